@@ -1,0 +1,169 @@
+import { assert } from '../base/assert.ts';
+import { type ByteString, readByteString, writeByteString } from '../base/bytes.ts';
+
+/** One field of a record: where it lies and how its value is read and written (little endian). */
+export interface Field<T> {
+  readonly kind: 'value';
+  readonly offset: number;
+  readonly size: number;
+  readonly zero: T;
+  get(view: DataView, base: number): T;
+  set(view: DataView, base: number, value: T): void;
+}
+
+/** Bytes without meaning: ignored when read, zero when written. */
+export interface Pad {
+  readonly kind: 'pad';
+  readonly offset: number;
+  readonly size: number;
+}
+
+// A table's fields have different value types; only RecordOf looks at them.
+type Fields = Readonly<Record<string, Field<number> | Field<bigint> | Field<string> | Pad>>;
+
+export interface Struct<F extends Fields> {
+  readonly name: string;
+  readonly size: number;
+  readonly fields: F;
+}
+
+export type RecordOf<S> =
+  S extends Struct<infer F>
+    ? {
+        readonly [K in keyof F as F[K] extends Pad ? never : K]: F[K] extends Field<infer T>
+          ? T
+          : never;
+      }
+    : never;
+
+export function u16(offset: number): Field<number> {
+  return {
+    kind: 'value',
+    offset,
+    size: 2,
+    zero: 0,
+    get: (view, base) => view.getUint16(base + offset, true),
+    set: (view, base, value) => view.setUint16(base + offset, value, true),
+  };
+}
+
+export function u32(offset: number): Field<number> {
+  return {
+    kind: 'value',
+    offset,
+    size: 4,
+    zero: 0,
+    get: (view, base) => view.getUint32(base + offset, true),
+    set: (view, base, value) => view.setUint32(base + offset, value, true),
+  };
+}
+
+export function i32(offset: number): Field<number> {
+  return {
+    kind: 'value',
+    offset,
+    size: 4,
+    zero: 0,
+    get: (view, base) => view.getInt32(base + offset, true),
+    set: (view, base, value) => view.setInt32(base + offset, value, true),
+  };
+}
+
+export function u64(offset: number): Field<bigint> {
+  return {
+    kind: 'value',
+    offset,
+    size: 8,
+    zero: 0n,
+    get: (view, base) => view.getBigUint64(base + offset, true),
+    set: (view, base, value) => view.setBigUint64(base + offset, value, true),
+  };
+}
+
+/** A NUL-padded byte string; all `size` bytes may be used, without a terminator. */
+export function bytestring(offset: number, size: number): Field<ByteString> {
+  return {
+    kind: 'value',
+    offset,
+    size,
+    zero: '',
+    get: (view, base) => readByteString(bytesOf(view), base + offset, size),
+    set: (view, base, value) =>
+      writeByteString(bytesOf(view), { offset: base + offset, size }, value),
+  };
+}
+
+export function pad(offset: number, size: number): Pad {
+  return { kind: 'pad', offset, size };
+}
+
+/** Declares a record and checks itself: fields in order, no gap, no overlap, the right size. */
+export function struct<const F extends Fields>(name: string, size: number, fields: F): Struct<F> {
+  let end = 0;
+  for (const [key, field] of Object.entries(fields)) {
+    assert(field.offset === end, `${name}.${key} begins at ${end}, where the field before it ends`);
+    end += field.size;
+  }
+  assert(end === size, `${name} is ${size} bytes long, its fields fill ${end}`);
+  return { name, size, fields };
+}
+
+export function decode<F extends Fields>(
+  table: Struct<F>,
+  bytes: Uint8Array,
+  offset = 0,
+): RecordOf<Struct<F>> {
+  assert(offset >= 0 && offset + table.size <= bytes.length, `a ${table.name} fits at ${offset}`);
+  const view = viewOf(bytes);
+  const record: Record<string, unknown> = {};
+  for (const key in table.fields) {
+    const field = table.fields[key];
+    if (field !== undefined && field.kind === 'value') record[key] = field.get(view, offset);
+  }
+  return record as RecordOf<Struct<F>>; // built from the same table as the type
+}
+
+/** Writes every byte of the record: fields from `record`, pads as zero. */
+export function encodeInto<F extends Fields>(
+  table: Struct<F>,
+  record: RecordOf<Struct<F>>,
+  bytes: Uint8Array,
+  offset = 0,
+): void {
+  assert(offset >= 0 && offset + table.size <= bytes.length, `a ${table.name} fits at ${offset}`);
+  const view = viewOf(bytes);
+  const values = record as Readonly<Record<string, unknown>>;
+  for (const key in table.fields) {
+    const field = table.fields[key];
+    if (field === undefined) continue;
+    if (field.kind === 'pad')
+      bytes.fill(0, offset + field.offset, offset + field.offset + field.size);
+    else (field as Field<unknown>).set(view, offset, values[key]); // same table as the type
+  }
+}
+
+export function encode<F extends Fields>(
+  table: Struct<F>,
+  record: RecordOf<Struct<F>>,
+): Uint8Array {
+  const bytes = new Uint8Array(table.size);
+  encodeInto(table, record, bytes);
+  return bytes;
+}
+
+/** The record with every field zero or empty. */
+export function zeroRecord<F extends Fields>(table: Struct<F>): RecordOf<Struct<F>> {
+  const record: Record<string, unknown> = {};
+  for (const [key, field] of Object.entries(table.fields)) {
+    if (field.kind === 'value') record[key] = field.zero;
+  }
+  return record as RecordOf<Struct<F>>; // built from the same table as the type
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function bytesOf(view: DataView): Uint8Array {
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+}

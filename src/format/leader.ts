@@ -1,0 +1,117 @@
+import { MIB } from '../base/units.ts';
+import { crc32c } from '../codec/crc32c.ts';
+import { bytestring, encodeInto, type RecordOf, struct, u16, u32, u64 } from '../codec/struct.ts';
+import { GEOMETRY_4K_8M, GEOMETRY_512_1M, type Geometry, geometryOf } from './geometry.ts';
+
+export const DELTA_DISK_MAGIC = 0x12212010;
+export const PAXOS_DISK_MAGIC = 0x06152010;
+/** A resource area whose lease was cleared or deleted. */
+export const PAXOS_DISK_CLEAR = 0x11282016;
+export const DELTA_DISK_VERSION = 0x00030004;
+export const PAXOS_DISK_VERSION = 0x00060004;
+
+export const LEADER_BYTES = 200;
+export const NAME_BYTES = 48;
+/** Bytes 0..167 are protected; what follows the checksum is not. */
+export const LEADER_CHECKSUM_END = 168;
+
+/** Leader `flags`. */
+export const LEADER_FLAGS = {
+  SHORT_HOLD: 0x1, // the committed owner means to hold only while it writes its mode block
+  ALIGN_1M: 0x10,
+  ALIGN_2M: 0x20,
+  ALIGN_4M: 0x40,
+  ALIGN_8M: 0x80,
+} as const;
+
+/** One host's life in a lockspace (spec 10 §4.1). C: struct leader_record */
+export const deltaLeader = struct('deltaLeader', LEADER_BYTES, {
+  magic: u32(0),
+  version: u32(4),
+  flags: u32(8),
+  sectorSize: u32(12),
+  numHosts: u64(16), // 0
+  maxHosts: u64(24), // 1
+  ownerId: u64(32), // host id; 0 = never used
+  ownerGeneration: u64(40), // counts the acquisitions of this host id
+  lver: u64(48), // 0
+  spaceName: bytestring(56, NAME_BYTES),
+  hostName: bytestring(104, NAME_BYTES),
+  timestampS: u64(152), // owner's monotonic seconds at the last renewal; 0 = free
+  unused1: u64(160),
+  checksum: u32(168),
+  unused2: u16(172),
+  ioTimeoutS: u16(174), // owner's io timeout, low 8 bits used; not protected
+  eventGeneration: u64(176), // host event: target generation
+  eventNumber: u64(184), // host event: number; 0 = none
+  eventData: u64(192),
+});
+export type DeltaLeader = RecordOf<typeof deltaLeader>;
+
+/** The committed owner of a resource (spec 10 §4.1). C: struct leader_record */
+export const paxosLeader = struct('paxosLeader', LEADER_BYTES, {
+  magic: u32(0),
+  version: u32(4),
+  flags: u32(8),
+  sectorSize: u32(12),
+  numHosts: u64(16), // host blocks taking part
+  maxHosts: u64(24), // step between ballot numbers of one host
+  ownerId: u64(32),
+  ownerGeneration: u64(40),
+  lver: u64(48), // lease version: one more at each committed ballot
+  spaceName: bytestring(56, NAME_BYTES),
+  resourceName: bytestring(104, NAME_BYTES),
+  timestampS: u64(152), // inp3 of the committed block; 0 = free
+  unused1: u64(160),
+  checksum: u32(168),
+  unused2: u16(172),
+  ioTimeoutS: u16(174), // 0
+  writeId: u64(176), // host id of the writer of this record; not protected
+  writeGeneration: u64(184),
+  writeTimestampS: u64(192),
+});
+export type PaxosLeader = RecordOf<typeof paxosLeader>;
+
+/** The checksum a leader sector should carry, from its first 168 bytes. */
+export function leaderChecksum(bytes: Uint8Array, offset = 0): number {
+  return crc32c(bytes, offset, offset + LEADER_CHECKSUM_END);
+}
+
+/** Encodes into the first 200 bytes at `offset`, with a fresh checksum in place of the record's. */
+export function encodeDeltaLeader(record: DeltaLeader, bytes: Uint8Array, offset = 0): void {
+  encodeInto(deltaLeader, record, bytes, offset);
+  sealLeader(bytes, offset);
+}
+
+export function encodePaxosLeader(record: PaxosLeader, bytes: Uint8Array, offset = 0): void {
+  encodeInto(paxosLeader, record, bytes, offset);
+  sealLeader(bytes, offset);
+}
+
+function sealLeader(bytes: Uint8Array, offset: number): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  view.setUint32(offset + LEADER_CHECKSUM_END, leaderChecksum(bytes, offset), true);
+}
+
+const ALIGN_FLAGS: ReadonlyMap<number, number> = new Map([
+  [MIB, LEADER_FLAGS.ALIGN_1M],
+  [2 * MIB, LEADER_FLAGS.ALIGN_2M],
+  [4 * MIB, LEADER_FLAGS.ALIGN_4M],
+  [8 * MIB, LEADER_FLAGS.ALIGN_8M],
+]);
+
+export function alignFlag(geometry: Geometry): number {
+  return ALIGN_FLAGS.get(geometry.areaBytes) ?? 0;
+}
+
+/** The geometry a leader record declares; older formats carry no align bit. null = illegal pair. */
+export function leaderGeometry(leader: {
+  readonly flags: number;
+  readonly sectorSize: number;
+}): Geometry | null {
+  for (const [areaBytes, flag] of ALIGN_FLAGS) {
+    if (leader.flags & flag) return geometryOf(leader.sectorSize, areaBytes);
+  }
+  if (leader.sectorSize === 512) return GEOMETRY_512_1M;
+  return leader.sectorSize === 4096 ? GEOMETRY_4K_8M : null;
+}

@@ -1,0 +1,37 @@
+/**
+ * A device opened O_RDWR | O_DIRECT | O_SYNC. Offsets and lengths are multiples of the sector.
+ * Each operation answers exactly once, at the latest at its timeout. A timed-out operation is not
+ * cancelled: it may still complete, and its memory stays reserved until it does.
+ */
+export interface Disk {
+  /** On `done`, `bytes` is pooled memory, valid until `release()` of the answer is called. */
+  read(
+    at: { offset: number; length: number },
+    timeoutMs: number,
+    answer: (reply: DiskReply) => void,
+  ): void;
+  write(
+    at: { offset: number; bytes: Uint8Array },
+    timeoutMs: number,
+    answer: (reply: DiskReply) => void,
+  ): void;
+  close(): void;
+}
+
+export type DiskReply =
+  | { readonly outcome: 'done'; readonly bytes: Uint8Array; release(): void }
+  | { readonly outcome: 'failed'; readonly errno: number }
+  | { readonly outcome: 'unknown' };
+
+export interface Disks {
+  /** errno positive; answers once, at the latest at the timeout (ETIMEDOUT 110). */
+  open(
+    path: string,
+    timeoutMs: number,
+    answer: (
+      opened:
+        | { ok: true; disk: Disk; deviceSectorSize: 512 | 4096 | null }
+        | { ok: false; errno: number },
+    ) => void,
+  ): void;
+}

@@ -1,0 +1,23 @@
+/** One accepted or opened stream connection. Callbacks never fire after `close()`. */
+export interface Connection {
+  /** The peer's pid at connect time (SO_PEERCRED); null when the platform cannot say. */
+  readonly peerPid: number | null;
+  /** A number unique in this process; the file descriptor where there is one. */
+  readonly fd: number;
+  onData(handler: (bytes: Uint8Array) => void): void;
+  /** EOF or error: the peer is gone. Fires once. */
+  onClosed(handler: () => void): void;
+  /** Queues bytes; false when the outbound bound is exceeded and the connection was dropped. */
+  send(bytes: Uint8Array): boolean;
+  /** Stops and resumes reading, so that a busy peer is held back by the kernel. */
+  pause(): void;
+  resume(): void;
+  /** Flushes what is queued, then closes. */
+  end(): void;
+  /** Drops it at once. Safe to repeat. */
+  close(): void;
+}
+
+export interface Listener {
+  close(): void;
+}

@@ -1,0 +1,220 @@
+import type { ByteString } from '../base/bytes.ts';
+import type { PaxosLeader } from '../format/leader.ts';
+import type { LeaseError } from '../lease/lease-error.ts';
+import type { PaxosHold } from '../lease/paxos-hold.ts';
+
+/**
+ * Messages between the sanlock front and a lease process. One lease process serves one lockspace
+ * (after `join`), or none (a scratch process, for commands on areas that are not joined).
+ * All values are plain data, u64 disk fields bigint. Times are CLOCK_MONOTONIC, equal on both sides.
+ */
+export type ToLeaseProcess =
+  | ({ readonly kind: 'join' } & JoinRequest)
+  /** Ends renewals; writes the free delta lease when `release`. Answered by `left`. */
+  | { readonly kind: 'leave'; readonly release: boolean }
+  /** What the next renewals carry for other hosts: their bits, and one host event. */
+  | {
+      readonly kind: 'announce';
+      readonly hostIds: readonly number[];
+      readonly event: AnnouncedEvent | null;
+    }
+  /** No new grant from now on: the lockspace is dying. Waiting acquires answer with an error. */
+  | { readonly kind: 'refuse' }
+  | { readonly kind: 'run'; readonly id: number; readonly command: LeaseCommand }
+  /** Stop a waiting command (owner being watched, retries); it still answers `ran`. */
+  | { readonly kind: 'cancel'; readonly id: number };
+
+export interface JoinRequest {
+  readonly lockspaceName: ByteString;
+  readonly hostId: number;
+  readonly path: ByteString;
+  readonly offset: number;
+  /** Unique name of this host, at most 47 bytes. */
+  readonly hostName: ByteString;
+  readonly ioTimeoutS: number;
+  /** How much longer than the io timeout a renewal's read may take. */
+  readonly renewalReadExtendMs: number;
+  /** Retries of a shared acquire that met a short hold. */
+  readonly sharedRetries: number;
+}
+
+export interface AnnouncedEvent {
+  readonly generation: bigint;
+  readonly number: bigint;
+  readonly data: bigint;
+}
+
+/** One area on one device. */
+export interface AreaAddress {
+  readonly path: ByteString;
+  readonly offset: number;
+}
+
+export interface ResourceName {
+  readonly lockspaceName: ByteString;
+  readonly resourceName: ByteString;
+}
+
+/** Explicit sizes given by a caller; null = find out. */
+export interface WantedSizes {
+  readonly sectorSize: number;
+  readonly areaBytes: number;
+}
+
+export type LeaseCommand =
+  | {
+      readonly op: 'acquire';
+      readonly area: AreaAddress;
+      readonly name: ResourceName;
+      readonly shared: boolean;
+      readonly ownerNowait: boolean;
+      readonly wantedLver: bigint | null;
+      readonly newNumHosts: number | null;
+      readonly readLvb: boolean;
+    }
+  /** `lvb` is written first when present; `rename` becomes the resource's name on disk. */
+  | {
+      readonly op: 'release';
+      readonly hold: PaxosHold;
+      readonly lvb: Uint8Array | null;
+      readonly rename: ByteString | null;
+    }
+  | {
+      readonly op: 'convert';
+      readonly hold: PaxosHold;
+      readonly toShared: boolean;
+      readonly ownerNowait: boolean;
+      readonly lvb: Uint8Array | null;
+    }
+  | {
+      readonly op: 'request';
+      readonly area: AreaAddress;
+      readonly name: ResourceName;
+      readonly lver: bigint;
+      readonly forceMode: number;
+      readonly nextLver: boolean;
+    }
+  | { readonly op: 'readRequest'; readonly hold: PaxosHold }
+  | {
+      readonly op: 'readLockspace';
+      readonly area: AreaAddress;
+      readonly name: ByteString;
+      readonly hostId: number;
+    }
+  | { readonly op: 'readResource'; readonly area: AreaAddress; readonly name: ResourceName }
+  | {
+      readonly op: 'readOwners';
+      readonly area: AreaAddress;
+      readonly name: ResourceName;
+      readonly sizes: WantedSizes | null;
+    }
+  | {
+      readonly op: 'writeLockspace';
+      readonly area: AreaAddress;
+      readonly name: ByteString;
+      readonly sizes: WantedSizes | null;
+      readonly ioTimeoutS: number;
+      readonly writeTimeoutMs: number;
+    }
+  | {
+      readonly op: 'writeResource';
+      readonly area: AreaAddress;
+      readonly name: ResourceName;
+      readonly sizes: WantedSizes | null;
+      readonly numHosts: number;
+      readonly clear: boolean;
+      readonly writeTimeoutMs: number;
+    }
+  | { readonly op: 'align'; readonly area: AreaAddress };
+
+export type LeaseCommandResult =
+  | { readonly ok: false; readonly error: LeaseError; readonly leader: PaxosLeader | null }
+  | ({ readonly ok: true } & LeaseAnswer);
+
+export type LeaseAnswer =
+  | { readonly op: 'acquire'; readonly hold: PaxosHold; readonly lvb: Uint8Array | null }
+  | { readonly op: 'release' }
+  | { readonly op: 'convert'; readonly hold: PaxosHold }
+  | { readonly op: 'request'; readonly ownerId: number; readonly ownerGeneration: bigint }
+  | { readonly op: 'readRequest'; readonly lver: bigint; readonly forceMode: number }
+  | {
+      readonly op: 'readLockspace';
+      readonly name: ByteString;
+      readonly hostId: number;
+      readonly sectorSize: number;
+      readonly areaBytes: number;
+      readonly ioTimeoutS: number;
+    }
+  | {
+      readonly op: 'readResource';
+      readonly leader: PaxosLeader;
+      readonly sectorSize: number;
+      readonly areaBytes: number;
+    }
+  | {
+      readonly op: 'readOwners';
+      readonly leader: PaxosLeader;
+      readonly sectorSize: number;
+      readonly areaBytes: number;
+      readonly owners: readonly LeaseOwner[];
+      readonly shared: boolean;
+    }
+  | { readonly op: 'writeLockspace' }
+  | { readonly op: 'writeResource' }
+  | { readonly op: 'align'; readonly areaBytes: number };
+
+/** An owner (with timestamp) or a shared holder (timestamp 0). */
+export interface LeaseOwner {
+  readonly hostId: number;
+  readonly generation: bigint;
+  readonly timestampS: bigint;
+}
+
+export type FromLeaseProcess =
+  | {
+      readonly kind: 'joined';
+      readonly generation: bigint;
+      readonly timestampS: number;
+      readonly sectorSize: number;
+      readonly areaBytes: number;
+      readonly maxHosts: number;
+    }
+  | { readonly kind: 'joinFailed'; readonly error: LeaseError }
+  /** `timestampS`: as written, taken before the write; expiry counts from it. */
+  | {
+      readonly kind: 'renewed';
+      readonly timestampS: number;
+      readonly readMs: number;
+      readonly writeMs: number;
+    }
+  /** `overwritten`: the lease is lost at once, no retry counts (spec 10 §5.3). */
+  | { readonly kind: 'renewalFailed'; readonly error: LeaseError; readonly overwritten: boolean }
+  /** After each successful renewal read: the hosts whose record changed since the last report. */
+  | {
+      readonly kind: 'hosts';
+      readonly checkedS: number;
+      readonly changed: readonly HostRecord[];
+      readonly signals: readonly HostSignal[];
+    }
+  | { readonly kind: 'ran'; readonly id: number; readonly result: LeaseCommandResult }
+  /** `released`: the free delta lease is on disk. */
+  | { readonly kind: 'left'; readonly released: boolean };
+
+/** One host as seen in the lockspace area (spec 10 §7). `lastLiveS`, `firstCheckS`: our monotonic seconds. */
+export interface HostRecord {
+  readonly hostId: number;
+  readonly ownerId: number;
+  readonly generation: bigint;
+  readonly timestampS: bigint;
+  readonly ioTimeoutS: number;
+  readonly hostName: ByteString;
+  readonly firstCheckS: number;
+  readonly lastLiveS: number;
+}
+
+/** Another host's renewal carried our bit: look at our requests; and perhaps an event. */
+export interface HostSignal {
+  readonly fromHostId: number;
+  readonly fromGeneration: bigint;
+  readonly event: AnnouncedEvent | null;
+}
