@@ -21,3 +21,17 @@ export interface Connection {
 export interface Listener {
   close(): void;
 }
+
+export interface Sockets {
+  /** Binds a unix stream socket, replacing a stale file; throws with the reason when it cannot. */
+  listen(
+    at: { path: string; mode: number; uid: number; gid: number; backlog: number },
+    accept: (connection: Connection) => void,
+  ): Listener;
+  /** Answers once, at the latest at the timeout; errno positive. */
+  connect(
+    path: string,
+    timeoutMs: number,
+    answer: (opened: { ok: true; connection: Connection } | { ok: false; errno: number }) => void,
+  ): void;
+}
