@@ -1,0 +1,93 @@
+import { LeaseProgram } from '../drive/lease-program.ts';
+import { AlignedPool } from '../platform/aligned-memory.ts';
+import { MonotonicClock } from '../platform/clock.ts';
+import { AioEngine } from '../platform/disk-aio.ts';
+import { DeviceDisks } from '../platform/disk-device.ts';
+import { dieWithParent } from '../platform/orphan.ts';
+import { setProcessName } from '../platform/process-name.ts';
+import type { Envelope } from '../platform/processes.ts';
+import { lockMemory, raisePriority } from '../platform/scheduling.ts';
+import { allocateAligned } from '../platform/system-calls.ts';
+import type { Log, LogFields, LogLevel } from '../ports/log.ts';
+import type { ToLeaseProcess } from '../sanlock/lease-messages.ts';
+
+/** What the front hands to each lease process on its command line. */
+export interface LeaseProcessSettings {
+  readonly mlockLevel: 0 | 1 | 2;
+  readonly highPriority: boolean;
+  readonly verbose: boolean;
+}
+
+function main(label: string, settings: LeaseProcessSettings): void {
+  setProcessName(`slk ${label}`);
+  dieWithParent();
+  // Signals of a terminal or a service manager go to the whole group; only the front decides.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+  process.on('uncaughtException', (error) => leave(error));
+
+  const clock = new MonotonicClock();
+  const program = new LeaseProgram({
+    clock,
+    disks: new DeviceDisks({
+      engine: new AioEngine(),
+      pool: new AlignedPool(allocateAligned),
+      clock,
+    }),
+    random: Math.random,
+    log: new FrontLog(settings.verbose),
+    send: (message) => tellFront({ message }),
+  });
+  process.on('message', (message) => program.receive(message as ToLeaseProcess));
+
+  const unlocked = lockMemory(settings.mlockLevel);
+  const unraised = settings.highPriority ? raisePriority() : null;
+  const log = new FrontLog(true);
+  if (unlocked !== null) log.warn('memory.notLocked', { process: label, reason: unlocked });
+  if (unraised !== null) log.warn('priority.notRaised', { process: label, reason: unraised });
+}
+
+/** Lines of this process appear in the daemon's one log. */
+class FrontLog implements Log {
+  readonly #verbose: boolean;
+
+  constructor(verbose: boolean) {
+    this.#verbose = verbose;
+  }
+
+  error(event: string, fields?: LogFields): void {
+    this.#tell('error', event, fields);
+  }
+
+  warn(event: string, fields?: LogFields): void {
+    this.#tell('warn', event, fields);
+  }
+
+  info(event: string, fields?: LogFields): void {
+    this.#tell('info', event, fields);
+  }
+
+  debug(event: string, fields?: LogFields): void {
+    if (this.#verbose) this.#tell('debug', event, fields);
+  }
+
+  #tell(log: LogLevel, event: string, fields: LogFields = {}): void {
+    tellFront({ log, event, fields });
+  }
+}
+
+function tellFront(envelope: Envelope): void {
+  if (process.connected) process.send?.(envelope, undefined, {}, () => {});
+}
+
+/**
+ * A broken invariant. The channel closes first: with I/O stuck in the kernel the process itself may
+ * linger, and the front must learn at once that there will be no more renewals.
+ */
+function leave(error: Error): void {
+  process.stderr.write(`lease process: ${error.stack ?? error.message}\n`);
+  if (process.connected) process.disconnect();
+  process.kill(process.pid, 'SIGKILL');
+}
+
+const [label = '', settings = '{}'] = process.argv.slice(2);
+main(label, JSON.parse(settings) as LeaseProcessSettings);

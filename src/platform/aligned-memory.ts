@@ -1,0 +1,84 @@
+import { assert } from '../base/assert.ts';
+import { MIB } from '../base/units.ts';
+
+/** Memory O_DIRECT can use. `address` is 0 where the engine does not need it. */
+export interface AlignedBuffer {
+  readonly bytes: Uint8Array;
+  readonly address: number;
+}
+
+export type AllocateAligned = (length: number) => AlignedBuffer | null;
+
+const SMALLEST = 512;
+const LARGEST = 8 * MIB;
+const SLAB_BYTES = 64 * 1024;
+const POOL_LIMIT_BYTES = 128 * MIB;
+
+/**
+ * Buffers in classes of a power of two (512 bytes to 8 MiB), kept for the life of the process. The
+ * memory of a timed-out request stays taken until the kernel is done with it, so the limit also
+ * bounds what a hung device can pin.
+ */
+export class AlignedPool {
+  readonly #allocate: AllocateAligned;
+  readonly #limitBytes: number;
+  readonly #free = new Map<number, AlignedBuffer[]>();
+  #allocatedBytes = 0;
+  #takenBytes = 0;
+
+  constructor(allocate: AllocateAligned, limitBytes: number = POOL_LIMIT_BYTES) {
+    this.#allocate = allocate;
+    this.#limitBytes = limitBytes;
+  }
+
+  /** What requests hold at this moment, in whole classes. */
+  get takenBytes(): number {
+    return this.#takenBytes;
+  }
+
+  /** A buffer of at least `length` bytes with old content, or null when the limit is reached. */
+  take(length: number): AlignedBuffer | null {
+    const size = classOf(length);
+    if (size > LARGEST) return null;
+    const free = this.#freeOf(size);
+    if (free.length === 0) this.#grow(size, free);
+    const buffer = free.pop();
+    if (buffer === undefined) return null;
+    this.#takenBytes += size;
+    return buffer;
+  }
+
+  give(buffer: AlignedBuffer): void {
+    const size = buffer.bytes.length;
+    const free = this.#freeOf(size);
+    assert(!free.includes(buffer), 'a buffer is given back once');
+    this.#takenBytes -= size;
+    free.push(buffer);
+  }
+
+  #freeOf(size: number): AlignedBuffer[] {
+    const known = this.#free.get(size);
+    if (known !== undefined) return known;
+    const fresh: AlignedBuffer[] = [];
+    this.#free.set(size, fresh);
+    return fresh;
+  }
+
+  #grow(size: number, free: AlignedBuffer[]): void {
+    const slabBytes = Math.max(size, SLAB_BYTES);
+    if (this.#allocatedBytes + slabBytes > this.#limitBytes) return;
+    const slab = this.#allocate(slabBytes);
+    if (slab === null) return;
+    this.#allocatedBytes += slabBytes;
+    for (let at = 0; at < slabBytes; at += size) {
+      const address = slab.address === 0 ? 0 : slab.address + at;
+      free.push({ bytes: slab.bytes.subarray(at, at + size), address });
+    }
+  }
+}
+
+function classOf(length: number): number {
+  let size = SMALLEST;
+  while (size < length) size *= 2;
+  return size;
+}

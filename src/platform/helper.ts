@@ -1,0 +1,100 @@
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import type { Log } from '../ports/log.ts';
+import type { SignalName } from '../ports/processes.ts';
+
+const MAX_WAITING = 256; // messages the helper has not taken yet
+
+export type ToHelper =
+  | { readonly kind: 'run'; readonly program: string; readonly args: readonly string[] }
+  | { readonly kind: 'signal'; readonly pid: number; readonly signal: SignalName };
+
+export type FromHelper =
+  | { readonly kind: 'ran'; readonly program: string; readonly status: number | null }
+  | { readonly kind: 'notRun'; readonly program: string; readonly reason: string };
+
+export function signalNumber(signal: SignalName): number {
+  return signal === 'SIGKILL' ? 9 : 15;
+}
+
+/**
+ * A process forked before privileges are dropped: it signals other users' processes, and it starts
+ * kill scripts, because starting a program waits for the disk the program lies on, and the front
+ * must not wait for a failing disk (spec 20 §8).
+ */
+export class Helper {
+  readonly #child: ChildProcess;
+  readonly #log: Log;
+  #waiting = 0;
+
+  constructor(helperFile: string, log: Log) {
+    this.#log = log;
+    this.#child = fork(helperFile, [], {
+      execArgv: ['--max-semi-space-size=1', '--max-old-space-size=32'],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    this.#child.on('error', (error) => log.error('helper.failed', { reason: error.message }));
+    this.#child.on('exit', (status) => log.error('helper.ended', { status }));
+    this.#child.on('message', (message) => this.#heard(message as FromHelper));
+    this.#child.unref();
+    this.#child.channel?.unref();
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1;
+  }
+
+  /** false when the helper cannot be told. */
+  signal(pid: number, signal: SignalName): boolean {
+    return this.#send({ kind: 'signal', pid, signal });
+  }
+
+  run(program: string, args: readonly string[]): void {
+    if (!this.#send({ kind: 'run', program, args })) {
+      this.#log.error('program.notRun', { program, reason: 'the helper is gone or far behind' });
+    }
+  }
+
+  close(): void {
+    this.#child.removeAllListeners();
+    if (this.#child.connected) this.#child.disconnect(); // it ends when its channel closes
+  }
+
+  #send(message: ToHelper): boolean {
+    if (!this.#child.connected || this.#waiting >= MAX_WAITING) return false;
+    this.#waiting++;
+    this.#child.send(message, () => {
+      this.#waiting--;
+    });
+    return true;
+  }
+
+  #heard(message: FromHelper): void {
+    if (message.kind === 'ran') {
+      this.#log.info('program.ended', { program: message.program, status: message.status });
+    } else {
+      this.#log.error('program.notRun', { program: message.program, reason: message.reason });
+    }
+  }
+}
+
+/** The helper's whole life; it ends with its channel. */
+export function serveHelper(): void {
+  const tell = (message: FromHelper) => process.send?.(message, () => {});
+  process.on('disconnect', () => process.exit(0));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+  process.on('message', (received) => {
+    const message = received as ToHelper; // from the front that forked us
+    if (message.kind === 'signal') {
+      try {
+        process.kill(message.pid, message.signal);
+      } catch {
+        // Already gone: what was wanted.
+      }
+      return;
+    }
+    const { program, args } = message;
+    const child = spawn(program, args, { stdio: 'ignore', detached: true });
+    child.on('error', (error) => tell({ kind: 'notRun', program, reason: error.message }));
+    child.on('exit', (status) => tell({ kind: 'ran', program, status }));
+  });
+}

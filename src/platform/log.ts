@@ -1,0 +1,142 @@
+import { createWriteStream, type WriteStream } from 'node:fs';
+import type { Log, LogFields, LogLevel } from '../ports/log.ts';
+import { sendDatagram } from './datagram.ts';
+
+const RING_RECORDS = 8192;
+const DUMP_BYTES = 1024 * 1024; // what C keeps, and what a log_dump client expects at most
+const MAX_UNWRITTEN_BYTES = 1024 * 1024; // a log file on a hung disk must not eat our memory
+const SYSLOG_NAME = '/dev/log';
+const SYSLOG_DAEMON_FACILITY = 3 << 3;
+
+/** syslog's numbers: a sink takes an event when the event's number is at most its own. */
+const SEVERITY: Readonly<Record<LogLevel, number>> = { error: 3, warn: 4, info: 6, debug: 7 };
+
+interface LogRecord {
+  readonly wallMs: number;
+  readonly monotonicS: number;
+  readonly pid: number;
+  readonly level: LogLevel;
+  readonly event: string;
+  readonly fields: LogFields | undefined;
+}
+
+export interface LogSinks {
+  readonly program: string;
+  /** null: no file. */
+  readonly file: string | null;
+  readonly fileSeverity: number;
+  readonly syslogSeverity: number;
+  /** Everything goes to stderr as well (`-D`). */
+  readonly stderr: boolean;
+  readonly utc: boolean;
+}
+
+/**
+ * Every event goes into a ring; its text is made only when a sink wants it or somebody asks for a
+ * dump. Lines look as those of the C daemon (spec 20 §15).
+ */
+export class DaemonLog implements Log {
+  readonly #sinks: LogSinks;
+  readonly #ring: LogRecord[] = [];
+  #next = 0;
+  #file: WriteStream | null = null;
+  #lost = 0;
+
+  constructor(sinks: LogSinks) {
+    this.#sinks = sinks;
+    if (sinks.file === null) return;
+    this.#file = createWriteStream(sinks.file, { flags: 'a', mode: 0o644 });
+    this.#file.on('error', () => {
+      this.#file = null; // no place for a file: the ring and the system log remain
+    });
+  }
+
+  error(event: string, fields?: LogFields): void {
+    this.#add('error', event, fields);
+  }
+
+  warn(event: string, fields?: LogFields): void {
+    this.#add('warn', event, fields);
+  }
+
+  info(event: string, fields?: LogFields): void {
+    this.#add('info', event, fields);
+  }
+
+  debug(event: string, fields?: LogFields): void {
+    this.#add('debug', event, fields);
+  }
+
+  /** The newest records as text, oldest first, at most 1 MiB. */
+  dump(): string {
+    const lines: string[] = [];
+    let bytes = 0;
+    for (let back = 1; back <= this.#ring.length; back++) {
+      const record = this.#ring[(this.#next - back + RING_RECORDS * 2) % RING_RECORDS];
+      if (record === undefined) break;
+      const line = this.#line(record);
+      bytes += Buffer.byteLength(line);
+      if (bytes > DUMP_BYTES) break;
+      lines.push(line);
+    }
+    return lines.reverse().join('');
+  }
+
+  #add(level: LogLevel, event: string, fields: LogFields | undefined): void {
+    const record: LogRecord = {
+      wallMs: Date.now(),
+      monotonicS: Math.floor(Number(process.hrtime.bigint() / 1_000_000_000n)),
+      pid: process.pid,
+      level,
+      event,
+      fields,
+    };
+    this.#ring[this.#next] = record;
+    this.#next = (this.#next + 1) % RING_RECORDS;
+    const severity = SEVERITY[level];
+    if (this.#sinks.stderr) process.stderr.write(this.#line(record));
+    if (severity <= this.#sinks.fileSeverity) this.#writeFile(record);
+    if (severity <= this.#sinks.syslogSeverity) this.#writeSyslog(record);
+  }
+
+  #writeFile(record: LogRecord): void {
+    if (this.#file === null) return;
+    if (this.#file.writableLength > MAX_UNWRITTEN_BYTES) {
+      this.#lost++;
+      return;
+    }
+    if (this.#lost > 0) this.#file.write(`${this.#lost} lines lost: the log file was stuck\n`);
+    this.#lost = 0;
+    this.#file.write(this.#line(record));
+  }
+
+  #writeSyslog(record: LogRecord): void {
+    const priority = SYSLOG_DAEMON_FACILITY | SEVERITY[record.level];
+    const text = `<${priority}>${this.#sinks.program}[${process.pid}]: ${eventText(record)}`;
+    sendDatagram(SYSLOG_NAME, Buffer.from(text));
+  }
+
+  #line(record: LogRecord): string {
+    const stamp = timeText(record.wallMs, this.#sinks.utc);
+    return `${stamp} ${record.monotonicS} [${record.pid}]: ${eventText(record)}\n`;
+  }
+}
+
+/** `renewal.late lockspace=LS1 ageMs=6100` */
+function eventText(record: { readonly event: string; readonly fields: LogFields | undefined }) {
+  let text = record.event;
+  for (const [name, value] of Object.entries(record.fields ?? {})) {
+    text += ` ${name}=${typeof value === 'string' ? oneLine(value) : String(value)}`;
+  }
+  return text;
+}
+
+/** A value with blanks or control bytes is quoted, so that one event stays one line. */
+function oneLine(value: string): string {
+  return /^[\x21-\x7e]+$/.test(value) ? value : JSON.stringify(value);
+}
+
+function timeText(wallMs: number, utc: boolean): string {
+  const shiftMs = utc ? 0 : new Date(wallMs).getTimezoneOffset() * 60_000;
+  return new Date(wallMs - shiftMs).toISOString().slice(0, 19).replace('T', ' ');
+}

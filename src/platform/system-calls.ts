@@ -1,0 +1,91 @@
+import koffi from 'koffi';
+
+/**
+ * Every foreign function of holdfast, declared once (spec 70 §5). Variadic C functions get a fixed
+ * signature. `koffi.errno()` is only right when asked directly after the call: use `lastErrno`.
+ */
+const libc = koffi.load('libc.so.6');
+
+type LongCall = (...args: readonly (number | bigint)[]) => number | bigint;
+
+export const rawSyscall: LongCall = libc.func(
+  'long syscall(long number, long a, long b, long c, long d, long e)',
+);
+export const fcntlPointer: (fd: number, command: number, argument: Uint8Array) => number =
+  libc.func('int fcntl(int fd, int command, void *argument)');
+export const ioctlPointer: (fd: number, request: number, argument: Uint8Array) => number =
+  libc.func('int ioctl(int fd, ulong request, void *argument)');
+export const eventfd: (initial: number, flags: number) => number = libc.func(
+  'int eventfd(uint initial, int flags)',
+);
+export const readInto: (fd: number, bytes: Uint8Array, length: number) => number = libc.func(
+  'long read(int fd, void *bytes, size_t length)',
+);
+export const closeFd: (fd: number) => number = libc.func('int close(int fd)');
+export const getsockopt: (
+  fd: number,
+  level: number,
+  option: number,
+  value: Uint8Array,
+  length: Uint8Array,
+) => number = libc.func('int getsockopt(int fd, int level, int option, void *value, void *length)');
+export const socket: (domain: number, type: number, protocol: number) => number = libc.func(
+  'int socket(int domain, int type, int protocol)',
+);
+export const bind: (fd: number, address: Uint8Array, length: number) => number = libc.func(
+  'int bind(int fd, void *address, uint length)',
+);
+export const sendto: (
+  fd: number,
+  bytes: Uint8Array,
+  length: number,
+  flags: number,
+  address: Uint8Array,
+  addressLength: number,
+) => number = libc.func(
+  'long sendto(int fd, void *bytes, size_t length, int flags, void *address, uint addressLength)',
+);
+export const recv: (fd: number, bytes: Uint8Array, length: number, flags: number) => number =
+  libc.func('long recv(int fd, void *bytes, size_t length, int flags)');
+export const mlockall: (flags: number) => number = libc.func('int mlockall(int flags)');
+export const setrlimit: (resource: number, limits: Uint8Array) => number = libc.func(
+  'int setrlimit(int resource, void *limits)',
+);
+export const schedSetscheduler: (tid: number, policy: number, param: Uint8Array) => number =
+  libc.func('int sched_setscheduler(int tid, int policy, void *param)');
+export const prctl: (option: number, a: number, b: number, c: number, d: number) => number =
+  libc.func('int prctl(int option, ulong a, ulong b, ulong c, ulong d)');
+/** Leaves at once: `process.exit` joins the thread pool, which never returns on a hung device. */
+export const exitNow: (status: number) => void = libc.func('void _exit(int status)');
+
+const posixMemalign = libc.func(
+  'int posix_memalign(_Out_ void **memory, size_t alignment, size_t bytes)',
+);
+
+export function lastErrno(): number {
+  return koffi.errno();
+}
+
+/** Page-aligned memory outside the collector's reach; never freed, because I/O may still target it. */
+export function allocateAligned(length: number): { bytes: Uint8Array; address: number } | null {
+  const out: [unknown] = [null];
+  if (posixMemalign(out, 4096, length) !== 0) return null;
+  const bytes = new Uint8Array(koffi.view(out[0], length));
+  bytes.fill(0); // touches every page once, so that no I/O meets a page fault
+  return { bytes, address: Number(koffi.address(out[0])) };
+}
+
+export class SystemCallError extends Error {
+  override readonly name = 'SystemCallError';
+  readonly errno: number;
+  constructor(call: string, errno: number) {
+    super(`${call} failed with errno ${errno}`);
+    this.errno = errno;
+  }
+}
+
+/** Throws when `result` is negative; call it directly around the foreign call. */
+export function checked(call: string, result: number): number {
+  if (result < 0) throw new SystemCallError(call, lastErrno());
+  return result;
+}

@@ -1,0 +1,169 @@
+import { chmodSync, chownSync, statSync, unlinkSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
+import { EIO, ETIMEDOUT, errnoName } from './errno.ts';
+import { socketFd } from './socket-fd.ts';
+
+const MAX_UNSENT_BYTES = 16 * 1024 * 1024; // a peer this far behind is not reading any more
+const END_DEADLINE_MS = 5000; //              to flush the last bytes to a slow peer
+const MAX_PATH_BYTES = 107;
+const PRIVATE_UMASK = 0o177;
+
+/** SO_PEERCRED of a descriptor. Needs foreign functions, so programs without them pass `null`. */
+export type PeerPid = (fd: number) => number | null;
+
+/** Unix stream sockets of Node. */
+export class UnixSockets implements Sockets {
+  readonly #peerPid: PeerPid | null;
+
+  constructor(peerPid: PeerPid | null) {
+    this.#peerPid = peerPid;
+  }
+
+  listen(
+    at: { path: string; mode: number; uid: number; gid: number; backlog: number },
+    accept: (connection: Connection) => void,
+  ): Listener {
+    if (Buffer.byteLength(at.path) > MAX_PATH_BYTES) {
+      throw new Error(`socket path ${at.path} is longer than ${MAX_PATH_BYTES} bytes`);
+    }
+    removeStale(at.path);
+    const server = createServer({ allowHalfOpen: true }, (socket) =>
+      accept(new UnixConnection(socket, this.#peerPid)),
+    );
+    server.on('error', () => {}); // a failed bind shows below; a failed accept concerns its peer
+    // Bound under a closed umask: nobody connects before mode and owner are right.
+    const umask = process.umask(PRIVATE_UMASK);
+    try {
+      server.listen({ path: at.path, backlog: at.backlog });
+    } finally {
+      process.umask(umask);
+    }
+    if (!server.listening) throw new Error(`cannot bind ${at.path}: ${whyNotBound(at.path)}`);
+    chownSync(at.path, at.uid, at.gid);
+    chmodSync(at.path, at.mode);
+    return { close: () => server.close() };
+  }
+
+  connect(
+    path: string,
+    timeoutMs: number,
+    answer: (opened: { ok: true; connection: Connection } | { ok: false; errno: number }) => void,
+  ): void {
+    const socket = connect({ path, allowHalfOpen: true });
+    const fail = (errno: number) => {
+      clearTimeout(deadline);
+      socket.removeAllListeners();
+      socket.on('error', () => {});
+      socket.destroy();
+      answer({ ok: false, errno });
+    };
+    const deadline = setTimeout(() => fail(ETIMEDOUT), timeoutMs);
+    socket.once('error', (error: NodeJS.ErrnoException) => fail(Math.abs(error.errno ?? EIO)));
+    socket.once('connect', () => {
+      clearTimeout(deadline);
+      socket.removeAllListeners('error');
+      answer({ ok: true, connection: new UnixConnection(socket, this.#peerPid) });
+    });
+  }
+}
+
+class UnixConnection implements Connection {
+  readonly peerPid: number | null;
+  readonly fd: number;
+  readonly #socket: Socket;
+  #dataHandler: ((bytes: Uint8Array) => void) | null = null;
+  #closedHandler: (() => void) | null = null;
+  #gone = false;
+  #closed = false;
+  #paused = false;
+
+  constructor(socket: Socket, peerPid: PeerPid | null) {
+    this.#socket = socket;
+    this.fd = socketFd(socket);
+    this.peerPid = peerPid === null ? null : peerPid(this.fd);
+    socket.on('error', () => this.#peerGone());
+    socket.on('end', () => this.#peerGone());
+    socket.on('close', () => this.#peerGone());
+  }
+
+  /** Reading starts here: no byte can arrive before somebody wants it. */
+  onData(handler: (bytes: Uint8Array) => void): void {
+    const first = this.#dataHandler === null;
+    this.#dataHandler = handler;
+    if (first) this.#socket.on('data', (bytes: Uint8Array) => this.#received(bytes));
+    if (this.#paused) this.#socket.pause();
+  }
+
+  onClosed(handler: () => void): void {
+    this.#closedHandler = handler;
+    // Without a reader the end of the stream would never be noticed.
+    if (this.#dataHandler === null && !this.#paused) this.onData(() => {});
+  }
+
+  send(bytes: Uint8Array): boolean {
+    if (this.#closed || this.#socket.destroyed || this.#socket.writableEnded) return false;
+    if (this.#socket.writableLength + bytes.length > MAX_UNSENT_BYTES) {
+      this.#socket.destroy(); // 'close' follows and tells the owner
+      return false;
+    }
+    this.#socket.write(bytes);
+    return true;
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (this.#dataHandler !== null && !this.#closed) this.#socket.resume();
+  }
+
+  end(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const deadline = setTimeout(() => this.#socket.destroy(), END_DEADLINE_MS);
+    deadline.unref();
+    this.#socket.end(() => {
+      clearTimeout(deadline);
+      this.#socket.destroy();
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#socket.destroy();
+  }
+
+  #received(bytes: Uint8Array): void {
+    if (!this.#closed) this.#dataHandler?.(bytes);
+  }
+
+  #peerGone(): void {
+    if (this.#gone || this.#closed) return;
+    this.#gone = true;
+    this.#closedHandler?.();
+  }
+}
+
+function removeStale(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    // Its absence is what we want; anything else shows when we bind.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return;
+  }
+}
+
+/** Node tells the reason of a failed bind only later, so we look for it ourselves. */
+function whyNotBound(path: string): string {
+  try {
+    if (!statSync(dirname(path)).isDirectory()) return `${dirname(path)} is not a directory`;
+    return 'the directory refuses new files';
+  } catch (error) {
+    return `${dirname(path)}: ${errnoName(Math.abs((error as NodeJS.ErrnoException).errno ?? EIO))}`;
+  }
+}

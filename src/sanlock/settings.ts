@@ -1,0 +1,34 @@
+import type { ByteString } from '../base/bytes.ts';
+
+/**
+ * What the sanlock daemon was told, once, before it started: options over sanlock.conf over the
+ * defaults (spec 22 §5). Everything here is decided; nobody applies defaults later.
+ */
+export interface SanlockSettings {
+  /** Unique in every lockspace, at most 48 bytes; written into delta leases. */
+  readonly ourHostName: ByteString;
+  /** Holds sanlock.sock and sanlock.pid. */
+  readonly runDir: string;
+  readonly useWatchdog: boolean;
+  readonly highPriority: boolean;
+  readonly mlockLevel: 0 | 1 | 2;
+  readonly quietFail: boolean;
+  readonly debugRenew: number;
+  /** Retries of a shared acquire that met a short hold. */
+  readonly shRetries: number;
+  readonly maxWorkerThreads: number;
+  /** From the failure of a lockspace to SIGKILL. */
+  readonly killGraceS: number;
+  /** How long our bits stay set for other hosts; 0 = 6 × io timeout. */
+  readonly setBitmapS: number;
+  /** Renewals remembered for each lockspace; 0 = none. */
+  readonly renewalHistorySize: number;
+  /** How much longer than the io timeout a renewal's read may take; null = one io timeout. */
+  readonly renewalReadExtendS: number | null;
+  readonly writeInitIoTimeoutS: number;
+  /** For lockspaces added without one. */
+  readonly ioTimeoutS: number;
+  /** Owner of the socket, and whom the daemon becomes. */
+  readonly uid: number;
+  readonly gid: number;
+}
