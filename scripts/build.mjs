@@ -5,15 +5,20 @@ import { build } from 'esbuild';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
+/** Builds every program, also when one of them fails; throws at the end if any did. */
 export async function buildPrograms() {
   const bin = `${root}src/bin`;
-  const entryPoints = existsSync(bin)
-    ? readdirSync(bin)
-        .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
-        .map((file) => `${bin}/${file}`)
+  const entries = existsSync(bin)
+    ? readdirSync(bin).filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
     : [];
-  await build({
-    entryPoints,
+  const built = await Promise.allSettled(entries.map((file) => bundle(`${bin}/${file}`)));
+  const failed = entries.filter((_, index) => built[index]?.status === 'rejected');
+  if (failed.length > 0) throw new Error(`could not build ${failed.join(', ')}: see above`);
+}
+
+function bundle(entry) {
+  return build({
+    entryPoints: [entry],
     outdir: `${root}dist`,
     outExtension: { '.js': '.cjs' },
     bundle: true,
@@ -27,4 +32,9 @@ export async function buildPrograms() {
   });
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await buildPrograms();
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await buildPrograms().catch((error) => {
+    console.error(error.message);
+    process.exitCode = 1;
+  });
+}
