@@ -24,6 +24,11 @@ export class FdWatcher {
     FdWatcher.#live.add(this);
   }
 
+  /** Only for tests, which end their process by having nothing left to wait for. */
+  static closeAll(): void {
+    for (const watcher of FdWatcher.#live) watcher.close();
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { AlignedPool } from './aligned-memory.ts';
+import { wasmAllocator } from './disk-plain.ts';
+import { allocateAligned } from './system-calls.ts';
+
+test('buffers of every class are page or sector aligned', () => {
+  const pool = new AlignedPool(allocateAligned);
+  for (const length of [512, 4096, 5000, 65536, 1 << 20, 8 << 20]) {
+    const buffer = pool.take(length);
+    assert.ok(buffer !== null);
+    assert.ok(buffer.bytes.length >= length);
+    assert.equal(buffer.address % Math.min(buffer.bytes.length, 4096), 0);
+  }
+});
+
+test('the limit counts what was ever allocated, and a returned buffer is used again', () => {
+  const pool = new AlignedPool(wasmAllocator(4 << 20), 2 << 20);
+  const first = pool.take(1 << 20);
+  const second = pool.take(1 << 20);
+  assert.ok(first !== null && second !== null);
+  assert.equal(pool.take(1 << 20), null);
+  assert.equal(pool.takenBytes, 2 << 20);
+  pool.give(second);
+  assert.equal(pool.take(600_000), second);
+});
+
+test('more than 8 MiB is refused, and a buffer is given back only once', () => {
+  const pool = new AlignedPool(wasmAllocator(1 << 20));
+  assert.equal(pool.take((8 << 20) + 1), null);
+  const buffer = pool.take(512);
+  assert.ok(buffer !== null);
+  pool.give(buffer);
+  assert.throws(() => pool.give(buffer), /given back once/);
+});
+
+test('buffers of one slab do not overlap', () => {
+  const pool = new AlignedPool(allocateAligned);
+  const buffers = Array.from({ length: 200 }, () => pool.take(512));
+  for (const [i, buffer] of buffers.entries()) buffer?.bytes.fill(i);
+  for (const [i, buffer] of buffers.entries()) {
+    assert.ok(buffer?.bytes.every((byte) => byte === i % 256));
+  }
+});

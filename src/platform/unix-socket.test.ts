@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Connection, Listener } from '../ports/sockets.ts';
+import { peerPidOf } from './peer-credentials.ts';
+import { UnixSockets } from './unix-socket.ts';
+
+const sockets = new UnixSockets(peerPidOf);
+
+interface Pair {
+  readonly server: Connection;
+  readonly client: Connection;
+}
+
+async function withPair(body: (pair: Pair, path: string) => Promise<void>): Promise<void> {
+  const directory = mkdtempSync('/tmp/holdfast-socket-');
+  const path = join(directory, 'x.sock');
+  let listener: Listener | null = null;
+  try {
+    const accepted = new Promise<Connection>((accept) => {
+      listener = sockets.listen({ path, mode: 0o660, uid: 0, gid: 0, backlog: 5 }, accept);
+    });
+    const client = await connected(path);
+    const pair = { server: await accepted, client };
+    await body(pair, path);
+    pair.server.close();
+    pair.client.close();
+  } finally {
+    (listener as Listener | null)?.close();
+    rmSync(directory, { recursive: true });
+  }
+}
+
+function connected(path: string): Promise<Connection> {
+  return new Promise((done, fail) =>
+    sockets.connect(path, 1000, (answer) =>
+      answer.ok ? done(answer.connection) : fail(new Error(`errno ${answer.errno}`)),
+    ),
+  );
+}
+
+const root = process.getuid?.() === 0 ? {} : { skip: 'needs root to give the socket away' };
+
+test('mode, peer pid and bytes both ways', root, () =>
+  withPair(async ({ server, client }, path) => {
+    assert.equal(statSync(path).mode & 0o777, 0o660);
+    assert.equal(server.peerPid, process.pid);
+    assert.ok(server.fd > 2);
+    const heard = new Promise<Uint8Array>((done) => server.onData(done));
+    assert.ok(client.send(Buffer.from('hello')));
+    assert.equal(Buffer.from(await heard).toString(), 'hello');
+    const back = new Promise<Uint8Array>((done) => client.onData(done));
+    server.send(Buffer.from('and back'));
+    assert.equal(Buffer.from(await back).toString(), 'and back');
+  }),
+);
+
+test('the end of the peer is told once, and end() flushes before it closes', root, () =>
+  withPair(async ({ server, client }) => {
+    let ends = 0;
+    let heardBytes = 0;
+    const ended = new Promise<void>((done) =>
+      client.onClosed(() => {
+        ends++;
+        done();
+      }),
+    );
+    client.onData((bytes) => {
+      heardBytes += bytes.length;
+    });
+    server.send(new Uint8Array(2 << 20));
+    server.end();
+    await ended;
+    await new Promise((done) => setTimeout(done, 20));
+    assert.equal(heardBytes, 2 << 20);
+    assert.equal(ends, 1);
+  }),
+);
+
+test('a closed connection calls nobody', root, () =>
+  withPair(async ({ server, client }) => {
+    server.onData(() => assert.fail('data after close'));
+    server.onClosed(() => assert.fail('end after close'));
+    server.close();
+    client.send(Buffer.from('late'));
+    await new Promise((done) => setTimeout(done, 20));
+    assert.equal(server.send(Buffer.from('x')), false);
+  }),
+);
+
+test('a peer that never reads is dropped at the bound', root, () =>
+  withPair(async ({ server, client }) => {
+    client.pause();
+    const dropped = new Promise<void>((done) => server.onClosed(done));
+    const mebibyte = new Uint8Array(1 << 20);
+    let sent = 0;
+    while (server.send(mebibyte)) sent++;
+    assert.ok(sent >= 16 && sent < 40, `${sent} MiB queued`);
+    await dropped;
+  }),
+);
+
+test('a paused connection delivers later', root, () =>
+  withPair(async ({ server, client }) => {
+    let heard = '';
+    server.pause();
+    server.onData((bytes) => {
+      heard += Buffer.from(bytes).toString();
+    });
+    client.send(Buffer.from('held'));
+    await new Promise((done) => setTimeout(done, 20));
+    assert.equal(heard, '');
+    server.resume();
+    await new Promise((done) => setTimeout(done, 20));
+    assert.equal(heard, 'held');
+  }),
+);
+
+test('connecting to nothing answers ENOENT; a bad directory is named', async () => {
+  await assert.rejects(connected('/tmp/holdfast-no-such/x.sock'), /errno 2/);
+  assert.throws(
+    () =>
+      sockets.listen(
+        { path: '/tmp/holdfast-no-such/x.sock', mode: 0o660, uid: 0, gid: 0, backlog: 5 },
+        () => {},
+      ),
+    /cannot bind \/tmp\/holdfast-no-such\/x.sock: \/tmp\/holdfast-no-such: ENOENT/,
+  );
+});
