@@ -1,10 +1,11 @@
-import { createWriteStream, type WriteStream } from 'node:fs';
+import { createWriteStream, openSync, type WriteStream } from 'node:fs';
 import type { Log, LogFields, LogLevel } from '../ports/log.ts';
 import { sendDatagram } from './datagram.ts';
 
 const RING_RECORDS = 8192;
 const DUMP_BYTES = 1024 * 1024; // what C keeps, and what a log_dump client expects at most
 const MAX_UNWRITTEN_BYTES = 1024 * 1024; // a log file on a hung disk must not eat our memory
+const FLUSH_DEADLINE_MS = 200; // the file may lie on a hung disk
 const SYSLOG_NAME = '/dev/log';
 const SYSLOG_DAEMON_FACILITY = 3 << 3;
 
@@ -45,10 +46,15 @@ export class DaemonLog implements Log {
   constructor(sinks: LogSinks) {
     this.#sinks = sinks;
     if (sinks.file === null) return;
-    this.#file = createWriteStream(sinks.file, { flags: 'a', mode: 0o644 });
-    this.#file.on('error', () => {
-      this.#file = null; // no place for a file: the ring and the system log remain
-    });
+    try {
+      // Opened at once: the daemon gives up its privileges soon.
+      this.#file = createWriteStream('', { fd: openSync(sinks.file, 'a', 0o644) });
+      this.#file.on('error', () => {
+        this.#file = null;
+      });
+    } catch {
+      // No place for a file: the ring and the system log remain.
+    }
   }
 
   error(event: string, fields?: LogFields): void {
@@ -65,6 +71,18 @@ export class DaemonLog implements Log {
 
   debug(event: string, fields?: LogFields): void {
     this.#add('debug', event, fields);
+  }
+
+  /** Calls `flushed` when the file has everything, but waits no longer than a moment. */
+  close(flushed: () => void): void {
+    const file = this.#file;
+    this.#file = null;
+    if (file === null) {
+      flushed();
+      return;
+    }
+    setTimeout(flushed, FLUSH_DEADLINE_MS);
+    file.end(flushed);
   }
 
   /** The newest records as text, oldest first, at most 1 MiB. */

@@ -1,0 +1,157 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { type DaemonSettings, daemonSettings, UsageError } from '../cli/sanlock-daemon/settings.ts';
+import { SanlockProgram } from '../drive/sanlock-program.ts';
+import { MonotonicClock } from '../platform/clock.ts';
+import { becomeUser, makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
+import { Helper } from '../platform/helper.ts';
+import { DaemonLog } from '../platform/log.ts';
+import { peerPidOf } from '../platform/peer-credentials.ts';
+import { lockPidFile } from '../platform/pid-file.ts';
+import { setProcessName } from '../platform/process-name.ts';
+import { DAEMON_NODE_FLAGS, NodeProcesses } from '../platform/processes.ts';
+import { liftLimits, lockMemory, raisePriority } from '../platform/scheduling.ts';
+import { notifyServiceManager } from '../platform/sd-notify.ts';
+import { exitNow } from '../platform/system-calls.ts';
+import { UnixSockets } from '../platform/unix-socket.ts';
+import type { LeaseProcessSettings } from './lease-process.ts';
+
+const LOG_FILE = '/var/log/sanlock.log';
+const START_DEADLINE_MS = 10_000;
+const NO_WATCHDOG_YET =
+  'sanlock daemon: the watchdog was asked for (use_watchdog is 1 by default), but this release ' +
+  'cannot talk to wdmd yet, the next one will: start the daemon with -w 0 or set ' +
+  'use_watchdog = 0 in /etc/sanlock/sanlock.conf';
+
+/** `sanlock daemon …`: checks the options, goes to the background unless -D, and serves. */
+export function main(args: readonly string[]): void {
+  const settings = readSettings(args);
+  if (settings === null) return;
+  if (settings.sanlock.useWatchdog) {
+    console.error(NO_WATCHDOG_YET);
+    process.exitCode = 1;
+    return;
+  }
+  if (settings.logging.foreground) {
+    serve(settings);
+    return;
+  }
+  const file = join(__dirname, 'sanlock-daemon.cjs');
+  const options = { nodeFlags: DAEMON_NODE_FLAGS, deadlineMs: START_DEADLINE_MS };
+  startDetached(file, args, options, (failure) => {
+    if (failure !== null) console.error(`sanlock daemon: ${failure}`);
+    process.exitCode = failure === null ? 0 : 1;
+  });
+}
+
+function readSettings(args: readonly string[]): DaemonSettings | null {
+  try {
+    return daemonSettings(args, {
+      environment: process.env,
+      nodeName: hostname(),
+      newUuid: randomUUID,
+      readText,
+    });
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.log(error.message); // where the C program prints it
+    process.exitCode = 1;
+    return null;
+  }
+}
+
+function serve(settings: DaemonSettings): void {
+  setProcessName('sanlock');
+  const { logging, privileged } = settings;
+  if (privileged) liftLimits();
+  const log = new DaemonLog({
+    program: 'sanlock',
+    file: LOG_FILE,
+    fileSeverity: logging.logfilePriority,
+    syslogSeverity: logging.syslogPriority,
+    stderr: logging.foreground,
+    utc: logging.utc,
+  });
+  const leave = (status: number) => log.close(() => exitNow(status));
+  process.on('uncaughtException', (error) => {
+    // A wrong daemon is worse than none: the lease processes end with us, the leases expire.
+    log.error('daemon.broken', { reason: error.stack ?? error.message });
+    reportToStarter(error.message, () => leave(1));
+  });
+  try {
+    start(settings, { log, leave });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.error('daemon.notStarted', { reason });
+    reportToStarter(reason, () => leave(1));
+  }
+}
+
+function start(
+  settings: DaemonSettings,
+  { log, leave }: { readonly log: DaemonLog; readonly leave: (status: number) => void },
+): void {
+  const { sanlock, privileged } = settings;
+  makeRunDir(sanlock.runDir, { uid: sanlock.uid, gid: privileged ? 0 : sanlock.gid });
+  lockPidFile(join(sanlock.runDir, 'sanlock.pid'));
+  const helper = new Helper(join(__dirname, 'helper.cjs'), log); // before privileges go
+  if (privileged) becomeUser(sanlock);
+  log.warn('daemon.started', { host: sanlock.ourHostName, node: hostname(), pid: process.pid });
+  claimResources(settings, log);
+
+  const program = new SanlockProgram({
+    settings: sanlock,
+    clock: new MonotonicClock(),
+    sockets: new UnixSockets(peerPidOf),
+    processes: new NodeProcesses({
+      leaseProcessFile: join(__dirname, 'lease-process.cjs'),
+      leaseProcessSettings: JSON.stringify(leaseProcessSettings(settings)),
+      helper,
+      log,
+    }),
+    log,
+    random: Math.random,
+    helperPid: helper.pid,
+    dumpLog: () => log.dump(),
+    ended: (status) => {
+      log.warn('daemon.ended', { status });
+      notifyServiceManager('STOPPING=1');
+      leave(status);
+    },
+  });
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    process.on(signal, () => program.endIfUnused());
+  }
+  program.start();
+  notifyServiceManager('READY=1');
+  reportToStarter(null, () => {});
+}
+
+/** What is refused here costs latency, not safety: it is logged, and the daemon serves. */
+function claimResources({ sanlock }: DaemonSettings, log: DaemonLog): void {
+  const unlocked = lockMemory(sanlock.mlockLevel);
+  if (unlocked !== null) log.warn('memory.notLocked', { reason: unlocked });
+  const unraised = sanlock.highPriority ? raisePriority() : null;
+  if (unraised !== null) log.warn('priority.notRaised', { reason: unraised });
+}
+
+function leaseProcessSettings({ sanlock, logging }: DaemonSettings): LeaseProcessSettings {
+  const { mlockLevel, highPriority } = sanlock;
+  return { mlockLevel, highPriority, verbose: logging.foreground };
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return ''; // absent or unreadable: the defaults hold, as in C
+  }
+}
+
+// Started by `startDetached`: nobody else runs this file as a program.
+if (require.main === module) {
+  const settings = readSettings(process.argv.slice(2));
+  if (settings !== null) serve(settings);
+}

@@ -1,0 +1,16 @@
+import koffi from 'koffi';
+
+const F_SETFD = 2;
+
+/**
+ * execv: the process becomes `command[0]`, with its pid and with `keepOpen` descriptors open.
+ * Returns only on failure, with the errno.
+ */
+export function becomeProgram(command: readonly string[], keepOpen: readonly number[]): number {
+  const libc = koffi.load('libc.so.6');
+  const fcntl = libc.func('int fcntl(int fd, int cmd, int arg)');
+  const execv = libc.func('int execv(const char *path, const char **argv)');
+  for (const fd of keepOpen) fcntl(fd, F_SETFD, 0);
+  execv(command[0], [...command, null]);
+  return koffi.errno();
+}
