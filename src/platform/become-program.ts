@@ -1,6 +1,7 @@
 import koffi from 'koffi';
 
 const F_SETFD = 2;
+const SIGPIPE = 13;
 
 /**
  * execv: the process becomes `command[0]`, with its pid and with `keepOpen` descriptors open.
@@ -10,6 +11,8 @@ export function becomeProgram(command: readonly string[], keepOpen: readonly num
   const libc = koffi.load('libc.so.6');
   const fcntl = libc.func('int fcntl(int fd, int cmd, int arg)');
   const execv = libc.func('int execv(const char *path, const char **argv)');
+  const signal = libc.func('intptr_t signal(int number, intptr_t handler)');
+  signal(SIGPIPE, 0); // Node ignores it, and an ignored signal stays ignored in the new program
   for (const fd of keepOpen) fcntl(fd, F_SETFD, 0);
   execv(command[0], [...command, null]);
   return koffi.errno();

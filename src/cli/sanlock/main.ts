@@ -1,0 +1,96 @@
+import { textToName } from '../../base/bytes.ts';
+import { isClientAction, runClientAction } from './client.ts';
+import { type CommandLine, parseCommandLine, sizesComplaint } from './command-line.ts';
+import { USAGE } from './usage.ts';
+
+const VERSION = '3.8.5';
+
+/** The `sanlock` program (spec 22). Everything is said on stdout; the status is 0 or 1. */
+export async function main(args: readonly string[]): Promise<number> {
+  const [first = 'help', second] = args;
+  switch (first) {
+    case 'help':
+    case '--help':
+    case '-h':
+      print(USAGE);
+      return 0;
+    case 'version':
+      print(`${VERSION}\n`);
+      return 0;
+    case '--version':
+    case '-V':
+      print(`sanlock ${VERSION} (holdfast)\n`);
+      return 0;
+    case 'daemon':
+      return runDaemon(args.slice(1));
+    case 'client':
+    case 'direct':
+      if (second === undefined) {
+        print(USAGE);
+        return 1;
+      }
+      return runAction(first, second, args.slice(2));
+    default:
+      return runAction('client', first, args.slice(1));
+  }
+}
+
+async function runAction(
+  command: 'client' | 'direct',
+  action: string,
+  args: readonly string[],
+): Promise<number> {
+  if (command === 'client') {
+    if (!isClientAction(action)) return unknownAction(command, action);
+    const line = readOptions(args);
+    if (line === null) return 1;
+    return (await runClientAction(action, line, print)) === 0 ? 0 : 1;
+  }
+  const direct = await import('./direct.ts');
+  if (!direct.isDirectAction(action)) return unknownAction(command, action);
+  const place = direct.takesPath(action) ? args[0] : undefined;
+  const line = readOptions(place === undefined ? args : args.slice(1));
+  if (line === null) return 1;
+  return (await direct.runDirectAction(action, { line, place: place ?? null, print })) === 0
+    ? 0
+    : 1;
+}
+
+function unknownAction(command: string, action: string): number {
+  print(`${command} action "${textToName(action)}" is unknown\n`);
+  return 1;
+}
+
+function readOptions(args: readonly string[]): CommandLine | null {
+  const parsed = parseCommandLine(args);
+  if (!parsed.ok) {
+    print(textToName(parsed.error));
+    return null;
+  }
+  for (const complaint of parsed.value.complaints) print(complaint);
+  const complaint = sizesComplaint(parsed.value);
+  if (complaint === null) return parsed.value;
+  print(complaint);
+  return null;
+}
+
+/** The daemon is a bundle of its own, so that a client never loads it. */
+async function runDaemon(args: readonly string[]): Promise<number> {
+  const bundle: string = './sanlock-daemon.cjs';
+  const daemon: unknown = await import(bundle);
+  const main = findMain(daemon);
+  if (main === null) throw new Error(`${bundle} exports no main(args): build it again`);
+  const status = await main(args);
+  return typeof status === 'number' ? status : 0;
+}
+
+function findMain(loaded: unknown): ((args: readonly string[]) => unknown) | null {
+  if (typeof loaded !== 'object' || loaded === null) return null;
+  const main: unknown = Reflect.get(loaded, 'main');
+  if (typeof main === 'function') return (args) => Reflect.apply(main, undefined, [args]);
+  return 'default' in loaded && loaded.default !== loaded ? findMain(loaded.default) : null;
+}
+
+function print(text: string): void {
+  process.stdout.write(Buffer.from(text, 'latin1'));
+}
