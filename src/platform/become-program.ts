@@ -4,8 +4,8 @@ const F_SETFD = 2;
 const SIGPIPE = 13;
 
 /**
- * execv: the process becomes `command[0]`, with its pid and with `keepOpen` descriptors open.
- * Returns only on failure, with the errno.
+ * execv: the process becomes `command[0]`, with its pid, and with the standard descriptors and
+ * `keepOpen` open. Returns only on failure, with the errno.
  */
 export function becomeProgram(command: readonly string[], keepOpen: readonly number[]): number {
   const libc = koffi.load('libc.so.6');
@@ -13,7 +13,8 @@ export function becomeProgram(command: readonly string[], keepOpen: readonly num
   const execv = libc.func('int execv(const char *path, const char **argv)');
   const signal = libc.func('intptr_t signal(int number, intptr_t handler)');
   signal(SIGPIPE, 0); // Node ignores it, and an ignored signal stays ignored in the new program
-  for (const fd of keepOpen) fcntl(fd, F_SETFD, 0);
+  // Node marks even the standard descriptors close-on-exec.
+  for (const fd of [0, 1, 2, ...keepOpen]) fcntl(fd, F_SETFD, 0);
   execv(command[0], [...command, null]);
   return koffi.errno();
 }
