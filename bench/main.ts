@@ -1,0 +1,132 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Daemon, type DaemonKind } from './daemon.ts';
+import {
+  fight,
+  handover,
+  idle,
+  join as joinLockspace,
+  latencies,
+  median,
+  prepare,
+  type Row,
+  type Storage,
+  throughput,
+} from './rows.ts';
+import { serveWorker } from './worker.ts';
+
+const MIB = 1024 * 1024;
+const RESOURCES = 33;
+const CLIENTS = [1, 8, 32] as const;
+
+interface Options {
+  readonly directory: string;
+  readonly rounds: number;
+  readonly calls: number;
+  readonly seconds: number;
+  readonly numHosts: number;
+  readonly quick: boolean;
+}
+
+const OURS: DaemonKind = {
+  label: 'holdfast',
+  command: [
+    ...[process.execPath, '--max-semi-space-size=1', 'dist/sanlock-daemon.cjs', '-D', '-w', '0'],
+    ...['-l', '0', '-U', 'root', '-G', 'root', '-e', '{host}'],
+  ],
+};
+const THEIRS: DaemonKind = {
+  label: 'C sanlock',
+  command: [
+    ...['sanlock', 'daemon', '-D', '-w', '0', '-l', '0', '-h', '0'],
+    ...['-U', 'root', '-G', 'root', '-e', '{host}'],
+  ],
+};
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      dir: { type: 'string', default: '/var/tmp' },
+      rounds: { type: 'string', default: '3' },
+      calls: { type: 'string', default: '200' },
+      seconds: { type: 'string', default: '3' },
+      'num-hosts': { type: 'string', default: '0' },
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string', default: '' }, // 'holdfast' or 'c'
+    },
+  });
+  const options: Options = {
+    directory: values.dir,
+    rounds: Number(values.rounds),
+    calls: Number(values.calls),
+    seconds: Number(values.seconds),
+    numHosts: Number(values['num-hosts']),
+    quick: values.quick,
+  };
+  const results = new Map<string, { unit: string; ours: number[]; theirs: number[] }>();
+  const note = (rows: readonly Row[], side: 'ours' | 'theirs') => {
+    for (const { name, unit, value } of rows) {
+      const known = results.get(name) ?? { unit, ours: [], theirs: [] };
+      known[side].push(value);
+      results.set(name, known);
+    }
+  };
+  // Rounds alternate: on a shared machine only numbers of the same minutes can be compared.
+  for (let round = 0; round < options.rounds; round++) {
+    if (values.only !== 'holdfast') note(await measure(THEIRS, options), 'theirs');
+    if (values.only !== 'c') note(await measure(OURS, options), 'ours');
+  }
+  print(results);
+}
+
+async function measure(kind: DaemonKind, options: Options): Promise<readonly Row[]> {
+  const directory = mkdtempSync(join(options.directory, 'holdfast-bench-'));
+  const storage: Storage = {
+    lockspaceFile: emptyFile(join(directory, 'lockspace'), MIB),
+    resourceFile: emptyFile(join(directory, 'resources'), RESOURCES * MIB),
+    resources: RESOURCES,
+    numHosts: options.numHosts,
+    ioTimeoutS: 3,
+  };
+  const daemons: Daemon[] = [];
+  try {
+    const first = await Daemon.start(kind, 'bench-host-1');
+    daemons.push(first);
+    prepare(first, storage);
+    const rows: Row[] = [...(await idle(first, options.quick ? 2 : 12))];
+    rows.push(...latencies(first, storage, options.calls));
+    for (const clients of CLIENTS) {
+      rows.push(...(await throughput(first, storage, { clients, seconds: options.seconds })));
+    }
+    if (options.quick) return rows;
+    const second = await Daemon.start(kind, 'bench-host-2');
+    daemons.push(second);
+    joinLockspace(second, storage, 2);
+    rows.push(...handover([first, second], storage, options.calls));
+    rows.push(...(await fight([first, second], storage, options.seconds)));
+    return rows;
+  } finally {
+    for (const daemon of daemons) daemon.stop();
+    rmSync(directory, { recursive: true });
+  }
+}
+
+function emptyFile(path: string, bytes: number): string {
+  writeFileSync(path, new Uint8Array(bytes));
+  return path;
+}
+
+function print(results: Map<string, { unit: string; ours: number[]; theirs: number[] }>): void {
+  const line = (cells: readonly string[]) =>
+    console.log(cells.map((cell, i) => (i === 0 ? cell.padEnd(30) : cell.padStart(13))).join(''));
+  line(['', 'holdfast', 'C sanlock', 'ratio', 'unit']);
+  for (const [name, { unit, ours, theirs }] of results) {
+    const [a, b] = [median(ours), median(theirs)];
+    const ratio = b === 0 ? '–' : `${(a / b).toFixed(2)} ×`;
+    line([name, a.toFixed(1), b.toFixed(1), ratio, unit]);
+  }
+}
+
+if (process.argv[2] === 'worker') serveWorker();
+else await main();

@@ -1,0 +1,220 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import {
+  acquire,
+  addLockspace,
+  BlockingConnection,
+  callOnce,
+  convert,
+  getLvb,
+  inquire,
+  release,
+  resourceAt,
+  setLvb,
+  version,
+  writeLockspace,
+  writeResource,
+} from './blocking-client.ts';
+import { type Daemon, sleep } from './daemon.ts';
+import type { WorkerJob, WorkerReport } from './worker.ts';
+
+/** One measured number. Smaller is better unless `unit` is a rate. */
+export interface Row {
+  readonly name: string;
+  readonly unit: 'µs' | 'pairs/s' | 'µs CPU/pair' | 'MB' | '% CPU' | 'ms';
+  readonly value: number;
+}
+
+export interface Storage {
+  readonly lockspaceFile: string;
+  readonly resourceFile: string;
+  readonly resources: number;
+  readonly numHosts: number;
+  readonly ioTimeoutS: number;
+}
+
+/** Formats the storage and joins the lockspace. */
+export function prepare(daemon: Daemon, storage: Storage): void {
+  const area = { path: storage.lockspaceFile, offset: 0 };
+  const { ioTimeoutS } = storage;
+  succeed(callOnce(daemon.socketPath, writeLockspace('LS', area, { ioTimeoutS })), 'format');
+  for (let i = 0; i < storage.resources; i++) {
+    const request = writeResource(resourceAt(storage.resourceFile, i), storage.numHosts);
+    succeed(callOnce(daemon.socketPath, request), `format resource ${i}`);
+  }
+  join(daemon, storage, 1);
+}
+
+export function join(daemon: Daemon, storage: Storage, hostId: number): void {
+  const area = { path: storage.lockspaceFile, offset: 0 };
+  const { ioTimeoutS } = storage;
+  const request = addLockspace('LS', area, { hostId, ioTimeoutS });
+  succeed(callOnce(daemon.socketPath, request), `add lockspace as host ${hostId}`);
+}
+
+/** Medians of `count` calls each, on one resource that is free at the beginning. */
+export function latencies(daemon: Daemon, storage: Storage, count: number): readonly Row[] {
+  const resource = resourceAt(storage.resourceFile, 0);
+  const path = daemon.socketPath;
+  const connection = new BlockingConnection(path);
+  connection.register();
+  const times = new Stopwatch();
+  const call = (request: Parameters<BlockingConnection['call']>[0]) => connection.call(request);
+  for (let i = 0; i < count; i++) {
+    times.run('acquire ex', () => call(acquire(resource)));
+    times.run('inquire', () => call(inquire()));
+    times.run('release ex', () => call(release(resource)));
+  }
+  for (let i = 0; i < count; i++) {
+    times.run('acquire sh', () => call(acquire(resource, { shared: true })));
+    times.run('release sh', () => call(release(resource)));
+  }
+  for (let i = 0; i < count; i++) {
+    succeed(call(acquire(resource, { lvb: true })), 'acquire with lvb');
+    times.run('set lvb', () => callOnce(path, setLvb(resource)));
+    times.run('get lvb', () => callOnce(path, getLvb(resource)));
+    times.run('release with lvb', () => call(release(resource)));
+  }
+  succeed(call(acquire(resource)), 'acquire');
+  for (let i = 0; i < count; i++) {
+    times.run('convert ex to sh', () => call(convert(resource, true)));
+    times.run('convert sh to ex', () => call(convert(resource, false)));
+  }
+  succeed(call(release(resource)), 'release');
+  for (let i = 0; i < count; i++)
+    times.run('version, new connection', () => callOnce(path, version()));
+  connection.close();
+  return times.medians();
+}
+
+/** Client processes, each with a resource of its own; rates, and what a pair costs the daemon. */
+export async function throughput(
+  daemon: Daemon,
+  storage: Storage,
+  load: { readonly clients: number; readonly seconds: number },
+): Promise<readonly Row[]> {
+  const jobs = Array.from({ length: load.clients }, (_, i) => ({
+    socketPath: daemon.socketPath,
+    resourceFile: storage.resourceFile,
+    resourceIndex: i,
+    seconds: load.seconds,
+    retryMs: null,
+  }));
+  let cpuMs = 0;
+  const reports = await runWorkers(jobs, () => {
+    cpuMs = daemon.cpuMs();
+  });
+  cpuMs = daemon.cpuMs() - cpuMs;
+  const pairs = reports.reduce((sum, report) => sum + report.pairs, 0);
+  const label = `${load.clients} client${load.clients === 1 ? '' : 's'}`;
+  return [
+    { name: `throughput, ${label}`, unit: 'pairs/s', value: pairs / load.seconds },
+    { name: `CPU, ${label}`, unit: 'µs CPU/pair', value: (cpuMs * 1000) / Math.max(1, pairs) },
+  ];
+}
+
+/** Two daemons of one kind: the lease goes back and forth by release and acquire. */
+export function handover(pair: readonly [Daemon, Daemon], storage: Storage, count: number) {
+  const resource = resourceAt(storage.resourceFile, 0);
+  const connections = pair.map((daemon) => new BlockingConnection(daemon.socketPath));
+  const [a, b] = connections as [BlockingConnection, BlockingConnection]; // two daemons, two of them
+  for (const connection of connections) connection.register();
+  const times = new Stopwatch();
+  succeed(a.call(acquire(resource)), 'first acquire');
+  let [holder, other] = [a, b];
+  for (let i = 0; i < count; i++) {
+    times.run('hand-over between hosts', () => {
+      succeed(holder.call(release(resource)), 'release');
+      return other.call(acquire(resource));
+    });
+    [holder, other] = [other, holder];
+  }
+  holder.call(release(resource));
+  for (const connection of connections) connection.close();
+  return times.medians();
+}
+
+/** Two daemons of one kind, a client on each, one lease: the rate, and the weaker host's share. */
+export async function fight(
+  pair: readonly [Daemon, Daemon],
+  storage: Storage,
+  seconds: number,
+): Promise<readonly Row[]> {
+  const jobs = pair.map((daemon) => ({
+    socketPath: daemon.socketPath,
+    resourceFile: storage.resourceFile,
+    resourceIndex: 0,
+    seconds,
+    retryMs: 1,
+  }));
+  const reports = await runWorkers(jobs, () => {});
+  const rates = reports.map((report) => report.pairs / seconds);
+  return [
+    { name: 'fight, both hosts', unit: 'pairs/s', value: rates.reduce((a, b) => a + b, 0) },
+    { name: 'fight, weaker host', unit: 'pairs/s', value: Math.min(...rates) },
+  ];
+}
+
+export async function idle(daemon: Daemon, seconds: number): Promise<readonly Row[]> {
+  await sleep(2000);
+  const before = daemon.cpuMs();
+  await sleep(seconds * 1000);
+  const percent = ((daemon.cpuMs() - before) / (seconds * 1000)) * 100;
+  return [
+    { name: 'idle, one lockspace', unit: '% CPU', value: percent },
+    { name: 'memory (PSS), all processes', unit: 'MB', value: daemon.memory().pssKb / 1024 },
+    { name: 'start to accept', unit: 'ms', value: daemon.startMs },
+  ];
+}
+
+class Stopwatch {
+  readonly #times = new Map<string, number[]>();
+
+  run(name: string, call: () => number): void {
+    const startNs = process.hrtime.bigint();
+    const result = call();
+    const tookUs = Number(process.hrtime.bigint() - startNs) / 1000;
+    succeed(result, name);
+    const known = this.#times.get(name) ?? [];
+    known.push(tookUs);
+    this.#times.set(name, known);
+  }
+
+  medians(): readonly Row[] {
+    return [...this.#times].map(([name, times]) => ({ name, unit: 'µs', value: median(times) }));
+  }
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
+
+function succeed(result: number, what: string): void {
+  if (result < 0) throw new Error(`${what}: the daemon answered ${result}`);
+}
+
+async function runWorkers(
+  jobs: readonly WorkerJob[],
+  begin: () => void,
+): Promise<readonly WorkerReport[]> {
+  const workers = jobs.map(() => fork(process.argv[1] ?? '', ['worker'], { execArgv: [] }));
+  try {
+    await Promise.all(workers.map((worker) => nextMessage(worker))); // ready
+    begin();
+    const reports = workers.map((worker, i) => {
+      const report = nextMessage(worker);
+      worker.send(jobs[i] as WorkerJob); // one job for each worker
+      return report;
+    });
+    return (await Promise.all(reports)) as WorkerReport[];
+  } finally {
+    for (const worker of workers) worker.kill('SIGKILL');
+  }
+}
+
+function nextMessage(worker: ChildProcess): Promise<unknown> {
+  return new Promise((done, fail) => {
+    worker.once('message', done);
+    worker.once('exit', (status) => fail(new Error(`a client process ended with ${status}`)));
+  });
+}

@@ -1,0 +1,23 @@
+// Bundles the benchmark and runs it: node bench/run.mjs [--dir /var/tmp] [--rounds 3] …
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { buildPrograms } from '../scripts/build.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+await buildPrograms();
+await build({
+  entryPoints: [`${root}bench/main.ts`],
+  outfile: `${root}out/bench/main.mjs`,
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node20',
+  external: ['koffi'],
+  logLevel: 'warning',
+});
+const run = spawnSync(process.execPath, [`${root}out/bench/main.mjs`, ...process.argv.slice(2)], {
+  stdio: 'inherit',
+  cwd: root,
+});
+process.exitCode = run.status ?? 1;
