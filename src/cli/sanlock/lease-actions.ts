@@ -112,7 +112,10 @@ function printParsed(context: ClientContext, state: string): void {
   const resources = parsed.ok ? parsed.value : [];
   const result = parsed.ok ? 0 : parsed.error;
   context.print(`\nstate_to_args done ${result} res_count ${resources.length}\n`);
-  for (const resource of resources) context.print(`"${printResource(resource)}"\n`);
+  for (const { lockspaceName, name, disks, lver } of resources) {
+    const places = disks.map((disk) => `:${disk.path}:${disk.offset}`).join('');
+    context.print(`"${lockspaceName}:${name}${places}:${lver}"\n`);
+  }
   const again = resources.map((resource) => printResource(resource)).join(' ');
   context.print(`\nargs_to_state done ${result}\n"${again}"\n`);
 }

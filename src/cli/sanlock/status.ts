@@ -66,7 +66,8 @@ function stateLine(record: StateRecord): ByteString {
       return `s ${name}:${data64}:${path}:${offset}${listSuffix(record, ['add', 'rem'])}\n`;
     }
     case STATE_TYPES.RESOURCE: {
-      const text = record.resource === null ? name : printResource(record.resource);
+      const text =
+        record.resource === null ? name : printResource({ ...record.resource, lver: data64 });
       return `r ${text} p ${data32}${listSuffix(record, ['add', 'rem', 'orphan'])}\n`;
     }
     case STATE_TYPES.HOST:

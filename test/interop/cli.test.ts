@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type DaemonWorld,
+  type Maker,
+  makeArea,
+  run,
+  SANLOCK,
+  startDaemon,
+  whyNot,
+} from './sanlock-daemons.ts';
+
+const MIB = 1024 * 1024;
+
+/**
+ * What is typed, in order; the state of one step is what the next one meets. {ls}, {res} and {rx}
+ * are files, {pid} is a registered process that holds RH.
+ */
+const STEPS: readonly string[] = [
+  'client version',
+  'client status',
+  'client status -D',
+  'client gets -h 1',
+  'client init -s LS1:0:{ls}:0 -o 2',
+  'client init -s LSX:0:/nowhere/at/all:0',
+  'client init -r LS1:RA:{res}:0',
+  'client init -r LS1:RB:{res}:1M -Z 512 -A 1M',
+  'client init -r LS1:RC:{res}:2M -Z 512 -A 8M',
+  'client init -r LS1:RH:{res}:3M',
+  'client init -r LS1:RZ:{res}:4M -z 1',
+  'client write -r LS1:RN:{res}:5M -m 8',
+  'client init',
+  'client read -s LS1:1:{ls}:0 -D',
+  'client read -s :0:{ls}:0',
+  'client read -s NOPE:1:{ls}:0',
+  'client read -s LS1:1:{res}:0',
+  'client read -r LS1:RA:{res}:0 -D',
+  'client read -r LS1:RA:{res}:0 -h 1',
+  'client read -r LS1:RZ:{res}:4M',
+  'client read -r LS1:OTHER:{res}:0',
+  'client read -r LS1:RA:/nowhere:0',
+  'client read -r LS1:RA:{res}:0:SH',
+  'client read -r ab',
+  'client read -r LS1:RA:{res}',
+  'client read',
+  'client align -s LS1:1:{ls}:0',
+  'client align',
+  'client inq_lockspace -s LS1:1:{ls}:0',
+  'client add_lockspace -s LS1:1:{ls}:0 -o 2',
+  'client add_lockspace -s LS1:1:{ls}:0 -o 2',
+  'client add_lockspace -s LS1:5:{ls}:0',
+  'client add_lockspace',
+  'client inq_lockspace -s LS1:1:{ls}:0',
+  'client gets',
+  'client host_status -s NOPE',
+  'client renewal -s NOPE',
+  'client set_config -s LS1 -u 1',
+  'client set_config -s LS1 -u 0',
+  'client set_config -s LS1 -O 1',
+  'client set_config -s LS1 -O 0',
+  'client set_config -s NOPE -u 1',
+  '<hold> LS1:RH:{res}:3M',
+  'client status',
+  'client status -o p',
+  'client status -o s',
+  'client inquire -p {pid}',
+  'client inquire -p {pid} -D',
+  'client acquire -r LS1:RA:{res}:0 -r LS1:RB:{res}:1M:SH -p {pid}',
+  'client inquire -p {pid} -D',
+  'client acquire -r LS1:RA:{res}:0 -p {pid}',
+  'client acquire -r LS1:RZ:{res}:4M -p {pid}',
+  'client acquire -r LS1:RA:{res}:0 -p 1',
+  'client acquire -r LS1:RA:{res}:0',
+  'client acquire -r LSN:RA:{res}:0 -p {pid}',
+  'client read -r LS1:RB:{res}:1M -h 1',
+  'client convert -r LS1:RB:{res}:1M -p {pid}',
+  'client convert -r LS1:RB:{res}:1M -p {pid}',
+  'client convert -r LS1:RB:{res}:1M:SH -p {pid}',
+  'client convert -p {pid}',
+  'client status',
+  'client request -r LS1:RA:{res}:0:1 -f 2',
+  'client request',
+  'client examine -s LS1:1:{ls}:0',
+  'client examine -r LS1:RA:{res}:0',
+  'client examine',
+  'client release -r LS1:RA:{res}:0 -p {pid}',
+  'client release -r LS1:RA:{res}:0 -p {pid}',
+  'client release -r LS1:RA:{res}:0 -p 1',
+  'client release -p {pid} -a 1',
+  'client inquire -p {pid}',
+  'client inquire -p 1',
+  'client inquire',
+  'client acquire -r LS1:RB:{res}:1M -p {pid} -P 1',
+  '<drop>',
+  'client status',
+  'client command -r LS1:RH:{res}:3M -c /bin/echo the words',
+  'client shutdown',
+  'client shutdown -w 1',
+  'client rem_lockspace -s LS1:1:{ls}:0',
+  'client rem_lockspace -s LS1:1:{ls}:0',
+  'client gets',
+  'status',
+  'client nosuchaction',
+  'client status x',
+  'client status -o',
+  'client status -q 1',
+  'version',
+];
+
+/** Actions on the resource index and host events. */
+const INDEX_STEPS: readonly string[] = [
+  'client lookup',
+  'client rebuild',
+  'client init -s LS1:0:{ls}:0 -o 2',
+  'client add_lockspace -s LS1:1:{ls}:0 -o 2',
+  'client format -x LS1:/nowhere:0',
+  'client format -x LS1:{rx}:0',
+  'client create -x LS1:{rx}:0 -e r1',
+  'client create -x LS1:{rx}:0 -e r2',
+  'client lookup -x LS1:{rx}:0 -e r2',
+  'client lookup -x LS1:{rx}:0 -e :2M',
+  'client lookup -x LS1:{rx}:0',
+  'client lookup -x LS1:{rx}:0 -e nope',
+  'client update -x LS1:{rx}:0 -e r9:5M',
+  'client update -x LS1:{rx}:0 -e r9:5M -z 1',
+  'client delete -x LS1:{rx}:0 -e r1',
+  'client rebuild -x LS1:{rx}:0',
+  'client set_event -s LS1 -i 2 -e 0x1 -d 0x2',
+  'client set_event -s LS1 -i 9999 -e 0x1 -d 0x2',
+  'client set_event -s NOPE -i 2 -e 1 -d 1',
+];
+
+/** What differs between any two runs: pids, descriptors, monotonic seconds, versions of text. */
+function normalize(text: string, world: DaemonWorld, holderPid: number): string {
+  return text
+    .replaceAll(world.directory, '<dir>')
+    .replaceAll(new RegExp(`\\b${holderPid}\\b`, 'g'), '<pid>')
+    .replaceAll(/(timestamp|monotime|\w*last_\w+|helper_pid|pid|fd|helper_kill_fd)=\d+/g, '$1=#')
+    .replaceAll(/(timestamp) \d+/g, '$1 #')
+    .replaceAll(/(fd|done) \d+$/gm, (all, word) => (word === 'fd' ? 'fd #' : all));
+}
+
+interface Outcome {
+  readonly typed: string;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly status: number;
+}
+
+async function runSteps(daemon: Maker, cli: Maker, steps: readonly string[]): Promise<Outcome[]> {
+  const world = await startDaemon(daemon, { hostName: 'host1' });
+  let holder: ChildProcess | null = null;
+  const outcomes: Outcome[] = [];
+  try {
+    const areas = {
+      ls: makeArea(`${world.directory}/ls`, MIB),
+      res: makeArea(`${world.directory}/res`, 16 * MIB),
+      rx: makeArea(`${world.directory}/rx`, 16 * MIB),
+    };
+    for (const step of steps) {
+      const typed = step
+        .replaceAll('{pid}', String(holder?.pid ?? 0))
+        .replaceAll(/\{(ls|res|rx)\}/g, (_, name: keyof typeof areas) => areas[name]);
+      const words = typed.split(' ');
+      if (words[0] === '<hold>') {
+        holder = await hold(world, cli, words[1] ?? '');
+        continue;
+      }
+      if (words[0] === '<drop>') {
+        holder?.kill('SIGKILL');
+        await sleep(1000);
+        continue;
+      }
+      const ran = await run(SANLOCK[cli], words, { env: world.env });
+      const pid = holder?.pid ?? -1;
+      const stdout = normalize(ran.stdout, world, pid);
+      outcomes.push({ typed: step, stdout, stderr: ran.stderr, status: ran.status });
+    }
+  } finally {
+    holder?.kill('SIGKILL');
+    await world.stop();
+  }
+  return outcomes;
+}
+
+/** `sanlock client command`: a registered process that holds a lease once it says so. */
+async function hold(world: DaemonWorld, cli: Maker, resource: string): Promise<ChildProcess> {
+  const program = ['/bin/sh', '-c', 'echo ready; exec sleep 600'];
+  const args = ['client', 'command', '-r', resource, '-c', ...program];
+  const child = spawn(SANLOCK[cli], args, { env: world.env, stdio: ['ignore', 'pipe', 'ignore'] });
+  const said = await Promise.race([
+    new Promise<string>((resolve) => child.stdout.once('data', (bytes) => resolve(`${bytes}`))),
+    sleep(10_000, 'nothing', { ref: false }),
+  ]);
+  if (said === 'ready\n') return child;
+  child.kill('SIGKILL');
+  throw new Error(`${SANLOCK[cli]} ${args.join(' ')} said ${said}\n${world.log()}`);
+}
+
+function compare(theirs: readonly Outcome[], ours: readonly Outcome[]): void {
+  assert.equal(ours.length, theirs.length);
+  for (const [index, expected] of theirs.entries()) {
+    assert.deepEqual(ours[index], expected, `after typing: sanlock ${expected.typed}`);
+  }
+}
+
+for (const [title, steps] of [
+  ['leases and lockspaces', STEPS],
+  ['resource index and events', INDEX_STEPS],
+] as const) {
+  test(`our command line prints what the C one prints: ${title}, C daemon`, async (t) => {
+    const reason = whyNot('c');
+    if (reason !== null) return t.skip(reason);
+    const [theirs, ours] = await Promise.all([
+      runSteps('c', 'c', steps),
+      runSteps('c', 'ours', steps),
+    ]);
+    compare(theirs, ours);
+  });
+}
+
+test('all original, or all ours: the same is printed for leases and lockspaces', async (t) => {
+  const reason = whyNot('c', 'ours');
+  if (reason !== null) return t.skip(reason);
+  const [theirs, ours] = await Promise.all([
+    runSteps('c', 'c', STEPS),
+    runSteps('ours', 'ours', STEPS),
+  ]);
+  compare(theirs, ours);
+});
+
+test('the C command line on our daemon: the same is printed for leases and lockspaces', async (t) => {
+  const reason = whyNot('c', 'ours');
+  if (reason !== null) return t.skip(reason);
+  const [theirs, mixed] = await Promise.all([
+    runSteps('c', 'c', STEPS),
+    runSteps('ours', 'c', STEPS),
+  ]);
+  compare(theirs, mixed);
+});

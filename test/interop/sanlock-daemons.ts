@@ -1,0 +1,122 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Whose program: the C original or ours. */
+export type Maker = 'c' | 'ours';
+
+const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
+export const SANLOCK: Readonly<Record<Maker, string>> = {
+  c: '/usr/sbin/sanlock',
+  ours: `${ROOT}/bin/sanlock`,
+};
+
+const START_DEADLINE_MS = 10_000;
+const POLL_MS = 50;
+
+/** Why real daemons cannot be run here; null when they can. */
+export function whyNot(...makers: readonly Maker[]): string | null {
+  if (process.getuid?.() !== 0) return 'real daemons need root';
+  if (makers.includes('c') && !existsSync(SANLOCK.c)) return 'the C sanlock is not installed';
+  if (makers.includes('ours') && !existsSync(`${ROOT}/dist/sanlock-daemon.cjs`)) {
+    return 'our daemon is not built: npm run build';
+  }
+  return null;
+}
+
+/** A daemon with a run directory and a storage directory of its own. */
+export interface DaemonWorld {
+  readonly maker: Maker;
+  readonly directory: string;
+  readonly socketPath: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** Kills the daemon and removes its directory. Safe to repeat. */
+  stop(): Promise<void>;
+  /** What the daemon wrote to stderr, for failures. */
+  log(): string;
+  readonly process: ChildProcess;
+}
+
+export async function startDaemon(
+  maker: Maker,
+  options: { readonly hostName: string; readonly directory?: string; readonly runName?: string },
+): Promise<DaemonWorld> {
+  const directory = options.directory ?? mkdtempSync('/var/tmp/holdfast-interop-');
+  const runDirectory = `${directory}/${options.runName ?? 'run'}`;
+  mkdirSync(runDirectory, { recursive: true });
+  const env = { ...process.env, SANLOCK_RUN_DIR: runDirectory, SANLOCK_PRIVILEGED: '0' };
+  const args = ['daemon', '-D', '-w', '0', '-U', 'root', '-G', 'root', '-e', options.hostName];
+  const child = spawn(SANLOCK[maker], args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  let log = '';
+  child.stderr.on('data', (bytes: Buffer) => {
+    log = (log + bytes.toString('latin1')).slice(-100_000);
+  });
+  const socketPath = `${runDirectory}/sanlock.sock`;
+  const world = {
+    maker,
+    directory,
+    socketPath,
+    env,
+    process: child,
+    log: () => log,
+    stop: () => stop(child, options.directory === undefined ? directory : null),
+  };
+  const deadline = Date.now() + START_DEADLINE_MS;
+  while (!(await accepts(socketPath))) {
+    if (Date.now() > deadline || child.exitCode !== null) {
+      await world.stop();
+      throw new Error(`${SANLOCK[maker]} did not open ${socketPath}; it said:\n${log}`);
+    }
+    await sleep(POLL_MS);
+  }
+  return world;
+}
+
+async function stop(child: ChildProcess, directory: string | null): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) {
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await gone;
+  }
+  if (directory !== null) rmSync(directory, { recursive: true, force: true });
+}
+
+function accepts(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path });
+    socket.once('connect', () => resolve(true));
+    socket.once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+/** A file of zeros to keep leases in. */
+export function makeArea(path: string, bytes: number): string {
+  writeFileSync(path, '');
+  truncateSync(path, bytes);
+  return path;
+}
+
+export interface Ran {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly status: number;
+}
+
+/** Runs a program to its end; bytes as latin1. */
+export function run(
+  program: string,
+  args: readonly string[],
+  options: { readonly env: NodeJS.ProcessEnv; readonly timeoutMs?: number },
+): Promise<Ran> {
+  return new Promise((resolve, reject) => {
+    const timeout = options.timeoutMs ?? 60_000;
+    const settings = { env: options.env, timeout, encoding: 'latin1' as const };
+    execFile(program, [...args], settings, (failure, stdout, stderr) => {
+      const status = failure === null ? 0 : failure.code;
+      if (typeof status === 'number') resolve({ stdout, stderr, status });
+      else reject(new Error(`${program} ${args.join(' ')}: ${failure?.message}`));
+    });
+  });
+}
