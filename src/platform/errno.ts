@@ -10,9 +10,10 @@ export const EMSGSIZE = 90;
 export const ETIMEDOUT = 110;
 export const ECANCELED = 125;
 
-const NAMES = new Map<number, string>(
-  Object.entries(constants.errno).map(([name, number]) => [number, name]),
-);
+const NAMES = new Map<number, string>();
+for (const [name, number] of Object.entries(constants.errno)) {
+  if (!NAMES.has(number)) NAMES.set(number, name); // EAGAIN before its other name EWOULDBLOCK
+}
 
 /** 'ENOENT' for 2; for texts people read. */
 export function errnoName(errno: number): string {

@@ -47,7 +47,6 @@ export const sendto: (
 );
 export const recv: (fd: number, bytes: Uint8Array, length: number, flags: number) => number =
   libc.func('long recv(int fd, void *bytes, size_t length, int flags)');
-export const mlockall: (flags: number) => number = libc.func('int mlockall(int flags)');
 export const setrlimit: (resource: number, limits: Uint8Array) => number = libc.func(
   'int setrlimit(int resource, void *limits)',
 );

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
+
+const missing = whyNot('ours');
+const where = missing === null ? {} : { skip: missing };
+const AS_ROOT = ['-w', '0', '-U', 'root', '-G', 'root'];
+
+test('a second daemon on one run directory leaves with 1, the first stays', where, async () => {
+  const first = await startDaemon('ours', { hostName: 'first' });
+  try {
+    const startMs = performance.now();
+    const second = await run(SANLOCK.ours, ['daemon', '-D', ...AS_ROOT], { env: first.env });
+    assert.equal(second.status, 1);
+    assert.match(second.stderr, /cannot lock .*sanlock\.pid/);
+    assert.ok(performance.now() - startMs < 1000);
+    const status = await run(SANLOCK.ours, ['client', 'status'], { env: first.env });
+    assert.match(status.stdout, /^daemon first/);
+  } finally {
+    await first.stop();
+  }
+});
+
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+  test(
+    `without a lockspace ${signal} ends it with 0, and its processes with it`,
+    where,
+    async () => {
+      const daemon = await startDaemon('ours', { hostName: 'ends' });
+      const pid = daemon.process.pid ?? -1;
+      const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'ascii').trim().split(' ');
+      const ended = new Promise((done) => daemon.process.once('exit', done));
+      daemon.process.kill(signal);
+      assert.equal(await ended, 0);
+      await sleep(300);
+      for (const child of children) assert.equal(isRunning(child), false, `child ${child}`);
+      await daemon.stop();
+    },
+  );
+}
+
+test('in the background: the command returns 0 when the daemon serves', where, async () => {
+  const directory = mkdtempSync('/tmp/holdfast-start-');
+  const env = { ...process.env, SANLOCK_RUN_DIR: directory };
+  const started = spawnSync(SANLOCK.ours, ['daemon', ...AS_ROOT, '-e', 'hidden'], { env });
+  assert.equal(started.status, 0, String(started.stderr));
+  const pid = Number(readFileSync(join(directory, 'sanlock.pid'), 'ascii'));
+  try {
+    const status = await run(SANLOCK.ours, ['client', 'status'], { env });
+    assert.match(status.stdout, /^daemon hidden/);
+    assert.equal(readFileSync(`/proc/${pid}/comm`, 'ascii'), 'sanlock\n');
+    assert.equal(statSync(join(directory, 'sanlock.sock')).mode & 0o777, 0o660);
+    const session = readFileSync(`/proc/${pid}/stat`, 'ascii').split(') ')[1]?.split(' ')[3];
+    assert.equal(Number(session), pid, 'it leads a session of its own');
+    const again = spawnSync(SANLOCK.ours, ['daemon', ...AS_ROOT], { env, encoding: 'utf8' });
+    assert.equal(again.status, 1);
+    assert.match(again.stderr, /cannot lock/);
+  } finally {
+    process.kill(pid, 'SIGKILL');
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test('privileges are dropped to the user sanlock, the helper keeps them', where, async (t) => {
+  if (!readFileSync('/etc/passwd', 'utf8').includes('\nsanlock:')) return t.skip('no such user');
+  const directory = mkdtempSync('/tmp/holdfast-start-');
+  const env = { ...process.env, SANLOCK_RUN_DIR: join(directory, 'run') };
+  const daemon = spawn(SANLOCK.ours, ['daemon', '-D', '-w', '0'], { env, stdio: 'ignore' });
+  const pid = daemon.pid ?? -1;
+  try {
+    const uid = () => /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'ascii'))?.[1];
+    for (let tries = 0; uid() === '0' && tries < 100; tries++) await sleep(20);
+    const expected = /^sanlock:x:(\d+):/m.exec(readFileSync('/etc/passwd', 'utf8'))?.[1];
+    assert.equal(uid(), expected);
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'ascii').trim().split(' ');
+    const helper = children.find((child) => commOf(child) === 'sanlock-helper');
+    assert.ok(helper !== undefined);
+    assert.match(readFileSync(`/proc/${helper}/status`, 'ascii'), /^Uid:\s+0\s/m);
+  } finally {
+    daemon.kill('SIGKILL');
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test('use_watchdog is refused with one sentence that says what to do', where, async () => {
+  const ran = await run(SANLOCK.ours, ['daemon', '-D'], { env: process.env });
+  assert.equal(ran.status, 1);
+  assert.match(ran.stderr, /^sanlock daemon: the watchdog .* -w 0 .*\n$/);
+});
+
+test('a wrong option is refused where the C program prints it', where, async () => {
+  const ran = await run(SANLOCK.ours, ['daemon', '-y', '1'], { env: process.env });
+  assert.deepEqual([ran.status, ran.stdout], [1, 'unknown option: y\n']);
+});
+
+function isRunning(pid: string): boolean {
+  return commOf(pid) !== null;
+}
+
+function commOf(pid: string): string | null {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'ascii').trim();
+  } catch {
+    return null;
+  }
+}

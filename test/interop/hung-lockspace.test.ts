@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MonotonicClock } from '../../src/platform/clock.ts';
+import { UnixSockets } from '../../src/platform/unix-socket.ts';
+import { SM_CMD, SM_MAGIC, SM_PROTO } from '../../src/wire/sanlock-socket.ts';
+import { type HungFile, noHungFile, startHungFile } from './hung-file.ts';
+import { type DaemonWorld, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
+
+const missing = noHungFile() ?? whyNot('ours');
+const where = missing === null ? {} : { skip: missing };
+const MIB = 1024 * 1024;
+const IO_TIMEOUT_S = 2;
+const FAIL_MS = 8 * IO_TIMEOUT_S * 1000;
+const clock = new MonotonicClock();
+
+interface Scene {
+  readonly daemon: DaemonWorld;
+  readonly file: HungFile;
+  /** A program that holds a lease on the file. */
+  readonly holder: ChildProcess;
+}
+
+async function withScene(body: (scene: Scene) => Promise<void>): Promise<void> {
+  const file = await startHungFile(4 * MIB);
+  const daemon = await startDaemon('ours', { hostName: 'hung-host' });
+  const sanlock = async (...args: string[]) => {
+    const ran = await run(SANLOCK.ours, ['client', ...args], { env: daemon.env });
+    assert.equal(ran.status, 0, `${args.join(' ')}: ${ran.stdout}\n${daemon.log()}`);
+  };
+  let holder: ChildProcess | null = null;
+  try {
+    const timeout = ['-o', String(IO_TIMEOUT_S)];
+    await sanlock('init', '-s', `LS1:0:${file.path}:0`, ...timeout);
+    await sanlock('init', '-r', `LS1:R1:${file.path}:1M`);
+    await sanlock('add_lockspace', '-s', `LS1:1:${file.path}:0`, ...timeout);
+    const command = [
+      'client',
+      'command',
+      '-r',
+      `LS1:R1:${file.path}:1M`,
+      '-c',
+      '/bin/sleep',
+      '300',
+    ];
+    holder = spawn(SANLOCK.ours, command, { env: daemon.env, stdio: 'ignore' });
+    await until('the holder has its lease', 10_000, async () => {
+      const ran = await run(SANLOCK.ours, ['client', 'status'], { env: daemon.env });
+      return ran.stdout.includes('r LS1:R1:');
+    });
+    await body({ daemon, file, holder });
+  } finally {
+    holder?.kill('SIGKILL');
+    const stopped = daemon.stop();
+    file.close(); // what is stuck in the kernel gets its answer, so that everything can end
+    await stopped;
+  }
+}
+
+test('a hung disk: the front answers, the holder is killed on time', where, () =>
+  withScene(async ({ daemon, file, holder }) => {
+    const hungMs = clock.nowMs();
+    file.hang();
+    const ended = new Promise<number>((done) => holder.once('exit', () => done(clock.nowMs())));
+    const waits = await versionTimes(daemon.socketPath, 3000);
+    const worst = waits.sort((a, b) => a - b)[Math.floor(waits.length * 0.98)] ?? Infinity;
+    assert.ok(worst < 50, `98 of 100 version calls within 50 ms, but ${worst} ms`);
+
+    // The last renewal began at most 2 io timeouts before the disk hung.
+    const tookMs = (await deadlined(ended, FAIL_MS + 10_000)) - hungMs;
+    const earliestMs = FAIL_MS - 2 * IO_TIMEOUT_S * 1000 - 1000;
+    assert.ok(tookMs >= earliestMs, `killed ${tookMs} ms after the disk hung, too early`);
+    assert.ok(tookMs <= FAIL_MS + 2500, `killed ${tookMs} ms after the disk hung, too late`);
+  }),
+);
+
+test('a hung disk: a killed front leaves neither socket nor pid file behind', where, () =>
+  withScene(async ({ daemon, file }) => {
+    file.hang();
+    await sleep(2 * IO_TIMEOUT_S * 1000 + 500); // until a renewal is stuck in the kernel
+    daemon.process.kill('SIGTERM');
+    await sleep(300);
+    assert.equal(daemon.process.exitCode, null, 'with a lockspace, SIGTERM is refused');
+
+    const ended = new Promise((done) => daemon.process.once('exit', done));
+    daemon.process.kill('SIGKILL');
+    await deadlined(ended, 1000);
+    const next = await startDaemon('ours', {
+      hostName: 'hung-host-again',
+      directory: daemon.directory,
+    });
+    try {
+      const waits = await versionTimes(next.socketPath, 200);
+      assert.ok(waits.length > 0, 'the next daemon serves on the same socket');
+    } finally {
+      await next.stop();
+    }
+  }),
+);
+
+/** How long each VERSION call took, one after another for `forMs`. */
+async function versionTimes(path: string, forMs: number): Promise<number[]> {
+  const times: number[] = [];
+  const endMs = clock.nowMs() + forMs;
+  while (clock.nowMs() < endMs) {
+    const startMs = clock.nowMs();
+    await deadlined(askVersion(path), 5000);
+    times.push(clock.nowMs() - startMs);
+    await sleep(10);
+  }
+  return times;
+}
+
+function askVersion(path: string): Promise<void> {
+  const request = new Uint8Array(32);
+  const view = new DataView(request.buffer);
+  view.setUint32(0, SM_MAGIC, true);
+  view.setUint32(4, SM_PROTO, true);
+  view.setUint32(8, SM_CMD.VERSION, true);
+  view.setUint32(16, request.length, true);
+  return new Promise((done, fail) => {
+    new UnixSockets(null).connect(path, 2000, (opened) => {
+      if (!opened.ok) return void fail(new Error(`connect: errno ${opened.errno}`));
+      opened.connection.onData(() => {
+        opened.connection.close();
+        done();
+      });
+      opened.connection.send(request);
+    });
+  });
+}
+
+function deadlined<T>(promise: Promise<T>, withinMs: number): Promise<T> {
+  return Promise.race([
+    promise,
+    sleep(withinMs, undefined, { ref: false }).then((): never => {
+      throw new Error(`nothing happened within ${withinMs} ms`);
+    }),
+  ]);
+}
+
+async function until(what: string, withinMs: number, holds: () => Promise<boolean>) {
+  const endMs = clock.nowMs() + withinMs;
+  while (!(await holds())) {
+    assert.ok(clock.nowMs() < endMs, what);
+    await sleep(50);
+  }
+}
