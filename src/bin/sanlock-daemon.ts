@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { nameToText } from '../base/bytes.ts';
 import { type DaemonSettings, daemonSettings, UsageError } from '../cli/sanlock-daemon/settings.ts';
 import { SanlockProgram } from '../drive/sanlock-program.ts';
 import { MonotonicClock } from '../platform/clock.ts';
@@ -95,8 +96,9 @@ function start(
   { log, leave }: { readonly log: DaemonLog; readonly leave: (status: number) => void },
 ): void {
   const { sanlock, privileged } = settings;
-  makeRunDir(sanlock.runDir, { uid: sanlock.uid, gid: privileged ? 0 : sanlock.gid });
-  lockPidFile(join(sanlock.runDir, 'sanlock.pid'));
+  const runDir = nameToText(sanlock.runDir);
+  makeRunDir(runDir, { uid: sanlock.uid, gid: privileged ? 0 : sanlock.gid });
+  lockPidFile(join(runDir, 'sanlock.pid'));
   const helper = new Helper(join(__dirname, 'helper.cjs'), log); // before privileges go
   if (privileged) becomeUser(sanlock);
   log.warn('daemon.started', { host: sanlock.ourHostName, node: hostname(), pid: process.pid });

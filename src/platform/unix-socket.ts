@@ -1,6 +1,7 @@
 import { chmodSync, chownSync, statSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
+import { nameToText } from '../base/bytes.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import { EIO, ETIMEDOUT, errnoName } from './errno.ts';
 import { socketFd } from './socket-fd.ts';
@@ -25,10 +26,11 @@ export class UnixSockets implements Sockets {
     at: { path: string; mode: number; uid: number; gid: number; backlog: number },
     accept: (connection: Connection) => void,
   ): Listener {
-    if (Buffer.byteLength(at.path) > MAX_PATH_BYTES) {
-      throw new Error(`socket path ${at.path} is longer than ${MAX_PATH_BYTES} bytes`);
+    const path = nameToText(at.path);
+    if (at.path.length > MAX_PATH_BYTES) {
+      throw new Error(`socket path ${path} is longer than ${MAX_PATH_BYTES} bytes`);
     }
-    removeStale(at.path);
+    removeStale(path);
     const server = createServer({ allowHalfOpen: true }, (socket) =>
       accept(new UnixConnection(socket, this.#peerPid)),
     );
@@ -36,13 +38,13 @@ export class UnixSockets implements Sockets {
     // Bound under a closed umask: nobody connects before mode and owner are right.
     const umask = process.umask(PRIVATE_UMASK);
     try {
-      server.listen({ path: at.path, backlog: at.backlog });
+      server.listen({ path, backlog: at.backlog });
     } finally {
       process.umask(umask);
     }
-    if (!server.listening) throw new Error(`cannot bind ${at.path}: ${whyNotBound(at.path)}`);
-    chownSync(at.path, at.uid, at.gid);
-    chmodSync(at.path, at.mode);
+    if (!server.listening) throw new Error(`cannot bind ${path}: ${whyNotBound(path)}`);
+    chownSync(path, at.uid, at.gid);
+    chmodSync(path, at.mode);
     return { close: () => server.close() };
   }
 
@@ -51,7 +53,7 @@ export class UnixSockets implements Sockets {
     timeoutMs: number,
     answer: (opened: { ok: true; connection: Connection } | { ok: false; errno: number }) => void,
   ): void {
-    const socket = connect({ path, allowHalfOpen: true });
+    const socket = connect({ path: nameToText(path), allowHalfOpen: true });
     const fail = (errno: number) => {
       clearTimeout(deadline);
       socket.removeAllListeners();

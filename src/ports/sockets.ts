@@ -22,6 +22,7 @@ export interface Listener {
   close(): void;
 }
 
+/** Paths are byte strings, as everywhere. */
 export interface Sockets {
   /** Binds a unix stream socket, replacing a stale file; throws with the reason when it cannot. */
   listen(

@@ -8,7 +8,7 @@ export interface SanlockSettings {
   /** Unique in every lockspace, at most 48 bytes; written into delta leases. */
   readonly ourHostName: ByteString;
   /** Holds sanlock.sock and sanlock.pid. */
-  readonly runDir: string;
+  readonly runDir: ByteString;
   readonly useWatchdog: boolean;
   readonly highPriority: boolean;
   readonly mlockLevel: 0 | 1 | 2;

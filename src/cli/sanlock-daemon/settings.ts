@@ -66,7 +66,7 @@ export function daemonSettings(args: readonly string[], host: HostFacts): Daemon
   return {
     sanlock: {
       ourHostName: textToName(hostName).slice(0, HOST_NAME_MAX),
-      runDir: host.environment['SANLOCK_RUN_DIR'] ?? '/run/sanlock',
+      runDir: textToName(host.environment['SANLOCK_RUN_DIR'] ?? '/run/sanlock'),
       useWatchdog: numberOf(given, 'w', { otherwise: 1 }) !== 0,
       highPriority: numberOf(given, 'h', { otherwise: 0 }) !== 0,
       mlockLevel: mlockLevelOf(numberOf(given, 'l', { otherwise: 1, min: 0, max: 2 })),

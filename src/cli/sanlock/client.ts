@@ -1,6 +1,6 @@
 import { SanlockClient, sanlockSocketPath } from '../../client/sanlock.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
-import { UnixSocketClient } from '../../platform/unix-socket-client.ts';
+import { UnixSockets } from '../../platform/unix-socket.ts';
 import { commandAction } from './command-action.ts';
 import type { CommandLine } from './command-line.ts';
 import type { Action } from './context.ts';
@@ -80,7 +80,7 @@ export async function runClientAction(
   const action = ACTIONS.get(name);
   if (action === undefined) return 1;
   const client = new SanlockClient({
-    sockets: new UnixSocketClient(),
+    sockets: new UnixSockets(null),
     clock: new MonotonicClock(),
     socketPath: sanlockSocketPath(process.env['SANLOCK_RUN_DIR']),
   });

@@ -1,0 +1,85 @@
+import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { wasmAllocator } from './disk-plain.ts';
+import { EIO, EMSGSIZE, errnoName } from './errno.ts';
+
+/** Largest transfer: one area. */
+const BUFFER_BYTES = 8 * 1024 * 1024;
+
+/** A disk operation that the kernel refused. */
+export class DiskFailure extends Error {
+  override readonly name = 'DiskFailure';
+  readonly errno: number;
+
+  constructor(doing: string, path: string, errno: number) {
+    super(`${doing} ${path}: ${errnoName(errno)}`);
+    this.errno = errno;
+  }
+}
+
+/**
+ * A device or file read and written around the page cache, on the caller's thread: for commands
+ * that do one thing and end. Where O_DIRECT is not possible (tmpfs) a file is opened plainly.
+ */
+export class DirectDisk {
+  readonly #path: string;
+  readonly #fd: number;
+  readonly #buffer: Uint8Array;
+
+  constructor(path: string, access: 'read' | 'write') {
+    this.#path = path;
+    this.#fd = openDirect(path, access === 'read' ? constants.O_RDONLY : constants.O_RDWR);
+    const memory = wasmAllocator(BUFFER_BYTES)(BUFFER_BYTES);
+    if (memory === null) throw new DiskFailure('memory for', path, 12);
+    this.#buffer = memory.bytes;
+  }
+
+  get isBlockDevice(): boolean {
+    return fstatSync(this.#fd).isBlockDevice();
+  }
+
+  /** A copy of `length` bytes; a short read is EMSGSIZE, as past the end of the device. */
+  read(offset: number, length: number): Uint8Array {
+    const moved = this.#attempt('read', () => readSync(this.#fd, this.#buffer, 0, length, offset));
+    if (moved !== length) throw new DiskFailure('read', this.#path, EMSGSIZE);
+    return this.#buffer.slice(0, length);
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    this.#buffer.set(bytes);
+    const moved = this.#attempt('write', () =>
+      writeSync(this.#fd, this.#buffer, 0, bytes.length, offset),
+    );
+    if (moved !== bytes.length) throw new DiskFailure('write', this.#path, EMSGSIZE);
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  #attempt(doing: string, transfer: () => number): number {
+    try {
+      return transfer();
+    } catch (thrown) {
+      throw new DiskFailure(doing, this.#path, errnoOf(thrown));
+    }
+  }
+}
+
+function openDirect(path: string, access: number): number {
+  const flags = access | constants.O_DIRECT | constants.O_SYNC | constants.O_CLOEXEC;
+  try {
+    return openSync(path, flags);
+  } catch (thrown) {
+    if (errnoOf(thrown) !== 22) throw new DiskFailure('open', path, errnoOf(thrown));
+  }
+  try {
+    return openSync(path, access | constants.O_SYNC);
+  } catch (thrown) {
+    throw new DiskFailure('open', path, errnoOf(thrown));
+  }
+}
+
+function errnoOf(thrown: unknown): number {
+  const errno: unknown = thrown instanceof Error ? Reflect.get(thrown, 'errno') : undefined;
+  return typeof errno === 'number' ? Math.abs(errno) : EIO;
+}
