@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { constants as osConstants } from 'node:os';
 import { wasmAllocator } from './disk-plain.ts';
-import { EIO, EMSGSIZE, errnoName } from './errno.ts';
+import { EIO, EMSGSIZE, ENOMEM, errnoName } from './errno.ts';
 
 /** Largest transfer: one area. */
 const BUFFER_BYTES = 8 * 1024 * 1024;
@@ -11,7 +12,7 @@ export class DiskFailure extends Error {
   readonly errno: number;
 
   constructor(doing: string, path: string, errno: number) {
-    super(`${doing} ${path}: ${errnoName(errno)}`);
+    super(`cannot ${doing} ${path}: ${errnoName(errno)}`);
     this.errno = errno;
   }
 }
@@ -29,7 +30,7 @@ export class DirectDisk {
     this.#path = path;
     this.#fd = openDirect(path, access === 'read' ? constants.O_RDONLY : constants.O_RDWR);
     const memory = wasmAllocator(BUFFER_BYTES)(BUFFER_BYTES);
-    if (memory === null) throw new DiskFailure('memory for', path, 12);
+    if (memory === null) throw new DiskFailure('get memory for', path, ENOMEM);
     this.#buffer = memory.bytes;
   }
 
@@ -66,11 +67,12 @@ export class DirectDisk {
 }
 
 function openDirect(path: string, access: number): number {
-  const flags = access | constants.O_DIRECT | constants.O_SYNC | constants.O_CLOEXEC;
+  const flags = access | constants.O_DIRECT | constants.O_SYNC;
   try {
     return openSync(path, flags);
   } catch (thrown) {
-    if (errnoOf(thrown) !== 22) throw new DiskFailure('open', path, errnoOf(thrown));
+    if (errnoOf(thrown) !== osConstants.errno.EINVAL)
+      throw new DiskFailure('open', path, errnoOf(thrown));
   }
   try {
     return openSync(path, access | constants.O_SYNC);

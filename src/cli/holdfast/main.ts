@@ -1,0 +1,34 @@
+/** The words behind `holdfast`; each command is loaded only when it is asked for. */
+const COMMANDS: Readonly<
+  Record<string, { readonly about: string; run(args: readonly string[]): Promise<number> }>
+> = {
+  who: {
+    about: 'which host holds a lease, whether it is alive, until when it is protected',
+    run: async (args) => (await import('./who.ts')).who(args),
+  },
+};
+
+const VERSION = '0.1.0';
+
+export async function main(args: readonly string[]): Promise<number> {
+  const [name = 'help', ...rest] = args;
+  if (name === 'version' || name === '--version') {
+    process.stdout.write(`holdfast ${VERSION}\n`);
+    return 0;
+  }
+  if (name === 'help' || name === '--help' || name === '-h') {
+    process.stdout.write(usage());
+    return 0;
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command === undefined) {
+    process.stderr.write(`holdfast has no command "${name}"\n\n${usage()}`);
+    return 1;
+  }
+  return command.run(rest);
+}
+
+function usage(): string {
+  const lines = Object.entries(COMMANDS).map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`);
+  return `Usage: holdfast <command> [options]\n\n${lines.join('\n')}\n  help     this text\n  version  the version\n`;
+}

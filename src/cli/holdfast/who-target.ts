@@ -1,0 +1,92 @@
+import { execFile } from 'node:child_process';
+import { type ByteString, textToName } from '../../base/bytes.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
+import { parseResource } from '../../wire/sanlock-strings.ts';
+
+/** Where to look. The lockspace's area tells who the hosts are. */
+export interface WhoTarget {
+  /** As the asker would call it: 'vg0/root', 'LS1:RA'. */
+  readonly label: string;
+  readonly path: ByteString;
+  readonly offset: number;
+  readonly spacePath: ByteString;
+  readonly spaceOffset: number;
+  /** What the lease there must be called; null when the asker does not know. */
+  readonly expected: { readonly lockspaceName: ByteString; readonly name: ByteString } | null;
+}
+
+const LVS_TIMEOUT_MS = 30_000;
+/** LV leases of a sanlock VG: `1.0.0:<byte offset>` (spec 31 §1). */
+const LV_LOCK_ARGS = /^\d+\.\d+\.\d+:(\d+)$/;
+
+/** `lockspace:resource:path:offset`, with the lockspace at offset 0 of the same device. */
+export function resourceTarget(text: string): Result<WhoTarget, string> {
+  const parsed = parseResource(textToName(text));
+  const disk = parsed.ok ? parsed.value.disks[0] : undefined;
+  if (!parsed.ok || disk === undefined) {
+    return fail(
+      `"${text}" is neither <vg>/<lv> nor <lockspace>:<resource>:<path>:<offset>: ` +
+        'give one of the two, or --path and --offset',
+    );
+  }
+  const { lockspaceName, name } = parsed.value;
+  return ok({
+    label: `${lockspaceName}:${name}`,
+    path: disk.path,
+    offset: Number(disk.offset),
+    spacePath: disk.path,
+    spaceOffset: 0,
+    expected: { lockspaceName, name },
+  });
+}
+
+/** Asks lvm, which only reads for this and takes no lock, so that it answers without lvmlockd. */
+export async function volumeTarget(name: string): Promise<Result<WhoTarget, string>> {
+  const listed = await listVolume(name);
+  if (!listed.ok) return listed;
+  const [uuid = '', lockArgs = '', lockType = '', vgName = ''] = listed.value;
+  if (lockType !== 'sanlock') {
+    const kind = lockType === '' ? 'a local VG' : `a VG of lock type ${lockType}`;
+    return fail(`${name} is in ${kind}: only LVs of a VG with lock type sanlock have a lease`);
+  }
+  const offset = LV_LOCK_ARGS.exec(lockArgs)?.[1];
+  if (offset === undefined) {
+    const found = lockArgs === '' ? 'no lock args' : `the lock args "${lockArgs}"`;
+    return fail(
+      `${name} has ${found}, so no lease of its own: ask about the LV that lvm locks ` +
+        'in its place (the thin pool, the origin)',
+    );
+  }
+  const path = textToName(`/dev/mapper/${mapperName(vgName)}-lvmlock`);
+  const lockspaceName = `lvm_${vgName}`.slice(0, 48);
+  return ok({
+    label: name,
+    path,
+    offset: Number(offset),
+    spacePath: path,
+    spaceOffset: 0,
+    expected: { lockspaceName, name: uuid },
+  });
+}
+
+const FIELDS = 'lv_uuid,lv_lockargs,vg_lock_type,vg_name';
+
+function listVolume(name: string): Promise<Result<readonly string[], string>> {
+  const args = ['--readonly', '--noheadings', '--all', '--separator', '|', '-o', FIELDS, name];
+  const env = { ...process.env, LVM_SUPPRESS_FD_WARNINGS: '1' };
+  return new Promise((resolve) => {
+    execFile('lvs', args, { env, timeout: LVS_TIMEOUT_MS }, (failure, stdout, stderr) => {
+      if (failure === null) {
+        resolve(ok(stdout.trim().split('|')));
+        return;
+      }
+      const reason = Reflect.get(failure, 'code') === 'ENOENT' ? 'there is no lvs program' : stderr;
+      resolve(fail(`lvs ${args.join(' ')} failed: ${reason.trim().replaceAll(/\s*\n\s*/g, '; ')}`));
+    });
+  });
+}
+
+/** Device-mapper doubles every dash of a VG name. */
+function mapperName(vgName: string): string {
+  return vgName.replaceAll('-', '--');
+}

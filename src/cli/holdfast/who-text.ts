@@ -1,0 +1,104 @@
+import { nameToText } from '../../base/bytes.ts';
+import { protectedForS } from './who-lease.ts';
+import type { WhoTarget } from './who-target.ts';
+import { ioTimeoutS, type WatchedHolder, type WhoAnswer } from './who-watch.ts';
+
+/** `alive`: seen to renew. `silent`: not seen to, for longer than a renewal takes. */
+export type Liveness = 'alive' | 'silent' | 'not watched' | 'left' | 'replaced' | 'unknown';
+
+export function livenessOf(watched: WatchedHolder): Liveness {
+  if (watched.standing !== 'member') return watched.standing;
+  if (watched.renewedAgoS !== null) return 'alive';
+  return watched.watchedS < 1 ? 'not watched' : 'silent';
+}
+
+/** For programs: everything as numbers, and the sentence people get. */
+export function whoJson(target: WhoTarget, answer: WhoAnswer): unknown {
+  const { lease } = answer;
+  return {
+    target: target.label,
+    path: nameToText(target.path),
+    offset: target.offset,
+    lockspace: nameToText(lease.lockspaceName),
+    resource: nameToText(lease.resourceName),
+    sectorSize: lease.geometry.sectorSize,
+    areaBytes: lease.geometry.areaBytes,
+    leaseVersion: Number(lease.lver),
+    mode: lease.holders[0]?.mode ?? 'free',
+    holders: answer.holders.map((watched) => ({
+      hostId: watched.holder.hostId,
+      generation: Number(watched.holder.generation),
+      hostName: hostName(watched),
+      mode: watched.holder.mode,
+      liveness: livenessOf(watched),
+      ioTimeoutS: ioTimeoutS(watched.host),
+      watchedS: round(watched.watchedS),
+      renewedAgoS: watched.renewedAgoS === null ? null : round(watched.renewedAgoS),
+      protectedAfterRenewalS: protectedForS(ioTimeoutS(watched.host)),
+      says: holderText(watched),
+    })),
+  };
+}
+
+export function whoText(target: WhoTarget, answer: WhoAnswer): string {
+  const { lease, holders } = answer;
+  const lines = [
+    `${target.label}: lease ${nameToText(lease.lockspaceName)}:${nameToText(lease.resourceName)}, ` +
+      `version ${lease.lver}`,
+  ];
+  if (holders.length === 0) lines.push('nobody holds it');
+  for (const watched of holders) lines.push(holderText(watched));
+  return `${lines.join('\n')}\n`;
+}
+
+function hostName(watched: WatchedHolder): string | null {
+  const name = watched.host?.hostName ?? '';
+  return name === '' ? null : nameToText(name);
+}
+
+function holderText(watched: WatchedHolder): string {
+  const { holder } = watched;
+  const who =
+    watched.standing === 'replaced' ? `host id ${holder.hostId}` : (hostName(watched) ?? 'a host');
+  const held = `${holder.mode}: ${who} (host id ${holder.hostId}, generation ${holder.generation})`;
+  return `${held} ${standingText(watched)}`;
+}
+
+function standingText(watched: WatchedHolder): string {
+  const liveness = livenessOf(watched);
+  const ioS = ioTimeoutS(watched.host);
+  const safeS = protectedForS(ioS);
+  const rule = `${safeS} s (8 × its io timeout of ${ioS} s, and 60 s for its watchdog)`;
+  const ago = `${Math.round(watched.renewedAgoS ?? 0)} s ago`;
+  const looked = `${Math.round(watched.watchedS)} s`;
+  switch (liveness) {
+    case 'alive':
+      return (
+        `is alive, it renewed ${ago}; if it falls silent now, nobody may take this lease ` +
+        `before ${rule} from that renewal`
+      );
+    case 'silent':
+      return (
+        `did not renew in the ${looked} we looked, and a healthy host renews every ${2 * ioS} s; ` +
+        `nobody may take this lease before ${rule} from its last renewal`
+      );
+    case 'not watched':
+      return (
+        'is a member of the lockspace; one look cannot tell whether it is alive; ' +
+        `nobody may take this lease before ${rule} from its last renewal`
+      );
+    case 'left':
+      return 'has left the lockspace in good order since: any host may take this lease at once';
+    case 'replaced':
+      return 'has joined the lockspace anew since, or another host has taken its id: any host may take this lease at once';
+    case 'unknown':
+      return (
+        'has no readable host lease in the lockspace area, so its name and health are unknown; ' +
+        'the lockspace may be elsewhere: give --lockspace <path>:<offset>'
+      );
+  }
+}
+
+function round(seconds: number): number {
+  return Math.round(seconds * 10) / 10;
+}

@@ -1,0 +1,165 @@
+import type { ByteString } from '../../base/bytes.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
+import { MIB } from '../../base/units.ts';
+import type { DeltaLeader } from '../../format/leader.ts';
+import {
+  decodeHost,
+  decodeLeader,
+  decodeLease,
+  decodeSpaceGeometry,
+  FIRST_READ_BYTES,
+  type Holder,
+  hostOffset,
+  type LeaseState,
+  type NoLease,
+  renewalSeenWithinS,
+  type Standing,
+  standingOf,
+} from './who-lease.ts';
+import type { WhoTarget } from './who-target.ts';
+
+/** What a lookup needs of the outside. Disk failures are thrown with a sentence. */
+export interface WhoWorld {
+  readonly read: (path: ByteString, offset: number, length: number) => Uint8Array;
+  readonly nowMs: () => number;
+  readonly sleep: (forMs: number) => Promise<void>;
+  readonly progress: (text: string) => void;
+}
+
+/** A holder as found, and what watching its host lease told. */
+export interface WatchedHolder {
+  readonly holder: Holder;
+  readonly host: DeltaLeader | null;
+  readonly standing: Standing;
+  /** Own seconds since its last renewal was seen to happen; null when none was seen. */
+  readonly renewedAgoS: number | null;
+  /** How long its host lease was watched. */
+  readonly watchedS: number;
+}
+
+export interface WhoAnswer {
+  readonly lease: LeaseState;
+  readonly holders: readonly WatchedHolder[];
+}
+
+const POLL_MS = 250;
+/** The lease may change hands while we look; then we look again. */
+const MAX_LOOKS = 3;
+
+export async function lookUp(
+  world: WhoWorld,
+  target: WhoTarget,
+  options: { readonly watch: boolean },
+): Promise<Result<WhoAnswer, string>> {
+  for (let look = 1; ; look++) {
+    const lease = readLease(world, target);
+    if (!lease.ok) return lease;
+    const holders = await watchHolders(world, target, lease.value, options.watch);
+    const again = readLease(world, target);
+    if (!again.ok) return again;
+    if (look === MAX_LOOKS || isSame(lease.value, again.value)) {
+      return ok({ lease: lease.value, holders });
+    }
+    world.progress('the lease changed hands meanwhile: looking again\n');
+  }
+}
+
+function isSame(a: LeaseState, b: LeaseState): boolean {
+  const hosts = (lease: LeaseState) =>
+    lease.holders.map((h) => `${h.mode} ${h.hostId}.${h.generation}`).join();
+  return a.lver === b.lver && hosts(a) === hosts(b);
+}
+
+function readLease(world: WhoWorld, target: WhoTarget): Result<LeaseState, string> {
+  const { path, offset } = target;
+  if (offset % MIB !== 0) {
+    return fail(`no lease can begin at byte ${offset} of ${path}: leases begin at whole mebibytes`);
+  }
+  const first = decodeLeader(world.read(path, offset, FIRST_READ_BYTES));
+  if (!first.ok) return fail(noLease(target, first.error));
+  const [leader, geometry] = first.value;
+  const { expected } = target;
+  const found = `${leader.spaceName}:${leader.resourceName}`;
+  const wanted = expected === null ? found : `${expected.lockspaceName}:${expected.name}`;
+  if (found !== wanted) {
+    return fail(`the lease at ${path}:${offset} is ${found}, wanted ${wanted} (${target.label})`);
+  }
+  const lease = decodeLease(world.read(path, offset, geometry.areaBytes));
+  return lease.ok ? lease : fail(noLease(target, lease.error));
+}
+
+const SAYINGS: Readonly<Record<NoLease, string>> = {
+  nothing: 'there is no lease',
+  cleared: 'the lease was cleared or deleted',
+  lockspace: 'there is a lockspace, not a lease',
+  damaged: 'there is a lease record with a wrong checksum or impossible sizes',
+};
+
+function noLease(target: WhoTarget, found: NoLease): string {
+  return `looking for the lease of ${target.label} at ${target.path}:${target.offset}: ${SAYINGS[found]}`;
+}
+
+interface Watched {
+  readonly holder: Holder;
+  readonly first: DeltaLeader | null;
+  renewedMs: number | null;
+}
+
+/** Waits until every live holder was seen to renew, or should have long been. */
+async function watchHolders(
+  world: WhoWorld,
+  target: WhoTarget,
+  lease: LeaseState,
+  watch: boolean,
+): Promise<readonly WatchedHolder[]> {
+  const startMs = world.nowMs();
+  const all: Watched[] = lease.holders.map((holder) => ({
+    holder,
+    first: readHost(world, target, lease, holder.hostId),
+    renewedMs: null,
+  }));
+  const members = all.filter((one) => standingOf(one.holder, one.first) === 'member');
+  const longestS = Math.max(0, ...members.map((one) => renewalSeenWithinS(ioTimeoutS(one.first))));
+  const waiting = () => members.filter((one) => one.renewedMs === null);
+  while (watch && waiting().length > 0 && world.nowMs() - startMs < longestS * 1000) {
+    const lookedS = Math.floor((world.nowMs() - startMs) / 1000);
+    const names = waiting().map((one) => one.first?.hostName);
+    world.progress(`waiting for a renewal of ${names.join(', ')}: ${lookedS} of ${longestS} s\r`);
+    await world.sleep(POLL_MS);
+    for (const one of waiting()) {
+      const now = readHost(world, target, lease, one.holder.hostId);
+      if (now !== null && now.timestampS !== one.first?.timestampS) one.renewedMs = world.nowMs();
+    }
+  }
+  const endMs = world.nowMs();
+  return all.map(({ holder, first, renewedMs }) => ({
+    holder,
+    host: first,
+    standing: standingOf(holder, first),
+    renewedAgoS: renewedMs === null ? null : (endMs - renewedMs) / 1000,
+    watchedS: (endMs - startMs) / 1000,
+  }));
+}
+
+/** A record without one is as old as the format allows; C reads it as the default. */
+export function ioTimeoutS(host: DeltaLeader | null): number {
+  const low = (host?.ioTimeoutS ?? 0) & 0xff;
+  return low === 0 ? 10 : low;
+}
+
+function readHost(
+  world: WhoWorld,
+  target: WhoTarget,
+  lease: LeaseState,
+  hostId: number,
+): DeltaLeader | null {
+  const { spacePath, spaceOffset } = target;
+  const geometry = decodeSpaceGeometry(world.read(spacePath, spaceOffset, FIRST_READ_BYTES));
+  if (geometry === null || hostId < 1 || hostId > geometry.maxHosts) return null;
+  const sector = world.read(
+    spacePath,
+    hostOffset(spaceOffset, geometry, hostId),
+    geometry.sectorSize,
+  );
+  return decodeHost(sector, 0, lease.lockspaceName);
+}

@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MIB } from '../../base/units.ts';
+import { encode, zeroRecord } from '../../codec/struct.ts';
+import { DBLOCK_FLAGS, dblock, encodeDblock, MODE_FLAGS, modeBlock } from '../../format/dblock.ts';
+import { GEOMETRY_512_1M } from '../../format/geometry.ts';
+import {
+  DELTA_DISK_MAGIC,
+  DELTA_DISK_VERSION,
+  type DeltaLeader,
+  deltaLeader,
+  encodeDeltaLeader,
+  encodePaxosLeader,
+  LEADER_FLAGS,
+  PAXOS_DISK_CLEAR,
+  PAXOS_DISK_MAGIC,
+  PAXOS_DISK_VERSION,
+  type PaxosLeader,
+  paxosLeader,
+} from '../../format/leader.ts';
+import { whoJson, whoText } from './who-text.ts';
+import { lookUp, type WhoWorld } from './who-watch.ts';
+
+const TARGET = {
+  label: 'vg/lv',
+  path: '/dev/x',
+  offset: MIB,
+  spacePath: '/dev/x',
+  spaceOffset: 0,
+  expected: { lockspaceName: 'LS', name: 'RA' },
+};
+
+/** A device of two areas: a lockspace with hosts, and one lease; time moves by sleeping. */
+class FakeDevice {
+  readonly bytes = new Uint8Array(2 * MIB);
+  nowMs = 50_000;
+  /** What happens on the device as time goes by. */
+  onTime: (nowMs: number) => void = () => undefined;
+  readonly shown: string[] = [];
+
+  readonly world: WhoWorld = {
+    read: (_path, offset, length) => this.bytes.slice(offset, offset + length),
+    nowMs: () => this.nowMs,
+    sleep: async (forMs) => {
+      this.nowMs += forMs;
+      this.onTime(this.nowMs);
+    },
+    progress: (text) => this.shown.push(text),
+  };
+
+  constructor() {
+    for (let hostId = 1; hostId <= 3; hostId++) this.putHost(hostId, {});
+  }
+
+  putHost(hostId: number, fields: Partial<DeltaLeader>): void {
+    const record = {
+      ...zeroRecord(deltaLeader),
+      magic: DELTA_DISK_MAGIC,
+      version: DELTA_DISK_VERSION,
+      flags: LEADER_FLAGS.ALIGN_1M,
+      sectorSize: 512,
+      maxHosts: 1n,
+      ownerId: BigInt(hostId),
+      ownerGeneration: 3n,
+      spaceName: 'LS',
+      hostName: `host-${hostId}`,
+      timestampS: 900n,
+      ioTimeoutS: 2,
+    };
+    encodeDeltaLeader({ ...record, ...fields }, this.bytes, (hostId - 1) * 512);
+  }
+
+  putLeader(fields: Partial<PaxosLeader>): void {
+    const record = {
+      ...zeroRecord(paxosLeader),
+      magic: PAXOS_DISK_MAGIC,
+      version: PAXOS_DISK_VERSION,
+      flags: LEADER_FLAGS.ALIGN_1M,
+      sectorSize: 512,
+      numHosts: 2000n,
+      maxHosts: 2000n,
+      spaceName: 'LS',
+      resourceName: 'RA',
+    };
+    encodePaxosLeader({ ...record, ...fields }, this.bytes, MIB);
+  }
+
+  putShared(hostId: number, generation: bigint): void {
+    const mode = encode(modeBlock, { flags: MODE_FLAGS.SHARED, generation });
+    this.bytes.set(mode, MIB + (1 + hostId) * 512 + 128);
+  }
+}
+
+const OWNED_BY_1 = { ownerId: 1n, ownerGeneration: 3n, writeId: 1n, timestampS: 890n, lver: 7n };
+
+async function ask(device: FakeDevice, watch = true): Promise<string> {
+  const answer = await lookUp(device.world, TARGET, { watch });
+  return answer.ok ? whoText(TARGET, answer.value) : answer.error;
+}
+
+test('a free lease', async () => {
+  const device = new FakeDevice();
+  device.putLeader({ lver: 4n });
+  assert.equal(await ask(device), 'vg/lv: lease LS:RA, version 4\nnobody holds it\n');
+});
+
+test('an owner that renews is alive, and the rule counts from that renewal', async () => {
+  const device = new FakeDevice();
+  device.putLeader(OWNED_BY_1);
+  device.onTime = (nowMs) => {
+    if (nowMs >= 53_000) device.putHost(1, { timestampS: 904n });
+  };
+  const text = await ask(device);
+  assert.match(
+    text,
+    /^exclusive: host-1 \(host id 1, generation 3\) is alive, it renewed 0 s ago/m,
+  );
+  assert.match(text, /nobody may take this lease before 76 s .*from that renewal$/m);
+  assert.equal(device.nowMs, 53_000);
+});
+
+test('an owner that does not renew is called silent after 3 io timeouts', async () => {
+  const device = new FakeDevice();
+  device.putLeader(OWNED_BY_1);
+  const answer = await lookUp(device.world, TARGET, { watch: true });
+  assert.ok(answer.ok);
+  assert.match(whoText(TARGET, answer.value), /did not renew in the 7 s we looked/);
+  assert.equal(device.nowMs, 57_000);
+  const json = JSON.parse(JSON.stringify(whoJson(TARGET, answer.value)));
+  assert.equal(json.holders[0].liveness, 'silent');
+  assert.equal(json.holders[0].protectedAfterRenewalS, 76);
+  assert.ok(device.shown.some((text) => text.includes('waiting for a renewal of host-1')));
+});
+
+test('one look says what one look can tell', async () => {
+  const device = new FakeDevice();
+  device.putLeader(OWNED_BY_1);
+  assert.match(await ask(device, false), /one look cannot tell whether it is alive/);
+  assert.equal(device.nowMs, 50_000);
+});
+
+test('shared holders are all named; one that left or came back is no obstacle', async () => {
+  const device = new FakeDevice();
+  device.putLeader({ lver: 5n, ownerId: 1n, ownerGeneration: 3n, writeId: 1n });
+  device.putHost(2, { timestampS: 0n });
+  device.putHost(3, { ownerGeneration: 9n });
+  for (const hostId of [1, 2, 3]) device.putShared(hostId, 3n);
+  const text = await ask(device);
+  assert.match(text, /^shared: host-1 .* did not renew/m);
+  assert.match(text, /^shared: host-2 .* has left the lockspace .*at once$/m);
+  assert.match(text, /^shared: host id 3 .* joined the lockspace anew .*at once$/m);
+});
+
+test('an owner whose leader another host wrote has released by its own block', async () => {
+  const device = new FakeDevice();
+  device.putLeader({ ...OWNED_BY_1, writeId: 2n });
+  const block = { ...zeroRecord(dblock), lver: 7n, flags: DBLOCK_FLAGS.RELEASED };
+  encodeDblock(block, device.bytes, MIB + 2 * 512);
+  assert.match(await ask(device), /nobody holds it/);
+  device.putLeader(OWNED_BY_1);
+  assert.match(await ask(device), /^exclusive: host-1/m);
+});
+
+test('a lease that changes hands while we look is looked at again', async () => {
+  const device = new FakeDevice();
+  device.putLeader(OWNED_BY_1);
+  device.onTime = (nowMs) => {
+    if (nowMs < 52_000) return;
+    device.putLeader({ ...OWNED_BY_1, ownerId: 2n, writeId: 2n, lver: 8n });
+    device.putHost(2, { timestampS: BigInt(Math.floor(nowMs / 1000)) });
+  };
+  assert.match(await ask(device), /version 8\nexclusive: host-2 .* is alive/);
+});
+
+test('what is not a lease is named', async () => {
+  const device = new FakeDevice();
+  assert.match(await ask(device), /at \/dev\/x:1048576: there is no lease$/);
+  device.putLeader({ magic: PAXOS_DISK_CLEAR });
+  assert.match(await ask(device), /cleared or deleted/);
+  device.putLeader({ resourceName: 'other' });
+  assert.match(await ask(device), /is LS:other, wanted LS:RA \(vg\/lv\)$/);
+  device.putLeader({});
+  device.bytes[MIB + 100] = 0x55;
+  assert.match(await ask(device), /wrong checksum/);
+  device.putLeader(OWNED_BY_1);
+  device.bytes.fill(0, 0, GEOMETRY_512_1M.sectorSize);
+  assert.match(await ask(device), /has no readable host lease/);
+  const askew = await lookUp(device.world, { ...TARGET, offset: 100 }, { watch: false });
+  assert.ok(!askew.ok && /begin at whole mebibytes/.test(askew.error));
+});

@@ -1,0 +1,132 @@
+import { parseArgs } from 'node:util';
+import { type ByteString, nameToText, textToName } from '../../base/bytes.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
+import { MonotonicClock } from '../../platform/clock.ts';
+import { DirectDisk } from '../../platform/disk-direct.ts';
+import { resourceTarget, volumeTarget, type WhoTarget } from './who-target.ts';
+import { whoJson, whoText } from './who-text.ts';
+import { lookUp, type WhoWorld } from './who-watch.ts';
+
+export const WHO_USAGE = `holdfast who <vg>/<lv>
+holdfast who <lockspace>:<resource>:<path>:<offset>
+holdfast who --path <path> --offset <bytes>
+    [--lockspace <path>[:<offset>]]  where the lockspace is (offset 0 of the same device)
+    [--now]                          one look, without waiting for a renewal
+    [--json]                         for programs
+
+Reads only the disk: neither sanlock nor lvmlockd needs to run here, and nothing is written.
+`;
+
+/** `holdfast who`: which host holds a lease, whether it is alive, and until when it is protected. */
+export async function who(args: readonly string[]): Promise<number> {
+  const parsed = parseWho(args);
+  if (!parsed.ok) {
+    process.stderr.write(`${parsed.error}\n\n${WHO_USAGE}`);
+    return 1;
+  }
+  const options = parsed.value;
+  const target = await targetOf(options);
+  if (!target.ok) return complain(target.error);
+  const disks = new Map<ByteString, DirectDisk>();
+  try {
+    const world = worldOf(disks, process.stderr.isTTY === true);
+    const answer = await lookUp(world, target.value, { watch: !options.now });
+    if (!answer.ok) return complain(answer.error);
+    const json = () => `${JSON.stringify(whoJson(target.value, answer.value), null, 2)}\n`;
+    process.stdout.write(options.json ? json() : whoText(target.value, answer.value));
+    return 0;
+  } catch (thrown) {
+    return complain(thrown instanceof Error ? thrown.message : String(thrown));
+  } finally {
+    for (const disk of disks.values()) disk.close();
+  }
+}
+
+function complain(sentence: string): number {
+  process.stderr.write(`holdfast who: ${sentence}\n`);
+  return 1;
+}
+
+interface WhoOptions {
+  readonly target: string | null;
+  readonly path: string | null;
+  readonly offset: number;
+  readonly lockspace: string | null;
+  readonly now: boolean;
+  readonly json: boolean;
+}
+
+function parseWho(args: readonly string[]): Result<WhoOptions, string> {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        path: { type: 'string' },
+        offset: { type: 'string' },
+        lockspace: { type: 'string' },
+        now: { type: 'boolean' },
+        json: { type: 'boolean' },
+      },
+    });
+    const target = positionals[0] ?? null;
+    const path = values.path ?? null;
+    if (positionals.length > 1) return fail(`one lease at a time: "${positionals[1]}" is too much`);
+    if ((target === null) === (path === null)) return fail('which lease? give a name, or --path');
+    const offset = Number(values.offset ?? 0);
+    if (!Number.isSafeInteger(offset) || offset < 0) {
+      return fail(`--offset "${values.offset}" is not a number of bytes`);
+    }
+    const lockspace = values.lockspace ?? null;
+    return ok({
+      target,
+      path,
+      offset,
+      lockspace,
+      now: values.now ?? false,
+      json: values.json ?? false,
+    });
+  } catch (thrown) {
+    return fail(thrown instanceof Error ? thrown.message : String(thrown));
+  }
+}
+
+async function targetOf(options: WhoOptions): Promise<Result<WhoTarget, string>> {
+  const found = await namedTarget(options);
+  if (!found.ok || options.lockspace === null) return found;
+  const place = /^(.*?)(?::(\d+))?$/s.exec(options.lockspace);
+  const spacePath = textToName(place?.[1] ?? options.lockspace);
+  return ok({ ...found.value, spacePath, spaceOffset: Number(place?.[2] ?? 0) });
+}
+
+async function namedTarget(options: WhoOptions): Promise<Result<WhoTarget, string>> {
+  if (options.path !== null) {
+    const path = textToName(options.path);
+    const label = `${options.path}:${options.offset}`;
+    const { offset } = options;
+    return ok({ label, path, offset, spacePath: path, spaceOffset: 0, expected: null });
+  }
+  const target = options.target ?? '';
+  if (/^[^:/]+\/[^:/]+$/.test(target)) return volumeTarget(target);
+  return resourceTarget(target);
+}
+
+function worldOf(disks: Map<ByteString, DirectDisk>, showsProgress: boolean): WhoWorld {
+  const clock = new MonotonicClock();
+  const open = (path: ByteString): DirectDisk => {
+    const disk = disks.get(path) ?? new DirectDisk(nameToText(path), 'read');
+    disks.set(path, disk);
+    return disk;
+  };
+  return {
+    read: (path, offset, length) => open(path).read(offset, length),
+    nowMs: () => clock.nowMs(),
+    sleep: (forMs) =>
+      new Promise((resolve) => {
+        clock.after(forMs, () => resolve());
+      }),
+    progress: (text) => {
+      if (showsProgress) process.stderr.write(text);
+    },
+  };
+}
