@@ -40,7 +40,7 @@ export function resourceTarget(text: string): Result<WhoTarget, string> {
   });
 }
 
-/** Asks lvm, which only reads for this and takes no lock, so that it answers without lvmlockd. */
+/** Asks lvm, which only reads for this and takes no lock: it answers without lvmlockd. */
 export async function volumeTarget(name: string): Promise<Result<WhoTarget, string>> {
   const listed = await listVolume(name);
   if (!listed.ok) return listed;
@@ -72,7 +72,18 @@ export async function volumeTarget(name: string): Promise<Result<WhoTarget, stri
 const FIELDS = 'lv_uuid,lv_lockargs,vg_lock_type,vg_name';
 
 function listVolume(name: string): Promise<Result<readonly string[], string>> {
-  const args = ['--readonly', '--noheadings', '--all', '--separator', '|', '-o', FIELDS, name];
+  const args = [
+    '--readonly',
+    '--shared',
+    '--nolocking',
+    '--noheadings',
+    '--all',
+    '--separator',
+    '|',
+    '-o',
+    FIELDS,
+    name,
+  ];
   const env = { ...process.env, LVM_SUPPRESS_FD_WARNINGS: '1' };
   return new Promise((resolve) => {
     execFile('lvs', args, { env, timeout: LVS_TIMEOUT_MS }, (failure, stdout, stderr) => {
@@ -80,8 +91,10 @@ function listVolume(name: string): Promise<Result<readonly string[], string>> {
         resolve(ok(stdout.trim().split('|')));
         return;
       }
-      const reason = Reflect.get(failure, 'code') === 'ENOENT' ? 'there is no lvs program' : stderr;
-      resolve(fail(`lvs ${args.join(' ')} failed: ${reason.trim().replaceAll(/\s*\n\s*/g, '; ')}`));
+      const isMissing = Reflect.get(failure, 'code') === 'ENOENT';
+      const said = stderr.split('\n').filter((line) => line !== '' && !/WARNING:/.test(line));
+      const reason = isMissing ? 'there is no lvs program here' : said.join('; ').trim();
+      resolve(fail(`lvm cannot tell where the lease of ${name} is: ${reason}`));
     });
   });
 }

@@ -36,7 +36,7 @@ export async function who(args: readonly string[]): Promise<number> {
     process.stdout.write(options.json ? json() : whoText(target.value, answer.value));
     return 0;
   } catch (thrown) {
-    return complain(thrown instanceof Error ? thrown.message : String(thrown));
+    return complain(`looking for the lease of ${target.value.label}, ${reasonOf(thrown)}`);
   } finally {
     for (const disk of disks.values()) disk.close();
   }
@@ -45,6 +45,13 @@ export async function who(args: readonly string[]): Promise<number> {
 function complain(sentence: string): number {
   process.stderr.write(`holdfast who: ${sentence}\n`);
   return 1;
+}
+
+/** A lock LV that is not there is the common case, and has a remedy. */
+function reasonOf(thrown: unknown): string {
+  const reason = thrown instanceof Error ? thrown.message : String(thrown);
+  const isLockVolume = /-lvmlock: ENOENT$/.test(reason);
+  return isLockVolume ? `${reason}: start the VG here first (vgchange --lock-start)` : reason;
 }
 
 interface WhoOptions {
