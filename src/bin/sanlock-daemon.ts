@@ -99,8 +99,11 @@ function start(
   const runDir = nameToText(sanlock.runDir);
   makeRunDir(runDir, { uid: sanlock.uid, gid: privileged ? 0 : sanlock.gid });
   lockPidFile(join(runDir, 'sanlock.pid'));
-  const helper = new Helper(join(__dirname, 'helper.cjs'), log); // before privileges go
-  if (privileged) becomeUser(sanlock);
+  const helper = new Helper(join(__dirname, 'helper.cjs'), log);
+  if (privileged && sanlock.uid !== 0) {
+    helper.start(); // it keeps the privileges we give up
+    becomeUser(sanlock);
+  }
   log.warn('daemon.started', { host: sanlock.ourHostName, node: hostname(), pid: process.pid });
   claimResources(settings, log);
 

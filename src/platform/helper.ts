@@ -20,27 +20,40 @@ export function signalNumber(signal: SignalName): number {
  * A process forked before privileges are dropped: it signals other users' processes, and it starts
  * kill scripts, because starting a program waits for the disk the program lies on, and the front
  * must not wait for a failing disk (spec 20 §8).
+ *
+ * A daemon that stays root starts it with the first script: our own program text is in memory, and
+ * until then a third process would only cost memory.
  */
 export class Helper {
-  readonly #child: ChildProcess;
+  readonly #file: string;
   readonly #log: Log;
+  #child: ChildProcess | null = null;
   #waiting = 0;
 
   constructor(helperFile: string, log: Log) {
+    this.#file = helperFile;
     this.#log = log;
-    this.#child = fork(helperFile, [], {
+  }
+
+  /** -1 before it is started. */
+  get pid(): number {
+    return this.#child?.pid ?? -1;
+  }
+
+  /** Safe to repeat. */
+  start(): ChildProcess {
+    if (this.#child !== null) return this.#child;
+    const child = fork(this.#file, [], {
       execArgv: ['--max-semi-space-size=1', '--max-old-space-size=32'],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
-    this.#child.on('error', (error) => log.error('helper.failed', { reason: error.message }));
-    this.#child.on('exit', (status) => log.error('helper.ended', { status }));
-    this.#child.on('message', (message) => this.#heard(message as FromHelper));
-    this.#child.unref();
-    this.#child.channel?.unref();
-  }
-
-  get pid(): number {
-    return this.#child.pid ?? -1;
+    child.on('error', (error) => this.#log.error('helper.failed', { reason: error.message }));
+    child.on('exit', (status) => this.#log.error('helper.ended', { status }));
+    child.on('message', (message) => this.#heard(message as FromHelper));
+    child.unref();
+    child.channel?.unref();
+    this.#child = child;
+    return child;
   }
 
   /** false when the helper cannot be told. */
@@ -55,14 +68,15 @@ export class Helper {
   }
 
   close(): void {
-    this.#child.removeAllListeners();
-    if (this.#child.connected) this.#child.disconnect(); // it ends when its channel closes
+    this.#child?.removeAllListeners();
+    if (this.#child?.connected === true) this.#child.disconnect(); // it ends with its channel
   }
 
   #send(message: ToHelper): boolean {
-    if (!this.#child.connected || this.#waiting >= MAX_WAITING) return false;
+    const child = this.start();
+    if (!child.connected || this.#waiting >= MAX_WAITING) return false;
     this.#waiting++;
-    this.#child.send(message, () => {
+    child.send(message, () => {
       this.#waiting--;
     });
     return true;
