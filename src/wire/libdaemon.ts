@@ -72,12 +72,12 @@ export function formatRequest(
 ): ByteString {
   let text = `request="${name}"\n`;
   for (const [key, value] of fields) {
-    text += typeof value === 'number' ? `${key} =${value}\n` : `${key} ="${escape(value)}"\n`;
+    text += typeof value === 'number' ? `${key} =${value}\n` : `${key} ="${escaped(value)}"\n`;
   }
   return text + MESSAGE_END;
 }
 
-function escape(value: ByteString): ByteString {
+function escaped(value: ByteString): ByteString {
   return value.replace(/["\\]/g, (c) => `\\${c}`);
 }
 

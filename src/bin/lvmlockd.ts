@@ -1,0 +1,156 @@
+import { existsSync, readFileSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { textToName } from '../base/bytes.ts';
+import { hostIdOfFile, type LvmlockdOptions, parseOptions, USAGE } from '../cli/lvmlockd/options.ts';
+import { sanlockSocketPath } from '../client/sanlock.ts';
+import { LvmlockdProgram } from '../drive/lvmlockd-program.ts';
+import { sanlockManager } from '../lvmlockd/managers/sanlock.ts';
+import { sanlockTimes } from '../lvmlockd/managers/sanlock-slots.ts';
+import { testManager } from '../lvmlockd/managers/test-mode.ts';
+import { SysfsDevices } from '../platform/block-device.ts';
+import { MonotonicClock } from '../platform/clock.ts';
+import { reportToStarter, startDetached } from '../platform/daemonize.ts';
+import { sendDatagram } from '../platform/datagram.ts';
+import { DaemonLog } from '../platform/log.ts';
+import { peerPidOf } from '../platform/peer-credentials.ts';
+import { lockPidFile } from '../platform/pid-file.ts';
+import { setProcessName } from '../platform/process-name.ts';
+import { notifyServiceManager } from '../platform/sd-notify.ts';
+import { SmallFile } from '../platform/small-file.ts';
+import { exitNow } from '../platform/system-calls.ts';
+import { UnixSockets } from '../platform/unix-socket.ts';
+
+const DUMP_SOCKET = '@lvmlockd-dump.sock';
+const START_DEADLINE_MS = 10_000;
+const VERSION_TEXT = 'lvmlockd version: 2.03.16 (holdfast)';
+const PID_FILE_TAKEN = 13; // the status of the C program
+
+function main(args: readonly string[]): void {
+  setProcessName('lvmlockd');
+  const parsed = parseOptions(args, process.env);
+  if (!parsed.ok) {
+    console.error(parsed.error);
+    process.exitCode = 1;
+    return;
+  }
+  const options = parsed.value;
+  if (options.show === 'help') console.log(USAGE);
+  else if (options.show === 'version') console.log(VERSION_TEXT);
+  else if (options.foreground) serve(options);
+  else detach(args);
+}
+
+function detach(args: readonly string[]): void {
+  const how = { nodeFlags: process.execArgv, deadlineMs: START_DEADLINE_MS };
+  startDetached(join(__dirname, 'lvmlockd.cjs'), [...args, '--foreground'], how, (failure) => {
+    if (failure !== null) console.error(`lvmlockd: ${failure}`);
+    process.exitCode = failure === null ? 0 : 1;
+  });
+}
+
+function serve(options: LvmlockdOptions): void {
+  const log = new DaemonLog({
+    program: 'lvmlockd',
+    file: null,
+    fileSeverity: 4,
+    syslogSeverity: options.syslogSeverity,
+    stderr: options.debug,
+    utc: false,
+  });
+  const leave = (status: number) => log.close(() => exitNow(status));
+  process.on('uncaughtException', (error) => {
+    // What is held stays held, as orphans that the next lvmlockd adopts.
+    log.error('daemon.broken', { reason: error.stack ?? error.message });
+    reportToStarter(error.message, () => leave(1));
+  });
+  try {
+    lockPidFile(options.pidFile);
+  } catch (error) {
+    refuse(log, error, () => leave(PID_FILE_TAKEN));
+    return;
+  }
+  try {
+    start(options, log, leave);
+  } catch (error) {
+    refuse(log, error, () => leave(1));
+  }
+}
+
+function refuse(log: DaemonLog, error: unknown, leave: () => void): void {
+  const reason = error instanceof Error ? error.message : String(error);
+  log.error('daemon.notStarted', { reason });
+  console.error(`lvmlockd: ${reason}`);
+  reportToStarter(reason, leave);
+}
+
+function start(
+  options: LvmlockdOptions,
+  log: DaemonLog,
+  leave: (status: number) => void,
+): void {
+  const clock = new MonotonicClock();
+  const sockets = new UnixSockets(peerPidOf);
+  const adoptFile = new SmallFile(options.adoptFile);
+  const killpath = textToName(options.lvmlockctl ?? ownLvmlockctl());
+  const times = sanlockTimes(options.sanlockTimeoutS);
+  const program = new LvmlockdProgram({
+    settings: {
+      globalLockType: options.globalLockType,
+      hostId: options.hostId || hostIdOf(options.hostIdFile),
+      adopt: options.adopt,
+    },
+    socketPath: textToName(options.socketPath),
+    managers: (isChosen) =>
+      new Map([
+        ['sanlock', options.test ? testManager(isChosen) : sanlockManager({ times, killpath })],
+      ]),
+    sockets,
+    sanlock: { sockets, clock, socketPath: sanlockSocketPath(process.env['SANLOCK_RUN_DIR']) },
+    devices: new SysfsDevices(),
+    log,
+    sendDump: (bytes) => sendDatagram(DUMP_SOCKET, bytes),
+    dumpLog: () => log.dump(),
+    adoptFile: {
+      read: () => adoptFile.read(),
+      write: (text) => {
+        const failure = adoptFile.write(text);
+        if (failure !== null) log.warn('adoptFile.notWritten', { reason: failure });
+      },
+    },
+    ended: () => {
+      log.info('daemon.ended', {});
+      notifyServiceManager('STOPPING=1');
+      for (const path of [options.socketPath, options.pidFile]) removeFile(path);
+      leave(0);
+    },
+  });
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => program.terminate());
+  }
+  process.on('SIGHUP', () => {});
+  program.start();
+  log.info('daemon.started', { pid: process.pid, test: options.test });
+  notifyServiceManager('READY=1');
+  reportToStarter(null, () => {});
+}
+
+function hostIdOf(path: string | null): number {
+  return path === null ? 0 : hostIdOfFile(readFileSync(path, 'utf8'));
+}
+
+/** sanlock takes a path of at most 126 bytes. */
+function ownLvmlockctl(): string {
+  const beside = join(__dirname, '..', 'bin', 'lvmlockctl');
+  const longest = 126;
+  return existsSync(beside) && beside.length <= longest ? beside : '/sbin/lvmlockctl';
+}
+
+function removeFile(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Somebody was faster.
+  }
+}
+
+main(process.argv.slice(2));

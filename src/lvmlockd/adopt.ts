@@ -1,0 +1,39 @@
+import type { ByteString } from '../base/bytes.ts';
+import type { FoundSpace } from './managers/manager.ts';
+import type { DaemonState } from './state.ts';
+
+/**
+ * The adopt file: what the lock manager cannot tell a later lvmlockd about its lockspaces, in the
+ * format of the C daemon (spec 30 §7). Which locks are held is asked of the lock manager itself.
+ */
+export function adoptText(state: DaemonState): ByteString | null {
+  const joined = state.lockspaces.filter(({ phase }) => phase === 'running');
+  if (joined.length === 0) return null;
+  const lines = [`lvmlockd adopt_version 1.0 pid 0 updates ${state.lvGrants}`];
+  for (const { vg, lockType, resources } of joined) {
+    const vgUuid = (vg.vgUuid === '' ? '.' : vg.vgUuid).padStart(UUID_COLUMNS);
+    lines.push(`VG: ${vgUuid} ${vg.vgName} ${lockType} ${vg.vgLockArgs}`);
+    for (const resource of resources) {
+      const { name, scope, lvLockArgs } = resource.ref;
+      const lock = resource.locks.find(({ clientId }) => clientId === 0);
+      if (scope !== 'lv' || lock === undefined || lvLockArgs === '') continue;
+      const lvUuid = name.padStart(UUID_COLUMNS);
+      lines.push(`LV: ${vgUuid} ${lvUuid} ${lvLockArgs} ${lock.mode} ${resource.version}`);
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+const UUID_COLUMNS = 38;
+
+/** The VG lines; anything else, also of a newer format, is passed over. */
+export function readAdoptText(text: ByteString): readonly Omit<FoundSpace, 'hostId'>[] {
+  const found: Omit<FoundSpace, 'hostId'>[] = [];
+  for (const line of text.split('\n')) {
+    const [kind, vgUuid = '', vgName, lockType, vgLockArgs] = line.trim().split(/\s+/);
+    if (kind !== 'VG:' || vgName === undefined || vgLockArgs === undefined) continue;
+    if (lockType !== 'sanlock') continue;
+    found.push({ vgUuid: vgUuid === '.' ? '' : vgUuid, vgName, vgLockArgs });
+  }
+  return found;
+}

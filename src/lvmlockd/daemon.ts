@@ -1,0 +1,330 @@
+import { assert, unreachable } from '../base/assert.ts';
+import type { ByteString } from '../base/bytes.ts';
+import { parseConfig, textOf } from '../wire/libdaemon.ts';
+import { LD_RESULT } from '../wire/lvmlockd-numbers.ts';
+import {
+  dumpReply,
+  helloReply,
+  type LvmlockdRequest,
+  normalReply,
+  parseRequest,
+} from '../wire/lvmlockd-requests.ts';
+import { adoptText, readAdoptText } from './adopt.ts';
+import { driveResource, undoGrant } from './drive-resource.ts';
+import { dumpState } from './dump.ts';
+import { chooseGlType } from './global-lock.ts';
+import {
+  requestFreeLv,
+  requestLock,
+  requestOfVg,
+  requestQuery,
+  requestUpdate,
+} from './lock-requests.ts';
+import { settleWaiters } from './lockspace-end.ts';
+import { adoptSpaces, startVg } from './lockspace-start.ts';
+import { nextDueMs } from './resource.ts';
+import { type DaemonState, type Effect, log, run } from './state.ts';
+import { initLv, initVg, refreshLv, renameFinal, runningLm, stopAll } from './vg-work.ts';
+
+export type DaemonEvent =
+  /** The first event; `adoptFile` is what an earlier life left. */
+  | { readonly kind: 'started'; readonly adoptFile: ByteString | null }
+  | {
+      readonly kind: 'clientOpened';
+      readonly clientId: number;
+      readonly fd: number;
+      readonly pid: number | null;
+    }
+  | { readonly kind: 'request'; readonly clientId: number; readonly text: ByteString }
+  | { readonly kind: 'clientClosed'; readonly clientId: number }
+  /** The last reply could not be delivered; `clientClosed` follows. */
+  | { readonly kind: 'replyLost'; readonly clientId: number }
+  | { readonly kind: 'taskDone'; readonly taskId: number; readonly outcome: unknown }
+  /** The registered connection of a lockspace was lost: the lock manager died. */
+  | { readonly kind: 'sessionLost'; readonly session: number }
+  | { readonly kind: 'tick' }
+  /** SIGTERM. */
+  | { readonly kind: 'terminate' };
+
+/** One event in, what to do out. */
+export function stepDaemon(
+  state: DaemonState,
+  event: DaemonEvent,
+  nowMs: number,
+): readonly Effect[] {
+  state.nowMs = nowMs;
+  state.effects = [];
+  const grantsBefore = state.lvGrants;
+  handle(state, event);
+  if (state.lvGrants !== grantsBefore) {
+    state.effects.push({ kind: 'adoptFile', text: adoptText(state) });
+  }
+  if (state.quitting || state.stopAllWaiters.length > 0 || state.startWaiters.length > 0) {
+    settleWaiters(state);
+  }
+  return state.effects;
+}
+
+/** When the next `tick` is due; null: nothing waits for the time to pass. */
+export function nextTickMs(state: DaemonState): number | null {
+  let next: number | null = null;
+  for (const lockspace of state.lockspaces) {
+    for (const resource of lockspace.resources) {
+      const dueMs = nextDueMs(resource);
+      if (dueMs !== null && (next === null || dueMs < next)) next = dueMs;
+    }
+  }
+  return next;
+}
+
+function handle(state: DaemonState, event: DaemonEvent): void {
+  switch (event.kind) {
+    case 'started':
+      if (state.settings.adopt) adoptSpaces(state, readAdoptText(event.adoptFile ?? ''));
+      return;
+    case 'clientOpened':
+      clientOpened(state, event);
+      return;
+    case 'request':
+      requestText(state, event.clientId, event.text);
+      return;
+    case 'clientClosed':
+      clientClosed(state, event.clientId);
+      return;
+    case 'replyLost':
+      replyLost(state, event.clientId);
+      return;
+    case 'taskDone':
+      taskDone(state, event.taskId, event.outcome);
+      return;
+    case 'sessionLost':
+      sessionLost(state, event.session);
+      return;
+    case 'tick':
+      tick(state);
+      return;
+    case 'terminate':
+      terminate(state);
+      return;
+    default:
+      unreachable(event);
+  }
+}
+
+function clientOpened(
+  state: DaemonState,
+  event: Extract<DaemonEvent, { kind: 'clientOpened' }>,
+): void {
+  const { clientId: id, fd, pid } = event;
+  assert(id > 0 && !state.clients.has(id), 'a client id is new and not 0');
+  state.clients.set(id, {
+    id,
+    fd,
+    pid: pid ?? 0,
+    name: '',
+    hasLocked: false,
+    startFailure: 0,
+    lastGrant: null,
+  });
+}
+
+function requestText(state: DaemonState, clientId: number, text: ByteString): void {
+  const client = state.clients.get(clientId);
+  if (client === undefined) return;
+  client.lastGrant = null;
+  const fields = parseConfig(text);
+  const request = fields.ok ? parseRequest(fields.value) : null;
+  if (request === null) {
+    // C leaves the client waiting for ever; every C client can take a negative result.
+    const name = fields.ok ? textOf(fields.value, 'request', 'no name') : fields.error;
+    log(state, 'warn', 'request.unknown', { client: clientId, request: name.slice(0, 128) });
+    const from = { op: 0, lockType: 'none', lmResult: 0, flags: '' } as const;
+    const reply = normalReply({ ...from, result: LD_RESULT.OPNOTSUPP });
+    state.effects.push({ kind: 'send', clientId, text: reply });
+    return;
+  }
+  if (client.name === '') client.name = request.cmd;
+  if (client.pid === 0 && request.pid > 0) {
+    state.clients.set(clientId, { ...client, pid: request.pid });
+  }
+  const { lockType } = request;
+  if (lockType !== 'none' && lockType !== 'unknown' && state.managers.has(lockType)) {
+    chooseGlType(state, lockType);
+  }
+  dispatch(state, clientId, request);
+}
+
+function dispatch(state: DaemonState, clientId: number, request: LvmlockdRequest): void {
+  switch (request.kind) {
+    case 'hello':
+    case 'quit':
+    case 'info':
+    case 'dump':
+    case 'runningLm':
+    case 'startWait':
+    case 'stopAll':
+      requestOfDaemon(state, clientId, request);
+      return;
+    case 'lock':
+      requestLock(state, clientId, request);
+      return;
+    case 'vgUpdate':
+      requestUpdate(state, clientId, request);
+      return;
+    case 'query':
+      requestQuery(state, clientId, request);
+      return;
+    case 'initVg':
+      initVg(state, clientId, request);
+      return;
+    case 'initLv':
+      initLv(state, clientId, request);
+      return;
+    case 'freeLv':
+      requestFreeLv(state, clientId, request);
+      return;
+    case 'startVg':
+      startVg(state, clientId, request);
+      return;
+    case 'refreshLv':
+      refreshLv(state, clientId, request);
+      return;
+    case 'renameFinal':
+      renameFinal(state, clientId, request);
+      return;
+    case 'busyVg':
+    case 'disableGl':
+    case 'dropVg':
+    case 'enableGl':
+    case 'findFree':
+    case 'freeVg':
+    case 'killVg':
+    case 'renameBefore':
+    case 'stopVg':
+      requestOfVg(state, clientId, request);
+      return;
+    default:
+      unreachable(request);
+  }
+}
+
+function requestOfDaemon(
+  state: DaemonState,
+  clientId: number,
+  request: Extract<LvmlockdRequest, { wait: boolean }>,
+): void {
+  const send = (text: ByteString) => state.effects.push({ kind: 'send', clientId, text });
+  switch (request.kind) {
+    case 'hello':
+      send(helloReply(0));
+      return;
+    case 'quit':
+      send(helloReply(state.lockspaces.length > 0 ? LD_RESULT.BUSY : 0));
+      state.quitting ||= state.lockspaces.length === 0;
+      return;
+    case 'info': {
+      const text = dumpState(state);
+      send(dumpReply(0, text.length));
+      state.effects.push({ kind: 'dump', text });
+      return;
+    }
+    case 'dump':
+      state.effects.push({ kind: 'dumpLog', clientId });
+      return;
+    case 'runningLm':
+      runningLm(state, clientId, request);
+      return;
+    case 'startWait':
+      state.startWaiters.push({ clientId, request });
+      return;
+    case 'stopAll':
+      stopAll(state, clientId, request);
+      return;
+    default:
+      unreachable(request.kind);
+  }
+}
+
+function clientClosed(state: DaemonState, clientId: number): void {
+  const client = state.clients.get(clientId);
+  state.clients.delete(clientId);
+  for (const waiters of [state.startWaiters, state.stopAllWaiters]) {
+    const at = waiters.findIndex((one) => one.clientId === clientId);
+    if (at >= 0) waiters.splice(at, 1);
+  }
+  if (client === undefined || !client.hasLocked) return;
+  for (const lockspace of [...state.lockspaces]) {
+    for (const resource of [...lockspace.resources]) {
+      const concerns =
+        resource.locks.some((lock) => lock.clientId === clientId) ||
+        resource.actions.some((action) => action.clientId === clientId) ||
+        resource.running !== null;
+      if (!concerns) continue;
+      driveResource(state, lockspace, resource, { kind: 'clientGone', clientId });
+    }
+  }
+}
+
+/** A command that died before it could read that its LV is locked (spec 30 §5, Disconnect). */
+function replyLost(state: DaemonState, clientId: number): void {
+  const grant = state.clients.get(clientId)?.lastGrant ?? null;
+  if (grant === null) return;
+  const lockspace = state.lockspaces.find((one) => one.id === grant.lockspaceId);
+  const resource = lockspace?.resources.find((one) => one.ref.name === grant.resource);
+  if (lockspace === undefined || resource === undefined || lockspace.phase !== 'running') return;
+  undoGrant(state, lockspace, resource, clientId);
+}
+
+function taskDone(state: DaemonState, taskId: number, outcome: unknown): void {
+  const then = state.tasks.get(taskId);
+  assert(then !== undefined, `task ${taskId} ends once`);
+  state.tasks.delete(taskId);
+  then(outcome);
+}
+
+function sessionLost(state: DaemonState, session: number): void {
+  const lockspace = state.lockspaces.find((one) => one.id === session);
+  if (lockspace === undefined) return;
+  lockspace.managerLost = true;
+  const { vg, lockType } = lockspace;
+  const advice = `deactivate the LVs of this VG, then lvmlockctl --drop ${vg.vgName}`;
+  log(state, 'error', 'manager.lost', { vg: vg.vgName, lockType, advice });
+}
+
+function tick(state: DaemonState): void {
+  for (const lockspace of [...state.lockspaces]) {
+    for (const resource of [...lockspace.resources]) {
+      const dueMs = nextDueMs(resource);
+      if (dueMs === null || dueMs > state.nowMs) continue;
+      driveResource(state, lockspace, resource, { kind: 'tick' });
+    }
+  }
+}
+
+/**
+ * sanlock itself sends SIGTERM, about once a second, while a lockspace is being lost with leases
+ * of ours in it: that is no wish to end us, and ending would not release what LVs still use.
+ */
+function terminate(state: DaemonState): void {
+  const lockManager = state.managers.get('sanlock');
+  const quit = () => {
+    state.quitting = true;
+    log(state, 'info', 'daemon.stopping', { lockspaces: state.lockspaces.length });
+    settleWaiters(state);
+  };
+  if (lockManager === undefined || state.lockspaces.length === 0) {
+    quit();
+    return;
+  }
+  run(state, lockManager.findLosses(), ({ dying }) => {
+    const ours = state.lockspaces.filter((one) => isDying(one.name, dying));
+    if (ours.length === 0) quit();
+    else log(state, 'error', 'lockspace.beingLost', { vg: ours[0]?.vg.vgName ?? '' });
+  });
+}
+
+function isDying(name: ByteString, dying: readonly ByteString[]): boolean {
+  return dying.some((one) => one === name.slice(0, SANLOCK_NAME_BYTES));
+}
+
+const SANLOCK_NAME_BYTES = 48;

@@ -1,0 +1,137 @@
+import { LD_OP, LD_RESULT } from '../wire/lvmlockd-numbers.ts';
+import type { LockRequest } from '../wire/lvmlockd-requests.ts';
+import { noteGl } from './global-lock.ts';
+import { continueStop } from './lockspace-end.ts';
+import type { LockOutcome, Outcome } from './managers/manager.ts';
+import { duplicateWords, hasDuplicateGl, reply } from './replies.ts';
+import {
+  type Action,
+  type Resource,
+  type ResourceEffect,
+  type ResourceEvent,
+  stepResource,
+} from './resource.ts';
+import { type DaemonState, type Lockspace, log, run } from './state.ts';
+
+/** Steps one resource of a lockspace and carries out what it wants. */
+export function driveResource(
+  state: DaemonState,
+  lockspace: Lockspace,
+  resource: Resource,
+  event: ResourceEvent,
+): void {
+  for (const effect of stepResource(resource, event, state.nowMs)) {
+    if (effect.kind === 'answer') answerAction(state, lockspace, resource, effect);
+    else manage(state, lockspace, resource, effect);
+  }
+  if (resource.running === null) continueStop(state, lockspace);
+}
+
+function manage(
+  state: DaemonState,
+  lockspace: Lockspace,
+  resource: Resource,
+  effect: Exclude<ResourceEffect, { kind: 'answer' }>,
+): void {
+  const { space } = lockspace;
+  const ref = { ...resource.ref };
+  const done = (outcome: Outcome | LockOutcome) => {
+    driveResource(state, lockspace, resource, { kind: 'managed', outcome });
+  };
+  if (effect.kind === 'lock') {
+    const checkGl = ref.scope !== 'lv' && lockspace.glEnabled && hasDuplicateGl(state);
+    run(state, space.lock(ref, effect.mode, checkGl), (outcome) => {
+      if (outcome.glEnabled === false) noteGl(state, lockspace, false);
+      done(outcome);
+    });
+  } else if (effect.kind === 'convert') {
+    run(state, space.convert(effect.held, effect.mode), done);
+  } else if (effect.kind === 'unlock') {
+    run(state, space.unlock(effect.held), (outcome) => {
+      if (outcome.lmResult !== 0) {
+        log(state, 'warn', 'lock.notReleased', { vg: lockspace.vg.vgName, resource: ref.name });
+      }
+      done(outcome);
+    });
+  } else if (effect.kind === 'freeLv') {
+    run(state, space.freeLv(ref), (outcome) => {
+      if (outcome.result === 0) forget(lockspace, resource);
+      done(outcome);
+    });
+  } else {
+    run(state, space.switchGl(effect.enable), (outcome) => {
+      if (outcome.result === 0) {
+        noteGl(state, lockspace, effect.enable);
+        if (effect.enable) state.gl.removed = false;
+        else forget(lockspace, resource);
+      }
+      done(outcome);
+    });
+  }
+}
+
+function forget(lockspace: Lockspace, resource: Resource): void {
+  const at = lockspace.resources.indexOf(resource);
+  if (at >= 0) lockspace.resources.splice(at, 1);
+}
+
+function answerAction(
+  state: DaemonState,
+  lockspace: Lockspace,
+  resource: Resource,
+  effect: Extract<ResourceEffect, { kind: 'answer' }>,
+): void {
+  const { action, result, lmResult } = effect;
+  const request = requestOf(action);
+  const client = state.clients.get(action.clientId);
+  const granted = result === LD_RESULT.OK && action.kind === 'lock' && !action.isUndo;
+  const isLock = granted && action.request.mode !== 'un';
+  if (isLock && resource.ref.scope === 'lv') state.lvGrants += 1;
+  const outlives = action.kind === 'lock' && action.request.persistent;
+  if (effect.isNewLock && outlives && resource.ref.scope === 'lv') {
+    const grant = { lockspaceId: lockspace.id, resource: resource.ref.name };
+    if (client === undefined) undoGrant(state, lockspace, resource, action.clientId);
+    else client.lastGrant = grant;
+  }
+  if (request === null || client === undefined) return;
+  const carriesGl = resource.ref.scope !== 'lv' && isLock;
+  const words = [
+    ...(carriesGl ? duplicateWords(state, lockspace) : []),
+    ...(effect.flag === '' ? [] : [effect.flag]),
+  ];
+  const isNowhere = result === LD_RESULT.ENOLS;
+  const lockType = isNowhere ? request.lockType : lockspace.lockType;
+  reply(state, { clientId: client.id, request }, { result, lmResult, lockType, words });
+}
+
+function requestOf(action: Action) {
+  if (action.kind === 'lock') return action.isUndo ? null : action.request;
+  return action.request;
+}
+
+/** A persistent lock that nobody was told about would stay for ever (spec 30 §5, Disconnect). */
+export function undoGrant(
+  state: DaemonState,
+  lockspace: Lockspace,
+  resource: Resource,
+  clientId: number,
+): void {
+  log(state, 'warn', 'lock.undone', { vg: lockspace.vg.vgName, resource: resource.ref.name });
+  const request: LockRequest = {
+    kind: 'lock',
+    op: LD_OP.LOCK,
+    cmd: '',
+    pid: 0,
+    lockType: lockspace.lockType,
+    scope: resource.ref.scope,
+    mode: 'un',
+    persistent: true,
+    unlockCancel: false,
+    maxRetries: 0,
+    vgName: lockspace.vg.vgName,
+    lvUuid: resource.ref.name,
+    lvLockArgs: '',
+  };
+  const action = { kind: 'lock', clientId, request, tries: 0, dueMs: 0, isUndo: true } as const;
+  driveResource(state, lockspace, resource, { kind: 'action', action: { ...action } });
+}

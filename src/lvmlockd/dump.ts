@@ -1,0 +1,116 @@
+import type { ByteString } from '../base/bytes.ts';
+import { DUMP_FLAGS, LD_OP, OP_NAMES } from '../wire/lvmlockd-numbers.ts';
+import type { LockType } from '../wire/lvmlockd-requests.ts';
+import type { Action, Resource } from './resource.ts';
+import type { Client, DaemonState, Lockspace } from './state.ts';
+
+/** `lvmlockctl -i` of 2.03.16 keeps clients in an array of 100 without a bound check. */
+const MAX_CLIENTS = 100;
+/** The reader's buffer. */
+const MAX_DUMP_BYTES = 1024 * 1024;
+
+/**
+ * The state as text, one record a line, in the order and with the fields of lvm2 2.03.16
+ * (spec 30 §4.9). An empty value is printed as `.`: that reader splits at blanks.
+ */
+export function dumpState(state: DaemonState): ByteString {
+  const lines = [STRUCTS];
+  let poll = 1;
+  for (const client of [...state.clients.values()].slice(0, MAX_CLIENTS)) {
+    poll += 1;
+    lines.push(clientLine(client, poll));
+  }
+  for (const lockspace of state.lockspaces) {
+    lines.push(lockspaceLine(lockspace));
+    for (const { clientId, request } of lockspace.stop?.waiters ?? []) {
+      const { lockType } = lockspace;
+      lines.push(
+        `info=ls_action ${actionText({ clientId, op: request.op, scope: 'vg', lockType })}`,
+      );
+    }
+    for (const resource of lockspace.resources) lines.push(...resourceLines(resource, lockspace));
+  }
+  let text = '';
+  for (const line of lines) {
+    if (text.length + line.length + 1 > MAX_DUMP_BYTES) break;
+    text += `${line}\n`;
+  }
+  return text;
+}
+
+/** C keeps pools of records; we have none. */
+const STRUCTS =
+  'info=structs unused_action_count=0 unused_client_count=0 ' +
+  'unused_resource_count=0 unused_lock_count=0';
+
+function clientLine(client: Client, poll: number): ByteString {
+  const { pid, fd, id, name } = client;
+  return `info=client pid=${pid} fd=${fd} pi=${poll} id=${id} name=${orDot(name)}`;
+}
+
+function lockspaceLine(lockspace: Lockspace): ByteString {
+  const { vg, phase, hostId } = lockspace;
+  const isJoined = phase === 'running' || phase === 'stopping';
+  return [
+    `info=ls ls_name=${orDot(lockspace.name)} vg_name=${orDot(vg.vgName)}`,
+    `vg_uuid=${orDot(vg.vgUuid)} vg_sysid=. vg_args=${orDot(vg.vgLockArgs)}`,
+    `lm_type=${lockspace.lockType} host_id=${hostId} create_fail=0 create_done=${bit(isJoined)}`,
+    `thread_work=0 thread_stop=${bit(phase === 'stopping')} thread_done=0`,
+    `kill_vg=${bit(lockspace.killed)} drop_vg=${bit(lockspace.dropped)}`,
+    `sanlock_gl_enabled=${bit(lockspace.glEnabled)}`,
+  ].join(' ');
+}
+
+function resourceLines(resource: Resource, lockspace: Lockspace): ByteString[] {
+  const { ref, mode, shCount, version } = resource;
+  const lines = [
+    `info=r name=${orDot(ref.name)} type=${ref.scope} mode=${mode} sh_count=${shCount} ` +
+      `version=${version}`,
+  ];
+  for (const lock of resource.locks) {
+    const flags = lock.clientId === 0 ? DUMP_FLAGS.PERSISTENT : 0;
+    lines.push(
+      `info=lk mode=${lock.mode} version=${lock.version} flags=${hex(flags)} ` +
+        `client_id=${lock.clientId}`,
+    );
+  }
+  const { lockType } = lockspace;
+  for (const action of resource.actions) {
+    const from = { clientId: action.clientId, scope: ref.scope, lockType };
+    lines.push(`info=r_action ${actionText({ ...from, ...opOf(action) })}`);
+  }
+  return lines;
+}
+
+function opOf(action: Action): { op: number; mode?: string; flags?: number } {
+  if (action.kind !== 'lock') return { op: action.request.op };
+  const flags = action.request.persistent ? DUMP_FLAGS.PERSISTENT : 0;
+  return { op: LD_OP.LOCK, mode: action.request.mode, flags };
+}
+
+function actionText(action: {
+  readonly clientId: number;
+  readonly op: number;
+  readonly scope: string;
+  readonly lockType: LockType;
+  readonly mode?: string;
+  readonly flags?: number;
+}): ByteString {
+  const { clientId, op, scope, lockType, mode = 'iv', flags = 0 } = action;
+  return (
+    `client_id=${clientId} flags=${hex(flags)} version=0 op=${OP_NAMES[op] ?? 'op_unknown'} ` +
+    `rt=${scope} mode=${mode} lm_type=${lockType} result=0 lm_rv=0`
+  );
+}
+
+function orDot(text: ByteString): ByteString {
+  return text === '' ? '.' : text.replace(/[\s]/g, '_');
+}
+
+function bit(value: boolean): 0 | 1 {
+  return value ? 1 : 0;
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}

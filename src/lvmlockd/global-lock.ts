@@ -1,0 +1,75 @@
+import type { ManagerKind } from './managers/manager.ts';
+import { findRunning } from './replies.ts';
+import { type DaemonState, type Lockspace, log, run } from './state.ts';
+
+/** Which lockspace carries the global lock (spec 30 §6). */
+
+/** The first lock type that a request names is the one of the global lock. */
+export function chooseGlType(state: DaemonState, kind: ManagerKind): void {
+  if (state.gl.type !== null) return;
+  state.gl.type = kind;
+  log(state, 'info', 'global.typeChosen', { lockType: kind });
+}
+
+/** What was read from, or written into, the VG's global lock slot. */
+export function noteGl(state: DaemonState, lockspace: Lockspace, enabled: boolean): void {
+  lockspace.glEnabled = enabled;
+  const { gl } = state;
+  const { vgName } = lockspace.vg;
+  if (enabled) {
+    if (gl.vgName === '') {
+      gl.vgName = vgName;
+      log(state, 'info', 'global.holderFound', { vg: vgName });
+    } else if (gl.vgName !== vgName) {
+      log(state, 'warn', 'global.duplicate', { vg: vgName, alsoIn: gl.vgName });
+    }
+    return;
+  }
+  if (gl.vgName !== vgName) return;
+  const other = state.lockspaces.find((one) => one !== lockspace && one.glEnabled);
+  gl.vgName = other?.vg.vgName ?? '';
+}
+
+/** The lockspace is gone. With the last one the choice of a manager is open again. */
+export function noteGone(state: DaemonState, lockspace: Lockspace): void {
+  noteGl(state, lockspace, false);
+  if (state.lockspaces.length === 0) state.gl.type = state.settings.globalLockType;
+}
+
+/** Finds the lockspace for a lock_gl; null when there is none. */
+export function withGlobal(state: DaemonState, then: (lockspace: Lockspace | null) => void): void {
+  if (state.gl.type === null) {
+    findRunning(state, (running) => {
+      const first = running[0];
+      if (first === undefined) then(null);
+      else {
+        chooseGlType(state, first);
+        withGlobal(state, then);
+      }
+    });
+    return;
+  }
+  const known = knownHolder(state);
+  if (known !== null) then(known);
+  else searchGl(state, () => then(knownHolder(state)));
+}
+
+function knownHolder(state: DaemonState): Lockspace | null {
+  const { vgName } = state.gl;
+  if (vgName === '') return null;
+  return state.lockspaces.find((one) => one.vg.vgName === vgName) ?? null;
+}
+
+/** Reads the global lock slot of every joined lockspace once. */
+function searchGl(state: DaemonState, then: () => void): void {
+  const joined = state.lockspaces.filter((one) => one.phase === 'running');
+  let left = joined.length;
+  if (left === 0) then();
+  for (const lockspace of joined) {
+    run(state, lockspace.space.readGl(), (enabled) => {
+      if (lockspace.phase === 'running') noteGl(state, lockspace, enabled);
+      left -= 1;
+      if (left === 0) then();
+    });
+  }
+}

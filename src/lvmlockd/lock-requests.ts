@@ -1,0 +1,219 @@
+import { LD_RESULT } from '../wire/lvmlockd-numbers.ts';
+import type {
+  FreeLvRequest,
+  LockRequest,
+  QueryRequest,
+  UpdateRequest,
+  VgRequest,
+} from '../wire/lvmlockd-requests.ts';
+import { driveResource } from './drive-resource.ts';
+import { withGlobal } from './global-lock.ts';
+import { beginStop } from './lockspace-end.ts';
+import { reply, replyNoLockspace, replyQuery } from './replies.ts';
+import type { Action } from './resource.ts';
+import {
+  type DaemonState,
+  hasLvLocks,
+  type Lockspace,
+  log,
+  resourceIn,
+  run,
+  type Waiter,
+} from './state.ts';
+
+/** Requests that concern one running lockspace. */
+
+type SpaceRequest = FreeLvRequest | LockRequest | QueryRequest | UpdateRequest | VgRequest;
+
+const REFUSED_AFTER_KILL = new Set(['disableGl', 'enableGl', 'findFree', 'renameBefore']);
+
+export function requestLock(state: DaemonState, clientId: number, request: LockRequest): void {
+  const client = state.clients.get(clientId);
+  if (client !== undefined && request.mode !== 'un') client.hasLocked = true;
+  const to = { clientId, request };
+  if (request.scope !== 'gl' || request.vgName !== '') {
+    const lockspace = lockspaceOf(state, request.vgName);
+    lockIn(state, to, request, lockspace);
+  } else {
+    withGlobal(state, (lockspace) => lockIn(state, to, request, lockspace));
+  }
+}
+
+function lockIn(
+  state: DaemonState,
+  to: Waiter,
+  request: LockRequest,
+  lockspace: Lockspace | null,
+): void {
+  if (lockspace === null) {
+    replyNoLockspace(state, to);
+    return;
+  }
+  const refused = refusal(state, lockspace, request);
+  if (refused !== 0) {
+    const lockType = isOtherType(lockspace, request) ? request.lockType : lockspace.lockType;
+    reply(state, to, { result: refused, lockType });
+    return;
+  }
+  const name = { gl: 'GLLK', vg: 'VGLK', lv: request.lvUuid }[request.scope];
+  if (name === '') {
+    reply(state, to, { result: LD_RESULT.INVAL, lockType: lockspace.lockType });
+    return;
+  }
+  const resource = resourceIn(lockspace, { scope: request.scope, name });
+  const action: Action = {
+    kind: 'lock',
+    clientId: to.clientId,
+    request,
+    tries: 0,
+    dueMs: 0,
+    isUndo: false,
+  };
+  driveResource(state, lockspace, resource, { kind: 'action', action });
+}
+
+export function lockspaceOf(state: DaemonState, vgName: string): Lockspace | null {
+  if (vgName === '') return null;
+  return state.lockspaces.find((one) => one.vg.vgName === vgName) ?? null;
+}
+
+function isOtherType(lockspace: Lockspace, request: SpaceRequest): boolean {
+  return request.lockType !== 'none' && request.lockType !== lockspace.lockType;
+}
+
+/** 0, or why this lockspace cannot serve the request now (spec 30 §4.1). */
+function refusal(_state: DaemonState, lockspace: Lockspace, request: SpaceRequest): number {
+  if (isOtherType(lockspace, request)) return LD_RESULT.INVAL;
+  if (lockspace.phase === 'stopping') return LD_RESULT.STALE;
+  if (lockspace.phase !== 'running') return LD_RESULT.ESTARTING;
+  const { kind } = request;
+  const isLocking = kind === 'lock' && request.mode !== 'un';
+  const needsLife = isLocking || kind === 'query' || kind === 'vgUpdate';
+  if (lockspace.killed && (needsLife || REFUSED_AFTER_KILL.has(kind))) {
+    return LD_RESULT.EVGKILLED;
+  }
+  // What was granted before is not protected by anything any more.
+  if (lockspace.managerLost && isLocking) return LD_RESULT.ELMERR;
+  return 0;
+}
+
+/** Finds the lockspace, or answers why not. */
+function usable(state: DaemonState, to: Waiter, request: SpaceRequest & { vgName: string }) {
+  const lockspace = lockspaceOf(state, request.vgName);
+  if (lockspace === null) {
+    replyNoLockspace(state, to);
+    return null;
+  }
+  const refused = refusal(state, lockspace, request);
+  if (refused === 0) return lockspace;
+  const lockType = isOtherType(lockspace, request) ? request.lockType : lockspace.lockType;
+  if (request.kind === 'query') replyQuery(state, to, { result: refused, lockType, mode: 'iv' });
+  else reply(state, to, { result: refused, lockType });
+  return null;
+}
+
+export function requestUpdate(state: DaemonState, clientId: number, request: UpdateRequest): void {
+  const lockspace = usable(state, { clientId, request }, request);
+  if (lockspace === null) return;
+  const resource = resourceIn(lockspace, { scope: 'vg', name: 'VGLK' });
+  const action = { kind: 'update', clientId, request } as const;
+  driveResource(state, lockspace, resource, { kind: 'action', action });
+}
+
+export function requestQuery(state: DaemonState, clientId: number, request: QueryRequest): void {
+  const to = { clientId, request };
+  const lockspace = usable(state, to, request);
+  if (lockspace === null) return;
+  const name = { gl: 'GLLK', vg: 'VGLK', lv: request.lvUuid }[request.scope];
+  const resource = lockspace.resources.find((one) => one.ref.name === name);
+  const { lockType } = lockspace;
+  replyQuery(state, to, { result: 0, lockType, mode: resource?.mode ?? 'un' });
+}
+
+/** Needs a resource that has been locked before: it says where the lease is (spec 30 §4.4). */
+export function requestFreeLv(state: DaemonState, clientId: number, request: FreeLvRequest): void {
+  const to = { clientId, request };
+  const lockspace = usable(state, to, request);
+  if (lockspace === null) return;
+  const resource = lockspace.resources.find((one) => one.ref.name === request.lvUuid);
+  if (resource === undefined || resource.ref.scope !== 'lv') {
+    reply(state, to, { result: LD_RESULT.NOENT, lockType: lockspace.lockType });
+    return;
+  }
+  if (request.lvLockArgs !== '') resource.ref.lvLockArgs = request.lvLockArgs;
+  const action = { kind: 'freeLv', clientId, request } as const;
+  driveResource(state, lockspace, resource, { kind: 'action', action });
+}
+
+export function requestOfVg(state: DaemonState, clientId: number, request: VgRequest): void {
+  const to = { clientId, request };
+  const lockspace = usable(state, to, request);
+  if (lockspace === null) return;
+  const { lockType } = lockspace;
+  switch (request.kind) {
+    case 'enableGl':
+    case 'disableGl':
+      switchGl(state, lockspace, to, request);
+      break;
+    case 'findFree':
+      run(state, lockspace.space.findFree(), (o) => reply(state, to, { ...o, lockType }));
+      break;
+    case 'killVg':
+      lockspace.killed = true;
+      log(state, 'error', 'lockspace.killed', { vg: request.vgName });
+      reply(state, to, { result: 0, lockType });
+      break;
+    case 'dropVg':
+      beginStop(state, lockspace, { dropAll: true, waiter: to });
+      break;
+    case 'busyVg':
+      withoutOthers(state, lockspace, to, () => reply(state, to, { result: 0, lockType }));
+      break;
+    case 'freeVg':
+      withoutOthers(state, lockspace, to, () =>
+        beginStop(state, lockspace, { removeVg: true, waiter: to }),
+      );
+      break;
+    case 'renameBefore':
+      withoutOthers(state, lockspace, to, () => {
+        if (hasLvLocks(lockspace)) reply(state, to, { result: LD_RESULT.BUSY, lockType });
+        else beginStop(state, lockspace, { waiter: to });
+      });
+      break;
+    case 'stopVg':
+      if (hasLvLocks(lockspace) && !request.force) reply(state, to, { result: LD_RESULT.BUSY });
+      else beginStop(state, lockspace, { waiter: to });
+      break;
+    case 'renameFinal':
+      break; // works without a lockspace: vg-work
+  }
+}
+
+function withoutOthers(
+  state: DaemonState,
+  lockspace: Lockspace,
+  to: Waiter,
+  then: () => void,
+): void {
+  const { lockType } = lockspace;
+  run(state, lockspace.space.otherHosts(), (hosts) => {
+    const words = hosts.unknown ? ['HOSTS_UNKNOWN'] : [];
+    if (hosts.result !== 0) reply(state, to, { ...hosts, lockType, words });
+    else if (lockspace.phase !== 'running') reply(state, to, { result: LD_RESULT.STALE, lockType });
+    else then();
+  });
+}
+
+/** enable_gl, disable_gl: only one VG may carry it, and not while it is locked. */
+function switchGl(state: DaemonState, lockspace: Lockspace, to: Waiter, request: VgRequest): void {
+  const enable = request.kind === 'enableGl';
+  const { vgName } = state.gl;
+  const isElsewhere = vgName !== '' && vgName !== lockspace.vg.vgName;
+  if (lockspace.lockType !== 'sanlock' || (enable && isElsewhere)) {
+    reply(state, to, { result: LD_RESULT.INVAL, lockType: lockspace.lockType });
+    return;
+  }
+  const resource = resourceIn(lockspace, { scope: 'gl', name: 'GLLK' });
+  const action = { kind: 'switchGl', clientId: to.clientId, request, enable } as const;
+  driveResource(state, lockspace, resource, { kind: 'action', action });
+}

@@ -1,0 +1,118 @@
+import { LD_RESULT } from '../wire/lvmlockd-numbers.ts';
+import { adoptText } from './adopt.ts';
+import { noteGone } from './global-lock.ts';
+import { reply } from './replies.ts';
+import { heldLock, newResource } from './resource.ts';
+import {
+  type DaemonState,
+  hasLocks,
+  type Lockspace,
+  log,
+  run,
+  type StopOrder,
+  type Waiter,
+} from './state.ts';
+
+/** Stops a lockspace: no new requests, queued ones cancelled, then everything is released. */
+export function beginStop(
+  state: DaemonState,
+  lockspace: Lockspace,
+  how: { readonly removeVg?: boolean; readonly dropAll?: boolean; readonly waiter?: Waiter },
+): void {
+  const waiters = how.waiter === undefined ? [] : [how.waiter];
+  const order: StopOrder = {
+    removeVg: how.removeVg ?? false,
+    dropAll: how.dropAll ?? false,
+    waiters,
+  };
+  lockspace.phase = 'stopping';
+  lockspace.stop = order;
+  lockspace.dropped ||= order.dropAll;
+  log(state, 'info', 'lockspace.stopping', { vg: lockspace.vg.vgName });
+  const lockType = lockspace.lockType;
+  for (const resource of lockspace.resources) {
+    for (const action of resource.actions.splice(0)) {
+      if (action.kind === 'lock' && action.isUndo) continue;
+      const { clientId, request } = action;
+      const result = action.kind === 'lock' ? LD_RESULT.CANCELED : LD_RESULT.ENOLS;
+      reply(state, { clientId, request }, { result, lockType });
+    }
+  }
+  continueStop(state, lockspace);
+}
+
+/** Leaves once the lock manager has nothing under way for any resource. */
+export function continueStop(state: DaemonState, lockspace: Lockspace): void {
+  const { stop, resources, space } = lockspace;
+  if (stop === null || resources.some((r) => r.running !== null)) return;
+  lockspace.stop = null; // only once; the waiters are kept below
+  const held = resources.flatMap((r) => heldLock(r) ?? []);
+  const { dropAll, removeVg } = stop;
+  const carriedGl = lockspace.glEnabled;
+  run(state, space.leave({ held: dropAll ? [] : held, removeVg, dropAll }), (outcome) => {
+    if (outcome.result !== 0) {
+      stayed(state, lockspace, stop, outcome.result);
+      return;
+    }
+    gone(state, lockspace);
+    if (removeVg && carriedGl && state.lockspaces.length > 0) state.gl.removed = true;
+    for (const one of stop.waiters) {
+      // stop_vg tells the type the client sent (none), the others that of the lockspace [run].
+      const isStop = one.request.kind === 'stopVg';
+      reply(state, one, isStop ? { result: 0 } : { result: 0, lockType: lockspace.lockType });
+    }
+    settleWaiters(state);
+  });
+}
+
+/** The lock manager would not let it go: without locks, but still joined. */
+function stayed(state: DaemonState, lockspace: Lockspace, stop: StopOrder, result: number): void {
+  lockspace.phase = 'running';
+  for (const [index, resource] of lockspace.resources.entries()) {
+    lockspace.resources[index] = { ...newResource(resource.ref), version: resource.version };
+  }
+  log(state, 'warn', 'lockspace.notStopped', { vg: lockspace.vg.vgName, result });
+  for (const one of stop.waiters) reply(state, one, { result });
+  settleWaiters(state);
+}
+
+/** The lockspace is forgotten. */
+export function gone(state: DaemonState, lockspace: Lockspace): void {
+  const at = state.lockspaces.indexOf(lockspace);
+  if (at >= 0) state.lockspaces.splice(at, 1);
+  noteGone(state, lockspace);
+  log(state, 'info', 'lockspace.gone', { vg: lockspace.vg.vgName });
+  state.effects.push({ kind: 'adoptFile', text: adoptText(state) });
+}
+
+/** Answers those who wait for starts and stops, and ends the daemon when it was asked to. */
+export function settleWaiters(state: DaemonState): void {
+  const starting = state.lockspaces.some(
+    ({ phase }) => phase === 'preparing' || phase === 'joining',
+  );
+  if (!starting) {
+    for (const one of state.startWaiters.splice(0)) {
+      const client = state.clients.get(one.clientId);
+      reply(state, one, { result: client?.startFailure ?? 0 });
+      if (client !== undefined) client.startFailure = 0;
+    }
+  }
+  for (const one of [...state.stopAllWaiters]) {
+    const force = 'force' in one.request && one.request.force;
+    stopFree(state, force);
+    if (state.lockspaces.length > 0) continue;
+    state.stopAllWaiters.splice(state.stopAllWaiters.indexOf(one), 1);
+    reply(state, one, { result: 0 });
+  }
+  if (!state.quitting) return;
+  stopFree(state, false);
+  if (state.lockspaces.length === 0) state.effects.push({ kind: 'exit' });
+}
+
+/** Stops every lockspace without locks, or with `force` every one. */
+export function stopFree(state: DaemonState, force: boolean): void {
+  for (const lockspace of [...state.lockspaces]) {
+    if (lockspace.phase !== 'running') continue;
+    if (force || !hasLocks(lockspace)) beginStop(state, lockspace, {});
+  }
+}

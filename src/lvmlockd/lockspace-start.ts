@@ -1,0 +1,163 @@
+import { LD_RESULT } from '../wire/lvmlockd-numbers.ts';
+import type { StartRequest } from '../wire/lvmlockd-requests.ts';
+import { adoptText } from './adopt.ts';
+import { chooseGlType, noteGl } from './global-lock.ts';
+import { gone, settleWaiters } from './lockspace-end.ts';
+import {
+  type AdoptedLock,
+  type FoundSpace,
+  lockspaceName,
+  type ManagerKind,
+} from './managers/manager.ts';
+import { reply } from './replies.ts';
+import { type DaemonState, type Lockspace, log, manager, resourceIn, run } from './state.ts';
+
+/** start_vg: quick checks, then the answer, then the join (spec 30 §4.5). */
+export function startVg(state: DaemonState, clientId: number, request: StartRequest): void {
+  const to = { clientId, request };
+  const { vgName, vgUuid, vgLockArgs, lockType } = request;
+  const existing = state.lockspaces.find((one) => one.vg.vgName === vgName);
+  if (existing !== undefined) {
+    if (existing.vg.vgUuid === '') existing.vg.vgUuid = vgUuid;
+    reply(state, to, { result: startedResult(existing, clientId) });
+    return;
+  }
+  if (lockType === 'none' || lockType === 'unknown' || lockspaceName(vgName) === '') {
+    reply(state, to, { result: vgName === '' ? LD_RESULT.EARGS : LD_RESULT.INVAL });
+    return;
+  }
+  if (!state.managers.has(lockType)) {
+    reply(state, to, { result: LD_RESULT.PROTONOSUPPORT });
+    return;
+  }
+  const hostId = request.hostId === 0 ? state.settings.hostId : request.hostId;
+  const lockspace = addLockspace(state, lockType, { vgName, vgUuid, vgLockArgs, hostId });
+  lockspace.starters.push(clientId);
+  prepare(state, lockspace, (outcome) => {
+    reply(state, to, { ...outcome, lockType });
+    if (outcome.result === LD_RESULT.EMANAGER) tellManagerMissing(state, lockspace);
+  });
+}
+
+function startedResult(existing: Lockspace, clientId: number): number {
+  if (existing.phase === 'stopping') return LD_RESULT.AGAIN;
+  if (existing.phase === 'running') return LD_RESULT.EXIST;
+  existing.starters.push(clientId);
+  return LD_RESULT.ESTARTING;
+}
+
+function tellManagerMissing(state: DaemonState, { vg, lockType }: Lockspace): void {
+  const advice =
+    'start it (systemctl start wdmd sanlock), then repeat vgchange --lockstart for this VG';
+  log(state, 'error', 'manager.notRunning', { vg: vg.vgName, lockType, advice });
+}
+
+function addLockspace(state: DaemonState, lockType: ManagerKind, vg: FoundSpace): Lockspace {
+  const id = state.nextLockspaceId;
+  state.nextLockspaceId += 1;
+  const { vgName, vgUuid, vgLockArgs, hostId } = vg;
+  const lockspace: Lockspace = {
+    id,
+    name: lockspaceName(vgName),
+    vg: { vgName, vgUuid, vgLockArgs },
+    lockType,
+    hostId,
+    space: manager(state, lockType).open({ vgName, vgUuid, vgLockArgs }, id),
+    phase: 'preparing',
+    stop: null,
+    resources: [],
+    killed: false,
+    dropped: false,
+    glEnabled: false,
+    managerLost: false,
+    starters: [],
+  };
+  resourceIn(lockspace, { scope: 'vg', name: 'VGLK' });
+  state.lockspaces.push(lockspace);
+  return lockspace;
+}
+
+function prepare(
+  state: DaemonState,
+  lockspace: Lockspace,
+  answered: (outcome: { readonly result: number; readonly lmResult: number }) => void,
+): void {
+  const { space, hostId, vg } = lockspace;
+  run(state, space.prepare(hostId), (prepared) => {
+    const { result, lmResult } = prepared;
+    answered({ result, lmResult });
+    if (result !== 0) {
+      log(state, 'warn', 'lockspace.notStarted', { vg: vg.vgName, result });
+      abandon(state, lockspace);
+      return;
+    }
+    lockspace.phase = 'joining';
+    run(state, space.join(state.settings.adopt), (joined) => {
+      if (joined.result !== 0) {
+        failedJoin(state, lockspace, joined.result);
+        return;
+      }
+      lockspace.phase = 'running';
+      if (prepared.glEnabled) noteGl(state, lockspace, true);
+      if (state.gl.madeIn === vg.vgName) state.gl.madeIn = '';
+      holdAdopted(state, lockspace, joined.adopted);
+      log(state, 'info', 'lockspace.joined', { vg: vg.vgName, hostId });
+      state.effects.push({ kind: 'adoptFile', text: adoptText(state) });
+      settleWaiters(state);
+    });
+  });
+}
+
+/** Whoever started it learns the reason from start_wait: nothing else would tell. */
+function failedJoin(state: DaemonState, lockspace: Lockspace, result: number): void {
+  const vg = lockspace.vg.vgName;
+  log(state, 'error', 'lockspace.notJoined', { vg, hostId: lockspace.hostId, result });
+  for (const clientId of lockspace.starters) {
+    const client = state.clients.get(clientId);
+    if (client !== undefined) client.startFailure = result;
+  }
+  abandon(state, lockspace);
+}
+
+function abandon(state: DaemonState, lockspace: Lockspace): void {
+  run(state, lockspace.space.abandon(), () => {});
+  gone(state, lockspace);
+  settleWaiters(state);
+}
+
+/** LV locks of the daemon's earlier life; lvm unlocks them when the LVs are deactivated. */
+function holdAdopted(
+  state: DaemonState,
+  lockspace: Lockspace,
+  adopted: readonly AdoptedLock[],
+): void {
+  for (const { resource, mode } of adopted) {
+    const held = resourceIn(lockspace, resource);
+    held.ref.lvLockArgs = resource.lvLockArgs;
+    held.mode = mode;
+    held.shCount = mode === 'sh' ? 1 : 0;
+    held.locks.push({ mode, clientId: 0, version: 0 });
+    const { vgName } = lockspace.vg;
+    log(state, 'info', 'lock.adopted', { vg: vgName, resource: resource.name, mode });
+  }
+}
+
+/** At start: takes over the lockspaces that the lock manager still has joined for us. */
+export function adoptSpaces(
+  state: DaemonState,
+  remembered: readonly Omit<FoundSpace, 'hostId'>[],
+): void {
+  for (const [kind, found] of state.managers) {
+    run(state, found.findSpaces(), (spaces) => {
+      for (const space of spaces) {
+        const isStarted = state.lockspaces.some((one) => one.vg.vgName === space.vgName);
+        if (isStarted || lockspaceName(space.vgName) === '') continue;
+        const known = remembered.find((one) => one.vgName === space.vgName);
+        log(state, 'info', 'lockspace.found', { vg: space.vgName, hostId: space.hostId });
+        chooseGlType(state, kind);
+        const lockspace = addLockspace(state, kind, { ...space, ...known });
+        prepare(state, lockspace, () => {});
+      }
+    });
+  }
+}

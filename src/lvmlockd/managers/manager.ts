@@ -1,0 +1,159 @@
+import type { ByteString } from '../../base/bytes.ts';
+import type { LockScope } from '../../wire/lvmlockd-requests.ts';
+import type { SanlockAnswer, SanlockAsk } from './sanlock-asks.ts';
+
+export type ManagerKind = 'sanlock' | 'dlm' | 'idm';
+
+/** What a procedure may ask of the world; each is answered once, at the latest at its deadline. */
+export type ManagerEffect =
+  | SanlockAsk
+  | { readonly kind: 'sleep'; readonly forMs: number }
+  /** Does the device exist, and with which sector sizes? */
+  | { readonly kind: 'device'; readonly path: ByteString };
+
+export type ManagerReply =
+  | SanlockAnswer
+  | { readonly kind: 'slept' }
+  | {
+      readonly kind: 'device';
+      readonly exists: boolean;
+      /** Bytes; null when sysfs does not say. */
+      readonly physicalBytes: number | null;
+      readonly logicalBytes: number | null;
+    };
+
+/** A lock manager's part of a request: straight lines that touch nothing (style §1.1). */
+export type ManagerSteps<T> = Generator<ManagerEffect, T, ManagerReply>;
+
+/** What happened: `result` is for lvm (LD_RESULT), `lmResult` what the lock manager said. */
+export interface Outcome {
+  readonly result: number;
+  readonly lmResult: number;
+}
+
+export interface VgPlace {
+  readonly vgName: ByteString;
+  readonly vgUuid: ByteString;
+  readonly vgLockArgs: ByteString;
+}
+
+export interface ResourceRef {
+  readonly scope: LockScope;
+  /** GLLK, VGLK, or the LV's uuid. */
+  readonly name: ByteString;
+  readonly lvLockArgs: ByteString;
+}
+
+export type HeldMode = 'sh' | 'ex';
+
+export interface HeldLock {
+  readonly resource: ResourceRef;
+  readonly mode: HeldMode;
+  /** Written into the lock's value block when nonzero. */
+  readonly newVersion: number;
+}
+
+export interface LockOutcome extends Outcome {
+  /** Worth another try even for an LV: the holder may let go soon. */
+  readonly retry: boolean;
+  /** From the value block; 0 when there is none. */
+  readonly version: number;
+  /** False when it was seen that this VG no longer carries the global lock; null: not looked at. */
+  readonly glEnabled: boolean | null;
+}
+
+/** A lock found in the lock manager that an earlier lvmlockd left. */
+export interface AdoptedLock {
+  readonly resource: ResourceRef;
+  readonly mode: HeldMode;
+}
+
+export interface PrepareOutcome extends Outcome {
+  /** This VG's global lock is enabled. */
+  readonly glEnabled: boolean;
+}
+
+export interface JoinOutcome extends Outcome {
+  readonly adopted: readonly AdoptedLock[];
+}
+
+/** `result`: 0 nobody else, BUSY others are there or it cannot be known. */
+export interface HostsOutcome extends Outcome {
+  readonly unknown: boolean;
+}
+
+export interface InitLvOutcome extends Outcome {
+  readonly lvLockArgs: ByteString;
+}
+
+export interface LeaveHow {
+  /** Still held here; empty when `dropAll`. */
+  readonly held: readonly HeldLock[];
+  /** The VG is being removed: leases become unusable, the lockspace is cleared. */
+  readonly removeVg: boolean;
+  /** Give up everything at once, whatever the lock manager thinks (drop_vg). */
+  readonly dropAll: boolean;
+}
+
+/** One VG's lockspace in a lock manager. Procedures of one space run one after another. */
+export interface ManagerSpace {
+  /** Quick checks, answered before the lockspace is joined. */
+  prepare(hostId: number): ManagerSteps<PrepareOutcome>;
+  /** `adopt`: being joined already, with locks of an earlier lvmlockd, is fine. */
+  join(adopt: boolean): ManagerSteps<JoinOutcome>;
+  leave(how: LeaveHow): ManagerSteps<Outcome>;
+  /** Forgets a lockspace that could not be started, without touching what is joined. */
+  abandon(): ManagerSteps<void>;
+  /** `checkGl`: look first whether this VG's global lock is still enabled. */
+  lock(resource: ResourceRef, mode: HeldMode, checkGl: boolean): ManagerSteps<LockOutcome>;
+  convert(held: HeldLock, mode: HeldMode): ManagerSteps<Outcome>;
+  unlock(held: HeldLock): ManagerSteps<Outcome>;
+  freeLv(resource: ResourceRef): ManagerSteps<Outcome>;
+  findFree(): ManagerSteps<Outcome>;
+  initLv(lvUuid: ByteString): ManagerSteps<InitLvOutcome>;
+  readGl(): ManagerSteps<boolean>;
+  switchGl(enable: boolean): ManagerSteps<Outcome>;
+  otherHosts(): ManagerSteps<HostsOutcome>;
+}
+
+export interface InitVgOutcome extends Outcome {
+  readonly vgLockArgs: ByteString;
+}
+
+/** A lockspace that the lock manager has joined, found at start. */
+export interface FoundSpace extends VgPlace {
+  readonly hostId: number;
+}
+
+/** What happens to whom while the lock manager gives a lockspace up. */
+export interface LossReport {
+  /** Lockspace names that are being removed or lost. */
+  readonly dying: readonly ByteString[];
+}
+
+export interface LockManager {
+  readonly kind: ManagerKind;
+  isRunning(): ManagerSteps<boolean>;
+  initVg(vg: VgPlace, enableGl: boolean): ManagerSteps<InitVgOutcome>;
+  /** `session` is unique in this daemon's life. */
+  open(vg: VgPlace, session: number): ManagerSpace;
+  renameVg(vg: VgPlace): ManagerSteps<Outcome>;
+  /** Lockspaces of an earlier lvmlockd. */
+  findSpaces(): ManagerSteps<readonly FoundSpace[]>;
+  findLosses(): ManagerSteps<LossReport>;
+  /** Do two VG names mean one lockspace to the lock manager? */
+  sameSpace(oneVgName: ByteString, otherVgName: ByteString): boolean;
+}
+
+/** `"lvm_" + VG name`, as in dumps; '' for a name that is too long (spec 30 §4.1). */
+export function lockspaceName(vgName: ByteString): ByteString {
+  const longestVg = 60;
+  const longest = 63;
+  return vgName.length > longestVg ? '' : `lvm_${vgName}`.slice(0, longest);
+}
+
+export const OK: Outcome = { result: 0, lmResult: 0 };
+
+export function both(result: number): Outcome {
+  return { result, lmResult: result };
+}

@@ -1,0 +1,132 @@
+import { LD_FLAG, LD_RESULT } from '../wire/lvmlockd-numbers.ts';
+import {
+  initReply,
+  type LockType,
+  type LvmlockdRequest,
+  normalReply,
+  queryReply,
+} from '../wire/lvmlockd-requests.ts';
+import { type DaemonState, type Lockspace, run, type Waiter } from './state.ts';
+
+/** Answers a request; a client that is gone gets nothing. */
+export function reply(
+  state: DaemonState,
+  to: Waiter,
+  outcome: {
+    readonly result: number;
+    readonly lmResult?: number;
+    readonly lockType?: LockType;
+    /** Words that only this answer carries. */
+    readonly words?: readonly string[];
+  },
+): void {
+  if (!state.clients.has(to.clientId)) return;
+  const flags = flagsText(state, outcome.result, outcome.words ?? []);
+  const lockType = outcome.lockType ?? to.request.lockType;
+  const { result } = outcome;
+  const lmResult = outcome.lmResult ?? 0;
+  const text = normalReply({ op: to.request.op, lockType, result, lmResult, flags });
+  state.effects.push({ kind: 'send', clientId: to.clientId, text });
+}
+
+export function replyQuery(
+  state: DaemonState,
+  to: Waiter,
+  answer: { readonly result: number; readonly lockType: LockType; readonly mode: LockMode },
+): void {
+  if (!state.clients.has(to.clientId)) return;
+  state.effects.push({ kind: 'send', clientId: to.clientId, text: queryReply(answer) });
+}
+
+type LockMode = Parameters<typeof queryReply>[0]['mode'];
+
+export function replyInit(
+  state: DaemonState,
+  to: Waiter,
+  outcome: {
+    readonly result: number;
+    readonly lmResult: number;
+    readonly vgLockArgs: string;
+    readonly lvLockArgs: string;
+  },
+): void {
+  if (!state.clients.has(to.clientId)) return;
+  const flags = state.gl.removed ? `${LD_FLAG.WARN_GL_REMOVED},` : '';
+  const text = initReply({ ...outcome, op: to.request.op, flags });
+  state.effects.push({ kind: 'send', clientId: to.clientId, text });
+}
+
+/**
+ * No such lockspace (-210). While no lock manager has been chosen, it is looked whether any runs,
+ * so that lvm can say what is missing.
+ */
+export function replyNoLockspace(state: DaemonState, to: Waiter): void {
+  const { kind } = to.request;
+  if (kind === 'query') {
+    const lockType = to.request.lockType;
+    replyQuery(state, to, { result: LD_RESULT.ENOLS, lockType, mode: 'iv' });
+    return;
+  }
+  if (state.gl.type !== null) {
+    reply(state, to, { result: LD_RESULT.ENOLS });
+    return;
+  }
+  findRunning(state, (running) => {
+    const words = running.length === 0 ? [LD_FLAG.NO_LM] : [];
+    reply(state, to, { result: LD_RESULT.ENOLS, words });
+  });
+}
+
+/** Asks each lock manager in the order in which one is chosen: dlm, sanlock, idm. */
+export function findRunning(
+  state: DaemonState,
+  then: (running: readonly ('dlm' | 'sanlock' | 'idm')[]) => void,
+): void {
+  const kinds = (['dlm', 'sanlock', 'idm'] as const).filter((kind) => state.managers.has(kind));
+  const running = new Set<string>();
+  let left = kinds.length;
+  if (left === 0) then([]);
+  for (const kind of kinds) {
+    const found = state.managers.get(kind);
+    if (found === undefined) continue;
+    run(state, found.isRunning(), (isRunning) => {
+      if (isRunning) running.add(kind);
+      left -= 1;
+      if (left === 0) then(kinds.filter((one) => running.has(one)));
+    });
+  }
+}
+
+/** Every word carries a trailing comma, but NO_LM does not [run] (spec 30 §3.3). */
+function flagsText(state: DaemonState, result: number, words: readonly string[]): string {
+  const found: string[] = [];
+  if (result === LD_RESULT.ENOLS) {
+    if (state.lockspaces.length === 0) found.push(LD_FLAG.NO_LOCKSPACES);
+    if (!isGlKnown(state)) found.push(LD_FLAG.NO_GL_LS);
+  }
+  const hasNoLm = words.includes(LD_FLAG.NO_LM);
+  found.push(...words.filter((word) => word !== LD_FLAG.NO_LM));
+  if (state.gl.removed) found.push(LD_FLAG.WARN_GL_REMOVED);
+  return found.map((word) => `${word},`).join('') + (hasNoLm ? LD_FLAG.NO_LM : '');
+}
+
+function isGlKnown(state: DaemonState): boolean {
+  return state.gl.vgName !== '';
+}
+
+/** DUP_GL_LS goes with GL and VG locks of the VGs concerned. */
+export function duplicateWords(state: DaemonState, lockspace: Lockspace): readonly string[] {
+  return lockspace.glEnabled && hasDuplicateGl(state) ? [LD_FLAG.DUP_GL_LS] : [];
+}
+
+export function hasDuplicateGl(state: DaemonState): boolean {
+  return state.lockspaces.filter((one) => one.glEnabled && isJoined(one)).length > 1;
+}
+
+function isJoined(lockspace: Lockspace): boolean {
+  return lockspace.phase === 'running' || lockspace.phase === 'stopping';
+}
+
+export function waiter(clientId: number, request: LvmlockdRequest): Waiter {
+  return { clientId, request };
+}

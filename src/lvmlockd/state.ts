@@ -1,0 +1,185 @@
+import { assert } from '../base/assert.ts';
+import type { ByteString } from '../base/bytes.ts';
+import type { LogFields, LogLevel } from '../ports/log.ts';
+import type { LvmlockdRequest } from '../wire/lvmlockd-requests.ts';
+import type {
+  LockManager,
+  ManagerKind,
+  ManagerSpace,
+  ManagerSteps,
+  VgPlace,
+} from './managers/manager.ts';
+import { newResource, type Resource } from './resource.ts';
+
+/** What the daemon knows. Plain data, owned and changed by `stepDaemon` alone. */
+
+export interface Settings {
+  /** From -g; kept for the daemon's life. */
+  readonly globalLockType: ManagerKind | null;
+  /** From --host-id or the host id file; 0: none. */
+  readonly hostId: number;
+  readonly adopt: boolean;
+}
+
+export interface Client {
+  readonly id: number;
+  readonly fd: number;
+  readonly pid: number;
+  /** The command's name, from its first request that carries one. */
+  name: ByteString;
+  /** Has asked for a lock: at its end its locks are looked for. */
+  hasLocked: boolean;
+  /** Why a lockspace that it started could not be joined; told by start_wait. */
+  startFailure: number;
+  /** The LV lock granted by the last reply: undone when that reply is lost. */
+  lastGrant: { readonly lockspaceId: number; readonly resource: ByteString } | null;
+}
+
+export interface Waiter {
+  readonly clientId: number;
+  readonly request: LvmlockdRequest;
+}
+
+export interface StopOrder {
+  readonly removeVg: boolean;
+  readonly dropAll: boolean;
+  /** Answered when the lockspace is gone, or stays. */
+  readonly waiters: Waiter[];
+}
+
+export interface Lockspace {
+  /** Unique in the daemon's life; names the manager's session. */
+  readonly id: number;
+  readonly name: ByteString;
+  readonly vg: { -readonly [K in keyof VgPlace]: VgPlace[K] };
+  readonly lockType: ManagerKind;
+  hostId: number;
+  readonly space: ManagerSpace;
+  phase: 'preparing' | 'joining' | 'running' | 'stopping';
+  stop: StopOrder | null;
+  readonly resources: Resource[];
+  killed: boolean;
+  dropped: boolean;
+  /** This VG carries an enabled global lock (sanlock). */
+  glEnabled: boolean;
+  /** The connection to the lock manager is lost: what is held is not protected any more. */
+  managerLost: boolean;
+  /** Commands to tell when the join fails. */
+  readonly starters: number[];
+}
+
+export interface GlobalLock {
+  /** The manager that keeps the global lock; null: not chosen yet. */
+  type: ManagerKind | null;
+  /** sanlock: the VG whose lockspace carries it; '' when none is known. */
+  vgName: ByteString;
+  /** A VG was made with an enabled global lock and is not started yet. */
+  madeIn: ByteString;
+  /** The VG that carried it was removed while others run. */
+  removed: boolean;
+}
+
+export interface DaemonState {
+  readonly settings: Settings;
+  readonly managers: ReadonlyMap<ManagerKind, LockManager>;
+  readonly clients: Map<number, Client>;
+  readonly lockspaces: Lockspace[];
+  readonly gl: GlobalLock;
+  readonly startWaiters: Waiter[];
+  readonly stopAllWaiters: Waiter[];
+  /** Work on a VG's leases outside of a lockspace; one at a time for each VG. */
+  readonly vgWork: Map<ByteString, (() => void)[]>;
+  readonly tasks: Map<number, (value: unknown) => void>;
+  nextTaskId: number;
+  nextLockspaceId: number;
+  /** Asked to end: stop what is free of locks, and end when nothing is left. */
+  quitting: boolean;
+  nowMs: number;
+  effects: Effect[];
+  lvGrants: number;
+}
+
+export type Effect =
+  | { readonly kind: 'send'; readonly clientId: number; readonly text: ByteString }
+  /** To the dump socket, after everything sent so far. */
+  | { readonly kind: 'dump'; readonly text: ByteString }
+  | { readonly kind: 'dumpLog'; readonly clientId: number }
+  | { readonly kind: 'run'; readonly taskId: number; readonly steps: ManagerSteps<unknown> }
+  | {
+      readonly kind: 'log';
+      readonly level: LogLevel;
+      readonly event: string;
+      readonly fields: LogFields;
+    }
+  /** What a later life of the daemon should know; null: nothing. */
+  | { readonly kind: 'adoptFile'; readonly text: ByteString | null }
+  | { readonly kind: 'exit' };
+
+export function newState(
+  settings: Settings,
+  managers: ReadonlyMap<ManagerKind, LockManager>,
+): DaemonState {
+  return {
+    settings,
+    managers,
+    clients: new Map(),
+    lockspaces: [],
+    gl: { type: settings.globalLockType, vgName: '', madeIn: '', removed: false },
+    startWaiters: [],
+    stopAllWaiters: [],
+    vgWork: new Map(),
+    tasks: new Map(),
+    nextTaskId: 1,
+    nextLockspaceId: 1,
+    quitting: false,
+    nowMs: 0,
+    effects: [],
+    lvGrants: 0,
+  };
+}
+
+/** Lets a procedure run; `then` is called in the step that brings its outcome. */
+export function run<T>(
+  state: DaemonState,
+  steps: ManagerSteps<T>,
+  then: (outcome: T) => void,
+): void {
+  const taskId = state.nextTaskId;
+  state.nextTaskId += 1;
+  state.tasks.set(taskId, (value) => then(value as T)); // the outcome of these very steps
+  state.effects.push({ kind: 'run', taskId, steps });
+}
+
+export function log(
+  state: DaemonState,
+  level: LogLevel,
+  event: string,
+  fields: LogFields = {},
+): void {
+  state.effects.push({ kind: 'log', level, event, fields });
+}
+
+export function manager(state: DaemonState, kind: ManagerKind): LockManager {
+  const found = state.managers.get(kind);
+  assert(found !== undefined, `the ${kind} lock manager is built in`);
+  return found;
+}
+
+export function resourceIn(
+  lockspace: Lockspace,
+  ref: { readonly scope: Resource['ref']['scope']; readonly name: ByteString },
+): Resource {
+  const found = lockspace.resources.find((one) => one.ref.name === ref.name);
+  if (found !== undefined) return found;
+  const made = newResource({ ...ref, lvLockArgs: '' });
+  lockspace.resources.push(made);
+  return made;
+}
+
+export function hasLocks(lockspace: Lockspace): boolean {
+  return lockspace.resources.some((r) => r.locks.length > 0 || r.actions.length > 0 || r.running);
+}
+
+export function hasLvLocks(lockspace: Lockspace): boolean {
+  return lockspace.resources.some((r) => r.ref.scope === 'lv' && r.locks.length > 0);
+}

@@ -1,0 +1,144 @@
+import type { ByteString } from '../base/bytes.ts';
+import { LD_LM, LD_RESULT } from '../wire/lvmlockd-numbers.ts';
+import type {
+  DaemonRequest,
+  InitLvRequest,
+  InitVgRequest,
+  RefreshRequest,
+  VgRequest,
+} from '../wire/lvmlockd-requests.ts';
+import { lockspaceOf } from './lock-requests.ts';
+import { stopFree } from './lockspace-end.ts';
+import type { ManagerSteps } from './managers/manager.ts';
+import { findRunning, reply, replyInit } from './replies.ts';
+import { type DaemonState, log, manager, run } from './state.ts';
+
+/** Requests that need no running lockspace. Those of one VG run one after another. */
+
+export function initVg(state: DaemonState, clientId: number, request: InitVgRequest): void {
+  const to = { clientId, request };
+  const { vgName, vgLockArgs, lockType } = request;
+  const refuse = (result: number) =>
+    replyInit(state, to, { result, lmResult: 0, vgLockArgs, lvLockArgs: '' });
+  if (lockType === 'none' || lockType === 'unknown' || vgName === '') {
+    refuse(LD_RESULT.INVAL);
+    return;
+  }
+  if (!state.managers.has(lockType)) {
+    refuse(LD_RESULT.PROTONOSUPPORT);
+    return;
+  }
+  const lockManager = manager(state, lockType);
+  const clash = state.lockspaces.some(
+    (one) => one.lockType === lockType && lockManager.sameSpace(one.vg.vgName, vgName),
+  );
+  if (clash) {
+    refuse(LD_RESULT.EXIST);
+    return;
+  }
+  const enableGl = request.enable || (!request.disable && wantsGl(state));
+  const vg = { vgName, vgUuid: '', vgLockArgs };
+  inTurn(state, vgName, lockManager.initVg(vg, enableGl), (done) => {
+    if (done.result === 0 && enableGl) state.gl.madeIn = vgName;
+    replyInit(state, to, { ...done, lvLockArgs: '' });
+  });
+}
+
+/** The first sanlock VG of a cluster carries the global lock. */
+function wantsGl({ gl, lockspaces }: DaemonState): boolean {
+  return gl.type === 'sanlock' && gl.vgName === '' && gl.madeIn === '' && lockspaces.length === 0;
+}
+
+export function initLv(state: DaemonState, clientId: number, request: InitLvRequest): void {
+  const to = { clientId, request };
+  const { vgName, vgLockArgs, lvUuid, lockType } = request;
+  const lockspace = lockspaceOf(state, vgName);
+  const refuse = (result: number) =>
+    replyInit(state, to, { result, lmResult: 0, vgLockArgs, lvLockArgs: '' });
+  const isOtherType = lockspace !== null && lockType !== lockspace.lockType;
+  if (lockType === 'none' || lockType === 'unknown' || isOtherType || lvUuid === '') {
+    refuse(LD_RESULT.INVAL);
+    return;
+  }
+  if (!state.managers.has(lockType)) {
+    refuse(LD_RESULT.PROTONOSUPPORT);
+    return;
+  }
+  const vg = { vgName, vgUuid: '', vgLockArgs };
+  const space = lockspace?.space ?? manager(state, lockType).open(vg, NO_SESSION);
+  inTurn(state, vgName, space.initLv(lvUuid), (done) => {
+    replyInit(state, to, { ...done, vgLockArgs });
+  });
+}
+
+/** A lockspace that is only formatted in, never joined. */
+const NO_SESSION = 0;
+
+export function renameFinal(state: DaemonState, clientId: number, request: VgRequest): void {
+  const to = { clientId, request };
+  const { vgName, vgLockArgs, lockType } = request;
+  if (lockType === 'none' || lockType === 'unknown' || lockType === 'idm') {
+    reply(state, to, { result: LD_RESULT.INVAL });
+    return;
+  }
+  if (!state.managers.has(lockType)) {
+    reply(state, to, { result: LD_RESULT.PROTONOSUPPORT });
+    return;
+  }
+  const vg = { vgName, vgUuid: '', vgLockArgs };
+  inTurn(state, vgName, manager(state, lockType).renameVg(vg), (done) => {
+    if (done.result !== 0) {
+      log(state, 'error', 'lease.notRenamed', { vg: vgName, result: done.result });
+    }
+    reply(state, to, done);
+  });
+}
+
+export function runningLm(state: DaemonState, clientId: number, request: DaemonRequest): void {
+  const numbers = { dlm: LD_LM.DLM, sanlock: LD_LM.SANLOCK, idm: LD_LM.IDM } as const;
+  findRunning(state, ([first, second]) => {
+    const result =
+      first === undefined
+        ? LD_RESULT.NOLCK
+        : second === undefined
+          ? numbers[first]
+          : LD_RESULT.XFULL;
+    reply(state, { clientId, request }, { result });
+  });
+}
+
+/** Only dlm can reach the other nodes; without it lvm expects 0 (spec 30 §4.8). */
+export function refreshLv(state: DaemonState, clientId: number, request: RefreshRequest): void {
+  reply(state, { clientId, request }, { result: 0 });
+}
+
+export function stopAll(state: DaemonState, clientId: number, request: DaemonRequest): void {
+  stopFree(state, request.force);
+  const to = { clientId, request };
+  if (request.wait && state.lockspaces.length > 0) state.stopAllWaiters.push(to);
+  else reply(state, to, { result: state.lockspaces.length });
+}
+
+function inTurn<T>(
+  state: DaemonState,
+  vgName: ByteString,
+  steps: ManagerSteps<T>,
+  then: (outcome: T) => void,
+): void {
+  const start = () =>
+    run(state, steps, (outcome) => {
+      const queue = state.vgWork.get(vgName);
+      queue?.shift();
+      then(outcome);
+      const next = queue?.[0];
+      if (next === undefined) state.vgWork.delete(vgName);
+      else next();
+    });
+  const queue = state.vgWork.get(vgName);
+  if (queue === undefined) {
+    state.vgWork.set(vgName, [start]);
+    start();
+  } else {
+    queue.push(start);
+  }
+}

@@ -1,0 +1,12 @@
+/** What a block device says about itself, without being opened. */
+export interface DeviceFacts {
+  readonly exists: boolean;
+  /** Bytes; null when the system does not say (no block device, no sysfs). */
+  readonly physicalBytes: number | null;
+  readonly logicalBytes: number | null;
+}
+
+export interface Devices {
+  /** Follows links. Never waits for the device itself. */
+  probe(path: string): DeviceFacts;
+}
