@@ -109,7 +109,12 @@ class DeviceDisk implements Disk {
     else this.#transfer({ write: false, buffer, ...at, timeoutMs, answer });
   }
 
-  write(at: { offset: number; bytes: Uint8Array }, timeoutMs: number, answer: Answer): void {
+  write(
+    at: { offset: number; bytes: Uint8Array },
+    timeoutMs: number,
+    answer: Answer,
+    endedLate: () => void = () => {},
+  ): void {
     const length = at.bytes.length;
     const buffer = this.#pool.take(length);
     if (buffer === null) {
@@ -117,7 +122,15 @@ class DeviceDisk implements Disk {
       return;
     }
     buffer.bytes.set(at.bytes); // ours alone: the caller may reuse its memory at once
-    this.#transfer({ write: true, buffer, offset: at.offset, length, timeoutMs, answer });
+    this.#transfer({
+      write: true,
+      buffer,
+      offset: at.offset,
+      length,
+      timeoutMs,
+      answer,
+      endedLate,
+    });
   }
 
   close(): void {
@@ -133,6 +146,7 @@ class DeviceDisk implements Disk {
     readonly length: number;
     readonly timeoutMs: number;
     readonly answer: Answer;
+    readonly endedLate?: () => void;
   }): void {
     assert(!this.#closed, 'a disk is used only until it is closed');
     let deadline: Timer | null = null;
@@ -142,7 +156,10 @@ class DeviceDisk implements Disk {
       this.#running--;
       this.#closeWhenIdle();
       if (late || job.write || result !== job.length) this.#pool.give(job.buffer);
-      if (late) return; // answered `unknown` before; only the memory was still owed
+      if (late) {
+        job.endedLate?.(); // answered `unknown` before; the memory and this word were still owed
+        return;
+      }
       if (result < 0) job.answer({ outcome: 'failed', errno: -result });
       else if (result !== job.length) job.answer({ outcome: 'failed', errno: EMSGSIZE });
       else job.answer(job.write ? WRITTEN : this.#readDone(job.buffer, job.length));

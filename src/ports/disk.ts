@@ -14,7 +14,10 @@ export interface Disk {
     at: { offset: number; bytes: Uint8Array },
     timeoutMs: number,
     answer: (reply: DiskReply) => void,
+    /** Called once, after `unknown` was answered, when the write has ended after all. */
+    endedLate?: () => void,
   ): void;
+  /** No new operation after this; those under way end by themselves. */
   close(): void;
 }
 

@@ -1,0 +1,86 @@
+import type { Clock } from '../ports/clock.ts';
+import type { Disk, DiskReply } from '../ports/disk.ts';
+
+interface LateWrite {
+  readonly start: number;
+  readonly end: number;
+  readonly waiting: (() => void)[];
+}
+
+/**
+ * A device on which a write never overtakes an earlier one to the same sectors.
+ *
+ * A write that timed out may still land. Were a later one to the same sector sent meanwhile, the
+ * old bytes could land last and undo it: a released lease would be held again, a newer ballot
+ * forgotten. So the later write waits for the earlier one to end; if that does not happen within
+ * its own time, it was never sent and its answer is `unknown` too.
+ */
+export class OrderedDisk implements Disk {
+  readonly #disk: Disk;
+  readonly #clock: Clock;
+  readonly #late: LateWrite[] = [];
+
+  constructor(disk: Disk, clock: Clock) {
+    this.#disk = disk;
+    this.#clock = clock;
+  }
+
+  read(
+    at: { offset: number; length: number },
+    timeoutMs: number,
+    answer: (reply: DiskReply) => void,
+  ): void {
+    this.#disk.read(at, timeoutMs, answer);
+  }
+
+  write(
+    at: { offset: number; bytes: Uint8Array },
+    timeoutMs: number,
+    answer: (reply: DiskReply) => void,
+  ): void {
+    const earlier = this.#late.find(
+      (write) => write.start < at.offset + at.bytes.length && at.offset < write.end,
+    );
+    if (earlier === undefined) {
+      this.#send(at, timeoutMs, answer);
+      return;
+    }
+    const bytes = at.bytes.slice(); // the caller may reuse its memory while we wait
+    const deadlineMs = this.#clock.nowMs() + timeoutMs;
+    let waiting = true;
+    const timer = this.#clock.after(timeoutMs, () => {
+      waiting = false;
+      answer({ outcome: 'unknown' });
+    });
+    earlier.waiting.push(() => {
+      if (!waiting) return;
+      timer.cancel();
+      this.write(
+        { offset: at.offset, bytes },
+        Math.max(1, deadlineMs - this.#clock.nowMs()),
+        answer,
+      );
+    });
+  }
+
+  close(): void {
+    this.#disk.close();
+  }
+
+  #send(
+    at: { offset: number; bytes: Uint8Array },
+    timeoutMs: number,
+    answer: (reply: DiskReply) => void,
+  ): void {
+    const record: LateWrite = { start: at.offset, end: at.offset + at.bytes.length, waiting: [] };
+    const answered = (reply: DiskReply): void => {
+      if (reply.outcome === 'unknown') this.#late.push(record);
+      answer(reply);
+    };
+    this.#disk.write(at, timeoutMs, answered, () => {
+      const index = this.#late.indexOf(record);
+      if (index >= 0) this.#late.splice(index, 1);
+      for (const next of record.waiting.splice(0)) next();
+    });
+  }
+}

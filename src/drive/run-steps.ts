@@ -1,0 +1,27 @@
+import type { Effect, Reply, Steps } from '../lease/steps.ts';
+
+/** Carries out one effect; `release` gives the memory of a read back. Answers exactly once. */
+export type Perform = (
+  effect: Readonly<Effect>,
+  answer: (reply: Reply, release: (() => void) | null) => void,
+) => void;
+
+/**
+ * Drives a procedure with callbacks: no promise, so that a simulator decides the order of
+ * everything. A read's memory is given back when the procedure asks for its next effect or ends.
+ */
+export function runSteps<T>(steps: Steps<T>, perform: Perform, done: (value: T) => void): void {
+  const resume = (
+    turn: IteratorResult<Readonly<Effect>, T>,
+    release: (() => void) | null,
+  ): void => {
+    if (turn.done === true) {
+      done(turn.value);
+      release?.();
+      return;
+    }
+    release?.();
+    perform(turn.value, (reply, next) => resume(steps.next(reply), next));
+  };
+  resume(steps.next(), null);
+}

@@ -1,0 +1,185 @@
+import type { ByteString } from '../base/bytes.ts';
+import { sameBytes } from '../base/bytes.ts';
+import { fail, ok, type Result } from '../base/result.ts';
+import { toSafeNumber, wholeSeconds } from '../base/units.ts';
+import { decode } from '../codec/struct.ts';
+import { deltaLeaseOffset, type Geometry } from '../format/geometry.ts';
+import {
+  DELTA_DISK_MAGIC,
+  DELTA_DISK_VERSION,
+  type DeltaLeader,
+  deltaLeader,
+  encodeDeltaLeader,
+  LEADER_BYTES,
+  leaderGeometry,
+} from '../format/leader.ts';
+import { ioError, leaseError, readSpan, sleep, type Timed } from './io.ts';
+import type { LeaseError } from './lease-error.ts';
+import { leaseTimes } from './lease-times.ts';
+import type { Steps } from './steps.ts';
+import { sameMajor, verifyDelta } from './verify.ts';
+
+/** Longest host name that can ever match on disk: the 48th byte is a NUL (spec 10 §5.2). */
+export const HOST_NAME_BYTES = 47;
+
+export interface DeltaPlace {
+  readonly lockspaceName: ByteString;
+  readonly offset: number;
+  readonly hostId: number;
+  readonly hostName: ByteString;
+  readonly ioTimeoutS: number;
+  /** true once removal or shutdown was asked for: the wait ends with ERROR. */
+  readonly aborted: () => boolean;
+}
+
+/** A delta lease as this host last wrote it. */
+export interface DeltaHold {
+  readonly leader: DeltaLeader;
+  readonly geometry: Geometry;
+}
+
+/**
+ * Reads the lockspace's sizes from host 1's record and checks that `hostId` fits (spec 10 §5.1).
+ * @returns LEADER_MAGIC, LEADER_VERSION, LEADER_SECTORSIZE, ADDLS_SIZES, ADDLS_INVALID_HOSTID.
+ */
+export function* readLockspaceSizes(
+  place: Pick<DeltaPlace, 'offset' | 'hostId' | 'ioTimeoutS'>,
+): Steps<Result<Geometry, LeaseError>> {
+  const during = 'lockspace sizes';
+  const { ioTimeoutMs } = leaseTimes(place.ioTimeoutS);
+  const span = {
+    disk: 'lockspace',
+    offset: place.offset,
+    length: 4096,
+    timeoutMs: ioTimeoutMs,
+  } as const;
+  const read = yield* readSpan(span, during);
+  if (!read.ok) return read;
+  const first = decode(deltaLeader, read.value.value);
+  if (first.magic !== DELTA_DISK_MAGIC)
+    return fail(leaseError('LEADER_MAGIC', during, { found: first.magic }));
+  if (!sameMajor(first.version, DELTA_DISK_VERSION)) {
+    return fail(leaseError('LEADER_VERSION', during, { found: first.version }));
+  }
+  if (first.sectorSize !== 512 && first.sectorSize !== 4096) {
+    return fail(leaseError('LEADER_SECTORSIZE', during, { found: first.sectorSize }));
+  }
+  const geometry = leaderGeometry(first);
+  if (geometry === null) return fail(leaseError('ADDLS_SIZES', during, { flags: first.flags }));
+  if (place.hostId > geometry.maxHosts) {
+    const facts = { hostId: place.hostId, maxHosts: geometry.maxHosts };
+    return fail(leaseError('ADDLS_INVALID_HOSTID', during, facts));
+  }
+  return ok(geometry);
+}
+
+/**
+ * Takes `hostId` in a lockspace, waiting until an earlier owner is surely gone: its record must
+ * stand still for 8·t + 60 s by the *previous* owner's io timeout.
+ *
+ *   T+0 read   T+8·ot+60 read again, unchanged   write   +2·ot read back, unchanged -> ours
+ *
+ * A free record, or one carrying our own host name, skips the first wait.
+ * @returns the record written (its generation is the old one + 1), or HOSTID_BUSY, ERROR when
+ *   aborted, LEADER_*, AIO_TIMEOUT. A write that was not seen to land is given up, never repeated:
+ *   the caller must not retry before it has read the record again.
+ * @see spec 10 §5.2. C: delta_lease_acquire
+ */
+export function* deltaAcquire(
+  place: DeltaPlace,
+  geometry: Geometry,
+): Steps<Result<DeltaHold, LeaseError>> {
+  const { ioTimeoutMs } = leaseTimes(place.ioTimeoutS);
+  const first = yield* readOwn(place, geometry, ioTimeoutMs);
+  if (!first.ok) return first;
+  let seen = first.value;
+  const before = leaseTimes(seen.leader.ioTimeoutS & 0xff || place.ioTimeoutS);
+
+  const ours = place.hostName.slice(0, HOST_NAME_BYTES);
+  if (seen.leader.timestampS !== 0n && seen.leader.hostName !== ours) {
+    const waited = yield* waitUnlessAborted(place, before.hostDeadMs);
+    if (!waited.ok) return waited;
+    const again = yield* readOwn(place, geometry, ioTimeoutMs);
+    if (!again.ok) return again;
+    if (!sameBytes(seen.record, again.value.record) && again.value.leader.timestampS !== 0n) {
+      return fail(leaseError('HOSTID_BUSY', 'host id wait', ownerFacts(again.value.leader)));
+    }
+    seen = again.value;
+  }
+  return yield* claim(place, geometry, { seen, settleMs: before.joinSettleMs });
+}
+
+function* claim(
+  place: DeltaPlace,
+  geometry: Geometry,
+  from: { readonly seen: OwnRecord; readonly settleMs: number },
+): Steps<Result<DeltaHold, LeaseError>> {
+  const { ioTimeoutMs } = leaseTimes(place.ioTimeoutS);
+  const leader: DeltaLeader = {
+    ...from.seen.leader,
+    timestampS: BigInt(Math.max(1, wholeSeconds(from.seen.nowMs))), // 0 would mean free
+    ioTimeoutS: place.ioTimeoutS & 0xff,
+    ownerId: BigInt(place.hostId),
+    ownerGeneration: from.seen.leader.ownerGeneration + 1n,
+    hostName: place.hostName.slice(0, HOST_NAME_BYTES),
+  };
+  const sector = new Uint8Array(geometry.sectorSize);
+  encodeDeltaLeader(leader, sector);
+  const offset = place.offset + deltaLeaseOffset(geometry, place.hostId);
+  const wrote = yield {
+    op: 'write',
+    disk: 'lockspace',
+    offset,
+    bytes: sector,
+    timeoutMs: ioTimeoutMs,
+  };
+  if (wrote.outcome !== 'done') return fail(ioError(wrote, 'host id write'));
+
+  const waited = yield* waitUnlessAborted(place, from.settleMs);
+  if (!waited.ok) return waited;
+  const back = yield* readOwn(place, geometry, ioTimeoutMs);
+  if (!back.ok) return back;
+  if (!sameBytes(back.value.record, sector.subarray(0, LEADER_BYTES))) {
+    return fail(leaseError('HOSTID_BUSY', 'host id read back', ownerFacts(back.value.leader)));
+  }
+  return ok({ leader: back.value.leader, geometry });
+}
+
+interface OwnRecord {
+  readonly nowMs: number;
+  readonly leader: DeltaLeader;
+  /** A copy of all 200 bytes, for comparison. */
+  readonly record: Uint8Array;
+}
+
+function* readOwn(
+  place: DeltaPlace,
+  geometry: Geometry,
+  timeoutMs: number,
+): Steps<Result<OwnRecord, LeaseError>> {
+  const offset = place.offset + deltaLeaseOffset(geometry, place.hostId);
+  const span = { disk: 'lockspace', offset, length: geometry.sectorSize, timeoutMs } as const;
+  const read: Result<Timed<Uint8Array>, LeaseError> = yield* readSpan(span, 'host id read');
+  if (!read.ok) return read;
+  const leader = verifyDelta(read.value.value, 0, place.lockspaceName);
+  if (!leader.ok) return leader;
+  const record = read.value.value.slice(0, LEADER_BYTES);
+  return ok({ nowMs: read.value.nowMs, leader: leader.value, record });
+}
+
+/** Sleeps in steps of a second, so that a removal need not wait for the end. */
+function* waitUnlessAborted(place: DeltaPlace, forMs: number): Steps<Result<null, LeaseError>> {
+  for (let leftMs = forMs; leftMs > 0; leftMs -= 1000) {
+    if (place.aborted()) return fail(leaseError('ERROR', 'host id wait, aborted'));
+    yield* sleep(Math.min(leftMs, 1000));
+  }
+  return ok(null);
+}
+
+function ownerFacts(leader: DeltaLeader): Record<string, string | number | bigint> {
+  return {
+    owner: toSafeNumber(leader.ownerId, 'ownerId'),
+    hostName: leader.hostName,
+    timestampS: leader.timestampS,
+  };
+}

@@ -1,0 +1,25 @@
+import { fail, ok, type Result } from '../base/result.ts';
+import { deltaLeaseOffset } from '../format/geometry.ts';
+import { encodeDeltaLeader } from '../format/leader.ts';
+import type { DeltaHold, DeltaPlace } from './delta-acquire.ts';
+import { ioError } from './io.ts';
+import type { LeaseError } from './lease-error.ts';
+import { leaseTimes } from './lease-times.ts';
+import type { Steps } from './steps.ts';
+
+/**
+ * Frees the host id: only after every user of the lockspace is gone, because other hosts may take
+ * all its leases at once. @see spec 10 §5.5
+ */
+export function* deltaRelease(place: DeltaPlace, hold: DeltaHold): Steps<Result<null, LeaseError>> {
+  const sector = new Uint8Array(hold.geometry.sectorSize);
+  encodeDeltaLeader({ ...hold.leader, timestampS: 0n }, sector);
+  const wrote = yield {
+    op: 'write',
+    disk: 'lockspace',
+    offset: place.offset + deltaLeaseOffset(hold.geometry, place.hostId),
+    bytes: sector,
+    timeoutMs: leaseTimes(place.ioTimeoutS).ioTimeoutMs,
+  };
+  return wrote.outcome === 'done' ? ok(null) : fail(ioError(wrote, 'host id release'));
+}

@@ -1,0 +1,132 @@
+import { sameBytes } from '../base/bytes.ts';
+import { fail, ok, type Result } from '../base/result.ts';
+import { wholeSeconds } from '../base/units.ts';
+import { encode } from '../codec/struct.ts';
+import { BITMAP_BYTES, BITMAP_OFFSET, deltaLeaseOffset } from '../format/geometry.ts';
+import {
+  type DeltaLeader,
+  deltaLeader,
+  encodeDeltaLeader,
+  LEADER_BYTES,
+} from '../format/leader.ts';
+import type { DeltaHold, DeltaPlace } from './delta-acquire.ts';
+import { ioError, leaseError, readSpan } from './io.ts';
+import type { LeaseError } from './lease-error.ts';
+import { leaseTimes } from './lease-times.ts';
+import type { Steps } from './steps.ts';
+import { verifyDelta } from './verify.ts';
+
+export interface Renewal {
+  readonly hold: DeltaHold;
+  /** false after a renewal whose write failed or went unanswered: it may or may not have landed. */
+  readonly lastWriteLanded: boolean;
+  readonly readTimeoutMs: number;
+  readonly hostBits: readonly number[];
+  readonly event: {
+    readonly generation: bigint;
+    readonly number: bigint;
+    readonly data: bigint;
+  } | null;
+  /** Shown the area before the write; it may look, not keep. */
+  readonly observe: (area: Uint8Array, nowMs: number) => void;
+}
+
+export interface Renewed {
+  readonly hold: DeltaHold;
+  /** As written: taken before the write, so a slow write can only shorten our claim. */
+  readonly timestampS: number;
+}
+
+/** Errors after which the lease is gone at once: someone else wrote our record. */
+export const OVERWRITTEN: ReadonlySet<string> = new Set([
+  'RENEW_OWNER',
+  'RENEW_DIFF',
+  'LEADER_MAGIC',
+  'LEADER_VERSION',
+  'LEADER_SECTORSIZE',
+  'LEADER_LOCKSPACE',
+  'LEADER_CHECKSUM',
+]);
+
+/**
+ * One renewal: read the whole area, check that our record is still ours, write it with a new
+ * timestamp. @see spec 10 §5.3. C: delta_lease_renew
+ */
+export function* deltaRenew(
+  place: DeltaPlace,
+  renewal: Renewal,
+): Steps<Result<Renewed, LeaseError>> {
+  const { geometry } = renewal.hold;
+  const times = leaseTimes(place.ioTimeoutS);
+  const span = {
+    disk: 'lockspace',
+    offset: place.offset,
+    length: geometry.areaBytes,
+    timeoutMs: renewal.readTimeoutMs,
+  } as const;
+  const read = yield* readSpan(span, 'renewal read');
+  if (!read.ok) return read;
+  const { nowMs, value: area } = read.value;
+  renewal.observe(area, nowMs); // also when what follows fails: other hosts were seen
+
+  const at = deltaLeaseOffset(geometry, place.hostId);
+  const own = verifyDelta(area, at, place.lockspaceName);
+  if (!own.ok) return own;
+  const still = stillOurs(renewal, own.value, area.subarray(at, at + LEADER_BYTES));
+  if (!still.ok) return still;
+
+  const timestampS = wholeSeconds(nowMs);
+  const leader: DeltaLeader = {
+    ...own.value,
+    timestampS: BigInt(timestampS),
+    ioTimeoutS: place.ioTimeoutS & 0xff,
+    eventGeneration: renewal.event?.generation ?? 0n,
+    eventNumber: renewal.event?.number ?? 0n,
+    eventData: renewal.event?.data ?? 0n,
+  };
+  const sector = new Uint8Array(geometry.sectorSize);
+  encodeDeltaLeader(leader, sector);
+  setBits(sector, renewal.hostBits);
+  const offset = place.offset + at;
+  const wrote = yield {
+    op: 'write',
+    disk: 'lockspace',
+    offset,
+    bytes: sector,
+    timeoutMs: times.renewalWriteMs,
+  };
+  if (wrote.outcome !== 'done') return fail(ioError(wrote, 'renewal write'));
+  return ok({ hold: { leader, geometry }, timestampS });
+}
+
+function stillOurs(
+  renewal: Renewal,
+  found: DeltaLeader,
+  record: Uint8Array,
+): Result<null, LeaseError> {
+  const known = renewal.hold.leader;
+  const sameOwner =
+    found.ownerId === known.ownerId &&
+    found.ownerGeneration === known.ownerGeneration &&
+    found.hostName === known.hostName;
+  const facts = {
+    owner: found.ownerId,
+    generation: found.ownerGeneration,
+    hostName: found.hostName,
+  };
+  if (!sameOwner) return fail(leaseError('RENEW_OWNER', 'renewal', facts));
+  if (renewal.lastWriteLanded) {
+    const expected = encode(deltaLeader, known);
+    encodeDeltaLeader(known, expected);
+    if (!sameBytes(expected, record)) return fail(leaseError('RENEW_DIFF', 'renewal', facts));
+  }
+  return ok(null);
+}
+
+function setBits(sector: Uint8Array, hostIds: readonly number[]): void {
+  for (const hostId of hostIds) {
+    const byte = (hostId - 1) >> 3;
+    if (byte >= BITMAP_BYTES) continue;
+    sector[BITMAP_OFFSET + byte] = (sector[BITMAP_OFFSET + byte] ?? 0) | (1 << ((hostId - 1) & 7));
+  }
+}

@@ -1,0 +1,4 @@
+/** The few plain errno results the lease procedures give (Linux, positive). */
+export const ERRNO_ENOENT = 2;
+export const ERRNO_EAGAIN = 11;
+export const ERRNO_EINVAL = 22;

@@ -1,0 +1,31 @@
+import { SECOND_MS } from '../base/units.ts';
+
+/** The watchdog's fire time: the same constant on every host of a lockspace (spec 10 §6). */
+export const WATCHDOG_FIRE_MS = 60 * SECOND_MS;
+
+/** Everything that follows from one io timeout `t`; this file alone multiplies it (spec 10 §6). */
+export interface LeaseTimes {
+  readonly ioTimeoutMs: number;
+  readonly renewalIntervalMs: number; // 2t
+  readonly renewalWarnMs: number; //     6t
+  readonly renewalFailMs: number; //     8t: our own claim ends
+  readonly hostDeadMs: number; //        8t + 60 s: others may take what the host held
+  readonly renewalWriteMs: number; //    8t + 60 s
+  readonly joinSettleMs: number; //      2t: after writing a host id
+  readonly bitmapMs: number; //          6t: how long a host's bit stays set
+}
+
+/** @param ioTimeoutS seconds, 1..255 */
+export function leaseTimes(ioTimeoutS: number): LeaseTimes {
+  const ioTimeoutMs = ioTimeoutS * SECOND_MS;
+  return {
+    ioTimeoutMs,
+    renewalIntervalMs: 2 * ioTimeoutMs,
+    renewalWarnMs: 6 * ioTimeoutMs,
+    renewalFailMs: 8 * ioTimeoutMs,
+    hostDeadMs: 8 * ioTimeoutMs + WATCHDOG_FIRE_MS,
+    renewalWriteMs: 8 * ioTimeoutMs + WATCHDOG_FIRE_MS,
+    joinSettleMs: 2 * ioTimeoutMs,
+    bitmapMs: 6 * ioTimeoutMs,
+  };
+}

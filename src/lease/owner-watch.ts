@@ -1,0 +1,191 @@
+import { sameBytes } from '../base/bytes.ts';
+import { fail, ok, type Result } from '../base/result.ts';
+import { toSafeNumber } from '../base/units.ts';
+import { encode } from '../codec/struct.ts';
+import { DBLOCK_FLAGS } from '../format/dblock.ts';
+import { deltaLeaseOffset, hostBlockSector } from '../format/geometry.ts';
+import { type DeltaLeader, LEADER_BYTES, type PaxosLeader, paxosLeader } from '../format/leader.ts';
+import { errnoError, leaseError, readSpan, sleep } from './io.ts';
+import type { LeaseError } from './lease-error.ts';
+import { leaseTimes } from './lease-times.ts';
+import { type Area, decodeBlock } from './paxos-area.ts';
+import type { Steps } from './steps.ts';
+import { verifyDelta, verifyPaxos } from './verify.ts';
+import type { HostView, Member, Place } from './world.ts';
+
+/** `free`: no ballot of the owner's can still count. `changed`: begin again with a new read. */
+export type OwnerVerdict = 'free' | 'changed';
+
+interface Watch {
+  readonly leader: PaxosLeader;
+  readonly view: HostView | null;
+  readonly waitStartMs: number;
+  readonly lastTimestampS: bigint;
+}
+
+/**
+ * Decides whether the recorded owner is gone: free or reused host id, or silent for 8·o + 60 s.
+ *
+ *   owner's last renewal seen T+0 ... T+8·o it gives up ... T+8·o+60 its watchdog has fired: ours
+ *
+ * @returns ACQUIRE_IDLIVE (owner alive), ACQUIRE_OWNED_RETRY (neither, and no wait wanted), ERROR
+ *   (cancelled), or what reading failed with.
+ * @see spec 10 §8.3
+ */
+export function* watchOwner(
+  member: Member,
+  place: Place,
+  area: Area,
+  ownerNowait: boolean,
+): Steps<Result<OwnerVerdict, LeaseError>> {
+  let watch = beginWatch(member, area);
+  for (;;) {
+    const ownerLease = yield* readOwnerLease(member, watch.leader);
+    if (!ownerLease.ok) return ownerLease;
+    const { nowMs, leader: owner } = ownerLease.value;
+    if (owner.timestampS === 0n || replaced(owner, watch.leader)) return ok('free');
+
+    const moved = watch.lastTimestampS !== 0n && owner.timestampS !== watch.lastTimestampS;
+    if (moved || renewedInLastLook(watch)) {
+      return yield* aliveButReleased(member, place, area);
+    }
+    // The first timestamp seen proves nothing: only standing still from here on does.
+    if (watch.lastTimestampS === 0n) watch = { ...watch, lastTimestampS: owner.timestampS };
+    else {
+      const deadAfterMs = leaseTimes(owner.ioTimeoutS & 0xff || member.ioTimeoutS).hostDeadMs;
+      if (nowMs - watch.waitStartMs > deadAfterMs) return ok('free');
+      if (ownerNowait)
+        return fail(leaseError('ACQUIRE_OWNED_RETRY', 'owner watch', facts(watch.leader)));
+    }
+    if (member.cancelled()) return fail(leaseError('ERROR', 'owner watch, cancelled'));
+    yield* sleep(1000);
+    const same = yield* leaderUnchanged(member, place, area);
+    if (!same.ok) return same;
+    if (!same.value) return ok('changed');
+  }
+}
+
+function beginWatch(member: Member, area: Area): Watch {
+  const { leader } = area;
+  const view = member.hostView(toSafeNumber(leader.ownerId, 'ownerId'));
+  const known =
+    view !== null &&
+    view.lastLiveMs !== 0 &&
+    BigInt(view.ownerId) === leader.ownerId &&
+    view.generation === leader.ownerGeneration;
+  return {
+    leader,
+    view: known ? view : null,
+    waitStartMs: known ? view.lastLiveMs : area.nowMs,
+    lastTimestampS: known ? view.timestampS : 0n,
+  };
+}
+
+/** Our latest look at the lockspace saw the owner's timestamp move: alive, without a read. */
+function renewedInLastLook(watch: Watch): boolean {
+  return watch.view !== null && watch.view.lastLiveMs === watch.view.lastCheckMs;
+}
+
+function replaced(owner: DeltaLeader, leader: PaxosLeader): boolean {
+  return owner.ownerId !== leader.ownerId || owner.ownerGeneration > leader.ownerGeneration;
+}
+
+function* readOwnerLease(
+  member: Member,
+  leader: PaxosLeader,
+): Steps<Result<{ nowMs: number; leader: DeltaLeader }, LeaseError>> {
+  const ownerId = toSafeNumber(leader.ownerId, 'ownerId');
+  const geometry = member.lockspaceGeometry;
+  // A leader naming a host that cannot exist is damage, not an owner (spec 10 §17.1 item 8).
+  if (ownerId < 1 || ownerId > geometry.maxHosts) {
+    return fail(leaseError('LEADER_NUMHOSTS', 'owner watch', { owner: ownerId }));
+  }
+  const read = yield* readSpan(
+    {
+      disk: 'lockspace',
+      offset: member.lockspaceOffset + deltaLeaseOffset(geometry, ownerId),
+      length: geometry.sectorSize,
+      timeoutMs: leaseTimes(member.ioTimeoutS).ioTimeoutMs,
+    },
+    "owner's host lease",
+  );
+  if (!read.ok) return read;
+  const owner = verifyDelta(read.value.value, 0, member.lockspaceName);
+  if (!owner.ok) return owner;
+  return ok({ nowMs: read.value.nowMs, leader: owner.value });
+}
+
+/** Another host wrote the leader for the owner: then the owner's own block says "released". */
+function* aliveButReleased(
+  member: Member,
+  place: Place,
+  area: Area,
+): Steps<Result<OwnerVerdict, LeaseError>> {
+  const { leader, geometry } = area;
+  const alive = fail(leaseError('ACQUIRE_IDLIVE', 'owner watch', facts(leader)));
+  if (leader.writeId === leader.ownerId) return alive;
+  const ownerId = toSafeNumber(leader.ownerId, 'ownerId');
+  const read = yield* readSpan(
+    {
+      disk: 'resource',
+      offset: place.offset + hostBlockSector(ownerId) * geometry.sectorSize,
+      length: geometry.sectorSize,
+      timeoutMs: leaseTimes(member.ioTimeoutS).ioTimeoutMs,
+    },
+    "owner's host block",
+  );
+  if (!read.ok) return read;
+  const block = decodeBlock(read.value.value, {
+    hostId: ownerId,
+    offset: 0,
+    used: true,
+    shared: false,
+  });
+  const released = (block.dblock.flags & DBLOCK_FLAGS.RELEASED) !== 0;
+  // The flag of an older version says nothing about this one.
+  return released && block.checksumGood && block.dblock.lver === leader.lver ? ok('free') : alive;
+}
+
+/** Re-reads the leader sector; false when any of its 200 bytes differs from the ballot's start. */
+export function* leaderUnchanged(
+  member: Member,
+  place: Place,
+  area: Area,
+): Steps<Result<boolean, LeaseError>> {
+  const read = yield* readLeader(member, place, area);
+  if (!read.ok) return read;
+  return ok(sameLeader(read.value.leader, area.leader));
+}
+
+export function* readLeader(
+  member: Member,
+  place: Place,
+  area: Pick<Area, 'geometry'>,
+): Steps<Result<{ nowMs: number; leader: PaxosLeader }, LeaseError>> {
+  const read = yield* readSpan(
+    {
+      disk: 'resource',
+      offset: place.offset,
+      length: area.geometry.sectorSize,
+      timeoutMs: leaseTimes(member.ioTimeoutS).ioTimeoutMs,
+    },
+    'leader read',
+  );
+  if (!read.ok) return read;
+  const leader = verifyPaxos(read.value.value, 0, {
+    lockspaceName: member.lockspaceName,
+    resourceName: place.resourceName,
+    hostId: member.hostId,
+  });
+  if (!leader.ok) return leader;
+  if (read.value.value.length < LEADER_BYTES) return fail(errnoError(90, 'leader read'));
+  return ok({ nowMs: read.value.nowMs, leader: leader.value });
+}
+
+export function sameLeader(a: PaxosLeader, b: PaxosLeader): boolean {
+  return sameBytes(encode(paxosLeader, a), encode(paxosLeader, b));
+}
+
+function facts(leader: PaxosLeader): Record<string, bigint> {
+  return { owner: leader.ownerId, generation: leader.ownerGeneration, lver: leader.lver };
+}

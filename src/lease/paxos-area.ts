@@ -1,0 +1,148 @@
+import { fail, ok, type Result } from '../base/result.ts';
+import { toSafeNumber } from '../base/units.ts';
+import { decode } from '../codec/struct.ts';
+import { type Dblock, dblock, dblockChecksum, MODE_FLAGS } from '../format/dblock.ts';
+import { type Geometry, hostBlockSector, MODE_BLOCK_OFFSET } from '../format/geometry.ts';
+import { leaderGeometry, type PaxosLeader } from '../format/leader.ts';
+import { leaseError, readSpan } from './io.ts';
+import type { LeaseError } from './lease-error.ts';
+import { leaseTimes } from './lease-times.ts';
+import type { Steps } from './steps.ts';
+import { verifyPaxos } from './verify.ts';
+import type { Member, Place } from './world.ts';
+
+/** One host block that is not empty. */
+export interface HostBlock {
+  readonly hostId: number;
+  readonly dblock: Dblock;
+  readonly checksumGood: boolean;
+  readonly shared: boolean;
+  readonly sharedGeneration: bigint;
+}
+
+export interface Area {
+  readonly nowMs: number;
+  readonly leader: PaxosLeader;
+  readonly geometry: Geometry;
+  readonly blocks: readonly HostBlock[];
+}
+
+/**
+ * The first read of a ballot: leader and every host block, in one read.
+ * @returns LEADER_* as verified, DBLOCK_CHECKSUM when any block is damaged (spec 10 §8.2)
+ */
+export function* readArea(
+  member: Member,
+  place: Place,
+  guess: { readonly geometry: Geometry; readonly numHosts: number },
+): Steps<Result<Area, LeaseError>> {
+  const length = bytesFor(guess.geometry, guess.numHosts);
+  const read = yield* readSpan(
+    {
+      disk: 'resource',
+      offset: place.offset,
+      length,
+      timeoutMs: leaseTimes(member.ioTimeoutS).ioTimeoutMs,
+    },
+    'paxos area read',
+  );
+  if (!read.ok) return read;
+  const { nowMs, value: bytes } = read.value;
+  const leader = verifyPaxos(bytes, 0, {
+    lockspaceName: member.lockspaceName,
+    resourceName: place.resourceName,
+    hostId: member.hostId,
+  });
+  if (!leader.ok) return leader;
+  const geometry = leaderGeometry(leader.value);
+  if (geometry === null) {
+    return fail(
+      leaseError('LEADER_SECTORSIZE', 'paxos area read', { found: leader.value.sectorSize }),
+    );
+  }
+  const numHosts = toSafeNumber(leader.value.numHosts, 'numHosts');
+  if (numHosts > geometry.maxHosts) {
+    return fail(
+      leaseError('LEADER_NUMHOSTS', 'paxos area read', { numHosts, maxHosts: geometry.maxHosts }),
+    );
+  }
+  if (geometry.sectorSize !== guess.geometry.sectorSize || bytesFor(geometry, numHosts) > length) {
+    return yield* readArea(member, place, { geometry, numHosts });
+  }
+  const blocks = scanBlocks(bytes, geometry, numHosts);
+  const bad = blocks.find((block) => !block.checksumGood);
+  if (bad !== undefined)
+    return fail(leaseError('DBLOCK_CHECKSUM', 'paxos area read', { host: bad.hostId }));
+  return ok({ nowMs, leader: leader.value, geometry, blocks });
+}
+
+/** The read inside a ballot: host blocks only; the leader is not looked at. */
+export function* readBlocks(
+  member: Member,
+  place: Place,
+  area: Area,
+): Steps<Result<{ nowMs: number; blocks: readonly HostBlock[] }, LeaseError>> {
+  const numHosts = toSafeNumber(area.leader.numHosts, 'numHosts');
+  const length = bytesFor(area.geometry, numHosts);
+  const timeoutMs = leaseTimes(member.ioTimeoutS).ioTimeoutMs;
+  const span = { disk: 'resource', offset: place.offset, length, timeoutMs } as const;
+  const read = yield* readSpan(span, 'host block read');
+  if (!read.ok) return read;
+  return ok({
+    nowMs: read.value.nowMs,
+    blocks: scanBlocks(read.value.value, area.geometry, numHosts),
+  });
+}
+
+/** Leader, request and `numHosts` host blocks, in whole 4096-byte pages. */
+function bytesFor(geometry: Geometry, numHosts: number): number {
+  const bytes = (numHosts + 2) * geometry.sectorSize;
+  return Math.min(geometry.areaBytes, Math.ceil(bytes / 4096) * 4096);
+}
+
+/**
+ * Almost every block of a large area is empty: look at its words first, decode the others only.
+ * Offsets follow the dblock table: mbal, bal, inp, lver and checksum all 0 is an empty block.
+ */
+export function scanBlocks(bytes: Uint8Array, geometry: Geometry, numHosts: number): HostBlock[] {
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >>> 2);
+  const wordsPerSector = geometry.sectorSize >>> 2;
+  const blocks: HostBlock[] = [];
+  let at = hostBlockSector(1) * wordsPerSector;
+  for (let hostId = 1; hostId <= numHosts; hostId++, at += wordsPerSector) {
+    const used = anyBallot(words, at);
+    const shared = ((words[at + (MODE_BLOCK_OFFSET >>> 2)] ?? 0) & MODE_FLAGS.SHARED) !== 0;
+    if (used || shared) blocks.push(decodeBlock(bytes, { hostId, offset: at * 4, used, shared }));
+  }
+  return blocks;
+}
+
+function anyBallot(words: Uint32Array, at: number): boolean {
+  return (
+    ((words[at] ?? 0) |
+      (words[at + 1] ?? 0) |
+      (words[at + 2] ?? 0) |
+      (words[at + 3] ?? 0) |
+      (words[at + 4] ?? 0) |
+      (words[at + 5] ?? 0) |
+      (words[at + 10] ?? 0) |
+      (words[at + 11] ?? 0) |
+      (words[at + 12] ?? 0)) !==
+    0
+  );
+}
+
+export function decodeBlock(
+  bytes: Uint8Array,
+  at: { hostId: number; offset: number; used: boolean; shared: boolean },
+): HostBlock {
+  const block = decode(dblock, bytes, at.offset);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return {
+    hostId: at.hostId,
+    dblock: block,
+    checksumGood: !at.used || block.checksum === dblockChecksum(bytes, at.offset),
+    shared: at.shared,
+    sharedGeneration: view.getBigUint64(at.offset + MODE_BLOCK_OFFSET + 8, true),
+  };
+}

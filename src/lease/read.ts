@@ -1,0 +1,189 @@
+import type { ByteString } from '../base/bytes.ts';
+import { fail, ok, type Result } from '../base/result.ts';
+import { toSafeNumber } from '../base/units.ts';
+import { decode } from '../codec/struct.ts';
+import {
+  deltaLeaseOffset,
+  GEOMETRY_4K_8M,
+  GEOMETRY_512_1M,
+  type Geometry,
+} from '../format/geometry.ts';
+import {
+  DELTA_DISK_MAGIC,
+  DELTA_DISK_VERSION,
+  deltaLeader,
+  leaderGeometry,
+  PAXOS_DISK_MAGIC,
+  PAXOS_DISK_VERSION,
+  type PaxosLeader,
+  paxosLeader,
+} from '../format/leader.ts';
+import { ERRNO_EINVAL } from './errno.ts';
+import { errnoError, leaseError, readSpan } from './io.ts';
+import type { LeaseError } from './lease-error.ts';
+import { scanBlocks } from './paxos-area.ts';
+import type { DiskRole, Steps } from './steps.ts';
+import { sameMajor, verifyDelta, verifyPaxos } from './verify.ts';
+
+/** First bytes read of any area; enough for the first record of either sector size. */
+const PROBE_BYTES = 4096;
+
+export interface LockspaceFound {
+  readonly name: ByteString;
+  readonly geometry: Geometry;
+  readonly ioTimeoutS: number;
+}
+
+/** Reads one host lease of a lockspace; an empty name takes what the disk says. */
+export function* readLockspace(wish: {
+  readonly offset: number;
+  readonly name: ByteString;
+  readonly hostId: number;
+  readonly timeoutMs: number;
+}): Steps<Result<LockspaceFound, LeaseError>> {
+  const during = 'lockspace read';
+  const base = { disk: 'lockspace', timeoutMs: wish.timeoutMs } as const;
+  const probe = yield* readSpan({ ...base, offset: wish.offset, length: PROBE_BYTES }, during);
+  if (!probe.ok) return probe;
+  const first = decode(deltaLeader, probe.value.value);
+  if (first.magic !== DELTA_DISK_MAGIC)
+    return fail(leaseError('LEADER_MAGIC', during, { found: first.magic }));
+  if (!sameMajor(first.version, DELTA_DISK_VERSION)) {
+    return fail(leaseError('LEADER_VERSION', during, { found: first.version }));
+  }
+  const geometry = leaderGeometry(first);
+  if (geometry === null)
+    return fail(leaseError('LEADER_SECTORSIZE', during, { found: first.sectorSize }));
+  const hostId = wish.hostId || 1;
+  if (hostId > geometry.maxHosts) {
+    return fail(
+      leaseError('ADDLS_INVALID_HOSTID', during, { hostId, maxHosts: geometry.maxHosts }),
+    );
+  }
+  const offset = wish.offset + deltaLeaseOffset(geometry, hostId);
+  const read = yield* readSpan({ ...base, offset, length: geometry.sectorSize }, during);
+  if (!read.ok) return read;
+  const leader = verifyDelta(read.value.value, 0, wish.name || first.spaceName);
+  if (!leader.ok) return leader;
+  return ok({ name: leader.value.spaceName, geometry, ioTimeoutS: leader.value.ioTimeoutS & 0xff });
+}
+
+export interface ResourceFound {
+  readonly leader: PaxosLeader;
+  readonly geometry: Geometry;
+}
+
+export interface ResourceWish {
+  readonly offset: number;
+  readonly lockspaceName: ByteString;
+  readonly resourceName: ByteString;
+  readonly timeoutMs: number;
+}
+
+/** Reads a resource's leader; empty names take what the disk says. */
+export function* readResource(wish: ResourceWish): Steps<Result<ResourceFound, LeaseError>> {
+  const span = {
+    disk: 'resource',
+    offset: wish.offset,
+    length: PROBE_BYTES,
+    timeoutMs: wish.timeoutMs,
+  } as const;
+  const read = yield* readSpan(span, 'resource read');
+  if (!read.ok) return read;
+  return checkResource(read.value.value, wish);
+}
+
+function checkResource(bytes: Uint8Array, wish: ResourceWish): Result<ResourceFound, LeaseError> {
+  const found = decode(paxosLeader, bytes);
+  const leader = verifyPaxos(bytes, 0, {
+    lockspaceName: wish.lockspaceName || found.spaceName,
+    resourceName: wish.resourceName || found.resourceName,
+    hostId: 0,
+  });
+  if (!leader.ok) return leader;
+  const geometry = leaderGeometry(leader.value);
+  if (geometry === null) {
+    return fail(
+      leaseError('LEADER_SECTORSIZE', 'resource read', { found: leader.value.sectorSize }),
+    );
+  }
+  return ok({ leader: leader.value, geometry });
+}
+
+export interface Owner {
+  readonly hostId: number;
+  readonly generation: bigint;
+  readonly timestampS: bigint;
+}
+
+/** The committed owner first, then the shared holders by host id (spec 10 §13). */
+export function* readOwners(
+  wish: ResourceWish & {
+    readonly sizes: { readonly sectorSize: number; readonly areaBytes: number } | null;
+  },
+): Steps<
+  Result<
+    ResourceFound & { readonly owners: readonly Owner[]; readonly shared: boolean },
+    LeaseError
+  >
+> {
+  const head = yield* readResource(wish);
+  if (!head.ok) return head;
+  const { geometry } = head.value;
+  if (
+    wish.sizes !== null &&
+    (wish.sizes.sectorSize !== geometry.sectorSize || wish.sizes.areaBytes !== geometry.areaBytes)
+  ) {
+    return fail(
+      errnoError(ERRNO_EINVAL, 'owners read', {
+        sectorSize: geometry.sectorSize,
+        areaBytes: geometry.areaBytes,
+      }),
+    );
+  }
+  const length = geometry.areaBytes;
+  const span = {
+    disk: 'resource',
+    offset: wish.offset,
+    length,
+    timeoutMs: wish.timeoutMs,
+  } as const;
+  const read = yield* readSpan(span, 'owners read');
+  if (!read.ok) return read;
+  const again = checkResource(read.value.value, wish);
+  if (!again.ok) return again;
+  const { leader } = again.value;
+  const owners: Owner[] = [];
+  if (leader.timestampS !== 0n && leader.ownerId !== 0n) {
+    const hostId = toSafeNumber(leader.ownerId, 'ownerId');
+    owners.push({ hostId, generation: leader.ownerGeneration, timestampS: leader.timestampS });
+  }
+  const numHosts = Math.min(toSafeNumber(leader.numHosts, 'numHosts'), geometry.maxHosts);
+  const sharers = scanBlocks(read.value.value, geometry, numHosts).filter((block) => block.shared);
+  for (const sharer of sharers) {
+    if (owners[0]?.hostId === sharer.hostId) continue;
+    owners.push({ hostId: sharer.hostId, generation: sharer.sharedGeneration, timestampS: 0n });
+  }
+  return ok({ ...again.value, owners, shared: sharers.length > 0 });
+}
+
+/** The area size a device is laid out for: what is on it, else its sector size's default. */
+export function* probeAlign(wish: {
+  readonly offset: number;
+  readonly timeoutMs: number;
+  readonly deviceSectorSize: 512 | 4096 | null;
+}): Steps<Result<Geometry, LeaseError>> {
+  const disk: DiskRole = 'lockspace';
+  const read = yield* readSpan(
+    { disk, offset: wish.offset, length: PROBE_BYTES, timeoutMs: wish.timeoutMs },
+    'align',
+  );
+  if (!read.ok) return read;
+  const found = decode(deltaLeader, read.value.value);
+  if (found.magic === DELTA_DISK_MAGIC || found.magic === PAXOS_DISK_MAGIC) {
+    const major = found.magic === DELTA_DISK_MAGIC ? DELTA_DISK_VERSION : PAXOS_DISK_VERSION;
+    const geometry = sameMajor(found.version, major) ? leaderGeometry(found) : null;
+    if (geometry !== null) return ok(geometry);
+  }
+  return ok(wish.deviceSectorSize === 4096 ? GEOMETRY_4K_8M : GEOMETRY_512_1M);
+}

@@ -1,0 +1,98 @@
+import type { ByteString } from '../base/bytes.ts';
+import { fail, ok, type Result } from '../base/result.ts';
+import { decode } from '../codec/struct.ts';
+import {
+  DELTA_DISK_MAGIC,
+  DELTA_DISK_VERSION,
+  type DeltaLeader,
+  deltaLeader,
+  leaderChecksum,
+  PAXOS_DISK_MAGIC,
+  PAXOS_DISK_VERSION,
+  type PaxosLeader,
+  paxosLeader,
+} from '../format/leader.ts';
+import { leaseError } from './io.ts';
+import type { LeaseError } from './lease-error.ts';
+
+/** Reads are good for any minor version, never for another major one. */
+export function sameMajor(version: number, ours: number): boolean {
+  return version >>> 16 === ours >>> 16;
+}
+
+/** Checks of a delta lease, in the order clients know (spec 10 §5). */
+export function verifyDelta(
+  bytes: Uint8Array,
+  offset: number,
+  lockspaceName: ByteString,
+): Result<DeltaLeader, LeaseError> {
+  const leader = decode(deltaLeader, bytes, offset);
+  const during = 'delta lease check';
+  if (leader.magic !== DELTA_DISK_MAGIC) {
+    return fail(
+      leaseError('LEADER_MAGIC', during, { found: leader.magic, wanted: DELTA_DISK_MAGIC }),
+    );
+  }
+  if (!sameMajor(leader.version, DELTA_DISK_VERSION)) {
+    return fail(leaseError('LEADER_VERSION', during, { found: leader.version }));
+  }
+  if (leader.spaceName !== lockspaceName) {
+    return fail(
+      leaseError('LEADER_LOCKSPACE', during, { found: leader.spaceName, wanted: lockspaceName }),
+    );
+  }
+  if (leader.checksum !== leaderChecksum(bytes, offset)) {
+    return fail(leaseError('LEADER_CHECKSUM', during, { found: leader.checksum }));
+  }
+  return ok(leader);
+}
+
+export interface WantedLeader {
+  readonly lockspaceName: ByteString;
+  readonly resourceName: ByteString;
+  /** 0 where no host takes part (reading only). */
+  readonly hostId: number;
+}
+
+/** Checks of a paxos lease, in the order clients know (spec 10 §8.1). */
+export function verifyPaxos(
+  bytes: Uint8Array,
+  offset: number,
+  wanted: WantedLeader,
+): Result<PaxosLeader, LeaseError> {
+  const leader = decode(paxosLeader, bytes, offset);
+  const during = 'leader check';
+  if (leader.magic !== PAXOS_DISK_MAGIC) {
+    return fail(
+      leaseError('LEADER_MAGIC', during, { found: leader.magic, wanted: PAXOS_DISK_MAGIC }),
+    );
+  }
+  if (!sameMajor(leader.version, PAXOS_DISK_VERSION)) {
+    return fail(leaseError('LEADER_VERSION', during, { found: leader.version }));
+  }
+  if (leader.spaceName !== wanted.lockspaceName) {
+    return fail(
+      leaseError('LEADER_LOCKSPACE', during, {
+        found: leader.spaceName,
+        wanted: wanted.lockspaceName,
+      }),
+    );
+  }
+  if (leader.resourceName !== wanted.resourceName) {
+    return fail(
+      leaseError('LEADER_RESOURCE', during, {
+        found: leader.resourceName,
+        wanted: wanted.resourceName,
+      }),
+    );
+  }
+  if (leader.numHosts < BigInt(wanted.hostId)) {
+    return fail(
+      leaseError('LEADER_NUMHOSTS', during, { numHosts: leader.numHosts, hostId: wanted.hostId }),
+    );
+  }
+  if (leader.checksum !== leaderChecksum(bytes, offset)) {
+    return fail(leaseError('LEADER_CHECKSUM', during, { found: leader.checksum }));
+  }
+  return ok(leader);
+}

@@ -1,0 +1,39 @@
+import type { ByteString } from '../base/bytes.ts';
+import type { Random } from '../base/units.ts';
+import type { Geometry } from '../format/geometry.ts';
+
+/** What this host last saw of another one in the lockspace (spec 10 §7). Times: our own clock. */
+export interface HostView {
+  readonly ownerId: number;
+  readonly generation: bigint;
+  readonly timestampS: bigint;
+  readonly ioTimeoutS: number;
+  readonly hostName: ByteString;
+  readonly firstCheckMs: number;
+  readonly lastCheckMs: number;
+  /** When its timestamp last changed; 0 = never seen changing. */
+  readonly lastLiveMs: number;
+}
+
+/** The host that runs a procedure, as a member of a lockspace. */
+export interface Member {
+  readonly hostId: number;
+  readonly generation: bigint;
+  readonly ioTimeoutS: number;
+  /** Where the lockspace's delta leases are, on the disk named 'lockspace'. */
+  readonly lockspaceOffset: number;
+  readonly lockspaceGeometry: Geometry;
+  readonly lockspaceName: ByteString;
+  /** null before the first look at the lockspace. Synchronous: the latest renewal's view. */
+  readonly hostView: (hostId: number) => HostView | null;
+  readonly random: Random;
+  /** true once waiting must end: removal, shutdown, or the client gave up. */
+  readonly cancelled: () => boolean;
+}
+
+/** A resource area on the disk named 'resource'. */
+export interface Place {
+  readonly path: ByteString;
+  readonly offset: number;
+  readonly resourceName: ByteString;
+}

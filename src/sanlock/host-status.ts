@@ -1,0 +1,145 @@
+import { type ByteString, readByteString } from '../base/bytes.ts';
+import { wholeSeconds } from '../base/units.ts';
+import { decode } from '../codec/struct.ts';
+import { BITMAP_OFFSET, type Geometry } from '../format/geometry.ts';
+import { DELTA_DISK_MAGIC, type DeltaLeader, deltaLeader, NAME_BYTES } from '../format/leader.ts';
+import type { HostView } from '../lease/world.ts';
+import type { HostRecord, HostSignal } from './lease-messages.ts';
+
+// Word offsets (u32) in a delta leader, from its table: read in place for 2000 hosts at each look.
+const MAGIC_WORD = deltaLeader.fields.magic.offset >>> 2;
+const OWNER_WORD = deltaLeader.fields.ownerId.offset >>> 2;
+const GENERATION_WORD = deltaLeader.fields.ownerGeneration.offset >>> 2;
+const TIMESTAMP_WORD = deltaLeader.fields.timestampS.offset >>> 2;
+const NAME_OFFSET = deltaLeader.fields.spaceName.offset;
+
+export interface Look {
+  readonly changed: readonly HostRecord[];
+  readonly signals: readonly HostSignal[];
+}
+
+/**
+ * What one host has seen of all others in a lockspace, updated from the area each renewal reads
+ * (spec 10 §7). Checksums are not tested, as the original does not: a damaged record can only
+ * look alive for longer.
+ */
+export class HostTable {
+  readonly #geometry: Geometry;
+  readonly #lockspaceName: ByteString;
+  readonly #ownHostId: number;
+  readonly #views: (HostView | null)[];
+  /** owner, generation, timestamp: two words each, as last seen. */
+  readonly #seen: Uint32Array;
+  #firstCheckMs = 0;
+  #lastCheckMs = 0;
+
+  constructor(of: { geometry: Geometry; lockspaceName: ByteString; ownHostId: number }) {
+    this.#geometry = of.geometry;
+    this.#lockspaceName = of.lockspaceName;
+    this.#ownHostId = of.ownHostId;
+    this.#views = new Array<HostView | null>(of.geometry.maxHosts).fill(null);
+    this.#seen = new Uint32Array(of.geometry.maxHosts * 6);
+  }
+
+  /** null before the first look. A host never seen in use has ownerId 0 and timestamp 0. */
+  view(hostId: number): HostView | null {
+    if (this.#lastCheckMs === 0) return null;
+    const view = this.#views[hostId - 1] ?? NEVER_SEEN;
+    return { ...view, firstCheckMs: this.#firstCheckMs, lastCheckMs: this.#lastCheckMs };
+  }
+
+  /** @param area a whole lockspace area as just read; not kept */
+  observe(area: Uint8Array, nowMs: number): Look {
+    if (this.#firstCheckMs === 0) this.#firstCheckMs = nowMs;
+    this.#lastCheckMs = nowMs;
+    const words = new Uint32Array(area.buffer, area.byteOffset, area.byteLength >>> 2);
+    const step = this.#geometry.sectorSize >>> 2;
+    const changed: HostRecord[] = [];
+    const signals: HostSignal[] = [];
+    for (let index = 0, at = 0; index < this.#geometry.maxHosts; index++, at += step) {
+      if (!this.#moved(words, at, index * 6)) continue;
+      const usable = this.#usable(words, area, at);
+      this.#remember(words, at, { seenAt: index * 6, usable });
+      changed.push(this.#note(decode(deltaLeader, area, at * 4), { index, nowMs, usable }));
+      const signal =
+        usable && index + 1 !== this.#ownHostId ? this.#signal(area, at * 4, index + 1) : null;
+      if (signal !== null) signals.push(signal);
+    }
+    return { changed, signals };
+  }
+
+  #moved(words: Uint32Array, at: number, seenAt: number): boolean {
+    const seen = this.#seen;
+    return (
+      words[at + TIMESTAMP_WORD] !== seen[seenAt + 4] ||
+      words[at + TIMESTAMP_WORD + 1] !== seen[seenAt + 5] ||
+      words[at + GENERATION_WORD] !== seen[seenAt + 2] ||
+      words[at + GENERATION_WORD + 1] !== seen[seenAt + 3] ||
+      words[at + OWNER_WORD] !== seen[seenAt] ||
+      words[at + OWNER_WORD + 1] !== seen[seenAt + 1]
+    );
+  }
+
+  #usable(words: Uint32Array, area: Uint8Array, at: number): boolean {
+    if (words[at + MAGIC_WORD] !== DELTA_DISK_MAGIC) return false;
+    return readByteString(area, at * 4 + NAME_OFFSET, NAME_BYTES) === this.#lockspaceName;
+  }
+
+  #remember(words: Uint32Array, at: number, to: { seenAt: number; usable: boolean }): void {
+    if (to.usable) {
+      for (let word = 0; word < 2; word++) {
+        this.#seen[to.seenAt + word] = words[at + OWNER_WORD + word] ?? 0;
+        this.#seen[to.seenAt + 2 + word] = words[at + GENERATION_WORD + word] ?? 0;
+      }
+    }
+    this.#seen[to.seenAt + 4] = words[at + TIMESTAMP_WORD] ?? 0;
+    this.#seen[to.seenAt + 5] = words[at + TIMESTAMP_WORD + 1] ?? 0;
+  }
+
+  #note(found: DeltaLeader, at: { index: number; nowMs: number; usable: boolean }): HostRecord {
+    const before = this.#views[at.index] ?? NEVER_SEEN;
+    const identity = at.usable
+      ? {
+          ownerId: Number(found.ownerId),
+          generation: found.ownerGeneration,
+          ioTimeoutS: found.ioTimeoutS & 0xff,
+          hostName: found.hostName,
+        }
+      : {};
+    const view = { ...before, ...identity, timestampS: found.timestampS, lastLiveMs: at.nowMs };
+    this.#views[at.index] = view;
+    return {
+      hostId: at.index + 1,
+      ownerId: view.ownerId,
+      generation: view.generation,
+      timestampS: view.timestampS,
+      ioTimeoutS: view.ioTimeoutS,
+      hostName: view.hostName,
+      firstCheckS: wholeSeconds(this.#firstCheckMs),
+      lastLiveS: wholeSeconds(at.nowMs),
+    };
+  }
+
+  #signal(area: Uint8Array, offset: number, fromHostId: number): HostSignal | null {
+    const bit = this.#ownHostId - 1;
+    const byte = area[offset + BITMAP_OFFSET + (bit >> 3)] ?? 0;
+    if ((byte & (1 << (bit & 7))) === 0) return null;
+    const found = decode(deltaLeader, area, offset);
+    const event =
+      found.eventNumber === 0n
+        ? null
+        : { generation: found.eventGeneration, number: found.eventNumber, data: found.eventData };
+    return { fromHostId, fromGeneration: found.ownerGeneration, event };
+  }
+}
+
+const NEVER_SEEN: HostView = {
+  ownerId: 0,
+  generation: 0n,
+  timestampS: 0n,
+  ioTimeoutS: 0,
+  hostName: '',
+  firstCheckMs: 0,
+  lastCheckMs: 0,
+  lastLiveMs: 0,
+};
