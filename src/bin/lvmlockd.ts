@@ -1,7 +1,12 @@
 import { existsSync, readFileSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { textToName } from '../base/bytes.ts';
-import { hostIdOfFile, type LvmlockdOptions, parseOptions, USAGE } from '../cli/lvmlockd/options.ts';
+import {
+  hostIdOfFile,
+  type LvmlockdOptions,
+  parseOptions,
+  USAGE,
+} from '../cli/lvmlockd/options.ts';
 import { sanlockSocketPath } from '../client/sanlock.ts';
 import { LvmlockdProgram } from '../drive/lvmlockd-program.ts';
 import { sanlockManager } from '../lvmlockd/managers/sanlock.ts';
@@ -83,11 +88,7 @@ function refuse(log: DaemonLog, error: unknown, leave: () => void): void {
   reportToStarter(reason, leave);
 }
 
-function start(
-  options: LvmlockdOptions,
-  log: DaemonLog,
-  leave: (status: number) => void,
-): void {
+function start(options: LvmlockdOptions, log: DaemonLog, leave: (status: number) => void): void {
   const clock = new MonotonicClock();
   const sockets = new UnixSockets(peerPidOf);
   const adoptFile = new SmallFile(options.adoptFile);

@@ -56,7 +56,8 @@ export function withGlobal(state: DaemonState, then: (lockspace: Lockspace | nul
 
 function knownHolder(state: DaemonState): Lockspace | null {
   const { vgName } = state.gl;
-  if (vgName === '') return null;
+  const expected = state.lockspaces.find((one) => one.glExpected) ?? null;
+  if (vgName === '') return expected;
   return state.lockspaces.find((one) => one.vg.vgName === vgName) ?? null;
 }
 

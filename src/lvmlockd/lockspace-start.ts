@@ -69,6 +69,7 @@ function addLockspace(state: DaemonState, lockType: ManagerKind, vg: FoundSpace)
     killed: false,
     dropped: false,
     glEnabled: false,
+    glExpected: false,
     managerLost: false,
     starters: [],
   };
@@ -92,12 +93,14 @@ function prepare(
       return;
     }
     lockspace.phase = 'joining';
+    lockspace.glExpected = prepared.glEnabled;
     run(state, space.join(state.settings.adopt), (joined) => {
       if (joined.result !== 0) {
         failedJoin(state, lockspace, joined.result);
         return;
       }
       lockspace.phase = 'running';
+      lockspace.glExpected = false;
       if (prepared.glEnabled) noteGl(state, lockspace, true);
       if (state.gl.madeIn === vg.vgName) state.gl.madeIn = '';
       holdAdopted(state, lockspace, joined.adopted);

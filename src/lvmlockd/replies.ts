@@ -111,7 +111,7 @@ function flagsText(state: DaemonState, result: number, words: readonly string[])
 }
 
 function isGlKnown(state: DaemonState): boolean {
-  return state.gl.vgName !== '';
+  return state.gl.vgName !== '' || state.lockspaces.some((one) => one.glExpected);
 }
 
 /** DUP_GL_LS goes with GL and VG locks of the VGs concerned. */

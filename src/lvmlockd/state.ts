@@ -60,8 +60,10 @@ export interface Lockspace {
   readonly resources: Resource[];
   killed: boolean;
   dropped: boolean;
-  /** This VG carries an enabled global lock (sanlock). */
+  /** This VG carries an enabled global lock (sanlock); known from the join on. */
   glEnabled: boolean;
+  /** Its global lock was seen enabled before the join: who asks for it now is told to wait. */
+  glExpected: boolean;
   /** The connection to the lock manager is lost: what is held is not protected any more. */
   managerLost: boolean;
   /** Commands to tell when the join fails. */

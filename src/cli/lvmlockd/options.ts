@@ -72,18 +72,23 @@ const OPTIONS: readonly Option[] = [
   }),
   valued(['--pid-file', '-p'], (d, v) => {
     d.pidFile = v;
+    return undefined;
   }),
   valued(['--socket-path', '-s'], (d, v) => {
     d.socketPath = v;
+    return undefined;
   }),
   valued(['--adopt-file'], (d, v) => {
     d.adoptFile = v;
+    return undefined;
   }),
   valued(['--host-id-file', '-F'], (d, v) => {
     d.hostIdFile = v;
+    return undefined;
   }),
   valued(['--lvmlockctl'], (d, v) => {
     d.lvmlockctl = v;
+    return undefined;
   }),
   valued(['--gl-type', '-g'], (d, v) => {
     if (v !== 'sanlock' && v !== 'dlm' && v !== 'idm') return 'is sanlock, dlm or idm';
@@ -112,14 +117,21 @@ const OPTIONS: readonly Option[] = [
 ];
 
 function flag(names: readonly string[], set: (draft: Draft) => void): Option {
-  return { names, takesValue: false, set: (draft) => set(draft) as undefined };
+  return {
+    names,
+    takesValue: false,
+    set: (draft) => {
+      set(draft);
+      return undefined;
+    },
+  };
 }
 
 function valued(
   names: readonly string[],
-  set: (draft: Draft, value: string) => string | undefined | void,
+  set: (draft: Draft, value: string) => string | undefined,
 ): Option {
-  return { names, takesValue: true, set: (draft, value) => set(draft, value) ?? undefined };
+  return { names, takesValue: true, set };
 }
 
 function numbered(

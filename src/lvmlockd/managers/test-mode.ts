@@ -3,11 +3,11 @@ import { MIB } from '../../base/units.ts';
 import { LD_RESULT } from '../../wire/lvmlockd-numbers.ts';
 import {
   both,
+  type HeldLock,
   type LockManager,
   type ManagerSpace,
   type ManagerSteps,
   OK,
-  type Outcome,
   type VgPlace,
 } from './manager.ts';
 import {
@@ -32,9 +32,7 @@ export function testManager(isChosen: () => boolean): LockManager {
   };
   return {
     kind: 'sanlock',
-    *isRunning(): ManagerSteps<boolean> {
-      return isChosen();
-    },
+    isRunning: () => done(isChosen()),
     *initVg(vg: VgPlace) {
       const refuse = { result: LD_RESULT.EARGS, lmResult: 0, vgLockArgs: vg.vgLockArgs };
       if (vg.vgLockArgs === '') return refuse;
@@ -50,15 +48,9 @@ export function testManager(isChosen: () => boolean): LockManager {
           if (global.vgName === vg.vgName) global.vgName = null;
         },
       }),
-    *renameVg(): ManagerSteps<Outcome> {
-      return OK;
-    },
-    *findSpaces() {
-      return [];
-    },
-    *findLosses() {
-      return { dying: [] };
-    },
+    renameVg: () => done(OK),
+    findSpaces: () => done([]),
+    findLosses: () => done({ dying: [] }),
     sameSpace: (one, other) => one === other,
   };
 }
@@ -69,53 +61,48 @@ function testSpace(
 ): ManagerSpace {
   let nextSlot = SLOT_FIRST_LV;
   const versions = new Map<ByteString, number>();
-  function* succeed(): ManagerSteps<Outcome> {
-    return OK;
-  }
+  const keepVersion = ({ resource, newVersion }: HeldLock) => {
+    if (newVersion !== 0) versions.set(resource.name, newVersion);
+    return done(OK);
+  };
   return {
     *prepare(hostId) {
+      const refuse = (result: number) => ({ ...both(result), glEnabled: false });
       const lockLv = lockLvOfArgs(vg.vgLockArgs);
-      if (lockLv === null) return { ...both(LD_RESULT.EARGS), glEnabled: false };
+      if (lockLv === null) return refuse(LD_RESULT.EARGS);
       const device = yield* deviceAt(lockLvPath(vg.vgName, lockLv));
-      if (!device.exists) return { ...both(LD_RESULT.EARGS), glEnabled: false };
-      if (hostId < 1 || hostId > MAX_HOST_ID) {
-        return { ...both(LD_RESULT.EHOSTID), glEnabled: false };
-      }
+      if (!device.exists) return refuse(LD_RESULT.EARGS);
+      if (hostId < 1 || hostId > MAX_HOST_ID) return refuse(LD_RESULT.EHOSTID);
       return { ...OK, glEnabled: gl.claimGl() };
     },
     *join() {
       yield* sleep(JOIN_MS);
       return { ...OK, adopted: [] };
     },
-    *leave(how) {
+    leave: (how) => {
       if (how.removeVg) gl.dropGl();
-      return OK;
+      return done(OK);
     },
-    *abandon() {},
-    *lock(ref) {
-      return { ...OK, retry: false, version: versions.get(ref.name) ?? 0, glEnabled: null };
-    },
-    *convert(held) {
-      if (held.newVersion !== 0) versions.set(held.resource.name, held.newVersion);
-      return OK;
-    },
-    *unlock(held) {
-      if (held.newVersion !== 0) versions.set(held.resource.name, held.newVersion);
-      return OK;
-    },
-    freeLv: succeed,
-    findFree: succeed,
-    *initLv() {
+    abandon: () => done(undefined),
+    lock: (ref) =>
+      done({ ...OK, retry: false, version: versions.get(ref.name) ?? 0, glEnabled: null }),
+    convert: keepVersion,
+    unlock: keepVersion,
+    freeLv: () => done(OK),
+    findFree: () => done(OK),
+    initLv: () => {
       const lvLockArgs = lvArgsFor(nextSlot * MIB);
       nextSlot += 1;
-      return { ...OK, lvLockArgs };
+      return done({ ...OK, lvLockArgs });
     },
-    *readGl() {
-      return gl.claimGl();
-    },
-    switchGl: succeed,
-    *otherHosts() {
-      return { ...OK, unknown: false };
-    },
+    readGl: () => done(gl.claimGl()),
+    switchGl: () => done(OK),
+    otherHosts: () => done({ ...OK, unknown: false }),
   };
+}
+
+/** Steps that ask nothing. */
+function* done<T>(value: T): ManagerSteps<T> {
+  yield* [];
+  return value;
 }

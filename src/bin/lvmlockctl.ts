@@ -1,0 +1,30 @@
+import { textToName } from '../base/bytes.ts';
+import { lvmlockctl } from '../cli/lvmlockctl/main.ts';
+import { MonotonicClock } from '../platform/clock.ts';
+import { DatagramReceiver, sendDatagram } from '../platform/datagram.ts';
+import { setProcessName } from '../platform/process-name.ts';
+import { UnixSockets } from '../platform/unix-socket.ts';
+
+const DUMP_SOCKET = '@lvmlockd-dump.sock';
+const SOCKET_PATH = '/run/lvm/lvmlockd.socket';
+const SYSLOG_DAEMON_EMERG = 3 << 3;
+
+setProcessName('lvmlockctl');
+const status = lvmlockctl(process.argv.slice(2), {
+  endpoint: {
+    sockets: new UnixSockets(null),
+    clock: new MonotonicClock(),
+    socketPath: textToName(process.env['LVM_LVMLOCKD_SOCKET'] ?? SOCKET_PATH),
+  },
+  pid: process.pid,
+  receiveDump: (received) => new DatagramReceiver(DUMP_SOCKET, received),
+  print: (text) => process.stdout.write(text),
+  complain: (text) => process.stderr.write(`${text}\n`),
+  alarm: (text) => {
+    const line = `<${SYSLOG_DAEMON_EMERG}>lvmlockctl[${process.pid}]: ${text}`;
+    if (!sendDatagram('/dev/log', Buffer.from(line))) process.stderr.write(`${text}\n`);
+  },
+});
+status.then((code) => {
+  process.exitCode = code;
+});

@@ -1,0 +1,81 @@
+import type { ByteString } from '../../base/bytes.ts';
+
+/** `lvmlockctl -i`: the daemon's records as lines for people, letter for letter as in C. */
+export function infoText(dump: ByteString): ByteString {
+  const clients = new Map<string, { readonly pid: string; readonly name: string }>();
+  const lines: string[] = [];
+  let resource: Fields = {};
+  let lockspaces = 0;
+  for (const line of dump.split('\n')) {
+    if (line === '') continue;
+    const fields = fieldsOf(line);
+    const who = clients.get(fields['client_id'] ?? '') ?? { pid: '0', name: '' };
+    switch (fields['info']) {
+      case 'structs':
+        break;
+      case 'client':
+        clients.set(fields['id'] ?? '', { pid: fields['pid'] ?? '0', name: fields['name'] ?? '' });
+        break;
+      case 'ls':
+        if (lockspaces > 0) lines.push('');
+        lockspaces += 1;
+        lines.push(
+          `VG ${fields['vg_name']} lock_type=${fields['lm_type']} ${fields['vg_uuid']}`,
+          `LS ${fields['lm_type']} ${fields['ls_name']}`,
+        );
+        break;
+      case 'r':
+        resource = fields;
+        if (fields['mode'] === 'un') lines.push(unlockedLine(fields));
+        break;
+      case 'lk':
+        lines.push(lockLine(resource, fields, who));
+        break;
+      case 'ls_action':
+      case 'r_action':
+        lines.push(actionLine(resource, fields, who));
+        break;
+      default:
+        lines.push(`UN ${line}`);
+    }
+  }
+  return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
+}
+
+type Fields = Readonly<Record<string, string>>;
+type Who = { readonly pid: string; readonly name: string };
+
+function fieldsOf(line: string): Fields {
+  const fields: Record<string, string> = {};
+  for (const word of line.split(' ')) {
+    const sign = word.indexOf('=');
+    if (sign > 0) fields[word.slice(0, sign)] = word.slice(sign + 1);
+  }
+  return fields;
+}
+
+function unlockedLine(resource: Fields): string {
+  const { type, mode, version, name } = named(resource);
+  if (type === 'lv') return `LK LV ${mode} ${name}`;
+  return `LK ${type.toUpperCase()} ${mode} ver ${version}`;
+}
+
+function lockLine(resource: Fields, lock: Fields, who: Who): string {
+  const { type, name } = named(resource);
+  const { mode = '', version = '0' } = lock;
+  if (type === 'lv') return `LK LV ${mode} ${name}`;
+  return `LK ${type.toUpperCase()} ${mode} ver ${version} pid ${who.pid} (${who.name})`;
+}
+
+function actionLine(resource: Fields, action: Fields, who: Who): string {
+  const { op = '', rt = '', mode = '', version = '0' } = action;
+  const by = `pid ${who.pid} (${who.name})`;
+  if (op !== 'lock') return `OP ${op} ${by}`;
+  if (rt === 'lv') return `LW LV ${mode} ${resource['name'] ?? ''}`;
+  return `LW ${rt.toUpperCase()} ${mode} ver ${version} ${by}`;
+}
+
+function named(resource: Fields) {
+  const { type = '', mode = '', version = '0', name = '' } = resource;
+  return { type, mode, version, name };
+}

@@ -1,0 +1,200 @@
+import { execFile } from 'node:child_process';
+import { nameToText, textToName } from '../../base/bytes.ts';
+import { askLvmlockd, type LvmlockdEndpoint } from '../../client/lvmlockd.ts';
+import { bytesToText, formatMessage, formatRequest, numberOf } from '../../wire/libdaemon.ts';
+import { resultName } from '../../wire/lvmlockd-numbers.ts';
+import { infoText } from './info-text.ts';
+import { killCommandOf } from './kill-command.ts';
+import { type LvmlockctlOptions, parseOptions, type Task, USAGE } from './options.ts';
+
+/** What the program needs of the machine. */
+export interface LvmlockctlPorts {
+  readonly endpoint: LvmlockdEndpoint;
+  readonly pid: number;
+  /** Binds the dump socket; throws when another lvmlockctl has it. */
+  readonly receiveDump: (received: (bytes: Uint8Array) => void) => { close(): void };
+  readonly print: (text: string) => void;
+  readonly complain: (text: string) => void;
+  /** The system log, for everybody's eyes. */
+  readonly alarm: (text: string) => void;
+}
+
+const QUICK_MS = 60_000;
+const STOP_MS = 3_600_000;
+const DUMP_MS = 3000;
+const COMMAND_MS = 600_000;
+
+/** @returns the exit status. */
+export async function lvmlockctl(args: readonly string[], ports: LvmlockctlPorts): Promise<number> {
+  const parsed = parseOptions(args);
+  if (!parsed.ok) {
+    ports.complain(parsed.error);
+    return 1;
+  }
+  const options = parsed.value;
+  const { task } = options;
+  switch (task.kind) {
+    case 'usage':
+      ports.print(USAGE);
+      return 0;
+    case 'version':
+      ports.print('lvmlockctl version: 2.03.16 (holdfast)\n');
+      return 0;
+    case 'info':
+    case 'dump':
+    case 'raw':
+      return await printDump(task.kind, ports);
+    case 'quit':
+      return await quit(ports);
+    case 'stopAll':
+      return await stopAll(options, ports);
+    case 'kill':
+      return await kill(task.vgName, options, ports);
+    default:
+      return (await askForVg(task, ports)) ? 0 : 1;
+  }
+}
+
+async function printDump(kind: 'info' | 'dump' | 'raw', ports: LvmlockctlPorts): Promise<number> {
+  const chunks: Uint8Array[] = [];
+  let arrived = 0;
+  let wake = () => {};
+  let receiver: { close(): void };
+  try {
+    receiver = ports.receiveDump((bytes) => {
+      chunks.push(bytes);
+      arrived += bytes.length;
+      wake();
+    });
+  } catch (error) {
+    ports.complain(`lvmlockctl: cannot receive the state, is another lvmlockctl running? ${error}`);
+    return 1;
+  }
+  const request = formatMessage([['request', kind === 'dump' ? 'dump' : 'info']]);
+  const reply = await askLvmlockd(ports.endpoint, request, QUICK_MS);
+  const wanted = reply.ok ? numberOf(reply.value, 'dump_len', 0) : 0;
+  if (arrived < wanted) {
+    await new Promise<void>((resolve) => {
+      const deadline = ports.endpoint.clock.after(DUMP_MS, resolve);
+      wake = () => {
+        if (arrived < wanted) return;
+        deadline.cancel();
+        resolve();
+      };
+      wake();
+    });
+  }
+  receiver.close();
+  if (!reply.ok) return failed(ports, reply.error);
+  const text = chunks.map((chunk) => bytesToText(chunk)).join('');
+  if (text.length < wanted) {
+    return failed(ports, `only ${text.length} of ${wanted} bytes arrived`);
+  }
+  ports.print(nameToText(kind === 'info' ? infoText(text) : text));
+  return 0;
+}
+
+async function quit(ports: LvmlockctlPorts): Promise<number> {
+  const reply = await askLvmlockd(ports.endpoint, formatMessage([['request', 'quit']]), QUICK_MS);
+  if (!reply.ok) return failed(ports, reply.error);
+  const result = numberOf(reply.value, 'result', 0);
+  if (result === 0) return 0;
+  return failed(ports, `lvmlockd does not end (${resultName(result)}): VGs are still started`);
+}
+
+async function stopAll(options: LvmlockctlOptions, ports: LvmlockctlPorts): Promise<number> {
+  const opts = `${options.wait ? 'wait ' : ''}${options.force ? 'force ' : ''}`;
+  const request = formatRequest('stop_all', [
+    ['cmd', 'lvmlockctl'],
+    ['pid', ports.pid],
+    ['opts', opts === '' ? 'none' : opts],
+  ]);
+  const reply = await askLvmlockd(ports.endpoint, request, STOP_MS);
+  if (!reply.ok) return failed(ports, reply.error);
+  const left = numberOf(reply.value, 'op_result', 0);
+  if (left === 0) return 0;
+  if (left < 0) return failed(ports, `stop failed: ${resultName(left)} (${left})`);
+  return failed(ports, `${left} lockspaces are not stopped yet`);
+}
+
+const VG_REQUESTS = {
+  kill: 'kill_vg',
+  drop: 'drop_vg',
+  enableGl: 'enable_gl',
+  disableGl: 'disable_gl',
+} as const;
+
+async function askForVg(
+  task: Extract<Task, { vgName: string }>,
+  ports: LvmlockctlPorts,
+): Promise<boolean> {
+  const name = VG_REQUESTS[task.kind];
+  const request = formatRequest(name, [
+    ['cmd', 'lvmlockctl'],
+    ['pid', ports.pid],
+    ['vg_name', textToName(task.vgName)],
+  ]);
+  const reply = await askLvmlockd(
+    ports.endpoint,
+    request,
+    task.kind === 'drop' ? STOP_MS : QUICK_MS,
+  );
+  if (!reply.ok) {
+    failed(ports, reply.error);
+    return false;
+  }
+  const result = numberOf(reply.value, 'op_result', -1);
+  if (result < 0) failed(ports, `${name} ${task.vgName}: ${resultName(result)} (${result})`);
+  return result >= 0;
+}
+
+function failed(ports: LvmlockctlPorts, reason: string): 1 {
+  ports.complain(`lvmlockctl: ${reason}`);
+  return 1;
+}
+
+/** sanlock runs this when a VG has lost the storage of its locks (spec 30 §4.10). */
+async function kill(
+  vgName: string,
+  options: LvmlockctlOptions,
+  ports: LvmlockctlPorts,
+): Promise<number> {
+  const alarm = options.stderr ? ports.complain : ports.alarm;
+  alarm(`lvmlockd lost access to locks in VG ${vgName}.`);
+  const command = await killCommand();
+  if (command === null) tellWhatToDo(vgName, alarm);
+  const isMarked = await askForVg({ kind: 'kill', vgName }, ports);
+  if (command === null) return isMarked ? 0 : 1;
+  const [program = '', ...args] = command;
+  const status = await runCommand(program, [...args, vgName]);
+  if (status !== 0) {
+    alarm(`Failed to deactivate LVs in VG ${vgName}: ${program} ended with status ${status}.`);
+    tellWhatToDo(vgName, alarm);
+    return 1;
+  }
+  alarm(`Successful VG ${vgName} kill command, locks are dropped.`);
+  return (await askForVg({ kind: 'drop', vgName }, ports)) && isMarked ? 0 : 1;
+}
+
+function tellWhatToDo(vgName: string, alarm: (text: string) => void): void {
+  alarm(`Immediately deactivate LVs in VG ${vgName}.`);
+  alarm(`Once VG is unused, run lvmlockctl --drop ${vgName}.`);
+}
+
+function killCommand(): Promise<readonly string[] | null> {
+  const args = ['config', '--typeconfig', 'full', 'global/lvmlockctl_kill_command'];
+  return new Promise((resolve) => {
+    execFile('lvm', args, { timeout: QUICK_MS }, (error, output) =>
+      resolve(error === null ? killCommandOf(output) : null),
+    );
+  });
+}
+
+function runCommand(program: string, args: readonly string[]): Promise<number> {
+  return new Promise((resolve) => {
+    execFile(program, [...args], { timeout: COMMAND_MS }, (error) => {
+      if (error === null) resolve(0);
+      else resolve(typeof error.code === 'number' ? error.code : 1);
+    });
+  });
+}

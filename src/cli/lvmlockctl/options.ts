@@ -1,0 +1,118 @@
+import { fail, ok, type Result } from '../../base/result.ts';
+
+export type Task =
+  | { readonly kind: 'usage' | 'version' | 'quit' | 'info' | 'dump' | 'raw' }
+  | { readonly kind: 'stopAll' }
+  | {
+      readonly kind: 'kill' | 'drop' | 'enableGl' | 'disableGl';
+      readonly vgName: string;
+    };
+
+export interface LvmlockctlOptions {
+  readonly task: Task;
+  readonly wait: boolean;
+  readonly force: boolean;
+  /** Urgent messages go to stderr instead of the system log. */
+  readonly stderr: boolean;
+}
+
+export const USAGE = `lvmlockctl: looks at and controls lvmlockd.
+lvmlockctl [options]
+  --help | -h               Show this text.
+  --quit | -q               Tell lvmlockd to end.
+  --info | -i               Print the lockspaces and locks of lvmlockd.
+  --dump | -d               Print the log of lvmlockd (with --info: the raw state).
+  --wait | -w 0|1           Wait until a stop is complete [1].
+  --force | -f 0|1          Stop VGs with locked LVs too [0].
+  --kill | -k VGNAME        What sanlock runs when VGNAME has lost its lock storage.
+  --drop | -r VGNAME        Clear the locks of VGNAME, once it is not used any more.
+  --gl-enable | -E VGNAME   Let VGNAME carry the global lock (sanlock).
+  --gl-disable | -D VGNAME  Let VGNAME not carry the global lock (sanlock).
+  --stop-lockspaces | -S    Stop all lockspaces without locks.
+  --stderr | -e             Print urgent messages here, not in the system log.
+Exit status: 0 when done, 1 when lvmlockd could not be reached or did not do it.
+`;
+
+const VG_TASKS: Readonly<Record<string, 'kill' | 'drop' | 'enableGl' | 'disableGl'>> = {
+  '--kill': 'kill',
+  '-k': 'kill',
+  '--drop': 'drop',
+  '-r': 'drop',
+  '--gl-enable': 'enableGl',
+  '-E': 'enableGl',
+  '--gl-disable': 'disableGl',
+  '-D': 'disableGl',
+};
+const PLAIN: Readonly<Record<string, Task['kind'] | 'stderr'>> = {
+  '--help': 'usage',
+  '-h': 'usage',
+  '--version': 'version',
+  '-V': 'version',
+  '--quit': 'quit',
+  '-q': 'quit',
+  '--info': 'info',
+  '-i': 'info',
+  '--dump': 'dump',
+  '-d': 'dump',
+  '--stop-lockspaces': 'stopAll',
+  '-S': 'stopAll',
+  '--stderr': 'stderr',
+  '-e': 'stderr',
+};
+const SWITCHES: Readonly<Record<string, 'wait' | 'force'>> = {
+  '--wait': 'wait',
+  '-w': 'wait',
+  '--force': 'force',
+  '-f': 'force',
+};
+
+export function parseOptions(args: readonly string[]): Result<LvmlockctlOptions, string> {
+  const kinds = new Set<string>();
+  const switches = { wait: true, force: false };
+  let vgTask: Task | null = null;
+  const left = args.flatMap((arg) => splitArgument(arg));
+  for (let arg = left.shift(); arg !== undefined; arg = left.shift()) {
+    const plain = PLAIN[arg];
+    if (plain !== undefined) {
+      kinds.add(plain);
+      continue;
+    }
+    const vgKind = VG_TASKS[arg];
+    const switchName = SWITCHES[arg];
+    if (vgKind === undefined && switchName === undefined) {
+      return fail(`lvmlockctl: unknown option ${arg}`);
+    }
+    const value = left.shift();
+    if (value === undefined) return fail(`lvmlockctl: option ${arg} wants a value`);
+    if (vgKind !== undefined) vgTask = { kind: vgKind, vgName: value };
+    else if (value !== '0' && value !== '1') return fail(`lvmlockctl: ${arg} is 0 or 1`);
+    else if (switchName !== undefined) switches[switchName] = value === '1';
+  }
+  return ok({ task: vgTask ?? plainTask(kinds), ...switches, stderr: kinds.has('stderr') });
+}
+
+function plainTask(kinds: ReadonlySet<string>): Task {
+  if (kinds.has('usage')) return { kind: 'usage' };
+  if (kinds.has('info') && kinds.has('dump')) return { kind: 'raw' };
+  for (const kind of ['version', 'quit', 'info', 'dump', 'stopAll'] as const) {
+    if (kinds.has(kind)) return { kind };
+  }
+  return { kind: 'usage' };
+}
+
+/** `--kill=vg`, `-kvg` and `-id` become separate words. */
+function splitArgument(arg: string): string[] {
+  const long = /^(--[a-z-]+)=(.*)$/.exec(arg);
+  if (long !== null) return [long[1] ?? '', long[2] ?? ''];
+  if (!/^-[A-Za-z]./.test(arg)) return [arg];
+  const words: string[] = [];
+  for (let rest = arg.slice(1); rest !== ''; ) {
+    const name = `-${rest[0]}`;
+    rest = rest.slice(1);
+    words.push(name);
+    if (PLAIN[name] !== undefined) continue;
+    if (rest !== '') words.push(rest);
+    break;
+  }
+  return words;
+}
