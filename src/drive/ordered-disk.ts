@@ -63,6 +63,11 @@ export class OrderedDisk implements Disk {
     });
   }
 
+  /** A write that timed out has not ended yet. */
+  get owesAnswers(): boolean {
+    return this.#late.length > 0;
+  }
+
   close(): void {
     this.#disk.close();
   }

@@ -11,7 +11,10 @@ import type { Steps } from './steps.ts';
  * Frees the host id: only after every user of the lockspace is gone, because other hosts may take
  * all its leases at once. @see spec 10 §5.5
  */
-export function* deltaRelease(place: DeltaPlace, hold: DeltaHold): Steps<Result<null, LeaseError>> {
+export function* deltaRelease(
+  place: Pick<DeltaPlace, 'offset' | 'hostId' | 'ioTimeoutS'>,
+  hold: DeltaHold,
+): Steps<Result<null, LeaseError>> {
   const sector = new Uint8Array(hold.geometry.sectorSize);
   encodeDeltaLeader({ ...hold.leader, timestampS: 0n }, sector);
   const wrote = yield {

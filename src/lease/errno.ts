@@ -2,3 +2,4 @@
 export const ERRNO_ENOENT = 2;
 export const ERRNO_EAGAIN = 11;
 export const ERRNO_EINVAL = 22;
+export const ERRNO_ENOSPC = 28;

@@ -31,8 +31,6 @@ export interface AcquireWish {
   readonly newNumHosts: number | null;
   /** What an earlier read of this area said; only saves reading, never decides. */
   readonly guess: { readonly geometry: Geometry; readonly numHosts: number };
-  /** How often a shared request meets a rival's short hold before it gives up. */
-  readonly sharedRetries: number;
 }
 
 export interface Refusal {
@@ -59,7 +57,7 @@ export function* paxosAcquire(
   for (let attempt = 0; ; attempt++) {
     const got = yield* acquireOnce(member, place, wish);
     if (got.ok || !metShortHold(got.error)) return got;
-    if (attempt >= SHARED_TRIES_PER_RETRY * wish.sharedRetries) {
+    if (attempt >= SHARED_TRIES_PER_RETRY * member.sharedRetries) {
       return fail({
         ...got.error,
         error: leaseError('ACQUIRE_SHRETRY', 'shared acquire', { attempt }),

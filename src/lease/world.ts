@@ -27,6 +27,8 @@ export interface Member {
   /** null before the first look at the lockspace. Synchronous: the latest renewal's view. */
   readonly hostView: (hostId: number) => HostView | null;
   readonly random: Random;
+  /** How often a shared request meets a rival's short hold before it gives up. */
+  readonly sharedRetries: number;
   /** true once waiting must end: removal, shutdown, or the client gave up. */
   readonly cancelled: () => boolean;
 }

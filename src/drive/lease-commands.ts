@@ -1,0 +1,265 @@
+import { unreachable } from '../base/assert.ts';
+import type { ByteString } from '../base/bytes.ts';
+import { fail, ok, type Result } from '../base/result.ts';
+import { type Random, toSafeNumber } from '../base/units.ts';
+import { GEOMETRY_4K_8M, GEOMETRY_512_1M, type Geometry, geometryOf } from '../format/geometry.ts';
+import { convertToExclusive, convertToShared } from '../lease/convert.ts';
+import { ERRNO_EINVAL, ERRNO_ENOSPC } from '../lease/errno.ts';
+import { initLockspace, initResource } from '../lease/initialise.ts';
+import { errnoError, leaseError, sleep } from '../lease/io.ts';
+import type { LeaseError } from '../lease/lease-error.ts';
+import { leaseTimes } from '../lease/lease-times.ts';
+import { lvbRefusal, paxosAcquire, type Refusal, readLvb } from '../lease/paxos-acquire.ts';
+import type { PaxosHold } from '../lease/paxos-hold.ts';
+import { paxosRelease } from '../lease/paxos-release.ts';
+import { probeAlign, readLockspace, readOwners, readResource } from '../lease/read.ts';
+import { readRequest, writeRequest } from '../lease/request.ts';
+import type { Steps } from '../lease/steps.ts';
+import type { Member } from '../lease/world.ts';
+import type { LeaseAnswer, LeaseCommand, LeaseCommandResult } from '../sanlock/lease-messages.ts';
+import type { AreaGuesses } from './lease-membership.ts';
+
+export interface CommandWorld {
+  /** null outside a lockspace: then only reading and formatting are possible. */
+  readonly member: Member | null;
+  readonly deviceSectorSize: 512 | 4096 | null;
+  readonly guesses: AreaGuesses | null;
+  readonly nowMs: number;
+  readonly random: Random;
+}
+
+type Command<Op extends LeaseCommand['op']> = Extract<LeaseCommand, { op: Op }>;
+
+const MAX_GUESSES = 4096;
+/** Reading outside a lockspace: the default io timeout. */
+const PLAIN_TIMEOUT_MS = 10_000;
+
+/** The device a command is about. */
+export function devicePath(command: LeaseCommand): ByteString {
+  return 'hold' in command ? command.hold.path : command.area.path;
+}
+
+/** One front command as a procedure ending in its answer. */
+export function* commandSteps(
+  command: LeaseCommand,
+  world: CommandWorld,
+): Steps<LeaseCommandResult> {
+  const { member } = world;
+  switch (command.op) {
+    case 'acquire':
+      return member === null ? notJoined(command.op) : yield* acquire(command, member, world);
+    case 'release':
+      return member === null ? notJoined(command.op) : yield* release(command, member);
+    case 'convert':
+      return member === null ? notJoined(command.op) : yield* convert(command, member);
+    case 'request':
+      return member === null ? notJoined(command.op) : yield* request(command, member);
+    case 'readRequest':
+      return member === null ? notJoined(command.op) : yield* examine(command, member);
+    case 'readLockspace':
+    case 'readResource':
+    case 'readOwners':
+    case 'align':
+      return yield* reading(command, world);
+    case 'writeLockspace':
+    case 'writeResource':
+      return yield* writing(command, world);
+    default:
+      return unreachable(command);
+  }
+}
+
+function notJoined(op: string): LeaseCommandResult {
+  return refused(errnoError(ERRNO_ENOSPC, op, { reason: 'the lockspace is not joined' }));
+}
+
+function refused(error: LeaseError): LeaseCommandResult {
+  return { ok: false, error, leader: null };
+}
+
+function answer(result: Result<LeaseAnswer, Refusal | LeaseError>): LeaseCommandResult {
+  if (result.ok) return { ok: true, ...result.value };
+  return 'error' in result.error ? { ok: false, ...result.error } : refused(result.error);
+}
+
+function* acquire(
+  command: Command<'acquire'>,
+  member: Member,
+  world: CommandWorld,
+): Steps<LeaseCommandResult> {
+  const key = `${command.area.offset}:${command.area.path}`;
+  const guess = world.guesses?.get(key) ?? {
+    geometry: member.lockspaceGeometry,
+    numHosts: member.lockspaceGeometry.maxHosts,
+  };
+  if (command.readLvb) {
+    const refusal = lvbRefusal(guess.geometry);
+    if (refusal !== null) return refused(refusal);
+  }
+  const place = { ...command.area, resourceName: command.name.resourceName };
+  const got = yield* paxosAcquire(member, place, {
+    shared: command.shared,
+    ownerNowait: command.ownerNowait,
+    wantedLver: command.wantedLver,
+    newNumHosts: command.newNumHosts,
+    guess,
+  });
+  if (!got.ok) return answer(got);
+  const hold = got.value;
+  rememberSizes(world.guesses, key, hold);
+  const lvb = command.readLvb ? yield* readLvb(member, hold) : null;
+  return { ok: true, op: 'acquire', hold, lvb };
+}
+
+function rememberSizes(guesses: AreaGuesses | null, key: string, hold: PaxosHold): void {
+  if (guesses === null) return;
+  if (guesses.size >= MAX_GUESSES) guesses.clear();
+  const numHosts = toSafeNumber(hold.leader.numHosts, 'numHosts');
+  guesses.set(key, { geometry: hold.geometry, numHosts });
+}
+
+/**
+ * Repeated in the background while I/O goes unanswered: after t, then each 2t (spec 10 §9.3),
+ * until it is done or the lease is no longer ours to release.
+ */
+function* release(command: Command<'release'>, member: Member): Steps<LeaseCommandResult> {
+  const { ioTimeoutMs } = leaseTimes(member.ioTimeoutS);
+  const wish = { lvb: command.lvb, rename: command.rename };
+  for (let attempt = 0; ; attempt++) {
+    const done = yield* paxosRelease(member, command.hold, wish);
+    if (done.ok) return { ok: true, op: 'release' };
+    const { code } = done.error;
+    // An earlier attempt of ours may have landed after all: then the leader is free already.
+    if (attempt > 0 && (code === 'RELEASE_OWNER' || code === 'RELEASE_LVER')) {
+      return { ok: true, op: 'release' };
+    }
+    if (code !== 'AIO_TIMEOUT' || member.cancelled()) return refused(done.error);
+    yield* sleep(attempt === 0 ? ioTimeoutMs : 2 * ioTimeoutMs);
+  }
+}
+
+function* convert(command: Command<'convert'>, member: Member): Steps<LeaseCommandResult> {
+  const { hold } = command;
+  const got = command.toShared
+    ? yield* convertToShared(member, hold, command.lvb)
+    : yield* convertToExclusive(member, hold, command.ownerNowait);
+  return got.ok ? { ok: true, op: 'convert', hold: got.value } : answer(got);
+}
+
+function* request(command: Command<'request'>, member: Member): Steps<LeaseCommandResult> {
+  const { area, name } = command;
+  const found = yield* readResource({
+    ...name,
+    offset: area.offset,
+    timeoutMs: leaseTimes(member.ioTimeoutS).ioTimeoutMs,
+  });
+  if (!found.ok) return answer(found);
+  const place = { ...area, resourceName: name.resourceName };
+  const { geometry } = found.value;
+  const { lver, forceMode, nextLver } = command;
+  const done = yield* writeRequest(member, place, { lver, forceMode, nextLver, geometry });
+  return done.ok ? { ok: true, op: 'request', ...done.value } : answer(done);
+}
+
+function* examine(command: Command<'readRequest'>, member: Member): Steps<LeaseCommandResult> {
+  const { hold } = command;
+  const read = yield* readRequest(member, hold, hold.geometry);
+  if (!read.ok) return answer(read);
+  return { ok: true, op: 'readRequest', lver: read.value.lver, forceMode: read.value.forceMode };
+}
+
+function* reading(
+  command: Command<'readLockspace' | 'readResource' | 'readOwners' | 'align'>,
+  world: CommandWorld,
+): Steps<LeaseCommandResult> {
+  const timeoutMs =
+    world.member === null ? PLAIN_TIMEOUT_MS : leaseTimes(world.member.ioTimeoutS).ioTimeoutMs;
+  const { offset } = command.area;
+  switch (command.op) {
+    case 'readLockspace': {
+      const read = yield* readLockspace({
+        offset,
+        name: command.name,
+        hostId: command.hostId,
+        timeoutMs,
+      });
+      if (!read.ok) return answer(read);
+      const { name, geometry, ioTimeoutS } = read.value;
+      return {
+        ok: true,
+        op: 'readLockspace',
+        name,
+        hostId: command.hostId || 1,
+        ...sizesOf(geometry),
+        ioTimeoutS,
+      };
+    }
+    case 'readResource': {
+      const read = yield* readResource({ offset, ...command.name, timeoutMs });
+      if (!read.ok) return answer(read);
+      return {
+        ok: true,
+        op: 'readResource',
+        leader: read.value.leader,
+        ...sizesOf(read.value.geometry),
+      };
+    }
+    case 'readOwners': {
+      const read = yield* readOwners({ offset, ...command.name, timeoutMs, sizes: command.sizes });
+      if (!read.ok) return answer(read);
+      const { leader, owners, shared, geometry } = read.value;
+      return { ok: true, op: 'readOwners', leader, owners, shared, ...sizesOf(geometry) };
+    }
+    case 'align': {
+      const probe = { offset, timeoutMs, deviceSectorSize: world.deviceSectorSize };
+      const read = yield* probeAlign(probe);
+      return read.ok ? { ok: true, op: 'align', areaBytes: read.value.areaBytes } : answer(read);
+    }
+    default:
+      return unreachable(command);
+  }
+}
+
+function* writing(
+  command: Command<'writeLockspace' | 'writeResource'>,
+  world: CommandWorld,
+): Steps<LeaseCommandResult> {
+  const geometry = wantedGeometry(command.sizes, world.deviceSectorSize);
+  if (!geometry.ok) return answer(geometry);
+  const base = {
+    offset: command.area.offset,
+    geometry: geometry.value,
+    writeTimeoutMs: command.writeTimeoutMs,
+  };
+  if (command.op === 'writeLockspace') {
+    const done = yield* initLockspace({
+      ...base,
+      name: command.name,
+      ioTimeoutS: command.ioTimeoutS,
+    });
+    return done.ok ? { ok: true, op: 'writeLockspace' } : answer(done);
+  }
+  const { numHosts, clear } = command;
+  const done = yield* initResource({
+    ...base,
+    ...command.name,
+    numHosts,
+    clear,
+    nowMs: world.nowMs,
+  });
+  return done.ok ? { ok: true, op: 'writeResource' } : answer(done);
+}
+
+function wantedGeometry(
+  sizes: { readonly sectorSize: number; readonly areaBytes: number } | null,
+  deviceSectorSize: 512 | 4096 | null,
+): Result<Geometry, LeaseError> {
+  if (sizes === null) return ok(deviceSectorSize === 4096 ? GEOMETRY_4K_8M : GEOMETRY_512_1M);
+  const geometry = geometryOf(sizes.sectorSize, sizes.areaBytes);
+  if (geometry !== null) return ok(geometry);
+  return fail({ ...leaseError('ERRNO', 'format', { ...sizes }), errno: ERRNO_EINVAL });
+}
+
+function sizesOf(geometry: Geometry): { readonly sectorSize: number; readonly areaBytes: number } {
+  return { sectorSize: geometry.sectorSize, areaBytes: geometry.areaBytes };
+}

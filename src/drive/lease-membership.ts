@@ -1,0 +1,260 @@
+import type { ByteString } from '../base/bytes.ts';
+import type { Result } from '../base/result.ts';
+import { SECOND_MS } from '../base/units.ts';
+import type { Geometry } from '../format/geometry.ts';
+import { type DeltaHold, deltaAcquire, readLockspaceSizes } from '../lease/delta-acquire.ts';
+import { deltaRelease } from '../lease/delta-release.ts';
+import { deltaRenew, OVERWRITTEN, type Renewed } from '../lease/delta-renew.ts';
+import type { LeaseError } from '../lease/lease-error.ts';
+import { type LeaseTimes, leaseTimes } from '../lease/lease-times.ts';
+import type { Steps } from '../lease/steps.ts';
+import type { Member } from '../lease/world.ts';
+import type { Timer } from '../ports/clock.ts';
+import type { Disk } from '../ports/disk.ts';
+import { HostTable, type Look } from '../sanlock/host-status.ts';
+import type { AnnouncedEvent, JoinRequest, ToLeaseProcess } from '../sanlock/lease-messages.ts';
+import { type LeaseDevices, performOn } from './lease-devices.ts';
+import type { LeaseProgramParts } from './lease-program.ts';
+import { runSteps } from './run-steps.ts';
+
+/** What earlier reads said of resource areas: saves reading the wrong length, decides nothing. */
+export type AreaGuesses = Map<ByteString, { geometry: Geometry; numHosts: number }>;
+
+const RETRY_MS = 500;
+const ENODEV = 19;
+
+/** A host's stay in one lockspace: joining, renewing, leaving (spec 10 §5). */
+export class Membership {
+  readonly #request: JoinRequest;
+  readonly #parts: LeaseProgramParts & { readonly devices: LeaseDevices };
+  readonly #times: LeaseTimes;
+  readonly guesses: AreaGuesses = new Map();
+  #disk: Disk | null = null;
+  #hold: DeltaHold | null = null;
+  #hosts: HostTable | null = null;
+  #lastSuccessMs = 0;
+  #lastLanded = true;
+  #lastRenewalOk = true;
+  #renewing = false;
+  #timer: Timer | null = null;
+  #announced: { hostIds: readonly number[]; event: AnnouncedEvent | null } = {
+    hostIds: [],
+    event: null,
+  };
+  #leaving: { readonly release: boolean } | null = null;
+  #aborted = false;
+  #closed = false;
+
+  constructor(request: JoinRequest, parts: LeaseProgramParts & { readonly devices: LeaseDevices }) {
+    this.#request = request;
+    this.#parts = parts;
+    this.#times = leaseTimes(request.ioTimeoutS);
+  }
+
+  get ioTimeoutMs(): number {
+    return this.#times.ioTimeoutMs;
+  }
+
+  get disk(): Disk | null {
+    return this.#disk;
+  }
+
+  /** Own expiry by our clock: 8·t after the timestamp of the last renewal known to have landed. */
+  expired(): boolean {
+    if (this.#hold === null) return false;
+    return this.#parts.clock.nowMs() >= this.#lastSuccessMs + this.#times.renewalFailMs;
+  }
+
+  /** null until joined. */
+  member(cancelled: () => boolean): Member | null {
+    const hold = this.#hold;
+    const hosts = this.#hosts;
+    if (hold === null || hosts === null) return null;
+    return {
+      hostId: this.#request.hostId,
+      generation: hold.leader.ownerGeneration,
+      ioTimeoutS: this.#request.ioTimeoutS,
+      lockspaceOffset: this.#request.offset,
+      lockspaceGeometry: hold.geometry,
+      lockspaceName: this.#request.lockspaceName,
+      hostView: (hostId) => hosts.view(hostId),
+      random: this.#parts.random,
+      cancelled: () => this.#closed || this.expired() || cancelled(),
+      sharedRetries: this.#request.sharedRetries,
+    };
+  }
+
+  join(): void {
+    const { path } = this.#request;
+    this.#parts.devices.open(path, this.#times.ioTimeoutMs, (opened) => {
+      if (this.#closed) return;
+      if (!opened.ok) {
+        // Lockspaces answer ENODEV for any reason (spec 20 §4); the true one is a fact beside it.
+        const facts = { path, openErrno: opened.errno };
+        this.#joinFailed({ code: 'ERRNO', errno: ENODEV, during: 'lockspace open', facts });
+        return;
+      }
+      this.#disk = opened.device.disk;
+      this.#run(this.#joinSteps(), (joined) => {
+        if (joined.ok) this.#joined(joined.value);
+        else this.#joinFailed(joined.error);
+      });
+    });
+  }
+
+  *#joinSteps(): Steps<Result<DeltaHold, LeaseError>> {
+    const place = this.#place();
+    const sizes = yield* readLockspaceSizes(place);
+    if (!sizes.ok) return sizes;
+    return yield* deltaAcquire(place, sizes.value);
+  }
+
+  #place() {
+    return { ...this.#request, aborted: () => this.#aborted || this.#closed };
+  }
+
+  #joinFailed(error: LeaseError): void {
+    if (this.#leaving === null) this.#parts.send({ kind: 'joinFailed', error });
+    else this.#parts.send({ kind: 'left', released: false });
+  }
+
+  #joined(hold: DeltaHold): void {
+    const timestampS = Number(hold.leader.timestampS);
+    this.#hold = hold;
+    this.#lastSuccessMs = timestampS * SECOND_MS;
+    this.#hosts = new HostTable({
+      geometry: hold.geometry,
+      lockspaceName: this.#request.lockspaceName,
+      ownHostId: this.#request.hostId,
+    });
+    if (this.#leaving !== null) {
+      this.#finishLeaving();
+      return;
+    }
+    const { sectorSize, areaBytes, maxHosts } = hold.geometry;
+    const generation = hold.leader.ownerGeneration;
+    this.#parts.send({ kind: 'joined', generation, timestampS, sectorSize, areaBytes, maxHosts });
+    // At once, not after 2·t: the first look at the other hosts answers first conflicts sooner.
+    this.#renewAfter(0);
+  }
+
+  announce(message: Extract<ToLeaseProcess, { kind: 'announce' }>): void {
+    this.#announced = { hostIds: message.hostIds, event: message.event };
+  }
+
+  refuse(): void {
+    this.#aborted = true;
+  }
+
+  leave(release: boolean): void {
+    this.#leaving = { release };
+    this.#aborted = true;
+    if (this.#hold !== null && !this.#renewing) this.#finishLeaving();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+  }
+
+  #renewAfter(delayMs: number): void {
+    this.#timer = this.#parts.clock.after(delayMs, () => this.#renew());
+  }
+
+  #renew(): void {
+    const hold = this.#hold;
+    const hosts = this.#hosts;
+    if (this.#closed || this.#leaving !== null || hold === null || hosts === null) return;
+    if (this.expired()) return; // too late: a renewal now would revive what is being given up
+    this.#renewing = true;
+    const startedMs = this.#parts.clock.nowMs();
+    let readMs = startedMs;
+    let look: Look | null = null;
+    const steps = deltaRenew(this.#place(), {
+      hold,
+      lastWriteLanded: this.#lastLanded,
+      readTimeoutMs: this.#times.ioTimeoutMs + this.#request.renewalReadExtendMs,
+      hostBits: this.#announced.hostIds,
+      event: this.#announced.event,
+      observe: (area, nowMs) => {
+        readMs = nowMs;
+        look = hosts.observe(area, nowMs);
+      },
+    });
+    this.#run(steps, (renewed) => {
+      this.#renewing = false;
+      const nowMs = this.#parts.clock.nowMs();
+      if (look !== null) this.#report(look, readMs);
+      this.#renewed(renewed, { readMs: readMs - startedMs, writeMs: nowMs - readMs });
+    });
+  }
+
+  #report(look: Look, readMs: number): void {
+    const checkedS = Math.floor(readMs / SECOND_MS);
+    this.#parts.send({ kind: 'hosts', checkedS, changed: look.changed, signals: look.signals });
+  }
+
+  #renewed(renewed: Result<Renewed, LeaseError>, took: { readMs: number; writeMs: number }): void {
+    this.#lastRenewalOk = renewed.ok;
+    let lost = false;
+    if (renewed.ok) {
+      const { hold, timestampS } = renewed.value;
+      this.#hold = hold;
+      this.#lastLanded = true;
+      this.#lastSuccessMs = timestampS * SECOND_MS;
+      this.#parts.send({ kind: 'renewed', timestampS, ...took });
+    } else {
+      const { error } = renewed;
+      const overwritten = OVERWRITTEN.has(error.code);
+      // Only the read failed: our record on disk is still the one we wrote.
+      if (error.during === 'renewal write') this.#lastLanded = false;
+      this.#parts.send({ kind: 'renewalFailed', error, overwritten });
+      lost = overwritten;
+    }
+    if (this.#leaving !== null) this.#finishLeaving();
+    // Somebody else wrote our record: writing it again would take the host id from them.
+    else if (lost) this.#aborted = true;
+    else this.#renewAfter(this.#nextDelay(renewed.ok));
+  }
+
+  #nextDelay(succeeded: boolean): number {
+    if (!succeeded) return RETRY_MS;
+    const dueMs = this.#lastSuccessMs + this.#times.renewalIntervalMs;
+    return Math.max(RETRY_MS, dueMs - this.#parts.clock.nowMs());
+  }
+
+  /** The host id is given back only while our claim is good and the last renewal succeeded. */
+  #finishLeaving(): void {
+    const hold = this.#hold;
+    const release = this.#leaving?.release === true && this.#lastRenewalOk && !this.expired();
+    if (hold === null || !release) {
+      this.#left(false);
+      return;
+    }
+    this.#run(deltaRelease(this.#request, hold), (released) => this.#left(released.ok));
+  }
+
+  #left(released: boolean): void {
+    this.#timer?.cancel();
+    this.#closed = true;
+    this.#parts.send({ kind: 'left', released });
+  }
+
+  #run<T>(steps: Steps<T>, done: (value: T) => void): void {
+    const { clock } = this.#parts;
+    runSteps(
+      steps,
+      (effect, answer) => {
+        if (this.#closed || this.#disk === null) return;
+        if (effect.op === 'sleep') {
+          const reply = () =>
+            ({ outcome: 'done', bytes: new Uint8Array(0), nowMs: clock.nowMs() }) as const;
+          clock.after(effect.forMs, () => answer(reply(), null));
+        } else performOn(this.#disk, effect, { clock, answer });
+      },
+      (value) => {
+        if (!this.#closed) done(value);
+      },
+    );
+  }
+}
