@@ -5,8 +5,15 @@ import type { Disk, DiskReply, Disks } from '../ports/disk.ts';
 import { OrderedDisk } from './ordered-disk.ts';
 
 export interface Device {
+  readonly path: ByteString;
   readonly disk: Disk;
   readonly sectorSize: 512 | 4096 | null;
+}
+
+interface OpenDevice extends Device {
+  readonly disk: OrderedDisk;
+  /** Who may still use it: a device is closed under nobody. */
+  users: number;
 }
 
 type Opened =
@@ -17,7 +24,7 @@ type Opened =
 export class LeaseDevices {
   readonly #disks: Disks;
   readonly #clock: Clock;
-  readonly #open = new Map<ByteString, Device>();
+  readonly #open = new Map<ByteString, OpenDevice>();
   readonly #opening = new Map<ByteString, ((opened: Opened) => void)[]>();
 
   constructor(disks: Disks, clock: Clock) {
@@ -25,9 +32,11 @@ export class LeaseDevices {
     this.#clock = clock;
   }
 
+  /** Whoever got a device says `leave` when it is done with it. */
   open(path: ByteString, timeoutMs: number, answer: (opened: Opened) => void): void {
     const device = this.#open.get(path);
     if (device !== undefined) {
+      device.users++;
       answer({ ok: true, device });
       return;
     }
@@ -40,29 +49,30 @@ export class LeaseDevices {
     this.#opening.set(path, asked);
     this.#disks.open(path, timeoutMs, (opened) => {
       this.#opening.delete(path);
-      const result = opened.ok ? this.#keep(path, opened) : opened;
-      for (const tell of asked) tell(result);
+      if (!opened.ok) {
+        for (const tell of asked) tell(opened);
+        return;
+      }
+      const disk = new OrderedDisk(opened.disk, this.#clock);
+      const sectorSize = opened.deviceSectorSize;
+      const fresh: OpenDevice = { path, disk, sectorSize, users: asked.length };
+      this.#open.set(path, fresh);
+      for (const tell of asked) tell({ ok: true, device: fresh });
     });
   }
 
-  #keep(path: ByteString, opened: { disk: Disk; deviceSectorSize: 512 | 4096 | null }): Opened {
-    const disk = new OrderedDisk(opened.disk, this.#clock);
-    const device = { disk, sectorSize: opened.deviceSectorSize };
-    this.#open.set(path, device);
-    return { ok: true, device };
-  }
-
   /**
-   * After a failed operation the path may have come to mean another device: open it anew next
-   * time. Late writes keep their order only on the descriptor they were sent through, so a device
-   * that still owes an answer stays.
+   * `forget`: after a failed operation the path may have come to mean another device, so it is
+   * opened anew next time. Late writes keep their order only on the descriptor they were sent
+   * through, so a device that still owes an answer stays.
    */
-  forget(path: ByteString): void {
-    const device = this.#open.get(path);
-    if (device === undefined || !(device.disk instanceof OrderedDisk) || device.disk.owesAnswers)
-      return;
-    this.#open.delete(path);
-    device.disk.close();
+  leave(device: Device, how: { readonly forget: boolean }): void {
+    const known = device as OpenDevice; // all devices come from `open`
+    known.users--;
+    const isCurrent = this.#open.get(known.path) === known;
+    if (isCurrent && how.forget && !known.disk.owesAnswers) this.#open.delete(known.path);
+    const isForgotten = this.#open.get(known.path) !== known;
+    if (known.users === 0 && isForgotten) known.disk.close();
   }
 
   closeAll(): void {

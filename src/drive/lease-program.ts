@@ -12,7 +12,7 @@ import type {
   ToLeaseProcess,
 } from '../sanlock/lease-messages.ts';
 import { type CommandWorld, commandSteps, devicePath } from './lease-commands.ts';
-import { LeaseDevices, performOn } from './lease-devices.ts';
+import { type Device, LeaseDevices, performOn } from './lease-devices.ts';
 import { Membership } from './lease-membership.ts';
 import { runSteps } from './run-steps.ts';
 
@@ -146,15 +146,11 @@ export class LeaseProgram {
         nowMs: this.#parts.clock.nowMs(),
         random: this.#parts.random,
       };
-      this.#run(job, commandSteps(job.command, world), { path, disk: opened.device.disk });
+      this.#run(job, commandSteps(job.command, world), opened.device);
     });
   }
 
-  #run(
-    job: Job,
-    steps: Steps<LeaseCommandResult>,
-    resource: { readonly path: string; readonly disk: Parameters<typeof performOn>[0] },
-  ): void {
+  #run(job: Job, steps: Steps<LeaseCommandResult>, resource: Device): void {
     let broken = false;
     const perform = (
       effect: Readonly<Effect>,
@@ -187,7 +183,7 @@ export class LeaseProgram {
       });
     };
     runSteps(steps, perform, (result) => {
-      if (broken || this.#membership === null) this.#devices.forget(resource.path);
+      this.#devices.leave(resource, { forget: broken || this.#membership === null });
       this.#finish(job, result);
     });
   }

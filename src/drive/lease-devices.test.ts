@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Clock } from '../ports/clock.ts';
+import type { Disk, Disks } from '../ports/disk.ts';
+import { type Device, LeaseDevices } from './lease-devices.ts';
+
+const clock: Clock = { nowMs: () => 0, wallMs: () => 0, after: () => ({ cancel: () => {} }) };
+
+class CountedDisk implements Disk {
+  closed = false;
+  read(): void {
+    assert.equal(this.closed, false);
+  }
+  write(): void {
+    assert.equal(this.closed, false);
+  }
+  close(): void {
+    this.closed = true;
+  }
+}
+
+function world() {
+  const opened: CountedDisk[] = [];
+  const disks: Disks = {
+    open: (_path, _timeoutMs, answer) => {
+      const disk = new CountedDisk();
+      opened.push(disk);
+      answer({ ok: true, disk, deviceSectorSize: 512 });
+    },
+  };
+  const devices = new LeaseDevices(disks, clock);
+  const open = (): Device => {
+    let got: Device | null = null;
+    devices.open('/dev/x', 1000, (answer) => {
+      if (answer.ok) got = answer.device;
+    });
+    assert.ok(got !== null);
+    return got;
+  };
+  return { opened, devices, open };
+}
+
+test('a device that one user forgets stays open for the others, and is closed by the last', () => {
+  const { opened, devices, open } = world();
+  const lockspace = open(); // stays for the life of the lockspace
+  const resource = open(); //  the same device, for one command
+  assert.equal(lockspace, resource);
+  devices.leave(resource, { forget: true });
+  assert.equal(opened[0]?.closed, false);
+  const anew = open();
+  assert.equal(opened.length, 2);
+  devices.leave(lockspace, { forget: false });
+  assert.equal(opened[0]?.closed, true);
+  devices.leave(anew, { forget: false });
+  assert.equal(opened[1]?.closed, false, 'a good device is kept for the next command');
+});
