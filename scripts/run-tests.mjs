@@ -35,7 +35,13 @@ export async function runTests(words, jobs) {
     logLevel: 'warning',
   });
   const built = files.map((file) => `${root}out/${file.replace(/\.ts$/, '.mjs')}`);
-  const args = ['--test', '--enable-source-maps', '--expose-gc', `--test-concurrency=${jobs}`, ...built];
+  const args = [
+    '--test',
+    '--enable-source-maps',
+    '--expose-gc',
+    `--test-concurrency=${jobs}`,
+    ...built,
+  ];
   const run = spawnSync(process.execPath, args, {
     stdio: 'inherit',
     cwd: root,

@@ -1,0 +1,53 @@
+// Every npm command begins here, with nothing installed yet: fetches what is missing, builds, runs.
+import { spawnSync } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const [command = 'help', ...args] = process.argv.slice(2);
+
+/** Runs a program in the project folder; ends this one with its status when it fails. */
+function run(program, programArgs, { must = true } = {}) {
+  const done = spawnSync(program, programArgs, { cwd: root, stdio: 'inherit' });
+  if (done.error) console.error(`could not start ${program}: ${done.error.message}`);
+  const status = done.status ?? 1;
+  if (must && status !== 0) process.exit(status);
+  return status;
+}
+
+function node(file, ...more) {
+  return run(process.execPath, [`${root}${file}`, ...more], { must: false });
+}
+
+function installPackages() {
+  const installed = `${root}node_modules/.package-lock.json`;
+  const lock = `${root}package-lock.json`;
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
+  console.log('holdfast: fetching the packages this project is built with (npm ci) …');
+  // Prebuilt parts come as packages of their own: no install script needs to run.
+  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
+}
+
+const COMMANDS = {
+  start: () => run(`${root}bin/holdfast`, ['story', ...args], { must: false }),
+  test: () => node('scripts/test-all.mjs', ...args),
+  check: () => node('scripts/check.mjs', ...args),
+  'check:full': () => node('scripts/test-all.mjs', ...args),
+  build: () => 0,
+  scenarios: () => node('scripts/run-script.mjs', 'scripts/scenarios.ts', ...args),
+  sim: () => node('scripts/run-script.mjs', 'scripts/sim.ts', ...args),
+  soak: () => node('scripts/run-tests.mjs', 'test/soak', ...args),
+};
+
+const chosen = COMMANDS[command];
+if (chosen === undefined) {
+  console.error(`unknown command ${command}; there are: ${Object.keys(COMMANDS).join(', ')}`);
+  process.exit(1);
+}
+if (Number(process.versions.node.split('.')[0]) < 20) {
+  console.error(`holdfast needs Node.js 20.19 or newer, this is ${process.versions.node}`);
+  process.exit(1);
+}
+installPackages();
+run(process.execPath, [`${root}scripts/build.mjs`]);
+process.exitCode = chosen();

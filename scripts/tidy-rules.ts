@@ -1,0 +1,80 @@
+/** The house rules that a script can hold: who may import whom, what is never called, how long. */
+
+export interface Room {
+  /** Rooms, or single files of rooms, that may be imported. */
+  readonly mayImport: readonly string[];
+  /** Whether it lives below the platform floor and may use Node itself. */
+  readonly node: boolean;
+}
+
+const UPPER = [
+  'base',
+  'codec',
+  'ports',
+  'format',
+  'wire',
+  'lease',
+  'sanlock',
+  'lvmlockd',
+  'client',
+];
+
+export const ROOMS: Readonly<Record<string, Room>> = {
+  base: { mayImport: [], node: false },
+  codec: { mayImport: ['base'], node: false },
+  ports: { mayImport: ['base'], node: false },
+  format: { mayImport: ['base', 'codec'], node: false },
+  wire: { mayImport: ['base', 'codec'], node: false },
+  lease: { mayImport: ['base', 'codec', 'format'], node: false },
+  sanlock: { mayImport: ['base', 'codec', 'format', 'wire', 'lease'], node: false },
+  lvmlockd: { mayImport: ['base', 'wire', 'format/geometry'], node: false },
+  client: { mayImport: ['base', 'codec', 'wire', 'ports'], node: false },
+  drive: { mayImport: UPPER, node: false },
+  sim: { mayImport: [...UPPER, 'drive'], node: false },
+  platform: { mayImport: ['base', 'codec', 'ports'], node: true },
+  lab: { mayImport: ['base', 'wire', 'ports', 'client', 'platform'], node: true },
+  cli: { mayImport: [...UPPER, 'drive', 'platform', 'lab', 'sim'], node: true },
+  bin: { mayImport: [...UPPER, 'drive', 'platform', 'lab', 'cli'], node: true },
+};
+
+/** Calls that would let the outside world in where it must be handed in. */
+export const BANNED_ABOVE_PLATFORM: readonly {
+  readonly pattern: RegExp;
+  readonly instead: string;
+}[] = [
+  { pattern: /\bDate\.now\b|\bnew Date\b/, instead: 'the Clock port' },
+  { pattern: /\bset(Timeout|Interval|Immediate)\b/, instead: 'the Clock port' },
+  { pattern: /\bMath\.random\b/, instead: 'the Random handed in' },
+  { pattern: /(?<![.\w])process\./, instead: 'a port' },
+  { pattern: /\bBuffer\b/, instead: 'Uint8Array' },
+  { pattern: /\bconsole\./, instead: 'the Log port' },
+];
+
+export const BANNED_EVERYWHERE: readonly { readonly pattern: RegExp; readonly instead: string }[] =
+  [
+    {
+      pattern: /\bshell:\s*true\b|\bexecSync\(|(?<![.\w])exec\(/,
+      instead: 'spawn or execFile with a list',
+    },
+    { pattern: /:\s*any\b|\bas any\b/, instead: 'unknown, parsed by a codec' },
+    { pattern: /\bexport default\b/, instead: 'a named export' },
+    { pattern: /^\s*(export\s+)?enum\s/m, instead: 'an as const object' },
+  ];
+
+/** Waiting is for client and below: above, everything runs synchronously in virtual time. */
+export const NO_ASYNC: readonly string[] = [
+  'base',
+  'codec',
+  'format',
+  'wire',
+  'lease',
+  'sanlock',
+  'lvmlockd',
+  'drive',
+  'sim',
+];
+
+export const LIMITS = { fileLines: 500, functionLines: 60, lineColumns: 100 } as const;
+
+/** Files and functions over a limit, each with its reason. This list only shrinks. */
+export const EXCEPTIONS: Readonly<Record<string, string>> = {};
