@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Whose program: the C original or ours. */
@@ -40,14 +40,32 @@ export interface DaemonWorld {
 
 export async function startDaemon(
   maker: Maker,
-  options: { readonly hostName: string; readonly directory?: string; readonly runName?: string },
+  options: {
+    readonly hostName: string;
+    readonly directory?: string;
+    readonly runName?: string;
+    readonly extra?: readonly string[];
+  },
 ): Promise<DaemonWorld> {
   const directory = options.directory ?? mkdtempSync('/var/tmp/holdfast-interop-');
   const runDirectory = `${directory}/${options.runName ?? 'run'}`;
   mkdirSync(runDirectory, { recursive: true });
   const env = { ...process.env, SANLOCK_RUN_DIR: runDirectory, SANLOCK_PRIVILEGED: '0' };
-  const args = ['daemon', '-D', '-w', '0', '-U', 'root', '-G', 'root', '-e', options.hostName];
+  const args = [
+    'daemon',
+    '-D',
+    '-w',
+    '0',
+    '-U',
+    'root',
+    '-G',
+    'root',
+    '-e',
+    options.hostName,
+    ...(options.extra ?? []),
+  ];
   const child = spawn(SANLOCK[maker], args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  killAtExit(child);
   let log = '';
   child.stderr.on('data', (bytes: Buffer) => {
     log = (log + bytes.toString('latin1')).slice(-100_000);
@@ -73,9 +91,19 @@ export async function startDaemon(
   return world;
 }
 
+/** A test that dies leaves no process behind, and waits for none. */
+export function killAtExit(child: ChildProcess): void {
+  process.once('exit', () => child.kill('SIGKILL'));
+  child.unref();
+  for (const stream of [child.stdout, child.stderr]) {
+    if (stream instanceof Socket) stream.unref();
+  }
+}
+
 async function stop(child: ChildProcess, directory: string | null): Promise<void> {
   if (child.exitCode === null && child.signalCode === null) {
     const gone = new Promise((resolve) => child.once('exit', resolve));
+    child.ref();
     child.kill('SIGKILL');
     await gone;
   }
