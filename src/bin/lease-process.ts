@@ -8,9 +8,11 @@ import { dieWithParent } from '../platform/orphan.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import type { Envelope } from '../platform/processes.ts';
 import { raisePriority } from '../platform/scheduling.ts';
-import { allocateAligned } from '../platform/system-calls.ts';
+import { allocateAligned, discardPages } from '../platform/system-calls.ts';
 import type { Log, LogFields, LogLevel } from '../ports/log.ts';
 import type { ToLeaseProcess } from '../sanlock/lease-messages.ts';
+
+const DISCARD_MS = 30_000;
 
 /** What the front hands to each lease process on its command line. */
 export interface LeaseProcessSettings {
@@ -27,13 +29,11 @@ function main(label: string, settings: LeaseProcessSettings): void {
   process.on('uncaughtException', (error) => leave(error));
 
   const clock = new MonotonicClock();
+  const pool = new AlignedPool(allocateAligned);
+  setInterval(() => pool.discardUnused(discardPages), DISCARD_MS).unref();
   const program = new LeaseProgram({
     clock,
-    disks: new DeviceDisks({
-      engine: new AioEngine(),
-      pool: new AlignedPool(allocateAligned),
-      clock,
-    }),
+    disks: new DeviceDisks({ engine: new AioEngine(), pool, clock }),
     random: Math.random,
     log: new FrontLog(settings.verbose),
     send: (message) => tellFront({ message }),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AlignedPool } from './aligned-memory.ts';
 import { wasmAllocator } from './disk-plain.ts';
-import { allocateAligned } from './system-calls.ts';
+import { allocateAligned, discardPages } from './system-calls.ts';
 
 test('buffers of every class are page or sector aligned', () => {
   const pool = new AlignedPool(allocateAligned);
@@ -41,4 +41,30 @@ test('buffers of one slab do not overlap', () => {
   for (const [i, buffer] of buffers.entries()) {
     assert.ok(buffer?.bytes.every((byte) => byte === i % 256));
   }
+});
+
+test('only what nobody used since the last look is discarded', () => {
+  const pool = new AlignedPool(allocateAligned);
+  const discarded: unknown[] = [];
+  const look = () => pool.discardUnused((buffer) => discarded.push(buffer));
+  const burst = Array.from({ length: 8 }, () => pool.take(1 << 20));
+  for (const buffer of burst) if (buffer !== null) pool.give(buffer);
+  look();
+  assert.deepEqual(discarded, [], 'the burst was just now');
+  const one = pool.take(1 << 20);
+  assert.ok(one !== null);
+  pool.give(one);
+  look();
+  assert.equal(discarded.length, 5, 'eight, less the one in use, less two kept');
+  assert.equal(discarded.includes(one), false);
+});
+
+test('discarded pages are given back, and are good again', () => {
+  const buffer = allocateAligned(1 << 20);
+  assert.ok(buffer !== null);
+  buffer.bytes.fill(7);
+  discardPages(buffer);
+  assert.equal(buffer.bytes[12345], 0);
+  buffer.bytes.fill(9);
+  assert.equal(buffer.bytes[12345], 9);
 });

@@ -8,11 +8,15 @@ export interface AlignedBuffer {
 }
 
 export type AllocateAligned = (length: number) => AlignedBuffer | null;
+/** Gives the pages back to the system; the addresses stay good, the content is lost. */
+export type DiscardPages = (buffer: AlignedBuffer) => void;
 
 const SMALLEST = 512;
 const LARGEST = 8 * MIB;
 const SLAB_BYTES = 64 * 1024;
 const POOL_LIMIT_BYTES = 128 * MIB;
+const WORTH_DISCARDING_BYTES = 256 * 1024;
+const KEPT_BUFFERS = 2; // of each class, so that a quiet daemon meets no page fault
 
 /**
  * Buffers in classes of a power of two (512 bytes to 8 MiB), kept for the life of the process. The
@@ -23,6 +27,8 @@ export class AlignedPool {
   readonly #allocate: AllocateAligned;
   readonly #limitBytes: number;
   readonly #free = new Map<number, AlignedBuffer[]>();
+  /** The shortest each free list has been since the last look: what lies below was not used. */
+  readonly #unused = new Map<number, number>();
   #allocatedBytes = 0;
   #takenBytes = 0;
 
@@ -45,7 +51,18 @@ export class AlignedPool {
     const buffer = free.pop();
     if (buffer === undefined) return null;
     this.#takenBytes += size;
+    this.#unused.set(size, Math.min(this.#unused.get(size) ?? 0, free.length));
     return buffer;
+  }
+
+  /** Called now and then: what a burst needed and nobody has used since goes back to the system. */
+  discardUnused(discard: DiscardPages): void {
+    for (const [size, free] of this.#free) {
+      const unused = this.#unused.get(size) ?? 0;
+      this.#unused.set(size, free.length);
+      if (size < WORTH_DISCARDING_BYTES) continue;
+      for (const buffer of free.slice(0, Math.max(0, unused - KEPT_BUFFERS))) discard(buffer);
+    }
   }
 
   give(buffer: AlignedBuffer): void {

@@ -74,6 +74,14 @@ export function allocateAligned(length: number): { bytes: Uint8Array; address: n
   return { bytes, address: Number(koffi.address(out[0])) };
 }
 
+const MADVISE = process.arch === 'arm64' ? 233 : 28;
+const MADV_DONTNEED = 4;
+
+/** Refused for locked memory, which then simply stays. */
+export function discardPages(memory: { bytes: Uint8Array; address: number }): void {
+  rawSyscall(MADVISE, memory.address, memory.bytes.length, MADV_DONTNEED, 0, 0);
+}
+
 export class SystemCallError extends Error {
   override readonly name = 'SystemCallError';
   readonly errno: number;
