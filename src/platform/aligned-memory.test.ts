@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AlignedPool } from './aligned-memory.ts';
+import { type AlignedBuffer, AlignedPool } from './aligned-memory.ts';
 import { wasmAllocator } from './disk-plain.ts';
 import { allocateAligned, discardPages } from './system-calls.ts';
 
@@ -45,7 +45,7 @@ test('buffers of one slab do not overlap', () => {
 
 test('only what nobody used since the last look is discarded', () => {
   const pool = new AlignedPool(allocateAligned);
-  const discarded: unknown[] = [];
+  const discarded: AlignedBuffer[] = [];
   const look = () => pool.discardUnused((buffer) => discarded.push(buffer));
   const burst = Array.from({ length: 8 }, () => pool.take(1 << 20));
   for (const buffer of burst) if (buffer !== null) pool.give(buffer);
