@@ -76,7 +76,7 @@ class UnixConnection implements Connection {
   readonly fd: number;
   readonly #socket: Socket;
   #dataHandler: ((bytes: Uint8Array) => void) | null = null;
-  #closedHandler: (() => void) | null = null;
+  #closedHandler: ((how: 'ended' | 'broken') => void) | null = null;
   #gone = false;
   #closed = false;
   #paused = false;
@@ -85,9 +85,9 @@ class UnixConnection implements Connection {
     this.#socket = socket;
     this.fd = socketFd(socket);
     this.peerPid = peerPid === null ? null : peerPid(this.fd);
-    socket.on('error', () => this.#peerGone());
-    socket.on('end', () => this.#peerGone());
-    socket.on('close', () => this.#peerGone());
+    socket.on('error', () => this.#peerGone('broken'));
+    socket.on('end', () => this.#peerGone('ended'));
+    socket.on('close', () => this.#peerGone('broken'));
   }
 
   /** Reading starts here: no byte can arrive before somebody wants it. */
@@ -98,7 +98,7 @@ class UnixConnection implements Connection {
     if (this.#paused) this.#socket.pause();
   }
 
-  onClosed(handler: () => void): void {
+  onClosed(handler: (how: 'ended' | 'broken') => void): void {
     this.#closedHandler = handler;
     // Without a reader the end of the stream would never be noticed.
     if (this.#dataHandler === null && !this.#paused) this.onData(() => {});
@@ -144,10 +144,10 @@ class UnixConnection implements Connection {
     if (!this.#closed) this.#dataHandler?.(bytes);
   }
 
-  #peerGone(): void {
+  #peerGone(how: 'ended' | 'broken'): void {
     if (this.#gone || this.#closed) return;
     this.#gone = true;
-    this.#closedHandler?.();
+    this.#closedHandler?.(how);
   }
 }
 
