@@ -98,7 +98,10 @@ export class LvmlockdProgram {
       peer.waiting.push(...messages);
       this.#serve(clientId, peer);
     });
-    connection.onClosed(() => this.#drop(clientId));
+    connection.onClosed(() => {
+      if (connection.hasUnread === true) this.#post({ kind: 'replyLost', clientId });
+      this.#drop(clientId);
+    });
   }
 
   #drop(clientId: number): void {

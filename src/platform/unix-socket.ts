@@ -76,7 +76,8 @@ class UnixConnection implements Connection {
   readonly fd: number;
   readonly #socket: Socket;
   #dataHandler: ((bytes: Uint8Array) => void) | null = null;
-  #closedHandler: ((how: 'ended' | 'broken') => void) | null = null;
+  #closedHandler: (() => void) | null = null;
+  #hasUnread = false;
   #gone = false;
   #closed = false;
   #paused = false;
@@ -85,9 +86,9 @@ class UnixConnection implements Connection {
     this.#socket = socket;
     this.fd = socketFd(socket);
     this.peerPid = peerPid === null ? null : peerPid(this.fd);
-    socket.on('error', () => this.#peerGone('broken'));
-    socket.on('end', () => this.#peerGone('ended'));
-    socket.on('close', () => this.#peerGone('broken'));
+    socket.on('error', () => this.#peerGone(true));
+    socket.on('end', () => this.#peerGone(false));
+    socket.on('close', () => this.#peerGone(true));
   }
 
   /** Reading starts here: no byte can arrive before somebody wants it. */
@@ -98,10 +99,14 @@ class UnixConnection implements Connection {
     if (this.#paused) this.#socket.pause();
   }
 
-  onClosed(handler: (how: 'ended' | 'broken') => void): void {
+  onClosed(handler: () => void): void {
     this.#closedHandler = handler;
     // Without a reader the end of the stream would never be noticed.
     if (this.#dataHandler === null && !this.#paused) this.onData(() => {});
+  }
+
+  get hasUnread(): boolean {
+    return this.#hasUnread;
   }
 
   send(bytes: Uint8Array): boolean {
@@ -144,10 +149,11 @@ class UnixConnection implements Connection {
     if (!this.#closed) this.#dataHandler?.(bytes);
   }
 
-  #peerGone(how: 'ended' | 'broken'): void {
+  #peerGone(hasUnread: boolean): void {
     if (this.#gone || this.#closed) return;
     this.#gone = true;
-    this.#closedHandler?.(how);
+    this.#hasUnread = hasUnread;
+    this.#closedHandler?.();
   }
 }
 

@@ -5,11 +5,10 @@ export interface Connection {
   /** A number unique in this process; the file descriptor where there is one. */
   readonly fd: number;
   onData(handler: (bytes: Uint8Array) => void): void;
-  /**
-   * EOF or error: the peer is gone. Fires once. `broken`: it left bytes of ours unread, or
-   * something sent could not be delivered.
-   */
-  onClosed(handler: (how: 'ended' | 'broken') => void): void;
+  /** EOF or error: the peer is gone. Fires once. */
+  onClosed(handler: () => void): void;
+  /** After that: the peer left bytes of ours unread, or something sent could not be delivered. */
+  readonly hasUnread?: boolean;
   /** Queues bytes; false when the outbound bound is exceeded and the connection was dropped. */
   send(bytes: Uint8Array): boolean;
   /** Stops and resumes reading, so that a busy peer is held back by the kernel. */

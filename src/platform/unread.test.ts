@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'node:test';
+import { textToName } from '../base/bytes.ts';
+import { UnixSockets } from './unix-socket.ts';
+
+/** What the listener hears when a peer leaves, after 5 bytes were sent to it. */
+async function endOf(readsFirst: boolean): Promise<boolean> {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-'));
+  const path = join(folder, 'socket');
+  const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+  const at = { path: textToName(path), mode: 0o600, backlog: 1, ...owner };
+  try {
+    return await new Promise((resolve) => {
+      const listener = new UnixSockets(null).listen(at, (connection) => {
+        connection.onData(() => {});
+        connection.onClosed(() => {
+          listener.close();
+          resolve(connection.hasUnread === true);
+        });
+        connection.send(new TextEncoder().encode('hello'));
+      });
+      const peer = connect(path);
+      if (readsFirst) peer.on('data', () => peer.destroy());
+      else setTimeout(() => peer.destroy(), 100);
+      peer.pause();
+      if (readsFirst) peer.resume();
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+test('a peer that leaves without reading is told from one that read everything', async () => {
+  assert.equal(await endOf(true), false);
+  assert.equal(await endOf(false), true);
+});
