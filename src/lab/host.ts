@@ -1,0 +1,265 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createWriteStream, existsSync, readdirSync, readlinkSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Lun } from './lun.ts';
+import { must, type Outcome, pause, run, until } from './run.ts';
+
+export type Maker = 'ours' | 'original';
+export type Seat = 'sanlock' | 'lvmlockd' | 'lvmlockctl';
+export type Seats = Readonly<Record<Seat, Maker>>;
+export type Daemon = 'sanlock' | 'lvmlockd';
+
+export interface HostOptions {
+  readonly name: string;
+  /** 1..2000, unique in the rig; 0 = none configured. */
+  readonly hostId: number;
+  readonly seats: Seats;
+  readonly ioTimeoutS: number;
+  readonly lun: Lun;
+  readonly vg: string;
+  /** A folder of this host's own. */
+  readonly dir: string;
+  /** The project's bin folder. */
+  readonly bin: string;
+}
+
+const ORIGINALS = '/usr/sbin';
+const READY_MS = 20_000;
+
+/**
+ * One host of a rig: a mount, UTS and network namespace with its own /run, /dev/mapper, LVM
+ * configuration and daemons. The kernel, and so the LUN, is the machine's.
+ */
+export class Host {
+  readonly name: string;
+  readonly hostId: number;
+  readonly seats: Seats;
+  readonly #options: HostOptions;
+  readonly #holder: ChildProcess;
+  readonly #daemons = new Map<Daemon, ChildProcess>();
+
+  private constructor(options: HostOptions, holder: ChildProcess) {
+    this.name = options.name;
+    this.hostId = options.hostId;
+    this.seats = options.seats;
+    this.#options = options;
+    this.#holder = holder;
+  }
+
+  static async create(options: HostOptions): Promise<Host> {
+    await mkdir(join(options.dir, 'etc'), { recursive: true });
+    await mkdir(join(options.dir, 'log'), { recursive: true });
+    await mkdir('/dev/mapper', { recursive: true });
+    await writeLvmConfig(options);
+    const args = ['--mount', '--uts', '--net', '--propagation', 'private', 'sleep', 'infinity'];
+    const host = new Host(options, spawn('unshare', args, { stdio: 'ignore' }));
+    try {
+      const entered = () => host.#inNamespace();
+      await until(`the namespace of ${options.name}`, entered, { withinMs: 5000 });
+      await host.#furnish();
+    } catch (error) {
+      host.#killHolder();
+      throw error;
+    }
+    return host;
+  }
+
+  /** The pid that keeps the namespaces alive: `nsenter -t PID -m -u -n` enters the host. */
+  get holderPid(): number {
+    return this.#holder.pid ?? 0;
+  }
+
+  /** A path inside the host, as seen from outside. */
+  path(inside: string): string {
+    return `/proc/${this.holderPid}/root${inside}`;
+  }
+
+  program(seat: Seat): string {
+    return join(this.seats[seat] === 'ours' ? this.#options.bin : ORIGINALS, seat);
+  }
+
+  get env(): NodeJS.ProcessEnv {
+    const { dir, bin } = this.#options;
+    return {
+      ...process.env,
+      PATH: `${bin}:/usr/sbin:/usr/bin:/sbin:/bin:${process.env['PATH'] ?? ''}`,
+      LVM_SYSTEM_DIR: join(dir, 'etc'),
+      LVM_SUPPRESS_FD_WARNINGS: '1',
+      SANLOCK_PRIVILEGED: '0',
+      LC_ALL: 'C.UTF-8',
+    };
+  }
+
+  /** The arguments with which `nsenter` runs a program inside. */
+  enter(program: string, args: readonly string[]): readonly string[] {
+    return ['-t', `${this.holderPid}`, '-m', '-u', '-n', '--', program, ...args];
+  }
+
+  run(program: string, args: readonly string[], timeoutMs = 120_000): Promise<Outcome> {
+    return run('nsenter', this.enter(program, args), { timeoutMs, env: this.env });
+  }
+
+  /** An unmodified lvm command: `lvm('lvcreate', '-n', 'lv1', …)`. */
+  lvm(command: string, ...args: readonly string[]): Promise<Outcome> {
+    return this.run('/usr/sbin/lvm', [command, ...args]);
+  }
+
+  /** Like `lvm`, but it must succeed. */
+  async mustLvm(command: string, ...args: readonly string[]): Promise<string> {
+    const outcome = await this.lvm(command, ...args);
+    if (outcome.code === 0) return outcome.stdout;
+    const said = `${outcome.stdout}${outcome.stderr}`.trim();
+    throw new Error(`${this.name}: ${command} ${args.join(' ')} failed (${outcome.code}): ${said}`);
+  }
+
+  async startDaemons(): Promise<void> {
+    await this.startSanlock();
+    await this.startLvmlockd();
+  }
+
+  async startSanlock(): Promise<void> {
+    const options = ['-w', '0', '-l', '0', '-h', '0', '-U', 'root', '-G', 'root', '-e', this.name];
+    this.#start('sanlock', ['daemon', '-D', ...options]);
+    const good = (out: string) => /daemon version +[^-\s]/.test(out);
+    await this.#answers('sanlock', ['client', 'version'], good);
+  }
+
+  async startLvmlockd(): Promise<void> {
+    this.#start('lvmlockd', ['-D', '-g', 'sanlock', '-o', `${this.#options.ioTimeoutS}`]);
+    await this.#answers('lvmlockctl', ['-i'], () => true);
+  }
+
+  #start(daemon: Daemon, args: readonly string[]): void {
+    const log = createWriteStream(join(this.#options.dir, 'log', `${daemon}.err`), { flags: 'a' });
+    const child = spawn('nsenter', [...this.enter(this.program(daemon), args)], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: this.env,
+    });
+    child.stderr?.pipe(log);
+    this.#daemons.set(daemon, child);
+  }
+
+  async #answers(
+    seat: Seat,
+    args: readonly string[],
+    good: (out: string) => boolean,
+  ): Promise<void> {
+    const daemon = seat === 'sanlock' ? 'sanlock' : 'lvmlockd';
+    const ready = async (): Promise<boolean> => {
+      if (!this.alive(daemon)) throw new Error(`${this.name}: ${daemon} ended at once`);
+      const asked = await this.run(this.program(seat), args, 5000);
+      return asked.code === 0 && good(asked.stdout);
+    };
+    await until(`${daemon} on ${this.name}`, ready, { withinMs: READY_MS, everyMs: 100 });
+  }
+
+  /** The daemon's own pid: nsenter becomes the program it starts. */
+  pid(daemon: Daemon): number {
+    const pid = this.#daemons.get(daemon)?.pid;
+    if (pid === undefined) throw new Error(`${daemon} was never started on ${this.name}`);
+    return pid;
+  }
+
+  alive(daemon: Daemon): boolean {
+    const child = this.#daemons.get(daemon);
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
+  }
+
+  async kill(daemon: Daemon, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    process.kill(this.pid(daemon), signal);
+    if (signal === 'SIGSTOP' || signal === 'SIGCONT') return;
+    const ended = () => !this.alive(daemon);
+    await until(`the end of ${daemon} on ${this.name}`, ended, { withinMs: 15_000 });
+  }
+
+  /** Everything that runs on this host dies at once, as if its power were cut. */
+  crash(): void {
+    for (const pid of this.pids()) if (pid !== this.holderPid) killQuietly(pid);
+  }
+
+  /** The processes of this host: those in its mount namespace. */
+  pids(): number[] {
+    const own = namespaceOf(this.holderPid);
+    if (own === null) return [];
+    return readdirSync('/proc')
+      .filter((entry) => /^\d+$/.test(entry))
+      .map(Number)
+      .filter((pid) => namespaceOf(pid) === own);
+  }
+
+  async close(): Promise<void> {
+    for (let round = 0; round < 100; round++) {
+      if (this.pids().every((pid) => pid === this.holderPid)) break;
+      this.crash();
+      await pause(20);
+    }
+    this.#killHolder();
+    const gone = () => namespaceOf(this.holderPid) === null;
+    await until(`the end of ${this.name}`, gone, { withinMs: 5000 });
+  }
+
+  #killHolder(): void {
+    this.#holder.kill('SIGKILL');
+  }
+
+  #inNamespace(): boolean {
+    const own = namespaceOf(this.holderPid);
+    return own !== null && own !== namespaceOf(process.pid);
+  }
+
+  async #furnish(): Promise<void> {
+    const { dir, vg, lun, name } = this.#options;
+    const inside = (program: string, ...args: string[]) =>
+      must('nsenter', this.enter(program, args));
+    await inside('hostname', name);
+    await inside('mount', '-t', 'tmpfs', 'tmpfs', '/run');
+    await inside('mount', '-t', 'tmpfs', 'tmpfs', '/dev/mapper');
+    await inside('mount', '--bind', join(dir, 'log'), '/var/log');
+    await inside('mkdir', '-p', '/run/lvm', '/run/lock/lvm', '/run/sanlock');
+    for (const group of [vg, renamedVg(vg)]) {
+      const link = `/dev/mapper/${group.replaceAll('-', '--')}-lvmlock`;
+      await inside('ln', '-s', lun.lvmlock, link);
+    }
+  }
+}
+
+/** The one other name a rig's volume group may take: its lvmlock link is prepared too. */
+export function renamedVg(vg: string): string {
+  return `${vg}_renamed`;
+}
+
+async function writeLvmConfig(options: HostOptions): Promise<void> {
+  const etc = join(options.dir, 'etc');
+  const filter = `filter = ["a|^${options.lun.device}$|", "r|.*|"]`;
+  const config = [
+    'global { use_lvmlockd = 1 activation = 0 }',
+    `devices { use_devicesfile = 0 ${filter} obtain_device_list_from_udev = 0 }`,
+    'activation { udev_sync = 0 udev_rules = 0 monitoring = 0 }',
+    'backup { backup = 0 archive = 0 }',
+  ];
+  const hostId = options.hostId === 0 ? '' : `local { host_id = ${options.hostId} }\n`;
+  await writeFile(join(etc, 'lvm.conf'), `${config.join('\n')}\n`);
+  await writeFile(join(etc, 'lvmlocal.conf'), hostId);
+}
+
+function namespaceOf(pid: number): string | null {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`);
+  } catch {
+    return null; // ended meanwhile
+  }
+}
+
+function killQuietly(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // Ended meanwhile: what was wanted.
+  }
+}
+
+/** Whether the original programs are installed. */
+export function originalsInstalled(): boolean {
+  return ['sanlock', 'lvmlockd', 'lvmlockctl'].every((name) => existsSync(join(ORIGINALS, name)));
+}

@@ -1,0 +1,64 @@
+import { execFile } from 'node:child_process';
+
+/** How a program ended. `code` is null when it was killed, for instance at its deadline. */
+export interface Outcome {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly code: number | null;
+  readonly ms: number;
+}
+
+const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
+
+/** Runs a program with a list of arguments, no shell, and a deadline. Never throws. */
+export function run(
+  program: string,
+  args: readonly string[],
+  options: { readonly timeoutMs?: number; readonly env?: NodeJS.ProcessEnv } = {},
+): Promise<Outcome> {
+  const startedMs = performance.now();
+  const settings = {
+    timeout: options.timeoutMs ?? 60_000,
+    killSignal: 'SIGKILL' as const,
+    maxBuffer: MAX_OUTPUT_BYTES,
+    env: options.env ?? process.env,
+  };
+  return new Promise((resolve) => {
+    const child = execFile(program, args, settings, (failure, stdout, stderr) => {
+      const ms = performance.now() - startedMs;
+      const code = failure === null ? 0 : child.exitCode;
+      const text = code === null && stderr === '' ? (failure?.message ?? '') : stderr;
+      resolve({ stdout, stderr: text, code, ms });
+    });
+    child.stdin?.end();
+  });
+}
+
+/** Runs a program that must succeed; throws with what it said otherwise. */
+export async function must(program: string, args: readonly string[]): Promise<string> {
+  const outcome = await run(program, args);
+  if (outcome.code === 0) return outcome.stdout.trim();
+  const said = (outcome.stderr || outcome.stdout).trim();
+  throw new Error(`${program} ${args.join(' ')} failed (${outcome.code}): ${said}`);
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
+/** Waits until `good` says so; throws naming what it waited for at the deadline. */
+export async function until(
+  what: string,
+  good: () => boolean | Promise<boolean>,
+  options: { readonly withinMs: number; readonly everyMs?: number },
+): Promise<void> {
+  const endMs = performance.now() + options.withinMs;
+  while (!(await good())) {
+    if (performance.now() > endMs) {
+      throw new Error(`waited ${Math.round(options.withinMs / 1000)} s in vain for: ${what}`);
+    }
+    await pause(options.everyMs ?? 50);
+  }
+}
