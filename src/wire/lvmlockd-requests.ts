@@ -122,45 +122,46 @@ const MAX_RETRIES = 3600;
 /** null: a request this daemon does not know; it must still be answered. */
 export function parseRequest(fields: Fields): LvmlockdRequest | null {
   const name = textOf(fields, 'request');
-  const found = REQUESTS[name];
-  return found === undefined ? null : found(fields);
+  return REQUESTS.get(name)?.(fields) ?? null;
 }
 
-const REQUESTS: Readonly<Record<string, ((fields: Fields) => LvmlockdRequest) | undefined>> = {
-  hello: (f) => daemonRequest(f, 'hello', LD_OP.HELLO),
-  quit: (f) => daemonRequest(f, 'quit', LD_OP.QUIT),
-  info: (f) => daemonRequest(f, 'info', LD_OP.DUMP_INFO),
-  dump: (f) => daemonRequest(f, 'dump', LD_OP.DUMP_LOG),
-  running_lm: (f) => daemonRequest(f, 'runningLm', LD_OP.RUNNING_LM),
-  start_wait: (f) => daemonRequest(f, 'startWait', LD_OP.START_WAIT),
-  stop_all: (f) => daemonRequest(f, 'stopAll', LD_OP.STOP_ALL),
-  stop_vg: (f) => vgRequest(f, 'stopVg', LD_OP.STOP),
-  busy_vg: (f) => vgRequest(f, 'busyVg', LD_OP.BUSY),
-  free_vg: (f) => vgRequest(f, 'freeVg', LD_OP.FREE),
-  find_free_lock: (f) => vgRequest(f, 'findFree', LD_OP.FIND_FREE_LOCK),
-  enable_gl: (f) => vgRequest(f, 'enableGl', LD_OP.ENABLE),
-  disable_gl: (f) => vgRequest(f, 'disableGl', LD_OP.DISABLE),
-  kill_vg: (f) => vgRequest(f, 'killVg', LD_OP.KILL_VG),
-  drop_vg: (f) => vgRequest(f, 'dropVg', LD_OP.DROP_VG),
-  rename_vg_before: (f) => vgRequest(f, 'renameBefore', LD_OP.RENAME_BEFORE),
-  rename_vg_final: (f) => vgRequest(f, 'renameFinal', LD_OP.RENAME_FINAL),
-  lock_gl: (f) => lockRequest(f, 'gl'),
-  lock_vg: (f) => lockRequest(f, 'vg'),
-  lock_lv: (f) => lockRequest(f, 'lv'),
-  query_lock_gl: (f) => queryRequest(f, 'gl'),
-  query_lock_vg: (f) => queryRequest(f, 'vg'),
-  query_lock_lv: (f) => queryRequest(f, 'lv'),
-  vg_update: updateRequest,
-  init_vg: initVgRequest,
-  init_lv: initLvRequest,
-  free_lv: freeLvRequest,
-  start_vg: startRequest,
-  refresh_lv: (f) => ({
-    ...head(f, LD_OP.REFRESH_LV),
-    kind: 'refreshLv',
-    path: textOf(f, 'path'),
+const REQUESTS: ReadonlyMap<string, (fields: Fields) => LvmlockdRequest> = new Map(
+  Object.entries<(fields: Fields) => LvmlockdRequest>({
+    hello: (f) => daemonRequest(f, 'hello', LD_OP.HELLO),
+    quit: (f) => daemonRequest(f, 'quit', LD_OP.QUIT),
+    info: (f) => daemonRequest(f, 'info', LD_OP.DUMP_INFO),
+    dump: (f) => daemonRequest(f, 'dump', LD_OP.DUMP_LOG),
+    running_lm: (f) => daemonRequest(f, 'runningLm', LD_OP.RUNNING_LM),
+    start_wait: (f) => daemonRequest(f, 'startWait', LD_OP.START_WAIT),
+    stop_all: (f) => daemonRequest(f, 'stopAll', LD_OP.STOP_ALL),
+    stop_vg: (f) => vgRequest(f, 'stopVg', LD_OP.STOP),
+    busy_vg: (f) => vgRequest(f, 'busyVg', LD_OP.BUSY),
+    free_vg: (f) => vgRequest(f, 'freeVg', LD_OP.FREE),
+    find_free_lock: (f) => vgRequest(f, 'findFree', LD_OP.FIND_FREE_LOCK),
+    enable_gl: (f) => vgRequest(f, 'enableGl', LD_OP.ENABLE),
+    disable_gl: (f) => vgRequest(f, 'disableGl', LD_OP.DISABLE),
+    kill_vg: (f) => vgRequest(f, 'killVg', LD_OP.KILL_VG),
+    drop_vg: (f) => vgRequest(f, 'dropVg', LD_OP.DROP_VG),
+    rename_vg_before: (f) => vgRequest(f, 'renameBefore', LD_OP.RENAME_BEFORE),
+    rename_vg_final: (f) => vgRequest(f, 'renameFinal', LD_OP.RENAME_FINAL),
+    lock_gl: (f) => lockRequest(f, 'gl'),
+    lock_vg: (f) => lockRequest(f, 'vg'),
+    lock_lv: (f) => lockRequest(f, 'lv'),
+    query_lock_gl: (f) => queryRequest(f, 'gl'),
+    query_lock_vg: (f) => queryRequest(f, 'vg'),
+    query_lock_lv: (f) => queryRequest(f, 'lv'),
+    vg_update: updateRequest,
+    init_vg: initVgRequest,
+    init_lv: initLvRequest,
+    free_lv: freeLvRequest,
+    start_vg: startRequest,
+    refresh_lv: (f) => ({
+      ...head(f, LD_OP.REFRESH_LV),
+      kind: 'refreshLv',
+      path: textOf(f, 'path'),
+    }),
   }),
-};
+);
 
 function head(fields: Fields, op: number): RequestHead {
   return {

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { infoText } from './info-text.ts';
+import { killCommandOf, wordsOf } from './kill-command.ts';
+import { parseOptions } from './options.ts';
+
+test('the state is printed as by lvmlockctl 2.03.16', () => {
+  const dump = [
+    'info=structs unused_action_count=31',
+    'info=client pid=4270 fd=7 pi=2 id=2 name=vgs',
+    'info=client pid=4271 fd=8 pi=3 id=4 name=lvcreate',
+    'info=ls ls_name=lvm_a vg_name=a vg_uuid=UUID vg_sysid=. vg_args=1.0.0:lvmlock lm_type=sanlock',
+    'info=ls_action client_id=4 flags=0x0 version=0 op=stop rt=vg mode=iv lm_type=sanlock',
+    'info=r name=VGLK type=vg mode=sh sh_count=1 version=5',
+    'info=lk mode=sh version=0 flags=0x0 client_id=2',
+    'info=r_action client_id=4 flags=0x0 version=0 op=lock rt=vg mode=ex lm_type=sanlock',
+    'info=r name=LVUUID type=lv mode=ex sh_count=0 version=0',
+    'info=lk mode=ex version=0 flags=0x1 client_id=0',
+    'info=r_action client_id=4 flags=0x0 version=0 op=lock rt=lv mode=sh lm_type=sanlock',
+    'info=ls ls_name=lvm_b vg_name=b vg_uuid=UUID2 vg_sysid=. lm_type=sanlock',
+    'info=r name=GLLK type=gl mode=un sh_count=0 version=3',
+    'info=surprise x=1',
+  ].join('\n');
+  assert.equal(
+    infoText(`${dump}\n`),
+    [
+      'VG a lock_type=sanlock UUID',
+      'LS sanlock lvm_a',
+      'OP stop pid 4271 (lvcreate)',
+      'LK VG sh ver 0 pid 4270 (vgs)',
+      'LW VG ex ver 0 pid 4271 (lvcreate)',
+      'LK LV ex LVUUID',
+      'LW LV sh LVUUID',
+      '',
+      'VG b lock_type=sanlock UUID2',
+      'LS sanlock lvm_b',
+      'LK GL un ver 3',
+      'UN info=surprise x=1',
+      '',
+    ].join('\n'),
+  );
+  assert.equal(infoText('info=structs x=1\n'), '');
+});
+
+test('options, short, long, joined and wrong', () => {
+  const task = (...args: string[]) => {
+    const parsed = parseOptions(args);
+    return parsed.ok ? JSON.stringify(parsed.value.task) : parsed.error;
+  };
+  assert.equal(task(), '{"kind":"usage"}');
+  assert.equal(task('-i'), '{"kind":"info"}');
+  assert.equal(task('-id'), '{"kind":"raw"}');
+  assert.equal(task('--kill', 'v'), '{"kind":"kill","vgName":"v"}');
+  assert.equal(task('-kv'), '{"kind":"kill","vgName":"v"}');
+  assert.equal(task('--gl-enable=v'), '{"kind":"enableGl","vgName":"v"}');
+  assert.equal(task('-S', '-w', '0'), '{"kind":"stopAll"}');
+  assert.equal(task('-w', '2'), 'lvmlockctl: -w is 0 or 1');
+  assert.equal(task('-k'), 'lvmlockctl: option -k wants a value');
+  assert.equal(task('--nonsense'), 'lvmlockctl: unknown option --nonsense');
+});
+
+test('the kill command is taken only with a full path, and split without a shell', () => {
+  assert.deepEqual(killCommandOf('lvmlockctl_kill_command="/sbin/k -a b\\\\ c"\n'), [
+    '/sbin/k',
+    '-a',
+    'b c',
+  ]);
+  assert.equal(killCommandOf('lvmlockctl_kill_command="k"\n'), null);
+  assert.equal(killCommandOf('lvmlockctl_kill_command=""\n'), null);
+  assert.equal(killCommandOf('# not found\n'), null);
+  assert.equal(wordsOf(' a '.repeat(50)).length, 32);
+  assert.deepEqual(wordsOf('$(x) ; "y"'), ['$(x)', ';', '"y"']);
+});

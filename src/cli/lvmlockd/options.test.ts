@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { hostIdOfFile, parseOptions } from './options.ts';
+
+function parsed(...args: string[]) {
+  const result = parseOptions(args, { LVM_LVMLOCKD_SOCKET: '/from/env' });
+  assert.ok(result.ok, JSON.stringify(result));
+  return result.value;
+}
+
+test('every option in each of its forms', () => {
+  assert.equal(parsed().socketPath, '/from/env');
+  assert.equal(parsed('-s', '/x').socketPath, '/x');
+  assert.equal(parsed().adopt, true);
+  assert.equal(parsed('-A', '0').adopt, false);
+  assert.equal(parsed('-D').foreground, true);
+  assert.equal(parsed('--test', '-f').test, true);
+  assert.equal(parsed('-fo2').sanlockTimeoutS, 2);
+  assert.equal(parsed('--sanlock-timeout=2').sanlockTimeoutS, 2);
+  assert.equal(parsed('-i', '7').hostId, 7);
+  assert.equal(parsed('--host-id', '7').hostId, 7);
+  assert.equal(parsed('-F', '/etc/id').hostIdFile, '/etc/id');
+  assert.equal(parsed('-g', 'dlm').globalLockType, 'dlm');
+  assert.equal(parsed('-S', 'debug').syslogSeverity, 7);
+  assert.equal(parsed('-S', '3').syslogSeverity, 3);
+});
+
+test('what cannot be used is named', () => {
+  const refusal = (...args: string[]) => {
+    const result = parseOptions(args, {});
+    return result.ok ? 'accepted' : result.error;
+  };
+  assert.equal(refusal('--bogus'), 'lvmlockd: unknown option --bogus');
+  assert.equal(refusal('-o'), 'lvmlockd: option -o wants a value');
+  assert.equal(refusal('-i', '0'), 'lvmlockd: -i is a number from 1 to 2000, not "0"');
+  assert.equal(refusal('-A', 'yes'), 'lvmlockd: -A is 0 or 1, not "yes"');
+  assert.equal(refusal('-g', 'x'), 'lvmlockd: -g is sanlock, dlm or idm, not "x"');
+});
+
+test('the host id file', () => {
+  assert.equal(hostIdOfFile('# host_id = 3\n  host_id=12 # ours\n'), 12);
+  assert.equal(hostIdOfFile('nothing\n'), 0);
+});

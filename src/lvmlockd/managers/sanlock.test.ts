@@ -1,0 +1,306 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { MIB } from '../../base/units.ts';
+import { SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
+import { HOST_STATES, RES_FLAGS } from '../../wire/sanlock-socket.ts';
+import type { ManagerReply, ManagerSpace, ManagerSteps } from './manager.ts';
+import { sanlockManager } from './sanlock.ts';
+import type { SanlockAnswer, SanlockCommand, SanlockLease } from './sanlock-asks.ts';
+import { resourceAt, sizesForSector } from './sanlock-layout.ts';
+import { sanlockTimes } from './sanlock-slots.ts';
+import { valueBlockBytes } from './value-block.ts';
+
+const EMPTY: SanlockAnswer = {
+  kind: 'sanlock',
+  code: 0,
+  answered: true,
+  name: '',
+  flags: 0,
+  bytes: new Uint8Array(0),
+  hosts: [],
+  areas: [],
+  leases: [],
+  dying: [],
+};
+const PATH = '/dev/mapper/vg-lvmlock';
+const SITE = { spaceName: 'lvm_vg', path: PATH, sizes: sizesForSector(512) };
+const VG = { vgName: 'vg', vgUuid: 'uuid', vgLockArgs: '1.0.0:lvmlock' };
+
+/** A sanlock and a device of `slots` areas, in memory. Says what it was asked. */
+class FakeSanlock {
+  readonly asked: string[] = [];
+  readonly slots = new Map<number, { space: string; name: string }>();
+  readonly leases: SanlockLease[] = [];
+  slotCount = 72;
+  sleptMs = 0;
+  /** Answers given before anything else is looked at, by call. */
+  readonly scripted = new Map<SanlockCommand['call'], SanlockAnswer[]>();
+
+  script(call: SanlockCommand['call'], ...answers: Partial<SanlockAnswer>[]): void {
+    this.scripted.set(
+      call,
+      answers.map((answer) => ({ ...EMPTY, ...answer })),
+    );
+  }
+
+  run<T>(steps: ManagerSteps<T>): T {
+    let reply: ManagerReply = { kind: 'slept' };
+    for (;;) {
+      const turn = steps.next(reply);
+      if (turn.done === true) return turn.value;
+      const effect = turn.value;
+      if (effect.kind === 'sleep') {
+        this.sleptMs += effect.forMs;
+        reply = { kind: 'slept' };
+      } else if (effect.kind === 'device') {
+        const exists = effect.path === PATH;
+        reply = { kind: 'device', exists, physicalBytes: 512, logicalBytes: 512 };
+      } else {
+        reply = this.#answer(effect.command);
+      }
+    }
+  }
+
+  #answer(command: SanlockCommand): SanlockAnswer {
+    this.asked.push(command.call);
+    const scripted = this.scripted.get(command.call)?.shift();
+    if (scripted !== undefined) return scripted;
+    const at = (resource: { readonly disks: readonly { offset: bigint }[] }) =>
+      Number(resource.disks[0]?.offset ?? 0n);
+    switch (command.call) {
+      case 'writeLockspace':
+        this.slots.set(0, { space: command.area.name, name: '' });
+        return EMPTY;
+      case 'readLockspace':
+        return { ...EMPTY, name: this.slots.get(0)?.space ?? '', flags: SITE.sizes.flags };
+      case 'writeResource': {
+        const { name, lockspaceName: space } = command.resource;
+        if (at(command.resource) >= this.slotCount * MIB) return { ...EMPTY, code: -90 };
+        this.slots.set(at(command.resource), { space, name });
+        return EMPTY;
+      }
+      case 'readResource': {
+        if (at(command.resource) >= this.slotCount * MIB) return { ...EMPTY, code: -90 };
+        const slot = this.slots.get(at(command.resource));
+        if (slot === undefined) return { ...EMPTY, code: SANLOCK_CODES.LEADER_MAGIC };
+        return { ...EMPTY, name: slot.name };
+      }
+      case 'status':
+        return { ...EMPTY, leases: this.leases };
+      default:
+        return EMPTY;
+    }
+  }
+}
+
+const manager = sanlockManager({ times: sanlockTimes(1), killpath: '/sbin/lvmlockctl' });
+
+function started(fake: FakeSanlock): ManagerSpace {
+  const args = { ...VG, vgLockArgs: 'lvmlock' };
+  assert.equal(fake.run(manager.initVg(args, true)).result, 0);
+  const space = manager.open(VG, 1);
+  assert.deepEqual(fake.run(space.prepare(1)), { result: 0, lmResult: 0, glEnabled: true });
+  assert.equal(fake.run(space.join(true)).result, 0);
+  fake.asked.length = 0;
+  return space;
+}
+
+const LV = { scope: 'lv', name: 'lv-uuid', lvLockArgs: `1.0.0:${67 * MIB}` } as const;
+const VGLK = { scope: 'vg', name: 'VGLK', lvLockArgs: '' } as const;
+
+test('a new VG gets host leases, GL, VG and free slots to the end of the device', () => {
+  const fake = new FakeSanlock();
+  started(fake);
+  assert.equal(fake.slots.get(65 * MIB)?.name, 'GLLK');
+  assert.equal(fake.slots.get(66 * MIB)?.name, 'VGLK');
+  for (let slot = 67; slot < 72; slot++) assert.equal(fake.slots.get(slot * MIB)?.name, '#unused');
+  assert.equal(fake.slots.size, 8);
+  const noArgs = fake.run(manager.initVg({ ...VG, vgLockArgs: '' }, true));
+  assert.equal(noArgs.result, -212);
+});
+
+test('what start_vg refuses, and why', () => {
+  const fake = new FakeSanlock();
+  started(fake);
+  const prepare = (vgLockArgs: string, hostId: number) =>
+    fake.run(manager.open({ ...VG, vgLockArgs }, 2).prepare(hostId)).result;
+  assert.equal(prepare('lvmlock', 1), -212);
+  assert.equal(prepare('2.0.0:lvmlock', 1), -212);
+  assert.equal(prepare('1.0.0:other', 1), -212);
+  assert.equal(prepare('1.0.0:lvmlock', 0), -213);
+  assert.equal(prepare('1.0.0:lvmlock', 2001), -213);
+  fake.script('register', { code: -111, answered: false });
+  assert.equal(prepare('1.0.0:lvmlock', 1), -214);
+});
+
+test('the search for a free slot goes on where it ended, wraps once, and says when all is full', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  const places: string[] = [];
+  for (let lv = 0; lv < 5; lv++) {
+    assert.equal(fake.run(space.findFree()).result, 0);
+    places.push(fake.run(space.initLv(`lv${lv}`)).lvLockArgs);
+  }
+  assert.deepEqual(
+    places,
+    [67, 68, 69, 70, 71].map((slot) => `1.0.0:${slot * MIB}`),
+  );
+  assert.equal(fake.run(space.findFree()).result, -90);
+  fake.slots.set(68 * MIB, { space: 'lvm_vg', name: '#unused' });
+  assert.equal(fake.run(space.findFree()).result, 0);
+  assert.equal(fake.run(space.initLv('again')).lvLockArgs, `1.0.0:${68 * MIB}`);
+  assert.equal(fake.run(space.findFree()).result, -90);
+  fake.slotCount = 80; // lvm extends the device and zeroes what it adds
+  assert.equal(fake.run(space.findFree()).result, 0);
+  assert.equal(fake.run(space.initLv('more')).lvLockArgs, `1.0.0:${72 * MIB}`);
+});
+
+test('an LV that has a lease already is refused', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  assert.equal(fake.run(space.initLv('lv0')).result, 0);
+  assert.equal(fake.run(space.initLv('lv0')).result, -17);
+});
+
+test('only LV slots are ever freed', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  assert.equal(fake.run(space.freeLv({ ...LV, lvLockArgs: `1.0.0:${66 * MIB}` })).result, -1);
+  assert.equal(fake.run(space.freeLv({ ...LV, lvLockArgs: 'nonsense' })).result, -1);
+  assert.equal(fake.slots.get(66 * MIB)?.name, 'VGLK');
+  assert.equal(fake.run(space.initLv('lv0')).result, 0);
+  assert.equal(fake.run(space.freeLv(LV)).result, 0);
+  assert.equal(fake.slots.get(67 * MIB)?.name, '#unused');
+});
+
+test('a rename passes over what cannot be read, and says so at the end', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  fake.run(space.initLv('lv0'));
+  fake.slots.delete(69 * MIB); // never written
+  const ok = { name: 'GLLK' };
+  fake.script('readResource', ok, { name: 'VGLK' }, { code: SANLOCK_CODES.LEADER_CHECKSUM });
+  assert.equal(fake.run(manager.renameVg({ ...VG })).result, -221);
+  assert.equal(fake.slots.get(71 * MIB)?.space, 'lvm_vg');
+});
+
+test('sanlock numbers become numbers lvm knows', () => {
+  const table: readonly (readonly [number, 'sh' | 'ex', number, boolean])[] = [
+    [-11, 'ex', -11, false],
+    [SANLOCK_CODES.ACQUIRE_IDLIVE, 'sh', -11, true],
+    [SANLOCK_CODES.ACQUIRE_OWNED, 'ex', -11, false],
+    [SANLOCK_CODES.ACQUIRE_OWNED_RETRY, 'sh', -11, false],
+    [SANLOCK_CODES.AIO_TIMEOUT, 'ex', -11, false],
+    [SANLOCK_CODES.DBLOCK_MBAL, 'ex', -11, false],
+    [-90, 'ex', -90, false],
+    [-5, 'ex', -218, false],
+    [-28, 'ex', -218, false],
+    [SANLOCK_CODES.DBLOCK_READ, 'ex', -218, false],
+    [SANLOCK_CODES.LEADER_RESOURCE, 'ex', -221, false],
+    [-9999, 'ex', -221, false],
+  ];
+  for (const [code, mode, result, retry] of table) {
+    const fake = new FakeSanlock();
+    const space = started(fake);
+    fake.script('acquire', { code });
+    const outcome = fake.run(space.lock(LV, mode, false));
+    assert.deepEqual([outcome.result, outcome.retry], [result, retry], `code ${code} ${mode}`);
+  }
+});
+
+test('a lease left with us by a call without answer, and an orphan of ours, are taken over', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  fake.script('acquire', { code: -17 });
+  assert.equal(fake.run(space.lock(LV, 'ex', false)).result, 0);
+  assert.deepEqual(fake.asked, ['acquire', 'release', 'acquire']);
+  fake.script('acquire', { code: -117 });
+  assert.equal(fake.run(space.lock(LV, 'ex', false)).result, 0);
+});
+
+test('a value block that forbids the lock is answered only after the lease is released', () => {
+  const newer = new Uint8Array([0x01, 0x02, 0, 0, 0, 0, 0, 0]);
+  const removed = new Uint8Array([0x01, 0x01, 1, 0, 0, 0, 0, 0]);
+  for (const [bytes, result] of [
+    [newer, -22],
+    [removed, -219],
+  ] as const) {
+    const fake = new FakeSanlock();
+    const space = started(fake);
+    fake.script('getLvb', { bytes });
+    assert.equal(fake.run(space.lock(VGLK, 'sh', false)).result, result);
+    assert.deepEqual(fake.asked, ['acquire', 'getLvb', 'release']);
+  }
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  fake.script('getLvb', { bytes: valueBlockBytes(7) });
+  assert.equal(fake.run(space.lock(VGLK, 'sh', false)).version, 7);
+});
+
+test('after a crash the lockspace is taken over with its LV locks, not with its VG lock', () => {
+  const fake = new FakeSanlock();
+  started(fake);
+  const lease = (name: string, slot: number, shared: number) => {
+    const resource = resourceAt(SITE, name, slot * MIB);
+    return { list: 'orphan', resource: { ...resource, flags: resource.flags | shared } };
+  };
+  const other = { ...lease('x', 67, 0), list: 'held' };
+  fake.leases.push(lease('VGLK', 66, 0), lease('lv0', 67, 0), lease('lv1', 68, RES_FLAGS.SHARED));
+  fake.leases.push(other);
+  fake.script('addLockspace', { code: -17 });
+  const again = manager.open(VG, 2);
+  fake.run(again.prepare(1));
+  const joined = fake.run(again.join(true));
+  assert.deepEqual(
+    joined.adopted.map(({ resource, mode }) => `${resource.name} ${resource.lvLockArgs} ${mode}`),
+    [`lv0 1.0.0:${67 * MIB} ex`, `lv1 1.0.0:${68 * MIB} sh`],
+  );
+  fake.script('addLockspace', { code: -17 });
+  assert.equal(fake.run(again.join(false)).result, -221);
+});
+
+test('whoever cannot be seen counts as there', () => {
+  const own = { hostId: 1n, state: HOST_STATES.LIVE };
+  const other = (state: number) => ({ hostId: 2n, state });
+  const looks = (...answers: Partial<SanlockAnswer>[]) => {
+    const fake = new FakeSanlock();
+    const space = started(fake);
+    fake.script('getHosts', ...answers);
+    const { result, unknown } = fake.run(space.otherHosts());
+    return `${result} ${unknown}`;
+  };
+  assert.equal(looks({ hosts: [own] }), '0 false');
+  assert.equal(looks({ hosts: [own, other(HOST_STATES.FREE)] }), '0 false');
+  assert.equal(looks({ hosts: [own, other(HOST_STATES.DEAD)] }), '0 false');
+  assert.equal(looks({ hosts: [own, other(HOST_STATES.LIVE)] }), '-16 false');
+  assert.equal(looks({ hosts: [own, other(HOST_STATES.FAIL)] }), '-16 false');
+  assert.equal(looks({ code: -11 }, { hosts: [own] }), '0 false');
+  assert.equal(looks({ code: -2 }), '-16 true');
+  assert.equal(looks({ code: -107, answered: false }), '-16 true');
+  assert.equal(looks({ hosts: [] }), '-16 true');
+  const unsure = { hosts: [own, other(HOST_STATES.UNKNOWN)] };
+  assert.equal(looks(unsure, { hosts: [own, other(HOST_STATES.LIVE)] }), '-16 false');
+});
+
+test('orphans keep a lockspace from being left; a release under way only delays it', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  const how = { held: [], removeVg: false, dropAll: false };
+  fake.script('remLockspace', { code: -16 }, { code: -16 }, { code: 0 });
+  assert.equal(fake.run(space.leave(how)).result, 0);
+  assert.ok(fake.sleptMs > 0);
+
+  const held = new FakeSanlock();
+  const kept = started(held);
+  held.leases.push({ list: 'orphan', resource: resourceAt(SITE, 'lv0', 67 * MIB) });
+  held.script('remLockspace', { code: -16 });
+  assert.equal(held.run(kept.leave(how)).result, -16);
+});
+
+test('a removed VG leaves unusable leases behind', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  const held = [{ resource: VGLK, mode: 'ex', newVersion: 0 }] as const;
+  assert.equal(fake.run(space.leave({ held, removeVg: true, dropAll: false })).result, 0);
+  assert.equal(fake.slots.get(0)?.space, '#unused');
+});
