@@ -234,7 +234,7 @@ async function writeLvmConfig(options: HostOptions): Promise<void> {
   const filter = `filter = ["a|^${options.lun.device}$|", "r|.*|"]`;
   const config = [
     'global { use_lvmlockd = 1 activation = 0 }',
-    `devices { use_devicesfile = 0 ${filter} obtain_device_list_from_udev = 0 }`,
+    `devices { use_devicesfile = 0 ${filter} obtain_device_list_from_udev = 0 hints = "none" }`,
     'activation { udev_sync = 0 udev_rules = 0 monitoring = 0 }',
     'backup { backup = 0 archive = 0 }',
   ];

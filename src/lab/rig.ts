@@ -29,7 +29,8 @@ export interface RigOptions {
 /** A LUN and the hosts that share it; several rigs live side by side. */
 export class Rig {
   readonly lun: Lun;
-  readonly vg: string;
+  /** The volume group's name; a test that renames it says so here. */
+  vg: string;
   readonly ioTimeoutS: number;
   readonly hosts: readonly Host[];
   readonly dir: string;
