@@ -274,8 +274,7 @@ function passAcquire(r: Resource, nowMs: number, out: ResourceEffect[]): boolean
   const mode = shared.length > 0 ? 'sh' : 'ex';
   const serves = shared.length > 0 ? shared : queue.slice(0, 1);
   if (!serves.some((action) => action.dueMs <= nowMs)) return false;
-  const lvLockArgs = serves[0]?.request.lvLockArgs ?? '';
-  if (lvLockArgs !== '') r.ref.lvLockArgs = lvLockArgs;
+  r.ref.lvLockArgs = serves[0]?.request.lvLockArgs ?? '';
   r.running = { op: 'lock', mode, serves };
   out.push({ kind: 'lock', mode });
   return true;

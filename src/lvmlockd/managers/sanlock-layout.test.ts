@@ -19,7 +19,15 @@ test('arguments of VGs and LVs', () => {
     assert.equal(lockLvOfArgs(bad), null, bad);
   }
   assert.equal(offsetOfArgs('1.0.0:70254592'), 70254592);
-  for (const bad of ['', '1.0.0:', '70254592', '1.0.0:x', '1.0.0:-1', '1.0.0:0']) {
+  for (const bad of [
+    '',
+    '1.0.0:',
+    '70254592',
+    '1.0.0:x',
+    '1.0.0:-1',
+    '1.0.0:0',
+    '2.0.0:70254592',
+  ]) {
     assert.equal(offsetOfArgs(bad), null, bad);
   }
   assert.equal(offsetOfArgs(`1.0.0:${'9'.repeat(30)}`), null);

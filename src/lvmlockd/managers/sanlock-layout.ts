@@ -66,11 +66,16 @@ export function sanlockSpaceName(vgName: ByteString): ByteString {
 
 /** The LV name in `1.0.0:lvmlock`; null when the arguments are missing or of a newer kind. */
 export function lockLvOfArgs(vgLockArgs: ByteString): ByteString | null {
-  const parts = vgLockArgs.split(':');
+  const lvName = lastPartOf(vgLockArgs);
+  return lvName === '' ? null : lvName;
+}
+
+/** What follows the last colon; null without a version that we understand before the first. */
+function lastPartOf(args: ByteString): ByteString | null {
+  const parts = args.split(':');
   const version = /^([0-9]+)\.[0-9]+\.[0-9]+$/.exec(parts[0] ?? '');
-  const lvName = parts[parts.length - 1] ?? '';
-  if (version === null || parts.length < 2 || lvName === '') return null;
-  return Number(version[1]) <= MAX_ARGS_MAJOR ? lvName : null;
+  if (version === null || parts.length < 2 || Number(version[1]) > MAX_ARGS_MAJOR) return null;
+  return parts[parts.length - 1] ?? null;
 }
 
 export function vgArgsFor(lockLvName: ByteString): ByteString {
@@ -83,9 +88,8 @@ export function lvArgsFor(offset: number): ByteString {
 
 /** The byte offset in `1.0.0:70254592`; null when it is not one. */
 export function offsetOfArgs(lvLockArgs: ByteString): number | null {
-  const parts = lvLockArgs.split(':');
-  const digits = parts[parts.length - 1] ?? '';
-  if (parts.length < 2 || !/^[0-9]+$/.test(digits)) return null;
+  const digits = lastPartOf(lvLockArgs) ?? '';
+  if (!/^[0-9]+$/.test(digits)) return null;
   const offset = Number(digits);
   return Number.isSafeInteger(offset) && offset > 0 ? offset : null;
 }
