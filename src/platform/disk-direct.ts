@@ -34,8 +34,14 @@ export class DirectDisk {
     this.#buffer = memory.bytes;
   }
 
-  get isBlockDevice(): boolean {
-    return fstatSync(this.#fd).isBlockDevice();
+  /** `major:minor` of a block device; null for a regular file. */
+  get deviceNumber(): string | null {
+    const found = fstatSync(this.#fd);
+    if (!found.isBlockDevice()) return null;
+    // Linux splits the number this way (makedev(3)); both halves fit 32 bits in practice.
+    const major = (found.rdev >>> 8) & 0xfff;
+    const minor = (found.rdev & 0xff) | ((found.rdev >>> 12) & 0xfff00);
+    return `${major}:${minor}`;
   }
 
   /** A copy of `length` bytes; a short read is EMSGSIZE, as past the end of the device. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -132,6 +133,48 @@ const INDEX_STEPS: readonly string[] = [
   'client set_event -s NOPE -i 2 -e 1 -d 1',
 ];
 
+/** Without a daemon. */
+const DIRECT_STEPS: readonly string[] = [
+  'direct init -s LD:0:{ls}:0 -o 1',
+  'direct init -r LD:RA:{res}:0',
+  'direct init -r LD:RB:{res}:2M -n 8',
+  'direct init -r LD:RC:{res}:3M -z 1',
+  'direct init -r LD:RD:{res}:8M -Z 4096 -A 8M',
+  'direct init -r LD:RA:/nowhere:0',
+  'direct init -s LD:0:/nowhere:0',
+  'direct init',
+  'direct init -s LD:0:{ls}:100',
+  'direct acquire_id -s LD:1:{ls}:0 -o 1 -e hostd',
+  'direct renew_id -s LD:1:{ls}:0 -o 1',
+  'direct acquire_id -s LX:1:{ls}:0 -o 1',
+  'direct acquire_id -s LD:0:{ls}:0 -o 1',
+  'direct read_leader -s LD:1:{ls}:0',
+  'direct read_leader -s LD:7:{ls}:0',
+  'direct read_leader -s NO:1:{ls}:0',
+  'direct acquire -r LD:RA:{res}:0 -i 1 -g 1',
+  'direct acquire -r LD:RB:{res}:2M -i 2 -g 1',
+  'direct acquire -r LD:RB:{res}:2M -i 1 -g 1',
+  'direct acquire -r LD:RB:{res}:2M -i 9 -g 1',
+  'direct acquire -r LD:XX:{res}:0 -i 1 -g 1',
+  'direct read_leader -r LD:RA:{res}:0',
+  'direct read_leader -r LD:RC:{res}:3M',
+  'direct read_leader -r LD:RX:{res}:5M',
+  'direct dump {res}',
+  'direct dump {res}:0:16M -f 1',
+  'direct dump {res}:0:16M -f 2',
+  'direct dump {res}:2M:1M',
+  'direct dump {res}:100:1M',
+  'direct dump {res}:5M:1M',
+  'direct dump {ls}',
+  'direct dump {ls}:0:1M -f 1',
+  'direct dump /nowhere',
+  'direct dump',
+  'direct release_id -s LD:1:{ls}:0 -o 1',
+  'direct read_leader -s LD:1:{ls}:0',
+  'direct renew_id -s LD:4:{ls}:0 -o 1',
+  'direct nosuchaction',
+];
+
 /** What differs between any two runs: pids, descriptors, monotonic seconds, versions of text. */
 function normalize(text: string, world: DaemonWorld, holderPid: number): string {
   return text
@@ -183,6 +226,34 @@ async function runSteps(daemon: Maker, cli: Maker, steps: readonly string[]): Pr
     await world.stop();
   }
   return outcomes;
+}
+
+/** Nothing but files: no daemon is asked. */
+async function runDirectSteps(cli: Maker): Promise<Outcome[]> {
+  const directory = mkdtempSync('/var/tmp/holdfast-direct-');
+  const files: Readonly<Record<string, string>> = {
+    ls: makeArea(`${directory}/ls`, MIB),
+    res: makeArea(`${directory}/res`, 16 * MIB),
+  };
+  const outcomes: Outcome[] = [];
+  try {
+    for (const typed of DIRECT_STEPS) {
+      const words = typed.replaceAll(/\{(\w+)\}/g, (_, name) => files[name] ?? '').split(' ');
+      const { stdout, stderr, status } = await run(SANLOCK[cli], words, { env: process.env });
+      outcomes.push({ typed, stdout: withoutTimes(stdout, directory), stderr, status });
+    }
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+  return outcomes;
+}
+
+/** Leases carry the second they were written in, and checksums over it. */
+function withoutTimes(text: string, directory: string): string {
+  return text
+    .replaceAll(directory, '<dir>')
+    .replaceAll(/(timestamp|inp3|checksum|sum) (0x)?[0-9a-f]+/g, '$1 #')
+    .replaceAll(/ 0{0,9}[1-9]\d{0,9} (?=\d{4} \d{4})/g, ' # ');
 }
 
 /** `sanlock client command`: a registered process that holds a lease once it says so. */
@@ -239,4 +310,11 @@ test('the C command line on our daemon: the same is printed for leases and locks
     runSteps('ours', 'c', STEPS),
   ]);
   compare(theirs, mixed);
+});
+
+test('sanlock direct: the same is printed, and found on disk afterwards', async (t) => {
+  const reason = whyNot('c');
+  if (reason !== null) return t.skip(reason);
+  const [theirs, ours] = await Promise.all([runDirectSteps('c'), runDirectSteps('ours')]);
+  compare(theirs, ours);
 });

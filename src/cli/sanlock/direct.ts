@@ -1,14 +1,72 @@
+import { DiskFailure } from '../../platform/disk-direct.ts';
 import type { CommandLine } from './command-line.ts';
+import { OpenFailure } from './direct-disk.ts';
+import { dump, nextFree } from './direct-dump.ts';
+import {
+  directAcquire,
+  directAcquireId,
+  directInit,
+  directRelease,
+  directReleaseId,
+  directRenewId,
+} from './direct-leases.ts';
+import { type Print, readLeader } from './direct-show.ts';
 
-export function isDirectAction(_action: string): boolean {
-  return false;
+export interface DirectContext {
+  readonly line: CommandLine;
+  /** The word after dump and next_free. */
+  readonly place: string | null;
+  readonly print: Print;
 }
-export function takesPath(_action: string): boolean {
-  return false;
+
+type DirectAction = (context: DirectContext) => number;
+
+/** `<name> done <n>`, where opening and reading may fail as well. */
+function numbered(name: string, run: (line: CommandLine) => number): DirectAction {
+  return ({ line, print }) => {
+    const result = numberOf(() => run(line));
+    print(`${name} done ${result}\n`);
+    return result;
+  };
 }
-export async function runDirectAction(
-  _action: string,
-  _context: { line: CommandLine; place: string | null; print: (text: string) => void },
-): Promise<number> {
-  return 1;
+
+function numberOf(run: () => number): number {
+  try {
+    return run();
+  } catch (thrown) {
+    if (thrown instanceof OpenFailure) return thrown.code;
+    if (thrown instanceof DiskFailure) return -thrown.errno;
+    throw thrown;
+  }
+}
+
+function onPlace(run: (line: CommandLine, place: string, print: Print) => number): DirectAction {
+  return ({ line, place, print }) => (place === null ? 1 : run(line, place, print));
+}
+
+const ACTIONS: ReadonlyMap<string, DirectAction> = new Map([
+  ['init', numbered('init', directInit)],
+  ['read_leader', ({ line, print }: DirectContext) => readLeader(line, print)],
+  ['dump', onPlace(dump)],
+  ['next_free', onPlace(nextFree)],
+  ['acquire', numbered('acquire', directAcquire)],
+  ['release', numbered('release', directRelease)],
+  ['acquire_id', numbered('acquire_id', directAcquireId)],
+  ['renew_id', numbered('rewew_id', directRenewId)], // spelled so in the C program's output
+  ['release_id', numbered('release_id', directReleaseId)],
+]);
+
+const ON_PLACE = new Set(['dump', 'next_free']);
+
+export function isDirectAction(action: string): boolean {
+  return ACTIONS.has(action);
+}
+
+/** The word after these actions is a place, not an option. */
+export function takesPath(action: string): boolean {
+  return ON_PLACE.has(action);
+}
+
+export function runDirectAction(action: string, context: DirectContext): number {
+  return ACTIONS.get(action)?.(context) ?? 1;
 }

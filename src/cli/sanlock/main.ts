@@ -51,9 +51,7 @@ async function runAction(
   const place = direct.takesPath(action) ? args[0] : undefined;
   const line = readOptions(place === undefined ? args : args.slice(1));
   if (line === null) return 1;
-  return (await direct.runDirectAction(action, { line, place: place ?? null, print })) === 0
-    ? 0
-    : 1;
+  return direct.runDirectAction(action, { line, place: place ?? null, print }) === 0 ? 0 : 1;
 }
 
 function unknownAction(command: string, action: string): number {

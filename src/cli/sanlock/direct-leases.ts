@@ -1,0 +1,244 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { type ByteString, textToName } from '../../base/bytes.ts';
+import type { Result } from '../../base/result.ts';
+import { decode } from '../../codec/struct.ts';
+import { dblock } from '../../format/dblock.ts';
+import {
+  GEOMETRY_512_1M,
+  type Geometry,
+  geometryOf,
+  hostBlockSector,
+} from '../../format/geometry.ts';
+import { type DeltaPlace, deltaAcquire, readLockspaceSizes } from '../../lease/delta-acquire.ts';
+import { deltaRelease } from '../../lease/delta-release.ts';
+import { deltaRenew } from '../../lease/delta-renew.ts';
+import { initLockspace, initResource } from '../../lease/initialise.ts';
+import type { LeaseError } from '../../lease/lease-error.ts';
+import { leaseTimes } from '../../lease/lease-times.ts';
+import { paxosAcquire } from '../../lease/paxos-acquire.ts';
+import type { PaxosHold } from '../../lease/paxos-hold.ts';
+import { paxosRelease } from '../../lease/paxos-release.ts';
+import { readResource } from '../../lease/read.ts';
+import { verifyDelta } from '../../lease/verify.ts';
+import type { Member } from '../../lease/world.ts';
+import type { DirectDisk } from '../../platform/disk-direct.ts';
+import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
+import { RES_FLAGS } from '../../wire/sanlock-socket.ts';
+import {
+  atoi,
+  type CommandLine,
+  ioTimeoutOption,
+  lockspaceOption,
+  resourceOption,
+  sizesOption,
+  u64Option,
+} from './command-line.ts';
+import { defaultGeometry, leaseCode, nowMs, openDisk, runDirectly } from './direct-disk.ts';
+
+const INIT_WRITE_MS = 60_000;
+const MIB = 1024 * 1024;
+
+function codeOf(result: Result<unknown, LeaseError>): number {
+  return result.ok ? 0 : leaseCode(result.error);
+}
+
+function wantedGeometry(line: CommandLine, disk: DirectDisk): Geometry {
+  const { sectorSize, areaMib } = sizesOption(line);
+  return geometryOf(sectorSize, areaMib * MIB) ?? defaultGeometry(disk);
+}
+
+/** Formats a lockspace when -s has a path, else a resource. */
+export function directInit(line: CommandLine): number {
+  const { name, path, offset } = lockspaceOption(line);
+  if (path === '') return initDirectResource(line);
+  const disk = openDisk(path, 'lockspace');
+  const geometry = wantedGeometry(line, disk);
+  if (Number(offset) % geometry.areaBytes !== 0) return -ERRNO.EINVAL;
+  const wish = {
+    offset: Number(offset),
+    name,
+    geometry,
+    ioTimeoutS: ioTimeoutOption(line),
+    writeTimeoutMs: INIT_WRITE_MS,
+  };
+  return codeOf(runDirectly(initLockspace(wish), { lockspace: disk }));
+}
+
+function initDirectResource(line: CommandLine): number {
+  const resource = resourceOption(line);
+  const place = resource.disks[0];
+  if (place === undefined) return -ERRNO.EINVAL;
+  const disk = openDisk(place.path, 'resource');
+  const geometry = wantedGeometry(line, disk);
+  if (Number(place.offset) % geometry.areaBytes !== 0) return -ERRNO.EINVAL;
+  const wish = {
+    offset: Number(place.offset),
+    lockspaceName: resource.lockspaceName,
+    resourceName: resource.name,
+    geometry,
+    numHosts: atoi(line.words.n),
+    clear: line.words.z !== undefined,
+    writeTimeoutMs: INIT_WRITE_MS,
+    nowMs: nowMs(),
+  };
+  return codeOf(runDirectly(initResource(wish), { resource: disk }));
+}
+
+/**
+ * A lease whose owner is another host is refused with ACQUIRE_LOCKSPACE: nobody here follows the
+ * lockspace, so nobody knows whether that host is alive.
+ */
+export function directAcquire(line: CommandLine): number {
+  const resource = resourceOption(line);
+  const disk0 = resource.disks[0];
+  if (disk0 === undefined) return -ERRNO.EINVAL;
+  const disk = openDisk(disk0.path, 'resource');
+  const found = readLeader(line, disk);
+  if (!found.ok) return leaseCode(found.error);
+  const { leader, geometry } = found.value;
+  const member = memberOf(line);
+  if (member.hostId < 1) return -ERRNO.EINVAL;
+  if (leader.numHosts < BigInt(member.hostId)) return SANLOCK_CODES.LEADER_NUMHOSTS;
+  const isOwn = leader.ownerId === BigInt(member.hostId);
+  if (leader.timestampS !== 0n && !(isOwn && leader.ownerGeneration <= member.generation)) {
+    return SANLOCK_CODES.ACQUIRE_LOCKSPACE;
+  }
+  const place = { path: disk0.path, offset: Number(disk0.offset), resourceName: resource.name };
+  const wish = {
+    shared: (resource.flags & RES_FLAGS.SHARED) !== 0,
+    ownerNowait: true,
+    wantedLver: (resource.flags & RES_FLAGS.LVER) === 0 ? null : resource.lver,
+    newNumHosts: null,
+    guess: { geometry, numHosts: Number(leader.numHosts) },
+  };
+  const got = runDirectly(paxosAcquire(member, place, wish), { resource: disk });
+  return got.ok ? 0 : leaseCode(got.error.error);
+}
+
+/** Gives back what -i and -g name as the owner; the C program says 0 and writes nothing. */
+export function directRelease(line: CommandLine): number {
+  const resource = resourceOption(line);
+  const place = resource.disks[0];
+  if (place === undefined) return -ERRNO.EINVAL;
+  const disk = openDisk(place.path, 'resource');
+  const found = readLeader(line, disk);
+  if (!found.ok) return leaseCode(found.error);
+  const { leader, geometry } = found.value;
+  if (leader.timestampS === 0n) return 0;
+  const member = memberOf(line);
+  const isOwn =
+    leader.ownerId === BigInt(member.hostId) && leader.ownerGeneration === member.generation;
+  if (!isOwn || member.hostId < 1) return SANLOCK_CODES.RELEASE_OWNER;
+  const offset = Number(place.offset);
+  const { sectorSize } = geometry;
+  const sector = disk.read(offset + hostBlockSector(member.hostId) * sectorSize, sectorSize);
+  const hold: PaxosHold = {
+    path: place.path,
+    offset,
+    lockspaceName: resource.lockspaceName,
+    resourceName: resource.name,
+    geometry,
+    shared: false,
+    leader,
+    dblock: decode(dblock, sector),
+  };
+  const released = paxosRelease(member, hold, { lvb: null, rename: null });
+  return codeOf(runDirectly(released, { resource: disk }));
+}
+
+function readLeader(line: CommandLine, disk: DirectDisk) {
+  const { lockspaceName, name, disks } = resourceOption(line);
+  const wish = {
+    offset: Number(disks[0]?.offset ?? 0n),
+    lockspaceName,
+    resourceName: name,
+    timeoutMs: leaseTimes(ioTimeoutOption(line)).ioTimeoutMs,
+  };
+  return runDirectly(readResource(wish), { resource: disk });
+}
+
+/** This host in a lockspace nobody here follows. */
+function memberOf(line: CommandLine): Member {
+  return {
+    hostId: Number(BigInt.asUintN(32, u64Option(line, 'i'))),
+    generation: u64Option(line, 'g'),
+    ioTimeoutS: ioTimeoutOption(line),
+    lockspaceOffset: 0,
+    lockspaceGeometry: GEOMETRY_512_1M,
+    lockspaceName: resourceOption(line).lockspaceName,
+    hostView: () => null,
+    random: Math.random,
+    sharedRetries: 8,
+    cancelled: () => false,
+  };
+}
+
+interface HostIdPlace {
+  readonly disk: DirectDisk;
+  readonly place: DeltaPlace;
+}
+
+function hostIdPlace(line: CommandLine): HostIdPlace {
+  const { name, path, offset, hostId } = lockspaceOption(line);
+  const disk = openDisk(path, 'lockspace');
+  const place = {
+    lockspaceName: name,
+    offset: Number(offset),
+    hostId: Number(hostId),
+    hostName: hostNameOption(line),
+    ioTimeoutS: ioTimeoutOption(line),
+    aborted: () => false,
+  };
+  return { disk, place };
+}
+
+/** -e, or a name no host had before. */
+function hostNameOption(line: CommandLine): ByteString {
+  return textToName(line.words.e ?? `${randomUUID()}.${hostname()}`);
+}
+
+export function directAcquireId(line: CommandLine): number {
+  const { disk, place } = hostIdPlace(line);
+  if (place.hostId < 1) return -ERRNO.EINVAL;
+  const sizes = runDirectly(readLockspaceSizes(place), { lockspace: disk });
+  if (!sizes.ok) return leaseCode(sizes.error);
+  return codeOf(runDirectly(deltaAcquire(place, sizes.value), { lockspace: disk }));
+}
+
+export function directRenewId(line: CommandLine): number {
+  return withOwnRecord(line, ({ disk, place }, hold) => {
+    const renewal = {
+      hold,
+      lastWriteLanded: true,
+      readTimeoutMs: leaseTimes(place.ioTimeoutS).ioTimeoutMs,
+      hostBits: [],
+      event: null,
+      observe: () => undefined,
+    };
+    return codeOf(runDirectly(deltaRenew(place, renewal), { lockspace: disk }));
+  });
+}
+
+export function directReleaseId(line: CommandLine): number {
+  return withOwnRecord(line, ({ disk, place }, hold) =>
+    codeOf(runDirectly(deltaRelease(place, hold), { lockspace: disk })),
+  );
+}
+
+/** Takes the record on disk for this host's, as there is no earlier one to compare with. */
+function withOwnRecord(
+  line: CommandLine,
+  act: (at: HostIdPlace, hold: Parameters<typeof deltaRelease>[1]) => number,
+): number {
+  const at = hostIdPlace(line);
+  if (at.place.hostId < 1) return -ERRNO.EINVAL;
+  const sizes = runDirectly(readLockspaceSizes(at.place), { lockspace: at.disk });
+  if (!sizes.ok) return leaseCode(sizes.error);
+  const geometry = sizes.value;
+  const offset = at.place.offset + (at.place.hostId - 1) * geometry.sectorSize;
+  const leader = verifyDelta(at.disk.read(offset, geometry.sectorSize), 0, at.place.lockspaceName);
+  if (!leader.ok) return leaseCode(leader.error);
+  if (leader.value.ownerId === 0n) return -ERRNO.EINVAL;
+  return act(at, { leader: leader.value, geometry });
+}
