@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { test } from 'node:test';
+import { type Maker, makeArea, run, startDaemon, whyNot } from './sanlock-daemons.ts';
+
+const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
+const PYTHON = '/usr/bin/python3';
+const MODULE = '/usr/lib/python3/dist-packages';
+const MIB = 1024 * 1024;
+
+/** What a program that uses libsanlock sees, line by line. */
+async function seenThroughLibrary(maker: Maker): Promise<readonly string[]> {
+  const world = await startDaemon(maker, { hostName: 'host1' });
+  try {
+    makeArea(`${world.directory}/ls`, MIB);
+    makeArea(`${world.directory}/res`, 16 * MIB);
+    const script = `${ROOT}/test/interop/python-client.py`;
+    const ran = await run(PYTHON, [script, world.directory], { env: world.env });
+    assert.equal(ran.status, 0, `${ran.stderr}\n${world.log()}`);
+    return ran.stdout.trimEnd().split('\n');
+  } finally {
+    await world.stop();
+  }
+}
+
+test('programs that use libsanlock see the same from our daemon', async (t) => {
+  const reason = whyNot('c', 'ours') ?? (existsSync(MODULE) ? null : 'python3-sanlock is absent');
+  if (reason !== null) return t.skip(reason);
+  const [theirs, ours] = await Promise.all([seenThroughLibrary('c'), seenThroughLibrary('ours')]);
+  assert.equal(ours.length, theirs.length);
+  for (const [index, line] of theirs.entries()) assert.equal(ours[index], line);
+});
