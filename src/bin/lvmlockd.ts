@@ -17,6 +17,7 @@ import { MonotonicClock } from '../platform/clock.ts';
 import { reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { sendDatagram } from '../platform/datagram.ts';
 import { DaemonLog } from '../platform/log.ts';
+import { lvmlockctlAge } from '../platform/lvmlockctl-age.ts';
 import { peerPidOf } from '../platform/peer-credentials.ts';
 import { lockPidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
@@ -111,6 +112,7 @@ function start(options: LvmlockdOptions, log: DaemonLog, leave: (status: number)
     log,
     sendDump: (bytes) => sendDatagram(DUMP_SOCKET, bytes),
     dumpLog: () => log.dump(),
+    dumpFormOf: lvmlockctlAge,
     adoptFile: {
       read: () => adoptFile.read(),
       write: (text) => {

@@ -59,6 +59,7 @@ class World {
       log,
       sendDump: (bytes) => this.dumps.push(bytesToText(bytes)) > 0,
       dumpLog: () => '',
+      dumpFormOf: () => 'old',
       adoptFile: { read: () => null, write: quiet },
       ended: () => {
         this.ended = true;
@@ -135,7 +136,7 @@ function recording(name: string): readonly Step[] {
   return (JSON.parse(readFileSync(path, 'utf8')) as { steps: Step[] }).steps;
 }
 
-/** What we answer on purpose where C answers otherwise: the step's number and our reply's fields. */
+/** Where we answer otherwise than C on purpose: the step's number, and what our reply holds. */
 type Differences = Readonly<Record<number, string>>;
 
 function replay(name: string, differences: Differences): readonly string[] {

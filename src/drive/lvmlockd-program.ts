@@ -23,6 +23,8 @@ export interface LvmlockdPorts {
   /** One datagram to the dump socket; false: not now, or nobody listens. */
   readonly sendDump: (bytes: Uint8Array) => boolean;
   readonly dumpLog: () => string;
+  /** Which form of the state the program of that pid can read. */
+  readonly dumpFormOf: (pid: number | null) => 'old' | 'new';
   readonly adoptFile: {
     read(): ByteString | null;
     /** null removes it. */
@@ -114,7 +116,10 @@ export class LvmlockdProgram {
     const text = peer.waiting.shift();
     if (text === undefined) return;
     peer.isBusy = true;
-    this.#post({ kind: 'request', clientId, text });
+    const { peerPid } = peer.connection;
+    const wantsState = text.includes('"info"');
+    const dumpForm = wantsState ? this.#ports.dumpFormOf(peerPid) : 'old';
+    this.#post({ kind: 'request', clientId, text, dumpForm });
   }
 
   /** Events are handled one after another, also those that arise while one is handled. */

@@ -11,7 +11,7 @@ import {
 } from '../wire/lvmlockd-requests.ts';
 import { adoptText, readAdoptText } from './adopt.ts';
 import { driveResource, undoGrant } from './drive-resource.ts';
-import { dumpState } from './dump.ts';
+import { type DumpForm, dumpState } from './dump.ts';
 import { chooseGlType } from './global-lock.ts';
 import {
   requestFreeLv,
@@ -35,7 +35,13 @@ export type DaemonEvent =
       readonly fd: number;
       readonly pid: number | null;
     }
-  | { readonly kind: 'request'; readonly clientId: number; readonly text: ByteString }
+  /** `dumpForm`: what the program that asks can read. */
+  | {
+      readonly kind: 'request';
+      readonly clientId: number;
+      readonly text: ByteString;
+      readonly dumpForm: DumpForm;
+    }
   | { readonly kind: 'clientClosed'; readonly clientId: number }
   /** The last reply could not be delivered; `clientClosed` follows. */
   | { readonly kind: 'replyLost'; readonly clientId: number }
@@ -86,7 +92,7 @@ function handle(state: DaemonState, event: DaemonEvent): void {
       clientOpened(state, event);
       return;
     case 'request':
-      requestText(state, event.clientId, event.text);
+      requestText(state, event);
       return;
     case 'clientClosed':
       clientClosed(state, event.clientId);
@@ -128,7 +134,10 @@ function clientOpened(
   });
 }
 
-function requestText(state: DaemonState, clientId: number, text: ByteString): void {
+function requestText(
+  state: DaemonState,
+  { clientId, text, dumpForm }: Extract<DaemonEvent, { kind: 'request' }>,
+): void {
   const client = state.clients.get(clientId);
   if (client === undefined) return;
   client.lastGrant = null;
@@ -151,7 +160,14 @@ function requestText(state: DaemonState, clientId: number, text: ByteString): vo
   if (lockType !== 'none' && lockType !== 'unknown' && state.managers.has(lockType)) {
     chooseGlType(state, lockType);
   }
-  dispatch(state, clientId, request);
+  if (request.kind === 'info') sendDump(state, clientId, dumpForm);
+  else dispatch(state, clientId, request);
+}
+
+function sendDump(state: DaemonState, clientId: number, form: DumpForm): void {
+  const text = dumpState(state, form);
+  state.effects.push({ kind: 'send', clientId, text: dumpReply(0, text.length) });
+  state.effects.push({ kind: 'dump', text });
 }
 
 function dispatch(state: DaemonState, clientId: number, request: LvmlockdRequest): void {
@@ -222,12 +238,8 @@ function requestOfDaemon(
       send(helloReply(state.lockspaces.length > 0 ? LD_RESULT.BUSY : 0));
       state.quitting ||= state.lockspaces.length === 0;
       return;
-    case 'info': {
-      const text = dumpState(state);
-      send(dumpReply(0, text.length));
-      state.effects.push({ kind: 'dump', text });
-      return;
-    }
+    case 'info':
+      return; // answered in the form its caller reads
     case 'dump':
       state.effects.push({ kind: 'dumpLog', clientId });
       return;

@@ -9,11 +9,14 @@ const MAX_CLIENTS = 100;
 /** The reader's buffer. */
 const MAX_DUMP_BYTES = 1024 * 1024;
 
+/** Each lvmlockctl parses by a fixed sequence of fields: `new` is that of lvm2 2.03.40. */
+export type DumpForm = 'old' | 'new';
+
 /**
- * The state as text, one record a line, in the order and with the fields of lvm2 2.03.16
- * (spec 30 §4.9). An empty value is printed as `.`: that reader splits at blanks.
+ * The state as text, one record a line, in the order and with the fields of lvm2 (spec 30 §4.9).
+ * An empty value is printed as `.`: the readers split at blanks.
  */
-export function dumpState(state: DaemonState): ByteString {
+export function dumpState(state: DaemonState, form: DumpForm): ByteString {
   const lines = [STRUCTS];
   let poll = 1;
   for (const client of [...state.clients.values()].slice(0, MAX_CLIENTS)) {
@@ -21,14 +24,15 @@ export function dumpState(state: DaemonState): ByteString {
     lines.push(clientLine(client, poll));
   }
   for (const lockspace of state.lockspaces) {
-    lines.push(lockspaceLine(lockspace));
+    lines.push(lockspaceLine(lockspace, form));
     for (const { clientId, request } of lockspace.stop?.waiters ?? []) {
       const { lockType } = lockspace;
-      lines.push(
-        `info=ls_action ${actionText({ clientId, op: request.op, scope: 'vg', lockType })}`,
-      );
+      const from = { clientId, op: request.op, scope: 'vg', lockType };
+      lines.push(`info=ls_action ${actionText(from, form)}`);
     }
-    for (const resource of lockspace.resources) lines.push(...resourceLines(resource, lockspace));
+    for (const resource of lockspace.resources) {
+      lines.push(...resourceLines(resource, lockspace, form));
+    }
   }
   let text = '';
   for (const line of lines) {
@@ -48,20 +52,23 @@ function clientLine(client: Client, poll: number): ByteString {
   return `info=client pid=${pid} fd=${fd} pi=${poll} id=${id} name=${orDot(name)}`;
 }
 
-function lockspaceLine(lockspace: Lockspace): ByteString {
+function lockspaceLine(lockspace: Lockspace, form: DumpForm): ByteString {
   const { vg, phase, hostId } = lockspace;
   const isJoined = phase === 'running' || phase === 'stopping';
   return [
     `info=ls ls_name=${orDot(lockspace.name)} vg_name=${orDot(vg.vgName)}`,
-    `vg_uuid=${orDot(vg.vgUuid)} vg_sysid=. vg_args=${orDot(vg.vgLockArgs)}`,
-    `lm_type=${lockspace.lockType} host_id=${hostId} create_fail=0 create_done=${bit(isJoined)}`,
+    `vg_uuid=${orDot(vg.vgUuid)}${form === 'old' ? ' vg_sysid=.' : ''}`,
+    `vg_args=${orDot(vg.vgLockArgs)} lm_type=${lockspace.lockType} host_id=${hostId}`,
+    ...(form === 'old' ? [] : ['generation=0']),
+    `create_fail=0 create_done=${bit(isJoined)}`,
     `thread_work=0 thread_stop=${bit(phase === 'stopping')} thread_done=0`,
-    `kill_vg=${bit(lockspace.killed)} drop_vg=${bit(lockspace.dropped)}`,
+    `kill_vg=${bit(lockspace.killed)}`,
+    form === 'old' ? `drop_vg=${bit(lockspace.dropped)}` : 'fence_pr=0 no_timeout=0',
     `sanlock_gl_enabled=${bit(lockspace.glEnabled)}`,
   ].join(' ');
 }
 
-function resourceLines(resource: Resource, lockspace: Lockspace): ByteString[] {
+function resourceLines(resource: Resource, lockspace: Lockspace, form: DumpForm): ByteString[] {
   const { ref, mode, shCount, version } = resource;
   const lines = [
     `info=r name=${orDot(ref.name)} type=${ref.scope} mode=${mode} sh_count=${shCount} ` +
@@ -77,7 +84,7 @@ function resourceLines(resource: Resource, lockspace: Lockspace): ByteString[] {
   const { lockType } = lockspace;
   for (const action of resource.actions) {
     const from = { clientId: action.clientId, scope: ref.scope, lockType };
-    lines.push(`info=r_action ${actionText({ ...from, ...opOf(action) })}`);
+    lines.push(`info=r_action ${actionText({ ...from, ...opOf(action) }, form)}`);
   }
   return lines;
 }
@@ -88,18 +95,22 @@ function opOf(action: Action): { op: number; mode?: string; flags?: number } {
   return { op: LD_OP.LOCK, mode: action.request.mode, flags };
 }
 
-function actionText(action: {
-  readonly clientId: number;
-  readonly op: number;
-  readonly scope: string;
-  readonly lockType: LockType;
-  readonly mode?: string;
-  readonly flags?: number;
-}): ByteString {
+function actionText(
+  action: {
+    readonly clientId: number;
+    readonly op: number;
+    readonly scope: string;
+    readonly lockType: LockType;
+    readonly mode?: string;
+    readonly flags?: number;
+  },
+  form: DumpForm,
+): ByteString {
   const { clientId, op, scope, lockType, mode = 'iv', flags = 0 } = action;
   return (
     `client_id=${clientId} flags=${hex(flags)} version=0 op=${OP_NAMES[op] ?? 'op_unknown'} ` +
-    `rt=${scope} mode=${mode} lm_type=${lockType} result=0 lm_rv=0`
+    `rt=${scope} mode=${mode} lm_type=${lockType} result=0 lm_rv=0` +
+    (form === 'old' ? '' : ' owner_host_id=0 owner_generation=0')
   );
 }
 

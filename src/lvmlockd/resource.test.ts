@@ -174,7 +174,7 @@ test('unlock_cancel cancels a queued request; a client that ends takes its reque
   assert.deepEqual(bench.action(ask(5, 'un')).answers.at(-1), '5:-2');
 });
 
-test('a step down without a known outcome is taken as done: we never claim more than we may hold', () => {
+test('a step down without a known outcome is taken as done', () => {
   const bench = new Bench().action(ask(1, 'ex', { persistent: true }));
   bench.manager = { result: -221, retry: false };
   bench.action(ask(1, 'sh', { persistent: true }));

@@ -8,7 +8,7 @@ import type {
 } from '../wire/lvmlockd-requests.ts';
 import type { HeldLock, HeldMode, LockOutcome, Outcome, ResourceRef } from './managers/manager.ts';
 
-/** A lock granted to a client, or to nobody in particular: persistent, until somebody unlocks it. */
+/** A lock of a client, or of nobody in particular: persistent, until somebody unlocks it. */
 export interface Lock {
   mode: HeldMode;
   /** 0: persistent. */

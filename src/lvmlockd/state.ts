@@ -1,6 +1,5 @@
 import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
-import type { LogFields, LogLevel } from '../ports/log.ts';
 import type { LvmlockdRequest } from '../wire/lvmlockd-requests.ts';
 import type {
   LockManager,
@@ -10,6 +9,10 @@ import type {
   VgPlace,
 } from './managers/manager.ts';
 import { newResource, type Resource } from './resource.ts';
+
+/** As the log port takes them. */
+export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
+export type LogFields = Readonly<Record<string, string | number>>;
 
 /** What the daemon knows. Plain data, owned and changed by `stepDaemon` alone. */
 

@@ -4,7 +4,7 @@ import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
 import type { LockOutcome, Outcome } from './manager.ts';
 import type { SanlockAnswer } from './sanlock-asks.ts';
 
-/** sanlock's numbers to lvmlockd's: they overlap, so none may pass through (spec 30 §3.2, 31 §4). */
+/** sanlock's numbers to ours: they overlap, so none may pass through (spec 30 §3.2, 31 §4). */
 
 const HELD_BY_OTHERS: ReadonlySet<number> = new Set([
   SANLOCK_CODES.ACQUIRE_IDLIVE,

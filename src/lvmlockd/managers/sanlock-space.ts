@@ -3,6 +3,7 @@ import { LD_RESULT } from '../../wire/lvmlockd-numbers.ts';
 import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
 import { RES_FLAGS } from '../../wire/sanlock-socket.ts';
 import type { ResourceText } from '../../wire/sanlock-strings.ts';
+import { readValueBlock, VALUE_BLOCK_BYTES, valueBlockBytes } from '../../wire/value-block.ts';
 import {
   type AdoptedLock,
   both,
@@ -51,7 +52,6 @@ import {
   siteOf,
   sleep,
 } from './sanlock-slots.ts';
-import { readValueBlock, VALUE_BLOCK_BYTES, valueBlockBytes } from './value-block.ts';
 
 export interface SanlockSpaceSettings {
   readonly times: SanlockTimes;
@@ -126,7 +126,7 @@ export class SanlockSpace implements ManagerSpace {
     return { ...OK, adopted: wasThere ? yield* this.#adoptOrphans(site) : [] };
   }
 
-  /** Takes over what a crashed lvmlockd held; its GL and VG locks end with the commands it served. */
+  /** Takes over what a crashed lvmlockd held; GL and VG locks ended with its commands. */
   *#adoptOrphans(site: LeaseSite): ManagerSteps<AdoptedLock[]> {
     const status = yield* ask({ call: 'status' }, this.#times.quickMs);
     const adopted: AdoptedLock[] = [];

@@ -3,12 +3,12 @@ import test from 'node:test';
 import { MIB } from '../../base/units.ts';
 import { SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
 import { HOST_STATES, RES_FLAGS } from '../../wire/sanlock-socket.ts';
+import { valueBlockBytes } from '../../wire/value-block.ts';
 import type { ManagerReply, ManagerSpace, ManagerSteps } from './manager.ts';
 import { sanlockManager } from './sanlock.ts';
 import type { SanlockAnswer, SanlockCommand, SanlockLease } from './sanlock-asks.ts';
 import { resourceAt, sizesForSector } from './sanlock-layout.ts';
 import { sanlockTimes } from './sanlock-slots.ts';
-import { valueBlockBytes } from './value-block.ts';
 
 const EMPTY: SanlockAnswer = {
   kind: 'sanlock',
@@ -133,7 +133,7 @@ test('what start_vg refuses, and why', () => {
   assert.equal(prepare('1.0.0:lvmlock', 1), -214);
 });
 
-test('the search for a free slot goes on where it ended, wraps once, and says when all is full', () => {
+test('the search for a free slot goes on where it ended, and wraps once', () => {
   const fake = new FakeSanlock();
   const space = started(fake);
   const places: string[] = [];

@@ -1,4 +1,4 @@
-import { decode, encode, struct, u16, u32 } from '../../codec/struct.ts';
+import { decode, encode, struct, u16, u32 } from '../codec/struct.ts';
 
 /** Eight bytes kept with the GL and VG leases (spec 30 §5). C: struct val_blk */
 const valueBlock = struct('valueBlock', 8, {

@@ -1,0 +1,27 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+
+const MAX_PROGRAM_BYTES = 4 * 1024 * 1024; // lvmlockctl has 50 KB; anything large is not it
+const OLD_FIELD = 'vg_sysid=';
+const NEW_FIELD = 'fence_pr=';
+
+/**
+ * lvmlockctl of lvm2 2.03.16 and of 2.03.40 cannot read each other's state text, and the request
+ * does not say who asks: the field names are in the asking program (spec 30 §4.9).
+ */
+export function lvmlockctlAge(pid: number | null): 'old' | 'new' {
+  if (pid === null) return 'old';
+  try {
+    const fd = openSync(`/proc/${pid}/exe`, 'r');
+    try {
+      const { size } = fstatSync(fd);
+      if (size > MAX_PROGRAM_BYTES) return 'old';
+      const program = Buffer.alloc(size);
+      readSync(fd, program, 0, size, 0);
+      return !program.includes(OLD_FIELD) && program.includes(NEW_FIELD) ? 'new' : 'old';
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return 'old'; // gone already
+  }
+}
