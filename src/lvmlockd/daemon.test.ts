@@ -1,0 +1,274 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { parseConfig, textOf } from '../wire/libdaemon.ts';
+import { type DaemonEvent, stepDaemon } from './daemon.ts';
+import {
+  type AdoptedLock,
+  type FoundSpace,
+  type LeaveHow,
+  type LockManager,
+  type LockOutcome,
+  type ManagerSpace,
+  type ManagerSteps,
+  OK,
+} from './managers/manager.ts';
+import { type DaemonState, newState } from './state.ts';
+
+function* done<T>(value: T): ManagerSteps<T> {
+  yield* [];
+  return value;
+}
+
+const GRANTED: LockOutcome = { ...OK, retry: false, version: 0, glEnabled: null };
+
+/** A lock manager that does what the test says. */
+class FakeManager {
+  joinResult = 0;
+  leaveResult = 0;
+  glIn: readonly string[] = ['a'];
+  adopted: readonly AdoptedLock[] = [];
+  found: readonly FoundSpace[] = [];
+  dying: readonly string[] = [];
+  locks: LockOutcome[] = [];
+  readonly did: string[] = [];
+
+  manager(): LockManager {
+    return {
+      kind: 'sanlock',
+      isRunning: () => done(true),
+      initVg: (vg) => done({ ...OK, vgLockArgs: `1.0.0:${vg.vgLockArgs}` }),
+      open: (vg) => this.#space(vg.vgName),
+      renameVg: () => done(OK),
+      findSpaces: () => done(this.found),
+      findLosses: () => done({ dying: this.dying }),
+      sameSpace: (one, other) => one === other,
+    };
+  }
+
+  #space(vgName: string): ManagerSpace {
+    return {
+      prepare: () => done({ ...OK, glEnabled: this.glIn.includes(vgName) }),
+      join: () => done({ result: this.joinResult, lmResult: 0, adopted: this.adopted }),
+      leave: (how: LeaveHow) => {
+        this.did.push(`leave ${vgName} held ${how.held.length}`);
+        return done({ result: this.leaveResult, lmResult: 0 });
+      },
+      abandon: () => done(undefined),
+      lock: (ref, mode, checkGl) => {
+        this.did.push(`lock ${ref.name} ${mode}${checkGl ? ' checkGl' : ''}`);
+        return done(this.locks.shift() ?? GRANTED);
+      },
+      convert: () => done(OK),
+      unlock: (held) => {
+        this.did.push(`unlock ${held.resource.name}`);
+        return done(OK);
+      },
+      freeLv: () => done(OK),
+      findFree: () => done(OK),
+      initLv: () => done({ ...OK, lvLockArgs: '1.0.0:70254592' }),
+      readGl: () => done(this.glIn.includes(vgName)),
+      switchGl: () => done(OK),
+      otherHosts: () => done({ ...OK, unknown: false }),
+    };
+  }
+}
+
+/** A daemon over the fake manager; procedures end at once, unless the test holds them back. */
+class Bench {
+  readonly fake = new FakeManager();
+  readonly state: DaemonState;
+  readonly replies: string[] = [];
+  readonly held: (() => void)[] = [];
+  holdBack = false;
+  ended = false;
+  #nowMs = 0;
+
+  constructor(more: { readonly adoptFile?: string; readonly found?: readonly FoundSpace[] } = {}) {
+    this.fake.found = more.found ?? [];
+    const settings = { globalLockType: null, hostId: 1, adopt: true };
+    this.state = newState(settings, new Map([['sanlock', this.fake.manager()]]));
+    this.post({ kind: 'started', adoptFile: more.adoptFile ?? null });
+  }
+
+  post(event: DaemonEvent): void {
+    this.#nowMs += 1;
+    for (const effect of stepDaemon(this.state, event, this.#nowMs)) {
+      if (effect.kind === 'send') this.replies.push(effect.text);
+      else if (effect.kind === 'exit') this.ended = true;
+      else if (effect.kind === 'run') {
+        const end = () => {
+          const turn = effect.steps.next({ kind: 'slept' });
+          assert.equal(turn.done, true);
+          this.post({ kind: 'taskDone', taskId: effect.taskId, outcome: turn.value });
+        };
+        if (this.holdBack) this.held.push(end);
+        else end();
+      }
+    }
+  }
+
+  open(clientId: number): void {
+    this.post({ kind: 'clientOpened', clientId, fd: 5, pid: 9 });
+  }
+
+  /** The reply's op_result and flags; 'none yet' while it is not answered. */
+  ask(clientId: number, request: string): string {
+    this.replies.length = 0;
+    this.post({ kind: 'request', clientId, text: request, dumpForm: 'old' });
+    return this.lastReply();
+  }
+
+  lastReply(): string {
+    const text = this.replies.at(-1);
+    if (text === undefined) return 'none yet';
+    const fields = parseConfig(text.replace('\n##\n', ''));
+    assert.ok(fields.ok);
+    return `${textOf(fields.value, 'op_result')} ${textOf(fields.value, 'result_flags')}`;
+  }
+
+  start(vgName: string): string {
+    const args = 'vg_lock_type="sanlock" vg_lock_args="1.0.0:lvmlock" host_id=1';
+    return this.ask(1, `request="start_vg" vg_name="${vgName}" ${args}`);
+  }
+}
+
+const LV = 'vg_name="a" lv_uuid="lv" lv_lock_args="1.0.0:70254592" opts="persistent"';
+
+test('a failed join is told by start_wait, once, to the command that started it', () => {
+  const bench = new Bench();
+  bench.open(1);
+  bench.open(2);
+  bench.fake.joinResult = -221;
+  assert.equal(bench.start('a'), '0 none');
+  assert.equal(bench.ask(2, 'request="start_wait"'), '0 none');
+  assert.equal(bench.ask(1, 'request="start_wait"'), '-221 none');
+  assert.equal(bench.ask(1, 'request="start_wait"'), '0 none');
+  assert.equal(bench.state.lockspaces.length, 0);
+  assert.equal(bench.state.gl.vgName, '', 'the global lock is remembered only after a join');
+});
+
+test('start_wait waits for the join; a lock meanwhile is told that it starts', () => {
+  const bench = new Bench();
+  bench.open(1);
+  bench.start('a');
+  const late = new Bench();
+  late.open(1);
+  late.holdBack = true;
+  late.start('a');
+  late.held.shift()?.(); // prepared, joining
+  assert.equal(late.ask(1, 'request="start_wait"'), 'none yet');
+  assert.equal(late.ask(1, 'request="lock_vg" mode="sh" vg_name="a"'), '-211 none');
+  assert.equal(late.ask(1, 'request="lock_gl" mode="sh"'), '-211 none');
+  late.replies.length = 0;
+  late.held.shift()?.();
+  assert.equal(late.lastReply(), '0 none');
+});
+
+test('a client that ends while its LV lock is acquired leaves no lock behind', () => {
+  const bench = new Bench();
+  bench.open(1);
+  bench.open(2);
+  bench.start('a');
+  bench.holdBack = true;
+  bench.ask(2, `request="lock_lv" mode="ex" ${LV}`);
+  bench.post({ kind: 'clientClosed', clientId: 2 });
+  while (bench.held.length > 0) bench.held.shift()?.();
+  assert.deepEqual(bench.fake.did, ['lock lv ex', 'unlock lv']);
+});
+
+test('an LV lock whose reply was lost is undone, one that was read is not', () => {
+  const bench = new Bench();
+  bench.open(1);
+  bench.start('a');
+  for (const isLost of [true, false]) {
+    bench.fake.did.length = 0;
+    bench.open(2);
+    assert.equal(bench.ask(2, `request="lock_lv" mode="ex" ${LV}`), '0 none');
+    if (isLost) bench.post({ kind: 'replyLost', clientId: 2 });
+    bench.post({ kind: 'clientClosed', clientId: 2 });
+    assert.equal(bench.fake.did.includes('unlock lv'), isLost);
+  }
+});
+
+test('after a crash every joined lockspace is taken over, with what the adopt file knows', () => {
+  const vg = { vgName: 'a', vgLockArgs: '1.0.0:lvmlock' };
+  const adoptFile = `lvmlockd adopt_version 1.0 pid 5\nVG: uuid-of-a a sanlock 1.0.0:lvmlock\n`;
+  const bench = new Bench({ adoptFile, found: [{ ...vg, vgUuid: '', hostId: 7 }] });
+  const [adopted] = bench.state.lockspaces;
+  assert.equal(adopted?.phase, 'running');
+  assert.equal(adopted?.vg.vgUuid, 'uuid-of-a');
+  assert.equal(adopted?.hostId, 7);
+  bench.open(1);
+  assert.equal(bench.start('a'), '-17 none');
+});
+
+test('two enabled global locks are seen as soon as both VGs run, until one is disabled', () => {
+  const bench = new Bench();
+  bench.fake.glIn = ['a', 'b'];
+  bench.open(1);
+  bench.start('a');
+  assert.equal(bench.ask(1, 'request="lock_gl" mode="sh"'), '0 none');
+  bench.ask(1, 'request="lock_gl" mode="un"');
+  bench.start('b');
+  assert.equal(bench.ask(1, 'request="lock_gl" mode="sh"'), '0 DUP_GL_LS,');
+  assert.ok(bench.fake.did.includes('lock GLLK sh checkGl'));
+  assert.equal(bench.ask(1, 'request="lock_vg" mode="sh" vg_name="b"'), '0 DUP_GL_LS,');
+  bench.ask(1, 'request="lock_vg" mode="un" vg_name="b"');
+  assert.equal(bench.ask(1, 'request="enable_gl" vg_name="b"'), '-22 none');
+  assert.equal(bench.ask(1, 'request="disable_gl" vg_name="b"'), '0 none');
+  assert.equal(bench.ask(1, 'request="lock_vg" mode="sh" vg_name="b"'), '0 none');
+});
+
+test('removing the VG that carries the global lock is told until another carries it', () => {
+  const bench = new Bench();
+  bench.open(1);
+  bench.start('a');
+  bench.start('b');
+  assert.equal(bench.ask(1, 'request="free_vg" vg_name="a"'), '0 WARN_GL_REMOVED,');
+  bench.fake.glIn = [];
+  assert.equal(bench.ask(1, 'request="lock_gl" mode="ex"'), '-210 NO_GL_LS,WARN_GL_REMOVED,');
+  assert.equal(bench.ask(1, 'request="enable_gl" vg_name="b"'), '0 none');
+  assert.equal(bench.ask(1, 'request="lock_gl" mode="ex"'), '0 none');
+});
+
+test('a lockspace that the lock manager would not leave stays, and can be stopped again', () => {
+  const bench = new Bench();
+  bench.open(1);
+  bench.start('a');
+  bench.fake.leaveResult = -16;
+  assert.equal(bench.ask(1, 'request="stop_vg" vg_name="a"'), '-16 none');
+  bench.fake.leaveResult = 0;
+  assert.equal(bench.ask(1, 'request="stop_vg" vg_name="a"'), '0 none');
+  assert.equal(bench.state.lockspaces.length, 0);
+});
+
+test('SIGTERMs of sanlock about a lockspace being lost do not end the daemon', () => {
+  const bench = new Bench();
+  bench.open(1);
+  bench.start('a');
+  bench.fake.dying = ['lvm_a'];
+  bench.post({ kind: 'terminate' });
+  assert.equal(bench.state.quitting, false);
+  bench.fake.dying = ['lvm_other'];
+  bench.post({ kind: 'terminate' });
+  assert.equal(bench.ended, true);
+});
+
+test('without sanlock nothing more is locked, and what is held can be let go', () => {
+  const bench = new Bench();
+  bench.open(1);
+  bench.start('a');
+  assert.equal(bench.ask(1, `request="lock_lv" mode="sh" ${LV}`), '0 none');
+  bench.post({ kind: 'sessionLost', session: bench.state.lockspaces[0]?.id ?? 0 });
+  assert.equal(bench.ask(1, 'request="lock_vg" mode="sh" vg_name="a"'), '-221 none');
+  assert.equal(bench.ask(1, `request="lock_lv" mode="un" ${LV}`), '0 none');
+  assert.equal(bench.ask(1, 'request="stop_vg" vg_name="a"'), '0 none');
+});
+
+test('lock managers that are not built in are refused by name', () => {
+  const bench = new Bench();
+  bench.open(1);
+  const request = 'request="start_vg" vg_name="d" vg_lock_type="dlm" vg_lock_args="1.0.0:c"';
+  assert.equal(bench.ask(1, request), '-93 none');
+  assert.equal(bench.ask(1, 'request="init_vg" vg_name="d" vg_lock_type="idm"'), '-93 none');
+});
