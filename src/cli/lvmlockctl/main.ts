@@ -181,11 +181,22 @@ function tellWhatToDo(vgName: string, alarm: (text: string) => void): void {
   alarm(`Once VG is unused, run lvmlockctl --drop ${vgName}.`);
 }
 
-function killCommand(): Promise<readonly string[] | null> {
+/** sanlock's helper may run us with a short PATH. */
+const LVM_PROGRAMS = ['lvm', '/usr/sbin/lvm', '/sbin/lvm'];
+
+async function killCommand(): Promise<readonly string[] | null> {
+  for (const program of LVM_PROGRAMS) {
+    const output = await outputOf(program);
+    if (output !== null) return killCommandOf(output);
+  }
+  return null;
+}
+
+function outputOf(program: string): Promise<string | null> {
   const args = ['config', '--typeconfig', 'full', 'global/lvmlockctl_kill_command'];
   return new Promise((resolve) => {
-    execFile('lvm', args, { timeout: QUICK_MS }, (error, output) =>
-      resolve(error === null ? killCommandOf(output) : null),
+    execFile(program, args, { timeout: QUICK_MS }, (error, output) =>
+      resolve(error === null ? output : null),
     );
   });
 }

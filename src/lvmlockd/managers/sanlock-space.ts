@@ -61,6 +61,7 @@ export interface SanlockSpaceSettings {
 
 const DEVICE_POLL_MS = 100;
 const DEVICE_POLLS = 15; //  lvm has just made the device: udev may need a moment
+const JOIN_POLL_MS = 500;
 const REMOVE_POLL_MS = 250;
 const REMOVE_POLLS = 20; //  for leases that sanlock is still writing free
 
@@ -115,7 +116,12 @@ export class SanlockSpace implements ManagerSpace {
     if (site === null) return { ...both(LD_RESULT.EARGS), adopted: [] };
     const area = areaAt(site, this.#hostId);
     const { ioTimeoutS, joinMs, quickMs } = this.#times;
-    const added = yield* ask({ call: 'addLockspace', area, ioTimeoutS }, joinMs);
+    let added = yield* ask({ call: 'addLockspace', area, ioTimeoutS }, joinMs);
+    // An earlier lvmlockd was joining or leaving when it ended: sanlock finishes that first.
+    for (let waitedMs = 0; isUnderWay(added) && waitedMs < joinMs; waitedMs += JOIN_POLL_MS) {
+      yield* sleep(JOIN_POLL_MS);
+      added = yield* ask({ call: 'addLockspace', area, ioTimeoutS }, joinMs);
+    }
     const wasThere = added.code === -ERRNO.EEXIST && adopt;
     if (added.code < 0 && !wasThere) return { ...areaOutcome(added), adopted: [] };
     const used = yield* ask({ call: 'usedByOrphans', name: site.spaceName }, quickMs);
@@ -182,17 +188,19 @@ export class SanlockSpace implements ManagerSpace {
     for (let poll = 0; onlyUnused && poll < REMOVE_POLLS; poll++) {
       const command = { call: 'remLockspace', area, onlyUnused: true } as const;
       const answer = yield* ask(command, leaveMs);
-      if (answer.code !== -ERRNO.EBUSY) return this.#removed(answer);
+      if (answer.code !== -ERRNO.EBUSY) return this.#removed(answer, false);
       const status = yield* ask({ call: 'status' }, quickMs);
       const ours = status.leases.filter((one) => one.resource.lockspaceName === site.spaceName);
       if (ours.some((one) => one.list === 'orphan')) return both(LD_RESULT.BUSY);
       yield* sleep(REMOVE_POLL_MS);
     }
-    return this.#removed(yield* ask({ call: 'remLockspace', area, onlyUnused: false }, leaveMs));
+    const command = { call: 'remLockspace', area, onlyUnused: false } as const;
+    return this.#removed(yield* ask(command, leaveMs), !onlyUnused);
   }
 
   /** -2: sanlock has given it up already. Without a daemon there is nothing left to leave. */
-  #removed(answer: SanlockAnswer): Outcome {
+  #removed(answer: SanlockAnswer, mustLeave: boolean): Outcome {
+    if (answer.code === -ERRNO.ETIMEDOUT && !mustLeave) return both(LD_RESULT.BUSY);
     if (answer.code >= 0 || answer.code === -ERRNO.ENOENT || !answer.answered) return OK;
     return areaOutcome(answer);
   }
@@ -347,6 +355,10 @@ export class SanlockSpace implements ManagerSpace {
   #ask(command: SanlockCommand, deadlineMs: number): ManagerSteps<SanlockAnswer> {
     return ask(command, deadlineMs, this.#session);
   }
+}
+
+function isUnderWay({ code }: SanlockAnswer): boolean {
+  return code === -ERRNO.EINPROGRESS || code === -ERRNO.EAGAIN;
 }
 
 function* waitForDevice(path: ByteString): ManagerSteps<boolean> {

@@ -259,6 +259,16 @@ test('after a crash the lockspace is taken over with its LV locks, not with its 
   assert.equal(fake.run(again.join(false)).result, -221);
 });
 
+test('a join waits for one that an earlier lvmlockd had under way, and then takes it over', () => {
+  const fake = new FakeSanlock();
+  started(fake);
+  const again = manager.open(VG, 2);
+  fake.run(again.prepare(1));
+  fake.script('addLockspace', { code: -115 }, { code: -115 }, { code: -17 });
+  assert.equal(fake.run(again.join(true)).result, 0);
+  assert.equal(fake.sleptMs, 1000);
+});
+
 test('whoever cannot be seen counts as there', () => {
   const own = { hostId: 1n, state: HOST_STATES.LIVE };
   const other = (state: number) => ({ hostId: 2n, state });
@@ -295,6 +305,14 @@ test('orphans keep a lockspace from being left; a release under way only delays 
   held.leases.push({ list: 'orphan', resource: resourceAt(SITE, 'lv0', 67 * MIB) });
   held.script('remLockspace', { code: -16 });
   assert.equal(held.run(kept.leave(how)).result, -16);
+});
+
+test('a stop without answer keeps the lockspace, a drop gives it up', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  fake.script('remLockspace', { code: -110, answered: false }, { code: -110, answered: false });
+  assert.equal(fake.run(space.leave({ held: [], removeVg: false, dropAll: false })).result, -16);
+  assert.equal(fake.run(space.leave({ held: [], removeVg: false, dropAll: true })).result, 0);
 });
 
 test('a removed VG leaves unusable leases behind', () => {
