@@ -2,14 +2,15 @@ import { unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { type Random, toSafeNumber } from '../base/units.ts';
+import type { Dblock } from '../format/dblock.ts';
 import { GEOMETRY_4K_8M, GEOMETRY_512_1M, type Geometry, geometryOf } from '../format/geometry.ts';
 import { convertToExclusive, convertToShared } from '../lease/convert.ts';
 import { ERRNO_EINVAL, ERRNO_ENOSPC } from '../lease/errno.ts';
 import { initLockspace, initResource } from '../lease/initialise.ts';
-import { errnoError, leaseError, sleep } from '../lease/io.ts';
+import { errnoError, leaseError } from '../lease/io.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
-import { lvbRefusal, paxosAcquire, type Refusal, readLvb } from '../lease/paxos-acquire.ts';
+import { paxosAcquire, type Refusal, readLvb } from '../lease/paxos-acquire.ts';
 import type { PaxosHold } from '../lease/paxos-hold.ts';
 import { paxosRelease } from '../lease/paxos-release.ts';
 import { probeAlign, readLockspace, readOwners, readResource } from '../lease/read.ts';
@@ -24,6 +25,7 @@ export interface CommandWorld {
   readonly member: Member | null;
   readonly deviceSectorSize: 512 | 4096 | null;
   readonly guesses: AreaGuesses | null;
+  readonly lastBlocks: Map<ByteString, Dblock> | null;
   readonly nowMs: number;
   readonly random: Random;
 }
@@ -39,6 +41,11 @@ export function devicePath(command: LeaseCommand): ByteString {
   return 'hold' in command ? command.hold.path : command.area.path;
 }
 
+/** Names a resource area. */
+export function areaKey(area: { readonly path: ByteString; readonly offset: number }): ByteString {
+  return `${area.offset}:${area.path}`;
+}
+
 /** One front command as a procedure ending in its answer. */
 export function* commandSteps(
   command: LeaseCommand,
@@ -49,9 +56,9 @@ export function* commandSteps(
     case 'acquire':
       return member === null ? notJoined(command.op) : yield* acquire(command, member, world);
     case 'release':
-      return member === null ? notJoined(command.op) : yield* release(command, member);
+      return member === null ? notJoined(command.op) : yield* release(command, member, world);
     case 'convert':
-      return member === null ? notJoined(command.op) : yield* convert(command, member);
+      return member === null ? notJoined(command.op) : yield* convert(command, member, world);
     case 'request':
       return member === null ? notJoined(command.op) : yield* request(command, member);
     case 'readRequest':
@@ -87,21 +94,18 @@ function* acquire(
   member: Member,
   world: CommandWorld,
 ): Steps<LeaseCommandResult> {
-  const key = `${command.area.offset}:${command.area.path}`;
+  const key = areaKey(command.area);
   const guess = world.guesses?.get(key) ?? {
     geometry: member.lockspaceGeometry,
     numHosts: member.lockspaceGeometry.maxHosts,
   };
-  if (command.readLvb) {
-    const refusal = lvbRefusal(guess.geometry);
-    if (refusal !== null) return refused(refusal);
-  }
   const place = { ...command.area, resourceName: command.name.resourceName };
   const got = yield* paxosAcquire(member, place, {
     shared: command.shared,
     ownerNowait: command.ownerNowait,
     wantedLver: command.wantedLver,
     newNumHosts: command.newNumHosts,
+    valueBlock: command.readLvb,
     guess,
   });
   if (!got.ok) return answer(got);
@@ -118,32 +122,40 @@ function rememberSizes(guesses: AreaGuesses | null, key: string, hold: PaxosHold
   guesses.set(key, { geometry: hold.geometry, numHosts });
 }
 
-/**
- * Repeated in the background while I/O goes unanswered: after t, then each 2t (spec 10 §9.3),
- * until it is done or the lease is no longer ours to release.
- */
-function* release(command: Command<'release'>, member: Member): Steps<LeaseCommandResult> {
-  const { ioTimeoutMs } = leaseTimes(member.ioTimeoutS);
-  const wish = { lvb: command.lvb, rename: command.rename };
-  for (let attempt = 0; ; attempt++) {
-    const done = yield* paxosRelease(member, command.hold, wish);
-    if (done.ok) return { ok: true, op: 'release' };
-    const { code } = done.error;
-    // An earlier attempt of ours may have landed after all: then the leader is free already.
-    if (attempt > 0 && (code === 'RELEASE_OWNER' || code === 'RELEASE_LVER')) {
-      return { ok: true, op: 'release' };
-    }
-    if (code !== 'AIO_TIMEOUT' || member.cancelled()) return refused(done.error);
-    yield* sleep(attempt === 0 ? ioTimeoutMs : 2 * ioTimeoutMs);
-  }
+function* release(
+  command: Command<'release'>,
+  member: Member,
+  world: CommandWorld,
+): Steps<LeaseCommandResult> {
+  const { lvb, rename } = command;
+  const done = yield* paxosRelease(member, currentHold(command.hold, world), { lvb, rename });
+  if (!done.ok) return refused(done.error);
+  world.lastBlocks?.delete(areaKey(command.hold));
+  return { ok: true, op: 'release' };
 }
 
-function* convert(command: Command<'convert'>, member: Member): Steps<LeaseCommandResult> {
-  const { hold } = command;
+function* convert(
+  command: Command<'convert'>,
+  member: Member,
+  world: CommandWorld,
+): Steps<LeaseCommandResult> {
+  const key = areaKey(command.hold);
+  const hold = currentHold(command.hold, world);
   const got = command.toShared
     ? yield* convertToShared(member, hold, command.lvb)
     : yield* convertToExclusive(member, hold, command.ownerNowait);
-  return got.ok ? { ok: true, op: 'convert', hold: got.value } : answer(got);
+  if (got.ok) {
+    world.lastBlocks?.delete(key);
+    return { ok: true, op: 'convert', hold: got.value };
+  }
+  const { error, leader, dblock } = got.error;
+  if (dblock !== undefined) world.lastBlocks?.set(key, dblock);
+  return { ok: false, error, leader };
+}
+
+/** The hold with our block as last written: an older one must not go over it (spec 10 §18). */
+function currentHold(hold: PaxosHold, world: CommandWorld): PaxosHold {
+  return { ...hold, dblock: world.lastBlocks?.get(areaKey(hold)) ?? hold.dblock };
 }
 
 function* request(command: Command<'request'>, member: Member): Steps<LeaseCommandResult> {

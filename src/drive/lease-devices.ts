@@ -1,17 +1,16 @@
 import type { ByteString } from '../base/bytes.ts';
 import type { Effect, Reply } from '../lease/steps.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Disk, DiskReply, Disks } from '../ports/disk.ts';
+import type { DiskReply, Disks } from '../ports/disk.ts';
 import { OrderedDisk } from './ordered-disk.ts';
 
 export interface Device {
   readonly path: ByteString;
-  readonly disk: Disk;
+  readonly disk: OrderedDisk;
   readonly sectorSize: 512 | 4096 | null;
 }
 
 interface OpenDevice extends Device {
-  readonly disk: OrderedDisk;
   /** Who may still use it: a device is closed under nobody. */
   users: number;
 }
@@ -85,7 +84,7 @@ type DiskEffect = Exclude<Effect, { op: 'sleep' }>;
 
 /** Sends a procedure's disk effect to a device and its reply back. */
 export function performOn(
-  disk: Disk,
+  disk: OrderedDisk,
   effect: DiskEffect,
   parts: { readonly clock: Clock; answer: (reply: Reply, release: (() => void) | null) => void },
 ): void {
@@ -96,5 +95,6 @@ export function performOn(
     } else parts.answer({ ...reply, nowMs }, null);
   };
   if (effect.op === 'read') disk.read(effect, effect.timeoutMs, answered);
+  else if (effect.op === 'settle') disk.settle(effect, effect.timeoutMs, answered);
   else disk.write(effect, effect.timeoutMs, answered);
 }

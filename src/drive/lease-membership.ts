@@ -1,6 +1,7 @@
 import type { ByteString } from '../base/bytes.ts';
 import type { Result } from '../base/result.ts';
 import { SECOND_MS } from '../base/units.ts';
+import type { Dblock } from '../format/dblock.ts';
 import type { Geometry } from '../format/geometry.ts';
 import { type DeltaHold, deltaAcquire, readLockspaceSizes } from '../lease/delta-acquire.ts';
 import { deltaRelease } from '../lease/delta-release.ts';
@@ -10,11 +11,11 @@ import { type LeaseTimes, leaseTimes } from '../lease/lease-times.ts';
 import type { Steps } from '../lease/steps.ts';
 import type { Member } from '../lease/world.ts';
 import type { Timer } from '../ports/clock.ts';
-import type { Disk } from '../ports/disk.ts';
 import { HostTable, type Look } from '../sanlock/host-status.ts';
 import type { AnnouncedEvent, JoinRequest, ToLeaseProcess } from '../sanlock/lease-messages.ts';
 import { type LeaseDevices, performOn } from './lease-devices.ts';
 import type { LeaseProgramParts } from './lease-program.ts';
+import type { OrderedDisk } from './ordered-disk.ts';
 import { runSteps } from './run-steps.ts';
 
 /** What earlier reads said of resource areas: saves reading the wrong length, decides nothing. */
@@ -29,7 +30,9 @@ export class Membership {
   readonly #parts: LeaseProgramParts & { readonly devices: LeaseDevices };
   readonly #times: LeaseTimes;
   readonly guesses: AreaGuesses = new Map();
-  #disk: Disk | null = null;
+  /** Our host blocks where a refused convert left another one than the hold says. */
+  readonly lastBlocks = new Map<ByteString, Dblock>();
+  #disk: OrderedDisk | null = null;
   #hold: DeltaHold | null = null;
   #hosts: HostTable | null = null;
   #lastSuccessMs = 0;
@@ -44,6 +47,7 @@ export class Membership {
   #leaving: { readonly release: boolean } | null = null;
   #aborted = false;
   #closed = false;
+  #lost = false;
 
   constructor(request: JoinRequest, parts: LeaseProgramParts & { readonly devices: LeaseDevices }) {
     this.#request = request;
@@ -55,18 +59,26 @@ export class Membership {
     return this.#times.ioTimeoutMs;
   }
 
-  get disk(): Disk | null {
+  get disk(): OrderedDisk | null {
     return this.#disk;
   }
 
   /** Own expiry by our clock: 8·t after the timestamp of the last renewal known to have landed. */
   expired(): boolean {
     if (this.#hold === null) return false;
-    return this.#parts.clock.nowMs() >= this.#lastSuccessMs + this.#times.renewalFailMs;
+    const nowMs = this.#parts.clock.nowMs();
+    // For good: a renewal that ends after this must not revive what the front is giving up.
+    if (nowMs >= this.#lastSuccessMs + this.#times.renewalFailMs) this.#lost = true;
+    return this.#lost;
+  }
+
+  /** Our stay is over: no grant, and no lease write may start (spec 10 §15 item 8). */
+  ended(): boolean {
+    return this.#closed || this.#leaving !== null || this.expired();
   }
 
   /** null until joined. */
-  member(cancelled: () => boolean): Member | null {
+  member(cancelled: () => boolean, later: (rest: () => Steps<void>) => void): Member | null {
     const hold = this.#hold;
     const hosts = this.#hosts;
     if (hold === null || hosts === null) return null;
@@ -79,7 +91,9 @@ export class Membership {
       lockspaceName: this.#request.lockspaceName,
       hostView: (hostId) => hosts.view(hostId),
       random: this.#parts.random,
-      cancelled: () => this.#closed || this.expired() || cancelled(),
+      cancelled: () => this.ended() || cancelled(),
+      ended: () => this.ended(),
+      later,
       sharedRetries: this.#request.sharedRetries,
     };
   }
@@ -196,7 +210,7 @@ export class Membership {
 
   #renewed(renewed: Result<Renewed, LeaseError>, took: { readMs: number; writeMs: number }): void {
     this.#lastRenewalOk = renewed.ok;
-    let lost = false;
+    this.expired(); // before the new time counts
     if (renewed.ok) {
       const { hold, timestampS } = renewed.value;
       this.#hold = hold;
@@ -209,12 +223,11 @@ export class Membership {
       // Only the read failed: our record on disk is still the one we wrote.
       if (error.during === 'renewal write') this.#lastLanded = false;
       this.#parts.send({ kind: 'renewalFailed', error, overwritten });
-      lost = overwritten;
+      // Somebody else wrote our record: writing it again would take the host id from them.
+      if (overwritten) this.#lost = true;
     }
     if (this.#leaving !== null) this.#finishLeaving();
-    // Somebody else wrote our record: writing it again would take the host id from them.
-    else if (lost) this.#aborted = true;
-    else this.#renewAfter(this.#nextDelay(renewed.ok));
+    else if (!this.#lost) this.#renewAfter(this.#nextDelay(renewed.ok));
   }
 
   #nextDelay(succeeded: boolean): number {

@@ -1,7 +1,8 @@
 import { assert, unreachable } from '../base/assert.ts';
 import type { Random } from '../base/units.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
-import type { Effect, Reply, Steps } from '../lease/steps.ts';
+import type { Steps } from '../lease/steps.ts';
+import type { Member } from '../lease/world.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Disks } from '../ports/disk.ts';
 import type { Log } from '../ports/log.ts';
@@ -11,10 +12,10 @@ import type {
   LeaseCommandResult,
   ToLeaseProcess,
 } from '../sanlock/lease-messages.ts';
-import { type CommandWorld, commandSteps, devicePath } from './lease-commands.ts';
+import { areaKey, type CommandWorld, commandSteps, devicePath } from './lease-commands.ts';
 import { type Device, LeaseDevices, performOn } from './lease-devices.ts';
 import { Membership } from './lease-membership.ts';
-import { runSteps } from './run-steps.ts';
+import { type Perform, runSteps } from './run-steps.ts';
 
 export interface LeaseProgramParts {
   readonly clock: Clock;
@@ -25,7 +26,7 @@ export interface LeaseProgramParts {
 }
 
 /** Procedures under way at once; each may hold an area's memory. */
-const MAX_RUNNING = 32;
+const MAX_RUNNING = 64;
 const MAX_QUEUED = 2048;
 const OPEN_TIMEOUT_MS = 10_000;
 const EAGAIN = 11;
@@ -35,6 +36,8 @@ interface Job {
   readonly id: number;
   readonly command: LeaseCommand;
   cancelled: boolean;
+  /** What a procedure left to be done after the answer. */
+  readonly rest: (() => Steps<void>)[];
 }
 
 /**
@@ -46,6 +49,8 @@ export class LeaseProgram {
   readonly #devices: LeaseDevices;
   readonly #jobs = new Map<number, Job>();
   readonly #queue: Job[] = [];
+  /** Areas on which an earlier command still has something to finish, and who waits for that. */
+  readonly #unfinished = new Map<string, Job[]>();
   #running = 0;
   #membership: Membership | null = null;
   #refusing = false;
@@ -75,7 +80,7 @@ export class LeaseProgram {
         this.#membership?.refuse();
         return;
       case 'run':
-        this.#enqueue({ id: message.id, command: message.command, cancelled: false });
+        this.#enqueue({ id: message.id, command: message.command, cancelled: false, rest: [] });
         return;
       case 'cancel': {
         const job = this.#jobs.get(message.id);
@@ -100,23 +105,25 @@ export class LeaseProgram {
 
   #enqueue(job: Job): void {
     if (this.#queue.length >= MAX_QUEUED) {
-      const error: LeaseError = {
-        code: 'ERRNO',
-        errno: EAGAIN,
-        during: 'lease command queue',
-        facts: { queued: MAX_QUEUED },
-      };
-      this.#parts.send({ kind: 'ran', id: job.id, result: { ok: false, error, leader: null } });
+      this.#answer(job, again('lease command queue', { queued: MAX_QUEUED }));
       return;
     }
     this.#jobs.set(job.id, job);
-    this.#queue.push(job);
+    const waiting = this.#unfinished.get(areaOf(job.command));
+    if (waiting === undefined) this.#queue.push(job);
+    else if (job.command.op === 'acquire') {
+      // What clients know of a resource still being released (spec 20 §4).
+      this.#answer(job, again('acquire, still being given back', {}));
+    } else waiting.push(job);
     this.#startNext();
   }
 
   #startNext(): void {
-    while (this.#running < MAX_RUNNING) {
-      const job = this.#queue.shift();
+    for (;;) {
+      // A release frees others: it never waits behind requests that wait for an owner to die.
+      const full = this.#running >= MAX_RUNNING;
+      const at = full ? this.#queue.findIndex((job) => job.command.op === 'release') : 0;
+      const job = at < 0 ? undefined : this.#queue.splice(at, 1)[0];
       if (job === undefined) return;
       this.#running++;
       this.#open(job);
@@ -129,20 +136,18 @@ export class LeaseProgram {
     this.#devices.open(path, timeoutMs, (opened) => {
       if (this.#closed) return;
       if (!opened.ok) {
-        const facts = { path };
-        const error: LeaseError = {
-          code: 'ERRNO',
-          errno: opened.errno,
-          during: 'device open',
-          facts,
-        };
-        this.#finish(job, { ok: false, error, leader: null });
+        const { errno } = opened;
+        const error = { code: 'ERRNO', errno, during: 'device open', facts: { path } } as const;
+        this.#running--;
+        this.#answer(job, { ok: false, error, leader: null });
+        this.#startNext();
         return;
       }
       const world: CommandWorld = {
-        member: this.#membership?.member(() => job.cancelled || this.#refusing) ?? null,
+        member: this.#memberFor(job),
         deviceSectorSize: opened.device.sectorSize,
         guesses: this.#membership?.guesses ?? null,
+        lastBlocks: this.#membership?.lastBlocks ?? null,
         nowMs: this.#parts.clock.nowMs(),
         random: this.#parts.random,
       };
@@ -150,14 +155,50 @@ export class LeaseProgram {
     });
   }
 
+  #memberFor(job: Job): Member | null {
+    const cancelled = () => job.cancelled || this.#refusing;
+    const later = (rest: () => Steps<void>) => job.rest.push(rest);
+    return this.#membership?.member(cancelled, later) ?? null;
+  }
+
   #run(job: Job, steps: Steps<LeaseCommandResult>, resource: Device): void {
-    let broken = false;
-    const perform = (
-      effect: Readonly<Effect>,
-      answer: (reply: Reply, release: (() => void) | null) => void,
-    ): void => {
+    const io = { broken: false };
+    runSteps(steps, this.#performer(resource, io), (result) => {
+      const key = areaOf(job.command);
+      if (job.rest.length > 0) this.#unfinished.set(key, this.#unfinished.get(key) ?? []);
+      this.#answer(job, this.#stillGranted(result));
+      this.#finish(job, resource, io);
+    });
+  }
+
+  /** Runs what was left, one after the other, then lets those wait no longer who want the area. */
+  #finish(job: Job, resource: Device, io: { broken: boolean }): void {
+    const rest = job.rest.shift();
+    if (rest !== undefined) {
+      runSteps(rest(), this.#performer(resource, io), () => this.#finish(job, resource, io));
+      return;
+    }
+    const key = areaOf(job.command);
+    const waiting = this.#unfinished.get(key) ?? [];
+    this.#unfinished.delete(key);
+    this.#queue.unshift(...waiting);
+    this.#devices.leave(resource, { forget: io.broken || this.#membership === null });
+    this.#running--;
+    this.#startNext();
+  }
+
+  /** What was granted on disk while our own claim ran out is not granted (spec 10 §15 item 8). */
+  #stillGranted(result: LeaseCommandResult): LeaseCommandResult {
+    if (!result.ok || (result.op !== 'acquire' && result.op !== 'convert')) return result;
+    if (this.#membership?.ended() !== true) return result;
+    const error: LeaseError = { code: 'ERRNO', errno: ENOSPC, during: 'grant', facts: {} };
+    return { ok: false, error, leader: null };
+  }
+
+  #performer(resource: Device, io: { broken: boolean }): Perform {
+    const { clock } = this.#parts;
+    return (effect, answer) => {
       if (this.#closed) return; // a crash: nobody resumes the procedure
-      const { clock } = this.#parts;
       if (effect.op === 'sleep') {
         clock.after(effect.forMs, () =>
           answer({ outcome: 'done', bytes: NOTHING, nowMs: clock.nowMs() }, null),
@@ -165,10 +206,9 @@ export class LeaseProgram {
         return;
       }
       // After own expiry no lease write starts: the others' clocks may run out while it travels.
-      if (effect.op === 'write' && this.#membership?.expired() === true) {
-        clock.after(0, () =>
-          answer({ outcome: 'failed', errno: ENOSPC, nowMs: clock.nowMs() }, null),
-        );
+      if (effect.op === 'write' && this.#membership?.ended() === true) {
+        const reply = () => ({ outcome: 'failed', errno: ENOSPC, nowMs: clock.nowMs() }) as const;
+        clock.after(0, () => answer(reply(), null));
         return;
       }
       // A command names one device; 'lockspace' means our own lockspace's only for a member.
@@ -177,23 +217,25 @@ export class LeaseProgram {
         clock,
         answer: (reply, release) => {
           if (this.#closed) return;
-          broken ||= reply.outcome === 'failed';
+          io.broken ||= reply.outcome === 'failed';
           answer(reply, release);
         },
       });
     };
-    runSteps(steps, perform, (result) => {
-      this.#devices.leave(resource, { forget: broken || this.#membership === null });
-      this.#finish(job, result);
-    });
   }
 
-  #finish(job: Job, result: LeaseCommandResult): void {
+  #answer(job: Job, result: LeaseCommandResult): void {
     this.#jobs.delete(job.id);
-    this.#running--;
     this.#parts.send({ kind: 'ran', id: job.id, result });
-    this.#startNext();
   }
+}
+
+function areaOf(command: LeaseCommand): string {
+  return areaKey('hold' in command ? command.hold : command.area);
+}
+
+function again(during: string, facts: LeaseError['facts']): LeaseCommandResult {
+  return { ok: false, error: { code: 'ERRNO', errno: EAGAIN, during, facts }, leader: null };
 }
 
 const NOTHING = new Uint8Array(0);

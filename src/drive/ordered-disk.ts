@@ -1,6 +1,8 @@
 import type { Clock } from '../ports/clock.ts';
 import type { Disk, DiskReply } from '../ports/disk.ts';
 
+const NOTHING = new Uint8Array(0);
+
 interface LateWrite {
   readonly start: number;
   readonly end: number;
@@ -38,9 +40,7 @@ export class OrderedDisk implements Disk {
     timeoutMs: number,
     answer: (reply: DiskReply) => void,
   ): void {
-    const earlier = this.#late.find(
-      (write) => write.start < at.offset + at.bytes.length && at.offset < write.end,
-    );
+    const earlier = this.#lateAt(at.offset, at.offset + at.bytes.length);
     if (earlier === undefined) {
       this.#send(at, timeoutMs, answer);
       return;
@@ -61,6 +61,34 @@ export class OrderedDisk implements Disk {
         answer,
       );
     });
+  }
+
+  /** `done` once no earlier write to that span is under way; `unknown` if one is at the timeout. */
+  settle(
+    at: { offset: number; length: number },
+    timeoutMs: number,
+    answer: (reply: Exclude<DiskReply, { outcome: 'failed' }>) => void,
+  ): void {
+    const earlier = this.#lateAt(at.offset, at.offset + at.length);
+    if (earlier === undefined) {
+      answer({ outcome: 'done', bytes: NOTHING, release: () => {} });
+      return;
+    }
+    const deadlineMs = this.#clock.nowMs() + timeoutMs;
+    let waiting = true;
+    const timer = this.#clock.after(timeoutMs, () => {
+      waiting = false;
+      answer({ outcome: 'unknown' });
+    });
+    earlier.waiting.push(() => {
+      if (!waiting) return;
+      timer.cancel();
+      this.settle(at, Math.max(1, deadlineMs - this.#clock.nowMs()), answer);
+    });
+  }
+
+  #lateAt(start: number, end: number): LateWrite | undefined {
+    return this.#late.find((write) => write.start < end && start < write.end);
   }
 
   /** A write that timed out has not ended yet. */

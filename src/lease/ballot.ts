@@ -38,12 +38,21 @@ export type BallotEnd =
   /** Another host's values were committed. */
   | { readonly kind: 'lost'; readonly error: LeaseError; readonly leader: PaxosLeader };
 
-/** What a failed ballot leaves behind for the retraction (spec 10 §8.4). */
-export interface BallotFailure {
-  readonly error: LeaseError;
-  /** The block last written, when our values may still be committed by another host. */
-  readonly mayCommit: Dblock | null;
-  readonly leaderAttempted: PaxosLeader | null;
+/**
+ * What the ballots of one acquire have put, or tried to put, on disk. Once values were proposed,
+ * another host may commit them at any later time, so a failure has to take them back (§8.4).
+ */
+export interface Trail {
+  /** Our host block as last sent; null = none yet. */
+  block: Dblock | null;
+  /** Own values of the version being decided have been sent. */
+  proposed: boolean;
+  /** A leader naming us that was sent, without an answer. */
+  leader: PaxosLeader | null;
+}
+
+export function emptyTrail(): Trail {
+  return { block: null, proposed: false, leader: null };
 }
 
 /** First wait after meeting a larger ballot; doubles up to a second, with jitter. */
@@ -56,28 +65,25 @@ export function* runBallot(
   member: Member,
   place: Place,
   area: Area,
-  wish: BallotWish,
-): Steps<Result<BallotEnd, BallotFailure>> {
+  vote: { readonly wish: BallotWish; readonly trail: Trail },
+): Steps<Result<BallotEnd, LeaseError>> {
   let mbal = nextBallot(area, member.hostId, largestMbal(area.blocks));
   let backoffMs = FIRST_BACKOFF_MS;
   for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
+    if (member.cancelled()) return fail(leaseError('ERROR', 'ballot, cancelled'));
     if (attempt > 0) {
       const moved = yield* leaderMoved(member, place, area);
-      if (!moved.ok) return fail(harmless(moved.error));
+      if (!moved.ok) return moved;
       if (moved.value !== null) return ok(moved.value);
     }
-    const turn = yield* oneBallot(member, place, area, { mbal, wish });
+    const turn = yield* oneBallot(member, place, area, { mbal, ...vote });
     if (!turn.ok) return turn;
     if (turn.value.kind !== 'outrun') return ok(turn.value);
     yield* sleep(backoffMs * (0.5 + member.random()));
     backoffMs = Math.min(MAX_BACKOFF_MS, backoffMs * 2);
     mbal = nextBallot(area, member.hostId, maxOf(mbal, turn.value.largestMbal));
   }
-  return fail(harmless(leaseError('DBLOCK_MBAL', 'ballot', { tries: MAX_TRIES })));
-}
-
-function harmless(error: LeaseError): BallotFailure {
-  return { error, mayCommit: null, leaderAttempted: null };
+  return fail(leaseError('DBLOCK_MBAL', 'ballot', { tries: MAX_TRIES }));
 }
 
 /** Before a second try: has somebody committed this version meanwhile? */
@@ -94,8 +100,8 @@ function* leaderMoved(
       owner: leader.ownerId,
       lver: leader.lver,
     });
-    // Own values committed by another host would be a win in C; our last block was overwritten by
-    // no one, but proving the win needs that block: giving up and starting over is always safe.
+    // Own values, recorded by another host. C takes that for its win; we go on to the next version,
+    // so that whatever we hold was recorded by ourselves and its release needs no other's reading.
     const ours =
       leader.ownerId === BigInt(member.hostId) && leader.ownerGeneration === member.generation;
     return ok(ours ? { kind: 'restart' } : { kind: 'lost', error, leader });
@@ -109,8 +115,8 @@ function* oneBallot(
   member: Member,
   place: Place,
   area: Area,
-  turn: { readonly mbal: bigint; readonly wish: BallotWish },
-): Steps<Result<Turn, BallotFailure>> {
+  turn: { readonly mbal: bigint; readonly wish: BallotWish; readonly trail: Trail },
+): Steps<Result<Turn, LeaseError>> {
   const lver = area.leader.lver + 1n;
   const keep = turn.wish.keepShared ? member.generation : null;
   const phase1: Dblock = {
@@ -123,34 +129,35 @@ function* oneBallot(
     checksum: 0,
     flags: 0,
   };
+  turn.trail.block = phase1;
   const announced = yield* writeHostBlock(member, place, area.geometry, {
     dblock: phase1,
     sharedGeneration: keep,
   });
-  if (announced.outcome !== 'done') return fail(harmless(ioError(announced, 'phase 1 write')));
+  if (announced.outcome !== 'done') return fail(ioError(announced, 'phase 1 write'));
   const seen = yield* readBlocks(member, place, area);
-  if (!seen.ok) return fail(harmless(seen.error));
+  if (!seen.ok) return seen;
   const first = scanPhase(seen.value.blocks, phase1);
-  if (!first.ok) return fail(harmless(first.error));
+  if (!first.ok) return first;
   if (first.value.outrunBy !== null)
     return ok({ kind: 'outrun', largestMbal: first.value.outrunBy });
 
   const phase2 = choose(phase1, first.value.proposed, member, seen.value.nowMs);
+  turn.trail.block = phase2;
+  turn.trail.proposed = true;
   const proposedWrite = yield* writeHostBlock(member, place, area.geometry, {
     dblock: phase2,
     sharedGeneration: keep,
   });
-  const undo = { mayCommit: phase2, leaderAttempted: null };
-  if (proposedWrite.outcome !== 'done')
-    return fail({ ...undo, error: ioError(proposedWrite, 'phase 2 write') });
+  if (proposedWrite.outcome !== 'done') return fail(ioError(proposedWrite, 'phase 2 write'));
   const again = yield* readBlocks(member, place, area);
-  if (!again.ok) return fail({ ...undo, error: again.error });
+  if (!again.ok) return again;
   const second = scanPhase(again.value.blocks, phase2);
-  if (!second.ok) return fail({ ...undo, error: second.error });
+  if (!second.ok) return second;
   if (second.value.outrunBy !== null)
     return ok({ kind: 'outrun', largestMbal: second.value.outrunBy });
   return yield* commit(member, place, area, {
-    wish: turn.wish,
+    ...turn,
     dblock: phase2,
     sharers: first.value.sharers,
     nowMs: again.value.nowMs,
@@ -203,8 +210,14 @@ function* commit(
   member: Member,
   place: Place,
   area: Area,
-  won: { wish: BallotWish; dblock: Dblock; sharers: readonly HostBlock[]; nowMs: number },
-): Steps<Result<BallotEnd, BallotFailure>> {
+  won: {
+    readonly wish: BallotWish;
+    readonly trail: Trail;
+    readonly dblock: Dblock;
+    readonly sharers: readonly HostBlock[];
+    readonly nowMs: number;
+  },
+): Steps<Result<BallotEnd, LeaseError>> {
   const { dblock } = won;
   const byHostId = dblock.inpHostId === BigInt(member.hostId);
   const ours = byHostId && dblock.inpGeneration === member.generation;
@@ -214,7 +227,7 @@ function* commit(
     // leave the owner a moment to write it, and look before writing.
     nowMs = yield* sleep(10 + 20 * member.random());
     const moved = yield* leaderMoved(member, place, area);
-    if (!moved.ok) return fail(harmless(moved.error));
+    if (!moved.ok) return moved;
     if (moved.value !== null) return ok(moved.value);
     const tooLate = nowMs - won.nowMs > leaseTimes(member.ioTimeoutS).ioTimeoutMs / 4;
     if (tooLate) return ok({ kind: 'restart' });
@@ -231,11 +244,9 @@ function* commit(
     timeoutMs,
   };
   if (wrote.outcome !== 'done') {
-    return fail({
-      error: ioError(wrote, 'leader write'),
-      mayCommit: dblock,
-      leaderAttempted: leader,
-    });
+    // Only a leader that names us is ours to take back; another owner may be living by it already.
+    if (ours) won.trail.leader = leader;
+    return fail(ioError(wrote, 'leader write'));
   }
   if (ours) return ok({ kind: 'won', leader, dblock, sharers: won.sharers });
   // Our own former life's proposal won: never a success (spec 10 §17.1 item 1). The leader now

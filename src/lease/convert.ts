@@ -1,112 +1,142 @@
 import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
-import { released, writeHostBlock } from './ballot.ts';
-import { ERRNO_EAGAIN } from './errno.ts';
-import { errnoError, ioError, leaseError } from './io.ts';
+import { emptyTrail, released, type Trail, writeHostBlock } from './ballot.ts';
+import { giveBack } from './give-back.ts';
+import { ioError, leaseError, sleep } from './io.ts';
+import { leaseTimes } from './lease-times.ts';
 import {
-  ballotOrRetract,
+  type Cleared,
+  contend,
   countLiveSharers,
-  ownerVerdict,
   type Refusal,
+  retract,
+  sharersRefusal,
   type Won,
 } from './paxos-acquire.ts';
-import { readArea } from './paxos-area.ts';
+import { type Area, readArea } from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
-import { freeLeader, writeLvb } from './paxos-release.ts';
-import type { Steps } from './steps.ts';
+import { writeLvb } from './paxos-release.ts';
+import type { Reply, Steps } from './steps.ts';
 import type { Member } from './world.ts';
 
 const MAX_RESTARTS = 1000;
 
 /**
  * Exclusive to shared: value block, then our whole sector with SHARED and RELEASED in one write,
- * then the leader free. On failure of the last step the lease stays safe: it only looks busier
- * than it is. @see spec 10 §9.4
+ * then the leader free. Once that sector is on disk others may share, so the hold *is* shared from
+ * then on, whatever becomes of the leader: one not freed keeps others out a little longer.
+ * @returns the shared hold; AIO_TIMEOUT or ERRNO, and the hold stays exclusive. @see spec 10 §9.4
  */
 export function* convertToShared(
   member: Member,
   hold: PaxosHold,
   lvb: Uint8Array | null,
 ): Steps<Result<PaxosHold, Refusal>> {
-  if (lvb !== null) yield* writeLvb(member, hold, lvb);
+  const { geometry, leader } = hold;
+  if (lvb !== null) {
+    const value = yield* writeLvb(member, hold, lvb);
+    if (value.outcome === 'unknown') {
+      return fail({ error: ioError(value, 'value block write'), leader: null });
+    }
+  }
   const dblock = released(hold.dblock);
-  const wrote = yield* writeHostBlock(member, hold, hold.geometry, {
-    dblock,
-    sharedGeneration: member.generation,
-  });
-  if (wrote.outcome !== 'done')
+  const wrote = yield* writeUntilAnswered(member, hold, dblock);
+  if (wrote.outcome !== 'done') {
+    // RELEASED may be on disk although we stay exclusive: overwrite it with what the hold says.
+    yield* writeHostBlock(member, hold, geometry, { dblock: hold.dblock, sharedGeneration: null });
     return fail({ error: ioError(wrote, 'convert to shared'), leader: null });
-  const freed = yield* freeLeader(member, hold, {
-    geometry: hold.geometry,
-    leader: hold.leader,
-    rename: null,
-  });
-  if (!freed.ok) return fail({ error: freed.error, leader: null });
+  }
+  yield* giveBack(member, hold, { geometry, othersAt: [], block: null, leader });
   return ok({ ...hold, shared: true, dblock });
+}
+
+/** Unanswered, the write may land at any later time: neither mode would be true. So it is awaited. */
+function* writeUntilAnswered(
+  member: Member,
+  hold: PaxosHold,
+  dblock: PaxosHold['dblock'],
+): Steps<Reply> {
+  const { ioTimeoutMs } = leaseTimes(member.ioTimeoutS);
+  for (;;) {
+    const wrote = yield* writeHostBlock(member, hold, hold.geometry, {
+      dblock,
+      sharedGeneration: member.generation,
+    });
+    if (wrote.outcome !== 'unknown' || member.ended?.() === true) return wrote;
+    yield* sleep(ioTimeoutMs);
+  }
 }
 
 /**
  * Shared to exclusive: a ballot whose every block keeps our shared hold; then dead sharers are
  * cleared and our own mode block goes last. With a live sharer the hold stays shared (EAGAIN).
- * Never waits for sharers. @see spec 10 §9.4
+ * Never waits for sharers.
+ * @returns the exclusive hold, or why not: then `dblock` says what our block now is.
+ * @see spec 10 §9.4
  */
 export function* convertToExclusive(
   member: Member,
   hold: PaxosHold,
   ownerNowait: boolean,
 ): Steps<Result<PaxosHold, Refusal>> {
+  const trail = emptyTrail();
+  const wish = { shared: false, keepShared: true, newNumHosts: null };
   let guess = { geometry: hold.geometry, numHosts: toSafeNumber(hold.leader.numHosts, 'numHosts') };
-  for (let restart = 0; restart < MAX_RESTARTS; restart++) {
-    const read = yield* readArea(member, hold, guess);
-    if (!read.ok) return fail({ error: read.error, leader: null });
-    const area = read.value;
-    guess = { geometry: area.geometry, numHosts: toSafeNumber(area.leader.numHosts, 'numHosts') };
-    const verdict = yield* ownerVerdict(member, hold, area, ownerNowait);
-    if (!verdict.ok) return fail({ error: verdict.error, leader: area.leader });
-    if (verdict.value === 'changed') continue;
-    const wish = { shared: false, keepShared: true, newNumHosts: null };
-    const ended = yield* ballotOrRetract(member, hold, area, wish);
-    if (!ended.ok) return ended;
-    if (ended.value === null) continue;
-    return yield* leaveShared(member, ended.value);
-  }
-  return fail({
+  let area: Area | null = null;
+  let refusal: Refusal = {
     error: leaseError('DBLOCK_LVER', 'convert', { restarts: MAX_RESTARTS }),
     leader: null,
-  });
+  };
+  for (let restart = 0; restart < MAX_RESTARTS; restart++) {
+    const read = yield* readArea(member, hold, guess);
+    if (!read.ok) {
+      refusal = { error: read.error, leader: null };
+      break;
+    }
+    area = read.value;
+    guess = { geometry: area.geometry, numHosts: toSafeNumber(area.leader.numHosts, 'numHosts') };
+    const ended = yield* contend(member, hold, area, { wish, trail, ownerNowait });
+    if (!ended.ok) {
+      refusal = ended.error;
+      break;
+    }
+    if (ended.value !== null) return yield* leaveShared(member, ended.value);
+  }
+  if (area !== null) yield* retract(member, hold, area, { trail, keepShared: true });
+  return fail({ ...refusal, ...lastBlock(trail) });
+}
+
+function lastBlock({ block }: Trail): Pick<Refusal, 'dblock'> {
+  return block === null ? {} : { dblock: released(block) };
 }
 
 function* leaveShared(member: Member, won: Won): Steps<Result<PaxosHold, Refusal>> {
   const { hold } = won;
-  const live = yield* countLiveSharers(member, hold, won);
-  if (live.ok && live.value === 0) {
-    const wrote = yield* writeHostBlock(member, hold, hold.geometry, {
-      dblock: hold.dblock,
-      sharedGeneration: null,
-    });
-    if (wrote.outcome === 'done') return ok(hold);
-    return yield* backToShared(member, hold, {
-      error: ioError(wrote, 'convert to exclusive'),
-      leader: null,
-    });
+  const cleared = yield* countLiveSharers(member, hold, won);
+  if (cleared.error !== null || cleared.live > 0) {
+    return yield* backToShared(member, hold, cleared);
   }
-  const error = live.ok
-    ? errnoError(ERRNO_EAGAIN, 'convert, held shared', { holders: live.value })
-    : live.error;
-  return yield* backToShared(member, hold, { error, leader: hold.leader });
+  const wrote = yield* writeHostBlock(member, hold, hold.geometry, {
+    dblock: hold.dblock,
+    sharedGeneration: null,
+  });
+  if (wrote.outcome === 'done') return ok(hold);
+  const error = ioError(wrote, 'convert to exclusive');
+  return yield* backToShared(member, hold, { live: 0, error, unansweredAt: [] });
 }
 
 /** RELEASED belongs into our block on this path too, or a leader another host wrote keeps us owner. */
 function* backToShared(
   member: Member,
   hold: PaxosHold,
-  refusal: Refusal,
+  why: Cleared,
 ): Steps<Result<PaxosHold, Refusal>> {
-  const dblock = released(hold.dblock);
-  yield* writeHostBlock(member, hold, hold.geometry, {
-    dblock,
-    sharedGeneration: member.generation,
+  const { geometry, leader, dblock } = hold;
+  yield* giveBack(member, hold, {
+    geometry,
+    othersAt: why.unansweredAt,
+    block: { dblock, sharedGeneration: member.generation },
+    leader,
   });
-  yield* freeLeader(member, hold, { geometry: hold.geometry, leader: hold.leader, rename: null });
-  return fail(refusal);
+  return fail({ ...sharersRefusal(hold, why), dblock: released(dblock) });
 }

@@ -1,7 +1,7 @@
 import type { ByteString } from '../base/bytes.ts';
 import { sameBytes } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
-import { toSafeNumber, wholeSeconds } from '../base/units.ts';
+import { wholeSeconds } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
 import { deltaLeaseOffset, type Geometry } from '../format/geometry.ts';
 import {
@@ -95,8 +95,8 @@ export function* deltaAcquire(
   let seen = first.value;
   const before = leaseTimes(seen.leader.ioTimeoutS & 0xff || place.ioTimeoutS);
 
-  const ours = place.hostName.slice(0, HOST_NAME_BYTES);
-  if (seen.leader.timestampS !== 0n && seen.leader.hostName !== ours) {
+  // The whole name: a longer one never matches, or two hosts could both believe the slot theirs.
+  if (seen.leader.timestampS !== 0n && seen.leader.hostName !== place.hostName) {
     const waited = yield* waitUnlessAborted(place, before.hostDeadMs);
     if (!waited.ok) return waited;
     const again = yield* readOwn(place, geometry, ioTimeoutMs);
@@ -178,7 +178,7 @@ function* waitUnlessAborted(place: DeltaPlace, forMs: number): Steps<Result<null
 
 function ownerFacts(leader: DeltaLeader): Record<string, string | number | bigint> {
   return {
-    owner: toSafeNumber(leader.ownerId, 'ownerId'),
+    owner: leader.ownerId,
     hostName: leader.hostName,
     timestampS: leader.timestampS,
   };

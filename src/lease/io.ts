@@ -1,7 +1,9 @@
 import { assert } from '../base/assert.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import type { LeaseError, LeaseErrorCode } from './lease-error.ts';
+import { leaseTimes } from './lease-times.ts';
 import type { DiskRole, Effect, Reply, Steps } from './steps.ts';
+import type { Member } from './world.ts';
 
 export type Facts = Readonly<Record<string, string | number | bigint>>;
 
@@ -56,4 +58,14 @@ export function* writeSpan(
 export function* sleep(forMs: number): Steps<number> {
   const reply = yield { op: 'sleep', forMs };
   return reply.nowMs;
+}
+
+/** Waits until no write of ours to that span of the resource is under way; false = one still is. */
+export function* settle(
+  member: Pick<Member, 'ioTimeoutS'>,
+  at: { readonly offset: number; readonly length: number },
+): Steps<boolean> {
+  const { ioTimeoutMs: timeoutMs } = leaseTimes(member.ioTimeoutS);
+  const reply = yield { op: 'settle', disk: 'resource', ...at, timeoutMs };
+  return reply.outcome === 'done';
 }

@@ -8,7 +8,7 @@ import { type DeltaLeader, LEADER_BYTES, type PaxosLeader, paxosLeader } from '.
 import { errnoError, leaseError, readSpan, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
-import { type Area, decodeBlock } from './paxos-area.ts';
+import { type Area, blockAt, isEmpty } from './paxos-area.ts';
 import type { Steps } from './steps.ts';
 import { verifyDelta, verifyPaxos } from './verify.ts';
 import type { HostView, Member, Place } from './world.ts';
@@ -67,7 +67,7 @@ export function* watchOwner(
 
 function beginWatch(member: Member, area: Area): Watch {
   const { leader } = area;
-  const view = member.hostView(toSafeNumber(leader.ownerId, 'ownerId'));
+  const view = member.hostView(Number(leader.ownerId));
   const known =
     view !== null &&
     view.lastLiveMs !== 0 &&
@@ -94,7 +94,7 @@ function* readOwnerLease(
   member: Member,
   leader: PaxosLeader,
 ): Steps<Result<{ nowMs: number; leader: DeltaLeader }, LeaseError>> {
-  const ownerId = toSafeNumber(leader.ownerId, 'ownerId');
+  const ownerId = Number(leader.ownerId);
   const geometry = member.lockspaceGeometry;
   // A leader naming a host that cannot exist is damage, not an owner (spec 10 §17.1 item 8).
   if (ownerId < 1 || ownerId > geometry.maxHosts) {
@@ -135,15 +135,12 @@ function* aliveButReleased(
     "owner's host block",
   );
   if (!read.ok) return read;
-  const block = decodeBlock(read.value.value, {
-    hostId: ownerId,
-    offset: 0,
-    used: true,
-    shared: false,
-  });
-  const released = (block.dblock.flags & DBLOCK_FLAGS.RELEASED) !== 0;
-  // The flag of an older version says nothing about this one.
-  return released && block.checksumGood && block.dblock.lver === leader.lver ? ok('free') : alive;
+  const { dblock, checksumGood } = blockAt(read.value.value, ownerId);
+  const isReleased = (dblock.flags & DBLOCK_FLAGS.RELEASED) !== 0;
+  // The flag of an older version says nothing about this one: a write that timed out long ago may
+  // have landed now. C's daemon retracts with an otherwise empty block, which counts too.
+  const isAboutThis = checksumGood && dblock.lver >= leader.lver;
+  return isReleased && (isAboutThis || isEmpty(dblock)) ? ok('free') : alive;
 }
 
 /** Re-reads the leader sector; false when any of its 200 bytes differs from the ballot's start. */

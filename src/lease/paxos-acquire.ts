@@ -1,21 +1,23 @@
 import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
-import type { Geometry } from '../format/geometry.ts';
-import { hasLvb, hostBlockSector, LVB_SECTOR } from '../format/geometry.ts';
+import type { Dblock } from '../format/dblock.ts';
+import { type Geometry, hasLvb, hostBlockSector, LVB_SECTOR } from '../format/geometry.ts';
 import { LEADER_FLAGS, type PaxosLeader } from '../format/leader.ts';
 import {
-  type BallotFailure,
   type BallotWish,
+  emptyTrail,
   released,
   runBallot,
+  type Trail,
   writeHostBlock,
 } from './ballot.ts';
 import { ERRNO_EAGAIN, ERRNO_EINVAL } from './errno.ts';
+import { giveBack, names } from './give-back.ts';
 import { errnoError, ioError, leaseError, readSpan, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
 import { watchOwner } from './owner-watch.ts';
-import { type Area, decodeBlock, type HostBlock, readArea } from './paxos-area.ts';
+import { type Area, blockAt, type HostBlock, readArea } from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import { freeLeader } from './paxos-release.ts';
 import { leaseTimesOf, sharerIsLive } from './sharer.ts';
@@ -29,6 +31,8 @@ export interface AcquireWish {
   /** Only this lease version is wanted. */
   readonly wantedLver: bigint | null;
   readonly newNumHosts: number | null;
+  /** The value block will be used: refused (EINVAL) where it would lie outside the area. */
+  readonly valueBlock?: boolean;
   /** What an earlier read of this area said; only saves reading, never decides. */
   readonly guess: { readonly geometry: Geometry; readonly numHosts: number };
 }
@@ -37,6 +41,8 @@ export interface Refusal {
   readonly error: LeaseError;
   /** The leader that refused us, where there was one. */
   readonly leader: PaxosLeader | null;
+  /** A convert's: our host block as it now stands on disk, where it is not the hold's any more. */
+  readonly dblock?: Dblock;
 }
 
 const MAX_RESTARTS = 1000;
@@ -56,7 +62,7 @@ export function* paxosAcquire(
   let pauseMs = 5;
   for (let attempt = 0; ; attempt++) {
     const got = yield* acquireOnce(member, place, wish);
-    if (got.ok || !metShortHold(got.error)) return got;
+    if (got.ok || !metShortHold(got.error) || member.cancelled()) return got;
     if (attempt >= SHARED_TRIES_PER_RETRY * member.sharedRetries) {
       return fail({
         ...got.error,
@@ -87,37 +93,51 @@ function* acquireOnce(
   place: Place,
   wish: AcquireWish,
 ): Steps<Result<PaxosHold, Refusal>> {
+  const trail = emptyTrail();
   let guess = wish.guess;
-  for (let restart = 0; restart < MAX_RESTARTS; restart++) {
-    const read = yield* readArea(member, place, guess);
-    if (!read.ok) return fail({ error: read.error, leader: null });
-    const area = read.value;
-    guess = { geometry: area.geometry, numHosts: toSafeNumber(area.leader.numHosts, 'numHosts') };
-    const refused = refuseEarly(member, area, wish);
-    if (refused !== null) return fail({ error: refused, leader: area.leader });
-
-    const verdict = yield* ownerVerdict(member, place, area, wish.ownerNowait);
-    if (!verdict.ok) return fail({ error: verdict.error, leader: area.leader });
-    if (verdict.value === 'changed') continue;
-
-    const ballotWish = { shared: wish.shared, keepShared: false, newNumHosts: wish.newNumHosts };
-    const ended = yield* ballotOrRetract(member, place, area, ballotWish);
-    if (!ended.ok) return ended;
-    if (ended.value === null) continue;
-    const { hold, sharers } = ended.value;
-    return wish.shared
-      ? yield* becomeShared(member, place, hold)
-      : yield* clearSharers(member, place, { hold, sharers });
-  }
-  return fail({
+  let area: Area | null = null;
+  let refusal: Refusal = {
     error: leaseError('DBLOCK_LVER', 'acquire', { restarts: MAX_RESTARTS }),
     leader: null,
-  });
+  };
+  for (let restart = 0; restart < MAX_RESTARTS; restart++) {
+    const read = yield* readArea(member, place, guess);
+    if (!read.ok) {
+      refusal = { error: read.error, leader: null };
+      break;
+    }
+    area = read.value;
+    guess = { geometry: area.geometry, numHosts: toSafeNumber(area.leader.numHosts, 'numHosts') };
+    const ballotWish = { shared: wish.shared, keepShared: false, newNumHosts: wish.newNumHosts };
+    const early = refuseEarly(member, area, wish);
+    const ended =
+      early !== null
+        ? fail({ error: early, leader: area.leader })
+        : yield* contend(member, place, area, { wish: ballotWish, trail, ...wish });
+    if (!ended.ok) {
+      refusal = ended.error;
+      break;
+    }
+    if (ended.value === null) continue;
+    return wish.shared
+      ? yield* becomeShared(member, place, ended.value.hold)
+      : yield* clearSharers(member, place, ended.value);
+  }
+  if (area !== null) yield* retract(member, place, area, { trail, keepShared: false });
+  return fail(refusal);
 }
 
 /** Refusals that the first read already proves; refusing never breaks exclusion. */
 function refuseEarly(member: Member, area: Area, wish: AcquireWish): LeaseError | null {
   const { leader, blocks } = area;
+  const { newNumHosts } = wish;
+  if (newNumHosts !== null && (newNumHosts < 1 || newNumHosts > area.geometry.maxHosts)) {
+    return errnoError(ERRNO_EINVAL, 'acquire, number of hosts', { wanted: newNumHosts });
+  }
+  if (wish.valueBlock === true && !hasLvb(area.geometry)) {
+    const { sectorSize, areaBytes } = area.geometry;
+    return errnoError(ERRNO_EINVAL, 'acquire with value block', { sectorSize, areaBytes });
+  }
   if (wish.wantedLver !== null && wish.wantedLver !== leader.lver) {
     return leaseError('ACQUIRE_LVER', 'acquire', { found: leader.lver, wanted: wish.wantedLver });
   }
@@ -133,39 +153,32 @@ function refuseEarly(member: Member, area: Area, wish: AcquireWish): LeaseError 
   return errnoError(ERRNO_EAGAIN, 'acquire, held shared', { host: live.hostId });
 }
 
-export function* ownerVerdict(
-  member: Member,
-  place: Place,
-  area: Area,
-  ownerNowait: boolean,
-): Steps<Result<'free' | 'changed', LeaseError>> {
-  const { leader } = area;
-  const own =
-    leader.ownerId === BigInt(member.hostId) && leader.ownerGeneration <= member.generation;
-  if (leader.timestampS === 0n || own) return ok('free');
-  return yield* watchOwner(member, place, area, ownerNowait);
-}
-
 export interface Won {
   readonly hold: PaxosHold;
   readonly sharers: readonly HostBlock[];
 }
 
-/** null: begin again with a new read. A ballot that may still commit our values is taken back. */
-export function* ballotOrRetract(
+/**
+ * From one reading of the area: waits for the owner's end where need be, then holds a ballot.
+ * null: begin again with a new reading.
+ */
+export function* contend(
   member: Member,
   place: Place,
   area: Area,
-  wish: BallotWish,
+  how: { readonly wish: BallotWish; readonly trail: Trail; readonly ownerNowait: boolean },
 ): Steps<Result<Won | null, Refusal>> {
-  const ballot = yield* runBallot(member, place, area, wish);
-  if (!ballot.ok) {
-    yield* retract(member, place, area, { failure: ballot.error, wish });
-    return fail({ error: ballot.error.error, leader: null });
-  }
+  const verdict = yield* ownerVerdict(member, place, area, how.ownerNowait);
+  if (!verdict.ok) return fail({ error: verdict.error, leader: area.leader });
+  if (verdict.value === 'changed') return ok(null);
+  const ballot = yield* runBallot(member, place, area, how);
+  if (!ballot.ok) return fail({ error: ballot.error, leader: null });
   const end = ballot.value;
   if (end.kind === 'restart') return ok(null);
-  if (end.kind === 'lost') return fail({ error: end.error, leader: end.leader });
+  if (end.kind === 'lost') {
+    how.trail.proposed = false; // that version is another's for good
+    return fail({ error: end.error, leader: end.leader });
+  }
   const hold: PaxosHold = {
     path: place.path,
     offset: place.offset,
@@ -179,31 +192,40 @@ export function* ballotOrRetract(
   return ok({ hold, sharers: end.sharers });
 }
 
-/**
- * Our values may be committed although we failed: say "released" in our block, keeping its values,
- * and free the leader if we are its writer and owner. The block is the one last written plus one
- * flag, so whichever of the two writes lands last no value is lost (spec 10 §8.4).
- */
-function* retract(
+function* ownerVerdict(
   member: Member,
   place: Place,
   area: Area,
-  from: { readonly failure: BallotFailure; readonly wish: BallotWish },
+  ownerNowait: boolean,
+): Steps<Result<'free' | 'changed', LeaseError>> {
+  const { leader } = area;
+  const own =
+    leader.ownerId === BigInt(member.hostId) && leader.ownerGeneration <= member.generation;
+  if (leader.timestampS === 0n || own) return ok('free');
+  return yield* watchOwner(member, place, area, ownerNowait);
+}
+
+/**
+ * We failed, but our values may be committed, now or later, or were in an earlier version that
+ * another host recorded: say "released" in our block, keeping its values, and free a leader that
+ * names us. A block that never proposed anything can stay as it is (spec 10 §8.4).
+ */
+export function* retract(
+  member: Member,
+  place: Place,
+  area: Area,
+  from: { readonly trail: Trail; readonly keepShared: boolean },
 ): Steps<void> {
-  const { mayCommit, leaderAttempted } = from.failure;
-  if (mayCommit === null) return;
-  const sharedGeneration = from.wish.keepShared ? member.generation : null;
-  yield* writeHostBlock(member, place, area.geometry, {
-    dblock: released(mayCommit),
-    sharedGeneration,
+  const { block, proposed, leader } = from.trail;
+  const ownLeader = leader ?? (names(member, area.leader) ? area.leader : null);
+  if (block === null || (!proposed && ownLeader === null)) return;
+  const sharedGeneration = from.keepShared ? member.generation : null;
+  yield* giveBack(member, place, {
+    geometry: area.geometry,
+    othersAt: [],
+    block: { dblock: block, sharedGeneration },
+    leader: ownLeader,
   });
-  if (leaderAttempted !== null) {
-    yield* freeLeader(member, place, {
-      geometry: area.geometry,
-      leader: leaderAttempted,
-      rename: null,
-    });
-  }
 }
 
 /** Mode block first, leader free second: at no moment does the lease look free to others. */
@@ -212,56 +234,58 @@ function* becomeShared(
   place: Place,
   hold: PaxosHold,
 ): Steps<Result<PaxosHold, Refusal>> {
+  const { geometry, leader } = hold;
   const dblock = released(hold.dblock);
-  const wrote = yield* writeHostBlock(member, place, hold.geometry, {
+  const wrote = yield* writeHostBlock(member, place, geometry, {
     dblock,
     sharedGeneration: member.generation,
   });
   const freed =
     wrote.outcome === 'done'
-      ? yield* freeLeader(member, place, {
-          geometry: hold.geometry,
-          leader: hold.leader,
-          rename: null,
-        })
+      ? yield* freeLeader(member, place, { geometry, leader, rename: null })
       : fail(ioError(wrote, 'shared mode write'));
   if (freed.ok) return ok({ ...hold, shared: true, dblock });
-  yield* writeHostBlock(member, place, hold.geometry, { dblock, sharedGeneration: null });
-  if (wrote.outcome !== 'done') {
-    yield* freeLeader(member, place, {
-      geometry: hold.geometry,
-      leader: hold.leader,
-      rename: null,
-    });
-  }
+  yield* giveBack(member, place, {
+    geometry,
+    othersAt: [],
+    block: { dblock, sharedGeneration: null },
+    leader,
+  });
   return fail({ error: freed.error, leader: null });
 }
 
 /** Exclusive over dead shared holders only: their blocks are zeroed, a live one refuses us. */
-export function* clearSharers(
-  member: Member,
-  place: Place,
-  won: Won,
-): Steps<Result<PaxosHold, Refusal>> {
-  const live = yield* countLiveSharers(member, place, won);
-  if (live.ok && live.value === 0) return ok(won.hold);
+function* clearSharers(member: Member, place: Place, won: Won): Steps<Result<PaxosHold, Refusal>> {
   const { hold } = won;
-  yield* writeHostBlock(member, place, hold.geometry, {
-    dblock: released(hold.dblock),
-    sharedGeneration: null,
+  const cleared = yield* countLiveSharers(member, place, won);
+  if (cleared.error === null && cleared.live === 0) return ok(hold);
+  yield* giveBack(member, place, {
+    geometry: hold.geometry,
+    othersAt: cleared.unansweredAt,
+    block: { dblock: hold.dblock, sharedGeneration: null },
+    leader: hold.leader,
   });
-  yield* freeLeader(member, place, { geometry: hold.geometry, leader: hold.leader, rename: null });
-  if (!live.ok) return fail({ error: live.error, leader: null });
-  const error = errnoError(ERRNO_EAGAIN, 'acquire, held shared', { holders: live.value });
-  return fail({ error, leader: hold.leader });
+  return fail(sharersRefusal(hold, cleared));
+}
+
+export interface Cleared {
+  readonly live: number;
+  readonly error: LeaseError | null;
+  /**
+   * Blocks whose clearing went unanswered. A host judged dead may join again and hold the resource
+   * anew: until that write has ended, our leader must keep it from doing so (spec 10 §18).
+   */
+  readonly unansweredAt: readonly number[];
+}
+
+export function sharersRefusal(hold: PaxosHold, { live, error }: Cleared): Refusal {
+  if (error !== null) return { error, leader: null };
+  const busy = errnoError(ERRNO_EAGAIN, 'acquire, held shared', { holders: live });
+  return { error: busy, leader: hold.leader };
 }
 
 /** @see spec 10 §9.5 */
-export function* countLiveSharers(
-  member: Member,
-  place: Place,
-  won: Won,
-): Steps<Result<number, LeaseError>> {
+export function* countLiveSharers(member: Member, place: Place, won: Won): Steps<Cleared> {
   const { geometry } = won.hold;
   const timeoutMs = leaseTimes(member.ioTimeoutS).ioTimeoutMs;
   let live = 0;
@@ -270,8 +294,8 @@ export function* countLiveSharers(
     const offset = place.offset + hostBlockSector(sharer.hostId) * geometry.sectorSize;
     const span = { disk: 'resource', offset, length: geometry.sectorSize, timeoutMs } as const;
     const read = yield* readSpan(span, "sharer's block");
-    if (!read.ok) return read;
-    const now = decodeSharer(read.value.value, sharer.hostId);
+    if (!read.ok) return { live, error: read.error, unansweredAt: [] };
+    const now = blockAt(read.value.value, sharer.hostId);
     if (!now.shared || now.sharedGeneration === 0n) continue;
     if (sharerIsLive(member, now, read.value.nowMs)) {
       live++;
@@ -279,32 +303,18 @@ export function* countLiveSharers(
     }
     const zero = new Uint8Array(geometry.sectorSize);
     const cleared = yield { op: 'write', disk: 'resource', offset, bytes: zero, timeoutMs };
-    if (cleared.outcome !== 'done') return fail(ioError(cleared, "clearing a dead sharer's block"));
+    if (cleared.outcome === 'done') continue;
+    const error = ioError(cleared, "clearing a dead sharer's block");
+    return { live, error, unansweredAt: cleared.outcome === 'unknown' ? [offset] : [] };
   }
-  return ok(live);
+  return { live, error: null, unansweredAt: [] };
 }
 
-function decodeSharer(sector: Uint8Array, hostId: number): HostBlock {
-  const flags = new DataView(sector.buffer, sector.byteOffset, sector.byteLength).getUint32(
-    128,
-    true,
-  );
-  return decodeBlock(sector, { hostId, offset: 0, used: true, shared: (flags & 1) !== 0 });
-}
-
-/** Reads the value block; null where none can be. Only its absence refuses an acquire (EINVAL). */
+/** Reads the value block, one sector; null when that failed: the acquire stands all the same. */
 export function* readLvb(member: Member, hold: PaxosHold): Steps<Uint8Array | null> {
   const offset = hold.offset + LVB_SECTOR * hold.geometry.sectorSize;
   const timeoutMs = leaseTimesOf(member).ioTimeoutMs;
   const span = { disk: 'resource', offset, length: hold.geometry.sectorSize, timeoutMs } as const;
   const read = yield* readSpan(span, 'value block read');
   return read.ok ? read.value.value.slice() : null;
-}
-
-export function lvbRefusal(geometry: Geometry): LeaseError | null {
-  if (hasLvb(geometry)) return null;
-  return errnoError(ERRNO_EINVAL, 'acquire with value block', {
-    sectorSize: geometry.sectorSize,
-    areaBytes: geometry.areaBytes,
-  });
 }

@@ -60,7 +60,7 @@ export function* readArea(
       leaseError('LEADER_SECTORSIZE', 'paxos area read', { found: leader.value.sectorSize }),
     );
   }
-  const numHosts = toSafeNumber(leader.value.numHosts, 'numHosts');
+  const numHosts = Number(leader.value.numHosts); // may be anything: a range check follows
   if (numHosts > geometry.maxHosts) {
     return fail(
       leaseError('LEADER_NUMHOSTS', 'paxos area read', { numHosts, maxHosts: geometry.maxHosts }),
@@ -132,7 +132,19 @@ function anyBallot(words: Uint32Array, at: number): boolean {
   );
 }
 
-export function decodeBlock(
+/** One host's block from its sector alone. */
+export function blockAt(sector: Uint8Array, hostId: number): HostBlock {
+  const view = new DataView(sector.buffer, sector.byteOffset, sector.byteLength);
+  const shared = (view.getUint32(MODE_BLOCK_OFFSET, true) & MODE_FLAGS.SHARED) !== 0;
+  return decodeBlock(sector, { hostId, offset: 0, used: true, shared });
+}
+
+/** All that a checksum would protect is zero: valid without one (spec 10 §2). */
+export function isEmpty({ mbal, bal, inpHostId, lver, checksum }: Dblock): boolean {
+  return mbal === 0n && bal === 0n && inpHostId === 0n && lver === 0n && checksum === 0;
+}
+
+function decodeBlock(
   bytes: Uint8Array,
   at: { hostId: number; offset: number; used: boolean; shared: boolean },
 ): HostBlock {
@@ -141,7 +153,7 @@ export function decodeBlock(
   return {
     hostId: at.hostId,
     dblock: block,
-    checksumGood: !at.used || block.checksum === dblockChecksum(bytes, at.offset),
+    checksumGood: !at.used || isEmpty(block) || block.checksum === dblockChecksum(bytes, at.offset),
     shared: at.shared,
     sharedGeneration: view.getBigUint64(at.offset + MODE_BLOCK_OFFSET + 8, true),
   };

@@ -1,55 +1,109 @@
+import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { wholeSeconds } from '../base/units.ts';
-import { type Geometry, LVB_SECTOR } from '../format/geometry.ts';
+import { type Geometry, hasLvb, LVB_SECTOR } from '../format/geometry.ts';
 import { encodePaxosLeader, LEADER_FLAGS, type PaxosLeader } from '../format/leader.ts';
 import { released, writeHostBlock } from './ballot.ts';
-import { ioError, leaseError } from './io.ts';
+import { ioError, leaseError, settle, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
 import { readLeader, sameLeader } from './owner-watch.ts';
 import type { PaxosHold } from './paxos-hold.ts';
-import type { Steps } from './steps.ts';
+import type { Reply, Steps } from './steps.ts';
 import type { Member, Place } from './world.ts';
 
 /**
  * Gives a hold back. The order is the safety: value block, own block RELEASED, leader free.
+ *
+ * A write that goes unanswered is repeated after t, then each 2·t (spec 10 §9.3), until it is done
+ * or our stay in the lockspace ends. What has landed is not written again: once the leader may be
+ * free, the value block may be another host's.
  * @returns RELEASE_LVER or RELEASE_OWNER when the leader is no longer the one we committed (then
- *   nothing is written to it), AIO_TIMEOUT or ERRNO for I/O: the caller repeats the release later.
- * @see spec 10 §9.2, §9.3. C: paxos_lease_release
+ *   nothing is written to it), AIO_TIMEOUT when our stay ended first, ERRNO for I/O.
+ * @see spec 10 §9.2, §9.3, §18. C: paxos_lease_release
  */
 export function* paxosRelease(
   member: Member,
   hold: PaxosHold,
   wish: { readonly lvb: Uint8Array | null; readonly rename: ByteString | null },
 ): Steps<Result<null, LeaseError>> {
-  const { geometry } = hold;
-  if (hold.shared) {
-    const wrote = yield* writeHostBlock(member, hold, geometry, {
-      dblock: released(hold.dblock),
-      sharedGeneration: null,
-    });
-    return wrote.outcome === 'done' ? ok(null) : fail(ioError(wrote, 'shared release'));
+  const { ioTimeoutMs, renewalIntervalMs } = leaseTimes(member.ioTimeoutS);
+  const progress: Progress = { lvb: hold.shared ? null : wish.lvb, leaderSent: false };
+  for (let attempt = 0; ; attempt++) {
+    const turn = hold.shared
+      ? yield* releaseShared(member, hold)
+      : yield* releaseOnce(member, hold, { progress, rename: wish.rename });
+    if (turn.ok || turn.error.code !== 'AIO_TIMEOUT' || member.ended?.() === true) return turn;
+    yield* sleep(attempt === 0 ? ioTimeoutMs : renewalIntervalMs);
   }
-  if (wish.lvb !== null) yield* writeLvb(member, hold, wish.lvb);
-  // Its failure is no obstacle: the leader below says the same to every other host.
-  yield* writeHostBlock(member, hold, geometry, {
+}
+
+interface Progress {
+  /** Still to be written; null = nothing. */
+  lvb: Uint8Array | null;
+  /** A free leader was sent, without an answer. */
+  leaderSent: boolean;
+}
+
+function* releaseShared(member: Member, hold: PaxosHold): Steps<Result<null, LeaseError>> {
+  const wrote = yield* writeHostBlock(member, hold, hold.geometry, {
     dblock: released(hold.dblock),
     sharedGeneration: null,
   });
-  return yield* freeLeader(member, hold, { geometry, leader: hold.leader, rename: wish.rename });
+  return wrote.outcome === 'done' ? ok(null) : fail(ioError(wrote, 'shared release'));
 }
 
-/** An error is ignored, as the original does: the lock must not stay held for a lost value. */
-export function* writeLvb(member: Member, hold: PaxosHold, lvb: Uint8Array): Steps<void> {
+function* releaseOnce(
+  member: Member,
+  hold: PaxosHold,
+  from: { readonly progress: Progress; readonly rename: ByteString | null },
+): Steps<Result<null, LeaseError>> {
+  const { geometry, leader } = hold;
+  const { progress, rename } = from;
+  if (progress.lvb !== null) {
+    const value = yield* writeLvb(member, hold, progress.lvb);
+    // Landing after the leader is free, it could overwrite the next holder's.
+    if (value.outcome === 'unknown') return fail(ioError(value, 'value block write'));
+    progress.lvb = null;
+  }
+  if (progress.leaderSent) {
+    // Read before it ended, the leader would still look held by us.
+    const at = { offset: hold.offset, length: geometry.sectorSize };
+    const ended = yield* settle(member, at);
+    if (!ended) return fail(leaseError('AIO_TIMEOUT', 'leader release'));
+  }
+  const marked = yield* releaseShared(member, hold); // the same bytes: RELEASED, no mode block
+  const freed = yield* freeLeader(member, hold, { geometry, leader, rename });
+  if (freed.ok) {
+    // Another host recorded our win: then our own block is the release, and must have landed.
+    return freed.value === 'notWriter' ? marked : ok(null);
+  }
+  const { code, during } = freed.error;
+  if (progress.leaderSent && MOVED_ON.has(code)) return ok(null);
+  if (during === LEADER_RELEASE) progress.leaderSent = true;
+  return freed;
+}
+
+const LEADER_RELEASE = 'leader release';
+/** What a leader looks like after a free record of ours landed late: free, renamed, or retaken. */
+const MOVED_ON: ReadonlySet<string> = new Set(['RELEASE_OWNER', 'RELEASE_LVER', 'LEADER_RESOURCE']);
+
+/** A failure is no obstacle, as in the original: the lock must not stay held for a lost value. */
+export function* writeLvb(member: Member, hold: PaxosHold, lvb: Uint8Array): Steps<Reply> {
+  assert(hasLvb(hold.geometry), 'the value block lies inside the area'); // or a neighbour is hit
   const bytes = new Uint8Array(hold.geometry.sectorSize);
   bytes.set(lvb.subarray(0, bytes.length));
   const offset = hold.offset + LVB_SECTOR * hold.geometry.sectorSize;
   const timeoutMs = leaseTimes(member.ioTimeoutS).ioTimeoutMs;
-  yield { op: 'write', disk: 'resource', offset, bytes, timeoutMs };
+  return yield { op: 'write', disk: 'resource', offset, bytes, timeoutMs };
 }
 
-/** Writes the leader free, only if it is byte for byte the one we committed and wrote. */
+/**
+ * Writes the leader free, only if it is byte for byte the one we committed and wrote, and names us:
+ * a ballot may have recorded another host's win, which is not ours to end.
+ * @returns `notWriter` when another host wrote it: our block's RELEASED is the release then.
+ */
 export function* freeLeader(
   member: Member,
   place: Place,
@@ -58,14 +112,16 @@ export function* freeLeader(
     readonly leader: PaxosLeader;
     readonly rename: ByteString | null;
   },
-): Steps<Result<null, LeaseError>> {
+): Steps<Result<'freed' | 'notWriter', LeaseError>> {
   const read = yield* readLeader(member, place, from);
   if (!read.ok) return read;
   const { leader, nowMs } = read.value;
-  if (leader.writeId !== BigInt(member.hostId)) return ok(null); // our block's RELEASED is the release
+  if (leader.writeId !== BigInt(member.hostId)) return ok('notWriter');
   const facts = { lver: leader.lver, owner: leader.ownerId, generation: leader.ownerGeneration };
   if (leader.lver !== from.leader.lver) return fail(leaseError('RELEASE_LVER', 'release', facts));
-  if (!sameLeader({ ...leader, checksum: 0 }, { ...from.leader, checksum: 0 })) {
+  const isOurs =
+    leader.ownerId === BigInt(member.hostId) && leader.ownerGeneration === member.generation;
+  if (!isOurs || !sameLeader({ ...leader, checksum: 0 }, { ...from.leader, checksum: 0 })) {
     return fail(leaseError('RELEASE_OWNER', 'release', facts));
   }
   const free: PaxosLeader = {
@@ -81,5 +137,5 @@ export function* freeLeader(
   encodePaxosLeader(free, bytes);
   const timeoutMs = leaseTimes(member.ioTimeoutS).ioTimeoutMs;
   const wrote = yield { op: 'write', disk: 'resource', offset: place.offset, bytes, timeoutMs };
-  return wrote.outcome === 'done' ? ok(null) : fail(ioError(wrote, 'leader release'));
+  return wrote.outcome === 'done' ? ok('freed') : fail(ioError(wrote, LEADER_RELEASE));
 }

@@ -1,6 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
-import { toSafeNumber } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
 import {
   deltaLeaseOffset,
@@ -155,10 +154,10 @@ export function* readOwners(
   const { leader } = again.value;
   const owners: Owner[] = [];
   if (leader.timestampS !== 0n && leader.ownerId !== 0n) {
-    const hostId = toSafeNumber(leader.ownerId, 'ownerId');
+    const hostId = Number(leader.ownerId);
     owners.push({ hostId, generation: leader.ownerGeneration, timestampS: leader.timestampS });
   }
-  const numHosts = Math.min(toSafeNumber(leader.numHosts, 'numHosts'), geometry.maxHosts);
+  const numHosts = Math.min(Number(leader.numHosts), geometry.maxHosts);
   const sharers = scanBlocks(read.value.value, geometry, numHosts).filter((block) => block.shared);
   for (const sharer of sharers) {
     if (owners[0]?.hostId === sharer.hostId) continue;

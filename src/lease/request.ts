@@ -1,5 +1,4 @@
 import { fail, ok, type Result } from '../base/result.ts';
-import { toSafeNumber } from '../base/units.ts';
 import { decode, encodeInto } from '../codec/struct.ts';
 import type { Geometry } from '../format/geometry.ts';
 import { REQUEST_SECTOR } from '../format/geometry.ts';
@@ -54,7 +53,7 @@ export function* writeRequest(
       return fail(leaseError('REQUEST_OLD', 'request', { found: leader.lver, wanted: lver }));
     }
     owner = {
-      ownerId: toSafeNumber(leader.ownerId, 'ownerId'),
+      ownerId: Number(leader.ownerId),
       ownerGeneration: leader.ownerGeneration,
     };
   }

@@ -19,6 +19,17 @@ export type Effect =
       readonly bytes: Uint8Array;
       readonly timeoutMs: number;
     }
+  /**
+   * `done` once no earlier write of this process to that span is still under way (each has landed,
+   * failed, or never went out); `unknown` if one still is at the timeout (spec 10 §18).
+   */
+  | {
+      readonly op: 'settle';
+      readonly disk: DiskRole;
+      readonly offset: number;
+      readonly length: number;
+      readonly timeoutMs: number;
+    }
   | { readonly op: 'sleep'; readonly forMs: number };
 
 export type DiskRole = 'lockspace' | 'resource';
@@ -26,8 +37,9 @@ export type DiskRole = 'lockspace' | 'resource';
 /**
  * `done`: for a read, `bytes` stays valid only until the procedure yields again or returns; copy
  * what is kept. `failed`: the kernel said so (`errno`, positive; a short transfer is EMSGSIZE 90).
- * `unknown`: no answer in time. A write may have landed, or may land later: no second, different
- * write may go to that sector unless the specification says why that is safe.
+ * `unknown`: no answer in time. A write may have landed, or may land later. Whoever runs the
+ * procedure keeps all writes of its process to one sector in order: a later write waits for an
+ * unanswered one, and is `unknown` itself, never sent, if that does not end in time (spec 10 §18).
  */
 export type Reply = { readonly nowMs: number } & (
   | { readonly outcome: 'done'; readonly bytes: Uint8Array }

@@ -1,6 +1,7 @@
 import type { ByteString } from '../base/bytes.ts';
 import type { Random } from '../base/units.ts';
 import type { Geometry } from '../format/geometry.ts';
+import type { Steps } from './steps.ts';
 
 /** What this host last saw of another one in the lockspace (spec 10 §7). Times: our own clock. */
 export interface HostView {
@@ -31,6 +32,13 @@ export interface Member {
   readonly sharedRetries: number;
   /** true once waiting must end: removal, shutdown, or the client gave up. */
   readonly cancelled: () => boolean;
+  /** true once no lease write may start any more: expired, overwritten, left. Absent: never. */
+  readonly ended?: () => boolean;
+  /**
+   * Takes what must still be done on the resource after the answer, because a write went
+   * unanswered; until it ends nothing else may touch the resource. Absent: it is not done.
+   */
+  readonly later?: (rest: () => Steps<void>) => void;
 }
 
 /** A resource area on the disk named 'resource'. */

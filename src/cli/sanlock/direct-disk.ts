@@ -57,6 +57,8 @@ function perform(
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.max(0, effect.forMs));
     return { outcome: 'done', bytes: new Uint8Array(0), nowMs: nowMs() };
   }
+  // Nothing is ever under way here when the next effect comes.
+  if (effect.op === 'settle') return { outcome: 'done', bytes: new Uint8Array(0), nowMs: nowMs() };
   const disk = disks[effect.disk];
   if (disk === undefined) return { outcome: 'failed', errno: ENODEV, nowMs: nowMs() };
   try {

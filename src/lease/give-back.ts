@@ -1,0 +1,75 @@
+import type { Dblock } from '../format/dblock.ts';
+import type { Geometry } from '../format/geometry.ts';
+import type { PaxosLeader } from '../format/leader.ts';
+import { released, writeHostBlock } from './ballot.ts';
+import { settle, sleep } from './io.ts';
+import { leaseTimes } from './lease-times.ts';
+import { freeLeader } from './paxos-release.ts';
+import type { Steps } from './steps.ts';
+import type { Member, Place } from './world.ts';
+
+/** How a resource is to be left behind when we do not keep what we may have taken. */
+export interface GivingBack {
+  readonly geometry: Geometry;
+  /** Sectors of other hosts that a write of ours may still reach; null = none. */
+  readonly othersAt: readonly number[];
+  /** Our host block to leave, with RELEASED added; null = it is on disk already. */
+  readonly block: { readonly dblock: Dblock; readonly sharedGeneration: bigint | null } | null;
+  /** A leader naming us that is or may be on disk: it is freed if it is. */
+  readonly leader: PaxosLeader | null;
+}
+
+/**
+ * Says "released" on disk: at once where the disk answers, else again after t and then every 2·t
+ * as work left for later, until it is done or our stay in the lockspace ends.
+ *
+ *   unanswered writes end -> own block RELEASED (and SHARED, where we stay a holder) -> leader free
+ *
+ * The order is the safety. A leader write of ours still under way must not land after somebody
+ * else's newer leader, so nobody may get past us before it ended; a shared hold must be on disk
+ * before the leader stops protecting it. @see spec 10 §8.4, §9, §18
+ */
+export function* giveBack(member: Member, place: Place, what: GivingBack): Steps<void> {
+  if ((yield* giveBackOnce(member, place, what)) === 'done') return;
+  member.later?.(() => keepGivingBack(member, place, what));
+}
+
+/** The repetitions of `giveBack`, for a first attempt made elsewhere. */
+export function* keepGivingBack(member: Member, place: Place, what: GivingBack): Steps<void> {
+  const { ioTimeoutMs, renewalIntervalMs } = leaseTimes(member.ioTimeoutS);
+  yield* sleep(ioTimeoutMs);
+  while (member.ended?.() !== true) {
+    if ((yield* giveBackOnce(member, place, what)) === 'done') return;
+    yield* sleep(renewalIntervalMs);
+  }
+}
+
+function* giveBackOnce(member: Member, place: Place, what: GivingBack): Steps<'done' | 'again'> {
+  const { geometry, leader, block } = what;
+  for (const offset of leader === null ? what.othersAt : [...what.othersAt, place.offset]) {
+    const ended = yield* settle(member, { offset, length: geometry.sectorSize });
+    if (!ended) return 'again';
+  }
+  if (block !== null) {
+    const wrote = yield* writeHostBlock(member, place, geometry, {
+      dblock: released(block.dblock),
+      sharedGeneration: block.sharedGeneration,
+    });
+    if (wrote.outcome === 'unknown') return 'again';
+    if (wrote.outcome === 'failed' && block.sharedGeneration !== null) return 'again';
+  }
+  if (leader === null || !names(member, leader)) return 'done';
+  const freed = yield* freeLeader(member, place, { geometry, leader, rename: null });
+  if (freed.ok) return 'done';
+  const { code } = freed.error;
+  return code === 'AIO_TIMEOUT' || code === 'ERRNO' ? 'again' : 'done'; // else: not ours any more
+}
+
+/** Only a leader that names us in this stay is ours to free. */
+export function names(member: Member, leader: PaxosLeader): boolean {
+  return (
+    leader.ownerId === BigInt(member.hostId) &&
+    leader.ownerGeneration === member.generation &&
+    leader.timestampS !== 0n
+  );
+}
