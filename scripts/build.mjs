@@ -1,4 +1,5 @@
 // Bundles each program of src/bin into dist/<name>.cjs; koffi stays outside (it carries a binary).
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -14,6 +15,16 @@ export async function buildPrograms() {
   const built = await Promise.allSettled(entries.map((file) => bundle(`${bin}/${file}`)));
   const failed = entries.filter((_, index) => built[index]?.status === 'rejected');
   if (failed.length > 0) throw new Error(`could not build ${failed.join(', ')}: see above`);
+}
+
+/** Declarations of the library, `holdfast/client`; an installation without tsc does without. */
+export function buildTypes() {
+  const tsc = `${root}node_modules/.bin/tsc`;
+  if (!existsSync(tsc)) return;
+  const emit = ['--declaration', '--emitDeclarationOnly', '--noEmit', 'false'];
+  const args = ['-p', `${root}tsconfig.client.json`, ...emit, '--outDir', `${root}dist/types`];
+  const done = spawnSync(tsc, args, { stdio: 'inherit', cwd: root });
+  if (done.status !== 0) throw new Error('could not emit the declarations of holdfast/client');
 }
 
 function bundle(entry) {
@@ -33,8 +44,10 @@ function bundle(entry) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await buildPrograms().catch((error) => {
-    console.error(error.message);
-    process.exitCode = 1;
-  });
+  await buildPrograms()
+    .then(buildTypes)
+    .catch((error) => {
+      console.error(error.message);
+      process.exitCode = 1;
+    });
 }

@@ -2,6 +2,7 @@ import { type ByteString, textToName } from '../base/bytes.ts';
 import type { Result } from '../base/result.ts';
 import type { SanlockCall } from './sanlock-call.ts';
 import { register } from './sanlock-daemon-calls.ts';
+import { type EventHandlers, type EventWatch, watchEvents } from './sanlock-events.ts';
 import type { SanlockFailure } from './sanlock-failure.ts';
 import type { SanlockLink } from './sanlock-link.ts';
 import {
@@ -52,6 +53,18 @@ export class SanlockClient {
     const session = new SanlockSession(opened.value);
     const registered = await session.call(register(), options);
     return registered.ok ? { ok: true, value: session } : registered;
+  }
+
+  /** Listens for the events that other hosts of a lockspace send to this one. */
+  watchEvents(
+    lockspaceName: ByteString,
+    handlers: EventHandlers,
+    options: CallOptions = {},
+  ): Promise<Result<EventWatch, SanlockFailure>> {
+    return settled(options, (answer) => {
+      watchEvents(this.#endpoint, lockspaceName, handlers, answer);
+      return { cancel: () => undefined };
+    });
   }
 }
 

@@ -94,7 +94,7 @@ export class ReplayWorld {
   }
 }
 
-function clientOf(host: DaemonWorld): SanlockClient {
+export function clientOf(host: DaemonWorld): SanlockClient {
   const clock = new MonotonicClock();
   return new SanlockClient({ clock, sockets: new UnixSockets(null), socketPath: host.socketPath });
 }

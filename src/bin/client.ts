@@ -1,0 +1,43 @@
+/**
+ * The library: `import { connectSanlock, acquire } from 'holdfast/client'`.
+ *
+ * Calls are made in two steps, so that each can be typed, tested and sent by anything:
+ * `acquire(…)` says what is asked, `client.call(…)` or `session.call(…)` asks it.
+ */
+import { SanlockClient, sanlockSocketPath } from '../client/sanlock.ts';
+import { MonotonicClock } from '../platform/clock.ts';
+import { UnixSockets } from '../platform/unix-socket.ts';
+
+export { nameToText, textToName } from '../base/bytes.ts';
+export type { CallOptions } from '../client/sanlock.ts';
+export { SanlockClient, SanlockSession, sanlockSocketPath } from '../client/sanlock.ts';
+export * from '../client/sanlock-area-calls.ts';
+export * from '../client/sanlock-daemon-calls.ts';
+export type { EventHandlers, EventWatch, ReceivedEvent } from '../client/sanlock-events.ts';
+export { codeName, type SanlockFailure } from '../client/sanlock-failure.ts';
+export * from '../client/sanlock-lease-calls.ts';
+export { textField } from '../client/sanlock-records.ts';
+export * from '../client/sanlock-rindex-calls.ts';
+export type * from '../client/sanlock-types.ts';
+export { ERRNO, SANLOCK_CODES } from '../wire/sanlock-codes.ts';
+export {
+  CONFIG_COMMANDS,
+  HOST_STATES,
+  RES_FLAGS,
+  RESTRICT_FLAGS,
+  STATE_TYPES,
+} from '../wire/sanlock-socket.ts';
+export * from '../wire/sanlock-strings.ts';
+
+/**
+ * A client of the daemon whose run directory is given, by default `$SANLOCK_RUN_DIR`, else
+ * /run/sanlock. Nothing is connected before the first call.
+ */
+export function connectSanlock(options: { readonly runDirectory?: string } = {}): SanlockClient {
+  const runDirectory = options.runDirectory ?? process.env['SANLOCK_RUN_DIR'];
+  return new SanlockClient({
+    sockets: new UnixSockets(null),
+    clock: new MonotonicClock(),
+    socketPath: sanlockSocketPath(runDirectory),
+  });
+}
