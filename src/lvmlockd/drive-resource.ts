@@ -4,13 +4,8 @@ import { noteGl } from './global-lock.ts';
 import { continueStop } from './lockspace-end.ts';
 import type { LockOutcome, Outcome } from './managers/manager.ts';
 import { duplicateWords, hasDuplicateGl, reply } from './replies.ts';
-import {
-  type Action,
-  type Resource,
-  type ResourceEffect,
-  type ResourceEvent,
-  stepResource,
-} from './resource.ts';
+import type { Action, Resource, ResourceEffect, ResourceEvent } from './resource.ts';
+import { stepResource } from './resource-step.ts';
 import { type DaemonState, type Lockspace, log, run } from './state.ts';
 
 /** Steps one resource of a lockspace and carries out what it wants. */

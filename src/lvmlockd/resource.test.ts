@@ -10,8 +10,8 @@ import {
   nextDueMs,
   type Resource,
   type ResourceEffect,
-  stepResource,
 } from './resource.ts';
+import { stepResource } from './resource-step.ts';
 
 function ask(
   clientId: number,

@@ -1,0 +1,80 @@
+import { LD_RESULT } from '../wire/lvmlockd-numbers.ts';
+import type { LockOutcome, Outcome } from './managers/manager.ts';
+import type { Resource, ResourceEffect, ResourceEvent, Running } from './resource.ts';
+import { answer, grant, PASSES, release, take } from './resource-passes.ts';
+
+/** An attempt that another host refused is repeated after so long. */
+export const RETRY_MS = 1000;
+
+/** One event in, what to do out. The passes run until none of them changes anything. */
+export function stepResource(r: Resource, event: ResourceEvent, nowMs: number): ResourceEffect[] {
+  const out: ResourceEffect[] = [];
+  if (event.kind === 'action') r.actions.push(event.action);
+  else if (event.kind === 'clientGone') r.gone.push(event.clientId);
+  else if (event.kind === 'managed') finish(r, event.outcome, nowMs, out);
+  while (r.running === null && PASSES.some((pass) => pass(r, nowMs, out)));
+  return out;
+}
+
+/** The lock manager is done with what was asked of it. */
+function finish(
+  r: Resource,
+  outcome: Outcome | LockOutcome,
+  nowMs: number,
+  out: ResourceEffect[],
+): void {
+  const running = r.running;
+  r.running = null;
+  if (running === null) return; // given up meanwhile
+  const { result, lmResult } = outcome;
+  if (running.op === 'lock') {
+    finishLock(r, running, outcome, nowMs, out);
+  } else if (running.op === 'unlock') {
+    r.mode = 'un';
+    r.shCount = 0;
+    if (running.action !== null) answer(running.action, { result: 0, lmResult: 0 }, out);
+  } else if (running.op === 'convert') {
+    // A step down whose outcome is not known counts as done: we may hold more, never claim more.
+    if (result === 0 || running.mode === 'sh') {
+      running.lock.mode = running.mode;
+      r.mode = running.mode;
+      r.shCount = running.mode === 'sh' ? 1 : 0;
+      r.lastClientId = running.action.clientId;
+    }
+    answer(running.action, { result, lmResult }, out);
+  } else {
+    answer(running.action, { result, lmResult }, out);
+  }
+}
+
+function finishLock(
+  r: Resource,
+  running: Extract<Running, { op: 'lock' }>,
+  outcome: Outcome | LockOutcome,
+  nowMs: number,
+  out: ResourceEffect[],
+): void {
+  const waiting = running.serves.filter((action) => r.actions.includes(action));
+  if (outcome.result === LD_RESULT.OK) {
+    r.mode = running.mode;
+    if ('version' in outcome) r.version = outcome.version;
+    for (const action of waiting) grant(r, action, running.mode, out);
+    // Whoever it was for has been cancelled: nobody would ever release it.
+    if (waiting.length === 0) release(r, null, null, out);
+    return;
+  }
+  const worthIt = 'retry' in outcome && (outcome.retry || r.ref.scope !== 'lv');
+  for (const action of waiting) {
+    if (
+      outcome.result === LD_RESULT.AGAIN &&
+      worthIt &&
+      action.tries <= action.request.maxRetries
+    ) {
+      action.tries += 1;
+      action.dueMs = nowMs + RETRY_MS;
+    } else {
+      take(r, action);
+      answer(action, outcome, out);
+    }
+  }
+}
