@@ -66,6 +66,11 @@ export function* readArea(
       leaseError('LEADER_NUMHOSTS', 'paxos area read', { numHosts, maxHosts: geometry.maxHosts }),
     );
   }
+  // Ballot numbers of two hosts meet when the step between one host's is too small; 0 cannot be one.
+  if (leader.value.maxHosts < leader.value.numHosts) {
+    const facts = { numHosts, maxHosts: leader.value.maxHosts };
+    return fail(leaseError('LEADER_NUMHOSTS', 'paxos area read', facts));
+  }
   if (geometry.sectorSize !== guess.geometry.sectorSize || bytesFor(geometry, numHosts) > length) {
     return yield* readArea(member, place, { geometry, numHosts });
   }
