@@ -24,7 +24,7 @@ import type { Effect, Reply, Steps } from '../../src/lease/steps.ts';
 import type { Member } from '../../src/lease/world.ts';
 
 /** Whatever bytes lie in an area, a procedure ends with an answer and writes nowhere else. */
-const ROUNDS = 300;
+const ROUNDS = Number(process.env['HOLDFAST_ROUNDS'] ?? 300);
 const MAX_EFFECTS = 4000;
 
 /** A small, fast, seeded random source (mulberry32). */

@@ -66,23 +66,10 @@ export class ReplayWorld {
   }
 
   /** A process registered with a daemon, doing nothing. */
-  async register(host: DaemonWorld): Promise<ChildProcess & { readonly pid: number }> {
-    const script =
-      `const s = require('net').connect(${JSON.stringify(host.socketPath)});` +
-      `s.on('connect', () => { s.write(Buffer.from('${REGISTER_HEX}', 'hex')); console.log('ready'); });` +
-      's.resume(); setInterval(() => {}, 1e6)';
-    const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  async register(host: DaemonWorld): Promise<RegisteredProcess> {
+    const child = await registerProcess(host);
     this.#processes.push(child);
-    killAtExit(child);
-    let isReady = false;
-    child.stdout.once('data', () => {
-      isReady = true;
-    });
-    await until('a process to register', async () => isReady);
-    await sleep(200);
-    const { pid } = child;
-    if (pid === undefined) throw new Error('no child process');
-    return Object.assign(child, { pid });
+    return child;
   }
 
   async stop(): Promise<void> {
@@ -92,6 +79,27 @@ export class ReplayWorld {
     rmSync(this.folder, { force: true });
     rmSync(this.#real, { recursive: true, force: true });
   }
+}
+
+export type RegisteredProcess = ChildProcess & { readonly pid: number };
+
+/** A process registered with a daemon, doing nothing. */
+export async function registerProcess(host: DaemonWorld): Promise<RegisteredProcess> {
+  const script =
+    `const s = require('net').connect(${JSON.stringify(host.socketPath)});` +
+    `s.on('connect', () => { s.write(Buffer.from('${REGISTER_HEX}', 'hex')); console.log('ready'); });` +
+    's.resume(); setInterval(() => {}, 1e6)';
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  killAtExit(child);
+  let isReady = false;
+  child.stdout.once('data', () => {
+    isReady = true;
+  });
+  await until('a process to register', async () => isReady);
+  await sleep(200);
+  const { pid } = child;
+  if (pid === undefined) throw new Error('no child process');
+  return Object.assign(child, { pid });
 }
 
 export function clientOf(host: DaemonWorld): SanlockClient {
