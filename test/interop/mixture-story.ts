@@ -145,5 +145,7 @@ export async function takeDown(rig: Rig): Promise<void> {
   await exclusive(rig, a, b);
   await a.mustLvm('vgchange', '--lockstop', rig.vg);
   await b.mustLvm('lvremove', '-y', `${rig.vg}/lv1`);
-  await b.mustLvm('vgremove', '-y', rig.vg);
+  // The other host's leaving is seen at b's next renewal.
+  const removed = () => b.lvm('vgremove', '-y', rig.vg).then((tried) => tried.code === 0);
+  await until('the removal of the volume group', removed, { withinMs: 30_000, everyMs: 1000 });
 }

@@ -1,0 +1,288 @@
+import { type Random, wholeSeconds } from '../base/units.ts';
+import { decode } from '../codec/struct.ts';
+import type { Clock, Timer } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
+import type { Channel, Processes } from '../ports/processes.ts';
+import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
+import { dropReason, serve } from '../sanlock/dispatch.ts';
+import { Front } from '../sanlock/front.ts';
+import { leaseEnded, leaseLost, leaseSaid } from '../sanlock/joining.ts';
+import type { FromLeaseProcess, ToLeaseProcess } from '../sanlock/lease-messages.ts';
+import type { Outside } from '../sanlock/outside.ts';
+import { endSilentLeavers, look, lookEveryMs } from '../sanlock/recovery.ts';
+import { releaseDead } from '../sanlock/release.ts';
+import { bodyLength, replyBytes } from '../sanlock/request.ts';
+import type { SanlockSettings } from '../sanlock/settings.ts';
+import { type Client, newClient } from '../sanlock/state.ts';
+import { SM_HEADER_BYTES, SM_MAGIC, SM_PROTO, smHeader } from '../wire/sanlock-socket.ts';
+import { FrameBuffer } from './frame-buffer.ts';
+
+export interface SanlockProgramParts {
+  readonly settings: SanlockSettings;
+  readonly clock: Clock;
+  readonly sockets: Sockets;
+  readonly processes: Processes;
+  readonly log: Log;
+  readonly random: Random;
+  readonly helperPid: number;
+  readonly dumpLog: () => string;
+  /** The daemon has ended in order; whoever composed it leaves with this status. */
+  readonly ended: (status: number) => void;
+}
+
+interface Peer {
+  readonly connection: Connection;
+  readonly client: Client;
+  readonly frames: FrameBuffer;
+  discardBytes: number;
+  discardUntilMs: number;
+}
+
+/** Long enough for what a refused request still sends, as the original waits. */
+const DISCARD_MS = 20;
+const BACKLOG = 5;
+const SOCKET_MODE = 0o660;
+const SCRATCH_IDLE_MS = 30_000;
+/** A scratch process that leaves a command unanswered so long hangs on its device. */
+const SCRATCH_HUNG_MS = 90_000;
+
+/** The sanlock front over its ports: bytes in, events into the front, what it asks out. */
+export class SanlockProgram {
+  readonly #parts: SanlockProgramParts;
+  readonly #front: Front;
+  readonly #peers = new Map<number, Peer>();
+  readonly #leases = new Map<number, Channel<ToLeaseProcess, FromLeaseProcess>>();
+  readonly #watched = new Map<number, { close(): void }>();
+  #nextConnection = 1;
+  #nextLease = 1;
+  #listener: Listener | null = null;
+  #timer: Timer | null = null;
+  #over = false;
+
+  constructor(parts: SanlockProgramParts) {
+    this.#parts = parts;
+    const { settings, random, helperPid } = parts;
+    this.#front = new Front({ settings, random, helperPid, outside: this.#outside() });
+  }
+
+  /** Listens on sanlock.sock; throws with the reason when it cannot. */
+  start(): void {
+    const { settings, sockets } = this.#parts;
+    const path = `${settings.runDir}/sanlock.sock`.slice(0, 106);
+    const { uid, gid } = settings;
+    const at = { path, mode: SOCKET_MODE, uid, gid, backlog: BACKLOG };
+    this.#listener = sockets.listen(at, (connection) => this.accept(connection));
+    this.#planLook();
+  }
+
+  /** A signal asked the daemon to end: it does so only when no lockspace is left (spec 20 §15). */
+  endIfUnused(): void {
+    if (this.#front.lockspaces.length === 0) this.#end();
+    else this.#parts.log.debug('daemon.stillUsed', { lockspaces: this.#front.lockspaces.length });
+  }
+
+  accept(connection: Connection): void {
+    const slot = this.#front.freeSlot();
+    if (slot === null) return; // accepted and never served, as the original does
+    const id = this.#nextConnection++;
+    const of = { connection: id, slot, fd: connection.fd, peerPid: connection.peerPid ?? -1 };
+    const client = newClient(of);
+    const peer = {
+      connection,
+      client,
+      frames: new FrameBuffer(),
+      discardBytes: 0,
+      discardUntilMs: 0,
+    };
+    this.#peers.set(id, peer);
+    this.#front.clients.set(id, client);
+    connection.onData((bytes) => this.#event(() => this.#received(peer, bytes)));
+    connection.onClosed(() => this.#event(() => this.#closed(peer)));
+  }
+
+  /** Everything in one event happens at one moment. */
+  #event(happen: () => void): void {
+    if (this.#over) return;
+    this.#front.nowMs = this.#parts.clock.nowMs();
+    happen();
+    this.#endWhenEmpty();
+  }
+
+  #received(peer: Peer, bytes: Uint8Array): void {
+    peer.frames.push(this.#afterDiscard(peer, bytes));
+    if (peer.frames.overfull) peer.connection.pause();
+    this.#serveNext(peer);
+  }
+
+  #afterDiscard(peer: Peer, bytes: Uint8Array): Uint8Array {
+    if (peer.discardBytes === 0 || this.#front.nowMs > peer.discardUntilMs) return bytes;
+    const dropped = Math.min(bytes.length, peer.discardBytes);
+    peer.discardBytes -= dropped;
+    return bytes.subarray(dropped);
+  }
+
+  #serveNext(peer: Peer): void {
+    while (!peer.client.suspended && !peer.client.dead) {
+      const head = peer.frames.peek(SM_HEADER_BYTES);
+      if (head === null) break;
+      const header = decode(smHeader, head);
+      if (header.magic !== SM_MAGIC) {
+        this.#parts.log.debug('request.badMagic', {
+          client: peer.client.slot,
+          magic: header.magic,
+        });
+        peer.frames.take(SM_HEADER_BYTES);
+        continue;
+      }
+      const reason = dropReason(peer.client, header);
+      if (reason !== null) {
+        this.#parts.log.debug('request.dropped', { cmd: header.cmd, reason });
+        peer.frames.take(SM_HEADER_BYTES);
+        continue;
+      }
+      const length = bodyLength(header, peer.frames.seen(SM_HEADER_BYTES));
+      if (length.kind === 'refused') {
+        this.#refuse(peer, length.result);
+        continue;
+      }
+      const whole = SM_HEADER_BYTES + length.bytes;
+      if (peer.frames.length < whole) break; // waits for the rest; others are served meanwhile
+      if (length.kind === 'more') continue;
+      const body = peer.frames.take(whole).subarray(SM_HEADER_BYTES);
+      serve(this.#front, { client: peer.client, header, body });
+    }
+    if (!peer.frames.overfull) peer.connection.resume();
+  }
+
+  #refuse(peer: Peer, result: number): void {
+    const header = decode(smHeader, peer.frames.take(SM_HEADER_BYTES));
+    peer.connection.send(replyBytes(header, { result }));
+    const rest = Math.max(0, header.length - SM_HEADER_BYTES);
+    const here = Math.min(rest, peer.frames.length);
+    peer.frames.take(here);
+    peer.discardBytes = rest - here;
+    peer.discardUntilMs = this.#front.nowMs + DISCARD_MS;
+  }
+
+  /** The end of a registered connection is taken as the death of its process (spec 20 §5). */
+  #closed(peer: Peer): void {
+    const { client } = peer;
+    this.#peers.delete(client.connection);
+    this.#front.clients.delete(client.connection);
+    client.dead = true;
+    client.pid = -1;
+    // A command that runs for it still owns its tokens, and gives them back when it ends.
+    if (client.registered && client.active === 0) releaseDead(this.#front, client);
+    this.#watched.get(client.connection)?.close();
+    this.#watched.delete(client.connection);
+  }
+
+  #planLook(): void {
+    this.#timer = this.#parts.clock.after(lookEveryMs(this.#front), () => {
+      this.#event(() => {
+        look(this.#front);
+        endSilentLeavers(this.#front);
+        this.#restScratch();
+      });
+      if (!this.#over) this.#planLook();
+    });
+  }
+
+  #restScratch(): void {
+    const { scratch, scratchUsedMs, nowMs, pending } = this.#front;
+    if (scratch === null) return;
+    const busy = [...pending.values()].some(({ lease }) => lease === scratch);
+    if (nowMs - scratchUsedMs < (busy ? SCRATCH_HUNG_MS : SCRATCH_IDLE_MS)) return;
+    if (busy) this.#parts.log.warn('scratch.hung', { ageMs: Math.round(nowMs - scratchUsedMs) });
+    this.#front.scratch = null;
+    leaseLost(this.#front, scratch);
+  }
+
+  #endWhenEmpty(): void {
+    const { ending, lockspaces } = this.#front;
+    if (ending && lockspaces.length === 0) this.#end();
+  }
+
+  #end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#timer?.cancel();
+    for (const id of this.#front.shutdownWaiters) this.#sayGoodbye(id);
+    for (const channel of this.#leases.values()) channel.kill();
+    this.#listener?.close();
+    this.#parts.ended(0);
+  }
+
+  /** The answer to a waited-for shutdown is a header of zeros (spec 20 §4). */
+  #sayGoodbye(connection: number): void {
+    const zero = { cmd: 0, cmdFlags: 0, seq: 0, data: 0, data2: 0 };
+    const header = { ...zero, magic: SM_MAGIC, version: SM_PROTO, length: SM_HEADER_BYTES };
+    this.#peers.get(connection)?.connection.send(replyBytes(header, { result: 0 }));
+    this.#peers.get(connection)?.connection.end();
+  }
+
+  #outside(): Outside {
+    const { log, processes } = this.#parts;
+    return {
+      send: (connection, bytes) => {
+        this.#peers.get(connection)?.connection.send(bytes);
+      },
+      end: (connection) => this.#endConnection(connection),
+      resume: (connection) => this.#resume(connection),
+      startLease: (label) => this.#startLease(label),
+      toLease: (lease, message) => this.#leases.get(lease)?.send(message),
+      endLease: (lease) => this.#endLease(lease),
+      signal: (pid, signal) => {
+        processes.signal(pid, signal);
+      },
+      runKillpath: (program, args) => processes.run(program, args),
+      logText: () => new TextEncoder().encode(this.#parts.dumpLog().replace(/\n$/, '')),
+      log: (level, event, fields) => log[level](event, fields),
+    };
+  }
+
+  /** Closed once what was sent has gone out; nothing more is read from it. */
+  #endConnection(connection: number): void {
+    const peer = this.#peers.get(connection);
+    if (peer === undefined) return;
+    this.#closed(peer);
+    peer.connection.end();
+  }
+
+  /** Served in an event of its own, so that a long pipeline cannot hold up the others. */
+  #resume(connection: number): void {
+    const peer = this.#peers.get(connection);
+    if (peer === undefined || peer.frames.length < SM_HEADER_BYTES) return;
+    this.#parts.clock.after(0, () => this.#event(() => this.#serveNext(peer)));
+  }
+
+  #startLease(label: string): number {
+    const id = this.#nextLease++;
+    const { processes } = this.#parts;
+    const channel = processes.startLeaseProcess<ToLeaseProcess, FromLeaseProcess>(label);
+    this.#leases.set(id, channel);
+    channel.onMessage((message) => this.#event(() => leaseSaid(this.#front, id, message)));
+    channel.onClosed(() => this.#event(() => leaseLost(this.#front, id)));
+    this.#parts.log.debug('leaseProcess.started', {
+      label,
+      pid: channel.pid,
+      nowS: wholeSeconds(this.#parts.clock.nowMs()),
+    });
+    return id;
+  }
+
+  /**
+   * Killed, then awaited: the kernel lets a process go only when all it sent to a device is done,
+   * so its end also means that no late write of it can come.
+   */
+  #endLease(id: number): void {
+    const channel = this.#leases.get(id);
+    if (channel === undefined) return;
+    const gone = (): void => {
+      this.#leases.delete(id);
+      this.#event(() => leaseEnded(this.#front, id));
+    };
+    this.#parts.processes.watch(channel.pid, gone);
+    channel.kill();
+  }
+}

@@ -1,0 +1,205 @@
+import { toSafeNumber } from '../../base/units.ts';
+import { decode } from '../../codec/struct.ts';
+import { ERRNO } from '../../wire/sanlock-codes.ts';
+import {
+  ACQUIRE_FLAGS,
+  RES_FLAGS,
+  type SanlkDisk,
+  type SanlkResource,
+  sanlkDisk,
+  sanlkOptions,
+  sanlkResource,
+} from '../../wire/sanlock-socket.ts';
+import type { Front } from '../front.ts';
+import type { LeaseCommandResult } from '../lease-messages.ts';
+import { releaseDead, releaseToken } from '../release.ts';
+import type { Request } from '../request.ts';
+import { resultNumber } from '../result-number.ts';
+import type { Client, Lockspace, Reply, Resource, Token } from '../state.ts';
+
+interface Wanted {
+  readonly resource: SanlkResource;
+  readonly disk: SanlkDisk;
+}
+
+/** One ACQUIRE: its resources one after another, all or nothing. */
+interface Job {
+  readonly client: Client;
+  readonly cmdFlags: number;
+  readonly wanted: readonly Wanted[];
+  readonly granted: Token[];
+  readonly reply: Reply;
+}
+
+export function acquireCommand(front: Front, request: Request, client: Client, reply: Reply): void {
+  const { wanted, ownerName } = parse(request);
+  client.ownerName = ownerName;
+  for (const { resource, disk } of wanted) {
+    const refused = refuseArea(resource, disk);
+    if (refused !== 0) {
+      reply(refused);
+      return;
+    }
+    if (front.usableLockspace(resource.lockspaceName) === null) {
+      reply(-ERRNO.ENOSPC);
+      return;
+    }
+  }
+  const { cmdFlags } = request.header;
+  next(front, { client, cmdFlags, wanted, granted: [], reply });
+}
+
+function parse(request: Request): { wanted: Wanted[]; ownerName: string } {
+  const wanted: Wanted[] = [];
+  let at = 0;
+  for (let n = 0; n < request.header.data; n++) {
+    const resource = decode(sanlkResource, request.body, at);
+    const disk = decode(sanlkDisk, request.body, at + sanlkResource.size);
+    wanted.push({ resource, disk });
+    at += sanlkResource.size + resource.numDisks * sanlkDisk.size;
+  }
+  return { wanted, ownerName: decode(sanlkOptions, request.body, at).ownerName };
+}
+
+/** One disk only: reads over several disks were never proven in the original (spec 10 §8.5). */
+function refuseArea(resource: SanlkResource, disk: SanlkDisk): number {
+  if (resource.numDisks !== 1) return -ERRNO.EINVAL;
+  if (disk.path === '') return -ERRNO.ENOENT;
+  return disk.offset % 512n !== 0n || disk.offset > BigInt(2 ** 52) ? -ERRNO.EINVAL : 0;
+}
+
+function next(front: Front, job: Job): void {
+  const wanted = job.wanted[job.granted.length];
+  if (wanted === undefined) {
+    finish(front, job);
+    return;
+  }
+  const { lockspaceName, name, flags } = wanted.resource;
+  const space = front.usableLockspace(lockspaceName);
+  if (space === null) {
+    undo(front, job, -ERRNO.ENOSPC);
+    return;
+  }
+  const shared = (flags & RES_FLAGS.SHARED) !== 0;
+  const existing = front.findResource(lockspaceName, name);
+  if (existing === null) {
+    if (job.cmdFlags & ACQUIRE_FLAGS.ORPHAN_ONLY) undo(front, job, -ERRNO.ENOENT);
+    else ballot(front, job, { wanted, space, shared });
+    return;
+  }
+  const local = localResult(existing, { shared, cmdFlags: job.cmdFlags });
+  if (local !== 0) {
+    undo(front, job, local);
+    return;
+  }
+  existing.state = 'held';
+  job.granted.push(front.newToken(job.client, existing));
+  next(front, job);
+}
+
+/** What this host already knows of the resource decides first (spec 20 §4, table of ACQUIRE). */
+function localResult(
+  existing: Resource,
+  asked: { readonly shared: boolean; readonly cmdFlags: number },
+): number {
+  switch (existing.state) {
+    case 'removing':
+      return -ERRNO.EAGAIN;
+    case 'adding':
+      return -ERRNO.EBUSY;
+    case 'held':
+      return existing.shared && asked.shared ? 0 : -ERRNO.EEXIST;
+    case 'orphan': {
+      const orphanWanted = asked.cmdFlags & (ACQUIRE_FLAGS.ORPHAN | ACQUIRE_FLAGS.ORPHAN_ONLY);
+      return orphanWanted && existing.shared === asked.shared ? 0 : -ERRNO.EUCLEAN;
+    }
+  }
+}
+
+function ballot(
+  front: Front,
+  job: Job,
+  of: { readonly wanted: Wanted; readonly space: Lockspace; readonly shared: boolean },
+): void {
+  const { space, shared } = of;
+  const { resource: asked, disk } = of.wanted;
+  if (space.lease === null) {
+    undo(front, job, -ERRNO.ENOSPC);
+    return;
+  }
+  const resource: Resource = {
+    id: front.newResourceId(),
+    lockspace: space,
+    name: asked.name,
+    path: disk.path,
+    offset: toSafeNumber(disk.offset, 'offset'),
+    state: 'adding',
+    shared,
+    persistent: (asked.flags & RES_FLAGS.PERSISTENT) !== 0,
+    hold: null,
+    lvbWanted: (job.cmdFlags & ACQUIRE_FLAGS.LVB) !== 0,
+    lvb: null,
+    lvbDirty: false,
+    examine: false,
+    holders: [],
+    lastPid: job.client.pid,
+  };
+  front.resources.unshift(resource);
+  const command = {
+    op: 'acquire',
+    area: { path: resource.path, offset: resource.offset },
+    name: { lockspaceName: space.name, resourceName: resource.name },
+    shared,
+    ownerNowait: (job.cmdFlags & ACQUIRE_FLAGS.OWNER_NOWAIT) !== 0,
+    wantedLver: asked.flags & RES_FLAGS.LVER ? asked.lver : null,
+    newNumHosts: asked.flags & RES_FLAGS.NUM_HOSTS ? asked.data32 : null,
+    readLvb: resource.lvbWanted,
+  } as const;
+  front.command(space.lease, command, (result) => acquired(front, job, resource, result));
+}
+
+function acquired(front: Front, job: Job, resource: Resource, result: LeaseCommandResult): void {
+  if (!result.ok || result.op !== 'acquire') {
+    front.removeResource(resource);
+    undo(front, job, result.ok ? -1 : resultNumber(result.error));
+    return;
+  }
+  resource.hold = result.hold;
+  resource.lvb = result.lvb;
+  resource.state = 'held';
+  job.granted.push(front.newToken(job.client, resource));
+  // A grant that comes after own expiry, or while users are being stopped, is none.
+  if (front.usableLockspace(resource.lockspace.name) !== resource.lockspace) {
+    undo(front, job, -ERRNO.ENOSPC);
+    return;
+  }
+  next(front, job);
+}
+
+function finish(front: Front, job: Job): void {
+  const { client } = job;
+  client.active = 0;
+  if (client.dead) {
+    // It died while it waited: what it just got goes the way of everything it had.
+    releaseDead(front, client);
+    job.reply(-ERRNO.ENOTTY);
+    return;
+  }
+  const lost = job.granted.some(
+    ({ resource }) => front.usableLockspace(resource.lockspace.name) !== resource.lockspace,
+  );
+  if (lost) undo(front, job, -ERRNO.ENOSPC);
+  else job.reply(0);
+}
+
+/** Everything granted so far goes back, then the first refusal is the answer. */
+function undo(front: Front, job: Job, result: number): void {
+  const token = job.granted.pop();
+  if (token === undefined) {
+    job.client.active = 0;
+    if (job.client.dead) releaseDead(front, job.client);
+    job.reply(result);
+    return;
+  }
+  releaseToken(front, token, { rename: null, done: () => undo(front, job, result) });
+}

@@ -1,0 +1,246 @@
+import { MIB, toSafeNumber } from '../../base/units.ts';
+import { decode, encode, zeroRecord } from '../../codec/struct.ts';
+import { ERRNO } from '../../wire/sanlock-codes.ts';
+import {
+  RES_FLAGS,
+  sanlkDisk,
+  sanlkHost,
+  sanlkLockspace,
+  sanlkResource,
+  WRITE_FLAGS,
+} from '../../wire/sanlock-socket.ts';
+import type { Front } from '../front.ts';
+import type { LeaseCommand, LeaseCommandResult, WantedSizes } from '../lease-messages.ts';
+import type { Request } from '../request.ts';
+import { resultNumber } from '../result-number.ts';
+import type { Reply } from '../state.ts';
+
+const DEFAULT_IO_TIMEOUT_S = 10;
+
+/** Runs where the lockspace is joined, else in the process for everything else. */
+function runAnywhere(
+  front: Front,
+  lockspaceName: string,
+  command: LeaseCommand,
+  done: (result: LeaseCommandResult) => void,
+): void {
+  const joined = front.usableLockspace(lockspaceName)?.lease ?? null;
+  if (joined !== null) {
+    front.command(joined, command, done);
+    return;
+  }
+  front.scratch ??= front.outside.startLease('scratch');
+  front.scratchUsedMs = front.nowMs;
+  front.command(front.scratch, command, done);
+}
+
+/** ALIGN and SECTOR bits of any flags; null = none given. */
+export function sizesOfFlags(flags: number): WantedSizes | null {
+  const aligns: readonly (readonly [number, number])[] = [
+    [RES_FLAGS.ALIGN1M, MIB],
+    [RES_FLAGS.ALIGN2M, 2 * MIB],
+    [RES_FLAGS.ALIGN4M, 4 * MIB],
+    [RES_FLAGS.ALIGN8M, 8 * MIB],
+  ];
+  const areaBytes = aligns.find(([bit]) => flags & bit)?.[1] ?? 0;
+  const sectorSize = flags & RES_FLAGS.SECTOR512 ? 512 : flags & RES_FLAGS.SECTOR4K ? 4096 : 0;
+  return areaBytes === 0 && sectorSize === 0 ? null : { sectorSize, areaBytes };
+}
+
+export function flagsOfSizes(sizes: WantedSizes): number {
+  const bits: Readonly<Record<number, number>> = {
+    1: RES_FLAGS.ALIGN1M,
+    2: RES_FLAGS.ALIGN2M,
+    4: RES_FLAGS.ALIGN4M,
+    8: RES_FLAGS.ALIGN8M,
+  };
+  const sector = sizes.sectorSize === 512 ? RES_FLAGS.SECTOR512 : RES_FLAGS.SECTOR4K;
+  return (bits[sizes.areaBytes / MIB] ?? 0) | sector;
+}
+
+function areaOf(disk: { readonly path: string; readonly offset: bigint }) {
+  return { path: disk.path, offset: toSafeNumber(disk.offset, 'offset') };
+}
+
+/** An offset that no area can have, or a path that is none, is refused before any process runs. */
+function badArea(disk: { readonly path: string; readonly offset: bigint }): boolean {
+  return disk.path === '' || disk.offset % 512n !== 0n || disk.offset > BigInt(2 ** 52);
+}
+
+export function readLockspaceCommand(front: Front, request: Request, reply: Reply): void {
+  const asked = decode(sanlkLockspace, request.body);
+  const echo = (result: number, data2: number, more: object = {}) =>
+    reply(result, data2, encode(sanlkLockspace, { ...asked, ...more }));
+  if (badArea(asked)) {
+    echo(-ERRNO.ENODEV, 0);
+    return;
+  }
+  const hostId = Number(asked.hostId & 0xffffffffn);
+  const command = { op: 'readLockspace', area: areaOf(asked), name: asked.name, hostId } as const;
+  runAnywhere(front, asked.name, command, (result) => {
+    if (!result.ok) {
+      echo(lockspaceResult(result), 0);
+      return;
+    }
+    if (result.op !== 'readLockspace') return;
+    const { name, ioTimeoutS } = result;
+    echo(0, ioTimeoutS, { name, hostId: BigInt(result.hostId), flags: flagsOfSizes(result) });
+  });
+}
+
+/** Lockspace commands answer ENODEV for whatever kept the device from being opened. */
+function lockspaceResult(result: Extract<LeaseCommandResult, { ok: false }>): number {
+  return result.error.during === 'device open' ? -ERRNO.ENODEV : resultNumber(result.error);
+}
+
+function resourceOf(body: Uint8Array) {
+  const asked = decode(sanlkResource, body);
+  const disk = decode(sanlkDisk, body, sanlkResource.size);
+  const name = { lockspaceName: asked.lockspaceName, resourceName: asked.name };
+  return { asked, disk, name };
+}
+
+/** One disk for each resource: what the original's manual calls untested for more is refused. */
+function badResource(body: Uint8Array): number {
+  const { asked, disk } = resourceOf(body);
+  if (asked.numDisks !== 1) return -ERRNO.EINVAL;
+  if (disk.path === '') return -ERRNO.ENOENT;
+  return badArea(disk) ? -ERRNO.EINVAL : 0;
+}
+
+export function readResourceCommand(front: Front, request: Request, reply: Reply): void {
+  const { asked, disk, name } = resourceOf(request.body);
+  const echo = (result: number, more: object = {}) =>
+    reply(result, 0, encode(sanlkResource, { ...asked, ...more }));
+  const bad = badResource(request.body);
+  if (bad !== 0) {
+    echo(bad);
+    return;
+  }
+  const command = { op: 'readResource', area: areaOf(disk), name } as const;
+  runAnywhere(front, asked.lockspaceName, command, (result) => {
+    if (!result.ok) echo(resultNumber(result.error));
+    else if (result.op === 'readResource') {
+      const { leader } = result;
+      const names = { lockspaceName: leader.spaceName, name: leader.resourceName };
+      echo(0, { ...names, lver: leader.lver, flags: flagsOfSizes(result) });
+    }
+  });
+}
+
+export function readOwnersCommand(front: Front, request: Request, reply: Reply): void {
+  const { asked, disk, name } = resourceOf(request.body);
+  const echo = (result: number, more: object = {}) =>
+    reply(result, 0, encode(sanlkResource, { ...asked, ...more }));
+  const bad = badResource(request.body);
+  if (bad !== 0) {
+    echo(bad);
+    return;
+  }
+  const sizes = sizesOfFlags(asked.flags);
+  const command = { op: 'readOwners', area: areaOf(disk), name, sizes } as const;
+  runAnywhere(front, asked.lockspaceName, command, (result) => {
+    if (!result.ok) {
+      echo(resultNumber(result.error));
+      return;
+    }
+    if (result.op !== 'readOwners') return;
+    const { leader, owners } = result;
+    const flags = flagsOfSizes(result) | (result.shared ? RES_FLAGS.SHARED : 0);
+    const names = { lockspaceName: leader.spaceName, name: leader.resourceName };
+    const head = encode(sanlkResource, { ...asked, ...names, lver: leader.lver, flags });
+    const body = new Uint8Array(head.length + owners.length * sanlkHost.size);
+    body.set(head);
+    for (const [index, owner] of owners.entries()) {
+      const host = {
+        ...zeroRecord(sanlkHost),
+        hostId: BigInt(owner.hostId),
+        generation: owner.generation,
+        timestampS: owner.timestampS,
+      };
+      body.set(encode(sanlkHost, host), head.length + index * sanlkHost.size);
+    }
+    reply(0, owners.length, body);
+  });
+}
+
+export function writeLockspaceCommand(front: Front, request: Request, reply: Reply): void {
+  const asked = decode(sanlkLockspace, request.body);
+  if (badArea(asked)) {
+    reply(-ERRNO.ENODEV);
+    return;
+  }
+  const command = {
+    op: 'writeLockspace',
+    area: areaOf(asked),
+    name: asked.name,
+    sizes: sizesOfFlags(asked.flags),
+    ioTimeoutS: request.header.data2 || DEFAULT_IO_TIMEOUT_S,
+    writeTimeoutMs: front.settings.writeInitIoTimeoutS * 1000,
+  } as const;
+  runAnywhere(front, asked.name, command, (result) =>
+    reply(result.ok ? 0 : lockspaceResult(result)),
+  );
+}
+
+export function writeResourceCommand(front: Front, request: Request, reply: Reply): void {
+  const { asked, disk, name } = resourceOf(request.body);
+  const bad = badResource(request.body);
+  if (bad !== 0) {
+    reply(bad);
+    return;
+  }
+  const command = {
+    op: 'writeResource',
+    area: areaOf(disk),
+    name,
+    sizes: sizesOfFlags(asked.flags),
+    numHosts: request.header.data, // where the original looks, whatever the library means
+    clear: (request.header.cmdFlags & WRITE_FLAGS.CLEAR) !== 0,
+    writeTimeoutMs: front.settings.writeInitIoTimeoutS * 1000,
+  } as const;
+  runAnywhere(front, asked.lockspaceName, command, (result) =>
+    reply(result.ok ? 0 : resultNumber(result.error)),
+  );
+}
+
+export function alignCommand(front: Front, request: Request, reply: Reply): void {
+  const disk = decode(sanlkDisk, request.body);
+  if (badArea(disk)) {
+    reply(-ERRNO.ENODEV);
+    return;
+  }
+  runAnywhere(front, '', { op: 'align', area: areaOf(disk) }, (result) => {
+    if (!result.ok) reply(lockspaceResult(result));
+    else if (result.op === 'align') reply(result.areaBytes);
+  });
+}
+
+/** REQUEST and EXAMINE of a joined lockspace's resource (spec 10 §10). */
+export function requestCommand(front: Front, request: Request, reply: Reply): void {
+  const { asked, disk, name } = resourceOf(request.body);
+  const space = front.usableLockspace(asked.lockspaceName);
+  if (space === null || space.lease === null) {
+    reply(-ERRNO.ENOSPC);
+    return;
+  }
+  const bad = badResource(request.body);
+  if (bad !== 0) {
+    reply(bad);
+    return;
+  }
+  const command = {
+    op: 'request',
+    area: areaOf(disk),
+    name,
+    lver: asked.lver,
+    forceMode: request.header.data >>> 0,
+    nextLver: (request.header.cmdFlags & 1) !== 0,
+  } as const;
+  front.command(space.lease, command, (result) => {
+    if (result.ok && result.op === 'request' && result.ownerId !== 0) {
+      space.bits.set(result.ownerId, front.nowS);
+    }
+    reply(result.ok ? 0 : resultNumber(result.error));
+  });
+}

@@ -1,0 +1,136 @@
+import type { ByteString } from '../../base/bytes.ts';
+import { decode, encode, zeroRecord } from '../../codec/struct.ts';
+import { ERRNO } from '../../wire/sanlock-codes.ts';
+import {
+  HOST_STATES,
+  LSF_FLAGS,
+  STATE_TYPES,
+  sanlkHost,
+  sanlkLockspace,
+} from '../../wire/sanlock-socket.ts';
+import type { Front } from '../front.ts';
+import type { HostRecord } from '../lease-messages.ts';
+import type { Request } from '../request.ts';
+import type { Lockspace } from '../state.ts';
+import {
+  clientRecord,
+  daemonRecord,
+  hostRecord,
+  lockspaceBody,
+  lockspaceRecord,
+  renewalRecord,
+  resourceRecords,
+} from '../status-records.ts';
+
+const WATCHDOG_FIRE_S = 60;
+
+export interface Answer {
+  readonly result: number;
+  readonly data2?: number;
+  readonly body?: Uint8Array;
+  /** Some replies leave their records out of the header's length; EOF ends them. */
+  readonly bareLength?: boolean;
+}
+
+export function statusAnswer(front: Front, request: Request): Answer {
+  const upTo = request.header.data;
+  const parts: Uint8Array[] = [daemonRecord(front)];
+  if (upTo === 0 || upTo >= STATE_TYPES.CLIENT) {
+    const clients = [...front.clients.values()].sort((a, b) => a.slot - b.slot);
+    parts.push(...clientRecord.fixed(front), ...clients.map((client) => clientRecord.of(client)));
+  }
+  if (upTo === 0 || upTo >= STATE_TYPES.LOCKSPACE) {
+    parts.push(...inOrder(front).map((space) => lockspaceRecord(space)));
+  }
+  if (upTo === 0) parts.push(...resourceRecords(front));
+  return { result: 0, body: concat(parts), bareLength: true };
+}
+
+/** Joined ones, those being removed, those being added; each newest first. */
+function inOrder(front: Front): Lockspace[] {
+  const states = ['live', 'removing', 'adding'] as const;
+  return states.flatMap((state) => front.lockspaces.filter((space) => space.state === state));
+}
+
+export function getLockspacesAnswer(front: Front): Answer {
+  const spaces = inOrder(front);
+  const flags = { live: 0, removing: LSF_FLAGS.REM, adding: LSF_FLAGS.ADD };
+  const bodies = spaces.map((space) =>
+    lockspaceBody(space, { flags: flags[space.state], pads: false }),
+  );
+  return { result: 0, data2: spaces.length, body: concat(bodies) };
+}
+
+export function getHostsAnswer(front: Front, request: Request): Answer {
+  const asked = decode(sanlkLockspace, request.body);
+  const space = front.liveLockspace(asked.name);
+  if (space === null) return { result: -ERRNO.ENOENT };
+  if (space.checkedS === 0) return { result: -ERRNO.EAGAIN };
+  const wanted = Number(asked.hostId & 0xffffffffn);
+  const hosts = wanted === 0 ? seenHosts(space) : [space.hosts.get(wanted) ?? neverSeen(wanted)];
+  const bodies = hosts.map((host) =>
+    encode(sanlkHost, {
+      ...zeroRecord(sanlkHost),
+      hostId: BigInt(host.hostId),
+      generation: host.generation,
+      timestampS: host.timestampS,
+      ioTimeoutS: host.ioTimeoutS,
+      flags: hostState(front, space, host),
+    }),
+  );
+  return { result: 0, data2: bodies.length, body: concat(bodies) };
+}
+
+function seenHosts(space: Lockspace): HostRecord[] {
+  return [...space.hosts.values()]
+    .filter((host) => host.timestampS !== 0n)
+    .sort((a, b) => a.hostId - b.hostId);
+}
+
+function neverSeen(hostId: number): HostRecord {
+  const none = { ownerId: 0, generation: 0n, timestampS: 0n, ioTimeoutS: 0, hostName: '' };
+  return { hostId, ...none, firstCheckS: 0, lastLiveS: 0 };
+}
+
+/** spec 10 §7: what a host looks like from here, by our own clock. */
+function hostState(front: Front, space: Lockspace, host: HostRecord): number {
+  if (host.timestampS === 0n) return HOST_STATES.FREE;
+  if (host.hostId === space.hostId) return HOST_STATES.LIVE;
+  const failS = 8 * (host.ioTimeoutS || space.ioTimeoutS);
+  const ageS = front.nowS - (host.lastLiveS || host.firstCheckS);
+  if (ageS > failS + WATCHDOG_FIRE_S) return HOST_STATES.DEAD;
+  if (ageS > failS) return HOST_STATES.FAIL;
+  return host.firstCheckS === host.lastLiveS ? HOST_STATES.UNKNOWN : HOST_STATES.LIVE;
+}
+
+function anyLockspace(front: Front, name: ByteString): Lockspace | null {
+  return front.lockspaces.find((space) => space.name === name) ?? null;
+}
+
+export function hostStatusAnswer(front: Front, request: Request): Answer {
+  const asked = decode(sanlkLockspace, request.body);
+  const space = anyLockspace(front, asked.name);
+  if (space === null) return { result: -ERRNO.ENOSPC };
+  const hosts = [...space.hosts.values()].sort((a, b) => a.hostId - b.hostId);
+  const body = concat(hosts.map((host) => hostRecord(space, host)));
+  return { result: 0, body, bareLength: true };
+}
+
+export function renewalAnswer(front: Front, request: Request): Answer {
+  const asked = decode(sanlkLockspace, request.body);
+  const space = anyLockspace(front, asked.name);
+  if (space === null) return { result: -ERRNO.ENOSPC };
+  if (space.history.length === 0) return { result: 0 };
+  const body = concat(space.history.map((entry) => renewalRecord(entry)));
+  return { result: 0, data2: space.ioTimeoutS, body, bareLength: true };
+}
+
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}

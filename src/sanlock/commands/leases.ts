@@ -1,0 +1,214 @@
+import type { ByteString } from '../../base/bytes.ts';
+import { decode } from '../../codec/struct.ts';
+import { ERRNO } from '../../wire/sanlock-codes.ts';
+import { CONVERT_FLAGS, REL_FLAGS, RES_FLAGS, sanlkResource } from '../../wire/sanlock-socket.ts';
+import { printResource } from '../../wire/sanlock-strings.ts';
+import type { Front } from '../front.ts';
+import { releaseDead, releaseResource, releaseToken } from '../release.ts';
+import type { Request } from '../request.ts';
+import { resultNumber } from '../result-number.ts';
+import type { Client, Reply, Resource, Token } from '../state.ts';
+
+const NOT_HELD = -1;
+const MAX_STATE_BYTES = 4399;
+
+function tokenOf(client: Client, lockspaceName: ByteString, name: ByteString): Token | null {
+  const found = client.tokens.find(
+    ({ resource }) => resource.name === name && resource.lockspace.name === lockspaceName,
+  );
+  return found ?? null;
+}
+
+/** Ends an R command: a client that died meanwhile gives back what it has. */
+function settle(front: Front, client: Client, answer: () => void): void {
+  client.active = 0;
+  if (client.dead) releaseDead(front, client);
+  answer();
+}
+
+export function releaseCommand(front: Front, request: Request, client: Client, reply: Reply): void {
+  const { cmdFlags } = request.header;
+  const named = Array.from({ length: request.header.data }, (_, n) =>
+    decode(sanlkResource, request.body, n * sanlkResource.size),
+  );
+  if (cmdFlags & REL_FLAGS.ORPHAN) {
+    settle(front, client, () => reply(releaseOrphans(front, named[0])));
+    return;
+  }
+  if (cmdFlags & REL_FLAGS.RENAME) {
+    const [from, to] = named;
+    const token = from && tokenOf(client, from.lockspaceName, from.name);
+    if (!token || to === undefined) {
+      settle(front, client, () => reply(NOT_HELD));
+      return;
+    }
+    releaseAll(front, client, { tokens: [token], rename: to.name, missing: 0, reply });
+    return;
+  }
+  if (cmdFlags & REL_FLAGS.ALL) {
+    releaseAll(front, client, { tokens: [...client.tokens], rename: null, missing: 0, reply });
+    return;
+  }
+  const found = named.map((asked) => tokenOf(client, asked.lockspaceName, asked.name));
+  const tokens = found.filter((token): token is Token => token !== null);
+  const missing = tokens.length < found.length ? NOT_HELD : 0;
+  releaseAll(front, client, { tokens: [...new Set(tokens)], rename: null, missing, reply });
+}
+
+/** All at once; the reply waits for the disk, and a disk's refusal outweighs a missing lease. */
+function releaseAll(
+  front: Front,
+  client: Client,
+  of: {
+    readonly tokens: readonly Token[];
+    readonly rename: ByteString | null;
+    readonly missing: number;
+    readonly reply: Reply;
+  },
+): void {
+  let left = of.tokens.length;
+  let result = of.missing;
+  const finish = () => settle(front, client, () => of.reply(result));
+  if (left === 0) {
+    finish();
+    return;
+  }
+  const done = (one: number): void => {
+    if (one !== 0) result = one;
+    if (--left === 0) finish();
+  };
+  for (const token of of.tokens) releaseToken(front, token, { rename: of.rename, done });
+}
+
+/** Queued for release; the number of orphans is a positive result (spec 20 §16). */
+function releaseOrphans(
+  front: Front,
+  asked: { readonly lockspaceName: ByteString; readonly name: ByteString } | undefined,
+): number {
+  if (asked === undefined) return 0;
+  const orphans = front.resources.filter(
+    (resource) =>
+      resource.state === 'orphan' &&
+      resource.lockspace.name === asked.lockspaceName &&
+      (asked.name === '' || resource.name === asked.name),
+  );
+  for (const orphan of orphans) releaseResource(front, orphan, { rename: null, done: () => {} });
+  return orphans.length;
+}
+
+export function inquireCommand(front: Front, client: Client, reply: Reply): void {
+  settle(front, client, () => {
+    if (client.dead) {
+      reply(-ERRNO.ESTALE);
+      return;
+    }
+    const texts = client.tokens.map(({ resource }) => resourceText(resource));
+    if (texts.length === 0) {
+      reply(0);
+      return;
+    }
+    const text = texts.join(' ');
+    const bad = texts.some((one) => /(?<!\\) /.test(one)) ? -ERRNO.ELIBSCN : stateProblem(text);
+    if (bad !== 0) reply(bad);
+    else reply(0, texts.length, bytesWithNul(text));
+  });
+}
+
+function stateProblem(text: ByteString): number {
+  if (text.length > MAX_STATE_BYTES * 8) return -ERRNO.ELIBBAD;
+  for (const c of text) if (c < ' ' || c > '~') return -ERRNO.ELIBACC;
+  return 0;
+}
+
+function resourceText(resource: Resource): ByteString {
+  const { lockspace, name, path, offset, shared, hold } = resource;
+  return printResource({
+    lockspaceName: lockspace.name,
+    name,
+    disks: [{ path, offset: BigInt(offset) }],
+    lver: shared ? 0n : (hold?.leader.lver ?? 0n),
+    flags: shared ? RES_FLAGS.SHARED : RES_FLAGS.LVER,
+  });
+}
+
+function bytesWithNul(text: ByteString): Uint8Array {
+  return Uint8Array.from([...text, '\0'], (c) => c.charCodeAt(0));
+}
+
+export function convertCommand(front: Front, request: Request, client: Client, reply: Reply): void {
+  const asked = decode(sanlkResource, request.body);
+  const token = tokenOf(client, asked.lockspaceName, asked.name);
+  const end = (result: number) => settle(front, client, () => reply(result));
+  if (token === null || token.resource.hold === null) {
+    end(-ERRNO.ENOENT);
+    return;
+  }
+  const { resource } = token;
+  const toShared = (asked.flags & RES_FLAGS.SHARED) !== 0;
+  if (resource.shared === toShared) {
+    end(-ERRNO.EALREADY);
+    return;
+  }
+  if (!toShared && resource.holders.length > 1) {
+    end(-ERRNO.EAGAIN);
+    return;
+  }
+  const space = front.usableLockspace(asked.lockspaceName);
+  if (space === null || space.lease === null || token.resource.hold === null) {
+    end(-ERRNO.ENOSPC);
+    return;
+  }
+  const { hold } = token.resource;
+  const ownerNowait = (request.header.cmdFlags & CONVERT_FLAGS.OWNER_NOWAIT) !== 0;
+  const lvb = toShared && resource.lvbDirty ? resource.lvb : null;
+  const command = { op: 'convert', hold, toShared, ownerNowait, lvb } as const;
+  front.command(space.lease, command, (result) => {
+    if (result.ok && result.op === 'convert') {
+      resource.hold = result.hold;
+      resource.shared = toShared;
+      if (toShared) resource.lvbDirty = false;
+      end(0);
+      return;
+    }
+    end(result.ok ? -1 : resultNumber(result.error));
+  });
+}
+
+function heldWithLvb(front: Front, body: Uint8Array): Resource | number {
+  const asked = decode(sanlkResource, body);
+  const resource = front.findResource(asked.lockspaceName, asked.name);
+  if (resource === null || resource.state !== 'held') return -ERRNO.ENOENT;
+  return resource.lvbWanted ? resource : -ERRNO.EINVAL;
+}
+
+/** Changes memory only; the block is written at release or on the way to shared. */
+export function setLvbCommand(front: Front, request: Request, reply: Reply): void {
+  const resource = heldWithLvb(front, request.body);
+  if (typeof resource === 'number') {
+    reply(resource);
+    return;
+  }
+  const sectorSize = resource.hold?.geometry.sectorSize ?? 0;
+  const value = request.body.subarray(sanlkResource.size);
+  if (value.length > sectorSize) {
+    reply(-ERRNO.E2BIG);
+    return;
+  }
+  resource.lvb ??= new Uint8Array(sectorSize);
+  resource.lvb.set(value);
+  resource.lvbDirty = true;
+  reply(0);
+}
+
+export function getLvbCommand(front: Front, request: Request, reply: Reply): void {
+  const resource = heldWithLvb(front, request.body);
+  if (typeof resource === 'number') {
+    reply(resource);
+    return;
+  }
+  const sectorSize = resource.hold?.geometry.sectorSize ?? 0;
+  // The original copies whatever length is asked for, from beyond its buffer too; we stop there.
+  const wanted = request.header.data2 > 0 ? Math.min(request.header.data2, sectorSize) : sectorSize;
+  const value = resource.lvb ?? new Uint8Array(sectorSize);
+  reply(0, 0, value.slice(0, wanted));
+}

@@ -1,0 +1,177 @@
+import { toSafeNumber } from '../../base/units.ts';
+import { decode } from '../../codec/struct.ts';
+import { ERRNO } from '../../wire/sanlock-codes.ts';
+import {
+  ADD_FLAGS,
+  CONFIG_COMMANDS,
+  INQ_FLAGS,
+  REM_FLAGS,
+  sanlkLockspace,
+} from '../../wire/sanlock-socket.ts';
+import type { Front } from '../front.ts';
+import { abortJoin } from '../recovery.ts';
+import type { Request } from '../request.ts';
+import { type Lockspace, newLockspace, type Reply } from '../state.ts';
+
+interface Asked {
+  readonly name: string;
+  readonly hostId: bigint;
+  readonly path: string;
+  readonly offset: bigint;
+}
+
+function identical(space: Lockspace, asked: Asked): boolean {
+  return (
+    samePlace(space, asked) && space.name === asked.name && BigInt(space.hostId) === asked.hostId
+  );
+}
+
+function samePlace(space: Lockspace, asked: Asked): boolean {
+  return space.path === asked.path && BigInt(space.offset) === asked.offset;
+}
+
+export function addLockspaceCommand(front: Front, request: Request, reply: Reply): void {
+  const asked = decode(sanlkLockspace, request.body);
+  const refused = refuseAdd(front, asked);
+  if (refused !== 0) {
+    reply(refused);
+    return;
+  }
+  const ioTimeoutS = request.header.data || front.settings.ioTimeoutS;
+  const space = newLockspace({
+    id: front.newLockspaceId(),
+    name: asked.name,
+    hostId: Number(asked.hostId),
+    path: asked.path,
+    offset: toSafeNumber(asked.offset, 'offset'),
+    ioTimeoutS,
+    lease: front.outside.startLease(asked.name),
+  });
+  front.lockspaces.unshift(space);
+  if (request.header.cmdFlags & ADD_FLAGS.ASYNC) reply(0);
+  else space.addWaiter = reply;
+  const { renewalReadExtendS, ourHostName, shRetries } = front.settings;
+  if (space.lease === null) return;
+  front.outside.toLease(space.lease, {
+    kind: 'join',
+    lockspaceName: space.name,
+    hostId: space.hostId,
+    path: space.path,
+    offset: space.offset,
+    hostName: ourHostName,
+    ioTimeoutS,
+    renewalReadExtendMs: extendMs(renewalReadExtendS, ioTimeoutS),
+    sharedRetries: shRetries,
+  });
+}
+
+/** 0 still gives half a second, as the original does (spec 10 §5.3). */
+function extendMs(configuredS: number | null, ioTimeoutS: number): number {
+  if (configuredS === null) return ioTimeoutS * 1000;
+  return configuredS === 0 ? 500 : configuredS * 1000;
+}
+
+function refuseAdd(front: Front, asked: Asked): number {
+  if (asked.name === '' || asked.hostId === 0n || asked.path === '') return -ERRNO.EINVAL;
+  if (asked.offset % 512n !== 0n || asked.offset > BigInt(2 ** 52)) return -ERRNO.EINVAL;
+  const same = front.lockspaces.find((space) => identical(space, asked));
+  if (same !== undefined) {
+    if (same.state === 'live') return -ERRNO.EEXIST;
+    return same.state === 'adding' ? -ERRNO.EINPROGRESS : -ERRNO.EAGAIN;
+  }
+  const clash = front.lockspaces.some(
+    (space) => space.name === asked.name || samePlace(space, asked),
+  );
+  if (clash) return -ERRNO.EINVAL;
+  // Sizes on the disk may forbid less; above every geometry's limit no disk need be asked, but
+  // the answers for a missing device and a blank area come first, as the original's do.
+  return asked.hostId > BigInt(Number.MAX_SAFE_INTEGER) ? -ERRNO.EINVAL : 0;
+}
+
+export function inqLockspaceCommand(front: Front, request: Request, reply: Reply): void {
+  const asked = decode(sanlkLockspace, request.body);
+  const wait = (request.header.cmdFlags & INQ_FLAGS.WAIT) !== 0;
+  const ask = (): void => {
+    const space = front.lockspaces.find(
+      (candidate) =>
+        candidate.name === asked.name &&
+        samePlace(candidate, asked) &&
+        (asked.hostId === 0n || BigInt(candidate.hostId) === asked.hostId),
+    );
+    if (space === undefined) reply(-ERRNO.ENOENT);
+    else if (space.state === 'live') reply(0);
+    else if (wait) space.inquireWaiters.push(ask);
+    else reply(-ERRNO.EINPROGRESS);
+  };
+  ask();
+}
+
+export function remLockspaceCommand(front: Front, request: Request, reply: Reply): void {
+  const asked = decode(sanlkLockspace, request.body);
+  const { cmdFlags } = request.header;
+  const space = front.lockspaces.find((candidate) => identical(candidate, asked));
+  const busy = front.resources.some((resource) => resource.lockspace.name === asked.name);
+  if (cmdFlags & REM_FLAGS.UNUSED && busy) {
+    reply(-ERRNO.EBUSY);
+    return;
+  }
+  if (space === undefined) {
+    reply(-ERRNO.ENOENT);
+    return;
+  }
+  if (space.state === 'removing') {
+    reply(-ERRNO.EINPROGRESS);
+    return;
+  }
+  if (space.state === 'adding') {
+    abortJoin(front, space);
+    reply(0);
+    return;
+  }
+  space.externalRemove = true;
+  if (cmdFlags & REM_FLAGS.ASYNC) reply(0);
+  else space.removeWaiters.push(reply);
+}
+
+export function setConfigCommand(front: Front, request: Request, reply: Reply): void {
+  const asked = decode(sanlkLockspace, request.body);
+  const space = front.liveLockspace(asked.name);
+  if (space === null) {
+    reply(-ERRNO.ENOENT);
+    return;
+  }
+  switch (request.header.data) {
+    case CONFIG_COMMANDS.USED:
+      if (space.dead) reply(-ERRNO.ENOSPC);
+      else {
+        space.used = true;
+        reply(0);
+      }
+      return;
+    case CONFIG_COMMANDS.UNUSED:
+      space.used = false;
+      reply(0);
+      return;
+    case CONFIG_COMMANDS.USED_BY_ORPHANS:
+      if (space.dead) reply(-ERRNO.ENOSPC);
+      else {
+        space.usedByOrphans = true;
+        reply(0);
+      }
+      return;
+    case CONFIG_COMMANDS.UNUSED_BY_ORPHANS:
+      space.usedByOrphans = false;
+      reply(0);
+      return;
+    default:
+      reply(-ERRNO.EINVAL);
+  }
+}
+
+/** Every lockspace is removed as by REM_LOCKSPACE; the daemon ends when all are gone. */
+export function removeAll(front: Front): void {
+  for (const space of front.lockspaces) {
+    if (space.state === 'adding') abortJoin(front, space);
+    space.externalRemove = true;
+  }
+}

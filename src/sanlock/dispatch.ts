@@ -1,0 +1,265 @@
+import { decode } from '../codec/struct.ts';
+import { ERRNO } from '../wire/sanlock-codes.ts';
+import {
+  killpathBody,
+  RESTRICT_FLAGS,
+  SM_CMD,
+  SM_HEADER_BYTES,
+  SM_PROTO,
+  type SmHeader,
+} from '../wire/sanlock-socket.ts';
+import { acquireCommand } from './commands/acquire.ts';
+import {
+  alignCommand,
+  readLockspaceCommand,
+  readOwnersCommand,
+  readResourceCommand,
+  requestCommand,
+  writeLockspaceCommand,
+  writeResourceCommand,
+} from './commands/areas.ts';
+import {
+  type Answer,
+  getHostsAnswer,
+  getLockspacesAnswer,
+  hostStatusAnswer,
+  renewalAnswer,
+  statusAnswer,
+} from './commands/info.ts';
+import {
+  convertCommand,
+  getLvbCommand,
+  inquireCommand,
+  releaseCommand,
+  setLvbCommand,
+} from './commands/leases.ts';
+import {
+  addLockspaceCommand,
+  inqLockspaceCommand,
+  remLockspaceCommand,
+  removeAll,
+  setConfigCommand,
+} from './commands/lockspaces.ts';
+import type { Front } from './front.ts';
+import { type Request, replyBytes } from './request.ts';
+import type { Client, Reply } from './state.ts';
+import { VERSION } from './status-records.ts';
+
+const RENTRY_BYTES = 64;
+type Later = (front: Front, request: Request, reply: Reply) => void;
+type AtOnce = (front: Front, request: Request) => Answer;
+type ForClient = (front: Front, request: Request, client: Client, reply: Reply) => void;
+
+/** Answered in the same event; an unregistered connection closes behind the answer. */
+const AT_ONCE: Readonly<Record<number, AtOnce>> = {
+  [SM_CMD.STATUS]: statusAnswer,
+  [SM_CMD.GET_LOCKSPACES]: getLockspacesAnswer,
+  [SM_CMD.GET_HOSTS]: getHostsAnswer,
+  [SM_CMD.HOST_STATUS]: hostStatusAnswer,
+  [SM_CMD.RENEWAL]: renewalAnswer,
+  [SM_CMD.REG_EVENT]: notServed,
+  [SM_CMD.END_EVENT]: notServed,
+  [SM_CMD.SET_CONFIG]: (front, request) => {
+    let result = 0;
+    setConfigCommand(front, request, (value) => {
+      result = value;
+    });
+    return { result };
+  },
+};
+
+/** The connection waits for these; others are served meanwhile. */
+const LATER: Readonly<Record<number, Later>> = {
+  [SM_CMD.ADD_LOCKSPACE]: addLockspaceCommand,
+  [SM_CMD.REM_LOCKSPACE]: remLockspaceCommand,
+  [SM_CMD.INQ_LOCKSPACE]: inqLockspaceCommand,
+  [SM_CMD.READ_LOCKSPACE]: readLockspaceCommand,
+  [SM_CMD.READ_RESOURCE]: readResourceCommand,
+  [SM_CMD.READ_RESOURCE_OWNERS]: readOwnersCommand,
+  [SM_CMD.WRITE_LOCKSPACE]: writeLockspaceCommand,
+  [SM_CMD.WRITE_RESOURCE]: writeResourceCommand,
+  [SM_CMD.ALIGN]: alignCommand,
+  [SM_CMD.REQUEST]: requestCommand,
+  [SM_CMD.EXAMINE_LOCKSPACE]: (_front, _request, reply) => reply(0),
+  [SM_CMD.EXAMINE_RESOURCE]: (_front, _request, reply) => reply(0),
+  [SM_CMD.SET_LVB]: setLvbCommand,
+  [SM_CMD.GET_LVB]: getLvbCommand,
+  [SM_CMD.SHUTDOWN_WAIT]: shutdownWait,
+  [SM_CMD.SET_EVENT]: notServedLater(0),
+  [SM_CMD.FORMAT_RINDEX]: notServedLater(0),
+  [SM_CMD.REBUILD_RINDEX]: notServedLater(0),
+  [SM_CMD.UPDATE_RINDEX]: notServedLater(RENTRY_BYTES),
+  [SM_CMD.LOOKUP_RINDEX]: notServedLater(RENTRY_BYTES),
+  [SM_CMD.CREATE_RESOURCE]: notServedLater(RENTRY_BYTES),
+  [SM_CMD.DELETE_RESOURCE]: notServedLater(RENTRY_BYTES),
+};
+
+/** About a registered process: the connection's own, or the one whose pid is named. */
+const FOR_CLIENT: Readonly<Record<number, ForClient>> = {
+  [SM_CMD.ACQUIRE]: acquireCommand,
+  [SM_CMD.RELEASE]: releaseCommand,
+  [SM_CMD.CONVERT]: convertCommand,
+  [SM_CMD.INQUIRE]: (front, _request, client, reply) => inquireCommand(front, client, reply),
+  [SM_CMD.KILLPATH]: (_front, request, client, reply) => {
+    const { path, args } = decode(killpathBody, request.body);
+    client.killpath = path;
+    client.killargs = args;
+    client.killpathPid = (request.header.cmdFlags & 1) !== 0;
+    client.active = 0;
+    reply(0);
+  },
+};
+
+/** What status shows for a connection that is no registered process (spec 20 §5). */
+const SHOWN_NAMES: Readonly<Record<number, string>> = {
+  [SM_CMD.ADD_LOCKSPACE]: 'add_lockspace',
+  [SM_CMD.INQ_LOCKSPACE]: 'inq_lockspace',
+  [SM_CMD.REM_LOCKSPACE]: 'rem_lockspace',
+  [SM_CMD.STATUS]: 'status',
+  [SM_CMD.HOST_STATUS]: 'host_status',
+  [SM_CMD.RENEWAL]: 'renewal',
+  [SM_CMD.LOG_DUMP]: 'log_dump',
+  [SM_CMD.GET_LOCKSPACES]: 'get_lockspaces',
+  [SM_CMD.GET_HOSTS]: 'get_hosts',
+  [SM_CMD.REG_EVENT]: 'reg_event',
+  [SM_CMD.END_EVENT]: 'end_event',
+  [SM_CMD.SET_CONFIG]: 'set_config',
+  [SM_CMD.SHUTDOWN]: 'shutdown',
+};
+
+/** Until the next release. An honest refusal, with the body these commands always carry. */
+function notServed(): Answer {
+  return { result: -ERRNO.EOPNOTSUPP };
+}
+
+function notServedLater(bodyBytes: number): Later {
+  return (_front, _request, reply) => reply(-ERRNO.EOPNOTSUPP, 0, new Uint8Array(bodyBytes));
+}
+
+/** Whether the command exists: any other header is dropped without a word (spec 20 §2). */
+export function knownCommand(cmd: number): boolean {
+  const inline: readonly number[] = [
+    SM_CMD.REGISTER,
+    SM_CMD.RESTRICT,
+    SM_CMD.VERSION,
+    SM_CMD.SHUTDOWN,
+    SM_CMD.LOG_DUMP,
+  ];
+  return inline.includes(cmd) || cmd in AT_ONCE || cmd in LATER || cmd in FOR_CLIENT;
+}
+
+/** A header that is dropped in silence; null = it is served. */
+export function dropReason(client: Client, header: SmHeader): string | null {
+  if (client.restricted & RESTRICT_FLAGS.ALL) return 'the connection is restricted';
+  const newer = header.version >>> 16 > SM_PROTO >>> 16;
+  if (newer && header.cmd !== SM_CMD.VERSION) return 'a newer protocol';
+  return knownCommand(header.cmd) ? null : 'an unknown command';
+}
+
+/** Serves one request. @returns true when the connection has to wait for the answer. */
+export function serve(front: Front, request: Request): boolean {
+  const { client, header } = request;
+  client.lastCommand = header.cmd;
+  if (!client.registered) client.ownerName = SHOWN_NAMES[header.cmd] ?? `cmd${header.cmd}`;
+  const atOnce = AT_ONCE[header.cmd];
+  if (atOnce !== undefined) {
+    answerAtOnce(front, request, atOnce(front, request));
+    return false;
+  }
+  const later = LATER[header.cmd];
+  if (later !== undefined) {
+    client.suspended = true;
+    later(front, request, replyTo(front, request));
+    return client.suspended;
+  }
+  if (header.cmd in FOR_CLIENT) {
+    client.suspended = true;
+    forClient(front, request);
+    return client.suspended;
+  }
+  inline(front, request);
+  return false;
+}
+
+function answerAtOnce(front: Front, { client, header }: Request, answer: Answer): void {
+  const length = answer.bareLength === true ? { length: SM_HEADER_BYTES } : {};
+  const { result, data2 = 0, body = new Uint8Array(0) } = answer;
+  front.outside.send(client.connection, replyBytes(header, { result, data2, body, ...length }));
+  if (!client.registered) front.outside.end(client.connection);
+}
+
+function replyTo(front: Front, { client, header }: Request): Reply {
+  let answered = false;
+  return (result, data2 = 0, body = new Uint8Array(0)) => {
+    if (answered) return;
+    answered = true;
+    client.suspended = false;
+    front.outside.send(client.connection, replyBytes(header, { result, data2, body }));
+    front.outside.resume(client.connection);
+  };
+}
+
+/** One such command at a time for each process, whoever asked (spec 20 §6). */
+function forClient(front: Front, request: Request): void {
+  const { client, header } = request;
+  const reply = replyTo(front, request);
+  const target = header.data2 === -1 ? client : front.clientByPid(header.data2);
+  if (target === null) {
+    reply(-ERRNO.ESRCH);
+    return;
+  }
+  const killed = header.cmd === SM_CMD.ACQUIRE && target.killCount > 0;
+  if (!target.registered || target.dead || target.active !== 0 || killed) {
+    reply(-ERRNO.EBUSY);
+    return;
+  }
+  target.active = header.cmd;
+  FOR_CLIENT[header.cmd]?.(front, request, target, reply);
+}
+
+function inline(front: Front, request: Request): void {
+  const { client, header } = request;
+  switch (header.cmd) {
+    case SM_CMD.REGISTER:
+      client.registered = true;
+      client.pid = client.peerPid;
+      client.ownerName = `${client.pid}`;
+      return; // no reply, by protocol
+    case SM_CMD.RESTRICT:
+      client.restricted = header.cmdFlags;
+      front.outside.send(client.connection, replyBytes(header, { result: 0 }));
+      return;
+    case SM_CMD.VERSION: {
+      const echo = { ...header, cmdFlags: 0, seq: 0 };
+      const reply = replyBytes(echo, { result: 0, data2: VERSION.hex });
+      front.outside.send(client.connection, reply);
+      return;
+    }
+    case SM_CMD.LOG_DUMP: {
+      const body = front.outside.logText();
+      const length = header.length;
+      const reply = replyBytes(header, { result: body.length, body, length });
+      front.outside.send(client.connection, reply);
+      break;
+    }
+    case SM_CMD.SHUTDOWN:
+      if (header.data !== 0 || front.lockspaces.length === 0) beginEnd(front);
+      break;
+  }
+  if (!client.registered) front.outside.end(client.connection);
+}
+
+/** Every lockspace goes as by its removal; the last one's end is the daemon's. */
+function beginEnd(front: Front): void {
+  front.ending = true;
+  removeAll(front);
+}
+
+function shutdownWait(front: Front, request: Request, reply: Reply): void {
+  if (request.header.data === 0 && front.lockspaces.length > 0) {
+    reply(-ERRNO.EBUSY);
+    return;
+  }
+  front.shutdownWaiters.push(request.client.connection);
+  beginEnd(front);
+}

@@ -1,0 +1,141 @@
+import { assert } from '../base/assert.ts';
+import type { ByteString } from '../base/bytes.ts';
+import { type Random, wholeSeconds } from '../base/units.ts';
+import type { LeaseCommand, LeaseCommandResult } from './lease-messages.ts';
+import type { Outside } from './outside.ts';
+import type { SanlockSettings } from './settings.ts';
+import type { Client, Lockspace, Pending, Resource, Token } from './state.ts';
+
+export interface FrontParts {
+  readonly settings: SanlockSettings;
+  readonly outside: Outside;
+  readonly random: Random;
+  readonly helperPid: number;
+}
+
+/** Clients beyond this are accepted and never served, as the original does (spec 20 §5). */
+export const MAX_CLIENTS = 1024;
+/** Slots 0 and 1 are the helper's and the listener's. */
+const FIRST_SLOT = 2;
+const FIRST_RESOURCE_ID = 2;
+
+/**
+ * The state of the sanlock front: who is connected, which lockspaces are joined, who holds what.
+ * The rooms beside this file change it; nothing here waits or reaches outside but by `outside`.
+ */
+export class Front {
+  readonly settings: SanlockSettings;
+  readonly outside: Outside;
+  readonly random: Random;
+  readonly helperPid: number;
+  readonly clients = new Map<number, Client>();
+  /** Newest first, in the order clients are shown them. */
+  lockspaces: Lockspace[] = [];
+  resources: Resource[] = [];
+  readonly pending = new Map<number, Pending>();
+  /** Set at the start of each event: everything in one event happens at one moment. */
+  nowMs = 0;
+  /** The process for areas of lockspaces that are not joined; null = none runs. */
+  scratch: number | null = null;
+  scratchUsedMs = 0;
+  ending = false;
+  shutdownWaiters: number[] = [];
+  #nextCommand = 1;
+  #nextLockspace = 1;
+  #nextResource = FIRST_RESOURCE_ID;
+  #nextToken = 1;
+
+  constructor(parts: FrontParts) {
+    this.settings = parts.settings;
+    this.outside = parts.outside;
+    this.random = parts.random;
+    this.helperPid = parts.helperPid;
+  }
+
+  get nowS(): number {
+    return wholeSeconds(this.nowMs);
+  }
+
+  freeSlot(): number | null {
+    const taken = new Set([...this.clients.values()].map((client) => client.slot));
+    for (let slot = FIRST_SLOT; slot < MAX_CLIENTS; slot++) if (!taken.has(slot)) return slot;
+    return null;
+  }
+
+  newLockspaceId(): number {
+    return this.#nextLockspace++;
+  }
+
+  newResourceId(): number {
+    return this.#nextResource++;
+  }
+
+  newToken(client: Client, resource: Resource): Token {
+    const token = { id: this.#nextToken++, client, resource };
+    client.tokens.push(token);
+    resource.holders.push(token);
+    resource.lastPid = client.pid;
+    return token;
+  }
+
+  /** Runs a command in a lease process; `done` comes once, also when the process is lost. */
+  command(
+    lease: number,
+    command: LeaseCommand,
+    done: (result: LeaseCommandResult) => void,
+  ): number {
+    const id = this.#nextCommand++;
+    this.pending.set(id, { lease, done });
+    this.outside.toLease(lease, { kind: 'run', id, command });
+    return id;
+  }
+
+  ran(lease: number, id: number, result: LeaseCommandResult): void {
+    const pending = this.pending.get(id);
+    assert(pending !== undefined && pending.lease === lease, 'an answer belongs to a command');
+    this.pending.delete(id);
+    pending.done(result);
+  }
+
+  /** Answers everything that a lost lease process will never answer. */
+  failPending(lease: number, result: LeaseCommandResult): void {
+    for (const [id, pending] of [...this.pending]) {
+      if (pending.lease !== lease) continue;
+      this.pending.delete(id);
+      pending.done(result);
+    }
+  }
+
+  liveLockspace(name: ByteString): Lockspace | null {
+    return this.lockspaces.find((space) => space.state === 'live' && space.name === name) ?? null;
+  }
+
+  /** One that may grant: joined, renewing, not being given up. */
+  usableLockspace(name: ByteString): Lockspace | null {
+    const space = this.liveLockspace(name);
+    if (space === null || space.dead || space.lease === null || this.expired(space)) return null;
+    return space;
+  }
+
+  /** Own expiry, by our clock and the last renewal known to have landed. */
+  expired(space: Lockspace): boolean {
+    return this.nowMs >= space.lastSuccessS * 1000 + space.times.renewalFailMs;
+  }
+
+  findResource(lockspaceName: ByteString, name: ByteString): Resource | null {
+    const same = (resource: Resource) =>
+      resource.lockspace.name === lockspaceName && resource.name === name;
+    return this.resources.find(same) ?? null;
+  }
+
+  removeResource(resource: Resource): void {
+    this.resources = this.resources.filter((other) => other !== resource);
+  }
+
+  clientByPid(pid: number): Client | null {
+    for (const client of this.clients.values()) {
+      if (client.registered && client.pid === pid) return client;
+    }
+    return null;
+  }
+}

@@ -1,0 +1,197 @@
+import { assert } from '../base/assert.ts';
+import { SANLOCK_CODES } from '../wire/sanlock-codes.ts';
+import type { Front } from './front.ts';
+import type { FromLeaseProcess, LeaseCommandResult } from './lease-messages.ts';
+import { resultNumber } from './result-number.ts';
+import type { Lockspace, RenewalEntry } from './state.ts';
+
+const LOST: LeaseCommandResult = {
+  ok: false,
+  error: { code: 'ERROR', during: 'lease process', facts: { reason: 'the process is gone' } },
+  leader: null,
+};
+const SANLK_OK = 1;
+const ERROR_RESULT = -1;
+
+/** A message of the lease process of a lockspace. */
+export function leaseSaid(front: Front, lease: number, message: FromLeaseProcess): void {
+  if (message.kind === 'ran') {
+    front.ran(lease, message.id, message.result);
+    return;
+  }
+  const space = front.lockspaces.find((candidate) => candidate.lease === lease);
+  if (space === undefined) return; // it was given up meanwhile
+  switch (message.kind) {
+    case 'joined':
+      joined(front, space, message);
+      return;
+    case 'joinFailed':
+      space.acquireResult = resultNumber(message.error);
+      front.outside.log('warn', 'lockspace.notJoined', {
+        lockspace: space.name,
+        hostId: space.hostId,
+        result: space.acquireResult,
+        during: message.error.during,
+      });
+      giveUp(front, space);
+      return;
+    case 'renewed':
+      renewed(front, space, message);
+      return;
+    case 'renewalFailed':
+      renewalFailed(front, space, message);
+      return;
+    case 'hosts':
+      space.checkedS = message.checkedS;
+      for (const host of message.changed) space.hosts.set(host.hostId, host);
+      return;
+    case 'left':
+      giveUp(front, space);
+      return;
+  }
+}
+
+function joined(
+  front: Front,
+  space: Lockspace,
+  message: Extract<FromLeaseProcess, { kind: 'joined' }>,
+): void {
+  if (space.state !== 'adding') return; // being removed: `left` follows
+  const { generation, timestampS, sectorSize, areaBytes, maxHosts } = message;
+  Object.assign(space, { generation, sectorSize, areaBytes, maxHosts });
+  space.state = 'live';
+  space.acquiredS = timestampS;
+  space.lastSuccessS = timestampS;
+  space.lastAttemptS = timestampS;
+  space.acquireResult = SANLK_OK;
+  remember(front, space, { timestampS, readMs: 0, writeMs: 0, nextTimeouts: 0, nextErrors: 0 });
+  front.outside.log('info', 'lockspace.joined', {
+    lockspace: space.name,
+    hostId: space.hostId,
+    generation,
+  });
+  // Here, before anybody may use it, wdmd will be told of the lockspace (spec 20 §9).
+  answerAdd(space, 0);
+}
+
+function answerAdd(space: Lockspace, result: number): void {
+  const waiter = space.addWaiter;
+  space.addWaiter = null;
+  waiter?.(result);
+  for (const wake of space.inquireWaiters.splice(0)) wake();
+}
+
+/**
+ * Expiry counts from the timestamp in the renewal, taken before its write. A renewal that comes
+ * after the users began to be stopped revives nothing.
+ */
+function renewed(
+  front: Front,
+  space: Lockspace,
+  message: Extract<FromLeaseProcess, { kind: 'renewed' }>,
+): void {
+  space.renewalResult = SANLK_OK;
+  space.lastAttemptS = front.nowS;
+  if (space.dead) return;
+  assert(message.timestampS >= space.lastSuccessS, 'renewals carry growing timestamps');
+  space.lastSuccessS = message.timestampS;
+  space.warned = false;
+  const { timestampS } = message;
+  const readMs = Math.round(message.readMs);
+  const writeMs = Math.round(message.writeMs);
+  remember(front, space, { timestampS, readMs, writeMs, nextTimeouts: 0, nextErrors: 0 });
+  announce(front, space);
+  // Here wdmd will be fed with (timestampS, timestampS + 8·t) (spec 20 §9).
+}
+
+function remember(front: Front, space: Lockspace, entry: RenewalEntry): void {
+  const { renewalHistorySize } = front.settings;
+  if (renewalHistorySize === 0) return;
+  space.history.push(entry);
+  if (space.history.length > renewalHistorySize) space.history.shift();
+}
+
+function renewalFailed(
+  front: Front,
+  space: Lockspace,
+  message: Extract<FromLeaseProcess, { kind: 'renewalFailed' }>,
+): void {
+  space.renewalResult = resultNumber(message.error);
+  space.lastAttemptS = front.nowS;
+  if (message.overwritten) space.corruptResult = space.renewalResult;
+  const last = space.history.at(-1);
+  if (last !== undefined) {
+    if (message.error.code === 'AIO_TIMEOUT') last.nextTimeouts++;
+    else last.nextErrors++;
+  }
+  front.outside.log(message.overwritten ? 'error' : 'warn', 'renewal.failed', {
+    lockspace: space.name,
+    hostId: space.hostId,
+    result: space.renewalResult,
+    ageS: front.nowS - space.lastSuccessS,
+  });
+}
+
+/** What the next renewals carry: the bits not older than the set-bit time, and the event. */
+export function announce(front: Front, space: Lockspace): void {
+  if (space.lease === null) return;
+  const keepS = front.settings.setBitmapS || 6 * space.ioTimeoutS;
+  for (const [hostId, setS] of [...space.bits]) {
+    if (front.nowS - setS > keepS) space.bits.delete(hostId);
+  }
+  const message = {
+    kind: 'announce',
+    hostIds: [...space.bits.keys()],
+    event: space.event,
+  } as const;
+  front.outside.toLease(space.lease, message);
+}
+
+/** Ends the lease process of a lockspace that has been left, or never was joined. */
+export function giveUp(front: Front, space: Lockspace): void {
+  if (space.lease === null) return;
+  const { lease } = space;
+  space.state = 'removing';
+  space.dead = true;
+  front.failPending(lease, LOST);
+  front.outside.endLease(lease);
+}
+
+/**
+ * The process is gone for good, and with it every write it had sent: only now may the host id be
+ * joined again from here.
+ */
+export function leaseEnded(front: Front, lease: number): void {
+  front.failPending(lease, LOST);
+  if (front.scratch === lease) front.scratch = null;
+  const space = front.lockspaces.find((candidate) => candidate.lease === lease);
+  if (space === undefined) return;
+  space.lease = null;
+  if (space.state === 'removing') forget(front, space);
+}
+
+/** The channel broke unasked: no renewal will ever come; users are stopped when their time is up. */
+export function leaseLost(front: Front, lease: number): void {
+  const space = front.lockspaces.find((candidate) => candidate.lease === lease);
+  front.failPending(lease, LOST);
+  if (space === undefined) {
+    if (front.scratch === lease) front.scratch = null;
+    front.outside.endLease(lease);
+    return;
+  }
+  front.outside.log('error', 'leaseProcess.lost', { lockspace: space.name, hostId: space.hostId });
+  if (space.state === 'live') {
+    space.failed = true;
+    return;
+  }
+  giveUp(front, space);
+}
+
+function forget(front: Front, space: Lockspace): void {
+  front.lockspaces = front.lockspaces.filter((other) => other !== space);
+  front.resources = front.resources.filter((resource) => resource.lockspace !== space);
+  const result = space.acquireResult < 0 ? space.acquireResult : ERROR_RESULT;
+  answerAdd(space, space.acquireResult === SANLK_OK ? SANLOCK_CODES.ERROR : result);
+  for (const waiter of space.removeWaiters.splice(0)) waiter(0);
+  front.outside.log('info', 'lockspace.left', { lockspace: space.name, hostId: space.hostId });
+}

@@ -1,0 +1,21 @@
+import type { ByteString } from '../base/bytes.ts';
+import type { LogFields, LogLevel } from './events.ts';
+import type { ToLeaseProcess } from './lease-messages.ts';
+
+/** What the front asks of the world. Every call returns at once; answers come back as events. */
+export interface Outside {
+  /** Bytes for a connection; `end` closes it once they are sent. */
+  send(connection: number, bytes: Uint8Array): void;
+  end(connection: number): void;
+  /** The connection may deliver its next request. */
+  resume(connection: number): void;
+  /** A new lease process; the number names it from now on. */
+  startLease(label: ByteString): number;
+  toLease(lease: number, message: ToLeaseProcess): void;
+  /** Kills it; `leaseEnded` comes when it is gone for good, with all it sent to a device. */
+  endLease(lease: number): void;
+  signal(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void;
+  runKillpath(program: ByteString, args: readonly ByteString[]): void;
+  logText(): Uint8Array;
+  log(level: LogLevel, event: string, fields: LogFields): void;
+}

@@ -1,0 +1,148 @@
+import { RESTRICT_FLAGS } from '../wire/sanlock-socket.ts';
+import type { Front } from './front.ts';
+import { giveUp } from './joining.ts';
+import { splitArguments } from './killpath.ts';
+import type { Client, Lockspace } from './state.ts';
+
+const MAX_KILL_ATTEMPTS = 100;
+const LEAVE_DEADLINE_MS = 3000;
+
+/** One look at every joined lockspace; the program calls it each second, or more often in need. */
+export function look(front: Front): void {
+  for (const space of [...front.lockspaces]) {
+    if (space.state === 'live') lookAt(front, space);
+  }
+}
+
+/** While users are being stopped the next look comes sooner (spec 20 §7). */
+export function lookEveryMs(front: Front): number {
+  return front.lockspaces.some((space) => space.killing) ? 200 : 1000;
+}
+
+function lookAt(front: Front, space: Lockspace): void {
+  if (space.killing) {
+    if (allGone(front, space)) leave(front, space);
+    else killRound(front, space);
+    return;
+  }
+  if (!lost(front, space) && !space.externalRemove) return;
+  space.dead = true;
+  space.killing = true;
+  if (space.lease !== null) front.outside.toLease(space.lease, { kind: 'refuse' });
+  if (allGone(front, space)) leave(front, space);
+  else killRound(front, space);
+}
+
+/** Judged by our own clock, never by a timer having fired. */
+function lost(front: Front, space: Lockspace): boolean {
+  const ageMs = front.nowMs - space.lastSuccessS * 1000;
+  if (space.corruptResult !== 0 || ageMs >= space.times.renewalFailMs) {
+    front.outside.log('error', 'lockspace.lost', {
+      lockspace: space.name,
+      hostId: space.hostId,
+      ageS: Math.floor(ageMs / 1000),
+      corrupt: space.corruptResult,
+    });
+    space.failed = true;
+    return true;
+  }
+  // A lost process will not renew again. With nothing held there is nothing to wait for.
+  if (space.failed && users(front, space).length === 0) return true;
+  if (ageMs >= space.times.renewalWarnMs && !space.warned) {
+    space.warned = true;
+    const fields = { lockspace: space.name, hostId: space.hostId, ageMs: Math.floor(ageMs) };
+    front.outside.log('warn', 'renewal.late', fields);
+  }
+  return false;
+}
+
+/** Registered processes that hold something in the lockspace. */
+export function users(front: Front, space: Lockspace): Client[] {
+  return [...front.clients.values()].filter((client) =>
+    client.tokens.some((token) => token.resource.lockspace === space),
+  );
+}
+
+function allGone(front: Front, space: Lockspace): boolean {
+  if (space.used) return false;
+  const orphans = front.resources.some(
+    (resource) => resource.lockspace === space && resource.state === 'orphan',
+  );
+  if (space.usedByOrphans && orphans) return false;
+  return users(front, space).length === 0;
+}
+
+function killRound(front: Front, space: Lockspace): void {
+  const graceEndS = space.lastSuccessS + 8 * space.ioTimeoutS + front.settings.killGraceS;
+  for (const client of users(front, space)) {
+    if (client.killCount >= MAX_KILL_ATTEMPTS || client.killLastS === front.nowS) continue;
+    client.killCount++;
+    client.killLastS = front.nowS;
+    stop(front, client, { removal: space.externalRemove, inGrace: front.nowS < graceEndS });
+  }
+}
+
+function stop(
+  front: Front,
+  client: Client,
+  how: { readonly removal: boolean; readonly inGrace: boolean },
+): void {
+  if (how.removal || !how.inGrace) {
+    signal(front, client, 'SIGKILL');
+  } else if (client.killpath !== '' && front.settings.killGraceS > 0) {
+    runKillpath(front, client);
+  } else {
+    signal(front, client, 'SIGTERM');
+  }
+}
+
+/** A process may be spared one of the two signals; it then gets the other. */
+export function signal(front: Front, client: Client, wanted: 'SIGTERM' | 'SIGKILL'): void {
+  const spared = wanted === 'SIGKILL' ? RESTRICT_FLAGS.SIGKILL : RESTRICT_FLAGS.SIGTERM;
+  const other = wanted === 'SIGKILL' ? 'SIGTERM' : 'SIGKILL';
+  const chosen = client.restricted & spared ? other : wanted;
+  const fields = { pid: client.pid, signal: chosen, attempt: client.killCount };
+  front.outside.log('warn', 'client.signalled', fields);
+  front.outside.signal(client.pid, chosen);
+}
+
+/** Once: its program is asked to let go by itself, and has the grace time for it. */
+export function runKillpath(front: Front, client: Client): void {
+  if (client.killpathSent) return;
+  client.killpathSent = true;
+  const args = splitArguments(client.killargs);
+  if (client.killpathPid) args.push(`${client.pid}`);
+  front.outside.log('warn', 'client.killpath', { pid: client.pid, program: client.killpath });
+  front.outside.runKillpath(client.killpath, args);
+}
+
+/** Users are gone: the watchdog is let go first (from the next release on), the host id last. */
+function leave(front: Front, space: Lockspace): void {
+  space.state = 'removing';
+  space.killing = false;
+  space.dead = true;
+  if (space.lease === null) {
+    giveUp(front, space);
+    return;
+  }
+  space.leaveByMs = front.nowMs + space.times.ioTimeoutMs + LEAVE_DEADLINE_MS;
+  const release = !space.failed && space.corruptResult === 0;
+  front.outside.toLease(space.lease, { kind: 'leave', release });
+}
+
+/** A process stuck on its device does not answer `leave`: it is killed, and awaited. */
+export function endSilentLeavers(front: Front): void {
+  for (const space of front.lockspaces) {
+    if (space.leaveByMs === 0 || front.nowMs < space.leaveByMs) continue;
+    space.leaveByMs = 0;
+    giveUp(front, space);
+  }
+}
+
+/** Removal of a lockspace that is still being joined. */
+export function abortJoin(front: Front, space: Lockspace): void {
+  if (space.lease === null) return;
+  space.state = 'removing';
+  space.leaveByMs = front.nowMs + space.times.ioTimeoutMs + LEAVE_DEADLINE_MS;
+  front.outside.toLease(space.lease, { kind: 'leave', release: true });
+}

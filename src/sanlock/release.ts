@@ -1,0 +1,81 @@
+import type { ByteString } from '../base/bytes.ts';
+import type { Front } from './front.ts';
+import type { LeaseCommandResult } from './lease-messages.ts';
+import { resultNumber } from './result-number.ts';
+import type { Client, Resource, Token } from './state.ts';
+
+/** Takes a token from its client and its resource. */
+export function dropToken(token: Token): void {
+  remove(token.client.tokens, token);
+  remove(token.resource.holders, token);
+  if (token.client.tokens.length === 0) {
+    // Free of leases again: it may acquire, and a later kill sequence begins anew.
+    token.client.killCount = 0;
+    token.client.killLastS = 0;
+    token.client.killpathSent = false;
+  }
+}
+
+function remove<T>(list: T[], item: T): void {
+  const at = list.indexOf(item);
+  if (at >= 0) list.splice(at, 1);
+}
+
+/**
+ * Ends one client's claim; the last one writes the release to the disk. Until that is answered the
+ * resource counts as being released, so that nobody here takes it over a release still on its way.
+ * @param done 0, or a negative result number; called once, perhaps at once
+ */
+export function releaseToken(
+  front: Front,
+  token: Token,
+  options: { readonly rename: ByteString | null; readonly done: (result: number) => void },
+): void {
+  const { resource } = token;
+  dropToken(token);
+  if (resource.holders.length > 0) {
+    options.done(0);
+    return;
+  }
+  releaseResource(front, resource, options);
+}
+
+export function releaseResource(
+  front: Front,
+  resource: Resource,
+  options: { readonly rename: ByteString | null; readonly done: (result: number) => void },
+): void {
+  const { lockspace, hold } = resource;
+  if (hold === null || lockspace.lease === null || lockspace.dead) {
+    // A dying lockspace's leases are not written any more: the host id's end frees them.
+    front.removeResource(resource);
+    options.done(0);
+    return;
+  }
+  resource.state = 'removing';
+  const lvb = resource.lvbDirty ? resource.lvb : null;
+  const command = { op: 'release', hold, lvb, rename: options.rename } as const;
+  front.command(lockspace.lease, command, (result: LeaseCommandResult) => {
+    front.removeResource(resource);
+    options.done(result.ok ? 0 : resultNumber(result.error));
+  });
+}
+
+/** The process behind a registered connection is gone: its leases go to the background. */
+export function releaseDead(front: Front, client: Client): void {
+  for (const token of [...client.tokens]) {
+    const { resource } = token;
+    const last = resource.holders.length === 1;
+    if (last && resource.persistent && resource.hold !== null && !resource.lockspace.dead) {
+      dropToken(token);
+      resource.state = 'orphan';
+      front.outside.log('info', 'resource.orphaned', {
+        lockspace: resource.lockspace.name,
+        resource: resource.name,
+        pid: resource.lastPid,
+      });
+      continue;
+    }
+    releaseToken(front, token, { rename: null, done: () => {} });
+  }
+}

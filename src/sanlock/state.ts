@@ -1,0 +1,178 @@
+import type { ByteString } from '../base/bytes.ts';
+import { type LeaseTimes, leaseTimes } from '../lease/lease-times.ts';
+import type { PaxosHold } from '../lease/paxos-hold.ts';
+import type { AnnouncedEvent, HostRecord, LeaseCommandResult } from './lease-messages.ts';
+
+/** A connection, and the process behind it once registered (spec 20 §5). */
+export interface Client {
+  readonly connection: number;
+  readonly slot: number;
+  readonly fd: number;
+  readonly peerPid: number;
+  /** -1 until registered, and again after death. */
+  pid: number;
+  registered: boolean;
+  ownerName: ByteString;
+  restricted: number;
+  killpath: ByteString;
+  killargs: ByteString;
+  killpathPid: boolean;
+  killpathSent: boolean;
+  killCount: number;
+  killLastS: number;
+  /** The R command running for this client; 0 = none. */
+  active: number;
+  lastCommand: number;
+  /** Served by a W command: its next request waits. */
+  suspended: boolean;
+  dead: boolean;
+  readonly tokens: Token[];
+}
+
+/** One client's claim on a resource. */
+export interface Token {
+  readonly id: number;
+  readonly client: Client;
+  readonly resource: Resource;
+}
+
+export interface Resource {
+  readonly id: number;
+  readonly lockspace: Lockspace;
+  /** Changed by a renaming release. */
+  readonly name: ByteString;
+  readonly path: ByteString;
+  readonly offset: number;
+  state: 'adding' | 'held' | 'removing' | 'orphan';
+  shared: boolean;
+  readonly persistent: boolean;
+  /** null while the first acquire runs. */
+  hold: PaxosHold | null;
+  readonly lvbWanted: boolean;
+  lvb: Uint8Array | null;
+  lvbDirty: boolean;
+  examine: boolean;
+  readonly holders: Token[];
+  lastPid: number;
+}
+
+export interface RenewalEntry {
+  readonly timestampS: number;
+  readonly readMs: number;
+  readonly writeMs: number;
+  nextTimeouts: number;
+  nextErrors: number;
+}
+
+export interface Lockspace {
+  readonly id: number;
+  readonly name: ByteString;
+  readonly hostId: number;
+  readonly path: ByteString;
+  readonly offset: number;
+  readonly ioTimeoutS: number;
+  readonly times: LeaseTimes;
+  state: 'adding' | 'live' | 'removing';
+  /** null once its process is gone: no renewal will ever come again. */
+  lease: number | null;
+  generation: bigint;
+  sectorSize: number;
+  areaBytes: number;
+  maxHosts: number;
+  lastSuccessS: number;
+  lastAttemptS: number;
+  acquiredS: number;
+  acquireResult: number;
+  renewalResult: number;
+  corruptResult: number;
+  failed: boolean;
+  /** No lease is granted any more; its users are being stopped. */
+  dead: boolean;
+  killing: boolean;
+  externalRemove: boolean;
+  used: boolean;
+  usedByOrphans: boolean;
+  readonly hosts: Map<number, HostRecord>;
+  checkedS: number;
+  readonly history: RenewalEntry[];
+  readonly bits: Map<number, number>;
+  event: AnnouncedEvent | null;
+  eventSetS: number;
+  addWaiter: Reply | null;
+  readonly removeWaiters: Reply[];
+  readonly inquireWaiters: (() => void)[];
+  warned: boolean;
+  /** When a lease process that was asked to leave has been silent for too long; 0 = not asked. */
+  leaveByMs: number;
+}
+
+/** Answers one request, at most once. */
+export type Reply = (result: number, data2?: number, body?: Uint8Array) => void;
+
+export interface Pending {
+  readonly lease: number;
+  readonly done: (result: LeaseCommandResult) => void;
+}
+
+export function newClient(of: {
+  connection: number;
+  slot: number;
+  fd: number;
+  peerPid: number;
+}): Client {
+  return {
+    ...of,
+    pid: -1,
+    registered: false,
+    ownerName: '',
+    restricted: 0,
+    killpath: '',
+    killargs: '',
+    killpathPid: false,
+    killpathSent: false,
+    killCount: 0,
+    killLastS: 0,
+    active: 0,
+    lastCommand: 0,
+    suspended: false,
+    dead: false,
+    tokens: [],
+  };
+}
+
+export function newLockspace(
+  of: Pick<Lockspace, 'id' | 'name' | 'hostId' | 'path' | 'offset' | 'ioTimeoutS' | 'lease'>,
+): Lockspace {
+  return {
+    ...of,
+    times: leaseTimes(of.ioTimeoutS),
+    state: 'adding',
+    generation: 0n,
+    sectorSize: 0,
+    areaBytes: 0,
+    maxHosts: 0,
+    lastSuccessS: 0,
+    lastAttemptS: 0,
+    acquiredS: 0,
+    acquireResult: 0,
+    renewalResult: 0,
+    corruptResult: 0,
+    failed: false,
+    dead: false,
+    killing: false,
+    externalRemove: false,
+    used: false,
+    usedByOrphans: false,
+    hosts: new Map(),
+    checkedS: 0,
+    history: [],
+    bits: new Map(),
+    event: null,
+    eventSetS: 0,
+    addWaiter: null,
+    removeWaiters: [],
+    inquireWaiters: [],
+    warned: false,
+    leaveByMs: 0,
+  };
+}
