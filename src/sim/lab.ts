@@ -1,0 +1,253 @@
+import { assert, unreachable } from '../base/assert.ts';
+import { MIB } from '../base/units.ts';
+import { GEOMETRY_512_1M } from '../format/geometry.ts';
+import { type DeltaHold, deltaAcquire } from '../lease/delta-acquire.ts';
+import { initLockspace, initResource } from '../lease/initialise.ts';
+import { leaseTimes } from '../lease/lease-times.ts';
+import type { DiskRole, Effect, Reply, Steps } from '../lease/steps.ts';
+import type { HostView, Member, Place } from '../lease/world.ts';
+
+export const LAB_LOCKSPACE = 'LS';
+export const LAB_PLACE: Place = { path: '/lun', offset: 0, resourceName: 'vm7' };
+/** Host blocks of the one resource: few, so that a run costs microseconds. */
+export const LAB_HOSTS = 8;
+
+/**
+ * How a write of a host ends: `landed` and `late` go unanswered; a late one lands when the test
+ * says so, `failed` never.
+ */
+export type WriteFate = 'done' | 'landed' | 'late' | 'failed';
+
+/** No late write stays out for ever: whoever sleeps that often sees it land. */
+const SLEEPS_UNTIL_LANDED = 3;
+
+interface Sent {
+  readonly disk: DiskRole;
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+
+/** One lockspace, one resource, a few hosts; each effect happens when the test says so. */
+export class Lab {
+  nowMs = 1_000_000;
+  readonly disks: Readonly<Record<DiskRole, Uint8Array>> = {
+    lockspace: new Uint8Array(MIB),
+    resource: new Uint8Array(MIB),
+  };
+  readonly ioTimeoutS: number;
+
+  constructor(ioTimeoutS = 10) {
+    this.ioTimeoutS = ioTimeoutS;
+    const geometry = GEOMETRY_512_1M;
+    const common = { offset: 0, geometry, writeTimeoutMs: 60_000 };
+    const formatter = new LabHost(this, 0);
+    const lockspace = { ...common, name: LAB_LOCKSPACE, ioTimeoutS };
+    formatter.run(initLockspace(lockspace));
+    formatter.run(
+      initResource({
+        ...common,
+        lockspaceName: LAB_LOCKSPACE,
+        resourceName: LAB_PLACE.resourceName,
+        numHosts: LAB_HOSTS,
+        clear: false,
+        nowMs: this.nowMs,
+      }),
+    );
+  }
+
+  /** A host that has joined, under its own name; again: the same host's next stay. */
+  join(hostId: number): LabHost {
+    const host = new LabHost(this, hostId);
+    host.join();
+    return host;
+  }
+
+  /** The same state, to try something else on it. */
+  restore(disks: Readonly<Record<DiskRole, Uint8Array>>): void {
+    this.disks.lockspace.set(disks.lockspace);
+    this.disks.resource.set(disks.resource);
+  }
+}
+
+export class LabHost {
+  readonly lab: Lab;
+  readonly hostId: number;
+  generation = 0n;
+  /** When it stopped renewing; null = it renews. Its watchers know. */
+  diedMs: number | null = null;
+  /** Our stay is over: no write may start. */
+  ended = false;
+  /** Decides the next writes; what it does not say is done. */
+  fate: (write: Readonly<Effect & { op: 'write' }>) => WriteFate = () => 'done';
+  readonly peers: Map<number, LabHost> = new Map();
+  readonly rest: (() => Steps<void>)[] = [];
+  #late: Sent[] = [];
+  #sleptSince = 0;
+  #hold: DeltaHold | null = null;
+
+  constructor(lab: Lab, hostId: number) {
+    this.lab = lab;
+    this.hostId = hostId;
+  }
+
+  join(): void {
+    const joined = this.run(
+      deltaAcquire(
+        {
+          lockspaceName: LAB_LOCKSPACE,
+          offset: 0,
+          hostId: this.hostId,
+          hostName: `host-${this.hostId}`,
+          ioTimeoutS: this.lab.ioTimeoutS,
+          aborted: () => false,
+        },
+        GEOMETRY_512_1M,
+      ),
+    );
+    assert(joined.ok, 'a lab host joins');
+    this.#hold = joined.value;
+    this.generation = joined.value.leader.ownerGeneration;
+    this.diedMs = null;
+  }
+
+  member(cancelled: () => boolean = () => false): Member {
+    return {
+      hostId: this.hostId,
+      generation: this.generation,
+      ioTimeoutS: this.lab.ioTimeoutS,
+      lockspaceOffset: 0,
+      lockspaceGeometry: GEOMETRY_512_1M,
+      lockspaceName: LAB_LOCKSPACE,
+      hostView: (hostId) => this.#view(hostId),
+      random: () => 0.5,
+      sharedRetries: 2,
+      cancelled,
+      ended: () => this.ended,
+      later: (rest) => this.rest.push(rest),
+    };
+  }
+
+  /** As renewals would have shown it: alive hosts moved at the last look, dead ones did not. */
+  #view(hostId: number): HostView | null {
+    const peer = this.peers.get(hostId);
+    if (peer === undefined || peer.#hold === null) return null;
+    const record = peer.#hold.leader;
+    const { nowMs } = this.lab;
+    return {
+      ownerId: hostId,
+      generation: peer.generation,
+      timestampS: record.timestampS,
+      ioTimeoutS: this.lab.ioTimeoutS,
+      hostName: record.hostName,
+      firstCheckMs: 1,
+      lastCheckMs: nowMs,
+      lastLiveMs: peer.diedMs ?? nowMs,
+    };
+  }
+
+  task<T>(steps: Steps<T>): LabTask<T> {
+    return new LabTask(this, steps);
+  }
+
+  run<T>(steps: Steps<T>): T {
+    return this.task(steps).run();
+  }
+
+  /** Everything sent and not answered reaches the disk now. */
+  land(): void {
+    for (const { disk, offset, bytes } of this.#late) this.lab.disks[disk].set(bytes, offset);
+    this.#late = [];
+    this.#sleptSince = 0;
+  }
+
+  perform(effect: Readonly<Effect>): Reply {
+    const { lab } = this;
+    const nowMs = lab.nowMs;
+    switch (effect.op) {
+      case 'sleep':
+        lab.nowMs += effect.forMs;
+        if (this.#late.length > 0 && this.#sleptSince++ >= SLEEPS_UNTIL_LANDED) this.land();
+        return { outcome: 'done', bytes: NOTHING, nowMs: lab.nowMs };
+      case 'settle':
+        return this.#isUnderWay(effect.disk, effect.offset, effect.length)
+          ? { outcome: 'unknown', nowMs }
+          : { outcome: 'done', bytes: NOTHING, nowMs };
+      case 'read': {
+        const disk = lab.disks[effect.disk];
+        const bytes = disk.slice(effect.offset, effect.offset + effect.length);
+        return { outcome: 'done', bytes, nowMs };
+      }
+      case 'write':
+        return { ...this.#write(effect), nowMs };
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  #write(effect: Readonly<Effect & { op: 'write' }>) {
+    const { disk, offset, bytes } = effect;
+    if (this.ended) return { outcome: 'failed', errno: 28 } as const;
+    if (this.#isUnderWay(disk, offset, bytes.length)) return { outcome: 'unknown' } as const;
+    const fate = this.fate(effect);
+    if (fate === 'failed') return { outcome: 'failed', errno: 5 } as const;
+    if (fate === 'late') this.#late.push({ disk, offset, bytes: bytes.slice() });
+    else this.lab.disks[disk].set(bytes, offset);
+    if (fate === 'done') return { outcome: 'done', bytes: NOTHING } as const;
+    this.lab.nowMs += leaseTimes(this.lab.ioTimeoutS).ioTimeoutMs;
+    return { outcome: 'unknown' } as const;
+  }
+
+  #isUnderWay(disk: DiskRole, offset: number, length: number): boolean {
+    return this.#late.some(
+      (sent) =>
+        sent.disk === disk &&
+        sent.offset < offset + length &&
+        offset < sent.offset + sent.bytes.length,
+    );
+  }
+}
+
+/** A procedure that moves one effect at a time; a crash is a task nobody steps again. */
+export class LabTask<T> {
+  readonly #host: LabHost;
+  readonly #steps: Steps<T>;
+  #turn: IteratorResult<Readonly<Effect>, T>;
+
+  constructor(host: LabHost, steps: Steps<T>) {
+    this.#host = host;
+    this.#steps = steps;
+    this.#turn = steps.next();
+  }
+
+  /** What it wants next; null once it has ended. */
+  get wants(): Readonly<Effect> | null {
+    return this.#turn.done === true ? null : this.#turn.value;
+  }
+
+  get result(): T | null {
+    return this.#turn.done === true ? this.#turn.value : null;
+  }
+
+  step(): void {
+    if (this.#turn.done === true) return;
+    this.#turn = this.#steps.next(this.#host.perform(this.#turn.value));
+  }
+
+  /** @param atMost effects; fewer when it ends before */
+  advance(atMost: number): void {
+    for (let i = 0; i < atMost && this.wants !== null; i++) this.step();
+  }
+
+  run(): T {
+    this.advance(100_000);
+    assert(this.#turn.done === true, 'a procedure ends');
+    return this.#turn.value;
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** Hosts that know each other's liveness. */
+export function acquaint(hosts: readonly LabHost[]): void {
+  for (const host of hosts) for (const peer of hosts) host.peers.set(peer.hostId, peer);
+}
