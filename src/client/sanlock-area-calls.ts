@@ -78,7 +78,7 @@ export function readLockspace(lockspace: Lockspace): SanlockCall<LockspaceOnDisk
   };
 }
 
-/** lver and sizes as on disk. Empty names are filled in; other names than the disk's are refused. */
+/** lver and sizes as on disk. Empty names are filled in, other than the disk's are refused. */
 export function readResource(resource: Resource): SanlockCall<Resource> {
   return {
     name: 'read_resource',

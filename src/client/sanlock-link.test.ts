@@ -116,7 +116,8 @@ test('an answer is the same however the bytes are cut', () => {
       const [answer] = answers;
       assert.equal(answers.length, 1);
       assert.ok(answer?.ok);
-      assert.deepEqual(answer.value.map((l) => l.name), ['LS1', 'LS1']); // biome-ignore format: one claim
+      const names = answer.value.map((lockspace) => lockspace.name);
+      assert.deepEqual(names, ['LS1', 'LS1']);
       assert.equal(world.isClosed, true);
     }),
   );

@@ -292,7 +292,7 @@ for (const [title, steps] of [
   });
 }
 
-test('all original, or all ours: the same is printed for leases and lockspaces', async (t) => {
+test('all original, or all ours: the same for leases and lockspaces', async (t) => {
   const reason = whyNot('c', 'ours');
   if (reason !== null) return t.skip(reason);
   const [theirs, ours] = await Promise.all([
@@ -302,7 +302,7 @@ test('all original, or all ours: the same is printed for leases and lockspaces',
   compare(theirs, ours);
 });
 
-test('the C command line on our daemon: the same is printed for leases and lockspaces', async (t) => {
+test('the C command line on our daemon: the same for leases and lockspaces', async (t) => {
   const reason = whyNot('c', 'ours');
   if (reason !== null) return t.skip(reason);
   const [theirs, mixed] = await Promise.all([

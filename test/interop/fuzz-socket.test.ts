@@ -198,7 +198,7 @@ async function assertServing(world: DaemonWorld, pid: number, when: string): Pro
   assert.ok(held.ok && held.value.count === 1, `the lease is still held ${said()}`);
 }
 
-test('nonsense on sanlock.sock is answered or dropped; leases and the rest of the disk stay', async (t) => {
+test('nonsense on sanlock.sock is answered or dropped, and harms nothing', async (t) => {
   const reason = whyNot('ours');
   if (reason !== null) return t.skip(reason);
   const seed = Number(process.env['HOLDFAST_SEED'] ?? 8842);

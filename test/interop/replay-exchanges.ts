@@ -24,7 +24,8 @@ export function loadExchanges(): readonly Exchange[] {
   return readdirSync(FOLDER)
     .filter((file) => file.endsWith('.json'))
     .sort()
-    .map((file) => JSON.parse(readFileSync(`${FOLDER}/${file}`, 'utf8')) as Exchange); // our own file
+    .map((file) => readFileSync(`${FOLDER}/${file}`, 'utf8'))
+    .map((text) => JSON.parse(text) as Exchange); // our own files
 }
 
 /** The same bytes with every path `from` replaced by `to`, which has the same length. */

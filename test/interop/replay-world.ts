@@ -87,7 +87,8 @@ export type RegisteredProcess = ChildProcess & { readonly pid: number };
 export async function registerProcess(host: DaemonWorld): Promise<RegisteredProcess> {
   const script =
     `const s = require('net').connect(${JSON.stringify(host.socketPath)});` +
-    `s.on('connect', () => { s.write(Buffer.from('${REGISTER_HEX}', 'hex')); console.log('ready'); });` +
+    `const register = Buffer.from('${REGISTER_HEX}', 'hex');` +
+    "s.on('connect', () => { s.write(register); console.log('ready'); });" +
     's.resume(); setInterval(() => {}, 1e6)';
   const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
   killAtExit(child);

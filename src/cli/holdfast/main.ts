@@ -29,6 +29,9 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 function usage(): string {
-  const lines = Object.entries(COMMANDS).map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`);
-  return `Usage: holdfast <command> [options]\n\n${lines.join('\n')}\n  help     this text\n  version  the version\n`;
+  const own = { help: { about: 'this text' }, version: { about: 'the version' } };
+  const lines = Object.entries({ ...COMMANDS, ...own }).map(
+    ([name, { about }]) => `  ${name.padEnd(8)} ${about}\n`,
+  );
+  return `Usage: holdfast <command> [options]\n\n${lines.join('')}`;
 }

@@ -42,10 +42,8 @@ export function whoJson(target: WhoTarget, answer: WhoAnswer): unknown {
 
 export function whoText(target: WhoTarget, answer: WhoAnswer): string {
   const { lease, holders } = answer;
-  const lines = [
-    `${target.label}: lease ${nameToText(lease.lockspaceName)}:${nameToText(lease.resourceName)}, ` +
-      `version ${lease.lver}`,
-  ];
+  const name = `${nameToText(lease.lockspaceName)}:${nameToText(lease.resourceName)}`;
+  const lines = [`${target.label}: lease ${name}, version ${lease.lver}`];
   if (holders.length === 0) lines.push('nobody holds it');
   for (const watched of holders) lines.push(holderText(watched));
   return `${lines.join('\n')}\n`;
@@ -90,7 +88,10 @@ function standingText(watched: WatchedHolder): string {
     case 'left':
       return 'has left the lockspace in good order since: any host may take this lease at once';
     case 'replaced':
-      return 'has joined the lockspace anew since, or another host has taken its id: any host may take this lease at once';
+      return (
+        'has joined the lockspace anew since, or another host has taken its id: ' +
+        'any host may take this lease at once'
+      );
     case 'unknown':
       return (
         'has no readable host lease in the lockspace area, so its name and health are unknown; ' +

@@ -96,7 +96,8 @@ const SAYINGS: Readonly<Record<NoLease, string>> = {
 };
 
 function noLease(target: WhoTarget, found: NoLease): string {
-  return `looking for the lease of ${target.label} at ${target.path}:${target.offset}: ${SAYINGS[found]}`;
+  const place = `${target.path}:${target.offset}`;
+  return `looking for the lease of ${target.label} at ${place}: ${SAYINGS[found]}`;
 }
 
 interface Watched {

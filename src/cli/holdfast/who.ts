@@ -17,7 +17,7 @@ holdfast who --path <path> --offset <bytes>
 Reads only the disk: neither sanlock nor lvmlockd needs to run here, and nothing is written.
 `;
 
-/** `holdfast who`: which host holds a lease, whether it is alive, and until when it is protected. */
+/** Which host holds a lease, whether it is alive, and until when it is protected. */
 export async function who(args: readonly string[]): Promise<number> {
   const parsed = parseWho(args);
   if (!parsed.ok) {

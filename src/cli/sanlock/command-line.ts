@@ -14,12 +14,15 @@ import {
   splitEscaped,
 } from '../../wire/sanlock-strings.ts';
 
-/** An option letter with the word that followed it; a repeated one keeps its last word. */
-export type OptionLetter =
-  | 'a' | 'b' | 'd' | 'e' | 'f' | 'g' | 'h' | 'i' | 'l' | 'm' | 'n' | 'o' | 'p' | 's' | 't' | 'u'
-  | 'w' | 'x' | 'z' | 'A' | 'F' | 'G' | 'H' | 'L' | 'O' | 'P' | 'Q' | 'R' | 'S' | 'U' | 'Z'; // biome-ignore format: a list
-
 const LETTERS = 'abdefghilmnopstuwxzAFGHLOPQRSUZ';
+
+type Letters<Text extends string> = Text extends `${infer First}${infer Rest}`
+  ? First | Letters<Rest>
+  : never;
+
+/** An option letter that takes a word; a repeated one keeps its last word. */
+export type OptionLetter = Letters<typeof LETTERS>;
+
 export const MAX_RESOURCE_ARGS = 8;
 const MIB = 1024n * 1024n;
 
@@ -35,7 +38,7 @@ export interface CommandLine {
   readonly complaints: readonly string[];
 }
 
-/** Options are a dash and one letter, the value is the next word. The failure is the text to print. */
+/** An option is a dash and a letter, its value the next word. The failure is the text to print. */
 export function parseCommandLine(args: readonly string[]): Result<CommandLine, string> {
   const words: Partial<Record<OptionLetter, string>> = {};
   const resources: Resource[] = [];

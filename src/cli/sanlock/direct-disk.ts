@@ -22,7 +22,7 @@ export class OpenFailure extends Error {
 
 const ENODEV = 19;
 
-/** Opens the device of a lockspace or resource: any failure of the former is ENODEV (spec 20 §4). */
+/** Opens a lockspace's or resource's device: any failure of the former is ENODEV (spec 20 §4). */
 export function openDisk(path: ByteString, role: DiskRole): DirectDisk {
   try {
     return new DirectDisk(nameToText(path), 'write');

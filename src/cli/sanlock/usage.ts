@@ -1,4 +1,4 @@
-/** What `sanlock help` prints. The words are ours; actions and options are those of sanlock 3.8.5. */
+/** What `sanlock help` prints, in our words; actions and options are those of sanlock 3.8.5. */
 export const USAGE = `Usage:
 sanlock <command> <action> ...
 
