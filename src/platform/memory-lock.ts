@@ -10,14 +10,16 @@ interface Mapping {
   readonly start: number;
   readonly end: number;
   readonly permissions: string;
-  /** '' for anonymous memory, where V8 keeps heaps and code. */
+  /** '' for memory without a file, where V8 keeps heap and code. */
   readonly file: string;
 }
 
 /**
- * Keeps our memory out of reach of a hung disk, program text above all. Not by mlockall: V8 gives
- * back pages of its code range with madvise, which the kernel refuses for locked memory, and then
- * V8 aborts the process. So everything is locked but that range.
+ * Keeps what is read from files, program text above all, out of reach of a hung disk.
+ *
+ * Not by mlockall, and not V8's memory: V8 gives back parts of heap and code with madvise, which
+ * the kernel refuses for locked pages, and V8 then aborts the process. That memory has no file; it
+ * could only leave for a swap device.
  *
  * @param level 0 nothing, 1 what is mapped now, 2 again every minute what was mapped meanwhile.
  * @returns null, or why not.
@@ -39,29 +41,15 @@ function lockMappings(): string | null {
   return null;
 }
 
-/** All mappings except runs of anonymous ones that hold code or room reserved for it. */
+/** Mappings of files, malloc's heap and the stack; not the kernel's own, nor reserved room. */
 export function lockableMappings(maps: string): readonly Mapping[] {
   const lockable: Mapping[] = [];
-  let run: Mapping[] = [];
-  const endRun = () => {
-    const isCode = run.some((one) => one.permissions.includes('x') || isReserved(one));
-    if (!isCode) lockable.push(...run);
-    run = [];
-  };
   for (const line of maps.split('\n')) {
     const mapping = parseMapping(line);
-    if (mapping === null) continue;
-    const continues = mapping.file === '' && run.at(-1)?.end === mapping.start;
-    if (!continues) endRun();
-    if (mapping.file === '') run.push(mapping);
-    else if (!isReserved(mapping) && !mapping.file.startsWith('[v')) lockable.push(mapping);
+    if (mapping === null || mapping.file === '' || mapping.file.startsWith('[v')) continue;
+    if (!mapping.permissions.startsWith('---')) lockable.push(mapping);
   }
-  endRun();
   return lockable;
-}
-
-function isReserved(mapping: Mapping): boolean {
-  return mapping.permissions.startsWith('---');
 }
 
 /** `7f1c00000000-7f1c00021000 rw-p 00000000 00:00 0   [name or path]` */
