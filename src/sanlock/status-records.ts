@@ -16,6 +16,8 @@ import type { Client, Lockspace, RenewalEntry, Resource } from './state.ts';
 export const VERSION = { text: '3.8.5', number: '3.8.5', hex: 0x03080500 } as const;
 const SMPROTO_HEX = '00000001';
 /** Which commands the original logs at debug level by default; shown, not used. */
+/** Shown for those who read it; the kernel's own limit is left alone. */
+const DEFAULT_MAX_SECTORS_KB = 1024;
 const DEBUG_CMDS = 'fffffffffe06ffff';
 
 type Pairs = readonly (readonly [string, string | number | bigint])[];
@@ -58,13 +60,13 @@ export function daemonRecord(front: Front): Uint8Array {
     ['sh_retries', settings.shRetries],
     ['max_sectors_kb_ignore', 0],
     ['max_sectors_kb_align', 0],
-    ['max_sectors_kb_num', 0],
+    ['max_sectors_kb_num', DEFAULT_MAX_SECTORS_KB],
     ['max_worker_threads', settings.maxWorkerThreads],
     ['write_init_io_timeout', settings.writeInitIoTimeoutS],
     ['use_aio', 1],
     ['kill_grace_seconds', settings.killGraceS],
-    ['helper_pid', front.helperPid],
-    ['helper_kill_fd', -1],
+    ['helper_pid', Math.max(0, front.helperPid)],
+    ['helper_kill_fd', 0],
     ['helper_full_count', 0],
     ['helper_last_status', front.nowS],
     ['monotime', front.nowS],
@@ -100,7 +102,7 @@ export const clientRecord = {
     return ['helper', 'listener'].map((name, slot) =>
       record(
         { type: STATE_TYPES.CLIENT, data32: -1, name },
-        clientPairs({ slot, fd: -1, pid: -1 }, {}),
+        clientPairs({ slot, fd: slot, pid: -1 }, {}),
       ),
     );
   },

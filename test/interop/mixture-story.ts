@@ -105,7 +105,12 @@ async function restartLvmlockd(rig: Rig, a: Host, b: Host): Promise<void> {
 async function renameGroup(rig: Rig, a: Host, b: Host): Promise<void> {
   const renamed = renamedVg(rig.vg);
   await b.mustLvm('vgchange', '--lockstop', rig.vg);
-  await a.mustLvm('vgrename', rig.vg, renamed);
+  // Refused, with exit code 0, until a's next renewal has seen that b is gone.
+  const isRenamed = async (): Promise<boolean> => {
+    await a.lvm('vgrename', rig.vg, renamed);
+    return (await a.mustLvm('vgs', '--noheadings', '-o', 'vg_name')).includes(renamed);
+  };
+  await until(`the name ${renamed}`, isRenamed, { withinMs: 60_000, everyMs: 1000 });
   await b.mustLvm('vgchange', '--lockstart', renamed);
   rig.vg = renamed;
   await exclusive(rig, a, b);

@@ -35,13 +35,11 @@ export function acquireCommand(front: Front, request: Request, client: Client, r
   const { wanted, ownerName } = parse(request);
   client.ownerName = ownerName;
   for (const { resource, disk } of wanted) {
-    const refused = refuseArea(resource, disk);
+    const usable = front.usableLockspace(resource.lockspaceName) !== null;
+    const refused = usable ? refuseArea(resource, disk) : -ERRNO.ENOSPC;
     if (refused !== 0) {
+      client.active = 0;
       reply(refused);
-      return;
-    }
-    if (front.usableLockspace(resource.lockspaceName) === null) {
-      reply(-ERRNO.ENOSPC);
       return;
     }
   }

@@ -146,7 +146,7 @@ export function readOwnersCommand(front: Front, request: Request, reply: Reply):
     }
     if (result.op !== 'readOwners') return;
     const { leader, owners } = result;
-    const flags = flagsOfSizes(result) | (result.shared ? RES_FLAGS.SHARED : 0);
+    const flags = result.shared ? RES_FLAGS.SHARED : 0; // no sizes here, as in the original
     const names = { lockspaceName: leader.spaceName, name: leader.resourceName };
     const head = encode(sanlkResource, { ...asked, ...names, lver: leader.lver, flags });
     const body = new Uint8Array(head.length + owners.length * sanlkHost.size);
