@@ -219,6 +219,7 @@ export function* retract(
   const { block, proposed, leader } = from.trail;
   const ownLeader = leader ?? (names(member, area.leader) ? area.leader : null);
   if (block === null || (!proposed && ownLeader === null)) return;
+  if (ownLeader === null && block.lver <= area.leader.lver) return; // recorded, and not for us
   const sharedGeneration = from.keepShared ? member.generation : null;
   yield* giveBack(member, place, {
     geometry: area.geometry,

@@ -228,9 +228,12 @@ export class LabTask<T> {
     return this.#turn.done === true ? this.#turn.value : null;
   }
 
-  step(): void {
-    if (this.#turn.done === true) return;
-    this.#turn = this.#steps.next(this.#host.perform(this.#turn.value));
+  /** Carries out one effect; null once it has ended. */
+  step(): Reply | null {
+    if (this.#turn.done === true) return null;
+    const reply = this.#host.perform(this.#turn.value);
+    this.#turn = this.#steps.next(reply);
+    return reply;
   }
 
   /** @param atMost effects; fewer when it ends before */
