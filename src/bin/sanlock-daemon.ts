@@ -27,25 +27,28 @@ const NO_WATCHDOG_YET =
   'cannot talk to wdmd yet, the next one will: start the daemon with -w 0 or set ' +
   'use_watchdog = 0 in /etc/sanlock/sanlock.conf';
 
-/** `sanlock daemon …`: checks the options, goes to the background unless -D, and serves. */
-export function main(args: readonly string[]): void {
+/**
+ * `sanlock daemon …`: checks the options, goes to the background unless -D, and serves.
+ * @returns the exit status; in the foreground that of a daemon which is only starting.
+ */
+export async function main(args: readonly string[]): Promise<number> {
   const settings = readSettings(args);
-  if (settings === null) return;
+  if (settings === null) return 1;
   if (settings.sanlock.useWatchdog) {
     console.error(NO_WATCHDOG_YET);
-    process.exitCode = 1;
-    return;
+    return 1;
   }
   if (settings.logging.foreground) {
     serve(settings);
-    return;
+    return 0;
   }
   const file = join(__dirname, 'sanlock-daemon.cjs');
   const options = { nodeFlags: DAEMON_NODE_FLAGS, deadlineMs: START_DEADLINE_MS };
-  startDetached(file, args, options, (failure) => {
-    if (failure !== null) console.error(`sanlock daemon: ${failure}`);
-    process.exitCode = failure === null ? 0 : 1;
-  });
+  const failure = await new Promise<string | null>((ended) =>
+    startDetached(file, args, options, ended),
+  );
+  if (failure !== null) console.error(`sanlock daemon: ${failure}`);
+  return failure === null ? 0 : 1;
 }
 
 function readSettings(args: readonly string[]): DaemonSettings | null {
@@ -59,7 +62,6 @@ function readSettings(args: readonly string[]): DaemonSettings | null {
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     console.log(error.message); // where the C program prints it
-    process.exitCode = 1;
     return null;
   }
 }

@@ -74,8 +74,11 @@ test('privileges are dropped to the user sanlock, the helper keeps them', where,
     for (let tries = 0; uid() === '0' && tries < 100; tries++) await sleep(20);
     const expected = /^sanlock:x:(\d+):/m.exec(readFileSync('/etc/passwd', 'utf8'))?.[1];
     assert.equal(uid(), expected);
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'ascii').trim().split(' ');
-    const helper = children.find((child) => commOf(child) === 'sanlock-helper');
+    const children = () =>
+      readFileSync(`/proc/${pid}/task/${pid}/children`, 'ascii').trim().split(' ');
+    const findHelper = () => children().find((child) => commOf(child) === 'sanlock-helper');
+    for (let tries = 0; findHelper() === undefined && tries < 100; tries++) await sleep(20);
+    const helper = findHelper();
     assert.ok(helper !== undefined);
     assert.match(readFileSync(`/proc/${helper}/status`, 'ascii'), /^Uid:\s+0\s/m);
   } finally {
