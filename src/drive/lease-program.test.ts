@@ -3,12 +3,12 @@ import { test } from 'node:test';
 import { MIB } from '../base/units.ts';
 import type { LeaseCommand, LeaseCommandResult } from '../sanlock/lease-messages.ts';
 import { SimClock } from '../sim/clock.ts';
-import { SimStorage } from '../sim/disk.ts';
+import { type FatePlan, PROMPT, SimStorage } from '../sim/disk.ts';
 import { LeaseHost } from '../sim/lease-host.ts';
 
 const LOCKSPACE = 'LS';
 
-function cluster(hosts: number) {
+function cluster(hosts: number, plan: FatePlan = PROMPT) {
   const clock = new SimClock();
   const storage = new SimStorage();
   storage.add('/lun', 16 * MIB);
@@ -22,7 +22,7 @@ function cluster(hosts: number) {
     good(format.ask({ op: 'writeResource', area: at, name, numHosts: 0, clear: false, ...common }));
   }
   const members = Array.from({ length: hosts }, (_, i) => {
-    const host = new LeaseHost({ name: `host${i + 1}`, storage, clock });
+    const host = new LeaseHost({ name: `host${i + 1}`, storage, clock, plan });
     host.join({ hostId: i + 1, path: '/lun', lockspaceName: LOCKSPACE, ioTimeoutS: 2 });
     return host;
   });
@@ -138,4 +138,66 @@ test('a host that left cleanly gives its leases away at once', () => {
   clock.runUntil(clock.nowMs() + 1000);
   assert.equal(one.last('left')?.released, true);
   good(two.ask(acquire(4), 1000));
+});
+
+/** Host 1's writes to the leader of resource 1 take `ms` from now on. */
+function slowLeader(ms: { value: number }): FatePlan {
+  return (io) => {
+    const isSlow = io.write && io.host === 'host1' && io.offset === MIB && ms.value > 0;
+    const takes = isSlow ? ms.value : 0.2;
+    return { landsInMs: takes, answersInMs: takes, errno: null };
+  };
+}
+
+test('an acquire whose leader write goes unanswered is taken back when that write has ended', () => {
+  const slow = { value: 0 };
+  const { clock, members } = cluster(2, slowLeader(slow));
+  const [one, two] = members;
+  assert.ok(one && two);
+  slow.value = 9000;
+  const startedMs = clock.nowMs();
+  assert.equal(code(one.ask(acquire(1))), 'AIO_TIMEOUT');
+  assert.ok(clock.nowMs() - startedMs < 6000, 'the caller does not wait for the disk');
+  assert.equal(code(one.ask(acquire(1))), 'errno 11', 'still being given back');
+  assert.notEqual(code(two.ask(acquire(1, { nowait: true }))), 'granted');
+  slow.value = 0;
+  clock.runUntil(startedMs + 20_000);
+  good(two.ask(acquire(1, { nowait: true }), 1000));
+});
+
+test('after own expiry nothing is granted and no lease write starts', () => {
+  let isHung = false;
+  const plan: FatePlan = (io) =>
+    isHung && io.host === 'host1' && io.offset < MIB
+      ? { landsInMs: 1e9, answersInMs: Infinity, errno: null }
+      : PROMPT(io);
+  const { clock, storage, members } = cluster(2, plan);
+  const [one] = members;
+  assert.ok(one);
+  const held = one.ask(acquire(1));
+  const lastRenewalS = one.last('renewed')?.timestampS ?? 0;
+  isHung = true; // the lockspace hangs; the resources do not
+  clock.runUntil((lastRenewalS + 15) * 1000);
+  good(one.ask(acquire(2)));
+  clock.runUntil((lastRenewalS + 16) * 1000 + 1);
+  const writes: string[] = [];
+  storage.onWrite = (io) => writes.push(`${io.host} ${io.offset}`);
+  assert.equal(code(one.ask(acquire(3))), 'ERROR');
+  assert.equal(code(one.ask(release(held))), 'errno 28');
+  assert.deepEqual(
+    writes.filter((write) => write.startsWith('host1')),
+    [],
+  );
+});
+
+test('many requests waiting for a dead owner do not keep a release waiting', () => {
+  const { clock, members } = cluster(3);
+  const [one, two] = members;
+  assert.ok(one && two);
+  const held = two.ask(acquire(2));
+  good(one.ask(acquire(1)));
+  one.crash();
+  clock.runUntil(clock.nowMs() + 6000);
+  for (let i = 0; i < 100; i++) two.run(acquire(1), () => {});
+  good(two.ask(release(held), 1000));
 });

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { DiskReply } from '../ports/disk.ts';
+import { SimClock } from '../sim/clock.ts';
+import { type IoFate, SimDisks, SimStorage } from '../sim/disk.ts';
+import { OrderedDisk } from './ordered-disk.ts';
+
+const SLOW: IoFate = { landsInMs: 5000, answersInMs: 5000, errno: null };
+const QUICK: IoFate = { landsInMs: 1, answersInMs: 1, errno: null };
+
+/** A device whose first write is slow; `sent` is what reached it, in order. */
+function world() {
+  const clock = new SimClock();
+  const storage = new SimStorage();
+  storage.add('/lun', 8192);
+  const sent: number[] = [];
+  storage.onWrite = (_io, bytes) => sent.push(bytes[0] ?? 0);
+  let isFirst = true;
+  const plan = (): IoFate => {
+    const fate = isFirst ? SLOW : QUICK;
+    isFirst = false;
+    return fate;
+  };
+  let disk: OrderedDisk | null = null;
+  new SimDisks({ host: 'a', storage, clock, plan }).open('/lun', 1000, (opened) => {
+    assert.ok(opened.ok);
+    disk = new OrderedDisk(opened.disk, clock);
+  });
+  clock.runUntil(clock.nowMs() + 1);
+  assert.ok(disk !== null);
+  const ordered: OrderedDisk = disk;
+  const write = (mark: number, offset: number, timeoutMs: number): { reply: string } => {
+    const answer = { reply: '' };
+    const told = (reply: DiskReply): void => {
+      answer.reply = reply.outcome;
+    };
+    ordered.write({ offset, bytes: new Uint8Array(512).fill(mark) }, timeoutMs, told);
+    return answer;
+  };
+  return { clock, ordered, sent, write };
+}
+
+test('a write waits for an unanswered one to the same sector, and never overtakes it', () => {
+  const { clock, sent, write } = world();
+  const first = write(1, 0, 1000);
+  clock.runUntil(clock.nowMs() + 1500);
+  assert.equal(first.reply, 'unknown');
+  const second = write(2, 0, 10_000);
+  const elsewhere = write(3, 512, 1000);
+  clock.runUntil(clock.nowMs() + 100);
+  assert.deepEqual([second.reply, elsewhere.reply], ['', 'done']);
+  clock.runUntil(clock.nowMs() + 5000);
+  assert.equal(second.reply, 'done');
+  assert.deepEqual(sent, [3, 1, 2]);
+});
+
+test('a write that could not wait long enough is unknown, and is never sent', () => {
+  const { clock, sent, write } = world();
+  write(1, 0, 1000);
+  clock.runUntil(clock.nowMs() + 1500);
+  const second = write(2, 0, 1000);
+  clock.runUntil(clock.nowMs() + 20_000);
+  assert.equal(second.reply, 'unknown');
+  assert.deepEqual(sent, [1]);
+});
+
+test('settling ends when the late write has ended, or is unknown', () => {
+  const { clock, ordered, write } = world();
+  const settled = (timeoutMs: number): { reply: string } => {
+    const answer = { reply: '' };
+    ordered.settle({ offset: 0, length: 512 }, timeoutMs, (reply) => {
+      answer.reply = reply.outcome;
+    });
+    return answer;
+  };
+  assert.equal(settled(1).reply, 'done', 'nothing is under way');
+  write(1, 0, 1000);
+  clock.runUntil(clock.nowMs() + 1500);
+  const [short, long] = [settled(1000), settled(10_000)];
+  clock.runUntil(clock.nowMs() + 1100);
+  assert.deepEqual([short.reply, long.reply], ['unknown', '']);
+  assert.equal(ordered.owesAnswers, true);
+  clock.runUntil(clock.nowMs() + 5000);
+  assert.equal(long.reply, 'done');
+  assert.equal(ordered.owesAnswers, false);
+});
