@@ -51,7 +51,8 @@ export interface Resource {
   readonly lvbWanted: boolean;
   lvb: Uint8Array | null;
   lvbDirty: boolean;
-  examine: boolean;
+  /** The holder's restriction bits when it acquired. */
+  readonly restricted: number;
   readonly holders: Token[];
   lastPid: number;
 }

@@ -2,6 +2,7 @@ import type { ByteString } from '../base/bytes.ts';
 import { encode } from '../codec/struct.ts';
 import {
   RES_FLAGS,
+  RESTRICT_FLAGS,
   STATE_TYPES,
   sanlkDisk,
   sanlkLockspace,
@@ -180,7 +181,8 @@ function resourceRecord(
 ): Uint8Array {
   const list = { held: 'held', adding: 'add', removing: 'rem', orphan: 'orphan' }[resource.state];
   const lver = resource.hold?.leader.lver ?? 0n;
-  const flags = flag(resource.shared) | (flag(resource.lvbDirty) << 5);
+  const restricted = resource.restricted & (RESTRICT_FLAGS.SIGKILL | RESTRICT_FLAGS.SIGTERM);
+  const flags = flag(resource.shared) | (restricted << 2) | (flag(resource.lvbDirty) << 5);
   const geometry = resource.hold?.geometry;
   const pairs: Pairs = [
     ['list', list],
@@ -200,7 +202,7 @@ function resourceBody(resource: Resource): Uint8Array {
   const head = encode(sanlkResource, {
     lockspaceName: resource.lockspace.name,
     name: resource.name,
-    lver: resource.hold?.leader.lver ?? 0n,
+    lver: 0n, // the record's text and data64 carry it
     data64: 0n,
     data32: 0,
     unused: 0,

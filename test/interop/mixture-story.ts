@@ -111,6 +111,7 @@ async function renameGroup(rig: Rig, a: Host, b: Host): Promise<void> {
     return (await a.mustLvm('vgs', '--noheadings', '-o', 'vg_name')).includes(renamed);
   };
   await until(`the name ${renamed}`, isRenamed, { withinMs: 60_000, everyMs: 1000 });
+  await a.mustLvm('vgchange', '--lockstart', renamed); // vgrename starts it, and does not wait
   await b.mustLvm('vgchange', '--lockstart', renamed);
   rig.vg = renamed;
   await exclusive(rig, a, b);

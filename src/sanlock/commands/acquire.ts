@@ -138,7 +138,7 @@ function ballot(
     lvbWanted: (job.cmdFlags & ACQUIRE_FLAGS.LVB) !== 0,
     lvb: null,
     lvbDirty: false,
-    examine: false,
+    restricted: job.client.restricted,
     holders: [],
     lastPid: job.client.pid,
   };
