@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import {
   type DaemonWorld,
   type Maker,
@@ -272,9 +273,16 @@ async function hold(world: DaemonWorld, cli: Maker, resource: string): Promise<C
 
 function compare(theirs: readonly Outcome[], ours: readonly Outcome[]): void {
   assert.equal(ours.length, theirs.length);
-  for (const [index, expected] of theirs.entries()) {
-    assert.deepEqual(ours[index], expected, `after typing: sanlock ${expected.typed}`);
-  }
+  const differing = theirs.filter((expected, index) => !isDeepStrictEqual(expected, ours[index]));
+  const told = differing.map((expected) => {
+    const found = ours[theirs.indexOf(expected)];
+    return `sanlock ${expected.typed}\n  wanted ${show(expected)}\n  found  ${show(found)}`;
+  });
+  assert.equal(differing.length, 0, told.join('\n'));
+}
+
+function show(outcome: Outcome | undefined): string {
+  return JSON.stringify([outcome?.status, outcome?.stdout, outcome?.stderr]);
 }
 
 for (const [title, steps] of [

@@ -34,6 +34,9 @@ function runAnywhere(
   front.command(front.scratch, command, done);
 }
 
+/** Every ALIGN and SECTOR bit. */
+const SIZE_FLAGS = 0x3f0;
+
 /** ALIGN and SECTOR bits of any flags; null = none given. */
 export function sizesOfFlags(flags: number): WantedSizes | null {
   const aligns: readonly (readonly [number, number])[] = [
@@ -123,7 +126,8 @@ export function readResourceCommand(front: Front, request: Request, reply: Reply
     else if (result.op === 'readResource') {
       const { leader } = result;
       const names = { lockspaceName: leader.spaceName, name: leader.resourceName };
-      echo(0, { ...names, lver: leader.lver, flags: flagsOfSizes(result) });
+      const others = asked.flags & ~SIZE_FLAGS; // what was asked comes back, but sizes of the disk
+      echo(0, { ...names, lver: leader.lver, flags: others | flagsOfSizes(result) });
     }
   });
 }
@@ -146,7 +150,8 @@ export function readOwnersCommand(front: Front, request: Request, reply: Reply):
     }
     if (result.op !== 'readOwners') return;
     const { leader, owners } = result;
-    const flags = result.shared ? RES_FLAGS.SHARED : 0; // no sizes here, as in the original
+    // As asked: sizes other than the disk's were refused, and none are added.
+    const flags = asked.flags | (result.shared ? RES_FLAGS.SHARED : 0);
     const names = { lockspaceName: leader.spaceName, name: leader.resourceName };
     const head = encode(sanlkResource, { ...asked, ...names, lver: leader.lver, flags });
     const body = new Uint8Array(head.length + owners.length * sanlkHost.size);
