@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -66,6 +66,7 @@ test('in the background: the command returns 0 when the daemon serves', where, a
 test('privileges are dropped to the user sanlock, the helper keeps them', where, async (t) => {
   if (!readFileSync('/etc/passwd', 'utf8').includes('\nsanlock:')) return t.skip('no such user');
   const directory = mkdtempSync('/tmp/holdfast-start-');
+  chmodSync(directory, 0o755); // the user sanlock must reach the run directory below
   const env = { ...process.env, SANLOCK_RUN_DIR: join(directory, 'run') };
   const daemon = spawn(SANLOCK.ours, ['daemon', '-D', '-w', '0'], { env, stdio: 'ignore' });
   const pid = daemon.pid ?? -1;
