@@ -149,7 +149,7 @@ function slowLeader(ms: { value: number }): FatePlan {
   };
 }
 
-test('an acquire whose leader write goes unanswered is taken back when that write has ended', () => {
+test('an acquire with an unanswered leader write is taken back when that has ended', () => {
   const slow = { value: 0 };
   const { clock, members } = cluster(2, slowLeader(slow));
   const [one, two] = members;

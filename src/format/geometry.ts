@@ -41,7 +41,7 @@ export function deltaLeaseOffset(geometry: Geometry, hostId: number): number {
   return (hostId - 1) * geometry.sectorSize;
 }
 
-/** Whether sector 2002 lies inside the area (spec 10 §17.1 item 2: elsewhere a value block is refused). */
+/** Whether sector 2002 lies inside the area; elsewhere a value block is refused (spec 10 §17.1). */
 export function hasLvb(geometry: Geometry): boolean {
   return geometry.areaBytes / geometry.sectorSize > LVB_SECTOR;
 }

@@ -205,7 +205,7 @@ function choose(phase1: Dblock, proposed: Dblock | null, member: Member, nowMs: 
   };
 }
 
-/** The values are committed the moment the second read shows no rival; the leader only records it. */
+/** The values are committed once the second read shows no rival; the leader only records it. */
 function* commit(
   member: Member,
   place: Place,

@@ -50,7 +50,7 @@ export function* convertToShared(
   return ok({ ...hold, shared: true, dblock });
 }
 
-/** Unanswered, the write may land at any later time: neither mode would be true. So it is awaited. */
+/** Unanswered, the write may land at any later time: neither mode would be true. So we wait. */
 function* writeUntilAnswered(
   member: Member,
   hold: PaxosHold,
@@ -125,7 +125,7 @@ function* leaveShared(member: Member, won: Won): Steps<Result<PaxosHold, Refusal
   return yield* backToShared(member, hold, { live: 0, error, unansweredAt: [] });
 }
 
-/** RELEASED belongs into our block on this path too, or a leader another host wrote keeps us owner. */
+/** RELEASED belongs here too, or a leader that another host wrote keeps us owner. */
 function* backToShared(
   member: Member,
   hold: PaxosHold,

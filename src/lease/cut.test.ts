@@ -183,7 +183,8 @@ for (const what of CASES) {
   });
 
   for (const fate of ['landed', 'late', 'failed'] as const) {
-    test(`${what.name}: each write in turn ${fate === 'failed' ? fate : `unanswered, ${fate}`}`, () => {
+    const how = fate === 'failed' ? fate : `unanswered, ${fate}`;
+    test(`${what.name}: each write in turn ${how}`, () => {
       for (let write = 0; unanswered(what, write, fate); write++);
     });
   }

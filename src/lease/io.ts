@@ -45,7 +45,7 @@ export interface Timed<T> {
   readonly value: T;
 }
 
-/** One write of whole sectors; the reply is left to the caller, who must treat `unknown` as such. */
+/** One write of whole sectors; its reply is the caller's, who must treat `unknown` as such. */
 export function* writeSpan(
   at: { readonly disk: DiskRole; readonly offset: number; readonly timeoutMs: number },
   bytes: Uint8Array,

@@ -66,7 +66,7 @@ export function* readArea(
       leaseError('LEADER_NUMHOSTS', 'paxos area read', { numHosts, maxHosts: geometry.maxHosts }),
     );
   }
-  // Ballot numbers of two hosts meet when the step between one host's is too small; 0 cannot be one.
+  // Ballot numbers of two hosts meet when the step between one host's is too small, or 0.
   if (leader.value.maxHosts < leader.value.numHosts) {
     const facts = { numHosts, maxHosts: leader.value.maxHosts };
     return fail(leaseError('LEADER_NUMHOSTS', 'paxos area read', facts));

@@ -7,7 +7,8 @@ import { GEOMETRY_512_1M } from '../format/geometry.ts';
 import { acquaint, LAB_PLACE, Lab } from '../sim/lab.ts';
 import { paxosAcquire } from './paxos-acquire.ts';
 
-const IMAGE = `${process.env['HOLDFAST_ROOT']}/test/vectors/ondisk/trap-old-generation-512-1M.img.gz`;
+const FOLDER = `${process.env['HOLDFAST_ROOT']}/test/vectors/ondisk/`;
+const IMAGE = `${FOLDER}trap-old-generation-512-1M.img.gz`;
 const WISH = {
   shared: false,
   ownerNowait: true,

@@ -6,7 +6,7 @@ import type { PaxosHold } from '../lease/paxos-hold.ts';
 /**
  * Messages between the sanlock front and a lease process. One lease process serves one lockspace
  * (after `join`), or none (a scratch process, for commands on areas that are not joined).
- * All values are plain data, u64 disk fields bigint. Times are CLOCK_MONOTONIC, equal on both sides.
+ * All values are plain data, u64 disk fields bigint. Times: CLOCK_MONOTONIC, equal on both sides.
  */
 export type ToLeaseProcess =
   | ({ readonly kind: 'join' } & JoinRequest)
@@ -200,7 +200,7 @@ export type FromLeaseProcess =
   /** `released`: the free delta lease is on disk. */
   | { readonly kind: 'left'; readonly released: boolean };
 
-/** One host as seen in the lockspace area (spec 10 §7). `lastLiveS`, `firstCheckS`: our monotonic seconds. */
+/** One host as seen in the lockspace (spec 10 §7). `lastLiveS`, `firstCheckS`: our own clock. */
 export interface HostRecord {
   readonly hostId: number;
   readonly ownerId: number;

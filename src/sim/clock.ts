@@ -8,7 +8,7 @@ interface Entry {
   live: boolean;
 }
 
-/** Virtual time: nothing passes but by running what is due next. Equal times run in the order asked. */
+/** Virtual time passes only by running what is due next; equal times run in the order asked. */
 export class SimClock implements Clock {
   #nowMs: number;
   #order = 0;
