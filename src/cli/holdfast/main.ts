@@ -2,6 +2,14 @@
 const COMMANDS: Readonly<
   Record<string, { readonly about: string; run(args: readonly string[]): Promise<number> }>
 > = {
+  story: {
+    about: 'three hosts, one LUN, real lvm: what holdfast does, shown (--once ends behind it)',
+    run: async (args) => (await import('./story.ts')).story(args),
+  },
+  lab: {
+    about: 'enter the hosts of a running story: lab enter 2, lab status',
+    run: async (args) => (await import('./lab.ts')).lab(args),
+  },
   who: {
     about: 'which host holds a lease, whether it is alive, until when it is protected',
     run: async (args) => (await import('./who.ts')).who(args),
