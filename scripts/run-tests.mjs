@@ -15,8 +15,11 @@ function testFiles() {
 }
 
 /** Runs the matching tests; returns the exit status. */
-export async function runTests(words, jobs) {
-  const files = testFiles().filter((f) => words.length === 0 || words.some((w) => f.includes(w)));
+export async function runTests(words, jobs, without = []) {
+  const named = (file, any) => any.some((word) => file.includes(word));
+  const files = testFiles().filter(
+    (file) => (words.length === 0 || named(file, words)) && !named(file, without),
+  );
   if (files.length === 0) {
     console.error(`no test file matches ${words.join(' ')}`);
     return 1;
@@ -54,5 +57,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const args = process.argv.slice(2);
   const at = args.indexOf('--jobs');
   const jobs = at < 0 ? 2 : Number(args.splice(at, 2)[1]);
-  process.exitCode = await runTests(args, jobs);
+  const not = args.indexOf('--without');
+  const without = not < 0 ? [] : args.splice(not, 2).slice(1);
+  process.exitCode = await runTests(args, jobs, without);
 }

@@ -1,0 +1,103 @@
+// `npm test`: everything this machine permits, and in plain words what it left out and why.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const inCi = process.env.CI === 'true';
+
+/** What a group of tests needs; null = it is here, else what is missing. */
+function missing() {
+  if (process.getuid() !== 0) return 'root (they make namespaces, loop devices and daemons)';
+  const programs = ['/usr/sbin/sanlock', '/usr/sbin/lvmlockd', '/usr/sbin/lvm'];
+  const absent = programs.filter((program) => !existsSync(program));
+  if (absent.length > 0) return `the original programs (${absent.join(', ')})`;
+  return existsSync('/dev/loop-control') ? null : 'loop devices';
+}
+
+const results = { passed: 0, failed: 0, skipped: 0 };
+const notes = [];
+
+/** Runs one group with its output passed on, and counts what its runner reports at the end. */
+function group(name, script, args, env = {}) {
+  console.log(`\n== ${name}`);
+  const startedMs = Date.now();
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [`${root}scripts/${script}`, ...args], {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk) => {
+        output += chunk;
+      });
+    }
+    child.on('close', (code) => {
+      const minutes = ((Date.now() - startedMs) / 60_000).toFixed(1);
+      count(name, output, code);
+      const shown = code === 0 ? summaryOf(output) : output;
+      console.log(`-- ${name}: ${code === 0 ? 'good' : 'FAILED'} after ${minutes} min\n${shown}`);
+      resolve();
+    });
+  });
+}
+
+function tally(output, word) {
+  return [...output.matchAll(new RegExp(`^# ${word} (\\d+)$`, 'gm'))].reduce(
+    (n, m) => n + Number(m[1]),
+    0,
+  );
+}
+
+function count(name, output, code) {
+  const failed = tally(output, 'fail');
+  results.passed += tally(output, 'pass');
+  results.failed += failed + (code !== 0 && failed === 0 ? 1 : 0);
+  results.skipped += tally(output, 'skipped');
+  for (const [line] of output.matchAll(/^.*# SKIP.*$/gm)) notes.push(`${name}: ${line.trim()}`);
+}
+
+/** Of a good run: the tests' names and what they measured, not the runner's bookkeeping. */
+function summaryOf(output) {
+  return output
+    .split('\n')
+    .filter((line) =>
+      /^\s*(ok|FAILED|check:)|^\s*# [hc]{4}:|^# (pass|fail|skipped)|^\s*# .*(lost|granted)/.test(
+        line,
+      ),
+    )
+    .join('\n');
+}
+
+await group('check', 'check.mjs', []);
+const lacking = missing();
+if (lacking === null) {
+  // The mixtures mostly wait for leases to run out: other groups run beside them.
+  const long = inCi ? { HOLDFAST_SOAK_SECONDS: '600' } : {};
+  await Promise.all([
+    group('mixtures of ours and the originals', 'run-tests.mjs', ['interop/mixtures']),
+    group('contention', 'run-tests.mjs', ['test/soak'], long),
+  ]);
+  await group('against the originals', 'run-tests.mjs', [
+    'test/interop',
+    '--without',
+    'mixtures',
+    '--jobs',
+    '1',
+  ]);
+} else {
+  notes.push(`mixtures, contention and the tests against the originals need ${lacking}`);
+  results.skipped += 1;
+}
+
+console.log('\n== left out');
+console.log(notes.length === 0 ? 'nothing' : notes.join('\n'));
+const left = spawnSync('losetup', ['-a'], { encoding: 'utf8' }).stdout ?? '';
+if (left.includes('holdfast-lab')) {
+  console.log(`loop devices left behind:\n${left}`);
+  results.failed++;
+}
+console.log(`\n${results.passed} passed, ${results.failed} failed, ${results.skipped} skipped`);
+process.exitCode = results.failed === 0 ? 0 : 1;
