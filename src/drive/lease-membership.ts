@@ -216,7 +216,8 @@ export class Membership {
       this.#hold = hold;
       this.#lastLanded = true;
       this.#lastSuccessMs = timestampS * SECOND_MS;
-      this.#parts.send({ kind: 'renewed', timestampS, ...took });
+      // Too late, it must not revive the watchdog: users are already being stopped.
+      if (!this.#lost) this.#parts.send({ kind: 'renewed', timestampS, ...took });
     } else {
       const { error } = renewed;
       const overwritten = OVERWRITTEN.has(error.code);

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MIB } from '../base/units.ts';
+import { decode } from '../codec/struct.ts';
+import { deltaLeader, encodeDeltaLeader } from '../format/leader.ts';
+import { SimClock } from '../sim/clock.ts';
+import { type FatePlan, PROMPT, SimStorage } from '../sim/disk.ts';
+import { LeaseHost } from '../sim/lease-host.ts';
+
+const SECTOR = 512;
+
+function world(plan: FatePlan = PROMPT) {
+  const clock = new SimClock();
+  const storage = new SimStorage();
+  const disk = storage.add('/lun', 2 * MIB);
+  new LeaseHost({ name: 'format', storage, clock }).ask({
+    op: 'writeLockspace',
+    area: { path: '/lun', offset: 0 },
+    name: 'LS',
+    sizes: null,
+    ioTimeoutS: 2,
+    writeTimeoutMs: 60_000,
+  });
+  const join = (hostId: number, name = `host${hostId}`, path = '/lun'): LeaseHost => {
+    const host = new LeaseHost({ name, storage, clock, plan });
+    host.join({ hostId, path, lockspaceName: 'LS', ioTimeoutS: 2 });
+    return host;
+  };
+  return { clock, storage, disk, join };
+}
+
+function joinError(change: (disk: Uint8Array) => void, hostId = 1): string {
+  const { clock, disk, join } = world();
+  change(disk);
+  const host = join(hostId);
+  clock.runUntil(clock.nowMs() + 15_000);
+  const error = host.last('joinFailed')?.error;
+  return error === undefined ? 'joined' : (error.errno ?? error.code).toString();
+}
+
+function edit(hostId: number, change: Partial<ReturnType<typeof recordOf>>) {
+  return (disk: Uint8Array): void => {
+    const record = { ...recordOf(disk, hostId), ...change };
+    encodeDeltaLeader(record, disk, (hostId - 1) * SECTOR);
+  };
+}
+
+function recordOf(disk: Uint8Array, hostId: number) {
+  return decode(deltaLeader, disk, (hostId - 1) * SECTOR);
+}
+
+test('joining says what is wrong with a lockspace, in the order clients know', () => {
+  assert.equal(
+    joinError(() => {}),
+    'joined',
+  );
+  assert.equal(joinError(edit(1, { magic: 0 })), 'LEADER_MAGIC');
+  assert.equal(joinError(edit(1, { version: 0x00040000 })), 'LEADER_VERSION');
+  assert.equal(joinError(edit(1, { version: 0x00030001 })), 'joined');
+  assert.equal(joinError(edit(1, { sectorSize: 1024 })), 'LEADER_SECTORSIZE');
+  assert.equal(joinError(edit(1, { flags: 0x80 })), 'ADDLS_SIZES');
+  assert.equal(
+    joinError(() => {}, 2001),
+    'ADDLS_INVALID_HOSTID',
+  );
+  assert.equal(joinError(edit(1, { spaceName: 'other' })), 'LEADER_LOCKSPACE');
+  const flip = (disk: Uint8Array): void => {
+    disk[160] = 1;
+  };
+  assert.equal(joinError(flip), 'LEADER_CHECKSUM');
+});
+
+test('a device that cannot be opened is ENODEV, whatever the reason', () => {
+  const { clock, join } = world();
+  const host = join(1, 'host1', '/absent');
+  clock.runUntil(clock.nowMs() + 5000);
+  assert.equal(host.last('joinFailed')?.error.errno, 19);
+});
+
+test('a live host id is busy; a dead one is taken no sooner than 8·t + 60 s', () => {
+  const { clock, join } = world();
+  const first = join(1, 'first');
+  clock.runUntil(clock.nowMs() + 6000);
+  const rival = join(1, 'rival');
+  clock.runUntil(clock.nowMs() + 90_000);
+  assert.equal(rival.last('joinFailed')?.error.code, 'HOSTID_BUSY');
+  first.crash();
+  const lastRenewalS = first.last('renewed')?.timestampS ?? 0;
+  const startedMs = clock.nowMs();
+  const heir = join(1, 'heir');
+  clock.runUntil(startedMs + 79_000);
+  assert.equal(heir.last('joined'), null);
+  clock.runUntil(startedMs + 85_000);
+  assert.equal(heir.last('joined')?.generation, 2n);
+  assert.ok(clock.nowMs() - lastRenewalS * 1000 > 76_000);
+});
+
+test('two hosts that claim a free host id at once: one has it', () => {
+  const { clock, join } = world();
+  const hosts = [join(1, 'a'), join(1, 'b')];
+  clock.runUntil(clock.nowMs() + 10_000);
+  assert.deepEqual(hosts.map((host) => host.last('joined') !== null).sort(), [false, true]);
+});
+
+test('a record that somebody else wrote ends the stay at once, without another write', () => {
+  const { clock, disk, storage, join } = world();
+  const host = join(1);
+  clock.runUntil(clock.nowMs() + 10_000);
+  edit(1, { hostName: 'thief' })(disk);
+  const writes: number[] = [];
+  storage.onWrite = (io) => writes.push(io.offset);
+  clock.runUntil(clock.nowMs() + 6000);
+  const failed = host.last('renewalFailed');
+  assert.deepEqual([failed?.error.code, failed?.overwritten], ['RENEW_OWNER', true]);
+  host.leave(true);
+  clock.runUntil(clock.nowMs() + 30_000);
+  assert.equal(host.last('left')?.released, false);
+  assert.deepEqual(writes, [], "the host id is the other's now");
+});
+
+test('a renewal that ends after our claim ran out does not bring it back', () => {
+  let delayMs = 0;
+  const { clock, disk, join } = world((io) => {
+    const takes = io.write ? delayMs + 0.2 : 0.2;
+    return { landsInMs: takes, answersInMs: takes, errno: null };
+  });
+  const host = join(1);
+  clock.runUntil(clock.nowMs() + 8000);
+  delayMs = 20_000; // longer than 8·t; a renewal write may take 8·t + 60 s
+  clock.runUntil(clock.nowMs() + 60_000);
+  const renewedAt = host.last('renewed')?.timestampS ?? 0;
+  const stoodAt = recordOf(disk, 1).timestampS;
+  delayMs = 0;
+  clock.runUntil(clock.nowMs() + 60_000);
+  assert.ok(renewedAt < Number(stoodAt), 'the late one landed, and was not reported');
+  assert.equal(recordOf(disk, 1).timestampS, stoodAt, 'no renewal starts any more');
+  host.leave(true);
+  clock.runUntil(clock.nowMs() + 1000);
+  assert.equal(host.last('left')?.released, false);
+});
