@@ -160,7 +160,8 @@ export function dropReason(client: Client, header: SmHeader): string | null {
 export function serve(front: Front, request: Request): boolean {
   const { client, header } = request;
   client.lastCommand = header.cmd;
-  if (!client.registered) client.ownerName = SHOWN_NAMES[header.cmd] ?? `cmd${header.cmd}`;
+  const shown = SHOWN_NAMES[header.cmd]; // also in place of a registered client's name
+  if (shown !== undefined || !client.registered) client.ownerName = shown ?? `cmd${header.cmd}`;
   const atOnce = AT_ONCE[header.cmd];
   if (atOnce !== undefined) {
     answerAtOnce(front, request, atOnce(front, request));

@@ -181,7 +181,8 @@ function resourceRecord(
 ): Uint8Array {
   const list = { held: 'held', adding: 'add', removing: 'rem', orphan: 'orphan' }[resource.state];
   const lver = resource.hold?.leader.lver ?? 0n;
-  const restricted = resource.restricted & (RESTRICT_FLAGS.SIGKILL | RESTRICT_FLAGS.SIGTERM);
+  const signals = resource.restricted & (RESTRICT_FLAGS.SIGKILL | RESTRICT_FLAGS.SIGTERM);
+  const restricted = resource.shared ? 0 : signals; // a shared one may have several holders
   const flags = flag(resource.shared) | (restricted << 2) | (flag(resource.lvbDirty) << 5);
   const geometry = resource.hold?.geometry;
   const pairs: Pairs = [
@@ -206,8 +207,7 @@ function resourceBody(resource: Resource): Uint8Array {
     data64: 0n,
     data32: 0,
     unused: 0,
-    flags:
-      (resource.shared ? RES_FLAGS.SHARED : 0) | (resource.persistent ? RES_FLAGS.PERSISTENT : 0),
+    flags: resource.shared ? RES_FLAGS.SHARED : 0, // never PERSISTENT, as in the original
     numDisks: 1,
   });
   const disk = encode(sanlkDisk, {
