@@ -22,6 +22,8 @@ const VARYING_FIELDS = new Set([
   'last_check',
   'last_live',
   'last_req',
+  'res_id', // of a cache whose entries are used again
+  'reused',
   'kill_last',
   'acquire_last_attempt',
   'acquire_last_success',

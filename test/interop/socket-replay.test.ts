@@ -60,6 +60,9 @@ const UNSERVED: Readonly<Record<string, string>> = {
   '165-rindex-lookup-no-magic': INDEX,
   '234-end-event-unknown': EVENTS,
   '033-get-hosts-early': 'we look at the other hosts at once after joining, so -11 is rarely seen',
+  '044-status-adding': 'sector and area size are shown once joined; 043 tells the list',
+  '107-read-owners-two-sh':
+    'the refusal of 104 took no ballot, so the lease version is one lower (spec 10 §17.3)',
   '214-short-body-then-close': 'a peer that ends in the middle of a request is gone to us',
 };
 
@@ -223,41 +226,44 @@ function lockspaceOf(world: ReplayWorld, name: string, file: string): Lockspace 
 }
 
 async function playExchange(replay: Replay, exchange: Exchange): Promise<void> {
-  const { name } = exchange;
   for (const { events } of exchange.connections) {
     const connection = await ReplayConnection.open(replay.world.host1.socketPath);
-    let isOpen = true;
-    for (const [index, event] of events.entries()) {
-      if (event.dir === 's2c') continue;
-      connection.send(replay.requestBytes(event.hex));
-      if (name.startsWith('214')) connection.end();
-      const answer = events[index + 1];
-      if (answer?.dir === 's2c') {
-        const busy = meanwhile(replay, name);
-        const received = await connection.receive(answer.len, silenceBefore(name));
-        await busy;
-        compare(
-          replay,
-          exchange,
-          received,
-          movePaths(answer.hex, RECORDED_FOLDER, replay.world.folder),
-        );
-      } else {
-        const received = await connection.receive(0);
-        assert.deepEqual(canonical(received, replay.pids), [], `${name}: no answer is due`);
-      }
+    const lives = exchange.name.startsWith('060');
+    if (lives) replay.session = connection;
+    try {
+      await playConnection(replay, exchange, connection, events);
+    } finally {
+      if (!lives) connection.close();
     }
-    if (exchange.connection_after === 'closed by daemon') {
-      await connection.receive(0);
-      assert.equal(connection.isEnded, true, `${name}: the daemon closes the connection`);
-    }
-    if (exchange.connection_after === 'left open by daemon') {
-      isOpen = !connection.isEnded || name.startsWith('214');
-      assert.equal(isOpen, true, `${name}: the daemon keeps the connection open`);
-    }
-    if (name.startsWith('060')) replay.session = connection;
-    else connection.close();
   }
+}
+
+async function playConnection(
+  replay: Replay,
+  exchange: Exchange,
+  connection: ReplayConnection,
+  events: Exchange['connections'][number]['events'],
+): Promise<void> {
+  const { name, connection_after: after } = exchange;
+  for (const [index, event] of events.entries()) {
+    if (event.dir === 's2c') continue;
+    connection.send(replay.requestBytes(event.hex));
+    if (name.startsWith('214')) connection.end();
+    const answer = events[index + 1];
+    if (answer?.dir === 's2c') {
+      const busy = meanwhile(replay, name);
+      const received = await connection.receive(answer.len, silenceBefore(name));
+      await busy;
+      const { folder } = replay.world;
+      compare(replay, exchange, received, movePaths(answer.hex, RECORDED_FOLDER, folder));
+    } else {
+      const received = await connection.receive(0);
+      assert.deepEqual(canonical(received, replay.pids), [], `${name}: no answer is due`);
+    }
+  }
+  if (after === undefined || name.startsWith('214')) return;
+  await connection.receive(0);
+  assert.equal(connection.isEnded, after === 'closed by daemon', `${name}: ${after}`);
 }
 
 function compare(replay: Replay, exchange: Exchange, received: Buffer, recorded: Buffer): void {
