@@ -1,5 +1,6 @@
 import type { ByteString } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
+import { SECOND_MS } from '../../base/units.ts';
 import { decode } from '../../codec/struct.ts';
 import { DBLOCK_FLAGS, dblock, MODE_FLAGS, modeBlock } from '../../format/dblock.ts';
 import {
@@ -20,6 +21,7 @@ import {
   type PaxosLeader,
   paxosLeader,
 } from '../../format/leader.ts';
+import { leaseTimes } from '../../lease/lease-times.ts';
 
 /** Enough to hold a leader record on any sector size. */
 export const FIRST_READ_BYTES = 4096;
@@ -118,18 +120,20 @@ export function standingOf(holder: Holder, host: DeltaLeader | null): Standing {
   return 'member';
 }
 
-const RENEWAL_FAIL_FACTOR = 8;
-const WATCHDOG_FIRE_S = 60;
-
 /**
  * Seconds after a host's last renewal before another host may take its leases: by then it has
- * either renewed, or its watchdog has reset it (spec 10 §6). C: host_dead_seconds
+ * either renewed, or its watchdog has reset it. C: host_dead_seconds
  */
 export function protectedForS(ioTimeoutS: number): number {
-  return RENEWAL_FAIL_FACTOR * ioTimeoutS + WATCHDOG_FIRE_S;
+  return leaseTimes(ioTimeoutS).hostDeadMs / SECOND_MS;
 }
 
-/** A host renews once in 2 io timeouts, and a renewal takes a little. */
+/** A healthy host renews this often, */
+export function renewalIntervalS(ioTimeoutS: number): number {
+  return leaseTimes(ioTimeoutS).renewalIntervalMs / SECOND_MS;
+}
+
+/** and a renewal itself may take another io timeout and a little. */
 export function renewalSeenWithinS(ioTimeoutS: number): number {
-  return 3 * ioTimeoutS + 1;
+  return renewalIntervalS(ioTimeoutS) + ioTimeoutS + 1;
 }

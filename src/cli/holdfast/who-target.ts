@@ -92,8 +92,10 @@ function listVolume(name: string): Promise<Result<readonly string[], string>> {
         return;
       }
       const isMissing = Reflect.get(failure, 'code') === 'ENOENT';
-      const said = stderr.split('\n').filter((line) => line !== '' && !/WARNING:/.test(line));
-      const reason = isMissing ? 'there is no lvs program here' : said.join('; ').trim();
+      const said = stderr.split('\n').filter((line) => /\S/.test(line) && !/WARNING:/.test(line));
+      const reason = isMissing
+        ? 'there is no lvs program here'
+        : said.map((line) => line.trim()).join('; ');
       resolve(fail(`lvm cannot tell where the lease of ${name} is: ${reason}`));
     });
   });

@@ -1,5 +1,5 @@
 import { nameToText } from '../../base/bytes.ts';
-import { protectedForS } from './who-lease.ts';
+import { protectedForS, renewalIntervalS } from './who-lease.ts';
 import type { WhoTarget } from './who-target.ts';
 import { ioTimeoutS, type WatchedHolder, type WhoAnswer } from './who-watch.ts';
 
@@ -77,7 +77,7 @@ function standingText(watched: WatchedHolder): string {
       );
     case 'silent':
       return (
-        `did not renew in the ${looked} we looked, and a healthy host renews every ${2 * ioS} s; ` +
+        `did not renew in the ${looked} we looked, and a healthy host renews every ${renewalIntervalS(ioS)} s; ` +
         `nobody may take this lease before ${rule} from its last renewal`
       );
     case 'not watched':
