@@ -95,7 +95,8 @@ async function measure(kind: DaemonKind, options: Options): Promise<readonly Row
     daemons.push(first);
     prepare(first, storage);
     const rows: Row[] = [...(await idle(first, options.quick ? 2 : 12))];
-    latencies(first, storage, options.calls); // a daemon lives for months: its first calls are not its speed
+    // A daemon lives for months: its first calls are not its speed.
+    latencies(first, storage, options.calls);
     rows.push(...latencies(first, storage, options.calls));
     for (const clients of CLIENTS) {
       rows.push(...(await throughput(first, storage, { clients, seconds: options.seconds })));

@@ -116,7 +116,8 @@ export async function throughput(
 export function handover(pair: readonly [Daemon, Daemon], storage: Storage, count: number) {
   const resource = resourceAt(storage.resourceFile, 0);
   const connections = pair.map((daemon) => new BlockingConnection(daemon.socketPath));
-  const [a, b] = connections as [BlockingConnection, BlockingConnection]; // two daemons, two of them
+  // Two daemons, two of them.
+  const [a, b] = connections as [BlockingConnection, BlockingConnection];
   for (const connection of connections) connection.register();
   const times = new Stopwatch();
   succeed(a.call(acquire(resource)), 'first acquire');

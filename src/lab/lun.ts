@@ -13,7 +13,9 @@ export class Lun {
   readonly image: string;
   /** '/dev/loop3': the LUN. */
   readonly device: string;
-  /** The lvmlock area of the LUN as a device of its own: without device-mapper, lvm's is missing. */
+  /**
+   * The lvmlock area of the LUN as a device of its own: without device-mapper, lvm's is missing.
+   */
   readonly lvmlock: string;
 
   private constructor(of: { image: string; device: string; lvmlock: string }) {

@@ -2,7 +2,9 @@ import type { Clock, Timer } from '../ports/clock.ts';
 
 const MAX_TIMEOUT_MS = 0x7fffffff; // setTimeout treats more as 1 ms
 
-/** CLOCK_MONOTONIC of this host: equal in all its processes, unmoved by changes of the wall clock. */
+/**
+ * CLOCK_MONOTONIC of this host: equal in all its processes, unmoved by changes of the wall clock.
+ */
 export class MonotonicClock implements Clock {
   nowMs(): number {
     return Number(process.hrtime.bigint()) / 1e6;

@@ -32,7 +32,9 @@ type Opened = Parameters<Parameters<Disks['open']>[2]>[0];
 const UNKNOWN: DiskReply = { outcome: 'unknown' };
 const OPEN_FLAGS = constants.O_RDWR | constants.O_DIRECT | constants.O_SYNC;
 
-/** Disks over an engine, a pool and a clock: deadlines and memory live here, once for all engines. */
+/**
+ * Disks over an engine, a pool and a clock: deadlines and memory live here, once for all engines.
+ */
 export class DeviceDisks implements Disks {
   readonly #engine: DiskEngine;
   readonly #pool: AlignedPool;

@@ -65,7 +65,9 @@ export function lastErrno(): number {
   return koffi.errno();
 }
 
-/** Page-aligned memory outside the collector's reach; never freed, because I/O may still target it. */
+/**
+ * Page-aligned memory outside the collector's reach; never freed, because I/O may still target it.
+ */
 export function allocateAligned(length: number): { bytes: Uint8Array; address: number } | null {
   const out: [unknown] = [null];
   if (posixMemalign(out, 4096, length) !== 0) return null;

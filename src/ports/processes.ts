@@ -3,7 +3,10 @@ export interface Channel<Out, In> {
   readonly pid: number;
   send(message: Out): void;
   onMessage(handler: (message: In) => void): void;
-  /** The child ended or the channel broke. Fires once; a child stuck in the kernel may never fire it. */
+  /**
+   * The child ended or the channel broke. Fires once; a child stuck in the kernel may never fire
+   * it.
+   */
   onClosed(handler: () => void): void;
   /** SIGKILL, without waiting: a child stuck on a device lingers until the device answers. */
   kill(): void;
@@ -14,10 +17,15 @@ export type SignalName = 'SIGTERM' | 'SIGKILL';
 export interface Processes {
   /** Starts a lease process; `label` shows in its process name. */
   startLeaseProcess<Out, In>(label: string): Channel<Out, In>;
-  /** false when there is no such process (any more). Watched pids are signalled without a reuse race. */
+  /**
+   * false when there is no such process (any more). Watched pids are signalled without a reuse
+   * race.
+   */
   signal(pid: number, signal: SignalName): boolean;
   /** Calls `gone` once when the process ends; at once if it is already gone. */
   watch(pid: number, gone: () => void): { close(): void };
-  /** Runs a program without a shell (PATH search), detached from our devices; its result is logged. */
+  /**
+   * Runs a program without a shell (PATH search), detached from our devices; its result is logged.
+   */
   run(program: string, args: readonly string[]): void;
 }

@@ -170,7 +170,9 @@ export function leaseEnded(front: Front, lease: number): void {
   if (space.state === 'removing') forget(front, space);
 }
 
-/** The channel broke unasked: no renewal will ever come; users are stopped when their time is up. */
+/**
+ * The channel broke unasked: no renewal will ever come; users are stopped when their time is up.
+ */
 export function leaseLost(front: Front, lease: number): void {
   const space = front.lockspaces.find((candidate) => candidate.lease === lease);
   front.failPending(lease, LOST);

@@ -134,7 +134,9 @@ export const sanlkRentry = struct('sanlkRentry', 64, {
   unused: u32(60),
 });
 
-/** A status record; `strLen` bytes of text follow, then a lockspace or resource for types 3 and 4. */
+/**
+ * A status record; `strLen` bytes of text follow, then a lockspace or resource for types 3 and 4.
+ */
 export const sanlkState = struct('sanlkState', 80, {
   type: u32(0),
   flags: u32(4),
@@ -163,7 +165,8 @@ export const RES_FLAGS = {
   SECTOR512: 0x100,
   SECTOR4K: 0x200,
 } as const;
-export const LSF_FLAGS = { ADD: 0x1, REM: 0x2 } as const; // and the ALIGN and SECTOR bits of RES_FLAGS
+/** And the ALIGN and SECTOR bits of RES_FLAGS. */
+export const LSF_FLAGS = { ADD: 0x1, REM: 0x2 } as const;
 export const ADD_FLAGS = { ASYNC: 0x1 } as const;
 export const REM_FLAGS = { ASYNC: 0x1, UNUSED: 0x2 } as const;
 export const ACQUIRE_FLAGS = {

@@ -56,7 +56,9 @@ export function splitEscaped(text: ByteString): ByteString[] {
   return parts;
 }
 
-/** As C's strtoull with base 0: blanks, a sign, 0x or 0 prefix, digits up to the first other one. */
+/**
+ * As C's strtoull with base 0: blanks, a sign, 0x or 0 prefix, digits up to the first other one.
+ */
 export function parseU64(text: string): bigint {
   const hex = /^\s*([+-]?)0[xX]([0-9a-fA-F]+)/.exec(text);
   const octal = /^\s*([+-]?)0([0-7]*)/.exec(text);

@@ -27,7 +27,8 @@ const IN_HEADER = 40;
 const OUT_HEADER = 16;
 const MIB = 1024 * 1024;
 const FILE_NODE = 2n;
-const INIT_FLAGS = (1 << 0) | (1 << 5) | (1 << 15) | (1 << 22); // async read, big writes, async dio, max pages
+// async read, big writes, async dio, max pages
+const INIT_FLAGS = (1 << 0) | (1 << 5) | (1 << 15) | (1 << 22);
 
 function main(directory: string, fileBytes: number): void {
   const device = openSync('/dev/fuse', 'r+');

@@ -32,7 +32,10 @@ export class UsageError extends Error {
 const CONF_FILE = '/etc/sanlock/sanlock.conf';
 const CONF_LINE_MAX = 127;
 const HOST_NAME_MAX = 48;
-/** Letters of the one parser all `sanlock` commands share; those of other commands mean nothing here. */
+/**
+ * Letters of the one parser all `sanlock` commands share; those of other commands mean nothing
+ * here.
+ */
 const KNOWN_LETTERS = 'QRHLSUtGgwhlobeasrxnmpidfOPuzAZF';
 
 /** Keys of sanlock.conf and the option that overrides each (spec 22 §5). */
