@@ -40,7 +40,7 @@ export function* watchOwner(
 ): Steps<Result<OwnerVerdict, LeaseError>> {
   let watch = beginWatch(member, area);
   for (;;) {
-    const ownerLease = yield* readOwnerLease(member, watch.leader);
+    const ownerLease = yield* readHostLease(member, watch.leader.ownerId);
     if (!ownerLease.ok) return ownerLease;
     const { nowMs, leader: owner } = ownerLease.value;
     if (owner.timestampS === 0n || replaced(owner, watch.leader)) return ok('free');
@@ -90,11 +90,12 @@ function replaced(owner: DeltaLeader, leader: PaxosLeader): boolean {
   return owner.ownerId !== leader.ownerId || owner.ownerGeneration > leader.ownerGeneration;
 }
 
-function* readOwnerLease(
+/** One host's lease in the lockspace, as it is on disk now. */
+export function* readHostLease(
   member: Member,
-  leader: PaxosLeader,
+  hostId: bigint,
 ): Steps<Result<{ nowMs: number; leader: DeltaLeader }, LeaseError>> {
-  const ownerId = Number(leader.ownerId);
+  const ownerId = Number(hostId);
   const geometry = member.lockspaceGeometry;
   // A leader naming a host that cannot exist is damage, not an owner (spec 10 §17.1 item 8).
   if (ownerId < 1 || ownerId > geometry.maxHosts) {

@@ -20,7 +20,7 @@ import { watchOwner } from './owner-watch.ts';
 import { type Area, blockAt, type HostBlock, readArea } from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import { freeLeader } from './paxos-release.ts';
-import { leaseTimesOf, sharerIsLive } from './sharer.ts';
+import { leaseTimesOf, sharerIsLive, sharerSeemsLive } from './sharer.ts';
 import type { Steps } from './steps.ts';
 import type { Member, Place } from './world.ts';
 
@@ -147,7 +147,7 @@ function refuseEarly(member: Member, area: Area, wish: AcquireWish): LeaseError 
       block.shared &&
       block.hostId !== member.hostId &&
       block.sharedGeneration !== 0n &&
-      sharerIsLive(member, block, area.nowMs),
+      sharerSeemsLive(member, block, area.nowMs),
   );
   if (live === undefined) return null;
   return errnoError(ERRNO_EAGAIN, 'acquire, held shared', { host: live.hostId });
@@ -298,7 +298,9 @@ export function* countLiveSharers(member: Member, place: Place, won: Won): Steps
     if (!read.ok) return { live, error: read.error, unansweredAt: [] };
     const now = blockAt(read.value.value, sharer.hostId);
     if (!now.shared || now.sharedGeneration === 0n) continue;
-    if (sharerIsLive(member, now, read.value.nowMs)) {
+    const lives = yield* sharerIsLive(member, now, read.value.nowMs);
+    if (!lives.ok) return { live, error: lives.error, unansweredAt: [] };
+    if (lives.value) {
       live++;
       continue;
     }
