@@ -1,15 +1,18 @@
 import { assert } from '../base/assert.ts';
 import type { Disk, DiskReply, Disks } from '../ports/disk.ts';
 import type { SimClock } from './clock.ts';
+import type { HostClock } from './host-clock.ts';
 
 /** What a fault plan decides about one operation. */
 export interface IoFate {
-  /** When the device carries the operation out, from now. */
+  /** When the device carries the operation out, from now; Infinity = never. */
   readonly landsInMs: number;
   /** When the answer arrives, from now; Infinity = it is lost. */
   readonly answersInMs: number;
   /** A positive errno instead of doing anything. */
   readonly errno: number | null;
+  /** A read of several sectors that is no snapshot: one part is of now, the other of when it lands. */
+  readonly torn?: { readonly at: number; readonly tailFirst: boolean };
 }
 
 export interface Io {
@@ -27,8 +30,11 @@ export const PROMPT: FatePlan = () => ({ landsInMs: 0.1, answersInMs: 0.2, errno
 /** Shared devices in memory; every host reaches them through its own SimDisks. */
 export class SimStorage {
   readonly #devices = new Map<string, Uint8Array>();
-  /** Sees each write as it lands: invariants hook in here. */
+  /** Sees each operation as it is sent. */
+  onStart: (io: Io) => void = () => {};
+  /** Sees each write just before it lands, and just after: invariants hook in here. */
   onWrite: (io: Io, bytes: Uint8Array, device: Uint8Array) => void = () => {};
+  onLanded: (io: Io, bytes: Uint8Array, device: Uint8Array) => void = () => {};
 
   add(path: string, bytes: number): Uint8Array {
     const device = new Uint8Array(bytes);
@@ -41,40 +47,72 @@ export class SimStorage {
   }
 }
 
+interface Run {
+  readonly carryOut: () => Uint8Array;
+  readonly answer: (reply: DiskReply) => void;
+  readonly endedLate?: () => void;
+}
+
 /** One host's way to the storage. A crash of the host does not recall what it has sent. */
 export class SimDisks implements Disks {
   readonly #host: string;
   readonly #storage: SimStorage;
   readonly #clock: SimClock;
+  readonly #at: HostClock | null;
   readonly #plan: FatePlan;
+  #underWay = 0;
+  #isCut = false;
 
-  constructor(of: { host: string; storage: SimStorage; clock: SimClock; plan: FatePlan }) {
+  /** @param of.at the program's own time; without it answers come by the world's */
+  constructor(of: {
+    host: string;
+    storage: SimStorage;
+    clock: SimClock;
+    plan: FatePlan;
+    at?: HostClock;
+  }) {
     this.#host = of.host;
     this.#storage = of.storage;
     this.#clock = of.clock;
+    this.#at = of.at ?? null;
     this.#plan = of.plan;
+  }
+
+  /** Operations that may still reach the storage. */
+  get underWay(): number {
+    return this.#underWay;
+  }
+
+  /** Power is gone: what has not landed never will. */
+  cut(): void {
+    this.#isCut = true;
+    this.#underWay = 0;
   }
 
   open(path: string, _timeoutMs: number, answer: Parameters<Disks['open']>[2]): void {
     const device = this.#storage.device(path);
     this.#clock.after(0, () => {
-      if (device === undefined) answer({ ok: false, errno: 2 });
-      else answer({ ok: true, disk: this.#disk(path, device), deviceSectorSize: null });
+      this.#reach(() => {
+        if (device === undefined) answer({ ok: false, errno: 2 });
+        else answer({ ok: true, disk: this.#disk(path, device), deviceSectorSize: null });
+      });
     });
   }
 
   #disk(path: string, device: Uint8Array): Disk {
     const start = (
-      io: Omit<Io, 'host' | 'path'>,
+      io: { write: boolean; offset: number; length: number },
       timeoutMs: number,
-      run: {
-        carryOut: () => Uint8Array;
-        answer: (reply: DiskReply) => void;
-        endedLate?: () => void;
-      },
+      run: Run,
     ): void => {
-      const request: Io = { ...io, host: this.#host, path };
-      this.#start(request, device.length, timeoutMs, run);
+      const request: Io = {
+        write: io.write,
+        offset: io.offset,
+        length: io.length,
+        host: this.#host,
+        path,
+      };
+      this.#start(request, device, timeoutMs, run);
     };
     return {
       read: (at, timeoutMs, answer) => {
@@ -85,9 +123,11 @@ export class SimDisks implements Disks {
         const bytes = at.bytes.slice();
         const io = { write: true, offset: at.offset, length: bytes.length };
         const carryOut = () => {
-          this.#storage.onWrite({ ...io, host: this.#host, path }, bytes, device);
+          const sent = { ...io, host: this.#host, path };
+          this.#storage.onWrite(sent, bytes, device);
           device.set(bytes, at.offset);
-          return new Uint8Array(0);
+          this.#storage.onLanded(sent, bytes, device);
+          return NOTHING;
         };
         start(io, timeoutMs, { carryOut, answer, endedLate });
       },
@@ -95,15 +135,19 @@ export class SimDisks implements Disks {
     };
   }
 
-  #start(
-    io: Io,
-    deviceBytes: number,
-    timeoutMs: number,
-    run: { carryOut: () => Uint8Array; answer: (reply: DiskReply) => void; endedLate?: () => void },
-  ): void {
+  /** The program hears of it when it runs. */
+  #reach(happen: () => void): void {
+    if (this.#isCut) return;
+    if (this.#at === null) happen();
+    else this.#at.run(happen);
+  }
+
+  #start(io: Io, device: Uint8Array, timeoutMs: number, run: Run): void {
     assert(io.offset % 512 === 0 && io.length % 512 === 0, 'I/O is whole sectors');
+    this.#storage.onStart(io);
+    if (this.#isCut) return; // the very start may have been the end of the host
     const fate = this.#plan(io);
-    const clock = this.#clock;
+    if (this.#isCut) return;
     let answered = false;
     const tell = (reply: DiskReply): void => {
       if (answered) return;
@@ -111,22 +155,39 @@ export class SimDisks implements Disks {
       timer.cancel();
       run.answer(reply);
     };
-    const timer = clock.after(timeoutMs, () => tell({ outcome: 'unknown' }));
-    if (io.offset + io.length > deviceBytes || fate.errno !== null) {
+    const timer = (this.#at ?? this.#clock).after(timeoutMs, () => tell({ outcome: 'unknown' }));
+    if (io.offset + io.length > device.length || fate.errno !== null) {
       const errno = fate.errno ?? 90;
-      clock.after(fate.answersInMs === Infinity ? 0.1 : fate.answersInMs, () =>
-        tell({ outcome: 'failed', errno }),
-      );
+      const inMs = fate.answersInMs === Infinity ? 0.1 : fate.answersInMs;
+      this.#clock.after(inMs, () => this.#reach(() => tell({ outcome: 'failed', errno })));
       return;
     }
-    clock.after(fate.landsInMs, () => {
+    if (fate.landsInMs === Infinity) return; // lost on the way, and nobody will ever say so
+    this.#underWay++;
+    const early = io.write ? null : this.#firstPart(io, device, fate);
+    this.#clock.after(fate.landsInMs, () => {
+      if (this.#isCut) return;
+      this.#underWay--;
       const bytes = run.carryOut();
+      if (early !== null) bytes.set(early.bytes, early.at);
       const late = (): void => {
         if (answered) run.endedLate?.();
         else tell({ outcome: 'done', bytes, release: () => {} });
       };
-      if (fate.answersInMs !== Infinity)
-        clock.after(Math.max(0, fate.answersInMs - fate.landsInMs), late);
+      if (fate.answersInMs === Infinity) return;
+      const inMs = Math.max(0, fate.answersInMs - fate.landsInMs);
+      this.#clock.after(inMs, () => this.#reach(late));
     });
   }
+
+  /** What a torn read sees at its start; `at`: where in the bytes. */
+  #firstPart(io: Io, device: Uint8Array, fate: IoFate): { at: number; bytes: Uint8Array } | null {
+    const sectors = io.length / 512;
+    if (fate.torn === undefined || sectors < 2) return null;
+    const cut = Math.max(1, Math.floor(sectors * fate.torn.at)) * 512;
+    const [from, to] = fate.torn.tailFirst ? [cut, io.length] : [0, cut];
+    return { at: from, bytes: device.slice(io.offset + from, io.offset + to) };
+  }
 }
+
+const NOTHING = new Uint8Array(0);

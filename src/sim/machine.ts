@@ -1,0 +1,387 @@
+import { SECOND_MS } from '../base/units.ts';
+import { LeaseProgram } from '../drive/lease-program.ts';
+import { type LeaseTimes, leaseTimes, WATCHDOG_FIRE_MS } from '../lease/lease-times.ts';
+import type { Timer } from '../ports/clock.ts';
+import type {
+  FromLeaseProcess,
+  LeaseCommand,
+  LeaseCommandResult,
+} from '../sanlock/lease-messages.ts';
+import type { Life } from './claims.ts';
+import type { Dice } from './dice.ts';
+import { SimDisks } from './disk.ts';
+import { HostClock } from './host-clock.ts';
+import { LOCKSPACE, LUN } from './layout.ts';
+import { QUIET } from './lease-host.ts';
+import { Sniper } from './sniper.ts';
+import { Users } from './users.ts';
+import { Violation } from './violation.ts';
+import { HostWeather } from './weather.ts';
+import type { World } from './world.ts';
+
+const WATCHDOG_TICK_MS = 10_000;
+const LEAVE_PATIENCE_MS = 60_000;
+
+/** One stay: everything of it goes away together. */
+interface Stay {
+  readonly life: Life;
+  readonly program: LeaseProgram;
+  readonly programClock: HostClock;
+  readonly disks: SimDisks;
+  readonly answers: Map<number, (result: LeaseCommandResult) => void>;
+  /** Our monotonic milliseconds at the last renewal known to have landed; null = not joined. */
+  lastSuccessMs: number | null;
+  /** No user starts anything any more; those that remain are being killed. */
+  isEnding: boolean;
+  nextId: number;
+}
+
+/**
+ * A machine with one lease process (the very program), a watchdog, and a simple front: it lets
+ * users ask, kills them at own expiry, and is reset when they do not die in time.
+ */
+export class Machine {
+  readonly name: string;
+  readonly hostId: number;
+  readonly #world: World;
+  readonly #dice: Dice;
+  readonly #times: LeaseTimes;
+  readonly #ioTimeoutS: number;
+  readonly weather: HostWeather;
+  readonly #sniper: Sniper;
+  readonly #users: Users;
+  #stays = 0;
+  #stay: Stay | null = null;
+  /** Time of the running system; null = power is off. */
+  #clock: HostClock | null = null;
+  #watchdog: Timer | null = null;
+
+  constructor(world: World, of: { hostId: number; ioTimeoutS: number }) {
+    this.#world = world;
+    this.hostId = of.hostId;
+    this.name = `${of.hostId}`;
+    this.#ioTimeoutS = of.ioTimeoutS;
+    this.#times = leaseTimes(of.ioTimeoutS);
+    this.#dice = world.dice.fork(`machine ${this.name}`);
+    const { clock } = world;
+    this.weather = new HostWeather({ ...of, clock, dice: this.#dice.fork('weather') });
+    this.#sniper = new Sniper(this.#dice.fork('sniper'), clock, () =>
+      this.crash('at a disk access'),
+    );
+    this.#users = new Users(this, world, this.#dice.fork('users'));
+  }
+
+  get isUp(): boolean {
+    return this.#clock !== null;
+  }
+
+  /** The stay in which users may ask for leases; null while there is none. */
+  get life(): Life | null {
+    const stay = this.#stay;
+    if (stay === null || stay.lastSuccessMs === null || stay.isEnding) return null;
+    return stay.life;
+  }
+
+  boot(): void {
+    const rate = 1 + this.#dice.between(-1, 1) * this.#world.options.clockDrift;
+    this.#clock = new HostClock(this.#world.clock, {
+      baseMs: this.#dice.between(10_000, 50_000_000),
+      rate,
+    });
+    this.#world.say(this.name, 'boots');
+    this.#join();
+  }
+
+  #join(): void {
+    const clock = this.#clock;
+    if (clock === null || this.#stay !== null) return;
+    const life = this.#newLife();
+    const programClock = clock.sibling();
+    const disks = new SimDisks({
+      host: life.label,
+      storage: this.#world.storage,
+      clock: this.#world.clock,
+      plan: (io) => this.#world.traced(io, this.#sniper.fate(io, this.weather.fate(io))),
+      at: programClock,
+    });
+    const dice = this.#dice.fork(life.label);
+    const program = new LeaseProgram({
+      clock: programClock,
+      disks,
+      random: () => dice.next(),
+      log: QUIET,
+      send: (message) => this.#sent(stay, message),
+    });
+    const stay: Stay = {
+      life,
+      program,
+      programClock,
+      disks,
+      answers: new Map(),
+      lastSuccessMs: null,
+      isEnding: false,
+      nextId: 1,
+    };
+    this.#stay = stay;
+    const name = this.#dice.chance(0.7) ? `host-${this.name}` : `host-${life.label}`;
+    program.receive({
+      kind: 'join',
+      lockspaceName: LOCKSPACE,
+      hostId: this.hostId,
+      path: LUN,
+      offset: 0,
+      hostName: name,
+      ioTimeoutS: this.#ioTimeoutS,
+      renewalReadExtendMs: this.#times.ioTimeoutMs,
+      sharedRetries: 8,
+    });
+  }
+
+  #newLife(): Life {
+    const life: Life = {
+      label: `${this.name}.${++this.#stays}`,
+      hostId: this.hostId,
+      generation: null,
+      isOver: false,
+      isExpired: () => this.#stay?.life !== life || this.#isExpired(this.#stay),
+    };
+    this.#world.judge.begin(life);
+    return life;
+  }
+
+  #isExpired(stay: Stay): boolean {
+    if (stay.lastSuccessMs === null) return false;
+    return stay.programClock.nowMs() >= stay.lastSuccessMs + this.#times.renewalFailMs;
+  }
+
+  /** A message leaves the program; it reaches us when our side runs. */
+  #sent(stay: Stay, message: FromLeaseProcess): void {
+    if (message.kind === 'ran' && isGrant(message.result) && this.#isExpired(stay)) {
+      throw new Violation(9, `${stay.life.label} was granted a lease after its own expiry`);
+    }
+    if (message.kind === 'joined') this.#joined(stay, message);
+    // The watchdog is fed for what is on disk, whenever we come to hear of it.
+    if (message.kind === 'renewed') stay.lastSuccessMs = message.timestampS * SECOND_MS;
+    this.#clock?.run(() => this.#heard(stay, message));
+  }
+
+  #joined(stay: Stay, message: Extract<FromLeaseProcess, { kind: 'joined' }>): void {
+    stay.life.generation = message.generation;
+    stay.lastSuccessMs = message.timestampS * SECOND_MS;
+    this.#world.judge.hosts.joined(stay.life, (other) => !other.isOver);
+    this.#world.say(stay.life.label, `joined, generation ${message.generation}`);
+  }
+
+  #heard(stay: Stay, message: FromLeaseProcess): void {
+    if (this.#stay !== stay) return;
+    switch (message.kind) {
+      case 'joined':
+        this.#feedWatchdog(stay);
+        this.#checkExpiry(stay);
+        this.#users.start();
+        return;
+      case 'joinFailed':
+        this.#world.say(stay.life.label, `could not join: ${message.error.code}`);
+        this.#over(stay);
+        return;
+      case 'renewalFailed':
+        if (message.overwritten) this.#expire(stay, 'its host lease was overwritten');
+        return;
+      case 'ran': {
+        const answer = stay.answers.get(message.id);
+        stay.answers.delete(message.id);
+        answer?.(message.result);
+        return;
+      }
+      case 'left':
+        this.#world.say(stay.life.label, message.released ? 'left' : 'ended without release');
+        this.#over(stay);
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** A user's wish on its way; the answer is null when the stay ends first. */
+  ask(command: LeaseCommand, answer: (result: LeaseCommandResult) => void): number | null {
+    const stay = this.#stay;
+    if (stay === null || this.life === null) return null;
+    const id = stay.nextId++;
+    stay.answers.set(id, answer);
+    stay.programClock.run(() => stay.program.receive({ kind: 'run', id, command }));
+    return id;
+  }
+
+  want(life: Life, resource: number): void {
+    this.#users.acquire(life, resource, { shared: false });
+  }
+
+  /** In the time of the running system; never, once it is reset. */
+  after(delayMs: number, fire: () => void): void {
+    this.#clock?.after(delayMs, fire);
+  }
+
+  cancel(id: number): void {
+    const stay = this.#stay;
+    stay?.programClock.run(() => stay.program.receive({ kind: 'cancel', id }));
+  }
+
+  #checkExpiry(stay: Stay): void {
+    this.#clock?.after(SECOND_MS, () => {
+      if (this.#stay !== stay || stay.isEnding) return;
+      if (this.#isExpired(stay)) this.#expire(stay, 'expired');
+      else this.#checkExpiry(stay);
+    });
+  }
+
+  /** As wdmd does: alive while the claim is good; the device resets 60 s after it last heard so. */
+  #feedWatchdog(stay: Stay): void {
+    if (this.#stay !== stay || stay.lastSuccessMs === null) return;
+    if (!this.#isExpired(stay)) {
+      this.#watchdog?.cancel();
+      const resetMs = WATCHDOG_FIRE_MS;
+      this.#watchdog = this.#world.clock.after(resetMs, () => this.crash('by its watchdog'));
+    }
+    const tickMs = this.#dice.between(0.8, 1) * WATCHDOG_TICK_MS;
+    this.#clock?.after(tickMs, () => this.#feedWatchdog(stay));
+  }
+
+  #expire(stay: Stay, why: string): void {
+    if (stay.isEnding) return;
+    this.#world.say(stay.life.label, why);
+    this.#end(stay);
+  }
+
+  /** Users go first, then the host lease; whoever does not die is ended by the watchdog. */
+  #end(stay: Stay): void {
+    stay.isEnding = true;
+    stay.programClock.run(() => stay.program.receive({ kind: 'refuse' }));
+    this.#users.stop();
+    const patient = this.#dice.chance(0.8);
+    const finish = () => {
+      if (this.#stay !== stay || stay.life.isOver) return;
+      const wait = patient && stay.answers.size > 0 && !this.#isExpired(stay);
+      if (wait || this.#world.judge.claims.countOf(stay.life) > 0) {
+        this.#clock?.after(200, finish);
+        return;
+      }
+      this.#watchdog?.cancel();
+      this.#watchdog = null;
+      stay.programClock.run(() => stay.program.receive({ kind: 'leave', release: true }));
+      this.#clock?.after(LEAVE_PATIENCE_MS, () => {
+        if (this.#stay === stay) this.killProgram();
+      });
+    };
+    this.#killUsers(stay);
+    finish();
+  }
+
+  #killUsers(stay: Stay): void {
+    const { claims } = this.#world.judge;
+    for (const claim of this.#world.claimsOf(stay.life)) {
+      const fate = this.#dice.next();
+      if (fate > 0.9) continue; // stuck in the kernel: only a reset ends it
+      const forMs = fate < 0.6 ? this.#dice.between(0, 5000) : this.#dice.between(0, 45_000);
+      this.#clock?.after(forMs, () => claims.end(claim));
+    }
+  }
+
+  /** The administrator takes the machine out of the lockspace. */
+  leave(): void {
+    const stay = this.#stay;
+    if (stay === null || stay.lastSuccessMs === null || stay.isEnding) return;
+    this.#world.say(stay.life.label, 'is asked to leave');
+    this.#end(stay);
+  }
+
+  pauseProgram(forMs: number): void {
+    const stay = this.#stay;
+    if (stay === null) return;
+    this.#world.say(stay.life.label, `lease process stands still for ${Math.round(forMs)} ms`);
+    stay.programClock.pause();
+    this.#world.clock.after(forMs, () => stay.programClock.resume());
+  }
+
+  /** Everything but the watchdog device stands still. */
+  pauseAll(forMs: number): void {
+    const clock = this.#clock;
+    this.pauseProgram(forMs);
+    clock?.pause();
+    this.#world.clock.after(forMs, () => clock?.resume());
+  }
+
+  /** The lease process dies; what it sent may still land, and only then may another one begin. */
+  killProgram(): void {
+    const stay = this.#stay;
+    if (stay === null || stay.life.isOver) return;
+    this.#world.say(stay.life.label, 'lease process is gone');
+    stay.program.close();
+    stay.programClock.stop();
+    stay.life.isOver = true;
+    stay.isEnding = true;
+    stay.answers.clear();
+    this.#users.stop();
+    this.#killUsers(stay);
+    this.#buryWhenDead(stay);
+  }
+
+  #buryWhenDead(stay: Stay): void {
+    if (this.#stay !== stay) return;
+    if (this.#world.judge.claims.countOf(stay.life) > 0 || stay.disks.underWay > 0) {
+      this.#clock?.after(500, () => this.#buryWhenDead(stay));
+      return;
+    }
+    this.#watchdog?.cancel();
+    this.#watchdog = null;
+    this.#over(stay);
+  }
+
+  /** The program is done. A new stay begins when nothing of this one can still reach the disk. */
+  #over(stay: Stay): void {
+    stay.life.isOver = true;
+    stay.program.close();
+    stay.programClock.stop();
+    const rejoin = () => {
+      if (this.#stay !== stay) return;
+      if (stay.disks.underWay > 0) {
+        this.#clock?.after(500, rejoin);
+        return;
+      }
+      this.#stay = null;
+      this.#watchdog?.cancel();
+      this.#join();
+    };
+    this.#clock?.after(this.#dice.between(100, 30_000), rejoin);
+  }
+
+  snipe(): void {
+    this.#sniper.aim();
+  }
+
+  /** Power off: users end this instant; what is on its way to the disk lands soon or never. */
+  crash(how: string): void {
+    const clock = this.#clock;
+    if (clock === null) return;
+    this.#world.say(this.name, `is reset ${how}`);
+    clock.stop();
+    this.#clock = null;
+    this.#watchdog?.cancel();
+    this.#watchdog = null;
+    this.#users.stop();
+    const stay = this.#stay;
+    this.#stay = null;
+    if (stay !== null) {
+      this.#world.judge.claims.endAll(stay.life);
+      stay.life.isOver = true;
+      stay.program.close();
+      stay.programClock.stop();
+      if (this.#dice.chance(0.5)) stay.disks.cut();
+      else this.#world.clock.after(this.#dice.between(0, 9000), () => stay.disks.cut());
+    }
+    this.#world.clock.after(this.#dice.between(10_000, 200_000), () => this.boot());
+  }
+}
+
+function isGrant(result: LeaseCommandResult): boolean {
+  return result.ok && (result.op === 'acquire' || result.op === 'convert');
+}

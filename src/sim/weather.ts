@@ -1,0 +1,102 @@
+import type { SimClock } from './clock.ts';
+import type { Dice } from './dice.ts';
+import type { Io, IoFate } from './disk.ts';
+
+/**
+ * How one host's path to the storage behaves for a while. `stuck`: nothing moves until the weather
+ * turns, then it all comes through, in any order; `cut`: it is refused at once.
+ */
+export type Weather = 'fair' | 'slow' | 'flaky' | 'stuck' | 'cut';
+
+const SKY: readonly [Weather, ...Weather[]] = ['slow', 'flaky', 'stuck', 'cut'];
+const EIO = 5;
+
+/** The fate of each operation of one host, from its dice and the weather of the moment. */
+export class HostWeather {
+  readonly #clock: SimClock;
+  readonly #dice: Dice;
+  readonly #ioTimeoutMs: number;
+  #now: Weather = 'fair';
+  #untilMs = 0;
+  /** No more faults: the end of a run, where everything must come right. */
+  #healed = false;
+
+  constructor(of: { clock: SimClock; dice: Dice; ioTimeoutS: number }) {
+    this.#clock = of.clock;
+    this.#dice = of.dice;
+    this.#ioTimeoutMs = of.ioTimeoutS * 1000;
+    this.#turn();
+  }
+
+  get now(): Weather {
+    return this.#now;
+  }
+
+  heal(): void {
+    this.#healed = true;
+    this.#now = 'fair';
+  }
+
+  /** The fate of one operation, and how it looks in a trace. */
+  fate(io: Io): IoFate {
+    if (!this.#healed && this.#clock.nowMs() >= this.#untilMs) this.#turn();
+    const dice = this.#dice;
+    switch (this.#now) {
+      case 'fair':
+        return this.#prompt(io, { mostMs: 2 });
+      case 'slow':
+        return this.#prompt(io, { mostMs: this.#ioTimeoutMs * 2 });
+      case 'flaky':
+        return this.#flaky(io);
+      case 'stuck': {
+        if (dice.chance(0.2)) return LOST;
+        const landsInMs = this.#untilMs - this.#clock.nowMs() + dice.between(0, 100);
+        return { landsInMs, answersInMs: landsInMs + dice.between(0, 10), errno: null };
+      }
+      case 'cut':
+        return { landsInMs: 0, answersInMs: dice.between(0, 5), errno: EIO };
+    }
+  }
+
+  #flaky(io: Io): IoFate {
+    const dice = this.#dice;
+    const throwOf = dice.next();
+    if (throwOf < 0.1) return { landsInMs: 0, answersInMs: dice.between(0, 50), errno: EIO };
+    if (throwOf < 0.16)
+      return { landsInMs: dice.between(0, 5), answersInMs: Infinity, errno: null };
+    if (throwOf < 0.2) return LOST;
+    if (throwOf < 0.3) {
+      const landsInMs = dice.between(0, 3 * this.#ioTimeoutMs); // perhaps after its timeout
+      return { landsInMs, answersInMs: landsInMs + 1, errno: null };
+    }
+    return this.#prompt(io, { mostMs: 20 });
+  }
+
+  #prompt(io: Io, { mostMs }: { mostMs: number }): IoFate {
+    const dice = this.#dice;
+    const landsInMs = dice.between(0.05, mostMs);
+    const answersInMs = landsInMs + dice.between(0.02, mostMs / 4);
+    if (io.write || io.length <= 4096 || !dice.chance(0.5)) {
+      return { landsInMs, answersInMs, errno: null };
+    }
+    const most = io.length > 65_536 ? 0.01 : 1; // where the used sectors are
+    const torn = { at: dice.between(0, most), tailFirst: dice.chance(0.5) };
+    return { landsInMs, answersInMs, errno: null, torn };
+  }
+
+  /** Fair most of the time; a bad spell lasts a blink, a few timeouts, or longer than a host may live. */
+  #turn(): void {
+    const dice = this.#dice;
+    const t = this.#ioTimeoutMs;
+    this.#now = this.#now !== 'fair' || dice.chance(0.4) ? 'fair' : dice.pick(SKY);
+    const spells = [
+      dice.between(0, t),
+      dice.between(t, 6 * t),
+      dice.between(6 * t, 40 * t),
+    ] as const;
+    const lasts = this.#now === 'fair' ? dice.between(t, 30 * t) : dice.pick([...spells]);
+    this.#untilMs = this.#clock.nowMs() + lasts;
+  }
+}
+
+const LOST: IoFate = { landsInMs: Infinity, answersInMs: Infinity, errno: null };

@@ -1,0 +1,213 @@
+import { BrokenInvariant } from '../base/assert.ts';
+import type { Claim, Life } from './claims.ts';
+import { SimClock } from './clock.ts';
+import { Dice } from './dice.ts';
+import { type Io, type IoFate, PROMPT, SimStorage } from './disk.ts';
+import { Judge } from './judge.ts';
+import { AREA_BYTES, LOCKSPACE, LUN, resourceName, resourceOffset, sectorAt } from './layout.ts';
+import { LeaseHost } from './lease-host.ts';
+import { Machine } from './machine.ts';
+import { Violation } from './violation.ts';
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly hosts: number;
+  readonly resources: number;
+  /** Events of the world until its end. */
+  readonly steps: number;
+  /** Between two wishes of one machine's users, on average. */
+  readonly pauseMs: number;
+  /** How much faster or slower a host's clock may run: 0.0001 = 100 ppm. */
+  readonly clockDrift: number;
+  /** Keep every line of the trace, not only the last ones. */
+  readonly traceAll: boolean;
+}
+
+export interface Outcome {
+  readonly options: WorldOptions;
+  readonly steps: number;
+  readonly virtualMs: number;
+  readonly grants: number;
+  readonly answers: ReadonlyMap<string, number>;
+  /** Leader writes of dead hosts that landed over newer ones: allowed, and survived. */
+  readonly fallen: number;
+  readonly broken: { readonly item: number | null; readonly text: string } | null;
+  readonly trace: readonly string[];
+}
+
+const IO_TIMEOUTS_S = [1, 2, 3, 10] as const;
+const TRACE_LINES = 400;
+/** Spec 10 §6: joining at most 14·o + 60 s, taking over at most 15·o + 60 s, with o <= 10 s. */
+const RECOVERY_MS = 420_000;
+
+/** Hosts that share one LUN: their programs, their users, their misfortunes; from one seed. */
+export class World {
+  readonly options: WorldOptions;
+  readonly dice: Dice;
+  readonly clock: SimClock = new SimClock(1_000_000);
+  readonly storage: SimStorage = new SimStorage();
+  readonly judge: Judge;
+  readonly #machines: Machine[];
+  readonly #lun: Uint8Array;
+  readonly #trace: string[] = [];
+  readonly #answers = new Map<string, number>();
+  #grants = 0;
+  #steps = 0;
+  /** The end of a run: no new wishes, no new misfortunes. */
+  isQuiet = false;
+
+  constructor(options: WorldOptions) {
+    this.options = options;
+    this.dice = new Dice(options.seed, 'world');
+    this.#lun = this.storage.add(LUN, (1 + options.resources) * AREA_BYTES);
+    this.#format();
+    this.judge = new Judge(this.storage, this.clock);
+    const common = this.dice.pick([...IO_TIMEOUTS_S]);
+    const mixed = this.dice.chance(0.3);
+    this.#machines = Array.from({ length: options.hosts }, (_, index) => {
+      const ioTimeoutS = mixed ? this.dice.pick([...IO_TIMEOUTS_S]) : common;
+      return new Machine(this, { hostId: index + 1, ioTimeoutS });
+    });
+  }
+
+  #format(): void {
+    const { storage, clock, options } = this;
+    const host = new LeaseHost({ name: 'format', storage, clock, plan: PROMPT });
+    const common = { sizes: null, writeTimeoutMs: 60_000 };
+    const area = { path: LUN, offset: 0 };
+    host.ask({ op: 'writeLockspace', area, name: LOCKSPACE, ioTimeoutS: 1, ...common });
+    for (let n = 0; n < options.resources; n++) {
+      host.ask({
+        op: 'writeResource',
+        area: { path: LUN, offset: resourceOffset(n) },
+        name: { lockspaceName: LOCKSPACE, resourceName: resourceName(n) },
+        numHosts: Math.max(6, options.hosts),
+        clear: false,
+        ...common,
+      });
+    }
+  }
+
+  run(): Outcome {
+    let broken: Outcome['broken'] = null;
+    try {
+      for (const machine of this.#machines) this.#begin(machine);
+      while (this.#steps < this.options.steps && this.clock.step()) this.#steps++;
+      this.#recover();
+    } catch (error) {
+      if (error instanceof Violation) broken = { item: error.item, text: error.message };
+      else if (error instanceof BrokenInvariant) broken = { item: null, text: stackOf(error) };
+      else throw error;
+    }
+    return {
+      options: this.options,
+      steps: this.#steps,
+      virtualMs: this.clock.nowMs() - 1_000_000,
+      grants: this.#grants,
+      answers: this.#answers,
+      fallen: this.judge.leases.fallen,
+      broken,
+      trace: this.#trace,
+    };
+  }
+
+  #begin(machine: Machine): void {
+    this.clock.after(this.dice.between(0, 20_000), () => machine.boot());
+    this.#misfortune(machine, this.dice.fork(`misfortune ${machine.name}`));
+  }
+
+  #misfortune(machine: Machine, dice: Dice): void {
+    this.clock.after(dice.between(2000, 300_000), () => {
+      if (this.isQuiet) return;
+      const what = dice.next();
+      if (what < 0.25) machine.snipe();
+      else if (what < 0.4) machine.crash('by a power cut');
+      else if (what < 0.55) machine.killProgram();
+      else if (what < 0.7) machine.pauseProgram(dice.between(0, 1) ** 3 * 200_000);
+      else if (what < 0.8) machine.pauseAll(dice.between(0, 1) ** 3 * 200_000);
+      else machine.leave();
+      this.#misfortune(machine, dice);
+    });
+  }
+
+  /** Item 12: whatever state the hosts left behind, one that comes back gets every lease in time. */
+  #recover(): void {
+    this.isQuiet = true;
+    for (const machine of this.#machines) {
+      machine.weather.heal();
+      machine.crash('at the end of the run');
+    }
+    const endMs = this.clock.nowMs() + 200_000 + RECOVERY_MS;
+    const open = new Set(Array.from({ length: this.options.resources }, (_, n) => n));
+    for (const resource of open) if (this.judge.leases.hasFallen(resource)) open.delete(resource);
+    const first = this.#machines[0];
+    if (first === undefined) return;
+    this.say('world', 'heals; host 1 must get every lease');
+    const asked = new Set<number>();
+    while (open.size > 0 && this.clock.nowMs() < endMs && this.clock.step()) {
+      const life = first.life;
+      if (life === null) continue;
+      for (const resource of open) {
+        if (this.judge.claims.find(life, resource) !== null) open.delete(resource);
+        else if (!asked.has(resource)) {
+          asked.add(resource);
+          this.clock.after(1000, () => asked.delete(resource));
+          first.want(life, resource);
+        }
+      }
+    }
+    if (open.size === 0) return;
+    throw new Violation(12, `host 1 could not get R${[...open].join(' R')} after everybody's end`);
+  }
+
+  granted(claim: Claim): void {
+    this.#grants++;
+    this.judge.granted(claim.life, claim.resource, this.#lun);
+  }
+
+  claimsOf(life: Life): Claim[] {
+    const found: Claim[] = [];
+    for (let n = 0; n < this.options.resources; n++) {
+      const claim = this.judge.claims.find(life, n);
+      if (claim !== null) found.push(claim);
+    }
+    return found;
+  }
+
+  answered(life: Life, what: string, outcome: string): void {
+    this.say(life.label, `${what} -> ${outcome}`);
+    const kind = `${what.replace(/ R\d+/, '')}: ${outcome.replace(/, lver.*| \(.*/, '')}`;
+    this.#answers.set(kind, (this.#answers.get(kind) ?? 0) + 1);
+  }
+
+  traced(io: Io, fate: IoFate): IoFate {
+    if (io.write) this.say(io.host, `writes ${whereIs(io.offset)} ${fateText(fate)}`);
+    return fate;
+  }
+
+  say(who: string, what: string): void {
+    const atS = ((this.clock.nowMs() - 1_000_000) / 1000).toFixed(3).padStart(10);
+    this.#trace.push(`${atS} ${who.padEnd(6)} ${what}`);
+    if (!this.options.traceAll && this.#trace.length > 2 * TRACE_LINES) {
+      this.#trace.splice(0, TRACE_LINES);
+    }
+  }
+}
+
+function whereIs(offset: number): string {
+  const at = sectorAt(offset);
+  if (at.kind === 'hostLease') return `host lease ${at.hostId}`;
+  if (at.kind === 'block') return `R${at.resource} block[${at.hostId}]`;
+  return at.kind === 'nothing' ? `sector at ${offset}` : `R${at.resource} ${at.kind}`;
+}
+
+function fateText(fate: IoFate): string {
+  if (fate.errno !== null) return `(errno ${fate.errno})`;
+  if (fate.landsInMs === Infinity) return '(lost)';
+  if (fate.answersInMs === Infinity) return '(lands, answer lost)';
+  return fate.landsInMs > 100 ? `(lands in ${Math.round(fate.landsInMs)} ms)` : '';
+}
+
+function stackOf(error: Error): string {
+  return error.stack ?? error.message;
+}
