@@ -1,53 +1,71 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GEOMETRY_512_1M } from '../format/geometry.ts';
+import { deltaLeaseOffset, GEOMETRY_512_1M } from '../format/geometry.ts';
+import { Lab, LabHost } from '../sim/lab.ts';
 import type { HostBlock } from './paxos-area.ts';
-import { sharerIsLive } from './sharer.ts';
+import { sharerIsLive, sharerSeemsLive } from './sharer.ts';
 import type { HostView, Member } from './world.ts';
 
-const NOW_MS = 1_000_000;
-const SEEN: HostView = {
-  ownerId: 1,
-  generation: 2n,
-  timestampS: 900n,
-  ioTimeoutS: 10,
-  hostName: 'one',
-  firstCheckMs: 1,
-  lastCheckMs: NOW_MS,
-  lastLiveMs: NOW_MS,
-};
+const DEAD_MS = 140_000;
 
-function member(view: HostView | null): Member {
-  return {
-    hostId: 2,
-    generation: 1n,
+/** Host 1 shares in its second stay; what host 2 saw of it, and what is on disk, differ by case. */
+function scene() {
+  const lab = new Lab();
+  lab.join(1);
+  const one = lab.join(1);
+  const onDisk = new DataView(lab.disks.lockspace.buffer).getBigUint64(152, true);
+  const seen: HostView = {
+    ownerId: 1,
+    generation: one.generation,
+    timestampS: onDisk,
     ioTimeoutS: 10,
-    lockspaceOffset: 0,
-    lockspaceGeometry: GEOMETRY_512_1M,
-    lockspaceName: 'LS',
-    hostView: () => view,
-    random: () => 0.5,
-    sharedRetries: 0,
-    cancelled: () => false,
+    hostName: 'host-1',
+    firstCheckMs: 1,
+    lastCheckMs: lab.nowMs,
+    lastLiveMs: lab.nowMs,
   };
+  // Its dblock is not looked at.
+  const block = { hostId: 1, shared: true, sharedGeneration: one.generation } as HostBlock;
+  const two = new LabHost(lab, 2);
+  const judge = (view: HostView | null) => {
+    const member: Member = { ...two.member(), hostView: () => view };
+    const answer = two.run(sharerIsLive(member, block, lab.nowMs));
+    assert.ok(answer.ok);
+    return { seems: sharerSeemsLive(member, block, lab.nowMs), is: answer.value };
+  };
+  return { lab, seen, judge };
 }
 
-/** The shared hold of generation 2. */
-const BLOCK = { hostId: 1, shared: true, sharedGeneration: 2n } as HostBlock; // its dblock is not read
+test('alive while nothing is known, or it was seen to renew lately', () => {
+  const { lab, seen, judge } = scene();
+  assert.deepEqual(judge(null), { seems: true, is: true });
+  assert.deepEqual(judge(seen), { seems: true, is: true });
+  assert.deepEqual(judge({ ...seen, lastLiveMs: lab.nowMs - DEAD_MS }), { seems: true, is: true });
+});
 
-const CASES: readonly (readonly [string, HostView | null, boolean])[] = [
-  ['nothing seen yet', null, true],
-  ['renewed lately', SEEN, true],
-  ['silent for exactly 140 s', { ...SEEN, lastLiveMs: NOW_MS - 140_000 }, true],
-  ['silent for longer', { ...SEEN, lastLiveMs: NOW_MS - 140_001 }, false],
-  ['left', { ...SEEN, timestampS: 0n }, false],
-  ['back with a new generation', { ...SEEN, generation: 3n }, false],
-  ['free when we looked, joined since', { ...SEEN, generation: 0n, timestampS: 0n }, true],
-  ['long dead when we looked, back since', { ...SEEN, generation: 1n, lastLiveMs: 1 }, true],
-];
+test('dead when silent for longer, and its host lease still stands where it stood', () => {
+  const { lab, seen, judge } = scene();
+  const silent = { ...seen, lastLiveMs: lab.nowMs - DEAD_MS - 1 };
+  assert.deepEqual(judge(silent), { seems: false, is: false });
+});
 
-for (const [what, view, live] of CASES) {
-  test(`a sharer that was ${what} counts as ${live ? 'alive' : 'dead'}`, () => {
-    assert.equal(sharerIsLive(member(view), BLOCK, NOW_MS), live);
-  });
-}
+test('alive when it renewed since our last look, however old that is', () => {
+  const { seen, judge } = scene();
+  const old = { ...seen, timestampS: seen.timestampS - 20n, lastLiveMs: 1 };
+  assert.deepEqual(judge(old), { seems: false, is: true });
+});
+
+test('alive when it joined since our last look, which saw its host id free or a dead stay', () => {
+  const { seen, judge } = scene();
+  assert.equal(judge({ ...seen, generation: 0n, timestampS: 0n }).is, true);
+  assert.equal(judge({ ...seen, generation: 1n, timestampS: 5n, lastLiveMs: 1 }).is, true);
+});
+
+test('dead when it left, or is back with a new generation', () => {
+  const { lab, seen, judge } = scene();
+  lab.join(1);
+  assert.deepEqual(judge({ ...seen, generation: 3n }), { seems: false, is: false });
+  const record = deltaLeaseOffset(GEOMETRY_512_1M, 1);
+  assert.equal(judge({ ...seen, timestampS: 0n }).is, false, 'a newer generation is on disk');
+  assert.ok(lab.disks.lockspace[record + 40] === 3);
+});
