@@ -86,7 +86,12 @@ type DiskEffect = Exclude<Effect, { op: 'sleep' }>;
 export function performOn(
   disk: OrderedDisk,
   effect: DiskEffect,
-  parts: { readonly clock: Clock; answer: (reply: Reply, release: (() => void) | null) => void },
+  parts: {
+    readonly clock: Clock;
+    answer: (reply: Reply, release: (() => void) | null) => void;
+    /** Whether a write may (still) be sent; asked when it is. */
+    mayWrite: () => boolean;
+  },
 ): void {
   const answered = (reply: DiskReply): void => {
     const nowMs = parts.clock.nowMs();
@@ -96,5 +101,5 @@ export function performOn(
   };
   if (effect.op === 'read') disk.read(effect, effect.timeoutMs, answered);
   else if (effect.op === 'settle') disk.settle(effect, effect.timeoutMs, answered);
-  else disk.write(effect, effect.timeoutMs, answered);
+  else disk.write(effect, effect.timeoutMs, answered, parts.mayWrite);
 }

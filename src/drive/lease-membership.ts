@@ -264,7 +264,7 @@ export class Membership {
           const reply = () =>
             ({ outcome: 'done', bytes: new Uint8Array(0), nowMs: clock.nowMs() }) as const;
           clock.after(effect.forMs, () => answer(reply(), null));
-        } else performOn(this.#disk, effect, { clock, answer });
+        } else performOn(this.#disk, effect, { clock, answer, mayWrite: () => !this.expired() });
       },
       (value) => {
         if (!this.#closed) done(value);

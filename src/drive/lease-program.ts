@@ -205,16 +205,12 @@ export class LeaseProgram {
         );
         return;
       }
-      // After own expiry no lease write starts: the others' clocks may run out while it travels.
-      if (effect.op === 'write' && this.#membership?.ended() === true) {
-        const reply = () => ({ outcome: 'failed', errno: ENOSPC, nowMs: clock.nowMs() }) as const;
-        clock.after(0, () => answer(reply(), null));
-        return;
-      }
       // A command names one device; 'lockspace' means our own lockspace's only for a member.
       const own = effect.disk === 'lockspace' ? this.#membership?.disk : null;
       performOn(own ?? resource.disk, effect, {
         clock,
+        // After own expiry no lease write starts: others' clocks may run out while it travels.
+        mayWrite: () => this.#membership?.ended() !== true,
         answer: (reply, release) => {
           if (this.#closed) return;
           io.broken ||= reply.outcome === 'failed';

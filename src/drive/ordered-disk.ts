@@ -2,6 +2,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Disk, DiskReply } from '../ports/disk.ts';
 
 const NOTHING = new Uint8Array(0);
+const ENOSPC = 28;
 
 interface LateWrite {
   readonly start: number;
@@ -17,7 +18,7 @@ interface LateWrite {
  * forgotten. So the later write waits for the earlier one to end; if that does not happen within
  * its own time, it was never sent and its answer is `unknown` too.
  */
-export class OrderedDisk implements Disk {
+export class OrderedDisk {
   readonly #disk: Disk;
   readonly #clock: Clock;
   readonly #late: LateWrite[] = [];
@@ -39,7 +40,13 @@ export class OrderedDisk implements Disk {
     at: { offset: number; bytes: Uint8Array },
     timeoutMs: number,
     answer: (reply: DiskReply) => void,
+    mayStart: () => boolean = () => true,
   ): void {
+    // Asked again after each wait: the right to write may have ended meanwhile.
+    if (!mayStart()) {
+      this.#clock.after(0, () => answer({ outcome: 'failed', errno: ENOSPC }));
+      return;
+    }
     const earlier = this.#lateAt(at.offset, at.offset + at.bytes.length);
     if (earlier === undefined) {
       this.#send(at, timeoutMs, answer);
@@ -59,6 +66,7 @@ export class OrderedDisk implements Disk {
         { offset: at.offset, bytes },
         Math.max(1, deadlineMs - this.#clock.nowMs()),
         answer,
+        mayStart,
       );
     });
   }
