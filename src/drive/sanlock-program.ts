@@ -5,7 +5,7 @@ import type { Log } from '../ports/log.ts';
 import type { Channel, Processes } from '../ports/processes.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import { dropReason, serve } from '../sanlock/dispatch.ts';
-import { Front } from '../sanlock/front.ts';
+import { Front, MAX_CLIENTS } from '../sanlock/front.ts';
 import { leaseEnded, leaseLost, leaseSaid } from '../sanlock/joining.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../sanlock/lease-messages.ts';
 import type { Outside } from '../sanlock/outside.ts';
@@ -14,7 +14,7 @@ import { releaseDead } from '../sanlock/release.ts';
 import { bodyLength, replyBytes } from '../sanlock/request.ts';
 import type { SanlockSettings } from '../sanlock/settings.ts';
 import { type Client, newClient } from '../sanlock/state.ts';
-import { SM_HEADER_BYTES, SM_MAGIC, SM_PROTO, smHeader } from '../wire/sanlock-socket.ts';
+import { SM_CMD, SM_HEADER_BYTES, SM_MAGIC, SM_PROTO, smHeader } from '../wire/sanlock-socket.ts';
 import { FrameBuffer } from './frame-buffer.ts';
 
 export interface SanlockProgramParts {
@@ -83,7 +83,12 @@ export class SanlockProgram {
 
   accept(connection: Connection): void {
     const slot = this.#front.freeSlot();
-    if (slot === null) return; // accepted and never served, as the original does
+    if (slot === null) {
+      // The original leaves such a connection open and never serves it; an end says more.
+      this.#parts.log.warn('client.refused', { clients: MAX_CLIENTS });
+      connection.close();
+      return;
+    }
     const id = this.#nextConnection++;
     const of = { connection: id, slot, fd: connection.fd, peerPid: connection.peerPid ?? -1 };
     const client = newClient(of);
@@ -150,8 +155,19 @@ export class SanlockProgram {
       if (length.kind === 'more') continue;
       const body = peer.frames.take(whole).subarray(SM_HEADER_BYTES);
       serve(this.#front, { client: peer.client, header, body });
+      if (header.cmd === SM_CMD.REGISTER) this.#watch(peer.client);
     }
     if (!peer.frames.overfull) peer.connection.resume();
+  }
+
+  /**
+   * So that a signal meets this process and never a later one of the same pid. Its end itself says
+   * nothing: leases belong to the connection, which another process may keep open.
+   */
+  #watch(client: Client): void {
+    if (client.pid <= 0 || this.#watched.has(client.connection)) return;
+    const watch = this.#parts.processes.watch(client.pid, () => {});
+    this.#watched.set(client.connection, watch);
   }
 
   #refuse(peer: Peer, result: number): void {

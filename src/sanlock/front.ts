@@ -113,8 +113,8 @@ export class Front {
   /** One that may grant: joined, renewing, not being given up. */
   usableLockspace(name: ByteString): Lockspace | null {
     const space = this.liveLockspace(name);
-    if (space === null || space.dead || space.lease === null || this.expired(space)) return null;
-    return space;
+    if (space === null || space.lease === null) return null;
+    return space.dead || space.failed || this.expired(space) ? null : space;
   }
 
   /** Own expiry, by our clock and the last renewal known to have landed. */

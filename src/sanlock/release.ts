@@ -46,7 +46,8 @@ export function releaseResource(
   options: { readonly rename: ByteString | null; readonly done: (result: number) => void },
 ): void {
   const { lockspace, hold } = resource;
-  if (hold === null || lockspace.lease === null || lockspace.dead) {
+  const { lease, dead, failed } = lockspace;
+  if (hold === null || lease === null || dead || failed) {
     // A dying lockspace's leases are not written any more: the host id's end frees them.
     front.removeResource(resource);
     options.done(0);
@@ -55,7 +56,7 @@ export function releaseResource(
   resource.state = 'removing';
   const lvb = resource.lvbDirty ? resource.lvb : null;
   const command = { op: 'release', hold, lvb, rename: options.rename } as const;
-  front.command(lockspace.lease, command, (result: LeaseCommandResult) => {
+  front.command(lease, command, (result: LeaseCommandResult) => {
     front.removeResource(resource);
     options.done(result.ok ? 0 : resultNumber(result.error));
   });

@@ -10,6 +10,7 @@ import {
   WRITE_FLAGS,
 } from '../../wire/sanlock-socket.ts';
 import type { Front } from '../front.ts';
+import { announce } from '../joining.ts';
 import type { LeaseCommand, LeaseCommandResult, WantedSizes } from '../lease-messages.ts';
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
@@ -245,6 +246,7 @@ export function requestCommand(front: Front, request: Request, reply: Reply): vo
   front.command(space.lease, command, (result) => {
     if (result.ok && result.op === 'request' && result.ownerId !== 0) {
       space.bits.set(result.ownerId, front.nowS);
+      announce(front, space);
     }
     reply(result.ok ? 0 : resultNumber(result.error));
   });

@@ -1,0 +1,268 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MIB } from '../base/units.ts';
+import { decode, encode, zeroRecord } from '../codec/struct.ts';
+import { SimClock } from '../sim/clock.ts';
+import { type IoFate, PROMPT, SimStorage } from '../sim/disk.ts';
+import { FrontHost, type SimPeer } from '../sim/front-host.ts';
+import {
+  killpathBody,
+  RES_FLAGS,
+  SM_CMD,
+  SM_HEADER_BYTES,
+  SM_MAGIC,
+  SM_PROTO,
+  type SmHeader,
+  sanlkDisk,
+  sanlkLockspace,
+  sanlkOptions,
+  sanlkResource,
+  smHeader,
+} from '../wire/sanlock-socket.ts';
+
+const LUN = '/lun';
+const T = 2; // io timeout in seconds
+const HUNG: IoFate = { landsInMs: 1e9, answersInMs: Number.POSITIVE_INFINITY, errno: null };
+
+function message(
+  cmd: number,
+  body: Uint8Array = new Uint8Array(0),
+  fields: Partial<SmHeader> = {},
+): Uint8Array {
+  const header = {
+    ...zeroRecord(smHeader),
+    magic: SM_MAGIC,
+    version: SM_PROTO,
+    cmd,
+    length: SM_HEADER_BYTES + body.length,
+    data2: -1,
+    ...fields,
+  };
+  return concat([encode(smHeader, header), body]);
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  return Uint8Array.from(parts.flatMap((part) => [...part]));
+}
+
+const lockspace = encode(sanlkLockspace, {
+  ...zeroRecord(sanlkLockspace),
+  name: 'LS',
+  hostId: 1n,
+  path: LUN,
+});
+
+function resource(n: number, flags = 0): Uint8Array {
+  const head = encode(sanlkResource, {
+    ...zeroRecord(sanlkResource),
+    lockspaceName: 'LS',
+    name: `R${n}`,
+    flags,
+    numDisks: 1,
+  });
+  const disk = { ...zeroRecord(sanlkDisk), path: LUN, offset: BigInt(n * MIB) };
+  return concat([head, encode(sanlkDisk, disk)]);
+}
+
+function acquire(n: number, flags = 0): Uint8Array {
+  const options = new Uint8Array(sanlkOptions.size);
+  return message(SM_CMD.ACQUIRE, concat([resource(n, flags), options]), { data: 1 });
+}
+
+/** A daemon over one disk that can be made to hang. */
+class Stage {
+  readonly clock = new SimClock();
+  readonly storage = new SimStorage();
+  hung = false;
+  readonly host: FrontHost;
+
+  constructor(settings: { killGraceS?: number } = {}) {
+    this.storage.add(LUN, 16 * MIB);
+    const { clock, storage } = this;
+    const plan = () =>
+      this.hung ? HUNG : PROMPT({ host: '', path: LUN, write: false, offset: 0, length: 0 });
+    this.host = new FrontHost({ name: 'host1', clock, storage, plan, settings });
+    this.result(message(SM_CMD.WRITE_LOCKSPACE, lockspace, { data2: T }));
+    for (const n of [1, 2]) this.result(message(SM_CMD.WRITE_RESOURCE, resource(n)));
+  }
+
+  join(): number {
+    return this.result(message(SM_CMD.ADD_LOCKSPACE, lockspace, { data: T }));
+  }
+
+  /** The result of one request on a connection, its own unless given. */
+  result(request: Uint8Array, peer: SimPeer = this.host.connect(900)): number {
+    const before = peer.received.length;
+    peer.send(request);
+    const endMs = this.clock.nowMs() + 300_000;
+    while (peer.received.length < before + SM_HEADER_BYTES && this.clock.nowMs() < endMs) {
+      this.clock.step();
+    }
+    const reply = Uint8Array.from(peer.received.slice(before, before + SM_HEADER_BYTES));
+    assert.equal(reply.length, SM_HEADER_BYTES, 'the request is answered');
+    return decode(smHeader, reply).data;
+  }
+
+  client(pid: number): SimPeer {
+    const peer = this.host.connect(pid);
+    peer.send(message(SM_CMD.REGISTER));
+    return peer;
+  }
+
+  run(ms: number): void {
+    this.clock.runUntil(this.clock.nowMs() + ms);
+  }
+}
+
+function holding(stage: Stage, pid: number, n = 1, flags = 0): SimPeer {
+  const client = stage.client(pid);
+  assert.equal(stage.result(acquire(n, flags), client), 0);
+  return client;
+}
+
+test('a lease is granted to a registered client and freed by its end', () => {
+  const stage = new Stage();
+  assert.equal(stage.join(), 0);
+  const one = holding(stage, 101);
+  const two = stage.client(102);
+  assert.equal(stage.result(acquire(1), two), -17); // held on this host
+  one.close();
+  stage.run(1000);
+  assert.equal(stage.result(acquire(1), two), 0);
+});
+
+test('a persistent lease outlives its client as an orphan', () => {
+  const stage = new Stage();
+  stage.join();
+  holding(stage, 101, 1, RES_FLAGS.PERSISTENT).close();
+  stage.run(1000);
+  const two = stage.client(102);
+  assert.equal(stage.result(acquire(1), two), -117);
+  const adopt = concat([resource(1), new Uint8Array(sanlkOptions.size)]);
+  assert.equal(stage.result(message(SM_CMD.ACQUIRE, adopt, { data: 1, cmdFlags: 2 }), two), 0);
+});
+
+test('kill sequence of a hung disk: SIGTERM each second from 8·t, SIGKILL after the grace', () => {
+  const stage = new Stage({ killGraceS: 5 });
+  stage.join();
+  const client = holding(stage, 101);
+  stage.run(60_000);
+  const hungMs = stage.clock.nowMs();
+  stage.hung = true;
+  stage.run(60_000);
+  const { deeds } = stage.host;
+  const first = deeds[0];
+  assert.ok(first !== undefined && first.kind === 'SIGTERM' && first.pid === 101);
+  // The last renewal was at most 2·t + a look before the hang; the kill comes 8·t after it.
+  assert.ok(first.atMs >= hungMs + (8 - 2) * T * 1000 - 1000, `after ${first.atMs - hungMs} ms`);
+  assert.ok(first.atMs <= hungMs + 8 * T * 1000 + 1200, `after ${first.atMs - hungMs} ms`);
+  const killed = deeds.find((deed) => deed.kind === 'SIGKILL');
+  assert.ok(killed !== undefined);
+  assert.ok(Math.abs(killed.atMs - first.atMs - 5000) <= 1200, `${killed.atMs - first.atMs} ms`);
+  const seconds = deeds.map((deed) => Math.floor(deed.atMs / 1000));
+  assert.equal(new Set(seconds).size, seconds.length, 'at most one attempt a second');
+  assert.ok(deeds.length <= 100);
+  assert.equal(stage.result(acquire(2), stage.client(102)), -28); // no grant any more
+  client.close();
+});
+
+test('a killpath program is run once, with its arguments and the pid; then SIGKILL', () => {
+  const stage = new Stage({ killGraceS: 5 });
+  stage.join();
+  const client = holding(stage, 101);
+  const body = { path: '/sbin/killer', args: 'arg1 two\\ words' };
+  const killpath = message(SM_CMD.KILLPATH, encode(killpathBody, body), { cmdFlags: 1 });
+  assert.equal(stage.result(killpath, client), 0);
+  stage.hung = true;
+  stage.run(60_000);
+  const programs = stage.host.deeds.filter((deed) => deed.kind === 'killpath');
+  assert.deepEqual(
+    programs.map((deed) => deed.text),
+    ['/sbin/killer arg1 two words 101'],
+  );
+  assert.ok(stage.host.deeds.some((deed) => deed.kind === 'SIGKILL'));
+});
+
+test('restrictions: one spared SIGKILL keeps getting SIGTERM, one spared SIGTERM is killed at once', () => {
+  for (const [restrict, wanted] of [
+    [2, 'SIGTERM'],
+    [4, 'SIGKILL'],
+  ] as const) {
+    const stage = new Stage({ killGraceS: 5 });
+    stage.join();
+    const client = stage.client(101);
+    const restriction = message(SM_CMD.RESTRICT, new Uint8Array(0), { cmdFlags: restrict });
+    assert.equal(stage.result(restriction, client), 0);
+    assert.equal(stage.result(acquire(1), client), 0);
+    stage.hung = true;
+    stage.run(60_000);
+    assert.ok(stage.host.deeds.length > 2);
+    assert.deepEqual([...new Set(stage.host.deeds.map((deed) => deed.kind))], [wanted]);
+  }
+});
+
+test('removing a lockspace kills its users at once and frees the host id when they are gone', () => {
+  const stage = new Stage();
+  stage.join();
+  const client = holding(stage, 101);
+  const remover = stage.host.connect(900);
+  remover.send(message(SM_CMD.REM_LOCKSPACE, lockspace));
+  stage.run(1500);
+  assert.equal(stage.host.deeds[0]?.kind, 'SIGKILL');
+  assert.equal(remover.received.length, 0, 'the answer waits for the users');
+  client.close();
+  stage.run(3000);
+  assert.equal(decode(smHeader, Uint8Array.from(remover.received)).data, 0);
+  assert.equal(stage.join(), 0);
+});
+
+test('a lost lease process: no silent restart, users are stopped when their time is up', () => {
+  const stage = new Stage();
+  stage.join();
+  const client = holding(stage, 101);
+  const lostMs = stage.clock.nowMs();
+  stage.host.killLeaseProcesses();
+  stage.run(1000);
+  assert.equal(stage.host.deeds.length, 0, 'the lease on the disk is still good');
+  assert.equal(stage.result(acquire(2), stage.client(102)), -28);
+  stage.run(60_000);
+  const first = stage.host.deeds[0];
+  assert.ok(first !== undefined && first.atMs <= lostMs + 8 * T * 1000 + 1200);
+  client.close();
+  stage.run(10_000);
+  const asked = message(SM_CMD.INQ_LOCKSPACE, lockspace);
+  assert.equal(stage.result(asked), -2, 'the lockspace is gone');
+});
+
+test('a half-sent request holds up nobody', () => {
+  const stage = new Stage();
+  const slow = stage.host.connect(101);
+  slow.send(message(SM_CMD.VERSION).subarray(0, 16));
+  const other = stage.host.connect(102);
+  assert.equal(stage.result(message(SM_CMD.VERSION), other), 0);
+  slow.send(message(SM_CMD.VERSION).subarray(16));
+  assert.equal(slow.received.length, SM_HEADER_BYTES);
+});
+
+test('a wrong magic, a newer protocol and unknown commands are dropped without a word', () => {
+  const stage = new Stage();
+  const peer = stage.host.connect(101);
+  peer.send(message(SM_CMD.VERSION, new Uint8Array(0), { magic: 7 }));
+  peer.send(message(SM_CMD.STATUS, new Uint8Array(0), { version: 0x10000 }));
+  peer.send(message(4711));
+  assert.equal(peer.received.length, 0);
+  assert.equal(stage.result(message(SM_CMD.VERSION), peer), 0);
+});
+
+test('SHUTDOWN_WAIT is refused while a lockspace is joined, and answered at the end otherwise', () => {
+  const stage = new Stage();
+  stage.join();
+  const empty = new Uint8Array(0);
+  assert.equal(stage.result(message(SM_CMD.SHUTDOWN_WAIT, empty, { data: 0 })), -16);
+  const waiter = stage.host.connect(900);
+  waiter.send(message(SM_CMD.SHUTDOWN_WAIT, empty, { data: 1 }));
+  stage.run(10_000);
+  assert.equal(stage.host.ended, 0);
+  const zero = { ...zeroRecord(smHeader), magic: SM_MAGIC, version: SM_PROTO, length: 32 };
+  assert.deepEqual(decode(smHeader, Uint8Array.from(waiter.received)), zero);
+});

@@ -1,0 +1,198 @@
+import type { ByteString } from '../base/bytes.ts';
+import { LeaseProgram } from '../drive/lease-program.ts';
+import { SanlockProgram } from '../drive/sanlock-program.ts';
+import type { Channel, Processes, SignalName } from '../ports/processes.ts';
+import type { Connection, Sockets } from '../ports/sockets.ts';
+import type { FromLeaseProcess, ToLeaseProcess } from '../sanlock/lease-messages.ts';
+import type { SanlockSettings } from '../sanlock/settings.ts';
+import type { SimClock } from './clock.ts';
+import { type FatePlan, PROMPT, SimDisks, type SimStorage } from './disk.ts';
+import { QUIET } from './lease-host.ts';
+
+const SETTINGS: Omit<SanlockSettings, 'ourHostName'> = {
+  runDir: '/run/sanlock',
+  useWatchdog: false,
+  highPriority: false,
+  mlockLevel: 0,
+  quietFail: true,
+  debugRenew: 0,
+  shRetries: 8,
+  maxWorkerThreads: 8,
+  killGraceS: 40,
+  setBitmapS: 0,
+  renewalHistorySize: 180,
+  renewalReadExtendS: null,
+  writeInitIoTimeoutS: 60,
+  ioTimeoutS: 10,
+  uid: 0,
+  gid: 0,
+};
+
+/** Above every pid a test's clients use. */
+const FIRST_LEASE_PID = 50_000;
+
+/** What the daemon did to the processes of its host. */
+export interface Deed {
+  readonly atMs: number;
+  readonly kind: SignalName | 'killpath';
+  readonly pid: number;
+  readonly text: string;
+}
+
+/** A client's end of a simulated connection. */
+export class SimPeer {
+  readonly received: number[] = [];
+  closedByDaemon = false;
+  #toDaemon: (bytes: Uint8Array) => void = () => {};
+  #hangUp: () => void = () => {};
+
+  /** The daemon's end. */
+  connection(fd: number, peerPid: number): Connection {
+    return {
+      fd,
+      peerPid,
+      onData: (handler) => {
+        this.#toDaemon = handler;
+      },
+      onClosed: (handler) => {
+        this.#hangUp = handler;
+      },
+      send: (bytes) => {
+        this.received.push(...bytes);
+        return true;
+      },
+      pause: () => {},
+      resume: () => {},
+      end: () => {
+        this.closedByDaemon = true;
+      },
+      close: () => {
+        this.closedByDaemon = true;
+      },
+    };
+  }
+
+  send(bytes: Uint8Array): void {
+    if (!this.closedByDaemon) this.#toDaemon(bytes);
+  }
+
+  close(): void {
+    if (!this.closedByDaemon) this.#hangUp();
+  }
+}
+
+/** One host: the very front and lease process programs over simulated disks, sockets and time. */
+export class FrontHost {
+  readonly deeds: Deed[] = [];
+  ended: number | null = null;
+  readonly #clock: SimClock;
+  readonly #program: SanlockProgram;
+  readonly #leases = new Map<number, { program: LeaseProgram; lost: () => void }>();
+  #nextFd = 5;
+  #nextPid = FIRST_LEASE_PID;
+
+  constructor(of: {
+    name: ByteString;
+    storage: SimStorage;
+    clock: SimClock;
+    plan?: FatePlan;
+    settings?: Partial<SanlockSettings>;
+  }) {
+    this.#clock = of.clock;
+    const { name, storage, clock, plan = PROMPT } = of;
+    this.#program = new SanlockProgram({
+      settings: { ...SETTINGS, ourHostName: name, ...of.settings },
+      clock,
+      sockets: NO_SOCKETS,
+      processes: this.#processes(() => new SimDisks({ host: name, storage, clock, plan })),
+      log: QUIET,
+      random: () => 0.5,
+      helperPid: 0,
+      dumpLog: () => '',
+      ended: (status) => {
+        this.ended = status;
+      },
+    });
+    this.#program.start();
+  }
+
+  /** A client with this pid connects. */
+  connect(pid: number): SimPeer {
+    const peer = new SimPeer();
+    this.#program.accept(peer.connection(this.#nextFd++, pid));
+    return peer;
+  }
+
+  /** SIGKILL of every lease process: the front learns it from its channel. */
+  killLeaseProcesses(): void {
+    for (const lease of [...this.#leases.values()]) {
+      lease.program.close();
+      lease.lost();
+    }
+  }
+
+  #processes(disks: () => SimDisks): Processes {
+    const record = (kind: Deed['kind'], pid: number, text = ''): void => {
+      this.deeds.push({ atMs: this.#clock.nowMs(), kind, pid, text });
+    };
+    return {
+      startLeaseProcess: <Out, In>() => this.#start(disks()) as unknown as Channel<Out, In>, // the only two kinds there are
+      signal: (pid, signal) => {
+        record(signal, pid);
+        return true;
+      },
+      watch: (pid, gone) => {
+        if (pid >= FIRST_LEASE_PID) this.#clock.after(0.05, gone); // it is killed right after
+        return { close: () => {} };
+      },
+      run: (program, args) => record('killpath', 0, [program, ...args].join(' ')),
+    };
+  }
+
+  #start(disks: SimDisks): Channel<ToLeaseProcess, FromLeaseProcess> {
+    const clock = this.#clock;
+    const pid = this.#nextPid++;
+    let hear: (message: FromLeaseProcess) => void = () => {};
+    let closed: () => void = () => {};
+    let open = true;
+    const program = new LeaseProgram({
+      clock,
+      disks,
+      random: () => 0.5,
+      log: QUIET,
+      // Messages take a moment, and come in order.
+      send: (message) => {
+        clock.after(0.01, () => {
+          if (open) hear(message);
+        });
+      },
+    });
+    const lost = (): void => {
+      this.#leases.delete(pid);
+      if (open) clock.after(0.01, () => closed());
+    };
+    this.#leases.set(pid, { program, lost });
+    return {
+      pid,
+      send: (message) => {
+        clock.after(0.01, () => program.receive(message));
+      },
+      onMessage: (handler) => {
+        hear = handler;
+      },
+      onClosed: (handler) => {
+        closed = handler;
+      },
+      kill: () => {
+        open = false;
+        program.close();
+        this.#leases.delete(pid);
+      },
+    };
+  }
+}
+
+const NO_SOCKETS: Sockets = {
+  listen: () => ({ close: () => {} }),
+  connect: (_path, _timeoutMs, answer) => answer({ ok: false, errno: 111 }),
+};
