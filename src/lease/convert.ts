@@ -2,8 +2,7 @@ import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
 import { emptyTrail, released, type Trail, writeHostBlock } from './ballot.ts';
 import { giveBack } from './give-back.ts';
-import { ioError, leaseError, sleep } from './io.ts';
-import { leaseTimes } from './lease-times.ts';
+import { ioError, leaseError } from './io.ts';
 import {
   type Cleared,
   contend,
@@ -16,55 +15,45 @@ import {
 import { type Area, readArea } from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import { writeLvb } from './paxos-release.ts';
-import type { Reply, Steps } from './steps.ts';
+import type { Steps } from './steps.ts';
 import type { Member } from './world.ts';
 
 const MAX_RESTARTS = 1000;
 
 /**
- * Exclusive to shared: value block, then our whole sector with SHARED and RELEASED in one write,
- * then the leader free. Once that sector is on disk others may share, so the hold *is* shared from
- * then on, whatever becomes of the leader: one not freed keeps others out a little longer.
- * @returns the shared hold; AIO_TIMEOUT or ERRNO, and the hold stays exclusive. @see spec 10 §9.4
+ * Exclusive to shared: value block, own block SHARED, then RELEASED in it too, then the leader free.
+ *
+ * C writes SHARED and RELEASED at once. Unanswered, that write may land at any later time, and a
+ * released block under an exclusive hold lets others in where another host recorded our win. With
+ * SHARED alone it harms neither mode. Once that is on disk the hold *is* shared, whatever becomes of
+ * the rest: a leader not freed only keeps others out a little longer.
+ * @returns the shared hold; AIO_TIMEOUT or ERRNO, and the hold stays exclusive.
+ * @see spec 10 §9.4, §18.4
  */
 export function* convertToShared(
   member: Member,
   hold: PaxosHold,
   lvb: Uint8Array | null,
 ): Steps<Result<PaxosHold, Refusal>> {
-  const { geometry, leader } = hold;
+  const { geometry, leader, dblock } = hold;
   if (lvb !== null) {
     const value = yield* writeLvb(member, hold, lvb);
     if (value.outcome === 'unknown') {
       return fail({ error: ioError(value, 'value block write'), leader: null });
     }
   }
-  const dblock = released(hold.dblock);
-  const wrote = yield* writeUntilAnswered(member, hold, dblock);
+  const sharedGeneration = member.generation;
+  const wrote = yield* writeHostBlock(member, hold, geometry, { dblock, sharedGeneration });
   if (wrote.outcome !== 'done') {
-    // RELEASED may be on disk although we stay exclusive: overwrite it with what the hold says.
-    yield* writeHostBlock(member, hold, geometry, { dblock: hold.dblock, sharedGeneration: null });
     return fail({ error: ioError(wrote, 'convert to shared'), leader: null });
   }
-  yield* giveBack(member, hold, { geometry, othersAt: [], block: null, leader });
-  return ok({ ...hold, shared: true, dblock });
-}
-
-/** Unanswered, the write may land at any later time: neither mode would be true. So we wait. */
-function* writeUntilAnswered(
-  member: Member,
-  hold: PaxosHold,
-  dblock: PaxosHold['dblock'],
-): Steps<Reply> {
-  const { ioTimeoutMs } = leaseTimes(member.ioTimeoutS);
-  for (;;) {
-    const wrote = yield* writeHostBlock(member, hold, hold.geometry, {
-      dblock,
-      sharedGeneration: member.generation,
-    });
-    if (wrote.outcome !== 'unknown' || member.ended?.() === true) return wrote;
-    yield* sleep(ioTimeoutMs);
-  }
+  yield* giveBack(member, hold, {
+    geometry,
+    othersAt: [],
+    block: { dblock, sharedGeneration },
+    leader,
+  });
+  return ok({ ...hold, shared: true, dblock: released(dblock) });
 }
 
 /**
