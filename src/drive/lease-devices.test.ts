@@ -1,18 +1,25 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Clock } from '../ports/clock.ts';
-import type { Disk, Disks } from '../ports/disk.ts';
+import type { Disk, DiskReply, Disks } from '../ports/disk.ts';
 import { type Device, LeaseDevices } from './lease-devices.ts';
 
 const clock: Clock = { nowMs: () => 0, wallMs: () => 0, after: () => ({ cancel: () => {} }) };
 
 class CountedDisk implements Disk {
   closed = false;
+  readonly sent: { answer: (reply: DiskReply) => void; endedLate: () => void }[] = [];
   read(): void {
     assert.equal(this.closed, false);
   }
-  write(): void {
+  write(
+    _at: unknown,
+    _timeoutMs: number,
+    answer: (reply: DiskReply) => void,
+    endedLate: () => void = () => {},
+  ): void {
     assert.equal(this.closed, false);
+    this.sent.push({ answer, endedLate });
   }
   close(): void {
     this.closed = true;
@@ -53,4 +60,20 @@ test('a device that one user forgets stays open for the others, and is closed by
   assert.equal(opened[0]?.closed, true);
   devices.leave(anew, { forget: false });
   assert.equal(opened[1]?.closed, false, 'a good device is kept for the next command');
+});
+
+test('a write through a new descriptor waits for one still under way through the old', () => {
+  const { opened, devices, open } = world();
+  const bytes = new Uint8Array(512);
+  const first = open();
+  first.disk.write({ offset: 0, bytes }, 1000, () => {});
+  devices.leave(first, { forget: true }); // another command failed; this write is still under way
+  const second = open();
+  assert.notEqual(first, second);
+  second.disk.write({ offset: 0, bytes }, 1000, () => {});
+  assert.equal(opened[1]?.sent.length, 0);
+  opened[0]?.sent[0]?.answer({ outcome: 'unknown' });
+  assert.equal(opened[1]?.sent.length, 0);
+  opened[0]?.sent[0]?.endedLate();
+  assert.equal(opened[1]?.sent.length, 1);
 });

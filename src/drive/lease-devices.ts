@@ -2,7 +2,7 @@ import type { ByteString } from '../base/bytes.ts';
 import type { Effect, Reply } from '../lease/steps.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { DiskReply, Disks } from '../ports/disk.ts';
-import { OrderedDisk } from './ordered-disk.ts';
+import { OrderedDisk, type SentWrite } from './ordered-disk.ts';
 
 export interface Device {
   readonly path: ByteString;
@@ -24,6 +24,8 @@ export class LeaseDevices {
   readonly #disks: Disks;
   readonly #clock: Clock;
   readonly #open = new Map<ByteString, OpenDevice>();
+  /** Writes not yet ended, by path: those of a forgotten descriptor count too. */
+  readonly #sent = new Map<ByteString, SentWrite[]>();
   readonly #opening = new Map<ByteString, ((opened: Opened) => void)[]>();
 
   constructor(disks: Disks, clock: Clock) {
@@ -52,7 +54,9 @@ export class LeaseDevices {
         for (const tell of asked) tell(opened);
         return;
       }
-      const disk = new OrderedDisk(opened.disk, this.#clock);
+      const sent = this.#sent.get(path) ?? [];
+      this.#sent.set(path, sent);
+      const disk = new OrderedDisk(opened.disk, this.#clock, sent);
       const sectorSize = opened.deviceSectorSize;
       const fresh: OpenDevice = { path, disk, sectorSize, users: asked.length };
       this.#open.set(path, fresh);
@@ -62,14 +66,13 @@ export class LeaseDevices {
 
   /**
    * `forget`: after a failed operation the path may have come to mean another device, so it is
-   * opened anew next time. Late writes keep their order only on the descriptor they were sent
-   * through, so a device that still owes an answer stays.
+   * opened anew next time. Should it mean the same one, writes still keep their order.
    */
   leave(device: Device, how: { readonly forget: boolean }): void {
     const known = device as OpenDevice; // all devices come from `open`
     known.users--;
     const isCurrent = this.#open.get(known.path) === known;
-    if (isCurrent && how.forget && !known.disk.owesAnswers) this.#open.delete(known.path);
+    if (isCurrent && how.forget) this.#open.delete(known.path);
     const isForgotten = this.#open.get(known.path) !== known;
     if (known.users === 0 && isForgotten) known.disk.close();
   }

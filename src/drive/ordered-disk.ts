@@ -4,14 +4,15 @@ import type { Disk, DiskReply } from '../ports/disk.ts';
 const NOTHING = new Uint8Array(0);
 const ENOSPC = 28;
 
-interface LateWrite {
+export interface SentWrite {
   readonly start: number;
   readonly end: number;
   readonly waiting: (() => void)[];
 }
 
 /**
- * A device on which a write never overtakes an earlier one to the same sectors.
+ * A device on which a write never overtakes an earlier one to the same sectors, also when that one
+ * went through another descriptor of the same path: they share one list of writes not yet ended.
  *
  * A write that timed out may still land. Were a later one to the same sector sent meanwhile, the
  * old bytes could land last and undo it: a released lease would be held again, a newer ballot
@@ -21,11 +22,12 @@ interface LateWrite {
 export class OrderedDisk {
   readonly #disk: Disk;
   readonly #clock: Clock;
-  readonly #late: LateWrite[] = [];
+  readonly #sent: SentWrite[];
 
-  constructor(disk: Disk, clock: Clock) {
+  constructor(disk: Disk, clock: Clock, sent: SentWrite[] = []) {
     this.#disk = disk;
     this.#clock = clock;
+    this.#sent = sent;
   }
 
   read(
@@ -47,7 +49,7 @@ export class OrderedDisk {
       this.#clock.after(0, () => answer({ outcome: 'failed', errno: ENOSPC }));
       return;
     }
-    const earlier = this.#lateAt(at.offset, at.offset + at.bytes.length);
+    const earlier = this.#sentAt(at.offset, at.offset + at.bytes.length);
     if (earlier === undefined) {
       this.#send(at, timeoutMs, answer);
       return;
@@ -77,7 +79,7 @@ export class OrderedDisk {
     timeoutMs: number,
     answer: (reply: Exclude<DiskReply, { outcome: 'failed' }>) => void,
   ): void {
-    const earlier = this.#lateAt(at.offset, at.offset + at.length);
+    const earlier = this.#sentAt(at.offset, at.offset + at.length);
     if (earlier === undefined) {
       answer({ outcome: 'done', bytes: NOTHING, release: () => {} });
       return;
@@ -95,13 +97,8 @@ export class OrderedDisk {
     });
   }
 
-  #lateAt(start: number, end: number): LateWrite | undefined {
-    return this.#late.find((write) => write.start < end && start < write.end);
-  }
-
-  /** A write that timed out has not ended yet. */
-  get owesAnswers(): boolean {
-    return this.#late.length > 0;
+  #sentAt(start: number, end: number): SentWrite | undefined {
+    return this.#sent.find((write) => write.start < end && start < write.end);
   }
 
   close(): void {
@@ -113,15 +110,17 @@ export class OrderedDisk {
     timeoutMs: number,
     answer: (reply: DiskReply) => void,
   ): void {
-    const record: LateWrite = { start: at.offset, end: at.offset + at.bytes.length, waiting: [] };
+    const record: SentWrite = { start: at.offset, end: at.offset + at.bytes.length, waiting: [] };
+    this.#sent.push(record);
+    const ended = (): void => {
+      const index = this.#sent.indexOf(record);
+      if (index >= 0) this.#sent.splice(index, 1);
+      for (const next of record.waiting.splice(0)) next();
+    };
     const answered = (reply: DiskReply): void => {
-      if (reply.outcome === 'unknown') this.#late.push(record);
+      if (reply.outcome !== 'unknown') ended();
       answer(reply);
     };
-    this.#disk.write(at, timeoutMs, answered, () => {
-      const index = this.#late.indexOf(record);
-      if (index >= 0) this.#late.splice(index, 1);
-      for (const next of record.waiting.splice(0)) next();
-    });
+    this.#disk.write(at, timeoutMs, answered, ended);
   }
 }
