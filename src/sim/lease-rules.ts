@@ -213,7 +213,10 @@ export class LeaseRules {
         if (!shows.shared) throw new Violation(5, `${what}, without a mode block`);
       } else {
         if (!shows.leader) throw new Violation(6, `${what}, but the leader does not name it`);
-        if (isReleased(block)) throw new Violation(6, `${what}, but its block says released`);
+        // A step down that ended unanswered with the stay: its users are being killed.
+        const isDying = claim.life.isOver || claim.life.isExpired();
+        if (isReleased(block) && !isDying)
+          throw new Violation(6, `${what}, but its block says released`);
       }
     }
   }

@@ -47,8 +47,11 @@ export class Users {
     const { claims } = this.#world.judge;
     const claim = claims.find(life, resource);
     if (claim === null) this.acquire(life, resource, { shared: this.#dice.chance(0.4) });
-    else if (this.#dice.chance(0.5)) this.#release(claim);
-    else if (this.#dice.chance(0.5)) this.#convert(claim);
+    else {
+      const wish = this.#dice.next();
+      if (wish < 0.5) this.#release(claim);
+      else if (wish < 0.75) this.#convert(claim);
+    }
   }
 
   acquire(life: Life, resource: number, wish: { readonly shared: boolean }): void {
