@@ -23,9 +23,11 @@ function installPackages() {
   const installed = `${root}node_modules/.package-lock.json`;
   const lock = `${root}package-lock.json`;
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
-  console.log('holdfast: fetching the packages this project is built with (npm ci) …');
-  // Prebuilt parts come as packages of their own: no install script needs to run.
-  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
+  console.log('holdfast: fetching the packages this project is built with (npm install) …');
+  // Prebuilt parts come as packages of their own: no install script needs to run. Not `npm ci`: it
+  // insists on the packages of all other platforms too, which not every registry mirror carries.
+  const quiet = ['--no-audit', '--no-fund', '--loglevel=error'];
+  run('npm', ['install', '--no-save', '--ignore-scripts', ...quiet]);
 }
 
 const COMMANDS = {
