@@ -4,7 +4,8 @@
 import { Dice } from '../src/sim/dice.ts';
 import { type Outcome, World, type WorldOptions } from '../src/sim/world.ts';
 
-const USAGE = `npm run sim -- [--seed n] [--seeds n] [--hosts n] [--resources n] [--steps n] [--trace]
+const USAGE = `npm run sim -- [--seed n] [--seeds n] [--hosts n] [--resources n] [--steps n]
+  [--trace]
   --seed n    this run only; without it, --seeds n runs (default 20) of seeds never tried before
   --check     the fixed seeds of npm run check`;
 

@@ -72,6 +72,11 @@ function summaryOf(output) {
 }
 
 await group('check', 'check.mjs', []);
+await group('simulation, new seeds', 'run-script.mjs', [
+  'scripts/sim.ts',
+  '--seeds',
+  inCi ? '150' : '30',
+]);
 const lacking = missing();
 if (lacking === null) {
   // The mixtures mostly wait for leases to run out: other groups run beside them.

@@ -21,11 +21,13 @@ import type { Member } from './world.ts';
 const MAX_RESTARTS = 1000;
 
 /**
- * Exclusive to shared: value block, own block SHARED, then RELEASED in it too, then the leader free.
+ * Exclusive to shared: value block, own block SHARED, then RELEASED in it too, then the leader
+ * free.
  *
  * C writes SHARED and RELEASED at once. Unanswered, that write may land at any later time, and a
  * released block under an exclusive hold lets others in where another host recorded our win. With
- * SHARED alone it harms neither mode. Once that is on disk the hold *is* shared, whatever becomes of
+ * SHARED alone it harms neither mode. Once that is on disk the hold *is* shared, whatever becomes
+ * of
  * the rest: a leader not freed only keeps others out a little longer.
  * @returns the shared hold; AIO_TIMEOUT or ERRNO, and the hold stays exclusive.
  * @see spec 10 §9.4, §18.4

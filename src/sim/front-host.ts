@@ -136,7 +136,8 @@ export class FrontHost {
       this.deeds.push({ atMs: this.#clock.nowMs(), kind, pid, text });
     };
     return {
-      startLeaseProcess: <Out, In>() => this.#start(disks()) as unknown as Channel<Out, In>, // the only two kinds there are
+      // Messages of this kind are the only ones the front sends to a process it starts.
+      startLeaseProcess: <Out, In>() => this.#start(disks()) as unknown as Channel<Out, In>,
       signal: (pid, signal) => {
         record(signal, pid);
         return true;
