@@ -187,6 +187,9 @@ export class LeaseRules {
     if (owner === undefined) {
       // Not recorded yet: whoever records it for us will find it released.
       if (block.inpHostId === BigInt(life.hostId)) history.letGo.add(block.lver);
+      // A ballot given up that would have followed a version recorded for us: both are let go.
+      const before = history.committed.get(block.lver - 1n);
+      if (before?.id === BigInt(life.hostId)) history.letGo.add(block.lver - 1n);
       return;
     }
     if (owner.id === BigInt(life.hostId)) history.letGo.add(block.lver);
