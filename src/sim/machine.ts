@@ -9,7 +9,7 @@ import type {
 } from '../sanlock/lease-messages.ts';
 import type { Life } from './claims.ts';
 import type { Dice } from './dice.ts';
-import { SimDisks } from './disk.ts';
+import { type Io, type IoFate, SimDisks } from './disk.ts';
 import { HostClock } from './host-clock.ts';
 import { LOCKSPACE, LUN } from './layout.ts';
 import { QUIET } from './lease-host.ts';
@@ -101,7 +101,7 @@ export class Machine {
       host: life.label,
       storage: this.#world.storage,
       clock: this.#world.clock,
-      plan: (io) => this.#world.traced(io, this.#sniper.fate(io, this.weather.fate(io))),
+      plan: (io) => this.#world.traced(io, this.#fate(io)),
       at: programClock,
     });
     const dice = this.#dice.fork(life.label);
@@ -352,6 +352,12 @@ export class Machine {
       this.#join();
     };
     this.#clock?.after(this.#dice.between(100, 30_000), rejoin);
+  }
+
+  /** A shot still aimed when the world has healed is not fired: recovery is to be undisturbed. */
+  #fate(io: Io): IoFate {
+    const fate = this.weather.fate(io);
+    return this.#world.isQuiet ? fate : this.#sniper.fate(io, fate);
   }
 
   snipe(): void {
