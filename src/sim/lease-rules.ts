@@ -213,7 +213,9 @@ export class LeaseRules {
       if (claim.isChanging) {
         if (!shows.leader && !shows.shared) throw new Violation(5, `${what}, unseen on disk`);
       } else if (claim.mode === 'shared') {
-        if (!shows.shared) throw new Violation(5, `${what}, without a mode block`);
+        // A refused step up that went unanswered: the leader keeps others out until it is undone.
+        const isKept = shows.leader && !isReleased(block);
+        if (!shows.shared && !isKept) throw new Violation(5, `${what}, without a mode block`);
       } else {
         if (!shows.leader) throw new Violation(6, `${what}, but the leader does not name it`);
         // A step down that ended unanswered with the stay: its users are being killed.
