@@ -121,7 +121,7 @@ export class Host {
   async startSanlock(): Promise<void> {
     const options = ['-w', '0', '-l', '0', '-h', '0', '-U', 'root', '-G', 'root', '-e', this.name];
     this.#start('sanlock', ['daemon', '-D', ...options]);
-    const good = (out: string) => /daemon version +[^-\s]/.test(out);
+    const good = (out: string) => /daemon version +[1-9]/.test(out);
     await this.#answers('sanlock', ['client', 'version'], good);
   }
 

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, open, rm } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Outcome, pause, run, until } from '../../lab/run.ts';
 import { answer, command, countdown, countdownOver, heading, say, why } from './story-print.ts';
@@ -56,12 +57,18 @@ async function startNode(dir: string, of: { name: string; hostId: number }): Pro
   const runDir = join(dir, of.name);
   await mkdir(runDir);
   const env = { ...process.env, SANLOCK_RUN_DIR: runDir, SANLOCK_PRIVILEGED: '0' };
-  const args = ['daemon', '-D', '-w', '0', '-l', '0', '-e', of.name];
+  const args = ['daemon', '-D', '-w', '0', '-l', '0', ...(await ownNames()), '-e', of.name];
   const child = spawn(join(BIN, 'sanlock'), args, { env, stdio: 'ignore' });
   const node = { ...of, env, kill: () => void child.kill('SIGKILL') };
-  const up = async () => /daemon version +[^-\s]/.test((await ask(node, 'version')).stdout);
+  const up = async () => /daemon version +[1-9]/.test((await ask(node, 'version')).stdout);
   await until(`sanlock of ${of.name}`, up, { withinMs: 10_000 });
   return node;
+}
+
+/** The socket must belong to whoever runs this: without root no other owner is possible. */
+async function ownNames(): Promise<readonly string[]> {
+  const group = await run('id', ['-gn']);
+  return ['-U', userInfo().username, '-G', group.stdout.trim()];
 }
 
 function ask(node: Node, ...words: readonly string[]): Promise<Outcome> {
