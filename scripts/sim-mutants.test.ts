@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { build, type Plugin } from 'esbuild';
+
+/**
+ * The simulator must bite: with one safety rule taken out of the lease procedures, some of its seeds
+ * has to find the broken promise. Each mutant is the project's own source with one place changed.
+ */
+const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
+const SEEDS = 40;
+
+interface Mutant {
+  readonly what: string;
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+const MUTANTS: readonly Mutant[] = [
+  {
+    what: 'a silent owner counts as dead at once',
+    file: 'src/lease/owner-watch.ts',
+    from: 'nowMs - watch.waitStartMs > deadAfterMs',
+    to: 'nowMs - watch.waitStartMs > 0',
+  },
+  {
+    what: "a rival's larger ballot is overlooked",
+    file: 'src/lease/ballot.ts',
+    from: 'block.lver > own.lver || block.mbal > own.mbal',
+    to: 'block.lver > own.lver',
+  },
+  {
+    what: 'live sharers count as dead',
+    file: 'src/lease/sharer.ts',
+    from: 'return !isSilent(member, view, nowMs);',
+    to: 'return false;',
+  },
+  {
+    what: 'own expiry comes ten times too late',
+    file: 'src/lease/lease-times.ts',
+    from: 'renewalFailMs: 8 * ioTimeoutMs',
+    to: 'renewalFailMs: 80 * ioTimeoutMs',
+  },
+];
+
+function mutation(mutant: Mutant): Plugin {
+  return {
+    name: 'mutant',
+    setup({ onLoad }) {
+      onLoad({ filter: new RegExp(`${mutant.file}$`) }, ({ path }) => {
+        const text = readFileSync(path, 'utf8');
+        assert.ok(text.includes(mutant.from), `${mutant.file} still says: ${mutant.from}`);
+        return { contents: text.replace(mutant.from, mutant.to), loader: 'ts' };
+      });
+    },
+  };
+}
+
+async function worldOf(mutant: Mutant, index: number) {
+  const outfile = join(ROOT, 'out', `mutant-${index}.mjs`);
+  await build({
+    entryPoints: [join(ROOT, 'src/sim/world.ts')],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    plugins: [mutation(mutant)],
+    logLevel: 'silent',
+  });
+  const built: unknown = await import(pathToFileURL(outfile).href);
+  return (built as typeof import('../src/sim/world.ts')).World; // built from that very file
+}
+
+for (const [index, mutant] of MUTANTS.entries()) {
+  test(`the simulator notices when ${mutant.what}`, async () => {
+    const World = await worldOf(mutant, index);
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const outcome = new World({
+        seed,
+        hosts: 3,
+        resources: 1,
+        steps: 20_000,
+        pauseMs: 300,
+        clockDrift: 0.0001,
+        traceAll: false,
+      }).run();
+      if (outcome.broken !== null) return;
+    }
+    assert.fail(`no promise was broken in ${SEEDS} runs`);
+  });
+}
