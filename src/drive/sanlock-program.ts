@@ -43,8 +43,10 @@ const DISCARD_MS = 20;
 const BACKLOG = 5;
 const SOCKET_MODE = 0o660;
 const SCRATCH_IDLE_MS = 30_000;
-/** A scratch process that leaves a command unanswered so long hangs on its device. */
-const SCRATCH_HUNG_MS = 90_000;
+/** Beyond the time its writes may take, a command unanswered so long hangs on its device. */
+const SCRATCH_HUNG_MS = 30_000;
+/** Formatting an area: its whole, its first record, and one more for what went before. */
+const SCRATCH_WRITES = 3;
 
 /** The sanlock front over its ports: bytes in, events into the front, what it asks out. */
 export class SanlockProgram {
@@ -207,9 +209,14 @@ export class SanlockProgram {
   #restScratch(): void {
     const { scratch, scratchUsedMs, nowMs, pending } = this.#front;
     if (scratch === null) return;
-    const busy = [...pending.values()].some(({ lease }) => lease === scratch);
-    if (nowMs - scratchUsedMs < (busy ? SCRATCH_HUNG_MS : SCRATCH_IDLE_MS)) return;
-    if (busy) this.#parts.log.warn('scratch.hung', { ageMs: Math.round(nowMs - scratchUsedMs) });
+    const sent = [...pending.values()].filter(({ lease }) => lease === scratch);
+    if (sent.length === 0 && nowMs - scratchUsedMs < SCRATCH_IDLE_MS) return;
+    if (sent.length > 0) {
+      const writesMs = SCRATCH_WRITES * this.#parts.settings.writeInitIoTimeoutS * 1000;
+      const ageMs = nowMs - Math.min(...sent.map(({ sentMs }) => sentMs));
+      if (ageMs < SCRATCH_HUNG_MS + writesMs) return;
+      this.#parts.log.warn('scratch.hung', { ageMs: Math.round(ageMs), commands: sent.length });
+    }
     this.#front.scratch = null;
     leaseLost(this.#front, scratch);
   }

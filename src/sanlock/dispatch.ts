@@ -11,6 +11,8 @@ import {
 import { acquireCommand } from './commands/acquire.ts';
 import {
   alignCommand,
+  examineLockspaceCommand,
+  examineResourceCommand,
   readLockspaceCommand,
   readOwnersCommand,
   readResourceCommand,
@@ -80,8 +82,8 @@ const LATER: Readonly<Record<number, Later>> = {
   [SM_CMD.WRITE_RESOURCE]: writeResourceCommand,
   [SM_CMD.ALIGN]: alignCommand,
   [SM_CMD.REQUEST]: requestCommand,
-  [SM_CMD.EXAMINE_LOCKSPACE]: (_front, _request, reply) => reply(0),
-  [SM_CMD.EXAMINE_RESOURCE]: (_front, _request, reply) => reply(0),
+  [SM_CMD.EXAMINE_LOCKSPACE]: examineLockspaceCommand,
+  [SM_CMD.EXAMINE_RESOURCE]: examineResourceCommand,
   [SM_CMD.SET_LVB]: setLvbCommand,
   [SM_CMD.GET_LVB]: getLvbCommand,
   [SM_CMD.SHUTDOWN_WAIT]: shutdownWait,

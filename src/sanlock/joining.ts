@@ -1,5 +1,6 @@
 import { assert } from '../base/assert.ts';
 import { SANLOCK_CODES } from '../wire/sanlock-codes.ts';
+import { signalled } from './examine.ts';
 import type { Front } from './front.ts';
 import type { FromLeaseProcess, LeaseCommandResult } from './lease-messages.ts';
 import { resultNumber } from './result-number.ts';
@@ -44,6 +45,7 @@ export function leaseSaid(front: Front, lease: number, message: FromLeaseProcess
     case 'hosts':
       space.checkedS = message.checkedS;
       for (const host of message.changed) space.hosts.set(host.hostId, host);
+      signalled(front, space, message.signals);
       return;
     case 'left':
       giveUp(front, space);
@@ -162,11 +164,11 @@ export function giveUp(front: Front, space: Lockspace): void {
  * joined again from here.
  */
 export function leaseEnded(front: Front, lease: number): void {
-  front.failPending(lease, LOST);
   if (front.scratch === lease) front.scratch = null;
   const space = front.lockspaces.find((candidate) => candidate.lease === lease);
+  if (space !== undefined) space.lease = null;
+  front.failPending(lease, LOST);
   if (space === undefined) return;
-  space.lease = null;
   if (space.state === 'removing') forget(front, space);
 }
 
@@ -175,15 +177,16 @@ export function leaseEnded(front: Front, lease: number): void {
  */
 export function leaseLost(front: Front, lease: number): void {
   const space = front.lockspaces.find((candidate) => candidate.lease === lease);
-  front.failPending(lease, LOST);
   if (space === undefined) {
     if (front.scratch === lease) front.scratch = null;
+    front.failPending(lease, LOST);
     front.outside.endLease(lease);
     return;
   }
   front.outside.log('error', 'leaseProcess.lost', { lockspace: space.name, hostId: space.hostId });
   if (space.state === 'live') {
-    space.failed = true;
+    space.failed = true; // first: whoever is answered now must not send it anything more
+    front.failPending(lease, LOST);
     return;
   }
   giveUp(front, space);

@@ -1,7 +1,6 @@
-import { RESTRICT_FLAGS } from '../wire/sanlock-socket.ts';
 import type { Front } from './front.ts';
 import { giveUp } from './joining.ts';
-import { splitArguments } from './killpath.ts';
+import { runKillpath, signal } from './signals.ts';
 import type { Client, Lockspace } from './state.ts';
 
 const MAX_KILL_ATTEMPTS = 100;
@@ -90,30 +89,12 @@ function stop(
   if (how.removal || !how.inGrace) {
     signal(front, client, 'SIGKILL');
   } else if (client.killpath !== '' && front.settings.killGraceS > 0) {
-    runKillpath(front, client);
+    if (client.killpathSent) return; // once: then it has the grace time to let go by itself
+    client.killpathSent = true;
+    runKillpath(front, client, { withPid: client.killpathPid });
   } else {
     signal(front, client, 'SIGTERM');
   }
-}
-
-/** A process may be spared one of the two signals; it then gets the other. */
-export function signal(front: Front, client: Client, wanted: 'SIGTERM' | 'SIGKILL'): void {
-  const spared = wanted === 'SIGKILL' ? RESTRICT_FLAGS.SIGKILL : RESTRICT_FLAGS.SIGTERM;
-  const other = wanted === 'SIGKILL' ? 'SIGTERM' : 'SIGKILL';
-  const chosen = client.restricted & spared ? other : wanted;
-  const fields = { pid: client.pid, signal: chosen, attempt: client.killCount };
-  front.outside.log('warn', 'client.signalled', fields);
-  front.outside.signal(client.pid, chosen);
-}
-
-/** Once: its program is asked to let go by itself, and has the grace time for it. */
-export function runKillpath(front: Front, client: Client): void {
-  if (client.killpathSent) return;
-  client.killpathSent = true;
-  const args = splitArguments(client.killargs);
-  if (client.killpathPid) args.push(`${client.pid}`);
-  front.outside.log('warn', 'client.killpath', { pid: client.pid, program: client.killpath });
-  front.outside.runKillpath(client.killpath, args);
 }
 
 /** Users are gone: the watchdog is let go first (from the next release on), the host id last. */

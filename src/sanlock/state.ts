@@ -45,10 +45,13 @@ export interface Resource {
   readonly offset: number;
   state: 'adding' | 'held' | 'removing' | 'orphan';
   shared: boolean;
+  /** A step up or down is on its way to the disk: nobody joins the hold meanwhile. */
+  converting: boolean;
   readonly persistent: boolean;
   /** null while the first acquire runs. */
   hold: PaxosHold | null;
   readonly lvbWanted: boolean;
+  /** Never changed in place: what was sent to the disk is told from what was set since. */
   lvb: Uint8Array | null;
   lvbDirty: boolean;
   /** The holder's restriction bits when it acquired. */
@@ -99,6 +102,10 @@ export interface Lockspace {
   readonly bits: Map<number, number>;
   event: AnnouncedEvent | null;
   eventSetS: number;
+  /** When each host's bit last made us look at the requests to us. */
+  readonly examinedS: Map<number, number>;
+  /** Held resources whose request record is to be read, one after another. */
+  readonly examining: Set<Resource>;
   addWaiter: Reply | null;
   readonly removeWaiters: Reply[];
   readonly inquireWaiters: (() => void)[];
@@ -112,6 +119,7 @@ export type Reply = (result: number, data2?: number, body?: Uint8Array) => void;
 
 export interface Pending {
   readonly lease: number;
+  readonly sentMs: number;
   readonly done: (result: LeaseCommandResult) => void;
 }
 
@@ -170,6 +178,8 @@ export function newLockspace(
     bits: new Map(),
     event: null,
     eventSetS: 0,
+    examinedS: new Map(),
+    examining: new Set(),
     addWaiter: null,
     removeWaiters: [],
     inquireWaiters: [],

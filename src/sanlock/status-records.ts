@@ -16,9 +16,9 @@ import type { Client, Lockspace, RenewalEntry, Resource } from './state.ts';
 /** The version whose protocol and behaviour we offer. */
 export const VERSION = { text: '3.8.5', number: '3.8.5', hex: 0x03080500 } as const;
 const SMPROTO_HEX = '00000001';
-/** Which commands the original logs at debug level by default; shown, not used. */
 /** Shown for those who read it; the kernel's own limit is left alone. */
 const DEFAULT_MAX_SECTORS_KB = 1024;
+/** Which commands the original logs at debug level by default; shown, not used. */
 const DEBUG_CMDS = 'fffffffffe06ffff';
 
 type Pairs = readonly (readonly [string, string | number | bigint])[];
@@ -226,7 +226,7 @@ export function hostRecord(space: Lockspace, host: HostRecord): Uint8Array {
   const pairs: Pairs = [
     ['last_check', space.checkedS],
     ['last_live', host.lastLiveS],
-    ['last_req', 0],
+    ['last_req', space.examinedS.get(host.hostId) ?? 0],
     ['owner_id', host.ownerId],
     ['owner_generation', host.generation],
     ['timestamp', host.timestampS],

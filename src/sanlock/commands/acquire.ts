@@ -106,7 +106,9 @@ function localResult(
     case 'adding':
       return -ERRNO.EBUSY;
     case 'held':
-      return existing.shared && asked.shared ? 0 : -ERRNO.EEXIST;
+      if (!existing.shared || !asked.shared) return -ERRNO.EEXIST;
+      // On its way to exclusive: a sharer let in now would stand beside the exclusive holder.
+      return existing.converting ? -ERRNO.EBUSY : 0;
     case 'orphan': {
       const orphanWanted = asked.cmdFlags & (ACQUIRE_FLAGS.ORPHAN | ACQUIRE_FLAGS.ORPHAN_ONLY);
       return orphanWanted && existing.shared === asked.shared ? 0 : -ERRNO.EUCLEAN;
@@ -133,6 +135,7 @@ function ballot(
     offset: toSafeNumber(disk.offset, 'offset'),
     state: 'adding',
     shared,
+    converting: false,
     persistent: (asked.flags & RES_FLAGS.PERSISTENT) !== 0,
     hold: null,
     lvbWanted: (job.cmdFlags & ACQUIRE_FLAGS.LVB) !== 0,

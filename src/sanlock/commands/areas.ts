@@ -9,6 +9,7 @@ import {
   sanlkResource,
   WRITE_FLAGS,
 } from '../../wire/sanlock-socket.ts';
+import { examine } from '../examine.ts';
 import type { Front } from '../front.ts';
 import { announce } from '../joining.ts';
 import type { LeaseCommand, LeaseCommandResult, WantedSizes } from '../lease-messages.ts';
@@ -222,7 +223,21 @@ export function alignCommand(front: Front, request: Request, reply: Reply): void
   });
 }
 
-/** REQUEST and EXAMINE of a joined lockspace's resource (spec 10 §10). */
+/** Looks at once for requests of other hosts to us; always 0 (spec 20 §4 EXAMINE). */
+export function examineLockspaceCommand(front: Front, request: Request, reply: Reply): void {
+  const space = front.usableLockspace(decode(sanlkLockspace, request.body).name);
+  if (space !== null) examine(front, space, () => true);
+  reply(0);
+}
+
+export function examineResourceCommand(front: Front, request: Request, reply: Reply): void {
+  const asked = decode(sanlkResource, request.body);
+  const space = front.usableLockspace(asked.lockspaceName);
+  if (space !== null) examine(front, space, (resource) => resource.name === asked.name);
+  reply(0);
+}
+
+/** Asks the host that owns a resource to let it go (spec 10 §10.1). */
 export function requestCommand(front: Front, request: Request, reply: Reply): void {
   const { asked, disk, name } = resourceOf(request.body);
   const space = front.usableLockspace(asked.lockspaceName);

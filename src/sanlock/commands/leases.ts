@@ -162,15 +162,19 @@ export function convertCommand(front: Front, request: Request, client: Client, r
   const ownerNowait = (request.header.cmdFlags & CONVERT_FLAGS.OWNER_NOWAIT) !== 0;
   const lvb = toShared && resource.lvbDirty ? resource.lvb : null;
   const command = { op: 'convert', hold, toShared, ownerNowait, lvb } as const;
+  resource.converting = true;
   front.command(space.lease, command, (result) => {
-    if (result.ok && result.op === 'convert') {
-      resource.hold = result.hold;
-      resource.shared = toShared;
-      if (toShared) resource.lvbDirty = false;
-      end(0);
+    resource.converting = false;
+    if (!result.ok || result.op !== 'convert') {
+      end(result.ok ? -1 : resultNumber(result.error));
       return;
     }
-    end(result.ok ? -1 : resultNumber(result.error));
+    resource.hold = result.hold;
+    resource.shared = toShared;
+    if (lvb !== null && resource.lvb === lvb) resource.lvbDirty = false; // else set again since
+    // A step that comes after own expiry, or while users are being stopped, grants nothing.
+    const usable = front.usableLockspace(resource.lockspace.name) === resource.lockspace;
+    end(usable ? 0 : -ERRNO.ENOSPC);
   });
 }
 
@@ -194,8 +198,10 @@ export function setLvbCommand(front: Front, request: Request, reply: Reply): voi
     reply(-ERRNO.E2BIG);
     return;
   }
-  resource.lvb ??= new Uint8Array(sectorSize);
-  resource.lvb.set(value);
+  const lvb = new Uint8Array(sectorSize);
+  if (resource.lvb !== null) lvb.set(resource.lvb.subarray(0, sectorSize));
+  lvb.set(value);
+  resource.lvb = lvb;
   resource.lvbDirty = true;
   reply(0);
 }

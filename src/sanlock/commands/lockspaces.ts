@@ -32,12 +32,12 @@ function samePlace(space: Lockspace, asked: Asked): boolean {
 
 export function addLockspaceCommand(front: Front, request: Request, reply: Reply): void {
   const asked = decode(sanlkLockspace, request.body);
-  const refused = refuseAdd(front, asked);
+  const ioTimeoutS = request.header.data || front.settings.ioTimeoutS;
+  const refused = refuseAdd(front, asked, ioTimeoutS);
   if (refused !== 0) {
     reply(refused);
     return;
   }
-  const ioTimeoutS = request.header.data || front.settings.ioTimeoutS;
   const space = newLockspace({
     id: front.newLockspaceId(),
     name: asked.name,
@@ -71,7 +71,12 @@ function extendMs(configuredS: number | null, ioTimeoutS: number): number {
   return configuredS === 0 ? 500 : configuredS * 1000;
 }
 
-function refuseAdd(front: Front, asked: Asked): number {
+/** Only eight bits of it reach the disk (spec 10 §4.1). */
+const MAX_IO_TIMEOUT_S = 255;
+
+function refuseAdd(front: Front, asked: Asked, ioTimeoutS: number): number {
+  // Others would judge us by another time than we do, and take what we hold while we hold it.
+  if (ioTimeoutS < 1 || ioTimeoutS > MAX_IO_TIMEOUT_S) return -ERRNO.EINVAL;
   if (asked.name === '' || asked.hostId === 0n || asked.path === '') return -ERRNO.EINVAL;
   if (asked.offset % 512n !== 0n || asked.offset > BigInt(2 ** 52)) return -ERRNO.EINVAL;
   const same = front.lockspaces.find((space) => identical(space, asked));

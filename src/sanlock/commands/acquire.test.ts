@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ACQUIRE_FLAGS, REL_FLAGS, RES_FLAGS, SM_CMD } from '../../wire/sanlock-socket.ts';
+import type { Client } from '../state.ts';
+import { acquireBody, lockspace, resource, Stage } from '../testing/stage.ts';
+
+const { ORPHAN, ORPHAN_ONLY } = ACQUIRE_FLAGS;
+
+function joined(): Stage {
+  const stage = new Stage();
+  stage.join(10);
+  return stage;
+}
+
+function acquire(stage: Stage, client: Client, resources: Uint8Array[], cmdFlags = 0): void {
+  const fields = { data: resources.length, cmdFlags };
+  stage.ask(client, SM_CMD.ACQUIRE, acquireBody(resources), fields);
+}
+
+const shared = (n: number) => resource(n, { flags: RES_FLAGS.SHARED });
+
+test('what this host knows of the resource answers first', () => {
+  const stage = joined();
+  const one = stage.connect(501);
+  const two = stage.connect(502);
+  const at = 100;
+  stage.play([
+    [at, () => acquire(stage, one, [resource(1)]), ['lease1 acquire R1']],
+    [at, () => acquire(stage, two, [resource(1)]), ['c3 answer 7: -16']], // being acquired
+    [at, () => stage.granted(1, 1), ['c2 answer 7: 0']],
+    [at, () => acquire(stage, two, [resource(1)]), ['c3 answer 7: -17']],
+    [at, () => acquire(stage, two, [shared(1)]), ['c3 answer 7: -17']],
+    [at, () => stage.close(one), ['lease1 release R1']],
+    [at, () => acquire(stage, two, [resource(1)]), ['c3 answer 7: -11']], // being released
+    [at, () => stage.ran(1, { op: 'release' }), []],
+    [at, () => acquire(stage, two, [shared(1)]), ['lease1 acquire R1']],
+    [at, () => stage.granted(1, 1, true), ['c3 answer 7: 0']],
+    [at, () => acquire(stage, stage.connect(503), [shared(1)]), ['c4 answer 7: 0']], // no disk
+    [at, () => acquire(stage, stage.connect(504), [resource(1)]), ['c5 answer 7: -17']],
+  ]);
+});
+
+test('orphans are taken over only by who asks for them, in their mode', () => {
+  const stage = joined();
+  const one = stage.connect(501);
+  const two = stage.connect(502);
+  const persistent = resource(1, { flags: RES_FLAGS.PERSISTENT });
+  const at = 100;
+  stage.play([
+    [at, () => acquire(stage, one, [resource(1)], ORPHAN_ONLY), ['c2 answer 7: -2']],
+    [at, () => acquire(stage, one, [persistent]), ['lease1 acquire R1']],
+    [at, () => stage.granted(1, 1), ['c2 answer 7: 0']],
+    [at, () => stage.close(one), []], // nothing is written
+    [at, () => acquire(stage, two, [resource(1)]), ['c3 answer 7: -117']],
+    [at, () => acquire(stage, two, [shared(1)], ORPHAN), ['c3 answer 7: -117']],
+    [at, () => acquire(stage, two, [resource(1)], ORPHAN_ONLY), ['c3 answer 7: 0']],
+    [at, () => stage.close(two), []],
+  ]);
+  const cleaner = stage.connect(503);
+  const orphans = () =>
+    stage.ask(cleaner, SM_CMD.RELEASE, resource(0, { bare: true }), {
+      cmdFlags: REL_FLAGS.ORPHAN,
+      data: 1,
+    });
+  stage.play([[at, orphans, ['lease1 release R1', 'c4 answer 8: 1']]]); // their number
+});
+
+test('all or nothing: the first refusal is the answer, what was granted goes back', () => {
+  const stage = joined();
+  const client = stage.connect(501);
+  const at = 100;
+  const four = [resource(1), resource(2), resource(3), resource(4)];
+  stage.play([
+    [at, () => acquire(stage, client, four), ['lease1 acquire R1']],
+    [at, () => stage.granted(1, 1), ['lease1 acquire R2']],
+    [at, () => stage.granted(1, 2), ['lease1 acquire R3']],
+    [at, () => stage.ran(1, 'ACQUIRE_IDLIVE'), ['lease1 release R2']],
+    [at, () => stage.ran(1, 'AIO_TIMEOUT'), ['lease1 release R1']],
+    [at, () => stage.ran(1, { op: 'release' }), ['c2 answer 7: -243']],
+  ]);
+  assert.equal(client.tokens.length, 0);
+  assert.equal(stage.front.resources.length, 0);
+});
+
+test('a client that died while it waited keeps nothing', () => {
+  const stage = joined();
+  const client = stage.connect(501);
+  const at = 100;
+  stage.play([
+    [at, () => acquire(stage, client, [resource(1), resource(2)]), ['lease1 acquire R1']],
+    [at, () => stage.close(client), []],
+    [at, () => stage.granted(1, 1), ['lease1 acquire R2']],
+    [at, () => stage.granted(1, 2), ['lease1 release R1', 'lease1 release R2', 'c2 answer 7: -25']],
+  ]);
+});
+
+test('a grant that comes after own expiry is none, also before anybody looked', () => {
+  const stage = joined();
+  const client = stage.connect(501);
+  stage.play([
+    [179, () => acquire(stage, client, [resource(1)]), ['lease1 acquire R1']],
+    [180, () => stage.granted(1, 1), ['lease1 release R1']],
+    [180.1, () => stage.ran(1, { op: 'release' }), ['c2 answer 7: -28']],
+    [180.2, () => acquire(stage, client, [resource(2)]), ['c2 answer 7: -28']],
+  ]);
+});
+
+test('a grant for a lockspace that is being removed is none, and is not written back', () => {
+  const stage = joined();
+  const client = stage.connect(501);
+  const remover = stage.connect(900, false);
+  stage.play([
+    [101, () => acquire(stage, client, [resource(1)]), ['lease1 acquire R1']],
+    [102, () => stage.ask(remover, SM_CMD.REM_LOCKSPACE, lockspace('LS')), []],
+    [103, () => stage.look(), ['lease1 refuse', 'lease1 leave release=true']],
+    [104, () => stage.granted(1, 1), ['c2 answer 7: -28']],
+  ]);
+});
+
+test('more than one disk, no path and an unknown lockspace are refused without any process', () => {
+  const stage = joined();
+  const client = stage.connect(501);
+  const two = resource(1);
+  two[124] = 2; // num_disks
+  const disk = two.slice(128);
+  const noPath = resource(1);
+  noPath.fill(0, 128);
+  const elsewhere = resource(1);
+  elsewhere[0] = 'X'.charCodeAt(0);
+  const at = 100;
+  stage.play([
+    [at, () => acquire(stage, client, [Uint8Array.from([...two, ...disk])]), ['c2 answer 7: -22']],
+    [at, () => acquire(stage, client, [noPath]), ['c2 answer 7: -2']],
+    [at, () => acquire(stage, client, [elsewhere]), ['c2 answer 7: -28']],
+    [at, () => acquire(stage, client, []), ['c2 answer 7: 0']],
+  ]);
+});
+
+test('one command at a time for a process, whoever asks', () => {
+  const stage = joined();
+  const client = stage.connect(501);
+  const other = stage.connect(900, false);
+  const at = 100;
+  const ask = (pid: number) => () =>
+    stage.ask(other, SM_CMD.INQUIRE, new Uint8Array(0), { data2: pid });
+  stage.play([
+    [at, () => acquire(stage, client, [resource(1)]), ['lease1 acquire R1']],
+    [at, ask(501), ['c3 answer 9: -16']],
+    [at, ask(777), ['c3 answer 9: -3']],
+    [at, ask(-1), ['c3 answer 9: -16']], // not registered itself
+    [at, () => stage.granted(1, 1), ['c2 answer 7: 0']],
+    [at, ask(501), ['c3 answer 9: 0']],
+  ]);
+});

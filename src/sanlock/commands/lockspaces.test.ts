@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SM_CMD } from '../../wire/sanlock-socket.ts';
+import { leaseEnded } from '../joining.ts';
+import { acquireBody, lockspace, resource, Stage } from '../testing/stage.ts';
+
+const at = 100;
+const LS = lockspace('LS');
+
+function asking(stage: Stage) {
+  const client = stage.connect(900, false);
+  const ask =
+    (cmd: number, body: Uint8Array, fields = {}) =>
+    () =>
+      stage.ask(client, cmd, body, fields);
+  return {
+    add: (body: Uint8Array, fields = {}) => ask(SM_CMD.ADD_LOCKSPACE, body, fields),
+    rem: (body: Uint8Array, fields = {}) => ask(SM_CMD.REM_LOCKSPACE, body, fields),
+    inq: (body: Uint8Array, fields = {}) => ask(SM_CMD.INQ_LOCKSPACE, body, fields),
+  };
+}
+
+test('add: what is asked is checked before any process starts', () => {
+  const stage = new Stage();
+  const { add } = asking(stage);
+  const refused = ['c1 answer 2: -22'];
+  stage.play([
+    [at, add(lockspace('')), refused],
+    [at, add(lockspace('LS', { hostId: 0n })), refused],
+    [at, add(lockspace('LS', { path: '' })), refused],
+    // Eight bits reach the disk: others would judge us by another time than our own.
+    [at, add(LS, { data: 256 }), refused],
+    [at, add(LS, { data: -1 }), refused],
+    [at, add(LS, { data: 255 }), ['lease1 join']],
+  ]);
+});
+
+test('add, inquire and remove at each stage of a life', () => {
+  const stage = new Stage();
+  const first = asking(stage); // c1
+  const { add, rem, inq } = asking(stage); // c2
+  const joined = () =>
+    stage.say(1, {
+      kind: 'joined',
+      generation: 1n,
+      timestampS: 100,
+      sectorSize: 512,
+      areaBytes: 1 << 20,
+      maxHosts: 2000,
+    });
+  stage.play([
+    [at, inq(LS), ['c2 answer 16: -2']],
+    [at, rem(LS), ['c2 answer 3: -2']],
+    [at, first.add(LS), ['lease1 join']],
+    [at, add(LS), ['c2 answer 2: -115']],
+    [at, inq(LS), ['c2 answer 16: -115']],
+    [at, joined, ['c1 answer 2: 0']],
+    [at, add(LS), ['c2 answer 2: -17']],
+    [at, add(lockspace('LS', { hostId: 2n })), ['c2 answer 2: -22']],
+    [at, add(lockspace('other')), ['c2 answer 2: -22']], // the same place
+    [at, inq(LS), ['c2 answer 16: 0']],
+    [at, inq(lockspace('LS', { hostId: 0n })), ['c2 answer 16: 0']],
+    [at, inq(lockspace('LS', { path: '/dev/x' })), ['c2 answer 16: -2']],
+    [at, first.rem(LS), []],
+    [at, () => stage.look(), ['lease1 refuse', 'lease1 leave release=true']],
+    [at, add(LS), ['c2 answer 2: -11']],
+    [at, rem(LS), ['c2 answer 3: -115']],
+    [at, inq(LS, { cmdFlags: 1 }), []], // waits
+    [at, () => stage.say(1, { kind: 'left', released: true }), ['lease1 killed']],
+    [at, add(LS), ['c2 answer 2: -11']], // its last writes are not known to have ended
+    [at, () => leaseEnded(stage.front, 1), ['c2 answer 16: -2', 'c1 answer 3: 0']],
+    [at, add(LS), ['lease2 join']],
+  ]);
+});
+
+test('a join that fails answers with its reason and leaves nothing', () => {
+  const stage = new Stage();
+  const { add, inq } = asking(stage);
+  const error = { code: 'HOSTID_BUSY', during: 'join', facts: {} } as const;
+  stage.play([
+    [at, add(LS), ['lease1 join']],
+    [at, () => stage.say(1, { kind: 'joinFailed', error }), ['lease1 killed']],
+    [at, () => leaseEnded(stage.front, 1), ['c1 answer 2: -262']],
+    [at, inq(LS), ['c1 answer 16: -2']],
+  ]);
+});
+
+test('removal of a lockspace that is being joined ends the join', () => {
+  const stage = new Stage();
+  const one = asking(stage);
+  const two = asking(stage);
+  stage.play([
+    [at, one.add(LS), ['lease1 join']],
+    [at, two.rem(LS), ['lease1 leave release=true', 'c2 answer 3: 0']],
+    [at, () => stage.say(1, { kind: 'left', released: false }), ['lease1 killed']],
+    [at, () => leaseEnded(stage.front, 1), ['c1 answer 2: -1']],
+  ]);
+});
+
+test('UNUSED refuses while anything is held', () => {
+  const stage = new Stage();
+  stage.join(10);
+  const client = stage.connect(501);
+  stage.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(1)]), { data: 1 });
+  const { rem } = asking(stage);
+  stage.play([
+    [at, rem(LS, { cmdFlags: 2 }), ['c3 answer 3: -16']], // being acquired
+    [at, () => stage.granted(1, 1), ['c2 answer 7: 0']],
+    [at, rem(LS, { cmdFlags: 2 }), ['c3 answer 3: -16']],
+  ]);
+  assert.equal(stage.front.lockspaces[0]?.externalRemove, false);
+});

@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { RESTRICT_FLAGS, SM_CMD } from '../wire/sanlock-socket.ts';
+import { leaseLost } from './joining.ts';
+import { lookEveryMs } from './recovery.ts';
+import type { Client } from './state.ts';
+import { acquireBody, lockspace, resource, Stage } from './testing/stage.ts';
+
+/** A client of pid 501 that holds R1 in a lockspace with io timeout 1, renewed at second 100. */
+function held(killGraceS = 5): { stage: Stage; client: Client } {
+  const stage = new Stage({ killGraceS });
+  stage.join(1);
+  const client = stage.connect(501);
+  stage.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(1)]), { data: 1 });
+  stage.granted(1, 1);
+  return { stage, client };
+}
+
+test('own expiry at 8·t: SIGTERM each second, SIGKILL when the grace is over, then it leaves', () => {
+  const { stage, client } = held();
+  const look = () => stage.look();
+  stage.play([
+    [107.9, look, []],
+    [108, look, ['lease1 refuse', 'SIGTERM 501']],
+    [108.2, look, []], // at most once a second
+    [109, look, ['SIGTERM 501']],
+    [112.9, look, ['SIGTERM 501']],
+    [113, look, ['SIGKILL 501']], // last renewal + 8·t + grace
+    [114, look, ['SIGKILL 501']],
+    [114.1, () => stage.close(client), []], // a dying lockspace's leases are not written
+    [114.2, look, ['lease1 leave release=false']],
+  ]);
+});
+
+test('a renewal moves everything; one that comes while users are stopped revives nothing', () => {
+  const { stage } = held();
+  const look = () => stage.look();
+  stage.play([
+    [104, () => stage.renewed(1, 104), []],
+    [111, look, []],
+    [112, look, ['lease1 refuse', 'SIGTERM 501']],
+    [112.5, () => stage.renewed(1, 112), []],
+    [116, look, ['SIGTERM 501']],
+    [117, look, ['SIGKILL 501']],
+  ]);
+});
+
+test('an overwritten host lease is lost at the next look, and never released', () => {
+  const { stage, client } = held();
+  const error = { code: 'RENEW_OWNER', during: 'renewal', facts: {} } as const;
+  stage.play([
+    [102, () => stage.say(1, { kind: 'renewalFailed', error, overwritten: true }), []],
+    [103, () => stage.look(), ['lease1 refuse', 'SIGTERM 501']],
+    [103.1, () => stage.close(client), []],
+    [103.2, () => stage.look(), ['lease1 leave release=false']],
+  ]);
+});
+
+test('removal: SIGKILL from the first round, whatever the grace', () => {
+  const { stage, client } = held();
+  const remover = stage.connect(900, false);
+  stage.play([
+    [101, () => stage.ask(remover, SM_CMD.REM_LOCKSPACE, lockspace('LS')), []],
+    [101.2, () => stage.look(), ['lease1 refuse', 'SIGKILL 501']],
+    [101.4, () => stage.close(client), []],
+    [101.6, () => stage.look(), ['lease1 leave release=true']],
+    [101.7, () => stage.say(1, { kind: 'left', released: true }), ['lease1 killed']],
+  ]);
+  assert.equal(lookEveryMs(stage.front), 1000);
+});
+
+test('restrictions turn one signal into the other', () => {
+  for (const [restricted, wanted] of [
+    [RESTRICT_FLAGS.SIGKILL, 'SIGTERM 501'],
+    [RESTRICT_FLAGS.SIGTERM, 'SIGKILL 501'],
+  ] as const) {
+    const { stage, client } = held();
+    client.restricted = restricted;
+    stage.play([
+      [108, () => stage.look(), ['lease1 refuse', wanted]],
+      [113, () => stage.look(), [wanted]],
+    ]);
+  }
+});
+
+test('killpath: once, with its arguments and the pid; nothing else until the grace is over', () => {
+  const { stage, client } = held();
+  const killpath = { killpath: '/sbin/k', killargs: 'arg1 two\\ words', killpathPid: true };
+  Object.assign(client, killpath);
+  stage.play([
+    [108, () => stage.look(), ['lease1 refuse', '/sbin/k arg1 two words 501']],
+    [109, () => stage.look(), []],
+    [113, () => stage.look(), ['SIGKILL 501']],
+  ]);
+});
+
+test('no grace: the killpath is not used, SIGKILL at once', () => {
+  const { stage, client } = held(0);
+  client.killpath = '/sbin/k';
+  stage.play([[108, () => stage.look(), ['lease1 refuse', 'SIGKILL 501']]]);
+});
+
+test('after 100 attempts they stop, and the lockspace never ends', () => {
+  const { stage } = held();
+  for (let second = 108; second < 400; second++) {
+    stage.front.nowMs = second * 1000;
+    stage.look();
+  }
+  const signals = stage.lines.filter((line) => line.startsWith('SIG'));
+  assert.equal(signals.length, 100);
+  assert.equal(stage.lines.filter((line) => line.includes('leave')).length, 0);
+});
+
+test('a client being killed may release and inquire, not acquire; released, it is free again', () => {
+  const { stage, client } = held();
+  const more = () => stage.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(2)]), { data: 1 });
+  const all = () => stage.ask(client, SM_CMD.RELEASE, new Uint8Array(0), { cmdFlags: 1 });
+  stage.play([
+    [108, () => stage.look(), ['lease1 refuse', 'SIGTERM 501']],
+    [108.1, more, ['c2 answer 7: -16']],
+    [108.2, all, ['c2 answer 8: 0']],
+    [108.3, more, ['c2 answer 7: -28']], // the lockspace is dying, the client is not
+    [108.4, () => stage.look(), ['lease1 leave release=false']],
+  ]);
+  assert.equal(client.killCount, 0);
+});
+
+test('while it is used from outside, nothing is left', () => {
+  const { stage, client } = held();
+  const asker = stage.connect(900, false);
+  const set = (data: number) => () =>
+    stage.ask(asker, SM_CMD.SET_CONFIG, lockspace('LS'), { data });
+  stage.play([
+    [101, set(1), ['c3 answer 33: 0', 'c3 end']],
+    [102, () => stage.close(client), ['lease1 release R1']],
+    [102.1, () => stage.ran(1, { op: 'release' }), []],
+    [108, () => stage.look(), ['lease1 refuse']],
+    [120, () => stage.look(), []],
+    [120.1, set(1), ['c3 answer 33: -28', 'c3 end']], // no new use of a dying one
+    [120.2, set(2), ['c3 answer 33: 0', 'c3 end']],
+    [120.4, () => stage.look(), ['lease1 leave release=false']],
+  ]);
+});
+
+test('a lost lease process is asked nothing more: no grant, no release, no restart', () => {
+  const { stage, client } = held();
+  const other = stage.connect(502);
+  stage.front.nowMs = 101_000;
+  stage.ask(other, SM_CMD.ACQUIRE, acquireBody([resource(2), resource(3)]), { data: 2 });
+  stage.granted(1, 2);
+  stage.play([
+    [102, () => leaseLost(stage.front, 1), ['c3 answer 7: -201']],
+    [103, () => stage.look(), []], // the lease on the disk is still good
+    [108, () => stage.look(), ['lease1 refuse', 'SIGTERM 501']],
+    [109, () => stage.close(client), []],
+    [110, () => stage.look(), ['lease1 leave release=false']],
+  ]);
+});

@@ -1,0 +1,30 @@
+import { RESTRICT_FLAGS } from '../wire/sanlock-socket.ts';
+import type { Front } from './front.ts';
+import { splitArguments } from './killpath.ts';
+import type { Client } from './state.ts';
+
+/** A process may be spared one of the two signals; it then gets the other. */
+export function signal(
+  front: Front,
+  client: Pick<Client, 'pid' | 'restricted' | 'killCount'>,
+  wanted: 'SIGTERM' | 'SIGKILL',
+): void {
+  const spared = wanted === 'SIGKILL' ? RESTRICT_FLAGS.SIGKILL : RESTRICT_FLAGS.SIGTERM;
+  const other = wanted === 'SIGKILL' ? 'SIGTERM' : 'SIGKILL';
+  const chosen = client.restricted & spared ? other : wanted;
+  const fields = { pid: client.pid, signal: chosen, attempt: client.killCount };
+  front.outside.log('warn', 'client.signalled', fields);
+  front.outside.signal(client.pid, chosen);
+}
+
+/** Its own program is asked to make it let go. */
+export function runKillpath(
+  front: Front,
+  client: Client,
+  options: { readonly withPid: boolean },
+): void {
+  const args = splitArguments(client.killargs);
+  if (options.withPid) args.push(`${client.pid}`);
+  front.outside.log('warn', 'client.killpath', { pid: client.pid, program: client.killpath });
+  front.outside.runKillpath(client.killpath, args);
+}
