@@ -6,7 +6,8 @@ import { pathToFileURL } from 'node:url';
 import { build, type Plugin } from 'esbuild';
 
 /**
- * The simulator must bite: with one safety rule taken out of the lease procedures, some of its seeds
+ * The simulator must bite: with one safety rule taken out of the lease procedures, some of its
+ * seeds
  * has to find the broken promise. Each mutant is the project's own source with one place changed.
  */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
