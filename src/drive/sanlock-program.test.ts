@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MIB } from '../base/units.ts';
 import { decode, encode, zeroRecord } from '../codec/struct.ts';
-import { SimClock } from '../sim/clock.ts';
-import { type IoFate, PROMPT, SimStorage } from '../sim/disk.ts';
-import { FrontHost, type SimPeer } from '../sim/front-host.ts';
+import { FrontHost } from '../sim/front-host.ts';
 import {
   killpathBody,
   RES_FLAGS,
@@ -12,113 +9,20 @@ import {
   SM_HEADER_BYTES,
   SM_MAGIC,
   SM_PROTO,
-  type SmHeader,
-  sanlkDisk,
   sanlkLockspace,
   sanlkOptions,
-  sanlkResource,
   smHeader,
 } from '../wire/sanlock-socket.ts';
-
-const LUN = '/lun';
-const T = 2; // io timeout in seconds
-const HUNG: IoFate = { landsInMs: 1e9, answersInMs: Number.POSITIVE_INFINITY, errno: null };
-
-function message(
-  cmd: number,
-  body: Uint8Array = new Uint8Array(0),
-  fields: Partial<SmHeader> = {},
-): Uint8Array {
-  const header = {
-    ...zeroRecord(smHeader),
-    magic: SM_MAGIC,
-    version: SM_PROTO,
-    cmd,
-    length: SM_HEADER_BYTES + body.length,
-    data2: -1,
-    ...fields,
-  };
-  return concat([encode(smHeader, header), body]);
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  return Uint8Array.from(parts.flatMap((part) => [...part]));
-}
-
-const lockspace = encode(sanlkLockspace, {
-  ...zeroRecord(sanlkLockspace),
-  name: 'LS',
-  hostId: 1n,
-  path: LUN,
-});
-
-function resource(n: number, flags = 0): Uint8Array {
-  const head = encode(sanlkResource, {
-    ...zeroRecord(sanlkResource),
-    lockspaceName: 'LS',
-    name: `R${n}`,
-    flags,
-    numDisks: 1,
-  });
-  const disk = { ...zeroRecord(sanlkDisk), path: LUN, offset: BigInt(n * MIB) };
-  return concat([head, encode(sanlkDisk, disk)]);
-}
-
-function acquire(n: number, flags = 0): Uint8Array {
-  const options = new Uint8Array(sanlkOptions.size);
-  return message(SM_CMD.ACQUIRE, concat([resource(n, flags), options]), { data: 1 });
-}
-
-/** A daemon over one disk that can be made to hang. */
-class Stage {
-  readonly clock = new SimClock();
-  readonly storage = new SimStorage();
-  hung = false;
-  readonly host: FrontHost;
-
-  constructor(settings: { killGraceS?: number } = {}) {
-    this.storage.add(LUN, 16 * MIB);
-    const { clock, storage } = this;
-    const plan = () =>
-      this.hung ? HUNG : PROMPT({ host: '', path: LUN, write: false, offset: 0, length: 0 });
-    this.host = new FrontHost({ name: 'host1', clock, storage, plan, settings });
-    this.result(message(SM_CMD.WRITE_LOCKSPACE, lockspace, { data2: T }));
-    for (const n of [1, 2]) this.result(message(SM_CMD.WRITE_RESOURCE, resource(n)));
-  }
-
-  join(): number {
-    return this.result(message(SM_CMD.ADD_LOCKSPACE, lockspace, { data: T }));
-  }
-
-  /** The result of one request on a connection, its own unless given. */
-  result(request: Uint8Array, peer: SimPeer = this.host.connect(900)): number {
-    const before = peer.received.length;
-    peer.send(request);
-    const endMs = this.clock.nowMs() + 300_000;
-    while (peer.received.length < before + SM_HEADER_BYTES && this.clock.nowMs() < endMs) {
-      this.clock.step();
-    }
-    const reply = Uint8Array.from(peer.received.slice(before, before + SM_HEADER_BYTES));
-    assert.equal(reply.length, SM_HEADER_BYTES, 'the request is answered');
-    return decode(smHeader, reply).data;
-  }
-
-  client(pid: number): SimPeer {
-    const peer = this.host.connect(pid);
-    peer.send(message(SM_CMD.REGISTER));
-    return peer;
-  }
-
-  run(ms: number): void {
-    this.clock.runUntil(this.clock.nowMs() + ms);
-  }
-}
-
-function holding(stage: Stage, pid: number, n = 1, flags = 0): SimPeer {
-  const client = stage.client(pid);
-  assert.equal(stage.result(acquire(n, flags), client), 0);
-  return client;
-}
+import {
+  acquire,
+  concat,
+  holding,
+  lockspace,
+  message,
+  resource,
+  Stage,
+  T,
+} from './testing/front-stage.ts';
 
 test('a lease is granted to a registered client and freed by its end', () => {
   const stage = new Stage();
@@ -199,6 +103,30 @@ test('restrictions: one spared SIGKILL keeps getting SIGTERM, one spared SIGTERM
     assert.ok(stage.host.deeds.length > 2);
     assert.deepEqual([...new Set(stage.host.deeds.map((deed) => deed.kind))], [wanted]);
   }
+});
+
+test('a request of another host reaches the holder within its renewals', () => {
+  const stage = new Stage();
+  stage.join();
+  const client = holding(stage, 101);
+  const { clock, storage } = stage;
+  const other = new FrontHost({ name: 'host2', clock, storage });
+  const ours = { ...decode(sanlkLockspace, lockspace), hostId: 2n };
+  const join = message(SM_CMD.ADD_LOCKSPACE, encode(sanlkLockspace, ours), { data: T });
+  assert.equal(stage.result(join, other.connect(900)), 0);
+  const graceful = { cmdFlags: 1, data: 2 };
+  const request = message(SM_CMD.REQUEST, resource(1), graceful);
+  assert.equal(stage.result(request, other.connect(900)), 0);
+  stage.run(4 * T * 1000);
+  assert.deepEqual(
+    stage.host.deeds.map(({ kind, pid }) => [kind, pid]),
+    [['SIGTERM', 101]],
+  );
+  client.close();
+  stage.run(1000);
+  const taker = other.connect(201);
+  taker.send(message(SM_CMD.REGISTER));
+  assert.equal(stage.result(acquire(1), taker), 0);
 });
 
 test('removing a lockspace kills its users at once and frees the host id when they are gone', () => {

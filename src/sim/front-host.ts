@@ -87,7 +87,10 @@ export class FrontHost {
   ended: number | null = null;
   readonly #clock: SimClock;
   readonly #program: SanlockProgram;
-  readonly #leases = new Map<number, { program: LeaseProgram; lost: () => void }>();
+  readonly #leases = new Map<
+    number,
+    { program: LeaseProgram; lost: () => void; freeze: () => void }
+  >();
   #nextFd = 5;
   #nextPid = FIRST_LEASE_PID;
 
@@ -131,6 +134,11 @@ export class FrontHost {
     }
   }
 
+  /** Those that run now never say anything again, and stay: as when stuck in the kernel. */
+  freezeLeaseProcesses(): void {
+    for (const lease of this.#leases.values()) lease.freeze();
+  }
+
   #processes(disks: () => SimDisks): Processes {
     const record = (kind: Deed['kind'], pid: number, text = ''): void => {
       this.deeds.push({ atMs: this.#clock.nowMs(), kind, pid, text });
@@ -172,7 +180,11 @@ export class FrontHost {
       this.#leases.delete(pid);
       if (open) clock.after(0.01, () => closed());
     };
-    this.#leases.set(pid, { program, lost });
+    const freeze = (): void => {
+      program.close();
+      open = false;
+    };
+    this.#leases.set(pid, { program, lost, freeze });
     return {
       pid,
       send: (message) => {
