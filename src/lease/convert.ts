@@ -14,7 +14,7 @@ import {
 } from './paxos-acquire.ts';
 import { type Area, readArea } from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
-import { writeLvb } from './paxos-release.ts';
+import { lvbSettled, writeLvb } from './paxos-release.ts';
 import type { Steps } from './steps.ts';
 import type { Member } from './world.ts';
 
@@ -43,6 +43,8 @@ export function* convertToShared(
     if (value.outcome === 'unknown') {
       return fail({ error: ioError(value, 'value block write'), leader: null });
     }
+  } else if (!(yield* lvbSettled(member, hold))) {
+    return fail({ error: leaseError('AIO_TIMEOUT', 'value block write'), leader: null });
   }
   const sharedGeneration = member.generation;
   const wrote = yield* writeHostBlock(member, hold, geometry, { dblock, sharedGeneration });

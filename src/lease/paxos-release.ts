@@ -66,6 +66,8 @@ function* releaseOnce(
     // Landing after the leader is free, it could overwrite the next holder's.
     if (value.outcome === 'unknown') return fail(ioError(value, 'value block write'));
     progress.lvb = null;
+  } else if (!(yield* lvbSettled(member, hold))) {
+    return fail(leaseError('AIO_TIMEOUT', 'value block write')); // of a conversion that failed
   }
   if (progress.leaderSent) {
     // Read before it ended, the leader would still look held by us.
@@ -88,6 +90,13 @@ function* releaseOnce(
 const LEADER_RELEASE = 'leader release';
 /** What a leader looks like after a free record of ours landed late: free, renamed, or retaken. */
 const MOVED_ON: ReadonlySet<string> = new Set(['RELEASE_OWNER', 'RELEASE_LVER', 'LEADER_RESOURCE']);
+
+/** false while a value block we sent earlier may still land: nobody may get past us before. */
+export function* lvbSettled(member: Member, hold: PaxosHold): Steps<boolean> {
+  const { sectorSize } = hold.geometry;
+  const at = { offset: hold.offset + LVB_SECTOR * sectorSize, length: sectorSize };
+  return yield* settle(member, at);
+}
 
 /** A failure is no obstacle, as in the original: the lock must not stay held for a lost value. */
 export function* writeLvb(member: Member, hold: PaxosHold, lvb: Uint8Array): Steps<Reply> {

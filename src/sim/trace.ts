@@ -14,7 +14,8 @@ export class Trace {
 
   /** 'phase1 read', 'leader write' …: what a scenario may stop at or make fail. */
   label(effect: Readonly<Effect>): string {
-    if (effect.op === 'sleep' || effect.op === 'settle') return effect.op;
+    if (effect.op === 'sleep') return effect.op;
+    if (effect.op === 'settle') return `settle ${settledSector(effect.offset / SECTOR)}`;
     if (effect.disk === 'lockspace') return `host lease ${effect.op}`;
     const sector = effect.offset / SECTOR;
     if (effect.op === 'read' && effect.length > SECTOR) return this.#areaRead();
@@ -49,7 +50,7 @@ export class Trace {
       case 'sleep':
         return `sleep ${effect.forMs} ms`;
       case 'settle':
-        return 'settle';
+        return label;
       case 'write':
         return writeWords(effect.offset / SECTOR, effect.bytes, label);
       default:
@@ -57,6 +58,11 @@ export class Trace {
         return readWords(effect, reply.bytes, label);
     }
   }
+}
+
+function settledSector(sector: number): string {
+  if (sector === 0) return 'leader';
+  return sector === LVB_SECTOR ? 'value block' : `dblock[${sector - 1}]`;
 }
 
 function writeWords(sector: number, bytes: Uint8Array, label: string): string {
