@@ -86,6 +86,8 @@ for (const [index, mutant] of MUTANTS.entries()) {
         resources: 1,
         steps: 20_000,
         pauseMs: 300,
+        latencyMs: 2,
+        mistakenIds: 0,
         clockDrift: 0.0001,
         traceAll: false,
       }).run();

@@ -1,8 +1,7 @@
 /**
  * `npm run sim`: many hosts on one simulated LUN, from a seed; finds broken promises, repeats them.
  */
-import { Dice } from '../src/sim/dice.ts';
-import { type Outcome, World, type WorldOptions } from '../src/sim/world.ts';
+import { type Outcome, optionsOf, World } from '../src/sim/world.ts';
 
 const USAGE = `npm run sim -- [--seed n] [--seeds n] [--hosts n] [--resources n] [--steps n]
   [--trace]
@@ -14,9 +13,9 @@ const CHECK_SEEDS = Array.from({ length: 24 }, (_, index) => 8842 + index);
 
 function main(): number {
   const args = process.argv.slice(2);
-  const number = (flag: string, otherwise: number): number => {
+  const given = (flag: string): number | null => {
     const at = args.indexOf(flag);
-    if (at < 0) return otherwise;
+    if (at < 0) return null;
     const value = Number(args[at + 1]);
     if (!Number.isSafeInteger(value)) throw new Error(`${flag} wants a whole number`);
     return value;
@@ -25,11 +24,19 @@ function main(): number {
     console.log(USAGE);
     return 0;
   }
-  const one = args.includes('--seed') ? [number('--seed', 0)] : null;
-  const seeds = one ?? (args.includes('--check') ? CHECK_SEEDS : freshSeeds(number('--seeds', 20)));
+  const wanted = Object.fromEntries(
+    (['hosts', 'resources', 'steps'] as const).flatMap((name) => {
+      const value = given(`--${name}`);
+      return value === null ? [] : [[name, value]];
+    }),
+  );
+  const seed = given('--seed');
+  const one = seed === null ? null : [seed];
+  const seeds =
+    one ?? (args.includes('--check') ? CHECK_SEEDS : freshSeeds(given('--seeds') ?? 20));
   const tally = { grants: 0, steps: 0, virtualMs: 0, fallen: 0 };
   for (const seed of seeds) {
-    const options = optionsOf(seed, number, args.includes('--trace'));
+    const options = optionsOf(seed, { ...wanted, traceAll: args.includes('--trace') });
     const outcome = new World(options).run();
     if (options.traceAll) console.log(outcome.trace.join('\n'));
     if (outcome.broken !== null) return report(outcome);
@@ -47,24 +54,6 @@ function main(): number {
       `${tally.grants} leases granted, no promise broken`,
   );
   return 0;
-}
-
-function optionsOf(
-  seed: number,
-  number: (flag: string, otherwise: number) => number,
-  traceAll: boolean,
-): WorldOptions {
-  const dice = new Dice(seed, 'options');
-  const hosts = number('--hosts', 2 + dice.below(4));
-  return {
-    seed,
-    hosts,
-    resources: number('--resources', 1 + dice.below(3)),
-    steps: number('--steps', 20_000),
-    pauseMs: dice.pick([20, 200, 2000]),
-    clockDrift: 0.0001,
-    traceAll,
-  };
 }
 
 function freshSeeds(count: number): number[] {

@@ -64,7 +64,12 @@ export class Machine {
     this.#times = leaseTimes(of.ioTimeoutS);
     this.#dice = world.dice.fork(`machine ${this.name}`);
     const { clock } = world;
-    this.weather = new HostWeather({ ...of, clock, dice: this.#dice.fork('weather') });
+    this.weather = new HostWeather({
+      ...of,
+      latencyMs: world.options.latencyMs,
+      clock,
+      dice: this.#dice.fork('weather'),
+    });
     this.#sniper = new Sniper(this.#dice.fork('sniper'), clock, () =>
       this.crash('at a disk access'),
     );
@@ -127,7 +132,7 @@ export class Machine {
     program.receive({
       kind: 'join',
       lockspaceName: LOCKSPACE,
-      hostId: this.hostId,
+      hostId: life.hostId,
       path: LUN,
       offset: 0,
       hostName: name,
@@ -140,13 +145,19 @@ export class Machine {
   #newLife(): Life {
     const life: Life = {
       label: `${this.name}.${++this.#stays}`,
-      hostId: this.hostId,
+      hostId: this.#chooseHostId(),
       generation: null,
       isOver: false,
       isExpired: () => this.#stay?.life !== life || this.#isExpired(this.#stay),
     };
     this.#world.judge.begin(life);
     return life;
+  }
+
+  #chooseHostId(): number {
+    const { isQuiet, options } = this.#world;
+    if (isQuiet || !this.#dice.chance(options.mistakenIds)) return this.hostId;
+    return 1 + this.#dice.below(options.hosts);
   }
 
   #isExpired(stay: Stay): boolean {
@@ -168,8 +179,14 @@ export class Machine {
   #joined(stay: Stay, message: Extract<FromLeaseProcess, { kind: 'joined' }>): void {
     stay.life.generation = message.generation;
     stay.lastSuccessMs = message.timestampS * SECOND_MS;
-    this.#world.judge.hosts.joined(stay.life, (other) => !other.isOver);
-    this.#world.say(stay.life.label, `joined, generation ${message.generation}`);
+    const { claims, hosts } = this.#world.judge;
+    const isLive = (other: Life) =>
+      !other.isOver && (!other.isExpired() || claims.countOf(other) > 0);
+    hosts.joined(stay.life, isLive);
+    this.#world.say(
+      stay.life.label,
+      `joined as ${stay.life.hostId}, generation ${message.generation}`,
+    );
   }
 
   #heard(stay: Stay, message: FromLeaseProcess): void {

@@ -16,15 +16,17 @@ export class HostWeather {
   readonly #clock: SimClock;
   readonly #dice: Dice;
   readonly #ioTimeoutMs: number;
+  readonly #latencyMs: number;
   #now: Weather = 'fair';
   #untilMs = 0;
   /** No more faults: the end of a run, where everything must come right. */
   #healed = false;
 
-  constructor(of: { clock: SimClock; dice: Dice; ioTimeoutS: number }) {
+  constructor(of: { clock: SimClock; dice: Dice; ioTimeoutS: number; latencyMs: number }) {
     this.#clock = of.clock;
     this.#dice = of.dice;
     this.#ioTimeoutMs = of.ioTimeoutS * 1000;
+    this.#latencyMs = of.latencyMs;
     this.#turn();
   }
 
@@ -43,7 +45,7 @@ export class HostWeather {
     const dice = this.#dice;
     switch (this.#now) {
       case 'fair':
-        return this.#prompt(io, { mostMs: 2 });
+        return this.#prompt(io, { mostMs: this.#latencyMs });
       case 'slow':
         return this.#prompt(io, { mostMs: this.#ioTimeoutMs * 2 });
       case 'flaky':

@@ -17,10 +17,31 @@ export interface WorldOptions {
   readonly steps: number;
   /** Between two wishes of one machine's users, on average. */
   readonly pauseMs: number;
+  /** The slowest answer of the storage in fair weather. */
+  readonly latencyMs: number;
+  /** How often a machine is told, by mistake, the host id of another. */
+  readonly mistakenIds: number;
   /** How much faster or slower a host's clock may run: 0.0001 = 100 ppm. */
   readonly clockDrift: number;
   /** Keep every line of the trace, not only the last ones. */
   readonly traceAll: boolean;
+}
+
+/** The world of a seed, as far as nothing else is said. */
+export function optionsOf(seed: number, wanted: Partial<WorldOptions> = {}): WorldOptions {
+  const dice = new Dice(seed, 'options');
+  return {
+    seed,
+    hosts: 2 + dice.below(4),
+    resources: 1 + dice.below(3),
+    steps: 20_000,
+    pauseMs: dice.pick([20, 200, 2000]),
+    latencyMs: dice.pick([2, 20, 300]),
+    mistakenIds: dice.pick([0, 0, 0.15]),
+    clockDrift: 0.0001,
+    traceAll: false,
+    ...wanted,
+  };
 }
 
 export interface Outcome {
