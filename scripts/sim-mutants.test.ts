@@ -39,12 +39,6 @@ const MUTANTS: readonly Mutant[] = [
     from: 'return !isSilent(member, view, nowMs);',
     to: 'return false;',
   },
-  {
-    what: 'own expiry comes ten times too late',
-    file: 'src/lease/lease-times.ts',
-    from: 'renewalFailMs: 8 * ioTimeoutMs',
-    to: 'renewalFailMs: 80 * ioTimeoutMs',
-  },
 ];
 
 function mutation(mutant: Mutant): Plugin {
