@@ -4,7 +4,7 @@
 import { type Outcome, optionsOf, World } from '../src/sim/world.ts';
 
 const USAGE = `npm run sim -- [--seed n] [--seeds n] [--hosts n] [--resources n] [--steps n]
-  [--trace]
+  [--latency ms] [--trace]
   --seed n    this run only; without it, --seeds n runs (default 20) of seeds never tried before
   --check     the fixed seeds of npm run check`;
 
@@ -25,8 +25,8 @@ function main(): number {
     return 0;
   }
   const wanted = Object.fromEntries(
-    (['hosts', 'resources', 'steps'] as const).flatMap((name) => {
-      const value = given(`--${name}`);
+    (['hosts', 'resources', 'steps', 'latencyMs'] as const).flatMap((name) => {
+      const value = given(`--${name.replace('Ms', '')}`);
       return value === null ? [] : [[name, value]];
     }),
   );
