@@ -71,6 +71,13 @@ function summaryOf(output) {
     .join('\n');
 }
 
+/** Devices of the tests' own images. */
+function loopDevices() {
+  const listed = spawnSync('losetup', ['-a'], { encoding: 'utf8' }).stdout ?? '';
+  return listed.split('\n').filter((line) => line.includes('holdfast-lab'));
+}
+
+const loopsBefore = loopDevices();
 await group('check', 'check.mjs', []);
 await group('simulation, new seeds', 'run-script.mjs', [
   'scripts/sim.ts',
@@ -99,9 +106,9 @@ if (lacking === null) {
 
 console.log('\n== left out');
 console.log(notes.length === 0 ? 'nothing' : notes.join('\n'));
-const left = spawnSync('losetup', ['-a'], { encoding: 'utf8' }).stdout ?? '';
-if (left.includes('holdfast-lab')) {
-  console.log(`loop devices left behind:\n${left}`);
+const left = loopDevices().filter((line) => !loopsBefore.includes(line));
+if (left.length > 0) {
+  console.log(`loop devices left behind:\n${left.join('\n')}`);
   results.failed++;
 }
 console.log(`\n${results.passed} passed, ${results.failed} failed, ${results.skipped} skipped`);
