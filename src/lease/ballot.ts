@@ -60,6 +60,20 @@ const FIRST_BACKOFF_MS = 4;
 const MAX_BACKOFF_MS = 1000;
 const MAX_TRIES = 200;
 
+/**
+ * The version a ballot is about: the next one; or, where a leader written late for another host lies
+ * behind the blocks, the one they are at. A block of version v proves that v - 1 was over: whoever
+ * wrote it had found so. Without this nobody could pass those blocks ever again (spec 10 §18.8).
+ */
+export function nextVersion({ leader, blocks }: Pick<Area, 'leader' | 'blocks'>): bigint {
+  return blocks.reduce((version, { dblock }) => maxOf(version, dblock.lver), leader.lver + 1n);
+}
+
+/** The leader lies behind the blocks: no owner of its version can still hold it. */
+export function isLeftBehind(area: Pick<Area, 'leader' | 'blocks'>): boolean {
+  return nextVersion(area) > area.leader.lver + 1n;
+}
+
 /** @see spec 10 §8.4; Gafni and Lamport, Disk Paxos. C: run_ballot */
 export function* runBallot(
   member: Member,
@@ -69,17 +83,20 @@ export function* runBallot(
 ): Steps<Result<BallotEnd, LeaseError>> {
   let mbal = nextBallot(area, member.hostId, largestMbal(area.blocks));
   let backoffMs = FIRST_BACKOFF_MS;
+  let isBehind = false;
   for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
     if (member.cancelled()) return fail(leaseError('ERROR', 'ballot, cancelled'));
     if (attempt > 0) {
       const moved = yield* leaderMoved(member, place, area);
       if (!moved.ok) return moved;
       if (moved.value !== null) return ok(moved.value);
+      if (isBehind) return ok({ kind: 'restart' });
     }
     const turn = yield* oneBallot(member, place, area, { mbal, ...vote });
     if (!turn.ok) return turn;
     if (turn.value.kind !== 'outrun') return ok(turn.value);
     yield* sleep(backoffMs * (0.5 + member.random()));
+    isBehind = turn.value.byVersion;
     backoffMs = Math.min(MAX_BACKOFF_MS, backoffMs * 2);
     mbal = nextBallot(area, member.hostId, maxOf(mbal, turn.value.largestMbal));
   }
@@ -95,7 +112,7 @@ function* leaderMoved(
   const read = yield* readLeader(member, place, area);
   if (!read.ok) return read;
   const { leader } = read.value;
-  if (leader.lver === area.leader.lver + 1n) {
+  if (leader.lver === nextVersion(area)) {
     const error = leaseError('ACQUIRE_OWNED', 'ballot', {
       owner: leader.ownerId,
       lver: leader.lver,
@@ -109,7 +126,14 @@ function* leaderMoved(
   return ok(sameLeader(leader, area.leader) ? null : { kind: 'restart' });
 }
 
-type Turn = BallotEnd | { readonly kind: 'outrun'; readonly largestMbal: bigint };
+/** Outrun by a larger ballot, or by a later version than the one this ballot is about. */
+interface Outrun {
+  readonly kind: 'outrun';
+  readonly largestMbal: bigint;
+  readonly byVersion: boolean;
+}
+
+type Turn = BallotEnd | Outrun;
 
 function* oneBallot(
   member: Member,
@@ -117,18 +141,8 @@ function* oneBallot(
   area: Area,
   turn: { readonly mbal: bigint; readonly wish: BallotWish; readonly trail: Trail },
 ): Steps<Result<Turn, LeaseError>> {
-  const lver = area.leader.lver + 1n;
   const keep = turn.wish.keepShared ? member.generation : null;
-  const phase1: Dblock = {
-    mbal: turn.mbal,
-    bal: 0n,
-    inpHostId: 0n,
-    inpGeneration: 0n,
-    inpTimestampS: 0n,
-    lver,
-    checksum: 0,
-    flags: 0,
-  };
+  const phase1 = announcement(member, area, turn.mbal);
   turn.trail.block = phase1;
   const announced = yield* writeHostBlock(member, place, area.geometry, {
     dblock: phase1,
@@ -139,8 +153,7 @@ function* oneBallot(
   if (!seen.ok) return seen;
   const first = scanPhase(seen.value.blocks, phase1);
   if (!first.ok) return first;
-  if (first.value.outrunBy !== null)
-    return ok({ kind: 'outrun', largestMbal: first.value.outrunBy });
+  if (first.value.outrun !== null) return ok(first.value.outrun);
 
   const phase2 = choose(phase1, first.value.proposed, member, seen.value.nowMs);
   turn.trail.block = phase2;
@@ -154,8 +167,7 @@ function* oneBallot(
   if (!again.ok) return again;
   const second = scanPhase(again.value.blocks, phase2);
   if (!second.ok) return second;
-  if (second.value.outrunBy !== null)
-    return ok({ kind: 'outrun', largestMbal: second.value.outrunBy });
+  if (second.value.outrun !== null) return ok(second.value.outrun);
   return yield* commit(member, place, area, {
     ...turn,
     dblock: phase2,
@@ -164,28 +176,44 @@ function* oneBallot(
   });
 }
 
+/**
+ * Our block of phase 1. A version that the blocks are at already may be decided: then values that
+ * we adopted for it stay in our block, as in the paper, or they could be forgotten.
+ */
+function announcement(member: Member, area: Area, mbal: bigint): Dblock {
+  const lver = nextVersion(area);
+  const none = { bal: 0n, inpHostId: 0n, inpGeneration: 0n, inpTimestampS: 0n };
+  const own = area.blocks.find((block) => block.hostId === member.hostId)?.dblock;
+  const adopted = isLeftBehind(area) && own?.lver === lver ? own : none;
+  const { bal, inpHostId, inpGeneration, inpTimestampS } = adopted;
+  return { mbal, bal, inpHostId, inpGeneration, inpTimestampS, lver, checksum: 0, flags: 0 };
+}
+
 interface Phase {
   readonly proposed: Dblock | null;
-  /** The largest ballot or version that passed us; null = none. */
-  readonly outrunBy: bigint | null;
+  readonly outrun: Outrun | null;
   readonly sharers: readonly HostBlock[];
 }
 
 /** Both phases share one scan (spec 10 §8.4 step 3). A damaged block is refused in both. */
 function scanPhase(blocks: readonly HostBlock[], own: Dblock): Result<Phase, LeaseError> {
   let proposed: Dblock | null = null;
-  let outrunBy: bigint | null = null;
+  let largestMbal: bigint | null = null;
+  let byVersion = false;
   for (const { dblock: block, checksumGood, hostId } of blocks) {
     if (!checksumGood) return fail(leaseError('DBLOCK_CHECKSUM', 'ballot', { host: hostId }));
     if (block.lver < own.lver) continue; // debris of an earlier lease version
     if (block.lver > own.lver || block.mbal > own.mbal) {
-      outrunBy = maxOf(outrunBy ?? 0n, block.lver > own.lver ? own.mbal : block.mbal);
+      byVersion ||= block.lver > own.lver;
+      largestMbal = maxOf(largestMbal ?? own.mbal, block.mbal);
       continue;
     }
     if (block.inpHostId === 0n || block.bal === 0n) continue;
     if (proposed === null || block.bal > proposed.bal) proposed = block;
   }
-  return ok({ proposed, outrunBy, sharers: blocks.filter((block) => block.shared) });
+  const outrun: Outrun | null =
+    largestMbal === null ? null : { kind: 'outrun', largestMbal, byVersion };
+  return ok({ proposed, outrun, sharers: blocks.filter((block) => block.shared) });
 }
 
 function choose(phase1: Dblock, proposed: Dblock | null, member: Member, nowMs: number): Dblock {
@@ -221,8 +249,9 @@ function* commit(
   const { dblock } = won;
   const byHostId = dblock.inpHostId === BigInt(member.hostId);
   const ours = byHostId && dblock.inpGeneration === member.generation;
+  const isRepair = isLeftBehind(area);
   let nowMs = won.nowMs;
-  if (!byHostId) {
+  if (!byHostId || isRepair) {
     // A late write of ours could put an older version over a newer leader (spec 10 §17.1 item 4):
     // leave the owner a moment to write it, and look before writing.
     nowMs = yield* sleep(10 + 20 * member.random());
@@ -248,6 +277,8 @@ function* commit(
     if (ours) won.trail.leader = leader;
     return fail(ioError(wrote, 'leader write'));
   }
+  // A version recorded a second time is granted to nobody.
+  if (isRepair) return ok({ kind: 'restart' });
   if (ours) return ok({ kind: 'won', leader, dblock, sharers: won.sharers });
   // Our own former life's proposal won: never a success (spec 10 §17.1 item 1). The leader now
   // shows our id with an older generation, so the next ballot may start at once.

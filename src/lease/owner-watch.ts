@@ -137,6 +137,7 @@ function* aliveButReleased(
   );
   if (!read.ok) return read;
   const { dblock, checksumGood } = blockAt(read.value.value, ownerId);
+  if (checksumGood && dblock.lver > leader.lver) return ok('free'); // it has gone on itself (§18.8)
   const isReleased = (dblock.flags & DBLOCK_FLAGS.RELEASED) !== 0;
   // The flag of an older version says nothing about this one: a write that timed out long ago may
   // have landed now. C's daemon retracts with an otherwise empty block, which counts too.

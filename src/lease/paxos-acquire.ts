@@ -6,6 +6,7 @@ import { LEADER_FLAGS, type PaxosLeader } from '../format/leader.ts';
 import {
   type BallotWish,
   emptyTrail,
+  isLeftBehind,
   released,
   runBallot,
   type Trail,
@@ -16,7 +17,7 @@ import { giveBack, names } from './give-back.ts';
 import { errnoError, ioError, leaseError, readSpan, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
-import { watchOwner } from './owner-watch.ts';
+import { leaderUnchanged, watchOwner } from './owner-watch.ts';
 import { type Area, blockAt, type HostBlock, readArea } from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import { freeLeader } from './paxos-release.ts';
@@ -201,6 +202,11 @@ function* ownerVerdict(
   const { leader } = area;
   const own =
     leader.ownerId === BigInt(member.hostId) && leader.ownerGeneration <= member.generation;
+  if (isLeftBehind(area)) {
+    // Blocks are read after the leader, which may have moved meanwhile: then it is not behind.
+    const same = yield* leaderUnchanged(member, place, area);
+    return same.ok ? ok(same.value ? 'free' : 'changed') : same;
+  }
   if (leader.timestampS === 0n || own) return ok('free');
   return yield* watchOwner(member, place, area, ownerNowait);
 }

@@ -79,12 +79,27 @@ function* releaseOnce(
   const freed = yield* freeLeader(member, hold, { geometry, leader, rename });
   if (freed.ok) {
     // Another host recorded our win: then our own block is the release, and must have landed.
-    return freed.value === 'notWriter' ? marked : ok(null);
+    if (freed.value === 'notWriter') return marked;
+    if (!marked.ok && marked.error.code === 'AIO_TIMEOUT') {
+      member.later?.(() => keepMarking(member, hold));
+    }
+    return ok(null);
   }
   const { code, during } = freed.error;
   if (progress.leaderSent && MOVED_ON.has(code)) return ok(null);
   if (during === LEADER_RELEASE) progress.leaderSent = true;
   return freed;
+}
+
+/** The leader is free, but a conversion that failed may have left SHARED in our block. */
+function* keepMarking(member: Member, hold: PaxosHold): Steps<void> {
+  const { ioTimeoutMs, renewalIntervalMs } = leaseTimes(member.ioTimeoutS);
+  yield* sleep(ioTimeoutMs);
+  while (member.ended?.() !== true) {
+    const marked = yield* releaseShared(member, hold);
+    if (marked.ok || marked.error.code !== 'AIO_TIMEOUT') return;
+    yield* sleep(renewalIntervalMs);
+  }
 }
 
 const LEADER_RELEASE = 'leader release';
