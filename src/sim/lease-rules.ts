@@ -33,9 +33,10 @@ interface History {
   readonly committed: Map<bigint, Owner>;
   /** Versions whose owner said on disk that it let go. */
   readonly letGo: Set<bigint>;
+  newest: bigint;
   /**
-   * A leader write of a host already given up landed late, over a newer one: versions run backwards
-   * from here, and only blocks keep the peace (spec 10 §17.1 item 4).
+   * A leader write landed late, over a newer one: its host was given up, or it recorded another's
+   * win. Until a ballot has repaired it only blocks keep the peace (spec 10 §17.1 item 4, §18.8).
    */
   fell: boolean;
 }
@@ -75,14 +76,16 @@ export class LeaseRules {
     at: { before: PaxosLeader; after: PaxosLeader; life: Life; who: string },
   ): void {
     const { before, after, life, who } = at;
-    if (history.fell) return;
     const step = after.lver - before.lver;
-    if (step < 0n && (life.isOver || life.isExpired())) {
-      history.fell = true; // a ghost's write: allowed, exclusion must hold all the same
-      this.fallen++;
+    const isGhost = life.isOver || life.isExpired() || after.ownerId !== BigInt(life.hostId);
+    if (step < 0n && isGhost) {
+      if (!history.fell) this.fallen++;
+      history.fell = true; // allowed: exclusion must hold all the same
       return;
     }
-    if (step < 0n || step > 1n) {
+    const isRepair = history.fell && history.committed.has(after.lver - 1n);
+    if (isRepair && after.lver >= history.newest) history.fell = false;
+    if (step < 0n || (step > 1n && !isRepair)) {
       throw new Violation(2, `${who} wrote lver ${after.lver} over ${before.lver}`);
     }
   }
@@ -123,6 +126,7 @@ export class LeaseRules {
       return;
     }
     history.committed.set(after.lver, owner);
+    if (after.lver > history.newest) history.newest = after.lver;
     const earlier = history.committed.get(after.lver - 1n);
     if (earlier === undefined || history.letGo.has(after.lver - 1n)) return;
     if (earlier.id === owner.id) return; // a host over its own lease, from this life or an earlier
@@ -151,14 +155,15 @@ export class LeaseRules {
       return;
     }
     checkBlockBytes(sector, after, who);
-    this.#checkBallot(resource, { before: before.dblock, after: after.dblock, life, who });
-    if (isReleased(after)) this.#noteReleased(resource, life, after.dblock);
+    this.#checkBallot({ before: before.dblock, after: after.dblock, life, who });
+    const history = this.#history(resource);
+    const earlier = history.committed.get(after.dblock.lver - 1n);
+    // An owner that begins the next version gives up its own: no user had it, or holders tell.
+    if (earlier?.id === BigInt(hostId)) history.letGo.add(after.dblock.lver - 1n);
+    if (isReleased(after)) this.#noteReleased(history, life, after.dblock);
   }
 
-  #checkBallot(
-    resource: number,
-    at: { before: Dblock; after: Dblock; life: Life; who: string },
-  ): void {
+  #checkBallot(at: { before: Dblock; after: Dblock; life: Life; who: string }): void {
     const { before, after, life, who } = at;
     const broken = (what: string) => new Violation(3, `${who}: ${what}`);
     if (after.mbal % BigInt(MAX_HOSTS) !== BigInt(life.hostId)) {
@@ -166,7 +171,7 @@ export class LeaseRules {
     }
     if (after.bal > after.mbal) throw broken(`bal ${after.bal} above mbal ${after.mbal}`);
     if (after.inpHostId !== 0n && after.bal === 0n) throw broken('values without a ballot');
-    if (after.lver < before.lver && !this.#history(resource).fell) {
+    if (after.lver < before.lver) {
       throw broken(`own block from lver ${before.lver} back to ${after.lver}`);
     }
     if (after.lver !== before.lver) return;
@@ -181,24 +186,30 @@ export class LeaseRules {
     }
   }
 
-  #noteReleased(resource: number, life: Life, block: Dblock): void {
-    const history = this.#history(resource);
+  #noteReleased(history: History, life: Life, block: Dblock): void {
     const owner = history.committed.get(block.lver);
-    if (owner === undefined) {
-      // Not recorded yet: whoever records it for us will find it released.
-      if (block.inpHostId === BigInt(life.hostId)) history.letGo.add(block.lver);
-      // A ballot given up that would have followed a version recorded for us: both are let go.
-      const before = history.committed.get(block.lver - 1n);
-      if (before?.id === BigInt(life.hostId)) history.letGo.add(block.lver - 1n);
-      return;
-    }
-    if (owner.id === BigInt(life.hostId)) history.letGo.add(block.lver);
+    // Not recorded yet: whoever records it for us will find it released.
+    const id = owner?.id ?? block.inpHostId;
+    if (id === BigInt(life.hostId)) history.letGo.add(block.lver);
   }
 
   writeValue(resource: number, life: Life): void {
     const other = this.#claims.of(resource).find((claim) => claim.life !== life);
     if (other === undefined || life.isOver) return;
     throw new Violation(1, `R${resource}: ${life.label} wrote the value of ${other.life.label}`);
+  }
+
+  /** A release that was answered "done" is one that other hosts can see. */
+  checkReleased(claim: Claim, device: Uint8Array): void {
+    const { resource, life, hold } = claim;
+    const leader = decode(paxosLeader, device, leaderOffset(resource));
+    const block = blockIn(device, blockOffset(resource, life.hostId));
+    const isRecorded = leader.lver === hold.leader.lver && this.#leaderNames(claim, leader);
+    const isSeen = !isRecorded || (leader.writeId !== leader.ownerId && isReleased(block));
+    // After an exclusive hold, what a failed step down left in the block may be cleared later.
+    const isShown = hold.shared && showsShared(claim, block);
+    if ((isSeen || this.hasFallen(resource)) && !isShown) return;
+    throw new Violation(6, `R${resource}: ${life.label} released it, and the disk does not say so`);
   }
 
   /** Items 5 and 6: at every moment the disk shows each holder for what it is. */
@@ -238,7 +249,7 @@ export class LeaseRules {
   #history(resource: number): History {
     const known = this.#histories.get(resource);
     if (known !== undefined) return known;
-    const history: History = { committed: new Map(), letGo: new Set(), fell: false };
+    const history: History = { committed: new Map(), letGo: new Set(), newest: 0n, fell: false };
     this.#histories.set(resource, history);
     return history;
   }

@@ -98,6 +98,7 @@ export class Users {
     this.#machine.ask({ op: 'release', hold, lvb, rename: null }, (result) => {
       this.#busy.delete(resource);
       say(result);
+      if (result.ok) this.#world.released(claim);
     });
   }
 

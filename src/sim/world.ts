@@ -161,7 +161,6 @@ export class World {
     }
     const endMs = this.clock.nowMs() + 200_000 + RECOVERY_MS;
     const open = new Set(Array.from({ length: this.options.resources }, (_, n) => n));
-    for (const resource of open) if (this.judge.leases.hasFallen(resource)) open.delete(resource);
     const first = this.#machines[0];
     if (first === undefined) return;
     this.say('world', 'heals; host 1 must get every lease');
@@ -185,6 +184,10 @@ export class World {
   granted(claim: Claim): void {
     this.#grants++;
     this.judge.granted(claim.life, claim.resource, this.#lun);
+  }
+
+  released(claim: Claim): void {
+    this.judge.leases.checkReleased(claim, this.#lun);
   }
 
   claimsOf(life: Life): Claim[] {
