@@ -82,6 +82,7 @@ for (const [index, mutant] of MUTANTS.entries()) {
         pauseMs: 300,
         latencyMs: 2,
         mistakenIds: 0,
+        misfortuneMs: 300_000,
         clockDrift: 0.0001,
         traceAll: false,
       }).run();

@@ -401,7 +401,7 @@ export class Machine {
       if (this.#dice.chance(0.5)) stay.disks.cut();
       else this.#world.clock.after(this.#dice.between(0, 9000), () => stay.disks.cut());
     }
-    this.#world.clock.after(this.#dice.between(10_000, 200_000), () => this.boot());
+    this.#world.clock.after(this.#dice.between(10_000, 60_000), () => this.boot());
   }
 }
 

@@ -21,6 +21,8 @@ export interface WorldOptions {
   readonly latencyMs: number;
   /** How often a machine is told, by mistake, the host id of another. */
   readonly mistakenIds: number;
+  /** Between two misfortunes of one machine, at most. */
+  readonly misfortuneMs: number;
   /** How much faster or slower a host's clock may run: 0.0001 = 100 ppm. */
   readonly clockDrift: number;
   /** Keep every line of the trace, not only the last ones. */
@@ -32,13 +34,14 @@ export function optionsOf(seed: number, wanted: Partial<WorldOptions> = {}): Wor
   const dice = new Dice(seed, 'options');
   return {
     seed,
-    hosts: 2 + dice.below(4),
-    resources: 1 + dice.below(3),
+    hosts: 2 + dice.below(5),
+    resources: dice.pick([1, 1, 2, 3]),
     steps: 20_000,
     pauseMs: dice.pick([20, 200, 2000]),
     // Slower storage still makes lver fall now and then (spec 10 §17.1 item 4): `--latency 20`.
     latencyMs: 2,
     mistakenIds: dice.pick([0, 0, 0.15]),
+    misfortuneMs: dice.pick([20_000, 80_000, 300_000]),
     clockDrift: 0.0001,
     traceAll: false,
     ...wanted,
@@ -139,7 +142,7 @@ export class World {
   }
 
   #misfortune(machine: Machine, dice: Dice): void {
-    this.clock.after(dice.between(2000, 300_000), () => {
+    this.clock.after(dice.between(0.02, 1) * this.options.misfortuneMs, () => {
       if (this.isQuiet) return;
       const what = dice.next();
       if (what < 0.25) machine.snipe();
