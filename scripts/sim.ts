@@ -51,7 +51,8 @@ function main(): number {
   const hours = (tally.virtualMs / 3_600_000).toFixed(1);
   console.log(
     `${seeds.length} runs, ${hours} hours of virtual time, ${tally.steps} events, ` +
-      `${tally.grants} leases granted, no promise broken`,
+      `${tally.grants} leases granted, ${tally.fallen} leaders fell and were mended, ` +
+      'no promise broken',
   );
   return 0;
 }
@@ -63,9 +64,9 @@ function freshSeeds(count: number): number[] {
 function report({ options, broken, trace, steps }: Outcome): number {
   console.log(trace.slice(-120).join('\n'));
   console.log(`\nBROKEN after ${steps} events: ${broken?.text}`);
-  const { seed, hosts, resources, steps: most } = options;
-  const flags = `--seed ${seed} --hosts ${hosts} --resources ${resources} --steps ${most}`;
-  console.log(`again, the same: npm run sim -- ${flags}`);
+  const { seed, hosts, resources, steps: most, latencyMs } = options;
+  const size = `--hosts ${hosts} --resources ${resources} --steps ${most}`;
+  console.log(`again: npm run sim -- --seed ${seed} ${size} --latency ${latencyMs}`);
   return 1;
 }
 

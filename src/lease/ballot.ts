@@ -61,12 +61,15 @@ const MAX_BACKOFF_MS = 1000;
 const MAX_TRIES = 200;
 
 /**
- * The version a ballot is about: the next one; or, where a leader written late for another host lies
- * behind the blocks, the one they are at. A block of version v proves that v - 1 was over: whoever
- * wrote it had found so. Without this nobody could pass those blocks ever again (spec 10 §18.8).
+ * The version a ballot is about: the next one; or, where a leader written late for another host
+ * lies behind the blocks, the one they are at. A block of version v proves that v - 1 was over:
+ * whoever wrote it had found so. Without this nobody could ever pass those blocks (spec 10 §18.8).
  */
 export function nextVersion({ leader, blocks }: Pick<Area, 'leader' | 'blocks'>): bigint {
-  return blocks.reduce((version, { dblock }) => maxOf(version, dblock.lver), leader.lver + 1n);
+  return blocks.reduce(
+    (version, block) => (block.checksumGood ? maxOf(version, block.dblock.lver) : version),
+    leader.lver + 1n,
+  );
 }
 
 /** The leader lies behind the blocks: no owner of its version can still hold it. */
@@ -183,8 +186,10 @@ function* oneBallot(
 function announcement(member: Member, area: Area, mbal: bigint): Dblock {
   const lver = nextVersion(area);
   const none = { bal: 0n, inpHostId: 0n, inpGeneration: 0n, inpTimestampS: 0n };
-  const own = area.blocks.find((block) => block.hostId === member.hostId)?.dblock;
-  const adopted = isLeftBehind(area) && own?.lver === lver ? own : none;
+  const own = area.blocks.find((block) => block.hostId === member.hostId);
+  const isSound = own?.checksumGood === true && own.dblock.bal <= own.dblock.mbal;
+  const isAdopted = isSound && own.dblock.lver === lver && proposes(own.dblock);
+  const adopted = isAdopted && isLeftBehind(area) ? own.dblock : none;
   const { bal, inpHostId, inpGeneration, inpTimestampS } = adopted;
   return { mbal, bal, inpHostId, inpGeneration, inpTimestampS, lver, checksum: 0, flags: 0 };
 }
@@ -208,12 +213,17 @@ function scanPhase(blocks: readonly HostBlock[], own: Dblock): Result<Phase, Lea
       largestMbal = maxOf(largestMbal ?? own.mbal, block.mbal);
       continue;
     }
-    if (block.inpHostId === 0n || block.bal === 0n) continue;
+    if (!proposes(block)) continue;
     if (proposed === null || block.bal > proposed.bal) proposed = block;
   }
   const outrun: Outrun | null =
     largestMbal === null ? null : { kind: 'outrun', largestMbal, byVersion };
   return ok({ proposed, outrun, sharers: blocks.filter((block) => block.shared) });
+}
+
+/** Only damage looks like values without a ballot or a time; an owner has both. */
+function proposes(block: Dblock): boolean {
+  return block.inpHostId !== 0n && block.bal !== 0n && block.inpTimestampS !== 0n;
 }
 
 function choose(phase1: Dblock, proposed: Dblock | null, member: Member, nowMs: number): Dblock {

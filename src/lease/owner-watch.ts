@@ -8,7 +8,7 @@ import { type DeltaLeader, LEADER_BYTES, type PaxosLeader, paxosLeader } from '.
 import { errnoError, leaseError, readSpan, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
-import { type Area, blockAt, isEmpty } from './paxos-area.ts';
+import { type Area, blockAt, type HostBlock, isEmpty } from './paxos-area.ts';
 import type { Steps } from './steps.ts';
 import { verifyDelta, verifyPaxos } from './verify.ts';
 import type { HostView, Member, Place } from './world.ts';
@@ -136,13 +136,19 @@ function* aliveButReleased(
     "owner's host block",
   );
   if (!read.ok) return read;
-  const { dblock, checksumGood } = blockAt(read.value.value, ownerId);
-  if (checksumGood && dblock.lver > leader.lver) return ok('free'); // it has gone on itself (§18.8)
+  if (!saysGone(blockAt(read.value.value, ownerId), leader)) return alive;
+  // The owner may have written the leader itself before that block: then the leader is its word.
+  const same = yield* leaderUnchanged(member, place, area);
+  return same.ok ? ok(same.value ? 'free' : 'changed') : same;
+}
+
+function saysGone({ dblock, checksumGood }: HostBlock, leader: PaxosLeader): boolean {
+  if (checksumGood && dblock.lver > leader.lver) return true; // it has gone on itself (§18.8)
   const isReleased = (dblock.flags & DBLOCK_FLAGS.RELEASED) !== 0;
   // The flag of an older version says nothing about this one: a write that timed out long ago may
   // have landed now. C's daemon retracts with an otherwise empty block, which counts too.
-  const isAboutThis = checksumGood && dblock.lver >= leader.lver;
-  return isReleased && (isAboutThis || isEmpty(dblock)) ? ok('free') : alive;
+  const isAboutThis = checksumGood && dblock.lver === leader.lver;
+  return isReleased && (isAboutThis || isEmpty(dblock));
 }
 
 /** Re-reads the leader sector; false when any of its 200 bytes differs from the ballot's start. */

@@ -33,10 +33,12 @@ interface History {
   readonly committed: Map<bigint, Owner>;
   /** Versions whose owner said on disk that it let go. */
   readonly letGo: Set<bigint>;
+  /** Versions that were recorded by another host than their owner. */
+  readonly byOthers: Set<bigint>;
   newest: bigint;
   /**
-   * A leader write landed late, over a newer one: its host was given up, or it recorded another's
-   * win. Until a ballot has repaired it only blocks keep the peace (spec 10 §17.1 item 4, §18.8).
+   * A leader write landed late, over a newer one: its host was given up, or another host had a part
+   * in that version. Until a ballot has mended it only blocks keep the peace (spec 10 §18.8).
    */
   fell: boolean;
 }
@@ -77,8 +79,9 @@ export class LeaseRules {
   ): void {
     const { before, after, life, who } = at;
     const step = after.lver - before.lver;
-    const isGhost = life.isOver || life.isExpired() || after.ownerId !== BigInt(life.hostId);
-    if (step < 0n && isGhost) {
+    if (after.ownerId !== BigInt(life.hostId)) history.byOthers.add(after.lver);
+    const isLate = life.isOver || life.isExpired() || history.byOthers.has(after.lver);
+    if (step < 0n && isLate) {
       if (!history.fell) this.fallen++;
       history.fell = true; // allowed: exclusion must hold all the same
       return;
@@ -127,6 +130,9 @@ export class LeaseRules {
     }
     history.committed.set(after.lver, owner);
     if (after.lver > history.newest) history.newest = after.lver;
+    const block = blockIn(device, blockOffset(resource, Number(after.ownerId)));
+    // Recorded by another host only after the owner had given it up.
+    if (block.dblock.lver === after.lver && isReleased(block)) history.letGo.add(after.lver);
     const earlier = history.committed.get(after.lver - 1n);
     if (earlier === undefined || history.letGo.has(after.lver - 1n)) return;
     if (earlier.id === owner.id) return; // a host over its own lease, from this life or an earlier
@@ -249,7 +255,13 @@ export class LeaseRules {
   #history(resource: number): History {
     const known = this.#histories.get(resource);
     if (known !== undefined) return known;
-    const history: History = { committed: new Map(), letGo: new Set(), newest: 0n, fell: false };
+    const history: History = {
+      committed: new Map(),
+      letGo: new Set(),
+      byOthers: new Set(),
+      newest: 0n,
+      fell: false,
+    };
     this.#histories.set(resource, history);
     return history;
   }

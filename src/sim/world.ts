@@ -38,8 +38,7 @@ export function optionsOf(seed: number, wanted: Partial<WorldOptions> = {}): Wor
     resources: dice.pick([1, 1, 2, 3]),
     steps: 20_000,
     pauseMs: dice.pick([20, 200, 2000]),
-    // Slower storage still makes lver fall now and then (spec 10 §17.1 item 4): `--latency 20`.
-    latencyMs: 2,
+    latencyMs: dice.pick([2, 20, 300]),
     mistakenIds: dice.pick([0, 0, 0.15]),
     misfortuneMs: dice.pick([20_000, 80_000, 300_000]),
     clockDrift: 0.0001,
