@@ -1,5 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
-import type { Effect, Reply } from '../lease/steps.ts';
+import { type Effect, READ_TOO_FRESH_MS, type Reply } from '../lease/steps.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { DiskReply, Disks } from '../ports/disk.ts';
 import { OrderedDisk, type SentWrite } from './ordered-disk.ts';
@@ -84,18 +84,17 @@ export class LeaseDevices {
 }
 
 type DiskEffect = Exclude<Effect, { op: 'sleep' }>;
+type Write = Extract<Effect, { op: 'write' }>;
+
+interface EffectParts {
+  readonly clock: Clock;
+  answer: (reply: Reply, release: (() => void) | null) => void;
+  /** Whether a write may (still) be sent; asked when it is. */
+  mayWrite: () => boolean;
+}
 
 /** Sends a procedure's disk effect to a device and its reply back. */
-export function performOn(
-  disk: OrderedDisk,
-  effect: DiskEffect,
-  parts: {
-    readonly clock: Clock;
-    answer: (reply: Reply, release: (() => void) | null) => void;
-    /** Whether a write may (still) be sent; asked when it is. */
-    mayWrite: () => boolean;
-  },
-): void {
+export function performOn(disk: OrderedDisk, effect: DiskEffect, parts: EffectParts): void {
   const answered = (reply: DiskReply): void => {
     const nowMs = parts.clock.nowMs();
     if (reply.outcome === 'done') {
@@ -104,5 +103,47 @@ export function performOn(
   };
   if (effect.op === 'read') disk.read(effect, effect.timeoutMs, answered);
   else if (effect.op === 'settle') disk.settle(effect, effect.timeoutMs, answered);
-  else disk.write(effect, effect.timeoutMs, answered, parts.mayWrite);
+  else if (effect.readToo === undefined) {
+    disk.write(effect, effect.timeoutMs, answered, parts.mayWrite);
+  } else writeAndRead(disk, { ...effect, readToo: effect.readToo }, parts, answered);
+}
+
+/** A write and a read at once; the read is repeated where it ended long before the write. */
+function writeAndRead(
+  disk: OrderedDisk,
+  effect: Write & Required<Pick<Write, 'readToo'>>,
+  parts: EffectParts,
+  answered: (reply: DiskReply) => void,
+): void {
+  const { clock, mayWrite } = parts;
+  let read: { readonly reply: DiskReply; readonly atMs: number } | null = null;
+  let written: DiskReply | null = null;
+  const both = (): void => {
+    if (read === null || written === null) return;
+    const stale = clock.nowMs() - read.atMs > READ_TOO_FRESH_MS;
+    if (written.outcome === 'done' && !stale) {
+      written.release();
+      answered(read.reply);
+      return;
+    }
+    if (read.reply.outcome === 'done') read.reply.release();
+    if (written.outcome !== 'done') answered(written);
+    else {
+      written.release();
+      disk.read(effect.readToo, effect.timeoutMs, answered);
+    }
+  };
+  disk.write(
+    effect,
+    effect.timeoutMs,
+    (reply) => {
+      written = reply;
+      both();
+    },
+    mayWrite,
+  );
+  disk.read(effect.readToo, effect.timeoutMs, (reply) => {
+    read = { reply, atMs: clock.nowMs() };
+    both();
+  });
 }

@@ -324,12 +324,16 @@ function committedLeader(
   };
 }
 
-/** Writes our whole host sector: ballot block and mode block always together (spec 10 §4.3). */
+/**
+ * Writes our whole host sector: ballot block and mode block always together (spec 10 §4.3).
+ * @param readToo a span of the same device to be read at the same time
+ */
 export function* writeHostBlock(
   member: Member,
   place: Place,
   geometry: Geometry,
   block: { readonly dblock: Dblock; readonly sharedGeneration: bigint | null },
+  readToo?: { readonly offset: number; readonly length: number },
 ): Steps<Reply> {
   const { dblock } = block;
   assert(dblock.bal <= dblock.mbal, 'a ballot reached phase 2 only after it was announced');
@@ -342,7 +346,8 @@ export function* writeHostBlock(
   }
   const offset = place.offset + hostBlockSector(member.hostId) * geometry.sectorSize;
   const timeoutMs = leaseTimes(member.ioTimeoutS).ioTimeoutMs;
-  return yield { op: 'write', disk: 'resource', offset, bytes: sector, timeoutMs };
+  const write = { op: 'write', disk: 'resource', offset, bytes: sector, timeoutMs } as const;
+  return yield readToo === undefined ? write : { ...write, readToo };
 }
 
 export function released(block: Dblock): Dblock {

@@ -177,14 +177,22 @@ export function* readLeader(
     'leader read',
   );
   if (!read.ok) return read;
-  const leader = verifyPaxos(read.value.value, 0, {
+  const leader = leaderIn(member, place, read.value.value);
+  return leader.ok ? ok({ nowMs: read.value.nowMs, leader: leader.value }) : leader;
+}
+
+/** The leader in a leader sector, if it is that of this resource. */
+export function leaderIn(
+  member: Member,
+  place: Place,
+  sector: Uint8Array,
+): Result<PaxosLeader, LeaseError> {
+  if (sector.length < LEADER_BYTES) return fail(errnoError(90, 'leader read'));
+  return verifyPaxos(sector, 0, {
     lockspaceName: member.lockspaceName,
     resourceName: place.resourceName,
     hostId: member.hostId,
   });
-  if (!leader.ok) return leader;
-  if (read.value.value.length < LEADER_BYTES) return fail(errnoError(90, 'leader read'));
-  return ok({ nowMs: read.value.nowMs, leader: leader.value });
 }
 
 export function sameLeader(a: PaxosLeader, b: PaxosLeader): boolean {

@@ -18,6 +18,11 @@ export type Effect =
       readonly offset: number;
       readonly bytes: Uint8Array;
       readonly timeoutMs: number;
+      /**
+       * To be read at the same time, from the same device: `done` means both, with the bytes read
+       * at most READ_TOO_FRESH_MS before the write ended; else the reply is that of what failed.
+       */
+      readonly readToo?: { readonly offset: number; readonly length: number };
     }
   /**
    * `done` once no earlier write of this process to that span is still under way (each has landed,
@@ -31,6 +36,8 @@ export type Effect =
       readonly timeoutMs: number;
     }
   | { readonly op: 'sleep'; readonly forMs: number };
+
+export const READ_TOO_FRESH_MS = 100;
 
 export type DiskRole = 'lockspace' | 'resource';
 

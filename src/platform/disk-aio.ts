@@ -136,23 +136,23 @@ export class AioEngine implements DiskEngine {
       sent++;
       if (refused !== undefined) this.#finish(refused, -errno);
     }
-    const only = slots.length === 1 ? slots[0] : undefined;
-    if (only !== undefined) this.#waitBriefly(only);
+    this.#waitBriefly(slots);
   }
 
   /**
-   * One small request in flight, as in every step of a lease procedure: on a fast device it is done
-   * sooner than the event loop could fall asleep and wake up. A device that is not that fast costs
-   * one brief wait, then none for a while.
+   * One or two small requests in flight, as in every step of a lease procedure: on a fast device
+   * they are done sooner than the event loop could fall asleep and wake up. A device that is not
+   * that fast costs one brief wait, then none for a while.
    */
-  #waitBriefly(only: number): void {
-    if (this.#freeSlots.length !== DEPTH - 1) return;
+  #waitBriefly(slots: readonly number[]): void {
+    if (slots.length > 2 || this.#freeSlots.length !== DEPTH - slots.length) return;
     if (this.#briefPause > 0) {
       this.#briefPause--;
       return;
     }
-    if ((this.#running[only]?.length ?? Infinity) > BRIEF_BYTES) return;
-    if (this.#collect(1) === 0) this.#briefPause = BRIEF_PAUSE;
+    const isBrief = (slot: number) => (this.#running[slot]?.length ?? Infinity) <= BRIEF_BYTES;
+    if (!slots.every(isBrief)) return;
+    if (this.#collect(slots.length) < slots.length) this.#briefPause = BRIEF_PAUSE;
   }
 
   /** What timed out while it waited here is dropped: a write that old must not reach the device. */
@@ -178,8 +178,8 @@ export class AioEngine implements DiskEngine {
     while (this.#collect(0) === DEPTH);
   }
 
-  /** Takes completions off the kernel's ring; with `least` 1 it waits for one, briefly. */
-  #collect(least: 0 | 1): number {
+  /** Takes completions off the kernel's ring; it waits for `least` of them, briefly. */
+  #collect(least: number): number {
     const { getevents } = SYSCALLS;
     const until = least === 0 ? 0 : this.#briefly;
     const result = rawSyscall(getevents, this.#context, least, DEPTH, this.#events, until);

@@ -177,8 +177,13 @@ export class LabHost {
         const bytes = disk.slice(effect.offset, effect.offset + effect.length);
         return { outcome: 'done', bytes, nowMs };
       }
-      case 'write':
-        return { ...this.#write(effect), nowMs };
+      case 'write': {
+        const { readToo } = effect;
+        const disk = lab.disks[effect.disk];
+        const read = readToo && disk.slice(readToo.offset, readToo.offset + readToo.length);
+        const wrote = { ...this.#write(effect), nowMs };
+        return wrote.outcome === 'done' && read !== undefined ? { ...wrote, bytes: read } : wrote;
+      }
       default:
         return unreachable(effect);
     }

@@ -51,8 +51,13 @@ export class Trace {
         return `sleep ${effect.forMs} ms`;
       case 'settle':
         return label;
-      case 'write':
-        return writeWords(effect.offset / SECTOR, effect.bytes, label);
+      case 'write': {
+        const words = writeWords(effect.offset / SECTOR, effect.bytes, label);
+        if (effect.readToo === undefined) return words;
+        const leader =
+          reply.outcome === 'done' ? leaderWords(decode(paxosLeader, reply.bytes)) : '';
+        return `${words}, read leader ${leader}`.trimEnd();
+      }
       default:
         if (reply.outcome !== 'done') return label;
         return readWords(effect, reply.bytes, label);

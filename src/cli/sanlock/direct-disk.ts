@@ -67,7 +67,10 @@ function perform(
       return { outcome: 'done', bytes, nowMs: nowMs() };
     }
     disk.write(effect.offset, effect.bytes);
-    return { outcome: 'done', bytes: new Uint8Array(0), nowMs: nowMs() };
+    const { readToo } = effect;
+    const bytes =
+      readToo === undefined ? new Uint8Array(0) : disk.read(readToo.offset, readToo.length);
+    return { outcome: 'done', bytes, nowMs: nowMs() };
   } catch (thrown) {
     if (!(thrown instanceof DiskFailure)) throw thrown;
     return { outcome: 'failed', errno: thrown.errno, nowMs: nowMs() };
