@@ -1,25 +1,22 @@
 import { SECOND_MS } from '../base/units.ts';
 import { LeaseProgram } from '../drive/lease-program.ts';
-import { type LeaseTimes, leaseTimes, WATCHDOG_FIRE_MS } from '../lease/lease-times.ts';
-import type { Timer } from '../ports/clock.ts';
+import { type LeaseTimes, leaseTimes } from '../lease/lease-times.ts';
 import type {
   FromLeaseProcess,
   LeaseCommand,
   LeaseCommandResult,
 } from '../sanlock/lease-messages.ts';
 import type { Life } from './claims.ts';
+import { type Computer, Hardware, type Software } from './computer.ts';
 import type { Dice } from './dice.ts';
-import { type Io, type IoFate, SimDisks } from './disk.ts';
-import { HostClock } from './host-clock.ts';
+import { SimDisks } from './disk.ts';
+import type { HostClock } from './host-clock.ts';
 import { LOCKSPACE, LUN } from './layout.ts';
 import { QUIET } from './lease-host.ts';
-import { Sniper } from './sniper.ts';
 import { Users } from './users.ts';
 import { Violation } from './violation.ts';
-import { HostWeather } from './weather.ts';
 import type { World } from './world.ts';
 
-const WATCHDOG_TICK_MS = 10_000;
 const LEAVE_PATIENCE_MS = 60_000;
 
 /** One stay: everything of it goes away together. */
@@ -40,65 +37,54 @@ interface Stay {
  * A machine with one lease process (the very program), a watchdog, and a simple front: it lets
  * users ask, kills them at own expiry, and is reset when they do not die in time.
  */
-export class Machine {
+export class Machine implements Computer, Software {
   readonly name: string;
-  readonly hostId: number;
+  readonly hardware: Hardware;
+  readonly #hostId: number;
   readonly #world: World;
   readonly #dice: Dice;
   readonly #times: LeaseTimes;
   readonly #ioTimeoutS: number;
-  readonly weather: HostWeather;
-  readonly #sniper: Sniper;
   readonly #users: Users;
   #stays = 0;
   #stay: Stay | null = null;
-  /** Time of the running system; null = power is off. */
-  #clock: HostClock | null = null;
-  #watchdog: Timer | null = null;
 
   constructor(world: World, of: { hostId: number; ioTimeoutS: number }) {
     this.#world = world;
-    this.hostId = of.hostId;
-    this.name = `${of.hostId}`;
+    this.#hostId = of.hostId;
     this.#ioTimeoutS = of.ioTimeoutS;
     this.#times = leaseTimes(of.ioTimeoutS);
-    this.#dice = world.dice.fork(`machine ${this.name}`);
-    const { clock } = world;
-    this.weather = new HostWeather({
-      ...of,
-      latencyMs: world.options.latencyMs,
-      clock,
-      dice: this.#dice.fork('weather'),
-    });
-    this.#sniper = new Sniper(this.#dice.fork('sniper'), clock, () =>
-      this.crash('at a disk access'),
-    );
+    this.hardware = new Hardware(world, of, this);
+    this.name = this.hardware.name;
+    this.#dice = this.hardware.dice;
     this.#users = new Users(this, world, this.#dice.fork('users'));
   }
 
-  get isUp(): boolean {
-    return this.#clock !== null;
-  }
-
-  /** The stay in which users may ask for leases; null while there is none. */
   get life(): Life | null {
     const stay = this.#stay;
     if (stay === null || stay.lastSuccessMs === null || stay.isEnding) return null;
     return stay.life;
   }
 
-  boot(): void {
-    const rate = 1 + this.#dice.between(-1, 1) * this.#world.options.clockDrift;
-    this.#clock = new HostClock(this.#world.clock, {
-      baseMs: this.#dice.between(10_000, 50_000_000),
-      rate,
-    });
-    this.#world.say(this.name, 'boots');
+  powerOn(): void {
     this.#join();
   }
 
+  powerLost(): void {
+    this.#users.stop();
+    const stay = this.#stay;
+    this.#stay = null;
+    if (stay === null) return;
+    this.#world.judge.claims.endAll(stay.life);
+    stay.life.isOver = true;
+    stay.program.close();
+    stay.programClock.stop();
+    if (this.#dice.chance(0.5)) stay.disks.cut();
+    else this.#world.clock.after(this.#dice.between(0, 9000), () => stay.disks.cut());
+  }
+
   #join(): void {
-    const clock = this.#clock;
+    const { clock } = this.hardware;
     if (clock === null || this.#stay !== null) return;
     const life = this.#newLife();
     const programClock = clock.sibling();
@@ -106,7 +92,7 @@ export class Machine {
       host: life.label,
       storage: this.#world.storage,
       clock: this.#world.clock,
-      plan: (io) => this.#world.traced(io, this.#fate(io)),
+      plan: (io) => this.hardware.fate(io),
       at: programClock,
     });
     const dice = this.#dice.fork(life.label);
@@ -156,7 +142,7 @@ export class Machine {
 
   #chooseHostId(): number {
     const { isQuiet, options } = this.#world;
-    if (isQuiet || !this.#dice.chance(options.mistakenIds)) return this.hostId;
+    if (isQuiet || !this.#dice.chance(options.mistakenIds)) return this.#hostId;
     return 1 + this.#dice.below(options.hosts);
   }
 
@@ -173,7 +159,7 @@ export class Machine {
     if (message.kind === 'joined') this.#joined(stay, message);
     // The watchdog is fed for what is on disk, whenever we come to hear of it.
     if (message.kind === 'renewed') stay.lastSuccessMs = message.timestampS * SECOND_MS;
-    this.#clock?.run(() => this.#heard(stay, message));
+    this.hardware.clock?.run(() => this.#heard(stay, message));
   }
 
   #joined(stay: Stay, message: Extract<FromLeaseProcess, { kind: 'joined' }>): void {
@@ -193,7 +179,10 @@ export class Machine {
     if (this.#stay !== stay) return;
     switch (message.kind) {
       case 'joined':
-        this.#feedWatchdog(stay);
+        this.hardware.watch({
+          isGood: () => !this.#isExpired(stay),
+          isOver: () => this.#stay !== stay,
+        });
         this.#checkExpiry(stay);
         this.#users.start();
         return;
@@ -219,7 +208,6 @@ export class Machine {
     }
   }
 
-  /** A user's wish on its way; the answer is null when the stay ends first. */
   ask(command: LeaseCommand, answer: (result: LeaseCommandResult) => void): number | null {
     const stay = this.#stay;
     if (stay === null || this.life === null) return null;
@@ -233,9 +221,9 @@ export class Machine {
     this.#users.acquire(life, resource, { shared: false });
   }
 
-  /** In the time of the running system; never, once it is reset. */
-  after(delayMs: number, fire: () => void): void {
-    this.#clock?.after(delayMs, fire);
+  /** Like the front: a grant that reaches a lockspace already given up is dropped. */
+  mayUse(life: Life): boolean {
+    return this.life === life && !life.isExpired();
   }
 
   cancel(id: number): void {
@@ -244,23 +232,11 @@ export class Machine {
   }
 
   #checkExpiry(stay: Stay): void {
-    this.#clock?.after(SECOND_MS, () => {
+    this.hardware.after(SECOND_MS, () => {
       if (this.#stay !== stay || stay.isEnding) return;
       if (this.#isExpired(stay)) this.#expire(stay, 'expired');
       else this.#checkExpiry(stay);
     });
-  }
-
-  /** As wdmd does: alive while the claim is good; the device resets 60 s after it last heard so. */
-  #feedWatchdog(stay: Stay): void {
-    if (this.#stay !== stay || stay.lastSuccessMs === null) return;
-    if (!this.#isExpired(stay)) {
-      this.#watchdog?.cancel();
-      const resetMs = WATCHDOG_FIRE_MS;
-      this.#watchdog = this.#world.clock.after(resetMs, () => this.crash('by its watchdog'));
-    }
-    const tickMs = this.#dice.between(0.8, 1) * WATCHDOG_TICK_MS;
-    this.#clock?.after(tickMs, () => this.#feedWatchdog(stay));
   }
 
   #expire(stay: Stay, why: string): void {
@@ -279,13 +255,12 @@ export class Machine {
       if (this.#stay !== stay || stay.life.isOver) return;
       const wait = patient && stay.answers.size > 0 && !this.#isExpired(stay);
       if (wait || this.#world.judge.claims.countOf(stay.life) > 0) {
-        this.#clock?.after(200, finish);
+        this.hardware.after(200, finish);
         return;
       }
-      this.#watchdog?.cancel();
-      this.#watchdog = null;
+      this.hardware.disarm();
       stay.programClock.run(() => stay.program.receive({ kind: 'leave', release: true }));
-      this.#clock?.after(LEAVE_PATIENCE_MS, () => {
+      this.hardware.after(LEAVE_PATIENCE_MS, () => {
         if (this.#stay === stay) this.killProgram();
       });
     };
@@ -299,11 +274,10 @@ export class Machine {
       const fate = this.#dice.next();
       if (fate > 0.9) continue; // stuck in the kernel: only a reset ends it
       const forMs = fate < 0.6 ? this.#dice.between(0, 5000) : this.#dice.between(0, 45_000);
-      this.#clock?.after(forMs, () => claims.end(claim));
+      this.hardware.after(forMs, () => claims.end(claim));
     }
   }
 
-  /** The administrator takes the machine out of the lockspace. */
   leave(): void {
     const stay = this.#stay;
     if (stay === null || stay.lastSuccessMs === null || stay.isEnding) return;
@@ -319,9 +293,8 @@ export class Machine {
     this.#world.clock.after(forMs, () => stay.programClock.resume());
   }
 
-  /** Everything but the watchdog device stands still. */
   pauseAll(forMs: number): void {
-    const clock = this.#clock;
+    const { clock } = this.hardware;
     this.pauseProgram(forMs);
     clock?.pause();
     this.#world.clock.after(forMs, () => clock?.resume());
@@ -345,11 +318,10 @@ export class Machine {
   #buryWhenDead(stay: Stay): void {
     if (this.#stay !== stay) return;
     if (this.#world.judge.claims.countOf(stay.life) > 0 || stay.disks.underWay > 0) {
-      this.#clock?.after(500, () => this.#buryWhenDead(stay));
+      this.hardware.after(500, () => this.#buryWhenDead(stay));
       return;
     }
-    this.#watchdog?.cancel();
-    this.#watchdog = null;
+    this.hardware.disarm();
     this.#over(stay);
   }
 
@@ -361,47 +333,14 @@ export class Machine {
     const rejoin = () => {
       if (this.#stay !== stay) return;
       if (stay.disks.underWay > 0) {
-        this.#clock?.after(500, rejoin);
+        this.hardware.after(500, rejoin);
         return;
       }
       this.#stay = null;
-      this.#watchdog?.cancel();
+      this.hardware.disarm();
       this.#join();
     };
-    this.#clock?.after(this.#dice.between(100, 30_000), rejoin);
-  }
-
-  /** A shot still aimed when the world has healed is not fired: recovery is to be undisturbed. */
-  #fate(io: Io): IoFate {
-    const fate = this.weather.fate(io);
-    return this.#world.isQuiet ? fate : this.#sniper.fate(io, fate);
-  }
-
-  snipe(): void {
-    this.#sniper.aim();
-  }
-
-  /** Power off: users end this instant; what is on its way to the disk lands soon or never. */
-  crash(how: string): void {
-    const clock = this.#clock;
-    if (clock === null) return;
-    this.#world.say(this.name, `is reset ${how}`);
-    clock.stop();
-    this.#clock = null;
-    this.#watchdog?.cancel();
-    this.#watchdog = null;
-    this.#users.stop();
-    const stay = this.#stay;
-    this.#stay = null;
-    if (stay !== null) {
-      this.#world.judge.claims.endAll(stay.life);
-      stay.life.isOver = true;
-      stay.program.close();
-      stay.programClock.stop();
-      if (this.#dice.chance(0.5)) stay.disks.cut();
-      else this.#world.clock.after(this.#dice.between(0, 9000), () => stay.disks.cut());
-    }
-    this.#world.clock.after(this.#dice.between(10_000, 60_000), () => this.boot());
+    this.hardware.after(this.#dice.between(100, 30_000), rejoin);
   }
 }
 

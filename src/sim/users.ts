@@ -1,20 +1,20 @@
 import type { LeaseCommandResult } from '../sanlock/lease-messages.ts';
 import type { Claim, Life } from './claims.ts';
+import type { Computer } from './computer.ts';
 import type { Dice } from './dice.ts';
 import { LOCKSPACE, LUN, resourceName, resourceOffset } from './layout.ts';
-import type { Machine } from './machine.ts';
 import type { World } from './world.ts';
 
 /** What people and programs of one machine ask for, one wish per resource at a time. */
 export class Users {
-  readonly #machine: Machine;
+  readonly #machine: Computer;
   readonly #world: World;
   readonly #dice: Dice;
   /** Resources with a wish under way. */
   #busy = new Set<number>();
   #turn = 0;
 
-  constructor(machine: Machine, world: World, dice: Dice) {
+  constructor(machine: Computer, world: World, dice: Dice) {
     this.#machine = machine;
     this.#world = world;
     this.#dice = dice;
@@ -34,7 +34,7 @@ export class Users {
     const pauseMs = this.#dice.chance(0.5)
       ? this.#dice.between(0, 50)
       : this.#dice.between(0, 2 * options.pauseMs);
-    this.#machine.after(pauseMs, () => {
+    this.#machine.hardware.after(pauseMs, () => {
       const life = this.#machine.life;
       if (turn !== this.#turn || life === null || this.#world.isQuiet) return;
       this.#act(life, this.#dice.below(options.resources));
@@ -72,21 +72,16 @@ export class Users {
       (result) => {
         this.#busy.delete(resource);
         say(result);
-        if (!result.ok || result.op !== 'acquire' || !this.#mayUse(life)) return;
+        if (!result.ok || result.op !== 'acquire' || !this.#machine.mayUse(life)) return;
         const claim = this.#world.judge.claims.grant(life, resource, result.hold);
         this.#world.granted(claim);
       },
     );
     if (id !== null && this.#dice.chance(0.1)) {
-      this.#machine.after(this.#dice.between(0, 30_000), () => {
+      this.#machine.hardware.after(this.#dice.between(0, 30_000), () => {
         if (this.#machine.life === life) this.#machine.cancel(id);
       });
     }
-  }
-
-  /** Like the front: a grant that reaches a lockspace already given up is dropped. */
-  #mayUse(life: Life): boolean {
-    return this.#machine.life === life && !life.isExpired();
   }
 
   #release(claim: Claim): void {
@@ -115,7 +110,8 @@ export class Users {
       this.#busy.delete(resource);
       say(result);
       if (claims.find(life, resource) !== claim) return; // the user died meanwhile
-      const got = result.ok && result.op === 'convert' && this.#mayUse(life) ? result.hold : null;
+      const got =
+        result.ok && result.op === 'convert' && this.#machine.mayUse(life) ? result.hold : null;
       if (!result.ok || got !== null) claims.changed(claim, got);
       if (got !== null) this.#world.granted(claim);
     });

@@ -1,6 +1,7 @@
 import { BrokenInvariant } from '../base/assert.ts';
 import type { Claim, Life } from './claims.ts';
 import { SimClock } from './clock.ts';
+import type { Computer } from './computer.ts';
 import { Dice } from './dice.ts';
 import { type Io, type IoFate, PROMPT, SimStorage } from './disk.ts';
 import { Judge } from './judge.ts';
@@ -71,7 +72,7 @@ export class World {
   readonly clock: SimClock = new SimClock(1_000_000);
   readonly storage: SimStorage = new SimStorage();
   readonly judge: Judge;
-  readonly #machines: Machine[];
+  readonly #machines: Computer[];
   readonly #lun: Uint8Array;
   readonly #trace: string[] = [];
   readonly #answers = new Map<string, number>();
@@ -135,17 +136,17 @@ export class World {
     };
   }
 
-  #begin(machine: Machine): void {
-    this.clock.after(this.dice.between(0, 20_000), () => machine.boot());
+  #begin(machine: Computer): void {
+    this.clock.after(this.dice.between(0, 20_000), () => machine.hardware.boot());
     this.#misfortune(machine, this.dice.fork(`misfortune ${machine.name}`));
   }
 
-  #misfortune(machine: Machine, dice: Dice): void {
+  #misfortune(machine: Computer, dice: Dice): void {
     this.clock.after(dice.between(0.02, 1) * this.options.misfortuneMs, () => {
       if (this.isQuiet) return;
       const what = dice.next();
-      if (what < 0.25) machine.snipe();
-      else if (what < 0.4) machine.crash('by a power cut');
+      if (what < 0.25) machine.hardware.snipe();
+      else if (what < 0.4) machine.hardware.crash('by a power cut');
       else if (what < 0.55) machine.killProgram();
       else if (what < 0.7) machine.pauseProgram(dice.between(0, 1) ** 3 * 200_000);
       else if (what < 0.8) machine.pauseAll(dice.between(0, 1) ** 3 * 200_000);
@@ -158,8 +159,8 @@ export class World {
   #recover(): void {
     this.isQuiet = true;
     for (const machine of this.#machines) {
-      machine.weather.heal();
-      machine.crash('at the end of the run');
+      machine.hardware.weather.heal();
+      machine.hardware.crash('at the end of the run');
     }
     const endMs = this.clock.nowMs() + 200_000 + RECOVERY_MS;
     const open = new Set(Array.from({ length: this.options.resources }, (_, n) => n));

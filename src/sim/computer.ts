@@ -1,0 +1,121 @@
+import { WATCHDOG_FIRE_MS } from '../lease/lease-times.ts';
+import type { Timer } from '../ports/clock.ts';
+import type { LeaseCommand, LeaseCommandResult } from '../sanlock/lease-messages.ts';
+import type { Life } from './claims.ts';
+import type { Dice } from './dice.ts';
+import type { Io, IoFate } from './disk.ts';
+import { HostClock } from './host-clock.ts';
+import { Sniper } from './sniper.ts';
+import { HostWeather } from './weather.ts';
+import type { World } from './world.ts';
+
+const WATCHDOG_TICK_MS = 10_000;
+
+/** One host as the world deals with it: what befalls it, and what its users may ask for. */
+export interface Computer {
+  readonly name: string;
+  readonly hardware: Hardware;
+  /** The stay in which users may ask for leases; null while there is none. */
+  readonly life: Life | null;
+  /** The administrator takes it out of the lockspace. */
+  leave(): void;
+  killProgram(): void;
+  pauseProgram(forMs: number): void;
+  /** Everything but the watchdog device stands still. */
+  pauseAll(forMs: number): void;
+  /** An exclusive lease is asked for, now. */
+  want(life: Life, resource: number): void;
+  /** A user's wish on its way; null when there is nobody to take it. */
+  ask(command: LeaseCommand, answer: (result: LeaseCommandResult) => void): number | null;
+  cancel(id: number): void;
+  /** Whether a grant that reaches a user now is one it works by. */
+  mayUse(life: Life): boolean;
+}
+
+/** What runs on a machine. */
+export interface Software {
+  powerOn(clock: HostClock): void;
+  /** Everything ends this instant. */
+  powerLost(): void;
+}
+
+/** Power, time, the path to the storage and the watchdog device of one host. */
+export class Hardware {
+  readonly name: string;
+  readonly weather: HostWeather;
+  readonly dice: Dice;
+  readonly #world: World;
+  readonly #software: Software;
+  readonly #sniper: Sniper;
+  /** Time of the running system; null = power is off. */
+  #clock: HostClock | null = null;
+  #watchdog: Timer | null = null;
+
+  constructor(world: World, of: { hostId: number; ioTimeoutS: number }, software: Software) {
+    this.#world = world;
+    this.#software = software;
+    this.name = `${of.hostId}`;
+    this.dice = world.dice.fork(`machine ${this.name}`);
+    const { clock, options } = world;
+    const dice = this.dice.fork('weather');
+    this.weather = new HostWeather({ ...of, latencyMs: options.latencyMs, clock, dice });
+    const shoot = () => this.crash('at a disk access');
+    this.#sniper = new Sniper(this.dice.fork('sniper'), clock, shoot);
+  }
+
+  get clock(): HostClock | null {
+    return this.#clock;
+  }
+
+  boot(): void {
+    const rate = 1 + this.dice.between(-1, 1) * this.#world.options.clockDrift;
+    const baseMs = this.dice.between(10_000, 50_000_000);
+    this.#clock = new HostClock(this.#world.clock, { baseMs, rate });
+    this.#world.say(this.name, 'boots');
+    this.#software.powerOn(this.#clock);
+  }
+
+  /** Power off: users end this instant; what is on its way to the disk lands soon or never. */
+  crash(how: string): void {
+    const clock = this.#clock;
+    if (clock === null) return;
+    this.#world.say(this.name, `is reset ${how}`);
+    clock.stop();
+    this.#clock = null;
+    this.disarm();
+    this.#software.powerLost();
+    this.#world.clock.after(this.dice.between(10_000, 60_000), () => this.boot());
+  }
+
+  /** In the time of the running system; never, once it is reset. */
+  after(delayMs: number, fire: () => void): void {
+    this.#clock?.after(delayMs, fire);
+  }
+
+  /** As wdmd does: the device is fed while the claim is good, and resets 60 s after it last was. */
+  watch(claim: { readonly isGood: () => boolean; readonly isOver: () => boolean }): void {
+    if (claim.isOver()) return;
+    if (claim.isGood()) {
+      this.disarm();
+      const reset = () => this.crash('by its watchdog');
+      this.#watchdog = this.#world.clock.after(WATCHDOG_FIRE_MS, reset);
+    }
+    this.after(this.dice.between(0.8, 1) * WATCHDOG_TICK_MS, () => this.watch(claim));
+  }
+
+  disarm(): void {
+    this.#watchdog?.cancel();
+    this.#watchdog = null;
+  }
+
+  /** One of the next accesses to a resource is the end of the machine. */
+  snipe(): void {
+    this.#sniper.aim();
+  }
+
+  /** A shot still aimed when the world has healed is not fired: recovery is to be undisturbed. */
+  fate(io: Io): IoFate {
+    const fate = this.weather.fate(io);
+    return this.#world.traced(io, this.#world.isQuiet ? fate : this.#sniper.fate(io, fate));
+  }
+}
