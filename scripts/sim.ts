@@ -4,7 +4,7 @@
 import { type Outcome, optionsOf, World } from '../src/sim/world.ts';
 
 const USAGE = `npm run sim -- [--seed n] [--seeds n] [--hosts n] [--resources n] [--steps n]
-  [--latency ms] [--trace]
+  [--latency ms] [--daemons 0..1] [--trace]
   --seed n    this run only; without it, --seeds n runs (default 20) of seeds never tried before
   --check     the fixed seeds of npm run check`;
 
@@ -17,7 +17,7 @@ function main(): number {
     const at = args.indexOf(flag);
     if (at < 0) return null;
     const value = Number(args[at + 1]);
-    if (!Number.isSafeInteger(value)) throw new Error(`${flag} wants a whole number`);
+    if (!Number.isFinite(value)) throw new Error(`${flag} wants a number`);
     return value;
   };
   if (args.includes('--help')) {
@@ -25,7 +25,7 @@ function main(): number {
     return 0;
   }
   const wanted = Object.fromEntries(
-    (['hosts', 'resources', 'steps', 'latencyMs'] as const).flatMap((name) => {
+    (['hosts', 'resources', 'steps', 'latencyMs', 'daemons'] as const).flatMap((name) => {
       const value = given(`--${name.replace('Ms', '')}`);
       return value === null ? [] : [[name, value]];
     }),
@@ -64,9 +64,10 @@ function freshSeeds(count: number): number[] {
 function report({ options, broken, trace, steps }: Outcome): number {
   console.log(trace.slice(-120).join('\n'));
   console.log(`\nBROKEN after ${steps} events: ${broken?.text}`);
-  const { seed, hosts, resources, steps: most, latencyMs } = options;
+  const { seed, hosts, resources, steps: most, latencyMs, daemons } = options;
   const size = `--hosts ${hosts} --resources ${resources} --steps ${most}`;
-  console.log(`again: npm run sim -- --seed ${seed} ${size} --latency ${latencyMs}`);
+  const weather = `--latency ${latencyMs} --daemons ${daemons}`;
+  console.log(`again: npm run sim -- --seed ${seed} ${size} ${weather}`);
   return 1;
 }
 

@@ -180,8 +180,9 @@ function* oneBallot(
 }
 
 /**
- * Our block of phase 1. A version that the blocks are at already may be decided: then values that
- * we adopted for it stay in our block, as in the paper, or they could be forgotten.
+ * Our block of phase 1. A version that the blocks are at already, or that we gave up, may be
+ * decided: then values that we adopted for it stay in our block, as in the paper, or the same
+ * version could be decided once more.
  */
 function announcement(member: Member, area: Area, mbal: bigint): Dblock {
   const lver = nextVersion(area);
@@ -189,7 +190,8 @@ function announcement(member: Member, area: Area, mbal: bigint): Dblock {
   const own = area.blocks.find((block) => block.hostId === member.hostId);
   const isSound = own?.checksumGood === true && own.dblock.bal <= own.dblock.mbal;
   const isAdopted = isSound && own.dblock.lver === lver && proposes(own.dblock);
-  const adopted = isAdopted && isLeftBehind(area) ? own.dblock : none;
+  const mayBeDecided = isLeftBehind(area) || (own !== undefined && isReleased(own.dblock));
+  const adopted = isAdopted && mayBeDecided ? own.dblock : none;
   const { bal, inpHostId, inpGeneration, inpTimestampS } = adopted;
   return { mbal, bal, inpHostId, inpGeneration, inpTimestampS, lver, checksum: 0, flags: 0 };
 }
@@ -348,6 +350,10 @@ export function* writeHostBlock(
   const timeoutMs = leaseTimes(member.ioTimeoutS).ioTimeoutMs;
   const write = { op: 'write', disk: 'resource', offset, bytes: sector, timeoutMs } as const;
   return yield readToo === undefined ? write : { ...write, readToo };
+}
+
+function isReleased(block: Dblock): boolean {
+  return (block.flags & DBLOCK_FLAGS.RELEASED) !== 0;
 }
 
 export function released(block: Dblock): Dblock {

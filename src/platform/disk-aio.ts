@@ -16,7 +16,7 @@ import {
 
 const DEPTH = 256; // requests in the kernel at once, those of a hung device included
 const RETRY_MS = 5; // io_submit said EAGAIN: the block layer's queue is full
-const BRIEF_WAIT_NS = 150_000;
+const BRIEF_WAIT_NS = 500_000;
 const BRIEF_BYTES = 4096; //    a transfer that may well be done within the brief wait
 const BRIEF_PAUSE = 256; //     requests without a brief wait after one that was in vain
 const IOCB_BYTES = 64;

@@ -1,5 +1,4 @@
 import type { ByteString } from '../base/bytes.ts';
-import { LeaseProgram } from '../drive/lease-program.ts';
 import { SanlockProgram } from '../drive/sanlock-program.ts';
 import type { Channel, Processes, SignalName } from '../ports/processes.ts';
 import type { Connection, Sockets } from '../ports/sockets.ts';
@@ -7,9 +6,10 @@ import type { FromLeaseProcess, ToLeaseProcess } from '../sanlock/lease-messages
 import type { SanlockSettings } from '../sanlock/settings.ts';
 import type { SimClock } from './clock.ts';
 import { type FatePlan, PROMPT, SimDisks, type SimStorage } from './disk.ts';
-import { QUIET } from './lease-host.ts';
+import { LeaseSeat, type ProcessTime, QUIET } from './lease-seat.ts';
 
-const SETTINGS: Omit<SanlockSettings, 'ourHostName'> = {
+/** As the original's defaults, without a watchdog. */
+export const SETTINGS: Omit<SanlockSettings, 'ourHostName'> = {
   runDir: '/run/sanlock',
   useWatchdog: false,
   highPriority: false,
@@ -29,7 +29,7 @@ const SETTINGS: Omit<SanlockSettings, 'ourHostName'> = {
 };
 
 /** Above every pid a test's clients use. */
-const FIRST_LEASE_PID = 50_000;
+export const FIRST_LEASE_PID = 50_000;
 
 /** What the daemon did to the processes of its host. */
 export interface Deed {
@@ -42,6 +42,7 @@ export interface Deed {
 /** A client's end of a simulated connection. */
 export class SimPeer {
   readonly received: number[] = [];
+  onReceived: () => void = () => {};
   closedByDaemon = false;
   #toDaemon: (bytes: Uint8Array) => void = () => {};
   #hangUp: () => void = () => {};
@@ -59,6 +60,7 @@ export class SimPeer {
       },
       send: (bytes) => {
         this.received.push(...bytes);
+        this.onReceived();
         return true;
       },
       pause: () => {},
@@ -87,10 +89,7 @@ export class FrontHost {
   ended: number | null = null;
   readonly #clock: SimClock;
   readonly #program: SanlockProgram;
-  readonly #leases = new Map<
-    number,
-    { program: LeaseProgram; lost: () => void; freeze: () => void }
-  >();
+  readonly #leases = new Map<number, LeaseSeat>();
   #nextFd = 5;
   #nextPid = FIRST_LEASE_PID;
 
@@ -128,10 +127,7 @@ export class FrontHost {
 
   /** SIGKILL of every lease process: the front learns it from its channel. */
   killLeaseProcesses(): void {
-    for (const lease of [...this.#leases.values()]) {
-      lease.program.close();
-      lease.lost();
-    }
+    for (const lease of [...this.#leases.values()]) lease.end();
   }
 
   /** Those that run now never say anything again, and stay: as when stuck in the kernel. */
@@ -151,7 +147,7 @@ export class FrontHost {
         return true;
       },
       watch: (pid, gone) => {
-        if (pid >= FIRST_LEASE_PID) this.#clock.after(0.05, gone); // it is killed right after
+        this.#leases.get(pid)?.onceGone(gone);
         return { close: () => {} };
       },
       run: (program, args) => record('killpath', 0, [program, ...args].join(' ')),
@@ -161,51 +157,20 @@ export class FrontHost {
   #start(disks: SimDisks): Channel<ToLeaseProcess, FromLeaseProcess> {
     const clock = this.#clock;
     const pid = this.#nextPid++;
-    let hear: (message: FromLeaseProcess) => void = () => {};
-    let closed: () => void = () => {};
-    let open = true;
-    const program = new LeaseProgram({
-      clock,
-      disks,
-      random: () => 0.5,
-      log: QUIET,
-      // Messages take a moment, and come in order.
-      send: (message) => {
-        clock.after(0.01, () => {
-          if (open) hear(message);
-        });
-      },
-    });
-    const lost = (): void => {
-      this.#leases.delete(pid);
-      if (open) clock.after(0.01, () => closed());
+    const time: ProcessTime = {
+      nowMs: () => clock.nowMs(),
+      wallMs: () => clock.wallMs(),
+      after: (delayMs, fire) => clock.after(delayMs, fire),
+      run: (happen) => happen(),
     };
-    const freeze = (): void => {
-      program.close();
-      open = false;
-    };
-    this.#leases.set(pid, { program, lost, freeze });
-    return {
-      pid,
-      send: (message) => {
-        clock.after(0.01, () => program.receive(message));
-      },
-      onMessage: (handler) => {
-        hear = handler;
-      },
-      onClosed: (handler) => {
-        closed = handler;
-      },
-      kill: () => {
-        open = false;
-        program.close();
-        this.#leases.delete(pid);
-      },
-    };
+    const random = () => 0.5;
+    const seat = new LeaseSeat({ pid, world: clock, front: time, own: time, disks, random });
+    this.#leases.set(pid, seat);
+    return seat.channel;
   }
 }
 
-const NO_SOCKETS: Sockets = {
+export const NO_SOCKETS: Sockets = {
   listen: () => ({ close: () => {} }),
   connect: (_path, _timeoutMs, answer) => answer({ ok: false, errno: 111 }),
 };

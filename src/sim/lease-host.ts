@@ -1,7 +1,6 @@
 import { assert } from '../base/assert.ts';
 import type { Random } from '../base/units.ts';
 import { LeaseProgram } from '../drive/lease-program.ts';
-import type { Log } from '../ports/log.ts';
 import type {
   FromLeaseProcess,
   LeaseCommand,
@@ -9,8 +8,7 @@ import type {
 } from '../sanlock/lease-messages.ts';
 import type { SimClock } from './clock.ts';
 import { type FatePlan, PROMPT, SimDisks, type SimStorage } from './disk.ts';
-
-export const QUIET: Log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
+import { QUIET } from './lease-seat.ts';
 
 /** One host's lease process, the very program, over simulated disks and time. */
 export class LeaseHost {

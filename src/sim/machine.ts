@@ -12,7 +12,7 @@ import type { Dice } from './dice.ts';
 import { SimDisks } from './disk.ts';
 import type { HostClock } from './host-clock.ts';
 import { LOCKSPACE, LUN } from './layout.ts';
-import { QUIET } from './lease-host.ts';
+import { QUIET } from './lease-seat.ts';
 import { Users } from './users.ts';
 import { Violation } from './violation.ts';
 import type { World } from './world.ts';

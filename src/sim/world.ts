@@ -4,6 +4,7 @@ import { SimClock } from './clock.ts';
 import type { Computer } from './computer.ts';
 import { Dice } from './dice.ts';
 import { type Io, type IoFate, PROMPT, SimStorage } from './disk.ts';
+import { FrontedMachine } from './fronted-machine.ts';
 import { Judge } from './judge.ts';
 import { AREA_BYTES, LOCKSPACE, LUN, resourceName, resourceOffset, sectorAt } from './layout.ts';
 import { LeaseHost } from './lease-host.ts';
@@ -22,6 +23,8 @@ export interface WorldOptions {
   readonly latencyMs: number;
   /** How often a machine is told, by mistake, the host id of another. */
   readonly mistakenIds: number;
+  /** How many of the machines run the whole daemon, front and all, and not a simple front. */
+  readonly daemons: number;
   /** Between two misfortunes of one machine, at most. */
   readonly misfortuneMs: number;
   /** How much faster or slower a host's clock may run: 0.0001 = 100 ppm. */
@@ -42,6 +45,7 @@ export function optionsOf(seed: number, wanted: Partial<WorldOptions> = {}): Wor
     latencyMs: dice.pick([2, 20, 300]),
     mistakenIds: dice.pick([0, 0, 0.15]),
     misfortuneMs: dice.pick([20_000, 80_000, 300_000]),
+    daemons: dice.pick([0, 0.5, 1]),
     clockDrift: 0.0001,
     traceAll: false,
     ...wanted,
@@ -91,7 +95,10 @@ export class World {
     const mixed = this.dice.chance(0.3);
     this.#machines = Array.from({ length: options.hosts }, (_, index) => {
       const ioTimeoutS = mixed ? this.dice.pick([...IO_TIMEOUTS_S]) : common;
-      return new Machine(this, { hostId: index + 1, ioTimeoutS });
+      const of = { hostId: index + 1, ioTimeoutS };
+      return this.dice.chance(options.daemons)
+        ? new FrontedMachine(this, of)
+        : new Machine(this, of);
     });
   }
 
