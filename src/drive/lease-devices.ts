@@ -1,5 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
-import { type Effect, READ_TOO_FRESH_MS, type Reply } from '../lease/steps.ts';
+import type { Effect, Reply } from '../lease/steps.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { DiskReply, Disks } from '../ports/disk.ts';
 import { OrderedDisk, type SentWrite } from './ordered-disk.ts';
@@ -84,7 +84,6 @@ export class LeaseDevices {
 }
 
 type DiskEffect = Exclude<Effect, { op: 'sleep' }>;
-type Write = Extract<Effect, { op: 'write' }>;
 
 interface EffectParts {
   readonly clock: Clock;
@@ -103,47 +102,23 @@ export function performOn(disk: OrderedDisk, effect: DiskEffect, parts: EffectPa
   };
   if (effect.op === 'read') disk.read(effect, effect.timeoutMs, answered);
   else if (effect.op === 'settle') disk.settle(effect, effect.timeoutMs, answered);
-  else if (effect.readToo === undefined) {
+  else if (effect.writeToo === undefined) {
     disk.write(effect, effect.timeoutMs, answered, parts.mayWrite);
-  } else writeAndRead(disk, { ...effect, readToo: effect.readToo }, parts, answered);
+  } else {
+    const both = pairOf(answered);
+    disk.write(effect, effect.timeoutMs, both, parts.mayWrite);
+    disk.write(effect.writeToo, effect.timeoutMs, both, parts.mayWrite);
+  }
 }
 
-/** A write and a read at once; the read is repeated where it ended long before the write. */
-function writeAndRead(
-  disk: OrderedDisk,
-  effect: Write & Required<Pick<Write, 'readToo'>>,
-  parts: EffectParts,
-  answered: (reply: DiskReply) => void,
-): void {
-  const { clock, mayWrite } = parts;
-  let read: { readonly reply: DiskReply; readonly atMs: number } | null = null;
-  let written: DiskReply | null = null;
-  const both = (): void => {
-    if (read === null || written === null) return;
-    const stale = clock.nowMs() - read.atMs > READ_TOO_FRESH_MS;
-    if (written.outcome === 'done' && !stale) {
-      written.release();
-      answered(read.reply);
+/** Answers once, after the second reply: with it, or with the first if that was not `done`. */
+function pairOf(answered: (reply: DiskReply) => void): (reply: DiskReply) => void {
+  let first: DiskReply | null = null;
+  return (reply) => {
+    if (first === null) {
+      first = reply;
       return;
     }
-    if (read.reply.outcome === 'done') read.reply.release();
-    if (written.outcome !== 'done') answered(written);
-    else {
-      written.release();
-      disk.read(effect.readToo, effect.timeoutMs, answered);
-    }
+    answered(first.outcome === 'done' ? reply : first);
   };
-  disk.write(
-    effect,
-    effect.timeoutMs,
-    (reply) => {
-      written = reply;
-      both();
-    },
-    mayWrite,
-  );
-  disk.read(effect.readToo, effect.timeoutMs, (reply) => {
-    read = { reply, atMs: clock.nowMs() };
-    both();
-  });
 }

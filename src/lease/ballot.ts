@@ -326,30 +326,42 @@ function committedLeader(
   };
 }
 
-/**
- * Writes our whole host sector: ballot block and mode block always together (spec 10 §4.3).
- * @param readToo a span of the same device to be read at the same time
- */
+/** Writes our whole host sector: ballot block and mode block always together (spec 10 §4.3). */
 export function* writeHostBlock(
   member: Member,
   place: Place,
   geometry: Geometry,
-  block: { readonly dblock: Dblock; readonly sharedGeneration: bigint | null },
-  readToo?: { readonly offset: number; readonly length: number },
+  block: BlockToWrite,
 ): Steps<Reply> {
+  const { offset, bytes } = hostBlock(member, place, geometry, block);
+  const timeoutMs = leaseTimes(member.ioTimeoutS).ioTimeoutMs;
+  return yield { op: 'write', disk: 'resource', offset, bytes, timeoutMs };
+}
+
+export interface BlockToWrite {
+  readonly dblock: Dblock;
+  /** null: without a mode block. */
+  readonly sharedGeneration: bigint | null;
+}
+
+/** Our host sector as it is to be written, and where. */
+export function hostBlock(
+  member: Member,
+  place: Place,
+  geometry: Geometry,
+  block: BlockToWrite,
+): { readonly offset: number; readonly bytes: Uint8Array } {
   const { dblock } = block;
   assert(dblock.bal <= dblock.mbal, 'a ballot reached phase 2 only after it was announced');
   assert(dblock.inpHostId === 0n || dblock.bal !== 0n, 'values carry the ballot that adopted them');
-  const sector = new Uint8Array(geometry.sectorSize);
-  encodeDblock(dblock, sector);
+  const bytes = new Uint8Array(geometry.sectorSize);
+  encodeDblock(dblock, bytes);
   if (block.sharedGeneration !== null) {
     const mode = { flags: MODE_FLAGS.SHARED, generation: block.sharedGeneration };
-    encodeInto(modeBlock, mode, sector, MODE_BLOCK_OFFSET);
+    encodeInto(modeBlock, mode, bytes, MODE_BLOCK_OFFSET);
   }
   const offset = place.offset + hostBlockSector(member.hostId) * geometry.sectorSize;
-  const timeoutMs = leaseTimes(member.ioTimeoutS).ioTimeoutMs;
-  const write = { op: 'write', disk: 'resource', offset, bytes: sector, timeoutMs } as const;
-  return yield readToo === undefined ? write : { ...write, readToo };
+  return { offset, bytes };
 }
 
 function isReleased(block: Dblock): boolean {

@@ -19,10 +19,10 @@ export type Effect =
       readonly bytes: Uint8Array;
       readonly timeoutMs: number;
       /**
-       * To be read at the same time, from the same device: `done` means both, with the bytes read
-       * at most READ_TOO_FRESH_MS before the write ended; else the reply is that of what failed.
+       * Another write to the same device at the same moment, in no order: `done` means both, else
+       * the reply is that of one that was not.
        */
-      readonly readToo?: { readonly offset: number; readonly length: number };
+      readonly writeToo?: { readonly offset: number; readonly bytes: Uint8Array };
     }
   /**
    * `done` once no earlier write of this process to that span is still under way (each has landed,
@@ -36,8 +36,6 @@ export type Effect =
       readonly timeoutMs: number;
     }
   | { readonly op: 'sleep'; readonly forMs: number };
-
-export const READ_TOO_FRESH_MS = 100;
 
 export type DiskRole = 'lockspace' | 'resource';
 

@@ -178,11 +178,10 @@ export class LabHost {
         return { outcome: 'done', bytes, nowMs };
       }
       case 'write': {
-        const { readToo } = effect;
-        const disk = lab.disks[effect.disk];
-        const read = readToo && disk.slice(readToo.offset, readToo.offset + readToo.length);
-        const wrote = { ...this.#write(effect), nowMs };
-        return wrote.outcome === 'done' && read !== undefined ? { ...wrote, bytes: read } : wrote;
+        const { writeToo, ...first } = effect;
+        const one = this.#write(first);
+        const two = writeToo === undefined ? one : this.#write({ ...first, ...writeToo });
+        return { ...(one.outcome === 'done' ? two : one), nowMs };
       }
       default:
         return unreachable(effect);

@@ -187,7 +187,9 @@ export class LeaseRules {
       (after.inpHostId === before.inpHostId &&
         after.inpGeneration === before.inpGeneration &&
         after.inpTimestampS === before.inpTimestampS);
-    if (after.mbal === before.mbal && !keepsValues) {
+    // In phase 1 the values are those of an earlier ballot, to be replaced by newer ones found.
+    const isProposed = before.bal === before.mbal;
+    if (after.mbal === before.mbal && isProposed && !keepsValues) {
       throw broken(`ballot ${after.mbal} changed or dropped the values it proposed`);
     }
   }

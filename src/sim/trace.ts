@@ -53,10 +53,10 @@ export class Trace {
         return label;
       case 'write': {
         const words = writeWords(effect.offset / SECTOR, effect.bytes, label);
-        if (effect.readToo === undefined) return words;
-        const leader =
-          reply.outcome === 'done' ? leaderWords(decode(paxosLeader, reply.bytes)) : '';
-        return `${words}, read leader ${leader}`.trimEnd();
+        const { writeToo } = effect;
+        if (writeToo === undefined) return words;
+        const too = this.label({ ...effect, ...writeToo });
+        return `${words}, ${writeWords(writeToo.offset / SECTOR, writeToo.bytes, too)}`;
       }
       default:
         if (reply.outcome !== 'done') return label;

@@ -67,10 +67,9 @@ function perform(
       return { outcome: 'done', bytes, nowMs: nowMs() };
     }
     disk.write(effect.offset, effect.bytes);
-    const { readToo } = effect;
-    const bytes =
-      readToo === undefined ? new Uint8Array(0) : disk.read(readToo.offset, readToo.length);
-    return { outcome: 'done', bytes, nowMs: nowMs() };
+    const { writeToo } = effect;
+    if (writeToo !== undefined) disk.write(writeToo.offset, writeToo.bytes);
+    return { outcome: 'done', bytes: new Uint8Array(0), nowMs: nowMs() };
   } catch (thrown) {
     if (!(thrown instanceof DiskFailure)) throw thrown;
     return { outcome: 'failed', errno: thrown.errno, nowMs: nowMs() };
