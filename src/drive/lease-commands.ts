@@ -111,8 +111,7 @@ function* acquire(
   if (!got.ok) return answer(got);
   const hold = got.value;
   rememberSizes(world.guesses, key, hold);
-  world.lastBlocks?.delete(key); // it was about an earlier hold
-  world.lastBlocks?.delete(key); // of an earlier hold, whose release failed
+  world.lastBlocks?.delete(key); // it was about an earlier hold, whose release failed
   const lvb = command.readLvb ? yield* readLvb(member, hold) : null;
   return { ok: true, op: 'acquire', hold, lvb };
 }
