@@ -52,10 +52,10 @@ const MUTANTS: readonly Mutant[] = [
     to: 'if (block.inpHostId !== -1n) continue;',
   },
   {
-    what: 'a host goes on after its lease expired',
-    file: 'src/lease/lease-times.ts',
-    from: 'renewalFailMs: 8 *',
-    to: 'renewalFailMs: 80 *',
+    what: 'a lease is written after own expiry',
+    file: 'src/drive/lease-program.ts',
+    from: 'mayWrite: () => this.#membership?.ended() !== true,',
+    to: 'mayWrite: () => true,',
   },
 ];
 
