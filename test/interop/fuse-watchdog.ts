@@ -1,0 +1,77 @@
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ENOSYS, OP, serveOneFile } from './fuse.ts';
+
+/**
+ * A watchdog device that never fires and remembers what it was told: a file of a user space file
+ * system, which the kernel hands our ioctls. (CUSE would give a character device, but few kernels
+ * carry it.) Run as: fuse-watchdog.cjs <directory> <timeout s> <largest s> <file of events>.
+ *
+ * An event is a line: CLOCK_MONOTONIC milliseconds, a word, for some a value.
+ */
+const WDIOC = { KEEPALIVE: 0x80045705, SETTIMEOUT: 0xc0045706, GETTIMEOUT: 0x80045707 } as const;
+const EINVAL = 22;
+const ENOTTY = 25;
+const FOPEN_DIRECT_IO = 1;
+const IOCTL_IN_BYTES = 32;
+
+const [directory = '', timeout = '60', largest = '600', events = ''] = process.argv.slice(2);
+let timeoutS = Number(timeout);
+
+function note(event: string): void {
+  appendFileSync(events, `${Number(process.hrtime.bigint() / 1_000_000n)} ${event}\n`);
+}
+
+function answer(operation: number, body: Buffer): Buffer | number {
+  switch (operation) {
+    case OP.OPEN: {
+      note('open');
+      const out = Buffer.alloc(16);
+      out.writeUInt32LE(FOPEN_DIRECT_IO, 8);
+      return out;
+    }
+    case OP.WRITE: {
+      const size = body.readUInt32LE(16);
+      note(`write ${body.toString('latin1', 40, 40 + size)}`);
+      const written = Buffer.alloc(8);
+      written.writeUInt32LE(size, 0);
+      return written;
+    }
+    case OP.IOCTL:
+      return ioctlAnswer(body.readUInt32LE(12), body.subarray(IOCTL_IN_BYTES));
+    case OP.RELEASE:
+      note('close');
+      return Buffer.alloc(0);
+    case OP.FLUSH:
+      return Buffer.alloc(0);
+    default:
+      return ENOSYS;
+  }
+}
+
+function ioctlAnswer(command: number, argument: Buffer): Buffer | number {
+  const out = Buffer.alloc(20); // struct fuse_ioctl_out and an int
+  switch (command) {
+    case WDIOC.KEEPALIVE:
+      note('keepalive');
+      return out;
+    case WDIOC.GETTIMEOUT:
+      note(`getTimeout ${timeoutS}`);
+      break;
+    case WDIOC.SETTIMEOUT: {
+      const asked = argument.readInt32LE(0);
+      note(`setTimeout ${asked}`);
+      if (asked <= 0) return EINVAL;
+      timeoutS = Math.min(asked, Number(largest));
+      break;
+    }
+    default:
+      return ENOTTY;
+  }
+  out.writeInt32LE(timeoutS, 16);
+  return out;
+}
+
+serveOneFile(directory, { name: 'watchdog', bytes: 0, answer }, () => {
+  process.stdout.write(`${join(directory, 'watchdog')}\n`);
+});
