@@ -22,11 +22,6 @@ import type { LeaseProcessSettings } from './lease-process.ts';
 
 const LOG_FILE = '/var/log/sanlock.log';
 const START_DEADLINE_MS = 10_000;
-const NO_WATCHDOG_YET =
-  'sanlock daemon: the watchdog was asked for (use_watchdog is 1 by default), but this release ' +
-  'cannot talk to wdmd yet, the next one will: start the daemon with -w 0 or set ' +
-  'use_watchdog = 0 in /etc/sanlock/sanlock.conf';
-
 /**
  * `sanlock daemon …`: checks the options, goes to the background unless -D, and serves.
  * @returns the exit status; in the foreground that of a daemon which is only starting.
@@ -34,10 +29,6 @@ const NO_WATCHDOG_YET =
 export async function main(args: readonly string[]): Promise<number> {
   const settings = readSettings(args);
   if (settings === null) return 1;
-  if (settings.sanlock.useWatchdog) {
-    console.error(NO_WATCHDOG_YET);
-    return 1;
-  }
   if (settings.logging.foreground) {
     serve(settings);
     return 0;

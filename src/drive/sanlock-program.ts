@@ -6,7 +6,7 @@ import type { Channel, Processes } from '../ports/processes.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import { dropReason, serve } from '../sanlock/dispatch.ts';
 import { Front, MAX_CLIENTS } from '../sanlock/front.ts';
-import { leaseEnded, leaseLost, leaseSaid } from '../sanlock/joining.ts';
+import { leaseEnded, leaseLost, leaseSaid, watchdogTold } from '../sanlock/joining.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../sanlock/lease-messages.ts';
 import type { Outside } from '../sanlock/outside.ts';
 import { endSilentLeavers, look, lookEveryMs } from '../sanlock/recovery.ts';
@@ -16,6 +16,7 @@ import type { SanlockSettings } from '../sanlock/settings.ts';
 import { type Client, newClient } from '../sanlock/state.ts';
 import { SM_CMD, SM_HEADER_BYTES, SM_MAGIC, SM_PROTO, smHeader } from '../wire/sanlock-socket.ts';
 import { FrameBuffer } from './frame-buffer.ts';
+import { WdmdLinks } from './wdmd-links.ts';
 
 export interface SanlockProgramParts {
   readonly settings: SanlockSettings;
@@ -55,6 +56,7 @@ export class SanlockProgram {
   readonly #peers = new Map<number, Peer>();
   readonly #leases = new Map<number, Channel<ToLeaseProcess, FromLeaseProcess>>();
   readonly #watched = new Map<number, { close(): void }>();
+  readonly #watchdogs: WdmdLinks;
   #nextConnection = 1;
   #nextLease = 1;
   #listener: Listener | null = null;
@@ -63,7 +65,12 @@ export class SanlockProgram {
 
   constructor(parts: SanlockProgramParts) {
     this.#parts = parts;
-    const { settings, random, helperPid } = parts;
+    const { settings, random, helperPid, sockets } = parts;
+    this.#watchdogs = new WdmdLinks({
+      sockets,
+      path: settings.watchdogSocket,
+      tell: (lockspace, event) => this.#event(() => watchdogTold(this.#front, lockspace, event)),
+    });
     this.#front = new Front({ settings, random, helperPid, outside: this.#outside() });
   }
 
@@ -255,6 +262,9 @@ export class SanlockProgram {
       startLease: (label) => this.#startLease(label),
       toLease: (lease, message) => this.#leases.get(lease)?.send(message),
       endLease: (lease) => this.#endLease(lease),
+      openWatchdog: (lockspace) => this.#watchdogs.open(lockspace),
+      toWatchdog: (lockspace, bytes) => this.#watchdogs.send(lockspace, bytes),
+      endWatchdog: (lockspace) => this.#watchdogs.end(lockspace),
       signal: (pid, signal) => {
         processes.signal(pid, signal);
       },

@@ -5,6 +5,16 @@ import type { Front } from './front.ts';
 import type { FromLeaseProcess, LeaseCommandResult } from './lease-messages.ts';
 import { resultNumber } from './result-number.ts';
 import type { Lockspace, RenewalEntry } from './state.ts';
+import {
+  armWatchdog,
+  feedWatchdog,
+  letGo,
+  lookAtWatchdog,
+  openWatchdog,
+  type WatchdogEvent,
+  type WatchdogVerdict,
+  watchdogEvent,
+} from './watchdog.ts';
 
 const LOST: LeaseCommandResult = {
   ok: false,
@@ -53,6 +63,67 @@ export function leaseSaid(front: Front, lease: number, message: FromLeaseProcess
   }
 }
 
+/** A lockspace that was just added: first wdmd, then its host id on disk. */
+export function beginJoin(front: Front, space: Lockspace): void {
+  obey(front, space, openWatchdog(front, space));
+}
+
+export function watchdogTold(front: Front, lockspace: number, event: WatchdogEvent): void {
+  const space = front.lockspaces.find((candidate) => candidate.id === lockspace);
+  if (space !== undefined) obey(front, space, watchdogEvent(front, space, event));
+}
+
+export function lookAtWatchdogs(front: Front): void {
+  for (const space of [...front.lockspaces]) obey(front, space, lookAtWatchdog(front, space));
+}
+
+function obey(front: Front, space: Lockspace, verdict: WatchdogVerdict): void {
+  if (verdict === null || space.state !== 'adding') return;
+  if (verdict === 'join') sendJoin(front, space);
+  else if (verdict === 'use') open(front, space);
+  else {
+    space.acquireResult = SANLOCK_CODES.WD_ERROR;
+    undoJoin(front, space);
+  }
+}
+
+function sendJoin(front: Front, space: Lockspace): void {
+  const { renewalReadExtendS, ourHostName, shRetries } = front.settings;
+  if (space.lease === null) return;
+  front.outside.toLease(space.lease, {
+    kind: 'join',
+    lockspaceName: space.name,
+    hostId: space.hostId,
+    path: space.path,
+    offset: space.offset,
+    hostName: ourHostName,
+    ioTimeoutS: space.ioTimeoutS,
+    renewalReadExtendMs: extendMs(renewalReadExtendS, space.ioTimeoutS),
+    sharedRetries: shRetries,
+  });
+  space.joinSent = true;
+}
+
+/** 0 still gives half a second, as the original does (spec 10 §5.3). */
+function extendMs(configuredS: number | null, ioTimeoutS: number): number {
+  if (configuredS === null) return ioTimeoutS * 1000;
+  return configuredS === 0 ? 500 : configuredS * 1000;
+}
+
+const LEAVE_DEADLINE_MS = 3000;
+
+/** Of a lockspace that nobody could use yet: the host id is given back, if it was taken. */
+export function undoJoin(front: Front, space: Lockspace): void {
+  letGo(front, space);
+  if (space.lease === null || !space.joinSent) {
+    giveUp(front, space);
+    return;
+  }
+  space.state = 'removing';
+  space.leaveByMs = front.nowMs + space.times.ioTimeoutMs + LEAVE_DEADLINE_MS;
+  front.outside.toLease(space.lease, { kind: 'leave', release: true });
+}
+
 function joined(
   front: Front,
   space: Lockspace,
@@ -61,18 +132,22 @@ function joined(
   if (space.state !== 'adding') return; // being removed: `left` follows
   const { generation, timestampS, sectorSize, areaBytes, maxHosts } = message;
   Object.assign(space, { generation, sectorSize, areaBytes, maxHosts });
-  space.state = 'live';
   space.acquiredS = timestampS;
   space.lastSuccessS = timestampS;
   space.lastAttemptS = timestampS;
-  space.acquireResult = SANLK_OK;
   remember(front, space, { timestampS, readMs: 0, writeMs: 0, nextTimeouts: 0, nextErrors: 0 });
+  obey(front, space, armWatchdog(front, space));
+}
+
+/** From here on users may hold leases in it. */
+function open(front: Front, space: Lockspace): void {
+  space.state = 'live';
+  space.acquireResult = SANLK_OK;
   front.outside.log('info', 'lockspace.joined', {
     lockspace: space.name,
     hostId: space.hostId,
-    generation,
+    generation: space.generation,
   });
-  // Here, before anybody may use it, wdmd will be told of the lockspace (spec 20 §9).
   answerAdd(space, 0);
 }
 
@@ -103,7 +178,7 @@ function renewed(
   const writeMs = Math.round(message.writeMs);
   remember(front, space, { timestampS, readMs, writeMs, nextTimeouts: 0, nextErrors: 0 });
   announce(front, space);
-  // Here wdmd will be fed with (timestampS, timestampS + 8·t) (spec 20 §9).
+  feedWatchdog(front, space);
 }
 
 function remember(front: Front, space: Lockspace, entry: RenewalEntry): void {
@@ -153,6 +228,7 @@ export function announce(front: Front, space: Lockspace): void {
 export function giveUp(front: Front, space: Lockspace): void {
   if (space.lease === null) return;
   const { lease } = space;
+  letGo(front, space);
   space.state = 'removing';
   space.dead = true;
   front.failPending(lease, LOST);

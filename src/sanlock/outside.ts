@@ -14,6 +14,11 @@ export interface Outside {
   toLease(lease: number, message: ToLeaseProcess): void;
   /** Kills it; `leaseEnded` comes when it is gone for good, with all it sent to a device. */
   endLease(lease: number): void;
+  /** A connection to wdmd for this lockspace; what comes of it arrives as watchdog events. */
+  openWatchdog(lockspace: number): void;
+  toWatchdog(lockspace: number, bytes: Uint8Array): void;
+  /** Closes it once what was sent has gone out. */
+  endWatchdog(lockspace: number): void;
   signal(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void;
   runKillpath(program: ByteString, args: readonly ByteString[]): void;
   logText(): Uint8Array;

@@ -1,13 +1,15 @@
 import type { Front } from './front.ts';
-import { giveUp } from './joining.ts';
+import { giveUp, lookAtWatchdogs } from './joining.ts';
 import { runKillpath, signal } from './signals.ts';
 import type { Client, Lockspace } from './state.ts';
+import { awaitsWatchdog, letGo } from './watchdog.ts';
 
 const MAX_KILL_ATTEMPTS = 100;
 const LEAVE_DEADLINE_MS = 3000;
 
 /** One look at every joined lockspace; the program calls it each second, or more often in need. */
 export function look(front: Front): void {
+  lookAtWatchdogs(front);
   for (const space of [...front.lockspaces]) {
     if (space.state === 'live') lookAt(front, space);
   }
@@ -15,7 +17,7 @@ export function look(front: Front): void {
 
 /** While users are being stopped the next look comes sooner (spec 20 §7). */
 export function lookEveryMs(front: Front): number {
-  return front.lockspaces.some((space) => space.killing) ? 200 : 1000;
+  return awaitsWatchdog(front) || front.lockspaces.some((space) => space.killing) ? 200 : 1000;
 }
 
 function lookAt(front: Front, space: Lockspace): void {
@@ -97,11 +99,12 @@ function stop(
   }
 }
 
-/** Users are gone: the watchdog is let go first (from the next release on), the host id last. */
+/** Users are gone: the watchdog is let go first, the host id last. */
 function leave(front: Front, space: Lockspace): void {
   space.state = 'removing';
   space.killing = false;
   space.dead = true;
+  letGo(front, space);
   if (space.lease === null) {
     giveUp(front, space);
     return;
@@ -118,12 +121,4 @@ export function endSilentLeavers(front: Front): void {
     space.leaveByMs = 0;
     giveUp(front, space);
   }
-}
-
-/** Removal of a lockspace that is still being joined. */
-export function abortJoin(front: Front, space: Lockspace): void {
-  if (space.lease === null) return;
-  space.state = 'removing';
-  space.leaveByMs = front.nowMs + space.times.ioTimeoutMs + LEAVE_DEADLINE_MS;
-  front.outside.toLease(space.lease, { kind: 'leave', release: true });
 }

@@ -10,6 +10,8 @@ export interface SanlockSettings {
   /** Holds sanlock.sock and sanlock.pid. */
   readonly runDir: ByteString;
   readonly useWatchdog: boolean;
+  /** wdmd's socket. */
+  readonly watchdogSocket: ByteString;
   readonly highPriority: boolean;
   readonly mlockLevel: 0 | 1 | 2;
   readonly quietFail: boolean;

@@ -2,6 +2,7 @@ import type { ByteString } from '../base/bytes.ts';
 import { type LeaseTimes, leaseTimes } from '../lease/lease-times.ts';
 import type { PaxosHold } from '../lease/paxos-hold.ts';
 import type { AnnouncedEvent, HostRecord, LeaseCommandResult } from './lease-messages.ts';
+import type { WatchdogLink } from './watchdog-link.ts';
 
 /** A connection, and the process behind it once registered (spec 20 §5). */
 export interface Client {
@@ -106,6 +107,10 @@ export interface Lockspace {
   readonly examinedS: Map<number, number>;
   /** Held resources whose request record is to be read, one after another. */
   readonly examining: Set<Resource>;
+  /** null: wdmd is not asked, or was let go. */
+  watchdog: WatchdogLink | null;
+  /** Its lease process was told to acquire the host id. */
+  joinSent: boolean;
   addWaiter: Reply | null;
   readonly removeWaiters: Reply[];
   readonly inquireWaiters: (() => void)[];
@@ -180,6 +185,8 @@ export function newLockspace(
     eventSetS: 0,
     examinedS: new Map(),
     examining: new Set(),
+    watchdog: null,
+    joinSent: false,
     addWaiter: null,
     removeWaiters: [],
     inquireWaiters: [],

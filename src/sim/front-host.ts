@@ -12,6 +12,7 @@ import { LeaseSeat, type ProcessTime, QUIET } from './lease-seat.ts';
 export const SETTINGS: Omit<SanlockSettings, 'ourHostName'> = {
   runDir: '/run/sanlock',
   useWatchdog: false,
+  watchdogSocket: '/run/wdmd/wdmd.sock',
   highPriority: false,
   mlockLevel: 0,
   quietFail: true,
@@ -99,13 +100,14 @@ export class FrontHost {
     clock: SimClock;
     plan?: FatePlan;
     settings?: Partial<SanlockSettings>;
+    sockets?: Sockets;
   }) {
     this.#clock = of.clock;
     const { name, storage, clock, plan = PROMPT } = of;
     this.#program = new SanlockProgram({
       settings: { ...SETTINGS, ourHostName: name, ...of.settings },
       clock,
-      sockets: NO_SOCKETS,
+      sockets: of.sockets ?? NO_SOCKETS,
       processes: this.#processes(() => new SimDisks({ host: name, storage, clock, plan })),
       log: QUIET,
       random: () => 0.5,

@@ -1,4 +1,4 @@
-import { bytestring, i32, struct, u32, u64 } from '../codec/struct.ts';
+import { bytestring, i32, type RecordOf, struct, u32, u64 } from '../codec/struct.ts';
 
 /** wdmd.sock: every message, both ways, is this record (spec 25 §2). */
 export const WDMD_MESSAGE_BYTES = 176;
@@ -27,3 +27,5 @@ export const wdmdMessage = struct('wdmdMessage', WDMD_MESSAGE_BYTES, {
   expireTime: u64(40),
   name: bytestring(48, 128),
 });
+
+export type WdmdMessage = RecordOf<typeof wdmdMessage>;

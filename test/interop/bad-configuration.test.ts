@@ -89,12 +89,3 @@ test('a wrong device, an unformatted area, a host id too large: codes as ever', 
     assert.match(await sanlock('add_lockspace', '-s', `XX:1:${device}:0`), /done -226/);
   });
 });
-
-test('sanlock daemon with its default watchdog is refused with a sentence', { skip }, async () => {
-  await withRig([1], async (rig) => {
-    const host = rig.host(1);
-    const tried = await host.run(host.program('sanlock'), ['daemon', '-D', '-e', 'x']);
-    assert.equal(tried.code, 1);
-    assert.match(`${tried.stdout}${tried.stderr}`, /-w 0/);
-  });
-});

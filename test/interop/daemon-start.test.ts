@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -88,10 +88,23 @@ test('privileges are dropped to the user sanlock, the helper keeps them', where,
   }
 });
 
-test('use_watchdog is refused with one sentence that says what to do', where, async () => {
-  const ran = await run(SANLOCK.ours, ['daemon', '-D'], { env: process.env });
-  assert.equal(ran.status, 1);
-  assert.match(ran.stderr, /^sanlock daemon: the watchdog .* -w 0 .*\n$/);
+test('without wdmd a lockspace is refused before its disk is touched', where, async () => {
+  // The last -w counts.
+  const daemon = await startDaemon('ours', { hostName: 'unfed', extra: ['-w', '1'] });
+  const env = { ...daemon.env, WDMD_RUN_DIR: join(daemon.directory, 'nowhere') };
+  const lockspace = `LS:1:${join(daemon.directory, 'area')}:0`;
+  const sanlock = (...words: string[]) => run(SANLOCK.ours, ['client', ...words], { env });
+  try {
+    writeFileSync(join(daemon.directory, 'area'), new Uint8Array(1024 * 1024));
+    await sanlock('init', '-s', lockspace, '-o', '2');
+    const before = readFileSync(join(daemon.directory, 'area'));
+    const added = await sanlock('add_lockspace', '-s', lockspace);
+    assert.match(added.stdout, /add_lockspace done -203/);
+    assert.deepEqual(readFileSync(join(daemon.directory, 'area')), before);
+    assert.match(daemon.log(), /watchdog\.failed .*wdmd cannot be reached/);
+  } finally {
+    await daemon.stop();
+  }
 });
 
 test('a wrong option is refused where the C program prints it', where, async () => {

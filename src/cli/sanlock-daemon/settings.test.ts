@@ -19,6 +19,7 @@ test('the defaults are those of the C daemon', () => {
     ourHostName: 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee.node7',
     runDir: '/run/sanlock',
     useWatchdog: true,
+    watchdogSocket: '/run/wdmd/wdmd.sock',
     highPriority: false,
     mlockLevel: 1,
     quietFail: true,

@@ -71,6 +71,7 @@ export function daemonSettings(args: readonly string[], host: HostFacts): Daemon
       ourHostName: textToName(hostName).slice(0, HOST_NAME_MAX),
       runDir: textToName(host.environment['SANLOCK_RUN_DIR'] ?? '/run/sanlock'),
       useWatchdog: numberOf(given, 'w', { otherwise: 1 }) !== 0,
+      watchdogSocket: textToName(`${host.environment['WDMD_RUN_DIR'] ?? '/run/wdmd'}/wdmd.sock`),
       highPriority: numberOf(given, 'h', { otherwise: 0 }) !== 0,
       mlockLevel: mlockLevelOf(numberOf(given, 'l', { otherwise: 1, min: 0, max: 2 })),
       quietFail: numberOf(given, 'Q', { otherwise: 1 }) !== 0,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { MIB } from '../../base/units.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
+import type { Sockets } from '../../ports/sockets.ts';
 import { SimClock } from '../../sim/clock.ts';
 import { type IoFate, PROMPT, SimStorage } from '../../sim/disk.ts';
 import { FrontHost, type SimPeer } from '../../sim/front-host.ts';
@@ -73,12 +74,14 @@ export class Stage {
   hung = false;
   readonly host: FrontHost;
 
-  constructor(settings: { killGraceS?: number } = {}) {
+  constructor(of: { killGraceS?: number; useWatchdog?: boolean; sockets?: Sockets } = {}) {
     this.storage.add(LUN, 16 * MIB);
     const { clock, storage } = this;
     const plan = () =>
       this.hung ? HUNG : PROMPT({ host: '', path: LUN, write: false, offset: 0, length: 0 });
-    this.host = new FrontHost({ name: 'host1', clock, storage, plan, settings });
+    const { sockets, ...settings } = of;
+    const host = { name: 'host1', clock, storage, plan, settings };
+    this.host = new FrontHost(sockets === undefined ? host : { ...host, sockets });
     this.result(message(SM_CMD.WRITE_LOCKSPACE, lockspace, { data2: T }));
     for (const n of [1, 2]) this.result(message(SM_CMD.WRITE_RESOURCE, resource(n)));
   }

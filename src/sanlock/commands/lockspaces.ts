@@ -9,7 +9,7 @@ import {
   sanlkLockspace,
 } from '../../wire/sanlock-socket.ts';
 import type { Front } from '../front.ts';
-import { abortJoin } from '../recovery.ts';
+import { beginJoin, undoJoin } from '../joining.ts';
 import type { Request } from '../request.ts';
 import { type Lockspace, newLockspace, type Reply } from '../state.ts';
 
@@ -50,25 +50,7 @@ export function addLockspaceCommand(front: Front, request: Request, reply: Reply
   front.lockspaces.unshift(space);
   if (request.header.cmdFlags & ADD_FLAGS.ASYNC) reply(0);
   else space.addWaiter = reply;
-  const { renewalReadExtendS, ourHostName, shRetries } = front.settings;
-  if (space.lease === null) return;
-  front.outside.toLease(space.lease, {
-    kind: 'join',
-    lockspaceName: space.name,
-    hostId: space.hostId,
-    path: space.path,
-    offset: space.offset,
-    hostName: ourHostName,
-    ioTimeoutS,
-    renewalReadExtendMs: extendMs(renewalReadExtendS, ioTimeoutS),
-    sharedRetries: shRetries,
-  });
-}
-
-/** 0 still gives half a second, as the original does (spec 10 §5.3). */
-function extendMs(configuredS: number | null, ioTimeoutS: number): number {
-  if (configuredS === null) return ioTimeoutS * 1000;
-  return configuredS === 0 ? 500 : configuredS * 1000;
+  beginJoin(front, space);
 }
 
 /** Only eight bits of it reach the disk (spec 10 §4.1). */
@@ -129,7 +111,7 @@ export function remLockspaceCommand(front: Front, request: Request, reply: Reply
     return;
   }
   if (space.state === 'adding') {
-    abortJoin(front, space);
+    undoJoin(front, space);
     reply(0);
     return;
   }
@@ -176,7 +158,7 @@ export function setConfigCommand(front: Front, request: Request, reply: Reply): 
 /** Every lockspace is removed as by REM_LOCKSPACE; the daemon ends when all are gone. */
 export function removeAll(front: Front): void {
   for (const space of front.lockspaces) {
-    if (space.state === 'adding') abortJoin(front, space);
+    if (space.state === 'adding') undoJoin(front, space);
     space.externalRemove = true;
   }
 }

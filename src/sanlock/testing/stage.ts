@@ -30,6 +30,7 @@ const SETTINGS = {
   ourHostName: 'host1',
   runDir: '/run/sanlock',
   useWatchdog: false,
+  watchdogSocket: '/run/wdmd/wdmd.sock',
   highPriority: false,
   mlockLevel: 0,
   quietFail: true,
@@ -88,6 +89,9 @@ export class Stage {
         if (message.kind === 'run') this.runs.push(message);
         say(`lease${lease} ${text(message)}`);
       },
+      openWatchdog: () => {},
+      toWatchdog: () => {},
+      endWatchdog: () => {},
       endLease: (lease) => say(`lease${lease} killed`),
       signal: (pid, name) => say(`${name} ${pid}`),
       runKillpath: (program, args) => say([program, ...args].join(' ')),

@@ -1,0 +1,144 @@
+import { unreachable } from '../base/assert.ts';
+import { encode, zeroRecord } from '../codec/struct.ts';
+import { WDMD_CMD, type WdmdMessage, wdmdMessage } from '../wire/wdmd-socket.ts';
+import type { Front } from './front.ts';
+import type { Lockspace } from './state.ts';
+import type { WatchdogLink } from './watchdog-link.ts';
+
+/** The watchdog of every host of a lockspace fires within this; other hosts count on it. */
+const FIRE_TIMEOUT_S = 60;
+const CONNECT_MS = 5000;
+/** wdmd 3.8.5 does not know the request and never answers; its device is open already. */
+const OPEN_MS = 500;
+const STATUS_MS = 5000;
+
+/**
+ * What a lockspace may do next: acquire its host id; be used; or give up with WD_ERROR. null: it
+ * waits, or goes on as it is.
+ */
+export type WatchdogVerdict = 'join' | 'use' | 'fail' | null;
+
+export type WatchdogEvent =
+  | { readonly kind: 'opened' | 'closed' }
+  | { readonly kind: 'said'; readonly message: WdmdMessage };
+
+/** Before anything of the lockspace is written. */
+export function openWatchdog(front: Front, space: Lockspace): WatchdogVerdict {
+  if (!front.settings.useWatchdog) return 'join';
+  space.watchdog = { state: 'connecting', deadlineMs: front.nowMs + CONNECT_MS };
+  front.outside.openWatchdog(space.id);
+  return null;
+}
+
+/** The host id is ours on disk: wdmd is told before anybody may use it. */
+export function armWatchdog(front: Front, space: Lockspace): WatchdogVerdict {
+  const link = space.watchdog;
+  if (link === null) return front.settings.useWatchdog ? 'fail' : 'use';
+  if (link.state !== 'ready') return failed(front, space, 'wdmd is gone');
+  link.state = 'arming';
+  link.deadlineMs = front.nowMs + STATUS_MS;
+  const name = `sanlock_${space.name}:${space.hostId}`;
+  tell(front, space, { cmd: WDMD_CMD.REGISTER, name });
+  tell(front, space, { cmd: WDMD_CMD.REFCOUNT_SET });
+  tell(front, space, { cmd: WDMD_CMD.STATUS });
+  return null;
+}
+
+export function watchdogEvent(
+  front: Front,
+  space: Lockspace,
+  event: WatchdogEvent,
+): WatchdogVerdict {
+  const link = space.watchdog;
+  if (link === null) return null;
+  switch (event.kind) {
+    case 'opened':
+      if (link.state !== 'connecting') return null;
+      link.state = 'opening';
+      link.deadlineMs = front.nowMs + OPEN_MS;
+      tell(front, space, { cmd: WDMD_CMD.OPEN_WATCHDOG, fireTimeout: FIRE_TIMEOUT_S });
+      return null;
+    case 'said':
+      return said(front, space, { link, message: event.message });
+    case 'closed':
+      if (link.state !== 'armed') return failed(front, space, 'wdmd cannot be reached');
+      // Its device runs out now. Until then everything stays: users may still end in order.
+      link.state = 'lost';
+      front.outside.log('error', 'watchdog.lost', { lockspace: space.name, hostId: space.hostId });
+      return null;
+    default:
+      return unreachable(event);
+  }
+}
+
+function said(
+  front: Front,
+  space: Lockspace,
+  { link, message }: { readonly link: WatchdogLink; readonly message: WdmdMessage },
+): WatchdogVerdict {
+  const isOpening = link.state === 'opening' && message.cmd === WDMD_CMD.OPEN_WATCHDOG;
+  const isArming = link.state === 'arming' && message.cmd === WDMD_CMD.STATUS;
+  if (!isOpening && !isArming) return null;
+  if (message.fireTimeout !== FIRE_TIMEOUT_S) {
+    const found = `wdmd has a fire timeout of ${message.fireTimeout} s, wanted ${FIRE_TIMEOUT_S}`;
+    return failed(front, space, found);
+  }
+  if (isOpening) return ready(link);
+  link.state = 'armed';
+  feedWatchdog(front, space);
+  return 'use';
+}
+
+/** After each renewal that landed: alive until its timestamp and 8·t. */
+export function feedWatchdog(front: Front, space: Lockspace): void {
+  if (space.watchdog?.state !== 'armed') return;
+  const aliveS = space.times.renewalFailMs / 1000;
+  tell(front, space, {
+    cmd: WDMD_CMD.TEST_LIVE,
+    renewalTime: BigInt(space.lastSuccessS),
+    expireTime: BigInt(space.lastSuccessS + aliveS),
+  });
+}
+
+/** Only when all users are gone, before the host id is given back. */
+export function letGo(front: Front, space: Lockspace): void {
+  const link = space.watchdog;
+  space.watchdog = null;
+  if (link === null) return;
+  if (link.state === 'arming' || link.state === 'armed') {
+    tell(front, space, { cmd: WDMD_CMD.TEST_LIVE });
+    tell(front, space, { cmd: WDMD_CMD.REFCOUNT_CLEAR });
+  }
+  front.outside.endWatchdog(space.id);
+}
+
+/** wdmd has had its time. */
+export function lookAtWatchdog(front: Front, space: Lockspace): WatchdogVerdict {
+  const link = space.watchdog;
+  if (!awaits(link) || front.nowMs < link.deadlineMs) return null;
+  return link.state === 'opening' ? ready(link) : failed(front, space, 'wdmd does not answer');
+}
+
+export function awaitsWatchdog(front: Front): boolean {
+  return front.lockspaces.some((space) => awaits(space.watchdog));
+}
+
+function awaits(link: WatchdogLink | null): link is WatchdogLink {
+  return link !== null && ['connecting', 'opening', 'arming'].includes(link.state);
+}
+
+function ready(link: WatchdogLink): WatchdogVerdict {
+  link.state = 'ready';
+  return 'join';
+}
+
+function failed(front: Front, space: Lockspace, reason: string): WatchdogVerdict {
+  const { name, hostId } = space;
+  front.outside.log('error', 'watchdog.failed', { lockspace: name, hostId, reason });
+  return 'fail';
+}
+
+function tell(front: Front, space: Lockspace, message: Partial<WdmdMessage>): void {
+  const bytes = encode(wdmdMessage, { ...zeroRecord(wdmdMessage), ...message });
+  front.outside.toWatchdog(space.id, bytes);
+}
