@@ -6,6 +6,7 @@ import type { Channel, Processes } from '../ports/processes.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import { dropReason, serve } from '../sanlock/dispatch.ts';
 import { Front, MAX_CLIENTS } from '../sanlock/front.ts';
+import { channelSaid, forgetChannels, isOnlyChannel } from '../sanlock/host-events.ts';
 import { leaseEnded, leaseLost, leaseSaid, watchdogTold } from '../sanlock/joining.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../sanlock/lease-messages.ts';
 import type { Outside } from '../sanlock/outside.ts';
@@ -44,6 +45,8 @@ const DISCARD_MS = 20;
 const BACKLOG = 5;
 const SOCKET_MODE = 0o660;
 const SCRATCH_IDLE_MS = 30_000;
+/** Events a listener may leave unread beyond what the kernel holds for it. */
+const MAX_UNSENT_EVENT_BYTES = 16 * 1024;
 /** Beyond the time its writes may take, a command unanswered so long hangs on its device. */
 const SCRATCH_HUNG_MS = 30_000;
 /** Formatting an area: its whole, its first record, and one more for what went before. */
@@ -123,6 +126,10 @@ export class SanlockProgram {
   }
 
   #received(peer: Peer, bytes: Uint8Array): void {
+    if (isOnlyChannel(this.#front, peer.client.connection)) {
+      channelSaid(this.#front, peer.client.connection, bytes);
+      return;
+    }
     peer.frames.push(this.#afterDiscard(peer, bytes));
     if (peer.frames.overfull) peer.connection.pause();
     this.#serveNext(peer);
@@ -165,8 +172,16 @@ export class SanlockProgram {
       const body = peer.frames.take(whole).subarray(SM_HEADER_BYTES);
       serve(this.#front, { client: peer.client, header, body });
       if (header.cmd === SM_CMD.REGISTER) this.#watch(peer.client);
+      if (header.cmd === SM_CMD.REG_EVENT) this.#listen(peer);
     }
     if (!peer.frames.overfull) peer.connection.resume();
+  }
+
+  /** What came behind the request that made a channel of it is no request. */
+  #listen(peer: Peer): void {
+    const { connection } = peer.client;
+    if (!isOnlyChannel(this.#front, connection)) return;
+    channelSaid(this.#front, connection, peer.frames.take(peer.frames.length));
   }
 
   /**
@@ -194,6 +209,7 @@ export class SanlockProgram {
     const { client } = peer;
     this.#peers.delete(client.connection);
     this.#front.clients.delete(client.connection);
+    forgetChannels(this.#front, client.connection);
     client.dead = true;
     client.pid = -1;
     // A command that runs for it still owns its tokens, and gives them back when it ends.
@@ -258,6 +274,7 @@ export class SanlockProgram {
         this.#peers.get(connection)?.connection.send(bytes);
       },
       end: (connection) => this.#endConnection(connection),
+      deliver: (connection, bytes) => this.#deliver(connection, bytes),
       resume: (connection) => this.#resume(connection),
       startLease: (label) => this.#startLease(label),
       toLease: (lease, message) => this.#leases.get(lease)?.send(message),
@@ -272,6 +289,12 @@ export class SanlockProgram {
       logText: () => new TextEncoder().encode(this.#parts.dumpLog().replace(/\n$/, '')),
       log: (level, event, fields) => log[level](event, fields),
     };
+  }
+
+  #deliver(connection: number, bytes: Uint8Array): boolean {
+    const to = this.#peers.get(connection)?.connection;
+    if (to === undefined || (to.unsentBytes ?? 0) > MAX_UNSENT_EVENT_BYTES) return false;
+    return to.send(bytes);
   }
 
   /** Closed once what was sent has gone out; nothing more is read from it. */

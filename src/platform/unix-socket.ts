@@ -109,6 +109,10 @@ class UnixConnection implements Connection {
     return this.#hasUnread;
   }
 
+  get unsentBytes(): number {
+    return this.#socket.writableLength;
+  }
+
   send(bytes: Uint8Array): boolean {
     if (this.#closed || this.#socket.destroyed || this.#socket.writableEnded) return false;
     if (this.#socket.writableLength + bytes.length > MAX_UNSENT_BYTES) {

@@ -9,6 +9,8 @@ export interface Connection {
   onClosed(handler: () => void): void;
   /** After that: the peer left bytes of ours unread, or something sent could not be delivered. */
   readonly hasUnread?: boolean;
+  /** What was queued by `send` and is not with the kernel yet; absent where nothing queues. */
+  readonly unsentBytes?: number;
   /** Queues bytes; false when the outbound bound is exceeded and the connection was dropped. */
   send(bytes: Uint8Array): boolean;
   /** Stops and resumes reading, so that a busy peer is held back by the kernel. */

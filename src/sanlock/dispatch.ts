@@ -20,6 +20,7 @@ import {
   writeLockspaceCommand,
   writeResourceCommand,
 } from './commands/areas.ts';
+import { endEventAnswer, regEventAnswer, setEventCommand } from './commands/events.ts';
 import {
   type Answer,
   getHostsAnswer,
@@ -59,8 +60,8 @@ const AT_ONCE: Readonly<Record<number, AtOnce>> = {
   [SM_CMD.GET_HOSTS]: getHostsAnswer,
   [SM_CMD.HOST_STATUS]: hostStatusAnswer,
   [SM_CMD.RENEWAL]: renewalAnswer,
-  [SM_CMD.REG_EVENT]: notServed,
-  [SM_CMD.END_EVENT]: notServed,
+  [SM_CMD.REG_EVENT]: regEventAnswer,
+  [SM_CMD.END_EVENT]: endEventAnswer,
   [SM_CMD.SET_CONFIG]: (front, request) => {
     let result = 0;
     setConfigCommand(front, request, (value) => {
@@ -87,7 +88,7 @@ const LATER: Readonly<Record<number, Later>> = {
   [SM_CMD.SET_LVB]: setLvbCommand,
   [SM_CMD.GET_LVB]: getLvbCommand,
   [SM_CMD.SHUTDOWN_WAIT]: shutdownWait,
-  [SM_CMD.SET_EVENT]: notServedLater(0),
+  [SM_CMD.SET_EVENT]: setEventCommand,
   [SM_CMD.FORMAT_RINDEX]: notServedLater(0),
   [SM_CMD.REBUILD_RINDEX]: notServedLater(0),
   [SM_CMD.UPDATE_RINDEX]: notServedLater(RENTRY_BYTES),
@@ -130,10 +131,6 @@ const SHOWN_NAMES: Readonly<Record<number, string>> = {
 };
 
 /** Until the next release. An honest refusal, with the body these commands always carry. */
-function notServed(): Answer {
-  return { result: -ERRNO.EOPNOTSUPP };
-}
-
 function notServedLater(bodyBytes: number): Later {
   return (_front, _request, reply) => reply(-ERRNO.EOPNOTSUPP, 0, new Uint8Array(bodyBytes));
 }
@@ -188,7 +185,7 @@ function answerAtOnce(front: Front, { client, header }: Request, answer: Answer)
   const length = answer.bareLength === true ? { length: SM_HEADER_BYTES } : {};
   const { result, data2 = 0, body = new Uint8Array(0) } = answer;
   front.outside.send(client.connection, replyBytes(header, { result, data2, body, ...length }));
-  if (!client.registered) front.outside.end(client.connection);
+  if (!client.registered && answer.staysOpen !== true) front.outside.end(client.connection);
 }
 
 function replyTo(front: Front, { client, header }: Request): Reply {

@@ -1,6 +1,7 @@
 import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { type Random, wholeSeconds } from '../base/units.ts';
+import type { EventChannel } from './host-events.ts';
 import type { LeaseCommand, LeaseCommandResult } from './lease-messages.ts';
 import type { Outside } from './outside.ts';
 import type { SanlockSettings } from './settings.ts';
@@ -32,6 +33,8 @@ export class Front {
   /** Newest first, in the order clients are shown them. */
   lockspaces: Lockspace[] = [];
   resources: Resource[] = [];
+  /** Who listens to the events other hosts send us. */
+  channels: EventChannel[] = [];
   readonly pending = new Map<number, Pending>();
   /** Set at the start of each event: everything in one event happens at one moment. */
   nowMs = 0;

@@ -2,6 +2,7 @@ import { assert } from '../base/assert.ts';
 import { SANLOCK_CODES } from '../wire/sanlock-codes.ts';
 import { signalled } from './examine.ts';
 import type { Front } from './front.ts';
+import { closeChannels, deliverEvents, takeBackOldBits } from './host-events.ts';
 import type { FromLeaseProcess, LeaseCommandResult } from './lease-messages.ts';
 import { resultNumber } from './result-number.ts';
 import type { Lockspace, RenewalEntry } from './state.ts';
@@ -55,6 +56,7 @@ export function leaseSaid(front: Front, lease: number, message: FromLeaseProcess
     case 'hosts':
       space.checkedS = message.checkedS;
       for (const host of message.changed) space.hosts.set(host.hostId, host);
+      deliverEvents(front, space, message.signals);
       signalled(front, space, message.signals);
       return;
     case 'left':
@@ -212,10 +214,7 @@ function renewalFailed(
 /** What the next renewals carry: the bits not older than the set-bit time, and the event. */
 export function announce(front: Front, space: Lockspace): void {
   if (space.lease === null) return;
-  const keepS = front.settings.setBitmapS || 6 * space.ioTimeoutS;
-  for (const [hostId, setS] of [...space.bits]) {
-    if (front.nowS - setS > keepS) space.bits.delete(hostId);
-  }
+  takeBackOldBits(front, space);
   const message = {
     kind: 'announce',
     hostIds: [...space.bits.keys()],
@@ -271,6 +270,7 @@ export function leaseLost(front: Front, lease: number): void {
 function forget(front: Front, space: Lockspace): void {
   front.lockspaces = front.lockspaces.filter((other) => other !== space);
   front.resources = front.resources.filter((resource) => resource.lockspace !== space);
+  closeChannels(front, space);
   const result = space.acquireResult < 0 ? space.acquireResult : ERROR_RESULT;
   answerAdd(space, space.acquireResult === SANLK_OK ? SANLOCK_CODES.ERROR : result);
   for (const waiter of space.removeWaiters.splice(0)) waiter(0);

@@ -7,6 +7,8 @@ export interface Outside {
   /** Bytes for a connection; `end` closes it once they are sent. */
   send(connection: number, bytes: Uint8Array): void;
   end(connection: number): void;
+  /** As `send`, to a peer that need not read: false when it is gone or too far behind. */
+  deliver(connection: number, bytes: Uint8Array): boolean;
   /** The connection may deliver its next request. */
   resume(connection: number): void;
   /** A new lease process; the number names it from now on. */

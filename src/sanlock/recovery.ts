@@ -1,5 +1,6 @@
 import type { Front } from './front.ts';
-import { giveUp, lookAtWatchdogs } from './joining.ts';
+import { takeBackOldBits } from './host-events.ts';
+import { announce, giveUp, lookAtWatchdogs } from './joining.ts';
 import { runKillpath, signal } from './signals.ts';
 import type { Client, Lockspace } from './state.ts';
 import { awaitsWatchdog, letGo } from './watchdog.ts';
@@ -11,7 +12,10 @@ const LEAVE_DEADLINE_MS = 3000;
 export function look(front: Front): void {
   lookAtWatchdogs(front);
   for (const space of [...front.lockspaces]) {
-    if (space.state === 'live') lookAt(front, space);
+    if (space.state !== 'live') continue;
+    // Not only at our renewals: a bit must not ride one renewal longer than it was wanted.
+    if (takeBackOldBits(front, space)) announce(front, space);
+    lookAt(front, space);
   }
 }
 

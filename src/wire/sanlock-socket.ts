@@ -116,6 +116,12 @@ export const sanlkHostEvent = struct('sanlkHostEvent', 32, {
   data: u64(24),
 });
 
+/** Who sent an event; follows it in the frame of an event channel. */
+export const sanlkEventFrom = struct('sanlkEventFrom', 16, {
+  hostId: u64(0),
+  generation: u64(8),
+});
+
 export const sanlkRindex = struct('sanlkRindex', 1104, {
   flags: u32(0),
   maxResources: u32(4),
@@ -186,6 +192,13 @@ export const CONFIG_COMMANDS = {
   UNUSED: 2,
   USED_BY_ORPHANS: 4,
   UNUSED_BY_ORPHANS: 8,
+} as const;
+export const EVENT_FLAGS = {
+  CUR_GENERATION: 0x1,
+  CLEAR_HOSTID: 0x2,
+  CLEAR_EVENT: 0x4,
+  REPLACE_EVENT: 0x8,
+  ALL_HOSTS: 0x10,
 } as const;
 export const HOST_STATES = { UNKNOWN: 1, FREE: 2, LIVE: 3, FAIL: 4, DEAD: 5 } as const;
 export const STATE_TYPES = {

@@ -30,6 +30,8 @@ export interface Answer {
   readonly body?: Uint8Array;
   /** Some replies leave their records out of the header's length; EOF ends them. */
   readonly bareLength?: boolean;
+  /** The connection has another use from now on. */
+  readonly staysOpen?: boolean;
 }
 
 export function statusAnswer(front: Front, request: Request): Answer {

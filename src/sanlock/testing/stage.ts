@@ -59,6 +59,8 @@ export class Stage {
   lines: string[] = [];
   /** Commands handed to lease processes and not answered yet. */
   readonly runs: Run[] = [];
+  /** Connections that take no more events. */
+  readonly deaf = new Set<number>();
   #nextConnection = 1;
   #nextLease = 1;
 
@@ -82,6 +84,13 @@ export class Stage {
         say(`c${connection} answer ${cmd}: ${data}`);
       },
       end: (connection) => say(`c${connection} end`),
+      deliver: (connection, bytes) => {
+        const isGone = this.deaf.has(connection);
+        say(
+          `c${connection} event ${isGone ? 'refused' : Buffer.from(bytes.subarray(32)).toString('hex')}`,
+        );
+        return !isGone;
+      },
       resume: () => {},
       startLease: () => this.#nextLease++,
       toLease: (lease, message) => {

@@ -1,0 +1,193 @@
+import { encode } from '../codec/struct.ts';
+import {
+  EVENT_FLAGS,
+  SM_HEADER_BYTES,
+  SM_MAGIC,
+  SM_PROTO,
+  sanlkEventFrom,
+  sanlkHostEvent,
+  smHeader,
+} from '../wire/sanlock-socket.ts';
+import type { Front } from './front.ts';
+import type { AnnouncedEvent, HostSignal } from './lease-messages.ts';
+import type { Lockspace } from './state.ts';
+
+/** Listeners of one lockspace. */
+export const MAX_CHANNELS = 32;
+/** What of a listener's words is kept until END_EVENT looks at it. */
+const MAX_UNREAD_BYTES = 64;
+const WORD_BYTES = 4;
+/** The word by which a listener says that it goes. */
+const GOODBYE = 1;
+/** `cmd` of a frame that carries an event. */
+const EVENT_CMD = 1;
+const NO_EVENT: AnnouncedEvent = { generation: 0n, number: 0n, data: 0n };
+
+/** A connection that gets the events sent to this host in one lockspace. */
+export interface EventChannel {
+  readonly connection: number;
+  readonly lockspace: Lockspace;
+  /** Of a registered process: its connection serves requests too, and outlives the channel. */
+  readonly shared: boolean;
+  unread: Uint8Array;
+}
+
+/** @returns null when every place is taken by a listener that is still there */
+export function openChannel(
+  front: Front,
+  of: Pick<EventChannel, 'connection' | 'lockspace' | 'shared'>,
+): EventChannel | null {
+  if (channelsOf(front, of.lockspace).length >= MAX_CHANNELS) dropFinished(front, of.lockspace);
+  if (channelsOf(front, of.lockspace).length >= MAX_CHANNELS) return null;
+  const channel = { ...of, unread: new Uint8Array(0) };
+  front.channels.push(channel);
+  return channel;
+}
+
+/** Requests are no longer served on a connection that became a channel: its words are kept. */
+export function isOnlyChannel(front: Front, connection: number): boolean {
+  return front.channels.some((channel) => channel.connection === connection && !channel.shared);
+}
+
+export function channelSaid(front: Front, connection: number, bytes: Uint8Array): void {
+  for (const channel of front.channels) {
+    if (channel.connection !== connection) continue;
+    const kept = new Uint8Array(Math.min(channel.unread.length + bytes.length, MAX_UNREAD_BYTES));
+    kept.set(channel.unread);
+    kept.set(bytes.subarray(0, kept.length - channel.unread.length), channel.unread.length);
+    channel.unread = kept;
+  }
+}
+
+/** The connection has ended, or is about to. */
+export function forgetChannels(front: Front, connection: number): void {
+  front.channels = front.channels.filter((channel) => channel.connection !== connection);
+}
+
+/** END_EVENT names no connection: every listener that has said goodbye is let go (spec 20 §4). */
+export function dropFinished(front: Front, space: Lockspace): void {
+  for (const channel of channelsOf(front, space)) {
+    const word = channel.unread.subarray(0, WORD_BYTES);
+    if (word.length < WORD_BYTES) continue;
+    channel.unread = channel.unread.subarray(WORD_BYTES);
+    if (new DataView(word.buffer, word.byteOffset).getUint32(0, true) === GOODBYE) {
+      closeChannel(front, channel);
+    }
+  }
+}
+
+/** The lockspace is gone, and so are the listeners to its hosts. */
+export function closeChannels(front: Front, space: Lockspace): void {
+  for (const channel of channelsOf(front, space)) closeChannel(front, channel);
+}
+
+/**
+ * Hands the events for this host to all who listen. A host's event is handed on with each of its
+ * renewals that still carries our bit, as existing clients expect.
+ */
+export function deliverEvents(
+  front: Front,
+  space: Lockspace,
+  signals: readonly HostSignal[],
+): void {
+  for (const signal of signals) {
+    if (signal.event === null) continue;
+    const { fromHostId, event } = signal;
+    front.outside.log('debug', 'event.received', {
+      lockspace: space.name,
+      fromHostId,
+      event: event.number,
+      data: event.data,
+    });
+    const frame = eventFrame(space, signal, event);
+    for (const channel of channelsOf(front, space)) {
+      if (front.outside.deliver(channel.connection, frame)) continue;
+      const fields = { lockspace: space.name, connection: channel.connection };
+      front.outside.log('warn', 'event.listenerDropped', fields);
+      closeChannel(front, channel);
+    }
+  }
+}
+
+/** What SET_EVENT asks (spec 10 §10.3). */
+export interface EventOrder {
+  readonly hostId: number;
+  readonly event: AnnouncedEvent;
+  readonly flags: number;
+}
+
+/** @returns false when another event is still being announced */
+export function orderEvent(front: Front, space: Lockspace, order: EventOrder): boolean {
+  const { hostId, flags } = order;
+  if (flags & EVENT_FLAGS.CLEAR_EVENT) {
+    space.event = NO_EVENT;
+    return true;
+  }
+  if (flags & EVENT_FLAGS.CLEAR_HOSTID) {
+    space.bits.delete(hostId);
+    return true;
+  }
+  if ((flags & EVENT_FLAGS.REPLACE_EVENT) === 0 && isBusy(front, space, order.event)) return false;
+  const wantsCurrent = (flags & EVENT_FLAGS.CUR_GENERATION) !== 0 && order.event.generation === 0n;
+  const generation = wantsCurrent
+    ? (space.hosts.get(hostId)?.generation ?? 0n)
+    : order.event.generation;
+  space.event = { ...order.event, generation };
+  space.eventSetS = front.nowS;
+  const all = (flags & EVENT_FLAGS.ALL_HOSTS) !== 0;
+  const targets = all ? Array.from({ length: space.maxHosts }, (_, at) => at + 1) : [hostId];
+  for (const target of targets) {
+    if (target !== space.hostId) space.bits.set(target, front.nowS);
+  }
+  return true;
+}
+
+/** All bits share one event, so the next one waits until the last one has been seen. */
+function isBusy(front: Front, space: Lockspace, wanted: AnnouncedEvent): boolean {
+  const running = space.event?.number ?? 0n;
+  if (running === 0n || wanted.number === 0n || running === wanted.number) return false;
+  return front.nowS - space.eventSetS < announceS(front, space);
+}
+
+/** For how long a bit stays in our renewals, and with it the event. */
+export function announceS(front: Front, space: Lockspace): number {
+  return front.settings.setBitmapS || 6 * space.ioTimeoutS;
+}
+
+/** @returns whether a bit was old enough to be taken back */
+export function takeBackOldBits(front: Front, space: Lockspace): boolean {
+  const keepS = announceS(front, space);
+  const old = [...space.bits].filter(([, setS]) => front.nowS - setS > keepS);
+  for (const [hostId] of old) space.bits.delete(hostId);
+  return old.length > 0;
+}
+
+function eventFrame(space: Lockspace, signal: HostSignal, event: AnnouncedEvent): Uint8Array {
+  const bytes = new Uint8Array(SM_HEADER_BYTES + sanlkHostEvent.size + sanlkEventFrom.size);
+  const header = encode(smHeader, {
+    magic: SM_MAGIC,
+    version: SM_PROTO,
+    cmd: EVENT_CMD,
+    cmdFlags: 0,
+    length: bytes.length,
+    seq: 0,
+    data: 0,
+    data2: 0,
+  });
+  const { generation, number, data } = event;
+  const what = { hostId: BigInt(space.hostId), generation, event: number, data };
+  const from = { hostId: BigInt(signal.fromHostId), generation: signal.fromGeneration };
+  bytes.set(header);
+  bytes.set(encode(sanlkHostEvent, what), SM_HEADER_BYTES);
+  bytes.set(encode(sanlkEventFrom, from), SM_HEADER_BYTES + sanlkHostEvent.size);
+  return bytes;
+}
+
+function channelsOf(front: Front, space: Lockspace): EventChannel[] {
+  return front.channels.filter((channel) => channel.lockspace === space);
+}
+
+function closeChannel(front: Front, channel: EventChannel): void {
+  front.channels = front.channels.filter((other) => other !== channel);
+  if (!channel.shared) front.outside.end(channel.connection);
+}
