@@ -52,6 +52,12 @@ const MUTANTS: readonly Mutant[] = [
     to: 'if (block.inpHostId !== -1n) continue;',
   },
   {
+    what: 'the daemon leaves a lockspace while its users still run',
+    file: 'src/sanlock/recovery.ts',
+    from: 'if (allGone(front, space)) leave(front, space);',
+    to: 'if (space.killing) leave(front, space);',
+  },
+  {
     what: 'a lease is written after own expiry',
     file: 'src/drive/lease-program.ts',
     from: 'mayWrite: () => this.#membership?.ended() !== true,',

@@ -92,15 +92,18 @@ export class Hardware {
     this.#clock?.after(delayMs, fire);
   }
 
-  /** As wdmd does: the device is fed while the claim is good, and resets 60 s after it last was. */
+  /** The device is fed while the claim is good. */
   watch(claim: { readonly isGood: () => boolean; readonly isOver: () => boolean }): void {
     if (claim.isOver()) return;
-    if (claim.isGood()) {
-      this.disarm();
-      const reset = () => this.crash('by its watchdog');
-      this.#watchdog = this.#world.clock.after(WATCHDOG_FIRE_MS, reset);
-    }
+    if (claim.isGood()) this.pet();
     this.after(this.dice.between(0.8, 1) * WATCHDOG_TICK_MS, () => this.watch(claim));
+  }
+
+  /** The machine is reset a minute from now, unless it is petted again. */
+  pet(): void {
+    this.disarm();
+    const reset = () => this.crash('by its watchdog');
+    this.#watchdog = this.#world.clock.after(WATCHDOG_FIRE_MS, reset);
   }
 
   disarm(): void {

@@ -18,10 +18,11 @@ import type { Life } from './claims.ts';
 import { type Computer, Hardware, type Software } from './computer.ts';
 import type { Dice } from './dice.ts';
 import { SimDisks } from './disk.ts';
-import { FIRST_LEASE_PID, NO_SOCKETS, SETTINGS, SimPeer } from './front-host.ts';
+import { FIRST_LEASE_PID, SETTINGS, SimPeer } from './front-host.ts';
 import type { HostClock } from './host-clock.ts';
 import { AREA_BYTES, LOCKSPACE, LUN } from './layout.ts';
 import { LeaseSeat, QUIET } from './lease-seat.ts';
+import { SimWdmd } from './sim-wdmd.ts';
 import { Users } from './users.ts';
 import { Violation } from './violation.ts';
 import type { World } from './world.ts';
@@ -97,9 +98,14 @@ export class FrontedMachine implements Computer, Software {
     this.#frontTime = time;
     const dice = this.#dice.fork(`front ${this.#stays}`);
     this.#front = new SanlockProgram({
-      settings: { ...SETTINGS, ourHostName: `host-${this.name}`, ioTimeoutS: this.#ioTimeoutS },
+      settings: {
+        ...SETTINGS,
+        ourHostName: `host-${this.name}`,
+        ioTimeoutS: this.#ioTimeoutS,
+        useWatchdog: true,
+      },
       clock: time,
-      sockets: NO_SOCKETS,
+      sockets: new SimWdmd(this.hardware, time).sockets,
       processes: this.#processes(),
       log: QUIET,
       random: () => dice.next(),
@@ -268,10 +274,6 @@ export class FrontedMachine implements Computer, Software {
       !other.isOver && (!other.isExpired() || claims.countOf(other) > 0);
     hosts.joined(life, isLive);
     this.#world.say(life.label, `joined as ${life.hostId}, generation ${message.generation}`);
-    this.hardware.watch({
-      isGood: () => this.#front !== null && !this.#isExpired(life),
-      isOver: () => this.#stay !== stay,
-    });
     this.#users.start();
   }
 
@@ -285,7 +287,6 @@ export class FrontedMachine implements Computer, Software {
     const still = this.#world.judge.claims.countOf(life);
     if (still > 0)
       throw new Violation(9, `${life.label} was given up with ${still} user(s) at work`);
-    this.hardware.disarm();
     life.isOver = true;
     this.#stay = null;
   }
