@@ -30,14 +30,13 @@ interface Sent {
 /** One lockspace, one resource, a few hosts; each effect happens when the test says so. */
 export class Lab {
   nowMs = 1_000_000;
-  readonly disks: Readonly<Record<DiskRole, Uint8Array>> = {
-    lockspace: new Uint8Array(MIB),
-    resource: new Uint8Array(MIB),
-  };
+  readonly disks: Readonly<Record<DiskRole, Uint8Array>>;
   readonly ioTimeoutS: number;
 
-  constructor(ioTimeoutS = 10) {
+  /** @param resourceBytes more than one area for what lies behind the one resource */
+  constructor(ioTimeoutS = 10, resourceBytes = MIB) {
     this.ioTimeoutS = ioTimeoutS;
+    this.disks = { lockspace: new Uint8Array(MIB), resource: new Uint8Array(resourceBytes) };
     const geometry = GEOMETRY_512_1M;
     const common = { offset: 0, geometry, writeTimeoutMs: 60_000 };
     const formatter = new LabHost(this, 0);

@@ -1,0 +1,70 @@
+import { fail, type Result } from '../base/result.ts';
+import { settle, sleep } from './io.ts';
+import type { LeaseError } from './lease-error.ts';
+import { leaseTimes } from './lease-times.ts';
+import { paxosAcquire } from './paxos-acquire.ts';
+import type { PaxosHold } from './paxos-hold.ts';
+import { paxosRelease } from './paxos-release.ts';
+import { INDEX_LEASE_NAME, type IndexPlace, type IndexShape } from './rindex-area.ts';
+import type { Steps } from './steps.ts';
+import type { Member } from './world.ts';
+
+/** What was written under the lease: each span before its write is sent. */
+export type Touched = { readonly offset: number; readonly length: number }[];
+
+/**
+ * Does something while no other host changes the index. The lease is given back once all that was
+ * written has ended: an unanswered format landing later could wipe a lease which somebody created
+ * there since. Where that takes longer than the caller waits, it is work left for later.
+ *
+ * @param member null: without the lease
+ */
+export function* withIndexLease<T>(
+  member: Member | null,
+  place: IndexPlace,
+  shape: IndexShape,
+  act: (touched: Touched) => Steps<Result<T, LeaseError>>,
+): Steps<Result<T, LeaseError>> {
+  const touched: Touched = [];
+  if (member === null) return yield* act(touched);
+  const { geometry } = shape;
+  const lease = {
+    path: place.path,
+    offset: place.offset + geometry.areaBytes,
+    resourceName: INDEX_LEASE_NAME,
+  };
+  const got = yield* paxosAcquire(member, lease, {
+    shared: false,
+    ownerNowait: true, // an index is wanted now or not at all, as in C
+    wantedLver: null,
+    newNumHosts: null,
+    guess: { geometry, numHosts: geometry.maxHosts },
+  });
+  if (!got.ok) return fail(got.error.error);
+  const result = yield* act(touched);
+  if (result.ok || (yield* allSettled(member, touched))) yield* release(member, got.value);
+  else member.later?.(() => releaseLater(member, got.value, touched));
+  return result; // what is on disk is, whatever became of the lease
+}
+
+function* release(member: Member, hold: PaxosHold): Steps<void> {
+  yield* paxosRelease(member, hold, { lvb: null, rename: null });
+}
+
+function* allSettled(member: Member, touched: Touched): Steps<boolean> {
+  for (const span of touched) if (!(yield* settle(member, span))) return false;
+  return true;
+}
+
+/** Ends with our stay: then others wait for our end before they take the lease (spec 10 §18.3). */
+function* releaseLater(member: Member, hold: PaxosHold, touched: Touched): Steps<void> {
+  const { ioTimeoutMs, renewalIntervalMs } = leaseTimes(member.ioTimeoutS);
+  yield* sleep(ioTimeoutMs);
+  while (member.ended?.() !== true) {
+    if (yield* allSettled(member, touched)) {
+      yield* release(member, hold);
+      return;
+    }
+    yield* sleep(renewalIntervalMs);
+  }
+}

@@ -1,0 +1,281 @@
+import type { ByteString } from '../base/bytes.ts';
+import { fail, ok, type Result } from '../base/result.ts';
+import { decode, encodeInto } from '../codec/struct.ts';
+import type { Geometry } from '../format/geometry.ts';
+import { PAXOS_DISK_MAGIC, paxosLeader } from '../format/leader.ts';
+import { indexHeader } from '../format/resource-index.ts';
+import { ERRNO_EAGAIN, ERRNO_EINVAL, ERRNO_EMSGSIZE, ERRNO_ENOENT } from './errno.ts';
+import { initResource } from './initialise.ts';
+import { errnoError, ioError, leaseError, readSpan, writeSpan } from './io.ts';
+import type { LeaseError } from './lease-error.ts';
+import {
+  entryAt,
+  entryNumber,
+  entrySector,
+  findEntry,
+  INDEX_LEASE_NAME,
+  type IndexArea,
+  type IndexPlace,
+  type IndexShape,
+  indexHeaderOf,
+  isFree,
+  maxResourcesFor,
+  putEntry,
+  readIndexArea,
+  readIndexShape,
+  resourceOffset,
+} from './rindex-area.ts';
+import { type Touched, withIndexLease } from './rindex-lease.ts';
+import type { Steps } from './steps.ts';
+import type { Member } from './world.ts';
+
+/**
+ * The index of resource names: which areas behind it hold a resource, and of what name.
+ *
+ * Its lease makes create, delete, update and rebuild of all hosts take turns. An area is formatted
+ * before it is listed, and no longer listed before it is cleared: a crash anywhere leaves an area
+ * that nobody finds, never a name without a lease behind it. @see spec 10 §11
+ */
+
+/** One name and its place; '' and 0 = none. */
+export interface NamedPlace {
+  readonly name: ByteString;
+  readonly offset: number;
+}
+
+export const NOWHERE: NamedPlace = { name: '', offset: 0 };
+
+/** Formats an empty index and the lease that guards it. Destroys what was there. */
+export function* formatIndex(
+  place: IndexPlace,
+  wish: {
+    readonly geometry: Geometry;
+    readonly maxResources: number;
+    readonly nowMs: number;
+  },
+): Steps<Result<null, LeaseError>> {
+  const { geometry } = wish;
+  const { offset, lockspaceName: name } = place;
+  if (offset % geometry.areaBytes !== 0) {
+    return fail(leaseError('RINDEX_OFFSET', 'index format', { offset, area: geometry.areaBytes }));
+  }
+  const area = new Uint8Array(geometry.areaBytes);
+  const maxResources = maxResourcesFor(geometry, wish.maxResources);
+  encodeInto(indexHeader, indexHeaderOf(geometry, { maxResources, offset, name }), area);
+  const at = { disk: 'resource', offset, timeoutMs: place.writeTimeoutMs } as const;
+  const wrote = yield* writeSpan(at, area);
+  if (wrote.outcome !== 'done') return fail(ioError(wrote, 'index format'));
+  return yield* initResource({
+    ...newResource(place, geometry, wish.nowMs),
+    offset: offset + geometry.areaBytes,
+    resourceName: INDEX_LEASE_NAME,
+    clear: false,
+  });
+}
+
+function newResource(place: IndexPlace, geometry: Geometry, nowMs: number) {
+  const { lockspaceName, writeTimeoutMs } = place;
+  return { lockspaceName, geometry, numHosts: 0, writeTimeoutMs, nowMs };
+}
+
+/**
+ * Formats a resource in the first free place, then lists it.
+ * @returns its place; ERRNO ENOENT when the index is full
+ */
+export function* createInIndex(
+  member: Member,
+  place: IndexPlace,
+  wish: { readonly name: ByteString; readonly nowMs: number },
+): Steps<Result<NamedPlace, LeaseError>> {
+  const { name } = wish;
+  if (name === '') return fail(errnoError(ERRNO_EINVAL, 'index create, no name'));
+  const shape = yield* readIndexShape(place);
+  if (!shape.ok) return shape;
+  return yield* withIndexLease(member, place, shape.value, function* (touched) {
+    const read = yield* readIndexArea(place, shape.value);
+    if (!read.ok) return read;
+    const index = read.value;
+    const n = findEntry(index, isFree);
+    if (n === null) return fail(notFound('index create, no free entry'));
+    const offset = resourceOffset(index, n);
+    touched.push({ offset, length: index.geometry.areaBytes });
+    const resource = { ...newResource(place, index.geometry, wish.nowMs), offset, clear: false };
+    const formatted = yield* initResource({ ...resource, resourceName: name });
+    if (!formatted.ok) return formatted;
+    return yield* writeEntry(place, { index, n, touched, entry: { name, offset } });
+  });
+}
+
+/**
+ * Takes a name out of the index, then clears its area. Whoever asks must own the resource: as with
+ * a format, nobody looks whether it is held.
+ * @param wish.offset 0 = the first of that name
+ */
+export function* deleteFromIndex(
+  member: Member,
+  place: IndexPlace,
+  wish: NamedPlace & { readonly nowMs: number },
+): Steps<Result<NamedPlace, LeaseError>> {
+  const { name } = wish;
+  if (name === '') return fail(notFound('index delete, no name'));
+  const shape = yield* readIndexShape(place);
+  if (!shape.ok) return shape;
+  return yield* withIndexLease(member, place, shape.value, function* (touched) {
+    const read = yield* readIndexArea(place, shape.value);
+    if (!read.ok) return read;
+    const index = read.value;
+    const found = findForDelete(index, wish);
+    if (!found.ok) return found;
+    const n = found.value;
+    const unlisted = yield* writeEntry(place, { index, n, touched, entry: null });
+    if (!unlisted.ok) return unlisted;
+    const offset = resourceOffset(index, n);
+    touched.push({ offset, length: index.geometry.areaBytes });
+    const resource = { ...newResource(place, index.geometry, wish.nowMs), offset, clear: true };
+    const cleared = yield* initResource({ ...resource, resourceName: name });
+    return cleared.ok ? ok(NOWHERE) : cleared;
+  });
+}
+
+function findForDelete(index: IndexArea, wish: NamedPlace): Result<number, LeaseError> {
+  const { name, offset } = wish;
+  const first = findEntry(index, (entry) => entry.resourceName === name);
+  if (first === null) return fail(notFound('index delete', { name }));
+  const n = offset === 0 ? first : entryNumber(index, offset);
+  const entry = n === null ? null : entryAt(index, n);
+  if (n === null || entry?.resourceName !== name) {
+    return fail(leaseError('RINDEX_DIFF', 'index delete', { name, offset }));
+  }
+  // The area to be cleared is that of the entry's own place, or none.
+  if (entry.resourceOffset !== BigInt(resourceOffset(index, n))) {
+    const facts = { name, entry: n, found: entry.resourceOffset };
+    return fail(leaseError('RINDEX_OFFSET', 'index delete', facts));
+  }
+  return ok(n);
+}
+
+export interface Looked extends NamedPlace {
+  /** Both name and offset were given, and do not belong together; what is at the offset. */
+  readonly differs: boolean;
+}
+
+/**
+ * Name: its place. Offset: its name. Neither: the first free place. Both: whether they belong
+ * together. Without the lease: a look at one moment.
+ */
+export function* lookUpIndex(
+  place: IndexPlace,
+  wish: NamedPlace,
+): Steps<Result<Looked, LeaseError>> {
+  const { name, offset } = wish;
+  const shape = yield* readIndexShape(place);
+  if (!shape.ok) return shape;
+  const n = offset === 0 ? null : entryNumber({ ...shape.value, offset: place.offset }, offset);
+  if (offset !== 0 && n === null) return fail(leaseError('RINDEX_OFFSET', 'lookup', { offset }));
+  const read = yield* readIndexArea(place, shape.value);
+  if (!read.ok) return read;
+  const index = read.value;
+  if (n !== null) {
+    const found = entryAt(index, n).resourceName;
+    return ok({ name: found, offset, differs: name !== '' && name !== found });
+  }
+  const at = findEntry(index, (entry) =>
+    name === '' ? isFree(entry) : entry.resourceName === name,
+  );
+  if (at === null) return fail(notFound('index lookup', { name }));
+  return ok({ name, offset: resourceOffset(index, at), differs: false });
+}
+
+/**
+ * Sets or empties the entry of one place, whatever it said; the area itself is not looked at.
+ * @param member null: nobody here follows the lockspace, and the lease is not taken
+ */
+export function* updateIndex(
+  member: Member | null,
+  place: IndexPlace,
+  wish: NamedPlace & { readonly remove: boolean },
+): Steps<Result<NamedPlace, LeaseError>> {
+  const { name, offset, remove } = wish;
+  if (offset === 0 || (!remove && name === '')) {
+    return fail(errnoError(ERRNO_EINVAL, 'index update, name or offset missing', { name, offset }));
+  }
+  const shape = yield* readIndexShape(place);
+  if (!shape.ok) return shape;
+  const n = entryNumber({ ...shape.value, offset: place.offset }, offset);
+  if (n === null) return fail(leaseError('RINDEX_OFFSET', 'index update', { offset }));
+  // C writes without the lease; another host's entry in the same sector could be lost by that.
+  return yield* withIndexLease(member, place, shape.value, function* (touched) {
+    const read = yield* readIndexArea(place, shape.value);
+    if (!read.ok) return read;
+    const entry = remove ? null : { name, offset };
+    return yield* writeEntry(place, { index: read.value, n, touched, entry });
+  });
+}
+
+function* writeEntry(
+  place: IndexPlace,
+  what: {
+    readonly index: IndexArea;
+    readonly n: number;
+    readonly touched: Touched;
+    readonly entry: NamedPlace | null;
+  },
+): Steps<Result<NamedPlace, LeaseError>> {
+  const { index, n, entry } = what;
+  putEntry(index.bytes, index.geometry, n, entry);
+  const { offset, bytes } = entrySector(index, n);
+  what.touched.push({ offset, length: bytes.length });
+  const at = { disk: 'resource', offset, timeoutMs: place.readTimeoutMs } as const;
+  const wrote = yield* writeSpan(at, bytes);
+  return wrote.outcome === 'done' ? ok(entry ?? NOWHERE) : fail(ioError(wrote, 'index entry'));
+}
+
+/** Lists every resource found behind the index, and nothing else. */
+export function* rebuildIndex(
+  member: Member | null,
+  place: IndexPlace,
+): Steps<Result<NamedPlace, LeaseError>> {
+  const shape = yield* readIndexShape(place);
+  if (!shape.ok) return shape;
+  return yield* withIndexLease(member, place, shape.value, function* (touched) {
+    const { geometry } = shape.value;
+    const area = new Uint8Array(geometry.areaBytes);
+    const filled = yield* listResources(member, place, shape.value, area);
+    if (!filled.ok) return filled;
+    touched.push({ offset: place.offset, length: area.length });
+    const timeoutMs = place.writeTimeoutMs;
+    const wrote = yield* writeSpan({ disk: 'resource', offset: place.offset, timeoutMs }, area);
+    return wrote.outcome === 'done' ? ok(NOWHERE) : fail(ioError(wrote, 'index rebuild'));
+  });
+}
+
+/** Fills a new index area. Any error but the device's end refuses: a lease would be forgotten. */
+function* listResources(
+  member: Member | null,
+  place: IndexPlace,
+  before: IndexShape,
+  area: Uint8Array,
+): Steps<Result<null, LeaseError>> {
+  const read = yield* readIndexArea(place, before);
+  if (!read.ok) return read;
+  const { geometry, maxResources } = read.value;
+  const header = { maxResources, offset: place.offset, name: place.lockspaceName };
+  encodeInto(indexHeader, indexHeaderOf(geometry, header), area);
+  const length = geometry.sectorSize;
+  for (let n = 0; n < maxResources; n++) {
+    if (member?.cancelled() === true) return fail(errnoError(ERRNO_EAGAIN, 'index rebuild'));
+    const offset = resourceOffset(read.value, n);
+    const timeoutMs = place.readTimeoutMs;
+    const first = yield* readSpan({ disk: 'resource', offset, length, timeoutMs }, 'index rebuild');
+    if (!first.ok && first.error.errno === ERRNO_EMSGSIZE) break; // the end of the device
+    if (!first.ok) return first;
+    const leader = decode(paxosLeader, first.value.value);
+    if (leader.magic !== PAXOS_DISK_MAGIC) continue;
+    putEntry(area, geometry, n, { name: leader.resourceName, offset });
+  }
+  return ok(null);
+}
+
+function notFound(during: string, facts: LeaseError['facts'] = {}): LeaseError {
+  return errnoError(ERRNO_ENOENT, during, facts);
+}
