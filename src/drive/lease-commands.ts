@@ -1,40 +1,32 @@
 import { unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
-import { fail, ok, type Result } from '../base/result.ts';
-import { type Random, toSafeNumber } from '../base/units.ts';
-import type { Dblock } from '../format/dblock.ts';
-import { GEOMETRY_4K_8M, GEOMETRY_512_1M, type Geometry, geometryOf } from '../format/geometry.ts';
+import { toSafeNumber } from '../base/units.ts';
+import type { Geometry } from '../format/geometry.ts';
 import { convertToExclusive, convertToShared } from '../lease/convert.ts';
-import { ERRNO_EINVAL, ERRNO_ENOSPC } from '../lease/errno.ts';
 import { initLockspace, initResource } from '../lease/initialise.ts';
-import { errnoError, leaseError } from '../lease/io.ts';
-import type { LeaseError } from '../lease/lease-error.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
-import { paxosAcquire, type Refusal, readLvb } from '../lease/paxos-acquire.ts';
+import { paxosAcquire, readLvb } from '../lease/paxos-acquire.ts';
 import type { PaxosHold } from '../lease/paxos-hold.ts';
 import { paxosRelease } from '../lease/paxos-release.ts';
 import { probeAlign, readLockspace, readOwners, readResource } from '../lease/read.ts';
 import { readRequest, writeRequest } from '../lease/request.ts';
 import type { Steps } from '../lease/steps.ts';
 import type { Member } from '../lease/world.ts';
-import type { LeaseAnswer, LeaseCommand, LeaseCommandResult } from '../sanlock/lease-messages.ts';
+import type { LeaseCommand, LeaseCommandResult } from '../sanlock/lease-messages.ts';
+import {
+  answer,
+  type CommandWorld,
+  notJoined,
+  PLAIN_TIMEOUT_MS,
+  refused,
+  wantedGeometry,
+} from './command-world.ts';
 import type { AreaGuesses } from './lease-membership.ts';
-
-export interface CommandWorld {
-  /** null outside a lockspace: then only reading and formatting are possible. */
-  readonly member: Member | null;
-  readonly deviceSectorSize: 512 | 4096 | null;
-  readonly guesses: AreaGuesses | null;
-  readonly lastBlocks: Map<ByteString, Dblock> | null;
-  readonly nowMs: number;
-  readonly random: Random;
-}
+import { indexSteps } from './rindex-commands.ts';
 
 type Command<Op extends LeaseCommand['op']> = Extract<LeaseCommand, { op: Op }>;
 
 const MAX_GUESSES = 4096;
-/** Reading outside a lockspace: the default io timeout. */
-const PLAIN_TIMEOUT_MS = 10_000;
 
 /** The device a command is about. */
 export function devicePath(command: LeaseCommand): ByteString {
@@ -71,22 +63,11 @@ export function* commandSteps(
     case 'writeLockspace':
     case 'writeResource':
       return yield* writing(command, world);
+    case 'index':
+      return yield* indexSteps(command, world);
     default:
       return unreachable(command);
   }
-}
-
-function notJoined(op: string): LeaseCommandResult {
-  return refused(errnoError(ERRNO_ENOSPC, op, { reason: 'the lockspace is not joined' }));
-}
-
-function refused(error: LeaseError): LeaseCommandResult {
-  return { ok: false, error, leader: null };
-}
-
-function answer(result: Result<LeaseAnswer, Refusal | LeaseError>): LeaseCommandResult {
-  if (result.ok) return { ok: true, ...result.value };
-  return 'error' in result.error ? { ok: false, ...result.error } : refused(result.error);
 }
 
 function* acquire(
@@ -261,16 +242,6 @@ function* writing(
     nowMs: world.nowMs,
   });
   return done.ok ? { ok: true, op: 'writeResource' } : answer(done);
-}
-
-function wantedGeometry(
-  sizes: { readonly sectorSize: number; readonly areaBytes: number } | null,
-  deviceSectorSize: 512 | 4096 | null,
-): Result<Geometry, LeaseError> {
-  if (sizes === null) return ok(deviceSectorSize === 4096 ? GEOMETRY_4K_8M : GEOMETRY_512_1M);
-  const geometry = geometryOf(sizes.sectorSize, sizes.areaBytes);
-  if (geometry !== null) return ok(geometry);
-  return fail({ ...leaseError('ERRNO', 'format', { ...sizes }), errno: ERRNO_EINVAL });
 }
 
 function sizesOf(geometry: Geometry): { readonly sectorSize: number; readonly areaBytes: number } {

@@ -12,7 +12,8 @@ import type {
   LeaseCommandResult,
   ToLeaseProcess,
 } from '../sanlock/lease-messages.ts';
-import { areaKey, type CommandWorld, commandSteps, devicePath } from './lease-commands.ts';
+import type { CommandWorld } from './command-world.ts';
+import { areaKey, commandSteps, devicePath } from './lease-commands.ts';
 import { type Device, LeaseDevices, performOn } from './lease-devices.ts';
 import { Membership } from './lease-membership.ts';
 import { type Perform, runSteps } from './run-steps.ts';
@@ -52,6 +53,8 @@ export class LeaseProgram {
   /** Areas on which an earlier command still has something to finish, and who waits for that. */
   readonly #unfinished = new Map<string, Job[]>();
   #running = 0;
+  /** Commands on a resource index under way, with what they left to be done. */
+  #onIndex = 0;
   #membership: Membership | null = null;
   #refusing = false;
   #closed = false;
@@ -100,7 +103,8 @@ export class LeaseProgram {
 
   #leave(release: boolean): void {
     if (this.#membership === null) this.#parts.send({ kind: 'left', released: false });
-    else this.#membership.leave(release);
+    // A resource format may still be on its way to the disk: others must not take us for gone.
+    else this.#membership.leave(release && this.#onIndex === 0);
   }
 
   #enqueue(job: Job): void {
@@ -163,6 +167,7 @@ export class LeaseProgram {
 
   #run(job: Job, steps: Steps<LeaseCommandResult>, resource: Device): void {
     const io = { broken: false };
+    if (job.command.op === 'index') this.#onIndex++;
     runSteps(steps, this.#performer(resource, io), (result) => {
       const key = areaOf(job.command);
       if (job.rest.length > 0) this.#unfinished.set(key, this.#unfinished.get(key) ?? []);
@@ -178,6 +183,7 @@ export class LeaseProgram {
       runSteps(rest(), this.#performer(resource, io), () => this.#finish(job, resource, io));
       return;
     }
+    if (job.command.op === 'index') this.#onIndex--;
     const key = areaOf(job.command);
     const waiting = this.#unfinished.get(key) ?? [];
     this.#unfinished.delete(key);

@@ -125,7 +125,32 @@ export type LeaseCommand =
       readonly clear: boolean;
       readonly writeTimeoutMs: number;
     }
-  | { readonly op: 'align'; readonly area: AreaAddress };
+  | { readonly op: 'align'; readonly area: AreaAddress }
+  | IndexCommand;
+
+/** About the index of resource names at `area` (spec 10 §11). */
+export interface IndexCommand {
+  readonly op: 'index';
+  readonly area: AreaAddress;
+  readonly lockspaceName: ByteString;
+  /** For whole areas. */
+  readonly writeTimeoutMs: number;
+  readonly task: IndexTask;
+}
+
+/** Names '' and offsets 0 are not given. `create` and `delete` need a joined lockspace. */
+export type IndexTask =
+  | { readonly kind: 'format'; readonly sizes: WantedSizes | null; readonly maxResources: number }
+  | { readonly kind: 'create'; readonly name: ByteString }
+  | { readonly kind: 'delete'; readonly name: ByteString; readonly offset: number }
+  | { readonly kind: 'lookup'; readonly name: ByteString; readonly offset: number }
+  | {
+      readonly kind: 'update';
+      readonly name: ByteString;
+      readonly offset: number;
+      readonly remove: boolean;
+    }
+  | { readonly kind: 'rebuild' };
 
 export type LeaseCommandResult =
   | { readonly ok: false; readonly error: LeaseError; readonly leader: PaxosLeader | null }
@@ -161,7 +186,14 @@ export type LeaseAnswer =
     }
   | { readonly op: 'writeLockspace' }
   | { readonly op: 'writeResource' }
-  | { readonly op: 'align'; readonly areaBytes: number };
+  | { readonly op: 'align'; readonly areaBytes: number }
+  /** `differs`: a lookup's name and offset do not belong together; the name is the offset's. */
+  | {
+      readonly op: 'index';
+      readonly name: ByteString;
+      readonly offset: number;
+      readonly differs: boolean;
+    };
 
 /** An owner (with timestamp) or a shared holder (timestamp 0). */
 export interface LeaseOwner {
