@@ -1,6 +1,6 @@
 import { fail, ok, type Result } from '../base/result.ts';
 import { decode } from '../codec/struct.ts';
-import { SM_CMD, type SmHeader, sanlkRentry } from '../wire/sanlock-socket.ts';
+import { RINDEX_FLAGS, SM_CMD, type SmHeader, sanlkRentry } from '../wire/sanlock-socket.ts';
 import {
   MALFORMED,
   plainCall,
@@ -9,9 +9,6 @@ import {
   type SanlockCall,
 } from './sanlock-call.ts';
 import { type Rentry, type Rindex, rentryBytes, rindexBytes } from './sanlock-types.ts';
-
-/** Flags of UPDATE_RINDEX. */
-export const UPDATE_FLAGS = { ADD: 0x10000, REM: 0x20000 } as const;
 
 /** Formats an index of resource names and the lease that guards it. */
 export function formatRindex(rindex: Rindex): SanlockCall<number> {
@@ -31,9 +28,9 @@ export function lookupRindex(rindex: Rindex, rentry: Rentry): SanlockCall<Rentry
 export function updateRindex(
   rindex: Rindex,
   rentry: Rentry,
-  change: keyof typeof UPDATE_FLAGS,
+  change: 'ADD' | 'REM',
 ): SanlockCall<Rentry> {
-  const header = { cmdFlags: UPDATE_FLAGS[change] };
+  const header = { cmdFlags: RINDEX_FLAGS[change] };
   return withEntry({ name: 'update_rindex', cmd: SM_CMD.UPDATE_RINDEX, header }, rindex, rentry);
 }
 

@@ -1,6 +1,7 @@
 import { assert, unreachable } from '../base/assert.ts';
 import type { Random } from '../base/units.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
+import { INDEX_LEASE_NAME } from '../lease/rindex-area.ts';
 import type { Steps } from '../lease/steps.ts';
 import type { Member } from '../lease/world.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -114,7 +115,9 @@ export class LeaseProgram {
     }
     this.#jobs.set(job.id, job);
     const waiting = this.#unfinished.get(areaOf(job.command));
-    if (waiting === undefined) this.#queue.push(job);
+    if (this.#onIndex > 0 && takesIndexLease(job.command)) {
+      this.#answer(job, again('acquire of an index lease in use here', {}));
+    } else if (waiting === undefined) this.#queue.push(job);
     else if (job.command.op === 'acquire') {
       // What clients know of a resource still being released (spec 20 §4).
       this.#answer(job, again('acquire, still being given back', {}));
@@ -234,6 +237,11 @@ export class LeaseProgram {
 
 function areaOf(command: LeaseCommand): string {
   return areaKey('hold' in command ? command.hold : command.area);
+}
+
+/** Ours already while we work on the index: a second procedure would write the same block. */
+function takesIndexLease(command: LeaseCommand): boolean {
+  return command.op === 'acquire' && command.name.resourceName === INDEX_LEASE_NAME;
 }
 
 function again(during: string, facts: LeaseError['facts']): LeaseCommandResult {

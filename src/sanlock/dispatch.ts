@@ -43,12 +43,19 @@ import {
   removeAll,
   setConfigCommand,
 } from './commands/lockspaces.ts';
+import {
+  createResourceCommand,
+  deleteResourceCommand,
+  formatIndexCommand,
+  lookupIndexCommand,
+  rebuildIndexCommand,
+  updateIndexCommand,
+} from './commands/rindex.ts';
 import type { Front } from './front.ts';
 import { type Request, replyBytes } from './request.ts';
 import type { Client, Reply } from './state.ts';
 import { VERSION } from './status-records.ts';
 
-const RENTRY_BYTES = 64;
 type Later = (front: Front, request: Request, reply: Reply) => void;
 type AtOnce = (front: Front, request: Request) => Answer;
 type ForClient = (front: Front, request: Request, client: Client, reply: Reply) => void;
@@ -89,12 +96,12 @@ const LATER: Readonly<Record<number, Later>> = {
   [SM_CMD.GET_LVB]: getLvbCommand,
   [SM_CMD.SHUTDOWN_WAIT]: shutdownWait,
   [SM_CMD.SET_EVENT]: setEventCommand,
-  [SM_CMD.FORMAT_RINDEX]: notServedLater(0),
-  [SM_CMD.REBUILD_RINDEX]: notServedLater(0),
-  [SM_CMD.UPDATE_RINDEX]: notServedLater(RENTRY_BYTES),
-  [SM_CMD.LOOKUP_RINDEX]: notServedLater(RENTRY_BYTES),
-  [SM_CMD.CREATE_RESOURCE]: notServedLater(RENTRY_BYTES),
-  [SM_CMD.DELETE_RESOURCE]: notServedLater(RENTRY_BYTES),
+  [SM_CMD.FORMAT_RINDEX]: formatIndexCommand,
+  [SM_CMD.REBUILD_RINDEX]: rebuildIndexCommand,
+  [SM_CMD.UPDATE_RINDEX]: updateIndexCommand,
+  [SM_CMD.LOOKUP_RINDEX]: lookupIndexCommand,
+  [SM_CMD.CREATE_RESOURCE]: createResourceCommand,
+  [SM_CMD.DELETE_RESOURCE]: deleteResourceCommand,
 };
 
 /** About a registered process: the connection's own, or the one whose pid is named. */
@@ -129,11 +136,6 @@ const SHOWN_NAMES: Readonly<Record<number, string>> = {
   [SM_CMD.SET_CONFIG]: 'set_config',
   [SM_CMD.SHUTDOWN]: 'shutdown',
 };
-
-/** Until the next release. An honest refusal, with the body these commands always carry. */
-function notServedLater(bodyBytes: number): Later {
-  return (_front, _request, reply) => reply(-ERRNO.EOPNOTSUPP, 0, new Uint8Array(bodyBytes));
-}
 
 /** Whether the command exists: any other header is dropped without a word (spec 20 §2). */
 export function knownCommand(cmd: number): boolean {

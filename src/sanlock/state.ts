@@ -107,6 +107,8 @@ export interface Lockspace {
   readonly examinedS: Map<number, number>;
   /** Held resources whose request record is to be read, one after another. */
   readonly examining: Set<Resource>;
+  /** A command on the resource index runs: one at a time. */
+  indexBusy: boolean;
   /** null: wdmd is not asked, or was let go. */
   watchdog: WatchdogLink | null;
   /** Its lease process was told to acquire the host id. */
@@ -185,6 +187,7 @@ export function newLockspace(
     eventSetS: 0,
     examinedS: new Map(),
     examining: new Set(),
+    indexBusy: false,
     watchdog: null,
     joinSent: false,
     addWaiter: null,

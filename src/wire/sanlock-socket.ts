@@ -187,6 +187,7 @@ export const RESTRICT_FLAGS = { ALL: 0x1, SIGKILL: 0x2, SIGTERM: 0x4 } as const;
 export const INQ_FLAGS = { WAIT: 0x1 } as const;
 export const REQUEST_FLAGS = { NEXT_LVER: 0x1 } as const;
 export const WRITE_FLAGS = { CLEAR: 0x1 } as const;
+export const RINDEX_FLAGS = { NO_LOCKSPACE: 0x1, ADD: 0x10000, REM: 0x20000 } as const;
 export const CONFIG_COMMANDS = {
   USED: 1,
   UNUSED: 2,

@@ -20,7 +20,7 @@ import type { Reply } from '../state.ts';
 const DEFAULT_IO_TIMEOUT_S = 10;
 
 /** Runs where the lockspace is joined, else in the process for everything else. */
-function runAnywhere(
+export function runAnywhere(
   front: Front,
   lockspaceName: string,
   command: LeaseCommand,

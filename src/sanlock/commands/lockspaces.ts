@@ -115,6 +115,10 @@ export function remLockspaceCommand(front: Front, request: Request, reply: Reply
     reply(0);
     return;
   }
+  if (space.indexBusy) {
+    reply(-ERRNO.EBUSY);
+    return;
+  }
   space.externalRemove = true;
   if (cmdFlags & REM_FLAGS.ASYNC) reply(0);
   else space.removeWaiters.push(reply);

@@ -1,0 +1,149 @@
+import { toSafeNumber } from '../../base/units.ts';
+import { decode, encode, zeroRecord } from '../../codec/struct.ts';
+import { INDEX_LEASE_NAME } from '../../lease/rindex-area.ts';
+import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
+import { RINDEX_FLAGS, sanlkRentry, sanlkRindex } from '../../wire/sanlock-socket.ts';
+import type { Front } from '../front.ts';
+import type { IndexTask, LeaseCommandResult } from '../lease-messages.ts';
+import type { Request } from '../request.ts';
+import { resultNumber } from '../result-number.ts';
+import type { Lockspace, Reply } from '../state.ts';
+import { runAnywhere, sizesOfFlags } from './areas.ts';
+
+/** The commands about an index of resource names (spec 20 §4 rindex, spec 10 §11). */
+
+/** A name and a place; '' and 0 = none. */
+interface Entry {
+  readonly name: string;
+  readonly offset: number;
+}
+
+const NO_ENTRY: Entry = { name: '', offset: 0 };
+/** No disk is as large; beyond it numbers would lose their last digits. */
+const MAX_OFFSET = BigInt(2 ** 52);
+
+type Answered = (result: number, entry: Entry) => void;
+
+export function formatIndexCommand(front: Front, request: Request, reply: Reply): void {
+  const asked = decode(sanlkRindex, request.body);
+  const sizes = sizesOfFlags(asked.flags);
+  const task = { kind: 'format', sizes, maxResources: asked.maxResources } as const;
+  const space = front.liveLockspace(asked.lockspaceName);
+  run(front, request, { task, space }, (result) => reply(result));
+}
+
+export function rebuildIndexCommand(front: Front, request: Request, reply: Reply): void {
+  onIndex(front, request, { kind: 'rebuild' }, (result) => reply(result));
+}
+
+export function createResourceCommand(front: Front, request: Request, reply: Reply): void {
+  const entry = entryOf(request);
+  // The numbers of hosts in the header are not looked at, as in the original: always the most.
+  const task = { kind: 'create', name: entry?.name ?? '' } as const;
+  onIndex(front, request, task, (result, { offset }) =>
+    entryReply(reply)(result, { name: '', offset }),
+  );
+}
+
+export function deleteResourceCommand(front: Front, request: Request, reply: Reply): void {
+  withEntry(front, request, reply, (entry) => ({ kind: 'delete', ...entry }));
+}
+
+export function lookupIndexCommand(front: Front, request: Request, reply: Reply): void {
+  withEntry(front, request, reply, (entry) => ({ kind: 'lookup', ...entry }));
+}
+
+export function updateIndexCommand(front: Front, request: Request, reply: Reply): void {
+  const { cmdFlags } = request.header;
+  const remove = (cmdFlags & RINDEX_FLAGS.REM) !== 0;
+  if (!remove && (cmdFlags & RINDEX_FLAGS.ADD) === 0) {
+    entryReply(reply)(-ERRNO.EINVAL, NO_ENTRY);
+    return;
+  }
+  withEntry(front, request, reply, (entry) => ({ kind: 'update', ...entry, remove }));
+}
+
+function withEntry(
+  front: Front,
+  request: Request,
+  reply: Reply,
+  taskOf: (entry: Entry) => IndexTask,
+): void {
+  const entry = entryOf(request);
+  if (entry === null) entryReply(reply)(SANLOCK_CODES.RINDEX_OFFSET, NO_ENTRY);
+  else onIndex(front, request, taskOf(entry), entryReply(reply));
+}
+
+/** null when no disk can have that offset. */
+function entryOf(request: Request): Entry | null {
+  const { name, offset } = decode(sanlkRentry, request.body, sanlkRindex.size);
+  return offset > MAX_OFFSET ? null : { name, offset: toSafeNumber(offset, 'entry offset') };
+}
+
+function entryReply(reply: Reply): Answered {
+  return (result, { name, offset }) => {
+    const rentry = { ...zeroRecord(sanlkRentry), name, offset: BigInt(offset) };
+    reply(result, 0, encode(sanlkRentry, rentry));
+  };
+}
+
+/** Needs a joined lockspace, but where the caller says that looking and mending may do without. */
+function onIndex(front: Front, request: Request, task: IndexTask, done: Answered): void {
+  const { lockspaceName } = decode(sanlkRindex, request.body);
+  const space = front.liveLockspace(lockspaceName);
+  const { NO_LOCKSPACE } = RINDEX_FLAGS;
+  const mayGoWithout = task.kind !== 'create' && task.kind !== 'delete';
+  if (!mayGoWithout || (request.header.cmdFlags & NO_LOCKSPACE) === 0) {
+    const usable = front.usableLockspace(lockspaceName) !== null;
+    const refused = space === null ? -ERRNO.ENOENT : usable ? 0 : -ERRNO.ENOSPC;
+    if (refused !== 0) {
+      done(refused, NO_ENTRY);
+      return;
+    }
+  }
+  run(front, request, { task, space }, done);
+}
+
+function run(
+  front: Front,
+  request: Request,
+  what: { readonly task: IndexTask; readonly space: Lockspace | null },
+  done: Answered,
+): void {
+  const { task, space } = what;
+  const asked = decode(sanlkRindex, request.body);
+  const refused = refusal(front, asked, space);
+  if (refused !== 0) {
+    done(refused, NO_ENTRY);
+    return;
+  }
+  if (space !== null) space.indexBusy = true;
+  const command = {
+    op: 'index',
+    area: { path: asked.path, offset: toSafeNumber(asked.offset, 'index offset') },
+    lockspaceName: asked.lockspaceName,
+    writeTimeoutMs: front.settings.writeInitIoTimeoutS * 1000,
+    task,
+  } as const;
+  runAnywhere(front, asked.lockspaceName, command, (result) => {
+    if (space !== null) space.indexBusy = false;
+    answer(result, done);
+  });
+}
+
+function refusal(
+  front: Front,
+  asked: { readonly lockspaceName: string; readonly path: string; readonly offset: bigint },
+  space: Lockspace | null,
+): number {
+  if (space?.indexBusy === true) return -ERRNO.EBUSY;
+  // Somebody here took the index lease by its name: it guards nothing against us then.
+  if (front.findResource(asked.lockspaceName, INDEX_LEASE_NAME) !== null) return -ERRNO.EBUSY;
+  if (asked.path === '') return -ERRNO.ENOENT;
+  return asked.offset % 512n !== 0n || asked.offset > MAX_OFFSET ? -ERRNO.EINVAL : 0;
+}
+
+function answer(result: LeaseCommandResult, done: Answered): void {
+  if (!result.ok) done(resultNumber(result.error), NO_ENTRY);
+  else if (result.op === 'index') done(result.differs ? SANLOCK_CODES.RINDEX_DIFF : 0, result);
+}
