@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encode } from '../codec/struct.ts';
+import { EVENT_FLAGS, SM_CMD, sanlkHostEvent } from '../wire/sanlock-socket.ts';
+import type { HostSignal } from './lease-messages.ts';
+import type { Lockspace } from './state.ts';
+import { lockspace, Stage } from './testing/stage.ts';
+
+const T = 2;
+const { CUR_GENERATION, CLEAR_HOSTID, CLEAR_EVENT, REPLACE_EVENT, ALL_HOSTS } = EVENT_FLAGS;
+const SET = SM_CMD.SET_EVENT;
+const REG = SM_CMD.REG_EVENT;
+const END = SM_CMD.END_EVENT;
+
+interface Wish {
+  readonly name?: string;
+  readonly hostId?: bigint;
+  readonly generation?: bigint;
+  readonly event?: bigint;
+  readonly data?: bigint;
+}
+
+function body(wish: Wish = {}): Uint8Array {
+  const { name = 'LS', hostId = 2n, generation = 0n, event = 1n, data = 0n } = wish;
+  const what = encode(sanlkHostEvent, { hostId, generation, event, data });
+  return Uint8Array.from([...lockspace(name), ...what]);
+}
+
+function staged(): { stage: Stage; space: Lockspace; set: (wish: Wish, flags?: number) => void } {
+  const stage = new Stage();
+  stage.join(T);
+  const [space] = stage.front.lockspaces;
+  assert.ok(space !== undefined);
+  const asker = stage.connect(1, false);
+  return {
+    stage,
+    space,
+    set: (wish, flags = 0) => stage.ask(asker, SET, body(wish), { cmdFlags: flags }),
+  };
+}
+
+const signal = (number: bigint): HostSignal => ({
+  fromHostId: 2,
+  fromGeneration: 3n,
+  event: { generation: 1n, number, data: 9n },
+});
+
+const DONE = [`c2 answer ${SET}: 0`];
+const BUSY = [`c2 answer ${SET}: -16`];
+
+test('an event keeps out another one until its bit was set for 6·t, and a repetition renews that', () => {
+  const { stage, space, set } = staged();
+  stage.play([
+    [101, () => set({ event: 1n, data: 2n }), DONE],
+    [101, () => set({ event: 4n }), BUSY],
+    [101, () => set({ event: 4n, hostId: 3n }), BUSY], // all bits share one event
+    [101, () => set({ event: 4n }, CLEAR_HOSTID | REPLACE_EVENT), DONE],
+    [108, () => set({ event: 1n, data: 3n }), DONE],
+    [119, () => set({ event: 4n }), BUSY],
+    [120, () => set({ event: 4n }), DONE],
+    [120, () => set({ event: 0n, data: 7n }), DONE], // no event is in nobody's way
+    [121, () => set({ event: 5n }), DONE],
+    [121, () => set({ event: 6n }, REPLACE_EVENT), DONE],
+  ]);
+  assert.deepEqual(space.event, { generation: 0n, number: 6n, data: 0n });
+});
+
+test('CLEAR_EVENT takes the event and leaves the bits, CLEAR_HOSTID takes one bit', () => {
+  const { stage, space, set } = staged();
+  stage.front.nowMs = 101_000;
+  set({ event: 1n, hostId: 2n });
+  set({ event: 1n, hostId: 3n });
+  set({ event: 8n, hostId: 2n }, CLEAR_HOSTID | ALL_HOSTS);
+  assert.deepEqual([...space.bits.keys()], [3]);
+  assert.equal(space.event?.number, 1n);
+  set({ event: 8n, hostId: 3n }, CLEAR_EVENT | CLEAR_HOSTID);
+  assert.deepEqual([...space.bits.keys()], [3]);
+  assert.deepEqual(space.event, { generation: 0n, number: 0n, data: 0n });
+  set({ event: 8n });
+  assert.equal(space.event.number, 8n, 'the next one need not wait');
+});
+
+test('ALL_HOSTS sets every bit but our own; CUR_GENERATION fills a missing generation', () => {
+  const { space, set } = staged();
+  set({ hostId: 1n });
+  assert.equal(space.bits.size, 0, 'our own bit is never set');
+  set({}, ALL_HOSTS);
+  assert.equal(space.bits.size, space.maxHosts - 1);
+  assert.equal(space.bits.has(space.hostId), false);
+  const seen = { ownerId: 2, timestampS: 5n, ioTimeoutS: T, hostName: '' };
+  space.hosts.set(2, { ...seen, hostId: 2, generation: 7n, firstCheckS: 1, lastLiveS: 1 });
+  for (const [generation, flags, carried] of [
+    [0n, 0, 0n],
+    [0n, CUR_GENERATION, 7n],
+    [3n, CUR_GENERATION, 3n],
+  ] as const) {
+    set({ generation }, flags);
+    assert.equal(space.event?.generation, carried);
+  }
+});
+
+test('refused: no name, no such lockspace, a host id that cannot be', () => {
+  const { stage, space, set } = staged();
+  space.maxHosts = 250;
+  const refused = (result: number) => [`c2 answer ${SET}: ${result}`];
+  stage.play([
+    [101, () => set({ name: '' }), refused(-22)],
+    [101, () => set({ name: 'NO' }), refused(-2)],
+    [101, () => set({ hostId: 0n }, ALL_HOSTS), refused(-22)],
+    [101, () => set({ hostId: 2001n, name: 'NO' }), refused(-22)],
+    [101, () => set({ hostId: 251n }), refused(-22)],
+    [101, () => set({ hostId: 250n }), DONE],
+  ]);
+});
+
+test('every listener gets one frame for each renewal that carries an event', () => {
+  const { stage } = staged();
+  const [one, two] = [stage.connect(11, false), stage.connect(12, false)];
+  const heard = { kind: 'hosts', checkedS: 101, changed: [], signals: [signal(4n)] } as const;
+  const silent = { ...heard, signals: [{ ...signal(4n), event: null }] };
+  const words = [1n, 1n, 4n, 9n, 2n, 3n].map((word) => `0${word}${'00'.repeat(7)}`).join('');
+  const frames = [`c3 event ${words}`, `c4 event ${words}`];
+  stage.play([
+    [101, () => stage.ask(one, REG, body()), [`c3 answer ${REG}: 0`]],
+    [101, () => stage.ask(two, REG, body()), [`c4 answer ${REG}: 0`]],
+    [102, () => stage.say(1, heard), frames],
+    [106, () => stage.say(1, heard), frames],
+    [110, () => stage.say(1, silent), []],
+  ]);
+  assert.equal(stage.front.clients.has(one.connection), false, 'a listener is no client any more');
+  stage.deaf.add(one.connection);
+  stage.play([
+    [114, () => stage.say(1, heard), ['c3 event refused', 'c3 end', `c4 event ${words}`]],
+    [118, () => stage.say(1, heard), [`c4 event ${words}`]],
+  ]);
+});
+
+test('a lockspace has 32 listeners; a registered process stays one of the clients', () => {
+  const { stage } = staged();
+  for (let n = 0; n < 31; n++) stage.ask(stage.connect(20 + n, false), REG, body());
+  const process = stage.connect(99);
+  stage.ask(process, REG, body());
+  assert.ok(stage.front.clients.has(process.connection));
+  const late = stage.connect(100, false);
+  const asker = stage.connect(101, false);
+  const full = [`c${late.connection} answer ${REG}: -50`, `c${late.connection} end`];
+  const ended = [`c${asker.connection} answer ${END}: -2`, `c${asker.connection} end`];
+  stage.play([
+    [101, () => stage.ask(late, REG, body()), full],
+    [101, () => stage.ask(asker, END, lockspace('NO')), ended],
+  ]);
+});
