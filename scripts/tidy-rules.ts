@@ -15,6 +15,7 @@ const UPPER = [
   'wire',
   'lease',
   'sanlock',
+  'wdmd',
   'lvmlockd',
   'client',
 ];
@@ -27,6 +28,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   wire: { mayImport: ['base', 'codec'], node: false },
   lease: { mayImport: ['base', 'codec', 'format'], node: false },
   sanlock: { mayImport: ['base', 'codec', 'format', 'wire', 'lease'], node: false },
+  wdmd: { mayImport: ['base', 'codec', 'wire'], node: false },
   lvmlockd: { mayImport: ['base', 'wire', 'format/geometry'], node: false },
   client: { mayImport: ['base', 'codec', 'wire', 'ports'], node: false },
   drive: { mayImport: UPPER, node: false },
@@ -69,6 +71,7 @@ export const NO_ASYNC: readonly string[] = [
   'wire',
   'lease',
   'sanlock',
+  'wdmd',
   'lvmlockd',
   'drive',
   'sim',
