@@ -31,34 +31,8 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   '179-acquire-being-added': 'recorded with other daemons and another lockspace',
 };
 
-const EVENTS = 'host events are not served yet';
-const INDEX = 'the resource index is not served yet';
-
 /** Not compared with our daemon, and why. */
 const UNSERVED: Readonly<Record<string, string>> = {
-  '126-set-event': EVENTS,
-  '127-set-event-busy': EVENTS,
-  '128-set-event-bad-host': EVENTS,
-  '129-set-event-unknown': EVENTS,
-  '130-reg-event': EVENTS,
-  '131-reg-event-unknown': EVENTS,
-  '150-rindex-format': INDEX,
-  '151-rindex-create': INDEX,
-  '152-rindex-create2': INDEX,
-  '153-rindex-lookup-name': INDEX,
-  '154-rindex-lookup-offset': INDEX,
-  '155-rindex-lookup-free': INDEX,
-  '156-rindex-lookup-absent': INDEX,
-  '157-rindex-lookup-mismatch': INDEX,
-  '158-rindex-lookup-bad-offset': INDEX,
-  '159-rindex-update-add': INDEX,
-  '160-rindex-update-rem': INDEX,
-  '161-rindex-delete': INDEX,
-  '162-rindex-rebuild': INDEX,
-  '163-rindex-create-unknown-ls': INDEX,
-  '164-rindex-format-bad-path': INDEX,
-  '165-rindex-lookup-no-magic': INDEX,
-  '234-end-event-unknown': EVENTS,
   '033-get-hosts-early': 'we look at the other hosts at once after joining, so -11 is rarely seen',
   '044-status-adding': 'sector and area size are shown once joined; 043 tells the list',
   '107-read-owners-two-sh':
