@@ -171,7 +171,7 @@ function ownerOf(
 }
 
 /** The third field of `name`'s line in a passwd or group file. */
-function idIn(file: string, name: string): number | null {
+export function idIn(file: string, name: string): number | null {
   for (const line of file.split('\n')) {
     const fields = line.split(':');
     if (fields[0] === name && fields[2] !== undefined) return Number(fields[2]);
