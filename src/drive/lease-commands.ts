@@ -175,6 +175,7 @@ function* reading(
         offset,
         name: command.name,
         hostId: command.hostId,
+        sectorSize: command.sectorSize,
         timeoutMs,
       });
       if (!read.ok) return answer(read);
@@ -189,7 +190,8 @@ function* reading(
       };
     }
     case 'readResource': {
-      const read = yield* readResource({ offset, ...command.name, timeoutMs });
+      const { name, sectorSize } = command;
+      const read = yield* readResource({ offset, ...name, timeoutMs, sectorSize });
       if (!read.ok) return answer(read);
       return {
         ok: true,

@@ -39,10 +39,13 @@ export function* readLockspace(wish: {
   readonly name: ByteString;
   readonly hostId: number;
   readonly timeoutMs: number;
+  /** Of the first read, as the caller expects it; a device of larger sectors refuses it. */
+  readonly sectorSize?: number | null;
 }): Steps<Result<LockspaceFound, LeaseError>> {
   const during = 'lockspace read';
   const base = { disk: 'lockspace', timeoutMs: wish.timeoutMs } as const;
-  const probe = yield* readSpan({ ...base, offset: wish.offset, length: PROBE_BYTES }, during);
+  const length = wish.sectorSize ?? PROBE_BYTES;
+  const probe = yield* readSpan({ ...base, offset: wish.offset, length }, during);
   if (!probe.ok) return probe;
   const first = decode(deltaLeader, probe.value.value);
   if (first.magic !== DELTA_DISK_MAGIC)
@@ -77,6 +80,8 @@ export interface ResourceWish {
   readonly lockspaceName: ByteString;
   readonly resourceName: ByteString;
   readonly timeoutMs: number;
+  /** Of the first read, as the caller expects it; a device of larger sectors refuses it. */
+  readonly sectorSize?: number | null;
 }
 
 /** Reads a resource's leader; empty names take what the disk says. */
@@ -84,7 +89,7 @@ export function* readResource(wish: ResourceWish): Steps<Result<ResourceFound, L
   const span = {
     disk: 'resource',
     offset: wish.offset,
-    length: PROBE_BYTES,
+    length: wish.sectorSize ?? PROBE_BYTES,
     timeoutMs: wish.timeoutMs,
   } as const;
   const read = yield* readSpan(span, 'resource read');

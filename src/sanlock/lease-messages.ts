@@ -100,8 +100,14 @@ export type LeaseCommand =
       readonly area: AreaAddress;
       readonly name: ByteString;
       readonly hostId: number;
+      readonly sectorSize: number | null;
     }
-  | { readonly op: 'readResource'; readonly area: AreaAddress; readonly name: ResourceName }
+  | {
+      readonly op: 'readResource';
+      readonly area: AreaAddress;
+      readonly name: ResourceName;
+      readonly sectorSize: number | null;
+    }
   | {
       readonly op: 'readOwners';
       readonly area: AreaAddress;

@@ -6,6 +6,7 @@ import { DELTA_DISK_MAGIC, deltaLeader, leaderGeometry, paxosLeader } from '../.
 import { verifyDelta, verifyPaxos } from '../../lease/verify.ts';
 import { DirectDisk, DiskFailure } from '../../platform/disk-direct.ts';
 import { ERRNO } from '../../wire/sanlock-codes.ts';
+import { splitEscaped } from '../../wire/sanlock-strings.ts';
 import { type CommandLine, lockspaceOption, resourceOption, sizesOption } from './command-line.ts';
 import { leaseCode, OpenFailure, openDisk } from './direct-disk.ts';
 
@@ -101,7 +102,7 @@ export interface Stretch {
 }
 
 export function parseStretch(text: string): Stretch {
-  const [path = '', offset = '', size = ''] = text.split(':');
+  const [path = '', offset = '', size = ''] = splitEscaped(text);
   return { path, offset: bytesOf(offset), size: bytesOf(size) };
 }
 

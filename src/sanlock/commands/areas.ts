@@ -52,6 +52,11 @@ export function sizesOfFlags(flags: number): WantedSizes | null {
   return areaBytes === 0 && sectorSize === 0 ? null : { sectorSize, areaBytes };
 }
 
+function sectorOfFlags(flags: number): number | null {
+  if ((flags & RES_FLAGS.SECTOR512) !== 0) return 512;
+  return (flags & RES_FLAGS.SECTOR4K) !== 0 ? 4096 : null;
+}
+
 export function flagsOfSizes(sizes: WantedSizes): number {
   const bits: Readonly<Record<number, number>> = {
     1: RES_FLAGS.ALIGN1M,
@@ -81,7 +86,9 @@ export function readLockspaceCommand(front: Front, request: Request, reply: Repl
     return;
   }
   const hostId = Number(asked.hostId & 0xffffffffn);
-  const command = { op: 'readLockspace', area: areaOf(asked), name: asked.name, hostId } as const;
+  const sectorSize = sectorOfFlags(asked.flags);
+  const area = areaOf(asked);
+  const command = { op: 'readLockspace', area, name: asked.name, hostId, sectorSize } as const;
   runAnywhere(front, asked.name, command, (result) => {
     if (!result.ok) {
       echo(lockspaceResult(result), 0);
@@ -122,7 +129,8 @@ export function readResourceCommand(front: Front, request: Request, reply: Reply
     echo(bad);
     return;
   }
-  const command = { op: 'readResource', area: areaOf(disk), name } as const;
+  const sectorSize = sectorOfFlags(asked.flags);
+  const command = { op: 'readResource', area: areaOf(disk), name, sectorSize } as const;
   runAnywhere(front, asked.lockspaceName, command, (result) => {
     if (!result.ok) echo(resultNumber(result.error));
     else if (result.op === 'readResource') {

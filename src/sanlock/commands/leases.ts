@@ -116,7 +116,7 @@ export function inquireCommand(front: Front, client: Client, reply: Reply): void
 
 function stateProblem(text: ByteString): number {
   if (text.length > MAX_STATE_BYTES * 8) return -ERRNO.ELIBBAD;
-  for (const c of text) if (c < ' ' || c > '~') return -ERRNO.ELIBACC;
+  for (const c of text) if (c < ' ' || c === '\x7f') return -ERRNO.ELIBACC;
   return 0;
 }
 

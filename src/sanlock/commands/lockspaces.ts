@@ -86,7 +86,7 @@ export function inqLockspaceCommand(front: Front, request: Request, reply: Reply
         (asked.hostId === 0n || BigInt(candidate.hostId) === asked.hostId),
     );
     if (space === undefined) reply(-ERRNO.ENOENT);
-    else if (space.state === 'live') reply(0);
+    else if (space.state === 'live' && !space.externalRemove) reply(0);
     else if (wait) space.inquireWaiters.push(ask);
     else reply(-ERRNO.EINPROGRESS);
   };
