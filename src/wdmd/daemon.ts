@@ -92,7 +92,7 @@ function apply(state: WdmdState, event: WdmdEvent): void {
       timeoutSet(state, event);
       return;
     default:
-      return unreachable(event);
+      unreachable(event);
   }
 }
 

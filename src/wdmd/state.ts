@@ -141,14 +141,11 @@ export function testIntervalOf(fireTimeoutS: number): number {
 }
 
 /** The device is open and was pinged just now. The first two places are not connections. */
-export function newState(
-  settings: WdmdSettings,
-  start: { readonly nowMs: number; readonly listenFd: number },
-): WdmdState {
-  const nowS = Math.floor(start.nowMs / 1000);
+export function newState(settings: WdmdSettings, nowMs: number): WdmdState {
+  const nowS = Math.floor(nowMs / 1000);
   return {
     settings,
-    clients: [place('signal', -1), place('listen', start.listenFd)],
+    clients: [place('signal'), place('listen')],
     scripts: [],
     device: 'open',
     fireTimeoutS: DEFAULT_FIRE_TIMEOUT_S,
@@ -158,13 +155,13 @@ export function newState(
     lastKeepaliveS: nowS,
     lastCloseUncleanS: 0,
     scriptsUntilS: null,
-    nowMs: start.nowMs,
+    nowMs,
     effects: [],
   };
 }
 
-function place(name: ByteString, fd: number): TestClient {
-  return { ...newClient({ connectionId: 0, fd, pid: 0 }), connectionId: null, name };
+function place(name: ByteString): TestClient {
+  return { ...newClient({ connectionId: 0, fd: -1, pid: 0 }), connectionId: null, name };
 }
 
 export function newClient(from: {

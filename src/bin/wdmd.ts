@@ -1,0 +1,224 @@
+import { existsSync, mkdirSync, readFileSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { textToName } from '../base/bytes.ts';
+import { idIn } from '../cli/sanlock-daemon/settings.ts';
+import { NO_DEVICE, printDump, refusalText, tryDevice } from '../cli/wdmd/main.ts';
+import { parseOptions, USAGE, type WdmdOptions } from '../cli/wdmd/options.ts';
+import { findWatchdog, type WatchdogFound, watchdogPaths } from '../drive/watchdog-search.ts';
+import { WdmdProgram } from '../drive/wdmd-program.ts';
+import { MonotonicClock } from '../platform/clock.ts';
+import { CrashGuard } from '../platform/crash-guard.ts';
+import { reportToStarter, startDetached } from '../platform/daemonize.ts';
+import { DaemonLog } from '../platform/log.ts';
+import { lockMemory } from '../platform/memory-lock.ts';
+import { peerPidOf } from '../platform/peer-credentials.ts';
+import { lockPidFile } from '../platform/pid-file.ts';
+import { setProcessName } from '../platform/process-name.ts';
+import { DAEMON_NODE_FLAGS } from '../platform/processes.ts';
+import { liftLimits, raisePriority } from '../platform/scheduling.ts';
+import { notifyServiceManager } from '../platform/sd-notify.ts';
+import { exitNow } from '../platform/system-calls.ts';
+import { DirectoryScripts } from '../platform/test-scripts.ts';
+import { UnixSockets } from '../platform/unix-socket.ts';
+import { LinuxWatchdogs } from '../platform/watchdog-device.ts';
+import { DEFAULT_FIRE_TIMEOUT_S } from '../wdmd/state.ts';
+
+const VERSION_TEXT = 'wdmd version 3.8.5';
+const START_DEADLINE_MS = 10_000;
+const NOT_STARTED = 255; // the status of the C program
+const RUN_DIR = process.env['WDMD_RUN_DIR'] ?? '/run/wdmd';
+const SOCKET_PATH = join(RUN_DIR, 'wdmd.sock');
+const PID_FILE = join(RUN_DIR, 'wdmd.pid');
+const GUARD_PATH = join(process.env['WDMD_SHM_DIR'] ?? '/dev/shm', 'wdmd');
+
+function main(args: readonly string[]): void {
+  setProcessName('wdmd');
+  const parsed = parseOptions(args);
+  if (!parsed.ok) {
+    console.error(parsed.error);
+    process.exitCode = 1;
+    return;
+  }
+  const options = parsed.value;
+  const print = (text: string) => process.stdout.write(text, 'latin1');
+  switch (options.action) {
+    case 'help':
+      print(USAGE);
+      return;
+    case 'version':
+      print(`${VERSION_TEXT}\n`);
+      return;
+    case 'dump':
+      void dump(print);
+      return;
+    case 'probe':
+    case 'fire': {
+      const to = { print, complain: console.error, isGuarded: existsSync(GUARD_PATH) };
+      process.exitCode = tryDevice(options, new LinuxWatchdogs(), to);
+      return;
+    }
+    case 'serve':
+      if (options.foreground) serve(options);
+      else detach(args);
+  }
+}
+
+async function dump(print: (text: string) => void): Promise<void> {
+  const socketPath = textToName(SOCKET_PATH);
+  const from = { sockets: new UnixSockets(null), clock: new MonotonicClock(), socketPath };
+  process.exitCode = await printDump(from, print);
+}
+
+function detach(args: readonly string[]): void {
+  const how = { nodeFlags: DAEMON_NODE_FLAGS, deadlineMs: START_DEADLINE_MS };
+  startDetached(join(__dirname, 'wdmd.cjs'), [...args, '-D'], how, (failure) => {
+    if (failure !== null) console.error(failure);
+    process.exitCode = failure === null ? 0 : NOT_STARTED;
+  });
+}
+
+function serve(options: WdmdOptions): void {
+  const log = new DaemonLog({
+    program: 'wdmd',
+    file: null,
+    fileSeverity: 4,
+    syslogSeverity: 6,
+    stderr: true,
+    utc: false,
+  });
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', () => {}); // who read our lines is gone; that is no reason to reset
+  }
+  process.on('uncaughtException', (error) => {
+    // The device stays armed and the guard in place: a wrong daemon ends in a reset.
+    log.error('daemon.broken', { reason: error.stack ?? error.message });
+    reportToStarter(error.message, () => exitNow(NOT_STARTED));
+  });
+  const refuse = (reason: string) => {
+    log.error('daemon.notStarted', { reason });
+    console.error(reason);
+    reportToStarter(reason, () => log.close(() => exitNow(NOT_STARTED)));
+  };
+  const guard = new CrashGuard(GUARD_PATH);
+  try {
+    makeRunDir();
+    lockPidFile(PID_FILE);
+  } catch (error) {
+    refuse(reasonOf(error));
+    return;
+  }
+  const taken = guard.take();
+  if (taken !== null) {
+    removeFile(PID_FILE);
+    refuse(`other wdmd not cleanly stopped, shm_open error ${taken}`);
+    return;
+  }
+  let watchdog: WatchdogFound | null = null;
+  try {
+    watchdog = openWatchdog(options, log);
+    start(options, { log, guard, watchdog });
+  } catch (error) {
+    watchdog?.device.disarm();
+    guard.release();
+    removeFile(PID_FILE);
+    refuse(reasonOf(error));
+  }
+}
+
+function openWatchdog(options: WdmdOptions, log: DaemonLog): WatchdogFound {
+  const want = { paths: watchdogPaths(options.watchdogPath), timeoutS: DEFAULT_FIRE_TIMEOUT_S };
+  const found = findWatchdog(new LinuxWatchdogs(), want, (refusal) => {
+    log.error('device.refused', { path: refusal.path, reason: refusalText(refusal) });
+  });
+  if (found === null) throw new Error(NO_DEVICE);
+  return found;
+}
+
+function start(
+  options: WdmdOptions,
+  parts: {
+    readonly log: DaemonLog;
+    readonly guard: CrashGuard;
+    readonly watchdog: WatchdogFound;
+  },
+): void {
+  const { log, guard, watchdog } = parts;
+  const { highPriority, allowScripts, killScriptS } = options;
+  claimResources(options, log);
+  const socketGid = groupId(options.groupName, log);
+  const program = new WdmdProgram(
+    {
+      settings: { pid: process.pid, socketGid, highPriority, allowScripts, killScriptS },
+      clock: new MonotonicClock(),
+      sockets: new UnixSockets(peerPidOf),
+      socketPath: textToName(SOCKET_PATH),
+      devices: new LinuxWatchdogs(),
+      scripts: allowScripts === 1 ? new DirectoryScripts(options.scriptsDirectory) : null,
+      log,
+      ended: () => {
+        guard.release();
+        removeFile(PID_FILE);
+        log.info('daemon.ended', {});
+        notifyServiceManager('STOPPING=1');
+        log.close(() => exitNow(0));
+      },
+    },
+    watchdog,
+  );
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => program.terminate());
+  }
+  process.on('SIGHUP', () => program.rescan());
+  program.start();
+  log.warn('daemon.started', { device: watchdog.path, fireTimeoutS: DEFAULT_FIRE_TIMEOUT_S });
+  notifyServiceManager('READY=1');
+  reportToStarter(null, () => {});
+}
+
+/** What is refused here costs latency, and a late ping ends in a reset: the safe side. */
+function claimResources(options: WdmdOptions, log: DaemonLog): void {
+  liftLimits();
+  const unlocked = lockMemory(1);
+  if (unlocked !== null) log.warn('memory.notLocked', { reason: unlocked });
+  const unraised = options.highPriority === 1 ? raisePriority() : null;
+  if (unraised !== null) log.warn('priority.notRaised', { reason: unraised });
+}
+
+function groupId(name: string, log: DaemonLog): number {
+  const found = idIn(readText('/etc/group'), name);
+  if (found === null) log.warn('group.unknown', { group: name, used: 0 });
+  return found ?? 0;
+}
+
+function makeRunDir(): void {
+  const umask = process.umask(0o022);
+  try {
+    mkdirSync(RUN_DIR, { mode: 0o775 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  } finally {
+    process.umask(umask);
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function removeFile(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Somebody was faster.
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+main(process.argv.slice(2));

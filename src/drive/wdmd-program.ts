@@ -1,0 +1,216 @@
+import { unreachable } from '../base/assert.ts';
+import type { ByteString } from '../base/bytes.ts';
+import { decode, encode } from '../codec/struct.ts';
+import type { Clock, Timer } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
+import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
+import type { RunningScript, TestScripts } from '../ports/test-scripts.ts';
+import type { WatchdogDevice, WatchdogDevices } from '../ports/watchdog-device.ts';
+import { nextTickMs, stepWdmd } from '../wdmd/daemon.ts';
+import {
+  type Effect,
+  newState,
+  type WdmdEvent,
+  type WdmdSettings,
+  type WdmdState,
+} from '../wdmd/state.ts';
+import { WDMD_MESSAGE_BYTES, wdmdMessage } from '../wire/wdmd-socket.ts';
+import { FrameBuffer } from './frame-buffer.ts';
+import type { WatchdogFound } from './watchdog-search.ts';
+
+export interface WdmdPorts {
+  readonly settings: WdmdSettings;
+  readonly clock: Clock;
+  readonly sockets: Sockets;
+  readonly socketPath: ByteString;
+  readonly devices: WatchdogDevices;
+  /** null without -S 1. */
+  readonly scripts: TestScripts | null;
+  readonly log: Log;
+  /** The device is disarmed, or was closed long ago. */
+  readonly ended: () => void;
+}
+
+const BACKLOG = 5;
+
+/** wdmd assembled over ports: messages in, effects out. */
+export class WdmdProgram {
+  readonly #ports: WdmdPorts;
+  readonly #peers = new Map<number, Connection>();
+  readonly #running = new Map<ByteString, RunningScript>();
+  readonly #events: WdmdEvent[] = [];
+  readonly #watchdogPath: string;
+  readonly #state: WdmdState;
+  #device: WatchdogDevice;
+  #listener: Listener | null = null;
+  #timer: Timer | null = null;
+  #nextConnectionId = 1;
+  #isStepping = false;
+  #hasEnded = false;
+
+  /** The watchdog found is open and has its timeout. */
+  constructor(ports: WdmdPorts, watchdog: WatchdogFound) {
+    this.#ports = ports;
+    this.#watchdogPath = watchdog.path;
+    this.#device = watchdog.device;
+    this.#state = newState(ports.settings, ports.clock.nowMs());
+  }
+
+  /** @throws when the device refuses the first ping, or the socket cannot be bound. */
+  start(): void {
+    const errno = this.#device.keepalive();
+    if (errno !== 0) {
+      throw new Error(`${this.#watchdogPath} cannot be pinged: errno ${errno}`);
+    }
+    const { sockets, socketPath, settings } = this.#ports;
+    const owner = { uid: -1, gid: settings.socketGid };
+    const at = { path: socketPath, mode: 0o660, ...owner, backlog: BACKLOG };
+    this.#listener = sockets.listen(at, (connection) => this.#accept(connection));
+    this.#arm();
+    this.rescan();
+  }
+
+  /** SIGTERM, SIGINT: ends unless a client holds a refcount. */
+  terminate(): void {
+    this.#post({ kind: 'terminate' });
+  }
+
+  /** SIGHUP. */
+  rescan(): void {
+    const { scripts } = this.#ports;
+    if (scripts !== null) this.#post({ kind: 'scriptsFound', names: scripts.list() });
+  }
+
+  #accept(connection: Connection): void {
+    const connectionId = this.#nextConnectionId++;
+    this.#peers.set(connectionId, connection);
+    const { fd, peerPid } = connection;
+    this.#post({ kind: 'opened', connectionId, fd, pid: peerPid ?? 0 });
+    const received = new FrameBuffer();
+    connection.onData((bytes) => {
+      received.push(bytes);
+      while (received.length >= WDMD_MESSAGE_BYTES && this.#peers.has(connectionId)) {
+        const message = decode(wdmdMessage, received.take(WDMD_MESSAGE_BYTES));
+        this.#post({ kind: 'message', connectionId, message });
+      }
+    });
+    connection.onClosed(() => {
+      this.#peers.delete(connectionId);
+      connection.close();
+      this.#post({ kind: 'closed', connectionId });
+    });
+  }
+
+  /** Events are handled one after another, also those that arise while one is handled. */
+  #post(event: WdmdEvent): void {
+    this.#events.push(event);
+    if (this.#isStepping) return;
+    this.#isStepping = true;
+    const { clock } = this.#ports;
+    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+      if (this.#hasEnded) continue;
+      for (const effect of stepWdmd(this.#state, next, clock.nowMs())) this.#perform(effect);
+    }
+    this.#isStepping = false;
+    this.#arm();
+  }
+
+  #arm(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    if (this.#hasEnded) return;
+    const { clock } = this.#ports;
+    const delayMs = Math.max(0, nextTickMs(this.#state) - clock.nowMs());
+    this.#timer = clock.after(delayMs, () => {
+      this.#timer = null;
+      this.#post({ kind: 'tick' });
+    });
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.kind) {
+      case 'send':
+        this.#peers.get(effect.connectionId)?.send(encode(wdmdMessage, effect.message));
+        return;
+      case 'sendText':
+        this.#peers.get(effect.connectionId)?.send(bytesOf(effect.text));
+        return;
+      case 'refuse':
+        this.#peers.get(effect.connectionId)?.close();
+        this.#peers.delete(effect.connectionId);
+        return;
+      case 'ping':
+        this.#post({ kind: 'pinged', errno: this.#device.keepalive() });
+        return;
+      case 'reopen':
+        this.#post({ kind: 'reopened', errno: this.#reopen() });
+        return;
+      case 'closeUnclean':
+        this.#device.closeUnclean();
+        return;
+      case 'setTimeout':
+        this.#setTimeout(effect);
+        return;
+      case 'startScript':
+        this.#startScript(effect.name);
+        return;
+      case 'killScript':
+        this.#running.get(effect.name)?.kill();
+        return;
+      case 'log':
+        this.#ports.log[effect.level](effect.event, effect.fields);
+        return;
+      case 'end':
+        this.#end();
+        return;
+      default:
+        unreachable(effect);
+    }
+  }
+
+  /** Opening starts the device, so it counts again even where the ping fails. */
+  #reopen(): number {
+    const opened = this.#ports.devices.open(this.#watchdogPath);
+    if (!opened.ok) return opened.errno;
+    this.#device = opened.device;
+    const errno = this.#device.keepalive();
+    if (errno !== 0) this.#device.closeUnclean();
+    return errno;
+  }
+
+  #setTimeout(effect: Extract<Effect, { readonly kind: 'setTimeout' }>): void {
+    const { timeoutS, insteadOfS, asked } = effect;
+    const set = this.#device.setTimeout(timeoutS);
+    const isTaken = set === timeoutS;
+    // A device that took another one gets back what others were told.
+    if (!isTaken && set >= 0) this.#device.setTimeout(insteadOfS);
+    this.#post({ kind: 'timeoutSet', timeoutS: isTaken ? timeoutS : insteadOfS, asked });
+  }
+
+  #startScript(name: ByteString): void {
+    const script = this.#ports.scripts?.start(name, (status) => {
+      this.#running.delete(name);
+      this.#post({ kind: 'scriptEnded', name, status });
+    });
+    if (script === null || script === undefined) {
+      this.#post({ kind: 'scriptGone', name });
+      return;
+    }
+    this.#running.set(name, script);
+    this.#post({ kind: 'scriptStarted', name, pid: script.pid });
+  }
+
+  #end(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#device.disarm();
+    this.#listener?.close();
+    for (const peer of this.#peers.values()) peer.close();
+    this.#peers.clear();
+    this.#ports.ended();
+  }
+}
+
+function bytesOf(text: ByteString): Uint8Array {
+  return Uint8Array.from(text, (c) => c.charCodeAt(0));
+}

@@ -1,0 +1,31 @@
+import { closeSync, openSync, unlinkSync } from 'node:fs';
+
+/**
+ * An empty file in shared memory, there while a daemon lives that must not be replaced after a
+ * crash: it goes with an orderly end or with a reboot.
+ */
+export class CrashGuard {
+  readonly #path: string;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** null, or the errno: 17 when there is one already. */
+  take(): number | null {
+    try {
+      closeSync(openSync(this.#path, 'wx', 0o644));
+      return null;
+    } catch (error) {
+      return Math.abs((error as NodeJS.ErrnoException).errno ?? 0);
+    }
+  }
+
+  release(): void {
+    try {
+      unlinkSync(this.#path);
+    } catch {
+      // Somebody removed it: what was wanted.
+    }
+  }
+}

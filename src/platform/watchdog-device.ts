@@ -1,0 +1,74 @@
+import { closeSync, constants, openSync, statSync, writeSync } from 'node:fs';
+import type { WatchdogDevice, WatchdogDevices, WatchdogOpened } from '../ports/watchdog-device.ts';
+import { EIO } from './errno.ts';
+import { ioctlPointer, lastErrno } from './system-calls.ts';
+
+// _IOR('W', 5, int), _IOWR('W', 6, int), _IOR('W', 7, int); alike on all our processors
+const WDIOC_KEEPALIVE = 0x80045705;
+const WDIOC_SETTIMEOUT = 0xc0045706;
+const WDIOC_GETTIMEOUT = 0x80045707;
+const MAGIC_CLOSE = 'V';
+
+export class LinuxWatchdogs implements WatchdogDevices {
+  open(path: string): WatchdogOpened {
+    let step: 'stat' | 'open' = 'stat';
+    try {
+      statSync(path);
+      step = 'open';
+      return { ok: true, device: new LinuxWatchdog(openSync(path, constants.O_WRONLY)) };
+    } catch (error) {
+      return { ok: false, step, errno: errnoOf(error) };
+    }
+  }
+}
+
+class LinuxWatchdog implements WatchdogDevice {
+  #fd: number | null;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  getTimeout(): number {
+    return this.#ioctl(WDIOC_GETTIMEOUT, 0);
+  }
+
+  setTimeout(seconds: number): number {
+    return this.#ioctl(WDIOC_SETTIMEOUT, seconds);
+  }
+
+  keepalive(): number {
+    const result = this.#ioctl(WDIOC_KEEPALIVE, 0);
+    return result < 0 ? -result : 0;
+  }
+
+  disarm(): void {
+    if (this.#fd === null) return;
+    try {
+      writeSync(this.#fd, MAGIC_CLOSE);
+    } catch {
+      // It keeps counting, which resets the machine: the safe side.
+    }
+    this.closeUnclean();
+  }
+
+  closeUnclean(): void {
+    if (this.#fd === null) return;
+    const fd = this.#fd;
+    this.#fd = null;
+    closeSync(fd);
+  }
+
+  /** @returns the integer the device gave back, or a negative errno. */
+  #ioctl(request: number, value: number): number {
+    const argument = new Uint8Array(4);
+    const view = new DataView(argument.buffer);
+    view.setInt32(0, value, true);
+    if (ioctlPointer(this.#fd ?? -1, request, argument) < 0) return -lastErrno();
+    return view.getInt32(0, true);
+  }
+}
+
+function errnoOf(error: unknown): number {
+  return Math.abs((error as NodeJS.ErrnoException).errno ?? EIO);
+}
