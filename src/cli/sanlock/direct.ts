@@ -10,6 +10,7 @@ import {
   directReleaseId,
   directRenewId,
 } from './direct-leases.ts';
+import { directFormat, directLookup, directRebuild, directUpdate } from './direct-rindex.ts';
 import { type Print, readLeader } from './direct-show.ts';
 
 export interface DirectContext {
@@ -21,11 +22,16 @@ export interface DirectContext {
 
 type DirectAction = (context: DirectContext) => number;
 
-/** `<name> done <n>`, where opening and reading may fail as well. */
-function numbered(name: string, run: (line: CommandLine) => number): DirectAction {
+/** `<name> done <n>`, where opening and reading may fail as well; then what `run` had to tell. */
+function numbered(name: string, run: (line: CommandLine, tell: Print) => number): DirectAction {
   return ({ line, print }) => {
-    const result = numberOf(() => run(line));
-    print(`${name} done ${result}\n`);
+    let said = '';
+    const result = numberOf(() =>
+      run(line, (text) => {
+        said += text;
+      }),
+    );
+    print(`${name} done ${result}\n${said}`);
     return result;
   };
 }
@@ -54,6 +60,10 @@ const ACTIONS: ReadonlyMap<string, DirectAction> = new Map([
   ['acquire_id', numbered('acquire_id', directAcquireId)],
   ['renew_id', numbered('rewew_id', directRenewId)], // spelled so in the C program's output
   ['release_id', numbered('release_id', directReleaseId)],
+  ['format', numbered('format', directFormat)],
+  ['rebuild', numbered('rebuild', directRebuild)],
+  ['lookup', numbered('lookup', directLookup)],
+  ['update', numbered('update', directUpdate)],
 ]);
 
 const ON_PLACE = new Set(['dump', 'next_free']);
