@@ -125,10 +125,22 @@ const INDEX_STEPS: readonly string[] = [
   'client lookup -x LS1:{rx}:0 -e :2M',
   'client lookup -x LS1:{rx}:0',
   'client lookup -x LS1:{rx}:0 -e nope',
+  'client lookup -x LS1:{rx}:0 -e r2:2M',
+  'client lookup -x LS1:{rx}:0 -e :9M',
+  'client lookup -x LS1:{rx}:0 -e :1000',
+  'client lookup -x LSX:{rx}:0',
+  'client lookup -x LS1:{ls}:0',
+  'client update -x LS1:{rx}:0 -e r9',
   'client update -x LS1:{rx}:0 -e r9:5M',
   'client update -x LS1:{rx}:0 -e r9:5M -z 1',
   'client delete -x LS1:{rx}:0 -e r1',
+  'client delete -x LS1:{rx}:0 -e r1',
+  'client update -x LS1:{rx}:0 -e r2:3M -z 1',
+  'client lookup -x LS1:{rx}:0 -e r2',
   'client rebuild -x LS1:{rx}:0',
+  'client lookup -x LS1:{rx}:0 -e r2',
+  'client create -x LS1:{rx}:0 -e r1 -m 5 -n 7',
+  'direct dump {rx}:2M:14M -f 2',
   'client set_event -s LS1 -i 2 -e 0x1 -d 0x2',
   'client set_event -s LS1 -i 9999 -e 0x1 -d 0x2',
   'client set_event -s NOPE -i 2 -e 1 -d 1',
@@ -170,6 +182,23 @@ const DIRECT_STEPS: readonly string[] = [
   'direct dump {ls}:0:1M -f 1',
   'direct dump /nowhere',
   'direct dump',
+  'direct format -x LD:{rx}:0',
+  'direct format -x LD:/nowhere:0',
+  'direct format -x LD:{rx}:8M -Z 4096 -A 2M',
+  'direct init -r LD:R3:{rx}:3M',
+  'direct lookup -x LD:{rx}:0',
+  'direct lookup -x LD:{rx}:0 -e R3',
+  'direct rebuild -x LD:{rx}:0',
+  'direct lookup -x LD:{rx}:0 -e R3',
+  'direct lookup -x LD:{rx}:0 -e :3M',
+  'direct lookup -x LD:{rx}:0 -e R3:2M',
+  'direct lookup -x LX:{rx}:0',
+  'direct lookup -x LD:{ls}:0',
+  'direct lookup',
+  'direct update -x LD:{rx}:0 -e R2:2M',
+  'direct update -x LD:{rx}:0 -e R3:3M -z 1',
+  'direct update -x LD:{rx}:0 -e R3',
+  'direct dump {rx}:0:8M -f 1',
   'direct release_id -s LD:1:{ls}:0 -o 1',
   'direct read_leader -s LD:1:{ls}:0',
   'direct renew_id -s LD:4:{ls}:0 -o 1',
@@ -235,6 +264,7 @@ async function runDirectSteps(cli: Maker): Promise<Outcome[]> {
   const files: Readonly<Record<string, string>> = {
     ls: makeArea(`${directory}/ls`, MIB),
     res: makeArea(`${directory}/res`, 16 * MIB),
+    rx: makeArea(`${directory}/rx`, 16 * MIB),
   };
   const outcomes: Outcome[] = [];
   try {
@@ -300,25 +330,22 @@ for (const [title, steps] of [
   });
 }
 
-test('all original, or all ours: the same for leases and lockspaces', async (t) => {
-  const reason = whyNot('c', 'ours');
-  if (reason !== null) return t.skip(reason);
-  const [theirs, ours] = await Promise.all([
-    runSteps('c', 'c', STEPS),
-    runSteps('ours', 'ours', STEPS),
-  ]);
-  compare(theirs, ours);
-});
-
-test('the C command line on our daemon: the same for leases and lockspaces', async (t) => {
-  const reason = whyNot('c', 'ours');
-  if (reason !== null) return t.skip(reason);
-  const [theirs, mixed] = await Promise.all([
-    runSteps('c', 'c', STEPS),
-    runSteps('ours', 'c', STEPS),
-  ]);
-  compare(theirs, mixed);
-});
+for (const [title, steps] of [
+  ['leases and lockspaces', STEPS],
+  ['resource index and events', INDEX_STEPS],
+] as const) {
+  for (const cli of ['ours', 'c'] as const) {
+    test(`${cli} command line on our daemon: as all original, ${title}`, async (t) => {
+      const reason = whyNot('c', 'ours');
+      if (reason !== null) return t.skip(reason);
+      const [theirs, ours] = await Promise.all([
+        runSteps('c', 'c', steps),
+        runSteps('ours', cli, steps),
+      ]);
+      compare(theirs, ours);
+    });
+  }
+}
 
 test('sanlock direct: the same is printed, and found on disk afterwards', async (t) => {
   const reason = whyNot('c');
