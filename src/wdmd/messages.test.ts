@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'node:test';
+import fc from 'fast-check';
+import { WdmdStage } from '../drive/testing/wdmd-stage.ts';
+import { WDMD_CMD, WDMD_MESSAGE_BYTES } from '../wire/wdmd-socket.ts';
+
+interface Recorded {
+  readonly connections: readonly {
+    readonly events: readonly { readonly dir: string; readonly hex?: string }[];
+  }[];
+}
+
+test('the recorded life of a lockspace gets the recorded replies', () => {
+  const root = process.env['HOLDFAST_ROOT'] ?? process.cwd();
+  const file = join(root, 'test/vectors/wdmd/400-wdmd-lockspace-life.json');
+  const recorded = JSON.parse(readFileSync(file, 'utf8')) as Recorded;
+  const stage = new WdmdStage();
+  const peer = stage.connect();
+  let replies = 0;
+  for (const { dir, hex } of recorded.connections.flatMap(({ events }) => events)) {
+    if (hex === undefined) peer.close();
+    else if (dir === 'c2s') peer.bytes(Buffer.from(hex, 'hex'));
+    else {
+      const expected = Buffer.from(hex, 'hex');
+      const got = Buffer.from(peer.received.slice(0, WDMD_MESSAGE_BYTES));
+      peer.received = peer.received.slice(WDMD_MESSAGE_BYTES);
+      for (const reply of [expected, got]) reply.fill(0, 24, 32); // the last keepalive is a time
+      assert.equal(got.toString('hex'), expected.toString('hex'));
+      replies++;
+    }
+  }
+  assert.ok(replies > 0);
+  assert.equal(peer.received.length, 0);
+  assert.equal(stage.hasEnded, false);
+});
+
+test('a status repeats the request and fills in three fields', () => {
+  const stage = new WdmdStage();
+  const peer = stage.connect();
+  peer.send({ cmd: 5, magic: 7, len: 9, flags: 5, testInterval: 99, renewalTime: 3n, name: 'who' });
+  assert.deepEqual(peer.takeMessage(), {
+    magic: 7,
+    cmd: 5,
+    len: 9,
+    flags: 5,
+    testInterval: 10,
+    fireTimeout: 60,
+    lastKeepalive: 1000n,
+    renewalTime: 3n,
+    expireTime: 0n,
+    name: 'who',
+  });
+});
+
+test('the dump, word for word', () => {
+  const stage = new WdmdStage();
+  stage.connect(501).begin('y'.repeat(128), 1000, 1080);
+  stage.connect(502);
+  stage.at(3);
+  const peer = stage.connect();
+  peer.send({ cmd: WDMD_CMD.DUMP_DEBUG });
+  assert.equal(
+    peer.takeText(),
+    'wdmd 77 socket_gid 5 high_priority 0 now 1003 last_keepalive 1000 last_closeunclean 0 ' +
+      'allow_scripts 0 kill_script_sec 0\n' +
+      'client 0 name signal pid 0 fd -1 dead 0 ref 0 now 1003 renewal 0 expire 0\n' +
+      'client 1 name listen pid 0 fd -1 dead 0 ref 0 now 1003 renewal 0 expire 0\n' +
+      `client 2 name ${'y'.repeat(63)} pid 501 fd 7 dead 0 ref 1 now 1003 renewal 1000 expire 1080\n` +
+      'client 3 name  pid 0 fd 8 dead 0 ref 0 now 1003 renewal 0 expire 0\n' +
+      'client 4 name dump pid 0 fd 9 dead 0 ref 0 now 1003 renewal 0 expire 0\n',
+  );
+});
+
+test('messages may come in any pieces; unknown ones are ignored', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 40 }),
+      fc.uint8Array({ minLength: 2 * WDMD_MESSAGE_BYTES, maxLength: 2 * WDMD_MESSAGE_BYTES }),
+      (cuts, noise) => {
+        const stage = new WdmdStage();
+        const peer = stage.connect();
+        const nonsense = new Uint8Array(noise);
+        for (const at of [0, WDMD_MESSAGE_BYTES]) nonsense[at + 7] = 0x7f; // no command we know
+        const status = new Uint8Array(WDMD_MESSAGE_BYTES);
+        status[4] = WDMD_CMD.STATUS;
+        let left = new Uint8Array([...nonsense, ...status]);
+        for (const cut of cuts) {
+          peer.bytes(left.slice(0, cut));
+          left = left.slice(cut);
+        }
+        peer.bytes(left);
+        assert.equal(peer.takeMessage().fireTimeout, 60);
+        assert.equal(peer.received.length, 0);
+      },
+    ),
+    { numRuns: 50 },
+  );
+});
+
+test('the 999th connection is turned away, and a freed place is used again', () => {
+  const stage = new WdmdStage();
+  const peers = Array.from({ length: 998 }, () => stage.connect());
+  assert.equal(stage.connect().isOpen, false);
+  assert.ok(stage.logged.includes('client.refused'));
+  peers[3]?.close();
+  assert.equal(stage.connect().isOpen, true);
+});
+
+function open(stage: WdmdStage, fireTimeout: number) {
+  const peer = stage.connect();
+  peer.send({ cmd: WDMD_CMD.OPEN_WATCHDOG, fireTimeout });
+  return { peer, answer: peer.takeMessage().fireTimeout };
+}
+
+test('command 7: open already; another timeout only while nobody counts on one', () => {
+  const stage = new WdmdStage();
+  assert.equal(open(stage, 60).answer, 60);
+  const held = new WdmdStage();
+  held.connect().begin('x', 1000, 1080);
+  assert.equal(open(held, 30).answer, 60);
+  assert.ok(!held.told.some((what) => what.includes('setTimeout')));
+});
+
+test('command 7 with 30: tested every 5 s, told in dumps, back to 60 when it leaves', () => {
+  const stage = new WdmdStage();
+  const { peer, answer } = open(stage, 30);
+  assert.equal(answer, 30);
+  assert.equal(stage.status().testInterval, 5);
+  assert.match(stage.dump(), /kill_script_sec 0 fire_timeout 30\n/);
+  const other = open(stage, 60);
+  assert.equal(other.answer, 30); // the first one counts on it
+  peer.begin('x', 1000, 1028);
+  stage.at(26);
+  assert.deepEqual(stage.told.slice(-3), ['15 ping', '20 ping', '25 close']);
+  peer.live(1026, 1100);
+  stage.at(29);
+  assert.deepEqual(stage.told.slice(-2), ['27 open', '27 ping']);
+  other.peer.close();
+  peer.live(0, 0);
+  peer.send({ cmd: WDMD_CMD.REFCOUNT_CLEAR });
+  assert.equal(stage.timeoutS, 30);
+  peer.close();
+  assert.equal(stage.timeoutS, 60);
+  assert.equal(stage.status().testInterval, 10);
+});
+
+test('command 7: a device that takes another timeout gets the old one back', () => {
+  const stage = new WdmdStage();
+  stage.largestS = 100;
+  assert.equal(open(stage, 300).answer, 60);
+  assert.equal(stage.timeoutS, 60);
+});
+
+test('command 7 while tests fail is refused: this machine may be reset any moment', () => {
+  const stage = new WdmdStage();
+  stage.connect().live(1000, 1005);
+  stage.at(11);
+  assert.equal(open(stage, 60).answer, 0);
+});
