@@ -1,0 +1,174 @@
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
+import { textToName } from '../base/bytes.ts';
+import { RESET_VERSION } from '../cli/sanlk-reset/main.ts';
+import { parseResetd, RESETD_USAGE, type ResetdTask } from '../cli/sanlk-reset/options.ts';
+import {
+  RESETD_SOCKET,
+  resetdRunDir,
+  sysrqTrigger,
+  wdmdSocket,
+} from '../cli/sanlk-reset/places.ts';
+import { Resetd } from '../cli/sanlk-reset/resetd.ts';
+import { sanlockOf, WdmdEntry } from '../cli/sanlk-reset/resetd-ports.ts';
+import { sanlockSocketPath } from '../client/sanlock.ts';
+import { MonotonicClock } from '../platform/clock.ts';
+import { makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
+import { DatagramReceiver } from '../platform/datagram.ts';
+import { DaemonLog } from '../platform/log.ts';
+import { setProcessName } from '../platform/process-name.ts';
+import { notifyServiceManager } from '../platform/sd-notify.ts';
+import { UnixSockets } from '../platform/unix-socket.ts';
+
+const START_DEADLINE_MS = 30_000;
+const NAME = 'sanlk-resetd';
+const LOG_INFO = 6;
+type Serve = Extract<ResetdTask, { kind: 'serve' }>;
+
+function main(args: readonly string[]): void {
+  const parsed = parseResetd(args);
+  if (!parsed.ok) {
+    process.stderr.write(`${NAME}: ${parsed.error}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  const task = parsed.value;
+  if (task.kind === 'serve') {
+    if (task.foreground || process.connected) serve(task);
+    else startBehind(args);
+  } else if (task.kind === 'usage') process.stdout.write(RESETD_USAGE);
+  else process.stdout.write(`${NAME} version ${RESET_VERSION} (holdfast)\n`);
+}
+
+/** Our own second start has a channel to this one, and stays where it is. */
+function startBehind(args: readonly string[]): void {
+  const options = { nodeFlags: [], deadlineMs: START_DEADLINE_MS };
+  startDetached(__filename, args, options, (failure) => {
+    if (failure === null) return;
+    process.stderr.write(`${NAME}: ${failure}\n`);
+    process.exitCode = 1;
+  });
+}
+
+interface World {
+  readonly task: Serve;
+  readonly clock: MonotonicClock;
+  readonly sockets: UnixSockets;
+  readonly log: DaemonLog;
+  readonly leave: (status: number) => void;
+  /** Ends with status 1 and says why, also to who started us. */
+  readonly refuse: (reason: string) => void;
+}
+
+function serve(task: Serve): void {
+  setProcessName(NAME);
+  const clock = new MonotonicClock();
+  const sockets = new UnixSockets(null);
+  const log = new DaemonLog({
+    program: NAME,
+    file: null,
+    fileSeverity: 0,
+    syslogSeverity: LOG_INFO,
+    stderr: task.debug,
+    utc: false,
+  });
+  const leave = (status: number) => log.close(() => process.exit(status));
+  const refuse = (reason: string): void => {
+    log.error('daemon.notStarted', { reason });
+    if (task.foreground && !task.debug) process.stderr.write(`${NAME}: ${reason}\n`);
+    reportToStarter(reason, () => leave(1));
+  };
+  const world = { task, clock, sockets, log, leave, refuse };
+  if (!task.settings.useWatchdog) {
+    run(world, null);
+    return;
+  }
+  const path = wdmdSocket(process.env);
+  const lost = () => {
+    log.error('watchdog.lost');
+    leave(1); // no reset can be promised any more
+  };
+  WdmdEntry.open({ sockets, path: textToName(path) }, { clock, name: NAME, lost }, (entry) => {
+    if (entry === null) refuse(`cannot connect to wdmd at ${path}: is it running?`);
+    else run(world, entry);
+  });
+}
+
+function run(world: World, watchdog: WdmdEntry | null): void {
+  const { task, clock, sockets, log, leave, refuse } = world;
+  const socketPath = sanlockSocketPath(process.env['SANLOCK_RUN_DIR']);
+  const daemon = new Resetd({
+    settings: task.settings,
+    clock,
+    log,
+    sanlock: sanlockOf({ clock, sockets, socketPath }),
+    watchdog,
+    reboot: () => writeFileSync(sysrqTrigger(process.env), 'b'),
+  });
+  try {
+    const control = openControl((bytes) => daemon.told(bytes));
+    onSignals(() => {
+      daemon.end();
+      control.close();
+      notifyServiceManager('STOPPING=1');
+      clock.after(LEAVE_MS, () => leave(0));
+    });
+  } catch (error) {
+    refuse(error instanceof Error ? error.message : String(error));
+    return;
+  }
+  listenAll(daemon, task.names, (missing) => {
+    if (missing.length > 0) refuse(`cannot listen in ${missing.join(', ')}: is it joined?`);
+    else {
+      notifyServiceManager('READY=1');
+      reportToStarter(null, () => {});
+    }
+  });
+}
+
+/** For the last words to sanlock and wdmd. */
+const LEAVE_MS = 300;
+
+function openControl(told: (bytes: Uint8Array) => void): { close(): void } {
+  const runDir = resetdRunDir(process.env);
+  makeRunDir(runDir, { uid: 0, gid: 0 });
+  const path = `${runDir}/${RESETD_SOCKET}`;
+  rmSync(path, { force: true });
+  const receiver = new DatagramReceiver(path, told);
+  chmodSync(path, 0o660);
+  return {
+    close: () => {
+      receiver.close();
+      rmSync(path, { force: true });
+    },
+  };
+}
+
+function onSignals(end: () => void): void {
+  let isEnding = false;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (isEnding) return;
+      isEnding = true;
+      end();
+    });
+  }
+}
+
+function listenAll(
+  daemon: Resetd,
+  names: readonly string[],
+  answer: (missing: readonly string[]) => void,
+): void {
+  const missing: string[] = [];
+  let left = names.length;
+  if (left === 0) answer(missing);
+  for (const name of names) {
+    daemon.listen(name, (code) => {
+      if (code !== 0) missing.push(name);
+      left--;
+      if (left === 0) answer(missing);
+    });
+  }
+}
+
+main(process.argv.slice(2));
