@@ -52,12 +52,11 @@ export class SimClock implements Clock {
 
   /** Runs everything due up to `untilMs`, then stands there. */
   runUntil(untilMs: number): void {
-    for (
-      let next = this.#heap[0];
-      next !== undefined && next.atMs <= untilMs;
-      next = this.#heap[0]
-    ) {
-      this.step();
+    for (;;) {
+      const next = this.#heap[0];
+      if (next === undefined || next.atMs > untilMs) break;
+      if (next.live) this.step();
+      else this.#pop(); // behind a cancelled one may lie something that is due later
     }
     this.#nowMs = Math.max(this.#nowMs, untilMs);
   }
