@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Maker } from './sanlock-daemons.ts';
+import {
+  FakeWatchdog,
+  nowS,
+  statusOf,
+  WDMD,
+  WdmdClient,
+  WdmdHost,
+  whyNoWdmd,
+} from './wdmd-world.ts';
+
+const missing = whyNoWdmd();
+const where = missing === null ? { timeout: 120_000 } : { skip: missing };
+const MAKERS: readonly Maker[] = ['c', 'ours'];
+
+async function inWorld<T>(work: (host: WdmdHost, device: FakeWatchdog) => Promise<T>): Promise<T> {
+  const device = await FakeWatchdog.start();
+  const host = await WdmdHost.start();
+  try {
+    return await work(host, device);
+  } finally {
+    host.close();
+    device.close();
+  }
+}
+
+/** Runs one story with each maker at the same time; both must tell the same. */
+async function alike<T>(
+  work: (maker: Maker, host: WdmdHost, device: FakeWatchdog) => Promise<T>,
+): Promise<T> {
+  const [theirs, ours] = await Promise.all(
+    MAKERS.map((maker) => inWorld((host, device) => work(maker, host, device))),
+  );
+  assert.deepEqual(ours, theirs);
+  assert.ok(theirs !== undefined);
+  return theirs;
+}
+
+/** A dump without what differs from run to run. */
+function comparable(dump: string, startS: number): string {
+  return dump
+    .replace(/^wdmd \d+/, 'wdmd PID')
+    .replace(/ pid [1-9]\d*/g, ' pid PID')
+    .replace(/ fd (-?\d+)/g, (_, fd: string) => ` fd ${Number(fd) >= 0 ? 'FD' : fd}`)
+    .replace(/ (now|last_keepalive) \d+/g, ' $1 N')
+    .replace(/^(client [01] name \w+ pid 0) fd \S+/gm, '$1 fd FD')
+    .replace(/ (renewal|expire|last_closeunclean) ([1-9]\d*)/g, (_, word: string, s: string) => {
+      return ` ${word} T+${Number(s) - startS}`;
+    });
+}
+
+test('probe: the same lines, streams and status', where, async () => {
+  const small = await FakeWatchdog.start(30, 30);
+  try {
+    const ran = await alike(async (maker, host, device) => {
+      writeFileSync(host.outside('/run/plain'), '');
+      const results = [];
+      for (const path of [device.path, small.path, '/run/plain', '/run', '/dev/watchdog1']) {
+        const { stdout, stderr, status } = await host.run(WDMD[maker], ['-p', '-w', path]);
+        const shown = stdout.replace(device.path, 'DEVICE');
+        results.push([shown, stderr, status]);
+      }
+      return { results, told: device.words() };
+    });
+    assert.deepEqual(ran.told, ['open', 'getTimeout 60', 'write V', 'close']);
+    assert.deepEqual(ran.results[0], ['DEVICE\n', '', 0]);
+  } finally {
+    small.close();
+  }
+});
+
+test('a device that is none: no daemon, status 255, nothing left behind', where, async () => {
+  await alike(async (maker, host) => {
+    writeFileSync(host.outside('/run/plain'), '');
+    const ran = await host.run(WDMD[maker], ['-D', '-w', '/run/plain']);
+    assert.match(ran.stderr, /no watchdog device, load a watchdog driver\n$/);
+    return [ran.status, existsSync(host.outside('/dev/shm/wdmd'))];
+  });
+});
+
+test('files, modes, and what a second daemon and a probe are told', where, async () => {
+  await alike(async (maker, host, device) => {
+    const child = await host.wdmd(maker, device);
+    const modes = ['/run/wdmd', '/run/wdmd/wdmd.sock', '/run/wdmd/wdmd.pid', '/dev/shm/wdmd'].map(
+      (path) => {
+        const { mode, uid, gid, size } = statSync(host.outside(path));
+        return [path, mode.toString(8), uid, gid, path.includes('shm') ? size : 0];
+      },
+    );
+    const pidText = readFileSync(host.outside('/run/wdmd/wdmd.pid'), 'ascii');
+    assert.equal(pidText, `${child.pid}\n`);
+    const probe = await host.run(WDMD[maker], ['-p']);
+    const second = await host.run(WDMD[maker], ['-D', '-w', device.path]);
+    const dump = await host.run(WDMD[maker], ['-d']);
+    child.kill('SIGTERM');
+    const status = await statusOf(child);
+    const left = ['/run/wdmd/wdmd.pid', '/dev/shm/wdmd'].filter((path) =>
+      existsSync(host.outside(path)),
+    );
+    const noDaemon = await host.run(WDMD[maker], ['-d']);
+    return {
+      modes,
+      probe,
+      second: second.status,
+      dump: comparable(dump.stdout, 0),
+      status,
+      left,
+      told: device.words().filter((what) => what !== 'keepalive'),
+      noDaemon,
+    };
+  });
+});
+
+test('each dumps the other', where, async () => {
+  for (const [daemon, asker] of [
+    ['c', 'ours'],
+    ['ours', 'c'],
+  ] as const) {
+    await inWorld(async (host, device) => {
+      await host.wdmd(daemon, device);
+      const ran = await host.run(WDMD[asker], ['-d']);
+      assert.match(ran.stdout, /^wdmd \d+ socket_gid .*\nclient 0 name signal .*\nclient 1 .*\n/);
+      assert.match(ran.stdout, /\nclient 2 name dump .* expire 0\n$/);
+      assert.equal(ran.status, 0);
+    });
+  }
+});
+
+test(
+  'killed: the device stays armed, and no new daemon starts before a reboot',
+  where,
+  async () => {
+    await alike(async (maker, host, device) => {
+      const child = await host.wdmd(maker, device);
+      child.kill('SIGKILL');
+      await statusOf(child);
+      await sleep(200);
+      const told = device.words().filter((what) => what !== 'keepalive');
+      const again = await host.run(WDMD[maker], ['-D', '-w', device.path]);
+      assert.match(again.stderr, /other wdmd not cleanly stopped, shm_open error 17\n$/);
+      return [told, again.status];
+    });
+  },
+);
+
+test('the life of a client: expiry, reopening, death, SIGTERM', where, async () => {
+  const story = await alike(async (maker, host, device) => {
+    const child = await host.wdmd(maker, device);
+    const dumps: string[] = [];
+    const client = await WdmdClient.connect(host.socketPath);
+    await client.status(); // the first event tests
+    const startMs = Number(process.hrtime.bigint() / 1_000_000n);
+    const startS = nowS();
+    const look = async () => dumps.push(comparable(await host.dump(), startS));
+    client.send({ cmd: 1, name: 'sanlock_LS:1' });
+    client.send({ cmd: 2 });
+    client.live(startS, startS + 12); // closed 10 s after the first test: 2 s before the expiry
+    client.send({ cmd: 99 });
+    await client.status(); // C takes one message of a client at a time
+    await look();
+    child.kill('SIGTERM'); // refused
+    await sleep(12_500);
+    dumps.push(String((await client.status()).testInterval));
+    client.live(startS + 12, startS + 500);
+    await sleep(1800);
+    dumps.push(String((await client.status()).testInterval));
+    client.close();
+    const bystander = await WdmdClient.connect(host.socketPath);
+    bystander.send({ cmd: 1, name: 'bystander' });
+    await sleep(300);
+    await look();
+    child.kill('SIGTERM'); // refused: the dead one holds a refcount
+    await sleep(500);
+    await look();
+    const told = device.events().filter(({ ms }) => ms > startMs);
+    const seconds = told.map(({ ms }) => (ms - startMs) / 1000);
+    return {
+      dumps: dumps.map((text) => text.replace(/(closeunclean) T\+\d+/, '$1 T')),
+      told: told.map(({ what }) => what),
+      seconds: seconds.map((s) => (s < 11.5 ? 'first' : 'renewed')),
+    };
+  });
+  assert.deepEqual(story.told, ['close', 'open', 'keepalive']);
+  assert.deepEqual(story.seconds, ['first', 'renewed', 'renewed']);
+});
