@@ -90,6 +90,7 @@ export class Membership {
       lockspaceGeometry: hold.geometry,
       lockspaceName: this.#request.lockspaceName,
       hostView: (hostId) => hosts.view(hostId),
+      knownHosts: () => hosts.knownHosts,
       random: this.#parts.random,
       cancelled: () => this.ended() || cancelled(),
       ended: () => this.ended(),

@@ -196,9 +196,13 @@ export class LeaseProgram {
     this.#startNext();
   }
 
-  /** What was granted on disk while our own claim ran out is not granted (spec 10 §15 item 8). */
+  /**
+   * What was granted on disk while our own claim ran out is not granted (spec 10 §15 item 8). A step
+   * down is told all the same: others may share by now, and its user must know that it does.
+   */
   #stillGranted(result: LeaseCommandResult): LeaseCommandResult {
     if (!result.ok || (result.op !== 'acquire' && result.op !== 'convert')) return result;
+    if (result.op === 'convert' && result.hold.shared) return result;
     if (this.#membership?.ended() !== true) return result;
     const error: LeaseError = { code: 'ERRNO', errno: ENOSPC, during: 'grant', facts: {} };
     return { ok: false, error, leader: null };

@@ -12,7 +12,7 @@ import {
   sharersRefusal,
   type Won,
 } from './paxos-acquire.ts';
-import { type Area, readArea } from './paxos-area.ts';
+import { type Area, type AreaGuess, readArea } from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import { lvbSettled, writeLvb } from './paxos-release.ts';
 import type { Steps } from './steps.ts';
@@ -74,7 +74,11 @@ export function* convertToExclusive(
 ): Steps<Result<PaxosHold, Refusal>> {
   const trail = emptyTrail();
   const wish = { shared: false, keepShared: true, newNumHosts: null };
-  let guess = { geometry: hold.geometry, numHosts: toSafeNumber(hold.leader.numHosts, 'numHosts') };
+  let guess: AreaGuess = {
+    geometry: hold.geometry,
+    numHosts: toSafeNumber(hold.leader.numHosts, 'numHosts'),
+    known: true,
+  };
   let area: Area | null = null;
   let refusal: Refusal = {
     error: leaseError('DBLOCK_LVER', 'convert', { restarts: MAX_RESTARTS }),

@@ -1,7 +1,7 @@
 import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
 import type { Dblock } from '../format/dblock.ts';
-import { type Geometry, hasLvb, hostBlockSector, LVB_SECTOR } from '../format/geometry.ts';
+import { hasLvb, hostBlockSector, LVB_SECTOR } from '../format/geometry.ts';
 import { LEADER_FLAGS, type PaxosLeader } from '../format/leader.ts';
 import {
   type BallotWish,
@@ -18,7 +18,7 @@ import { errnoError, ioError, leaseError, readSpan, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
 import { leaderUnchanged, watchOwner } from './owner-watch.ts';
-import { type Area, blockAt, type HostBlock, readArea } from './paxos-area.ts';
+import { type Area, type AreaGuess, blockAt, type HostBlock, readArea } from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import { freeLeader } from './paxos-release.ts';
 import { leaseTimesOf, sharerIsLive, sharerSeemsLive } from './sharer.ts';
@@ -35,7 +35,7 @@ export interface AcquireWish {
   /** The value block will be used: refused (EINVAL) where it would lie outside the area. */
   readonly valueBlock?: boolean;
   /** What an earlier read of this area said; only saves reading, never decides. */
-  readonly guess: { readonly geometry: Geometry; readonly numHosts: number };
+  readonly guess: AreaGuess;
 }
 
 export interface Refusal {
@@ -95,7 +95,7 @@ function* acquireOnce(
   wish: AcquireWish,
 ): Steps<Result<PaxosHold, Refusal>> {
   const trail = emptyTrail();
-  let guess = wish.guess;
+  let guess: AreaGuess = { ...wish.guess, known: true };
   let area: Area | null = null;
   let refusal: Refusal = {
     error: leaseError('DBLOCK_LVER', 'acquire', { restarts: MAX_RESTARTS }),

@@ -27,16 +27,28 @@ export interface Area {
   readonly blocks: readonly HostBlock[];
 }
 
+export interface AreaGuess {
+  readonly geometry: Geometry;
+  readonly numHosts: number;
+  /**
+   * Only up to the last host ever seen in the lockspace: the reads inside the ballot look at every
+   * block, and one that was overlooked here can only send us back (decision 0012).
+   */
+  readonly known?: boolean;
+}
+
 /**
- * The first read of a ballot: leader and every host block, in one read.
+ * The first read of a ballot: leader and host blocks, in one read.
  * @returns LEADER_* as verified, DBLOCK_CHECKSUM when any block is damaged (spec 10 §8.2)
  */
 export function* readArea(
   member: Member,
   place: Place,
-  guess: { readonly geometry: Geometry; readonly numHosts: number },
+  guess: AreaGuess,
 ): Steps<Result<Area, LeaseError>> {
-  const length = bytesFor(guess.geometry, guess.numHosts);
+  const known = guess.known === true ? (member.knownHosts?.() ?? 0) : 0;
+  const limit = known === 0 ? Number.POSITIVE_INFINITY : Math.max(known, member.hostId);
+  const length = bytesFor(guess.geometry, Math.min(guess.numHosts, limit));
   const read = yield* readSpan(
     {
       disk: 'resource',
@@ -71,10 +83,11 @@ export function* readArea(
     const facts = { numHosts, maxHosts: leader.value.maxHosts };
     return fail(leaseError('LEADER_NUMHOSTS', 'paxos area read', facts));
   }
-  if (geometry.sectorSize !== guess.geometry.sectorSize || bytesFor(geometry, numHosts) > length) {
-    return yield* readArea(member, place, { geometry, numHosts });
+  const wanted = Math.min(numHosts, limit);
+  if (geometry.sectorSize !== guess.geometry.sectorSize || bytesFor(geometry, wanted) > length) {
+    return yield* readArea(member, place, { ...guess, geometry, numHosts });
   }
-  const blocks = scanBlocks(bytes, geometry, numHosts);
+  const blocks = scanBlocks(bytes, geometry, wanted);
   const bad = blocks.find((block) => !block.checksumGood);
   if (bad !== undefined)
     return fail(leaseError('DBLOCK_CHECKSUM', 'paxos area read', { host: bad.hostId }));

@@ -27,6 +27,8 @@ export interface Member {
   readonly lockspaceName: ByteString;
   /** null before the first look at the lockspace. Synchronous: the latest renewal's view. */
   readonly hostView: (hostId: number) => HostView | null;
+  /** The largest host id ever seen in use in the lockspace; 0 or absent: not known. */
+  readonly knownHosts?: () => number;
   readonly random: Random;
   /** How often a shared request meets a rival's short hold before it gives up. */
   readonly sharedRetries: number;

@@ -32,6 +32,7 @@ export class HostTable {
   readonly #seen: Uint32Array;
   #firstCheckMs = 0;
   #lastCheckMs = 0;
+  #knownHosts = 0;
 
   constructor(of: { geometry: Geometry; lockspaceName: ByteString; ownHostId: number }) {
     this.#geometry = of.geometry;
@@ -39,6 +40,11 @@ export class HostTable {
     this.#ownHostId = of.ownHostId;
     this.#views = new Array<HostView | null>(of.geometry.maxHosts).fill(null);
     this.#seen = new Uint32Array(of.geometry.maxHosts * 6);
+  }
+
+  /** The largest host id ever seen in use; 0 before the first look. */
+  get knownHosts(): number {
+    return this.#knownHosts;
   }
 
   /** null before the first look. A host never seen in use has ownerId 0 and timestamp 0. */
@@ -59,6 +65,7 @@ export class HostTable {
     for (let index = 0, at = 0; index < this.#geometry.maxHosts; index++, at += step) {
       if (!this.#moved(words, at, index * 6)) continue;
       const usable = this.#usable(words, area, at);
+      if (index >= this.#knownHosts) this.#knownHosts = index + 1;
       this.#remember(words, at, { seenAt: index * 6, usable });
       changed.push(this.#note(decode(deltaLeader, area, at * 4), { index, nowMs, usable }));
       const signal =

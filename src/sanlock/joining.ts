@@ -3,7 +3,8 @@ import { SANLOCK_CODES } from '../wire/sanlock-codes.ts';
 import { signalled } from './examine.ts';
 import type { Front } from './front.ts';
 import { closeChannels, deliverEvents, takeBackOldBits } from './host-events.ts';
-import type { FromLeaseProcess, LeaseCommandResult } from './lease-messages.ts';
+import type { FromLeaseProcess } from './lease-messages.ts';
+import { LOST } from './lost.ts';
 import { resultNumber } from './result-number.ts';
 import type { Lockspace, RenewalEntry } from './state.ts';
 import {
@@ -17,11 +18,6 @@ import {
   watchdogEvent,
 } from './watchdog.ts';
 
-const LOST: LeaseCommandResult = {
-  ok: false,
-  error: { code: 'ERROR', during: 'lease process', facts: { reason: 'the process is gone' } },
-  leader: null,
-};
 const SANLK_OK = 1;
 const ERROR_RESULT = -1;
 

@@ -259,7 +259,8 @@ export class FrontedMachine implements Computer, Software {
     if (message.kind !== 'ran' || !message.result.ok) return;
     const { result } = message;
     if (result.op !== 'acquire' && result.op !== 'convert') return;
-    if (this.#isExpired(stay.life)) {
+    const isStepDown = result.op === 'convert' && result.hold.shared;
+    if (!isStepDown && this.#isExpired(stay.life)) {
       throw new Violation(9, `${stay.life.label} was granted a lease after its own expiry`);
     }
     stay.holds.set(resourceAt(result.hold.offset), result.hold);
@@ -331,7 +332,11 @@ export class FrontedMachine implements Computer, Software {
     const { ownerNowait } = command;
     const wanted = resourceOf(resource, command.toShared ? RES_FLAGS.SHARED : 0);
     this.#say(person, convert(wanted, { ownerNowait }).request, (result) => {
-      answer(result === 0 ? this.#granted(person, 'convert') : refusal('convert', result));
+      const granted = result === 0 ? this.#granted(person, 'convert') : refusal('convert', result);
+      // Of a lost lease process: whatever it had written, its user takes it that it stepped down.
+      if (granted.ok && granted.op === 'convert' && command.toShared) {
+        answer({ ...granted, hold: { ...granted.hold, shared: true } });
+      } else answer(granted);
     });
     return person.pid;
   }

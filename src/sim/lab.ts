@@ -118,6 +118,7 @@ export class LabHost {
       lockspaceGeometry: GEOMETRY_512_1M,
       lockspaceName: LAB_LOCKSPACE,
       hostView: (hostId) => this.#view(hostId),
+      knownHosts: () => Math.max(0, ...this.peers.keys()),
       random: () => 0.5,
       sharedRetries: 2,
       cancelled,

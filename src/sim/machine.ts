@@ -345,5 +345,6 @@ export class Machine implements Computer, Software {
 }
 
 function isGrant(result: LeaseCommandResult): boolean {
-  return result.ok && (result.op === 'acquire' || result.op === 'convert');
+  if (!result.ok) return false;
+  return result.op === 'acquire' || (result.op === 'convert' && !result.hold.shared);
 }

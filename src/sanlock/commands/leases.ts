@@ -4,6 +4,7 @@ import { ERRNO } from '../../wire/sanlock-codes.ts';
 import { CONVERT_FLAGS, REL_FLAGS, RES_FLAGS, sanlkResource } from '../../wire/sanlock-socket.ts';
 import { printResource } from '../../wire/sanlock-strings.ts';
 import type { Front } from '../front.ts';
+import { LOST } from '../lost.ts';
 import { releaseDead, releaseResource, releaseToken } from '../release.ts';
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
@@ -165,16 +166,19 @@ export function convertCommand(front: Front, request: Request, client: Client, r
   resource.converting = true;
   front.command(space.lease, command, (result) => {
     resource.converting = false;
-    if (!result.ok || result.op !== 'convert') {
+    // Nobody knows what a lost process had written. Others may share by now: whoever asked to
+    // step down has to take it that it did.
+    const mayBeDown = toShared && result === LOST;
+    if (!mayBeDown && (!result.ok || result.op !== 'convert')) {
       end(result.ok ? -1 : resultNumber(result.error));
       return;
     }
-    resource.hold = result.hold;
     resource.shared = toShared;
+    if (result.ok && result.op === 'convert') resource.hold = result.hold;
     if (lvb !== null && resource.lvb === lvb) resource.lvbDirty = false; // else set again since
-    // A step that comes after own expiry, or while users are being stopped, grants nothing.
+    // A step up that comes after own expiry, or while users are being stopped, grants nothing.
     const usable = front.usableLockspace(resource.lockspace.name) === resource.lockspace;
-    end(usable ? 0 : -ERRNO.ENOSPC);
+    end(usable || toShared ? 0 : -ERRNO.ENOSPC);
   });
 }
 
