@@ -95,3 +95,15 @@ test('the end of a lockspace ends its channels, but no connection of a registere
   assert.equal(client.closedByDaemon, false);
   assert.equal(stage.result(message(SM_CMD.VERSION), client), 0);
 });
+
+test('a listener that reads nothing is dropped, and the others are served', () => {
+  const { stage, other } = twoHosts();
+  const [reads, slow] = [listen(stage, other), listen(stage, other)];
+  slow.unsentBytes = 1024 * 1024;
+  const set = message(SM_CMD.SET_EVENT, eventBody({ hostId: 2n, event: 1n, data: 0n }));
+  assert.equal(stage.result(set), 0);
+  stage.run(6 * T * 1000);
+  assert.deepEqual([reads.closedByDaemon, slow.closedByDaemon], [false, true]);
+  assert.ok(framesOf(reads).length > 1);
+  assert.equal(framesOf(slow).length, 0);
+});

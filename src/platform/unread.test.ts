@@ -38,3 +38,29 @@ test('a peer that leaves without reading is told from one that read everything',
   assert.equal(await endOf(true), false);
   assert.equal(await endOf(false), true);
 });
+
+test('what a peer does not take is counted once the kernel holds no more for it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-'));
+  const path = join(folder, 'socket');
+  const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+  const at = { path: textToName(path), mode: 0o600, backlog: 1, ...owner };
+  try {
+    const [small, large] = await new Promise<(number | undefined)[]>((resolve) => {
+      const listener = new UnixSockets(null).listen(at, (connection) => {
+        connection.send(new Uint8Array(80));
+        const unsent = connection.unsentBytes;
+        for (let n = 0; n < 8; n++) connection.send(new Uint8Array(1024 * 1024));
+        resolve([unsent, connection.unsentBytes]);
+        connection.close();
+        listener.close();
+      });
+      connect(path)
+        .pause()
+        .on('error', () => {});
+    });
+    assert.equal(small, 0);
+    assert.ok(large !== undefined && large > 1024 * 1024, `${large} bytes`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

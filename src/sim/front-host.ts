@@ -45,14 +45,20 @@ export class SimPeer {
   readonly received: number[] = [];
   onReceived: () => void = () => {};
   closedByDaemon = false;
+  /** What the daemon sent and nobody took; a test that reads nothing sets it. */
+  unsentBytes = 0;
   #toDaemon: (bytes: Uint8Array) => void = () => {};
   #hangUp: () => void = () => {};
 
   /** The daemon's end. */
   connection(fd: number, peerPid: number): Connection {
+    const unsent = () => this.unsentBytes;
     return {
       fd,
       peerPid,
+      get unsentBytes() {
+        return unsent();
+      },
       onData: (handler) => {
         this.#toDaemon = handler;
       },
