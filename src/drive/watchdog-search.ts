@@ -46,7 +46,7 @@ function whyNot(
   const found = device.getTimeout();
   if (found < 0) return { step: 'getTimeout', errno: -found };
   if (found === timeoutS) return null;
-  const set = device.setTimeout(timeoutS);
+  const set = device.changeTimeout(timeoutS);
   if (set < 0) return { step: 'setTimeout', errno: -set };
   return set === timeoutS ? null : { step: 'timeout', errno: 0 };
 }

@@ -149,7 +149,7 @@ export class WdmdProgram {
         this.#device.closeUnclean();
         return;
       case 'setTimeout':
-        this.#setTimeout(effect);
+        this.#changeTimeout(effect);
         return;
       case 'startScript':
         this.#startScript(effect.name);
@@ -178,12 +178,12 @@ export class WdmdProgram {
     return errno;
   }
 
-  #setTimeout(effect: Extract<Effect, { readonly kind: 'setTimeout' }>): void {
+  #changeTimeout(effect: Extract<Effect, { readonly kind: 'setTimeout' }>): void {
     const { timeoutS, insteadOfS, asked } = effect;
-    const set = this.#device.setTimeout(timeoutS);
+    const set = this.#device.changeTimeout(timeoutS);
     const isTaken = set === timeoutS;
     // A device that took another one gets back what others were told.
-    if (!isTaken && set >= 0) this.#device.setTimeout(insteadOfS);
+    if (!isTaken && set >= 0) this.#device.changeTimeout(insteadOfS);
     this.#post({ kind: 'timeoutSet', timeoutS: isTaken ? timeoutS : insteadOfS, asked });
   }
 

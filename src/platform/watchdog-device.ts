@@ -33,7 +33,7 @@ class LinuxWatchdog implements WatchdogDevice {
     return this.#ioctl(WDIOC_GETTIMEOUT, 0);
   }
 
-  setTimeout(seconds: number): number {
+  changeTimeout(seconds: number): number {
     return this.#ioctl(WDIOC_SETTIMEOUT, seconds);
   }
 

@@ -3,7 +3,7 @@ export interface WatchdogDevice {
   /** Seconds, or a negative errno. */
   getTimeout(): number;
   /** @returns the timeout now in force, which may be another one; or a negative errno. */
-  setTimeout(seconds: number): number;
+  changeTimeout(seconds: number): number;
   /** Pings. @returns 0 or an errno. */
   keepalive(): number;
   /** The magic close: it stops counting. Safe to repeat. */

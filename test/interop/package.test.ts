@@ -8,7 +8,7 @@ import { run } from '../../src/lab/run.ts';
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const NPM_MS = 180_000;
 
-test('packed and installed globally, the four programs are on the PATH and run', async () => {
+test('packed and installed globally, the programs are on the PATH and run', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'holdfast-package-'));
   try {
     const pack = ['pack', ROOT, '--ignore-scripts', '--pack-destination', dir];
@@ -27,6 +27,7 @@ test('packed and installed globally, the four programs are on the PATH and run',
       ['holdfast', 'version', /^holdfast \d/],
       ['lvmlockd', '-V', /^lvmlockd version/],
       ['lvmlockctl', '-h', /--info/],
+      ['wdmd', '-V', /^wdmd version 3\.8\.5$/m],
     ] as const) {
       const said = await run(program, [argument], { env });
       assert.equal(said.code, 0, `${program}: ${said.stderr}`);

@@ -174,7 +174,7 @@ export class WdmdStage {
     let isOpen = true;
     return {
       getTimeout: () => this.timeoutS,
-      setTimeout: (seconds) => {
+      changeTimeout: (seconds) => {
         this.timeoutS = Math.min(seconds, this.largestS);
         this.#note(`setTimeout ${seconds}`);
         return this.timeoutS;
