@@ -197,8 +197,8 @@ export class LeaseProgram {
   }
 
   /**
-   * What was granted on disk while our own claim ran out is not granted (spec 10 §15 item 8). A step
-   * down is told all the same: others may share by now, and its user must know that it does.
+   * What was granted on disk while our own claim ran out is not granted (spec 10 §15 item 8). A
+   * step down is told all the same: others may share by now, and its user must know that it does.
    */
   #stillGranted(result: LeaseCommandResult): LeaseCommandResult {
     if (!result.ok || (result.op !== 'acquire' && result.op !== 'convert')) return result;

@@ -5,8 +5,8 @@
  */
 export interface WatchdogLink {
   /**
-   * connecting, opening: nothing is on disk yet. ready: the host id may be acquired. arming: it was.
-   * armed: users may hold leases. lost: wdmd is gone, the device runs out by itself.
+   * connecting, opening: nothing is on disk yet. ready: the host id may be acquired. arming: it
+   * was. armed: users may hold leases. lost: wdmd is gone, the device runs out by itself.
    */
   state: 'connecting' | 'opening' | 'ready' | 'arming' | 'armed' | 'lost';
   deadlineMs: number;

@@ -10,8 +10,8 @@ const FIRE_TIMEOUT_S = 60;
 const TEST_INTERVAL_S = 10;
 
 /**
- * wdmd of one running system, as spec 25 §4 has it: the device is fed while no expiry it was told is
- * near; a connection that ends without taking its expiry back leaves it behind for ever.
+ * wdmd of one running system, as spec 25 §4 has it: the device is fed while no expiry it was told
+ * is near; a connection that ends without taking its expiry back leaves it behind for ever.
  */
 export class SimWdmd {
   readonly #hardware: Hardware;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { makeArea, SANLOCK, whyNot } from './sanlock-daemons.ts';
+import { type Maker, makeArea, SANLOCK, whyNot } from './sanlock-daemons.ts';
 import { FakeWatchdog, statusOf, WdmdHost, whyNoWdmd } from './wdmd-world.ts';
 
 const missing = whyNoWdmd() ?? whyNot('c');
@@ -11,23 +11,34 @@ const RUN = { SANLOCK_RUN_DIR: '/run/sanlock', SANLOCK_PRIVILEGED: '0' };
 const LOCKSPACE_LINE =
   /^client 2 name sanlock_LW:3 pid \d+ fd \d+ dead 0 ref 1 .* expire [1-9]\d*$/m;
 
-test('the C sanlock with -w 1 lives, and dies, by our wdmd', where, async () => {
+/** Whose sanlock on whose wdmd; the original on the original is its makers' affair. */
+const PAIRS = [
+  ['c', 'ours'],
+  ['ours', 'ours'],
+  ['ours', 'c'],
+] as const;
+
+test('sanlock with -w 1 lives, and dies, by wdmd', { ...where, concurrency: 3 }, async (t) => {
+  await Promise.all(
+    PAIRS.map(([sanlock, wdmd]) =>
+      t.test(`sanlock: ${sanlock}, wdmd: ${wdmd}`, () => lifeAndDeath(sanlock, wdmd)),
+    ),
+  );
+});
+
+async function lifeAndDeath(sanlockOf: Maker, wdmdOf: Maker): Promise<void> {
   const directory = mkdtempSync('/var/tmp/holdfast-wdmd-');
   const area = makeArea(`${directory}/area`, 1024 * 1024);
   const device = await FakeWatchdog.start();
   const host = await WdmdHost.start();
   try {
-    const wdmd = await host.wdmd('ours', device);
-    const daemon = ['daemon', '-D', '-w', '1', '-U', 'root', '-G', 'root', '-e', 'C'];
-    const sanlock = host.spawn(SANLOCK.c, daemon, RUN);
-    await sleep(1000);
+    const wdmd = await host.wdmd(wdmdOf, device);
+    const daemon = ['daemon', '-D', '-w', '1', '-U', 'root', '-G', 'root', '-e', 'one'];
+    const sanlock = host.spawn(SANLOCK[sanlockOf], daemon, RUN);
+    await sleep(1500);
     const client = async (...args: string[]) => {
-      const ran = await host.run('env', [
-        `SANLOCK_RUN_DIR=${RUN.SANLOCK_RUN_DIR}`,
-        SANLOCK.c,
-        'client',
-        ...args,
-      ]);
+      const environment = `SANLOCK_RUN_DIR=${RUN.SANLOCK_RUN_DIR}`;
+      const ran = await host.run('env', [environment, SANLOCK.c, 'client', ...args]);
       assert.equal(ran.status, 0, `${args.join(' ')}: ${ran.stdout}${ran.stderr}`);
       return ran.stdout;
     };
@@ -54,6 +65,36 @@ test('the C sanlock with -w 1 lives, and dies, by our wdmd', where, async () => 
     wdmd.kill('SIGTERM');
     await sleep(300);
     assert.equal(wdmd.exitCode, null, 'a reset is due: it stays');
+  } finally {
+    host.close();
+    device.close();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+test('a daemon that stands still is a machine to be reset, until it goes on', where, async () => {
+  const directory = mkdtempSync('/var/tmp/holdfast-wdmd-');
+  const area = makeArea(`${directory}/area`, 1024 * 1024);
+  const device = await FakeWatchdog.start();
+  const host = await WdmdHost.start();
+  try {
+    await host.wdmd('ours', device);
+    const daemon = ['daemon', '-D', '-w', '1', '-U', 'root', '-G', 'root', '-e', 'one'];
+    const sanlock = host.spawn(SANLOCK.ours, daemon, RUN);
+    await sleep(1500);
+    const environment = `SANLOCK_RUN_DIR=${RUN.SANLOCK_RUN_DIR}`;
+    const lockspace = `LW:3:${area}:0`;
+    for (const action of ['init', 'add_lockspace']) {
+      const words = [environment, SANLOCK.ours, 'client', action, '-s', lockspace, '-o', '2'];
+      const ran = await host.run('env', words);
+      assert.equal(ran.status, 0, ran.stdout);
+    }
+    sanlock.kill('SIGSTOP'); // the front; its lease process renews on
+    await sleep(18_000);
+    assert.equal(device.words().at(-1), 'close', 'nobody feeds what nobody can stop');
+    sanlock.kill('SIGCONT'); // the lease on the disk is good: it has been renewed all the time
+    await sleep(3000);
+    assert.equal(device.words().at(-1), 'keepalive', 'in time, it is fed again');
   } finally {
     host.close();
     device.close();
