@@ -13,6 +13,7 @@ import type { Member } from '../lease/world.ts';
 import type { Timer } from '../ports/clock.ts';
 import { HostTable, type Look } from '../sanlock/host-status.ts';
 import type { AnnouncedEvent, JoinRequest, ToLeaseProcess } from '../sanlock/lease-messages.ts';
+import { LagGauge } from './lag-gauge.ts';
 import { type LeaseDevices, performOn } from './lease-devices.ts';
 import type { LeaseProgramParts } from './lease-program.ts';
 import type { OrderedDisk } from './ordered-disk.ts';
@@ -22,6 +23,8 @@ import { runSteps } from './run-steps.ts';
 export type AreaGuesses = Map<ByteString, { geometry: Geometry; numHosts: number }>;
 
 const RETRY_MS = 500;
+/** The front hears of longer lags only. */
+const LAG_IO_TIMEOUTS = 0.5;
 const ENODEV = 19;
 
 /** A host's stay in one lockspace: joining, renewing, leaving (spec 10 §5). */
@@ -32,6 +35,7 @@ export class Membership {
   readonly guesses: AreaGuesses = new Map();
   /** Our host blocks where a refused convert left another one than the hold says. */
   readonly lastBlocks = new Map<ByteString, Dblock>();
+  readonly #gauge: LagGauge;
   #disk: OrderedDisk | null = null;
   #hold: DeltaHold | null = null;
   #hosts: HostTable | null = null;
@@ -53,6 +57,9 @@ export class Membership {
     this.#request = request;
     this.#parts = parts;
     this.#times = leaseTimes(request.ioTimeoutS);
+    this.#gauge = new LagGauge(parts.clock, (lagMs) => {
+      if (lagMs > LAG_IO_TIMEOUTS * this.ioTimeoutMs) parts.send({ kind: 'lagged', lagMs });
+    });
   }
 
   get ioTimeoutMs(): number {
@@ -149,6 +156,7 @@ export class Membership {
     const { sectorSize, areaBytes, maxHosts } = hold.geometry;
     const generation = hold.leader.ownerGeneration;
     this.#parts.send({ kind: 'joined', generation, timestampS, sectorSize, areaBytes, maxHosts });
+    this.#gauge.watch(this.ioTimeoutMs);
     // At once, not after 2·t: the first look at the other hosts answers first conflicts sooner.
     this.#renewAfter(0);
   }
@@ -170,6 +178,7 @@ export class Membership {
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
+    this.#gauge.watch(null);
   }
 
   #renewAfter(delayMs: number): void {
@@ -251,6 +260,7 @@ export class Membership {
 
   #left(released: boolean): void {
     this.#timer?.cancel();
+    this.#gauge.watch(null);
     this.#closed = true;
     this.#parts.send({ kind: 'left', released });
   }

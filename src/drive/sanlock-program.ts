@@ -1,13 +1,16 @@
 import { type Random, wholeSeconds } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
+import type { Journal } from '../ports/journal.ts';
 import type { Log } from '../ports/log.ts';
 import type { Channel, Processes } from '../ports/processes.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import { dropReason, serve } from '../sanlock/dispatch.ts';
 import { Front, MAX_CLIENTS } from '../sanlock/front.ts';
+import { processGone, restore } from '../sanlock/holder-journal.ts';
 import { channelSaid, forgetChannels, isOnlyChannel } from '../sanlock/host-events.ts';
 import { leaseEnded, leaseLost, leaseSaid, watchdogTold } from '../sanlock/joining.ts';
+import { loopLagged, smallestIoTimeoutMs } from '../sanlock/lag.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../sanlock/lease-messages.ts';
 import type { Outside } from '../sanlock/outside.ts';
 import { endSilentLeavers, look, lookEveryMs } from '../sanlock/recovery.ts';
@@ -17,6 +20,7 @@ import type { SanlockSettings } from '../sanlock/settings.ts';
 import { type Client, newClient } from '../sanlock/state.ts';
 import { SM_CMD, SM_HEADER_BYTES, SM_MAGIC, SM_PROTO, smHeader } from '../wire/sanlock-socket.ts';
 import { FrameBuffer } from './frame-buffer.ts';
+import { LagGauge } from './lag-gauge.ts';
 import { WdmdLinks } from './wdmd-links.ts';
 
 export interface SanlockProgramParts {
@@ -24,6 +28,8 @@ export interface SanlockProgramParts {
   readonly clock: Clock;
   readonly sockets: Sockets;
   readonly processes: Processes;
+  /** Outlives the daemon, for the next one. */
+  readonly journal: Journal;
   readonly log: Log;
   readonly random: Random;
   readonly helperPid: number;
@@ -60,6 +66,7 @@ export class SanlockProgram {
   readonly #leases = new Map<number, Channel<ToLeaseProcess, FromLeaseProcess>>();
   readonly #watched = new Map<number, { close(): void }>();
   readonly #watchdogs: WdmdLinks;
+  readonly #gauge: LagGauge;
   #nextConnection = 1;
   #nextLease = 1;
   #listener: Listener | null = null;
@@ -68,7 +75,8 @@ export class SanlockProgram {
 
   constructor(parts: SanlockProgramParts) {
     this.#parts = parts;
-    const { settings, random, helperPid, sockets } = parts;
+    const { settings, random, helperPid, sockets, clock } = parts;
+    this.#gauge = new LagGauge(clock, (lagMs) => this.#event(() => loopLagged(this.#front, lagMs)));
     this.#watchdogs = new WdmdLinks({
       sockets,
       path: settings.watchdogSocket,
@@ -82,6 +90,7 @@ export class SanlockProgram {
     const { settings, sockets } = this.#parts;
     const path = `${settings.runDir}/sanlock.sock`.slice(0, 106);
     const { uid, gid } = settings;
+    this.#event(() => restore(this.#front, this.#parts.journal.load()));
     const at = { path, mode: SOCKET_MODE, uid, gid, backlog: BACKLOG };
     this.#listener = sockets.listen(at, (connection) => this.accept(connection));
     this.#planLook();
@@ -89,7 +98,8 @@ export class SanlockProgram {
 
   /** A signal asked the daemon to end: it does so only when no lockspace is left (spec 20 §15). */
   endIfUnused(): void {
-    if (this.#front.lockspaces.length === 0) this.#end();
+    const { lockspaces, leftBehind } = this.#front;
+    if (lockspaces.length === 0 && leftBehind.length === 0) this.#end();
     else this.#parts.log.debug('daemon.stillUsed', { lockspaces: this.#front.lockspaces.length });
   }
 
@@ -121,6 +131,8 @@ export class SanlockProgram {
   #event(happen: () => void): void {
     if (this.#over) return;
     this.#front.nowMs = this.#parts.clock.nowMs();
+    const lagMs = this.#gauge.take(); // this event may come before the late timer does
+    if (lagMs > 0) loopLagged(this.#front, lagMs);
     happen();
     this.#endWhenEmpty();
   }
@@ -222,6 +234,7 @@ export class SanlockProgram {
     this.#timer = this.#parts.clock.after(lookEveryMs(this.#front), () => {
       this.#event(() => {
         look(this.#front);
+        this.#gauge.watch(smallestIoTimeoutMs(this.#front.lockspaces));
         endSilentLeavers(this.#front);
         this.#restScratch();
       });
@@ -253,6 +266,7 @@ export class SanlockProgram {
     if (this.#over) return;
     this.#over = true;
     this.#timer?.cancel();
+    this.#gauge.watch(null);
     for (const id of this.#front.shutdownWaiters) this.#sayGoodbye(id);
     for (const channel of this.#leases.values()) channel.kill();
     this.#listener?.close();
@@ -268,7 +282,7 @@ export class SanlockProgram {
   }
 
   #outside(): Outside {
-    const { log, processes } = this.#parts;
+    const { log, processes, journal } = this.#parts;
     return {
       send: (connection, bytes) => {
         this.#peers.get(connection)?.connection.send(bytes);
@@ -279,6 +293,13 @@ export class SanlockProgram {
       startLease: (label) => this.#startLease(label),
       toLease: (lease, message) => this.#leases.get(lease)?.send(message),
       endLease: (lease) => this.#endLease(lease),
+      leasePid: (lease) => this.#leases.get(lease)?.pid ?? null,
+      startTime: (pid) => processes.startTime(pid),
+      watchProcess: (pid) => {
+        processes.watch(pid, () => this.#event(() => processGone(this.#front, pid)));
+      },
+      remember: (line) => journal.append(line),
+      rememberAll: (lines) => journal.replace(lines),
       openWatchdog: (lockspace) => this.#watchdogs.open(lockspace),
       toWatchdog: (lockspace, bytes) => this.#watchdogs.send(lockspace, bytes),
       endWatchdog: (lockspace) => this.#watchdogs.end(lockspace),

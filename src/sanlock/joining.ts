@@ -2,7 +2,9 @@ import { assert } from '../base/assert.ts';
 import { SANLOCK_CODES } from '../wire/sanlock-codes.ts';
 import { signalled } from './examine.ts';
 import type { Front } from './front.ts';
+import { spaceBegins, spaceEnds, spaceRenewed } from './holder-journal.ts';
 import { closeChannels, deliverEvents, takeBackOldBits } from './host-events.ts';
+import { loopLagged } from './lag.ts';
 import type { FromLeaseProcess } from './lease-messages.ts';
 import { LOST } from './lost.ts';
 import { resultNumber } from './result-number.ts';
@@ -55,6 +57,9 @@ export function leaseSaid(front: Front, lease: number, message: FromLeaseProcess
       deliverEvents(front, space, message.signals);
       signalled(front, space, message.signals);
       return;
+    case 'lagged':
+      loopLagged(front, message.lagMs, space);
+      return;
     case 'left':
       giveUp(front, space);
       return;
@@ -63,6 +68,7 @@ export function leaseSaid(front: Front, lease: number, message: FromLeaseProcess
 
 /** A lockspace that was just added: first wdmd, then its host id on disk. */
 export function beginJoin(front: Front, space: Lockspace): void {
+  spaceBegins(front, space);
   obey(front, space, openWatchdog(front, space));
 }
 
@@ -133,6 +139,7 @@ function joined(
   space.acquiredS = timestampS;
   space.lastSuccessS = timestampS;
   space.lastAttemptS = timestampS;
+  spaceRenewed(front, space);
   remember(front, space, { timestampS, readMs: 0, writeMs: 0, nextTimeouts: 0, nextErrors: 0 });
   obey(front, space, armWatchdog(front, space));
 }
@@ -177,6 +184,7 @@ function renewed(
   remember(front, space, { timestampS, readMs, writeMs, nextTimeouts: 0, nextErrors: 0 });
   announce(front, space);
   feedWatchdog(front, space);
+  spaceRenewed(front, space);
 }
 
 function remember(front: Front, space: Lockspace, entry: RenewalEntry): void {
@@ -237,7 +245,10 @@ export function giveUp(front: Front, space: Lockspace): void {
 export function leaseEnded(front: Front, lease: number): void {
   if (front.scratch === lease) front.scratch = null;
   const space = front.lockspaces.find((candidate) => candidate.lease === lease);
-  if (space !== undefined) space.lease = null;
+  if (space !== undefined) {
+    spaceEnds(front, space);
+    space.lease = null;
+  }
   front.failPending(lease, LOST);
   if (space === undefined) return;
   if (space.state === 'removing') forget(front, space);

@@ -234,6 +234,8 @@ export type FromLeaseProcess =
       readonly changed: readonly HostRecord[];
       readonly signals: readonly HostSignal[];
     }
+  /** Its events came late by so much, which was more than half an io timeout. */
+  | { readonly kind: 'lagged'; readonly lagMs: number }
   | { readonly kind: 'ran'; readonly id: number; readonly result: LeaseCommandResult }
   /** `released`: the free delta lease is on disk. */
   | { readonly kind: 'left'; readonly released: boolean };

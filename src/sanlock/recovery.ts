@@ -1,7 +1,9 @@
 import type { Front } from './front.ts';
+import { stopLeftBehind } from './holder-journal.ts';
 import { takeBackOldBits } from './host-events.ts';
 import { announce, giveUp, lookAtWatchdogs } from './joining.ts';
-import { runKillpath, signal } from './signals.ts';
+import { grantsPaused } from './lag.ts';
+import { stop } from './signals.ts';
 import type { Client, Lockspace } from './state.ts';
 import { awaitsWatchdog, letGo } from './watchdog.ts';
 
@@ -11,10 +13,15 @@ const LEAVE_DEADLINE_MS = 3000;
 /** One look at every joined lockspace; the program calls it each second, or more often in need. */
 export function look(front: Front): void {
   lookAtWatchdogs(front);
+  stopLeftBehind(front);
   for (const space of [...front.lockspaces]) {
     if (space.state !== 'live') continue;
     // Not only at our renewals: a bit must not ride one renewal longer than it was wanted.
     if (takeBackOldBits(front, space)) announce(front, space);
+    if (space.grantsPausedUntilMs !== 0 && !grantsPaused(front, space)) {
+      space.grantsPausedUntilMs = 0;
+      front.outside.log('warn', 'grants.resumed', { lockspace: space.name });
+    }
     lookAt(front, space);
   }
 }
@@ -84,22 +91,6 @@ function killRound(front: Front, space: Lockspace): void {
     client.killCount++;
     client.killLastS = front.nowS;
     stop(front, client, { removal: space.externalRemove, inGrace: front.nowS < graceEndS });
-  }
-}
-
-function stop(
-  front: Front,
-  client: Client,
-  how: { readonly removal: boolean; readonly inGrace: boolean },
-): void {
-  if (how.removal || !how.inGrace) {
-    signal(front, client, 'SIGKILL');
-  } else if (client.killpath !== '' && front.settings.killGraceS > 0) {
-    if (client.killpathSent) return; // once: then it has the grace time to let go by itself
-    client.killpathSent = true;
-    runKillpath(front, client, { withPid: client.killpathPid });
-  } else {
-    signal(front, client, 'SIGTERM');
   }
 }
 

@@ -28,6 +28,10 @@ export interface Client {
   suspended: boolean;
   dead: boolean;
   readonly tokens: Token[];
+  /** When its process started, as the kernel counts; '' = not looked up. */
+  started: string;
+  /** Lockspaces, by id, that the journal says it holds leases in, and how it says so. */
+  readonly noted: Map<number, string>;
 }
 
 /** One client's claim on a resource. */
@@ -117,6 +121,8 @@ export interface Lockspace {
   readonly removeWaiters: Reply[];
   readonly inquireWaiters: (() => void)[];
   warned: boolean;
+  /** No new lease before: a loop lagged; 0 = none did. */
+  grantsPausedUntilMs: number;
   /** When a lease process that was asked to leave has been silent for too long; 0 = not asked. */
   leaveByMs: number;
 }
@@ -153,6 +159,8 @@ export function newClient(of: {
     suspended: false,
     dead: false,
     tokens: [],
+    started: '',
+    noted: new Map(),
   };
 }
 
@@ -194,6 +202,7 @@ export function newLockspace(
     removeWaiters: [],
     inquireWaiters: [],
     warned: false,
+    grantsPausedUntilMs: 0,
     leaveByMs: 0,
   };
 }

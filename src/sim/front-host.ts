@@ -1,5 +1,7 @@
 import type { ByteString } from '../base/bytes.ts';
 import { SanlockProgram } from '../drive/sanlock-program.ts';
+import type { Journal } from '../ports/journal.ts';
+import type { Log } from '../ports/log.ts';
 import type { Channel, Processes, SignalName } from '../ports/processes.ts';
 import type { Connection, Sockets } from '../ports/sockets.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../sanlock/lease-messages.ts';
@@ -95,6 +97,8 @@ export class FrontHost {
   readonly deeds: Deed[] = [];
   ended: number | null = null;
   readonly #clock: SimClock;
+  readonly #frontTime: ProcessTime;
+  readonly #leaseTime: ProcessTime;
   readonly #program: SanlockProgram;
   readonly #leases = new Map<number, LeaseSeat>();
   #nextFd = 5;
@@ -107,15 +111,21 @@ export class FrontHost {
     plan?: FatePlan;
     settings?: Partial<SanlockSettings>;
     sockets?: Sockets;
+    log?: Log;
+    /** Times of its programs, where they are not the world's. */
+    frontTime?: ProcessTime;
+    leaseTime?: ProcessTime;
   }) {
     this.#clock = of.clock;
+    this.#frontTime = of.frontTime ?? worldTime(of.clock);
+    this.#leaseTime = of.leaseTime ?? worldTime(of.clock);
     const { name, storage, clock, plan = PROMPT } = of;
     this.#program = new SanlockProgram({
       settings: { ...SETTINGS, ourHostName: name, ...of.settings },
-      clock,
+      clock: this.#frontTime,
       sockets: of.sockets ?? NO_SOCKETS,
       processes: this.#processes(() => new SimDisks({ host: name, storage, clock, plan })),
-      log: QUIET,
+      log: of.log ?? QUIET,
       random: () => 0.5,
       helperPid: 0,
       dumpLog: () => '',
@@ -154,6 +164,7 @@ export class FrontHost {
         record(signal, pid);
         return true;
       },
+      startTime: (pid) => `${pid}`,
       watch: (pid, gone) => {
         this.#leases.get(pid)?.onceGone(gone);
         return { close: () => {} };
@@ -165,16 +176,37 @@ export class FrontHost {
   #start(disks: SimDisks): Channel<ToLeaseProcess, FromLeaseProcess> {
     const clock = this.#clock;
     const pid = this.#nextPid++;
-    const time: ProcessTime = {
-      nowMs: () => clock.nowMs(),
-      wallMs: () => clock.wallMs(),
-      after: (delayMs, fire) => clock.after(delayMs, fire),
-      run: (happen) => happen(),
-    };
     const random = () => 0.5;
-    const seat = new LeaseSeat({ pid, world: clock, front: time, own: time, disks, random });
+    const times = { front: this.#frontTime, own: this.#leaseTime };
+    const seat = new LeaseSeat({ pid, world: clock, ...times, disks, random });
     this.#leases.set(pid, seat);
     return seat.channel;
+  }
+}
+
+function worldTime(clock: SimClock): ProcessTime {
+  return {
+    nowMs: () => clock.nowMs(),
+    wallMs: () => clock.wallMs(),
+    after: (delayMs, fire) => clock.after(delayMs, fire),
+    run: (happen) => happen(),
+  };
+}
+
+/** Outlives the daemons that write it. */
+export class MemoryJournal implements Journal {
+  #lines: string[] = [];
+
+  load(): readonly string[] {
+    return [...this.#lines];
+  }
+
+  append(line: string): void {
+    this.#lines.push(line);
+  }
+
+  replace(lines: readonly string[]): void {
+    this.#lines = [...lines];
   }
 }
 

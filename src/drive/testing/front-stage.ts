@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { MIB } from '../../base/units.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
+import type { Log } from '../../ports/log.ts';
 import type { Sockets } from '../../ports/sockets.ts';
 import { SimClock } from '../../sim/clock.ts';
 import { type IoFate, PROMPT, SimStorage } from '../../sim/disk.ts';
 import { FrontHost, type SimPeer } from '../../sim/front-host.ts';
+import { HostClock } from '../../sim/host-clock.ts';
 import {
   SM_CMD,
   SM_HEADER_BYTES,
@@ -72,16 +74,25 @@ export class Stage {
   readonly clock = new SimClock();
   readonly storage = new SimStorage();
   hung = false;
+  /** Times of the daemon and of its lease processes; either can be paused. */
+  readonly frontTime = new HostClock(this.clock, { baseMs: this.clock.nowMs(), rate: 1 });
+  readonly leaseTime = this.frontTime.sibling();
   readonly host: FrontHost;
 
-  constructor(of: { killGraceS?: number; useWatchdog?: boolean; sockets?: Sockets } = {}) {
+  constructor(
+    of: { killGraceS?: number; useWatchdog?: boolean; sockets?: Sockets; log?: Log } = {},
+  ) {
     this.storage.add(LUN, 16 * MIB);
     const { clock, storage } = this;
     const plan = () =>
       this.hung ? HUNG : PROMPT({ host: '', path: LUN, write: false, offset: 0, length: 0 });
-    const { sockets, ...settings } = of;
-    const host = { name: 'host1', clock, storage, plan, settings };
-    this.host = new FrontHost(sockets === undefined ? host : { ...host, sockets });
+    const { sockets, log, ...settings } = of;
+    this.host = new FrontHost({
+      ...{ name: 'host1', clock, storage, plan, settings },
+      ...{ frontTime: this.frontTime, leaseTime: this.leaseTime },
+      ...(sockets === undefined ? {} : { sockets }),
+      ...(log === undefined ? {} : { log }),
+    });
     this.result(message(SM_CMD.WRITE_LOCKSPACE, lockspace, { data2: T }));
     for (const n of [1, 2]) this.result(message(SM_CMD.WRITE_RESOURCE, resource(n)));
   }

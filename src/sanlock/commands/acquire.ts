@@ -11,6 +11,8 @@ import {
   sanlkResource,
 } from '../../wire/sanlock-socket.ts';
 import type { Front } from '../front.ts';
+import { holdsNow } from '../holder-journal.ts';
+import { grantsPaused } from '../lag.ts';
 import type { LeaseCommandResult } from '../lease-messages.ts';
 import { releaseDead, releaseToken } from '../release.ts';
 import type { Request } from '../request.ts';
@@ -92,6 +94,7 @@ function next(front: Front, job: Job): void {
   }
   existing.state = 'held';
   job.granted.push(front.newToken(job.client, existing));
+  holdsNow(front, job.client);
   next(front, job);
 }
 
@@ -123,6 +126,11 @@ function ballot(
 ): void {
   const { space, shared } = of;
   const { resource: asked, disk } = of.wanted;
+  if (grantsPaused(front, space)) {
+    // As when another host holds it: lvmlockd and lvm try again, nobody takes it for lost.
+    undo(front, job, -ERRNO.EAGAIN);
+    return;
+  }
   if (space.lease === null) {
     undo(front, job, -ERRNO.ENOSPC);
     return;
@@ -169,6 +177,7 @@ function acquired(front: Front, job: Job, resource: Resource, result: LeaseComma
   resource.lvb = result.lvb;
   resource.state = 'held';
   job.granted.push(front.newToken(job.client, resource));
+  holdsNow(front, job.client);
   // A grant that comes after own expiry, or while users are being stopped, is none.
   if (front.usableLockspace(resource.lockspace.name) !== resource.lockspace) {
     undo(front, job, -ERRNO.ENOSPC);

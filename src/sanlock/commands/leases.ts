@@ -4,6 +4,7 @@ import { ERRNO } from '../../wire/sanlock-codes.ts';
 import { CONVERT_FLAGS, REL_FLAGS, RES_FLAGS, sanlkResource } from '../../wire/sanlock-socket.ts';
 import { printResource } from '../../wire/sanlock-strings.ts';
 import type { Front } from '../front.ts';
+import { grantsPaused } from '../lag.ts';
 import { LOST } from '../lost.ts';
 import { releaseDead, releaseResource, releaseToken } from '../release.ts';
 import type { Request } from '../request.ts';
@@ -157,6 +158,10 @@ export function convertCommand(front: Front, request: Request, client: Client, r
   const space = front.usableLockspace(asked.lockspaceName);
   if (space === null || space.lease === null || token.resource.hold === null) {
     end(-ERRNO.ENOSPC);
+    return;
+  }
+  if (!toShared && grantsPaused(front, space)) {
+    end(-ERRNO.EAGAIN);
     return;
   }
   const { hold } = token.resource;

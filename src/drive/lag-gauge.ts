@@ -1,0 +1,53 @@
+import type { Clock, Timer } from '../ports/clock.ts';
+
+/** Finer looks would only wake idle processes: a tick sees all of a lag but this much. */
+const TICKS_PER_IO_TIMEOUT = 8;
+const MIN_TICK_MS = 125;
+const MAX_TICK_MS = 1000;
+
+/**
+ * Tells by how much this program's timers come late; everything else it does comes as late. It
+ * measures by the clock, so that also an event which overtakes the late timer can ask (spec 70 §6).
+ */
+export class LagGauge {
+  readonly #clock: Clock;
+  readonly #lagged: (lagMs: number) => void;
+  #tickMs = 0;
+  #dueMs = 0;
+  #timer: Timer | null = null;
+
+  constructor(clock: Clock, lagged: (lagMs: number) => void) {
+    this.#clock = clock;
+    this.#lagged = lagged;
+  }
+
+  /** Measures finely enough for this io timeout; null = not at all. */
+  watch(ioTimeoutMs: number | null): void {
+    if (ioTimeoutMs === null) {
+      this.#tickMs = 0;
+      this.#timer?.cancel();
+      this.#timer = null;
+      return;
+    }
+    const wantedMs = ioTimeoutMs / TICKS_PER_IO_TIMEOUT;
+    const tickMs = Math.min(MAX_TICK_MS, Math.max(MIN_TICK_MS, wantedMs));
+    if (tickMs === this.#tickMs) return;
+    this.#tickMs = tickMs;
+    this.#arm();
+  }
+
+  /** The lag not told yet, in ms; each is told once. */
+  take(): number {
+    if (this.#timer === null) return 0;
+    const lagMs = this.#clock.nowMs() - this.#dueMs;
+    if (lagMs < 0) return 0;
+    this.#arm();
+    return lagMs;
+  }
+
+  #arm(): void {
+    this.#timer?.cancel();
+    this.#dueMs = this.#clock.nowMs() + this.#tickMs;
+    this.#timer = this.#clock.after(this.#tickMs, () => this.#lagged(this.take()));
+  }
+}
