@@ -19,6 +19,17 @@ export interface Exchange {
   readonly connection_after?: string;
 }
 
+/** Recorded with other daemons and another lockspace than all the rest. */
+export const TWO_HOSTS: readonly string[] = [
+  '171-request-next-lver-mode1',
+  '172-request-next-lver-mode2',
+  '175-acquire-owner-nowait-dead-host',
+  '176-acquire-busy',
+  '177-inquire-busy',
+  '178-release-busy',
+  '179-acquire-being-added',
+];
+
 /** The recordings, in order; each depends on the state left by those before. */
 export function loadExchanges(): readonly Exchange[] {
   return readdirSync(FOLDER)
