@@ -8,6 +8,7 @@ import { SanlockProgram } from '../drive/sanlock-program.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { becomeUser, makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { Helper } from '../platform/helper.ts';
+import { JournalFile } from '../platform/journal-file.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { lockMemory } from '../platform/memory-lock.ts';
 import { peerPidOf } from '../platform/peer-credentials.ts';
@@ -110,6 +111,7 @@ function start(
       helper,
       log,
     }),
+    journal: new JournalFile(join(runDir, 'sanlock.holders'), log),
     log,
     random: Math.random,
     helperPid: helper.pid,

@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import type { Log, LogFields, LogLevel } from '../ports/log.ts';
 import type { Channel, Processes, SignalName } from '../ports/processes.ts';
 import { EPERM, ESRCH } from './errno.ts';
@@ -6,6 +7,8 @@ import { FdWatcher } from './fd-watcher.ts';
 import { type Helper, signalNumber } from './helper.ts';
 import { closeFd, lastErrno, rawSyscall } from './system-calls.ts';
 
+/** After the name: field 22 of proc(5) is the 20th. */
+const STARTTIME_FIELD = 19;
 const PIDFD_SEND_SIGNAL = 424;
 const PIDFD_OPEN = 434;
 
@@ -58,6 +61,18 @@ export class NodeProcesses implements Processes {
     // The front gave up its privileges, the helper kept them (spec 20 §8).
     if (errno === EPERM) return this.#helper.signal(pid, signal);
     return errno !== ESRCH;
+  }
+
+  startTime(pid: number): string | null {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+      // The name before may hold anything, blanks and brackets too.
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      const isOver = fields[0] === 'Z' || fields[0] === 'X';
+      return isOver ? null : (fields[STARTTIME_FIELD] ?? null);
+    } catch {
+      return null;
+    }
   }
 
   watch(pid: number, gone: () => void): { close(): void } {

@@ -22,6 +22,8 @@ export interface Processes {
    * race.
    */
   signal(pid: number, signal: SignalName): boolean;
+  /** Tells this process from a later one of the same pid; null: there is none. */
+  startTime(pid: number): string | null;
   /** Calls `gone` once when the process ends; at once if it is already gone. */
   watch(pid: number, gone: () => void): { close(): void };
   /**

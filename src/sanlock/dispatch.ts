@@ -52,6 +52,7 @@ import {
   updateIndexCommand,
 } from './commands/rindex.ts';
 import type { Front } from './front.ts';
+import { holdsNow } from './holder-journal.ts';
 import { type Request, replyBytes } from './request.ts';
 import type { Client, Reply } from './state.ts';
 import { VERSION } from './status-records.ts';
@@ -110,11 +111,12 @@ const FOR_CLIENT: Readonly<Record<number, ForClient>> = {
   [SM_CMD.RELEASE]: releaseCommand,
   [SM_CMD.CONVERT]: convertCommand,
   [SM_CMD.INQUIRE]: (front, _request, client, reply) => inquireCommand(front, client, reply),
-  [SM_CMD.KILLPATH]: (_front, request, client, reply) => {
+  [SM_CMD.KILLPATH]: (front, request, client, reply) => {
     const { path, args } = decode(killpathBody, request.body);
     client.killpath = path;
     client.killargs = args;
     client.killpathPid = (request.header.cmdFlags & 1) !== 0;
+    holdsNow(front, client);
     client.active = 0;
     reply(0);
   },
@@ -229,6 +231,7 @@ function inline(front: Front, request: Request): void {
       return; // no reply, by protocol
     case SM_CMD.RESTRICT:
       client.restricted = header.cmdFlags;
+      holdsNow(front, client);
       front.outside.send(client.connection, replyBytes(header, { result: 0 }));
       return;
     case SM_CMD.VERSION: {

@@ -1,6 +1,7 @@
 import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { type Random, wholeSeconds } from '../base/units.ts';
+import type { LeftBehind } from './holder-journal.ts';
 import type { EventChannel } from './host-events.ts';
 import type { LeaseCommand, LeaseCommandResult } from './lease-messages.ts';
 import type { Outside } from './outside.ts';
@@ -41,6 +42,10 @@ export class Front {
   /** The process for areas of lockspaces that are not joined; null = none runs. */
   scratch: number | null = null;
   scratchUsedMs = 0;
+  /** What an earlier daemon left running. */
+  leftBehind: LeftBehind[] = [];
+  /** Lines in the journal of holders. */
+  journalLines = 0;
   ending = false;
   shutdownWaiters: number[] = [];
   #nextCommand = 1;

@@ -16,6 +16,15 @@ export interface Outside {
   toLease(lease: number, message: ToLeaseProcess): void;
   /** Kills it; `leaseEnded` comes when it is gone for good, with all it sent to a device. */
   endLease(lease: number): void;
+  /** null: it has ended. */
+  leasePid(lease: number): number | null;
+  /** Tells this process from a later one of the same pid; null: there is none. */
+  startTime(pid: number): string | null;
+  /** `processGone` comes when it ends. */
+  watchProcess(pid: number): void;
+  /** A line for a daemon that is started after a crash of this one. */
+  remember(line: string): void;
+  rememberAll(lines: readonly string[]): void;
   /** A connection to wdmd for this lockspace; what comes of it arrives as watchdog events. */
   openWatchdog(lockspace: number): void;
   toWatchdog(lockspace: number, bytes: Uint8Array): void;

@@ -1,11 +1,12 @@
 import type { ByteString } from '../base/bytes.ts';
 import type { Front } from './front.ts';
+import { holdsLess } from './holder-journal.ts';
 import type { LeaseCommandResult } from './lease-messages.ts';
 import { resultNumber } from './result-number.ts';
 import type { Client, Resource, Token } from './state.ts';
 
 /** Takes a token from its client and its resource. */
-export function dropToken(token: Token): void {
+export function dropToken(front: Front, token: Token): void {
   remove(token.client.tokens, token);
   remove(token.resource.holders, token);
   if (token.client.tokens.length === 0) {
@@ -14,6 +15,7 @@ export function dropToken(token: Token): void {
     token.client.killLastS = 0;
     token.client.killpathSent = false;
   }
+  holdsLess(front, token.client);
 }
 
 function remove<T>(list: T[], item: T): void {
@@ -32,7 +34,7 @@ export function releaseToken(
   options: { readonly rename: ByteString | null; readonly done: (result: number) => void },
 ): void {
   const { resource } = token;
-  dropToken(token);
+  dropToken(front, token);
   if (resource.holders.length > 0) {
     options.done(0);
     return;
@@ -68,7 +70,7 @@ export function releaseDead(front: Front, client: Client): void {
     const { resource } = token;
     const last = resource.holders.length === 1;
     if (last && resource.persistent && resource.hold !== null && !resource.lockspace.dead) {
-      dropToken(token);
+      dropToken(front, token);
       resource.state = 'orphan';
       front.outside.log('info', 'resource.orphaned', {
         lockspace: resource.lockspace.name,

@@ -19,6 +19,11 @@ export interface SanlockSettings {
   /** Retries of a shared acquire that met a short hold. */
   readonly shRetries: number;
   readonly maxWorkerThreads: number;
+  /**
+   * What wdmd is asked for: at most the 60 s that other hosts give us. How long we give others is
+   * a constant of every host (lease-times.ts), and never this.
+   */
+  readonly watchdogFireTimeoutS: number;
   /** From the failure of a lockspace to SIGKILL. */
   readonly killGraceS: number;
   /** How long our bits stay set for other hosts; 0 = 6 × io timeout. */

@@ -28,3 +28,20 @@ export function runKillpath(
   front.outside.log('warn', 'client.killpath', { pid: client.pid, program: client.killpath });
   front.outside.runKillpath(client.killpath, args);
 }
+
+/** One attempt of the kill sequence (spec 20 §7). */
+export function stop(
+  front: Front,
+  client: Client,
+  how: { readonly removal: boolean; readonly inGrace: boolean },
+): void {
+  if (how.removal || !how.inGrace) {
+    signal(front, client, 'SIGKILL');
+  } else if (client.killpath !== '' && front.settings.killGraceS > 0) {
+    if (client.killpathSent) return; // once: then it has the grace time to let go by itself
+    client.killpathSent = true;
+    runKillpath(front, client, { withPid: client.killpathPid });
+  } else {
+    signal(front, client, 'SIGTERM');
+  }
+}

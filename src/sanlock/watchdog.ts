@@ -5,8 +5,6 @@ import type { Front } from './front.ts';
 import type { Lockspace } from './state.ts';
 import type { WatchdogLink } from './watchdog-link.ts';
 
-/** The watchdog of every host of a lockspace fires within this; other hosts count on it. */
-const FIRE_TIMEOUT_S = 60;
 const CONNECT_MS = 5000;
 /** wdmd 3.8.5 does not know the request and never answers; its device is open already. */
 const OPEN_MS = 500;
@@ -56,7 +54,10 @@ export function watchdogEvent(
       if (link.state !== 'connecting') return null;
       link.state = 'opening';
       link.deadlineMs = front.nowMs + OPEN_MS;
-      tell(front, space, { cmd: WDMD_CMD.OPEN_WATCHDOG, fireTimeout: FIRE_TIMEOUT_S });
+      tell(front, space, {
+        cmd: WDMD_CMD.OPEN_WATCHDOG,
+        fireTimeout: front.settings.watchdogFireTimeoutS,
+      });
       return null;
     case 'said':
       return said(front, space, { link, message: event.message });
@@ -79,8 +80,9 @@ function said(
   const isOpening = link.state === 'opening' && message.cmd === WDMD_CMD.OPEN_WATCHDOG;
   const isArming = link.state === 'arming' && message.cmd === WDMD_CMD.STATUS;
   if (!isOpening && !isArming) return null;
-  if (message.fireTimeout !== FIRE_TIMEOUT_S) {
-    const found = `wdmd has a fire timeout of ${message.fireTimeout} s, wanted ${FIRE_TIMEOUT_S}`;
+  const wantedS = front.settings.watchdogFireTimeoutS;
+  if (message.fireTimeout !== wantedS) {
+    const found = `wdmd has a fire timeout of ${message.fireTimeout} s, wanted ${wantedS}`;
     return failed(front, space, found);
   }
   if (isOpening) return ready(link);

@@ -21,6 +21,7 @@ export const SETTINGS: Omit<SanlockSettings, 'ourHostName'> = {
   debugRenew: 0,
   shRetries: 8,
   maxWorkerThreads: 8,
+  watchdogFireTimeoutS: 60,
   killGraceS: 40,
   setBitmapS: 0,
   renewalHistorySize: 180,
@@ -111,6 +112,7 @@ export class FrontHost {
     plan?: FatePlan;
     settings?: Partial<SanlockSettings>;
     sockets?: Sockets;
+    journal?: Journal;
     log?: Log;
     /** Times of its programs, where they are not the world's. */
     frontTime?: ProcessTime;
@@ -120,7 +122,9 @@ export class FrontHost {
     this.#frontTime = of.frontTime ?? worldTime(of.clock);
     this.#leaseTime = of.leaseTime ?? worldTime(of.clock);
     const { name, storage, clock, plan = PROMPT } = of;
+    const journal = of.journal ?? new MemoryJournal();
     this.#program = new SanlockProgram({
+      journal,
       settings: { ...SETTINGS, ourHostName: name, ...of.settings },
       clock: this.#frontTime,
       sockets: of.sockets ?? NO_SOCKETS,

@@ -18,7 +18,7 @@ import type { Life } from './claims.ts';
 import { type Computer, Hardware, type Software } from './computer.ts';
 import type { Dice } from './dice.ts';
 import { SimDisks } from './disk.ts';
-import { FIRST_LEASE_PID, SETTINGS, SimPeer } from './front-host.ts';
+import { FIRST_LEASE_PID, MemoryJournal, SETTINGS, SimPeer } from './front-host.ts';
 import type { HostClock } from './host-clock.ts';
 import { AREA_BYTES, LOCKSPACE, LUN } from './layout.ts';
 import { LeaseSeat, QUIET } from './lease-seat.ts';
@@ -31,6 +31,7 @@ const RETRY_JOIN_MS = 3000;
 
 /** One stay of the daemon in the lockspace: a lease process from its `join` to its end. */
 interface Stay {
+  readonly front: SanlockProgram;
   readonly life: Life;
   readonly seat: LeaseSeat;
   readonly time: HostClock;
@@ -68,6 +69,11 @@ export class FrontedMachine implements Computer, Software {
   #frontTime: HostClock | null = null;
   #front: SanlockProgram | null = null;
   #admin: SimPeer | null = null;
+  /** Of this boot: each daemon learns from it what the one before left running. */
+  #journal = new MemoryJournal();
+  #wdmd: SimWdmd | null = null;
+  readonly #hasWatchdog: boolean;
+  readonly #watchers = new Map<number, (() => void)[]>();
   #stay: Stay | null = null;
   readonly #seats = new Map<number, LeaseSeat>();
   readonly #people = new Map<number, Person>();
@@ -84,28 +90,38 @@ export class FrontedMachine implements Computer, Software {
     this.hardware = new Hardware(world, of, this);
     this.name = this.hardware.name;
     this.#dice = this.hardware.dice;
+    this.#hasWatchdog = this.#dice.chance(0.7);
     this.#users = new Users(this, world, this.#dice.fork('users'));
   }
 
   get life(): Life | null {
     const stay = this.#stay;
-    if (stay === null || this.#front === null || stay.lastSuccessMs === null) return null;
+    if (stay === null || stay.front !== this.#front || stay.lastSuccessMs === null) return null;
     return stay.life;
   }
 
-  powerOn(clock: HostClock): void {
-    const time = clock.sibling();
+  powerOn(): void {
+    this.#journal = new MemoryJournal();
+    this.#startDaemon();
+  }
+
+  #startDaemon(): void {
+    const time = this.hardware.clock?.sibling();
+    if (time === undefined || this.#front !== null) return;
+    this.#world.say(this.name, 'daemon starts');
     this.#frontTime = time;
+    this.#wdmd = this.#wdmd?.forNext(time) ?? new SimWdmd(this.hardware, time);
     const dice = this.#dice.fork(`front ${this.#stays}`);
     this.#front = new SanlockProgram({
       settings: {
         ...SETTINGS,
         ourHostName: `host-${this.name}`,
         ioTimeoutS: this.#ioTimeoutS,
-        useWatchdog: true,
+        useWatchdog: this.#hasWatchdog,
       },
       clock: time,
-      sockets: new SimWdmd(this.hardware, time).sockets,
+      sockets: this.#wdmd.sockets,
+      journal: this.#journal,
       processes: this.#processes(),
       log: QUIET,
       random: () => dice.next(),
@@ -123,6 +139,8 @@ export class FrontedMachine implements Computer, Software {
     this.#frontTime?.stop();
     this.#front = null;
     this.#frontTime = null;
+    this.#wdmd = null;
+    this.#watchers.clear();
     for (const person of [...this.#people.values()]) this.#gone(person);
     const stay = this.#stay;
     this.#stay = null;
@@ -179,11 +197,19 @@ export class FrontedMachine implements Computer, Software {
         if (person !== undefined) this.#hit(person, signal);
         return person !== undefined;
       },
-      watch: (pid, gone) => {
+      startTime: (pid) => {
         const seat = this.#seats.get(pid);
+        const isThere = seat === undefined ? this.#people.has(pid) : !seat.isGone;
+        return isThere ? `${pid}` : null;
+      },
+      watch: (pid, gone) => {
+        const time = this.#frontTime;
+        const told = () => time?.run(gone);
+        const seat = this.#seats.get(pid);
+        if (seat === undefined) this.#watchers.set(pid, [...(this.#watchers.get(pid) ?? []), told]);
         seat?.onceGone(() => {
           this.#over(seat);
-          this.#frontTime?.run(gone);
+          told();
         });
         return { close: () => {} };
       },
@@ -232,7 +258,13 @@ export class FrontedMachine implements Computer, Software {
       isExpired: () => this.#isExpired(life),
     };
     this.#world.judge.begin(life);
+    const users = stay === null ? 0 : this.#world.judge.claims.countOf(stay.life);
+    if (users > 0)
+      throw new Violation(9, `${label} joins while ${users} user(s) work by the last stay`);
+    if (stay !== null) stay.life.isOver = true;
+    if (this.#front === null) return;
     this.#stay = {
+      front: this.#front,
       life,
       seat,
       time,
@@ -381,11 +413,11 @@ export class FrontedMachine implements Computer, Software {
   }
 
   #hit(person: Person, signal: SignalName): void {
-    if (person.isDying) return;
+    if (person.isDying && signal === 'SIGTERM') return;
     const fate = this.#dice.next();
     if (signal === 'SIGTERM' && fate > 0.6) return; // deaf
     person.isDying = true;
-    if (fate > 0.95) return; // stuck in the kernel: only a reset ends it
+    if (fate > 0.95 && this.#hasWatchdog) return; // stuck in the kernel: only a reset ends it
     this.hardware.after(this.#dice.between(0, fate < 0.3 ? 200 : 8000), () => this.#die(person));
   }
 
@@ -399,6 +431,8 @@ export class FrontedMachine implements Computer, Software {
   #gone(person: Person): void {
     const { pid, life, resource, answer } = person;
     this.#people.delete(pid);
+    for (const tell of this.#watchers.get(pid) ?? []) tell();
+    this.#watchers.delete(pid);
     person.answer = null;
     const { claims } = this.#world.judge;
     const claim = claims.find(life, resource);
@@ -426,6 +460,10 @@ export class FrontedMachine implements Computer, Software {
   }
 
   pauseAll(forMs: number): void {
+    if (!this.#hasWatchdog) {
+      this.pauseProgram(forMs); // nobody would stop its users in time
+      return;
+    }
     const times = [this.#frontTime, this.hardware.clock, this.#stay?.time ?? null];
     this.#world.say(this.name, `everything stands still for ${Math.round(forMs)} ms`);
     for (const time of times) time?.pause();
@@ -443,12 +481,25 @@ export class FrontedMachine implements Computer, Software {
       stay.seat.end();
       return;
     }
+    this.#killDaemon();
+  }
+
+  /** Its lease processes go with it. A service manager starts it again after a while. */
+  #killDaemon(): void {
     this.#world.say(this.name, 'daemon is killed');
     this.#front = null;
     this.#frontTime?.stop();
-    for (const seat of this.#seats.values()) seat.freeze();
-    // Nobody answers any more: a process in the middle of a wish cannot know how it ended.
-    for (const person of this.#people.values()) person.answer = null;
+    this.#watchers.clear();
+    for (const seat of this.#seats.values()) seat.end();
+    for (const person of this.#people.values()) {
+      // Nobody answers any more: a process in the middle of a wish cannot know how it ended.
+      person.answer = null;
+      person.peer.closedByDaemon = true;
+      if (this.#dice.chance(0.5)) {
+        this.hardware.after(this.#dice.between(0, 100_000), () => this.#die(person));
+      }
+    }
+    this.hardware.after(this.#dice.between(100, 30_000), () => this.#startDaemon());
   }
 }
 

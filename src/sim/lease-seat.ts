@@ -80,6 +80,10 @@ export class LeaseSeat {
     return this.#isAlive;
   }
 
+  get isGone(): boolean {
+    return !this.#isAlive && this.disks.underWay === 0;
+  }
+
   /** SIGKILL: nothing of it runs any more; what it sent to a device may still land. */
   end(): void {
     if (!this.#isAlive) return;
@@ -101,7 +105,7 @@ export class LeaseSeat {
 
   /** The kernel lets a process go only when all it sent to a device is done. */
   onceGone(happen: () => void): void {
-    if (!this.#isAlive && this.disks.underWay === 0) {
+    if (this.isGone) {
       this.#world.after(MESSAGE_MS, happen);
       return;
     }

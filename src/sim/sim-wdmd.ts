@@ -15,7 +15,7 @@ const TEST_INTERVAL_S = 10;
  */
 export class SimWdmd {
   readonly #hardware: Hardware;
-  readonly #daemon: ProcessTime;
+  #daemon: ProcessTime;
   /** Seconds; 0 = not tested. One entry for each connection that ever told one. */
   readonly #expireS = new Map<number, number>();
   #next = 1;
@@ -26,6 +26,12 @@ export class SimWdmd {
     this.#hardware = hardware;
     this.#daemon = daemon;
     this.#test();
+  }
+
+  /** The daemon was killed, its expiry stays; another one connects from now on. */
+  forNext(daemon: ProcessTime): this {
+    this.#daemon = daemon;
+    return this;
   }
 
   readonly sockets: Sockets = {

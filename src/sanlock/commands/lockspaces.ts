@@ -9,6 +9,7 @@ import {
   sanlkLockspace,
 } from '../../wire/sanlock-socket.ts';
 import type { Front } from '../front.ts';
+import { isHaunted } from '../holder-journal.ts';
 import { beginJoin, undoJoin } from '../joining.ts';
 import type { Request } from '../request.ts';
 import { type Lockspace, newLockspace, type Reply } from '../state.ts';
@@ -70,6 +71,7 @@ function refuseAdd(front: Front, asked: Asked, ioTimeoutS: number): number {
     (space) => space.name === asked.name || samePlace(space, asked),
   );
   if (clash) return -ERRNO.EINVAL;
+  if (isHaunted(front, asked)) return -ERRNO.EAGAIN;
   // Sizes on the disk may forbid less; above every geometry's limit no disk need be asked, but
   // the answers for a missing device and a blank area come first, as the original's do.
   return asked.hostId > BigInt(Number.MAX_SAFE_INTEGER) ? -ERRNO.EINVAL : 0;

@@ -37,6 +37,7 @@ const SETTINGS = {
   debugRenew: 0,
   shRetries: 8,
   maxWorkerThreads: 8,
+  watchdogFireTimeoutS: 60,
   killGraceS: 40,
   setBitmapS: 0,
   renewalHistorySize: 180,
@@ -98,6 +99,11 @@ export class Stage {
         if (message.kind === 'run') this.runs.push(message);
         say(`lease${lease} ${text(message)}`);
       },
+      leasePid: () => null,
+      startTime: (pid) => `${pid}`,
+      watchProcess: () => {},
+      remember: () => {},
+      rememberAll: () => {},
       openWatchdog: () => {},
       toWatchdog: () => {},
       endWatchdog: () => {},
