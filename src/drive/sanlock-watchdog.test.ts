@@ -74,8 +74,9 @@ class FakeWdmd {
   }
 }
 
-function stageWith(wdmd: FakeWdmd): Stage {
-  return new Stage({ killGraceS: 5, useWatchdog: true, sockets: wdmd.sockets });
+function stageWith(wdmd: FakeWdmd, watchdogFireTimeoutS = 60): Stage {
+  const settings = { killGraceS: 5, useWatchdog: true, watchdogFireTimeoutS };
+  return new Stage({ ...settings, sockets: wdmd.sockets });
 }
 
 function hostLease(stage: Stage) {
@@ -147,6 +148,20 @@ test('a wdmd with another fire timeout gets no lockspace, and the host id is giv
   const { timestampS, ownerGeneration } = hostLease(stage);
   assert.deepEqual([timestampS, ownerGeneration], [0n, 1n]);
   assert.deepEqual(wdmd.commands.slice(-2), [TEST_LIVE, REFCOUNT_CLEAR]);
+});
+
+test('a shorter fire timeout is asked for, and one that differs is refused', () => {
+  const wdmd = new FakeWdmd();
+  wdmd.openAnswer = 30;
+  wdmd.fireTimeout = 30;
+  assert.equal(stageWith(wdmd, 30).join(), 0);
+  assert.equal(wdmd.told[0]?.fireTimeout, 30);
+  wdmd.openAnswer = 60;
+  const before = wdmd.told.length;
+  const refused = stageWith(wdmd, 30);
+  assert.equal(refused.join(), WD_ERROR);
+  assert.equal(hostLease(refused).timestampS, 0n);
+  assert.equal(wdmd.told.length, before + 1, 'nothing but the question');
 });
 
 test('while the disk hangs wdmd hears nothing, and is let go only when the last user is gone', () => {

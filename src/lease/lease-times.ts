@@ -1,6 +1,9 @@
 import { SECOND_MS } from '../base/units.ts';
 
-/** The watchdog's fire time: the same constant on every host of a lockspace (spec 10 §6). */
+/**
+ * What every host of a lockspace gives the watchdog of every other one to fire (spec 10 §6). A
+ * host's own watchdog may be set to less; that changes nothing here, for nobody can see it.
+ */
 export const WATCHDOG_FIRE_MS = 60 * SECOND_MS;
 
 /** Everything that follows from one io timeout `t`; this file alone multiplies it (spec 10 §6). */

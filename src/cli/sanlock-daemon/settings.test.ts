@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { daemonSettings, type HostFacts, UsageError } from './settings.ts';
+import { CONF_KEYS, daemonSettings, type HostFacts, UsageError } from './settings.ts';
 
 function hostWith(files: Readonly<Record<string, string>>, environment = {}): HostFacts {
   return {
@@ -26,6 +27,7 @@ test('the defaults are those of the C daemon', () => {
     debugRenew: 0,
     shRetries: 8,
     maxWorkerThreads: 8,
+    watchdogFireTimeoutS: 60,
     killGraceS: 40,
     setBitmapS: 0,
     renewalHistorySize: 180,
@@ -52,6 +54,46 @@ test('the file is read, options win, unknown keys and comments are skipped', () 
   assert.equal(sanlock.useWatchdog, false);
   assert.equal(sanlock.shRetries, 3);
   assert.equal(sanlock.mlockLevel, 0);
+});
+
+test('io timeout, fire timeout and grace of the file; a shorter fire timeout shortens the grace', () => {
+  const settled = (conf: string, args: string[] = []) => {
+    const { sanlock } = daemonSettings(args, hostWith({ '/etc/sanlock/sanlock.conf': conf }));
+    return [sanlock.ioTimeoutS, sanlock.watchdogFireTimeoutS, sanlock.killGraceS];
+  };
+  assert.deepEqual(settled('io_timeout = 5\nkill_grace_seconds = 20\n'), [5, 60, 20]);
+  assert.deepEqual(settled('io_timeout = 5\n', ['-o', '7', '-g', '30']), [7, 60, 30]);
+  assert.deepEqual(settled('watchdog_fire_timeout = 59\n'), [10, 59, 15]);
+  assert.deepEqual(settled('watchdog_fire_timeout = 30\n'), [10, 30, 15]);
+  assert.deepEqual(settled('watchdog_fire_timeout = 29\n'), [10, 29, 0]);
+  assert.deepEqual(settled('watchdog_fire_timeout = 10\nkill_grace_seconds=5\n'), [10, 10, 5]);
+  assert.deepEqual(settled('watchdog_fire_timeout = 0\nio_timeout = 0\n'), [10, 60, 40]);
+});
+
+test('a fire timeout longer than others wait is refused with the reason', () => {
+  const host = hostWith({ '/etc/sanlock/sanlock.conf': 'watchdog_fire_timeout = 61\n' });
+  assert.throws(
+    () => daemonSettings([], host),
+    new UsageError(
+      '/etc/sanlock/sanlock.conf: watchdog_fire_timeout is 61, at most 60 is safe: ' +
+        'other hosts wait no longer before they take the leases of a lost host',
+    ),
+  );
+});
+
+test('the example configuration gives the defaults, commented and not', () => {
+  const example = readFileSync('packaging/sanlock.conf', 'utf8');
+  const defaults = daemonSettings([], bare);
+  const read = (conf: string) =>
+    daemonSettings([], hostWith({ '/etc/sanlock/sanlock.conf': conf }));
+  assert.deepEqual(read(example), defaults);
+  const keys = example.split('\n').flatMap((line) => /^# ([a-z_]+) = \S+$/.exec(line)?.[1] ?? []);
+  assert.deepEqual(keys.toSorted(), Object.keys(CONF_KEYS).toSorted());
+  // Two keys have no default that can be written down.
+  const uncommented = example
+    .replace(/^# ((?!our_host_name|renewal_read_extend_sec)[a-z_]+ = )/gm, '$1')
+    .replace(/^[ug]name = .*$/gm, '');
+  assert.deepEqual(read(uncommented), defaults);
 });
 
 test('numbers outside their range count as not given', () => {

@@ -30,6 +30,8 @@ export class UsageError extends Error {
 }
 
 const CONF_FILE = '/etc/sanlock/sanlock.conf';
+/** The time other hosts give our watchdog to reset us before they take what we held. */
+const MAX_FIRE_TIMEOUT_S = 60;
 const CONF_LINE_MAX = 127;
 const HOST_NAME_MAX = 48;
 /**
@@ -39,7 +41,7 @@ const HOST_NAME_MAX = 48;
 const KNOWN_LETTERS = 'QRHLSUtGgwhlobeasrxnmpidfOPuzAZF';
 
 /** Keys of sanlock.conf and the option that overrides each (spec 22 §5). */
-const CONF_KEYS: Readonly<Record<string, string>> = {
+export const CONF_KEYS: Readonly<Record<string, string>> = {
   quiet_fail: 'Q',
   debug_renew: 'R',
   logfile_priority: 'L',
@@ -56,6 +58,7 @@ const CONF_KEYS: Readonly<Record<string, string>> = {
   renewal_history_size: 'H',
   write_init_io_timeout: 'write_init_io_timeout',
   max_worker_threads: 't',
+  watchdog_fire_timeout: 'watchdog_fire_timeout',
   io_timeout: 'o',
   kill_grace_seconds: 'g',
 };
@@ -65,6 +68,7 @@ export function daemonSettings(args: readonly string[], host: HostFacts): Daemon
   const given = new Map([...confValues(host.readText(CONF_FILE)), ...optionValues(args)]);
   const { uid, gid } = ownerOf(given, host);
   const extend = given.get('renewal_read_extend_sec');
+  const fireTimeoutS = fireTimeoutOf(given);
   const hostName = given.get('e') ?? `${host.newUuid()}.${host.nodeName}`;
   return {
     sanlock: {
@@ -78,7 +82,8 @@ export function daemonSettings(args: readonly string[], host: HostFacts): Daemon
       debugRenew: numberOf(given, 'R', { otherwise: 0 }),
       shRetries: numberOf(given, 'sh_retries', { otherwise: 8, min: 0 }),
       maxWorkerThreads: Math.max(2, numberOf(given, 't', { otherwise: 8 })),
-      killGraceS: numberOf(given, 'g', { otherwise: 40, min: 0, max: 60 }),
+      watchdogFireTimeoutS: fireTimeoutS,
+      killGraceS: numberOf(given, 'g', { otherwise: graceFor(fireTimeoutS), min: 0, max: 60 }),
       setBitmapS: numberOf(given, 'b', { otherwise: 0, min: 0 }),
       renewalHistorySize: numberOf(given, 'H', { otherwise: 180, min: 0, max: 10_000 }),
       renewalReadExtendS: extend === undefined ? null : Math.max(0, wholeNumber(extend)),
@@ -142,6 +147,23 @@ function numberOf(
   const value = wholeNumber(text);
   if (value < (range.min ?? -Infinity) || value > (range.max ?? Infinity)) return range.otherwise;
   return value;
+}
+
+/** @throws UsageError for more than others give us: they would take what we still use. */
+function fireTimeoutOf(given: ReadonlyMap<string, string>): number {
+  const range = { otherwise: MAX_FIRE_TIMEOUT_S, min: 1 };
+  const seconds = numberOf(given, 'watchdog_fire_timeout', range);
+  if (seconds <= MAX_FIRE_TIMEOUT_S) return seconds;
+  throw new UsageError(
+    `${CONF_FILE}: watchdog_fire_timeout is ${seconds}, at most ${MAX_FIRE_TIMEOUT_S} is safe: ` +
+      'other hosts wait no longer before they take the leases of a lost host',
+  );
+}
+
+/** The users' time to end in order has to be over before the watchdog fires (spec 22 §5). */
+function graceFor(fireTimeoutS: number): number {
+  if (fireTimeoutS >= MAX_FIRE_TIMEOUT_S) return 40;
+  return fireTimeoutS >= 30 ? 15 : 0;
 }
 
 /** As C's atoi: leading digits count, anything else is 0; 0x is understood as well. */

@@ -80,7 +80,13 @@ export class Stage {
   readonly host: FrontHost;
 
   constructor(
-    of: { killGraceS?: number; useWatchdog?: boolean; sockets?: Sockets; log?: Log } = {},
+    of: {
+      killGraceS?: number;
+      useWatchdog?: boolean;
+      watchdogFireTimeoutS?: number;
+      sockets?: Sockets;
+      log?: Log;
+    } = {},
   ) {
     this.storage.add(LUN, 16 * MIB);
     const { clock, storage } = this;
