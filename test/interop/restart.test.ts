@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { makeArea, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
+
+const missing = whyNot('ours');
+const where = missing === null ? { timeout: 120_000 } : { skip: missing };
+const T = 2;
+
+async function until(what: string, withinMs: number, holds: () => Promise<boolean> | boolean) {
+  const endMs = performance.now() + withinMs;
+  while (!(await holds())) {
+    assert.ok(performance.now() < endMs, `${what} within ${withinMs} ms`);
+    await sleep(100);
+  }
+}
+
+test(
+  'a holder that outlives its daemon keeps the lockspace closed until it is gone',
+  where,
+  async () => {
+    const directory = mkdtempSync('/var/tmp/holdfast-restart-');
+    const area = makeArea(`${directory}/area`, 2 * 1024 * 1024);
+    const lockspace = `LS:1:${area}:0`;
+    const daemons = [];
+    let holder: ChildProcess | null = null;
+    try {
+      const first = await startDaemon('ours', { hostName: 'one', directory });
+      daemons.push(first);
+      const { env } = first;
+      const client = async (...words: string[]) =>
+        (await run(SANLOCK.ours, ['client', ...words], { env })).stdout;
+      await client('init', '-s', lockspace, '-o', `${T}`);
+      await client('init', '-r', `LS:R:${area}:1M`);
+      assert.match(await client('add_lockspace', '-s', lockspace, '-o', `${T}`), /done 0/);
+      const held = ['client', 'command', '-r', `LS:R:${area}:1M`, '-c', '/bin/sleep', '300'];
+      holder = spawn(SANLOCK.ours, held, { env, stdio: 'ignore' });
+      const pid = holder.pid ?? -1;
+      await until('the lease is held', 10_000, async () =>
+        (await client('status')).includes(`p ${pid}`),
+      );
+
+      first.process.kill('SIGKILL');
+      const killedMs = performance.now();
+      await until('the daemon is gone', 5000, () => first.process.signalCode !== null);
+      const second = await startDaemon('ours', { hostName: 'one', directory });
+      daemons.push(second);
+      assert.match(await client('add_lockspace', '-s', lockspace, '-o', `${T}`), /done -11/);
+      assert.match(second.log(), new RegExp(`lockspace\\.stillHeld .*pids="?${pid}`));
+      assert.equal(
+        readFileSync(`/proc/${pid}/comm`, 'ascii'),
+        'sleep\n',
+        'its lease is still good',
+      );
+
+      await until('it is stopped', 8 * T * 1000 + 5000, () => holder?.signalCode !== null);
+      const aliveMs = performance.now() - killedMs;
+      assert.equal(holder.signalCode, 'SIGTERM');
+      assert.ok(aliveMs > (8 * T - 2 * T - 1) * 1000, `after ${Math.round(aliveMs)} ms`);
+      await until('the lockspace opens', 60_000, async () =>
+        (await client('add_lockspace', '-s', lockspace, '-o', `${T}`)).includes('done 0'),
+      );
+    } finally {
+      holder?.kill('SIGKILL');
+      for (const daemon of daemons) await daemon.stop();
+      rmSync(directory, { recursive: true, force: true });
+    }
+  },
+);
