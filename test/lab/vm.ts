@@ -54,6 +54,7 @@ export class Lab {
   /** The shared disk, as a file of this host. */
   readonly disk: string;
   readonly machines: Machine[] = [];
+  readonly startedMs = Date.now();
 
   private constructor(directory: string) {
     this.directory = directory;
