@@ -12,6 +12,7 @@ import {
   prepare,
   type Row,
   type Storage,
+  sharing,
   throughput,
 } from './rows.ts';
 import { serveWorker } from './worker.ts';
@@ -107,6 +108,7 @@ async function measure(kind: DaemonKind, options: Options): Promise<readonly Row
     joinLockspace(second, storage, 2);
     rows.push(...handover([first, second], storage, options.calls));
     rows.push(...(await fight([first, second], storage, options.seconds)));
+    rows.push(...(await sharing([first, second], storage, options.seconds)));
     return rows;
   } finally {
     for (const daemon of daemons) daemon.stop();

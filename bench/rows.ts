@@ -20,7 +20,7 @@ import type { WorkerJob, WorkerReport } from './worker.ts';
 /** One measured number. Smaller is better unless `unit` is a rate. */
 export interface Row {
   readonly name: string;
-  readonly unit: 'µs' | 'pairs/s' | 'µs CPU/pair' | 'MB' | '% CPU' | 'ms';
+  readonly unit: 'µs' | 'pairs/s' | 'µs CPU/pair' | 'MB' | '%' | '% CPU' | 'ms';
   readonly value: number;
 }
 
@@ -152,6 +152,29 @@ export async function fight(
   return [
     { name: 'fight, both hosts', unit: 'pairs/s', value: rates.reduce((a, b) => a + b, 0) },
     { name: 'fight, weaker host', unit: 'pairs/s', value: Math.min(...rates) },
+  ];
+}
+
+/** Two daemons of one kind, a client on each, one lease that both may share: how often in vain. */
+export async function sharing(
+  pair: readonly [Daemon, Daemon],
+  storage: Storage,
+  seconds: number,
+): Promise<readonly Row[]> {
+  const jobs = pair.map((daemon) => ({
+    socketPath: daemon.socketPath,
+    resourceFile: storage.resourceFile,
+    resourceIndex: 1,
+    seconds,
+    retryMs: 1,
+    shared: true,
+  }));
+  const reports = await runWorkers(jobs, () => {});
+  const pairs = reports.reduce((sum, report) => sum + report.pairs, 0);
+  const refused = reports.reduce((sum, report) => sum + report.refused, 0);
+  return [
+    { name: 'sharing, both hosts', unit: 'pairs/s', value: pairs / seconds },
+    { name: 'sharing, refused', unit: '%', value: (100 * refused) / Math.max(1, pairs + refused) },
   ];
 }
 

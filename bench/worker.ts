@@ -7,6 +7,7 @@ export interface WorkerJob {
   readonly seconds: number;
   /** Mean pause after a refused acquire; null: a refusal ends the run. */
   readonly retryMs: number | null;
+  readonly shared?: boolean;
 }
 
 export interface WorkerReport {
@@ -27,7 +28,7 @@ function work(job: WorkerJob): WorkerReport {
   const connection = new BlockingConnection(job.socketPath);
   connection.register();
   const resource = resourceAt(job.resourceFile, job.resourceIndex);
-  const take = acquire(resource);
+  const take = acquire(resource, { shared: job.shared === true });
   const give = release(resource);
   const endMs = performance.now() + job.seconds * 1000;
   let pairs = 0;
