@@ -48,7 +48,8 @@ interface Peer {
 
 /** Long enough for what a refused request still sends, as the original waits. */
 const DISCARD_MS = 20;
-const BACKLOG = 5;
+/** Room for a crowd that comes at once; libsanlock waits for a place, others give up. */
+const BACKLOG = 128;
 const SOCKET_MODE = 0o660;
 const SCRATCH_IDLE_MS = 30_000;
 /** Events a listener may leave unread beyond what the kernel holds for it. */

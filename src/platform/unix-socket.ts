@@ -3,11 +3,12 @@ import { connect, createServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { nameToText } from '../base/bytes.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
-import { EIO, ETIMEDOUT, errnoName } from './errno.ts';
+import { EAGAIN, EIO, ETIMEDOUT, errnoName } from './errno.ts';
 import { socketFd } from './socket-fd.ts';
 
 const MAX_UNSENT_BYTES = 16 * 1024 * 1024; // a peer this far behind is not reading any more
 const END_DEADLINE_MS = 5000; //              to flush the last bytes to a slow peer
+const CONNECT_AGAIN_MS = 20;
 const MAX_PATH_BYTES = 107;
 const PRIVATE_UMASK = 0o177;
 
@@ -53,21 +54,34 @@ export class UnixSockets implements Sockets {
     timeoutMs: number,
     answer: (opened: { ok: true; connection: Connection } | { ok: false; errno: number }) => void,
   ): void {
-    const socket = connect({ path: nameToText(path), allowHalfOpen: true });
-    const fail = (errno: number) => {
-      clearTimeout(deadline);
-      socket.removeAllListeners();
-      socket.on('error', () => {});
-      socket.destroy();
-      answer({ ok: false, errno });
+    const untilMs = performance.now() + timeoutMs;
+    const attempt = () => {
+      const socket = connect({ path: nameToText(path), allowHalfOpen: true });
+      const drop = () => {
+        clearTimeout(deadline);
+        socket.removeAllListeners();
+        socket.on('error', () => {});
+        socket.destroy();
+      };
+      const leftMs = Math.max(0, untilMs - performance.now());
+      const deadline = setTimeout(() => {
+        drop();
+        answer({ ok: false, errno: ETIMEDOUT });
+      }, leftMs);
+      socket.once('error', (error: NodeJS.ErrnoException) => {
+        drop();
+        const errno = Math.abs(error.errno ?? EIO);
+        // Others wait to be accepted: a blocking connect would wait in the kernel for a place.
+        if (errno === EAGAIN && leftMs > CONNECT_AGAIN_MS) setTimeout(attempt, CONNECT_AGAIN_MS);
+        else answer({ ok: false, errno });
+      });
+      socket.once('connect', () => {
+        clearTimeout(deadline);
+        socket.removeAllListeners('error');
+        answer({ ok: true, connection: new UnixConnection(socket, this.#peerPid) });
+      });
     };
-    const deadline = setTimeout(() => fail(ETIMEDOUT), timeoutMs);
-    socket.once('error', (error: NodeJS.ErrnoException) => fail(Math.abs(error.errno ?? EIO)));
-    socket.once('connect', () => {
-      clearTimeout(deadline);
-      socket.removeAllListeners('error');
-      answer({ ok: true, connection: new UnixConnection(socket, this.#peerPid) });
-    });
+    attempt();
   }
 }
 
