@@ -63,6 +63,10 @@ sanlock direct dump <path>[:<offset>[:<size>]] [-f 1|2]
 sanlock direct next_free <path>[:<offset>]
 sanlock direct acquire | release -r RESOURCE -i <host_id> -g <gen>
 sanlock direct acquire_id | renew_id | release_id -s LOCKSPACE [-e <host_name>]
+sanlock direct format -x RINDEX
+sanlock direct lookup -x RINDEX [-e <resource_name>:<offset>]
+sanlock direct update -x RINDEX -e <resource_name>[:<offset>] [-z 0|1]
+sanlock direct rebuild -x RINDEX
 
 LOCKSPACE = <lockspace_name>:<host_id>:<path>:<offset>
 RESOURCE  = <lockspace_name>:<resource_name>:<path>:<offset>[:<lver>|:SH]
