@@ -121,19 +121,16 @@ export function restrict(cmdFlags: number): SanlockCall<number> {
 /** The program to run, instead of SIGTERM, when a lockspace of ours is being lost. */
 export function killpath(
   program: { readonly path: ByteString; readonly args: ByteString },
-  options: { readonly appendPid?: boolean } = {},
+  options: { readonly appendPid?: boolean; readonly target?: Target } = {},
 ): SanlockCall<number> {
+  const data2 = targetOf(options.target ?? 'self');
   const cmdFlags = options.appendPid === true ? 1 : 0;
   const longest = 126; // libsanlock cuts there (spec 20 §4 KILLPATH)
   const body = encode(killpathBody, {
     path: program.path.slice(0, longest),
     args: program.args.slice(0, longest),
   });
-  return plainCall(
-    'killpath',
-    requestBytes(SM_CMD.KILLPATH, { cmdFlags, data2: -1 }, [body]),
-    'quick',
-  );
+  return plainCall('killpath', requestBytes(SM_CMD.KILLPATH, { cmdFlags, data2 }, [body]), 'quick');
 }
 
 /** Asks the owner to let go: `forceMode` 1 kills it, 2 asks politely, 0 with lver 0 clears. */
