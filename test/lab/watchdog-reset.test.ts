@@ -16,6 +16,8 @@ const DEAD_S = EXPIRY_S + FIRE_S;
 /** The next host tries again, and sees renewals, only so often. */
 const RETRY_S = 2 * IO_TIMEOUT_S + 5;
 const POLL_MS = 100;
+/** wdmd looks, and feeds, once in so long (spec 25). */
+const WDMD_TEST_S = 10;
 const START_DEADLINE_MS = 120_000;
 const COMMAND_DEADLINE_MS = 120_000;
 
@@ -109,6 +111,9 @@ async function inObedience(
     machine.events.filter(({ name }) => name === 'WATCHDOG'),
     [],
   );
+  const dump = await machine.run([`${ROOT}/bin/wdmd`, '-d'], COMMAND_DEADLINE_MS);
+  const [, now, fed] = / now (\d+) last_keepalive (\d+)/.exec(dump.output) ?? [];
+  assert.ok(Number(now) - Number(fed) <= WDMD_TEST_S, `wdmd feeds its watchdog: ${dump.output}`);
   const alive = await machine.run([`${ROOT}/bin/sanlock`, 'client', 'status'], COMMAND_DEADLINE_MS);
   assert.equal(alive.status, 0, alive.output);
   assert.doesNotMatch(alive.output, /^r LS/m, 'the lease is given up');
