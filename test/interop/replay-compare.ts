@@ -6,6 +6,7 @@ type Lines = readonly string[];
 
 interface Difference {
   readonly why: string;
+  readonly always?: boolean;
   /** From the recorded answer the ones we may give instead; one of them is demanded. */
   readonly instead: (recorded: Lines) => readonly Lines[];
 }
@@ -14,23 +15,38 @@ const replaced = (from: RegExp, to: string) => (recorded: Lines) => [
   recorded.map((line) => line.replace(from, to)),
 ];
 
-/** Where our daemon answers otherwise on purpose. */
+/** Where our daemon answers otherwise on purpose; `always`: the other answer of the original. */
 export const DIFFERS: Readonly<Record<string, Difference>> = {
   '033-get-hosts-early': {
-    why: 'we look at the other hosts at once after joining; seldom before that look',
-    instead: (recorded) => [recorded],
+    why: 'whether a host has looked at the others after joining: we look at once, C a little later',
+    always: true,
+    instead: (recorded) => [
+      recorded,
+      [
+        ...recorded.map((line) =>
+          line.replace('"length":32', '"length":64').replace('-11,"data2":0', '0,"data2":1'),
+        ),
+        '{"hostId":1,"generation":1,"timestampS":"#","ioTimeoutS":1,"flags":3}',
+      ],
+    ],
   },
   '044-status-adding': {
     why: 'sizes are shown once joined',
-    instead: (recorded) => [recorded],
+    instead: (recorded) => [
+      recorded.map((line) =>
+        line.includes('list=add')
+          ? line.replace('sector_size=512 align_size=1048576', 'sector_size=0 align_size=0')
+          : line,
+      ),
+    ],
   },
   '107-read-owners-two-sh': {
-    why: 'the refusal of 104 took no ballot, so the lease version is lower (spec 10 §17.3)',
-    instead: (recorded) => [recorded],
+    why: 'the refusal of 104 took no ballot, so the lease version is one lower (spec 10 §17.3)',
+    instead: replaced(/"lver":6/, '"lver":5'),
   },
   '144-acquire-orphan-only-without-lvb': {
     why: 'ORPHAN_ONLY means only an orphan; C acquires a new lease by a slip (spec 20 §16)',
-    instead: replaced(/"data":0/, '"data":-2'),
+    instead: ([header = '']) => [[header.replace('"data":0', '"data":-2')]],
   },
   '214-short-body-then-close': {
     why: 'a peer that ends in the middle of a request is gone: no answer, closed',
@@ -52,7 +68,8 @@ export function compareAnswer(answer: Answer): void {
   const { name, maker, recorded, received, pids } = answer;
   const found = canonical(received, pids);
   const asRecorded = canonical(recorded, new Map());
-  const differs = maker === 'ours' ? DIFFERS[name] : undefined;
+  const known = DIFFERS[name];
+  const differs = maker === 'ours' || known?.always === true ? known : undefined;
   const allowed = differs === undefined ? [asRecorded] : differs.instead(asRecorded);
   const said = allowed.map((wanted) => firstDifference(wanted, found));
   if (!said.includes(null)) assert.fail(`${name}, ${said[0]}`);

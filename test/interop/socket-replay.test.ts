@@ -214,9 +214,10 @@ async function playConnection(
     if (name.startsWith('214')) connection.end();
     const answer = events[index + 1];
     if (answer?.dir === 's2c') {
-      const busy = meanwhile(replay, name);
-      const received = await connection.receive(answer.len, silenceBefore(name));
-      await busy;
+      const [received] = await Promise.all([
+        connection.receive(answer.len, silenceBefore(name)),
+        meanwhile(replay, name),
+      ]);
       const { folder, host1 } = replay.world;
       const recorded = movePaths(answer.hex, RECORDED_FOLDER, folder);
       compareAnswer({ name, maker: host1.maker, recorded, received, pids: replay.pids });
