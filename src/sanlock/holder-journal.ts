@@ -92,6 +92,8 @@ export function restore(front: Front, lines: readonly string[]): void {
   const found = new Map<number, LeftBehind>();
   for (const text of lines) readLine(found, text);
   for (const left of found.values()) {
+    // Watched first: a pid that is free now must not come to mean another process meanwhile.
+    for (const pid of pidsOf(left)) front.outside.watchProcess(pid);
     for (const [holder, { facts }] of [...left.holders]) {
       if (front.outside.startTime(facts.pid) !== facts.started) left.holders.delete(holder);
     }
@@ -100,7 +102,6 @@ export function restore(front: Front, lines: readonly string[]): void {
   for (const left of front.leftBehind) {
     const fields = { lockspace: left.space.name, pids: pidsOf(left).join(' ') };
     front.outside.log('warn', 'holders.leftBehind', fields);
-    for (const pid of pidsOf(left)) front.outside.watchProcess(pid);
   }
   rewrite(front);
 }

@@ -102,6 +102,8 @@ export class FrontHost {
   readonly #leaseTime: ProcessTime;
   readonly #program: SanlockProgram;
   readonly #leases = new Map<number, LeaseSeat>();
+  readonly #gone: Set<number>;
+  readonly #watchers = new Map<number, () => void>();
   #nextFd = 5;
   #nextPid = FIRST_LEASE_PID;
 
@@ -113,12 +115,15 @@ export class FrontHost {
     settings?: Partial<SanlockSettings>;
     sockets?: Sockets;
     journal?: Journal;
+    /** Processes of an earlier daemon's time that have ended. */
+    ended?: ReadonlySet<number>;
     log?: Log;
     /** Times of its programs, where they are not the world's. */
     frontTime?: ProcessTime;
     leaseTime?: ProcessTime;
   }) {
     this.#clock = of.clock;
+    this.#gone = new Set(of.ended);
     this.#frontTime = of.frontTime ?? worldTime(of.clock);
     this.#leaseTime = of.leaseTime ?? worldTime(of.clock);
     const { name, storage, clock, plan = PROMPT } = of;
@@ -147,6 +152,12 @@ export class FrontHost {
     return peer;
   }
 
+  /** A process that the daemon watches ends. */
+  processEnds(pid: number): void {
+    this.#gone.add(pid);
+    this.#watchers.get(pid)?.();
+  }
+
   /** SIGKILL of every lease process: the front learns it from its channel. */
   killLeaseProcesses(): void {
     for (const lease of [...this.#leases.values()]) lease.end();
@@ -168,9 +179,10 @@ export class FrontHost {
         record(signal, pid);
         return true;
       },
-      startTime: (pid) => `${pid}`,
+      startTime: (pid) => (this.#gone.has(pid) ? null : `${pid}`),
       watch: (pid, gone) => {
         this.#leases.get(pid)?.onceGone(gone);
+        this.#watchers.set(pid, gone);
         return { close: () => {} };
       },
       run: (program, args) => record('killpath', 0, [program, ...args].join(' ')),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { MIB } from '../../base/units.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
+import type { Journal } from '../../ports/journal.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Sockets } from '../../ports/sockets.ts';
 import { SimClock } from '../../sim/clock.ts';
@@ -85,6 +86,7 @@ export class Stage {
       useWatchdog?: boolean;
       watchdogFireTimeoutS?: number;
       sockets?: Sockets;
+      journal?: Journal;
       log?: Log;
     } = {},
   ) {
@@ -92,11 +94,12 @@ export class Stage {
     const { clock, storage } = this;
     const plan = () =>
       this.hung ? HUNG : PROMPT({ host: '', path: LUN, write: false, offset: 0, length: 0 });
-    const { sockets, log, ...settings } = of;
+    const { sockets, journal, log, ...settings } = of;
     this.host = new FrontHost({
       ...{ name: 'host1', clock, storage, plan, settings },
       ...{ frontTime: this.frontTime, leaseTime: this.leaseTime },
       ...(sockets === undefined ? {} : { sockets }),
+      ...(journal === undefined ? {} : { journal }),
       ...(log === undefined ? {} : { log }),
     });
     this.result(message(SM_CMD.WRITE_LOCKSPACE, lockspace, { data2: T }));
