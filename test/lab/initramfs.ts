@@ -30,6 +30,7 @@ export function whyNoMachines(): string | null {
 
 /** The newest installed kernel that has its modules. */
 export function kernelVersion(): string | null {
+  if (!existsSync('/boot')) return null;
   const versions = readdirSync('/boot')
     .filter((name) => name.startsWith('vmlinuz-'))
     .map((name) => name.slice('vmlinuz-'.length))

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../src/base/units.ts';
@@ -37,10 +37,12 @@ const STUBBORN = `
   const { openSync, writeSync } = require('node:fs');
   process.on('SIGTERM', () => {});
   const disk = openSync('${SHARED_DISK}', 'rs+');
-  setInterval(() => writeSync(disk, Buffer.alloc(512, ${SCRATCH_BYTE}), 0, 512, ${SCRATCH_OFFSET}), 100);
+  const sector = Buffer.alloc(${SECTOR_BYTES}, ${SCRATCH_BYTE});
+  setInterval(() => writeSync(disk, sector, 0, sector.length, ${SCRATCH_OFFSET}), 100);
 `;
 
-const missing = whyNoMachines();
+const unbuilt = existsSync(`${ROOT}/dist/wdmd.cjs`) ? null : 'not built yet: npm run build';
+const missing = whyNoMachines() ?? unbuilt;
 const where = missing === null ? { timeout: 540_000 } : { skip: missing };
 
 test('a host cut off from its disk is reset before another has its lease', where, async (t) => {
