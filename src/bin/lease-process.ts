@@ -1,8 +1,8 @@
 import { LeaseProgram } from '../drive/lease-program.ts';
 import { AlignedPool } from '../platform/aligned-memory.ts';
-import { MonotonicClock } from '../platform/clock.ts';
 import { AioEngine } from '../platform/disk-aio.ts';
 import { DeviceDisks } from '../platform/disk-device.ts';
+import { MachineClock } from '../platform/machine-clock.ts';
 import { lockMemory } from '../platform/memory-lock.ts';
 import { dieWithParent } from '../platform/orphan.ts';
 import { setProcessName } from '../platform/process-name.ts';
@@ -28,7 +28,7 @@ function main(label: string, settings: LeaseProcessSettings): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
   process.on('uncaughtException', (error) => leave(error));
 
-  const clock = new MonotonicClock();
+  const clock = new MachineClock();
   const pool = new AlignedPool(allocateAligned);
   setInterval(() => pool.discardUnused(discardPages), DISCARD_MS).unref();
   const program = new LeaseProgram({

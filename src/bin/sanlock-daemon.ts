@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { nameToText } from '../base/bytes.ts';
 import { type DaemonSettings, daemonSettings, UsageError } from '../cli/sanlock-daemon/settings.ts';
 import { SanlockProgram } from '../drive/sanlock-program.ts';
-import { MonotonicClock } from '../platform/clock.ts';
 import { becomeUser, makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { Helper } from '../platform/helper.ts';
 import { JournalFile } from '../platform/journal-file.ts';
 import { DaemonLog } from '../platform/log.ts';
+import { MachineClock } from '../platform/machine-clock.ts';
 import { lockMemory } from '../platform/memory-lock.ts';
 import { peerPidOf } from '../platform/peer-credentials.ts';
 import { lockPidFile } from '../platform/pid-file.ts';
@@ -103,7 +103,7 @@ function start(
 
   const program = new SanlockProgram({
     settings: sanlock,
-    clock: new MonotonicClock(),
+    clock: new MachineClock(),
     sockets: new UnixSockets(peerPidOf),
     processes: new NodeProcesses({
       leaseProcessFile: join(__dirname, 'lease-process.cjs'),

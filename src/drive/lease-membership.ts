@@ -40,6 +40,8 @@ export class Membership {
   #hold: DeltaHold | null = null;
   #hosts: HostTable | null = null;
   #lastSuccessMs = 0;
+  /** How long the machine had slept when that renewal, or the join, began. */
+  #asleepMs = 0;
   #lastLanded = true;
   #lastRenewalOk = true;
   #renewing = false;
@@ -73,10 +75,16 @@ export class Membership {
   /** Own expiry by our clock: 8·t after the timestamp of the last renewal known to have landed. */
   expired(): boolean {
     if (this.#hold === null) return false;
-    const nowMs = this.#parts.clock.nowMs();
+    // Asleep, our clock stood still while the others' went on.
+    const sleptMs = this.#asleepNowMs() - this.#asleepMs;
+    const nowMs = this.#parts.clock.nowMs() + sleptMs;
     // For good: a renewal that ends after this must not revive what the front is giving up.
     if (nowMs >= this.#lastSuccessMs + this.#times.renewalFailMs) this.#lost = true;
     return this.#lost;
+  }
+
+  #asleepNowMs(): number {
+    return this.#parts.clock.asleepMs?.() ?? 0;
   }
 
   /** Our stay is over: no grant, and no lease write may start (spec 10 §15 item 8). */
@@ -108,6 +116,7 @@ export class Membership {
 
   join(): void {
     const { path } = this.#request;
+    this.#asleepMs = this.#asleepNowMs();
     this.#parts.devices.open(path, this.#times.ioTimeoutMs, (opened) => {
       if (this.#closed) return;
       if (!opened.ok) {
@@ -155,7 +164,9 @@ export class Membership {
     }
     const { sectorSize, areaBytes, maxHosts } = hold.geometry;
     const generation = hold.leader.ownerGeneration;
-    this.#parts.send({ kind: 'joined', generation, timestampS, sectorSize, areaBytes, maxHosts });
+    const sizes = { sectorSize, areaBytes, maxHosts };
+    const asleepMs = this.#asleepMs;
+    this.#parts.send({ kind: 'joined', generation, timestampS, asleepMs, ...sizes });
     this.#gauge.watch(this.ioTimeoutMs);
     // At once, not after 2·t: the first look at the other hosts answers first conflicts sooner.
     this.#renewAfter(0);
@@ -192,6 +203,7 @@ export class Membership {
     if (this.expired()) return; // too late: a renewal now would revive what is being given up
     this.#renewing = true;
     const startedMs = this.#parts.clock.nowMs();
+    const asleepMs = this.#asleepNowMs();
     let readMs = startedMs;
     let look: Look | null = null;
     const steps = deltaRenew(this.#place(), {
@@ -209,7 +221,8 @@ export class Membership {
       this.#renewing = false;
       const nowMs = this.#parts.clock.nowMs();
       if (look !== null) this.#report(look, readMs);
-      this.#renewed(renewed, { readMs: readMs - startedMs, writeMs: nowMs - readMs });
+      const took = { readMs: readMs - startedMs, writeMs: nowMs - readMs };
+      this.#renewed(renewed, { ...took, asleepMs });
     });
   }
 
@@ -218,7 +231,10 @@ export class Membership {
     this.#parts.send({ kind: 'hosts', checkedS, changed: look.changed, signals: look.signals });
   }
 
-  #renewed(renewed: Result<Renewed, LeaseError>, took: { readMs: number; writeMs: number }): void {
+  #renewed(
+    renewed: Result<Renewed, LeaseError>,
+    took: { readMs: number; writeMs: number; asleepMs: number },
+  ): void {
     this.#lastRenewalOk = renewed.ok;
     this.expired(); // before the new time counts
     if (renewed.ok) {
@@ -226,6 +242,7 @@ export class Membership {
       this.#hold = hold;
       this.#lastLanded = true;
       this.#lastSuccessMs = timestampS * SECOND_MS;
+      this.#asleepMs = took.asleepMs;
       // Too late, it must not revive the watchdog: users are already being stopped.
       if (!this.#lost) this.#parts.send({ kind: 'renewed', timestampS, ...took });
     } else {

@@ -132,6 +132,7 @@ export class SanlockProgram {
   #event(happen: () => void): void {
     if (this.#over) return;
     this.#front.nowMs = this.#parts.clock.nowMs();
+    this.#front.asleepMs = this.#parts.clock.asleepMs?.() ?? 0;
     const lagMs = this.#gauge.take(); // this event may come before the late timer does
     if (lagMs > 0) loopLagged(this.#front, lagMs);
     happen();

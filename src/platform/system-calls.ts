@@ -47,6 +47,10 @@ export const sendto: (
 );
 export const recv: (fd: number, bytes: Uint8Array, length: number, flags: number) => number =
   libc.func('long recv(int fd, void *bytes, size_t length, int flags)');
+/** `time`: two 64-bit words, seconds and nanoseconds. */
+export const clockGettime: (clock: number, time: Uint8Array) => number = libc.func(
+  'int clock_gettime(int clock, void *time)',
+);
 export const setrlimit: (resource: number, limits: Uint8Array) => number = libc.func(
   'int setrlimit(int resource, void *limits)',
 );

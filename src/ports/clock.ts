@@ -2,6 +2,8 @@
 export interface Clock {
   /** CLOCK_MONOTONIC milliseconds (fraction allowed), the same clock in all processes of a host. */
   nowMs(): number;
+  /** How long this machine was suspended since it booted: `nowMs` stands still then. */
+  asleepMs?(): number;
   /** Wall clock, only for texts people read. */
   wallMs(): number;
   /** Calls `fire` once, no sooner than `delayMs` from now. */

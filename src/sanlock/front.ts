@@ -20,6 +20,7 @@ export const MAX_CLIENTS = 1024;
 /** Slots 0 and 1 are the helper's and the listener's. */
 const FIRST_SLOT = 2;
 const FIRST_RESOURCE_ID = 2;
+const CLOCK_NOISE_MS = 100;
 
 /**
  * The state of the sanlock front: who is connected, which lockspaces are joined, who holds what.
@@ -39,6 +40,8 @@ export class Front {
   readonly pending = new Map<number, Pending>();
   /** Set at the start of each event: everything in one event happens at one moment. */
   nowMs = 0;
+  /** How long the machine was suspended since it booted; set with `nowMs`, which stood still. */
+  asleepMs = 0;
   /** The process for areas of lockspaces that are not joined; null = none runs. */
   scratch: number | null = null;
   scratchUsedMs = 0;
@@ -127,7 +130,18 @@ export class Front {
 
   /** Own expiry, by our clock and the last renewal known to have landed. */
   expired(space: Lockspace): boolean {
-    return this.nowMs >= space.lastSuccessS * 1000 + space.times.renewalFailMs;
+    return this.claimAgeMs(space) >= space.times.renewalFailMs;
+  }
+
+  /** Since the last renewal, with what the machine slept: the others' clocks went on. */
+  claimAgeMs(space: Lockspace): number {
+    return this.nowMs - space.lastSuccessS * 1000 + this.sleptMs(space);
+  }
+
+  /** Since the last renewal began; reading two clocks takes a moment, which is no sleep. */
+  sleptMs(space: Lockspace): number {
+    const sleptMs = this.asleepMs - space.asleepMs;
+    return sleptMs < CLOCK_NOISE_MS ? 0 : sleptMs;
   }
 
   findResource(lockspaceName: ByteString, name: ByteString): Resource | null {

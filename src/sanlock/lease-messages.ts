@@ -213,6 +213,8 @@ export type FromLeaseProcess =
       readonly kind: 'joined';
       readonly generation: bigint;
       readonly timestampS: number;
+      /** How long the machine had been suspended, ever, when the join began. */
+      readonly asleepMs?: number;
       readonly sectorSize: number;
       readonly areaBytes: number;
       readonly maxHosts: number;
@@ -222,6 +224,8 @@ export type FromLeaseProcess =
   | {
       readonly kind: 'renewed';
       readonly timestampS: number;
+      /** How long the machine had been suspended, ever, when it began. */
+      readonly asleepMs?: number;
       readonly readMs: number;
       readonly writeMs: number;
     }

@@ -47,7 +47,7 @@ function lookAt(front: Front, space: Lockspace): void {
 
 /** Judged by our own clock, never by a timer having fired. */
 function lost(front: Front, space: Lockspace): boolean {
-  const ageMs = front.nowMs - space.lastSuccessS * 1000;
+  const ageMs = front.claimAgeMs(space);
   if (space.corruptResult !== 0 || ageMs >= space.times.renewalFailMs) {
     front.outside.log('error', 'lockspace.lost', {
       lockspace: space.name,
@@ -85,7 +85,10 @@ function allGone(front: Front, space: Lockspace): boolean {
 }
 
 function killRound(front: Front, space: Lockspace): void {
-  const graceEndS = space.lastSuccessS + 8 * space.ioTimeoutS + front.settings.killGraceS;
+  // A grace slept away is over: others may have the lease already.
+  const sleptS = Math.ceil(front.sleptMs(space) / 1000);
+  const renewedS = space.lastSuccessS - sleptS;
+  const graceEndS = renewedS + 8 * space.ioTimeoutS + front.settings.killGraceS;
   for (const client of users(front, space)) {
     if (client.killCount >= MAX_KILL_ATTEMPTS || client.killLastS === front.nowS) continue;
     client.killCount++;

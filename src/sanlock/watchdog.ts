@@ -98,7 +98,7 @@ export function feedWatchdog(front: Front, space: Lockspace): void {
   tell(front, space, {
     cmd: WDMD_CMD.TEST_LIVE,
     renewalTime: BigInt(space.lastSuccessS),
-    expireTime: BigInt(space.lastSuccessS + aliveS),
+    expireTime: BigInt(space.lastSuccessS + aliveS - Math.ceil(front.sleptMs(space) / 1000)),
   });
 }
 

@@ -11,6 +11,7 @@ export class HostClock implements Clock {
   readonly #base: number;
   readonly #rate: number;
   #pauses = 0;
+  #asleepMs = 0;
   #stopped = false;
   #due: (() => void)[] = [];
 
@@ -22,7 +23,12 @@ export class HostClock implements Clock {
   }
 
   nowMs(): number {
-    return this.#base + (this.#world.nowMs() - this.#startedMs) * this.#rate;
+    const awakeMs = (this.#world.nowMs() - this.#startedMs) * this.#rate;
+    return this.#base + awakeMs - this.#asleepMs;
+  }
+
+  asleepMs(): number {
+    return this.#asleepMs;
   }
 
   wallMs(): number {
@@ -31,7 +37,17 @@ export class HostClock implements Clock {
 
   after(delayMs: number, fire: () => void): Timer {
     let live = true;
-    const timer = this.#world.after(delayMs / this.#rate, () => this.run(() => live && fire()));
+    const dueMs = this.nowMs() + delayMs;
+    const arm = (restMs: number): Timer =>
+      this.#world.after(restMs / this.#rate, () =>
+        this.run(() => {
+          if (!live) return;
+          const slept = this.#asleepMs > 0 ? dueMs - this.nowMs() : 0;
+          if (slept > 0.001) timer = arm(slept);
+          else fire();
+        }),
+      );
+    let timer = arm(delayMs);
     return {
       cancel: () => {
         live = false;
@@ -47,9 +63,16 @@ export class HostClock implements Clock {
     else happen();
   }
 
+  /** The machine slept for so long: while it was paused, its clock stood still. */
+  slept(ms: number): void {
+    this.#asleepMs += ms * this.#rate;
+  }
+
   /** A clock of the same host that stands still by itself: another of its programs. */
   sibling(): HostClock {
-    const other = new HostClock(this.#world, { baseMs: this.nowMs(), rate: this.#rate });
+    const baseMs = this.nowMs() + this.#asleepMs;
+    const other = new HostClock(this.#world, { baseMs, rate: this.#rate });
+    other.#asleepMs = this.#asleepMs;
     return other;
   }
 
