@@ -1,11 +1,8 @@
 import { SECOND_MS } from '../base/units.ts';
 import * as calls from '../client/sanlock-daemon-calls.ts';
 import { acquire, convert, release } from '../client/sanlock-lease-calls.ts';
-import type { Resource } from '../client/sanlock-types.ts';
-import { decode } from '../codec/struct.ts';
 import { SanlockProgram } from '../drive/sanlock-program.ts';
 import { type LeaseTimes, leaseTimes } from '../lease/lease-times.ts';
-import type { PaxosHold } from '../lease/paxos-hold.ts';
 import type { Channel, Processes, SignalName } from '../ports/processes.ts';
 import type {
   FromLeaseProcess,
@@ -13,44 +10,32 @@ import type {
   LeaseCommandResult,
   ToLeaseProcess,
 } from '../sanlock/lease-messages.ts';
-import { RES_FLAGS, SM_HEADER_BYTES, smHeader } from '../wire/sanlock-socket.ts';
+import { RES_FLAGS } from '../wire/sanlock-socket.ts';
 import type { Life } from './claims.ts';
 import { type Computer, Hardware, type Software } from './computer.ts';
+import {
+  ECONNRESET,
+  ENOSPC,
+  isAsked,
+  type Person,
+  placeOf,
+  refusal,
+  resourceAt,
+  resourceOf,
+  results,
+} from './daemon-talk.ts';
 import type { Dice } from './dice.ts';
 import { SimDisks } from './disk.ts';
 import { FIRST_LEASE_PID, MemoryJournal, SETTINGS, SimPeer } from './front-host.ts';
 import type { HostClock } from './host-clock.ts';
-import { AREA_BYTES, LOCKSPACE, LUN } from './layout.ts';
 import { LeaseSeat, QUIET } from './lease-seat.ts';
 import { SimWdmd } from './sim-wdmd.ts';
+import type { Stay } from './stay.ts';
 import { Users } from './users.ts';
 import { Violation } from './violation.ts';
 import type { World } from './world.ts';
 
 const RETRY_JOIN_MS = 3000;
-
-/** One stay of the daemon in the lockspace: a lease process from its `join` to its end. */
-interface Stay {
-  readonly front: SanlockProgram;
-  readonly life: Life;
-  readonly seat: LeaseSeat;
-  readonly time: HostClock;
-  readonly holds: Map<number, PaxosHold>;
-  /** Milliseconds of the running system at the last renewal known to have landed. */
-  lastSuccessMs: number | null;
-  /** The front let no more leases be granted. */
-  isEnding: boolean;
-}
-
-/** A process that registered with the daemon for one lease. */
-interface Person {
-  readonly pid: number;
-  readonly peer: SimPeer;
-  readonly resource: number;
-  readonly life: Life;
-  answer: ((result: LeaseCommandResult) => void) | null;
-  isDying: boolean;
-}
 
 /**
  * A machine under the very daemon: front and lease process, users that are processes with
@@ -170,19 +155,17 @@ export class FrontedMachine implements Computer, Software {
 
   /** The administrator asks again and again: joined already is fine. */
   #keepJoined(admin: SimPeer): void {
-    const lockspace = { name: LOCKSPACE, hostId: BigInt(this.#hostId), path: LUN, offset: 0n };
     let asked = false;
     const ask = () => {
       if (this.#admin !== admin || this.#front === null) return;
-      if (!asked) this.#toDaemon(admin, calls.addLockspace(lockspace).request);
+      if (!asked) this.#toDaemon(admin, calls.addLockspace(placeOf(this.#hostId)).request);
       asked = true;
       this.hardware.after(this.#dice.between(0.3, 1) * RETRY_JOIN_MS, ask);
     };
     admin.onReceived = () => {
       for (const result of results(admin)) {
         asked = false;
-        const isKnown = result === -EEXIST || result === -EINPROGRESS || result === -EAGAIN;
-        if (!isKnown) this.#world.say(this.name, `add_lockspace -> ${result}`);
+        if (!isAsked(result)) this.#world.say(this.name, `add_lockspace -> ${result}`);
       }
     };
     ask();
@@ -317,6 +300,8 @@ export class FrontedMachine implements Computer, Software {
     if (stay === null || stay.seat !== seat) return;
     const { life } = stay;
     this.#world.say(life.label, 'lease process has ended');
+    // Left behind by an earlier daemon: this one joins again only when its users are gone too.
+    if (stay.front !== this.#front) return;
     const still = this.#world.judge.claims.countOf(life);
     if (still > 0)
       throw new Violation(9, `${life.label} was given up with ${still} user(s) at work`);
@@ -446,9 +431,8 @@ export class FrontedMachine implements Computer, Software {
     const admin = this.#admin;
     if (life === null || admin === null) return;
     this.#world.say(life.label, 'is asked to leave');
-    const place = { name: LOCKSPACE, hostId: BigInt(this.#hostId), path: LUN, offset: 0n };
     const peer = this.#connect(2);
-    this.#toDaemon(peer, calls.removeLockspace(place).request);
+    this.#toDaemon(peer, calls.removeLockspace(placeOf(this.#hostId)).request);
   }
 
   pauseProgram(forMs: number): void {
@@ -500,42 +484,5 @@ export class FrontedMachine implements Computer, Software {
       }
     }
     this.hardware.after(this.#dice.between(100, 30_000), () => this.#startDaemon());
-  }
-}
-
-const EEXIST = 17;
-const EAGAIN = 11;
-const ENOSPC = 28;
-const EINPROGRESS = 115;
-const ECONNRESET = 104;
-
-function resourceAt(offset: number): number {
-  return offset / AREA_BYTES - 1;
-}
-
-function resourceOf(resource: number, flags: number): Resource {
-  const offset = BigInt((resource + 1) * AREA_BYTES);
-  return {
-    lockspaceName: LOCKSPACE,
-    name: `R${resource}`,
-    lver: 0n,
-    flags,
-    disks: [{ path: LUN, offset }],
-  };
-}
-
-function refusal(during: string, result: number): LeaseCommandResult {
-  const error = { code: 'ERRNO', errno: -result, during, facts: {} } as const;
-  return { ok: false, error, leader: null };
-}
-
-/** The results of the whole replies that have come, each taken once. */
-function* results(peer: SimPeer): Generator<number> {
-  while (peer.received.length >= SM_HEADER_BYTES) {
-    const header = decode(smHeader, Uint8Array.from(peer.received.slice(0, SM_HEADER_BYTES)));
-    const length = Math.max(SM_HEADER_BYTES, header.length);
-    if (peer.received.length < length) return;
-    peer.received.splice(0, length);
-    yield header.data;
   }
 }
