@@ -1,0 +1,245 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Result } from '../../src/base/result.ts';
+import { SanlockClient, type SanlockSession } from '../../src/client/sanlock.ts';
+import { writeLockspace, writeResource } from '../../src/client/sanlock-area-calls.ts';
+import type { SanlockCall } from '../../src/client/sanlock-call.ts';
+import {
+  addLockspace,
+  getHosts,
+  getLockspaces,
+  removeLockspace,
+  renewalHistory,
+  status,
+} from '../../src/client/sanlock-daemon-calls.ts';
+import type { SanlockFailure } from '../../src/client/sanlock-failure.ts';
+import { acquire, release } from '../../src/client/sanlock-lease-calls.ts';
+import type { Lockspace, Resource } from '../../src/client/sanlock-types.ts';
+import { MonotonicClock } from '../../src/platform/clock.ts';
+import { UnixSockets } from '../../src/platform/unix-socket.ts';
+import { STATE_TYPES } from '../../src/wire/sanlock-socket.ts';
+import { type DaemonWorld, makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
+
+const LOCKSPACES = 32;
+const RESOURCES = 500;
+const CLIENTS = 100;
+const PER_CLIENT = RESOURCES / CLIENTS;
+const IO_TIMEOUT_S = 10;
+const RENEWAL_MS = 2 * IO_TIMEOUT_S * 1000;
+const WATCHED_MS = 30_000;
+const WATCHED_C_MS = 10_000;
+const MIB = 1024 * 1024;
+const AREAS = 1 + Math.ceil(RESOURCES / LOCKSPACES);
+const LAST_HOST_ID = 2000;
+const CLOCK_TICKS_PER_S = 100;
+const JOIN_MS = 60_000;
+
+test('32 lockspaces, 500 resources, 100 clients: granted, renewed, listed, released', {
+  skip: whyNot('ours', 'c') ?? false,
+  timeout: 150_000,
+}, async () => {
+  const directory = mkdtempSync('/var/tmp/holdfast-scale-');
+  const ours = await startDaemon('ours', { hostName: 'ours', directory, runName: 'ours' });
+  const theirs = await startDaemon('c', {
+    ...{ hostName: 'theirs', directory, runName: 'theirs' },
+    extra: ['-t', String(LOCKSPACES)], // each join keeps one of its threads
+  });
+  const crowd = { ours: new Crowd(ours, directory, 0), c: new Crowd(theirs, directory, 100) };
+  try {
+    await timed('areas formatted', () => crowd.ours.format());
+    // At once: they are hosts of the same lockspaces.
+    await Promise.all([
+      timed('ours joined', () => crowd.ours.join()),
+      timed('the C daemon joined', () => crowd.c.join()),
+    ]);
+    await crowd.ours.holdAll(WATCHED_MS);
+    await crowd.c.holdAll(WATCHED_C_MS);
+    const [last] = must(await crowd.c.client.call(getHosts('LS0', BigInt(LAST_HOST_ID))));
+    assert.equal(last?.hostId, BigInt(LAST_HOST_ID));
+    assert.ok((last?.timestampS ?? 0n) > 0n, 'host 2000 of ours is seen by the C daemon');
+    await timed('ours left', () => crowd.ours.leave());
+  } catch (error) {
+    console.log(ours.log().slice(-4000));
+    throw error;
+  } finally {
+    await Promise.all([ours.stop(), theirs.stop()]);
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+/** What one daemon serves: its lockspaces, and clients with their leases. */
+class Crowd {
+  readonly client: SanlockClient;
+  readonly #daemon: DaemonWorld;
+  readonly #lockspaces: readonly Lockspace[];
+  readonly #resources: readonly Resource[];
+
+  constructor(daemon: DaemonWorld, directory: string, firstHostId: number) {
+    this.#daemon = daemon;
+    const { socketPath } = daemon;
+    this.client = new SanlockClient({
+      sockets: new UnixSockets(null),
+      clock: new MonotonicClock(),
+      socketPath,
+    });
+    const path = (n: number) => `${directory}/area${n}`;
+    this.#lockspaces = Array.from({ length: LOCKSPACES }, (_, n) => ({
+      name: `LS${n}`,
+      hostId: BigInt(firstHostId + n || LAST_HOST_ID),
+      path: path(n),
+      offset: 0n,
+    }));
+    this.#resources = Array.from({ length: RESOURCES }, (_, n) => {
+      const space = n % LOCKSPACES;
+      const offset = BigInt((1 + Math.floor(n / LOCKSPACES)) * MIB);
+      const disks = [{ path: path(space), offset }];
+      return { lockspaceName: `LS${space}`, name: `R${n}`, disks, lver: 0n, flags: 0 };
+    });
+  }
+
+  async format(): Promise<void> {
+    for (const { path } of this.#lockspaces) makeArea(path, AREAS * MIB);
+    await this.#each(this.#lockspaces, (space) =>
+      writeLockspace(space, { ioTimeoutS: IO_TIMEOUT_S }),
+    );
+    await this.#each(this.#resources, (resource) => writeResource(resource));
+  }
+
+  async join(): Promise<void> {
+    const options = { ioTimeoutS: IO_TIMEOUT_S };
+    await this.#each(this.#lockspaces, (space) => addLockspace(space, options), JOIN_MS);
+    assert.equal(must(await this.client.call(getLockspaces())).length, LOCKSPACES);
+  }
+
+  async leave(): Promise<void> {
+    await this.#each(this.#lockspaces, (space) => removeLockspace(space));
+    assert.deepEqual(must(await this.client.call(getLockspaces())), []);
+  }
+
+  async holdAll(watchedMs: number): Promise<void> {
+    const { maker } = this.#daemon;
+    const sessions = await Promise.all(
+      Array.from({ length: CLIENTS }, async () => must(await this.client.registerProcess())),
+    );
+    const all = <T>(call: (session: SanlockSession, wanted: readonly Resource[]) => T) =>
+      Promise.all(
+        sessions.map((session, n) =>
+          call(session, this.#resources.slice(n * PER_CLIENT, (n + 1) * PER_CLIENT)),
+        ),
+      );
+    const take = async (session: SanlockSession, wanted: readonly Resource[]) =>
+      must(await session.call(acquire(wanted)));
+    const giveBack = async (session: SanlockSession, wanted: readonly Resource[]) =>
+      must(await session.call(release(wanted)));
+    await timed(`${maker}: ${RESOURCES} leases granted`, () => all(take));
+    await timed(`${maker}: given back`, () => all(giveBack));
+    await timed(`${maker}: ${RESOURCES} leases granted again`, () => all(take));
+    await this.#watch(watchedMs);
+    await timed(`${maker}: listed`, () => this.#listed());
+    await all(giveBack);
+    const left = must(await this.client.call(status()));
+    assert.deepEqual(
+      left.filter(({ type }) => type === STATE_TYPES.RESOURCE),
+      [],
+    );
+    for (const session of sessions) session.close();
+  }
+
+  /** Memory and processor time while everything is held; each lockspace is renewed meanwhile. */
+  async #watch(forMs: number): Promise<void> {
+    const before = new Map(this.#pids().map((pid) => [pid, cpuTicks(pid)]));
+    const sinceS = Math.floor(new MonotonicClock().nowMs() / 1000);
+    await sleep(forMs);
+    const pids = this.#pids().filter((pid) => before.has(pid));
+    const ticks = pids.reduce((sum, pid) => sum + cpuTicks(pid) - (before.get(pid) ?? 0), 0);
+    const percent = (ticks / CLOCK_TICKS_PER_S / (forMs / 1000)) * 100;
+    const all = mib(pids);
+    const first = mib(pids.slice(0, 1));
+    const memory = `PSS ${all.pss} MiB, ${all.own} of them private, in ${pids.length} processes`;
+    const found = `${memory} (the first ${first.pss}, ${first.own}), ${percent.toFixed(1)} % CPU`;
+    console.log(`${this.#daemon.maker}: all granted, ${found}`);
+    for (const { name } of this.#lockspaces) {
+      const { records } = must(await this.client.call(renewalHistory(name)));
+      const times = records.map(({ data64 }) => Number(data64));
+      const last = Math.max(0, ...times);
+      const text = `${name} was renewed at ${last}, watched from ${sinceS}`;
+      assert.ok(last + RENEWAL_MS / 1000 + 2 >= sinceS + forMs / 1000, text);
+    }
+  }
+
+  async #listed(): Promise<void> {
+    const records = must(await this.client.call(status()));
+    const count = (wanted: number) => records.filter(({ type }) => type === wanted).length;
+    assert.equal(count(STATE_TYPES.LOCKSPACE), LOCKSPACES);
+    assert.equal(count(STATE_TYPES.RESOURCE), RESOURCES);
+    assert.ok(count(STATE_TYPES.CLIENT) >= CLIENTS);
+  }
+
+  /** All of them under way at once. */
+  async #each<T>(
+    items: readonly T[],
+    call: (item: T) => SanlockCall<number>,
+    timeoutMs = 60_000,
+  ): Promise<void> {
+    await Promise.all(
+      items.map(async (item) => must(await this.client.call(call(item), { timeoutMs }))),
+    );
+  }
+
+  /** The daemon first, then its children. */
+  #pids(): readonly number[] {
+    const pid = this.#daemon.process.pid ?? -1;
+    const found = new Set([pid]);
+    for (let before = 0; before < found.size; ) {
+      before = found.size;
+      for (const [child, parent] of parents()) if (found.has(parent)) found.add(child);
+    }
+    return [...found];
+  }
+}
+
+function must<T>(result: Result<T, SanlockFailure>): T {
+  assert.ok(result.ok, result.ok ? '' : JSON.stringify(result.error));
+  return result.value;
+}
+
+async function timed(what: string, work: () => Promise<unknown>): Promise<void> {
+  const startMs = performance.now();
+  await work();
+  console.log(`${what}: ${((performance.now() - startMs) / 1000).toFixed(2)} s`);
+}
+
+/** Fields of /proc/PID/stat behind the name in parentheses: state, parent, … */
+function statFields(pid: string | number): string[] {
+  const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  return text.slice(text.lastIndexOf(')') + 2).split(' ');
+}
+
+function parents(): [number, number][] {
+  return readdirSync('/proc').flatMap((entry): [number, number][] => {
+    if (!/^\d+$/.test(entry)) return [];
+    try {
+      return [[Number(entry), Number(statFields(entry)[1])]];
+    } catch {
+      return []; // it ended meanwhile
+    }
+  });
+}
+
+function cpuTicks(pid: number): number {
+  const fields = statFields(pid);
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+function mib(pids: readonly number[]): { readonly pss: number; readonly own: number } {
+  const texts = pids.map((pid) => readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'));
+  const sum = (pattern: RegExp) =>
+    texts.reduce((kib, text) => {
+      for (const [, found] of text.matchAll(pattern)) kib += Number(found);
+      return kib;
+    }, 0);
+  const own = sum(/^Private_(?:Clean|Dirty):\s+(\d+) kB$/gm);
+  return { pss: Math.round(sum(/^Pss:\s+(\d+) kB$/gm) / 1024), own: Math.round(own / 1024) };
+}
