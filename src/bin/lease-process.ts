@@ -12,7 +12,7 @@ import { allocateAligned, discardPages } from '../platform/system-calls.ts';
 import type { Log, LogFields, LogLevel } from '../ports/log.ts';
 import type { ToLeaseProcess } from '../sanlock/lease-messages.ts';
 
-const DISCARD_MS = 30_000;
+const DISCARD_MS = 10_000;
 
 /** What the front hands to each lease process on its command line. */
 export interface LeaseProcessSettings {

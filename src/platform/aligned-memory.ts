@@ -16,7 +16,7 @@ const LARGEST = 8 * MIB;
 const SLAB_BYTES = 64 * 1024;
 const POOL_LIMIT_BYTES = 128 * MIB;
 const WORTH_DISCARDING_BYTES = 256 * 1024;
-const KEPT_BUFFERS = 2; // of each class, so that a quiet daemon meets no page fault
+const KEPT_BUFFERS = 1; // of each class, so that a quiet daemon's renewal meets no page fault
 
 /**
  * Buffers in classes of a power of two (512 bytes to 8 MiB), kept for the life of the process. The

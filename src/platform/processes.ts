@@ -45,6 +45,8 @@ export class NodeProcesses implements Processes {
     const child = fork(this.#leaseProcessFile, [label, this.#leaseProcessSettings], {
       serialization: 'advanced', // bigint and Uint8Array pass
       execArgv: DAEMON_NODE_FLAGS,
+      // One heap for all of its threads, not one each: two megabytes less.
+      env: { ...process.env, MALLOC_ARENA_MAX: '1' },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     return new ChildChannel<Out, In>(child, this.#log);
