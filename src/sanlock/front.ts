@@ -4,6 +4,7 @@ import { type Random, wholeSeconds } from '../base/units.ts';
 import type { LeftBehind } from './holder-journal.ts';
 import type { EventChannel } from './host-events.ts';
 import type { LeaseCommand, LeaseCommandResult } from './lease-messages.ts';
+import { nextTurn, type Waiting } from './local-queue.ts';
 import type { Outside } from './outside.ts';
 import type { SanlockSettings } from './settings.ts';
 import type { Client, Lockspace, Pending, Resource, Token } from './state.ts';
@@ -35,6 +36,8 @@ export class Front {
   /** Newest first, in the order clients are shown them. */
   lockspaces: Lockspace[] = [];
   resources: Resource[] = [];
+  /** Acquires that wait for the end of what is under way here, oldest first. */
+  waiting: Waiting[] = [];
   /** Who listens to the events other hosts send us. */
   channels: EventChannel[] = [];
   readonly pending = new Map<number, Pending>();
@@ -152,6 +155,7 @@ export class Front {
 
   removeResource(resource: Resource): void {
     this.resources = this.resources.filter((other) => other !== resource);
+    nextTurn(this, resource);
   }
 
   clientByPid(pid: number): Client | null {

@@ -3,6 +3,7 @@ import { stopLeftBehind } from './holder-journal.ts';
 import { takeBackOldBits } from './host-events.ts';
 import { announce, giveUp, lookAtWatchdogs } from './joining.ts';
 import { grantsPaused } from './lag.ts';
+import { endLongWaits } from './local-queue.ts';
 import { stop } from './signals.ts';
 import type { Client, Lockspace } from './state.ts';
 import { awaitsWatchdog, letGo } from './watchdog.ts';
@@ -14,6 +15,7 @@ const LEAVE_DEADLINE_MS = 3000;
 export function look(front: Front): void {
   lookAtWatchdogs(front);
   stopLeftBehind(front);
+  endLongWaits(front);
   for (const space of [...front.lockspaces]) {
     if (space.state !== 'live') continue;
     // Not only at our renewals: a bit must not ride one renewal longer than it was wanted.

@@ -17,6 +17,10 @@ function acquire(stage: Stage, client: Client, resources: Uint8Array[], cmdFlags
   stage.ask(client, SM_CMD.ACQUIRE, acquireBody(resources), fields);
 }
 
+function release(stage: Stage, client: Client): void {
+  stage.ask(client, SM_CMD.RELEASE, resource(1, { bare: true }), { data: 1 });
+}
+
 const shared = (n: number) => resource(n, { flags: RES_FLAGS.SHARED });
 
 test('what this host knows of the resource answers first', () => {
@@ -31,12 +35,74 @@ test('what this host knows of the resource answers first', () => {
     [at, () => acquire(stage, two, [resource(1)]), ['c3 answer 7: -17']],
     [at, () => acquire(stage, two, [shared(1)]), ['c3 answer 7: -17']],
     [at, () => stage.close(one), ['lease1 release R1']],
-    [at, () => acquire(stage, two, [resource(1)]), ['c3 answer 7: -11']], // being released
-    [at, () => stage.ran(1, { op: 'release' }), []],
-    [at, () => acquire(stage, two, [shared(1)]), ['lease1 acquire R1']],
+    [at, () => acquire(stage, two, [shared(1)]), []], // being released: its turn comes
+    [at, () => stage.ran(1, { op: 'release' }), ['lease1 acquire R1']],
     [at, () => stage.granted(1, 1, true), ['c3 answer 7: 0']],
     [at, () => acquire(stage, stage.connect(503), [shared(1)]), ['c4 answer 7: 0']], // no disk
     [at, () => acquire(stage, stage.connect(504), [resource(1)]), ['c5 answer 7: -17']],
+  ]);
+});
+
+test('who asked first while a lease was given back gets it, however often others ask', () => {
+  const stage = joined();
+  const [one, two, three, four] = [501, 502, 503, 504].map((pid) => stage.connect(pid));
+  assert.ok(one && two && three && four);
+  const at = 100;
+  stage.play([
+    [at, () => acquire(stage, one, [resource(1)]), ['lease1 acquire R1']],
+    [at, () => stage.granted(1, 1), ['c2 answer 7: 0']],
+    [at, () => release(stage, one), ['lease1 release R1']],
+    [at, () => acquire(stage, two, [resource(1)]), []],
+    [at, () => acquire(stage, three, [resource(1)]), []],
+    [at, () => acquire(stage, four, [shared(1)]), []],
+    [
+      at,
+      () => stage.ran(1, { op: 'release' }),
+      ['lease1 acquire R1', 'c4 answer 7: -16', 'c5 answer 7: -16', 'c2 answer 8: 0'],
+    ],
+    [at, () => acquire(stage, one, [resource(1)]), ['c2 answer 7: -16']],
+    [at, () => stage.granted(1, 1), ['c3 answer 7: 0']],
+  ]);
+});
+
+test('sharers that come while the first is on its way join it without the disk', () => {
+  const stage = joined();
+  const [one, two, three] = [501, 502, 503].map((pid) => stage.connect(pid));
+  assert.ok(one && two && three);
+  const at = 100;
+  stage.play([
+    [at, () => acquire(stage, one, [shared(1)]), ['lease1 acquire R1']],
+    [at, () => acquire(stage, two, [shared(1)]), []],
+    [at, () => acquire(stage, three, [resource(1)]), ['c4 answer 7: -16']],
+    [at, () => stage.granted(1, 1, true), ['c3 answer 7: 0', 'c2 answer 7: 0']],
+    [at, () => release(stage, one), ['c2 answer 8: 0']], // the other one shares on
+    [at, () => acquire(stage, one, [shared(1), shared(2)]), ['lease1 acquire R2']],
+    [at, () => acquire(stage, three, [shared(2)]), []],
+    [at, () => stage.ran(1, 'ACQUIRE_IDLIVE'), ['lease1 acquire R2', 'c2 answer 7: -243']],
+    [at, () => stage.granted(1, 2, true), ['c4 answer 7: 0']],
+  ]);
+});
+
+test('a turn that does not come within a second is refused; one of the dead is passed on', () => {
+  const stage = joined();
+  const [one, two, three, four] = [501, 502, 503, 504].map((pid) => stage.connect(pid));
+  assert.ok(one && two && three && four);
+  stage.play([
+    [100, () => acquire(stage, one, [resource(1)]), ['lease1 acquire R1']],
+    [100, () => stage.granted(1, 1), ['c2 answer 7: 0']],
+    [100, () => release(stage, one), ['lease1 release R1']],
+    [100, () => acquire(stage, two, [resource(1)]), []],
+    [100, () => stage.look(), []],
+    [101, () => stage.look(), ['c3 answer 7: -11']],
+    [101, () => acquire(stage, three, [resource(1)]), []],
+    [101, () => acquire(stage, four, [resource(1)]), []],
+    [101, () => stage.close(three), []],
+    [
+      101,
+      () => stage.ran(1, { op: 'release' }),
+      ['c4 answer 7: -11', 'lease1 acquire R1', 'c2 answer 8: 0'],
+    ],
+    [101, () => stage.granted(1, 1), ['c5 answer 7: 0']],
   ]);
 });
 

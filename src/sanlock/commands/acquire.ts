@@ -14,6 +14,7 @@ import type { Front } from '../front.ts';
 import { holdsNow } from '../holder-journal.ts';
 import { grantsPaused } from '../lag.ts';
 import type { LeaseCommandResult } from '../lease-messages.ts';
+import { awaitTurn, nextTurn } from '../local-queue.ts';
 import { releaseDead, releaseToken } from '../release.ts';
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
@@ -89,7 +90,13 @@ function next(front: Front, job: Job): void {
   }
   const local = localResult(existing, { shared, cmdFlags: job.cmdFlags });
   if (local !== 0) {
-    undo(front, job, local);
+    if (!endsSoon(existing, shared)) undo(front, job, local);
+    else
+      awaitTurn(front, {
+        resource: existing,
+        goOn: () => (job.client.dead ? undo(front, job, local) : next(front, job)),
+        giveUp: () => undo(front, job, local),
+      });
     return;
   }
   existing.state = 'held';
@@ -117,6 +124,12 @@ function localResult(
       return orphanWanted && existing.shared === asked.shared ? 0 : -ERRNO.EUCLEAN;
     }
   }
+}
+
+/** A refusal would be wrong a moment later: it is given back, or another sharer is let in. */
+function endsSoon(existing: Resource, shared: boolean): boolean {
+  const willShare = existing.state === 'adding' && existing.shared && shared;
+  return existing.state === 'removing' || willShare;
 }
 
 function ballot(
@@ -183,6 +196,7 @@ function acquired(front: Front, job: Job, resource: Resource, result: LeaseComma
     undo(front, job, -ERRNO.ENOSPC);
     return;
   }
+  nextTurn(front, resource);
   next(front, job);
 }
 

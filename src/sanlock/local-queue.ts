@@ -1,0 +1,40 @@
+import type { Front } from './front.ts';
+import type { Resource } from './state.ts';
+
+/** Longer than any release on a healthy disk; what hangs is told of as the original tells it. */
+const PATIENCE_MS = 1000;
+
+/**
+ * Somebody of this host whose answer hangs on what is under way here for one resource. A client
+ * has one request at a time, so there are never more of them than clients.
+ */
+export interface Waiting {
+  readonly resource: Resource;
+  readonly untilMs: number;
+  readonly goOn: () => void;
+  readonly giveUp: () => void;
+}
+
+/**
+ * Waits for the end of what is under way. Who came first goes on first: without a queue the client
+ * that happens to ask at the right moment has the lease, perhaps always the same one.
+ */
+export function awaitTurn(front: Front, of: Omit<Waiting, 'untilMs'>): void {
+  front.waiting.push({ ...of, untilMs: front.nowMs + PATIENCE_MS });
+}
+
+/** What was under way for this resource has ended; each looks at it anew. */
+export function nextTurn(front: Front, resource: Resource): void {
+  const ready = front.waiting.filter((waiting) => waiting.resource === resource);
+  if (ready.length === 0) return;
+  front.waiting = front.waiting.filter((waiting) => waiting.resource !== resource);
+  for (const { goOn } of ready) goOn();
+}
+
+/** Called now and then. */
+export function endLongWaits(front: Front): void {
+  const late = front.waiting.filter(({ untilMs }) => front.nowMs >= untilMs);
+  if (late.length === 0) return;
+  front.waiting = front.waiting.filter(({ untilMs }) => front.nowMs < untilMs);
+  for (const { giveUp } of late) giveUp();
+}
