@@ -70,6 +70,47 @@ test('joining says what is wrong with a lockspace, in the order clients know', (
   assert.equal(joinError(flip), 'LEADER_CHECKSUM');
 });
 
+/** Whatever a stray write could leave in a record, with a checksum that does not fit. */
+function damage(hostId: number, fields: Partial<ReturnType<typeof recordOf>>) {
+  return (disk: Uint8Array): void => {
+    edit(hostId, fields)(disk);
+    disk.fill(0x5a, (hostId - 1) * SECTOR + 160, (hostId - 1) * SECTOR + 168);
+  };
+}
+
+test("damage to host 1's record keeps out nobody else, where another record tells the sizes", () => {
+  const bad = [{ magic: 0xfa33c08e }, { version: 7 }, { sectorSize: 9 }, { flags: 0x40 }, {}];
+  for (const fields of bad) {
+    assert.equal(joinError(damage(1, fields), 2), 'joined');
+    assert.equal(joinError(damage(1, fields), 2000), 'joined');
+    assert.notEqual(joinError(damage(1, fields), 1), 'joined', 'it has no host lease');
+  }
+  // 4096 by damage: the right sizes all the same, as host 9's record says them.
+  assert.equal(joinError(damage(1, { sectorSize: 4096, flags: 0x80 }), 2), 'joined');
+});
+
+test("no other record counts where host 1's says that there is no such lockspace", () => {
+  assert.equal(joinError(edit(1, { magic: 0 }), 2), 'LEADER_MAGIC', 'formatted but for its end');
+  assert.equal(joinError(damage(1, { magic: 0 }), 2), 'LEADER_MAGIC', 'wiped');
+  assert.equal(joinError(edit(1, { magic: 0x06152010 }), 2), 'LEADER_MAGIC', 'another use');
+  assert.equal(joinError(edit(1, { version: 0x00040000 }), 2), 'LEADER_VERSION', 'a later format');
+});
+
+test('a record that tells the sizes must be sound, and our own agree with it', () => {
+  const both = (other: (disk: Uint8Array) => void) => (disk: Uint8Array) => {
+    damage(1, { magic: 0xfa33c08e })(disk);
+    other(disk);
+  };
+  for (const fields of [{ magic: 1 }, { version: 0x00040000 }, { spaceName: 'other' }] as const) {
+    assert.equal(joinError(both(edit(9, fields)), 2), 'LEADER_MAGIC');
+    assert.equal(joinError(both(edit(2, fields)), 2), 'LEADER_MAGIC');
+  }
+  assert.equal(joinError(both(damage(9, {})), 2), 'LEADER_MAGIC');
+  assert.equal(joinError(both(damage(2, {})), 2), 'LEADER_MAGIC');
+  assert.equal(joinError(both(edit(9, { sectorSize: 4096, flags: 0x80 })), 2), 'LEADER_MAGIC');
+  assert.equal(joinError(both(edit(2, { sectorSize: 4096, flags: 0x80 })), 2), 'LEADER_MAGIC');
+});
+
 test('a device that cannot be opened is ENODEV, whatever the reason', () => {
   const { clock, join } = world();
   const host = join(1, 'host1', '/absent');

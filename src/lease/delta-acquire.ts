@@ -11,6 +11,7 @@ import {
   deltaLeader,
   encodeDeltaLeader,
   LEADER_BYTES,
+  leaderChecksum,
   leaderGeometry,
 } from '../format/leader.ts';
 import { ioError, leaseError, readSpan, sleep, type Timed } from './io.ts';
@@ -38,39 +39,77 @@ export interface DeltaHold {
   readonly geometry: Geometry;
 }
 
+/** Bytes where every layout has a record: of hosts 9 and 17 (512-byte sectors), or 2 and 3. */
+const WITNESSES_AT = [4096, 8192] as const;
+const SIZES = 'lockspace sizes';
+
 /**
  * Reads the lockspace's sizes from host 1's record and checks that `hostId` fits (spec 10 §5.1).
+ *
+ * Where that record is damaged, others serve, or one bad sector would keep every host out
+ * (spec 10 §17.1 item 9). Damage is a wrong checksum: a sound record of another kind or version is
+ * none, and magic 0 is no lockspace at all, or one not yet formatted to its end.
  * @returns LEADER_MAGIC, LEADER_VERSION, LEADER_SECTORSIZE, ADDLS_SIZES, ADDLS_INVALID_HOSTID.
  */
 export function* readLockspaceSizes(
-  place: Pick<DeltaPlace, 'offset' | 'hostId' | 'ioTimeoutS'>,
+  place: Pick<DeltaPlace, 'offset' | 'hostId' | 'ioTimeoutS' | 'lockspaceName'>,
 ): Steps<Result<Geometry, LeaseError>> {
-  const during = 'lockspace sizes';
-  const { ioTimeoutMs } = leaseTimes(place.ioTimeoutS);
-  const span = {
-    disk: 'lockspace',
-    offset: place.offset,
-    length: 4096,
-    timeoutMs: ioTimeoutMs,
-  } as const;
-  const read = yield* readSpan(span, during);
+  const { ioTimeoutMs: timeoutMs } = leaseTimes(place.ioTimeoutS);
+  const span = { disk: 'lockspace', offset: place.offset, length: 4096, timeoutMs } as const;
+  const read = yield* readSpan(span, SIZES);
   if (!read.ok) return read;
   const first = decode(deltaLeader, read.value.value);
-  if (first.magic !== DELTA_DISK_MAGIC)
-    return fail(leaseError('LEADER_MAGIC', during, { found: first.magic }));
-  if (!sameMajor(first.version, DELTA_DISK_VERSION)) {
-    return fail(leaseError('LEADER_VERSION', during, { found: first.version }));
+  const isDamaged = first.checksum !== leaderChecksum(read.value.value);
+  const said = sizesOf(first);
+  const isTried = isDamaged && first.magic !== 0 && place.hostId !== 1;
+  const witnessed = isTried ? yield* witnessedSizes(place) : null;
+  const sizes = witnessed === null ? said : ok(witnessed);
+  if (sizes.ok && place.hostId > sizes.value.maxHosts) {
+    const facts = { hostId: place.hostId, maxHosts: sizes.value.maxHosts };
+    return fail(leaseError('ADDLS_INVALID_HOSTID', SIZES, facts));
   }
-  if (first.sectorSize !== 512 && first.sectorSize !== 4096) {
-    return fail(leaseError('LEADER_SECTORSIZE', during, { found: first.sectorSize }));
+  return sizes;
+}
+
+function sizesOf(first: DeltaLeader): Result<Geometry, LeaseError> {
+  const { magic, version, sectorSize, flags } = first;
+  if (magic !== DELTA_DISK_MAGIC) return fail(leaseError('LEADER_MAGIC', SIZES, { found: magic }));
+  if (!sameMajor(version, DELTA_DISK_VERSION)) {
+    return fail(leaseError('LEADER_VERSION', SIZES, { found: version }));
+  }
+  if (sectorSize !== 512 && sectorSize !== 4096) {
+    return fail(leaseError('LEADER_SECTORSIZE', SIZES, { found: sectorSize }));
   }
   const geometry = leaderGeometry(first);
-  if (geometry === null) return fail(leaseError('ADDLS_SIZES', during, { flags: first.flags }));
-  if (place.hostId > geometry.maxHosts) {
-    const facts = { hostId: place.hostId, maxHosts: geometry.maxHosts };
-    return fail(leaseError('ADDLS_INVALID_HOSTID', during, facts));
+  return geometry === null ? fail(leaseError('ADDLS_SIZES', SIZES, { flags })) : ok(geometry);
+}
+
+/** What two other records and our own agree on, all sound; null where they do not. */
+function* witnessedSizes(
+  place: Pick<DeltaPlace, 'offset' | 'hostId' | 'ioTimeoutS' | 'lockspaceName'>,
+): Steps<Geometry | null> {
+  const first = yield* soundSizes(place, WITNESSES_AT[0]);
+  if (first === null || place.hostId > first.maxHosts) return null;
+  for (const at of [WITNESSES_AT[1], deltaLeaseOffset(first, place.hostId)]) {
+    const also = yield* soundSizes(place, at);
+    if (also?.sectorSize !== first.sectorSize || also.areaBytes !== first.areaBytes) return null;
   }
-  return ok(geometry);
+  return first;
+}
+
+/** The sizes a record gives that passes every check of a host lease of this lockspace. */
+function* soundSizes(
+  place: Pick<DeltaPlace, 'offset' | 'ioTimeoutS' | 'lockspaceName'>,
+  at: number,
+): Steps<Geometry | null> {
+  const { ioTimeoutMs: timeoutMs } = leaseTimes(place.ioTimeoutS);
+  // In whole pages, as the size of a sector is not known yet.
+  const page = Math.floor(at / 4096) * 4096;
+  const span = { disk: 'lockspace', offset: place.offset + page, length: 4096, timeoutMs } as const;
+  const read = yield* readSpan(span, SIZES);
+  if (!read.ok) return null;
+  const leader = verifyDelta(read.value.value, at - page, place.lockspaceName);
+  return leader.ok ? leaderGeometry(leader.value) : null;
 }
 
 /**

@@ -61,9 +61,13 @@ export function* paxosAcquire(
 ): Steps<Result<PaxosHold, Refusal>> {
   if (!wish.shared) return yield* acquireOnce(member, place, wish);
   let pauseMs = 5;
+  let untold = 0;
   for (let attempt = 0; ; attempt++) {
     const got = yield* acquireOnce(member, place, wish);
-    if (got.ok || !metShortHold(got.error) || member.cancelled()) return got;
+    if (got.ok || member.cancelled()) return got;
+    const met = metShortHold(got.error);
+    if (met === 'untold') untold++;
+    if (met === 'no' || untold > UNTOLD_TRIES) return got;
     if (attempt >= SHARED_TRIES_PER_RETRY * member.sharedRetries) {
       return fail({
         ...got.error,
@@ -79,14 +83,21 @@ export function* paxosAcquire(
 const SHARED_TRIES_PER_RETRY = 3;
 
 /**
- * Another shared host is between its ballot and its mode block. C forgets SHORT_HOLD when a third
- * host recorded the owner, so for a shared request a lost ballot counts as one too (§17.1 item 3).
+ * How often a leader that does not tell is looked at again, within half a second in all: its owner
+ * needs a few steps of the disk to say what it holds, and an exclusive one is not waited for.
  */
-function metShortHold(refusal: Refusal): boolean {
-  const { code } = refusal.error;
-  if (code === 'ACQUIRE_OWNED' || code === 'ACQUIRE_OTHER') return true;
-  const short = refusal.leader !== null && (refusal.leader.flags & LEADER_FLAGS.SHORT_HOLD) !== 0;
-  return code === 'ACQUIRE_IDLIVE' && short;
+const UNTOLD_TRIES = 8;
+
+/**
+ * Whether another shared host is between its ballot and its mode block. SHORT_HOLD is the owner's
+ * word: a leader that another host wrote for it does not tell, and a lost ballot ends with such a
+ * leader (spec 10 §17.1 item 3).
+ */
+function metShortHold({ error, leader }: Refusal): 'yes' | 'no' | 'untold' {
+  if (error.code === 'ACQUIRE_OWNED' || error.code === 'ACQUIRE_OTHER') return 'yes';
+  if (error.code !== 'ACQUIRE_IDLIVE' || leader === null) return 'no';
+  if ((leader.flags & LEADER_FLAGS.SHORT_HOLD) !== 0) return 'yes';
+  return leader.writeId === leader.ownerId ? 'no' : 'untold';
 }
 
 function* acquireOnce(

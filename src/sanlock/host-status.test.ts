@@ -82,6 +82,21 @@ test('a damaged record keeps its known owner and looks alive', () => {
   assert.equal(hosts.view(3)?.lastLiveMs, 2000);
 });
 
+test('a record with a wrong checksum changes no owner, generation or io timeout, and signals nothing', () => {
+  const hosts = table();
+  const area = new Uint8Array(MIB);
+  put(area, 3, {});
+  hosts.observe(area, 1000);
+  put(area, 3, { ownerId: 9n, ownerGeneration: 7n, ioTimeoutS: 1, timestampS: 101n });
+  const at = deltaLeaseOffset(GEOMETRY_512_1M, 3);
+  area[at + BITMAP_OFFSET] = 1 << (OWN - 1);
+  const sum = at + deltaLeader.fields.checksum.offset;
+  area[sum] = 1 ^ (area[sum] ?? 0);
+  assert.deepEqual(hosts.observe(area, 2000).signals, []);
+  const { ownerId, generation, ioTimeoutS, lastLiveMs } = hosts.view(3) ?? assert.fail();
+  assert.deepEqual([ownerId, generation, ioTimeoutS, lastLiveMs], [3, 1n, 10, 2000]);
+});
+
 test('our bit in a changed record is a signal, with its event; our own record never is', () => {
   const hosts = table();
   const area = new Uint8Array(MIB);

@@ -2,7 +2,13 @@ import { type ByteString, readByteString } from '../base/bytes.ts';
 import { wholeSeconds } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
 import { BITMAP_OFFSET, type Geometry } from '../format/geometry.ts';
-import { DELTA_DISK_MAGIC, type DeltaLeader, deltaLeader, NAME_BYTES } from '../format/leader.ts';
+import {
+  DELTA_DISK_MAGIC,
+  type DeltaLeader,
+  deltaLeader,
+  leaderChecksum,
+  NAME_BYTES,
+} from '../format/leader.ts';
 import type { HostView } from '../lease/world.ts';
 import type { HostRecord, HostSignal } from './lease-messages.ts';
 
@@ -11,6 +17,7 @@ const MAGIC_WORD = deltaLeader.fields.magic.offset >>> 2;
 const OWNER_WORD = deltaLeader.fields.ownerId.offset >>> 2;
 const GENERATION_WORD = deltaLeader.fields.ownerGeneration.offset >>> 2;
 const TIMESTAMP_WORD = deltaLeader.fields.timestampS.offset >>> 2;
+const CHECKSUM_WORD = deltaLeader.fields.checksum.offset >>> 2;
 const NAME_OFFSET = deltaLeader.fields.spaceName.offset;
 
 export interface Look {
@@ -20,8 +27,8 @@ export interface Look {
 
 /**
  * What one host has seen of all others in a lockspace, updated from the area each renewal reads
- * (spec 10 §7). Checksums are not tested, as the original does not: a damaged record can only
- * look alive for longer.
+ * (spec 10 §7). A record that is no sound host lease of this lockspace tells one thing, that
+ * something moved: it can look alive for longer, never change owner, generation or io timeout.
  */
 export class HostTable {
   readonly #geometry: Geometry;
@@ -89,7 +96,11 @@ export class HostTable {
 
   #usable(words: Uint32Array, area: Uint8Array, at: number): boolean {
     if (words[at + MAGIC_WORD] !== DELTA_DISK_MAGIC) return false;
-    return readByteString(area, at * 4 + NAME_OFFSET, NAME_BYTES) === this.#lockspaceName;
+    const name = readByteString(area, at * 4 + NAME_OFFSET, NAME_BYTES);
+    // C does not test the checksum here (spec 10 §17.1 item 10). Only records that moved get here.
+    return (
+      name === this.#lockspaceName && words[at + CHECKSUM_WORD] === leaderChecksum(area, at * 4)
+    );
   }
 
   #remember(words: Uint32Array, at: number, to: { seenAt: number; usable: boolean }): void {

@@ -23,6 +23,7 @@ import {
 } from '../status-records.ts';
 
 const WATCHDOG_FIRE_S = 60;
+const MAX_LIST_BYTES = 1024 * 1024;
 
 export interface Answer {
   readonly result: number;
@@ -56,6 +57,10 @@ function inOrder(front: Front): Lockspace[] {
 
 export function getLockspacesAnswer(front: Front): Answer {
   const spaces = inOrder(front);
+  // As in the original: no list that is cut, the number says how many there are.
+  if (spaces.length * sanlkLockspace.size > MAX_LIST_BYTES) {
+    return { result: -ERRNO.ENOSPC, data2: spaces.length };
+  }
   const flags = { live: 0, removing: LSF_FLAGS.REM, adding: LSF_FLAGS.ADD };
   const bodies = spaces.map((space) =>
     lockspaceBody(space, { flags: flags[space.state], pads: false }),
