@@ -4,6 +4,7 @@ import { assert as must } from '../base/assert.ts';
 import type { Result } from '../base/result.ts';
 import { MIB } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
+import { DBLOCK_FLAGS, dblock } from '../format/dblock.ts';
 import { GEOMETRY_512_1M } from '../format/geometry.ts';
 import { PAXOS_DISK_CLEAR, PAXOS_DISK_MAGIC, paxosLeader } from '../format/leader.ts';
 import { indexEntry, indexHeader } from '../format/resource-index.ts';
@@ -104,6 +105,10 @@ test('create, look up, delete and create again, by two hosts in turn', () => {
   assert.equal(given(one.run(create(one, 'ra'))), FIRST_AT);
   assert.equal(given(two.run(create(two, 'rb'))), FIRST_AT + MIB);
   assert.deepEqual(listed(lab), ['ra', 'rb', '', '']);
+  for (const hostId of [1, 2]) {
+    const block = decode(dblock, lab.disks.resource, INDEX_AT + MIB + (1 + hostId) * 512);
+    assert.equal(block.flags, DBLOCK_FLAGS.RELEASED, 'the index lease (spec 10 §17.1 item 5)');
+  }
   const found = { ok: true, value: { name: 'rb', offset: FIRST_AT + MIB, differs: false } };
   assert.deepEqual(lookUp(one, { name: 'rb' }), found);
   assert.deepEqual(lookUp(one, { offset: FIRST_AT + MIB }), found);

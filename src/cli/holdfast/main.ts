@@ -14,6 +14,10 @@ const COMMANDS: Readonly<
     about: 'which host holds a lease, whether it is alive, until when it is protected',
     run: async (args) => (await import('./who.ts')).who(args),
   },
+  repair: {
+    about: 'empties damaged blocks of dead hosts that keep every host from a lease (-214)',
+    run: async (args) => (await import('./repair.ts')).repair(args),
+  },
 };
 
 const VERSION = '0.1.0';

@@ -1,0 +1,104 @@
+import { randomUUID } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import { textToName } from '../../base/bytes.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
+import { readLockspaceSizes } from '../../lease/delta-acquire.ts';
+import type { LeaseError } from '../../lease/lease-error.ts';
+import { leaseTimes } from '../../lease/lease-times.ts';
+import { findDamagedBlocks, repairBlock } from '../../lease/repair.ts';
+import { leaseCode, OpenFailure, openDisk, runDirectly } from '../sanlock/direct-disk.ts';
+import { resourceTarget, volumeTarget, type WhoTarget } from './who-target.ts';
+
+const REPAIR_USAGE = `holdfast repair <vg>/<lv>
+holdfast repair <lockspace>:<resource>:<path>:<offset>
+    [--lockspace <path>[:<offset>]]  where the lockspace is (offset 0 of the same device)
+
+Empties damaged host blocks of one lease, each of which keeps every host from it (error -214), if
+their hosts are surely gone: the host id is taken for a moment, which needs 8 × io timeout + 60 s
+without a renewal of it. Sound blocks and hosts that live are left alone.
+`;
+
+const IO_TIMEOUT_S = 10;
+
+/** Empties the damaged blocks of a lease whose hosts are gone. */
+export async function repair(args: readonly string[]): Promise<number> {
+  const target = await targetOf(args);
+  if (!target.ok) {
+    process.stderr.write(`holdfast repair: ${target.error}\n\n${REPAIR_USAGE}`);
+    return 1;
+  }
+  try {
+    return repairLease(target.value, (text) => void process.stdout.write(`${text}\n`));
+  } catch (thrown) {
+    if (!(thrown instanceof OpenFailure)) throw thrown;
+    process.stderr.write(`holdfast repair: ${target.value.label}: ${thrown.message}\n`);
+    return 1;
+  }
+}
+
+async function targetOf(args: readonly string[]): Promise<Result<WhoTarget, string>> {
+  let given: { readonly target: string; readonly lockspace: string | undefined };
+  try {
+    const options = { lockspace: { type: 'string' } } as const;
+    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options });
+    if (positionals.length !== 1) return fail('give one lease');
+    given = { target: positionals[0] ?? '', lockspace: values.lockspace };
+  } catch (thrown) {
+    return fail(thrown instanceof Error ? thrown.message : String(thrown));
+  }
+  const isVolume = /^[^:/]+\/[^:/]+$/.test(given.target);
+  const found = isVolume ? await volumeTarget(given.target) : resourceTarget(given.target);
+  if (!found.ok || given.lockspace === undefined) return found;
+  const place = /^(.*?)(?::(\d+))?$/s.exec(given.lockspace);
+  const spacePath = textToName(place?.[1] ?? given.lockspace);
+  return ok({ ...found.value, spacePath, spaceOffset: Number(place?.[2] ?? 0) });
+}
+
+/** @returns the exit status: 0 when every block is sound now */
+export function repairLease(target: WhoTarget, say: (text: string) => void): number {
+  const { expected, label } = target;
+  const resource = {
+    offset: target.offset,
+    lockspaceName: expected?.lockspaceName ?? '',
+    resourceName: expected?.name ?? '',
+    timeoutMs: leaseTimes(IO_TIMEOUT_S).ioTimeoutMs,
+  };
+  const disks = {
+    resource: openDisk(target.path, 'resource'),
+    lockspace: openDisk(target.spacePath, 'lockspace'),
+  };
+  const found = runDirectly(findDamagedBlocks(resource), disks);
+  if (!found.ok) {
+    say(`${label}: ${reason(found.error)}`);
+    return 1;
+  }
+  if (found.value.hosts.length === 0) say(`${label}: every host block is sound`);
+  let status = 0;
+  for (const hostId of found.value.hosts) {
+    say(`${label}: the block of host ${hostId} is damaged; waiting until that host is surely gone`);
+    const host = {
+      lockspaceName: resource.lockspaceName,
+      offset: target.spaceOffset,
+      hostId,
+      hostName: `repair-${randomUUID()}`, // no host has it, so nothing is taken without the wait
+      ioTimeoutS: IO_TIMEOUT_S,
+      aborted: () => false,
+    };
+    const sizes = runDirectly(readLockspaceSizes(host), disks);
+    const lockspaceGeometry = sizes.ok ? sizes.value : null;
+    const ended =
+      lockspaceGeometry === null
+        ? sizes
+        : runDirectly(repairBlock({ host, lockspaceGeometry, resource }), disks);
+    if (!ended.ok) status = 1;
+    const outcome = ended.ok ? 'emptied' : `left as it is, ${reason(ended.error)}`;
+    say(`${label}: the block of host ${hostId} is ${outcome}`);
+  }
+  return status;
+}
+
+function reason(error: LeaseError): string {
+  const { code, during } = error;
+  if (code === 'HOSTID_BUSY') return 'that host lives: let it leave the lockspace first';
+  return `${during} failed with ${leaseCode(error)} (${code})`;
+}

@@ -1,0 +1,102 @@
+import { fail, ok, type Result } from '../base/result.ts';
+import { SECOND_MS } from '../base/units.ts';
+import { type Geometry, hostBlockSector } from '../format/geometry.ts';
+import { type DeltaPlace, deltaAcquire } from './delta-acquire.ts';
+import { deltaRelease } from './delta-release.ts';
+import { ioError, leaseError, readSpan } from './io.ts';
+import type { LeaseError } from './lease-error.ts';
+import { leaseTimes } from './lease-times.ts';
+import { blockAt, scanBlocks } from './paxos-area.ts';
+import { type ResourceFound, type ResourceWish, readResource } from './read.ts';
+import type { Steps } from './steps.ts';
+
+export interface DamagedBlocks {
+  readonly hosts: readonly number[];
+}
+
+/** Whose blocks in a resource area have a wrong checksum: each of them stops every acquire. */
+export function* findDamagedBlocks(wish: ResourceWish): Steps<Result<DamagedBlocks, LeaseError>> {
+  const head = yield* readResource(wish);
+  if (!head.ok) return head;
+  const { geometry, leader } = head.value;
+  const { offset, timeoutMs } = wish;
+  const span = { disk: 'resource', offset, length: geometry.areaBytes, timeoutMs } as const;
+  const read = yield* readSpan(span, 'host block read');
+  if (!read.ok) return read;
+  const numHosts = Math.min(Number(leader.numHosts), geometry.maxHosts);
+  const blocks = scanBlocks(read.value.value, geometry, numHosts);
+  return ok({ hosts: blocks.filter((block) => !block.checksumGood).map(({ hostId }) => hostId) });
+}
+
+export interface Repair {
+  /** The host id whose block is damaged, taken under a host name that no host ever had. */
+  readonly host: DeltaPlace;
+  readonly lockspaceGeometry: Geometry;
+  readonly resource: ResourceWish;
+}
+
+/** `sound`: there was nothing to do. */
+export type Repaired = 'sound' | 'cleared';
+
+/**
+ * Empties the damaged block of a host that is surely gone, which the original offers only by a
+ * format of the whole lease (spec 10 §17.1 item 7).
+ *
+ *   take its host id -> its block, still damaged, zeroed -> give the host id back
+ *
+ * Taking the host id is the proof: it waits until its owner stood still for 8·t + 60 s, and while
+ * we have it that host cannot return. So the block is written by its one rightful writer, and what
+ * its former lives held is over as after any join.
+ * @returns HOSTID_BUSY while the host lives; ERROR when too much time went by for a safe write
+ */
+export function* repairBlock(repair: Repair): Steps<Result<Repaired, LeaseError>> {
+  const { host, lockspaceGeometry, resource } = repair;
+  const before = yield* readBlock(repair);
+  if (!before.ok) return before;
+  if (before.value.isSound) return ok('sound');
+  const joined = yield* deltaAcquire(host, lockspaceGeometry);
+  if (!joined.ok) return joined;
+  const again = yield* readBlock(repair);
+  // Nobody renews for us: past this our host id may soon be another's, and so its block.
+  const times = leaseTimes(host.ioTimeoutS);
+  const endMs = Number(joined.value.leader.timestampS) * SECOND_MS + times.renewalWarnMs;
+  if (again.ok && again.value.nowMs >= endMs) return fail(leaseError('ERROR', 'repair, too late'));
+  if (!again.ok || again.value.isSound) {
+    yield* deltaRelease(host, joined.value);
+    return again.ok ? ok('sound') : again;
+  }
+  const { offset, length } = again.value;
+  const bytes = new Uint8Array(length);
+  const timeoutMs = resource.timeoutMs;
+  const wrote = yield { op: 'write', disk: 'resource', offset, bytes, timeoutMs };
+  // Unanswered, it may land later: then nobody may have the host id before 8·t + 60 s are over.
+  if (wrote.outcome === 'unknown') return fail(ioError(wrote, 'repair'));
+  const left = yield* deltaRelease(host, joined.value);
+  if (wrote.outcome !== 'done') return fail(ioError(wrote, 'repair'));
+  return left.ok ? ok('cleared') : left;
+}
+
+interface BlockRead {
+  readonly nowMs: number;
+  readonly offset: number;
+  readonly length: number;
+  readonly isSound: boolean;
+}
+
+/** The leader is checked each time: what lies there must still be this resource. */
+function* readBlock({ host, resource }: Repair): Steps<Result<BlockRead, LeaseError>> {
+  const head: Result<ResourceFound, LeaseError> = yield* readResource(resource);
+  if (!head.ok) return head;
+  const { geometry, leader } = head.value;
+  if (BigInt(host.hostId) > leader.numHosts || host.hostId > geometry.maxHosts) {
+    const facts = { numHosts: leader.numHosts, hostId: host.hostId };
+    return fail(leaseError('LEADER_NUMHOSTS', 'repair', facts));
+  }
+  const offset = resource.offset + hostBlockSector(host.hostId) * geometry.sectorSize;
+  const length = geometry.sectorSize;
+  const { timeoutMs } = resource;
+  const read = yield* readSpan({ disk: 'resource', offset, length, timeoutMs }, 'host block read');
+  if (!read.ok) return read;
+  const isSound = blockAt(read.value.value, host.hostId).checksumGood;
+  return ok({ nowMs: read.value.nowMs, offset, length, isSound });
+}
