@@ -9,6 +9,8 @@ const START_DEADLINE_MS = 10_000;
 export interface DaemonKind {
   readonly label: string;
   readonly command: readonly string[];
+  /** Its own command line, to be followed by `client`. */
+  readonly client: readonly string[];
 }
 
 export interface Memory {
@@ -23,12 +25,12 @@ export class Daemon {
   readonly socketPath: string;
   /** From spawn to an accepting socket. */
   readonly startMs: number;
-  readonly #runDir: string;
+  readonly runDir: string;
   readonly #process: ChildProcess;
 
   private constructor(kind: DaemonKind, runDir: string, child: ChildProcess, startMs: number) {
     this.kind = kind;
-    this.#runDir = runDir;
+    this.runDir = runDir;
     this.socketPath = join(runDir, 'sanlock.sock');
     this.#process = child;
     this.startMs = startMs;
@@ -95,7 +97,7 @@ export class Daemon {
   /** A daemon with a lockspace refuses SIGTERM, as it must. */
   stop(): void {
     this.#process.kill('SIGKILL');
-    rmSync(this.#runDir, { recursive: true, force: true });
+    rmSync(this.runDir, { recursive: true, force: true });
   }
 }
 

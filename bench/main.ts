@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Daemon, type DaemonKind } from './daemon.ts';
+import { clientStatus, firstConflict, furtherLockspaces } from './host-rows.ts';
 import {
   fight,
   handover,
   idle,
-  join as joinLockspace,
   latencies,
   median,
   prepare,
@@ -27,6 +27,7 @@ interface Options {
   readonly calls: number;
   readonly seconds: number;
   readonly numHosts: number;
+  readonly both: boolean;
   readonly quick: boolean;
 }
 
@@ -36,6 +37,7 @@ const OURS: DaemonKind = {
     ...[process.execPath, '--max-semi-space-size=1', 'dist/sanlock-daemon.cjs', '-D', '-w', '0'],
     ...['-l', '0', '-U', 'root', '-G', 'root', '-e', '{host}'],
   ],
+  client: [process.execPath, 'dist/sanlock.cjs'],
 };
 const THEIRS: DaemonKind = {
   label: 'C sanlock',
@@ -43,6 +45,7 @@ const THEIRS: DaemonKind = {
     ...['sanlock', 'daemon', '-D', '-w', '0', '-l', '0', '-h', '0'],
     ...['-U', 'root', '-G', 'root', '-e', '{host}'],
   ],
+  client: ['sanlock'],
 };
 
 async function main(): Promise<void> {
@@ -52,7 +55,8 @@ async function main(): Promise<void> {
       rounds: { type: 'string', default: '3' },
       calls: { type: 'string', default: '200' },
       seconds: { type: 'string', default: '3' },
-      'num-hosts': { type: 'string', default: '0' },
+      'num-hosts': { type: 'string', default: '0' }, // of areas made by holdfast
+      both: { type: 'boolean', default: false }, // and of those made by C
       quick: { type: 'boolean', default: false },
       only: { type: 'string', default: '' }, // 'holdfast' or 'c'
     },
@@ -63,6 +67,7 @@ async function main(): Promise<void> {
     calls: Number(values.calls),
     seconds: Number(values.seconds),
     numHosts: Number(values['num-hosts']),
+    both: values.both,
     quick: values.quick,
   };
   const results = new Map<string, { unit: string; ours: number[]; theirs: number[] }>();
@@ -87,7 +92,7 @@ async function measure(kind: DaemonKind, options: Options): Promise<readonly Row
     lockspaceFile: emptyFile(join(directory, 'lockspace'), MIB),
     resourceFile: emptyFile(join(directory, 'resources'), RESOURCES * MIB),
     resources: RESOURCES,
-    numHosts: options.numHosts,
+    numHosts: kind === OURS || options.both ? options.numHosts : 0,
     ioTimeoutS: 3,
   };
   const daemons: Daemon[] = [];
@@ -96,6 +101,7 @@ async function measure(kind: DaemonKind, options: Options): Promise<readonly Row
     daemons.push(first);
     prepare(first, storage);
     const rows: Row[] = [...(await idle(first, options.quick ? 2 : 12))];
+    rows.push(...clientStatus(first));
     // A daemon lives for months: its first calls are not its speed.
     latencies(first, storage, options.calls);
     rows.push(...latencies(first, storage, options.calls));
@@ -103,9 +109,10 @@ async function measure(kind: DaemonKind, options: Options): Promise<readonly Row
       rows.push(...(await throughput(first, storage, { clients, seconds: options.seconds })));
     }
     if (options.quick) return rows;
+    rows.push(...furtherLockspaces(first, directory));
     const second = await Daemon.start(kind, 'bench-host-2');
     daemons.push(second);
-    joinLockspace(second, storage, 2);
+    rows.push(...firstConflict([first, second], storage));
     rows.push(...handover([first, second], storage, options.calls));
     rows.push(...(await fight([first, second], storage, options.seconds)));
     rows.push(...(await sharing([first, second], storage, options.seconds)));

@@ -20,7 +20,7 @@ import type { WorkerJob, WorkerReport } from './worker.ts';
 /** One measured number. Smaller is better unless `unit` is a rate. */
 export interface Row {
   readonly name: string;
-  readonly unit: 'µs' | 'pairs/s' | 'µs CPU/pair' | 'MB' | '%' | '% CPU' | 'ms';
+  readonly unit: 'µs' | 'pairs/s' | 'µs CPU/pair' | 'MB' | '%' | '% CPU' | 'ms' | 'ms CPU';
   readonly value: number;
 }
 
@@ -213,7 +213,7 @@ export function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }
 
-function succeed(result: number, what: string): void {
+export function succeed(result: number, what: string): void {
   if (result < 0) throw new Error(`${what}: the daemon answered ${result}`);
 }
 
