@@ -9,8 +9,9 @@ import {
   wdmdSocket,
 } from '../cli/sanlk-reset/places.ts';
 import { Resetd } from '../cli/sanlk-reset/resetd.ts';
-import { sanlockOf, WdmdEntry } from '../cli/sanlk-reset/resetd-ports.ts';
+import { sanlockOf, watchdogOf } from '../cli/sanlk-reset/resetd-ports.ts';
 import { sanlockSocketPath } from '../client/sanlock.ts';
+import { WdmdEntry } from '../client/wdmd.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { DatagramReceiver } from '../platform/datagram.ts';
@@ -101,7 +102,7 @@ function run(world: World, watchdog: WdmdEntry | null): void {
     clock,
     log,
     sanlock: sanlockOf({ clock, sockets, socketPath }),
-    watchdog,
+    watchdog: watchdog === null ? null : watchdogOf(watchdog),
     reboot: () => writeFileSync(sysrqTrigger(process.env), 'b'),
   });
   try {

@@ -21,6 +21,9 @@ export const eventfd: (initial: number, flags: number) => number = libc.func(
 export const readInto: (fd: number, bytes: Uint8Array, length: number) => number = libc.func(
   'long read(int fd, void *bytes, size_t length)',
 );
+export const mkfifo: (path: string, mode: number) => number = libc.func(
+  'int mkfifo(const char *path, uint mode)',
+);
 export const closeFd: (fd: number) => number = libc.func('int close(int fd)');
 export const getsockopt: (
   fd: number,

@@ -28,6 +28,8 @@ test('packed and installed globally, the programs are on the PATH and run', asyn
       ['lvmlockd', '-V', /^lvmlockd version/],
       ['lvmlockctl', '-h', /--info/],
       ['wdmd', '-V', /^wdmd version 3\.8\.5$/m],
+      ['fence_sanlock', '-ometadata', /<resource-agent name="fence_sanlock"/],
+      ['fence_sanlockd', '-V', /^fence_sanlockd 3\.8\.5/],
     ] as const) {
       const said = await run(program, [argument], { env });
       assert.equal(said.code, 0, `${program}: ${said.stderr}`);

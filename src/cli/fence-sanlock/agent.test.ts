@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ok, type Result } from '../../base/result.ts';
+import type { SanlockCall } from '../../client/sanlock-call.ts';
+import { makeFailure, type SanlockFailure } from '../../client/sanlock-failure.ts';
+import { SimClock } from '../../sim/clock.ts';
+import { STATE_TYPES } from '../../wire/sanlock-socket.ts';
+import { fenceSanlock } from './agent.ts';
+import type { AgentTask } from './agent-options.ts';
+import type { LeaseOwner } from './lease-sight.ts';
+import { FENCE_LOCKSPACE, hostLease } from './storage.ts';
+
+const PATH = '/dev/vg/leases';
+const DAEMON_PID = 700;
+const VICTIM: LeaseOwner = { hostId: 2n, generation: 4n, timestampS: 50n };
+const ALIVE = -243;
+
+/** A sanlock of host 1 that answers from a few facts; calls and deeds are lines. */
+class Stage {
+  readonly clock = new SimClock();
+  readonly lines: string[] = [];
+  owner: LeaseOwner | null = VICTIM;
+  daemonPid: number | null = DAEMON_PID;
+  /** The answers to acquire, one after another; the last one stays. */
+  acquired: number[] = [0];
+  released: number[] = [0];
+  heldByDaemon: readonly number[] = [];
+  isDown = false;
+  sendFailure: string | null = null;
+
+  async run(task: AgentTask): Promise<readonly string[]> {
+    let isOver = false;
+    const status = fenceSanlock(ok(task), {
+      client: { call: (call) => this.#call(call) },
+      clock: this.clock,
+      pid: 9,
+      daemonPid: () => this.daemonPid,
+      tellFencing: (pid) => this.#say(`USR2 ${pid}`),
+      sendStart: () => {
+        this.#say('start');
+        return this.sendFailure;
+      },
+      writeNote: (text) => this.#say(text.trim()),
+      removeNote: () => this.#say('note removed'),
+      print: (text) => this.#say(text.trim()),
+      complain: () => this.#say('!'),
+    }).finally(() => {
+      isOver = true;
+    });
+    for (let turn = 0; turn < 10_000 && !isOver; turn++) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      if (!isOver) this.clock.step();
+    }
+    return [...this.lines, `exit ${await status}`];
+  }
+
+  #say(line: string): void {
+    this.lines.push(line);
+  }
+
+  #call<T>(call: SanlockCall<T>): Promise<Result<T, SanlockFailure>> {
+    const quiet = ['read_resource_owners', 'get_lockspaces', 'status', 'align'];
+    if (!quiet.includes(call.name)) this.#say(call.name);
+    const answer = this.#answer(call.name);
+    if (typeof answer !== 'number' || answer >= 0) return Promise.resolve(ok(answer as T));
+    const why = { code: answer, outcome: 'refused', call: call.name, socketPath: '/s' } as const;
+    return Promise.resolve({ ok: false, error: makeFailure(why) });
+  }
+
+  #answer(name: string): unknown {
+    if (this.isDown) return -2;
+    const hosts = this.owner === null ? [] : [this.owner];
+    const next = (codes: number[]) => (codes.length > 1 ? codes.shift() : codes[0]);
+    switch (name) {
+      case 'read_resource_owners':
+        return { resource: { lver: 8n }, hosts };
+      case 'get_lockspaces':
+        return [{ name: FENCE_LOCKSPACE, hostId: 1n, path: PATH, offset: 0n }];
+      case 'status':
+        return this.heldByDaemon.map((hostId) => heldBy(DAEMON_PID, hostId));
+      case 'align':
+        return 1024 * 1024;
+      case 'acquire':
+        return next(this.acquired);
+      case 'release':
+        return next(this.released);
+      default:
+        return 0;
+    }
+  }
+}
+
+function heldBy(pid: number, hostId: number) {
+  const lease = { resource: hostLease(PATH, hostId), lockspace: null };
+  return { type: STATE_TYPES.RESOURCE, data32: pid, text: 'list=held flags=0', ...lease };
+}
+
+const off: AgentTask = { kind: 'off', path: PATH, hostId: 2 };
+const NOTE = '9 host_id 2 gen 4 ver 8 timestamp 50';
+
+test('status: on while somebody owns the lease; 1 when it cannot be known', async () => {
+  const stage = new Stage();
+  assert.deepEqual(await stage.run({ ...off, kind: 'status' }), ['Status: ON', 'exit 0']);
+  const free = new Stage();
+  free.owner = null;
+  assert.deepEqual(await free.run({ ...off, kind: 'status' }), ['Status: OFF', 'exit 2']);
+  const down = new Stage();
+  down.isDown = true;
+  assert.deepEqual(await down.run({ ...off, kind: 'status' }), ['!', 'exit 1']);
+});
+
+test('off: the victim is asked once, and down when its lease was taken', async () => {
+  const stage = new Stage();
+  stage.acquired = [ALIVE, ALIVE, ALIVE, 0];
+  const startMs = stage.clock.nowMs();
+  const said = await stage.run(off);
+  const first = [NOTE, 'acquire', '!', `USR2 ${DAEMON_PID}`, 'request'];
+  const wanted = [...first, 'acquire', 'acquire', 'acquire', 'release', 'note removed', 'exit 0'];
+  assert.deepEqual(said, wanted);
+  assert.equal(stage.clock.nowMs() - startMs, 30_000);
+});
+
+test('off: free is down; back with a new generation was down', async () => {
+  const free = new Stage();
+  free.owner = null;
+  assert.deepEqual(await free.run(off), ['exit 0']);
+  const back = new Stage();
+  back.acquired = [ALIVE];
+  back.clock.after(35_000, () => {
+    back.owner = { ...VICTIM, generation: 5n };
+  });
+  assert.deepEqual((await back.run(off)).slice(-3), ['!', 'note removed', 'exit 0']);
+});
+
+test('off: what proves nothing is not a success', async () => {
+  const noDaemon = new Stage();
+  noDaemon.daemonPid = null;
+  assert.deepEqual(await noDaemon.run(off), ['!', 'exit 1']);
+  const itself = new Stage();
+  itself.owner = { ...VICTIM, hostId: 1n };
+  assert.deepEqual(await itself.run({ ...off, hostId: 1 }), ['!', 'exit 1']);
+  const other = new Stage();
+  other.owner = { ...VICTIM, hostId: 3n };
+  assert.deepEqual(await other.run(off), ['!', 'exit 1']);
+  const mine = new Stage();
+  mine.owner = { ...VICTIM, hostId: 1n };
+  assert.deepEqual(await mine.run(off), ['!', 'exit 1'], 'ours on the disk, held by nobody');
+  const taken = new Stage();
+  taken.acquired = [ALIVE];
+  taken.clock.after(15_000, () => {
+    taken.owner = { ...VICTIM, hostId: 3n, generation: 9n };
+  });
+  assert.deepEqual((await taken.run(off)).slice(-3), ['!', 'note removed', 'exit 1']);
+  for (const fate of ['daemonPid', 'isDown'] as const) {
+    const lost = new Stage();
+    lost.acquired = [ALIVE];
+    lost.clock.after(25_000, () => {
+      if (fate === 'isDown') lost.isDown = true;
+      else lost.daemonPid = null;
+    });
+    assert.deepEqual((await lost.run(off)).slice(-3), ['!', 'note removed', 'exit 1'], fate);
+  }
+});
+
+test('off: what an agent killed in between left behind is finished', async () => {
+  const stage = new Stage();
+  stage.owner = { ...VICTIM, hostId: 1n };
+  stage.heldByDaemon = [1, 2];
+  stage.released = [-202, 0];
+  assert.deepEqual(await stage.run(off), ['release', '!', 'release', 'exit 0']);
+});
+
+test('on: starts the daemon that waits, and ends when the lease is held', async () => {
+  const on: AgentTask = { kind: 'on', path: PATH, hostId: 1 };
+  const stage = new Stage();
+  stage.clock.after(4500, () => {
+    stage.heldByDaemon = [1];
+  });
+  assert.deepEqual(await stage.run(on), ['start', 'exit 0']);
+  assert.deepEqual(await stage.run(on), ['start', 'exit 0'], 'on already: nothing is started');
+  const unheard = new Stage();
+  unheard.sendFailure = 'ENXIO';
+  assert.deepEqual(await unheard.run(on), ['start', '!', 'exit 1']);
+  const ended = new Stage();
+  ended.clock.after(2500, () => {
+    ended.daemonPid = null;
+  });
+  assert.deepEqual(await ended.run(on), ['start', '!', 'exit 1']);
+});
+
+test('sanlock_init: not under a member', async () => {
+  const stage = new Stage();
+  assert.deepEqual(await stage.run({ kind: 'init', path: PATH }), ['!', 'exit 1']);
+  const said = await stage.run({ kind: 'init', path: '/dev/vg/other' });
+  assert.equal(said.filter((line) => line === 'write_resource').length, 128);
+  assert.equal(said.at(-1), 'exit 0');
+});

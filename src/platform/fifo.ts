@@ -1,0 +1,58 @@
+import { closeSync, constants, openSync, rmSync, statSync, writeSync } from 'node:fs';
+import { errnoName } from './errno.ts';
+import { FdWatcher } from './fd-watcher.ts';
+import { lastErrno, mkfifo, readInto } from './system-calls.ts';
+
+const EEXIST = 17;
+const OWNER_ONLY = 0o600;
+/** What the kernel writes into a pipe in one piece. */
+const PIPE_BUF = 4096;
+
+/**
+ * A FIFO of ours that waits for one message. Open for both directions, as opening one for reading
+ * only stands still until a writer comes, and a thread that stands still keeps the process.
+ */
+export class FifoReader {
+  readonly #path: string;
+  readonly #fd: number;
+  readonly #watcher: FdWatcher;
+  #closed = false;
+
+  /** @throws when `path` cannot be a FIFO of ours. */
+  constructor(path: string, received: (bytes: Uint8Array) => void) {
+    if (mkfifo(path, OWNER_ONLY) < 0) {
+      const errno = lastErrno();
+      if (errno !== EEXIST) throw new Error(`cannot make the FIFO ${path}: ${errnoName(errno)}`);
+      if (!statSync(path).isFIFO()) throw new Error(`${path} is in the way: it is no FIFO`);
+    }
+    this.#path = path;
+    this.#fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+    const space = new Uint8Array(PIPE_BUF);
+    this.#watcher = new FdWatcher(this.#fd, () => {
+      const length = readInto(this.#fd, space, space.length);
+      if (length > 0) received(space.slice(0, length));
+    });
+  }
+
+  /** Removes it as well. Safe to repeat. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#watcher.close();
+    closeSync(this.#fd);
+    rmSync(this.#path, { force: true });
+  }
+}
+
+/** null when it was taken whole, else why not: 'ENXIO' when nobody reads there. */
+export function sendToFifo(path: string, bytes: Uint8Array): string | null {
+  let fd: number | null = null;
+  try {
+    fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+    return writeSync(fd, bytes) === bytes.length ? null : 'EAGAIN';
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? String(error);
+  } finally {
+    if (fd !== null) closeSync(fd);
+  }
+}
