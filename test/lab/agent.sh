@@ -7,7 +7,7 @@ export PATH=/run/lab/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 if [ "$1" = boot ]; then
     /run/lab/busybox mount -t proc proc /proc
     /run/lab/busybox mkdir /run/lab/bin
-    for applet in sh mount base64 flock cttyhack setsid; do
+    for applet in sh mount base64 cttyhack setsid; do
         /run/lab/busybox ln -s ../busybox "/run/lab/bin/$applet"
     done
     mkdir -p /dev/pts /dev/shm

@@ -18,9 +18,9 @@ mount -t tmpfs -o mode=755 upper /upper
 mkdir /upper/files /upper/work
 mount -t overlay -o lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work root /root \
     || fail overlay
-mkdir -p /root/proc /root/sys /root/dev /root/run /root/tmp
+mkdir -p /root/proc /root/sys /root/dev /root/run
 mount -t tmpfs -o mode=755 run /root/run
-mount -t tmpfs -o mode=1777 tmp /root/tmp
+# Not over /tmp: what is tested may lie there.
 mkdir /root/run/lab
 cp /bin/busybox /agent.sh /root/run/lab/
 mount --move /dev /root/dev
