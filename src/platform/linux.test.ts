@@ -97,19 +97,22 @@ test('an abstract name carries no padding: /proc/net/unix shows it exactly', () 
   assert.equal(lines.filter((line) => line.endsWith(` ${name}`)).length, 1);
 });
 
-test('the service manager hears READY only when it asked', async () => {
+test('the service manager hears READY only when it asked, by a path or an abstract name', async () => {
   assert.equal(notifyServiceManager('READY=1'), false);
-  const name = `@holdfast-notify-${process.pid}`;
-  const heard = new Promise<Uint8Array>((done) => {
-    const receiver = new DatagramReceiver(name, (bytes) => {
-      receiver.close();
-      done(bytes);
+  const directory = mkdtempSync('/tmp/holdfast-notify-');
+  for (const name of [`@holdfast-notify-${process.pid}`, join(directory, 'notify')]) {
+    const heard = new Promise<Uint8Array>((done) => {
+      const receiver = new DatagramReceiver(name, (bytes) => {
+        receiver.close();
+        done(bytes);
+      });
     });
-  });
-  process.env['NOTIFY_SOCKET'] = name;
-  assert.equal(notifyServiceManager('READY=1'), true);
-  delete process.env['NOTIFY_SOCKET'];
-  assert.equal(Buffer.from(await heard).toString(), 'READY=1');
+    process.env['NOTIFY_SOCKET'] = name;
+    assert.equal(notifyServiceManager('READY=1'), true);
+    delete process.env['NOTIFY_SOCKET'];
+    assert.equal(Buffer.from(await heard).toString(), 'READY=1');
+  }
+  rmSync(directory, { recursive: true });
 });
 
 test('the process name is what ps shows, cut to 15 bytes', () => {

@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { parseFenced } from '../src/cli/fence-sanlock/daemon-options.ts';
+import { parseOptions as parseLvmlockd } from '../src/cli/lvmlockd/options.ts';
+import { parseResetd } from '../src/cli/sanlk-reset/options.ts';
+import { parseCommandLine } from '../src/cli/sanlock/command-line.ts';
+import { daemonSettings } from '../src/cli/sanlock-daemon/settings.ts';
+import { parseOptions as parseWdmd } from '../src/cli/wdmd/options.ts';
+
+const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
+const INSTALLED = '/usr/local/bin/';
+
+/** What a unit's command line means to the program: 'foreground', 'behind' or 'command'. */
+const PROGRAMS: Readonly<Record<string, (args: readonly string[]) => string>> = {
+  sanlock: ([action = '', ...args]) => {
+    if (action === 'daemon') return placeOf(daemonOf(args));
+    assert.ok(action === 'client' && parseCommandLine(args.slice(1)).ok);
+    return 'command';
+  },
+  wdmd: (args) => placeOf(must(parseWdmd(args)).foreground),
+  lvmlockd: (args) => placeOf(must(parseLvmlockd(args, {})).foreground),
+  'sanlk-resetd': (args) => {
+    const task = must(parseResetd(args));
+    assert.equal(task.kind, 'serve');
+    return placeOf(task.kind === 'serve' && task.foreground);
+  },
+  fence_sanlockd: (args) => {
+    const task = must(parseFenced(args));
+    assert.equal(task.kind, 'serve');
+    return placeOf(task.kind === 'serve' && task.foreground);
+  },
+};
+
+/** Where each daemon that says READY=1 says it. */
+const NOTIFIERS: Readonly<Record<string, string>> = {
+  sanlock: 'sanlock-daemon',
+  wdmd: 'wdmd',
+  lvmlockd: 'lvmlockd',
+  'sanlk-resetd': 'sanlk-resetd',
+  fence_sanlockd: 'fence-sanlockd',
+};
+
+function placeOf(foreground: boolean): string {
+  return foreground ? 'foreground' : 'behind';
+}
+
+function must<T>(
+  parsed: { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: string },
+): T {
+  if (!parsed.ok) throw new Error(parsed.error);
+  return parsed.value;
+}
+
+function daemonOf(args: readonly string[]): boolean {
+  const host = { environment: {}, nodeName: 'n', newUuid: () => 'u', readText: () => '' };
+  return daemonSettings(args, host).logging.foreground;
+}
+
+/** `[name, value]` of every setting of a unit, comments and sections left out. */
+function settingsOf(file: string): readonly (readonly [string, string])[] {
+  const lines = readFileSync(`${ROOT}/packaging/${file}`, 'utf8').split('\n');
+  return lines.flatMap((line) => {
+    const equals = line.indexOf('=');
+    if (line.startsWith('#') || equals < 0) return [];
+    return [[line.slice(0, equals), line.slice(equals + 1)] as const];
+  });
+}
+
+const units = readdirSync(`${ROOT}/packaging`).filter((file) => file.endsWith('.service'));
+
+for (const file of units) {
+  const settings = settingsOf(file);
+  const all = (name: string) => settings.filter(([key]) => key === name).map(([, v]) => v);
+  const program = file.replace(/\.service$/, '');
+
+  test(`${file}: its commands are programs of ours, with options they take`, () => {
+    const options = all('Environment').find((value) => value.startsWith('OPTIONS='));
+    const commands = [...all('ExecStart'), ...all('ExecStop')];
+    assert.equal(all('ExecStart').length, 1);
+    for (const command of commands) {
+      assert.ok(command.startsWith(INSTALLED), command);
+      const text = command.slice(INSTALLED.length);
+      const whole = text.replace('$OPTIONS', options?.slice('OPTIONS='.length) ?? '');
+      const [name = '', ...args] = whole.split(' ').filter(Boolean);
+      assert.ok(existsSync(`${ROOT}/bin/${name}`), name);
+      assert.equal(name, program, 'a unit is named after its program');
+      const means = PROGRAMS[name]?.(args);
+      assert.equal(means, command === all('ExecStart')[0] ? 'foreground' : 'command', command);
+    }
+  });
+
+  test(`${file}: Type=notify, and the daemon does notify`, () => {
+    assert.deepEqual(all('Type'), ['notify']);
+    const source = readFileSync(`${ROOT}/src/bin/${NOTIFIERS[program]}.ts`, 'utf8');
+    assert.match(source, /notifyServiceManager\(\s*['`]READY=1/);
+    assert.match(source, /notifyServiceManager\('STOPPING=1/);
+    assert.deepEqual(all('PIDFile'), [], 'for Type=forking');
+  });
+
+  test(`${file}: nothing that resets a host, hides its devices or stops Node`, () => {
+    assert.ok(!all('MemoryDenyWriteExecute').includes('yes'));
+    assert.deepEqual(all('SystemCallFilter'), []);
+    if (program !== 'sanlk-resetd') assert.deepEqual(all('SendSIGKILL'), ['no']);
+    if (program === 'fence_sanlockd') assert.deepEqual(all('KillSignal'), ['SIGHUP']);
+    if (!['sanlock', 'wdmd'].includes(program)) return;
+    for (const name of ['PrivateDevices', 'DevicePolicy', 'ProtectClock', 'RestrictRealtime']) {
+      assert.deepEqual(all(name), [], name);
+    }
+    assert.deepEqual(all('OOMScoreAdjust'), ['-1000']);
+  });
+}
+
+test('every daemon has a unit, and every program of bin is installed', () => {
+  assert.deepEqual(units.map((file) => file.replace('.service', '')).sort(), [
+    'fence_sanlockd',
+    'lvmlockd',
+    'sanlk-resetd',
+    'sanlock',
+    'wdmd',
+  ]);
+  const { bin } = JSON.parse(readFileSync(`${ROOT}/package.json`, 'utf8')) as {
+    readonly bin: Readonly<Record<string, string>>;
+  };
+  const programs = readdirSync(`${ROOT}/bin`).sort();
+  assert.deepEqual(Object.keys(bin).sort(), programs);
+  for (const [name, path] of Object.entries(bin)) assert.equal(path, `bin/${name}`);
+});
