@@ -17,6 +17,7 @@ import {
 } from '../../client/sanlock-link.ts';
 import { textField } from '../../client/sanlock-records.ts';
 import type { StateRecord } from '../../client/sanlock-types.ts';
+import { ERRNO } from '../../wire/sanlock-codes.ts';
 import { CONFIG_COMMANDS, RESTRICT_FLAGS, STATE_TYPES } from '../../wire/sanlock-socket.ts';
 import type { FenceSanlock } from './daemon.ts';
 import type { FenceStart } from './start-message.ts';
@@ -27,6 +28,8 @@ type Answer = (failure: string | null) => void;
 const QUICK_MS = 10_000;
 /** The end of this program does not hang on a disk that does. */
 const UNDO_MS = 60_000;
+/** What REM_LOCKSPACE says of one that is gone, or on its way out. */
+const LEAVING: readonly number[] = [-ERRNO.ENOENT, -ERRNO.EINPROGRESS, -ERRNO.EAGAIN];
 
 /** The local sanlock. `lost`: its connection ended while this process was registered. */
 export function sanlockOf(
@@ -79,7 +82,13 @@ export function sanlockOf(
       once(setConfig(FENCE_LOCKSPACE, CONFIG_COMMANDS.USED_BY_ORPHANS), QUICK_MS, answer),
     acquire: (answer) => onLink(acquire([lease]), undefined, answer),
     release: (answer) => onLink(release([lease]), UNDO_MS, answer),
-    leave: (answer) => once(removeLockspace(lockspace, { async: true }), UNDO_MS, answer),
+    leave: (answer) => {
+      const call = removeLockspace(lockspace, { async: true });
+      callOnce(endpoint, call, UNDO_MS, (result) => {
+        const isLeaving = result.ok || LEAVING.includes(result.error.code);
+        answer(isLeaving ? null : result.error.message);
+      });
+    },
   };
 }
 
