@@ -1,11 +1,12 @@
 import type { ByteString } from '../base/bytes.ts';
 import { readByteString } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
-import { decode, encode } from '../codec/struct.ts';
+import { decode, encode, zeroRecord } from '../codec/struct.ts';
 import {
   ADD_FLAGS,
   INQ_FLAGS,
   REM_FLAGS,
+  SET_HOST_DEAD_EXT,
   SM_CMD,
   SM_HEADER_BYTES,
   type SmHeader,
@@ -195,6 +196,22 @@ export function setEvent(
 ): SanlockCall<number> {
   const parts = [lockspaceNamed(lockspaceName), encode(sanlkHostEvent, event)];
   return plainCall('set_event', requestBytes(SM_CMD.SET_EVENT, { cmdFlags }, parts), 'quick');
+}
+
+/** Seconds; for the daemon's access to the disk. */
+const SET_HOST_IO_TIMEOUT_S = 10;
+
+/** Declares a host dead, as something outside of sanlock knows (spec 21 §3). */
+export function setHostDead(
+  lockspace: Lockspace,
+  host: { readonly hostId: bigint; readonly generation: bigint },
+): SanlockCall<number> {
+  const parts = [
+    lockspaceBytes(lockspace),
+    encode(sanlkHost, { ...zeroRecord(sanlkHost), ...host }),
+  ];
+  const fields = { data: SET_HOST_DEAD_EXT, data2: SET_HOST_IO_TIMEOUT_S };
+  return plainCall('set_host', requestBytes(SM_CMD.SET_HOST, fields, parts), 'wait');
 }
 
 /** After its answer the connection only delivers events; see `eventMessage` in sanlock-events. */

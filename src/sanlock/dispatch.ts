@@ -42,6 +42,7 @@ import {
   remLockspaceCommand,
   removeAll,
   setConfigCommand,
+  setHostCommand,
 } from './commands/lockspaces.ts';
 import {
   createResourceCommand,
@@ -97,6 +98,7 @@ const LATER: Readonly<Record<number, Later>> = {
   [SM_CMD.GET_LVB]: getLvbCommand,
   [SM_CMD.SHUTDOWN_WAIT]: shutdownWait,
   [SM_CMD.SET_EVENT]: setEventCommand,
+  [SM_CMD.SET_HOST]: setHostCommand,
   [SM_CMD.FORMAT_RINDEX]: formatIndexCommand,
   [SM_CMD.REBUILD_RINDEX]: rebuildIndexCommand,
   [SM_CMD.UPDATE_RINDEX]: updateIndexCommand,

@@ -3,6 +3,8 @@ export const SANLOCK_CODES = {
   ERROR: -201,
   AIO_TIMEOUT: -202,
   WD_ERROR: -203,
+  /** Of the later generation, as all of set_host (spec 21). */
+  VERSION_INCOMPAT: -204,
   DBLOCK_READ: -210,
   DBLOCK_WRITE: -211,
   DBLOCK_LVER: -212,

@@ -46,6 +46,8 @@ export const SM_CMD = {
   CREATE_RESOURCE: 38,
   DELETE_RESOURCE: 39,
   REBUILD_RINDEX: 40,
+  /** Later than 3.8.5 (spec 21 §3). */
+  SET_HOST: 44,
 } as const;
 
 export const smHeader = struct('smHeader', SM_HEADER_BYTES, {
@@ -173,6 +175,8 @@ export const RES_FLAGS = {
 } as const;
 /** And the ALIGN and SECTOR bits of RES_FLAGS. */
 export const LSF_FLAGS = { ADD: 0x1, REM: 0x2 } as const;
+/** What SET_HOST can do: `data` of its header (spec 21 §3). */
+export const SET_HOST_DEAD_EXT = 1;
 export const ADD_FLAGS = { ASYNC: 0x1 } as const;
 export const REM_FLAGS = { ASYNC: 0x1, UNUSED: 0x2 } as const;
 export const ACQUIRE_FLAGS = {

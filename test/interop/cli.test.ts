@@ -353,3 +353,25 @@ test('sanlock direct: the same is printed, and found on disk afterwards', async 
   const [theirs, ours] = await Promise.all([runDirectSteps('c'), runDirectSteps('ours')]);
   compare(theirs, ours);
 });
+
+test('client set_host prints what the later generation prints of leases of this version', async (t) => {
+  const reason = whyNot('ours');
+  if (reason !== null) return t.skip(reason);
+  const outcomes = await runSteps('ours', 'ours', [
+    'client init -s LS1:0:{ls}:0 -o 1',
+    'client add_lockspace -s LS1:1:{ls}:0 -o 1',
+    'client set_host -s LS1:1:{ls}:0 -i 2 -F DEAD_EXT',
+    'client set_host -s LS1 -i 2 -g 7 -F DEAD_EXT',
+    'client set_host -s NONE:1:/nowhere:0 -i 2 -F DEAD_EXT',
+    'client set_host -s LS1:1:{ls}:0 -i 2 -F ALIVE',
+  ]);
+  assert.deepEqual(
+    outcomes.slice(2).map(({ stdout, status }) => [stdout, status]),
+    [
+      ['set_host 2 0 DEAD_EXT\nset_host done -204\n', 1],
+      ['set_host 2 7 DEAD_EXT\nset_host done -22\n', 1],
+      ['set_host 2 0 DEAD_EXT\nset_host done -2\n', 1],
+      ['set_host unknown operation\n', 0],
+    ],
+  );
+});

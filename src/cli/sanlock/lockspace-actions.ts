@@ -7,6 +7,7 @@ import {
   removeLockspace,
   setConfig,
   setEvent,
+  setHostDead,
   shutdown,
   shutdownWait,
   version,
@@ -96,6 +97,21 @@ export const setEventAction: Action = async (context) => {
   const call = setEvent(lockspaceOption(line).name, event);
   const result = codeOf(await context.client.call(call));
   print(`set_event done ${result}\n`);
+  return result;
+};
+
+/** Of the later generation; another word than DEAD_EXT is told of and is no failure (spec 21 §3). */
+export const setHostAction: Action = async (context) => {
+  const { line, print } = context;
+  const host = { hostId: u64Option(line, 'i'), generation: u64Option(line, 'g') };
+  const operation = line.words.F ?? '';
+  if (operation !== 'DEAD_EXT') {
+    print('set_host unknown operation\n');
+    return 0;
+  }
+  print(`set_host ${host.hostId} ${host.generation} ${operation}\n`);
+  const result = codeOf(await context.client.call(setHostDead(lockspaceOption(line), host)));
+  print(`set_host done ${result}\n`);
   return result;
 };
 

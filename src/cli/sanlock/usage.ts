@@ -32,6 +32,7 @@ sanlock client gets [-h 0|1]
 sanlock client host_status [-s LOCKSPACE] [-D]
 sanlock client renewal -s LOCKSPACE
 sanlock client set_event -s LOCKSPACE -i <host_id> [-g <gen>] -e <event> -d <data>
+sanlock client set_host -s LOCKSPACE -i <host_id> [-g <gen>] -F DEAD_EXT
 sanlock client set_config -s LOCKSPACE [-u 0|1] [-O 0|1]
 sanlock client log_dump
 sanlock client shutdown [-f 0|1] [-w 0|1]

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SM_CMD } from '../../wire/sanlock-socket.ts';
+import { encode, zeroRecord } from '../../codec/struct.ts';
+import { SM_CMD, sanlkHost } from '../../wire/sanlock-socket.ts';
 import { leaseEnded } from '../joining.ts';
 import { acquireBody, lockspace, resource, Stage } from '../testing/stage.ts';
 
@@ -109,4 +110,27 @@ test('UNUSED refuses while anything is held', () => {
     [at, rem(LS, { cmdFlags: 2 }), ['c3 answer 3: -16']],
   ]);
   assert.equal(stage.front.lockspaces[0]?.externalRemove, false);
+});
+
+test('set_host: of leases of this version the later daemon says that they know no such mark', () => {
+  const stage = new Stage();
+  stage.join(10);
+  const client = stage.connect(900, false);
+  const set =
+    (space: Parameters<typeof lockspace>, hostId: bigint, data = 1) =>
+    () => {
+      const host = encode(sanlkHost, { ...zeroRecord(sanlkHost), hostId });
+      const body = Buffer.concat([lockspace(...space), host]);
+      stage.ask(client, SM_CMD.SET_HOST, body, { data, data2: 10 });
+    };
+  stage.play([
+    [at, set(['LS'], 2n), ['c2 answer 44: -204']],
+    [at, set(['LS', { path: '' }], 2n), ['c2 answer 44: -204']],
+    [at, set(['LS'], 2n, 2), ['c2 answer 44: -22']],
+    [at, set(['LS'], 0n), ['c2 answer 44: -22']],
+    [at, set(['LS'], 2001n), ['c2 answer 44: -22']],
+    [at, set(['LS', { path: '/else' }], 2n), ['c2 answer 44: -22']],
+    [at, set(['LS', { hostId: 7n }], 2n), ['c2 answer 44: -22']],
+    [at, set(['NONE'], 2n), ['c2 answer 44: -2']],
+  ]);
 });

@@ -1,11 +1,13 @@
 import { toSafeNumber } from '../../base/units.ts';
 import { decode } from '../../codec/struct.ts';
-import { ERRNO } from '../../wire/sanlock-codes.ts';
+import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
 import {
   ADD_FLAGS,
   CONFIG_COMMANDS,
   INQ_FLAGS,
   REM_FLAGS,
+  SET_HOST_DEAD_EXT,
+  sanlkHost,
   sanlkLockspace,
 } from '../../wire/sanlock-socket.ts';
 import type { Front } from '../front.ts';
@@ -124,6 +126,28 @@ export function remLockspaceCommand(front: Front, request: Request, reply: Reply
   space.externalRemove = true;
   if (cmdFlags & REM_FLAGS.ASYNC) reply(0);
   else space.removeWaiters.push(reply);
+}
+
+/**
+ * Declares another host dead (spec 21 §3). The mark exists only in host leases of version 4 and up,
+ * and no lockspace of those can be joined here: a request without a mistake of its own gets what
+ * the later daemon says of ours.
+ */
+export function setHostCommand(front: Front, request: Request, reply: Reply): void {
+  reply(refusedMark(front, request));
+}
+
+function refusedMark(front: Front, request: Request): number {
+  const asked = decode(sanlkLockspace, request.body);
+  const host = decode(sanlkHost, request.body, sanlkLockspace.size);
+  const isComplete = asked.name !== '' && asked.hostId !== 0n && host.hostId !== 0n;
+  if (!isComplete || request.header.data !== SET_HOST_DEAD_EXT) return -ERRNO.EINVAL;
+  const space = front.liveLockspace(asked.name);
+  if (space === null) return -ERRNO.ENOENT;
+  const isOurs =
+    asked.hostId === BigInt(space.hostId) && (asked.path === '' || asked.path === space.path);
+  if (!isOurs || host.hostId > BigInt(space.maxHosts)) return -ERRNO.EINVAL;
+  return SANLOCK_CODES.VERSION_INCOMPAT;
 }
 
 export function setConfigCommand(front: Front, request: Request, reply: Reply): void {
