@@ -15,6 +15,8 @@ export interface DaemonKind {
 
 export interface Memory {
   readonly pssKb: number;
+  /** Of no other process: what is shared does not grow with one more. */
+  readonly privateKb: number;
   readonly rssKb: number;
   readonly processes: number;
 }
@@ -84,14 +86,16 @@ export class Daemon {
 
   memory(): Memory {
     let pssKb = 0;
+    let privateKb = 0;
     let rssKb = 0;
     const pids = this.pids();
     for (const pid of pids) {
       const rollup = text(`/proc/${pid}/smaps_rollup`);
       pssKb += Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1] ?? 0);
+      for (const [, kb] of rollup.matchAll(/^Private_\w+:\s+(\d+)/gm)) privateKb += Number(kb);
       rssKb += Number(/^Rss:\s+(\d+)/m.exec(rollup)?.[1] ?? 0);
     }
-    return { pssKb, rssKb, processes: pids.length };
+    return { pssKb, privateKb, rssKb, processes: pids.length };
   }
 
   /** A daemon with a lockspace refuses SIGTERM, as it must. */

@@ -10,20 +10,24 @@ import {
   resourceAt,
   writeLockspace,
 } from './blocking-client.ts';
-import type { Daemon } from './daemon.ts';
+import { type Daemon, sleep } from './daemon.ts';
 import { join as joinLockspace, type Row, type Storage, succeed } from './rows.ts';
 
 const MIB = 1024 * 1024;
 const FURTHER = 3;
+const SETTLE_MS = 15_000;
 const STATUS_CALLS = 10;
 const MS_PER_TICK = 10;
 /** Of proc(5), counted from behind the name. */
 const CHILDREN_USER_TICKS = 13;
 const CHILDREN_SYSTEM_TICKS = 14;
 
-/** What each lockspace more than one takes; they stay joined. */
-export function furtherLockspaces(daemon: Daemon, directory: string): readonly Row[] {
-  const before = daemon.memory().pssKb;
+/** What each lockspace more than one takes, once it has settled; they stay joined. */
+export async function furtherLockspaces(
+  daemon: Daemon,
+  directory: string,
+): Promise<readonly Row[]> {
+  const before = daemon.memory().privateKb;
   for (let n = 0; n < FURTHER; n++) {
     const area = { path: join(directory, `further${n}`), offset: 0 };
     writeFileSync(area.path, new Uint8Array(MIB));
@@ -34,7 +38,8 @@ export function furtherLockspaces(daemon: Daemon, directory: string): readonly R
       name,
     );
   }
-  const value = (daemon.memory().pssKb - before) / FURTHER / 1024;
+  await sleep(SETTLE_MS);
+  const value = (daemon.memory().privateKb - before) / FURTHER / 1024;
   return [{ name: 'memory, each further lockspace', unit: 'MB', value }];
 }
 

@@ -37,7 +37,7 @@ const OURS: DaemonKind = {
     ...[process.execPath, '--max-semi-space-size=1', 'dist/sanlock-daemon.cjs', '-D', '-w', '0'],
     ...['-l', '0', '-U', 'root', '-G', 'root', '-e', '{host}'],
   ],
-  client: [process.execPath, 'dist/sanlock.cjs'],
+  client: ['bin/sanlock'],
 };
 const THEIRS: DaemonKind = {
   label: 'C sanlock',
@@ -102,6 +102,7 @@ async function measure(kind: DaemonKind, options: Options): Promise<readonly Row
     prepare(first, storage);
     const rows: Row[] = [...(await idle(first, options.quick ? 2 : 12))];
     rows.push(...clientStatus(first));
+    if (!options.quick) rows.push(...(await furtherLockspaces(first, directory)));
     // A daemon lives for months: its first calls are not its speed.
     latencies(first, storage, options.calls);
     rows.push(...latencies(first, storage, options.calls));
@@ -109,7 +110,6 @@ async function measure(kind: DaemonKind, options: Options): Promise<readonly Row
       rows.push(...(await throughput(first, storage, { clients, seconds: options.seconds })));
     }
     if (options.quick) return rows;
-    rows.push(...furtherLockspaces(first, directory));
     const second = await Daemon.start(kind, 'bench-host-2');
     daemons.push(second);
     rows.push(...firstConflict([first, second], storage));
