@@ -34,7 +34,7 @@ interface Options {
 const OURS: DaemonKind = {
   label: 'holdfast',
   command: [
-    ...[process.execPath, '--max-semi-space-size=1', 'dist/sanlock-daemon.cjs', '-D', '-w', '0'],
+    ...[process.execPath, 'dist/sanlock-daemon.cjs', '-D', '-w', '0'],
     ...['-l', '0', '-U', 'root', '-G', 'root', '-e', '{host}'],
   ],
   client: ['bin/sanlock'],

@@ -24,6 +24,7 @@ import { WdmdEntry } from '../client/wdmd.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { FifoReader, sendToFifo } from '../platform/fifo.ts';
+import { boundYoungGeneration } from '../platform/heap.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { lockPidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
@@ -77,7 +78,7 @@ function complain(sentence: string): void {
 
 /** Our own second start has a channel to this one, and stays where it is. */
 function startBehind(args: readonly string[]): void {
-  const options = { nodeFlags: [], deadlineMs: START_DEADLINE_MS };
+  const options = { deadlineMs: START_DEADLINE_MS };
   startDetached(__filename, args, options, (failure) => {
     if (failure !== null) complain(failure);
   });
@@ -90,6 +91,7 @@ interface Told {
 }
 
 function serve(task: Serve): void {
+  boundYoungGeneration();
   setProcessName(NAME);
   const log = new DaemonLog({
     program: NAME,

@@ -2,6 +2,7 @@ import { LeaseProgram } from '../drive/lease-program.ts';
 import { AlignedPool } from '../platform/aligned-memory.ts';
 import { AioEngine } from '../platform/disk-aio.ts';
 import { DeviceDisks } from '../platform/disk-device.ts';
+import { boundYoungGeneration } from '../platform/heap.ts';
 import { MachineClock } from '../platform/machine-clock.ts';
 import { lockMemory } from '../platform/memory-lock.ts';
 import { dieWithParent } from '../platform/orphan.ts';
@@ -24,6 +25,7 @@ export interface LeaseProcessSettings {
 function main(label: string, settings: LeaseProcessSettings): void {
   setProcessName(`slk ${label}`);
   dieWithParent();
+  boundYoungGeneration();
   // Signals of a terminal or a service manager go to the whole group; only the front decides.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
   process.on('uncaughtException', (error) => leave(error));

@@ -16,6 +16,7 @@ import { SysfsDevices } from '../platform/block-device.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { sendDatagram } from '../platform/datagram.ts';
+import { boundYoungGeneration } from '../platform/heap.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { lvmlockctlAge } from '../platform/lvmlockctl-age.ts';
 import { peerPidOf } from '../platform/peer-credentials.ts';
@@ -47,7 +48,7 @@ function main(args: readonly string[]): void {
 }
 
 function detach(args: readonly string[]): void {
-  const how = { nodeFlags: process.execArgv, deadlineMs: START_DEADLINE_MS };
+  const how = { deadlineMs: START_DEADLINE_MS };
   startDetached(join(__dirname, 'lvmlockd.cjs'), [...args, '--foreground'], how, (failure) => {
     if (failure !== null) console.error(`lvmlockd: ${failure}`);
     process.exitCode = failure === null ? 0 : 1;
@@ -55,6 +56,7 @@ function detach(args: readonly string[]): void {
 }
 
 function serve(options: LvmlockdOptions): void {
+  boundYoungGeneration();
   const log = new DaemonLog({
     program: 'lvmlockd',
     file: null,

@@ -15,6 +15,7 @@ import { WdmdEntry } from '../client/wdmd.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { DatagramReceiver } from '../platform/datagram.ts';
+import { boundYoungGeneration } from '../platform/heap.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
@@ -42,7 +43,7 @@ function main(args: readonly string[]): void {
 
 /** Our own second start has a channel to this one, and stays where it is. */
 function startBehind(args: readonly string[]): void {
-  const options = { nodeFlags: [], deadlineMs: START_DEADLINE_MS };
+  const options = { deadlineMs: START_DEADLINE_MS };
   startDetached(__filename, args, options, (failure) => {
     if (failure === null) return;
     process.stderr.write(`${NAME}: ${failure}\n`);
@@ -61,6 +62,7 @@ interface World {
 }
 
 function serve(task: Serve): void {
+  boundYoungGeneration();
   setProcessName(NAME);
   const clock = new MonotonicClock();
   const sockets = new UnixSockets(null);

@@ -6,6 +6,7 @@ import { nameToText } from '../base/bytes.ts';
 import { type DaemonSettings, daemonSettings, UsageError } from '../cli/sanlock-daemon/settings.ts';
 import { SanlockProgram } from '../drive/sanlock-program.ts';
 import { becomeUser, makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
+import { boundYoungGeneration } from '../platform/heap.ts';
 import { Helper } from '../platform/helper.ts';
 import { JournalFile } from '../platform/journal-file.ts';
 import { DaemonLog } from '../platform/log.ts';
@@ -14,7 +15,7 @@ import { lockMemory } from '../platform/memory-lock.ts';
 import { peerPidOf } from '../platform/peer-credentials.ts';
 import { lockPidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
-import { DAEMON_NODE_FLAGS, NodeProcesses } from '../platform/processes.ts';
+import { NodeProcesses } from '../platform/processes.ts';
 import { liftLimits, raisePriority } from '../platform/scheduling.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { exitNow } from '../platform/system-calls.ts';
@@ -35,7 +36,7 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const file = join(__dirname, 'sanlock-daemon.cjs');
-  const options = { nodeFlags: DAEMON_NODE_FLAGS, deadlineMs: START_DEADLINE_MS };
+  const options = { deadlineMs: START_DEADLINE_MS };
   const failure = await new Promise<string | null>((ended) =>
     startDetached(file, args, options, ended),
   );
@@ -60,6 +61,7 @@ function readSettings(args: readonly string[]): DaemonSettings | null {
 
 function serve(settings: DaemonSettings): void {
   setProcessName('sanlock');
+  boundYoungGeneration();
   const { logging, privileged } = settings;
   if (privileged) liftLimits();
   const log = new DaemonLog({

@@ -9,12 +9,12 @@ import { WdmdProgram } from '../drive/wdmd-program.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { CrashGuard } from '../platform/crash-guard.ts';
 import { reportToStarter, startDetached } from '../platform/daemonize.ts';
+import { boundYoungGeneration } from '../platform/heap.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { lockMemory } from '../platform/memory-lock.ts';
 import { peerPidOf } from '../platform/peer-credentials.ts';
 import { lockPidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
-import { DAEMON_NODE_FLAGS } from '../platform/processes.ts';
 import { liftLimits, raisePriority } from '../platform/scheduling.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { exitNow } from '../platform/system-calls.ts';
@@ -70,7 +70,7 @@ async function dump(print: (text: string) => void): Promise<void> {
 }
 
 function detach(args: readonly string[]): void {
-  const how = { nodeFlags: DAEMON_NODE_FLAGS, deadlineMs: START_DEADLINE_MS };
+  const how = { deadlineMs: START_DEADLINE_MS };
   startDetached(join(__dirname, 'wdmd.cjs'), [...args, '-D'], how, (failure) => {
     if (failure !== null) console.error(failure);
     process.exitCode = failure === null ? 0 : NOT_STARTED;
@@ -78,6 +78,7 @@ function detach(args: readonly string[]): void {
 }
 
 function serve(options: WdmdOptions): void {
+  boundYoungGeneration();
   const log = new DaemonLog({
     program: 'wdmd',
     file: null,

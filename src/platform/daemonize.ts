@@ -11,14 +11,14 @@ type Report = { readonly ready: true } | { readonly failed: string };
 export function startDetached(
   file: string,
   args: readonly string[],
-  options: { readonly nodeFlags: readonly string[]; readonly deadlineMs: number },
+  options: { readonly deadlineMs: number },
   ended: (failure: string | null) => void,
 ): void {
   const child = fork(file, args, {
     detached: true,
     cwd: '/',
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    execArgv: [...options.nodeFlags],
+    execArgv: [],
   });
   let waiting = true;
   const settle = (failure: string | null) => {

@@ -44,7 +44,7 @@ export class Helper {
   start(): ChildProcess {
     if (this.#child !== null) return this.#child;
     const child = fork(this.#file, [], {
-      execArgv: ['--max-semi-space-size=1', '--max-old-space-size=32'],
+      execArgv: [],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     child.on('error', (error) => this.#log.error('helper.failed', { reason: error.message }));

@@ -12,9 +12,6 @@ const STARTTIME_FIELD = 19;
 const PIDFD_SEND_SIGNAL = 424;
 const PIDFD_OPEN = 434;
 
-/** V8 flags that bound what a daemon process may grow to (spec 70 §7). */
-export const DAEMON_NODE_FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=96'];
-
 /** What a lease process sends: its program's message, or a line for the daemon's log. */
 export type Envelope =
   | { readonly message: unknown }
@@ -44,7 +41,7 @@ export class NodeProcesses implements Processes {
   startLeaseProcess<Out, In>(label: string): Channel<Out, In> {
     const child = fork(this.#leaseProcessFile, [label, this.#leaseProcessSettings], {
       serialization: 'advanced', // bigint and Uint8Array pass
-      execArgv: DAEMON_NODE_FLAGS,
+      execArgv: [],
       // One heap for all of its threads, not one each: two megabytes less.
       env: { ...process.env, MALLOC_ARENA_MAX: '1' },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
