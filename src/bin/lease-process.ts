@@ -1,4 +1,5 @@
 import { LeaseProgram } from '../drive/lease-program.ts';
+import { rehearse } from '../drive/rehearsal.ts';
 import { AlignedPool } from '../platform/aligned-memory.ts';
 import { AioEngine } from '../platform/disk-aio.ts';
 import { DeviceDisks } from '../platform/disk-device.ts';
@@ -40,7 +41,12 @@ function main(label: string, settings: LeaseProcessSettings): void {
     log: new FrontLog(settings.verbose),
     send: (message) => tellFront({ message }),
   });
-  process.on('message', (message) => program.receive(message as ToLeaseProcess));
+  process.on('message', (received) => {
+    const message = received as ToLeaseProcess; // from our own front
+    // A join takes seconds, of which this is little; before it there is nothing to be late for.
+    if (message.kind === 'join') rehearse(Math.random);
+    program.receive(message);
+  });
 
   const unlocked = lockMemory(settings.mlockLevel);
   const unraised = settings.highPriority ? raisePriority() : null;
