@@ -8,7 +8,7 @@ export type Maker = 'c' | 'ours';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 export const SANLOCK: Readonly<Record<Maker, string>> = {
-  c: '/usr/sbin/sanlock',
+  c: process.env['HOLDFAST_C_SANLOCK'] ?? '/usr/sbin/sanlock',
   ours: `${ROOT}/bin/sanlock`,
 };
 

@@ -11,9 +11,14 @@ import { killAtExit, type Maker, type Ran, run } from './sanlock-daemons.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 export const WDMD: Readonly<Record<Maker, string>> = {
-  c: '/usr/sbin/wdmd',
+  c: process.env['HOLDFAST_C_WDMD'] ?? '/usr/sbin/wdmd',
   ours: `${ROOT}/bin/wdmd`,
 };
+/** Another original, as one of the later generation: it has the device open only while it is used. */
+export function opensOnDemand(maker: Maker): boolean {
+  return maker === 'c' && process.env['HOLDFAST_C_WDMD'] !== undefined;
+}
+
 const START_DEADLINE_MS = 5000;
 const MNT_DETACH = 2;
 
@@ -134,8 +139,9 @@ export class WdmdHost {
   /** wdmd in the foreground, serving. */
   async wdmd(maker: Maker, device: FakeWatchdog, ...more: string[]): Promise<ChildProcess> {
     const child = this.spawn(WDMD[maker], ['-D', '-w', device.path, ...more]);
-    await waitFor(`${maker} wdmd`, () => device.words().includes('keepalive'));
     await waitFor(`${maker} socket`, () => existsSync(this.socketPath));
+    if (!opensOnDemand(maker))
+      await waitFor(`${maker} wdmd`, () => device.words().includes('keepalive'));
     return child;
   }
 
