@@ -127,10 +127,10 @@ export async function must<T>(client: SanlockClient, call: SanlockCall<T>): Prom
 }
 
 /** Asks until it is so. */
-export async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
+export async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 30_000;
   while (!(await isSo())) {
     if (Date.now() > deadline) throw new Error(`waited 30 s for ${what}`);
-    await sleep(200);
+    await sleep(50);
   }
 }
