@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FIRST_LEASE_PID, FrontHost, MemoryJournal } from '../sim/front-host.ts';
+import type { HostClock } from '../sim/host-clock.ts';
 import { acquire, holding, Stage, T } from './testing/front-stage.ts';
 
 const SECOND_MS = 1000;
@@ -8,8 +10,11 @@ const GRACE_S = 40;
 const GONE = -28;
 
 /** The whole machine sleeps: no clock of it moves, those of other hosts do (spec 10 §17.1 item 12). */
-function suspend(stage: Stage, seconds: number): void {
-  const clocks = [stage.frontTime, stage.leaseTime];
+function suspend(
+  stage: Stage,
+  seconds: number,
+  clocks: readonly HostClock[] = [stage.frontTime, stage.leaseTime],
+): void {
   for (const clock of clocks) clock.pause();
   stage.run(seconds * SECOND_MS);
   for (const clock of clocks) clock.slept(seconds * SECOND_MS);
@@ -45,4 +50,27 @@ test('a grace that was slept away is over', () => {
   assert.equal(result, GONE);
   stage.run(2 * SECOND_MS);
   assert.equal(stage.host.deeds[0]?.kind, 'SIGKILL');
+});
+
+test('what an earlier daemon left running is stopped when its claim was slept away', () => {
+  for (const [seconds, deed] of [
+    [FAIL_S - 2 * T - 2, undefined],
+    [FAIL_S + 1, 'SIGTERM'],
+    [FAIL_S + GRACE_S + 1, 'SIGKILL'],
+  ] as const) {
+    const journal = new MemoryJournal();
+    const stage = new Stage({ journal });
+    assert.equal(stage.join(), 0);
+    holding(stage, 101, 1);
+    const frontTime = stage.frontTime.sibling();
+    for (const clock of [stage.frontTime, stage.leaseTime]) clock.stop();
+    const { clock, storage } = stage;
+    const ended = new Set([FIRST_LEASE_PID, FIRST_LEASE_PID + 1]);
+    const settings = { killGraceS: GRACE_S };
+    const of = { name: 'host1', clock, storage, settings, journal, ended, frontTime };
+    const host = new FrontHost(of);
+    suspend(stage, seconds, [frontTime]);
+    stage.run(2 * SECOND_MS);
+    assert.equal(host.deeds[0]?.kind, deed, `after ${seconds} s`);
+  }
 });

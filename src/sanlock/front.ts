@@ -16,6 +16,9 @@ export interface FrontParts {
   readonly helperPid: number;
 }
 
+/** Of a lockspace: its last renewal, and how long the machine had slept, ever, by then. */
+type Renewed = Pick<Lockspace, 'lastSuccessS' | 'asleepMs'>;
+
 /** Clients beyond this are accepted and never served, as the original does (spec 20 §5). */
 export const MAX_CLIENTS = 1024;
 /** Slots 0 and 1 are the helper's and the listener's. */
@@ -137,14 +140,20 @@ export class Front {
   }
 
   /** Since the last renewal, with what the machine slept: the others' clocks went on. */
-  claimAgeMs(space: Lockspace): number {
+  claimAgeMs(space: Renewed): number {
     return this.nowMs - space.lastSuccessS * 1000 + this.sleptMs(space);
   }
 
   /** Since the last renewal began; reading two clocks takes a moment, which is no sleep. */
-  sleptMs(space: Lockspace): number {
+  sleptMs(space: Pick<Renewed, 'asleepMs'>): number {
     const sleptMs = this.asleepMs - space.asleepMs;
     return sleptMs < CLOCK_NOISE_MS ? 0 : sleptMs;
+  }
+
+  /** Until then users are asked to end. A grace slept away is over: others may have the lease. */
+  graceEndS(space: Renewed, ioTimeoutS: number): number {
+    const sleptS = Math.ceil(this.sleptMs(space) / 1000);
+    return space.lastSuccessS - sleptS + 8 * ioTimeoutS + this.settings.killGraceS;
   }
 
   findResource(lockspaceName: ByteString, name: ByteString): Resource | null {

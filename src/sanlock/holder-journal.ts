@@ -13,17 +13,22 @@ import { type Client, type Lockspace, newClient } from './state.ts';
  */
 type Line =
   | ({ readonly kind: 'space'; readonly id: number } & SpaceFacts)
-  | { readonly kind: 'renewed'; readonly id: number; readonly timestampS: number }
+  | ({ readonly kind: 'renewed'; readonly id: number } & RenewalFacts)
   | ({ readonly kind: 'holds'; readonly id: number } & HolderFacts)
   | { readonly kind: 'free'; readonly id: number; readonly holder: string };
 
-interface SpaceFacts {
+interface RenewalFacts {
+  readonly timestampS: number;
+  /** How long the machine had been suspended, ever, when that renewal began. */
+  readonly asleepMs: number;
+}
+
+interface SpaceFacts extends RenewalFacts {
   readonly name: ByteString;
   readonly hostId: number;
   readonly path: ByteString;
   readonly offset: number;
   readonly ioTimeoutS: number;
-  readonly timestampS: number;
 }
 
 interface HolderFacts {
@@ -43,6 +48,7 @@ export interface LeftBehind {
   readonly id: number;
   readonly space: SpaceFacts;
   lastSuccessS: number;
+  asleepMs: number;
   readonly holders: Map<string, { readonly facts: HolderFacts; readonly client: Client }>;
   told: boolean;
 }
@@ -64,7 +70,8 @@ export function spaceEnds(front: Front, space: Lockspace): void {
 }
 
 export function spaceRenewed(front: Front, space: Lockspace): void {
-  note(front, { kind: 'renewed', id: space.id, timestampS: space.lastSuccessS });
+  const { id, lastSuccessS: timestampS, asleepMs } = space;
+  note(front, { kind: 'renewed', id, timestampS, asleepMs });
 }
 
 /** Before the client hears of a lease it was granted; again when how to stop it has changed. */
@@ -114,14 +121,16 @@ function readLine(found: Map<number, LeftBehind>, text: string): void {
   const line = JSON.parse(text) as Line; // written by a daemon of ours, whole lines only
   if (line.kind === 'space') {
     const { kind: _, id, ...space } = line;
-    const { timestampS: lastSuccessS } = space;
-    found.set(id, { id, space, lastSuccessS, holders: new Map(), told: false });
+    const { timestampS: lastSuccessS, asleepMs } = space;
+    found.set(id, { id, space, lastSuccessS, asleepMs, holders: new Map(), told: false });
     return;
   }
   const left = found.get(line.id);
   if (left === undefined) return;
-  if (line.kind === 'renewed') left.lastSuccessS = line.timestampS;
-  else if (line.kind === 'free') left.holders.delete(line.holder);
+  if (line.kind === 'renewed') {
+    left.lastSuccessS = line.timestampS;
+    left.asleepMs = line.asleepMs;
+  } else if (line.kind === 'free') left.holders.delete(line.holder);
   else {
     const { kind: _, id: __, ...facts } = line;
     const client = newClient({ connection: -1, slot: -1, fd: -1, peerPid: facts.pid });
@@ -160,13 +169,12 @@ export function isHaunted(
 export function stopLeftBehind(front: Front): void {
   for (const left of front.leftBehind) {
     const { ioTimeoutS } = left.space;
-    const ageMs = front.nowMs - left.lastSuccessS * 1000;
-    if (ageMs < leaseTimes(ioTimeoutS).renewalFailMs) continue;
+    if (front.claimAgeMs(left) < leaseTimes(ioTimeoutS).renewalFailMs) continue;
     if (!left.told) {
       left.told = true;
       front.outside.log('error', 'holders.expired', { lockspace: left.space.name });
     }
-    const graceEndS = left.lastSuccessS + 8 * ioTimeoutS + front.settings.killGraceS;
+    const graceEndS = front.graceEndS(left, ioTimeoutS);
     for (const [holder, { client }] of left.holders) {
       if (holder === LEASE || client.killLastS === front.nowS) continue;
       client.killCount++;
@@ -185,8 +193,8 @@ function note(front: Front, line: Line): void {
 /** Only what still counts. */
 function rewrite(front: Front): void {
   const lines: Line[] = [];
-  for (const { id, space, lastSuccessS, holders } of front.leftBehind) {
-    lines.push({ kind: 'space', id, ...space, timestampS: lastSuccessS });
+  for (const { id, space, lastSuccessS, asleepMs, holders } of front.leftBehind) {
+    lines.push({ kind: 'space', id, ...space, timestampS: lastSuccessS, asleepMs });
     for (const { facts } of holders.values()) lines.push({ kind: 'holds', id, ...facts });
   }
   for (const space of front.lockspaces) {
@@ -203,8 +211,9 @@ function rewrite(front: Front): void {
 }
 
 function spaceLine(space: Lockspace): Line {
-  const { id, name, hostId, path, offset, ioTimeoutS, lastSuccessS: timestampS } = space;
-  return { kind: 'space', id, name, hostId, path, offset, ioTimeoutS, timestampS };
+  const { id, name, hostId, path, offset, ioTimeoutS } = space;
+  const { lastSuccessS: timestampS, asleepMs } = space;
+  return { kind: 'space', id, name, hostId, path, offset, ioTimeoutS, timestampS, asleepMs };
 }
 
 /** null: its process has ended already. */

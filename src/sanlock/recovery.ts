@@ -87,10 +87,7 @@ function allGone(front: Front, space: Lockspace): boolean {
 }
 
 function killRound(front: Front, space: Lockspace): void {
-  // A grace slept away is over: others may have the lease already.
-  const sleptS = Math.ceil(front.sleptMs(space) / 1000);
-  const renewedS = space.lastSuccessS - sleptS;
-  const graceEndS = renewedS + 8 * space.ioTimeoutS + front.settings.killGraceS;
+  const graceEndS = front.graceEndS(space, space.ioTimeoutS);
   for (const client of users(front, space)) {
     if (client.killCount >= MAX_KILL_ATTEMPTS || client.killLastS === front.nowS) continue;
     client.killCount++;
