@@ -97,6 +97,27 @@ test('a record with a wrong checksum changes no owner, generation or io timeout,
   assert.deepEqual([ownerId, generation, ioTimeoutS, lastLiveMs], [3, 1n, 10, 2000]);
 });
 
+test('a damaged record that stands still looks alive once, not for ever; a sound one after it counts', () => {
+  for (const known of [false, true]) {
+    const hosts = table();
+    const area = new Uint8Array(MIB);
+    if (known) put(area, 3, {});
+    hosts.observe(area, 1000);
+    put(area, 3, { ownerGeneration: 7n });
+    const sum = deltaLeaseOffset(GEOMETRY_512_1M, 3) + deltaLeader.fields.checksum.offset;
+    area[sum] = 1 ^ (area[sum] ?? 0);
+    hosts.observe(area, 2000);
+    assert.deepEqual(hosts.observe(area, 22_000).changed, []);
+    assert.equal(hosts.view(3)?.lastLiveMs, 2000);
+    assert.equal(hosts.view(3)?.generation, known ? 1n : 0n);
+
+    area[sum] = 1 ^ (area[sum] ?? 0);
+    assert.equal(hosts.observe(area, 42_000).changed.length, 1, 'the same, but sound');
+    assert.equal(hosts.view(3)?.generation, 7n);
+    assert.deepEqual(hosts.observe(area, 62_000).changed, []);
+  }
+});
+
 test('our bit in a changed record is a signal, with its event; our own record never is', () => {
   const hosts = table();
   const area = new Uint8Array(MIB);

@@ -37,6 +37,8 @@ export class HostTable {
   readonly #views: (HostView | null)[];
   /** owner, generation, timestamp: two words each, as last seen. */
   readonly #seen: Uint32Array;
+  /** 1 where that record was no sound host lease: it may become one and not move. */
+  readonly #unsound: Uint8Array;
   #firstCheckMs = 0;
   #lastCheckMs = 0;
   #knownHosts = 0;
@@ -47,6 +49,7 @@ export class HostTable {
     this.#ownHostId = of.ownHostId;
     this.#views = new Array<HostView | null>(of.geometry.maxHosts).fill(null);
     this.#seen = new Uint32Array(of.geometry.maxHosts * 6);
+    this.#unsound = new Uint8Array(of.geometry.maxHosts);
   }
 
   /** The largest host id ever seen in use; 0 before the first look. */
@@ -70,10 +73,13 @@ export class HostTable {
     const changed: HostRecord[] = [];
     const signals: HostSignal[] = [];
     for (let index = 0, at = 0; index < this.#geometry.maxHosts; index++, at += step) {
-      if (!this.#moved(words, at, index * 6)) continue;
+      const moved = this.#moved(words, at, index * 6);
+      if (!moved && this.#unsound[index] === 0) continue;
       const usable = this.#usable(words, area, at);
+      if (!moved && !usable) continue;
       if (index >= this.#knownHosts) this.#knownHosts = index + 1;
-      this.#remember(words, at, { seenAt: index * 6, usable });
+      this.#unsound[index] = usable ? 0 : 1;
+      this.#remember(words, at, index * 6);
       changed.push(this.#note(decode(deltaLeader, area, at * 4), { index, nowMs, usable }));
       const signal =
         usable && index + 1 !== this.#ownHostId ? this.#signal(area, at * 4, index + 1) : null;
@@ -97,21 +103,18 @@ export class HostTable {
   #usable(words: Uint32Array, area: Uint8Array, at: number): boolean {
     if (words[at + MAGIC_WORD] !== DELTA_DISK_MAGIC) return false;
     const name = readByteString(area, at * 4 + NAME_OFFSET, NAME_BYTES);
-    // C does not test the checksum here (spec 10 §17.1 item 10). Only records that moved get here.
+    // C does not test the checksum here (spec 10 §17.1 item 10). Few records get here: see `observe`.
     return (
       name === this.#lockspaceName && words[at + CHECKSUM_WORD] === leaderChecksum(area, at * 4)
     );
   }
 
-  #remember(words: Uint32Array, at: number, to: { seenAt: number; usable: boolean }): void {
-    if (to.usable) {
-      for (let word = 0; word < 2; word++) {
-        this.#seen[to.seenAt + word] = words[at + OWNER_WORD + word] ?? 0;
-        this.#seen[to.seenAt + 2 + word] = words[at + GENERATION_WORD + word] ?? 0;
-      }
+  #remember(words: Uint32Array, at: number, seenAt: number): void {
+    for (let word = 0; word < 2; word++) {
+      this.#seen[seenAt + word] = words[at + OWNER_WORD + word] ?? 0;
+      this.#seen[seenAt + 2 + word] = words[at + GENERATION_WORD + word] ?? 0;
+      this.#seen[seenAt + 4 + word] = words[at + TIMESTAMP_WORD + word] ?? 0;
     }
-    this.#seen[to.seenAt + 4] = words[at + TIMESTAMP_WORD] ?? 0;
-    this.#seen[to.seenAt + 5] = words[at + TIMESTAMP_WORD + 1] ?? 0;
   }
 
   #note(found: DeltaLeader, at: { index: number; nowMs: number; usable: boolean }): HostRecord {
