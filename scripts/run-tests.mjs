@@ -58,6 +58,6 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const at = args.indexOf('--jobs');
   const jobs = at < 0 ? 2 : Number(args.splice(at, 2)[1]);
   const not = args.indexOf('--without');
-  const without = not < 0 ? [] : args.splice(not, 2).slice(1);
+  const without = not < 0 ? [] : (args.splice(not, 2)[1] ?? '').split(',');
   process.exitCode = await runTests(args, jobs, without);
 }
