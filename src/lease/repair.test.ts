@@ -101,7 +101,7 @@ test('while the block is mended, its host cannot come back', () => {
   const back = three.task(
     deltaAcquire({ ...host, hostName: 'host-3', aborted: () => false }, GEOMETRY_512_1M),
   );
-  back.advance(100); // seconds of its wait
+  back.advance(40); // seconds of its wait
   assert.equal(back.result, null);
   assert.deepEqual(task.run(), { ok: true, value: 'cleared' });
   assert.ok(back.run().ok);
@@ -124,5 +124,27 @@ test('an unanswered write keeps the host id, a failed one gives it back', () => 
     mender.fate = ({ disk }) => (disk === 'resource' ? fate : 'done');
     assert.equal(mender.run(mend(lab)).ok, false);
     assert.equal(recordOf(lab).timestampS === 0n, fate === 'failed');
+  }
+});
+
+test("a host id that may be another's by now is not given back over it", () => {
+  for (const slow of ['write', 'failing read'] as const) {
+    const { lab, mender } = scene();
+    const task = mender.task(mend(lab));
+    while (recordOf(lab).hostName !== 'mender') task.step();
+    if (slow === 'write') {
+      while (task.wants?.op !== 'write' || task.wants.disk !== 'resource') task.step();
+      mender.fate = () => {
+        mender.fate = () => 'done';
+        lab.nowMs += 200_000;
+        return 'done';
+      };
+    } else {
+      while (task.wants?.op !== 'read' || task.wants.disk !== 'resource') task.step();
+      lab.disks.resource[0] = 0; // no lease there any more
+      lab.nowMs += 200_000;
+    }
+    assert.equal(task.run().ok, false);
+    assert.notEqual(recordOf(lab).timestampS, 0n, `a slow ${slow}`);
   }
 });

@@ -1,9 +1,9 @@
 import { fail, ok, type Result } from '../base/result.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { type Geometry, hostBlockSector } from '../format/geometry.ts';
-import { type DeltaPlace, deltaAcquire } from './delta-acquire.ts';
+import { type DeltaHold, type DeltaPlace, deltaAcquire } from './delta-acquire.ts';
 import { deltaRelease } from './delta-release.ts';
-import { ioError, leaseError, readSpan } from './io.ts';
+import { ioError, leaseError, readSpan, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
 import { blockAt, scanBlocks } from './paxos-area.ts';
@@ -57,12 +57,12 @@ export function* repairBlock(repair: Repair): Steps<Result<Repaired, LeaseError>
   const joined = yield* deltaAcquire(host, lockspaceGeometry);
   if (!joined.ok) return joined;
   const again = yield* readBlock(repair);
-  // Nobody renews for us: past this our host id may soon be another's, and so its block.
+  // Nobody renews for us: past this our host id may soon be another's, and so its block and record.
   const times = leaseTimes(host.ioTimeoutS);
   const endMs = Number(joined.value.leader.timestampS) * SECOND_MS + times.renewalWarnMs;
   if (again.ok && again.value.nowMs >= endMs) return fail(leaseError('ERROR', 'repair, too late'));
   if (!again.ok || again.value.isSound) {
-    yield* deltaRelease(host, joined.value);
+    yield* giveBack(host, joined.value, endMs);
     return again.ok ? ok('sound') : again;
   }
   const { offset, length } = again.value;
@@ -71,9 +71,20 @@ export function* repairBlock(repair: Repair): Steps<Result<Repaired, LeaseError>
   const wrote = yield { op: 'write', disk: 'resource', offset, bytes, timeoutMs };
   // Unanswered, it may land later: then nobody may have the host id before 8·t + 60 s are over.
   if (wrote.outcome === 'unknown') return fail(ioError(wrote, 'repair'));
-  const left = yield* deltaRelease(host, joined.value);
+  const left = yield* giveBack(host, joined.value, endMs);
   if (wrote.outcome !== 'done') return fail(ioError(wrote, 'repair'));
   return left.ok ? ok('cleared') : left;
+}
+
+/** In time only: written over the next owner's record it would free all that one holds. */
+function* giveBack(
+  host: DeltaPlace,
+  hold: DeltaHold,
+  endMs: number,
+): Steps<Result<null, LeaseError>> {
+  const nowMs = yield* sleep(0);
+  if (nowMs >= endMs) return fail(leaseError('ERROR', 'host id release, too late'));
+  return yield* deltaRelease(host, hold);
 }
 
 interface BlockRead {

@@ -91,7 +91,7 @@ export function repairLease(target: WhoTarget, say: (text: string) => void): num
         ? sizes
         : runDirectly(repairBlock({ host, lockspaceGeometry, resource }), disks);
     if (!ended.ok) status = 1;
-    const outcome = ended.ok ? 'emptied' : `left as it is, ${reason(ended.error)}`;
+    const outcome = ended.ok ? 'emptied' : `not repaired, ${reason(ended.error)}`;
     say(`${label}: the block of host ${hostId} is ${outcome}`);
   }
   return status;
