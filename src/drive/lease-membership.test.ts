@@ -3,9 +3,13 @@ import { test } from 'node:test';
 import { MIB } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
 import { deltaLeader, encodeDeltaLeader } from '../format/leader.ts';
+import type { FromLeaseProcess } from '../sanlock/lease-messages.ts';
 import { SimClock } from '../sim/clock.ts';
-import { type FatePlan, PROMPT, SimStorage } from '../sim/disk.ts';
+import { type FatePlan, PROMPT, SimDisks, SimStorage } from '../sim/disk.ts';
+import { HostClock } from '../sim/host-clock.ts';
 import { LeaseHost } from '../sim/lease-host.ts';
+import { QUIET } from '../sim/lease-seat.ts';
+import { LeaseProgram } from './lease-program.ts';
 
 const SECTOR = 512;
 
@@ -178,4 +182,42 @@ test('a renewal that ends after our claim ran out does not bring it back', () =>
   host.leave(true);
   clock.runUntil(clock.nowMs() + 1000);
   assert.equal(host.last('left')?.released, false);
+});
+
+test('a record that was read before a sleep, or a stall, is no ground to write one', () => {
+  for (const [seconds, isAsleep] of [
+    [0, true],
+    [60, true],
+    [60, false],
+  ] as const) {
+    const { clock, storage, disk, join } = world();
+    const time = new HostClock(clock, { baseMs: clock.nowMs(), rate: 1 });
+    const plan: FatePlan = () => ({ landsInMs: 1, answersInMs: 100, errno: null });
+    const messages: FromLeaseProcess[] = [];
+    const program = new LeaseProgram({
+      clock: time,
+      disks: new SimDisks({ host: 'sleeper', storage, clock, plan, at: time }),
+      random: () => 0.5,
+      log: QUIET,
+      send: (message) => messages.push(message),
+    });
+    const place = { hostId: 3, path: '/lun', offset: 0, lockspaceName: 'LS', ioTimeoutS: 2 };
+    const how = { hostName: 'sleeper', renewalReadExtendMs: 0, sharedRetries: 8 };
+    program.receive({ kind: 'join', ...place, ...how });
+    clock.runUntil(clock.nowMs() + 150); // its record was read, the answer is on its way
+    time.pause();
+    const startMs = clock.nowMs();
+    if (seconds > 0) {
+      const other = join(3, 'awake');
+      clock.runUntil(startMs + seconds * 1000);
+      assert.ok(other.last('joined') !== null);
+    }
+    if (isAsleep) time.slept(clock.nowMs() - startMs);
+    time.resume();
+    clock.runUntil(clock.nowMs() + 1000);
+    assert.equal(recordOf(disk, 3).hostName, seconds > 0 ? 'awake' : 'sleeper');
+    clock.runUntil(clock.nowMs() + 4000);
+    assert.equal(messages[0]?.kind, seconds > 0 ? 'joinFailed' : 'joined');
+    program.close();
+  }
 });

@@ -76,11 +76,15 @@ export class Membership {
   expired(): boolean {
     if (this.#hold === null) return false;
     // Asleep, our clock stood still while the others' went on.
-    const sleptMs = this.#asleepNowMs() - this.#asleepMs;
-    const nowMs = this.#parts.clock.nowMs() + sleptMs;
+    const nowMs = this.#uptimeMs() - this.#asleepMs;
     // For good: a renewal that ends after this must not revive what the front is giving up.
     if (nowMs >= this.#lastSuccessMs + this.#times.renewalFailMs) this.#lost = true;
     return this.#lost;
+  }
+
+  /** Since the machine booted, asleep or not: as the clocks of the other hosts go on. */
+  #uptimeMs(): number {
+    return this.#parts.clock.nowMs() + this.#asleepNowMs();
   }
 
   #asleepNowMs(): number {
@@ -284,15 +288,22 @@ export class Membership {
 
   #run<T>(steps: Steps<T>, done: (value: T) => void): void {
     const { clock } = this.#parts;
+    let readMs = this.#uptimeMs();
+    // A join that claims later than t after it looked may meet a rival whose 2·t are over.
+    const isFresh = () => this.#hold !== null || this.#uptimeMs() - readMs <= this.ioTimeoutMs;
     runSteps(
       steps,
       (effect, answer) => {
         if (this.#closed || this.#disk === null) return;
+        if (effect.op === 'read') readMs = this.#uptimeMs();
         if (effect.op === 'sleep') {
           const reply = () =>
             ({ outcome: 'done', bytes: new Uint8Array(0), nowMs: clock.nowMs() }) as const;
           clock.after(effect.forMs, () => answer(reply(), null));
-        } else performOn(this.#disk, effect, { clock, answer, mayWrite: () => !this.expired() });
+        } else {
+          const mayWrite = () => isFresh() && !this.expired();
+          performOn(this.#disk, effect, { clock, answer, mayWrite });
+        }
       },
       (value) => {
         if (!this.#closed) done(value);
