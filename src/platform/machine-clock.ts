@@ -3,16 +3,26 @@ import { clockGettime } from './system-calls.ts';
 
 const CLOCK_MONOTONIC = 1;
 const CLOCK_BOOTTIME = 7;
+const CLOSE_MS = 1;
+const MAX_ATTEMPTS = 10;
 
 /** The monotonic clock, and how long the machine has slept meanwhile. */
 export class MachineClock extends MonotonicClock {
   readonly #time = new BigInt64Array(2);
   readonly #bytes = new Uint8Array(this.#time.buffer);
 
-  /** A little too much rather than too little: the clock that runs on is read last. */
+  /**
+   * The difference of two clocks, read until nothing came between the two. A process stopped there
+   * would see its pause as sleep, and less of a later sleep, of which this was the beginning.
+   */
   asleepMs(): number {
-    const awakeMs = this.#read(CLOCK_MONOTONIC);
-    return Math.max(0, this.#read(CLOCK_BOOTTIME) - awakeMs);
+    let asleepMs = 0;
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const awakeMs = this.#read(CLOCK_MONOTONIC);
+      asleepMs = Math.max(0, this.#read(CLOCK_BOOTTIME) - awakeMs);
+      if (this.#read(CLOCK_MONOTONIC) - awakeMs < CLOSE_MS) break;
+    }
+    return asleepMs;
   }
 
   #read(clock: number): number {
