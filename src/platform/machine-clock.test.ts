@@ -1,7 +1,22 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { MachineClock } from './machine-clock.ts';
+
+/** Set in the process that runs this file as on a machine that slept. */
+const IS_SLEEPER = process.env['MACHINE_CLOCK_SLEEPER'] === '1';
+const SLEPT_S = 1000;
+/** A time namespace, whose boot clock is ahead as after a sleep. */
+const NAMESPACE = ['--time', '--boottime', String(SLEPT_S)];
+const canSleep = spawnSync('unshare', [...NAMESPACE, 'true']).status === 0;
+const where = canSleep ? {} : { skip: 'needs root and a kernel with time namespaces' };
+
+if (IS_SLEEPER) {
+  console.log(`slept ${new MachineClock().asleepMs()}`);
+  process.exit(0);
+}
 
 test('the time a machine slept is what its uptime has more than the monotonic clock', () => {
   const clock = new MachineClock();
@@ -10,4 +25,13 @@ test('the time a machine slept is what its uptime has more than the monotonic cl
   assert.ok(sleptMs >= 0, 'no machine slept less than not at all');
   assert.ok(Math.abs(uptimeMs - clock.nowMs() - sleptMs) < 200, `${sleptMs} of ${uptimeMs} ms`);
   assert.ok(Math.abs(clock.asleepMs() - sleptMs) < 50, 'awake, it does not change');
+});
+
+test('a machine that slept says so', where, () => {
+  const program = [process.execPath, fileURLToPath(import.meta.url)];
+  const env = { ...process.env, MACHINE_CLOCK_SLEEPER: '1' };
+  const ran = spawnSync('unshare', [...NAMESPACE, ...program], { env, encoding: 'utf8' });
+  const sleptMs = Number(/slept ([0-9.]+)/.exec(ran.stdout)?.[1]);
+  const found = Math.abs(sleptMs - new MachineClock().asleepMs() - SLEPT_S * 1000);
+  assert.ok(found < 50, `${ran.stdout}${ran.stderr}`);
 });
