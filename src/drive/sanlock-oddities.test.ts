@@ -133,6 +133,15 @@ test('kept: the number of hosts of WRITE_RESOURCE is taken from data', () => {
   assert.equal(leader.numHosts, 7n);
 });
 
+test('default_num_hosts counts for new leases where nobody asks for a number', () => {
+  const stage = new Stage({ defaultNumHosts: 62 });
+  const numHosts = () => decode(paxosLeader, stage.storage.device(LUN) ?? EMPTY, 3 * MIB).numHosts;
+  assert.equal(stage.result(message(SM_CMD.WRITE_RESOURCE, resource(3))), 0);
+  assert.equal(numHosts(), 62n);
+  assert.equal(stage.result(message(SM_CMD.WRITE_RESOURCE, resource(3), { data: 7 })), 0);
+  assert.equal(numHosts(), 7n);
+});
+
 test('kept: a client is nameless after its first acquire', () => {
   const stage = joined();
   const text = () =>

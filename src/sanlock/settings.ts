@@ -33,6 +33,8 @@ export interface SanlockSettings {
   /** How much longer than the io timeout a renewal's read may take; null = one io timeout. */
   readonly renewalReadExtendS: number | null;
   readonly writeInitIoTimeoutS: number;
+  /** Host blocks that take part in a new resource lease, where nobody asks for a number; 0 = all. */
+  readonly defaultNumHosts: number;
   /** For lockspaces added without one. */
   readonly ioTimeoutS: number;
   /** Owner of the socket, and whom the daemon becomes. */

@@ -27,6 +27,7 @@ export const SETTINGS: Omit<SanlockSettings, 'ourHostName'> = {
   renewalHistorySize: 180,
   renewalReadExtendS: null,
   writeInitIoTimeoutS: 60,
+  defaultNumHosts: 0,
   ioTimeoutS: 10,
   uid: 0,
   gid: 0,

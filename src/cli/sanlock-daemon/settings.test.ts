@@ -33,6 +33,7 @@ test('the defaults are those of the C daemon', () => {
     renewalHistorySize: 180,
     renewalReadExtendS: null,
     writeInitIoTimeoutS: 60,
+    defaultNumHosts: 0,
     ioTimeoutS: 10,
     uid: 0,
     gid: 0,

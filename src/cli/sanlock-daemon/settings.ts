@@ -57,6 +57,7 @@ export const CONF_KEYS: Readonly<Record<string, string>> = {
   renewal_read_extend_sec: 'renewal_read_extend_sec',
   renewal_history_size: 'H',
   write_init_io_timeout: 'write_init_io_timeout',
+  default_num_hosts: 'default_num_hosts', // ours alone; the original skips it
   max_worker_threads: 't',
   watchdog_fire_timeout: 'watchdog_fire_timeout',
   io_timeout: 'o',
@@ -88,6 +89,7 @@ export function daemonSettings(args: readonly string[], host: HostFacts): Daemon
       renewalHistorySize: numberOf(given, 'H', { otherwise: 180, min: 0, max: 10_000 }),
       renewalReadExtendS: extend === undefined ? null : Math.max(0, wholeNumber(extend)),
       writeInitIoTimeoutS: numberOf(given, 'write_init_io_timeout', { otherwise: 60, min: 1 }),
+      defaultNumHosts: numberOf(given, 'default_num_hosts', { otherwise: 0, min: 0, max: 2000 }),
       ioTimeoutS: numberOf(given, 'o', { otherwise: 10, min: 1 }),
       uid,
       gid,

@@ -210,7 +210,8 @@ export function writeResourceCommand(front: Front, request: Request, reply: Repl
     area: areaOf(disk),
     name,
     sizes: sizesOfFlags(asked.flags),
-    numHosts: request.header.data, // where the original looks, whatever the library means
+    // Where the original looks, whatever the library means.
+    numHosts: request.header.data || front.settings.defaultNumHosts,
     clear: (request.header.cmdFlags & WRITE_FLAGS.CLEAR) !== 0,
     writeTimeoutMs: front.settings.writeInitIoTimeoutS * 1000,
   } as const;

@@ -43,6 +43,7 @@ const SETTINGS = {
   renewalHistorySize: 180,
   renewalReadExtendS: null,
   writeInitIoTimeoutS: 60,
+  defaultNumHosts: 0,
   ioTimeoutS: 10,
   uid: 0,
   gid: 0,
