@@ -54,7 +54,7 @@ export const DIFFERS: Readonly<Record<string, Difference>> = {
   },
   '303-rem-lockspace-inprogress': {
     why: 'a removal takes C two seconds, ours the time until its next look: it may be over',
-    instead: (recorded) => [recorded, ...replaced(/"data":0/, '"data":-2')(recorded)],
+    instead: (recorded) => [recorded, [(recorded[0] ?? '').replace('"data":0', '"data":-2')]],
   },
 };
 
