@@ -62,9 +62,15 @@ export function* paxosAcquire(
   if (!wish.shared) return yield* acquireOnce(member, place, wish);
   let pauseMs = 5;
   let untold = 0;
+  let isLeft = false;
+  const later: Member['later'] = (rest) => {
+    isLeft = true;
+    member.later?.(rest);
+  };
   for (let attempt = 0; ; attempt++) {
-    const got = yield* acquireOnce(member, place, wish);
-    if (got.ok || member.cancelled()) return got;
+    const got = yield* acquireOnce({ ...member, later }, place, wish);
+    // What is left to be taken back would land on what another attempt has written since.
+    if (got.ok || isLeft || member.cancelled()) return got;
     const met = metShortHold(got.error);
     if (met === 'untold') untold++;
     if (met === 'no' || untold > UNTOLD_TRIES) return got;

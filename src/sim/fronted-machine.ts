@@ -158,8 +158,10 @@ export class FrontedMachine implements Computer, Software {
     let asked = false;
     const ask = () => {
       if (this.#admin !== admin || this.#front === null) return;
-      if (!asked) this.#toDaemon(admin, calls.addLockspace(placeOf(this.#hostId)).request);
-      asked = true;
+      if (!asked) {
+        asked = true; // first: a refusal comes at once
+        this.#toDaemon(admin, calls.addLockspace(placeOf(this.#hostId)).request);
+      }
       this.hardware.after(this.#dice.between(0.3, 1) * RETRY_JOIN_MS, ask);
     };
     admin.onReceived = () => {
