@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { GEOMETRY_512_1M } from '../format/geometry.ts';
+import { acquaint, LAB_HOSTS, LAB_PLACE, Lab } from '../sim/lab.ts';
+import { type AcquireWish, paxosAcquire } from './paxos-acquire.ts';
+import { blockAt } from './paxos-area.ts';
+
+const CUTS = 8;
+const RIVAL_CUTS = 12;
+/** Which writes of host 1's block go unanswered: one of these is its taking back, if it has any. */
+const UNANSWERED = [3, 4, 5, 6];
+const OWN_BLOCK = 2 * 512; // of host 1
+const EXCLUSIVE: AcquireWish = {
+  shared: false,
+  ownerNowait: true,
+  wantedLver: null,
+  newNumHosts: null,
+  guess: { geometry: GEOMETRY_512_1M, numHosts: LAB_HOSTS },
+};
+const SHARED: AcquireWish = { ...EXCLUSIVE, shared: true };
+
+/**
+ * Host 1 has proposed itself, and host 3 records that for it. So the leader names host 1 when it
+ * and host 2 then share at once; where it loses, it has its block to take back, and that write goes
+ * unanswered.
+ * @returns whether work was left behind
+ */
+function meeting(cut: number, rivalCut: number, unanswered: number): boolean {
+  const lab = new Lab();
+  const [one, two, three] = [lab.join(1), lab.join(2), lab.join(3)];
+  acquaint([one, two, three]);
+  let writes = 0;
+  one.fate = ({ offset }) => (offset === OWN_BLOCK && ++writes === unanswered ? 'landed' : 'done');
+  const first = one.task(paxosAcquire(one.member(), LAB_PLACE, SHARED));
+  while (writes < 2) first.step();
+  three.run(paxosAcquire(three.member(), LAB_PLACE, EXCLUSIVE));
+  const second = two.task(paxosAcquire(two.member(), LAB_PLACE, SHARED));
+  first.advance(cut);
+  second.advance(rivalCut);
+  while (first.wants !== null || second.wants !== null) {
+    first.step();
+    second.step();
+  }
+  const left = one.rest.splice(0);
+  for (const rest of left) one.run(rest());
+  if (first.result?.ok === true) {
+    const block = blockAt(lab.disks.resource.subarray(OWN_BLOCK, OWN_BLOCK + 512), 1);
+    assert.ok(block.shared, `cut ${cut} and ${rivalCut}, write ${unanswered}: still held on disk`);
+  }
+  return left.length > 0;
+}
+
+test('what a shared acquire left behind never wipes the hold of its next attempt', () => {
+  let left = 0;
+  for (let cut = 0; cut <= CUTS; cut++) {
+    for (let rivalCut = 0; rivalCut <= RIVAL_CUTS; rivalCut++) {
+      for (const write of UNANSWERED) if (meeting(cut, rivalCut, write)) left++;
+    }
+  }
+  assert.ok(left > 0, 'some meetings leave work behind');
+});
