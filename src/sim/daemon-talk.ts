@@ -2,7 +2,6 @@ import type { Lockspace, Resource } from '../client/sanlock-types.ts';
 import { decode } from '../codec/struct.ts';
 import type { LeaseCommandResult } from '../sanlock/lease-messages.ts';
 import { SM_HEADER_BYTES, smHeader } from '../wire/sanlock-socket.ts';
-import type { Life } from './claims.ts';
 import type { SimPeer } from './front-host.ts';
 import { AREA_BYTES, LOCKSPACE, LUN } from './layout.ts';
 
@@ -11,16 +10,6 @@ const EAGAIN = 11;
 export const ENOSPC = 28;
 const EINPROGRESS = 115;
 export const ECONNRESET = 104;
-
-/** A process that registered with the daemon for one lease. */
-export interface Person {
-  readonly pid: number;
-  readonly peer: SimPeer;
-  readonly resource: number;
-  readonly life: Life;
-  answer: ((result: LeaseCommandResult) => void) | null;
-  isDying: boolean;
-}
 
 /** What add_lockspace answers when it was asked before. */
 export function isAsked(result: number): boolean {
