@@ -41,3 +41,26 @@ export interface SanlockSettings {
   readonly uid: number;
   readonly gid: number;
 }
+
+/** What holds where nothing was said, as root and without a group of its own. @see spec 22 §5 */
+export const DEFAULTS: Omit<SanlockSettings, 'ourHostName'> = {
+  runDir: '/run/sanlock',
+  useWatchdog: true,
+  watchdogSocket: '/run/wdmd/wdmd.sock',
+  highPriority: false,
+  mlockLevel: 1,
+  quietFail: true,
+  debugRenew: 0,
+  shRetries: 8,
+  maxWorkerThreads: 8,
+  watchdogFireTimeoutS: 60,
+  killGraceS: 40,
+  setBitmapS: 0,
+  renewalHistorySize: 180,
+  renewalReadExtendS: null,
+  writeInitIoTimeoutS: 60,
+  defaultNumHosts: 0,
+  ioTimeoutS: 10,
+  uid: 0,
+  gid: 0,
+};

@@ -5,33 +5,13 @@ import type { Log } from '../ports/log.ts';
 import type { Channel, Processes, SignalName } from '../ports/processes.ts';
 import type { Connection, Sockets } from '../ports/sockets.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../sanlock/lease-messages.ts';
-import type { SanlockSettings } from '../sanlock/settings.ts';
+import { DEFAULTS, type SanlockSettings } from '../sanlock/settings.ts';
 import type { SimClock } from './clock.ts';
 import { type FatePlan, PROMPT, SimDisks, type SimStorage } from './disk.ts';
 import { LeaseSeat, type ProcessTime, QUIET } from './lease-seat.ts';
 
-/** As the original's defaults, without a watchdog. */
-export const SETTINGS: Omit<SanlockSettings, 'ourHostName'> = {
-  runDir: '/run/sanlock',
-  useWatchdog: false,
-  watchdogSocket: '/run/wdmd/wdmd.sock',
-  highPriority: false,
-  mlockLevel: 0,
-  quietFail: true,
-  debugRenew: 0,
-  shRetries: 8,
-  maxWorkerThreads: 8,
-  watchdogFireTimeoutS: 60,
-  killGraceS: 40,
-  setBitmapS: 0,
-  renewalHistorySize: 180,
-  renewalReadExtendS: null,
-  writeInitIoTimeoutS: 60,
-  defaultNumHosts: 0,
-  ioTimeoutS: 10,
-  uid: 0,
-  gid: 0,
-};
+/** The defaults, without a watchdog. */
+export const SETTINGS: typeof DEFAULTS = { ...DEFAULTS, useWatchdog: false };
 
 /** Above every pid a test's clients use. */
 export const FIRST_LEASE_PID = 50_000;

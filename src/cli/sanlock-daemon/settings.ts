@@ -1,5 +1,5 @@
 import { textToName } from '../../base/bytes.ts';
-import type { SanlockSettings } from '../../sanlock/settings.ts';
+import { DEFAULTS, type SanlockSettings } from '../../sanlock/settings.ts';
 
 /** What only the composition needs: where lines go, and whether to stay in the foreground. */
 export interface DaemonLogging {
@@ -74,31 +74,39 @@ export function daemonSettings(args: readonly string[], host: HostFacts): Daemon
   return {
     sanlock: {
       ourHostName: textToName(hostName).slice(0, HOST_NAME_MAX),
-      runDir: textToName(host.environment['SANLOCK_RUN_DIR'] ?? '/run/sanlock'),
-      useWatchdog: numberOf(given, 'w', { otherwise: 1 }) !== 0,
+      runDir: textToName(host.environment['SANLOCK_RUN_DIR'] ?? DEFAULTS.runDir),
+      useWatchdog: numberOf(given, 'w', Number(DEFAULTS.useWatchdog)) !== 0,
       watchdogSocket: textToName(`${host.environment['WDMD_RUN_DIR'] ?? '/run/wdmd'}/wdmd.sock`),
-      highPriority: numberOf(given, 'h', { otherwise: 0 }) !== 0,
-      mlockLevel: mlockLevelOf(numberOf(given, 'l', { otherwise: 1, min: 0, max: 2 })),
-      quietFail: numberOf(given, 'Q', { otherwise: 1 }) !== 0,
-      debugRenew: numberOf(given, 'R', { otherwise: 0 }),
-      shRetries: numberOf(given, 'sh_retries', { otherwise: 8, min: 0 }),
-      maxWorkerThreads: Math.max(2, numberOf(given, 't', { otherwise: 8 })),
+      highPriority: numberOf(given, 'h', Number(DEFAULTS.highPriority)) !== 0,
+      mlockLevel: mlockLevelOf(numberOf(given, 'l', DEFAULTS.mlockLevel, { min: 0, max: 2 })),
+      quietFail: numberOf(given, 'Q', Number(DEFAULTS.quietFail)) !== 0,
+      debugRenew: numberOf(given, 'R', DEFAULTS.debugRenew),
+      shRetries: numberOf(given, 'sh_retries', DEFAULTS.shRetries, { min: 0 }),
+      maxWorkerThreads: Math.max(2, numberOf(given, 't', DEFAULTS.maxWorkerThreads)),
       watchdogFireTimeoutS: fireTimeoutS,
-      killGraceS: numberOf(given, 'g', { otherwise: graceFor(fireTimeoutS), min: 0, max: 60 }),
-      setBitmapS: numberOf(given, 'b', { otherwise: 0, min: 0 }),
-      renewalHistorySize: numberOf(given, 'H', { otherwise: 180, min: 0, max: 10_000 }),
+      killGraceS: numberOf(given, 'g', graceFor(fireTimeoutS), { min: 0, max: 60 }),
+      setBitmapS: numberOf(given, 'b', DEFAULTS.setBitmapS, { min: 0 }),
+      renewalHistorySize: numberOf(given, 'H', DEFAULTS.renewalHistorySize, {
+        min: 0,
+        max: 10_000,
+      }),
       renewalReadExtendS: extend === undefined ? null : Math.max(0, wholeNumber(extend)),
-      writeInitIoTimeoutS: numberOf(given, 'write_init_io_timeout', { otherwise: 60, min: 1 }),
-      defaultNumHosts: numberOf(given, 'default_num_hosts', { otherwise: 0, min: 0, max: 2000 }),
-      ioTimeoutS: numberOf(given, 'o', { otherwise: 10, min: 1 }),
+      writeInitIoTimeoutS: numberOf(given, 'write_init_io_timeout', DEFAULTS.writeInitIoTimeoutS, {
+        min: 1,
+      }),
+      defaultNumHosts: numberOf(given, 'default_num_hosts', DEFAULTS.defaultNumHosts, {
+        min: 0,
+        max: 2000,
+      }),
+      ioTimeoutS: numberOf(given, 'o', DEFAULTS.ioTimeoutS, { min: 1 }),
       uid,
       gid,
     },
     logging: {
       foreground: given.has('D'),
-      logfilePriority: numberOf(given, 'L', { otherwise: 4 }),
-      syslogPriority: numberOf(given, 'S', { otherwise: 3 }),
-      utc: numberOf(given, 'logfile_use_utc', { otherwise: 0 }) !== 0,
+      logfilePriority: numberOf(given, 'L', 4),
+      syslogPriority: numberOf(given, 'S', 3),
+      utc: numberOf(given, 'logfile_use_utc', 0) !== 0,
     },
     privileged: (host.environment['SANLOCK_PRIVILEGED'] ?? '1') === '1',
   };
@@ -142,19 +150,19 @@ function optionValues(args: readonly string[]): Map<string, string> {
 function numberOf(
   given: ReadonlyMap<string, string>,
   key: string,
-  range: { readonly otherwise: number; readonly min?: number; readonly max?: number },
+  otherwise: number,
+  range: { readonly min?: number; readonly max?: number } = {},
 ): number {
   const text = given.get(key);
-  if (text === undefined) return range.otherwise;
+  if (text === undefined) return otherwise;
   const value = wholeNumber(text);
-  if (value < (range.min ?? -Infinity) || value > (range.max ?? Infinity)) return range.otherwise;
+  if (value < (range.min ?? -Infinity) || value > (range.max ?? Infinity)) return otherwise;
   return value;
 }
 
 /** @throws UsageError for more than others give us: they would take what we still use. */
 function fireTimeoutOf(given: ReadonlyMap<string, string>): number {
-  const range = { otherwise: MAX_FIRE_TIMEOUT_S, min: 1 };
-  const seconds = numberOf(given, 'watchdog_fire_timeout', range);
+  const seconds = numberOf(given, 'watchdog_fire_timeout', MAX_FIRE_TIMEOUT_S, { min: 1 });
   if (seconds <= MAX_FIRE_TIMEOUT_S) return seconds;
   throw new UsageError(
     `${CONF_FILE}: watchdog_fire_timeout is ${seconds}, at most ${MAX_FIRE_TIMEOUT_S} is safe: ` +

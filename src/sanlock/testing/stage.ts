@@ -24,30 +24,10 @@ import type { FromLeaseProcess, LeaseAnswer, ToLeaseProcess } from '../lease-mes
 import type { Outside } from '../outside.ts';
 import { look } from '../recovery.ts';
 import { releaseDead } from '../release.ts';
+import { DEFAULTS } from '../settings.ts';
 import { type Client, newClient } from '../state.ts';
 
-const SETTINGS = {
-  ourHostName: 'host1',
-  runDir: '/run/sanlock',
-  useWatchdog: false,
-  watchdogSocket: '/run/wdmd/wdmd.sock',
-  highPriority: false,
-  mlockLevel: 0,
-  quietFail: true,
-  debugRenew: 0,
-  shRetries: 8,
-  maxWorkerThreads: 8,
-  watchdogFireTimeoutS: 60,
-  killGraceS: 40,
-  setBitmapS: 0,
-  renewalHistorySize: 180,
-  renewalReadExtendS: null,
-  writeInitIoTimeoutS: 60,
-  defaultNumHosts: 0,
-  ioTimeoutS: 10,
-  uid: 0,
-  gid: 0,
-} as const;
+const SETTINGS = { ...DEFAULTS, ourHostName: 'host1', useWatchdog: false };
 
 type Run = Extract<ToLeaseProcess, { kind: 'run' }>;
 
