@@ -134,20 +134,23 @@ export function handover(pair: readonly [Daemon, Daemon], storage: Storage, coun
   return times.medians();
 }
 
+/** A client on each of two daemons, again and again for the same lease. */
+function contend(
+  pair: readonly [Daemon, Daemon],
+  { resourceFile }: Storage,
+  how: { readonly resourceIndex: number; readonly seconds: number; readonly shared?: boolean },
+) {
+  const jobs = pair.map(({ socketPath }) => ({ socketPath, resourceFile, retryMs: 1, ...how }));
+  return runWorkers(jobs, () => {});
+}
+
 /** Two daemons of one kind, a client on each, one lease: the rate, and the weaker host's share. */
 export async function fight(
   pair: readonly [Daemon, Daemon],
   storage: Storage,
   seconds: number,
 ): Promise<readonly Row[]> {
-  const jobs = pair.map((daemon) => ({
-    socketPath: daemon.socketPath,
-    resourceFile: storage.resourceFile,
-    resourceIndex: 0,
-    seconds,
-    retryMs: 1,
-  }));
-  const reports = await runWorkers(jobs, () => {});
+  const reports = await contend(pair, storage, { resourceIndex: 0, seconds });
   const rates = reports.map((report) => report.pairs / seconds);
   return [
     { name: 'fight, both hosts', unit: 'pairs/s', value: rates.reduce((a, b) => a + b, 0) },
@@ -161,15 +164,7 @@ export async function sharing(
   storage: Storage,
   seconds: number,
 ): Promise<readonly Row[]> {
-  const jobs = pair.map((daemon) => ({
-    socketPath: daemon.socketPath,
-    resourceFile: storage.resourceFile,
-    resourceIndex: 1,
-    seconds,
-    retryMs: 1,
-    shared: true,
-  }));
-  const reports = await runWorkers(jobs, () => {});
+  const reports = await contend(pair, storage, { resourceIndex: 1, seconds, shared: true });
   const pairs = reports.reduce((sum, report) => sum + report.pairs, 0);
   const refused = reports.reduce((sum, report) => sum + report.refused, 0);
   return [

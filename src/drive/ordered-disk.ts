@@ -55,22 +55,9 @@ export class OrderedDisk {
       return;
     }
     const bytes = at.bytes.slice(); // the caller may reuse its memory while we wait
-    const deadlineMs = this.#clock.nowMs() + timeoutMs;
-    let waiting = true;
-    const timer = this.#clock.after(timeoutMs, () => {
-      waiting = false;
-      answer({ outcome: 'unknown' });
-    });
-    earlier.waiting.push(() => {
-      if (!waiting) return;
-      timer.cancel();
-      this.write(
-        { offset: at.offset, bytes },
-        Math.max(1, deadlineMs - this.#clock.nowMs()),
-        answer,
-        mayStart,
-      );
-    });
+    const ended = (restMs: number) =>
+      this.write({ offset: at.offset, bytes }, restMs, answer, mayStart);
+    this.#awaitEnd(earlier, timeoutMs, { ended, late: () => answer({ outcome: 'unknown' }) });
   }
 
   /** `done` once no earlier write to that span is under way; `unknown` if one is at the timeout. */
@@ -84,16 +71,26 @@ export class OrderedDisk {
       answer({ outcome: 'done', bytes: NOTHING, release: () => {} });
       return;
     }
+    const ended = (restMs: number) => this.settle(at, restMs, answer);
+    this.#awaitEnd(earlier, timeoutMs, { ended, late: () => answer({ outcome: 'unknown' }) });
+  }
+
+  /** Either `ended`, with the time that is left, or `late`. */
+  #awaitEnd(
+    earlier: SentWrite,
+    timeoutMs: number,
+    then: { readonly ended: (restMs: number) => void; readonly late: () => void },
+  ): void {
     const deadlineMs = this.#clock.nowMs() + timeoutMs;
     let waiting = true;
     const timer = this.#clock.after(timeoutMs, () => {
       waiting = false;
-      answer({ outcome: 'unknown' });
+      then.late();
     });
     earlier.waiting.push(() => {
       if (!waiting) return;
       timer.cancel();
-      this.settle(at, Math.max(1, deadlineMs - this.#clock.nowMs()), answer);
+      then.ended(Math.max(1, deadlineMs - this.#clock.nowMs()));
     });
   }
 

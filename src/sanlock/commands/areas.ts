@@ -120,10 +120,16 @@ function badResource(body: Uint8Array): number {
   return badArea(disk) ? -ERRNO.EINVAL : 0;
 }
 
-export function readResourceCommand(front: Front, request: Request, reply: Reply): void {
-  const { asked, disk, name } = resourceOf(request.body);
+/** What was asked comes back, with what was found. */
+function toEcho(request: Request, reply: Reply) {
+  const what = resourceOf(request.body);
   const echo = (result: number, more: object = {}) =>
-    reply(result, 0, encode(sanlkResource, { ...asked, ...more }));
+    reply(result, 0, encode(sanlkResource, { ...what.asked, ...more }));
+  return { ...what, echo };
+}
+
+export function readResourceCommand(front: Front, request: Request, reply: Reply): void {
+  const { asked, disk, name, echo } = toEcho(request, reply);
   const bad = badResource(request.body);
   if (bad !== 0) {
     echo(bad);
@@ -143,9 +149,7 @@ export function readResourceCommand(front: Front, request: Request, reply: Reply
 }
 
 export function readOwnersCommand(front: Front, request: Request, reply: Reply): void {
-  const { asked, disk, name } = resourceOf(request.body);
-  const echo = (result: number, more: object = {}) =>
-    reply(result, 0, encode(sanlkResource, { ...asked, ...more }));
+  const { asked, disk, name, echo } = toEcho(request, reply);
   const bad = badResource(request.body);
   if (bad !== 0) {
     echo(bad);
