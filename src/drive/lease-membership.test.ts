@@ -147,6 +147,36 @@ test('two hosts that claim a free host id at once: one has it', () => {
   assert.deepEqual(hosts.map((host) => host.last('joined') !== null).sort(), [false, true]);
 });
 
+test('a host id last used with a longer io timeout: its long wait does not use up our claim', () => {
+  for (const previousS of [10, 60, 255]) {
+    const { clock, disk, join } = world();
+    edit(1, { ioTimeoutS: previousS })(disk);
+    const startMs = clock.nowMs();
+    const host = join(1); // its own claims end after 16 s
+    let longestMs = 0;
+    while (host.last('joined') === null && clock.nowMs() - startMs < 600_000) {
+      clock.runUntil(clock.nowMs() + 500);
+      const aged = clock.nowMs() - Number(recordOf(disk, 1).timestampS) * 1000;
+      if (recordOf(disk, 1).timestampS !== 0n) longestMs = Math.max(longestMs, aged);
+    }
+    assert.ok(clock.nowMs() - startMs >= 2 * previousS * 1000, 'settled for 2·t of the previous');
+    assert.ok(longestMs < 16_000, `a claim of ${longestMs} ms`);
+    clock.runUntil(clock.nowMs() + 60_000);
+    assert.ok((host.last('renewed')?.timestampS ?? 0) * 1000 > clock.nowMs() - 6000, 'it stays');
+  }
+});
+
+test('a host id last used with a longer io timeout: a rival is seen through the long wait', () => {
+  const { clock, disk, join } = world();
+  edit(1, { ioTimeoutS: 10 })(disk);
+  const host = join(1);
+  clock.runUntil(clock.nowMs() + 17_000);
+  edit(1, { hostName: 'rival' })(disk);
+  clock.runUntil(clock.nowMs() + 30_000);
+  assert.equal(host.last('joinFailed')?.error.code, 'HOSTID_BUSY');
+  assert.equal(recordOf(disk, 1).hostName, 'rival', 'and left alone');
+});
+
 test('a record that somebody else wrote ends the stay at once, without another write', () => {
   const { clock, disk, storage, join } = world();
   const host = join(1);

@@ -148,40 +148,43 @@ export function* deltaAcquire(
   return yield* claim(place, geometry, { seen, settleMs: before.joinSettleMs });
 }
 
+/**
+ * Claims the host id and settles. Where the previous owner's io timeout was so long that our claim
+ * would end before, it is made anew meanwhile, each time after having been read back.
+ */
 function* claim(
   place: DeltaPlace,
   geometry: Geometry,
   from: { readonly seen: OwnRecord; readonly settleMs: number },
 ): Steps<Result<DeltaHold, LeaseError>> {
-  const { ioTimeoutMs } = leaseTimes(place.ioTimeoutS);
-  const leader: DeltaLeader = {
-    ...from.seen.leader,
-    timestampS: BigInt(Math.max(1, wholeSeconds(from.seen.nowMs))), // 0 would mean free
+  const { ioTimeoutMs, renewalWarnMs } = leaseTimes(place.ioTimeoutS);
+  let { seen } = from;
+  let leader: DeltaLeader = {
+    ...seen.leader,
     ioTimeoutS: place.ioTimeoutS & 0xff,
     ownerId: BigInt(place.hostId),
-    ownerGeneration: from.seen.leader.ownerGeneration + 1n,
+    ownerGeneration: seen.leader.ownerGeneration + 1n,
     hostName: place.hostName.slice(0, HOST_NAME_BYTES),
   };
-  const sector = new Uint8Array(geometry.sectorSize);
-  encodeDeltaLeader(leader, sector);
-  const offset = place.offset + deltaLeaseOffset(geometry, place.hostId);
-  const wrote = yield {
-    op: 'write',
-    disk: 'lockspace',
-    offset,
-    bytes: sector,
-    timeoutMs: ioTimeoutMs,
-  };
-  if (wrote.outcome !== 'done') return fail(ioError(wrote, 'host id write'));
+  for (let leftMs = from.settleMs; leftMs > 0; leftMs -= renewalWarnMs) {
+    leader = { ...leader, timestampS: BigInt(Math.max(1, wholeSeconds(seen.nowMs))) }; // 0: free
+    const sector = new Uint8Array(geometry.sectorSize);
+    encodeDeltaLeader(leader, sector);
+    const offset = place.offset + deltaLeaseOffset(geometry, place.hostId);
+    const write = { op: 'write', disk: 'lockspace', offset, bytes: sector } as const;
+    const wrote = yield { ...write, timeoutMs: ioTimeoutMs };
+    if (wrote.outcome !== 'done') return fail(ioError(wrote, 'host id write'));
 
-  const waited = yield* waitUnlessAborted(place, from.settleMs);
-  if (!waited.ok) return waited;
-  const back = yield* readOwn(place, geometry, ioTimeoutMs);
-  if (!back.ok) return back;
-  if (!sameBytes(back.value.record, sector.subarray(0, LEADER_BYTES))) {
-    return fail(leaseError('HOSTID_BUSY', 'host id read back', ownerFacts(back.value.leader)));
+    const waited = yield* waitUnlessAborted(place, Math.min(leftMs, renewalWarnMs));
+    if (!waited.ok) return waited;
+    const back = yield* readOwn(place, geometry, ioTimeoutMs);
+    if (!back.ok) return back;
+    if (!sameBytes(back.value.record, sector.subarray(0, LEADER_BYTES))) {
+      return fail(leaseError('HOSTID_BUSY', 'host id read back', ownerFacts(back.value.leader)));
+    }
+    seen = back.value;
   }
-  return ok({ leader: back.value.leader, geometry });
+  return ok({ leader: seen.leader, geometry });
 }
 
 interface OwnRecord {
