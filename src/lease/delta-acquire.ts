@@ -157,7 +157,9 @@ function* claim(
   geometry: Geometry,
   from: { readonly seen: OwnRecord; readonly settleMs: number },
 ): Steps<Result<DeltaHold, LeaseError>> {
-  const { ioTimeoutMs, renewalWarnMs } = leaseTimes(place.ioTimeoutS);
+  const { ioTimeoutMs, renewalIntervalMs, renewalWarnMs } = leaseTimes(place.ioTimeoutS);
+  const { settleMs } = from;
+  const claimMs = settleMs > renewalWarnMs ? renewalIntervalMs : settleMs;
   let { seen } = from;
   let leader: DeltaLeader = {
     ...seen.leader,
@@ -166,7 +168,7 @@ function* claim(
     ownerGeneration: seen.leader.ownerGeneration + 1n,
     hostName: place.hostName.slice(0, HOST_NAME_BYTES),
   };
-  for (let leftMs = from.settleMs; leftMs > 0; leftMs -= renewalWarnMs) {
+  for (let leftMs = settleMs; leftMs > 0; leftMs -= claimMs) {
     leader = { ...leader, timestampS: BigInt(Math.max(1, wholeSeconds(seen.nowMs))) }; // 0: free
     const sector = new Uint8Array(geometry.sectorSize);
     encodeDeltaLeader(leader, sector);
@@ -175,7 +177,7 @@ function* claim(
     const wrote = yield { ...write, timeoutMs: ioTimeoutMs };
     if (wrote.outcome !== 'done') return fail(ioError(wrote, 'host id write'));
 
-    const waited = yield* waitUnlessAborted(place, Math.min(leftMs, renewalWarnMs));
+    const waited = yield* waitUnlessAborted(place, Math.min(leftMs, claimMs));
     if (!waited.ok) return waited;
     const back = yield* readOwn(place, geometry, ioTimeoutMs);
     if (!back.ok) return back;

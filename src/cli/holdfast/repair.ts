@@ -5,7 +5,7 @@ import { fail, ok, type Result } from '../../base/result.ts';
 import { readLockspaceSizes } from '../../lease/delta-acquire.ts';
 import type { LeaseError } from '../../lease/lease-error.ts';
 import { leaseTimes } from '../../lease/lease-times.ts';
-import { findDamagedBlocks, repairBlock } from '../../lease/repair.ts';
+import { findDamagedBlocks, type Repaired, repairBlock } from '../../lease/repair.ts';
 import { leaseCode, OpenFailure, openDisk, runDirectly } from '../sanlock/direct-disk.ts';
 import { resourceTarget, volumeTarget, type WhoTarget } from './who-target.ts';
 
@@ -91,11 +91,16 @@ export function repairLease(target: WhoTarget, say: (text: string) => void): num
         ? sizes
         : runDirectly(repairBlock({ host, lockspaceGeometry, resource }), disks);
     if (!ended.ok) status = 1;
-    const outcome = ended.ok ? 'emptied' : `not repaired, ${reason(ended.error)}`;
+    const outcome = ended.ok ? OUTCOMES[ended.value] : `not repaired, ${reason(ended.error)}`;
     say(`${label}: the block of host ${hostId} is ${outcome}`);
   }
   return status;
 }
+
+const OUTCOMES: Readonly<Record<Repaired, string>> = {
+  cleared: 'emptied',
+  sound: 'sound by now: nothing was written',
+};
 
 function reason(error: LeaseError): string {
   const { code, during } = error;
