@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { textToName } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
-import { readLockspaceSizes } from '../../lease/delta-acquire.ts';
+import { type DeltaPlace, readLockspaceSizes } from '../../lease/delta-acquire.ts';
 import type { LeaseError } from '../../lease/lease-error.ts';
 import { leaseTimes } from '../../lease/lease-times.ts';
+import type { ResourceWish } from '../../lease/read.ts';
 import { findDamagedBlocks, type Repaired, repairBlock } from '../../lease/repair.ts';
 import { leaseCode, OpenFailure, openDisk, runDirectly } from '../sanlock/direct-disk.ts';
 import { resourceTarget, volumeTarget, type WhoTarget } from './who-target.ts';
@@ -84,17 +85,22 @@ export function repairLease(target: WhoTarget, say: (text: string) => void): num
       ioTimeoutS: IO_TIMEOUT_S,
       aborted: () => false,
     };
-    const sizes = runDirectly(readLockspaceSizes(host), disks);
-    const lockspaceGeometry = sizes.ok ? sizes.value : null;
-    const ended =
-      lockspaceGeometry === null
-        ? sizes
-        : runDirectly(repairBlock({ host, lockspaceGeometry, resource }), disks);
+    const ended = repairOne(host, resource, disks);
     if (!ended.ok) status = 1;
     const outcome = ended.ok ? OUTCOMES[ended.value] : `not repaired, ${reason(ended.error)}`;
     say(`${label}: the block of host ${hostId} is ${outcome}`);
   }
   return status;
+}
+
+function repairOne(
+  host: DeltaPlace,
+  resource: ResourceWish,
+  disks: Parameters<typeof runDirectly>[1],
+): Result<Repaired, LeaseError> {
+  const sizes = runDirectly(readLockspaceSizes(host), disks);
+  if (!sizes.ok) return sizes;
+  return runDirectly(repairBlock({ host, lockspaceGeometry: sizes.value, resource }), disks);
 }
 
 const OUTCOMES: Readonly<Record<Repaired, string>> = {
