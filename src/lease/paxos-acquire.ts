@@ -75,6 +75,7 @@ export function* paxosAcquire(
     if (met === 'untold') untold++;
     if (met === 'no' || untold > UNTOLD_TRIES) return got;
     if (attempt >= SHARED_TRIES_PER_RETRY * member.sharedRetries) {
+      if (met === 'untold') return got;
       return fail({
         ...got.error,
         error: leaseError('ACQUIRE_SHRETRY', 'shared acquire', { attempt }),

@@ -19,13 +19,8 @@ const EXCLUSIVE: AcquireWish = {
 };
 const SHARED: AcquireWish = { ...EXCLUSIVE, shared: true };
 
-/**
- * Host 1 has proposed itself, and host 3 records that for it. So the leader names host 1 when it
- * and host 2 then share at once; where it loses, it has its block to take back, and that write goes
- * unanswered.
- * @returns whether work was left behind
- */
-function meeting(cut: number, rivalCut: number, unanswered: number): boolean {
+/** Host 1 has proposed itself, and host 3 records that for it: the leader names host 1. */
+function recorded(unanswered: number | null) {
   const lab = new Lab();
   const [one, two, three] = [lab.join(1), lab.join(2), lab.join(3)];
   acquaint([one, two, three]);
@@ -34,6 +29,16 @@ function meeting(cut: number, rivalCut: number, unanswered: number): boolean {
   const first = one.task(paxosAcquire(one.member(), LAB_PLACE, SHARED));
   while (writes < 2) first.step();
   three.run(paxosAcquire(three.member(), LAB_PLACE, EXCLUSIVE));
+  return { lab, one, two, first };
+}
+
+/**
+ * Host 1 and host 2 share at once. Where host 1 loses, it has its block to take back, and that
+ * write goes unanswered.
+ * @returns whether work was left behind
+ */
+function meeting(cut: number, rivalCut: number, unanswered: number): boolean {
+  const { lab, one, two, first } = recorded(unanswered);
   const second = two.task(paxosAcquire(two.member(), LAB_PLACE, SHARED));
   first.advance(cut);
   second.advance(rivalCut);
@@ -58,4 +63,13 @@ test('what a shared acquire left behind never wipes the hold of its next attempt
     }
   }
   assert.ok(left > 0, 'some meetings leave work behind');
+});
+
+test('an owner whose leader another host wrote: refused as owned, with few retries too', () => {
+  for (const sharedRetries of [0, 1, 2, 8]) {
+    const { two } = recorded(null);
+    const got = two.run(paxosAcquire({ ...two.member(), sharedRetries }, LAB_PLACE, SHARED));
+    assert.ok(!got.ok);
+    assert.equal(got.error.error.code, 'ACQUIRE_IDLIVE', `${sharedRetries} retries`);
+  }
 });
