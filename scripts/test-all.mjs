@@ -93,7 +93,7 @@ if (lacking === null) {
     group('contention', 'run-tests.mjs', ['test/soak'], long),
   ]);
   // One at a time; beside them those that mostly wait for a lease or a watchdog to run out.
-  const waiting = ['fence-sanlock', 'sanlk-reset', 'scale', 'wdmd'].map(
+  const waiting = ['fence-sanlock', 'sanlk-reset', 'scale', 'story', 'wdmd'].map(
     (name) => `interop/${name}`,
   );
   const others = `interop/mixtures,${waiting.join(',')}`;
@@ -102,7 +102,7 @@ if (lacking === null) {
       'test/interop',
       ...['--without', others, '--jobs', '1'],
     ]),
-    group('watchdogs, fencing, scale', 'run-tests.mjs', [...waiting, '--jobs', '1']),
+    group('watchdogs, fencing, scale, the story', 'run-tests.mjs', [...waiting, '--jobs', '1']),
   ]);
   await group('emulated machines', 'run-tests.mjs', ['test/lab']);
 } else {

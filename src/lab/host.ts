@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { createWriteStream, existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -38,6 +38,8 @@ export class Host {
   readonly #options: HostOptions;
   readonly #holder: ChildProcess;
   readonly #daemons = new Map<Daemon, ChildProcess>();
+  /** As long as a process of the host lives, also without the holder. */
+  #namespace: string | null = null;
 
   private constructor(options: HostOptions, holder: ChildProcess) {
     this.name = options.name;
@@ -53,7 +55,7 @@ export class Host {
     await mkdir('/dev/mapper', { recursive: true });
     await writeLvmConfig(options);
     const args = ['--mount', '--uts', '--net', '--propagation', 'private', 'sleep', 'infinity'];
-    const host = new Host(options, spawn('unshare', args, { stdio: 'ignore' }));
+    const host = new Host(options, spawn(...apart('unshare', args)));
     try {
       const entered = () => host.#inNamespace();
       await until(`the namespace of ${options.name}`, entered, { withinMs: 5000 });
@@ -132,10 +134,9 @@ export class Host {
 
   #start(daemon: Daemon, args: readonly string[]): void {
     const log = createWriteStream(join(this.#options.dir, 'log', `${daemon}.err`), { flags: 'a' });
-    const child = spawn('nsenter', [...this.enter(this.program(daemon), args)], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      env: this.env,
-    });
+    const [program, words, how] = apart('nsenter', this.enter(this.program(daemon), args));
+    const stdio: StdioOptions = ['ignore', 'ignore', 'pipe'];
+    const child = spawn(program, words, { ...how, stdio, env: this.env });
     child.stderr?.pipe(log);
     this.#daemons.set(daemon, child);
   }
@@ -154,7 +155,7 @@ export class Host {
     await until(`${daemon} on ${this.name}`, ready, { withinMs: READY_MS, everyMs: 100 });
   }
 
-  /** The daemon's own pid: nsenter becomes the program it starts. */
+  /** The daemon's own pid: setpriv and nsenter become the program they start. */
   pid(daemon: Daemon): number {
     const pid = this.#daemons.get(daemon)?.pid;
     if (pid === undefined) throw new Error(`${daemon} was never started on ${this.name}`);
@@ -180,7 +181,7 @@ export class Host {
 
   /** The processes of this host: those in its mount namespace. */
   pids(): number[] {
-    const own = namespaceOf(this.holderPid);
+    const own = this.#namespace;
     if (own === null) return [];
     return readdirSync('/proc')
       .filter((entry) => /^\d+$/.test(entry))
@@ -205,7 +206,9 @@ export class Host {
 
   #inNamespace(): boolean {
     const own = namespaceOf(this.holderPid);
-    return own !== null && own !== namespaceOf(process.pid);
+    if (own === null || own === namespaceOf(process.pid)) return false;
+    this.#namespace = own;
+    return true;
   }
 
   async #furnish(): Promise<void> {
@@ -241,6 +244,15 @@ async function writeLvmConfig(options: HostOptions): Promise<void> {
   const hostId = options.hostId === 0 ? '' : `local { host_id = ${options.hostId} }\n`;
   await writeFile(join(etc, 'lvm.conf'), `${config.join('\n')}\n`);
   await writeFile(join(etc, 'lvmlocal.conf'), hostId);
+}
+
+/**
+ * How to start what a host consists of. Ctrl-C, which goes to all of a terminal's foreground group,
+ * passes it by, as hosts are ended by us and in our order; but it does not outlive us.
+ */
+function apart(program: string, args: readonly string[]) {
+  const withUs = ['--pdeathsig', 'KILL', program, ...args];
+  return ['setpriv', withUs, { stdio: 'ignore', detached: true }] as const;
 }
 
 function namespaceOf(pid: number): string | null {

@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import type { Rig } from '../../lab/rig.ts';
-import { pause } from '../../lab/run.ts';
 import { heading, say, why } from './story-print.ts';
 
 /** Where a standing lab is noted, for `holdfast lab enter` from another terminal. */
@@ -18,8 +17,8 @@ interface LabNote {
   }[];
 }
 
-/** Keeps the hosts up until this process is told to end, and says how to enter them. */
-export async function keepLab(rig: Rig): Promise<void> {
+/** Keeps the hosts up until `asked`, and says how to enter them. */
+export async function keepLab(rig: Rig, asked: Promise<unknown>): Promise<void> {
   const names = ['PATH', 'LVM_SYSTEM_DIR', 'LVM_SUPPRESS_FD_WARNINGS', 'SANLOCK_PRIVILEGED'];
   const hosts = rig.hosts.map((host) => ({
     name: host.name,
@@ -36,7 +35,7 @@ export async function keepLab(rig: Rig): Promise<void> {
   say(`  holdfast who ${rig.vg}/data    whose it is, from the disk alone`);
   why('Ctrl-C here takes everything down.');
   try {
-    for (;;) await pause(60_000); // the signal's handler ends this process
+    await asked;
   } finally {
     await rm(LAB_FILE, { force: true });
   }

@@ -9,8 +9,15 @@ function paint(code: string, text: string): string {
   return COLOUR ? `\u001b[${code}m${text}\u001b[0m` : text;
 }
 
+let isHushed = false;
+
+/** Nothing more is said until the next `hush(false)`. */
+export function hush(isOn: boolean): void {
+  isHushed = isOn;
+}
+
 export function say(text = ''): void {
-  process.stdout.write(`${text}\n`);
+  if (!isHushed) process.stdout.write(`${text}\n`);
 }
 
 export function heading(text: string): void {
@@ -42,6 +49,7 @@ export function answer(outcome: Outcome): void {
 
 /** One line that counts down in place; where nobody watches, a line now and then. */
 export function countdown(text: string, secondsLeft: number): void {
+  if (isHushed) return;
   if (process.stdout.isTTY === true) {
     process.stdout.write(`\r      ${text} ${secondsLeft.toFixed(0).padStart(3)} s \u001b[K`);
     return;

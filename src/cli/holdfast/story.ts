@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Host } from '../../lab/host.ts';
 import { ALL_OURS, Rig, rigObstacle } from '../../lab/rig.ts';
 import { type Outcome, pause, run } from '../../lab/run.ts';
+import { toTheEnd, untilAskedToEnd } from './interruption.ts';
 import { keepLab } from './lab.ts';
 import { leaseStory } from './lease-story.ts';
 import { answer, command, countdown, countdownOver, heading, say, why } from './story-print.ts';
@@ -21,19 +22,22 @@ export async function story(args: readonly string[]): Promise<number> {
     return 1;
   }
   say('holdfast: leases on the shared disk itself, so that two hosts never write one volume.');
+  const asked = untilAskedToEnd();
   await installLvm();
   const obstacle = rigObstacle();
-  if (obstacle !== null) return leaseStory(obstacle);
-  const rig = await buildRig();
-  const interrupted = onSignal(rig);
-  try {
+  if (obstacle !== null) return leaseStory(obstacle, asked);
+  const building = buildRig();
+  const whole = async (): Promise<'told'> => {
+    const rig = await building;
     await tell(rig);
-    if (!args.includes('--once')) await Promise.race([keepLab(rig), interrupted]);
-  } finally {
-    await rig.close();
-    say('Everything is taken down: no process, device, mount or file is left.');
-  }
-  return 0;
+    if (!args.includes('--once')) await keepLab(rig, asked);
+    return 'told';
+  };
+  return toTheEnd(asked, whole, async () => {
+    const rig = await building.catch(() => null); // what was built until then is down already
+    await rig?.close();
+    return 'Everything is taken down: no process, device, mount or file is left.';
+  });
 }
 
 /** lvm is the one thing the story needs that npm does not bring. */
@@ -54,22 +58,6 @@ async function buildRig(): Promise<Rig> {
   const hosts = names.map(() => ALL_OURS);
   const bin = join(dirname(__dirname), 'bin');
   return Rig.create({ hosts, bin, vg: VG, hostNames: names, ioTimeoutS: IO_TIMEOUT_S });
-}
-
-/** Ctrl-C must leave nothing behind, at whatever point of the story it comes. */
-function onSignal(rig: Rig): Promise<void> {
-  return new Promise((resolve) => {
-    const leave = (): void => {
-      countdownOver();
-      say();
-      resolve();
-      rig.close().then(
-        () => process.exit(0),
-        () => process.exit(1),
-      );
-    };
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, leave);
-  });
 }
 
 async function lvm(host: Host, ...words: readonly string[]): Promise<Outcome> {

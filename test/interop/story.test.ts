@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chownSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { rigObstacle } from '../../src/lab/rig.ts';
+import { run, until } from '../../src/lab/run.ts';
+
+const BIN = join(process.env['HOLDFAST_ROOT'] ?? '.', 'bin');
+const HOLDFAST = join(BIN, 'holdfast');
+const NOBODY = 65534;
+const LAB_FILE = '/run/holdfast-lab.json';
+const WHOLE_MS = 180_000;
+const skip = rigObstacle() ?? false;
+
+/** A story in a foreground group of its own, as a terminal would run it. */
+class Story {
+  readonly child: ChildProcess;
+  text = '';
+  #ended: number | null = null;
+
+  constructor(program: string, args: readonly string[], cwd = tmpdir()) {
+    this.child = spawn(program, args, { cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream?.on('data', (bytes) => {
+        this.text += bytes;
+      });
+    }
+    this.child.on('close', (code) => {
+      this.#ended = code ?? -1;
+    });
+  }
+
+  async says(what: string): Promise<void> {
+    const said = () => this.#ended !== null || this.text.includes(what);
+    await until(`"${what}"`, said, { withinMs: WHOLE_MS, everyMs: 20 });
+    assert.ok(this.text.includes(what), `the story ended before "${what}":\n${this.text}`);
+  }
+
+  /** To all of the group, as a terminal does; npm, or an impatient person, does so twice. */
+  ctrlC(): void {
+    for (let i = 0; i < 2; i++) process.kill(-(this.child.pid ?? 0), 'SIGINT');
+  }
+
+  async status(): Promise<number | null> {
+    await until('the end of the story', () => this.#ended !== null, { withinMs: WHOLE_MS });
+    return this.#ended;
+  }
+}
+
+/** Where a story with lvm keeps everything, and the device its LUN is. */
+async function placeOf(story: Story): Promise<{ readonly dir: string; readonly device: string }> {
+  await story.says(' is the LUN');
+  const device = /(\/dev\/loop\d+) is the LUN/.exec(story.text)?.[1] ?? '';
+  const image = await run('losetup', ['-n', '-O', 'BACK-FILE', device]);
+  return { dir: image.stdout.trim().replace(/\/[^/]*$/, ''), device };
+}
+
+/** Processes that were told of the story's folder. */
+function processesOf(dir: string): string[] {
+  const mentions = (pid: string) => {
+    try {
+      return ['environ', 'cmdline'].some((file) =>
+        readFileSync(`/proc/${pid}/${file}`, 'latin1').includes(dir),
+      );
+    } catch {
+      return false; // ended meanwhile
+    }
+  };
+  return readdirSync('/proc').filter((entry) => /^\d+$/.test(entry) && mentions(entry));
+}
+
+async function assertNothingLeft(of: { readonly dir: string }): Promise<void> {
+  assert.deepEqual(processesOf(of.dir), [], 'processes');
+  const devices = await run('losetup', ['-a']);
+  assert.ok(!devices.stdout.includes(of.dir), devices.stdout);
+  assert.ok(!existsSync(of.dir), of.dir);
+}
+
+describe('the front door', { concurrency: true }, () => {
+  test('the whole story, a look into a host, then Ctrl-C: nothing is left', { skip }, async () => {
+    const story = new Story(HOLDFAST, ['story']);
+    const place = await placeOf(story);
+    await story.says('Ctrl-C here takes everything down');
+    assert.match(story.text, /LV locked by other host: vg_demo\/data/);
+    assert.match(story.text, /exclusive: alpha \(host id 1, generation 1\) is alive/);
+    assert.match(story.text, /gamma has it: one volume, one writer/);
+    assert.match((await run(HOLDFAST, ['lab', 'status'])).stdout, /host 2 {2}beta/);
+    const env = { ...process.env, SHELL: '/usr/bin/hostname' };
+    const inside = await run(HOLDFAST, ['lab', 'enter', '2'], { env });
+    assert.equal(inside.stdout, 'beta\n');
+    story.ctrlC();
+    assert.equal(await story.status(), 0, story.text);
+    assert.match(story.text, /Everything is taken down: [^\n]*\n$/);
+    await assertNothingLeft(place);
+    assert.ok(!existsSync(LAB_FILE));
+  });
+
+  for (const [at, what] of [
+    [' is the LUN', 'while daemons start'],
+    ['lvcreate', 'during an lvm command'],
+    ['protected for another 5', 'during the safe time'],
+  ] as const) {
+    test(`Ctrl-C ${what}: nothing is left`, { skip }, async () => {
+      const story = new Story(HOLDFAST, ['story']);
+      const place = await placeOf(story);
+      await story.says(at);
+      story.ctrlC();
+      assert.equal(await story.status(), 0, story.text);
+      assert.match(story.text, /Everything is taken down: [^\n]*\n$/);
+      await assertNothingLeft(place);
+    });
+  }
+
+  test('without root the story is told on leases alone, and says why', async (t) => {
+    const dir = await mkdtemp(join(tmpdir(), 'holdfast-front-door-'));
+    try {
+      const isRoot = process.getuid?.() === 0;
+      if (isRoot) chownSync(dir, NOBODY, NOBODY);
+      const asNobody = ['--reuid', `${NOBODY}`, '--regid', `${NOBODY}`, '--clear-groups'];
+      const words = isRoot ? ['setpriv', ...asNobody, HOLDFAST] : [HOLDFAST];
+      const [program = '', ...args] = words;
+      const tried = await run(program, [...args, 'version']);
+      if (tried.code !== 0) return t.skip(`another user cannot run ${HOLDFAST}`);
+      const story = new Story(program, [...args, 'story'], dir);
+      assert.equal(await story.status(), 0, story.text);
+      assert.match(story.text, /The story with lvm is not possible here: \S/);
+      assert.match(story.text, /-243/);
+      assert.match(story.text, /beta holds the lease now/);
+      assert.match(story.text, /Everything is taken down: [^\n]*\n$/);
+      assert.deepEqual(readdirSync(dir), []);
+      assert.deepEqual(processesOf(dir), []);
+    } finally {
+      await rm(dir, { recursive: true, force: true });
+    }
+  });
+});
