@@ -93,7 +93,7 @@ if (lacking === null) {
     group('contention', 'run-tests.mjs', ['test/soak'], long),
   ]);
   // One at a time; beside them those that mostly wait for a lease or a watchdog to run out.
-  const waiting = ['fence-sanlock', 'sanlk-reset', 'scale', 'story', 'wdmd'].map(
+  const waiting = ['exchange', 'fence-sanlock', 'sanlk-reset', 'scale', 'story', 'wdmd'].map(
     (name) => `interop/${name}`,
   );
   const others = `interop/mixtures,${waiting.join(',')}`;

@@ -34,7 +34,7 @@ const READY_MS = 20_000;
 export class Host {
   readonly name: string;
   readonly hostId: number;
-  readonly seats: Seats;
+  #seats: Seats;
   readonly #options: HostOptions;
   readonly #holder: ChildProcess;
   readonly #daemons = new Map<Daemon, ChildProcess>();
@@ -44,7 +44,7 @@ export class Host {
   private constructor(options: HostOptions, holder: ChildProcess) {
     this.name = options.name;
     this.hostId = options.hostId;
-    this.seats = options.seats;
+    this.#seats = options.seats;
     this.#options = options;
     this.#holder = holder;
   }
@@ -70,6 +70,15 @@ export class Host {
   /** The pid that keeps the namespaces alive: `nsenter -t PID -m -u -n` enters the host. */
   get holderPid(): number {
     return this.#holder.pid ?? 0;
+  }
+
+  get seats(): Seats {
+    return this.#seats;
+  }
+
+  /** From its next start on, a program of another maker. */
+  reseat(seat: Seat, maker: Maker): void {
+    this.#seats = { ...this.#seats, [seat]: maker };
   }
 
   /** A path inside the host, as seen from outside. */
