@@ -8,7 +8,7 @@ import { leaseTimes } from '../lease/lease-times.ts';
 import { paxosAcquire, readLvb } from '../lease/paxos-acquire.ts';
 import type { PaxosHold } from '../lease/paxos-hold.ts';
 import { paxosRelease } from '../lease/paxos-release.ts';
-import { probeAlign, readLockspace, readOwners, readResource } from '../lease/read.ts';
+import { readLockspace, readOwners, readResource } from '../lease/read.ts';
 import { readRequest, writeRequest } from '../lease/request.ts';
 import type { Steps } from '../lease/steps.ts';
 import type { Member } from '../lease/world.ts';
@@ -201,15 +201,16 @@ function* reading(
       };
     }
     case 'readOwners': {
-      const read = yield* readOwners({ offset, ...command.name, timeoutMs, sizes: command.sizes });
+      const { name, sizes } = command;
+      const read = yield* readOwners({ offset, ...name, timeoutMs, sizes, exactNames: true });
       if (!read.ok) return answer(read);
       const { leader, owners, shared, geometry } = read.value;
       return { ok: true, op: 'readOwners', leader, owners, shared, ...sizesOf(geometry) };
     }
     case 'align': {
-      const probe = { offset, timeoutMs, deviceSectorSize: world.deviceSectorSize };
-      const read = yield* probeAlign(probe);
-      return read.ok ? { ok: true, op: 'align', areaBytes: read.value.areaBytes } : answer(read);
+      // Of the device alone: what is on it may be of another size, as the original has it.
+      const suited = wantedGeometry(null, world.deviceSectorSize);
+      return suited.ok ? { ok: true, op: 'align', ...sizesOf(suited.value) } : answer(suited);
     }
     default:
       return unreachable(command);

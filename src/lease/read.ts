@@ -1,19 +1,12 @@
 import type { ByteString } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { decode } from '../codec/struct.ts';
-import {
-  deltaLeaseOffset,
-  GEOMETRY_4K_8M,
-  GEOMETRY_512_1M,
-  type Geometry,
-} from '../format/geometry.ts';
+import { deltaLeaseOffset, type Geometry } from '../format/geometry.ts';
 import {
   DELTA_DISK_MAGIC,
   DELTA_DISK_VERSION,
   deltaLeader,
   leaderGeometry,
-  PAXOS_DISK_MAGIC,
-  PAXOS_DISK_VERSION,
   type PaxosLeader,
   paxosLeader,
 } from '../format/leader.ts';
@@ -21,7 +14,7 @@ import { ERRNO_EINVAL } from './errno.ts';
 import { errnoError, leaseError, readSpan } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { scanBlocks } from './paxos-area.ts';
-import type { DiskRole, Steps } from './steps.ts';
+import type { Steps } from './steps.ts';
 import { sameMajor, verifyDelta, verifyPaxos } from './verify.ts';
 
 /** First bytes read of any area; enough for the first record of either sector size. */
@@ -82,6 +75,8 @@ export interface ResourceWish {
   readonly timeoutMs: number;
   /** Of the first read, as the caller expects it; a device of larger sectors refuses it. */
   readonly sectorSize?: number | null;
+  /** An empty name is a name too, and no lease has it. */
+  readonly exactNames?: boolean;
 }
 
 /** Reads a resource's leader; empty names take what the disk says. */
@@ -99,11 +94,13 @@ export function* readResource(wish: ResourceWish): Steps<Result<ResourceFound, L
 
 function checkResource(bytes: Uint8Array, wish: ResourceWish): Result<ResourceFound, LeaseError> {
   const found = decode(paxosLeader, bytes);
-  const leader = verifyPaxos(bytes, 0, {
+  const names = {
     lockspaceName: wish.lockspaceName || found.spaceName,
     resourceName: wish.resourceName || found.resourceName,
-    hostId: 0,
-  });
+  };
+  const wanted = wish.exactNames === true ? wish : names;
+  const { lockspaceName, resourceName } = wanted;
+  const leader = verifyPaxos(bytes, 0, { lockspaceName, resourceName, hostId: 0 });
   if (!leader.ok) return leader;
   const geometry = leaderGeometry(leader.value);
   if (geometry === null) {
@@ -169,25 +166,4 @@ export function* readOwners(
     owners.push({ hostId: sharer.hostId, generation: sharer.sharedGeneration, timestampS: 0n });
   }
   return ok({ ...again.value, owners, shared: sharers.length > 0 });
-}
-
-/** The area size a device is laid out for: what is on it, else its sector size's default. */
-export function* probeAlign(wish: {
-  readonly offset: number;
-  readonly timeoutMs: number;
-  readonly deviceSectorSize: 512 | 4096 | null;
-}): Steps<Result<Geometry, LeaseError>> {
-  const disk: DiskRole = 'lockspace';
-  const read = yield* readSpan(
-    { disk, offset: wish.offset, length: PROBE_BYTES, timeoutMs: wish.timeoutMs },
-    'align',
-  );
-  if (!read.ok) return read;
-  const found = decode(deltaLeader, read.value.value);
-  if (found.magic === DELTA_DISK_MAGIC || found.magic === PAXOS_DISK_MAGIC) {
-    const major = found.magic === DELTA_DISK_MAGIC ? DELTA_DISK_VERSION : PAXOS_DISK_VERSION;
-    const geometry = sameMajor(found.version, major) ? leaderGeometry(found) : null;
-    if (geometry !== null) return ok(geometry);
-  }
-  return ok(wish.deviceSectorSize === 4096 ? GEOMETRY_4K_8M : GEOMETRY_512_1M);
 }

@@ -105,3 +105,33 @@ test('what the C daemon and library were seen to do', () => {
   assert.equal(parseU64('name'), 0n);
   assert.equal(parseU64('0x'), 0n);
 });
+
+test('an offset that is none never means the beginning of the device', () => {
+  const offsetOf = (text: string) => {
+    const parsed = parseResource(`LS1:RA:/x:${text}`);
+    return parsed.ok ? parsed.value.disks[0]?.offset : parsed.error;
+  };
+  const cases: readonly (readonly [string, bigint | number])[] = [
+    ['512', 512n],
+    [' +512x', 512n],
+    ['0x200', 0n],
+    ['-512', 2n ** 64n - 512n],
+    ['99999999999999999999', 2n ** 64n - 1n],
+    ['', STRING_CODES.MALFORMED],
+    ['x', STRING_CODES.MALFORMED],
+    ['x:1', STRING_CODES.MALFORMED],
+    ['0:', STRING_CODES.MALFORMED],
+    ['0:1', 0n],
+    ['0:x', 0n],
+  ];
+  for (const [text, wanted] of cases) assert.equal(offsetOf(text), wanted, text);
+  assert.equal(parseLockspace('LS1:1:/x:-512').offset, 2n ** 64n - 512n);
+  assert.equal(parseLockspace('LS1:1:/x:x').offset, 0n);
+});
+
+test('the host id of a lockspace is decimal, whatever it begins with', () => {
+  const hostIds = ['010', '08', '0x1', '-1', '', 'x'].map(
+    (text) => parseLockspace(`LS1:${text}:/x:0`).hostId,
+  );
+  assert.deepEqual(hostIds, [10n, 8n, 0n, 2n ** 64n - 1n, 0n, 0n]);
+});

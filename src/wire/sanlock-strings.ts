@@ -79,9 +79,9 @@ export function parseLockspace(text: ByteString): LockspaceText {
   const parts = text.split(/(?<!\\):/).map((part) => part.replaceAll('\\', ''));
   return {
     name: (parts[0] ?? '').slice(0, MAX_NAME_BYTES),
-    hostId: parseU64(parts[1] ?? ''),
+    hostId: decimal(parts[1] ?? '') ?? 0n, // 010 is host 10
     path: (parts[2] ?? '').slice(0, MAX_PATH_BYTES),
-    offset: decimal(parts[3] ?? ''),
+    offset: decimal(parts[3] ?? '') ?? 0n,
   };
 }
 
@@ -100,10 +100,13 @@ export function parseResource(text: ByteString): Result<ResourceText, StringCode
   for (let i = 0; i < diskCount; i++) {
     const path = parts[2 + 2 * i] ?? '';
     if (path === '' || path.length > MAX_PATH_BYTES) return fail(STRING_CODES.MALFORMED);
-    disks.push({ path, offset: decimal(parts[3 + 2 * i] ?? '') });
+    const offset = decimal(parts[3 + 2 * i] ?? '');
+    if (offset === null) return fail(STRING_CODES.MALFORMED);
+    disks.push({ path, offset });
   }
   const last = colons % 2 === 0 ? (parts[colons] ?? '') : null;
   if (last === null) return ok({ lockspaceName, name, disks, lver: 0n, flags: 0 });
+  if (last === '') return fail(STRING_CODES.MALFORMED);
   if (last.startsWith('SH')) {
     return ok({ lockspaceName, name, disks, lver: 0n, flags: RES_FLAGS.SHARED });
   }
@@ -175,10 +178,14 @@ function isName(name: ByteString): boolean {
   return name.length <= MAX_NAME_BYTES;
 }
 
-/** Leading decimal digits, as C's strtoull with base 10 would take them. */
-function decimal(text: string): bigint {
-  const digits = /^\s*\+?([0-9]+)/.exec(text)?.[1];
-  if (digits === undefined) return 0n;
-  const value = BigInt(digits);
-  return value > U64_MAX ? U64_MAX : value;
+/**
+ * Leading decimal digits, as C's strtoull with base 10 would take them: a minus sign counts down
+ * from 2^64, so that it can never mean the beginning of a device. null: no digits.
+ */
+function decimal(text: string): bigint | null {
+  const found = /^\s*([+-]?)([0-9]+)/.exec(text);
+  if (found === null) return null;
+  const value = BigInt(found[2] ?? '0');
+  if (value > U64_MAX) return U64_MAX;
+  return found[1] === '-' ? BigInt.asUintN(64, -value) : value;
 }

@@ -19,7 +19,7 @@ import { deltaAcquire, readLockspaceSizes } from '../../src/lease/delta-acquire.
 import { deltaRenew } from '../../src/lease/delta-renew.ts';
 import { paxosAcquire } from '../../src/lease/paxos-acquire.ts';
 import { paxosRelease } from '../../src/lease/paxos-release.ts';
-import { probeAlign, readLockspace, readOwners, readResource } from '../../src/lease/read.ts';
+import { readLockspace, readOwners, readResource } from '../../src/lease/read.ts';
 import type { Effect, Reply, Steps } from '../../src/lease/steps.ts';
 import type { Member } from '../../src/lease/world.ts';
 
@@ -231,7 +231,6 @@ const PROCEDURES: readonly ((device: FuzzDevice) => unknown)[] = [
     const name = { lockspaceName: 'LS', resourceName: 'RA', offset: RES_AT, timeoutMs: 1000 };
     device.run(readResource(name));
     device.run(readOwners({ ...name, sizes: null }));
-    device.run(probeAlign({ offset: RES_AT, timeoutMs: 1000, deviceSectorSize: null }));
   },
   (device) => {
     const hostId = 1 + device.below(4);

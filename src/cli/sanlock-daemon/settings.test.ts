@@ -133,6 +133,7 @@ for (const [args, text] of [
   [['-w0'], 'unknown option -w0\nspace required before option value'],
   [['-w'], "option 'w' requires arg"],
   [['-y', '1'], 'unknown option: y'],
+  [['-y'], "option 'y' requires arg"],
 ] as const) {
   test(`refused: ${args.join(' ')}`, () => {
     assert.throws(() => daemonSettings(args, bare), new UsageError(text));

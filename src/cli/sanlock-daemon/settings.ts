@@ -138,9 +138,9 @@ function optionValues(args: readonly string[]): Map<string, string> {
       values.set('D', '');
       continue;
     }
-    if (!KNOWN_LETTERS.includes(letter)) throw new UsageError(`unknown option: ${letter}`);
     const value = args[++i];
     if (value === undefined) throw new UsageError(`option '${letter}' requires arg`);
+    if (!KNOWN_LETTERS.includes(letter)) throw new UsageError(`unknown option: ${letter}`);
     values.set(letter, value);
   }
   return values;

@@ -85,12 +85,12 @@ function addResource(word: string, resources: Resource[], complaints: string[]):
 }
 
 /**
- * `<n>M` in the offset's place means mebibytes. The place is found by counting plain colons, and
- * without digits before the M nothing changes.
+ * `<n>M` in the offset's place means mebibytes, whatever follows the M there. The place is found by
+ * counting plain colons, and without digits before the M nothing changes.
  */
 function expandMebibytes(text: ByteString, offsetPart: number): ByteString {
   const parts = text.split(':');
-  const mebibytes = /^([0-9]+)M$/.exec(parts[offsetPart] ?? '')?.[1];
+  const mebibytes = /^([0-9]+)M/.exec(parts[offsetPart] ?? '')?.[1];
   if (mebibytes === undefined) return text;
   parts[offsetPart] = `${BigInt(mebibytes) * MIB}`;
   return parts.join(':');
@@ -145,16 +145,24 @@ export function sizesOption(line: CommandLine): { sectorSize: number; areaMib: n
   return { sectorSize: atoi(line.words.Z), areaMib };
 }
 
-const LEGAL_SIZES = ['0/0', '512/0', '4096/0', '512/1', '4096/1', '4096/2', '4096/4', '4096/8'];
+const LEGAL_SIZES = ['512/1', '4096/1', '4096/2', '4096/4', '4096/8'];
 
 /** null when the sizes may be used together; else the text to print. */
 export function sizesComplaint(line: CommandLine): string | null {
   const { sectorSize, areaMib } = sizesOption(line);
+  // Without an area size nothing is complained about; 512 and 4096 are then refused where used.
+  if (areaMib === 0) return null;
   if (LEGAL_SIZES.includes(`${sectorSize}/${areaMib}`)) return null;
   return (
     `Invalid sector_size/align_size combination (${sectorSize}/${areaMib * Number(MIB)})\n` +
     'Use one of: 512/1M, 4096/1M, 4096/2M, 4096/4M, 4096/8M.\n'
   );
+}
+
+/** A sector size that means something, without an area size: refused wherever sizes count. */
+export function hasHalfSizes(line: CommandLine): boolean {
+  const { sectorSize, areaMib } = sizesOption(line);
+  return areaMib === 0 && (sectorSize === 512 || sectorSize === 4096);
 }
 
 function flagsOf(line: CommandLine): number {

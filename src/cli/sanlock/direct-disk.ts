@@ -21,6 +21,15 @@ export class OpenFailure extends Error {
 }
 
 const ENODEV = 19;
+const EINVAL = 22;
+/** Above it a number is no longer exact, and a device is never as large. */
+const MAX_OFFSET = BigInt(2 ** 52);
+
+/** An offset as typed; one that no device can have must not become another one. */
+export function byteOffset(typed: bigint): number {
+  if (typed > MAX_OFFSET || typed % 512n !== 0n) throw new OpenFailure(-EINVAL);
+  return Number(typed);
+}
 
 /** Opens a lockspace's or resource's device: any failure of the former is ENODEV (spec 20 §4). */
 export function openDisk(path: ByteString, role: DiskRole): DirectDisk {

@@ -18,7 +18,7 @@ import {
 import { requestRecord } from '../../format/request.ts';
 import { indexEntry, indexHeader, RINDEX_DISK_MAGIC } from '../../format/resource-index.ts';
 import { type DirectDisk, DiskFailure } from '../../platform/disk-direct.ts';
-import { atoi, type CommandLine } from './command-line.ts';
+import { type CommandLine, u64Option } from './command-line.ts';
 import {
   explicitGeometry,
   openStretch,
@@ -52,7 +52,7 @@ export function dump(line: CommandLine, place: string, print: Print): number {
     print('Cannot find sector_size and align_size, set with -A and -Z.\n');
     return 1;
   }
-  const detail = atoi(line.words.f);
+  const detail = Number(u64Option(line, 'f'));
   print(heading(detail));
   dumpAreas({ print, detail }, disk, stretch, sizes);
   return 0;

@@ -28,13 +28,21 @@ import { RES_FLAGS } from '../../wire/sanlock-socket.ts';
 import {
   atoi,
   type CommandLine,
+  hasHalfSizes,
   ioTimeoutOption,
   lockspaceOption,
   resourceOption,
   sizesOption,
   u64Option,
 } from './command-line.ts';
-import { defaultGeometry, leaseCode, nowMs, openDisk, runDirectly } from './direct-disk.ts';
+import {
+  byteOffset,
+  defaultGeometry,
+  leaseCode,
+  nowMs,
+  openDisk,
+  runDirectly,
+} from './direct-disk.ts';
 
 const INIT_WRITE_MS = 60_000;
 const MIB = 1024 * 1024;
@@ -53,10 +61,10 @@ export function directInit(line: CommandLine): number {
   const { name, path, offset } = lockspaceOption(line);
   if (path === '') return initDirectResource(line);
   const disk = openDisk(path, 'lockspace');
+  if (hasHalfSizes(line)) return -ERRNO.EINVAL;
   const geometry = wantedGeometry(line, disk);
-  if (Number(offset) % geometry.areaBytes !== 0) return -ERRNO.EINVAL;
   const wish = {
-    offset: Number(offset),
+    offset: byteOffset(offset),
     name,
     geometry,
     ioTimeoutS: ioTimeoutOption(line),
@@ -70,10 +78,10 @@ function initDirectResource(line: CommandLine): number {
   const place = resource.disks[0];
   if (place === undefined) return -ERRNO.EINVAL;
   const disk = openDisk(place.path, 'resource');
+  if (hasHalfSizes(line)) return -ERRNO.EINVAL;
   const geometry = wantedGeometry(line, disk);
-  if (Number(place.offset) % geometry.areaBytes !== 0) return -ERRNO.EINVAL;
   const wish = {
-    offset: Number(place.offset),
+    offset: byteOffset(place.offset),
     lockspaceName: resource.lockspaceName,
     resourceName: resource.name,
     geometry,
@@ -104,7 +112,7 @@ export function directAcquire(line: CommandLine): number {
   if (leader.timestampS !== 0n && !(isOwn && leader.ownerGeneration <= member.generation)) {
     return SANLOCK_CODES.ACQUIRE_LOCKSPACE;
   }
-  const place = { path: disk0.path, offset: Number(disk0.offset), resourceName: resource.name };
+  const place = { path: disk0.path, offset: byteOffset(disk0.offset), resourceName: resource.name };
   const wish = {
     shared: (resource.flags & RES_FLAGS.SHARED) !== 0,
     ownerNowait: true,
@@ -130,7 +138,7 @@ export function directRelease(line: CommandLine): number {
   const isOwn =
     leader.ownerId === BigInt(member.hostId) && leader.ownerGeneration === member.generation;
   if (!isOwn || member.hostId < 1) return SANLOCK_CODES.RELEASE_OWNER;
-  const offset = Number(place.offset);
+  const offset = byteOffset(place.offset);
   const { sectorSize } = geometry;
   const sector = disk.read(offset + hostBlockSector(member.hostId) * sectorSize, sectorSize);
   const hold: PaxosHold = {
@@ -150,7 +158,7 @@ export function directRelease(line: CommandLine): number {
 function readLeader(line: CommandLine, disk: DirectDisk) {
   const { lockspaceName, name, disks } = resourceOption(line);
   const wish = {
-    offset: Number(disks[0]?.offset ?? 0n),
+    offset: byteOffset(disks[0]?.offset ?? 0n),
     lockspaceName,
     resourceName: name,
     timeoutMs: leaseTimes(ioTimeoutOption(line)).ioTimeoutMs,
@@ -184,7 +192,7 @@ function hostIdPlace(line: CommandLine): HostIdPlace {
   const disk = openDisk(path, 'lockspace');
   const place = {
     lockspaceName: name,
-    offset: Number(offset),
+    offset: byteOffset(offset),
     hostId: Number(hostId),
     hostName: hostNameOption(line),
     ioTimeoutS: ioTimeoutOption(line),

@@ -8,15 +8,23 @@ import { formatIndex, lookUpIndex, rebuildIndex, updateIndex } from '../../lease
 import type { IndexPlace } from '../../lease/rindex-area.ts';
 import type { Steps } from '../../lease/steps.ts';
 import type { DirectDisk } from '../../platform/disk-direct.ts';
-import { SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
+import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
 import {
   type CommandLine,
+  hasHalfSizes,
   ioTimeoutOption,
   rentryOption,
   rindexOption,
   sizesOption,
 } from './command-line.ts';
-import { defaultGeometry, leaseCode, nowMs, openDisk, runDirectly } from './direct-disk.ts';
+import {
+  byteOffset,
+  defaultGeometry,
+  leaseCode,
+  nowMs,
+  openDisk,
+  runDirectly,
+} from './direct-disk.ts';
 
 /**
  * The index of resource names without a daemon, and so without its lease: for storage that no
@@ -29,7 +37,7 @@ function openIndex(line: CommandLine): { disk: DirectDisk; place: IndexPlace } {
   const { lockspaceName, path, offset } = rindexOption(line);
   const place = {
     path,
-    offset: Number(offset),
+    offset: byteOffset(offset),
     lockspaceName,
     readTimeoutMs: leaseTimes(ioTimeoutOption(line)).ioTimeoutMs,
     writeTimeoutMs: WRITE_TIMEOUT_MS,
@@ -48,6 +56,7 @@ function codeOf(disk: DirectDisk, steps: Steps<Result<unknown, LeaseError>>): nu
 }
 
 export function directFormat(line: CommandLine): number {
+  if (hasHalfSizes(line)) return -ERRNO.EINVAL;
   const { disk, place } = openIndex(line);
   const { sectorSize, areaMib } = sizesOption(line);
   const geometry = geometryOf(sectorSize, areaMib * MIB) ?? defaultGeometry(disk);

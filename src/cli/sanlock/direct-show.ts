@@ -8,11 +8,13 @@ import { DirectDisk, DiskFailure } from '../../platform/disk-direct.ts';
 import { ERRNO } from '../../wire/sanlock-codes.ts';
 import { splitEscaped } from '../../wire/sanlock-strings.ts';
 import { type CommandLine, lockspaceOption, resourceOption, sizesOption } from './command-line.ts';
-import { leaseCode, OpenFailure, openDisk } from './direct-disk.ts';
+import { byteOffset, leaseCode, OpenFailure, openDisk } from './direct-disk.ts';
 
 export type Print = (text: ByteString) => void;
 
 const PROBE_BYTES = 4096;
+/** No geometry has more hosts. */
+const MAX_HOST_ID = 2000n;
 
 /** `read_leader done N`, then the fields, zeros when there was nothing to read. */
 export function readLeader(line: CommandLine, print: Print): number {
@@ -59,7 +61,7 @@ function readResourceLeader(line: CommandLine): ReadLeader {
   if (place === undefined) return { bytes: NOTHING, result: -1 };
   return attempt(() => {
     const disk = openDisk(place.path, 'resource');
-    const bytes = disk.read(Number(place.offset), PROBE_BYTES);
+    const bytes = disk.read(byteOffset(place.offset), PROBE_BYTES);
     const { lockspaceName, name: resourceName } = resource;
     const verified = verifyPaxos(bytes, 0, { lockspaceName, resourceName, hostId: 0 });
     return { bytes, result: verified.ok ? 0 : leaseCode(verified.error) };
@@ -70,9 +72,10 @@ function readHostLeader(line: CommandLine): ReadLeader {
   const { name, hostId, path, offset } = lockspaceOption(line);
   return attempt(() => {
     const disk = openDisk(path, 'lockspace');
-    if (hostId < 1n) return { bytes: NOTHING, result: -ERRNO.EINVAL };
-    const geometry = geometryAt(disk, Number(offset)) ?? GEOMETRY_512_1M;
-    const at = Number(offset) + deltaLeaseOffset(geometry, Number(hostId));
+    if (hostId < 1n || hostId > MAX_HOST_ID) return { bytes: NOTHING, result: -ERRNO.EINVAL };
+    const start = byteOffset(offset);
+    const geometry = geometryAt(disk, start) ?? GEOMETRY_512_1M;
+    const at = start + deltaLeaseOffset(geometry, Number(hostId));
     const bytes = disk.read(at, geometry.sectorSize);
     const verified = verifyDelta(bytes, 0, name);
     return { bytes, result: verified.ok ? 0 : leaseCode(verified.error) };

@@ -65,8 +65,8 @@ export const convertAction: Action = async (context) => {
   const target = pidOption(line);
   print(`convert pid ${target}\n`);
   const resource = line.resources[0];
-  if (resource === undefined && target !== -1) return refused(context, 'convert', -ERRNO.EINVAL);
-  const call = convert(resource ?? resourceOption(line), { target });
+  if (resource === undefined) return refused(context, 'convert', -ERRNO.EINVAL);
+  const call = convert(resource, { target });
   const result = codeOf(await context.client.call(call));
   print(`convert done ${result}\n`);
   return result;

@@ -139,7 +139,7 @@ export const dumpLog: Action = async (context) => {
 };
 
 export const shutdownAction: Action = async (context) => {
-  const force = atoi(context.line.words.f);
+  const force = Number(BigInt.asIntN(32, u64Option(context.line, 'f')));
   const wait = atoi(context.line.words.w);
   context.print(`shutdown force ${force} wait ${wait}\n`);
   const call = wait ? shutdownWait(force) : shutdown(force);

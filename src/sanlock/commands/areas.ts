@@ -77,15 +77,25 @@ function badArea(disk: { readonly path: string; readonly offset: bigint }): bool
   return disk.path === '' || disk.offset % 512n !== 0n || disk.offset > BigInt(2 ** 52);
 }
 
+/** Nothing to open comes before a place where no lockspace can begin. */
+function badLockspaceArea(disk: { readonly path: string; readonly offset: bigint }): number {
+  if (disk.path === '') return -ERRNO.ENODEV;
+  return badArea(disk) ? -ERRNO.EINVAL : 0;
+}
+
+const MAX_READ_HOST_ID = 0xffffffffn;
+
 export function readLockspaceCommand(front: Front, request: Request, reply: Reply): void {
   const asked = decode(sanlkLockspace, request.body);
   const echo = (result: number, data2: number, more: object = {}) =>
     reply(result, data2, encode(sanlkLockspace, { ...asked, ...more }));
-  if (badArea(asked)) {
-    echo(-ERRNO.ENODEV, 0);
+  const bad = badLockspaceArea(asked);
+  if (bad !== 0) {
+    echo(bad, 0);
     return;
   }
-  const hostId = Number(asked.hostId & 0xffffffffn);
+  // Any id above the largest is refused as that: cut to fewer bits it would be another host's.
+  const hostId = Number(asked.hostId > MAX_READ_HOST_ID ? MAX_READ_HOST_ID : asked.hostId);
   const sectorSize = sectorOfFlags(asked.flags);
   const area = areaOf(asked);
   const command = { op: 'readLockspace', area, name: asked.name, hostId, sectorSize } as const;
@@ -156,6 +166,10 @@ export function readOwnersCommand(front: Front, request: Request, reply: Reply):
     return;
   }
   const sizes = sizesOfFlags(asked.flags);
+  if (sizes !== null && (sizes.areaBytes === 0 || sizes.sectorSize === 0)) {
+    echo(-ERRNO.EINVAL);
+    return;
+  }
   const command = { op: 'readOwners', area: areaOf(disk), name, sizes } as const;
   runAnywhere(front, asked.lockspaceName, command, (result) => {
     if (!result.ok) {
@@ -185,8 +199,9 @@ export function readOwnersCommand(front: Front, request: Request, reply: Reply):
 
 export function writeLockspaceCommand(front: Front, request: Request, reply: Reply): void {
   const asked = decode(sanlkLockspace, request.body);
-  if (badArea(asked)) {
-    reply(-ERRNO.ENODEV);
+  const bad = badLockspaceArea(asked);
+  if (bad !== 0) {
+    reply(bad);
     return;
   }
   const command = {
@@ -225,12 +240,12 @@ export function writeResourceCommand(front: Front, request: Request, reply: Repl
 }
 
 export function alignCommand(front: Front, request: Request, reply: Reply): void {
-  const disk = decode(sanlkDisk, request.body);
-  if (badArea(disk)) {
+  const { path } = decode(sanlkDisk, request.body);
+  if (path === '') {
     reply(-ERRNO.ENODEV);
     return;
   }
-  runAnywhere(front, '', { op: 'align', area: areaOf(disk) }, (result) => {
+  runAnywhere(front, '', { op: 'align', area: { path, offset: 0 } }, (result) => {
     if (!result.ok) reply(lockspaceResult(result));
     else if (result.op === 'align') reply(result.areaBytes);
   });

@@ -73,8 +73,7 @@ export function getHostsAnswer(front: Front, request: Request): Answer {
   const space = front.liveLockspace(asked.name);
   if (space === null) return { result: -ERRNO.ENOENT };
   if (space.checkedS === 0) return { result: -ERRNO.EAGAIN };
-  const wanted = Number(asked.hostId & 0xffffffffn);
-  const hosts = wanted === 0 ? seenHosts(space) : [space.hosts.get(wanted) ?? neverSeen(wanted)];
+  const hosts = wantedHosts(space, asked.hostId);
   const bodies = hosts.map((host) =>
     encode(sanlkHost, {
       ...zeroRecord(sanlkHost),
@@ -86,6 +85,14 @@ export function getHostsAnswer(front: Front, request: Request): Answer {
     }),
   );
   return { result: 0, data2: bodies.length, body: concat(bodies) };
+}
+
+/** 0 is every host that was seen; an id that the lockspace's sizes have no place for is none. */
+function wantedHosts(space: Lockspace, hostId: bigint): readonly HostRecord[] {
+  if (hostId === 0n) return seenHosts(space);
+  if (hostId > BigInt(space.maxHosts)) return [];
+  const wanted = Number(hostId);
+  return [space.hosts.get(wanted) ?? neverSeen(wanted)];
 }
 
 function seenHosts(space: Lockspace): HostRecord[] {

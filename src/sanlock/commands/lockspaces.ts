@@ -29,6 +29,11 @@ function identical(space: Lockspace, asked: Asked): boolean {
   );
 }
 
+/** As `identical`, but host id 0 stands for whichever this host has. */
+function matches(space: Lockspace, asked: Asked): boolean {
+  return identical(space, asked.hostId === 0n ? { ...asked, hostId: BigInt(space.hostId) } : asked);
+}
+
 function samePlace(space: Lockspace, asked: Asked): boolean {
   return space.path === asked.path && BigInt(space.offset) === asked.offset;
 }
@@ -83,12 +88,7 @@ export function inqLockspaceCommand(front: Front, request: Request, reply: Reply
   const asked = decode(sanlkLockspace, request.body);
   const wait = (request.header.cmdFlags & INQ_FLAGS.WAIT) !== 0;
   const ask = (): void => {
-    const space = front.lockspaces.find(
-      (candidate) =>
-        candidate.name === asked.name &&
-        samePlace(candidate, asked) &&
-        (asked.hostId === 0n || BigInt(candidate.hostId) === asked.hostId),
-    );
+    const space = front.lockspaces.find((candidate) => matches(candidate, asked));
     if (space === undefined) reply(-ERRNO.ENOENT);
     else if (space.state === 'live' && !space.externalRemove) reply(0);
     else if (wait) space.inquireWaiters.push(ask);
@@ -100,7 +100,7 @@ export function inqLockspaceCommand(front: Front, request: Request, reply: Reply
 export function remLockspaceCommand(front: Front, request: Request, reply: Reply): void {
   const asked = decode(sanlkLockspace, request.body);
   const { cmdFlags } = request.header;
-  const space = front.lockspaces.find((candidate) => identical(candidate, asked));
+  const space = front.lockspaces.find((candidate) => matches(candidate, asked));
   const busy = front.resources.some((resource) => resource.lockspace.name === asked.name);
   if (cmdFlags & REM_FLAGS.UNUSED && busy) {
     reply(-ERRNO.EBUSY);
