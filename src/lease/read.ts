@@ -60,7 +60,7 @@ export function* readLockspace(wish: {
   if (!read.ok) return read;
   const leader = verifyDelta(read.value.value, 0, wish.name || first.spaceName);
   if (!leader.ok) return leader;
-  return ok({ name: leader.value.spaceName, geometry, ioTimeoutS: leader.value.ioTimeoutS & 0xff });
+  return ok({ name: leader.value.spaceName, geometry, ioTimeoutS: leader.value.ioTimeoutS });
 }
 
 export interface ResourceFound {

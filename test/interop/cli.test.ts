@@ -36,6 +36,8 @@ const STEPS: readonly string[] = [
   'client init',
   'client read -s LS1:1:{ls}:0 -D',
   'client read -s :0:{ls}:0',
+  'client init -s LSY:0:{rx}:0 -o 300',
+  'client read -s LSY:1:{rx}:0 -D',
   'client read -s NOPE:1:{ls}:0',
   'client read -s LS1:1:{res}:0',
   'client read -r LS1:RA:{res}:0 -D',

@@ -73,6 +73,30 @@ test('probe: the same lines, streams and status', where, async () => {
   }
 });
 
+test('the usage text has the options of the original, in our own words', where, async () => {
+  const host = await WdmdHost.start();
+  try {
+    const [theirs, ours] = await Promise.all(
+      MAKERS.map(async (maker) => (await host.run(WDMD[maker], ['-h'])).stdout),
+    );
+    const named = (text = '') => [...text.matchAll(/(?<=^|, )-{1,2}\w+/gm)].map(([one]) => one);
+    const options = named(theirs);
+    assert.ok(options.length >= 11, theirs);
+    const found = named(ours);
+    assert.deepEqual(
+      options.filter((one) => !found.includes(one)),
+      [],
+    );
+    const words = (text = '') => text.split('\n').filter((line) => line.startsWith('-'));
+    assert.deepEqual(
+      words(theirs).filter((line) => words(ours).includes(line)),
+      [],
+    );
+  } finally {
+    host.close();
+  }
+});
+
 test('a device that is none: no daemon, status 255, nothing left behind', where, async () => {
   await alike(async (maker, host) => {
     writeFileSync(host.outside('/run/plain'), '');

@@ -18,19 +18,19 @@ export interface WdmdOptions {
 export const USAGE = `Usage:
 wdmd [options]
 
---version, -V         print version
---help, -h            print usage
---dump, -d            print debug from daemon
---probe, -p           print path of functional watchdog device
--D                    debug: no fork and print all logging to stderr
--H 0|1                use high priority features (1 yes, 0 no, default 0)
--G <name>             group ownership for the socket
--S 0|1                allow script tests (default 0)
--s <path>             path to scripts dir (default /etc/wdmd.d)
--k <num>              kill unfinished scripts after num seconds (default 0)
--w /dev/watchdog      path to the watchdog device to try first
---trytimeout, -t <num> like --probe, for a device that can wait num seconds
+--help, -h            show this text
+--version, -V         show the version
+--dump, -d            show what a running wdmd knows of its clients and scripts
+--probe, -p           show the watchdog device that would be used, and disarm it
+--trytimeout, -t <num> the same for a device that can wait num seconds
 --forcefire, -F       start the watchdog and do not ping it: it resets this machine
+-D                    stay in the foreground, log everything to stderr
+-H 0|1                run with real-time priority (0)
+-G <name>             group that may use the socket (sanlock)
+-S 0|1                run test scripts (0)
+-s <path>             where the scripts are (/etc/wdmd.d)
+-k <num>              kill a script that takes longer than num seconds; 0 never (0)
+-w <path>             the watchdog device to try before all others
 `;
 
 type Draft = { -readonly [K in keyof WdmdOptions]: WdmdOptions[K] };
@@ -82,11 +82,11 @@ const VALUED: Readonly<Record<string, Setter>> = {
   }),
 };
 
-/** The earlier of these wins, wherever it stands; among -h and -V the first given. */
+/** The earlier of these wins, wherever it stands; of -h, -V and -d the first given. */
 const RANK = ['help', 'version', 'dump', 'fire', 'probe', 'serve'];
 
 function act(draft: Draft, action: WdmdOptions['action']): void {
-  const isShown = draft.action === 'help' || draft.action === 'version';
+  const isShown = ['help', 'version', 'dump'].includes(draft.action); // what stands first
   if (!isShown && RANK.indexOf(action) < RANK.indexOf(draft.action)) draft.action = action;
 }
 

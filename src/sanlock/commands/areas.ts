@@ -1,5 +1,6 @@
 import { MIB, toSafeNumber } from '../../base/units.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
+import { geometryOf } from '../../format/geometry.ts';
 import { ERRNO } from '../../wire/sanlock-codes.ts';
 import {
   RES_FLAGS,
@@ -166,7 +167,7 @@ export function readOwnersCommand(front: Front, request: Request, reply: Reply):
     return;
   }
   const sizes = sizesOfFlags(asked.flags);
-  if (sizes !== null && (sizes.areaBytes === 0 || sizes.sectorSize === 0)) {
+  if (sizes !== null && geometryOf(sizes.sectorSize, sizes.areaBytes) === null) {
     echo(-ERRNO.EINVAL);
     return;
   }
