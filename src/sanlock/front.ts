@@ -168,9 +168,11 @@ export class Front {
   }
 
   clientByPid(pid: number): Client | null {
+    let found: Client | null = null;
     for (const client of this.clients.values()) {
-      if (client.registered && client.pid === pid) return client;
+      if (!client.registered || client.pid !== pid) continue;
+      if (found === null || client.slot < found.slot) found = client;
     }
-    return null;
+    return found;
   }
 }

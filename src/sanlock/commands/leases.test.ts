@@ -49,6 +49,17 @@ test('a refused step up leaves the shared hold, and others may join it again', (
   ]);
 });
 
+test('a pid with two connections is the one in the lower slot, not the older one', () => {
+  const { stage, client } = held();
+  const gone = stage.connect(1);
+  const older = stage.connect(777);
+  for (const [key, one] of stage.front.clients) if (one === gone) stage.front.clients.delete(key);
+  const newer = stage.connect(777);
+  assert.ok(newer.slot < older.slot);
+  assert.equal(stage.front.clientByPid(777), newer);
+  assert.equal(stage.front.clientByPid(501), client);
+});
+
 test('conversions of what is not held, or already so', () => {
   const { stage, client } = held();
   stage.play([
