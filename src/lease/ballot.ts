@@ -45,14 +45,16 @@ export type BallotEnd =
 export interface Trail {
   /** Our host block as last sent; null = none yet. */
   block: Dblock | null;
-  /** Own values of the version being decided have been sent. */
+  /** Values of the version being decided have been sent. */
   proposed: boolean;
-  /** A leader naming us that was sent, without an answer. */
+  /** The version our block had values of before this acquire; 0 = it had none. */
+  former: bigint;
+  /** A leader naming us that was sent, and is no hold: without an answer, or a record made anew. */
   leader: PaxosLeader | null;
 }
 
 export function emptyTrail(): Trail {
-  return { block: null, proposed: false, leader: null };
+  return { block: null, proposed: false, former: 0n, leader: null };
 }
 
 /** First wait after meeting a larger ballot; doubles up to a second, with jitter. */
@@ -84,6 +86,10 @@ export function* runBallot(
   area: Area,
   vote: { readonly wish: BallotWish; readonly trail: Trail },
 ): Steps<Result<BallotEnd, LeaseError>> {
+  const own = area.blocks.find((block) => block.hostId === member.hostId);
+  if (vote.trail.block === null && own !== undefined && proposes(own.dblock)) {
+    vote.trail.former = own.dblock.lver;
+  }
   let mbal = nextBallot(area, member.hostId, largestMbal(area.blocks));
   let backoffMs = FIRST_BACKOFF_MS;
   let isBehind = false;
@@ -145,8 +151,9 @@ function* oneBallot(
   turn: { readonly mbal: bigint; readonly wish: BallotWish; readonly trail: Trail },
 ): Steps<Result<Turn, LeaseError>> {
   const keep = turn.wish.keepShared ? member.generation : null;
-  const phase1 = announcement(member, area, turn.mbal);
+  const phase1 = announcement(member, area, turn);
   turn.trail.block = phase1;
+  turn.trail.proposed ||= proposes(phase1); // those of before count again: RELEASED is gone
   const announced = yield* writeHostBlock(member, place, area.geometry, {
     dblock: phase1,
     sharedGeneration: keep,
@@ -180,20 +187,33 @@ function* oneBallot(
 }
 
 /**
- * Our block of phase 1. A version that the blocks are at already, or that we gave up, may be
+ * Our block of phase 1. A version that the blocks are at already, or that was ours before, may be
  * decided: then values that we adopted for it stay in our block, as in the paper, or the same
  * version could be decided once more.
  */
-function announcement(member: Member, area: Area, mbal: bigint): Dblock {
+function announcement(
+  member: Member,
+  area: Area,
+  turn: { readonly mbal: bigint; readonly trail: Trail },
+): Dblock {
   const lver = nextVersion(area);
   const none = { bal: 0n, inpHostId: 0n, inpGeneration: 0n, inpTimestampS: 0n };
   const own = area.blocks.find((block) => block.hostId === member.hostId);
   const isSound = own?.checksumGood === true && own.dblock.bal <= own.dblock.mbal;
   const isAdopted = isSound && own.dblock.lver === lver && proposes(own.dblock);
-  const mayBeDecided = isLeftBehind(area) || (own !== undefined && isReleased(own.dblock));
-  const adopted = isAdopted && mayBeDecided ? own.dblock : none;
+  const adopted = isAdopted && mayBeDecided(area, turn.trail) ? own.dblock : none;
   const { bal, inpHostId, inpGeneration, inpTimestampS } = adopted;
+  const { mbal } = turn;
   return { mbal, bal, inpHostId, inpGeneration, inpTimestampS, lver, checksum: 0, flags: 0 };
+}
+
+/**
+ * Whether the version of this ballot may have been somebody's already. Others may have found since
+ * that it was over, and go on to the next one: it is recorded, and granted to nobody, not even to
+ * the host whose version it is (spec 10 §18.8).
+ */
+function mayBeDecided(area: Area, trail: Trail): boolean {
+  return isLeftBehind(area) || trail.former === nextVersion(area);
 }
 
 interface Phase {
@@ -261,7 +281,7 @@ function* commit(
   const { dblock } = won;
   const byHostId = dblock.inpHostId === BigInt(member.hostId);
   const ours = byHostId && dblock.inpGeneration === member.generation;
-  const isRepair = isLeftBehind(area);
+  const isRepair = mayBeDecided(area, won.trail);
   let nowMs = won.nowMs;
   if (!byHostId || isRepair) {
     // A late write of ours could put an older version over a newer leader (spec 10 §17.1 item 4):
@@ -284,11 +304,9 @@ function* commit(
     bytes: sector,
     timeoutMs,
   };
-  if (wrote.outcome !== 'done') {
-    // Only a leader that names us is ours to take back; another owner may be living by it already.
-    if (ours) won.trail.leader = leader;
-    return fail(ioError(wrote, 'leader write'));
-  }
+  // Only a leader that names us is ours to take back; another owner may be living by it already.
+  if (ours && (isRepair || wrote.outcome !== 'done')) won.trail.leader = leader;
+  if (wrote.outcome !== 'done') return fail(ioError(wrote, 'leader write'));
   // A version recorded a second time is granted to nobody.
   if (isRepair) return ok({ kind: 'restart' });
   if (ours) return ok({ kind: 'won', leader, dblock, sharers: won.sharers });
@@ -362,10 +380,6 @@ export function hostBlock(
   }
   const offset = place.offset + hostBlockSector(member.hostId) * geometry.sectorSize;
   return { offset, bytes };
-}
-
-function isReleased(block: Dblock): boolean {
-  return (block.flags & DBLOCK_FLAGS.RELEASED) !== 0;
 }
 
 export function released(block: Dblock): Dblock {

@@ -31,7 +31,7 @@ export class Trace {
 
   #phase(sector: Uint8Array): 'phase1' | 'phase2' | 'block' {
     const block = decode(dblock, sector);
-    if (block.bal === 0n && block.mbal !== 0n && block.flags === 0) return 'phase1';
+    if (block.bal < block.mbal && block.flags === 0) return 'phase1';
     return this.#lastBlock === 'phase1' && block.flags === 0 ? 'phase2' : 'block';
   }
 

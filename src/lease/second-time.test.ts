@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { decode } from '../codec/struct.ts';
+import { DBLOCK_FLAGS } from '../format/dblock.ts';
+import { GEOMETRY_512_1M } from '../format/geometry.ts';
+import { paxosLeader } from '../format/leader.ts';
+import { acquaint, LAB_HOSTS, LAB_PLACE, Lab, type LabHost } from '../sim/lab.ts';
+import { convertToExclusive } from './convert.ts';
+import { type AcquireWish, paxosAcquire } from './paxos-acquire.ts';
+import { blockAt } from './paxos-area.ts';
+import type { PaxosHold } from './paxos-hold.ts';
+import { paxosRelease } from './paxos-release.ts';
+
+// A host that found a version to be over goes on to the next. So nobody may be granted, after that,
+// what was over: not even the host whose version it was (spec 10 §18.8).
+
+const WISH: AcquireWish = {
+  shared: false,
+  ownerNowait: true,
+  wantedLver: null,
+  newNumHosts: null,
+  guess: { geometry: GEOMETRY_512_1M, numHosts: LAB_HOSTS },
+};
+const CUTS = 14;
+const OWN_BLOCK = 2 * 512; // of host 1
+
+function acquire(host: LabHost, shared = false) {
+  return paxosAcquire(host.member(), LAB_PLACE, { ...WISH, shared });
+}
+
+function take(host: LabHost, shared = false): PaxosHold {
+  const got = host.run(acquire(host, shared));
+  assert.ok(got.ok, 'granted');
+  return got.value;
+}
+
+function release(host: LabHost, hold: PaxosHold): void {
+  const gone = host.run(paxosRelease(host.member(), hold, { lvb: null, rename: null }));
+  assert.ok(gone.ok);
+}
+
+function four() {
+  const lab = new Lab();
+  const [one, two, three, four] = [lab.join(1), lab.join(2), lab.join(3), lab.join(4)];
+  acquaint([one, two, three, four]);
+  return { lab, one, two, three, four };
+}
+
+test('a proposal taken back and recorded by another host is not granted when proposed again', () => {
+  for (let cut = 0; cut <= CUTS; cut++) {
+    for (let ownCut = 0; ownCut <= CUTS; ownCut++) {
+      for (let rivalCut = 0; rivalCut <= CUTS; rivalCut++) {
+        const { one, three, four: rival } = four();
+        let writes = 0;
+        one.fate = ({ offset }) => (offset === OWN_BLOCK && ++writes === 2 ? 'landed' : 'done');
+        assert.ok(!one.run(acquire(one)).ok);
+        const recorder = three.task(acquire(three));
+        recorder.advance(cut);
+        const own = one.task(acquire(one));
+        own.advance(ownCut);
+        recorder.run();
+        const last = rival.task(acquire(rival));
+        last.advance(rivalCut);
+        own.run();
+        last.run();
+        const owners = [own, recorder, last].filter(({ result }) => result?.ok === true);
+        assert.ok(owners.length <= 1, `cuts ${cut}, ${ownCut} and ${rivalCut}: two owners`);
+      }
+    }
+  }
+});
+
+test('values proposed again, and refused again, are taken back again', () => {
+  const { lab, one } = four();
+  let writes = 0;
+  one.fate = ({ offset }) => (offset === OWN_BLOCK && ++writes === 2 ? 'landed' : 'done');
+  assert.ok(!one.run(acquire(one)).ok);
+  writes = 1; // the next one is the announcement, with the values of before
+  assert.ok(!one.run(acquire(one)).ok);
+  const { dblock } = blockAt(lab.disks.resource.subarray(OWN_BLOCK, OWN_BLOCK + 512), 1);
+  assert.equal(dblock.inpHostId, 1n);
+  assert.notEqual(dblock.flags & DBLOCK_FLAGS.RELEASED, 0);
+});
+
+/**
+ * Host 2 had version 2, host 4 finds that it is over, and then an old record of version 1 lands
+ * over its leader: host 3 had written it for host 1.
+ */
+function fallen(rivalCut: number, how: 'released' | 'shared' | 'former life') {
+  const { lab, one, two, three, four: rival } = four();
+  const first = one.task(acquire(one));
+  first.advance(4); // proposed
+  three.fate = ({ offset }) => (offset === 0 ? 'late' : 'done');
+  const recorded = three.task(acquire(three));
+  while (recorded.wants?.op !== 'write' || recorded.wants.offset !== 0) recorded.step();
+  recorded.step();
+  const got = first.run();
+  assert.ok(got.ok);
+  release(one, got.value);
+  const held = take(two, how === 'shared');
+  if (how === 'released') release(two, held);
+  if (how === 'former life') two.join();
+  const last = rival.task(acquire(rival, how === 'shared'));
+  last.advance(rivalCut);
+  const leader = () => decode(paxosLeader, lab.disks.resource);
+  assert.ok(leader().lver >= 2n);
+  three.land();
+  assert.equal(leader().lver, 1n);
+  return { two, last, held };
+}
+
+for (const how of ['released', 'former life'] as const) {
+  test(`a leader fell behind: the version of its host (${how}) is not granted once more`, () => {
+    for (let rivalCut = 0; rivalCut <= CUTS; rivalCut++) {
+      const { two, last } = fallen(rivalCut, how);
+      const again = two.run(acquire(two));
+      const other = last.run();
+      assert.ok(!(again.ok && other.ok), `cut ${rivalCut}: two owners`);
+    }
+  });
+}
+
+test('a leader fell behind: nor does the sharer whose version it was step up to it', () => {
+  for (let rivalCut = 0; rivalCut <= CUTS; rivalCut++) {
+    const { two, last, held } = fallen(rivalCut, 'shared');
+    const up = two.run(convertToExclusive(two.member(), held, true));
+    const other = last.run();
+    assert.ok(!(up.ok && other.ok), `cut ${rivalCut}: exclusive beside shared`);
+  }
+});
