@@ -4,6 +4,7 @@ import { GEOMETRY_512_1M, LVB_SECTOR } from '../format/geometry.ts';
 import { acquaint, LAB_HOSTS, LAB_PLACE, Lab } from '../sim/lab.ts';
 import { convertToShared } from './convert.ts';
 import { paxosAcquire } from './paxos-acquire.ts';
+import { blockAt } from './paxos-area.ts';
 import { paxosRelease } from './paxos-release.ts';
 
 const WISH = {
@@ -14,6 +15,7 @@ const WISH = {
   guess: { geometry: GEOMETRY_512_1M, numHosts: LAB_HOSTS },
 };
 const LVB_OFFSET = LVB_SECTOR * 512;
+const OWN_BLOCK = 2 * 512; // of host 1
 
 // The value of a conversion that failed must not land over the value of the next holder.
 test('a lease is not let go while a value block we sent may still land', () => {
@@ -33,5 +35,23 @@ test('a lease is not let go while a value block we sent may still land', () => {
   one.land();
   assert.ok(release.run().ok);
   assert.equal(lab.disks.resource[LVB_OFFSET], 7);
+  assert.ok(two.run(paxosAcquire(two.member(), LAB_PLACE, WISH)).ok);
+});
+
+// Nobody would take it for what it is: a sharer whose host lives refuses every exclusive request.
+test('a lease is free again although the step down that failed lands after its release', () => {
+  const lab = new Lab();
+  const [one, two] = [lab.join(1), lab.join(2)];
+  acquaint([one, two]);
+  const got = one.run(paxosAcquire(one.member(), LAB_PLACE, WISH));
+  assert.ok(got.ok);
+  one.fate = ({ offset }) => (offset === OWN_BLOCK ? 'late' : 'done');
+  assert.equal(one.run(convertToShared(one.member(), got.value, null)).ok, false);
+  assert.ok(one.run(paxosRelease(one.member(), got.value, { lvb: null, rename: null })).ok);
+  one.fate = () => 'done';
+  one.land();
+  for (const rest of one.rest.splice(0)) one.run(rest());
+  const block = blockAt(lab.disks.resource.subarray(OWN_BLOCK, OWN_BLOCK + 512), 1);
+  assert.ok(!block.shared, 'what it left behind says so');
   assert.ok(two.run(paxosAcquire(two.member(), LAB_PLACE, WISH)).ok);
 });

@@ -82,17 +82,16 @@ function* releaseOnce(
   }
   const marked = yield* releaseShared(member, hold); // the same bytes: RELEASED, no mode block
   const freed = yield* freeLeader(member, hold, { geometry, leader, rename });
-  if (freed.ok) {
-    // Another host recorded our win: then our own block is the release, and must have landed.
-    if (freed.value === 'notWriter') return marked;
+  // Another host recorded our win: then our own block is the release, and must have landed.
+  if (freed.ok && freed.value === 'notWriter') return marked;
+  const hasLanded = !freed.ok && progress.leaderSent && MOVED_ON.has(freed.error.code);
+  if (freed.ok || hasLanded) {
     if (!marked.ok && marked.error.code === 'AIO_TIMEOUT') {
       member.later?.(() => keepMarking(member, hold));
     }
     return ok(null);
   }
-  const { code, during } = freed.error;
-  if (progress.leaderSent && MOVED_ON.has(code)) return ok(null);
-  if (during === LEADER_RELEASE) progress.leaderSent = true;
+  if (freed.error.during === LEADER_RELEASE) progress.leaderSent = true;
   return freed;
 }
 
