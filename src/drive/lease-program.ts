@@ -51,10 +51,12 @@ export class LeaseProgram {
   readonly #devices: LeaseDevices;
   readonly #jobs = new Map<number, Job>();
   readonly #queue: Job[] = [];
-  /** Areas on which an earlier command still has something to finish, and who waits for that. */
-  readonly #unfinished = new Map<string, Job[]>();
+  /** Areas on which earlier commands still have something to finish, and who waits for that. */
+  readonly #unfinished = new Map<string, { readonly by: Set<Job>; readonly waiting: Job[] }>();
+  /** Areas with a release that is not answered yet. */
+  readonly #releasing = new Set<string>();
   #running = 0;
-  /** Commands on a resource index under way, with what they left to be done. */
+  /** Commands on a resource index that have come, with what they left to be done. */
   #onIndex = 0;
   #membership: Membership | null = null;
   #refusing = false;
@@ -114,14 +116,19 @@ export class LeaseProgram {
       return;
     }
     this.#jobs.set(job.id, job);
-    const waiting = this.#unfinished.get(areaOf(job.command));
-    if (this.#onIndex > 0 && takesIndexLease(job.command)) {
-      this.#answer(job, again('acquire of an index lease in use here', {}));
-    } else if (waiting === undefined) this.#queue.push(job);
-    else if (job.command.op === 'acquire') {
-      // What clients know of a resource still being released (spec 20 §4).
+    const key = areaOf(job.command);
+    const unfinished = this.#unfinished.get(key);
+    if (job.command.op === 'acquire' && (unfinished !== undefined || this.#releasing.has(key))) {
+      // What clients know of a resource still being released (spec 20 §4). By a new name it can be
+      // had before its release is done, whose repetitions would go over what the acquire writes.
       this.#answer(job, again('acquire, still being given back', {}));
-    } else waiting.push(job);
+    } else if (this.#onIndex > 0 && takesIndexLease(job.command)) {
+      this.#answer(job, again('acquire of an index lease in use here', {}));
+    } else {
+      if (job.command.op === 'release') this.#releasing.add(key);
+      if (job.command.op === 'index') this.#onIndex++; // now: its device may be long in opening
+      (unfinished?.waiting ?? this.#queue).push(job);
+    }
     this.#startNext();
   }
 
@@ -146,6 +153,7 @@ export class LeaseProgram {
         const { errno } = opened;
         const error = { code: 'ERRNO', errno, during: 'device open', facts: { path } } as const;
         this.#running--;
+        if (job.command.op === 'index') this.#onIndex--;
         this.#answer(job, { ok: false, error, leader: null });
         this.#startNext();
         return;
@@ -170,13 +178,18 @@ export class LeaseProgram {
 
   #run(job: Job, steps: Steps<LeaseCommandResult>, resource: Device): void {
     const io = { broken: false };
-    if (job.command.op === 'index') this.#onIndex++;
     runSteps(steps, this.#performer(resource, io), (result) => {
-      const key = areaOf(job.command);
-      if (job.rest.length > 0) this.#unfinished.set(key, this.#unfinished.get(key) ?? []);
+      if (job.rest.length > 0) this.#leavesWork(job);
       this.#answer(job, this.#stillGranted(result));
       this.#finish(job, resource, io);
     });
+  }
+
+  #leavesWork(job: Job): void {
+    const key = areaOf(job.command);
+    const unfinished = this.#unfinished.get(key) ?? { by: new Set(), waiting: [] };
+    unfinished.by.add(job);
+    this.#unfinished.set(key, unfinished);
   }
 
   /** Runs what was left, one after the other, then lets those wait no longer who want the area. */
@@ -186,11 +199,14 @@ export class LeaseProgram {
       runSteps(rest(), this.#performer(resource, io), () => this.#finish(job, resource, io));
       return;
     }
-    if (job.command.op === 'index') this.#onIndex--;
     const key = areaOf(job.command);
-    const waiting = this.#unfinished.get(key) ?? [];
-    this.#unfinished.delete(key);
-    this.#queue.unshift(...waiting);
+    const unfinished = this.#unfinished.get(key);
+    // Only whoever left work ends the wait for it: others look at the area meanwhile.
+    if (unfinished?.by.delete(job) === true && unfinished.by.size === 0) {
+      this.#unfinished.delete(key);
+      this.#queue.unshift(...unfinished.waiting);
+    }
+    if (job.command.op === 'index') this.#onIndex--;
     this.#devices.leave(resource, { forget: io.broken || this.#membership === null });
     this.#running--;
     this.#startNext();
@@ -235,6 +251,7 @@ export class LeaseProgram {
 
   #answer(job: Job, result: LeaseCommandResult): void {
     this.#jobs.delete(job.id);
+    if (job.command.op === 'release') this.#releasing.delete(areaOf(job.command));
     this.#parts.send({ kind: 'ran', id: job.id, result });
   }
 }
