@@ -77,6 +77,11 @@ export class LeaseDevices {
     if (known.users === 0 && isForgotten) known.disk.close();
   }
 
+  /** Whether a write may still land, one that was given up waiting for included. */
+  get isWriting(): boolean {
+    return [...this.#sent.values()].some((writes) => writes.length > 0);
+  }
+
   closeAll(): void {
     for (const device of this.#open.values()) device.disk.close();
     this.#open.clear();

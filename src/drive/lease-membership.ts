@@ -25,6 +25,9 @@ export type AreaGuesses = Map<ByteString, { geometry: Geometry; numHosts: number
 const RETRY_MS = 500;
 /** The front hears of longer lags only. */
 const LAG_IO_TIMEOUTS = 0.5;
+/** How long leaving waits for the last writes, and how often it looks. */
+const LAST_WRITES_MS = 2000;
+const LOOK_MS = 50;
 const ENODEV = 19;
 
 /** A host's stay in one lockspace: joining, renewing, leaving (spec 10 §5). */
@@ -50,7 +53,7 @@ export class Membership {
     hostIds: [],
     event: null,
   };
-  #leaving: { readonly release: boolean } | null = null;
+  #leaving: { readonly release: boolean; readonly byMs: number } | null = null;
   #aborted = false;
   #closed = false;
   #lost = false;
@@ -185,7 +188,7 @@ export class Membership {
   }
 
   leave(release: boolean): void {
-    this.#leaving = { release };
+    this.#leaving = { release, byMs: this.#parts.clock.nowMs() + LAST_WRITES_MS };
     this.#aborted = true;
     if (this.#hold !== null && !this.#renewing) this.#finishLeaving();
   }
@@ -268,12 +271,24 @@ export class Membership {
     return Math.max(RETRY_MS, dueMs - this.#parts.clock.nowMs());
   }
 
-  /** The host id is given back only while our claim is good and the last renewal succeeded. */
+  /**
+   * The host id is given back only while our claim is good and the last renewal succeeded, and when
+   * no write of ours can land any more: it would meet the next one to have the host id, in our
+   * block, or a host that shares again what it had when we took it for dead (spec 10 §18.2).
+   */
   #finishLeaving(): void {
+    if (this.#closed) return;
     const hold = this.#hold;
-    const release = this.#leaving?.release === true && this.#lastRenewalOk && !this.expired();
+    const leaving = this.#leaving;
+    const release = leaving?.release === true && this.#lastRenewalOk && !this.expired();
+    const { clock, devices } = this.#parts;
     if (hold === null || !release) {
       this.#left(false);
+      return;
+    }
+    if (devices.isWriting) {
+      if (clock.nowMs() >= leaving.byMs) this.#left(false);
+      else this.#timer = clock.after(LOOK_MS, () => this.#finishLeaving());
       return;
     }
     this.#run(deltaRelease(this.#request, hold), (released) => this.#left(released.ok));

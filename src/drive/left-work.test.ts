@@ -135,3 +135,23 @@ test('the index lease is not taken by its name once an index command has come', 
   assert.equal(created, 'granted');
   assert.equal(code(one.ask(asked)), 'granted');
 });
+
+for (const [landsAfterMs, isReleased] of [
+  [9000, false],
+  [3500, true],
+] as const) {
+  test(`a write that ends after ${landsAfterMs} ms: host id released: ${isReleased}`, () => {
+    const takes = { ms: (_: Io) => 0 };
+    const { clock, one } = pair(takes);
+    const startMs = clock.nowMs();
+    takes.ms = (io) => (io.write && io.offset === OWN_BLOCK ? landsAfterMs : 0);
+    assert.equal(code(one.ask(acquire())), 'AIO_TIMEOUT');
+    clock.runUntil(startMs + 2500);
+    assert.equal(one.last('left'), null);
+    one.leave(true);
+    clock.runUntil(clock.nowMs() + 4000);
+    assert.equal(one.last('left')?.released, isReleased);
+    const landed = startMs + landsAfterMs;
+    if (isReleased) assert.ok(clock.nowMs() > landed, 'not before it has landed');
+  });
+}
