@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Clock } from '../ports/clock.ts';
 import type { Disk, DiskReply, Disks } from '../ports/disk.ts';
 import { AlignedPool } from './aligned-memory.ts';
 import { MonotonicClock } from './clock.ts';
@@ -147,4 +148,33 @@ test('a timed-out request is unknown, keeps its memory until the kernel is done,
     stuck[0]?.ended(512);
     assert.equal(pool.takenBytes, 0);
     assert.equal(answers, 1);
+  }));
+
+test('a request that an engine has kept for too long is dropped, whether its timer came or not', () =>
+  withFile(async (path) => {
+    const kept: Transfer[] = [];
+    const engine: DiskEngine = {
+      start: (transfer) => kept.push(transfer) > 0,
+      deviceSectorSize: () => null,
+    };
+    const late = { nowMs: 0, asleepMs: 0 };
+    const stopped: Clock = {
+      nowMs: () => clock.nowMs() + late.nowMs,
+      asleepMs: () => late.asleepMs,
+      wallMs: () => clock.wallMs(),
+      after: (delayMs, fire) => clock.after(delayMs, fire),
+    };
+    const pool = new AlignedPool(allocateAligned);
+    const disk = await opened(new DeviceDisks({ engine, pool, clock: stopped }), path);
+    const replies: DiskReply[] = [];
+    disk.write({ offset: 0, bytes: pattern(512, 1) }, 2000, (reply) => replies.push(reply));
+    assert.equal(kept[0]?.wanted(), true);
+    late.nowMs = 2000;
+    assert.equal(kept[0]?.wanted(), false, 'the process stood still');
+    late.nowMs = 0;
+    late.asleepMs = 2000;
+    assert.equal(kept[0]?.wanted(), false, 'the machine slept');
+    kept[0]?.ended(-125);
+    assert.deepEqual(replies, [{ outcome: 'failed', errno: 125 }]);
+    disk.close();
   }));

@@ -167,7 +167,9 @@ class DeviceDisk implements Disk {
       else job.answer(job.write ? WRITTEN : this.#readDone(job.buffer, job.length));
     };
     const { write, buffer, offset, length } = job;
-    const wanted = () => deadline !== null;
+    // By the clock: stopped or asleep meanwhile, the process may come here before its timers do.
+    const untilMs = this.#uptimeMs() + job.timeoutMs;
+    const wanted = () => deadline !== null && this.#uptimeMs() < untilMs;
     if (!this.#engine.start({ fd: this.#fd, write, buffer, length, offset, wanted, ended })) {
       this.#pool.give(buffer);
       answerLater(job.answer, { outcome: 'failed', errno: EAGAIN });
@@ -178,6 +180,10 @@ class DeviceDisk implements Disk {
       deadline = null;
       job.answer(UNKNOWN);
     });
+  }
+
+  #uptimeMs(): number {
+    return this.#clock.nowMs() + (this.#clock.asleepMs?.() ?? 0);
   }
 
   #readDone(buffer: AlignedBuffer, length: number): DiskReply {
