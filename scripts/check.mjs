@@ -26,7 +26,9 @@ for (const [name, [program, args], needs] of STEPS) {
   const done = spawnSync(program, args, { cwd: root, encoding: 'utf8', maxBuffer: 64 << 20 });
   const good = done.status === 0;
   const seconds = ((Date.now() - startedMs) / 1000).toFixed(1);
-  console.log(`${good ? 'ok    ' : 'FAILED'} ${name} (${seconds} s)`);
+  const tests = /^# pass (\d+)$/m.exec(done.stdout)?.[1];
+  const count = tests === undefined ? '' : `, ${tests} tests`;
+  console.log(`${good ? 'ok    ' : 'FAILED'} ${name} (${seconds} s${count})`);
   if (good) continue;
   failed++;
   console.log(`${done.stdout}${done.stderr}${done.error?.message ?? ''}`);
