@@ -32,7 +32,7 @@ function world() {
     open: (_path, _timeoutMs, answer) => {
       const disk = new CountedDisk();
       opened.push(disk);
-      answer({ ok: true, disk, deviceSectorSize: 512 });
+      answer({ ok: true, disk, deviceId: 'x', deviceSectorSize: 512 });
     },
   };
   const devices = new LeaseDevices(disks, clock);

@@ -6,6 +6,8 @@ import { OrderedDisk, type SentWrite } from './ordered-disk.ts';
 
 export interface Device {
   readonly path: ByteString;
+  /** Names the device itself, whichever path led to it. */
+  readonly id: string;
   readonly disk: OrderedDisk;
   readonly sectorSize: 512 | 4096 | null;
 }
@@ -24,8 +26,10 @@ export class LeaseDevices {
   readonly #disks: Disks;
   readonly #clock: Clock;
   readonly #open = new Map<ByteString, OpenDevice>();
-  /** Writes not yet ended, by path: those of a forgotten descriptor count too. */
-  readonly #sent = new Map<ByteString, SentWrite[]>();
+  /** What each path led to when it was last opened. */
+  readonly #ids = new Map<ByteString, string>();
+  /** Writes not yet ended, by device: those by another path or a forgotten descriptor count too. */
+  readonly #sent = new Map<string, SentWrite[]>();
   readonly #opening = new Map<ByteString, ((opened: Opened) => void)[]>();
 
   constructor(disks: Disks, clock: Clock) {
@@ -54,11 +58,13 @@ export class LeaseDevices {
         for (const tell of asked) tell(opened);
         return;
       }
-      const sent = this.#sent.get(path) ?? [];
-      this.#sent.set(path, sent);
+      const id = opened.deviceId;
+      this.#ids.set(path, id);
+      const sent = this.#sent.get(id) ?? [];
+      this.#sent.set(id, sent);
       const disk = new OrderedDisk(opened.disk, this.#clock, sent);
       const sectorSize = opened.deviceSectorSize;
-      const fresh: OpenDevice = { path, disk, sectorSize, users: asked.length };
+      const fresh: OpenDevice = { path, id, disk, sectorSize, users: asked.length };
       this.#open.set(path, fresh);
       for (const tell of asked) tell({ ok: true, device: fresh });
     });
@@ -75,6 +81,11 @@ export class LeaseDevices {
     if (isCurrent && how.forget) this.#open.delete(known.path);
     const isForgotten = this.#open.get(known.path) !== known;
     if (known.users === 0 && isForgotten) known.disk.close();
+  }
+
+  /** The device's id, as far as known; before a path was ever opened, the path itself. */
+  idOf(path: ByteString): string {
+    return this.#ids.get(path) ?? path;
   }
 
   /** Whether a write may still land, one that was given up waiting for included. */

@@ -37,6 +37,8 @@ const ENOSPC = 28;
 interface Job {
   readonly id: number;
   readonly command: LeaseCommand;
+  /** Names its area, by the device where that is known. */
+  area: string;
   cancelled: boolean;
   /** What a procedure left to be done after the answer. */
   readonly rest: (() => Steps<void>)[];
@@ -86,7 +88,7 @@ export class LeaseProgram {
         this.#membership?.refuse();
         return;
       case 'run':
-        this.#enqueue({ id: message.id, command: message.command, cancelled: false, rest: [] });
+        this.#enqueue(this.#jobOf(message));
         return;
       case 'cancel': {
         const job = this.#jobs.get(message.id);
@@ -116,20 +118,28 @@ export class LeaseProgram {
       return;
     }
     this.#jobs.set(job.id, job);
-    const key = areaOf(job.command);
-    const unfinished = this.#unfinished.get(key);
-    if (job.command.op === 'acquire' && (unfinished !== undefined || this.#releasing.has(key))) {
-      // What clients know of a resource still being released (spec 20 §4). By a new name it can be
-      // had before its release is done, whose repetitions would go over what the acquire writes.
-      this.#answer(job, again('acquire, still being given back', {}));
-    } else if (this.#onIndex > 0 && takesIndexLease(job.command)) {
+    if (this.#isGivingBack(job)) this.#answer(job, GIVING_BACK);
+    else if (this.#onIndex > 0 && takesIndexLease(job.command)) {
       this.#answer(job, again('acquire of an index lease in use here', {}));
     } else {
-      if (job.command.op === 'release') this.#releasing.add(key);
+      if (job.command.op === 'release') this.#releasing.add(job.area);
       if (job.command.op === 'index') this.#onIndex++; // now: its device may be long in opening
-      (unfinished?.waiting ?? this.#queue).push(job);
+      (this.#unfinished.get(job.area)?.waiting ?? this.#queue).push(job);
     }
     this.#startNext();
+  }
+
+  #jobOf({ id, command }: Extract<ToLeaseProcess, { kind: 'run' }>): Job {
+    const area = areaOf(command, this.#devices.idOf(devicePath(command)));
+    return { id, command, area, cancelled: false, rest: [] };
+  }
+
+  /**
+   * What clients know of a resource still being released (spec 20 §4). By a new name it can be had
+   * before its release is done, whose repetitions would go over what the acquire writes.
+   */
+  #isGivingBack({ command, area }: Job): boolean {
+    return command.op === 'acquire' && (this.#unfinished.has(area) || this.#releasing.has(area));
   }
 
   #startNext(): void {
@@ -158,6 +168,14 @@ export class LeaseProgram {
         this.#startNext();
         return;
       }
+      this.#isOn(job, opened.device);
+      if (this.#isGivingBack(job)) {
+        this.#devices.leave(opened.device, { forget: false });
+        this.#running--;
+        this.#answer(job, GIVING_BACK);
+        this.#startNext();
+        return;
+      }
       const world: CommandWorld = {
         member: this.#memberFor(job),
         deviceSectorSize: opened.device.sectorSize,
@@ -168,6 +186,13 @@ export class LeaseProgram {
       };
       this.#run(job, commandSteps(job.command, world), opened.device);
     });
+  }
+
+  /** Before its first opening a path may have looked like another device. */
+  #isOn(job: Job, { id }: Device): void {
+    const area = areaOf(job.command, id);
+    if (job.command.op === 'release' && this.#releasing.delete(job.area)) this.#releasing.add(area);
+    job.area = area;
   }
 
   #memberFor(job: Job): Member | null {
@@ -186,10 +211,9 @@ export class LeaseProgram {
   }
 
   #leavesWork(job: Job): void {
-    const key = areaOf(job.command);
-    const unfinished = this.#unfinished.get(key) ?? { by: new Set(), waiting: [] };
+    const unfinished = this.#unfinished.get(job.area) ?? { by: new Set(), waiting: [] };
     unfinished.by.add(job);
-    this.#unfinished.set(key, unfinished);
+    this.#unfinished.set(job.area, unfinished);
   }
 
   /** Runs what was left, one after the other, then lets those wait no longer who want the area. */
@@ -199,11 +223,10 @@ export class LeaseProgram {
       runSteps(rest(), this.#performer(resource, io), () => this.#finish(job, resource, io));
       return;
     }
-    const key = areaOf(job.command);
-    const unfinished = this.#unfinished.get(key);
+    const unfinished = this.#unfinished.get(job.area);
     // Only whoever left work ends the wait for it: others look at the area meanwhile.
     if (unfinished?.by.delete(job) === true && unfinished.by.size === 0) {
-      this.#unfinished.delete(key);
+      this.#unfinished.delete(job.area);
       this.#queue.unshift(...unfinished.waiting);
     }
     if (job.command.op === 'index') this.#onIndex--;
@@ -251,13 +274,14 @@ export class LeaseProgram {
 
   #answer(job: Job, result: LeaseCommandResult): void {
     this.#jobs.delete(job.id);
-    if (job.command.op === 'release') this.#releasing.delete(areaOf(job.command));
+    if (job.command.op === 'release') this.#releasing.delete(job.area);
     this.#parts.send({ kind: 'ran', id: job.id, result });
   }
 }
 
-function areaOf(command: LeaseCommand): string {
-  return areaKey('hold' in command ? command.hold : command.area);
+function areaOf(command: LeaseCommand, device: string): string {
+  const { offset } = 'hold' in command ? command.hold : command.area;
+  return areaKey({ path: device, offset });
 }
 
 /** Ours already while we work on the index: a second procedure would write the same block. */
@@ -269,4 +293,5 @@ function again(during: string, facts: LeaseError['facts']): LeaseCommandResult {
   return { ok: false, error: { code: 'ERRNO', errno: EAGAIN, during, facts }, leader: null };
 }
 
+const GIVING_BACK = again('acquire, still being given back', {});
 const NOTHING = new Uint8Array(0);

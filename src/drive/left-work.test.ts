@@ -24,6 +24,7 @@ function pair(takes: { ms: (io: Io) => number }) {
   const storage = new SimStorage();
   storage.add('/lun', 16 * MIB);
   storage.add('/index', 16 * MIB);
+  storage.link('/other-path', '/lun');
   const format = new LeaseHost({ name: 'format', storage, clock });
   const area = { path: '/lun', offset: 0 };
   const ioTimeoutS = IO_TIMEOUT_S;
@@ -59,34 +60,37 @@ function code(result: LeaseCommandResult): string {
   return result.error.errno === undefined ? result.error.code : `errno ${result.error.errno}`;
 }
 
-test('a look at an area that ends meanwhile lets nobody past what an acquire left behind', () => {
-  const takes = { ms: (_: Io) => 0 };
-  const { clock, one, two } = pair(takes);
-  takes.ms = (io) => (io.write && io.offset === MIB ? 9000 : 0); // the leader
-  const startMs = clock.nowMs();
-  let first = '';
-  one.run(acquire({ shared: true }), (result) => {
-    first = code(result);
+for (const path of ['/lun', '/other-path']) {
+  test(`a look meanwhile lets nobody past what an acquire left behind, by ${path}`, () => {
+    const takes = { ms: (_: Io) => 0 };
+    const { clock, one, two } = pair(takes);
+    takes.ms = (io) => (io.write && io.offset === MIB ? 9000 : 0); // the leader
+    const startMs = clock.nowMs();
+    let first = '';
+    one.run(acquire({ shared: true }), (result) => {
+      first = code(result);
+    });
+    clock.runUntil(startMs + 3000);
+    takes.ms = (io) => (io.offset === MIB ? 9000 : 0);
+    const sizes = null;
+    const area = { path: '/lun', offset: MIB };
+    const name = { lockspaceName: LOCKSPACE, resourceName: 'R1' };
+    let looked = '';
+    one.run({ op: 'readOwners', area, name, sizes }, (result) => {
+      looked = code(result);
+    });
+    clock.runUntil(startMs + 5500);
+    assert.equal(first, 'AIO_TIMEOUT');
+    assert.equal(looked, 'AIO_TIMEOUT');
+    takes.ms = () => 0;
+    const again = acquire({ path, shared: true });
+    assert.equal(code(one.ask(again)), 'errno 11', 'still being given back');
+    clock.runUntil(startMs + 20_000);
+    assert.equal(code(one.ask(again)), 'granted');
+    clock.runUntil(startMs + 40_000);
+    assert.equal(code(two.ask(acquire())), 'errno 11', 'held shared');
   });
-  clock.runUntil(startMs + 3000);
-  takes.ms = (io) => (io.offset === MIB ? 9000 : 0);
-  const sizes = null;
-  const area = { path: '/lun', offset: MIB };
-  const name = { lockspaceName: LOCKSPACE, resourceName: 'R1' };
-  let looked = '';
-  one.run({ op: 'readOwners', area, name, sizes }, (result) => {
-    looked = code(result);
-  });
-  clock.runUntil(startMs + 5500);
-  assert.equal(first, 'AIO_TIMEOUT');
-  assert.equal(looked, 'AIO_TIMEOUT');
-  takes.ms = () => 0;
-  assert.equal(code(one.ask(acquire({ shared: true }))), 'errno 11', 'still being given back');
-  clock.runUntil(startMs + 20_000);
-  assert.equal(code(one.ask(acquire({ shared: true }))), 'granted');
-  clock.runUntil(startMs + 40_000);
-  assert.equal(code(two.ask(acquire())), 'errno 11', 'held shared');
-});
+}
 
 test('a lease that gets another name is not taken by it before it is given back', () => {
   const takes = { ms: (_: Io) => 0 };

@@ -168,7 +168,7 @@ class MemoryDisks implements Disks {
   }
 
   open(...[, , answer]: Parameters<Disks['open']>): void {
-    answer({ ok: true, disk: this.#disk(), deviceSectorSize: null });
+    answer({ ok: true, disk: this.#disk(), deviceId: 'memory', deviceSectorSize: null });
   }
 
   #disk(): Disk {

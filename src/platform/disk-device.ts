@@ -82,6 +82,7 @@ export class DeviceDisks implements Disks {
     return {
       ok: true,
       disk: new DeviceDisk(fd, { engine: this.#engine, pool: this.#pool, clock: this.#clock }),
+      deviceId: stats.isBlockDevice() ? `device ${stats.rdev}` : `file ${stats.dev}:${stats.ino}`,
       deviceSectorSize: sectorSize === 512 || sectorSize === 4096 ? sectorSize : null,
     };
   }

@@ -33,7 +33,13 @@ export interface Disks {
     timeoutMs: number,
     answer: (
       opened:
-        | { ok: true; disk: Disk; deviceSectorSize: 512 | 4096 | null }
+        | {
+            ok: true;
+            disk: Disk;
+            /** Names the device itself, whichever path led to it. */
+            deviceId: string;
+            deviceSectorSize: 512 | 4096 | null;
+          }
         | { ok: false; errno: number },
     ) => void,
   ): void;

@@ -42,6 +42,17 @@ export class SimStorage {
     return device;
   }
 
+  /** Another path to a device that is there. */
+  link(path: string, to: string): void {
+    const device = this.device(to);
+    assert(device !== undefined, 'a link leads to a device');
+    this.#devices.set(path, device);
+  }
+
+  idOf(device: Uint8Array): string {
+    return [...this.#devices].find(([, other]) => other === device)?.[0] ?? '';
+  }
+
   device(path: string): Uint8Array | undefined {
     return this.#devices.get(path);
   }
@@ -94,7 +105,10 @@ export class SimDisks implements Disks {
     this.#clock.after(0, () => {
       this.#reach(() => {
         if (device === undefined) answer({ ok: false, errno: 2 });
-        else answer({ ok: true, disk: this.#disk(path, device), deviceSectorSize: null });
+        else {
+          const deviceId = this.#storage.idOf(device);
+          answer({ ok: true, disk: this.#disk(path, device), deviceId, deviceSectorSize: null });
+        }
       });
     });
   }
