@@ -182,8 +182,17 @@ function* oneBallot(
     ...turn,
     dblock: phase2,
     sharers: first.value.sharers,
+    leastHosts: leastHosts(member, again.value.blocks),
     nowMs: again.value.nowMs,
   });
+}
+
+/**
+ * Host blocks that must go on taking part, whatever number is asked for: nobody looks at the ones
+ * behind, and a shared hold or a ballot there would be overlooked (spec 10 §18.9).
+ */
+function leastHosts(member: Member, blocks: readonly HostBlock[]): number {
+  return Math.max(member.knownHosts?.() ?? 0, ...blocks.map(({ hostId }) => hostId));
 }
 
 /**
@@ -275,6 +284,7 @@ function* commit(
     readonly trail: Trail;
     readonly dblock: Dblock;
     readonly sharers: readonly HostBlock[];
+    readonly leastHosts: number;
     readonly nowMs: number;
   },
 ): Steps<Result<BallotEnd, LeaseError>> {
@@ -320,14 +330,22 @@ function* commit(
 function committedLeader(
   member: Member,
   before: PaxosLeader,
-  won: { readonly wish: BallotWish; readonly dblock: Dblock; readonly nowMs: number },
+  won: {
+    readonly wish: BallotWish;
+    readonly dblock: Dblock;
+    readonly leastHosts: number;
+    readonly nowMs: number;
+  },
 ): PaxosLeader {
-  const { dblock, wish } = won;
+  const { dblock } = won;
+  const { shared, newNumHosts } = won.wish;
   assert(dblock.inpTimestampS !== 0n, 'a committed owner has a timestamp');
   const own = dblock.inpHostId === BigInt(member.hostId);
-  const flags = wish.shared
+  const flags = shared
     ? before.flags | LEADER_FLAGS.SHORT_HOLD
     : before.flags & ~LEADER_FLAGS.SHORT_HOLD;
+  const least = Math.min(won.leastHosts, Number(before.numHosts)); // those behind never took part
+  const numHosts = BigInt(Math.max(newNumHosts ?? 0, least));
   return {
     ...before,
     lver: dblock.lver,
@@ -338,7 +356,7 @@ function committedLeader(
     writeGeneration: member.generation,
     writeTimestampS: BigInt(wholeSeconds(won.nowMs)),
     flags: own ? flags : before.flags,
-    numHosts: own && wish.newNumHosts !== null ? BigInt(wish.newNumHosts) : before.numHosts,
+    numHosts: own && newNumHosts !== null ? numHosts : before.numHosts,
     unused1: 0n,
     unused2: 0,
   };

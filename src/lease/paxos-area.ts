@@ -83,9 +83,10 @@ export function* readArea(
     const facts = { numHosts, maxHosts: leader.value.maxHosts };
     return fail(leaseError('LEADER_NUMHOSTS', 'paxos area read', facts));
   }
-  const wanted = Math.min(numHosts, limit);
+  const part = takingPart(member, geometry, numHosts);
+  const wanted = Math.min(part, limit);
   if (geometry.sectorSize !== guess.geometry.sectorSize || bytesFor(geometry, wanted) > length) {
-    return yield* readArea(member, place, { ...guess, geometry, numHosts });
+    return yield* readArea(member, place, { ...guess, geometry, numHosts: part });
   }
   const blocks = scanBlocks(bytes, geometry, wanted);
   const bad = blocks.find((block) => !block.checksumGood);
@@ -100,7 +101,8 @@ export function* readBlocks(
   place: Place,
   area: Area,
 ): Steps<Result<{ nowMs: number; blocks: readonly HostBlock[] }, LeaseError>> {
-  const numHosts = toSafeNumber(area.leader.numHosts, 'numHosts');
+  const recorded = toSafeNumber(area.leader.numHosts, 'numHosts');
+  const numHosts = takingPart(member, area.geometry, recorded);
   const length = bytesFor(area.geometry, numHosts);
   const timeoutMs = leaseTimes(member.ioTimeoutS).ioTimeoutMs;
   const span = { disk: 'resource', offset: place.offset, length, timeoutMs } as const;
@@ -110,6 +112,14 @@ export function* readBlocks(
     nowMs: read.value.nowMs,
     blocks: scanBlocks(read.value.value, area.geometry, numHosts),
   });
+}
+
+/**
+ * A leader written late, by a host that had read it before blocks were added, says fewer than take
+ * part: blocks of hosts that the lockspace ever had are looked at all the same (spec 10 §18.9).
+ */
+function takingPart(member: Member, geometry: Geometry, recorded: number): number {
+  return Math.min(geometry.maxHosts, Math.max(recorded, member.knownHosts?.() ?? 0));
 }
 
 /** Leader, request and `numHosts` host blocks, in whole 4096-byte pages. */

@@ -1,6 +1,6 @@
 import { assert, unreachable } from '../base/assert.ts';
 import { MIB } from '../base/units.ts';
-import { GEOMETRY_512_1M } from '../format/geometry.ts';
+import { GEOMETRY_512_1M, type Geometry } from '../format/geometry.ts';
 import { type DeltaHold, deltaAcquire } from '../lease/delta-acquire.ts';
 import { initLockspace, initResource } from '../lease/initialise.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
@@ -32,12 +32,21 @@ export class Lab {
   nowMs = 1_000_000;
   readonly disks: Readonly<Record<DiskRole, Uint8Array>>;
   readonly ioTimeoutS: number;
+  readonly geometry: Geometry;
 
   /** @param resourceBytes more than one area for what lies behind the one resource */
-  constructor(ioTimeoutS = 10, resourceBytes = MIB) {
+  constructor(
+    ioTimeoutS = 10,
+    resourceBytes = MIB,
+    geometry = GEOMETRY_512_1M,
+    numHosts = LAB_HOSTS,
+  ) {
     this.ioTimeoutS = ioTimeoutS;
-    this.disks = { lockspace: new Uint8Array(MIB), resource: new Uint8Array(resourceBytes) };
-    const geometry = GEOMETRY_512_1M;
+    this.geometry = geometry;
+    this.disks = {
+      lockspace: new Uint8Array(geometry.areaBytes),
+      resource: new Uint8Array(resourceBytes),
+    };
     const common = { offset: 0, geometry, writeTimeoutMs: 60_000 };
     const formatter = new LabHost(this, 0);
     const lockspace = { ...common, name: LAB_LOCKSPACE, ioTimeoutS };
@@ -47,7 +56,7 @@ export class Lab {
         ...common,
         lockspaceName: LAB_LOCKSPACE,
         resourceName: LAB_PLACE.resourceName,
-        numHosts: LAB_HOSTS,
+        numHosts,
         clear: false,
         nowMs: this.nowMs,
       }),
@@ -100,7 +109,7 @@ export class LabHost {
           ioTimeoutS: this.lab.ioTimeoutS,
           aborted: () => false,
         },
-        GEOMETRY_512_1M,
+        this.lab.geometry,
       ),
     );
     assert(joined.ok, 'a lab host joins');
@@ -115,7 +124,7 @@ export class LabHost {
       generation: this.generation,
       ioTimeoutS: this.lab.ioTimeoutS,
       lockspaceOffset: 0,
-      lockspaceGeometry: GEOMETRY_512_1M,
+      lockspaceGeometry: this.lab.geometry,
       lockspaceName: LAB_LOCKSPACE,
       hostView: (hostId) => this.#view(hostId),
       knownHosts: () => Math.max(0, ...this.peers.keys()),
@@ -158,6 +167,12 @@ export class LabHost {
     for (const { disk, offset, bytes } of this.#late) this.lab.disks[disk].set(bytes, offset);
     this.#late = [];
     this.#sleptSince = 0;
+  }
+
+  /** The machine is reset: of what was sent, only that lands which the disk had taken. */
+  reset(hasLanded: () => boolean): void {
+    this.#late = this.#late.filter(hasLanded);
+    this.land();
   }
 
   perform(effect: Readonly<Effect>): Reply {

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MIB } from '../base/units.ts';
+import { GEOMETRY_512_1M } from '../format/geometry.ts';
+import { acquaint, LAB_HOSTS, LAB_PLACE, Lab, type LabHost } from '../sim/lab.ts';
+import { convertToExclusive } from './convert.ts';
+import { type AcquireWish, paxosAcquire } from './paxos-acquire.ts';
+import type { PaxosHold } from './paxos-hold.ts';
+import { paxosRelease } from './paxos-release.ts';
+
+// The number of host blocks that take part is part of what a ballot decides, and blocks behind it
+// are looked at by nobody (spec 10 §18.9).
+
+const WISH: AcquireWish = {
+  shared: false,
+  ownerNowait: true,
+  wantedLver: null,
+  newNumHosts: null,
+  guess: { geometry: GEOMETRY_512_1M, numHosts: LAB_HOSTS },
+};
+
+function acquire(host: LabHost, wish: Partial<AcquireWish> = {}) {
+  return paxosAcquire(host.member(), LAB_PLACE, { ...WISH, ...wish });
+}
+
+function take(host: LabHost, wish: Partial<AcquireWish> = {}): PaxosHold {
+  const got = host.run(acquire(host, wish));
+  assert.ok(got.ok, 'granted');
+  return got.value;
+}
+
+test('fewer host blocks are not taken while one of those behind is used', () => {
+  const lab = new Lab();
+  const [one, two, three] = [lab.join(1), lab.join(2), lab.join(3)];
+  acquaint([one, two, three]);
+  take(three, { shared: true });
+  const hold = take(one, { shared: true, newNumHosts: 2 });
+  assert.equal(hold.leader.numHosts, 3n);
+  assert.equal(one.run(convertToExclusive(one.member(), hold, true)).ok, false);
+});
+
+test('a host that takes part since blocks were added is seen, though a late leader denies it', () => {
+  for (let cut = 0; cut <= 14; cut++) {
+    const lab = new Lab(10, MIB, GEOMETRY_512_1M, 2);
+    const [one, two, three] = [lab.join(1), lab.join(2), lab.join(3)];
+    acquaint([one, two, three]);
+    const first = one.task(acquire(one, { newNumHosts: 8 }));
+    first.advance(4); // proposed
+    two.fate = ({ offset }) => (offset === 0 ? 'late' : 'done');
+    const recorder = two.task(acquire(two));
+    while (recorder.wants?.op !== 'write' || recorder.wants.offset !== 0) recorder.step();
+    recorder.step();
+    const got = first.run();
+    assert.ok(got.ok);
+    one.run(paxosRelease(one.member(), got.value, { lvb: null, rename: null }));
+    const added = three.task(acquire(three));
+    added.advance(cut);
+    two.fate = () => 'done';
+    two.land();
+    const again = one.run(acquire(one));
+    const other = added.run();
+    assert.ok(!(again.ok && other.ok), `cut ${cut}: two owners`);
+  }
+});
+
+test('more hosts than blocks take part: an acquire reads as far as the last of them', () => {
+  const lab = new Lab(10, MIB, GEOMETRY_512_1M, 2);
+  const [one, many] = [lab.join(1), lab.join(40)];
+  acquaint([one, many]);
+  take(one);
+  assert.equal(many.run(acquire(many)).ok, false);
+});
