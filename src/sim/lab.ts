@@ -1,7 +1,9 @@
 import { assert, unreachable } from '../base/assert.ts';
-import { MIB } from '../base/units.ts';
-import { GEOMETRY_512_1M, type Geometry } from '../format/geometry.ts';
+import { MIB, wholeSeconds } from '../base/units.ts';
+import { deltaLeaseOffset, GEOMETRY_512_1M, type Geometry } from '../format/geometry.ts';
+import { encodeDeltaLeader } from '../format/leader.ts';
 import { type DeltaHold, deltaAcquire } from '../lease/delta-acquire.ts';
+import { deltaRelease } from '../lease/delta-release.ts';
 import { initLockspace, initResource } from '../lease/initialise.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import type { DiskRole, Effect, Reply, Steps } from '../lease/steps.ts';
@@ -87,8 +89,12 @@ export class LabHost {
   ended = false;
   /** Decides the next writes; what it does not say is done. */
   fate: (write: Readonly<Effect & { op: 'write' }>) => WriteFate = () => 'done';
+  /** Decides the next reads: one that fails is answered as a write would be. */
+  readFate: () => 'done' | 'failed' | 'unknown' = () => 'done';
   readonly peers: Map<number, LabHost> = new Map();
   readonly rest: (() => Steps<void>)[] = [];
+  /** Its latest look at the lockspace; null = it looks all the time. */
+  #looked: ReadonlyMap<number, HostView> | null = null;
   #late: Sent[] = [];
   #sleptSince = 0;
   #hold: DeltaHold | null = null;
@@ -98,14 +104,15 @@ export class LabHost {
     this.hostId = hostId;
   }
 
-  join(): void {
+  /** @param hostName another one: another machine takes the host id over */
+  join(hostName = `host-${this.hostId}`): void {
     const joined = this.run(
       deltaAcquire(
         {
           lockspaceName: LAB_LOCKSPACE,
           offset: 0,
           hostId: this.hostId,
-          hostName: `host-${this.hostId}`,
+          hostName,
           ioTimeoutS: this.lab.ioTimeoutS,
           aborted: () => false,
         },
@@ -116,6 +123,38 @@ export class LabHost {
     this.#hold = joined.value;
     this.generation = joined.value.leader.ownerGeneration;
     this.diedMs = null;
+  }
+
+  /** Gives its host id back; nothing of its own may be under way. */
+  leave(): void {
+    assert(
+      this.#hold !== null && this.#late.length === 0,
+      'it has joined, and its writes are done',
+    );
+    const place = { offset: 0, hostId: this.hostId, ioTimeoutS: this.lab.ioTimeoutS };
+    const left = this.run(deltaRelease(place, this.#hold));
+    assert(left.ok, 'a lab host leaves');
+    const leader = { ...this.#hold.leader, timestampS: 0n };
+    this.#hold = { ...this.#hold, leader };
+  }
+
+  /** Its host lease moves on, as with each renewal. */
+  renew(): void {
+    assert(this.#hold !== null, 'it has joined');
+    const { lab, hostId } = this;
+    const leader = { ...this.#hold.leader, timestampS: BigInt(wholeSeconds(lab.nowMs)) };
+    this.#hold = { ...this.#hold, leader };
+    encodeDeltaLeader(leader, lab.disks.lockspace, deltaLeaseOffset(lab.geometry, hostId));
+  }
+
+  get isQuiet(): boolean {
+    return this.#late.length === 0 && this.rest.length === 0;
+  }
+
+  /** From now on it knows of the others what it sees at this moment, until it looks again. */
+  look(): void {
+    const seen = [...this.peers.keys()].flatMap((hostId) => this.#seen(hostId) ?? []);
+    this.#looked = new Map(seen.map((view) => [view.ownerId, view]));
   }
 
   member(cancelled: () => boolean = () => false): Member {
@@ -136,8 +175,12 @@ export class LabHost {
     };
   }
 
-  /** As renewals would have shown it: alive hosts moved at the last look, dead ones did not. */
   #view(hostId: number): HostView | null {
+    return this.#looked === null ? this.#seen(hostId) : (this.#looked.get(hostId) ?? null);
+  }
+
+  /** As renewals would have shown it: alive hosts moved at the last look, dead ones did not. */
+  #seen(hostId: number): HostView | null {
     const peer = this.peers.get(hostId);
     if (peer === undefined || peer.#hold === null) return null;
     const record = peer.#hold.leader;
@@ -188,6 +231,12 @@ export class LabHost {
           ? { outcome: 'unknown', nowMs }
           : { outcome: 'done', bytes: NOTHING, nowMs };
       case 'read': {
+        const fate = this.readFate();
+        if (fate === 'failed') return { outcome: 'failed', errno: 5, nowMs };
+        if (fate === 'unknown') {
+          lab.nowMs += leaseTimes(lab.ioTimeoutS).ioTimeoutMs;
+          return { outcome: 'unknown', nowMs: lab.nowMs };
+        }
         const disk = lab.disks[effect.disk];
         const bytes = disk.slice(effect.offset, effect.offset + effect.length);
         return { outcome: 'done', bytes, nowMs };
@@ -231,6 +280,7 @@ export class LabTask<T> {
   readonly #host: LabHost;
   readonly #steps: Steps<T>;
   #turn: IteratorResult<Readonly<Effect>, T>;
+  #early: { readonly at: number; readonly bytes: Uint8Array }[] = [];
 
   constructor(host: LabHost, steps: Steps<T>) {
     this.#host = host;
@@ -251,8 +301,29 @@ export class LabTask<T> {
   step(): Reply | null {
     if (this.#turn.done === true) return null;
     const reply = this.#host.perform(this.#turn.value);
+    if (reply.outcome === 'done') {
+      for (const { at, bytes } of this.#early) reply.bytes.set(bytes, at);
+    }
+    this.#early = [];
     this.#turn = this.#steps.next(reply);
     return reply;
+  }
+
+  /**
+   * Of the read it wants, some sectors are read now, the others when it steps: a read of several
+   * sectors is no snapshot (spec 10 §15).
+   */
+  readEarly(isEarly: (sector: number) => boolean): void {
+    const { wants } = this;
+    if (wants?.op !== 'read') return;
+    const { sectorSize } = this.#host.lab.geometry;
+    const disk = this.#host.lab.disks[wants.disk];
+    this.#early = [];
+    for (let at = 0; at < Math.min(wants.length, 16 * sectorSize); at += sectorSize) {
+      if (!isEarly(at / sectorSize)) continue;
+      const from = wants.offset + at;
+      this.#early.push({ at, bytes: disk.slice(from, from + sectorSize) });
+    }
   }
 
   /** @param atMost effects; fewer when it ends before */
