@@ -29,6 +29,9 @@ interface Sent {
   readonly bytes: Uint8Array;
 }
 
+/** What a formatter leaves, by its sizes: tests make thousands of labs. */
+const FORMATTED = new Map<string, Readonly<Record<DiskRole, Uint8Array>>>();
+
 /** One lockspace, one resource, a few hosts; each effect happens when the test says so. */
 export class Lab {
   nowMs = 1_000_000;
@@ -45,10 +48,20 @@ export class Lab {
   ) {
     this.ioTimeoutS = ioTimeoutS;
     this.geometry = geometry;
+    const key = `${ioTimeoutS} ${resourceBytes} ${geometry.sectorSize} ${geometry.areaBytes} ${numHosts}`;
+    const known = FORMATTED.get(key);
     this.disks = {
-      lockspace: new Uint8Array(geometry.areaBytes),
-      resource: new Uint8Array(resourceBytes),
+      lockspace: known?.lockspace.slice() ?? new Uint8Array(geometry.areaBytes),
+      resource: known?.resource.slice() ?? new Uint8Array(resourceBytes),
     };
+    if (known !== undefined) return;
+    this.#format(numHosts);
+    const { lockspace, resource } = this.disks;
+    FORMATTED.set(key, { lockspace: lockspace.slice(), resource: resource.slice() });
+  }
+
+  #format(numHosts: number): void {
+    const { geometry, ioTimeoutS } = this;
     const common = { offset: 0, geometry, writeTimeoutMs: 60_000 };
     const formatter = new LabHost(this, 0);
     const lockspace = { ...common, name: LAB_LOCKSPACE, ioTimeoutS };
