@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MIB } from '../base/units.ts';
-import { GEOMETRY_512_1M, type Geometry, geometryOf } from '../format/geometry.ts';
+import { GEOMETRY_512_1M, type Geometry, geometryOf, LVB_SECTOR } from '../format/geometry.ts';
 import { Dice } from '../sim/dice.ts';
 import { acquaint, LAB_HOSTS, Lab, type WriteFate } from '../sim/lab.ts';
 import { OriginalDefect } from './testing/original-peer.ts';
@@ -45,6 +45,8 @@ class Table {
   readonly lab: Lab;
   readonly seats: readonly Seat[];
   grants = 0;
+  /** How soon a late write lands. */
+  readonly #landing: number;
   #lookedMs = 0;
 
   constructor(seed: number, world: World) {
@@ -55,7 +57,9 @@ class Table {
     this.lab = lab;
     const hosts = Array.from({ length: HOSTS }, (_, n) => lab.join(n + 1));
     acquaint(hosts);
+    this.#landing = dice.between(0, 0.04);
     const lateness = dice.between(0, 0.25);
+    const valueAt = LVB_SECTOR * world.geometry.sectorSize;
     const { originalFates } = world;
     const tearing = dice.chance(0.5) ? 0 : dice.between(0, 0.4);
     const blindness = dice.chance(0.5) ? 0 : dice.between(0, 0.03);
@@ -66,7 +70,7 @@ class Table {
     this.seats = hosts.map((host) => {
       const ways = host.hostId > HOSTS - world.originals ? ORIGINALS : OURS;
       host.fate = ({ offset }) => {
-        if (!dice.chance(lateness)) return 'done';
+        if (!dice.chance(offset === valueAt ? 2 * lateness : lateness)) return 'done';
         const fate = dice.chance(0.5) ? 'late' : dice.chance(0.5) ? 'landed' : 'failed';
         if (ways === OURS) return fate;
         // It lets a leader go that may still land (spec 10 §17.1 item 19).
@@ -84,10 +88,10 @@ class Table {
   happen(seat: Seat): void {
     const { dice } = this;
     const roll = dice.next();
-    if (roll < 0.02) seat.host.land();
-    else if (roll < 0.023) seat.rejoin();
-    else if (roll < 0.033) seat.cancel();
-    else if (this.world.hasDeaths && roll < 0.053) this.#strike(seat);
+    if (roll < 0.003) seat.rejoin();
+    else if (roll < 0.013) seat.cancel();
+    else if (this.world.hasDeaths && roll < 0.033) this.#strike(seat);
+    else if (roll < 0.033 + this.#landing) seat.host.land();
     else {
       const before = seat.claim;
       seat.step();
@@ -125,7 +129,9 @@ function play(seed: number, world: World): number {
   const { dice, seats } = table;
   const switching = dice.between(0.03, 0.4);
   const stillUntil = seats.map(() => 0);
-  let current = seats[0];
+  const away = dice.below(HOSTS); // few hosts get further than many
+  if (dice.chance(0.5)) stillUntil[away] = EVENTS;
+  let current = seats[(away + 1) % HOSTS];
   for (let event = 0; event < EVENTS; event++) {
     if (dice.chance(switching)) {
       const n = dice.below(HOSTS);

@@ -178,6 +178,11 @@ function* oneBallot(
   const second = scanPhase(again.value.blocks, phase2);
   if (!second.ok) return second;
   if (second.value.outrun !== null) return ok(second.value.outrun);
+  // The original empties its block when it takes values back: then the leader alone tells that this
+  // version was decided without us (spec 10 §17.1 item 21).
+  if (!again.value.sameLeader) {
+    return ok({ kind: 'outrun', largestMbal: phase2.mbal, byVersion: false });
+  }
   return yield* commit(member, place, area, {
     ...turn,
     dblock: phase2,
