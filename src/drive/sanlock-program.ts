@@ -260,8 +260,8 @@ export class SanlockProgram {
   }
 
   #endWhenEmpty(): void {
-    const { ending, lockspaces } = this.#front;
-    if (ending && lockspaces.length === 0) this.#end();
+    const { ending, lockspaces, leftBehind } = this.#front;
+    if (ending && lockspaces.length === 0 && leftBehind.length === 0) this.#end();
   }
 
   #end(): void {

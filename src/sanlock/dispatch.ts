@@ -250,10 +250,15 @@ function inline(front: Front, request: Request): void {
       break;
     }
     case SM_CMD.SHUTDOWN:
-      if (header.data !== 0 || front.lockspaces.length === 0) beginEnd(front);
+      if (header.data !== 0 || !isUsed(front)) beginEnd(front);
       break;
   }
   if (!client.registered) front.outside.end(client.connection);
+}
+
+/** Holders of an earlier daemon count: when their time is up nobody else stops them. */
+function isUsed(front: Front): boolean {
+  return front.lockspaces.length > 0 || front.leftBehind.length > 0;
 }
 
 /** Every lockspace goes as by its removal; the last one's end is the daemon's. */
@@ -263,7 +268,7 @@ function beginEnd(front: Front): void {
 }
 
 function shutdownWait(front: Front, request: Request, reply: Reply): void {
-  if (request.header.data === 0 && front.lockspaces.length > 0) {
+  if (request.header.data === 0 && isUsed(front)) {
     reply(-ERRNO.EBUSY);
     return;
   }

@@ -131,6 +131,7 @@ export class Front {
   usableLockspace(name: ByteString): Lockspace | null {
     const space = this.liveLockspace(name);
     if (space === null || space.lease === null) return null;
+    if (space.externalRemove) return null; // who came in now would be killed at the next look
     return space.dead || space.failed || this.expired(space) ? null : space;
   }
 

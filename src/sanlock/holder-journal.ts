@@ -169,8 +169,9 @@ export function isHaunted(
 export function stopLeftBehind(front: Front): void {
   for (const left of front.leftBehind) {
     const { ioTimeoutS } = left.space;
-    if (front.claimAgeMs(left) < leaseTimes(ioTimeoutS).renewalFailMs) continue;
-    if (!left.told) {
+    const isExpired = front.claimAgeMs(left) >= leaseTimes(ioTimeoutS).renewalFailMs;
+    if (!isExpired && !front.ending) continue; // a forced end kills them as it does all users
+    if (isExpired && !left.told) {
       left.told = true;
       front.outside.log('error', 'holders.expired', { lockspace: left.space.name });
     }
@@ -179,7 +180,7 @@ export function stopLeftBehind(front: Front): void {
       if (holder === LEASE || client.killLastS === front.nowS) continue;
       client.killCount++;
       client.killLastS = front.nowS;
-      stop(front, client, { removal: false, inGrace: front.nowS < graceEndS });
+      stop(front, client, { removal: front.ending, inGrace: front.nowS < graceEndS });
     }
   }
 }

@@ -173,7 +173,12 @@ export class SimDisks implements Disks {
     if (io.offset + io.length > device.length || fate.errno !== null) {
       const errno = fate.errno ?? 90;
       const inMs = fate.answersInMs === Infinity ? 0.1 : fate.answersInMs;
-      this.#clock.after(inMs, () => this.#reach(() => tell({ outcome: 'failed', errno })));
+      const failed = (): void => {
+        if (answered)
+          run.endedLate?.(); // refused late: it will not land any more
+        else tell({ outcome: 'failed', errno });
+      };
+      this.#clock.after(inMs, () => this.#reach(failed));
       return;
     }
     if (fate.landsInMs === Infinity) return; // lost on the way, and nobody will ever say so

@@ -204,7 +204,9 @@ function finish(front: Front, job: Job): void {
   const { client } = job;
   client.active = 0;
   if (client.dead) {
-    // It died while it waited: what it just got goes the way of everything it had.
+    // It died while it waited. What nobody heard of is given back, also a persistent lease: as an
+    // orphan it would stay without anybody who knows of it (spec 20 §4).
+    for (const token of job.granted) releaseToken(front, token, { rename: null, done: () => {} });
     releaseDead(front, client);
     job.reply(-ERRNO.ENOTTY);
     return;

@@ -15,10 +15,11 @@ const NOT_HELD = -1;
 const MAX_STATE_BYTES = 4399;
 
 function tokenOf(client: Client, lockspaceName: ByteString, name: ByteString): Token | null {
-  const found = client.tokens.find(
-    ({ resource }) => resource.name === name && resource.lockspace.name === lockspaceName,
-  );
-  return found ?? null;
+  return client.tokens.find(({ resource }) => isNamed(resource, lockspaceName, name)) ?? null;
+}
+
+function isNamed(resource: Resource, lockspaceName: ByteString, name: ByteString): boolean {
+  return resource.name === name && resource.lockspace.name === lockspaceName;
 }
 
 /** Ends an R command: a client that died meanwhile gives back what it has. */
@@ -51,10 +52,15 @@ export function releaseCommand(front: Front, request: Request, client: Client, r
     releaseAll(front, client, { tokens: [...client.tokens], rename: null, missing: 0, reply });
     return;
   }
-  const found = named.map((asked) => tokenOf(client, asked.lockspaceName, asked.name));
-  const tokens = found.filter((token): token is Token => token !== null);
-  const missing = tokens.length < found.length ? NOT_HELD : 0;
-  releaseAll(front, client, { tokens: [...new Set(tokens)], rename: null, missing, reply });
+  const left = [...client.tokens];
+  const tokens: Token[] = [];
+  for (const { lockspaceName, name } of named) {
+    // Each claim once: a shared lease may be held twice, and then is released twice.
+    const at = left.findIndex(({ resource }) => isNamed(resource, lockspaceName, name));
+    if (at >= 0) tokens.push(...left.splice(at, 1));
+  }
+  const missing = tokens.length < named.length ? NOT_HELD : 0;
+  releaseAll(front, client, { tokens, rename: null, missing, reply });
 }
 
 /** All at once; the reply waits for the disk, and a disk's refusal outweighs a missing lease. */

@@ -38,8 +38,15 @@ function samePlace(space: Lockspace, asked: Asked): boolean {
   return space.path === asked.path && BigInt(space.offset) === asked.offset;
 }
 
+/** The answer to an add that the end of the daemon undoes (spec 20 §4). */
+const SHUT_DOWN = -1;
+
 export function addLockspaceCommand(front: Front, request: Request, reply: Reply): void {
   const asked = decode(sanlkLockspace, request.body);
+  if (front.ending) {
+    reply(SHUT_DOWN); // the daemon would wait for its removal, which nobody asks for
+    return;
+  }
   const ioTimeoutS = request.header.data || front.settings.ioTimeoutS;
   const refused = refuseAdd(front, asked, ioTimeoutS);
   if (refused !== 0) {

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MIB } from '../base/units.ts';
+import { writeLockspace } from '../client/sanlock-area-calls.ts';
+import {
+  addLockspace,
+  removeLockspace,
+  shutdown,
+  shutdownWait,
+} from '../client/sanlock-daemon-calls.ts';
+import { inquire, release } from '../client/sanlock-lease-calls.ts';
+import { decode } from '../codec/struct.ts';
+import { FrontHost, MemoryJournal } from '../sim/front-host.ts';
+import { RES_FLAGS, smHeader } from '../wire/sanlock-socket.ts';
+import { acquire, holding, LUN, Stage, T } from './testing/front-stage.ts';
+
+const OTHER = { name: 'LS2', hostId: 1n, path: LUN, offset: BigInt(8 * MIB) };
+const OURS = { name: 'LS', hostId: 1n, path: LUN, offset: 0n };
+const HOLDER = 101;
+const ENOSPC = -28;
+const EBUSY = -16;
+
+function named(n: number) {
+  return { lockspaceName: 'LS', name: `R${n}`, lver: 0n, flags: 0, disks: [] };
+}
+
+test('a daemon that ends joins nothing any more', () => {
+  const stage = new Stage();
+  assert.equal(stage.result(writeLockspace(OTHER, { ioTimeoutS: T }).request), 0);
+  assert.equal(stage.join(), 0);
+  const user = holding(stage, HOLDER);
+  stage.host.connect(900).send(shutdown(1).request);
+  stage.run(100);
+  assert.equal(stage.result(addLockspace(OTHER).request), -1);
+  user.close();
+  stage.run(20_000);
+  assert.equal(stage.host.ended, 0);
+});
+
+/** A daemon that finds a holder of the one before it, whose lease processes have ended. */
+function haunted(): { stage: Stage; host: FrontHost } {
+  const journal = new MemoryJournal();
+  const stage = new Stage({ journal, killGraceS: 5 });
+  assert.equal(stage.join(), 0);
+  holding(stage, HOLDER);
+  stage.frontTime.stop();
+  stage.leaseTime.stop();
+  const { clock, storage } = stage;
+  const ended = new Set([50_000, 50_001]);
+  const settings = { killGraceS: 5 };
+  return {
+    stage,
+    host: new FrontHost({ name: 'host1', clock, storage, settings, journal, ended }),
+  };
+}
+
+test('a daemon that watches over holders of an earlier one does not end unforced', () => {
+  const { stage, host } = haunted();
+  host.connect(900).send(shutdown(0).request);
+  assert.equal(stage.result(shutdownWait(0).request, host.connect(900)), EBUSY);
+  stage.run(1000);
+  assert.equal(host.ended, null);
+  stage.run(40_000);
+  assert.ok(host.deeds.some(({ kind, pid }) => kind === 'SIGKILL' && pid === HOLDER));
+});
+
+test('forced to end it kills them first', () => {
+  const { stage, host } = haunted();
+  host.connect(900).send(shutdown(1).request);
+  stage.run(3000);
+  assert.equal(host.ended, null);
+  assert.deepEqual(host.deeds[0]?.kind, 'SIGKILL');
+  assert.deepEqual(host.deeds[0]?.pid, HOLDER);
+  host.processEnds(HOLDER);
+  stage.run(1000);
+  assert.equal(host.ended, 0);
+});
+
+test('nobody is let into a lockspace that is to be removed, to be killed a moment later', () => {
+  const stage = new Stage();
+  assert.equal(stage.join(), 0);
+  const user = stage.client(HOLDER);
+  stage.run(300);
+  const remove = removeLockspace(OURS, { async: true, onlyUnused: true });
+  assert.equal(stage.result(remove.request), 0);
+  assert.equal(stage.result(acquire(1), user), ENOSPC);
+  stage.run(10_000);
+  assert.deepEqual(stage.host.deeds, []);
+});
+
+test('a lease that a client holds twice goes with two releases, also in one request', () => {
+  const stage = new Stage();
+  assert.equal(stage.join(), 0);
+  const user = holding(stage, HOLDER, 1, RES_FLAGS.SHARED);
+  assert.equal(stage.result(acquire(1, RES_FLAGS.SHARED), user), 0);
+  assert.equal(stage.result(release([named(1), named(1)]).request, user), 0);
+  const from = user.received.length;
+  user.send(inquire().request);
+  const answer = decode(smHeader, Uint8Array.from(user.received.slice(from)));
+  assert.equal(answer.data2, 0);
+});
+
+test('what a client never heard of is no orphan: it died while it acquired', () => {
+  const stage = new Stage();
+  assert.equal(stage.join(), 0);
+  const user = stage.client(HOLDER);
+  user.send(acquire(1, RES_FLAGS.PERSISTENT));
+  user.close();
+  stage.run(5000);
+  assert.equal(stage.result(acquire(1), stage.client(HOLDER + 1)), 0);
+});

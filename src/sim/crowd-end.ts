@@ -1,0 +1,126 @@
+import { assert } from '../base/assert.ts';
+import type { SanlockCall } from '../client/sanlock-call.ts';
+import * as daemon from '../client/sanlock-daemon-calls.ts';
+import * as leases from '../client/sanlock-lease-calls.ts';
+import { decodeRecords, textField } from '../client/sanlock-records.ts';
+import { CONFIG_COMMANDS, STATE_TYPES } from '../wire/sanlock-socket.ts';
+import { AREAS, type Crowd, named0, resourceOf, T_S } from './crowd.ts';
+import { starts } from './crowd-acts.ts';
+import { checkQuick } from './crowd-checks.ts';
+import type { CrowdHost } from './crowd-host.ts';
+import type { Link } from './crowd-link.ts';
+import { LOCKSPACE } from './layout.ts';
+
+/** Longer than an owner that is gone is waited for, several times over. */
+const QUIET_MS = 400_000;
+const STEP_MS = 5000;
+const FIXED_CLIENTS = 2;
+const EEXIST = -17;
+const EINPROGRESS = -115;
+const EAGAIN = -11;
+const ACQUIRE_OTHER = -245;
+const JOIN_MS = 30_000;
+
+/** Nothing bad happens any more: everything asked is answered, and all that is left is free. */
+export function settle(crowd: Crowd): void {
+  for (const host of crowd.hosts) {
+    host.isRough = false;
+    host.hungUntilMs = 0;
+  }
+  const untilMs = crowd.nowMs + QUIET_MS;
+  while (crowd.nowMs < untilMs) {
+    for (const host of crowd.hosts) keepsGoing(crowd, host);
+    crowd.run(STEP_MS);
+    checkQuick(crowd);
+  }
+  for (const link of crowd.links) {
+    const open = link.isOpen && !link.isChannel ? link.asked : [];
+    const left = open.map(({ name }) => name).join(' ');
+    assert(open.length === 0 || link.isCut, `${link.host.name} never answered: ${left}`);
+  }
+  for (const person of crowd.claims.living()) crowd.hangUp(person);
+  for (const link of crowd.links) link.close();
+  crowd.links.clear();
+  crowd.run(STEP_MS);
+  for (const host of crowd.hosts) nothingIsLeft(crowd, host);
+  for (const host of crowd.hosts) joined(crowd, host);
+  crowd.run(STEP_MS);
+  for (const host of [...crowd.hosts, ...crowd.hosts]) everythingIsFree(crowd, host);
+}
+
+function keepsGoing(crowd: Crowd, host: CrowdHost): void {
+  if (!host.isRunning) starts(crowd, host);
+  for (const command of [CONFIG_COMMANDS.UNUSED, CONFIG_COMMANDS.UNUSED_BY_ORPHANS]) {
+    crowd.ask(crowd.connect(host), daemon.setConfig(LOCKSPACE, command), 'set_config');
+  }
+}
+
+/** The result of a call on a connection of its own. */
+function result<T>(crowd: Crowd, host: CrowdHost, call: SanlockCall<T>, link?: Link): number {
+  const own = link ?? crowd.connect(host);
+  let got: number | null = null;
+  crowd.ask(own, call, `at the end: ${call.name}`, (header) => {
+    got = header.data;
+  });
+  const untilMs = crowd.nowMs + JOIN_MS;
+  while (got === null && crowd.nowMs < untilMs) crowd.run(100);
+  if (link === undefined) own.close();
+  assert(got !== null, `${host.name}: ${call.name} is answered`);
+  return got;
+}
+
+function nothingIsLeft(crowd: Crowd, host: CrowdHost): void {
+  result(crowd, host, leases.release([named0('')], { orphan: true }));
+  const user = crowd.newPerson(host);
+  result(crowd, host, leases.release([named0('')], { orphan: true }), user.link);
+  crowd.hangUp(user);
+  crowd.run(STEP_MS);
+  const link = crowd.connect(host);
+  let body: Uint8Array = new Uint8Array(0);
+  crowd.ask(link, daemon.status(), 'status at the end', (_header, bytes) => {
+    body = bytes;
+  });
+  const records = decodeRecords(body) ?? [];
+  const of = (type: number) => records.filter((record) => record.type === type);
+  const clients = of(STATE_TYPES.CLIENT).map(({ data32, name }) => `${name}:${data32}`);
+  assert(clients.length === FIXED_CLIENTS + 1, `clients are left: ${clients.join(' ')}`);
+  const resources = of(STATE_TYPES.RESOURCE);
+  const text = resources.map((one) => `${one.name} ${textField(one, 'list')}`).join(', ');
+  assert(resources.length === 0, `${host.name}: resources are left: ${text}`);
+  assert(host.openWatches === 0, `${host.openWatches} processes are watched for nobody`);
+  const holders = new Set<string>();
+  for (const line of host.journal.load()) {
+    const { kind, id, holder } = JSON.parse(line) as { kind: string; id: number; holder?: string };
+    if (kind === 'space')
+      for (const one of holders) if (one.startsWith(`${id}/`)) holders.delete(one);
+    if (kind === 'holds' && holder !== 'lease') holders.add(`${id}/${holder}`);
+    if (kind === 'free') holders.delete(`${id}/${holder}`);
+  }
+  assert(holders.size === 0, `the journal names ${[...holders].join(' ')}`);
+}
+
+function joined(crowd: Crowd, host: CrowdHost): void {
+  const call = daemon.addLockspace(crowd.place(host), { ioTimeoutS: T_S });
+  const untilMs = crowd.nowMs + QUIET_MS;
+  for (;;) {
+    const code = result(crowd, host, call);
+    if (code === 0 || code === EEXIST) return;
+    const isEarly = code === EINPROGRESS || code === EAGAIN;
+    assert(isEarly && crowd.nowMs < untilMs, `${host.name} joins: ${code}`);
+    crowd.run(STEP_MS);
+  }
+}
+
+function everythingIsFree(crowd: Crowd, host: CrowdHost): void {
+  const user = crowd.newPerson(host);
+  for (let area = 0; area < AREAS; area++) {
+    const wanted = resourceOf({ area, name: `R${area}` }, 0);
+    const call = leases.acquire([wanted], { ownerNowait: true });
+    let code = result(crowd, host, call, user.link);
+    // A ballot finishes what an earlier one had begun, for whoever that was.
+    if (code === ACQUIRE_OTHER) code = result(crowd, host, call, user.link);
+    assert(code === 0, `${host.name}: R${area} is free at the end, but: ${code}`);
+    assert(result(crowd, host, leases.release([wanted]), user.link) === 0, 'given back');
+  }
+  crowd.hangUp(user);
+}
