@@ -1,7 +1,15 @@
 import * as areas from '../client/sanlock-area-calls.ts';
+import { plainCall, requestBytes } from '../client/sanlock-call.ts';
 import * as daemon from '../client/sanlock-daemon-calls.ts';
 import * as leases from '../client/sanlock-lease-calls.ts';
-import { CONFIG_COMMANDS, RES_FLAGS } from '../wire/sanlock-socket.ts';
+import { lockspaceBytes } from '../client/sanlock-types.ts';
+import {
+  ADD_FLAGS,
+  CONFIG_COMMANDS,
+  REM_FLAGS,
+  RES_FLAGS,
+  SM_CMD,
+} from '../wire/sanlock-socket.ts';
 import { AREAS, type Crowd, named0, resourceOf, T_S } from './crowd.ts';
 import { checkInquiry, checkStatus } from './crowd-checks.ts';
 import type { Person } from './crowd-claims.ts';
@@ -279,8 +287,9 @@ export function joins(crowd: Crowd, host: CrowdHost): void {
   const place = crowd.place(host);
   const link = helper(crowd, host);
   if (dice.chance(0.6)) {
-    const options = { ioTimeoutS: T_S, async: dice.chance(0.5) };
-    crowd.ask(link, daemon.addLockspace(place, options), 'add_lockspace');
+    const header = { cmdFlags: dice.chance(0.5) ? ADD_FLAGS.ASYNC : 0, data: T_S };
+    const request = requestBytes(SM_CMD.ADD_LOCKSPACE, header, [lockspaceBytes(place)]);
+    crowd.ask(link, plainCall('add_lockspace', request, 'wait'), 'add_lockspace');
   } else {
     const options = { wait: dice.chance(0.5) };
     crowd.ask(link, daemon.inquireLockspace(place, options), 'inq_lockspace');
@@ -293,9 +302,12 @@ function disturbs(crowd: Crowd, host: CrowdHost): void {
 
 function leaves(crowd: Crowd, host: CrowdHost): void {
   const { dice } = crowd;
-  const options = { async: dice.chance(0.5), onlyUnused: dice.chance(0.5) };
-  const call = daemon.removeLockspace(crowd.place(host), options);
-  crowd.ask(helper(crowd, host), call, `rem_lockspace ${JSON.stringify(options)}`);
+  const isAtOnce = dice.chance(0.5) ? REM_FLAGS.ASYNC : 0;
+  const cmdFlags = isAtOnce | (dice.chance(0.5) ? REM_FLAGS.UNUSED : 0);
+  const place = lockspaceBytes(crowd.place(host));
+  const request = requestBytes(SM_CMD.REM_LOCKSPACE, { cmdFlags }, [place]);
+  const call = plainCall('rem_lockspace', request, 'wait');
+  crowd.ask(helper(crowd, host), call, `rem_lockspace ${cmdFlags}`);
 }
 
 function configures(crowd: Crowd, host: CrowdHost): void {
