@@ -20,7 +20,8 @@ import type { Member, Place } from './world.ts';
  * or our stay in the lockspace ends. What has landed is not written again: once the leader may be
  * free, the value block may be another host's.
  * @returns RELEASE_LVER or RELEASE_OWNER when the leader is no longer the one we committed (then
- *   nothing is written to it), AIO_TIMEOUT when our stay ended first, ERRNO for I/O.
+ *   nothing is written to it), AIO_TIMEOUT when our stay ended first, ERRNO for I/O: then it is
+ *   tried again as work left for later.
  * @see spec 10 §9.2, §9.3, §18. C: paxos_lease_release
  */
 export function* paxosRelease(
@@ -30,13 +31,42 @@ export function* paxosRelease(
 ): Steps<Result<null, LeaseError>> {
   const { ioTimeoutMs, renewalIntervalMs } = leaseTimes(member.ioTimeoutS);
   const progress: Progress = { lvb: hold.shared ? null : wish.lvb, leaderSent: false };
+  const from = { progress, rename: wish.rename };
   for (let attempt = 0; ; attempt++) {
-    const turn = hold.shared
-      ? yield* releaseShared(member, hold)
-      : yield* releaseOnce(member, hold, { progress, rename: wish.rename });
+    const turn = yield* releaseTurn(member, hold, from);
+    if (!turn.ok && turn.error.code === 'ERRNO') {
+      member.later?.(() => keepReleasing(member, hold, from));
+    }
     if (turn.ok || turn.error.code !== 'AIO_TIMEOUT' || member.ended?.() === true) return turn;
     yield* sleep(attempt === 0 ? ioTimeoutMs : renewalIntervalMs);
   }
+}
+
+/**
+ * The device refused, and our client was told so. It forgets the lease, so nobody would ever give
+ * back what the disk still says we hold, as long as this host lives.
+ */
+function* keepReleasing(member: Member, hold: PaxosHold, from: Releasing): Steps<void> {
+  const { ioTimeoutMs, renewalIntervalMs } = leaseTimes(member.ioTimeoutS);
+  yield* sleep(ioTimeoutMs);
+  while (member.ended?.() !== true) {
+    const turn = yield* releaseTurn(member, hold, from);
+    if (turn.ok || (turn.error.code !== 'AIO_TIMEOUT' && turn.error.code !== 'ERRNO')) return;
+    yield* sleep(renewalIntervalMs);
+  }
+}
+
+function releaseTurn(
+  member: Member,
+  hold: PaxosHold,
+  from: Releasing,
+): Steps<Result<null, LeaseError>> {
+  return hold.shared ? releaseShared(member, hold) : releaseOnce(member, hold, from);
+}
+
+interface Releasing {
+  readonly progress: Progress;
+  readonly rename: ByteString | null;
 }
 
 interface Progress {
@@ -57,7 +87,7 @@ function* releaseShared(member: Member, hold: PaxosHold): Steps<Result<null, Lea
 function* releaseOnce(
   member: Member,
   hold: PaxosHold,
-  from: { readonly progress: Progress; readonly rename: ByteString | null },
+  from: Releasing,
 ): Steps<Result<null, LeaseError>> {
   const { geometry, leader } = hold;
   const { progress, rename } = from;

@@ -138,14 +138,13 @@ export class CrowdHost {
     this.#neighbours.daemonEnded();
   }
 
-  readonly #plan: FatePlan = ({ write }) => {
+  readonly #plan: FatePlan = () => {
     const dice = this.#dice;
     const waitMs = Math.max(0, this.hungUntilMs - this.#clock.nowMs());
     const slow = this.isRough && dice.chance(0.02);
     const landsInMs = waitMs + (slow ? dice.between(0, 2500) : dice.between(0.1, 5));
     const isLate = this.isRough && dice.chance(0.002);
-    // A release whose write the device refuses is told as failed and not repeated: reads only.
-    const errno = this.isRough && !write && waitMs === 0 && dice.chance(0.001) ? 5 : null;
+    const errno = this.isRough && waitMs === 0 && dice.chance(0.001) ? 5 : null;
     // Late, not lost: the kernel answers everything it was sent, or keeps the process.
     const answersInMs = landsInMs + (isLate ? dice.between(0, 15_000) : 0.1);
     return { landsInMs, answersInMs, errno };
