@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { GEOMETRY_512_1M } from '../format/geometry.ts';
+import { acquaint, LAB_HOSTS, LAB_PLACE, Lab } from '../sim/lab.ts';
+import { paxosAcquire } from './paxos-acquire.ts';
+import { paxosRelease } from './paxos-release.ts';
+
+const WISH = {
+  ownerNowait: true,
+  wantedLver: null,
+  newNumHosts: null,
+  guess: { geometry: GEOMETRY_512_1M, numHosts: LAB_HOSTS },
+} as const;
+
+for (const shared of [false, true]) {
+  for (const [refusals, where] of [
+    [1, 'the first write'],
+    [2, 'two writes'],
+    [7, 'all for a while'],
+  ] as const) {
+    test(`the device refuses a release (${where}, shared: ${shared}): told, and made good`, () => {
+      const lab = new Lab();
+      const [one, two] = [lab.join(1), lab.join(2)];
+      acquaint([one, two]);
+      const got = one.run(paxosAcquire(one.member(), LAB_PLACE, { ...WISH, shared }));
+      assert.ok(got.ok);
+      let left = refusals as number;
+      one.fate = () => (left-- > 0 ? 'failed' : 'done');
+      const gone = one.run(paxosRelease(one.member(), got.value, { lvb: null, rename: null }));
+      // The free leader alone may have landed: then the lease is free, whatever else was refused.
+      if (!gone.ok) assert.deepEqual([gone.error.code, gone.error.errno], ['ERRNO', 5]);
+      if (refusals > 2 || shared) assert.ok(!gone.ok);
+      for (const rest of one.rest.splice(0)) one.run(rest());
+      assert.ok(two.run(paxosAcquire(two.member(), LAB_PLACE, { ...WISH, shared: false })).ok);
+    });
+  }
+}
+
+test('a refused release is not repeated once our stay is over', () => {
+  const lab = new Lab();
+  const one = lab.join(1);
+  const got = one.run(paxosAcquire(one.member(), LAB_PLACE, { ...WISH, shared: false }));
+  assert.ok(got.ok);
+  one.fate = () => 'failed';
+  assert.ok(!one.run(paxosRelease(one.member(), got.value, { lvb: null, rename: null })).ok);
+  one.ended = true;
+  let writes = 0;
+  one.fate = () => {
+    writes++;
+    return 'done';
+  };
+  const before = lab.disks.resource.slice();
+  for (const rest of one.rest.splice(0)) one.run(rest());
+  assert.equal(writes, 0);
+  assert.deepEqual(lab.disks.resource, before);
+});
