@@ -23,7 +23,7 @@ export interface Person {
   readonly obeysTerm: boolean;
   readonly holdings: Holding[];
   /** Releases that are not answered yet: what they name it works by no more. */
-  readonly releases: Set<readonly string[] | 'all'>;
+  readonly releases: Set<{ readonly names: readonly string[] | 'all' }>;
   /** Requests about it that are not answered yet. */
   underWay: number;
 }
@@ -71,5 +71,5 @@ export function textOfHolding({ name, shared }: Pick<Holding, 'name' | 'shared'>
 }
 
 export function isLeaving(person: Person, { name }: Holding): boolean {
-  return [...person.releases].some((names) => names === 'all' || names.includes(name));
+  return [...person.releases].some(({ names }) => names === 'all' || names.includes(name));
 }

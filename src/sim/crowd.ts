@@ -134,7 +134,7 @@ export class Crowd {
   /** What a request of it makes of the holdings is taken back when it was not served. */
   release(link: Link, person: Person, names: readonly string[] | 'all'): void {
     const isSelf = link === person.link;
-    const release = names === 'all' ? names : [...names];
+    const release = { names }; // one of its own: 'all' may be asked twice
     person.releases.add(release);
     person.underWay++;
     const named = names === 'all' ? [] : names.map((name) => named0(name));
