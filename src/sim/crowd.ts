@@ -13,6 +13,8 @@ import { SimStorage } from './disk.ts';
 import { AREA_BYTES, LOCKSPACE, LUN, resourceOffset } from './layout.ts';
 
 export const T_S = 1;
+/** From the death of a daemon, which may have renewed 2·t before; the others wait 8·t + 60 s. */
+const WATCHDOG_MS = 60_000;
 export const AREAS = 4;
 const AREAS_BYTES = 16 * AREA_BYTES;
 const SIGKILL_RESTRICTED = 0x2;
@@ -221,8 +223,12 @@ export class Crowd {
     this.daemonGone(host);
   }
 
-  /** Its processes live on, and work by what they were told. */
+  /** Its processes live on, and work by what they were told, until a watchdog ends them all. */
   daemonGone(host: CrowdHost): void {
+    const bereft = this.claims.of(host);
+    this.clock.after(WATCHDOG_MS, () => {
+      for (const person of bereft) this.#ends(person);
+    });
     for (const link of [...this.links]) {
       if (link.host !== host) continue;
       link.isOver = true;
