@@ -51,6 +51,8 @@ test('the block of a hold that could not be released is not written over a later
   assert.equal(one.ask({ op: 'release', hold: first, lvb: null, rename: null }).ok, false);
   failing = false;
   assert.ok(two.ask({ op: 'release', hold: other, lvb: null, rename: null }).ok);
+  assert.equal(one.ask(acquire(true)).ok, false, 'still being given back');
+  clock.runUntil(clock.nowMs() + 5000);
 
   const again = holdOf(one.ask(acquire(true)));
   assert.ok(one.ask({ op: 'release', hold: again, lvb: null, rename: null }).ok);

@@ -380,7 +380,7 @@ function* liveSharers(run: Run, won: Won): Steps<Result<number, Refusal>> {
     const { ioTimeoutMs: timeoutMs } = leaseTimes(member.ioTimeoutS);
     const bytes = new Uint8Array(sectorSize);
     const wrote = yield { op: 'write', disk: 'resource', offset, bytes, timeoutMs };
-    // It gives the lease back all the same: landing later, the zeros meet the next life of that host.
+    // It gives the lease back all the same: the zeros may meet the next life of that host.
     if (wrote.outcome === 'unknown') throw new OriginalDefect('17.1 item 22');
     if (wrote.outcome !== 'done') return failed(wrote);
   }
