@@ -180,7 +180,7 @@ function* oneBallot(
   if (second.value.outrun !== null) return ok(second.value.outrun);
   // The original empties its block when it takes values back: then the leader alone tells that this
   // version was decided without us (spec 10 §17.1 item 21).
-  if (!again.value.sameLeader) {
+  if (!sameLeader(again.value.leader, area.leader)) {
     return ok({ kind: 'outrun', largestMbal: phase2.mbal, byVersion: false });
   }
   return yield* commit(member, place, area, {

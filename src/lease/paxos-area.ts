@@ -1,10 +1,9 @@
-import { sameBytes } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
-import { decode, encode } from '../codec/struct.ts';
+import { decode } from '../codec/struct.ts';
 import { type Dblock, dblock, dblockChecksum, MODE_FLAGS } from '../format/dblock.ts';
 import { type Geometry, hostBlockSector, MODE_BLOCK_OFFSET } from '../format/geometry.ts';
-import { LEADER_BYTES, leaderGeometry, type PaxosLeader, paxosLeader } from '../format/leader.ts';
+import { leaderGeometry, type PaxosLeader, paxosLeader } from '../format/leader.ts';
 import { leaseError, readSpan } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
@@ -96,12 +95,12 @@ export function* readArea(
   return ok({ nowMs, leader: leader.value, geometry, blocks });
 }
 
-/** The read inside a ballot: host blocks, and whether the leader is still the one it began with. */
+/** The read inside a ballot: host blocks, and the leader as it stands by then, unverified. */
 export function* readBlocks(
   member: Member,
   place: Place,
   area: Area,
-): Steps<Result<{ nowMs: number; blocks: readonly HostBlock[]; sameLeader: boolean }, LeaseError>> {
+): Steps<Result<Pick<Area, 'nowMs' | 'blocks' | 'leader'>, LeaseError>> {
   const recorded = toSafeNumber(area.leader.numHosts, 'numHosts');
   const numHosts = takingPart(member, area.geometry, recorded);
   const length = bytesFor(area.geometry, numHosts);
@@ -111,10 +110,7 @@ export function* readBlocks(
   if (!read.ok) return read;
   return ok({
     nowMs: read.value.nowMs,
-    sameLeader: sameBytes(
-      read.value.value.subarray(0, LEADER_BYTES),
-      encode(paxosLeader, area.leader),
-    ),
+    leader: decode(paxosLeader, read.value.value),
     blocks: scanBlocks(read.value.value, area.geometry, numHosts),
   });
 }

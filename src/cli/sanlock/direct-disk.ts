@@ -5,7 +5,7 @@ import type { LeaseError } from '../../lease/lease-error.ts';
 import type { DiskRole, Effect, Reply, Steps } from '../../lease/steps.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { DirectDisk, DiskFailure } from '../../platform/disk-direct.ts';
-import { SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
+import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
 
 const CLOCK = new MonotonicClock();
 
@@ -21,13 +21,12 @@ export class OpenFailure extends Error {
 }
 
 const ENODEV = 19;
-const EINVAL = 22;
 /** Above it a number is no longer exact, and a device is never as large. */
 const MAX_OFFSET = BigInt(2 ** 52);
 
 /** An offset as typed; one that no device can have must not become another one. */
 export function byteOffset(typed: bigint): number {
-  if (typed > MAX_OFFSET || typed % 512n !== 0n) throw new OpenFailure(-EINVAL);
+  if (typed > MAX_OFFSET || typed % 512n !== 0n) throw new OpenFailure(-ERRNO.EINVAL);
   return Number(typed);
 }
 
