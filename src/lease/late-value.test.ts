@@ -1,19 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GEOMETRY_512_1M, LVB_SECTOR } from '../format/geometry.ts';
-import { acquaint, LAB_HOSTS, LAB_PLACE, Lab } from '../sim/lab.ts';
+import { LVB_SECTOR } from '../format/geometry.ts';
+import { acquaint, LAB_PLACE, Lab } from '../sim/lab.ts';
 import { convertToShared } from './convert.ts';
 import { paxosAcquire } from './paxos-acquire.ts';
 import { blockAt } from './paxos-area.ts';
 import { paxosRelease } from './paxos-release.ts';
+import { WISH } from './testing/users.ts';
 
-const WISH = {
-  shared: false,
-  ownerNowait: true,
-  wantedLver: null,
-  newNumHosts: null,
-  guess: { geometry: GEOMETRY_512_1M, numHosts: LAB_HOSTS },
-};
 const LVB_OFFSET = LVB_SECTOR * 512;
 const OWN_BLOCK = 2 * 512; // of host 1
 

@@ -2,32 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MIB } from '../base/units.ts';
 import { GEOMETRY_512_1M } from '../format/geometry.ts';
-import { acquaint, LAB_HOSTS, LAB_PLACE, Lab, type LabHost } from '../sim/lab.ts';
+import { acquaint, Lab } from '../sim/lab.ts';
 import { convertToExclusive } from './convert.ts';
-import { type AcquireWish, paxosAcquire } from './paxos-acquire.ts';
-import type { PaxosHold } from './paxos-hold.ts';
 import { paxosRelease } from './paxos-release.ts';
+import { acquire, take } from './testing/users.ts';
 
 // The number of host blocks that take part is part of what a ballot decides, and blocks behind it
 // are looked at by nobody (spec 10 §18.9).
-
-const WISH: AcquireWish = {
-  shared: false,
-  ownerNowait: true,
-  wantedLver: null,
-  newNumHosts: null,
-  guess: { geometry: GEOMETRY_512_1M, numHosts: LAB_HOSTS },
-};
-
-function acquire(host: LabHost, wish: Partial<AcquireWish> = {}) {
-  return paxosAcquire(host.member(), LAB_PLACE, { ...WISH, ...wish });
-}
-
-function take(host: LabHost, wish: Partial<AcquireWish> = {}): PaxosHold {
-  const got = host.run(acquire(host, wish));
-  assert.ok(got.ok, 'granted');
-  return got.value;
-}
 
 test('fewer host blocks are not taken while one of those behind is used', () => {
   const lab = new Lab();

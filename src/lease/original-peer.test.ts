@@ -1,23 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GEOMETRY_512_1M } from '../format/geometry.ts';
-import { acquaint, LAB_HOSTS, Lab, type LabHost } from '../sim/lab.ts';
-import type { AcquireWish } from './paxos-acquire.ts';
+import { acquaint, Lab, type LabHost } from '../sim/lab.ts';
 import { blockAt } from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import type { Steps } from './steps.ts';
 import { ORIGINALS } from './testing/seat.ts';
+import { WISH } from './testing/users.ts';
 
 // The peer of the mixed runs does what the real daemon was counted to do (spec 10 §17.2): reads of
 // areas, of single sectors, and writes.
-
-const WISH: AcquireWish = {
-  shared: false,
-  ownerNowait: true,
-  wantedLver: null,
-  newNumHosts: null,
-  guess: { geometry: GEOMETRY_512_1M, numHosts: LAB_HOSTS },
-};
 
 function two() {
   const lab = new Lab();

@@ -1,16 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GEOMETRY_512_1M } from '../format/geometry.ts';
-import { acquaint, LAB_HOSTS, LAB_PLACE, Lab } from '../sim/lab.ts';
+import { acquaint, LAB_PLACE, Lab } from '../sim/lab.ts';
 import { paxosAcquire } from './paxos-acquire.ts';
 import { paxosRelease } from './paxos-release.ts';
-
-const WISH = {
-  ownerNowait: true,
-  wantedLver: null,
-  newNumHosts: null,
-  guess: { geometry: GEOMETRY_512_1M, numHosts: LAB_HOSTS },
-} as const;
+import { WISH } from './testing/users.ts';
 
 for (const shared of [false, true]) {
   for (const [refusals, where] of [
@@ -31,7 +24,7 @@ for (const shared of [false, true]) {
       if (!gone.ok) assert.deepEqual([gone.error.code, gone.error.errno], ['ERRNO', 5]);
       if (refusals > 2 || shared) assert.ok(!gone.ok);
       for (const rest of one.rest.splice(0)) one.run(rest());
-      assert.ok(two.run(paxosAcquire(two.member(), LAB_PLACE, { ...WISH, shared: false })).ok);
+      assert.ok(two.run(paxosAcquire(two.member(), LAB_PLACE, WISH)).ok);
     });
   }
 }
@@ -39,7 +32,7 @@ for (const shared of [false, true]) {
 test('a refused release is not repeated once our stay is over', () => {
   const lab = new Lab();
   const one = lab.join(1);
-  const got = one.run(paxosAcquire(one.member(), LAB_PLACE, { ...WISH, shared: false }));
+  const got = one.run(paxosAcquire(one.member(), LAB_PLACE, WISH));
   assert.ok(got.ok);
   one.fate = () => 'failed';
   assert.ok(!one.run(paxosRelease(one.member(), got.value, { lvb: null, rename: null })).ok);

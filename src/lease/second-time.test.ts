@@ -2,42 +2,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decode } from '../codec/struct.ts';
 import { DBLOCK_FLAGS } from '../format/dblock.ts';
-import { GEOMETRY_512_1M } from '../format/geometry.ts';
 import { paxosLeader } from '../format/leader.ts';
-import { acquaint, LAB_HOSTS, LAB_PLACE, Lab, type LabHost } from '../sim/lab.ts';
+import { acquaint, Lab } from '../sim/lab.ts';
 import { convertToExclusive } from './convert.ts';
-import { type AcquireWish, paxosAcquire } from './paxos-acquire.ts';
 import { blockAt } from './paxos-area.ts';
-import type { PaxosHold } from './paxos-hold.ts';
-import { paxosRelease } from './paxos-release.ts';
+import { acquire, release, take } from './testing/users.ts';
 
 // A host that found a version to be over goes on to the next. So nobody may be granted, after that,
 // what was over: not even the host whose version it was (spec 10 §18.8).
 
-const WISH: AcquireWish = {
-  shared: false,
-  ownerNowait: true,
-  wantedLver: null,
-  newNumHosts: null,
-  guess: { geometry: GEOMETRY_512_1M, numHosts: LAB_HOSTS },
-};
 const CUTS = 14;
 const OWN_BLOCK = 2 * 512; // of host 1
-
-function acquire(host: LabHost, shared = false) {
-  return paxosAcquire(host.member(), LAB_PLACE, { ...WISH, shared });
-}
-
-function take(host: LabHost, shared = false): PaxosHold {
-  const got = host.run(acquire(host, shared));
-  assert.ok(got.ok, 'granted');
-  return got.value;
-}
-
-function release(host: LabHost, hold: PaxosHold): void {
-  const gone = host.run(paxosRelease(host.member(), hold, { lvb: null, rename: null }));
-  assert.ok(gone.ok);
-}
 
 function four() {
   const lab = new Lab();
@@ -97,10 +72,10 @@ function fallen(rivalCut: number, how: 'released' | 'shared' | 'former life') {
   const got = first.run();
   assert.ok(got.ok);
   release(one, got.value);
-  const held = take(two, how === 'shared');
+  const held = take(two, { shared: how === 'shared' });
   if (how === 'released') release(two, held);
   if (how === 'former life') two.join();
-  const last = rival.task(acquire(rival, how === 'shared'));
+  const last = rival.task(acquire(rival, { shared: how === 'shared' }));
   last.advance(rivalCut);
   const leader = () => decode(paxosLeader, lab.disks.resource);
   assert.ok(leader().lver >= 2n);

@@ -1,23 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GEOMETRY_512_1M } from '../format/geometry.ts';
-import { acquaint, LAB_HOSTS, LAB_PLACE, Lab } from '../sim/lab.ts';
+import { acquaint, LAB_PLACE, Lab } from '../sim/lab.ts';
 import { type AcquireWish, paxosAcquire } from './paxos-acquire.ts';
 import { blockAt } from './paxos-area.ts';
+import { WISH } from './testing/users.ts';
 
 const CUTS = 8;
 const RIVAL_CUTS = 12;
 /** Which writes of host 1's block go unanswered: one of these is its taking back, if it has any. */
 const UNANSWERED = [3, 4, 5, 6];
 const OWN_BLOCK = 2 * 512; // of host 1
-const EXCLUSIVE: AcquireWish = {
-  shared: false,
-  ownerNowait: true,
-  wantedLver: null,
-  newNumHosts: null,
-  guess: { geometry: GEOMETRY_512_1M, numHosts: LAB_HOSTS },
-};
-const SHARED: AcquireWish = { ...EXCLUSIVE, shared: true };
+const SHARED: AcquireWish = { ...WISH, shared: true };
 
 /** Host 1 has proposed itself, and host 3 records that for it: the leader names host 1. */
 function recorded(unanswered: number | null) {
@@ -28,7 +21,7 @@ function recorded(unanswered: number | null) {
   one.fate = ({ offset }) => (offset === OWN_BLOCK && ++writes === unanswered ? 'landed' : 'done');
   const first = one.task(paxosAcquire(one.member(), LAB_PLACE, SHARED));
   while (writes < 2) first.step();
-  three.run(paxosAcquire(three.member(), LAB_PLACE, EXCLUSIVE));
+  three.run(paxosAcquire(three.member(), LAB_PLACE, WISH));
   return { lab, one, two, first };
 }
 

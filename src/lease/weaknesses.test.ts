@@ -9,21 +9,13 @@ import { encodePaxosLeader, type PaxosLeader, paxosLeader } from '../format/lead
 import { acquaint, LAB_HOSTS, LAB_LOCKSPACE, LAB_PLACE, Lab, LabHost } from '../sim/lab.ts';
 import { convertToExclusive } from './convert.ts';
 import { initResource } from './initialise.ts';
-import { type AcquireWish, paxosAcquire, type Refusal } from './paxos-acquire.ts';
-import type { PaxosHold } from './paxos-hold.ts';
-import { paxosRelease } from './paxos-release.ts';
+import type { Refusal } from './paxos-acquire.ts';
 import { writeRequest } from './request.ts';
+import { acquire, release, take } from './testing/users.ts';
 
 // Weaknesses of the original on disk (spec 10 §17.1) and what becomes of them here. What no test of
 // this file shows is named in docs/operations/weaknesses.md.
 
-const WISH: AcquireWish = {
-  shared: false,
-  ownerNowait: true,
-  wantedLver: null,
-  newNumHosts: null,
-  guess: { geometry: GEOMETRY_512_1M, numHosts: LAB_HOSTS },
-};
 const BLOCK_END = 56;
 const MODE_AT = 128;
 const MODE_END = 144;
@@ -32,21 +24,6 @@ function hosts(lab = new Lab()) {
   const [one, two, three] = [lab.join(1), lab.join(2), lab.join(3)];
   acquaint([one, two, three]);
   return { lab, one, two, three };
-}
-
-function acquire(host: LabHost, change: Partial<AcquireWish> = {}) {
-  return paxosAcquire(host.member(), LAB_PLACE, { ...WISH, ...change });
-}
-
-function take(host: LabHost, change: Partial<AcquireWish> = {}): PaxosHold {
-  const got = host.run(acquire(host, change));
-  assert.ok(got.ok, 'granted');
-  return got.value;
-}
-
-function release(host: LabHost, hold: PaxosHold): void {
-  const gone = host.run(paxosRelease(host.member(), hold, { lvb: null, rename: null }));
-  assert.ok(gone.ok);
 }
 
 function refusal(got: Result<unknown, Refusal>): string {
