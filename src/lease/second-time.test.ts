@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decode } from '../codec/struct.ts';
 import { DBLOCK_FLAGS } from '../format/dblock.ts';
-import { paxosLeader } from '../format/leader.ts';
-import { acquaint, Lab } from '../sim/lab.ts';
+import { leaderChecksum, paxosLeader } from '../format/leader.ts';
+import { acquaint, LAB_PLACE, Lab } from '../sim/lab.ts';
 import { convertToExclusive } from './convert.ts';
 import { blockAt } from './paxos-area.ts';
 import { acquire, release, take } from './testing/users.ts';
@@ -12,6 +12,8 @@ import { acquire, release, take } from './testing/users.ts';
 // what was over: not even the host whose version it was (spec 10 §18.8).
 
 const CUTS = 14;
+const NAME_AT = 104;
+const CHECKSUM_AT = 168;
 const OWN_BLOCK = 2 * 512; // of host 1
 
 function four() {
@@ -102,4 +104,14 @@ test('a leader fell behind: nor does the sharer whose version it was step up to 
     const other = last.run();
     assert.ok(!(up.ok && other.ok), `cut ${rivalCut}: exclusive beside shared`);
   }
+});
+
+// Others may leave anything behind the NUL of a name: the record is the same.
+test('a leader with bytes behind its name is no leader recorded meanwhile', () => {
+  const { lab, one } = four();
+  const disk = lab.disks.resource;
+  disk[NAME_AT + LAB_PLACE.resourceName.length + 1] = 0x5a;
+  new DataView(disk.buffer).setUint32(CHECKSUM_AT, leaderChecksum(disk), true);
+  const got = one.run(acquire(one));
+  assert.ok(got.ok, got.ok ? '' : got.error.error.code);
 });
