@@ -2,8 +2,7 @@ import type { Dblock } from '../format/dblock.ts';
 import type { Geometry } from '../format/geometry.ts';
 import type { PaxosLeader } from '../format/leader.ts';
 import { released, writeHostBlock } from './ballot.ts';
-import { settle, sleep } from './io.ts';
-import { leaseTimes } from './lease-times.ts';
+import { keepTrying, settle } from './io.ts';
 import { freeLeader } from './paxos-release.ts';
 import type { Steps } from './steps.ts';
 import type { Member, Place } from './world.ts';
@@ -35,13 +34,8 @@ export function* giveBack(member: Member, place: Place, what: GivingBack): Steps
 }
 
 /** The repetitions of `giveBack`, for a first attempt made elsewhere. */
-export function* keepGivingBack(member: Member, place: Place, what: GivingBack): Steps<void> {
-  const { ioTimeoutMs, renewalIntervalMs } = leaseTimes(member.ioTimeoutS);
-  yield* sleep(ioTimeoutMs);
-  while (member.ended?.() !== true) {
-    if ((yield* giveBackOnce(member, place, what)) === 'done') return;
-    yield* sleep(renewalIntervalMs);
-  }
+export function keepGivingBack(member: Member, place: Place, what: GivingBack): Steps<void> {
+  return keepTrying(member, () => giveBackOnce(member, place, what));
 }
 
 function* giveBackOnce(member: Member, place: Place, what: GivingBack): Steps<'done' | 'again'> {

@@ -60,6 +60,16 @@ export function* sleep(forMs: number): Steps<number> {
   return reply.nowMs;
 }
 
+/** Work left for later: after t, then every 2·t, until it is done or our stay ends (spec 10 §9.3). */
+export function* keepTrying(member: Member, once: () => Steps<'done' | 'again'>): Steps<void> {
+  const { ioTimeoutMs, renewalIntervalMs } = leaseTimes(member.ioTimeoutS);
+  yield* sleep(ioTimeoutMs);
+  while (member.ended?.() !== true) {
+    if ((yield* once()) === 'done') return;
+    yield* sleep(renewalIntervalMs);
+  }
+}
+
 /** Waits until no write of ours to that span of the resource is under way; false = one still is. */
 export function* settle(
   member: Pick<Member, 'ioTimeoutS'>,

@@ -5,7 +5,7 @@ import { wholeSeconds } from '../base/units.ts';
 import { type Geometry, hasLvb, LVB_SECTOR } from '../format/geometry.ts';
 import { encodePaxosLeader, LEADER_FLAGS, type PaxosLeader } from '../format/leader.ts';
 import { hostBlock, released, writeHostBlock } from './ballot.ts';
-import { ioError, leaseError, settle, sleep } from './io.ts';
+import { ioError, keepTrying, leaseError, settle, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
 import { readLeader, sameLeader } from './owner-watch.ts';
@@ -46,14 +46,12 @@ export function* paxosRelease(
  * The device refused, and our client was told so. It forgets the lease, so nobody would ever give
  * back what the disk still says we hold, as long as this host lives.
  */
-function* keepReleasing(member: Member, hold: PaxosHold, from: Releasing): Steps<void> {
-  const { ioTimeoutMs, renewalIntervalMs } = leaseTimes(member.ioTimeoutS);
-  yield* sleep(ioTimeoutMs);
-  while (member.ended?.() !== true) {
+function keepReleasing(member: Member, hold: PaxosHold, from: Releasing): Steps<void> {
+  return keepTrying(member, function* () {
     const turn = yield* releaseTurn(member, hold, from);
-    if (turn.ok || (turn.error.code !== 'AIO_TIMEOUT' && turn.error.code !== 'ERRNO')) return;
-    yield* sleep(renewalIntervalMs);
-  }
+    const mayCome = !turn.ok && ['AIO_TIMEOUT', 'ERRNO'].includes(turn.error.code);
+    return mayCome ? 'again' : 'done';
+  });
 }
 
 function releaseTurn(
@@ -152,14 +150,11 @@ function* releaseAtOnce(
 }
 
 /** The leader is free, but a conversion that failed may have left SHARED in our block. */
-function* keepMarking(member: Member, hold: PaxosHold): Steps<void> {
-  const { ioTimeoutMs, renewalIntervalMs } = leaseTimes(member.ioTimeoutS);
-  yield* sleep(ioTimeoutMs);
-  while (member.ended?.() !== true) {
+function keepMarking(member: Member, hold: PaxosHold): Steps<void> {
+  return keepTrying(member, function* () {
     const marked = yield* releaseShared(member, hold);
-    if (marked.ok || marked.error.code !== 'AIO_TIMEOUT') return;
-    yield* sleep(renewalIntervalMs);
-  }
+    return !marked.ok && marked.error.code === 'AIO_TIMEOUT' ? 'again' : 'done';
+  });
 }
 
 const LEADER_RELEASE = 'leader release';
