@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import {
   type DaemonWorld,
+  hold,
   type Maker,
   makeArea,
   run,
@@ -315,20 +316,6 @@ function withoutTimes(text: string, directory: string): string {
     .replaceAll(directory, '<dir>')
     .replaceAll(/(timestamp|inp3|checksum|sum) (0x)?[0-9a-f]+/g, '$1 #')
     .replaceAll(/ 0{0,9}[1-9]\d{0,9} (?=\d{4} \d{4})/g, ' # ');
-}
-
-/** `sanlock client command`: a registered process that holds a lease once it says so. */
-async function hold(world: DaemonWorld, cli: Maker, resource: string): Promise<ChildProcess> {
-  const program = ['/bin/sh', '-c', 'echo ready; exec sleep 600'];
-  const args = ['client', 'command', '-r', resource, '-c', ...program];
-  const child = spawn(SANLOCK[cli], args, { env: world.env, stdio: ['ignore', 'pipe', 'ignore'] });
-  const said = await Promise.race([
-    new Promise<string>((resolve) => child.stdout.once('data', (bytes) => resolve(`${bytes}`))),
-    sleep(10_000, 'nothing', { ref: false }),
-  ]);
-  if (said === 'ready\n') return child;
-  child.kill('SIGKILL');
-  throw new Error(`${SANLOCK[cli]} ${args.join(' ')} said ${said}\n${world.log()}`);
 }
 
 function compare(theirs: readonly Outcome[], ours: readonly Outcome[]): void {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { makeArea, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
+import { hold, makeArea, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
 
 const missing = whyNot('ours');
 const where = missing === null ? { timeout: 120_000 } : { skip: missing };
@@ -35,12 +35,8 @@ test(
       await client('init', '-s', lockspace, '-o', `${T}`);
       await client('init', '-r', `LS:R:${area}:1M`);
       assert.match(await client('add_lockspace', '-s', lockspace, '-o', `${T}`), /done 0/);
-      const held = ['client', 'command', '-r', `LS:R:${area}:1M`, '-c', '/bin/sleep', '300'];
-      holder = spawn(SANLOCK.ours, held, { env, stdio: 'ignore' });
+      holder = await hold(first, 'ours', `LS:R:${area}:1M`);
       const pid = holder.pid ?? -1;
-      await until('the lease is held', 10_000, async () =>
-        (await client('status')).includes(`p ${pid}`),
-      );
 
       first.process.kill('SIGKILL');
       const killedMs = performance.now();

@@ -126,6 +126,24 @@ export function makeArea(path: string, bytes: number): string {
   return path;
 }
 
+/** `sanlock client command`: a registered process, which holds a lease from when it says so. */
+export async function hold(
+  world: DaemonWorld,
+  cli: Maker,
+  resource: string,
+): Promise<ChildProcess> {
+  const program = ['/bin/sh', '-c', 'echo ready; exec sleep 600'];
+  const args = ['client', 'command', '-r', resource, '-c', ...program];
+  const child = spawn(SANLOCK[cli], args, { env: world.env, stdio: ['ignore', 'pipe', 'ignore'] });
+  const said = await Promise.race([
+    new Promise<string>((resolve) => child.stdout.once('data', (bytes) => resolve(`${bytes}`))),
+    sleep(10_000, 'nothing', { ref: false }),
+  ]);
+  if (said === 'ready\n') return child;
+  child.kill('SIGKILL');
+  throw new Error(`${SANLOCK[cli]} ${args.join(' ')} said ${said}\n${world.log()}`);
+}
+
 export interface Ran {
   readonly stdout: string;
   readonly stderr: string;
