@@ -17,7 +17,7 @@ test('a second daemon on one run directory leaves with 1, the first stays', wher
     const second = await run(SANLOCK.ours, ['daemon', '-D', ...AS_ROOT], { env: first.env });
     assert.equal(second.status, 1);
     assert.match(second.stderr, /cannot lock .*sanlock\.pid/);
-    assert.ok(performance.now() - startMs < 1000);
+    assert.ok(performance.now() - startMs < 5000, 'it does not wait for the first to end');
     const status = await run(SANLOCK.ours, ['client', 'status'], { env: first.env });
     assert.match(status.stdout, /^daemon first/);
   } finally {
