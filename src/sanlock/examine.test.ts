@@ -38,6 +38,28 @@ test('our bit in another host’s renewal: requests are read, once in 6·t for t
   ]);
 });
 
+test('a bit that came again too soon makes us look for newer requests once its time is over', () => {
+  const { stage } = held();
+  stage.play([
+    [100, () => bitFrom(stage, 2), ['lease1 readRequest R1']],
+    [100, () => asked(stage, 6n, 2), ['SIGTERM 501']],
+    [120, () => bitFrom(stage, 2), []],
+    [159, () => stage.look(), []],
+    [160, () => stage.look(), ['lease1 readRequest R1']],
+    [160, () => asked(stage, 6n, 2), []], // it was asked for this
+    [161, () => stage.look(), []],
+    [165, () => stage.renewed(1, 165), []],
+    [170, () => bitFrom(stage, 3), ['lease1 readRequest R1']],
+    [170, () => asked(stage, 0n, 0), []],
+    [171, () => bitFrom(stage, 3), []],
+    [225, () => stage.renewed(1, 225), []],
+    [230, () => stage.look(), ['lease1 readRequest R1']],
+    [230, () => asked(stage, 6n, 1), ['SIGKILL 501']], // for this it was not
+    [231, () => bitFrom(stage, 2), ['lease1 readRequest R1']],
+    [231, () => asked(stage, 6n, 1), ['SIGKILL 501']], // asked again, by another bit
+  ]);
+});
+
 test('force kills, unless the holder was restricted from that when it acquired', () => {
   const one = held();
   one.stage.play([

@@ -12,14 +12,35 @@ const GRACEFUL = 2;
  * keeps its bit set for a while makes us look once in that time, not at each of its renewals.
  */
 export function signalled(front: Front, space: Lockspace, signals: readonly HostSignal[]): void {
+  let isDue = false;
+  for (const { fromHostId } of signals) {
+    if (wasExamined(front, space, fromHostId)) {
+      space.signalledAgain.add(fromHostId);
+    } else {
+      isDue = true;
+      space.signalledAgain.delete(fromHostId);
+      space.examinedS.set(fromHostId, front.nowS);
+    }
+  }
+  if (isDue) examine(front, space, () => true);
+}
+
+/** Not long ago: its bit may still be the one we have followed. */
+function wasExamined(front: Front, space: Lockspace, hostId: number): boolean {
+  const lastS = space.examinedS.get(hostId);
   const everyS = front.settings.setBitmapS || 6 * space.ioTimeoutS;
-  const due = signals.filter(({ fromHostId }) => {
-    const lastS = space.examinedS.get(fromHostId);
-    return lastS === undefined || front.nowS - lastS >= everyS;
-  });
+  return lastS !== undefined && front.nowS - lastS < everyS;
+}
+
+/**
+ * A bit that came again too soon may have been about a newer request, and may be gone by the time
+ * another would be followed: then that is looked for now. Old requests are not answered twice.
+ */
+export function lookAgain(front: Front, space: Lockspace): void {
+  const due = [...space.signalledAgain].filter((hostId) => !wasExamined(front, space, hostId));
   if (due.length === 0) return;
-  for (const { fromHostId } of due) space.examinedS.set(fromHostId, front.nowS);
-  examine(front, space, () => true);
+  for (const hostId of due) space.signalledAgain.delete(hostId);
+  examine(front, space, () => true, { onlyNew: true });
 }
 
 /** Reads the request records of held resources, one after another, and does what they ask. */
@@ -27,12 +48,13 @@ export function examine(
   front: Front,
   space: Lockspace,
   wanted: (resource: Resource) => boolean,
+  { onlyNew } = { onlyNew: false },
 ): void {
   const isIdle = space.examining.size === 0;
   for (const resource of front.resources) {
-    if (resource.lockspace === space && isAsked(resource) && wanted(resource)) {
-      space.examining.add(resource);
-    }
+    if (resource.lockspace !== space || !isAsked(resource) || !wanted(resource)) continue;
+    const isAll = !onlyNew || space.examining.get(resource)?.onlyNew === false;
+    space.examining.set(resource, { onlyNew: !isAll });
   }
   if (isIdle) next(front, space);
 }
@@ -43,7 +65,7 @@ function isAsked(resource: Resource): boolean {
 }
 
 function next(front: Front, space: Lockspace): void {
-  for (const resource of space.examining) {
+  for (const resource of space.examining.keys()) {
     const { hold } = resource;
     const isUsable = front.usableLockspace(space.name) === space;
     if (!isUsable || space.lease === null || hold === null || !isAsked(resource)) {
@@ -51,21 +73,30 @@ function next(front: Front, space: Lockspace): void {
       continue;
     }
     front.command(space.lease, { op: 'readRequest', hold }, (result) => {
+      const how = space.examining.get(resource);
       space.examining.delete(resource);
-      requested(front, resource, result);
+      if (how !== undefined) requested(front, resource, result, how);
       next(front, space);
     });
     return;
   }
 }
 
-function requested(front: Front, resource: Resource, result: LeaseCommandResult): void {
+function requested(
+  front: Front,
+  resource: Resource,
+  result: LeaseCommandResult,
+  { onlyNew }: { readonly onlyNew: boolean },
+): void {
   if (!result.ok || result.op !== 'readRequest' || !isAsked(resource)) return;
   const { lver, forceMode } = result;
   const held = resource.hold?.leader.lver ?? 0n;
   if (lver <= held) return; // about an owner before us, or nothing
+  const { followed } = resource;
+  if (onlyNew && followed?.lver === lver && followed.forceMode === forceMode) return;
   const client = resource.holders[0]?.client;
   if (client === undefined || (forceMode !== FORCE && forceMode !== GRACEFUL)) return;
+  resource.followed = { lver, forceMode };
   front.outside.log('warn', 'resource.requested', {
     lockspace: resource.lockspace.name,
     resource: resource.name,

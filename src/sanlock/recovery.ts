@@ -1,3 +1,4 @@
+import { lookAgain } from './examine.ts';
 import type { Front } from './front.ts';
 import { stopLeftBehind } from './holder-journal.ts';
 import { takeBackOldBits } from './host-events.ts';
@@ -24,6 +25,7 @@ export function look(front: Front): void {
       space.grantsPausedUntilMs = 0;
       front.outside.log('warn', 'grants.resumed', { lockspace: space.name });
     }
+    lookAgain(front, space);
     lookAt(front, space);
   }
 }

@@ -61,6 +61,8 @@ export interface Resource {
   lvbDirty: boolean;
   /** The holder's restriction bits when it acquired. */
   readonly restricted: number;
+  /** The request of another host that its holder was last asked for. */
+  followed: { readonly lver: bigint; readonly forceMode: number } | null;
   readonly holders: Token[];
   lastPid: number;
 }
@@ -111,8 +113,10 @@ export interface Lockspace {
   eventSetS: number;
   /** When each host's bit last made us look at the requests to us. */
   readonly examinedS: Map<number, number>;
+  /** Hosts whose bit came again before it was to make us look again. */
+  readonly signalledAgain: Set<number>;
   /** Held resources whose request record is to be read, one after another. */
-  readonly examining: Set<Resource>;
+  readonly examining: Map<Resource, { readonly onlyNew: boolean }>;
   /** A command on the resource index runs: one at a time. */
   indexBusy: boolean;
   /** null: wdmd is not asked, or was let go. */
@@ -197,7 +201,8 @@ export function newLockspace(
     event: null,
     eventSetS: 0,
     examinedS: new Map(),
-    examining: new Set(),
+    signalledAgain: new Set(),
+    examining: new Map(),
     indexBusy: false,
     watchdog: null,
     joinSent: false,

@@ -163,6 +163,7 @@ function ballot(
     lvb: null,
     lvbDirty: false,
     restricted: job.client.restricted,
+    followed: null,
     holders: [],
     lastPid: job.client.pid,
   };
