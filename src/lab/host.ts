@@ -1,5 +1,5 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
-import { createWriteStream, existsSync, readdirSync, readlinkSync } from 'node:fs';
+import { createWriteStream, existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Lun } from './lun.ts';
@@ -58,7 +58,7 @@ export class Host {
     const host = new Host(options, spawn(...apart('unshare', args)));
     try {
       const entered = () => host.#inNamespace();
-      await until(`the namespace of ${options.name}`, entered, { withinMs: 5000 });
+      await until(`the namespace of ${options.name}`, entered, { withinMs: 20_000 });
       await host.#furnish();
     } catch (error) {
       host.#killHolder();
@@ -216,6 +216,8 @@ export class Host {
   #inNamespace(): boolean {
     const own = namespaceOf(this.holderPid);
     if (own === null || own === namespaceOf(process.pid)) return false;
+    // Before unshare has become what it starts, our mounts may still be everybody's.
+    if (readFileSync(`/proc/${this.holderPid}/comm`, 'ascii') !== 'sleep\n') return false;
     this.#namespace = own;
     return true;
   }
