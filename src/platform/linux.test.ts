@@ -68,6 +68,9 @@ test('a watcher survives garbage collection', async () => {
   await new Promise<void>((done) =>
     write(fd, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]), () => done()),
   );
+  for (let tries = 0; events === 0 && tries < 500; tries++) {
+    await new Promise((done) => setTimeout(done, 10));
+  }
   await new Promise((done) => setTimeout(done, 20));
   assert.equal(events, 1);
   FdWatcher.closeAll();

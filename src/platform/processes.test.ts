@@ -41,7 +41,7 @@ async function withProcesses(
 }
 
 async function until(what: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5000;
+  const deadline = Date.now() + 20_000;
   while (!what()) {
     assert.ok(Date.now() < deadline, 'in time');
     await new Promise((done) => setTimeout(done, 10));

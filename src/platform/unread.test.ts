@@ -22,10 +22,10 @@ async function endOf(readsFirst: boolean): Promise<boolean> {
           resolve(connection.hasUnread === true);
         });
         connection.send(new TextEncoder().encode('hello'));
+        if (!readsFirst) setTimeout(() => peer.destroy(), 20);
       });
       const peer = connect(path);
       if (readsFirst) peer.on('data', () => peer.destroy());
-      else setTimeout(() => peer.destroy(), 100);
       peer.pause();
       if (readsFirst) peer.resume();
     });
