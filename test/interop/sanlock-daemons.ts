@@ -1,7 +1,19 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { decode } from '../../src/codec/struct.ts';
+import { deltaLeader, LEADER_BYTES } from '../../src/format/leader.ts';
 
 /** Whose program: the C original or ours. */
 export type Maker = 'c' | 'ours';
@@ -12,8 +24,9 @@ export const SANLOCK: Readonly<Record<Maker, string>> = {
   ours: `${ROOT}/bin/sanlock`,
 };
 
-const START_DEADLINE_MS = 10_000;
+const START_DEADLINE_MS = 30_000;
 const POLL_MS = 50;
+const SECTOR_BYTES = 512;
 
 /** Why real daemons cannot be run here; null when they can. */
 export function whyNot(...makers: readonly Maker[]): string | null {
@@ -81,7 +94,7 @@ export async function startDaemon(
     stop: () => stop(child, options.directory === undefined ? directory : null),
   };
   const deadline = Date.now() + START_DEADLINE_MS;
-  while (!(await accepts(socketPath))) {
+  while (!(await serves(socketPath))) {
     if (Date.now() > deadline || child.exitCode !== null) {
       await world.stop();
       throw new Error(`${SANLOCK[maker]} did not open ${socketPath}; it said:\n${log}`);
@@ -110,7 +123,8 @@ async function stop(child: ChildProcess, directory: string | null): Promise<void
   if (directory !== null) rmSync(directory, { recursive: true, force: true });
 }
 
-function accepts(path: string): Promise<boolean> {
+/** Whether a daemon takes connections there. */
+export function serves(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ path });
     socket.once('connect', () => resolve(true));
@@ -126,6 +140,20 @@ export function makeArea(path: string, bytes: number): string {
   return path;
 }
 
+/** When the lease of a host was last renewed, in seconds of the clock all hosts of a machine share. */
+export function lastRenewalS(lockspacePath: string, hostId: number): number {
+  const fd = openSync(lockspacePath, 'r');
+  try {
+    const bytes = Buffer.alloc(LEADER_BYTES);
+    readSync(fd, bytes, 0, bytes.length, (hostId - 1) * SECTOR_BYTES);
+    const { ownerId, timestampS } = decode(deltaLeader, bytes);
+    if (Number(ownerId) !== hostId) throw new Error(`no lease of host ${hostId} there`);
+    return Number(timestampS);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** `sanlock client command`: a registered process, which holds a lease from when it says so. */
 export async function hold(
   world: DaemonWorld,
@@ -137,7 +165,7 @@ export async function hold(
   const child = spawn(SANLOCK[cli], args, { env: world.env, stdio: ['ignore', 'pipe', 'ignore'] });
   const said = await Promise.race([
     new Promise<string>((resolve) => child.stdout.once('data', (bytes) => resolve(`${bytes}`))),
-    sleep(10_000, 'nothing', { ref: false }),
+    sleep(30_000, 'nothing', { ref: false }),
   ]);
   if (said === 'ready\n') return child;
   child.kill('SIGKILL');
