@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Host } from '../../src/lab/host.ts';
+import type { Daemon, Host } from '../../src/lab/host.ts';
 import { ALL_OURS, Rig, rigObstacle } from '../../src/lab/rig.ts';
+import { until } from '../../src/lab/run.ts';
 
 /** What an administrator gets wrong, and whether the answer says what to do about it. */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
@@ -28,8 +29,15 @@ async function said(host: Host, command: string, ...args: readonly string[]): Pr
   return `${outcome.stdout}${outcome.stderr}`;
 }
 
-function logOf(rig: Rig, host: Host, daemon: 'sanlock' | 'lvmlockd'): string {
-  return readFileSync(join(rig.dir, host.name, 'log', `${daemon}.err`), 'utf8');
+/** What a daemon says comes into its file through us, a moment later. */
+async function logged(
+  where: { readonly rig: Rig; readonly host: Host; readonly daemon: Daemon },
+  what: RegExp,
+): Promise<void> {
+  const file = join(where.rig.dir, where.host.name, 'log', `${where.daemon}.err`);
+  await until(`${what} in the log`, () => what.test(readFileSync(file, 'utf8')), {
+    withinMs: 10_000,
+  });
 }
 
 test('no host_id: the refusal names the setting', { skip }, async () => {
@@ -49,7 +57,8 @@ test('a host_id twice: the second host does not get in', { skip }, async () => {
     await said(second, 'vgchange', '--lockstart', rig.vg);
     const status = await second.run(second.program('sanlock'), ['client', 'status']);
     assert.doesNotMatch(status.stdout, /^s .*(?<!ADD|REM)$/m, 'not joined');
-    assert.match(logOf(rig, second, 'sanlock'), /lockspace\.notJoined.*result=-262/);
+    const where = { rig, host: second, daemon: 'sanlock' } as const;
+    await logged(where, /lockspace\.notJoined.*result=-262/);
     await first.mustLvm('lvcreate', '-an', '-L', '4m', '-n', 'lv1', rig.vg);
   });
 });
@@ -69,7 +78,7 @@ test('no sanlock: lvm names the lock manager, and our log what to start', { skip
     await host.startLvmlockd();
     const text = await said(host, 'vgcreate', '--shared', rig.vg, rig.lun.device);
     assert.match(text, /lock manager|sanlock/i);
-    assert.match(logOf(rig, host, 'lvmlockd'), /start/i);
+    await logged({ rig, host, daemon: 'lvmlockd' }, /start/i);
   });
 });
 

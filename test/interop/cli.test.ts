@@ -253,6 +253,17 @@ interface Outcome {
   readonly status: number;
 }
 
+/** Until the daemon has seen a process end, and what it held is free or an orphan. */
+async function untilForgotten(world: DaemonWorld, cli: Maker, pid: number): Promise<void> {
+  const isHere = new RegExp(`\\bp ${pid}\\b(?!.*ORPHAN$)`, 'm');
+  for (let tries = 0; tries < 300; tries++) {
+    const { stdout } = await run(SANLOCK[cli], ['client', 'status'], { env: world.env });
+    if (!isHere.test(stdout)) return;
+    await sleep(100);
+  }
+  throw new Error(`process ${pid} is not forgotten\n${world.log()}`);
+}
+
 async function runSteps(daemon: Maker, cli: Maker, steps: readonly string[]): Promise<Outcome[]> {
   const world = await startDaemon(daemon, { hostName: 'host1' });
   let holder: ChildProcess | null = null;
@@ -274,7 +285,7 @@ async function runSteps(daemon: Maker, cli: Maker, steps: readonly string[]): Pr
       }
       if (words[0] === '<drop>') {
         holder?.kill('SIGKILL');
-        await sleep(1000);
+        await untilForgotten(world, cli, holder?.pid ?? 0);
         continue;
       }
       const ran = await run(SANLOCK[cli], words, { env: world.env });

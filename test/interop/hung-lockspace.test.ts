@@ -1,18 +1,20 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MonotonicClock } from '../../src/platform/clock.ts';
 import { UnixSockets } from '../../src/platform/unix-socket.ts';
 import { SM_CMD, SM_MAGIC, SM_PROTO } from '../../src/wire/sanlock-socket.ts';
 import { type HungFile, noHungFile, startHungFile } from './hung-file.ts';
-import { type DaemonWorld, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
+import { type DaemonWorld, hold, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
 
 const missing = noHungFile() ?? whyNot('ours');
 const where = missing === null ? {} : { skip: missing };
 const MIB = 1024 * 1024;
 const IO_TIMEOUT_S = 2;
 const FAIL_MS = 8 * IO_TIMEOUT_S * 1000;
+/** How late a busy machine may renew, look or wake us. */
+const LATE_MS = 4000;
 const clock = new MonotonicClock();
 
 interface Scene {
@@ -35,20 +37,7 @@ async function withScene(body: (scene: Scene) => Promise<void>): Promise<void> {
     await sanlock('init', '-s', `LS1:0:${file.path}:0`, ...timeout);
     await sanlock('init', '-r', `LS1:R1:${file.path}:1M`);
     await sanlock('add_lockspace', '-s', `LS1:1:${file.path}:0`, ...timeout);
-    const command = [
-      'client',
-      'command',
-      '-r',
-      `LS1:R1:${file.path}:1M`,
-      '-c',
-      '/bin/sleep',
-      '300',
-    ];
-    holder = spawn(SANLOCK.ours, command, { env: daemon.env, stdio: 'ignore' });
-    await until('the holder has its lease', 10_000, async () => {
-      const ran = await run(SANLOCK.ours, ['client', 'status'], { env: daemon.env });
-      return ran.stdout.includes('r LS1:R1:');
-    });
+    holder = await hold(daemon, 'ours', `LS1:R1:${file.path}:1M`);
     await body({ daemon, file, holder });
   } finally {
     holder?.kill('SIGKILL');
@@ -66,13 +55,16 @@ test('a hung disk: the front answers, the holder is killed on time', where, () =
     const waits = await versionTimes(daemon.socketPath, 3000);
     // Were the front held up by the disk, none of them would be answered before it is let go.
     const most = waits.sort((a, b) => a - b)[Math.floor(waits.length * 0.8)] ?? Infinity;
-    assert.ok(most < 50, `8 of 10 version calls within 50 ms, but ${most} ms`);
+    assert.ok(most < 500, `8 of 10 version calls within 500 ms, but ${most} ms`);
 
-    // The last renewal began at most 2 io timeouts before the disk hung.
+    // The last renewal began at most 2 io timeouts before the disk hung, and so much later.
     const tookMs = (await deadlined(ended, FAIL_MS + 10_000)) - hungMs;
-    const earliestMs = FAIL_MS - 2 * IO_TIMEOUT_S * 1000 - 1000;
+    const earliestMs = FAIL_MS - 2 * IO_TIMEOUT_S * 1000 - LATE_MS;
     assert.ok(tookMs >= earliestMs, `killed ${tookMs} ms after the disk hung, too early`);
-    assert.ok(tookMs <= FAIL_MS + 2500, `killed ${tookMs} ms after the disk hung, too late`);
+    assert.ok(
+      tookMs <= FAIL_MS + 1000 + LATE_MS,
+      `killed ${tookMs} ms after the disk hung, too late`,
+    );
   }),
 );
 
@@ -86,7 +78,7 @@ test('a hung disk: a killed front leaves neither socket nor pid file behind', wh
 
     daemon.process.kill('SIGKILL');
     const isGone = async () => daemon.process.signalCode === 'SIGKILL';
-    await until('the front leaves at once', 1000, isGone);
+    await until('the front leaves at once', 10_000, isGone);
     const next = await startDaemon('ours', {
       hostName: 'hung-host-again',
       directory: daemon.directory,

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Result } from '../../src/base/result.ts';
 import { SanlockClient } from '../../src/client/sanlock.ts';
 import type { SanlockCall } from '../../src/client/sanlock-call.ts';
+import { status } from '../../src/client/sanlock-daemon-calls.ts';
 import type { SanlockFailure } from '../../src/client/sanlock-failure.ts';
 import { MonotonicClock } from '../../src/platform/clock.ts';
 import { UnixSockets } from '../../src/platform/unix-socket.ts';
@@ -96,11 +97,19 @@ export async function registerProcess(host: DaemonWorld): Promise<RegisteredProc
   child.stdout.once('data', () => {
     isReady = true;
   });
-  await until('a process to register', async () => isReady);
-  await sleep(200);
+  await until('a process to connect', async () => isReady);
   const { pid } = child;
   if (pid === undefined) throw new Error('no child process');
+  await untilRegistered(host, pid);
   return Object.assign(child, { pid });
+}
+
+/** What it sent has also been read: only then the daemon lists its pid. */
+export function untilRegistered(host: DaemonWorld, pid: number): Promise<void> {
+  return until(`process ${pid} to be registered`, async () => {
+    const records = await must(clientOf(host), status(2));
+    return records.some(({ data32 }) => data32 === pid);
+  });
 }
 
 export function clientOf(host: DaemonWorld): SanlockClient {
@@ -112,9 +121,13 @@ export function clientOf(host: DaemonWorld): SanlockClient {
 function shortLink(target: string): string {
   for (const letter of 'abcdefghijklmnopqrstuvwxyz0123456789') {
     const link = `/var/tmp/${letter}`;
-    if (existsSync(link)) continue;
-    symlinkSync(target, link);
-    return link;
+    try {
+      symlinkSync(target, link);
+      return link;
+    } catch (error) {
+      // Of another run, or left behind by one: then it may point nowhere.
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
   }
   throw new Error('every one-letter name in /var/tmp is taken');
 }

@@ -2,12 +2,21 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Maker, makeArea, SANLOCK, whyNot } from './sanlock-daemons.ts';
-import { FakeWatchdog, opensOnDemand, statusOf, WdmdHost, whyNoWdmd } from './wdmd-world.ts';
+import { type Maker, makeArea, SANLOCK, serves, whyNot } from './sanlock-daemons.ts';
+import {
+  FakeWatchdog,
+  opensOnDemand,
+  statusOf,
+  WdmdHost,
+  waitFor,
+  whyNoWdmd,
+} from './wdmd-world.ts';
 
 const missing = whyNoWdmd() ?? whyNot('c');
-const where = missing === null ? { timeout: 120_000 } : { skip: missing };
+const where = missing === null ? { timeout: 240_000 } : { skip: missing };
 const RUN = { SANLOCK_RUN_DIR: '/run/sanlock', SANLOCK_PRIVILEGED: '0' };
+/** Of an io timeout of 2 s, and a client that does not renew. */
+const EXPIRY_S = 16;
 const LOCKSPACE_LINE =
   /^client 2 name sanlock_LW:3 pid \d+ fd \d+ dead 0 ref 1 .* expire [1-9]\d*$/m;
 
@@ -26,6 +35,13 @@ test('sanlock with -w 1 lives, and dies, by wdmd', { ...where, concurrency: 3 },
   );
 });
 
+async function untilServing(host: WdmdHost): Promise<void> {
+  for (let tries = 0; !(await serves(host.outside('/run/sanlock/sanlock.sock'))); tries++) {
+    assert.ok(tries < 400, 'sanlock serves');
+    await sleep(50);
+  }
+}
+
 async function lifeAndDeath(sanlockOf: Maker, wdmdOf: Maker): Promise<void> {
   const directory = mkdtempSync('/var/tmp/holdfast-wdmd-');
   const area = makeArea(`${directory}/area`, 1024 * 1024);
@@ -35,7 +51,7 @@ async function lifeAndDeath(sanlockOf: Maker, wdmdOf: Maker): Promise<void> {
     const wdmd = await host.wdmd(wdmdOf, device);
     const daemon = ['daemon', '-D', '-w', '1', '-U', 'root', '-G', 'root', '-e', 'one'];
     const sanlock = host.spawn(SANLOCK[sanlockOf], daemon, RUN);
-    await sleep(1500);
+    await untilServing(host);
     const client = async (...args: string[]) => {
       const environment = `SANLOCK_RUN_DIR=${RUN.SANLOCK_RUN_DIR}`;
       const ran = await host.run('env', [environment, SANLOCK.c, 'client', ...args]);
@@ -47,9 +63,12 @@ async function lifeAndDeath(sanlockOf: Maker, wdmdOf: Maker): Promise<void> {
     await client('add_lockspace', '-s', lockspace, '-o', '2');
     const first = await host.dump();
     assert.match(first, LOCKSPACE_LINE);
-    await sleep(5000); // a renewal every 4 s
     const renewal = (dump: string) => Number(/ renewal ([1-9]\d*)/.exec(dump)?.[1]);
-    assert.ok(renewal(await host.dump()) > renewal(first));
+    let tries = 0;
+    while (!(renewal(await host.dump()) > renewal(first))) {
+      assert.ok(tries++ < EXPIRY_S, 'a renewal every 4 s');
+      await sleep(1000);
+    }
     wdmd.kill('SIGTERM'); // refused: the lockspace holds a refcount
     await client('rem_lockspace', '-s', lockspace);
     assert.doesNotMatch(await host.dump(), /sanlock_LW/);
@@ -57,12 +76,12 @@ async function lifeAndDeath(sanlockOf: Maker, wdmdOf: Maker): Promise<void> {
     assert.equal(closings.includes('close'), opensOnDemand(wdmdOf), closings.join());
 
     await client('add_lockspace', '-s', lockspace, '-o', '2');
-    sanlock.kill('SIGKILL'); // 16 s of expiry are left
+    sanlock.kill('SIGKILL');
     await statusOf(sanlock);
     await sleep(200);
     assert.match(await host.dump(), /sanlock_LW:3 pid \d+ fd -1 dead 1 ref 1/);
-    await sleep(17_000);
-    assert.equal(device.words().at(-1), 'close');
+    const isUnfed = () => device.words().at(-1) === 'close';
+    await waitFor('the end of feeding', isUnfed, (EXPIRY_S + 10) * 1000);
     wdmd.kill('SIGTERM');
     await sleep(300);
     assert.equal(wdmd.exitCode, null, 'a reset is due: it stays');
@@ -82,7 +101,7 @@ test('a daemon that stands still is a machine to be reset, until it goes on', wh
     await host.wdmd('ours', device);
     const daemon = ['daemon', '-D', '-w', '1', '-U', 'root', '-G', 'root', '-e', 'one'];
     const sanlock = host.spawn(SANLOCK.ours, daemon, RUN);
-    await sleep(1500);
+    await untilServing(host);
     const environment = `SANLOCK_RUN_DIR=${RUN.SANLOCK_RUN_DIR}`;
     const lockspace = `LW:3:${area}:0`;
     for (const action of ['init', 'add_lockspace']) {
@@ -91,11 +110,11 @@ test('a daemon that stands still is a machine to be reset, until it goes on', wh
       assert.equal(ran.status, 0, ran.stdout);
     }
     sanlock.kill('SIGSTOP'); // the front; its lease process renews on
-    await sleep(18_000);
-    assert.equal(device.words().at(-1), 'close', 'nobody feeds what nobody can stop');
+    await sleep((EXPIRY_S + 2) * 1000);
+    const isLast = (word: string) => () => device.words().at(-1) === word;
+    await waitFor('the end of feeding: nobody can stop its users', isLast('close'));
     sanlock.kill('SIGCONT'); // the lease on the disk is good: it has been renewed all the time
-    await sleep(3000);
-    assert.equal(device.words().at(-1), 'keepalive', 'in time, it is fed again');
+    await waitFor('that it is fed again, in time', isLast('keepalive'));
   } finally {
     host.close();
     device.close();

@@ -19,7 +19,7 @@ export function opensOnDemand(maker: Maker): boolean {
   return maker === 'c' && process.env['HOLDFAST_C_WDMD'] !== undefined;
 }
 
-const START_DEADLINE_MS = 5000;
+const START_DEADLINE_MS = 20_000;
 const MNT_DETACH = 2;
 
 /** Why these daemons cannot be compared here; null when they can. */
@@ -122,7 +122,7 @@ export class WdmdHost {
   }
 
   run(program: string, args: readonly string[]): Promise<Ran> {
-    return run('nsenter', this.#enter(program, args), { env: process.env, timeoutMs: 20_000 });
+    return run('nsenter', this.#enter(program, args), { env: process.env, timeoutMs: 60_000 });
   }
 
   /** Any daemon, in the foreground. */

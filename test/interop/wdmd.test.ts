@@ -10,11 +10,12 @@ import {
   WDMD,
   WdmdClient,
   WdmdHost,
+  waitFor,
   whyNoWdmd,
 } from './wdmd-world.ts';
 
 const missing = whyNoWdmd();
-const where = missing === null ? { timeout: 120_000 } : { skip: missing };
+const where = missing === null ? { timeout: 240_000 } : { skip: missing };
 const MAKERS: readonly Maker[] = ['c', 'ours'];
 
 async function inWorld<T>(work: (host: WdmdHost, device: FakeWatchdog) => Promise<T>): Promise<T> {
@@ -162,7 +163,7 @@ test(
       const child = await host.wdmd(maker, device);
       child.kill('SIGKILL');
       await statusOf(child);
-      await sleep(200);
+      await waitFor('its last word', () => device.words().includes('close'));
       const told = device.words().filter((what) => what !== 'keepalive');
       const again = await host.run(WDMD[maker], ['-D', '-w', device.path]);
       assert.match(again.stderr, /other wdmd not cleanly stopped, shm_open error 17\n$/);
@@ -190,7 +191,7 @@ test('the life of a client: expiry, reopening, death, SIGTERM', where, async () 
     await sleep(12_500);
     dumps.push(String((await client.status()).testInterval));
     client.live(startS + 12, startS + 500);
-    await sleep(1800);
+    await waitFor('a device fed again', () => device.words().at(-1) === 'keepalive');
     dumps.push(String((await client.status()).testInterval));
     client.close();
     const bystander = await WdmdClient.connect(host.socketPath);
@@ -205,7 +206,7 @@ test('the life of a client: expiry, reopening, death, SIGTERM', where, async () 
     return {
       dumps: dumps.map((text) => text.replace(/(closeunclean) T\+\d+/, '$1 T')),
       told: told.map(({ what }) => what),
-      seconds: seconds.map((s) => (s < 11.5 ? 'first' : 'renewed')),
+      seconds: seconds.map((s) => (s < 12 ? 'first' : 'renewed')),
     };
   });
   assert.deepEqual(story.told, ['close', 'open', 'keepalive']);
