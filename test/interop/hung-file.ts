@@ -59,7 +59,7 @@ export async function startHungFile(bytes: number): Promise<HungFile> {
 
 function firstLine(server: ChildProcess): Promise<string> {
   return new Promise((done, fail) => {
-    const deadline = setTimeout(() => fail(new Error('the file server did not start')), 5000);
+    const deadline = setTimeout(() => fail(new Error('the file server did not start')), 30_000);
     server.once('exit', (status) => fail(new Error(`the file server ended with ${status}`)));
     server.stdout?.once('data', (text: Buffer) => {
       clearTimeout(deadline);

@@ -17,7 +17,14 @@ test('packed and installed globally, the programs are on the PATH and run', asyn
     const archive = (await readdir(dir)).find((file) => file.endsWith('.tgz'));
     assert.ok(archive !== undefined);
     const prefix = join(dir, 'prefix');
-    const options = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefix', prefix];
+    const options = [
+      '--ignore-scripts',
+      '--prefer-offline',
+      '--no-audit',
+      '--no-fund',
+      '--prefix',
+      prefix,
+    ];
     const install = ['install', '--global', ...options, join(dir, archive)];
     const installed = await run('npm', install, { timeoutMs: NPM_MS });
     assert.equal(installed.code, 0, installed.stderr);

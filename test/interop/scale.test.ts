@@ -28,6 +28,8 @@ const CLIENTS = 100;
 const PER_CLIENT = RESOURCES / CLIENTS;
 const IO_TIMEOUT_S = 10;
 const RENEWAL_MS = 2 * IO_TIMEOUT_S * 1000;
+/** A crowd renews late, and in time when well before the warning after 6 io timeouts. */
+const LATE_S = 10;
 const WATCHED_MS = 30_000;
 const WATCHED_C_MS = 10_000;
 const MIB = 1024 * 1024;
@@ -39,7 +41,7 @@ const JOIN_MS = 150_000;
 
 test('32 lockspaces, 500 resources, 100 clients: granted, renewed, listed, released', {
   skip: whyNot('ours', 'c') ?? false,
-  timeout: 300_000,
+  timeout: 600_000,
 }, async () => {
   const directory = mkdtempSync('/var/tmp/holdfast-scale-');
   const ours = await startDaemon('ours', { hostName: 'ours', directory, runName: 'ours' });
@@ -166,7 +168,7 @@ class Crowd {
       const times = records.map(({ data64 }) => Number(data64));
       const last = Math.max(0, ...times);
       const text = `${name} was renewed at ${last}, watched from ${sinceS}`;
-      assert.ok(last + RENEWAL_MS / 1000 + 2 >= sinceS + forMs / 1000, text);
+      assert.ok(last + RENEWAL_MS / 1000 + LATE_S >= sinceS + forMs / 1000, text);
     }
   }
 

@@ -12,7 +12,7 @@ const BIN = join(process.env['HOLDFAST_ROOT'] ?? '.', 'bin');
 const HOLDFAST = join(BIN, 'holdfast');
 const NOBODY = 65534;
 const LAB_FILE = '/run/holdfast-lab.json';
-const WHOLE_MS = 180_000;
+const WHOLE_MS = 400_000;
 const skip = rigObstacle() ?? false;
 
 /** A story in a foreground group of its own, as a terminal would run it. */

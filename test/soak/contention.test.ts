@@ -18,6 +18,8 @@ const LOCKSPACE = 'soak';
 const RESOURCE = 'counter';
 const COUNTER_AT = 8 * MIB;
 const IO_TIMEOUT_S = 2;
+/** A busy machine renews, wakes us and ends a process so much later. */
+const LATE_S = 10;
 const PYTHON = '/usr/bin/python3';
 const obstacle = rigObstacle() ?? (originalsInstalled() ? null : 'the originals are not installed');
 
@@ -97,7 +99,7 @@ class Counter {
 async function killDaemon(counter: Counter, endMs: number): Promise<void> {
   await counter.host.kill('sanlock');
   const renewalAgeS = 2 * IO_TIMEOUT_S + 2;
-  const limitS = 8 * IO_TIMEOUT_S + 60 - renewalAgeS - 3;
+  const limitS = 8 * IO_TIMEOUT_S + 60 - renewalAgeS - LATE_S;
   const leftS = Math.max(0, (endMs - performance.now()) / 1000);
   await pause(Math.random() * Math.min(limitS, leftS) * 1000);
   await counter.killClient();
