@@ -14,7 +14,7 @@ const EXPIRY_S = 8 * IO_TIMEOUT_S;
 const FIRE_S = 60;
 const DEAD_S = EXPIRY_S + FIRE_S;
 /** An emulated machine starts a program, and does all else, so much later. */
-const LATE_S = 25;
+const LATE_S = 10;
 const POLL_MS = 100;
 /** wdmd looks, and feeds, once in so long (spec 25). */
 const WDMD_TEST_S = 10;
