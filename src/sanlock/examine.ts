@@ -1,4 +1,5 @@
 import type { Front } from './front.ts';
+import { announceS } from './host-events.ts';
 import type { HostSignal, LeaseCommandResult } from './lease-messages.ts';
 import { runKillpath, signal } from './signals.ts';
 import type { Client, Lockspace, Resource } from './state.ts';
@@ -28,8 +29,7 @@ export function signalled(front: Front, space: Lockspace, signals: readonly Host
 /** Not long ago: its bit may still be the one we have followed. */
 function wasExamined(front: Front, space: Lockspace, hostId: number): boolean {
   const lastS = space.examinedS.get(hostId);
-  const everyS = front.settings.setBitmapS || 6 * space.ioTimeoutS;
-  return lastS !== undefined && front.nowS - lastS < everyS;
+  return lastS !== undefined && front.nowS - lastS < announceS(front, space);
 }
 
 /**
@@ -53,8 +53,8 @@ export function examine(
   const isIdle = space.examining.size === 0;
   for (const resource of front.resources) {
     if (resource.lockspace !== space || !isAsked(resource) || !wanted(resource)) continue;
-    const isAll = !onlyNew || space.examining.get(resource)?.onlyNew === false;
-    space.examining.set(resource, { onlyNew: !isAll });
+    const isForAll = space.examining.get(resource)?.onlyNew === false;
+    space.examining.set(resource, { onlyNew: onlyNew && !isForAll });
   }
   if (isIdle) next(front, space);
 }
