@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
+import { until } from '../../src/lab/run.ts';
 import {
   type DaemonWorld,
   hold,
@@ -256,12 +256,11 @@ interface Outcome {
 /** Until the daemon has seen a process end, and what it held is free or an orphan. */
 async function untilForgotten(world: DaemonWorld, cli: Maker, pid: number): Promise<void> {
   const isHere = new RegExp(`\\bp ${pid}\\b(?!.*ORPHAN$)`, 'm');
-  for (let tries = 0; tries < 300; tries++) {
+  const isForgotten = async () => {
     const { stdout } = await run(SANLOCK[cli], ['client', 'status'], { env: world.env });
-    if (!isHere.test(stdout)) return;
-    await sleep(100);
-  }
-  throw new Error(`process ${pid} is not forgotten\n${world.log()}`);
+    return !isHere.test(stdout);
+  };
+  await until(`process ${pid} is forgotten`, isForgotten, { withinMs: 30_000, everyMs: 100 });
 }
 
 async function runSteps(daemon: Maker, cli: Maker, steps: readonly string[]): Promise<Outcome[]> {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../../src/lab/run.ts';
 import { MonotonicClock } from '../../src/platform/clock.ts';
 import { UnixSockets } from '../../src/platform/unix-socket.ts';
 import { SM_CMD, SM_MAGIC, SM_PROTO } from '../../src/wire/sanlock-socket.ts';
@@ -78,7 +79,7 @@ test('a hung disk: a killed front leaves neither socket nor pid file behind', wh
 
     daemon.process.kill('SIGKILL');
     const isGone = async () => daemon.process.signalCode === 'SIGKILL';
-    await until('the front leaves at once', 10_000, isGone);
+    await until('the front leaves at once', isGone, { withinMs: 10_000 });
     const next = await startDaemon('ours', {
       hostName: 'hung-host-again',
       directory: daemon.directory,
@@ -131,12 +132,4 @@ function deadlined<T>(promise: Promise<T>, withinMs: number): Promise<T> {
       throw new Error(`nothing happened within ${withinMs} ms`);
     }),
   ]);
-}
-
-async function until(what: string, withinMs: number, holds: () => Promise<boolean>) {
-  const endMs = clock.nowMs() + withinMs;
-  while (!(await holds())) {
-    assert.ok(clock.nowMs() < endMs, what);
-    await sleep(50);
-  }
 }

@@ -2,20 +2,12 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../../src/lab/run.ts';
 import { hold, makeArea, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
 
 const missing = whyNot('ours');
 const where = missing === null ? { timeout: 120_000 } : { skip: missing };
 const T = 2;
-
-async function until(what: string, withinMs: number, holds: () => Promise<boolean> | boolean) {
-  const endMs = performance.now() + withinMs;
-  while (!(await holds())) {
-    assert.ok(performance.now() < endMs, `${what} within ${withinMs} ms`);
-    await sleep(100);
-  }
-}
 
 test(
   'a holder that outlives its daemon keeps the lockspace closed until it is gone',
@@ -40,7 +32,9 @@ test(
 
       first.process.kill('SIGKILL');
       const killedMs = performance.now();
-      await until('the daemon is gone', 5000, () => first.process.signalCode !== null);
+      await until('the daemon is gone', () => first.process.signalCode !== null, {
+        withinMs: 5000,
+      });
       const second = await startDaemon('ours', { hostName: 'one', directory });
       daemons.push(second);
       assert.match(await client('add_lockspace', '-s', lockspace, '-o', `${T}`), /done -11/);
@@ -51,13 +45,15 @@ test(
         'its lease is still good',
       );
 
-      await until('it is stopped', 8 * T * 1000 + 5000, () => holder?.signalCode !== null);
+      await until('it is stopped', () => holder?.signalCode !== null, {
+        withinMs: 8 * T * 1000 + 5000,
+      });
       const aliveMs = performance.now() - killedMs;
       assert.equal(holder.signalCode, 'SIGTERM');
       assert.ok(aliveMs > (8 * T - 2 * T - 1) * 1000, `after ${Math.round(aliveMs)} ms`);
-      await until('the lockspace opens', 60_000, async () =>
-        (await client('add_lockspace', '-s', lockspace, '-o', `${T}`)).includes('done 0'),
-      );
+      const opens = async () =>
+        (await client('add_lockspace', '-s', lockspace, '-o', `${T}`)).includes('done 0');
+      await until('the lockspace opens', opens, { withinMs: 60_000 });
     } finally {
       holder?.kill('SIGKILL');
       for (const daemon of daemons) await daemon.stop();

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../../src/lab/run.ts';
 import { type Maker, makeArea, SANLOCK, serves, whyNot } from './sanlock-daemons.ts';
 import {
   FakeWatchdog,
@@ -35,11 +36,9 @@ test('sanlock with -w 1 lives, and dies, by wdmd', { ...where, concurrency: 3 },
   );
 });
 
-async function untilServing(host: WdmdHost): Promise<void> {
-  for (let tries = 0; !(await serves(host.outside('/run/sanlock/sanlock.sock'))); tries++) {
-    assert.ok(tries < 400, 'sanlock serves');
-    await sleep(50);
-  }
+function untilServing(host: WdmdHost): Promise<void> {
+  const socket = host.outside('/run/sanlock/sanlock.sock');
+  return until('sanlock serves', () => serves(socket), { withinMs: 20_000 });
 }
 
 async function lifeAndDeath(sanlockOf: Maker, wdmdOf: Maker): Promise<void> {
