@@ -112,7 +112,10 @@ function passAnswerable(r: Resource, _nowMs: number, out: ResourceEffect[]): boo
       if (own.mode !== mode) return settle(r, action, LD_RESULT.EXIST, out);
       own.clientId = 0;
       r.lastClientId = action.clientId;
-      return settle(r, action, LD_RESULT.OK, out);
+      take(r, action);
+      // To be undone, as any other, when the client never reads that it is persistent now.
+      out.push({ kind: 'answer', action, result: 0, lmResult: 0, flag: '', isNewLock: true });
+      return true;
     }
   }
   return false;
@@ -147,8 +150,9 @@ function passAcquire(r: Resource, nowMs: number, out: ResourceEffect[]): boolean
   const firstEx = queue.findIndex(({ request }) => request.mode === 'ex');
   const shared = firstEx < 0 ? queue : queue.slice(0, firstEx);
   if (r.mode === 'sh') {
-    for (const action of shared) grant(r, action, 'sh', out);
-    return shared.length > 0;
+    const [next] = shared;
+    if (next !== undefined) grant(r, next, 'sh', out); // one: the next one meets what it holds
+    return next !== undefined;
   }
   const mode = shared.length > 0 ? 'sh' : 'ex';
   const serves = shared.length > 0 ? shared : queue.slice(0, 1);

@@ -1,6 +1,12 @@
 import { LD_RESULT } from '../wire/lvmlockd-numbers.ts';
 import type { LockOutcome, Outcome } from './managers/manager.ts';
-import type { Resource, ResourceEffect, ResourceEvent, Running } from './resource.ts';
+import {
+  checkResource,
+  type Resource,
+  type ResourceEffect,
+  type ResourceEvent,
+  type Running,
+} from './resource.ts';
 import { answer, grant, PASSES, release, take } from './resource-passes.ts';
 
 /** An attempt that another host refused is repeated after so long. */
@@ -13,6 +19,7 @@ export function stepResource(r: Resource, event: ResourceEvent, nowMs: number): 
   else if (event.kind === 'clientGone') r.gone.push(event.clientId);
   else if (event.kind === 'managed') finish(r, event.outcome, nowMs, out);
   while (r.running === null && PASSES.some((pass) => pass(r, nowMs, out)));
+  checkResource(r);
   return out;
 }
 
@@ -54,13 +61,18 @@ function finishLock(
   nowMs: number,
   out: ResourceEffect[],
 ): void {
-  const waiting = running.serves.filter((action) => r.actions.includes(action));
+  // A client that has gone meanwhile gets nothing: the next pass takes its requests away.
+  const waiting = running.serves.filter(
+    (action) => r.actions.includes(action) && !r.gone.includes(action.clientId),
+  );
   if (outcome.result === LD_RESULT.OK) {
     r.mode = running.mode;
     if ('version' in outcome) r.version = outcome.version;
-    for (const action of waiting) grant(r, action, running.mode, out);
+    const [first] = waiting;
+    // The first alone: the others meet what it holds now, as if they had come after it.
+    if (first !== undefined) grant(r, first, running.mode, out);
     // Whoever it was for has been cancelled: nobody would ever release it.
-    if (waiting.length === 0) release(r, null, null, out);
+    else release(r, null, null, out);
     return;
   }
   const worthIt = 'retry' in outcome && (outcome.retry || r.ref.scope !== 'lv');

@@ -10,6 +10,7 @@ import {
   nextDueMs,
   type Resource,
   type ResourceEffect,
+  type ResourceEvent,
 } from './resource.ts';
 import { stepResource } from './resource-step.ts';
 
@@ -211,5 +212,83 @@ test('no two clients ever hold what excludes them, and the lock manager knows wh
         assert.equal(heldLock(bench.resource)?.mode ?? 'un', held);
       }
     }),
+  );
+});
+
+/** As `Bench`, but the lock manager answers when the test says so. */
+function stepLate(r: Resource, event: ResourceEvent, asked: ResourceEffect[]): ResourceEffect[] {
+  const effects = stepResource(r, event, 0);
+  asked.push(...effects.filter(({ kind }) => kind !== 'answer'));
+  return effects.filter(({ kind }) => kind === 'answer');
+}
+
+test('two persistent shared requests at once are one lock, and one unlock ends it', () => {
+  const r = newResource({ scope: 'lv', name: 'lv', lvLockArgs: '' });
+  const asked: ResourceEffect[] = [];
+  const outcome = { result: 0, lmResult: 0, retry: false, version: 0, glEnabled: null };
+  const managed = { kind: 'managed', outcome } as const;
+  stepLate(r, { kind: 'action', action: ask(3, 'ex') }, asked);
+  stepLate(r, managed, asked);
+  stepLate(r, { kind: 'action', action: ask(3, 'un') }, asked);
+  for (const clientId of [1, 2]) {
+    stepLate(r, { kind: 'action', action: ask(clientId, 'sh', { persistent: true }) }, asked);
+  }
+  assert.equal(stepLate(r, managed, asked).length, 1, 'unlocked; now both ask at once');
+  const answers = stepLate(r, managed, asked);
+  assert.deepEqual(
+    answers.map((one) => one.kind === 'answer' && one.result),
+    [0, -114],
+  );
+  stepLate(r, { kind: 'action', action: ask(3, 'un', { persistent: true }) }, asked);
+  assert.deepEqual(
+    asked.map(({ kind }) => kind),
+    ['lock', 'unlock', 'lock', 'unlock'],
+  );
+});
+
+test('whatever comes while the lock manager works, each request is answered and nothing stays', () => {
+  const mode = fc.constantFrom<LockMode>('sh', 'ex', 'un');
+  const client = fc.integer({ min: 1, max: 4 });
+  const what = fc.constantFrom('ask', 'ask', 'ask', 'gone', 'managed', 'managed');
+  const event = fc.record({ client, mode, persistent: fc.boolean(), what, fails: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 80 }), (events) => {
+      const r = newResource({ scope: 'lv', name: 'lv', lvLockArgs: '' });
+      const asked: ResourceEffect[] = [];
+      let answered = 0;
+      let wanted = 0;
+      const living = new Map([1, 2, 3, 4].map((id) => [id, id]));
+      const step = (one: ResourceEvent) => {
+        answered += stepLate(r, one, asked).length; // checks what always holds
+      };
+      const manage = (fails: boolean) => {
+        const effect = asked.shift();
+        if (effect === undefined) return;
+        const result = fails && effect.kind !== 'unlock' ? -11 : 0;
+        const outcome = { result, lmResult: result, retry: false, version: 0, glEnabled: null };
+        step({ kind: 'managed', outcome });
+      };
+      for (const [index, one] of events.entries()) {
+        const clientId = living.get(one.client) ?? 0;
+        if (one.what === 'managed') manage(one.fails);
+        else if (one.what === 'gone') {
+          living.set(one.client, 10 + index); // a new client, of a new number
+          step({ kind: 'clientGone', clientId });
+        } else {
+          wanted += 1;
+          step({ kind: 'action', action: ask(clientId, one.mode, one) });
+        }
+      }
+      while (asked.length > 0) manage(false);
+      for (const id of living.values()) step({ kind: 'clientGone', clientId: id });
+      while (asked.length > 0) manage(false);
+      assert.ok(answered <= wanted, 'no request is answered twice');
+      assert.deepEqual(r.actions, []);
+      assert.ok(
+        r.locks.every(({ clientId }) => clientId === 0),
+        'only what is persistent stays',
+      );
+    }),
+    { numRuns: 500 },
   );
 });

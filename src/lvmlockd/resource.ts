@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import type { LD_FLAG } from '../wire/lvmlockd-numbers.ts';
 import type {
@@ -68,7 +69,7 @@ export type ResourceEffect =
       readonly result: number;
       readonly lmResult: number;
       readonly flag: '' | typeof LD_FLAG.SH_EXISTS;
-      /** A lock that was not there before. */
+      /** A lock that was not there before, or not for longer than its client. */
       readonly isNewLock: boolean;
     }
   /** Ask the lock manager; the outcome comes back as the event `managed`. */
@@ -96,6 +97,18 @@ export function newResource(ref: ResourceRef): Resource {
     lastClientId: 0,
     running: null,
   };
+}
+
+/** What always holds between two steps. */
+export function checkResource({ locks, mode, shCount, running }: Resource): void {
+  const owners = new Set(locks.map(({ clientId }) => clientId)); // 0 owns the persistent one
+  assert(owners.size === locks.length, 'one lock an owner, so that one unlock ends what it holds');
+  const exclusive = locks.filter((lock) => lock.mode === 'ex');
+  assert(exclusive.length === 0 || locks.length === 1, 'an exclusive lock is alone');
+  if (running !== null) return; // the lock manager's answer decides what is held
+  const held = exclusive.length > 0 ? 'ex' : locks.length > 0 ? 'sh' : 'un';
+  assert(mode === held, 'the lock manager holds what the clients do');
+  assert(mode !== 'sh' || shCount === locks.length, 'each shared lock is counted');
 }
 
 /** When to look again, if nothing happens before; null: no request waits for a retry. */
