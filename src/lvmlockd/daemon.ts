@@ -13,6 +13,7 @@ import { adoptText, readAdoptText } from './adopt.ts';
 import { driveResource, undoGrant } from './drive-resource.ts';
 import { type DumpForm, dumpState } from './dump.ts';
 import { chooseGlType } from './global-lock.ts';
+import { isAlive, OF_DAEMON } from './life.ts';
 import {
   requestFreeLv,
   requestLock,
@@ -288,10 +289,10 @@ function replyLost(state: DaemonState, clientId: number): void {
 }
 
 function taskDone(state: DaemonState, taskId: number, outcome: unknown): void {
-  const then = state.tasks.get(taskId);
-  assert(then !== undefined, `task ${taskId} ends once`);
+  const task = state.tasks.get(taskId);
+  assert(task !== undefined, `task ${taskId} ends once`);
   state.tasks.delete(taskId);
-  then(outcome);
+  if (isAlive(state, task.life)) task.goOn(outcome);
 }
 
 function sessionLost(state: DaemonState, session: number): void {
@@ -328,7 +329,7 @@ function terminate(state: DaemonState): void {
     quit();
     return;
   }
-  run(state, lockManager.findLosses(), ({ dying }) => {
+  run(state, OF_DAEMON, lockManager.findLosses(), ({ dying }) => {
     const ours = state.lockspaces.filter((one) => isDying(one.name, dying));
     if (ours.length === 0) quit();
     else log(state, 'error', 'lockspace.beingLost', { vg: ours[0]?.vg.vgName ?? '' });

@@ -1,6 +1,8 @@
+import { assert } from '../base/assert.ts';
 import { LD_OP, LD_RESULT } from '../wire/lvmlockd-numbers.ts';
 import type { LockRequest } from '../wire/lvmlockd-requests.ts';
 import { noteGl } from './global-lock.ts';
+import { ofSpace } from './life.ts';
 import { continueStop } from './lockspace-end.ts';
 import type { LockOutcome, Outcome } from './managers/manager.ts';
 import { duplicateWords, hasDuplicateGl, reply } from './replies.ts';
@@ -15,6 +17,11 @@ export function driveResource(
   resource: Resource,
   event: ResourceEvent,
 ): void {
+  if (event.kind === 'action') {
+    const { action } = event;
+    const isUndo = action.kind === 'lock' && action.isUndo;
+    assert(isUndo || state.clients.has(action.clientId), 'a request belongs to a living client');
+  }
   for (const effect of stepResource(resource, event, state.nowMs)) {
     if (effect.kind === 'answer') answerAction(state, lockspace, resource, effect);
     else manage(state, lockspace, resource, effect);
@@ -29,32 +36,33 @@ function manage(
   effect: Exclude<ResourceEffect, { kind: 'answer' }>,
 ): void {
   const { space } = lockspace;
+  const life = ofSpace(lockspace);
   const ref = { ...resource.ref };
   const done = (outcome: Outcome | LockOutcome) => {
     driveResource(state, lockspace, resource, { kind: 'managed', outcome });
   };
   if (effect.kind === 'lock') {
     const checkGl = ref.scope !== 'lv' && lockspace.glEnabled && hasDuplicateGl(state);
-    run(state, space.lock(ref, effect.mode, checkGl), (outcome) => {
+    run(state, life, space.lock(ref, effect.mode, checkGl), (outcome) => {
       if (outcome.glEnabled === false) noteGl(state, lockspace, false);
       done(outcome);
     });
   } else if (effect.kind === 'convert') {
-    run(state, space.convert(effect.held, effect.mode), done);
+    run(state, life, space.convert(effect.held, effect.mode), done);
   } else if (effect.kind === 'unlock') {
-    run(state, space.unlock(effect.held), (outcome) => {
+    run(state, life, space.unlock(effect.held), (outcome) => {
       if (outcome.lmResult !== 0) {
         log(state, 'warn', 'lock.notReleased', { vg: lockspace.vg.vgName, resource: ref.name });
       }
       done(outcome);
     });
   } else if (effect.kind === 'freeLv') {
-    run(state, space.freeLv(ref), (outcome) => {
+    run(state, life, space.freeLv(ref), (outcome) => {
       if (outcome.result === 0) forget(lockspace, resource);
       done(outcome);
     });
   } else {
-    run(state, space.switchGl(effect.enable), (outcome) => {
+    run(state, life, space.switchGl(effect.enable), (outcome) => {
       if (outcome.result === 0) {
         noteGl(state, lockspace, effect.enable);
         if (effect.enable) state.gl.removed = false;

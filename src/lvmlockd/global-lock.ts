@@ -1,6 +1,7 @@
+import { ofClient } from './life.ts';
 import type { ManagerKind } from './managers/manager.ts';
 import { findRunning } from './replies.ts';
-import { type DaemonState, type Lockspace, log, run } from './state.ts';
+import { type DaemonState, type Lockspace, log, run, type Waiter } from './state.ts';
 
 /** Which lockspace carries the global lock (spec 30 §6). */
 
@@ -36,22 +37,26 @@ export function noteGone(state: DaemonState, lockspace: Lockspace): void {
   if (state.lockspaces.length === 0) state.gl.type = state.settings.globalLockType;
 }
 
-/** Finds the lockspace for a lock_gl; null when there is none. */
-export function withGlobal(state: DaemonState, then: (lockspace: Lockspace | null) => void): void {
+/** Finds the lockspace for a client's lock_gl; null when there is none. */
+export function withGlobal(
+  state: DaemonState,
+  to: Waiter,
+  then: (lockspace: Lockspace | null) => void,
+): void {
   if (state.gl.type === null) {
-    findRunning(state, (running) => {
+    findRunning(state, to, (running) => {
       const first = running[0];
       if (first === undefined) then(null);
       else {
         chooseGlType(state, first);
-        withGlobal(state, then);
+        withGlobal(state, to, then);
       }
     });
     return;
   }
   const known = knownHolder(state);
   if (known !== null) then(known);
-  else searchGl(state, () => then(knownHolder(state)));
+  else searchGl(state, to, () => then(knownHolder(state)));
 }
 
 function knownHolder(state: DaemonState): Lockspace | null {
@@ -62,12 +67,12 @@ function knownHolder(state: DaemonState): Lockspace | null {
 }
 
 /** Reads the global lock slot of every joined lockspace once. */
-function searchGl(state: DaemonState, then: () => void): void {
+function searchGl(state: DaemonState, to: Waiter, then: () => void): void {
   const joined = state.lockspaces.filter((one) => one.phase === 'running');
   let left = joined.length;
   if (left === 0) then();
   for (const lockspace of joined) {
-    run(state, lockspace.space.readGl(), (enabled) => {
+    run(state, ofClient(to), lockspace.space.readGl(), (enabled) => {
       if (lockspace.phase === 'running') noteGl(state, lockspace, enabled);
       left -= 1;
       if (left === 0) then();

@@ -8,6 +8,7 @@ import type {
 } from '../wire/lvmlockd-requests.ts';
 import { driveResource } from './drive-resource.ts';
 import { withGlobal } from './global-lock.ts';
+import { ofClient } from './life.ts';
 import { beginStop } from './lockspace-end.ts';
 import { reply, replyNoLockspace, replyQuery } from './replies.ts';
 import type { Action } from './resource.ts';
@@ -35,7 +36,7 @@ export function requestLock(state: DaemonState, clientId: number, request: LockR
     const lockspace = lockspaceOf(state, request.vgName);
     lockIn(state, to, request, lockspace);
   } else {
-    withGlobal(state, (lockspace) => lockIn(state, to, request, lockspace));
+    withGlobal(state, to, (lockspace) => lockIn(state, to, request, lockspace));
   }
 }
 
@@ -156,7 +157,9 @@ export function requestOfVg(state: DaemonState, clientId: number, request: VgReq
       switchGl(state, lockspace, to, request);
       break;
     case 'findFree':
-      run(state, lockspace.space.findFree(), (o) => reply(state, to, { ...o, lockType }));
+      run(state, ofClient(to), lockspace.space.findFree(), (o) =>
+        reply(state, to, { ...o, lockType }),
+      );
       break;
     case 'killVg':
       lockspace.killed = true;
@@ -196,7 +199,7 @@ function withoutOthers(
   then: () => void,
 ): void {
   const { lockType } = lockspace;
-  run(state, lockspace.space.otherHosts(), (hosts) => {
+  run(state, ofClient(to), lockspace.space.otherHosts(), (hosts) => {
     const words = hosts.unknown ? ['HOSTS_UNKNOWN'] : [];
     if (hosts.result !== 0) reply(state, to, { ...hosts, lockType, words });
     else if (lockspace.phase !== 'running') reply(state, to, { result: LD_RESULT.STALE, lockType });

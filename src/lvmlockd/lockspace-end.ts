@@ -1,6 +1,7 @@
 import { LD_RESULT } from '../wire/lvmlockd-numbers.ts';
 import { adoptText } from './adopt.ts';
 import { noteGone } from './global-lock.ts';
+import { ofSpace } from './life.ts';
 import { reply } from './replies.ts';
 import { heldLock, newResource } from './resource.ts';
 import {
@@ -49,20 +50,25 @@ export function continueStop(state: DaemonState, lockspace: Lockspace): void {
   const held = resources.flatMap((r) => heldLock(r) ?? []);
   const { dropAll, removeVg } = stop;
   const carriedGl = lockspace.glEnabled;
-  run(state, space.leave({ held: dropAll ? [] : held, removeVg, dropAll }), (outcome) => {
-    if (outcome.result !== 0) {
-      stayed(state, lockspace, stop, outcome.result);
-      return;
-    }
-    gone(state, lockspace);
-    if (removeVg && carriedGl && state.lockspaces.length > 0) state.gl.removed = true;
-    for (const one of stop.waiters) {
-      // stop_vg tells the type the client sent (none), the others that of the lockspace [run].
-      const isStop = one.request.kind === 'stopVg';
-      reply(state, one, isStop ? { result: 0 } : { result: 0, lockType: lockspace.lockType });
-    }
-    settleWaiters(state);
-  });
+  run(
+    state,
+    ofSpace(lockspace),
+    space.leave({ held: dropAll ? [] : held, removeVg, dropAll }),
+    (outcome) => {
+      if (outcome.result !== 0) {
+        stayed(state, lockspace, stop, outcome.result);
+        return;
+      }
+      gone(state, lockspace);
+      if (removeVg && carriedGl && state.lockspaces.length > 0) state.gl.removed = true;
+      for (const one of stop.waiters) {
+        // stop_vg tells the type the client sent (none), the others that of the lockspace [run].
+        const isStop = one.request.kind === 'stopVg';
+        reply(state, one, isStop ? { result: 0 } : { result: 0, lockType: lockspace.lockType });
+      }
+      settleWaiters(state);
+    },
+  );
 }
 
 /** The lock manager would not let it go: without locks, but still joined. */

@@ -2,6 +2,7 @@ import { LD_RESULT } from '../wire/lvmlockd-numbers.ts';
 import type { StartRequest } from '../wire/lvmlockd-requests.ts';
 import { adoptText } from './adopt.ts';
 import { chooseGlType, noteGl } from './global-lock.ts';
+import { OF_DAEMON, ofSpace } from './life.ts';
 import { gone, settleWaiters } from './lockspace-end.ts';
 import {
   type AdoptedLock,
@@ -84,7 +85,7 @@ function prepare(
   answered: (outcome: { readonly result: number; readonly lmResult: number }) => void,
 ): void {
   const { space, hostId, vg } = lockspace;
-  run(state, space.prepare(hostId), (prepared) => {
+  run(state, ofSpace(lockspace), space.prepare(hostId), (prepared) => {
     const { result, lmResult } = prepared;
     answered({ result, lmResult });
     if (result !== 0) {
@@ -94,7 +95,7 @@ function prepare(
     }
     lockspace.phase = 'joining';
     lockspace.glExpected = prepared.glEnabled;
-    run(state, space.join(state.settings.adopt), (joined) => {
+    run(state, ofSpace(lockspace), space.join(state.settings.adopt), (joined) => {
       if (joined.result !== 0) {
         failedJoin(state, lockspace, joined.result);
         return;
@@ -123,7 +124,7 @@ function failedJoin(state: DaemonState, lockspace: Lockspace, result: number): v
 }
 
 function abandon(state: DaemonState, lockspace: Lockspace): void {
-  run(state, lockspace.space.abandon(), () => {});
+  run(state, OF_DAEMON, lockspace.space.abandon(), () => {});
   gone(state, lockspace);
   settleWaiters(state);
 }
@@ -151,7 +152,7 @@ export function adoptSpaces(
   remembered: readonly Omit<FoundSpace, 'hostId'>[],
 ): void {
   for (const [kind, found] of state.managers) {
-    run(state, found.findSpaces(), (spaces) => {
+    run(state, OF_DAEMON, found.findSpaces(), (spaces) => {
       for (const space of spaces) {
         const isStarted = state.lockspaces.some((one) => one.vg.vgName === space.vgName);
         if (isStarted || lockspaceName(space.vgName) === '') continue;

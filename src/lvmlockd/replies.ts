@@ -6,6 +6,7 @@ import {
   normalReply,
   queryReply,
 } from '../wire/lvmlockd-requests.ts';
+import { ofClient } from './life.ts';
 import { type DaemonState, type Lockspace, run, type Waiter } from './state.ts';
 
 /** Answers a request; a client that is gone gets nothing. */
@@ -71,15 +72,16 @@ export function replyNoLockspace(state: DaemonState, to: Waiter): void {
     reply(state, to, { result: LD_RESULT.ENOLS });
     return;
   }
-  findRunning(state, (running) => {
+  findRunning(state, to, (running) => {
     const words = running.length === 0 ? [LD_FLAG.NO_LM] : [];
     reply(state, to, { result: LD_RESULT.ENOLS, words });
   });
 }
 
-/** Asks each lock manager in the order in which one is chosen: dlm, sanlock, idm. */
+/** Asks each lock manager, for a client, in the order in which one is chosen: dlm, sanlock, idm. */
 export function findRunning(
   state: DaemonState,
+  to: Waiter,
   then: (running: readonly ('dlm' | 'sanlock' | 'idm')[]) => void,
 ): void {
   const kinds = (['dlm', 'sanlock', 'idm'] as const).filter((kind) => state.managers.has(kind));
@@ -89,7 +91,7 @@ export function findRunning(
   for (const kind of kinds) {
     const found = state.managers.get(kind);
     if (found === undefined) continue;
-    run(state, found.isRunning(), (isRunning) => {
+    run(state, ofClient(to), found.isRunning(), (isRunning) => {
       if (isRunning) running.add(kind);
       left -= 1;
       if (left === 0) then(kinds.filter((one) => running.has(one)));

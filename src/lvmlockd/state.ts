@@ -84,6 +84,27 @@ export interface GlobalLock {
   removed: boolean;
 }
 
+export interface VgWork {
+  readonly clientId: number;
+  readonly start: () => void;
+}
+
+/**
+ * For whom a continuation acts. It is dropped when its procedure ends after they are gone: their
+ * end has been handled, and nobody would ever take back what it did in their name.
+ */
+export type Life =
+  | { readonly of: 'daemon' }
+  | { readonly of: 'client'; readonly clientId: number }
+  /** Whose requests have all been answered when it was stopped. */
+  | { readonly of: 'lockspace'; readonly lockspace: Lockspace };
+
+/** A procedure under way, and what its outcome means while there is somebody it is for. */
+export interface Task {
+  readonly life: Life;
+  readonly goOn: (outcome: unknown) => void;
+}
+
 export interface DaemonState {
   readonly settings: Settings;
   readonly managers: ReadonlyMap<ManagerKind, LockManager>;
@@ -93,8 +114,8 @@ export interface DaemonState {
   readonly startWaiters: Waiter[];
   readonly stopAllWaiters: Waiter[];
   /** Work on a VG's leases outside of a lockspace; one at a time for each VG. */
-  readonly vgWork: Map<ByteString, (() => void)[]>;
-  readonly tasks: Map<number, (value: unknown) => void>;
+  readonly vgWork: Map<ByteString, VgWork[]>;
+  readonly tasks: Map<number, Task>;
   nextTaskId: number;
   nextLockspaceId: number;
   /** Asked to end: stop what is free of locks, and end when nothing is left. */
@@ -143,15 +164,20 @@ export function newState(
   };
 }
 
-/** Lets a procedure run; `then` is called in the step that brings its outcome. */
+/**
+ * Lets a procedure run; `then` is called in the step that brings its outcome, unless those it is for
+ * are gone by then.
+ */
 export function run<T>(
   state: DaemonState,
+  life: Life,
   steps: ManagerSteps<T>,
   then: (outcome: T) => void,
 ): void {
   const taskId = state.nextTaskId;
   state.nextTaskId += 1;
-  state.tasks.set(taskId, (value) => then(value as T)); // the outcome of these very steps
+  // The outcome is that of these very steps.
+  state.tasks.set(taskId, { life, goOn: (outcome) => then(outcome as T) });
   state.effects.push({ kind: 'run', taskId, steps });
 }
 

@@ -7,6 +7,7 @@ import type {
   RefreshRequest,
   VgRequest,
 } from '../wire/lvmlockd-requests.ts';
+import { isAlive, OF_DAEMON, ofClient } from './life.ts';
 import { lockspaceOf } from './lock-requests.ts';
 import { stopFree } from './lockspace-end.ts';
 import type { ManagerSteps } from './managers/manager.ts';
@@ -38,7 +39,7 @@ export function initVg(state: DaemonState, clientId: number, request: InitVgRequ
   }
   const enableGl = request.enable || (!request.disable && wantsGl(state));
   const vg = { vgName, vgUuid: '', vgLockArgs };
-  inTurn(state, vgName, lockManager.initVg(vg, enableGl), (done) => {
+  inTurn(state, { vgName, clientId }, lockManager.initVg(vg, enableGl), (done) => {
     if (done.result === 0 && enableGl) state.gl.madeIn = vgName;
     replyInit(state, to, { ...done, lvLockArgs: '' });
   });
@@ -66,7 +67,7 @@ export function initLv(state: DaemonState, clientId: number, request: InitLvRequ
   }
   const vg = { vgName, vgUuid: '', vgLockArgs };
   const space = lockspace?.space ?? manager(state, lockType).open(vg, NO_SESSION);
-  inTurn(state, vgName, space.initLv(lvUuid), (done) => {
+  inTurn(state, { vgName, clientId }, space.initLv(lvUuid), (done) => {
     replyInit(state, to, { ...done, vgLockArgs });
   });
 }
@@ -86,7 +87,7 @@ export function renameFinal(state: DaemonState, clientId: number, request: VgReq
     return;
   }
   const vg = { vgName, vgUuid: '', vgLockArgs };
-  inTurn(state, vgName, manager(state, lockType).renameVg(vg), (done) => {
+  inTurn(state, { vgName, clientId }, manager(state, lockType).renameVg(vg), (done) => {
     if (done.result !== 0) {
       log(state, 'error', 'lease.notRenamed', { vg: vgName, result: done.result });
     }
@@ -96,14 +97,15 @@ export function renameFinal(state: DaemonState, clientId: number, request: VgReq
 
 export function runningLm(state: DaemonState, clientId: number, request: DaemonRequest): void {
   const numbers = { dlm: LD_LM.DLM, sanlock: LD_LM.SANLOCK, idm: LD_LM.IDM } as const;
-  findRunning(state, ([first, second]) => {
+  const to = { clientId, request };
+  findRunning(state, to, ([first, second]) => {
     const result =
       first === undefined
         ? LD_RESULT.NOLCK
         : second === undefined
           ? numbers[first]
           : LD_RESULT.XFULL;
-    reply(state, { clientId, request }, { result });
+    reply(state, to, { result });
   });
 }
 
@@ -121,24 +123,32 @@ export function stopAll(state: DaemonState, clientId: number, request: DaemonReq
 
 function inTurn<T>(
   state: DaemonState,
-  vgName: ByteString,
+  of: { readonly vgName: ByteString; readonly clientId: number },
   steps: ManagerSteps<T>,
   then: (outcome: T) => void,
 ): void {
+  const { vgName, clientId } = of;
+  // What was written stays written, and the next one's turn comes, whether the client is there.
   const start = () =>
-    run(state, steps, (outcome) => {
-      const queue = state.vgWork.get(vgName);
-      queue?.shift();
+    run(state, OF_DAEMON, steps, (outcome) => {
       then(outcome);
-      const next = queue?.[0];
-      if (next === undefined) state.vgWork.delete(vgName);
-      else next();
+      nextTurn(state, vgName);
     });
   const queue = state.vgWork.get(vgName);
   if (queue === undefined) {
-    state.vgWork.set(vgName, [start]);
+    state.vgWork.set(vgName, [{ clientId, start }]);
     start();
   } else {
-    queue.push(start);
+    queue.push({ clientId, start });
   }
+}
+
+/** Work that has not begun is not begun for a client that is gone. */
+function nextTurn(state: DaemonState, vgName: ByteString): void {
+  const queue = state.vgWork.get(vgName) ?? [];
+  queue.shift();
+  while (queue[0] !== undefined && !isAlive(state, ofClient(queue[0]))) queue.shift();
+  const next = queue[0];
+  if (next === undefined) state.vgWork.delete(vgName);
+  else next.start();
 }

@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { parseConfig, textOf } from '../../wire/libdaemon.ts';
+import { type DaemonEvent, stepDaemon } from '../daemon.ts';
+import {
+  type AdoptedLock,
+  type FoundSpace,
+  type LeaveHow,
+  type LockManager,
+  type LockOutcome,
+  type ManagerSpace,
+  type ManagerSteps,
+  OK,
+} from '../managers/manager.ts';
+import { type DaemonState, newState } from '../state.ts';
+
+function* done<T>(value: T): ManagerSteps<T> {
+  yield* [];
+  return value;
+}
+
+const GRANTED: LockOutcome = { ...OK, retry: false, version: 0, glEnabled: null };
+
+/** A lock manager that does what the test says. */
+export class FakeManager {
+  joinResult = 0;
+  leaveResult = 0;
+  glIn: readonly string[] = ['a'];
+  adopted: readonly AdoptedLock[] = [];
+  found: readonly FoundSpace[] = [];
+  dying: readonly string[] = [];
+  locks: LockOutcome[] = [];
+  readonly did: string[] = [];
+  /** What the lock manager holds for the daemon. */
+  readonly holding = new Set<string>();
+
+  manager(): LockManager {
+    return {
+      kind: 'sanlock',
+      isRunning: () => done(true),
+      initVg: (vg) => done({ ...OK, vgLockArgs: `1.0.0:${vg.vgLockArgs}` }),
+      open: (vg) => this.#space(vg.vgName),
+      renameVg: () => done(OK),
+      findSpaces: () => done(this.found),
+      findLosses: () => done({ dying: this.dying }),
+      sameSpace: (one, other) => one === other,
+    };
+  }
+
+  #space(vgName: string): ManagerSpace {
+    return {
+      prepare: () => done({ ...OK, glEnabled: this.glIn.includes(vgName) }),
+      join: () => done({ result: this.joinResult, lmResult: 0, adopted: this.adopted }),
+      leave: (how: LeaveHow) => {
+        this.did.push(`leave ${vgName} held ${how.held.length}`);
+        for (const one of this.holding) if (one.startsWith(`${vgName}/`)) this.holding.delete(one);
+        return done({ result: this.leaveResult, lmResult: 0 });
+      },
+      abandon: () => done(undefined),
+      lock: (ref, mode, checkGl) => {
+        this.did.push(`lock ${ref.name} ${mode}${checkGl ? ' checkGl' : ''}`);
+        const outcome = this.locks.shift() ?? GRANTED;
+        if (outcome.result === 0) this.holding.add(`${vgName}/${ref.name}`);
+        return done(outcome);
+      },
+      convert: () => done(OK),
+      unlock: (held) => {
+        this.did.push(`unlock ${held.resource.name}`);
+        this.holding.delete(`${vgName}/${held.resource.name}`);
+        return done(OK);
+      },
+      freeLv: () => done(OK),
+      findFree: () => done(OK),
+      initLv: () => done({ ...OK, lvLockArgs: '1.0.0:70254592' }),
+      readGl: () => done(this.glIn.includes(vgName)),
+      switchGl: () => done(OK),
+      otherHosts: () => done({ ...OK, unknown: false }),
+    };
+  }
+}
+
+/** A daemon over the fake manager; procedures end at once, unless the test holds them back. */
+export class Bench {
+  readonly fake = new FakeManager();
+  readonly state: DaemonState;
+  readonly replies: string[] = [];
+  /** Whom the replies went to. */
+  readonly answered: number[] = [];
+  readonly held: (() => void)[] = [];
+  holdBack = false;
+  /** Procedures that were held back and have ended. */
+  done = 0;
+  ended = false;
+  #nowMs = 0;
+
+  constructor(more: { readonly adoptFile?: string; readonly found?: readonly FoundSpace[] } = {}) {
+    this.fake.found = more.found ?? [];
+    const settings = { globalLockType: null, hostId: 1, adopt: true };
+    this.state = newState(settings, new Map([['sanlock', this.fake.manager()]]));
+    this.post({ kind: 'started', adoptFile: more.adoptFile ?? null });
+  }
+
+  post(event: DaemonEvent): void {
+    this.#nowMs += 1;
+    for (const effect of stepDaemon(this.state, event, this.#nowMs)) {
+      if (effect.kind === 'send') {
+        this.replies.push(effect.text);
+        this.answered.push(effect.clientId);
+      }
+      if (effect.kind === 'exit') this.ended = true;
+      else if (effect.kind === 'run') {
+        const end = () => {
+          const turn = effect.steps.next({ kind: 'slept' });
+          assert.equal(turn.done, true);
+          this.post({ kind: 'taskDone', taskId: effect.taskId, outcome: turn.value });
+        };
+        if (this.holdBack) this.held.push(end);
+        else end();
+      }
+    }
+  }
+
+  /** Procedures end one after another, also those that begin meanwhile. */
+  finish(atMost = Number.POSITIVE_INFINITY): void {
+    for (let ended = 0; ended < atMost; ended++) {
+      const end = this.held.shift();
+      if (end === undefined) return;
+      this.done += 1;
+      end();
+    }
+  }
+
+  open(clientId: number): void {
+    this.post({ kind: 'clientOpened', clientId, fd: 5, pid: 9 });
+  }
+
+  /** The reply's op_result and flags; 'none yet' while it is not answered. */
+  ask(clientId: number, request: string): string {
+    this.replies.length = 0;
+    this.post({ kind: 'request', clientId, text: request, dumpForm: 'old' });
+    return this.lastReply();
+  }
+
+  lastReply(): string {
+    const text = this.replies.at(-1);
+    if (text === undefined) return 'none yet';
+    const fields = parseConfig(text.replace('\n##\n', ''));
+    assert.ok(fields.ok);
+    return `${textOf(fields.value, 'op_result')} ${textOf(fields.value, 'result_flags')}`;
+  }
+
+  start(vgName: string): string {
+    const args = 'vg_lock_type="sanlock" vg_lock_args="1.0.0:lvmlock" host_id=1';
+    return this.ask(1, `request="start_vg" vg_name="${vgName}" ${args}`);
+  }
+}
