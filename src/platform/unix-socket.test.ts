@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Connection, Listener } from '../ports/sockets.ts';
@@ -130,3 +130,20 @@ test('connecting to nothing answers ENOENT; a bad directory is named', async () 
     /cannot bind \/tmp\/holdfast-no-such\/x.sock: \/tmp\/holdfast-no-such: ENOENT/,
   );
 });
+
+test('a peer that has gone holds no descriptor, though the owner says nothing', root, () =>
+  withPair(async ({ server, client }) => {
+    const { fd } = server;
+    const path = `/proc/self/fd/${fd}`;
+    const before = readlinkSync(path);
+    const isOpen = () => existsSync(path) && readlinkSync(path) === before;
+    server.onData(() => {});
+    server.onClosed(() => server.send(Buffer.from('farewell')));
+    client.end();
+    for (let tries = 0; isOpen() && tries < 500; tries++) {
+      await new Promise((done) => setTimeout(done, 10));
+    }
+    assert.equal(isOpen(), false);
+    assert.equal(server.send(Buffer.from('x')), false);
+  }),
+);

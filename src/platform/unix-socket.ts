@@ -167,11 +167,16 @@ class UnixConnection implements Connection {
     if (!this.#closed) this.#dataHandler?.(bytes);
   }
 
+  /**
+   * The descriptor goes with the peer, whether or not the owner says so: half-open, it would stay
+   * for ever. What the owner has sent by then still goes out; a peer may end only its own side.
+   */
   #peerGone(hasUnread: boolean): void {
     if (this.#gone || this.#closed) return;
     this.#gone = true;
     this.#hasUnread = hasUnread;
     this.#closedHandler?.();
+    this.end();
   }
 }
 

@@ -5,7 +5,10 @@ export interface Connection {
   /** A number unique in this process; the file descriptor where there is one. */
   readonly fd: number;
   onData(handler: (bytes: Uint8Array) => void): void;
-  /** EOF or error: the peer is gone. Fires once. */
+  /**
+   * EOF or error: the peer is gone. Fires once. What was sent by the end of the handler still goes
+   * out, then the connection closes by itself.
+   */
   onClosed(handler: () => void): void;
   /** After that: the peer left bytes of ours unread, or something sent could not be delivered. */
   readonly hasUnread?: boolean;

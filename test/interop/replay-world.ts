@@ -112,7 +112,7 @@ export function untilRegistered(host: DaemonWorld, pid: number): Promise<void> {
   });
 }
 
-export function clientOf(host: DaemonWorld): SanlockClient {
+export function clientOf(host: Pick<DaemonWorld, 'socketPath'>): SanlockClient {
   const clock = new MonotonicClock();
   return new SanlockClient({ clock, sockets: new UnixSockets(null), socketPath: host.socketPath });
 }

@@ -1,0 +1,129 @@
+import { connect, type Socket } from 'node:net';
+
+/** What a crowd of clients says to a daemon, in the daemon's own protocol. */
+export interface Talk {
+  readonly socketPath: string;
+  /** What clients may say first without an answer: nothing at all, and a registration. */
+  readonly hellos: readonly Uint8Array[];
+  /** Requests that are answered, each on a connection of its own. */
+  readonly requests: readonly Uint8Array[];
+}
+
+export const CROWD_AT_ONCE = 20;
+/** More than the kernel holds for a reader that does not read. */
+const MANY_REQUESTS = 400;
+const PATIENCE_MS = 20_000;
+
+/** One way to come and to leave; it ends when the client has gone. */
+type Visit = (socket: Socket, bytes: { hello: Uint8Array; request: Uint8Array }) => Promise<void>;
+
+/** Every way in which a client can leave a daemon. */
+export const VISITS: Readonly<Record<string, Visit>> = {
+  'closes at once': async (socket, { hello }) => {
+    await written(socket, hello);
+  },
+  'half-closes, and listens to the end': async (socket, { hello }) => {
+    await written(socket, hello);
+    socket.end();
+    await ended(socket);
+  },
+  'leaves within a request': async (socket, { hello, request }) => {
+    await written(socket, hello);
+    await written(socket, request.subarray(0, request.length >> 1));
+  },
+  'half-closes within a request': async (socket, { hello, request }) => {
+    await written(socket, hello);
+    await written(socket, request.subarray(0, request.length >> 1));
+    socket.end();
+    await ended(socket);
+  },
+  'leaves before the answer': async (socket, { hello, request }) => {
+    await written(socket, hello);
+    await written(socket, request);
+  },
+  'leaves with the answer unread': async (socket, { hello, request }) => {
+    await written(socket, hello);
+    await written(socket, request);
+    await readable(socket);
+  },
+  'leaves after the answer': async (socket, { hello, request }) => {
+    await written(socket, hello);
+    await written(socket, request);
+    await readable(socket);
+    socket.read();
+  },
+  'half-closes after the answer': async (socket, { hello, request }) => {
+    await written(socket, hello);
+    await written(socket, request);
+    await readable(socket);
+    socket.end();
+    await ended(socket);
+  },
+  'leaves within many answers': async (socket, { hello, request }) => {
+    await written(socket, hello);
+    socket.write(Buffer.concat(Array.from({ length: MANY_REQUESTS }, () => request)));
+    await readable(socket);
+  },
+};
+
+/** `count` visits of every kind in turn, some at once. @throws when one of them gets stuck */
+export async function crowd(talk: Talk, count: number): Promise<void> {
+  const kinds = talk.hellos.flatMap((hello) =>
+    talk.requests.flatMap((request) =>
+      Object.entries(VISITS).map(([name, visit]) => ({ hello, request, name, visit })),
+    ),
+  );
+  let next = 0;
+  const visitor = async () => {
+    for (let at = next++; at < count; at = next++) {
+      const kind = kinds[at % kinds.length];
+      if (kind !== undefined) await visited(talk.socketPath, kind);
+    }
+  };
+  await Promise.all(Array.from({ length: CROWD_AT_ONCE }, visitor));
+}
+
+async function visited(
+  path: string,
+  kind: { hello: Uint8Array; request: Uint8Array; name: string; visit: Visit },
+): Promise<void> {
+  const socket = connect({ path, allowHalfOpen: true });
+  socket.on('error', () => {}); // a daemon may well close first
+  const late = new Promise<never>((_, fail) => {
+    const timer = setTimeout(() => fail(new Error(`stuck: ${kind.name}`)), PATIENCE_MS);
+    socket.once('close', () => clearTimeout(timer));
+  });
+  try {
+    await Promise.race([kind.visit(socket, kind), late]);
+  } finally {
+    const closed = new Promise((done) => socket.once('close', done));
+    socket.destroy();
+    await closed;
+  }
+}
+
+function written(socket: Socket, bytes: Uint8Array): Promise<void> {
+  return new Promise((done) => {
+    socket.write(bytes, () => done());
+  });
+}
+
+/** Something has come, or the daemon has ended the connection. */
+function readable(socket: Socket): Promise<void> {
+  return new Promise((done) => {
+    if (socket.destroyed || socket.readableLength > 0) done();
+    else {
+      socket.once('readable', done);
+      socket.once('close', () => done());
+    }
+  });
+}
+
+function ended(socket: Socket): Promise<void> {
+  return new Promise((done) => {
+    if (socket.destroyed || socket.readableEnded) done();
+    socket.once('end', () => done());
+    socket.once('close', () => done());
+    socket.resume();
+  });
+}
