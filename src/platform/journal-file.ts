@@ -1,16 +1,37 @@
-import { closeSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
-import type { Journal } from '../ports/journal.ts';
+import {
+  closeSync,
+  copyFileSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { crc32c } from '../codec/crc32c.ts';
+import type { Journal, Remembered } from '../ports/journal.ts';
 import type { Log } from '../ports/log.ts';
 
 const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
 const MODE = 0o600;
+const SUM_DIGITS = 8;
+/** As the kernel writes a boot id. */
+const BOOT_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const EMPTY: Remembered = { lines: [], damaged: 0 };
 
-/** A journal in one file, whose first line names the boot it belongs to. */
+/**
+ * A journal in one file, whose first line names the boot it belongs to. Each further line is its
+ * checksum, a blank, and its text: two lines run into one, or half of one, do not pass for a line.
+ * Journals of earlier versions have JSON texts without checksums; they are read as well.
+ */
 export class JournalFile implements Journal {
   readonly #path: string;
   readonly #log: Log;
   readonly #boot: string;
   #fd: number | null = null;
+  /** Up to here the file is whole lines. */
+  #length = 0;
+  #isFailing = false;
 
   constructor(path: string, log: Log) {
     this.#path = path;
@@ -18,40 +39,123 @@ export class JournalFile implements Journal {
     this.#boot = readFileSync(BOOT_ID_FILE, 'ascii').trim();
   }
 
-  load(): readonly string[] {
+  load(): Remembered {
     let text: string;
     try {
       text = readFileSync(this.#path, 'utf8');
-    } catch {
-      return [];
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return EMPTY;
+      this.#log.error('journal.notRead', { path: this.#path, reason: reasonOf(error) });
+      return { lines: [], damaged: 1 };
     }
-    const [boot, ...lines] = text.split('\n');
-    // What follows the last line feed was being written when its writer died.
-    return boot === this.#boot ? lines.slice(0, -1) : [];
+    const [boot = '', ...rest] = text.split('\n');
+    if (BOOT_ID.test(boot) && boot !== this.#boot) return EMPTY;
+    const isOurs = boot === this.#boot && rest.length > 0;
+    // What follows the last line feed was being written when its writer died: nobody relied on it.
+    const texts = rest.slice(0, -1).map(textOf);
+    const lines = texts.filter((line) => line !== null);
+    const damaged = texts.length - lines.length + (isOurs ? 0 : 1);
+    if (damaged > 0) this.#keepForReview(damaged);
+    return { lines, damaged };
   }
 
-  append(line: string): void {
-    if (this.#fd === null) return; // it could not be written before, and was told
-    this.#try(() => writeSync(this.#fd ?? -1, `${line}\n`));
-  }
-
-  replace(lines: readonly string[]): void {
-    this.#try(() => {
-      const draft = `${this.#path}.new`;
-      const fd = openSync(draft, 'w', MODE);
-      writeSync(fd, [this.#boot, ...lines, ''].join('\n'));
-      renameSync(draft, this.#path);
-      if (this.#fd !== null) closeSync(this.#fd);
-      this.#fd = fd; // written on from here
+  append(line: string): boolean {
+    if (this.#fd === null) return false; // nothing to append to, and that was told
+    const fd = this.#fd;
+    return this.#try(() => {
+      try {
+        this.#length += writeWhole(fd, `${lineOf(line)}\n`, this.#length);
+      } catch (error) {
+        // A part of it may be there: the next line must not follow on it. Where even this fails the
+        // next line still overwrites it, as both are written at the same place.
+        ftruncateSync(fd, this.#length);
+        throw error;
+      }
     });
   }
 
-  #try(write: () => void): void {
+  replace(lines: readonly string[]): boolean {
+    const draft = `${this.#path}.new`;
+    return this.#try(() => {
+      const fd = openSync(draft, 'w', MODE);
+      try {
+        const text = [this.#boot, ...lines.map(lineOf), ''].join('\n');
+        const length = writeWhole(fd, text, 0);
+        renameSync(draft, this.#path);
+        if (this.#fd !== null) closeSync(this.#fd);
+        this.#fd = fd; // written on from here
+        this.#length = length;
+      } catch (error) {
+        closeSync(fd);
+        rmSync(draft, { force: true }); // where room is short, it must not take any
+        throw error;
+      }
+    });
+  }
+
+  #try(write: () => void): boolean {
     try {
       write();
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#log.error('journal.notWritten', { path: this.#path, reason });
+      // Once: it is tried again with every renewal.
+      if (!this.#isFailing) {
+        this.#log.error('journal.notWritten', { path: this.#path, reason: reasonOf(error) });
+      }
+      this.#isFailing = true;
+      return false;
+    }
+    if (this.#isFailing) this.#log.warn('journal.writtenAgain', { path: this.#path });
+    this.#isFailing = false;
+    return true;
+  }
+
+  #keepForReview(damaged: number): void {
+    const copy = `${this.#path}.damaged`;
+    this.#log.error('journal.damaged', { path: this.#path, places: damaged, copy });
+    try {
+      copyFileSync(this.#path, copy);
+    } catch {
+      // No room for it: what counts is in the new journal.
     }
   }
+}
+
+/** @throws when not all of it could be written: a full disk may take a part without an error. */
+function writeWhole(fd: number, text: string, at: number): number {
+  const bytes = Buffer.from(text);
+  let done = 0;
+  while (done < bytes.length) {
+    const written = writeSync(fd, bytes, done, bytes.length - done, at + done);
+    if (written === 0) throw new Error(`${done} of ${bytes.length} bytes were written`);
+    done += written;
+  }
+  return done;
+}
+
+function lineOf(text: string): string {
+  return `${sumOf(text)} ${text}`;
+}
+
+/** null: it is not what was written. */
+function textOf(line: string): string | null {
+  if (line.startsWith('{')) return isJson(line) ? line : null; // of an earlier version
+  const text = line.slice(SUM_DIGITS + 1);
+  return line === lineOf(text) ? text : null;
+}
+
+function sumOf(text: string): string {
+  return crc32c(Buffer.from(text)).toString(16).padStart(SUM_DIGITS, '0');
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

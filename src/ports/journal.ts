@@ -1,9 +1,18 @@
 /** Lines that outlive this process, not this boot of the machine. */
 export interface Journal {
-  /** What the processes before us wrote, oldest first; empty after a reboot. */
-  load(): readonly string[];
-  /** Done when it returns, as far as a crash of this process goes. */
-  append(line: string): void;
-  /** All of it at once: whoever reads sees the old lines or the new ones. */
-  replace(lines: readonly string[]): void;
+  /** What the processes before us wrote, oldest first; nothing after a reboot. */
+  load(): Remembered;
+  /**
+   * Done when it returns true, as far as a crash of this process goes; else nothing of it is there.
+   */
+  append(line: string): boolean;
+  /** All of it at once: whoever reads sees the old lines or, after true, the new ones. */
+  replace(lines: readonly string[]): boolean;
+}
+
+export interface Remembered {
+  /** Those that are whole. */
+  readonly lines: readonly string[];
+  /** Places that cannot be read: what was written there nobody knows. */
+  readonly damaged: number;
 }

@@ -115,12 +115,9 @@ const FOR_CLIENT: Readonly<Record<number, ForClient>> = {
   [SM_CMD.INQUIRE]: (front, _request, client, reply) => inquireCommand(front, client, reply),
   [SM_CMD.KILLPATH]: (front, request, client, reply) => {
     const { path, args } = decode(killpathBody, request.body);
-    client.killpath = path;
-    client.killargs = args;
-    client.killpathPid = (request.header.cmdFlags & 1) !== 0;
-    holdsNow(front, client);
+    const killpathPid = (request.header.cmdFlags & 1) !== 0;
     client.active = 0;
-    reply(0);
+    reply(stopsBy(front, client, { killpath: path, killargs: args, killpathPid }));
   },
 };
 
@@ -232,9 +229,10 @@ function inline(front: Front, request: Request): void {
       client.ownerName = `${client.pid}`;
       return; // no reply, by protocol
     case SM_CMD.RESTRICT:
-      client.restricted = header.cmdFlags;
-      holdsNow(front, client);
-      front.outside.send(client.connection, replyBytes(header, { result: 0 }));
+      front.outside.send(
+        client.connection,
+        replyBytes(header, { result: stopsBy(front, client, { restricted: header.cmdFlags }) }),
+      );
       return;
     case SM_CMD.VERSION: {
       const echo = { ...header, cmdFlags: 0, seq: 0 };
@@ -254,6 +252,19 @@ function inline(front: Front, request: Request): void {
       break;
   }
   if (!client.registered) front.outside.end(client.connection);
+}
+
+/** A change of how a process is stopped; where it cannot be recorded, it is none. */
+function stopsBy(
+  front: Front,
+  client: Client,
+  changed: Partial<Pick<Client, 'killpath' | 'killargs' | 'killpathPid' | 'restricted'>>,
+): number {
+  const { killpath, killargs, killpathPid, restricted } = client;
+  Object.assign(client, changed);
+  if (holdsNow(front, client)) return 0;
+  Object.assign(client, { killpath, killargs, killpathPid, restricted });
+  return -ERRNO.EAGAIN;
 }
 
 /** Holders of an earlier daemon count: when their time is up nobody else stops them. */

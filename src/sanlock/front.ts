@@ -53,6 +53,8 @@ export class Front {
   scratchUsedMs = 0;
   /** What an earlier daemon left running. */
   leftBehind: LeftBehind[] = [];
+  /** The journal of holders was damaged: there may be some that nobody knows of. */
+  holdersUnknown = false;
   /** Lines in the journal of holders. */
   journalLines = 0;
   ending = false;

@@ -1,47 +1,9 @@
 import type { ByteString } from '../base/bytes.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import type { Front } from './front.ts';
+import { type HolderFacts, type Line, parseHolderLine, type SpaceFacts } from './holder-lines.ts';
 import { stop } from './signals.ts';
 import { type Client, type Lockspace, newClient } from './state.ts';
-
-/**
- * Who holds leases of which lockspace, written down as it changes, so that a daemon started again
- * after a crash knows whom the one before it left running. Their leases end with the host lease,
- * which nobody renews any more. Until they are gone the lockspace is not joined again, as a new
- * generation would free their leases at once; and when its time is up they are stopped. A lease
- * process counts too: stuck on its device, it may still write what it was told long ago.
- */
-type Line =
-  | ({ readonly kind: 'space'; readonly id: number } & SpaceFacts)
-  | ({ readonly kind: 'renewed'; readonly id: number } & RenewalFacts)
-  | ({ readonly kind: 'holds'; readonly id: number } & HolderFacts)
-  | { readonly kind: 'free'; readonly id: number; readonly holder: string };
-
-interface RenewalFacts {
-  readonly timestampS: number;
-  /** How long the machine had been suspended, ever, when that renewal began. */
-  readonly asleepMs: number;
-}
-
-interface SpaceFacts extends RenewalFacts {
-  readonly name: ByteString;
-  readonly hostId: number;
-  readonly path: ByteString;
-  readonly offset: number;
-  readonly ioTimeoutS: number;
-}
-
-interface HolderFacts {
-  /** A client's connection, or 'lease'. */
-  readonly holder: string;
-  readonly pid: number;
-  /** Of the process, in the kernel's ticks: another process of that pid has another. */
-  readonly started: string;
-  readonly killpath: ByteString;
-  readonly killargs: ByteString;
-  readonly killpathPid: boolean;
-  readonly restricted: number;
-}
 
 /** A lockspace of an earlier daemon with processes that may still work by its leases. */
 export interface LeftBehind {
@@ -57,11 +19,15 @@ const MAX_LINES = 4000;
 
 const LEASE = 'lease';
 
-/** Before its lease process is told anything. */
-export function spaceBegins(front: Front, space: Lockspace): void {
-  note(front, spaceLine(space));
+/**
+ * Before its lease process is told anything. What cannot be recorded is not begun.
+ * @returns whether it may go on
+ */
+export function spaceBegins(front: Front, space: Lockspace): boolean {
   const line = leaseLine(front, space);
-  if (line !== null) note(front, line);
+  const isNoted = note(front, spaceLine(space)) && (line === null || note(front, line));
+  if (!isNoted) notRecorded(front, space, -1);
+  return isNoted;
 }
 
 /** Its lease process has really ended. */
@@ -69,20 +35,36 @@ export function spaceEnds(front: Front, space: Lockspace): void {
   note(front, { kind: 'free', id: space.id, holder: LEASE });
 }
 
+/** Where it cannot be written, the next daemon takes the lease for older than it is: sooner. */
 export function spaceRenewed(front: Front, space: Lockspace): void {
   const { id, lastSuccessS: timestampS, asleepMs } = space;
   note(front, { kind: 'renewed', id, timestampS, asleepMs });
 }
 
-/** Before the client hears of a lease it was granted; again when how to stop it has changed. */
-export function holdsNow(front: Front, client: Client): void {
+/**
+ * Before the client hears of a lease it was granted; again when how to stop it has changed. What
+ * cannot be recorded is not granted: the next daemon would free it under a running process.
+ * @returns whether all of it is recorded
+ */
+export function holdsNow(front: Front, client: Client): boolean {
+  if (client.dead) return true; // what was granted meanwhile is given back
   for (const space of new Set(client.tokens.map(({ resource }) => resource.lockspace))) {
     const line = holderLine(front, client, space);
     const text = JSON.stringify(line);
-    if (line === null || client.noted.get(space.id) === text) continue;
+    const before = client.noted.get(space.id);
+    if (line !== null && before === text) continue;
     client.noted.set(space.id, text);
-    note(front, line);
+    if (line !== null && note(front, line)) continue;
+    if (before === undefined) client.noted.delete(space.id);
+    else client.noted.set(space.id, before);
+    notRecorded(front, space, client.pid);
+    return false;
   }
+  return true;
+}
+
+function notRecorded(front: Front, space: Lockspace, pid: number): void {
+  front.outside.log('error', 'holder.notRecorded', { lockspace: space.name, pid });
 }
 
 /** After it has let a lease go. */
@@ -95,9 +77,13 @@ export function holdsLess(front: Front, client: Client): void {
 }
 
 /** Once, before anything is served: takes over what was left behind. */
-export function restore(front: Front, lines: readonly string[]): void {
+export function restore(
+  front: Front,
+  remembered: { readonly lines: readonly string[]; readonly damaged: number },
+): void {
   const found = new Map<number, LeftBehind>();
-  for (const text of lines) readLine(found, text);
+  let { damaged } = remembered;
+  for (const text of remembered.lines) if (!readLine(found, text)) damaged++;
   for (const left of found.values()) {
     // Watched first: a pid that is free now must not come to mean another process meanwhile.
     for (const pid of pidsOf(left)) front.outside.watchProcess(pid);
@@ -110,23 +96,34 @@ export function restore(front: Front, lines: readonly string[]): void {
     const fields = { lockspace: left.space.name, pids: pidsOf(left).join(' ') };
     front.outside.log('warn', 'holders.leftBehind', fields);
   }
+  if (damaged > 0) {
+    front.holdersUnknown = true;
+    front.outside.log('error', 'holders.unknown', { places: damaged, goOn: GO_ON });
+  }
   rewrite(front);
 }
+
+/** What became of whoever the damaged part named, only a person can find out. */
+const GO_ON =
+  'no lockspace is joined until the machine is rebooted, or until nothing here uses leases of the ' +
+  'daemon before, sanlock.holders in the run directory is removed, and sanlock is started again';
 
 function pidsOf({ holders }: LeftBehind): number[] {
   return [...new Set([...holders.values()].map(({ facts }) => facts.pid))];
 }
 
-function readLine(found: Map<number, LeftBehind>, text: string): void {
-  const line = JSON.parse(text) as Line; // written by a daemon of ours, whole lines only
+/** false: it says nothing we know, so what it was to say is unknown. */
+function readLine(found: Map<number, LeftBehind>, text: string): boolean {
+  const line = parseHolderLine(text);
+  if (line === null || line.kind === 'unknown') return false;
   if (line.kind === 'space') {
     const { kind: _, id, ...space } = line;
     const { timestampS: lastSuccessS, asleepMs } = space;
     found.set(id, { id, space, lastSuccessS, asleepMs, holders: new Map(), told: false });
-    return;
+    return true;
   }
   const left = found.get(line.id);
-  if (left === undefined) return;
+  if (left === undefined) return line.kind !== 'holds'; // of what lockspace?
   if (line.kind === 'renewed') {
     left.lastSuccessS = line.timestampS;
     left.asleepMs = line.asleepMs;
@@ -138,6 +135,7 @@ function readLine(found: Map<number, LeftBehind>, text: string): void {
     Object.assign(client, { pid, killpath, killargs, killpathPid, restricted });
     left.holders.set(facts.holder, { facts, client });
   }
+  return true;
 }
 
 export function processGone(front: Front, pid: number): void {
@@ -154,6 +152,10 @@ export function isHaunted(
   front: Front,
   asked: { readonly name: ByteString; readonly path: ByteString; readonly offset: bigint },
 ): boolean {
+  if (front.holdersUnknown) {
+    front.outside.log('error', 'lockspace.closed', { lockspace: asked.name, goOn: GO_ON });
+    return true;
+  }
   const left = front.leftBehind.find(
     ({ space }) =>
       space.name === asked.name ||
@@ -185,15 +187,17 @@ export function stopLeftBehind(front: Front): void {
   }
 }
 
-function note(front: Front, line: Line): void {
+/** @returns whether it is written */
+function note(front: Front, line: Line): boolean {
   front.journalLines++;
-  if (front.journalLines > MAX_LINES) rewrite(front);
-  else front.outside.remember(JSON.stringify(line));
+  if (front.journalLines > MAX_LINES && rewrite(front)) return true;
+  // Where there is no room for one more line, the old ones may have left some.
+  return front.outside.remember(JSON.stringify(line)) || rewrite(front);
 }
 
-/** Only what still counts. */
-function rewrite(front: Front): void {
-  const lines: Line[] = [];
+/** Only what still counts. @returns whether it is written */
+function rewrite(front: Front): boolean {
+  const lines: Line[] = front.holdersUnknown ? [{ kind: 'unknown' }] : [];
   for (const { id, space, lastSuccessS, asleepMs, holders } of front.leftBehind) {
     lines.push({ kind: 'space', id, ...space, timestampS: lastSuccessS, asleepMs });
     for (const { facts } of holders.values()) lines.push({ kind: 'holds', id, ...facts });
@@ -207,8 +211,9 @@ function rewrite(front: Front): void {
       if (line !== null) lines.push(line);
     }
   }
+  if (!front.outside.rememberAll(lines.map((line) => JSON.stringify(line)))) return false;
   front.journalLines = lines.length;
-  front.outside.rememberAll(lines.map((line) => JSON.stringify(line)));
+  return true;
 }
 
 function spaceLine(space: Lockspace): Line {

@@ -1,5 +1,5 @@
 import { assert } from '../base/assert.ts';
-import { SANLOCK_CODES } from '../wire/sanlock-codes.ts';
+import { ERRNO, SANLOCK_CODES } from '../wire/sanlock-codes.ts';
 import { signalled } from './examine.ts';
 import type { Front } from './front.ts';
 import { spaceBegins, spaceEnds, spaceRenewed } from './holder-journal.ts';
@@ -68,7 +68,11 @@ export function leaseSaid(front: Front, lease: number, message: FromLeaseProcess
 
 /** A lockspace that was just added: first wdmd, then its host id on disk. */
 export function beginJoin(front: Front, space: Lockspace): void {
-  spaceBegins(front, space);
+  if (!spaceBegins(front, space)) {
+    space.acquireResult = -ERRNO.EAGAIN;
+    giveUp(front, space);
+    return;
+  }
   obey(front, space, openWatchdog(front, space));
 }
 

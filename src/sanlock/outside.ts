@@ -22,9 +22,11 @@ export interface Outside {
   startTime(pid: number): string | null;
   /** `processGone` comes when it ends. */
   watchProcess(pid: number): void;
-  /** A line for a daemon that is started after a crash of this one. */
-  remember(line: string): void;
-  rememberAll(lines: readonly string[]): void;
+  /**
+   * A line for a daemon that is started after a crash of this one; false: it could not be written.
+   */
+  remember(line: string): boolean;
+  rememberAll(lines: readonly string[]): boolean;
   /** A connection to wdmd for this lockspace; what comes of it arrives as watchdog events. */
   openWatchdog(lockspace: number): void;
   toWatchdog(lockspace: number, bytes: Uint8Array): void;

@@ -89,7 +89,7 @@ function nothingIsLeft(crowd: Crowd, host: CrowdHost): void {
   assert(resources.length === 0, `${host.name}: resources are left: ${text}`);
   assert(host.openWatches === 0, `${host.openWatches} processes are watched for nobody`);
   const holders = new Set<string>();
-  for (const line of host.journal.load()) {
+  for (const line of host.journal.load().lines) {
     const { kind, id, holder } = JSON.parse(line) as { kind: string; id: number; holder?: string };
     if (kind === 'space')
       for (const one of holders) if (one.startsWith(`${id}/`)) holders.delete(one);

@@ -6,7 +6,7 @@ import type { Dice } from './dice.ts';
 import { type FatePlan, SimDisks, type SimStorage } from './disk.ts';
 import { MemoryJournal, NO_SOCKETS, SETTINGS, SimPeer } from './front-host.ts';
 import { HostClock } from './host-clock.ts';
-import { LeaseSeat, QUIET } from './lease-seat.ts';
+import { LeaseSeat, NOTHING_DAMAGED } from './lease-seat.ts';
 
 const FIRST_LEASE_PID = 50_000;
 
@@ -79,7 +79,7 @@ export class CrowdHost {
       sockets: NO_SOCKETS,
       journal: this.journal,
       processes: this.#processes(),
-      log: QUIET,
+      log: NOTHING_DAMAGED,
       random: () => this.#dice.next(),
       helperPid: 0,
       dumpLog: () => '',

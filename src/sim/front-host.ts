@@ -1,6 +1,6 @@
 import type { ByteString } from '../base/bytes.ts';
 import { SanlockProgram } from '../drive/sanlock-program.ts';
-import type { Journal } from '../ports/journal.ts';
+import type { Journal, Remembered } from '../ports/journal.ts';
 import type { Log } from '../ports/log.ts';
 import type { Channel, Processes, SignalName } from '../ports/processes.ts';
 import type { Connection, Sockets } from '../ports/sockets.ts';
@@ -194,16 +194,25 @@ function worldTime(clock: SimClock): ProcessTime {
 export class MemoryJournal implements Journal {
   #lines: string[] = [];
 
-  load(): readonly string[] {
-    return [...this.#lines];
+  /** Whether it takes no more, as a file on a full disk. */
+  full = false;
+  /** Places that the next daemon finds unreadable. */
+  damaged = 0;
+
+  load(): Remembered {
+    return { lines: [...this.#lines], damaged: this.damaged };
   }
 
-  append(line: string): void {
-    this.#lines.push(line);
+  append(line: string): boolean {
+    if (!this.full) this.#lines.push(line);
+    return !this.full;
   }
 
-  replace(lines: readonly string[]): void {
+  replace(lines: readonly string[]): boolean {
+    if (this.full) return false;
     this.#lines = [...lines];
+    this.damaged = 0;
+    return true;
   }
 }
 

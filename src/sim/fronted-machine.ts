@@ -18,7 +18,7 @@ import {
 import type { Dice } from './dice.ts';
 import { MemoryJournal, SETTINGS, SimPeer } from './front-host.ts';
 import type { HostClock } from './host-clock.ts';
-import { QUIET } from './lease-seat.ts';
+import { NOTHING_DAMAGED } from './lease-seat.ts';
 import { People, type Person } from './people.ts';
 import { SimWdmd } from './sim-wdmd.ts';
 import { Stays } from './stays.ts';
@@ -109,7 +109,7 @@ export class FrontedMachine implements Computer, Software {
       sockets: this.#wdmd.sockets,
       journal: this.#journal,
       processes: this.#processes(),
-      log: QUIET,
+      log: NOTHING_DAMAGED,
       random: () => dice.next(),
       helperPid: 0,
       dumpLog: () => '',

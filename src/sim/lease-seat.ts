@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import type { Random } from '../base/units.ts';
 import { LeaseProgram } from '../drive/lease-program.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -12,6 +13,12 @@ const MESSAGE_MS = 0.01;
 const LOOK_MS = 50;
 
 export const QUIET: Log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
+
+/** Of a daemon in a world where no file is ever damaged: what one wrote, the next one reads. */
+export const NOTHING_DAMAGED: Log = {
+  ...QUIET,
+  error: (event) => assert(event !== 'holders.unknown', 'the journal of holders is whole'),
+};
 
 /** A process's time: what reaches it happens when it runs. */
 export interface ProcessTime extends Clock {

@@ -15,7 +15,7 @@ import { holdsNow } from '../holder-journal.ts';
 import { grantsPaused } from '../lag.ts';
 import type { LeaseCommandResult } from '../lease-messages.ts';
 import { awaitTurn, nextTurn } from '../local-queue.ts';
-import { releaseDead, releaseToken } from '../release.ts';
+import { dropToken, releaseDead, releaseToken } from '../release.ts';
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
 import type { Client, Lockspace, Reply, Resource, Token } from '../state.ts';
@@ -99,9 +99,16 @@ function next(front: Front, job: Job): void {
       });
     return;
   }
+  const { state } = existing;
   existing.state = 'held';
-  job.granted.push(front.newToken(job.client, existing));
-  holdsNow(front, job.client);
+  const token = front.newToken(job.client, existing);
+  if (!holdsNow(front, job.client)) {
+    dropToken(front, token);
+    existing.state = state; // an orphan stays one
+    undo(front, job, -ERRNO.EAGAIN);
+    return;
+  }
+  job.granted.push(token);
   next(front, job);
 }
 
@@ -191,7 +198,10 @@ function acquired(front: Front, job: Job, resource: Resource, result: LeaseComma
   resource.lvb = result.lvb;
   resource.state = 'held';
   job.granted.push(front.newToken(job.client, resource));
-  holdsNow(front, job.client);
+  if (!holdsNow(front, job.client)) {
+    undo(front, job, -ERRNO.EAGAIN);
+    return;
+  }
   // A grant that comes after own expiry, or while users are being stopped, is none.
   if (front.usableLockspace(resource.lockspace.name) !== resource.lockspace) {
     undo(front, job, -ERRNO.ENOSPC);

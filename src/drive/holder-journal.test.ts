@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encode } from '../codec/struct.ts';
+import { FIRST_LEASE_PID, FrontHost, MemoryJournal } from '../sim/front-host.ts';
+import { ACQUIRE_FLAGS, killpathBody, RES_FLAGS, SM_CMD } from '../wire/sanlock-socket.ts';
+import { acquire, holding, lockspace, message, resource, Stage, T } from './testing/front-stage.ts';
+
+const EAGAIN = -11;
+const LEASE_PIDS = [FIRST_LEASE_PID, FIRST_LEASE_PID + 1];
+
+function join(stage: Stage, host: FrontHost): number {
+  return stage.result(message(SM_CMD.ADD_LOCKSPACE, lockspace, { data: T }), host.connect(900));
+}
+
+function restarted(stage: Stage, journal: MemoryJournal, ended: readonly number[]): FrontHost {
+  stage.frontTime.stop();
+  stage.leaseTime.stop();
+  const { clock, storage } = stage;
+  return new FrontHost({ name: 'host1', clock, storage, journal, ended: new Set(ended) });
+}
+
+function killpath(args: string): Uint8Array {
+  return message(SM_CMD.KILLPATH, encode(killpathBody, { path: '/sbin/killer', args }));
+}
+
+test('a lockspace that cannot be recorded is not joined', () => {
+  const journal = new MemoryJournal();
+  const stage = new Stage({ journal });
+  journal.full = true;
+  assert.equal(stage.join(), EAGAIN);
+  journal.full = false;
+  stage.run(1000);
+  assert.equal(stage.join(), 0);
+});
+
+test('a holder that cannot be recorded is not granted, and its lease is given back', () => {
+  const journal = new MemoryJournal();
+  const stage = new Stage({ journal });
+  assert.equal(stage.join(), 0);
+  const [client, other] = [stage.client(101), stage.client(102)];
+  journal.full = true;
+  assert.equal(stage.result(acquire(1), client), EAGAIN);
+  journal.full = false;
+  assert.equal(stage.result(acquire(1), other), 0, 'nobody holds it');
+  const host = restarted(stage, journal, [...LEASE_PIDS, 102]);
+  assert.equal(join(stage, host), 0, 'and nobody is waited for');
+});
+
+test('a second sharer that cannot be recorded changes nothing for the first', () => {
+  const journal = new MemoryJournal();
+  const stage = new Stage({ journal });
+  assert.equal(stage.join(), 0);
+  const first = holding(stage, 101, 1, RES_FLAGS.SHARED);
+  const second = stage.client(102);
+  journal.full = true;
+  assert.equal(stage.result(acquire(1, RES_FLAGS.SHARED), second), EAGAIN);
+  journal.full = false;
+  assert.equal(stage.result(acquire(1, RES_FLAGS.SHARED), second), 0);
+  first.close();
+});
+
+test('an orphan whose new holder cannot be recorded stays an orphan', () => {
+  const journal = new MemoryJournal();
+  const stage = new Stage({ journal });
+  assert.equal(stage.join(), 0);
+  holding(stage, 101, 1, RES_FLAGS.PERSISTENT).close();
+  const adopt = message(SM_CMD.ACQUIRE, acquire(1).subarray(32), {
+    data: 1,
+    cmdFlags: ACQUIRE_FLAGS.ORPHAN_ONLY,
+  });
+  const client = stage.client(102);
+  journal.full = true;
+  assert.equal(stage.result(adopt, client), EAGAIN);
+  journal.full = false;
+  assert.equal(stage.result(adopt, client), 0);
+});
+
+test('a way to be stopped that cannot be recorded is not taken', () => {
+  const journal = new MemoryJournal();
+  const stage = new Stage({ journal });
+  assert.equal(stage.join(), 0);
+  const client = holding(stage, 101);
+  assert.equal(stage.result(killpath('first'), client), 0);
+  journal.full = true;
+  assert.equal(stage.result(killpath('second'), client), EAGAIN);
+  const restrict = message(SM_CMD.RESTRICT, new Uint8Array(0), { cmdFlags: 2 });
+  assert.equal(stage.result(restrict, client), EAGAIN);
+  journal.full = false;
+  assert.equal(stage.result(killpath('third'), client), 0);
+  assert.match(journal.load().lines.join('\n'), /third/);
+  assert.doesNotMatch(journal.load().lines.join('\n'), /second/);
+});
+
+test('after a damaged journal no lockspace is joined, nor after the next start', () => {
+  const journal = new MemoryJournal();
+  const stage = new Stage({ journal });
+  assert.equal(stage.join(), 0);
+  holding(stage, 101);
+  journal.damaged = 1;
+  const ended = [...LEASE_PIDS, 101];
+  assert.equal(join(stage, restarted(stage, journal, ended)), EAGAIN);
+  const third = restarted(stage, journal, ended);
+  assert.equal(join(stage, third), EAGAIN);
+  // What the administrator is told to do, once nothing here uses the leases any more.
+  const cleared = restarted(stage, new MemoryJournal(), ended);
+  assert.equal(join(stage, cleared), 0);
+});
+
+test('a line without a meaning counts as damage; what is sound is still known', () => {
+  for (const line of ['{"kind":"moved"}', '{"kind":"space","id":1}', '{"kind":"holds"']) {
+    const journal = new MemoryJournal();
+    const stage = new Stage({ journal });
+    assert.equal(stage.join(), 0);
+    holding(stage, 101);
+    journal.append(line);
+    const host = restarted(stage, journal, LEASE_PIDS);
+    assert.equal(join(stage, host), EAGAIN);
+    stage.run(8 * T * 1000 + 60_000);
+    assert.ok(host.deeds.some(({ kind, pid }) => kind === 'SIGKILL' && pid === 101));
+  }
+});
+
+test('a resource that was never granted is still there for its next owner', () => {
+  const journal = new MemoryJournal();
+  const stage = new Stage({ journal });
+  assert.equal(stage.join(), 0);
+  const client = stage.client(101);
+  journal.full = true;
+  assert.equal(stage.result(acquire(2), client), EAGAIN);
+  stage.run(1000);
+  const owners = stage.result(message(SM_CMD.READ_RESOURCE_OWNERS, resource(2)));
+  assert.equal(owners, 0, 'no owner on the disk');
+});
