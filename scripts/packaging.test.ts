@@ -5,7 +5,7 @@ import { parseFenced } from '../src/cli/fence-sanlock/daemon-options.ts';
 import { parseOptions as parseLvmlockd } from '../src/cli/lvmlockd/options.ts';
 import { parseResetd } from '../src/cli/sanlk-reset/options.ts';
 import { parseCommandLine } from '../src/cli/sanlock/command-line.ts';
-import { daemonSettings } from '../src/cli/sanlock-daemon/settings.ts';
+import { readSettings } from '../src/cli/sanlock-daemon/settings.ts';
 import { parseOptions as parseWdmd } from '../src/cli/wdmd/options.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
@@ -53,8 +53,13 @@ function must<T>(
 }
 
 function daemonOf(args: readonly string[]): boolean {
-  const host = { environment: {}, nodeName: 'n', newUuid: () => 'u', readText: () => '' };
-  return daemonSettings(args, host).logging.foreground;
+  const host = {
+    environment: {},
+    nodeName: 'n',
+    newUuid: () => 'u',
+    readFile: () => ({ text: '', failure: null }),
+  };
+  return readSettings(args, host).logging.foreground;
 }
 
 /** `[name, value]` of every setting of a unit, comments and sections left out. */

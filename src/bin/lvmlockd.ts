@@ -140,7 +140,10 @@ function start(options: LvmlockdOptions, log: DaemonLog, leave: (status: number)
 }
 
 function hostIdOf(path: string | null): number {
-  return path === null ? 0 : hostIdOfFile(readFileSync(path, 'utf8'));
+  if (path === null) return 0;
+  const found = hostIdOfFile(path, readFileSync(path, 'utf8'));
+  if (!found.ok) throw new Error(found.error);
+  return found.value;
 }
 
 /** sanlock takes a path of at most 126 bytes. */

@@ -3,7 +3,17 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { nameToText } from '../base/bytes.ts';
-import { type DaemonSettings, daemonSettings, UsageError } from '../cli/sanlock-daemon/settings.ts';
+import { USAGE } from '../cli/sanlock/usage.ts';
+import { UsageError } from '../cli/sanlock-daemon/daemon-options.ts';
+import type { Finding } from '../cli/sanlock-daemon/finding.ts';
+import type { TextFile } from '../cli/sanlock-daemon/host-facts.ts';
+import {
+  type DaemonLogging,
+  type DaemonSettings,
+  type ReadSettings,
+  readSettings,
+} from '../cli/sanlock-daemon/settings.ts';
+import { complainOf, logFindings, reportCheck } from '../cli/sanlock-daemon/tell.ts';
 import { SanlockProgram } from '../drive/sanlock-program.ts';
 import { becomeUser, makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
@@ -29,10 +39,26 @@ const START_DEADLINE_MS = 10_000;
  * @returns the exit status; in the foreground that of a daemon which is only starting.
  */
 export async function main(args: readonly string[]): Promise<number> {
-  const settings = readSettings(args);
-  if (settings === null) return 1;
+  if (args.includes('--help')) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const isCheck = args.includes('--check');
+  const read = readOrRefuse(args.filter((word) => word !== '--check'));
+  if (read === null) return 1;
+  const { settings, findings } = read;
+  if (isCheck) return reportCheck(findings, { print: console.log, complain: console.error });
+  if (!read.logging.foreground) complainOf(findings, console.error);
+  if (settings === null) {
+    await new Promise<void>((written) => {
+      const log = openLog(read.logging);
+      logFindings(findings, log);
+      log.close(written);
+    });
+    return 1;
+  }
   if (settings.logging.foreground) {
-    serve(settings);
+    serve(settings, findings);
     return 0;
   }
   const file = join(__dirname, 'sanlock-daemon.cjs');
@@ -44,27 +70,24 @@ export async function main(args: readonly string[]): Promise<number> {
   return failure === null ? 0 : 1;
 }
 
-function readSettings(args: readonly string[]): DaemonSettings | null {
+function readOrRefuse(args: readonly string[]): ReadSettings | null {
   try {
-    return daemonSettings(args, {
+    return readSettings(args, {
       environment: process.env,
       nodeName: hostname(),
       newUuid: randomUUID,
-      readText,
+      readFile,
     });
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     console.log(error.message); // where the C program prints it
+    console.error(`sanlock daemon: ${error.message.split('\n').join(': ')}; see sanlock --help`);
     return null;
   }
 }
 
-function serve(settings: DaemonSettings): void {
-  setProcessName('sanlock');
-  boundYoungGeneration();
-  const { logging, privileged } = settings;
-  if (privileged) liftLimits();
-  const log = new DaemonLog({
+function openLog(logging: DaemonLogging): DaemonLog {
+  return new DaemonLog({
     program: 'sanlock',
     file: LOG_FILE,
     fileSeverity: logging.logfilePriority,
@@ -72,6 +95,15 @@ function serve(settings: DaemonSettings): void {
     stderr: logging.foreground,
     utc: logging.utc,
   });
+}
+
+function serve(settings: DaemonSettings, findings: readonly Finding[]): void {
+  setProcessName('sanlock');
+  boundYoungGeneration();
+  const { logging, privileged } = settings;
+  if (privileged) liftLimits();
+  const log = openLog(logging);
+  logFindings(findings, log);
   const leave = (status: number) => log.close(() => exitNow(status));
   process.on('uncaughtException', (error) => {
     // A wrong daemon is worse than none: the lease processes end with us, the leases expire.
@@ -145,16 +177,18 @@ function leaseProcessSettings({ sanlock, logging }: DaemonSettings): LeaseProces
   return { mlockLevel, highPriority, verbose: logging.foreground };
 }
 
-function readText(path: string): string {
+function readFile(path: string): TextFile {
   try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return ''; // absent or unreadable: the defaults hold, as in C
+    return { text: readFileSync(path, 'utf8'), failure: null };
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    const isAbsent = code === 'ENOENT' || code === 'ENOTDIR';
+    return { text: '', failure: isAbsent ? null : message };
   }
 }
 
 // Started by `startDetached`: nobody else runs this file as a program.
 if (require.main === module) {
-  const settings = readSettings(process.argv.slice(2));
-  if (settings !== null) serve(settings);
+  const read = readOrRefuse(process.argv.slice(2));
+  if (read !== null && read.settings !== null) serve(read.settings, read.findings);
 }

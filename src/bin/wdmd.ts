@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { textToName } from '../base/bytes.ts';
-import { idIn } from '../cli/sanlock-daemon/settings.ts';
+import { idIn } from '../cli/sanlock-daemon/owner.ts';
 import { NO_DEVICE, printDump, refusalText, tryDevice } from '../cli/wdmd/main.ts';
 import { parseOptions, USAGE, type WdmdOptions } from '../cli/wdmd/options.ts';
 import { findWatchdog, type WatchdogFound, watchdogPaths } from '../drive/watchdog-search.ts';

@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -114,6 +124,66 @@ test('a wrong option is refused where the C program prints it', where, async () 
   const ran = await run(SANLOCK.ours, ['daemon', '-y', '1'], { env: process.env });
   assert.deepEqual([ran.status, ran.stdout], [1, 'unknown option: y\n']);
 });
+
+/** The daemon on an /etc of its own, where the user and group of the file and its keys are. */
+function withConfig(conf: string, ...args: readonly string[]) {
+  const directory = mkdtempSync('/tmp/holdfast-start-');
+  try {
+    mkdirSync(join(directory, 'etc/sanlock'), { recursive: true });
+    for (const file of ['passwd', 'group', 'ld.so.cache']) {
+      if (existsSync(`/etc/${file}`)) cpSync(`/etc/${file}`, join(directory, 'etc', file));
+    }
+    writeFileSync(join(directory, 'etc/sanlock/sanlock.conf'), conf);
+    const script = 'mount --bind "$1" /etc && shift && exec "$@"';
+    const command = [SANLOCK.ours, 'daemon', '-U', 'root', '-G', 'root', ...args];
+    const words = ['-m', '/bin/sh', '-c', script, 'sh', join(directory, 'etc'), ...command];
+    const env = { ...process.env, SANLOCK_RUN_DIR: join(directory, 'run') };
+    const ran = spawnSync('unshare', words, { env, encoding: 'utf8', timeout: LIMIT_MS });
+    return { ...ran, wasServing: existsSync(join(directory, 'run')) };
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+const WRONG_WATCHDOG =
+  '/etc/sanlock/sanlock.conf:2: use_watchdog: found "yes", wanted 0 or 1; the daemon does not start';
+
+test('a mistyped watchdog setting does not turn the watchdog off', where, () => {
+  const conf = '# ours\nuse_watchdog = yes\nio_timout = 5\n';
+  const typo =
+    '/etc/sanlock/sanlock.conf:3: found "io_timout", wanted perhaps io_timeout; the line is skipped';
+  const behind = withConfig(conf);
+  assert.deepEqual([behind.status, behind.stdout, behind.wasServing], [1, '', false]);
+  const lines = [typo, WRONG_WATCHDOG].map((line) => `sanlock daemon: ${line}\n`);
+  assert.equal(behind.stderr, lines.join(''));
+  const front = withConfig(conf, '-D');
+  assert.deepEqual([front.status, front.stdout, front.wasServing], [1, '', false]);
+  assert.match(front.stderr, /setting\.refused place=\S+conf:2 key=use_watchdog found="yes"/);
+  assert.match(front.stderr, /setting\.doubtful place=\S+conf:3/);
+  assert.equal(front.stderr.trim().split('\n').length, 2, 'once each');
+  const option = withConfig('', '-w', 'yes');
+  assert.deepEqual([option.status, option.wasServing], [1, false]);
+  assert.match(option.stderr, /^sanlock daemon: option -w: found "yes", wanted 0 or 1;/);
+});
+
+test(
+  '--check says what it finds and whether the daemon would start, and starts none',
+  where,
+  () => {
+    const wrong = withConfig('# ours\nuse_watchdog = yes\n', '--check');
+    assert.equal(wrong.stderr, `sanlock daemon: ${WRONG_WATCHDOG}\n`);
+    assert.equal(wrong.stdout, 'The daemon would not start: 1 of its settings are refused.\n');
+    assert.deepEqual([wrong.status, wrong.wasServing], [1, false]);
+    const doubtful = withConfig('mlock_level = 9\n', '--check', '-w', '0');
+    assert.match(doubtful.stderr, /conf:1: mlock_level: found "9", wanted a number from 0 to 2/);
+    assert.equal(doubtful.stdout, 'The daemon would start, with 1 doubtful settings.\n');
+    assert.deepEqual([doubtful.status, doubtful.wasServing], [0, false]);
+    const sound = withConfig('use_hugepages = none\n', '--check');
+    assert.match(sound.stdout, /use_hugepages.*no effect here/);
+    assert.match(sound.stdout, /^The daemon would start: its settings are sound\.$/m);
+    assert.deepEqual([sound.status, sound.stderr], [0, '']);
+  },
+);
 
 /** Waits by a timer: the daemons of this rig do not keep the test's event loop alive. */
 async function endOf(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {

@@ -37,7 +37,15 @@ test('what cannot be used is named', () => {
   assert.equal(refusal('-g', 'x'), 'lvmlockd: -g is sanlock, dlm or idm, not "x"');
 });
 
-test('the host id file', () => {
-  assert.equal(hostIdOfFile('# host_id = 3\n  host_id=12 # ours\n'), 12);
-  assert.equal(hostIdOfFile('nothing\n'), 0);
+test('the host id file: a number in range, or what stands there instead', () => {
+  const read = (text: string) => {
+    const found = hostIdOfFile('/etc/id', text);
+    return found.ok ? found.value : found.error;
+  };
+  assert.equal(read('# host_id = 3\n  host_id=12 # ours\n'), 12);
+  assert.equal(read('nothing\n'), '/etc/id: found no line "host_id = NUM", wanted one');
+  const wrong = (word: string) => `/etc/id:2: host_id is a number from 1 to 2000, not "${word}"`;
+  for (const word of ['0', '2001', 'abc', '1x', '', '-1']) {
+    assert.equal(read(`\nhost_id = ${word}\n`), wrong(word));
+  }
 });

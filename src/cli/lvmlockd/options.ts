@@ -42,6 +42,7 @@ lvmlockd [options]
   --lvmlockctl PATH            What sanlock runs when a VG loses its storage [beside lvmlockd]
 `;
 
+const MAX_HOST_ID = 2000;
 const PRIORITIES = ['emerg', 'alert', 'crit', 'err', 'warning', 'notice', 'info', 'debug'];
 
 type Draft = { -readonly [K in keyof LvmlockdOptions]: LvmlockdOptions[K] };
@@ -103,7 +104,7 @@ const OPTIONS: readonly Option[] = [
   numbered(['--sanlock-timeout', '-o'], { from: 0, to: 600 }, (d, n) => {
     d.sanlockTimeoutS = n;
   }),
-  numbered(['--host-id', '-i'], { from: 1, to: 2000 }, (d, n) => {
+  numbered(['--host-id', '-i'], { from: 1, to: MAX_HOST_ID }, (d, n) => {
     d.hostId = n;
   }),
   valued(['--syslog-priority', '-S'], (d, v) => {
@@ -208,11 +209,17 @@ function splitArguments(args: readonly string[]): string[] {
   return words;
 }
 
-/** `host_id = N`, `#` begins a comment; 0 when there is none. */
-export function hostIdOfFile(text: string): number {
-  for (const line of text.split('\n')) {
-    const found = /^\s*host_id\s*=\s*([0-9]+)/.exec(line.replace(/#.*/, ''));
-    if (found !== null) return Number(found[1]);
+/** `host_id = N`, `#` begins a comment. The failure is what was found and what was wanted. */
+export function hostIdOfFile(path: string, text: string): Result<number, string> {
+  for (const [index, line] of text.split('\n').entries()) {
+    const found = /^\s*host_id\s*=\s*(.*)$/.exec(line.replace(/#.*/, ''));
+    if (found === null) continue;
+    const word = (found[1] ?? '').trim();
+    const hostId = /^[0-9]{1,4}$/.test(word) ? Number(word) : 0;
+    if (hostId >= 1 && hostId <= MAX_HOST_ID) return ok(hostId);
+    return fail(
+      `${path}:${index + 1}: host_id is a number from 1 to ${MAX_HOST_ID}, not "${word}"`,
+    );
   }
-  return 0;
+  return fail(`${path}: found no line "host_id = NUM", wanted one`);
 }

@@ -1,18 +1,36 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { CONF_KEYS, daemonSettings, type HostFacts, UsageError } from './settings.ts';
+import { UsageError } from './daemon-options.ts';
+import { findingText } from './finding.ts';
+import type { HostFacts } from './host-facts.ts';
+import { effectiveKeys } from './setting-table.ts';
+import { type DaemonSettings, readSettings } from './settings.ts';
 
 function hostWith(files: Readonly<Record<string, string>>, environment = {}): HostFacts {
   return {
     environment,
     nodeName: 'node7',
     newUuid: () => 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee',
-    readText: (path) => files[path] ?? '',
+    readFile: (path) => ({ text: files[path] ?? '', failure: null }),
   };
 }
 
 const bare = hostWith({});
+const CONF = '/etc/sanlock/sanlock.conf';
+
+/** What the daemon starts with, and that nothing keeps it from starting. */
+function daemonSettings(args: readonly string[], host: HostFacts): DaemonSettings {
+  const { settings, findings } = readSettings(args, host);
+  assert.ok(settings !== null, findings.map(findingText).join('\n'));
+  return settings;
+}
+
+/** Each thing said, behind what becomes of it. */
+function said(conf: string, ...args: readonly string[]): readonly string[] {
+  const host = hostWith({ [CONF]: conf });
+  return readSettings(args, host).findings.map((one) => `${one.verdict} ${findingText(one)}`);
+}
 
 test('the defaults are those of the C daemon', () => {
   const { sanlock, logging, privileged } = daemonSettings([], bare);
@@ -49,7 +67,7 @@ test('the defaults are those of the C daemon', () => {
 
 test('the file is read, options win, unknown keys and comments are skipped', () => {
   const conf =
-    '# use_watchdog = 1\nuse_watchdog = 0\nsh_retries=3 x\nnonsense = 1\nmlock_level = 2\n';
+    '# use_watchdog = 1\nuse_watchdog = 0 # off\nsh_retries=3 x\nnonsense = 1\nmlock_level = 2\n';
   const host = hostWith({ '/etc/sanlock/sanlock.conf': conf });
   const { sanlock } = daemonSettings(['-l', '0'], host);
   assert.equal(sanlock.useWatchdog, false);
@@ -68,18 +86,130 @@ test('io timeout, fire timeout and grace of the file; a shorter fire timeout sho
   assert.deepEqual(settled('watchdog_fire_timeout = 30\n'), [10, 30, 15]);
   assert.deepEqual(settled('watchdog_fire_timeout = 29\n'), [10, 29, 0]);
   assert.deepEqual(settled('watchdog_fire_timeout = 10\nkill_grace_seconds=5\n'), [10, 10, 5]);
-  assert.deepEqual(settled('watchdog_fire_timeout = 0\nio_timeout = 0\n'), [10, 60, 40]);
 });
 
-test('a fire timeout longer than others wait is refused with the reason', () => {
-  const host = hostWith({ '/etc/sanlock/sanlock.conf': 'watchdog_fire_timeout = 61\n' });
-  assert.throws(
-    () => daemonSettings([], host),
-    new UsageError(
-      '/etc/sanlock/sanlock.conf: watchdog_fire_timeout is 61, at most 60 is safe: ' +
-        'other hosts wait no longer before they take the leases of a lost host',
-    ),
+test('what decides about safety is never guessed: the daemon does not start', () => {
+  const stays = '; the daemon does not start';
+  const refused = (line: string) => said(`# one\n${line}\n`).filter((one) => /^refused/.test(one));
+  const watchdog = `refused ${CONF}:2: use_watchdog: found`;
+  assert.deepEqual(refused('use_watchdog = yes'), [`${watchdog} "yes", wanted 0 or 1${stays}`]);
+  assert.deepEqual(refused('use_watchdog=2'), [`${watchdog} "2", wanted 0 or 1${stays}`]);
+  assert.deepEqual(refused('use_watchdog ='), [`${watchdog} nothing, wanted 0 or 1${stays}`]);
+  assert.deepEqual(refused('use_watchdog = 0x1'), [`${watchdog} "0x1", wanted 0 or 1${stays}`]);
+  assert.deepEqual(refused('use_watchdog 1'), [
+    `${watchdog} "use_watchdog 1", wanted key = value${stays}`,
+  ]);
+  assert.deepEqual(refused('  use_watchdog = 0'), [
+    `${watchdog} a blank before the key, wanted the key at the beginning of the line${stays}`,
+  ]);
+  const timeout = `refused ${CONF}:2: io_timeout: found`;
+  for (const wrong of ['0', '256', 'abc', '10s', '-1', '1e1']) {
+    assert.deepEqual(refused(`io_timeout = ${wrong}`), [
+      `${timeout} "${wrong}", wanted a number from 1 to 255${stays}`,
+    ]);
+  }
+  const fire = `refused ${CONF}:2: watchdog_fire_timeout: found`;
+  const because = 'as other hosts wait no longer before they take the leases of a lost host';
+  assert.deepEqual(refused('watchdog_fire_timeout = 61'), [
+    `${fire} "61", wanted a number from 1 to 60, ${because}${stays}`,
+  ]);
+  assert.deepEqual(said('', '-w', 'yes'), [
+    `refused option -w: found "yes", wanted 0 or 1${stays}`,
+  ]);
+  assert.deepEqual(said('', '-o', '0'), [
+    `refused option -o: found "0", wanted a number from 1 to 255${stays}`,
+  ]);
+});
+
+test('a host name that others would take for another is refused, not cut', () => {
+  const long = `é${'x'.repeat(47)}`;
+  assert.deepEqual(said('', '-e', long), [
+    `refused option -e: found "${long}" of 49 bytes, wanted 1 to 48 bytes; the daemon does not start`,
+  ]);
+  const { sanlock } = daemonSettings(['-e', `é${'x'.repeat(46)}`], bare);
+  assert.equal(sanlock.ourHostName.length, 48);
+  assert.equal(sanlock.ourHostName.charCodeAt(0), 0xc3, 'bytes survive');
+});
+
+test('an empty host name is none', () => {
+  for (const { sanlock } of [
+    daemonSettings(['-e', ''], bare),
+    daemonSettings([], hostWith({ [CONF]: 'our_host_name =\n' })),
+  ]) {
+    assert.equal(sanlock.ourHostName, 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee.node7');
+  }
+  assert.deepEqual(said('our_host_name =\n'), [
+    `doubtful ${CONF}:1: our_host_name: found nothing, wanted 1 to 48 bytes; a new uuid is used`,
+  ]);
+});
+
+test('a made-up host name fits, however long the name of the node is', () => {
+  const { sanlock } = daemonSettings([], { ...bare, nodeName: 'n'.repeat(64) });
+  assert.equal(sanlock.ourHostName.length, 48);
+});
+
+test('what is skipped is said, with the key that was probably meant', () => {
+  assert.deepEqual(said('io_timout = 5\nUSE_WATCHDOG = 0\nnonsense = 1\nmlock_level\n'), [
+    `doubtful ${CONF}:1: found "io_timout", wanted perhaps io_timeout; the line is skipped`,
+    `doubtful ${CONF}:2: found "USE_WATCHDOG", wanted perhaps use_watchdog; the line is skipped`,
+    `doubtful ${CONF}:3: found "nonsense", wanted a key of sanlock.conf; the line is skipped`,
+    `doubtful ${CONF}:4: mlock_level: found "mlock_level", wanted key = value; the default, 1, is used`,
+  ]);
+});
+
+test('what the original reads in its own way is used in that way, and said', () => {
+  const conf = 'mlock_level = 2x\nhigh_priority = 7\nsh_retries=3 x\nquiet_fail = no\n';
+  assert.deepEqual(said(conf, '-g', '61', '-t', '1', '-H', '-3'), [
+    `doubtful ${CONF}:3: sh_retries: found "x" behind the value, wanted one word; "3" is used`,
+    `doubtful ${CONF}:1: mlock_level: found "2x", wanted a number from 0 to 2; 2 is used`,
+    `doubtful ${CONF}:2: high_priority: found "7", wanted 0 or 1; 1 is used`,
+    `doubtful ${CONF}:4: quiet_fail: found "no", wanted 0 or 1; the default, 1, is used`,
+    'doubtful option -g: found "61", wanted a number from 0 to 60; the default, 40, is used',
+    'doubtful option -t: found "1", wanted a number from 2 up; 2 is used',
+    'doubtful option -H: found "-3", wanted a number from 0 to 10000; 0 is used',
+  ]);
+  const { sanlock } = daemonSettings(['-g', '61', '-t', '1'], hostWith({ [CONF]: conf }));
+  const { mlockLevel, highPriority, shRetries, killGraceS, maxWorkerThreads } = sanlock;
+  assert.deepEqual(
+    [mlockLevel, highPriority, shRetries, killGraceS, maxWorkerThreads],
+    [2, true, 3, 40, 2],
   );
+});
+
+test('keys of the original without an effect here, and of its later generation, are no mistakes', () => {
+  const conf = 'debug_cmd = +all\ndebug_cmd = -all\nuse_hugepages = none\ncaw_fua = 1\n';
+  for (const line of said(conf)) assert.match(line, /^note .*it has no effect here/);
+  assert.equal(said(conf).length, 4);
+});
+
+test('the value that decides is judged; what it overrides is said', () => {
+  assert.deepEqual(said('use_watchdog = yes\n', '-w', '0'), []);
+  assert.deepEqual(said('use_watchdog = 0\nuse_watchdog = 1\n'), [
+    `doubtful ${CONF}:1: use_watchdog: found "0", wanted each key once; ${CONF}:2 decides`,
+  ]);
+  assert.deepEqual(said('', '-w', 'yes', '-w', '0'), []);
+});
+
+test('a file that is there and cannot be read is not taken for an absent one', () => {
+  const readFile = () => ({ text: '', failure: 'EISDIR: illegal operation on a directory, read' });
+  const { settings, findings } = readSettings([], { ...bare, readFile });
+  assert.equal(settings, null);
+  assert.match(findings.map(findingText).join('\n'), /sanlock\.conf: found EISDIR/);
+});
+
+test('an option of another command is said', () => {
+  assert.deepEqual(said('', '-s', 'LS'), [
+    'doubtful option -s: found one of another sanlock command, wanted an option of the daemon; it is skipped',
+  ]);
+});
+
+test('a line longer than the original reads at once is said', () => {
+  const conf = `use_watchdog = 0 # ${'because '.repeat(20)}\n# ${'x'.repeat(200)}\n`;
+  assert.deepEqual(said(conf), [
+    `doubtful ${CONF}:1: use_watchdog: found a line of 179 bytes, wanted at most 127: the original reads the rest as another line; the value is used`,
+  ]);
+  const { sanlock } = daemonSettings([], hostWith({ [CONF]: conf }));
+  assert.equal(sanlock.useWatchdog, false);
 });
 
 test('the example configuration gives the defaults, commented and not', () => {
@@ -89,7 +219,7 @@ test('the example configuration gives the defaults, commented and not', () => {
     daemonSettings([], hostWith({ '/etc/sanlock/sanlock.conf': conf }));
   assert.deepEqual(read(example), defaults);
   const keys = example.split('\n').flatMap((line) => /^# ([a-z_]+) = \S+$/.exec(line)?.[1] ?? []);
-  assert.deepEqual(keys.toSorted(), Object.keys(CONF_KEYS).toSorted());
+  assert.deepEqual(keys.toSorted(), effectiveKeys().toSorted());
   // Two keys have no default that can be written down.
   const uncommented = example
     .replace(/^# ((?!our_host_name|renewal_read_extend_sec)[a-z_]+ = )/gm, '$1')
@@ -97,35 +227,26 @@ test('the example configuration gives the defaults, commented and not', () => {
   assert.deepEqual(read(uncommented), defaults);
 });
 
-test('numbers outside their range count as not given', () => {
-  const { sanlock } = daemonSettings(['-g', '61', '-t', '1', '-o', '0'], bare);
-  assert.equal(sanlock.killGraceS, 40);
-  assert.equal(sanlock.maxWorkerThreads, 2);
-  assert.equal(sanlock.ioTimeoutS, 10);
-  assert.equal(daemonSettings(['-g', '0'], bare).sanlock.killGraceS, 0);
-});
-
-test('user and group sanlock only when both exist; an unknown name is root', () => {
+test('user and group sanlock only when both exist; an unknown name is refused', () => {
   const passwd = 'root:x:0:0::/:\nsanlock:x:102:105::/:\nqemu:x:107:107::/:\n';
   const group = 'root:x:0:\nsanlock:x:105:\n';
   const both = hostWith({ '/etc/passwd': passwd, '/etc/group': group });
   assert.equal(daemonSettings([], both).sanlock.uid, 102);
   assert.equal(daemonSettings([], both).sanlock.gid, 105);
   assert.equal(daemonSettings([], hostWith({ '/etc/passwd': passwd })).sanlock.uid, 0);
-  const named = daemonSettings(['-U', 'qemu', '-G', 'nobody-here'], both).sanlock;
-  assert.deepEqual([named.uid, named.gid], [107, 0]);
+  const named = daemonSettings(['-U', 'qemu', '-G', '7'], both).sanlock;
+  assert.deepEqual([named.uid, named.gid], [107, 7]);
+  const unknown = readSettings(['-G', 'nobody-here'], both);
+  assert.equal(unknown.settings, null);
+  assert.deepEqual(unknown.findings.map(findingText), [
+    'option -G: found "nobody-here", wanted a group of /etc/group, or its number; the daemon does not start',
+  ]);
 });
 
 test('environment: run directory and privileges', () => {
   const host = hostWith({}, { SANLOCK_RUN_DIR: '/tmp/r', SANLOCK_PRIVILEGED: '0' });
   assert.equal(daemonSettings([], host).sanlock.runDir, '/tmp/r');
   assert.equal(daemonSettings([], host).privileged, false);
-});
-
-test('a long host name is cut to 48 bytes, and bytes survive', () => {
-  const { sanlock } = daemonSettings(['-e', `é${'x'.repeat(60)}`], bare);
-  assert.equal(sanlock.ourHostName.length, 48);
-  assert.equal(sanlock.ourHostName.charCodeAt(0), 0xc3);
 });
 
 for (const [args, text] of [

@@ -10,14 +10,16 @@ commands:
   version       show the version
 
 sanlock daemon [options]
+  --check       say what is wrong with these options and sanlock.conf, and end
+  --help        show this text
   -D            stay in the foreground, log everything to stderr
   -Q 0|1        keep quiet about ordinary contention (1)
   -R 0|1        log each renewal (0)
   -H <num>      renewals remembered per lockspace (180)
   -L <pri>      log this level and worse to the log file; -1 never (4, warning)
   -S <pri>      log this level and worse to syslog; -1 never (3, error)
-  -U <uid>      run as this user
-  -G <gid>      run as this group
+  -U <user>     run as this user, a name or a number
+  -G <group>    run as this group, a name or a number
   -t <num>      at most this many commands at work (8)
   -g <sec>      seconds a process gets to stop by itself in recovery (40)
   -w 0|1        use the watchdog through wdmd (1)

@@ -1,0 +1,37 @@
+import type { Log } from '../../ports/log.ts';
+import { type Finding, findingText } from './finding.ts';
+
+/** A sentence for each mistake, on stderr; what has no effect is nobody's mistake. */
+export function complainOf(findings: readonly Finding[], complain: (line: string) => void): void {
+  for (const finding of findings) {
+    if (finding.verdict !== 'note') complain(`sanlock daemon: ${findingText(finding)}`);
+  }
+}
+
+export function logFindings(findings: readonly Finding[], log: Log): void {
+  for (const { verdict, place, key, found, wanted, used } of findings) {
+    const fields = { place, key, found, wanted, used };
+    if (verdict === 'refused') log.error('setting.refused', fields);
+    else if (verdict === 'doubtful') log.warn('setting.doubtful', fields);
+    else log.debug('setting.withoutEffect', fields);
+  }
+}
+
+/** `--check`: all there is to say, the last line what would happen. @returns the exit status */
+export function reportCheck(
+  findings: readonly Finding[],
+  to: { readonly print: (line: string) => void; readonly complain: (line: string) => void },
+): number {
+  complainOf(findings, to.complain);
+  for (const finding of findings) {
+    if (finding.verdict === 'note') to.print(`sanlock daemon: ${findingText(finding)}`);
+  }
+  const count = (wanted: Finding['verdict']) =>
+    findings.filter(({ verdict }) => verdict === wanted).length;
+  const refused = count('refused');
+  const doubtful = count('doubtful');
+  if (refused > 0) to.print(`The daemon would not start: ${refused} of its settings are refused.`);
+  else if (doubtful > 0) to.print(`The daemon would start, with ${doubtful} doubtful settings.`);
+  else to.print('The daemon would start: its settings are sound.');
+  return refused > 0 ? 1 : 0;
+}
