@@ -1,4 +1,4 @@
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { nameToText, textToName } from '../base/bytes.ts';
 import { FenceDaemon } from '../cli/fence-sanlock/daemon.ts';
@@ -26,7 +26,7 @@ import { makeRunDir, reportToStarter, startDetached } from '../platform/daemoniz
 import { FifoReader, sendToFifo } from '../platform/fifo.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
 import { DaemonLog } from '../platform/log.ts';
-import { lockPidFile } from '../platform/pid-file.ts';
+import { lockPidFile, type PidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { UnixSockets } from '../platform/unix-socket.ts';
@@ -101,12 +101,12 @@ function serve(task: Serve): void {
     stderr: task.foreground,
     utc: false,
   });
-  let holdsPidFile = false;
+  let pidFile: PidFile | null = null;
   const leave = (failure: string | null): void => {
     if (failure !== null) log.error('daemon.notServing', { reason: failure });
     log.warn('daemon.ended', { status: failure === null ? 0 : 1 });
     notifyServiceManager('STOPPING=1');
-    if (holdsPidFile) rmSync(PID_PATH, { force: true });
+    pidFile?.remove();
     reportToStarter(failure, () => log.close(() => process.exit(failure === null ? 0 : 1)));
   };
   const told: Told = { daemon: null, leave };
@@ -118,8 +118,7 @@ function serve(task: Serve): void {
   });
   try {
     makeRunDir(RUN_DIR, { uid: 0, gid: 0 });
-    lockPidFile(PID_PATH);
-    holdsPidFile = true;
+    pidFile = lockPidFile(PID_PATH);
   } catch (error) {
     leave(reasonOf(error));
     return;

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, unlinkSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { textToName } from '../base/bytes.ts';
 import {
@@ -14,18 +14,17 @@ import { sanlockTimes } from '../lvmlockd/managers/sanlock-slots.ts';
 import { testManager } from '../lvmlockd/managers/test-mode.ts';
 import { SysfsDevices } from '../platform/block-device.ts';
 import { MonotonicClock } from '../platform/clock.ts';
+import { daemonSockets } from '../platform/daemon-sockets.ts';
 import { reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { sendDatagram } from '../platform/datagram.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { lvmlockctlAge } from '../platform/lvmlockctl-age.ts';
-import { peerPidOf } from '../platform/peer-credentials.ts';
-import { lockPidFile } from '../platform/pid-file.ts';
+import { lockPidFile, type PidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { SmallFile } from '../platform/small-file.ts';
 import { exitNow } from '../platform/system-calls.ts';
-import { UnixSockets } from '../platform/unix-socket.ts';
 
 const DUMP_SOCKET = '@lvmlockd-dump.sock';
 const START_DEADLINE_MS = 10_000;
@@ -71,16 +70,21 @@ function serve(options: LvmlockdOptions): void {
     log.error('daemon.broken', { reason: error.stack ?? error.message });
     reportToStarter(error.message, () => leave(1));
   });
+  let pidFile: PidFile;
   try {
-    lockPidFile(options.pidFile);
+    pidFile = lockPidFile(options.pidFile);
   } catch (error) {
     refuse(log, error, () => leave(PID_FILE_TAKEN));
     return;
   }
+  const end = (status: number) => {
+    pidFile.remove();
+    leave(status);
+  };
   try {
-    start(options, log, leave);
+    start(options, log, end);
   } catch (error) {
-    refuse(log, error, () => leave(1));
+    refuse(log, error, () => end(1));
   }
 }
 
@@ -91,9 +95,9 @@ function refuse(log: DaemonLog, error: unknown, leave: () => void): void {
   reportToStarter(reason, leave);
 }
 
-function start(options: LvmlockdOptions, log: DaemonLog, leave: (status: number) => void): void {
+function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) => void): void {
   const clock = new MonotonicClock();
-  const sockets = new UnixSockets(peerPidOf);
+  const sockets = daemonSockets();
   const adoptFile = new SmallFile(options.adoptFile);
   const killpath = textToName(options.lvmlockctl ?? ownLvmlockctl());
   const times = sanlockTimes(options.sanlockTimeoutS);
@@ -125,8 +129,7 @@ function start(options: LvmlockdOptions, log: DaemonLog, leave: (status: number)
     ended: () => {
       log.info('daemon.ended', {});
       notifyServiceManager('STOPPING=1');
-      for (const path of [options.socketPath, options.pidFile]) removeFile(path);
-      leave(0);
+      end(0);
     },
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -151,14 +154,6 @@ function ownLvmlockctl(): string {
   const beside = join(__dirname, '..', 'bin', 'lvmlockctl');
   const longest = 126;
   return existsSync(beside) && beside.length <= longest ? beside : '/sbin/lvmlockctl';
-}
-
-function removeFile(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // Somebody was faster.
-  }
 }
 
 main(process.argv.slice(2));

@@ -1,4 +1,4 @@
-import { chmodSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { textToName } from '../base/bytes.ts';
 import { RESET_VERSION } from '../cli/sanlk-reset/main.ts';
 import { parseResetd, RESETD_USAGE, type ResetdTask } from '../cli/sanlk-reset/options.ts';
@@ -107,21 +107,24 @@ function run(world: World, watchdog: WdmdEntry | null): void {
     watchdog: watchdog === null ? null : watchdogOf(watchdog),
     reboot: () => writeFileSync(sysrqTrigger(process.env), 'b'),
   });
+  let control: DatagramReceiver;
   try {
-    const control = openControl((bytes) => daemon.told(bytes));
-    onSignals(() => {
-      daemon.end();
-      control.close();
-      notifyServiceManager('STOPPING=1');
-      clock.after(LEAVE_MS, () => leave(0));
-    });
+    control = openControl((bytes) => daemon.told(bytes));
   } catch (error) {
     refuse(error instanceof Error ? error.message : String(error));
     return;
   }
+  onSignals(() => {
+    daemon.end();
+    control.close();
+    notifyServiceManager('STOPPING=1');
+    clock.after(LEAVE_MS, () => leave(0));
+  });
   listenAll(daemon, task.names, (missing) => {
-    if (missing.length > 0) refuse(`cannot listen in ${missing.join(', ')}: is it joined?`);
-    else {
+    if (missing.length > 0) {
+      control.close();
+      refuse(`cannot listen in ${missing.join(', ')}: is it joined?`);
+    } else {
       notifyServiceManager('READY=1');
       reportToStarter(null, () => {});
     }
@@ -131,19 +134,10 @@ function run(world: World, watchdog: WdmdEntry | null): void {
 /** For the last words to sanlock and wdmd. */
 const LEAVE_MS = 300;
 
-function openControl(told: (bytes: Uint8Array) => void): { close(): void } {
+function openControl(told: (bytes: Uint8Array) => void): DatagramReceiver {
   const runDir = resetdRunDir(process.env);
   makeRunDir(runDir, { uid: 0, gid: 0 });
-  const path = `${runDir}/${RESETD_SOCKET}`;
-  rmSync(path, { force: true });
-  const receiver = new DatagramReceiver(path, told);
-  chmodSync(path, 0o660);
-  return {
-    close: () => {
-      receiver.close();
-      rmSync(path, { force: true });
-    },
-  };
+  return new DatagramReceiver(`${runDir}/${RESETD_SOCKET}`, told);
 }
 
 function onSignals(end: () => void): void {

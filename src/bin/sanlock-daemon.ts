@@ -15,6 +15,7 @@ import {
 } from '../cli/sanlock-daemon/settings.ts';
 import { complainOf, logFindings, reportCheck } from '../cli/sanlock-daemon/tell.ts';
 import { SanlockProgram } from '../drive/sanlock-program.ts';
+import { daemonSockets } from '../platform/daemon-sockets.ts';
 import { becomeUser, makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
 import { Helper } from '../platform/helper.ts';
@@ -22,14 +23,12 @@ import { JournalFile } from '../platform/journal-file.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { MachineClock } from '../platform/machine-clock.ts';
 import { lockMemory } from '../platform/memory-lock.ts';
-import { peerPidOf } from '../platform/peer-credentials.ts';
 import { lockPidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { NodeProcesses } from '../platform/processes.ts';
 import { liftLimits, raisePriority } from '../platform/scheduling.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { exitNow } from '../platform/system-calls.ts';
-import { UnixSockets } from '../platform/unix-socket.ts';
 import type { LeaseProcessSettings } from './lease-process.ts';
 
 const LOG_FILE = '/var/log/sanlock.log';
@@ -138,7 +137,7 @@ function start(
   const program = new SanlockProgram({
     settings: sanlock,
     clock: new MachineClock(),
-    sockets: new UnixSockets(peerPidOf),
+    sockets: daemonSockets(),
     processes: new NodeProcesses({
       leaseProcessFile: join(__dirname, 'lease-process.cjs'),
       leaseProcessSettings: JSON.stringify(leaseProcessSettings(settings)),

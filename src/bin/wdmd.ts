@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, unlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { textToName } from '../base/bytes.ts';
 import { idIn } from '../cli/sanlock-daemon/owner.ts';
@@ -8,12 +8,12 @@ import { findWatchdog, type WatchdogFound, watchdogPaths } from '../drive/watchd
 import { WdmdProgram } from '../drive/wdmd-program.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { CrashGuard } from '../platform/crash-guard.ts';
+import { daemonSockets } from '../platform/daemon-sockets.ts';
 import { reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { lockMemory } from '../platform/memory-lock.ts';
-import { peerPidOf } from '../platform/peer-credentials.ts';
-import { lockPidFile } from '../platform/pid-file.ts';
+import { lockPidFile, type PidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { liftLimits, raisePriority } from '../platform/scheduling.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
@@ -101,27 +101,28 @@ function serve(options: WdmdOptions): void {
     reportToStarter(reason, () => log.close(() => exitNow(NOT_STARTED)));
   };
   const guard = new CrashGuard(GUARD_PATH);
+  let pidFile: PidFile;
   try {
     makeRunDir();
-    lockPidFile(PID_FILE);
+    pidFile = lockPidFile(PID_FILE);
   } catch (error) {
     refuse(reasonOf(error));
     return;
   }
   const taken = guard.take();
   if (taken !== null) {
-    removeFile(PID_FILE);
+    pidFile.remove();
     refuse(`other wdmd not cleanly stopped, shm_open error ${taken}`);
     return;
   }
   let watchdog: WatchdogFound | null = null;
   try {
     watchdog = openWatchdog(options, log);
-    start(options, { log, guard, watchdog });
+    start(options, { log, guard, watchdog, pidFile });
   } catch (error) {
     watchdog?.device.disarm();
     guard.release();
-    removeFile(PID_FILE);
+    pidFile.remove();
     refuse(reasonOf(error));
   }
 }
@@ -141,9 +142,10 @@ function start(
     readonly log: DaemonLog;
     readonly guard: CrashGuard;
     readonly watchdog: WatchdogFound;
+    readonly pidFile: PidFile;
   },
 ): void {
-  const { log, guard, watchdog } = parts;
+  const { log, guard, watchdog, pidFile } = parts;
   const { highPriority, allowScripts, killScriptS } = options;
   claimResources(options, log);
   const socketGid = groupId(options.groupName, log);
@@ -151,14 +153,14 @@ function start(
     {
       settings: { pid: process.pid, socketGid, highPriority, allowScripts, killScriptS },
       clock: new MonotonicClock(),
-      sockets: new UnixSockets(peerPidOf),
+      sockets: daemonSockets(),
       socketPath: textToName(SOCKET_PATH),
       devices: new LinuxWatchdogs(),
       scripts: allowScripts === 1 ? new DirectoryScripts(options.scriptsDirectory) : null,
       log,
       ended: () => {
         guard.release();
-        removeFile(PID_FILE);
+        pidFile.remove();
         log.info('daemon.ended', {});
         notifyServiceManager('STOPPING=1');
         log.close(() => exitNow(0));
@@ -207,14 +209,6 @@ function readText(path: string): string {
     return readFileSync(path, 'utf8');
   } catch {
     return '';
-  }
-}
-
-function removeFile(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // Somebody was faster.
   }
 }
 

@@ -91,9 +91,10 @@ export class SanlockProgram {
     const { settings, sockets } = this.#parts;
     const path = `${settings.runDir}/sanlock.sock`.slice(0, 106);
     const { uid, gid } = settings;
-    this.#event(() => restore(this.#front, this.#parts.journal.load()));
     const at = { path, mode: SOCKET_MODE, uid, gid, backlog: BACKLOG };
+    // First of all: where another daemon serves, its journal is not ours to read or write.
     this.#listener = sockets.listen(at, (connection) => this.accept(connection));
+    this.#event(() => restore(this.#front, this.#parts.journal.load()));
     this.#planLook();
   }
 

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:f
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { FifoReader, sendToFifo } from './fifo.ts';
+import { mkfifo } from './system-calls.ts';
 
 test('a FIFO takes what is sent in one piece, and is gone when it is closed', async () => {
   const directory = mkdtempSync('/tmp/holdfast-fifo-');
@@ -26,10 +27,8 @@ test('a FIFO takes what is sent in one piece, and is gone when it is closed', as
 test('one left behind is used again, and what is no FIFO is left alone', () => {
   const directory = mkdtempSync('/tmp/holdfast-fifo-');
   const path = join(directory, 'fifo');
-  const left = new FifoReader(path, () => {});
-  const again = new FifoReader(path, () => {});
-  left.close();
-  again.close();
+  assert.equal(mkfifo(path, 0o600), 0);
+  new FifoReader(path, () => {}).close();
   writeFileSync(path, 'mine');
   assert.throws(() => new FifoReader(path, () => {}), /no FIFO/);
   assert.equal(statSync(path).size, 4);

@@ -1,6 +1,8 @@
-import { closeSync, constants, openSync, rmSync, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, statSync, writeSync } from 'node:fs';
 import { errnoName } from './errno.ts';
 import { FdWatcher } from './fd-watcher.ts';
+import { type FileIdentity, identityOfFd, removeIfSame } from './file-identity.ts';
+import { withRunDirLocked } from './run-dir-lock.ts';
 import { lastErrno, mkfifo, readInto } from './system-calls.ts';
 
 const EEXIST = 17;
@@ -15,18 +17,15 @@ const PIPE_BUF = 4096;
 export class FifoReader {
   readonly #path: string;
   readonly #fd: number;
+  readonly #ours: FileIdentity;
   readonly #watcher: FdWatcher;
   #closed = false;
 
-  /** @throws when `path` cannot be a FIFO of ours. */
+  /** @throws when `path` cannot be a FIFO of ours, or another process reads it. */
   constructor(path: string, received: (bytes: Uint8Array) => void) {
-    if (mkfifo(path, OWNER_ONLY) < 0) {
-      const errno = lastErrno();
-      if (errno !== EEXIST) throw new Error(`cannot make the FIFO ${path}: ${errnoName(errno)}`);
-      if (!statSync(path).isFIFO()) throw new Error(`${path} is in the way: it is no FIFO`);
-    }
     this.#path = path;
-    this.#fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+    this.#fd = withRunDirLocked(path, () => openOwn(path));
+    this.#ours = identityOfFd(this.#fd);
     const space = new Uint8Array(PIPE_BUF);
     this.#watcher = new FdWatcher(this.#fd, () => {
       const length = readInto(this.#fd, space, space.length);
@@ -39,8 +38,28 @@ export class FifoReader {
     if (this.#closed) return;
     this.#closed = true;
     this.#watcher.close();
+    removeIfSame(this.#path, this.#ours);
     closeSync(this.#fd);
-    rmSync(this.#path, { force: true });
+  }
+}
+
+function openOwn(path: string): number {
+  if (mkfifo(path, OWNER_ONLY) < 0) {
+    const errno = lastErrno();
+    if (errno !== EEXIST) throw new Error(`cannot make the FIFO ${path}: ${errnoName(errno)}`);
+    if (!statSync(path).isFIFO()) throw new Error(`${path} is in the way: it is no FIFO`);
+    if (hasReader(path)) throw new Error(`${path} is read by another daemon: end that one first`);
+  }
+  return openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+}
+
+function hasReader(path: string): boolean {
+  try {
+    closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENXIO') return false;
+    throw error;
   }
 }
 

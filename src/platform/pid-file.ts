@@ -1,9 +1,18 @@
-import { constants, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { errnoName } from './errno.ts';
+import { identityOfFd, identityOfPath, isSameFile, removeIfSame } from './file-identity.ts';
 import { fcntlPointer, lastErrno } from './system-calls.ts';
 
 const F_SETLK = 6;
 const F_WRLCK = 1;
+
+const MAX_TRIES = 10;
+
+/** The lock stays until the process ends. */
+export interface PidFile {
+  /** Removes the name if it still is this file's. */
+  remove(): void;
+}
 
 /**
  * Takes the pid file as the C programs do: a POSIX write lock on the whole file, then pid and
@@ -13,13 +22,27 @@ const F_WRLCK = 1;
  *
  * @throws when it cannot be opened, or another process holds it.
  */
-export function lockPidFile(path: string): void {
+export function lockPidFile(path: string): PidFile {
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const fd = lockOnce(path);
+    const ours = identityOfFd(fd);
+    if (isSameFile(identityOfPath(path), ours)) {
+      ftruncateSync(fd, 0);
+      writeSync(fd, `${process.pid}\n`);
+      return { remove: () => removeIfSame(path, ours) };
+    }
+    // Its last owner removed it between our open and our lock: that lock keeps nobody out.
+    closeSync(fd);
+  }
+  throw new Error(`cannot lock ${path}: somebody removes it again and again`);
+}
+
+function lockOnce(path: string): number {
   const fd = openSync(path, constants.O_CREAT | constants.O_WRONLY, 0o644);
   const lock = new Uint8Array(32); // struct flock: type i16, whence i16, start i64, length i64, pid
   new DataView(lock.buffer).setInt16(0, F_WRLCK, true);
-  if (fcntlPointer(fd, F_SETLK, lock) < 0) {
-    throw new Error(`cannot lock ${path}: ${errnoName(lastErrno())}; is another daemon running?`);
-  }
-  ftruncateSync(fd, 0);
-  writeSync(fd, `${process.pid}\n`);
+  if (fcntlPointer(fd, F_SETLK, lock) >= 0) return fd;
+  const errno = lastErrno();
+  closeSync(fd);
+  throw new Error(`cannot lock ${path}: ${errnoName(errno)}; is another daemon running?`);
 }

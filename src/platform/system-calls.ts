@@ -38,6 +38,15 @@ export const socket: (domain: number, type: number, protocol: number) => number 
 export const bind: (fd: number, address: Uint8Array, length: number) => number = libc.func(
   'int bind(int fd, void *address, uint length)',
 );
+export const connectTo: (fd: number, address: Uint8Array, length: number) => number = libc.func(
+  'int connect(int fd, void *address, uint length)',
+);
+export const listenOn: (fd: number, backlog: number) => number = libc.func(
+  'int listen(int fd, int backlog)',
+);
+export const flock: (fd: number, operation: number) => number = libc.func(
+  'int flock(int fd, int operation)',
+);
 export const sendto: (
   fd: number,
   bytes: Uint8Array,

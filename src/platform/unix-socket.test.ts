@@ -3,10 +3,9 @@ import { existsSync, mkdtempSync, readlinkSync, rmSync, statSync } from 'node:fs
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Connection, Listener } from '../ports/sockets.ts';
-import { peerPidOf } from './peer-credentials.ts';
-import { UnixSockets } from './unix-socket.ts';
+import { daemonSockets } from './daemon-sockets.ts';
 
-const sockets = new UnixSockets(peerPidOf);
+const sockets = daemonSockets();
 
 interface Pair {
   readonly server: Connection;

@@ -1,52 +1,55 @@
-import { chmodSync, chownSync, statSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
-import { dirname } from 'node:path';
+import { assert } from '../base/assert.ts';
 import { nameToText } from '../base/bytes.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
-import { EAGAIN, EIO, ETIMEDOUT, errnoName } from './errno.ts';
+import type { bindSocket } from './bound-socket.ts';
+import { EAGAIN, EIO, ETIMEDOUT } from './errno.ts';
 import { socketFd } from './socket-fd.ts';
 
 const MAX_UNSENT_BYTES = 16 * 1024 * 1024; // a peer this far behind is not reading any more
 const END_DEADLINE_MS = 5000; //              to flush the last bytes to a slow peer
 const CONNECT_AGAIN_MS = 20;
-const MAX_PATH_BYTES = 107;
-const PRIVATE_UMASK = 0o177;
 
-/** SO_PEERCRED of a descriptor. Needs foreign functions, so programs without them pass `null`. */
+/** SO_PEERCRED of a descriptor. */
 export type PeerPid = (fd: number) => number | null;
+
+/** What needs foreign functions: programs that only connect go without. */
+export interface ServingCalls {
+  readonly peerPid: PeerPid;
+  readonly bind: typeof bindSocket;
+}
 
 /** Unix stream sockets of Node. */
 export class UnixSockets implements Sockets {
-  readonly #peerPid: PeerPid | null;
+  readonly #serving: ServingCalls | null;
 
-  constructor(peerPid: PeerPid | null) {
-    this.#peerPid = peerPid;
+  constructor(serving: ServingCalls | null) {
+    this.#serving = serving;
   }
 
   listen(
     at: { path: string; mode: number; uid: number; gid: number; backlog: number },
     accept: (connection: Connection) => void,
   ): Listener {
-    const path = nameToText(at.path);
-    if (at.path.length > MAX_PATH_BYTES) {
-      throw new Error(`socket path ${path} is longer than ${MAX_PATH_BYTES} bytes`);
-    }
-    removeStale(path);
+    const serving = this.#serving;
+    assert(serving !== null, 'only a daemon listens');
+    const bound = serving.bind(at, { type: 'stream', backlog: at.backlog });
     const server = createServer({ allowHalfOpen: true }, (socket) =>
-      accept(new UnixConnection(socket, this.#peerPid)),
+      accept(new UnixConnection(socket, serving.peerPid)),
     );
-    server.on('error', () => {}); // a failed bind shows below; a failed accept concerns its peer
-    // Bound under a closed umask: nobody connects before mode and owner are right.
-    const umask = process.umask(PRIVATE_UMASK);
-    try {
-      server.listen({ path, backlog: at.backlog });
-    } finally {
-      process.umask(umask);
+    server.on('error', () => {}); // a failed accept concerns its peer
+    // By its descriptor: a name that Node bound is unlinked at the end, whoever has it by then.
+    server.listen({ fd: bound.fd, backlog: at.backlog });
+    if (!server.listening) {
+      bound.removeName();
+      throw new Error(`cannot serve ${nameToText(at.path)}`);
     }
-    if (!server.listening) throw new Error(`cannot bind ${path}: ${whyNotBound(path)}`);
-    chownSync(path, at.uid, at.gid);
-    chmodSync(path, at.mode);
-    return { close: () => server.close() };
+    return {
+      close: () => {
+        bound.removeName();
+        server.close();
+      },
+    };
   }
 
   connect(
@@ -78,7 +81,10 @@ export class UnixSockets implements Sockets {
       socket.once('connect', () => {
         clearTimeout(deadline);
         socket.removeAllListeners('error');
-        answer({ ok: true, connection: new UnixConnection(socket, this.#peerPid) });
+        answer({
+          ok: true,
+          connection: new UnixConnection(socket, this.#serving?.peerPid ?? null),
+        });
       });
     };
     attempt();
@@ -177,24 +183,5 @@ class UnixConnection implements Connection {
     this.#hasUnread = hasUnread;
     this.#closedHandler?.();
     this.end();
-  }
-}
-
-function removeStale(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    // Its absence is what we want; anything else shows when we bind.
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return;
-  }
-}
-
-/** Node tells the reason of a failed bind only later, so we look for it ourselves. */
-function whyNotBound(path: string): string {
-  try {
-    if (!statSync(dirname(path)).isDirectory()) return `${dirname(path)} is not a directory`;
-    return 'the directory refuses new files';
-  } catch (error) {
-    return `${dirname(path)}: ${errnoName(Math.abs((error as NodeJS.ErrnoException).errno ?? EIO))}`;
   }
 }

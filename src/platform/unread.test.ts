@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { textToName } from '../base/bytes.ts';
-import { UnixSockets } from './unix-socket.ts';
+import { daemonSockets } from './daemon-sockets.ts';
 
 /** What the listener hears when a peer leaves, after 5 bytes were sent to it. */
 async function endOf(readsFirst: boolean): Promise<boolean> {
@@ -15,7 +15,7 @@ async function endOf(readsFirst: boolean): Promise<boolean> {
   const at = { path: textToName(path), mode: 0o600, backlog: 1, ...owner };
   try {
     return await new Promise((resolve) => {
-      const listener = new UnixSockets(null).listen(at, (connection) => {
+      const listener = daemonSockets().listen(at, (connection) => {
         connection.onData(() => {});
         connection.onClosed(() => {
           listener.close();
@@ -46,7 +46,7 @@ test('what a peer does not take is counted once the kernel holds no more for it'
   const at = { path: textToName(path), mode: 0o600, backlog: 1, ...owner };
   try {
     const [small, large] = await new Promise<(number | undefined)[]>((resolve) => {
-      const listener = new UnixSockets(null).listen(at, (connection) => {
+      const listener = daemonSockets().listen(at, (connection) => {
         connection.send(new Uint8Array(80));
         const unsent = connection.unsentBytes;
         for (let n = 0; n < 8; n++) connection.send(new Uint8Array(1024 * 1024));

@@ -31,7 +31,10 @@ export interface Listener {
 
 /** Paths are byte strings, as everywhere. */
 export interface Sockets {
-  /** Binds a unix stream socket, replacing a stale file; throws with the reason when it cannot. */
+  /**
+   * Binds a unix stream socket, in place of one that a dead daemon left; throws with the reason
+   * when it cannot, also where somebody answers. Closing the listener removes the name.
+   */
   listen(
     at: { path: string; mode: number; uid: number; gid: number; backlog: number },
     accept: (connection: Connection) => void,

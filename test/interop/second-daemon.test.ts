@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { killAtExit, run, SANLOCK, serves, startDaemon, whyNot } from './sanlock-daemons.ts';
+import { FakeWatchdog, statusOf, WDMD, WdmdHost, waitFor, whyNoWdmd } from './wdmd-world.ts';
+
+const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
+const missing = whyNot('ours');
+const where = missing === null ? { timeout: 120_000 } : { skip: missing };
+const withWdmd = missing ?? whyNoWdmd();
+const whereWdmd = withWdmd === null ? { timeout: 120_000 } : { skip: withWdmd };
+const SERVED = /another daemon serves it/;
+
+/** A daemon in the foreground, and what it says on stderr. */
+function start(program: string, args: readonly string[], env: NodeJS.ProcessEnv) {
+  const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  killAtExit(child);
+  return child;
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  child.kill('SIGTERM');
+  await statusOf(child);
+}
+
+async function inScratch(story: (directory: string) => Promise<void>): Promise<void> {
+  const directory = mkdtempSync('/var/tmp/holdfast-second-');
+  try {
+    await story(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+test('a second lvmlockd with another pid file leaves the first its socket', where, async () => {
+  await inScratch(async (directory) => {
+    const program = `${ROOT}/bin/lvmlockd`;
+    const path = join(directory, 'lvmlockd.socket');
+    const of = (n: number) => ['-f', '--test', '-s', path, '-p', join(directory, `${n}.pid`)];
+    const first = start(program, [...of(1), '--adopt-file', join(directory, 'adopt')], process.env);
+    try {
+      await waitFor('the first lvmlockd', () => existsSync(path));
+      const { ino } = statSync(path);
+      const second = await run(program, of(2), { env: process.env });
+      assert.equal(second.status, 1);
+      assert.match(second.stderr, SERVED);
+      assert.equal(statSync(path).ino, ino);
+      assert.ok(await serves(path));
+      assert.ok(!existsSync(join(directory, '2.pid')), 'its own pid file goes with it');
+    } finally {
+      await ended(first);
+    }
+    assert.ok(!existsSync(path), 'the first takes its socket along');
+    assert.ok(!existsSync(join(directory, '1.pid')));
+  });
+});
+
+test('a second sanlock, the pid file removed, leaves the first its socket', where, async () => {
+  const first = await startDaemon('ours', { hostName: 'first' });
+  try {
+    rmSync(join(first.directory, 'run/sanlock.pid'));
+    const again = ['daemon', '-D', '-w', '0', '-U', 'root', '-G', 'root', '-e', 'second'];
+    const second = await run(SANLOCK.ours, again, { env: first.env });
+    assert.equal(second.status, 1);
+    assert.match(second.stderr, SERVED);
+    const status = await run(SANLOCK.ours, ['client', 'status'], { env: first.env });
+    assert.match(status.stdout, /^daemon first/);
+  } finally {
+    await first.stop();
+  }
+});
+
+test('a second wdmd, pid file and guard removed, leaves the first alone', whereWdmd, async () => {
+  const device = await FakeWatchdog.start();
+  const other = await FakeWatchdog.start();
+  const host = await WdmdHost.start();
+  try {
+    const first = await host.wdmd('ours', device);
+    for (const left of ['/run/wdmd/wdmd.pid', '/dev/shm/wdmd']) rmSync(host.outside(left));
+    const second = await host.run(WDMD.ours, ['-D', '-w', other.path]);
+    assert.notEqual(second.status, 0);
+    assert.match(second.stderr, SERVED);
+    assert.match(await host.dump(), new RegExp(`^wdmd ${first.pid} `));
+    await ended(first);
+    assert.ok(!existsSync(host.socketPath));
+  } finally {
+    host.close();
+    device.close();
+    other.close();
+  }
+});
+
+test('a second sanlk-resetd leaves the first its control socket', where, async () => {
+  await inScratch(async (directory) => {
+    const env = {
+      ...process.env,
+      SANLK_RESETD_RUN_DIR: join(directory, 'resetd'),
+      SANLK_RESETD_SYSRQ: join(directory, 'sysrq'),
+    };
+    const args = ['-f', '-w', '0', '-b', '1'];
+    const program = `${ROOT}/bin/sanlk-resetd`;
+    const first = start(program, args, env);
+    const path = join(directory, 'resetd/sanlk-resetd.sock');
+    try {
+      await waitFor('the first sanlk-resetd', () => existsSync(path));
+      const { ino } = statSync(path);
+      const second = await run(program, args, { env });
+      assert.equal(second.status, 1);
+      assert.match(second.stderr, SERVED);
+      assert.equal(statSync(path).ino, ino);
+    } finally {
+      await ended(first);
+    }
+    assert.ok(!existsSync(path));
+  });
+});
+
+test('a second fence_sanlockd, the pid file removed, leaves the FIFO', where, async () => {
+  await inScratch(async (directory) => {
+    const runDir = join(directory, 'fenced');
+    const env = { ...process.env, FENCE_SANLOCKD_RUN_DIR: runDir };
+    const program = `${ROOT}/bin/fence_sanlockd`;
+    const first = start(program, ['-D', '-w'], env);
+    const path = join(runDir, 'fence_sanlockd.fifo');
+    try {
+      await waitFor('the first fence_sanlockd', () => existsSync(path));
+      rmSync(join(runDir, 'fence_sanlockd.pid'));
+      const second = await run(program, ['-D', '-w'], { env });
+      assert.equal(second.status, 1);
+      assert.match(second.stderr, /read by another daemon/);
+      assert.ok(existsSync(path));
+    } finally {
+      await ended(first);
+    }
+    assert.ok(!existsSync(path));
+  });
+});
