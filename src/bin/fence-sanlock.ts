@@ -11,6 +11,7 @@ import { startMessage } from '../cli/fence-sanlock/start-message.ts';
 import { SanlockClient, sanlockSocketPath } from '../client/sanlock.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { sendToFifo } from '../platform/fifo.ts';
+import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { UnixSockets } from '../platform/unix-socket.ts';
@@ -52,7 +53,8 @@ async function main(args: readonly string[]): Promise<number> {
     complain: (text) => {
       process.stderr.write(`${NAME}: ${text}\n`);
       // Fencing daemons often keep only the status: the reasons are for whoever reads the log.
-      if (parsed.ok) log.warn('agent.complained', { action: parsed.value.kind, reason: text });
+      if (parsed.ok && !stderrIsJournal())
+        log.warn('agent.complained', { action: parsed.value.kind, reason: text });
     },
   });
 }

@@ -18,6 +18,7 @@ import { daemonSockets } from '../platform/daemon-sockets.ts';
 import { reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { sendDatagram } from '../platform/datagram.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
+import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { lvmlockctlAge } from '../platform/lvmlockctl-age.ts';
 import { lockPidFile, type PidFile } from '../platform/pid-file.ts';
@@ -91,7 +92,7 @@ function serve(options: LvmlockdOptions): void {
 function refuse(log: DaemonLog, error: unknown, leave: () => void): void {
   const reason = error instanceof Error ? error.message : String(error);
   log.error('daemon.notStarted', { reason });
-  console.error(`lvmlockd: ${reason}`);
+  if (!stderrIsJournal()) console.error(`lvmlockd: ${reason}`); // the system log has it
   reportToStarter(reason, leave);
 }
 

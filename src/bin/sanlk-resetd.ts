@@ -16,6 +16,7 @@ import { MonotonicClock } from '../platform/clock.ts';
 import { makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { DatagramReceiver } from '../platform/datagram.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
+import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
@@ -77,7 +78,8 @@ function serve(task: Serve): void {
   const leave = (status: number) => log.close(() => process.exit(status));
   const refuse = (reason: string): void => {
     log.error('daemon.notStarted', { reason });
-    if (task.foreground && !task.debug) process.stderr.write(`${NAME}: ${reason}\n`);
+    if (task.foreground && !task.debug && !stderrIsJournal())
+      process.stderr.write(`${NAME}: ${reason}\n`);
     reportToStarter(reason, () => leave(1));
   };
   const world = { task, clock, sockets, log, leave, refuse };

@@ -20,6 +20,7 @@ import { becomeUser, makeRunDir, reportToStarter, startDetached } from '../platf
 import { boundYoungGeneration } from '../platform/heap.ts';
 import { Helper } from '../platform/helper.ts';
 import { JournalFile } from '../platform/journal-file.ts';
+import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { MachineClock } from '../platform/machine-clock.ts';
 import { lockMemory } from '../platform/memory-lock.ts';
@@ -32,6 +33,7 @@ import { exitNow } from '../platform/system-calls.ts';
 import type { LeaseProcessSettings } from './lease-process.ts';
 
 const LOG_FILE = '/var/log/sanlock.log';
+const NO_SYSLOG = -1;
 const START_DEADLINE_MS = 10_000;
 /**
  * `sanlock daemon …`: checks the options, goes to the background unless -D, and serves.
@@ -50,7 +52,7 @@ export async function main(args: readonly string[]): Promise<number> {
   if (!read.logging.foreground) complainOf(findings, console.error);
   if (settings === null) {
     await new Promise<void>((written) => {
-      const log = openLog(read.logging);
+      const log = openLog(read.logging, !read.logging.foreground);
       logFindings(findings, log);
       log.close(written);
     });
@@ -85,12 +87,13 @@ function readOrRefuse(args: readonly string[]): ReadSettings | null {
   }
 }
 
-function openLog(logging: DaemonLogging): DaemonLog {
+function openLog(logging: DaemonLogging, isTold: boolean): DaemonLog {
   return new DaemonLog({
     program: 'sanlock',
     file: LOG_FILE,
     fileSeverity: logging.logfilePriority,
-    syslogSeverity: logging.syslogPriority,
+    // What the command says itself is in the journal already.
+    syslogSeverity: isTold && stderrIsJournal() ? NO_SYSLOG : logging.syslogPriority,
     stderr: logging.foreground,
     utc: logging.utc,
   });
@@ -101,7 +104,7 @@ function serve(settings: DaemonSettings, findings: readonly Finding[]): void {
   boundYoungGeneration();
   const { logging, privileged } = settings;
   if (privileged) liftLimits();
-  const log = openLog(logging);
+  const log = openLog(logging, false);
   logFindings(findings, log);
   const leave = (status: number) => log.close(() => exitNow(status));
   process.on('uncaughtException', (error) => {

@@ -11,6 +11,7 @@ import { CrashGuard } from '../platform/crash-guard.ts';
 import { daemonSockets } from '../platform/daemon-sockets.ts';
 import { reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
+import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { lockMemory } from '../platform/memory-lock.ts';
 import { lockPidFile, type PidFile } from '../platform/pid-file.ts';
@@ -97,7 +98,7 @@ function serve(options: WdmdOptions): void {
   });
   const refuse = (reason: string) => {
     log.error('daemon.notStarted', { reason });
-    console.error(reason);
+    if (!stderrIsJournal()) console.error(reason); // the original's words
     reportToStarter(reason, () => log.close(() => exitNow(NOT_STARTED)));
   };
   const guard = new CrashGuard(GUARD_PATH);

@@ -1,6 +1,8 @@
 import { createWriteStream, openSync, type WriteStream } from 'node:fs';
 import type { Log, LogFields, LogLevel } from '../ports/log.ts';
 import { sendDatagram } from './datagram.ts';
+import { stderrIsJournal } from './journal-stream.ts';
+import { RepeatedLines } from './repeated-lines.ts';
 
 const RING_RECORDS = 8192;
 const DUMP_BYTES = 1024 * 1024; // what C keeps, and what a log_dump client expects at most
@@ -32,6 +34,22 @@ export interface LogSinks {
   readonly utc: boolean;
 }
 
+/** Where lines go; a test has its own. */
+export interface LogPlaces {
+  /** @returns whether somebody took it. */
+  readonly syslog: (text: string) => boolean;
+  readonly stderr: (text: string) => void;
+  readonly stderrIsJournal: boolean;
+}
+
+function realPlaces(): LogPlaces {
+  return {
+    syslog: (text) => sendDatagram(SYSLOG_NAME, Buffer.from(text)),
+    stderr: (text) => process.stderr.write(text),
+    stderrIsJournal: stderrIsJournal(),
+  };
+}
+
 /**
  * Every event goes into a ring; its text is made only when a sink wants it or somebody asks for a
  * dump. Lines look as those of the C daemon (spec 20 §15).
@@ -40,11 +58,15 @@ export class DaemonLog implements Log {
   readonly #sinks: LogSinks;
   readonly #ring: LogRecord[] = [];
   #next = 0;
+  readonly #repeated = new RepeatedLines<LogRecord>();
+  readonly #places: LogPlaces;
+  #foldTimer: NodeJS.Timeout | null = null;
   #file: WriteStream | null = null;
   #lost = 0;
 
-  constructor(sinks: LogSinks) {
+  constructor(sinks: LogSinks, places: LogPlaces = realPlaces()) {
     this.#sinks = sinks;
+    this.#places = places;
     if (sinks.file === null) return;
     try {
       // Opened at once: the daemon gives up its privileges soon.
@@ -75,6 +97,7 @@ export class DaemonLog implements Log {
 
   /** Calls `flushed` when the file has everything, but waits no longer than a moment. */
   close(flushed: () => void): void {
+    this.#writeCounts(this.#repeated.all());
     const file = this.#file;
     this.#file = null;
     if (file === null) {
@@ -87,6 +110,7 @@ export class DaemonLog implements Log {
 
   /** The newest records as text, oldest first, at most 1 MiB. */
   dump(): string {
+    this.#writeCounts(this.#repeated.all());
     const lines: string[] = [];
     let bytes = 0;
     for (let back = 1; back <= this.#ring.length; back++) {
@@ -109,12 +133,43 @@ export class DaemonLog implements Log {
       event,
       fields,
     };
+    const nowMs = Math.floor(performance.now());
+    this.#writeCounts(this.#repeated.due(nowMs));
+    if (this.#repeated.take(record, nowMs)) this.#write(record);
+    this.#planCounts(nowMs);
+  }
+
+  #write(record: LogRecord): void {
     this.#ring[this.#next] = record;
     this.#next = (this.#next + 1) % RING_RECORDS;
-    const severity = SEVERITY[level];
-    if (this.#sinks.stderr) process.stderr.write(this.#line(record));
-    if (severity <= this.#sinks.fileSeverity) this.#writeFile(record);
-    if (severity <= this.#sinks.syslogSeverity) this.#writeSyslog(record);
+    const { stderr, fileSeverity, syslogSeverity } = this.#sinks;
+    const severity = SEVERITY[record.level];
+    const isSent = severity <= syslogSeverity && this.#writeSyslog(record);
+    // The journal has what was sent to the system log: once is enough.
+    if (stderr && !(this.#places.stderrIsJournal && isSent))
+      this.#places.stderr(this.#line(record));
+    if (severity <= fileSeverity) this.#writeFile(record);
+  }
+
+  #writeCounts(counts: readonly (readonly [LogRecord, number])[]): void {
+    for (const [record, repeated] of counts) {
+      this.#write({ ...record, fields: { ...record.fields, repeated } });
+    }
+  }
+
+  /** A storm that is over is told of too. */
+  #planCounts(nowMs: number): void {
+    const dueMs = this.#repeated.nextMs();
+    if (dueMs === null || this.#foldTimer !== null) return;
+    this.#foldTimer = setTimeout(
+      () => {
+        this.#foldTimer = null;
+        const laterMs = Math.ceil(performance.now());
+        this.#writeCounts(this.#repeated.due(laterMs));
+        this.#planCounts(laterMs);
+      },
+      Math.max(0, dueMs - nowMs),
+    ).unref();
   }
 
   #writeFile(record: LogRecord): void {
@@ -128,10 +183,10 @@ export class DaemonLog implements Log {
     this.#file.write(this.#line(record));
   }
 
-  #writeSyslog(record: LogRecord): void {
+  #writeSyslog(record: LogRecord): boolean {
     const priority = SYSLOG_DAEMON_FACILITY | SEVERITY[record.level];
     const text = `<${priority}>${this.#sinks.program}[${process.pid}]: ${eventText(record)}`;
-    sendDatagram(SYSLOG_NAME, Buffer.from(text));
+    return this.#places.syslog(text);
   }
 
   #line(record: LogRecord): string {

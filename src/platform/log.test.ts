@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import test from 'node:test';
+import { stderrIsJournal } from './journal-stream.ts';
+import { DaemonLog, type LogPlaces, type LogSinks } from './log.ts';
+
+function logTo(places: Partial<LogPlaces>, sinks: Partial<LogSinks> = {}) {
+  const said = { stderr: '', syslog: '' };
+  const log = new DaemonLog(
+    {
+      program: 'sanlock',
+      file: null,
+      fileSeverity: 4,
+      syslogSeverity: 4,
+      stderr: true,
+      utc: true,
+      ...sinks,
+    },
+    {
+      syslog: (text) => {
+        said.syslog += `${text}\n`;
+        return true;
+      },
+      stderr: (text) => {
+        said.stderr += text;
+      },
+      stderrIsJournal: false,
+      ...places,
+    },
+  );
+  return { log, said };
+}
+
+const count = (text: string, word: string) => text.split(word).length - 1;
+
+test('a line is in the journal once, whichever way it goes', () => {
+  const { log, said } = logTo({ stderrIsJournal: true });
+  log.warn('renewal.late', { lockspace: 'LS' });
+  log.info('lockspace.joined', { lockspace: 'LS' });
+  assert.equal(count(said.stderr + said.syslog, 'renewal.late'), 1);
+  assert.match(said.syslog, /^<28>sanlock\[\d+\]: renewal\.late lockspace=LS\n$/);
+  assert.match(said.stderr, /lockspace\.joined/, 'what the system log does not want');
+});
+
+test('without a system log the journal has it from stderr', () => {
+  const { log, said } = logTo({ stderrIsJournal: true, syslog: () => false });
+  log.error('lockspace.lost', {});
+  assert.equal(count(said.stderr, 'lockspace.lost'), 1);
+});
+
+test('on a terminal stderr has everything', () => {
+  const { log, said } = logTo({});
+  log.error('lockspace.lost', {});
+  assert.equal(count(said.stderr, 'lockspace.lost'), 1);
+  assert.equal(count(said.syslog, 'lockspace.lost'), 1);
+});
+
+test('stderr is the journal when systemd named that very stream', () => {
+  const fd = openSync('package.json', 'r');
+  const { dev, ino } = fstatSync(fd);
+  assert.equal(stderrIsJournal(`${dev}:${ino}`, fd), true);
+  assert.equal(stderrIsJournal(`${dev}:${ino + 1}`, fd), false, 'redirected since');
+  closeSync(fd);
+  assert.equal(stderrIsJournal(undefined, 2), false);
+  assert.equal(stderrIsJournal('1:2', 1_000_000), false, 'closed');
+});
+
+test('a storm of equal lines becomes a few and a count, and leaves the older lines in the dump', () => {
+  const { log, said } = logTo({});
+  log.warn('lockspace.lost', { lockspace: 'first' });
+  for (let n = 0; n < 20_000; n++) log.warn('client.refused', { clients: 1022, ageMs: n });
+  assert.equal(count(said.stderr, 'client.refused'), 4);
+  const dump = log.dump();
+  assert.match(dump, /lockspace\.lost lockspace=first/);
+  assert.match(dump, /client\.refused clients=1022 ageMs=19999 repeated=19996\n$/);
+  assert.equal(count(said.stderr, 'client.refused'), 5);
+  log.close(() => {});
+});
