@@ -18,6 +18,8 @@ class FakeWdmd {
   fireTimeout = 60;
   /** null: 3.8.5, which does not know the request. */
   openAnswer: number | null = 60;
+  /** Answers to STATUS wait until it is called. */
+  late: (() => void)[] | null = null;
   #hangUp: () => void = () => {};
   onTold: (message: WdmdMessage) => void = () => {};
 
@@ -56,7 +58,9 @@ class FakeWdmd {
         this.told.push(told);
         this.onTold(told);
         const { openAnswer, fireTimeout } = this;
-        if (told.cmd === WDMD_CMD.STATUS) answer({ ...told, fireTimeout, testInterval: 10 });
+        const status = () => answer({ ...told, fireTimeout, testInterval: 10 });
+        if (told.cmd === WDMD_CMD.STATUS && this.late !== null) this.late.push(status);
+        else if (told.cmd === WDMD_CMD.STATUS) status();
         if (told.cmd === WDMD_CMD.OPEN_WATCHDOG && openAnswer !== null) {
           answer({ ...told, fireTimeout: openAnswer });
         }
@@ -148,6 +152,26 @@ test('a wdmd with another fire timeout gets no lockspace, and the host id is giv
   const { timestampS, ownerGeneration } = hostLease(stage);
   assert.deepEqual([timestampS, ownerGeneration], [0n, 1n]);
   assert.deepEqual(wdmd.commands.slice(-2), [TEST_LIVE, REFCOUNT_CLEAR]);
+});
+
+test('a host lease that expired while wdmd was asked is told to nobody, and given back', () => {
+  const wdmd = new FakeWdmd();
+  wdmd.late = [];
+  const stage = stageWith(wdmd);
+  const admin = stage.client(1);
+  admin.send(message(SM_CMD.ADD_LOCKSPACE, lockspace, { data: T }));
+  while (wdmd.late.length === 0) stage.run(100);
+  stage.frontTime.pause();
+  stage.run((8 * T + 1) * 1000);
+  wdmd.late[0]?.(); // the first thing it hears when it runs again
+  stage.frontTime.resume();
+  stage.run(5000);
+  const expiries = wdmd.told.filter(({ cmd }) => cmd === TEST_LIVE);
+  assert.deepEqual(
+    expiries.map(({ expireTime }) => expireTime),
+    [0n],
+  );
+  assert.equal(hostLease(stage).timestampS, 0n);
 });
 
 test('a shorter fire timeout is asked for, and one that differs is refused', () => {

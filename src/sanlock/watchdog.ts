@@ -86,6 +86,10 @@ function said(
     return failed(front, space, found);
   }
   if (isOpening) return ready(link);
+  // An expiry that has passed would reset this host, for a lockspace that nobody uses yet.
+  if (front.claimAgeMs(space) >= space.times.renewalFailMs) {
+    return failed(front, space, 'its host lease expired while wdmd was asked');
+  }
   link.state = 'armed';
   feedWatchdog(front, space);
   return 'use';
