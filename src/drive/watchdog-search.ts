@@ -12,6 +12,8 @@ export interface WatchdogRefusal {
   readonly errno: number;
 }
 
+/** Beyond, a shorter timeout is not worth having. */
+const LONGEST_SHORT_S = 60;
 const USUAL_PATHS = ['/dev/watchdog0', '/dev/watchdog1', '/dev/watchdog'];
 
 export function watchdogPaths(first: string | null): readonly string[] {
@@ -46,7 +48,25 @@ function whyNot(
   const found = device.getTimeout();
   if (found < 0) return { step: 'getTimeout', errno: -found };
   if (found === timeoutS) return null;
-  const set = device.changeTimeout(timeoutS);
+  const set = setTimeoutOf(device, timeoutS);
   if (set < 0) return { step: 'setTimeout', errno: -set };
   return set === timeoutS ? null : { step: 'timeout', errno: 0 };
+}
+
+/** @returns what the device says afterwards when it is asked, or a negative errno. */
+export function setTimeoutOf(device: WatchdogDevice, timeoutS: number): number {
+  const set = device.changeTimeout(timeoutS);
+  return set === timeoutS ? device.getTimeout() : set;
+}
+
+/**
+ * Devices have a least timeout of their own: the smallest one that is taken.
+ * @returns it, or null when the device refuses all.
+ */
+export function shortenTimeoutOf(device: WatchdogDevice, wantedS: number): number | null {
+  for (let timeoutS = wantedS; timeoutS < LONGEST_SHORT_S; timeoutS *= 2) {
+    const set = setTimeoutOf(device, timeoutS);
+    if (set > 0) return set;
+  }
+  return null;
 }

@@ -1,7 +1,7 @@
 import { unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { decode, encode } from '../codec/struct.ts';
-import type { Clock, Timer } from '../ports/clock.ts';
+import { afterArrivals, type Clock, nextTurn, type Timer } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import type { RunningScript, TestScripts } from '../ports/test-scripts.ts';
@@ -16,7 +16,7 @@ import {
 } from '../wdmd/state.ts';
 import { WDMD_MESSAGE_BYTES, wdmdMessage } from '../wire/wdmd-socket.ts';
 import { FrameBuffer } from './frame-buffer.ts';
-import type { WatchdogFound } from './watchdog-search.ts';
+import { setTimeoutOf, shortenTimeoutOf, type WatchdogFound } from './watchdog-search.ts';
 
 export interface WdmdPorts {
   readonly settings: WdmdSettings;
@@ -32,6 +32,7 @@ export interface WdmdPorts {
 }
 
 const BACKLOG = 5;
+const EINVAL = 22;
 
 /** wdmd assembled over ports: messages in, effects out. */
 export class WdmdProgram {
@@ -42,10 +43,12 @@ export class WdmdProgram {
   readonly #watchdogPath: string;
   readonly #state: WdmdState;
   #device: WatchdogDevice;
+  #isDeviceOpen = true;
   #listener: Listener | null = null;
   #timer: Timer | null = null;
   #nextConnectionId = 1;
   #isStepping = false;
+  #isTickDue = false;
   #hasEnded = false;
 
   /** The watchdog found is open and has its timeout. */
@@ -86,19 +89,42 @@ export class WdmdProgram {
     this.#peers.set(connectionId, connection);
     const { fd, peerPid } = connection;
     this.#post({ kind: 'opened', connectionId, fd, pid: peerPid ?? 0 });
-    const received = new FrameBuffer();
-    connection.onData((bytes) => {
-      received.push(bytes);
-      while (received.length >= WDMD_MESSAGE_BYTES && this.#peers.has(connectionId)) {
-        const message = decode(wdmdMessage, received.take(WDMD_MESSAGE_BYTES));
-        this.#post({ kind: 'message', connectionId, message });
-      }
-    });
+    if (!this.#peers.has(connectionId)) return; // refused
+    const serveRest = this.#serve(connectionId, connection);
     connection.onClosed(() => {
+      serveRest();
       this.#peers.delete(connectionId);
       connection.close();
       this.#post({ kind: 'closed', connectionId });
     });
+  }
+
+  /**
+   * One message of a client in each turn: who sends thousands keeps no other one waiting.
+   * @returns what serves those that came before the peer was gone.
+   */
+  #serve(connectionId: number, connection: Connection): () => void {
+    const received = new FrameBuffer();
+    let isUnderWay = false;
+    const serveOne = (): boolean => {
+      if (received.length < WDMD_MESSAGE_BYTES || !this.#peers.has(connectionId)) return false;
+      const message = decode(wdmdMessage, received.take(WDMD_MESSAGE_BYTES));
+      this.#post({ kind: 'message', connectionId, message });
+      return true;
+    };
+    const serveNext = () => {
+      isUnderWay = serveOne() && received.length >= WDMD_MESSAGE_BYTES;
+      if (isUnderWay) nextTurn(this.#ports.clock, serveNext);
+      else connection.resume();
+    };
+    connection.onData((bytes) => {
+      received.push(bytes);
+      if (received.length >= 2 * WDMD_MESSAGE_BYTES) connection.pause();
+      if (!isUnderWay) serveNext();
+    });
+    return () => {
+      while (serveOne());
+    };
   }
 
   /** Events are handled one after another, also those that arise while one is handled. */
@@ -118,12 +144,17 @@ export class WdmdProgram {
   #arm(): void {
     this.#timer?.cancel();
     this.#timer = null;
-    if (this.#hasEnded) return;
+    if (this.#hasEnded || this.#isTickDue) return;
     const { clock } = this.#ports;
     const delayMs = Math.max(0, nextTickMs(this.#state) - clock.nowMs());
     this.#timer = clock.after(delayMs, () => {
       this.#timer = null;
-      this.#post({ kind: 'tick' });
+      this.#isTickDue = true;
+      // A renewal that came while we stood still is heard before its client is judged.
+      afterArrivals(clock, () => {
+        this.#isTickDue = false;
+        this.#post({ kind: 'tick' });
+      });
     });
   }
 
@@ -143,10 +174,15 @@ export class WdmdProgram {
         this.#post({ kind: 'pinged', errno: this.#device.keepalive() });
         return;
       case 'reopen':
-        this.#post({ kind: 'reopened', errno: this.#reopen() });
+        this.#post({ kind: 'reopened', errno: this.#reopen(effect.timeoutS) });
         return;
       case 'closeUnclean':
         this.#device.closeUnclean();
+        this.#isDeviceOpen = false;
+        this.#post({ kind: 'closedUnclean' });
+        return;
+      case 'shorten':
+        this.#shorten(effect.timeoutS);
         return;
       case 'setTimeout':
         this.#changeTimeout(effect);
@@ -168,23 +204,47 @@ export class WdmdProgram {
     }
   }
 
-  /** Opening starts the device, so it counts again even where the ping fails. */
-  #reopen(): number {
+  /** Somebody may have opened it meanwhile, and left it another timeout. @returns 0 or an errno */
+  #reopen(timeoutS: number): number {
+    const errno = this.#open();
+    if (errno !== 0) return errno;
+    const device = this.#device;
+    const set = device.getTimeout() === timeoutS ? timeoutS : setTimeoutOf(device, timeoutS);
+    const failed = set === timeoutS ? device.keepalive() : Math.max(-set, EINVAL);
+    if (failed === 0) return 0;
+    // Opening started it, so it counts again even where the ping fails.
+    device.closeUnclean();
+    this.#isDeviceOpen = false;
+    return failed;
+  }
+
+  /** @returns 0 or an errno */
+  #open(): number {
+    if (this.#isDeviceOpen) return 0;
     const opened = this.#ports.devices.open(this.#watchdogPath);
     if (!opened.ok) return opened.errno;
     this.#device = opened.device;
-    const errno = this.#device.keepalive();
-    if (errno !== 0) this.#device.closeUnclean();
-    return errno;
+    this.#isDeviceOpen = true;
+    return 0;
+  }
+
+  #shorten(wantedS: number): void {
+    const wasOpen = this.#isDeviceOpen;
+    const set = this.#open() === 0 ? shortenTimeoutOf(this.#device, wantedS) : null;
+    // Where it was refused, closing would only touch the device once more.
+    if (!wasOpen && set !== null) {
+      this.#device.closeUnclean();
+      this.#isDeviceOpen = false;
+    }
+    this.#post({ kind: 'shortened', wantedS, timeoutS: set });
   }
 
   #changeTimeout(effect: Extract<Effect, { readonly kind: 'setTimeout' }>): void {
     const { timeoutS, insteadOfS, asked } = effect;
-    const set = this.#device.changeTimeout(timeoutS);
-    const isTaken = set === timeoutS;
+    let set = setTimeoutOf(this.#device, timeoutS);
     // A device that took another one gets back what others were told.
-    if (!isTaken && set >= 0) this.#device.changeTimeout(insteadOfS);
-    this.#post({ kind: 'timeoutSet', timeoutS: isTaken ? timeoutS : insteadOfS, asked });
+    if (set !== timeoutS) set = setTimeoutOf(this.#device, insteadOfS);
+    this.#post({ kind: 'timeoutSet', timeoutS: set > 0 ? set : insteadOfS, asked });
   }
 
   #startScript(name: ByteString): void {

@@ -8,6 +8,21 @@ export interface Clock {
   wallMs(): number;
   /** Calls `fire` once, no sooner than `delayMs` from now. */
   after(delayMs: number, fire: () => void): Timer;
+  /** Calls `fire` once what sockets hold now was handed over, some of each; absent: after(0). */
+  nextTurn?(fire: () => void): void;
+}
+
+/**
+ * Before something is judged by what others said: it may have arrived long ago, and lie in a
+ * socket because this program could not run. One turn accepts connections, one reads them.
+ */
+export function afterArrivals(clock: Clock, judge: () => void): void {
+  nextTurn(clock, () => nextTurn(clock, judge));
+}
+
+export function nextTurn(clock: Clock, fire: () => void): void {
+  if (clock.nextTurn === undefined) clock.after(0, fire);
+  else clock.nextTurn(fire);
 }
 
 export interface Timer {

@@ -2,7 +2,7 @@
 export interface WatchdogDevice {
   /** Seconds, or a negative errno. */
   getTimeout(): number;
-  /** @returns the timeout now in force, which may be another one; or a negative errno. */
+  /** Pings too. @returns the timeout now in force, which may be another one; or a negative errno. */
   changeTimeout(seconds: number): number;
   /** Pings. @returns 0 or an errno. */
   keepalive(): number;

@@ -48,9 +48,10 @@ test('expiry 0 is not tested; an expiry of any 64 bits breaks nothing', () => {
   client.send({ cmd: 4, renewalTime: 2n ** 64n - 1n, expireTime: 2n ** 64n - 1n });
   stage.at(40);
   assert.ok(!stage.told.some((what) => what.endsWith('close')));
-  client.live(0, 3); // long ago
+  client.live(0, 3); // long ago: others have not waited for us
   stage.at(50);
-  assert.equal(stage.told.at(-1), '50 close');
+  assert.equal(stage.told.at(-1), '40 setTimeout 1');
+  assert.equal(stage.resetMs, 41_000);
 });
 
 test('a client that dies with an expiry stays, fails, and keeps SIGTERM out', () => {
@@ -84,8 +85,8 @@ test('SIGTERM: refused while a refcount is held, then disarms', () => {
 
 test('SIGTERM while tests fail and nobody holds a refcount: the device stays armed', () => {
   const stage = new WdmdStage();
-  stage.connect().live(1000, 1005);
-  stage.at(12);
+  stage.connect().live(1000, 1012);
+  stage.at(13);
   stage.program.terminate();
   assert.equal(stage.hasEnded, true);
   assert.equal(stage.told.at(-1), '10 close');
@@ -94,7 +95,7 @@ test('SIGTERM while tests fail and nobody holds a refcount: the device stays arm
 test('a device that cannot be reopened is tried again every second', () => {
   const stage = new WdmdStage();
   const client = stage.connect();
-  client.begin('x', 1000, 1010);
+  client.begin('x', 1000, 1012);
   stage.at(11);
   stage.openErrno = 16;
   client.live(1011, 1100);

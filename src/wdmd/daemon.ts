@@ -1,5 +1,18 @@
-import { assert, unreachable } from '../base/assert.ts';
-import { applyMessage, isTimeoutHeld } from './messages.ts';
+import { unreachable } from '../base/assert.ts';
+import {
+  closedUnclean,
+  feed,
+  firesInS,
+  isPastExpiry,
+  keepPromise,
+  pinged,
+  reopened,
+  restoreTimeout,
+  shortened,
+  stopPinging,
+  timeoutSet,
+} from './device.ts';
+import { applyMessage } from './messages.ts';
 import {
   areScriptsRunning,
   failingScripts,
@@ -12,7 +25,6 @@ import {
   startScripts,
 } from './scripts.ts';
 import {
-  DEFAULT_FIRE_TIMEOUT_S,
   type Effect,
   log,
   MAX_CLIENTS,
@@ -32,18 +44,25 @@ import {
  *                     |    (which pings once more, the last time)
  *                     expiry - interval: from here on a test fails
  *
- * Closing early means that the end of this process, whenever it comes, cannot ping again.
+ * Closing early means that the end of this process, whenever it comes, cannot ping again. Where we
+ * come too late for that, past the expiry, closing would move the reset beyond the time that others
+ * wait: then the device stays open, and nothing touches it any more (`device.ts`).
+ *
+ * Only a tick tests. It comes when all that clients had sent until then has been heard.
  */
 export function stepWdmd(state: WdmdState, event: WdmdEvent, nowMs: number): readonly Effect[] {
   state.nowMs = Math.max(state.nowMs, nowMs);
   state.effects = [];
+  if (state.lastTestS === 0) state.isTickWanted = true; // the first event tests (spec 25 §4)
   apply(state, event);
-  if (!state.effects.some(({ kind }) => kind === 'end')) test(state);
+  if (event.kind === 'tick') test(state);
+  keepPromise(state);
   return state.effects;
 }
 
 /** When the next `tick` is wanted. */
 export function nextTickMs(state: WdmdState): number {
+  if (state.isTickWanted) return state.nowMs;
   if (state.scriptsUntilS !== null) {
     // Scripts are looked at each second while they run.
     return Math.min(state.scriptsUntilS, nowSOf(state) + 1) * 1000;
@@ -55,17 +74,12 @@ export function nextTickMs(state: WdmdState): number {
 function apply(state: WdmdState, event: WdmdEvent): void {
   switch (event.kind) {
     case 'tick':
+      state.isTickWanted = false;
       return;
     case 'opened':
-      opened(state, event);
-      return;
     case 'message':
-      applyMessage(state, event.connectionId, event.message);
-      restoreTimeout(state);
-      return;
     case 'closed':
-      closed(state, event.connectionId);
-      restoreTimeout(state);
+      ofClient(state, event);
       return;
     case 'terminate':
       terminate(state);
@@ -78,21 +92,65 @@ function apply(state: WdmdState, event: WdmdEvent): void {
       return;
     case 'scriptEnded':
       scriptEnded(state, event.name, event.status);
+      state.isTickWanted = true;
       return;
     case 'scriptGone':
       scriptGone(state, event.name);
+      state.isTickWanted = true;
       return;
+    default:
+      ofDevice(state, event);
+  }
+}
+
+type DeviceEvent = Extract<
+  WdmdEvent,
+  { kind: 'pinged' | 'reopened' | 'closedUnclean' | 'shortened' | 'timeoutSet' }
+>;
+
+function ofDevice(state: WdmdState, event: DeviceEvent): void {
+  switch (event.kind) {
     case 'pinged':
       pinged(state, event.errno);
       return;
     case 'reopened':
       reopened(state, event.errno);
       return;
+    case 'closedUnclean':
+      closedUnclean(state);
+      return;
+    case 'shortened':
+      shortened(state, event);
+      return;
     case 'timeoutSet':
       timeoutSet(state, event);
       return;
     default:
       unreachable(event);
+  }
+}
+
+type ClientEvent = Extract<WdmdEvent, { kind: 'opened' | 'message' | 'closed' }>;
+
+function ofClient(state: WdmdState, event: ClientEvent): void {
+  switch (event.kind) {
+    case 'opened':
+      opened(state, event);
+      return;
+    case 'message':
+      applyMessage(state, event.connectionId, event.message);
+      break;
+    case 'closed':
+      closed(state, event.connectionId);
+      break;
+    default:
+      unreachable(event);
+  }
+  restoreTimeout(state);
+  // It counts less than it should: whoever is alive again need not wait for the next test.
+  if (state.countdownS < state.fireTimeoutS) {
+    state.lastTestS = 0;
+    state.isTickWanted = true;
   }
 }
 
@@ -132,6 +190,11 @@ function terminate(state: WdmdState): void {
     log(state, 'warn', 'daemon.stillUsed', { clients: names });
     return;
   }
+  // Leaving would close it, and so move the reset that is due.
+  if (state.device === 'open' && isPastExpiry(state)) {
+    log(state, 'warn', 'daemon.resetDue', { firesInS: firesInS(state) });
+    return;
+  }
   state.effects.push({ kind: 'end' });
 }
 
@@ -153,12 +216,8 @@ function test(state: WdmdState): void {
 function finishTest(state: WdmdState): void {
   state.scriptsUntilS = null;
   const failing = failingScripts(state) + failingClients(state);
-  if (failing > 0) {
-    stopPinging(state);
-    return;
-  }
-  state.testIntervalS = testIntervalOf(state.fireTimeoutS);
-  state.effects.push({ kind: state.device === 'open' ? 'ping' : 'reopen' });
+  if (failing > 0) stopPinging(state);
+  else feed(state);
 }
 
 /** @returns how many; each is told, because a reset wants to be explained afterwards. */
@@ -179,63 +238,4 @@ function failingClients(state: WdmdState): number {
     });
   }
   return failing;
-}
-
-/** By what we know: a close pings as well. */
-function firesInS(state: WdmdState): number {
-  const lastPingS = Math.max(state.lastKeepaliveS, state.lastCloseUncleanS);
-  return state.fireTimeoutS - (nowSOf(state) - lastPingS);
-}
-
-function stopPinging(state: WdmdState): void {
-  state.testIntervalS = 1;
-  if (state.device === 'closed') return;
-  state.device = 'closed';
-  state.lastCloseUncleanS = nowSOf(state);
-  state.effects.push({ kind: 'closeUnclean' });
-  log(state, 'error', 'device.closed', { firesInS: state.fireTimeoutS });
-}
-
-function pinged(state: WdmdState, errno: number): void {
-  if (errno === 0) state.lastKeepaliveS = nowSOf(state);
-  else log(state, 'error', 'device.notPinged', { errno, firesInS: firesInS(state) });
-}
-
-function reopened(state: WdmdState, errno: number): void {
-  if (errno !== 0) {
-    log(state, 'error', 'device.notReopened', { errno, firesInS: firesInS(state) });
-    state.testIntervalS = 1; // again in a second
-    return;
-  }
-  state.device = 'open';
-  state.lastKeepaliveS = nowSOf(state);
-  log(state, 'warn', 'device.reopened', {});
-  restoreTimeout(state);
-}
-
-/** The last user of another fire timeout left: who asks by STATUS expects 60. */
-function restoreTimeout(state: WdmdState): void {
-  const { fireTimeoutS } = state;
-  if (fireTimeoutS === DEFAULT_FIRE_TIMEOUT_S || state.device !== 'open') return;
-  if (isTimeoutHeld(state, null)) return;
-  state.effects.push({
-    kind: 'setTimeout',
-    timeoutS: DEFAULT_FIRE_TIMEOUT_S,
-    insteadOfS: fireTimeoutS,
-    asked: null,
-  });
-}
-
-function timeoutSet(
-  state: WdmdState,
-  event: Extract<WdmdEvent, { readonly kind: 'timeoutSet' }>,
-): void {
-  assert(event.timeoutS > 0, 'the device has a fire timeout');
-  state.fireTimeoutS = event.timeoutS;
-  if (state.device === 'open') state.testIntervalS = testIntervalOf(event.timeoutS);
-  log(state, 'info', 'device.timeoutSet', { fireTimeoutS: event.timeoutS });
-  if (event.asked === null) return;
-  const { connectionId, message } = event.asked;
-  const reply = { ...message, fireTimeout: event.timeoutS };
-  state.effects.push({ kind: 'send', connectionId, message: reply });
 }

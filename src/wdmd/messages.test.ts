@@ -148,8 +148,14 @@ test('command 7 with 30: tested every 5 s, told in dumps, back to 60 when it lea
 
 test('command 7: a device that takes another timeout gets the old one back', () => {
   const stage = new WdmdStage();
-  stage.largestS = 100;
-  assert.equal(open(stage, 300).answer, 60);
+  stage.leastS = 20;
+  assert.equal(open(stage, 10).answer, 60);
+  assert.equal(stage.timeoutS, 60);
+});
+
+test('command 7: no timeout beyond the one that other hosts wait for', () => {
+  const stage = new WdmdStage();
+  assert.equal(open(stage, 61).answer, 60);
   assert.equal(stage.timeoutS, 60);
 });
 

@@ -1,6 +1,12 @@
 import { WDMD_CMD } from '../wire/wdmd-socket.ts';
 import { dumpText } from './dump.ts';
-import { log, type TestClient, type WdmdMessage, type WdmdState } from './state.ts';
+import {
+  DEFAULT_FIRE_TIMEOUT_S,
+  log,
+  type TestClient,
+  type WdmdMessage,
+  type WdmdState,
+} from './state.ts';
 
 const SHOWN_NAME_BYTES = 63; // as many as 3.8.5 keeps
 
@@ -51,7 +57,8 @@ function statusReply(state: WdmdState, message: WdmdMessage): WdmdMessage {
 /**
  * Command 7: a client wants the device open with a fire timeout of its own. It is open already; its
  * timeout changes only while nobody counts on it, else the answer is the one in force, which the
- * client may refuse. Never while tests fail: this machine may be reset any moment.
+ * client may refuse. Never while tests fail: this machine may be reset any moment. Never longer
+ * than other hosts wait for every host's watchdog.
  */
 function openWatchdog(
   state: WdmdState,
@@ -60,14 +67,15 @@ function openWatchdog(
 ): void {
   const { connectionId, message } = asked;
   const isHeld = isTimeoutHeld(state, client);
-  if (state.device === 'closed') {
+  if (state.device === 'closed' || state.isLeftAlone || state.countdownS < state.fireTimeoutS) {
     const reply = { ...message, fireTimeout: 0 };
     state.effects.push({ kind: 'send', connectionId, message: reply });
     return;
   }
   client.hasAskedTimeout = true;
   const timeoutS = message.fireTimeout;
-  if (timeoutS <= 0 || timeoutS === state.fireTimeoutS || isHeld) {
+  const isUsual = timeoutS > 0 && timeoutS <= DEFAULT_FIRE_TIMEOUT_S;
+  if (!isUsual || timeoutS === state.fireTimeoutS || isHeld) {
     const reply = { ...message, fireTimeout: state.fireTimeoutS };
     state.effects.push({ kind: 'send', connectionId, message: reply });
     return;

@@ -65,11 +65,22 @@ export interface WdmdState {
   readonly clients: (TestClient | null)[];
   readonly scripts: Script[];
   device: 'open' | 'closed';
+  /** What clients were told: the device fires at most so long after an expiry. */
   fireTimeoutS: number;
+  /** What the device counts down from: `fireTimeoutS`, or less once it was touched too late. */
+  countdownS: number;
+  /** The latest moment at which it may have begun to count anew. */
+  touchedMs: number;
+  /** Since it was touched last, it has not refused a shorter timeout. */
+  canShorten: boolean;
+  /** Open and not touched, because an expiry has passed; said once. */
+  isLeftAlone: boolean;
   /** As STATUS tells it: the normal interval, or 1 while tests fail. */
   testIntervalS: number;
-  /** 0: none yet; then the first event tests. */
+  /** 0: none yet; then the first event asks for one. */
   lastTestS: number;
+  /** Something happened that the next tick should not be waited for. */
+  isTickWanted: boolean;
   readonly startedS: number;
   lastKeepaliveS: number;
   lastCloseUncleanS: number;
@@ -100,6 +111,9 @@ export type WdmdEvent =
   | { readonly kind: 'scriptGone'; readonly name: ByteString }
   | { readonly kind: 'pinged'; readonly errno: number }
   | { readonly kind: 'reopened'; readonly errno: number }
+  | { readonly kind: 'closedUnclean' }
+  /** `timeoutS` null: the device refused, and counts as before. */
+  | { readonly kind: 'shortened'; readonly wantedS: number; readonly timeoutS: number | null }
   | {
       readonly kind: 'timeoutSet';
       readonly timeoutS: number;
@@ -112,9 +126,12 @@ export type Effect =
   | { readonly kind: 'refuse'; readonly connectionId: number }
   /** Answered by `pinged`. */
   | { readonly kind: 'ping' }
-  /** Open again, then ping; answered by `reopened`. */
-  | { readonly kind: 'reopen' }
+  /** Open unless it is, with this timeout, then ping; answered by `reopened`. */
+  | { readonly kind: 'reopen'; readonly timeoutS: number }
+  /** Answered by `closedUnclean`. */
   | { readonly kind: 'closeUnclean' }
+  /** At most so long until it fires; it stays open or closed as it is. Answered by `shortened`. */
+  | { readonly kind: 'shorten'; readonly timeoutS: number }
   /** Answered by `timeoutSet` with the one in force afterwards. */
   | {
       readonly kind: 'setTimeout';
@@ -149,8 +166,13 @@ export function newState(settings: WdmdSettings, nowMs: number): WdmdState {
     scripts: [],
     device: 'open',
     fireTimeoutS: DEFAULT_FIRE_TIMEOUT_S,
+    countdownS: DEFAULT_FIRE_TIMEOUT_S,
+    touchedMs: nowMs,
+    canShorten: true,
+    isLeftAlone: false,
     testIntervalS: testIntervalOf(DEFAULT_FIRE_TIMEOUT_S),
     lastTestS: 0,
+    isTickWanted: false,
     startedS: nowS,
     lastKeepaliveS: nowS,
     lastCloseUncleanS: 0,

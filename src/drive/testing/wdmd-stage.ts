@@ -5,6 +5,7 @@ import type { Connection, Sockets } from '../../ports/sockets.ts';
 import type { TestScripts } from '../../ports/test-scripts.ts';
 import type { WatchdogDevice, WatchdogDevices } from '../../ports/watchdog-device.ts';
 import { SimClock } from '../../sim/clock.ts';
+import { HostClock } from '../../sim/host-clock.ts';
 import type { WdmdSettings } from '../../wdmd/state.ts';
 import { WDMD_CMD, wdmdMessage } from '../../wire/wdmd-socket.ts';
 import { findWatchdog } from '../watchdog-search.ts';
@@ -19,13 +20,19 @@ export class StagePeer {
   received = new Uint8Array(0);
   data: (bytes: Uint8Array) => void = () => {};
   closed: () => void = () => {};
+  readonly #arrive: (happen: () => void) => void;
+
+  /** @param arrive hands over when wdmd runs */
+  constructor(arrive: (happen: () => void) => void) {
+    this.#arrive = arrive;
+  }
 
   bytes(bytes: Uint8Array): void {
-    this.data(bytes);
+    this.#arrive(() => this.data(bytes));
   }
 
   send(fields: Partial<Message>): void {
-    this.data(encode(wdmdMessage, { ...zeroRecord(wdmdMessage), ...fields }));
+    this.bytes(encode(wdmdMessage, { ...zeroRecord(wdmdMessage), ...fields }));
   }
 
   /** REGISTER, REFCOUNT_SET and TEST_LIVE, as sanlock begins a lockspace. */
@@ -42,7 +49,7 @@ export class StagePeer {
 
   close(): void {
     this.isOpen = false;
-    this.closed();
+    this.#arrive(() => this.closed());
   }
 
   takeMessage(): Message {
@@ -61,6 +68,8 @@ export class StagePeer {
 /** wdmd with a watchdog, scripts and clients of memory. Its second 1000 is our 0. */
 export class WdmdStage {
   readonly clock = new SimClock(START_S * 1000);
+  /** wdmd's own: it may stand still while the device counts. */
+  readonly #time = new HostClock(this.clock, { baseMs: START_S * 1000, rate: 1 });
   /** What the device was told: '16 close'. */
   readonly told: string[] = [];
   readonly logged: string[] = [];
@@ -69,11 +78,15 @@ export class WdmdStage {
   readonly program: WdmdProgram;
   timeoutS = 60;
   largestS = 600;
+  leastS = 1;
+  /** The next of these takes so long in the driver, and the device counts from its end. */
+  readonly hangMs = { ping: 0, close: 0 };
   openErrno = 0;
   pingErrno = 0;
   hasEnded = false;
   #accept: (connection: Connection) => void = () => {};
   #nextFd = 7;
+  #firesMs: number | null = null;
 
   constructor(
     settings: Partial<WdmdSettings> = {},
@@ -88,7 +101,7 @@ export class WdmdStage {
     this.program = new WdmdProgram(
       {
         settings: { ...all, ...settings },
-        clock: this.clock,
+        clock: this.#time,
         sockets: this.#sockets(),
         socketPath: '/run/wdmd/wdmd.sock',
         devices,
@@ -101,6 +114,13 @@ export class WdmdStage {
       watchdog,
     );
     this.program.start();
+    this.clock.runUntil(this.clock.nowMs());
+  }
+
+  /** wdmd stands still from now on, for so long. */
+  lag(forMs: number): void {
+    this.#time.pause();
+    this.clock.after(forMs, () => this.#time.resume());
   }
 
   /** Lets time pass until so many seconds after the start. */
@@ -108,13 +128,22 @@ export class WdmdStage {
     this.clock.runUntil((START_S + seconds) * 1000);
   }
 
+  /** When the device has reset this machine, in milliseconds after the start; null: not yet. */
+  get resetMs(): number | null {
+    const firesMs = this.#firesMs;
+    return firesMs === null || firesMs > this.clock.nowMs() ? null : firesMs - START_S * 1000;
+  }
+
   nowS(): number {
     return Math.floor(this.clock.nowMs() / 1000);
   }
 
   connect(pid = 500): StagePeer {
-    const peer = new StagePeer();
-    this.#accept({
+    const peer = new StagePeer((happen) => {
+      this.#time.run(happen);
+      this.clock.runUntil(this.clock.nowMs());
+    });
+    const connection: Connection = {
       peerPid: pid,
       fd: this.#nextFd++,
       onData: (handler) => {
@@ -133,7 +162,9 @@ export class WdmdStage {
       close: () => {
         peer.isOpen = false;
       },
-    });
+    };
+    this.#time.run(() => this.#accept(connection));
+    this.clock.runUntil(this.clock.nowMs());
     return peer;
   }
 
@@ -161,6 +192,7 @@ export class WdmdStage {
       open: () => {
         if (this.openErrno !== 0) return { ok: false, step: 'open', errno: this.openErrno };
         this.#note('open');
+        this.#counts(true);
         return { ok: true, device: this.#device() };
       },
     };
@@ -168,24 +200,48 @@ export class WdmdStage {
 
   #device(): WatchdogDevice {
     const close = (what: string) => {
-      if (isOpen) this.#note(what);
+      if (!isOpen) return;
       isOpen = false;
+      this.#note(what);
+      this.#hang('close');
+      this.#counts(what !== 'disarm');
     };
     let isOpen = true;
     return {
       getTimeout: () => this.timeoutS,
       changeTimeout: (seconds) => {
+        if (seconds < this.leastS) return -22;
         this.timeoutS = Math.min(seconds, this.largestS);
         this.#note(`setTimeout ${seconds}`);
+        this.#counts(true);
         return this.timeoutS;
       },
       keepalive: () => {
-        if (this.pingErrno === 0) this.#note('ping');
-        return this.pingErrno;
+        if (this.pingErrno !== 0) return this.pingErrno;
+        this.#note('ping');
+        this.#hang('ping');
+        this.#counts(true);
+        return 0;
       },
       disarm: () => close('disarm'),
       closeUnclean: () => close('close'),
     };
+  }
+
+  /** Touched: it counts anew, unless it has reset the machine already. */
+  #counts(isArmed: boolean): void {
+    if (this.resetMs !== null) return;
+    this.#firesMs = isArmed ? this.clock.nowMs() + this.timeoutS * 1000 : null;
+  }
+
+  /** The process is in the driver; the world goes on. */
+  #hang(what: 'ping' | 'close'): void {
+    const forMs = this.hangMs[what];
+    if (forMs === 0) return;
+    this.hangMs[what] = 0;
+    this.#time.pause();
+    this.clock.runUntil(this.clock.nowMs() + forMs);
+    this.clock.after(0, () => this.#time.resume());
   }
 
   #sockets(): Sockets {
