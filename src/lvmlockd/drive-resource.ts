@@ -57,23 +57,26 @@ function manage(
       done(outcome);
     });
   } else if (effect.kind === 'freeLv') {
-    run(state, life, space.freeLv(ref), (outcome) => {
-      if (outcome.result === 0) forget(lockspace, resource);
+    run(state, life, space.freeLv({ ...ref, lvLockArgs: effect.lvLockArgs }), (outcome) => {
       done(outcome);
+      if (outcome.result === 0) forgetIfIdle(lockspace, resource);
     });
   } else {
     run(state, life, space.switchGl(effect.enable), (outcome) => {
       if (outcome.result === 0) {
         noteGl(state, lockspace, effect.enable);
         if (effect.enable) state.gl.removed = false;
-        else forget(lockspace, resource);
       }
       done(outcome);
+      if (outcome.result === 0 && !effect.enable) forgetIfIdle(lockspace, resource);
     });
   }
 }
 
-function forget(lockspace: Lockspace, resource: Resource): void {
+/** What somebody waits for stays: a lock granted on a forgotten resource would never be released. */
+function forgetIfIdle(lockspace: Lockspace, resource: Resource): void {
+  const { actions, locks, running } = resource;
+  if (actions.length > 0 || locks.length > 0 || running !== null) return;
   const at = lockspace.resources.indexOf(resource);
   if (at >= 0) lockspace.resources.splice(at, 1);
 }

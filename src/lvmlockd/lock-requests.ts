@@ -141,7 +141,6 @@ export function requestFreeLv(state: DaemonState, clientId: number, request: Fre
     reply(state, to, { result: LD_RESULT.NOENT, lockType: lockspace.lockType });
     return;
   }
-  if (request.lvLockArgs !== '') resource.ref.lvLockArgs = request.lvLockArgs;
   const action = { kind: 'freeLv', clientId, request } as const;
   driveResource(state, lockspace, resource, { kind: 'action', action });
 }

@@ -85,7 +85,7 @@ function passFreeAndSwitch(r: Resource, _nowMs: number, out: ResourceEffect[]): 
   take(r, action);
   if (action.kind === 'freeLv') {
     r.running = { op: 'freeLv', action };
-    out.push({ kind: 'freeLv' });
+    out.push({ kind: 'freeLv', lvLockArgs: action.request.lvLockArgs || r.ref.lvLockArgs });
   } else if (action.kind === 'switchGl') {
     r.running = { op: 'switchGl', action };
     out.push({ kind: 'switchGl', enable: action.enable });
@@ -131,7 +131,6 @@ function convertOrAlready(
   if (lock.mode === mode) return settle(r, action, LD_RESULT.ALREADY, out);
   if (mode === 'ex' && r.shCount > 1) return settle(r, action, LD_RESULT.AGAIN, out);
   take(r, action);
-  if (action.request.lvLockArgs !== '') r.ref.lvLockArgs = action.request.lvLockArgs;
   const newVersion = mode === 'sh' ? versionAfter(r, lock) : 0;
   r.running = { op: 'convert', mode, lock, action };
   const held = { resource: { ...r.ref }, mode: lock.mode, newVersion };

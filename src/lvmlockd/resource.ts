@@ -76,7 +76,8 @@ export type ResourceEffect =
   | { readonly kind: 'lock'; readonly mode: HeldMode }
   | { readonly kind: 'convert'; readonly held: HeldLock; readonly mode: HeldMode }
   | { readonly kind: 'unlock'; readonly held: HeldLock }
-  | { readonly kind: 'freeLv' }
+  /** `lvLockArgs`: where the lease is, by the request or by the last lock. */
+  | { readonly kind: 'freeLv'; readonly lvLockArgs: ByteString }
   | { readonly kind: 'switchGl'; readonly enable: boolean };
 
 export type ResourceEvent =

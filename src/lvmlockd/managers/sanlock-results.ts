@@ -52,6 +52,14 @@ export function convertOutcome(answer: SanlockAnswer): Outcome {
   return { result, lmResult: result };
 }
 
+/** Somebody has the lease, here or on another host, or is about to have it. */
+export function isHeld({ answered, code }: SanlockAnswer): boolean {
+  if (!answered) return false;
+  if (code === SANLOCK_CODES.AIO_TIMEOUT) return false; // the storage, not a holder
+  const isOrphan = code === -ERRNO.EUCLEAN;
+  return isOrphan || HELD_BY_OTHERS.has(code) || TRY_LATER.has(code);
+}
+
 /** For formatting, reading and joining. */
 export function areaOutcome(answer: SanlockAnswer): Outcome {
   const result = areaResult(answer);

@@ -4,7 +4,6 @@ import { LD_RESULT } from '../../wire/lvmlockd-numbers.ts';
 import { SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
 import {
   both,
-  type InitLvOutcome,
   type InitVgOutcome,
   type ManagerEffect,
   type ManagerReply,
@@ -21,9 +20,7 @@ import {
   type LeaseSite,
   lockLvOfArgs,
   lockLvPath,
-  lvArgsFor,
   resourceAt,
-  SLOT_FIRST_LV,
   SLOT_GL,
   SLOT_VG,
   sanlockSpaceName,
@@ -82,6 +79,16 @@ export function* sleep(forMs: number): ManagerSteps<void> {
   yield { kind: 'sleep', forMs };
 }
 
+/**
+ * BUSY while this host's sanlock has a lockspace on the device, under whatever name: writing its
+ * leases anew would take from under it what it renews, and what its processes hold. 0: it has none.
+ */
+function* joinedAt(path: ByteString, times: SanlockTimes): ManagerSteps<number> {
+  const answer = yield* ask({ call: 'getLockspaces' }, times.quickMs);
+  if (!answer.answered) return LD_RESULT.EMANAGER;
+  return answer.areas.some((area) => area.path === path) ? LD_RESULT.BUSY : 0;
+}
+
 /** Formats all leases of a VG: host leases, GL, VG, and a free slot for every LV to come. */
 export function* initVg(
   vg: VgPlace,
@@ -96,6 +103,9 @@ export function* initVg(
   if (!device.exists || sector === null) return refuse({ result: LD_RESULT.EARGS, lmResult: 0 });
   const version = yield* ask({ call: 'version' }, times.quickMs);
   if (!version.answered) return refuse({ result: LD_RESULT.EMANAGER, lmResult: 0 });
+
+  const joined = yield* joinedAt(path, times);
+  if (joined !== 0) return refuse(both(joined === LD_RESULT.BUSY ? LD_RESULT.EXIST : joined));
 
   const spaceName = sanlockSpaceName(vg.vgName);
   const site: LeaseSite = { spaceName, path, sizes: sizesForSector(sector) };
@@ -134,50 +144,6 @@ export function* siteOf(
   return sizes === null ? both(LD_RESULT.EARGS) : { spaceName, path, sizes };
 }
 
-export type SlotScan = Outcome & { readonly offset: number };
-
-/**
- * Looks for a free slot from `from` on. An area without any lease is free: lvm zeroes what it adds
- * to the device. At the end of the device the answer is -90 and the offset where it ends.
- */
-export function* scanFree(
-  site: LeaseSite,
-  range: { readonly from: number; readonly before: number; readonly refuseName: ByteString },
-  times: SanlockTimes,
-): ManagerSteps<SlotScan> {
-  for (let offset = range.from; offset < range.before; offset += site.sizes.alignBytes) {
-    const resource = resourceAt(site, '', offset);
-    const answer = yield* ask({ call: 'readResource', resource }, times.diskMs);
-    if (isPastEnd(answer)) return { ...both(LD_RESULT.MSGSIZE), offset };
-    if (answer.code === SANLOCK_CODES.LEADER_MAGIC) return { ...OK, offset };
-    if (answer.code < 0) return { ...areaOutcome(answer), offset };
-    if (answer.name === UNUSED_NAME) return { ...OK, offset };
-    if (range.refuseName !== '' && answer.name === range.refuseName) {
-      return { result: LD_RESULT.EXIST, lmResult: 0, offset };
-    }
-  }
-  return { ...both(LD_RESULT.MSGSIZE), offset: range.before };
-}
-
-export function firstLvOffset(site: LeaseSite): number {
-  return SLOT_FIRST_LV * site.sizes.alignBytes;
-}
-
-/** Takes the first free slot from `from` on for an LV. */
-export function* initLv(
-  site: LeaseSite,
-  want: { readonly lvUuid: ByteString; readonly from: number },
-  times: SanlockTimes,
-): ManagerSteps<InitLvOutcome & { readonly offset: number }> {
-  const range = { from: want.from, before: Number.MAX_SAFE_INTEGER, refuseName: want.lvUuid };
-  const found = yield* scanFree(site, range, times);
-  if (found.result !== 0) return { ...found, lmResult: 0, lvLockArgs: '' };
-  const resource = resourceAt(site, want.lvUuid, found.offset);
-  const wrote = yield* ask({ call: 'writeResource', resource }, times.diskMs);
-  if (wrote.code < 0) return { ...areaOutcome(wrote), offset: found.offset, lvLockArgs: '' };
-  return { ...OK, offset: found.offset, lvLockArgs: lvArgsFor(found.offset) };
-}
-
 /**
  * Writes the VG's new name into the host leases and every lease. A slot that cannot be read keeps
  * its old name and is reported at the end: the slots behind it still get theirs.
@@ -185,6 +151,8 @@ export function* initLv(
 export function* renameVg(vg: VgPlace, times: SanlockTimes): ManagerSteps<Outcome> {
   const found = yield* siteOf(vg, times, '');
   if (!('path' in found)) return found;
+  const joined = yield* joinedAt(found.path, times);
+  if (joined !== 0) return both(joined);
   const site: LeaseSite = { ...found, spaceName: sanlockSpaceName(vg.vgName) };
   const { ioTimeoutS } = times;
   const area = areaAt(site, 0);

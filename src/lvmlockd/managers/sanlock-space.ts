@@ -23,6 +23,7 @@ import {
   type VgPlace,
 } from './manager.ts';
 import type { SanlockAnswer, SanlockCommand } from './sanlock-asks.ts';
+import { firstLvOffset, initLv, scanFree } from './sanlock-free-slots.ts';
 import { otherHosts } from './sanlock-hosts.ts';
 import {
   areaAt,
@@ -41,17 +42,9 @@ import {
   UNUSED_NAME,
   VG_NAME,
 } from './sanlock-layout.ts';
+import { freeLease, switchName } from './sanlock-rename.ts';
 import { areaOutcome, convertOutcome, lockOutcome } from './sanlock-results.ts';
-import {
-  ask,
-  deviceAt,
-  firstLvOffset,
-  initLv,
-  type SanlockTimes,
-  scanFree,
-  siteOf,
-  sleep,
-} from './sanlock-slots.ts';
+import { ask, deviceAt, type SanlockTimes, siteOf, sleep } from './sanlock-slots.ts';
 
 export interface SanlockSpaceSettings {
   readonly times: SanlockTimes;
@@ -161,6 +154,11 @@ export class SanlockSpace implements ManagerSpace {
     if (site === null) {
       yield* this.#hangUp();
       return OK;
+    }
+    if (how.removeVg) {
+      // lvm asked before; a host that has joined since then would lose its host lease.
+      const others = yield* this.otherHosts();
+      if (others.result !== 0) return both(others.result);
     }
     for (const held of how.held) {
       if (how.removeVg && held.resource.scope !== 'lv') yield* this.#releaseRemoved(site, held);
@@ -296,8 +294,7 @@ export class SanlockSpace implements ManagerSpace {
     if (site === null || resource === null || offset < firstLvOffset(site)) {
       return both(LD_RESULT.REFUSED);
     }
-    const unused = { ...resource, name: UNUSED_NAME };
-    return areaOutcome(yield* ask({ call: 'writeResource', resource: unused }, this.#times.diskMs));
+    return yield* freeLease({ session: this.#session, lease: resource }, this.#times);
   }
 
   *findFree(): ManagerSteps<Outcome> {
@@ -315,13 +312,15 @@ export class SanlockSpace implements ManagerSpace {
   }
 
   *initLv(lvUuid: ByteString): ManagerSteps<InitLvOutcome> {
+    // Without a running lockspace nobody can acquire: a VG is being made shared.
+    const session = this.#site === null ? null : this.#session;
     if (this.#site === null) {
       const found = yield* siteOf(this.#vg, this.#times);
       if (!('path' in found)) return { ...found, lvLockArgs: '' };
       this.#site = found;
     }
     const from = this.#freeFrom ?? firstLvOffset(this.#site);
-    const done = yield* initLv(this.#site, { lvUuid, from }, this.#times);
+    const done = yield* initLv(this.#site, { lvUuid, from, session }, this.#times);
     const { result, lmResult, lvLockArgs } = done;
     return { result, lmResult, lvLockArgs };
   }
@@ -339,9 +338,9 @@ export class SanlockSpace implements ManagerSpace {
   *switchGl(enable: boolean): ManagerSteps<Outcome> {
     const site = this.#site;
     if (site === null) return both(LD_RESULT.EARGS);
-    const name = enable ? GL_NAME : GL_DISABLED_NAME;
-    const resource = resourceAt(site, name, SLOT_GL * site.sizes.alignBytes);
-    return areaOutcome(yield* ask({ call: 'writeResource', resource }, this.#times.diskMs));
+    const [oldName, newName] = enable ? [GL_DISABLED_NAME, GL_NAME] : [GL_NAME, GL_DISABLED_NAME];
+    const lease = resourceAt(site, oldName, SLOT_GL * site.sizes.alignBytes);
+    return yield* switchName({ session: this.#session, lease, newName }, this.#times);
   }
 
   *otherHosts(): ManagerSteps<HostsOutcome> {

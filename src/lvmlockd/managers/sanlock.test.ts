@@ -1,112 +1,12 @@
 import assert from 'node:assert/strict';
-import test from 'node:test';
+import { test } from 'node:test';
 import { MIB } from '../../base/units.ts';
 import { SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
 import { HOST_STATES, RES_FLAGS } from '../../wire/sanlock-socket.ts';
 import { valueBlockBytes } from '../../wire/value-block.ts';
-import type { ManagerReply, ManagerSpace, ManagerSteps } from './manager.ts';
-import { sanlockManager } from './sanlock.ts';
-import type { SanlockAnswer, SanlockCommand, SanlockLease } from './sanlock-asks.ts';
-import { resourceAt, sizesForSector } from './sanlock-layout.ts';
-import { sanlockTimes } from './sanlock-slots.ts';
-
-const EMPTY: SanlockAnswer = {
-  kind: 'sanlock',
-  code: 0,
-  answered: true,
-  name: '',
-  flags: 0,
-  bytes: new Uint8Array(0),
-  hosts: [],
-  areas: [],
-  leases: [],
-  dying: [],
-};
-const PATH = '/dev/mapper/vg-lvmlock';
-const SITE = { spaceName: 'lvm_vg', path: PATH, sizes: sizesForSector(512) };
-const VG = { vgName: 'vg', vgUuid: 'uuid', vgLockArgs: '1.0.0:lvmlock' };
-
-/** A sanlock and a device of `slots` areas, in memory. Says what it was asked. */
-class FakeSanlock {
-  readonly asked: string[] = [];
-  readonly slots = new Map<number, { space: string; name: string }>();
-  readonly leases: SanlockLease[] = [];
-  slotCount = 72;
-  sleptMs = 0;
-  /** Answers given before anything else is looked at, by call. */
-  readonly scripted = new Map<SanlockCommand['call'], SanlockAnswer[]>();
-
-  script(call: SanlockCommand['call'], ...answers: Partial<SanlockAnswer>[]): void {
-    this.scripted.set(
-      call,
-      answers.map((answer) => ({ ...EMPTY, ...answer })),
-    );
-  }
-
-  run<T>(steps: ManagerSteps<T>): T {
-    let reply: ManagerReply = { kind: 'slept' };
-    for (;;) {
-      const turn = steps.next(reply);
-      if (turn.done === true) return turn.value;
-      const effect = turn.value;
-      if (effect.kind === 'sleep') {
-        this.sleptMs += effect.forMs;
-        reply = { kind: 'slept' };
-      } else if (effect.kind === 'device') {
-        const exists = effect.path === PATH;
-        reply = { kind: 'device', exists, physicalBytes: 512, logicalBytes: 512 };
-      } else {
-        reply = this.#answer(effect.command);
-      }
-    }
-  }
-
-  #answer(command: SanlockCommand): SanlockAnswer {
-    this.asked.push(command.call);
-    const scripted = this.scripted.get(command.call)?.shift();
-    if (scripted !== undefined) return scripted;
-    const at = (resource: { readonly disks: readonly { offset: bigint }[] }) =>
-      Number(resource.disks[0]?.offset ?? 0n);
-    switch (command.call) {
-      case 'writeLockspace':
-        this.slots.set(0, { space: command.area.name, name: '' });
-        return EMPTY;
-      case 'readLockspace':
-        return { ...EMPTY, name: this.slots.get(0)?.space ?? '', flags: SITE.sizes.flags };
-      case 'writeResource': {
-        const { name, lockspaceName: space } = command.resource;
-        if (at(command.resource) >= this.slotCount * MIB) return { ...EMPTY, code: -90 };
-        this.slots.set(at(command.resource), { space, name });
-        return EMPTY;
-      }
-      case 'readResource': {
-        if (at(command.resource) >= this.slotCount * MIB) return { ...EMPTY, code: -90 };
-        const slot = this.slots.get(at(command.resource));
-        if (slot === undefined) return { ...EMPTY, code: SANLOCK_CODES.LEADER_MAGIC };
-        return { ...EMPTY, name: slot.name };
-      }
-      case 'status':
-        return { ...EMPTY, leases: this.leases };
-      default:
-        return EMPTY;
-    }
-  }
-}
-
-const manager = sanlockManager({ times: sanlockTimes(1), killpath: '/sbin/lvmlockctl' });
-
-function started(fake: FakeSanlock): ManagerSpace {
-  const args = { ...VG, vgLockArgs: 'lvmlock' };
-  assert.equal(fake.run(manager.initVg(args, true)).result, 0);
-  const space = manager.open(VG, 1);
-  assert.deepEqual(fake.run(space.prepare(1)), { result: 0, lmResult: 0, glEnabled: true });
-  assert.equal(fake.run(space.join(true)).result, 0);
-  fake.asked.length = 0;
-  return space;
-}
-
-const LV = { scope: 'lv', name: 'lv-uuid', lvLockArgs: `1.0.0:${67 * MIB}` } as const;
-const VGLK = { scope: 'vg', name: 'VGLK', lvLockArgs: '' } as const;
+import type { SanlockAnswer } from './sanlock-asks.ts';
+import { resourceAt } from './sanlock-layout.ts';
+import { FakeSanlock, LV, manager, SITE, started, VG, VGLK } from './testing/fake-sanlock.ts';
 
 test('a new VG gets host leases, GL, VG and free slots to the end of the device', () => {
   const fake = new FakeSanlock();
@@ -168,7 +68,7 @@ test('only LV slots are ever freed', () => {
   assert.equal(fake.run(space.freeLv({ ...LV, lvLockArgs: `1.0.0:${66 * MIB}` })).result, -1);
   assert.equal(fake.run(space.freeLv({ ...LV, lvLockArgs: 'nonsense' })).result, -1);
   assert.equal(fake.slots.get(66 * MIB)?.name, 'VGLK');
-  assert.equal(fake.run(space.initLv('lv0')).result, 0);
+  assert.equal(fake.run(space.initLv(LV.name)).result, 0);
   assert.equal(fake.run(space.freeLv(LV)).result, 0);
   assert.equal(fake.slots.get(67 * MIB)?.name, '#unused');
 });
@@ -211,6 +111,8 @@ test('sanlock numbers become numbers lvm knows', () => {
 test('a lease left with us by a call without answer, and an orphan of ours, are taken over', () => {
   const fake = new FakeSanlock();
   const space = started(fake);
+  fake.run(space.initLv(LV.name));
+  fake.asked.length = 0;
   fake.script('acquire', { code: -17 });
   assert.equal(fake.run(space.lock(LV, 'ex', false)).result, 0);
   assert.deepEqual(fake.asked, ['acquire', 'release', 'acquire']);
@@ -239,7 +141,8 @@ test('a value block that forbids the lock is answered only after the lease is re
 
 test('after a crash the lockspace is taken over with its LV locks, not with its VG lock', () => {
   const fake = new FakeSanlock();
-  started(fake);
+  const first = started(fake);
+  for (const name of ['lv0', 'lv1']) fake.run(first.initLv(name));
   const lease = (name: string, slot: number, shared: number) => {
     const resource = resourceAt(SITE, name, slot * MIB);
     return { list: 'orphan', resource: { ...resource, flags: resource.flags | shared } };
@@ -275,6 +178,7 @@ test('whoever cannot be seen counts as there', () => {
   const looks = (...answers: Partial<SanlockAnswer>[]) => {
     const fake = new FakeSanlock();
     const space = started(fake);
+    fake.hosts = [];
     fake.script('getHosts', ...answers);
     const { result, unknown } = fake.run(space.otherHosts());
     return `${result} ${unknown}`;

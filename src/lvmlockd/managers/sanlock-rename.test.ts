@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MIB } from '../../base/units.ts';
+import { SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
+import { HOST_STATES } from '../../wire/sanlock-socket.ts';
+import { areaAt } from './sanlock-layout.ts';
+import { FakeSanlock, LV, manager, SITE, started, VG, VGLK } from './testing/fake-sanlock.ts';
+
+const OWN_SLOT = 67 * MIB;
+const NEIGHBOUR_SLOT = 68 * MIB;
+const NEIGHBOUR = `1.0.0:${NEIGHBOUR_SLOT}`;
+
+function twoLvs(fake: FakeSanlock) {
+  const space = started(fake);
+  for (const name of [LV.name, 'neighbour']) {
+    assert.equal(fake.run(space.findFree()).result, 0);
+    assert.equal(fake.run(space.initLv(name)).result, 0);
+  }
+  assert.deepEqual([...fake.here], [], 'nothing stays acquired');
+  fake.asked.length = 0;
+  return space;
+}
+
+test("an LV's lease is freed by its holder: acquired, then renamed in the release", () => {
+  const fake = new FakeSanlock();
+  const space = twoLvs(fake);
+  assert.equal(fake.run(space.freeLv(LV)).result, 0);
+  assert.deepEqual(fake.asked, ['acquire', 'release']);
+  assert.equal(fake.slots.get(OWN_SLOT)?.name, '#unused');
+  assert.equal(fake.run(space.freeLv(LV)).result, 0, 'it is free already');
+});
+
+test("a neighbour's offset is refused, and so is a slot that was never written", () => {
+  const fake = new FakeSanlock();
+  const space = twoLvs(fake);
+  fake.slots.delete(70 * MIB);
+  assert.equal(fake.run(space.freeLv({ ...LV, lvLockArgs: NEIGHBOUR })).result, -22);
+  assert.equal(fake.run(space.freeLv({ ...LV, lvLockArgs: `1.0.0:${70 * MIB}` })).result, -22);
+  assert.equal(fake.slots.get(NEIGHBOUR_SLOT)?.name, 'neighbour');
+  assert.ok(!fake.asked.includes('writeResource'));
+});
+
+test('what another host holds is not freed, nor while it cannot be known', () => {
+  const fake = new FakeSanlock();
+  const space = twoLvs(fake);
+  fake.elsewhere.add(OWN_SLOT);
+  assert.equal(fake.run(space.freeLv(LV)).result, -16);
+  for (const [code, result] of [
+    [SANLOCK_CODES.ACQUIRE_OWNED_RETRY, -16],
+    [SANLOCK_CODES.DBLOCK_MBAL, -16],
+    [-117, -16], // an orphan of ours
+    [SANLOCK_CODES.AIO_TIMEOUT, -218],
+    [SANLOCK_CODES.LEADER_CHECKSUM, -221],
+  ] as const) {
+    fake.script('acquire', { code });
+    assert.equal(fake.run(space.freeLv(LV)).result, result, `${code}`);
+  }
+  fake.script('acquire', { code: -107, answered: false });
+  assert.equal(fake.run(space.freeLv(LV)).result, -214);
+  assert.equal(fake.slots.get(OWN_SLOT)?.name, LV.name);
+});
+
+test('the global lock is switched by its holder only', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  const glName = () => fake.slots.get(65 * MIB)?.name;
+  assert.equal(fake.run(space.switchGl(true)).result, 0, 'it is enabled already');
+  fake.elsewhere.add(65 * MIB);
+  assert.equal(fake.run(space.switchGl(false)).result, -11);
+  assert.equal(glName(), 'GLLK');
+  fake.elsewhere.clear();
+  assert.equal(fake.run(space.switchGl(false)).result, 0);
+  assert.equal(glName(), '_GLLK_disabled');
+  assert.equal(fake.run(space.switchGl(true)).result, 0);
+  assert.equal(glName(), 'GLLK');
+  assert.ok(!fake.asked.includes('writeResource'));
+});
+
+test('a slot that another host takes at the same time is passed over', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  fake.elsewhere.add(OWN_SLOT);
+  fake.script('acquire', {}); //                                    the first slot seems free …
+  fake.script('acquire', { code: SANLOCK_CODES.LEADER_RESOURCE }); // … and has got a name by then
+  assert.equal(fake.run(space.initLv('lv0')).lvLockArgs, `1.0.0:${68 * MIB}`);
+  assert.equal(fake.run(space.initLv('lv1')).lvLockArgs, `1.0.0:${69 * MIB}`);
+  assert.equal(fake.slots.get(OWN_SLOT)?.name, '#unused');
+});
+
+test('a lease that cannot be taken for want of storage is no taken slot', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  fake.script('acquire', { code: SANLOCK_CODES.AIO_TIMEOUT });
+  const { result, lvLockArgs } = fake.run(space.initLv('lv0'));
+  assert.deepEqual([result, lvLockArgs], [-218, '']);
+});
+
+test('leases that this host has joined are neither formatted nor renamed', () => {
+  const fake = new FakeSanlock();
+  started(fake);
+  fake.joined.push(areaAt(SITE, 1, 'under any name'));
+  const before = JSON.stringify([...fake.slots]);
+  assert.equal(fake.run(manager.initVg({ ...VG, vgLockArgs: 'lvmlock' }, true)).result, -17);
+  assert.equal(fake.run(manager.renameVg(VG)).result, -16);
+  fake.script('getLockspaces', { code: -107, answered: false });
+  assert.equal(fake.run(manager.initVg({ ...VG, vgLockArgs: 'lvmlock' }, true)).result, -214);
+  assert.equal(JSON.stringify([...fake.slots]), before);
+});
+
+test('a host that joins while the VG is being removed keeps its lockspace', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  fake.hosts = [...fake.hosts, { hostId: 2n, state: HOST_STATES.LIVE }];
+  const held = [{ resource: VGLK, mode: 'ex', newVersion: 0 }] as const;
+  assert.equal(fake.run(space.leave({ held, removeVg: true, dropAll: false })).result, -16);
+  assert.equal(fake.slots.get(0)?.space, 'lvm_vg');
+});

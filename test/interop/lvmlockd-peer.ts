@@ -1,0 +1,52 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { formatRequest, MESSAGE_END, numberOf, parseConfig } from '../../src/wire/libdaemon.ts';
+
+type RequestFields = NonNullable<Parameters<typeof formatRequest>[1]>;
+
+/** A command's connection to lvmlockd: requests as lvm prints them. */
+export class LvmlockdPeer {
+  readonly #socket: Socket;
+  #text = '';
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on('error', () => {});
+    socket.on('data', (bytes: Buffer) => {
+      this.#text += bytes.toString('latin1');
+    });
+  }
+
+  static async connect(path: string): Promise<LvmlockdPeer> {
+    const socket = connect({ path });
+    await once(socket, 'connect');
+    return new LvmlockdPeer(socket);
+  }
+
+  /** Sends one without waiting for its answer. */
+  send(name: string, fields: RequestFields): void {
+    this.#socket.write(formatRequest(name, [['cmd', 'test'], ['pid', process.pid], ...fields]));
+  }
+
+  /** The next answer's `op_result`. */
+  async result(): Promise<number> {
+    while (!this.#text.includes(MESSAGE_END)) {
+      if (this.#socket.readyState === 'closed') throw new Error('lvmlockd closed the connection');
+      await Promise.race([once(this.#socket, 'data'), once(this.#socket, 'close')]);
+    }
+    const end = this.#text.indexOf(MESSAGE_END);
+    const fields = parseConfig(this.#text.slice(0, end + 1));
+    this.#text = this.#text.slice(end + MESSAGE_END.length);
+    if (!fields.ok) throw new Error(fields.error);
+    return numberOf(fields.value, 'op_result', 9999);
+  }
+
+  async ask(name: string, fields: RequestFields): Promise<number> {
+    this.send(name, fields);
+    return await this.result();
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
