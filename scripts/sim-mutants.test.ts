@@ -12,20 +12,38 @@ import { build, type Plugin } from 'esbuild';
  */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const SEEDS = 40;
+/** Of a world that costs a thousandth. */
+const SILENCE_SEEDS = 600;
 
 interface Mutant {
   readonly what: string;
   readonly file: string;
   readonly from: string;
   readonly to: string;
+  /** Which of the simulator's worlds must find it; `world` unless said. */
+  readonly by?: 'silence';
 }
 
 const MUTANTS: readonly Mutant[] = [
   {
     what: 'a silent owner counts as dead at once',
     file: 'src/lease/owner-watch.ts',
-    from: 'nowMs - watch.waitStartMs > deadAfterMs',
-    to: 'nowMs - watch.waitStartMs > 0',
+    from: 'notSentBeforeMs - first.answeredMs > deadAfterMs',
+    to: 'notSentBeforeMs - first.answeredMs > 0',
+  },
+  {
+    what: 'an owner counts as silent from before its first sample was there',
+    file: 'src/lease/owner-watch.ts',
+    from: 'answeredMs: nowMs }',
+    to: 'answeredMs: area.nowMs }',
+    by: 'silence',
+  },
+  {
+    what: 'a sample counts for the time at which it is looked at',
+    file: 'src/lease/owner-watch.ts',
+    from: 'notSentBeforeMs - first.answeredMs > deadAfterMs',
+    to: 'nowMs - first.answeredMs > deadAfterMs',
+    by: 'silence',
   },
   {
     what: "a rival's larger ballot is overlooked",
@@ -78,10 +96,12 @@ function mutation(mutant: Mutant): Plugin {
   };
 }
 
-async function worldsOf(mutant: Mutant, index: number) {
+/** Finds, by that world of a mutant, what is broken in a seed; null = nothing. */
+async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) => string | null> {
+  const name = mutant.by ?? 'world';
   const outfile = join(ROOT, 'out', `mutant-${index}.mjs`);
   await build({
-    entryPoints: [join(ROOT, 'src/sim/world.ts')],
+    entryPoints: [join(ROOT, `src/sim/${name}.ts`)],
     outfile,
     bundle: true,
     platform: 'node',
@@ -91,16 +111,22 @@ async function worldsOf(mutant: Mutant, index: number) {
     logLevel: 'silent',
   });
   const built: unknown = await import(pathToFileURL(outfile).href);
-  return built as typeof import('../src/sim/world.ts'); // built from that very file
+  if (name === 'silence') {
+    const { Silence } = built as typeof import('../src/sim/silence.ts'); // built from that very file
+    return (seed) => new Silence(seed).run();
+  }
+  const { World, optionsOf } = built as typeof import('../src/sim/world.ts'); // as above
+  return (seed) => {
+    const { broken } = new World(optionsOf(seed, { hosts: 3, resources: 1 })).run();
+    return broken === null ? null : broken.text;
+  };
 }
 
 for (const [index, mutant] of MUTANTS.entries()) {
   test(`the simulator notices when ${mutant.what}`, async () => {
-    const { World, optionsOf } = await worldsOf(mutant, index);
-    for (let seed = 1; seed <= SEEDS; seed++) {
-      const outcome = new World(optionsOf(seed, { hosts: 3, resources: 1 })).run();
-      if (outcome.broken !== null) return;
-    }
-    assert.fail(`no promise was broken in ${SEEDS} runs`);
+    const broken = await worldOf(mutant, index);
+    const seeds = mutant.by === 'silence' ? SILENCE_SEEDS : SEEDS;
+    for (let seed = 1; seed <= seeds; seed++) if (broken(seed) !== null) return;
+    assert.fail(`no promise was broken in ${seeds} runs`);
   });
 }

@@ -227,15 +227,16 @@ export class Membership {
     this.#run(steps, (renewed) => {
       this.#renewing = false;
       const nowMs = this.#parts.clock.nowMs();
-      if (look !== null) this.#report(look, readMs);
+      if (look !== null) this.#report(look, { sentMs: startedMs, readMs });
       const took = { readMs: readMs - startedMs, writeMs: nowMs - readMs };
       this.#renewed(renewed, { ...took, asleepMs });
     });
   }
 
-  #report(look: Look, readMs: number): void {
-    const checkedS = Math.floor(readMs / SECOND_MS);
-    this.#parts.send({ kind: 'hosts', checkedS, changed: look.changed, signals: look.signals });
+  #report({ changed, signals }: Look, at: { sentMs: number; readMs: number }): void {
+    const sentS = Math.floor(at.sentMs / SECOND_MS);
+    const checkedS = Math.floor(at.readMs / SECOND_MS);
+    this.#parts.send({ kind: 'hosts', sentS, checkedS, changed, signals });
   }
 
   #renewed(

@@ -19,8 +19,14 @@ export type OwnerVerdict = 'free' | 'changed';
 interface Watch {
   readonly leader: PaxosLeader;
   readonly view: HostView | null;
-  readonly waitStartMs: number;
-  readonly lastTimestampS: bigint;
+  readonly first: FirstSample | null;
+}
+
+/** The look that first showed the timestamp which is to stand still: nothing before it counts. */
+interface FirstSample {
+  readonly timestampS: bigint;
+  /** When its reply came. The owner may have renewed until then: silence begins here. */
+  readonly answeredMs: number;
 }
 
 /**
@@ -28,6 +34,8 @@ interface Watch {
  *
  *   owner's last renewal seen T+0 ... T+8·o it gives up ... T+8·o+60 its watchdog has fired: ours
  *
+ * Silence is what lies between the *reply* of the first sample and the *sending* of the last one:
+ * before and after, a slow disk or a pause of our own may hide any number of renewals.
  * @returns ACQUIRE_IDLIVE (owner alive), ACQUIRE_OWNED_RETRY (neither, and no wait wanted), ERROR
  *   (cancelled), or what reading failed with.
  * @see spec 10 §8.3
@@ -39,26 +47,28 @@ export function* watchOwner(
   ownerNowait: boolean,
 ): Steps<Result<OwnerVerdict, LeaseError>> {
   let watch = beginWatch(member, area);
+  let notSentBeforeMs = area.nowMs; // the sample that follows
   for (;;) {
     const ownerLease = yield* readHostLease(member, watch.leader.ownerId);
     if (!ownerLease.ok) return ownerLease;
     const { nowMs, leader: owner } = ownerLease.value;
     if (owner.timestampS === 0n || replaced(owner, watch.leader)) return ok('free');
 
-    const moved = watch.lastTimestampS !== 0n && owner.timestampS !== watch.lastTimestampS;
-    if (moved || renewedInLastLook(watch)) {
+    const { first } = watch;
+    if ((first !== null && owner.timestampS !== first.timestampS) || renewedInLastLook(watch)) {
       return yield* aliveButReleased(member, place, area);
     }
     // The first timestamp seen proves nothing: only standing still from here on does.
-    if (watch.lastTimestampS === 0n) watch = { ...watch, lastTimestampS: owner.timestampS };
-    else {
+    if (first === null) {
+      watch = { ...watch, first: { timestampS: owner.timestampS, answeredMs: nowMs } };
+    } else {
       const deadAfterMs = leaseTimes(owner.ioTimeoutS & 0xff || member.ioTimeoutS).hostDeadMs;
-      if (nowMs - watch.waitStartMs > deadAfterMs) return ok('free');
+      if (notSentBeforeMs - first.answeredMs > deadAfterMs) return ok('free');
       if (ownerNowait)
         return fail(leaseError('ACQUIRE_OWNED_RETRY', 'owner watch', facts(watch.leader)));
     }
     if (member.cancelled()) return fail(leaseError('ERROR', 'owner watch, cancelled'));
-    yield* sleep(1000);
+    notSentBeforeMs = yield* sleep(1000);
     const same = yield* leaderUnchanged(member, place, area);
     if (!same.ok) return same;
     if (!same.value) return ok('changed');
@@ -73,12 +83,10 @@ function beginWatch(member: Member, area: Area): Watch {
     view.lastLiveMs !== 0 &&
     BigInt(view.ownerId) === leader.ownerId &&
     view.generation === leader.ownerGeneration;
-  return {
-    leader,
-    view: known ? view : null,
-    waitStartMs: known ? view.lastLiveMs : area.nowMs,
-    lastTimestampS: known ? view.timestampS : 0n,
-  };
+  if (!known) return { leader, view: null, first: null };
+  const { timestampS, lastLiveMs } = view;
+  const first = timestampS === 0n ? null : { timestampS, answeredMs: lastLiveMs };
+  return { leader, view, first };
 }
 
 /** Our latest look at the lockspace saw the owner's timestamp move: alive, without a read. */

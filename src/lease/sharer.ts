@@ -40,9 +40,10 @@ export function* sharerIsLive(
   if (view === null || sharerSeemsLive(member, block, nowMs)) return ok(true);
   const read = yield* readHostLease(member, BigInt(block.hostId));
   if (!read.ok) return read;
-  const { leader: lease, nowMs: readMs } = read.value;
+  const { leader: lease } = read.value;
   if (lease.timestampS === 0n || lease.ownerGeneration > block.sharedGeneration) return ok(false);
   const stoodStill =
     lease.timestampS === view.timestampS && lease.ownerGeneration === view.generation;
-  return ok(!stoodStill || !isSilent(member, view, readMs));
+  // Silent until `nowMs`, before this read was sent: a slow one may have looked as early as that.
+  return ok(!stoodStill || !isSilent(member, view, nowMs));
 }

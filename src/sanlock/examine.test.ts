@@ -18,7 +18,7 @@ function held(restricted = 0): { stage: Stage; client: Client } {
 
 function bitFrom(stage: Stage, fromHostId: number): void {
   const signals = [{ fromHostId, fromGeneration: 1n, event: null }];
-  stage.say(1, { kind: 'hosts', checkedS: 100, changed: [], signals });
+  stage.say(1, { kind: 'hosts', sentS: 100, checkedS: 100, changed: [], signals });
 }
 
 function asked(stage: Stage, lver: bigint, forceMode: number): void {

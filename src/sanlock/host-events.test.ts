@@ -116,7 +116,13 @@ test('refused: no name, no such lockspace, a host id that cannot be', () => {
 test('every listener gets one frame for each renewal that carries an event', () => {
   const { stage } = staged();
   const [one, two] = [stage.connect(11, false), stage.connect(12, false)];
-  const heard = { kind: 'hosts', checkedS: 101, changed: [], signals: [signal(4n)] } as const;
+  const heard = {
+    kind: 'hosts',
+    sentS: 101,
+    checkedS: 101,
+    changed: [],
+    signals: [signal(4n)],
+  } as const;
   const silent = { ...heard, signals: [{ ...signal(4n), event: null }] };
   const words = [1n, 1n, 4n, 9n, 2n, 3n].map((word) => `0${word}${'00'.repeat(7)}`).join('');
   const frames = [`c3 event ${words}`, `c4 event ${words}`];

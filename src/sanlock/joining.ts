@@ -53,6 +53,7 @@ export function leaseSaid(front: Front, lease: number, message: FromLeaseProcess
       return;
     case 'hosts':
       space.checkedS = message.checkedS;
+      space.lookSentS = message.sentS;
       for (const host of message.changed) space.hosts.set(host.hostId, host);
       deliverEvents(front, space, message.signals);
       signalled(front, space, message.signals);

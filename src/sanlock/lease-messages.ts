@@ -234,6 +234,9 @@ export type FromLeaseProcess =
   /** After each successful renewal read: the hosts whose record changed since the last report. */
   | {
       readonly kind: 'hosts';
+      /** When the read was sent: a renewal after it may not be in what it saw. */
+      readonly sentS: number;
+      /** When it was answered. */
       readonly checkedS: number;
       readonly changed: readonly HostRecord[];
       readonly signals: readonly HostSignal[];

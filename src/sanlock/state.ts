@@ -107,6 +107,8 @@ export interface Lockspace {
   usedByOrphans: boolean;
   readonly hosts: Map<number, HostRecord>;
   checkedS: number;
+  /** When the read of the latest look at the other hosts was sent. */
+  lookSentS: number;
   readonly history: RenewalEntry[];
   readonly bits: Map<number, number>;
   event: AnnouncedEvent | null;
@@ -196,6 +198,7 @@ export function newLockspace(
     usedByOrphans: false,
     hosts: new Map(),
     checkedS: 0,
+    lookSentS: 0,
     history: [],
     bits: new Map(),
     event: null,

@@ -58,7 +58,13 @@ export class Hardware {
     this.dice = world.dice.fork(`machine ${this.name}`);
     const { clock, options } = world;
     const dice = this.dice.fork('weather');
-    this.weather = new HostWeather({ ...of, latencyMs: options.latencyMs, clock, dice });
+    this.weather = new HostWeather({
+      ...of,
+      latencyMs: options.latencyMs,
+      sky: options.sky,
+      clock,
+      dice,
+    });
     const shoot = () => this.crash('at a disk access');
     this.#sniper = new Sniper(this.dice.fork('sniper'), clock, shoot);
   }
@@ -84,7 +90,9 @@ export class Hardware {
     this.#clock = null;
     this.disarm();
     this.#software.powerLost();
-    this.#world.clock.after(this.dice.between(10_000, 60_000), () => this.boot());
+    this.#world.clock.after(this.dice.between(10_000, this.#world.options.outageMs), () =>
+      this.boot(),
+    );
   }
 
   /** In the time of the running system; never, once it is reset. */

@@ -1,7 +1,7 @@
 import { assert, unreachable } from '../base/assert.ts';
 import { MIB, wholeSeconds } from '../base/units.ts';
 import { deltaLeaseOffset, GEOMETRY_512_1M, type Geometry } from '../format/geometry.ts';
-import { encodeDeltaLeader } from '../format/leader.ts';
+import { type DeltaLeader, encodeDeltaLeader } from '../format/leader.ts';
 import { type DeltaHold, deltaAcquire } from '../lease/delta-acquire.ts';
 import { deltaRelease } from '../lease/delta-release.ts';
 import { initLockspace, initResource } from '../lease/initialise.ts';
@@ -158,6 +158,12 @@ export class LabHost {
     const leader = { ...this.#hold.leader, timestampS: BigInt(wholeSeconds(lab.nowMs)) };
     this.#hold = { ...this.#hold, leader };
     encodeDeltaLeader(leader, lab.disks.lockspace, deltaLeaseOffset(lab.geometry, hostId));
+  }
+
+  /** Its host lease as it last wrote it. */
+  get leader(): DeltaLeader {
+    assert(this.#hold !== null, 'it has joined');
+    return this.#hold.leader;
   }
 
   get isQuiet(): boolean {

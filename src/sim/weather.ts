@@ -4,11 +4,13 @@ import type { Io, IoFate } from './disk.ts';
 
 /**
  * How one host's path to the storage behaves for a while. `stuck`: nothing moves until the weather
- * turns, then it all comes through, in any order; `cut`: it is refused at once.
+ * turns, then it all comes through, in any order; `cut`: it is refused at once; `uneven`: prompt,
+ * but for one in five that takes almost its whole time.
  */
-export type Weather = 'fair' | 'slow' | 'flaky' | 'stuck' | 'cut';
+export type Weather = 'fair' | 'slow' | 'uneven' | 'flaky' | 'stuck' | 'cut';
+export type Sky = readonly [Weather, ...Weather[]];
 
-const SKY: readonly [Weather, ...Weather[]] = ['slow', 'flaky', 'stuck', 'cut'];
+export const SKY: Sky = ['slow', 'uneven', 'flaky', 'stuck', 'cut'];
 const EIO = 5;
 
 /** The fate of each operation of one host, from its dice and the weather of the moment. */
@@ -17,16 +19,24 @@ export class HostWeather {
   readonly #dice: Dice;
   readonly #ioTimeoutMs: number;
   readonly #latencyMs: number;
+  readonly #sky: Sky;
   #now: Weather = 'fair';
   #untilMs = 0;
   /** No more faults: the end of a run, where everything must come right. */
   #healed = false;
 
-  constructor(of: { clock: SimClock; dice: Dice; ioTimeoutS: number; latencyMs: number }) {
+  constructor(of: {
+    clock: SimClock;
+    dice: Dice;
+    ioTimeoutS: number;
+    latencyMs: number;
+    sky: Sky;
+  }) {
     this.#clock = of.clock;
     this.#dice = of.dice;
     this.#ioTimeoutMs = of.ioTimeoutS * 1000;
     this.#latencyMs = of.latencyMs;
+    this.#sky = of.sky;
     this.#turn();
   }
 
@@ -48,6 +58,8 @@ export class HostWeather {
         return this.#prompt(io, { mostMs: this.#latencyMs });
       case 'slow':
         return this.#prompt(io, { mostMs: this.#ioTimeoutMs * 2 });
+      case 'uneven':
+        return this.#prompt(io, { mostMs: dice.chance(0.2) ? 0.75 * this.#ioTimeoutMs : 2 });
       case 'flaky':
         return this.#flaky(io);
       case 'stuck': {
@@ -90,7 +102,7 @@ export class HostWeather {
   #turn(): void {
     const dice = this.#dice;
     const t = this.#ioTimeoutMs;
-    this.#now = this.#now !== 'fair' || dice.chance(0.4) ? 'fair' : dice.pick(SKY);
+    this.#now = this.#now !== 'fair' || dice.chance(0.4) ? 'fair' : dice.pick(this.#sky);
     const spells = [
       dice.between(0, t),
       dice.between(t, 6 * t),

@@ -10,6 +10,7 @@ import { AREA_BYTES, LOCKSPACE, LUN, resourceName, resourceOffset, sectorAt } fr
 import { LeaseHost } from './lease-host.ts';
 import { Machine } from './machine.ts';
 import { Violation } from './violation.ts';
+import { SKY, type Sky } from './weather.ts';
 
 export interface WorldOptions {
   readonly seed: number;
@@ -21,12 +22,16 @@ export interface WorldOptions {
   readonly pauseMs: number;
   /** The slowest answer of the storage in fair weather. */
   readonly latencyMs: number;
+  /** What may come when it is not fair. */
+  readonly sky: Sky;
   /** How often a machine is told, by mistake, the host id of another. */
   readonly mistakenIds: number;
   /** How many of the machines run the whole daemon, front and all, and not a simple front. */
   readonly daemons: number;
   /** Between two misfortunes of one machine, at most. */
   readonly misfortuneMs: number;
+  /** A machine that was reset stays off for so long, at most. */
+  readonly outageMs: number;
   /** How much faster or slower a host's clock may run: 0.0001 = 100 ppm. */
   readonly clockDrift: number;
   /** Keep every line of the trace, not only the last ones. */
@@ -43,9 +48,11 @@ export function optionsOf(seed: number, wanted: Partial<WorldOptions> = {}): Wor
     steps: 20_000,
     pauseMs: dice.pick([20, 200, 2000]),
     latencyMs: dice.pick([2, 20, 300]),
+    sky: SKY,
     mistakenIds: dice.pick([0, 0, 0.15]),
     misfortuneMs: dice.pick([20_000, 80_000, 300_000]),
     daemons: dice.pick([0, 0.5, 1]),
+    outageMs: dice.pick([60_000, 60_000, 600_000]),
     clockDrift: 0.0001,
     traceAll: false,
     ...wanted,
@@ -169,7 +176,7 @@ export class World {
       machine.hardware.weather.heal();
       machine.hardware.crash('at the end of the run');
     }
-    const endMs = this.clock.nowMs() + 200_000 + RECOVERY_MS;
+    const endMs = this.clock.nowMs() + 200_000 + this.options.outageMs + RECOVERY_MS;
     const open = new Set(Array.from({ length: this.options.resources }, (_, n) => n));
     const first = this.#machines[0];
     if (first === undefined) return;

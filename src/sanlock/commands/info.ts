@@ -107,12 +107,15 @@ function neverSeen(hostId: number): HostRecord {
 }
 
 /** spec 10 §7: what a host looks like from here, by our own clock. */
-function hostState(front: Front, space: Lockspace, host: HostRecord): number {
+export function hostState(front: Front, space: Lockspace, host: HostRecord): number {
   if (host.timestampS === 0n) return HOST_STATES.FREE;
   if (host.hostId === space.hostId) return HOST_STATES.LIVE;
   const failS = 8 * (host.ioTimeoutS || space.ioTimeoutS);
-  const ageS = front.nowS - (host.lastLiveS || host.firstCheckS);
-  if (ageS > failS + WATCHDOG_FIRE_S) return HOST_STATES.DEAD;
+  const lastS = host.lastLiveS || host.firstCheckS;
+  const ageS = front.nowS - lastS;
+  // Our own renewals may have stopped: only a look sent after its expiry shows that it expired.
+  const isExpired = space.lookSentS - lastS > failS;
+  if (isExpired && ageS > failS + WATCHDOG_FIRE_S) return HOST_STATES.DEAD;
   if (ageS > failS) return HOST_STATES.FAIL;
   return host.firstCheckS === host.lastLiveS ? HOST_STATES.UNKNOWN : HOST_STATES.LIVE;
 }
