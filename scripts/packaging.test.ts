@@ -72,6 +72,10 @@ function settingsOf(file: string): readonly (readonly [string, string])[] {
   });
 }
 
+function megabytes(value: string | undefined): number {
+  return Number(/^(\d+)M$/.exec(value ?? '')?.[1] ?? Number.NaN);
+}
+
 const units = readdirSync(`${ROOT}/packaging`).filter((file) => file.endsWith('.service'));
 
 for (const file of units) {
@@ -103,16 +107,33 @@ for (const file of units) {
     assert.deepEqual(all('PIDFile'), [], 'for Type=forking');
   });
 
+  test(`${file}: its memory may be locked, is never reclaimed and never swapped`, () => {
+    for (const name of ['MemorySwapMax', 'Slice', 'LimitMEMLOCK', 'OOMScoreAdjust']) {
+      assert.equal(all(name).length, 1, name);
+    }
+    assert.deepEqual(all('MemorySwapMax'), ['0']);
+    assert.deepEqual(all('LimitMEMLOCK'), ['infinity']);
+    // What the slice does not protect is not protected in it.
+    const slice = settingsOf(all('Slice')[0] ?? '');
+    const whole = megabytes(slice.find(([key]) => key === 'MemoryMin')?.[1]);
+    assert.ok(megabytes(all('MemoryMin')[0]) > 0);
+    const sum = units.reduce((so, unit) => {
+      const own = settingsOf(unit).find(([key]) => key === 'MemoryMin');
+      return so + megabytes(own?.[1]);
+    }, 0);
+    assert.ok(sum <= whole, `${sum} MB of ${whole}`);
+  });
+
   test(`${file}: nothing that resets a host, hides its devices or stops Node`, () => {
     assert.ok(!all('MemoryDenyWriteExecute').includes('yes'));
     assert.deepEqual(all('SystemCallFilter'), []);
     if (program !== 'sanlk-resetd') assert.deepEqual(all('SendSIGKILL'), ['no']);
     if (program === 'fence_sanlockd') assert.deepEqual(all('KillSignal'), ['SIGHUP']);
+    assert.deepEqual(all('OOMScoreAdjust'), ['-1000']);
     if (!['sanlock', 'wdmd'].includes(program)) return;
     for (const name of ['PrivateDevices', 'DevicePolicy', 'ProtectClock', 'RestrictRealtime']) {
       assert.deepEqual(all(name), [], name);
     }
-    assert.deepEqual(all('OOMScoreAdjust'), ['-1000']);
   });
 }
 

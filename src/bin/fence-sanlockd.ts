@@ -21,6 +21,7 @@ import {
 import { wdmdSocket } from '../cli/sanlk-reset/places.ts';
 import { sanlockSocketPath } from '../client/sanlock.ts';
 import { WdmdEntry } from '../client/wdmd.ts';
+import { claimMachine } from '../platform/claim-machine.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { FifoReader, sendToFifo } from '../platform/fifo.ts';
@@ -123,6 +124,7 @@ function serve(task: Serve): void {
     leave(reasonOf(error));
     return;
   }
+  claimMachine({ mlockLevel: 1, highPriority: false }, log);
   // Joining may take minutes: who started us waits no longer than for the pid file.
   reportToStarter(null, () => {});
   if (task.start === null) waitForStart({ log, told });

@@ -1,15 +1,14 @@
 import { LeaseProgram } from '../drive/lease-program.ts';
 import { rehearse } from '../drive/rehearsal.ts';
 import { AlignedPool } from '../platform/aligned-memory.ts';
+import { claimMachine } from '../platform/claim-machine.ts';
 import { AioEngine } from '../platform/disk-aio.ts';
 import { DeviceDisks } from '../platform/disk-device.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
 import { MachineClock } from '../platform/machine-clock.ts';
-import { lockMemory } from '../platform/memory-lock.ts';
 import { dieWithParent } from '../platform/orphan.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import type { Envelope } from '../platform/processes.ts';
-import { raisePriority } from '../platform/scheduling.ts';
 import { allocateAligned, discardPages } from '../platform/system-calls.ts';
 import type { Log, LogFields, LogLevel } from '../ports/log.ts';
 import type { ToLeaseProcess } from '../sanlock/lease-messages.ts';
@@ -48,11 +47,7 @@ function main(label: string, settings: LeaseProcessSettings): void {
     program.receive(message);
   });
 
-  const unlocked = lockMemory(settings.mlockLevel);
-  const unraised = settings.highPriority ? raisePriority() : null;
-  const log = new FrontLog(true);
-  if (unlocked !== null) log.warn('memory.notLocked', { process: label, reason: unlocked });
-  if (unraised !== null) log.warn('priority.notRaised', { process: label, reason: unraised });
+  claimMachine(settings, new FrontLog(true), { process: label });
 }
 
 /** Lines of this process appear in the daemon's one log. */

@@ -13,6 +13,7 @@ import { sanlockManager } from '../lvmlockd/managers/sanlock.ts';
 import { sanlockTimes } from '../lvmlockd/managers/sanlock-slots.ts';
 import { testManager } from '../lvmlockd/managers/test-mode.ts';
 import { SysfsDevices } from '../platform/block-device.ts';
+import { claimMachine } from '../platform/claim-machine.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { daemonSockets } from '../platform/daemon-sockets.ts';
 import { reportToStarter, startDetached } from '../platform/daemonize.ts';
@@ -137,6 +138,9 @@ function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) =
     process.on(signal, () => program.terminate());
   }
   process.on('SIGHUP', () => {});
+  // sanlock runs lvmlockctl when a VG loses its storage, which may be the disk programs lie on.
+  const programs = [join(__dirname, 'lvmlockctl.cjs'), ownLvmlockctl()];
+  claimMachine({ mlockLevel: 1, highPriority: false, programs }, log);
   program.start();
   log.info('daemon.started', { pid: process.pid, test: options.test });
   notifyServiceManager('READY=1');

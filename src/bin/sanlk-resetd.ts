@@ -12,6 +12,7 @@ import { Resetd } from '../cli/sanlk-reset/resetd.ts';
 import { sanlockOf, watchdogOf } from '../cli/sanlk-reset/resetd-ports.ts';
 import { sanlockSocketPath } from '../client/sanlock.ts';
 import { WdmdEntry } from '../client/wdmd.ts';
+import { claimMachine } from '../platform/claim-machine.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { DatagramReceiver } from '../platform/datagram.ts';
@@ -122,6 +123,7 @@ function run(world: World, watchdog: WdmdEntry | null): void {
     notifyServiceManager('STOPPING=1');
     clock.after(LEAVE_MS, () => leave(0));
   });
+  claimMachine({ mlockLevel: 1, highPriority: false }, log);
   listenAll(daemon, task.names, (missing) => {
     if (missing.length > 0) {
       control.close();

@@ -15,6 +15,7 @@ import {
 } from '../cli/sanlock-daemon/settings.ts';
 import { complainOf, logFindings, reportCheck } from '../cli/sanlock-daemon/tell.ts';
 import { SanlockProgram } from '../drive/sanlock-program.ts';
+import { claimMachine } from '../platform/claim-machine.ts';
 import { daemonSockets } from '../platform/daemon-sockets.ts';
 import { becomeUser, makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
@@ -23,11 +24,10 @@ import { JournalFile } from '../platform/journal-file.ts';
 import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { MachineClock } from '../platform/machine-clock.ts';
-import { lockMemory } from '../platform/memory-lock.ts';
 import { lockPidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { NodeProcesses } from '../platform/processes.ts';
-import { liftLimits, raisePriority } from '../platform/scheduling.ts';
+import { liftLimits } from '../platform/scheduling.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { exitNow } from '../platform/system-calls.ts';
 import type { LeaseProcessSettings } from './lease-process.ts';
@@ -135,14 +135,13 @@ function start(
     becomeUser(sanlock);
   }
   log.warn('daemon.started', { host: sanlock.ourHostName, node: hostname(), pid: process.pid });
-  claimResources(settings, log);
-
+  const leaseProcessFile = join(__dirname, 'lease-process.cjs');
   const program = new SanlockProgram({
     settings: sanlock,
     clock: new MachineClock(),
     sockets: daemonSockets(),
     processes: new NodeProcesses({
-      leaseProcessFile: join(__dirname, 'lease-process.cjs'),
+      leaseProcessFile,
       leaseProcessSettings: JSON.stringify(leaseProcessSettings(settings)),
       helper,
       log,
@@ -161,17 +160,11 @@ function start(
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     process.on(signal, () => program.endIfUnused());
   }
+  const programs = [leaseProcessFile, join(__dirname, 'helper.cjs')];
+  claimMachine({ ...sanlock, programs, modules: Object.keys(require.cache) }, log);
   program.start();
   notifyServiceManager('READY=1');
   reportToStarter(null, () => {});
-}
-
-/** What is refused here costs latency, not safety: it is logged, and the daemon serves. */
-function claimResources({ sanlock }: DaemonSettings, log: DaemonLog): void {
-  const unlocked = lockMemory(sanlock.mlockLevel);
-  if (unlocked !== null) log.warn('memory.notLocked', { reason: unlocked });
-  const unraised = sanlock.highPriority ? raisePriority() : null;
-  if (unraised !== null) log.warn('priority.notRaised', { reason: unraised });
 }
 
 function leaseProcessSettings({ sanlock, logging }: DaemonSettings): LeaseProcessSettings {

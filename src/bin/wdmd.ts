@@ -6,6 +6,7 @@ import { NO_DEVICE, printDump, refusalText, tryDevice } from '../cli/wdmd/main.t
 import { parseOptions, USAGE, type WdmdOptions } from '../cli/wdmd/options.ts';
 import { findWatchdog, type WatchdogFound, watchdogPaths } from '../drive/watchdog-search.ts';
 import { WdmdProgram } from '../drive/wdmd-program.ts';
+import { claimMachine } from '../platform/claim-machine.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { CrashGuard } from '../platform/crash-guard.ts';
 import { daemonSockets } from '../platform/daemon-sockets.ts';
@@ -13,10 +14,9 @@ import { reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
 import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { DaemonLog } from '../platform/log.ts';
-import { lockMemory } from '../platform/memory-lock.ts';
 import { lockPidFile, type PidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
-import { liftLimits, raisePriority } from '../platform/scheduling.ts';
+import { liftLimits } from '../platform/scheduling.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { exitNow } from '../platform/system-calls.ts';
 import { DirectoryScripts } from '../platform/test-scripts.ts';
@@ -148,7 +148,6 @@ function start(
 ): void {
   const { log, guard, watchdog, pidFile } = parts;
   const { highPriority, allowScripts, killScriptS } = options;
-  claimResources(options, log);
   const socketGid = groupId(options.groupName, log);
   const program = new WdmdProgram(
     {
@@ -173,19 +172,13 @@ function start(
     process.on(signal, () => program.terminate());
   }
   process.on('SIGHUP', () => program.rescan());
+  // What is refused costs latency, and a late ping ends in a reset: the safe side.
+  liftLimits();
+  claimMachine({ mlockLevel: 1, highPriority: highPriority === 1 }, log);
   program.start();
   log.warn('daemon.started', { device: watchdog.path, fireTimeoutS: DEFAULT_FIRE_TIMEOUT_S });
   notifyServiceManager('READY=1');
   reportToStarter(null, () => {});
-}
-
-/** What is refused here costs latency, and a late ping ends in a reset: the safe side. */
-function claimResources(options: WdmdOptions, log: DaemonLog): void {
-  liftLimits();
-  const unlocked = lockMemory(1);
-  if (unlocked !== null) log.warn('memory.notLocked', { reason: unlocked });
-  const unraised = options.highPriority === 1 ? raisePriority() : null;
-  if (unraised !== null) log.warn('priority.notRaised', { reason: unraised });
 }
 
 function groupId(name: string, log: DaemonLog): number {

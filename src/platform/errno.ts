@@ -5,6 +5,7 @@ export const ESRCH = 3;
 export const EIO = 5;
 export const EAGAIN = 11;
 export const ENOMEM = 12;
+export const EINVAL = 22;
 export const ENOSPC = 28;
 export const EMSGSIZE = 90;
 export const ETIMEDOUT = 110;

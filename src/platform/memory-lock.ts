@@ -1,25 +1,24 @@
 import { readFileSync } from 'node:fs';
-import { errnoName } from './errno.ts';
+import { EINVAL, errnoName } from './errno.ts';
+import { type Mapping, parseMapping } from './mappings.ts';
 import { lastErrno, rawSyscall } from './system-calls.ts';
 
-const MLOCK2 = process.arch === 'arm64' ? 284 : 325;
-const MLOCK_ONFAULT = 1; // pages in use now, the others as they come: locking all multiplies memory
+const ARM = process.arch === 'arm64';
+const MLOCK = ARM ? 228 : 149;
+const MLOCK2 = ARM ? 284 : 325;
+const MADVISE = ARM ? 233 : 28;
+const MLOCK_ONFAULT = 1;
+const MADV_POPULATE_READ = 22; // Linux 5.14
 const AGAIN_MS = 60_000;
 
-interface Mapping {
-  readonly start: number;
-  readonly end: number;
-  readonly permissions: string;
-  /** '' for memory without a file, where V8 keeps heap and code. */
-  readonly file: string;
-}
-
 /**
- * Keeps what is read from files, program text above all, out of reach of a hung disk.
+ * Reads everything that comes from files, program text above all, and keeps it in memory: what is
+ * not there is read again just when it is needed, from a disk that may be slow or hung. Pages of
+ * one file are in memory once a machine, however many processes lock them.
  *
  * Not by mlockall, and not V8's memory: V8 gives back parts of heap and code with madvise, which
  * the kernel refuses for locked pages, and V8 then aborts the process. That memory has no file; it
- * could only leave for a swap device.
+ * can only leave for a swap device (see `maySwap`).
  *
  * @param level 0 nothing, 1 what is mapped now, 2 again every minute what was mapped meanwhile.
  * @returns null, or why not.
@@ -33,12 +32,44 @@ export function lockMemory(level: 0 | 1 | 2): string | null {
 
 function lockMappings(): string | null {
   for (const mapping of lockableMappings(readFileSync('/proc/self/maps', 'latin1'))) {
-    const { start, end } = mapping;
-    if (Number(rawSyscall(MLOCK2, start, end - start, MLOCK_ONFAULT, 0, 0)) < 0) {
-      return errnoName(lastErrno());
-    }
+    const errno = lockMapping(mapping);
+    if (errno !== 0) return `${errnoName(errno)} for ${mapping.file}`;
   }
   return null;
+}
+
+/**
+ * Locked first and then read, not both at once by mlock: that would also make a private copy of
+ * each page that could be written, in every process.
+ * @returns 0 or the errno.
+ */
+function lockMapping({ start, end, file }: Mapping): number {
+  const bytes = end - start;
+  if (Number(rawSyscall(MLOCK2, start, bytes, MLOCK_ONFAULT, 0, 0)) < 0) return lastErrno();
+  if (!file.startsWith('/')) return 0; // malloc's heap and the stack: what is in use
+  if (Number(rawSyscall(MADVISE, start, bytes, MADV_POPULATE_READ, 0, 0)) >= 0) return 0;
+  const errno = lastErrno();
+  if (errno !== EINVAL) return errno;
+  return Number(rawSyscall(MLOCK, start, bytes, 0, 0, 0)) < 0 ? lastErrno() : 0;
+}
+
+/**
+ * Whether memory without a file may leave for a swap device: one is in use, and our control group
+ * (v2) does not forbid it.
+ */
+export function maySwap(): boolean {
+  const swaps = readOrEmpty('/proc/swaps').trim().split('\n');
+  if (swaps.length < 2) return false; // its headline alone
+  const group = /^0::(.+)$/m.exec(readOrEmpty('/proc/self/cgroup'))?.[1] ?? '/';
+  return readOrEmpty(`/sys/fs/cgroup${group}/memory.swap.max`).trim() !== '0';
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
 }
 
 /** Mappings of files, malloc's heap and the stack; not the kernel's own, nor reserved room. */
@@ -50,12 +81,4 @@ export function lockableMappings(maps: string): readonly Mapping[] {
     if (!mapping.permissions.startsWith('---')) lockable.push(mapping);
   }
   return lockable;
-}
-
-/** `7f1c00000000-7f1c00021000 rw-p 00000000 00:00 0   [name or path]` */
-function parseMapping(line: string): Mapping | null {
-  const match = /^([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ \d+\s*(.*)$/.exec(line);
-  if (match === null) return null;
-  const [, start = '', end = '', permissions = '', file = ''] = match;
-  return { start: Number.parseInt(start, 16), end: Number.parseInt(end, 16), permissions, file };
 }

@@ -92,6 +92,17 @@ export function allocateAligned(length: number): { bytes: Uint8Array; address: n
   return { bytes, address: Number(koffi.address(out[0])) };
 }
 
+const mmap = libc.func(
+  'void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset)',
+);
+const PROT_READ = 1;
+const MAP_SHARED = 1;
+
+/** Maps a part of a file for reading, for the life of the process; whether it could is not told. */
+export function mapFile(fd: number, offset: number, length: number): void {
+  mmap(null, length, PROT_READ, MAP_SHARED, fd, offset);
+}
+
 const MADVISE = process.arch === 'arm64' ? 233 : 28;
 const MADV_DONTNEED = 4;
 

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { DatagramReceiver } from '../../src/platform/datagram.ts';
+import { looseMappings } from './memory-group.ts';
 import { killAtExit, whyNot } from './sanlock-daemons.ts';
 import { FakeWatchdog, statusOf, WdmdHost, waitFor, whyNoWdmd } from './wdmd-world.ts';
 
@@ -40,6 +41,7 @@ async function hears(
   try {
     const child = start({ NOTIFY_SOCKET: path });
     await waitFor('READY=1', () => heard.includes('READY=1'), 15_000);
+    assert.deepEqual(looseMappings(child.pid ?? -1), [], 'serves with all its files in memory');
     child.kill(end);
     assert.equal(await statusOf(child, 10_000), 0);
     await waitFor('STOPPING=1', () => heard.length === 2);

@@ -58,12 +58,16 @@ export async function startDaemon(
     readonly directory?: string;
     readonly runName?: string;
     readonly extra?: readonly string[];
+    /** What runs the daemon, as `setpriv` does; it becomes the daemon. */
+    readonly through?: readonly string[];
+    readonly env?: NodeJS.ProcessEnv;
   },
 ): Promise<DaemonWorld> {
   const directory = options.directory ?? mkdtempSync('/var/tmp/holdfast-interop-');
   const runDirectory = `${directory}/${options.runName ?? 'run'}`;
   mkdirSync(runDirectory, { recursive: true });
-  const env = { ...process.env, SANLOCK_RUN_DIR: runDirectory, SANLOCK_PRIVILEGED: '0' };
+  const place = { SANLOCK_RUN_DIR: runDirectory, SANLOCK_PRIVILEGED: '0' };
+  const env = { ...process.env, ...options.env, ...place };
   const args = [
     'daemon',
     '-D',
@@ -77,7 +81,8 @@ export async function startDaemon(
     options.hostName,
     ...(options.extra ?? []),
   ];
-  const child = spawn(SANLOCK[maker], args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  const [program = '', ...words] = [...(options.through ?? []), SANLOCK[maker], ...args];
+  const child = spawn(program, words, { env, stdio: ['ignore', 'ignore', 'pipe'] });
   killAtExit(child);
   let log = '';
   child.stderr.on('data', (bytes: Buffer) => {

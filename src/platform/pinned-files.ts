@@ -1,0 +1,34 @@
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { copiedMappings } from './mappings.ts';
+import { mapFile } from './system-calls.ts';
+
+/**
+ * Maps what a child of ours reads when it starts, so that `lockMemory`, called after it, keeps it:
+ * a process must be able to start when the disk that programs lie on hangs.
+ *
+ * Named files as a whole. And of the program and its libraries those pages which this process has
+ * replaced by copies of its own (relocations, variables): nobody else keeps the originals. What is
+ * absent or empty is passed over.
+ */
+export function pinFiles(paths: readonly string[]): void {
+  for (const path of paths) pin(path, { offset: 0, bytes: null });
+  for (const { file, offset, start, end } of copiedMappings(
+    readFileSync('/proc/self/smaps', 'latin1'),
+  )) {
+    pin(file, { offset, bytes: end - start });
+  }
+}
+
+function pin(
+  path: string,
+  range: { readonly offset: number; readonly bytes: number | null },
+): void {
+  try {
+    const fd = openSync(path, 'r');
+    const bytes = range.bytes ?? fstatSync(fd).size;
+    if (bytes > 0) mapFile(fd, range.offset, bytes);
+    closeSync(fd);
+  } catch {
+    // Not on this machine, or replaced by an upgrade: nobody reads it either.
+  }
+}
