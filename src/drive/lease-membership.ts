@@ -6,6 +6,7 @@ import type { Geometry } from '../format/geometry.ts';
 import { type DeltaHold, deltaAcquire, readLockspaceSizes } from '../lease/delta-acquire.ts';
 import { deltaRelease } from '../lease/delta-release.ts';
 import { deltaRenew, OVERWRITTEN, type Renewed } from '../lease/delta-renew.ts';
+import { deltaResume } from '../lease/delta-resume.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
 import { type LeaseTimes, leaseTimes } from '../lease/lease-times.ts';
 import type { Steps } from '../lease/steps.ts';
@@ -123,7 +124,7 @@ export class Membership {
 
   join(): void {
     const { path } = this.#request;
-    this.#asleepMs = this.#asleepNowMs();
+    this.#asleepMs = this.#request.resume?.asleepMs ?? this.#asleepNowMs();
     this.#parts.devices.open(path, this.#times.ioTimeoutMs, (opened) => {
       if (this.#closed) return;
       if (!opened.ok) {
@@ -144,6 +145,8 @@ export class Membership {
     const place = this.#place();
     const sizes = yield* readLockspaceSizes(place);
     if (!sizes.ok) return sizes;
+    const { resume } = this.#request;
+    if (resume !== undefined) return yield* deltaResume(place, sizes.value, resume);
     return yield* deltaAcquire(place, sizes.value);
   }
 
@@ -160,6 +163,12 @@ export class Membership {
     const timestampS = Number(hold.leader.timestampS);
     this.#hold = hold;
     this.#lastSuccessMs = timestampS * SECOND_MS;
+    // Resumed, but asleep for too long since: others may have its leases already.
+    if (this.#request.resume !== undefined && this.expired()) {
+      const facts = { timestampS, asleepMs: this.#asleepNowMs() };
+      this.#joinFailed({ code: 'HOSTID_BUSY', during: 'resume, too late', facts });
+      return;
+    }
     this.#hosts = new HostTable({
       geometry: hold.geometry,
       lockspaceName: this.#request.lockspaceName,

@@ -16,6 +16,7 @@ import type { Outside } from '../sanlock/outside.ts';
 import { endSilentLeavers, look, lookEveryMs } from '../sanlock/recovery.ts';
 import { releaseDead } from '../sanlock/release.ts';
 import { bodyLength, replyBytes } from '../sanlock/request.ts';
+import { resumeLeft } from '../sanlock/resuming.ts';
 import type { SanlockSettings } from '../sanlock/settings.ts';
 import { type Client, newClient } from '../sanlock/state.ts';
 import { SM_CMD, SM_HEADER_BYTES, SM_MAGIC, SM_PROTO, smHeader } from '../wire/sanlock-socket.ts';
@@ -94,7 +95,10 @@ export class SanlockProgram {
     const at = { path, mode: SOCKET_MODE, uid, gid, backlog: BACKLOG };
     // First of all: where another daemon serves, its journal is not ours to read or write.
     this.#listener = sockets.listen(at, (connection) => this.accept(connection));
-    this.#event(() => restore(this.#front, this.#parts.journal.load()));
+    this.#event(() => {
+      restore(this.#front, this.#parts.journal.load());
+      resumeLeft(this.#front);
+    });
     this.#planLook();
   }
 
@@ -299,7 +303,11 @@ export class SanlockProgram {
       leasePid: (lease) => this.#leases.get(lease)?.pid ?? null,
       startTime: (pid) => processes.startTime(pid),
       watchProcess: (pid) => {
-        processes.watch(pid, () => this.#event(() => processGone(this.#front, pid)));
+        const gone = () => {
+          processGone(this.#front, pid);
+          resumeLeft(this.#front);
+        };
+        processes.watch(pid, () => this.#event(gone));
       },
       remember: (line) => journal.append(line),
       rememberAll: (lines) => journal.replace(lines),

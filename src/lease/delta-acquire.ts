@@ -189,14 +189,15 @@ function* claim(
   return ok({ leader: seen.leader, geometry });
 }
 
-interface OwnRecord {
+export interface OwnRecord {
   readonly nowMs: number;
   readonly leader: DeltaLeader;
   /** A copy of all 200 bytes, for comparison. */
   readonly record: Uint8Array;
 }
 
-function* readOwn(
+/** This host's record, checked; its numbers mean nothing yet. */
+export function* readOwn(
   place: DeltaPlace,
   geometry: Geometry,
   timeoutMs: number,

@@ -112,10 +112,15 @@ function prepare(
   });
 }
 
+const KEPT =
+  'LVs of this VG may be active here since an earlier lvmlockd: deactivate them (lvchange -an), ' +
+  'then give their leases back as the log of sanlock says (lockspace.keptLeases)';
+
 /** Whoever started it learns the reason from start_wait: nothing else would tell. */
 function failedJoin(state: DaemonState, lockspace: Lockspace, result: number): void {
   const vg = lockspace.vg.vgName;
-  log(state, 'error', 'lockspace.notJoined', { vg, hostId: lockspace.hostId, result });
+  const advice = result === LD_RESULT.BUSY ? { advice: KEPT } : {};
+  log(state, 'error', 'lockspace.notJoined', { vg, hostId: lockspace.hostId, result, ...advice });
   for (const clientId of lockspace.starters) {
     const client = state.clients.get(clientId);
     if (client !== undefined) client.startFailure = result;

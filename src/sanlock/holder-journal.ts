@@ -2,22 +2,34 @@ import type { ByteString } from '../base/bytes.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import type { Front } from './front.ts';
 import { type HolderFacts, type Line, parseHolderLine, type SpaceFacts } from './holder-lines.ts';
+import type { Resumption } from './resuming.ts';
 import { stop } from './signals.ts';
-import { type Client, type Lockspace, newClient } from './state.ts';
+import { type Client, type Lockspace, newClient, type Reply, type Resource } from './state.ts';
 
-/** A lockspace of an earlier daemon with processes that may still work by its leases. */
+/** A lockspace of an earlier daemon with leases that may still be used. */
 export interface LeftBehind {
   readonly id: number;
   readonly space: SpaceFacts;
   lastSuccessS: number;
   asleepMs: number;
+  readonly generation: string;
   readonly holders: Map<string, { readonly facts: HolderFacts; readonly client: Client }>;
+  /** Persistent ones, by the number that daemon gave them: their resources. */
+  readonly leases: Map<number, ByteString>;
   told: boolean;
+  phase: Resumption;
+  /** The process that renews on; null: none does. */
+  lease: number | null;
+  /** The next attempt to resume. */
+  notBeforeMs: number;
+  /** Who removes the lockspace, and waits for its end. */
+  readonly waiters: Reply[];
 }
 
 const MAX_LINES = 4000;
 
-const LEASE = 'lease';
+/** The holder that is a lease process. */
+export const LEASE = 'lease';
 
 /**
  * Before its lease process is told anything. What cannot be recorded is not begun.
@@ -25,7 +37,7 @@ const LEASE = 'lease';
  */
 export function spaceBegins(front: Front, space: Lockspace): boolean {
   const line = leaseLine(front, space);
-  const isNoted = note(front, spaceLine(space)) && (line === null || note(front, line));
+  const isNoted = note(front, spaceLine(front, space)) && (line === null || note(front, line));
   if (!isNoted) notRecorded(front, space, -1);
   return isNoted;
 }
@@ -38,7 +50,13 @@ export function spaceEnds(front: Front, space: Lockspace): void {
 /** Where it cannot be written, the next daemon takes the lease for older than it is: sooner. */
 export function spaceRenewed(front: Front, space: Lockspace): void {
   const { id, lastSuccessS: timestampS, asleepMs } = space;
-  note(front, { kind: 'renewed', id, timestampS, asleepMs });
+  note(front, { kind: 'renewed', id, timestampS, asleepMs, generation: `${space.generation}` });
+}
+
+/** It is forgotten, and whatever lease of it was still kept here. */
+export function spaceLeft(front: Front, space: Lockspace): void {
+  const isKept = front.resources.some((one) => one.lockspace === space && one.isNoted);
+  if (isKept) note(front, { kind: 'left', id: space.id });
 }
 
 /**
@@ -48,6 +66,11 @@ export function spaceRenewed(front: Front, space: Lockspace): void {
  */
 export function holdsNow(front: Front, client: Client): boolean {
   if (client.dead) return true; // what was granted meanwhile is given back
+  for (const { resource } of client.tokens) {
+    if (leaseIsNoted(front, resource)) continue;
+    notRecorded(front, resource.lockspace, client.pid);
+    return false;
+  }
   for (const space of new Set(client.tokens.map(({ resource }) => resource.lockspace))) {
     const line = holderLine(front, client, space);
     const text = JSON.stringify(line);
@@ -61,6 +84,20 @@ export function holdsNow(front: Front, client: Client): boolean {
     return false;
   }
   return true;
+}
+
+function leaseIsNoted(front: Front, resource: Resource): boolean {
+  if (!resource.persistent || resource.hold === null || resource.isNoted) return true;
+  resource.isNoted = true; // first: the line may be written with all others
+  resource.isNoted = note(front, leaseLineOf(resource));
+  return resource.isNoted;
+}
+
+/** Nobody here uses it any more. */
+export function leaseGiven(front: Front, resource: Resource): void {
+  if (!resource.isNoted) return;
+  resource.isNoted = false;
+  note(front, { kind: 'given', id: resource.lockspace.id, lease: resource.id });
 }
 
 function notRecorded(front: Front, space: Lockspace, pid: number): void {
@@ -90,10 +127,11 @@ export function restore(
     for (const [holder, { facts }] of [...left.holders]) {
       if (front.outside.startTime(facts.pid) !== facts.started) left.holders.delete(holder);
     }
-    if (left.holders.size > 0) front.leftBehind.push({ ...left, id: front.newLockspaceId() });
+    if (counts(left)) front.leftBehind.push({ ...left, id: front.newLockspaceId() });
   }
   for (const left of front.leftBehind) {
-    const fields = { lockspace: left.space.name, pids: pidsOf(left).join(' ') };
+    const resources = [...left.leases.values()].join(' ');
+    const fields = { lockspace: left.space.name, pids: pidsOf(left).join(' '), resources };
     front.outside.log('warn', 'holders.leftBehind', fields);
   }
   if (damaged > 0) {
@@ -108,6 +146,17 @@ const GO_ON =
   'no lockspace is joined until the machine is rebooted, or until nothing here uses leases of the ' +
   'daemon before, sanlock.holders in the run directory is removed, and sanlock is started again';
 
+function counts({ holders, leases }: LeftBehind): boolean {
+  return holders.size > 0 || leases.size > 0;
+}
+
+/** Processes that may work by its leases; `asker` may say of its own persistent ones that it does not. */
+export function usersOf({ holders }: LeftBehind, asker: number): number[] {
+  return [...holders].flatMap(([holder, { facts }]) =>
+    holder === LEASE || (facts.persistent && facts.pid === asker) ? [] : [facts.pid],
+  );
+}
+
 function pidsOf({ holders }: LeftBehind): number[] {
   return [...new Set([...holders.values()].map(({ facts }) => facts.pid))];
 }
@@ -118,24 +167,35 @@ function readLine(found: Map<number, LeftBehind>, text: string): boolean {
   if (line === null || line.kind === 'unknown') return false;
   if (line.kind === 'space') {
     const { kind: _, id, ...space } = line;
-    const { timestampS: lastSuccessS, asleepMs } = space;
-    found.set(id, { id, space, lastSuccessS, asleepMs, holders: new Map(), told: false });
+    found.set(id, newLeft(id, space));
     return true;
   }
   const left = found.get(line.id);
-  if (left === undefined) return line.kind !== 'holds'; // of what lockspace?
+  if (left === undefined) return line.kind !== 'holds' && line.kind !== 'lease'; // of which?
   if (line.kind === 'renewed') {
-    left.lastSuccessS = line.timestampS;
-    left.asleepMs = line.asleepMs;
+    const { timestampS: lastSuccessS, asleepMs, generation } = line;
+    found.set(line.id, { ...left, lastSuccessS, asleepMs, generation });
   } else if (line.kind === 'free') left.holders.delete(line.holder);
+  else if (line.kind === 'lease') left.leases.set(line.lease, line.resource);
+  else if (line.kind === 'given') left.leases.delete(line.lease);
+  else if (line.kind === 'left') left.leases.clear();
   else {
     const { kind: _, id: __, ...facts } = line;
-    const client = newClient({ connection: -1, slot: -1, fd: -1, peerPid: facts.pid });
-    const { pid, killpath, killargs, killpathPid, restricted } = facts;
-    Object.assign(client, { pid, killpath, killargs, killpathPid, restricted });
-    left.holders.set(facts.holder, { facts, client });
+    left.holders.set(facts.holder, { facts, client: clientOf(facts) });
   }
   return true;
+}
+
+function clientOf({ pid, killpath, killargs, killpathPid, restricted }: HolderFacts): Client {
+  const client = newClient({ connection: -1, slot: -1, fd: -1, peerPid: pid });
+  return Object.assign(client, { pid, killpath, killargs, killpathPid, restricted });
+}
+
+function newLeft(id: number, space: SpaceFacts): LeftBehind {
+  const { timestampS: lastSuccessS, asleepMs, generation } = space;
+  const known = { id, space, lastSuccessS, asleepMs, generation };
+  const nothing = { holders: new Map(), leases: new Map(), told: false, waiters: [] };
+  return { ...known, ...nothing, phase: 'waiting', lease: null, notBeforeMs: 0 };
 }
 
 export function processGone(front: Front, pid: number): void {
@@ -143,37 +203,77 @@ export function processGone(front: Front, pid: number): void {
   for (const { holders } of front.leftBehind) {
     for (const [holder, { facts }] of [...holders]) if (facts.pid === pid) holders.delete(holder);
   }
-  front.leftBehind = front.leftBehind.filter(({ holders }) => holders.size > 0);
+  front.leftBehind = front.leftBehind.filter(counts);
   if (front.leftBehind.length < before) rewrite(front);
 }
 
-/** A lockspace that must not be joined yet. */
-export function isHaunted(
-  front: Front,
-  asked: { readonly name: ByteString; readonly path: ByteString; readonly offset: bigint },
-): boolean {
-  if (front.holdersUnknown) {
-    front.outside.log('error', 'lockspace.closed', { lockspace: asked.name, goOn: GO_ON });
-    return true;
+/** Its membership is about to be resumed. @returns whether that is written */
+export function leftStarts(front: Front, left: LeftBehind): boolean {
+  const facts = leaseHolder(front, left.lease);
+  if (facts === null) return true; // it has ended already
+  left.holders.set(LEASE, { facts, client: clientOf(facts) });
+  return note(front, { kind: 'holds', id: left.id, ...facts });
+}
+
+export function leftEnds(front: Front, left: LeftBehind): void {
+  left.holders.delete(LEASE);
+  note(front, { kind: 'free', id: left.id, holder: LEASE });
+}
+
+export function leftRenewed(front: Front, left: LeftBehind): void {
+  const { id, lastSuccessS: timestampS, asleepMs, generation } = left;
+  note(front, { kind: 'renewed', id, timestampS, asleepMs, generation });
+}
+
+/** Its leases are given back; who held none but those, and gave them, is no holder any more. */
+export function forgetLeft(front: Front, left: LeftBehind): void {
+  left.leases.clear();
+  for (const [holder, { facts }] of [...left.holders]) {
+    if (facts.persistent) left.holders.delete(holder);
   }
-  const left = front.leftBehind.find(
+  front.leftBehind = front.leftBehind.filter(counts);
+  rewrite(front);
+}
+
+interface Place {
+  readonly name: ByteString;
+  readonly path: ByteString;
+  readonly offset: bigint;
+}
+
+export function leftAt(front: Front, asked: Place): LeftBehind | null {
+  const found = front.leftBehind.find(
     ({ space }) =>
       space.name === asked.name ||
       (space.path === asked.path && BigInt(space.offset) === asked.offset),
   );
-  if (left === undefined) return false;
+  return found ?? null;
+}
+
+/** A lockspace that must not be joined yet. */
+export function isClosed(front: Front, asked: Place): boolean {
+  if (front.holdersUnknown) {
+    front.outside.log('error', 'lockspace.closed', { lockspace: asked.name, goOn: GO_ON });
+    return true;
+  }
+  const left = leftAt(front, asked);
+  if (left === null) return false;
   const fields = { lockspace: asked.name, pids: pidsOf(left).join(' ') };
   front.outside.log('warn', 'lockspace.stillHeld', fields);
   return true;
+}
+
+export function isExpired(front: Front, left: LeftBehind): boolean {
+  return front.claimAgeMs(left) >= leaseTimes(left.space.ioTimeoutS).renewalFailMs;
 }
 
 /** Their lease has run out, and nobody else will stop them. */
 export function stopLeftBehind(front: Front): void {
   for (const left of front.leftBehind) {
     const { ioTimeoutS } = left.space;
-    const isExpired = front.claimAgeMs(left) >= leaseTimes(ioTimeoutS).renewalFailMs;
-    if (!isExpired && !front.ending) continue; // a forced end kills them as it does all users
-    if (isExpired && !left.told) {
+    const isLate = isExpired(front, left);
+    if (!isLate && !front.ending) continue; // a forced end kills them as it does all users
+    if (isLate && !left.told && left.holders.size > 0) {
       left.told = true;
       front.outside.log('error', 'holders.expired', { lockspace: left.space.name });
     }
@@ -198,12 +298,23 @@ function note(front: Front, line: Line): boolean {
 /** Only what still counts. @returns whether it is written */
 function rewrite(front: Front): boolean {
   const lines: Line[] = front.holdersUnknown ? [{ kind: 'unknown' }] : [];
-  for (const { id, space, lastSuccessS, asleepMs, holders } of front.leftBehind) {
-    lines.push({ kind: 'space', id, ...space, timestampS: lastSuccessS, asleepMs });
+  for (const {
+    id,
+    space,
+    lastSuccessS,
+    asleepMs,
+    generation,
+    holders,
+    leases,
+  } of front.leftBehind) {
+    lines.push({ kind: 'space', id, ...space, timestampS: lastSuccessS, asleepMs, generation });
+    for (const [lease, resource] of leases) lines.push({ kind: 'lease', id, lease, resource });
     for (const { facts } of holders.values()) lines.push({ kind: 'holds', id, ...facts });
   }
   for (const space of front.lockspaces) {
-    lines.push(spaceLine(space));
+    lines.push(spaceLine(front, space));
+    const kept = front.resources.filter((one) => one.lockspace === space && one.isNoted);
+    lines.push(...kept.map(leaseLineOf));
     const lease = leaseLine(front, space);
     if (lease !== null) lines.push(lease);
     for (const client of front.clients.values()) {
@@ -216,10 +327,15 @@ function rewrite(front: Front): boolean {
   return true;
 }
 
-function spaceLine(space: Lockspace): Line {
+function spaceLine(front: Front, space: Lockspace): Line {
   const { id, name, hostId, path, offset, ioTimeoutS } = space;
   const { lastSuccessS: timestampS, asleepMs } = space;
-  return { kind: 'space', id, name, hostId, path, offset, ioTimeoutS, timestampS, asleepMs };
+  const of = { id, name, hostId, path, offset, ioTimeoutS, hostName: front.settings.ourHostName };
+  return { kind: 'space', ...of, timestampS, asleepMs, generation: `${space.generation}` };
+}
+
+function leaseLineOf({ id: lease, name: resource, lockspace }: Resource): Line {
+  return { kind: 'lease', id: lockspace.id, lease, resource };
 }
 
 /** null: its process has ended already. */
@@ -227,14 +343,22 @@ function holderLine(front: Front, client: Client, space: Lockspace): Line | null
   if (client.started === '') client.started = front.outside.startTime(client.pid) ?? '';
   const { pid, started, killpath, killargs, killpathPid, restricted, connection } = client;
   if (started === '' || pid <= 0) return null;
-  const how = { killpath, killargs, killpathPid, restricted };
+  const here = client.tokens.filter(({ resource }) => resource.lockspace === space);
+  const persistent = here.every(({ resource }) => resource.persistent);
+  const how = { killpath, killargs, killpathPid, restricted, persistent };
   return { kind: 'holds', id: space.id, holder: `${connection}`, pid, started, ...how };
 }
 
 function leaseLine(front: Front, space: Lockspace): Line | null {
-  const pid = space.lease === null ? null : front.outside.leasePid(space.lease);
+  const facts = leaseHolder(front, space.lease);
+  return facts === null ? null : { kind: 'holds', id: space.id, ...facts };
+}
+
+/** null: the process has ended. */
+function leaseHolder(front: Front, lease: number | null): HolderFacts | null {
+  const pid = lease === null ? null : front.outside.leasePid(lease);
   const started = pid === null ? null : front.outside.startTime(pid);
   if (pid === null || started === null) return null;
-  const how = { killpath: '', killargs: '', killpathPid: false, restricted: 0 };
-  return { kind: 'holds', id: space.id, holder: LEASE, pid, started, ...how };
+  const how = { killpath: '', killargs: '', killpathPid: false, restricted: 0, persistent: false };
+  return { holder: LEASE, pid, started, ...how };
 }

@@ -5,13 +5,19 @@ import type { ByteString } from '../base/bytes.ts';
  * after a crash knows whom the one before it left running. Their leases end with the host lease,
  * which nobody renews any more. Until they are gone the lockspace is not joined again, as a new
  * generation would free their leases at once; and when its time is up they are stopped. A lease
- * process counts too: stuck on its device, it may still write what it was told long ago.
+ * process counts too: stuck on its device, it may still write what it was told long ago. And so
+ * does a persistent lease, whoever lives, until it is given back.
  */
 export type Line =
   | ({ readonly kind: 'space'; readonly id: number } & SpaceFacts)
   | ({ readonly kind: 'renewed'; readonly id: number } & RenewalFacts)
   | ({ readonly kind: 'holds'; readonly id: number } & HolderFacts)
   | { readonly kind: 'free'; readonly id: number; readonly holder: string }
+  | ({ readonly kind: 'lease'; readonly id: number } & LeaseFacts)
+  /** It was let go here, whatever came of its way to the disk. */
+  | { readonly kind: 'given'; readonly id: number; readonly lease: number }
+  /** The lockspace was left: by nobody's claim but the disk's is any lease of it held. */
+  | { readonly kind: 'left'; readonly id: number }
   /** A journal before this one was damaged: there may be holders that nobody knows of. */
   | { readonly kind: 'unknown' };
 
@@ -19,6 +25,8 @@ interface RenewalFacts {
   readonly timestampS: number;
   /** How long the machine had been suspended, ever, when that renewal began. */
   readonly asleepMs: number;
+  /** '0' until joined. In digits: it has 64 bits. */
+  readonly generation: string;
 }
 
 export interface SpaceFacts extends RenewalFacts {
@@ -27,6 +35,14 @@ export interface SpaceFacts extends RenewalFacts {
   readonly path: ByteString;
   readonly offset: number;
   readonly ioTimeoutS: number;
+  /** By which the host lease is ours on the disk. */
+  readonly hostName: ByteString;
+}
+
+/** A persistent lease: its user is no process, so that none can be waited for. */
+interface LeaseFacts {
+  readonly lease: number;
+  readonly resource: ByteString;
 }
 
 export interface HolderFacts {
@@ -39,11 +55,18 @@ export interface HolderFacts {
   readonly killargs: ByteString;
   readonly killpathPid: boolean;
   readonly restricted: number;
+  /** All that it holds outlives it, and has lines of its own. */
+  readonly persistent: boolean;
 }
 
 type Shape = Readonly<Record<string, 'string' | 'number' | 'boolean'>>;
 
-const RENEWAL: Shape = { id: 'number', timestampS: 'number', asleepMs: 'number' };
+const RENEWAL: Shape = {
+  id: 'number',
+  timestampS: 'number',
+  asleepMs: 'number',
+  generation: 'string',
+};
 
 const SHAPES: Readonly<Record<Line['kind'], Shape>> = {
   space: {
@@ -53,6 +76,7 @@ const SHAPES: Readonly<Record<Line['kind'], Shape>> = {
     path: 'string',
     offset: 'number',
     ioTimeoutS: 'number',
+    hostName: 'string',
   },
   renewed: RENEWAL,
   holds: {
@@ -64,8 +88,12 @@ const SHAPES: Readonly<Record<Line['kind'], Shape>> = {
     killargs: 'string',
     killpathPid: 'boolean',
     restricted: 'number',
+    persistent: 'boolean',
   },
   free: { id: 'number', holder: 'string' },
+  lease: { id: 'number', lease: 'number', resource: 'string' },
+  given: { id: 'number', lease: 'number' },
+  left: { id: 'number' },
   unknown: {},
 };
 

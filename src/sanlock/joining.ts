@@ -2,12 +2,14 @@ import { assert } from '../base/assert.ts';
 import { ERRNO, SANLOCK_CODES } from '../wire/sanlock-codes.ts';
 import { signalled } from './examine.ts';
 import type { Front } from './front.ts';
-import { spaceBegins, spaceEnds, spaceRenewed } from './holder-journal.ts';
+import { spaceBegins, spaceEnds, spaceLeft, spaceRenewed } from './holder-journal.ts';
 import { closeChannels, deliverEvents, takeBackOldBits } from './host-events.ts';
+import { joinRequest } from './join-request.ts';
 import { loopLagged } from './lag.ts';
 import type { FromLeaseProcess } from './lease-messages.ts';
 import { LOST } from './lost.ts';
 import { resultNumber } from './result-number.ts';
+import { resumedEnded, resumedSaid } from './resuming.ts';
 import type { Lockspace, RenewalEntry } from './state.ts';
 import {
   armWatchdog,
@@ -30,7 +32,10 @@ export function leaseSaid(front: Front, lease: number, message: FromLeaseProcess
     return;
   }
   const space = front.lockspaces.find((candidate) => candidate.lease === lease);
-  if (space === undefined) return; // it was given up meanwhile
+  if (space === undefined) {
+    resumedSaid(front, lease, message); // or it was given up meanwhile
+    return;
+  }
   switch (message.kind) {
     case 'joined':
       joined(front, space, message);
@@ -97,26 +102,10 @@ function obey(front: Front, space: Lockspace, verdict: WatchdogVerdict): void {
 }
 
 function sendJoin(front: Front, space: Lockspace): void {
-  const { renewalReadExtendS, ourHostName, shRetries } = front.settings;
   if (space.lease === null) return;
-  front.outside.toLease(space.lease, {
-    kind: 'join',
-    lockspaceName: space.name,
-    hostId: space.hostId,
-    path: space.path,
-    offset: space.offset,
-    hostName: ourHostName,
-    ioTimeoutS: space.ioTimeoutS,
-    renewalReadExtendMs: extendMs(renewalReadExtendS, space.ioTimeoutS),
-    sharedRetries: shRetries,
-  });
+  const request = joinRequest(front.settings, space, front.settings.ourHostName);
+  front.outside.toLease(space.lease, { kind: 'join', ...request });
   space.joinSent = true;
-}
-
-/** 0 still gives half a second, as the original does (spec 10 §5.3). */
-function extendMs(configuredS: number | null, ioTimeoutS: number): number {
-  if (configuredS === null) return ioTimeoutS * 1000;
-  return configuredS === 0 ? 500 : configuredS * 1000;
 }
 
 const LEAVE_DEADLINE_MS = 3000;
@@ -257,8 +246,8 @@ export function leaseEnded(front: Front, lease: number): void {
     space.lease = null;
   }
   front.failPending(lease, LOST);
-  if (space === undefined) return;
-  if (space.state === 'removing') forget(front, space);
+  if (space === undefined) resumedEnded(front, lease);
+  else if (space.state === 'removing') forget(front, space);
 }
 
 /**
@@ -282,6 +271,7 @@ export function leaseLost(front: Front, lease: number): void {
 }
 
 function forget(front: Front, space: Lockspace): void {
+  spaceLeft(front, space);
   front.lockspaces = front.lockspaces.filter((other) => other !== space);
   front.resources = front.resources.filter((resource) => resource.lockspace !== space);
   closeChannels(front, space);

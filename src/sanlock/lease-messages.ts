@@ -1,5 +1,6 @@
 import type { ByteString } from '../base/bytes.ts';
 import type { PaxosLeader } from '../format/leader.ts';
+import type { Unfinished } from '../lease/delta-resume.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
 import type { PaxosHold } from '../lease/paxos-hold.ts';
 
@@ -36,6 +37,11 @@ export interface JoinRequest {
   readonly renewalReadExtendMs: number;
   /** Retries of a shared acquire that met a short hold. */
   readonly sharedRetries: number;
+  /** Not a new stay: that of an earlier process is renewed on, with its generation. */
+  readonly resume?: Unfinished & {
+    /** How long the machine had been suspended, ever, at that renewal. */
+    readonly asleepMs: number;
+  };
 }
 
 export interface AnnouncedEvent {

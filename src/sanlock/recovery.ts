@@ -5,6 +5,7 @@ import { takeBackOldBits } from './host-events.ts';
 import { announce, giveUp, lookAtWatchdogs } from './joining.ts';
 import { grantsPaused } from './lag.ts';
 import { endLongWaits } from './local-queue.ts';
+import { resumeLeft } from './resuming.ts';
 import { stop } from './signals.ts';
 import type { Client, Lockspace } from './state.ts';
 import { awaitsWatchdog, letGo } from './watchdog.ts';
@@ -15,6 +16,7 @@ const LEAVE_DEADLINE_MS = 3000;
 /** One look at every joined lockspace; the program calls it each second, or more often in need. */
 export function look(front: Front): void {
   lookAtWatchdogs(front);
+  resumeLeft(front);
   stopLeftBehind(front);
   endLongWaits(front);
   for (const space of [...front.lockspaces]) {

@@ -1,6 +1,6 @@
 import type { ByteString } from '../base/bytes.ts';
 import type { Front } from './front.ts';
-import { holdsLess } from './holder-journal.ts';
+import { holdsLess, leaseGiven } from './holder-journal.ts';
 import type { LeaseCommandResult } from './lease-messages.ts';
 import { resultNumber } from './result-number.ts';
 import type { Client, Resource, Token } from './state.ts';
@@ -52,6 +52,7 @@ export function releaseResource(
   if (hold === null || lease === null || dead || failed) {
     // A dying lockspace's leases are not written any more: the host id's end frees them.
     front.removeResource(resource);
+    leaseGiven(front, resource);
     options.done(0);
     return;
   }
@@ -60,6 +61,7 @@ export function releaseResource(
   const command = { op: 'release', hold, lvb, rename: options.rename } as const;
   front.command(lease, command, (result: LeaseCommandResult) => {
     front.removeResource(resource);
+    leaseGiven(front, resource);
     options.done(result.ok ? 0 : resultNumber(result.error));
   });
 }

@@ -63,6 +63,8 @@ export interface Resource {
   readonly restricted: number;
   /** The request of another host that its holder was last asked for. */
   followed: { readonly lver: bigint; readonly forceMode: number } | null;
+  /** The journal of holders knows it: it is persistent, and was granted. */
+  isNoted: boolean;
   readonly holders: Token[];
   lastPid: number;
 }

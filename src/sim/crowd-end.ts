@@ -18,6 +18,7 @@ const FIXED_CLIENTS = 2;
 const EEXIST = -17;
 const EINPROGRESS = -115;
 const EAGAIN = -11;
+const EBUSY = -16;
 const ACQUIRE_OTHER = -245;
 const JOIN_MS = 30_000;
 
@@ -69,7 +70,16 @@ function result<T>(crowd: Crowd, host: CrowdHost, call: SanlockCall<T>, link?: L
   return got;
 }
 
+/** What an earlier daemon left locked, for nobody's use any more. */
+function givesBack(crowd: Crowd, host: CrowdHost): void {
+  const join = daemon.addLockspace(crowd.place(host), { ioTimeoutS: T_S });
+  if (result(crowd, host, join) !== EBUSY) return;
+  const given = result(crowd, host, daemon.removeLockspace(crowd.place(host)));
+  assert(given === 0, `${host.name} gives back what is left: ${given}`);
+}
+
 function nothingIsLeft(crowd: Crowd, host: CrowdHost): void {
+  givesBack(crowd, host);
   result(crowd, host, leases.release([named0('')], { orphan: true }));
   const user = crowd.newPerson(host);
   result(crowd, host, leases.release([named0('')], { orphan: true }), user.link);
@@ -90,13 +100,22 @@ function nothingIsLeft(crowd: Crowd, host: CrowdHost): void {
   assert(host.openWatches === 0, `${host.openWatches} processes are watched for nobody`);
   const holders = new Set<string>();
   for (const line of host.journal.load().lines) {
-    const { kind, id, holder } = JSON.parse(line) as { kind: string; id: number; holder?: string };
-    if (kind === 'space')
-      for (const one of holders) if (one.startsWith(`${id}/`)) holders.delete(one);
+    const { kind, id, holder, lease } = JSON.parse(line) as JournalLine;
+    const ends = kind === 'space' ? `${id}/` : kind === 'left' ? `${id}/lease ` : null;
+    for (const one of holders) if (ends !== null && one.startsWith(ends)) holders.delete(one);
     if (kind === 'holds' && holder !== 'lease') holders.add(`${id}/${holder}`);
     if (kind === 'free') holders.delete(`${id}/${holder}`);
+    if (kind === 'lease') holders.add(`${id}/lease ${lease}`);
+    if (kind === 'given') holders.delete(`${id}/lease ${lease}`);
   }
   assert(holders.size === 0, `the journal names ${[...holders].join(' ')}`);
+}
+
+interface JournalLine {
+  readonly kind: string;
+  readonly id: number;
+  readonly holder?: string;
+  readonly lease?: number;
 }
 
 function joined(crowd: Crowd, host: CrowdHost): void {

@@ -86,7 +86,7 @@ export class FrontHost {
   readonly #gone: Set<number>;
   readonly #watchers = new Map<number, () => void>();
   #nextFd = 5;
-  #nextPid = FIRST_LEASE_PID;
+  #nextPid: number;
 
   constructor(of: {
     name: ByteString;
@@ -98,6 +98,8 @@ export class FrontHost {
     journal?: Journal;
     /** Processes of an earlier daemon's time that have ended. */
     ended?: ReadonlySet<number>;
+    /** Its lease processes are numbered from here. */
+    firstLeasePid?: number;
     log?: Log;
     /** Times of its programs, where they are not the world's. */
     frontTime?: ProcessTime;
@@ -105,6 +107,7 @@ export class FrontHost {
   }) {
     this.#clock = of.clock;
     this.#gone = new Set(of.ended);
+    this.#nextPid = of.firstLeasePid ?? FIRST_LEASE_PID;
     this.#frontTime = of.frontTime ?? worldTime(of.clock);
     this.#leaseTime = of.leaseTime ?? worldTime(of.clock);
     const { name, storage, clock, plan = PROMPT } = of;

@@ -116,6 +116,8 @@ export class SanlockSpace implements ManagerSpace {
       added = yield* ask({ call: 'addLockspace', area, ioTimeoutS }, joinMs);
     }
     const wasThere = added.code === -ERRNO.EEXIST && adopt;
+    // It keeps what an lvmlockd before left locked: only a person can say that it is unused.
+    if (added.code === -ERRNO.EBUSY) return { ...both(LD_RESULT.BUSY), adopted: [] };
     if (added.code < 0 && !wasThere) return { ...areaOutcome(added), adopted: [] };
     const used = yield* ask({ call: 'usedByOrphans', name: site.spaceName }, quickMs);
     if (used.code < 0) {

@@ -171,6 +171,7 @@ function ballot(
     lvbDirty: false,
     restricted: job.client.restricted,
     followed: null,
+    isNoted: false,
     holders: [],
     lastPid: job.client.pid,
   };

@@ -11,9 +11,10 @@ import {
   sanlkLockspace,
 } from '../../wire/sanlock-socket.ts';
 import type { Front } from '../front.ts';
-import { isHaunted } from '../holder-journal.ts';
+import { isClosed, type LeftBehind, leftAt } from '../holder-journal.ts';
 import { beginJoin, undoJoin } from '../joining.ts';
 import type { Request } from '../request.ts';
+import { giveBack, stillKept } from '../resuming.ts';
 import { type Lockspace, newLockspace, type Reply } from '../state.ts';
 
 interface Asked {
@@ -68,6 +69,25 @@ export function addLockspaceCommand(front: Front, request: Request, reply: Reply
   beginJoin(front, space);
 }
 
+/** What an earlier daemon left there, where it must not be joined again yet: 0, or why not. */
+function refuseLeftBehind(front: Front, asked: Asked): number {
+  const left = leftAt(front, asked);
+  if (left !== null && left.leases.size > 0) {
+    stillKept(front, left);
+    return -ERRNO.EBUSY; // nothing but a person's word ends it
+  }
+  return isClosed(front, asked) ? -ERRNO.EAGAIN : 0;
+}
+
+/** The leases of an earlier daemon, kept in the lockspace that is meant; null: none. */
+function keptAt(front: Front, asked: Asked): LeftBehind | null {
+  const left = leftAt(front, asked);
+  if (left === null || left.leases.size === 0 || left.space.name !== asked.name) return null;
+  const isSameHost = asked.hostId === 0n || asked.hostId === BigInt(left.space.hostId);
+  const isSamePlace = left.space.path === asked.path && BigInt(left.space.offset) === asked.offset;
+  return isSameHost && isSamePlace ? left : null;
+}
+
 /** Only eight bits of it reach the disk (spec 10 §4.1). */
 const MAX_IO_TIMEOUT_S = 255;
 
@@ -85,7 +105,8 @@ function refuseAdd(front: Front, asked: Asked, ioTimeoutS: number): number {
     (space) => space.name === asked.name || samePlace(space, asked),
   );
   if (clash) return -ERRNO.EINVAL;
-  if (isHaunted(front, asked)) return -ERRNO.EAGAIN;
+  const closed = refuseLeftBehind(front, asked);
+  if (closed !== 0) return closed;
   // Sizes on the disk may forbid less; above every geometry's limit no disk need be asked, but
   // the answers for a missing device and a blank area come first, as the original's do.
   return asked.hostId > BigInt(Number.MAX_SAFE_INTEGER) ? -ERRNO.EINVAL : 0;
@@ -114,7 +135,9 @@ export function remLockspaceCommand(front: Front, request: Request, reply: Reply
     return;
   }
   if (space === undefined) {
-    reply(-ERRNO.ENOENT);
+    const left = keptAt(front, asked);
+    if (left === null) reply(-ERRNO.ENOENT);
+    else giveBack(front, left, { cmdFlags, asker: request.client.peerPid, reply });
     return;
   }
   if (space.state === 'removing') {

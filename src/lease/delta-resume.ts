@@ -1,0 +1,56 @@
+import { fail, ok, type Result } from '../base/result.ts';
+import type { Geometry } from '../format/geometry.ts';
+import { type DeltaHold, type DeltaPlace, readOwn } from './delta-acquire.ts';
+import { leaseError } from './io.ts';
+import type { LeaseError } from './lease-error.ts';
+import { leaseTimes } from './lease-times.ts';
+import type { Steps } from './steps.ts';
+
+/** The stay that a process of this host, gone since, left on the disk. */
+export interface Unfinished {
+  readonly generation: bigint;
+  /** Of a renewal that is known to have landed; the last one may be later. */
+  readonly timestampS: number;
+}
+
+/**
+ * Finds that stay still standing, so that it can be renewed on with its own generation: to other
+ * hosts nothing has happened. Nothing is written. The caller has seen the process that wrote the
+ * record end, and with it every write it had sent.
+ *
+ *   T+0 its last renewal ... resumed here at any time before T+8·t ... T+8·t too late
+ *
+ * @returns RENEW_OWNER where the record is another's or a later stay's, RENEW_DIFF where that
+ *   stay cannot have written it, HOSTID_BUSY when its time is over; LEADER_*, AIO_TIMEOUT.
+ * @see docs/decisions/0015
+ */
+export function* deltaResume(
+  place: DeltaPlace,
+  geometry: Geometry,
+  left: Unfinished,
+): Steps<Result<DeltaHold, LeaseError>> {
+  const { ioTimeoutMs, renewalFailMs } = leaseTimes(place.ioTimeoutS);
+  const read = yield* readOwn(place, geometry, ioTimeoutMs);
+  if (!read.ok) return read;
+  const { nowMs, leader } = read.value;
+  const facts = {
+    owner: leader.ownerId,
+    generation: leader.ownerGeneration,
+    hostName: leader.hostName,
+    timestampS: leader.timestampS,
+  };
+  const isThatStay =
+    leader.ownerId === BigInt(place.hostId) &&
+    leader.ownerGeneration === left.generation &&
+    leader.hostName === place.hostName;
+  if (!isThatStay) return fail(leaseError('RENEW_OWNER', 'resume', facts));
+  const writtenMs = Number(leader.timestampS) * 1000;
+  // 0: given back. Before the last one known, or after now: by a clock that is not ours.
+  const isItsOwn =
+    leader.timestampS >= BigInt(Math.max(1, left.timestampS)) &&
+    writtenMs <= nowMs &&
+    leader.ioTimeoutS === (place.ioTimeoutS & 0xff);
+  if (!isItsOwn) return fail(leaseError('RENEW_DIFF', 'resume', facts));
+  if (nowMs - writtenMs >= renewalFailMs) return fail(leaseError('HOSTID_BUSY', 'resume', facts));
+  return ok({ leader, geometry });
+}

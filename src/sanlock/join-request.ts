@@ -1,0 +1,33 @@
+import type { ByteString } from '../base/bytes.ts';
+import type { JoinRequest } from './lease-messages.ts';
+import type { SanlockSettings } from './settings.ts';
+
+/** What a lease process is told of the lockspace it joins. */
+export function joinRequest(
+  settings: SanlockSettings,
+  space: {
+    readonly name: ByteString;
+    readonly hostId: number;
+    readonly path: ByteString;
+    readonly offset: number;
+    readonly ioTimeoutS: number;
+  },
+  hostName: ByteString,
+): JoinRequest {
+  return {
+    lockspaceName: space.name,
+    hostId: space.hostId,
+    path: space.path,
+    offset: space.offset,
+    hostName,
+    ioTimeoutS: space.ioTimeoutS,
+    renewalReadExtendMs: extendMs(settings.renewalReadExtendS, space.ioTimeoutS),
+    sharedRetries: settings.shRetries,
+  };
+}
+
+/** 0 still gives half a second, as the original does (spec 10 §5.3). */
+function extendMs(configuredS: number | null, ioTimeoutS: number): number {
+  if (configuredS === null) return ioTimeoutS * 1000;
+  return configuredS === 0 ? 500 : configuredS * 1000;
+}
