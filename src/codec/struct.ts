@@ -1,12 +1,20 @@
 import { assert } from '../base/assert.ts';
 import { type ByteString, readByteString, writeByteString } from '../base/bytes.ts';
 
+/** The values that a field has in a record which nothing has damaged; both ends belong to it. */
+export interface Range<T> {
+  readonly least: T;
+  readonly most: T;
+}
+
 /** One field of a record: where it lies and how its value is read and written (little endian). */
 export interface Field<T> {
   readonly kind: 'value';
   readonly offset: number;
   readonly size: number;
   readonly zero: T;
+  /** null: whatever fits into the field may stand there. */
+  readonly range: Range<Extract<T, number | bigint>> | null;
   get(view: DataView, base: number): T;
   set(view: DataView, base: number, value: T): void;
 }
@@ -25,6 +33,13 @@ export interface Struct<F extends Fields> {
   readonly name: string;
   readonly size: number;
   readonly fields: F;
+  /** The fields that have a range. */
+  readonly ranged: readonly Ranged[];
+}
+
+interface Ranged {
+  readonly field: string;
+  readonly range: Range<number | bigint>;
 }
 
 export type RecordOf<S> =
@@ -36,23 +51,28 @@ export type RecordOf<S> =
       }
     : never;
 
+export type Limits<T> = Pick<Range<T>, 'most'> & Partial<Range<T>>;
+
 export function u16(offset: number): Field<number> {
   return {
     kind: 'value',
     offset,
     size: 2,
     zero: 0,
+    range: null,
     get: (view, base) => view.getUint16(base + offset, true),
     set: (view, base, value) => view.setUint16(base + offset, value, true),
   };
 }
 
-export function u32(offset: number): Field<number> {
+/** @param range the values that can be there, for a number read from a disk: `least` 0 if absent */
+export function u32(offset: number, range: Limits<number> | null = null): Field<number> {
   return {
     kind: 'value',
     offset,
     size: 4,
     zero: 0,
+    range: range === null ? null : { least: 0, ...range },
     get: (view, base) => view.getUint32(base + offset, true),
     set: (view, base, value) => view.setUint32(base + offset, value, true),
   };
@@ -64,17 +84,20 @@ export function i32(offset: number): Field<number> {
     offset,
     size: 4,
     zero: 0,
+    range: null,
     get: (view, base) => view.getInt32(base + offset, true),
     set: (view, base, value) => view.setInt32(base + offset, value, true),
   };
 }
 
-export function u64(offset: number): Field<bigint> {
+/** @param range the values that can be there, for a number read from a disk: `least` 0 if absent */
+export function u64(offset: number, range: Limits<bigint> | null = null): Field<bigint> {
   return {
     kind: 'value',
     offset,
     size: 8,
     zero: 0n,
+    range: range === null ? null : { least: 0n, ...range },
     get: (view, base) => view.getBigUint64(base + offset, true),
     set: (view, base, value) => view.setBigUint64(base + offset, value, true),
   };
@@ -87,6 +110,7 @@ export function bytestring(offset: number, size: number): Field<ByteString> {
     offset,
     size,
     zero: '',
+    range: null,
     get: (view, base) => readByteString(bytesOf(view), base + offset, size),
     set: (view, base, value) =>
       writeByteString(bytesOf(view), { offset: base + offset, size }, value),
@@ -97,15 +121,25 @@ export function pad(offset: number, size: number): Pad {
   return { kind: 'pad', offset, size };
 }
 
-/** Declares a record and checks itself: fields in order, no gap, no overlap, the right size. */
+/**
+ * Declares a record and checks itself: fields in order, no gap, no overlap, the right size. A field
+ * can hold twice the most of its range, so that no step from within comes round to 0.
+ */
 export function struct<const F extends Fields>(name: string, size: number, fields: F): Struct<F> {
   let end = 0;
+  const ranged: Ranged[] = [];
   for (const [key, field] of Object.entries(fields)) {
     assert(field.offset === end, `${name}.${key} begins at ${end}, where the field before it ends`);
     end += field.size;
+    if (field.kind === 'pad' || field.range === null) continue;
+    const range: Range<number | bigint> = field.range;
+    const largest = 2n ** (8n * BigInt(field.size)) - 1n;
+    const isPossible = range.least <= range.most && BigInt(range.most) * 2n <= largest;
+    assert(isPossible, `${name}.${key} can hold twice its largest value, ${range.most}`);
+    ranged.push({ field: key, range });
   }
   assert(end === size, `${name} is ${size} bytes long, its fields fill ${end}`);
-  return { name, size, fields };
+  return { name, size, fields, ranged };
 }
 
 export function decode<F extends Fields>(
@@ -121,6 +155,36 @@ export function decode<F extends Fields>(
     if (field !== undefined && field.kind === 'value') record[key] = field.get(view, offset);
   }
   return record as RecordOf<Struct<F>>; // built from the same table as the type
+}
+
+/** A field of a record as it cannot be, whatever the checksum says. */
+export interface Damage {
+  readonly field: string;
+  readonly found: number | bigint | string;
+  readonly wanted: string;
+}
+
+/** The first field outside its range; null where every field is a possible one. */
+export function damageOf<F extends Fields>(
+  table: Struct<F>,
+  record: RecordOf<Struct<F>>,
+): Damage | null {
+  const values = record as Readonly<Record<string, number | bigint>>;
+  for (const { field, range } of table.ranged) {
+    const found = values[field];
+    if (found === undefined || found < range.least || found > range.most) {
+      return { field, found: found ?? '', wanted: `${range.least}..${range.most}` };
+    }
+  }
+  return null;
+}
+
+/** Whether that field may become `value`: asked before a number is made larger than it was read. */
+export function isPossible<T extends number | bigint>(
+  field: { readonly range: Range<T> | null },
+  value: T,
+): boolean {
+  return field.range === null || (value >= field.range.least && value <= field.range.most);
 }
 
 /** Writes every byte of the record: fields from `record`, pads as zero. */
