@@ -3,17 +3,26 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { crc32c } from '../codec/crc32c.ts';
-import { decode, encode, encodeInto } from '../codec/struct.ts';
-import { dblock, dblockChecksum, encodeDblock, modeBlock } from './dblock.ts';
-import { BITMAP_BYTES, BITMAP_OFFSET, hostBlockSector, MODE_BLOCK_OFFSET } from './geometry.ts';
+import { damageOf, decode, encode, encodeInto } from '../codec/struct.ts';
+import { damageOfBlock, dblock, dblockChecksum, encodeDblock, modeBlock } from './dblock.ts';
+import {
+  BITMAP_BYTES,
+  BITMAP_OFFSET,
+  geometryOf,
+  hostBlockSector,
+  MODE_BLOCK_OFFSET,
+} from './geometry.ts';
 import {
   type DeltaLeader,
+  damageOfDelta,
+  damageOfPaxos,
   deltaLeader,
   encodeDeltaLeader,
   encodePaxosLeader,
   LEADER_BYTES,
   leaderChecksum,
   leaderGeometry,
+  PAXOS_DISK_MAGIC,
   type PaxosLeader,
   paxosLeader,
 } from './leader.ts';
@@ -94,6 +103,7 @@ function checkLockspace(image: Uint8Array, area: AreaJson): void {
     const leader = decode(deltaLeader, image, offset);
     const isGood = leader.checksum === leaderChecksum(image, offset);
     assert.ok(isGood, `host ${hostId}'s record passes its checksum`);
+    assert.equal(damageOfDelta(leader, hostId), null, 'its numbers can be');
     if (leader.ownerId === 0n) neverUsed++;
     const again = new Uint8Array(LEADER_BYTES);
     encodeDeltaLeader(leader, again);
@@ -126,6 +136,7 @@ function checkResource(image: Uint8Array, area: AreaJson): void {
   assert.deepEqual(leaderJson(leader, isGood), area.leader);
   const geometry = leaderGeometry(leader);
   assert.equal(geometry?.areaBytes, area.align_size);
+  if (leader.magic === PAXOS_DISK_MAGIC) assert.equal(damageOfPaxos(leader), null);
   const again = new Uint8Array(LEADER_BYTES);
   encodePaxosLeader(leader, again);
   assert.deepEqual(
@@ -135,6 +146,7 @@ function checkResource(image: Uint8Array, area: AreaJson): void {
   );
   const request = decode(requestRecord, image, area.offset + sectorSize);
   const { magic, version, lver, forceMode } = request;
+  assert.equal(damageOf(requestRecord, request), null);
   assert.deepEqual(
     { magic: hex(magic), version: hex(version), lver: Number(lver), force_mode: forceMode },
     area.request,
@@ -160,6 +172,10 @@ function checkBlock(image: Uint8Array, area: AreaJson, wanted: BlockJson): void 
     },
     wanted.dblock,
   );
+  if (block.checksum === dblockChecksum(image, offset)) {
+    const geometry = geometryOf(area.sector_size, area.align_size);
+    assert.ok(geometry !== null && damageOfBlock(block, geometry) === null, 'its numbers can be');
+  }
   const mode = decode(modeBlock, image, offset + MODE_BLOCK_OFFSET);
   assert.deepEqual({ flags: mode.flags, generation: Number(mode.generation) }, wanted.mode_block);
   const again = new Uint8Array(dblock.size);

@@ -1,7 +1,18 @@
 import { MIB } from '../base/units.ts';
 import { crc32c } from '../codec/crc32c.ts';
-import { bytestring, encodeInto, type RecordOf, struct, u16, u32, u64 } from '../codec/struct.ts';
+import {
+  bytestring,
+  type Damage,
+  damageOf,
+  encodeInto,
+  type RecordOf,
+  struct,
+  u16,
+  u32,
+  u64,
+} from '../codec/struct.ts';
 import { GEOMETRY_4K_8M, GEOMETRY_512_1M, type Geometry, geometryOf } from './geometry.ts';
+import { MAX_GENERATION, MAX_HOST_ID, MAX_LVER, MAX_TIMESTAMP_S } from './limits.ts';
 
 export const DELTA_DISK_MAGIC = 0x12212010;
 export const PAXOS_DISK_MAGIC = 0x06152010;
@@ -24,20 +35,23 @@ export const LEADER_FLAGS = {
   ALIGN_8M: 0x80,
 } as const;
 
+/** A host id where one may stand, or a number of hosts; 0 = none. */
+const HOST_IDS = { most: BigInt(MAX_HOST_ID) } as const;
+
 /** One host's life in a lockspace (spec 10 §4.1). C: struct leader_record */
 export const deltaLeader = struct('deltaLeader', LEADER_BYTES, {
   magic: u32(0),
   version: u32(4),
   flags: u32(8),
   sectorSize: u32(12),
-  numHosts: u64(16), // 0
-  maxHosts: u64(24), // 1
-  ownerId: u64(32), // host id; 0 = never used
-  ownerGeneration: u64(40), // counts the acquisitions of this host id
-  lver: u64(48), // 0
+  numHosts: u64(16, HOST_IDS), // 0
+  maxHosts: u64(24, HOST_IDS), // 1
+  ownerId: u64(32, HOST_IDS), // host id; 0 = never used
+  ownerGeneration: u64(40, { most: MAX_GENERATION }), // counts the acquisitions of this host id
+  lver: u64(48, { most: MAX_LVER }), // 0
   spaceName: bytestring(56, NAME_BYTES),
   hostName: bytestring(104, NAME_BYTES),
-  timestampS: u64(152), // owner's monotonic seconds at the last renewal; 0 = free
+  timestampS: u64(152, { most: MAX_TIMESTAMP_S }), // at the last renewal; 0 = free
   unused1: u64(160),
   checksum: u32(168),
   unused2: u16(172),
@@ -54,23 +68,53 @@ export const paxosLeader = struct('paxosLeader', LEADER_BYTES, {
   version: u32(4),
   flags: u32(8),
   sectorSize: u32(12),
-  numHosts: u64(16), // host blocks taking part
-  maxHosts: u64(24), // step between ballot numbers of one host
-  ownerId: u64(32),
-  ownerGeneration: u64(40),
-  lver: u64(48), // lease version: one more at each committed ballot
+  numHosts: u64(16, { least: 1n, ...HOST_IDS }), // host blocks taking part
+  maxHosts: u64(24, { least: 1n, ...HOST_IDS }), // step between ballot numbers of one host
+  ownerId: u64(32, HOST_IDS),
+  ownerGeneration: u64(40, { most: MAX_GENERATION }),
+  lver: u64(48, { most: MAX_LVER }), // lease version: one more at each committed ballot
   spaceName: bytestring(56, NAME_BYTES),
   resourceName: bytestring(104, NAME_BYTES),
-  timestampS: u64(152), // inp3 of the committed block; 0 = free
+  timestampS: u64(152, { most: MAX_TIMESTAMP_S }), // inp3 of the committed block; 0 = free
   unused1: u64(160),
   checksum: u32(168),
   unused2: u16(172),
   ioTimeoutS: u16(174), // 0
-  writeId: u64(176), // host id of the writer of this record; not protected
-  writeGeneration: u64(184),
-  writeTimestampS: u64(192),
+  writeId: u64(176, HOST_IDS), // host id of the writer of this record; not protected
+  writeGeneration: u64(184, { most: MAX_GENERATION }),
+  writeTimestampS: u64(192, { most: MAX_TIMESTAMP_S }),
 });
 export type PaxosLeader = RecordOf<typeof paxosLeader>;
+
+/**
+ * What of a host lease with a sound checksum cannot be. Only `hostId` has its record there: by one
+ * that names another host, all would think `hostId` gone and take what it holds.
+ * @param hostId null: the place is not known
+ */
+export function damageOfDelta(leader: DeltaLeader, hostId: number | null): Damage | null {
+  const { ownerId, timestampS } = leader;
+  const damage = damageOf(deltaLeader, leader);
+  if (damage !== null) return damage;
+  const isIts = hostId === null || ownerId === BigInt(hostId);
+  if (isIts || (ownerId === 0n && timestampS === 0n)) return null;
+  return { field: 'ownerId', found: ownerId, wanted: `${hostId}` };
+}
+
+/**
+ * What of a resource's leader with a sound checksum cannot be. `maxHosts` is the step between ballot
+ * numbers: hosts that go by another one than their area's could meet in a number.
+ */
+export function damageOfPaxos(leader: PaxosLeader): Damage | null {
+  const { numHosts, maxHosts, ownerId, timestampS } = leader;
+  const damage = damageOf(paxosLeader, leader);
+  if (damage !== null) return damage;
+  const most = BigInt(leaderGeometry(leader)?.maxHosts ?? MAX_HOST_ID);
+  if (maxHosts !== most) return { field: 'maxHosts', found: maxHosts, wanted: `${most}` };
+  if (numHosts > most) return { field: 'numHosts', found: numHosts, wanted: `1..${most}` };
+  const least = timestampS === 0n ? 0n : 1n; // a lease that is held has an owner
+  if (ownerId >= least && ownerId <= most) return null;
+  return { field: 'ownerId', found: ownerId, wanted: `${least}..${most}` };
+}
 
 /** The checksum a leader sector should carry, from its first 168 bytes. */
 export function leaderChecksum(bytes: Uint8Array, offset = 0): number {

@@ -1,4 +1,5 @@
 import { bytestring, pad, type RecordOf, struct, u32, u64 } from '../codec/struct.ts';
+import { MAX_OFFSET } from './limits.ts';
 
 export const RINDEX_DISK_MAGIC = 0x01042018;
 export const RINDEX_DISK_VERSION = 0x00010002;
@@ -11,14 +12,14 @@ export const indexHeader = struct('indexHeader', 80, {
   sectorSize: u32(12),
   maxResources: u32(16),
   unused: pad(20, 4),
-  rxOffset: u64(24), // byte offset of this header on the device
+  rxOffset: u64(24, { most: MAX_OFFSET }), // byte offset of this header on the device
   spaceName: bytestring(32, 48),
 });
 export type IndexHeader = RecordOf<typeof indexHeader>;
 
 /** One entry; free when the offset is 0 and the name empty (spec 10 §4.5). */
 export const indexEntry = struct('indexEntry', 64, {
-  resourceOffset: u64(0),
+  resourceOffset: u64(0, { most: MAX_OFFSET }),
   flags: u32(8),
   unused: pad(12, 4),
   resourceName: bytestring(16, 48),

@@ -5,17 +5,24 @@ import { encodeInto } from '../codec/struct.ts';
 import {
   DBLOCK_FLAGS,
   type Dblock,
+  damageOfBlock,
   encodeDblock,
   MODE_FLAGS,
   modeBlock,
 } from '../format/dblock.ts';
 import { type Geometry, hostBlockSector, MODE_BLOCK_OFFSET } from '../format/geometry.ts';
-import { encodePaxosLeader, LEADER_FLAGS, type PaxosLeader } from '../format/leader.ts';
+import {
+  damageOfPaxos,
+  encodePaxosLeader,
+  LEADER_FLAGS,
+  type PaxosLeader,
+} from '../format/leader.ts';
 import { ioError, leaseError, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
+import { roomForBallot } from './next-numbers.ts';
 import { readLeader, sameLeader } from './owner-watch.ts';
-import { type Area, type HostBlock, readBlocks } from './paxos-area.ts';
+import { type Area, allSound, type HostBlock, readBlocks } from './paxos-area.ts';
 import type { Reply, Steps } from './steps.ts';
 import type { Member, Place } from './world.ts';
 
@@ -69,7 +76,7 @@ const MAX_TRIES = 200;
  */
 export function nextVersion({ leader, blocks }: Pick<Area, 'leader' | 'blocks'>): bigint {
   return blocks.reduce(
-    (version, block) => (block.checksumGood ? maxOf(version, block.dblock.lver) : version),
+    (version, { dblock, damage }) => (damage === null ? maxOf(version, dblock.lver) : version),
     leader.lver + 1n,
   );
 }
@@ -101,6 +108,8 @@ export function* runBallot(
       if (moved.value !== null) return ok(moved.value);
       if (isBehind) return ok({ kind: 'restart' });
     }
+    const room = roomForBallot({ lver: nextVersion(area), mbal });
+    if (!room.ok) return room;
     const turn = yield* oneBallot(member, place, area, { mbal, ...vote });
     if (!turn.ok) return turn;
     if (turn.value.kind !== 'outrun') return ok(turn.value);
@@ -213,7 +222,7 @@ function announcement(
   const lver = nextVersion(area);
   const none = { bal: 0n, inpHostId: 0n, inpGeneration: 0n, inpTimestampS: 0n };
   const own = area.blocks.find((block) => block.hostId === member.hostId);
-  const isSound = own?.checksumGood === true && own.dblock.bal <= own.dblock.mbal;
+  const isSound = own !== undefined && own.damage === null;
   const isAdopted = isSound && own.dblock.lver === lver && proposes(own.dblock);
   const adopted = isAdopted && mayBeDecided(area, turn.trail) ? own.dblock : none;
   const { bal, inpHostId, inpGeneration, inpTimestampS } = adopted;
@@ -241,8 +250,9 @@ function scanPhase(blocks: readonly HostBlock[], own: Dblock): Result<Phase, Lea
   let proposed: Dblock | null = null;
   let largestMbal: bigint | null = null;
   let byVersion = false;
-  for (const { dblock: block, checksumGood, hostId } of blocks) {
-    if (!checksumGood) return fail(leaseError('DBLOCK_CHECKSUM', 'ballot', { host: hostId }));
+  const sound = allSound(blocks, 'ballot');
+  if (!sound.ok) return sound;
+  for (const { dblock: block } of blocks) {
     if (block.lver < own.lver) continue; // debris of an earlier lease version
     if (block.lver > own.lver || block.mbal > own.mbal) {
       byVersion ||= block.lver > own.lver;
@@ -309,6 +319,7 @@ function* commit(
     if (tooLate) return ok({ kind: 'restart' });
   }
   const leader = committedLeader(member, area.leader, { ...won, nowMs });
+  assert(damageOfPaxos(leader) === null, 'what we write, others can read');
   const sector = new Uint8Array(area.geometry.sectorSize);
   encodePaxosLeader(leader, sector);
   const timeoutMs = leaseTimes(member.ioTimeoutS).ioTimeoutMs;
@@ -393,7 +404,7 @@ export function hostBlock(
   block: BlockToWrite,
 ): { readonly offset: number; readonly bytes: Uint8Array } {
   const { dblock } = block;
-  assert(dblock.bal <= dblock.mbal, 'a ballot reached phase 2 only after it was announced');
+  assert(damageOfBlock(dblock, geometry) === null, 'what we write, others can read');
   assert(dblock.inpHostId === 0n || dblock.bal !== 0n, 'values carry the ballot that adopted them');
   const bytes = new Uint8Array(geometry.sectorSize);
   encodeDblock(dblock, bytes);

@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { sameBytes } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
@@ -8,6 +9,7 @@ import {
   DELTA_DISK_MAGIC,
   DELTA_DISK_VERSION,
   type DeltaLeader,
+  damageOfDelta,
   deltaLeader,
   encodeDeltaLeader,
   LEADER_BYTES,
@@ -17,6 +19,7 @@ import {
 import { ioError, leaseError, readSpan, sleep, type Timed } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
+import { nextGeneration } from './next-numbers.ts';
 import type { Steps } from './steps.ts';
 import { sameMajor, verifyDelta } from './verify.ts';
 
@@ -108,7 +111,7 @@ function* soundSizes(
   const span = { disk: 'lockspace', offset: place.offset + page, length: 4096, timeoutMs } as const;
   const read = yield* readSpan(span, SIZES);
   if (!read.ok) return null;
-  const leader = verifyDelta(read.value.value, at - page, place.lockspaceName);
+  const leader = verifyDelta(read.value.value, at - page, { ...place, hostId: null });
   return leader.ok ? leaderGeometry(leader.value) : null;
 }
 
@@ -161,16 +164,19 @@ function* claim(
   const { settleMs } = from;
   const claimMs = settleMs > renewalWarnMs ? renewalIntervalMs : settleMs;
   let { seen } = from;
+  const generation = nextGeneration(seen.leader);
+  if (!generation.ok) return generation;
   let leader: DeltaLeader = {
     ...seen.leader,
     ioTimeoutS: place.ioTimeoutS & 0xff,
     ownerId: BigInt(place.hostId),
-    ownerGeneration: seen.leader.ownerGeneration + 1n,
+    ownerGeneration: generation.value,
     hostName: place.hostName.slice(0, HOST_NAME_BYTES),
   };
   for (let leftMs = settleMs; leftMs > 0; leftMs -= claimMs) {
     leader = { ...leader, timestampS: BigInt(Math.max(1, wholeSeconds(seen.nowMs))) }; // 0: free
     const sector = new Uint8Array(geometry.sectorSize);
+    assert(damageOfDelta(leader, place.hostId) === null, 'what we write, others can read');
     encodeDeltaLeader(leader, sector);
     const offset = place.offset + deltaLeaseOffset(geometry, place.hostId);
     const write = { op: 'write', disk: 'lockspace', offset, bytes: sector } as const;
@@ -206,7 +212,7 @@ export function* readOwn(
   const span = { disk: 'lockspace', offset, length: geometry.sectorSize, timeoutMs } as const;
   const read: Result<Timed<Uint8Array>, LeaseError> = yield* readSpan(span, 'host id read');
   if (!read.ok) return read;
-  const leader = verifyDelta(read.value.value, 0, place.lockspaceName);
+  const leader = verifyDelta(read.value.value, 0, place);
   if (!leader.ok) return leader;
   const record = read.value.value.slice(0, LEADER_BYTES);
   return ok({ nowMs: read.value.nowMs, leader: leader.value, record });

@@ -2,7 +2,8 @@ import { sameBytes } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { wholeSeconds } from '../base/units.ts';
 import { encode } from '../codec/struct.ts';
-import { BITMAP_BYTES, BITMAP_OFFSET, deltaLeaseOffset } from '../format/geometry.ts';
+import { deltaLeaseOffset } from '../format/geometry.ts';
+import { setHostBit } from '../format/host-bitmap.ts';
 import {
   type DeltaLeader,
   deltaLeader,
@@ -70,7 +71,7 @@ export function* deltaRenew(
   renewal.observe(area, nowMs); // also when what follows fails: other hosts were seen
 
   const at = deltaLeaseOffset(geometry, place.hostId);
-  const own = verifyDelta(area, at, place.lockspaceName);
+  const own = verifyDelta(area, at, place);
   if (!own.ok) return own;
   const still = stillOurs(renewal, own.value, area.subarray(at, at + LEADER_BYTES));
   if (!still.ok) return still;
@@ -85,8 +86,8 @@ export function* deltaRenew(
     eventData: renewal.event?.data ?? 0n,
   };
   const sector = new Uint8Array(geometry.sectorSize);
-  encodeDeltaLeader(leader, sector);
-  setBits(sector, renewal.hostBits);
+  for (const hostId of renewal.hostBits) setHostBit(sector, 0, hostId);
+  encodeDeltaLeader(leader, sector); // last: its checksum is of what goes out
   const offset = place.offset + at;
   const wrote = yield {
     op: 'write',
@@ -121,12 +122,4 @@ function stillOurs(
     if (!sameBytes(expected, record)) return fail(leaseError('RENEW_DIFF', 'renewal', facts));
   }
   return ok(null);
-}
-
-function setBits(sector: Uint8Array, hostIds: readonly number[]): void {
-  for (const hostId of hostIds) {
-    const byte = (hostId - 1) >> 3;
-    if (byte >= BITMAP_BYTES) continue;
-    sector[BITMAP_OFFSET + byte] = (sector[BITMAP_OFFSET + byte] ?? 0) | (1 << ((hostId - 1) & 7));
-  }
 }

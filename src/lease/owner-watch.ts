@@ -119,7 +119,7 @@ export function* readHostLease(
     "owner's host lease",
   );
   if (!read.ok) return read;
-  const owner = verifyDelta(read.value.value, 0, member.lockspaceName);
+  const owner = verifyDelta(read.value.value, 0, { ...member, hostId: ownerId });
   if (!owner.ok) return owner;
   return ok({ nowMs: read.value.nowMs, leader: owner.value });
 }
@@ -144,19 +144,19 @@ function* aliveButReleased(
     "owner's host block",
   );
   if (!read.ok) return read;
-  if (!saysGone(blockAt(read.value.value, ownerId), leader)) return alive;
+  if (!saysGone(blockAt(read.value.value, ownerId, geometry), leader)) return alive;
   // The owner may have written the leader itself before that block: then the leader is its word.
   const same = yield* leaderUnchanged(member, place, area);
   return same.ok ? ok(same.value ? 'free' : 'changed') : same;
 }
 
-function saysGone({ dblock, checksumGood }: HostBlock, leader: PaxosLeader): boolean {
-  if (checksumGood && dblock.lver > leader.lver) return true; // it has gone on itself (§18.8)
+function saysGone({ dblock, damage }: HostBlock, leader: PaxosLeader): boolean {
+  if (damage !== null) return false;
+  if (dblock.lver > leader.lver) return true; // it has gone on itself (§18.8)
   const isReleased = (dblock.flags & DBLOCK_FLAGS.RELEASED) !== 0;
   // The flag of an older version says nothing about this one: a write that timed out long ago may
   // have landed now. C's daemon retracts with an otherwise empty block, which counts too.
-  const isAboutThis = checksumGood && dblock.lver === leader.lver;
-  return isReleased && (isAboutThis || isEmpty(dblock));
+  return isReleased && (dblock.lver === leader.lver || isEmpty(dblock));
 }
 
 /** Re-reads the leader sector; false when any of its 200 bytes differs from the ballot's start. */

@@ -18,7 +18,14 @@ import { errnoError, ioError, leaseError, readSpan, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
 import { leaderUnchanged, watchOwner } from './owner-watch.ts';
-import { type Area, type AreaGuess, blockAt, type HostBlock, readArea } from './paxos-area.ts';
+import {
+  type Area,
+  type AreaGuess,
+  allSound,
+  blockAt,
+  type HostBlock,
+  readArea,
+} from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import { freeLeader } from './paxos-release.ts';
 import { leaseTimesOf, sharerIsLive, sharerSeemsLive } from './sharer.ts';
@@ -320,7 +327,9 @@ export function* countLiveSharers(member: Member, place: Place, won: Won): Steps
     const span = { disk: 'resource', offset, length: geometry.sectorSize, timeoutMs } as const;
     const read = yield* readSpan(span, "sharer's block");
     if (!read.ok) return { live, error: read.error, unansweredAt: [] };
-    const now = blockAt(read.value.value, sharer.hostId);
+    const now = blockAt(read.value.value, sharer.hostId, geometry);
+    const sound = allSound([now], "sharer's block");
+    if (!sound.ok) return { live, error: sound.error, unansweredAt: [] };
     if (!now.shared || now.sharedGeneration === 0n) continue;
     const lives = yield* sharerIsLive(member, now, read.value.nowMs);
     if (!lives.ok) return { live, error: lives.error, unansweredAt: [] };

@@ -1,21 +1,31 @@
+import { assert } from '../base/assert.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
-import { decode } from '../codec/struct.ts';
-import { type Dblock, dblock, dblockChecksum, MODE_FLAGS } from '../format/dblock.ts';
+import { type Damage, damageOf, decode } from '../codec/struct.ts';
+import {
+  type Dblock,
+  damageOfBlock,
+  dblock,
+  dblockChecksum,
+  MODE_FLAGS,
+  modeBlock,
+} from '../format/dblock.ts';
 import { type Geometry, hostBlockSector, MODE_BLOCK_OFFSET } from '../format/geometry.ts';
 import { leaderGeometry, type PaxosLeader, paxosLeader } from '../format/leader.ts';
-import { leaseError, readSpan } from './io.ts';
+import { MAX_HOST_ID } from '../format/limits.ts';
+import { readSpan } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
 import type { Steps } from './steps.ts';
-import { verifyPaxos } from './verify.ts';
+import { damaged, verifyPaxos } from './verify.ts';
 import type { Member, Place } from './world.ts';
 
 /** One host block that is not empty. */
 export interface HostBlock {
   readonly hostId: number;
   readonly dblock: Dblock;
-  readonly checksumGood: boolean;
+  /** A wrong checksum, or numbers that cannot be; null = the block is sound. */
+  readonly damage: Damage | null;
   readonly shared: boolean;
   readonly sharedGeneration: bigint;
 }
@@ -67,32 +77,25 @@ export function* readArea(
   });
   if (!leader.ok) return leader;
   const geometry = leaderGeometry(leader.value);
-  if (geometry === null) {
-    return fail(
-      leaseError('LEADER_SECTORSIZE', 'paxos area read', { found: leader.value.sectorSize }),
-    );
-  }
-  const numHosts = Number(leader.value.numHosts); // may be anything: a range check follows
-  if (numHosts > geometry.maxHosts) {
-    return fail(
-      leaseError('LEADER_NUMHOSTS', 'paxos area read', { numHosts, maxHosts: geometry.maxHosts }),
-    );
-  }
-  // Ballot numbers of two hosts meet when the step between one host's is too small, or 0.
-  if (leader.value.maxHosts < leader.value.numHosts) {
-    const facts = { numHosts, maxHosts: leader.value.maxHosts };
-    return fail(leaseError('LEADER_NUMHOSTS', 'paxos area read', facts));
-  }
-  const part = takingPart(member, geometry, numHosts);
+  assert(geometry !== null, 'a sound leader has sizes');
+  const part = takingPart(member, geometry, toSafeNumber(leader.value.numHosts, 'numHosts'));
   const wanted = Math.min(part, limit);
   if (geometry.sectorSize !== guess.geometry.sectorSize || bytesFor(geometry, wanted) > length) {
     return yield* readArea(member, place, { ...guess, geometry, numHosts: part });
   }
   const blocks = scanBlocks(bytes, geometry, wanted);
-  const bad = blocks.find((block) => !block.checksumGood);
-  if (bad !== undefined)
-    return fail(leaseError('DBLOCK_CHECKSUM', 'paxos area read', { host: bad.hostId }));
-  return ok({ nowMs, leader: leader.value, geometry, blocks });
+  const sound = allSound(blocks, 'paxos area read');
+  return sound.ok ? ok({ nowMs, leader: leader.value, geometry, blocks }) : sound;
+}
+
+/** @returns DBLOCK_CHECKSUM for the first damaged block (spec 10 §4.6) */
+export function allSound(blocks: readonly HostBlock[], during: string): Result<null, LeaseError> {
+  for (const { damage, hostId } of blocks) {
+    if (damage === null) continue;
+    const error = damaged('DBLOCK_CHECKSUM', during, damage);
+    return fail({ ...error, facts: { host: hostId, ...error.facts } });
+  }
+  return ok(null);
 }
 
 /** The read inside a ballot: host blocks, and the leader as it stands by then, unverified. */
@@ -141,7 +144,8 @@ export function scanBlocks(bytes: Uint8Array, geometry: Geometry, numHosts: numb
   for (let hostId = 1; hostId <= numHosts; hostId++, at += wordsPerSector) {
     const used = anyBallot(words, at);
     const shared = ((words[at + (MODE_BLOCK_OFFSET >>> 2)] ?? 0) & MODE_FLAGS.SHARED) !== 0;
-    if (used || shared) blocks.push(decodeBlock(bytes, { hostId, offset: at * 4, used, shared }));
+    if (!used && !shared) continue;
+    blocks.push(decodeBlock(bytes, geometry, { hostId, offset: at * 4, shared }));
   }
   return blocks;
 }
@@ -162,10 +166,14 @@ function anyBallot(words: Uint32Array, at: number): boolean {
 }
 
 /** One host's block from its sector alone. */
-export function blockAt(sector: Uint8Array, hostId: number): HostBlock {
-  const view = new DataView(sector.buffer, sector.byteOffset, sector.byteLength);
-  const shared = (view.getUint32(MODE_BLOCK_OFFSET, true) & MODE_FLAGS.SHARED) !== 0;
-  return decodeBlock(sector, { hostId, offset: 0, used: true, shared });
+export function blockAt(
+  sector: Uint8Array,
+  hostId: number,
+  geometry: Pick<Geometry, 'maxHosts'> = { maxHosts: MAX_HOST_ID },
+): HostBlock {
+  const { flags } = decode(modeBlock, sector, MODE_BLOCK_OFFSET);
+  const shared = (flags & MODE_FLAGS.SHARED) !== 0;
+  return decodeBlock(sector, geometry, { hostId, offset: 0, shared });
 }
 
 /** All that a checksum would protect is zero: valid without one (spec 10 §2). */
@@ -175,15 +183,24 @@ export function isEmpty({ mbal, bal, inpHostId, lver, checksum }: Dblock): boole
 
 function decodeBlock(
   bytes: Uint8Array,
-  at: { hostId: number; offset: number; used: boolean; shared: boolean },
+  geometry: Pick<Geometry, 'maxHosts'>,
+  at: { hostId: number; offset: number; shared: boolean },
 ): HostBlock {
   const block = decode(dblock, bytes, at.offset);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return {
-    hostId: at.hostId,
-    dblock: block,
-    checksumGood: !at.used || isEmpty(block) || block.checksum === dblockChecksum(bytes, at.offset),
-    shared: at.shared,
-    sharedGeneration: view.getBigUint64(at.offset + MODE_BLOCK_OFFSET + 8, true),
-  };
+  const mode = decode(modeBlock, bytes, at.offset + MODE_BLOCK_OFFSET);
+  const damage =
+    damageIn(block, dblockChecksum(bytes, at.offset), geometry) ??
+    (at.shared ? damageOf(modeBlock, mode) : null);
+  const { hostId, shared } = at;
+  return { hostId, dblock: block, damage, shared, sharedGeneration: mode.generation };
+}
+
+function damageIn(
+  block: Dblock,
+  checksum: number,
+  geometry: Pick<Geometry, 'maxHosts'>,
+): Damage | null {
+  if (isEmpty(block)) return null;
+  if (block.checksum === checksum) return damageOfBlock(block, geometry);
+  return { field: 'checksum', found: block.checksum, wanted: `${checksum}` };
 }

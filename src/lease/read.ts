@@ -58,7 +58,8 @@ export function* readLockspace(wish: {
   const offset = wish.offset + deltaLeaseOffset(geometry, hostId);
   const read = yield* readSpan({ ...base, offset, length: geometry.sectorSize }, during);
   if (!read.ok) return read;
-  const leader = verifyDelta(read.value.value, 0, wish.name || first.spaceName);
+  const lockspaceName = wish.name || first.spaceName;
+  const leader = verifyDelta(read.value.value, 0, { lockspaceName, hostId });
   if (!leader.ok) return leader;
   return ok({ name: leader.value.spaceName, geometry, ioTimeoutS: leader.value.ioTimeoutS });
 }

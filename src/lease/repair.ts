@@ -14,7 +14,7 @@ export interface DamagedBlocks {
   readonly hosts: readonly number[];
 }
 
-/** Whose blocks in a resource area have a wrong checksum: each of them stops every acquire. */
+/** Whose blocks in a resource area are damaged: each of them stops every acquire. */
 export function* findDamagedBlocks(wish: ResourceWish): Steps<Result<DamagedBlocks, LeaseError>> {
   const head = yield* readResource(wish);
   if (!head.ok) return head;
@@ -25,7 +25,7 @@ export function* findDamagedBlocks(wish: ResourceWish): Steps<Result<DamagedBloc
   if (!read.ok) return read;
   const numHosts = Math.min(Number(leader.numHosts), geometry.maxHosts);
   const blocks = scanBlocks(read.value.value, geometry, numHosts);
-  return ok({ hosts: blocks.filter((block) => !block.checksumGood).map(({ hostId }) => hostId) });
+  return ok({ hosts: blocks.filter((block) => block.damage !== null).map(({ hostId }) => hostId) });
 }
 
 export interface Repair {
@@ -108,6 +108,6 @@ function* readBlock({ host, resource }: Repair): Steps<Result<BlockRead, LeaseEr
   const { timeoutMs } = resource;
   const read = yield* readSpan({ disk: 'resource', offset, length, timeoutMs }, 'host block read');
   if (!read.ok) return read;
-  const isSound = blockAt(read.value.value, host.hostId).checksumGood;
+  const isSound = blockAt(read.value.value, host.hostId, geometry).damage === null;
   return ok({ nowMs: read.value.nowMs, offset, length, isSound });
 }

@@ -1,5 +1,6 @@
 import { fail, ok, type Result } from '../base/result.ts';
-import { decode, encodeInto } from '../codec/struct.ts';
+import { toSafeNumber } from '../base/units.ts';
+import { damageOf, decode, encodeInto, isPossible } from '../codec/struct.ts';
 import type { Geometry } from '../format/geometry.ts';
 import { REQUEST_SECTOR } from '../format/geometry.ts';
 import {
@@ -8,12 +9,13 @@ import {
   type RequestRecord,
   requestRecord,
 } from '../format/request.ts';
-import { ioError, leaseError, readSpan } from './io.ts';
+import { ERRNO_EINVAL } from './errno.ts';
+import { errnoError, ioError, leaseError, readSpan } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
 import { readLeader } from './owner-watch.ts';
 import type { Steps } from './steps.ts';
-import { sameMajor } from './verify.ts';
+import { damaged, sameMajor } from './verify.ts';
 import type { Member, Place } from './world.ts';
 
 export interface RequestWish {
@@ -33,7 +35,8 @@ export interface Requested {
 /**
  * Asks the owner of a resource to let go, in sector 1 of its area.
  * @returns REQUEST_OLD (the lease already has that version), REQUEST_LVER (a newer request is
- *   there), REQUEST_MAGIC, REQUEST_VERSION, LEADER_*. @see spec 10 §10.1
+ *   there), REQUEST_MAGIC, REQUEST_VERSION, LEADER_*, ERRNO EINVAL (no lease has that version).
+ * @see spec 10 §10.1
  */
 export function* writeRequest(
   member: Member,
@@ -41,6 +44,9 @@ export function* writeRequest(
   wish: RequestWish,
 ): Steps<Result<Requested, LeaseError>> {
   const clearing = wish.lver === 0n && wish.forceMode === 0;
+  if (!isPossible(requestRecord.fields.lver, wish.lver)) {
+    return fail(errnoError(ERRNO_EINVAL, 'request', { wanted: wish.lver }));
+  }
   let lver = wish.lver;
   let owner: Requested = { ownerId: 0, ownerGeneration: 0n };
   if (!clearing) {
@@ -48,16 +54,23 @@ export function* writeRequest(
     if (!read.ok) return read;
     const { leader } = read.value;
     if (leader.timestampS === 0n) return ok(owner);
+    // Its bit goes into our host lease: a host that this lockspace cannot have has none there.
+    if (leader.ownerId > BigInt(member.lockspaceGeometry.maxHosts)) {
+      return fail(leaseError('LEADER_NUMHOSTS', 'request', { owner: leader.ownerId }));
+    }
     if (wish.nextLver && lver === 0n) lver = leader.lver + 1n;
+    if (!isPossible(requestRecord.fields.lver, lver)) {
+      return fail(leaseError('LEADER_CHECKSUM', 'request, no next version', { lver }));
+    }
     if (leader.lver >= lver) {
       return fail(leaseError('REQUEST_OLD', 'request', { found: leader.lver, wanted: lver }));
     }
     owner = {
-      ownerId: Number(leader.ownerId),
+      ownerId: toSafeNumber(leader.ownerId, 'ownerId'),
       ownerGeneration: leader.ownerGeneration,
     };
   }
-  const standing = yield* readRequest(member, place, wish.geometry);
+  const standing = yield* readRequest(member, place, wish.geometry, { clearing });
   if (!standing.ok) return standing;
   if (!clearing && standing.value.lver > lver) {
     return fail(
@@ -78,10 +91,15 @@ export function* writeRequest(
   return wrote.outcome === 'done' ? ok(owner) : fail(ioError(wrote, 'request write'));
 }
 
+/**
+ * @param clearing whatever it asks for is to go: so a damaged one is got rid of
+ * @returns REQUEST_MAGIC, also for a version that cannot be; REQUEST_VERSION
+ */
 export function* readRequest(
   member: Pick<Member, 'ioTimeoutS'>,
   place: Pick<Place, 'offset'>,
   geometry: Geometry,
+  { clearing }: { readonly clearing: boolean } = { clearing: false },
 ): Steps<Result<RequestRecord, LeaseError>> {
   const read = yield* readSpan(
     {
@@ -100,5 +118,7 @@ export function* readRequest(
   if (!sameMajor(record.version, REQ_DISK_VERSION)) {
     return fail(leaseError('REQUEST_VERSION', 'request read', { found: record.version }));
   }
-  return ok(record);
+  const damage = damageOf(requestRecord, record);
+  if (damage === null || clearing) return ok(record);
+  return fail(damaged('REQUEST_MAGIC', 'request read', damage));
 }

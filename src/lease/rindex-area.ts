@@ -167,6 +167,22 @@ export function findEntry(
   return null;
 }
 
+/**
+ * An entry that is free or says where its own place is. @returns RINDEX_OFFSET for any other: a
+ * lease would be looked for, or cleared, in another's area (spec 10 §4.6)
+ */
+export function listedAt(
+  index: IndexArea,
+  n: number,
+  during: string,
+): Result<IndexEntry, LeaseError> {
+  const entry = entryAt(index, n);
+  const wanted = resourceOffset(index, n);
+  if (isFree(entry) || entry.resourceOffset === BigInt(wanted)) return ok(entry);
+  const facts = { name: entry.resourceName, entry: n, found: entry.resourceOffset, wanted };
+  return fail(leaseError('RINDEX_OFFSET', during, facts));
+}
+
 /** Free: no offset and no name (spec 10 §4.5). */
 export function isFree(entry: IndexEntry): boolean {
   return entry.resourceOffset === 0n && entry.resourceName === '';

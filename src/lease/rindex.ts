@@ -19,6 +19,7 @@ import {
   type IndexShape,
   indexHeaderOf,
   isFree,
+  listedAt,
   maxResourcesFor,
   putEntry,
   readIndexArea,
@@ -147,11 +148,8 @@ function findForDelete(index: IndexArea, wish: NamedPlace): Result<number, Lease
     return fail(leaseError('RINDEX_DIFF', 'index delete', { name, offset }));
   }
   // The area to be cleared is that of the entry's own place, or none.
-  if (entry.resourceOffset !== BigInt(resourceOffset(index, n))) {
-    const facts = { name, entry: n, found: entry.resourceOffset };
-    return fail(leaseError('RINDEX_OFFSET', 'index delete', facts));
-  }
-  return ok(n);
+  const listed = listedAt(index, n, 'index delete');
+  return listed.ok ? ok(n) : listed;
 }
 
 export interface Looked extends NamedPlace {
@@ -176,13 +174,17 @@ export function* lookUpIndex(
   if (!read.ok) return read;
   const index = read.value;
   if (n !== null) {
-    const found = entryAt(index, n).resourceName;
+    const listed = listedAt(index, n, 'lookup');
+    if (!listed.ok) return listed;
+    const found = listed.value.resourceName;
     return ok({ name: found, offset, differs: name !== '' && name !== found });
   }
   const at = findEntry(index, (entry) =>
     name === '' ? isFree(entry) : entry.resourceName === name,
   );
   if (at === null) return fail(notFound('index lookup', { name }));
+  const listed = listedAt(index, at, 'lookup');
+  if (!listed.ok) return listed;
   return ok({ name, offset: resourceOffset(index, at), differs: false });
 }
 

@@ -1,30 +1,42 @@
 import type { ByteString } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
-import { decode } from '../codec/struct.ts';
+import { type Damage, decode } from '../codec/struct.ts';
 import {
   DELTA_DISK_MAGIC,
   DELTA_DISK_VERSION,
   type DeltaLeader,
+  damageOfDelta,
+  damageOfPaxos,
   deltaLeader,
   leaderChecksum,
+  leaderGeometry,
   PAXOS_DISK_MAGIC,
   PAXOS_DISK_VERSION,
   type PaxosLeader,
   paxosLeader,
 } from '../format/leader.ts';
 import { leaseError } from './io.ts';
-import type { LeaseError } from './lease-error.ts';
+import type { LeaseError, LeaseErrorCode } from './lease-error.ts';
 
 /** Reads are good for any minor version, never for another major one. */
 export function sameMajor(version: number, ours: number): boolean {
   return version >>> 16 === ours >>> 16;
 }
 
-/** Checks of a delta lease, in the order clients know (spec 10 §5). */
+export interface WantedHost {
+  readonly lockspaceName: ByteString;
+  /** Whose record lies there; null: not known. */
+  readonly hostId: number | null;
+}
+
+/**
+ * Checks of a delta lease, in the order clients know (spec 10 §5); last, whether its numbers can
+ * be: a record that could not have been written by a host is damaged as by a wrong checksum.
+ */
 export function verifyDelta(
   bytes: Uint8Array,
   offset: number,
-  lockspaceName: ByteString,
+  { lockspaceName, hostId }: WantedHost,
 ): Result<DeltaLeader, LeaseError> {
   const leader = decode(deltaLeader, bytes, offset);
   const during = 'delta lease check';
@@ -44,7 +56,12 @@ export function verifyDelta(
   if (leader.checksum !== leaderChecksum(bytes, offset)) {
     return fail(leaseError('LEADER_CHECKSUM', during, { found: leader.checksum }));
   }
-  return ok(leader);
+  const damage = damageOfDelta(leader, hostId);
+  return damage === null ? ok(leader) : fail(damaged('LEADER_CHECKSUM', during, damage));
+}
+
+export function damaged(code: LeaseErrorCode, during: string, damage: Damage): LeaseError {
+  return leaseError(code, during, { ...damage });
 }
 
 export interface WantedLeader {
@@ -54,7 +71,10 @@ export interface WantedLeader {
   readonly hostId: number;
 }
 
-/** Checks of a paxos lease, in the order clients know (spec 10 §8.1). */
+/** Numbers of hosts, for which clients know a result of their own. */
+const OF_HOSTS: ReadonlySet<string> = new Set(['numHosts', 'maxHosts', 'ownerId']);
+
+/** Checks of a paxos lease, in the order clients know (spec 10 §8.1); last, as for a delta lease. */
 export function verifyPaxos(
   bytes: Uint8Array,
   offset: number,
@@ -94,5 +114,11 @@ export function verifyPaxos(
   if (leader.checksum !== leaderChecksum(bytes, offset)) {
     return fail(leaseError('LEADER_CHECKSUM', during, { found: leader.checksum }));
   }
-  return ok(leader);
+  if (leaderGeometry(leader) === null) {
+    return fail(leaseError('LEADER_SECTORSIZE', during, { found: leader.sectorSize }));
+  }
+  const damage = damageOfPaxos(leader);
+  if (damage === null) return ok(leader);
+  const code = OF_HOSTS.has(damage.field) ? 'LEADER_NUMHOSTS' : 'LEADER_CHECKSUM';
+  return fail(damaged(code, during, damage));
 }

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encode } from '../codec/struct.ts';
-import { EVENT_FLAGS, SM_CMD, sanlkHostEvent } from '../wire/sanlock-socket.ts';
+import { EVENT_FLAGS, REQUEST_FLAGS, SM_CMD, sanlkHostEvent } from '../wire/sanlock-socket.ts';
 import type { HostSignal } from './lease-messages.ts';
 import type { Lockspace } from './state.ts';
-import { lockspace, Stage } from './testing/stage.ts';
+import { lockspace, resource, Stage } from './testing/stage.ts';
 
 const T = 2;
 const { CUR_GENERATION, CLEAR_HOSTID, CLEAR_EVENT, REPLACE_EVENT, ALL_HOSTS } = EVENT_FLAGS;
@@ -38,6 +38,23 @@ function staged(): { stage: Stage; space: Lockspace; set: (wish: Wish, flags?: n
     set: (wish, flags = 0) => stage.ask(asker, SET, body(wish), { cmdFlags: flags }),
   };
 }
+
+test('a request calls its owner, and an owner that this lockspace cannot have is nobody', () => {
+  const { stage, space } = staged();
+  const asker = stage.connect(2, false);
+  for (const [ownerId, called] of [
+    [3, [3]],
+    [4294965249, []],
+    [2001, []],
+    [-5, []],
+    [space.hostId, []],
+  ] as const) {
+    space.bits.clear();
+    stage.ask(asker, SM_CMD.REQUEST, resource(1), { data: 1, cmdFlags: REQUEST_FLAGS.NEXT_LVER });
+    stage.ran(1, { op: 'request', ownerId, ownerGeneration: 1n });
+    assert.deepEqual([...space.bits.keys()], called);
+  }
+});
 
 const signal = (number: bigint): HostSignal => ({
   fromHostId: 2,

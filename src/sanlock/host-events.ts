@@ -136,10 +136,14 @@ export function orderEvent(front: Front, space: Lockspace, order: EventOrder): b
   space.eventSetS = front.nowS;
   const all = (flags & EVENT_FLAGS.ALL_HOSTS) !== 0;
   const targets = all ? Array.from({ length: space.maxHosts }, (_, at) => at + 1) : [hostId];
-  for (const target of targets) {
-    if (target !== space.hostId) space.bits.set(target, front.nowS);
-  }
+  for (const target of targets) callHost(front, space, target);
   return true;
+}
+
+/** Our next renewals carry that host's bit. No bit is ours, nor of an id that no host here has. */
+export function callHost(front: Front, space: Lockspace, hostId: number): void {
+  const isHost = Number.isInteger(hostId) && hostId >= 1 && hostId <= space.maxHosts;
+  if (isHost && hostId !== space.hostId) space.bits.set(hostId, front.nowS);
 }
 
 /** All bits share one event, so the next one waits until the last one has been seen. */

@@ -97,6 +97,27 @@ test('a record with a wrong checksum changes no owner, generation or io timeout,
   assert.deepEqual([ownerId, generation, ioTimeoutS, lastLiveMs], [3, 1n, 10, 2000]);
 });
 
+test('numbers that cannot be make a record a damaged one, whatever its checksum', () => {
+  const changes: readonly Partial<DeltaLeader>[] = [
+    { ownerGeneration: 2n ** 64n - 1n },
+    { timestampS: 2n ** 63n },
+    { ownerId: 2n ** 32n + 3n },
+    { ownerId: 4n },
+    { ownerId: 0n },
+  ];
+  for (const change of changes) {
+    const hosts = table();
+    const area = new Uint8Array(MIB);
+    put(area, 3, {});
+    hosts.observe(area, 1000);
+    put(area, 3, { ioTimeoutS: 1, timestampS: 101n, ...change });
+    area[deltaLeaseOffset(GEOMETRY_512_1M, 3) + BITMAP_OFFSET] = 1 << (OWN - 1);
+    assert.deepEqual(hosts.observe(area, 2000).signals, []);
+    const { ownerId, generation, ioTimeoutS, lastLiveMs } = hosts.view(3) ?? assert.fail();
+    assert.deepEqual([ownerId, generation, ioTimeoutS, lastLiveMs], [3, 1n, 10, 2000]);
+  }
+});
+
 test('a damaged record that stands still looks alive once, not for ever; a sound one after it counts', () => {
   for (const known of [false, true]) {
     const hosts = table();

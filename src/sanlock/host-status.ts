@@ -1,24 +1,22 @@
-import { type ByteString, readByteString } from '../base/bytes.ts';
+import type { ByteString } from '../base/bytes.ts';
 import { wholeSeconds } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
-import { BITMAP_OFFSET, type Geometry } from '../format/geometry.ts';
+import { deltaLeaseOffset, type Geometry } from '../format/geometry.ts';
+import { hasHostBit } from '../format/host-bitmap.ts';
 import {
   DELTA_DISK_MAGIC,
   type DeltaLeader,
+  damageOfDelta,
   deltaLeader,
   leaderChecksum,
-  NAME_BYTES,
 } from '../format/leader.ts';
 import type { HostView } from '../lease/world.ts';
 import type { HostRecord, HostSignal } from './lease-messages.ts';
 
 // Word offsets (u32) in a delta leader, from its table: read in place for 2000 hosts at each look.
-const MAGIC_WORD = deltaLeader.fields.magic.offset >>> 2;
 const OWNER_WORD = deltaLeader.fields.ownerId.offset >>> 2;
 const GENERATION_WORD = deltaLeader.fields.ownerGeneration.offset >>> 2;
 const TIMESTAMP_WORD = deltaLeader.fields.timestampS.offset >>> 2;
-const CHECKSUM_WORD = deltaLeader.fields.checksum.offset >>> 2;
-const NAME_OFFSET = deltaLeader.fields.spaceName.offset;
 
 export interface Look {
   readonly changed: readonly HostRecord[];
@@ -75,14 +73,15 @@ export class HostTable {
     for (let index = 0, at = 0; index < this.#geometry.maxHosts; index++, at += step) {
       const moved = this.#moved(words, at, index * 6);
       if (!moved && this.#unsound[index] === 0) continue;
-      const usable = this.#usable(words, area, at);
+      const found = decode(deltaLeader, area, at * 4);
+      const usable = this.#usable(found, area, index + 1);
       if (!moved && !usable) continue;
       if (index >= this.#knownHosts) this.#knownHosts = index + 1;
       this.#unsound[index] = usable ? 0 : 1;
       this.#remember(words, at, index * 6);
-      changed.push(this.#note(decode(deltaLeader, area, at * 4), { index, nowMs, usable }));
+      changed.push(this.#note(found, { index, nowMs, usable }));
       const signal =
-        usable && index + 1 !== this.#ownHostId ? this.#signal(area, at * 4, index + 1) : null;
+        usable && index + 1 !== this.#ownHostId ? this.#signal(found, area, index + 1) : null;
       if (signal !== null) signals.push(signal);
     }
     return { changed, signals };
@@ -100,12 +99,13 @@ export class HostTable {
     );
   }
 
-  #usable(words: Uint32Array, area: Uint8Array, at: number): boolean {
-    if (words[at + MAGIC_WORD] !== DELTA_DISK_MAGIC) return false;
-    const name = readByteString(area, at * 4 + NAME_OFFSET, NAME_BYTES);
-    // C does not test the checksum here (spec 10 §17.1 item 10). Few records get here: see `observe`.
+  /** C does not test the checksum here (spec 10 §17.1 item 10). */
+  #usable(found: DeltaLeader, area: Uint8Array, hostId: number): boolean {
     return (
-      name === this.#lockspaceName && words[at + CHECKSUM_WORD] === leaderChecksum(area, at * 4)
+      found.magic === DELTA_DISK_MAGIC &&
+      found.spaceName === this.#lockspaceName &&
+      found.checksum === leaderChecksum(area, deltaLeaseOffset(this.#geometry, hostId)) &&
+      damageOfDelta(found, hostId) === null
     );
   }
 
@@ -141,11 +141,9 @@ export class HostTable {
     };
   }
 
-  #signal(area: Uint8Array, offset: number, fromHostId: number): HostSignal | null {
-    const bit = this.#ownHostId - 1;
-    const byte = area[offset + BITMAP_OFFSET + (bit >> 3)] ?? 0;
-    if ((byte & (1 << (bit & 7))) === 0) return null;
-    const found = decode(deltaLeader, area, offset);
+  #signal(found: DeltaLeader, area: Uint8Array, fromHostId: number): HostSignal | null {
+    const offset = deltaLeaseOffset(this.#geometry, fromHostId);
+    if (!hasHostBit(area, offset, this.#ownHostId)) return null;
     const event =
       found.eventNumber === 0n
         ? null

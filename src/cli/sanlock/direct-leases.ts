@@ -2,14 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type ByteString, textToName } from '../../base/bytes.ts';
 import type { Result } from '../../base/result.ts';
-import { decode } from '../../codec/struct.ts';
-import { dblock } from '../../format/dblock.ts';
 import {
   GEOMETRY_512_1M,
   type Geometry,
   geometryOf,
   hostBlockSector,
 } from '../../format/geometry.ts';
+import { MAX_GENERATION } from '../../format/limits.ts';
 import { type DeltaPlace, deltaAcquire, readLockspaceSizes } from '../../lease/delta-acquire.ts';
 import { deltaRelease } from '../../lease/delta-release.ts';
 import { deltaRenew } from '../../lease/delta-renew.ts';
@@ -17,6 +16,7 @@ import { initLockspace, initResource } from '../../lease/initialise.ts';
 import type { LeaseError } from '../../lease/lease-error.ts';
 import { leaseTimes } from '../../lease/lease-times.ts';
 import { paxosAcquire } from '../../lease/paxos-acquire.ts';
+import { blockAt } from '../../lease/paxos-area.ts';
 import type { PaxosHold } from '../../lease/paxos-hold.ts';
 import { paxosRelease } from '../../lease/paxos-release.ts';
 import { readResource } from '../../lease/read.ts';
@@ -106,7 +106,7 @@ export function directAcquire(line: CommandLine): number {
   if (!found.ok) return leaseCode(found.error);
   const { leader, geometry } = found.value;
   const member = memberOf(line);
-  if (member.hostId < 1) return -ERRNO.EINVAL;
+  if (member.hostId < 1 || member.generation > MAX_GENERATION) return -ERRNO.EINVAL;
   if (leader.numHosts < BigInt(member.hostId)) return SANLOCK_CODES.LEADER_NUMHOSTS;
   const isOwn = leader.ownerId === BigInt(member.hostId);
   if (leader.timestampS !== 0n && !(isOwn && leader.ownerGeneration <= member.generation)) {
@@ -141,6 +141,8 @@ export function directRelease(line: CommandLine): number {
   const offset = byteOffset(place.offset);
   const { sectorSize } = geometry;
   const sector = disk.read(offset + hostBlockSector(member.hostId) * sectorSize, sectorSize);
+  const block = blockAt(sector, member.hostId, geometry);
+  if (block.damage !== null) return SANLOCK_CODES.DBLOCK_CHECKSUM;
   const hold: PaxosHold = {
     path: place.path,
     offset,
@@ -149,7 +151,7 @@ export function directRelease(line: CommandLine): number {
     geometry,
     shared: false,
     leader,
-    dblock: decode(dblock, sector),
+    dblock: block.dblock,
   };
   const released = paxosRelease(member, hold, { lvb: null, rename: null });
   return codeOf(runDirectly(released, { resource: disk }));
@@ -245,7 +247,7 @@ function withOwnRecord(
   if (!sizes.ok) return leaseCode(sizes.error);
   const geometry = sizes.value;
   const offset = at.place.offset + (at.place.hostId - 1) * geometry.sectorSize;
-  const leader = verifyDelta(at.disk.read(offset, geometry.sectorSize), 0, at.place.lockspaceName);
+  const leader = verifyDelta(at.disk.read(offset, geometry.sectorSize), 0, at.place);
   if (!leader.ok) return leaseCode(leader.error);
   if (leader.value.ownerId === 0n) return -ERRNO.EINVAL;
   return act(at, { leader: leader.value, geometry });

@@ -77,7 +77,7 @@ function readHostLeader(line: CommandLine): ReadLeader {
     const geometry = geometryAt(disk, start) ?? GEOMETRY_512_1M;
     const at = start + deltaLeaseOffset(geometry, Number(hostId));
     const bytes = disk.read(at, geometry.sectorSize);
-    const verified = verifyDelta(bytes, 0, name);
+    const verified = verifyDelta(bytes, 0, { lockspaceName: name, hostId: Number(hostId) });
     return { bytes, result: verified.ok ? 0 : leaseCode(verified.error) };
   });
 }

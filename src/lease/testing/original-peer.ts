@@ -239,8 +239,8 @@ function scan(
   at: { readonly mbal: bigint; readonly lver: bigint },
 ): Dblock | 'outrun' | null {
   let best: Dblock | null = null;
-  for (const { dblock: block, checksumGood } of blocks) {
-    if (!checksumGood || block.lver < at.lver) continue;
+  for (const { dblock: block, damage } of blocks) {
+    if (damage !== null || block.lver < at.lver) continue;
     if (block.lver > at.lver || block.mbal > at.mbal) return 'outrun';
     if (block.inpHostId === 0n || block.bal === 0n) continue;
     if (best === null || block.bal > best.bal) best = block;

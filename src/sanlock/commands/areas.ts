@@ -12,6 +12,7 @@ import {
 } from '../../wire/sanlock-socket.ts';
 import { examine } from '../examine.ts';
 import type { Front } from '../front.ts';
+import { callHost } from '../host-events.ts';
 import { announce } from '../joining.ts';
 import type { LeaseCommand, LeaseCommandResult, WantedSizes } from '../lease-messages.ts';
 import type { Request } from '../request.ts';
@@ -289,7 +290,7 @@ export function requestCommand(front: Front, request: Request, reply: Reply): vo
   } as const;
   front.command(space.lease, command, (result) => {
     if (result.ok && result.op === 'request' && result.ownerId !== 0) {
-      space.bits.set(result.ownerId, front.nowS);
+      callHost(front, space, result.ownerId);
       announce(front, space);
     }
     reply(result.ok ? 0 : resultNumber(result.error));

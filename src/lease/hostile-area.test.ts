@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Dice } from '../sim/dice.ts';
+import { acquaint, Lab } from '../sim/lab.ts';
+import { plantBlock, plantHostLease, plantLeader } from './testing/hostile.ts';
+import { OURS, Seat } from './testing/seat.ts';
+import { acquire } from './testing/users.ts';
+
+// Two hosts race for a resource whose area holds what no host has written. Whatever lies there,
+// they may both be refused; never do both hold it (spec 10 §4.6).
+
+const TOP = 2n ** 64n - 1n;
+const NOBODY = 5;
+
+function race(): { lab: Lab; hosts: ReturnType<Lab['join']>[] } {
+  const lab = new Lab();
+  const hosts = [lab.join(1), lab.join(2)];
+  acquaint([...hosts, lab.join(NOBODY)]);
+  return { lab, hosts };
+}
+
+const PLANTED: readonly (readonly [string, (lab: Lab) => void])[] = [
+  ['a ballot at the end of 64 bits', (lab) => plantBlock(lab, NOBODY, { mbal: TOP })],
+  ['a version at the end of 64 bits', (lab) => plantBlock(lab, NOBODY, { lver: TOP })],
+  ['the version before that', (lab) => plantBlock(lab, NOBODY, { lver: TOP - 1n })],
+  ['a leader at the end of 64 bits', (lab) => plantLeader(lab, { lver: TOP })],
+  ['a step of half of 64 bits', (lab) => plantSteps(lab, 5n)],
+  ['such a step, and a ballot above it', (lab) => plantSteps(lab, 2n ** 63n + 5n)],
+  ['the largest numbers that can be', (lab) => plantBlock(lab, NOBODY, { mbal: 2n ** 63n - 1n })],
+  ['large numbers that can be', (lab) => plantBlock(lab, NOBODY, { mbal: 2n ** 62n })],
+];
+
+function plantSteps(lab: Lab, mbal: bigint): void {
+  plantLeader(lab, { maxHosts: 2n ** 63n });
+  plantBlock(lab, NOBODY, { mbal });
+}
+
+/** How far each host gets before the other goes on: a hold takes six effects. */
+const CUTS = [0, 1, 2, 3, 4, 5, 6] as const;
+
+for (const [what, plant] of PLANTED) {
+  test(`${what}: one owner at most, in every order`, () => {
+    for (const a of CUTS) {
+      for (const b of CUTS) {
+        for (const c of [0, 1, 3]) {
+          const { lab, hosts } = race();
+          plant(lab);
+          const [x, y] = hosts.map((host) => host.task(acquire(host)));
+          assert.ok(x !== undefined && y !== undefined);
+          x.advance(a);
+          y.advance(b);
+          x.advance(c);
+          y.run();
+          x.run();
+          const owners = [x, y].filter((task) => task.result?.ok === true);
+          assert.ok(owners.length <= 1, `${a} and ${b} and ${c} effects`);
+        }
+      }
+    }
+  });
+}
+
+const SEEDS = Number(process.env['HOSTILE_SEEDS'] ?? 150);
+const FIRST = Number(process.env['HOSTILE_FIRST'] ?? 1);
+const EVENTS = 250;
+/** Where ranges and the counting of 64 bits have their ends, and what is usual. */
+const EDGES: readonly [bigint, ...bigint[]] = [
+  0n,
+  ...[1n, 1n, 2n, 2n, 3n, 5n, 2000n, 2001n, 4002n, 2n ** 32n + 1n, 2n ** 48n, 2n ** 62n],
+  ...[2n ** 63n - 1n, 2n ** 63n, 2n ** 63n + 5n, TOP - 2001n, TOP - 1n, TOP],
+];
+
+function plantAnything(lab: Lab, dice: Dice): void {
+  const edge = () => dice.pick(EDGES);
+  const some = <T>(fields: T): Partial<T> =>
+    Object.fromEntries(
+      Object.entries(fields as object).filter(() => dice.chance(0.3)),
+    ) as Partial<T>; // a part of them
+  for (let n = 1 + dice.below(3); n > 0; n--) {
+    const what = dice.next();
+    if (what < 0.5) {
+      const [mbal, bal, inpHostId, inpGeneration] = [edge(), edge(), edge(), edge()];
+      const block = { mbal, bal, inpHostId, inpGeneration, inpTimestampS: edge(), lver: edge() };
+      plantBlock(lab, 1 + dice.below(8), { ...some(block), flags: dice.below(2) });
+    } else if (what < 0.85) {
+      const [lver, ownerId, ownerGeneration, timestampS] = [edge(), edge(), edge(), edge()];
+      const leader = { lver, ownerId, ownerGeneration, timestampS, maxHosts: edge() };
+      plantLeader(lab, some({ ...leader, numHosts: edge(), writeId: edge() }));
+    } else if (what < 0.95) {
+      const lease = { ownerId: edge(), ownerGeneration: edge(), timestampS: edge() };
+      plantHostLease(lab, 3 + dice.below(3), some(lease));
+    } else tear(lab, dice);
+  }
+}
+
+/** Half of a sector is of another write than its other half. */
+function tear(lab: Lab, dice: Dice): void {
+  const at = dice.below(10) * 512;
+  for (let n = 256; n < 512; n += 8) lab.disks.resource[at + n - 128] = dice.below(256);
+}
+
+test('whatever is planted, two hosts never both hold the resource', (t) => {
+  let grants = 0;
+  for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
+    const dice = new Dice(seed, 'hostile');
+    const { lab, hosts } = race();
+    plantAnything(lab, dice);
+    const rules = { values: null, newNumHosts: null, tearing: 0.1 };
+    const seats = hosts.map((host) => new Seat(host, OURS, dice.fork(`${host.hostId}`), rules));
+    for (let event = 0; event < EVENTS; event++) {
+      const seat = seats[dice.below(seats.length)];
+      assert.ok(seat !== undefined);
+      const before = seat.claim;
+      seat.step();
+      for (const each of seats) each.tick();
+      if (seat.claim !== null && before === null) grants++;
+      const claims = seats.flatMap(({ claim }) => claim ?? []);
+      const isSafe = claims.length < 2 || claims.every((claim) => claim === 'shared');
+      assert.ok(isSafe, `seed ${seed}, event ${event}: ${claims.join(' beside ')}`);
+    }
+  }
+  t.diagnostic(`${grants} grants`);
+  assert.ok(grants > SEEDS, 'many areas are usable');
+});
