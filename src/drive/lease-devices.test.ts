@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Clock } from '../ports/clock.ts';
 import type { Disk, DiskReply, Disks } from '../ports/disk.ts';
+import type { Log } from '../ports/log.ts';
 import { type Device, LeaseDevices } from './lease-devices.ts';
 
 const clock: Clock = { nowMs: () => 0, wallMs: () => 0, after: () => ({ cancel: () => {} }) };
+
+const QUIET: Log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 
 class CountedDisk implements Disk {
   closed = false;
@@ -35,7 +38,7 @@ function world() {
       answer({ ok: true, disk, deviceId: 'x', deviceSectorSize: 512 });
     },
   };
-  const devices = new LeaseDevices(disks, clock);
+  const devices = new LeaseDevices(disks, clock, QUIET);
   const open = (): Device => {
     let got: Device | null = null;
     devices.open('/dev/x', 1000, (answer) => {

@@ -1,8 +1,10 @@
-import type { ByteString } from '../base/bytes.ts';
+import { type ByteString, nameToText } from '../base/bytes.ts';
 import type { Effect, Reply } from '../lease/steps.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { DiskReply, Disks } from '../ports/disk.ts';
+import type { Log } from '../ports/log.ts';
 import { OrderedDisk, type SentWrite } from './ordered-disk.ts';
+import { errnoFields, ToldDisk } from './told-disk.ts';
 
 export interface Device {
   readonly path: ByteString;
@@ -25,6 +27,7 @@ type Opened =
 export class LeaseDevices {
   readonly #disks: Disks;
   readonly #clock: Clock;
+  readonly #log: Log;
   readonly #open = new Map<ByteString, OpenDevice>();
   /** What each path led to when it was last opened. */
   readonly #ids = new Map<ByteString, string>();
@@ -32,9 +35,10 @@ export class LeaseDevices {
   readonly #sent = new Map<string, SentWrite[]>();
   readonly #opening = new Map<ByteString, ((opened: Opened) => void)[]>();
 
-  constructor(disks: Disks, clock: Clock) {
+  constructor(disks: Disks, clock: Clock, log: Log) {
     this.#disks = disks;
     this.#clock = clock;
+    this.#log = log;
   }
 
   /** Whoever got a device says `leave` when it is done with it. */
@@ -55,6 +59,8 @@ export class LeaseDevices {
     this.#disks.open(path, timeoutMs, (opened) => {
       this.#opening.delete(path);
       if (!opened.ok) {
+        const fields = { path: nameToText(path), ...errnoFields(opened.errno) };
+        this.#log.warn('disk.notOpened', fields);
         for (const tell of asked) tell(opened);
         return;
       }
@@ -62,7 +68,7 @@ export class LeaseDevices {
       this.#ids.set(path, id);
       const sent = this.#sent.get(id) ?? [];
       this.#sent.set(id, sent);
-      const disk = new OrderedDisk(opened.disk, this.#clock, sent);
+      const disk = new OrderedDisk(new ToldDisk(opened.disk, path, this.#log), this.#clock, sent);
       const sectorSize = opened.deviceSectorSize;
       const fresh: OpenDevice = { path, id, disk, sectorSize, users: asked.length };
       this.#open.set(path, fresh);

@@ -66,7 +66,7 @@ export class LeaseProgram {
 
   constructor(parts: LeaseProgramParts) {
     this.#parts = parts;
-    this.#devices = new LeaseDevices(parts.disks, parts.clock);
+    this.#devices = new LeaseDevices(parts.disks, parts.clock, parts.log);
   }
 
   receive(message: ToLeaseProcess): void {

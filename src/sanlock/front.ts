@@ -104,7 +104,7 @@ export class Front {
     done: (result: LeaseCommandResult) => void,
   ): number {
     const id = this.#nextCommand++;
-    this.pending.set(id, { lease, sentMs: this.nowMs, done });
+    this.pending.set(id, { lease, command, sentMs: this.nowMs, done });
     this.outside.toLease(lease, { kind: 'run', id, command });
     return id;
   }

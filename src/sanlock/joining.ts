@@ -8,6 +8,7 @@ import { joinRequest } from './join-request.ts';
 import { loopLagged } from './lag.ts';
 import type { FromLeaseProcess } from './lease-messages.ts';
 import { LOST } from './lost.ts';
+import { commandRefused, refusalFields } from './refusals.ts';
 import { resultNumber } from './result-number.ts';
 import { resumedEnded, resumedSaid } from './resuming.ts';
 import type { Lockspace, RenewalEntry } from './state.ts';
@@ -28,6 +29,10 @@ const ERROR_RESULT = -1;
 /** A message of the lease process of a lockspace. */
 export function leaseSaid(front: Front, lease: number, message: FromLeaseProcess): void {
   if (message.kind === 'ran') {
+    const pending = front.pending.get(message.id);
+    if (!message.result.ok && pending !== undefined) {
+      commandRefused(front, pending, message.result);
+    }
     front.ran(lease, message.id, message.result);
     return;
   }
@@ -45,8 +50,9 @@ export function leaseSaid(front: Front, lease: number, message: FromLeaseProcess
       front.outside.log('warn', 'lockspace.notJoined', {
         lockspace: space.name,
         hostId: space.hostId,
-        result: space.acquireResult,
-        during: message.error.during,
+        path: space.path,
+        offset: space.offset,
+        ...refusalFields(message),
       });
       giveUp(front, space);
       return;
@@ -206,7 +212,8 @@ function renewalFailed(
   front.outside.log(message.overwritten ? 'error' : 'warn', 'renewal.failed', {
     lockspace: space.name,
     hostId: space.hostId,
-    result: space.renewalResult,
+    path: space.path,
+    ...refusalFields(message),
     ageS: front.nowS - space.lastSuccessS,
   });
 }
@@ -278,5 +285,7 @@ function forget(front: Front, space: Lockspace): void {
   const result = space.acquireResult < 0 ? space.acquireResult : ERROR_RESULT;
   answerAdd(space, space.acquireResult === SANLK_OK ? SANLOCK_CODES.ERROR : result);
   for (const waiter of space.removeWaiters.splice(0)) waiter(0);
+  // One that was never joined has not been left either.
+  if (space.acquireResult !== SANLK_OK) return;
   front.outside.log('info', 'lockspace.left', { lockspace: space.name, hostId: space.hostId });
 }

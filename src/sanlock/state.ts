@@ -1,7 +1,12 @@
 import type { ByteString } from '../base/bytes.ts';
 import { type LeaseTimes, leaseTimes } from '../lease/lease-times.ts';
 import type { PaxosHold } from '../lease/paxos-hold.ts';
-import type { AnnouncedEvent, HostRecord, LeaseCommandResult } from './lease-messages.ts';
+import type {
+  AnnouncedEvent,
+  HostRecord,
+  LeaseCommand,
+  LeaseCommandResult,
+} from './lease-messages.ts';
 import type { WatchdogLink } from './watchdog-link.ts';
 
 /** A connection, and the process behind it once registered (spec 20 §5). */
@@ -142,6 +147,7 @@ export type Reply = (result: number, data2?: number, body?: Uint8Array) => void;
 
 export interface Pending {
   readonly lease: number;
+  readonly command: LeaseCommand;
   readonly sentMs: number;
   readonly done: (result: LeaseCommandResult) => void;
 }

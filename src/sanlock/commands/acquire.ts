@@ -15,6 +15,7 @@ import { holdsNow } from '../holder-journal.ts';
 import { grantsPaused } from '../lag.ts';
 import type { LeaseCommandResult } from '../lease-messages.ts';
 import { awaitTurn, nextTurn } from '../local-queue.ts';
+import { acquireRefused } from '../refusals.ts';
 import { dropToken, releaseDead, releaseToken } from '../release.ts';
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
@@ -41,6 +42,8 @@ export function acquireCommand(front: Front, request: Request, client: Client, r
     const usable = front.usableLockspace(resource.lockspaceName) !== null;
     const refused = usable ? refuseArea(resource, disk) : -ERRNO.ENOSPC;
     if (refused !== 0) {
+      const of = { lockspaceName: resource.lockspaceName, name: resource.name, client };
+      acquireRefused(front, of, refused, usable ? 'no such place' : NOT_JOINED);
       client.active = 0;
       reply(refused);
       return;
@@ -78,24 +81,25 @@ function next(front: Front, job: Job): void {
   const { lockspaceName, name, flags } = wanted.resource;
   const space = front.usableLockspace(lockspaceName);
   if (space === null) {
-    undo(front, job, -ERRNO.ENOSPC);
+    refuse(front, job, -ERRNO.ENOSPC, NOT_JOINED);
     return;
   }
   const shared = (flags & RES_FLAGS.SHARED) !== 0;
   const existing = front.findResource(lockspaceName, name);
   if (existing === null) {
-    if (job.cmdFlags & ACQUIRE_FLAGS.ORPHAN_ONLY) undo(front, job, -ERRNO.ENOENT);
+    const needsOrphan = (job.cmdFlags & ACQUIRE_FLAGS.ORPHAN_ONLY) !== 0;
+    if (needsOrphan) refuse(front, job, -ERRNO.ENOENT, 'there is no orphan of that name');
     else ballot(front, job, { wanted, space, shared });
     return;
   }
   const local = localResult(existing, { shared, cmdFlags: job.cmdFlags });
   if (local !== 0) {
-    if (!endsSoon(existing, shared)) undo(front, job, local);
+    if (!endsSoon(existing, shared)) refuse(front, job, local, HERE[existing.state]);
     else
       awaitTurn(front, {
         resource: existing,
         goOn: () => (job.client.dead ? undo(front, job, local) : next(front, job)),
-        giveUp: () => undo(front, job, local),
+        giveUp: () => refuse(front, job, local, HERE[existing.state]),
       });
     return;
   }
@@ -148,11 +152,16 @@ function ballot(
   const { resource: asked, disk } = of.wanted;
   if (grantsPaused(front, space)) {
     // As when another host holds it: lvmlockd and lvm try again, nobody takes it for lost.
-    undo(front, job, -ERRNO.EAGAIN);
+    refuse(
+      front,
+      job,
+      -ERRNO.EAGAIN,
+      'the daemon or its lease process came late: grants are paused',
+    );
     return;
   }
   if (space.lease === null) {
-    undo(front, job, -ERRNO.ENOSPC);
+    refuse(front, job, -ERRNO.ENOSPC, NOT_JOINED);
     return;
   }
   const resource: Resource = {
@@ -228,6 +237,26 @@ function finish(front: Front, job: Job): void {
   );
   if (lost) undo(front, job, -ERRNO.ENOSPC);
   else job.reply(0);
+}
+
+const NOT_JOINED = 'the lockspace is not joined, or is being lost';
+
+/** What this host has of a resource, where that is why another of its clients cannot have it. */
+const HERE: Readonly<Record<Resource['state'], string>> = {
+  held: 'a process of this host holds it',
+  adding: 'another acquire of this host is under way',
+  removing: 'this host is giving it back',
+  orphan: 'this host holds it as an orphan',
+};
+
+/** A refusal of this host's own; those of a lease process are logged as they come. */
+function refuse(front: Front, job: Job, result: number, reason: string): void {
+  const wanted = job.wanted[job.granted.length];
+  if (wanted !== undefined) {
+    const { lockspaceName, name } = wanted.resource;
+    acquireRefused(front, { lockspaceName, name, client: job.client }, result, reason);
+  }
+  undo(front, job, result);
 }
 
 /** Everything granted so far goes back, then the first refusal is the answer. */

@@ -4,7 +4,7 @@ import { decode, encode, zeroRecord } from '../../codec/struct.ts';
 import { dblock } from '../../format/dblock.ts';
 import { GEOMETRY_512_1M } from '../../format/geometry.ts';
 import { paxosLeader } from '../../format/leader.ts';
-import type { LeaseErrorCode } from '../../lease/lease-error.ts';
+import type { LeaseError, LeaseErrorCode } from '../../lease/lease-error.ts';
 import type { PaxosHold } from '../../lease/paxos-hold.ts';
 import {
   SM_HEADER_BYTES,
@@ -39,6 +39,8 @@ export class Stage {
   readonly front: Front;
   /** Every effect, as a line: what a table of a test is compared with. */
   lines: string[] = [];
+  /** What went into the log: `warn lease.refused lockspace=LS …`. */
+  logged: string[] = [];
   /** Commands handed to lease processes and not answered yet. */
   readonly runs: Run[] = [];
   /** Connections that take no more events. */
@@ -92,7 +94,10 @@ export class Stage {
       signal: (pid, name) => say(`${name} ${pid}`),
       runKillpath: (program, args) => say([program, ...args].join(' ')),
       logText: () => new Uint8Array(0),
-      log: () => {},
+      log: (level, event, fields) => {
+        const words = Object.entries(fields).map(([name, value]) => `${name}=${value}`);
+        this.logged.push([level, event, ...words].join(' '));
+      },
     };
   }
 
@@ -149,6 +154,13 @@ export class Stage {
         ? ({ ok: false, error, leader: null } as const)
         : ({ ok: true, ...result } as const);
     this.say(lease, { kind: 'ran', id: run.id, result: answer });
+  }
+
+  /** The oldest command ends with a refusal that knows what it found. */
+  refused(lease: number, error: LeaseError): void {
+    const run = this.runs.shift();
+    assert.ok(run !== undefined, 'a command waits for its answer');
+    this.say(lease, { kind: 'ran', id: run.id, result: { ok: false, error, leader: null } });
   }
 
   granted(lease: number, n: number, shared = false, lver = 1n): void {

@@ -1,0 +1,95 @@
+import type { LogFields } from './events.ts';
+import type { Front } from './front.ts';
+import type { LeaseCommand, LeaseCommandResult } from './lease-messages.ts';
+import { resultNumber } from './result-number.ts';
+import type { Client, Lockspace } from './state.ts';
+
+type Refused = Extract<LeaseCommandResult, { ok: false }>;
+
+/** What a refusal found and wanted, as it is logged. */
+export function refusalFields({ error }: Pick<Refused, 'error'>): LogFields {
+  return { result: resultNumber(error), during: error.during, ...error.facts };
+}
+
+/** A line for each command of a lease process that did not do what was asked. */
+export function commandRefused(
+  front: Front,
+  of: { readonly lease: number; readonly command: LeaseCommand },
+  refused: Refused,
+): void {
+  const { command } = of;
+  const space = front.lockspaces.find(({ lease }) => lease === of.lease) ?? null;
+  const event = command.op === 'acquire' ? 'lease.refused' : 'lease.failed';
+  const fields = {
+    ...namesOf(command),
+    ...(space === null ? {} : { hostId: space.hostId }),
+    ...(command.op === 'acquire' ? {} : { op: command.op }),
+    ...refusalFields(refused),
+    ...(space === null ? {} : holderFields(front, space, refused)),
+  };
+  // To look for a name that is not there is no failure.
+  const level = command.op === 'index' && command.task.kind === 'lookup' ? 'info' : 'warn';
+  front.outside.log(level, event, fields);
+}
+
+/** An acquire that this host refuses by itself, before any disk is asked. */
+export function acquireRefused(
+  front: Front,
+  of: { readonly lockspaceName: string; readonly name: string; readonly client: Client },
+  result: number,
+  reason: string,
+): void {
+  const space = front.liveLockspace(of.lockspaceName);
+  const holder = front.findResource(of.lockspaceName, of.name)?.holders[0]?.client;
+  front.outside.log('warn', 'lease.refused', {
+    lockspace: of.lockspaceName,
+    resource: of.name,
+    ...(space === null ? {} : { hostId: space.hostId }),
+    pid: of.client.pid,
+    result,
+    reason,
+    ...(holder === undefined ? {} : { holderPid: holder.pid, holderName: holder.ownerName }),
+  });
+}
+
+function namesOf(command: LeaseCommand): LogFields {
+  const { path, offset } = 'hold' in command ? command.hold : command.area;
+  const place = { path, offset };
+  switch (command.op) {
+    case 'release':
+    case 'convert':
+    case 'readRequest': {
+      const { lockspaceName, resourceName } = command.hold;
+      return { lockspace: lockspaceName, resource: resourceName, ...place };
+    }
+    case 'readLockspace':
+    case 'writeLockspace':
+      return { lockspace: command.name, ...place };
+    case 'align':
+      return place;
+    case 'index':
+      return { lockspace: command.lockspaceName, resource: nameOf(command.task), ...place };
+    default: {
+      const { lockspaceName, resourceName } = command.name;
+      return { lockspace: lockspaceName, resource: resourceName, ...place };
+    }
+  }
+}
+
+function nameOf(task: Extract<LeaseCommand, { op: 'index' }>['task']): string {
+  return 'name' in task ? task.name : '';
+}
+
+/** The other host that has it, by name, and how long ago it was seen to renew. */
+function holderFields(front: Front, space: Lockspace, { error, leader }: Refused): LogFields {
+  const owner = leader === null || leader.timestampS === 0n ? null : Number(leader.ownerId);
+  const found = error.facts['owner'] ?? error.facts['host'] ?? owner;
+  if (found === null || Number(found) === space.hostId) return {};
+  const host = space.hosts.get(Number(found));
+  const lver = error.facts['lver'] ?? leader?.lver;
+  return {
+    owner: Number(found),
+    ...(host === undefined ? {} : { ownerName: host.hostName, ageS: front.nowS - host.lastLiveS }),
+    ...(lver === undefined ? {} : { lver }),
+  };
+}
