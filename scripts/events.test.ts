@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 const DOCUMENT = 'docs/operations/events.md';
 /** Names of files and of Node's own things that look like `noun.happened`. */
-const NO_EVENT = /\.(cjs|pid|sock|socket|holders|exit|title|happened)$/;
+const NO_EVENT = /\.(cjs|json|pid|sock|socket|holders|exit|title)$/;
 
 function sources(): readonly { readonly file: string; readonly text: string }[] {
   return readdirSync('src', { recursive: true, encoding: 'utf8' })
@@ -24,7 +24,7 @@ function written(): ReadonlyMap<string, { files: Set<string>; levels: Set<string
     return known;
   };
   for (const { file, text } of sources()) {
-    for (const [, event = ''] of text.matchAll(/['`]([a-z][A-Za-z]*\.[a-z][A-Za-z]*)['`]/g)) {
+    for (const [, event = ''] of text.matchAll(/'([a-z][A-Za-z]*\.[a-z][A-Za-z]*)'/g)) {
       if (!NO_EVENT.test(event)) of(event).files.add(file);
     }
     const calls = [

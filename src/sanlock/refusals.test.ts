@@ -20,7 +20,7 @@ const HOST2: HostRecord = {
 function joined(): Stage {
   const stage = new Stage();
   stage.join(10);
-  stage.say(1, { kind: 'hosts', checkedS: 100, changed: [HOST2], signals: [] });
+  stage.say(1, { kind: 'hosts', sentS: 100, checkedS: 100, changed: [HOST2], signals: [] });
   stage.logged = [];
   return stage;
 }
