@@ -85,6 +85,17 @@ export class BlockingConnection {
     return result;
   }
 
+  /** An answer that ends with the connection, header and all. */
+  stream(request: Call): Buffer {
+    this.#send(request);
+    const parts: Buffer[] = [];
+    for (;;) {
+      const count = Number(recv(this.#fd, this.#reply, this.#reply.length, 0));
+      if (count <= 0) return Buffer.concat(parts);
+      parts.push(Buffer.from(this.#reply.subarray(0, count)));
+    }
+  }
+
   close(): void {
     close(this.#fd);
   }
@@ -119,6 +130,15 @@ export function callOnce(path: string, request: Call): number {
   const result = connection.call(request);
   connection.close();
   return result;
+}
+
+/** The history of renewals, as the daemon shows it. */
+export function renewalText(path: string, lockspace: string): string {
+  const connection = new BlockingConnection(path);
+  const body = lockspaceBytes(lockspace, { path: '', offset: 0 }, 0);
+  const text = connection.stream({ cmd: SM_CMD.RENEWAL, body }).toString('latin1');
+  connection.close();
+  return text;
 }
 
 export function acquire(

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Daemon, type DaemonKind } from './daemon.ts';
+import { flooded, serveFlood } from './flood-row.ts';
 import { clientStatus, firstConflict, furtherLockspaces } from './host-rows.ts';
 import {
   fight,
@@ -19,6 +20,8 @@ import { serveWorker } from './worker.ts';
 
 const MIB = 1024 * 1024;
 const RESOURCES = 33;
+/** Renewals come every other io timeout: some must fall into it. */
+const FLOOD_SECONDS = 20;
 const CLIENTS = [1, 8, 32] as const;
 
 interface Options {
@@ -109,6 +112,7 @@ async function measure(kind: DaemonKind, options: Options): Promise<readonly Row
     for (const clients of CLIENTS) {
       rows.push(...(await throughput(first, storage, { clients, seconds: options.seconds })));
     }
+    rows.push(...(await flooded(first, storage, FLOOD_SECONDS)));
     if (options.quick) return rows;
     const second = await Daemon.start(kind, 'bench-host-2');
     daemons.push(second);
@@ -140,4 +144,5 @@ function print(results: Map<string, { unit: string; ours: number[]; theirs: numb
 }
 
 if (process.argv[2] === 'worker') serveWorker();
+else if (process.argv[2] === 'flood') serveFlood();
 else await main();

@@ -2,7 +2,7 @@ import { type Random, wholeSeconds } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Journal } from '../ports/journal.ts';
-import type { Log } from '../ports/log.ts';
+import type { Log, LogFields } from '../ports/log.ts';
 import type { Channel, Processes } from '../ports/processes.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import { dropReason, serve } from '../sanlock/dispatch.ts';
@@ -19,9 +19,17 @@ import { bodyLength, replyBytes } from '../sanlock/request.ts';
 import { resumeLeft } from '../sanlock/resuming.ts';
 import type { SanlockSettings } from '../sanlock/settings.ts';
 import { type Client, newClient } from '../sanlock/state.ts';
-import { SM_CMD, SM_HEADER_BYTES, SM_MAGIC, SM_PROTO, smHeader } from '../wire/sanlock-socket.ts';
+import {
+  SM_CMD,
+  SM_HEADER_BYTES,
+  SM_MAGIC,
+  SM_PROTO,
+  type SmHeader,
+  smHeader,
+} from '../wire/sanlock-socket.ts';
 import { FrameBuffer } from './frame-buffer.ts';
 import { LagGauge } from './lag-gauge.ts';
+import { Turns } from './turns.ts';
 import { WdmdLinks } from './wdmd-links.ts';
 
 export interface SanlockProgramParts {
@@ -45,6 +53,10 @@ interface Peer {
   readonly frames: FrameBuffer;
   discardBytes: number;
   discardUntilMs: number;
+  /** Answers are not read: it is served again when the kernel has taken them. */
+  unread: boolean;
+  /** Nothing more is read from it for now. */
+  held: boolean;
 }
 
 /** Long enough for what a refused request still sends, as the original waits. */
@@ -57,6 +69,8 @@ const SCRATCH_IDLE_MS = 30_000;
 const MAX_UNSENT_EVENT_BYTES = 16 * 1024;
 /** Beyond the time its writes may take, a command unanswered so long hangs on its device. */
 const SCRATCH_HUNG_MS = 30_000;
+/** Turns of the loop that a look at the lockspaces waits for what lease processes still say. */
+const MAX_WAITS_FOR_NEWS = 16;
 /** Formatting an area: its whole, its first record, and one more for what went before. */
 const SCRATCH_WRITES = 3;
 
@@ -69,16 +83,20 @@ export class SanlockProgram {
   readonly #watched = new Map<number, { close(): void }>();
   readonly #watchdogs: WdmdLinks;
   readonly #gauge: LagGauge;
+  readonly #turns: Turns<Peer>;
   #nextConnection = 1;
   #nextLease = 1;
   #listener: Listener | null = null;
   #timer: Timer | null = null;
   #over = false;
+  /** Messages of lease processes so far. */
+  #heard = 0;
 
   constructor(parts: SanlockProgramParts) {
     this.#parts = parts;
     const { settings, random, helperPid, sockets, clock } = parts;
     this.#gauge = new LagGauge(clock, (lagMs) => this.#event(() => loopLagged(this.#front, lagMs)));
+    this.#turns = new Turns(clock, (peer) => this.#turnOf(peer));
     this.#watchdogs = new WdmdLinks({
       sockets,
       path: settings.watchdogSocket,
@@ -126,10 +144,16 @@ export class SanlockProgram {
       frames: new FrameBuffer(),
       discardBytes: 0,
       discardUntilMs: 0,
+      unread: false,
+      held: false,
     };
     this.#peers.set(id, peer);
     this.#front.clients.set(id, client);
-    connection.onData((bytes) => this.#event(() => this.#received(peer, bytes)));
+    connection.onData((bytes) => {
+      this.#event(() => this.#received(peer, bytes));
+      if (peer.frames.length >= SM_HEADER_BYTES) this.#turns.want(peer);
+      this.#hold(peer);
+    });
     connection.onClosed(() => this.#event(() => this.#closed(peer)));
   }
 
@@ -150,8 +174,6 @@ export class SanlockProgram {
       return;
     }
     peer.frames.push(this.#afterDiscard(peer, bytes));
-    if (peer.frames.overfull) peer.connection.pause();
-    this.#serveNext(peer);
   }
 
   #afterDiscard(peer: Peer, bytes: Uint8Array): Uint8Array {
@@ -161,39 +183,77 @@ export class SanlockProgram {
     return bytes.subarray(dropped);
   }
 
-  #serveNext(peer: Peer): void {
-    while (!peer.client.suspended && !peer.client.dead) {
-      const head = peer.frames.peek(SM_HEADER_BYTES);
-      if (head === null) break;
-      const header = decode(smHeader, head);
-      if (header.magic !== SM_MAGIC) {
-        this.#parts.log.debug('request.badMagic', {
-          client: peer.client.slot,
-          magic: header.magic,
-        });
-        peer.frames.take(SM_HEADER_BYTES);
-        continue;
-      }
-      const reason = dropReason(peer.client, header);
-      if (reason !== null) {
-        this.#parts.log.debug('request.dropped', { cmd: header.cmd, reason });
-        peer.frames.take(SM_HEADER_BYTES);
-        continue;
-      }
-      const length = bodyLength(header, peer.frames.seen(SM_HEADER_BYTES));
-      if (length.kind === 'refused') {
-        this.#refuse(peer, length.result);
-        continue;
-      }
-      const whole = SM_HEADER_BYTES + length.bytes;
-      if (peer.frames.length < whole) break; // waits for the rest; others are served meanwhile
-      if (length.kind === 'more') continue;
-      const body = peer.frames.take(whole).subarray(SM_HEADER_BYTES);
-      serve(this.#front, { client: peer.client, header, body });
-      if (header.cmd === SM_CMD.REGISTER) this.#watch(peer.client);
-      if (header.cmd === SM_CMD.REG_EVENT) this.#listen(peer);
+  /** @returns whether it may have another request */
+  #turnOf(peer: Peer): boolean {
+    let served = false;
+    this.#event(() => {
+      served = this.#canServe(peer) && this.#serveNext(peer);
+    });
+    const more = served && peer.frames.length >= SM_HEADER_BYTES && this.#canServe(peer);
+    this.#hold(peer, more);
+    return more;
+  }
+
+  /** Who does not read its answers gets no more of them, nor makes us read what it asks. */
+  #canServe(peer: Peer): boolean {
+    const { client, connection } = peer;
+    if (client.suspended || client.dead || peer.unread) return false;
+    if ((connection.unsentBytes ?? 0) === 0) return true;
+    peer.unread = true;
+    connection.whenSent?.(() => {
+      peer.unread = false;
+      this.#turns.want(peer);
+    });
+    return false;
+  }
+
+  /**
+   * Requests that wait for their turn hold back what is behind them, the end of the connection
+   * included: it comes when they have been served, as it does to a daemon that reads one by one.
+   */
+  #hold(peer: Peer, hasMore = this.#turns.waits(peer)): void {
+    const held = hasMore || peer.unread || peer.frames.overfull;
+    if (held === peer.held) return;
+    peer.held = held;
+    if (held) peer.connection.pause();
+    else peer.connection.resume();
+  }
+
+  /** @returns false when it needs more bytes */
+  #serveNext(peer: Peer): boolean {
+    const head = peer.frames.peek(SM_HEADER_BYTES);
+    if (head === null) return false;
+    const header = decode(smHeader, head);
+    const dropped = this.#dropped(peer, header);
+    if (dropped !== null) {
+      this.#parts.log.debug(dropped.event, dropped.fields);
+      peer.frames.take(SM_HEADER_BYTES);
+      return true;
     }
-    if (!peer.frames.overfull) peer.connection.resume();
+    const length = bodyLength(header, peer.frames.seen(SM_HEADER_BYTES));
+    if (length.kind === 'refused') {
+      this.#refuse(peer, length.result);
+      return true;
+    }
+    const whole = SM_HEADER_BYTES + length.bytes;
+    if (peer.frames.length < whole) return false; // others are served meanwhile
+    if (length.kind === 'more') return true;
+    const body = peer.frames.take(whole).subarray(SM_HEADER_BYTES);
+    serve(this.#front, { client: peer.client, header, body });
+    if (header.cmd === SM_CMD.REGISTER) this.#watch(peer.client);
+    if (header.cmd === SM_CMD.REG_EVENT) this.#listen(peer);
+    return true;
+  }
+
+  #dropped(peer: Peer, header: SmHeader): { event: string; fields: LogFields } | null {
+    if (header.magic !== SM_MAGIC) {
+      const fields = { client: peer.client.slot, magic: header.magic };
+      return { event: 'request.badMagic', fields };
+    }
+    const reason = dropReason(peer.client, header);
+    return reason === null
+      ? null
+      : { event: 'request.dropped', fields: { cmd: header.cmd, reason } };
   }
 
   /** What came behind the request that made a channel of it is no request. */
@@ -227,6 +287,7 @@ export class SanlockProgram {
   #closed(peer: Peer): void {
     const { client } = peer;
     this.#peers.delete(client.connection);
+    this.#turns.forget(peer);
     this.#front.clients.delete(client.connection);
     forgetChannels(this.#front, client.connection);
     client.dead = true;
@@ -238,15 +299,29 @@ export class SanlockProgram {
   }
 
   #planLook(): void {
-    this.#timer = this.#parts.clock.after(lookEveryMs(this.#front), () => {
-      this.#event(() => {
-        look(this.#front);
-        this.#gauge.watch(smallestIoTimeoutMs(this.#front.lockspaces));
-        endSilentLeavers(this.#front);
-        this.#restScratch();
-      });
-      if (!this.#over) this.#planLook();
+    const { clock } = this.#parts;
+    this.#timer = clock.after(lookEveryMs(this.#front), () => {
+      // Behind what has arrived: a renewal in time is no reason to stop its users because we are
+      // late in hearing of it. Its age counts from when it began, so hearing late is safe.
+      const heard = this.#heard;
+      this.#timer = clock.after(0, () => this.#look(heard));
     });
+  }
+
+  /** While news arrive there may be more of them; a loop that only hears still looks at last. */
+  #look(heard: number, waited = 0): void {
+    if (heard !== this.#heard && waited < MAX_WAITS_FOR_NEWS) {
+      const now = this.#heard;
+      this.#timer = this.#parts.clock.after(0, () => this.#look(now, waited + 1));
+      return;
+    }
+    this.#event(() => {
+      look(this.#front);
+      this.#gauge.watch(smallestIoTimeoutMs(this.#front.lockspaces));
+      endSilentLeavers(this.#front);
+      this.#restScratch();
+    });
+    if (!this.#over) this.#planLook();
   }
 
   #restScratch(): void {
@@ -337,11 +412,10 @@ export class SanlockProgram {
     peer.connection.end();
   }
 
-  /** Served in an event of its own, so that a long pipeline cannot hold up the others. */
   #resume(connection: number): void {
     const peer = this.#peers.get(connection);
     if (peer === undefined || peer.frames.length < SM_HEADER_BYTES) return;
-    this.#parts.clock.after(0, () => this.#event(() => this.#serveNext(peer)));
+    this.#turns.wantLater(peer);
   }
 
   #startLease(label: string): number {
@@ -349,7 +423,10 @@ export class SanlockProgram {
     const { processes } = this.#parts;
     const channel = processes.startLeaseProcess<ToLeaseProcess, FromLeaseProcess>(label);
     this.#leases.set(id, channel);
-    channel.onMessage((message) => this.#event(() => leaseSaid(this.#front, id, message)));
+    channel.onMessage((message) => {
+      this.#heard++;
+      this.#event(() => leaseSaid(this.#front, id, message));
+    });
     channel.onClosed(() => this.#event(() => leaseLost(this.#front, id)));
     this.#parts.log.debug('leaseProcess.started', {
       label,

@@ -14,8 +14,15 @@ export class MonotonicClock implements Clock {
     return Date.now();
   }
 
-  /** Timers of the event loop may fire a little early; this one waits for the rest. */
+  /**
+   * Timers of the event loop may fire a little early; this one waits for the rest. Without a delay
+   * it fires behind what the loop finds arrived, not behind the millisecond a timer takes at least.
+   */
   after(delayMs: number, fire: () => void): Timer {
+    if (delayMs <= 0) {
+      const immediate = setImmediate(fire);
+      return { cancel: () => clearImmediate(immediate) };
+    }
     const dueMs = this.nowMs() + delayMs;
     const arm = (restMs: number) =>
       setTimeout(

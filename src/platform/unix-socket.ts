@@ -9,6 +9,7 @@ import { socketFd } from './socket-fd.ts';
 const MAX_UNSENT_BYTES = 16 * 1024 * 1024; // a peer this far behind is not reading any more
 const END_DEADLINE_MS = 5000; //              to flush the last bytes to a slow peer
 const CONNECT_AGAIN_MS = 20;
+const NOTHING = new Uint8Array(0);
 
 /** SO_PEERCRED of a descriptor. */
 export type PeerPid = (fd: number) => number | null;
@@ -131,6 +132,13 @@ class UnixConnection implements Connection {
 
   get unsentBytes(): number {
     return this.#socket.writableLength;
+  }
+
+  whenSent(handler: () => void): void {
+    if (this.#closed || this.#socket.destroyed || this.#socket.writableEnded) return;
+    this.#socket.write(NOTHING, (failure) => {
+      if (!this.#closed && (failure ?? null) === null) handler();
+    });
   }
 
   send(bytes: Uint8Array): boolean {

@@ -6,7 +6,10 @@ export interface Clock {
   asleepMs?(): number;
   /** Wall clock, only for texts people read. */
   wallMs(): number;
-  /** Calls `fire` once, no sooner than `delayMs` from now. */
+  /**
+   * Calls `fire` once, no sooner than `delayMs` from now; with 0, once what has arrived by now from
+   * outside has been handled.
+   */
   after(delayMs: number, fire: () => void): Timer;
   /** Calls `fire` once what sockets hold now was handed over, some of each; absent: after(0). */
   nextTurn?(fire: () => void): void;

@@ -14,6 +14,8 @@ export interface Connection {
   readonly hasUnread?: boolean;
   /** What was queued by `send` and is not with the kernel yet; absent where nothing queues. */
   readonly unsentBytes?: number;
+  /** Calls once when all that was sent so far is with the kernel; absent as `unsentBytes` is. */
+  whenSent?(handler: () => void): void;
   /** Queues bytes; false when the outbound bound is exceeded and the connection was dropped. */
   send(bytes: Uint8Array): boolean;
   /** Stops and resumes reading, so that a busy peer is held back by the kernel. */

@@ -247,9 +247,10 @@ function listens(crowd: Crowd, host: CrowdHost): void {
   switch (dice.below(4)) {
     case 0: {
       const link = crowd.connect(host);
-      if (dice.chance(0.3)) link.peer.unsentBytes = 1 << 20; // it never reads
+      const reads = !dice.chance(0.3);
       crowd.ask(link, daemon.registerEvents(LOCKSPACE), 'reg_event', () => {
         link.isChannel = true;
+        if (!reads) link.peer.unsentBytes = 1 << 20;
       });
       return;
     }

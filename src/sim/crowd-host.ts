@@ -90,8 +90,8 @@ export class CrowdHost {
   }
 
   connect(pid: number): SimPeer {
-    const peer = new SimPeer();
     const run = this.#run;
+    const peer = new SimPeer((happen) => this.#clock.after(0, () => run?.time.run(happen)));
     const fd = this.#nextFd++;
     run?.time.run(() => run.program.accept(peer.connection(fd, pid)));
     return peer;

@@ -31,8 +31,17 @@ export class SimPeer {
   closedByDaemon = false;
   /** What the daemon sent and nobody took; a test that reads nothing sets it. */
   unsentBytes = 0;
+  readonly #later: (happen: () => void) => void;
   #toDaemon: (bytes: Uint8Array) => void = () => {};
   #hangUp: () => void = () => {};
+  /** What the kernel keeps while the daemon does not read. */
+  readonly #kept: (() => void)[] = [];
+  #isPaused = false;
+  #whenSent: () => void = () => {};
+
+  constructor(later: (happen: () => void) => void) {
+    this.#later = later;
+  }
 
   /** The daemon's end. */
   connection(fd: number, peerPid: number): Connection {
@@ -54,8 +63,16 @@ export class SimPeer {
         this.onReceived();
         return true;
       },
-      pause: () => {},
-      resume: () => {},
+      whenSent: (handler) => {
+        this.#whenSent = handler;
+      },
+      pause: () => {
+        this.#isPaused = true;
+      },
+      resume: () => {
+        this.#isPaused = false;
+        this.#later(() => this.#deliver());
+      },
       end: () => {
         this.closedByDaemon = true;
       },
@@ -66,11 +83,29 @@ export class SimPeer {
   }
 
   send(bytes: Uint8Array): void {
-    if (!this.closedByDaemon) this.#toDaemon(bytes);
+    this.#kept.push(() => this.#toDaemon(bytes));
+    this.#deliver();
   }
 
   close(): void {
-    if (!this.closedByDaemon) this.#hangUp();
+    this.#kept.push(() => this.#hangUp());
+    this.#deliver();
+  }
+
+  /** It takes at last what the daemon sent. */
+  takeAll(): void {
+    this.unsentBytes = 0;
+    const tell = this.#whenSent;
+    this.#whenSent = () => {};
+    this.#later(tell);
+  }
+
+  #deliver(): void {
+    while (!this.#isPaused && !this.closedByDaemon) {
+      const next = this.#kept.shift();
+      if (next === undefined) return;
+      next();
+    }
   }
 }
 
@@ -131,7 +166,7 @@ export class FrontHost {
 
   /** A client with this pid connects. */
   connect(pid: number): SimPeer {
-    const peer = new SimPeer();
+    const peer = new SimPeer((happen) => this.#clock.after(0, () => this.#frontTime.run(happen)));
     this.#program.accept(peer.connection(this.#nextFd++, pid));
     return peer;
   }

@@ -131,10 +131,11 @@ export class FrontedMachine implements Computer, Software {
   }
 
   #connect(pid: number): SimPeer {
-    const peer = new SimPeer();
     const front = this.#front;
+    const time = this.#frontTime;
+    const peer = new SimPeer((happen) => this.hardware.after(0, () => time?.run(happen)));
     const fd = this.#nextFd++;
-    this.#frontTime?.run(() => front?.accept(peer.connection(fd, pid)));
+    time?.run(() => front?.accept(peer.connection(fd, pid)));
     return peer;
   }
 

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { connect, type Socket } from 'node:net';
+import { test } from 'node:test';
+import { writeLockspace, writeResource } from '../../src/client/sanlock-area-calls.ts';
+import {
+  addLockspace,
+  logDump,
+  register,
+  renewalHistory,
+  status,
+  version,
+} from '../../src/client/sanlock-daemon-calls.ts';
+import { acquire, inquire } from '../../src/client/sanlock-lease-calls.ts';
+import { until } from '../../src/lab/run.ts';
+import { clientOf, must } from './replay-world.ts';
+import { makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
+
+const MIB = 1024 * 1024;
+const T_S = 2;
+/** What a client may send ahead: 4096 headers. */
+const AHEAD = 4096;
+/** Renewals that must be heard of while the flood goes on. */
+const RENEWALS = 5;
+/** A loaded machine is slow; before there was a turn for everybody it was minutes. */
+const MAX_ANSWER_MS = 5000;
+const where = { skip: whyNot('ours') ?? false };
+
+function floods(socketPath: string, request: Uint8Array, how: 'reads' | 'deaf'): Socket {
+  const socket = connect(socketPath).on('error', () => {});
+  const flood = Buffer.concat(Array.from({ length: AHEAD }, () => request));
+  const more = () => socket.write(flood, () => setImmediate(more));
+  socket.write(register().request, more);
+  return how === 'reads' ? socket.resume() : socket.pause();
+}
+
+test('a client that floods the daemon holds up neither others nor renewals', where, async () => {
+  const world = await startDaemon('ours', { hostName: 'one' });
+  const sockets: Socket[] = [];
+  try {
+    const client = clientOf(world);
+    const path = makeArea(`${world.directory}/a`, 4 * MIB);
+    const lockspace = { name: 'LS', hostId: 1n, path, offset: 0n };
+    const disks = [{ path, offset: BigInt(MIB) }];
+    const resource = { lockspaceName: 'LS', name: 'R', disks, lver: 0n, flags: 0 };
+    await must(client, writeLockspace(lockspace, { ioTimeoutS: T_S }));
+    await must(client, writeResource(resource));
+    await must(client, addLockspace(lockspace, { ioTimeoutS: T_S }));
+    const session = await client.registerProcess();
+    assert.ok(session.ok);
+    assert.ok((await session.value.call(acquire([resource]))).ok);
+    for (const request of [logDump().request, status().request, Buffer.alloc(32, 0xa5)]) {
+      sockets.push(floods(world.socketPath, request, 'reads'));
+      sockets.push(floods(world.socketPath, request, 'deaf'));
+    }
+    const renewals = async () => (await must(client, renewalHistory('LS'))).records.length;
+    const before = await renewals();
+    let worstMs = 0;
+    const renewed = async () => {
+      const sentMs = performance.now();
+      await must(client, version());
+      worstMs = Math.max(worstMs, performance.now() - sentMs);
+      return (await renewals()) >= before + RENEWALS;
+    };
+    await until(`${RENEWALS} renewals in a flood`, renewed, {
+      withinMs: 10 * RENEWALS * T_S * 1000,
+    });
+    assert.ok(worstMs < MAX_ANSWER_MS, `answered after ${worstMs} ms`);
+    const held = await session.value.call(inquire());
+    assert.ok(held.ok && held.value.count === 1, world.log().slice(-2000));
+    session.value.close();
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    await world.stop();
+  }
+});
