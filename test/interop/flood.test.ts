@@ -20,7 +20,7 @@ const T_S = 2;
 /** What a client may send ahead: 4096 headers. */
 const AHEAD = 4096;
 /** Renewals that must be heard of while the flood goes on. */
-const RENEWALS = 5;
+const RENEWALS = 3;
 /** A loaded machine is slow; before there was a turn for everybody it was minutes. */
 const MAX_ANSWER_MS = 5000;
 const where = { skip: whyNot('ours') ?? false };
