@@ -128,14 +128,14 @@ function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) =
         if (failure !== null) log.warn('adoptFile.notWritten', { reason: failure });
       },
     },
-    ended: () => {
-      log.info('daemon.ended', {});
+    ended: (status) => {
+      log.info('daemon.ended', { status });
       notifyServiceManager('STOPPING=1');
-      end(0);
+      end(status);
     },
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => program.terminate());
+    process.on(signal, () => program.terminate(signal));
   }
   process.on('SIGHUP', () => {});
   // sanlock runs lvmlockctl when a VG loses its storage, which may be the disk programs lie on.

@@ -226,7 +226,7 @@ test('SIGTERM stops a lockspace without locks at once, one with locks when they 
   assert.match(ask('request="start_wait"\n'), /op_result = 0/);
   const lv = `${vg}lv_uuid ="u"\nlv_lock_args ="1.0.0:70254592"\nopts ="persistent"\n`;
   assert.match(ask(`request="lock_lv"\nmode ="ex"\n${lv}`), /op_result = 0/);
-  world.program.terminate();
+  world.program.terminate('SIGTERM');
   world.pass(5000);
   assert.equal(world.ended, false, 'an LV is locked');
   assert.match(ask(`request="lock_lv"\nmode ="un"\n${lv}`), /op_result = 0/);

@@ -3,6 +3,7 @@ import type { SanlockEndpoint } from '../client/sanlock-link.ts';
 import { type DaemonEvent, nextTickMs, stepDaemon } from '../lvmlockd/daemon.ts';
 import type { LockManager, ManagerKind } from '../lvmlockd/managers/manager.ts';
 import { type DaemonState, type Effect, newState, type Settings } from '../lvmlockd/state.ts';
+import type { EndSignal } from '../lvmlockd/terminate.ts';
 import type { Timer } from '../ports/clock.ts';
 import type { Devices } from '../ports/devices.ts';
 import type { Log } from '../ports/log.ts';
@@ -30,7 +31,8 @@ export interface LvmlockdPorts {
     /** null removes it. */
     write(text: ByteString | null): void;
   };
-  readonly ended: () => void;
+  /** With the exit status. */
+  readonly ended: (status: number) => void;
 }
 
 interface Peer {
@@ -76,9 +78,9 @@ export class LvmlockdProgram {
     this.#post({ kind: 'started', adoptFile: this.#ports.adoptFile.read() });
   }
 
-  /** SIGTERM: ends when no lockspace is left (spec 30 §1). */
-  terminate(): void {
-    this.#post({ kind: 'terminate' });
+  /** A signal: ends when no lockspace is left (spec 30 §1). */
+  terminate(signal: EndSignal): void {
+    this.#post({ kind: 'terminate', signal });
   }
 
   #accept(connection: Connection): void {
@@ -174,7 +176,7 @@ export class LvmlockdProgram {
         this.#ports.adoptFile.write(effect.text);
         return;
       case 'exit':
-        this.#end();
+        this.#end(effect.status);
         return;
     }
   }
@@ -198,7 +200,7 @@ export class LvmlockdProgram {
     }
   }
 
-  #end(): void {
+  #end(status: number): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#listener?.close();
@@ -206,7 +208,7 @@ export class LvmlockdProgram {
     for (const peer of this.#peers.values()) peer.connection.end();
     this.#peers.clear();
     this.#ports.adoptFile.write(null);
-    this.#ports.ended();
+    this.#ports.ended(status);
   }
 }
 

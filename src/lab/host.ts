@@ -179,6 +179,10 @@ export class Host {
   async kill(daemon: Daemon, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     process.kill(this.pid(daemon), signal);
     if (signal === 'SIGSTOP' || signal === 'SIGCONT') return;
+    await this.ended(daemon);
+  }
+
+  async ended(daemon: Daemon): Promise<void> {
     const ended = () => !this.alive(daemon);
     await until(`the end of ${daemon} on ${this.name}`, ended, { withinMs: 15_000 });
   }

@@ -112,18 +112,6 @@ test('a lockspace that the lock manager would not leave stays, and can be stoppe
   assert.equal(bench.state.lockspaces.length, 0);
 });
 
-test('SIGTERMs of sanlock about a lockspace being lost do not end the daemon', () => {
-  const bench = new Bench();
-  bench.open(1);
-  bench.start('a');
-  bench.fake.dying = ['lvm_a'];
-  bench.post({ kind: 'terminate' });
-  assert.equal(bench.state.quitting, false);
-  bench.fake.dying = ['lvm_other'];
-  bench.post({ kind: 'terminate' });
-  assert.equal(bench.ended, true);
-});
-
 test('without sanlock nothing more is locked, and what is held can be let go', () => {
   const bench = new Bench();
   bench.open(1);

@@ -13,7 +13,7 @@ import { adoptText, readAdoptText } from './adopt.ts';
 import { driveResource, undoGrant } from './drive-resource.ts';
 import { type DumpForm, dumpState } from './dump.ts';
 import { chooseGlType } from './global-lock.ts';
-import { isAlive, OF_DAEMON } from './life.ts';
+import { isAlive } from './life.ts';
 import {
   requestFreeLv,
   requestLock,
@@ -24,7 +24,8 @@ import {
 import { settleWaiters } from './lockspace-end.ts';
 import { adoptSpaces, startVg } from './lockspace-start.ts';
 import { nextDueMs } from './resource.ts';
-import { type DaemonState, type Effect, log, run } from './state.ts';
+import { type DaemonState, type Effect, log } from './state.ts';
+import { type EndSignal, terminate } from './terminate.ts';
 import { initLv, initVg, refreshLv, renameFinal, runningLm, stopAll } from './vg-work.ts';
 
 export type DaemonEvent =
@@ -50,8 +51,7 @@ export type DaemonEvent =
   /** The registered connection of a lockspace was lost: the lock manager died. */
   | { readonly kind: 'sessionLost'; readonly session: number }
   | { readonly kind: 'tick' }
-  /** SIGTERM. */
-  | { readonly kind: 'terminate' };
+  | { readonly kind: 'terminate'; readonly signal: EndSignal };
 
 /** One event in, what to do out. */
 export function stepDaemon(
@@ -111,7 +111,7 @@ function handle(state: DaemonState, event: DaemonEvent): void {
       tick(state);
       return;
     case 'terminate':
-      terminate(state);
+      terminate(state, event.signal);
       return;
     default:
       unreachable(event);
@@ -299,6 +299,7 @@ function sessionLost(state: DaemonState, session: number): void {
   const lockspace = state.lockspaces.find((one) => one.id === session);
   if (lockspace === undefined) return;
   lockspace.managerLost = true;
+  state.lostSpaces.add(lockspace.vg.vgName);
   const { vg, lockType } = lockspace;
   const advice = `deactivate the LVs of this VG, then lvmlockctl --drop ${vg.vgName}`;
   log(state, 'error', 'manager.lost', { vg: vg.vgName, lockType, advice });
@@ -313,31 +314,3 @@ function tick(state: DaemonState): void {
     }
   }
 }
-
-/**
- * sanlock itself sends SIGTERM, about once a second, while a lockspace is being lost with leases
- * of ours in it: that is no wish to end us, and ending would not release what LVs still use.
- */
-function terminate(state: DaemonState): void {
-  const lockManager = state.managers.get('sanlock');
-  const quit = () => {
-    state.quitting = true;
-    log(state, 'info', 'daemon.stopping', { lockspaces: state.lockspaces.length });
-    settleWaiters(state);
-  };
-  if (lockManager === undefined || state.lockspaces.length === 0) {
-    quit();
-    return;
-  }
-  run(state, OF_DAEMON, lockManager.findLosses(), ({ dying }) => {
-    const ours = state.lockspaces.filter((one) => isDying(one.name, dying));
-    if (ours.length === 0) quit();
-    else log(state, 'error', 'lockspace.beingLost', { vg: ours[0]?.vg.vgName ?? '' });
-  });
-}
-
-function isDying(name: ByteString, dying: readonly ByteString[]): boolean {
-  return dying.some((one) => one === name.slice(0, SANLOCK_NAME_BYTES));
-}
-
-const SANLOCK_NAME_BYTES = 48;

@@ -59,6 +59,7 @@ export function continueStop(state: DaemonState, lockspace: Lockspace): void {
         stayed(state, lockspace, stop, outcome.result);
         return;
       }
+      if (outcome.confirmed) state.lostSpaces.delete(lockspace.vg.vgName);
       gone(state, lockspace);
       if (removeVg && carriedGl && state.lockspaces.length > 0) state.gl.removed = true;
       for (const one of stop.waiters) {
@@ -112,7 +113,9 @@ export function settleWaiters(state: DaemonState): void {
   }
   if (!state.quitting) return;
   stopFree(state, false);
-  if (state.lockspaces.length === 0) state.effects.push({ kind: 'exit' });
+  if (state.lockspaces.length > 0) return;
+  // Where a sanlock may still count on us, the next lvmlockd is wanted: the service manager's turn.
+  state.effects.push({ kind: 'exit', status: state.lostSpaces.size > 0 ? 1 : 0 });
 }
 
 /** Stops every lockspace without locks, or with `force` every one. */

@@ -101,6 +101,7 @@ function prepare(
         return;
       }
       lockspace.phase = 'running';
+      state.lostSpaces.delete(vg.vgName);
       lockspace.glExpected = false;
       if (prepared.glEnabled) noteGl(state, lockspace, true);
       if (state.gl.madeIn === vg.vgName) state.gl.madeIn = '';

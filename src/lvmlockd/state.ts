@@ -118,6 +118,8 @@ export interface DaemonState {
   readonly tasks: Map<number, Task>;
   nextTaskId: number;
   nextLockspaceId: number;
+  /** VGs whose leases a sanlock that we lost may still count as ours (its file of holders). */
+  readonly lostSpaces: Set<ByteString>;
   /** Asked to end: stop what is free of locks, and end when nothing is left. */
   quitting: boolean;
   nowMs: number;
@@ -139,7 +141,7 @@ export type Effect =
     }
   /** What a later life of the daemon should know; null: nothing. */
   | { readonly kind: 'adoptFile'; readonly text: ByteString | null }
-  | { readonly kind: 'exit' };
+  | { readonly kind: 'exit'; readonly status: number };
 
 export function newState(
   settings: Settings,
@@ -157,6 +159,7 @@ export function newState(
     tasks: new Map(),
     nextTaskId: 1,
     nextLockspaceId: 1,
+    lostSpaces: new Set(),
     quitting: false,
     nowMs: 0,
     effects: [],

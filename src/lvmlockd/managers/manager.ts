@@ -95,13 +95,18 @@ export interface LeaveHow {
   readonly dropAll: boolean;
 }
 
+export interface LeaveOutcome extends Outcome {
+  /** The lock manager said that it is left; false: it stays, or nobody answered. */
+  readonly confirmed: boolean;
+}
+
 /** One VG's lockspace in a lock manager. Procedures of one space run one after another. */
 export interface ManagerSpace {
   /** Quick checks, answered before the lockspace is joined. */
   prepare(hostId: number): ManagerSteps<PrepareOutcome>;
   /** `adopt`: being joined already, with locks of an earlier lvmlockd, is fine. */
   join(adopt: boolean): ManagerSteps<JoinOutcome>;
-  leave(how: LeaveHow): ManagerSteps<Outcome>;
+  leave(how: LeaveHow): ManagerSteps<LeaveOutcome>;
   /** Forgets a lockspace that could not be started, without touching what is joined. */
   abandon(): ManagerSteps<void>;
   /** `checkGl`: look first whether this VG's global lock is still enabled. */
@@ -127,6 +132,8 @@ export interface FoundSpace extends VgPlace {
 
 /** What happens to whom while the lock manager gives a lockspace up. */
 export interface LossReport {
+  /** false: the lock manager did not answer. */
+  readonly answered: boolean;
   /** Lockspace names that are being removed or lost. */
   readonly dying: readonly ByteString[];
 }

@@ -13,6 +13,7 @@ import {
   type InitLvOutcome,
   type JoinOutcome,
   type LeaveHow,
+  type LeaveOutcome,
   type LockOutcome,
   type ManagerSpace,
   type ManagerSteps,
@@ -151,38 +152,37 @@ export class SanlockSpace implements ManagerSpace {
     return adopted;
   }
 
-  *leave(how: LeaveHow): ManagerSteps<Outcome> {
+  *leave(how: LeaveHow): ManagerSteps<LeaveOutcome> {
     const site = this.#site;
     if (site === null) {
       yield* this.#hangUp();
-      return OK;
+      return { ...OK, confirmed: false };
     }
-    if (how.removeVg) {
-      // lvm asked before; a host that has joined since then would lose its host lease.
-      const others = yield* this.otherHosts();
-      if (others.result !== 0) return both(others.result);
-    }
+    // lvm asked before; a host that has joined since then would lose its host lease.
+    const others = how.removeVg ? yield* this.otherHosts() : OK;
+    const isRemoved = how.removeVg && others.result === 0;
     for (const held of how.held) {
-      if (how.removeVg && held.resource.scope !== 'lv') yield* this.#releaseRemoved(site, held);
+      if (isRemoved && held.resource.scope !== 'lv') yield* this.#releaseRemoved(site, held);
       else yield* this.unlock(held);
     }
     yield* this.#ask({ call: 'releaseAll' }, this.#times.diskMs);
+    if (others.result !== 0) return { ...both(others.result), confirmed: false };
     const removed = yield* this.#remove(site, !how.dropAll);
     if (removed.result !== 0) return removed;
-    if (how.removeVg) {
+    if (isRemoved) {
       const area = areaAt(site, 0, UNUSED_NAME);
       const { ioTimeoutS, diskMs } = this.#times;
       yield* ask({ call: 'writeLockspace', area, ioTimeoutS }, diskMs);
     }
     yield* this.#hangUp();
-    return OK;
+    return removed;
   }
 
   /**
    * Orphans would keep sanlock from ever finishing, so it is asked to leave only when unused;
    * a lease that is still being written free gets some time first.
    */
-  *#remove(site: LeaseSite, onlyUnused: boolean): ManagerSteps<Outcome> {
+  *#remove(site: LeaseSite, onlyUnused: boolean): ManagerSteps<LeaveOutcome> {
     const area = areaAt(site, this.#hostId);
     const { leaveMs, quickMs } = this.#times;
     for (let poll = 0; onlyUnused && poll < REMOVE_POLLS; poll++) {
@@ -191,7 +191,9 @@ export class SanlockSpace implements ManagerSpace {
       if (answer.code !== -ERRNO.EBUSY) return this.#removed(answer, false);
       const status = yield* ask({ call: 'status' }, quickMs);
       const ours = status.leases.filter((one) => one.resource.lockspaceName === site.spaceName);
-      if (ours.some((one) => one.list === 'orphan')) return both(LD_RESULT.BUSY);
+      if (ours.some((one) => one.list === 'orphan')) {
+        return { ...both(LD_RESULT.BUSY), confirmed: false };
+      }
       yield* sleep(REMOVE_POLL_MS);
     }
     const command = { call: 'remLockspace', area, onlyUnused: false } as const;
@@ -199,10 +201,12 @@ export class SanlockSpace implements ManagerSpace {
   }
 
   /** -2: sanlock has given it up already. Without a daemon there is nothing left to leave. */
-  #removed(answer: SanlockAnswer, mustLeave: boolean): Outcome {
-    if (answer.code === -ERRNO.ETIMEDOUT && !mustLeave) return both(LD_RESULT.BUSY);
-    if (answer.code >= 0 || answer.code === -ERRNO.ENOENT || !answer.answered) return OK;
-    return areaOutcome(answer);
+  #removed(answer: SanlockAnswer, mustLeave: boolean): LeaveOutcome {
+    const confirmed = answer.code >= 0 || answer.code === -ERRNO.ENOENT;
+    const isLate = answer.code === -ERRNO.ETIMEDOUT && !mustLeave;
+    if (isLate) return { ...both(LD_RESULT.BUSY), confirmed: false };
+    if (confirmed || !answer.answered) return { ...OK, confirmed: confirmed && answer.answered };
+    return { ...areaOutcome(answer), confirmed: false };
   }
 
   *abandon(): ManagerSteps<void> {

@@ -37,7 +37,8 @@ export function sanlockManager(settings: SanlockSpaceSettings): LockManager {
       return found;
     },
     *findLosses(): ManagerSteps<LossReport> {
-      return { dying: (yield* ask({ call: 'status' }, times.quickMs)).dying };
+      const { answered, dying } = yield* ask({ call: 'status' }, times.quickMs);
+      return { answered, dying };
     },
     sameSpace: (one, other) => sanlockSpaceName(one) === sanlockSpaceName(other),
   };

@@ -50,7 +50,7 @@ export function testManager(isChosen: () => boolean): LockManager {
       }),
     renameVg: () => done(OK),
     findSpaces: () => done([]),
-    findLosses: () => done({ dying: [] }),
+    findLosses: () => done({ answered: true, dying: [] }),
     sameSpace: (one, other) => one === other,
   };
 }
@@ -81,7 +81,7 @@ function testSpace(
     },
     leave: (how) => {
       if (how.removeVg) gl.dropGl();
-      return done(OK);
+      return done({ ...OK, confirmed: true });
     },
     abandon: () => done(undefined),
     lock: (ref) =>

@@ -24,6 +24,8 @@ const GRANTED: LockOutcome = { ...OK, retry: false, version: 0, glEnabled: null 
 export class FakeManager {
   joinResult = 0;
   leaveResult = 0;
+  confirmsLeave = true;
+  answers = true;
   glIn: readonly string[] = ['a'];
   adopted: readonly AdoptedLock[] = [];
   found: readonly FoundSpace[] = [];
@@ -41,7 +43,7 @@ export class FakeManager {
       open: (vg) => this.#space(vg.vgName),
       renameVg: () => done(OK),
       findSpaces: () => done(this.found),
-      findLosses: () => done({ dying: this.dying }),
+      findLosses: () => done({ answered: this.answers, dying: this.dying }),
       sameSpace: (one, other) => one === other,
     };
   }
@@ -53,7 +55,8 @@ export class FakeManager {
       leave: (how: LeaveHow) => {
         this.did.push(`leave ${vgName} held ${how.held.length}`);
         for (const one of this.holding) if (one.startsWith(`${vgName}/`)) this.holding.delete(one);
-        return done({ result: this.leaveResult, lmResult: 0 });
+        const { leaveResult: result, confirmsLeave: confirmed } = this;
+        return done({ result, lmResult: 0, confirmed: result === 0 && confirmed });
       },
       abandon: () => done(undefined),
       lock: (ref, mode, checkGl) => {
@@ -89,7 +92,8 @@ export class Bench {
   holdBack = false;
   /** Procedures that were held back and have ended. */
   done = 0;
-  ended = false;
+  /** The exit status, once ended. */
+  ended: number | null = null;
   #nowMs = 0;
 
   constructor(more: { readonly adoptFile?: string; readonly found?: readonly FoundSpace[] } = {}) {
@@ -106,7 +110,7 @@ export class Bench {
         this.replies.push(effect.text);
         this.answered.push(effect.clientId);
       }
-      if (effect.kind === 'exit') this.ended = true;
+      if (effect.kind === 'exit') this.ended = effect.status;
       else if (effect.kind === 'run') {
         const end = () => {
           const turn = effect.steps.next({ kind: 'slept' });
