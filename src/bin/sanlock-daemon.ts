@@ -28,6 +28,7 @@ import { lockPidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { NodeProcesses } from '../platform/processes.ts';
 import { liftLimits } from '../platform/scheduling.ts';
+import { ScriptRunner } from '../platform/script-runner.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { exitNow } from '../platform/system-calls.ts';
 import type { LeaseProcessSettings } from './lease-process.ts';
@@ -129,11 +130,11 @@ function start(
   const runDir = nameToText(sanlock.runDir);
   makeRunDir(runDir, { uid: sanlock.uid, gid: privileged ? 0 : sanlock.gid });
   lockPidFile(join(runDir, 'sanlock.pid'));
-  const helper = new Helper(join(__dirname, 'helper.cjs'), log);
-  if (privileged && sanlock.uid !== 0) {
-    helper.start(); // it keeps the privileges we give up
-    becomeUser(sanlock);
-  }
+  // Both keep the privileges we give up.
+  const scripts = new ScriptRunner(log);
+  const givesUp = privileged && sanlock.uid !== 0;
+  const deputy = givesUp ? new Helper(join(__dirname, 'helper.cjs'), log) : null;
+  if (givesUp) becomeUser(sanlock);
   log.warn('daemon.started', { host: sanlock.ourHostName, node: hostname(), pid: process.pid });
   const leaseProcessFile = join(__dirname, 'lease-process.cjs');
   const program = new SanlockProgram({
@@ -143,13 +144,14 @@ function start(
     processes: new NodeProcesses({
       leaseProcessFile,
       leaseProcessSettings: JSON.stringify(leaseProcessSettings(settings)),
-      helper,
+      scripts,
+      deputy,
       log,
     }),
     journal: new JournalFile(join(runDir, 'sanlock.holders'), log),
     log,
     random: Math.random,
-    helperPid: helper.pid,
+    helperPid: scripts.pid,
     dumpLog: () => log.dump(),
     ended: (status) => {
       log.warn('daemon.ended', { status });

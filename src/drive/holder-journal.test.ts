@@ -120,6 +120,28 @@ test('a line without a meaning counts as damage; what is sound is still known', 
   }
 });
 
+test('a client whose process the kernel does not show is refused, as by the original', () => {
+  const said: string[] = [];
+  const quiet = () => {};
+  const log = {
+    error: quiet,
+    warn: (event: string) => said.push(event),
+    info: quiet,
+    debug: quiet,
+  };
+  const stage = new Stage({ log });
+  assert.equal(stage.join(), 0);
+  const client = stage.client(0);
+  assert.deepEqual(said.slice(-1), ['client.unseen']);
+  for (const request of [acquire(1), killpath('x'), message(SM_CMD.INQUIRE)]) {
+    assert.equal(stage.result(request, client), -16);
+  }
+  const restrict = message(SM_CMD.RESTRICT, new Uint8Array(0), { cmdFlags: 2 });
+  assert.equal(stage.result(restrict, client), 0);
+  client.close();
+  holding(stage, 101);
+});
+
 test('a resource that was never granted is still there for its next owner', () => {
   const journal = new MemoryJournal();
   const stage = new Stage({ journal });

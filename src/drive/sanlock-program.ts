@@ -3,11 +3,11 @@ import { decode } from '../codec/struct.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Journal } from '../ports/journal.ts';
 import type { Log, LogFields } from '../ports/log.ts';
-import type { Channel, Processes } from '../ports/processes.ts';
+import type { BoundProcess, Channel, Processes } from '../ports/processes.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import { dropReason, serve } from '../sanlock/dispatch.ts';
 import { Front, MAX_CLIENTS } from '../sanlock/front.ts';
-import { processGone, restore } from '../sanlock/holder-journal.ts';
+import { restore } from '../sanlock/holder-journal.ts';
 import { channelSaid, forgetChannels, isOnlyChannel } from '../sanlock/host-events.ts';
 import { leaseEnded, leaseLost, leaseSaid, watchdogTold } from '../sanlock/joining.ts';
 import { loopLagged, smallestIoTimeoutMs } from '../sanlock/lag.ts';
@@ -48,6 +48,7 @@ export interface SanlockProgramParts {
 }
 
 interface Peer {
+  readonly process: BoundProcess | null;
   readonly connection: Connection;
   readonly client: Client;
   readonly frames: FrameBuffer;
@@ -80,7 +81,6 @@ export class SanlockProgram {
   readonly #front: Front;
   readonly #peers = new Map<number, Peer>();
   readonly #leases = new Map<number, Channel<ToLeaseProcess, FromLeaseProcess>>();
-  readonly #watched = new Map<number, { close(): void }>();
   readonly #watchdogs: WdmdLinks;
   readonly #gauge: LagGauge;
   readonly #turns: Turns<Peer>;
@@ -136,9 +136,10 @@ export class SanlockProgram {
       return;
     }
     const id = this.#nextConnection++;
-    const of = { connection: id, slot, fd: connection.fd, peerPid: connection.peerPid ?? -1 };
-    const client = newClient(of);
+    const process = this.#parts.processes.peerOf(connection);
+    const client = newClient({ connection: id, slot, fd: connection.fd, process });
     const peer = {
+      process,
       connection,
       client,
       frames: new FrameBuffer(),
@@ -240,7 +241,6 @@ export class SanlockProgram {
     if (length.kind === 'more') return true;
     const body = peer.frames.take(whole).subarray(SM_HEADER_BYTES);
     serve(this.#front, { client: peer.client, header, body });
-    if (header.cmd === SM_CMD.REGISTER) this.#watch(peer.client);
     if (header.cmd === SM_CMD.REG_EVENT) this.#listen(peer);
     return true;
   }
@@ -261,16 +261,6 @@ export class SanlockProgram {
     const { connection } = peer.client;
     if (!isOnlyChannel(this.#front, connection)) return;
     channelSaid(this.#front, connection, peer.frames.take(peer.frames.length));
-  }
-
-  /**
-   * So that a signal meets this process and never a later one of the same pid. Its end itself says
-   * nothing: leases belong to the connection, which another process may keep open.
-   */
-  #watch(client: Client): void {
-    if (client.pid <= 0 || this.#watched.has(client.connection)) return;
-    const watch = this.#parts.processes.watch(client.pid, () => {});
-    this.#watched.set(client.connection, watch);
   }
 
   #refuse(peer: Peer, result: number): void {
@@ -294,8 +284,7 @@ export class SanlockProgram {
     client.pid = -1;
     // A command that runs for it still owns its tokens, and gives them back when it ends.
     if (client.registered && client.active === 0) releaseDead(this.#front, client);
-    this.#watched.get(client.connection)?.close();
-    this.#watched.delete(client.connection);
+    peer.process?.close();
   }
 
   #planLook(): void {
@@ -375,23 +364,22 @@ export class SanlockProgram {
       startLease: (label) => this.#startLease(label),
       toLease: (lease, message) => this.#leases.get(lease)?.send(message),
       endLease: (lease) => this.#endLease(lease),
-      leasePid: (lease) => this.#leases.get(lease)?.pid ?? null,
-      startTime: (pid) => processes.startTime(pid),
-      watchProcess: (pid) => {
-        const gone = () => {
-          processGone(this.#front, pid);
-          resumeLeft(this.#front);
-        };
-        processes.watch(pid, () => this.#event(gone));
+      leaseProcess: (lease) => this.#leases.get(lease)?.process ?? null,
+      findProcess: (pid, identity, ended) => {
+        const process = processes.find(pid, identity);
+        process?.onEnded(() =>
+          this.#event(() => {
+            ended();
+            resumeLeft(this.#front);
+          }),
+        );
+        return process;
       },
       remember: (line) => journal.append(line),
       rememberAll: (lines) => journal.replace(lines),
       openWatchdog: (lockspace) => this.#watchdogs.open(lockspace),
       toWatchdog: (lockspace, bytes) => this.#watchdogs.send(lockspace, bytes),
       endWatchdog: (lockspace) => this.#watchdogs.end(lockspace),
-      signal: (pid, signal) => {
-        processes.signal(pid, signal);
-      },
       runKillpath: (program, args) => processes.run(program, args),
       logText: () => new TextEncoder().encode(this.#parts.dumpLog().replace(/\n$/, '')),
       log: (level, event, fields) => log[level](event, fields),
@@ -430,7 +418,7 @@ export class SanlockProgram {
     channel.onClosed(() => this.#event(() => leaseLost(this.#front, id)));
     this.#parts.log.debug('leaseProcess.started', {
       label,
-      pid: channel.pid,
+      pid: channel.process.pid,
       nowS: wholeSeconds(this.#parts.clock.nowMs()),
     });
     return id;
@@ -447,7 +435,7 @@ export class SanlockProgram {
       this.#leases.delete(id);
       this.#event(() => leaseEnded(this.#front, id));
     };
-    this.#parts.processes.watch(channel.pid, gone);
+    channel.process.onEnded(gone);
     channel.kill();
   }
 }

@@ -1,114 +1,104 @@
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import type { Log } from '../ports/log.ts';
 import type { SignalName } from '../ports/processes.ts';
+import { type Deputy, identityOf, KernelProcess } from './kernel-process.ts';
 
-const MAX_WAITING = 256; // messages the helper has not taken yet
+const MAX_WAITING = 1024; // messages the helper has not taken yet: one for each client at least
 
-export type ToHelper =
-  | { readonly kind: 'run'; readonly program: string; readonly args: readonly string[] }
-  | { readonly kind: 'signal'; readonly pid: number; readonly signal: SignalName };
+type ToHelper =
+  | {
+      readonly kind: 'signal';
+      readonly pid: number;
+      readonly identity: string;
+      readonly signal: SignalName;
+    }
+  | { readonly kind: 'identify'; readonly pid: number; readonly question: number };
 
-export type FromHelper =
-  | { readonly kind: 'ran'; readonly program: string; readonly status: number | null }
-  | { readonly kind: 'notRun'; readonly program: string; readonly reason: string };
-
-export function signalNumber(signal: SignalName): number {
-  return signal === 'SIGKILL' ? 9 : 15;
+interface FromHelper {
+  readonly question: number;
+  readonly identity: string | null;
 }
 
 /**
- * A process forked before privileges are dropped: it signals other users' processes, and it starts
- * kill scripts, because starting a program waits for the disk the program lies on, and the front
- * must not wait for a failing disk (spec 20 §8).
- *
- * A daemon that stays root starts it with the first script: our own program text is in memory, and
- * until then a third process would only cost memory.
+ * A process forked before privileges are dropped: it signals other users' processes (spec 20 §8),
+ * and sees them where /proc hides them. It starts no program and opens nothing on a disk, so no
+ * disk can hold up a signal.
  */
-export class Helper {
-  readonly #file: string;
+export class Helper implements Deputy {
+  readonly #child: ChildProcess;
   readonly #log: Log;
-  #child: ChildProcess | null = null;
+  readonly #questions = new Map<number, (identity: string | null) => void>();
+  #nextQuestion = 1;
   #waiting = 0;
 
   constructor(helperFile: string, log: Log) {
-    this.#file = helperFile;
     this.#log = log;
-  }
-
-  /** -1 before it is started. */
-  get pid(): number {
-    return this.#child?.pid ?? -1;
-  }
-
-  /** Safe to repeat. */
-  start(): ChildProcess {
-    if (this.#child !== null) return this.#child;
-    const child = fork(this.#file, [], {
+    const child = fork(helperFile, [], {
       execArgv: [],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     child.on('error', (error) => this.#log.error('helper.failed', { reason: error.message }));
     child.on('exit', (status) => this.#log.error('helper.ended', { status }));
-    child.on('message', (message) => this.#heard(message as FromHelper));
+    child.on('message', (message) => this.#heard(message as FromHelper)); // our own program
     child.unref();
     child.channel?.unref();
     this.#child = child;
-    return child;
   }
 
-  /** false when the helper cannot be told. */
-  signal(pid: number, signal: SignalName): boolean {
-    return this.#send({ kind: 'signal', pid, signal });
+  /** -1 when it could not be started. */
+  get pid(): number {
+    return this.#child.pid ?? -1;
   }
 
-  run(program: string, args: readonly string[]): void {
-    if (!this.#send({ kind: 'run', program, args })) {
-      this.#log.error('program.notRun', { program, reason: 'the helper is gone or far behind' });
-    }
+  signal(pid: number, identity: string, signal: SignalName): boolean {
+    return this.#send({ kind: 'signal', pid, identity, signal });
+  }
+
+  identify(pid: number, answer: (identity: string | null) => void): void {
+    const question = this.#nextQuestion++;
+    if (!this.#send({ kind: 'identify', pid, question })) return;
+    this.#questions.set(question, answer);
   }
 
   close(): void {
-    this.#child?.removeAllListeners();
-    if (this.#child?.connected === true) this.#child.disconnect(); // it ends with its channel
+    this.#child.removeAllListeners();
+    if (this.#child.connected) this.#child.disconnect(); // it ends with its channel
   }
 
   #send(message: ToHelper): boolean {
-    const child = this.start();
-    if (!child.connected || this.#waiting >= MAX_WAITING) return false;
+    if (!this.#child.connected || this.#waiting >= MAX_WAITING) return false;
     this.#waiting++;
-    child.send(message, () => {
+    this.#child.send(message, () => {
       this.#waiting--;
     });
     return true;
   }
 
-  #heard(message: FromHelper): void {
-    if (message.kind === 'ran') {
-      this.#log.info('program.ended', { program: message.program, status: message.status });
-    } else {
-      this.#log.error('program.notRun', { program: message.program, reason: message.reason });
-    }
+  #heard({ question, identity }: FromHelper): void {
+    const answer = this.#questions.get(question);
+    this.#questions.delete(question);
+    answer?.(identity);
   }
 }
 
 /** The helper's whole life; it ends with its channel. */
 export function serveHelper(): void {
-  const tell = (message: FromHelper) => process.send?.(message, () => {});
   process.on('disconnect', () => process.exit(0));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+  const quiet = () => {};
+  const log: Log = { error: quiet, warn: quiet, info: quiet, debug: quiet };
   process.on('message', (received) => {
     const message = received as ToHelper; // from the front that forked us
-    if (message.kind === 'signal') {
-      try {
-        process.kill(message.pid, message.signal);
-      } catch {
-        // Already gone: what was wanted.
-      }
+    if (message.kind === 'identify') {
+      const answer: FromHelper = {
+        question: message.question,
+        identity: identityOf(message.pid),
+      };
+      process.send?.(answer, () => {});
       return;
     }
-    const { program, args } = message;
-    const child = spawn(program, args, { stdio: 'ignore', detached: true });
-    child.on('error', (error) => tell({ kind: 'notRun', program, reason: error.message }));
-    child.on('exit', (status) => tell({ kind: 'ran', program, status }));
+    const found = KernelProcess.find(message.pid, message.identity, { deputy: null, log });
+    found?.signal(message.signal); // null: gone, which is what was wanted
+    found?.close();
   });
 }

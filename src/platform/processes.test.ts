@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { buildSync } from 'esbuild';
 import type { Log } from '../ports/log.ts';
-import { Helper } from './helper.ts';
 import { NodeProcesses } from './processes.ts';
+import { ScriptRunner } from './script-runner.ts';
 
 const quiet: Log = { error() {}, warn() {}, info() {}, debug() {} };
 
@@ -21,21 +19,13 @@ async function withProcesses(
 ): Promise<void> {
   const directory = mkdtempSync('/tmp/holdfast-processes-');
   const leaseProcessFile = join(directory, 'child.cjs');
-  const helperFile = join(directory, 'helper.cjs');
   writeFileSync(leaseProcessFile, CHILD);
-  buildSync({
-    entryPoints: ['src/bin/helper.ts'],
-    outfile: helperFile,
-    bundle: true,
-    platform: 'node',
-    format: 'cjs',
-  });
-  const helper = new Helper(helperFile, log);
+  const scripts = new ScriptRunner(log);
   try {
-    const parts = { leaseProcessFile, leaseProcessSettings: '{}', helper, log };
-    await body(new NodeProcesses(parts), directory);
+    const settings = { leaseProcessFile, leaseProcessSettings: '{}' };
+    await body(new NodeProcesses({ ...settings, scripts, deputy: null, log }), directory);
   } finally {
-    helper.close();
+    scripts.close();
     rmSync(directory, { recursive: true });
   }
 }
@@ -60,7 +50,7 @@ test('messages keep bigints and bytes, logs reach the log, the end is told once'
     await until(() => said.includes('child.said'));
     let ends = 0;
     child.onClosed(() => ends++);
-    process.kill(child.pid, 'SIGKILL');
+    process.kill(child.process.pid, 'SIGKILL');
     await until(() => ends > 0);
     await new Promise((done) => setTimeout(done, 30));
     assert.equal(ends, 1);
@@ -73,62 +63,19 @@ test('a killed channel calls nobody any more', () =>
     child.onClosed(() => assert.fail('told of an end we caused'));
     child.kill();
     child.send({ value: 1 });
-    await until(() => !existsSync(`/proc/${child.pid}`));
+    await until(() => !existsSync(`/proc/${child.process.pid}`));
   }));
 
-test('a watched process is signalled, and its end is told', () =>
+test('the end of a lease process is told beside its channel', () =>
   withProcesses(quiet, async (processes) => {
-    const sleeper = spawn('sleep', ['60'], { stdio: 'ignore' });
-    const pid = sleeper.pid ?? -1;
-    let gone = false;
-    processes.watch(pid, () => {
-      gone = true;
+    const { process: bound } = processes.startLeaseProcess('x');
+    assert.match(bound.identity ?? '', /^[0-9]+$/);
+    let ended = false;
+    bound.onEnded(() => {
+      ended = true;
     });
-    assert.equal(processes.signal(pid, 'SIGTERM'), true);
-    await until(() => gone);
-    await until(() => sleeper.exitCode !== null || sleeper.signalCode !== null);
-    assert.equal(processes.signal(pid, 'SIGKILL'), false);
-  }));
-
-test('watching a process that is gone answers later, closing a watch stops it', () =>
-  withProcesses(quiet, async (processes) => {
-    const pid = 0x3ffffe; // above every pid of this kernel's default limit
-    let gone = false;
-    const watch = processes.watch(pid, () => {
-      gone = true;
-    });
-    assert.equal(gone, false);
-    await until(() => gone);
-    watch.close();
-    processes.watch(pid, () => assert.fail('closed')).close();
-    await new Promise((done) => setTimeout(done, 20));
-  }));
-
-test('the helper runs programs without a shell', () =>
-  withProcesses(quiet, async (processes, directory) => {
-    const file = join(directory, 'a b; touch c');
-    processes.run('touch', [file]);
-    await until(() => existsSync(file));
-  }));
-
-test('a program that is not there is logged with its reason', async () => {
-  const said: string[] = [];
-  const log: Log = {
-    ...quiet,
-    error: (event, fields) => said.push(`${event} ${fields?.['reason']}`),
-  };
-  await withProcesses(log, async (processes) => {
-    processes.run('/nowhere/kill-it', []);
-    await until(() => said.some((line) => /program.notRun .*ENOENT/.test(line)));
-  });
-});
-
-test('helper and name: the helper shows as sanlock-helper', () =>
-  withProcesses(quiet, async (processes) => {
-    processes.run('true', []);
-    const children = () =>
-      readFileSync(`/proc/self/task/${process.pid}/children`, 'ascii').trim().split(' ');
-    await until(() =>
-      children().some((pid) => readFileSync(`/proc/${pid}/comm`, 'ascii') === 'sanlock-helper\n'),
-    );
+    processes.startLeaseProcess('y').kill();
+    assert.equal(ended, false);
+    process.kill(bound.pid, 'SIGKILL');
+    await until(() => ended);
   }));

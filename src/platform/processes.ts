@@ -1,41 +1,35 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import type { ByteString } from '../base/bytes.ts';
 import type { Log, LogFields, LogLevel } from '../ports/log.ts';
-import type { Channel, Processes, SignalName } from '../ports/processes.ts';
-import { EPERM, ESRCH } from './errno.ts';
-import { FdWatcher } from './fd-watcher.ts';
-import { type Helper, signalNumber } from './helper.ts';
-import { closeFd, lastErrno, rawSyscall } from './system-calls.ts';
-
-/** After the name: field 22 of proc(5) is the 20th. */
-const STARTTIME_FIELD = 19;
-const PIDFD_SEND_SIGNAL = 424;
-const PIDFD_OPEN = 434;
+import type { BoundProcess, Channel, Processes } from '../ports/processes.ts';
+import { type Deputy, KernelProcess, type Surroundings } from './kernel-process.ts';
+import type { ScriptRunner } from './script-runner.ts';
 
 /** What a lease process sends: its program's message, or a line for the daemon's log. */
 export type Envelope =
   | { readonly message: unknown }
   | { readonly log: LogLevel; readonly event: string; readonly fields: LogFields };
 
-/** Lease processes, clients' pids and programs, by child processes and pidfds. */
+/** Lease processes, clients' processes and programs, by child processes and pidfds. */
 export class NodeProcesses implements Processes {
   readonly #leaseProcessFile: string;
   readonly #leaseProcessSettings: string;
-  readonly #helper: Helper;
-  readonly #log: Log;
-  readonly #watched = new Map<number, number>(); // pid -> pidfd
+  readonly #scripts: ScriptRunner;
+  readonly #around: Surroundings;
 
   constructor(parts: {
     readonly leaseProcessFile: string;
     /** Handed to each lease process as its second argument. */
     readonly leaseProcessSettings: string;
-    readonly helper: Helper;
+    readonly scripts: ScriptRunner;
+    /** Signals for us where we may not; null: we kept our privileges. */
+    readonly deputy: Deputy | null;
     readonly log: Log;
   }) {
     this.#leaseProcessFile = parts.leaseProcessFile;
     this.#leaseProcessSettings = parts.leaseProcessSettings;
-    this.#helper = parts.helper;
-    this.#log = parts.log;
+    this.#scripts = parts.scripts;
+    this.#around = { deputy: parts.deputy, log: parts.log };
   }
 
   startLeaseProcess<Out, In>(label: string): Channel<Out, In> {
@@ -46,71 +40,46 @@ export class NodeProcesses implements Processes {
       env: { ...process.env, MALLOC_ARENA_MAX: '1' },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
-    return new ChildChannel<Out, In>(child, this.#log);
+    const bound = KernelProcess.ofChild(child.pid ?? -1, this.#around) ?? NOBODY;
+    return new ChildChannel<Out, In>(child, bound, this.#around.log);
   }
 
-  /** By pidfd where we watch the pid, so that a reused pid is never hit. */
-  signal(pid: number, signal: SignalName): boolean {
-    const watched = this.#watched.get(pid);
-    const pidfd = watched ?? openPidfd(pid);
-    if (pidfd < 0) return false;
-    const result = Number(rawSyscall(PIDFD_SEND_SIGNAL, pidfd, signalNumber(signal), 0, 0, 0));
-    const errno = result < 0 ? lastErrno() : 0;
-    if (watched === undefined) closeFd(pidfd);
-    // The front gave up its privileges, the helper kept them (spec 20 §8).
-    if (errno === EPERM) return this.#helper.signal(pid, signal);
-    return errno !== ESRCH;
+  peerOf(connection: {
+    readonly fd: number;
+    readonly peerPid: number | null;
+  }): BoundProcess | null {
+    return KernelProcess.ofPeer(connection, this.#around);
   }
 
-  startTime(pid: number): string | null {
-    try {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-      // The name before may hold anything, blanks and brackets too.
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      const isOver = fields[0] === 'Z' || fields[0] === 'X';
-      return isOver ? null : (fields[STARTTIME_FIELD] ?? null);
-    } catch {
-      return null;
-    }
+  find(pid: number, identity: string): BoundProcess | null {
+    return KernelProcess.find(pid, identity, this.#around);
   }
 
-  watch(pid: number, gone: () => void): { close(): void } {
-    const pidfd = openPidfd(pid);
-    if (pidfd < 0) {
-      const soon = setImmediate(gone);
-      return { close: () => clearImmediate(soon) };
-    }
-    this.#watched.set(pid, pidfd);
-    let open = true;
-    const close = () => {
-      if (!open) return;
-      open = false;
-      watcher.close();
-      if (this.#watched.get(pid) === pidfd) this.#watched.delete(pid);
-      closeFd(pidfd);
-    };
-    const watcher = new FdWatcher(pidfd, () => {
-      close();
-      gone();
-    });
-    return { close };
-  }
-
-  run(program: string, args: readonly string[]): void {
-    this.#helper.run(program, args);
+  run(program: ByteString, args: readonly ByteString[]): void {
+    this.#scripts.run(program, args);
   }
 }
 
+/** In the place of a process that could not be started. */
+const NOBODY: BoundProcess = {
+  pid: -1,
+  identity: null,
+  hasEnded: true,
+  onEnded: (ended) => setImmediate(ended),
+  signal: () => {},
+  close: () => {},
+};
+
 class ChildChannel<Out, In> implements Channel<Out, In> {
-  readonly pid: number;
+  readonly process: BoundProcess;
   readonly #child: ChildProcess;
   #messageHandler: ((message: In) => void) | null = null;
   #closedHandler: (() => void) | null = null;
   #open = true;
 
-  constructor(child: ChildProcess, log: Log) {
+  constructor(child: ChildProcess, process: BoundProcess, log: Log) {
     this.#child = child;
-    this.pid = child.pid ?? -1;
+    this.process = process;
     child.on('message', (envelope) => {
       const received = envelope as Envelope; // our own program, started from our own directory
       if ('log' in received) log[received.log](received.event, received.fields);
@@ -147,9 +116,4 @@ class ChildChannel<Out, In> implements Channel<Out, In> {
     this.#open = false;
     this.#closedHandler?.();
   }
-}
-
-function openPidfd(pid: number): number {
-  if (pid <= 0) return -1;
-  return Number(rawSyscall(PIDFD_OPEN, pid, 0, 0, 0, 0));
 }

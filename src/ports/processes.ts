@@ -1,6 +1,6 @@
 /** A message channel to a child process of ours. Callbacks never fire after `kill()`. */
 export interface Channel<Out, In> {
-  readonly pid: number;
+  readonly process: BoundProcess;
   send(message: Out): void;
   onMessage(handler: (message: In) => void): void;
   /**
@@ -14,20 +14,37 @@ export interface Channel<Out, In> {
 
 export type SignalName = 'SIGTERM' | 'SIGKILL';
 
+/**
+ * One process, and never a later one of its pid. Nothing else can be signalled: a pid alone may
+ * have come to mean a stranger.
+ */
+export interface BoundProcess {
+  readonly pid: number;
+  /** Tells it, in this boot, from any other process of its pid; null: not known, or not yet. */
+  readonly identity: string | null;
+  /** true only when it has surely ended: what cannot be watched counts as alive. */
+  readonly hasEnded: boolean;
+  /** `ended` is called once, and not before this returns. */
+  onEnded(ended: () => void): void;
+  /** Reaches this process or none; what hinders it is logged. */
+  signal(signal: SignalName): void;
+  /** It is not watched any more. Safe to repeat. */
+  close(): void;
+}
+
 export interface Processes {
   /** Starts a lease process; `label` shows in its process name. */
   startLeaseProcess<Out, In>(label: string): Channel<Out, In>;
   /**
-   * false when there is no such process (any more). Watched pids are signalled without a reuse
-   * race.
+   * The process that opened a connection; ask when the connection comes. null: the kernel shows
+   * none, as for another pid namespace, or it has ended.
    */
-  signal(pid: number, signal: SignalName): boolean;
-  /** Tells this process from a later one of the same pid; null: there is none. */
-  startTime(pid: number): string | null;
-  /** Calls `gone` once when the process ends; at once if it is already gone. */
-  watch(pid: number, gone: () => void): { close(): void };
+  peerOf(connection: { readonly fd: number; readonly peerPid: number | null }): BoundProcess | null;
+  /** The process that had this identity; null: it has ended. */
+  find(pid: number, identity: string): BoundProcess | null;
   /**
    * Runs a program without a shell (PATH search), detached from our devices; its result is logged.
+   * Nothing here waits for the disk it lies on.
    */
   run(program: string, args: readonly string[]): void;
 }

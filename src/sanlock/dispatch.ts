@@ -212,7 +212,9 @@ function forClient(front: Front, request: Request): void {
     return;
   }
   const killed = header.cmd === SM_CMD.ACQUIRE && target.killCount > 0;
-  if (!target.registered || target.dead || target.active !== 0 || killed) {
+  // Who could not be stopped is granted nothing (spec 20 §6).
+  const isUnseen = target.process === null;
+  if (!target.registered || isUnseen || target.dead || target.active !== 0 || killed) {
     reply(-ERRNO.EBUSY);
     return;
   }
@@ -225,8 +227,11 @@ function inline(front: Front, request: Request): void {
   switch (header.cmd) {
     case SM_CMD.REGISTER:
       client.registered = true;
-      client.pid = client.peerPid;
+      client.pid = client.process?.pid ?? 0;
       client.ownerName = `${client.pid}`;
+      if (client.process === null) {
+        front.outside.log('warn', 'client.unseen', { client: client.slot, pid: client.pid });
+      }
       return; // no reply, by protocol
     case SM_CMD.RESTRICT:
       front.outside.send(

@@ -113,9 +113,9 @@ function askHolder(
   client: Client,
   how: { readonly resource: Resource; readonly forceMode: number },
 ): void {
-  const { pid, killCount } = client;
+  const { process, killCount } = client;
   const { restricted } = how.resource;
-  if (how.forceMode === FORCE) signal(front, { pid, killCount, restricted }, 'SIGKILL');
+  if (how.forceMode === FORCE) signal(front, { process, killCount, restricted }, 'SIGKILL');
   else if (client.killpath !== '') runKillpath(front, client, { withPid: false });
-  else signal(front, { pid, killCount, restricted }, 'SIGTERM');
+  else signal(front, { process, killCount, restricted }, 'SIGTERM');
 }

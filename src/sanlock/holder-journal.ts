@@ -2,6 +2,7 @@ import type { ByteString } from '../base/bytes.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import type { Front } from './front.ts';
 import { type HolderFacts, type Line, parseHolderLine, type SpaceFacts } from './holder-lines.ts';
+import type { UserProcess } from './outside.ts';
 import type { Resumption } from './resuming.ts';
 import { stop } from './signals.ts';
 import { type Client, type Lockspace, newClient, type Reply, type Resource } from './state.ts';
@@ -13,7 +14,7 @@ export interface LeftBehind {
   lastSuccessS: number;
   asleepMs: number;
   readonly generation: string;
-  readonly holders: Map<string, { readonly facts: HolderFacts; readonly client: Client }>;
+  readonly holders: Map<string, LeftHolder>;
   /** Persistent ones, by the number that daemon gave them: their resources. */
   readonly leases: Map<number, ByteString>;
   told: boolean;
@@ -24,6 +25,11 @@ export interface LeftBehind {
   notBeforeMs: number;
   /** Who removes the lockspace, and waits for its end. */
   readonly waiters: Reply[];
+}
+
+interface LeftHolder {
+  readonly facts: HolderFacts;
+  readonly client: Client;
 }
 
 const MAX_LINES = 4000;
@@ -37,7 +43,7 @@ export const LEASE = 'lease';
  */
 export function spaceBegins(front: Front, space: Lockspace): boolean {
   const line = leaseLine(front, space);
-  const isNoted = note(front, spaceLine(front, space)) && (line === null || note(front, line));
+  const isNoted = line !== null && note(front, spaceLine(front, space)) && note(front, line);
   if (!isNoted) notRecorded(front, space, -1);
   return isNoted;
 }
@@ -72,7 +78,7 @@ export function holdsNow(front: Front, client: Client): boolean {
     return false;
   }
   for (const space of new Set(client.tokens.map(({ resource }) => resource.lockspace))) {
-    const line = holderLine(front, client, space);
+    const line = holderLine(client, space);
     const text = JSON.stringify(line);
     const before = client.noted.get(space.id);
     if (line !== null && before === text) continue;
@@ -122,10 +128,10 @@ export function restore(
   let { damaged } = remembered;
   for (const text of remembered.lines) if (!readLine(found, text)) damaged++;
   for (const left of found.values()) {
-    // Watched first: a pid that is free now must not come to mean another process meanwhile.
-    for (const pid of pidsOf(left)) front.outside.watchProcess(pid);
     for (const [holder, { facts }] of [...left.holders]) {
-      if (front.outside.startTime(facts.pid) !== facts.started) left.holders.delete(holder);
+      const client = find(front, facts);
+      if (client === null) left.holders.delete(holder);
+      else left.holders.set(holder, { facts, client });
     }
     if (counts(left)) front.leftBehind.push({ ...left, id: front.newLockspaceId() });
   }
@@ -181,14 +187,24 @@ function readLine(found: Map<number, LeftBehind>, text: string): boolean {
   else if (line.kind === 'left') left.leases.clear();
   else {
     const { kind: _, id: __, ...facts } = line;
-    left.holders.set(facts.holder, { facts, client: clientOf(facts) });
+    left.holders.set(facts.holder, { facts, client: clientOf(facts, null) });
   }
   return true;
 }
 
-function clientOf({ pid, killpath, killargs, killpathPid, restricted }: HolderFacts): Client {
-  const client = newClient({ connection: -1, slot: -1, fd: -1, peerPid: pid });
+/** To be stopped as it had asked. */
+function clientOf(facts: HolderFacts, bound: UserProcess | null): Client {
+  const { pid, killpath, killargs, killpathPid, restricted } = facts;
+  const client = newClient({ connection: -1, slot: -1, fd: -1, process: bound });
   return Object.assign(client, { pid, killpath, killargs, killpathPid, restricted });
+}
+
+/** The very process; null: it has ended. */
+function find(front: Front, facts: HolderFacts): Client | null {
+  const { pid, started } = facts;
+  const bound = front.outside.findProcess(pid, started, () => forget(front, client));
+  const client = clientOf(facts, bound);
+  return bound === null ? null : client;
 }
 
 function newLeft(id: number, space: SpaceFacts): LeftBehind {
@@ -198,10 +214,10 @@ function newLeft(id: number, space: SpaceFacts): LeftBehind {
   return { ...known, ...nothing, phase: 'waiting', lease: null, notBeforeMs: 0 };
 }
 
-export function processGone(front: Front, pid: number): void {
+function forget(front: Front, ended: Client): void {
   const before = front.leftBehind.length;
   for (const { holders } of front.leftBehind) {
-    for (const [holder, { facts }] of [...holders]) if (facts.pid === pid) holders.delete(holder);
+    for (const [holder, { client }] of [...holders]) if (client === ended) holders.delete(holder);
   }
   front.leftBehind = front.leftBehind.filter(counts);
   if (front.leftBehind.length < before) rewrite(front);
@@ -209,9 +225,11 @@ export function processGone(front: Front, pid: number): void {
 
 /** Its membership is about to be resumed. @returns whether that is written */
 export function leftStarts(front: Front, left: LeftBehind): boolean {
+  const bound = left.lease === null ? null : front.outside.leaseProcess(left.lease);
+  if (bound === null) return true; // it has ended already
   const facts = leaseHolder(front, left.lease);
-  if (facts === null) return true; // it has ended already
-  left.holders.set(LEASE, { facts, client: clientOf(facts) });
+  if (facts === null) return false;
+  left.holders.set(LEASE, { facts, client: clientOf(facts, bound) });
   return note(front, { kind: 'holds', id: left.id, ...facts });
 }
 
@@ -318,7 +336,7 @@ function rewrite(front: Front): boolean {
     const lease = leaseLine(front, space);
     if (lease !== null) lines.push(lease);
     for (const client of front.clients.values()) {
-      const line = client.noted.has(space.id) ? holderLine(front, client, space) : null;
+      const line = client.noted.has(space.id) ? holderLine(client, space) : null;
       if (line !== null) lines.push(line);
     }
   }
@@ -338,11 +356,12 @@ function leaseLineOf({ id: lease, name: resource, lockspace }: Resource): Line {
   return { kind: 'lease', id: lockspace.id, lease, resource };
 }
 
-/** null: its process has ended already. */
-function holderLine(front: Front, client: Client, space: Lockspace): Line | null {
-  if (client.started === '') client.started = front.outside.startTime(client.pid) ?? '';
-  const { pid, started, killpath, killargs, killpathPid, restricted, connection } = client;
-  if (started === '' || pid <= 0) return null;
+/** null: its process has ended, or the kernel does not tell it from a later one. */
+function holderLine(client: Client, space: Lockspace): Line | null {
+  const { process: bound, killpath, killargs, killpathPid, restricted, connection } = client;
+  const started = bound?.identity ?? null;
+  if (bound === null || started === null) return null;
+  const { pid } = bound;
   const here = client.tokens.filter(({ resource }) => resource.lockspace === space);
   const persistent = here.every(({ resource }) => resource.persistent);
   const how = { killpath, killargs, killpathPid, restricted, persistent };
@@ -354,11 +373,11 @@ function leaseLine(front: Front, space: Lockspace): Line | null {
   return facts === null ? null : { kind: 'holds', id: space.id, ...facts };
 }
 
-/** null: the process has ended. */
+/** null as above. */
 function leaseHolder(front: Front, lease: number | null): HolderFacts | null {
-  const pid = lease === null ? null : front.outside.leasePid(lease);
-  const started = pid === null ? null : front.outside.startTime(pid);
-  if (pid === null || started === null) return null;
+  const bound = lease === null ? null : front.outside.leaseProcess(lease);
+  const started = bound?.identity ?? null;
+  if (bound === null || started === null) return null;
   const how = { killpath: '', killargs: '', killpathPid: false, restricted: 0, persistent: false };
-  return { holder: LEASE, pid, started, ...how };
+  return { holder: LEASE, pid: bound.pid, started, ...how };
 }

@@ -97,6 +97,9 @@ const SHAPES: Readonly<Record<Line['kind'], Shape>> = {
   unknown: {},
 };
 
+/** What lines of an earlier version do not say; there was no persistent lease in them. */
+const UNSAID = { generation: '0', hostName: '', persistent: false };
+
 /** null: no line of ours, or one of a later version. */
 export function parseHolderLine(text: string): Line | null {
   let value: unknown;
@@ -109,7 +112,7 @@ export function parseHolderLine(text: string): Line | null {
   const { kind } = value;
   if (typeof kind !== 'string' || !Object.hasOwn(SHAPES, kind)) return null;
   const shape = Object.entries(SHAPES[kind as Line['kind']]);
-  const fields = value as Readonly<Record<string, unknown>>;
-  // Checked by its shape just now.
-  return shape.every(([name, type]) => typeof fields[name] === type) ? (value as Line) : null;
+  const fields: Readonly<Record<string, unknown>> = { ...UNSAID, ...value };
+  const isWhole = shape.every(([name, type]) => typeof fields[name] === type);
+  return isWhole ? (fields as unknown as Line) : null; // checked by its shape just now
 }

@@ -2,6 +2,16 @@ import type { ByteString } from '../base/bytes.ts';
 import type { LogFields, LogLevel } from './events.ts';
 import type { ToLeaseProcess } from './lease-messages.ts';
 
+/** One process, and never a later one of its pid: only such a one can be signalled. */
+export interface UserProcess {
+  readonly pid: number;
+  /** Tells it, in this boot, from any other process of its pid; null: not known. */
+  readonly identity: string | null;
+  /** true only when it has surely ended. */
+  readonly hasEnded: boolean;
+  signal(signal: 'SIGTERM' | 'SIGKILL'): void;
+}
+
 /** What the front asks of the world. Every call returns at once; answers come back as events. */
 export interface Outside {
   /** Bytes for a connection; `end` closes it once they are sent. */
@@ -17,11 +27,9 @@ export interface Outside {
   /** Kills it; `leaseEnded` comes when it is gone for good, with all it sent to a device. */
   endLease(lease: number): void;
   /** null: it has ended. */
-  leasePid(lease: number): number | null;
-  /** Tells this process from a later one of the same pid; null: there is none. */
-  startTime(pid: number): string | null;
-  /** `processGone` comes when it ends. */
-  watchProcess(pid: number): void;
+  leaseProcess(lease: number): UserProcess | null;
+  /** Of an earlier daemon's time; null: it has ended. `ended` is not called before this returns. */
+  findProcess(pid: number, identity: string, ended: () => void): UserProcess | null;
   /**
    * A line for a daemon that is started after a crash of this one; false: it could not be written.
    */
@@ -32,7 +40,6 @@ export interface Outside {
   toWatchdog(lockspace: number, bytes: Uint8Array): void;
   /** Closes it once what was sent has gone out. */
   endWatchdog(lockspace: number): void;
-  signal(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void;
   runKillpath(program: ByteString, args: readonly ByteString[]): void;
   logText(): Uint8Array;
   log(level: LogLevel, event: string, fields: LogFields): void;

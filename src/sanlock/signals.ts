@@ -6,15 +6,16 @@ import type { Client } from './state.ts';
 /** A process may be spared one of the two signals; it then gets the other. */
 export function signal(
   front: Front,
-  client: Pick<Client, 'pid' | 'restricted' | 'killCount'>,
+  client: Pick<Client, 'process' | 'restricted' | 'killCount'>,
   wanted: 'SIGTERM' | 'SIGKILL',
 ): void {
   const spared = wanted === 'SIGKILL' ? RESTRICT_FLAGS.SIGKILL : RESTRICT_FLAGS.SIGTERM;
   const other = wanted === 'SIGKILL' ? 'SIGTERM' : 'SIGKILL';
   const chosen = client.restricted & spared ? other : wanted;
-  const fields = { pid: client.pid, signal: chosen, attempt: client.killCount };
-  front.outside.log('warn', 'client.signalled', fields);
-  front.outside.signal(client.pid, chosen);
+  const { process: target, killCount: attempt } = client;
+  if (target === null || target.hasEnded) return;
+  front.outside.log('warn', 'client.signalled', { pid: target.pid, signal: chosen, attempt });
+  target.signal(chosen);
 }
 
 /** Its own program is asked to make it let go. */
@@ -23,9 +24,13 @@ export function runKillpath(
   client: Client,
   options: { readonly withPid: boolean },
 ): void {
+  const { process: target } = client;
   const args = splitArguments(client.killargs);
-  if (options.withPid) args.push(`${client.pid}`);
-  front.outside.log('warn', 'client.killpath', { pid: client.pid, program: client.killpath });
+  // A pid whose process has ended may be a stranger's by now.
+  if (options.withPid && (target === null || target.hasEnded)) return;
+  if (options.withPid) args.push(`${target?.pid}`);
+  const fields = { pid: target?.pid ?? -1, program: client.killpath };
+  front.outside.log('warn', 'client.killpath', fields);
   front.outside.runKillpath(client.killpath, args);
 }
 

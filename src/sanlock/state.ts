@@ -7,6 +7,7 @@ import type {
   LeaseCommand,
   LeaseCommandResult,
 } from './lease-messages.ts';
+import type { UserProcess } from './outside.ts';
 import type { WatchdogLink } from './watchdog-link.ts';
 
 /** A connection, and the process behind it once registered (spec 20 §5). */
@@ -14,7 +15,8 @@ export interface Client {
   readonly connection: number;
   readonly slot: number;
   readonly fd: number;
-  readonly peerPid: number;
+  /** null: the kernel shows us none, as for one of another pid namespace. */
+  readonly process: UserProcess | null;
   /** -1 until registered, and again after death. */
   pid: number;
   registered: boolean;
@@ -33,8 +35,6 @@ export interface Client {
   suspended: boolean;
   dead: boolean;
   readonly tokens: Token[];
-  /** When its process started, as the kernel counts; '' = not looked up. */
-  started: string;
   /** Lockspaces, by id, that the journal says it holds leases in, and how it says so. */
   readonly noted: Map<number, string>;
 }
@@ -156,7 +156,7 @@ export function newClient(of: {
   connection: number;
   slot: number;
   fd: number;
-  peerPid: number;
+  process: UserProcess | null;
 }): Client {
   return {
     ...of,
@@ -175,7 +175,6 @@ export function newClient(of: {
     suspended: false,
     dead: false,
     tokens: [],
-    started: '',
     noted: new Map(),
   };
 }

@@ -97,7 +97,7 @@ function nothingIsLeft(crowd: Crowd, host: CrowdHost): void {
   const resources = of(STATE_TYPES.RESOURCE);
   const text = resources.map((one) => `${one.name} ${textField(one, 'list')}`).join(', ');
   assert(resources.length === 0, `${host.name}: resources are left: ${text}`);
-  assert(host.openWatches === 0, `${host.openWatches} processes are watched for nobody`);
+  assert(host.openWatches === 0, `${host.openWatches} processes are bound for nobody`);
   const holders = new Set<string>();
   for (const line of host.journal.load().lines) {
     const { kind, id, holder, lease } = JSON.parse(line) as JournalLine;

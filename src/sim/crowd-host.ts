@@ -7,6 +7,7 @@ import { type FatePlan, SimDisks, type SimStorage } from './disk.ts';
 import { MemoryJournal, NO_SOCKETS, SETTINGS, SimPeer } from './front-host.ts';
 import { HostClock } from './host-clock.ts';
 import { LeaseSeat, NOTHING_DAMAGED } from './lease-seat.ts';
+import { bind, find, type ProcessTable } from './sim-process.ts';
 
 const FIRST_LEASE_PID = 50_000;
 
@@ -24,7 +25,7 @@ interface Run {
   readonly time: HostClock;
   readonly leaseTime: HostClock;
   readonly seats: LeaseSeat[];
-  /** Watches on processes that were neither closed nor answered. */
+  /** Processes that are bound to connections, or to what an earlier daemon left. */
   openWatches: number;
 }
 
@@ -151,38 +152,37 @@ export class CrowdHost {
   };
 
   #processes(): Processes {
+    const table: ProcessTable = {
+      isThere: (pid) => {
+        const seat = this.#seats.get(pid);
+        return seat === undefined ? this.#neighbours.isAlive(pid) : !seat.isGone;
+      },
+      onceGone: (pid, told) => this.#onceGone(pid, told),
+      signal: (pid, signal) => this.#neighbours.signalled(pid, signal),
+    };
     return {
       // Messages of this kind are the only ones the front sends to a process it starts.
       startLeaseProcess: <Out, In>() => this.#startLease() as unknown as Channel<Out, In>,
-      signal: (pid, signal) => {
-        this.#neighbours.signalled(pid, signal);
-        return true;
+      peerOf: ({ peerPid }) => (peerPid === null ? null : bind(table, peerPid, this.#opened())),
+      find: (pid, identity) => {
+        const process = find(table, { pid, identity });
+        return process === null ? null : bind(table, pid, this.#opened());
       },
-      startTime: (pid) => {
-        const seat = this.#seats.get(pid);
-        const isThere = seat === undefined ? this.#neighbours.isAlive(pid) : !seat.isGone;
-        return isThere ? `${pid}` : null;
-      },
-      watch: (pid, gone) => this.#watch(pid, gone),
       run: (_program, args) => this.#neighbours.killpath(args),
     };
   }
 
-  #watch(pid: number, gone: () => void): { close(): void } {
+  /** @returns what counts it out again */
+  #opened(): () => void {
     const run = this.#run;
-    let isOpen = true;
-    const end = (): boolean => {
-      const was = isOpen;
-      isOpen = false;
-      if (was && run !== null) run.openWatches--;
-      return was;
-    };
-    if (run !== null) run.openWatches++;
-    const told = (): void => {
-      run?.time.run(() => {
-        if (end()) gone();
-      });
-    };
+    if (run === null) return () => {};
+    run.openWatches++;
+    return () => run.openWatches--;
+  }
+
+  #onceGone(pid: number, gone: () => void): void {
+    const run = this.#run;
+    const told = () => run?.time.run(gone);
     const seat = this.#seats.get(pid);
     if (seat !== undefined) seat.onceGone(told);
     else if (!this.#neighbours.isAlive(pid)) this.#clock.after(0.01, told);
@@ -191,7 +191,6 @@ export class CrowdHost {
       watchers.add(told);
       this.#watchers.set(pid, watchers);
     }
-    return { close: end };
   }
 
   #startLease(): Channel<ToLeaseProcess, FromLeaseProcess> {

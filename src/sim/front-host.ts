@@ -9,6 +9,7 @@ import { DEFAULTS, type SanlockSettings } from '../sanlock/settings.ts';
 import type { SimClock } from './clock.ts';
 import { type FatePlan, PROMPT, SimDisks, type SimStorage } from './disk.ts';
 import { LeaseSeat, type ProcessTime, QUIET } from './lease-seat.ts';
+import { bind, find, type ProcessTable } from './sim-process.ts';
 
 /** The defaults, without a watchdog. */
 export const SETTINGS: typeof DEFAULTS = { ...DEFAULTS, useWatchdog: false };
@@ -119,7 +120,7 @@ export class FrontHost {
   readonly #program: SanlockProgram;
   readonly #leases = new Map<number, LeaseSeat>();
   readonly #gone: Set<number>;
-  readonly #watchers = new Map<number, () => void>();
+  readonly #watchers = new Map<number, (() => void)[]>();
   #nextFd = 5;
   #nextPid: number;
 
@@ -174,7 +175,9 @@ export class FrontHost {
   /** A process that the daemon watches ends. */
   processEnds(pid: number): void {
     this.#gone.add(pid);
-    this.#watchers.get(pid)?.();
+    const told = this.#watchers.get(pid) ?? [];
+    this.#watchers.delete(pid);
+    for (const tell of told) tell();
   }
 
   /** SIGKILL of every lease process: the front learns it from its channel. */
@@ -191,19 +194,18 @@ export class FrontHost {
     const record = (kind: Deed['kind'], pid: number, text = ''): void => {
       this.deeds.push({ atMs: this.#clock.nowMs(), kind, pid, text });
     };
+    const table: ProcessTable = {
+      isThere: (pid) => !this.#gone.has(pid),
+      onceGone: (pid, told) => {
+        this.#watchers.set(pid, [...(this.#watchers.get(pid) ?? []), told]);
+      },
+      signal: (pid, signal) => record(signal, pid),
+    };
     return {
       // Messages of this kind are the only ones the front sends to a process it starts.
       startLeaseProcess: <Out, In>() => this.#start(disks()) as unknown as Channel<Out, In>,
-      signal: (pid, signal) => {
-        record(signal, pid);
-        return true;
-      },
-      startTime: (pid) => (this.#gone.has(pid) ? null : `${pid}`),
-      watch: (pid, gone) => {
-        this.#leases.get(pid)?.onceGone(gone);
-        this.#watchers.set(pid, gone);
-        return { close: () => {} };
-      },
+      peerOf: ({ peerPid }) => (peerPid === null || peerPid <= 0 ? null : bind(table, peerPid)),
+      find: (pid, identity) => find(table, { pid, identity }),
       run: (program, args) => record('killpath', 0, [program, ...args].join(' ')),
     };
   }

@@ -20,6 +20,7 @@ import { MemoryJournal, SETTINGS, SimPeer } from './front-host.ts';
 import type { HostClock } from './host-clock.ts';
 import { NOTHING_DAMAGED } from './lease-seat.ts';
 import { People, type Person } from './people.ts';
+import { bind, find, type ProcessTable } from './sim-process.ts';
 import { SimWdmd } from './sim-wdmd.ts';
 import { Stays } from './stays.ts';
 import { Users } from './users.ts';
@@ -164,23 +165,28 @@ export class FrontedMachine implements Computer, Software {
   }
 
   #processes(): Processes {
-    return {
-      // Messages of this kind are the only ones the front sends to a process it starts.
-      startLeaseProcess: <Out, In>() => this.#stays.start().channel as unknown as Channel<Out, In>,
-      signal: (pid, signal) => this.#people.signal(pid, signal),
-      startTime: (pid) => {
+    const table: ProcessTable = {
+      isThere: (pid) => {
         const seat = this.#stays.seat(pid);
-        const isThere = seat === null ? this.#people.has(pid) : !seat.isGone;
-        return isThere ? `${pid}` : null;
+        return seat === null ? this.#people.has(pid) : !seat.isGone;
       },
-      watch: (pid, gone) => {
+      onceGone: (pid, gone) => {
         const time = this.#frontTime;
         const told = () => time?.run(gone);
         const seat = this.#stays.seat(pid);
         if (seat === null) this.#people.onceGone(pid, told);
         else this.#stays.onceGone(seat, told);
-        return { close: () => {} };
       },
+      signal: (pid, signal) => this.#people.signal(pid, signal),
+    };
+    return {
+      // Messages of this kind are the only ones the front sends to a process it starts.
+      startLeaseProcess: <Out, In>() => {
+        const seat = this.#stays.start();
+        return { ...seat.channel, process: bind(table, seat.pid) } as unknown as Channel<Out, In>;
+      },
+      peerOf: ({ peerPid }) => (peerPid === null ? null : bind(table, peerPid)),
+      find: (pid, identity) => find(table, { pid, identity }),
       run: () => {},
     };
   }

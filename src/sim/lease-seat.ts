@@ -7,6 +7,7 @@ import type { Channel } from '../ports/processes.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../sanlock/lease-messages.ts';
 import type { SimClock } from './clock.ts';
 import type { SimDisks } from './disk.ts';
+import { bind } from './sim-process.ts';
 
 /** Messages between two processes take a moment, and come in order. */
 const MESSAGE_MS = 0.01;
@@ -65,7 +66,14 @@ export class LeaseSeat {
       },
     });
     this.channel = {
-      pid: of.pid,
+      process: bind(
+        {
+          isThere: () => !this.isGone,
+          onceGone: (_pid, told) => this.onceGone(told),
+          signal: () => this.end(),
+        },
+        of.pid,
+      ),
       send: (message) => {
         of.toLease?.(message);
         world.after(MESSAGE_MS, () => own.run(() => this.#program.receive(message)));

@@ -1,4 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { signalNamed } from '../../platform/kernel-process.ts';
 import { AGENT_FILE_PREFIX, AGENT_NAME, parseAgentFile } from './agent-file.ts';
 import { FENCE_DAEMON_NAME, FENCE_PID_FILE } from './places.ts';
 
@@ -14,11 +16,7 @@ export function fenceDaemonPid(runDir: string): number | null {
 
 /** false: it is gone. */
 export function signalTo(pid: number, signal: 'SIGUSR1' | 'SIGUSR2'): boolean {
-  try {
-    return process.kill(pid, signal);
-  } catch {
-    return false;
-  }
+  return signalNamed(pid, { name: FENCE_DAEMON_NAME, signal: constants.signals[signal] });
 }
 
 /** The host ids that living agents are fencing; the file of a killed one stays behind. */

@@ -137,7 +137,7 @@ export function remLockspaceCommand(front: Front, request: Request, reply: Reply
   if (space === undefined) {
     const left = keptAt(front, asked);
     if (left === null) reply(-ERRNO.ENOENT);
-    else giveBack(front, left, { cmdFlags, asker: request.client.peerPid, reply });
+    else giveBack(front, left, { cmdFlags, asker: request.client.process?.pid ?? 0, reply });
     return;
   }
   if (space.state === 'removing') {

@@ -21,7 +21,7 @@ import { serve } from '../dispatch.ts';
 import { Front } from '../front.ts';
 import { leaseSaid } from '../joining.ts';
 import type { FromLeaseProcess, LeaseAnswer, ToLeaseProcess } from '../lease-messages.ts';
-import type { Outside } from '../outside.ts';
+import type { Outside, UserProcess } from '../outside.ts';
 import { look } from '../recovery.ts';
 import { releaseDead } from '../release.ts';
 import { DEFAULTS } from '../settings.ts';
@@ -82,16 +82,14 @@ export class Stage {
         if (message.kind === 'run') this.runs.push(message);
         say(`lease${lease} ${text(message)}`);
       },
-      leasePid: () => null,
-      startTime: (pid) => `${pid}`,
-      watchProcess: () => {},
+      leaseProcess: (lease) => this.process(50_000 + lease),
+      findProcess: (pid) => this.process(pid),
       remember: () => true,
       rememberAll: () => true,
       openWatchdog: () => {},
       toWatchdog: () => {},
       endWatchdog: () => {},
       endLease: (lease) => say(`lease${lease} killed`),
-      signal: (pid, name) => say(`${name} ${pid}`),
       runKillpath: (program, args) => say([program, ...args].join(' ')),
       logText: () => new Uint8Array(0),
       log: (level, event, fields) => {
@@ -99,6 +97,11 @@ export class Stage {
         this.logged.push([level, event, ...words].join(' '));
       },
     };
+  }
+
+  process(pid: number): UserProcess {
+    const signal = (name: string) => this.lines.push(`${name} ${pid}`);
+    return { pid, identity: `${pid}`, hasEnded: false, signal };
   }
 
   /** Plays a table and compares each row's effects. */
@@ -114,7 +117,7 @@ export class Stage {
   connect(pid: number, registered = true): Client {
     const slot = this.front.freeSlot() ?? 0;
     const connection = this.#nextConnection++;
-    const client = newClient({ connection, slot, fd: slot, peerPid: pid });
+    const client = newClient({ connection, slot, fd: slot, process: this.process(pid) });
     if (registered) Object.assign(client, { registered, pid });
     this.front.clients.set(connection, client);
     return client;

@@ -1,0 +1,333 @@
+import { readFileSync } from 'node:fs';
+import type { Log } from '../ports/log.ts';
+import type { BoundProcess, SignalName } from '../ports/processes.ts';
+import { EPERM, ESRCH, errnoName } from './errno.ts';
+import { FdWatcher } from './fd-watcher.ts';
+import { closeFd, getsockopt, lastErrno, rawSyscall } from './system-calls.ts';
+
+/** After the name: fields 20 and 22 of proc(5). */
+const THREADS_FIELD = 17;
+const STARTTIME_FIELD = 19;
+const PIDFD_SEND_SIGNAL = 424;
+const PIDFD_OPEN = 434;
+const SOL_SOCKET = 1;
+const SO_PEERPIDFD = 77; // Linux 6.5
+/** How often a process is looked at that no descriptor stands for. */
+const LOOK_MS = 1000;
+
+export function signalNumber(signal: SignalName): number {
+  return signal === 'SIGKILL' ? 9 : 15;
+}
+
+/** Does what this process may not do itself: the front gave up its privileges (spec 20 §8). */
+export interface Deputy {
+  /** Signals the process of this identity, or none. false: it cannot be told. */
+  signal(pid: number, identity: string, signal: SignalName): boolean;
+  /** Looks where /proc hides other users' processes from us; null: it sees none either. */
+  identify(pid: number, answer: (identity: string | null) => void): void;
+}
+
+export interface Surroundings {
+  /** null: there is nobody who may do more. */
+  readonly deputy: Deputy | null;
+  readonly log: Log;
+}
+
+type Found =
+  | { readonly kind: 'running'; readonly identity: string }
+  | { readonly kind: 'ended' }
+  /** It is there, or may be: /proc does not tell. */
+  | { readonly kind: 'hidden' };
+
+/**
+ * A process by its pidfd, opened when we learn of it. Where the kernel gives none (no descriptor
+ * left, an old kernel, seccomp) it is told by its start time, and looked at now and then. Only
+ * ESRCH, a zombie or another start time mean that it has ended; whatever else fails, it is alive.
+ */
+export class KernelProcess implements BoundProcess {
+  readonly pid: number;
+  readonly #around: Surroundings;
+  #pidfd: number | null;
+  #identity: string | null;
+  /** Whether the pidfd is surely of that identity: bound when the process was known to run. */
+  #isVerified: boolean;
+  #ended = false;
+  #isOpen = true;
+  #told: (() => void) | null = null;
+  #watcher: FdWatcher | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #isAsked = false;
+
+  private constructor(
+    of: { pid: number; pidfd: number | null; identity: string | null; isVerified: boolean },
+    around: Surroundings,
+  ) {
+    this.pid = of.pid;
+    this.#pidfd = of.pidfd;
+    this.#identity = of.identity;
+    this.#isVerified = of.isVerified;
+    this.#around = around;
+  }
+
+  /** The process at the other end of a socket that was just accepted. */
+  static ofPeer(
+    socket: { readonly fd: number; readonly peerPid: number | null },
+    around: Surroundings,
+  ): KernelProcess | null {
+    const pid = socket.peerPid ?? 0;
+    if (pid <= 0) return null;
+    const pidfd = peerPidfd(socket.fd) ?? openPidfd(pid);
+    return KernelProcess.#bind(pid, pidfd, around);
+  }
+
+  /** A child of ours that was not waited for: its pid can mean nobody else. */
+  static ofChild(pid: number, around: Surroundings): KernelProcess | null {
+    return pid <= 0 ? null : KernelProcess.#bind(pid, openPidfd(pid), around);
+  }
+
+  static #bind(pid: number, opened: Opened, around: Surroundings): KernelProcess | null {
+    if (opened.errno === ESRCH) return null;
+    const { pidfd } = opened;
+    const found = pidfd === null ? lookAt(pid) : null;
+    if (found?.kind === 'ended') return null;
+    const identity = found?.kind === 'running' ? found.identity : null;
+    const process = new KernelProcess({ pid, pidfd, identity, isVerified: true }, around);
+    if (pidfd === null) process.#tellUnwatched(opened.errno);
+    return process;
+  }
+
+  /** The process of that pid if it is still the one meant; null: that one has ended. */
+  static find(pid: number, identity: string, around: Surroundings): KernelProcess | null {
+    const opened = openPidfd(pid);
+    if (opened.errno === ESRCH) return null;
+    // After it was opened: what /proc shows now is the process that the descriptor stands for.
+    const found = lookAt(pid);
+    const isOther = found.kind === 'running' && found.identity !== identity;
+    const { pidfd } = opened;
+    if (found.kind === 'ended' || isOther) {
+      if (pidfd !== null) closeFd(pidfd);
+      return null;
+    }
+    const isVerified = found.kind === 'running';
+    const process = new KernelProcess({ pid, pidfd, identity, isVerified }, around);
+    if (pidfd === null) process.#tellUnwatched(opened.errno);
+    if (!isVerified) process.#askDeputy();
+    return process;
+  }
+
+  get identity(): string | null {
+    if (this.#identity === null && !this.#ended && this.#pidfd !== null) {
+      const found = lookAt(this.pid);
+      // Still there afterwards: so it was this process whose start time was read.
+      if (found.kind === 'running' && isThere(this.#pidfd)) this.#identity = found.identity;
+      else if (found.kind === 'hidden') this.#askDeputy();
+    }
+    return this.#identity;
+  }
+
+  get hasEnded(): boolean {
+    this.#ended ||= this.#isGone();
+    return this.#ended;
+  }
+
+  onEnded(ended: () => void): void {
+    this.#told = ended;
+    this.#watch();
+  }
+
+  signal(signal: SignalName): void {
+    if (this.hasEnded) return;
+    if (this.#pidfd !== null && this.#isVerified) {
+      const result = rawSyscall(PIDFD_SEND_SIGNAL, this.#pidfd, signalNumber(signal), 0, 0, 0);
+      if (Number(result) >= 0) return;
+      const errno = lastErrno();
+      if (errno === ESRCH) return;
+      if (errno !== EPERM) {
+        this.#signalByIdentity(signal); // seccomp knows the older call only
+        return;
+      }
+    } else if (this.#isVerified) {
+      this.#signalByIdentity(signal);
+      return;
+    }
+    this.#signalByDeputy(signal);
+  }
+
+  close(): void {
+    this.#isOpen = false;
+    this.#told = null;
+    this.#unwatch();
+    if (this.#pidfd !== null) closeFd(this.#pidfd);
+    this.#pidfd = null;
+  }
+
+  /** Looked at just before: a pid comes round again only after all others were used. */
+  #signalByIdentity(signal: SignalName): void {
+    const { identity } = this;
+    const found = lookAt(this.pid);
+    if (found.kind === 'ended') return;
+    if (found.kind === 'running' && found.identity === identity) {
+      try {
+        process.kill(this.pid, signal);
+        return;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ESRCH') return;
+      }
+    }
+    this.#signalByDeputy(signal);
+  }
+
+  #signalByDeputy(signal: SignalName): void {
+    const { identity } = this;
+    const { deputy, log } = this.#around;
+    if (identity !== null && deputy?.signal(this.pid, identity, signal) === true) return;
+    const reason = identity === null ? 'its start time cannot be read' : 'not permitted';
+    log.error('process.notSignalled', { pid: this.pid, signal, reason });
+  }
+
+  #askDeputy(): void {
+    if (this.#isAsked) return;
+    this.#isAsked = true;
+    this.#around.deputy?.identify(this.pid, (identity) => {
+      if (!this.#isOpen || identity === null) return;
+      // Looked at before this moment, and the process is there still: it was this one.
+      if (this.#pidfd === null || !isThere(this.#pidfd)) return;
+      if (this.#identity !== null && this.#identity !== identity) this.#end();
+      else {
+        this.#identity = identity;
+        this.#isVerified = true;
+      }
+    });
+  }
+
+  #watch(): void {
+    try {
+      if (this.#pidfd !== null) this.#watcher = new FdWatcher(this.#pidfd, () => this.#end());
+    } catch {
+      // No room in the kernel for one more watch.
+    }
+    if (this.#watcher === null) this.#timer = setTimeout(() => this.#look(), LOOK_MS).unref();
+  }
+
+  #look(): void {
+    if (this.hasEnded) {
+      this.#end();
+      return;
+    }
+    if (this.#pidfd === null) this.#openAgain();
+    this.#watch();
+  }
+
+  #openAgain(): void {
+    const { pidfd } = openPidfd(this.pid);
+    if (pidfd === null) return;
+    const found = lookAt(this.pid);
+    if (found.kind === 'running' && found.identity === this.#identity) this.#pidfd = pidfd;
+    else closeFd(pidfd);
+  }
+
+  #isGone(): boolean {
+    const found = lookAt(this.pid);
+    if (this.#pidfd !== null && !isThere(this.#pidfd)) return true;
+    if (found.kind !== 'running') return found.kind === 'ended';
+    return this.#pidfd === null && this.#identity !== null && found.identity !== this.#identity;
+  }
+
+  #end(): void {
+    this.#ended = true;
+    const told = this.#told;
+    this.close();
+    told?.();
+  }
+
+  #unwatch(): void {
+    this.#watcher?.close();
+    this.#watcher = null;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #tellUnwatched(errno: number): void {
+    const fields = { pid: this.pid, reason: errnoName(errno) };
+    this.#around.log.warn('process.notWatched', fields);
+  }
+}
+
+interface Opened {
+  readonly pidfd: number | null;
+  /** 0 where there is one. */
+  readonly errno: number;
+}
+
+function openPidfd(pid: number): Opened {
+  const pidfd = Number(rawSyscall(PIDFD_OPEN, pid, 0, 0, 0, 0));
+  return pidfd < 0 ? { pidfd: null, errno: lastErrno() } : { pidfd, errno: 0 };
+}
+
+/** null: this kernel does not bind a socket's peer; its pid is what we have. */
+function peerPidfd(fd: number): Opened | null {
+  const value = new Uint8Array(4);
+  const length = new Uint8Array([value.length, 0, 0, 0]);
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, value, length) < 0) {
+    const errno = lastErrno();
+    return errno === ESRCH ? { pidfd: null, errno } : null;
+  }
+  return { pidfd: new DataView(value.buffer).getInt32(0, true), errno: 0 };
+}
+
+/** Signal 0 is none: it only asks. */
+function isThere(pidfd: number): boolean {
+  const isAnswered = Number(rawSyscall(PIDFD_SEND_SIGNAL, pidfd, 0, 0, 0, 0)) >= 0;
+  return isAnswered || lastErrno() !== ESRCH;
+}
+
+function lookAt(pid: number): Found {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The name before may hold anything, blanks and brackets too.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // A process whose first thread has ended shows as a zombie while others of its threads run on.
+    const isZombie = fields[0] === 'Z' || fields[0] === 'X';
+    if (isZombie && Number(fields[THREADS_FIELD]) <= 1) return { kind: 'ended' };
+    const identity = fields[STARTTIME_FIELD];
+    return identity === undefined ? { kind: 'hidden' } : { kind: 'running', identity };
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code !== 'ENOENT' && code !== 'ESRCH') return { kind: 'hidden' }; // no descriptor is left
+  }
+  try {
+    process.kill(pid, 0); // signal 0: hidepid hides a process, and does not end it
+    return { kind: 'hidden' };
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH'
+      ? { kind: 'ended' }
+      : { kind: 'hidden' };
+  }
+}
+
+/**
+ * Signals the process of that pid if it has that name: looked at after its pidfd was opened, so it
+ * is the one that is signalled. @returns whether there was one
+ */
+export function signalNamed(
+  pid: number,
+  of: { readonly name: string; readonly signal: number },
+): boolean {
+  const before = identityOf(pid);
+  const { pidfd } = openPidfd(pid);
+  try {
+    if (readFileSync(`/proc/${pid}/comm`, 'ascii').trimEnd() !== of.name) return false;
+    if (pidfd === null) return before === identityOf(pid) && process.kill(pid, of.signal);
+    return Number(rawSyscall(PIDFD_SEND_SIGNAL, pidfd, of.signal, 0, 0, 0)) >= 0;
+  } catch {
+    return false; // it ended meanwhile
+  } finally {
+    if (pidfd !== null) closeFd(pidfd);
+  }
+}
+
+/** What a process is told by; null: none is shown. */
+export function identityOf(pid: number): string | null {
+  const found = lookAt(pid);
+  return found.kind === 'running' ? found.identity : null;
+}
