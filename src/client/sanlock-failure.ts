@@ -33,7 +33,7 @@ const SAYINGS: ReadonlyMap<number, string> = new Map([
   [-ERRNO.ENOENT, 'there is no such file, lockspace or lease'],
   [-ERRNO.ENODEV, 'the device cannot be opened'],
   [-ERRNO.EAGAIN, 'the daemon is not ready yet, or others still hold it shared'],
-  [-ERRNO.EBUSY, 'another command is at work on it'],
+  [-ERRNO.EBUSY, 'it is in use: by another command, or by leases kept from before a restart'],
   [-ERRNO.EEXIST, 'this host holds it already'],
   [-ERRNO.EINVAL, 'an argument is not valid'],
   [-ERRNO.ENOSPC, 'the lockspace is not joined, or is being lost'],

@@ -1,5 +1,12 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
-import { createWriteStream, existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import {
+  createWriteStream,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+} from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Lun } from './lun.ts';
@@ -26,6 +33,7 @@ export interface HostOptions {
 
 const ORIGINALS = '/usr/sbin';
 const READY_MS = 20_000;
+const RUN_FOLDERS = ['/run/lvm', '/run/lock/lvm', '/run/sanlock'] as const;
 
 /**
  * One host of a rig: a mount, UTS and network namespace with its own /run, /dev/mapper, LVM
@@ -187,8 +195,18 @@ export class Host {
     await until(`the end of ${daemon} on ${this.name}`, ended, { withinMs: 15_000 });
   }
 
-  /** Everything that runs on this host dies at once, as if its power were cut. */
+  /** Everything that runs on this host dies at once, as if its power were cut: /run goes too. */
   crash(): void {
+    this.#killAll();
+    for (const folder of RUN_FOLDERS) {
+      const path = this.path(folder);
+      for (const name of existsSync(path) ? readdirSync(path) : []) {
+        rmSync(join(path, name), { recursive: true, force: true });
+      }
+    }
+  }
+
+  #killAll(): void {
     for (const pid of this.pids()) if (pid !== this.holderPid) killQuietly(pid);
   }
 
@@ -205,7 +223,7 @@ export class Host {
   async close(): Promise<void> {
     for (let round = 0; round < 100; round++) {
       if (this.pids().every((pid) => pid === this.holderPid)) break;
-      this.crash();
+      this.#killAll();
       await pause(20);
     }
     this.#killHolder();
@@ -234,7 +252,7 @@ export class Host {
     await inside('mount', '-t', 'tmpfs', 'tmpfs', '/run');
     await inside('mount', '-t', 'tmpfs', 'tmpfs', '/dev/mapper');
     await inside('mount', '--bind', join(dir, 'log'), '/var/log');
-    await inside('mkdir', '-p', '/run/lvm', '/run/lock/lvm', '/run/sanlock');
+    await inside('mkdir', '-p', ...RUN_FOLDERS);
     for (const group of [vg, renamedVg(vg)]) {
       const link = `/dev/mapper/${group.replaceAll('-', '--')}-lvmlock`;
       await inside('ln', '-s', lun.lvmlock, link);
