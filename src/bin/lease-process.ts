@@ -10,6 +10,7 @@ import { dieWithParent } from '../platform/orphan.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import type { Envelope } from '../platform/processes.ts';
 import { allocateAligned, discardPages } from '../platform/system-calls.ts';
+import { unblockingStderr } from '../platform/unblocking-stderr.ts';
 import type { Log, LogFields, LogLevel } from '../ports/log.ts';
 import type { ToLeaseProcess } from '../sanlock/lease-messages.ts';
 
@@ -88,8 +89,8 @@ function tellFront(envelope: Envelope): void {
  * linger, and the front must learn at once that there will be no more renewals.
  */
 function leave(error: Error): void {
-  process.stderr.write(`lease process: ${error.stack ?? error.message}\n`);
   if (process.connected) process.disconnect();
+  unblockingStderr()(`lease process: ${error.stack ?? error.message}\n`);
   process.kill(process.pid, 'SIGKILL');
 }
 

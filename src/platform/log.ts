@@ -1,8 +1,9 @@
 import { createWriteStream, openSync, type WriteStream } from 'node:fs';
 import type { Log, LogFields, LogLevel } from '../ports/log.ts';
-import { sendDatagram } from './datagram.ts';
+import { DatagramSender } from './datagram.ts';
 import { stderrIsJournal } from './journal-stream.ts';
 import { RepeatedLines } from './repeated-lines.ts';
+import { unblockingStderr } from './unblocking-stderr.ts';
 
 const RING_RECORDS = 8192;
 const DUMP_BYTES = 1024 * 1024; // what C keeps, and what a log_dump client expects at most
@@ -43,16 +44,18 @@ export interface LogPlaces {
 }
 
 function realPlaces(): LogPlaces {
+  const syslog = new DatagramSender(SYSLOG_NAME);
   return {
-    syslog: (text) => sendDatagram(SYSLOG_NAME, Buffer.from(text)),
-    stderr: (text) => process.stderr.write(text),
+    syslog: (text) => syslog.send(Buffer.from(text)),
+    stderr: unblockingStderr(),
     stderrIsJournal: stderrIsJournal(),
   };
 }
 
 /**
  * Every event goes into a ring; its text is made only when a sink wants it or somebody asks for a
- * dump. Lines look as those of the C daemon (spec 20 §15).
+ * dump. No line waits for whoever takes it, needs a new descriptor, or throws. Lines look as those
+ * of the C daemon (spec 20 §15).
  */
 export class DaemonLog implements Log {
   readonly #sinks: LogSinks;

@@ -57,6 +57,8 @@ export const sendto: (
 ) => number = libc.func(
   'long sendto(int fd, void *bytes, size_t length, int flags, void *address, uint addressLength)',
 );
+export const send: (fd: number, bytes: Uint8Array, length: number, flags: number) => number =
+  libc.func('long send(int fd, void *bytes, size_t length, int flags)');
 export const recv: (fd: number, bytes: Uint8Array, length: number, flags: number) => number =
   libc.func('long recv(int fd, void *bytes, size_t length, int flags)');
 /** `time`: two 64-bit words, seconds and nanoseconds. */

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { closeSync, openSync } from 'node:fs';
+import { test } from 'node:test';
+import { DatagramReceiver, DatagramSender, sendDatagram } from './datagram.ts';
+import { DaemonLog } from './log.ts';
+
+/** Takes every descriptor there is for as long as `during` runs. */
+function withoutDescriptors(during: () => void): void {
+  const taken: number[] = [];
+  try {
+    for (;;) taken.push(openSync('/dev/null', 'r'));
+  } catch {
+    during();
+  } finally {
+    for (const fd of taken) closeSync(fd);
+  }
+}
+
+test('with no descriptor left a log line still goes out, and what needs one says no', async () => {
+  const name = `@holdfast-full-${process.pid}`;
+  const heard: string[] = [];
+  let tell = (): void => {};
+  const last = new Promise<void>((resolve) => {
+    tell = resolve;
+  });
+  const receiver = new DatagramReceiver(name, (bytes) => {
+    heard.push(Buffer.from(bytes).toString());
+    if (heard.at(-1) === 'last') tell();
+  });
+  const sender = new DatagramSender(name);
+  const levels = { fileSeverity: 4, syslogSeverity: 6 };
+  const log = new DaemonLog({ program: 'test', file: null, ...levels, stderr: true, utc: true });
+  withoutDescriptors(() => {
+    log.info('client.registered', { pid: 1 });
+    assert.equal(sendDatagram(name, Buffer.from('new')), false);
+    assert.equal(new DatagramSender(name).send(Buffer.from('new too')), false);
+    assert.equal(sender.send(Buffer.from('kept')), true);
+  });
+  sender.send(Buffer.from('last'));
+  await last;
+  receiver.close();
+  sender.close();
+  assert.deepEqual(heard, ['kept', 'last']);
+  assert.match(log.dump(), /client\.registered pid=1/);
+});
