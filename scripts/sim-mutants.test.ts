@@ -81,6 +81,12 @@ const MUTANTS: readonly Mutant[] = [
     from: 'mayWrite: () => this.#membership?.ended() !== true,',
     to: 'mayWrite: () => true,',
   },
+  {
+    what: 'a refused write is taken for one that will never land',
+    file: 'src/drive/ordered-disk.ts',
+    from: "reply.outcome === 'failed' && reply.unsent !== true",
+    to: "reply.outcome === 'failed' && reply.errno < 0",
+  },
 ];
 
 function mutation(mutant: Mutant): Plugin {

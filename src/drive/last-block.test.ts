@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { MIB } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
 import { dblock } from '../format/dblock.ts';
+import { REFUSED_LANDS_MS } from '../lease/lease-times.ts';
 import type { LeaseCommand, LeaseCommandResult } from '../sanlock/lease-messages.ts';
 import { SimClock } from '../sim/clock.ts';
 import { PROMPT, SimStorage } from '../sim/disk.ts';
@@ -52,7 +53,7 @@ test('the block of a hold that could not be released is not written over a later
   failing = false;
   assert.ok(two.ask({ op: 'release', hold: other, lvb: null, rename: null }).ok);
   assert.equal(one.ask(acquire(true)).ok, false, 'still being given back');
-  clock.runUntil(clock.nowMs() + 5000);
+  clock.runUntil(clock.nowMs() + REFUSED_LANDS_MS + 5000);
 
   const again = holdOf(one.ask(acquire(true)));
   assert.ok(one.ask({ op: 'release', hold: again, lvb: null, rename: null }).ok);

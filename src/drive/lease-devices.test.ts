@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Clock } from '../ports/clock.ts';
-import type { Disk, DiskReply, Disks } from '../ports/disk.ts';
+import type { Disk, DiskReply, Disks, LateEnd } from '../ports/disk.ts';
 import type { Log } from '../ports/log.ts';
 import { type Device, LeaseDevices } from './lease-devices.ts';
 
@@ -11,7 +11,7 @@ const QUIET: Log = { error: () => {}, warn: () => {}, info: () => {}, debug: () 
 
 class CountedDisk implements Disk {
   closed = false;
-  readonly sent: { answer: (reply: DiskReply) => void; endedLate: () => void }[] = [];
+  readonly sent: { answer: (reply: DiskReply) => void; endedLate: (end: LateEnd) => void }[] = [];
   read(): void {
     assert.equal(this.closed, false);
   }
@@ -19,7 +19,7 @@ class CountedDisk implements Disk {
     _at: unknown,
     _timeoutMs: number,
     answer: (reply: DiskReply) => void,
-    endedLate: () => void = () => {},
+    endedLate: (end: LateEnd) => void = () => {},
   ): void {
     assert.equal(this.closed, false);
     this.sent.push({ answer, endedLate });
@@ -77,6 +77,6 @@ test('a write through a new descriptor waits for one still under way through the
   assert.equal(opened[1]?.sent.length, 0);
   opened[0]?.sent[0]?.answer({ outcome: 'unknown' });
   assert.equal(opened[1]?.sent.length, 0);
-  opened[0]?.sent[0]?.endedLate();
+  opened[0]?.sent[0]?.endedLate('landed');
   assert.equal(opened[1]?.sent.length, 1);
 });

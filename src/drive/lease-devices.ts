@@ -120,16 +120,18 @@ export function performOn(disk: OrderedDisk, effect: DiskEffect, parts: EffectPa
     const nowMs = parts.clock.nowMs();
     if (reply.outcome === 'done') {
       parts.answer({ outcome: 'done', bytes: reply.bytes, nowMs }, () => reply.release());
-    } else parts.answer({ ...reply, nowMs }, null);
+    } else if (reply.outcome === 'failed') {
+      parts.answer({ outcome: 'failed', errno: reply.errno, nowMs }, null);
+    } else parts.answer({ outcome: 'unknown', nowMs }, null);
   };
   if (effect.op === 'read') disk.read(effect, effect.timeoutMs, answered);
   else if (effect.op === 'settle') disk.settle(effect, effect.timeoutMs, answered);
-  else if (effect.writeToo === undefined) {
-    disk.write(effect, effect.timeoutMs, answered, parts.mayWrite);
-  } else {
-    const both = pairOf(answered);
-    disk.write(effect, effect.timeoutMs, both, parts.mayWrite);
-    disk.write(effect.writeToo, effect.timeoutMs, both, parts.mayWrite);
+  else {
+    const rules = { mayStart: parts.mayWrite, overRefused: effect.overRefused === true };
+    const { writeToo, timeoutMs } = effect;
+    const told = writeToo === undefined ? answered : pairOf(answered);
+    disk.write(effect, timeoutMs, told, rules);
+    if (writeToo !== undefined) disk.write(writeToo, timeoutMs, told, rules);
   }
 }
 

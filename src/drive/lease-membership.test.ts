@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { MIB } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
 import { deltaLeader, encodeDeltaLeader } from '../format/leader.ts';
+import { REFUSED_LANDS_MS } from '../lease/lease-times.ts';
 import type { FromLeaseProcess } from '../sanlock/lease-messages.ts';
 import { SimClock } from '../sim/clock.ts';
 import { type FatePlan, PROMPT, SimDisks, SimStorage } from '../sim/disk.ts';
@@ -250,4 +251,66 @@ test('a record that was read before a sleep, or a stall, is no ground to write o
     assert.equal(messages[0]?.kind, seconds > 0 ? 'joinFailed' : 'joined');
     program.close();
   }
+});
+
+test('a renewal that is refused is tried again at once, and may land over the next one', () => {
+  let refusedLandsInMs: number | null = null;
+  const { clock, storage, disk, join } = world((io) => {
+    if (!io.write || refusedLandsInMs === null) return PROMPT(io);
+    const fate = { landsInMs: 0, answersInMs: 1, errno: 5, refusedLandsInMs };
+    refusedLandsInMs = null;
+    return fate;
+  });
+  const host = join(1);
+  clock.runUntil(clock.nowMs() + 20_000);
+  for (const afterMs of [7000, 50_000]) {
+    refusedLandsInMs = afterMs;
+    const before = host.messages.length;
+    while (refusedLandsInMs !== null) clock.step();
+    clock.runUntil(clock.nowMs() + 1000);
+    const kinds = host.messages.slice(before).map(({ kind }) => kind);
+    assert.deepEqual(kinds.slice(-3), ['renewalFailed', 'hosts', 'renewed']);
+    let wentBack = 0;
+    storage.onWrite = (_io, bytes) => {
+      if (decode(deltaLeader, bytes).timestampS < recordOf(disk, 1).timestampS) wentBack++;
+    };
+    clock.runUntil(clock.nowMs() + 2 * REFUSED_LANDS_MS);
+    assert.equal(wentBack, 1);
+  }
+  assert.equal(host.messages.filter(({ kind }) => kind === 'renewalFailed').length, 2);
+  const seconds = Number(recordOf(disk, 1).timestampS);
+  assert.ok(clock.nowMs() - seconds * 1000 < 5000, 'it renews');
+});
+
+test('a host whose release was refused is not gone before that can land no more', () => {
+  let isRefusing = false;
+  const { clock, disk, join } = world((io) => {
+    if (!io.write || !isRefusing) return PROMPT(io);
+    return { landsInMs: 0, answersInMs: 1, errno: 5, refusedLandsInMs: 50_000 };
+  });
+  const host = join(1);
+  clock.runUntil(clock.nowMs() + 20_000);
+  isRefusing = true;
+  host.leave(true);
+  clock.runUntil(clock.nowMs() + 49_000);
+  assert.equal(host.last('left'), null);
+  clock.runUntil(clock.nowMs() + 12_000);
+  assert.equal(host.last('left')?.released, false);
+  assert.equal(recordOf(disk, 1).timestampS, 0n, 'it has landed, and nobody had joined');
+});
+
+test('a host id is not given back while a refused write may still land', () => {
+  let isRefusing = false;
+  const { clock, join } = world((io) => {
+    if (!io.write || !isRefusing) return PROMPT(io);
+    isRefusing = false;
+    return { landsInMs: 0, answersInMs: 1, errno: 5, refusedLandsInMs: 50_000 };
+  });
+  const host = join(1);
+  clock.runUntil(clock.nowMs() + 20_000);
+  isRefusing = true;
+  clock.runUntil(clock.nowMs() + 6000);
+  host.leave(true);
+  clock.runUntil(clock.nowMs() + 3000);
+  assert.equal(host.last('left')?.released, false);
 });

@@ -8,7 +8,7 @@ import { deltaRelease } from '../lease/delta-release.ts';
 import { deltaRenew, OVERWRITTEN, type Renewed } from '../lease/delta-renew.ts';
 import { deltaResume } from '../lease/delta-resume.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
-import { type LeaseTimes, leaseTimes } from '../lease/lease-times.ts';
+import { type LeaseTimes, leaseTimes, REFUSED_LANDS_MS } from '../lease/lease-times.ts';
 import type { Steps } from '../lease/steps.ts';
 import type { Member } from '../lease/world.ts';
 import type { Timer } from '../ports/clock.ts';
@@ -47,6 +47,8 @@ export class Membership {
   /** How long the machine had slept when that renewal, or the join, began. */
   #asleepMs = 0;
   #lastLanded = true;
+  /** Until then a renewal of ours that was not answered well may yet go over a later one. */
+  #looseUntilMs = 0;
   #lastRenewalOk = true;
   #renewing = false;
   #timer: Timer | null = null;
@@ -224,7 +226,7 @@ export class Membership {
     let look: Look | null = null;
     const steps = deltaRenew(this.#place(), {
       hold,
-      lastWriteLanded: this.#lastLanded,
+      lastWriteLanded: this.#lastLanded && startedMs >= this.#looseUntilMs,
       readTimeoutMs: this.#times.ioTimeoutMs + this.#request.renewalReadExtendMs,
       hostBits: this.#announced.hostIds,
       event: this.#announced.event,
@@ -257,6 +259,7 @@ export class Membership {
     if (renewed.ok) {
       const { hold, timestampS } = renewed.value;
       this.#hold = hold;
+      if (!this.#lastLanded) this.#looseUntilMs = this.#parts.clock.nowMs() + REFUSED_LANDS_MS;
       this.#lastLanded = true;
       this.#lastSuccessMs = timestampS * SECOND_MS;
       this.#asleepMs = took.asleepMs;
@@ -301,7 +304,20 @@ export class Membership {
       else this.#timer = clock.after(LOOK_MS, () => this.#finishLeaving());
       return;
     }
-    this.#run(deltaRelease(this.#request, hold), (released) => this.#left(released.ok));
+    this.#run(deltaRelease(this.#request, hold), (released) => {
+      if (released.ok) this.#left(true);
+      else this.#leaveUnsure(released.error);
+    });
+  }
+
+  /**
+   * A refused release that lands over the next stay's record frees all that one holds: we are not
+   * gone before it is sure to be over, and until then nobody joins again from here (spec 10 §18.2).
+   */
+  #leaveUnsure({ code }: LeaseError): void {
+    const isRefused = code === 'ERRNO' && this.#parts.devices.isWriting;
+    if (!isRefused) this.#left(false);
+    else this.#timer = this.#parts.clock.after(REFUSED_LANDS_MS, () => this.#left(false));
   }
 
   #left(released: boolean): void {

@@ -71,7 +71,7 @@ class Table {
       const ways = host.hostId > HOSTS - world.originals ? ORIGINALS : OURS;
       host.fate = ({ offset }) => {
         if (!dice.chance(offset === valueAt ? 2 * lateness : lateness)) return 'done';
-        const fate = dice.chance(0.5) ? 'late' : dice.chance(0.5) ? 'landed' : 'failed';
+        const fate = dice.pick(['late', 'late', 'landed', 'failed', 'refused'] as const);
         if (ways === OURS) return fate;
         // It lets a leader go that may still land (spec 10 §17.1 item 19).
         return originalFates.includes(fate) && (offset > 0 || fate !== 'late') ? fate : 'done';

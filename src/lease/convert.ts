@@ -40,7 +40,7 @@ export function* convertToShared(
   const { geometry, leader, dblock } = hold;
   if (lvb !== null) {
     const value = yield* writeLvb(member, hold, lvb);
-    if (value.outcome === 'unknown') {
+    if (value.outcome !== 'done') {
       return fail({ error: ioError(value, 'value block write'), leader: null });
     }
   } else if (!(yield* lvbSettled(member, hold))) {

@@ -145,6 +145,13 @@ function effectsOf(what: Case): number {
   return count;
 }
 
+const FATES = [
+  ['landed', 'unanswered, landed'],
+  ['late', 'unanswered, late'],
+  ['failed', 'failed'],
+  ['refused', 'failed, and lands late'],
+] as const;
+
 for (const what of CASES) {
   test(`${what.name}: stopped at each effect, a rival in between, never two owners`, () => {
     const length = effectsOf(what);
@@ -182,8 +189,7 @@ for (const what of CASES) {
     }
   });
 
-  for (const fate of ['landed', 'late', 'failed'] as const) {
-    const how = fate === 'failed' ? fate : `unanswered, ${fate}`;
+  for (const [fate, how] of FATES) {
     test(`${what.name}: each write in turn ${how}`, () => {
       for (let write = 0; unanswered(what, write, fate); write++);
     });

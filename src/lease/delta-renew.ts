@@ -19,7 +19,7 @@ import { verifyDelta } from './verify.ts';
 
 export interface Renewal {
   readonly hold: DeltaHold;
-  /** false after a renewal whose write failed or went unanswered: it may or may not have landed. */
+  /** false while a renewal whose write failed or went unanswered may land, or may have landed. */
   readonly lastWriteLanded: boolean;
   readonly readTimeoutMs: number;
   readonly hostBits: readonly number[];
@@ -95,6 +95,8 @@ export function* deltaRenew(
     offset,
     bytes: sector,
     timeoutMs: times.renewalWriteMs,
+    // An earlier renewal over this one shows us alive at another time: others only wait longer.
+    overRefused: true,
   };
   if (wrote.outcome !== 'done') return fail(ioError(wrote, 'renewal write'));
   return ok({ hold: { leader, geometry }, timestampS });

@@ -44,17 +44,20 @@ function* giveBackOnce(member: Member, place: Place, what: GivingBack): Steps<'d
     const ended = yield* settle(member, { offset, length: geometry.sectorSize });
     if (!ended) return 'again';
   }
+  let isMarked = true;
   if (block !== null) {
     const wrote = yield* writeHostBlock(member, place, geometry, {
       dblock: released(block.dblock),
       sharedGeneration: block.sharedGeneration,
     });
     if (wrote.outcome === 'unknown') return 'again';
-    if (wrote.outcome === 'failed' && block.sharedGeneration !== null) return 'again';
+    isMarked = wrote.outcome === 'done';
+    if (!isMarked && block.sharedGeneration !== null) return 'again';
   }
-  if (leader === null || !names(member, leader)) return 'done';
+  const withoutLeader = isMarked ? 'done' : 'again'; // then the block is what gives it back
+  if (leader === null || !names(member, leader)) return withoutLeader;
   const freed = yield* freeLeader(member, place, { geometry, leader, rename: null });
-  if (freed.ok) return 'done';
+  if (freed.ok) return freed.value === 'freed' ? 'done' : withoutLeader;
   const { code } = freed.error;
   return code === 'AIO_TIMEOUT' || code === 'ERRNO' ? 'again' : 'done'; // else: not ours any more
 }

@@ -6,6 +6,13 @@ import { SECOND_MS } from '../base/units.ts';
  */
 export const WATCHDOG_FIRE_MS = 60 * SECOND_MS;
 
+/**
+ * How long a write that the device answered with an error may still land. It is as long as every
+ * host gives to the last write of one that is reset: a device that is slower than this breaks the
+ * takeover of dead hosts, the original's included (spec 10 §18.1, docs/reliability.md).
+ */
+export const REFUSED_LANDS_MS = WATCHDOG_FIRE_MS;
+
 /** Everything that follows from one io timeout `t`; this file alone multiplies it (spec 10 §6). */
 export interface LeaseTimes {
   readonly ioTimeoutMs: number;

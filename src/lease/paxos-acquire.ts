@@ -304,8 +304,8 @@ export interface Cleared {
   readonly live: number;
   readonly error: LeaseError | null;
   /**
-   * Blocks whose clearing went unanswered. A host judged dead may join again and hold the resource
-   * anew: until that write has ended, our leader must keep it from doing so (spec 10 §18).
+   * Blocks whose clearing went unanswered, or was refused. A host judged dead may join again and
+   * hold the resource anew: until that write has ended, our leader must keep it from that (§18).
    */
   readonly unansweredAt: readonly number[];
 }
@@ -341,7 +341,7 @@ export function* countLiveSharers(member: Member, place: Place, won: Won): Steps
     const cleared = yield { op: 'write', disk: 'resource', offset, bytes: zero, timeoutMs };
     if (cleared.outcome === 'done') continue;
     const error = ioError(cleared, "clearing a dead sharer's block");
-    return { live, error, unansweredAt: cleared.outcome === 'unknown' ? [offset] : [] };
+    return { live, error, unansweredAt: [offset] };
   }
   return { live, error: null, unansweredAt: [] };
 }

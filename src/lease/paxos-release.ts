@@ -30,7 +30,11 @@ export function* paxosRelease(
   wish: { readonly lvb: Uint8Array | null; readonly rename: ByteString | null },
 ): Steps<Result<null, LeaseError>> {
   const { ioTimeoutMs, renewalIntervalMs } = leaseTimes(member.ioTimeoutS);
-  const progress: Progress = { lvb: hold.shared ? null : wish.lvb, leaderSent: false };
+  const progress: Progress = {
+    lvb: hold.shared ? null : wish.lvb,
+    lvbLanded: false,
+    leaderSent: false,
+  };
   const from = { progress, rename: wish.rename };
   for (let attempt = 0; ; attempt++) {
     const turn = yield* releaseTurn(member, hold, from);
@@ -70,7 +74,9 @@ interface Releasing {
 interface Progress {
   /** Still to be written; null = nothing. */
   lvb: Uint8Array | null;
-  /** A free leader was sent, without an answer. */
+  /** false while one that we sent, here or in a conversion that failed, may still land. */
+  lvbLanded: boolean;
+  /** A free leader was sent, and not answered well. */
   leaderSent: boolean;
 }
 
@@ -91,16 +97,24 @@ function* releaseOnce(
   const { progress, rename } = from;
   if (progress.lvb !== null) {
     const value = yield* writeLvb(member, hold, progress.lvb);
-    // Landing after the leader is free, it could overwrite the next holder's.
     if (value.outcome === 'unknown') return fail(ioError(value, 'value block write'));
     progress.lvb = null;
-  } else if (!(yield* lvbSettled(member, hold))) {
-    return fail(leaseError('AIO_TIMEOUT', 'value block write')); // of a conversion that failed
+    progress.lvbLanded = value.outcome === 'done';
+  }
+  // Landing after the leader is free, it could overwrite the next holder's. Refused, it is lost but
+  // no obstacle, as in the original: the lock must not stay held for a lost value.
+  if (!progress.lvbLanded && !(yield* lvbSettled(member, hold))) {
+    return fail(leaseError('AIO_TIMEOUT', 'value block write'));
   }
   if (!progress.leaderSent) {
     const atOnce = yield* releaseAtOnce(member, hold, rename);
-    if (atOnce === 'done') return ok(null);
-    progress.leaderSent = atOnce === 'sent';
+    if (atOnce.ok) {
+      if (atOnce.value === 'done') return ok(null);
+      progress.leaderSent = atOnce.value === 'sent';
+    } else {
+      progress.leaderSent = true;
+      return yield* refusedAtOnce(member, hold, { rename, error: atOnce.error });
+    }
   }
   if (progress.leaderSent) {
     // Read before it ended, the leader would still look held by us.
@@ -114,9 +128,7 @@ function* releaseOnce(
   if (freed.ok && freed.value === 'notWriter') return marked;
   const hasLanded = !freed.ok && progress.leaderSent && MOVED_ON.has(freed.error.code);
   if (freed.ok || hasLanded) {
-    if (!marked.ok && marked.error.code === 'AIO_TIMEOUT') {
-      member.later?.(() => keepMarking(member, hold));
-    }
+    if (!marked.ok) member.later?.(() => keepMarking(member, hold));
     return ok(null);
   }
   if (freed.error.during === LEADER_RELEASE) progress.leaderSent = true;
@@ -127,16 +139,17 @@ function* releaseOnce(
  * The usual case in two steps instead of three: the leader is read, then our block RELEASED and the
  * leader free are written at the same time. Whichever of the two lands alone, it is what the
  * three steps may leave behind too (spec 10 §18).
- * @returns `sent`: written, but not both answered well; `unsent`: the leader is to be looked at
+ * @returns `sent`: written, but not both answered; `unsent`: the leader is to be looked at; ERRNO
+ *   when one of the two was refused
  */
 function* releaseAtOnce(
   member: Member,
   hold: PaxosHold,
   rename: ByteString | null,
-): Steps<'done' | 'sent' | 'unsent'> {
+): Steps<Result<'done' | 'sent' | 'unsent', LeaseError>> {
   const { geometry, leader } = hold;
   const free = yield* freedLeader(member, hold, { geometry, leader, rename });
-  if (!free.ok || free.value === 'notWriter') return 'unsent';
+  if (!free.ok || free.value === 'notWriter') return ok('unsent');
   const { ioTimeoutMs: timeoutMs } = leaseTimes(member.ioTimeoutS);
   const block = { dblock: released(hold.dblock), sharedGeneration: null };
   const wrote = yield {
@@ -146,14 +159,28 @@ function* releaseAtOnce(
     timeoutMs,
     writeToo: { offset: hold.offset, bytes: free.value },
   };
-  return wrote.outcome === 'done' ? 'done' : 'sent';
+  if (wrote.outcome === 'failed') return fail(ioError(wrote, LEADER_RELEASE));
+  return ok(wrote.outcome === 'done' ? 'done' : 'sent');
+}
+
+/** One of the two was refused. If it was not the leader, the lease is free all the same. */
+function* refusedAtOnce(
+  member: Member,
+  hold: PaxosHold,
+  from: { readonly rename: ByteString | null; readonly error: LeaseError },
+): Steps<Result<null, LeaseError>> {
+  const { geometry, leader } = hold;
+  const still = yield* freedLeader(member, hold, { geometry, leader, rename: from.rename });
+  if (still.ok || !MOVED_ON.has(still.error.code)) return fail(from.error);
+  member.later?.(() => keepMarking(member, hold));
+  return ok(null);
 }
 
 /** The leader is free, but a conversion that failed may have left SHARED in our block. */
 function keepMarking(member: Member, hold: PaxosHold): Steps<void> {
   return keepTrying(member, function* () {
     const marked = yield* releaseShared(member, hold);
-    return !marked.ok && marked.error.code === 'AIO_TIMEOUT' ? 'again' : 'done';
+    return marked.ok ? 'done' : 'again';
   });
 }
 
@@ -168,7 +195,6 @@ export function* lvbSettled(member: Member, hold: PaxosHold): Steps<boolean> {
   return yield* settle(member, at);
 }
 
-/** A failure is no obstacle, as in the original: the lock must not stay held for a lost value. */
 export function* writeLvb(member: Member, hold: PaxosHold, lvb: Uint8Array): Steps<Reply> {
   assert(hasLvb(hold.geometry), 'the value block lies inside the area'); // or a neighbour is hit
   const bytes = new Uint8Array(hold.geometry.sectorSize);

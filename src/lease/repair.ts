@@ -69,10 +69,9 @@ export function* repairBlock(repair: Repair): Steps<Result<Repaired, LeaseError>
   const bytes = new Uint8Array(length);
   const timeoutMs = resource.timeoutMs;
   const wrote = yield { op: 'write', disk: 'resource', offset, bytes, timeoutMs };
-  // Unanswered, it may land later: then nobody may have the host id before 8·t + 60 s are over.
-  if (wrote.outcome === 'unknown') return fail(ioError(wrote, 'repair'));
-  const left = yield* giveBack(host, joined.value, endMs);
+  // It may land later: then nobody may have the host id before 8·t + 60 s are over.
   if (wrote.outcome !== 'done') return fail(ioError(wrote, 'repair'));
+  const left = yield* giveBack(host, joined.value, endMs);
   return left.ok ? ok('cleared') : left;
 }
 

@@ -224,7 +224,7 @@ for (const [name, steps] of CASES) {
     }
   });
 
-  for (const fate of ['landed', 'late', 'failed'] as const) {
+  for (const fate of ['landed', 'late', 'failed', 'refused'] as const) {
     test(`${name}: each write in turn ${fate}`, () => {
       for (let write = 0; unanswered(steps, write, fate); write++);
     });

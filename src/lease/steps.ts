@@ -23,10 +23,15 @@ export type Effect =
        * the reply is that of one that was not.
        */
       readonly writeToo?: { readonly offset: number; readonly bytes: Uint8Array };
+      /**
+       * Goes out although an earlier one to these sectors was refused and may yet land after it:
+       * whichever of the two stays, it is right (spec 10 §18.4).
+       */
+      readonly overRefused?: true;
     }
   /**
-   * `done` once no earlier write of this process to that span is still under way (each has landed,
-   * failed, or never went out); `unknown` if one still is at the timeout (spec 10 §18).
+   * `done` once no earlier write of this process to that span may still land (each has landed, never
+   * went out, or was refused long ago); `unknown` if one still may at the timeout (spec 10 §18).
    */
   | {
       readonly op: 'settle';
@@ -42,9 +47,10 @@ export type DiskRole = 'lockspace' | 'resource';
 /**
  * `done`: for a read, `bytes` stays valid only until the procedure yields again or returns; copy
  * what is kept. `failed`: the kernel said so (`errno`, positive; a short transfer is EMSGSIZE 90).
- * `unknown`: no answer in time. A write may have landed, or may land later. Whoever runs the
- * procedure keeps all writes of its process to one sector in order: a later write waits for an
- * unanswered one, and is `unknown` itself, never sent, if that does not end in time (spec 10 §18).
+ * `unknown`: no answer in time. After either a write may have landed, or may land later; `failed`
+ * only says that the device did not promise to keep it, and limits how much later. Whoever runs the
+ * procedure keeps all writes of its process to one sector in order: a later write waits for one
+ * that may still land, and is `unknown` itself, never sent, if that does not end in time (§18).
  */
 export type Reply = { readonly nowMs: number } & (
   | { readonly outcome: 'done'; readonly bytes: Uint8Array }

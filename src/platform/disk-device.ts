@@ -2,9 +2,9 @@ import { close as closeFile, constants, fstat, open as openFile, type Stats } fr
 import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
-import type { Disk, DiskReply, Disks } from '../ports/disk.ts';
+import type { Disk, DiskReply, Disks, LateEnd } from '../ports/disk.ts';
 import type { AlignedBuffer, AlignedPool } from './aligned-memory.ts';
-import { EAGAIN, EIO, EMSGSIZE, ENOMEM, ETIMEDOUT } from './errno.ts';
+import { EAGAIN, ECANCELED, EIO, EMSGSIZE, ENOMEM, ETIMEDOUT } from './errno.ts';
 
 export interface Transfer {
   readonly fd: number;
@@ -14,7 +14,10 @@ export interface Transfer {
   readonly offset: number;
   /** false once it timed out: an engine that has not sent it yet drops it. */
   readonly wanted: () => boolean;
-  /** Called once: bytes moved, or minus errno. With a hung device, much later or never. */
+  /**
+   * Called once: bytes moved, or minus errno; -ECANCELED of what was dropped for not being wanted.
+   * With a hung device, much later or never.
+   */
   readonly ended: (result: number) => void;
 }
 
@@ -108,7 +111,7 @@ class DeviceDisk implements Disk {
 
   read(at: { offset: number; length: number }, timeoutMs: number, answer: Answer): void {
     const buffer = this.#pool.take(at.length);
-    if (buffer === null) answerLater(answer, { outcome: 'failed', errno: ENOMEM });
+    if (buffer === null) answerLater(answer, { outcome: 'failed', errno: ENOMEM, unsent: true });
     else this.#transfer({ write: false, buffer, ...at, timeoutMs, answer });
   }
 
@@ -116,12 +119,12 @@ class DeviceDisk implements Disk {
     at: { offset: number; bytes: Uint8Array },
     timeoutMs: number,
     answer: Answer,
-    endedLate: () => void = () => {},
+    endedLate: (end: LateEnd) => void = () => {},
   ): void {
     const length = at.bytes.length;
     const buffer = this.#pool.take(length);
     if (buffer === null) {
-      answerLater(answer, { outcome: 'failed', errno: ENOMEM });
+      answerLater(answer, { outcome: 'failed', errno: ENOMEM, unsent: true });
       return;
     }
     buffer.bytes.set(at.bytes); // ours alone: the caller may reuse its memory at once
@@ -149,7 +152,7 @@ class DeviceDisk implements Disk {
     readonly length: number;
     readonly timeoutMs: number;
     readonly answer: Answer;
-    readonly endedLate?: () => void;
+    readonly endedLate?: (end: LateEnd) => void;
   }): void {
     assert(!this.#closed, 'a disk is used only until it is closed');
     let deadline: Timer | null = null;
@@ -160,10 +163,12 @@ class DeviceDisk implements Disk {
       this.#closeWhenIdle();
       if (late || job.write || result !== job.length) this.#pool.give(job.buffer);
       if (late) {
-        job.endedLate?.(); // answered `unknown` before; the memory and this word were still owed
+        // Answered `unknown` before; the memory and this word were still owed.
+        job.endedLate?.(lateEnd(result, job.length));
         return;
       }
-      if (result < 0) job.answer({ outcome: 'failed', errno: -result });
+      if (result === -ECANCELED) job.answer({ outcome: 'failed', errno: ECANCELED, unsent: true });
+      else if (result < 0) job.answer({ outcome: 'failed', errno: -result });
       else if (result !== job.length) job.answer({ outcome: 'failed', errno: EMSGSIZE });
       else job.answer(job.write ? WRITTEN : this.#readDone(job.buffer, job.length));
     };
@@ -173,7 +178,7 @@ class DeviceDisk implements Disk {
     const wanted = () => deadline !== null && this.#uptimeMs() < untilMs;
     if (!this.#engine.start({ fd: this.#fd, write, buffer, length, offset, wanted, ended })) {
       this.#pool.give(buffer);
-      answerLater(job.answer, { outcome: 'failed', errno: EAGAIN });
+      answerLater(job.answer, { outcome: 'failed', errno: EAGAIN, unsent: true });
       return;
     }
     this.#running++;
@@ -205,6 +210,12 @@ const WRITTEN: DiskReply = { outcome: 'done', bytes: new Uint8Array(0), release:
 
 function answerLater(answer: Answer, reply: DiskReply): void {
   process.nextTick(answer, reply);
+}
+
+/** An engine says ECANCELED of what it dropped itself. */
+function lateEnd(result: number, length: number): LateEnd {
+  if (result === -ECANCELED) return 'unsent';
+  return result === length ? 'landed' : 'refused';
 }
 
 function errnoOf(failure: NodeJS.ErrnoException): number {

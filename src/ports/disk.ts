@@ -15,7 +15,7 @@ export interface Disk {
     timeoutMs: number,
     answer: (reply: DiskReply) => void,
     /** Called once, after `unknown` was answered, when the write has ended after all. */
-    endedLate?: () => void,
+    endedLate?: (end: LateEnd) => void,
   ): void;
   /** No new operation after this; those under way end by themselves. */
   close(): void;
@@ -23,8 +23,16 @@ export interface Disk {
 
 export type DiskReply =
   | { readonly outcome: 'done'; readonly bytes: Uint8Array; release(): void }
-  | { readonly outcome: 'failed'; readonly errno: number }
+  | {
+      readonly outcome: 'failed';
+      readonly errno: number;
+      /** Turned down before it was handed on. Without this, a write may have got further. */
+      readonly unsent?: true;
+    }
   | { readonly outcome: 'unknown' };
+
+/** `refused`: answered with an error, as `failed`; `unsent`: it never left this process. */
+export type LateEnd = 'landed' | 'refused' | 'unsent';
 
 export interface Disks {
   /** errno positive; answers once, at the latest at the timeout (ETIMEDOUT 110). */

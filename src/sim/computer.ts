@@ -62,6 +62,7 @@ export class Hardware {
       ...of,
       latencyMs: options.latencyMs,
       sky: options.sky,
+      stubborn: options.stubborn,
       clock,
       dice,
     });

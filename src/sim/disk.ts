@@ -1,5 +1,5 @@
 import { assert } from '../base/assert.ts';
-import type { Disk, DiskReply, Disks } from '../ports/disk.ts';
+import type { Disk, DiskReply, Disks, LateEnd } from '../ports/disk.ts';
 import type { SimClock } from './clock.ts';
 import type { HostClock } from './host-clock.ts';
 
@@ -11,6 +11,8 @@ export interface IoFate {
   readonly answersInMs: number;
   /** A positive errno instead of doing anything. */
   readonly errno: number | null;
+  /** The write was answered with `errno`, and the device carries it out all the same, then. */
+  readonly refusedLandsInMs?: number;
   /** A read of several sectors that is no snapshot: one part is of now, the other of when it lands. */
   readonly torn?: { readonly at: number; readonly tailFirst: boolean };
 }
@@ -61,7 +63,7 @@ export class SimStorage {
 interface Run {
   readonly carryOut: () => Uint8Array;
   readonly answer: (reply: DiskReply) => void;
-  readonly endedLate?: () => void;
+  readonly endedLate?: (end: LateEnd) => void;
 }
 
 /** One host's way to the storage. A crash of the host does not recall what it has sent. */
@@ -174,10 +176,10 @@ export class SimDisks implements Disks {
       const errno = fate.errno ?? 90;
       const inMs = fate.answersInMs === Infinity ? 0.1 : fate.answersInMs;
       const failed = (): void => {
-        if (answered)
-          run.endedLate?.(); // refused late: it will not land any more
+        if (answered) run.endedLate?.('refused');
         else tell({ outcome: 'failed', errno });
       };
+      if (fate.refusedLandsInMs !== undefined) this.#land(fate.refusedLandsInMs, run);
       this.#clock.after(inMs, () => this.#reach(failed));
       return;
     }
@@ -190,12 +192,22 @@ export class SimDisks implements Disks {
       const bytes = run.carryOut();
       if (early !== null) bytes.set(early.bytes, early.at);
       const late = (): void => {
-        if (answered) run.endedLate?.();
+        if (answered) run.endedLate?.('landed');
         else tell({ outcome: 'done', bytes, release: () => {} });
       };
       if (fate.answersInMs === Infinity) return;
       const inMs = Math.max(0, fate.answersInMs - fate.landsInMs);
       this.#clock.after(inMs, () => this.#reach(late));
+    });
+  }
+
+  /** As long as it has not landed its sender counts as alive: see docs/reliability.md. */
+  #land(inMs: number, run: Run): void {
+    this.#underWay++;
+    this.#clock.after(inMs, () => {
+      if (this.#isCut) return;
+      this.#underWay--;
+      run.carryOut();
     });
   }
 

@@ -16,9 +16,9 @@ export const LAB_HOSTS = 8;
 
 /**
  * How a write of a host ends: `landed` and `late` go unanswered; a late one lands when the test
- * says so, `failed` never.
+ * says so. `failed` and `refused` are answered with an error; a refused one lands as a late one.
  */
-export type WriteFate = 'done' | 'landed' | 'late' | 'failed';
+export type WriteFate = 'done' | 'landed' | 'late' | 'failed' | 'refused';
 
 /** No late write stays out for ever: whoever sleeps that often sees it land. */
 const SLEEPS_UNTIL_LANDED = 3;
@@ -277,9 +277,11 @@ export class LabHost {
     if (this.#isUnderWay(disk, offset, bytes.length)) return { outcome: 'unknown' } as const;
     const fate = this.fate(effect);
     if (fate === 'failed') return { outcome: 'failed', errno: 5 } as const;
-    if (fate === 'late') this.#late.push({ disk, offset, bytes: bytes.slice() });
-    else this.lab.disks[disk].set(bytes, offset);
+    if (fate === 'late' || fate === 'refused') {
+      this.#late.push({ disk, offset, bytes: bytes.slice() });
+    } else this.lab.disks[disk].set(bytes, offset);
     if (fate === 'done') return { outcome: 'done', bytes: NOTHING } as const;
+    if (fate === 'refused') return { outcome: 'failed', errno: 5 } as const;
     this.lab.nowMs += leaseTimes(this.lab.ioTimeoutS).ioTimeoutMs;
     return { outcome: 'unknown' } as const;
   }

@@ -1,3 +1,4 @@
+import { REFUSED_LANDS_MS } from '../lease/lease-times.ts';
 import type { SimClock } from './clock.ts';
 import type { Dice } from './dice.ts';
 import type { Io, IoFate } from './disk.ts';
@@ -12,6 +13,8 @@ export type Sky = readonly [Weather, ...Weather[]];
 
 export const SKY: Sky = ['slow', 'uneven', 'flaky', 'stuck', 'cut'];
 const EIO = 5;
+/** Of the time that a refused write has to land: hosts' clocks differ a little. */
+const MOST_LATE = 0.99;
 
 /** The fate of each operation of one host, from its dice and the weather of the moment. */
 export class HostWeather {
@@ -20,6 +23,8 @@ export class HostWeather {
   readonly #ioTimeoutMs: number;
   readonly #latencyMs: number;
   readonly #sky: Sky;
+  /** How often a write that is refused lands all the same. */
+  readonly #stubborn: number;
   #now: Weather = 'fair';
   #untilMs = 0;
   /** No more faults: the end of a run, where everything must come right. */
@@ -31,12 +36,14 @@ export class HostWeather {
     ioTimeoutS: number;
     latencyMs: number;
     sky: Sky;
+    stubborn: number;
   }) {
     this.#clock = of.clock;
     this.#dice = of.dice;
     this.#ioTimeoutMs = of.ioTimeoutS * 1000;
     this.#latencyMs = of.latencyMs;
     this.#sky = of.sky;
+    this.#stubborn = of.stubborn;
     this.#turn();
   }
 
@@ -68,14 +75,14 @@ export class HostWeather {
         return { landsInMs, answersInMs: landsInMs + dice.between(0, 10), errno: null };
       }
       case 'cut':
-        return { landsInMs: 0, answersInMs: dice.between(0, 5), errno: EIO };
+        return this.#refused(io, dice.between(0, 5));
     }
   }
 
   #flaky(io: Io): IoFate {
     const dice = this.#dice;
     const throwOf = dice.next();
-    if (throwOf < 0.1) return { landsInMs: 0, answersInMs: dice.between(0, 50), errno: EIO };
+    if (throwOf < 0.1) return this.#refused(io, dice.between(0, 50));
     if (throwOf < 0.16)
       return { landsInMs: dice.between(0, 5), answersInMs: Infinity, errno: null };
     if (throwOf < 0.2) return LOST;
@@ -84,6 +91,15 @@ export class HostWeather {
       return { landsInMs, answersInMs: landsInMs + 1, errno: null };
     }
     return this.#prompt(io, { mostMs: 20 });
+  }
+
+  /** A device that says no to a write may do it nevertheless: at once, or when it is forgotten. */
+  #refused(io: Io, answersInMs: number): IoFate {
+    const dice = this.#dice;
+    const refused = { landsInMs: 0, answersInMs, errno: EIO };
+    if (!io.write || !dice.chance(this.#stubborn)) return refused;
+    const laterMs = dice.next() ** 2 * MOST_LATE * REFUSED_LANDS_MS;
+    return { ...refused, refusedLandsInMs: dice.chance(0.3) ? 0 : answersInMs + laterMs };
   }
 
   #prompt(io: Io, { mostMs }: { mostMs: number }): IoFate {

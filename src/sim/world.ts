@@ -24,6 +24,8 @@ export interface WorldOptions {
   readonly latencyMs: number;
   /** What may come when it is not fair. */
   readonly sky: Sky;
+  /** How often a write that the storage refuses lands all the same. */
+  readonly stubborn: number;
   /** How often a machine is told, by mistake, the host id of another. */
   readonly mistakenIds: number;
   /** How many of the machines run the whole daemon, front and all, and not a simple front. */
@@ -49,6 +51,7 @@ export function optionsOf(seed: number, wanted: Partial<WorldOptions> = {}): Wor
     pauseMs: dice.pick([20, 200, 2000]),
     latencyMs: dice.pick([2, 20, 300]),
     sky: SKY,
+    stubborn: dice.pick([0, 0.3, 0.6]),
     mistakenIds: dice.pick([0, 0, 0.15]),
     misfortuneMs: dice.pick([20_000, 80_000, 300_000]),
     daemons: dice.pick([0, 0.5, 1]),
@@ -244,7 +247,11 @@ function whereIs(offset: number): string {
 }
 
 function fateText(fate: IoFate): string {
-  if (fate.errno !== null) return `(errno ${fate.errno})`;
+  if (fate.errno !== null) {
+    const { refusedLandsInMs: inMs } = fate;
+    const lands = inMs === undefined ? '' : `, lands in ${Math.round(inMs)} ms`;
+    return `(errno ${fate.errno}${lands})`;
+  }
   if (fate.landsInMs === Infinity) return '(lost)';
   if (fate.answersInMs === Infinity) return '(lands, answer lost)';
   return fate.landsInMs > 100 ? `(lands in ${Math.round(fate.landsInMs)} ms)` : '';

@@ -59,7 +59,7 @@ export class Values {
 
   wrote(value: number, outcome: 'done' | 'failed' | 'unknown'): void {
     if (outcome === 'done') this.#allowed = new Set([value]);
-    else if (outcome === 'unknown') this.#allowed.add(value);
+    else this.#allowed.add(value);
   }
 
   /** Whoever holds the lease has seen which it was, unless its own write is still under way. */
@@ -116,7 +116,7 @@ export class Seat {
     const reply = now.task.step();
     if (wants?.op === 'write' && wants.offset === this.#valueAt && reply !== null) {
       this.#rules.values?.wrote(valueIn(wants.bytes), reply.outcome);
-      this.#isValueOpen ||= reply.outcome === 'unknown';
+      this.#isValueOpen ||= reply.outcome !== 'done';
     }
     if (now.task.wants !== null) return;
     this.#task = null;
