@@ -1,6 +1,6 @@
 import { type ByteString, nameToText } from '../base/bytes.ts';
 import { codeName } from '../client/sanlock-failure.ts';
-import type { Disk, DiskReply } from '../ports/disk.ts';
+import type { Disk, DiskReply, LateEnd } from '../ports/disk.ts';
 import type { Log } from '../ports/log.ts';
 
 /** A device whose every operation that does not succeed is in the log, with path and errno. */
@@ -31,7 +31,7 @@ export class ToldDisk implements Disk {
     at: { offset: number; bytes: Uint8Array },
     timeoutMs: number,
     answer: (reply: DiskReply) => void,
-    endedLate?: () => void,
+    endedLate?: (end: LateEnd) => void,
   ): void {
     const { offset } = at;
     const { length } = at.bytes;

@@ -175,6 +175,6 @@ test('a request that an engine has kept for too long is dropped, whether its tim
     late.asleepMs = 2000;
     assert.equal(kept[0]?.wanted(), false, 'the machine slept');
     kept[0]?.ended(-125);
-    assert.deepEqual(replies, [{ outcome: 'failed', errno: 125 }]);
+    assert.deepEqual(replies, [{ outcome: 'failed', errno: 125, unsent: true }]);
     disk.close();
   }));
