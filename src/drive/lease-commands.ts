@@ -3,7 +3,7 @@ import type { ByteString } from '../base/bytes.ts';
 import { toSafeNumber } from '../base/units.ts';
 import type { Geometry } from '../format/geometry.ts';
 import { convertToExclusive, convertToShared } from '../lease/convert.ts';
-import { initLockspace, initResource } from '../lease/initialise.ts';
+import { initLockspace, initResource, placedRight } from '../lease/initialise.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import { paxosAcquire, readLvb } from '../lease/paxos-acquire.ts';
 import type { PaxosHold } from '../lease/paxos-hold.ts';
@@ -236,6 +236,8 @@ function* writing(
     });
     return done.ok ? { ok: true, op: 'writeLockspace' } : answer(done);
   }
+  const placed = placedRight(base, 'resource format');
+  if (!placed.ok) return answer(placed);
   const { numHosts, clear } = command;
   const done = yield* initResource({
     ...base,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { sameBytes } from '../base/bytes.ts';
 import { MIB } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
 import { deltaLeader, encodeDeltaLeader } from '../format/leader.ts';
@@ -73,6 +74,19 @@ test('joining says what is wrong with a lockspace, in the order clients know', (
     disk[160] = 1;
   };
   assert.equal(joinError(flip), 'LEADER_CHECKSUM');
+});
+
+test("an offset among the host leases is no lockspace: our slot would be another host's", () => {
+  for (const offset of [512, 1024, MIB - 4096]) {
+    const { clock, storage, disk } = world();
+    const before = disk.slice();
+    const host = new LeaseHost({ name: 'host1', storage, clock });
+    host.join({ hostId: 1, path: '/lun', offset, lockspaceName: 'LS', ioTimeoutS: 2 });
+    clock.runUntil(clock.nowMs() + 15_000);
+    const error = host.last('joinFailed')?.error;
+    assert.equal(error?.errno ?? error?.code, offset === MIB - 4096 ? 'LEADER_MAGIC' : 22);
+    assert.ok(sameBytes(disk, before), 'nothing is written');
+  }
 });
 
 /** Whatever a stray write could leave in a record, with a checksum that does not fit. */

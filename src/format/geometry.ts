@@ -31,6 +31,14 @@ export function geometryOf(sectorSize: number, areaBytes: number): Geometry | nu
   return GEOMETRIES.find((g) => g.sectorSize === sectorSize && g.areaBytes === areaBytes) ?? null;
 }
 
+/**
+ * Whether an area may begin there: at a multiple of its size, or where that is not known, of the
+ * smallest. Elsewhere its sectors would be others' (spec 10 §3).
+ */
+export function isAreaOffset(offset: number, { areaBytes } = { areaBytes: MIB }): boolean {
+  return offset % areaBytes === 0;
+}
+
 /** The sector of `hostId` (1..maxHosts) in a resource area. */
 export function hostBlockSector(hostId: number): number {
   return 1 + hostId;

@@ -4,7 +4,7 @@ import { sameBytes } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { wholeSeconds } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
-import { deltaLeaseOffset, type Geometry } from '../format/geometry.ts';
+import { deltaLeaseOffset, type Geometry, isAreaOffset } from '../format/geometry.ts';
 import {
   DELTA_DISK_MAGIC,
   DELTA_DISK_VERSION,
@@ -16,7 +16,8 @@ import {
   leaderChecksum,
   leaderGeometry,
 } from '../format/leader.ts';
-import { ioError, leaseError, readSpan, sleep, type Timed } from './io.ts';
+import { ERRNO_EINVAL } from './errno.ts';
+import { errnoError, ioError, leaseError, readSpan, sleep, type Timed } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
 import { nextGeneration } from './next-numbers.ts';
@@ -52,7 +53,8 @@ const SIZES = 'lockspace sizes';
  * Where that record is damaged, others serve, or one bad sector would keep every host out
  * (spec 10 §17.1 item 9). Damage is a wrong checksum: a sound record of another kind or version is
  * none, and magic 0 is no lockspace at all, or one not yet formatted to its end.
- * @returns LEADER_MAGIC, LEADER_VERSION, LEADER_SECTORSIZE, ADDLS_SIZES, ADDLS_INVALID_HOSTID.
+ * @returns LEADER_MAGIC, LEADER_VERSION, LEADER_SECTORSIZE, ADDLS_SIZES, ADDLS_INVALID_HOSTID, or
+ *   ERRNO EINVAL at an offset where no area of these sizes can begin.
  */
 export function* readLockspaceSizes(
   place: Pick<DeltaPlace, 'offset' | 'hostId' | 'ioTimeoutS' | 'lockspaceName'>,
@@ -67,11 +69,15 @@ export function* readLockspaceSizes(
   const isTried = isDamaged && first.magic !== 0 && place.hostId !== 1;
   const witnessed = isTried ? yield* witnessedSizes(place) : null;
   const sizes = witnessed === null ? said : ok(witnessed);
-  if (sizes.ok && place.hostId > sizes.value.maxHosts) {
-    const facts = { hostId: place.hostId, maxHosts: sizes.value.maxHosts };
+  if (!sizes.ok) return sizes;
+  const { maxHosts, areaBytes } = sizes.value;
+  if (place.hostId > maxHosts) {
+    const facts = { hostId: place.hostId, maxHosts };
     return fail(leaseError('ADDLS_INVALID_HOSTID', SIZES, facts));
   }
-  return sizes;
+  // Every host lease looks like a first one: from among them our slot would be another host's.
+  if (isAreaOffset(place.offset, sizes.value)) return sizes;
+  return fail(errnoError(ERRNO_EINVAL, 'lockspace offset', { offset: place.offset, areaBytes }));
 }
 
 function sizesOf(first: DeltaLeader): Result<Geometry, LeaseError> {

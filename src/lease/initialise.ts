@@ -2,7 +2,12 @@ import type { ByteString } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { wholeSeconds } from '../base/units.ts';
 import { encodeInto, zeroRecord } from '../codec/struct.ts';
-import { deltaLeaseOffset, type Geometry, REQUEST_SECTOR } from '../format/geometry.ts';
+import {
+  deltaLeaseOffset,
+  type Geometry,
+  isAreaOffset,
+  REQUEST_SECTOR,
+} from '../format/geometry.ts';
 import {
   alignFlag,
   DELTA_DISK_MAGIC,
@@ -16,7 +21,8 @@ import {
   paxosLeader,
 } from '../format/leader.ts';
 import { REQ_DISK_MAGIC, REQ_DISK_VERSION, requestRecord } from '../format/request.ts';
-import { ioError } from './io.ts';
+import { ERRNO_EINVAL } from './errno.ts';
+import { errnoError, ioError } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import type { Steps } from './steps.ts';
 
@@ -34,6 +40,8 @@ export interface NewLockspace {
  */
 export function* initLockspace(wish: NewLockspace): Steps<Result<null, LeaseError>> {
   const { geometry } = wish;
+  const placed = placedRight(wish, 'lockspace format');
+  if (!placed.ok) return placed;
   const area = new Uint8Array(geometry.areaBytes);
   const record = {
     ...zeroRecord(deltaLeader),
@@ -70,6 +78,15 @@ export function* initLockspace(wish: NewLockspace): Steps<Result<null, LeaseErro
   return last.outcome === 'done' ? ok(null) : fail(ioError(last, 'lockspace format'));
 }
 
+/** @returns ERRNO EINVAL where an area would lie across two others, and destroy a neighbour's */
+export function placedRight(
+  { offset, geometry }: { readonly offset: number; readonly geometry: Geometry },
+  during: string,
+): Result<null, LeaseError> {
+  if (isAreaOffset(offset, geometry)) return ok(null);
+  return fail(errnoError(ERRNO_EINVAL, during, { offset, areaBytes: geometry.areaBytes }));
+}
+
 export interface NewResource {
   readonly offset: number;
   readonly lockspaceName: ByteString;
@@ -83,7 +100,10 @@ export interface NewResource {
   readonly nowMs: number;
 }
 
-/** Formats a resource in one write, without looking at what is there. @see spec 10 §12 */
+/**
+ * Formats a resource in one write, without looking at what is there, nor at where it is: `direct`
+ * does what its user says. @see spec 10 §12
+ */
 export function* initResource(wish: NewResource): Steps<Result<null, LeaseError>> {
   const { geometry } = wish;
   const area = new Uint8Array(geometry.areaBytes);

@@ -1,8 +1,7 @@
 import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
 import { damageOf, decode, encodeInto, isPossible } from '../codec/struct.ts';
-import type { Geometry } from '../format/geometry.ts';
-import { REQUEST_SECTOR } from '../format/geometry.ts';
+import { type Geometry, isAreaOffset, REQUEST_SECTOR } from '../format/geometry.ts';
 import {
   REQ_DISK_MAGIC,
   REQ_DISK_VERSION,
@@ -46,6 +45,9 @@ export function* writeRequest(
   const clearing = wish.lver === 0n && wish.forceMode === 0;
   if (!isPossible(requestRecord.fields.lver, wish.lver)) {
     return fail(errnoError(ERRNO_EINVAL, 'request', { wanted: wish.lver }));
+  }
+  if (!isAreaOffset(place.offset)) {
+    return fail(errnoError(ERRNO_EINVAL, 'request, offset', { offset: place.offset }));
   }
   let lver = wish.lver;
   let owner: Requested = { ownerId: 0, ownerGeneration: 0n };

@@ -38,9 +38,15 @@ export class LeaseHost {
     });
   }
 
-  join(of: { hostId: number; path: string; lockspaceName: string; ioTimeoutS: number }): void {
+  join(of: {
+    readonly hostId: number;
+    readonly path: string;
+    readonly offset?: number;
+    readonly lockspaceName: string;
+    readonly ioTimeoutS: number;
+  }): void {
     const settings = { offset: 0, renewalReadExtendMs: 0, sharedRetries: 8 };
-    this.#program.receive({ kind: 'join', ...of, ...settings, hostName: this.name });
+    this.#program.receive({ kind: 'join', ...settings, ...of, hostName: this.name });
   }
 
   leave(release: boolean): void {

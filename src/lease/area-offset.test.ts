@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { sameBytes } from '../base/bytes.ts';
+import type { Result } from '../base/result.ts';
+import { MIB } from '../base/units.ts';
+import { decode, zeroRecord } from '../codec/struct.ts';
+import { GEOMETRY_4K_8M, GEOMETRY_512_1M, LVB_SECTOR } from '../format/geometry.ts';
+import {
+  encodePaxosLeader,
+  PAXOS_DISK_MAGIC,
+  PAXOS_DISK_VERSION,
+  paxosLeader,
+} from '../format/leader.ts';
+import { SimClock } from '../sim/clock.ts';
+import { SimStorage } from '../sim/disk.ts';
+import { acquaint, LAB_LOCKSPACE, LAB_PLACE, Lab } from '../sim/lab.ts';
+import { LeaseHost } from '../sim/lease-host.ts';
+import { readLockspaceSizes } from './delta-acquire.ts';
+import type { LeaseError } from './lease-error.ts';
+import { paxosAcquire, type Refusal } from './paxos-acquire.ts';
+import { writeRequest } from './request.ts';
+import { take, WISH } from './testing/users.ts';
+
+// An area begins at a multiple of its size (spec 10 §3); anywhere else its sectors are others'.
+
+function codeOf(result: Result<unknown, LeaseError | Refusal>): string {
+  if (result.ok) return 'ok';
+  const error = 'error' in result.error ? result.error.error : result.error;
+  return error.errno === undefined ? error.code : `errno ${error.errno}`;
+}
+
+test('no host joins from among the host leases of a lockspace', () => {
+  const lab = new Lab();
+  const one = lab.join(1);
+  lab.join(2);
+  const wish = { lockspaceName: LAB_LOCKSPACE, hostId: 1, ioTimeoutS: 10 };
+  for (const offset of [512, 1024, 1999 * 512]) {
+    const longer = new Uint8Array(2 * MIB);
+    longer.set(lab.disks.lockspace);
+    const steps = readLockspaceSizes({ ...wish, offset });
+    const asked = steps.next();
+    assert.ok(asked.done !== true);
+    const bytes = longer.slice(offset, offset + 4096);
+    const answer = steps.next({ outcome: 'done', bytes, nowMs: lab.nowMs });
+    assert.ok(answer.done === true);
+    assert.equal(codeOf(answer.value), 'errno 22', `at ${offset}`);
+  }
+  assert.equal(codeOf(one.run(readLockspaceSizes({ ...wish, offset: 0 }))), 'ok');
+});
+
+test('no area is formatted across two others', () => {
+  const clock = new SimClock();
+  const storage = new SimStorage();
+  const disk = storage.add('/lun', 16 * MIB).fill(0xa5);
+  const host = new LeaseHost({ name: 'host', storage, clock });
+  for (const [geometry, offset] of [
+    [GEOMETRY_512_1M, 512],
+    [GEOMETRY_512_1M, MIB + 4096],
+    [GEOMETRY_4K_8M, MIB],
+    [GEOMETRY_4K_8M, 4096],
+  ] as const) {
+    const { sectorSize, areaBytes } = geometry;
+    const sizes = { sectorSize, areaBytes };
+    const common = { area: { path: '/lun', offset }, sizes, writeTimeoutMs: 60_000 };
+    const lockspace = { op: 'writeLockspace', ...common, name: 'LS', ioTimeoutS: 10 } as const;
+    const names = { lockspaceName: 'LS', resourceName: 'R' };
+    const resource = { op: 'writeResource', ...common, name: names, numHosts: 0 } as const;
+    for (const command of [
+      lockspace,
+      { ...resource, clear: false },
+      { ...resource, clear: true },
+    ]) {
+      const answer = host.ask(command);
+      assert.ok(!answer.ok && answer.error.errno === 22, `${command.op} at ${offset}`);
+    }
+  }
+  assert.ok(
+    disk.every((byte) => byte === 0xa5),
+    'nothing is written',
+  );
+});
+
+test('a value block that reads as a leader is none', () => {
+  const lab = new Lab(10, 2 * MIB);
+  const [one, two] = [lab.join(1), lab.join(2)];
+  acquaint([one, two]);
+  take(two);
+  const offset = LVB_SECTOR * 512;
+  const forged = {
+    ...zeroRecord(paxosLeader),
+    ...{ magic: PAXOS_DISK_MAGIC, version: PAXOS_DISK_VERSION, flags: 0x10, sectorSize: 512 },
+    ...{ numHosts: 2000n, maxHosts: 2000n, spaceName: LAB_LOCKSPACE, resourceName: 'forged' },
+  };
+  encodePaxosLeader(forged, lab.disks.resource, offset);
+  const before = lab.disks.resource.slice();
+  const place = { ...LAB_PLACE, offset, resourceName: 'forged' };
+  assert.equal(codeOf(one.run(paxosAcquire(one.member(), place, WISH))), 'errno 22');
+  const wish = { lver: 9n, forceMode: 1, nextLver: false, geometry: GEOMETRY_512_1M };
+  assert.equal(codeOf(one.run(writeRequest(one.member(), place, wish))), 'errno 22');
+  assert.ok(sameBytes(lab.disks.resource, before), 'nothing is written');
+  assert.equal(decode(paxosLeader, lab.disks.resource).ownerId, 2n);
+});
