@@ -328,14 +328,34 @@ function withoutTimes(text: string, directory: string): string {
     .replaceAll(/ 0{0,9}[1-9]\d{0,9} (?=\d{4} \d{4})/g, ' # ');
 }
 
+/** What scripts go by: the same words on stdout, the same status. */
 function compare(theirs: readonly Outcome[], ours: readonly Outcome[]): void {
   assert.equal(ours.length, theirs.length);
-  const differing = theirs.filter((expected, index) => !isDeepStrictEqual(expected, ours[index]));
+  const plain = (outcome: Outcome | undefined) => [outcome?.status, outcome?.stdout];
+  const differing = theirs.filter(
+    (expected, index) => !isDeepStrictEqual(plain(expected), plain(ours[index])),
+  );
   const told = differing.map((expected) => {
     const found = ours[theirs.indexOf(expected)];
     return `sanlock ${expected.typed}\n  wanted ${show(expected)}\n  found  ${show(found)}`;
   });
   assert.equal(differing.length, 0, told.join('\n'));
+}
+
+/** The original says nothing on stderr; our command one sentence a failure, and nothing else. */
+function compareSentences(cli: Maker, outcomes: readonly Outcome[]): void {
+  for (const { typed, stdout, stderr, status } of outcomes) {
+    const text = `sanlock ${typed}\n${stdout}\n${stderr}`;
+    if (cli === 'c') {
+      assert.equal(stderr, '', text);
+      continue;
+    }
+    assert.match(stderr, /^(sanlock .*; .*\n|sanlock: .*\n)*$/, text);
+    const isAnswer = / lookup /.test(typed) && stdout === 'lookup done -2\n';
+    const hasFailed = /(done|error) -\d+/.test(stdout) && !isAnswer;
+    if (hasFailed || (status !== 0 && stdout === '')) assert.notEqual(stderr, '', text);
+    else if (status === 0 && !/shutdown/.test(typed)) assert.equal(stderr, '', text);
+  }
 }
 
 function show(outcome: Outcome | undefined): string {
@@ -354,6 +374,8 @@ for (const [title, steps] of [
       runSteps('c', 'ours', steps),
     ]);
     compare(theirs, ours);
+    compareSentences('c', theirs);
+    compareSentences('ours', ours);
   });
 }
 
@@ -370,6 +392,7 @@ for (const [title, steps] of [
         runSteps('ours', cli, steps),
       ]);
       compare(theirs, ours);
+      compareSentences(cli, ours);
     });
   }
 }
@@ -379,6 +402,7 @@ test('sanlock direct: the same is printed, and found on disk afterwards', async 
   if (reason !== null) return t.skip(reason);
   const [theirs, ours] = await Promise.all([runDirectSteps('c'), runDirectSteps('ours')]);
   compare(theirs, ours);
+  compareSentences('ours', ours);
 });
 
 test('client set_host prints what the later generation prints of leases of this version', async (t) => {

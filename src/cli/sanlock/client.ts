@@ -1,9 +1,11 @@
 import { SanlockClient, sanlockSocketPath } from '../../client/sanlock.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { UnixSockets } from '../../platform/unix-socket.ts';
+import { ERRNO } from '../../wire/sanlock-codes.ts';
 import { commandAction } from './command-action.ts';
-import type { CommandLine } from './command-line.ts';
-import type { Action } from './context.ts';
+import { type CommandLine, u64Option } from './command-line.ts';
+import type { Action, ActionClient, Noted } from './context.ts';
+import { isAnswer, lookCloser, sentence } from './explain.ts';
 import {
   acquireAction,
   alignAction,
@@ -36,6 +38,7 @@ import {
   updateAction,
 } from './rindex-actions.ts';
 import { showHostStatus, showRenewals, showStatus } from './status.ts';
+import { usersOfDaemon } from './who-has-it.ts';
 
 const ACTIONS: ReadonlyMap<string, Action> = new Map([
   ['status', showStatus],
@@ -74,17 +77,47 @@ export function isClientAction(name: string): boolean {
   return ACTIONS.has(name);
 }
 
+/** Prints as the original does, and complains with a sentence of what failed. */
 export async function runClientAction(
   name: string,
   line: CommandLine,
-  print: (text: string) => void,
+  say: { readonly print: (text: string) => void; readonly complain: (text: string) => void },
 ): Promise<number> {
   const action = ACTIONS.get(name);
   if (action === undefined) return 1;
-  const client = new SanlockClient({
+  const { print, complain } = say;
+  const real = new SanlockClient({
     sockets: new UnixSockets(null),
     clock: new MonotonicClock(),
     socketPath: sanlockSocketPath(process.env['SANLOCK_RUN_DIR']),
   });
-  return action({ client, line, print });
+  const noted: Noted = { failure: null, known: null };
+  const result = await action({ client: noting(real, noted), line, print, noted });
+  const code = result < 0 ? result : (noted.failure?.code ?? 0);
+  if (code < 0) {
+    const unreached = noted.failure?.outcome === 'unsent';
+    const failed = { command: 'client', action: name, line, code, unreached, known: noted.known };
+    if (!isAnswer(failed)) complain(sentence(failed, await lookCloser(real, failed)));
+  } else if (name === 'shutdown' && result === 0) {
+    const users = u64Option(line, 'f') === 0n ? await usersOfDaemon(real) : null;
+    const busy = { command: 'client', action: name, line, code: -ERRNO.EBUSY };
+    if (users !== null) complain(sentence({ ...busy, unreached: false, known: null }, users));
+  }
+  return result;
+}
+
+/** The same client, whose last failure is known afterwards. */
+function noting(client: SanlockClient, noted: Noted): ActionClient {
+  return {
+    call: async (call, options) => {
+      const answered = await client.call(call, options);
+      if (!answered.ok) noted.failure = answered.error;
+      return answered;
+    },
+    registerProcess: async (options) => {
+      const registered = await client.registerProcess(options);
+      if (!registered.ok) noted.failure = registered.error;
+      return registered;
+    },
+  };
 }

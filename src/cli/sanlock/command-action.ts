@@ -33,7 +33,7 @@ export const commandAction: Action = async (context) => {
   const { becomeProgram } = await import('../../platform/become-program.ts');
   const errno = becomeProgram(line.command, [fd]);
   registered.value.close();
-  process.stderr.write(`execv of ${line.command[0]} failed: errno ${errno}\n`);
+  context.noted.known = `${line.command[0]} cannot be run`;
   return ended(context, early, -errno);
 };
 

@@ -4,8 +4,18 @@ import type { SanlockClient } from '../../client/sanlock.ts';
 import type { SanlockFailure } from '../../client/sanlock-failure.ts';
 import type { CommandLine } from './command-line.ts';
 
+export type ActionClient = Pick<SanlockClient, 'call' | 'registerProcess'>;
+
+/** What is known of a failure besides its number. */
+export interface Noted {
+  failure: SanlockFailure | null;
+  /** What was found, where the action saw more than a number. */
+  known: string | null;
+}
+
 export interface ClientContext {
-  readonly client: SanlockClient;
+  readonly client: ActionClient;
+  readonly noted: Noted;
   readonly line: CommandLine;
   /** A byte string, to stdout. */
   readonly print: (text: ByteString) => void;

@@ -14,8 +14,9 @@ export class OpenFailure extends Error {
   override readonly name = 'OpenFailure';
   readonly code: number;
 
-  constructor(code: number) {
-    super(`open failed with ${code}`);
+  /** `reason`: what people read. */
+  constructor(code: number, reason: string) {
+    super(reason);
     this.code = code;
   }
 }
@@ -26,7 +27,9 @@ const MAX_OFFSET = BigInt(2 ** 52);
 
 /** An offset as typed; one that no device can have must not become another one. */
 export function byteOffset(typed: bigint): number {
-  if (typed > MAX_OFFSET || typed % 512n !== 0n) throw new OpenFailure(-ERRNO.EINVAL);
+  if (typed > MAX_OFFSET || typed % 512n !== 0n) {
+    throw new OpenFailure(-ERRNO.EINVAL, `${typed} is no offset of a device, a multiple of 512`);
+  }
   return Number(typed);
 }
 
@@ -36,7 +39,7 @@ export function openDisk(path: ByteString, role: DiskRole): DirectDisk {
     return new DirectDisk(nameToText(path), 'write');
   } catch (thrown) {
     if (!(thrown instanceof DiskFailure)) throw thrown;
-    throw new OpenFailure(role === 'lockspace' ? -ENODEV : -thrown.errno);
+    throw new OpenFailure(role === 'lockspace' ? -ENODEV : -thrown.errno, thrown.message);
   }
 }
 

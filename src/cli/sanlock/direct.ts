@@ -18,36 +18,42 @@ export interface DirectContext {
   /** The word after dump and next_free. */
   readonly place: string | null;
   readonly print: Print;
+  /** What was found, where an action saw more than its number. */
+  readonly noted: { known: string | null };
 }
 
 type DirectAction = (context: DirectContext) => number;
 
 /** `<name> done <n>`, where opening and reading may fail as well; then what `run` had to tell. */
 function numbered(name: string, run: (line: CommandLine, tell: Print) => number): DirectAction {
-  return ({ line, print }) => {
+  return ({ line, print, noted }) => {
     let said = '';
-    const result = numberOf(() =>
-      run(line, (text) => {
-        said += text;
-      }),
-    );
+    const tell: Print = (text) => {
+      said += text;
+    };
+    const result = numberOf(() => run(line, tell), noted);
     print(`${name} done ${result}\n${said}`);
     return result;
   };
 }
 
-function numberOf(run: () => number): number {
+function numberOf(run: () => number, noted: DirectContext['noted']): number {
   try {
     return run();
   } catch (thrown) {
-    if (thrown instanceof OpenFailure) return thrown.code;
-    if (thrown instanceof DiskFailure) return -thrown.errno;
-    throw thrown;
+    if (!(thrown instanceof OpenFailure || thrown instanceof DiskFailure)) throw thrown;
+    noted.known = thrown.message;
+    return thrown instanceof OpenFailure ? thrown.code : -thrown.errno;
   }
 }
 
 function onPlace(run: (line: CommandLine, place: string, print: Print) => number): DirectAction {
-  return ({ line, place, print }) => (place === null ? 1 : run(line, place, print));
+  return ({ line, place, print, noted }) => {
+    const result = place === null ? 1 : run(line, place, print);
+    const found = place === null ? 'no path was given' : `no leases can be read in ${place}`;
+    if (result !== 0) noted.known = found;
+    return result;
+  };
 }
 
 const ACTIONS: ReadonlyMap<string, DirectAction> = new Map([

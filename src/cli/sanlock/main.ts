@@ -1,11 +1,15 @@
 import { textToName } from '../../base/bytes.ts';
 import { isClientAction, runClientAction } from './client.ts';
 import { type CommandLine, parseCommandLine, sizesComplaint } from './command-line.ts';
+import { cutNames, sentence } from './explain.ts';
 import { USAGE } from './usage.ts';
 
 const VERSION = '3.8.5';
 
-/** The `sanlock` program (spec 22). Everything is said on stdout; the status is 0 or 1. */
+/**
+ * The `sanlock` program (spec 22). Everything is said on stdout, as by the original; a failure in a
+ * sentence on stderr as well. The status is 0 or 1.
+ */
 export async function main(args: readonly string[]): Promise<number> {
   const [first = 'help', second] = args;
   switch (first) {
@@ -44,18 +48,28 @@ async function runAction(
     if (!isClientAction(action)) return unknownAction(command, action);
     const line = readOptions(args);
     if (line === null) return 1;
-    return (await runClientAction(action, line, print)) === 0 ? 0 : 1;
+    return (await runClientAction(action, line, { print, complain })) === 0 ? 0 : 1;
   }
   const direct = await import('./direct.ts');
   if (!direct.isDirectAction(action)) return unknownAction(command, action);
   const place = direct.takesPath(action) ? args[0] : undefined;
   const line = readOptions(place === undefined ? args : args.slice(1));
   if (line === null) return 1;
-  return direct.runDirectAction(action, { line, place: place ?? null, print }) === 0 ? 0 : 1;
+  const noted: { known: string | null } = { known: null };
+  const code = direct.runDirectAction(action, { line, place: place ?? null, print, noted });
+  const { known } = noted;
+  if (code < 0) {
+    complain(sentence({ command, action, line, code, unreached: false, known }, null));
+  } else if (code > 0) {
+    const todo = 'PATH[:OFFSET[:SIZE]] is wanted, and the sizes (-Z, -A) where no lease tells them';
+    complain(`sanlock direct ${action}: ${known ?? 'it failed'}; ${todo}`);
+  }
+  return code === 0 ? 0 : 1;
 }
 
 function unknownAction(command: string, action: string): number {
   print(`${command} action "${textToName(action)}" is unknown\n`);
+  complain(`sanlock ${command}: "${action}" is none of its actions; sanlock --help lists them`);
   return 1;
 }
 
@@ -63,13 +77,23 @@ function readOptions(args: readonly string[]): CommandLine | null {
   const parsed = parseCommandLine(args);
   if (!parsed.ok) {
     print(textToName(parsed.error));
+    complain(`sanlock: ${oneLine(parsed.error)}; sanlock --help lists the options`);
     return null;
   }
-  for (const complaint of parsed.value.complaints) print(complaint);
+  for (const complaint of parsed.value.complaints) {
+    print(complaint);
+    complain(`sanlock: ${oneLine(complaint)}; -r wants LOCKSPACE:NAME:PATH:OFFSET[:LVER|:SH]`);
+  }
+  for (const line of cutNames(parsed.value)) complain(line);
   const complaint = sizesComplaint(parsed.value);
   if (complaint === null) return parsed.value;
   print(complaint);
+  complain(`sanlock: ${oneLine(complaint)}`);
   return null;
+}
+
+function oneLine(text: string): string {
+  return text.trim().replaceAll(/\n+/g, ': ');
 }
 
 /** The daemon is a bundle of its own, so that a client never loads it. */
@@ -87,6 +111,10 @@ function findMain(loaded: unknown): ((args: readonly string[]) => unknown) | nul
   const main: unknown = Reflect.get(loaded, 'main');
   if (typeof main === 'function') return (args) => Reflect.apply(main, undefined, [args]);
   return 'default' in loaded && loaded.default !== loaded ? findMain(loaded.default) : null;
+}
+
+function complain(line: string): void {
+  process.stderr.write(`${line}\n`);
 }
 
 function print(text: string): void {

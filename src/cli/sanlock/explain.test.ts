@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { codeName } from '../../client/sanlock-failure.ts';
+import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
+import { type CommandLine, parseCommandLine } from './command-line.ts';
+import { cutNames, type FailedAction, isAnswer, lookCloser, sentence } from './explain.ts';
+import { sayingOf } from './sayings.ts';
+
+const CODES = [...Object.values(SANLOCK_CODES), ...Object.values(ERRNO).map((errno) => -errno)];
+const ACTIONS = ['status', 'add_lockspace', 'rem_lockspace', 'acquire', 'init', 'shutdown', 'read'];
+
+function line(...words: readonly string[]): CommandLine {
+  const parsed = parseCommandLine(words);
+  assert.ok(parsed.ok);
+  return parsed.value;
+}
+
+function failed(code: number, of: Partial<FailedAction> = {}): FailedAction {
+  const base = { command: 'client', action: 'acquire', unreached: false, known: null };
+  return { ...base, line: line('-r', 'LS:RA:/dev/x:0'), code, ...of };
+}
+
+test('every number there is has a sentence of its own, whatever got it', () => {
+  const unnamed = sayingOf(-9999, { action: 'acquire', unreached: false });
+  for (const code of CODES) {
+    for (const action of ACTIONS) {
+      for (const unreached of [true, false]) {
+        const { found, todo } = sayingOf(code, { action, unreached });
+        assert.notEqual(found, unnamed.found, `${code} is said as an unnamed one`);
+        for (const part of [found, todo]) {
+          assert.match(part, /^\S.{5,}[^.;\s]$/s, `${code}: ${part}`);
+          assert.ok(!part.includes('\n'));
+        }
+      }
+    }
+    const text = sentence(failed(code), null);
+    assert.ok(text.startsWith('sanlock client acquire of LS:RA:/dev/x:0: '), text);
+    assert.ok(text.includes(`(${code} ${codeName(code)})`), text);
+  }
+});
+
+test('a number nobody has named is shown, with where to look', () => {
+  assert.equal(
+    sentence(failed(-9999), null),
+    'sanlock client acquire of LS:RA:/dev/x:0: the daemon refused it (-9999 code -9999); ' +
+      'the log of the daemon says more: sanlock client log_dump',
+  );
+});
+
+test('no daemon, and no right to ask it, are not taken for an answer of it', () => {
+  const unreached = (code: number) => sentence(failed(code, { unreached: true }), null);
+  assert.match(unreached(-2), /no sanlock daemon runs here .*start it: sanlock daemon$/);
+  assert.match(unreached(-111), /no sanlock daemon runs here any more/);
+  assert.match(unreached(-13), /only root and the group of the daemon may use its socket/);
+});
+
+test('a name that is looked up and not there is an answer', () => {
+  assert.ok(isAnswer(failed(-2, { action: 'lookup' })));
+  assert.ok(!isAnswer(failed(-2, { action: 'lookup', unreached: true })));
+  assert.ok(!isAnswer(failed(-2, { action: 'convert' })));
+});
+
+test('what is attempted is shown as it was typed', () => {
+  const text = (...words: readonly string[]) =>
+    sentence(failed(-22, { line: line(...words) }), null).split(': an argument')[0];
+  assert.equal(text('-r', 'LS:RA:/d:1M:SH'), 'sanlock client acquire of LS:RA:/d:1048576:SH');
+  assert.equal(text('-r', 'LS:RA:/d:0:7'), 'sanlock client acquire of LS:RA:/d:0:7');
+  assert.equal(text('-s', 'LS:1:/d:0'), 'sanlock client acquire of LS:1:/d:0');
+  assert.equal(text('-x', 'LS:/d:0', '-e', 'r1'), 'sanlock client acquire of r1 in LS:/d:0');
+  assert.equal(text(), 'sanlock client acquire');
+});
+
+test('a daemon that does not answer the second question leaves the plain sentence', async () => {
+  const asked: (number | undefined)[] = [];
+  const client = {
+    call: (_call: unknown, options?: { readonly timeoutMs?: number }) => {
+      asked.push(options?.timeoutMs);
+      const failure = { code: -110, name: 'ETIMEDOUT', outcome: 'unknown', message: '' } as const;
+      return Promise.resolve({
+        ok: false,
+        error: { ...failure, body: new Uint8Array(0) },
+      } as const);
+    },
+  };
+  for (const code of CODES) {
+    if (code === SANLOCK_CODES.HOSTID_BUSY) continue; // asks the disk
+    assert.equal(await lookCloser(client, failed(code)), null);
+  }
+  assert.ok(asked.length > 0);
+  for (const timeoutMs of asked) assert.ok(timeoutMs !== undefined && timeoutMs <= 1000);
+});
+
+test('a name that the original cuts without a word is said', () => {
+  const long = 'v'.repeat(60);
+  assert.deepEqual(cutNames(line('-s', `${long}:1:/d:0`)), [
+    `sanlock: the name ${long} has 60 bytes, at most 48 count: ` +
+      `it stands for ${'v'.repeat(48)}; use a shorter one`,
+  ]);
+  assert.deepEqual(cutNames(line('-s', `${'v'.repeat(48)}:1:/d:0`)), []);
+  assert.deepEqual(cutNames(line()), []);
+});

@@ -1,0 +1,142 @@
+import { type ByteString, nameToText } from '../../base/bytes.ts';
+import type { SanlockClient } from '../../client/sanlock.ts';
+import { codeName } from '../../client/sanlock-failure.ts';
+import type { Lockspace, Resource } from '../../client/sanlock-types.ts';
+import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
+import { RES_FLAGS } from '../../wire/sanlock-socket.ts';
+import { exportPath, MAX_NAME_BYTES } from '../../wire/sanlock-strings.ts';
+import { type CommandLine, lockspaceOption, resourceOption } from './command-line.ts';
+import { sayingOf } from './sayings.ts';
+import {
+  holderHere,
+  hostNameOnDisk,
+  largestHostId,
+  namesOnDisk,
+  ownerOnDisk,
+  usersOfDaemon,
+} from './who-has-it.ts';
+
+export interface FailedAction {
+  /** `client` or `direct`. */
+  readonly command: string;
+  readonly action: string;
+  readonly line: CommandLine;
+  /** Negative. */
+  readonly code: number;
+  /** The daemon was never reached. */
+  readonly unreached: boolean;
+  /** What the failure itself said, where it knew more than its number. */
+  readonly known: string | null;
+}
+
+/** One sentence: what was attempted, on what, what was found, and what to do. */
+export function sentence(failed: FailedAction, found: string | null): string {
+  const { command, action, line, code, unreached } = failed;
+  const saying = sayingOf(code, { action, unreached });
+  const of = targetText(line);
+  const attempted = `sanlock ${command} ${action}${of === '' ? '' : ` of ${of}`}`;
+  const because = found ?? failed.known ?? saying.found;
+  const number = code < 0 ? ` (${code} ${codeName(code)})` : '';
+  return `${attempted}: ${because}${number}; ${saying.todo}`;
+}
+
+function targetText(line: CommandLine): string {
+  const { s, x, e } = line.words;
+  const parts = line.resources.map((resource) => nameToText(resourceText(resource)));
+  if (s !== undefined) parts.unshift(s);
+  if (x !== undefined) parts.push(e === undefined ? x : `${e} in ${x}`);
+  return parts.join(', ');
+}
+
+/** As it is typed. */
+function resourceText({ lockspaceName, name, disks, flags, lver }: Resource): ByteString {
+  const places = disks.map(({ path, offset }) => `:${exportPath(path)}:${offset}`).join('');
+  const version = (flags & RES_FLAGS.LVER) === 0 ? '' : `:${lver}`;
+  const mode = (flags & RES_FLAGS.SHARED) === 0 ? version : ':SH';
+  return `${lockspaceName}:${name}${places}${mode}`;
+}
+
+/**
+ * Whether the result is an answer, and nothing went wrong: scripts look names up to see whether
+ * they are there, and the suite of the original wants nothing on stderr then.
+ */
+export function isAnswer({ command, action, code, unreached }: FailedAction): boolean {
+  return command === 'client' && action === 'lookup' && code === -ERRNO.ENOENT && !unreached;
+}
+
+/** What else can be found out about a failed call; null: the number says it all. */
+export async function lookCloser(
+  client: Pick<SanlockClient, 'call'>,
+  failed: FailedAction,
+): Promise<string | null> {
+  const { action, code, line } = failed;
+  if (failed.unreached) return null;
+  const resource = line.resources[0] === undefined ? null : resourceOption(line);
+  const lockspace = line.words.s === undefined ? null : lockspaceOption(line);
+  if (code === -ERRNO.EBUSY && action === 'shutdown') return await usersOfDaemon(client);
+  if (resource !== null && isHeldElsewhere(action, code)) {
+    const mode = code === -ERRNO.EAGAIN ? 'shared' : 'any';
+    const owner = await ownerOnDisk(client, resource, mode);
+    return owner === null ? null : `${owner} holds it`;
+  }
+  if (resource !== null && code === -ERRNO.EEXIST) {
+    const holder = await holderHere(client, resource);
+    return holder === null ? null : `${holder} holds it already`;
+  }
+  if (code === SANLOCK_CODES.LEADER_LOCKSPACE || code === SANLOCK_CODES.LEADER_RESOURCE) {
+    return await wrongName(client, { lockspace, resource });
+  }
+  if (lockspace === null) return null;
+  if (code === SANLOCK_CODES.HOSTID_BUSY) {
+    const name = await hostNameOnDisk(line.words.s ?? '');
+    return name === null ? null : `the host ${name} uses the host id ${lockspace.hostId}`;
+  }
+  if (code === SANLOCK_CODES.ADDLS_INVALID_HOSTID) {
+    const largest = await largestHostId(client, lockspace);
+    const found = `host id ${lockspace.hostId}`;
+    return largest === null ? null : `${found} is larger than ${largest}, the largest there`;
+  }
+  return null;
+}
+
+const HELD_ELSEWHERE: ReadonlySet<number> = new Set([
+  SANLOCK_CODES.ACQUIRE_IDLIVE,
+  SANLOCK_CODES.ACQUIRE_OWNED,
+  SANLOCK_CODES.ACQUIRE_OTHER,
+  SANLOCK_CODES.ACQUIRE_OWNED_RETRY,
+]);
+
+function isHeldElsewhere(action: string, code: number): boolean {
+  const isTaking = ['acquire', 'command', 'convert'].includes(action);
+  return isTaking && (HELD_ELSEWHERE.has(code) || code === -ERRNO.EAGAIN);
+}
+
+async function wrongName(
+  client: Pick<SanlockClient, 'call'>,
+  at: { readonly lockspace: Lockspace | null; readonly resource: Resource | null },
+): Promise<string | null> {
+  const found = await namesOnDisk(client, at);
+  if (found === null) return null;
+  const text = (lockspaceName: string, name: string | null) =>
+    nameToText(name === null ? lockspaceName : `${lockspaceName}:${name}`);
+  const wanted =
+    at.resource === null
+      ? text(at.lockspace?.name ?? '', null)
+      : text(at.resource.lockspaceName, at.resource.name);
+  return `the lease there is ${text(found.lockspaceName, found.name)}, not ${wanted}`;
+}
+
+/** A line for each name that is longer than one can be: the original cuts them without a word. */
+export function cutNames(line: CommandLine): readonly string[] {
+  const words = [line.words.s, line.words.x].filter((word) => word !== undefined);
+  return words.flatMap((word) => {
+    const name = word.split(':')[0] ?? '';
+    const bytes = Buffer.byteLength(name);
+    if (bytes <= MAX_NAME_BYTES) return [];
+    const kept = Buffer.from(name).subarray(0, MAX_NAME_BYTES).toString('utf8');
+    return [
+      `sanlock: the name ${name} has ${bytes} bytes, at most ${MAX_NAME_BYTES} count: ` +
+        `it stands for ${kept}; use a shorter one`,
+    ];
+  });
+}

@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { test } from 'node:test';
+import {
+  type DaemonWorld,
+  hold,
+  type Maker,
+  makeArea,
+  run,
+  SANLOCK,
+  startDaemon,
+  whyNot,
+} from './sanlock-daemons.ts';
+
+/** What our command says on stderr when something fails; stdout and status are compared elsewhere. */
+
+const MIB = 1024 * 1024;
+const missing = whyNot('ours');
+const where = missing === null ? {} : { skip: missing };
+
+/** One of the two hosts of a test; the daemon may be the original's, the command is ours. */
+async function says(world: DaemonWorld, ...words: readonly string[]) {
+  return await run(SANLOCK.ours, words, { env: world.env });
+}
+
+for (const maker of ['ours', 'c'] as const) {
+  const reason = whyNot('ours', maker);
+  const skip = reason === null ? {} : { skip: reason };
+  test(`two hosts, daemons of ${maker}: who is in the way is named`, skip, async () => {
+    await withTwoHosts(maker, async (one, two) => {
+      const ls = `${one.directory}/ls`;
+      const res = `${one.directory}/res`;
+      await says(one, 'client', 'init', '-s', `LS1:0:${ls}:0`, '-o', '1');
+      await says(one, 'client', 'init', '-r', `LS1:RA:${res}:0`);
+      await says(one, 'client', 'add_lockspace', '-s', `LS1:1:${ls}:0`, '-o', '1');
+      await says(two, 'client', 'add_lockspace', '-s', `LS1:2:${ls}:0`, '-o', '1');
+      const holder = await hold(one, 'ours', `LS1:RA:${res}:0`);
+      const waiter = await hold(two, 'ours', `LS1:RB:${await resourceB(two, res)}`);
+      const refused = await says(
+        two,
+        ...['client', 'acquire', '-r', `LS1:RA:${res}:0`, '-p', `${waiter.pid}`],
+      );
+      assert.match(refused.stdout, /acquire done -243\n$/);
+      assert.equal(
+        refused.stderr,
+        `sanlock client acquire of LS1:RA:${res}:0: host 1, node1, holds it (-243 ACQUIRE_IDLIVE); ` +
+          'release it there, or wait until that host is dead\n',
+      );
+      const here = await says(
+        one,
+        ...['client', 'acquire', '-r', `LS1:RA:${res}:0`, '-p', `${holder.pid}`],
+      );
+      assert.match(here.stderr, new RegExp(`: process ${holder.pid}.* of this host holds it`));
+      for (const child of [holder, waiter]) child.kill('SIGKILL');
+    });
+  });
+}
+
+test('a host id in use: the host that has it is named, from the disk', where, async () => {
+  await withTwoHosts('ours', async (one, two) => {
+    const lockspace = `LS1:1:${one.directory}/ls:0`;
+    await says(one, 'client', 'init', '-s', `LS1:0:${one.directory}/ls:0`, '-o', '1');
+    await says(one, 'client', 'add_lockspace', '-s', lockspace, '-o', '1');
+    const words = ['client', 'add_lockspace', '-s', lockspace, '-o', '1'];
+    // It takes as long as the other host could take to die: 8 io timeouts and 60 s.
+    const taken = await run(SANLOCK.ours, words, { env: two.env, timeoutMs: 180_000 });
+    assert.equal(taken.stdout, 'add_lockspace_timeout 1\nadd_lockspace_timeout done -262\n');
+    assert.equal(
+      taken.stderr,
+      `sanlock client add_lockspace of ${lockspace}: the host node1 uses the host id 1 ` +
+        '(-262 HOSTID_BUSY); give each host a host id of its own\n',
+    );
+  });
+});
+
+async function resourceB(world: DaemonWorld, res: string): Promise<string> {
+  await says(world, 'client', 'init', '-r', `LS1:RB:${res}:1M`);
+  return `${res}:1M`;
+}
+
+async function withTwoHosts(
+  maker: Maker,
+  use: (one: DaemonWorld, two: DaemonWorld) => Promise<void>,
+): Promise<void> {
+  const one = await startDaemon(maker, { hostName: 'node1' });
+  const { directory } = one;
+  let two: DaemonWorld | null = null;
+  try {
+    two = await startDaemon(maker, { hostName: 'node2', directory, runName: 'run2' });
+    makeArea(`${directory}/ls`, MIB);
+    makeArea(`${directory}/res`, 4 * MIB);
+    await use(one, two);
+  } finally {
+    await two?.stop();
+    await one.stop();
+  }
+}
+
+test('one host: each failure is a sentence, and a success none', where, async () => {
+  const world = await startDaemon('ours', { hostName: 'node1' });
+  const ls = makeArea(`${world.directory}/ls`, MIB);
+  const res = makeArea(`${world.directory}/res`, 2 * MIB);
+  const stderr = async (...words: readonly string[]) =>
+    (await says(world, 'client', ...words)).stderr;
+  try {
+    assert.equal(await stderr('init', '-s', `LS1:0:${ls}:0`, '-o', '1'), '');
+    assert.equal(await stderr('init', '-r', `LS1:RA:${res}:0`), '');
+    const add = (lockspace: string) => stderr('add_lockspace', '-s', lockspace, '-o', '1');
+    assert.match(await add('LS1:1:/dev/absent:0'), /the device cannot be opened \(-19 ENODEV\); /);
+    assert.match(await add(`LS1:1:${res}:1M`), /no lease at that place \(-223 LEADER_MAGIC\); /);
+    assert.match(await add(`XX:1:${ls}:0`), /the lease there is LS1, not XX \(-226 /);
+    assert.match(await add(`LS1:2001:${ls}:0`), /host id 2001 is larger than 2000, the .*\(-231 /);
+    assert.equal(await add(`LS1:1:${ls}:0`), '');
+    assert.match(await add(`LS1:1:${ls}:0`), /the lockspace is joined already \(-17 EEXIST\); /);
+    assert.match(
+      await stderr('read', '-r', `LS1:RX:${res}:0`),
+      /the lease there is LS1:RA, not LS1:RX \(-227 /,
+    );
+    const isUsed = /shutdown: the lockspaces LS1 are joined \(-16 EBUSY\); remove its lockspaces/;
+    const shutdown = await says(world, 'client', 'shutdown');
+    assert.equal(shutdown.stdout, 'shutdown force 0 wait 0\nshutdown done 0\n');
+    assert.deepEqual([shutdown.status, isUsed.test(shutdown.stderr)], [0, true], 'it goes on');
+    assert.match(await stderr('shutdown', '-w', '1'), isUsed);
+    assert.equal(await stderr('lookup', '-x', `LS1:/nowhere:0`), '', 'not there is an answer');
+    assert.equal(await stderr('status'), '');
+    assert.match(await stderr('nosuch'), /"nosuch" is none of its actions/);
+  } finally {
+    await world.stop();
+  }
+});
+
+test('no daemon, and a user who may not ask it', where, async () => {
+  const world = await startDaemon('ours', { hostName: 'node1' });
+  try {
+    chmodSync(world.directory, 0o755);
+    const as = { env: world.env, encoding: 'utf8', uid: 65_534, gid: 65_534 } as const;
+    const denied = spawnSync(SANLOCK.ours, ['client', 'status'], as);
+    assert.equal(denied.status, 1);
+    assert.match(denied.stderr, /only root and the group of the daemon may use its socket/);
+  } finally {
+    await world.stop();
+  }
+  const directory = mkdtempSync('/tmp/holdfast-none-');
+  const env = { ...process.env, SANLOCK_RUN_DIR: directory };
+  const none = await run(SANLOCK.ours, ['client', 'status'], { env });
+  rmSync(directory, { recursive: true });
+  assert.deepEqual([none.status, none.stdout], [1, '']);
+  assert.equal(
+    none.stderr,
+    'sanlock client status: no sanlock daemon runs here (-2 ENOENT); start it: sanlock daemon\n',
+  );
+});
