@@ -1,5 +1,6 @@
 import { textToName } from '../base/bytes.ts';
 import { lvmlockctl } from '../cli/lvmlockctl/main.ts';
+import { NameTaken } from '../platform/bound-socket.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { DatagramReceiver, sendDatagram } from '../platform/datagram.ts';
 import { setProcessName } from '../platform/process-name.ts';
@@ -17,7 +18,7 @@ const status = lvmlockctl(process.argv.slice(2), {
     socketPath: textToName(process.env['LVM_LVMLOCKD_SOCKET'] ?? SOCKET_PATH),
   },
   pid: process.pid,
-  receiveDump: (received) => new DatagramReceiver(DUMP_SOCKET, received),
+  receiveDump: receiver,
   print: (text) => process.stdout.write(text),
   complain: (text) => process.stderr.write(`${text}\n`),
   alarm: (text) => {
@@ -25,6 +26,15 @@ const status = lvmlockctl(process.argv.slice(2), {
     if (!sendDatagram('/dev/log', Buffer.from(line))) process.stderr.write(`${text}\n`);
   },
 });
+function receiver(received: (bytes: Uint8Array) => void): DatagramReceiver | null {
+  try {
+    return new DatagramReceiver(DUMP_SOCKET, received);
+  } catch (error) {
+    if (error instanceof NameTaken) return null;
+    throw error;
+  }
+}
+
 status.then((code) => {
   process.exitCode = code;
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import fc from 'fast-check';
+import { LIMITS } from '../lvmlockd/limits.ts';
 import { testManager } from '../lvmlockd/managers/test-mode.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
@@ -11,6 +12,8 @@ import { LvmlockdProgram } from './lvmlockd-program.ts';
 
 /** A daemon in --test mode, its clock and its sockets, all in memory. */
 class World {
+  /** Connections that were closed by the daemon. */
+  readonly turnedAway: string[] = [];
   readonly dumps: string[] = [];
   readonly replies = new Map<string, string[]>();
   readonly program: LvmlockdProgram;
@@ -86,7 +89,7 @@ class World {
       pause: () => {},
       resume: () => {},
       end: () => {},
-      close: () => {},
+      close: () => this.turnedAway.push(name),
     });
   }
 
@@ -204,6 +207,18 @@ test('queueing, conversion, persistence, cancel, kill, drop, stop and free answe
     217: 'WARN_GL_REMOVED',
   };
   assert.deepEqual(replay('raw-locks-sanlock-test', differences), []);
+});
+
+test('connections beyond the limit are turned away, and taken again when others end', () => {
+  const world = new World([]);
+  for (let n = 0; n < LIMITS.clients; n++) world.connect(`${n}`);
+  assert.deepEqual(world.turnedAway, []);
+  world.connect('more');
+  assert.deepEqual(world.turnedAway, ['more']);
+  world.close('0');
+  world.connect('next');
+  world.send('next', 'request = "hello"\n\n##\n');
+  assert.match(world.receive('next'), /protocol = "lvmlockd"/);
 });
 
 test('a quit without lockspaces is answered, then the daemon ends', () => {

@@ -84,6 +84,12 @@ export class LvmlockdProgram {
   }
 
   #accept(connection: Connection): void {
+    const { clients } = this.#state.limits;
+    if (this.#peers.size >= clients) {
+      this.#ports.log.warn('client.refused', { clients });
+      connection.close();
+      return;
+    }
     const clientId = this.#nextClientId;
     this.#nextClientId = clientId >= LAST_CLIENT_ID ? 1 : clientId + 1;
     const peer: Peer = { connection, waiting: [], isBusy: false };

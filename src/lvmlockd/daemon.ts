@@ -23,6 +23,7 @@ import {
 } from './lock-requests.ts';
 import { settleWaiters } from './lockspace-end.ts';
 import { adoptSpaces, startVg } from './lockspace-start.ts';
+import { reply, replyInit, replyQuery } from './replies.ts';
 import { nextDueMs } from './resource.ts';
 import { type DaemonState, type Effect, log } from './state.ts';
 import { type EndSignal, terminate } from './terminate.ts';
@@ -162,7 +163,39 @@ function requestText(
     chooseGlType(state, lockType);
   }
   if (request.kind === 'info') sendDump(state, clientId, dumpForm);
+  else if (isTooMuch(state, request)) refuse(state, clientId, request);
   else dispatch(state, clientId, request);
+}
+
+/** What ends or lets go is always served: it is how there comes to be less. */
+function isTooMuch(state: DaemonState, request: LvmlockdRequest): boolean {
+  if (state.tasks.size < state.limits.tasks) return false;
+  if (request.kind === 'lock') return request.mode !== 'un';
+  return !ALWAYS_SERVED.has(request.kind);
+}
+
+const ALWAYS_SERVED: ReadonlySet<LvmlockdRequest['kind']> = new Set([
+  'hello',
+  'quit',
+  'dump',
+  'stopAll',
+  'stopVg',
+  'killVg',
+  'dropVg',
+]);
+
+function refuse(state: DaemonState, clientId: number, request: LvmlockdRequest): void {
+  log(state, 'warn', 'request.refused', { client: clientId, tasks: state.tasks.size });
+  const result = LD_RESULT.NOMEM;
+  if (request.kind === 'initVg' || request.kind === 'initLv') {
+    const args = { vgLockArgs: request.vgLockArgs, lvLockArgs: '' };
+    replyInit(state, { clientId, request }, { result, lmResult: 0, ...args });
+  } else if (request.kind === 'query') {
+    const { lockType } = request;
+    replyQuery(state, { clientId, request }, { result, lockType, mode: 'iv' });
+  } else {
+    reply(state, { clientId, request }, { result });
+  }
 }
 
 function sendDump(state: DaemonState, clientId: number, form: DumpForm): void {

@@ -6,7 +6,13 @@ import { ofSpace } from './life.ts';
 import { continueStop } from './lockspace-end.ts';
 import type { LockOutcome, Outcome } from './managers/manager.ts';
 import { duplicateWords, hasDuplicateGl, reply } from './replies.ts';
-import type { Action, Resource, ResourceEffect, ResourceEvent } from './resource.ts';
+import {
+  type Action,
+  isIdle,
+  type Resource,
+  type ResourceEffect,
+  type ResourceEvent,
+} from './resource.ts';
 import { stepResource } from './resource-step.ts';
 import { type DaemonState, type Lockspace, log, run } from './state.ts';
 
@@ -75,8 +81,7 @@ function manage(
 
 /** What somebody waits for stays: a lock granted on a forgotten resource would never be released. */
 function forgetIfIdle(lockspace: Lockspace, resource: Resource): void {
-  const { actions, locks, running } = resource;
-  if (actions.length > 0 || locks.length > 0 || running !== null) return;
+  if (!isIdle(resource)) return;
   const at = lockspace.resources.indexOf(resource);
   if (at >= 0) lockspace.resources.splice(at, 1);
 }

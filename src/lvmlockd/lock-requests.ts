@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import { LD_RESULT } from '../wire/lvmlockd-numbers.ts';
 import type {
   FreeLvRequest,
@@ -61,7 +62,11 @@ function lockIn(
     reply(state, to, { result: LD_RESULT.INVAL, lockType: lockspace.lockType });
     return;
   }
-  const resource = resourceIn(lockspace, { scope: request.scope, name });
+  const resource = resourceIn(state, lockspace, { scope: request.scope, name });
+  if (resource === null) {
+    reply(state, to, { result: LD_RESULT.NOMEM, lockType: lockspace.lockType });
+    return;
+  }
   const action: Action = {
     kind: 'lock',
     clientId: to.clientId,
@@ -116,7 +121,8 @@ function usable(state: DaemonState, to: Waiter, request: SpaceRequest & { vgName
 export function requestUpdate(state: DaemonState, clientId: number, request: UpdateRequest): void {
   const lockspace = usable(state, { clientId, request }, request);
   if (lockspace === null) return;
-  const resource = resourceIn(lockspace, { scope: 'vg', name: 'VGLK' });
+  const resource = resourceIn(state, lockspace, { scope: 'vg', name: 'VGLK' });
+  assert(resource !== null, 'the VG lock is made with its lockspace');
   const action = { kind: 'update', clientId, request } as const;
   driveResource(state, lockspace, resource, { kind: 'action', action });
 }
@@ -215,7 +221,8 @@ function switchGl(state: DaemonState, lockspace: Lockspace, to: Waiter, request:
     reply(state, to, { result: LD_RESULT.INVAL, lockType: lockspace.lockType });
     return;
   }
-  const resource = resourceIn(lockspace, { scope: 'gl', name: 'GLLK' });
+  const resource = resourceIn(state, lockspace, { scope: 'gl', name: 'GLLK' });
+  assert(resource !== null, 'only LVs are counted');
   const action = { kind: 'switchGl', clientId: to.clientId, request, enable } as const;
   driveResource(state, lockspace, resource, { kind: 'action', action });
 }

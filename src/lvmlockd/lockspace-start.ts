@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import { LD_RESULT } from '../wire/lvmlockd-numbers.ts';
 import type { StartRequest } from '../wire/lvmlockd-requests.ts';
 import { adoptText } from './adopt.ts';
@@ -29,6 +30,10 @@ export function startVg(state: DaemonState, clientId: number, request: StartRequ
   }
   if (!state.managers.has(lockType)) {
     reply(state, to, { result: LD_RESULT.PROTONOSUPPORT });
+    return;
+  }
+  if (state.lockspaces.length >= state.limits.lockspaces) {
+    reply(state, to, { result: LD_RESULT.NOMEM });
     return;
   }
   const hostId = request.hostId === 0 ? state.settings.hostId : request.hostId;
@@ -74,7 +79,7 @@ function addLockspace(state: DaemonState, lockType: ManagerKind, vg: FoundSpace)
     managerLost: false,
     starters: [],
   };
-  resourceIn(lockspace, { scope: 'vg', name: 'VGLK' });
+  resourceIn(state, lockspace, { scope: 'vg', name: 'VGLK' });
   state.lockspaces.push(lockspace);
   return lockspace;
 }
@@ -142,7 +147,8 @@ function holdAdopted(
   adopted: readonly AdoptedLock[],
 ): void {
   for (const { resource, mode } of adopted) {
-    const held = resourceIn(lockspace, resource);
+    const held = resourceIn(state, lockspace, resource);
+    assert(held !== null, 'no more LVs are adopted than were locked');
     held.ref.lvLockArgs = resource.lvLockArgs;
     held.mode = mode;
     held.shCount = mode === 'sh' ? 1 : 0;

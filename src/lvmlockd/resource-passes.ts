@@ -5,6 +5,7 @@ import {
   type Lock,
   type LockAction,
   lockActions,
+  nextAttempt,
   type Resource,
   type ResourceEffect,
   versionAfter,
@@ -139,25 +140,19 @@ function convertOrAlready(
   return true;
 }
 
-/**
- * One attempt serves every shared request up to the first exclusive one, so nobody passes a
- * waiting exclusive request; a request that waits for its retry holds its place.
- */
 function passAcquire(r: Resource, nowMs: number, out: ResourceEffect[]): boolean {
-  if (r.mode === 'ex') return false;
-  const queue = lockActions(r);
-  const firstEx = queue.findIndex(({ request }) => request.mode === 'ex');
-  const shared = firstEx < 0 ? queue : queue.slice(0, firstEx);
   if (r.mode === 'sh') {
-    const [next] = shared;
-    if (next !== undefined) grant(r, next, 'sh', out); // one: the next one meets what it holds
-    return next !== undefined;
+    const [next] = lockActions(r);
+    if (next === undefined || next.request.mode !== 'sh') return false;
+    grant(r, next, 'sh', out); // one: the next one meets what it holds
+    return true;
   }
-  const mode = shared.length > 0 ? 'sh' : 'ex';
-  const serves = shared.length > 0 ? shared : queue.slice(0, 1);
-  if (!serves.some((action) => action.dueMs <= nowMs)) return false;
+  const attempt = nextAttempt(r);
+  const due = new Set(attempt?.serves.filter((action) => action.dueMs <= nowMs));
+  if (attempt === null || due.size === 0) return false;
+  const { mode, serves } = attempt;
   r.ref.lvLockArgs = serves[0]?.request.lvLockArgs ?? '';
-  r.running = { op: 'lock', mode, serves };
+  r.running = { op: 'lock', mode, serves, due };
   out.push({ kind: 'lock', mode });
   return true;
 }

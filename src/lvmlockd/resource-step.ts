@@ -2,6 +2,7 @@ import { LD_RESULT } from '../wire/lvmlockd-numbers.ts';
 import type { LockOutcome, Outcome } from './managers/manager.ts';
 import {
   checkResource,
+  type LockAction,
   type Resource,
   type ResourceEffect,
   type ResourceEvent,
@@ -76,17 +77,24 @@ function finishLock(
     return;
   }
   const worthIt = 'retry' in outcome && (outcome.retry || r.ref.scope !== 'lv');
+  const isRepeated = outcome.result === LD_RESULT.AGAIN && worthIt;
+  const others = waiting.filter((action) => !running.due.has(action));
+  const againMs = nextTryMs(others, nowMs);
   for (const action of waiting) {
-    if (
-      outcome.result === LD_RESULT.AGAIN &&
-      worthIt &&
-      action.tries <= action.request.maxRetries
-    ) {
+    if (isRepeated && others.includes(action)) continue; // its own time goes on
+    if (isRepeated && action.tries <= action.request.maxRetries) {
       action.tries += 1;
-      action.dueMs = nowMs + RETRY_MS;
+      action.dueMs = againMs;
     } else {
       take(r, action);
       answer(action, outcome, out);
     }
   }
+}
+
+/** A second from now, or with those who wait already: many requests make few more attempts than one. */
+function nextTryMs(others: readonly LockAction[], nowMs: number): number {
+  const theirs = others.map(({ dueMs }) => dueMs).filter((dueMs) => dueMs > nowMs);
+  const next = Math.min(nowMs + RETRY_MS, ...theirs);
+  return next - nowMs >= RETRY_MS / 2 ? next : next + RETRY_MS;
 }

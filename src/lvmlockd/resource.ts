@@ -43,7 +43,13 @@ export type LockAction = Extract<Action, { kind: 'lock' }>;
 
 /** What the lock manager is doing for this resource; everything else waits. */
 export type Running =
-  | { readonly op: 'lock'; readonly mode: HeldMode; readonly serves: readonly LockAction[] }
+  | {
+      readonly op: 'lock';
+      readonly mode: HeldMode;
+      readonly serves: readonly LockAction[];
+      /** Those whose time had come: a refusal is one of their tries, and of nobody else's. */
+      readonly due: ReadonlySet<LockAction>;
+    }
   | { readonly op: 'convert'; readonly mode: HeldMode; lock: Lock; readonly action: LockAction }
   | { readonly op: 'unlock'; readonly action: LockAction | null }
   | { readonly op: 'freeLv' | 'switchGl'; readonly action: Action };
@@ -100,6 +106,12 @@ export function newResource(ref: ResourceRef): Resource {
   };
 }
 
+/** Nobody holds it or waits for it. */
+export function isIdle({ mode, locks, actions, gone, running }: Resource): boolean {
+  const isUsed = locks.length > 0 || actions.length > 0 || gone.length > 0;
+  return mode === 'un' && !isUsed && running === null;
+}
+
 /** What always holds between two steps. */
 export function checkResource({ locks, mode, shCount, running }: Resource): void {
   const owners = new Set(locks.map(({ clientId }) => clientId)); // 0 owns the persistent one
@@ -112,14 +124,32 @@ export function checkResource({ locks, mode, shCount, running }: Resource): void
   assert(mode !== 'sh' || shCount === locks.length, 'each shared lock is counted');
 }
 
-/** When to look again, if nothing happens before; null: no request waits for a retry. */
+/** What the lock manager would be asked for next, and for whom; null: nobody waits for it. */
+export interface Attempt {
+  readonly mode: HeldMode;
+  readonly serves: readonly LockAction[];
+}
+
+/**
+ * One attempt serves every shared request up to the first exclusive one, so nobody passes a
+ * waiting exclusive request; a request that waits for its retry holds its place.
+ */
+export function nextAttempt(r: Resource): Attempt | null {
+  if (r.mode !== 'un' || r.running !== null) return null;
+  const queue = lockActions(r);
+  const firstEx = queue.findIndex(({ request }) => request.mode === 'ex');
+  const shared = firstEx < 0 ? queue : queue.slice(0, firstEx);
+  const serves = shared.length > 0 ? shared : queue.slice(0, 1);
+  return serves.length === 0 ? null : { mode: shared.length > 0 ? 'sh' : 'ex', serves };
+}
+
+/**
+ * When to look again, if nothing happens before; null: no request waits for the time to pass. One
+ * that waits for something else, an answer or a lock held here, wakes nobody.
+ */
 export function nextDueMs(r: Resource): number | null {
-  let next: number | null = null;
-  for (const action of r.actions) {
-    if (action.kind !== 'lock' || action.dueMs === 0) continue;
-    if (next === null || action.dueMs < next) next = action.dueMs;
-  }
-  return next;
+  const attempt = nextAttempt(r);
+  return attempt === null ? null : Math.min(...attempt.serves.map(({ dueMs }) => dueMs));
 }
 
 /** What the lock manager holds for this resource. */

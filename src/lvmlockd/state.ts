@@ -1,6 +1,7 @@
 import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import type { LvmlockdRequest } from '../wire/lvmlockd-requests.ts';
+import { LIMITS, type Limits } from './limits.ts';
 import type {
   LockManager,
   ManagerKind,
@@ -8,7 +9,7 @@ import type {
   ManagerSteps,
   VgPlace,
 } from './managers/manager.ts';
-import { newResource, type Resource } from './resource.ts';
+import { isIdle, newResource, type Resource } from './resource.ts';
 
 /** As the log port takes them. */
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
@@ -107,6 +108,7 @@ export interface Task {
 
 export interface DaemonState {
   readonly settings: Settings;
+  readonly limits: Limits;
   readonly managers: ReadonlyMap<ManagerKind, LockManager>;
   readonly clients: Map<number, Client>;
   readonly lockspaces: Lockspace[];
@@ -146,9 +148,11 @@ export type Effect =
 export function newState(
   settings: Settings,
   managers: ReadonlyMap<ManagerKind, LockManager>,
+  limits = LIMITS,
 ): DaemonState {
   return {
     settings,
+    limits,
     managers,
     clients: new Map(),
     lockspaces: [],
@@ -199,14 +203,22 @@ export function manager(state: DaemonState, kind: ManagerKind): LockManager {
   return found;
 }
 
+/** The resource of that name; null: there are too many, and all are in use. */
 export function resourceIn(
+  state: DaemonState,
   lockspace: Lockspace,
   ref: { readonly scope: Resource['ref']['scope']; readonly name: ByteString },
-): Resource {
-  const found = lockspace.resources.find((one) => one.ref.name === ref.name);
+): Resource | null {
+  const { resources } = lockspace;
+  const found = resources.find((one) => one.ref.name === ref.name);
   if (found !== undefined) return found;
+  if (ref.scope === 'lv' && resources.length >= state.limits.resources) {
+    const idle = resources.findIndex((one) => one.ref.scope === 'lv' && isIdle(one));
+    if (idle < 0) return null;
+    resources.splice(idle, 1);
+  }
   const made = newResource({ ...ref, lvLockArgs: '' });
-  lockspace.resources.push(made);
+  resources.push(made);
   return made;
 }
 

@@ -10,6 +10,7 @@ const SOCKET_TYPES = { stream: 1, datagram: 2 } as const;
 const CLOEXEC_NONBLOCK = 0x80000 | 0x800;
 const ENOENT = 2;
 const EPROTOTYPE = 91;
+const EADDRINUSE = 98;
 const ECONNREFUSED = 111;
 const EINPROGRESS = 115;
 /** Full queues and other kinds of socket: somebody is there. */
@@ -31,12 +32,17 @@ export interface BoundSocket {
   removeName(): void;
 }
 
+/** Somebody else serves at that name. */
+export class NameTaken extends Error {
+  override readonly name = 'NameTaken';
+}
+
 /**
  * Binds a socket where nobody serves. A name that answers is never removed: a second daemon, with
  * another pid file or after somebody removed it, must not make the first one deaf. The lock of the
  * directory keeps two starting daemons from removing what the other has just bound.
  *
- * @throws with the reason when it cannot.
+ * @throws NameTaken, or another error with the reason when it cannot.
  */
 export function bindSocket(
   at: SocketPlace,
@@ -65,8 +71,8 @@ export function bindSocket(
     });
   } catch (error) {
     closeFd(fd);
-    const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`cannot bind ${path}: ${why}`);
+    const why = `cannot bind ${path}: ${error instanceof Error ? error.message : String(error)}`;
+    throw error instanceof NameTaken ? new NameTaken(why) : new Error(why);
   }
 }
 
@@ -78,7 +84,8 @@ function openSocket(type: keyof typeof SOCKET_TYPES): number {
 
 function bindTo(fd: number, address: Uint8Array): void {
   if (bind(fd, address, address.length) < 0) {
-    throw new Error(errnoName(lastErrno()));
+    const errno = lastErrno();
+    throw errno === EADDRINUSE ? new NameTaken(errnoName(errno)) : new Error(errnoName(errno));
   }
 }
 
@@ -91,7 +98,7 @@ function makeRoom(path: string, address: Uint8Array, type: keyof typeof SOCKET_T
   const errno = connectTo(fd, address, address.length) < 0 ? lastErrno() : 0;
   closeFd(fd);
   if (errno === 0 || SOMEBODY.has(errno)) {
-    throw new Error('another daemon serves it, and has to end first');
+    throw new NameTaken('another daemon serves it, and has to end first');
   }
   if (errno !== ECONNREFUSED && errno !== ENOENT) {
     const met = `connecting to what is there fails with ${errnoName(errno)}`;

@@ -39,6 +39,7 @@ export const LD_RESULT = {
   REFUSED: -1,
   NOENT: -2,
   AGAIN: -11,
+  NOMEM: -12,
   BUSY: -16,
   EXIST: -17,
   INVAL: -22,
@@ -64,10 +65,9 @@ export const LD_RESULT = {
   ELMERR: -221,
 } as const;
 
-const RESULT_NAMES: ReadonlyMap<number, string> = new Map([
-  ...Object.entries(LD_RESULT).map(([name, code]) => [code, name] as const),
-  [-12, 'ENOMEM'],
-]);
+const RESULT_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(LD_RESULT).map(([name, code]) => [code, name]),
+);
 
 /** 'ENOLS' for -210; 'error -9999' for a number without a name. */
 export function resultName(code: number): string {

@@ -11,8 +11,8 @@ import { type LvmlockctlOptions, parseOptions, type Task, USAGE } from './option
 export interface LvmlockctlPorts {
   readonly endpoint: LvmlockdEndpoint;
   readonly pid: number;
-  /** Binds the dump socket; throws when another lvmlockctl has it. */
-  readonly receiveDump: (received: (bytes: Uint8Array) => void) => { close(): void };
+  /** Binds the dump socket; null while another lvmlockctl has it. */
+  readonly receiveDump: (received: (bytes: Uint8Array) => void) => { close(): void } | null;
   readonly print: (text: string) => void;
   readonly complain: (text: string) => void;
   /** The system log, for everybody's eyes. */
@@ -22,6 +22,8 @@ export interface LvmlockctlPorts {
 const QUICK_MS = 60_000;
 const STOP_MS = 3_600_000;
 const DUMP_MS = 3000;
+const TURN_MS = 60_000;
+const TURN_POLL_MS = 20;
 const COMMAND_MS = 600_000;
 
 /** @returns the exit status. */
@@ -59,17 +61,12 @@ async function printDump(kind: 'info' | 'dump' | 'raw', ports: LvmlockctlPorts):
   const chunks: Uint8Array[] = [];
   let arrived = 0;
   let wake = () => {};
-  let receiver: { close(): void };
-  try {
-    receiver = ports.receiveDump((bytes) => {
-      chunks.push(bytes);
-      arrived += bytes.length;
-      wake();
-    });
-  } catch (error) {
-    ports.complain(`lvmlockctl: cannot receive the state, is another lvmlockctl running? ${error}`);
-    return 1;
-  }
+  const receiver = await inTurn(ports, (bytes) => {
+    chunks.push(bytes);
+    arrived += bytes.length;
+    wake();
+  });
+  if (receiver === null) return failed(ports, 'another lvmlockctl has been receiving for too long');
   const request = formatMessage([['request', kind === 'dump' ? 'dump' : 'info']]);
   const reply = await askLvmlockd(ports.endpoint, request, QUICK_MS);
   const wanted = reply.ok ? numberOf(reply.value, 'dump_len', 0) : 0;
@@ -92,6 +89,19 @@ async function printDump(kind: 'info' | 'dump' | 'raw', ports: LvmlockctlPorts):
   }
   ports.print(nameToText(kind === 'info' ? infoText(text) : text));
   return 0;
+}
+
+/** There is one address for all: they take turns. null: one of them does not end. */
+async function inTurn(
+  { receiveDump, endpoint }: LvmlockctlPorts,
+  received: (bytes: Uint8Array) => void,
+): Promise<{ close(): void } | null> {
+  for (let waitedMs = 0; waitedMs < TURN_MS; waitedMs += TURN_POLL_MS) {
+    const receiver = receiveDump(received);
+    if (receiver !== null) return receiver;
+    await new Promise<void>((resolve) => endpoint.clock.after(TURN_POLL_MS, resolve));
+  }
+  return null;
 }
 
 async function quit(ports: LvmlockctlPorts): Promise<number> {

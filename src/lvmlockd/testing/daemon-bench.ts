@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { parseConfig, textOf } from '../../wire/libdaemon.ts';
 import { type DaemonEvent, stepDaemon } from '../daemon.ts';
+import { LIMITS, type Limits } from '../limits.ts';
 import {
   type AdoptedLock,
   type FoundSpace,
@@ -96,10 +97,17 @@ export class Bench {
   ended: number | null = null;
   #nowMs = 0;
 
-  constructor(more: { readonly adoptFile?: string; readonly found?: readonly FoundSpace[] } = {}) {
+  constructor(
+    more: {
+      readonly adoptFile?: string;
+      readonly found?: readonly FoundSpace[];
+      readonly limits?: Partial<Limits>;
+    } = {},
+  ) {
     this.fake.found = more.found ?? [];
     const settings = { globalLockType: null, hostId: 1, adopt: true };
-    this.state = newState(settings, new Map([['sanlock', this.fake.manager()]]));
+    const managers = new Map([['sanlock', this.fake.manager()] as const]);
+    this.state = newState(settings, managers, { ...LIMITS, ...more.limits });
     this.post({ kind: 'started', adoptFile: more.adoptFile ?? null });
   }
 
