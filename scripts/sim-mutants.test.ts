@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { build, type Plugin } from 'esbuild';
+import type { WorldOptions } from '../src/sim/world.ts';
 
 /**
  * The simulator must bite: with one safety rule taken out of the lease procedures, one of its
@@ -22,6 +23,8 @@ interface Mutant {
   readonly to: string;
   /** Which of the simulator's worlds must find it; `world` unless said. */
   readonly by?: 'silence';
+  /** What makes a `world` ask for this rule most. */
+  readonly world?: Partial<WorldOptions>;
 }
 
 const MUTANTS: readonly Mutant[] = [
@@ -87,6 +90,13 @@ const MUTANTS: readonly Mutant[] = [
     from: "reply.outcome === 'failed' && reply.unsent !== true",
     to: "reply.outcome === 'failed' && reply.errno < 0",
   },
+  {
+    what: 'wdmd closes the device after an expiry, and so feeds it once more',
+    file: 'src/wdmd/device.ts',
+    from: 'return first;',
+    to: 'return null;',
+    world: { daemons: 1, starvation: 1, misfortuneMs: 600_000, mistakenIds: 0, pauseMs: 2000 },
+  },
 ];
 
 function mutation(mutant: Mutant): Plugin {
@@ -123,7 +133,8 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
   }
   const { World, optionsOf } = built as typeof import('../src/sim/world.ts'); // as above
   return (seed) => {
-    const { broken } = new World(optionsOf(seed, { hosts: 3, resources: 1 })).run();
+    const wanted = { hosts: 3, resources: 1, ...mutant.world };
+    const { broken } = new World(optionsOf(seed, wanted)).run();
     return broken === null ? null : broken.text;
   };
 }

@@ -146,7 +146,8 @@ export class WdmdProgram {
     this.#timer = null;
     if (this.#hasEnded || this.#isTickDue) return;
     const { clock } = this.#ports;
-    const delayMs = Math.max(0, nextTickMs(this.#state) - clock.nowMs());
+    // Whole milliseconds: a remainder too small for the clock would never pass.
+    const delayMs = Math.ceil(Math.max(0, nextTickMs(this.#state) - clock.nowMs()));
     this.#timer = clock.after(delayMs, () => {
       this.#timer = null;
       this.#isTickDue = true;

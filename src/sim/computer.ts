@@ -1,3 +1,4 @@
+import { SECOND_MS } from '../base/units.ts';
 import { WATCHDOG_FIRE_MS } from '../lease/lease-times.ts';
 import type { Timer } from '../ports/clock.ts';
 import type { LeaseCommand, LeaseCommandResult } from '../sanlock/lease-messages.ts';
@@ -50,6 +51,7 @@ export class Hardware {
   /** Time of the running system; null = power is off. */
   #clock: HostClock | null = null;
   #watchdog: Timer | null = null;
+  #watchdogMs = WATCHDOG_FIRE_MS;
 
   constructor(world: World, of: { hostId: number; ioTimeoutS: number }, software: Software) {
     this.#world = world;
@@ -90,6 +92,7 @@ export class Hardware {
     clock.stop();
     this.#clock = null;
     this.disarm();
+    this.#watchdogMs = WATCHDOG_FIRE_MS;
     this.#software.powerLost();
     this.#world.clock.after(this.dice.between(10_000, this.#world.options.outageMs), () =>
       this.boot(),
@@ -108,11 +111,21 @@ export class Hardware {
     this.after(this.dice.between(0.8, 1) * WATCHDOG_TICK_MS, () => this.watch(claim));
   }
 
-  /** The machine is reset a minute from now, unless it is petted again. */
+  /** The machine is reset a minute from now, or what was set, unless it is petted again. */
   pet(): void {
     this.disarm();
     const reset = () => this.crash('by its watchdog');
-    this.#watchdog = this.#world.clock.after(WATCHDOG_FIRE_MS, reset);
+    this.#watchdog = this.#world.clock.after(this.#watchdogMs, reset);
+  }
+
+  get watchdogS(): number {
+    return this.#watchdogMs / SECOND_MS;
+  }
+
+  /** Pets, too. */
+  setWatchdog(seconds: number): void {
+    this.#watchdogMs = seconds * SECOND_MS;
+    this.pet();
   }
 
   disarm(): void {

@@ -1,6 +1,7 @@
 import * as calls from '../client/sanlock-daemon-calls.ts';
 import { acquire, convert, release } from '../client/sanlock-lease-calls.ts';
 import { SanlockProgram } from '../drive/sanlock-program.ts';
+import { leaseTimes } from '../lease/lease-times.ts';
 import type { Channel, Processes } from '../ports/processes.ts';
 import type { LeaseCommand, LeaseCommandResult } from '../sanlock/lease-messages.ts';
 import { RES_FLAGS } from '../wire/sanlock-socket.ts';
@@ -28,6 +29,9 @@ import { Violation } from './violation.ts';
 import type { World } from './world.ts';
 
 const RETRY_JOIN_MS = 3000;
+const LONG_DOWN_MS = 400_000;
+/** Longer, and the device has fired in any case. */
+const LONGEST_WDMD_LAG_MS = 60_000;
 
 /**
  * A machine under the very daemon: front and lease process, users that are processes with
@@ -48,6 +52,7 @@ export class FrontedMachine implements Computer, Software {
   /** Of this boot: each daemon learns from it what the one before left running. */
   #journal = new MemoryJournal();
   #wdmd: SimWdmd | null = null;
+  readonly #wdmdDice: Dice;
   readonly #hasWatchdog: boolean;
   readonly #stays: Stays;
   readonly #people: People;
@@ -60,6 +65,7 @@ export class FrontedMachine implements Computer, Software {
     this.hardware = new Hardware(world, of, this);
     this.name = this.hardware.name;
     this.#dice = this.hardware.dice;
+    this.#wdmdDice = this.#dice.fork('wdmd');
     this.#hasWatchdog = this.#dice.chance(0.7);
     this.#stays = new Stays({
       world,
@@ -97,7 +103,10 @@ export class FrontedMachine implements Computer, Software {
     if (time === undefined || this.#front !== null) return;
     this.#world.say(this.name, 'daemon starts');
     this.#frontTime = time;
-    this.#wdmd = this.#wdmd?.forNext(time) ?? new SimWdmd(this.hardware, time);
+    if (this.#wdmd === null) {
+      this.#wdmd = new SimWdmd(this.hardware, time.sibling());
+      this.#lagNow(this.#wdmd);
+    }
     const dice = this.#dice.fork(`front ${this.#stays.count}`);
     this.#front = new SanlockProgram({
       settings: {
@@ -107,7 +116,7 @@ export class FrontedMachine implements Computer, Software {
         useWatchdog: this.#hasWatchdog,
       },
       clock: time,
-      sockets: this.#wdmd.sockets,
+      sockets: this.#wdmd.socketsOf(time),
       journal: this.#journal,
       processes: this.#processes(),
       log: NOTHING_DAMAGED,
@@ -121,11 +130,41 @@ export class FrontedMachine implements Computer, Software {
     this.#keepJoined(this.#admin);
   }
 
+  /** wdmd cannot run for a while, again and again. */
+  #lagNow(wdmd: SimWdmd): void {
+    const afterMs = this.#wdmdDice.between(0.02, 1) * this.#world.options.misfortuneMs;
+    this.hardware.after(afterMs, () => {
+      if (this.#wdmd !== wdmd || this.#world.isQuiet) return;
+      if (this.#front !== null && this.#wdmdDice.chance(this.#world.options.starvation)) {
+        this.#world.say(this.name, 'has no memory left');
+        this.#killDaemon();
+        this.#lagAtExpiry(wdmd);
+      } else this.#lag(wdmd, this.#wdmdDice.between(0, 1) ** 2 * LONGEST_WDMD_LAG_MS);
+      this.#lagNow(wdmd);
+    });
+  }
+
+  /** Around the end of the claim that a killed daemon left behind: what wdmd is there for. */
+  #lagAtExpiry(wdmd: SimWdmd): void {
+    const aliveMs = leaseTimes(this.#ioTimeoutS).renewalFailMs;
+    const earliestMs = Math.max(0, aliveMs - LONGEST_WDMD_LAG_MS);
+    this.hardware.after(this.#wdmdDice.between(earliestMs, aliveMs), () => {
+      this.#lag(wdmd, this.#wdmdDice.between(0, LONGEST_WDMD_LAG_MS));
+    });
+  }
+
+  #lag(wdmd: SimWdmd, forMs: number): void {
+    this.#world.say(this.name, `wdmd stands still for ${Math.round(forMs)} ms`);
+    wdmd.pause();
+    this.#world.clock.after(forMs, () => wdmd.resume());
+  }
+
   powerLost(): void {
     this.#users.stop();
     this.#frontTime?.stop();
     this.#front = null;
     this.#frontTime = null;
+    this.#wdmd?.powerLost();
     this.#wdmd = null;
     this.#people.powerLost();
     this.#stays.powerLost();
@@ -274,7 +313,8 @@ export class FrontedMachine implements Computer, Software {
       this.pauseProgram(forMs); // nobody would stop its users in time
       return;
     }
-    const times = [this.#frontTime, this.hardware.clock, this.#stays.current?.time ?? null];
+    const { clock } = this.hardware;
+    const times = [this.#frontTime, clock, this.#stays.current?.time ?? null, this.#wdmd];
     this.#world.say(this.name, `everything stands still for ${Math.round(forMs)} ms`);
     for (const time of times) time?.pause();
     this.#world.clock.after(forMs, () => {
@@ -301,6 +341,9 @@ export class FrontedMachine implements Computer, Software {
     this.#frontTime?.stop();
     this.#stays.endAll();
     this.#people.daemonKilled();
-    this.hardware.after(this.#dice.between(100, 30_000), () => this.#startDaemon());
+    this.#wdmd?.daemonKilled();
+    // Or only somebody who comes to look does.
+    const moreMs = this.#wdmdDice.chance(0.4) ? LONG_DOWN_MS : 0;
+    this.hardware.after(this.#dice.between(100, 30_000) + moreMs, () => this.#startDaemon());
   }
 }

@@ -1,87 +1,156 @@
-import { SECOND_MS } from '../base/units.ts';
-import { decode, encode } from '../codec/struct.ts';
+import { WdmdProgram } from '../drive/wdmd-program.ts';
 import type { Connection, Sockets } from '../ports/sockets.ts';
-import { WDMD_CMD, WDMD_MESSAGE_BYTES, wdmdMessage } from '../wire/wdmd-socket.ts';
+import type { WatchdogDevice } from '../ports/watchdog-device.ts';
 import type { Hardware } from './computer.ts';
-import type { ProcessTime } from './lease-seat.ts';
+import type { HostClock } from './host-clock.ts';
+import { type ProcessTime, QUIET } from './lease-seat.ts';
 
-const FIRE_TIMEOUT_S = 60;
-/** It gives up petting this long before an expiry: closing the device counts as one pet more. */
-const TEST_INTERVAL_S = 10;
+const MESSAGE_MS = 0.1;
+const PATH = '/dev/watchdog';
 
-/**
- * wdmd of one running system, as spec 25 §4 has it: the device is fed while no expiry it was told
- * is near; a connection that ends without taking its expiry back leaves it behind for ever.
- */
+/** One end of a connection, and how what is sent to it arrives: when its process runs. */
+interface End {
+  readonly time: ProcessTime;
+  data: (bytes: Uint8Array) => void;
+  closed: () => void;
+  isOpen: boolean;
+}
+
+/** The very wdmd of one running system, in a process that can stand still by itself. */
 export class SimWdmd {
   readonly #hardware: Hardware;
-  #daemon: ProcessTime;
-  /** Seconds; 0 = not tested. One entry for each connection that ever told one. */
-  readonly #expireS = new Map<number, number>();
+  readonly #time: HostClock;
+  #accept: (connection: Connection) => void = () => {};
+  /** wdmd's ends of what the daemon that runs now has open. */
+  #ends: End[] = [];
   #next = 1;
-  #isOpen = true;
 
-  /** @param daemon time of the process that connects */
-  constructor(hardware: Hardware, daemon: ProcessTime) {
+  /** @param time of its process */
+  constructor(hardware: Hardware, time: HostClock) {
     this.#hardware = hardware;
-    this.#daemon = daemon;
-    this.#test();
+    this.#time = time;
+    const settings = { pid: 2, socketGid: 0, highPriority: 0, allowScripts: 0, killScriptS: 0 };
+    const device = deviceOf(hardware);
+    const program = new WdmdProgram(
+      {
+        settings,
+        clock: time,
+        sockets: { listen: (_at, accept) => this.#listen(accept), connect: () => {} },
+        socketPath: '',
+        devices: { open: () => ({ ok: true, device: deviceOf(hardware) }) },
+        scripts: null,
+        log: QUIET,
+        ended: () => {},
+      },
+      { path: PATH, device },
+    );
+    program.start();
   }
 
-  /** The daemon was killed, its expiry stays; another one connects from now on. */
-  forNext(daemon: ProcessTime): this {
-    this.#daemon = daemon;
-    return this;
+  /** For a daemon with this time. */
+  socketsOf(daemon: ProcessTime): Sockets {
+    return {
+      listen: () => ({ close: () => {} }),
+      connect: (_path, _timeoutMs, answer) => {
+        const here = newEnd(this.#time);
+        const there = newEnd(daemon);
+        this.#ends.push(here);
+        const fd = this.#next++;
+        this.#send(here, () => this.#accept(this.#connection(here, there, fd)));
+        this.#send(there, () => {
+          answer({ ok: true, connection: this.#connection(there, here, fd) });
+        });
+      },
+    };
   }
 
-  readonly sockets: Sockets = {
-    listen: () => ({ close: () => {} }),
-    connect: (_path, _timeoutMs, answer) => {
-      const connection = this.#connection(this.#next++);
-      this.#hardware.after(0.1, () => {
-        this.#daemon.run(() => answer({ ok: true, connection }));
-      });
-    },
-  };
+  /** The kernel closes what it had open. */
+  daemonKilled(): void {
+    for (const end of this.#ends.splice(0)) this.#hangUp(end);
+  }
 
-  #connection(id: number): Connection {
-    let hear: (bytes: Uint8Array) => void = () => {};
-    const ended = () => {
-      if (this.#expireS.get(id) === 0) this.#expireS.delete(id);
+  pause(): void {
+    this.#time.pause();
+  }
+
+  resume(): void {
+    this.#time.resume();
+  }
+
+  powerLost(): void {
+    this.#time.stop();
+  }
+
+  #listen(accept: (connection: Connection) => void) {
+    this.#accept = accept;
+    return { close: () => {} };
+  }
+
+  #connection(own: End, peer: End, fd: number): Connection {
+    const end = () => {
+      own.isOpen = false;
+      this.#hangUp(peer);
     };
     return {
-      fd: id,
+      fd,
       peerPid: 1,
       onData: (handler) => {
-        hear = handler;
+        own.data = handler;
       },
-      onClosed: () => {},
+      onClosed: (handler) => {
+        own.closed = handler;
+      },
       send: (bytes) => {
-        const told = decode(wdmdMessage, bytes.subarray(0, WDMD_MESSAGE_BYTES));
-        if (told.cmd === WDMD_CMD.TEST_LIVE) this.#expireS.set(id, Number(told.expireTime));
-        if (told.cmd === WDMD_CMD.STATUS || told.cmd === WDMD_CMD.OPEN_WATCHDOG) {
-          const reply = encode(wdmdMessage, { ...told, fireTimeout: FIRE_TIMEOUT_S });
-          this.#hardware.after(0.1, () => this.#daemon.run(() => hear(reply)));
-        }
+        this.#send(peer, () => peer.data(bytes));
         return true;
       },
       pause: () => {},
       resume: () => {},
-      end: ended,
-      close: ended,
+      end,
+      close: end,
     };
   }
 
-  #test(): void {
-    const { clock } = this.#hardware;
-    if (clock === null) return;
-    const nowS = clock.nowMs() / SECOND_MS;
-    const isFailing = [...this.#expireS.values()].some(
-      (expireS) => expireS !== 0 && nowS >= expireS - TEST_INTERVAL_S,
-    );
-    if (!isFailing || this.#isOpen) this.#hardware.pet();
-    this.#isOpen = !isFailing;
-    const soonMs = isFailing ? SECOND_MS : TEST_INTERVAL_S * SECOND_MS;
-    this.#hardware.after(soonMs, () => this.#test());
+  #hangUp(end: End): void {
+    this.#send(end, () => {
+      end.isOpen = false;
+      end.closed();
+    });
   }
+
+  #send(end: End, happen: () => void): void {
+    this.#hardware.after(MESSAGE_MS, () => {
+      end.time.run(() => {
+        if (end.isOpen) happen();
+      });
+    });
+  }
+}
+
+function newEnd(time: ProcessTime): End {
+  return { time, data: () => {}, closed: () => {}, isOpen: true };
+}
+
+/** Closed uncleanly it counts anew; closed is closed. */
+function deviceOf(hardware: Hardware): WatchdogDevice {
+  let isOpen = true;
+  let timeoutS = hardware.watchdogS;
+  const once = (happen: () => void) => () => {
+    if (isOpen) happen();
+    isOpen = false;
+  };
+  return {
+    getTimeout: () => timeoutS,
+    changeTimeout: (seconds) => {
+      timeoutS = seconds;
+      hardware.setWatchdog(seconds);
+      return seconds;
+    },
+    keepalive: () => {
+      hardware.pet();
+      return 0;
+    },
+    disarm: once(() => hardware.disarm()),
+    closeUnclean: once(() => hardware.pet()),
+  };
 }

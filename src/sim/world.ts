@@ -34,6 +34,8 @@ export interface WorldOptions {
   readonly misfortuneMs: number;
   /** A machine that was reset stays off for so long, at most. */
   readonly outageMs: number;
+  /** How often wdmd's standing still comes with a daemon that is killed. */
+  readonly starvation: number;
   /** How much faster or slower a host's clock may run: 0.0001 = 100 ppm. */
   readonly clockDrift: number;
   /** Keep every line of the trace, not only the last ones. */
@@ -56,6 +58,7 @@ export function optionsOf(seed: number, wanted: Partial<WorldOptions> = {}): Wor
     misfortuneMs: dice.pick([20_000, 80_000, 300_000]),
     daemons: dice.pick([0, 0.5, 1]),
     outageMs: dice.pick([60_000, 60_000, 600_000]),
+    starvation: 0.2,
     clockDrift: 0.0001,
     traceAll: false,
     ...wanted,
