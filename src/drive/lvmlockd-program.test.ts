@@ -3,127 +3,8 @@ import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import fc from 'fast-check';
 import { LIMITS } from '../lvmlockd/limits.ts';
-import { testManager } from '../lvmlockd/managers/test-mode.ts';
-import type { Clock, Timer } from '../ports/clock.ts';
-import type { Log } from '../ports/log.ts';
-import type { Connection, Sockets } from '../ports/sockets.ts';
-import { bytesToText, textToBytes } from '../wire/libdaemon.ts';
-import { LvmlockdProgram } from './lvmlockd-program.ts';
-
-/** A daemon in --test mode, its clock and its sockets, all in memory. */
-class World {
-  /** Connections that were closed by the daemon. */
-  readonly turnedAway: string[] = [];
-  readonly dumps: string[] = [];
-  readonly replies = new Map<string, string[]>();
-  readonly program: LvmlockdProgram;
-  ended = false;
-  #nowMs = 1000;
-  #timers: { dueMs: number; fire: () => void }[] = [];
-  #accept: (connection: Connection) => void = () => {};
-  readonly #peers = new Map<string, { data: (bytes: Uint8Array) => void; closed: () => void }>();
-
-  constructor(devices: readonly string[]) {
-    const clock: Clock = {
-      nowMs: () => this.#nowMs,
-      wallMs: () => this.#nowMs,
-      after: (delayMs, fire): Timer => {
-        const timer = { dueMs: this.#nowMs + delayMs, fire };
-        this.#timers.push(timer);
-        return {
-          cancel: () => {
-            this.#timers = this.#timers.filter((one) => one !== timer);
-          },
-        };
-      },
-    };
-    const sockets: Sockets = {
-      listen: (_at, accept) => {
-        this.#accept = accept;
-        return { close: () => {} };
-      },
-      connect: (_path, _timeoutMs, answer) => answer({ ok: false, errno: 111 }),
-    };
-    const quiet = () => {};
-    const log: Log = { error: quiet, warn: quiet, info: quiet, debug: quiet };
-    this.program = new LvmlockdProgram({
-      settings: { globalLockType: null, hostId: 0, adopt: true },
-      socketPath: '/run/lvm/lvmlockd.socket',
-      managers: (isChosen) => new Map([['sanlock', testManager(isChosen)]]),
-      sockets,
-      sanlock: { sockets, clock, socketPath: '/run/sanlock/sanlock.sock' },
-      devices: {
-        probe: (path) => ({
-          exists: devices.includes(path),
-          physicalBytes: 512,
-          logicalBytes: 512,
-        }),
-      },
-      log,
-      sendDump: (bytes) => this.dumps.push(bytesToText(bytes)) > 0,
-      dumpLog: () => '',
-      dumpFormOf: () => 'old',
-      adoptFile: { read: () => null, write: quiet },
-      ended: () => {
-        this.ended = true;
-      },
-    });
-    this.program.start();
-  }
-
-  connect(name: string): void {
-    const handlers = { data: (_bytes: Uint8Array) => {}, closed: () => {} };
-    const inbox: string[] = [];
-    this.#peers.set(name, handlers);
-    this.replies.set(name, inbox);
-    this.#accept({
-      peerPid: 4711,
-      fd: 7,
-      onData: (handler) => {
-        handlers.data = handler;
-      },
-      onClosed: (handler) => {
-        handlers.closed = handler;
-      },
-      send: (bytes) => inbox.push(bytesToText(bytes)) > 0,
-      pause: () => {},
-      resume: () => {},
-      end: () => {},
-      close: () => this.turnedAway.push(name),
-    });
-  }
-
-  send(name: string, raw: string): void {
-    this.#peers.get(name)?.data(textToBytes(raw));
-  }
-
-  close(name: string): void {
-    this.#peers.get(name)?.closed();
-  }
-
-  pass(ms: number): void {
-    const untilMs = this.#nowMs + ms;
-    for (;;) {
-      this.#timers.sort((a, b) => a.dueMs - b.dueMs);
-      const next = this.#timers[0];
-      if (next === undefined || next.dueMs > untilMs) break;
-      this.#timers.shift();
-      this.#nowMs = Math.max(this.#nowMs, next.dueMs);
-      next.fire();
-    }
-    this.#nowMs = untilMs;
-  }
-
-  /** The next reply on a connection, waiting up to 10 s of virtual time. */
-  receive(name: string): string {
-    for (let waited = 0; waited < 10_000; waited += 50) {
-      const reply = this.replies.get(name)?.shift();
-      if (reply !== undefined) return reply;
-      this.pass(50);
-    }
-    return '';
-  }
-}
+import { bytesToText } from '../wire/libdaemon.ts';
+import { LvmlockdWorld } from './testing/lvmlockd-world.ts';
 
 type Step =
   | { step: 'connect' | 'close'; conn: string }
@@ -143,7 +24,7 @@ function recording(name: string): readonly Step[] {
 type Differences = Readonly<Record<number, string>>;
 
 function replay(name: string, differences: Differences): readonly string[] {
-  const world = new World(['/dev/mapper/tv1-lvmlock', '/dev/mapper/tv2-lvmlock']);
+  const world = new LvmlockdWorld(['/dev/mapper/tv1-lvmlock', '/dev/mapper/tv2-lvmlock']);
   const found: string[] = [];
   for (const [index, step] of recording(name).entries()) {
     const expected = differences[index];
@@ -210,7 +91,7 @@ test('queueing, conversion, persistence, cancel, kill, drop, stop and free answe
 });
 
 test('connections beyond the limit are turned away, and taken again when others end', () => {
-  const world = new World([]);
+  const world = new LvmlockdWorld([]);
   for (let n = 0; n < LIMITS.clients; n++) world.connect(`${n}`);
   assert.deepEqual(world.turnedAway, []);
   world.connect('more');
@@ -222,7 +103,7 @@ test('connections beyond the limit are turned away, and taken again when others 
 });
 
 test('a quit without lockspaces is answered, then the daemon ends', () => {
-  const world = new World([]);
+  const world = new LvmlockdWorld([]);
   world.connect('A');
   world.send('A', 'request = "quit"\n\n##\n');
   assert.match(world.receive('A'), /result = 0/);
@@ -230,7 +111,7 @@ test('a quit without lockspaces is answered, then the daemon ends', () => {
 });
 
 test('SIGTERM stops a lockspace without locks at once, one with locks when they are gone', () => {
-  const world = new World(['/dev/mapper/tv1-lvmlock']);
+  const world = new LvmlockdWorld(['/dev/mapper/tv1-lvmlock']);
   world.connect('A');
   const ask = (text: string) => {
     world.send('A', `${text}\n##\n`);
@@ -250,7 +131,7 @@ test('SIGTERM stops a lockspace without locks at once, one with locks when they 
 });
 
 test('random and broken bytes never stop the daemon from serving the next client', () => {
-  const world = new World(['/dev/mapper/tv1-lvmlock']);
+  const world = new LvmlockdWorld(['/dev/mapper/tv1-lvmlock']);
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 400 }), fc.boolean(), (bytes, ends) => {
       world.connect('X');
@@ -266,7 +147,7 @@ test('random and broken bytes never stop the daemon from serving the next client
 });
 
 test('any sequence of requests with any fields is answered', () => {
-  const world = new World(['/dev/mapper/v-lvmlock']);
+  const world = new LvmlockdWorld(['/dev/mapper/v-lvmlock']);
   const names = ['lock_gl', 'lock_vg', 'lock_lv', 'init_vg', 'init_lv', 'free_lv', 'start_vg'];
   const more = ['stop_vg', 'vg_update', 'kill_vg', 'drop_vg', 'enable_gl', 'query_lock_lv'];
   const word = fc.constantFrom('v', '', 'none', 'sanlock', 'ex', 'sh', 'un', '1.0.0:lvmlock', '9');

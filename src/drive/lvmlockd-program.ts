@@ -12,6 +12,7 @@ import { messageReader, textToBytes } from '../wire/libdaemon.ts';
 import { LD_RESULT } from '../wire/lvmlockd-numbers.ts';
 import { dumpReply } from '../wire/lvmlockd-requests.ts';
 import { LvmlockdTasks } from './lvmlockd-tasks.ts';
+import { Turns } from './turns.ts';
 
 export interface LvmlockdPorts {
   readonly settings: Settings;
@@ -36,13 +37,19 @@ export interface LvmlockdPorts {
 }
 
 interface Peer {
+  readonly id: number;
   readonly connection: Connection;
   /** Requests behind the one being served: the protocol is one at a time. */
   readonly waiting: ByteString[];
   isBusy: boolean;
+  /** Answers are not read: it is served again when the kernel has taken them. */
+  isUnread: boolean;
+  /** Nothing more is read from it for now. */
+  isHeld: boolean;
 }
 
 const BACKLOG = 64;
+/** Requests sent ahead, beyond which nothing is read: lvm sends one and waits for its answer. */
 const MAX_WAITING = 16;
 const DATAGRAM_BYTES = 65536 - 64;
 const DUMP_RETRY_MS = 10;
@@ -55,6 +62,7 @@ export class LvmlockdProgram {
   readonly #state: DaemonState;
   readonly #tasks: LvmlockdTasks;
   readonly #peers = new Map<number, Peer>();
+  readonly #turns: Turns<Peer>;
   readonly #events: DaemonEvent[] = [];
   #listener: Listener | null = null;
   #isStepping = false;
@@ -66,6 +74,7 @@ export class LvmlockdProgram {
     this.#ports = ports;
     const managers = ports.managers(() => this.#state.gl.type !== null);
     this.#state = newState(ports.settings, managers);
+    this.#turns = new Turns(ports.sanlock.clock, (peer) => this.#turnOf(peer));
     this.#tasks = new LvmlockdTasks(ports, (session) =>
       this.#post({ kind: 'sessionLost', session }),
     );
@@ -92,21 +101,23 @@ export class LvmlockdProgram {
     }
     const clientId = this.#nextClientId;
     this.#nextClientId = clientId >= LAST_CLIENT_ID ? 1 : clientId + 1;
-    const peer: Peer = { connection, waiting: [], isBusy: false };
+    const quiet = { isBusy: false, isUnread: false, isHeld: false };
+    const peer: Peer = { id: clientId, connection, waiting: [], ...quiet };
     this.#peers.set(clientId, peer);
     const { fd, peerPid: pid } = connection;
     this.#post({ kind: 'clientOpened', clientId, fd, pid });
     const reader = messageReader();
     connection.onData((bytes) => {
       const messages = reader.push(bytes);
-      if (messages === null || peer.waiting.length + messages.length > MAX_WAITING) {
+      if (messages === null) {
         this.#ports.log.warn('client.dropped', { client: clientId, reason: 'too much at once' });
         this.#drop(clientId);
         connection.close();
         return;
       }
       peer.waiting.push(...messages);
-      this.#serve(clientId, peer);
+      if (messages.length > 0) this.#turns.want(peer);
+      this.#hold(peer);
     });
     connection.onClosed(() => {
       if (connection.hasUnread === true) this.#post({ kind: 'replyLost', clientId });
@@ -115,19 +126,47 @@ export class LvmlockdProgram {
   }
 
   #drop(clientId: number): void {
-    if (!this.#peers.delete(clientId)) return;
+    const peer = this.#peers.get(clientId);
+    if (peer === undefined) return;
+    this.#peers.delete(clientId);
+    this.#turns.forget(peer);
     this.#post({ kind: 'clientClosed', clientId });
   }
 
-  #serve(clientId: number, peer: Peer): void {
-    if (peer.isBusy) return;
+  /** @returns whether it may have another request */
+  #turnOf(peer: Peer): boolean {
+    if (!this.#canServe(peer)) return false;
     const text = peer.waiting.shift();
-    if (text === undefined) return;
+    if (text === undefined) return false;
     peer.isBusy = true;
     const { peerPid } = peer.connection;
     const wantsState = text.includes('"info"');
     const dumpForm = wantsState ? this.#ports.dumpFormOf(peerPid) : 'old';
-    this.#post({ kind: 'request', clientId, text, dumpForm });
+    this.#post({ kind: 'request', clientId: peer.id, text, dumpForm });
+    this.#hold(peer);
+    return peer.waiting.length > 0 && this.#canServe(peer);
+  }
+
+  /** Who does not read its answers gets no more of them. */
+  #canServe(peer: Peer): boolean {
+    if (peer.isBusy || peer.isUnread || !this.#peers.has(peer.id)) return false;
+    const { connection } = peer;
+    if ((connection.unsentBytes ?? 0) === 0) return true;
+    peer.isUnread = true;
+    connection.whenSent?.(() => {
+      peer.isUnread = false;
+      this.#turns.want(peer);
+    });
+    return false;
+  }
+
+  /** Requests that wait hold back what is behind them, in the kernel and in their sender. */
+  #hold(peer: Peer): void {
+    const isHeld = peer.waiting.length >= MAX_WAITING;
+    if (isHeld === peer.isHeld) return;
+    peer.isHeld = isHeld;
+    if (isHeld) peer.connection.pause();
+    else peer.connection.resume();
   }
 
   /** Events are handled one after another, also those that arise while one is handled. */
@@ -192,7 +231,7 @@ export class LvmlockdProgram {
     if (peer === undefined) return;
     if (!peer.connection.send(textToBytes(text))) this.#post({ kind: 'replyLost', clientId });
     peer.isBusy = false;
-    this.#serve(clientId, peer);
+    if (peer.waiting.length > 0) this.#turns.wantLater(peer);
   }
 
   /** Datagrams until everything is sent or the reader has been too slow for half a second. */
