@@ -153,3 +153,27 @@ test('every daemon has a unit, and every program of bin is installed', () => {
   assert.deepEqual(Object.keys(bin).sort(), programs);
   for (const [name, path] of Object.entries(bin)) assert.equal(path, `bin/${name}`);
 });
+
+test('every program starts by the same launcher, and cleans up before anything of its own', () => {
+  const launchers = readdirSync(`${ROOT}/bin`).filter((name) => name !== 'package.json');
+  const [first] = launchers.map((name) => readFileSync(`${ROOT}/bin/${name}`, 'utf8'));
+  for (const name of launchers) {
+    assert.equal(readFileSync(`${ROOT}/bin/${name}`, 'utf8'), first, name);
+  }
+  for (const file of readdirSync(`${ROOT}/src/bin`)) {
+    if (file === 'client.ts') continue; // a library: its process is somebody else's
+    const [line] = readFileSync(`${ROOT}/src/bin/${file}`, 'utf8').split('\n');
+    assert.equal(line, "import '../platform/clean-start.ts';", file);
+  }
+  // A program that Node starts for us gets Node's arguments from us, not from whoever started us.
+  let forks = 0;
+  for (const file of readdirSync(`${ROOT}/src/platform`)) {
+    const source = readFileSync(`${ROOT}/src/platform/${file}`, 'utf8');
+    for (const [, call = ''] of source.matchAll(/\bfork\(([\s\S]*?\n\s*\})\)/g)) {
+      if (file.endsWith('.test.ts')) continue;
+      assert.match(call, /execArgv: \[\.\.\.NODE_ARGUMENTS\]/, file);
+      forks++;
+    }
+  }
+  assert.ok(forks >= 3);
+});

@@ -1,3 +1,4 @@
+import '../platform/clean-start.ts';
 import { fenceSanlock } from '../cli/fence-sanlock/agent.ts';
 import { parseAgent, parseAgentInput } from '../cli/fence-sanlock/agent-options.ts';
 import { agentRunDir, FENCE_FIFO, fencedRunDir } from '../cli/fence-sanlock/places.ts';

@@ -1,3 +1,4 @@
+import '../platform/clean-start.ts';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { nameToText, textToName } from '../base/bytes.ts';

@@ -1,3 +1,4 @@
+import '../platform/clean-start.ts';
 import { LeaseProgram } from '../drive/lease-program.ts';
 import { rehearse } from '../drive/rehearsal.ts';
 import { AlignedPool } from '../platform/aligned-memory.ts';

@@ -1,3 +1,4 @@
+import '../platform/clean-start.ts';
 import { textToName } from '../base/bytes.ts';
 import { lvmlockctl } from '../cli/lvmlockctl/main.ts';
 import { NameTaken } from '../platform/bound-socket.ts';

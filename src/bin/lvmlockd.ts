@@ -1,3 +1,4 @@
+import '../platform/clean-start.ts';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { textToName } from '../base/bytes.ts';

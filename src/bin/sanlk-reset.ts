@@ -1,3 +1,4 @@
+import '../platform/clean-start.ts';
 import { sanlkReset } from '../cli/sanlk-reset/main.ts';
 import { RESETD_SOCKET, resetdRunDir } from '../cli/sanlk-reset/places.ts';
 import { SanlockClient, sanlockSocketPath } from '../client/sanlock.ts';

@@ -1,3 +1,4 @@
+import '../platform/clean-start.ts';
 import { writeFileSync } from 'node:fs';
 import { textToName } from '../base/bytes.ts';
 import { RESET_VERSION } from '../cli/sanlk-reset/main.ts';

@@ -1,3 +1,4 @@
+import '../platform/clean-start.ts';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';

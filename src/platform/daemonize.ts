@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { chownSync, mkdirSync } from 'node:fs';
+import { NODE_ARGUMENTS } from './clean-start.ts';
 
 /** What a detached daemon tells the command that started it. */
 type Report = { readonly ready: true } | { readonly failed: string };
@@ -18,7 +19,7 @@ export function startDetached(
     detached: true,
     cwd: '/',
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    execArgv: [],
+    execArgv: [...NODE_ARGUMENTS],
   });
   let waiting = true;
   const settle = (failure: string | null) => {

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Log } from '../ports/log.ts';
 import type { SignalName } from '../ports/processes.ts';
+import { NODE_ARGUMENTS } from './clean-start.ts';
 import { type Deputy, identityOf, KernelProcess } from './kernel-process.ts';
 
 const MAX_WAITING = 1024; // messages the helper has not taken yet: one for each client at least
@@ -34,7 +35,7 @@ export class Helper implements Deputy {
   constructor(helperFile: string, log: Log) {
     this.#log = log;
     const child = fork(helperFile, [], {
-      execArgv: [],
+      execArgv: [...NODE_ARGUMENTS],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     child.on('error', (error) => this.#log.error('helper.failed', { reason: error.message }));

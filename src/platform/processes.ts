@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import type { ByteString } from '../base/bytes.ts';
 import type { Log, LogFields, LogLevel } from '../ports/log.ts';
 import type { BoundProcess, Channel, Processes } from '../ports/processes.ts';
+import { NODE_ARGUMENTS } from './clean-start.ts';
 import { type Deputy, KernelProcess, type Surroundings } from './kernel-process.ts';
 import type { ScriptRunner } from './script-runner.ts';
 
@@ -35,7 +36,7 @@ export class NodeProcesses implements Processes {
   startLeaseProcess<Out, In>(label: string): Channel<Out, In> {
     const child = fork(this.#leaseProcessFile, [label, this.#leaseProcessSettings], {
       serialization: 'advanced', // bigint and Uint8Array pass
-      execArgv: [],
+      execArgv: [...NODE_ARGUMENTS],
       // One heap for all of its threads, not one each: two megabytes less.
       env: { ...process.env, MALLOC_ARENA_MAX: '1' },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

@@ -1,5 +1,6 @@
 import { isatty } from 'node:tty';
 import { acquire } from '../../client/sanlock-lease-calls.ts';
+import { restoreEnvironment } from '../../platform/clean-start.ts';
 import { ERRNO } from '../../wire/sanlock-codes.ts';
 import { type Action, type ClientContext, codeOf } from './context.ts';
 import { resourcesToAcquire } from './lease-actions.ts';
@@ -31,6 +32,7 @@ export const commandAction: Action = async (context) => {
   }
   if (line.command === null) return sleepForEver(registered.value);
   const { becomeProgram } = await import('../../platform/become-program.ts');
+  restoreEnvironment();
   const errno = becomeProgram(line.command, [fd]);
   registered.value.close();
   context.noted.known = `${line.command[0]} cannot be run`;
