@@ -9,23 +9,49 @@ import type { WorldOptions } from '../src/sim/world.ts';
 /**
  * The simulator must bite: with one safety rule taken out of the lease procedures, one of its
  * seeds has to find the broken promise. Each mutant is the project's own source, changed in one
- * place.
+ * place, or wherever that one rule is kept.
  */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const SEEDS = 40;
+/** Sectors that no host has written; most rules are asked for sooner without them. */
+const STRAYS = { straysMs: 5000 };
 /** Of a world that costs a thousandth. */
 const SILENCE_SEEDS = 600;
 
-interface Mutant {
-  readonly what: string;
+interface Edit {
   readonly file: string;
   readonly from: string;
   readonly to: string;
+}
+
+interface Mutant extends Edit {
+  readonly what: string;
+  /** A rule that is kept in several places is taken out of all. */
+  readonly also?: readonly Edit[];
   /** Which of the simulator's worlds must find it; `world` unless said. */
   readonly by?: 'silence';
   /** What makes a `world` ask for this rule most. */
   readonly world?: Partial<WorldOptions>;
 }
+
+/** Numbers are made larger than can be, and nobody looks before they are written. */
+const ANY_NEXT_NUMBER: readonly Edit[] = [
+  {
+    file: 'src/lease/next-numbers.ts',
+    from: 'const { lver, mbal } = next;',
+    to: 'const { lver, mbal } = { ...next, lver: 1n, mbal: 1n };',
+  },
+  {
+    file: 'src/lease/ballot.ts',
+    from: 'assert(damageOfBlock(dblock, geometry) === null,',
+    to: 'assert(damageOfBlock !== null,',
+  },
+  {
+    file: 'src/lease/ballot.ts',
+    from: 'assert(damageOfPaxos(leader) === null,',
+    to: 'assert(damageOfPaxos !== null,',
+  },
+];
 
 const MUTANTS: readonly Mutant[] = [
   {
@@ -97,16 +123,49 @@ const MUTANTS: readonly Mutant[] = [
     to: 'return null;',
     world: { daemons: 1, starvation: 1, misfortuneMs: 600_000, mistakenIds: 0, pauseMs: 2000 },
   },
+  {
+    what: 'a host block may say any number',
+    file: 'src/format/dblock.ts',
+    from: 'const damage = damageOf(dblock, block);',
+    to: 'const damage = damageOf(dblock, { ...block, mbal: 0n, bal: 0n, lver: 0n });',
+    world: STRAYS,
+    also: ANY_NEXT_NUMBER,
+  },
+  {
+    what: 'a leader may say any number',
+    file: 'src/format/leader.ts',
+    from: 'const damage = damageOf(paxosLeader, leader);',
+    to: 'const damage = damageOf(paxosLeader, { ...leader, lver: 0n });',
+    world: STRAYS,
+    also: ANY_NEXT_NUMBER,
+  },
+  {
+    what: 'hosts may step by any number',
+    file: 'src/format/leader.ts',
+    from: 'const damage = damageOf(paxosLeader, leader);',
+    to: 'const damage = damageOf(paxosLeader, { ...leader, maxHosts: 1n });',
+    world: STRAYS,
+    also: [
+      ...ANY_NEXT_NUMBER,
+      { file: 'src/format/leader.ts', from: 'if (maxHosts !== most)', to: 'if (maxHosts < most)' },
+    ],
+  },
 ];
 
 function mutation(mutant: Mutant): Plugin {
+  const edits: readonly Edit[] = [mutant, ...(mutant.also ?? [])];
+  const files = [...new Set(edits.map(({ file }) => file))];
   return {
     name: 'mutant',
     setup({ onLoad }) {
-      onLoad({ filter: new RegExp(`${mutant.file}$`) }, ({ path }) => {
-        const text = readFileSync(path, 'utf8');
-        assert.ok(text.includes(mutant.from), `${mutant.file} still says: ${mutant.from}`);
-        return { contents: text.replace(mutant.from, mutant.to), loader: 'ts' };
+      onLoad({ filter: new RegExp(`(${files.join('|')})$`) }, ({ path }) => {
+        let contents = readFileSync(path, 'utf8');
+        for (const { file, from, to } of edits) {
+          if (!path.endsWith(file)) continue;
+          assert.ok(contents.includes(from), `${file} still says: ${from}`);
+          contents = contents.replace(from, to);
+        }
+        return { contents, loader: 'ts' };
       });
     },
   };
@@ -133,7 +192,7 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
   }
   const { World, optionsOf } = built as typeof import('../src/sim/world.ts'); // as above
   return (seed) => {
-    const wanted = { hosts: 3, resources: 1, ...mutant.world };
+    const wanted = { hosts: 3, resources: 1, straysMs: 0, ...mutant.world };
     const { broken } = new World(optionsOf(seed, wanted)).run();
     return broken === null ? null : broken.text;
   };

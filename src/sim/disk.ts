@@ -32,6 +32,7 @@ export const PROMPT: FatePlan = () => ({ landsInMs: 0.1, answersInMs: 0.2, errno
 /** Shared devices in memory; every host reaches them through its own SimDisks. */
 export class SimStorage {
   readonly #devices = new Map<string, Uint8Array>();
+  readonly #strays = new Map<Uint8Array, Map<number, Uint8Array>>();
   /** Sees each operation as it is sent. */
   onStart: (io: Io) => void = () => {};
   /** Sees each write just before it lands, and just after: invariants hook in here. */
@@ -57,6 +58,45 @@ export class SimStorage {
 
   device(path: string): Uint8Array | undefined {
     return this.#devices.get(path);
+  }
+
+  /** From now on that sector reads so, whatever was written there; until it is written again. */
+  stray(path: string, offset: number, sector: Uint8Array): void {
+    const device = this.device(path);
+    assert(device !== undefined && sector.length === 512, 'a sector of a device goes astray');
+    const strays = this.#strays.get(device) ?? new Map<number, Uint8Array>();
+    this.#strays.set(device, strays.set(offset, sector));
+  }
+
+  /** That one ends, if it is there still. */
+  unstray(path: string, offset: number, sector: Uint8Array): void {
+    const strays = this.#straysOf(path);
+    if (strays?.get(offset) === sector) strays.delete(offset);
+  }
+
+  clearStrays(path: string): void {
+    this.#straysOf(path)?.clear();
+  }
+
+  #straysOf(path: string): Map<number, Uint8Array> | undefined {
+    const device = this.device(path);
+    return device === undefined ? undefined : this.#strays.get(device);
+  }
+
+  /** What a read sees now: a copy. */
+  read(device: Uint8Array, offset: number, end: number): Uint8Array {
+    const bytes = device.slice(offset, end);
+    for (const [at, sector] of this.#strays.get(device) ?? []) {
+      if (at >= offset && at < end) bytes.set(sector, at - offset);
+    }
+    return bytes;
+  }
+
+  write(device: Uint8Array, offset: number, bytes: Uint8Array): void {
+    device.set(bytes, offset);
+    const strays = this.#strays.get(device);
+    if (strays === undefined) return;
+    for (let at = offset; at < offset + bytes.length; at += 512) strays.delete(at);
   }
 }
 
@@ -132,7 +172,7 @@ export class SimDisks implements Disks {
     };
     return {
       read: (at, timeoutMs, answer) => {
-        const carryOut = () => device.slice(at.offset, at.offset + at.length);
+        const carryOut = () => this.#storage.read(device, at.offset, at.offset + at.length);
         start({ write: false, ...at }, timeoutMs, { carryOut, answer });
       },
       write: (at, timeoutMs, answer, endedLate = () => {}) => {
@@ -141,7 +181,7 @@ export class SimDisks implements Disks {
         const carryOut = () => {
           const sent = { ...io, host: this.#host, path };
           this.#storage.onWrite(sent, bytes, device);
-          device.set(bytes, at.offset);
+          this.#storage.write(device, at.offset, bytes);
           this.#storage.onLanded(sent, bytes, device);
           return NOTHING;
         };
@@ -217,7 +257,8 @@ export class SimDisks implements Disks {
     if (fate.torn === undefined || sectors < 2) return null;
     const cut = Math.max(1, Math.floor(sectors * fate.torn.at)) * 512;
     const [from, to] = fate.torn.tailFirst ? [cut, io.length] : [0, cut];
-    return { at: from, bytes: device.slice(io.offset + from, io.offset + to) };
+    const bytes = this.#storage.read(device, io.offset + from, io.offset + to);
+    return { at: from, bytes };
   }
 }
 

@@ -9,6 +9,7 @@ import { Judge } from './judge.ts';
 import { AREA_BYTES, LOCKSPACE, LUN, resourceName, resourceOffset, sectorAt } from './layout.ts';
 import { LeaseHost } from './lease-host.ts';
 import { Machine } from './machine.ts';
+import { StraySectors } from './stray-sectors.ts';
 import { Violation } from './violation.ts';
 import { SKY, type Sky } from './weather.ts';
 
@@ -26,6 +27,8 @@ export interface WorldOptions {
   readonly sky: Sky;
   /** How often a write that the storage refuses lands all the same. */
   readonly stubborn: number;
+  /** Between two sectors that read as no host has written them, at most; 0 = there are none. */
+  readonly straysMs: number;
   /** How often a machine is told, by mistake, the host id of another. */
   readonly mistakenIds: number;
   /** How many of the machines run the whole daemon, front and all, and not a simple front. */
@@ -60,6 +63,7 @@ export function optionsOf(seed: number, wanted: Partial<WorldOptions> = {}): Wor
     outageMs: dice.pick([60_000, 60_000, 600_000]),
     starvation: 0.2,
     clockDrift: 0.0001,
+    straysMs: dice.pick([0, 5000, 60_000]),
     traceAll: false,
     ...wanted,
   };
@@ -90,6 +94,8 @@ export class World {
   readonly storage: SimStorage = new SimStorage();
   readonly judge: Judge;
   readonly #machines: Computer[];
+  readonly #strays: StraySectors;
+  readonly #grantedMs = new WeakMap<Claim, number>();
   readonly #lun: Uint8Array;
   readonly #trace: string[] = [];
   readonly #answers = new Map<string, number>();
@@ -104,6 +110,8 @@ export class World {
     this.#lun = this.storage.add(LUN, (1 + options.resources) * AREA_BYTES);
     this.#format();
     this.judge = new Judge(this.storage, this.clock);
+    const say = (text: string) => this.say('lun', text);
+    this.#strays = new StraySectors({ ...this, ...options, dice: this.dice.fork('strays'), say });
     const common = this.dice.pick([...IO_TIMEOUTS_S]);
     const mixed = this.dice.chance(0.3);
     this.#machines = Array.from({ length: options.hosts }, (_, index) => {
@@ -137,6 +145,7 @@ export class World {
     let broken: Outcome['broken'] = null;
     try {
       for (const machine of this.#machines) this.#begin(machine);
+      this.#strays.begin(this.options.straysMs);
       while (this.#steps < this.options.steps && this.clock.step()) this.#steps++;
       this.#recover();
     } catch (error) {
@@ -178,6 +187,7 @@ export class World {
   /** Item 12: whatever state the hosts left behind, one that comes back gets every lease in time. */
   #recover(): void {
     this.isQuiet = true;
+    this.#strays.heal();
     for (const machine of this.#machines) {
       machine.hardware.weather.heal();
       machine.hardware.crash('at the end of the run');
@@ -206,10 +216,13 @@ export class World {
 
   granted(claim: Claim): void {
     this.#grants++;
+    if (!this.#grantedMs.has(claim)) this.#grantedMs.set(claim, this.clock.nowMs());
     this.judge.granted(claim.life, claim.resource, this.#lun);
   }
 
+  /** A leader that could not be read while it was held may still name it (spec 10 §4.6). */
   released(claim: Claim): void {
+    if (this.#strays.lastOfLeader(claim.resource) >= (this.#grantedMs.get(claim) ?? 0)) return;
     this.judge.leases.checkReleased(claim, this.#lun);
   }
 
