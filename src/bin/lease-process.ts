@@ -4,18 +4,23 @@ import { rehearse } from '../drive/rehearsal.ts';
 import { AlignedPool } from '../platform/aligned-memory.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
 import { AioEngine } from '../platform/disk-aio.ts';
-import { DeviceDisks } from '../platform/disk-device.ts';
+import { DeviceDisks, type DiskEngine } from '../platform/disk-device.ts';
+import { OPEN_THREADS } from '../platform/disk-opens.ts';
+import { PlainEngine } from '../platform/disk-plain.ts';
+import { errnoName } from '../platform/errno.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
 import { MachineClock } from '../platform/machine-clock.ts';
 import { dieWithParent } from '../platform/orphan.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import type { Envelope } from '../platform/processes.ts';
-import { allocateAligned, discardPages } from '../platform/system-calls.ts';
+import { allocateAligned, discardPages, SystemCallError } from '../platform/system-calls.ts';
 import { unblockingStderr } from '../platform/unblocking-stderr.ts';
 import type { Log, LogFields, LogLevel } from '../ports/log.ts';
 import type { ToLeaseProcess } from '../sanlock/lease-messages.ts';
 
 const DISCARD_MS = 10_000;
+/** Stay in memory: a renewal meets no page fault. */
+const RENEWAL_BUFFERS = 1;
 
 /** What the front hands to each lease process on its command line. */
 export interface LeaseProcessSettings {
@@ -33,13 +38,24 @@ function main(label: string, settings: LeaseProcessSettings): void {
   process.on('uncaughtException', (error) => leave(error));
 
   const clock = new MachineClock();
-  const pool = new AlignedPool(allocateAligned);
-  setInterval(() => pool.discardUnused(discardPages), DISCARD_MS).unref();
+  const log = new FrontLog(settings.verbose);
+  const engine = diskEngine(log);
+  // Read by the first use of a thread.
+  const threads = OPEN_THREADS + (engine instanceof PlainEngine ? engine.depth : 0);
+  process.env['UV_THREADPOOL_SIZE'] = `${threads}`;
+  const pools = {
+    pool: new AlignedPool(allocateAligned),
+    urgentPool: new AlignedPool(allocateAligned),
+  };
+  setInterval(() => {
+    pools.pool.discardUnused(discardPages, 0);
+    pools.urgentPool.discardUnused(discardPages, RENEWAL_BUFFERS);
+  }, DISCARD_MS).unref();
   const program = new LeaseProgram({
     clock,
-    disks: new DeviceDisks({ engine: new AioEngine(), pool, clock }),
+    disks: new DeviceDisks({ engine, ...pools, clock }),
     random: Math.random,
-    log: new FrontLog(settings.verbose),
+    log,
     send: (message) => tellFront({ message }),
   });
   process.on('message', (received) => {
@@ -50,6 +66,18 @@ function main(label: string, settings: LeaseProcessSettings): void {
   });
 
   claimMachine(settings, new FrontLog(true), { process: label });
+}
+
+/** Kernel AIO, or what is slower and needs nothing of the kernel (decision 0002). */
+function diskEngine(log: Log): DiskEngine {
+  try {
+    return new AioEngine();
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    const { call, errno } = error;
+    log.warn('aio.refused', { call, errno, error: errnoName(errno), setting: 'fs.aio-max-nr' });
+    return new PlainEngine();
+  }
 }
 
 /** Lines of this process appear in the daemon's one log. */

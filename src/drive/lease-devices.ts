@@ -1,7 +1,7 @@
 import { type ByteString, nameToText } from '../base/bytes.ts';
 import type { Effect, Reply } from '../lease/steps.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { DiskReply, Disks } from '../ports/disk.ts';
+import type { DiskReply, Disks, Urgency } from '../ports/disk.ts';
 import type { Log } from '../ports/log.ts';
 import { OrderedDisk, type SentWrite } from './ordered-disk.ts';
 import { errnoFields, ToldDisk } from './told-disk.ts';
@@ -42,7 +42,12 @@ export class LeaseDevices {
   }
 
   /** Whoever got a device says `leave` when it is done with it. */
-  open(path: ByteString, timeoutMs: number, answer: (opened: Opened) => void): void {
+  open(
+    path: ByteString,
+    timeoutMs: number,
+    answer: (opened: Opened) => void,
+    how: Urgency = {},
+  ): void {
     const device = this.#open.get(path);
     if (device !== undefined) {
       device.users++;
@@ -56,7 +61,7 @@ export class LeaseDevices {
     }
     const asked = [answer];
     this.#opening.set(path, asked);
-    this.#disks.open(path, timeoutMs, (opened) => {
+    const answered = (opened: Parameters<Parameters<Disks['open']>[2]>[0]): void => {
       this.#opening.delete(path);
       if (!opened.ok) {
         const fields = { path: nameToText(path), ...errnoFields(opened.errno) };
@@ -73,7 +78,8 @@ export class LeaseDevices {
       const fresh: OpenDevice = { path, id, disk, sectorSize, users: asked.length };
       this.#open.set(path, fresh);
       for (const tell of asked) tell({ ok: true, device: fresh });
-    });
+    };
+    this.#disks.open(path, timeoutMs, answered, how);
   }
 
   /**
@@ -112,6 +118,7 @@ interface EffectParts {
   answer: (reply: Reply, release: (() => void) | null) => void;
   /** Whether a write may (still) be sent; asked when it is. */
   mayWrite: () => boolean;
+  readonly urgent?: boolean;
 }
 
 /** Sends a procedure's disk effect to a device and its reply back. */
@@ -124,14 +131,15 @@ export function performOn(disk: OrderedDisk, effect: DiskEffect, parts: EffectPa
       parts.answer({ outcome: 'failed', errno: reply.errno, nowMs }, null);
     } else parts.answer({ outcome: 'unknown', nowMs }, null);
   };
-  if (effect.op === 'read') disk.read(effect, effect.timeoutMs, answered);
+  const { urgent = false } = parts;
+  if (effect.op === 'read') disk.read({ ...effect, urgent }, effect.timeoutMs, answered);
   else if (effect.op === 'settle') disk.settle(effect, effect.timeoutMs, answered);
   else {
     const rules = { mayStart: parts.mayWrite, overRefused: effect.overRefused === true };
     const { writeToo, timeoutMs } = effect;
     const told = writeToo === undefined ? answered : pairOf(answered);
-    disk.write(effect, timeoutMs, told, rules);
-    if (writeToo !== undefined) disk.write(writeToo, timeoutMs, told, rules);
+    disk.write({ ...effect, urgent }, timeoutMs, told, rules);
+    if (writeToo !== undefined) disk.write({ ...writeToo, urgent }, timeoutMs, told, rules);
   }
 }
 

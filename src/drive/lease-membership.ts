@@ -126,8 +126,9 @@ export class Membership {
 
   join(): void {
     const { path } = this.#request;
+    const urgent = true;
     this.#asleepMs = this.#request.resume?.asleepMs ?? this.#asleepNowMs();
-    this.#parts.devices.open(path, this.#times.ioTimeoutMs, (opened) => {
+    const opened: Parameters<LeaseDevices['open']>[2] = (opened) => {
       if (this.#closed) return;
       if (!opened.ok) {
         // Lockspaces answer ENODEV for any reason (spec 20 §4); the true one is a fact beside it.
@@ -140,7 +141,8 @@ export class Membership {
         if (joined.ok) this.#joined(joined.value);
         else this.#joinFailed(joined.error);
       });
-    });
+    };
+    this.#parts.devices.open(path, this.#times.ioTimeoutMs, opened, { urgent });
   }
 
   *#joinSteps(): Steps<Result<DeltaHold, LeaseError>> {
@@ -343,7 +345,7 @@ export class Membership {
           clock.after(effect.forMs, () => answer(reply(), null));
         } else {
           const mayWrite = () => isFresh() && !this.expired();
-          performOn(this.#disk, effect, { clock, answer, mayWrite });
+          performOn(this.#disk, effect, { clock, answer, mayWrite, urgent: true });
         }
       },
       (value) => {

@@ -1,4 +1,6 @@
 import { assert, unreachable } from '../base/assert.ts';
+import { pathGroup } from '../base/path-group.ts';
+import { Share } from '../base/share.ts';
 import type { Random } from '../base/units.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
 import { INDEX_LEASE_NAME } from '../lease/rindex-area.ts';
@@ -29,6 +31,7 @@ export interface LeaseProgramParts {
 
 /** Procedures under way at once; each may hold an area's memory. */
 const MAX_RUNNING = 64;
+/** Releases come on top of it: there are no more of them than leases held. */
 const MAX_QUEUED = 2048;
 const OPEN_TIMEOUT_MS = 10_000;
 const EAGAIN = 11;
@@ -40,6 +43,8 @@ interface Job {
   /** Names its area, by the device where that is known. */
   area: string;
   cancelled: boolean;
+  /** Whether it has one of the places of `MAX_RUNNING`. */
+  hasPlace: boolean;
   /** What a procedure left to be done after the answer. */
   readonly rest: (() => Steps<void>)[];
 }
@@ -57,7 +62,8 @@ export class LeaseProgram {
   readonly #unfinished = new Map<string, { readonly by: Set<Job>; readonly waiting: Job[] }>();
   /** Areas with a release that is not answered yet. */
   readonly #releasing = new Set<string>();
-  #running = 0;
+  /** By paths that hang together: a hung device has no more of them than it leaves for others. */
+  readonly #places = new Share<string>(MAX_RUNNING);
   /** Commands on a resource index that have come, with what they left to be done. */
   #onIndex = 0;
   #membership: Membership | null = null;
@@ -113,7 +119,8 @@ export class LeaseProgram {
   }
 
   #enqueue(job: Job): void {
-    if (this.#queue.length >= MAX_QUEUED) {
+    // A release that is refused is asked for by nobody again: the lease would be held for ever.
+    if (this.#queue.length >= MAX_QUEUED && job.command.op !== 'release') {
       this.#answer(job, again('lease command queue', { queued: MAX_QUEUED }));
       return;
     }
@@ -131,7 +138,7 @@ export class LeaseProgram {
 
   #jobOf({ id, command }: Extract<ToLeaseProcess, { kind: 'run' }>): Job {
     const area = areaOf(command, this.#devices.idOf(devicePath(command)));
-    return { id, command, area, cancelled: false, rest: [] };
+    return { id, command, area, cancelled: false, hasPlace: false, rest: [] };
   }
 
   /**
@@ -144,14 +151,24 @@ export class LeaseProgram {
 
   #startNext(): void {
     for (;;) {
-      // A release frees others: it never waits behind requests that wait for an owner to die.
-      const full = this.#running >= MAX_RUNNING;
-      const at = full ? this.#queue.findIndex((job) => job.command.op === 'release') : 0;
+      const at = this.#queue.findIndex((job) => this.#mayStart(job));
       const job = at < 0 ? undefined : this.#queue.splice(at, 1)[0];
       if (job === undefined) return;
-      this.#running++;
+      const group = pathGroup(devicePath(job.command));
+      job.hasPlace = this.#places.fits(group);
+      if (job.hasPlace) this.#places.take(group);
       this.#open(job);
     }
+  }
+
+  /** A release frees others: it never waits behind requests that wait for an owner to die. */
+  #mayStart({ command }: Job): boolean {
+    return command.op === 'release' || this.#places.fits(pathGroup(devicePath(command)));
+  }
+
+  #leavesPlace(job: Job): void {
+    if (job.hasPlace) this.#places.give(pathGroup(devicePath(job.command)));
+    job.hasPlace = false;
   }
 
   #open(job: Job): void {
@@ -162,7 +179,7 @@ export class LeaseProgram {
       if (!opened.ok) {
         const { errno } = opened;
         const error = { code: 'ERRNO', errno, during: 'device open', facts: { path } } as const;
-        this.#running--;
+        this.#leavesPlace(job);
         if (job.command.op === 'index') this.#onIndex--;
         this.#answer(job, { ok: false, error, leader: null });
         this.#startNext();
@@ -171,7 +188,7 @@ export class LeaseProgram {
       this.#isOn(job, opened.device);
       if (this.#isGivingBack(job)) {
         this.#devices.leave(opened.device, { forget: false });
-        this.#running--;
+        this.#leavesPlace(job);
         this.#answer(job, GIVING_BACK);
         this.#startNext();
         return;
@@ -231,7 +248,7 @@ export class LeaseProgram {
     }
     if (job.command.op === 'index') this.#onIndex--;
     this.#devices.leave(resource, { forget: io.broken || this.#membership === null });
-    this.#running--;
+    this.#leavesPlace(job);
     this.#startNext();
   }
 

@@ -1,6 +1,6 @@
 import { REFUSED_LANDS_MS } from '../lease/lease-times.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Disk, DiskReply, LateEnd } from '../ports/disk.ts';
+import type { Disk, DiskReply, LateEnd, Urgency } from '../ports/disk.ts';
 
 const NOTHING = new Uint8Array(0);
 const ENOSPC = 28;
@@ -42,7 +42,7 @@ export class OrderedDisk {
   }
 
   read(
-    at: { offset: number; length: number },
+    at: { offset: number; length: number } & Urgency,
     timeoutMs: number,
     answer: (reply: DiskReply) => void,
   ): void {
@@ -50,7 +50,7 @@ export class OrderedDisk {
   }
 
   write(
-    at: { offset: number; bytes: Uint8Array },
+    at: { offset: number; bytes: Uint8Array } & Urgency,
     timeoutMs: number,
     answer: (reply: DiskReply) => void,
     rules: WriteRules = {},
@@ -66,8 +66,7 @@ export class OrderedDisk {
       return;
     }
     const bytes = at.bytes.slice(); // the caller may reuse its memory while we wait
-    const ended = (restMs: number) =>
-      this.write({ offset: at.offset, bytes }, restMs, answer, rules);
+    const ended = (restMs: number) => this.write({ ...at, bytes }, restMs, answer, rules);
     this.#awaitEnd(earlier, timeoutMs, { ended, late: () => answer({ outcome: 'unknown' }) });
   }
 
@@ -122,7 +121,7 @@ export class OrderedDisk {
   }
 
   #send(
-    at: { offset: number; bytes: Uint8Array },
+    at: { offset: number; bytes: Uint8Array } & Urgency,
     timeoutMs: number,
     answer: (reply: DiskReply) => void,
   ): void {

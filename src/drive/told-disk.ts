@@ -1,6 +1,6 @@
 import { type ByteString, nameToText } from '../base/bytes.ts';
 import { codeName } from '../client/sanlock-failure.ts';
-import type { Disk, DiskReply, LateEnd } from '../ports/disk.ts';
+import type { Disk, DiskReply, LateEnd, Urgency } from '../ports/disk.ts';
 import type { Log } from '../ports/log.ts';
 
 /** A device whose every operation that does not succeed is in the log, with path and errno. */
@@ -16,7 +16,7 @@ export class ToldDisk implements Disk {
   }
 
   read(
-    at: { offset: number; length: number },
+    at: { offset: number; length: number } & Urgency,
     timeoutMs: number,
     answer: (reply: DiskReply) => void,
   ): void {
@@ -28,7 +28,7 @@ export class ToldDisk implements Disk {
   }
 
   write(
-    at: { offset: number; bytes: Uint8Array },
+    at: { offset: number; bytes: Uint8Array } & Urgency,
     timeoutMs: number,
     answer: (reply: DiskReply) => void,
     endedLate?: (end: LateEnd) => void,

@@ -14,15 +14,21 @@ test('buffers of every class are page or sector aligned', () => {
   }
 });
 
-test('the limit counts what was ever allocated, and a returned buffer is used again', () => {
-  const pool = new AlignedPool(wasmAllocator(4 << 20), 2 << 20);
+test('the limit counts what is held, of whatever size, and a returned buffer is used again', () => {
+  const pool = new AlignedPool(wasmAllocator(8 << 20), 2 << 20);
   const first = pool.take(1 << 20);
   const second = pool.take(1 << 20);
   assert.ok(first !== null && second !== null);
-  assert.equal(pool.take(1 << 20), null);
+  assert.equal(pool.take(512), null);
   assert.equal(pool.takenBytes, 2 << 20);
   pool.give(second);
   assert.equal(pool.take(600_000), second);
+  pool.give(first);
+  pool.give(second);
+  assert.ok(
+    pool.take(2 << 20) !== null,
+    'what was needed in small pieces is no less for large ones',
+  );
 });
 
 test('more than 8 MiB is refused, and a buffer is given back only once', () => {
@@ -46,7 +52,7 @@ test('buffers of one slab do not overlap', () => {
 test('only what nobody used since the last look is discarded', () => {
   const pool = new AlignedPool(allocateAligned);
   const discarded: AlignedBuffer[] = [];
-  const look = () => pool.discardUnused((buffer) => discarded.push(buffer));
+  const look = () => pool.discardUnused((buffer) => discarded.push(buffer), 1);
   const burst = Array.from({ length: 8 }, () => pool.take(1 << 20));
   for (const buffer of burst) if (buffer !== null) pool.give(buffer);
   look();

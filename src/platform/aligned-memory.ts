@@ -12,11 +12,10 @@ export type AllocateAligned = (length: number) => AlignedBuffer | null;
 export type DiscardPages = (buffer: AlignedBuffer) => void;
 
 const SMALLEST = 512;
-const LARGEST = 8 * MIB;
+export const LARGEST = 8 * MIB;
 const SLAB_BYTES = 64 * 1024;
 const POOL_LIMIT_BYTES = 128 * MIB;
 const WORTH_DISCARDING_BYTES = 256 * 1024;
-const KEPT_BUFFERS = 1; // of each class, so that a quiet daemon's renewal meets no page fault
 
 /**
  * Buffers in classes of a power of two (512 bytes to 8 MiB), kept for the life of the process. The
@@ -25,16 +24,16 @@ const KEPT_BUFFERS = 1; // of each class, so that a quiet daemon's renewal meets
  */
 export class AlignedPool {
   readonly #allocate: AllocateAligned;
-  readonly #limitBytes: number;
+  /** Of what requests hold at one time, whatever their sizes. */
+  readonly limitBytes: number;
   readonly #free = new Map<number, AlignedBuffer[]>();
   /** The shortest each free list has been since the last look: what lies below was not used. */
   readonly #unused = new Map<number, number>();
-  #allocatedBytes = 0;
   #takenBytes = 0;
 
   constructor(allocate: AllocateAligned, limitBytes: number = POOL_LIMIT_BYTES) {
     this.#allocate = allocate;
-    this.#limitBytes = limitBytes;
+    this.limitBytes = limitBytes;
   }
 
   /** What requests hold at this moment, in whole classes. */
@@ -45,7 +44,7 @@ export class AlignedPool {
   /** A buffer of at least `length` bytes with old content, or null when the limit is reached. */
   take(length: number): AlignedBuffer | null {
     const size = classOf(length);
-    if (size > LARGEST) return null;
+    if (size > LARGEST || this.#takenBytes + size > this.limitBytes) return null;
     const free = this.#freeOf(size);
     if (free.length === 0) this.#grow(size, free);
     const buffer = free.pop();
@@ -55,13 +54,16 @@ export class AlignedPool {
     return buffer;
   }
 
-  /** Called now and then: what a burst needed and nobody has used since goes back to the system. */
-  discardUnused(discard: DiscardPages): void {
+  /**
+   * Called now and then: what a burst needed and nobody has used since goes back to the system.
+   * @param kept of each class, so that who comes now and then meets no page fault
+   */
+  discardUnused(discard: DiscardPages, kept: number): void {
     for (const [size, free] of this.#free) {
       const unused = this.#unused.get(size) ?? 0;
       this.#unused.set(size, free.length);
       if (size < WORTH_DISCARDING_BYTES) continue;
-      for (const buffer of free.slice(0, Math.max(0, unused - KEPT_BUFFERS))) discard(buffer);
+      for (const buffer of free.slice(0, Math.max(0, unused - kept))) discard(buffer);
     }
   }
 
@@ -83,10 +85,8 @@ export class AlignedPool {
 
   #grow(size: number, free: AlignedBuffer[]): void {
     const slabBytes = Math.max(size, SLAB_BYTES);
-    if (this.#allocatedBytes + slabBytes > this.#limitBytes) return;
     const slab = this.#allocate(slabBytes);
     if (slab === null) return;
-    this.#allocatedBytes += slabBytes;
     for (let at = 0; at < slabBytes; at += size) {
       const address = slab.address === 0 ? 0 : slab.address + at;
       free.push({ bytes: slab.bytes.subarray(at, at + size), address });
@@ -94,7 +94,8 @@ export class AlignedPool {
   }
 }
 
-function classOf(length: number): number {
+/** What a buffer of that length takes. */
+export function classOf(length: number): number {
   let size = SMALLEST;
   while (size < length) size *= 2;
   return size;

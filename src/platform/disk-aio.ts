@@ -33,6 +33,7 @@ const SYSCALLS =
  * flight, and on a hung device the event loop stays alive. A request cannot be cancelled.
  */
 export class AioEngine implements DiskEngine {
+  readonly depth = DEPTH;
   readonly #context: number;
   readonly #eventFd: number;
   readonly #watcher: FdWatcher;

@@ -46,14 +46,17 @@ const engines: readonly (readonly [string, () => { disks: Disks; pool: AlignedPo
     'kernel AIO',
     () => {
       const pool = new AlignedPool(allocateAligned);
-      return { disks: new DeviceDisks({ engine: aio, pool, clock }), pool };
+      return { disks: new DeviceDisks({ engine: aio, pool, urgentPool: pool, clock }), pool };
     },
   ],
   [
     'plain',
     () => {
       const pool = new AlignedPool(wasmAllocator(32 << 20));
-      return { disks: new DeviceDisks({ engine: new PlainEngine(), pool, clock }), pool };
+      return {
+        disks: new DeviceDisks({ engine: new PlainEngine(), pool, urgentPool: pool, clock }),
+        pool,
+      };
     },
   ],
 ];
@@ -111,15 +114,19 @@ for (const [name, make] of engines) {
 }
 
 test('opening what is not there answers its errno', async () => {
-  const disks = new DeviceDisks({ engine: aio, pool: new AlignedPool(allocateAligned), clock });
+  const pool = new AlignedPool(allocateAligned);
+  const disks = new DeviceDisks({ engine: aio, pool, urgentPool: pool, clock });
   await assert.rejects(opened(disks, '/var/tmp/holdfast-nowhere/x'), /errno 2/);
 });
 
 test('an engine without room is a failure, not a hang', () =>
   withFile(async (path) => {
-    const full: DiskEngine = { start: () => false, deviceSectorSize: () => null };
+    const full: DiskEngine = { depth: 32, start: () => false, deviceSectorSize: () => null };
     const pool = new AlignedPool(allocateAligned);
-    const disk = await opened(new DeviceDisks({ engine: full, pool, clock }), path);
+    const disk = await opened(
+      new DeviceDisks({ engine: full, pool, urgentPool: pool, clock }),
+      path,
+    );
     assert.deepEqual(await read(disk, 0, 512), { outcome: 'failed', errno: 11, unsent: true });
     assert.equal(pool.takenBytes, 0);
     disk.close();
@@ -129,11 +136,12 @@ test('a timed-out request is unknown, keeps its memory until the kernel is done,
   withFile(async (path) => {
     const stuck: Transfer[] = [];
     const engine: DiskEngine = {
+      depth: 32,
       start: (transfer) => stuck.push(transfer) > 0,
       deviceSectorSize: () => null,
     };
     const pool = new AlignedPool(allocateAligned);
-    const disk = await opened(new DeviceDisks({ engine, pool, clock }), path);
+    const disk = await opened(new DeviceDisks({ engine, pool, urgentPool: pool, clock }), path);
     let answers = 0;
     const reply = await new Promise<DiskReply>((done) =>
       disk.write({ offset: 0, bytes: pattern(512, 1) }, 30, (answer) => {
@@ -154,6 +162,7 @@ test('a request that an engine has kept for too long is dropped, whether its tim
   withFile(async (path) => {
     const kept: Transfer[] = [];
     const engine: DiskEngine = {
+      depth: 32,
       start: (transfer) => kept.push(transfer) > 0,
       deviceSectorSize: () => null,
     };
@@ -165,7 +174,10 @@ test('a request that an engine has kept for too long is dropped, whether its tim
       after: (delayMs, fire) => clock.after(delayMs, fire),
     };
     const pool = new AlignedPool(allocateAligned);
-    const disk = await opened(new DeviceDisks({ engine, pool, clock: stopped }), path);
+    const disk = await opened(
+      new DeviceDisks({ engine, pool, urgentPool: pool, clock: stopped }),
+      path,
+    );
     const replies: DiskReply[] = [];
     disk.write({ offset: 0, bytes: pattern(512, 1) }, 2000, (reply) => replies.push(reply));
     assert.equal(kept[0]?.wanted(), true);

@@ -1,10 +1,12 @@
-import { close as closeFile, constants, fstat, open as openFile, type Stats } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
-import type { Disk, DiskReply, Disks, LateEnd } from '../ports/disk.ts';
-import type { AlignedBuffer, AlignedPool } from './aligned-memory.ts';
-import { EAGAIN, ECANCELED, EIO, EMSGSIZE, ENOMEM, ETIMEDOUT } from './errno.ts';
+import type { Disk, DiskReply, Disks, LateEnd, Urgency } from '../ports/disk.ts';
+import { type AlignedBuffer, type AlignedPool, LARGEST } from './aligned-memory.ts';
+import { DiskOpens } from './disk-opens.ts';
+import { DiskRoom, type Visitor } from './disk-room.ts';
+import { EAGAIN, ECANCELED, EMSGSIZE, ENOMEM, ETIMEDOUT } from './errno.ts';
 
 export interface Transfer {
   readonly fd: number;
@@ -23,6 +25,8 @@ export interface Transfer {
 
 /** How sectors reach the device: kernel AIO, or the thread pool. */
 export interface DiskEngine {
+  /** Transfers that it can have under way at once. */
+  readonly depth: number;
   /** false when the engine has no room; `ended` is then never called. Never calls back at once. */
   start(transfer: Transfer): boolean;
   /** Sector size of an open block device; null when it is none or cannot be asked. */
@@ -33,110 +37,110 @@ type Answer = (reply: DiskReply) => void;
 type Opened = Parameters<Parameters<Disks['open']>[2]>[0];
 
 const UNKNOWN: DiskReply = { outcome: 'unknown' };
-const OPEN_FLAGS = constants.O_RDWR | constants.O_DIRECT | constants.O_SYNC;
+
+/** What all disks of a process share. */
+interface Shared {
+  readonly engine: DiskEngine;
+  readonly clock: Clock;
+  readonly room: DiskRoom;
+  readonly opens: DiskOpens;
+}
 
 /**
- * Disks over an engine, a pool and a clock: deadlines and memory live here, once for all engines.
+ * Disks over an engine, pools and a clock: deadlines and memory live here, once for all engines.
  */
 export class DeviceDisks implements Disks {
-  readonly #engine: DiskEngine;
-  readonly #pool: AlignedPool;
-  readonly #clock: Clock;
+  readonly #shared: Shared;
 
   constructor(parts: {
     readonly engine: DiskEngine;
     readonly pool: AlignedPool;
+    readonly urgentPool: AlignedPool;
     readonly clock: Clock;
   }) {
-    this.#engine = parts.engine;
-    this.#pool = parts.pool;
-    this.#clock = parts.clock;
+    const { engine, clock, pool, urgentPool } = parts;
+    const room = new DiskRoom({ depth: engine.depth, pool, urgentPool });
+    this.#shared = { engine, clock, room, opens: new DiskOpens() };
   }
 
-  open(path: ByteString, timeoutMs: number, answer: (opened: Opened) => void): void {
+  open(
+    path: ByteString,
+    timeoutMs: number,
+    answer: (opened: Opened) => void,
+    { urgent = false }: Urgency = {},
+  ): void {
     let waiting = true;
     const settle = (opened: Opened) => {
-      // Too late: whoever asked was told ETIMEDOUT and must not find the device held open.
-      if (!waiting && opened.ok) opened.disk.close();
       if (!waiting) return;
       waiting = false;
       deadline.cancel();
       answer(opened);
     };
-    const deadline = this.#clock.after(timeoutMs, () => settle({ ok: false, errno: ETIMEDOUT }));
-    openFile(Buffer.from(path, 'latin1'), OPEN_FLAGS, (failure, fd) => {
-      if (failure !== null) {
-        settle({ ok: false, errno: errnoOf(failure) });
-        return;
-      }
-      fstat(fd, (noStat, stats) => {
-        if (noStat === null) {
-          settle(this.#opened(fd, stats));
-          return;
-        }
-        closeFile(fd, () => {});
-        settle({ ok: false, errno: errnoOf(noStat) });
-      });
+    const { clock, opens } = this.#shared;
+    const deadline = clock.after(timeoutMs, () => settle({ ok: false, errno: ETIMEDOUT }));
+    opens.open(path, { urgent, wanted: () => waiting }, (opened) => {
+      settle('fd' in opened ? this.#opened(path, opened) : { ok: false, ...opened });
     });
   }
 
-  #opened(fd: number, stats: Stats): Opened {
-    const sectorSize = stats.isBlockDevice() ? this.#engine.deviceSectorSize(fd) : null;
+  #opened(path: ByteString, { fd, stats }: { readonly fd: number; readonly stats: Stats }): Opened {
+    const isBlock = stats.isBlockDevice();
+    const sectorSize = isBlock ? this.#shared.engine.deviceSectorSize(fd) : null;
+    // Files of one file system hang together.
+    const group = isBlock ? `device ${stats.rdev}` : `files ${stats.dev}`;
     return {
       ok: true,
-      disk: new DeviceDisk(fd, { engine: this.#engine, pool: this.#pool, clock: this.#clock }),
-      deviceId: stats.isBlockDevice() ? `device ${stats.rdev}` : `file ${stats.dev}:${stats.ino}`,
+      disk: new DeviceDisk({ fd, path, group }, this.#shared),
+      deviceId: isBlock ? group : `file ${stats.dev}:${stats.ino}`,
       deviceSectorSize: sectorSize === 512 || sectorSize === 4096 ? sectorSize : null,
     };
   }
 }
 
+interface Request {
+  readonly offset: number;
+  readonly length: number;
+  readonly urgent: boolean;
+  /** null: it reads. */
+  readonly bytes: Uint8Array | null;
+  readonly timeoutMs: number;
+  readonly answer: Answer;
+  readonly endedLate: (end: LateEnd) => void;
+}
+
 class DeviceDisk implements Disk {
   readonly #fd: number;
-  readonly #engine: DiskEngine;
-  readonly #pool: AlignedPool;
-  readonly #clock: Clock;
+  readonly #path: ByteString;
+  readonly #group: string;
+  readonly #shared: Shared;
   #running = 0;
   #closed = false;
 
   constructor(
-    fd: number,
-    parts: { readonly engine: DiskEngine; readonly pool: AlignedPool; readonly clock: Clock },
+    of: { readonly fd: number; readonly path: ByteString; readonly group: string },
+    shared: Shared,
   ) {
-    this.#fd = fd;
-    this.#engine = parts.engine;
-    this.#pool = parts.pool;
-    this.#clock = parts.clock;
+    this.#fd = of.fd;
+    this.#path = of.path;
+    this.#group = of.group;
+    this.#shared = shared;
   }
 
-  read(at: { offset: number; length: number }, timeoutMs: number, answer: Answer): void {
-    const buffer = this.#pool.take(at.length);
-    if (buffer === null) answerLater(answer, { outcome: 'failed', errno: ENOMEM, unsent: true });
-    else this.#transfer({ write: false, buffer, ...at, timeoutMs, answer });
+  read(at: { offset: number; length: number } & Urgency, timeoutMs: number, answer: Answer): void {
+    const { offset, length, urgent = false } = at;
+    const never = () => {};
+    this.#ask({ offset, length, urgent, bytes: null, timeoutMs, answer, endedLate: never });
   }
 
   write(
-    at: { offset: number; bytes: Uint8Array },
+    at: { offset: number; bytes: Uint8Array } & Urgency,
     timeoutMs: number,
     answer: Answer,
     endedLate: (end: LateEnd) => void = () => {},
   ): void {
-    const length = at.bytes.length;
-    const buffer = this.#pool.take(length);
-    if (buffer === null) {
-      answerLater(answer, { outcome: 'failed', errno: ENOMEM, unsent: true });
-      return;
-    }
-    buffer.bytes.set(at.bytes); // ours alone: the caller may reuse its memory at once
-    this.#transfer({
-      write: true,
-      buffer,
-      offset: at.offset,
-      length,
-      timeoutMs,
-      answer,
-      endedLate,
-    });
+    const { offset, bytes, urgent = false } = at;
+    const { length } = bytes;
+    this.#ask({ offset, length, urgent, bytes, timeoutMs, answer, endedLate });
   }
 
   close(): void {
@@ -145,67 +149,107 @@ class DeviceDisk implements Disk {
     this.#closeWhenIdle();
   }
 
-  #transfer(job: {
-    readonly write: boolean;
-    readonly buffer: AlignedBuffer;
-    readonly offset: number;
-    readonly length: number;
-    readonly timeoutMs: number;
-    readonly answer: Answer;
-    readonly endedLate?: (end: LateEnd) => void;
-  }): void {
+  #ask(request: Request): void {
     assert(!this.#closed, 'a disk is used only until it is closed');
+    const { room, clock } = this.#shared;
+    const { length, urgent } = request;
+    // By the clock: stopped or asleep meanwhile, the process may come here before its timers do.
+    const untilMs = this.#uptimeMs() + request.timeoutMs;
     let deadline: Timer | null = null;
-    const ended = (result: number) => {
-      const late = deadline === null;
-      deadline?.cancel();
-      this.#running--;
-      this.#closeWhenIdle();
-      if (late || job.write || result !== job.length) this.#pool.give(job.buffer);
-      if (late) {
+    let begun = false;
+    // The caller may reuse its memory at once, but where there is room it is copied only once.
+    let bytes = request.bytes;
+    const visitor: Visitor = {
+      group: this.#group,
+      length,
+      urgent,
+      wanted: () => deadline !== null && this.#uptimeMs() < untilMs,
+      begin: (buffer) => {
+        begun = true;
+        this.#begin(visitor, { ...request, bytes }, buffer, () => {
+          const isLate = deadline === null;
+          deadline?.cancel();
+          deadline = null;
+          return isLate;
+        });
+      },
+    };
+    this.#running++;
+    deadline = clock.after(request.timeoutMs, () => {
+      deadline = null;
+      request.answer(UNKNOWN);
+      if (begun) return;
+      room.forget(visitor); // it was never sent, and never will be
+      this.#ended();
+      request.endedLate('unsent');
+    });
+    if (!room.enter(visitor)) {
+      deadline.cancel();
+      this.#ended();
+      const errno = length > LARGEST ? ENOMEM : EAGAIN;
+      answerLater(request.answer, { ...DROPPED, errno });
+    } else if (!begun) bytes = request.bytes?.slice() ?? null;
+  }
+
+  /** @param settle stops the clock; whether `unknown` was answered before */
+  #begin(visitor: Visitor, request: Request, buffer: AlignedBuffer, settle: () => boolean): void {
+    const { room, engine } = this.#shared;
+    const { offset, length, bytes } = request;
+    const write = bytes !== null;
+    if (bytes !== null) buffer.bytes.set(bytes);
+    const ended = (result: number): void => {
+      const isLate = settle();
+      room.leave(visitor);
+      const isRead = !isLate && !write && result === length;
+      if (!isRead) room.giveBack(visitor, buffer);
+      this.#ended();
+      if (isLate) {
         // Answered `unknown` before; the memory and this word were still owed.
-        job.endedLate?.(lateEnd(result, job.length));
+        request.endedLate(lateEnd(result, length));
         return;
       }
-      if (result === -ECANCELED) job.answer({ outcome: 'failed', errno: ECANCELED, unsent: true });
-      else if (result < 0) job.answer({ outcome: 'failed', errno: -result });
-      else if (result !== job.length) job.answer({ outcome: 'failed', errno: EMSGSIZE });
-      else job.answer(job.write ? WRITTEN : this.#readDone(job.buffer, job.length));
+      if (result === -ECANCELED) request.answer({ ...DROPPED, errno: ECANCELED });
+      else if (result < 0) request.answer({ outcome: 'failed', errno: -result });
+      else if (result !== length) request.answer({ outcome: 'failed', errno: EMSGSIZE });
+      else request.answer(write ? WRITTEN : this.#readDone(visitor, buffer));
     };
-    const { write, buffer, offset, length } = job;
-    // By the clock: stopped or asleep meanwhile, the process may come here before its timers do.
-    const untilMs = this.#uptimeMs() + job.timeoutMs;
-    const wanted = () => deadline !== null && this.#uptimeMs() < untilMs;
-    if (!this.#engine.start({ fd: this.#fd, write, buffer, length, offset, wanted, ended })) {
-      this.#pool.give(buffer);
-      answerLater(job.answer, { outcome: 'failed', errno: EAGAIN, unsent: true });
-      return;
-    }
-    this.#running++;
-    deadline = this.#clock.after(job.timeoutMs, () => {
-      deadline = null;
-      job.answer(UNKNOWN);
+    const { wanted } = visitor;
+    if (engine.start({ fd: this.#fd, write, buffer, length, offset, wanted, ended })) return;
+    process.nextTick(() => {
+      const isLate = settle();
+      room.leave(visitor);
+      room.giveBack(visitor, buffer);
+      this.#ended();
+      if (isLate) request.endedLate('unsent');
+      else request.answer({ ...DROPPED, errno: EAGAIN });
     });
   }
 
   #uptimeMs(): number {
-    return this.#clock.nowMs() + (this.#clock.asleepMs?.() ?? 0);
+    const { clock } = this.#shared;
+    return clock.nowMs() + (clock.asleepMs?.() ?? 0);
   }
 
-  #readDone(buffer: AlignedBuffer, length: number): DiskReply {
+  #readDone(visitor: Visitor, buffer: AlignedBuffer): DiskReply {
     let held = true;
     const release = () => {
-      if (held) this.#pool.give(buffer);
+      if (held) this.#shared.room.giveBack(visitor, buffer);
       held = false;
     };
-    return { outcome: 'done', bytes: buffer.bytes.subarray(0, length), release };
+    return { outcome: 'done', bytes: buffer.bytes.subarray(0, visitor.length), release };
+  }
+
+  #ended(): void {
+    this.#running--;
+    this.#closeWhenIdle();
   }
 
   #closeWhenIdle(): void {
-    if (this.#closed && this.#running === 0) closeFile(this.#fd, () => {});
+    if (this.#closed && this.#running === 0) this.#shared.opens.close(this.#fd, this.#path);
   }
 }
 
+const DROPPED = { outcome: 'failed', unsent: true } as const;
 const WRITTEN: DiskReply = { outcome: 'done', bytes: new Uint8Array(0), release: () => {} };
 
 function answerLater(answer: Answer, reply: DiskReply): void {
@@ -216,8 +260,4 @@ function answerLater(answer: Answer, reply: DiskReply): void {
 function lateEnd(result: number, length: number): LateEnd {
   if (result === -ECANCELED) return 'unsent';
   return result === length ? 'landed' : 'refused';
-}
-
-function errnoOf(failure: NodeJS.ErrnoException): number {
-  return failure.errno === undefined ? EIO : Math.abs(failure.errno);
 }

@@ -115,9 +115,11 @@ export function discardPages(memory: { bytes: Uint8Array; address: number }): vo
 
 export class SystemCallError extends Error {
   override readonly name = 'SystemCallError';
+  readonly call: string;
   readonly errno: number;
   constructor(call: string, errno: number) {
     super(`${call} failed with errno ${errno}`);
+    this.call = call;
     this.errno = errno;
   }
 }

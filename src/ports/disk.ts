@@ -1,4 +1,12 @@
 /**
+ * What renews a host's own lease in its lockspace is `urgent`: nothing else takes its room.
+ * Anything else waits for room within its timeout.
+ */
+export interface Urgency {
+  readonly urgent?: boolean;
+}
+
+/**
  * A device opened O_RDWR | O_DIRECT | O_SYNC. Offsets and lengths are multiples of the sector.
  * Each operation answers exactly once, at the latest at its timeout. A timed-out operation is not
  * cancelled: it may still complete, and its memory stays reserved until it does.
@@ -6,12 +14,12 @@
 export interface Disk {
   /** On `done`, `bytes` is pooled memory, valid until `release()` of the answer is called. */
   read(
-    at: { offset: number; length: number },
+    at: { offset: number; length: number } & Urgency,
     timeoutMs: number,
     answer: (reply: DiskReply) => void,
   ): void;
   write(
-    at: { offset: number; bytes: Uint8Array },
+    at: { offset: number; bytes: Uint8Array } & Urgency,
     timeoutMs: number,
     answer: (reply: DiskReply) => void,
     /** Called once, after `unknown` was answered, when the write has ended after all. */
@@ -50,5 +58,6 @@ export interface Disks {
           }
         | { ok: false; errno: number },
     ) => void,
+    how?: Urgency,
   ): void;
 }

@@ -20,7 +20,7 @@ test(
     const clock = new MonotonicClock();
     const pool = new AlignedPool(allocateAligned);
     const engine = new AioEngine();
-    const disks = new DeviceDisks({ engine, pool, clock });
+    const disks = new DeviceDisks({ engine, pool, urgentPool: pool, clock });
     try {
       const disk = await new Promise<Disk>((done, fail) =>
         disks.open(file.path, 10_000, (answer) =>

@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Disk, DiskReply } from '../ports/disk.ts';
+import { type AlignedBuffer, AlignedPool } from './aligned-memory.ts';
+import { MonotonicClock } from './clock.ts';
+import { DeviceDisks, type DiskEngine, type Transfer } from './disk-device.ts';
+import { DiskRoom, URGENT_PLACES, type Visitor } from './disk-room.ts';
+import { allocateAligned } from './system-calls.ts';
+
+const PLACES = 8;
+
+interface Inside {
+  readonly visitor: Visitor;
+  readonly buffer: AlignedBuffer;
+}
+
+/** A room with `PLACES` places beside the urgent ones; who gets in is listed. */
+function stage(memoryBytes = 1 << 24) {
+  const pool = new AlignedPool(allocateAligned, memoryBytes);
+  const urgentPool = new AlignedPool(allocateAligned);
+  const room = new DiskRoom({ depth: PLACES + URGENT_PLACES, pool, urgentPool });
+  const inside: Inside[] = [];
+  const enter = (group: string, of: { length?: number; urgent?: boolean } = {}) => {
+    const { length = 512, urgent = false } = of;
+    const begin = (buffer: AlignedBuffer) => inside.push({ visitor, buffer });
+    const visitor: Visitor = { group, length, urgent, wanted: () => true, begin };
+    assert.ok(room.enter(visitor));
+    return inside.at(-1)?.visitor === visitor;
+  };
+  const leave = (group: string) => {
+    const at = inside.findIndex(({ visitor }) => visitor.group === group);
+    const [found] = inside.splice(at, 1);
+    assert.ok(at >= 0 && found !== undefined);
+    room.leave(found.visitor);
+    room.giveBack(found.visitor, found.buffer);
+  };
+  return { room, inside, enter, leave };
+}
+
+test('a device that gives nothing back leaves room for others, and always for renewals', () => {
+  const { enter, inside, leave } = stage();
+  for (let n = 0; n < 100; n++) enter('hung');
+  assert.equal(inside.length, PLACES / 2);
+  for (let n = 0; n < 100; n++) enter('hung too');
+  assert.equal(enter('healthy'), true);
+  for (let n = 0; n < URGENT_PLACES; n++) {
+    assert.equal(enter('hung', { urgent: true, length: 1 << 20 }), true);
+  }
+  leave('healthy');
+  assert.equal(enter('healthy'), true);
+});
+
+test('who waits gets in when there is room, in its order within a device', () => {
+  const { enter, inside, leave } = stage(8 << 20);
+  const found = () => inside.map(({ visitor }) => `${visitor.group} ${visitor.length}`).join(', ');
+  assert.equal(enter('a', { length: 2 << 20 }), true);
+  assert.equal(enter('a', { length: 2 << 20 }), true);
+  assert.equal(enter('a', { length: 2 << 20 }), false, 'it has half of the memory');
+  assert.equal(enter('a'), false, 'nobody overtakes');
+  assert.equal(enter('b', { length: 8 << 20 }), false);
+  leave('a');
+  assert.equal(found(), 'a 2097152, a 2097152');
+  leave('a');
+  assert.equal(found(), 'a 2097152, a 512');
+  leave('a');
+  leave('a');
+  assert.equal(found(), 'b 8388608');
+});
+
+/** One device whose requests the test ends; two of them may be under way. */
+async function withDisk(
+  body: (of: { disk: Disk; started: Transfer[] }) => Promise<void>,
+): Promise<void> {
+  const directory = mkdtempSync('/var/tmp/holdfast-room-');
+  const path = join(directory, 'device');
+  writeFileSync(path, new Uint8Array(8192));
+  const started: Transfer[] = [];
+  const engine: DiskEngine = {
+    depth: URGENT_PLACES + 4,
+    start: (transfer) => started.push(transfer) > 0,
+    deviceSectorSize: () => null,
+  };
+  const pool = new AlignedPool(allocateAligned);
+  const urgentPool = new AlignedPool(allocateAligned);
+  const disks = new DeviceDisks({ engine, pool, urgentPool, clock: new MonotonicClock() });
+  try {
+    const disk = await new Promise<Disk>((done, fail) =>
+      disks.open(path, 20_000, (opened) =>
+        opened.ok ? done(opened.disk) : fail(new Error(`errno ${opened.errno}`)),
+      ),
+    );
+    await body({ disk, started });
+    disk.close();
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+const LONG_MS = 60_000;
+
+test('a write that waits is sent later, with the bytes of when it was asked for', () =>
+  withDisk(async ({ disk, started }) => {
+    const replies: string[] = [];
+    for (const name of ['one', 'two']) {
+      disk.read({ offset: 0, length: 512 }, LONG_MS, (reply) => replies.push(name + reply.outcome));
+    }
+    const bytes = new Uint8Array(512).fill(7);
+    disk.write({ offset: 512, bytes }, LONG_MS, (reply) => replies.push(`write ${reply.outcome}`));
+    bytes.fill(9);
+    assert.equal(started.length, 2);
+    started[0]?.ended(-5);
+    assert.deepEqual([started.length, started[2]?.write], [3, true]);
+    assert.ok(started[2]?.buffer.bytes.subarray(0, 512).every((byte) => byte === 7));
+    started[2]?.ended(512);
+    started[1]?.ended(-5);
+    assert.deepEqual(replies, ['onefailed', 'write done', 'twofailed']);
+  }));
+
+test('who waits in vain is told unknown in its time, and is never sent', () =>
+  withDisk(async ({ disk, started }) => {
+    for (let n = 0; n < 2; n++) disk.read({ offset: 0, length: 512 }, LONG_MS, () => {});
+    const bytes = new Uint8Array(512);
+    const told: string[] = [];
+    const reply = await new Promise<DiskReply>((done) =>
+      disk.write({ offset: 0, bytes }, 20, done, () => told.push('ended')),
+    );
+    assert.equal(reply.outcome, 'unknown');
+    assert.deepEqual(told, ['ended'], 'no later write has to wait for it');
+    for (const transfer of [...started]) transfer.ended(-5);
+    assert.equal(started.length, 2);
+  }));
+
+test('a renewal goes past those who wait', () =>
+  withDisk(async ({ disk, started }) => {
+    for (let n = 0; n < 5; n++) disk.read({ offset: 0, length: 512 }, LONG_MS, () => {});
+    assert.equal(started.length, 2);
+    disk.read({ offset: 4096, length: 512, urgent: true }, LONG_MS, () => {});
+    assert.equal(started[2]?.offset, 4096);
+    for (let n = 0; n < started.length; n++) started[n]?.ended(-5);
+    assert.equal(started.length, 6);
+  }));

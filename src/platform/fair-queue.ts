@@ -1,0 +1,47 @@
+export interface Queued {
+  /** Who shares with the others. */
+  readonly group: string;
+  /** false once nobody waits for it any more: it is dropped. */
+  readonly wanted: () => boolean;
+}
+
+/**
+ * Those for whom there is no room at the moment. Within a group nobody overtakes, so that a large
+ * request is not starved by small ones; a group that has to wait holds up no other.
+ */
+export class FairQueue<Entry extends Queued> {
+  readonly #start: (entry: Entry) => boolean;
+  readonly #limit: number;
+  #waiting: Entry[] = [];
+
+  /** @param start false: there is no room for it; it must not call back at once */
+  constructor(start: (entry: Entry) => boolean, limit: number) {
+    this.#start = start;
+    this.#limit = limit;
+  }
+
+  /** @returns false when too many wait */
+  enter(entry: Entry): boolean {
+    const isBehind = this.#waiting.some(({ group }) => group === entry.group);
+    if (!isBehind && this.#start(entry)) return true;
+    if (this.#waiting.length >= this.#limit) return false;
+    this.#waiting.push(entry);
+    return true;
+  }
+
+  forget(entry: Entry): void {
+    this.#waiting = this.#waiting.filter((other) => other !== entry);
+  }
+
+  /** There is room again. */
+  next(): void {
+    if (this.#waiting.length === 0) return;
+    const full = new Set<string>();
+    this.#waiting = this.#waiting.filter((entry) => {
+      if (!entry.wanted()) return false;
+      if (!full.has(entry.group) && this.#start(entry)) return false;
+      full.add(entry.group);
+      return true;
+    });
+  }
+}

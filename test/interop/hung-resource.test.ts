@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SanlockClient, SanlockSession } from '../../src/client/sanlock.ts';
+import {
+  readResourceOwners,
+  writeLockspace,
+  writeResource,
+} from '../../src/client/sanlock-area-calls.ts';
+import { addLockspace, renewalHistory } from '../../src/client/sanlock-daemon-calls.ts';
+import { acquire, inquire, release } from '../../src/client/sanlock-lease-calls.ts';
+import type { Resource } from '../../src/client/sanlock-types.ts';
+import { until } from '../../src/lab/run.ts';
+import { noHungFile, startHungFile } from './hung-file.ts';
+import { clientOf, must } from './replay-world.ts';
+import { type DaemonWorld, makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
+
+const MIB = 1024 * 1024;
+const T_S = 2;
+const CLIENTS = 48;
+/** Own expiry, 8·t, lies in them: the lockspace would be lost. */
+const RENEWALS = 5;
+/** Of 8 MiB areas with 4096 byte sectors: a read takes as much memory as there can be. */
+const LARGE = 0x80 | 0x200;
+const AT_ONCE = 40;
+const ASKED_MS = 3000;
+const hung = { skip: whyNot('ours') ?? noHungFile() ?? false };
+const plain = { skip: whyNot('ours') ?? false };
+
+function resource(name: string, path: string, at: number, flags = 0): Resource {
+  return { lockspaceName: 'LS', name, disks: [{ path, offset: BigInt(at) }], lver: 0n, flags };
+}
+
+async function joined(client: SanlockClient, path: string, flags = 0): Promise<void> {
+  const lockspace = { name: 'LS', hostId: 1n, path, offset: 0n, flags };
+  await must(client, writeLockspace(lockspace, { ioTimeoutS: T_S }));
+  await must(client, addLockspace(lockspace, { ioTimeoutS: T_S }));
+}
+
+async function sessions(client: SanlockClient, count: number): Promise<SanlockSession[]> {
+  return Promise.all(
+    Array.from({ length: count }, async () => {
+      const registered = await client.registerProcess();
+      assert.ok(registered.ok);
+      return registered.value;
+    }),
+  );
+}
+
+async function withHungFile(
+  body: (world: DaemonWorld, file: Awaited<ReturnType<typeof startHungFile>>) => Promise<void>,
+): Promise<void> {
+  const file = await startHungFile(64 * MIB);
+  const world = await startDaemon('ours', { hostName: 'one' });
+  try {
+    await body(world, file);
+  } finally {
+    file.close();
+    await world.stop();
+  }
+}
+
+test('a resource device that hangs costs nothing on a healthy one', hung, () =>
+  withHungFile(async (world, file) => {
+    const client = clientOf(world);
+    const path = makeArea(`${world.directory}/a`, 8 * MIB);
+    for (let n = 0; n < CLIENTS; n++) {
+      await must(client, writeResource(resource(`H${n}`, file.path, n * MIB)));
+    }
+    for (const n of [1, 2]) await must(client, writeResource(resource(`R${n}`, path, n * MIB)));
+    await joined(client, path);
+    const all = await sessions(client, CLIENTS + 1);
+    const own = all.pop();
+    assert.ok(own !== undefined);
+    assert.ok((await own.call(acquire([resource('R1', path, MIB)]))).ok);
+    const renewals = async () => (await must(client, renewalHistory('LS'))).records.length;
+    file.hang();
+    let over = false;
+    const loops = all.map(async (session, n) => {
+      while (!over) {
+        const answer = await session.call(acquire([resource(`H${n}`, file.path, n * MIB)]));
+        assert.ok(over || !answer.ok, 'nothing is granted on a hung device');
+        await sleep(10);
+      }
+    });
+    const before = await renewals();
+    const renewed = async () => (await renewals()) >= before + RENEWALS;
+    await until(`${RENEWALS} renewals`, renewed, { withinMs: 10 * RENEWALS * T_S * 1000 });
+    const healthy = [resource('R2', path, 2 * MIB)];
+    assert.ok((await own.call(acquire(healthy))).ok, world.log().slice(-2000));
+    assert.ok((await own.call(release(healthy))).ok);
+    const held = await own.call(inquire());
+    assert.ok(held.ok && held.value.count === 1, world.log().slice(-2000));
+    over = true;
+    file.recover();
+    await Promise.all(loops);
+    for (const session of [...all, own]) session.close();
+  }),
+);
+
+test('opens that hang keep no other device from being opened', hung, () =>
+  withHungFile(async (world, file) => {
+    const client = clientOf(world);
+    const path = makeArea(`${world.directory}/a`, 4 * MIB);
+    const second = makeArea(`${world.directory}/b`, 4 * MIB);
+    await must(client, writeResource(resource('H', file.path, MIB)));
+    await must(client, writeResource(resource('R', second, MIB)));
+    await joined(client, path);
+    const [session] = await sessions(client, 1);
+    assert.ok(session !== undefined);
+    file.hang();
+    for (let n = 0; n < 5; n++) {
+      const answer = await session.call(acquire([resource('H', file.path, MIB)]));
+      assert.ok(!answer.ok, 'nothing is granted on a hung device');
+    }
+    const answer = await session.call(acquire([resource('R', second, MIB)]));
+    assert.ok(answer.ok, world.log().slice(-2000));
+    file.recover();
+    const back = async () => (await session.call(acquire([resource('H', file.path, MIB)]))).ok;
+    await until('a lease on the device that is back', back, { withinMs: 30_000 });
+    session.close();
+  }),
+);
+
+test(
+  'more large areas at once than there is memory for are served one after another',
+  plain,
+  async () => {
+    const world = await startDaemon('ours', { hostName: 'one' });
+    try {
+      const client = clientOf(world);
+      const areaBytes = 8 * MIB;
+      const path = makeArea(`${world.directory}/a`, (AT_ONCE + 1) * areaBytes);
+      const at = (n: number) => resource(`R${n}`, path, (n + 1) * areaBytes, LARGE);
+      for (let n = 0; n < AT_ONCE; n++) await must(client, writeResource(at(n)));
+      await joined(client, path, LARGE);
+      const all = await sessions(client, AT_ONCE);
+      const endMs = performance.now() + ASKED_MS;
+      const refused: string[] = [];
+      const loops = all.map(async (session, n) => {
+        while (performance.now() < endMs) {
+          const owners = await clientOf(world).call(readResourceOwners(at(n)));
+          const acquired = await session.call(acquire([at(n)]));
+          for (const answer of [owners, acquired]) {
+            if (!answer.ok) refused.push(answer.error.message);
+          }
+          if (acquired.ok) await session.call(release([at(n)]));
+        }
+      });
+      await Promise.all(loops);
+      assert.deepEqual(refused, []);
+      for (const session of all) session.close();
+    } finally {
+      await world.stop();
+    }
+  },
+);
