@@ -18,7 +18,10 @@ const PROGRAMS: Readonly<Record<string, (args: readonly string[]) => string>> = 
     assert.ok(action === 'client' && parseCommandLine(args.slice(1)).ok);
     return 'command';
   },
-  wdmd: (args) => placeOf(must(parseWdmd(args)).foreground),
+  wdmd: (args) => {
+    const { action, foreground } = must(parseWdmd(args));
+    return action === 'serve' ? placeOf(foreground) : 'command';
+  },
   lvmlockd: (args) => placeOf(must(parseLvmlockd(args, {})).foreground),
   'sanlk-resetd': (args) => {
     const task = must(parseResetd(args));
@@ -85,7 +88,8 @@ for (const file of units) {
 
   test(`${file}: its commands are programs of ours, with options they take`, () => {
     const options = all('Environment').find((value) => value.startsWith('OPTIONS='));
-    const commands = [...all('ExecStart'), ...all('ExecStop')];
+    const before = all('ExecStartPre').map((command) => command.replace(/^[-+]*/, ''));
+    const commands = [...before, ...all('ExecStart'), ...all('ExecStop')];
     assert.equal(all('ExecStart').length, 1);
     for (const command of commands) {
       assert.ok(command.startsWith(INSTALLED), command);
@@ -136,6 +140,12 @@ for (const file of units) {
     }
   });
 }
+
+test('wdmd.service: softdog takes the place of a device that cannot be used', () => {
+  const before = settingsOf('wdmd.service').filter(([key]) => key === 'ExecStartPre');
+  // It needs what the unit closes, and must not keep wdmd from saying itself what is wrong.
+  assert.deepEqual(before, [['ExecStartPre', '-+/usr/local/bin/wdmd --softdog']]);
+});
 
 test('every daemon has a unit, and every program of bin is installed', () => {
   assert.deepEqual(units.map((file) => file.replace('.service', '')).sort(), [

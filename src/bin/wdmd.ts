@@ -3,8 +3,9 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { textToName } from '../base/bytes.ts';
 import { idIn } from '../cli/sanlock-daemon/owner.ts';
-import { NO_DEVICE, printDump, refusalText, tryDevice } from '../cli/wdmd/main.ts';
+import { fallBack, NO_DEVICE, printDump, refusalText, tryDevice } from '../cli/wdmd/main.ts';
 import { parseOptions, USAGE, type WdmdOptions } from '../cli/wdmd/options.ts';
+import { KnownWatchdogs, type WatchdogKind } from '../drive/watchdog-kinds.ts';
 import { findWatchdog, type WatchdogFound, watchdogPaths } from '../drive/watchdog-search.ts';
 import { WdmdProgram } from '../drive/wdmd-program.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
@@ -14,6 +15,7 @@ import { daemonSockets } from '../platform/daemon-sockets.ts';
 import { reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
 import { stderrIsJournal } from '../platform/journal-stream.ts';
+import { loadModule } from '../platform/kernel-module.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { lockPidFile, type PidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
@@ -54,15 +56,35 @@ function main(args: readonly string[]): void {
       void dump(print);
       return;
     case 'probe':
-    case 'fire': {
-      const to = { print, complain: console.error, isGuarded: existsSync(GUARD_PATH) };
-      process.exitCode = tryDevice(options, new LinuxWatchdogs(), to);
+    case 'fire':
+      process.exitCode = tryDevice(options, watchdogs(sayKind), surroundings(print));
+      return;
+    case 'softdog': {
+      const to = { ...surroundings(print), load: loadModule };
+      process.exitCode = fallBack(options, watchdogs(sayKind), to);
       return;
     }
     case 'serve':
       if (options.foreground) serve(options);
       else detach(args);
   }
+}
+
+const drivers = new LinuxWatchdogs();
+
+function watchdogs(found: (path: string, kind: WatchdogKind) => void): KnownWatchdogs {
+  return new KnownWatchdogs(drivers, found);
+}
+
+function sayKind(path: string, kind: WatchdogKind): void {
+  console.error(
+    `${path} is ${kind.identity}, set to 1/${kind.expiries} of the time: ${kind.reason}`,
+  );
+}
+
+function surroundings(print: (text: string) => void) {
+  const others = () => drivers.list();
+  return { print, complain: console.error, isGuarded: existsSync(GUARD_PATH), others };
 }
 
 async function dump(print: (text: string) => void): Promise<void> {
@@ -129,9 +151,16 @@ function serve(options: WdmdOptions): void {
   }
 }
 
+function logKind(log: DaemonLog): (path: string, kind: WatchdogKind) => void {
+  return (path, { identity, expiries, reason }) => {
+    log.warn('device.slow', { path, identity, expiries, reason });
+  };
+}
+
 function openWatchdog(options: WdmdOptions, log: DaemonLog): WatchdogFound {
-  const want = { paths: watchdogPaths(options.watchdogPath), timeoutS: DEFAULT_FIRE_TIMEOUT_S };
-  const found = findWatchdog(new LinuxWatchdogs(), want, (refusal) => {
+  const paths = watchdogPaths(options.watchdogPath, drivers.list());
+  const want = { paths, timeoutS: DEFAULT_FIRE_TIMEOUT_S };
+  const found = findWatchdog(watchdogs(logKind(log)), want, (refusal) => {
     log.error('device.refused', { path: refusal.path, reason: refusalText(refusal) });
   });
   if (found === null) throw new Error(NO_DEVICE);
@@ -156,7 +185,7 @@ function start(
       clock: new MonotonicClock(),
       sockets: daemonSockets(),
       socketPath: textToName(SOCKET_PATH),
-      devices: new LinuxWatchdogs(),
+      devices: watchdogs(logKind(log)),
       scripts: allowScripts === 1 ? new DirectoryScripts(options.scriptsDirectory) : null,
       log,
       ended: () => {

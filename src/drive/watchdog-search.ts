@@ -1,4 +1,4 @@
-import type { WatchdogDevice, WatchdogDevices } from '../ports/watchdog-device.ts';
+import type { WatchdogDevice, WatchdogDevices, WatchdogStep } from '../ports/watchdog-device.ts';
 
 export interface WatchdogFound {
   readonly path: string;
@@ -8,7 +8,7 @@ export interface WatchdogFound {
 /** Why a candidate was passed over; `errno` 0 where the device answered with another timeout. */
 export interface WatchdogRefusal {
   readonly path: string;
-  readonly step: 'stat' | 'open' | 'getTimeout' | 'setTimeout' | 'timeout';
+  readonly step: WatchdogStep | 'getTimeout' | 'setTimeout' | 'timeout';
   readonly errno: number;
 }
 
@@ -16,8 +16,9 @@ export interface WatchdogRefusal {
 const LONGEST_SHORT_S = 60;
 const USUAL_PATHS = ['/dev/watchdog0', '/dev/watchdog1', '/dev/watchdog'];
 
-export function watchdogPaths(first: string | null): readonly string[] {
-  return first === null ? USUAL_PATHS : [...new Set([first, ...USUAL_PATHS])];
+/** @param others there are; a fallback beside two useless devices is none of the usual ones */
+export function watchdogPaths(first: string | null, others: readonly string[]): readonly string[] {
+  return [...new Set([...(first === null ? [] : [first]), ...USUAL_PATHS, ...others])];
 }
 
 /** The first device that takes the timeout; it is open, and counts from now on (spec 25 §3). */

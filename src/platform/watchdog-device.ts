@@ -1,5 +1,11 @@
-import { closeSync, constants, openSync, statSync, writeSync } from 'node:fs';
-import type { WatchdogDevice, WatchdogDevices, WatchdogOpened } from '../ports/watchdog-device.ts';
+import { closeSync, constants, openSync, readdirSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import type {
+  DriverDevice,
+  DriverOpened,
+  WatchdogDrivers,
+  WatchdogSupport,
+} from '../ports/watchdog-device.ts';
 import { EIO } from './errno.ts';
 import { ioctlPointer, lastErrno } from './system-calls.ts';
 
@@ -9,8 +15,25 @@ const WDIOC_SETTIMEOUT = 0xc0045706;
 const WDIOC_GETTIMEOUT = 0x80045707;
 const MAGIC_CLOSE = 'V';
 
-export class LinuxWatchdogs implements WatchdogDevices {
-  open(path: string): WatchdogOpened {
+// _IOR('W', 0, struct watchdog_info): u32 options, u32 firmware version, 32 bytes of identity
+const WDIOC_GETSUPPORT = 0x80285700;
+const INFO_BYTES = 40;
+const IDENTITY_AT = 8;
+const WDIOF_ALARMONLY = 0x0400;
+
+const DEVICES = '/dev';
+
+export class LinuxWatchdogs implements WatchdogDrivers {
+  list(): readonly string[] {
+    try {
+      const names = readdirSync(DEVICES).filter((name) => /^watchdog\d*$/.test(name));
+      return names.sort().map((name) => join(DEVICES, name));
+    } catch {
+      return []; // the usual ones are tried in any case
+    }
+  }
+
+  openDevice(path: string): DriverOpened {
     let step: 'stat' | 'open' = 'stat';
     try {
       statSync(path);
@@ -22,11 +45,23 @@ export class LinuxWatchdogs implements WatchdogDevices {
   }
 }
 
-class LinuxWatchdog implements WatchdogDevice {
+class LinuxWatchdog implements DriverDevice {
   #fd: number | null;
 
   constructor(fd: number) {
     this.#fd = fd;
+  }
+
+  support(): WatchdogSupport | null {
+    const info = new Uint8Array(INFO_BYTES);
+    if (ioctlPointer(this.#fd ?? -1, WDIOC_GETSUPPORT, info) < 0) return null;
+    const options = new DataView(info.buffer).getUint32(0, true);
+    const name = info.subarray(IDENTITY_AT);
+    const end = name.indexOf(0);
+    return {
+      identity: Buffer.from(end < 0 ? name : name.subarray(0, end)).toString('latin1'),
+      isAlarmOnly: (options & WDIOF_ALARMONLY) !== 0,
+    };
   }
 
   getTimeout(): number {

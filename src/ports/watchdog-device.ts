@@ -12,11 +12,37 @@ export interface WatchdogDevice {
   closeUnclean(): void;
 }
 
+export type WatchdogStep = 'stat' | 'open' | 'alarmOnly';
+
 export type WatchdogOpened =
   | { readonly ok: true; readonly device: WatchdogDevice }
-  | { readonly ok: false; readonly step: 'stat' | 'open'; readonly errno: number };
+  | { readonly ok: false; readonly step: WatchdogStep; readonly errno: number };
 
+/** Their timeouts are true: after so long without a ping this machine is reset. */
 export interface WatchdogDevices {
   /** Opening a watchdog starts it. */
   open(path: string): WatchdogOpened;
+}
+
+/** What the driver says of a device. */
+export interface WatchdogSupport {
+  readonly identity: string;
+  /** It raises an alarm somewhere, and resets nothing. */
+  readonly isAlarmOnly: boolean;
+}
+
+/** As the driver has it: what its timeout means depends on the device (drive/watchdog-kinds). */
+export interface DriverDevice extends WatchdogDevice {
+  /** null: the driver does not say. */
+  support(): WatchdogSupport | null;
+}
+
+export type DriverOpened =
+  | { readonly ok: true; readonly device: DriverDevice }
+  | { readonly ok: false; readonly step: WatchdogStep; readonly errno: number };
+
+export interface WatchdogDrivers {
+  openDevice(path: string): DriverOpened;
+  /** Paths of all devices there are. */
+  list(): readonly string[];
 }

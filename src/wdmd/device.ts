@@ -107,7 +107,7 @@ export function shortened(
   { wantedS, timeoutS }: { readonly wantedS: number; readonly timeoutS: number | null },
 ): void {
   if (timeoutS !== null) touched(state, timeoutS);
-  if (timeoutS === wantedS) return;
+  if (timeoutS !== null && timeoutS <= wantedS) return;
   state.canShorten = false;
   log(state, 'error', 'device.notShortened', { wantedS, firesInS: firesInS(state) });
 }

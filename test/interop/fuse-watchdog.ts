@@ -5,17 +5,26 @@ import { ENOSYS, OP, serveOneFile } from './fuse.ts';
 /**
  * A watchdog device that never fires and remembers what it was told: a file of a user space file
  * system, which the kernel hands our ioctls. (CUSE would give a character device, but few kernels
- * carry it.) Run as: fuse-watchdog.cjs <directory> <timeout s> <largest s> <file of events>.
+ * carry it.) Run as: fuse-watchdog.cjs <directory> <timeout s> <largest s> <file of events>
+ * [<identity> <options>]; without an identity it does not say what it is.
  *
  * An event is a line: CLOCK_MONOTONIC milliseconds, a word, for some a value.
  */
-const WDIOC = { KEEPALIVE: 0x80045705, SETTIMEOUT: 0xc0045706, GETTIMEOUT: 0x80045707 } as const;
+const WDIOC = {
+  GETSUPPORT: 0x80285700,
+  KEEPALIVE: 0x80045705,
+  SETTIMEOUT: 0xc0045706,
+  GETTIMEOUT: 0x80045707,
+} as const;
+const IOCTL_OUT_BYTES = 16;
+const INFO_BYTES = 40;
 const EINVAL = 22;
 const ENOTTY = 25;
 const FOPEN_DIRECT_IO = 1;
 const IOCTL_IN_BYTES = 32;
 
-const [directory = '', timeout = '60', largest = '600', events = ''] = process.argv.slice(2);
+const [directory = '', timeout = '60', largest = '600', events = '', identity = '', options = '0'] =
+  process.argv.slice(2);
 let timeoutS = Number(timeout);
 
 function note(event: string): void {
@@ -55,6 +64,13 @@ function ioctlAnswer(command: number, argument: Buffer): Buffer | number {
     case WDIOC.KEEPALIVE:
       note('keepalive');
       return out;
+    case WDIOC.GETSUPPORT: {
+      if (identity === '') return ENOTTY;
+      const info = Buffer.alloc(IOCTL_OUT_BYTES + INFO_BYTES);
+      info.writeUInt32LE(Number(options), IOCTL_OUT_BYTES);
+      info.write(identity, IOCTL_OUT_BYTES + 8, 'latin1');
+      return info;
+    }
     case WDIOC.GETTIMEOUT:
       note(`getTimeout ${timeoutS}`);
       break;

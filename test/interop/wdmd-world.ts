@@ -47,7 +47,11 @@ export class FakeWatchdog {
     this.path = join(directory, 'mount/watchdog');
   }
 
-  static async start(timeoutS = 60, largestS = 600): Promise<FakeWatchdog> {
+  static async start(
+    timeoutS = 60,
+    largestS = 600,
+    is: { readonly identity: string; readonly options: number } = { identity: '', options: 0 },
+  ): Promise<FakeWatchdog> {
     const directory = mkdtempSync('/tmp/holdfast-watchdog-');
     const program = join(directory, 'fuse-watchdog.cjs');
     const events = join(directory, 'events');
@@ -60,7 +64,9 @@ export class FakeWatchdog {
       external: ['koffi'],
     });
     writeFileSync(events, '');
-    const args = [program, join(directory, 'mount'), String(timeoutS), String(largestS), events];
+    const times = [String(timeoutS), String(largestS)];
+    const args = [program, join(directory, 'mount'), ...times, events];
+    args.push(is.identity, String(is.options));
     const server = spawn(process.execPath, args, {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, NODE_PATH: join(ROOT, 'node_modules') },

@@ -18,18 +18,64 @@ export interface Printer {
   readonly complain: (line: string) => void;
 }
 
+export interface Surroundings {
+  /** A wdmd runs, or ended without disarming its device. */
+  readonly isGuarded: boolean;
+  /** All watchdog devices there are. */
+  readonly others: () => readonly string[];
+}
+
+const ENOENT = 2;
+const SOFTDOG = 'softdog';
+
+/**
+ * --softdog, before the daemon starts: where a device can be used nothing happens. Else the
+ * kernel's own watchdog takes its place, which is said. @returns the exit status.
+ */
+export function fallBack(
+  options: WdmdOptions,
+  devices: WatchdogDevices,
+  to: Printer & Surroundings & { readonly load: (module: string) => string | null },
+): number {
+  if (to.isGuarded) {
+    to.complain(IN_USE); // probing would disarm what may be about to fire
+    return 1;
+  }
+  const find = (refused: (refusal: WatchdogRefusal) => void) => {
+    const paths = watchdogPaths(options.watchdogPath, to.others());
+    const found = findWatchdog(devices, { paths, timeoutS: DEFAULT_FIRE_TIMEOUT_S }, refused);
+    found?.device.disarm();
+    return found;
+  };
+  const usable = find((refusal) => {
+    if (refusal.errno !== ENOENT) to.complain(refusalText(refusal));
+  });
+  if (usable !== null) return 0;
+  const failed = to.load(SOFTDOG);
+  const found = failed === null ? find((refusal) => to.complain(refusalText(refusal))) : null;
+  if (found === null) {
+    to.complain(`wdmd: no watchdog device can be used, nor ${SOFTDOG}: ${failed ?? NO_DEVICE}`);
+    return 1;
+  }
+  to.complain(
+    `wdmd: no watchdog device can be used: ${SOFTDOG} was loaded (${found.path}). It is the ` +
+      `kernel's own, and resets no machine whose kernel hangs`,
+  );
+  return 0;
+}
+
 /** -p, -t and -F: what the original prints, on the same stream. @returns the exit status. */
 export function tryDevice(
   options: WdmdOptions,
   devices: WatchdogDevices,
-  to: Printer & { readonly isGuarded: boolean },
+  to: Printer & Surroundings,
 ): number {
   if (to.isGuarded) {
     to.complain(IN_USE);
     return 1;
   }
   const want = {
-    paths: watchdogPaths(options.watchdogPath),
+    paths: watchdogPaths(options.watchdogPath, to.others()),
     timeoutS: options.tryTimeoutS ?? DEFAULT_FIRE_TIMEOUT_S,
   };
   const found = findWatchdog(devices, want, (refusal) => to.complain(refusalText(refusal)));
@@ -53,6 +99,7 @@ const WORDS: Readonly<Record<WatchdogRefusal['step'], string>> = {
   getTimeout: 'ioctl gettimeout',
   setTimeout: 'ioctl settimeout',
   timeout: 'invalid timeout',
+  alarmOnly: 'resets nothing, it only raises an alarm:',
 };
 
 export function refusalText({ path, step, errno }: WatchdogRefusal): string {

@@ -14,7 +14,7 @@ test('the usage text names every option there is', () => {
     named.filter((one) => one.length === 2).sort(),
     [...'DFGHSVdhkpstw'].map((letter) => `-${letter}`),
   );
-  assert.equal(named.filter((one) => one.length > 2).length, 6);
+  assert.equal(named.filter((one) => one.length > 2).length, 7);
 });
 
 test('every option in each of its forms', () => {
@@ -41,6 +41,7 @@ test('every option in each of its forms', () => {
   assert.equal(parsed('-d', '-V').action, 'dump');
   assert.equal(parsed('--trytimeout=30').tryTimeoutS, 30);
   assert.equal(parsed('-t', '30').action, 'probe');
+  assert.equal(parsed('--softdog', '-w', '/dev/w').action, 'softdog');
   assert.equal(parsed('--forcefire').action, 'fire');
   assert.equal(parsed('-t', '30', '-F').action, 'fire');
   assert.equal(parsed('-s', '-k').scriptsDirectory, '-k');

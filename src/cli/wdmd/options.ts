@@ -2,7 +2,7 @@ import { fail, ok, type Result } from '../../base/result.ts';
 
 /** The command line of wdmd (spec 25 §5). */
 export interface WdmdOptions {
-  readonly action: 'help' | 'version' | 'dump' | 'probe' | 'fire' | 'serve';
+  readonly action: 'help' | 'version' | 'dump' | 'probe' | 'softdog' | 'fire' | 'serve';
   readonly foreground: boolean;
   readonly highPriority: number;
   readonly groupName: string;
@@ -24,6 +24,7 @@ wdmd [options]
 --probe, -p           show the watchdog device that would be used, and disarm it
 --trytimeout, -t <num> the same for a device that can wait num seconds
 --forcefire, -F       start the watchdog and do not ping it: it resets this machine
+--softdog             load the kernel's softdog where no watchdog device can be used
 -D                    stay in the foreground, log everything to stderr
 -H 0|1                run with real-time priority (0)
 -G <name>             group that may use the socket (sanlock)
@@ -52,6 +53,7 @@ const FLAGS: Readonly<Record<string, (draft: Draft) => void>> = {
   '-d': (draft) => act(draft, 'dump'),
   '-p': (draft) => act(draft, 'probe'),
   '-F': (draft) => act(draft, 'fire'),
+  '--softdog': (draft) => act(draft, 'softdog'),
   '-D': (draft) => {
     draft.foreground = true;
   },
@@ -83,7 +85,7 @@ const VALUED: Readonly<Record<string, Setter>> = {
 };
 
 /** The earlier of these wins, wherever it stands; of -h, -V and -d the first given. */
-const RANK = ['help', 'version', 'dump', 'fire', 'probe', 'serve'];
+const RANK = ['help', 'version', 'dump', 'fire', 'softdog', 'probe', 'serve'];
 
 function act(draft: Draft, action: WdmdOptions['action']): void {
   const isShown = ['help', 'version', 'dump'].includes(draft.action); // what stands first

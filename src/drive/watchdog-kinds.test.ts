@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { DriverDevice, WatchdogSupport } from '../ports/watchdog-device.ts';
+import { KnownWatchdogs } from './watchdog-kinds.ts';
+import { findWatchdog, shortenTimeoutOf } from './watchdog-search.ts';
+
+/** A driver's device that takes timeouts up to `largestS`. */
+class FakeDevice implements DriverDevice {
+  timeoutS = 60;
+  isArmed = true;
+  readonly #support: WatchdogSupport | null;
+  readonly #largestS: number;
+
+  constructor(support: WatchdogSupport | null, largestS = 600) {
+    this.#support = support;
+    this.#largestS = largestS;
+  }
+
+  support(): WatchdogSupport | null {
+    return this.#support;
+  }
+
+  getTimeout(): number {
+    return this.timeoutS;
+  }
+
+  changeTimeout(seconds: number): number {
+    this.timeoutS = Math.min(seconds, this.#largestS);
+    return this.timeoutS;
+  }
+
+  keepalive(): number {
+    return 0;
+  }
+
+  disarm(): void {
+    this.isArmed = false;
+  }
+
+  closeUnclean(): void {}
+}
+
+function found(device: FakeDevice) {
+  const told: string[] = [];
+  const drivers = { openDevice: () => ({ ok: true, device }) as const, list: () => [] };
+  const devices = new KnownWatchdogs(drivers, (path, kind) =>
+    told.push(`${path} ${kind.identity}`),
+  );
+  const refused: string[] = [];
+  const want = { paths: ['/dev/watchdog0'], timeoutS: 60 };
+  const watchdog = findWatchdog(devices, want, ({ step }) => refused.push(step));
+  return { watchdog, told, refused };
+}
+
+const ITCO = { identity: 'iTCO_wdt', isAlarmOnly: false };
+
+test('a device that may fire at its second expiry is set to half, and says the whole', () => {
+  const device = new FakeDevice(ITCO);
+  const { watchdog, told } = found(device);
+  assert.equal(device.timeoutS, 30);
+  assert.equal(watchdog?.device.getTimeout(), 60);
+  assert.deepEqual(told, ['/dev/watchdog0 iTCO_wdt']);
+});
+
+test('shortened, it never gets more than half of what is left', () => {
+  const device = new FakeDevice(ITCO);
+  const { watchdog } = found(device);
+  assert.ok(watchdog !== null);
+  assert.equal(shortenTimeoutOf(watchdog.device, 41), 40);
+  assert.equal(device.timeoutS, 20);
+  assert.equal(shortenTimeoutOf(watchdog.device, 1), 2);
+});
+
+test('where half cannot be had it is refused, and disarmed', () => {
+  const device = new FakeDevice(ITCO, 20);
+  assert.deepEqual(found(device).refused, ['timeout']);
+  assert.equal(device.isArmed, false);
+});
+
+test('what only raises an alarm is no watchdog', () => {
+  const device = new FakeDevice({ identity: 'any', isAlarmOnly: true });
+  assert.deepEqual(found(device).refused, ['alarmOnly']);
+  assert.equal(device.isArmed, false);
+});
+
+test('any other device, and one that does not say what it is, means what its timeout says', () => {
+  for (const support of [null, { identity: 'Software Watchdog', isAlarmOnly: false }]) {
+    const device = new FakeDevice(support);
+    const { watchdog, told } = found(device);
+    assert.equal(watchdog?.device, device);
+    assert.equal(device.timeoutS, 60);
+    assert.deepEqual(told, []);
+  }
+});

@@ -1,0 +1,72 @@
+import type {
+  DriverDevice,
+  WatchdogDevice,
+  WatchdogDevices,
+  WatchdogDrivers,
+  WatchdogOpened,
+} from '../ports/watchdog-device.ts';
+
+export interface WatchdogKind {
+  readonly identity: string;
+  /** So many times its timeout passes before the machine is reset. */
+  readonly expiries: number;
+  readonly reason: string;
+}
+
+/**
+ * Devices that may take longer than their timeout, by the identity their driver tells (spec 25 §3
+ * says which others do not, and why). Where nobody can see whether this one does, it counts as if.
+ */
+export const WATCHDOG_KINDS: readonly WatchdogKind[] = [
+  {
+    identity: 'iTCO_wdt',
+    expiries: 2,
+    reason:
+      'where the firmware does not reset at the first expiry, the chipset does at the second; ' +
+      'only some kernels halve the timeout for that',
+  },
+];
+
+const EINVAL = 22;
+
+/** Devices whose timeout is the time until the reset, whatever the driver means by it. */
+export class KnownWatchdogs implements WatchdogDevices {
+  readonly #drivers: WatchdogDrivers;
+  readonly #found: (path: string, kind: WatchdogKind) => void;
+
+  /** @param found is told of each device opened that is of a special kind */
+  constructor(drivers: WatchdogDrivers, found: (path: string, kind: WatchdogKind) => void) {
+    this.#drivers = drivers;
+    this.#found = found;
+  }
+
+  open(path: string): WatchdogOpened {
+    const opened = this.#drivers.openDevice(path);
+    if (!opened.ok) return opened;
+    const { device } = opened;
+    const support = device.support();
+    if (support?.isAlarmOnly === true) {
+      device.disarm();
+      return { ok: false, step: 'alarmOnly', errno: 0 };
+    }
+    const kind = WATCHDOG_KINDS.find(({ identity }) => identity === support?.identity);
+    if (kind === undefined) return { ok: true, device };
+    this.#found(path, kind);
+    return { ok: true, device: firesAfter(device, kind.expiries) };
+  }
+}
+
+/** Set to a part of the time, so that all its expiries fit into it. */
+function firesAfter(device: DriverDevice, expiries: number): WatchdogDevice {
+  const whole = (timeoutS: number) => (timeoutS < 0 ? timeoutS : timeoutS * expiries);
+  return {
+    getTimeout: () => whole(device.getTimeout()),
+    changeTimeout: (seconds) => {
+      const part = Math.floor(seconds / expiries);
+      return part < 1 ? -EINVAL : whole(device.changeTimeout(part));
+    },
+    keepalive: () => device.keepalive(),
+    disarm: () => device.disarm(),
+    closeUnclean: () => device.closeUnclean(),
+  };
+}

@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+import {
+  FakeWatchdog,
+  statusOf,
+  WDMD,
+  WdmdClient,
+  WdmdHost,
+  waitFor,
+  whyNoWdmd,
+} from './wdmd-world.ts';
+
+/** What wdmd makes of devices that are not what their timeout says, or no use at all. */
+const missing = whyNoWdmd();
+const where = missing === null ? { timeout: 120_000 } : { skip: missing };
+const ALARM_ONLY = 0x0400;
+const DOG = '/run/dog';
+
+async function inHost(work: (host: WdmdHost) => Promise<void>): Promise<void> {
+  const host = await WdmdHost.start();
+  try {
+    await work(host);
+  } finally {
+    host.close();
+  }
+}
+
+async function withDevice(
+  device: FakeWatchdog,
+  work: (device: FakeWatchdog) => Promise<void>,
+): Promise<void> {
+  try {
+    await work(device);
+  } finally {
+    device.close();
+  }
+}
+
+test('a device that may fire at its second expiry gets half the time', where, async () => {
+  const device = await FakeWatchdog.start(60, 600, { identity: 'iTCO_wdt', options: 0 });
+  await withDevice(device, () =>
+    inHost(async (host) => {
+      const child = await host.wdmd('ours', device);
+      const set = device.words().filter((what) => /Timeout/.test(what));
+      assert.deepEqual(set.slice(-2), ['setTimeout 30', 'getTimeout 30']);
+      const client = await WdmdClient.connect(host.socketPath);
+      assert.equal((await client.status()).fireTimeout, 60);
+      client.close();
+      child.kill('SIGTERM');
+      assert.equal(await statusOf(child), 0);
+    }),
+  );
+});
+
+test('it is refused where half the time cannot be had, and so is a mere alarm', where, async () => {
+  for (const [device, reason] of [
+    [await FakeWatchdog.start(60, 20, { identity: 'iTCO_wdt', options: 0 }), /invalid timeout/],
+    [await FakeWatchdog.start(60, 600, { identity: 'x', options: ALARM_ONLY }), /only raises/],
+  ] as const) {
+    await withDevice(device, () =>
+      inHost(async (host) => {
+        const ran = await host.run(WDMD.ours, ['-D', '-w', device.path]);
+        assert.equal(ran.status, 255);
+        assert.match(ran.stderr, reason);
+        assert.equal(device.words().at(-1), 'close');
+        assert.ok(device.words().includes('write V'), 'disarmed');
+      }),
+    );
+  }
+});
+
+/** A modprobe that makes the device a working one, and notes that it ran. */
+function fakeModprobe(host: WdmdHost, device: FakeWatchdog): void {
+  mkdirSync(host.outside('/run/bin'));
+  const program = host.outside('/run/bin/modprobe');
+  writeFileSync(
+    program,
+    `#!/bin/sh\necho "$@" > /run/loaded\nrm -f ${DOG}; ln -s ${device.path} ${DOG}\n`,
+  );
+  chmodSync(program, 0o755);
+}
+
+function fallingBack(host: WdmdHost) {
+  const path = `PATH=/run/bin:${process.env['PATH'] ?? ''}`;
+  return host.run('/usr/bin/env', [path, WDMD.ours, '--softdog', '-w', DOG]);
+}
+
+test('softdog takes the place of a device that is there and cannot be used', where, async () => {
+  const device = await FakeWatchdog.start();
+  await withDevice(device, () =>
+    inHost(async (host) => {
+      fakeModprobe(host, device);
+      writeFileSync(host.outside(DOG), '');
+      const first = await fallingBack(host);
+      assert.equal(first.status, 0, first.stderr);
+      assert.ok(existsSync(host.outside('/run/loaded')));
+      assert.match(first.stderr, /^error 25 ioctl gettimeout \/run\/dog$/m);
+      assert.match(first.stderr, /softdog was loaded \(\/run\/dog\)/);
+      assert.equal(first.stdout, '');
+      assert.ok(device.words().includes('write V'), 'disarmed');
+
+      writeFileSync(host.outside('/run/loaded'), 'not again');
+      const second = await fallingBack(host);
+      assert.deepEqual([second.status, second.stderr], [0, '']);
+    }),
+  );
+});
+
+test(
+  'after a wdmd that did not end in order nothing is probed, for it would disarm',
+  where,
+  async () => {
+    const device = await FakeWatchdog.start();
+    await withDevice(device, () =>
+      inHost(async (host) => {
+        fakeModprobe(host, device);
+        const child = await host.wdmd('ours', device);
+        child.kill('SIGKILL');
+        await statusOf(child);
+        await waitFor('its last word', () => device.words().at(-1) === 'close');
+        const before = device.words().length;
+        const ran = await fallingBack(host);
+        assert.equal(ran.status, 1);
+        assert.match(ran.stderr, /^cannot probe watchdog devices while wdmd is in use\.$/m);
+        assert.equal(device.words().length, before);
+        assert.equal(existsSync(host.outside('/run/loaded')), false);
+      }),
+    );
+  },
+);
