@@ -53,7 +53,24 @@ const ANY_NEXT_NUMBER: readonly Edit[] = [
   },
 ];
 
+/** A machine and its image, where nothing but power and order ends a host. */
+const CLONES: Partial<WorldOptions> = {
+  clones: 1,
+  stalls: false,
+  starvation: 0,
+  sky: ['fair'],
+  stubborn: 0,
+  mistakenIds: 0,
+};
+
 const MUTANTS: readonly Mutant[] = [
+  {
+    what: 'a record under our own host name is taken at once',
+    file: 'src/lease/delta-acquire.ts',
+    from: 'isOwnName ? before.ownNameWatchMs',
+    to: 'isOwnName ? 0',
+    world: CLONES,
+  },
   {
     what: 'a silent owner counts as dead at once',
     file: 'src/lease/owner-watch.ts',

@@ -332,8 +332,9 @@ export class Membership {
   #run<T>(steps: Steps<T>, done: (value: T) => void): void {
     const { clock } = this.#parts;
     let readMs = this.#uptimeMs();
-    // A join that claims later than t after it looked may meet a rival whose 2·t are over.
-    const isFresh = () => this.#hold !== null || this.#uptimeMs() - readMs <= this.ioTimeoutMs;
+    // A join that claims later after it looked than half the rival's wait may meet it joined.
+    const isFresh = (forMs: number) =>
+      this.#hold !== null || this.#uptimeMs() - readMs <= Math.min(forMs, this.ioTimeoutMs);
     runSteps(
       steps,
       (effect, answer) => {
@@ -344,7 +345,7 @@ export class Membership {
             ({ outcome: 'done', bytes: new Uint8Array(0), nowMs: clock.nowMs() }) as const;
           clock.after(effect.forMs, () => answer(reply(), null));
         } else {
-          const mayWrite = () => isFresh() && !this.expired();
+          const mayWrite = () => isFresh(effect.timeoutMs) && !this.expired();
           performOn(this.#disk, effect, { clock, answer, mayWrite, urgent: true });
         }
       },

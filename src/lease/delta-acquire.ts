@@ -17,9 +17,9 @@ import {
   leaderGeometry,
 } from '../format/leader.ts';
 import { ERRNO_EINVAL } from './errno.ts';
-import { errnoError, ioError, leaseError, readSpan, sleep, type Timed } from './io.ts';
+import { errnoError, type Facts, ioError, leaseError, readSpan, sleep, type Timed } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
-import { leaseTimes } from './lease-times.ts';
+import { type LeaseTimes, leaseTimes } from './lease-times.ts';
 import { nextGeneration } from './next-numbers.ts';
 import type { Steps } from './steps.ts';
 import { sameMajor, verifyDelta } from './verify.ts';
@@ -127,7 +127,8 @@ function* soundSizes(
  *
  *   T+0 read   T+8·ot+60 read again, unchanged   write   +2·ot read back, unchanged -> ours
  *
- * A free record, or one carrying our own host name, skips the first wait.
+ * A free record skips the first wait. One with our own host name is that of our former life, and
+ * watched for a renewal interval only: if it moves, a clone of this host lives.
  * @returns the record written (its generation is the old one + 1), or HOSTID_BUSY, ERROR when
  *   aborted, LEADER_*, AIO_TIMEOUT. A write that was not seen to land is given up, never repeated:
  *   the caller must not retry before it has read the record again.
@@ -144,17 +145,20 @@ export function* deltaAcquire(
   const before = leaseTimes(seen.leader.ioTimeoutS & 0xff || place.ioTimeoutS);
 
   // The whole name: a longer one never matches, or two hosts could both believe the slot theirs.
-  if (seen.leader.timestampS !== 0n && seen.leader.hostName !== place.hostName) {
-    const waited = yield* waitUnlessAborted(place, before.hostDeadMs);
+  if (seen.leader.timestampS !== 0n) {
+    const isOwnName = seen.leader.hostName === place.hostName;
+    const waitMs = isOwnName ? before.ownNameWatchMs : before.hostDeadMs;
+    const waited = yield* waitUnlessAborted(place, waitMs);
     if (!waited.ok) return waited;
     const again = yield* readOwn(place, geometry, ioTimeoutMs);
     if (!again.ok) return again;
     if (!sameBytes(seen.record, again.value.record) && again.value.leader.timestampS !== 0n) {
-      return fail(leaseError('HOSTID_BUSY', 'host id wait', ownerFacts(again.value.leader)));
+      const facts = ownerFacts(again.value.leader, place.hostName);
+      return fail(leaseError('HOSTID_BUSY', 'host id wait', facts));
     }
     seen = again.value;
   }
-  return yield* claim(place, geometry, { seen, settleMs: before.joinSettleMs });
+  return yield* claim(place, geometry, { seen, before });
 }
 
 /**
@@ -164,10 +168,12 @@ export function* deltaAcquire(
 function* claim(
   place: DeltaPlace,
   geometry: Geometry,
-  from: { readonly seen: OwnRecord; readonly settleMs: number },
+  from: { readonly seen: OwnRecord; readonly before: LeaseTimes },
 ): Steps<Result<DeltaHold, LeaseError>> {
   const { ioTimeoutMs, renewalIntervalMs, renewalWarnMs } = leaseTimes(place.ioTimeoutS);
-  const { settleMs } = from;
+  const settleMs = from.before.joinSettleMs;
+  // Half of what a rival waits that read the same record: sent within it, and answered within it.
+  const claimTimeoutMs = Math.min(ioTimeoutMs, settleMs / 2);
   const claimMs = settleMs > renewalWarnMs ? renewalIntervalMs : settleMs;
   let { seen } = from;
   const generation = nextGeneration(seen.leader);
@@ -186,7 +192,7 @@ function* claim(
     encodeDeltaLeader(leader, sector);
     const offset = place.offset + deltaLeaseOffset(geometry, place.hostId);
     const write = { op: 'write', disk: 'lockspace', offset, bytes: sector } as const;
-    const wrote = yield { ...write, timeoutMs: ioTimeoutMs };
+    const wrote = yield { ...write, timeoutMs: claimTimeoutMs };
     if (wrote.outcome !== 'done') return fail(ioError(wrote, 'host id write'));
 
     const waited = yield* waitUnlessAborted(place, Math.min(leftMs, claimMs));
@@ -194,7 +200,8 @@ function* claim(
     const back = yield* readOwn(place, geometry, ioTimeoutMs);
     if (!back.ok) return back;
     if (!sameBytes(back.value.record, sector.subarray(0, LEADER_BYTES))) {
-      return fail(leaseError('HOSTID_BUSY', 'host id read back', ownerFacts(back.value.leader)));
+      const facts = ownerFacts(back.value.leader, place.hostName);
+      return fail(leaseError('HOSTID_BUSY', 'host id read back', facts));
     }
     seen = back.value;
   }
@@ -233,10 +240,14 @@ function* waitUnlessAborted(place: DeltaPlace, forMs: number): Steps<Result<null
   return ok(null);
 }
 
-function ownerFacts(leader: DeltaLeader): Record<string, string | number | bigint> {
-  return {
+function ownerFacts(leader: DeltaLeader, ourName: ByteString): Facts {
+  const facts = {
     owner: leader.ownerId,
     hostName: leader.hostName,
     timestampS: leader.timestampS,
   };
+  return leader.hostName === ourName ? { ...facts, reason: OUR_NAME } : facts;
 }
+
+/** Two hosts of one name and one id; an administrator has to give one of them another name. */
+export const OUR_NAME = 'another living host has our host name and host id';

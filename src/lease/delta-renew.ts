@@ -10,7 +10,7 @@ import {
   encodeDeltaLeader,
   LEADER_BYTES,
 } from '../format/leader.ts';
-import type { DeltaHold, DeltaPlace } from './delta-acquire.ts';
+import { type DeltaHold, type DeltaPlace, OUR_NAME } from './delta-acquire.ts';
 import { ioError, leaseError, readSpan } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
@@ -117,7 +117,11 @@ function stillOurs(
     generation: found.ownerGeneration,
     hostName: found.hostName,
   };
-  if (!sameOwner) return fail(leaseError('RENEW_OWNER', 'renewal', facts));
+  if (!sameOwner) {
+    const isOurName = found.hostName === known.hostName && found.ownerId === known.ownerId;
+    const why = isOurName ? { ...facts, reason: OUR_NAME } : facts;
+    return fail(leaseError('RENEW_OWNER', 'renewal', why));
+  }
   if (renewal.lastWriteLanded) {
     const expected = encode(deltaLeader, known);
     encodeDeltaLeader(known, expected);

@@ -13,6 +13,12 @@ export const WATCHDOG_FIRE_MS = 60 * SECOND_MS;
  */
 export const REFUSED_LANDS_MS = WATCHDOG_FIRE_MS;
 
+/**
+ * A healthy host renews at most this long after 2t are over: the original looks once a second, and
+ * begins half a second later (spec 10 §5.3).
+ */
+const RENEWAL_LAG_MS = 2 * SECOND_MS;
+
 /** Everything that follows from one io timeout `t`; this file alone multiplies it (spec 10 §6). */
 export interface LeaseTimes {
   readonly ioTimeoutMs: number;
@@ -22,6 +28,7 @@ export interface LeaseTimes {
   readonly hostDeadMs: number; //        8t + 60 s: others may take what the host held
   readonly renewalWriteMs: number; //    8t + 60 s
   readonly joinSettleMs: number; //      2t: after writing a host id
+  readonly ownNameWatchMs: number; //    2t + 2 s: a living host with our name has renewed by then
   readonly bitmapMs: number; //          6t: how long a host's bit stays set
 }
 
@@ -36,6 +43,7 @@ export function leaseTimes(ioTimeoutS: number): LeaseTimes {
     hostDeadMs: 8 * ioTimeoutMs + WATCHDOG_FIRE_MS,
     renewalWriteMs: 8 * ioTimeoutMs + WATCHDOG_FIRE_MS,
     joinSettleMs: 2 * ioTimeoutMs,
+    ownNameWatchMs: 2 * ioTimeoutMs + RENEWAL_LAG_MS,
     bitmapMs: 6 * ioTimeoutMs,
   };
 }

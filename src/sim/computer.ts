@@ -33,6 +33,15 @@ export interface Computer {
   mayUse(life: Life): boolean;
 }
 
+/** What an administrator set up on a machine. */
+export interface Installation {
+  readonly hostId: number;
+  readonly hostName: string;
+  readonly ioTimeoutS: number;
+  /** The image of another machine that lives too: one name, one host id, two hosts. */
+  readonly isClone: boolean;
+}
+
 /** What runs on a machine. */
 export interface Software {
   powerOn(clock: HostClock): void;
@@ -47,16 +56,18 @@ export class Hardware {
   readonly dice: Dice;
   readonly #world: World;
   readonly #software: Software;
+  readonly #isClone: boolean;
   readonly #sniper: Sniper;
   /** Time of the running system; null = power is off. */
   #clock: HostClock | null = null;
   #watchdog: Timer | null = null;
   #watchdogMs = WATCHDOG_FIRE_MS;
 
-  constructor(world: World, of: { hostId: number; ioTimeoutS: number }, software: Software) {
+  constructor(world: World, of: Installation, software: Software) {
     this.#world = world;
     this.#software = software;
-    this.name = `${of.hostId}`;
+    this.#isClone = of.isClone;
+    this.name = of.isClone ? `${of.hostId}'` : `${of.hostId}`;
     this.dice = world.dice.fork(`machine ${this.name}`);
     const { clock, options } = world;
     const dice = this.dice.fork('weather');
@@ -77,6 +88,7 @@ export class Hardware {
   }
 
   boot(): void {
+    if (this.#isClone && this.#world.isQuiet) return; // it was found, and stays off
     const rate = 1 + this.dice.between(-1, 1) * this.#world.options.clockDrift;
     const baseMs = this.dice.between(10_000, 50_000_000);
     this.#clock = new HostClock(this.#world.clock, { baseMs, rate });

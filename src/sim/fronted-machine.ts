@@ -6,7 +6,7 @@ import type { Channel, Processes } from '../ports/processes.ts';
 import type { LeaseCommand, LeaseCommandResult } from '../sanlock/lease-messages.ts';
 import { RES_FLAGS } from '../wire/sanlock-socket.ts';
 import type { Life } from './claims.ts';
-import { type Computer, Hardware, type Software } from './computer.ts';
+import { type Computer, Hardware, type Installation, type Software } from './computer.ts';
 import {
   ENOSPC,
   isAsked,
@@ -41,6 +41,7 @@ export class FrontedMachine implements Computer, Software {
   readonly name: string;
   readonly hardware: Hardware;
   readonly #hostId: number;
+  readonly #hostName: string;
   readonly #ioTimeoutS: number;
   readonly #world: World;
   readonly #dice: Dice;
@@ -58,9 +59,10 @@ export class FrontedMachine implements Computer, Software {
   readonly #people: People;
   #nextFd = 5;
 
-  constructor(world: World, of: { hostId: number; ioTimeoutS: number }) {
+  constructor(world: World, of: Installation) {
     this.#world = world;
     this.#hostId = of.hostId;
+    this.#hostName = of.hostName;
     this.#ioTimeoutS = of.ioTimeoutS;
     this.hardware = new Hardware(world, of, this);
     this.name = this.hardware.name;
@@ -111,7 +113,7 @@ export class FrontedMachine implements Computer, Software {
     this.#front = new SanlockProgram({
       settings: {
         ...SETTINGS,
-        ourHostName: `host-${this.name}`,
+        ourHostName: this.#hostName,
         ioTimeoutS: this.#ioTimeoutS,
         useWatchdog: this.#hasWatchdog,
       },

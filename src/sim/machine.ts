@@ -7,7 +7,7 @@ import type {
   LeaseCommandResult,
 } from '../sanlock/lease-messages.ts';
 import type { Life } from './claims.ts';
-import { type Computer, Hardware, type Software } from './computer.ts';
+import { type Computer, Hardware, type Installation, type Software } from './computer.ts';
 import type { Dice } from './dice.ts';
 import { SimDisks } from './disk.ts';
 import type { HostClock } from './host-clock.ts';
@@ -41,6 +41,7 @@ export class Machine implements Computer, Software {
   readonly name: string;
   readonly hardware: Hardware;
   readonly #hostId: number;
+  readonly #hostName: string;
   readonly #world: World;
   readonly #dice: Dice;
   readonly #times: LeaseTimes;
@@ -49,9 +50,10 @@ export class Machine implements Computer, Software {
   #stays = 0;
   #stay: Stay | null = null;
 
-  constructor(world: World, of: { hostId: number; ioTimeoutS: number }) {
+  constructor(world: World, of: Installation) {
     this.#world = world;
     this.#hostId = of.hostId;
+    this.#hostName = of.hostName;
     this.#ioTimeoutS = of.ioTimeoutS;
     this.#times = leaseTimes(of.ioTimeoutS);
     this.hardware = new Hardware(world, of, this);
@@ -114,7 +116,7 @@ export class Machine implements Computer, Software {
       nextId: 1,
     };
     this.#stay = stay;
-    const name = this.#dice.chance(0.7) ? `host-${this.name}` : `host-${life.label}`;
+    const name = this.#dice.chance(0.7) ? this.#hostName : `host-${life.label}`;
     program.receive({
       kind: 'join',
       lockspaceName: LOCKSPACE,

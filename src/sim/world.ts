@@ -31,6 +31,10 @@ export interface WorldOptions {
   readonly straysMs: number;
   /** How often a machine is told, by mistake, the host id of another. */
   readonly mistakenIds: number;
+  /** So many of the hosts, the last ones, are images of the first ones: same host id and name. */
+  readonly clones: number;
+  /** Programs stand still or die by themselves, not only with their machine. */
+  readonly stalls: boolean;
   /** How many of the machines run the whole daemon, front and all, and not a simple front. */
   readonly daemons: number;
   /** Between two misfortunes of one machine, at most. */
@@ -62,6 +66,8 @@ export function optionsOf(seed: number, wanted: Partial<WorldOptions> = {}): Wor
     daemons: dice.pick([0, 0.5, 1]),
     outageMs: dice.pick([60_000, 60_000, 600_000]),
     starvation: 0.2,
+    clones: 0,
+    stalls: true,
     clockDrift: 0.0001,
     straysMs: dice.pick([0, 5000, 60_000]),
     traceAll: false,
@@ -116,7 +122,9 @@ export class World {
     const mixed = this.dice.chance(0.3);
     this.#machines = Array.from({ length: options.hosts }, (_, index) => {
       const ioTimeoutS = mixed ? this.dice.pick([...IO_TIMEOUTS_S]) : common;
-      const of = { hostId: index + 1, ioTimeoutS };
+      const isClone = index >= options.hosts - options.clones;
+      const hostId = 1 + (isClone ? options.hosts - 1 - index : index);
+      const of = { hostId, hostName: `host-${hostId}`, ioTimeoutS, isClone };
       return this.dice.chance(options.daemons)
         ? new FrontedMachine(this, of)
         : new Machine(this, of);
@@ -176,10 +184,10 @@ export class World {
       const what = dice.next();
       if (what < 0.25) machine.hardware.snipe();
       else if (what < 0.4) machine.hardware.crash('by a power cut');
+      else if (what > 0.8 || !this.options.stalls) machine.leave();
       else if (what < 0.55) machine.killProgram();
       else if (what < 0.7) machine.pauseProgram(dice.between(0, 1) ** 3 * 200_000);
-      else if (what < 0.8) machine.pauseAll(dice.between(0, 1) ** 3 * 200_000);
-      else machine.leave();
+      else machine.pauseAll(dice.between(0, 1) ** 3 * 200_000);
       this.#misfortune(machine, dice);
     });
   }
