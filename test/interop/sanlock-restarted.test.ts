@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { type Maker, originalsInstalled } from '../../src/lab/host.ts';
+import { Rig, rigObstacle } from '../../src/lab/rig.ts';
+
+const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
+const obstacle = rigObstacle() ?? (originalsInstalled() ? null : 'the originals are not installed');
+
+/** sanlock dies under lvmlockd with an LV locked; what the administrator is told to do works. */
+async function documentedWayBack(rig: Rig): Promise<void> {
+  const host = rig.host(1);
+  const lv = `${rig.vg}/lv1`;
+  await host.startDaemons();
+  await host.mustLvm('vgcreate', '--shared', rig.vg, rig.lun.device);
+  await host.mustLvm('lvcreate', '-an', '-L', '8m', '-n', 'lv1', rig.vg);
+  await host.mustLvm('lvchange', '-aey', lv);
+  await host.kill('sanlock');
+  await host.startSanlock();
+  process.kill(host.pid('lvmlockd'), 'SIGTERM'); // as the new sanlock may, by its file of holders
+  await host.mustLvm('lvchange', '-an', lv);
+  const dropped = await host.run(host.program('lvmlockctl'), ['--drop', rig.vg]);
+  assert.equal(dropped.code, 0, `${dropped.stdout}${dropped.stderr}`);
+  await host.mustLvm('vgchange', '--lockstart', rig.vg);
+  await host.mustLvm('lvchange', '-aey', lv);
+  assert.ok(host.alive('lvmlockd'), 'the SIGTERM may have been of sanlock');
+  await host.mustLvm('lvchange', '-an', lv);
+  process.kill(host.pid('lvmlockd'), 'SIGTERM'); // joined anew: now it is an order
+  await host.ended('lvmlockd');
+}
+
+for (const sanlock of ['ours', 'original'] as const satisfies readonly Maker[]) {
+  const options = { skip: obstacle ?? false, timeout: 300_000 };
+  test(`a VG is started again after sanlock was: ${sanlock}`, options, async () => {
+    const seats = { sanlock, lvmlockd: 'ours', lvmlockctl: 'ours' } as const;
+    const rig = await Rig.create({ hosts: [seats], bin: join(ROOT, 'bin') });
+    try {
+      await documentedWayBack(rig);
+    } finally {
+      await rig.close();
+    }
+  });
+}
