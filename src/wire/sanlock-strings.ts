@@ -72,11 +72,11 @@ export function parseU64(text: string): bigint {
 }
 
 /**
- * Missing parts stay empty or 0; nothing is refused here. Unlike in a resource, every backslash is
- * dropped, also one that follows another; a colon right after one does not split [run].
+ * Missing parts stay empty or 0; nothing is refused here. As in a resource, two backslashes are one
+ * of the path: C drops both [run], and means another file.
  */
 export function parseLockspace(text: ByteString): LockspaceText {
-  const parts = text.split(/(?<!\\):/).map((part) => part.replaceAll('\\', ''));
+  const parts = splitEscaped(text);
   return {
     name: (parts[0] ?? '').slice(0, MAX_NAME_BYTES),
     hostId: decimal(parts[1] ?? '') ?? 0n, // 010 is host 10
@@ -147,19 +147,12 @@ function splitState(text: ByteString): ByteString[] {
   return parts;
 }
 
-/** A backslash before each blank and colon; a backslash already there keeps its next character. */
+/**
+ * A backslash before each blank, colon and backslash, so that it is read back as it was. C does not
+ * double one of the path [run]: what it prints then means another path.
+ */
 export function exportPath(path: ByteString): ByteString {
-  let text = '';
-  for (let i = 0; i < path.length; i++) {
-    const c = path[i] ?? '';
-    if (c === '\\' && i + 1 < path.length) {
-      i += 1;
-      text += c + (path[i] ?? '');
-    } else {
-      text += c === ' ' || c === ':' ? `\\${c}` : c;
-    }
-  }
-  return text;
+  return path.replace(/[ :\\]/g, (c) => `\\${c}`);
 }
 
 /** Always ends in the lver, or in `SH` for a shared one. */

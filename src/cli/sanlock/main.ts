@@ -1,4 +1,5 @@
 import { textToName } from '../../base/bytes.ts';
+import { strayBackslash } from './backslash.ts';
 import { isClientAction, runClientAction } from './client.ts';
 import { type CommandLine, parseCommandLine, sizesComplaint } from './command-line.ts';
 import { cutNames, sentence } from './explain.ts';
@@ -83,6 +84,11 @@ function readOptions(args: readonly string[]): CommandLine | null {
   for (const complaint of parsed.value.complaints) {
     print(complaint);
     complain(`sanlock: ${oneLine(complaint)}; -r wants LOCKSPACE:NAME:PATH:OFFSET[:LVER|:SH]`);
+  }
+  const stray = strayBackslash(args);
+  if (stray !== null) {
+    complain(stray);
+    return null;
   }
   for (const line of cutNames(parsed.value)) complain(line);
   const complaint = sizesComplaint(parsed.value);
