@@ -13,6 +13,7 @@ import {
 } from './managers/manager.ts';
 import { reply } from './replies.ts';
 import { type DaemonState, type Lockspace, log, manager, resourceIn, run } from './state.ts';
+import { hasClash, isTooLong } from './vg-names.ts';
 
 /** start_vg: quick checks, then the answer, then the join (spec 30 §4.5). */
 export function startVg(state: DaemonState, clientId: number, request: StartRequest): void {
@@ -24,12 +25,16 @@ export function startVg(state: DaemonState, clientId: number, request: StartRequ
     reply(state, to, { result: startedResult(existing, clientId) });
     return;
   }
-  if (lockType === 'none' || lockType === 'unknown' || lockspaceName(vgName) === '') {
+  if (lockType === 'none' || lockType === 'unknown' || isTooLong(state, vgName)) {
     reply(state, to, { result: vgName === '' ? LD_RESULT.EARGS : LD_RESULT.INVAL });
     return;
   }
   if (!state.managers.has(lockType)) {
     reply(state, to, { result: LD_RESULT.PROTONOSUPPORT });
+    return;
+  }
+  if (hasClash(state, vgName, lockType)) {
+    reply(state, to, { result: LD_RESULT.EARGS });
     return;
   }
   if (state.lockspaces.length >= state.limits.lockspaces) {

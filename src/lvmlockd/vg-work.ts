@@ -13,6 +13,7 @@ import { stopFree } from './lockspace-end.ts';
 import type { ManagerSteps } from './managers/manager.ts';
 import { findRunning, reply, replyInit } from './replies.ts';
 import { type DaemonState, log, manager, run } from './state.ts';
+import { hasClash, isTooLong } from './vg-names.ts';
 
 /** Requests that need no running lockspace. Those of one VG run one after another. */
 
@@ -29,17 +30,17 @@ export function initVg(state: DaemonState, clientId: number, request: InitVgRequ
     refuse(LD_RESULT.PROTONOSUPPORT);
     return;
   }
-  const lockManager = manager(state, lockType);
-  const clash = state.lockspaces.some(
-    (one) => one.lockType === lockType && lockManager.sameSpace(one.vg.vgName, vgName),
-  );
-  if (clash) {
+  if (isTooLong(state, vgName)) {
+    refuse(LD_RESULT.EARGS);
+    return;
+  }
+  if (hasClash(state, vgName, lockType)) {
     refuse(LD_RESULT.EXIST);
     return;
   }
   const enableGl = request.enable || (!request.disable && wantsGl(state));
   const vg = { vgName, vgUuid: '', vgLockArgs };
-  inTurn(state, { vgName, clientId }, lockManager.initVg(vg, enableGl), (done) => {
+  inTurn(state, { vgName, clientId }, manager(state, lockType).initVg(vg, enableGl), (done) => {
     if (done.result === 0 && enableGl) state.gl.madeIn = vgName;
     replyInit(state, to, { ...done, lvLockArgs: '' });
   });
@@ -84,6 +85,11 @@ export function renameFinal(state: DaemonState, clientId: number, request: VgReq
   }
   if (!state.managers.has(lockType)) {
     reply(state, to, { result: LD_RESULT.PROTONOSUPPORT });
+    return;
+  }
+  // Its leases keep the old name, by which the VG can be started once it has that name again.
+  if (isTooLong(state, vgName)) {
+    reply(state, to, { result: LD_RESULT.EARGS });
     return;
   }
   const vg = { vgName, vgUuid: '', vgLockArgs };

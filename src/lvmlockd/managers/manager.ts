@@ -152,11 +152,12 @@ export interface LockManager {
   sameSpace(oneVgName: ByteString, otherVgName: ByteString): boolean;
 }
 
+export const LONGEST_VG_NAME = 60;
+
 /** `"lvm_" + VG name`, as in dumps; '' for a name that is too long (spec 30 §4.1). */
 export function lockspaceName(vgName: ByteString): ByteString {
-  const longestVg = 60;
   const longest = 63;
-  return vgName.length > longestVg ? '' : `lvm_${vgName}`.slice(0, longest);
+  return vgName.length > LONGEST_VG_NAME ? '' : `lvm_${vgName}`.slice(0, longest);
 }
 
 export const OK: Outcome = { result: 0, lmResult: 0 };

@@ -40,12 +40,18 @@ export class FakeManager {
     return {
       kind: 'sanlock',
       isRunning: () => done(true),
-      initVg: (vg) => done({ ...OK, vgLockArgs: `1.0.0:${vg.vgLockArgs}` }),
+      initVg: (vg) => {
+        this.did.push(`initVg ${vg.vgName}`);
+        return done({ ...OK, vgLockArgs: `1.0.0:${vg.vgLockArgs}` });
+      },
       open: (vg) => this.#space(vg.vgName),
-      renameVg: () => done(OK),
+      renameVg: (vg) => {
+        this.did.push(`renameVg ${vg.vgName}`);
+        return done(OK);
+      },
       findSpaces: () => done(this.found),
       findLosses: () => done({ answered: this.answers, dying: this.dying }),
-      sameSpace: (one, other) => one === other,
+      sameSpace: (one, other) => one.slice(0, 44) === other.slice(0, 44),
     };
   }
 
@@ -87,6 +93,8 @@ export class Bench {
   readonly fake = new FakeManager();
   readonly state: DaemonState;
   readonly replies: string[] = [];
+  /** The events that were logged. */
+  readonly logged: string[] = [];
   /** Whom the replies went to. */
   readonly answered: number[] = [];
   readonly held: (() => void)[] = [];
@@ -114,6 +122,7 @@ export class Bench {
   post(event: DaemonEvent): void {
     this.#nowMs += 1;
     for (const effect of stepDaemon(this.state, event, this.#nowMs)) {
+      if (effect.kind === 'log') this.logged.push(effect.event);
       if (effect.kind === 'send') {
         this.replies.push(effect.text);
         this.answered.push(effect.clientId);
