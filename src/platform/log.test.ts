@@ -76,3 +76,21 @@ test('a storm of equal lines becomes a few and a count, and leaves the older lin
   assert.equal(count(said.stderr, 'client.refused'), 5);
   log.close(() => {});
 });
+
+test('lines that the system log did not take are counted for it', () => {
+  let takes = false;
+  const taken: string[] = [];
+  const { log } = logTo({
+    syslog: (text) => {
+      if (takes) taken.push(text.replace(/^.*?: /, ''));
+      return takes;
+    },
+  });
+  for (let n = 0; n < 3; n++) log.error('lockspace.lost', { lockspace: `LS${n}` });
+  takes = true;
+  log.error('lockspace.lost', { lockspace: 'LS3' });
+  assert.deepEqual(taken, [
+    '3 lines lost: the system log did not take them',
+    'lockspace.lost lockspace=LS3',
+  ]);
+});

@@ -1,13 +1,12 @@
-import { createWriteStream, openSync, type WriteStream } from 'node:fs';
 import type { Log, LogFields, LogLevel } from '../ports/log.ts';
 import { DatagramSender } from './datagram.ts';
 import { stderrIsJournal } from './journal-stream.ts';
+import { LogFile } from './log-file.ts';
 import { RepeatedLines } from './repeated-lines.ts';
 import { unblockingStderr } from './unblocking-stderr.ts';
 
 const RING_RECORDS = 8192;
 const DUMP_BYTES = 1024 * 1024; // what C keeps, and what a log_dump client expects at most
-const MAX_UNWRITTEN_BYTES = 1024 * 1024; // a log file on a hung disk must not eat our memory
 const FLUSH_DEADLINE_MS = 200; // the file may lie on a hung disk
 const SYSLOG_NAME = '/dev/log';
 const SYSLOG_DAEMON_FACILITY = 3 << 3;
@@ -64,22 +63,15 @@ export class DaemonLog implements Log {
   readonly #repeated = new RepeatedLines<LogRecord>();
   readonly #places: LogPlaces;
   #foldTimer: NodeJS.Timeout | null = null;
-  #file: WriteStream | null = null;
-  #lost = 0;
+  #file: LogFile | null = null;
+  #unsent = 0; // lines that the system log did not take
 
   constructor(sinks: LogSinks, places: LogPlaces = realPlaces()) {
     this.#sinks = sinks;
     this.#places = places;
-    if (sinks.file === null) return;
-    try {
-      // Opened at once: the daemon gives up its privileges soon.
-      this.#file = createWriteStream('', { fd: openSync(sinks.file, 'a', 0o644) });
-      this.#file.on('error', () => {
-        this.#file = null;
-      });
-    } catch {
-      // No place for a file: the ring and the system log remain.
-    }
+    // Opened at once: the daemon gives up its privileges soon. With no place for it, the ring and
+    // the system log remain.
+    this.#file = sinks.file === null ? null : LogFile.open(sinks.file);
   }
 
   error(event: string, fields?: LogFields): void {
@@ -108,7 +100,7 @@ export class DaemonLog implements Log {
       return;
     }
     setTimeout(flushed, FLUSH_DEADLINE_MS);
-    file.end(flushed);
+    file.whenWritten(flushed);
   }
 
   /** The newest records as text, oldest first, at most 1 MiB. */
@@ -151,7 +143,7 @@ export class DaemonLog implements Log {
     // The journal has what was sent to the system log: once is enough.
     if (stderr && !(this.#places.stderrIsJournal && isSent))
       this.#places.stderr(this.#line(record));
-    if (severity <= fileSeverity) this.#writeFile(record);
+    if (severity <= fileSeverity) this.#file?.write(this.#line(record));
   }
 
   #writeCounts(counts: readonly (readonly [LogRecord, number])[]): void {
@@ -175,21 +167,17 @@ export class DaemonLog implements Log {
     ).unref();
   }
 
-  #writeFile(record: LogRecord): void {
-    if (this.#file === null) return;
-    if (this.#file.writableLength > MAX_UNWRITTEN_BYTES) {
-      this.#lost++;
-      return;
-    }
-    if (this.#lost > 0) this.#file.write(`${this.#lost} lines lost: the log file was stuck\n`);
-    this.#lost = 0;
-    this.#file.write(this.#line(record));
+  #writeSyslog(record: LogRecord): boolean {
+    const note = `${this.#unsent} lines lost: the system log did not take them`;
+    if (this.#unsent > 0 && this.#places.syslog(this.#syslogLine('warn', note))) this.#unsent = 0;
+    const isSent = this.#places.syslog(this.#syslogLine(record.level, eventText(record)));
+    if (!isSent) this.#unsent++;
+    return isSent;
   }
 
-  #writeSyslog(record: LogRecord): boolean {
-    const priority = SYSLOG_DAEMON_FACILITY | SEVERITY[record.level];
-    const text = `<${priority}>${this.#sinks.program}[${process.pid}]: ${eventText(record)}`;
-    return this.#places.syslog(text);
+  #syslogLine(level: LogLevel, text: string): string {
+    const priority = SYSLOG_DAEMON_FACILITY | SEVERITY[level];
+    return `<${priority}>${this.#sinks.program}[${process.pid}]: ${text}`;
   }
 
   #line(record: LogRecord): string {
