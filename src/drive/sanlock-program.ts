@@ -365,6 +365,10 @@ export class SanlockProgram {
       toLease: (lease, message) => this.#leases.get(lease)?.send(message),
       endLease: (lease) => this.#endLease(lease),
       leaseProcess: (lease) => this.#leases.get(lease)?.process ?? null,
+      whenKnown: (user, goOn) => {
+        if (user.identity !== null) goOn();
+        else user.onKnown(() => this.#event(goOn));
+      },
       findProcess: (pid, identity, ended) => {
         const process = processes.find(pid, identity);
         process?.onEnded(() =>

@@ -39,7 +39,10 @@ export class Helper implements Deputy {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     child.on('error', (error) => this.#log.error('helper.failed', { reason: error.message }));
-    child.on('exit', (status) => this.#log.error('helper.ended', { status }));
+    child.on('exit', (status) => {
+      this.#log.error('helper.ended', { status });
+      for (const question of [...this.#questions.keys()]) this.#heard({ question, identity: null });
+    });
     child.on('message', (message) => this.#heard(message as FromHelper)); // our own program
     child.unref();
     child.channel?.unref();
@@ -57,8 +60,9 @@ export class Helper implements Deputy {
 
   identify(pid: number, answer: (identity: string | null) => void): void {
     const question = this.#nextQuestion++;
-    if (!this.#send({ kind: 'identify', pid, question })) return;
     this.#questions.set(question, answer);
+    if (this.#send({ kind: 'identify', pid, question })) return;
+    setImmediate(() => this.#heard({ question, identity: null }));
   }
 
   close(): void {

@@ -23,7 +23,7 @@ export function signalNumber(signal: SignalName): number {
 export interface Deputy {
   /** Signals the process of this identity, or none. false: it cannot be told. */
   signal(pid: number, identity: string, signal: SignalName): boolean;
-  /** Looks where /proc hides other users' processes from us; null: it sees none either. */
+  /** Looks where /proc hides other users' processes; null: it sees none, or is gone. Later. */
   identify(pid: number, answer: (identity: string | null) => void): void;
 }
 
@@ -56,7 +56,8 @@ export class KernelProcess implements BoundProcess {
   #told: (() => void) | null = null;
   #watcher: FdWatcher | null = null;
   #timer: NodeJS.Timeout | null = null;
-  #isAsked = false;
+  /** Who waits for the deputy's answer; null: it was not asked. */
+  #asking: (() => void)[] | null = null;
 
   private constructor(
     of: { pid: number; pidfd: number | null; identity: string | null; isVerified: boolean },
@@ -125,6 +126,11 @@ export class KernelProcess implements BoundProcess {
     return this.#identity;
   }
 
+  onKnown(known: () => void): void {
+    if (this.identity !== null || this.#asking === null) setImmediate(known);
+    else this.#asking.push(known);
+  }
+
   get hasEnded(): boolean {
     this.#ended ||= this.#isGone();
     return this.#ended;
@@ -186,18 +192,26 @@ export class KernelProcess implements BoundProcess {
   }
 
   #askDeputy(): void {
-    if (this.#isAsked) return;
-    this.#isAsked = true;
-    this.#around.deputy?.identify(this.pid, (identity) => {
-      if (!this.#isOpen || identity === null) return;
-      // Looked at before this moment, and the process is there still: it was this one.
-      if (this.#pidfd === null || !isThere(this.#pidfd)) return;
-      if (this.#identity !== null && this.#identity !== identity) this.#end();
-      else {
-        this.#identity = identity;
-        this.#isVerified = true;
-      }
+    const { deputy } = this.#around;
+    if (this.#asking !== null || deputy === null) return;
+    const asking: (() => void)[] = [];
+    this.#asking = asking;
+    deputy.identify(this.pid, (identity) => {
+      this.#asking = null; // and may be asked again
+      if (identity !== null) this.#answered(identity);
+      for (const known of asking) known();
     });
+  }
+
+  #answered(identity: string): void {
+    if (!this.#isOpen) return;
+    // Looked at before this moment, and the process is there still: it was this one.
+    if (this.#pidfd === null || !isThere(this.#pidfd)) return;
+    if (this.#identity !== null && this.#identity !== identity) this.#end();
+    else {
+      this.#identity = identity;
+      this.#isVerified = true;
+    }
   }
 
   #watch(): void {

@@ -6,8 +6,8 @@ const MODE = 0o644;
 const NO_ROOM = 'the log file was stuck';
 
 /**
- * A log file whose disk may hang, or be full for a while: no line waits, and a write that fails ends
- * nothing. What is lost is counted, and the count is in the file before the next line.
+ * A log file whose disk may hang, or be full for a while: no line waits, and a write that fails
+ * ends nothing. What is lost is counted, and the count is in the file before the next line.
  */
 export class LogFile {
   readonly #fd: number;

@@ -66,6 +66,7 @@ const NOBODY: BoundProcess = {
   pid: -1,
   identity: null,
   hasEnded: true,
+  onKnown: (known) => setImmediate(known),
   onEnded: (ended) => setImmediate(ended),
   signal: () => {},
   close: () => {},

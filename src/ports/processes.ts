@@ -22,6 +22,8 @@ export interface BoundProcess {
   readonly pid: number;
   /** Tells it, in this boot, from any other process of its pid; null: not known, or not yet. */
   readonly identity: string | null;
+  /** `known` is called once: when there is an identity, or surely will be none. */
+  onKnown(known: () => void): void;
   /** true only when it has surely ended: what cannot be watched counts as alive. */
   readonly hasEnded: boolean;
   /** `ended` is called once, and not before this returns. */

@@ -5,8 +5,9 @@ import type { ToLeaseProcess } from './lease-messages.ts';
 /** One process, and never a later one of its pid: only such a one can be signalled. */
 export interface UserProcess {
   readonly pid: number;
-  /** Tells it, in this boot, from any other process of its pid; null: not known. */
+  /** Tells it, in this boot, from any other process of its pid; null: not known, or not yet. */
   readonly identity: string | null;
+  onKnown(known: () => void): void;
   /** true only when it has surely ended. */
   readonly hasEnded: boolean;
   signal(signal: 'SIGTERM' | 'SIGKILL'): void;
@@ -28,6 +29,8 @@ export interface Outside {
   endLease(lease: number): void;
   /** null: it has ended. */
   leaseProcess(lease: number): UserProcess | null;
+  /** Goes on when its identity is known, or surely will not be; mostly at once. */
+  whenKnown(process: UserProcess, goOn: () => void): void;
   /** Of an earlier daemon's time; null: it has ended. `ended` is not called before this returns. */
   findProcess(pid: number, identity: string, ended: () => void): UserProcess | null;
   /**

@@ -24,6 +24,7 @@ export function bind(
     get identity() {
       return table.isThere(pid) ? `${pid}` : null;
     },
+    onKnown: (known) => known(),
     get hasEnded() {
       return !table.isThere(pid);
     },

@@ -84,6 +84,7 @@ export class Stage {
       },
       leaseProcess: (lease) => this.process(50_000 + lease),
       findProcess: (pid) => this.process(pid),
+      whenKnown: (_process, goOn) => goOn(),
       remember: () => true,
       rememberAll: () => true,
       openWatchdog: () => {},
@@ -101,7 +102,7 @@ export class Stage {
 
   process(pid: number): UserProcess {
     const signal = (name: string) => this.lines.push(`${name} ${pid}`);
-    return { pid, identity: `${pid}`, hasEnded: false, signal };
+    return { pid, identity: `${pid}`, hasEnded: false, signal, onKnown: (known) => known() };
   }
 
   /** Plays a table and compares each row's effects. */

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { until } from '../../src/lab/run.ts';
+import {
+  type DaemonWorld,
+  hold,
+  makeArea,
+  run,
+  SANLOCK,
+  startDaemon,
+  whyNot,
+} from './sanlock-daemons.ts';
+
+const missing = whyNot('ours');
+const where = missing === null ? { timeout: 120_000 } : { skip: missing };
+const T = 2;
+const DAEMON_USER = 1; // of every Linux
+/** A /proc that shows each user its own processes only. */
+const APART = `
+mount -t proc -o hidepid=2 proc /proc
+mount -t tmpfs tmpfs /var/log
+exec "$@"
+`;
+
+/** It gives up its privileges, and then sees no holder in /proc. */
+function start(directory: string): Promise<DaemonWorld> {
+  const through = ['unshare', '-m', 'env', '-u', 'SANLOCK_PRIVILEGED', 'sh', '-c', APART, 'sh'];
+  const extra = ['-U', 'daemon', '-G', 'daemon'];
+  return startDaemon('ours', { hostName: 'one', directory, through, extra });
+}
+
+test('hidepid: holders are recorded, known again, and stopped in time', where, async () => {
+  const directory = mkdtempSync('/var/tmp/holdfast-hidepid-');
+  const runDir = join(directory, 'run');
+  mkdirSync(runDir);
+  const area = makeArea(join(directory, 'area'), 2 * 1024 * 1024);
+  for (const path of [directory, runDir, area]) chownSync(path, DAEMON_USER, DAEMON_USER);
+  const daemons: DaemonWorld[] = [];
+  let holder: ChildProcess | null = null;
+  try {
+    const first = await start(directory);
+    daemons.push(first);
+    assert.match(readFileSync(`/proc/${first.process.pid}/status`, 'ascii'), /^Uid:\t1\t1/m);
+    const client = async (...words: string[]) =>
+      (await run(SANLOCK.ours, ['client', ...words], { env: first.env })).stdout;
+    const join1 = ['add_lockspace', '-s', `LS:1:${area}:0`, '-o', `${T}`];
+    await client('init', '-s', `LS:0:${area}:0`, '-o', `${T}`);
+    await client('init', '-r', `LS:R:${area}:1M`);
+    assert.match(await client(...join1), /done 0/);
+    holder = await hold(first, 'ours', `LS:R:${area}:1M`);
+    const journal = readFileSync(join(runDir, 'sanlock.holders'), 'latin1');
+    assert.match(journal, new RegExp(`"pid":${holder.pid},"started":"[0-9]+"`));
+
+    first.process.kill('SIGKILL');
+    await until('its end', () => first.process.signalCode !== null, { withinMs: 5000 });
+    daemons.push(await start(directory));
+    assert.match(await client(...join1), /done -11/);
+    await until('the holder is stopped', () => holder?.signalCode !== null, {
+      withinMs: 8 * T * 1000 + 20_000,
+    });
+    assert.equal(holder.signalCode, 'SIGTERM');
+    const opens = async () => (await client(...join1)).includes('done 0');
+    await until('the lockspace opens', opens, { withinMs: 60_000 });
+  } finally {
+    holder?.kill('SIGKILL');
+    for (const daemon of daemons) await daemon.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
