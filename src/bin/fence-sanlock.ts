@@ -10,6 +10,7 @@ import {
 } from '../cli/fence-sanlock/running.ts';
 import { startMessage } from '../cli/fence-sanlock/start-message.ts';
 import { SanlockClient, sanlockSocketPath } from '../client/sanlock.ts';
+import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { sendToFifo } from '../platform/fifo.ts';
 import { stderrIsJournal } from '../platform/journal-stream.ts';
@@ -22,6 +23,7 @@ const MAX_INPUT_BYTES = 64 * 1024;
 const LOG_WARN = 4;
 
 async function main(args: readonly string[]): Promise<number> {
+  goOnWithoutReader();
   setProcessName(NAME); // fence_sanlockd looks for it
   const parsed = args.length > 0 ? parseAgent(args) : parseAgentInput(await readInput());
   const log = new DaemonLog({

@@ -22,6 +22,7 @@ import {
 import { wdmdSocket } from '../cli/sanlk-reset/places.ts';
 import { sanlockSocketPath } from '../client/sanlock.ts';
 import { WdmdEntry } from '../client/wdmd.ts';
+import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
@@ -44,6 +45,7 @@ const FIFO_PATH = `${RUN_DIR}/${FENCE_FIFO}`;
 type Serve = Extract<FencedTask, { kind: 'serve' }>;
 
 function main(args: readonly string[]): void {
+  goOnWithoutReader();
   const parsed = parseFenced(args);
   if (!parsed.ok) {
     complain(parsed.error);

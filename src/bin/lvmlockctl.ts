@@ -2,6 +2,7 @@ import '../platform/clean-start.ts';
 import { textToName } from '../base/bytes.ts';
 import { lvmlockctl } from '../cli/lvmlockctl/main.ts';
 import { NameTaken } from '../platform/bound-socket.ts';
+import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { DatagramReceiver, sendDatagram } from '../platform/datagram.ts';
 import { setProcessName } from '../platform/process-name.ts';
@@ -12,6 +13,7 @@ const SOCKET_PATH = '/run/lvm/lvmlockd.socket';
 const SYSLOG_DAEMON_EMERG = 3 << 3;
 
 setProcessName('lvmlockctl');
+goOnWithoutReader();
 const status = lvmlockctl(process.argv.slice(2), {
   endpoint: {
     sockets: new UnixSockets(null),

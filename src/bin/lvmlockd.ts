@@ -14,6 +14,7 @@ import { sanlockManager } from '../lvmlockd/managers/sanlock.ts';
 import { sanlockTimes } from '../lvmlockd/managers/sanlock-slots.ts';
 import { testManager } from '../lvmlockd/managers/test-mode.ts';
 import { SysfsDevices } from '../platform/block-device.ts';
+import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { daemonSockets } from '../platform/daemon-sockets.ts';
@@ -35,6 +36,7 @@ const VERSION_TEXT = 'lvmlockd version: 2.03.16 (holdfast)';
 const PID_FILE_TAKEN = 13; // the status of the C program
 
 function main(args: readonly string[]): void {
+  goOnWithoutReader();
   setProcessName('lvmlockd');
   const parsed = parseOptions(args, process.env);
   if (!parsed.ok) {

@@ -2,12 +2,14 @@ import '../platform/clean-start.ts';
 import { sanlkReset } from '../cli/sanlk-reset/main.ts';
 import { RESETD_SOCKET, resetdRunDir } from '../cli/sanlk-reset/places.ts';
 import { SanlockClient, sanlockSocketPath } from '../client/sanlock.ts';
+import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { sendDatagram } from '../platform/datagram.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { UnixSockets } from '../platform/unix-socket.ts';
 
 setProcessName('sanlk-reset');
+goOnWithoutReader();
 const clock = new MonotonicClock();
 const socketPath = sanlockSocketPath(process.env['SANLOCK_RUN_DIR']);
 const status = sanlkReset(process.argv.slice(2), {

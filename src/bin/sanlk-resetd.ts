@@ -13,6 +13,7 @@ import { Resetd } from '../cli/sanlk-reset/resetd.ts';
 import { sanlockOf, watchdogOf } from '../cli/sanlk-reset/resetd-ports.ts';
 import { sanlockSocketPath } from '../client/sanlock.ts';
 import { WdmdEntry } from '../client/wdmd.ts';
+import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
@@ -30,6 +31,7 @@ const LOG_INFO = 6;
 type Serve = Extract<ResetdTask, { kind: 'serve' }>;
 
 function main(args: readonly string[]): void {
+  goOnWithoutReader();
   const parsed = parseResetd(args);
   if (!parsed.ok) {
     process.stderr.write(`${NAME}: ${parsed.error}\n`);

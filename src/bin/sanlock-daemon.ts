@@ -16,6 +16,7 @@ import {
 } from '../cli/sanlock-daemon/settings.ts';
 import { complainOf, logFindings, reportCheck } from '../cli/sanlock-daemon/tell.ts';
 import { SanlockProgram } from '../drive/sanlock-program.ts';
+import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
 import { daemonSockets } from '../platform/daemon-sockets.ts';
 import { becomeUser, makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
@@ -102,6 +103,7 @@ function openLog(logging: DaemonLogging, isTold: boolean): DaemonLog {
 }
 
 function serve(settings: DaemonSettings, findings: readonly Finding[]): void {
+  goOnWithoutReader();
   setProcessName('sanlock');
   boundYoungGeneration();
   const { logging, privileged } = settings;

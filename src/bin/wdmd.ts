@@ -8,6 +8,7 @@ import { parseOptions, USAGE, type WdmdOptions } from '../cli/wdmd/options.ts';
 import { KnownWatchdogs, type WatchdogKind } from '../drive/watchdog-kinds.ts';
 import { findWatchdog, type WatchdogFound, watchdogPaths } from '../drive/watchdog-search.ts';
 import { WdmdProgram } from '../drive/wdmd-program.ts';
+import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { CrashGuard } from '../platform/crash-guard.ts';
@@ -36,6 +37,7 @@ const PID_FILE = join(RUN_DIR, 'wdmd.pid');
 const GUARD_PATH = join(process.env['WDMD_SHM_DIR'] ?? '/dev/shm', 'wdmd');
 
 function main(args: readonly string[]): void {
+  goOnWithoutReader();
   setProcessName('wdmd');
   const parsed = parseOptions(args);
   if (!parsed.ok) {
@@ -111,9 +113,6 @@ function serve(options: WdmdOptions): void {
     stderr: true,
     utc: false,
   });
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', () => {}); // who read our lines is gone; that is no reason to reset
-  }
   process.on('uncaughtException', (error) => {
     // The device stays armed and the guard in place: a wrong daemon ends in a reset.
     log.error('daemon.broken', { reason: error.stack ?? error.message });

@@ -11,7 +11,6 @@ import { run, until } from '../../src/lab/run.ts';
 const BIN = join(process.env['HOLDFAST_ROOT'] ?? '.', 'bin');
 const HOLDFAST = join(BIN, 'holdfast');
 const NOBODY = 65534;
-const LAB_FILE = '/run/holdfast-lab.json';
 const WHOLE_MS = 400_000;
 const skip = rigObstacle() ?? false;
 
@@ -21,8 +20,15 @@ class Story {
   text = '';
   #ended: number | null = null;
 
-  constructor(program: string, args: readonly string[], cwd = tmpdir()) {
-    this.child = spawn(program, args, { cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  constructor(
+    program: string,
+    args: readonly string[],
+    of: { cwd?: string; runDir?: string } = {},
+  ) {
+    const { cwd = tmpdir(), runDir } = of;
+    const env = runDir === undefined ? process.env : inRunDir(runDir);
+    const stdio = ['ignore', 'pipe', 'pipe'] as const;
+    this.child = spawn(program, args, { cwd, env, detached: true, stdio: [...stdio] });
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.on('data', (bytes) => {
         this.text += bytes;
@@ -47,6 +53,21 @@ class Story {
   async status(): Promise<number | null> {
     await until('the end of the story', () => this.#ended !== null, { withinMs: WHOLE_MS });
     return this.#ended;
+  }
+}
+
+/** Stories with lvm are told one at a time in each of these. */
+function inRunDir(runDir: string): NodeJS.ProcessEnv {
+  return { ...process.env, HOLDFAST_RUN_DIR: runDir };
+}
+
+async function withRunDir(use: (runDir: string) => Promise<void>): Promise<void> {
+  const runDir = await mkdtemp(join(tmpdir(), 'holdfast-story-run-'));
+  try {
+    await use(runDir);
+    assert.deepEqual(readdirSync(runDir), [], 'no note and no lock');
+  } finally {
+    await rm(runDir, { recursive: true, force: true });
   }
 }
 
@@ -81,21 +102,22 @@ async function assertNothingLeft(of: { readonly dir: string }): Promise<void> {
 
 describe('the front door', { concurrency: true }, () => {
   test('the whole story, a look into a host, then Ctrl-C: nothing is left', { skip }, async () => {
-    const story = new Story(HOLDFAST, ['story']);
-    const place = await placeOf(story);
-    await story.says('Ctrl-C here takes everything down');
-    assert.match(story.text, /LV locked by other host: vg_demo\/data/);
-    assert.match(story.text, /exclusive: alpha \(host id 1, generation 1\) is alive/);
-    assert.match(story.text, /gamma has it: one volume, one writer/);
-    assert.match((await run(HOLDFAST, ['lab', 'status'])).stdout, /host 2 {2}beta/);
-    const env = { ...process.env, SHELL: '/usr/bin/hostname' };
-    const inside = await run(HOLDFAST, ['lab', 'enter', '2'], { env });
-    assert.equal(inside.stdout, 'beta\n');
-    story.ctrlC();
-    assert.equal(await story.status(), 0, story.text);
-    assert.match(story.text, /Everything is taken down: [^\n]*\n$/);
-    await assertNothingLeft(place);
-    assert.ok(!existsSync(LAB_FILE));
+    await withRunDir(async (runDir) => {
+      const env = { ...inRunDir(runDir), SHELL: '/usr/bin/hostname' };
+      const story = new Story(HOLDFAST, ['story'], { runDir });
+      const place = await placeOf(story);
+      await story.says('Ctrl-C here takes everything down');
+      assert.match(story.text, /LV locked by other host: vg_demo\/data/);
+      assert.match(story.text, /exclusive: alpha \(host id 1, generation 1\) is alive/);
+      assert.match(story.text, /gamma has it: one volume, one writer/);
+      assert.match((await run(HOLDFAST, ['lab', 'status'], { env })).stdout, /host 2 {2}beta/);
+      const inside = await run(HOLDFAST, ['lab', 'enter', '2'], { env });
+      assert.equal(inside.stdout, 'beta\n');
+      story.ctrlC();
+      assert.equal(await story.status(), 0, story.text);
+      assert.match(story.text, /Everything is taken down: [^\n]*\n$/);
+      await assertNothingLeft(place);
+    });
   });
 
   for (const [at, what] of [
@@ -104,15 +126,45 @@ describe('the front door', { concurrency: true }, () => {
     ['protected for another 5', 'during the safe time'],
   ] as const) {
     test(`Ctrl-C ${what}: nothing is left`, { skip }, async () => {
-      const story = new Story(HOLDFAST, ['story']);
-      const place = await placeOf(story);
-      await story.says(at);
-      story.ctrlC();
-      assert.equal(await story.status(), 0, story.text);
-      assert.match(story.text, /Everything is taken down: [^\n]*\n$/);
-      await assertNothingLeft(place);
+      await withRunDir(async (runDir) => {
+        const story = new Story(HOLDFAST, ['story'], { runDir });
+        const place = await placeOf(story);
+        await story.says(at);
+        story.ctrlC();
+        assert.equal(await story.status(), 0, story.text);
+        assert.match(story.text, /Everything is taken down: [^\n]*\n$/);
+        await assertNothingLeft(place);
+      });
     });
   }
+
+  test('a second story is refused while one runs, and leaves it alone', { skip }, async () => {
+    await withRunDir(async (runDir) => {
+      const first = new Story(HOLDFAST, ['story'], { runDir });
+      const place = await placeOf(first);
+      const second = new Story(HOLDFAST, ['story', '--once'], { runDir });
+      assert.equal(await second.status(), 1, second.text);
+      assert.match(
+        second.text,
+        new RegExp(`^holdfast story: another story runs, process ${first.child.pid}: end it`, 'm'),
+      );
+      await first.says('vgcreate');
+      first.ctrlC();
+      assert.equal(await first.status(), 0, first.text);
+      await assertNothingLeft(place);
+    });
+  });
+
+  test('nobody reads on (| head): nothing is left', { skip }, async () => {
+    await withRunDir(async (runDir) => {
+      const story = new Story(HOLDFAST, ['story', '--once'], { runDir });
+      const place = await placeOf(story);
+      story.child.stdout?.destroy();
+      story.child.stderr?.destroy();
+      assert.equal(await story.status(), 0);
+      await assertNothingLeft(place);
+    });
+  });
 
   test('without root the story is told on leases alone, and says why', async (t) => {
     const dir = await mkdtemp(join(tmpdir(), 'holdfast-front-door-'));
@@ -124,7 +176,7 @@ describe('the front door', { concurrency: true }, () => {
       const [program = '', ...args] = words;
       const tried = await run(program, [...args, 'version']);
       if (tried.code !== 0) return t.skip(`another user cannot run ${HOLDFAST}`);
-      const story = new Story(program, [...args, 'story'], dir);
+      const story = new Story(program, [...args, 'story'], { cwd: dir });
       assert.equal(await story.status(), 0, story.text);
       assert.match(story.text, /The story with lvm is not possible here: \S/);
       assert.match(story.text, /-243/);

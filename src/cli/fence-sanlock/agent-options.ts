@@ -12,7 +12,7 @@ fence_sanlock -o ACTION [-p PATH] [-i HOST_ID]
   -o sanlock_init  Make the leases on PATH, for 128 hosts; whatever was there is lost.
   -p PATH          The shared storage.
   -i HOST_ID       The host's number there, 1 to 128.
-  -h, -V           This text, the version.
+  -h, --help       This text; -V, --version: the version.
 Without arguments, lines action=, path= and host_id= are read from stdin.
 Exit status: 0 done, 1 failed.
 `;
@@ -36,8 +36,8 @@ export function parseAgent(args: readonly string[]): Result<AgentTask, string> {
   const given: Given = {};
   for (let at = 0; at < args.length; at++) {
     const word = args[at] ?? '';
-    if (word === '-h') return ok({ kind: 'usage' });
-    if (word === '-V') return ok({ kind: 'version' });
+    if (word === '-h' || word === '--help') return ok({ kind: 'usage' });
+    if (word === '-V' || word === '--version') return ok({ kind: 'version' });
     const letter = word.slice(0, 2);
     const key = LETTERS[letter];
     if (key === undefined) return fail(`unknown option ${word}`);

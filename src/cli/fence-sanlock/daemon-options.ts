@@ -10,7 +10,7 @@ fence_sanlockd -1                          Tell the running one that this host i
   -p PATH      The storage that fence_sanlock -o sanlock_init made.
   -i HOST_ID   This host's number there, 1 to 128.
   -D           Stay in the foreground and log to stderr.
-  -h, -V       This text, the version.
+  -h, --help   This text; -V, --version: the version.
 Signals: HUP or INT ends it in order. TERM is sanlock's: the lockspace failed, the host is reset.
 `;
 
@@ -30,8 +30,8 @@ export function parseFenced(args: readonly string[]): Result<FencedTask, string>
   const words = args.flatMap(splitLetters);
   for (let at = 0; at < words.length; at++) {
     const word = words[at] ?? '';
-    if (word === '-h') return ok({ kind: 'usage' });
-    if (word === '-V') return ok({ kind: 'version' });
+    if (word === '-h' || word === '--help') return ok({ kind: 'usage' });
+    if (word === '-V' || word === '--version') return ok({ kind: 'version' });
     const takesValue = word === '-p' || word === '-i';
     if (!takesValue && !['-D', '-w', '-s', '-1'].includes(word)) {
       return fail(`unknown option ${word}`);

@@ -1,13 +1,17 @@
 import { countdownOver, hush, say } from './story-print.ts';
 
 /**
- * Resolves when this program is asked to end, by Ctrl-C or otherwise. Asking again changes nothing:
- * cut short in its taking down, a story would leave daemons and devices behind.
+ * Resolves when this program is asked to end: by Ctrl-C, by a signal, or because nobody reads what
+ * it tells (`| head`). Asking again changes nothing: cut short in its taking down, a story would
+ * leave daemons and devices behind.
  */
 export function untilAskedToEnd(): Promise<'asked'> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       process.on(signal, () => resolve('asked'));
+    }
+    for (const stream of [process.stdout, process.stderr]) {
+      stream.on('error', () => resolve('asked'));
     }
   });
 }

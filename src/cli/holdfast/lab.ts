@@ -1,11 +1,13 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Rig } from '../../lab/rig.ts';
+import { LAB_DIR } from './only-story.ts';
 import { heading, say, why } from './story-print.ts';
 
-/** Where a standing lab is noted, for `holdfast lab enter` from another terminal. */
-const LAB_FILE = '/run/holdfast-lab.json';
+/** For `holdfast lab enter` from another terminal. */
+const LAB_FILE = join(LAB_DIR, 'holdfast-lab.json');
 
 interface LabNote {
   readonly pid: number;
@@ -40,6 +42,10 @@ export async function keepLab(rig: Rig, asked: Promise<unknown>): Promise<void> 
     await rm(LAB_FILE, { force: true });
   }
 }
+
+export const LAB_USAGE = `Usage: holdfast lab status | enter N
+Of a story that stays up: its hosts, or a shell on host N.
+`;
 
 /** `holdfast lab enter N`, `holdfast lab status`. */
 export async function lab(args: readonly string[]): Promise<number> {

@@ -1,22 +1,31 @@
+interface Command {
+  readonly about: string;
+  run(args: readonly string[]): Promise<number>;
+  /** What `holdfast <command> --help` prints. */
+  help(): Promise<string>;
+}
+
 /** The words behind `holdfast`; each command is loaded only when it is asked for. */
-const COMMANDS: Readonly<
-  Record<string, { readonly about: string; run(args: readonly string[]): Promise<number> }>
-> = {
+const COMMANDS: Readonly<Record<string, Command>> = {
   story: {
     about: 'three hosts, one LUN, real lvm: what holdfast does, shown (--once ends behind it)',
     run: async (args) => (await import('./story.ts')).story(args),
+    help: async () => (await import('./story.ts')).STORY_USAGE,
   },
   lab: {
     about: 'enter the hosts of a running story: lab enter 2, lab status',
     run: async (args) => (await import('./lab.ts')).lab(args),
+    help: async () => (await import('./lab.ts')).LAB_USAGE,
   },
   who: {
     about: 'which host holds a lease, whether it is alive, until when it is protected',
     run: async (args) => (await import('./who.ts')).who(args),
+    help: async () => (await import('./who.ts')).WHO_USAGE,
   },
   repair: {
     about: 'empties damaged blocks of dead hosts that keep every host from a lease (-214)',
     run: async (args) => (await import('./repair.ts')).repair(args),
+    help: async () => (await import('./repair.ts')).REPAIR_USAGE,
   },
 };
 
@@ -24,7 +33,7 @@ const VERSION = '0.1.0';
 
 export async function main(args: readonly string[]): Promise<number> {
   const [name = 'help', ...rest] = args;
-  if (name === 'version' || name === '--version') {
+  if (name === 'version' || name === '--version' || name === '-V') {
     process.stdout.write(`holdfast ${VERSION}\n`);
     return 0;
   }
@@ -36,6 +45,10 @@ export async function main(args: readonly string[]): Promise<number> {
   if (command === undefined) {
     process.stderr.write(`holdfast has no command "${name}"\n\n${usage()}`);
     return 1;
+  }
+  if (rest.some((word) => word === '--help' || word === '-h')) {
+    process.stdout.write(await command.help());
+    return 0;
   }
   return command.run(rest);
 }

@@ -10,7 +10,7 @@ import { findDamagedBlocks, type Repaired, repairBlock } from '../../lease/repai
 import { leaseCode, OpenFailure, openDisk, runDirectly } from '../sanlock/direct-disk.ts';
 import { resourceTarget, volumeTarget, type WhoTarget } from './who-target.ts';
 
-const REPAIR_USAGE = `holdfast repair <vg>/<lv>
+export const REPAIR_USAGE = `holdfast repair <vg>/<lv>
 holdfast repair <lockspace>:<resource>:<path>:<offset>
     [--lockspace <path>[:<offset>]]  where the lockspace is (offset 0 of the same device)
 

@@ -6,6 +6,7 @@ import { type Outcome, pause, run } from '../../lab/run.ts';
 import { toTheEnd, untilAskedToEnd } from './interruption.ts';
 import { keepLab } from './lab.ts';
 import { leaseStory } from './lease-story.ts';
+import { beOnlyStory } from './only-story.ts';
 import { answer, command, countdown, countdownOver, heading, say, why } from './story-print.ts';
 
 const VG = 'vg_demo';
@@ -13,6 +14,12 @@ const LV = 'data';
 const NAME = `${VG}/${LV}`;
 const IO_TIMEOUT_S = 1;
 const INSTALL_MS = 600_000;
+
+export const STORY_USAGE = `Usage: holdfast story [--once]
+Three hosts and one LUN on this machine, told with real lvm commands; afterwards the hosts stay up
+until Ctrl-C, for holdfast lab. One at a time; without root it is told on leases alone.
+  --once   end behind the story
+`;
 
 /** `holdfast story [--once]`: three hosts and one LUN, told with real lvm commands. */
 export async function story(args: readonly string[]): Promise<number> {
@@ -26,6 +33,11 @@ export async function story(args: readonly string[]): Promise<number> {
   await installLvm();
   const obstacle = rigObstacle();
   if (obstacle !== null) return leaseStory(obstacle, asked);
+  const only = beOnlyStory();
+  if (!only.ok) {
+    process.stderr.write(`holdfast story: ${only.error}\n`);
+    return 1;
+  }
   const building = buildRig();
   const whole = async (): Promise<'told'> => {
     const rig = await building;
@@ -36,6 +48,7 @@ export async function story(args: readonly string[]): Promise<number> {
   return toTheEnd(asked, whole, async () => {
     const rig = await building.catch(() => null); // what was built until then is down already
     await rig?.close();
+    only.value.remove();
     return 'Everything is taken down: no process, device, mount or file is left.';
   });
 }

@@ -1,0 +1,20 @@
+/** What a shell shows for a program that wrote to a pipe nobody reads any more. */
+const STATUS_OF_SIGPIPE = 141;
+
+/**
+ * `program | head`: when the reader has gone there is nothing left to do, and nothing to complain
+ * about. For programs that only show something; one that has anything to take down listens itself.
+ */
+export function endWithReader(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+      process.exit(STATUS_OF_SIGPIPE);
+    });
+  }
+}
+
+/** For a program that has a job to do, whether anybody reads along or not. */
+export function goOnWithoutReader(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+}

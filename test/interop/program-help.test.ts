@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { run, whyNot } from './sanlock-daemons.ts';
+
+/** What every program of ours answers, whatever runs on the machine. */
+
+const BIN = join(process.env['HOLDFAST_ROOT'] ?? '.', 'bin');
+const missing = whyNot('ours');
+const where = missing === null ? {} : { skip: missing };
+const PROGRAMS = readdirSync(BIN).filter((file) => !file.includes('.'));
+
+test('every program says what it is for, and its version', where, async () => {
+  assert.ok(PROGRAMS.length >= 9, PROGRAMS.join(' '));
+  for (const program of PROGRAMS) {
+    const ask = (option: string) => run(join(BIN, program), [option], { env: process.env });
+    const helps = await Promise.all(['--help', '-h'].map(ask));
+    const versions = await Promise.all(['-V', '--version'].map(ask));
+    for (const { status, stdout, stderr } of helps) {
+      assert.deepEqual([status, stderr], [0, ''], `${program} --help`);
+      assert.ok(stdout.includes(program), `${program} --help: ${stdout}`);
+    }
+    for (const { status, stdout, stderr } of versions) {
+      assert.deepEqual([status, stderr], [0, ''], `${program} -V`);
+      assert.match(stdout, /^\S+ .*\d+\.\d+\.\d+.*\n$/, program);
+    }
+  }
+});
+
+test('every command of holdfast says how it is used', where, async () => {
+  for (const command of ['story', 'lab', 'who', 'repair']) {
+    const ran = await run(join(BIN, 'holdfast'), [command, '--help'], { env: process.env });
+    assert.deepEqual([ran.status, ran.stderr], [0, ''], command);
+    assert.match(ran.stdout, new RegExp(`holdfast ${command}`));
+  }
+  const daemon = await run(join(BIN, 'sanlock'), ['daemon', '--help'], { env: process.env });
+  assert.match(daemon.stdout, /--check/);
+});
+
+test('a program whose reader has gone ends without a stack trace', where, async () => {
+  for (const program of PROGRAMS) {
+    const child = spawn(join(BIN, program), ['--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.destroy();
+    let complaint = '';
+    child.stderr.on('data', (bytes: Buffer) => {
+      complaint += bytes.toString('utf8');
+    });
+    await new Promise((resolve) => child.on('close', resolve));
+    assert.equal(complaint, '', program);
+  }
+});
