@@ -1,5 +1,6 @@
 import '../platform/clean-start.ts';
 import { textToName } from '../base/bytes.ts';
+import { given } from '../base/given.ts';
 import { lvmlockctl } from '../cli/lvmlockctl/main.ts';
 import { NameTaken } from '../platform/bound-socket.ts';
 import { goOnWithoutReader } from '../platform/broken-pipe.ts';
@@ -18,7 +19,7 @@ const status = lvmlockctl(process.argv.slice(2), {
   endpoint: {
     sockets: new UnixSockets(null),
     clock: new MonotonicClock(),
-    socketPath: textToName(process.env['LVM_LVMLOCKD_SOCKET'] ?? SOCKET_PATH),
+    socketPath: textToName(given(process.env['LVM_LVMLOCKD_SOCKET']) ?? SOCKET_PATH),
   },
   pid: process.pid,
   receiveDump: receiver,

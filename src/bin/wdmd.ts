@@ -2,6 +2,7 @@ import '../platform/clean-start.ts';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { textToName } from '../base/bytes.ts';
+import { given } from '../base/given.ts';
 import { idIn } from '../cli/sanlock-daemon/owner.ts';
 import { fallBack, NO_DEVICE, printDump, refusalText, tryDevice } from '../cli/wdmd/main.ts';
 import { parseOptions, USAGE, type WdmdOptions } from '../cli/wdmd/options.ts';
@@ -31,10 +32,10 @@ import { DEFAULT_FIRE_TIMEOUT_S } from '../wdmd/state.ts';
 const VERSION_TEXT = 'wdmd version 3.8.5';
 const START_DEADLINE_MS = 10_000;
 const NOT_STARTED = 255; // the status of the C program
-const RUN_DIR = process.env['WDMD_RUN_DIR'] ?? '/run/wdmd';
+const RUN_DIR = given(process.env['WDMD_RUN_DIR']) ?? '/run/wdmd';
 const SOCKET_PATH = join(RUN_DIR, 'wdmd.sock');
 const PID_FILE = join(RUN_DIR, 'wdmd.pid');
-const GUARD_PATH = join(process.env['WDMD_SHM_DIR'] ?? '/dev/shm', 'wdmd');
+const GUARD_PATH = join(given(process.env['WDMD_SHM_DIR']) ?? '/dev/shm', 'wdmd');
 
 function main(args: readonly string[]): void {
   goOnWithoutReader();

@@ -1,4 +1,5 @@
 import { type ByteString, textToName } from '../base/bytes.ts';
+import { given } from '../base/given.ts';
 import type { Result } from '../base/result.ts';
 import type { SanlockCall } from './sanlock-call.ts';
 import { register } from './sanlock-daemon-calls.ts';
@@ -100,7 +101,7 @@ export class SanlockSession {
 /** `$SANLOCK_RUN_DIR/sanlock.sock`, by default `/run/sanlock/sanlock.sock`, cut as C does. */
 export function sanlockSocketPath(runDirectory: string | undefined): ByteString {
   const longest = 106;
-  return `${textToName(runDirectory ?? '/run/sanlock')}/sanlock.sock`.slice(0, longest);
+  return `${textToName(given(runDirectory) ?? '/run/sanlock')}/sanlock.sock`.slice(0, longest);
 }
 
 function settled<T>(

@@ -18,14 +18,17 @@ const DEAD_MS = FAIL_MS + 60_000;
 /** A daemon with a persistent lease, killed; its successors; and another host, which wants it. */
 class Story {
   readonly journal = new MemoryJournal();
-  readonly stage = new Stage({ journal: this.journal, killGraceS: 5 });
+  readonly stage: Stage;
+  readonly #settings: { readonly killGraceS: number; readonly ourHostName: string };
   readonly events: string[] = [];
   readonly log: Log;
   readonly #ended = new Set<number>(LEASE_PIDS);
   #daemons = 0;
   readonly #other: FrontHost;
 
-  constructor(flags: number = RES_FLAGS.PERSISTENT) {
+  constructor(flags: number = RES_FLAGS.PERSISTENT, ourHostName = 'host1') {
+    this.#settings = { killGraceS: 5, ourHostName };
+    this.stage = new Stage({ journal: this.journal, ...this.#settings });
     const say = (event: string) => {
       this.events.push(event);
     };
@@ -57,7 +60,7 @@ class Story {
     const { journal, log } = this;
     const ended = new Set(this.#ended);
     for (let pid = firstLeasePid; pid < firstLeasePid + 100; pid++) this.#ended.add(pid);
-    const common = { name: 'host1', clock, storage, settings: { killGraceS: 5 } };
+    const common = { name: 'host1', clock, storage, settings: this.#settings };
     return new FrontHost({ ...common, journal, log, ended, firstLeasePid });
   }
 
@@ -169,6 +172,17 @@ test('a process of its own lease keeps the lockspace closed after the persistent
   host.processEnds(104);
   assert.equal(story.remove(host), 0);
   assert.equal(story.join(host), 0);
+});
+
+test('a membership is resumed also under a host name of which the disk keeps all but the last byte', () => {
+  const story = new Story(RES_FLAGS.PERSISTENT, 'h'.repeat(48));
+  assert.equal(story.record().hostName.length, 47);
+  story.kill();
+  story.ends(HOLDER);
+  story.restart();
+  story.stage.run(2 * DEAD_MS);
+  assert.ok(story.events.includes('membership.resumed'));
+  assert.ok(story.elsewhere() < 0);
 });
 
 test('what cannot be resumed stays closed, and says so: too late, or another record', () => {

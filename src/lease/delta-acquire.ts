@@ -138,6 +138,8 @@ export function* deltaAcquire(
   place: DeltaPlace,
   geometry: Geometry,
 ): Steps<Result<DeltaHold, LeaseError>> {
+  // All hosts without a name would be one.
+  assert(place.hostName !== '', 'a host has a name');
   const { ioTimeoutMs } = leaseTimes(place.ioTimeoutS);
   const first = yield* readOwn(place, geometry, ioTimeoutMs);
   if (!first.ok) return first;

@@ -1,6 +1,6 @@
 import { fail, ok, type Result } from '../base/result.ts';
 import type { Geometry } from '../format/geometry.ts';
-import { type DeltaHold, type DeltaPlace, readOwn } from './delta-acquire.ts';
+import { type DeltaHold, type DeltaPlace, HOST_NAME_BYTES, readOwn } from './delta-acquire.ts';
 import { leaseError } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
@@ -42,7 +42,8 @@ export function* deltaResume(
   const isThatStay =
     leader.ownerId === BigInt(place.hostId) &&
     leader.ownerGeneration === left.generation &&
-    leader.hostName === place.hostName;
+    place.hostName !== '' &&
+    leader.hostName === place.hostName.slice(0, HOST_NAME_BYTES);
   if (!isThatStay) return fail(leaseError('RENEW_OWNER', 'resume', facts));
   const writtenMs = Number(leader.timestampS) * 1000;
   // 0: given back. Before the last one known, or after now: by a clock that is not ours.

@@ -1,3 +1,5 @@
+import { given } from '../../base/given.ts';
+
 type Environment = Readonly<Partial<Record<string, string>>>;
 
 export const FENCE_VERSION = '3.8.5';
@@ -8,10 +10,10 @@ export const FENCE_DAEMON_NAME = 'fence_sanlockd';
 
 /** Of the original fixed; ours can be moved, as those of sanlock and wdmd. */
 export function fencedRunDir(environment: Environment): string {
-  return environment['FENCE_SANLOCKD_RUN_DIR'] ?? '/run/fence_sanlockd';
+  return given(environment['FENCE_SANLOCKD_RUN_DIR']) ?? '/run/fence_sanlockd';
 }
 
 /** Where running agents say whom they fence. */
 export function agentRunDir(environment: Environment): string {
-  return environment['FENCE_SANLOCK_RUN_DIR'] ?? '/run/fence_sanlock';
+  return given(environment['FENCE_SANLOCK_RUN_DIR']) ?? '/run/fence_sanlock';
 }

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { type ByteString, nameToText, textToName } from '../../base/bytes.ts';
+import { given } from '../../base/given.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { DirectDisk } from '../../platform/disk-direct.ts';
@@ -76,11 +77,11 @@ function parseWho(args: readonly string[]): Result<WhoOptions, string> {
         json: { type: 'boolean' },
       },
     });
-    const target = positionals[0] ?? null;
-    const path = values.path ?? null;
+    const target = given(positionals[0]) ?? null;
+    const path = given(values.path) ?? null;
     if (positionals.length > 1) return fail(`one lease at a time: "${positionals[1]}" is too much`);
     if ((target === null) === (path === null)) return fail('which lease? give a name, or --path');
-    const offset = Number(values.offset ?? 0);
+    const offset = values.offset === '' ? Number.NaN : Number(values.offset ?? 0);
     if (!Number.isSafeInteger(offset) || offset < 0) {
       return fail(`--offset "${values.offset}" is not a number of bytes`);
     }

@@ -34,6 +34,13 @@ test('what cannot be used is named', () => {
   assert.equal(refusal('-o'), 'lvmlockd: option -o wants a value');
   assert.equal(refusal('-i', '0'), 'lvmlockd: -i is a number from 1 to 2000, not "0"');
   assert.equal(refusal('-A', 'yes'), 'lvmlockd: -A is 0 or 1, not "yes"');
+  for (const option of ['-S', '-p', '-s', '-F', '-i', '-g']) {
+    assert.equal(refusal(option, ''), `lvmlockd: ${option} wants a value, not ""`);
+  }
+  const empty = parseOptions([], { LVM_LVMLOCKD_SOCKET: '', LVM_LVMLOCKD_PIDFILE: '' });
+  assert.ok(empty.ok);
+  assert.equal(empty.value.socketPath, '/run/lvm/lvmlockd.socket');
+  assert.equal(empty.value.pidFile, '/run/lvmlockd.pid');
   assert.equal(refusal('-g', 'x'), 'lvmlockd: -g is sanlock, dlm or idm, not "x"');
 });
 

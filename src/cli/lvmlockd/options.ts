@@ -1,3 +1,4 @@
+import { given } from '../../base/given.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import type { ManagerKind } from '../../lvmlockd/managers/manager.ts';
 
@@ -132,7 +133,11 @@ function valued(
   names: readonly string[],
   set: (draft: Draft, value: string) => string | undefined,
 ): Option {
-  return { names, takesValue: true, set };
+  return {
+    names,
+    takesValue: true,
+    set: (draft, value) => (value === '' ? 'wants a value' : set(draft, value)),
+  };
 }
 
 function numbered(
@@ -160,8 +165,8 @@ export function parseOptions(
     test: false,
     foreground: false,
     debug: false,
-    pidFile: environment['LVM_LVMLOCKD_PIDFILE'] ?? '/run/lvmlockd.pid',
-    socketPath: environment['LVM_LVMLOCKD_SOCKET'] ?? '/run/lvm/lvmlockd.socket',
+    pidFile: given(environment['LVM_LVMLOCKD_PIDFILE']) ?? '/run/lvmlockd.pid',
+    socketPath: given(environment['LVM_LVMLOCKD_SOCKET']) ?? '/run/lvm/lvmlockd.socket',
     adoptFile: '/run/lvm/lvmlockd.adopt',
     globalLockType: null,
     syslogSeverity: 4,

@@ -8,6 +8,7 @@ import {
   SETTINGS,
   type SettingId,
   type SettingValues,
+  WRITTEN_NAME_BYTES,
   wantedText,
 } from './setting-table.ts';
 
@@ -46,9 +47,13 @@ function take(given: Given, values: SettingValues): Finding[] {
     return [finding(given, isStrict, { found, wanted, used: defaultText(given.id) })];
   }
   if (row.kind === 'word') {
-    const isLong = textToName(text).length > row.maxBytes;
-    if (!isLong) Object.assign(values, { [given.id]: text });
-    return isLong ? [finding(given, true, { ...mistaken(text, row), used: NOT_STARTED })] : [];
+    const bytes = textToName(text).length;
+    if (bytes > row.maxBytes) {
+      return [finding(given, true, { ...mistaken(text, row), used: NOT_STARTED })];
+    }
+    Object.assign(values, { [given.id]: text });
+    const isCut = given.id === 'hostName' && bytes > WRITTEN_NAME_BYTES;
+    return isCut ? [finding(given, false, cutOnDisk(text, bytes))] : [];
   }
   return takeNumber(given, { row, text }, values);
 }
@@ -64,6 +69,12 @@ function takeNumber(
   if (read.ok) return [];
   const used = value === null ? defaultText(given.id) : `${value} is used`;
   return [finding(given, row.strict, { ...mistaken(text, row), used })];
+}
+
+function cutOnDisk(text: string, bytes: number) {
+  const found = `${quoted(text)} of ${bytes} bytes`;
+  const wanted = `1 to ${WRITTEN_NAME_BYTES} bytes, as many as a lease keeps`;
+  return { found, wanted, used: 'it is used, and waits for itself as for another host' };
 }
 
 function mistaken(text: string, row: (typeof SETTINGS)[SettingId]) {

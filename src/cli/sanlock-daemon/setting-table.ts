@@ -66,6 +66,8 @@ export const MAX_FIRE_TIMEOUT_S = 60;
 /** Eight bits of it reach the disk: others would count a host with a larger one dead too soon. */
 const MAX_IO_TIMEOUT_S = 255;
 export const HOST_NAME_BYTES = 48;
+/** A longer one is cut on disk, and never found there again. */
+export const WRITTEN_NAME_BYTES = 47;
 const USER_NAME_BYTES = 120;
 
 export const SETTINGS = {

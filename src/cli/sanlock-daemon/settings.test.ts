@@ -143,9 +143,26 @@ test('an empty host name is none', () => {
   ]);
 });
 
-test('a made-up host name fits, however long the name of the node is', () => {
+test('a made-up host name fits on the disk, however long the name of the node is', () => {
   const { sanlock } = daemonSettings([], { ...bare, nodeName: 'n'.repeat(64) });
-  assert.equal(sanlock.ourHostName.length, 48);
+  assert.equal(sanlock.ourHostName.length, 47);
+});
+
+test('a host name that the disk cuts is used, and what that means is said', () => {
+  const cut = 'h'.repeat(48);
+  assert.deepEqual(said('', '-e', cut), [
+    `doubtful option -e: found "${cut}" of 48 bytes, wanted 1 to 47 bytes, as many as a lease ` +
+      'keeps; it is used, and waits for itself as for another host',
+  ]);
+  assert.deepEqual(said('', '-e', 'h'.repeat(47)), []);
+});
+
+test('a variable of the environment that is empty is none', () => {
+  const environment = { SANLOCK_RUN_DIR: '', WDMD_RUN_DIR: '', SANLOCK_PRIVILEGED: '' };
+  const { sanlock, privileged } = daemonSettings([], { ...bare, environment });
+  assert.equal(sanlock.runDir, '/run/sanlock');
+  assert.equal(sanlock.watchdogSocket, '/run/wdmd/wdmd.sock');
+  assert.equal(privileged, true);
 });
 
 test('what is skipped is said, with the key that was probably meant', () => {

@@ -1,4 +1,5 @@
 import { textToName } from '../../base/bytes.ts';
+import { given } from '../../base/given.ts';
 import { DEFAULTS, type SanlockSettings } from '../../sanlock/settings.ts';
 import { readConfigFile } from './config-file.ts';
 import { readDaemonOptions } from './daemon-options.ts';
@@ -6,7 +7,7 @@ import { decide } from './decide.ts';
 import { type Finding, NOT_STARTED } from './finding.ts';
 import type { HostFacts, TextFile } from './host-facts.ts';
 import { ownerOf } from './owner.ts';
-import { HOST_NAME_BYTES, MAX_FIRE_TIMEOUT_S, type SettingValues } from './setting-table.ts';
+import { MAX_FIRE_TIMEOUT_S, type SettingValues, WRITTEN_NAME_BYTES } from './setting-table.ts';
 
 /** What only the composition needs: where lines go, and whether to stay in the foreground. */
 export interface DaemonLogging {
@@ -35,7 +36,7 @@ export const CONF_FILE = '/etc/sanlock/sanlock.conf';
 /** Options over sanlock.conf over the defaults. @throws UsageError for options C refuses. */
 export function readSettings(args: readonly string[], host: HostFacts): ReadSettings {
   const options = readDaemonOptions(args);
-  const privileged = (host.environment['SANLOCK_PRIVILEGED'] ?? '1') === '1';
+  const privileged = (given(host.environment['SANLOCK_PRIVILEGED']) ?? '1') === '1';
   const file = host.readFile(CONF_FILE);
   const config = readConfigFile(CONF_FILE, file.text);
   const decided = decide([...config.given, ...options.given]);
@@ -74,12 +75,12 @@ function sanlockSettings(
 ): SanlockSettings {
   const fireTimeoutS = values.fireTimeoutS ?? MAX_FIRE_TIMEOUT_S;
   // Made up, it may be cut: the uuid in front makes it the only one.
-  const madeUp = () => textToName(`${newUuid()}.${nodeName}`).slice(0, HOST_NAME_BYTES);
+  const madeUp = () => textToName(`${newUuid()}.${nodeName}`).slice(0, WRITTEN_NAME_BYTES);
   return {
     ourHostName: values.hostName === undefined ? madeUp() : textToName(values.hostName),
-    runDir: textToName(environment['SANLOCK_RUN_DIR'] ?? DEFAULTS.runDir),
+    runDir: textToName(given(environment['SANLOCK_RUN_DIR']) ?? DEFAULTS.runDir),
     useWatchdog: (values.useWatchdog ?? Number(DEFAULTS.useWatchdog)) !== 0,
-    watchdogSocket: textToName(`${environment['WDMD_RUN_DIR'] ?? '/run/wdmd'}/wdmd.sock`),
+    watchdogSocket: textToName(`${given(environment['WDMD_RUN_DIR']) ?? '/run/wdmd'}/wdmd.sock`),
     highPriority: (values.highPriority ?? Number(DEFAULTS.highPriority)) !== 0,
     mlockLevel: mlockLevelOf(values.mlockLevel ?? DEFAULTS.mlockLevel),
     quietFail: (values.quietFail ?? Number(DEFAULTS.quietFail)) !== 0,

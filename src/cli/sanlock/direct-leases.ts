@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type ByteString, textToName } from '../../base/bytes.ts';
+import { given } from '../../base/given.ts';
 import type { Result } from '../../base/result.ts';
 import {
   GEOMETRY_512_1M,
@@ -9,7 +10,12 @@ import {
   hostBlockSector,
 } from '../../format/geometry.ts';
 import { MAX_GENERATION } from '../../format/limits.ts';
-import { type DeltaPlace, deltaAcquire, readLockspaceSizes } from '../../lease/delta-acquire.ts';
+import {
+  type DeltaPlace,
+  deltaAcquire,
+  HOST_NAME_BYTES,
+  readLockspaceSizes,
+} from '../../lease/delta-acquire.ts';
 import { deltaRelease } from '../../lease/delta-release.ts';
 import { deltaRenew } from '../../lease/delta-renew.ts';
 import { initLockspace, initResource } from '../../lease/initialise.ts';
@@ -40,6 +46,7 @@ import {
   defaultGeometry,
   leaseCode,
   nowMs,
+  OpenFailure,
   openDisk,
   runDirectly,
 } from './direct-disk.ts';
@@ -203,9 +210,16 @@ function hostIdPlace(line: CommandLine): HostIdPlace {
   return { disk, place };
 }
 
+/** As many as a message or a record holds. */
+const MOST_NAME_BYTES = 48;
+
 /** -e, or a name no host had before. */
 function hostNameOption(line: CommandLine): ByteString {
-  return textToName(line.words.e ?? `${randomUUID()}.${hostname()}`);
+  const madeUp = () => `${randomUUID()}.${hostname()}`.slice(0, HOST_NAME_BYTES);
+  const name = textToName(given(line.words.e) ?? madeUp());
+  if (name.length <= MOST_NAME_BYTES) return name;
+  const reason = `the host name is of ${name.length} bytes, ${MOST_NAME_BYTES} at most are wanted`;
+  throw new OpenFailure(-ERRNO.EINVAL, reason);
 }
 
 export function directAcquireId(line: CommandLine): number {

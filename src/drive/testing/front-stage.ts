@@ -83,6 +83,7 @@ export class Stage {
   constructor(
     of: {
       killGraceS?: number;
+      ourHostName?: string;
       defaultNumHosts?: number;
       useWatchdog?: boolean;
       watchdogFireTimeoutS?: number;
