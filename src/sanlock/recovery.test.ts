@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RESTRICT_FLAGS, SM_CMD } from '../wire/sanlock-socket.ts';
+import { RES_FLAGS, RESTRICT_FLAGS, SM_CMD } from '../wire/sanlock-socket.ts';
 import { leaseLost } from './joining.ts';
 import { lookEveryMs } from './recovery.ts';
 import type { Client } from './state.ts';
@@ -155,4 +155,38 @@ test('a lost lease process is asked nothing more: no grant, no release, no resta
     [109, () => stage.close(client), []],
     [110, () => stage.look(), ['lease1 leave release=false']],
   ]);
+});
+
+/** As `held`, but persistent, in a lockspace where orphans count as users: as lvmlockd does it. */
+function heldByLvmlockd(): { stage: Stage; client: Client } {
+  const stage = new Stage({ killGraceS: 5 });
+  stage.join(1);
+  for (const space of stage.front.lockspaces) space.usedByOrphans = true;
+  const client = stage.connect(501);
+  const wanted = resource(1, { flags: RES_FLAGS.PERSISTENT });
+  stage.ask(client, SM_CMD.ACQUIRE, acquireBody([wanted]), { data: 1 });
+  stage.granted(1, 1);
+  return { stage, client };
+}
+
+test('lvmlockd dies with a lease of a lost lockspace: the watchdog is not let go, until it is removed', () => {
+  for (const isDeadFirst of [true, false]) {
+    const { stage, client } = heldByLvmlockd();
+    const look = () => stage.look();
+    const dies = () => stage.close(client);
+    const removes = () => {
+      const asker = stage.connect(900, false);
+      stage.ask(asker, SM_CMD.REM_LOCKSPACE, lockspace('LS'));
+    };
+    stage.play([
+      [102, isDeadFirst ? dies : look, []],
+      [103, () => leaseLost(stage.front, 1), []],
+      [104, look, []], // nothing renews any more, but the lease is good
+      [108, look, isDeadFirst ? ['lease1 refuse'] : ['lease1 refuse', 'SIGTERM 501']],
+      [108.5, isDeadFirst ? look : dies, []],
+      [200, look, []],
+      [300, removes, []],
+      [301, look, ['lease1 leave release=false']],
+    ]);
+  }
 });

@@ -7,7 +7,7 @@ import { grantsPaused } from './lag.ts';
 import { endLongWaits } from './local-queue.ts';
 import { resumeLeft } from './resuming.ts';
 import { stop } from './signals.ts';
-import type { Client, Lockspace } from './state.ts';
+import type { Client, Lockspace, Resource } from './state.ts';
 import { awaitsWatchdog, letGo } from './watchdog.ts';
 
 const MAX_KILL_ATTEMPTS = 100;
@@ -65,7 +65,7 @@ function lost(front: Front, space: Lockspace): boolean {
     return true;
   }
   // A lost process will not renew again. With nothing held there is nothing to wait for.
-  if (space.failed && users(front, space).length === 0) return true;
+  if (space.failed && isFree(front, space)) return true;
   if (ageMs >= space.times.renewalWarnMs && !space.warned) {
     space.warned = true;
     const fields = { lockspace: space.name, hostId: space.hostId, ageMs: Math.floor(ageMs) };
@@ -83,11 +83,18 @@ export function users(front: Front, space: Lockspace): Client[] {
 
 function allGone(front: Front, space: Lockspace): boolean {
   if (space.used) return false;
-  const orphans = front.resources.some(
-    (resource) => resource.lockspace === space && resource.state === 'orphan',
-  );
-  if (space.usedByOrphans && orphans) return false;
-  return users(front, space).length === 0;
+  // Of a lockspace that is lost they protect nothing any more; whoever removes it knows of them.
+  const isGivenUp = space.failed && space.externalRemove;
+  return users(front, space).length === 0 && (isGivenUp || !usedByOrphans(front, space));
+}
+
+function isFree(front: Front, space: Lockspace): boolean {
+  return users(front, space).length === 0 && !usedByOrphans(front, space);
+}
+
+function usedByOrphans(front: Front, space: Lockspace): boolean {
+  const isOrphan = (one: Resource) => one.lockspace === space && one.state === 'orphan';
+  return space.usedByOrphans && front.resources.some(isOrphan);
 }
 
 function killRound(front: Front, space: Lockspace): void {

@@ -66,12 +66,21 @@ export function releaseResource(
   });
 }
 
+/**
+ * What uses a persistent lease is no process. Where orphans count as users they do so in a lost
+ * lockspace too: let go, the watchdog would spare a machine on which an LV is still active.
+ */
+function outlives({ persistent, hold, lockspace }: Resource): boolean {
+  if (!persistent || hold === null) return false;
+  return !lockspace.dead || (lockspace.usedByOrphans && !lockspace.externalRemove);
+}
+
 /** The process behind a registered connection is gone: its leases go to the background. */
 export function releaseDead(front: Front, client: Client): void {
   for (const token of [...client.tokens]) {
     const { resource } = token;
     const last = resource.holders.length === 1;
-    if (last && resource.persistent && resource.hold !== null && !resource.lockspace.dead) {
+    if (last && outlives(resource)) {
       dropToken(front, token);
       resource.state = 'orphan';
       front.outside.log('info', 'resource.orphaned', {
