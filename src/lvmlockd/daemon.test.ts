@@ -130,3 +130,12 @@ test('lock managers that are not built in are refused by name', () => {
   assert.equal(bench.ask(1, request), '-93 none');
   assert.equal(bench.ask(1, 'request="init_vg" vg_name="d" vg_lock_type="idm"'), '-93 none');
 });
+
+test('drop_vg of a VG that is not known here gives back what sanlock keeps of it', () => {
+  const bench = new Bench();
+  bench.open(1);
+  assert.equal(bench.ask(1, 'request="drop_vg" vg_name="a"'), '-210 NO_LOCKSPACES,NO_GL_LS,');
+  bench.fake.kept.add('a');
+  assert.equal(bench.ask(1, 'request="drop_vg" vg_name="a"'), '0 none');
+  assert.deepEqual(bench.fake.did, ['give back a', 'give back a']);
+});

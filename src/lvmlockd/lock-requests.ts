@@ -1,4 +1,5 @@
 import { assert } from '../base/assert.ts';
+import type { ByteString } from '../base/bytes.ts';
 import { LD_RESULT } from '../wire/lvmlockd-numbers.ts';
 import type {
   FreeLvRequest,
@@ -153,6 +154,10 @@ export function requestFreeLv(state: DaemonState, clientId: number, request: Fre
 
 export function requestOfVg(state: DaemonState, clientId: number, request: VgRequest): void {
   const to = { clientId, request };
+  if (request.kind === 'dropVg' && lockspaceOf(state, request.vgName) === null) {
+    dropUnknown(state, to, request.vgName);
+    return;
+  }
   const lockspace = usable(state, to, request);
   if (lockspace === null) return;
   const { lockType } = lockspace;
@@ -195,6 +200,23 @@ export function requestOfVg(state: DaemonState, clientId: number, request: VgReq
     case 'renameFinal':
       break; // works without a lockspace: vg-work
   }
+}
+
+/** Nothing of it is known here; its leases may still be kept, from before a restart of sanlock. */
+function dropUnknown(state: DaemonState, to: Waiter, vgName: ByteString): void {
+  const sanlock = state.managers.get('sanlock');
+  if (sanlock === undefined || vgName === '') {
+    replyNoLockspace(state, to);
+    return;
+  }
+  run(state, ofClient(to), sanlock.giveBack(vgName), ({ result, lmResult }) => {
+    if (result === LD_RESULT.ENOLS) {
+      replyNoLockspace(state, to);
+      return;
+    }
+    log(state, 'info', 'lockspace.givenBack', { vg: vgName, result });
+    reply(state, to, { result, lmResult, lockType: 'sanlock' });
+  });
 }
 
 function withoutOthers(

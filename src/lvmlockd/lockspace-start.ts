@@ -124,8 +124,8 @@ function prepare(
 }
 
 const KEPT =
-  'LVs of this VG may be active here since an earlier lvmlockd: deactivate them (lvchange -an), ' +
-  'then give their leases back as the log of sanlock says (lockspace.keptLeases)';
+  'LVs of this VG may be active here since before a restart of sanlock: deactivate them ' +
+  '(lvchange -an), then lvmlockctl --drop this VG, and start it again';
 
 /** Whoever started it learns the reason from start_wait: nothing else would tell. */
 function failedJoin(state: DaemonState, lockspace: Lockspace, result: number): void {

@@ -37,8 +37,8 @@ const UNSURE: ReadonlySet<string> = new Set(['AIO_TIMEOUT', 'ERRNO']);
 function goOn({ space }: LeftBehind): string {
   const { name, hostId, path, offset } = space;
   return (
-    'deactivate here what uses these leases (lvchange -an), then lvmlockctl --drop if lvmlockd ' +
-    `still knows the VG, or: sanlock client rem_lockspace -s ${name}:${hostId}:${path}:${offset}`
+    'deactivate here what uses these leases (lvchange -an), then lvmlockctl --drop VG, or without ' +
+    `lvmlockd: sanlock client rem_lockspace -s ${name}:${hostId}:${path}:${offset}`
   );
 }
 

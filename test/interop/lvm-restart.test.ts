@@ -48,9 +48,9 @@ async function comesBack(host: Host, order: Order): Promise<void> {
 }
 
 /** A person deactivates the LV, and says so. */
-async function deactivates(rig: Rig, host: Host, lv: string, isLvmlockdAlive: boolean) {
+async function deactivates(rig: Rig, host: Host, lv: string, bySanlock: boolean) {
   await host.mustLvm('lvchange', '-an', lv);
-  if (!isLvmlockdAlive) {
+  if (bySanlock) {
     await givesBack(rig, host);
     return;
   }
@@ -101,7 +101,7 @@ test('no order of deaths and starts frees an LV that is active here', {
       for (const other of others) await refused(other, '-aey', lv);
     }
     for (const [n, { host, lv, order }] of cases.entries()) {
-      await deactivates(rig, host, lv, !order.comes.includes('lvmlockd'));
+      await deactivates(rig, host, lv, order.what === 'both at once');
       const other = others[n % others.length];
       assert.ok(other !== undefined);
       await other.mustLvm('lvchange', '-aey', lv);

@@ -148,6 +148,8 @@ export interface LockManager {
   /** Lockspaces of an earlier lvmlockd. */
   findSpaces(): ManagerSteps<readonly FoundSpace[]>;
   findLosses(): ManagerSteps<LossReport>;
+  /** Leases that it keeps for nobody who runs, of a VG that is not joined. ENOLS: there are none. */
+  giveBack(vgName: ByteString): ManagerSteps<Outcome>;
   /** Do two VG names mean one lockspace to the lock manager? */
   sameSpace(oneVgName: ByteString, otherVgName: ByteString): boolean;
 }

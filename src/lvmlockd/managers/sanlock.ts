@@ -1,14 +1,19 @@
-import type {
-  FoundSpace,
-  LockManager,
-  LossReport,
-  ManagerSpace,
-  ManagerSteps,
-  Outcome,
-  VgPlace,
+import type { ByteString } from '../../base/bytes.ts';
+import { LD_RESULT } from '../../wire/lvmlockd-numbers.ts';
+import { ERRNO } from '../../wire/sanlock-codes.ts';
+import {
+  both,
+  type FoundSpace,
+  type LockManager,
+  type LossReport,
+  type ManagerSpace,
+  type ManagerSteps,
+  OK,
+  type Outcome,
+  type VgPlace,
 } from './manager.ts';
-import { lockLvOfPath, sanlockSpaceName, vgArgsFor } from './sanlock-layout.ts';
-import { ask, initVg, renameVg } from './sanlock-slots.ts';
+import { lockLvOfPath, lockLvPath, sanlockSpaceName, vgArgsFor } from './sanlock-layout.ts';
+import { ask, initVg, renameVg, type SanlockTimes } from './sanlock-slots.ts';
 import { SanlockSpace, type SanlockSpaceSettings } from './sanlock-space.ts';
 
 /** lvm's leases kept by a sanlock daemon (spec 31 §1–§4). */
@@ -40,8 +45,25 @@ export function sanlockManager(settings: SanlockSpaceSettings): LockManager {
       const { answered, dying } = yield* ask({ call: 'status' }, times.quickMs);
       return { answered, dying };
     },
+    giveBack: (vgName) => giveBack(vgName, times),
     sameSpace: (one, other) => sanlockSpaceName(one) === sanlockSpaceName(other),
   };
 }
 
+/** What a sanlock started again keeps of the one before (decision 0015), with lvm's own names. */
+function* giveBack(vgName: ByteString, times: SanlockTimes): ManagerSteps<Outcome> {
+  const name = sanlockSpaceName(vgName);
+  const joined = yield* ask({ call: 'getLockspaces' }, times.quickMs);
+  if (!joined.answered || joined.areas.some((area) => area.name === name)) {
+    return both(LD_RESULT.ENOLS);
+  }
+  const path = lockLvPath(vgName, LOCK_LV);
+  const area = { name, hostId: ANY_HOST, path, offset: 0n, flags: 0 };
+  const answer = yield* ask({ call: 'remLockspace', area, onlyUnused: false }, times.leaveMs);
+  if (answer.code === -ERRNO.EBUSY) return both(LD_RESULT.BUSY);
+  return answer.answered && answer.code >= 0 ? OK : both(LD_RESULT.ENOLS);
+}
+
+const LOCK_LV = 'lvmlock';
+const ANY_HOST = 0n;
 const SANLOCK_NAME_BYTES = 48;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { parseConfig, textOf } from '../../wire/libdaemon.ts';
+import { LD_RESULT } from '../../wire/lvmlockd-numbers.ts';
 import { type DaemonEvent, stepDaemon } from '../daemon.ts';
 import { LIMITS, type Limits } from '../limits.ts';
 import {
@@ -32,6 +33,8 @@ export class FakeManager {
   found: readonly FoundSpace[] = [];
   dying: readonly string[] = [];
   locks: LockOutcome[] = [];
+  /** VGs whose leases are kept for nobody. */
+  readonly kept = new Set<string>();
   readonly did: string[] = [];
   /** What the lock manager holds for the daemon. */
   readonly holding = new Set<string>();
@@ -51,6 +54,11 @@ export class FakeManager {
       },
       findSpaces: () => done(this.found),
       findLosses: () => done({ answered: this.answers, dying: this.dying }),
+      giveBack: (vgName) => {
+        this.did.push(`give back ${vgName}`);
+        const result = this.kept.delete(vgName) ? 0 : LD_RESULT.ENOLS;
+        return done({ result, lmResult: result });
+      },
       sameSpace: (one, other) => one.slice(0, 44) === other.slice(0, 44),
     };
   }
