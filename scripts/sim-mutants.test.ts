@@ -17,6 +17,8 @@ const SEEDS = 40;
 const STRAYS = { straysMs: 5000 };
 /** Of a world that costs a thousandth. */
 const SILENCE_SEEDS = 600;
+/** Of whole daemons, with lvmlockd. */
+const RESTART_SEEDS = 12;
 
 interface Edit {
   readonly file: string;
@@ -29,7 +31,7 @@ interface Mutant extends Edit {
   /** A rule that is kept in several places is taken out of all. */
   readonly also?: readonly Edit[];
   /** Which of the simulator's worlds must find it; `world` unless said. */
-  readonly by?: 'silence';
+  readonly by?: 'silence' | 'restarts';
   /** What makes a `world` ask for this rule most. */
   readonly world?: Partial<WorldOptions>;
 }
@@ -167,6 +169,27 @@ const MUTANTS: readonly Mutant[] = [
       { file: 'src/format/leader.ts', from: 'if (maxHosts !== most)', to: 'if (maxHosts < most)' },
     ],
   },
+  {
+    what: 'a lockspace with persistent leases is joined anew after a restart',
+    file: 'src/sanlock/resuming.ts',
+    from: "front.outside.toLease(lease, { kind: 'join', ...request, resume });",
+    to: "front.outside.toLease(lease, { kind: 'join', ...request });",
+    by: 'restarts',
+  },
+  {
+    what: 'only living processes count as what an earlier daemon left',
+    file: 'src/sanlock/holder-journal.ts',
+    from: 'return holders.size > 0 || leases.size > 0;',
+    to: 'return holders.size > 0;',
+    by: 'restarts',
+  },
+  {
+    what: 'a persistent lease is granted without being written down',
+    file: 'src/sanlock/holder-journal.ts',
+    from: 'resource.isNoted = note(front, leaseLineOf(resource));',
+    to: 'resource.isNoted = true;',
+    by: 'restarts',
+  },
 ];
 
 function mutation(mutant: Mutant): Plugin {
@@ -207,6 +230,13 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
     const { Silence } = built as typeof import('../src/sim/silence.ts'); // built from that very file
     return (seed) => new Silence(seed).run();
   }
+  if (name === 'restarts') {
+    const { Restarts } = built as typeof import('../src/sim/restarts.ts'); // as above
+    return (seed) => {
+      const broken = new Restarts(seed).run();
+      return broken?.includes('is active on') === true ? broken : null;
+    };
+  }
   const { World, optionsOf } = built as typeof import('../src/sim/world.ts'); // as above
   return (seed) => {
     const wanted = { hosts: 3, resources: 1, straysMs: 0, ...mutant.world };
@@ -218,7 +248,9 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
 for (const [index, mutant] of MUTANTS.entries()) {
   test(`the simulator notices when ${mutant.what}`, async () => {
     const broken = await worldOf(mutant, index);
-    const seeds = mutant.by === 'silence' ? SILENCE_SEEDS : SEEDS;
+    const seeds = { world: SEEDS, silence: SILENCE_SEEDS, restarts: RESTART_SEEDS }[
+      mutant.by ?? 'world'
+    ];
     for (let seed = 1; seed <= seeds; seed++) if (broken(seed) !== null) return;
     assert.fail(`no promise was broken in ${seeds} runs`);
   });

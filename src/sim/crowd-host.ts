@@ -1,5 +1,7 @@
 import { SanlockProgram } from '../drive/sanlock-program.ts';
+import type { Log } from '../ports/log.ts';
 import type { Channel, Processes, SignalName } from '../ports/processes.ts';
+import type { Sockets } from '../ports/sockets.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../sanlock/lease-messages.ts';
 import type { SimClock } from './clock.ts';
 import type { Dice } from './dice.ts';
@@ -38,6 +40,8 @@ export class CrowdHost {
   readonly #storage: SimStorage;
   readonly #dice: Dice;
   readonly #neighbours: Neighbours;
+  readonly #log: Log;
+  readonly #watchdog: ((time: HostClock) => Sockets) | null;
   readonly #seats = new Map<number, LeaseSeat>();
   readonly #watchers = new Map<number, Set<() => void>>();
   #run: Run | null = null;
@@ -53,6 +57,9 @@ export class CrowdHost {
     storage: SimStorage;
     dice: Dice;
     neighbours: Neighbours;
+    log?: Log;
+    /** How it reaches a wdmd; without one it runs without a watchdog. */
+    watchdog?: (time: HostClock) => Sockets;
   }) {
     this.hostId = of.hostId;
     this.name = `host${of.hostId}`;
@@ -60,6 +67,8 @@ export class CrowdHost {
     this.#storage = of.storage;
     this.#dice = of.dice;
     this.#neighbours = of.neighbours;
+    this.#log = of.log ?? NOTHING_DAMAGED;
+    this.#watchdog = of.watchdog ?? null;
   }
 
   get isRunning(): boolean {
@@ -75,12 +84,16 @@ export class CrowdHost {
     const time = new HostClock(clock, { baseMs: clock.nowMs(), rate: 1 });
     const seats: LeaseSeat[] = [];
     const program = new SanlockProgram({
-      settings: { ...SETTINGS, ourHostName: this.name },
+      settings: {
+        ...SETTINGS,
+        ourHostName: this.name,
+        useWatchdog: this.#watchdog !== null,
+      },
       clock: time,
-      sockets: NO_SOCKETS,
+      sockets: this.#watchdog?.(time) ?? NO_SOCKETS,
       journal: this.journal,
       processes: this.#processes(),
-      log: NOTHING_DAMAGED,
+      log: this.#log,
       random: () => this.#dice.next(),
       helperPid: 0,
       dumpLog: () => '',

@@ -30,6 +30,7 @@ export class SimPeer {
   readonly received: number[] = [];
   onReceived: () => void = () => {};
   closedByDaemon = false;
+  onClosedByDaemon: () => void = () => {};
   /** What the daemon sent and nobody took; a test that reads nothing sets it. */
   unsentBytes = 0;
   readonly #later: (happen: () => void) => void;
@@ -74,13 +75,15 @@ export class SimPeer {
         this.#isPaused = false;
         this.#later(() => this.#deliver());
       },
-      end: () => {
-        this.closedByDaemon = true;
-      },
-      close: () => {
-        this.closedByDaemon = true;
-      },
+      end: () => this.#ended(),
+      close: () => this.#ended(),
     };
+  }
+
+  #ended(): void {
+    if (this.closedByDaemon) return;
+    this.closedByDaemon = true;
+    this.onClosedByDaemon();
   }
 
   send(bytes: Uint8Array): void {
