@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Host, type Maker, originalsInstalled } from '../../src/lab/host.ts';
 import { Rig, rigObstacle } from '../../src/lab/rig.ts';
+import { numberOf, textOf } from '../../src/wire/libdaemon.ts';
 import { LvmlockdPeer } from './lvmlockd-peer.ts';
 import { refused } from './mixture-story.ts';
 
@@ -75,6 +76,32 @@ async function writesAtNamedOffsets(rig: Rig): Promise<void> {
   }
 }
 
+/** Both hosts make LVs at the same time, without the VG lock: each gets a slot of its own. */
+async function slotsWithoutVgLock(rig: Rig): Promise<void> {
+  const taken = await Promise.all(
+    rig.hosts.map(async (host) => {
+      const peer = await LvmlockdPeer.connect(host.path(SOCKET));
+      const places: string[] = [];
+      for (let n = 0; n < 6; n++) {
+        peer.send('init_lv', [
+          ['vg_name', rig.vg],
+          ['vg_lock_type', 'sanlock'],
+          ['vg_lock_args', '1.0.0:lvmlock'],
+          ['lv_name', 'x'],
+          ['lv_uuid', `of-${host.name}-${n}`],
+        ]);
+        const answer = await peer.fields();
+        assert.equal(numberOf(answer, 'op_result', 9999), 0);
+        places.push(textOf(answer, 'lv_lock_args', 'none'));
+      }
+      peer.close();
+      return places;
+    }),
+  );
+  const places = taken.flat();
+  assert.equal(new Set(places).size, places.length, places.join(' '));
+}
+
 for (const sanlock of ['ours', 'original'] as const satisfies readonly Maker[]) {
   const options = { skip: obstacle ?? false, timeout: 300_000 };
   test(`no client writes over a lease in use, with sanlock: ${sanlock}`, options, async () => {
@@ -82,6 +109,8 @@ for (const sanlock of ['ours', 'original'] as const satisfies readonly Maker[]) 
     const rig = await Rig.create({ hosts: [seats, seats], bin: join(ROOT, 'bin') });
     try {
       await writesAtNamedOffsets(rig);
+      // The original's late leader write (spec 10 §17.1, 4) may put a slot's old name back.
+      if (sanlock === 'ours') await slotsWithoutVgLock(rig);
     } finally {
       await rig.close();
     }

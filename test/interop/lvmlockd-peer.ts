@@ -1,6 +1,12 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { formatRequest, MESSAGE_END, numberOf, parseConfig } from '../../src/wire/libdaemon.ts';
+import {
+  type Fields,
+  formatRequest,
+  MESSAGE_END,
+  numberOf,
+  parseConfig,
+} from '../../src/wire/libdaemon.ts';
 
 type RequestFields = NonNullable<Parameters<typeof formatRequest>[1]>;
 
@@ -28,8 +34,8 @@ export class LvmlockdPeer {
     this.#socket.write(formatRequest(name, [['cmd', 'test'], ['pid', process.pid], ...fields]));
   }
 
-  /** The next answer's `op_result`. */
-  async result(): Promise<number> {
+  /** The next answer. */
+  async fields(): Promise<Fields> {
     while (!this.#text.includes(MESSAGE_END)) {
       if (this.#socket.readyState === 'closed') throw new Error('lvmlockd closed the connection');
       await Promise.race([once(this.#socket, 'data'), once(this.#socket, 'close')]);
@@ -38,7 +44,12 @@ export class LvmlockdPeer {
     const fields = parseConfig(this.#text.slice(0, end + 1));
     this.#text = this.#text.slice(end + MESSAGE_END.length);
     if (!fields.ok) throw new Error(fields.error);
-    return numberOf(fields.value, 'op_result', 9999);
+    return fields.value;
+  }
+
+  /** The next answer's `op_result`. */
+  async result(): Promise<number> {
+    return numberOf(await this.fields(), 'op_result', 9999);
   }
 
   async ask(name: string, fields: RequestFields): Promise<number> {
