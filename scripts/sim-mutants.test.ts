@@ -65,6 +65,30 @@ const CLONES: Partial<WorldOptions> = {
   mistakenIds: 0,
 };
 
+/** An owner that cannot be is believed, and has a bit somewhere. */
+const ANY_OWNER: readonly Edit[] = [
+  {
+    file: 'src/format/leader.ts',
+    from: 'const damage = damageOf(paxosLeader, leader);',
+    to: 'const damage = damageOf(paxosLeader, { ...leader, ownerId: 0n });',
+  },
+  {
+    file: 'src/format/leader.ts',
+    from: 'if (ownerId >= least && ownerId <= most) return null;',
+    to: 'if (ownerId >= least) return null;',
+  },
+  {
+    file: 'src/lease/request.ts',
+    from: 'if (leader.ownerId > BigInt(member.lockspaceGeometry.maxHosts))',
+    to: 'if (leader.ownerId < 0n)',
+  },
+  {
+    file: 'src/format/host-bitmap.ts',
+    from: 'if (!isHost(hostId)) return;\n  const byte = offset + BITMAP_OFFSET + Math.floor((hostId - 1) / 8);',
+    to: 'const byte = offset + BITMAP_OFFSET + ((hostId - 1) >> 3);',
+  },
+];
+
 const MUTANTS: readonly Mutant[] = [
   {
     what: 'a record under our own host name is taken at once',
@@ -159,6 +183,14 @@ const MUTANTS: readonly Mutant[] = [
     also: ANY_NEXT_NUMBER,
   },
   {
+    what: 'whatever owner a leader names is called by a bit, and the checksum is taken before',
+    file: 'src/lease/delta-renew.ts',
+    from: 'setHostBit(sector, 0, hostId);\n  encodeDeltaLeader(leader, sector);',
+    to: '{ encodeDeltaLeader(leader, sector); setHostBit(sector, 0, hostId); }',
+    world: { ...STRAYS, requests: 0.06, daemons: 0 },
+    also: ANY_OWNER,
+  },
+  {
     what: 'hosts may step by any number',
     file: 'src/format/leader.ts',
     from: 'const damage = damageOf(paxosLeader, leader);',
@@ -239,7 +271,7 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
   }
   const { World, optionsOf } = built as typeof import('../src/sim/world.ts'); // as above
   return (seed) => {
-    const wanted = { hosts: 3, resources: 1, straysMs: 0, ...mutant.world };
+    const wanted = { hosts: 3, resources: 1, straysMs: 0, requests: 0, ...mutant.world };
     const { broken } = new World(optionsOf(seed, wanted)).run();
     return broken === null ? null : broken.text;
   };

@@ -11,20 +11,17 @@ import { MAX_HOST_ID } from './limits.ts';
 assert(MAX_HOST_ID <= BITMAP_BYTES * 8, 'every host has a bit in the map');
 
 export function setHostBit(bytes: Uint8Array, offset: number, hostId: number): void {
-  const at = placeOf(hostId);
-  if (at === null) return;
-  const byte = offset + BITMAP_OFFSET + at.byte;
-  bytes[byte] = (bytes[byte] ?? 0) | at.mask;
+  if (!isHost(hostId)) return;
+  const byte = offset + BITMAP_OFFSET + Math.floor((hostId - 1) / 8);
+  bytes[byte] = (bytes[byte] ?? 0) | (1 << ((hostId - 1) % 8));
 }
 
 export function hasHostBit(bytes: Uint8Array, offset: number, hostId: number): boolean {
-  const at = placeOf(hostId);
-  if (at === null) return false;
-  return ((bytes[offset + BITMAP_OFFSET + at.byte] ?? 0) & at.mask) !== 0;
+  if (!isHost(hostId)) return false;
+  const byte = offset + BITMAP_OFFSET + Math.floor((hostId - 1) / 8);
+  return ((bytes[byte] ?? 0) & (1 << ((hostId - 1) % 8))) !== 0;
 }
 
-function placeOf(hostId: number): { readonly byte: number; readonly mask: number } | null {
-  if (!Number.isInteger(hostId) || hostId < 1 || hostId > MAX_HOST_ID) return null;
-  const bit = hostId - 1;
-  return { byte: Math.floor(bit / 8), mask: 1 << (bit % 8) };
+function isHost(hostId: number): boolean {
+  return Number.isInteger(hostId) && hostId >= 1 && hostId <= MAX_HOST_ID;
 }

@@ -27,6 +27,7 @@ export interface HostBlock {
   /** A wrong checksum, or numbers that cannot be; null = the block is sound. */
   readonly damage: Damage | null;
   readonly shared: boolean;
+  /** 0 where it is not shared. */
   readonly sharedGeneration: bigint;
 }
 
@@ -186,13 +187,15 @@ function decodeBlock(
   geometry: Pick<Geometry, 'maxHosts'>,
   at: { hostId: number; offset: number; shared: boolean },
 ): HostBlock {
-  const block = decode(dblock, bytes, at.offset);
-  const mode = decode(modeBlock, bytes, at.offset + MODE_BLOCK_OFFSET);
-  const damage =
-    damageIn(block, dblockChecksum(bytes, at.offset), geometry) ??
-    (at.shared ? damageOf(modeBlock, mode) : null);
   const { hostId, shared } = at;
-  return { hostId, dblock: block, damage, shared, sharedGeneration: mode.generation };
+  const block = decode(dblock, bytes, at.offset);
+  const damage = damageIn(block, dblockChecksum(bytes, at.offset), geometry);
+  if (!shared) return { hostId, dblock: block, damage, shared, sharedGeneration: 0n };
+  const mode = decode(modeBlock, bytes, at.offset + MODE_BLOCK_OFFSET);
+  return {
+    ...{ hostId, dblock: block, shared, sharedGeneration: mode.generation },
+    damage: damage ?? damageOf(modeBlock, mode),
+  };
 }
 
 function damageIn(

@@ -1,5 +1,5 @@
 import * as calls from '../client/sanlock-daemon-calls.ts';
-import { acquire, convert, release } from '../client/sanlock-lease-calls.ts';
+import { acquire, convert, release, request } from '../client/sanlock-lease-calls.ts';
 import { SanlockProgram } from '../drive/sanlock-program.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import type { Channel, Processes } from '../ports/processes.ts';
@@ -254,6 +254,10 @@ export class FrontedMachine implements Computer, Software {
       });
       return person.pid;
     }
+    if (command.op === 'request') {
+      this.#request(command, answer);
+      return null;
+    }
     if (command.op !== 'release' && command.op !== 'convert') return null;
     const resource = resourceAt(command.hold.offset);
     const person = this.#people.holder(life, resource);
@@ -280,6 +284,24 @@ export class FrontedMachine implements Computer, Software {
       } else answer(granted);
     });
     return person.pid;
+  }
+
+  #request(
+    command: Extract<LeaseCommand, { op: 'request' }>,
+    answer: (result: LeaseCommandResult) => void,
+  ): void {
+    const { forceMode, nextLver } = command;
+    const peer = this.#connect(3);
+    peer.onReceived = () => {
+      for (const result of results(peer)) {
+        const owner = { ownerId: 0, ownerGeneration: 0n }; // the socket does not tell
+        const done = { ok: true, op: 'request', ...owner } as const;
+        answer(result === 0 ? done : refusal('request', result));
+        this.hardware.after(0, () => this.#frontTime?.run(() => peer.close()));
+      }
+    };
+    const resource = resourceOf(resourceAt(command.area.offset), 0);
+    this.#toDaemon(peer, request(resource, { forceMode, nextLver }).request);
   }
 
   #granted(person: Person, op: 'acquire' | 'convert'): LeaseCommandResult {

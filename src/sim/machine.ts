@@ -198,6 +198,12 @@ export class Machine implements Computer, Software {
       case 'ran': {
         const answer = stay.answers.get(message.id);
         stay.answers.delete(message.id);
+        if (message.result.ok && message.result.op === 'request') {
+          const hostIds = [message.result.ownerId]; // as it is: the program has to bound it
+          stay.programClock.run(() =>
+            stay.program.receive({ kind: 'announce', hostIds, event: null }),
+          );
+        }
         answer?.(message.result);
         return;
       }

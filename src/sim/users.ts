@@ -46,8 +46,11 @@ export class Users {
     if (this.#busy.has(resource)) return;
     const { claims } = this.#world.judge;
     const claim = claims.find(life, resource);
-    if (claim === null) this.acquire(life, resource, { shared: this.#dice.chance(0.4) });
-    else {
+    if (claim === null) {
+      const { requests } = this.#world.options;
+      if (requests > 0 && this.#dice.chance(requests)) this.#request(life, resource);
+      else this.acquire(life, resource, { shared: this.#dice.chance(0.4) });
+    } else {
       const wish = this.#dice.next();
       if (wish < 0.5) this.#release(claim);
       else if (wish < 0.75) this.#convert(claim);
@@ -82,6 +85,16 @@ export class Users {
         if (this.#machine.life === life) this.#machine.cancel(id);
       });
     }
+  }
+
+  /** The owner is asked to let go; whether it does is its own business. */
+  #request(life: Life, resource: number): void {
+    const say = this.#teller(life, `request R${resource}`);
+    const area = { path: LUN, offset: resourceOffset(resource) };
+    const name = { lockspaceName: LOCKSPACE, resourceName: resourceName(resource) };
+    const forceMode = 1 + this.#dice.below(2);
+    const command = { op: 'request', area, name, lver: 0n, forceMode, nextLver: true } as const;
+    this.#machine.ask(command, say);
   }
 
   #release(claim: Claim): void {

@@ -29,6 +29,8 @@ export interface WorldOptions {
   readonly stubborn: number;
   /** Between two sectors that read as no host has written them, at most; 0 = there are none. */
   readonly straysMs: number;
+  /** How often a user asks the owner to let go, and not for the lease. */
+  readonly requests: number;
   /** How often a machine is told, by mistake, the host id of another. */
   readonly mistakenIds: number;
   /** So many of the hosts, the last ones, are images of the first ones: same host id and name. */
@@ -70,6 +72,7 @@ export function optionsOf(seed: number, wanted: Partial<WorldOptions> = {}): Wor
     stalls: true,
     clockDrift: 0.0001,
     straysMs: dice.pick([0, 5000, 60_000]),
+    requests: dice.pick([0, 0.06]),
     traceAll: false,
     ...wanted,
   };
