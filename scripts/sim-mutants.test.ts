@@ -138,8 +138,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     what: 'values found in other blocks are not adopted',
     file: 'src/lease/ballot.ts',
-    from: 'if (!proposes(block)) continue;',
-    to: 'if (block.inpHostId !== -1n) continue;',
+    from: 'const proposed = adoptable(blocks, own.lver);',
+    to: 'const proposed = adoptable([], own.lver);',
   },
   {
     what: 'the daemon leaves a lockspace while its users still run',

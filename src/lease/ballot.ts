@@ -17,6 +17,7 @@ import {
   LEADER_FLAGS,
   type PaxosLeader,
 } from '../format/leader.ts';
+import { adoptable, isLeftBehind, nextVersion, proposes } from './holders.ts';
 import { ioError, leaseError, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
@@ -68,23 +69,6 @@ export function emptyTrail(): Trail {
 const FIRST_BACKOFF_MS = 4;
 const MAX_BACKOFF_MS = 1000;
 const MAX_TRIES = 200;
-
-/**
- * The version a ballot is about: the next one; or, where a leader written late for another host
- * lies behind the blocks, the one they are at. A block of version v proves that v - 1 was over:
- * whoever wrote it had found so. Without this nobody could ever pass those blocks (spec 10 §18.8).
- */
-export function nextVersion({ leader, blocks }: Pick<Area, 'leader' | 'blocks'>): bigint {
-  return blocks.reduce(
-    (version, { dblock, damage }) => (damage === null ? maxOf(version, dblock.lver) : version),
-    leader.lver + 1n,
-  );
-}
-
-/** The leader lies behind the blocks: no owner of its version can still hold it. */
-export function isLeftBehind(area: Pick<Area, 'leader' | 'blocks'>): boolean {
-  return nextVersion(area) > area.leader.lver + 1n;
-}
 
 /** @see spec 10 §8.4; Gafni and Lamport, Disk Paxos. C: run_ballot */
 export function* runBallot(
@@ -247,7 +231,6 @@ interface Phase {
 
 /** Both phases share one scan (spec 10 §8.4 step 3). A damaged block is refused in both. */
 function scanPhase(blocks: readonly HostBlock[], own: Dblock): Result<Phase, LeaseError> {
-  let proposed: Dblock | null = null;
   let largestMbal: bigint | null = null;
   let byVersion = false;
   const sound = allSound(blocks, 'ballot');
@@ -257,19 +240,12 @@ function scanPhase(blocks: readonly HostBlock[], own: Dblock): Result<Phase, Lea
     if (block.lver > own.lver || block.mbal > own.mbal) {
       byVersion ||= block.lver > own.lver;
       largestMbal = maxOf(largestMbal ?? own.mbal, block.mbal);
-      continue;
     }
-    if (!proposes(block)) continue;
-    if (proposed === null || block.bal > proposed.bal) proposed = block;
   }
   const outrun: Outrun | null =
     largestMbal === null ? null : { kind: 'outrun', largestMbal, byVersion };
+  const proposed = adoptable(blocks, own.lver);
   return ok({ proposed, outrun, sharers: blocks.filter((block) => block.shared) });
-}
-
-/** Only damage looks like values without a ballot or a time; an owner has both. */
-function proposes(block: Dblock): boolean {
-  return block.inpHostId !== 0n && block.bal !== 0n && block.inpTimestampS !== 0n;
 }
 
 function choose(phase1: Dblock, proposed: Dblock | null, member: Member, nowMs: number): Dblock {

@@ -2,13 +2,13 @@ import { sameBytes } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
 import { encode } from '../codec/struct.ts';
-import { DBLOCK_FLAGS } from '../format/dblock.ts';
 import { deltaLeaseOffset, hostBlockSector } from '../format/geometry.ts';
 import { type DeltaLeader, LEADER_BYTES, type PaxosLeader, paxosLeader } from '../format/leader.ts';
+import { hasGone, standingOf } from './holders.ts';
 import { errnoError, leaseError, readSpan, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
-import { type Area, blockAt, type HostBlock, isEmpty } from './paxos-area.ts';
+import { type Area, blockAt } from './paxos-area.ts';
 import type { Steps } from './steps.ts';
 import { verifyDelta, verifyPaxos } from './verify.ts';
 import type { HostView, Member, Place } from './world.ts';
@@ -52,7 +52,8 @@ export function* watchOwner(
     const ownerLease = yield* readHostLease(member, watch.leader.ownerId);
     if (!ownerLease.ok) return ownerLease;
     const { nowMs, leader: owner } = ownerLease.value;
-    if (owner.timestampS === 0n || replaced(owner, watch.leader)) return ok('free');
+    const { ownerId, ownerGeneration: generation } = watch.leader;
+    if (standingOf(owner, { hostId: Number(ownerId), generation }) !== 'member') return ok('free');
 
     const { first } = watch;
     if ((first !== null && owner.timestampS !== first.timestampS) || renewedInLastLook(watch)) {
@@ -92,10 +93,6 @@ function beginWatch(member: Member, area: Area): Watch {
 /** Our latest look at the lockspace saw the owner's timestamp move: alive, without a read. */
 function renewedInLastLook(watch: Watch): boolean {
   return watch.view !== null && watch.view.lastLiveMs === watch.view.lastCheckMs;
-}
-
-function replaced(owner: DeltaLeader, leader: PaxosLeader): boolean {
-  return owner.ownerId !== leader.ownerId || owner.ownerGeneration > leader.ownerGeneration;
 }
 
 /** One host's lease in the lockspace, as it is on disk now. */
@@ -144,19 +141,10 @@ function* aliveButReleased(
     "owner's host block",
   );
   if (!read.ok) return read;
-  if (!saysGone(blockAt(read.value.value, ownerId, geometry), leader)) return alive;
+  if (!hasGone(leader, blockAt(read.value.value, ownerId, geometry))) return alive;
   // The owner may have written the leader itself before that block: then the leader is its word.
   const same = yield* leaderUnchanged(member, place, area);
   return same.ok ? ok(same.value ? 'free' : 'changed') : same;
-}
-
-function saysGone({ dblock, damage }: HostBlock, leader: PaxosLeader): boolean {
-  if (damage !== null) return false;
-  if (dblock.lver > leader.lver) return true; // it has gone on itself (§18.8)
-  const isReleased = (dblock.flags & DBLOCK_FLAGS.RELEASED) !== 0;
-  // The flag of an older version says nothing about this one: a write that timed out long ago may
-  // have landed now. C's daemon retracts with an otherwise empty block, which counts too.
-  return isReleased && (dblock.lver === leader.lver || isEmpty(dblock));
 }
 
 /** Re-reads the leader sector; false when any of its 200 bytes differs from the ballot's start. */

@@ -6,7 +6,6 @@ import { LEADER_FLAGS, type PaxosLeader } from '../format/leader.ts';
 import {
   type BallotWish,
   emptyTrail,
-  isLeftBehind,
   released,
   runBallot,
   type Trail,
@@ -14,6 +13,7 @@ import {
 } from './ballot.ts';
 import { ERRNO_EAGAIN, ERRNO_EINVAL } from './errno.ts';
 import { giveBack, names } from './give-back.ts';
+import { isLeftBehind, sharersIn } from './holders.ts';
 import { errnoError, ioError, leaseError, readSpan, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
@@ -173,12 +173,8 @@ function refuseEarly(member: Member, area: Area, wish: AcquireWish): LeaseError 
     return leaseError('ACQUIRE_LVER', 'acquire', { found: leader.lver, wanted: wish.wantedLver });
   }
   if (wish.shared) return null;
-  const live = blocks.find(
-    (block) =>
-      block.shared &&
-      block.hostId !== member.hostId &&
-      block.sharedGeneration !== 0n &&
-      sharerSeemsLive(member, block, area.nowMs),
+  const live = sharersIn(blocks).find(
+    (block) => block.hostId !== member.hostId && sharerSeemsLive(member, block, area.nowMs),
   );
   if (live === undefined) return null;
   return errnoError(ERRNO_EAGAIN, 'acquire, held shared', { host: live.hostId });

@@ -135,7 +135,8 @@ function bytesFor(geometry: Geometry, numHosts: number): number {
 
 /**
  * Almost every block of a large area is empty: look at its words first, decode the others only.
- * Offsets follow the dblock table: mbal, bal, inp, lver and checksum all 0 is an empty block.
+ * Offsets follow the dblock table: mbal, bal, inp, lver, checksum, flags all 0 is an empty block;
+ * RELEASED alone is how the original takes values back.
  */
 export function scanBlocks(bytes: Uint8Array, geometry: Geometry, numHosts: number): HostBlock[] {
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >>> 2);
@@ -161,7 +162,8 @@ function anyBallot(words: Uint32Array, at: number): boolean {
       (words[at + 5] ?? 0) |
       (words[at + 10] ?? 0) |
       (words[at + 11] ?? 0) |
-      (words[at + 12] ?? 0)) !==
+      (words[at + 12] ?? 0) |
+      (words[at + 13] ?? 0)) !==
     0
   );
 }

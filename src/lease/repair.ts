@@ -3,6 +3,7 @@ import { SECOND_MS } from '../base/units.ts';
 import { type Geometry, hostBlockSector } from '../format/geometry.ts';
 import { type DeltaHold, type DeltaPlace, deltaAcquire } from './delta-acquire.ts';
 import { deltaRelease } from './delta-release.ts';
+import { holdersIn } from './holders.ts';
 import { ioError, leaseError, readSpan, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
@@ -23,9 +24,9 @@ export function* findDamagedBlocks(wish: ResourceWish): Steps<Result<DamagedBloc
   const span = { disk: 'resource', offset, length: geometry.areaBytes, timeoutMs } as const;
   const read = yield* readSpan(span, 'host block read');
   if (!read.ok) return read;
-  const numHosts = Math.min(Number(leader.numHosts), geometry.maxHosts);
-  const blocks = scanBlocks(read.value.value, geometry, numHosts);
-  return ok({ hosts: blocks.filter((block) => block.damage !== null).map(({ hostId }) => hostId) });
+  // All of them: behind the number that is recorded, a block counts once its host was ever there.
+  const blocks = scanBlocks(read.value.value, geometry, geometry.maxHosts);
+  return ok({ hosts: holdersIn({ leader, blocks }).damaged.map(({ hostId }) => hostId) });
 }
 
 export interface Repair {
@@ -97,9 +98,9 @@ interface BlockRead {
 function* readBlock({ host, resource }: Repair): Steps<Result<BlockRead, LeaseError>> {
   const head: Result<ResourceFound, LeaseError> = yield* readResource(resource);
   if (!head.ok) return head;
-  const { geometry, leader } = head.value;
-  if (BigInt(host.hostId) > leader.numHosts || host.hostId > geometry.maxHosts) {
-    const facts = { numHosts: leader.numHosts, hostId: host.hostId };
+  const { geometry } = head.value;
+  if (host.hostId > geometry.maxHosts) {
+    const facts = { maxHosts: geometry.maxHosts, hostId: host.hostId };
     return fail(leaseError('LEADER_NUMHOSTS', 'repair', facts));
   }
   const offset = resource.offset + hostBlockSector(host.hostId) * geometry.sectorSize;

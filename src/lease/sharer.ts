@@ -1,4 +1,5 @@
 import { ok, type Result } from '../base/result.ts';
+import { standingOf } from './holders.ts';
 import type { LeaseError } from './lease-error.ts';
 import { type LeaseTimes, leaseTimes } from './lease-times.ts';
 import { readHostLease } from './owner-watch.ts';
@@ -41,7 +42,8 @@ export function* sharerIsLive(
   const read = yield* readHostLease(member, BigInt(block.hostId));
   if (!read.ok) return read;
   const { leader: lease } = read.value;
-  if (lease.timestampS === 0n || lease.ownerGeneration > block.sharedGeneration) return ok(false);
+  const { hostId, sharedGeneration: generation } = block;
+  if (standingOf(lease, { hostId, generation }) !== 'member') return ok(false);
   const stoodStill =
     lease.timestampS === view.timestampS && lease.ownerGeneration === view.generation;
   // Silent until `nowMs`, before this read was sent: a slow one may have looked as early as that.

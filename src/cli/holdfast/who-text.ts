@@ -1,10 +1,18 @@
 import { nameToText } from '../../base/bytes.ts';
+import { blockDamageText, hostDamageText } from './who-damage.ts';
 import { protectedForS, renewalIntervalS } from './who-lease.ts';
 import type { WhoTarget } from './who-target.ts';
 import { ioTimeoutS, type WatchedHolder, type WhoAnswer } from './who-watch.ts';
 
 /** `alive`: seen to renew. `silent`: not seen to, for longer than a renewal takes. */
-export type Liveness = 'alive' | 'silent' | 'not watched' | 'left' | 'replaced' | 'unknown';
+export type Liveness =
+  | 'alive'
+  | 'silent'
+  | 'not watched'
+  | 'left'
+  | 'replaced'
+  | 'damaged'
+  | 'unknown';
 
 export function livenessOf(watched: WatchedHolder): Liveness {
   if (watched.standing !== 'member') return watched.standing;
@@ -25,6 +33,12 @@ export function whoJson(target: WhoTarget, answer: WhoAnswer): unknown {
     areaBytes: lease.geometry.areaBytes,
     leaseVersion: Number(lease.lver),
     mode: lease.holders[0]?.mode ?? 'free',
+    isLeftBehind: lease.isLeftBehind,
+    damagedBlocks: lease.damaged.map((block) => ({
+      hostId: block.hostId,
+      field: block.damage?.field ?? null,
+      says: blockDamageText(target, lease, block),
+    })),
     holders: answer.holders.map((watched) => ({
       hostId: watched.holder.hostId,
       generation: Number(watched.holder.generation),
@@ -44,10 +58,16 @@ export function whoText(target: WhoTarget, answer: WhoAnswer): string {
   const { lease, holders } = answer;
   const name = `${nameToText(lease.lockspaceName)}:${nameToText(lease.resourceName)}`;
   const lines = [`${target.label}: lease ${name}, version ${lease.lver}`];
-  if (holders.length === 0) lines.push('nobody holds it');
+  const isFree = holders.length === 0 && lease.damaged.length === 0;
+  if (isFree) lines.push('nobody holds it');
   for (const watched of holders) lines.push(holderText(watched));
+  for (const block of lease.damaged) lines.push(blockDamageText(target, lease, block));
+  if (lease.isLeftBehind) lines.push(LEFT_BEHIND);
   return `${lines.join('\n')}\n`;
 }
+
+const LEFT_BEHIND =
+  'its record was put back by a write that came late: the next acquire of a holdfast host mends it';
 
 function hostName(watched: WatchedHolder): string | null {
   const name = watched.host?.hostName ?? '';
@@ -64,6 +84,8 @@ function holderText(watched: WatchedHolder): string {
 
 function standingText(watched: WatchedHolder): string {
   const liveness = livenessOf(watched);
+  const { hostError, holder } = watched;
+  if (liveness === 'damaged' && hostError !== null) return hostDamageText(holder.hostId, hostError);
   const ioS = ioTimeoutS(watched.host);
   const safeS = protectedForS(ioS);
   const rule = `${safeS} s (8 × its io timeout of ${ioS} s, and 60 s for its watchdog)`;
@@ -92,6 +114,7 @@ function standingText(watched: WatchedHolder): string {
         'has joined the lockspace anew since, or another host has taken its id: ' +
         'any host may take this lease at once'
       );
+    case 'damaged':
     case 'unknown':
       return (
         'has no readable host lease in the lockspace area, so its name and health are unknown; ' +

@@ -2,19 +2,19 @@ import type { ByteString } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { MIB } from '../../base/units.ts';
 import type { DeltaLeader } from '../../format/leader.ts';
+import { type Holder, type Standing, standingOf } from '../../lease/holders.ts';
+import type { LeaseError } from '../../lease/lease-error.ts';
+import { noLeaseText } from './who-damage.ts';
 import {
   decodeHost,
   decodeLeader,
   decodeLease,
   decodeSpaceGeometry,
   FIRST_READ_BYTES,
-  type Holder,
   hostOffset,
+  knownHostsIn,
   type LeaseState,
-  type NoLease,
   renewalSeenWithinS,
-  type Standing,
-  standingOf,
 } from './who-lease.ts';
 import type { WhoTarget } from './who-target.ts';
 
@@ -30,7 +30,9 @@ export interface WhoWorld {
 export interface WatchedHolder {
   readonly holder: Holder;
   readonly host: DeltaLeader | null;
-  readonly standing: Standing;
+  /** Why its host lease is not readable; every acquire from this holder is refused with it. */
+  readonly hostError: LeaseError | null;
+  readonly standing: Standing | 'unknown' | 'damaged';
   /** Own seconds since its last renewal was seen to happen; null when none was seen. */
   readonly renewedAgoS: number | null;
   /** How long its host lease was watched. */
@@ -76,7 +78,7 @@ function readLease(world: WhoWorld, target: WhoTarget): Result<LeaseState, strin
     return fail(`no lease can begin at byte ${offset} of ${path}: leases begin at whole mebibytes`);
   }
   const first = decodeLeader(world.read(path, offset, FIRST_READ_BYTES));
-  if (!first.ok) return fail(noLease(target, first.error));
+  if (!first.ok) return fail(noLeaseText(target, first.error));
   const [leader, geometry] = first.value;
   const { expected } = target;
   const found = `${leader.spaceName}:${leader.resourceName}`;
@@ -84,25 +86,22 @@ function readLease(world: WhoWorld, target: WhoTarget): Result<LeaseState, strin
   if (found !== wanted) {
     return fail(`the lease at ${path}:${offset} is ${found}, wanted ${wanted} (${target.label})`);
   }
-  const lease = decodeLease(world.read(path, offset, geometry.areaBytes));
-  return lease.ok ? lease : fail(noLease(target, lease.error));
+  const area = world.read(path, offset, geometry.areaBytes);
+  const lease = decodeLease(area, knownHosts(world, target));
+  return lease.ok ? lease : fail(noLeaseText(target, lease.error));
 }
 
-const SAYINGS: Readonly<Record<NoLease, string>> = {
-  nothing: 'there is no lease',
-  cleared: 'the lease was cleared or deleted',
-  lockspace: 'there is a lockspace, not a lease',
-  damaged: 'there is a lease record with a wrong checksum or impossible sizes',
-};
-
-function noLease(target: WhoTarget, found: NoLease): string {
-  const place = `${target.path}:${target.offset}`;
-  return `looking for the lease of ${target.label} at ${place}: ${SAYINGS[found]}`;
+function knownHosts(world: WhoWorld, { spacePath, spaceOffset }: WhoTarget): number {
+  const geometry = decodeSpaceGeometry(world.read(spacePath, spaceOffset, FIRST_READ_BYTES));
+  if (geometry === null) return 0;
+  return knownHostsIn(world.read(spacePath, spaceOffset, geometry.areaBytes), geometry);
 }
+
+type HostRead = Result<DeltaLeader, LeaseError | null>;
 
 interface Watched {
   readonly holder: Holder;
-  readonly first: DeltaLeader | null;
+  readonly first: HostRead;
   renewedMs: number | null;
 }
 
@@ -119,27 +118,37 @@ async function watchHolders(
     first: readHost(world, target, lease, holder.hostId),
     renewedMs: null,
   }));
-  const members = all.filter((one) => standingOf(one.holder, one.first) === 'member');
-  const longestS = Math.max(0, ...members.map((one) => renewalSeenWithinS(ioTimeoutS(one.first))));
+  const members = all.filter((one) => standing(one.holder, one.first) === 'member');
+  const host = ({ first }: Watched) => (first.ok ? first.value : null);
+  const longestS = Math.max(0, ...members.map((one) => renewalSeenWithinS(ioTimeoutS(host(one)))));
   const waiting = () => members.filter((one) => one.renewedMs === null);
   while (watch && waiting().length > 0 && world.nowMs() - startMs < longestS * 1000) {
     const lookedS = Math.floor((world.nowMs() - startMs) / 1000);
-    const names = waiting().map((one) => one.first?.hostName);
+    const names = waiting().map((one) => host(one)?.hostName);
     world.progress(`waiting for a renewal of ${names.join(', ')}: ${lookedS} of ${longestS} s\r`);
     await world.sleep(POLL_MS);
     for (const one of waiting()) {
       const now = readHost(world, target, lease, one.holder.hostId);
-      if (now !== null && now.timestampS !== one.first?.timestampS) one.renewedMs = world.nowMs();
+      if (now.ok && now.value.timestampS !== host(one)?.timestampS) one.renewedMs = world.nowMs();
     }
   }
   const endMs = world.nowMs();
   return all.map(({ holder, first, renewedMs }) => ({
     holder,
-    host: first,
-    standing: standingOf(holder, first),
+    host: first.ok ? first.value : null,
+    hostError: first.ok ? null : first.error,
+    standing: standing(holder, first),
     renewedAgoS: renewedMs === null ? null : (endMs - renewedMs) / 1000,
     watchedS: (endMs - startMs) / 1000,
   }));
+}
+
+/** Where another lockspace lies, or none, the holder's is elsewhere. */
+const ELSEWHERE: ReadonlySet<string> = new Set(['LEADER_MAGIC', 'LEADER_LOCKSPACE']);
+
+function standing(holder: Holder, host: HostRead): WatchedHolder['standing'] {
+  if (host.ok) return standingOf(host.value, holder);
+  return host.error === null || ELSEWHERE.has(host.error.code) ? 'unknown' : 'damaged';
 }
 
 /** A record without one is as old as the format allows; C reads it as the default. */
@@ -148,19 +157,11 @@ export function ioTimeoutS(host: DeltaLeader | null): number {
   return low === 0 ? 10 : low;
 }
 
-function readHost(
-  world: WhoWorld,
-  target: WhoTarget,
-  lease: LeaseState,
-  hostId: number,
-): DeltaLeader | null {
+function readHost(world: WhoWorld, target: WhoTarget, lease: LeaseState, hostId: number): HostRead {
   const { spacePath, spaceOffset } = target;
   const geometry = decodeSpaceGeometry(world.read(spacePath, spaceOffset, FIRST_READ_BYTES));
-  if (geometry === null || hostId < 1 || hostId > geometry.maxHosts) return null;
-  const sector = world.read(
-    spacePath,
-    hostOffset(spaceOffset, geometry, hostId),
-    geometry.sectorSize,
-  );
-  return decodeHost(sector, 0, lease.lockspaceName);
+  if (geometry === null || hostId < 1 || hostId > geometry.maxHosts) return fail(null);
+  const at = hostOffset(spaceOffset, geometry, hostId);
+  const sector = world.read(spacePath, at, geometry.sectorSize);
+  return decodeHost(sector, { lockspaceName: lease.lockspaceName, hostId });
 }

@@ -172,6 +172,60 @@ test('a lease that changes hands while we look is looked at again', async () => 
   assert.match(await ask(device), /version 8\nexclusive: host-2 .* is alive/);
 });
 
+test('a damaged block keeps everybody out, also behind the recorded hosts, and the way out is named', async () => {
+  const device = new FakeDevice();
+  device.putLeader({ lver: 4n, numHosts: 1n });
+  device.bytes[MIB + (1 + 3) * 512] = 7; // of host 3, which is in the lockspace
+  const text = await ask(device);
+  assert.doesNotMatch(text, /nobody holds it/);
+  assert.match(text, /^damaged: the block of host id 3 \(wrong checksum\).*\(-214\)/m);
+  assert.match(text, /"holdfast repair vg\/lv" empties it$/m);
+  device.putLeader({ ...OWNED_BY_1, numHosts: 1n });
+  const answer = await lookUp(device.world, TARGET, { watch: false });
+  assert.ok(answer.ok);
+  const json = JSON.parse(JSON.stringify(whoJson(TARGET, answer.value)));
+  assert.equal(json.holders[0].hostId, 1);
+  assert.deepEqual([json.damagedBlocks[0].hostId, json.damagedBlocks[0].field], [3, 'checksum']);
+  const other = { ...TARGET, label: 'LS:RA', spaceOffset: 2 * MIB };
+  assert.match(
+    whoText(other, answer.value),
+    /"holdfast repair LS:RA:\/dev\/x:1048576 --lockspace \/dev\/x:2097152"/,
+  );
+});
+
+test('numbers that cannot be are damage, as an acquire finds', async () => {
+  const device = new FakeDevice();
+  device.putLeader({ ...OWNED_BY_1, lver: 2n ** 63n });
+  assert.match(await ask(device), /record with an impossible lver, 9223372036854775808.*\(-229\)/);
+  device.putLeader(OWNED_BY_1);
+  device.bytes[100] = 1; // of the owner's host lease
+  assert.match(await ask(device), /^exclusive: .* has a damaged host lease \(a wrong checksum\)/m);
+});
+
+test('what an acquire would go past is held by nobody', async () => {
+  const device = new FakeDevice();
+  device.putLeader({ ...OWNED_BY_1, writeId: 2n });
+  const block = { ...zeroRecord(dblock), mbal: 1n, lver: 8n };
+  encodeDblock(block, device.bytes, MIB + 2 * 512);
+  assert.match(await ask(device), /nobody holds it/, 'it has gone on itself');
+  device.putLeader({});
+  device.bytes.fill(0, MIB + 2 * 512, MIB + 3 * 512);
+  device.putShared(1, 0n);
+  assert.match(await ask(device), /nobody holds it/, 'generation 0 is no membership');
+});
+
+test('a leader that was put back is said to be, and the host of the later version holds it', async () => {
+  const device = new FakeDevice();
+  device.putLeader({ ...OWNED_BY_1, ownerId: 2n, writeId: 3n });
+  const values = { bal: 1n, inpHostId: 1n, inpGeneration: 3n, inpTimestampS: 9n };
+  const block = { ...zeroRecord(dblock), mbal: 1n, ...values, lver: 9n };
+  encodeDblock(block, device.bytes, MIB + 2 * 512);
+  const text = await ask(device);
+  assert.match(text, /^exclusive: host-1/m);
+  assert.doesNotMatch(text, /host-2/);
+  assert.match(text, /put back by a write that came late/);
+});
+
 test('what is not a lease is named', async () => {
   const device = new FakeDevice();
   assert.match(await ask(device), /at \/dev\/x:1048576: there is no lease$/);
