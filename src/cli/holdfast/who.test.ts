@@ -236,6 +236,10 @@ test('what is not a lease is named', async () => {
   device.putLeader({});
   device.bytes[MIB + 100] = 0x55;
   assert.match(await ask(device), /wrong checksum/);
+  for (const change of [{ ownerId: 4294965249n }, { lver: 2n ** 63n }, { numHosts: 2n ** 63n }]) {
+    device.putLeader({ ...OWNED_BY_1, ...change });
+    assert.match(await ask(device), /an impossible (ownerId|lver|numHosts), \d+/);
+  }
   device.putLeader(OWNED_BY_1);
   device.bytes.fill(0, 0, GEOMETRY_512_1M.sectorSize);
   assert.match(await ask(device), /has no readable host lease/);
