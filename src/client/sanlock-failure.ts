@@ -54,6 +54,10 @@ const SAYINGS: ReadonlyMap<number, string> = new Map([
   [SANLOCK_CODES.LEADER_RESOURCE, 'the lease there has another name'],
 ]);
 
+/** To a call that reads or writes areas, "no space" is the device's end, not the lockspace's. */
+const OF_AREAS = /^(read|write)_|_rindex$|^align$/;
+const DEVICE_END = 'the device ends before the end of that area';
+
 export function makeFailure(
   from: Pick<SanlockFailure, 'code' | 'outcome'> & {
     readonly call: string;
@@ -62,7 +66,8 @@ export function makeFailure(
   },
 ): SanlockFailure {
   const name = codeName(from.code);
-  const saying = SAYINGS.get(from.code);
+  const isDeviceEnd = from.code === -ERRNO.ENOSPC && OF_AREAS.test(from.call);
+  const saying = isDeviceEnd ? DEVICE_END : SAYINGS.get(from.code);
   const because = saying === undefined ? '' : `: ${saying}`;
   const verb = from.outcome === 'refused' ? 'refused' : 'failed';
   return {

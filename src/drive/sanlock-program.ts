@@ -1,3 +1,4 @@
+import { nameToText } from '../base/bytes.ts';
 import { type Random, wholeSeconds } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
@@ -386,7 +387,7 @@ export class SanlockProgram {
       endWatchdog: (lockspace) => this.#watchdogs.end(lockspace),
       runKillpath: (program, args) => processes.run(program, args),
       logText: () => new TextEncoder().encode(this.#parts.dumpLog().replace(/\n$/, '')),
-      log: (level, event, fields) => log[level](event, fields),
+      log: (level, event, fields) => log[level](event, readable(fields)),
     };
   }
 
@@ -442,4 +443,13 @@ export class SanlockProgram {
     channel.process.onEnded(gone);
     channel.kill();
   }
+}
+
+/** Names and paths are bytes (base/bytes); people read text. */
+function readable(fields: LogFields): LogFields {
+  const texts = Object.entries(fields).map(([name, value]) => [
+    name,
+    typeof value === 'string' && /^[\0-\xff]*$/.test(value) ? nameToText(value) : value,
+  ]);
+  return Object.fromEntries(texts) as LogFields; // the same names, the same kinds of values
 }

@@ -33,6 +33,7 @@ test('what cannot be used is named', () => {
   assert.equal(refusal('--bogus'), 'lvmlockd: unknown option --bogus');
   assert.equal(refusal('-o'), 'lvmlockd: option -o wants a value');
   assert.equal(refusal('-i', '0'), 'lvmlockd: -i is a number from 1 to 2000, not "0"');
+  assert.equal(refusal('-o', '256'), 'lvmlockd: -o is a number from 0 to 255, not "256"');
   assert.equal(refusal('-A', 'yes'), 'lvmlockd: -A is 0 or 1, not "yes"');
   for (const option of ['-S', '-p', '-s', '-F', '-i', '-g']) {
     assert.equal(refusal(option, ''), `lvmlockd: ${option} wants a value, not ""`);

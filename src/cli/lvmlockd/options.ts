@@ -44,6 +44,8 @@ lvmlockd [options]
 `;
 
 const MAX_HOST_ID = 2000;
+/** Eight bits of it reach the disk: sanlock refuses more. */
+const MAX_IO_TIMEOUT_S = 255;
 const PRIORITIES = ['emerg', 'alert', 'crit', 'err', 'warning', 'notice', 'info', 'debug'];
 
 type Draft = { -readonly [K in keyof LvmlockdOptions]: LvmlockdOptions[K] };
@@ -102,7 +104,7 @@ const OPTIONS: readonly Option[] = [
     d.adopt = v === '1';
     return undefined;
   }),
-  numbered(['--sanlock-timeout', '-o'], { from: 0, to: 600 }, (d, n) => {
+  numbered(['--sanlock-timeout', '-o'], { from: 0, to: MAX_IO_TIMEOUT_S }, (d, n) => {
     d.sanlockTimeoutS = n;
   }),
   numbered(['--host-id', '-i'], { from: 1, to: MAX_HOST_ID }, (d, n) => {

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { codeName } from '../../client/sanlock-failure.ts';
 import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
 import { type CommandLine, parseCommandLine } from './command-line.ts';
-import { cutNames, type FailedAction, isAnswer, lookCloser, sentence } from './explain.ts';
+import { doubtfulWords } from './doubtful.ts';
+import { type FailedAction, isAnswer, lookCloser, sentence } from './explain.ts';
 import { sayingOf } from './sayings.ts';
 
 const CODES = [...Object.values(SANLOCK_CODES), ...Object.values(ERRNO).map((errno) => -errno)];
@@ -92,10 +93,23 @@ test('a daemon that does not answer the second question leaves the plain sentenc
 
 test('a name that the original cuts without a word is said', () => {
   const long = 'v'.repeat(60);
-  assert.deepEqual(cutNames(line('-s', `${long}:1:/d:0`)), [
+  assert.deepEqual(doubtfulWords('init', line('-s', `${long}:1:/d:0`)), [
     `sanlock: the name ${long} has 60 bytes, at most 48 count: ` +
       `it stands for ${'v'.repeat(48)}; use a shorter one`,
   ]);
-  assert.deepEqual(cutNames(line('-s', `${'v'.repeat(48)}:1:/d:0`)), []);
-  assert.deepEqual(cutNames(line()), []);
+  assert.deepEqual(doubtfulWords('init', line('-s', `${'v'.repeat(48)}:1:/d:0`)), []);
+  assert.deepEqual(doubtfulWords('init', line()), []);
+});
+
+test('a number that is none is said, as what it counts', () => {
+  assert.deepEqual(doubtfulWords('add_lockspace', line('-o', 'abc', '-w', '5s', '-g', '0x7')), [
+    'sanlock: option -o: found "abc", wanted a number; it counts as 0, or as not given',
+    'sanlock: option -w: found "5s", wanted a number; 5 is used',
+  ]);
+  assert.deepEqual(doubtfulWords('status', line('-o', 'p')), []);
+  assert.deepEqual(doubtfulWords('init', line('-s', 'LS:one:/d:1G')), [
+    'sanlock: option -s: found "one" for the host id, wanted a number',
+    'sanlock: option -s: found "1G" for the offset, wanted bytes, or <n>M',
+  ]);
+  assert.deepEqual(doubtfulWords('init', line('-s', 'LS:1:/a\\:b:1M')), []);
 });

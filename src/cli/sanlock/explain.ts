@@ -4,7 +4,7 @@ import { codeName } from '../../client/sanlock-failure.ts';
 import type { Lockspace, Resource } from '../../client/sanlock-types.ts';
 import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
 import { RES_FLAGS } from '../../wire/sanlock-socket.ts';
-import { exportPath, MAX_NAME_BYTES } from '../../wire/sanlock-strings.ts';
+import { exportPath } from '../../wire/sanlock-strings.ts';
 import { type CommandLine, lockspaceOption, resourceOption } from './command-line.ts';
 import { sayingOf } from './sayings.ts';
 import {
@@ -124,19 +124,4 @@ async function wrongName(
       ? text(at.lockspace?.name ?? '', null)
       : text(at.resource.lockspaceName, at.resource.name);
   return `the lease there is ${text(found.lockspaceName, found.name)}, not ${wanted}`;
-}
-
-/** A line for each name that is longer than one can be: the original cuts them without a word. */
-export function cutNames(line: CommandLine): readonly string[] {
-  const words = [line.words.s, line.words.x].filter((word) => word !== undefined);
-  return words.flatMap((word) => {
-    const name = word.split(':')[0] ?? '';
-    const bytes = Buffer.byteLength(name);
-    if (bytes <= MAX_NAME_BYTES) return [];
-    const kept = Buffer.from(name).subarray(0, MAX_NAME_BYTES).toString('utf8');
-    return [
-      `sanlock: the name ${name} has ${bytes} bytes, at most ${MAX_NAME_BYTES} count: ` +
-        `it stands for ${kept}; use a shorter one`,
-    ];
-  });
 }

@@ -2,7 +2,8 @@ import { textToName } from '../../base/bytes.ts';
 import { strayBackslash } from './backslash.ts';
 import { isClientAction, runClientAction } from './client.ts';
 import { type CommandLine, parseCommandLine, sizesComplaint } from './command-line.ts';
-import { cutNames, sentence } from './explain.ts';
+import { doubtfulWords } from './doubtful.ts';
+import { sentence } from './explain.ts';
 import { USAGE } from './usage.ts';
 
 const VERSION = '3.8.5';
@@ -47,14 +48,14 @@ async function runAction(
 ): Promise<number> {
   if (command === 'client') {
     if (!isClientAction(action)) return unknownAction(command, action);
-    const line = readOptions(args);
+    const line = readOptions(action, args);
     if (line === null) return 1;
     return (await runClientAction(action, line, { print, complain })) === 0 ? 0 : 1;
   }
   const direct = await import('./direct.ts');
   if (!direct.isDirectAction(action)) return unknownAction(command, action);
   const place = direct.takesPath(action) ? args[0] : undefined;
-  const line = readOptions(place === undefined ? args : args.slice(1));
+  const line = readOptions(action, place === undefined ? args : args.slice(1));
   if (line === null) return 1;
   const noted: { known: string | null } = { known: null };
   const code = direct.runDirectAction(action, { line, place: place ?? null, print, noted });
@@ -74,7 +75,7 @@ function unknownAction(command: string, action: string): number {
   return 1;
 }
 
-function readOptions(args: readonly string[]): CommandLine | null {
+function readOptions(action: string, args: readonly string[]): CommandLine | null {
   const parsed = parseCommandLine(args);
   if (!parsed.ok) {
     print(textToName(parsed.error));
@@ -90,7 +91,7 @@ function readOptions(args: readonly string[]): CommandLine | null {
     complain(stray);
     return null;
   }
-  for (const line of cutNames(parsed.value)) complain(line);
+  for (const line of doubtfulWords(action, parsed.value)) complain(line);
   const complaint = sizesComplaint(parsed.value);
   if (complaint === null) return parsed.value;
   print(complaint);

@@ -51,6 +51,13 @@ export function addLockspaceCommand(front: Front, request: Request, reply: Reply
   const ioTimeoutS = request.header.data || front.settings.ioTimeoutS;
   const refused = refuseAdd(front, asked, ioTimeoutS);
   if (refused !== 0) {
+    front.outside.log('warn', 'lockspace.refused', {
+      lockspace: asked.name,
+      hostId: asked.hostId,
+      path: asked.path,
+      offset: asked.offset,
+      result: refused,
+    });
     reply(refused);
     return;
   }
