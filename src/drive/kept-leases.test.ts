@@ -275,3 +275,25 @@ test('the storage does not answer for a while: it is resumed when it does, in ti
   assert.ok(story.events.includes('membership.resumed'));
   assert.ok(story.elsewhere() < 0);
 });
+
+test('however many leases are kept, the journal is not written anew for each line', () => {
+  const story = new Story();
+  story.kill();
+  story.ends(HOLDER);
+  const { journal } = story;
+  const space = journal.load().lines.find((line) => line.includes('"kind":"space"')) ?? '';
+  const { id } = JSON.parse(space) as { id: number };
+  for (let lease = 1000; lease < 6000; lease++) {
+    journal.append(JSON.stringify({ kind: 'lease', id, lease, resource: `LV${lease}` }));
+  }
+  story.restart();
+  let anew = 0;
+  const replace = journal.replace.bind(journal);
+  journal.replace = (lines) => {
+    anew++;
+    return replace(lines);
+  };
+  story.stage.run(100 * FAIL_MS);
+  assert.ok(journal.load().lines.length > 5300, 'it renewed on');
+  assert.equal(anew, 0);
+});

@@ -57,6 +57,8 @@ export class Front {
   holdersUnknown = false;
   /** Lines in the journal of holders. */
   journalLines = 0;
+  /** Those that were needed when it was last written anew. */
+  journalNeeds = 0;
   ending = false;
   shutdownWaiters: number[] = [];
   #nextCommand = 1;

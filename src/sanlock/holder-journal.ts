@@ -33,6 +33,7 @@ interface LeftHolder {
 }
 
 const MAX_LINES = 4000;
+const MAX_NAMES = 8;
 
 /** The holder that is a lease process. */
 export const LEASE = 'lease';
@@ -136,8 +137,8 @@ export function restore(
     if (counts(left)) front.leftBehind.push({ ...left, id: front.newLockspaceId() });
   }
   for (const left of front.leftBehind) {
-    const resources = [...left.leases.values()].join(' ');
-    const fields = { lockspace: left.space.name, pids: pidsOf(left).join(' '), resources };
+    const pids = pidsOf(left).join(' ');
+    const fields = { lockspace: left.space.name, pids, resources: namesOf(left) };
     front.outside.log('warn', 'holders.leftBehind', fields);
   }
   if (damaged > 0) {
@@ -161,6 +162,12 @@ export function usersOf({ holders }: LeftBehind, asker: number): number[] {
   return [...holders].flatMap(([holder, { facts }]) =>
     holder === LEASE || (facts.persistent && facts.pid === asker) ? [] : [facts.pid],
   );
+}
+
+/** For the log. */
+export function namesOf({ leases }: LeftBehind): string {
+  const some = [...leases.values()].slice(0, MAX_NAMES).join(' ');
+  return leases.size <= MAX_NAMES ? some : `${some} and ${leases.size - MAX_NAMES} more`;
 }
 
 function pidsOf({ holders }: LeftBehind): number[] {
@@ -308,7 +315,8 @@ export function stopLeftBehind(front: Front): void {
 /** @returns whether it is written */
 function note(front: Front, line: Line): boolean {
   front.journalLines++;
-  if (front.journalLines > MAX_LINES && rewrite(front)) return true;
+  // However many leases are kept, it is written anew only once in so many lines.
+  if (front.journalLines > front.journalNeeds + MAX_LINES && rewrite(front)) return true;
   // Where there is no room for one more line, the old ones may have left some.
   return front.outside.remember(JSON.stringify(line)) || rewrite(front);
 }
@@ -342,6 +350,7 @@ function rewrite(front: Front): boolean {
   }
   if (!front.outside.rememberAll(lines.map((line) => JSON.stringify(line)))) return false;
   front.journalLines = lines.length;
+  front.journalNeeds = lines.length;
   return true;
 }
 

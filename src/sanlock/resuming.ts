@@ -9,6 +9,7 @@ import {
   leftEnds,
   leftRenewed,
   leftStarts,
+  namesOf,
   usersOf,
 } from './holder-journal.ts';
 import { joinRequest } from './join-request.ts';
@@ -75,7 +76,7 @@ function begin(front: Front, left: LeftBehind): void {
 function over(front: Front, left: LeftBehind, reason: string): void {
   left.phase = 'over';
   if (left.lease !== null) front.outside.endLease(left.lease);
-  const resources = [...left.leases.values()].join(' ');
+  const resources = namesOf(left);
   const fields = { lockspace: left.space.name, resources, reason, goOn: goOn(left) };
   front.outside.log('error', 'leases.unprotected', fields);
 }
@@ -92,7 +93,7 @@ export function resumedSaid(front: Front, lease: number, message: FromLeaseProce
       left.lastSuccessS = message.timestampS;
       front.outside.log('warn', 'membership.resumed', {
         ...{ lockspace: name, hostId, generation: message.generation },
-        ...{ resources: [...left.leases.values()].join(' '), goOn: goOn(left) },
+        ...{ resources: namesOf(left), goOn: goOn(left) },
       });
       return;
     case 'joinFailed':
@@ -175,7 +176,7 @@ export function giveBack(
 }
 
 function givenBack(front: Front, left: LeftBehind): void {
-  const resources = [...left.leases.values()].join(' ');
+  const resources = namesOf(left);
   front.outside.log('info', 'leases.givenBack', { lockspace: left.space.name, resources });
   forgetLeft(front, left);
   for (const reply of left.waiters.splice(0)) reply(0);
@@ -183,7 +184,7 @@ function givenBack(front: Front, left: LeftBehind): void {
 
 /** Tells why the lockspace is not joined. */
 export function stillKept(front: Front, left: LeftBehind): void {
-  const resources = [...left.leases.values()].join(' ');
+  const resources = namesOf(left);
   const fields = { lockspace: left.space.name, resources, goOn: goOn(left) };
   front.outside.log('error', 'lockspace.keptLeases', fields);
 }
