@@ -232,6 +232,21 @@ test('a lease process that may still write is awaited, then the membership is re
   assert.ok(story.elsewhere() < 0);
 });
 
+test('a renewal that the daemon before was refused lands late, over a newer one: it goes on', () => {
+  const story = new Story();
+  const device = story.stage.storage.device(LUN);
+  assert.ok(device !== undefined);
+  const old = device.slice(0, 512);
+  story.kill();
+  story.ends(HOLDER);
+  story.restart();
+  story.stage.run(FAIL_MS / 2);
+  device.set(old);
+  story.stage.run(2 * DEAD_MS);
+  assert.ok(!story.events.includes('leases.unprotected'));
+  assert.ok(story.elsewhere() < 0);
+});
+
 test('nothing is granted by a resumed membership', () => {
   const story = new Story();
   story.kill();

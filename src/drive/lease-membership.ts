@@ -182,6 +182,10 @@ export class Membership {
       this.#finishLeaving();
       return;
     }
+    // A renewal that the process before us was refused may land now, over ours (reliability.md).
+    if (this.#request.resume !== undefined) {
+      this.#looseUntilMs = this.#parts.clock.nowMs() + REFUSED_LANDS_MS;
+    }
     const { sectorSize, areaBytes, maxHosts } = hold.geometry;
     const generation = hold.leader.ownerGeneration;
     const sizes = { sectorSize, areaBytes, maxHosts };

@@ -3,7 +3,7 @@ import type { Geometry } from '../format/geometry.ts';
 import { type DeltaHold, type DeltaPlace, HOST_NAME_BYTES, readOwn } from './delta-acquire.ts';
 import { leaseError } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
-import { leaseTimes } from './lease-times.ts';
+import { leaseTimes, REFUSED_LANDS_MS } from './lease-times.ts';
 import type { Steps } from './steps.ts';
 
 /** The stay that a process of this host, gone since, left on the disk. */
@@ -46,9 +46,11 @@ export function* deltaResume(
     leader.hostName === place.hostName.slice(0, HOST_NAME_BYTES);
   if (!isThatStay) return fail(leaseError('RENEW_OWNER', 'resume', facts));
   const writtenMs = Number(leader.timestampS) * 1000;
-  // 0: given back. Before the last one known, or after now: by a clock that is not ours.
+  // 0: given back. After now: by a clock that is not ours. Before the last one known: only a
+  // renewal that was refused, and landed late over a newer one.
+  const earliestS = Math.max(1, left.timestampS - REFUSED_LANDS_MS / 1000);
   const isItsOwn =
-    leader.timestampS >= BigInt(Math.max(1, left.timestampS)) &&
+    leader.timestampS >= BigInt(Math.ceil(earliestS)) &&
     writtenMs <= nowMs &&
     leader.ioTimeoutS === (place.ioTimeoutS & 0xff);
   if (!isItsOwn) return fail(leaseError('RENEW_DIFF', 'resume', facts));
