@@ -20,6 +20,7 @@ import { bodyLength, replyBytes } from '../sanlock/request.ts';
 import { resumeLeft } from '../sanlock/resuming.ts';
 import type { SanlockSettings } from '../sanlock/settings.ts';
 import { type Client, newClient } from '../sanlock/state.ts';
+import { forgetWaiter } from '../sanlock/waiters.ts';
 import {
   SM_CMD,
   SM_HEADER_BYTES,
@@ -67,6 +68,8 @@ const DISCARD_MS = 20;
 const BACKLOG = 128;
 const SOCKET_MODE = 0o660;
 const SCRATCH_IDLE_MS = 30_000;
+/** Where so many hang on their way out, the idle one stays in use: the next might hang as well. */
+const MAX_LINGERING = 4;
 /** Events a listener may leave unread beyond what the kernel holds for it. */
 const MAX_UNSENT_EVENT_BYTES = 16 * 1024;
 /** Beyond the time its writes may take, a command unanswered so long hangs on its device. */
@@ -82,6 +85,8 @@ export class SanlockProgram {
   readonly #front: Front;
   readonly #peers = new Map<number, Peer>();
   readonly #leases = new Map<number, Channel<ToLeaseProcess, FromLeaseProcess>>();
+  /** Killed, and not gone yet: a process goes when all it sent to a device is done. */
+  readonly #lingering = new Set<number>();
   readonly #watchdogs: WdmdLinks;
   readonly #gauge: LagGauge;
   readonly #turns: Turns<Peer>;
@@ -281,6 +286,7 @@ export class SanlockProgram {
     this.#turns.forget(peer);
     this.#front.clients.delete(client.connection);
     forgetChannels(this.#front, client.connection);
+    forgetWaiter(this.#front, client);
     client.dead = true;
     client.pid = -1;
     // A command that runs for it still owns its tokens, and gives them back when it ends.
@@ -318,8 +324,10 @@ export class SanlockProgram {
     const { scratch, scratchUsedMs, nowMs, pending } = this.#front;
     if (scratch === null) return;
     const sent = [...pending.values()].filter(({ lease }) => lease === scratch);
-    if (sent.length === 0 && nowMs - scratchUsedMs < SCRATCH_IDLE_MS) return;
-    if (sent.length > 0) {
+    if (sent.length === 0) {
+      const isIdle = nowMs - scratchUsedMs >= SCRATCH_IDLE_MS;
+      if (!isIdle || this.#lingering.size >= MAX_LINGERING) return;
+    } else {
       const writesMs = SCRATCH_WRITES * this.#parts.settings.writeInitIoTimeoutS * 1000;
       const ageMs = nowMs - Math.min(...sent.map(({ sentMs }) => sentMs));
       if (ageMs < SCRATCH_HUNG_MS + writesMs) return;
@@ -363,7 +371,7 @@ export class SanlockProgram {
       deliver: (connection, bytes) => this.#deliver(connection, bytes),
       resume: (connection) => this.#resume(connection),
       startLease: (label) => this.#startLease(label),
-      toLease: (lease, message) => this.#leases.get(lease)?.send(message),
+      toLease: (lease, message) => this.#toLease(lease, message),
       endLease: (lease) => this.#endLease(lease),
       leaseProcess: (lease) => this.#leases.get(lease)?.process ?? null,
       whenKnown: (user, goOn) => {
@@ -389,6 +397,13 @@ export class SanlockProgram {
       logText: () => new TextEncoder().encode(this.#parts.dumpLog().replace(/\n$/, '')),
       log: (level, event, fields) => log[level](event, readable(fields)),
     };
+  }
+
+  /** All others are answers to something of which there are only so many. */
+  #toLease(lease: number, message: ToLeaseProcess): void {
+    const channel = this.#leases.get(lease);
+    if (message.kind === 'announce') channel?.sendNewest(message);
+    else channel?.send(message);
   }
 
   #deliver(connection: number, bytes: Uint8Array): boolean {
@@ -436,7 +451,9 @@ export class SanlockProgram {
   #endLease(id: number): void {
     const channel = this.#leases.get(id);
     if (channel === undefined) return;
+    this.#lingering.add(id);
     const gone = (): void => {
+      this.#lingering.delete(id);
       this.#leases.delete(id);
       this.#event(() => leaseEnded(this.#front, id));
     };

@@ -79,3 +79,23 @@ test('the end of a lease process is told beside its channel', () =>
     process.kill(bound.pid, 'SIGKILL');
     await until(() => ended);
   }));
+
+test('to a child that reads nothing only the newest goes behind what is on its way', async () => {
+  await withProcesses(quiet, async (processes) => {
+    const child = processes.startLeaseProcess<object, { echo: { n: number } }>('LS1');
+    const heard: number[] = [];
+    child.onMessage(({ echo }) => heard.push(echo.n));
+    child.send({ value: { n: 0 } });
+    await until(() => heard.length === 1);
+    process.kill(child.process.pid, 'SIGSTOP');
+    const bytes = new Uint8Array(64 * 1024);
+    const many = 2000; // 128 MB, were all of them kept
+    for (let n = 1; n <= many; n++) child.sendNewest({ value: { n, bytes } });
+    const { external, arrayBuffers } = process.memoryUsage();
+    assert.ok(external + arrayBuffers < 64 * 1024 * 1024, `${external + arrayBuffers} bytes`);
+    process.kill(child.process.pid, 'SIGCONT');
+    await until(() => heard.at(-1) === many);
+    assert.ok(heard.length < 20, `${heard.length} messages`);
+    child.kill();
+  });
+});

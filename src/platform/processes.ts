@@ -78,6 +78,9 @@ class ChildChannel<Out, In> implements Channel<Out, In> {
   #messageHandler: ((message: In) => void) | null = null;
   #closedHandler: (() => void) | null = null;
   #open = true;
+  /** Messages that the kernel has not taken yet. */
+  #unsent = 0;
+  #newest: Out | null = null;
 
   constructor(child: ChildProcess, process: BoundProcess, log: Log) {
     this.#child = child;
@@ -93,7 +96,22 @@ class ChildChannel<Out, In> implements Channel<Out, In> {
   }
 
   send(message: Out): void {
-    if (this.#open && this.#child.connected) this.#child.send(message as object, () => {});
+    if (!this.#open || !this.#child.connected) return;
+    this.#unsent++;
+    this.#child.send(message as object, () => this.#wasSent());
+  }
+
+  sendNewest(message: Out): void {
+    if (this.#unsent === 0) this.send(message);
+    else this.#newest = message;
+  }
+
+  #wasSent(): void {
+    this.#unsent--;
+    const newest = this.#newest;
+    if (this.#unsent > 0 || newest === null) return;
+    this.#newest = null;
+    this.send(newest);
   }
 
   onMessage(handler: (message: In) => void): void {

@@ -2,6 +2,11 @@
 export interface Channel<Out, In> {
   readonly process: BoundProcess;
   send(message: Out): void;
+  /**
+   * As `send`, for what only the newest of counts: it replaces an earlier one that is not on its
+   * way yet, so a child that reads nothing costs no more than one.
+   */
+  sendNewest(message: Out): void;
   onMessage(handler: (message: In) => void): void;
   /**
    * The child ended or the channel broke. Fires once; a child stuck in the kernel may never fire

@@ -288,6 +288,6 @@ function shutdownWait(front: Front, request: Request, reply: Reply): void {
     reply(-ERRNO.EBUSY);
     return;
   }
-  front.shutdownWaiters.push(request.client.connection);
+  front.shutdownWaiters.add(request.client.connection);
   beginEnd(front);
 }

@@ -60,7 +60,8 @@ export class Front {
   /** Those that were needed when it was last written anew. */
   journalNeeds = 0;
   ending = false;
-  shutdownWaiters: number[] = [];
+  /** Connections. */
+  readonly shutdownWaiters = new Set<number>();
   #nextCommand = 1;
   #nextLockspace = 1;
   #nextResource = FIRST_RESOURCE_ID;

@@ -12,6 +12,7 @@ import { commandRefused, refusalFields } from './refusals.ts';
 import { resultNumber } from './result-number.ts';
 import { resumedEnded, resumedSaid } from './resuming.ts';
 import type { Lockspace, RenewalEntry } from './state.ts';
+import { wakeAll } from './waiters.ts';
 import {
   armWatchdog,
   feedWatchdog,
@@ -161,7 +162,7 @@ function answerAdd(space: Lockspace, result: number): void {
   const waiter = space.addWaiter;
   space.addWaiter = null;
   waiter?.(result);
-  for (const wake of space.inquireWaiters.splice(0)) wake();
+  wakeAll(space.inquireWaiters, (wake) => wake());
 }
 
 /**
@@ -284,7 +285,7 @@ function forget(front: Front, space: Lockspace): void {
   closeChannels(front, space);
   const result = space.acquireResult < 0 ? space.acquireResult : ERROR_RESULT;
   answerAdd(space, space.acquireResult === SANLK_OK ? SANLOCK_CODES.ERROR : result);
-  for (const waiter of space.removeWaiters.splice(0)) waiter(0);
+  wakeAll(space.removeWaiters, (reply) => reply(0));
   // One that was never joined has not been left either.
   if (space.acquireResult !== SANLK_OK) return;
   front.outside.log('info', 'lockspace.left', { lockspace: space.name, hostId: space.hostId });

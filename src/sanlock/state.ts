@@ -133,8 +133,9 @@ export interface Lockspace {
   /** Its lease process was told to acquire the host id. */
   joinSent: boolean;
   addWaiter: Reply | null;
-  readonly removeWaiters: Reply[];
-  readonly inquireWaiters: (() => void)[];
+  /** By client: there are no more of them than connections, since who leaves is forgotten. */
+  readonly removeWaiters: Map<Client, Reply>;
+  readonly inquireWaiters: Map<Client, () => void>;
   warned: boolean;
   /** No new lease before: a loop lagged; 0 = none did. */
   grantsPausedUntilMs: number;
@@ -217,8 +218,8 @@ export function newLockspace(
     watchdog: null,
     joinSent: false,
     addWaiter: null,
-    removeWaiters: [],
-    inquireWaiters: [],
+    removeWaiters: new Map(),
+    inquireWaiters: new Map(),
     warned: false,
     grantsPausedUntilMs: 0,
     leaveByMs: 0,

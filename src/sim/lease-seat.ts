@@ -65,6 +65,10 @@ export class LeaseSeat {
         world.after(MESSAGE_MS, () => this.#atFront(() => this.#hear(message)));
       },
     });
+    const send = (message: ToLeaseProcess): void => {
+      of.toLease?.(message);
+      world.after(MESSAGE_MS, () => own.run(() => this.#program.receive(message)));
+    };
     this.channel = {
       process: bind(
         {
@@ -74,10 +78,8 @@ export class LeaseSeat {
         },
         of.pid,
       ),
-      send: (message) => {
-        of.toLease?.(message);
-        world.after(MESSAGE_MS, () => own.run(() => this.#program.receive(message)));
-      },
+      send,
+      sendNewest: send,
       onMessage: (handler) => {
         this.#hear = handler;
       },

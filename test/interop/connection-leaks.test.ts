@@ -12,7 +12,7 @@ import {
 import { acquire, inquire } from '../../src/client/sanlock-lease-calls.ts';
 import { until } from '../../src/lab/run.ts';
 import { crowd, type Talk } from './connection-kinds.ts';
-import { CountedDaemon } from './counted-daemon.ts';
+import { startCountedSanlock } from './counted-daemon.ts';
 import { clientOf } from './replay-world.ts';
 import { whyNot } from './sanlock-daemons.ts';
 
@@ -41,22 +41,10 @@ function sanlockTalk(socketPath: string): Talk {
   };
 }
 
-function startSanlock(limit?: number): Promise<CountedDaemon> {
-  return CountedDaemon.start({
-    program: 'sanlock-daemon',
-    args: () => ['-D', '-w', '0', '-U', 'root', '-G', 'root', '-e', 'host1'],
-    env: (directory) => ({ SANLOCK_RUN_DIR: directory, SANLOCK_PRIVILEGED: '0' }),
-    socket: socketOf,
-    ...(limit === undefined ? {} : { descriptorLimit: limit }),
-  });
-}
-
-const socketOf = (directory: string) => `${directory}/sanlock.sock`;
-
 test('connections of every kind leave nothing behind in sanlock', where, async () => {
-  const daemon = await startSanlock();
+  const daemon = await startCountedSanlock();
   try {
-    const talk = sanlockTalk(socketOf(daemon.directory));
+    const talk = sanlockTalk(`${daemon.directory}/sanlock.sock`);
     await crowd(talk, WARM_UP);
     const before = await daemon.counts();
     await crowd(talk, CONNECTIONS);
@@ -70,10 +58,10 @@ const DESCRIPTOR_LIMIT = 64;
 const SPIN_LOOK_MS = 1000;
 
 test('with no descriptor left sanlock waits, and serves again with the first', where, async () => {
-  const daemon = await startSanlock(DESCRIPTOR_LIMIT);
+  const daemon = await startCountedSanlock(DESCRIPTOR_LIMIT);
   const sockets: Socket[] = [];
   try {
-    const socketPath = socketOf(daemon.directory);
+    const socketPath = `${daemon.directory}/sanlock.sock`;
     const before = await daemon.counts();
     let refused = 0;
     for (let n = 0; n < 2 * DESCRIPTOR_LIMIT; n++) {

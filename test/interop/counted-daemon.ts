@@ -148,3 +148,14 @@ function moreThan(before: AllCounts, now: AllCounts): readonly string[] {
     .filter(([, atMost, found]) => found > atMost)
     .map(([name, atMost, found]) => `${found} ${name} where ${atMost} were`);
 }
+
+/** Its socket is `sanlock.sock` in its folder. */
+export function startCountedSanlock(descriptorLimit = DESCRIPTOR_LIMIT): Promise<CountedDaemon> {
+  return CountedDaemon.start({
+    program: 'sanlock-daemon',
+    args: () => ['-D', '-w', '0', '-U', 'root', '-G', 'root', '-e', 'host1'],
+    env: (directory) => ({ SANLOCK_RUN_DIR: directory, SANLOCK_PRIVILEGED: '0' }),
+    socket: (directory) => `${directory}/sanlock.sock`,
+    descriptorLimit,
+  });
+}

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SanlockClient, SanlockSession } from '../../src/client/sanlock.ts';
 import {
+  readResource,
   readResourceOwners,
   writeLockspace,
   writeResource,
@@ -119,6 +122,30 @@ test('opens that hang keep no other device from being opened', hung, () =>
     const back = async () => (await session.call(acquire([resource('H', file.path, MIB)]))).ok;
     await until('a lease on the device that is back', back, { withinMs: 30_000 });
     session.close();
+  }),
+);
+
+/** More than a pool of threads has as Node makes it. */
+const PATHS = 8;
+
+test('nor do they where no lockspace is joined, however long they are asked for', hung, () =>
+  withHungFile(async (world, file) => {
+    const client = clientOf(world);
+    const folder = mkdtempSync(`${world.directory}/hung-`);
+    const path = makeArea(`${world.directory}/a`, 2 * MIB);
+    await must(client, writeResource(resource('R', path, MIB)));
+    const hanging = Array.from({ length: PATHS }, (_, n) => join(folder, `link${n}`));
+    for (const link of hanging) symlinkSync(file.path, link);
+    file.hang();
+    let over = false;
+    const loops = hanging.map(async (link) => {
+      while (!over) await clientOf(world).call(readResource(resource('H', link, MIB)));
+    });
+    await Promise.all(hanging.map((link) => client.call(readResource(resource('H', link, MIB)))));
+    for (let n = 0; n < 3; n++) await must(client, readResource(resource('R', path, MIB)));
+    over = true;
+    file.recover();
+    await Promise.all(loops);
   }),
 );
 

@@ -126,7 +126,7 @@ export function inqLockspaceCommand(front: Front, request: Request, reply: Reply
     const space = front.lockspaces.find((candidate) => matches(candidate, asked));
     if (space === undefined) reply(-ERRNO.ENOENT);
     else if (space.state === 'live' && !space.externalRemove) reply(0);
-    else if (wait) space.inquireWaiters.push(ask);
+    else if (wait) space.inquireWaiters.set(request.client, ask);
     else reply(-ERRNO.EINPROGRESS);
   };
   ask();
@@ -162,7 +162,7 @@ export function remLockspaceCommand(front: Front, request: Request, reply: Reply
   }
   space.externalRemove = true;
   if (cmdFlags & REM_FLAGS.ASYNC) reply(0);
-  else space.removeWaiters.push(reply);
+  else space.removeWaiters.set(request.client, reply);
 }
 
 /**
