@@ -132,7 +132,7 @@ function start(
   const { sanlock, privileged } = settings;
   const runDir = nameToText(sanlock.runDir);
   makeRunDir(runDir, { uid: sanlock.uid, gid: privileged ? 0 : sanlock.gid });
-  lockPidFile(join(runDir, 'sanlock.pid'));
+  const pidFile = lockPidFile(join(runDir, 'sanlock.pid'));
   // Both keep the privileges we give up.
   const scripts = new ScriptRunner(log);
   const givesUp = privileged && sanlock.uid !== 0;
@@ -167,7 +167,12 @@ function start(
   }
   const programs = [leaseProcessFile, join(__dirname, 'helper.cjs')];
   claimMachine({ ...sanlock, programs, modules: Object.keys(require.cache) }, log);
-  program.start();
+  try {
+    program.start();
+  } catch (error) {
+    pidFile.remove(); // nobody is to take the pid of who never served
+    throw error;
+  }
   notifyServiceManager('READY=1');
   reportToStarter(null, () => {});
 }

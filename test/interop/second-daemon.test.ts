@@ -67,6 +67,7 @@ test('a second sanlock, the pid file removed, leaves the first its socket', wher
     assert.match(second.stderr, SERVED);
     const status = await run(SANLOCK.ours, ['client', 'status'], { env: first.env });
     assert.match(status.stdout, /^daemon first/);
+    assert.ok(!existsSync(join(first.directory, 'run/sanlock.pid')), 'no pid of who never served');
   } finally {
     await first.stop();
   }
