@@ -99,8 +99,7 @@ export class LvmlockdProgram {
       connection.close();
       return;
     }
-    const clientId = this.#nextClientId;
-    this.#nextClientId = clientId >= LAST_CLIENT_ID ? 1 : clientId + 1;
+    const clientId = this.#newClientId();
     const quiet = { isBusy: false, isUnread: false, isHeld: false };
     const peer: Peer = { id: clientId, connection, waiting: [], ...quiet };
     this.#peers.set(clientId, peer);
@@ -123,6 +122,14 @@ export class LvmlockdProgram {
       if (connection.hasUnread === true) this.#post({ kind: 'replyLost', clientId });
       this.#drop(clientId);
     });
+  }
+
+  /** Not that of a client that has been there since before the numbers began anew. */
+  #newClientId(): number {
+    let id = this.#nextClientId;
+    while (this.#peers.has(id)) id = id >= LAST_CLIENT_ID ? 1 : id + 1;
+    this.#nextClientId = id >= LAST_CLIENT_ID ? 1 : id + 1;
+    return id;
   }
 
   #drop(clientId: number): void {

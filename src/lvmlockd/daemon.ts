@@ -25,7 +25,7 @@ import { settleWaiters } from './lockspace-end.ts';
 import { adoptSpaces, startVg } from './lockspace-start.ts';
 import { reply, replyInit, replyQuery } from './replies.ts';
 import { nextDueMs } from './resource.ts';
-import { type DaemonState, type Effect, log } from './state.ts';
+import { type DaemonState, type Effect, hasLocks, log } from './state.ts';
 import { type EndSignal, terminate } from './terminate.ts';
 import { initLv, initVg, refreshLv, renameFinal, runningLm, stopAll } from './vg-work.ts';
 
@@ -332,7 +332,8 @@ function sessionLost(state: DaemonState, session: number): void {
   const lockspace = state.lockspaces.find((one) => one.id === session);
   if (lockspace === undefined) return;
   lockspace.managerLost = true;
-  state.lostSpaces.add(lockspace.vg.vgName);
+  // Whoever held nothing is in nobody's file of holders.
+  if (hasLocks(lockspace)) state.lostSpaces.add(lockspace.vg.vgName);
   const { vg, lockType } = lockspace;
   const advice = `deactivate the LVs of this VG, then lvmlockctl --drop ${vg.vgName}`;
   log(state, 'error', 'manager.lost', { vg: vg.vgName, lockType, advice });

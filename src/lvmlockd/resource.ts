@@ -135,7 +135,8 @@ export interface Attempt {
  * waiting exclusive request; a request that waits for its retry holds its place.
  */
 export function nextAttempt(r: Resource): Attempt | null {
-  if (r.mode !== 'un' || r.running !== null) return null;
+  // Asked of every resource after every event: most of them have nothing to wait for.
+  if (r.actions.length === 0 || r.mode !== 'un' || r.running !== null) return null;
   const queue = lockActions(r);
   const firstEx = queue.findIndex(({ request }) => request.mode === 'ex');
   const shared = firstEx < 0 ? queue : queue.slice(0, firstEx);

@@ -63,6 +63,17 @@ test('while it joins again, a SIGTERM of a sanlock that nobody has asked yet is 
   assert.equal(bench.ended, 0, 'joined again, it is an order');
 });
 
+test('a sanlock that is gone with nothing held cannot have sent it: the machine shuts down', () => {
+  const bench = new Bench();
+  bench.open(1);
+  bench.start('a');
+  loseSanlock(bench);
+  bench.fake.answers = false;
+  bench.fake.confirmsLeave = false;
+  bench.post({ kind: 'terminate', signal: 'SIGTERM' });
+  assert.equal(bench.ended, 0);
+});
+
 test('with nothing joined it ends, and says that it did not end in order', () => {
   const bench = holding();
   loseSanlock(bench);

@@ -1,7 +1,7 @@
 import type { ByteString } from '../base/bytes.ts';
 import { OF_DAEMON } from './life.ts';
 import { settleWaiters } from './lockspace-end.ts';
-import { type DaemonState, log, run } from './state.ts';
+import { type DaemonState, hasLocks, log, run } from './state.ts';
 
 /**
  * sanlock itself sends SIGTERM, about once a second, to whoever holds leases in a lockspace that it
@@ -24,7 +24,9 @@ export function terminate(state: DaemonState, signal: EndSignal): void {
     return;
   }
   run(state, OF_DAEMON, lockManager.findLosses(), ({ dying, answered }) => {
-    const ours = state.lockspaces.find((one) => !answered || isDying(one.name, dying));
+    const ours = state.lockspaces.find((one) =>
+      answered ? isDying(one.name, dying) : hasLocks(one),
+    );
     const now = ours?.vg.vgName ?? suspectOf(state);
     if (now === null) quit(state, signal);
     else notAnOrder(state, now);
