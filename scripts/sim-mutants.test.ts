@@ -89,6 +89,11 @@ const ANY_OWNER: readonly Edit[] = [
   },
 ];
 
+/** Daemons that are killed and started again while their processes work on. */
+const JOURNALS: Partial<WorldOptions> = {
+  ...{ daemons: 1, mistakenIds: 0, stubborn: 0.6, misfortuneMs: 80_000 },
+};
+
 const MUTANTS: readonly Mutant[] = [
   {
     what: 'a record under our own host name is taken at once',
@@ -165,6 +170,20 @@ const MUTANTS: readonly Mutant[] = [
     from: 'return first;',
     to: 'return null;',
     world: { daemons: 1, starvation: 1, misfortuneMs: 600_000, mistakenIds: 0, pauseMs: 2000 },
+  },
+  {
+    what: 'a holder that could not be written down is granted',
+    file: 'src/sanlock/holder-journal.ts',
+    from: 'if (line !== null && note(front, line)) continue;',
+    to: 'if (line === null || note(front, line) || true) continue;',
+    world: { ...JOURNALS, journals: 'full' },
+  },
+  {
+    what: 'damage in the file of holders closes nothing',
+    file: 'src/sanlock/holder-journal.ts',
+    from: 'front.holdersUnknown = true;',
+    to: 'front.holdersUnknown = false;',
+    world: { ...JOURNALS, journals: 'damaged' },
   },
   {
     what: 'a host block may say any number',
@@ -271,7 +290,8 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
   }
   const { World, optionsOf } = built as typeof import('../src/sim/world.ts'); // as above
   return (seed) => {
-    const wanted = { hosts: 3, resources: 1, straysMs: 0, requests: 0, ...mutant.world };
+    const plain = { hosts: 3, resources: 1, straysMs: 0, requests: 0, journals: 'sound' } as const;
+    const wanted = { ...plain, ...mutant.world };
     const { broken } = new World(optionsOf(seed, wanted)).run();
     return broken === null ? null : broken.text;
   };

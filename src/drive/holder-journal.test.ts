@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encode } from '../codec/struct.ts';
-import { FIRST_LEASE_PID, FrontHost, MemoryJournal } from '../sim/front-host.ts';
+import { FIRST_LEASE_PID, FrontHost } from '../sim/front-host.ts';
+import { MemoryJournal } from '../sim/memory-journal.ts';
 import { ACQUIRE_FLAGS, killpathBody, RES_FLAGS, SM_CMD } from '../wire/sanlock-socket.ts';
 import { acquire, holding, lockspace, message, resource, Stage, T } from './testing/front-stage.ts';
 

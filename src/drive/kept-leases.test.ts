@@ -4,7 +4,8 @@ import { release } from '../client/sanlock-lease-calls.ts';
 import { decode } from '../codec/struct.ts';
 import { deltaLeader } from '../format/leader.ts';
 import type { Log } from '../ports/log.ts';
-import { FIRST_LEASE_PID, FrontHost, MemoryJournal } from '../sim/front-host.ts';
+import { FIRST_LEASE_PID, FrontHost } from '../sim/front-host.ts';
+import { MemoryJournal } from '../sim/memory-journal.ts';
 import { REM_FLAGS, RES_FLAGS, SM_CMD } from '../wire/sanlock-socket.ts';
 import { acquire, holding, LUN, lockspace, message, Stage, T } from './testing/front-stage.ts';
 

@@ -10,7 +10,8 @@ import {
 } from '../client/sanlock-daemon-calls.ts';
 import { inquire, release } from '../client/sanlock-lease-calls.ts';
 import { decode } from '../codec/struct.ts';
-import { FrontHost, MemoryJournal } from '../sim/front-host.ts';
+import { FrontHost } from '../sim/front-host.ts';
+import { MemoryJournal } from '../sim/memory-journal.ts';
 import { RES_FLAGS, smHeader } from '../wire/sanlock-socket.ts';
 import { acquire, holding, LUN, Stage, T } from './testing/front-stage.ts';
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { release } from '../client/sanlock-lease-calls.ts';
 import { encode } from '../codec/struct.ts';
-import { FIRST_LEASE_PID, FrontHost, MemoryJournal, type SimPeer } from '../sim/front-host.ts';
+import { FIRST_LEASE_PID, FrontHost, type SimPeer } from '../sim/front-host.ts';
+import { MemoryJournal } from '../sim/memory-journal.ts';
 import { killpathBody, SM_CMD } from '../wire/sanlock-socket.ts';
 import { acquire, holding, lockspace, message, Stage, T } from './testing/front-stage.ts';
 

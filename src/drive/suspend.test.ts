@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FIRST_LEASE_PID, FrontHost, MemoryJournal } from '../sim/front-host.ts';
+import { FIRST_LEASE_PID, FrontHost } from '../sim/front-host.ts';
 import type { HostClock } from '../sim/host-clock.ts';
+import { MemoryJournal } from '../sim/memory-journal.ts';
 import { acquire, holding, Stage, T } from './testing/front-stage.ts';
 
 const SECOND_MS = 1000;

@@ -187,7 +187,8 @@ export class KernelProcess implements BoundProcess {
     const { identity } = this;
     const { deputy, log } = this.#around;
     if (identity !== null && deputy?.signal(this.pid, identity, signal) === true) return;
-    const reason = identity === null ? 'its start time cannot be read' : 'not permitted';
+    const refusal = deputy === null ? 'not permitted' : 'the helper is gone or far behind';
+    const reason = identity === null ? 'its start time cannot be read' : refusal;
     log.error('process.notSignalled', { pid: this.pid, signal, reason });
   }
 

@@ -6,9 +6,10 @@ import type { FromLeaseProcess, ToLeaseProcess } from '../sanlock/lease-messages
 import type { SimClock } from './clock.ts';
 import type { Dice } from './dice.ts';
 import { type FatePlan, SimDisks, type SimStorage } from './disk.ts';
-import { MemoryJournal, NO_SOCKETS, SETTINGS, SimPeer } from './front-host.ts';
+import { NO_SOCKETS, SETTINGS, SimPeer } from './front-host.ts';
 import { HostClock } from './host-clock.ts';
 import { LeaseSeat, NOTHING_DAMAGED } from './lease-seat.ts';
+import { MemoryJournal } from './memory-journal.ts';
 import { bind, find, type ProcessTable } from './sim-process.ts';
 
 const FIRST_LEASE_PID = 50_000;

@@ -1,6 +1,6 @@
 import type { ByteString } from '../base/bytes.ts';
 import { SanlockProgram } from '../drive/sanlock-program.ts';
-import type { Journal, Remembered } from '../ports/journal.ts';
+import type { Journal } from '../ports/journal.ts';
 import type { Log } from '../ports/log.ts';
 import type { Channel, Processes, SignalName } from '../ports/processes.ts';
 import type { Connection, Sockets } from '../ports/sockets.ts';
@@ -9,6 +9,7 @@ import { DEFAULTS, type SanlockSettings } from '../sanlock/settings.ts';
 import type { SimClock } from './clock.ts';
 import { type FatePlan, PROMPT, SimDisks, type SimStorage } from './disk.ts';
 import { LeaseSeat, type ProcessTime, QUIET } from './lease-seat.ts';
+import { MemoryJournal } from './memory-journal.ts';
 import { bind, find, type ProcessTable } from './sim-process.ts';
 
 /** The defaults, without a watchdog. */
@@ -231,32 +232,6 @@ function worldTime(clock: SimClock): ProcessTime {
     after: (delayMs, fire) => clock.after(delayMs, fire),
     run: (happen) => happen(),
   };
-}
-
-/** Outlives the daemons that write it. */
-export class MemoryJournal implements Journal {
-  #lines: string[] = [];
-
-  /** Whether it takes no more, as a file on a full disk. */
-  full = false;
-  /** Places that the next daemon finds unreadable. */
-  damaged = 0;
-
-  load(): Remembered {
-    return { lines: [...this.#lines], damaged: this.damaged };
-  }
-
-  append(line: string): boolean {
-    if (!this.full) this.#lines.push(line);
-    return !this.full;
-  }
-
-  replace(lines: readonly string[]): boolean {
-    if (this.full) return false;
-    this.#lines = [...lines];
-    this.damaged = 0;
-    return true;
-  }
 }
 
 export const NO_SOCKETS: Sockets = {

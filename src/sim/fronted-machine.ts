@@ -17,9 +17,10 @@ import {
   results,
 } from './daemon-talk.ts';
 import type { Dice } from './dice.ts';
-import { MemoryJournal, SETTINGS, SimPeer } from './front-host.ts';
+import { SETTINGS, SimPeer } from './front-host.ts';
 import type { HostClock } from './host-clock.ts';
-import { NOTHING_DAMAGED } from './lease-seat.ts';
+import { NOTHING_DAMAGED, QUIET } from './lease-seat.ts';
+import { MemoryJournal } from './memory-journal.ts';
 import { People, type Person } from './people.ts';
 import { bind, find, type ProcessTable } from './sim-process.ts';
 import { SimWdmd } from './sim-wdmd.ts';
@@ -28,6 +29,10 @@ import { Users } from './users.ts';
 import { Violation } from './violation.ts';
 import type { World } from './world.ts';
 
+/** A run directory, where it fills up at all. */
+const LONGEST_FULL_MS = 60_000;
+const LONGEST_ROOM_MS = 120_000;
+const DAMAGE_CHANCE = 0.9;
 const RETRY_JOIN_MS = 3000;
 const LONG_DOWN_MS = 400_000;
 /** Longer, and the device has fired in any case. */
@@ -97,7 +102,19 @@ export class FrontedMachine implements Computer, Software {
 
   powerOn(): void {
     this.#journal = new MemoryJournal();
+    this.#fillRunDirectory(this.#journal);
     this.#startDaemon();
+  }
+
+  #fillRunDirectory(journal: MemoryJournal): void {
+    if (this.#world.options.journals !== 'full') return;
+    const dice = this.#dice.fork(`run directory ${this.#stays.count}`);
+    const turn = (): void => {
+      journal.full = !this.#world.isQuiet && !journal.full;
+      const forMs = journal.full ? LONGEST_FULL_MS : LONGEST_ROOM_MS;
+      this.hardware.after(dice.between(0.1, 1) * forMs, turn);
+    };
+    this.hardware.after(dice.between(0.1, 1) * LONGEST_ROOM_MS, turn);
   }
 
   #startDaemon(): void {
@@ -121,7 +138,7 @@ export class FrontedMachine implements Computer, Software {
       sockets: this.#wdmd.socketsOf(time),
       journal: this.#journal,
       processes: this.#processes(),
-      log: NOTHING_DAMAGED,
+      log: this.#world.options.journals === 'damaged' ? QUIET : NOTHING_DAMAGED,
       random: () => dice.next(),
       helperPid: 0,
       dumpLog: () => '',
@@ -361,6 +378,9 @@ export class FrontedMachine implements Computer, Software {
   /** Its lease processes go with it. A service manager starts it again after a while. */
   #killDaemon(): void {
     this.#world.say(this.name, 'daemon is killed');
+    const dice = this.#dice.fork(`damage ${this.#stays.count}`);
+    const isDamaged = this.#world.options.journals === 'damaged' && dice.chance(DAMAGE_CHANCE);
+    if (isDamaged) this.#journal.damage(dice);
     this.#front = null;
     this.#frontTime?.stop();
     this.#stays.endAll();

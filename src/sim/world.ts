@@ -47,6 +47,8 @@ export interface WorldOptions {
   readonly starvation: number;
   /** How much faster or slower a host's clock may run: 0.0001 = 100 ppm. */
   readonly clockDrift: number;
+  /** Run directories fill up at times; what a killed daemon wrote there is damaged at times. */
+  readonly journals: 'sound' | 'full' | 'damaged';
   /** Keep every line of the trace, not only the last ones. */
   readonly traceAll: boolean;
 }
@@ -73,6 +75,7 @@ export function optionsOf(seed: number, wanted: Partial<WorldOptions> = {}): Wor
     clockDrift: 0.0001,
     straysMs: dice.pick([0, 5000, 60_000]),
     requests: dice.pick([0, 0.06]),
+    journals: dice.pick(['sound', 'sound', 'full', 'damaged']),
     traceAll: false,
     ...wanted,
   };
