@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
+import { until } from '../../src/lab/run.ts';
 import {
   type DaemonWorld,
   hold,
@@ -47,6 +48,11 @@ for (const maker of ['ours', 'c'] as const) {
         `sanlock client acquire of LS1:RA:${res}:0: host 1, node1, holds it (-243 ACQUIRE_IDLIVE); ` +
           'release it there, or wait until that host is dead\n',
       );
+      if (maker === 'ours') {
+        const line =
+          /lease\.refused lockspace=LS1 resource=RA .*result=-243 .*lver=\d+ .*ownerName=node1 ageS=\d/;
+        await until('the refusal in the log', () => line.test(two.log()), { withinMs: 10_000 });
+      }
       const here = await says(
         one,
         ...['client', 'acquire', '-r', `LS1:RA:${res}:0`, '-p', `${holder.pid}`],
@@ -66,6 +72,9 @@ test('a host id in use: the host that has it is named, from the disk', where, as
     // It takes as long as the other host could take to die: 8 io timeouts and 60 s.
     const taken = await run(SANLOCK.ours, words, { env: two.env, timeoutMs: 180_000 });
     assert.equal(taken.stdout, 'add_lockspace_timeout 1\nadd_lockspace_timeout done -262\n');
+    const line = /lockspace\.notJoined lockspace=LS1 .*result=-262 .*hostName=node1/;
+    await until('the failed join in the log', () => line.test(two.log()), { withinMs: 10_000 });
+    assert.doesNotMatch(two.log(), /lockspace\.left/, 'it was never joined');
     assert.equal(
       taken.stderr,
       `sanlock client add_lockspace of ${lockspace}: the host node1 uses the host id 1 ` +
