@@ -49,3 +49,41 @@ test('a lease is free again although the step down that failed lands after its r
   assert.ok(!block.shared, 'what it left behind says so');
   assert.ok(two.run(paxosAcquire(two.member(), LAB_PLACE, WISH)).ok);
 });
+
+test('a value block that was refused is lost, and the lease is let go once it can land no more', () => {
+  const lab = new Lab();
+  const [one, two] = [lab.join(1), lab.join(2)];
+  acquaint([one, two]);
+  const got = one.run(paxosAcquire(one.member(), LAB_PLACE, WISH));
+  assert.ok(got.ok);
+  one.fate = ({ offset }) => (offset === LVB_OFFSET ? 'refused' : 'done');
+  const value = new Uint8Array(512).fill(7);
+  assert.equal(one.run(convertToShared(one.member(), got.value, value)).ok, false, 'no step down');
+  one.land();
+  const lvb = new Uint8Array(512).fill(8);
+  const release = one.task(paxosRelease(one.member(), got.value, { lvb, rename: null }));
+  release.advance(3);
+  assert.equal(two.run(paxosAcquire(two.member(), LAB_PLACE, WISH)).ok, false);
+  one.land();
+  assert.ok(release.run().ok);
+  assert.ok(two.run(paxosAcquire(two.member(), LAB_PLACE, WISH)).ok);
+});
+
+test('a dead sharer whose block could not be cleared is waited for before the lease is let go', () => {
+  const lab = new Lab();
+  const [one, two, three] = [lab.join(1), lab.join(2), lab.join(3)];
+  acquaint([one, two, three]);
+  assert.ok(three.run(paxosAcquire(three.member(), LAB_PLACE, { ...WISH, shared: true })).ok);
+  three.diedMs = lab.nowMs;
+  lab.nowMs += 141_000;
+  const block = 4 * 512; // of host 3
+  one.fate = ({ offset }) => (offset === block ? 'refused' : 'done');
+  assert.equal(one.run(paxosAcquire(one.member(), LAB_PLACE, WISH)).ok, false);
+  assert.equal(one.rest.length, 1);
+  three.join();
+  const again = three.run(paxosAcquire(three.member(), LAB_PLACE, { ...WISH, shared: true }));
+  assert.equal(again.ok, false, 'our leader keeps it out: the zeros may come yet');
+  one.land();
+  for (const rest of one.rest.splice(0)) one.run(rest());
+  assert.ok(three.run(paxosAcquire(three.member(), LAB_PLACE, { ...WISH, shared: true })).ok);
+});
