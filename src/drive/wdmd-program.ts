@@ -1,7 +1,7 @@
 import { unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { decode, encode } from '../codec/struct.ts';
-import { afterArrivals, type Clock, nextTurn, type Timer } from '../ports/clock.ts';
+import { afterArrivals, type Clock, type Timer } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import type { RunningScript, TestScripts } from '../ports/test-scripts.ts';
@@ -16,6 +16,7 @@ import {
 } from '../wdmd/state.ts';
 import { WDMD_MESSAGE_BYTES, wdmdMessage } from '../wire/wdmd-socket.ts';
 import { FrameBuffer } from './frame-buffer.ts';
+import { Turns } from './turns.ts';
 import { setTimeoutOf, shortenTimeoutOf, type WatchdogFound } from './watchdog-search.ts';
 
 export interface WdmdPorts {
@@ -31,13 +32,23 @@ export interface WdmdPorts {
   readonly ended: () => void;
 }
 
+interface Peer {
+  readonly id: number;
+  readonly connection: Connection;
+  readonly received: FrameBuffer;
+  /** Answers wait until it reads. */
+  isUnread: boolean;
+  isHeld: boolean;
+}
+
 const BACKLOG = 5;
 const EINVAL = 22;
 
 /** wdmd assembled over ports: messages in, effects out. */
 export class WdmdProgram {
   readonly #ports: WdmdPorts;
-  readonly #peers = new Map<number, Connection>();
+  readonly #peers = new Map<number, Peer>();
+  readonly #turns: Turns<Peer>;
   readonly #running = new Map<ByteString, RunningScript>();
   readonly #events: WdmdEvent[] = [];
   readonly #watchdogPath: string;
@@ -56,6 +67,7 @@ export class WdmdProgram {
     this.#ports = ports;
     this.#watchdogPath = watchdog.path;
     this.#device = watchdog.device;
+    this.#turns = new Turns(ports.clock, (peer) => this.#turnOf(peer));
     this.#state = newState(ports.settings, ports.clock.nowMs());
   }
 
@@ -85,46 +97,59 @@ export class WdmdProgram {
   }
 
   #accept(connection: Connection): void {
-    const connectionId = this.#nextConnectionId++;
-    this.#peers.set(connectionId, connection);
+    const id = this.#nextConnectionId++;
+    const received = new FrameBuffer();
+    const peer: Peer = { id, connection, received, isUnread: false, isHeld: false };
+    this.#peers.set(id, peer);
     const { fd, peerPid } = connection;
-    this.#post({ kind: 'opened', connectionId, fd, pid: peerPid ?? 0 });
-    if (!this.#peers.has(connectionId)) return; // refused
-    const serveRest = this.#serve(connectionId, connection);
+    this.#post({ kind: 'opened', connectionId: id, fd, pid: peerPid ?? 0 });
+    if (!this.#peers.has(id)) return; // refused
+    connection.onData((bytes) => {
+      received.push(bytes);
+      this.#hold(peer);
+      this.#turns.want(peer);
+    });
     connection.onClosed(() => {
-      serveRest();
-      this.#peers.delete(connectionId);
+      this.#turns.forget(peer);
+      while (this.#serveOne(peer)); // what it said before it left
+      this.#peers.delete(id);
       connection.close();
-      this.#post({ kind: 'closed', connectionId });
+      this.#post({ kind: 'closed', connectionId: id });
     });
   }
 
-  /**
-   * One message of a client in each turn: who sends thousands keeps no other one waiting.
-   * @returns what serves those that came before the peer was gone.
-   */
-  #serve(connectionId: number, connection: Connection): () => void {
-    const received = new FrameBuffer();
-    let isUnderWay = false;
-    const serveOne = (): boolean => {
-      if (received.length < WDMD_MESSAGE_BYTES || !this.#peers.has(connectionId)) return false;
-      const message = decode(wdmdMessage, received.take(WDMD_MESSAGE_BYTES));
-      this.#post({ kind: 'message', connectionId, message });
-      return true;
-    };
-    const serveNext = () => {
-      isUnderWay = serveOne() && received.length >= WDMD_MESSAGE_BYTES;
-      if (isUnderWay) nextTurn(this.#ports.clock, serveNext);
-      else connection.resume();
-    };
-    connection.onData((bytes) => {
-      received.push(bytes);
-      if (received.length >= 2 * WDMD_MESSAGE_BYTES) connection.pause();
-      if (!isUnderWay) serveNext();
-    });
-    return () => {
-      while (serveOne());
-    };
+  /** One message of a client in each turn. @returns whether it may have another one */
+  #turnOf(peer: Peer): boolean {
+    const { connection } = peer;
+    if (peer.isUnread) return false;
+    if ((connection.unsentBytes ?? 0) > 0) {
+      // Who does not read its answers gets no more of them.
+      peer.isUnread = true;
+      connection.whenSent?.(() => {
+        peer.isUnread = false;
+        this.#turns.want(peer);
+      });
+      return false;
+    }
+    const isServed = this.#serveOne(peer);
+    this.#hold(peer);
+    return isServed && peer.received.length >= WDMD_MESSAGE_BYTES;
+  }
+
+  #serveOne({ id, received }: Peer): boolean {
+    if (received.length < WDMD_MESSAGE_BYTES || !this.#peers.has(id)) return false;
+    const message = decode(wdmdMessage, received.take(WDMD_MESSAGE_BYTES));
+    this.#post({ kind: 'message', connectionId: id, message });
+    return true;
+  }
+
+  /** Messages that wait hold back what is behind them, in the kernel and in their sender. */
+  #hold(peer: Peer): void {
+    const isHeld = peer.received.length >= 2 * WDMD_MESSAGE_BYTES;
+    if (isHeld === peer.isHeld) return;
+    peer.isHeld = isHeld;
+    if (isHeld) peer.connection.pause();
+    else peer.connection.resume();
   }
 
   /** Events are handled one after another, also those that arise while one is handled. */
@@ -162,13 +187,13 @@ export class WdmdProgram {
   #perform(effect: Effect): void {
     switch (effect.kind) {
       case 'send':
-        this.#peers.get(effect.connectionId)?.send(encode(wdmdMessage, effect.message));
+        this.#peers.get(effect.connectionId)?.connection.send(encode(wdmdMessage, effect.message));
         return;
       case 'sendText':
-        this.#peers.get(effect.connectionId)?.send(bytesOf(effect.text));
+        this.#peers.get(effect.connectionId)?.connection.send(bytesOf(effect.text));
         return;
       case 'refuse':
-        this.#peers.get(effect.connectionId)?.close();
+        this.#peers.get(effect.connectionId)?.connection.close();
         this.#peers.delete(effect.connectionId);
         return;
       case 'ping':
@@ -266,7 +291,7 @@ export class WdmdProgram {
     this.#hasEnded = true;
     this.#device.disarm();
     this.#listener?.close();
-    for (const peer of this.#peers.values()) peer.close();
+    for (const { connection } of this.#peers.values()) connection.close();
     this.#peers.clear();
     this.#ports.ended();
   }

@@ -36,9 +36,4 @@ export class MonotonicClock implements Clock {
     let pending = arm(delayMs);
     return { cancel: () => clearTimeout(pending) };
   }
-
-  /** The event loop reads all sockets between its timers and its immediates. */
-  nextTurn(fire: () => void): void {
-    setImmediate(fire);
-  }
 }

@@ -11,8 +11,6 @@ export interface Clock {
    * outside has been handled.
    */
   after(delayMs: number, fire: () => void): Timer;
-  /** Calls `fire` once what sockets hold now was handed over, some of each; absent: after(0). */
-  nextTurn?(fire: () => void): void;
 }
 
 /**
@@ -20,12 +18,7 @@ export interface Clock {
  * socket because this program could not run. One turn accepts connections, one reads them.
  */
 export function afterArrivals(clock: Clock, judge: () => void): void {
-  nextTurn(clock, () => nextTurn(clock, judge));
-}
-
-export function nextTurn(clock: Clock, fire: () => void): void {
-  if (clock.nextTurn === undefined) clock.after(0, fire);
-  else clock.nextTurn(fire);
+  clock.after(0, () => clock.after(0, judge));
 }
 
 export interface Timer {

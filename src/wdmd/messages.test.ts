@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import fc from 'fast-check';
+import { encode, zeroRecord } from '../codec/struct.ts';
 import { WdmdStage } from '../drive/testing/wdmd-stage.ts';
-import { WDMD_CMD, WDMD_MESSAGE_BYTES } from '../wire/wdmd-socket.ts';
+import { WDMD_CMD, WDMD_MESSAGE_BYTES, wdmdMessage } from '../wire/wdmd-socket.ts';
 
 interface Recorded {
   readonly connections: readonly {
@@ -164,4 +165,20 @@ test('command 7 while tests fail is refused: this machine may be reset any momen
   stage.connect().live(1000, 1005);
   stage.at(11);
   assert.equal(open(stage, 60).answer, 0);
+});
+
+test('who sends many messages ahead has one served while each other client has one', () => {
+  const stage = new WdmdStage();
+  const flooder = stage.connect();
+  const other = stage.connect();
+  const status = encode(wdmdMessage, { ...zeroRecord(wdmdMessage), cmd: WDMD_CMD.STATUS });
+  const ahead = new Uint8Array(200 * WDMD_MESSAGE_BYTES);
+  for (let n = 0; n < 200; n++) ahead.set(status, n * WDMD_MESSAGE_BYTES);
+  flooder.data(ahead);
+  other.data(status);
+  for (let turn = 0; turn < 4; turn++) stage.clock.step();
+  assert.equal(other.received.length, WDMD_MESSAGE_BYTES);
+  assert.ok(flooder.received.length <= 6 * WDMD_MESSAGE_BYTES, `${flooder.received.length}`);
+  stage.at(1);
+  assert.equal(flooder.received.length, ahead.length, 'and all of them in the end');
 });
