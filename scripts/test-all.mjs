@@ -111,7 +111,7 @@ if (lacking === null) {
     ]),
     group('watchdogs, fencing, scale, the story', 'run-tests.mjs', [...waiting, '--jobs', '1']),
   ]);
-  await group('emulated machines', 'run-tests.mjs', ['test/lab']);
+  await group('emulated machines', 'run-tests.mjs', ['test/lab', '--jobs', '1']);
 } else {
   notes.push(`mixtures, contention and the tests against the originals need ${lacking}`);
   results.skipped += 1;

@@ -11,7 +11,7 @@ const MODULES = [
   'overlay',
   'virtio_blk',
   'virtio_console',
-].concat(['virtio-rng', 'i6300esb']);
+].concat(['virtio-rng', 'i6300esb', 'ext4']);
 const DIRECTORY = 0o040755;
 const PROGRAM = 0o100755;
 const PLAIN = 0o100644;

@@ -33,6 +33,8 @@ const KERNEL_ARGS = [
 
 /** Where the shared disk is in a machine. */
 export const SHARED_DISK = '/dev/vda';
+/** And the disk of its own, where it has one. */
+export const OWN_DISK = '/dev/vdb';
 
 export interface Finished {
   /** null: the machine ended before the command. */
@@ -41,7 +43,13 @@ export interface Finished {
   readonly endedMs: number;
 }
 
-interface Ground {
+export interface Equipment {
+  readonly memoryMb?: number;
+  /** A disk of its own in each machine, with an image of ext4: a path of this host. */
+  readonly ownDisk?: string;
+}
+
+interface Ground extends Equipment {
   readonly directory: string;
   readonly kernel: string;
   readonly initramfs: string;
@@ -61,14 +69,15 @@ export class Lab {
     this.disk = join(directory, 'disk');
   }
 
-  static async start(count: number, diskBytes: number): Promise<Lab> {
+  static async start(count: number, diskBytes: number, equipment: Equipment = {}): Promise<Lab> {
     const kernel = kernelVersion();
     if (kernel === null) throw new Error('no kernel in /boot has its modules in /lib/modules');
     const lab = new Lab(mkdtempSync('/tmp/holdfast-machines-'));
     try {
       const { directory, disk } = lab;
-      const ground = { directory, kernel, initramfs: join(directory, 'initramfs'), disk };
-      writeInitramfs(ground.initramfs, kernel);
+      const initramfs = join(directory, 'initramfs');
+      const ground = { ...equipment, directory, kernel, initramfs, disk };
+      writeInitramfs(initramfs, kernel);
       writeFileSync(disk, '');
       truncateSync(disk, diskBytes);
       for (let number = 1; number <= count; number++) {
@@ -169,9 +178,18 @@ export class Machine {
   }
 
   /** From now on the shared disk answers nothing (one request in flight may still pass). */
-  async cutDisk(): Promise<void> {
+  cutDisk(): Promise<void> {
+    return this.#cut('shared');
+  }
+
+  /** The same for the disk of its own. */
+  cutOwnDisk(): Promise<void> {
+    return this.#cut('own');
+  }
+
+  async #cut(disk: 'shared' | 'own'): Promise<void> {
     const limits = { bps: 1, bps_rd: 0, bps_wr: 0, iops: 0, iops_rd: 0, iops_wr: 0 };
-    const id = '/machine/peripheral/shared/virtio-backend';
+    const id = `/machine/peripheral/${disk}/virtio-backend`;
     await this.#monitor?.execute('block_set_io_throttle', { id, ...limits });
   }
 
@@ -211,7 +229,18 @@ function qemuArgs(ground: Ground, machine: Machine): readonly string[] {
   const at = (name: string) => join(machine.directory, name);
   return [
     ...['-name', machine.name, '-nodefaults', '-no-user-config', '-display', 'none'],
-    ...['-machine', 'pc', '-accel', 'tcg', '-cpu', 'max', '-smp', '1', '-m', String(MEMORY_MB)],
+    ...[
+      '-machine',
+      'pc',
+      '-accel',
+      'tcg',
+      '-cpu',
+      'max',
+      '-smp',
+      '1',
+      '-m',
+      String(ground.memoryMb ?? MEMORY_MB),
+    ],
     ...['-kernel', `/boot/vmlinuz-${ground.kernel}`, '-initrd', ground.initramfs],
     ...['-append', [...KERNEL_ARGS, `lab.name=${machine.name}`].join(' ')],
     ...['-qmp', `unix:${at('qmp')},server=on,wait=off`],
@@ -230,5 +259,14 @@ function qemuArgs(ground: Ground, machine: Machine): readonly string[] {
     ...['-blockdev', `file,node-name=file,filename=${ground.disk},locking=off,${CACHE}`],
     ...['-blockdev', `raw,node-name=disk,file=file,${CACHE}`],
     ...['-device', 'virtio-blk-pci,id=shared,drive=disk,share-rw=on'],
+    ...(ground.ownDisk === undefined ? [] : ownDiskArgs(ground.ownDisk)),
+  ];
+}
+
+/** What a machine writes there is kept until it ends. */
+function ownDiskArgs(path: string): readonly string[] {
+  return [
+    ...['-drive', `if=none,id=owndisk,file=${path},format=raw,snapshot=on`],
+    ...['-device', 'virtio-blk-pci,id=own,drive=owndisk'],
   ];
 }
