@@ -157,7 +157,7 @@ export class SanlockProgram {
     this.#peers.set(id, peer);
     this.#front.clients.set(id, client);
     connection.onData((bytes) => {
-      this.#event(() => this.#received(peer, bytes));
+      this.#received(peer, bytes);
       if (peer.frames.length >= SM_HEADER_BYTES) this.#turns.want(peer);
       this.#hold(peer);
     });
@@ -184,7 +184,8 @@ export class SanlockProgram {
   }
 
   #afterDiscard(peer: Peer, bytes: Uint8Array): Uint8Array {
-    if (peer.discardBytes === 0 || this.#front.nowMs > peer.discardUntilMs) return bytes;
+    if (peer.discardBytes === 0) return bytes;
+    if (this.#parts.clock.nowMs() > peer.discardUntilMs) return bytes;
     const dropped = Math.min(bytes.length, peer.discardBytes);
     peer.discardBytes -= dropped;
     return bytes.subarray(dropped);
