@@ -61,7 +61,9 @@ async function runAction(
   const code = direct.runDirectAction(action, { line, place: place ?? null, print, noted });
   const { known } = noted;
   if (code < 0) {
-    complain(sentence({ command, action, line, code, unreached: false, known }, null));
+    const { wrongNameOnDisk } = await import('./direct-names.ts');
+    const found = wrongNameOnDisk(line, code);
+    complain(sentence({ command, action, line, code, unreached: false, known }, found));
   } else if (code > 0) {
     const todo = 'PATH[:OFFSET[:SIZE]] is wanted, and the sizes (-Z, -A) where no lease tells them';
     complain(`sanlock direct ${action}: ${known ?? 'it failed'}; ${todo}`);

@@ -17,8 +17,8 @@ import { RES_FLAGS, STATE_TYPES } from '../../wire/sanlock-socket.ts';
  * own. Nothing here may keep the command waiting, so each question has its time and null is an
  * answer.
  */
-const ASK_MS = 1000;
-const DISK_MS = 2000;
+const ASK_MS = 3000;
+const DISK_MS = 3000;
 const MIB = 1024 * 1024;
 const MAX_NAMED = 8;
 
