@@ -12,17 +12,23 @@ const NOT_STARTED: Readonly<Record<number, string>> = {
 };
 
 /**
- * Each line is a number and a program's words, quoted. The program is started by a process of its
- * own, which alone waits for the disk the program lies on; its status comes back beside its number.
- * The outer bracket ends at once: what it started is nobody's child, and leaves no zombie here.
+ * A program comes as lines: its number, how many words it has, and each word as it is; no word is
+ * ever looked at by the shell. The program is started by a process of its own, which alone waits
+ * for the disk the program lies on; its status comes back beside its number. The outer bracket ends
+ * at once: what it started is nobody's child, and leaves no zombie here.
  */
 const LOOP = `
 echo sanlock-scripts >/proc/$$/comm
 trap '' HUP INT TERM
-while read -r number words; do
+while read -r number && read -r count; do
+  set --
+  while [ "$count" -gt 0 ]; do
+    IFS= read -r word
+    set -- "$@" "$word"
+    count=$((count - 1))
+  done
   ( (
     trap - HUP INT TERM
-    eval "set -- $words"
     (exec "$@") </dev/null >/dev/null 2>&1
     echo "$number $?"
   ) & )
@@ -69,8 +75,9 @@ export class ScriptRunner {
     }
     const number = this.#next++;
     this.#running.set(number, program);
-    const line = `${number} ${[program, ...args].map(quoted).join(' ')}\n`;
-    this.#child.stdin?.write(Buffer.from(line, 'latin1'));
+    const words = [program, ...args];
+    const lines = [number, words.length, ...words].map((line) => `${line}\n`);
+    this.#child.stdin?.write(Buffer.from(lines.join(''), 'latin1'));
   }
 
   /** What runs goes on. */
@@ -101,11 +108,6 @@ export class ScriptRunner {
       else this.#log.error('program.notRun', { program, reason: `${reason} (status ${status})` });
     }
   }
-}
-
-/** One word for a shell, whatever bytes it has. */
-function quoted(word: ByteString): string {
-  return `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** A pipe of Node is a socket, which must not keep its process from ending. */
