@@ -140,3 +140,22 @@ test('what was never sent is not waited for', () => {
   clock.runUntil(clock.nowMs() + 10);
   assert.deepEqual([got, next.reply], ['failed', 'done']);
 });
+
+test('many writes to one sector are done one after the other, with a timer or two for each', () => {
+  const { clock, sent, write } = world();
+  const many = 1000;
+  let timers = 0;
+  const { after } = clock;
+  clock.after = (delayMs, fire) => {
+    timers++;
+    return after.call(clock, delayMs, fire);
+  };
+  const all = Array.from({ length: many }, (_, mark) => write(mark, 0, 60_000));
+  clock.runUntil(clock.nowMs() + 30_000);
+  assert.ok(all.every(({ reply }) => reply === 'done'));
+  assert.deepEqual(
+    sent,
+    all.map((_, mark) => mark % 256),
+  );
+  assert.ok(timers < 10 * many, `${timers} timers`);
+});

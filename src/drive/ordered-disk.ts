@@ -5,10 +5,24 @@ import type { Disk, DiskReply, LateEnd, Urgency } from '../ports/disk.ts';
 const NOTHING = new Uint8Array(0);
 const ENOSPC = 28;
 
-export interface SentWrite {
+interface Span {
   readonly start: number;
   readonly end: number;
-  readonly waiting: (() => void)[];
+}
+
+/** Whoever wants an earlier write to its sectors ended, until its time is up. */
+interface Waiter extends Span {
+  readonly overRefused: boolean;
+  readonly deadlineMs: number;
+  /** None is in its way any more; it may wait so much longer. */
+  readonly ended: (restMs: number) => void;
+  readonly late: () => void;
+  /** What is in its way stays there for longer: it is late now. */
+  readonly inVain: () => void;
+}
+
+export interface SentWrite extends Span {
+  readonly waiting: Set<Waiter>;
   /** The device answered with an error, and may carry it out until then; null = no answer yet. */
   refusedUntilMs: number | null;
 }
@@ -59,15 +73,17 @@ export class OrderedDisk {
       this.#clock.after(0, () => answer({ outcome: 'failed', errno: ENOSPC, unsent: true }));
       return;
     }
-    const end = at.offset + at.bytes.length;
-    const earlier = this.#sentAt(at.offset, end, rules.overRefused === true);
+    const span = { start: at.offset, end: at.offset + at.bytes.length };
+    const overRefused = rules.overRefused === true;
+    const earlier = this.#sentAt(span, overRefused);
     if (earlier === undefined) {
       this.#send(at, timeoutMs, answer);
       return;
     }
     const bytes = at.bytes.slice(); // the caller may reuse its memory while we wait
     const ended = (restMs: number) => this.write({ ...at, bytes }, restMs, answer, rules);
-    this.#awaitEnd(earlier, timeoutMs, { ended, late: () => answer({ outcome: 'unknown' }) });
+    const late = () => answer({ outcome: 'unknown' });
+    this.#awaitEnd(earlier, timeoutMs, { ...span, overRefused, ended, late });
   }
 
   /** `done` once no earlier write to that span is under way; `unknown` if one is at the timeout. */
@@ -76,40 +92,51 @@ export class OrderedDisk {
     timeoutMs: number,
     answer: (reply: Exclude<DiskReply, { outcome: 'failed' }>) => void,
   ): void {
-    const earlier = this.#sentAt(at.offset, at.offset + at.length, false);
+    const span = { start: at.offset, end: at.offset + at.length };
+    const earlier = this.#sentAt(span, false);
+    const done = () => answer({ outcome: 'done', bytes: NOTHING, release: () => {} });
     if (earlier === undefined) {
-      answer({ outcome: 'done', bytes: NOTHING, release: () => {} });
+      done();
       return;
     }
-    const ended = (restMs: number) => this.settle(at, restMs, answer);
-    this.#awaitEnd(earlier, timeoutMs, { ended, late: () => answer({ outcome: 'unknown' }) });
+    const late = () => answer({ outcome: 'unknown' });
+    this.#awaitEnd(earlier, timeoutMs, { ...span, overRefused: false, ended: done, late });
   }
 
   /** Either `ended`, with the time that is left, or `late`. */
   #awaitEnd(
     earlier: SentWrite,
     timeoutMs: number,
-    then: { readonly ended: (restMs: number) => void; readonly late: () => void },
+    who: Omit<Waiter, 'deadlineMs' | 'inVain'>,
   ): void {
-    const deadlineMs = this.#clock.nowMs() + timeoutMs;
-    // Waiting would be in vain, and the caller has better things to do with its time.
-    if (earlier.refusedUntilMs !== null && earlier.refusedUntilMs > deadlineMs) {
-      this.#clock.after(0, then.late);
-      return;
-    }
-    let waiting = true;
     const timer = this.#clock.after(timeoutMs, () => {
-      waiting = false;
-      then.late();
+      // Also where many wait behind a write that never ends, nothing of them stays.
+      for (const { waiting } of this.#sent) waiting.delete(waiter);
+      who.late();
     });
-    earlier.waiting.push(() => {
-      if (!waiting) return;
-      timer.cancel();
-      then.ended(Math.max(1, deadlineMs - this.#clock.nowMs()));
-    });
+    const waiter: Waiter = {
+      ...who,
+      deadlineMs: this.#clock.nowMs() + timeoutMs,
+      ended: (restMs) => {
+        timer.cancel();
+        who.ended(restMs);
+      },
+      inVain: () => {
+        timer.cancel();
+        this.#clock.after(0, who.late);
+      },
+    };
+    this.#waitFor(earlier, waiter);
   }
 
-  #sentAt(start: number, end: number, overRefused: boolean): SentWrite | undefined {
+  #waitFor(earlier: SentWrite, waiter: Waiter): void {
+    // Waiting would be in vain, and the caller has better things to do with its time.
+    if (earlier.refusedUntilMs !== null && earlier.refusedUntilMs > waiter.deadlineMs) {
+      waiter.inVain();
+    } else earlier.waiting.add(waiter);
+  }
+
+  #sentAt({ start, end }: Span, overRefused: boolean): SentWrite | undefined {
     return this.#sent.find(
       (write) =>
         write.start < end && start < write.end && !(overRefused && write.refusedUntilMs !== null),
@@ -126,7 +153,7 @@ export class OrderedDisk {
     answer: (reply: DiskReply) => void,
   ): void {
     const end = at.offset + at.bytes.length;
-    const record: SentWrite = { start: at.offset, end, waiting: [], refusedUntilMs: null };
+    const record: SentWrite = { start: at.offset, end, waiting: new Set(), refusedUntilMs: null };
     this.#sent.push(record);
     const answered = (reply: DiskReply): void => {
       if (reply.outcome === 'failed' && reply.unsent !== true) this.#refused(record);
@@ -143,7 +170,14 @@ export class OrderedDisk {
   #ended(record: SentWrite): void {
     const index = this.#sent.indexOf(record);
     if (index >= 0) this.#sent.splice(index, 1);
-    for (const next of record.waiting.splice(0)) next();
+    const waiting = [...record.waiting];
+    record.waiting.clear();
+    for (const waiter of waiting) {
+      // The first of them may be under way again: behind it the others go on waiting as they were.
+      const earlier = this.#sentAt(waiter, waiter.overRefused);
+      if (earlier !== undefined) this.#waitFor(earlier, waiter);
+      else waiter.ended(Math.max(1, waiter.deadlineMs - this.#clock.nowMs()));
+    }
   }
 
   /** Of several refused at one place the latest stands for all: renewals are tried often. */
@@ -155,7 +189,8 @@ export class OrderedDisk {
       other.start === record.start &&
       other.end === record.end;
     for (const older of this.#sent.filter(isOlder)) {
-      record.waiting.push(...older.waiting.splice(0));
+      for (const waiter of older.waiting) record.waiting.add(waiter);
+      older.waiting.clear();
       this.#ended(older);
     }
     this.#clock.after(REFUSED_LANDS_MS, () => this.#ended(record));
