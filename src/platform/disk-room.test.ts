@@ -69,6 +69,32 @@ test('who waits gets in when there is room, in its order within a device', () =>
   assert.equal(found(), 'b 8388608');
 });
 
+test('when the first one that waits gives up, the next one gets in if there is room for it', () => {
+  const { room, enter, inside } = stage(8 << 20);
+  assert.equal(enter('a', { length: 1 << 20 }), true);
+  assert.equal(enter('b', { length: 4 << 20 }), true);
+  let isWanted = true;
+  const begin = (): void => assert.fail('it gave up');
+  const large = { group: 'a', length: 4 << 20, urgent: false, begin, wanted: () => isWanted };
+  assert.ok(room.enter(large));
+  assert.equal(enter('a'), false, 'nobody overtakes');
+  isWanted = false;
+  room.forget(large);
+  assert.equal(inside.at(-1)?.visitor.group, 'a');
+});
+
+test("one that gave up and was not told yet is in nobody's way", () => {
+  const { room, enter } = stage(8 << 20);
+  assert.equal(enter('a', { length: 1 << 20 }), true);
+  assert.equal(enter('b', { length: 4 << 20 }), true);
+  let isWanted = true;
+  const begin = (): void => assert.fail('it gave up');
+  const large = { group: 'a', length: 4 << 20, urgent: false, begin, wanted: () => isWanted };
+  assert.ok(room.enter(large));
+  isWanted = false;
+  assert.equal(enter('a'), true);
+});
+
 /** One device whose requests the test ends; two of them may be under way. */
 async function withDisk(
   body: (of: { disk: Disk; started: Transfer[] }) => Promise<void>,

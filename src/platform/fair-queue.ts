@@ -22,7 +22,8 @@ export class FairQueue<Entry extends Queued> {
 
   /** @returns false when too many wait */
   enter(entry: Entry): boolean {
-    const isBehind = this.#waiting.some(({ group }) => group === entry.group);
+    // Who gave up waiting is in nobody's way; it may not have said so yet.
+    const isBehind = this.#waiting.some((one) => one.group === entry.group && one.wanted());
     if (!isBehind && this.#start(entry)) return true;
     if (this.#waiting.length >= this.#limit) return false;
     this.#waiting.push(entry);
@@ -31,6 +32,7 @@ export class FairQueue<Entry extends Queued> {
 
   forget(entry: Entry): void {
     this.#waiting = this.#waiting.filter((other) => other !== entry);
+    this.next(); // it may have been at the head of its group, and the next one wants less
   }
 
   /** There is room again. */
