@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.ts';
 import type { DiskEngine, Transfer } from './disk-device.ts';
-import { EAGAIN, ECANCELED } from './errno.ts';
+import { EAGAIN } from './errno.ts';
 import { FdWatcher } from './fd-watcher.ts';
 import {
   allocateAligned,
@@ -162,7 +162,7 @@ export class AioEngine implements DiskEngine {
     this.#unsent = [];
     return unsent.filter((slot) => {
       if (this.#running[slot]?.wanted() === true) return true;
-      this.#finish(slot, -ECANCELED);
+      this.#takeOut(slot).dropped();
       return false;
     });
   }
@@ -197,11 +197,15 @@ export class AioEngine implements DiskEngine {
   }
 
   #finish(slot: number, result: number): void {
+    this.#takeOut(slot).ended(result);
+  }
+
+  #takeOut(slot: number): Transfer {
     const transfer = this.#running[slot];
     assert(transfer !== null && transfer !== undefined, 'a completion belongs to a request');
     this.#running[slot] = null;
     this.#freeSlots.push(slot);
-    transfer.ended(result);
+    return transfer;
   }
 }
 

@@ -17,10 +17,12 @@ export interface Transfer {
   /** false once it timed out: an engine that has not sent it yet drops it. */
   readonly wanted: () => boolean;
   /**
-   * Called once: bytes moved, or minus errno; -ECANCELED of what was dropped for not being wanted.
-   * With a hung device, much later or never.
+   * Called once: bytes moved, or minus errno, any that there is. With a hung device, much later or
+   * never.
    */
   readonly ended: (result: number) => void;
+  /** Called instead: it was dropped for not being wanted, and the kernel never had it. */
+  readonly dropped: () => void;
 }
 
 /** How sectors reach the device: kernel AIO, or the thread pool. */
@@ -205,24 +207,25 @@ class DeviceDisk implements Disk {
       this.#ended();
       if (isLate) {
         // Answered `unknown` before; the memory and this word were still owed.
-        request.endedLate(lateEnd(result, length));
+        request.endedLate(result === length ? 'landed' : 'refused');
         return;
       }
-      if (result === -ECANCELED) request.answer({ ...DROPPED, errno: ECANCELED });
-      else if (result < 0) request.answer({ outcome: 'failed', errno: -result });
+      if (result < 0) request.answer({ outcome: 'failed', errno: -result });
       else if (result !== length) request.answer({ outcome: 'failed', errno: EMSGSIZE });
       else request.answer(write ? WRITTEN : this.#readDone(visitor, buffer));
     };
-    const { wanted } = visitor;
-    if (engine.start({ fd: this.#fd, write, buffer, length, offset, wanted, ended })) return;
-    process.nextTick(() => {
+    const unsent = (errno: number): void => {
       const isLate = settle();
       room.leave(visitor);
       room.giveBack(visitor, buffer);
       this.#ended();
       if (isLate) request.endedLate('unsent');
-      else request.answer({ ...DROPPED, errno: EAGAIN });
-    });
+      else request.answer({ ...DROPPED, errno });
+    };
+    const { wanted } = visitor;
+    const how = { wanted, ended, dropped: () => unsent(ECANCELED) };
+    if (engine.start({ fd: this.#fd, write, buffer, length, offset, ...how })) return;
+    process.nextTick(() => unsent(EAGAIN));
   }
 
   #uptimeMs(): number {
@@ -254,10 +257,4 @@ const WRITTEN: DiskReply = { outcome: 'done', bytes: new Uint8Array(0), release:
 
 function answerLater(answer: Answer, reply: DiskReply): void {
   process.nextTick(answer, reply);
-}
-
-/** An engine says ECANCELED of what it dropped itself. */
-function lateEnd(result: number, length: number): LateEnd {
-  if (result === -ECANCELED) return 'unsent';
-  return result === length ? 'landed' : 'refused';
 }

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Disk, DiskReply } from '../ports/disk.ts';
+import type { Disk, DiskReply, LateEnd } from '../ports/disk.ts';
 import { type AlignedBuffer, AlignedPool } from './aligned-memory.ts';
 import { MonotonicClock } from './clock.ts';
 import { DeviceDisks, type DiskEngine, type Transfer } from './disk-device.ts';
 import { DiskRoom, URGENT_PLACES, type Visitor } from './disk-room.ts';
+import { ECANCELED } from './errno.ts';
 import { allocateAligned } from './system-calls.ts';
 
 const PLACES = 8;
@@ -156,6 +157,36 @@ test('who waits in vain is told unknown in its time, and is never sent', () =>
     assert.deepEqual(told, ['ended'], 'no later write has to wait for it');
     for (const transfer of [...started]) transfer.ended(-5);
     assert.equal(started.length, 2);
+  }));
+
+test('what the kernel itself calls cancelled may land: it was sent', () =>
+  withDisk(async ({ disk, started }) => {
+    const bytes = new Uint8Array(512);
+    const replies: DiskReply[] = [];
+    disk.write({ offset: 0, bytes }, LONG_MS, (reply) => replies.push(reply));
+    started[0]?.ended(-ECANCELED);
+    assert.deepEqual(replies, [{ outcome: 'failed', errno: ECANCELED }]);
+    const lateEnds: LateEnd[] = [];
+    await new Promise<DiskReply>((done) =>
+      disk.write({ offset: 0, bytes }, 20, done, (end) => lateEnds.push(end)),
+    );
+    started[1]?.ended(-ECANCELED);
+    assert.deepEqual(lateEnds, ['refused']);
+  }));
+
+test('what the engine drops was never sent, in time or late', () =>
+  withDisk(async ({ disk, started }) => {
+    const bytes = new Uint8Array(512);
+    const replies: DiskReply[] = [];
+    disk.write({ offset: 0, bytes }, LONG_MS, (reply) => replies.push(reply));
+    started[0]?.dropped();
+    assert.deepEqual(replies, [{ outcome: 'failed', errno: ECANCELED, unsent: true }]);
+    const lateEnds: LateEnd[] = [];
+    await new Promise<DiskReply>((done) =>
+      disk.write({ offset: 0, bytes }, 20, done, (end) => lateEnds.push(end)),
+    );
+    started[1]?.dropped();
+    assert.deepEqual(lateEnds, ['unsent']);
   }));
 
 test('a renewal goes past those who wait', () =>
