@@ -100,6 +100,12 @@ const JOURNALS: Partial<WorldOptions> = {
   ...{ daemons: 1, mistakenIds: 0, stubborn: 0.6, misfortuneMs: 80_000 },
 };
 
+/** Writes that are refused and land later, and hosts that leave and join again meanwhile. */
+const STUBBORN: Partial<WorldOptions> = {
+  ...{ daemons: 1, stubborn: 0.9, sky: ['cut', 'flaky'], misfortuneMs: 80_000 },
+  ...{ stalls: false, mistakenIds: 0 },
+};
+
 const MUTANTS: readonly Mutant[] = [
   {
     what: 'a record under our own host name is taken at once',
@@ -169,6 +175,13 @@ const MUTANTS: readonly Mutant[] = [
     file: 'src/drive/ordered-disk.ts',
     from: "reply.outcome === 'failed' && reply.unsent !== true",
     to: "reply.outcome === 'failed' && reply.errno < 0",
+  },
+  {
+    what: 'a lease process is ended while what was refused may still land',
+    file: 'src/sanlock/joining.ts',
+    from: 'Math.min(untilMs + LEAVE_DEADLINE_MS, space.leaveMostMs)',
+    to: 'space.leaveByMs',
+    world: STUBBORN,
   },
   {
     what: 'wdmd closes the device after an expiry, and so feeds it once more',

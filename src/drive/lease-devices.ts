@@ -105,6 +105,15 @@ export class LeaseDevices {
     return [...this.#sent.values()].some((writes) => writes.length > 0);
   }
 
+  /** Until when a write that was refused may land; null = none may. */
+  get refusedUntilMs(): number | null {
+    const times = [...this.#sent.values()].flatMap((writes) =>
+      writes.map(({ refusedUntilMs }) => refusedUntilMs ?? 0),
+    );
+    const latestMs = Math.max(0, ...times);
+    return latestMs > this.#clock.nowMs() ? latestMs : null;
+  }
+
   closeAll(): void {
     for (const device of this.#open.values()) device.disk.close();
     this.#open.clear();

@@ -325,6 +325,9 @@ test('a host id is not given back while a refused write may still land', () => {
   isRefusing = true;
   clock.runUntil(clock.nowMs() + 6000);
   host.leave(true);
-  clock.runUntil(clock.nowMs() + 3000);
+  clock.runUntil(clock.nowMs() + 40_000);
+  assert.equal(host.last('left'), null, 'nor is the host gone');
+  assert.ok((host.last('leaveUnsure')?.untilMs ?? 0) > clock.nowMs());
+  clock.runUntil(clock.nowMs() + 20_000);
   assert.equal(host.last('left')?.released, false);
 });

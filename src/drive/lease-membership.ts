@@ -207,7 +207,9 @@ export class Membership {
   leave(release: boolean): void {
     this.#leaving = { release, byMs: this.#parts.clock.nowMs() + LAST_WRITES_MS };
     this.#aborted = true;
-    if (this.#hold !== null && !this.#renewing) this.#finishLeaving();
+    if (this.#hold === null) return;
+    this.#tellUnsure(); // now: a renewal under way may take longer than the front waits
+    if (!this.#renewing) this.#finishLeaving();
   }
 
   close(): void {
@@ -311,26 +313,33 @@ export class Membership {
       return;
     }
     this.#run(deltaRelease(this.#request, hold), (released) => {
-      if (released.ok) this.#left(true);
-      else this.#leaveUnsure(released.error);
+      this.#left(released.ok);
     });
   }
 
   /**
-   * A refused release that lands over the next stay's record frees all that one holds: we are not
-   * gone before it is sure to be over, and until then nobody joins again from here (spec 10 §18.2).
+   * A refused write that lands over the next stay's records frees what that one holds, or goes back
+   * to an old ballot: we are not gone before all are sure to be over, and until then nobody joins
+   * again from here (spec 10 §18.2).
    */
-  #leaveUnsure({ code }: LeaseError): void {
-    const isRefused = code === 'ERRNO' && this.#parts.devices.isWriting;
-    if (!isRefused) this.#left(false);
-    else this.#timer = this.#parts.clock.after(REFUSED_LANDS_MS, () => this.#left(false));
-  }
-
   #left(released: boolean): void {
+    const untilMs = this.#tellUnsure();
+    if (untilMs !== null) {
+      const { clock } = this.#parts;
+      this.#timer = clock.after(untilMs - clock.nowMs(), () => this.#left(released));
+      return;
+    }
     this.#timer?.cancel();
     this.#gauge.watch(null);
     this.#closed = true;
     this.#parts.send({ kind: 'left', released });
+  }
+
+  /** @returns null when nothing that was refused may land any more */
+  #tellUnsure(): number | null {
+    const untilMs = this.#parts.devices.refusedUntilMs;
+    if (untilMs !== null) this.#parts.send({ kind: 'leaveUnsure', untilMs });
+    return untilMs;
   }
 
   #run<T>(steps: Steps<T>, done: (value: T) => void): void {

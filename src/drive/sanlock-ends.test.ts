@@ -10,6 +10,7 @@ import {
 } from '../client/sanlock-daemon-calls.ts';
 import { inquire, release } from '../client/sanlock-lease-calls.ts';
 import { decode } from '../codec/struct.ts';
+import { deltaLeader } from '../format/leader.ts';
 import { FrontHost } from '../sim/front-host.ts';
 import { MemoryJournal } from '../sim/memory-journal.ts';
 import { RES_FLAGS, smHeader } from '../wire/sanlock-socket.ts';
@@ -18,6 +19,7 @@ import { acquire, holding, LUN, Stage, T } from './testing/front-stage.ts';
 const OTHER = { name: 'LS2', hostId: 1n, path: LUN, offset: BigInt(8 * MIB) };
 const OURS = { name: 'LS', hostId: 1n, path: LUN, offset: 0n };
 const HOLDER = 101;
+const EAGAIN = -11;
 const ENOSPC = -28;
 const EBUSY = -16;
 
@@ -35,6 +37,64 @@ test('a daemon that ends joins nothing any more', () => {
   assert.equal(stage.result(addLockspace(OTHER).request), -1);
   user.close();
   stage.run(20_000);
+  assert.equal(stage.host.ended, 0);
+});
+
+/** The host id cannot be given back: the device says no, and does it 50 s later. */
+const LANDS_LATE = { landsInMs: 0, answersInMs: 1, errno: 5, refusedLandsInMs: 50_000 };
+
+function timestampOnDisk(stage: Stage): bigint {
+  const disk = stage.storage.device(LUN);
+  assert.ok(disk !== undefined);
+  return decode(deltaLeader, disk).timestampS;
+}
+
+test('a removal whose last write was refused ends when that is over, and nobody joins before', () => {
+  const stage = new Stage();
+  assert.equal(stage.join(), 0);
+  stage.run(10_000);
+  stage.writeFate = LANDS_LATE;
+  const startedMs = stage.clock.nowMs();
+  const remover = stage.host.connect(900);
+  remover.send(removeLockspace(OURS).request);
+  stage.run(5000);
+  stage.writeFate = null;
+  for (let n = 0; n < 10; n++) {
+    assert.equal(stage.join(), EAGAIN);
+    assert.equal(remover.received.length, 0);
+    stage.run(5000);
+  }
+  assert.equal(timestampOnDisk(stage), 0n, 'it has landed');
+  stage.run(10_000);
+  assert.ok(remover.received.length > 0);
+  assert.ok(stage.clock.nowMs() < startedMs + 70_000);
+  assert.equal(stage.join(), 0);
+  stage.run(60_000);
+  assert.ok(timestampOnDisk(stage) * 1000n > stage.clock.nowMs() - 10_000, 'it renews');
+});
+
+test('a daemon that is forced to end waits as long for that, and for no more', () => {
+  const stage = new Stage();
+  assert.equal(stage.join(), 0);
+  stage.run(10_000);
+  stage.writeFate = LANDS_LATE;
+  stage.host.connect(900).send(shutdown(1).request);
+  stage.run(55_000);
+  assert.equal(stage.host.ended, null);
+  assert.equal(timestampOnDisk(stage), 0n);
+  stage.run(10_000);
+  assert.equal(stage.host.ended, 0);
+});
+
+test('a lease process that hangs while it waits for its last write does not hold up the end', () => {
+  const stage = new Stage();
+  assert.equal(stage.join(), 0);
+  stage.run(10_000);
+  stage.writeFate = LANDS_LATE;
+  stage.host.connect(900).send(shutdown(1).request);
+  stage.run(20_000);
+  stage.leaseTime.pause();
+  stage.run(50_000);
   assert.equal(stage.host.ended, 0);
 });
 

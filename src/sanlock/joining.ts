@@ -1,4 +1,6 @@
 import { assert } from '../base/assert.ts';
+import { SECOND_MS } from '../base/units.ts';
+import { REFUSED_LANDS_MS } from '../lease/lease-times.ts';
 import { ERRNO, SANLOCK_CODES } from '../wire/sanlock-codes.ts';
 import { signalled } from './examine.ts';
 import type { Front } from './front.ts';
@@ -73,6 +75,9 @@ export function leaseSaid(front: Front, lease: number, message: FromLeaseProcess
     case 'lagged':
       loopLagged(front, message.lagMs, space);
       return;
+    case 'leaveUnsure':
+      leaveLater(front, space, message.untilMs);
+      return;
     case 'left':
       giveUp(front, space);
       return;
@@ -125,8 +130,29 @@ export function undoJoin(front: Front, space: Lockspace): void {
     return;
   }
   space.state = 'removing';
+  askToLeave(front, space, { release: true });
+}
+
+/** Answered by `left`, within the time that its last writes may take. */
+export function askToLeave(front: Front, space: Lockspace, how: { release: boolean }): void {
+  if (space.lease === null) return;
   space.leaveByMs = front.nowMs + space.times.ioTimeoutMs + LEAVE_DEADLINE_MS;
-  front.outside.toLease(space.lease, { kind: 'leave', release: true });
+  space.leaveMostMs = space.leaveByMs + REFUSED_LANDS_MS;
+  front.outside.toLease(space.lease, { kind: 'leave', ...how });
+}
+
+/**
+ * Ended now, its process would be gone before the writes that were refused are over, and they could
+ * land over what the next stay writes (spec 10 §18.2).
+ */
+function leaveLater(front: Front, space: Lockspace, untilMs: number): void {
+  if (space.leaveByMs === 0) return;
+  const byMs = Math.min(untilMs + LEAVE_DEADLINE_MS, space.leaveMostMs);
+  if (byMs <= space.leaveByMs) return;
+  space.leaveByMs = byMs;
+  const waitS = Math.ceil((untilMs - front.nowMs) / SECOND_MS);
+  const fields = { lockspace: space.name, hostId: space.hostId, path: space.path, waitS };
+  front.outside.log('warn', 'lockspace.leavesLater', fields);
 }
 
 function joined(

@@ -250,6 +250,8 @@ export type FromLeaseProcess =
   /** Its events came late by so much, which was more than half an io timeout. */
   | { readonly kind: 'lagged'; readonly lagMs: number }
   | { readonly kind: 'ran'; readonly id: number; readonly result: LeaseCommandResult }
+  /** Writes of it were refused and may land until then: `left` comes when that is over. */
+  | { readonly kind: 'leaveUnsure'; readonly untilMs: number }
   /** `released`: the free delta lease is on disk. */
   | { readonly kind: 'left'; readonly released: boolean };
 

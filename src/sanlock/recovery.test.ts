@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RES_FLAGS, RESTRICT_FLAGS, SM_CMD } from '../wire/sanlock-socket.ts';
 import { leaseLost } from './joining.ts';
-import { lookEveryMs } from './recovery.ts';
+import { endSilentLeavers, lookEveryMs } from './recovery.ts';
 import type { Client } from './state.ts';
 import { acquireBody, lockspace, resource, Stage } from './testing/stage.ts';
 
@@ -67,6 +67,27 @@ test('removal: SIGKILL from the first round, whatever the grace', () => {
     [101.7, () => stage.say(1, { kind: 'left', released: true }), ['lease1 killed']],
   ]);
   assert.equal(lookEveryMs(stage.front), 1000);
+});
+
+test('who leaves may ask for the time of refused writes, and for no more than that', () => {
+  const stage = new Stage();
+  stage.join(1);
+  const { front } = stage;
+  const unsure = (untilS: number) => () =>
+    stage.say(1, { kind: 'leaveUnsure', untilMs: untilS * 1000 });
+  const [space] = front.lockspaces;
+  assert.ok(space !== undefined);
+  const end = () => endSilentLeavers(front);
+  stage.play([
+    [101, unsure(160), []], // it was not asked to leave
+    [101.2, () => (space.externalRemove = true), []],
+    [101.3, () => stage.look(), ['lease1 refuse', 'lease1 leave release=true']],
+    [102, unsure(10_000), []],
+    [102.1, end, []],
+    [150, unsure(10_000), []],
+    [165.2, end, []],
+    [165.3, end, ['lease1 killed']],
+  ]);
 });
 
 test('restrictions turn one signal into the other', () => {

@@ -2,7 +2,7 @@ import { lookAgain } from './examine.ts';
 import type { Front } from './front.ts';
 import { stopLeftBehind } from './holder-journal.ts';
 import { takeBackOldBits } from './host-events.ts';
-import { announce, giveUp, lookAtWatchdogs } from './joining.ts';
+import { announce, askToLeave, giveUp, lookAtWatchdogs } from './joining.ts';
 import { grantsPaused } from './lag.ts';
 import { endLongWaits } from './local-queue.ts';
 import { resumeLeft } from './resuming.ts';
@@ -11,7 +11,6 @@ import type { Client, Lockspace, Resource } from './state.ts';
 import { awaitsWatchdog, letGo } from './watchdog.ts';
 
 const MAX_KILL_ATTEMPTS = 100;
-const LEAVE_DEADLINE_MS = 3000;
 
 /** One look at every joined lockspace; the program calls it each second, or more often in need. */
 export function look(front: Front): void {
@@ -117,9 +116,7 @@ function leave(front: Front, space: Lockspace): void {
     giveUp(front, space);
     return;
   }
-  space.leaveByMs = front.nowMs + space.times.ioTimeoutMs + LEAVE_DEADLINE_MS;
-  const release = !space.failed && space.corruptResult === 0;
-  front.outside.toLease(space.lease, { kind: 'leave', release });
+  askToLeave(front, space, { release: !space.failed && space.corruptResult === 0 });
 }
 
 /** A process stuck on its device does not answer `leave`: it is killed, and awaited. */

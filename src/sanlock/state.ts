@@ -141,6 +141,8 @@ export interface Lockspace {
   grantsPausedUntilMs: number;
   /** When a lease process that was asked to leave has been silent for too long; 0 = not asked. */
   leaveByMs: number;
+  /** How far it may put that off, while writes that were refused may land. */
+  leaveMostMs: number;
 }
 
 /** Answers one request, at most once. */
@@ -223,5 +225,6 @@ export function newLockspace(
     warned: false,
     grantsPausedUntilMs: 0,
     leaveByMs: 0,
+    leaveMostMs: 0,
   };
 }

@@ -114,6 +114,8 @@ export class SimDisks implements Disks {
   readonly #at: HostClock | null;
   readonly #plan: FatePlan;
   #underWay = 0;
+  /** Of these: writes that were refused, and land all the same. */
+  readonly #refused = new Set<object>();
   #isCut = false;
 
   /** @param of.at the program's own time; without it answers come by the world's */
@@ -140,6 +142,13 @@ export class SimDisks implements Disks {
   cut(): void {
     this.#isCut = true;
     this.#underWay = 0;
+    this.#refused.clear();
+  }
+
+  /** The kernel lets a process go without waiting for what it was told will not happen. */
+  forgetRefused(): void {
+    this.#underWay -= this.#refused.size;
+    this.#refused.clear();
   }
 
   open(path: string, _timeoutMs: number, answer: Parameters<Disks['open']>[2]): void {
@@ -241,12 +250,17 @@ export class SimDisks implements Disks {
     });
   }
 
-  /** As long as it has not landed its sender counts as alive: see docs/reliability.md. */
+  /**
+   * As long as it has not landed its sender counts as alive, unless that was ended on purpose: see
+   * docs/reliability.md.
+   */
   #land(inMs: number, run: Run): void {
+    const write = {};
+    this.#refused.add(write);
     this.#underWay++;
     this.#clock.after(inMs, () => {
       if (this.#isCut) return;
-      this.#underWay--;
+      if (this.#refused.delete(write)) this.#underWay--;
       run.carryOut();
     });
   }

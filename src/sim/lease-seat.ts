@@ -88,6 +88,7 @@ export class LeaseSeat {
       },
       kill: () => {
         this.#isOpen = false;
+        if (this.#isAlive) this.disks.forgetRefused();
         this.end();
       },
     };

@@ -5,7 +5,7 @@ import type { Journal } from '../../ports/journal.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Sockets } from '../../ports/sockets.ts';
 import { SimClock } from '../../sim/clock.ts';
-import { type IoFate, PROMPT, SimStorage } from '../../sim/disk.ts';
+import { type FatePlan, type IoFate, PROMPT, SimStorage } from '../../sim/disk.ts';
 import { FrontHost, type SimPeer } from '../../sim/front-host.ts';
 import { HostClock } from '../../sim/host-clock.ts';
 import {
@@ -75,6 +75,8 @@ export class Stage {
   readonly clock = new SimClock();
   readonly storage = new SimStorage();
   hung = false;
+  /** What befalls writes, where that is not what befalls all; null = nothing. */
+  writeFate: IoFate | null = null;
   /** Times of the daemon and of its lease processes; either can be paused. */
   readonly frontTime = new HostClock(this.clock, { baseMs: this.clock.nowMs(), rate: 1 });
   readonly leaseTime = this.frontTime.sibling();
@@ -94,8 +96,10 @@ export class Stage {
   ) {
     this.storage.add(LUN, 16 * MIB);
     const { clock, storage } = this;
-    const plan = () =>
-      this.hung ? HUNG : PROMPT({ host: '', path: LUN, write: false, offset: 0, length: 0 });
+    const plan: FatePlan = (io) => {
+      if (this.hung) return HUNG;
+      return (io.write ? this.writeFate : null) ?? PROMPT(io);
+    };
     const { sockets, journal, log, ...settings } = of;
     this.host = new FrontHost({
       ...{ name: 'host1', clock, storage, plan, settings },
