@@ -193,8 +193,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     what: 'a holder that could not be written down is granted',
     file: 'src/sanlock/holder-journal.ts',
-    from: 'if (line !== null && note(front, line)) continue;',
-    to: 'if (line === null || note(front, line) || true) continue;',
+    from: 'if (line !== null && note(front, line)) return true;',
+    to: 'if (line === null || note(front, line) || true) return true;',
     world: { ...JOURNALS, journals: 'full' },
   },
   {

@@ -4,7 +4,7 @@ import { release } from '../client/sanlock-lease-calls.ts';
 import { decode } from '../codec/struct.ts';
 import { deltaLeader } from '../format/leader.ts';
 import type { Log } from '../ports/log.ts';
-import { FIRST_LEASE_PID, FrontHost } from '../sim/front-host.ts';
+import { FIRST_LEASE_PID, FrontHost, type SimPeer } from '../sim/front-host.ts';
 import { MemoryJournal } from '../sim/memory-journal.ts';
 import { REM_FLAGS, RES_FLAGS, SM_CMD } from '../wire/sanlock-socket.ts';
 import { acquire, holding, LUN, lockspace, message, Stage, T } from './testing/front-stage.ts';
@@ -14,12 +14,14 @@ const [EAGAIN, EBUSY, ENOENT] = [-11, -16, -2];
 const HOLDER = 101;
 const LEASE_PIDS = [FIRST_LEASE_PID, FIRST_LEASE_PID + 1];
 const FAIL_MS = 8 * T * 1000;
+const R2 = { lockspaceName: 'LS', name: 'R2', lver: 0n, flags: 0, disks: [] };
 const DEAD_MS = FAIL_MS + 60_000;
 
 /** A daemon with a persistent lease, killed; its successors; and another host, which wants it. */
 class Story {
   readonly journal = new MemoryJournal();
   readonly stage: Stage;
+  readonly holder: SimPeer;
   readonly #settings: { readonly killGraceS: number; readonly ourHostName: string };
   readonly events: string[] = [];
   readonly log: Log;
@@ -35,7 +37,7 @@ class Story {
     };
     this.log = { error: say, warn: say, info: say, debug: () => {} };
     assert.equal(this.stage.join(), 0);
-    holding(this.stage, HOLDER, 1, flags);
+    this.holder = holding(this.stage, HOLDER, 1, flags);
     const { clock, storage } = this.stage;
     this.#other = new FrontHost({ name: 'host2', clock, storage });
     const two = lockspace.slice();
@@ -151,8 +153,7 @@ test('a lease given back before the end is not kept, nor one that ended with its
     if (flags !== 0) {
       const other = story.stage.client(103);
       assert.equal(story.stage.result(acquire(2, flags), other), 0);
-      const named = { lockspaceName: 'LS', name: 'R2', lver: 0n, flags: 0, disks: [] };
-      assert.equal(story.stage.result(release([named]).request, other), 0);
+      assert.equal(story.stage.result(release([R2]).request, other), 0);
     }
     story.kill();
     story.ends(HOLDER);
@@ -160,6 +161,17 @@ test('a lease given back before the end is not kept, nor one that ended with its
     assert.equal(story.join(host), flags === 0 ? 0 : EBUSY);
     if (flags === 0) assert.equal(story.elsewhere(), 0);
   }
+});
+
+test('who let go of a lease of its own still gives back what is kept, by its own word', () => {
+  const story = new Story();
+  assert.equal(story.stage.result(acquire(2), story.holder), 0); // as lvmlockd's init_lv
+  assert.equal(story.stage.result(release([R2]).request, story.holder), 0);
+  story.kill();
+  const host = story.restart();
+  story.stage.run(1000);
+  assert.equal(story.remove(host, 0, HOLDER), 0);
+  assert.equal(story.join(host), 0);
 });
 
 test('a process of its own lease keeps the lockspace closed after the persistent ones went', () => {

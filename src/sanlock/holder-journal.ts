@@ -78,19 +78,28 @@ export function holdsNow(front: Front, client: Client): boolean {
     notRecorded(front, resource.lockspace, client.pid);
     return false;
   }
-  for (const space of new Set(client.tokens.map(({ resource }) => resource.lockspace))) {
-    const line = holderLine(client, space);
-    const text = JSON.stringify(line);
-    const before = client.noted.get(space.id);
-    if (line !== null && before === text) continue;
-    client.noted.set(space.id, text);
-    if (line !== null && note(front, line)) continue;
-    if (before === undefined) client.noted.delete(space.id);
-    else client.noted.set(space.id, before);
+  for (const space of spacesOf(client)) {
+    if (holderIsNoted(front, client, space)) continue;
     notRecorded(front, space, client.pid);
     return false;
   }
   return true;
+}
+
+function spacesOf(client: Client): Set<Lockspace> {
+  return new Set(client.tokens.map(({ resource }) => resource.lockspace));
+}
+
+function holderIsNoted(front: Front, client: Client, space: Lockspace): boolean {
+  const line = holderLine(client, space);
+  const text = JSON.stringify(line);
+  const before = client.noted.get(space.id);
+  if (line !== null && before === text) return true;
+  client.noted.set(space.id, text);
+  if (line !== null && note(front, line)) return true;
+  if (before === undefined) client.noted.delete(space.id);
+  else client.noted.set(space.id, before);
+  return false;
 }
 
 function leaseIsNoted(front: Front, resource: Resource): boolean {
@@ -111,8 +120,14 @@ function notRecorded(front: Front, space: Lockspace, pid: number): void {
   front.outside.log('error', 'holder.notRecorded', { lockspace: space.name, pid });
 }
 
-/** After it has let a lease go. */
+/**
+ * After it has let a lease go. What it still holds may all be persistent now: by its line of before
+ * it would be taken for a user that nothing but its end makes go. Unwritten, it only says more.
+ */
 export function holdsLess(front: Front, client: Client): void {
+  for (const space of spacesOf(client)) {
+    if (client.noted.has(space.id)) holderIsNoted(front, client, space);
+  }
   for (const id of [...client.noted.keys()]) {
     if (client.tokens.some(({ resource }) => resource.lockspace.id === id)) continue;
     client.noted.delete(id);

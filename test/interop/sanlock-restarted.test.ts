@@ -15,6 +15,8 @@ async function documentedWayBack(rig: Rig): Promise<void> {
   await host.mustLvm('vgcreate', '--shared', rig.vg, rig.lun.device);
   await host.mustLvm('lvcreate', '-an', '-L', '8m', '-n', 'lv1', rig.vg);
   await host.mustLvm('lvchange', '-aey', lv);
+  // Its lease is made in the session that holds lv1's, with no lease kept of it.
+  await host.mustLvm('lvcreate', '-an', '-L', '8m', '-n', 'lv2', rig.vg);
   await host.kill('sanlock');
   await host.startSanlock();
   process.kill(host.pid('lvmlockd'), 'SIGTERM'); // as the new sanlock may, by its file of holders
