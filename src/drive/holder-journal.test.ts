@@ -6,7 +6,7 @@ import { MemoryJournal } from '../sim/memory-journal.ts';
 import { ACQUIRE_FLAGS, killpathBody, RES_FLAGS, SM_CMD } from '../wire/sanlock-socket.ts';
 import { acquire, holding, lockspace, message, resource, Stage, T } from './testing/front-stage.ts';
 
-const EAGAIN = -11;
+const [EAGAIN, EBUSY] = [-11, -16];
 const LEASE_PIDS = [FIRST_LEASE_PID, FIRST_LEASE_PID + 1];
 
 function join(stage: Stage, host: FrontHost): number {
@@ -24,13 +24,24 @@ function killpath(args: string): Uint8Array {
   return message(SM_CMD.KILLPATH, encode(killpathBody, { path: '/sbin/killer', args }));
 }
 
-test('a lockspace that cannot be recorded is not joined', () => {
+test('a lockspace that cannot be recorded is not joined; however often asked for, it says so once', () => {
   const journal = new MemoryJournal();
-  const stage = new Stage({ journal });
+  const errors: string[] = [];
+  const quiet = () => {};
+  const log = {
+    error: (event: string) => errors.push(event),
+    warn: quiet,
+    info: quiet,
+    debug: quiet,
+  };
+  const stage = new Stage({ journal, log });
   journal.full = true;
-  assert.equal(stage.join(), EAGAIN);
+  for (let n = 0; n < 3; n++) {
+    assert.equal(stage.join(), EAGAIN);
+    stage.run(1000);
+  }
+  assert.deepEqual(errors, ['holder.notRecorded']);
   journal.full = false;
-  stage.run(1000);
   assert.equal(stage.join(), 0);
 });
 
@@ -99,9 +110,9 @@ test('after a damaged journal no lockspace is joined, nor after the next start',
   holding(stage, 101);
   journal.damaged = 1;
   const ended = [...LEASE_PIDS, 101];
-  assert.equal(join(stage, restarted(stage, journal, ended)), EAGAIN);
+  assert.equal(join(stage, restarted(stage, journal, ended)), EBUSY, 'no wait ends it');
   const third = restarted(stage, journal, ended);
-  assert.equal(join(stage, third), EAGAIN);
+  assert.equal(join(stage, third), EBUSY);
   // What the administrator is told to do, once nothing here uses the leases any more.
   const cleared = restarted(stage, new MemoryJournal(), ended);
   assert.equal(join(stage, cleared), 0);
@@ -115,7 +126,7 @@ test('a line without a meaning counts as damage; what is sound is still known', 
     holding(stage, 101);
     journal.append(line);
     const host = restarted(stage, journal, LEASE_PIDS);
-    assert.equal(join(stage, host), EAGAIN);
+    assert.equal(join(stage, host), EBUSY);
     stage.run(8 * T * 1000 + 60_000);
     assert.ok(host.deeds.some(({ kind, pid }) => kind === 'SIGKILL' && pid === 101));
   }

@@ -125,7 +125,8 @@ function prepare(
 
 const KEPT =
   'LVs of this VG may be active here since before a restart of sanlock: deactivate them ' +
-  '(lvchange -an), then lvmlockctl --drop this VG, and start it again';
+  '(lvchange -an), then lvmlockctl --drop this VG, and start it again; where the log of sanlock ' +
+  'has lockspace.closed, do as that says instead';
 
 /** Whoever started it learns the reason from start_wait: nothing else would tell. */
 function failedJoin(state: DaemonState, lockspace: Lockspace, result: number): void {

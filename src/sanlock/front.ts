@@ -55,6 +55,8 @@ export class Front {
   leftBehind: LeftBehind[] = [];
   /** The journal of holders was damaged: there may be some that nobody knows of. */
   holdersUnknown = false;
+  /** The last lockspace that was to be written down there was; told when it ends. */
+  canRecord = true;
   /** Lines in the journal of holders. */
   journalLines = 0;
   /** Those that were needed when it was last written anew. */

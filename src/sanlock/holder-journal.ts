@@ -45,7 +45,9 @@ export const LEASE = 'lease';
 export function spaceBegins(front: Front, space: Lockspace): boolean {
   const line = leaseLine(front, space);
   const isNoted = line !== null && note(front, spaceLine(front, space)) && note(front, line);
-  if (!isNoted) notRecorded(front, space, -1);
+  // Once: whoever wants to join asks again and again.
+  if (!isNoted && front.canRecord) notRecorded(front, space, -1);
+  front.canRecord = isNoted;
   return isNoted;
 }
 
@@ -290,12 +292,15 @@ export function leftAt(front: Front, asked: Place): LeftBehind | null {
   return found ?? null;
 }
 
-/** A lockspace that must not be joined yet. */
+/** No lockspace must be joined, until a person does something about it. */
 export function isClosed(front: Front, asked: Place): boolean {
-  if (front.holdersUnknown) {
-    front.outside.log('error', 'lockspace.closed', { lockspace: asked.name, goOn: GO_ON });
-    return true;
-  }
+  if (!front.holdersUnknown) return false;
+  front.outside.log('error', 'lockspace.closed', { lockspace: asked.name, goOn: GO_ON });
+  return true;
+}
+
+/** A lockspace that must not be joined yet. Its holders end by themselves, or are stopped. */
+export function isStillHeld(front: Front, asked: Place): boolean {
   const left = leftAt(front, asked);
   if (left === null) return false;
   const fields = { lockspace: asked.name, pids: pidsOf(left).join(' ') };

@@ -172,6 +172,16 @@ test('a join waits for one that an earlier lvmlockd had under way, and then take
   assert.equal(fake.sleptMs, 1000);
 });
 
+test('a join that only a person can make possible is not waited for', () => {
+  const fake = new FakeSanlock();
+  started(fake);
+  const again = manager.open(VG, 2);
+  fake.run(again.prepare(1));
+  fake.script('addLockspace', { code: -16 });
+  assert.equal(fake.run(again.join(true)).result, -16);
+  assert.equal(fake.sleptMs, 0);
+});
+
 test('whoever cannot be seen counts as there', () => {
   const own = { hostId: 1n, state: HOST_STATES.LIVE };
   const other = (state: number) => ({ hostId: 2n, state });

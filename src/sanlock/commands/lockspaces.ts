@@ -11,7 +11,7 @@ import {
   sanlkLockspace,
 } from '../../wire/sanlock-socket.ts';
 import type { Front } from '../front.ts';
-import { isClosed, type LeftBehind, leftAt } from '../holder-journal.ts';
+import { isClosed, isStillHeld, type LeftBehind, leftAt } from '../holder-journal.ts';
 import { beginJoin, undoJoin } from '../joining.ts';
 import type { Request } from '../request.ts';
 import { giveBack, stillKept } from '../resuming.ts';
@@ -83,7 +83,8 @@ function refuseLeftBehind(front: Front, asked: Asked): number {
     stillKept(front, left);
     return -ERRNO.EBUSY; // nothing but a person's word ends it
   }
-  return isClosed(front, asked) ? -ERRNO.EAGAIN : 0;
+  if (isClosed(front, asked)) return -ERRNO.EBUSY; // nor this: lvmlockd would try -11 for minutes
+  return isStillHeld(front, asked) ? -ERRNO.EAGAIN : 0;
 }
 
 /** The leases of an earlier daemon, kept in the lockspace that is meant; null: none. */
