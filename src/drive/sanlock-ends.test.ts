@@ -11,6 +11,7 @@ import {
 import { inquire, release } from '../client/sanlock-lease-calls.ts';
 import { decode } from '../codec/struct.ts';
 import { deltaLeader } from '../format/leader.ts';
+import type { Log, LogFields } from '../ports/log.ts';
 import { FrontHost } from '../sim/front-host.ts';
 import { MemoryJournal } from '../sim/memory-journal.ts';
 import { RES_FLAGS, smHeader } from '../wire/sanlock-socket.ts';
@@ -18,6 +19,7 @@ import { acquire, holding, LUN, Stage, T } from './testing/front-stage.ts';
 
 const OTHER = { name: 'LS2', hostId: 1n, path: LUN, offset: BigInt(8 * MIB) };
 const OURS = { name: 'LS', hostId: 1n, path: LUN, offset: 0n };
+const SILENT: Log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 const HOLDER = 101;
 const EAGAIN = -11;
 const ENOSPC = -28;
@@ -99,11 +101,11 @@ test('a lease process that hangs while it waits for its last write does not hold
 });
 
 /** A daemon that finds a holder of the one before it, whose lease processes have ended. */
-function haunted(): { stage: Stage; host: FrontHost } {
+function haunted(flags = 0, log: Log = SILENT): { stage: Stage; host: FrontHost } {
   const journal = new MemoryJournal();
   const stage = new Stage({ journal, killGraceS: 5 });
   assert.equal(stage.join(), 0);
-  holding(stage, HOLDER);
+  holding(stage, HOLDER, 1, flags);
   stage.frontTime.stop();
   stage.leaseTime.stop();
   const { clock, storage } = stage;
@@ -111,7 +113,7 @@ function haunted(): { stage: Stage; host: FrontHost } {
   const settings = { killGraceS: 5 };
   return {
     stage,
-    host: new FrontHost({ name: 'host1', clock, storage, settings, journal, ended }),
+    host: new FrontHost({ name: 'host1', clock, storage, settings, journal, log, ended }),
   };
 }
 
@@ -133,6 +135,29 @@ test('forced to end it kills them first', () => {
   assert.deepEqual(host.deeds[0]?.kind, 'SIGKILL');
   assert.deepEqual(host.deeds[0]?.pid, HOLDER);
   host.processEnds(HOLDER);
+  stage.run(1000);
+  assert.equal(host.ended, 0);
+});
+
+test('while it keeps persistent leases it does not end, forced or not, and serves on', () => {
+  const told: string[] = [];
+  const note = (event: string, fields?: LogFields) => {
+    if (event === 'daemon.keepsLeases') told.push(`${fields?.['goOn']}`);
+  };
+  const { stage, host } = haunted(RES_FLAGS.PERSISTENT, { ...SILENT, error: note });
+  stage.run(1000);
+  for (const force of [0, 1]) {
+    host.connect(900).send(shutdown(force).request);
+    assert.equal(stage.result(shutdownWait(force).request, host.connect(900)), EBUSY);
+  }
+  assert.equal(told.length, 4);
+  for (const text of told) assert.match(text, /lvmlockctl --drop/);
+  stage.run(8 * T * 1000 + 60_000);
+  assert.equal(host.ended, null);
+  assert.deepEqual(host.deeds, [], 'nor is anybody stopped for an end that does not come');
+
+  assert.equal(stage.result(removeLockspace(OURS).request, host.connect(HOLDER)), 0);
+  assert.equal(stage.result(shutdownWait(1).request, host.connect(900)), 0);
   stage.run(1000);
   assert.equal(host.ended, 0);
 });

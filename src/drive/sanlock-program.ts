@@ -17,7 +17,7 @@ import type { Outside } from '../sanlock/outside.ts';
 import { endSilentLeavers, look, lookEveryMs } from '../sanlock/recovery.ts';
 import { releaseDead } from '../sanlock/release.ts';
 import { bodyLength, replyBytes } from '../sanlock/request.ts';
-import { resumeLeft } from '../sanlock/resuming.ts';
+import { keepsLeases, resumeLeft } from '../sanlock/resuming.ts';
 import type { SanlockSettings } from '../sanlock/settings.ts';
 import { type Client, newClient } from '../sanlock/state.ts';
 import { forgetWaiter } from '../sanlock/waiters.ts';
@@ -129,6 +129,7 @@ export class SanlockProgram {
   /** A signal asked the daemon to end: it does so only when no lockspace is left (spec 20 §15). */
   endIfUnused(): void {
     const { lockspaces, leftBehind } = this.#front;
+    if (keepsLeases(this.#front)) return;
     if (lockspaces.length === 0 && leftBehind.length === 0) this.#end();
     else this.#parts.log.debug('daemon.stillUsed', { lockspaces: this.#front.lockspaces.length });
   }

@@ -55,6 +55,7 @@ import {
 import type { Front } from './front.ts';
 import { holdsNow } from './holder-journal.ts';
 import { type Request, replyBytes } from './request.ts';
+import { keepsLeases } from './resuming.ts';
 import type { Client, Reply } from './state.ts';
 import { VERSION } from './status-records.ts';
 
@@ -253,7 +254,7 @@ function inline(front: Front, request: Request): void {
       break;
     }
     case SM_CMD.SHUTDOWN:
-      if (header.data !== 0 || !isUsed(front)) beginEnd(front);
+      if (mayEnd(front, header.data)) beginEnd(front);
       break;
   }
   if (!client.registered) front.outside.end(client.connection);
@@ -273,8 +274,9 @@ function stopsBy(
 }
 
 /** Holders of an earlier daemon count: when their time is up nobody else stops them. */
-function isUsed(front: Front): boolean {
-  return front.lockspaces.length > 0 || front.leftBehind.length > 0;
+function mayEnd(front: Front, force: number): boolean {
+  if (keepsLeases(front)) return false;
+  return force !== 0 || (front.lockspaces.length === 0 && front.leftBehind.length === 0);
 }
 
 /** Every lockspace goes as by its removal; the last one's end is the daemon's. */
@@ -284,7 +286,7 @@ function beginEnd(front: Front): void {
 }
 
 function shutdownWait(front: Front, request: Request, reply: Reply): void {
-  if (request.header.data === 0 && isUsed(front)) {
+  if (!mayEnd(front, request.header.data)) {
     reply(-ERRNO.EBUSY);
     return;
   }

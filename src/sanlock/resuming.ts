@@ -76,9 +76,7 @@ function begin(front: Front, left: LeftBehind): void {
 function over(front: Front, left: LeftBehind, reason: string): void {
   left.phase = 'over';
   if (left.lease !== null) front.outside.endLease(left.lease);
-  const resources = namesOf(left);
-  const fields = { lockspace: left.space.name, resources, reason, goOn: goOn(left) };
-  front.outside.log('error', 'leases.unprotected', fields);
+  front.outside.log('error', 'leases.unprotected', { ...fieldsOf(left), reason });
 }
 
 /** @returns whether the message came from a process that resumes a membership */
@@ -184,7 +182,19 @@ function givenBack(front: Front, left: LeftBehind): void {
 
 /** Tells why the lockspace is not joined. */
 export function stillKept(front: Front, left: LeftBehind): void {
-  const resources = namesOf(left);
-  const fields = { lockspace: left.space.name, resources, goOn: goOn(left) };
-  front.outside.log('error', 'lockspace.keptLeases', fields);
+  front.outside.log('error', 'lockspace.keptLeases', fieldsOf(left));
+}
+
+/**
+ * Such a daemon does not end, forced or not: nothing but a person ends these leases, and while it
+ * waited for that it would take no word of any. Tells what to do.
+ */
+export function keepsLeases(front: Front): boolean {
+  const kept = front.leftBehind.filter(({ leases }) => leases.size > 0);
+  for (const left of kept) front.outside.log('error', 'daemon.keepsLeases', fieldsOf(left));
+  return kept.length > 0;
+}
+
+function fieldsOf(left: LeftBehind) {
+  return { lockspace: left.space.name, resources: namesOf(left), goOn: goOn(left) };
 }
