@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import {
+import fs, {
   appendFileSync,
   existsSync,
   mkdtempSync,
@@ -7,14 +7,18 @@ import {
   rmSync,
   symlinkSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
 import { JournalFile } from './journal-file.ts';
 import { setrlimit } from './system-calls.ts';
 
 const RLIMIT_FSIZE = 1;
+const [EXT4, TMPFS] = [0xef53, 0x01021994];
+const BOOTED_S = Number(/^btime (\d+)$/m.exec(readFileSync('/proc/stat', 'ascii'))?.[1]);
 const BOOT = readFileSync('/proc/sys/kernel/random/boot_id', 'ascii').trim();
 
 interface Bench {
@@ -107,6 +111,59 @@ test('cut at any byte, a journal is read as far as it is sound', () =>
       // The last line was not done when its writer died; without its first line it is no journal.
       assert.equal(damaged, length <= BOOT.length ? 1 : 0, `cut at ${length}`);
     }
+  }));
+
+/** As if the file were on another kind of file system than it is. */
+function onFileSystem(type: number, body: () => void): void {
+  mock.method(fs, 'statfsSync', () => ({ type }));
+  syncBuiltinESMExports();
+  try {
+    body();
+  } finally {
+    mock.restoreAll();
+    syncBuiltinESMExports();
+  }
+}
+
+test('without its first line it is of another boot where it was written before this one', () =>
+  withFile(({ path, said, open }) => {
+    const damagedAfter = (type: number, writtenS: number) => {
+      writeFileSync(path, `\0\0\0\0\n${line(1)}\n`);
+      utimesSync(path, writtenS, writtenS);
+      let damaged = 0;
+      onFileSystem(type, () => {
+        damaged = open().load().damaged;
+      });
+      return damaged;
+    };
+    assert.equal(damagedAfter(EXT4, BOOTED_S - 3600), 0);
+    assert.ok(said.includes('journal.otherBoot'), 'which is told');
+    for (const nearS of [-1, 0, 1]) assert.equal(damagedAfter(EXT4, BOOTED_S + nearS), 1);
+    assert.equal(damagedAfter(EXT4, BOOTED_S + 3600), 1);
+    // Such a file is of this boot, whatever the wall clock said when it was written.
+    assert.equal(damagedAfter(TMPFS, BOOTED_S - 3600), 1);
+  }));
+
+test('the first whole journal is on the disk before it counts', () =>
+  withFile(({ open }) => {
+    const deeds: string[] = [];
+    const { fsyncSync, renameSync } = fs;
+    mock.method(fs, 'fsyncSync', (fd: number) => {
+      deeds.push('fsync');
+      fsyncSync(fd);
+    });
+    mock.method(fs, 'renameSync', (from: string, to: string) => {
+      deeds.push('rename');
+      renameSync(from, to);
+    });
+    syncBuiltinESMExports();
+    try {
+      open().replace([line(1)]);
+    } finally {
+      mock.restoreAll();
+      syncBuiltinESMExports();
+    }
+    assert.deepEqual(deeds, ['fsync', 'rename']);
   }));
 
 test('no damaged byte passes, whatever it is', () =>

@@ -1,22 +1,30 @@
 import {
   closeSync,
   copyFileSync,
+  fsyncSync,
   ftruncateSync,
   openSync,
   readFileSync,
   renameSync,
   rmSync,
+  statfsSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { crc32c } from '../codec/crc32c.ts';
 import type { Journal, Remembered } from '../ports/journal.ts';
 import type { Log } from '../ports/log.ts';
+import { MachineClock } from './machine-clock.ts';
 
 const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
 const MODE = 0o600;
 const SUM_DIGITS = 8;
 /** As the kernel writes a boot id. */
 const BOOT_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** File systems that begin empty with each boot. */
+const IN_MEMORY: ReadonlySet<number> = new Set([0x01021994, 0x858458f6]);
+/** By so much a wall clock may be set, once, without a file of this boot seeming older than it. */
+const CLOCK_SLACK_MS = 10_000;
 const EMPTY: Remembered = { lines: [], damaged: 0 };
 
 /**
@@ -51,12 +59,30 @@ export class JournalFile implements Journal {
     const [boot = '', ...rest] = text.split('\n');
     if (BOOT_ID.test(boot) && boot !== this.#boot) return EMPTY;
     const isOurs = boot === this.#boot && rest.length > 0;
+    if (!isOurs && this.#isOlderThanBoot()) {
+      this.#log.warn('journal.otherBoot', { path: this.#path });
+      return EMPTY;
+    }
     // What follows the last line feed was being written when its writer died: nobody relied on it.
     const texts = rest.slice(0, -1).map(textOf);
     const lines = texts.filter((line) => line !== null);
     const damaged = texts.length - lines.length + (isOurs ? 0 : 1);
     if (damaged > 0) this.#keepForReview(damaged);
     return { lines, damaged };
+  }
+
+  /**
+   * Where its first line is lost, as after a power failure on a disk. Else the reboot that ends
+   * this state could begin it again. A file in memory is of this boot, whatever its time says.
+   */
+  #isOlderThanBoot(): boolean {
+    try {
+      if (IN_MEMORY.has(statfsSync(this.#path).type)) return false;
+      const bootedMs = Date.now() - new MachineClock().sinceBootMs();
+      return statSync(this.#path).mtimeMs < bootedMs - CLOCK_SLACK_MS;
+    } catch {
+      return false; // nothing shows it
+    }
   }
 
   append(line: string): boolean {
@@ -81,6 +107,9 @@ export class JournalFile implements Journal {
       try {
         const text = [this.#boot, ...lines.map(lineOf), ''].join('\n');
         const length = writeWhole(fd, text, 0);
+        // A power failure must not leave it without its first line. Later ones are not waited for:
+        // leases are served by then, and a disk below the run directory may hang.
+        if (this.#fd === null) fsyncSync(fd);
         renameSync(draft, this.#path);
         if (this.#fd !== null) closeSync(this.#fd);
         this.#fd = fd; // written on from here

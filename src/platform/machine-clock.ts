@@ -25,6 +25,11 @@ export class MachineClock extends MonotonicClock {
     return asleepMs;
   }
 
+  /** Asleep or not. */
+  sinceBootMs(): number {
+    return this.#read(CLOCK_BOOTTIME);
+  }
+
   #read(clock: number): number {
     if (clockGettime(clock, this.#bytes) !== 0) throw new Error(`clock ${clock} cannot be read`);
     return Number(this.#time[0]) * 1000 + Number(this.#time[1]) / 1e6;

@@ -233,14 +233,16 @@ const OF_ACTION: Readonly<Partial<Record<Code, Actions>>> = {
   EBUSY: {
     shutdown: {
       found: 'the daemon is in use, and goes on',
-      todo: 'remove its lockspaces first (sanlock client rem_lockspace), or use -f 1',
+      todo:
+        'remove its lockspaces first (sanlock client rem_lockspace), or use -f 1; where leases of ' +
+        'an earlier daemon are kept, sanlock client log_dump says how to give them back',
     },
     rem_lockspace: {
       found: 'the lockspace is in use',
       todo: 'release what is held in it (sanlock client status)',
     },
     add_lockspace: {
-      found: 'an earlier daemon left something running that uses it',
+      found: 'something an earlier daemon left uses it, or may use it',
       todo: LOG,
     },
     set_event: { found: 'an earlier event is not out yet', todo: AGAIN },
