@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { MIB } from '../../base/units.ts';
 import { SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
 import { HOST_STATES } from '../../wire/sanlock-socket.ts';
-import { areaAt } from './sanlock-layout.ts';
+import { areaAt, resourceAt } from './sanlock-layout.ts';
 import { FakeSanlock, LV, manager, SITE, started, VG, VGLK } from './testing/fake-sanlock.ts';
 
 const OWN_SLOT = 67 * MIB;
@@ -85,6 +85,82 @@ test('a slot that another host takes at the same time is passed over', () => {
   assert.equal(fake.run(space.initLv('lv0')).lvLockArgs, `1.0.0:${68 * MIB}`);
   assert.equal(fake.run(space.initLv('lv1')).lvLockArgs, `1.0.0:${69 * MIB}`);
   assert.equal(fake.slots.get(OWN_SLOT)?.name, '#unused');
+});
+
+// sanlock knows a resource by its name: what keeps one free slot from us keeps all of them.
+for (const code of [-11, -16, -28]) {
+  test(`a ${code} of our own sanlock is no taken slot: the same one is tried again`, () => {
+    const fake = new FakeSanlock();
+    const space = started(fake);
+    fake.script('acquire', { code }, { code });
+    assert.equal(fake.run(space.initLv('lv0')).lvLockArgs, `1.0.0:${OWN_SLOT}`);
+    assert.ok(fake.sleptMs > 0);
+  });
+
+  test(`a ${code} that stays ends as AGAIN, soon, and loses no slot`, () => {
+    const fake = new FakeSanlock();
+    fake.slotCount = 200;
+    const space = started(fake);
+    fake.script('acquire', ...Array.from({ length: 1000 }, () => ({ code })));
+    assert.deepEqual(fake.run(space.initLv('lv0')), { result: -11, lmResult: -11, lvLockArgs: '' });
+    const tries = fake.asked.filter((call) => call === 'acquire').length;
+    assert.ok(tries > 1 && tries <= 10, `${tries} acquires`);
+    assert.ok(fake.sleptMs <= 5000, `${fake.sleptMs} ms`);
+    fake.scripted.clear();
+    assert.equal(fake.run(space.initLv('lv0')).lvLockArgs, `1.0.0:${OWN_SLOT}`);
+  });
+}
+
+test('a rename whose answer is lost costs neither the slot nor the ones behind it', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  fake.script('release', { code: -110, answered: false });
+  assert.equal(fake.run(space.initLv('lv0')).result, -214);
+  fake.script('acquire', { code: -11 }, { code: -11 }, { code: -17 });
+  assert.equal(fake.run(space.initLv('lv0')).lvLockArgs, `1.0.0:${OWN_SLOT}`);
+  fake.script('release', { code: -11 }); // a release's number is no word about the slot
+  assert.equal(fake.run(space.initLv('lv1')).lvLockArgs, '');
+});
+
+test('an orphan of a free slot is released, and keeps no other free slot from us', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  fake.script('acquire', { code: -117 }, {});
+  assert.equal(fake.run(space.initLv('lv0')).lvLockArgs, `1.0.0:${OWN_SLOT}`);
+  assert.deepEqual([...fake.here], []);
+  fake.script('acquire', { code: -117 }, { code: -117 });
+  const { result, lvLockArgs } = fake.run(space.initLv('lv1'));
+  assert.deepEqual([result, lvLockArgs], [-221, ''], 'no walk to the end of the device');
+});
+
+test('what a killed lvmlockd was renaming is adopted as no LV', () => {
+  const fake = new FakeSanlock();
+  started(fake);
+  const names = [
+    ['#unused', OWN_SLOT],
+    ['_GLLK_disabled', 65 * MIB],
+  ] as const;
+  for (const [name, offset] of names) {
+    const resource = resourceAt(SITE, name, offset);
+    const slot = fake.slots.get(offset);
+    assert.ok(slot !== undefined);
+    slot.name = name;
+    fake.leases.push({ list: 'orphan', resource });
+  }
+  const again = manager.open(VG, 2);
+  fake.run(again.prepare(1));
+  fake.script('addLockspace', { code: -17 });
+  assert.deepEqual(fake.run(again.join(true)).adopted, []);
+  assert.deepEqual([...fake.here], []);
+});
+
+test('a pause of our own sanlock keeps no lease from being freed', () => {
+  const fake = new FakeSanlock();
+  const space = twoLvs(fake);
+  fake.script('acquire', { code: -11 });
+  assert.equal(fake.run(space.freeLv(LV)).result, 0);
+  fake.script('acquire', { code: -28 });
+  assert.equal(fake.run(space.switchGl(false)).result, 0);
 });
 
 test('a lease that cannot be taken for want of storage is no taken slot', () => {

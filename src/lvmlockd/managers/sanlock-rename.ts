@@ -5,8 +5,8 @@ import type { ResourceText } from '../../wire/sanlock-strings.ts';
 import { both, type ManagerSteps, OK, type Outcome } from './manager.ts';
 import type { SanlockAnswer } from './sanlock-asks.ts';
 import { UNUSED_NAME } from './sanlock-layout.ts';
-import { areaOutcome, isHeld } from './sanlock-results.ts';
-import { ask, type SanlockTimes } from './sanlock-slots.ts';
+import { areaOutcome, isHeld, isHeldElsewhere, isLocalDelay } from './sanlock-results.ts';
+import { ask, type SanlockTimes, sleep } from './sanlock-slots.ts';
 
 /**
  * Giving the lease at an offset another name. Reading the leader and then writing it anew is no
@@ -23,20 +23,44 @@ export interface Renaming {
   readonly newName: ByteString;
 }
 
-/** The answer of the first call that failed, or that of the release. */
-function* rename(how: Renaming, times: SanlockTimes): ManagerSteps<SanlockAnswer> {
+interface Renamed extends SanlockAnswer {
+  /** The answer is the release's: the slot was ours. */
+  readonly wasOurs: boolean;
+}
+
+/** How long our own sanlock may be busy with itself; lvm waits, and asks again after an AGAIN. */
+const DELAY_TRIES = 10;
+const DELAY_PAUSE_MS = 500;
+
+/**
+ * The answer of the first call that failed, or that of the release. While our own sanlock cannot
+ * acquire just now, the same lease is tried again: that says nothing about who has it.
+ */
+function* rename(how: Renaming, times: SanlockTimes): ManagerSteps<Renamed> {
   const { session, lease, newName } = how;
+  let got = yield* acquireOwn(how, times);
+  for (let tries = 1; isLocalDelay(got) && tries < DELAY_TRIES; tries++) {
+    yield* sleep(DELAY_PAUSE_MS);
+    got = yield* acquireOwn(how, times);
+  }
+  if (got.code < 0 || !got.answered) return { ...got, wasOurs: false };
+  const resources = [lease, { ...lease, name: newName }];
+  const command = { call: 'release', resources, rename: true } as const;
+  return { ...(yield* ask(command, times.diskMs, session)), wasOurs: true };
+}
+
+/** An earlier call without answer may have left it with us: nobody else uses our connection. */
+function* acquireOwn({ session, lease }: Renaming, times: SanlockTimes) {
   const acquire = { call: 'acquire', resource: lease, lvb: false, orphan: false } as const;
   let got = yield* ask(acquire, times.diskMs, session);
-  if (got.code === -ERRNO.EEXIST) {
-    // An earlier call without answer left it with us: nobody else uses it under our connection.
-    const release = { call: 'release', resources: [lease], rename: false } as const;
-    yield* ask(release, times.diskMs, session);
-    got = yield* ask(acquire, times.diskMs, session);
-  }
-  if (got.code < 0 || !got.answered) return got;
-  const resources = [lease, { ...lease, name: newName }];
-  return yield* ask({ call: 'release', resources, rename: true }, times.diskMs, session);
+  const isLeft = got.code === -ERRNO.EEXIST;
+  // A free slot's orphan is nobody's: an lvmlockd ended between the two calls. sanlock knows it by
+  // its name, wherever it is, and would refuse every other free slot because of it.
+  const isOrphan = got.code === -ERRNO.EUCLEAN && lease.name === UNUSED_NAME;
+  if (isOrphan) got = yield* ask({ ...acquire, orphan: true }, times.diskMs, session);
+  if (!isLeft && !(isOrphan && got.code >= 0 && got.answered)) return got;
+  yield* ask({ call: 'release', resources: [lease], rename: false }, times.diskMs, session);
+  return yield* ask(acquire, times.diskMs, session);
 }
 
 /** Whose name is in a slot now; null when it cannot be read. */
@@ -57,7 +81,8 @@ export function* freeLease(
     return name === UNUSED_NAME ? OK : both(LD_RESULT.INVAL);
   }
   if (answer.code === SANLOCK_CODES.LEADER_MAGIC) return both(LD_RESULT.INVAL);
-  return isHeld(answer) ? both(LD_RESULT.BUSY) : areaOutcome(answer);
+  // An EAGAIN that stays may be a living host's shared hold: it is in use, for all that is known.
+  return isHeld(answer) ? both(LD_RESULT.BUSY) : laterOr(answer);
 }
 
 /** Enables or disables the global lock; AGAIN while another host has it, or changes it. */
@@ -67,19 +92,28 @@ export function* switchName(how: Renaming, times: SanlockTimes): ManagerSteps<Ou
     const name = yield* nameIn(how.lease, times);
     return name === how.newName ? OK : both(LD_RESULT.EARGS);
   }
-  return isHeld(answer) ? both(LD_RESULT.AGAIN) : areaOutcome(answer);
+  return isHeld(answer) ? both(LD_RESULT.AGAIN) : laterOr(answer);
 }
 
-/** A free slot becomes an LV's lease. `taken`: somebody else was faster. */
+/**
+ * A free slot becomes an LV's lease. `taken`: somebody else was faster. AGAIN without that: our own
+ * sanlock grants nothing for now, and the next slot would fare no better.
+ */
 export function* takeSlot(
   how: Renaming,
   times: SanlockTimes,
 ): ManagerSteps<Outcome & { readonly taken: boolean }> {
   const answer = yield* rename(how, times);
-  if (isOtherName(answer) || isHeld(answer)) return { ...both(LD_RESULT.AGAIN), taken: true };
+  if (answer.wasOurs) return { ...areaOutcome(answer), taken: false };
+  const taken = isOtherName(answer) || isHeldElsewhere(answer);
+  if (taken || isLocalDelay(answer)) return { ...both(LD_RESULT.AGAIN), taken };
   return { ...areaOutcome(answer), taken: false };
 }
 
 function isOtherName({ answered, code }: SanlockAnswer): boolean {
   return answered && code === SANLOCK_CODES.LEADER_RESOURCE;
+}
+
+function laterOr(answer: Renamed): Outcome {
+  return isLocalDelay(answer) ? both(LD_RESULT.AGAIN) : areaOutcome(answer);
 }

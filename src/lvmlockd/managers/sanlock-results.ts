@@ -12,13 +12,21 @@ const HELD_BY_OTHERS: ReadonlySet<number> = new Set([
   SANLOCK_CODES.ACQUIRE_OTHER,
 ]);
 
-const TRY_LATER: ReadonlySet<number> = new Set([
-  -ERRNO.EAGAIN,
+/** Another host is about to have it, or was faster. */
+const OTHERS_ARE_AT_IT: ReadonlySet<number> = new Set([
   SANLOCK_CODES.ACQUIRE_OWNED_RETRY,
-  SANLOCK_CODES.AIO_TIMEOUT,
   SANLOCK_CODES.DBLOCK_LVER,
   SANLOCK_CODES.DBLOCK_MBAL,
 ]);
+
+const TRY_LATER: ReadonlySet<number> = new Set([
+  -ERRNO.EAGAIN,
+  SANLOCK_CODES.AIO_TIMEOUT,
+  ...OTHERS_ARE_AT_IT,
+]);
+
+/** Its grants pause, it still releases something of that name, or the lockspace is in doubt. */
+const LOCAL_DELAY: ReadonlySet<number> = new Set([-ERRNO.EAGAIN, -ERRNO.EBUSY, -ERRNO.ENOSPC]);
 
 const STORAGE: ReadonlySet<number> = new Set([
   -ERRNO.EIO,
@@ -58,6 +66,16 @@ export function isHeld({ answered, code }: SanlockAnswer): boolean {
   if (code === SANLOCK_CODES.AIO_TIMEOUT) return false; // the storage, not a holder
   const isOrphan = code === -ERRNO.EUCLEAN;
   return isOrphan || HELD_BY_OTHERS.has(code) || TRY_LATER.has(code);
+}
+
+/** Another host, and not our own sanlock's state, keeps us from that lease. */
+export function isHeldElsewhere({ answered, code }: SanlockAnswer): boolean {
+  return answered && (HELD_BY_OTHERS.has(code) || OTHERS_ARE_AT_IT.has(code));
+}
+
+/** An acquire that our own sanlock refuses for now; says nothing about the lease. */
+export function isLocalDelay({ answered, code }: SanlockAnswer): boolean {
+  return answered && LOCAL_DELAY.has(code);
 }
 
 /** For formatting, reading and joining. */

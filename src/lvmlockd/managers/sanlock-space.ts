@@ -59,6 +59,10 @@ const JOIN_POLL_MS = 500;
 const REMOVE_POLL_MS = 250;
 const REMOVE_POLLS = 20; //  for leases that sanlock is still writing free
 
+const NO_LV_NAMES: ReadonlySet<ByteString> = new Set([
+  ...[GL_NAME, GL_DISABLED_NAME, VG_NAME, UNUSED_NAME],
+]);
+
 /** A VG's lockspace in sanlock, with its registered connection (spec 31 §3, §4). */
 export class SanlockSpace implements ManagerSpace {
   readonly #vg: VgPlace;
@@ -128,7 +132,10 @@ export class SanlockSpace implements ManagerSpace {
     return { ...OK, adopted: wasThere ? yield* this.#adoptOrphans(site) : [] };
   }
 
-  /** Takes over what a crashed lvmlockd held; GL and VG locks ended with its commands. */
+  /**
+   * Takes over what a crashed lvmlockd held. GL and VG locks ended with its commands, and so did
+   * the renaming of a free slot.
+   */
   *#adoptOrphans(site: LeaseSite): ManagerSteps<AdoptedLock[]> {
     const status = yield* ask({ call: 'status' }, this.#times.quickMs);
     const adopted: AdoptedLock[] = [];
@@ -142,7 +149,7 @@ export class SanlockSpace implements ManagerSpace {
       const command = { call: 'acquire', resource: wanted, lvb: false, orphan: true } as const;
       const answer = yield* this.#ask(command, this.#times.diskMs);
       if (answer.code < 0) continue;
-      if (resource.name === GL_NAME || resource.name === VG_NAME) {
+      if (NO_LV_NAMES.has(resource.name)) {
         yield* this.#release([wanted]);
         continue;
       }
