@@ -209,7 +209,9 @@ function dropUnknown(state: DaemonState, to: Waiter, vgName: ByteString): void {
     replyNoLockspace(state, to);
     return;
   }
-  run(state, ofClient(to), sanlock.giveBack(vgName), ({ result, lmResult }) => {
+  run(state, ofClient(to), sanlock.giveBack(vgName), (outcome) => {
+    const { result, lmResult, keepsNothing } = outcome;
+    if (keepsNothing) state.lostSpaces.delete(vgName);
     if (result === LD_RESULT.ENOLS) {
       replyNoLockspace(state, to);
       return;

@@ -84,6 +84,38 @@ test('with nothing joined it ends, and says that it did not end in order', () =>
   assert.equal(bench.ended, 1);
 });
 
+for (const isKept of [true, false]) {
+  const what = isKept ? 'gives back what it kept' : 'keeps nothing';
+  test(`once sanlock ${what} of a lost VG, a SIGTERM is an order again`, () => {
+    const bench = holding();
+    loseSanlock(bench);
+    unlock(bench);
+    bench.fake.confirmsLeave = false;
+    bench.ask(1, 'request="drop_vg" vg_name="a"');
+    bench.start('b');
+    bench.post({ kind: 'terminate', signal: 'SIGTERM' });
+    assert.equal(bench.state.quitting, false, 'a sanlock may still count on us');
+    bench.fake.kept.clear();
+    if (isKept) bench.fake.kept.add('a');
+    bench.fake.confirmsLeave = true;
+    bench.ask(1, 'request="drop_vg" vg_name="a"');
+    bench.post({ kind: 'terminate', signal: 'SIGTERM' });
+    assert.equal(bench.ended, 0);
+  });
+}
+
+test('no answer to a give-back changes nothing: sanlock may still count on us', () => {
+  const bench = holding();
+  loseSanlock(bench);
+  unlock(bench);
+  bench.fake.confirmsLeave = false;
+  bench.ask(1, 'request="drop_vg" vg_name="a"');
+  bench.fake.answers = false;
+  bench.ask(1, 'request="drop_vg" vg_name="a"');
+  bench.post({ kind: 'terminate', signal: 'SIGTERM' });
+  assert.equal(bench.ended, 1);
+});
+
 test('while leases are dropped, or sanlock does not answer, a SIGTERM is no order', () => {
   const bench = holding();
   bench.fake.answers = false;

@@ -138,6 +138,11 @@ export interface LossReport {
   readonly dying: readonly ByteString[];
 }
 
+export interface GiveBackOutcome extends Outcome {
+  /** It said that it keeps nothing of that VG any more: it has no reason to stop anybody. */
+  readonly keepsNothing: boolean;
+}
+
 export interface LockManager {
   readonly kind: ManagerKind;
   isRunning(): ManagerSteps<boolean>;
@@ -149,7 +154,7 @@ export interface LockManager {
   findSpaces(): ManagerSteps<readonly FoundSpace[]>;
   findLosses(): ManagerSteps<LossReport>;
   /** Leases that it keeps for nobody who runs, of a VG that is not joined. ENOLS: there are none. */
-  giveBack(vgName: ByteString): ManagerSteps<Outcome>;
+  giveBack(vgName: ByteString): ManagerSteps<GiveBackOutcome>;
   /** Do two VG names mean one lockspace to the lock manager? */
   sameSpace(oneVgName: ByteString, otherVgName: ByteString): boolean;
 }

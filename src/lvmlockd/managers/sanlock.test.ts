@@ -5,7 +5,7 @@ import { SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
 import { HOST_STATES, RES_FLAGS } from '../../wire/sanlock-socket.ts';
 import { valueBlockBytes } from '../../wire/value-block.ts';
 import type { SanlockAnswer } from './sanlock-asks.ts';
-import { resourceAt } from './sanlock-layout.ts';
+import { areaAt, resourceAt } from './sanlock-layout.ts';
 import { FakeSanlock, LV, manager, SITE, started, VG, VGLK } from './testing/fake-sanlock.ts';
 
 test('a new VG gets host leases, GL, VG and free slots to the end of the device', () => {
@@ -235,4 +235,20 @@ test('a removed VG leaves unusable leases behind', () => {
   const held = [{ resource: VGLK, mode: 'ex', newVersion: 0 }] as const;
   assert.equal(fake.run(space.leave({ held, removeVg: true, dropAll: false })).result, 0);
   assert.equal(fake.slots.get(0)?.space, '#unused');
+});
+
+test('only a sanlock that says so keeps nothing of a VG', () => {
+  const gives = (answer: Partial<SanlockAnswer>, joinedHere = false) => {
+    const fake = new FakeSanlock();
+    if (joinedHere) fake.joined.push(areaAt(SITE, 1));
+    fake.script('remLockspace', answer);
+    const { result, keepsNothing } = fake.run(manager.giveBack('vg'));
+    return `${result} ${keepsNothing}`;
+  };
+  assert.equal(gives({ code: 0 }), '0 true');
+  assert.equal(gives({ code: -2 }), '-210 true');
+  assert.equal(gives({ code: -16 }), '-16 false');
+  assert.equal(gives({ code: -2, answered: false }), '-210 false');
+  assert.equal(gives({ code: -22 }), '-210 false');
+  assert.equal(gives({ code: 0 }, true), '-210 false');
 });

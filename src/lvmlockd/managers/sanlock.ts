@@ -4,6 +4,7 @@ import { ERRNO } from '../../wire/sanlock-codes.ts';
 import {
   both,
   type FoundSpace,
+  type GiveBackOutcome,
   type LockManager,
   type LossReport,
   type ManagerSpace,
@@ -51,17 +52,19 @@ export function sanlockManager(settings: SanlockSpaceSettings): LockManager {
 }
 
 /** What a sanlock started again keeps of the one before (decision 0015), with lvm's own names. */
-function* giveBack(vgName: ByteString, times: SanlockTimes): ManagerSteps<Outcome> {
+function* giveBack(vgName: ByteString, times: SanlockTimes): ManagerSteps<GiveBackOutcome> {
   const name = sanlockSpaceName(vgName);
   const joined = yield* ask({ call: 'getLockspaces' }, times.quickMs);
   if (!joined.answered || joined.areas.some((area) => area.name === name)) {
-    return both(LD_RESULT.ENOLS);
+    return { ...both(LD_RESULT.ENOLS), keepsNothing: false };
   }
   const path = lockLvPath(vgName, LOCK_LV);
   const area = { name, hostId: ANY_HOST, path, offset: 0n, flags: 0 };
   const answer = yield* ask({ call: 'remLockspace', area, onlyUnused: false }, times.leaveMs);
-  if (answer.code === -ERRNO.EBUSY) return both(LD_RESULT.BUSY);
-  return answer.answered && answer.code >= 0 ? OK : both(LD_RESULT.ENOLS);
+  const { answered, code } = answer;
+  if (code === -ERRNO.EBUSY) return { ...both(LD_RESULT.BUSY), keepsNothing: false };
+  if (answered && code >= 0) return { ...OK, keepsNothing: true };
+  return { ...both(LD_RESULT.ENOLS), keepsNothing: answered && code === -ERRNO.ENOENT };
 }
 
 const LOCK_LV = 'lvmlock';

@@ -51,7 +51,7 @@ export function testManager(isChosen: () => boolean): LockManager {
     renameVg: () => done(OK),
     findSpaces: () => done([]),
     findLosses: () => done({ answered: true, dying: [] }),
-    giveBack: () => done(both(LD_RESULT.ENOLS)),
+    giveBack: () => done({ ...both(LD_RESULT.ENOLS), keepsNothing: true }),
     sameSpace: (one, other) => one === other,
   };
 }

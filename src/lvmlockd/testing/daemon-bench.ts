@@ -57,7 +57,7 @@ export class FakeManager {
       giveBack: (vgName) => {
         this.did.push(`give back ${vgName}`);
         const result = this.kept.delete(vgName) ? 0 : LD_RESULT.ENOLS;
-        return done({ result, lmResult: result });
+        return done({ result, lmResult: result, keepsNothing: this.answers });
       },
       sameSpace: (one, other) => one.slice(0, 44) === other.slice(0, 44),
     };
