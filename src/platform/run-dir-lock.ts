@@ -1,5 +1,5 @@
-import { closeSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { errnoName } from './errno.ts';
 import { flock, lastErrno } from './system-calls.ts';
 
@@ -9,37 +9,68 @@ const EAGAIN = 11;
 const EINTR = 4;
 const PATIENCE_MS = 5000;
 const LOOK_AGAIN_MS = 5;
+const LOCK_NAME = '.holdfast.lock';
+const OWNER_ONLY = 0o600;
+const OTHERS_MAY = 0o077;
+const { O_CREAT, O_RDWR, O_NOFOLLOW, O_NONBLOCK } = constants;
 
 /**
  * Does something to a name in a run directory while no other daemon of ours does: looking whether
  * somebody serves there, removing what is left behind and taking its place is one step for all.
- * The directory itself is locked, so nothing has to be kept beside the name.
  *
- * @throws when the directory cannot be opened, or somebody keeps it locked.
+ * A file of ours that nobody else can open is locked, and stays: whoever can open what is locked,
+ * also for reading only, as everybody can the directory, can keep it locked for ever. A file that
+ * somebody else may have opened is therefore no lock; where the directory lets others put one
+ * there, we do without it, as two daemons that start at the same moment are rarer than that.
+ *
+ * @throws when the lock cannot be made, or another daemon of ours keeps it.
  */
 export function withRunDirLocked<T>(path: string, act: () => T): T {
-  const directory = dirname(path);
-  let fd: number;
+  const name = join(dirname(path), LOCK_NAME);
+  const fd = openOwn(name);
+  if (fd === null) return act();
   try {
-    fd = openSync(directory, 'r');
-  } catch (error) {
-    throw new Error(`${directory}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
-  }
-  try {
-    lock(fd, directory);
+    lock(fd, name);
     return act();
   } finally {
     closeSync(fd);
   }
 }
 
+/** null where what has that name is not ours alone. Node opens everything close-on-exec. */
+function openOwn(name: string): number | null {
+  let fd: number;
+  try {
+    // NONBLOCK: a FIFO that somebody put there must not stop us.
+    fd = openSync(name, O_CREAT | O_RDWR | O_NOFOLLOW | O_NONBLOCK, OWNER_ONLY);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    if (NOT_OURS.has(code)) return notOurs(name, code);
+    throw new Error(`${dirname(name)}: ${code}`);
+  }
+  const found = fstatSync(fd);
+  const isOurs = found.isFile() && found.nlink === 1 && found.uid === process.geteuid?.();
+  if (isOurs && (found.mode & OTHERS_MAY) === 0) return fd;
+  closeSync(fd);
+  return notOurs(name, `uid ${found.uid}, mode ${(found.mode & 0o7777).toString(8)}`);
+}
+
+/** A link, a directory, a socket, or another user's file. */
+const NOT_OURS: ReadonlySet<string> = new Set(['ELOOP', 'EISDIR', 'ENXIO', 'EACCES', 'EPERM']);
+
+function notOurs(name: string, what: string): null {
+  const advice = 'going on without that lock; remove it while no daemon starts';
+  process.stderr.write(`${name} is not ours (${what}): ${advice}\n`);
+  return null;
+}
+
 /** Held for a moment only: whoever keeps it for longer is no daemon that is starting. */
-function lock(fd: number, directory: string): void {
+function lock(fd: number, name: string): void {
   const pause = new Int32Array(new SharedArrayBuffer(4));
   for (let waitedMs = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waitedMs += LOOK_AGAIN_MS) {
     const errno = lastErrno();
     if ((errno !== EAGAIN && errno !== EINTR) || waitedMs >= PATIENCE_MS) {
-      throw new Error(`cannot lock the directory ${directory}: ${errnoName(errno)}`);
+      throw new Error(`cannot lock ${name}: ${errnoName(errno)}`);
     }
     Atomics.wait(pause, 0, 0, LOOK_AGAIN_MS);
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { killAtExit, run, SANLOCK, serves, startDaemon, whyNot } from './sanlock-daemons.ts';
@@ -72,6 +73,29 @@ test('a second sanlock, the pid file removed, leaves the first its socket', wher
     await first.stop();
   }
 });
+
+test(
+  'a user who keeps the run directory locked keeps no sanlock from starting',
+  where,
+  async () => {
+    await inScratch(async (directory) => {
+      chmodSync(directory, 0o755);
+      const runDir = join(directory, 'run');
+      mkdirSync(runDir, { mode: 0o775 });
+      const nobody = ['--reuid', '65534', '--regid', '65534', '--clear-groups'];
+      const words = [...nobody, 'flock', runDir, 'sh', '-c', 'echo locked; exec cat'];
+      const user = spawn('setpriv', words, { stdio: ['pipe', 'pipe', 'inherit'] });
+      await once(user.stdout, 'data');
+      try {
+        const daemon = await startDaemon('ours', { hostName: 'first', directory });
+        await daemon.stop();
+      } finally {
+        user.stdin.end();
+        await once(user, 'exit');
+      }
+    });
+  },
+);
 
 test('a second wdmd, pid file and guard removed, leaves the first alone', whereWdmd, async () => {
   const device = await FakeWatchdog.start();
