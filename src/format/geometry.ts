@@ -32,12 +32,28 @@ export function geometryOf(sectorSize: number, areaBytes: number): Geometry | nu
 }
 
 /**
- * Whether an area may begin there: at a multiple of its size, or where that is not known, of the
- * smallest. Elsewhere its sectors would be others' (spec 10 §3).
+ * Whether a lockspace may begin there, or an area be formatted through the socket: at a multiple of
+ * its size. Elsewhere its sectors would be others' (spec 10 §3).
  */
-export function isAreaOffset(offset: number, { areaBytes } = { areaBytes: MIB }): boolean {
+export function isAreaOffset(offset: number, { areaBytes }: Pick<Geometry, 'areaBytes'>): boolean {
   return offset % areaBytes === 0;
 }
+
+/**
+ * Whether a lease may be used there. The original formats and acquires at any sector, and setups do
+ * (libvirt's documentation has a lease at 1024), so only two kinds are refused: what is no sector,
+ * and the value block of an aligned area. That whole sector is a client's to fill: a leader forged
+ * there would have us write host blocks into the next area (spec 10 §3, §17.1).
+ */
+export function isLeaseOffset(offset: number): boolean {
+  if (offset % SMALLEST_SECTOR !== 0) return false;
+  return !GEOMETRIES.some(({ sectorSize, areaBytes }) => {
+    const valueBlock = LVB_SECTOR * sectorSize;
+    return valueBlock < areaBytes && offset % areaBytes === valueBlock;
+  });
+}
+
+const SMALLEST_SECTOR = 512;
 
 /** The sector of `hostId` (1..maxHosts) in a resource area. */
 export function hostBlockSector(hostId: number): number {

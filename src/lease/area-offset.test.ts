@@ -4,7 +4,7 @@ import { sameBytes } from '../base/bytes.ts';
 import type { Result } from '../base/result.ts';
 import { MIB } from '../base/units.ts';
 import { decode, zeroRecord } from '../codec/struct.ts';
-import { GEOMETRY_4K_8M, GEOMETRY_512_1M, LVB_SECTOR } from '../format/geometry.ts';
+import { GEOMETRY_4K_8M, GEOMETRY_512_1M, isLeaseOffset, LVB_SECTOR } from '../format/geometry.ts';
 import {
   encodePaxosLeader,
   PAXOS_DISK_MAGIC,
@@ -19,9 +19,9 @@ import { readLockspaceSizes } from './delta-acquire.ts';
 import type { LeaseError } from './lease-error.ts';
 import { paxosAcquire, type Refusal } from './paxos-acquire.ts';
 import { writeRequest } from './request.ts';
-import { take, WISH } from './testing/users.ts';
+import { release, take, WISH } from './testing/users.ts';
 
-// An area begins at a multiple of its size (spec 10 §3); anywhere else its sectors are others'.
+// A lockspace begins at a multiple of its size, a lease where no client's bytes are (spec 10 §3).
 
 function codeOf(result: Result<unknown, LeaseError | Refusal>): string {
   if (result.ok) return 'ok';
@@ -99,4 +99,42 @@ test('a value block that reads as a leader is none', () => {
   assert.equal(codeOf(one.run(writeRequest(one.member(), place, wish))), 'errno 22');
   assert.ok(sameBytes(lab.disks.resource, before), 'nothing is written');
   assert.equal(decode(paxosLeader, lab.disks.resource).ownerId, 2n);
+});
+
+test('a lease may be at any sector but a value block, as the original has it', () => {
+  const cases: readonly (readonly [number, boolean])[] = [
+    [0, true],
+    [512, true],
+    [1024, true],
+    [4096, true],
+    [MIB, true],
+    [MIB + 1024, true],
+    [2001 * 512, true],
+    [2002 * 512, false],
+    [5 * MIB + 2002 * 512, false],
+    [2002 * 4096, false],
+    [16 * MIB + 2002 * 4096, false],
+    [MIB + 2002 * 4096, true],
+    [2003 * 4096, true],
+    [1, false],
+    [1000, false],
+    [MIB + 1, false],
+  ];
+  for (const [offset, isRight] of cases) assert.equal(isLeaseOffset(offset), isRight, `${offset}`);
+});
+
+test('a lease at 1024 is acquired, asked for and released', () => {
+  const lab = new Lab(10, 2 * MIB);
+  const [one, two] = [lab.join(1), lab.join(2)];
+  acquaint([one, two]);
+  const offset = 1024;
+  lab.disks.resource.copyWithin(offset, 0, MIB);
+  const place = { ...LAB_PLACE, offset };
+  const got = one.run(paxosAcquire(one.member(), place, WISH));
+  assert.ok(got.ok, codeOf(got));
+  const wish = { lver: 0n, forceMode: 1, nextLver: true, geometry: GEOMETRY_512_1M };
+  assert.equal(codeOf(two.run(writeRequest(two.member(), place, wish))), 'ok');
+  assert.equal(codeOf(two.run(paxosAcquire(two.member(), place, WISH))), 'ACQUIRE_IDLIVE');
+  release(one, got.value);
+  assert.equal(codeOf(two.run(paxosAcquire(two.member(), place, WISH))), 'ok');
 });

@@ -1,7 +1,7 @@
 import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
 import type { Dblock } from '../format/dblock.ts';
-import { hasLvb, hostBlockSector, isAreaOffset, LVB_SECTOR } from '../format/geometry.ts';
+import { hasLvb, hostBlockSector, isLeaseOffset, LVB_SECTOR } from '../format/geometry.ts';
 import { LEADER_FLAGS, type PaxosLeader } from '../format/leader.ts';
 import {
   type BallotWish,
@@ -57,8 +57,8 @@ const MAX_RESTARTS = 1000;
 
 /**
  * Takes a resource, exclusively or shared.
- * @returns the hold, or ACQUIRE_*, ERRNO EAGAIN (live shared holders), ERRNO EINVAL (no area can
- *   begin there), LEADER_*, DBLOCK_*, AIO_TIMEOUT.
+ * @returns the hold, or ACQUIRE_*, ERRNO EAGAIN (live shared holders), ERRNO EINVAL (no lease can
+ *   be there), LEADER_*, DBLOCK_*, AIO_TIMEOUT.
  * @see spec 10 §8, §9.1; Gafni and Lamport, Disk Paxos. C: paxos_lease_acquire
  */
 export function* paxosAcquire(
@@ -66,7 +66,7 @@ export function* paxosAcquire(
   place: Place,
   wish: AcquireWish,
 ): Steps<Result<PaxosHold, Refusal>> {
-  if (!isAreaOffset(place.offset)) {
+  if (!isLeaseOffset(place.offset)) {
     // What looks like a leader there may be a value block: its host blocks would be a neighbour's.
     const error = errnoError(ERRNO_EINVAL, 'acquire, offset', { offset: place.offset });
     return fail({ error, leader: null });

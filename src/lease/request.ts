@@ -1,7 +1,7 @@
 import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
 import { damageOf, decode, encodeInto, isPossible } from '../codec/struct.ts';
-import { type Geometry, isAreaOffset, REQUEST_SECTOR } from '../format/geometry.ts';
+import { type Geometry, isLeaseOffset, REQUEST_SECTOR } from '../format/geometry.ts';
 import {
   REQ_DISK_MAGIC,
   REQ_DISK_VERSION,
@@ -46,7 +46,7 @@ export function* writeRequest(
   if (!isPossible(requestRecord.fields.lver, wish.lver)) {
     return fail(errnoError(ERRNO_EINVAL, 'request', { wanted: wish.lver }));
   }
-  if (!isAreaOffset(place.offset)) {
+  if (!isLeaseOffset(place.offset)) {
     return fail(errnoError(ERRNO_EINVAL, 'request, offset', { offset: place.offset }));
   }
   let lver = wish.lver;
