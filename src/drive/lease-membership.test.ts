@@ -313,6 +313,23 @@ test('a host whose release was refused is not gone before that can land no more'
   assert.equal(recordOf(disk, 1).timestampS, 0n, 'it has landed, and nobody had joined');
 });
 
+test('a claim that was refused may bring back a generation: the join fails once it cannot', () => {
+  let isRefusing = false;
+  const { clock, disk, join } = world((io) => {
+    if (!io.write || !isRefusing) return PROMPT(io);
+    return { landsInMs: 0, answersInMs: 1, errno: 5, refusedLandsInMs: 50_000 };
+  });
+  isRefusing = true;
+  const host = join(1);
+  clock.runUntil(clock.nowMs() + 20_000);
+  assert.equal(host.last('joinFailed'), null);
+  host.leave(true);
+  assert.ok((host.last('leaveUnsure')?.untilMs ?? 0) > clock.nowMs() + 30_000);
+  clock.runUntil(clock.nowMs() + 45_000);
+  assert.equal(recordOf(disk, 1).ownerGeneration, 1n, 'it has landed');
+  assert.equal(host.last('left')?.released, false);
+});
+
 test('a host id is not given back while a refused write may still land', () => {
   let isRefusing = false;
   const { clock, join } = world((io) => {

@@ -158,7 +158,13 @@ export class Membership {
     return { ...this.#request, aborted: () => this.#aborted || this.#closed };
   }
 
+  /**
+   * A claim that was refused may land over that of the next stay, and bring back a generation. One
+   * that is resumed expects that, and has no time to lose.
+   */
   #joinFailed(error: LeaseError): void {
+    const isNew = this.#request.resume === undefined;
+    if (isNew && this.#waitUntilSure(() => this.#joinFailed(error))) return;
     if (this.#leaving === null) this.#parts.send({ kind: 'joinFailed', error });
     else this.#parts.send({ kind: 'left', released: false });
   }
@@ -207,9 +213,8 @@ export class Membership {
   leave(release: boolean): void {
     this.#leaving = { release, byMs: this.#parts.clock.nowMs() + LAST_WRITES_MS };
     this.#aborted = true;
-    if (this.#hold === null) return;
-    this.#tellUnsure(); // now: a renewal under way may take longer than the front waits
-    if (!this.#renewing) this.#finishLeaving();
+    this.#tellUnsure(); // now: what is under way may take longer than the front waits
+    if (this.#hold !== null && !this.#renewing) this.#finishLeaving();
   }
 
   close(): void {
@@ -323,19 +328,22 @@ export class Membership {
    * again from here (spec 10 §18.2).
    */
   #left(released: boolean): void {
-    const untilMs = this.#tellUnsure();
-    if (untilMs !== null) {
-      const { clock } = this.#parts;
-      this.#timer = clock.after(untilMs - clock.nowMs(), () => this.#left(released));
-      return;
-    }
+    if (this.#waitUntilSure(() => this.#left(released))) return;
     this.#timer?.cancel();
     this.#gauge.watch(null);
     this.#closed = true;
     this.#parts.send({ kind: 'left', released });
   }
 
-  /** @returns null when nothing that was refused may land any more */
+  /** @returns false when nothing that was refused may land any more */
+  #waitUntilSure(then: () => void): boolean {
+    const { clock } = this.#parts;
+    const untilMs = this.#tellUnsure();
+    if (untilMs !== null) this.#timer = clock.after(untilMs - clock.nowMs(), then);
+    return untilMs !== null;
+  }
+
+  /** @returns until when; null = nothing that was refused may land */
   #tellUnsure(): number | null {
     const untilMs = this.#parts.devices.refusedUntilMs;
     if (untilMs !== null) this.#parts.send({ kind: 'leaveUnsure', untilMs });
