@@ -65,12 +65,6 @@ const CLONES: Partial<WorldOptions> = {
   mistakenIds: 0,
 };
 
-/** Long days in which nothing ends but daemons, and wdmd does not run when it should. */
-const WEAK_WDMD: Partial<WorldOptions> = {
-  ...{ daemons: 1, starvation: 1, misfortuneMs: 300_000, mistakenIds: 0, pauseMs: 20_000 },
-  ...{ sky: ['fair'], stubborn: 0, stalls: false, latencyMs: 2, outageMs: 20_000 },
-};
-
 /** An owner that cannot be is believed, and has a bit somewhere. */
 const ANY_OWNER: readonly Edit[] = [
   {
@@ -182,13 +176,6 @@ const MUTANTS: readonly Mutant[] = [
     from: 'Math.min(untilMs + LEAVE_DEADLINE_MS, space.leaveMostMs)',
     to: 'space.leaveByMs',
     world: STUBBORN,
-  },
-  {
-    what: 'wdmd closes the device after an expiry, and so feeds it once more',
-    file: 'src/wdmd/device.ts',
-    from: 'return first;',
-    to: 'return null;',
-    world: WEAK_WDMD,
   },
   {
     what: 'a holder that could not be written down is granted',

@@ -386,8 +386,9 @@ export class FrontedMachine implements Computer, Software {
     this.#stays.endAll();
     this.#people.daemonKilled();
     this.#wdmd?.daemonKilled();
-    // Or only somebody who comes to look does.
-    const moreMs = this.#wdmdDice.chance(0.4) ? LONG_DOWN_MS : 0;
+    // Or only somebody who comes to look does; without a watchdog nobody else stops its users.
+    const isLong = this.#wdmdDice.chance(0.4);
+    const moreMs = isLong && this.#hasWatchdog ? LONG_DOWN_MS : 0;
     this.hardware.after(this.#dice.between(100, 30_000) + moreMs, () => this.#startDaemon());
   }
 }
