@@ -1,8 +1,6 @@
 import { LvmlockdProgram } from '../drive/lvmlockd-program.ts';
-import { WATCHDOG_FIRE_MS } from '../lease/lease-times.ts';
 import { sanlockManager } from '../lvmlockd/managers/sanlock.ts';
 import { sanlockTimes } from '../lvmlockd/managers/sanlock-slots.ts';
-import type { Timer } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Connection, Sockets } from '../ports/sockets.ts';
 import { bytesToText, parseConfig, textOf, textToBytes } from '../wire/libdaemon.ts';
@@ -11,7 +9,8 @@ import { CrowdHost } from './crowd-host.ts';
 import type { Dice } from './dice.ts';
 import type { SimStorage } from './disk.ts';
 import { HostClock } from './host-clock.ts';
-import { SimWdmd, type WatchedMachine } from './sim-wdmd.ts';
+import { SimWatchdog } from './sim-watchdog.ts';
+import { SimWdmd } from './sim-wdmd.ts';
 
 const ECONNREFUSED = 111;
 const ECONNRESET = -104;
@@ -56,7 +55,7 @@ export class LvmHost {
   #boots = 0;
   #nextPid = 2000;
   #wdmd: SimWdmd | null = null;
-  #device: Timer | null = null;
+  #device: SimWatchdog | null = null;
   #machine: HostClock;
   sanlock: CrowdHost;
 
@@ -120,28 +119,9 @@ export class LvmHost {
   }
 
   #watchdog(time: HostClock): Sockets {
-    this.#wdmd ??= new SimWdmd(this.#hardware(), this.#machine.sibling());
+    this.#device ??= new SimWatchdog(this.#machine, this.#reset);
+    this.#wdmd ??= new SimWdmd(this.#device, this.#machine.sibling());
     return this.#wdmd.socketsOf(time);
-  }
-
-  #hardware(): WatchedMachine {
-    let fireMs = WATCHDOG_FIRE_MS;
-    return {
-      after: (delayMs, fire) => {
-        this.#machine.after(delayMs, fire);
-      },
-      get watchdogS() {
-        return fireMs / 1000;
-      },
-      setWatchdog: (seconds) => {
-        fireMs = seconds * 1000;
-      },
-      pet: () => {
-        this.#device?.cancel();
-        this.#device = this.#machine.after(fireMs, this.#reset);
-      },
-      disarm: () => this.#device?.cancel(),
-    };
   }
 
   startSanlock(): void {
@@ -166,7 +146,8 @@ export class LvmHost {
     this.#watch.say(`${this.name} is reset`);
     this.killLvmlockd();
     this.sanlock.kill();
-    this.#device?.cancel();
+    this.#device?.disarm();
+    this.#device = null;
     this.#machine.stop();
     this.#machine = new HostClock(this.#clock, { baseMs: this.#clock.nowMs(), rate: 1 });
     this.#wdmd?.powerLost();
