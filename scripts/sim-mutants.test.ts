@@ -19,6 +19,15 @@ const STRAYS = { straysMs: 5000 };
 const SILENCE_SEEDS = 600;
 /** Of whole daemons, with lvmlockd. */
 const RESTART_SEEDS = 12;
+/** One in three finds it. */
+const LATE_WDMD_SEEDS = 20;
+
+const SEEDS_OF = {
+  world: SEEDS,
+  silence: SILENCE_SEEDS,
+  restarts: RESTART_SEEDS,
+  'late-wdmd': LATE_WDMD_SEEDS,
+} as const;
 
 interface Edit {
   readonly file: string;
@@ -31,7 +40,7 @@ interface Mutant extends Edit {
   /** A rule that is kept in several places is taken out of all. */
   readonly also?: readonly Edit[];
   /** Which of the simulator's worlds must find it; `world` unless said. */
-  readonly by?: 'silence' | 'restarts';
+  readonly by?: 'silence' | 'restarts' | 'late-wdmd';
   /** What makes a `world` ask for this rule most. */
   readonly world?: Partial<WorldOptions>;
 }
@@ -178,6 +187,13 @@ const MUTANTS: readonly Mutant[] = [
     world: STUBBORN,
   },
   {
+    what: 'wdmd closes the device after an expiry, and so feeds it once more',
+    file: 'src/wdmd/device.ts',
+    from: 'return first;',
+    to: 'return null;',
+    by: 'late-wdmd',
+  },
+  {
     what: 'a holder that could not be written down is granted',
     file: 'src/sanlock/holder-journal.ts',
     from: 'if (line !== null && note(front, line)) return true;',
@@ -294,6 +310,10 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
       return broken?.includes('is active on') === true ? broken : null;
     };
   }
+  if (name === 'late-wdmd') {
+    const { LateWdmd } = built as typeof import('../src/sim/late-wdmd.ts'); // as above
+    return (seed) => new LateWdmd(seed).run();
+  }
   const { World, optionsOf } = built as typeof import('../src/sim/world.ts'); // as above
   return (seed) => {
     const plain = { hosts: 3, resources: 1, straysMs: 0, requests: 0, journals: 'sound' } as const;
@@ -306,9 +326,7 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
 for (const [index, mutant] of MUTANTS.entries()) {
   test(`the simulator notices when ${mutant.what}`, async () => {
     const broken = await worldOf(mutant, index);
-    const seeds = { world: SEEDS, silence: SILENCE_SEEDS, restarts: RESTART_SEEDS }[
-      mutant.by ?? 'world'
-    ];
+    const seeds = SEEDS_OF[mutant.by ?? 'world'];
     for (let seed = 1; seed <= seeds; seed++) if (broken(seed) !== null) return;
     assert.fail(`no promise was broken in ${seeds} runs`);
   });
