@@ -4,6 +4,8 @@ import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
+/** Of one file or test: one that never ends must not keep the others from being told. */
+const LONGEST_MS = 25 * 60_000;
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 function testFiles() {
@@ -42,6 +44,7 @@ export async function runTests(words, jobs, without = []) {
     '--test',
     '--enable-source-maps',
     '--expose-gc',
+    `--test-timeout=${LONGEST_MS}`,
     `--test-concurrency=${jobs}`,
     ...built,
   ];

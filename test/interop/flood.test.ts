@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { writeLockspace, writeResource } from '../../src/client/sanlock-area-calls.ts';
 import {
@@ -12,26 +12,17 @@ import {
 } from '../../src/client/sanlock-daemon-calls.ts';
 import { acquire, inquire } from '../../src/client/sanlock-lease-calls.ts';
 import { until } from '../../src/lab/run.ts';
+import { floods } from './flooding-client.ts';
 import { clientOf, must } from './replay-world.ts';
 import { makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
 
 const MIB = 1024 * 1024;
 const T_S = 2;
-/** What a client may send ahead: 4096 headers. */
-const AHEAD = 4096;
 /** Renewals that must be heard of while the flood goes on. */
 const RENEWALS = 3;
 /** A loaded machine is slow; before there was a turn for everybody it was minutes. */
 const MAX_ANSWER_MS = 5000;
 const where = { skip: whyNot('ours') ?? false };
-
-function floods(socketPath: string, request: Uint8Array, how: 'reads' | 'deaf'): Socket {
-  const socket = connect(socketPath).on('error', () => {});
-  const flood = Buffer.concat(Array.from({ length: AHEAD }, () => request));
-  const more = () => socket.write(flood, () => setImmediate(more));
-  socket.write(register().request, more);
-  return how === 'reads' ? socket.resume() : socket.pause();
-}
 
 test('a client that floods the daemon holds up neither others nor renewals', where, async () => {
   const world = await startDaemon('ours', { hostName: 'one' });
@@ -49,8 +40,9 @@ test('a client that floods the daemon holds up neither others nor renewals', whe
     assert.ok(session.ok);
     assert.ok((await session.value.call(acquire([resource]))).ok);
     for (const request of [logDump().request, status().request, Buffer.alloc(32, 0xa5)]) {
-      sockets.push(floods(world.socketPath, request, 'reads'));
-      sockets.push(floods(world.socketPath, request, 'deaf'));
+      const requests = { first: register().request, flood: request };
+      sockets.push(floods(world.socketPath, requests, 'reads'));
+      sockets.push(floods(world.socketPath, requests, 'deaf'));
     }
     const renewals = async () => (await must(client, renewalHistory('LS'))).records.length;
     const before = await renewals();

@@ -5,14 +5,13 @@ import { until } from '../../src/lab/run.ts';
 import { formatRequest, textToBytes } from '../../src/wire/libdaemon.ts';
 import { crowd, type Talk } from './connection-kinds.ts';
 import { CountedDaemon } from './counted-daemon.ts';
+import { floods } from './flooding-client.ts';
 import { whyNot } from './sanlock-daemons.ts';
 
 const CONNECTIONS = Number(process.env['HOLDFAST_CONNECTIONS'] ?? 10_000);
 /** So that everything is compiled, and has been allocated once. */
 const WARM_UP = 1_000;
 const where = { skip: whyNot('ours') ?? false };
-/** What a client may send ahead. */
-const AHEAD = 4096;
 const FLOOD_LOOKS = 50;
 /** A loaded machine is slow; before there was a turn for everybody it was many seconds. */
 const MAX_ANSWER_MS = 5000;
@@ -78,13 +77,8 @@ test('a client that floods lvmlockd does not hold up another one', where, async 
     const path = socketOf(daemon.directory);
     const before = await daemon.counts();
     for (const name of ['hello', 'info', 'no_such_request']) {
-      const flood = Buffer.concat(Array.from({ length: AHEAD }, () => request(name)));
-      for (const isReading of [true, false]) {
-        const socket = connect(path).on('error', () => {});
-        const more = (): boolean =>
-          socket.write(flood, () => (socket.destroyed ? null : setImmediate(more)));
-        more();
-        sockets.push(isReading ? socket.resume() : socket.pause());
+      for (const how of ['reads', 'deaf'] as const) {
+        sockets.push(floods(path, { flood: request(name) }, how));
       }
     }
     let worstMs = 0;

@@ -1,19 +1,18 @@
 import assert from 'node:assert/strict';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { encode, zeroRecord } from '../../src/codec/struct.ts';
 import { until } from '../../src/lab/run.ts';
 import { WDMD_CMD, type WdmdMessage, wdmdMessage } from '../../src/wire/wdmd-socket.ts';
 import { crowd } from './connection-kinds.ts';
 import { CountedDaemon } from './counted-daemon.ts';
+import { floods } from './flooding-client.ts';
 import { FakeWatchdog, WdmdClient, whyNoWdmd } from './wdmd-world.ts';
 
 const CONNECTIONS = Number(process.env['HOLDFAST_CONNECTIONS'] ?? 10_000);
 /** So that everything is compiled, and has been allocated once. */
 const WARM_UP = 1_000;
 const where = { skip: whyNoWdmd() ?? false };
-/** What a client may send ahead. */
-const AHEAD = 4096;
 /** Pings that must come in time while the flood goes on: one each 10 s. */
 const PINGS = 2;
 const PING_EVERY_MS = 10_000;
@@ -74,22 +73,14 @@ test('connections of every kind leave nothing behind in wdmd', where, async () =
   });
 });
 
-function floods(socketPath: string, bytes: Uint8Array, how: 'reads' | 'deaf'): Socket {
-  const socket = connect(socketPath).on('error', () => {});
-  const flood = Buffer.concat(Array.from({ length: AHEAD }, () => bytes));
-  const more = () => socket.write(flood, () => setImmediate(more));
-  more();
-  return how === 'reads' ? socket.resume() : socket.pause();
-}
-
 test('a client that floods wdmd delays neither pings nor answers', where, async () => {
   await withWdmd(async (daemon, device) => {
     const sockets: Socket[] = [];
     const client = await WdmdClient.connect(socketOf(daemon.directory));
     try {
       for (const cmd of [WDMD_CMD.STATUS, WDMD_CMD.DUMP_DEBUG, 99]) {
-        sockets.push(floods(socketOf(daemon.directory), request(cmd), 'reads'));
-        sockets.push(floods(socketOf(daemon.directory), request(cmd), 'deaf'));
+        sockets.push(floods(socketOf(daemon.directory), { flood: request(cmd) }, 'reads'));
+        sockets.push(floods(socketOf(daemon.directory), { flood: request(cmd) }, 'deaf'));
       }
       const pings = () => device.events().filter(({ what }) => what === 'keepalive');
       const before = pings().length;
