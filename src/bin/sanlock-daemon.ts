@@ -30,7 +30,7 @@ import { lockPidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { NodeProcesses } from '../platform/processes.ts';
 import { liftLimits } from '../platform/scheduling.ts';
-import { ScriptRunner } from '../platform/script-runner.ts';
+import { SCRIPT_SHELL, ScriptRunner } from '../platform/script-runner.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { exitNow } from '../platform/system-calls.ts';
 import type { LeaseProcessSettings } from './lease-process.ts';
@@ -165,7 +165,7 @@ function start(
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     process.on(signal, () => program.endIfUnused());
   }
-  const programs = [leaseProcessFile, join(__dirname, 'helper.cjs')];
+  const programs = [leaseProcessFile, join(__dirname, 'helper.cjs'), SCRIPT_SHELL];
   claimMachine({ ...sanlock, programs, modules: Object.keys(require.cache) }, log);
   try {
     program.start();

@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { ByteString } from '../base/bytes.ts';
 import type { Log } from '../ports/log.ts';
 
-const SHELL = '/bin/sh';
+/** Its pages are kept in memory by whoever starts it: nothing of it is locked by itself. */
+export const SCRIPT_SHELL = '/bin/sh';
 const MAX_RUNNING = 1024; // one for each client
 const MAX_UNSENT_BYTES = 256 * 1024;
 /** What a shell answers for a program that is not there, or is none. */
@@ -49,7 +50,10 @@ export class ScriptRunner {
 
   constructor(log: Log) {
     this.#log = log;
-    const child = spawn(SHELL, ['-c', LOOP], { stdio: ['pipe', 'pipe', 'ignore'], detached: true });
+    const child = spawn(SCRIPT_SHELL, ['-c', LOOP], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+      detached: true,
+    });
     child.on('error', (error) => log.error('helper.failed', { reason: error.message }));
     child.on('exit', (status) => log.error('helper.ended', { status }));
     child.stdin?.on('error', () => {}); // its end is told above

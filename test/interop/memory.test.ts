@@ -130,7 +130,11 @@ test('what is driven out of memory is never missed: commands, renewals, a loss',
     await step('init', () => client('init', '-s', `LS:0:${area}:0`, ...timeout));
     await step('init of a lease', () => client('init', '-r', lease));
     await step('a join', () => client('add_lockspace', '-s', `LS:1:${area}:0`, ...timeout));
-    for (const [pid] of majorFaults(front)) assert.deepEqual(looseMappings(pid), []);
+    for (const [pid] of majorFaults(front)) {
+      const isShell = readFileSync(`/proc/${pid}/comm`, 'latin1').startsWith('sanlock-scripts');
+      // A shell locks nothing itself: the front keeps its pages, and the faults are counted.
+      if (!isShell) assert.deepEqual(looseMappings(pid), []);
+    }
     const holders: ChildProcess[] = [];
     await step('an acquire', async () => holders.push(await holds(lease)));
     const pid = String(holders[0]?.pid);
