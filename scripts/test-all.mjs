@@ -17,6 +17,8 @@ function missing() {
 
 const results = { passed: 0, failed: 0, skipped: 0 };
 const notes = [];
+/** What a reader of the last lines alone must know of each group that failed. */
+const failures = [];
 
 /** Runs one group with its output passed on, and counts what its runner reports at the end. */
 function group(name, script, args, env = {}) {
@@ -39,6 +41,7 @@ function group(name, script, args, env = {}) {
       count(name, output, code);
       const shown = code === 0 ? summaryOf(output) : output;
       console.log(`-- ${name}: ${code === 0 ? 'good' : 'FAILED'} after ${minutes} min\n${shown}`);
+      if (code !== 0) failures.push(`${name}:\n${failedOf(output)}`);
       resolve();
     });
   });
@@ -76,6 +79,13 @@ function summaryOf(output) {
   ];
   const lines = output.split('\n');
   return lines.filter((line) => shown.some((pattern) => pattern.test(line))).join('\n');
+}
+
+/** Of a bad run: what failed, why, and the command that shows it again. */
+function failedOf(output) {
+  const shown = /^\s*(not ok|FAILED|error:|BROKEN|again:)/;
+  const lines = output.split('\n').filter((line) => shown.test(line) && !/# TODO/.test(line));
+  return lines.length > 0 ? lines.slice(0, 40).join('\n') : output.slice(-2000);
 }
 
 /** Devices of the tests' own images. */
@@ -124,5 +134,6 @@ if (left.length > 0) {
   console.log(`loop devices left behind:\n${left.join('\n')}`);
   results.failed++;
 }
+if (failures.length > 0) console.log(`\n== failed\n${failures.join('\n')}`);
 console.log(`\n${results.passed} passed, ${results.failed} failed, ${results.skipped} skipped`);
 process.exitCode = results.failed === 0 ? 0 : 1;
