@@ -25,13 +25,13 @@ export const dblock = struct('dblock', 56, {
   inpTimestampS: u64(32, { most: MAX_TIMESTAMP_S }), // inp3: that host's monotonic seconds
   lver: u64(40, { most: MAX_LVER }), // lease version the ballot is about
   checksum: u32(48), // over bytes 0..47
-  flags: u32(52), // not protected
+  flags: u32(52, { most: DBLOCK_FLAGS.RELEASED }), // not protected
 });
 export type Dblock = RecordOf<typeof dblock>;
 
 /** A host's shared hold, at byte 128 of its host sector (spec 10 §4.3). C: struct mode_block */
 export const modeBlock = struct('modeBlock', 16, {
-  flags: u32(0),
+  flags: u32(0, { most: MODE_FLAGS.SHARED }), // no checksum: others show that it is not ours
   padding: pad(4, 4),
   generation: u64(8, { most: MAX_GENERATION }),
 });

@@ -12,6 +12,7 @@ import {
   MAX_LVER,
   MAX_TIMESTAMP_S,
 } from '../format/limits.ts';
+import { Dice } from '../sim/dice.ts';
 import { acquaint, LAB_LOCKSPACE, LAB_PLACE, Lab, type LabHost } from '../sim/lab.ts';
 import { convertToExclusive, convertToShared } from './convert.ts';
 import { deltaAcquire } from './delta-acquire.ts';
@@ -103,6 +104,46 @@ test('a shared hold of a generation that cannot be is damaged, and not cleared',
   two.diedMs = 1;
   assert.equal(codeOf(one.run(acquire(one))), 'DBLOCK_CHECKSUM');
 });
+
+/** Up to the generation of the mode block. */
+const CUTS = Array.from({ length: 17 }, (_, n) => 8 + 8 * n);
+
+test("a sharer's sector that reads as something else hides no hold, wherever it begins", () => {
+  for (const cut of CUTS) {
+    for (let seed = 1; seed <= 20; seed++) {
+      const { lab, one, two } = hosts();
+      take(two, { shared: true });
+      const own = take(one, { shared: true });
+      const dice = new Dice(seed, 'stray');
+      const sector = lab.disks.resource.subarray(3 * 512, 4 * 512);
+      for (let at = cut; at < sector.length; at++) sector[at] = dice.below(256);
+      const text = `from byte ${cut} on, seed ${seed}`;
+      const stepUp = one.run(convertToExclusive(one.member(), own, true));
+      assert.equal(codeOf(stepUp), 'DBLOCK_CHECKSUM', `step up, ${text}`);
+      one.run(paxosRelease(one.member(), own, { lvb: null, rename: null }));
+      const before = lab.disks.resource.slice();
+      assert.equal(codeOf(one.run(acquire(one))), 'DBLOCK_CHECKSUM', text);
+      assert.ok(sameBytes(lab.disks.resource, before), `nothing is written: ${text}`);
+    }
+  }
+});
+
+for (const [text, at, value] of [
+  ['a mode that nobody knows', 128, 0x3],
+  ['no hold but another mode', 128, 0x80],
+  ['a flag that nobody knows', 52, 0x3],
+] as const) {
+  test(`a host block with ${text} is damaged`, () => {
+    const { lab, one, two } = hosts();
+    take(two, { shared: true });
+    lab.disks.resource[3 * 512 + at] = value;
+    for (const shared of [false, true]) {
+      assert.equal(codeOf(one.run(acquire(one, { shared }))), 'DBLOCK_CHECKSUM');
+    }
+    const found = one.run(findDamagedBlocks(READING));
+    assert.deepEqual(found, { ok: true, value: { hosts: [2] } }, 'repair finds it');
+  });
+}
 
 const LEADERS: readonly (readonly [Partial<PaxosLeader>, string])[] = [
   [{ lver: TOP }, 'LEADER_CHECKSUM'],

@@ -145,9 +145,9 @@ export function scanBlocks(bytes: Uint8Array, geometry: Geometry, numHosts: numb
   let at = hostBlockSector(1) * wordsPerSector;
   for (let hostId = 1; hostId <= numHosts; hostId++, at += wordsPerSector) {
     const used = anyBallot(words, at);
-    const shared = ((words[at + (MODE_BLOCK_OFFSET >>> 2)] ?? 0) & MODE_FLAGS.SHARED) !== 0;
-    if (!used && !shared) continue;
-    blocks.push(decodeBlock(bytes, geometry, { hostId, offset: at * 4, shared }));
+    const hasMode = (words[at + (MODE_BLOCK_OFFSET >>> 2)] ?? 0) !== 0;
+    if (!used && !hasMode) continue;
+    blocks.push(decodeBlock(bytes, geometry, { hostId, offset: at * 4, hasMode }));
   }
   return blocks;
 }
@@ -174,9 +174,7 @@ export function blockAt(
   hostId: number,
   geometry: Pick<Geometry, 'maxHosts'> = { maxHosts: MAX_HOST_ID },
 ): HostBlock {
-  const { flags } = decode(modeBlock, sector, MODE_BLOCK_OFFSET);
-  const shared = (flags & MODE_FLAGS.SHARED) !== 0;
-  return decodeBlock(sector, geometry, { hostId, offset: 0, shared });
+  return decodeBlock(sector, geometry, { hostId, offset: 0, hasMode: true });
 }
 
 /** All that a checksum would protect is zero: valid without one (spec 10 §2). */
@@ -187,15 +185,18 @@ export function isEmpty({ mbal, bal, inpHostId, lver, checksum }: Dblock): boole
 function decodeBlock(
   bytes: Uint8Array,
   geometry: Pick<Geometry, 'maxHosts'>,
-  at: { hostId: number; offset: number; shared: boolean },
+  at: { hostId: number; offset: number; hasMode: boolean },
 ): HostBlock {
-  const { hostId, shared } = at;
+  const { hostId } = at;
   const block = decode(dblock, bytes, at.offset);
   const damage = damageIn(block, dblockChecksum(bytes, at.offset), geometry);
-  if (!shared) return { hostId, dblock: block, damage, shared, sharedGeneration: 0n };
+  const none = { hostId, dblock: block, damage, shared: false, sharedGeneration: 0n };
+  if (!at.hasMode) return none;
   const mode = decode(modeBlock, bytes, at.offset + MODE_BLOCK_OFFSET);
+  if (mode.flags === 0) return none; // what follows is a pad then, and may hold anything
   return {
-    ...{ hostId, dblock: block, shared, sharedGeneration: mode.generation },
+    ...{ hostId, dblock: block, shared: (mode.flags & MODE_FLAGS.SHARED) !== 0 },
+    sharedGeneration: mode.generation,
     damage: damage ?? damageOf(modeBlock, mode),
   };
 }
