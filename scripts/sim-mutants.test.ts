@@ -170,8 +170,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     what: 'a lease is written after own expiry',
     file: 'src/drive/lease-program.ts',
-    from: 'mayWrite: () => this.#membership?.ended() !== true,',
-    to: 'mayWrite: () => true,',
+    from: 'mayWrite: () => this.#membership?.ended() !== true }',
+    to: 'mayWrite: () => true }',
   },
   {
     what: 'a refused write is taken for one that will never land',
@@ -196,8 +196,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     what: 'a holder that could not be written down is granted',
     file: 'src/sanlock/holder-journal.ts',
-    from: 'if (line !== null && note(front, line)) return true;',
-    to: 'if (line === null || note(front, line) || true) return true;',
+    from: 'if (line !== null && noteText(front, text)) return true;',
+    to: 'if (line === null || noteText(front, text) || true) return true;',
     world: { ...JOURNALS, journals: 'full' },
   },
   {

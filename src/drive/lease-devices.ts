@@ -122,33 +122,41 @@ export class LeaseDevices {
 
 type DiskEffect = Exclude<Effect, { op: 'sleep' }>;
 
-interface EffectParts {
+/** The same for all effects of a procedure. */
+export interface EffectRules {
   readonly clock: Clock;
-  answer: (reply: Reply, release: (() => void) | null) => void;
   /** Whether a write may (still) be sent; asked when it is. */
-  mayWrite: () => boolean;
-  readonly urgent?: boolean;
+  readonly mayWrite: () => boolean;
+  readonly urgent?: true;
 }
 
 /** Sends a procedure's disk effect to a device and its reply back. */
-export function performOn(disk: OrderedDisk, effect: DiskEffect, parts: EffectParts): void {
+export function performOn(
+  disk: OrderedDisk,
+  effect: DiskEffect,
+  rules: EffectRules,
+  answer: (reply: Reply, release: (() => void) | null) => void,
+): void {
   const answered = (reply: DiskReply): void => {
-    const nowMs = parts.clock.nowMs();
+    const nowMs = rules.clock.nowMs();
     if (reply.outcome === 'done') {
-      parts.answer({ outcome: 'done', bytes: reply.bytes, nowMs }, () => reply.release());
+      answer({ outcome: 'done', bytes: reply.bytes, nowMs }, reply.release);
     } else if (reply.outcome === 'failed') {
-      parts.answer({ outcome: 'failed', errno: reply.errno, nowMs }, null);
-    } else parts.answer({ outcome: 'unknown', nowMs }, null);
+      answer({ outcome: 'failed', errno: reply.errno, nowMs }, null);
+    } else answer({ outcome: 'unknown', nowMs }, null);
   };
-  const { urgent = false } = parts;
-  if (effect.op === 'read') disk.read({ ...effect, urgent }, effect.timeoutMs, answered);
-  else if (effect.op === 'settle') disk.settle(effect, effect.timeoutMs, answered);
+  const { timeoutMs } = effect;
+  const at = rules.urgent === true ? { ...effect, urgent: true } : effect;
+  if (at.op === 'read') disk.read(at, timeoutMs, answered);
+  else if (at.op === 'settle') disk.settle(at, timeoutMs, answered);
   else {
-    const rules = { mayStart: parts.mayWrite, overRefused: effect.overRefused === true };
-    const { writeToo, timeoutMs } = effect;
+    const { writeToo } = at;
+    const how = { mayStart: rules.mayWrite, overRefused: at.overRefused === true };
     const told = writeToo === undefined ? answered : pairOf(answered);
-    disk.write({ ...effect, urgent }, timeoutMs, told, rules);
-    if (writeToo !== undefined) disk.write({ ...writeToo, urgent }, timeoutMs, told, rules);
+    disk.write(at, timeoutMs, told, how);
+    if (writeToo !== undefined) {
+      disk.write({ ...writeToo, urgent: rules.urgent === true }, timeoutMs, told, how);
+    }
   }
 }
 

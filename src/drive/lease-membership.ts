@@ -367,7 +367,7 @@ export class Membership {
           clock.after(effect.forMs, () => answer(reply(), null));
         } else {
           const mayWrite = () => isFresh(effect.timeoutMs) && !this.expired();
-          performOn(this.#disk, effect, { clock, answer, mayWrite, urgent: true });
+          performOn(this.#disk, effect, { clock, mayWrite, urgent: true }, answer);
         }
       },
       (value) => {

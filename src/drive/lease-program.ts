@@ -1,4 +1,5 @@
 import { assert, unreachable } from '../base/assert.ts';
+import type { ByteString } from '../base/bytes.ts';
 import { pathGroup } from '../base/path-group.ts';
 import { Share } from '../base/share.ts';
 import type { Random } from '../base/units.ts';
@@ -40,6 +41,9 @@ const ENOSPC = 28;
 interface Job {
   readonly id: number;
   readonly command: LeaseCommand;
+  readonly path: ByteString;
+  /** Of paths that hang together. */
+  readonly group: string;
   /** Names its area, by the device where that is known. */
   area: string;
   cancelled: boolean;
@@ -137,8 +141,10 @@ export class LeaseProgram {
   }
 
   #jobOf({ id, command }: Extract<ToLeaseProcess, { kind: 'run' }>): Job {
-    const area = areaOf(command, this.#devices.idOf(devicePath(command)));
-    return { id, command, area, cancelled: false, hasPlace: false, rest: [] };
+    const path = devicePath(command);
+    const area = areaOf(command, this.#devices.idOf(path));
+    const of = { id, command, path, group: pathGroup(path), area };
+    return { ...of, cancelled: false, hasPlace: false, rest: [] };
   }
 
   /**
@@ -154,25 +160,24 @@ export class LeaseProgram {
       const at = this.#queue.findIndex((job) => this.#mayStart(job));
       const job = at < 0 ? undefined : this.#queue.splice(at, 1)[0];
       if (job === undefined) return;
-      const group = pathGroup(devicePath(job.command));
-      job.hasPlace = this.#places.fits(group);
-      if (job.hasPlace) this.#places.take(group);
+      job.hasPlace = this.#places.fits(job.group);
+      if (job.hasPlace) this.#places.take(job.group);
       this.#open(job);
     }
   }
 
   /** A release frees others: it never waits behind requests that wait for an owner to die. */
-  #mayStart({ command }: Job): boolean {
-    return command.op === 'release' || this.#places.fits(pathGroup(devicePath(command)));
+  #mayStart({ command, group }: Job): boolean {
+    return command.op === 'release' || this.#places.fits(group);
   }
 
   #leavesPlace(job: Job): void {
-    if (job.hasPlace) this.#places.give(pathGroup(devicePath(job.command)));
+    if (job.hasPlace) this.#places.give(job.group);
     job.hasPlace = false;
   }
 
   #open(job: Job): void {
-    const path = devicePath(job.command);
+    const { path } = job;
     const timeoutMs = this.#membership?.ioTimeoutMs ?? OPEN_TIMEOUT_MS;
     this.#devices.open(path, timeoutMs, (opened) => {
       if (this.#closed) return;
@@ -266,6 +271,8 @@ export class LeaseProgram {
 
   #performer(resource: Device, io: { broken: boolean }): Perform {
     const { clock } = this.#parts;
+    // After own expiry no lease write starts: others' clocks may run out while it travels.
+    const rules = { clock, mayWrite: () => this.#membership?.ended() !== true };
     return (effect, answer) => {
       if (this.#closed) return; // a crash: nobody resumes the procedure
       if (effect.op === 'sleep') {
@@ -276,15 +283,10 @@ export class LeaseProgram {
       }
       // A command names one device; 'lockspace' means our own lockspace's only for a member.
       const own = effect.disk === 'lockspace' ? this.#membership?.disk : null;
-      performOn(own ?? resource.disk, effect, {
-        clock,
-        // After own expiry no lease write starts: others' clocks may run out while it travels.
-        mayWrite: () => this.#membership?.ended() !== true,
-        answer: (reply, release) => {
-          if (this.#closed) return;
-          io.broken ||= reply.outcome === 'failed';
-          answer(reply, release);
-        },
+      performOn(own ?? resource.disk, effect, rules, (reply, release) => {
+        if (this.#closed) return;
+        io.broken ||= reply.outcome === 'failed';
+        answer(reply, release);
       });
     };
   }

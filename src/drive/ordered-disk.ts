@@ -22,7 +22,8 @@ interface Waiter extends Span {
 }
 
 export interface SentWrite extends Span {
-  readonly waiting: Set<Waiter>;
+  /** null: nobody, as nearly always. */
+  waiting: Set<Waiter> | null;
   /** The device answered with an error, and may carry it out until then; null = no answer yet. */
   refusedUntilMs: number | null;
 }
@@ -111,7 +112,7 @@ export class OrderedDisk {
   ): void {
     const timer = this.#clock.after(timeoutMs, () => {
       // Also where many wait behind a write that never ends, nothing of them stays.
-      for (const { waiting } of this.#sent) waiting.delete(waiter);
+      for (const { waiting } of this.#sent) waiting?.delete(waiter);
       who.late();
     });
     const waiter: Waiter = {
@@ -133,7 +134,7 @@ export class OrderedDisk {
     // Waiting would be in vain, and the caller has better things to do with its time.
     if (earlier.refusedUntilMs !== null && earlier.refusedUntilMs > waiter.deadlineMs) {
       waiter.inVain();
-    } else earlier.waiting.add(waiter);
+    } else waitersOf(earlier).add(waiter);
   }
 
   #sentAt({ start, end }: Span, overRefused: boolean): SentWrite | undefined {
@@ -153,7 +154,7 @@ export class OrderedDisk {
     answer: (reply: DiskReply) => void,
   ): void {
     const end = at.offset + at.bytes.length;
-    const record: SentWrite = { start: at.offset, end, waiting: new Set(), refusedUntilMs: null };
+    const record: SentWrite = { start: at.offset, end, waiting: null, refusedUntilMs: null };
     this.#sent.push(record);
     const answered = (reply: DiskReply): void => {
       if (reply.outcome === 'failed' && reply.unsent !== true) this.#refused(record);
@@ -170,9 +171,9 @@ export class OrderedDisk {
   #ended(record: SentWrite): void {
     const index = this.#sent.indexOf(record);
     if (index >= 0) this.#sent.splice(index, 1);
-    const waiting = [...record.waiting];
-    record.waiting.clear();
-    for (const waiter of waiting) {
+    const { waiting } = record;
+    record.waiting = null;
+    for (const waiter of waiting ?? []) {
       // The first of them may be under way again: behind it the others go on waiting as they were.
       const earlier = this.#sentAt(waiter, waiter.overRefused);
       if (earlier !== undefined) this.#waitFor(earlier, waiter);
@@ -189,10 +190,15 @@ export class OrderedDisk {
       other.start === record.start &&
       other.end === record.end;
     for (const older of this.#sent.filter(isOlder)) {
-      for (const waiter of older.waiting) record.waiting.add(waiter);
-      older.waiting.clear();
+      for (const waiter of older.waiting ?? []) waitersOf(record).add(waiter);
+      older.waiting = null;
       this.#ended(older);
     }
     this.#clock.after(REFUSED_LANDS_MS, () => this.#ended(record));
   }
+}
+
+function waitersOf(write: SentWrite): Set<Waiter> {
+  write.waiting ??= new Set();
+  return write.waiting;
 }

@@ -21,7 +21,8 @@ export function runSteps<T>(steps: Steps<T>, perform: Perform, done: (value: T) 
       return;
     }
     release?.();
-    perform(turn.value, (reply, next) => resume(steps.next(reply), next));
+    perform(turn.value, answered);
   };
+  const answered: Parameters<Perform>[1] = (reply, release) => resume(steps.next(reply), release);
   resume(steps.next(), null);
 }

@@ -22,7 +22,7 @@ export class ToldDisk implements Disk {
   ): void {
     const { offset, length } = at;
     this.#disk.read(at, timeoutMs, (reply) => {
-      this.#tell(reply, { op: 'read', offset, length, timeoutMs });
+      if (reply.outcome !== 'done') this.#tell(reply, { op: 'read', offset, length, timeoutMs });
       answer(reply);
     });
   }
@@ -34,9 +34,9 @@ export class ToldDisk implements Disk {
     endedLate?: (end: LateEnd) => void,
   ): void {
     const { offset } = at;
-    const { length } = at.bytes;
+    const { length } = at.bytes; // the caller may reuse its memory, not its length
     const told = (reply: DiskReply): void => {
-      this.#tell(reply, { op: 'write', offset, length, timeoutMs });
+      if (reply.outcome !== 'done') this.#tell(reply, { op: 'write', offset, length, timeoutMs });
       answer(reply);
     };
     this.#disk.write(at, timeoutMs, told, endedLate);
@@ -47,11 +47,11 @@ export class ToldDisk implements Disk {
   }
 
   #tell(
-    reply: DiskReply,
-    { timeoutMs, ...of }: { op: string; offset: number; length: number; timeoutMs: number },
+    reply: Exclude<DiskReply, { outcome: 'done' }>,
+    of: { op: string; offset: number; length: number; timeoutMs: number },
   ): void {
-    if (reply.outcome === 'done') return;
-    const fields = { path: nameToText(this.#path), ...of };
+    const { op, offset, length, timeoutMs } = of;
+    const fields = { path: nameToText(this.#path), op, offset, length };
     if (reply.outcome === 'unknown') this.#log.warn('disk.silent', { ...fields, timeoutMs });
     else this.#log.warn('disk.failed', { ...fields, ...errnoFields(reply.errno) });
   }

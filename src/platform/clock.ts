@@ -23,17 +23,34 @@ export class MonotonicClock implements Clock {
       const immediate = setImmediate(fire);
       return { cancel: () => clearImmediate(immediate) };
     }
-    const dueMs = this.nowMs() + delayMs;
-    const arm = (restMs: number) =>
-      setTimeout(
-        () => {
-          const leftMs = dueMs - this.nowMs();
-          if (leftMs > 0) pending = arm(leftMs);
-          else fire();
-        },
-        Math.min(Math.ceil(Math.max(restMs, 0)), MAX_TIMEOUT_MS),
-      );
-    let pending = arm(delayMs);
-    return { cancel: () => clearTimeout(pending) };
+    return new LoopTimer(this, this.nowMs() + delayMs, fire);
+  }
+}
+
+class LoopTimer implements Timer {
+  readonly #clock: Clock;
+  readonly #dueMs: number;
+  readonly #fire: () => void;
+  #pending: NodeJS.Timeout;
+
+  constructor(clock: Clock, dueMs: number, fire: () => void) {
+    this.#clock = clock;
+    this.#dueMs = dueMs;
+    this.#fire = fire;
+    this.#pending = this.#arm(dueMs - clock.nowMs());
+  }
+
+  cancel(): void {
+    clearTimeout(this.#pending);
+  }
+
+  #arm(restMs: number): NodeJS.Timeout {
+    return setTimeout(() => this.#expire(), Math.min(Math.ceil(restMs), MAX_TIMEOUT_MS));
+  }
+
+  #expire(): void {
+    const leftMs = this.#dueMs - this.#clock.nowMs();
+    if (leftMs > 0) this.#pending = this.#arm(leftMs);
+    else this.#fire();
   }
 }

@@ -109,8 +109,9 @@ export class AioEngine implements DiskEngine {
     this.#flushPlanned = false;
     const slots = this.#takeUnsent();
     const pointerWord = (this.#pointers - this.#iocbs) / 4;
-    for (const [i, slot] of slots.entries()) {
-      setLong(this.#words, pointerWord + i * 2, this.#iocbs + slot * IOCB_BYTES);
+    for (let i = 0; i < slots.length; i++) {
+      const iocb = this.#iocbs + (slots[i] ?? 0) * IOCB_BYTES;
+      setLong(this.#words, pointerWord + i * 2, iocb);
     }
     let sent = 0;
     while (sent < slots.length) {
@@ -160,11 +161,13 @@ export class AioEngine implements DiskEngine {
   #takeUnsent(): readonly number[] {
     const unsent = this.#unsent;
     this.#unsent = [];
-    return unsent.filter((slot) => {
-      if (this.#running[slot]?.wanted() === true) return true;
-      this.#takeOut(slot).dropped();
-      return false;
-    });
+    return unsent.filter((slot) => this.#isWanted(slot));
+  }
+
+  #isWanted(slot: number): boolean {
+    if (this.#running[slot]?.wanted() === true) return true;
+    this.#takeOut(slot).dropped();
+    return false;
   }
 
   #sendLater(slots: readonly number[]): void {
@@ -187,12 +190,14 @@ export class AioEngine implements DiskEngine {
     const count = Math.max(0, Number(result));
     const eventWord = (this.#events - this.#iocbs) / 4;
     // Copied first: what a finished request starts may collect again, into the same memory.
-    const ended: (readonly [number, number])[] = [];
+    const slots: number[] = [];
+    const results: number[] = [];
     for (let i = 0; i < count; i++) {
       const at = eventWord + i * (EVENT_BYTES / 4);
-      ended.push([this.#words[at] ?? 0, this.#words[at + 4] ?? 0]);
+      slots.push(this.#words[at] ?? 0);
+      results.push(this.#words[at + 4] ?? 0);
     }
-    for (const [slot, done] of ended) this.#finish(slot, done);
+    for (let i = 0; i < count; i++) this.#finish(slots[i] ?? 0, results[i] ?? 0);
     return count;
   }
 

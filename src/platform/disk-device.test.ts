@@ -2,16 +2,15 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Clock } from '../ports/clock.ts';
 import type { Disk, DiskReply, Disks } from '../ports/disk.ts';
 import { AlignedPool } from './aligned-memory.ts';
-import { MonotonicClock } from './clock.ts';
 import { AioEngine } from './disk-aio.ts';
 import { DeviceDisks, type DiskEngine, type Transfer } from './disk-device.ts';
 import { PlainEngine, wasmAllocator } from './disk-plain.ts';
+import { MachineClock } from './machine-clock.ts';
 import { allocateAligned } from './system-calls.ts';
 
-const clock = new MonotonicClock();
+const clock = new MachineClock();
 const FILE_BYTES = 4 << 20;
 
 function withFile(body: (path: string) => Promise<void>): Promise<void> {
@@ -167,11 +166,11 @@ test('a request that an engine has kept for too long is dropped, whether its tim
       deviceSectorSize: () => null,
     };
     const late = { nowMs: 0, asleepMs: 0 };
-    const stopped: Clock = {
+    const stopped = {
       nowMs: () => clock.nowMs() + late.nowMs,
-      asleepMs: () => late.asleepMs,
+      sinceBootMs: () => stopped.nowMs() + late.asleepMs,
       wallMs: () => clock.wallMs(),
-      after: (delayMs, fire) => clock.after(delayMs, fire),
+      after: (delayMs: number, fire: () => void) => clock.after(delayMs, fire),
     };
     const pool = new AlignedPool(allocateAligned);
     const disk = await opened(

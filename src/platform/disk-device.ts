@@ -15,14 +15,14 @@ export interface Transfer {
   readonly length: number;
   readonly offset: number;
   /** false once it timed out: an engine that has not sent it yet drops it. */
-  readonly wanted: () => boolean;
+  wanted(): boolean;
   /**
    * Called once: bytes moved, or minus errno, any that there is. With a hung device, much later or
    * never.
    */
-  readonly ended: (result: number) => void;
+  ended(result: number): void;
   /** Called instead: it was dropped for not being wanted, and the kernel never had it. */
-  readonly dropped: () => void;
+  dropped(): void;
 }
 
 /** How sectors reach the device: kernel AIO, or the thread pool. */
@@ -35,6 +35,11 @@ export interface DiskEngine {
   deviceSectorSize(fd: number): number | null;
 }
 
+interface UptimeClock extends Clock {
+  /** As `nowMs`, and goes on while the machine sleeps. */
+  sinceBootMs(): number;
+}
+
 type Answer = (reply: DiskReply) => void;
 type Opened = Parameters<Parameters<Disks['open']>[2]>[0];
 
@@ -43,7 +48,7 @@ const UNKNOWN: DiskReply = { outcome: 'unknown' };
 /** What all disks of a process share. */
 interface Shared {
   readonly engine: DiskEngine;
-  readonly clock: Clock;
+  readonly clock: UptimeClock;
   readonly room: DiskRoom;
   readonly opens: DiskOpens;
 }
@@ -58,7 +63,7 @@ export class DeviceDisks implements Disks {
     readonly engine: DiskEngine;
     readonly pool: AlignedPool;
     readonly urgentPool: AlignedPool;
-    readonly clock: Clock;
+    readonly clock: UptimeClock;
   }) {
     const { engine, clock, pool, urgentPool } = parts;
     const room = new DiskRoom({ depth: engine.depth, pool, urgentPool });
@@ -92,14 +97,22 @@ export class DeviceDisks implements Disks {
     const group = isBlock ? `device ${stats.rdev}` : `files ${stats.dev}`;
     return {
       ok: true,
-      disk: new DeviceDisk({ fd, path, group }, this.#shared),
+      disk: new DeviceDisk({ fd, path, group, shared: this.#shared }),
       deviceId: isBlock ? group : `file ${stats.dev}:${stats.ino}`,
       deviceSectorSize: sectorSize === 512 || sectorSize === 4096 ? sectorSize : null,
     };
   }
 }
 
-interface Request {
+interface OpenFile {
+  readonly fd: number;
+  readonly path: ByteString;
+  /** What hangs together. */
+  readonly group: string;
+  readonly shared: Shared;
+}
+
+interface Asked {
   readonly offset: number;
   readonly length: number;
   readonly urgent: boolean;
@@ -107,38 +120,160 @@ interface Request {
   readonly bytes: Uint8Array | null;
   readonly timeoutMs: number;
   readonly answer: Answer;
-  readonly endedLate: (end: LateEnd) => void;
+  readonly endedLate: ((end: LateEnd) => void) | undefined;
+}
+
+/**
+ * One request on its way: it waits for room, then the engine has it. One object and no closures:
+ * there are ten of them in an acquire and its release.
+ */
+class Request implements Visitor, Transfer {
+  readonly fd: number;
+  readonly group: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly urgent: boolean;
+  readonly write: boolean;
+  readonly #answer: Answer;
+  readonly #endedLate: ((end: LateEnd) => void) | undefined;
+  readonly #shared: Shared;
+  readonly #over: () => void;
+  /** By the clock: stopped or asleep meanwhile, the process may come here before its timers do. */
+  readonly #untilMs: number;
+  #bytes: Uint8Array | null;
+  #buffer: AlignedBuffer = NO_BUFFER;
+  /** null: answered. */
+  #deadline: Timer | null;
+  #begun = false;
+  /** Of a read that is done: somebody still looks at its memory. */
+  #read = false;
+
+  /** @param over the kernel has nothing to do with it any more */
+  constructor(asked: Asked, of: OpenFile, over: () => void) {
+    const { shared } = of;
+    this.fd = of.fd;
+    this.group = of.group;
+    this.offset = asked.offset;
+    this.length = asked.length;
+    this.urgent = asked.urgent;
+    this.write = asked.bytes !== null;
+    this.#answer = asked.answer;
+    this.#endedLate = asked.endedLate;
+    this.#bytes = asked.bytes;
+    this.#shared = shared;
+    this.#over = over;
+    this.#untilMs = shared.clock.sinceBootMs() + asked.timeoutMs;
+    this.#deadline = shared.clock.after(asked.timeoutMs, () => this.#isLate());
+  }
+
+  enter(): void {
+    if (!this.#shared.room.enter(this)) this.#refused();
+    // The caller may reuse its memory at once, but where there is room it is copied only once.
+    else if (!this.#begun) this.#bytes = this.#bytes?.slice() ?? null;
+  }
+
+  get buffer(): AlignedBuffer {
+    return this.#buffer;
+  }
+
+  wanted(): boolean {
+    return this.#deadline !== null && this.#shared.clock.sinceBootMs() < this.#untilMs;
+  }
+
+  begin(buffer: AlignedBuffer): void {
+    this.#begun = true;
+    this.#buffer = buffer;
+    if (this.#bytes !== null) buffer.bytes.set(this.#bytes);
+    this.#bytes = null;
+    if (!this.#shared.engine.start(this)) process.nextTick(() => this.#unsent(EAGAIN));
+  }
+
+  ended(result: number): void {
+    const isLate = this.#settle();
+    const { length } = this;
+    this.#shared.room.leave(this);
+    this.#read = !isLate && !this.write && result === length;
+    if (!this.#read) this.#giveBack();
+    this.#over();
+    // Late, it was answered `unknown` before; the memory and this word were still owed.
+    if (isLate) this.#endedLate?.(result === length ? 'landed' : 'refused');
+    else if (result < 0) this.#answer({ outcome: 'failed', errno: -result });
+    else if (result !== length) this.#answer({ outcome: 'failed', errno: EMSGSIZE });
+    else this.#answer(this.write ? WRITTEN : this.#readDone());
+  }
+
+  dropped(): void {
+    this.#unsent(ECANCELED);
+  }
+
+  #isLate(): void {
+    this.#deadline = null;
+    this.#answer(UNKNOWN);
+    if (this.#begun) return;
+    this.#shared.room.forget(this); // it was never sent, and never will be
+    this.#over();
+    this.#endedLate?.('unsent');
+  }
+
+  #refused(): void {
+    this.#settle();
+    this.#over();
+    const errno = this.length > LARGEST ? ENOMEM : EAGAIN;
+    process.nextTick(this.#answer, { ...DROPPED, errno });
+  }
+
+  #unsent(errno: number): void {
+    const isLate = this.#settle();
+    this.#shared.room.leave(this);
+    this.#giveBack();
+    this.#over();
+    if (isLate) this.#endedLate?.('unsent');
+    else this.#answer({ ...DROPPED, errno });
+  }
+
+  /** Stops the clock. @returns whether `unknown` was answered before */
+  #settle(): boolean {
+    const isLate = this.#deadline === null;
+    this.#deadline?.cancel();
+    this.#deadline = null;
+    return isLate;
+  }
+
+  #readDone(): DiskReply {
+    const bytes = this.#buffer.bytes.subarray(0, this.length);
+    return { outcome: 'done', bytes, release: () => this.#release() };
+  }
+
+  #release(): void {
+    if (this.#read) this.#giveBack();
+    this.#read = false;
+  }
+
+  #giveBack(): void {
+    this.#shared.room.giveBack(this, this.#buffer);
+  }
 }
 
 class DeviceDisk implements Disk {
-  readonly #fd: number;
-  readonly #path: ByteString;
-  readonly #group: string;
-  readonly #shared: Shared;
+  readonly #file: OpenFile;
+  readonly #over = () => this.#ended();
   #running = 0;
   #closed = false;
 
-  constructor(
-    of: { readonly fd: number; readonly path: ByteString; readonly group: string },
-    shared: Shared,
-  ) {
-    this.#fd = of.fd;
-    this.#path = of.path;
-    this.#group = of.group;
-    this.#shared = shared;
+  constructor(file: OpenFile) {
+    this.#file = file;
   }
 
   read(at: { offset: number; length: number } & Urgency, timeoutMs: number, answer: Answer): void {
     const { offset, length, urgent = false } = at;
-    const never = () => {};
-    this.#ask({ offset, length, urgent, bytes: null, timeoutMs, answer, endedLate: never });
+    this.#ask({ offset, length, urgent, bytes: null, timeoutMs, answer, endedLate: undefined });
   }
 
   write(
     at: { offset: number; bytes: Uint8Array } & Urgency,
     timeoutMs: number,
     answer: Answer,
-    endedLate: (end: LateEnd) => void = () => {},
+    endedLate?: (end: LateEnd) => void,
   ): void {
     const { offset, bytes, urgent = false } = at;
     const { length } = bytes;
@@ -151,95 +286,10 @@ class DeviceDisk implements Disk {
     this.#closeWhenIdle();
   }
 
-  #ask(request: Request): void {
+  #ask(asked: Asked): void {
     assert(!this.#closed, 'a disk is used only until it is closed');
-    const { room, clock } = this.#shared;
-    const { length, urgent } = request;
-    // By the clock: stopped or asleep meanwhile, the process may come here before its timers do.
-    const untilMs = this.#uptimeMs() + request.timeoutMs;
-    let deadline: Timer | null = null;
-    let begun = false;
-    // The caller may reuse its memory at once, but where there is room it is copied only once.
-    let bytes = request.bytes;
-    const visitor: Visitor = {
-      group: this.#group,
-      length,
-      urgent,
-      wanted: () => deadline !== null && this.#uptimeMs() < untilMs,
-      begin: (buffer) => {
-        begun = true;
-        this.#begin(visitor, { ...request, bytes }, buffer, () => {
-          const isLate = deadline === null;
-          deadline?.cancel();
-          deadline = null;
-          return isLate;
-        });
-      },
-    };
     this.#running++;
-    deadline = clock.after(request.timeoutMs, () => {
-      deadline = null;
-      request.answer(UNKNOWN);
-      if (begun) return;
-      room.forget(visitor); // it was never sent, and never will be
-      this.#ended();
-      request.endedLate('unsent');
-    });
-    if (!room.enter(visitor)) {
-      deadline.cancel();
-      this.#ended();
-      const errno = length > LARGEST ? ENOMEM : EAGAIN;
-      answerLater(request.answer, { ...DROPPED, errno });
-    } else if (!begun) bytes = request.bytes?.slice() ?? null;
-  }
-
-  /** @param settle stops the clock; whether `unknown` was answered before */
-  #begin(visitor: Visitor, request: Request, buffer: AlignedBuffer, settle: () => boolean): void {
-    const { room, engine } = this.#shared;
-    const { offset, length, bytes } = request;
-    const write = bytes !== null;
-    if (bytes !== null) buffer.bytes.set(bytes);
-    const ended = (result: number): void => {
-      const isLate = settle();
-      room.leave(visitor);
-      const isRead = !isLate && !write && result === length;
-      if (!isRead) room.giveBack(visitor, buffer);
-      this.#ended();
-      if (isLate) {
-        // Answered `unknown` before; the memory and this word were still owed.
-        request.endedLate(result === length ? 'landed' : 'refused');
-        return;
-      }
-      if (result < 0) request.answer({ outcome: 'failed', errno: -result });
-      else if (result !== length) request.answer({ outcome: 'failed', errno: EMSGSIZE });
-      else request.answer(write ? WRITTEN : this.#readDone(visitor, buffer));
-    };
-    const unsent = (errno: number): void => {
-      const isLate = settle();
-      room.leave(visitor);
-      room.giveBack(visitor, buffer);
-      this.#ended();
-      if (isLate) request.endedLate('unsent');
-      else request.answer({ ...DROPPED, errno });
-    };
-    const { wanted } = visitor;
-    const how = { wanted, ended, dropped: () => unsent(ECANCELED) };
-    if (engine.start({ fd: this.#fd, write, buffer, length, offset, ...how })) return;
-    process.nextTick(() => unsent(EAGAIN));
-  }
-
-  #uptimeMs(): number {
-    const { clock } = this.#shared;
-    return clock.nowMs() + (clock.asleepMs?.() ?? 0);
-  }
-
-  #readDone(visitor: Visitor, buffer: AlignedBuffer): DiskReply {
-    let held = true;
-    const release = () => {
-      if (held) this.#shared.room.giveBack(visitor, buffer);
-      held = false;
-    };
-    return { outcome: 'done', bytes: buffer.bytes.subarray(0, visitor.length), release };
+    new Request(asked, this.#file, this.#over).enter();
   }
 
   #ended(): void {
@@ -248,13 +298,11 @@ class DeviceDisk implements Disk {
   }
 
   #closeWhenIdle(): void {
-    if (this.#closed && this.#running === 0) this.#shared.opens.close(this.#fd, this.#path);
+    const { shared, fd, path } = this.#file;
+    if (this.#closed && this.#running === 0) shared.opens.close(fd, path);
   }
 }
 
 const DROPPED = { outcome: 'failed', unsent: true } as const;
 const WRITTEN: DiskReply = { outcome: 'done', bytes: new Uint8Array(0), release: () => {} };
-
-function answerLater(answer: Answer, reply: DiskReply): void {
-  process.nextTick(answer, reply);
-}
+const NO_BUFFER: AlignedBuffer = { bytes: new Uint8Array(0), address: 0 };

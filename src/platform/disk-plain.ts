@@ -41,9 +41,9 @@ export class PlainEngine implements DiskEngine {
   readonly depth = PLAIN_THREADS;
 
   start(transfer: Transfer): boolean {
-    const { fd, buffer, length, offset, ended } = transfer;
+    const { fd, buffer, length, offset } = transfer;
     const done = (failure: NodeJS.ErrnoException | null, moved: number) =>
-      ended(failure === null ? moved : -Math.abs(failure.errno ?? EIO));
+      transfer.ended(failure === null ? moved : -Math.abs(failure.errno ?? EIO));
     if (transfer.write) writeFile(fd, buffer.bytes, 0, length, offset, done);
     else readFile(fd, buffer.bytes, 0, length, offset, done);
     return true;

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Disk, DiskReply, LateEnd } from '../ports/disk.ts';
 import { type AlignedBuffer, AlignedPool } from './aligned-memory.ts';
-import { MonotonicClock } from './clock.ts';
 import { DeviceDisks, type DiskEngine, type Transfer } from './disk-device.ts';
 import { DiskRoom, URGENT_PLACES, type Visitor } from './disk-room.ts';
 import { ECANCELED } from './errno.ts';
+import { MachineClock } from './machine-clock.ts';
 import { allocateAligned } from './system-calls.ts';
 
 const PLACES = 8;
@@ -111,7 +111,7 @@ async function withDisk(
   };
   const pool = new AlignedPool(allocateAligned);
   const urgentPool = new AlignedPool(allocateAligned);
-  const disks = new DeviceDisks({ engine, pool, urgentPool, clock: new MonotonicClock() });
+  const disks = new DeviceDisks({ engine, pool, urgentPool, clock: new MachineClock() });
   try {
     const disk = await new Promise<Disk>((done, fail) =>
       disks.open(path, 20_000, (opened) =>

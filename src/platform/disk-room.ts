@@ -12,7 +12,7 @@ export interface Visitor extends Queued {
   /** A renewal: it has places and memory of its own. */
   readonly urgent: boolean;
   /** It is in, and says `leave` and `giveBack`. */
-  readonly begin: (buffer: AlignedBuffer) => void;
+  begin(buffer: AlignedBuffer): void;
 }
 
 /**

@@ -2,7 +2,7 @@ export interface Queued {
   /** Who shares with the others. */
   readonly group: string;
   /** false once nobody waits for it any more: it is dropped. */
-  readonly wanted: () => boolean;
+  wanted(): boolean;
 }
 
 /**

@@ -19,6 +19,9 @@ import { MachineClock } from './machine-clock.ts';
 const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
 const MODE = 0o600;
 const SUM_DIGITS = 8;
+const BLANK = 0x20;
+const LINE_FEED = 0x0a;
+const MOST_BYTES = 3; // of one UTF-16 unit in UTF-8
 /** As the kernel writes a boot id. */
 const BOOT_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** File systems that begin empty with each boot. */
@@ -36,6 +39,7 @@ export class JournalFile implements Journal {
   readonly #path: string;
   readonly #log: Log;
   readonly #boot: string;
+  readonly #line = Buffer.alloc(4096);
   #fd: number | null = null;
   /** Up to here the file is whole lines. */
   #length = 0;
@@ -90,7 +94,7 @@ export class JournalFile implements Journal {
     const fd = this.#fd;
     return this.#try(() => {
       try {
-        this.#length += writeWhole(fd, `${lineOf(line)}\n`, this.#length);
+        this.#length += writeWhole(fd, this.#encoded(line), this.#length);
       } catch (error) {
         // A part of it may be there: the next line must not follow on it. Where even this fails the
         // next line still overwrites it, as both are written at the same place.
@@ -100,13 +104,24 @@ export class JournalFile implements Journal {
     });
   }
 
+  /** A line as it stands in the file, in memory that the next one uses again where it is short. */
+  #encoded(text: string): Uint8Array {
+    const longest = SUM_DIGITS + 2 + text.length * MOST_BYTES;
+    if (longest > this.#line.length) return Buffer.from(`${lineOf(text)}\n`);
+    const end = SUM_DIGITS + 1 + this.#line.write(text, SUM_DIGITS + 1);
+    this.#line.write(sumOf(this.#line, SUM_DIGITS + 1, end), 0, 'latin1');
+    this.#line[SUM_DIGITS] = BLANK;
+    this.#line[end] = LINE_FEED;
+    return this.#line.subarray(0, end + 1);
+  }
+
   replace(lines: readonly string[]): boolean {
     const draft = `${this.#path}.new`;
     return this.#try(() => {
       const fd = openSync(draft, 'w', MODE);
       try {
         const text = [this.#boot, ...lines.map(lineOf), ''].join('\n');
-        const length = writeWhole(fd, text, 0);
+        const length = writeWhole(fd, Buffer.from(text), 0);
         // A power failure must not leave it without its first line. Later ones are not waited for:
         // leases are served by then, and a disk below the run directory may hang.
         if (this.#fd === null) fsyncSync(fd);
@@ -150,8 +165,7 @@ export class JournalFile implements Journal {
 }
 
 /** @throws when not all of it could be written: a full disk may take a part without an error. */
-function writeWhole(fd: number, text: string, at: number): number {
-  const bytes = Buffer.from(text);
+function writeWhole(fd: number, bytes: Uint8Array, at: number): number {
   let done = 0;
   while (done < bytes.length) {
     const written = writeSync(fd, bytes, done, bytes.length - done, at + done);
@@ -162,7 +176,7 @@ function writeWhole(fd: number, text: string, at: number): number {
 }
 
 function lineOf(text: string): string {
-  return `${sumOf(text)} ${text}`;
+  return `${sumOf(Buffer.from(text))} ${text}`;
 }
 
 /** null: it is not what was written. */
@@ -172,8 +186,8 @@ function textOf(line: string): string | null {
   return line === lineOf(text) ? text : null;
 }
 
-function sumOf(text: string): string {
-  return crc32c(Buffer.from(text)).toString(16).padStart(SUM_DIGITS, '0');
+function sumOf(bytes: Uint8Array, start = 0, end = bytes.length): string {
+  return crc32c(bytes, start, end).toString(16).padStart(SUM_DIGITS, '0');
 }
 
 function isJson(text: string): boolean {

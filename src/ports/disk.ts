@@ -30,7 +30,7 @@ export interface Disk {
 }
 
 export type DiskReply =
-  | { readonly outcome: 'done'; readonly bytes: Uint8Array; release(): void }
+  | { readonly outcome: 'done'; readonly bytes: Uint8Array; readonly release: () => void }
   | {
       readonly outcome: 'failed';
       readonly errno: number;

@@ -88,8 +88,9 @@ export function holdsNow(front: Front, client: Client): boolean {
   return true;
 }
 
-function spacesOf(client: Client): Set<Lockspace> {
-  return new Set(client.tokens.map(({ resource }) => resource.lockspace));
+function spacesOf({ tokens }: Client): Iterable<Lockspace> {
+  const spaces = tokens.map(({ resource }) => resource.lockspace);
+  return spaces.length < 2 ? spaces : new Set(spaces);
 }
 
 function holderIsNoted(front: Front, client: Client, space: Lockspace): boolean {
@@ -98,7 +99,7 @@ function holderIsNoted(front: Front, client: Client, space: Lockspace): boolean 
   const before = client.noted.get(space.id);
   if (line !== null && before === text) return true;
   client.noted.set(space.id, text);
-  if (line !== null && note(front, line)) return true;
+  if (line !== null && noteText(front, text)) return true;
   if (before === undefined) client.noted.delete(space.id);
   else client.noted.set(space.id, before);
   return false;
@@ -334,11 +335,15 @@ export function stopLeftBehind(front: Front): void {
 
 /** @returns whether it is written */
 function note(front: Front, line: Line): boolean {
+  return noteText(front, JSON.stringify(line));
+}
+
+function noteText(front: Front, text: string): boolean {
   front.journalLines++;
   // However many leases are kept, it is written anew only once in so many lines.
   if (front.journalLines > front.journalNeeds + MAX_LINES && rewrite(front)) return true;
   // Where there is no room for one more line, the old ones may have left some.
-  return front.outside.remember(JSON.stringify(line)) || rewrite(front);
+  return front.outside.remember(text) || rewrite(front);
 }
 
 /** Only what still counts. @returns whether it is written */

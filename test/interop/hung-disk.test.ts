@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AlignedPool } from '../../src/platform/aligned-memory.ts';
-import { MonotonicClock } from '../../src/platform/clock.ts';
 import { AioEngine } from '../../src/platform/disk-aio.ts';
 import { DeviceDisks } from '../../src/platform/disk-device.ts';
+import { MachineClock } from '../../src/platform/machine-clock.ts';
 import { allocateAligned } from '../../src/platform/system-calls.ts';
 import type { Disk, DiskReply } from '../../src/ports/disk.ts';
 import { noHungFile, startHungFile } from './hung-file.ts';
@@ -17,7 +17,7 @@ test(
   where,
   async () => {
     const file = await startHungFile(4 * MIB);
-    const clock = new MonotonicClock();
+    const clock = new MachineClock();
     const pool = new AlignedPool(allocateAligned);
     const engine = new AioEngine();
     const disks = new DeviceDisks({ engine, pool, urgentPool: pool, clock });
@@ -62,7 +62,7 @@ test(
 );
 
 /** The longest time in which the event loop did not turn. */
-function watchGaps(clock: MonotonicClock): { stop(): number } {
+function watchGaps(clock: MachineClock): { stop(): number } {
   let worstMs = 0;
   let lastMs = clock.nowMs();
   const timer = setInterval(() => {
