@@ -80,7 +80,7 @@ function* acquire(
     geometry: member.lockspaceGeometry,
     numHosts: member.lockspaceGeometry.maxHosts,
   };
-  const place = { ...command.area, resourceName: command.name.resourceName };
+  const place = { resourceName: command.name.resourceName, ...command.area };
   const got = yield* paxosAcquire(member, place, {
     shared: command.shared,
     ownerNowait: command.ownerNowait,

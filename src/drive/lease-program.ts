@@ -143,8 +143,8 @@ export class LeaseProgram {
   #jobOf({ id, command }: Extract<ToLeaseProcess, { kind: 'run' }>): Job {
     const path = devicePath(command);
     const area = areaOf(command, this.#devices.idOf(path));
-    const of = { id, command, path, group: pathGroup(path), area };
-    return { ...of, cancelled: false, hasPlace: false, rest: [] };
+    const group = pathGroup(path);
+    return { id, command, path, group, area, cancelled: false, hasPlace: false, rest: [] };
   }
 
   /**

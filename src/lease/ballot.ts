@@ -77,9 +77,10 @@ export function* runBallot(
   area: Area,
   vote: { readonly wish: BallotWish; readonly trail: Trail },
 ): Steps<Result<BallotEnd, LeaseError>> {
+  const { wish, trail } = vote;
   const own = area.blocks.find((block) => block.hostId === member.hostId);
-  if (vote.trail.block === null && own !== undefined && proposes(own.dblock)) {
-    vote.trail.former = own.dblock.lver;
+  if (trail.block === null && own !== undefined && proposes(own.dblock)) {
+    trail.former = own.dblock.lver;
   }
   let mbal = nextBallot(area, member.hostId, largestMbal(area.blocks));
   let backoffMs = FIRST_BACKOFF_MS;
@@ -94,7 +95,7 @@ export function* runBallot(
     }
     const room = roomForBallot({ lver: nextVersion(area), mbal });
     if (!room.ok) return room;
-    const turn = yield* oneBallot(member, place, area, { mbal, ...vote });
+    const turn = yield* oneBallot(member, place, area, { mbal, wish, trail });
     if (!turn.ok) return turn;
     if (turn.value.kind !== 'outrun') return ok(turn.value);
     yield* sleep(backoffMs * (0.5 + member.random()));
@@ -177,7 +178,8 @@ function* oneBallot(
     return ok({ kind: 'outrun', largestMbal: phase2.mbal, byVersion: false });
   }
   return yield* commit(member, place, area, {
-    ...turn,
+    wish: turn.wish,
+    trail: turn.trail,
     dblock: phase2,
     sharers: first.value.sharers,
     leastHosts: leastHosts(member, again.value.blocks),

@@ -51,7 +51,7 @@ export function* writeSpan(
   bytes: Uint8Array,
 ): Steps<Reply> {
   assert(bytes.length % 512 === 0, 'writes are whole sectors');
-  const effect: Effect = { op: 'write', ...at, bytes };
+  const effect: Effect = { op: 'write', bytes, ...at };
   return yield effect;
 }
 
@@ -76,6 +76,6 @@ export function* settle(
   at: { readonly offset: number; readonly length: number },
 ): Steps<boolean> {
   const { ioTimeoutMs: timeoutMs } = leaseTimes(member.ioTimeoutS);
-  const reply = yield { op: 'settle', disk: 'resource', ...at, timeoutMs };
+  const reply = yield { op: 'settle', disk: 'resource', timeoutMs, ...at };
   return reply.outcome === 'done';
 }

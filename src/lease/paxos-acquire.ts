@@ -125,7 +125,8 @@ function* acquireOnce(
   wish: AcquireWish,
 ): Steps<Result<PaxosHold, Refusal>> {
   const trail = emptyTrail();
-  let guess: AreaGuess = { ...wish.guess, known: true };
+  const { geometry, numHosts } = wish.guess;
+  let guess: AreaGuess = { geometry, numHosts, known: true };
   let area: Area | null = null;
   let refusal: Refusal = {
     error: leaseError('DBLOCK_LVER', 'acquire', { restarts: MAX_RESTARTS }),

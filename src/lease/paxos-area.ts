@@ -195,9 +195,11 @@ function decodeBlock(
   const mode = decode(modeBlock, bytes, at.offset + MODE_BLOCK_OFFSET);
   if (mode.flags === 0) return none; // what follows is a pad then, and may hold anything
   return {
-    ...{ hostId, dblock: block, shared: (mode.flags & MODE_FLAGS.SHARED) !== 0 },
-    sharedGeneration: mode.generation,
+    hostId,
+    dblock: block,
     damage: damage ?? damageOf(modeBlock, mode),
+    shared: (mode.flags & MODE_FLAGS.SHARED) !== 0,
+    sharedGeneration: mode.generation,
   };
 }
 

@@ -155,9 +155,9 @@ function* releaseAtOnce(
   const wrote = yield {
     op: 'write',
     disk: 'resource',
-    ...hostBlock(member, hold, geometry, block),
     timeoutMs,
     writeToo: { offset: hold.offset, bytes: free.value },
+    ...hostBlock(member, hold, geometry, block),
   };
   if (wrote.outcome === 'failed') return fail(ioError(wrote, LEADER_RELEASE));
   return ok(wrote.outcome === 'done' ? 'done' : 'sent');
@@ -226,7 +226,7 @@ export function* freeLeader(
   if (free.value === 'notWriter') return ok('notWriter');
   const { ioTimeoutMs: timeoutMs } = leaseTimes(member.ioTimeoutS);
   const at = { disk: 'resource', offset: place.offset, timeoutMs } as const;
-  const wrote = yield { op: 'write', ...at, bytes: free.value };
+  const wrote = yield { op: 'write', bytes: free.value, ...at };
   return wrote.outcome === 'done' ? ok('freed') : fail(ioError(wrote, LEADER_RELEASE));
 }
 

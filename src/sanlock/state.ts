@@ -162,7 +162,6 @@ export function newClient(of: {
   process: UserProcess | null;
 }): Client {
   return {
-    ...of,
     pid: -1,
     registered: false,
     ownerName: '',
@@ -179,6 +178,7 @@ export function newClient(of: {
     dead: false,
     tokens: [],
     noted: new Map(),
+    ...of,
   };
 }
 
