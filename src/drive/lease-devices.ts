@@ -122,7 +122,6 @@ export class LeaseDevices {
 
 type DiskEffect = Exclude<Effect, { op: 'sleep' }>;
 
-/** The same for all effects of a procedure. */
 export interface EffectRules {
   readonly clock: Clock;
   /** Whether a write may (still) be sent; asked when it is. */

@@ -34,7 +34,7 @@ export class ToldDisk implements Disk {
     endedLate?: (end: LateEnd) => void,
   ): void {
     const { offset } = at;
-    const { length } = at.bytes; // the caller may reuse its memory, not its length
+    const { length } = at.bytes;
     const told = (reply: DiskReply): void => {
       if (reply.outcome !== 'done') this.#tell(reply, { op: 'write', offset, length, timeoutMs });
       answer(reply);

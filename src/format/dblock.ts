@@ -31,7 +31,7 @@ export type Dblock = RecordOf<typeof dblock>;
 
 /** A host's shared hold, at byte 128 of its host sector (spec 10 §4.3). C: struct mode_block */
 export const modeBlock = struct('modeBlock', 16, {
-  flags: u32(0, { most: MODE_FLAGS.SHARED }), // no checksum: others show that it is not ours
+  flags: u32(0, { most: MODE_FLAGS.SHARED }), // no checksum: no host writes any other value
   padding: pad(4, 4),
   generation: u64(8, { most: MAX_GENERATION }),
 });

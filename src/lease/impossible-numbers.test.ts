@@ -145,6 +145,16 @@ for (const [text, at, value] of [
   });
 }
 
+test('an empty host block is a sound one with RELEASED, and damaged with any other flag', () => {
+  for (const flags of [0x1, 0x2, 0x3, 0x101, 0x8000_0001]) {
+    const { lab, one } = hosts();
+    const sector = new DataView(lab.disks.resource.buffer, 3 * 512, 512);
+    sector.setUint32(52, flags, true);
+    const wanted = flags === 0x1 ? 'ok' : 'DBLOCK_CHECKSUM';
+    assert.equal(codeOf(one.run(acquire(one))), wanted, `flags ${flags}`);
+  }
+});
+
 const LEADERS: readonly (readonly [Partial<PaxosLeader>, string])[] = [
   [{ lver: TOP }, 'LEADER_CHECKSUM'],
   [{ lver: MAX_LVER + 1n }, 'LEADER_CHECKSUM'],

@@ -208,7 +208,8 @@ function damageIn(
   checksum: number,
   geometry: Pick<Geometry, 'maxHosts'>,
 ): Damage | null {
-  if (isEmpty(block)) return null;
+  // Whatever else it holds counts for nothing, but an empty RELEASED block lets a win go.
+  if (isEmpty(block)) return damageOf(dblock, { ...block, inpGeneration: 0n, inpTimestampS: 0n });
   if (block.checksum === checksum) return damageOfBlock(block, geometry);
   return { field: 'checksum', found: block.checksum, wanted: `${checksum}` };
 }

@@ -23,7 +23,7 @@ export class MonotonicClock implements Clock {
       const immediate = setImmediate(fire);
       return { cancel: () => clearImmediate(immediate) };
     }
-    return new LoopTimer(this, this.nowMs() + delayMs, fire);
+    return new LoopTimer(this, delayMs, fire);
   }
 }
 
@@ -33,11 +33,11 @@ class LoopTimer implements Timer {
   readonly #fire: () => void;
   #pending: NodeJS.Timeout;
 
-  constructor(clock: Clock, dueMs: number, fire: () => void) {
+  constructor(clock: Clock, delayMs: number, fire: () => void) {
     this.#clock = clock;
-    this.#dueMs = dueMs;
+    this.#dueMs = clock.nowMs() + delayMs;
     this.#fire = fire;
-    this.#pending = this.#arm(dueMs - clock.nowMs());
+    this.#pending = this.#arm(delayMs);
   }
 
   cancel(): void {

@@ -161,10 +161,11 @@ export class AioEngine implements DiskEngine {
   #takeUnsent(): readonly number[] {
     const unsent = this.#unsent;
     this.#unsent = [];
-    return unsent.filter((slot) => this.#isWanted(slot));
+    return unsent.filter((slot) => this.#keepOrDrop(slot));
   }
 
-  #isWanted(slot: number): boolean {
+  /** @returns whether it is still wanted */
+  #keepOrDrop(slot: number): boolean {
     if (this.#running[slot]?.wanted() === true) return true;
     this.#takeOut(slot).dropped();
     return false;

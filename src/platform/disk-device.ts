@@ -124,8 +124,8 @@ interface Asked {
 }
 
 /**
- * One request on its way: it waits for room, then the engine has it. One object and no closures:
- * there are ten of them in an acquire and its release.
+ * One request on its way: it waits for room, then the engine has it. One object and hardly a
+ * closure: there are ten of them in an acquire and its release.
  */
 class Request implements Visitor, Transfer {
   readonly fd: number;
@@ -163,7 +163,7 @@ class Request implements Visitor, Transfer {
     this.#shared = shared;
     this.#over = over;
     this.#untilMs = shared.clock.sinceBootMs() + asked.timeoutMs;
-    this.#deadline = shared.clock.after(asked.timeoutMs, () => this.#isLate());
+    this.#deadline = shared.clock.after(asked.timeoutMs, () => this.#expire());
   }
 
   enter(): void {
@@ -206,7 +206,7 @@ class Request implements Visitor, Transfer {
     this.#unsent(ECANCELED);
   }
 
-  #isLate(): void {
+  #expire(): void {
     this.#deadline = null;
     this.#answer(UNKNOWN);
     if (this.#begun) return;
