@@ -174,6 +174,13 @@ const MUTANTS: readonly Mutant[] = [
     to: 'mayWrite: () => true }',
   },
   {
+    what: 'a mode that nobody writes is taken for no hold',
+    file: 'src/lease/paxos-area.ts',
+    from: 'if (mode.flags === 0) return none;',
+    to: 'if ((mode.flags & MODE_FLAGS.SHARED) === 0) return none;',
+    world: { straysMs: 2000, strayKind: 'mode' },
+  },
+  {
     what: 'a refused write is taken for one that will never land',
     file: 'src/drive/ordered-disk.ts',
     from: "reply.outcome === 'failed' && reply.unsent !== true",

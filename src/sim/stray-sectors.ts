@@ -1,6 +1,6 @@
 import { decode } from '../codec/struct.ts';
 import { type Dblock, dblock, encodeDblock } from '../format/dblock.ts';
-import { deltaLeaseOffset, GEOMETRY_512_1M } from '../format/geometry.ts';
+import { deltaLeaseOffset, GEOMETRY_512_1M, MODE_BLOCK_OFFSET } from '../format/geometry.ts';
 import {
   type DeltaLeader,
   deltaLeader,
@@ -18,6 +18,9 @@ import { blockOffset, LUN, leaderOffset, SECTOR_BYTES, sectorAt } from './layout
 const MOST_MS = 20_000;
 /** From the end of what 64 bits hold, or of half of it. */
 const STEPS: readonly [bigint, ...bigint[]] = [1n, 2n, 3n, 2000n, 2001n, 4002n];
+
+/** `mode`: only where a shared hold would stand. */
+export type StrayKind = 'any' | 'mode';
 
 interface Stray {
   readonly offset: number;
@@ -55,12 +58,12 @@ export class StraySectors {
   }
 
   /** @param everyMs between two strays, at most; 0 = none */
-  begin(everyMs: number): void {
+  begin(everyMs: number, kind: StrayKind): void {
     if (everyMs === 0) return;
     this.#clock.after(this.#dice.between(0.02, 1) * everyMs, () => {
       if (this.#isOver) return;
-      this.#place(this.#any());
-      this.begin(everyMs);
+      this.#place(kind === 'mode' ? this.#mode() : this.#any());
+      this.begin(everyMs, kind);
     });
   }
 
@@ -85,9 +88,10 @@ export class StraySectors {
 
   #any(): Stray {
     const what = this.#dice.next();
-    if (what < 0.45) return this.#block();
-    if (what < 0.75) return this.#leader();
-    return what < 0.85 ? this.#hostLease() : this.#torn();
+    if (what < 0.4) return this.#block();
+    if (what < 0.65) return this.#leader();
+    if (what < 0.75) return this.#hostLease();
+    return what < 0.85 ? this.#torn() : this.#mode();
   }
 
   #block(): Stray {
@@ -132,6 +136,15 @@ export class StraySectors {
     for (let at = cut; at < SECTOR_BYTES; at++) bytes[at] = this.#dice.below(256);
     const what = isLeader ? 'leader' : `block[${hostId}]`;
     return { offset, bytes, text: `R${resource} ${what} reads torn at ${cut}` };
+  }
+
+  /** A sound ballot, and behind it what no host writes where a shared hold would stand. */
+  #mode(): Stray {
+    const { resource, hostId } = this.#anywhere();
+    const offset = blockOffset(resource, hostId);
+    const bytes = this.#sector(offset);
+    for (let at = MODE_BLOCK_OFFSET; at < SECTOR_BYTES; at++) bytes[at] = this.#dice.below(256);
+    return { offset, bytes, text: `R${resource} block[${hostId}] reads another mode` };
   }
 
   #anywhere(): { readonly resource: number; readonly hostId: number } {

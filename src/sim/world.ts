@@ -9,7 +9,7 @@ import { Judge } from './judge.ts';
 import { AREA_BYTES, LOCKSPACE, LUN, resourceName, resourceOffset, sectorAt } from './layout.ts';
 import { LeaseHost } from './lease-host.ts';
 import { Machine } from './machine.ts';
-import { StraySectors } from './stray-sectors.ts';
+import { type StrayKind, StraySectors } from './stray-sectors.ts';
 import { Violation } from './violation.ts';
 import { SKY, type Sky } from './weather.ts';
 
@@ -29,6 +29,7 @@ export interface WorldOptions {
   readonly stubborn: number;
   /** Between two sectors that read as no host has written them, at most; 0 = there are none. */
   readonly straysMs: number;
+  readonly strayKind: StrayKind;
   /** How often a user asks the owner to let go, and not for the lease. */
   readonly requests: number;
   /** How often a machine is told, by mistake, the host id of another. */
@@ -74,6 +75,7 @@ export function optionsOf(seed: number, wanted: Partial<WorldOptions> = {}): Wor
     stalls: true,
     clockDrift: 0.0001,
     straysMs: dice.pick([0, 5000, 60_000]),
+    strayKind: 'any',
     requests: dice.pick([0, 0.06]),
     journals: dice.pick(['sound', 'sound', 'full', 'damaged']),
     traceAll: false,
@@ -159,7 +161,7 @@ export class World {
     let broken: Outcome['broken'] = null;
     try {
       for (const machine of this.#machines) this.#begin(machine);
-      this.#strays.begin(this.options.straysMs);
+      this.#strays.begin(this.options.straysMs, this.options.strayKind);
       while (this.#steps < this.options.steps && this.clock.step()) this.#steps++;
       this.#recover();
     } catch (error) {
