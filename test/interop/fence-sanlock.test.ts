@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { lastRenewalS, makeArea, SANLOCK, whyNot } from './sanlock-daemons.ts';
+import { lastRenewalS, makeArea, SANLOCK, serves, whyNot } from './sanlock-daemons.ts';
 import { FakeWatchdog, nowS, statusOf, WdmdHost, waitFor, whyNoWdmd } from './wdmd-world.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
@@ -34,7 +34,7 @@ async function startMember(hostId: string): Promise<Member> {
   await host.wdmd('ours', device);
   const options = ['-w', '1', '-o', String(T), '-U', 'root', '-G', 'root', '-e', `host${hostId}`];
   host.spawn(SANLOCK.ours, ['daemon', '-D', ...options], RUN);
-  await waitFor('sanlock', () => existsSync(host.outside('/run/sanlock/sanlock.sock')), 10_000);
+  await waitFor('sanlock', () => serves(host.outside('/run/sanlock/sanlock.sock')), 10_000);
   const daemon = host.spawn(DAEMON, ['-D', '-w']);
   const fifo = host.outside('/run/fence_sanlockd/fence_sanlockd.fifo');
   await waitFor('a fence_sanlockd that waits', () => existsSync(fifo), 10_000);

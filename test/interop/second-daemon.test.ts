@@ -42,7 +42,7 @@ test('a second lvmlockd with another pid file leaves the first its socket', wher
     const of = (n: number) => ['-f', '--test', '-s', path, '-p', join(directory, `${n}.pid`)];
     const first = start(program, [...of(1), '--adopt-file', join(directory, 'adopt')], process.env);
     try {
-      await waitFor('the first lvmlockd', () => existsSync(path));
+      await waitFor('the first lvmlockd', () => serves(path));
       const { ino } = statSync(path);
       const second = await run(program, of(2), { env: process.env });
       assert.equal(second.status, 1);

@@ -7,7 +7,7 @@ import { buildSync } from 'esbuild';
 import koffi from 'koffi';
 import { decode, encode, type RecordOf, zeroRecord } from '../../src/codec/struct.ts';
 import { wdmdMessage } from '../../src/wire/wdmd-socket.ts';
-import { killAtExit, type Maker, type Ran, run } from './sanlock-daemons.ts';
+import { killAtExit, type Maker, type Ran, run, serves } from './sanlock-daemons.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 export const WDMD: Readonly<Record<Maker, string>> = {
@@ -145,7 +145,8 @@ export class WdmdHost {
   /** wdmd in the foreground, serving. */
   async wdmd(maker: Maker, device: FakeWatchdog, ...more: string[]): Promise<ChildProcess> {
     const child = this.spawn(WDMD[maker], ['-D', '-w', device.path, ...more]);
-    await waitFor(`${maker} socket`, () => existsSync(this.socketPath));
+    // Its name is there a moment before it listens.
+    await waitFor(`${maker} socket`, () => serves(this.socketPath));
     if (!opensOnDemand(maker))
       await waitFor(`${maker} wdmd`, () => device.words().includes('keepalive'));
     return child;
@@ -230,8 +231,12 @@ export function nowS(): number {
   return Number(process.hrtime.bigint() / 1_000_000_000n);
 }
 
-export async function waitFor(what: string, isTrue: () => boolean, forMs = START_DEADLINE_MS) {
-  for (let waitedMs = 0; !isTrue(); waitedMs += 20) {
+export async function waitFor(
+  what: string,
+  isTrue: () => boolean | Promise<boolean>,
+  forMs = START_DEADLINE_MS,
+) {
+  for (let waitedMs = 0; !(await isTrue()); waitedMs += 20) {
     if (waitedMs >= forMs) throw new Error(`${what} did not come within ${forMs} ms`);
     await sleep(20);
   }
