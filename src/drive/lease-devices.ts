@@ -122,7 +122,7 @@ export class LeaseDevices {
 
 type DiskEffect = Exclude<Effect, { op: 'sleep' }>;
 
-export interface EffectRules {
+interface EffectRules {
   readonly clock: Clock;
   /** Whether a write may (still) be sent; asked when it is. */
   readonly mayWrite: () => boolean;

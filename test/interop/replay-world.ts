@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Result } from '../../src/base/result.ts';
 import { SanlockClient } from '../../src/client/sanlock.ts';
 import type { SanlockCall } from '../../src/client/sanlock-call.ts';
 import { status } from '../../src/client/sanlock-daemon-calls.ts';
 import type { SanlockFailure } from '../../src/client/sanlock-failure.ts';
+import { until as untilWithin } from '../../src/lab/run.ts';
 import { MonotonicClock } from '../../src/platform/clock.ts';
 import { UnixSockets } from '../../src/platform/unix-socket.ts';
 import {
@@ -140,10 +140,6 @@ export async function must<T>(client: SanlockClient, call: SanlockCall<T>): Prom
 }
 
 /** Asks until it is so. */
-export async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 30_000;
-  while (!(await isSo())) {
-    if (Date.now() > deadline) throw new Error(`waited 30 s for ${what}`);
-    await sleep(50);
-  }
+export function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+  return untilWithin(what, isSo, { withinMs: 30_000 });
 }

@@ -2,10 +2,10 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { accessSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { buildSync } from 'esbuild';
 import koffi from 'koffi';
 import { decode, encode, type RecordOf, zeroRecord } from '../../src/codec/struct.ts';
+import { until } from '../../src/lab/run.ts';
 import { wdmdMessage } from '../../src/wire/wdmd-socket.ts';
 import { killAtExit, type Maker, type Ran, run, serves } from './sanlock-daemons.ts';
 
@@ -231,15 +231,12 @@ export function nowS(): number {
   return Number(process.hrtime.bigint() / 1_000_000_000n);
 }
 
-export async function waitFor(
+export function waitFor(
   what: string,
   isTrue: () => boolean | Promise<boolean>,
   forMs = START_DEADLINE_MS,
-) {
-  for (let waitedMs = 0; !(await isTrue()); waitedMs += 20) {
-    if (waitedMs >= forMs) throw new Error(`${what} did not come within ${forMs} ms`);
-    await sleep(20);
-  }
+): Promise<void> {
+  return until(what, isTrue, { withinMs: forMs, everyMs: 20 });
 }
 
 export async function statusOf(child: ChildProcess, forMs = START_DEADLINE_MS) {
