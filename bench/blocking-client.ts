@@ -13,7 +13,7 @@ import {
   sanlkOptions,
   sanlkResource,
   smHeader,
-} from '../src/wire/sanlock-socket.ts';
+} from '../src/wire/sanlock/socket.ts';
 
 /**
  * The client of a benchmark must not hide the daemon's time behind its own: no event loop, one

@@ -9,7 +9,7 @@ import {
   SM_MAGIC,
   SM_PROTO,
   smHeader,
-} from '../src/wire/sanlock-socket.ts';
+} from '../src/wire/sanlock/socket.ts';
 import { BlockingConnection, renewalText, version } from './blocking-client.ts';
 import type { Daemon } from './daemon.ts';
 import type { Row, Storage } from './rows.ts';

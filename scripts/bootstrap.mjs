@@ -31,7 +31,7 @@ function installPackages() {
 }
 
 const COMMANDS = {
-  start: () => run(`${root}bin/holdfast`, ['story', ...args], { must: false }),
+  start: () => run(`${root}bin/holdfast`, ['demo', ...args], { must: false }),
   test: () => node('scripts/test-all.mjs', ...args),
   check: () => node('scripts/check.mjs', ...args),
   'check:full': () => node('scripts/test-all.mjs', ...args),

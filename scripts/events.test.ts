@@ -11,7 +11,7 @@ const NO_EVENT = /\.(cjs|json|pid|sock|socket|holders|exit|title)$/;
 function sources(): readonly { readonly file: string; readonly text: string }[] {
   return readdirSync('src', { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
-    .filter((file) => !/(^|\/)testing\/|^(sim|lab)\//.test(file))
+    .filter((file) => !/(^|\/)testing\/|^(sim|rig)\//.test(file))
     .map((file) => ({ file, text: readFileSync(`src/${file}`, 'utf8') }));
 }
 

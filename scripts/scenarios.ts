@@ -1,6 +1,6 @@
 // `npm run scenarios`: plays every text scenario; `-- --accept` writes what happens now into them.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { playScenario } from '../src/sim/scenario.ts';
+import { playScenario } from '../src/sim/workload/scenario.ts';
 
 const root = process.env['HOLDFAST_ROOT'] ?? '.';
 const FOLDER = `${root}/src/lease/scenarios/`;

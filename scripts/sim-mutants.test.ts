@@ -169,7 +169,7 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     what: 'a lease is written after own expiry',
-    file: 'src/drive/lease-program.ts',
+    file: 'src/programs/lease-program.ts',
     from: 'mayWrite: () => this.#membership?.ended() !== true }',
     to: 'mayWrite: () => true }',
   },
@@ -182,7 +182,7 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     what: 'a refused write is taken for one that will never land',
-    file: 'src/drive/ordered-disk.ts',
+    file: 'src/programs/ordered-disk.ts',
     from: "reply.outcome === 'failed' && reply.unsent !== true",
     to: "reply.outcome === 'failed' && reply.errno < 0",
   },
@@ -291,12 +291,19 @@ function mutation(mutant: Mutant): Plugin {
   };
 }
 
+const PROGRAM_OF = {
+  world: 'src/sim/world.ts',
+  silence: 'src/sim/workload/silence.ts',
+  restarts: 'src/sim/workload/restarts.ts',
+  'late-wdmd': 'src/sim/cluster/late-wdmd.ts',
+} as const;
+
 /** Finds, by that world of a mutant, what is broken in a seed; null = nothing. */
 async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) => string | null> {
   const name = mutant.by ?? 'world';
   const outfile = join(ROOT, 'out', `mutant-${index}.mjs`);
   await build({
-    entryPoints: [join(ROOT, `src/sim/${name}.ts`)],
+    entryPoints: [join(ROOT, PROGRAM_OF[name])],
     outfile,
     bundle: true,
     platform: 'node',
@@ -307,18 +314,18 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
   });
   const built: unknown = await import(pathToFileURL(outfile).href);
   if (name === 'silence') {
-    const { Silence } = built as typeof import('../src/sim/silence.ts'); // built from that very file
+    const { Silence } = built as typeof import('../src/sim/workload/silence.ts'); // built from that very file
     return (seed) => new Silence(seed).run();
   }
   if (name === 'restarts') {
-    const { Restarts } = built as typeof import('../src/sim/restarts.ts'); // as above
+    const { Restarts } = built as typeof import('../src/sim/workload/restarts.ts'); // as above
     return (seed) => {
       const broken = new Restarts(seed).run();
       return broken?.includes('is active on') === true ? broken : null;
     };
   }
   if (name === 'late-wdmd') {
-    const { LateWdmd } = built as typeof import('../src/sim/late-wdmd.ts'); // as above
+    const { LateWdmd } = built as typeof import('../src/sim/cluster/late-wdmd.ts'); // as above
     return (seed) => new LateWdmd(seed).run();
   }
   const { World, optionsOf } = built as typeof import('../src/sim/world.ts'); // as above

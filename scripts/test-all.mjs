@@ -91,7 +91,7 @@ function failedOf(output) {
 /** Devices of the tests' own images. */
 function loopDevices() {
   const listed = spawnSync('losetup', ['-a'], { encoding: 'utf8' }).stdout ?? '';
-  return listed.split('\n').filter((line) => line.includes('holdfast-lab'));
+  return listed.split('\n').filter((line) => line.includes('holdfast-rig'));
 }
 
 const loopsBefore = loopDevices();
@@ -110,7 +110,7 @@ if (lacking === null) {
     group('contention', 'run-tests.mjs', ['test/soak'], long),
   ]);
   // One at a time; beside them those that mostly wait for a lease or a watchdog to run out.
-  const waiting = ['exchange', 'fence-sanlock', 'sanlk-reset', 'scale', 'story', 'wdmd'].map(
+  const waiting = ['exchange', 'fence-sanlock', 'sanlk-reset', 'scale', 'demo', 'wdmd'].map(
     (name) => `interop/${name}`,
   );
   const others = `interop/mixtures,${waiting.join(',')}`;
@@ -119,9 +119,9 @@ if (lacking === null) {
       'test/interop',
       ...['--without', others, '--jobs', '1'],
     ]),
-    group('watchdogs, fencing, scale, the story', 'run-tests.mjs', [...waiting, '--jobs', '1']),
+    group('watchdogs, fencing, scale, the demo', 'run-tests.mjs', [...waiting, '--jobs', '1']),
   ]);
-  await group('emulated machines', 'run-tests.mjs', ['test/lab', '--jobs', '1']);
+  await group('emulated machines', 'run-tests.mjs', ['test/vm', '--jobs', '1']);
 } else {
   notes.push(`mixtures, contention and the tests against the originals need ${lacking}`);
   results.skipped += 1;

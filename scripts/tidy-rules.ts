@@ -14,6 +14,7 @@ const UPPER = [
   'format',
   'wire',
   'lease',
+  'lease-process',
   'sanlock',
   'wdmd',
   'lvmlockd',
@@ -27,16 +28,20 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   format: { mayImport: ['base', 'codec'], node: false },
   wire: { mayImport: ['base', 'codec'], node: false },
   lease: { mayImport: ['base', 'codec', 'format'], node: false },
-  sanlock: { mayImport: ['base', 'codec', 'format', 'wire', 'lease'], node: false },
+  'lease-process': { mayImport: ['base', 'codec', 'format', 'lease'], node: false },
+  sanlock: {
+    mayImport: ['base', 'codec', 'format', 'wire', 'lease', 'lease-process'],
+    node: false,
+  },
   wdmd: { mayImport: ['base', 'codec', 'wire'], node: false },
   lvmlockd: { mayImport: ['base', 'wire', 'format/geometry'], node: false },
   client: { mayImport: ['base', 'codec', 'wire', 'ports'], node: false },
-  drive: { mayImport: UPPER, node: false },
-  sim: { mayImport: [...UPPER, 'drive'], node: false },
+  programs: { mayImport: UPPER, node: false },
+  sim: { mayImport: [...UPPER, 'programs'], node: false },
   platform: { mayImport: ['base', 'codec', 'ports'], node: true },
-  lab: { mayImport: ['base', 'wire', 'ports', 'client', 'platform'], node: true },
-  cli: { mayImport: [...UPPER, 'drive', 'platform', 'lab', 'sim'], node: true },
-  bin: { mayImport: [...UPPER, 'drive', 'platform', 'lab', 'cli'], node: true },
+  rig: { mayImport: ['base', 'wire', 'ports', 'client', 'platform'], node: true },
+  cli: { mayImport: [...UPPER, 'programs', 'platform', 'rig', 'sim'], node: true },
+  bin: { mayImport: [...UPPER, 'programs', 'platform', 'rig', 'cli'], node: true },
 };
 
 /** Calls that would let the outside world in where it must be handed in. */
@@ -70,10 +75,11 @@ export const NO_ASYNC: readonly string[] = [
   'format',
   'wire',
   'lease',
+  'lease-process',
   'sanlock',
   'wdmd',
   'lvmlockd',
-  'drive',
+  'programs',
   'sim',
 ];
 

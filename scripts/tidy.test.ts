@@ -23,7 +23,7 @@ const BREACHES: readonly (readonly [string, string, string])[] = [
   ],
   ['node in a lease procedure', 'src/lease/a.ts', "import { readFile } from 'node:fs';\n"],
   ['a clock read above the platform', 'src/sanlock/a.ts', 'export const now = () => Date.now();\n'],
-  ['a timer above the platform', 'src/drive/a.ts', 'setTimeout(() => {}, 1);\n'],
+  ['a timer above the platform', 'src/programs/a.ts', 'setTimeout(() => {}, 1);\n'],
   ['chance that is not handed in', 'src/lease/a.ts', 'export const r = Math.random();\n'],
   ['waiting in a lease procedure', 'src/lease/a.ts', 'export async function f() {}\n'],
   ['a shell', 'src/platform/a.ts', "spawn('ls', { shell: true });\n"],

@@ -29,7 +29,7 @@ function complaintsOf(file: SourceFile): string[] {
   if (isTest(file)) return found;
   found.push(...imports(file, room));
   if (!rules.node) found.push(...banned(file, BANNED_ABOVE_PLATFORM));
-  if (NO_ASYNC.includes(room) && /\basync\b|\bawait\b|\bPromise\b/.test(code(file.text))) {
+  if (NO_ASYNC.includes(room) && /\basync\s+[\w(*]|\bawait\b|\bPromise\b/.test(code(file.text))) {
     found.push(`${file.path}: waits; above client everything is synchronous`);
   }
   return found;

@@ -11,23 +11,23 @@ import { UnixSockets } from '../platform/unix-socket.ts';
 export { nameToText, textToName } from '../base/bytes.ts';
 export type { CallOptions } from '../client/sanlock.ts';
 export { SanlockClient, SanlockSession, sanlockSocketPath } from '../client/sanlock.ts';
-export * from '../client/sanlock-area-calls.ts';
-export * from '../client/sanlock-daemon-calls.ts';
 export type { EventHandlers, EventWatch, ReceivedEvent } from '../client/sanlock-events.ts';
 export { codeName, type SanlockFailure } from '../client/sanlock-failure.ts';
-export * from '../client/sanlock-lease-calls.ts';
-export { textField } from '../client/sanlock-records.ts';
-export * from '../client/sanlock-rindex-calls.ts';
-export type * from '../client/sanlock-types.ts';
-export { ERRNO, SANLOCK_CODES } from '../wire/sanlock-codes.ts';
+export * from '../wire/sanlock/area-calls.ts';
+export { ERRNO, SANLOCK_CODES } from '../wire/sanlock/codes.ts';
+export * from '../wire/sanlock/daemon-calls.ts';
+export * from '../wire/sanlock/lease-calls.ts';
+export { textField } from '../wire/sanlock/records.ts';
+export * from '../wire/sanlock/rindex-calls.ts';
 export {
   CONFIG_COMMANDS,
   HOST_STATES,
   RES_FLAGS,
   RESTRICT_FLAGS,
   STATE_TYPES,
-} from '../wire/sanlock-socket.ts';
-export * from '../wire/sanlock-strings.ts';
+} from '../wire/sanlock/socket.ts';
+export * from '../wire/sanlock/strings.ts';
+export type * from '../wire/sanlock/types.ts';
 
 /**
  * A client of the daemon whose run directory is given, by default `$SANLOCK_RUN_DIR`, else

@@ -1,6 +1,5 @@
 import '../platform/clean-start.ts';
-import { LeaseProgram } from '../drive/lease-program.ts';
-import { rehearse } from '../drive/rehearsal.ts';
+import type { ToLeaseProcess } from '../lease-process/messages.ts';
 import { AlignedPool } from '../platform/aligned-memory.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
 import { AioEngine } from '../platform/disk-aio.ts';
@@ -16,7 +15,8 @@ import type { Envelope } from '../platform/processes.ts';
 import { allocateAligned, discardPages, SystemCallError } from '../platform/system-calls.ts';
 import { unblockingStderr } from '../platform/unblocking-stderr.ts';
 import type { Log, LogFields, LogLevel } from '../ports/log.ts';
-import type { ToLeaseProcess } from '../sanlock/lease-messages.ts';
+import { LeaseProgram } from '../programs/lease-program.ts';
+import { warmUp } from '../programs/warm-up.ts';
 
 const DISCARD_MS = 10_000;
 /** Stay in memory: a renewal meets no page fault. */
@@ -61,7 +61,7 @@ function main(label: string, settings: LeaseProcessSettings): void {
   process.on('message', (received) => {
     const message = received as ToLeaseProcess; // from our own front
     // A join takes seconds, of which this is little; before it there is nothing to be late for.
-    if (message.kind === 'join') rehearse(Math.random);
+    if (message.kind === 'join') warmUp(Math.random);
     program.receive(message);
   });
 

@@ -9,9 +9,8 @@ import {
   USAGE,
 } from '../cli/lvmlockd/options.ts';
 import { sanlockSocketPath } from '../client/sanlock.ts';
-import { LvmlockdProgram } from '../drive/lvmlockd-program.ts';
-import { sanlockManager } from '../lvmlockd/managers/sanlock.ts';
-import { sanlockTimes } from '../lvmlockd/managers/sanlock-slots.ts';
+import { sanlockManager } from '../lvmlockd/managers/sanlock/manager.ts';
+import { sanlockTimes } from '../lvmlockd/managers/sanlock/slots.ts';
 import { testManager } from '../lvmlockd/managers/test-mode.ts';
 import { SysfsDevices } from '../platform/block-device.ts';
 import { goOnWithoutReader } from '../platform/broken-pipe.ts';
@@ -29,6 +28,7 @@ import { setProcessName } from '../platform/process-name.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { SmallFile } from '../platform/small-file.ts';
 import { exitNow } from '../platform/system-calls.ts';
+import { LvmlockdProgram } from '../programs/lvmlockd-program.ts';
 
 const DUMP_SOCKET = '@lvmlockd-dump.sock';
 const START_DEADLINE_MS = 10_000;

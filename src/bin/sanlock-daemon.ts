@@ -8,14 +8,13 @@ import { USAGE } from '../cli/sanlock/usage.ts';
 import { UsageError } from '../cli/sanlock-daemon/daemon-options.ts';
 import type { Finding } from '../cli/sanlock-daemon/finding.ts';
 import type { TextFile } from '../cli/sanlock-daemon/host-facts.ts';
+import { complainOf, logFindings, reportCheck } from '../cli/sanlock-daemon/report.ts';
 import {
   type DaemonLogging,
   type DaemonSettings,
   type ReadSettings,
   readSettings,
 } from '../cli/sanlock-daemon/settings.ts';
-import { complainOf, logFindings, reportCheck } from '../cli/sanlock-daemon/tell.ts';
-import { SanlockProgram } from '../drive/sanlock-program.ts';
 import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
 import { daemonSockets } from '../platform/daemon-sockets.ts';
@@ -33,6 +32,7 @@ import { liftLimits } from '../platform/scheduling.ts';
 import { SCRIPT_SHELL, ScriptRunner } from '../platform/script-runner.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { exitNow } from '../platform/system-calls.ts';
+import { SanlockProgram } from '../programs/sanlock-program.ts';
 import type { LeaseProcessSettings } from './lease-process.ts';
 
 const LOG_FILE = '/var/log/sanlock.log';

@@ -10,8 +10,8 @@ import {
   parseConfig,
   textOf,
   textToBytes,
-} from '../wire/libdaemon.ts';
-import { LVMLOCKD_PROTOCOL, LVMLOCKD_PROTOCOL_VERSION } from '../wire/lvmlockd-numbers.ts';
+} from '../wire/lvmlockd/libdaemon.ts';
+import { LVMLOCKD_PROTOCOL, LVMLOCKD_PROTOCOL_VERSION } from '../wire/lvmlockd/numbers.ts';
 
 export interface LvmlockdEndpoint {
   readonly sockets: Pick<Sockets, 'connect'>;

@@ -1,5 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
-import { ERRNO, SANLOCK_CODES } from '../wire/sanlock-codes.ts';
+import { ERRNO, SANLOCK_CODES } from '../wire/sanlock/codes.ts';
 
 /** Why a call gave no answer, or a refusal. */
 export interface SanlockFailure {

@@ -5,7 +5,9 @@ import type { Result } from '../base/result.ts';
 import { decode, encode, zeroRecord } from '../codec/struct.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Connection } from '../ports/sockets.ts';
-import { SANLOCK_CODES } from '../wire/sanlock-codes.ts';
+import { SANLOCK_CODES } from '../wire/sanlock/codes.ts';
+import { getLockspaces, status, version } from '../wire/sanlock/daemon-calls.ts';
+import { acquire, inquire } from '../wire/sanlock/lease-calls.ts';
 import {
   SM_CMD,
   SM_MAGIC,
@@ -13,11 +15,9 @@ import {
   sanlkLockspace,
   sanlkState,
   smHeader,
-} from '../wire/sanlock-socket.ts';
+} from '../wire/sanlock/socket.ts';
 import { SanlockClient } from './sanlock.ts';
-import { getLockspaces, status, version } from './sanlock-daemon-calls.ts';
 import type { SanlockFailure } from './sanlock-failure.ts';
-import { acquire, inquire } from './sanlock-lease-calls.ts';
 import { callOnce, SanlockLink } from './sanlock-link.ts';
 
 /** A daemon's side of one connection, and a clock moved by hand. */

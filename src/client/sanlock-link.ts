@@ -3,16 +3,16 @@ import { fail, ok, type Result } from '../base/result.ts';
 import { decode } from '../codec/struct.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Connection, Sockets } from '../ports/sockets.ts';
-import { ERRNO } from '../wire/sanlock-codes.ts';
-import { SM_HEADER_BYTES, SM_MAGIC, smHeader } from '../wire/sanlock-socket.ts';
-import { ByteQueue } from './byte-queue.ts';
 import {
   MALFORMED,
   MAX_REPLY_BYTES,
   PATIENCE_MS,
   type Refusal,
   type SanlockCall,
-} from './sanlock-call.ts';
+} from '../wire/sanlock/call.ts';
+import { ERRNO } from '../wire/sanlock/codes.ts';
+import { SM_HEADER_BYTES, SM_MAGIC, smHeader } from '../wire/sanlock/socket.ts';
+import { ByteQueue } from './byte-queue.ts';
 import { makeFailure, type SanlockFailure } from './sanlock-failure.ts';
 
 /** Where a daemon listens, and the ports by which it is reached. */

@@ -1,8 +1,8 @@
 import { type ByteString, textToName } from '../base/bytes.ts';
 import { given } from '../base/given.ts';
 import type { Result } from '../base/result.ts';
-import type { SanlockCall } from './sanlock-call.ts';
-import { register } from './sanlock-daemon-calls.ts';
+import type { SanlockCall } from '../wire/sanlock/call.ts';
+import { register } from '../wire/sanlock/daemon-calls.ts';
 import { type EventHandlers, type EventWatch, watchEvents } from './sanlock-events.ts';
 import type { SanlockFailure } from './sanlock-failure.ts';
 import type { SanlockLink } from './sanlock-link.ts';

@@ -7,7 +7,7 @@ import {
   WDMD_MESSAGE_BYTES,
   type WdmdMessage,
   wdmdMessage,
-} from '../wire/wdmd-socket.ts';
+} from '../wire/wdmd/socket.ts';
 
 const CONNECT_MS = 2000;
 const ANSWER_MS = 5000;

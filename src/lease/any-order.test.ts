@@ -2,10 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MIB } from '../base/units.ts';
 import { GEOMETRY_512_1M, type Geometry, geometryOf, LVB_SECTOR } from '../format/geometry.ts';
-import { Dice } from '../sim/dice.ts';
-import { acquaint, LAB_HOSTS, Lab, type WriteFate } from '../sim/lab.ts';
+import { Dice } from '../sim/kernel/dice.ts';
+import {
+  acquaint,
+  HARNESS_HOSTS,
+  ProcedureHarness,
+  type WriteFate,
+} from '../sim/procedure-harness.ts';
+import { ORIGINALS, OURS, Seat, Values } from './testing/host.ts';
 import { OriginalDefect } from './testing/original-peer.ts';
-import { ORIGINALS, OURS, Seat, Values } from './testing/seat.ts';
 
 // Hosts that step in any order, one effect at a time, with writes that land at any time: here a
 // host may stand still for as long as it takes between two effects, which no simulated disk does.
@@ -42,7 +47,7 @@ const PLAIN: World = {
 class Table {
   readonly dice: Dice;
   readonly world: World;
-  readonly lab: Lab;
+  readonly harness: ProcedureHarness;
   readonly seats: readonly Seat[];
   grants = 0;
   /** How soon a late write lands. */
@@ -53,9 +58,14 @@ class Table {
     this.world = world;
     const dice = new Dice(seed);
     this.dice = dice;
-    const lab = new Lab(10, MIB, world.geometry, world.hasNumHosts ? 1 + dice.below(8) : LAB_HOSTS);
-    this.lab = lab;
-    const hosts = Array.from({ length: HOSTS }, (_, n) => lab.join(n + 1));
+    const harness = new ProcedureHarness(
+      10,
+      MIB,
+      world.geometry,
+      world.hasNumHosts ? 1 + dice.below(8) : HARNESS_HOSTS,
+    );
+    this.harness = harness;
+    const hosts = Array.from({ length: HOSTS }, (_, n) => harness.join(n + 1));
     acquaint(hosts);
     this.#landing = dice.between(0, 0.04);
     const lateness = dice.between(0, 0.25);
@@ -98,9 +108,9 @@ class Table {
       if (seat.claim !== null && before === null) this.grants++;
     }
     for (const each of this.seats) each.tick();
-    const isLong = this.lab.nowMs - this.#lookedMs > LOOKS_MS;
+    const isLong = this.harness.nowMs - this.#lookedMs > LOOKS_MS;
     for (const each of this.seats) if (isLong || dice.chance(0.02)) each.look();
-    if (isLong) this.#lookedMs = this.lab.nowMs;
+    if (isLong) this.#lookedMs = this.harness.nowMs;
   }
 
   /** It dies, leaves or comes back, or time goes by for one that is dead. */
@@ -110,7 +120,7 @@ class Table {
     const roll = dice.next();
     if (seat.isGone && roll < 0.4) {
       seat.rejoin(dice.chance(0.7) ? undefined : `machine-${dice.below(3)}-${hostId}`);
-    } else if (diedMs !== null) this.lab.nowMs += dice.below(80_000);
+    } else if (diedMs !== null) this.harness.nowMs += dice.below(80_000);
     else if (roll < 0.3) seat.die();
     else if (roll < 0.5) seat.reset();
     else seat.leave();

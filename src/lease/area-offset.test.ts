@@ -11,10 +11,15 @@ import {
   PAXOS_DISK_VERSION,
   paxosLeader,
 } from '../format/leader.ts';
-import { SimClock } from '../sim/clock.ts';
-import { SimStorage } from '../sim/disk.ts';
-import { acquaint, LAB_LOCKSPACE, LAB_PLACE, Lab } from '../sim/lab.ts';
-import { LeaseHost } from '../sim/lease-host.ts';
+import { LeaseHost } from '../sim/cluster/lease-host.ts';
+import { SimClock } from '../sim/kernel/clock.ts';
+import { SimStorage } from '../sim/kernel/disk.ts';
+import {
+  acquaint,
+  HARNESS_LOCKSPACE,
+  HARNESS_PLACE,
+  ProcedureHarness,
+} from '../sim/procedure-harness.ts';
 import { readLockspaceSizes } from './delta-acquire.ts';
 import type { LeaseError } from './lease-error.ts';
 import { paxosAcquire, type Refusal } from './paxos-acquire.ts';
@@ -30,18 +35,18 @@ function codeOf(result: Result<unknown, LeaseError | Refusal>): string {
 }
 
 test('no host joins from among the host leases of a lockspace', () => {
-  const lab = new Lab();
-  const one = lab.join(1);
-  lab.join(2);
-  const wish = { lockspaceName: LAB_LOCKSPACE, hostId: 1, ioTimeoutS: 10 };
+  const harness = new ProcedureHarness();
+  const one = harness.join(1);
+  harness.join(2);
+  const wish = { lockspaceName: HARNESS_LOCKSPACE, hostId: 1, ioTimeoutS: 10 };
   for (const offset of [512, 1024, 1999 * 512]) {
     const longer = new Uint8Array(2 * MIB);
-    longer.set(lab.disks.lockspace);
+    longer.set(harness.disks.lockspace);
     const steps = readLockspaceSizes({ ...wish, offset });
     const asked = steps.next();
     assert.ok(asked.done !== true);
     const bytes = longer.slice(offset, offset + 4096);
-    const answer = steps.next({ outcome: 'done', bytes, nowMs: lab.nowMs });
+    const answer = steps.next({ outcome: 'done', bytes, nowMs: harness.nowMs });
     assert.ok(answer.done === true);
     assert.equal(codeOf(answer.value), 'errno 22', `at ${offset}`);
   }
@@ -81,24 +86,24 @@ test('no area is formatted across two others', () => {
 });
 
 test('a value block that reads as a leader is none', () => {
-  const lab = new Lab(10, 2 * MIB);
-  const [one, two] = [lab.join(1), lab.join(2)];
+  const harness = new ProcedureHarness(10, 2 * MIB);
+  const [one, two] = [harness.join(1), harness.join(2)];
   acquaint([one, two]);
   take(two);
   const offset = LVB_SECTOR * 512;
   const forged = {
     ...zeroRecord(paxosLeader),
     ...{ magic: PAXOS_DISK_MAGIC, version: PAXOS_DISK_VERSION, flags: 0x10, sectorSize: 512 },
-    ...{ numHosts: 2000n, maxHosts: 2000n, spaceName: LAB_LOCKSPACE, resourceName: 'forged' },
+    ...{ numHosts: 2000n, maxHosts: 2000n, spaceName: HARNESS_LOCKSPACE, resourceName: 'forged' },
   };
-  encodePaxosLeader(forged, lab.disks.resource, offset);
-  const before = lab.disks.resource.slice();
-  const place = { ...LAB_PLACE, offset, resourceName: 'forged' };
+  encodePaxosLeader(forged, harness.disks.resource, offset);
+  const before = harness.disks.resource.slice();
+  const place = { ...HARNESS_PLACE, offset, resourceName: 'forged' };
   assert.equal(codeOf(one.run(paxosAcquire(one.member(), place, WISH))), 'errno 22');
   const wish = { lver: 9n, forceMode: 1, nextLver: false, geometry: GEOMETRY_512_1M };
   assert.equal(codeOf(one.run(writeRequest(one.member(), place, wish))), 'errno 22');
-  assert.ok(sameBytes(lab.disks.resource, before), 'nothing is written');
-  assert.equal(decode(paxosLeader, lab.disks.resource).ownerId, 2n);
+  assert.ok(sameBytes(harness.disks.resource, before), 'nothing is written');
+  assert.equal(decode(paxosLeader, harness.disks.resource).ownerId, 2n);
 });
 
 test('a lease may be at any sector but a value block, as the original has it', () => {
@@ -124,12 +129,12 @@ test('a lease may be at any sector but a value block, as the original has it', (
 });
 
 test('a lease at 1024 is acquired, asked for and released', () => {
-  const lab = new Lab(10, 2 * MIB);
-  const [one, two] = [lab.join(1), lab.join(2)];
+  const harness = new ProcedureHarness(10, 2 * MIB);
+  const [one, two] = [harness.join(1), harness.join(2)];
   acquaint([one, two]);
   const offset = 1024;
-  lab.disks.resource.copyWithin(offset, 0, MIB);
-  const place = { ...LAB_PLACE, offset };
+  harness.disks.resource.copyWithin(offset, 0, MIB);
+  const place = { ...HARNESS_PLACE, offset };
   const got = one.run(paxosAcquire(one.member(), place, WISH));
   assert.ok(got.ok, codeOf(got));
   const wish = { lver: 0n, forceMode: 1, nextLver: true, geometry: GEOMETRY_512_1M };

@@ -1,7 +1,6 @@
 import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
 import { emptyTrail, released, type Trail, writeHostBlock } from './ballot.ts';
-import { giveBack } from './give-back.ts';
 import { ioError, leaseError } from './io.ts';
 import {
   type Cleared,
@@ -15,6 +14,7 @@ import {
 import { type Area, type AreaGuess, readArea } from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import { lvbSettled, writeLvb } from './paxos-release.ts';
+import { giveBack } from './roll-back.ts';
 import type { Steps } from './steps.ts';
 import type { Member } from './world.ts';
 

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Result } from '../base/result.ts';
 import { GEOMETRY_512_1M } from '../format/geometry.ts';
-import { acquaint, LAB_HOSTS, LAB_PLACE, Lab, type LabHost, type WriteFate } from '../sim/lab.ts';
+import {
+  acquaint,
+  HARNESS_HOSTS,
+  HARNESS_PLACE,
+  ProcedureHarness,
+  type RigHost,
+  type WriteFate,
+} from '../sim/procedure-harness.ts';
 import { convertToExclusive, convertToShared } from './convert.ts';
 import { paxosAcquire } from './paxos-acquire.ts';
 import type { PaxosHold } from './paxos-hold.ts';
@@ -16,23 +23,23 @@ type Claim = 'none' | 'shared' | 'exclusive';
 interface Case {
   readonly name: string;
   readonly before: (hosts: Hosts) => PaxosHold | null;
-  readonly steps: (host: LabHost, hold: PaxosHold) => Steps<Result<unknown, unknown>>;
+  readonly steps: (host: RigHost, hold: PaxosHold) => Steps<Result<unknown, unknown>>;
   readonly granted: Claim;
   readonly refused: Claim;
 }
 
 interface Hosts {
-  readonly lab: Lab;
-  readonly one: LabHost;
-  readonly two: LabHost;
-  readonly three: LabHost;
+  readonly harness: ProcedureHarness;
+  readonly one: RigHost;
+  readonly two: RigHost;
+  readonly three: RigHost;
 }
 
-const GUESS = { geometry: GEOMETRY_512_1M, numHosts: LAB_HOSTS };
+const GUESS = { geometry: GEOMETRY_512_1M, numHosts: HARNESS_HOSTS };
 const DEAD_MS = 140_000;
 
-function acquire(host: LabHost, shared: boolean) {
-  return paxosAcquire(host.member(), LAB_PLACE, {
+function acquire(host: RigHost, shared: boolean) {
+  return paxosAcquire(host.member(), HARNESS_PLACE, {
     shared,
     ownerNowait: true,
     wantedLver: null,
@@ -41,7 +48,7 @@ function acquire(host: LabHost, shared: boolean) {
   });
 }
 
-function take(host: LabHost, shared: boolean): PaxosHold {
+function take(host: RigHost, shared: boolean): PaxosHold {
   const got = host.run(acquire(host, shared));
   assert.ok(got.ok, 'a free lease is granted');
   return got.value;
@@ -67,10 +74,10 @@ const CASES: readonly Case[] = [
   },
   {
     name: 'exclusive acquire over a dead sharer',
-    before: ({ lab, three }) => {
+    before: ({ harness, three }) => {
       take(three, true);
-      three.diedMs = lab.nowMs;
-      lab.nowMs += DEAD_MS + 1000;
+      three.diedMs = harness.nowMs;
+      harness.nowMs += DEAD_MS + 1000;
       return null;
     },
     steps: (host) => acquire(host, false),
@@ -111,17 +118,17 @@ const BASE = base();
 
 /** Three joined hosts and a free lease, on disk. */
 function base() {
-  const lab = new Lab();
-  for (const hostId of [1, 2, 3]) lab.join(hostId);
-  return { lockspace: lab.disks.lockspace.slice(), resource: lab.disks.resource.slice() };
+  const harness = new ProcedureHarness();
+  for (const hostId of [1, 2, 3]) harness.join(hostId);
+  return { lockspace: harness.disks.lockspace.slice(), resource: harness.disks.resource.slice() };
 }
 
 function begin(what: Case): Hosts & { readonly steps: Steps<Result<unknown, unknown>> } {
-  const lab = new Lab();
-  const [one, two, three] = [lab.join(1), lab.join(2), lab.join(3)];
+  const harness = new ProcedureHarness();
+  const [one, two, three] = [harness.join(1), harness.join(2), harness.join(3)];
   acquaint([one, two, three]);
-  assert.deepEqual(lab.disks.resource.subarray(0, 8192), BASE.resource.subarray(0, 8192));
-  const hosts = { lab, one, two, three };
+  assert.deepEqual(harness.disks.resource.subarray(0, 8192), BASE.resource.subarray(0, 8192));
+  const hosts = { harness, one, two, three };
   const hold = what.before(hosts);
   return { ...hosts, steps: what.steps(one, hold as PaxosHold) };
 }
@@ -170,18 +177,18 @@ for (const what of CASES) {
     const length = effectsOf(what);
     for (let cut = 0; cut <= length; cut++) {
       for (const lastWriteLands of [false, true]) {
-        const { lab, one, two, steps } = begin(what);
+        const { harness, one, two, steps } = begin(what);
         const task = one.task(steps);
         task.advance(cut);
         if (lastWriteLands && task.wants?.op === 'write') one.perform(task.wants);
         const claim = claimOf(what, task.result);
-        one.diedMs = lab.nowMs;
-        lab.nowMs += DEAD_MS - 1000;
+        one.diedMs = harness.nowMs;
+        harness.nowMs += DEAD_MS - 1000;
         const early = two.run(acquire(two, false));
         const at = `died at ${cut}, last write ${lastWriteLands ? 'landed' : 'not sent'}`;
         if (task.result !== null && claim !== 'none')
           assert.ok(!early.ok, `${at}: taken too early`);
-        lab.nowMs = Math.max(lab.nowMs, one.diedMs + DEAD_MS + 1000);
+        harness.nowMs = Math.max(harness.nowMs, one.diedMs + DEAD_MS + 1000);
         // One refusal is allowed: the dead host's values may have to be recorded first (§8.4).
         const granted = [0, 1].some(() => two.run(acquire(two, false)).ok);
         if (!early.ok) assert.ok(granted, `${at}: never granted again`);
@@ -204,7 +211,7 @@ function interleave(
   const { one, two, three, steps } = begin(what);
   // The rival may have to record host 1 as the winner: an unanswered leader write of that kind
   // must not be taken back, or host 1 owns a lease the disk calls free.
-  two.fate = ({ offset }) => (offset === LAB_PLACE.offset ? how.rivalLeader : 'done');
+  two.fate = ({ offset }) => (offset === HARNESS_PLACE.offset ? how.rivalLeader : 'done');
   const task = one.task(steps);
   const rival = two.task(acquire(two, how.rivalShared));
   task.advance(how.cut);

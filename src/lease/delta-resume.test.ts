@@ -4,7 +4,7 @@ import { SECOND_MS } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
 import { deltaLeaseOffset } from '../format/geometry.ts';
 import { type DeltaLeader, deltaLeader, encodeDeltaLeader } from '../format/leader.ts';
-import { LAB_LOCKSPACE, Lab } from '../sim/lab.ts';
+import { HARNESS_LOCKSPACE, ProcedureHarness } from '../sim/procedure-harness.ts';
 import { deltaResume } from './delta-resume.ts';
 import { leaseTimes } from './lease-times.ts';
 
@@ -17,19 +17,19 @@ function resumed(
   agoMs: number,
   change: (record: DeltaLeader) => Partial<DeltaLeader> = () => ({}),
 ): string {
-  const lab = new Lab(IO_TIMEOUT_S);
-  const host = lab.join(HOST);
-  const at = deltaLeaseOffset(lab.geometry, HOST);
-  const record = decode(deltaLeader, lab.disks.lockspace, at);
-  encodeDeltaLeader({ ...record, ...change(record) }, lab.disks.lockspace, at);
-  lab.nowMs = Number(record.timestampS) * SECOND_MS + agoMs;
+  const harness = new ProcedureHarness(IO_TIMEOUT_S);
+  const host = harness.join(HOST);
+  const at = deltaLeaseOffset(harness.geometry, HOST);
+  const record = decode(deltaLeader, harness.disks.lockspace, at);
+  encodeDeltaLeader({ ...record, ...change(record) }, harness.disks.lockspace, at);
+  harness.nowMs = Number(record.timestampS) * SECOND_MS + agoMs;
   host.fate = () => assert.fail('nothing is written');
   const place = {
-    ...{ lockspaceName: LAB_LOCKSPACE, offset: 0, hostId: HOST, hostName: `host-${HOST}` },
+    ...{ lockspaceName: HARNESS_LOCKSPACE, offset: 0, hostId: HOST, hostName: `host-${HOST}` },
     ...{ ioTimeoutS: IO_TIMEOUT_S, aborted: () => false },
   };
   const left = { generation: record.ownerGeneration, timestampS: Number(record.timestampS) };
-  const result = host.run(deltaResume(place, lab.geometry, left));
+  const result = host.run(deltaResume(place, harness.geometry, left));
   return result.ok ? `resumed, ${result.value.leader.ownerGeneration}` : result.error.code;
 }
 

@@ -10,8 +10,14 @@ import {
   modeBlock,
 } from '../format/dblock.ts';
 import { GEOMETRY_512_1M } from '../format/geometry.ts';
-import { Dice } from '../sim/dice.ts';
-import { acquaint, LAB_HOSTS, LAB_PLACE, Lab, type LabHost } from '../sim/lab.ts';
+import { Dice } from '../sim/kernel/dice.ts';
+import {
+  acquaint,
+  HARNESS_HOSTS,
+  HARNESS_PLACE,
+  ProcedureHarness,
+  type RigHost,
+} from '../sim/procedure-harness.ts';
 import { convertToExclusive, convertToShared } from './convert.ts';
 import { type Holder, holdersIn } from './holders.ts';
 import { readArea } from './paxos-area.ts';
@@ -25,22 +31,22 @@ const SEEDS = 400;
 const TRIES = 4;
 
 function three() {
-  const lab = new Lab();
-  const [one, two, asker] = [lab.join(1), lab.join(2), lab.join(3)];
+  const harness = new ProcedureHarness();
+  const [one, two, asker] = [harness.join(1), harness.join(2), harness.join(3)];
   acquaint([one, two, asker]);
-  return { lab, one, two, asker };
+  return { harness, one, two, asker };
 }
 
-function shown(asker: LabHost): { holders: readonly Holder[]; damaged: readonly number[] } {
-  const guess = { geometry: GEOMETRY_512_1M, numHosts: LAB_HOSTS };
-  const area = asker.run(readArea(asker.member(), LAB_PLACE, guess));
+function shown(asker: RigHost): { holders: readonly Holder[]; damaged: readonly number[] } {
+  const guess = { geometry: GEOMETRY_512_1M, numHosts: HARNESS_HOSTS };
+  const area = asker.run(readArea(asker.member(), HARNESS_PLACE, guess));
   if (!area.ok) return { holders: [], damaged: [Number(area.error.facts['host'])] };
   const { holders, damaged } = holdersIn(area.value);
   return { holders, damaged: damaged.map(({ hostId }) => hostId) };
 }
 
 /** 'granted', or what the last try was refused with: a first one may have to record another's win. */
-function taken(asker: LabHost): string {
+function taken(asker: RigHost): string {
   let said = '';
   for (let attempt = 0; attempt < TRIES; attempt++) {
     const got = asker.run(acquire(asker));
@@ -50,7 +56,7 @@ function taken(asker: LabHost): string {
   return said;
 }
 
-function check(asker: LabHost, what: string): string {
+function check(asker: RigHost, what: string): string {
   const { holders, damaged } = shown(asker);
   assert.equal(damaged.length, 0, what);
   const names = holders.map(({ hostId, mode }) => `${mode} ${hostId}`).join();
@@ -60,7 +66,7 @@ function check(asker: LabHost, what: string): string {
 }
 
 /** One thing that a user of the lease may want, as far as it gets. */
-function begin(host: LabHost, dice: Dice): void {
+function begin(host: RigHost, dice: Dice): void {
   const shared = dice.chance(0.5);
   if (dice.chance(0.5)) {
     host.task(acquire(host, { shared })).advance(dice.below(12));
@@ -98,13 +104,13 @@ const FLAGS_AT = 52;
 
 /** Host 1 owns it by a leader that host 2 wrote, and its block is changed. */
 function recordedByAnother(change: Partial<Dblock>) {
-  const { lab, one, asker } = three();
+  const { harness, one, asker } = three();
   const { lver } = take(one).leader;
-  new DataView(lab.disks.resource.buffer).setBigUint64(WRITE_ID_AT, 2n, true);
+  new DataView(harness.disks.resource.buffer).setBigUint64(WRITE_ID_AT, 2n, true);
   const block = new Uint8Array(512);
   encodeDblock({ ...zeroRecord(dblock), lver, ...change }, block);
-  lab.disks.resource.set(block, BLOCK_OF_ONE);
-  return { lab, asker };
+  harness.disks.resource.set(block, BLOCK_OF_ONE);
+  return { harness, asker };
 }
 
 test('an owner whose leader another host wrote lets go by its own block', () => {
@@ -114,18 +120,18 @@ test('an owner whose leader another host wrote lets go by its own block', () => 
   assert.equal(check(recordedByAnother({ ...ballot, flags }).asker, 'released'), 'free');
   // The original takes values back with an empty block.
   const emptied = recordedByAnother(ballot);
-  emptied.lab.disks.resource.fill(0, BLOCK_OF_ONE, BLOCK_OF_ONE + 512);
-  emptied.lab.disks.resource[BLOCK_OF_ONE + FLAGS_AT] = flags;
+  emptied.harness.disks.resource.fill(0, BLOCK_OF_ONE, BLOCK_OF_ONE + 512);
+  emptied.harness.disks.resource[BLOCK_OF_ONE + FLAGS_AT] = flags;
   assert.equal(check(emptied.asker, 'emptied'), 'free');
   assert.equal(check(recordedByAnother({ mbal: 2001n, lver: 2n }).asker, 'gone on'), 'free');
 });
 
 test('a mode block of generation 0 is no hold, and a damaged block keeps everybody out', () => {
-  const { lab, asker } = three();
+  const { harness, asker } = three();
   const mode = encode(modeBlock, { flags: MODE_FLAGS.SHARED, generation: 0n });
-  lab.disks.resource.set(mode, BLOCK_OF_ONE + 128);
+  harness.disks.resource.set(mode, BLOCK_OF_ONE + 128);
   assert.equal(check(asker, 'generation 0'), 'free');
-  lab.disks.resource[BLOCK_OF_ONE + 1] = 7;
+  harness.disks.resource[BLOCK_OF_ONE + 1] = 7;
   assert.deepEqual(shown(asker), { holders: [], damaged: [1] });
   assert.equal(taken(asker), 'DBLOCK_CHECKSUM');
 });

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GEOMETRY_512_1M } from '../format/geometry.ts';
 import { hasHostBit } from '../format/host-bitmap.ts';
-import { LAB_LOCKSPACE, Lab } from '../sim/lab.ts';
+import { HARNESS_LOCKSPACE, ProcedureHarness } from '../sim/procedure-harness.ts';
 import { deltaAcquire } from './delta-acquire.ts';
 import { deltaRenew } from './delta-renew.ts';
 
 const PLACE = {
-  lockspaceName: LAB_LOCKSPACE,
+  lockspaceName: HARNESS_LOCKSPACE,
   offset: 0,
   hostId: 1,
   hostName: 'host-1',
@@ -16,8 +16,8 @@ const PLACE = {
 };
 
 test('whatever hosts a renewal is to call, its record is sound and the next one succeeds', () => {
-  const lab = new Lab();
-  const one = lab.join(1);
+  const harness = new ProcedureHarness();
+  const one = harness.join(1);
   const joined = one.run(deltaAcquire(PLACE, GEOMETRY_512_1M));
   assert.ok(joined.ok);
   let hold = joined.value;
@@ -38,7 +38,7 @@ test('whatever hosts a renewal is to call, its record is sound and the next one 
     hold = renewed.value.hold;
     for (const hostId of hostBits) {
       const isHost = hostId >= 1 && hostId <= 2000;
-      assert.equal(hasHostBit(lab.disks.lockspace, 0, hostId), isHost, `${hostId}`);
+      assert.equal(hasHostBit(harness.disks.lockspace, 0, hostId), isHost, `${hostId}`);
     }
   }
 });

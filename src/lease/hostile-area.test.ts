@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Dice } from '../sim/dice.ts';
-import { acquaint, Lab } from '../sim/lab.ts';
+import { Dice } from '../sim/kernel/dice.ts';
+import { acquaint, ProcedureHarness } from '../sim/procedure-harness.ts';
+import { OURS, Seat } from './testing/host.ts';
 import { plantBlock, plantHostLease, plantLeader } from './testing/hostile.ts';
-import { OURS, Seat } from './testing/seat.ts';
 import { acquire } from './testing/users.ts';
 
 // Two hosts race for a resource whose area holds what no host has written. Whatever lies there,
@@ -12,27 +12,30 @@ import { acquire } from './testing/users.ts';
 const TOP = 2n ** 64n - 1n;
 const NOBODY = 5;
 
-function race(): { lab: Lab; hosts: ReturnType<Lab['join']>[] } {
-  const lab = new Lab();
-  const hosts = [lab.join(1), lab.join(2)];
-  acquaint([...hosts, lab.join(NOBODY)]);
-  return { lab, hosts };
+function race(): { harness: ProcedureHarness; hosts: ReturnType<ProcedureHarness['join']>[] } {
+  const harness = new ProcedureHarness();
+  const hosts = [harness.join(1), harness.join(2)];
+  acquaint([...hosts, harness.join(NOBODY)]);
+  return { harness, hosts };
 }
 
-const PLANTED: readonly (readonly [string, (lab: Lab) => void])[] = [
-  ['a ballot at the end of 64 bits', (lab) => plantBlock(lab, NOBODY, { mbal: TOP })],
-  ['a version at the end of 64 bits', (lab) => plantBlock(lab, NOBODY, { lver: TOP })],
-  ['the version before that', (lab) => plantBlock(lab, NOBODY, { lver: TOP - 1n })],
-  ['a leader at the end of 64 bits', (lab) => plantLeader(lab, { lver: TOP })],
-  ['a step of half of 64 bits', (lab) => plantSteps(lab, 5n)],
-  ['such a step, and a ballot above it', (lab) => plantSteps(lab, 2n ** 63n + 5n)],
-  ['the largest numbers that can be', (lab) => plantBlock(lab, NOBODY, { mbal: 2n ** 63n - 1n })],
-  ['large numbers that can be', (lab) => plantBlock(lab, NOBODY, { mbal: 2n ** 62n })],
+const PLANTED: readonly (readonly [string, (harness: ProcedureHarness) => void])[] = [
+  ['a ballot at the end of 64 bits', (harness) => plantBlock(harness, NOBODY, { mbal: TOP })],
+  ['a version at the end of 64 bits', (harness) => plantBlock(harness, NOBODY, { lver: TOP })],
+  ['the version before that', (harness) => plantBlock(harness, NOBODY, { lver: TOP - 1n })],
+  ['a leader at the end of 64 bits', (harness) => plantLeader(harness, { lver: TOP })],
+  ['a step of half of 64 bits', (harness) => plantSteps(harness, 5n)],
+  ['such a step, and a ballot above it', (harness) => plantSteps(harness, 2n ** 63n + 5n)],
+  [
+    'the largest numbers that can be',
+    (harness) => plantBlock(harness, NOBODY, { mbal: 2n ** 63n - 1n }),
+  ],
+  ['large numbers that can be', (harness) => plantBlock(harness, NOBODY, { mbal: 2n ** 62n })],
 ];
 
-function plantSteps(lab: Lab, mbal: bigint): void {
-  plantLeader(lab, { maxHosts: 2n ** 63n });
-  plantBlock(lab, NOBODY, { mbal });
+function plantSteps(harness: ProcedureHarness, mbal: bigint): void {
+  plantLeader(harness, { maxHosts: 2n ** 63n });
+  plantBlock(harness, NOBODY, { mbal });
 }
 
 /** How far each host gets before the other goes on: a hold takes six effects. */
@@ -43,8 +46,8 @@ for (const [what, plant] of PLANTED) {
     for (const a of CUTS) {
       for (const b of CUTS) {
         for (const c of [0, 1, 3]) {
-          const { lab, hosts } = race();
-          plant(lab);
+          const { harness, hosts } = race();
+          plant(harness);
           const [x, y] = hosts.map((host) => host.task(acquire(host)));
           assert.ok(x !== undefined && y !== undefined);
           x.advance(a);
@@ -70,7 +73,7 @@ const EDGES: readonly [bigint, ...bigint[]] = [
   ...[2n ** 63n - 1n, 2n ** 63n, 2n ** 63n + 5n, TOP - 2001n, TOP - 1n, TOP],
 ];
 
-function plantAnything(lab: Lab, dice: Dice): void {
+function plantAnything(harness: ProcedureHarness, dice: Dice): void {
   const edge = () => dice.pick(EDGES);
   const some = <T>(fields: T): Partial<T> =>
     Object.fromEntries(
@@ -81,30 +84,30 @@ function plantAnything(lab: Lab, dice: Dice): void {
     if (what < 0.5) {
       const [mbal, bal, inpHostId, inpGeneration] = [edge(), edge(), edge(), edge()];
       const block = { mbal, bal, inpHostId, inpGeneration, inpTimestampS: edge(), lver: edge() };
-      plantBlock(lab, 1 + dice.below(8), { ...some(block), flags: dice.below(2) });
+      plantBlock(harness, 1 + dice.below(8), { ...some(block), flags: dice.below(2) });
     } else if (what < 0.85) {
       const [lver, ownerId, ownerGeneration, timestampS] = [edge(), edge(), edge(), edge()];
       const leader = { lver, ownerId, ownerGeneration, timestampS, maxHosts: edge() };
-      plantLeader(lab, some({ ...leader, numHosts: edge(), writeId: edge() }));
+      plantLeader(harness, some({ ...leader, numHosts: edge(), writeId: edge() }));
     } else if (what < 0.95) {
       const lease = { ownerId: edge(), ownerGeneration: edge(), timestampS: edge() };
-      plantHostLease(lab, 3 + dice.below(3), some(lease));
-    } else tear(lab, dice);
+      plantHostLease(harness, 3 + dice.below(3), some(lease));
+    } else tear(harness, dice);
   }
 }
 
 /** Half of a sector is of another write than its other half. */
-function tear(lab: Lab, dice: Dice): void {
+function tear(harness: ProcedureHarness, dice: Dice): void {
   const at = dice.below(10) * 512;
-  for (let n = 256; n < 512; n += 8) lab.disks.resource[at + n - 128] = dice.below(256);
+  for (let n = 256; n < 512; n += 8) harness.disks.resource[at + n - 128] = dice.below(256);
 }
 
 test('whatever is planted, two hosts never both hold the resource', (t) => {
   let grants = 0;
   for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
     const dice = new Dice(seed, 'hostile');
-    const { lab, hosts } = race();
-    plantAnything(lab, dice);
+    const { harness, hosts } = race();
+    plantAnything(harness, dice);
     const rules = { values: null, newNumHosts: null, tearing: 0.1 };
     const seats = hosts.map((host) => new Seat(host, OURS, dice.fork(`${host.hostId}`), rules));
     for (let event = 0; event < EVENTS; event++) {

@@ -12,8 +12,14 @@ import {
   MAX_LVER,
   MAX_TIMESTAMP_S,
 } from '../format/limits.ts';
-import { Dice } from '../sim/dice.ts';
-import { acquaint, LAB_LOCKSPACE, LAB_PLACE, Lab, type LabHost } from '../sim/lab.ts';
+import { Dice } from '../sim/kernel/dice.ts';
+import {
+  acquaint,
+  HARNESS_LOCKSPACE,
+  HARNESS_PLACE,
+  ProcedureHarness,
+  type RigHost,
+} from '../sim/procedure-harness.ts';
 import { convertToExclusive, convertToShared } from './convert.ts';
 import { deltaAcquire } from './delta-acquire.ts';
 import { deltaRenew } from './delta-renew.ts';
@@ -33,17 +39,17 @@ const BEYOND = BigInt(MAX_HOST_ID) + 1n;
 const NOBODY = 5;
 const READING = {
   offset: 0,
-  lockspaceName: LAB_LOCKSPACE,
-  resourceName: LAB_PLACE.resourceName,
+  lockspaceName: HARNESS_LOCKSPACE,
+  resourceName: HARNESS_PLACE.resourceName,
   timeoutMs: 1000,
 };
 const ASKING = { lver: 0n, forceMode: 1, nextLver: true, geometry: GEOMETRY_512_1M };
 
-function hosts(): { lab: Lab; one: LabHost; two: LabHost } {
-  const lab = new Lab();
-  const [one, two] = [lab.join(1), lab.join(2)];
-  acquaint([one, two, lab.join(NOBODY)]);
-  return { lab, one, two };
+function hosts(): { harness: ProcedureHarness; one: RigHost; two: RigHost } {
+  const harness = new ProcedureHarness();
+  const [one, two] = [harness.join(1), harness.join(2)];
+  acquaint([one, two, harness.join(NOBODY)]);
+  return { harness, one, two };
 }
 
 function codeOf(result: Result<unknown, LeaseError | Refusal>): string {
@@ -70,36 +76,36 @@ for (const block of BLOCKS) {
   const [text] = Object.entries(block).map(([field, value]) => `${field} ${value}`);
   test(`a host block with ${text} is damaged`, () => {
     for (const shared of [false, true]) {
-      const { lab, one } = hosts();
-      plantBlock(lab, NOBODY, block);
-      const before = lab.disks.resource.slice();
+      const { harness, one } = hosts();
+      plantBlock(harness, NOBODY, block);
+      const before = harness.disks.resource.slice();
       assert.equal(codeOf(one.run(acquire(one, { shared }))), 'DBLOCK_CHECKSUM');
-      assert.ok(sameBytes(lab.disks.resource, before), 'nothing is written');
+      assert.ok(sameBytes(harness.disks.resource, before), 'nothing is written');
       const found = one.run(findDamagedBlocks(READING));
       assert.deepEqual(found, { ok: true, value: { hosts: [NOBODY] } }, 'repair finds it');
     }
-    const { lab, one } = hosts();
+    const { harness, one } = hosts();
     const held = take(one, { shared: true });
-    plantBlock(lab, NOBODY, block);
+    plantBlock(harness, NOBODY, block);
     const stepUp = one.run(convertToExclusive(one.member(), held, true));
     assert.equal(codeOf(stepUp), 'DBLOCK_CHECKSUM');
   });
 
   test(`a host block that comes to have ${text} ends the ballot`, () => {
     for (let effects = 1; effects <= 4; effects++) {
-      const { lab, one } = hosts();
+      const { harness, one } = hosts();
       const task = one.task(acquire(one));
       task.advance(effects);
-      plantBlock(lab, NOBODY, block);
+      plantBlock(harness, NOBODY, block);
       assert.equal(codeOf(task.run()), 'DBLOCK_CHECKSUM', `after ${effects} effects`);
     }
   });
 }
 
 test('a shared hold of a generation that cannot be is damaged, and not cleared', () => {
-  const { lab, one, two } = hosts();
+  const { harness, one, two } = hosts();
   take(two, { shared: true });
-  const mode = new DataView(lab.disks.resource.buffer, 3 * 512 + 128);
+  const mode = new DataView(harness.disks.resource.buffer, 3 * 512 + 128);
   mode.setBigUint64(8, TOP, true);
   two.diedMs = 1;
   assert.equal(codeOf(one.run(acquire(one))), 'DBLOCK_CHECKSUM');
@@ -111,19 +117,19 @@ const CUTS = Array.from({ length: 17 }, (_, n) => 8 + 8 * n);
 test("a sharer's sector that reads as something else hides no hold, wherever it begins", () => {
   for (const cut of CUTS) {
     for (let seed = 1; seed <= 20; seed++) {
-      const { lab, one, two } = hosts();
+      const { harness, one, two } = hosts();
       take(two, { shared: true });
       const own = take(one, { shared: true });
       const dice = new Dice(seed, 'stray');
-      const sector = lab.disks.resource.subarray(3 * 512, 4 * 512);
+      const sector = harness.disks.resource.subarray(3 * 512, 4 * 512);
       for (let at = cut; at < sector.length; at++) sector[at] = dice.below(256);
       const text = `from byte ${cut} on, seed ${seed}`;
       const stepUp = one.run(convertToExclusive(one.member(), own, true));
       assert.equal(codeOf(stepUp), 'DBLOCK_CHECKSUM', `step up, ${text}`);
       one.run(paxosRelease(one.member(), own, { lvb: null, rename: null }));
-      const before = lab.disks.resource.slice();
+      const before = harness.disks.resource.slice();
       assert.equal(codeOf(one.run(acquire(one))), 'DBLOCK_CHECKSUM', text);
-      assert.ok(sameBytes(lab.disks.resource, before), `nothing is written: ${text}`);
+      assert.ok(sameBytes(harness.disks.resource, before), `nothing is written: ${text}`);
     }
   }
 });
@@ -134,9 +140,9 @@ for (const [text, at, value] of [
   ['a flag that nobody knows', 52, 0x3],
 ] as const) {
   test(`a host block with ${text} is damaged`, () => {
-    const { lab, one, two } = hosts();
+    const { harness, one, two } = hosts();
     take(two, { shared: true });
-    lab.disks.resource[3 * 512 + at] = value;
+    harness.disks.resource[3 * 512 + at] = value;
     for (const shared of [false, true]) {
       assert.equal(codeOf(one.run(acquire(one, { shared }))), 'DBLOCK_CHECKSUM');
     }
@@ -147,8 +153,8 @@ for (const [text, at, value] of [
 
 test('an empty host block is a sound one with RELEASED, and damaged with any other flag', () => {
   for (const flags of [0x1, 0x2, 0x3, 0x101, 0x8000_0001]) {
-    const { lab, one } = hosts();
-    const sector = new DataView(lab.disks.resource.buffer, 3 * 512, 512);
+    const { harness, one } = hosts();
+    const sector = new DataView(harness.disks.resource.buffer, 3 * 512, 512);
     sector.setUint32(52, flags, true);
     const wanted = flags === 0x1 ? 'ok' : 'DBLOCK_CHECKSUM';
     assert.equal(codeOf(one.run(acquire(one))), wanted, `flags ${flags}`);
@@ -176,33 +182,33 @@ const LEADERS: readonly (readonly [Partial<PaxosLeader>, string])[] = [
 for (const [change, code] of LEADERS) {
   const [text] = Object.entries(change).map(([field, value]) => `${field} ${value}`);
   test(`a leader with ${text} is damaged`, () => {
-    const { lab, one, two } = hosts();
-    plantLeader(lab, change);
-    const before = lab.disks.resource.slice();
+    const { harness, one, two } = hosts();
+    plantLeader(harness, change);
+    const before = harness.disks.resource.slice();
     const member = one.member();
     const said = {
       acquire: one.run(acquire(one)),
       shared: two.run(acquire(two, { shared: true })),
-      request: one.run(writeRequest(member, LAB_PLACE, ASKING)),
+      request: one.run(writeRequest(member, HARNESS_PLACE, ASKING)),
       read: one.run(readResource(READING)),
       owners: one.run(readOwners({ ...READING, sizes: null })),
       damage: one.run(findDamagedBlocks(READING)),
     };
     for (const [what, result] of Object.entries(said)) assert.equal(codeOf(result), code, what);
-    assert.ok(sameBytes(lab.disks.resource, before), 'nothing is written');
+    assert.ok(sameBytes(harness.disks.resource, before), 'nothing is written');
   });
 
   test(`a lease whose leader comes to have ${text} is not written over`, () => {
-    const { lab, one } = hosts();
+    const { harness, one } = hosts();
     const held = take(one);
-    plantLeader(lab, change);
-    const leader = lab.disks.resource.slice(0, 512);
+    plantLeader(harness, change);
+    const leader = harness.disks.resource.slice(0, 512);
     const release = one.run(paxosRelease(one.member(), held, { lvb: null, rename: null }));
     assert.equal(codeOf(release), code);
-    assert.ok(sameBytes(lab.disks.resource.subarray(0, 512), leader));
+    assert.ok(sameBytes(harness.disks.resource.subarray(0, 512), leader));
     const two = hosts();
     const own = take(two.one);
-    plantLeader(two.lab, change);
+    plantLeader(two.harness, change);
     two.one.run(convertToShared(two.one.member(), own, null));
     const third = two.two.run(acquire(two.two));
     assert.equal(codeOf(third), code, 'and not granted to anybody');
@@ -224,7 +230,7 @@ const HOST_LEASES: readonly Partial<DeltaLeader>[] = [
 ];
 
 const PLACE_OF_ONE = {
-  lockspaceName: LAB_LOCKSPACE,
+  lockspaceName: HARNESS_LOCKSPACE,
   offset: 0,
   hostId: 1,
   hostName: 'host-1',
@@ -235,13 +241,13 @@ const PLACE_OF_ONE = {
 for (const change of HOST_LEASES) {
   const [text] = Object.entries(change).map(([field, value]) => `${field} ${value}`);
   test(`a host lease with ${text} is damaged: not taken, not renewed, and its host not gone`, () => {
-    const { lab, one, two } = hosts();
+    const { harness, one, two } = hosts();
     take(one);
-    const joined = lab.join(1);
+    const joined = harness.join(1);
     const hold = one.run(deltaAcquire(PLACE_OF_ONE, GEOMETRY_512_1M));
     assert.ok(hold.ok);
-    plantHostLease(lab, joined.hostId, change);
-    const before = lab.disks.lockspace.slice();
+    plantHostLease(harness, joined.hostId, change);
+    const before = harness.disks.lockspace.slice();
     const renewal = {
       hold: hold.value,
       lastWriteLanded: false,
@@ -250,7 +256,7 @@ for (const change of HOST_LEASES) {
       event: null,
       observe: () => {},
     };
-    const reading = { offset: 0, name: LAB_LOCKSPACE, hostId: 1, timeoutMs: 1000 };
+    const reading = { offset: 0, name: HARNESS_LOCKSPACE, hostId: 1, timeoutMs: 1000 };
     two.peers.delete(1); // its last look tells nothing: the record does
     const said = {
       renewal: one.run(deltaRenew(PLACE_OF_ONE, renewal)),
@@ -261,47 +267,47 @@ for (const change of HOST_LEASES) {
     for (const [what, result] of Object.entries(said)) {
       assert.equal(codeOf(result), 'LEADER_CHECKSUM', what);
     }
-    assert.ok(sameBytes(lab.disks.lockspace, before), 'nothing is written');
+    assert.ok(sameBytes(harness.disks.lockspace, before), 'nothing is written');
   });
 }
 
 test('a request for a version that cannot be is none, stops nobody, and can be cleared', () => {
-  const { lab, one, two } = hosts();
+  const { harness, one, two } = hosts();
   const held = take(one);
-  plantRequest(lab, TOP);
+  plantRequest(harness, TOP);
   const member = two.member();
   assert.equal(codeOf(one.run(readRequest(one.member(), held, held.geometry))), 'REQUEST_MAGIC');
-  assert.equal(codeOf(two.run(writeRequest(member, LAB_PLACE, ASKING))), 'REQUEST_MAGIC');
+  assert.equal(codeOf(two.run(writeRequest(member, HARNESS_PLACE, ASKING))), 'REQUEST_MAGIC');
   const clear = { ...ASKING, lver: 0n, forceMode: 0, nextLver: false };
-  assert.equal(codeOf(two.run(writeRequest(member, LAB_PLACE, clear))), 'ok');
-  assert.equal(codeOf(two.run(writeRequest(member, LAB_PLACE, ASKING))), 'ok');
+  assert.equal(codeOf(two.run(writeRequest(member, HARNESS_PLACE, clear))), 'ok');
+  assert.equal(codeOf(two.run(writeRequest(member, HARNESS_PLACE, ASKING))), 'ok');
   const impossible = { ...ASKING, lver: MAX_LVER + 1n };
-  assert.equal(codeOf(two.run(writeRequest(member, LAB_PLACE, impossible))), 'errno 22');
+  assert.equal(codeOf(two.run(writeRequest(member, HARNESS_PLACE, impossible))), 'errno 22');
 });
 
 test('numbers at their end are refused, and never made larger', () => {
-  const last: readonly (readonly [(lab: Lab) => void, string])[] = [
-    [(lab) => plantLeader(lab, { lver: MAX_LVER }), 'LEADER_CHECKSUM'],
-    [(lab) => plantBlock(lab, NOBODY, { mbal: MAX_BALLOT }), 'DBLOCK_CHECKSUM'],
+  const last: readonly (readonly [(harness: ProcedureHarness) => void, string])[] = [
+    [(harness) => plantLeader(harness, { lver: MAX_LVER }), 'LEADER_CHECKSUM'],
+    [(harness) => plantBlock(harness, NOBODY, { mbal: MAX_BALLOT }), 'DBLOCK_CHECKSUM'],
   ];
   for (const [plant, code] of last) {
-    const { lab, one } = hosts();
-    plant(lab);
-    const before = lab.disks.resource.slice();
+    const { harness, one } = hosts();
+    plant(harness);
+    const before = harness.disks.resource.slice();
     assert.equal(codeOf(one.run(acquire(one))), code);
-    assert.ok(sameBytes(lab.disks.resource, before), 'nothing is written');
+    assert.ok(sameBytes(harness.disks.resource, before), 'nothing is written');
   }
-  const { lab, one } = hosts();
-  plantLeader(lab, { lver: MAX_LVER - 1n });
-  plantBlock(lab, NOBODY, { mbal: MAX_BALLOT - 4001n });
+  const { harness, one } = hosts();
+  plantLeader(harness, { lver: MAX_LVER - 1n });
+  plantBlock(harness, NOBODY, { mbal: MAX_BALLOT - 4001n });
   const held = take(one);
   assert.equal(held.leader.lver, MAX_LVER);
-  const asked = one.run(writeRequest(one.member(), LAB_PLACE, ASKING));
+  const asked = one.run(writeRequest(one.member(), HARNESS_PLACE, ASKING));
   assert.equal(codeOf(asked), 'LEADER_CHECKSUM', 'no version is left to ask for');
 
-  plantHostLease(lab, 3, { ownerId: 3n, ownerGeneration: MAX_GENERATION });
+  plantHostLease(harness, 3, { ownerId: 3n, ownerGeneration: MAX_GENERATION });
   const place = { ...PLACE_OF_ONE, hostId: 3, hostName: 'host-3' };
-  const before = lab.disks.lockspace.slice();
+  const before = harness.disks.lockspace.slice();
   assert.equal(codeOf(one.run(deltaAcquire(place, GEOMETRY_512_1M))), 'LEADER_CHECKSUM');
-  assert.ok(sameBytes(lab.disks.lockspace, before), 'no generation after the last');
+  assert.ok(sameBytes(harness.disks.lockspace, before), 'no generation after the last');
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LVB_SECTOR } from '../format/geometry.ts';
-import { acquaint, LAB_PLACE, Lab } from '../sim/lab.ts';
+import { acquaint, HARNESS_PLACE, ProcedureHarness } from '../sim/procedure-harness.ts';
 import { convertToShared } from './convert.ts';
 import { paxosAcquire } from './paxos-acquire.ts';
 import { blockAt } from './paxos-area.ts';
@@ -13,10 +13,10 @@ const OWN_BLOCK = 2 * 512; // of host 1
 
 // The value of a conversion that failed must not land over the value of the next holder.
 test('a lease is not let go while a value block we sent may still land', () => {
-  const lab = new Lab();
-  const [one, two] = [lab.join(1), lab.join(2)];
+  const harness = new ProcedureHarness();
+  const [one, two] = [harness.join(1), harness.join(2)];
   acquaint([one, two]);
-  const got = one.run(paxosAcquire(one.member(), LAB_PLACE, WISH));
+  const got = one.run(paxosAcquire(one.member(), HARNESS_PLACE, WISH));
   assert.ok(got.ok);
 
   one.fate = ({ offset }) => (offset === LVB_OFFSET ? 'late' : 'done');
@@ -25,19 +25,19 @@ test('a lease is not let go while a value block we sent may still land', () => {
 
   const release = one.task(paxosRelease(one.member(), got.value, { lvb: null, rename: null }));
   release.advance(3);
-  assert.equal(two.run(paxosAcquire(two.member(), LAB_PLACE, WISH)).ok, false);
+  assert.equal(two.run(paxosAcquire(two.member(), HARNESS_PLACE, WISH)).ok, false);
   one.land();
   assert.ok(release.run().ok);
-  assert.equal(lab.disks.resource[LVB_OFFSET], 7);
-  assert.ok(two.run(paxosAcquire(two.member(), LAB_PLACE, WISH)).ok);
+  assert.equal(harness.disks.resource[LVB_OFFSET], 7);
+  assert.ok(two.run(paxosAcquire(two.member(), HARNESS_PLACE, WISH)).ok);
 });
 
 // Nobody would take it for what it is: a sharer whose host lives refuses every exclusive request.
 test('a lease is free again although the step down that failed lands after its release', () => {
-  const lab = new Lab();
-  const [one, two] = [lab.join(1), lab.join(2)];
+  const harness = new ProcedureHarness();
+  const [one, two] = [harness.join(1), harness.join(2)];
   acquaint([one, two]);
-  const got = one.run(paxosAcquire(one.member(), LAB_PLACE, WISH));
+  const got = one.run(paxosAcquire(one.member(), HARNESS_PLACE, WISH));
   assert.ok(got.ok);
   one.fate = ({ offset }) => (offset === OWN_BLOCK ? 'late' : 'done');
   assert.equal(one.run(convertToShared(one.member(), got.value, null)).ok, false);
@@ -45,16 +45,16 @@ test('a lease is free again although the step down that failed lands after its r
   one.fate = () => 'done';
   one.land();
   for (const rest of one.rest.splice(0)) one.run(rest());
-  const block = blockAt(lab.disks.resource.subarray(OWN_BLOCK, OWN_BLOCK + 512), 1);
+  const block = blockAt(harness.disks.resource.subarray(OWN_BLOCK, OWN_BLOCK + 512), 1);
   assert.ok(!block.shared, 'what it left behind says so');
-  assert.ok(two.run(paxosAcquire(two.member(), LAB_PLACE, WISH)).ok);
+  assert.ok(two.run(paxosAcquire(two.member(), HARNESS_PLACE, WISH)).ok);
 });
 
 test('a value block that was refused is lost, and the lease is let go once it can land no more', () => {
-  const lab = new Lab();
-  const [one, two] = [lab.join(1), lab.join(2)];
+  const harness = new ProcedureHarness();
+  const [one, two] = [harness.join(1), harness.join(2)];
   acquaint([one, two]);
-  const got = one.run(paxosAcquire(one.member(), LAB_PLACE, WISH));
+  const got = one.run(paxosAcquire(one.member(), HARNESS_PLACE, WISH));
   assert.ok(got.ok);
   one.fate = ({ offset }) => (offset === LVB_OFFSET ? 'refused' : 'done');
   const value = new Uint8Array(512).fill(7);
@@ -63,27 +63,27 @@ test('a value block that was refused is lost, and the lease is let go once it ca
   const lvb = new Uint8Array(512).fill(8);
   const release = one.task(paxosRelease(one.member(), got.value, { lvb, rename: null }));
   release.advance(3);
-  assert.equal(two.run(paxosAcquire(two.member(), LAB_PLACE, WISH)).ok, false);
+  assert.equal(two.run(paxosAcquire(two.member(), HARNESS_PLACE, WISH)).ok, false);
   one.land();
   assert.ok(release.run().ok);
-  assert.ok(two.run(paxosAcquire(two.member(), LAB_PLACE, WISH)).ok);
+  assert.ok(two.run(paxosAcquire(two.member(), HARNESS_PLACE, WISH)).ok);
 });
 
 test('a dead sharer whose block could not be cleared is waited for before the lease is let go', () => {
-  const lab = new Lab();
-  const [one, two, three] = [lab.join(1), lab.join(2), lab.join(3)];
+  const harness = new ProcedureHarness();
+  const [one, two, three] = [harness.join(1), harness.join(2), harness.join(3)];
   acquaint([one, two, three]);
-  assert.ok(three.run(paxosAcquire(three.member(), LAB_PLACE, { ...WISH, shared: true })).ok);
-  three.diedMs = lab.nowMs;
-  lab.nowMs += 141_000;
+  assert.ok(three.run(paxosAcquire(three.member(), HARNESS_PLACE, { ...WISH, shared: true })).ok);
+  three.diedMs = harness.nowMs;
+  harness.nowMs += 141_000;
   const block = 4 * 512; // of host 3
   one.fate = ({ offset }) => (offset === block ? 'refused' : 'done');
-  assert.equal(one.run(paxosAcquire(one.member(), LAB_PLACE, WISH)).ok, false);
+  assert.equal(one.run(paxosAcquire(one.member(), HARNESS_PLACE, WISH)).ok, false);
   assert.equal(one.rest.length, 1);
   three.join();
-  const again = three.run(paxosAcquire(three.member(), LAB_PLACE, { ...WISH, shared: true }));
+  const again = three.run(paxosAcquire(three.member(), HARNESS_PLACE, { ...WISH, shared: true }));
   assert.equal(again.ok, false, 'our leader keeps it out: the zeros may come yet');
   one.land();
   for (const rest of one.rest.splice(0)) one.run(rest());
-  assert.ok(three.run(paxosAcquire(three.member(), LAB_PLACE, { ...WISH, shared: true })).ok);
+  assert.ok(three.run(paxosAcquire(three.member(), HARNESS_PLACE, { ...WISH, shared: true })).ok);
 });

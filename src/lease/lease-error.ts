@@ -1,4 +1,4 @@
-/** Why a lease procedure refused. The names are those of the numbers in wire/sanlock-codes. */
+/** Why a lease procedure refused. The names are those of the numbers in wire/sanlock/codes. */
 export type LeaseErrorCode =
   | 'ERRNO' // a kernel or plain errno result: `errno` says which
   | 'ERROR'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MIB } from '../base/units.ts';
 import { GEOMETRY_512_1M } from '../format/geometry.ts';
-import { acquaint, Lab } from '../sim/lab.ts';
+import { acquaint, ProcedureHarness } from '../sim/procedure-harness.ts';
 import { convertToExclusive } from './convert.ts';
 import { paxosRelease } from './paxos-release.ts';
 import { acquire, take } from './testing/users.ts';
@@ -11,8 +11,8 @@ import { acquire, take } from './testing/users.ts';
 // are looked at by nobody (spec 10 §18.9).
 
 test('fewer host blocks are not taken while one of those behind is used', () => {
-  const lab = new Lab();
-  const [one, two, three] = [lab.join(1), lab.join(2), lab.join(3)];
+  const harness = new ProcedureHarness();
+  const [one, two, three] = [harness.join(1), harness.join(2), harness.join(3)];
   acquaint([one, two, three]);
   take(three, { shared: true });
   const hold = take(one, { shared: true, newNumHosts: 2 });
@@ -22,8 +22,8 @@ test('fewer host blocks are not taken while one of those behind is used', () => 
 
 test('a host that takes part since blocks were added is seen, though a late leader denies it', () => {
   for (let cut = 0; cut <= 14; cut++) {
-    const lab = new Lab(10, MIB, GEOMETRY_512_1M, 2);
-    const [one, two, three] = [lab.join(1), lab.join(2), lab.join(3)];
+    const harness = new ProcedureHarness(10, MIB, GEOMETRY_512_1M, 2);
+    const [one, two, three] = [harness.join(1), harness.join(2), harness.join(3)];
     acquaint([one, two, three]);
     const first = one.task(acquire(one, { newNumHosts: 8 }));
     first.advance(4); // proposed
@@ -45,8 +45,8 @@ test('a host that takes part since blocks were added is seen, though a late lead
 });
 
 test('more hosts than blocks take part: an acquire reads as far as the last of them', () => {
-  const lab = new Lab(10, MIB, GEOMETRY_512_1M, 2);
-  const [one, many] = [lab.join(1), lab.join(40)];
+  const harness = new ProcedureHarness(10, MIB, GEOMETRY_512_1M, 2);
+  const [one, many] = [harness.join(1), harness.join(40)];
   acquaint([one, many]);
   take(one);
   assert.equal(many.run(acquire(many)).ok, false);

@@ -1,23 +1,23 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { acquaint, Lab, type LabHost } from '../sim/lab.ts';
+import { acquaint, ProcedureHarness, type RigHost } from '../sim/procedure-harness.ts';
 import { blockAt } from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import type { Steps } from './steps.ts';
-import { ORIGINALS } from './testing/seat.ts';
+import { ORIGINALS } from './testing/host.ts';
 import { WISH } from './testing/users.ts';
 
 // The peer of the mixed runs does what the real daemon was counted to do (spec 10 §17.2): reads of
 // areas, of single sectors, and writes.
 
 function two() {
-  const lab = new Lab();
-  const [one, other] = [lab.join(1), lab.join(2)];
+  const harness = new ProcedureHarness();
+  const [one, other] = [harness.join(1), harness.join(2)];
   acquaint([one, other]);
-  return { lab, one, other };
+  return { harness, one, other };
 }
 
-function count<T>(host: LabHost, steps: Steps<T>): { result: T; io: string } {
+function count<T>(host: RigHost, steps: Steps<T>): { result: T; io: string } {
   const task = host.task(steps);
   const io = { areas: 0, sectors: 0, writes: 0 };
   for (let { wants } = task; wants !== null; { wants } = task) {
@@ -29,7 +29,7 @@ function count<T>(host: LabHost, steps: Steps<T>): { result: T; io: string } {
   return { result: task.result, io: `${io.areas} + ${io.sectors}, ${io.writes}` };
 }
 
-function take(host: LabHost, shared: boolean): PaxosHold {
+function take(host: RigHost, shared: boolean): PaxosHold {
   const got = host.run(ORIGINALS.acquire(host.member(), { ...WISH, shared }));
   assert.ok(got.ok);
   return got.value;
@@ -54,13 +54,13 @@ test('the peer acquires and releases with the reads and writes of the original',
 });
 
 test('the peer converts with the reads and writes of the original', () => {
-  const { lab, one, other } = two();
+  const { harness, one, other } = two();
   const first = take(one, true);
   const second = take(other, true);
   const refused = count(one, ORIGINALS.toExclusive(one.member(), first));
   assert.ok(!refused.result.ok);
   assert.equal(refused.io, '3 + 2, 4');
-  const left = blockAt(lab.disks.resource.subarray(1024, 1536), 1);
+  const left = blockAt(harness.disks.resource.subarray(1024, 1536), 1);
   assert.equal(left.dblock.flags, 0, 'not released, as in the fixture res-convert-refused');
   assert.ok(left.shared);
   other.run(ORIGINALS.release(other.member(), second, null));

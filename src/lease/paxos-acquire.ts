@@ -12,7 +12,6 @@ import {
   writeHostBlock,
 } from './ballot.ts';
 import { ERRNO_EAGAIN, ERRNO_EINVAL } from './errno.ts';
-import { giveBack, names } from './give-back.ts';
 import { isLeftBehind, sharersIn } from './holders.ts';
 import { errnoError, ioError, leaseError, readSpan, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
@@ -28,6 +27,7 @@ import {
 } from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import { freeLeader } from './paxos-release.ts';
+import { giveBack, names } from './roll-back.ts';
 import { leaseTimesOf, sharerIsLive, sharerSeemsLive } from './sharer.ts';
 import type { Steps } from './steps.ts';
 import type { Member, Place } from './world.ts';

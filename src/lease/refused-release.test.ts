@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { acquaint, LAB_PLACE, Lab } from '../sim/lab.ts';
+import { acquaint, HARNESS_PLACE, ProcedureHarness } from '../sim/procedure-harness.ts';
 import { paxosAcquire } from './paxos-acquire.ts';
 import { paxosRelease } from './paxos-release.ts';
 import { WISH } from './testing/users.ts';
@@ -12,10 +12,10 @@ for (const shared of [false, true]) {
     [7, 'all for a while'],
   ] as const) {
     test(`the device refuses a release (${where}, shared: ${shared}): told, and made good`, () => {
-      const lab = new Lab();
-      const [one, two] = [lab.join(1), lab.join(2)];
+      const harness = new ProcedureHarness();
+      const [one, two] = [harness.join(1), harness.join(2)];
       acquaint([one, two]);
-      const got = one.run(paxosAcquire(one.member(), LAB_PLACE, { ...WISH, shared }));
+      const got = one.run(paxosAcquire(one.member(), HARNESS_PLACE, { ...WISH, shared }));
       assert.ok(got.ok);
       let left = refusals as number;
       one.fate = () => (left-- > 0 ? 'failed' : 'done');
@@ -24,15 +24,15 @@ for (const shared of [false, true]) {
       if (!gone.ok) assert.deepEqual([gone.error.code, gone.error.errno], ['ERRNO', 5]);
       if (refusals > 2 || shared) assert.ok(!gone.ok);
       for (const rest of one.rest.splice(0)) one.run(rest());
-      assert.ok(two.run(paxosAcquire(two.member(), LAB_PLACE, WISH)).ok);
+      assert.ok(two.run(paxosAcquire(two.member(), HARNESS_PLACE, WISH)).ok);
     });
   }
 }
 
 test('a refused release is not repeated once our stay is over', () => {
-  const lab = new Lab();
-  const one = lab.join(1);
-  const got = one.run(paxosAcquire(one.member(), LAB_PLACE, WISH));
+  const harness = new ProcedureHarness();
+  const one = harness.join(1);
+  const got = one.run(paxosAcquire(one.member(), HARNESS_PLACE, WISH));
   assert.ok(got.ok);
   one.fate = () => 'failed';
   assert.ok(!one.run(paxosRelease(one.member(), got.value, { lvb: null, rename: null })).ok);
@@ -42,8 +42,8 @@ test('a refused release is not repeated once our stay is over', () => {
     writes++;
     return 'done';
   };
-  const before = lab.disks.resource.slice();
+  const before = harness.disks.resource.slice();
   for (const rest of one.rest.splice(0)) one.run(rest());
   assert.equal(writes, 0);
-  assert.deepEqual(lab.disks.resource, before);
+  assert.deepEqual(harness.disks.resource, before);
 });

@@ -8,7 +8,13 @@ import { DBLOCK_FLAGS, dblock } from '../format/dblock.ts';
 import { GEOMETRY_512_1M } from '../format/geometry.ts';
 import { PAXOS_DISK_CLEAR, PAXOS_DISK_MAGIC, paxosLeader } from '../format/leader.ts';
 import { indexEntry, indexHeader } from '../format/resource-index.ts';
-import { acquaint, LAB_LOCKSPACE, Lab, type LabHost, type WriteFate } from '../sim/lab.ts';
+import {
+  acquaint,
+  HARNESS_LOCKSPACE,
+  ProcedureHarness,
+  type RigHost,
+  type WriteFate,
+} from '../sim/procedure-harness.ts';
 import type { LeaseError } from './lease-error.ts';
 import {
   createInIndex,
@@ -23,39 +29,39 @@ import type { IndexPlace } from './rindex-area.ts';
 import type { Steps } from './steps.ts';
 
 const RESOURCES = 4;
-/** Behind the lab's own resource: index, its lease, the resources, and one area nobody owns. */
+/** Behind the harness's own resource: index, its lease, the resources, and one area nobody owns. */
 const INDEX_AT = MIB;
 const FIRST_AT = INDEX_AT + 2 * MIB;
 const END = FIRST_AT + (RESOURCES + 1) * MIB;
 const PLACE: IndexPlace = {
   path: '/lun',
   offset: INDEX_AT,
-  lockspaceName: LAB_LOCKSPACE,
+  lockspaceName: HARNESS_LOCKSPACE,
   readTimeoutMs: 10_000,
   writeTimeoutMs: 60_000,
 };
 
 type Answer = Result<NamedPlace, LeaseError>;
 
-function begin(): { lab: Lab; one: LabHost; two: LabHost } {
-  const lab = new Lab(10, END);
-  const [one, two] = [lab.join(1), lab.join(2)];
+function begin(): { harness: ProcedureHarness; one: RigHost; two: RigHost } {
+  const harness = new ProcedureHarness(10, END);
+  const [one, two] = [harness.join(1), harness.join(2)];
   acquaint([one, two]);
-  const shape = { geometry: GEOMETRY_512_1M, maxResources: RESOURCES, nowMs: lab.nowMs };
+  const shape = { geometry: GEOMETRY_512_1M, maxResources: RESOURCES, nowMs: harness.nowMs };
   must(one.run(formatIndex(PLACE, shape)).ok, 'the index is formatted');
-  lab.disks.resource.fill(0xa5, END - MIB); // no procedure may touch it
-  return { lab, one, two };
+  harness.disks.resource.fill(0xa5, END - MIB); // no procedure may touch it
+  return { harness, one, two };
 }
 
-const create = (host: LabHost, name: string): Steps<Answer> =>
-  createInIndex(host.member(), PLACE, { name, nowMs: host.lab.nowMs });
-const remove = (host: LabHost, name: string, offset = 0): Steps<Answer> =>
-  deleteFromIndex(host.member(), PLACE, { name, offset, nowMs: host.lab.nowMs });
-const update = (host: LabHost, to: NamedPlace, rem = false): Steps<Answer> =>
+const create = (host: RigHost, name: string): Steps<Answer> =>
+  createInIndex(host.member(), PLACE, { name, nowMs: host.harness.nowMs });
+const remove = (host: RigHost, name: string, offset = 0): Steps<Answer> =>
+  deleteFromIndex(host.member(), PLACE, { name, offset, nowMs: host.harness.nowMs });
+const update = (host: RigHost, to: NamedPlace, rem = false): Steps<Answer> =>
   updateIndex(host.member(), PLACE, { ...to, remove: rem });
-const rebuild = (host: LabHost): Steps<Answer> => rebuildIndex(host.member(), PLACE);
+const rebuild = (host: RigHost): Steps<Answer> => rebuildIndex(host.member(), PLACE);
 
-function lookUp(host: LabHost, wish: Partial<NamedPlace>) {
+function lookUp(host: RigHost, wish: Partial<NamedPlace>) {
   return host.run(lookUpIndex(PLACE, { name: '', offset: 0, ...wish }));
 }
 
@@ -70,15 +76,15 @@ function refused(answer: Result<unknown, LeaseError>): string {
   return code === 'ERRNO' ? `ERRNO ${errno}` : code;
 }
 
-function areaMagic(lab: Lab, offset: number): number {
-  return decode(paxosLeader, lab.disks.resource, offset).magic;
+function areaMagic(harness: ProcedureHarness, offset: number): number {
+  return decode(paxosLeader, harness.disks.resource, offset).magic;
 }
 
 /** Every listed name, in order; '' = free. */
-function listed(lab: Lab): string[] {
+function listed(harness: ProcedureHarness): string[] {
   return Array.from({ length: RESOURCES }, (_, n) => {
     const at = INDEX_AT + 512 + n * indexEntry.size;
-    const { resourceName, resourceOffset } = decode(indexEntry, lab.disks.resource, at);
+    const { resourceName, resourceOffset } = decode(indexEntry, harness.disks.resource, at);
     const wanted = resourceName === '' ? 0 : FIRST_AT + n * MIB;
     assert.equal(Number(resourceOffset), wanted, 'an entry says its own place');
     return resourceName;
@@ -86,14 +92,14 @@ function listed(lab: Lab): string[] {
 }
 
 /** What must hold at every moment, and after a crash at any. */
-function checkIndex(lab: Lab, at: string): void {
-  for (const [n, name] of listed(lab).entries()) {
+function checkIndex(harness: ProcedureHarness, at: string): void {
+  for (const [n, name] of listed(harness).entries()) {
     if (name === '') continue;
-    const { magic, resourceName } = decode(paxosLeader, lab.disks.resource, FIRST_AT + n * MIB);
+    const { magic, resourceName } = decode(paxosLeader, harness.disks.resource, FIRST_AT + n * MIB);
     assert.equal(magic, PAXOS_DISK_MAGIC, `${at}: ${name} is listed, and no resource`);
     assert.equal(resourceName, name, `${at}: listed by another name`);
   }
-  const beyond = lab.disks.resource.subarray(END - MIB);
+  const beyond = harness.disks.resource.subarray(END - MIB);
   assert.ok(
     beyond.every((byte) => byte === 0xa5),
     `${at}: written outside`,
@@ -101,12 +107,12 @@ function checkIndex(lab: Lab, at: string): void {
 }
 
 test('create, look up, delete and create again, by two hosts in turn', () => {
-  const { lab, one, two } = begin();
+  const { harness, one, two } = begin();
   assert.equal(given(one.run(create(one, 'ra'))), FIRST_AT);
   assert.equal(given(two.run(create(two, 'rb'))), FIRST_AT + MIB);
-  assert.deepEqual(listed(lab), ['ra', 'rb', '', '']);
+  assert.deepEqual(listed(harness), ['ra', 'rb', '', '']);
   for (const hostId of [1, 2]) {
-    const block = decode(dblock, lab.disks.resource, INDEX_AT + MIB + (1 + hostId) * 512);
+    const block = decode(dblock, harness.disks.resource, INDEX_AT + MIB + (1 + hostId) * 512);
     assert.equal(block.flags, DBLOCK_FLAGS.RELEASED, 'the index lease (spec 10 §17.1 item 5)');
   }
   const found = { ok: true, value: { name: 'rb', offset: FIRST_AT + MIB, differs: false } };
@@ -119,19 +125,19 @@ test('create, look up, delete and create again, by two hosts in turn', () => {
   assert.equal(refused(lookUp(one, { name: 'nope' })), 'ERRNO 2');
 
   assert.ok(one.run(remove(one, 'ra')).ok);
-  assert.equal(areaMagic(lab, FIRST_AT), PAXOS_DISK_CLEAR);
-  assert.deepEqual(listed(lab), ['', 'rb', '', '']);
+  assert.equal(areaMagic(harness, FIRST_AT), PAXOS_DISK_CLEAR);
+  assert.deepEqual(listed(harness), ['', 'rb', '', '']);
   assert.equal(refused(one.run(remove(one, 'ra'))), 'ERRNO 2');
   assert.equal(given(two.run(create(two, 'rc'))), FIRST_AT);
-  checkIndex(lab, 'at the end');
+  checkIndex(harness, 'at the end');
 });
 
 test('a full index refuses; offsets outside of it are refused before anything is written', () => {
-  const { lab, one } = begin();
+  const { harness, one } = begin();
   for (const name of ['a', 'b', 'c', 'd']) given(one.run(create(one, name)));
   assert.equal(refused(one.run(create(one, 'e'))), 'ERRNO 2');
   assert.equal(refused(lookUp(one, {})), 'ERRNO 2');
-  const before = lab.disks.resource.slice();
+  const before = harness.disks.resource.slice();
   for (const offset of [INDEX_AT, FIRST_AT - MIB, FIRST_AT + 512, END - MIB, 100 * MIB]) {
     assert.equal(refused(lookUp(one, { offset })), 'RINDEX_OFFSET');
     assert.equal(refused(one.run(update(one, { name: 'x', offset }))), 'RINDEX_OFFSET');
@@ -140,35 +146,35 @@ test('a full index refuses; offsets outside of it are refused before anything is
   assert.equal(refused(one.run(update(one, { name: '', offset: FIRST_AT }))), 'ERRNO 22');
   assert.equal(refused(one.run(update(one, { name: 'x', offset: 0 }))), 'ERRNO 22');
   assert.equal(refused(one.run(create(one, ''))), 'ERRNO 22');
-  assert.deepEqual(lab.disks.resource, before);
+  assert.deepEqual(harness.disks.resource, before);
   assert.equal(refused(one.run(remove(one, 'b', FIRST_AT))), 'RINDEX_DIFF');
   assert.ok(one.run(remove(one, 'b', FIRST_AT + MIB)).ok);
-  assert.deepEqual(listed(lab), ['a', '', 'c', 'd']);
+  assert.deepEqual(listed(harness), ['a', '', 'c', 'd']);
 });
 
 test('an entry that points elsewhere is not followed', () => {
-  const { lab, one } = begin();
+  const { harness, one } = begin();
   given(one.run(create(one, 'a')));
-  const view = new DataView(lab.disks.resource.buffer);
+  const view = new DataView(harness.disks.resource.buffer);
   view.setBigUint64(INDEX_AT + 512, BigInt(END - MIB), true);
   assert.equal(refused(one.run(remove(one, 'a'))), 'RINDEX_OFFSET');
-  assert.equal(areaMagic(lab, FIRST_AT), PAXOS_DISK_MAGIC);
+  assert.equal(areaMagic(harness, FIRST_AT), PAXOS_DISK_MAGIC);
 });
 
 test('update sets and empties one entry; rebuild lists what is there', () => {
-  const { lab, one } = begin();
+  const { harness, one } = begin();
   for (const name of ['a', 'b', 'c']) given(one.run(create(one, name)));
   const changed = one.run(update(one, { name: 'x', offset: FIRST_AT + MIB }));
   assert.deepEqual(changed, { ok: true, value: { name: 'x', offset: FIRST_AT + MIB } });
-  assert.deepEqual(listed(lab), ['a', 'x', 'c', '']);
+  assert.deepEqual(listed(harness), ['a', 'x', 'c', '']);
   assert.ok(one.run(update(one, { name: '', offset: FIRST_AT }, true)).ok);
   assert.ok(one.run(remove(one, 'c')).ok);
-  assert.deepEqual(listed(lab), ['', 'x', '', '']);
-  const header = lab.disks.resource.slice(INDEX_AT, INDEX_AT + 512);
+  assert.deepEqual(listed(harness), ['', 'x', '', '']);
+  const header = harness.disks.resource.slice(INDEX_AT, INDEX_AT + 512);
   assert.ok(one.run(rebuild(one)).ok);
-  assert.deepEqual(listed(lab), ['a', 'b', '', '']);
-  assert.deepEqual(lab.disks.resource.slice(INDEX_AT, INDEX_AT + 512), header);
-  checkIndex(lab, 'after a rebuild');
+  assert.deepEqual(listed(harness), ['a', 'b', '', '']);
+  assert.deepEqual(harness.disks.resource.slice(INDEX_AT, INDEX_AT + 512), header);
+  checkIndex(harness, 'after a rebuild');
 });
 
 test('each field of the header is checked', () => {
@@ -182,19 +188,19 @@ test('each field of the header is checked', () => {
     ['maxResources', 16_001, 'ERRNO 22'],
   ];
   for (const [field, value, code] of cases) {
-    const { lab, one } = begin();
-    const view = new DataView(lab.disks.resource.buffer);
+    const { harness, one } = begin();
+    const view = new DataView(harness.disks.resource.buffer);
     view.setUint32(INDEX_AT + indexHeader.fields[field].offset, value, true);
-    const before = lab.disks.resource.slice();
+    const before = harness.disks.resource.slice();
     assert.equal(refused(lookUp(one, {})), code, field);
     for (const steps of [create(one, 'x'), remove(one, 'x'), rebuild(one)]) {
       assert.equal(refused(one.run(steps)), code, field);
     }
-    assert.deepEqual(lab.disks.resource, before, field);
+    assert.deepEqual(harness.disks.resource, before, field);
   }
 });
 
-const CASES: readonly (readonly [string, (host: LabHost) => Steps<Answer>])[] = [
+const CASES: readonly (readonly [string, (host: RigHost) => Steps<Answer>])[] = [
   ['create', (host) => create(host, 'new')],
   ['delete', (host) => remove(host, 'old')],
   ['update', (host) => update(host, { name: '', offset: FIRST_AT }, true)],
@@ -205,20 +211,20 @@ for (const [name, steps] of CASES) {
   test(`${name}: stopped at each effect, no uninitialised area is ever listed`, () => {
     for (let cut = 0; ; cut++) {
       for (const lastWriteLands of [false, true]) {
-        const { lab, one, two } = begin();
+        const { harness, one, two } = begin();
         given(one.run(create(one, 'old')));
         const task = one.task(steps(one));
         task.advance(cut);
         if (lastWriteLands && task.wants?.op === 'write') one.perform(task.wants);
         const at = `${name} cut at ${cut}`;
-        checkIndex(lab, at);
-        one.diedMs = lab.nowMs;
+        checkIndex(harness, at);
+        one.diedMs = harness.nowMs;
         const early = two.run(create(two, 'next'));
-        checkIndex(lab, at);
-        lab.nowMs += 141_000;
+        checkIndex(harness, at);
+        harness.nowMs += 141_000;
         const granted = early.ok || [0, 1].some(() => two.run(create(two, 'next')).ok);
         assert.ok(granted, `${at}: the index is left to nobody`);
-        checkIndex(lab, `${at}, and another host after it`);
+        checkIndex(harness, `${at}, and another host after it`);
         if (task.result !== null) return;
       }
     }
@@ -233,25 +239,25 @@ for (const [name, steps] of CASES) {
 
 /** false when the procedure has no such write any more. */
 function unanswered(
-  steps: (host: LabHost) => Steps<Answer>,
+  steps: (host: RigHost) => Steps<Answer>,
   write: number,
   fate: WriteFate,
 ): boolean {
-  const { lab, one, two } = begin();
+  const { harness, one, two } = begin();
   given(one.run(create(one, 'old')));
   let count = 0;
   one.fate = () => (count++ === write ? fate : 'done');
   const result = one.run(steps(one));
   const at = `write ${write} ${fate}, ${result.ok ? 'done' : refused(result)}`;
-  checkIndex(lab, at);
+  checkIndex(harness, at);
   const made = two.run(create(two, 'next')); // refused while one of ours may still land
-  checkIndex(lab, at);
+  checkIndex(harness, at);
   one.land();
-  checkIndex(lab, `${at}, landed`);
+  checkIndex(harness, `${at}, landed`);
   for (const rest of one.rest.splice(0)) one.run(rest());
-  checkIndex(lab, `${at}, put right`);
+  checkIndex(harness, `${at}, put right`);
   assert.ok(made.ok || two.run(create(two, 'next')).ok, `${at}: the index is left to nobody`);
-  checkIndex(lab, `${at}, another host after it`);
-  assert.ok(listed(lab).includes('next'), at);
+  checkIndex(harness, `${at}, another host after it`);
+  assert.ok(listed(harness).includes('next'), at);
   return count > write;
 }

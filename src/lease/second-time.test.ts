@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { decode } from '../codec/struct.ts';
 import { DBLOCK_FLAGS } from '../format/dblock.ts';
 import { leaderChecksum, paxosLeader } from '../format/leader.ts';
-import { acquaint, LAB_PLACE, Lab } from '../sim/lab.ts';
+import { acquaint, HARNESS_PLACE, ProcedureHarness } from '../sim/procedure-harness.ts';
 import { convertToExclusive } from './convert.ts';
 import { blockAt } from './paxos-area.ts';
 import { acquire, release, take } from './testing/users.ts';
@@ -17,10 +17,15 @@ const CHECKSUM_AT = 168;
 const OWN_BLOCK = 2 * 512; // of host 1
 
 function four() {
-  const lab = new Lab();
-  const [one, two, three, four] = [lab.join(1), lab.join(2), lab.join(3), lab.join(4)];
+  const harness = new ProcedureHarness();
+  const [one, two, three, four] = [
+    harness.join(1),
+    harness.join(2),
+    harness.join(3),
+    harness.join(4),
+  ];
   acquaint([one, two, three, four]);
-  return { lab, one, two, three, four };
+  return { harness, one, two, three, four };
 }
 
 test('a proposal taken back and recorded by another host is not granted when proposed again', () => {
@@ -48,13 +53,13 @@ test('a proposal taken back and recorded by another host is not granted when pro
 });
 
 test('values proposed again, and refused again, are taken back again', () => {
-  const { lab, one } = four();
+  const { harness, one } = four();
   let writes = 0;
   one.fate = ({ offset }) => (offset === OWN_BLOCK && ++writes === 2 ? 'landed' : 'done');
   assert.ok(!one.run(acquire(one)).ok);
   writes = 1; // the next one is the announcement, with the values of before
   assert.ok(!one.run(acquire(one)).ok);
-  const { dblock } = blockAt(lab.disks.resource.subarray(OWN_BLOCK, OWN_BLOCK + 512), 1);
+  const { dblock } = blockAt(harness.disks.resource.subarray(OWN_BLOCK, OWN_BLOCK + 512), 1);
   assert.equal(dblock.inpHostId, 1n);
   assert.notEqual(dblock.flags & DBLOCK_FLAGS.RELEASED, 0);
 });
@@ -64,7 +69,7 @@ test('values proposed again, and refused again, are taken back again', () => {
  * over its leader: host 3 had written it for host 1.
  */
 function fallen(rivalCut: number, how: 'released' | 'shared' | 'former life') {
-  const { lab, one, two, three, four: rival } = four();
+  const { harness, one, two, three, four: rival } = four();
   const first = one.task(acquire(one));
   first.advance(4); // proposed
   three.fate = ({ offset }) => (offset === 0 ? 'late' : 'done');
@@ -79,7 +84,7 @@ function fallen(rivalCut: number, how: 'released' | 'shared' | 'former life') {
   if (how === 'former life') two.join();
   const last = rival.task(acquire(rival, { shared: how === 'shared' }));
   last.advance(rivalCut);
-  const leader = () => decode(paxosLeader, lab.disks.resource);
+  const leader = () => decode(paxosLeader, harness.disks.resource);
   assert.ok(leader().lver >= 2n);
   three.land();
   assert.equal(leader().lver, 1n);
@@ -108,9 +113,9 @@ test('a leader fell behind: nor does the sharer whose version it was step up to 
 
 // Others may leave anything behind the NUL of a name: the record is the same.
 test('a leader with bytes behind its name is no leader recorded meanwhile', () => {
-  const { lab, one } = four();
-  const disk = lab.disks.resource;
-  disk[NAME_AT + LAB_PLACE.resourceName.length + 1] = 0x5a;
+  const { harness, one } = four();
+  const disk = harness.disks.resource;
+  disk[NAME_AT + HARNESS_PLACE.resourceName.length + 1] = 0x5a;
   new DataView(disk.buffer).setUint32(CHECKSUM_AT, leaderChecksum(disk), true);
   const got = one.run(acquire(one));
   assert.ok(got.ok, got.ok ? '' : got.error.error.code);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { acquaint, LAB_PLACE, Lab } from '../sim/lab.ts';
+import { acquaint, HARNESS_PLACE, ProcedureHarness } from '../sim/procedure-harness.ts';
 import { type AcquireWish, paxosAcquire } from './paxos-acquire.ts';
 import { blockAt } from './paxos-area.ts';
 import { WISH } from './testing/users.ts';
@@ -14,15 +14,15 @@ const SHARED: AcquireWish = { ...WISH, shared: true };
 
 /** Host 1 has proposed itself, and host 3 records that for it: the leader names host 1. */
 function recorded(unanswered: number | null) {
-  const lab = new Lab();
-  const [one, two, three] = [lab.join(1), lab.join(2), lab.join(3)];
+  const harness = new ProcedureHarness();
+  const [one, two, three] = [harness.join(1), harness.join(2), harness.join(3)];
   acquaint([one, two, three]);
   let writes = 0;
   one.fate = ({ offset }) => (offset === OWN_BLOCK && ++writes === unanswered ? 'landed' : 'done');
-  const first = one.task(paxosAcquire(one.member(), LAB_PLACE, SHARED));
+  const first = one.task(paxosAcquire(one.member(), HARNESS_PLACE, SHARED));
   while (writes < 2) first.step();
-  three.run(paxosAcquire(three.member(), LAB_PLACE, WISH));
-  return { lab, one, two, first };
+  three.run(paxosAcquire(three.member(), HARNESS_PLACE, WISH));
+  return { harness, one, two, first };
 }
 
 /**
@@ -31,8 +31,8 @@ function recorded(unanswered: number | null) {
  * @returns whether work was left behind
  */
 function meeting(cut: number, rivalCut: number, unanswered: number): boolean {
-  const { lab, one, two, first } = recorded(unanswered);
-  const second = two.task(paxosAcquire(two.member(), LAB_PLACE, SHARED));
+  const { harness, one, two, first } = recorded(unanswered);
+  const second = two.task(paxosAcquire(two.member(), HARNESS_PLACE, SHARED));
   first.advance(cut);
   second.advance(rivalCut);
   while (first.wants !== null || second.wants !== null) {
@@ -42,7 +42,7 @@ function meeting(cut: number, rivalCut: number, unanswered: number): boolean {
   const left = one.rest.splice(0);
   for (const rest of left) one.run(rest());
   if (first.result?.ok === true) {
-    const block = blockAt(lab.disks.resource.subarray(OWN_BLOCK, OWN_BLOCK + 512), 1);
+    const block = blockAt(harness.disks.resource.subarray(OWN_BLOCK, OWN_BLOCK + 512), 1);
     assert.ok(block.shared, `cut ${cut} and ${rivalCut}, write ${unanswered}: still held on disk`);
   }
   return left.length > 0;
@@ -61,7 +61,7 @@ test('what a shared acquire left behind never wipes the hold of its next attempt
 test('an owner whose leader another host wrote: refused as owned, with few retries too', () => {
   for (const sharedRetries of [0, 1, 2, 8]) {
     const { two } = recorded(null);
-    const got = two.run(paxosAcquire({ ...two.member(), sharedRetries }, LAB_PLACE, SHARED));
+    const got = two.run(paxosAcquire({ ...two.member(), sharedRetries }, HARNESS_PLACE, SHARED));
     assert.ok(!got.ok);
     assert.equal(got.error.error.code, 'ACQUIRE_IDLIVE', `${sharedRetries} retries`);
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { deltaLeaseOffset, GEOMETRY_512_1M } from '../format/geometry.ts';
-import { Lab, LabHost } from '../sim/lab.ts';
+import { ProcedureHarness, RigHost } from '../sim/procedure-harness.ts';
 import type { HostBlock } from './paxos-area.ts';
 import { sharerIsLive, sharerSeemsLive } from './sharer.ts';
 import type { HostView, Member } from './world.ts';
@@ -10,10 +10,10 @@ const DEAD_MS = 140_000;
 
 /** Host 1 shares in its second stay; what host 2 saw of it, and what is on disk, differ by case. */
 function scene() {
-  const lab = new Lab();
-  lab.join(1);
-  const one = lab.join(1);
-  const onDisk = new DataView(lab.disks.lockspace.buffer).getBigUint64(152, true);
+  const harness = new ProcedureHarness();
+  harness.join(1);
+  const one = harness.join(1);
+  const onDisk = new DataView(harness.disks.lockspace.buffer).getBigUint64(152, true);
   const seen: HostView = {
     ownerId: 1,
     generation: one.generation,
@@ -21,31 +21,34 @@ function scene() {
     ioTimeoutS: 10,
     hostName: 'host-1',
     firstCheckMs: 1,
-    lastCheckMs: lab.nowMs,
-    lastLiveMs: lab.nowMs,
+    lastCheckMs: harness.nowMs,
+    lastLiveMs: harness.nowMs,
   };
   // Its dblock is not looked at.
   const block = { hostId: 1, shared: true, sharedGeneration: one.generation } as HostBlock;
-  const two = new LabHost(lab, 2);
+  const two = new RigHost(harness, 2);
   const judge = (view: HostView | null) => {
     const member: Member = { ...two.member(), hostView: () => view };
-    const answer = two.run(sharerIsLive(member, block, lab.nowMs));
+    const answer = two.run(sharerIsLive(member, block, harness.nowMs));
     assert.ok(answer.ok);
-    return { seems: sharerSeemsLive(member, block, lab.nowMs), is: answer.value };
+    return { seems: sharerSeemsLive(member, block, harness.nowMs), is: answer.value };
   };
-  return { lab, seen, judge };
+  return { harness, seen, judge };
 }
 
 test('alive while nothing is known, or it was seen to renew lately', () => {
-  const { lab, seen, judge } = scene();
+  const { harness, seen, judge } = scene();
   assert.deepEqual(judge(null), { seems: true, is: true });
   assert.deepEqual(judge(seen), { seems: true, is: true });
-  assert.deepEqual(judge({ ...seen, lastLiveMs: lab.nowMs - DEAD_MS }), { seems: true, is: true });
+  assert.deepEqual(judge({ ...seen, lastLiveMs: harness.nowMs - DEAD_MS }), {
+    seems: true,
+    is: true,
+  });
 });
 
 test('dead when silent for longer, and its host lease still stands where it stood', () => {
-  const { lab, seen, judge } = scene();
-  const silent = { ...seen, lastLiveMs: lab.nowMs - DEAD_MS - 1 };
+  const { harness, seen, judge } = scene();
+  const silent = { ...seen, lastLiveMs: harness.nowMs - DEAD_MS - 1 };
   assert.deepEqual(judge(silent), { seems: false, is: false });
 });
 
@@ -62,10 +65,10 @@ test('alive when it joined since our last look, which saw its host id free or a 
 });
 
 test('dead when it left, or is back with a new generation', () => {
-  const { lab, seen, judge } = scene();
-  lab.join(1);
+  const { harness, seen, judge } = scene();
+  harness.join(1);
   assert.deepEqual(judge({ ...seen, generation: 3n }), { seems: false, is: false });
   const record = deltaLeaseOffset(GEOMETRY_512_1M, 1);
   assert.equal(judge({ ...seen, timestampS: 0n }).is, false, 'a newer generation is on disk');
-  assert.ok(lab.disks.lockspace[record + 40] === 3);
+  assert.ok(harness.disks.lockspace[record + 40] === 3);
 });

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { MIB } from '../base/units.ts';
 import { GEOMETRY_512_1M } from '../format/geometry.ts';
-import { acquaint, LAB_PLACE, Lab } from '../sim/lab.ts';
+import { acquaint, HARNESS_PLACE, ProcedureHarness } from '../sim/procedure-harness.ts';
 import { paxosAcquire } from './paxos-acquire.ts';
 
 const FOLDER = `${process.env['HOLDFAST_ROOT']}/test/vectors/ondisk/`;
@@ -18,14 +18,16 @@ const WISH = {
 };
 
 test("a former life's proposal, recorded now, is not this life's lease", () => {
-  const lab = new Lab(1);
-  lab.join(1);
-  const one = lab.join(1); // generation 2
-  const two = lab.join(2);
+  const harness = new ProcedureHarness(1);
+  harness.join(1);
+  const one = harness.join(1); // generation 2
+  const two = harness.join(2);
   acquaint([one, two]);
   assert.equal(one.generation, 2n);
-  lab.disks.resource.set(new Uint8Array(gunzipSync(readFileSync(IMAGE))).subarray(MIB, 2 * MIB));
-  const place = { ...LAB_PLACE, resourceName: 'RA' };
+  harness.disks.resource.set(
+    new Uint8Array(gunzipSync(readFileSync(IMAGE))).subarray(MIB, 2 * MIB),
+  );
+  const place = { ...HARNESS_PLACE, resourceName: 'RA' };
 
   const got = one.run(paxosAcquire(one.member(), place, WISH));
   assert.ok(got.ok);

@@ -6,7 +6,14 @@ import { decode } from '../codec/struct.ts';
 import { DBLOCK_FLAGS, type Dblock, dblock, encodeDblock } from '../format/dblock.ts';
 import { GEOMETRIES, GEOMETRY_512_1M, type Geometry, hasLvb } from '../format/geometry.ts';
 import { encodePaxosLeader, type PaxosLeader, paxosLeader } from '../format/leader.ts';
-import { acquaint, LAB_HOSTS, LAB_LOCKSPACE, LAB_PLACE, Lab, LabHost } from '../sim/lab.ts';
+import {
+  acquaint,
+  HARNESS_HOSTS,
+  HARNESS_LOCKSPACE,
+  HARNESS_PLACE,
+  ProcedureHarness,
+  RigHost,
+} from '../sim/procedure-harness.ts';
 import { convertToExclusive } from './convert.ts';
 import { initResource } from './initialise.ts';
 import type { Refusal } from './paxos-acquire.ts';
@@ -20,10 +27,10 @@ const BLOCK_END = 56;
 const MODE_AT = 128;
 const MODE_END = 144;
 
-function hosts(lab = new Lab()) {
-  const [one, two, three] = [lab.join(1), lab.join(2), lab.join(3)];
+function hosts(harness = new ProcedureHarness()) {
+  const [one, two, three] = [harness.join(1), harness.join(2), harness.join(3)];
   acquaint([one, two, three]);
-  return { lab, one, two, three };
+  return { harness, one, two, three };
 }
 
 function refusal(got: Result<unknown, Refusal>): string {
@@ -34,32 +41,32 @@ function refusal(got: Result<unknown, Refusal>): string {
 
 const sectorOf = (hostId: number) => (1 + hostId) * 512;
 
-function blockOf(lab: Lab, hostId: number): Dblock {
-  return decode(dblock, lab.disks.resource, sectorOf(hostId));
+function blockOf(harness: ProcedureHarness, hostId: number): Dblock {
+  return decode(dblock, harness.disks.resource, sectorOf(hostId));
 }
 
-function leaderOf(lab: Lab): PaxosLeader {
-  return decode(paxosLeader, lab.disks.resource);
+function leaderOf(harness: ProcedureHarness): PaxosLeader {
+  return decode(paxosLeader, harness.disks.resource);
 }
 
-function setLeader(lab: Lab, change: Partial<PaxosLeader>): void {
-  encodePaxosLeader({ ...leaderOf(lab), ...change }, lab.disks.resource);
+function setLeader(harness: ProcedureHarness, change: Partial<PaxosLeader>): void {
+  encodePaxosLeader({ ...leaderOf(harness), ...change }, harness.disks.resource);
 }
 
-function format(lab: Lab, geometry: Geometry): void {
-  const names = { lockspaceName: LAB_LOCKSPACE, resourceName: LAB_PLACE.resourceName };
-  const how = { offset: 0, geometry, numHosts: LAB_HOSTS, clear: false };
-  const formatter = lab.join(4);
-  const times = { writeTimeoutMs: 60_000, nowMs: lab.nowMs };
+function format(harness: ProcedureHarness, geometry: Geometry): void {
+  const names = { lockspaceName: HARNESS_LOCKSPACE, resourceName: HARNESS_PLACE.resourceName };
+  const how = { offset: 0, geometry, numHosts: HARNESS_HOSTS, clear: false };
+  const formatter = harness.join(4);
+  const times = { writeTimeoutMs: 60_000, nowMs: harness.nowMs };
   assert.ok(formatter.run(initResource({ ...names, ...how, ...times })).ok);
 }
 
 test('item 2: a value block outside the area is refused before anything is written', () => {
   for (const geometry of GEOMETRIES) {
-    const lab = new Lab(10, 16 * MIB);
-    const { one } = hosts(lab);
-    format(lab, geometry);
-    const before = lab.disks.resource.slice();
+    const harness = new ProcedureHarness(10, 16 * MIB);
+    const { one } = hosts(harness);
+    format(harness, geometry);
+    const before = harness.disks.resource.slice();
     for (const shared of [false, true]) {
       const got = one.run(acquire(one, { valueBlock: true, shared }));
       if (hasLvb(geometry)) {
@@ -68,7 +75,7 @@ test('item 2: a value block outside the area is refused before anything is writt
         continue;
       }
       assert.equal(refusal(got), 'errno 22');
-      assert.deepEqual(lab.disks.resource, before);
+      assert.deepEqual(harness.disks.resource, before);
     }
   }
   assert.deepEqual(
@@ -106,70 +113,70 @@ function finishedForAnother() {
   assert.equal(first.wants?.op, 'write');
   const second = all.two.task(acquire(all.two));
   while (second.wants !== null && second.wants.op !== 'sleep') second.step();
-  assert.equal(blockOf(all.lab, 2).inpHostId, 1n);
+  assert.equal(blockOf(all.harness, 2).inpHostId, 1n);
   return { ...all, first, second };
 }
 
 test("item 4: another host's win is not recorded over a newer leader", () => {
-  const { lab, one, two, three, first, second } = finishedForAnother();
+  const { harness, one, two, three, first, second } = finishedForAnother();
   const own = first.run();
   assert.ok(own.ok);
   release(one, own.value);
   take(three);
-  assert.equal(leaderOf(lab).lver, 2n);
+  assert.equal(leaderOf(harness).lver, 2n);
   assert.equal(refusal(second.run()), 'ACQUIRE_IDLIVE');
-  assert.equal(leaderOf(lab).lver, 2n);
-  assert.equal(leaderOf(lab).ownerId, 3n);
+  assert.equal(leaderOf(harness).lver, 2n);
+  assert.equal(leaderOf(harness).ownerId, 3n);
   assert.equal(refusal(two.run(acquire(two))), 'ACQUIRE_IDLIVE');
 });
 
 test("item 4: another host's win is not recorded once t/4 has passed since it was seen", () => {
-  const { lab, two, second } = finishedForAnother();
-  lab.nowMs += 2500; // io timeout 10 s
+  const { harness, two, second } = finishedForAnother();
+  harness.nowMs += 2500; // io timeout 10 s
   let writes = 0;
   two.fate = ({ offset }) => {
-    if (offset === LAB_PLACE.offset) writes++;
+    if (offset === HARNESS_PLACE.offset) writes++;
     return 'done';
   };
-  const ballot = blockOf(lab, 2).mbal;
-  while (second.wants !== null && blockOf(lab, 2).mbal === ballot) second.step();
+  const ballot = blockOf(harness, 2).mbal;
+  while (second.wants !== null && blockOf(harness, 2).mbal === ballot) second.step();
   assert.equal(writes, 0);
-  assert.ok(blockOf(lab, 2).mbal > ballot, 'a new ballot instead');
+  assert.ok(blockOf(harness, 2).mbal > ballot, 'a new ballot instead');
 });
 
 test('item 4: a host that is outrun without end gives up with an error', () => {
-  const { lab, one } = hosts();
+  const { harness, one } = hosts();
   one.fate = ({ offset, bytes }) => {
     if (offset !== sectorOf(1)) return 'done';
     const own = decode(dblock, bytes);
     const rival = { ...own, mbal: own.mbal + 2000n, bal: 0n, inpHostId: 0n };
-    encodeDblock(rival, lab.disks.resource, sectorOf(2));
+    encodeDblock(rival, harness.disks.resource, sectorOf(2));
     return 'done';
   };
   assert.equal(refusal(one.run(acquire(one))), 'DBLOCK_MBAL');
 });
 
 test('item 5: a step up taken back leaves RELEASED, also where another host wrote the leader', () => {
-  const { lab, one, two } = hosts();
+  const { harness, one, two } = hosts();
   const held = take(one, { shared: true });
   take(two, { shared: true });
   const refused = one.run(convertToExclusive(one.member(), held, true));
   assert.equal(refusal(refused), 'errno 11');
-  assert.equal(blockOf(lab, 1).flags & DBLOCK_FLAGS.RELEASED, DBLOCK_FLAGS.RELEASED);
+  assert.equal(blockOf(harness, 1).flags & DBLOCK_FLAGS.RELEASED, DBLOCK_FLAGS.RELEASED);
 });
 
-function spoil(lab: Lab, hostId: number): void {
-  lab.disks.resource.fill(0xa5, sectorOf(hostId), sectorOf(hostId) + 8);
+function spoil(harness: ProcedureHarness, hostId: number): void {
+  harness.disks.resource.fill(0xa5, sectorOf(hostId), sectorOf(hostId) + 8);
 }
 
 test('item 7: a damaged block refuses the acquire, in the first read and inside the ballot', () => {
   for (let effects = 0; effects <= 4; effects++) {
-    const { lab, one } = hosts();
+    const { harness, one } = hosts();
     const task = one.task(acquire(one));
     task.advance(effects);
-    spoil(lab, 3);
+    spoil(harness, 3);
     assert.equal(refusal(task.run()), 'DBLOCK_CHECKSUM', `damaged after ${effects} effects`);
-    assert.equal(leaderOf(lab).lver, 0n);
+    assert.equal(leaderOf(harness).lver, 0n);
   }
 });
 
@@ -183,27 +190,27 @@ test('item 8: numbers without a checksum that cannot be are refused, and nothing
     [{ ownerId: 2n ** 63n, timestampS: 9n }, 'LEADER_NUMHOSTS'],
   ];
   for (const [change, code] of cases) {
-    const { lab, one } = hosts();
-    setLeader(lab, change);
-    const before = lab.disks.resource.slice();
+    const { harness, one } = hosts();
+    setLeader(harness, change);
+    const before = harness.disks.resource.slice();
     assert.equal(refusal(one.run(acquire(one))), code, Object.keys(change).join());
-    assert.deepEqual(lab.disks.resource, before);
+    assert.deepEqual(harness.disks.resource, before);
   }
 });
 
 test('item 8: an io timeout of 0 in the host lease of an owner counts as our own', () => {
-  const { lab, one, two } = hosts();
+  const { harness, one, two } = hosts();
   take(one);
-  one.diedMs = lab.nowMs;
-  const record = new DataView(lab.disks.lockspace.buffer);
+  one.diedMs = harness.nowMs;
+  const record = new DataView(harness.disks.lockspace.buffer);
   record.setUint16(174, 0, true); // no checksum protects it
-  const diedMs = lab.nowMs;
-  lab.nowMs = diedMs + 139_000;
-  two.peers.set(1, new LabHost(lab, 1)); // never seen: only the record tells
+  const diedMs = harness.nowMs;
+  harness.nowMs = diedMs + 139_000;
+  two.peers.set(1, new RigHost(harness, 1)); // never seen: only the record tells
   const early = two.task(acquire(two, { ownerNowait: false }));
-  while (early.wants !== null && lab.nowMs < diedMs + 270_000) early.step();
+  while (early.wants !== null && harness.nowMs < diedMs + 270_000) early.step();
   assert.equal(early.result, null, 'it waits by our own io timeout, 140 s');
-  lab.nowMs += 20_000;
+  harness.nowMs += 20_000;
   assert.ok(early.run().ok);
 });
 
@@ -213,59 +220,59 @@ function pads(sector: Uint8Array): number[] {
 }
 
 test('item 11: pads are written as zeros, whatever was there', () => {
-  const { lab, one } = hosts();
-  const dirty = (at: number) => lab.disks.resource.fill(0xa5, at, at + 512);
-  const own = () => lab.disks.resource.slice(sectorOf(1), sectorOf(1) + 512);
+  const { harness, one } = hosts();
+  const dirty = (at: number) => harness.disks.resource.fill(0xa5, at, at + 512);
+  const own = () => harness.disks.resource.slice(sectorOf(1), sectorOf(1) + 512);
   const clean = (when: string) =>
     assert.ok(
       pads(own()).every((byte) => byte === 0),
       when,
     );
-  lab.disks.resource.fill(0xa5, sectorOf(1) + BLOCK_END, sectorOf(1) + MODE_AT);
-  lab.disks.resource.fill(0xa5, sectorOf(1) + MODE_END, sectorOf(1) + 512);
+  harness.disks.resource.fill(0xa5, sectorOf(1) + BLOCK_END, sectorOf(1) + MODE_AT);
+  harness.disks.resource.fill(0xa5, sectorOf(1) + MODE_END, sectorOf(1) + 512);
   const shared = take(one, { shared: true });
   clean('shared acquire');
   const exclusive = one.run(convertToExclusive(one.member(), shared, true));
   assert.ok(exclusive.ok);
   clean('step up');
   assert.deepEqual([...own().subarray(MODE_AT, MODE_END)], new Array(16).fill(0));
-  lab.disks.resource.fill(0xa5, 512 + 24, 1024);
+  harness.disks.resource.fill(0xa5, 512 + 24, 1024);
   const wish = { lver: 0n, forceMode: 2, nextLver: true, geometry: GEOMETRY_512_1M };
-  assert.ok(one.run(writeRequest(one.member(), LAB_PLACE, wish)).ok);
-  assert.ok(lab.disks.resource.subarray(512 + 20, 1024).every((byte) => byte === 0));
+  assert.ok(one.run(writeRequest(one.member(), HARNESS_PLACE, wish)).ok);
+  assert.ok(harness.disks.resource.subarray(512 + 20, 1024).every((byte) => byte === 0));
   dirty(512 * 2001);
   release(one, exclusive.value);
   clean('release');
 });
 
 test('item 15: the ballot after being outrun is the next above the largest seen', () => {
-  const { lab, one } = hosts();
+  const { harness, one } = hosts();
   let ballots = 0;
   one.fate = ({ offset, bytes }) => {
     if (offset !== sectorOf(1)) return 'done';
     const own = decode(dblock, bytes);
     if (own.bal !== 0n || ballots++ > 0) return 'done';
     const rival = { ...own, mbal: 50_002n, bal: 0n, inpHostId: 0n };
-    encodeDblock(rival, lab.disks.resource, sectorOf(2));
+    encodeDblock(rival, harness.disks.resource, sectorOf(2));
     return 'done';
   };
   take(one);
   assert.equal(ballots, 2);
-  assert.equal(blockOf(lab, 1).mbal, 52_001n);
+  assert.equal(blockOf(harness, 1).mbal, 52_001n);
 });
 
 test('item 16: a win that another host recorded is no hold; a release keeps the block it held by', () => {
-  const { lab, one, two } = hosts();
+  const { harness, one, two } = hosts();
   const first = one.task(acquire(one));
   first.advance(4); // proposed; its second read to come
   assert.equal(refusal(two.run(acquire(two))), 'ACQUIRE_OTHER');
-  assert.deepEqual([leaderOf(lab).ownerId, leaderOf(lab).writeId], [1n, 2n]);
+  assert.deepEqual([leaderOf(harness).ownerId, leaderOf(harness).writeId], [1n, 2n]);
   const own = first.run();
   assert.ok(own.ok);
-  const { lver, writeId } = leaderOf(lab);
+  const { lver, writeId } = leaderOf(harness);
   assert.deepEqual([lver, writeId], [2n, 1n], 'the next version, recorded by itself');
-  const before = blockOf(lab, 1);
+  const before = blockOf(harness, 1);
   assert.equal(before.inpHostId, 1n);
   release(one, own.value);
-  assert.deepEqual(blockOf(lab, 1), { ...before, flags: DBLOCK_FLAGS.RELEASED });
+  assert.deepEqual(blockOf(harness, 1), { ...before, flags: DBLOCK_FLAGS.RELEASED });
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Bench } from './testing/daemon-bench.ts';
+import { Harness } from './testing/harness.ts';
 
 /** The client whose end, or whose lockspace's end, comes in between. */
 const CLIENT = 2;
@@ -41,52 +41,52 @@ const REQUESTS: readonly string[] = [
 ];
 
 /** What the daemon knows when the request comes. */
-const SITUATIONS: Readonly<Record<string, () => Bench>> = {
-  'nothing is started': () => new Bench(),
+const SITUATIONS: Readonly<Record<string, () => Harness>> = {
+  'nothing is started': () => new Harness(),
   'two VGs run': () => started(['a']),
   'the global lock was enabled after the start': () => {
-    const bench = started([]);
-    bench.fake.glIn = ['a'];
-    return bench;
+    const harness = started([]);
+    harness.fake.glIn = ['a'];
+    return harness;
   },
   'the client holds all there is': () => {
-    const bench = started(['a']);
-    bench.ask(CLIENT, 'request="lock_gl" mode="sh"');
-    bench.ask(CLIENT, 'request="lock_vg" mode="ex" vg_name="a"');
-    bench.ask(CLIENT, `request="lock_lv" mode="sh" ${LV}`);
-    return bench;
+    const harness = started(['a']);
+    harness.ask(CLIENT, 'request="lock_gl" mode="sh"');
+    harness.ask(CLIENT, 'request="lock_vg" mode="ex" vg_name="a"');
+    harness.ask(CLIENT, `request="lock_lv" mode="sh" ${LV}`);
+    return harness;
   },
 };
 
-function started(glIn: readonly string[]): Bench {
-  const bench = new Bench();
-  bench.fake.glIn = glIn;
-  for (const id of [1, CLIENT]) bench.open(id);
-  bench.start('a');
-  bench.start('b');
-  return bench;
+function started(glIn: readonly string[]): Harness {
+  const harness = new Harness();
+  harness.fake.glIn = glIn;
+  for (const id of [1, CLIENT]) harness.open(id);
+  harness.start('a');
+  harness.start('b');
+  return harness;
 }
 
 /** The request, and `ended` of its procedures; null: it has no more than fewer. */
-function interrupted(situation: string, request: string, ended: number): Bench | null {
-  const bench = SITUATIONS[situation]?.();
-  assert.ok(bench !== undefined);
-  if (!bench.state.clients.has(CLIENT)) for (const id of [1, CLIENT]) bench.open(id);
-  bench.holdBack = true;
-  bench.answered.length = 0;
-  bench.ask(CLIENT, request);
-  bench.finish(ended);
-  return ended > 0 && bench.held.length === 0 && bench.done < ended ? null : bench;
+function interrupted(situation: string, request: string, ended: number): Harness | null {
+  const harness = SITUATIONS[situation]?.();
+  assert.ok(harness !== undefined);
+  if (!harness.state.clients.has(CLIENT)) for (const id of [1, CLIENT]) harness.open(id);
+  harness.holdBack = true;
+  harness.answered.length = 0;
+  harness.ask(CLIENT, request);
+  harness.finish(ended);
+  return ended > 0 && harness.held.length === 0 && harness.done < ended ? null : harness;
 }
 
-function walk(visit: (bench: Bench, where: string) => void): number {
+function walk(visit: (harness: Harness, where: string) => void): number {
   let visited = 0;
   for (const situation of Object.keys(SITUATIONS)) {
     for (const request of REQUESTS) {
       for (let ended = 0; ; ended++) {
-        const bench = interrupted(situation, request, ended);
-        if (bench === null) break;
-        visit(bench, `${situation}; ${request}; after ${ended} procedures`);
+        const harness = interrupted(situation, request, ended);
+        if (harness === null) break;
+        visit(harness, `${situation}; ${request}; after ${ended} procedures`);
         visited += 1;
       }
     }
@@ -94,47 +94,47 @@ function walk(visit: (bench: Bench, where: string) => void): number {
   return visited;
 }
 
-function nothingUnderWay({ state }: Bench, where: string): void {
+function nothingUnderWay({ state }: Harness, where: string): void {
   assert.equal(state.tasks.size, 0, where);
   assert.equal(state.vgWork.size, 0, where);
   assert.deepEqual(state.startWaiters, [], where);
 }
 
 test('a client that ends at any point of any request leaves no lock and no wait behind', () => {
-  const visited = walk((bench, where) => {
-    const wasAnswered = bench.answered.includes(CLIENT);
-    if (wasAnswered) bench.post({ kind: 'replyLost', clientId: CLIENT });
-    bench.post({ kind: 'clientClosed', clientId: CLIENT });
-    bench.finish();
-    nothingUnderWay(bench, where);
-    assert.deepEqual(bench.state.stopAllWaiters, [], where);
-    for (const { resources } of bench.state.lockspaces) {
+  const visited = walk((harness, where) => {
+    const wasAnswered = harness.answered.includes(CLIENT);
+    if (wasAnswered) harness.post({ kind: 'replyLost', clientId: CLIENT });
+    harness.post({ kind: 'clientClosed', clientId: CLIENT });
+    harness.finish();
+    nothingUnderWay(harness, where);
+    assert.deepEqual(harness.state.stopAllWaiters, [], where);
+    for (const { resources } of harness.state.lockspaces) {
       for (const one of resources) {
         assert.deepEqual([one.locks, one.actions, one.gone], [[], [], []], where);
       }
     }
-    assert.deepEqual([...bench.fake.holding], [], where);
+    assert.deepEqual([...harness.fake.holding], [], where);
     // And it is no matter of appearance: another client gets each of them.
-    bench.open(3);
-    bench.holdBack = false;
-    bench.fake.glIn = ['a'];
-    if (bench.state.lockspaces.length < 2) return;
+    harness.open(3);
+    harness.holdBack = false;
+    harness.fake.glIn = ['a'];
+    if (harness.state.lockspaces.length < 2) return;
     const isUsable = !/kill_vg|disable_gl/.test(where);
-    if (isUsable) assert.match(bench.ask(3, 'request="lock_gl" mode="ex"'), /^0 /, where);
-    assert.match(bench.ask(3, 'request="lock_vg" mode="ex" vg_name="b"'), /^0 /, where);
+    if (isUsable) assert.match(harness.ask(3, 'request="lock_gl" mode="ex"'), /^0 /, where);
+    assert.match(harness.ask(3, 'request="lock_vg" mode="ex" vg_name="b"'), /^0 /, where);
   });
   assert.ok(visited > 4 * REQUESTS.length, `${visited} points`);
 });
 
 test('a lockspace that is dropped at any point of any request: each request is answered once', () => {
-  walk((bench, where) => {
-    bench.ask(1, 'request="drop_vg" vg_name="a"');
-    bench.finish();
-    nothingUnderWay(bench, where);
+  walk((harness, where) => {
+    harness.ask(1, 'request="drop_vg" vg_name="a"');
+    harness.finish();
+    nothingUnderWay(harness, where);
     const isDump = where.includes('"dump"'); // answered by the program, with its log
-    const isWaiting = bench.state.stopAllWaiters.length > 0;
-    const answers = bench.answered.filter((id) => id === CLIENT).length;
+    const isWaiting = harness.state.stopAllWaiters.length > 0;
+    const answers = harness.answered.filter((id) => id === CLIENT).length;
     assert.equal(answers, isDump || isWaiting ? 0 : 1, where);
-    for (const one of bench.fake.holding) assert.ok(!one.startsWith('a/'), `${one}: ${where}`);
+    for (const one of harness.fake.holding) assert.ok(!one.startsWith('a/'), `${one}: ${where}`);
   });
 });

@@ -1,27 +1,27 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Bench } from './testing/daemon-bench.ts';
+import { Harness } from './testing/harness.ts';
 
 const LV = 'vg_name="a" lv_uuid="lv" lv_lock_args="1.0.0:70254592" opts="persistent"';
 
 test('a failed join is told by start_wait, once, to the command that started it', () => {
-  const bench = new Bench();
-  bench.open(1);
-  bench.open(2);
-  bench.fake.joinResult = -221;
-  assert.equal(bench.start('a'), '0 none');
-  assert.equal(bench.ask(2, 'request="start_wait"'), '0 none');
-  assert.equal(bench.ask(1, 'request="start_wait"'), '-221 none');
-  assert.equal(bench.ask(1, 'request="start_wait"'), '0 none');
-  assert.equal(bench.state.lockspaces.length, 0);
-  assert.equal(bench.state.gl.vgName, '', 'the global lock is remembered only after a join');
+  const harness = new Harness();
+  harness.open(1);
+  harness.open(2);
+  harness.fake.joinResult = -221;
+  assert.equal(harness.start('a'), '0 none');
+  assert.equal(harness.ask(2, 'request="start_wait"'), '0 none');
+  assert.equal(harness.ask(1, 'request="start_wait"'), '-221 none');
+  assert.equal(harness.ask(1, 'request="start_wait"'), '0 none');
+  assert.equal(harness.state.lockspaces.length, 0);
+  assert.equal(harness.state.gl.vgName, '', 'the global lock is remembered only after a join');
 });
 
 test('start_wait waits for the join; a lock meanwhile is told that it starts', () => {
-  const bench = new Bench();
-  bench.open(1);
-  bench.start('a');
-  const late = new Bench();
+  const harness = new Harness();
+  harness.open(1);
+  harness.start('a');
+  const late = new Harness();
   late.open(1);
   late.holdBack = true;
   late.start('a');
@@ -35,107 +35,107 @@ test('start_wait waits for the join; a lock meanwhile is told that it starts', (
 });
 
 test('a client that ends while its LV lock is acquired leaves no lock behind', () => {
-  const bench = new Bench();
-  bench.open(1);
-  bench.open(2);
-  bench.start('a');
-  bench.holdBack = true;
-  bench.ask(2, `request="lock_lv" mode="ex" ${LV}`);
-  bench.post({ kind: 'clientClosed', clientId: 2 });
-  while (bench.held.length > 0) bench.held.shift()?.();
-  assert.deepEqual(bench.fake.did, ['lock lv ex', 'unlock lv']);
+  const harness = new Harness();
+  harness.open(1);
+  harness.open(2);
+  harness.start('a');
+  harness.holdBack = true;
+  harness.ask(2, `request="lock_lv" mode="ex" ${LV}`);
+  harness.post({ kind: 'clientClosed', clientId: 2 });
+  while (harness.held.length > 0) harness.held.shift()?.();
+  assert.deepEqual(harness.fake.did, ['lock lv ex', 'unlock lv']);
 });
 
 test('an LV lock whose reply was lost is undone, one that was read is not', () => {
-  const bench = new Bench();
-  bench.open(1);
-  bench.start('a');
+  const harness = new Harness();
+  harness.open(1);
+  harness.start('a');
   for (const isLost of [true, false]) {
-    bench.fake.did.length = 0;
-    bench.open(2);
-    assert.equal(bench.ask(2, `request="lock_lv" mode="ex" ${LV}`), '0 none');
-    if (isLost) bench.post({ kind: 'replyLost', clientId: 2 });
-    bench.post({ kind: 'clientClosed', clientId: 2 });
-    assert.equal(bench.fake.did.includes('unlock lv'), isLost);
+    harness.fake.did.length = 0;
+    harness.open(2);
+    assert.equal(harness.ask(2, `request="lock_lv" mode="ex" ${LV}`), '0 none');
+    if (isLost) harness.post({ kind: 'replyLost', clientId: 2 });
+    harness.post({ kind: 'clientClosed', clientId: 2 });
+    assert.equal(harness.fake.did.includes('unlock lv'), isLost);
   }
 });
 
 test('after a crash every joined lockspace is taken over, with what the adopt file knows', () => {
   const vg = { vgName: 'a', vgLockArgs: '1.0.0:lvmlock' };
   const adoptFile = `lvmlockd adopt_version 1.0 pid 5\nVG: uuid-of-a a sanlock 1.0.0:lvmlock\n`;
-  const bench = new Bench({ adoptFile, found: [{ ...vg, vgUuid: '', hostId: 7 }] });
-  const [adopted] = bench.state.lockspaces;
+  const harness = new Harness({ adoptFile, found: [{ ...vg, vgUuid: '', hostId: 7 }] });
+  const [adopted] = harness.state.lockspaces;
   assert.equal(adopted?.phase, 'running');
   assert.equal(adopted?.vg.vgUuid, 'uuid-of-a');
   assert.equal(adopted?.hostId, 7);
-  bench.open(1);
-  assert.equal(bench.start('a'), '-17 none');
+  harness.open(1);
+  assert.equal(harness.start('a'), '-17 none');
 });
 
 test('two enabled global locks are seen as soon as both VGs run, until one is disabled', () => {
-  const bench = new Bench();
-  bench.fake.glIn = ['a', 'b'];
-  bench.open(1);
-  bench.start('a');
-  assert.equal(bench.ask(1, 'request="lock_gl" mode="sh"'), '0 none');
-  bench.ask(1, 'request="lock_gl" mode="un"');
-  bench.start('b');
-  assert.equal(bench.ask(1, 'request="lock_gl" mode="sh"'), '0 DUP_GL_LS,');
-  assert.ok(bench.fake.did.includes('lock GLLK sh checkGl'));
-  assert.equal(bench.ask(1, 'request="lock_vg" mode="sh" vg_name="b"'), '0 DUP_GL_LS,');
-  bench.ask(1, 'request="lock_vg" mode="un" vg_name="b"');
-  assert.equal(bench.ask(1, 'request="enable_gl" vg_name="b"'), '-22 none');
-  assert.equal(bench.ask(1, 'request="disable_gl" vg_name="b"'), '0 none');
-  assert.equal(bench.ask(1, 'request="lock_vg" mode="sh" vg_name="b"'), '0 none');
+  const harness = new Harness();
+  harness.fake.glIn = ['a', 'b'];
+  harness.open(1);
+  harness.start('a');
+  assert.equal(harness.ask(1, 'request="lock_gl" mode="sh"'), '0 none');
+  harness.ask(1, 'request="lock_gl" mode="un"');
+  harness.start('b');
+  assert.equal(harness.ask(1, 'request="lock_gl" mode="sh"'), '0 DUP_GL_LS,');
+  assert.ok(harness.fake.did.includes('lock GLLK sh checkGl'));
+  assert.equal(harness.ask(1, 'request="lock_vg" mode="sh" vg_name="b"'), '0 DUP_GL_LS,');
+  harness.ask(1, 'request="lock_vg" mode="un" vg_name="b"');
+  assert.equal(harness.ask(1, 'request="enable_gl" vg_name="b"'), '-22 none');
+  assert.equal(harness.ask(1, 'request="disable_gl" vg_name="b"'), '0 none');
+  assert.equal(harness.ask(1, 'request="lock_vg" mode="sh" vg_name="b"'), '0 none');
 });
 
 test('removing the VG that carries the global lock is told until another carries it', () => {
-  const bench = new Bench();
-  bench.open(1);
-  bench.start('a');
-  bench.start('b');
-  assert.equal(bench.ask(1, 'request="free_vg" vg_name="a"'), '0 WARN_GL_REMOVED,');
-  bench.fake.glIn = [];
-  assert.equal(bench.ask(1, 'request="lock_gl" mode="ex"'), '-210 NO_GL_LS,WARN_GL_REMOVED,');
-  assert.equal(bench.ask(1, 'request="enable_gl" vg_name="b"'), '0 none');
-  assert.equal(bench.ask(1, 'request="lock_gl" mode="ex"'), '0 none');
+  const harness = new Harness();
+  harness.open(1);
+  harness.start('a');
+  harness.start('b');
+  assert.equal(harness.ask(1, 'request="free_vg" vg_name="a"'), '0 WARN_GL_REMOVED,');
+  harness.fake.glIn = [];
+  assert.equal(harness.ask(1, 'request="lock_gl" mode="ex"'), '-210 NO_GL_LS,WARN_GL_REMOVED,');
+  assert.equal(harness.ask(1, 'request="enable_gl" vg_name="b"'), '0 none');
+  assert.equal(harness.ask(1, 'request="lock_gl" mode="ex"'), '0 none');
 });
 
 test('a lockspace that the lock manager would not leave stays, and can be stopped again', () => {
-  const bench = new Bench();
-  bench.open(1);
-  bench.start('a');
-  bench.fake.leaveResult = -16;
-  assert.equal(bench.ask(1, 'request="stop_vg" vg_name="a"'), '-16 none');
-  bench.fake.leaveResult = 0;
-  assert.equal(bench.ask(1, 'request="stop_vg" vg_name="a"'), '0 none');
-  assert.equal(bench.state.lockspaces.length, 0);
+  const harness = new Harness();
+  harness.open(1);
+  harness.start('a');
+  harness.fake.leaveResult = -16;
+  assert.equal(harness.ask(1, 'request="stop_vg" vg_name="a"'), '-16 none');
+  harness.fake.leaveResult = 0;
+  assert.equal(harness.ask(1, 'request="stop_vg" vg_name="a"'), '0 none');
+  assert.equal(harness.state.lockspaces.length, 0);
 });
 
 test('without sanlock nothing more is locked, and what is held can be let go', () => {
-  const bench = new Bench();
-  bench.open(1);
-  bench.start('a');
-  assert.equal(bench.ask(1, `request="lock_lv" mode="sh" ${LV}`), '0 none');
-  bench.post({ kind: 'sessionLost', session: bench.state.lockspaces[0]?.id ?? 0 });
-  assert.equal(bench.ask(1, 'request="lock_vg" mode="sh" vg_name="a"'), '-221 none');
-  assert.equal(bench.ask(1, `request="lock_lv" mode="un" ${LV}`), '0 none');
-  assert.equal(bench.ask(1, 'request="stop_vg" vg_name="a"'), '0 none');
+  const harness = new Harness();
+  harness.open(1);
+  harness.start('a');
+  assert.equal(harness.ask(1, `request="lock_lv" mode="sh" ${LV}`), '0 none');
+  harness.post({ kind: 'sessionLost', session: harness.state.lockspaces[0]?.id ?? 0 });
+  assert.equal(harness.ask(1, 'request="lock_vg" mode="sh" vg_name="a"'), '-221 none');
+  assert.equal(harness.ask(1, `request="lock_lv" mode="un" ${LV}`), '0 none');
+  assert.equal(harness.ask(1, 'request="stop_vg" vg_name="a"'), '0 none');
 });
 
 test('lock managers that are not built in are refused by name', () => {
-  const bench = new Bench();
-  bench.open(1);
+  const harness = new Harness();
+  harness.open(1);
   const request = 'request="start_vg" vg_name="d" vg_lock_type="dlm" vg_lock_args="1.0.0:c"';
-  assert.equal(bench.ask(1, request), '-93 none');
-  assert.equal(bench.ask(1, 'request="init_vg" vg_name="d" vg_lock_type="idm"'), '-93 none');
+  assert.equal(harness.ask(1, request), '-93 none');
+  assert.equal(harness.ask(1, 'request="init_vg" vg_name="d" vg_lock_type="idm"'), '-93 none');
 });
 
 test('drop_vg of a VG that is not known here gives back what sanlock keeps of it', () => {
-  const bench = new Bench();
-  bench.open(1);
-  assert.equal(bench.ask(1, 'request="drop_vg" vg_name="a"'), '-210 NO_LOCKSPACES,NO_GL_LS,');
-  bench.fake.kept.add('a');
-  assert.equal(bench.ask(1, 'request="drop_vg" vg_name="a"'), '0 none');
-  assert.deepEqual(bench.fake.did, ['give back a', 'give back a']);
+  const harness = new Harness();
+  harness.open(1);
+  assert.equal(harness.ask(1, 'request="drop_vg" vg_name="a"'), '-210 NO_LOCKSPACES,NO_GL_LS,');
+  harness.fake.kept.add('a');
+  assert.equal(harness.ask(1, 'request="drop_vg" vg_name="a"'), '0 none');
+  assert.deepEqual(harness.fake.did, ['give back a', 'give back a']);
 });

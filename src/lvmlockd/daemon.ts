@@ -1,14 +1,14 @@
 import { assert, unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
-import { parseConfig, textOf } from '../wire/libdaemon.ts';
-import { LD_RESULT } from '../wire/lvmlockd-numbers.ts';
+import { parseConfig, textOf } from '../wire/lvmlockd/libdaemon.ts';
+import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import {
   dumpReply,
   helloReply,
   type LvmlockdRequest,
   normalReply,
   parseRequest,
-} from '../wire/lvmlockd-requests.ts';
+} from '../wire/lvmlockd/requests.ts';
 import { adoptText, readAdoptText } from './adopt.ts';
 import { driveResource, undoGrant } from './drive-resource.ts';
 import { type DumpForm, dumpState } from './dump.ts';

@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.ts';
-import { LD_OP, LD_RESULT } from '../wire/lvmlockd-numbers.ts';
-import type { LockRequest } from '../wire/lvmlockd-requests.ts';
+import { LD_OP, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
+import type { LockRequest } from '../wire/lvmlockd/requests.ts';
 import { noteGl } from './global-lock.ts';
 import { ofSpace } from './life.ts';
 import { continueStop } from './lockspace-end.ts';

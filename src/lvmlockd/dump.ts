@@ -1,6 +1,6 @@
 import type { ByteString } from '../base/bytes.ts';
-import { DUMP_FLAGS, LD_OP, OP_NAMES } from '../wire/lvmlockd-numbers.ts';
-import type { LockType } from '../wire/lvmlockd-requests.ts';
+import { DUMP_FLAGS, LD_OP, OP_NAMES } from '../wire/lvmlockd/numbers.ts';
+import type { LockType } from '../wire/lvmlockd/requests.ts';
 import type { Action, Resource } from './resource.ts';
 import type { Client, DaemonState, Lockspace } from './state.ts';
 

@@ -1,13 +1,13 @@
 import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
-import { LD_RESULT } from '../wire/lvmlockd-numbers.ts';
+import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type {
   FreeLvRequest,
   LockRequest,
   QueryRequest,
   UpdateRequest,
   VgRequest,
-} from '../wire/lvmlockd-requests.ts';
+} from '../wire/lvmlockd/requests.ts';
 import { driveResource } from './drive-resource.ts';
 import { withGlobal } from './global-lock.ts';
 import { ofClient } from './life.ts';

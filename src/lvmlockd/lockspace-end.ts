@@ -1,4 +1,4 @@
-import { LD_RESULT } from '../wire/lvmlockd-numbers.ts';
+import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import { adoptText } from './adopt.ts';
 import { noteGone } from './global-lock.ts';
 import { ofSpace } from './life.ts';

@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.ts';
-import { LD_RESULT } from '../wire/lvmlockd-numbers.ts';
-import type { StartRequest } from '../wire/lvmlockd-requests.ts';
+import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
+import type { StartRequest } from '../wire/lvmlockd/requests.ts';
 import { adoptText } from './adopt.ts';
 import { chooseGlType, noteGl } from './global-lock.ts';
 import { OF_DAEMON, ofSpace } from './life.ts';

@@ -1,11 +1,11 @@
-import { LD_FLAG, LD_RESULT } from '../wire/lvmlockd-numbers.ts';
+import { LD_FLAG, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import {
   initReply,
   type LockType,
   type LvmlockdRequest,
   normalReply,
   queryReply,
-} from '../wire/lvmlockd-requests.ts';
+} from '../wire/lvmlockd/requests.ts';
 import { ofClient } from './life.ts';
 import { type DaemonState, type Lockspace, run, type Waiter } from './state.ts';
 

@@ -1,4 +1,4 @@
-import { LD_FLAG, LD_RESULT } from '../wire/lvmlockd-numbers.ts';
+import { LD_FLAG, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { HeldMode, Outcome } from './managers/manager.ts';
 import {
   type Action,

@@ -1,4 +1,4 @@
-import { LD_RESULT } from '../wire/lvmlockd-numbers.ts';
+import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { LockOutcome, Outcome } from './managers/manager.ts';
 import {
   checkResource,

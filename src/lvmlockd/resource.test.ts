@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { LD_OP } from '../wire/lvmlockd-numbers.ts';
-import type { LockMode, LockRequest, LockScope } from '../wire/lvmlockd-requests.ts';
+import { LD_OP } from '../wire/lvmlockd/numbers.ts';
+import type { LockMode, LockRequest, LockScope } from '../wire/lvmlockd/requests.ts';
 import {
   heldLock,
   type LockAction,
@@ -38,7 +38,7 @@ function ask(
 }
 
 /** A resource whose lock manager grants everything at once, unless told what to answer. */
-class Bench {
+class Harness {
   readonly resource: Resource;
   readonly asked: string[] = [];
   readonly answers: string[] = [];
@@ -115,81 +115,81 @@ const TABLE: readonly (readonly [held: string, asked: string, expected: string])
 
 test('what a request meets, by what is held here (spec 30 §5)', () => {
   for (const [held, asked, expected] of TABLE) {
-    const bench = new Bench();
+    const harness = new Harness();
     if (held !== 'nothing') {
       const holder = held.startsWith('own') ? 1 : 2;
       const mode = held.endsWith('ex') ? 'ex' : 'sh';
-      bench.action(ask(holder, mode, { persistent: held.startsWith('persistent') }));
+      harness.action(ask(holder, mode, { persistent: held.startsWith('persistent') }));
     }
-    const askedBefore = bench.asked.length;
-    bench.answers.length = 0;
+    const askedBefore = harness.asked.length;
+    harness.answers.length = 0;
     const mode = asked.startsWith('ex') ? 'ex' : 'sh';
-    bench.action(ask(1, mode, { persistent: asked.endsWith('persistent') }));
-    const did = bench.asked.slice(askedBefore).map((one) => `${one} `);
-    const answer = bench.answers[0]?.slice('1:'.length);
+    harness.action(ask(1, mode, { persistent: asked.endsWith('persistent') }));
+    const did = harness.asked.slice(askedBefore).map((one) => `${one} `);
+    const answer = harness.answers[0]?.slice('1:'.length);
     const seen = answer === undefined ? 'waits' : `${did.join('')}-> ${answer}`;
     assert.equal(seen, expected, `${held}, then ${asked}`);
   }
 });
 
 test('a shared lock of two clients is not converted, and is released with the last', () => {
-  const bench = new Bench().action(ask(1, 'sh')).action(ask(2, 'sh'));
-  bench.action(ask(1, 'ex'));
-  assert.deepEqual(bench.answers, ['1:0', '2:0', '1:-11']);
-  bench.action(ask(2, 'un')).action(ask(1, 'ex')).action(ask(1, 'un'));
-  assert.deepEqual(bench.asked, ['lock sh', 'convert ex', 'unlock']);
+  const harness = new Harness().action(ask(1, 'sh')).action(ask(2, 'sh'));
+  harness.action(ask(1, 'ex'));
+  assert.deepEqual(harness.answers, ['1:0', '2:0', '1:-11']);
+  harness.action(ask(2, 'un')).action(ask(1, 'ex')).action(ask(1, 'un'));
+  assert.deepEqual(harness.asked, ['lock sh', 'convert ex', 'unlock']);
 });
 
 test('a later shared request does not pass a waiting exclusive one', () => {
-  const bench = new Bench().action(ask(1, 'sh')).action(ask(2, 'ex')).action(ask(3, 'sh'));
-  assert.deepEqual(bench.answers, ['1:0']);
-  bench.action(ask(1, 'un'));
-  assert.deepEqual(bench.answers, ['1:0', '1:0', '2:0']);
-  bench.gone(2);
-  assert.deepEqual(bench.answers.at(-1), '3:0');
+  const harness = new Harness().action(ask(1, 'sh')).action(ask(2, 'ex')).action(ask(3, 'sh'));
+  assert.deepEqual(harness.answers, ['1:0']);
+  harness.action(ask(1, 'un'));
+  assert.deepEqual(harness.answers, ['1:0', '1:0', '2:0']);
+  harness.gone(2);
+  assert.deepEqual(harness.answers.at(-1), '3:0');
 });
 
 test('what another host holds is tried 6 times in 5 s, an LV once; nobody else is held up', () => {
-  const bench = new Bench('vg');
-  bench.manager = { result: -11, retry: false };
-  bench.action(ask(1, 'ex', { scope: 'vg' }));
+  const harness = new Harness('vg');
+  harness.manager = { result: -11, retry: false };
+  harness.action(ask(1, 'ex', { scope: 'vg' }));
   for (let second = 1; second <= 5; second++) {
-    assert.equal(nextDueMs(bench.resource), second * 1000);
-    assert.deepEqual(bench.answers, []);
-    bench.tickAt(second * 1000);
+    assert.equal(nextDueMs(harness.resource), second * 1000);
+    assert.deepEqual(harness.answers, []);
+    harness.tickAt(second * 1000);
   }
-  assert.deepEqual(bench.answers, ['1:-11']);
-  assert.equal(bench.asked.length, 6);
+  assert.deepEqual(harness.answers, ['1:-11']);
+  assert.equal(harness.asked.length, 6);
 
-  const lv = new Bench('lv');
+  const lv = new Harness('lv');
   lv.manager = { result: -11, retry: false };
   assert.deepEqual(lv.action(ask(1, 'ex')).answers, ['1:-11']);
 });
 
 test('unlock_cancel cancels a queued request; a client that ends takes its requests along', () => {
-  const bench = new Bench().action(ask(1, 'ex')).action(ask(2, 'ex', { persistent: true }));
-  bench.action(ask(3, 'un', { persistent: true, unlockCancel: true }));
-  assert.deepEqual(bench.answers, ['1:0', '2:-125', '3:-125']);
-  bench.action(ask(4, 'ex')).gone(4).action(ask(1, 'un'));
-  assert.equal(bench.resource.mode, 'un');
-  assert.deepEqual(bench.action(ask(5, 'un')).answers.at(-1), '5:-2');
+  const harness = new Harness().action(ask(1, 'ex')).action(ask(2, 'ex', { persistent: true }));
+  harness.action(ask(3, 'un', { persistent: true, unlockCancel: true }));
+  assert.deepEqual(harness.answers, ['1:0', '2:-125', '3:-125']);
+  harness.action(ask(4, 'ex')).gone(4).action(ask(1, 'un'));
+  assert.equal(harness.resource.mode, 'un');
+  assert.deepEqual(harness.action(ask(5, 'un')).answers.at(-1), '5:-2');
 });
 
 test('a step down without a known outcome is taken as done', () => {
-  const bench = new Bench().action(ask(1, 'ex', { persistent: true }));
-  bench.manager = { result: -221, retry: false };
-  bench.action(ask(1, 'sh', { persistent: true }));
-  assert.equal(bench.answers.at(-1), '1:-221');
-  assert.equal(bench.resource.mode, 'sh');
+  const harness = new Harness().action(ask(1, 'ex', { persistent: true }));
+  harness.manager = { result: -221, retry: false };
+  harness.action(ask(1, 'sh', { persistent: true }));
+  assert.equal(harness.answers.at(-1), '1:-221');
+  assert.equal(harness.resource.mode, 'sh');
 });
 
 test('an undo is skipped when another client has used the resource since', () => {
-  const bench = new Bench().action(ask(1, 'ex', { persistent: true }));
-  bench.action(ask(2, 'sh', { persistent: true }));
+  const harness = new Harness().action(ask(1, 'ex', { persistent: true }));
+  harness.action(ask(2, 'sh', { persistent: true }));
   const undo = { ...ask(1, 'un', { persistent: true }), isUndo: true };
-  bench.action(undo);
-  assert.equal(bench.resource.mode, 'sh');
-  assert.equal(bench.answers.at(-1), '1:-2');
+  harness.action(undo);
+  assert.equal(harness.resource.mode, 'sh');
+  assert.equal(harness.answers.at(-1), '1:-2');
 });
 
 test('no two clients ever hold what excludes them, and the lock manager knows what is held', () => {
@@ -198,24 +198,24 @@ test('no two clients ever hold what excludes them, and the lock manager knows wh
   const event = fc.record({ client, mode, persistent: fc.boolean(), gone: fc.boolean() });
   fc.assert(
     fc.property(fc.array(event, { maxLength: 60 }), fc.integer(), (events, seed) => {
-      const bench = new Bench();
+      const harness = new Harness();
       for (const [index, one] of events.entries()) {
-        bench.manager = { result: (seed + index) % 5 === 0 ? -11 : 0, retry: false };
-        if (one.gone) bench.gone(one.client);
-        else bench.action(ask(one.client, one.mode, one));
-        const { locks, mode: held, shCount } = bench.resource;
+        harness.manager = { result: (seed + index) % 5 === 0 ? -11 : 0, retry: false };
+        if (one.gone) harness.gone(one.client);
+        else harness.action(ask(one.client, one.mode, one));
+        const { locks, mode: held, shCount } = harness.resource;
         const exclusive = locks.filter((lock) => lock.mode === 'ex').length;
         assert.ok(exclusive === 0 || locks.length === 1, 'an exclusive lock is alone');
         assert.equal(held, exclusive > 0 ? 'ex' : locks.length > 0 ? 'sh' : 'un');
         if (held === 'sh') assert.equal(shCount, locks.length);
         assert.ok(locks.filter((lock) => lock.clientId === 0).length <= 1, 'one persistent lock');
-        assert.equal(heldLock(bench.resource)?.mode ?? 'un', held);
+        assert.equal(heldLock(harness.resource)?.mode ?? 'un', held);
       }
     }),
   );
 });
 
-/** As `Bench`, but the lock manager answers when the test says so. */
+/** As `Harness`, but the lock manager answers when the test says so. */
 function stepLate(r: Resource, event: ResourceEvent, asked: ResourceEffect[]): ResourceEffect[] {
   const effects = stepResource(r, event, 0);
   asked.push(...effects.filter(({ kind }) => kind !== 'answer'));

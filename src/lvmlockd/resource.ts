@@ -1,12 +1,12 @@
 import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
-import type { LD_FLAG } from '../wire/lvmlockd-numbers.ts';
+import type { LD_FLAG } from '../wire/lvmlockd/numbers.ts';
 import type {
   FreeLvRequest,
   LockRequest,
   UpdateRequest,
   VgRequest,
-} from '../wire/lvmlockd-requests.ts';
+} from '../wire/lvmlockd/requests.ts';
 import type { HeldLock, HeldMode, LockOutcome, Outcome, ResourceRef } from './managers/manager.ts';
 
 /** A lock of a client, or of nobody in particular: persistent, until somebody unlocks it. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LD_OP } from '../wire/lvmlockd-numbers.ts';
-import type { LockRequest } from '../wire/lvmlockd-requests.ts';
+import { LD_OP } from '../wire/lvmlockd/numbers.ts';
+import type { LockRequest } from '../wire/lvmlockd/requests.ts';
 import { type LockAction, newResource, nextDueMs, type Resource } from './resource.ts';
 import { stepResource } from './resource-step.ts';
 

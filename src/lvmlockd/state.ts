@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
-import type { LvmlockdRequest } from '../wire/lvmlockd-requests.ts';
+import type { LvmlockdRequest } from '../wire/lvmlockd/requests.ts';
 import { LIMITS, type Limits } from './limits.ts';
 import type {
   LockManager,

@@ -1,138 +1,138 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Bench } from './testing/daemon-bench.ts';
+import { Harness } from './testing/harness.ts';
 
 const LV = 'vg_name="a" lv_uuid="lv0" lv_lock_args="1.0.0:70254592"';
 
-function holding(): Bench {
-  const bench = new Bench();
-  bench.open(1);
-  bench.start('a');
-  assert.equal(bench.ask(1, `request="lock_lv" mode="ex" opts="persistent" ${LV}`), '0 none');
-  return bench;
+function holding(): Harness {
+  const harness = new Harness();
+  harness.open(1);
+  harness.start('a');
+  assert.equal(harness.ask(1, `request="lock_lv" mode="ex" opts="persistent" ${LV}`), '0 none');
+  return harness;
 }
 
-function loseSanlock(bench: Bench): void {
-  bench.post({ kind: 'sessionLost', session: bench.state.lockspaces[0]?.id ?? 0 });
+function loseSanlock(harness: Harness): void {
+  harness.post({ kind: 'sessionLost', session: harness.state.lockspaces[0]?.id ?? 0 });
 }
 
-function unlock(bench: Bench): void {
-  assert.equal(bench.ask(1, `request="lock_lv" mode="un" opts="persistent" ${LV}`), '0 none');
+function unlock(harness: Harness): void {
+  assert.equal(harness.ask(1, `request="lock_lv" mode="un" opts="persistent" ${LV}`), '0 none');
 }
 
 test('SIGTERMs of sanlock about a lockspace being lost do not end the daemon', () => {
-  const bench = new Bench();
-  bench.open(1);
-  bench.start('a');
-  bench.fake.dying = ['lvm_a'];
-  bench.post({ kind: 'terminate', signal: 'SIGTERM' });
-  assert.equal(bench.state.quitting, false);
-  bench.fake.dying = ['lvm_other'];
-  bench.post({ kind: 'terminate', signal: 'SIGTERM' });
-  assert.equal(bench.ended, 0);
+  const harness = new Harness();
+  harness.open(1);
+  harness.start('a');
+  harness.fake.dying = ['lvm_a'];
+  harness.post({ kind: 'terminate', signal: 'SIGTERM' });
+  assert.equal(harness.state.quitting, false);
+  harness.fake.dying = ['lvm_other'];
+  harness.post({ kind: 'terminate', signal: 'SIGTERM' });
+  assert.equal(harness.ended, 0);
 });
 
 test('a sanlock started anew shows nothing, and its SIGTERMs still are no orders', () => {
-  const bench = holding();
-  loseSanlock(bench);
-  bench.post({ kind: 'terminate', signal: 'SIGTERM' });
-  assert.equal(bench.state.quitting, false);
-  unlock(bench);
-  bench.post({ kind: 'terminate', signal: 'SIGTERM' });
-  assert.equal(bench.state.quitting, false);
-  assert.equal(bench.ask(1, 'request="drop_vg" vg_name="a"'), '0 none');
-  assert.equal(bench.start('a'), '0 none');
-  assert.equal(bench.ask(1, `request="lock_lv" mode="sh" ${LV}`), '0 none');
-  assert.equal(bench.ended, null);
+  const harness = holding();
+  loseSanlock(harness);
+  harness.post({ kind: 'terminate', signal: 'SIGTERM' });
+  assert.equal(harness.state.quitting, false);
+  unlock(harness);
+  harness.post({ kind: 'terminate', signal: 'SIGTERM' });
+  assert.equal(harness.state.quitting, false);
+  assert.equal(harness.ask(1, 'request="drop_vg" vg_name="a"'), '0 none');
+  assert.equal(harness.start('a'), '0 none');
+  assert.equal(harness.ask(1, `request="lock_lv" mode="sh" ${LV}`), '0 none');
+  assert.equal(harness.ended, null);
 });
 
 test('while it joins again, a SIGTERM of a sanlock that nobody has asked yet is no order', () => {
-  const bench = holding();
-  loseSanlock(bench);
-  unlock(bench);
-  bench.fake.confirmsLeave = false; // no sanlock runs when the VG is dropped
-  assert.equal(bench.ask(1, 'request="drop_vg" vg_name="a"'), '0 none');
-  bench.holdBack = true;
-  bench.start('a');
-  bench.post({ kind: 'terminate', signal: 'SIGTERM' });
-  assert.equal(bench.state.quitting, false);
-  bench.holdBack = false;
-  bench.finish();
-  assert.equal(bench.ended, null);
-  bench.post({ kind: 'terminate', signal: 'SIGTERM' });
-  assert.equal(bench.ended, 0, 'joined again, it is an order');
+  const harness = holding();
+  loseSanlock(harness);
+  unlock(harness);
+  harness.fake.confirmsLeave = false; // no sanlock runs when the VG is dropped
+  assert.equal(harness.ask(1, 'request="drop_vg" vg_name="a"'), '0 none');
+  harness.holdBack = true;
+  harness.start('a');
+  harness.post({ kind: 'terminate', signal: 'SIGTERM' });
+  assert.equal(harness.state.quitting, false);
+  harness.holdBack = false;
+  harness.finish();
+  assert.equal(harness.ended, null);
+  harness.post({ kind: 'terminate', signal: 'SIGTERM' });
+  assert.equal(harness.ended, 0, 'joined again, it is an order');
 });
 
 test('a sanlock that is gone with nothing held cannot have sent it: the machine shuts down', () => {
-  const bench = new Bench();
-  bench.open(1);
-  bench.start('a');
-  loseSanlock(bench);
-  bench.fake.answers = false;
-  bench.fake.confirmsLeave = false;
-  bench.post({ kind: 'terminate', signal: 'SIGTERM' });
-  assert.equal(bench.ended, 0);
+  const harness = new Harness();
+  harness.open(1);
+  harness.start('a');
+  loseSanlock(harness);
+  harness.fake.answers = false;
+  harness.fake.confirmsLeave = false;
+  harness.post({ kind: 'terminate', signal: 'SIGTERM' });
+  assert.equal(harness.ended, 0);
 });
 
 test('with nothing joined it ends, and says that it did not end in order', () => {
-  const bench = holding();
-  loseSanlock(bench);
-  unlock(bench);
-  bench.fake.confirmsLeave = false;
-  assert.equal(bench.ask(1, 'request="drop_vg" vg_name="a"'), '0 none');
-  bench.post({ kind: 'terminate', signal: 'SIGTERM' });
-  assert.equal(bench.ended, 1);
+  const harness = holding();
+  loseSanlock(harness);
+  unlock(harness);
+  harness.fake.confirmsLeave = false;
+  assert.equal(harness.ask(1, 'request="drop_vg" vg_name="a"'), '0 none');
+  harness.post({ kind: 'terminate', signal: 'SIGTERM' });
+  assert.equal(harness.ended, 1);
 });
 
 for (const isKept of [true, false]) {
   const what = isKept ? 'gives back what it kept' : 'keeps nothing';
   test(`once sanlock ${what} of a lost VG, a SIGTERM is an order again`, () => {
-    const bench = holding();
-    loseSanlock(bench);
-    unlock(bench);
-    bench.fake.confirmsLeave = false;
-    bench.ask(1, 'request="drop_vg" vg_name="a"');
-    bench.start('b');
-    bench.post({ kind: 'terminate', signal: 'SIGTERM' });
-    assert.equal(bench.state.quitting, false, 'a sanlock may still count on us');
-    bench.fake.kept.clear();
-    if (isKept) bench.fake.kept.add('a');
-    bench.fake.confirmsLeave = true;
-    bench.ask(1, 'request="drop_vg" vg_name="a"');
-    bench.post({ kind: 'terminate', signal: 'SIGTERM' });
-    assert.equal(bench.ended, 0);
+    const harness = holding();
+    loseSanlock(harness);
+    unlock(harness);
+    harness.fake.confirmsLeave = false;
+    harness.ask(1, 'request="drop_vg" vg_name="a"');
+    harness.start('b');
+    harness.post({ kind: 'terminate', signal: 'SIGTERM' });
+    assert.equal(harness.state.quitting, false, 'a sanlock may still count on us');
+    harness.fake.kept.clear();
+    if (isKept) harness.fake.kept.add('a');
+    harness.fake.confirmsLeave = true;
+    harness.ask(1, 'request="drop_vg" vg_name="a"');
+    harness.post({ kind: 'terminate', signal: 'SIGTERM' });
+    assert.equal(harness.ended, 0);
   });
 }
 
 test('no answer to a give-back changes nothing: sanlock may still count on us', () => {
-  const bench = holding();
-  loseSanlock(bench);
-  unlock(bench);
-  bench.fake.confirmsLeave = false;
-  bench.ask(1, 'request="drop_vg" vg_name="a"');
-  bench.fake.answers = false;
-  bench.ask(1, 'request="drop_vg" vg_name="a"');
-  bench.post({ kind: 'terminate', signal: 'SIGTERM' });
-  assert.equal(bench.ended, 1);
+  const harness = holding();
+  loseSanlock(harness);
+  unlock(harness);
+  harness.fake.confirmsLeave = false;
+  harness.ask(1, 'request="drop_vg" vg_name="a"');
+  harness.fake.answers = false;
+  harness.ask(1, 'request="drop_vg" vg_name="a"');
+  harness.post({ kind: 'terminate', signal: 'SIGTERM' });
+  assert.equal(harness.ended, 1);
 });
 
 test('while leases are dropped, or sanlock does not answer, a SIGTERM is no order', () => {
-  const bench = holding();
-  bench.fake.answers = false;
-  bench.post({ kind: 'terminate', signal: 'SIGTERM' });
-  assert.equal(bench.state.quitting, false);
-  bench.fake.answers = true;
-  bench.holdBack = true;
-  bench.ask(1, 'request="drop_vg" vg_name="a"');
-  bench.post({ kind: 'terminate', signal: 'SIGTERM' });
-  assert.equal(bench.state.quitting, false);
+  const harness = holding();
+  harness.fake.answers = false;
+  harness.post({ kind: 'terminate', signal: 'SIGTERM' });
+  assert.equal(harness.state.quitting, false);
+  harness.fake.answers = true;
+  harness.holdBack = true;
+  harness.ask(1, 'request="drop_vg" vg_name="a"');
+  harness.post({ kind: 'terminate', signal: 'SIGTERM' });
+  assert.equal(harness.state.quitting, false);
 });
 
 test('SIGINT is an order, which waits for the locks', () => {
-  const bench = holding();
-  loseSanlock(bench);
-  bench.post({ kind: 'terminate', signal: 'SIGINT' });
-  assert.equal(bench.ended, null);
-  unlock(bench);
-  assert.equal(bench.ended, 0);
+  const harness = holding();
+  loseSanlock(harness);
+  harness.post({ kind: 'terminate', signal: 'SIGINT' });
+  assert.equal(harness.ended, null);
+  unlock(harness);
+  assert.equal(harness.ended, 0);
 });

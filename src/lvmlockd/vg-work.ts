@@ -1,12 +1,12 @@
 import type { ByteString } from '../base/bytes.ts';
-import { LD_LM, LD_RESULT } from '../wire/lvmlockd-numbers.ts';
+import { LD_LM, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type {
   DaemonRequest,
   InitLvRequest,
   InitVgRequest,
   RefreshRequest,
   VgRequest,
-} from '../wire/lvmlockd-requests.ts';
+} from '../wire/lvmlockd/requests.ts';
 import { isAlive, OF_DAEMON, ofClient } from './life.ts';
 import { lockspaceOf } from './lock-requests.ts';
 import { stopFree } from './lockspace-end.ts';

@@ -18,7 +18,7 @@ interface Inside {
 }
 
 /** A room with `PLACES` places beside the urgent ones; who gets in is listed. */
-function stage(memoryBytes = 1 << 24) {
+function harness(memoryBytes = 1 << 24) {
   const pool = new AlignedPool(allocateAligned, memoryBytes);
   const urgentPool = new AlignedPool(allocateAligned);
   const room = new DiskRoom({ depth: PLACES + URGENT_PLACES, pool, urgentPool });
@@ -41,7 +41,7 @@ function stage(memoryBytes = 1 << 24) {
 }
 
 test('a device that gives nothing back leaves room for others, and always for renewals', () => {
-  const { enter, inside, leave } = stage();
+  const { enter, inside, leave } = harness();
   for (let n = 0; n < 100; n++) enter('hung');
   assert.equal(inside.length, PLACES / 2);
   for (let n = 0; n < 100; n++) enter('hung too');
@@ -54,7 +54,7 @@ test('a device that gives nothing back leaves room for others, and always for re
 });
 
 test('who waits gets in when there is room, in its order within a device', () => {
-  const { enter, inside, leave } = stage(8 << 20);
+  const { enter, inside, leave } = harness(8 << 20);
   const found = () => inside.map(({ visitor }) => `${visitor.group} ${visitor.length}`).join(', ');
   assert.equal(enter('a', { length: 2 << 20 }), true);
   assert.equal(enter('a', { length: 2 << 20 }), true);
@@ -71,7 +71,7 @@ test('who waits gets in when there is room, in its order within a device', () =>
 });
 
 test('when the first one that waits gives up, the next one gets in if there is room for it', () => {
-  const { room, enter, inside } = stage(8 << 20);
+  const { room, enter, inside } = harness(8 << 20);
   assert.equal(enter('a', { length: 1 << 20 }), true);
   assert.equal(enter('b', { length: 4 << 20 }), true);
   let isWanted = true;
@@ -85,7 +85,7 @@ test('when the first one that waits gives up, the next one gets in if there is r
 });
 
 test("one that gave up and was not told yet is in nobody's way", () => {
-  const { room, enter } = stage(8 << 20);
+  const { room, enter } = harness(8 << 20);
   assert.equal(enter('a', { length: 1 << 20 }), true);
   assert.equal(enter('b', { length: 4 << 20 }), true);
   let isWanted = true;

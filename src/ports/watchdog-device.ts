@@ -31,7 +31,7 @@ export interface WatchdogSupport {
   readonly isAlarmOnly: boolean;
 }
 
-/** As the driver has it: what its timeout means depends on the device (drive/watchdog-kinds). */
+/** As the driver has it: what its timeout means depends on the device (programs/watchdog-kinds). */
 export interface DriverDevice extends WatchdogDevice {
   /** null: the driver does not say. */
   support(): WatchdogSupport | null;

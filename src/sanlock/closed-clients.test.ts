@@ -1,74 +1,74 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ACQUIRE_FLAGS, REL_FLAGS, RES_FLAGS, SM_CMD } from '../wire/sanlock-socket.ts';
-import type { LeaseAnswer } from './lease-messages.ts';
+import type { LeaseAnswer } from '../lease-process/messages.ts';
+import { ACQUIRE_FLAGS, REL_FLAGS, RES_FLAGS, SM_CMD } from '../wire/sanlock/socket.ts';
 import type { Client } from './state.ts';
-import { acquireBody, hold, resource, Stage } from './testing/stage.ts';
+import { acquireBody, Harness, hold, resource } from './testing/harness.ts';
 
 const { SHARED, PERSISTENT } = RES_FLAGS;
 const bare = (n: number, flags = 0) => resource(n, { flags, bare: true });
 
-type Ask = (stage: Stage, client: Client) => void;
+type Ask = (harness: Harness, client: Client) => void;
 
 /** Requests about leases; R1 is what the situation is about, R2 and R3 are free. */
 const REQUESTS: Readonly<Record<string, Ask>> = Object.fromEntries([
   ...[0, SHARED, PERSISTENT, SHARED | PERSISTENT].flatMap((flags) =>
     [[1], [2], [2, 3], [1, 2]].map((wanted): [string, Ask] => [
       `acquire ${wanted} flags ${flags}`,
-      (stage, client) => {
+      (harness, client) => {
         const body = acquireBody(wanted.map((n) => resource(n, { flags })));
         const cmdFlags = ACQUIRE_FLAGS.ORPHAN;
-        stage.ask(client, SM_CMD.ACQUIRE, body, { data: wanted.length, cmdFlags });
+        harness.ask(client, SM_CMD.ACQUIRE, body, { data: wanted.length, cmdFlags });
       },
     ]),
   ),
   ...[SHARED, 0].map((flags): [string, Ask] => [
     `convert to flags ${flags}`,
-    (stage, client) => stage.ask(client, SM_CMD.CONVERT, bare(1, flags)),
+    (harness, client) => harness.ask(client, SM_CMD.CONVERT, bare(1, flags)),
   ]),
-  ['release', (stage, client) => stage.ask(client, SM_CMD.RELEASE, bare(1), { data: 1 })],
+  ['release', (harness, client) => harness.ask(client, SM_CMD.RELEASE, bare(1), { data: 1 })],
   [
     'release all',
-    (stage, client) =>
-      stage.ask(client, SM_CMD.RELEASE, new Uint8Array(0), { cmdFlags: REL_FLAGS.ALL }),
+    (harness, client) =>
+      harness.ask(client, SM_CMD.RELEASE, new Uint8Array(0), { cmdFlags: REL_FLAGS.ALL }),
   ],
   [
     'release orphan',
-    (stage, client) =>
-      stage.ask(client, SM_CMD.RELEASE, bare(1), { data: 1, cmdFlags: REL_FLAGS.ORPHAN }),
+    (harness, client) =>
+      harness.ask(client, SM_CMD.RELEASE, bare(1), { data: 1, cmdFlags: REL_FLAGS.ORPHAN }),
   ],
 ]);
 
 /** What is held when the request comes. */
-const SITUATIONS: Readonly<Record<string, (stage: Stage, client: Client) => void>> = {
+const SITUATIONS: Readonly<Record<string, (harness: Harness, client: Client) => void>> = {
   'nothing is held': () => {},
-  'the client holds R1': (stage, client) => takes(stage, client, 0),
-  'the client shares R1': (stage, client) => takes(stage, client, SHARED),
-  'the client holds R1 for longer than it lives': (stage, client) => {
-    takes(stage, client, PERSISTENT);
+  'the client holds R1': (harness, client) => takes(harness, client, 0),
+  'the client shares R1': (harness, client) => takes(harness, client, SHARED),
+  'the client holds R1 for longer than it lives': (harness, client) => {
+    takes(harness, client, PERSISTENT);
   },
-  'another one shares R1': (stage) => takes(stage, stage.connect(600), SHARED),
-  'R1 is an orphan': (stage) => {
-    const dying = stage.connect(601);
-    takes(stage, dying, PERSISTENT);
-    stage.close(dying);
+  'another one shares R1': (harness) => takes(harness, harness.connect(600), SHARED),
+  'R1 is an orphan': (harness) => {
+    const dying = harness.connect(601);
+    takes(harness, dying, PERSISTENT);
+    harness.close(dying);
   },
 };
 
-function takes(stage: Stage, client: Client, flags: number): void {
-  stage.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(1, { flags })]), { data: 1 });
-  if (stage.runs.length > 0) stage.granted(1, 1, (flags & SHARED) !== 0);
+function takes(harness: Harness, client: Client, flags: number): void {
+  harness.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(1, { flags })]), { data: 1 });
+  if (harness.runs.length > 0) harness.granted(1, 1, (flags & SHARED) !== 0);
 }
 
 /** The lease process does the next thing it was told; false: nothing is left. */
-function worksOn(stage: Stage, succeeds: boolean): boolean {
-  const command = stage.runs[0]?.command;
+function worksOn(harness: Harness, succeeds: boolean): boolean {
+  const command = harness.runs[0]?.command;
   if (command === undefined) return false;
-  stage.ran(1, succeeds ? answerOf(command) : 'AIO_TIMEOUT');
+  harness.ran(1, succeeds ? answerOf(command) : 'AIO_TIMEOUT');
   return true;
 }
 
-function answerOf(command: Stage['runs'][number]['command']): LeaseAnswer {
+function answerOf(command: Harness['runs'][number]['command']): LeaseAnswer {
   switch (command.op) {
     case 'acquire': {
       const n = Number(command.name.resourceName.slice(1));
@@ -85,22 +85,22 @@ function answerOf(command: Stage['runs'][number]['command']): LeaseAnswer {
   }
 }
 
-function walk(visit: (stage: Stage, client: Client, where: string) => void): number {
+function walk(visit: (harness: Harness, client: Client, where: string) => void): number {
   let visited = 0;
   for (const [situation, prepare] of Object.entries(SITUATIONS)) {
     for (const [request, ask] of Object.entries(REQUESTS)) {
       for (const succeeds of [true, false]) {
         for (let cut = 0; ; cut++) {
-          const stage = new Stage();
-          stage.join(10);
-          const client = stage.connect(501);
-          prepare(stage, client);
-          ask(stage, client);
+          const harness = new Harness();
+          harness.join(10);
+          const client = harness.connect(501);
+          prepare(harness, client);
+          ask(harness, client);
           let done = 0;
-          while (done < cut && worksOn(stage, succeeds)) done++;
+          while (done < cut && worksOn(harness, succeeds)) done++;
           if (done < cut) break;
           const how = succeeds ? 'done' : 'failed';
-          visit(stage, client, `${situation}; ${request}; after ${cut} ${how}`);
+          visit(harness, client, `${situation}; ${request}; after ${cut} ${how}`);
           visited++;
         }
       }
@@ -110,10 +110,10 @@ function walk(visit: (stage: Stage, client: Client, where: string) => void): num
 }
 
 test('a client that ends at any point of any request leaves nobody in possession', () => {
-  const visited = walk((stage, client, where) => {
-    stage.close(client);
-    while (worksOn(stage, true));
-    const { front } = stage;
+  const visited = walk((harness, client, where) => {
+    harness.close(client);
+    while (worksOn(harness, true));
+    const { front } = harness;
     assert.equal(front.pending.size, 0, where);
     assert.deepEqual(front.waiting, [], where);
     assert.deepEqual(client.tokens, [], where);
@@ -127,17 +127,17 @@ test('a client that ends at any point of any request leaves nobody in possession
 });
 
 test('a lockspace that is lost at any point of any request: each is answered, nothing is held', () => {
-  walk((stage, client, where) => {
-    const wasAnswered = stage.lines.some((line) => line.includes(`c${client.connection} answer`));
-    stage.lines = [];
-    stage.front.nowMs += 80_000;
-    stage.look();
-    while (worksOn(stage, true));
-    const answers = stage.lines.filter((line) => line.startsWith(`c${client.connection} answer`));
+  walk((harness, client, where) => {
+    const wasAnswered = harness.lines.some((line) => line.includes(`c${client.connection} answer`));
+    harness.lines = [];
+    harness.front.nowMs += 80_000;
+    harness.look();
+    while (worksOn(harness, true));
+    const answers = harness.lines.filter((line) => line.startsWith(`c${client.connection} answer`));
     assert.ok(answers.length === 1 || wasAnswered, `${answers.length} answers: ${where}`);
     const grants = client.tokens.filter(({ resource: { name } }) => name !== 'R1');
     assert.ok(grants.length === 0 || wasAnswered, where);
-    stage.close(client);
-    assert.equal(stage.front.pending.size, 0, where);
+    harness.close(client);
+    assert.equal(harness.front.pending.size, 0, where);
   });
 });

@@ -1,5 +1,5 @@
 import { decode } from '../codec/struct.ts';
-import { ERRNO } from '../wire/sanlock-codes.ts';
+import { ERRNO } from '../wire/sanlock/codes.ts';
 import {
   killpathBody,
   RESTRICT_FLAGS,
@@ -7,7 +7,7 @@ import {
   SM_HEADER_BYTES,
   SM_PROTO,
   type SmHeader,
-} from '../wire/sanlock-socket.ts';
+} from '../wire/sanlock/socket.ts';
 import { acquireCommand } from './commands/acquire.ts';
 import {
   alignCommand,

@@ -1,6 +1,6 @@
+import type { HostSignal, LeaseCommandResult } from '../lease-process/messages.ts';
 import type { Front } from './front.ts';
 import { announceS } from './host-events.ts';
-import type { HostSignal, LeaseCommandResult } from './lease-messages.ts';
 import { runKillpath, signal } from './signals.ts';
 import type { Client, Lockspace, Resource } from './state.ts';
 

@@ -1,9 +1,9 @@
 import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { type Random, wholeSeconds } from '../base/units.ts';
+import type { LeaseCommand, LeaseCommandResult } from '../lease-process/messages.ts';
 import type { LeftBehind } from './holder-journal.ts';
 import type { EventChannel } from './host-events.ts';
-import type { LeaseCommand, LeaseCommandResult } from './lease-messages.ts';
 import { nextTurn, type Waiting } from './local-queue.ts';
 import type { Outside } from './outside.ts';
 import type { SanlockSettings } from './settings.ts';

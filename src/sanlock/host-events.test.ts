@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encode } from '../codec/struct.ts';
-import { EVENT_FLAGS, REQUEST_FLAGS, SM_CMD, sanlkHostEvent } from '../wire/sanlock-socket.ts';
-import type { HostSignal } from './lease-messages.ts';
+import type { HostSignal } from '../lease-process/messages.ts';
+import { EVENT_FLAGS, REQUEST_FLAGS, SM_CMD, sanlkHostEvent } from '../wire/sanlock/socket.ts';
 import type { Lockspace } from './state.ts';
-import { lockspace, resource, Stage } from './testing/stage.ts';
+import { Harness, lockspace, resource } from './testing/harness.ts';
 
 const T = 2;
 const { CUR_GENERATION, CLEAR_HOSTID, CLEAR_EVENT, REPLACE_EVENT, ALL_HOSTS } = EVENT_FLAGS;
@@ -26,22 +26,26 @@ function body(wish: Wish = {}): Uint8Array {
   return Uint8Array.from([...lockspace(name), ...what]);
 }
 
-function staged(): { stage: Stage; space: Lockspace; set: (wish: Wish, flags?: number) => void } {
-  const stage = new Stage();
-  stage.join(T);
-  const [space] = stage.front.lockspaces;
+function staged(): {
+  harness: Harness;
+  space: Lockspace;
+  set: (wish: Wish, flags?: number) => void;
+} {
+  const harness = new Harness();
+  harness.join(T);
+  const [space] = harness.front.lockspaces;
   assert.ok(space !== undefined);
-  const asker = stage.connect(1, false);
+  const asker = harness.connect(1, false);
   return {
-    stage,
+    harness,
     space,
-    set: (wish, flags = 0) => stage.ask(asker, SET, body(wish), { cmdFlags: flags }),
+    set: (wish, flags = 0) => harness.ask(asker, SET, body(wish), { cmdFlags: flags }),
   };
 }
 
 test('a request calls its owner, and an owner that this lockspace cannot have is nobody', () => {
-  const { stage, space } = staged();
-  const asker = stage.connect(2, false);
+  const { harness, space } = staged();
+  const asker = harness.connect(2, false);
   for (const [ownerId, called] of [
     [3, [3]],
     [4294965249, []],
@@ -50,8 +54,8 @@ test('a request calls its owner, and an owner that this lockspace cannot have is
     [space.hostId, []],
   ] as const) {
     space.bits.clear();
-    stage.ask(asker, SM_CMD.REQUEST, resource(1), { data: 1, cmdFlags: REQUEST_FLAGS.NEXT_LVER });
-    stage.ran(1, { op: 'request', ownerId, ownerGeneration: 1n });
+    harness.ask(asker, SM_CMD.REQUEST, resource(1), { data: 1, cmdFlags: REQUEST_FLAGS.NEXT_LVER });
+    harness.ran(1, { op: 'request', ownerId, ownerGeneration: 1n });
     assert.deepEqual([...space.bits.keys()], called);
   }
 });
@@ -66,8 +70,8 @@ const DONE = [`c2 answer ${SET}: 0`];
 const BUSY = [`c2 answer ${SET}: -16`];
 
 test('an event keeps out another one until its bit was set for 6·t, and a repetition renews that', () => {
-  const { stage, space, set } = staged();
-  stage.play([
+  const { harness, space, set } = staged();
+  harness.play([
     [101, () => set({ event: 1n, data: 2n }), DONE],
     [101, () => set({ event: 4n }), BUSY],
     [101, () => set({ event: 4n, hostId: 3n }), BUSY], // all bits share one event
@@ -83,8 +87,8 @@ test('an event keeps out another one until its bit was set for 6·t, and a repet
 });
 
 test('CLEAR_EVENT takes the event and leaves the bits, CLEAR_HOSTID takes one bit', () => {
-  const { stage, space, set } = staged();
-  stage.front.nowMs = 101_000;
+  const { harness, space, set } = staged();
+  harness.front.nowMs = 101_000;
   set({ event: 1n, hostId: 2n });
   set({ event: 1n, hostId: 3n });
   set({ event: 8n, hostId: 2n }, CLEAR_HOSTID | ALL_HOSTS);
@@ -117,10 +121,10 @@ test('ALL_HOSTS sets every bit but our own; CUR_GENERATION fills a missing gener
 });
 
 test('refused: no name, no such lockspace, a host id that cannot be', () => {
-  const { stage, space, set } = staged();
+  const { harness, space, set } = staged();
   space.maxHosts = 250;
   const refused = (result: number) => [`c2 answer ${SET}: ${result}`];
-  stage.play([
+  harness.play([
     [101, () => set({ name: '' }), refused(-22)],
     [101, () => set({ name: 'NO' }), refused(-2)],
     [101, () => set({ hostId: 0n }, ALL_HOSTS), refused(-22)],
@@ -131,8 +135,8 @@ test('refused: no name, no such lockspace, a host id that cannot be', () => {
 });
 
 test('every listener gets one frame for each renewal that carries an event', () => {
-  const { stage } = staged();
-  const [one, two] = [stage.connect(11, false), stage.connect(12, false)];
+  const { harness } = staged();
+  const [one, two] = [harness.connect(11, false), harness.connect(12, false)];
   const heard = {
     kind: 'hosts',
     sentS: 101,
@@ -143,33 +147,37 @@ test('every listener gets one frame for each renewal that carries an event', () 
   const silent = { ...heard, signals: [{ ...signal(4n), event: null }] };
   const words = [1n, 1n, 4n, 9n, 2n, 3n].map((word) => `0${word}${'00'.repeat(7)}`).join('');
   const frames = [`c3 event ${words}`, `c4 event ${words}`];
-  stage.play([
-    [101, () => stage.ask(one, REG, body()), [`c3 answer ${REG}: 0`]],
-    [101, () => stage.ask(two, REG, body()), [`c4 answer ${REG}: 0`]],
-    [102, () => stage.say(1, heard), frames],
-    [106, () => stage.say(1, heard), frames],
-    [110, () => stage.say(1, silent), []],
+  harness.play([
+    [101, () => harness.ask(one, REG, body()), [`c3 answer ${REG}: 0`]],
+    [101, () => harness.ask(two, REG, body()), [`c4 answer ${REG}: 0`]],
+    [102, () => harness.say(1, heard), frames],
+    [106, () => harness.say(1, heard), frames],
+    [110, () => harness.say(1, silent), []],
   ]);
-  assert.equal(stage.front.clients.has(one.connection), false, 'a listener is no client any more');
-  stage.deaf.add(one.connection);
-  stage.play([
-    [114, () => stage.say(1, heard), ['c3 event refused', 'c3 end', `c4 event ${words}`]],
-    [118, () => stage.say(1, heard), [`c4 event ${words}`]],
+  assert.equal(
+    harness.front.clients.has(one.connection),
+    false,
+    'a listener is no client any more',
+  );
+  harness.deaf.add(one.connection);
+  harness.play([
+    [114, () => harness.say(1, heard), ['c3 event refused', 'c3 end', `c4 event ${words}`]],
+    [118, () => harness.say(1, heard), [`c4 event ${words}`]],
   ]);
 });
 
 test('a lockspace has 32 listeners; a registered process stays one of the clients', () => {
-  const { stage } = staged();
-  for (let n = 0; n < 31; n++) stage.ask(stage.connect(20 + n, false), REG, body());
-  const process = stage.connect(99);
-  stage.ask(process, REG, body());
-  assert.ok(stage.front.clients.has(process.connection));
-  const late = stage.connect(100, false);
-  const asker = stage.connect(101, false);
+  const { harness } = staged();
+  for (let n = 0; n < 31; n++) harness.ask(harness.connect(20 + n, false), REG, body());
+  const process = harness.connect(99);
+  harness.ask(process, REG, body());
+  assert.ok(harness.front.clients.has(process.connection));
+  const late = harness.connect(100, false);
+  const asker = harness.connect(101, false);
   const full = [`c${late.connection} answer ${REG}: -50`, `c${late.connection} end`];
   const ended = [`c${asker.connection} answer ${END}: -2`, `c${asker.connection} end`];
-  stage.play([
-    [101, () => stage.ask(late, REG, body()), full],
-    [101, () => stage.ask(asker, END, lockspace('NO')), ended],
+  harness.play([
+    [101, () => harness.ask(late, REG, body()), full],
+    [101, () => harness.ask(asker, END, lockspace('NO')), ended],
   ]);
 });

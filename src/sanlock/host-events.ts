@@ -1,4 +1,5 @@
 import { encode } from '../codec/struct.ts';
+import type { AnnouncedEvent, HostSignal } from '../lease-process/messages.ts';
 import {
   EVENT_FLAGS,
   SM_HEADER_BYTES,
@@ -7,9 +8,8 @@ import {
   sanlkEventFrom,
   sanlkHostEvent,
   smHeader,
-} from '../wire/sanlock-socket.ts';
+} from '../wire/sanlock/socket.ts';
 import type { Front } from './front.ts';
-import type { AnnouncedEvent, HostSignal } from './lease-messages.ts';
 import type { Lockspace } from './state.ts';
 
 /** Listeners of one lockspace. */

@@ -1,5 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
-import type { JoinRequest } from './lease-messages.ts';
+import type { JoinRequest } from '../lease-process/messages.ts';
 import type { SanlockSettings } from './settings.ts';
 
 /** What a lease process is told of the lockspace it joins. */

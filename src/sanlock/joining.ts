@@ -1,14 +1,14 @@
 import { assert } from '../base/assert.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { REFUSED_LANDS_MS } from '../lease/lease-times.ts';
-import { ERRNO, SANLOCK_CODES } from '../wire/sanlock-codes.ts';
+import type { FromLeaseProcess } from '../lease-process/messages.ts';
+import { ERRNO, SANLOCK_CODES } from '../wire/sanlock/codes.ts';
 import { signalled } from './examine.ts';
 import type { Front } from './front.ts';
 import { spaceBegins, spaceEnds, spaceLeft, spaceRenewed } from './holder-journal.ts';
 import { closeChannels, deliverEvents, takeBackOldBits } from './host-events.ts';
 import { joinRequest } from './join-request.ts';
 import { loopLagged } from './lag.ts';
-import type { FromLeaseProcess } from './lease-messages.ts';
 import { LOST } from './lost.ts';
 import { commandRefused, refusalFields } from './refusals.ts';
 import { resultNumber } from './result-number.ts';

@@ -1,4 +1,4 @@
-import type { LeaseCommandResult } from './lease-messages.ts';
+import type { LeaseCommandResult } from '../lease-process/messages.ts';
 
 /** The answer to a command whose lease process has gone: what it had written nobody knows. */
 export const LOST: LeaseCommandResult = {

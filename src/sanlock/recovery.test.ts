@@ -1,25 +1,25 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RES_FLAGS, RESTRICT_FLAGS, SM_CMD } from '../wire/sanlock-socket.ts';
+import { RES_FLAGS, RESTRICT_FLAGS, SM_CMD } from '../wire/sanlock/socket.ts';
 import { leaseLost } from './joining.ts';
 import { endSilentLeavers, lookEveryMs } from './recovery.ts';
 import type { Client } from './state.ts';
-import { acquireBody, lockspace, resource, Stage } from './testing/stage.ts';
+import { acquireBody, Harness, lockspace, resource } from './testing/harness.ts';
 
 /** A client of pid 501 that holds R1 in a lockspace with io timeout 1, renewed at second 100. */
-function held(killGraceS = 5): { stage: Stage; client: Client } {
-  const stage = new Stage({ killGraceS });
-  stage.join(1);
-  const client = stage.connect(501);
-  stage.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(1)]), { data: 1 });
-  stage.granted(1, 1);
-  return { stage, client };
+function held(killGraceS = 5): { harness: Harness; client: Client } {
+  const harness = new Harness({ killGraceS });
+  harness.join(1);
+  const client = harness.connect(501);
+  harness.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(1)]), { data: 1 });
+  harness.granted(1, 1);
+  return { harness, client };
 }
 
 test('own expiry at 8·t: SIGTERM each second, SIGKILL when the grace is over, then it leaves', () => {
-  const { stage, client } = held();
-  const look = () => stage.look();
-  stage.play([
+  const { harness, client } = held();
+  const look = () => harness.look();
+  harness.play([
     [107.9, look, []],
     [108, look, ['lease1 refuse', 'SIGTERM 501']],
     [108.2, look, []], // at most once a second
@@ -27,61 +27,61 @@ test('own expiry at 8·t: SIGTERM each second, SIGKILL when the grace is over, t
     [112.9, look, ['SIGTERM 501']],
     [113, look, ['SIGKILL 501']], // last renewal + 8·t + grace
     [114, look, ['SIGKILL 501']],
-    [114.1, () => stage.close(client), []], // a dying lockspace's leases are not written
+    [114.1, () => harness.close(client), []], // a dying lockspace's leases are not written
     [114.2, look, ['lease1 leave release=false']],
   ]);
 });
 
 test('a renewal moves everything; one that comes while users are stopped revives nothing', () => {
-  const { stage } = held();
-  const look = () => stage.look();
-  stage.play([
-    [104, () => stage.renewed(1, 104), []],
+  const { harness } = held();
+  const look = () => harness.look();
+  harness.play([
+    [104, () => harness.renewed(1, 104), []],
     [111, look, []],
     [112, look, ['lease1 refuse', 'SIGTERM 501']],
-    [112.5, () => stage.renewed(1, 112), []],
+    [112.5, () => harness.renewed(1, 112), []],
     [116, look, ['SIGTERM 501']],
     [117, look, ['SIGKILL 501']],
   ]);
 });
 
 test('an overwritten host lease is lost at the next look, and never released', () => {
-  const { stage, client } = held();
+  const { harness, client } = held();
   const error = { code: 'RENEW_OWNER', during: 'renewal', facts: {} } as const;
-  stage.play([
-    [102, () => stage.say(1, { kind: 'renewalFailed', error, overwritten: true }), []],
-    [103, () => stage.look(), ['lease1 refuse', 'SIGTERM 501']],
-    [103.1, () => stage.close(client), []],
-    [103.2, () => stage.look(), ['lease1 leave release=false']],
+  harness.play([
+    [102, () => harness.say(1, { kind: 'renewalFailed', error, overwritten: true }), []],
+    [103, () => harness.look(), ['lease1 refuse', 'SIGTERM 501']],
+    [103.1, () => harness.close(client), []],
+    [103.2, () => harness.look(), ['lease1 leave release=false']],
   ]);
 });
 
 test('removal: SIGKILL from the first round, whatever the grace', () => {
-  const { stage, client } = held();
-  const remover = stage.connect(900, false);
-  stage.play([
-    [101, () => stage.ask(remover, SM_CMD.REM_LOCKSPACE, lockspace('LS')), []],
-    [101.2, () => stage.look(), ['lease1 refuse', 'SIGKILL 501']],
-    [101.4, () => stage.close(client), []],
-    [101.6, () => stage.look(), ['lease1 leave release=true']],
-    [101.7, () => stage.say(1, { kind: 'left', released: true }), ['lease1 killed']],
+  const { harness, client } = held();
+  const remover = harness.connect(900, false);
+  harness.play([
+    [101, () => harness.ask(remover, SM_CMD.REM_LOCKSPACE, lockspace('LS')), []],
+    [101.2, () => harness.look(), ['lease1 refuse', 'SIGKILL 501']],
+    [101.4, () => harness.close(client), []],
+    [101.6, () => harness.look(), ['lease1 leave release=true']],
+    [101.7, () => harness.say(1, { kind: 'left', released: true }), ['lease1 killed']],
   ]);
-  assert.equal(lookEveryMs(stage.front), 1000);
+  assert.equal(lookEveryMs(harness.front), 1000);
 });
 
 test('who leaves may ask for the time of refused writes, and for no more than that', () => {
-  const stage = new Stage();
-  stage.join(1);
-  const { front } = stage;
+  const harness = new Harness();
+  harness.join(1);
+  const { front } = harness;
   const unsure = (untilS: number) => () =>
-    stage.say(1, { kind: 'leaveUnsure', untilMs: untilS * 1000 });
+    harness.say(1, { kind: 'leaveUnsure', untilMs: untilS * 1000 });
   const [space] = front.lockspaces;
   assert.ok(space !== undefined);
   const end = () => endSilentLeavers(front);
-  stage.play([
+  harness.play([
     [101, unsure(160), []], // it was not asked to leave
     [101.2, () => (space.externalRemove = true), []],
-    [101.3, () => stage.look(), ['lease1 refuse', 'lease1 leave release=true']],
+    [101.3, () => harness.look(), ['lease1 refuse', 'lease1 leave release=true']],
     [102, unsure(10_000), []],
     [102.1, end, []],
     [150, unsure(10_000), []],
@@ -95,113 +95,113 @@ test('restrictions turn one signal into the other', () => {
     [RESTRICT_FLAGS.SIGKILL, 'SIGTERM 501'],
     [RESTRICT_FLAGS.SIGTERM, 'SIGKILL 501'],
   ] as const) {
-    const { stage, client } = held();
+    const { harness, client } = held();
     client.restricted = restricted;
-    stage.play([
-      [108, () => stage.look(), ['lease1 refuse', wanted]],
-      [113, () => stage.look(), [wanted]],
+    harness.play([
+      [108, () => harness.look(), ['lease1 refuse', wanted]],
+      [113, () => harness.look(), [wanted]],
     ]);
   }
 });
 
 test('killpath: once, with its arguments and the pid; nothing else until the grace is over', () => {
-  const { stage, client } = held();
+  const { harness, client } = held();
   const killpath = { killpath: '/sbin/k', killargs: 'arg1 two\\ words', killpathPid: true };
   Object.assign(client, killpath);
-  stage.play([
-    [108, () => stage.look(), ['lease1 refuse', '/sbin/k arg1 two words 501']],
-    [109, () => stage.look(), []],
-    [113, () => stage.look(), ['SIGKILL 501']],
+  harness.play([
+    [108, () => harness.look(), ['lease1 refuse', '/sbin/k arg1 two words 501']],
+    [109, () => harness.look(), []],
+    [113, () => harness.look(), ['SIGKILL 501']],
   ]);
 });
 
 test('no grace: the killpath is not used, SIGKILL at once', () => {
-  const { stage, client } = held(0);
+  const { harness, client } = held(0);
   client.killpath = '/sbin/k';
-  stage.play([[108, () => stage.look(), ['lease1 refuse', 'SIGKILL 501']]]);
+  harness.play([[108, () => harness.look(), ['lease1 refuse', 'SIGKILL 501']]]);
 });
 
 test('after 100 attempts they stop, and the lockspace never ends', () => {
-  const { stage } = held();
+  const { harness } = held();
   for (let second = 108; second < 400; second++) {
-    stage.front.nowMs = second * 1000;
-    stage.look();
+    harness.front.nowMs = second * 1000;
+    harness.look();
   }
-  const signals = stage.lines.filter((line) => line.startsWith('SIG'));
+  const signals = harness.lines.filter((line) => line.startsWith('SIG'));
   assert.equal(signals.length, 100);
-  assert.equal(stage.lines.filter((line) => line.includes('leave')).length, 0);
+  assert.equal(harness.lines.filter((line) => line.includes('leave')).length, 0);
 });
 
 test('a client being killed may release and inquire, not acquire; released, it is free again', () => {
-  const { stage, client } = held();
-  const more = () => stage.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(2)]), { data: 1 });
-  const all = () => stage.ask(client, SM_CMD.RELEASE, new Uint8Array(0), { cmdFlags: 1 });
-  stage.play([
-    [108, () => stage.look(), ['lease1 refuse', 'SIGTERM 501']],
+  const { harness, client } = held();
+  const more = () => harness.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(2)]), { data: 1 });
+  const all = () => harness.ask(client, SM_CMD.RELEASE, new Uint8Array(0), { cmdFlags: 1 });
+  harness.play([
+    [108, () => harness.look(), ['lease1 refuse', 'SIGTERM 501']],
     [108.1, more, ['c2 answer 7: -16']],
     [108.2, all, ['c2 answer 8: 0']],
     [108.3, more, ['c2 answer 7: -28']], // the lockspace is dying, the client is not
-    [108.4, () => stage.look(), ['lease1 leave release=false']],
+    [108.4, () => harness.look(), ['lease1 leave release=false']],
   ]);
   assert.equal(client.killCount, 0);
 });
 
 test('while it is used from outside, nothing is left', () => {
-  const { stage, client } = held();
-  const asker = stage.connect(900, false);
+  const { harness, client } = held();
+  const asker = harness.connect(900, false);
   const set = (data: number) => () =>
-    stage.ask(asker, SM_CMD.SET_CONFIG, lockspace('LS'), { data });
-  stage.play([
+    harness.ask(asker, SM_CMD.SET_CONFIG, lockspace('LS'), { data });
+  harness.play([
     [101, set(1), ['c3 answer 33: 0', 'c3 end']],
-    [102, () => stage.close(client), ['lease1 release R1']],
-    [102.1, () => stage.ran(1, { op: 'release' }), []],
-    [108, () => stage.look(), ['lease1 refuse']],
-    [120, () => stage.look(), []],
+    [102, () => harness.close(client), ['lease1 release R1']],
+    [102.1, () => harness.ran(1, { op: 'release' }), []],
+    [108, () => harness.look(), ['lease1 refuse']],
+    [120, () => harness.look(), []],
     [120.1, set(1), ['c3 answer 33: -28', 'c3 end']], // no new use of a dying one
     [120.2, set(2), ['c3 answer 33: 0', 'c3 end']],
-    [120.4, () => stage.look(), ['lease1 leave release=false']],
+    [120.4, () => harness.look(), ['lease1 leave release=false']],
   ]);
 });
 
 test('a lost lease process is asked nothing more: no grant, no release, no restart', () => {
-  const { stage, client } = held();
-  const other = stage.connect(502);
-  stage.front.nowMs = 101_000;
-  stage.ask(other, SM_CMD.ACQUIRE, acquireBody([resource(2), resource(3)]), { data: 2 });
-  stage.granted(1, 2);
-  stage.play([
-    [102, () => leaseLost(stage.front, 1), ['c3 answer 7: -201']],
-    [103, () => stage.look(), []], // the lease on the disk is still good
-    [108, () => stage.look(), ['lease1 refuse', 'SIGTERM 501']],
-    [109, () => stage.close(client), []],
-    [110, () => stage.look(), ['lease1 leave release=false']],
+  const { harness, client } = held();
+  const other = harness.connect(502);
+  harness.front.nowMs = 101_000;
+  harness.ask(other, SM_CMD.ACQUIRE, acquireBody([resource(2), resource(3)]), { data: 2 });
+  harness.granted(1, 2);
+  harness.play([
+    [102, () => leaseLost(harness.front, 1), ['c3 answer 7: -201']],
+    [103, () => harness.look(), []], // the lease on the disk is still good
+    [108, () => harness.look(), ['lease1 refuse', 'SIGTERM 501']],
+    [109, () => harness.close(client), []],
+    [110, () => harness.look(), ['lease1 leave release=false']],
   ]);
 });
 
 /** As `held`, but persistent, in a lockspace where orphans count as users: as lvmlockd does it. */
-function heldByLvmlockd(): { stage: Stage; client: Client } {
-  const stage = new Stage({ killGraceS: 5 });
-  stage.join(1);
-  for (const space of stage.front.lockspaces) space.usedByOrphans = true;
-  const client = stage.connect(501);
+function heldByLvmlockd(): { harness: Harness; client: Client } {
+  const harness = new Harness({ killGraceS: 5 });
+  harness.join(1);
+  for (const space of harness.front.lockspaces) space.usedByOrphans = true;
+  const client = harness.connect(501);
   const wanted = resource(1, { flags: RES_FLAGS.PERSISTENT });
-  stage.ask(client, SM_CMD.ACQUIRE, acquireBody([wanted]), { data: 1 });
-  stage.granted(1, 1);
-  return { stage, client };
+  harness.ask(client, SM_CMD.ACQUIRE, acquireBody([wanted]), { data: 1 });
+  harness.granted(1, 1);
+  return { harness, client };
 }
 
 test('lvmlockd dies with a lease of a lost lockspace: the watchdog is not let go, until it is removed', () => {
   for (const isDeadFirst of [true, false]) {
-    const { stage, client } = heldByLvmlockd();
-    const look = () => stage.look();
-    const dies = () => stage.close(client);
+    const { harness, client } = heldByLvmlockd();
+    const look = () => harness.look();
+    const dies = () => harness.close(client);
     const removes = () => {
-      const asker = stage.connect(900, false);
-      stage.ask(asker, SM_CMD.REM_LOCKSPACE, lockspace('LS'));
+      const asker = harness.connect(900, false);
+      harness.ask(asker, SM_CMD.REM_LOCKSPACE, lockspace('LS'));
     };
-    stage.play([
+    harness.play([
       [102, isDeadFirst ? dies : look, []],
-      [103, () => leaseLost(stage.front, 1), []],
+      [103, () => leaseLost(harness.front, 1), []],
       [104, look, []], // nothing renews any more, but the lease is good
       [108, look, isDeadFirst ? ['lease1 refuse'] : ['lease1 refuse', 'SIGTERM 501']],
       [108.5, isDeadFirst ? look : dies, []],

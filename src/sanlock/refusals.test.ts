@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SM_CMD } from '../wire/sanlock-socket.ts';
+import type { HostRecord } from '../lease-process/messages.ts';
+import { SM_CMD } from '../wire/sanlock/socket.ts';
 import { leaseEnded } from './joining.ts';
-import type { HostRecord } from './lease-messages.ts';
 import type { Client } from './state.ts';
-import { acquireBody, lockspace, resource, Stage } from './testing/stage.ts';
+import { acquireBody, Harness, lockspace, resource } from './testing/harness.ts';
 
 const HOST2: HostRecord = {
   hostId: 2,
@@ -17,82 +17,85 @@ const HOST2: HostRecord = {
   lastLiveS: 95,
 };
 
-function joined(): Stage {
-  const stage = new Stage();
-  stage.join(10);
-  stage.say(1, { kind: 'hosts', sentS: 100, checkedS: 100, changed: [HOST2], signals: [] });
-  stage.logged = [];
-  return stage;
+function joined(): Harness {
+  const harness = new Harness();
+  harness.join(10);
+  harness.say(1, { kind: 'hosts', sentS: 100, checkedS: 100, changed: [HOST2], signals: [] });
+  harness.logged = [];
+  return harness;
 }
 
-function acquire(stage: Stage, client: Client): void {
-  stage.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(1)]), { data: 1 });
+function acquire(harness: Harness, client: Client): void {
+  harness.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(1)]), { data: 1 });
 }
 
 test('a refused acquire names the host that has the lease, its version and when it renewed', () => {
-  const stage = joined();
-  acquire(stage, stage.connect(501));
+  const harness = joined();
+  acquire(harness, harness.connect(501));
   const facts = { owner: 2n, generation: 3n, lver: 7n };
-  stage.refused(1, { code: 'ACQUIRE_IDLIVE', during: 'owner watch', facts });
-  assert.deepEqual(stage.logged, [
+  harness.refused(1, { code: 'ACQUIRE_IDLIVE', during: 'owner watch', facts });
+  assert.deepEqual(harness.logged, [
     'warn lease.refused lockspace=LS resource=R1 path=/dev/lun offset=1048576 hostId=1 ' +
       'result=-243 during=owner watch owner=2 generation=3 lver=7 ownerName=node7 ageS=5',
   ]);
 });
 
 test('a live sharer is named too', () => {
-  const stage = joined();
-  acquire(stage, stage.connect(501));
+  const harness = joined();
+  acquire(harness, harness.connect(501));
   const during = 'acquire, held shared';
-  stage.refused(1, { code: 'ERRNO', errno: 11, during, facts: { host: 2 } });
-  assert.match(stage.logged[0] ?? '', / result=-11 during=acquire, held shared host=2 owner=2 own/);
+  harness.refused(1, { code: 'ERRNO', errno: 11, during, facts: { host: 2 } });
+  assert.match(
+    harness.logged[0] ?? '',
+    / result=-11 during=acquire, held shared host=2 owner=2 own/,
+  );
 });
 
 test('a lease of another name is logged with the name found and the name wanted', () => {
-  const stage = joined();
-  acquire(stage, stage.connect(501));
+  const harness = joined();
+  acquire(harness, harness.connect(501));
   const facts = { found: 'R9', wanted: 'R1' };
-  stage.refused(1, { code: 'LEADER_RESOURCE', during: 'leader check', facts });
-  assert.match(stage.logged[0] ?? '', / result=-227 during=leader check found=R9 wanted=R1$/);
+  harness.refused(1, { code: 'LEADER_RESOURCE', during: 'leader check', facts });
+  assert.match(harness.logged[0] ?? '', / result=-227 during=leader check found=R9 wanted=R1$/);
 });
 
 test('what this host refuses by itself says who has it here', () => {
-  const stage = joined();
-  acquire(stage, stage.connect(501));
-  stage.granted(1, 1);
-  acquire(stage, stage.connect(502));
-  assert.deepEqual(stage.logged, [
+  const harness = joined();
+  acquire(harness, harness.connect(501));
+  harness.granted(1, 1);
+  acquire(harness, harness.connect(502));
+  assert.deepEqual(harness.logged, [
     'warn lease.refused lockspace=LS resource=R1 hostId=1 pid=502 result=-17 ' +
       'reason=a process of this host holds it holderPid=501 holderName=',
   ]);
 });
 
 test('a lockspace that is not joined', () => {
-  const stage = new Stage();
-  acquire(stage, stage.connect(501));
-  assert.deepEqual(stage.logged, [
+  const harness = new Harness();
+  acquire(harness, harness.connect(501));
+  assert.deepEqual(harness.logged, [
     'warn lease.refused lockspace=LS resource=R1 pid=501 result=-28 ' +
       'reason=the lockspace is not joined, or is being lost',
   ]);
 });
 
 test('a failed join says who uses the host id, and no lockspace is left that was not joined', () => {
-  const stage = new Stage();
-  stage.ask(stage.connect(900, false), SM_CMD.ADD_LOCKSPACE, lockspace('LS'), { data: 10 });
+  const harness = new Harness();
+  harness.ask(harness.connect(900, false), SM_CMD.ADD_LOCKSPACE, lockspace('LS'), { data: 10 });
   const facts = { owner: 1n, hostName: 'node7', timestampS: 99n };
-  stage.say(1, { kind: 'joinFailed', error: { code: 'HOSTID_BUSY', during: 'wait', facts } });
-  leaseEnded(stage.front, 1);
-  assert.deepEqual(stage.logged, [
+  harness.say(1, { kind: 'joinFailed', error: { code: 'HOSTID_BUSY', during: 'wait', facts } });
+  leaseEnded(harness.front, 1);
+  assert.deepEqual(harness.logged, [
     'warn lockspace.notJoined lockspace=LS hostId=1 path=/dev/lun offset=0 result=-262 ' +
       'during=wait owner=1 hostName=node7 timestampS=99',
   ]);
 });
 
 test('a failed renewal says what it met', () => {
-  const stage = joined();
+  const harness = joined();
   const error = { code: 'ERRNO', errno: 5, during: 'renewal read', facts: {} } as const;
-  stage.say(1, { kind: 'renewalFailed', error, overwritten: false });
-  assert.deepEqual(stage.logged, [
+  harness.say(1, { kind: 'renewalFailed', error, overwritten: false });
+  assert.deepEqual(harness.logged, [
     'warn renewal.failed lockspace=LS hostId=1 path=/dev/lun result=-5 during=renewal read ageS=0',
   ]);
 });

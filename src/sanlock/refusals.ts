@@ -1,6 +1,6 @@
+import type { LeaseCommand, LeaseCommandResult } from '../lease-process/messages.ts';
 import type { LogFields } from './events.ts';
 import type { Front } from './front.ts';
-import type { LeaseCommand, LeaseCommandResult } from './lease-messages.ts';
 import { resultNumber } from './result-number.ts';
 import type { Client, Lockspace } from './state.ts';
 

@@ -1,7 +1,7 @@
 import type { ByteString } from '../base/bytes.ts';
+import type { LeaseCommandResult } from '../lease-process/messages.ts';
 import type { Front } from './front.ts';
 import { holdsLess, leaseGiven } from './holder-journal.ts';
-import type { LeaseCommandResult } from './lease-messages.ts';
 import { resultNumber } from './result-number.ts';
 import type { Client, Resource, Token } from './state.ts';
 

@@ -15,7 +15,7 @@ import {
   sanlkResource,
   sanlkRindex,
   smHeader,
-} from '../wire/sanlock-socket.ts';
+} from '../wire/sanlock/socket.ts';
 import type { Client } from './state.ts';
 
 /** One request as it came: the header and exactly the body its command has. */

@@ -1,5 +1,6 @@
-import { ERRNO } from '../wire/sanlock-codes.ts';
-import { REM_FLAGS } from '../wire/sanlock-socket.ts';
+import type { FromLeaseProcess } from '../lease-process/messages.ts';
+import { ERRNO } from '../wire/sanlock/codes.ts';
+import { REM_FLAGS } from '../wire/sanlock/socket.ts';
 import type { Front } from './front.ts';
 import {
   forgetLeft,
@@ -13,7 +14,6 @@ import {
   usersOf,
 } from './holder-journal.ts';
 import { joinRequest } from './join-request.ts';
-import type { FromLeaseProcess } from './lease-messages.ts';
 import { resultNumber } from './result-number.ts';
 import type { Reply } from './state.ts';
 

@@ -1,4 +1,4 @@
-import { RESTRICT_FLAGS } from '../wire/sanlock-socket.ts';
+import { RESTRICT_FLAGS } from '../wire/sanlock/socket.ts';
 import type { Front } from './front.ts';
 import { splitArguments } from './killpath.ts';
 import type { Client } from './state.ts';

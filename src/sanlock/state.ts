@@ -6,7 +6,7 @@ import type {
   HostRecord,
   LeaseCommand,
   LeaseCommandResult,
-} from './lease-messages.ts';
+} from '../lease-process/messages.ts';
 import type { UserProcess } from './outside.ts';
 import type { WatchdogLink } from './watchdog-link.ts';
 

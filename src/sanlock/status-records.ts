@@ -1,5 +1,6 @@
 import type { ByteString } from '../base/bytes.ts';
 import { encode } from '../codec/struct.ts';
+import type { HostRecord } from '../lease-process/messages.ts';
 import {
   RES_FLAGS,
   RESTRICT_FLAGS,
@@ -8,9 +9,8 @@ import {
   sanlkLockspace,
   sanlkResource,
   sanlkState,
-} from '../wire/sanlock-socket.ts';
+} from '../wire/sanlock/socket.ts';
 import type { Front } from './front.ts';
-import type { HostRecord } from './lease-messages.ts';
 import type { Client, Lockspace, RenewalEntry, Resource } from './state.ts';
 
 /** The version whose protocol and behaviour we offer. */

@@ -1,6 +1,6 @@
 import { unreachable } from '../base/assert.ts';
 import { encode, zeroRecord } from '../codec/struct.ts';
-import { WDMD_CMD, type WdmdMessage, wdmdMessage } from '../wire/wdmd-socket.ts';
+import { WDMD_CMD, type WdmdMessage, wdmdMessage } from '../wire/wdmd/socket.ts';
 import type { Front } from './front.ts';
 import type { Lockspace } from './state.ts';
 import type { WatchdogLink } from './watchdog-link.ts';

@@ -1,17 +1,24 @@
 import { BrokenInvariant } from '../base/assert.ts';
-import type { Claim, Life } from './claims.ts';
-import { SimClock } from './clock.ts';
-import type { Computer } from './computer.ts';
-import { Dice } from './dice.ts';
-import { type Io, type IoFate, PROMPT, SimStorage } from './disk.ts';
-import { FrontedMachine } from './fronted-machine.ts';
-import { Judge } from './judge.ts';
-import { AREA_BYTES, LOCKSPACE, LUN, resourceName, resourceOffset, sectorAt } from './layout.ts';
-import { LeaseHost } from './lease-host.ts';
-import { Machine } from './machine.ts';
-import { type StrayKind, StraySectors } from './stray-sectors.ts';
-import { Violation } from './violation.ts';
-import { SKY, type Sky } from './weather.ts';
+import { FrontedMachine } from './cluster/daemon-site.ts';
+import {
+  AREA_BYTES,
+  LOCKSPACE,
+  LUN,
+  resourceName,
+  resourceOffset,
+  sectorAt,
+} from './cluster/layout.ts';
+import { LeaseHost } from './cluster/lease-host.ts';
+import { Machine } from './cluster/lease-site.ts';
+import type { Computer } from './cluster/site.ts';
+import { SKY, type Sky } from './faults/schedule.ts';
+import { type StrayKind, StraySectors } from './faults/stray-sectors.ts';
+import { Judge } from './invariants/checker.ts';
+import type { Claim, Life } from './invariants/claims.ts';
+import { Violation } from './invariants/violation.ts';
+import { SimClock } from './kernel/clock.ts';
+import { Dice } from './kernel/dice.ts';
+import { type Io, type IoFate, PROMPT, SimStorage } from './kernel/disk.ts';
 
 export interface WorldOptions {
   readonly seed: number;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { type StagePeer, WdmdStage } from '../drive/testing/wdmd-stage.ts';
+import { type HarnessPeer, WdmdHarness } from '../programs/testing/wdmd-harness.ts';
 
 /**
  * Others may take the leases of a host 60 s after its expiry. wdmd may be late: stopped, swapped
@@ -18,17 +18,17 @@ const ENDS_EVERY_S = 7;
 const LONGEST_S = 190;
 
 interface Scene {
-  readonly stage: WdmdStage;
-  readonly client: StagePeer;
+  readonly harness: WdmdHarness;
+  readonly client: HarnessPeer;
   /** Seconds after the start. */
   readonly expireS: number;
 }
 
-function begun(expireS: number, stage: WdmdStage = new WdmdStage()): Scene {
-  stage.at(BEGINS_S);
-  const client = stage.connect();
+function begun(expireS: number, harness: WdmdHarness = new WdmdHarness()): Scene {
+  harness.at(BEGINS_S);
+  const client = harness.connect();
   client.begin('sanlock_LS:1', START_S, START_S + expireS);
-  return { stage, client, expireS };
+  return { harness, client, expireS };
 }
 
 /** Every lag that ends where it matters: from before the last ping to the end of the device. */
@@ -48,18 +48,18 @@ function forEachLag(
   }
 }
 
-function lagging({ stage }: Scene, lag: { readonly fromS: number; readonly forS: number }): void {
-  stage.at(lag.fromS);
-  stage.lag(lag.forS * 1000);
+function lagging({ harness }: Scene, lag: { readonly fromS: number; readonly forS: number }): void {
+  harness.at(lag.fromS);
+  harness.lag(lag.forS * 1000);
 }
 
-function firesInTime({ stage, expireS }: Scene, fireS = FIRE_S): void {
-  stage.at(LONGEST_S);
-  const { resetMs } = stage;
+function firesInTime({ harness, expireS }: Scene, fireS = FIRE_S): void {
+  harness.at(LONGEST_S);
+  const { resetMs } = harness;
   assert.ok(resetMs !== null, 'the device fires');
   assert.ok(
     resetMs <= (expireS + fireS) * 1000,
-    `expired at ${expireS}, fired at ${resetMs / 1000}: ${stage.told.join(', ')}`,
+    `expired at ${expireS}, fired at ${resetMs / 1000}: ${harness.told.join(', ')}`,
   );
 }
 
@@ -72,7 +72,7 @@ test('a client that falls silent, every lag of wdmd, every phase of its tests', 
 
 test('a client that dies', () => {
   forEachLag(begun, (scene, lag) => {
-    scene.stage.at(Math.min(lag.fromS, 7));
+    scene.harness.at(Math.min(lag.fromS, 7));
     scene.client.close();
     lagging(scene, lag);
     firesInTime(scene);
@@ -82,15 +82,15 @@ test('a client that dies', () => {
 test('one of several clients, while the others renew in time', () => {
   const make = (expireS: number): Scene => {
     const scene = begun(expireS);
-    const { stage } = scene;
+    const { harness } = scene;
     for (const everyS of [5, 7]) {
-      const other = stage.connect();
+      const other = harness.connect();
       other.begin('sanlock_other:1', START_S, START_S + 80);
       const renew = () => {
-        other.live(stage.nowS(), stage.nowS() + 80);
-        stage.clock.after(everyS * 1000, renew);
+        other.live(harness.nowS(), harness.nowS() + 80);
+        harness.clock.after(everyS * 1000, renew);
       };
-      stage.clock.after(everyS * 1000, renew);
+      harness.clock.after(everyS * 1000, renew);
     }
     return scene;
   };
@@ -104,7 +104,7 @@ test('a device that was reopened after an earlier silence', () => {
   forEachLag(
     (expireS) => {
       const scene = begun(12);
-      scene.stage.at(11);
+      scene.harness.at(11);
       scene.client.live(START_S + 11, START_S + expireS);
       return { ...scene, expireS };
     },
@@ -119,9 +119,9 @@ test('a device that was reopened after an earlier silence', () => {
 for (const fireS of [30, 10]) {
   test(`a client that asked for ${fireS} s`, () => {
     const make = (expireS: number): Scene => {
-      const stage = new WdmdStage();
-      stage.connect().send({ cmd: 7, fireTimeout: fireS });
-      return begun(expireS, stage);
+      const harness = new WdmdHarness();
+      harness.connect().send({ cmd: 7, fireTimeout: fireS });
+      return begun(expireS, harness);
     };
     forEachLag(make, (scene, lag) => {
       lagging(scene, lag);
@@ -137,9 +137,9 @@ test('while scripts are slow, fail, or never end', () => {
     { status: 0, runsS: null },
   ]) {
     const make = (expireS: number): Scene => {
-      const stage = new WdmdStage({ allowScripts: 1 }, [['x', { status: 0, runsS: 2 }]]);
-      const scene = begun(expireS, stage);
-      stage.clock.after(13_000, () => stage.scripts.set('x', script));
+      const harness = new WdmdHarness({ allowScripts: 1 }, [['x', { status: 0, runsS: 2 }]]);
+      const scene = begun(expireS, harness);
+      harness.clock.after(13_000, () => harness.scripts.set('x', script));
       return scene;
     };
     forEachLag(make, (scene, lag) => {
@@ -154,8 +154,8 @@ test('a ping, or a close, that hangs in the driver', () => {
     for (const expireS of EXPIRIES_S) {
       for (const forS of LAGS_S) {
         const scene = begun(expireS);
-        scene.stage.at(expireS - 20);
-        scene.stage.hangMs[what] = forS * 1000;
+        scene.harness.at(expireS - 20);
+        scene.harness.hangMs[what] = forS * 1000;
         firesInTime(scene);
       }
     }
@@ -165,13 +165,13 @@ test('a ping, or a close, that hangs in the driver', () => {
 test('a client whose first expiry lay in the socket while wdmd stood still', () => {
   for (const expireS of EXPIRIES_S) {
     for (const forS of LAGS_S) {
-      const stage = new WdmdStage();
-      stage.at(BEGINS_S);
-      const client = stage.connect();
-      stage.at(5);
-      stage.lag(forS * 1000);
+      const harness = new WdmdHarness();
+      harness.at(BEGINS_S);
+      const client = harness.connect();
+      harness.at(5);
+      harness.lag(forS * 1000);
       client.live(START_S, START_S + expireS);
-      firesInTime({ stage, client, expireS });
+      firesInTime({ harness, client, expireS });
     }
   }
 });
@@ -179,70 +179,70 @@ test('a client whose first expiry lay in the socket while wdmd stood still', () 
 test('a renewal that lay in the socket is heard before its client is judged', () => {
   for (const expireS of EXPIRIES_S) {
     for (let forS = 1; forS <= 35; forS++) {
-      const { stage, client } = begun(expireS);
-      stage.at(expireS - 5);
-      stage.lag(forS * 1000);
-      client.live(stage.nowS(), START_S + expireS + 80);
-      const closesBefore = stage.told.filter((what) => what.endsWith('close')).length;
-      stage.at(expireS + 60);
-      const closes = stage.told.filter((what) => what.endsWith('close')).length;
-      assert.equal(closes, closesBefore, stage.told.join(', '));
-      assert.equal(stage.resetMs, null);
-      firesInTime({ stage, client, expireS: expireS + 80 });
+      const { harness, client } = begun(expireS);
+      harness.at(expireS - 5);
+      harness.lag(forS * 1000);
+      client.live(harness.nowS(), START_S + expireS + 80);
+      const closesBefore = harness.told.filter((what) => what.endsWith('close')).length;
+      harness.at(expireS + 60);
+      const closes = harness.told.filter((what) => what.endsWith('close')).length;
+      assert.equal(closes, closesBefore, harness.told.join(', '));
+      assert.equal(harness.resetMs, null);
+      firesInTime({ harness, client, expireS: expireS + 80 });
     }
   }
 });
 
 test('past an expiry the device stays open and untouched; a renewal saves it', () => {
-  const { stage, client } = begun(25);
-  stage.at(12);
-  stage.lag(20_000);
-  stage.at(40);
-  assert.equal(stage.told.at(-1), '10 ping');
-  assert.ok(stage.logged.includes('device.leftAlone'));
-  assert.equal(stage.logged.filter((event) => event === 'device.leftAlone').length, 1);
-  stage.program.terminate();
-  assert.equal(stage.hasEnded, false, 'leaving would close it');
+  const { harness, client } = begun(25);
+  harness.at(12);
+  harness.lag(20_000);
+  harness.at(40);
+  assert.equal(harness.told.at(-1), '10 ping');
+  assert.ok(harness.logged.includes('device.leftAlone'));
+  assert.equal(harness.logged.filter((event) => event === 'device.leftAlone').length, 1);
+  harness.program.terminate();
+  assert.equal(harness.hasEnded, false, 'leaving would close it');
   client.live(START_S + 40, START_S + 120);
-  stage.at(42);
-  assert.deepEqual(stage.told.slice(-1), ['41 ping']);
+  harness.at(42);
+  assert.deepEqual(harness.told.slice(-1), ['41 ping']);
 });
 
 test('leaving while an expiry has passed would feed the device: refused without a refcount too', () => {
-  const stage = new WdmdStage();
-  stage.at(1);
-  stage.connect().live(START_S + 1, START_S + 14);
-  stage.at(3);
-  stage.lag(20_000);
-  stage.at(30);
-  stage.program.terminate();
-  assert.equal(stage.hasEnded, false);
-  assert.ok(stage.logged.includes('daemon.resetDue'));
+  const harness = new WdmdHarness();
+  harness.at(1);
+  harness.connect().live(START_S + 1, START_S + 14);
+  harness.at(3);
+  harness.lag(20_000);
+  harness.at(30);
+  harness.program.terminate();
+  assert.equal(harness.hasEnded, false);
+  assert.ok(harness.logged.includes('daemon.resetDue'));
 });
 
 test('a device that takes no short timeout is not asked for one for ever: it fires', () => {
   for (const leastS of [10, 30, 61]) {
     const scene = begun(25);
-    const { stage } = scene;
-    stage.at(10.5);
-    stage.leastS = leastS;
-    stage.hangMs.ping = 15_000;
-    const asked = () => stage.told.filter((what) => what.includes('setTimeout')).length;
-    stage.at(60);
+    const { harness } = scene;
+    harness.at(10.5);
+    harness.leastS = leastS;
+    harness.hangMs.ping = 15_000;
+    const asked = () => harness.told.filter((what) => what.includes('setTimeout')).length;
+    harness.at(60);
     const once = asked();
-    stage.at(LONGEST_S);
+    harness.at(LONGEST_S);
     assert.equal(asked(), once);
-    assert.ok(stage.resetMs !== null, stage.told.join(', '));
+    assert.ok(harness.resetMs !== null, harness.told.join(', '));
   }
 });
 
 test('shortened, then alive again: the full fire timeout is back at once', () => {
-  const { stage, client } = begun(31);
-  stage.at(11);
-  stage.hangMs.ping = 15_000; // that of 20
-  stage.at(36);
-  assert.deepEqual(stage.told.slice(-2), ['20 ping', '35 setTimeout 56']);
+  const { harness, client } = begun(31);
+  harness.at(11);
+  harness.hangMs.ping = 15_000; // that of 20
+  harness.at(36);
+  assert.deepEqual(harness.told.slice(-2), ['20 ping', '35 setTimeout 56']);
   client.live(START_S + 36, START_S + 116);
-  assert.deepEqual(stage.told.slice(-2), ['36 setTimeout 60', '36 ping']);
-  assert.equal(stage.timeoutS, 60);
+  assert.deepEqual(harness.told.slice(-2), ['36 setTimeout 60', '36 ping']);
+  assert.equal(harness.timeoutS, 60);
 });

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import test from 'node:test';
 import fc from 'fast-check';
 import { encode, zeroRecord } from '../codec/struct.ts';
-import { WdmdStage } from '../drive/testing/wdmd-stage.ts';
-import { WDMD_CMD, WDMD_MESSAGE_BYTES, wdmdMessage } from '../wire/wdmd-socket.ts';
+import { WdmdHarness } from '../programs/testing/wdmd-harness.ts';
+import { WDMD_CMD, WDMD_MESSAGE_BYTES, wdmdMessage } from '../wire/wdmd/socket.ts';
 
 interface Recorded {
   readonly connections: readonly {
@@ -17,8 +17,8 @@ test('the recorded life of a lockspace gets the recorded replies', () => {
   const root = process.env['HOLDFAST_ROOT'] ?? process.cwd();
   const file = join(root, 'test/vectors/wdmd/400-wdmd-lockspace-life.json');
   const recorded = JSON.parse(readFileSync(file, 'utf8')) as Recorded;
-  const stage = new WdmdStage();
-  const peer = stage.connect();
+  const harness = new WdmdHarness();
+  const peer = harness.connect();
   let replies = 0;
   for (const { dir, hex } of recorded.connections.flatMap(({ events }) => events)) {
     if (hex === undefined) peer.close();
@@ -34,12 +34,12 @@ test('the recorded life of a lockspace gets the recorded replies', () => {
   }
   assert.ok(replies > 0);
   assert.equal(peer.received.length, 0);
-  assert.equal(stage.hasEnded, false);
+  assert.equal(harness.hasEnded, false);
 });
 
 test('a status repeats the request and fills in three fields', () => {
-  const stage = new WdmdStage();
-  const peer = stage.connect();
+  const harness = new WdmdHarness();
+  const peer = harness.connect();
   peer.send({ cmd: 5, magic: 7, len: 9, flags: 5, testInterval: 99, renewalTime: 3n, name: 'who' });
   assert.deepEqual(peer.takeMessage(), {
     magic: 7,
@@ -56,11 +56,11 @@ test('a status repeats the request and fills in three fields', () => {
 });
 
 test('the dump, word for word', () => {
-  const stage = new WdmdStage();
-  stage.connect(501).begin('y'.repeat(128), 1000, 1080);
-  stage.connect(502);
-  stage.at(3);
-  const peer = stage.connect();
+  const harness = new WdmdHarness();
+  harness.connect(501).begin('y'.repeat(128), 1000, 1080);
+  harness.connect(502);
+  harness.at(3);
+  const peer = harness.connect();
   peer.send({ cmd: WDMD_CMD.DUMP_DEBUG });
   assert.equal(
     peer.takeText(),
@@ -80,8 +80,8 @@ test('messages may come in any pieces; unknown ones are ignored', () => {
       fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 40 }),
       fc.uint8Array({ minLength: 2 * WDMD_MESSAGE_BYTES, maxLength: 2 * WDMD_MESSAGE_BYTES }),
       (cuts, noise) => {
-        const stage = new WdmdStage();
-        const peer = stage.connect();
+        const harness = new WdmdHarness();
+        const peer = harness.connect();
         const nonsense = new Uint8Array(noise);
         for (const at of [0, WDMD_MESSAGE_BYTES]) nonsense[at + 7] = 0x7f; // no command we know
         const status = new Uint8Array(WDMD_MESSAGE_BYTES);
@@ -101,84 +101,84 @@ test('messages may come in any pieces; unknown ones are ignored', () => {
 });
 
 test('the 999th connection is turned away, and a freed place is used again', () => {
-  const stage = new WdmdStage();
-  const peers = Array.from({ length: 998 }, () => stage.connect());
-  assert.equal(stage.connect().isOpen, false);
-  assert.ok(stage.logged.includes('client.refused'));
+  const harness = new WdmdHarness();
+  const peers = Array.from({ length: 998 }, () => harness.connect());
+  assert.equal(harness.connect().isOpen, false);
+  assert.ok(harness.logged.includes('client.refused'));
   peers[3]?.close();
-  assert.equal(stage.connect().isOpen, true);
+  assert.equal(harness.connect().isOpen, true);
 });
 
-function open(stage: WdmdStage, fireTimeout: number) {
-  const peer = stage.connect();
+function open(harness: WdmdHarness, fireTimeout: number) {
+  const peer = harness.connect();
   peer.send({ cmd: WDMD_CMD.OPEN_WATCHDOG, fireTimeout });
   return { peer, answer: peer.takeMessage().fireTimeout };
 }
 
 test('command 7: open already; another timeout only while nobody counts on one', () => {
-  const stage = new WdmdStage();
-  assert.equal(open(stage, 60).answer, 60);
-  const held = new WdmdStage();
+  const harness = new WdmdHarness();
+  assert.equal(open(harness, 60).answer, 60);
+  const held = new WdmdHarness();
   held.connect().begin('x', 1000, 1080);
   assert.equal(open(held, 30).answer, 60);
   assert.ok(!held.told.some((what) => what.includes('setTimeout')));
 });
 
 test('command 7 with 30: tested every 5 s, told in dumps, back to 60 when it leaves', () => {
-  const stage = new WdmdStage();
-  const { peer, answer } = open(stage, 30);
+  const harness = new WdmdHarness();
+  const { peer, answer } = open(harness, 30);
   assert.equal(answer, 30);
-  assert.equal(stage.status().testInterval, 5);
-  assert.match(stage.dump(), /kill_script_sec 0 fire_timeout 30\n/);
-  const other = open(stage, 60);
+  assert.equal(harness.status().testInterval, 5);
+  assert.match(harness.dump(), /kill_script_sec 0 fire_timeout 30\n/);
+  const other = open(harness, 60);
   assert.equal(other.answer, 30); // the first one counts on it
   peer.begin('x', 1000, 1028);
-  stage.at(26);
-  assert.deepEqual(stage.told.slice(-3), ['15 ping', '20 ping', '25 close']);
+  harness.at(26);
+  assert.deepEqual(harness.told.slice(-3), ['15 ping', '20 ping', '25 close']);
   peer.live(1026, 1100);
-  stage.at(29);
-  assert.deepEqual(stage.told.slice(-2), ['27 open', '27 ping']);
+  harness.at(29);
+  assert.deepEqual(harness.told.slice(-2), ['27 open', '27 ping']);
   other.peer.close();
   peer.live(0, 0);
   peer.send({ cmd: WDMD_CMD.REFCOUNT_CLEAR });
-  assert.equal(stage.timeoutS, 30);
+  assert.equal(harness.timeoutS, 30);
   peer.close();
-  assert.equal(stage.timeoutS, 60);
-  assert.equal(stage.status().testInterval, 10);
+  assert.equal(harness.timeoutS, 60);
+  assert.equal(harness.status().testInterval, 10);
 });
 
 test('command 7: a device that takes another timeout gets the old one back', () => {
-  const stage = new WdmdStage();
-  stage.leastS = 20;
-  assert.equal(open(stage, 10).answer, 60);
-  assert.equal(stage.timeoutS, 60);
+  const harness = new WdmdHarness();
+  harness.leastS = 20;
+  assert.equal(open(harness, 10).answer, 60);
+  assert.equal(harness.timeoutS, 60);
 });
 
 test('command 7: no timeout beyond the one that other hosts wait for', () => {
-  const stage = new WdmdStage();
-  assert.equal(open(stage, 61).answer, 60);
-  assert.equal(stage.timeoutS, 60);
+  const harness = new WdmdHarness();
+  assert.equal(open(harness, 61).answer, 60);
+  assert.equal(harness.timeoutS, 60);
 });
 
 test('command 7 while tests fail is refused: this machine may be reset any moment', () => {
-  const stage = new WdmdStage();
-  stage.connect().live(1000, 1005);
-  stage.at(11);
-  assert.equal(open(stage, 60).answer, 0);
+  const harness = new WdmdHarness();
+  harness.connect().live(1000, 1005);
+  harness.at(11);
+  assert.equal(open(harness, 60).answer, 0);
 });
 
 test('who sends many messages ahead has one served while each other client has one', () => {
-  const stage = new WdmdStage();
-  const flooder = stage.connect();
-  const other = stage.connect();
+  const harness = new WdmdHarness();
+  const flooder = harness.connect();
+  const other = harness.connect();
   const status = encode(wdmdMessage, { ...zeroRecord(wdmdMessage), cmd: WDMD_CMD.STATUS });
   const ahead = new Uint8Array(200 * WDMD_MESSAGE_BYTES);
   for (let n = 0; n < 200; n++) ahead.set(status, n * WDMD_MESSAGE_BYTES);
   flooder.data(ahead);
   other.data(status);
-  for (let turn = 0; turn < 4; turn++) stage.clock.step();
+  for (let turn = 0; turn < 4; turn++) harness.clock.step();
   assert.equal(other.received.length, WDMD_MESSAGE_BYTES);
   assert.ok(flooder.received.length <= 6 * WDMD_MESSAGE_BYTES, `${flooder.received.length}`);
-  stage.at(1);
+  harness.at(1);
   assert.equal(flooder.received.length, ahead.length, 'and all of them in the end');
 });

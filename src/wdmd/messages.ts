@@ -1,4 +1,4 @@
-import { WDMD_CMD } from '../wire/wdmd-socket.ts';
+import { WDMD_CMD } from '../wire/wdmd/socket.ts';
 import { dumpText } from './dump.ts';
 import {
   DEFAULT_FIRE_TIMEOUT_S,

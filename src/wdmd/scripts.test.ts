@@ -1,46 +1,46 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { WdmdStage } from '../drive/testing/wdmd-stage.ts';
+import { WdmdHarness } from '../programs/testing/wdmd-harness.ts';
 
 const WITH = { allowScripts: 1 };
 
-function scriptLine(stage: WdmdStage, name: string): string {
-  const line = stage.dump().match(new RegExp(`^script \\d name ${name} .*$`, 'm'));
+function scriptLine(harness: WdmdHarness, name: string): string {
+  const line = harness.dump().match(new RegExp(`^script \\d name ${name} .*$`, 'm'));
   return line?.[0].replace(/ now \d+/, '') ?? '';
 }
 
 test('a ping waits for the scripts of its test', () => {
-  const stage = new WdmdStage(WITH, [
+  const harness = new WdmdHarness(WITH, [
     ['good', { status: 0, runsS: 0 }],
     ['slow', { status: 0, runsS: 5 }],
   ]);
-  stage.at(29);
-  assert.deepEqual(stage.told, ['0 open', '0 ping', '5 ping', '15 ping', '25 ping']);
+  harness.at(29);
+  assert.deepEqual(harness.told, ['0 open', '0 ping', '5 ping', '15 ping', '25 ping']);
   assert.equal(
-    scriptLine(stage, 'slow'),
+    scriptLine(harness, 'slow'),
     'script 1 name slow pid 0 start 1020 last_result 0 run 3 fail 0 good 3 kill 0 long 0',
   );
 });
 
 test('a failing script closes the device at once and is run every second', () => {
-  const stage = new WdmdStage(WITH, [
+  const harness = new WdmdHarness(WITH, [
     ['bad', { status: 3, runsS: 1 }],
     ['slow', { status: 0, runsS: 6 }],
   ]);
-  stage.at(4);
-  assert.deepEqual(stage.told.slice(2), ['1 close']);
-  stage.scripts.set('bad', { status: 0, runsS: 0 });
-  stage.at(20);
-  assert.equal(stage.told[3], '6 open');
-  assert.match(scriptLine(stage, 'bad'), /last_result 0 run \d fail 1 good/);
+  harness.at(4);
+  assert.deepEqual(harness.told.slice(2), ['1 close']);
+  harness.scripts.set('bad', { status: 0, runsS: 0 });
+  harness.at(20);
+  assert.equal(harness.told[3], '6 open');
+  assert.match(scriptLine(harness, 'bad'), /last_result 0 run \d fail 1 good/);
 });
 
 test('a script unfinished after 9 s fails; -k kills it, and shows 4', () => {
-  const late = new WdmdStage(WITH, [['hangs', { status: 0, runsS: null }]]);
+  const late = new WdmdHarness(WITH, [['hangs', { status: 0, runsS: null }]]);
   late.at(12);
   assert.deepEqual(late.told.slice(2), ['9 close']);
   assert.match(scriptLine(late, 'hangs'), /run 1 fail 0 good 0 kill 0 long 1$/);
-  const killed = new WdmdStage({ ...WITH, killScriptS: 2 }, [
+  const killed = new WdmdHarness({ ...WITH, killScriptS: 2 }, [
     ['hangs', { status: 0, runsS: null }],
   ]);
   killed.at(2);
@@ -49,23 +49,23 @@ test('a script unfinished after 9 s fails; -k kills it, and shows 4', () => {
 });
 
 test('SIGHUP finds new ones, at most 8; one that vanished is dropped', () => {
-  const stage = new WdmdStage(WITH, [['a', { status: 0, runsS: 0 }]]);
-  stage.scripts.clear();
-  for (let i = 1; i <= 9; i++) stage.scripts.set(`s${i}`, { status: 0, runsS: 0 });
-  stage.program.rescan();
-  assert.match(scriptLine(stage, 's7'), /^script 7/);
-  assert.equal(scriptLine(stage, 's8'), '');
-  assert.ok(stage.logged.includes('script.refused'));
-  stage.at(10);
-  assert.equal(scriptLine(stage, 'a'), '');
-  assert.match(scriptLine(stage, 's7'), /^script 6/);
+  const harness = new WdmdHarness(WITH, [['a', { status: 0, runsS: 0 }]]);
+  harness.scripts.clear();
+  for (let i = 1; i <= 9; i++) harness.scripts.set(`s${i}`, { status: 0, runsS: 0 });
+  harness.program.rescan();
+  assert.match(scriptLine(harness, 's7'), /^script 7/);
+  assert.equal(scriptLine(harness, 's8'), '');
+  assert.ok(harness.logged.includes('script.refused'));
+  harness.at(10);
+  assert.equal(scriptLine(harness, 'a'), '');
+  assert.match(scriptLine(harness, 's7'), /^script 6/);
 });
 
 test('messages are served while scripts run, and an expiry is not overlooked', () => {
-  const stage = new WdmdStage(WITH, [['slow', { status: 0, runsS: 8 }]]);
-  stage.connect().live(1000, 1009);
-  stage.at(3);
-  assert.equal(stage.status().fireTimeout, 60);
-  stage.at(9);
-  assert.deepEqual(stage.told.slice(2), ['8 close']);
+  const harness = new WdmdHarness(WITH, [['slow', { status: 0, runsS: 8 }]]);
+  harness.connect().live(1000, 1009);
+  harness.at(3);
+  assert.equal(harness.status().fireTimeout, 60);
+  harness.at(9);
+  assert.deepEqual(harness.told.slice(2), ['8 close']);
 });

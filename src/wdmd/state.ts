@@ -1,6 +1,6 @@
 import type { ByteString } from '../base/bytes.ts';
 import type { RecordOf } from '../codec/struct.ts';
-import type { wdmdMessage } from '../wire/wdmd-socket.ts';
+import type { wdmdMessage } from '../wire/wdmd/socket.ts';
 
 export type WdmdMessage = RecordOf<typeof wdmdMessage>;
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Daemon, Host } from '../../src/lab/host.ts';
-import { ALL_OURS, Rig, rigObstacle } from '../../src/lab/rig.ts';
-import { until } from '../../src/lab/run.ts';
+import type { Daemon, Host } from '../../src/rig/host.ts';
+import { ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
+import { until } from '../../src/rig/run.ts';
 
 /** What an administrator gets wrong, and whether the answer says what to do about it. */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';

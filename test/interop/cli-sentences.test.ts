@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
-import { until } from '../../src/lab/run.ts';
+import { until } from '../../src/rig/run.ts';
 import {
   type DaemonWorld,
   hold,

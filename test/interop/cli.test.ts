@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import { until } from '../../src/lab/run.ts';
+import { until } from '../../src/rig/run.ts';
 import {
   type DaemonWorld,
   hold,

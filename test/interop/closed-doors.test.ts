@@ -5,7 +5,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { until } from '../../src/lab/run.ts';
+import { until } from '../../src/rig/run.ts';
 import { caughtSignals, foreignVariables, isNode, openDoors, treeOf } from './closed-doors.ts';
 import {
   killAtExit,

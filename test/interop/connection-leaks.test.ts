@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../../src/rig/run.ts';
 import {
   inquireLockspace,
   logDump,
   register,
   status,
   version,
-} from '../../src/client/sanlock-daemon-calls.ts';
-import { acquire, inquire } from '../../src/client/sanlock-lease-calls.ts';
-import { until } from '../../src/lab/run.ts';
+} from '../../src/wire/sanlock/daemon-calls.ts';
+import { acquire, inquire } from '../../src/wire/sanlock/lease-calls.ts';
 import { crowd, type Talk } from './connection-kinds.ts';
 import { startCountedSanlock } from './counted-daemon.ts';
 import { clientOf } from './replay-world.ts';

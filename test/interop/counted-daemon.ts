@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { buildSync } from 'esbuild';
-import { until } from '../../src/lab/run.ts';
+import { until } from '../../src/rig/run.ts';
 import type { Counts } from './count-resources.ts';
 import { killAtExit, serves } from './sanlock-daemons.ts';
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Host, type Maker, originalsInstalled } from '../../src/lab/host.ts';
-import { ALL_ORIGINAL, Rig, rigObstacle } from '../../src/lab/rig.ts';
-import { until } from '../../src/lab/run.ts';
-import { exclusive, refused, shared } from './mixture-story.ts';
+import { type Host, type Maker, originalsInstalled } from '../../src/rig/host.ts';
+import { ALL_ORIGINAL, Rig, rigObstacle } from '../../src/rig/rig.ts';
+import { until } from '../../src/rig/run.ts';
+import { exclusive, refused, shared } from './mixture-scenario.ts';
 
 // The steps of docs/operations/exchange.md: one host's programs, exchanged while the other works.
 

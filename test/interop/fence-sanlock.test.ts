@@ -10,7 +10,7 @@ const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 const AGENT = `${ROOT}/bin/fence_sanlock`;
 const DAEMON = `${ROOT}/bin/fence_sanlockd`;
 const missing = whyNoWdmd() ?? whyNot('ours');
-process.setMaxListeners(30); // each process of the story is ended at our exit
+process.setMaxListeners(30); // each process of the scenario is ended at our exit
 const where = missing === null ? { timeout: 400_000 } : { skip: missing };
 
 const MIB = 1024 * 1024;

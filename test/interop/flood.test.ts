@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import { writeLockspace, writeResource } from '../../src/client/sanlock-area-calls.ts';
+import { until } from '../../src/rig/run.ts';
+import { writeLockspace, writeResource } from '../../src/wire/sanlock/area-calls.ts';
 import {
   addLockspace,
   logDump,
@@ -9,9 +10,8 @@ import {
   renewalHistory,
   status,
   version,
-} from '../../src/client/sanlock-daemon-calls.ts';
-import { acquire, inquire } from '../../src/client/sanlock-lease-calls.ts';
-import { until } from '../../src/lab/run.ts';
+} from '../../src/wire/sanlock/daemon-calls.ts';
+import { acquire, inquire } from '../../src/wire/sanlock/lease-calls.ts';
 import { floods } from './flooding-client.ts';
 import { clientOf, must } from './replay-world.ts';
 import { makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';

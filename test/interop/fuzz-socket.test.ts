@@ -9,7 +9,7 @@ import {
   readResourceOwners,
   writeLockspace,
   writeResource,
-} from '../../src/client/sanlock-area-calls.ts';
+} from '../../src/wire/sanlock/area-calls.ts';
 import {
   addLockspace,
   getHosts,
@@ -21,7 +21,7 @@ import {
   renewalHistory,
   status,
   version,
-} from '../../src/client/sanlock-daemon-calls.ts';
+} from '../../src/wire/sanlock/daemon-calls.ts';
 import {
   acquire,
   convert,
@@ -29,9 +29,9 @@ import {
   release,
   request,
   setLvb,
-} from '../../src/client/sanlock-lease-calls.ts';
-import type { Resource } from '../../src/client/sanlock-types.ts';
-import { SM_CMD } from '../../src/wire/sanlock-socket.ts';
+} from '../../src/wire/sanlock/lease-calls.ts';
+import { SM_CMD } from '../../src/wire/sanlock/socket.ts';
+import type { Resource } from '../../src/wire/sanlock/types.ts';
 import { clientOf, must, registerProcess } from './replay-world.ts';
 import { type DaemonWorld, makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
 

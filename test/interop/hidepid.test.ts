@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { until } from '../../src/lab/run.ts';
+import { until } from '../../src/rig/run.ts';
 import {
   type DaemonWorld,
   hold,

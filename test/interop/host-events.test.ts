@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
-import { writeLockspace } from '../../src/client/sanlock-area-calls.ts';
-import { addLockspace, getHosts } from '../../src/client/sanlock-daemon-calls.ts';
-import { EVENT_FLAGS } from '../../src/wire/sanlock-socket.ts';
+import { writeLockspace } from '../../src/wire/sanlock/area-calls.ts';
+import { addLockspace, getHosts } from '../../src/wire/sanlock/daemon-calls.ts';
+import { EVENT_FLAGS } from '../../src/wire/sanlock/socket.ts';
 import { clientOf, must, until } from './replay-world.ts';
 import {
   type DaemonWorld,
@@ -27,7 +27,7 @@ const LISTEN_S = 6 * T + 3 * T;
 
 /** One daemon of each maker, in one lockspace; `c` is host 1. */
 async function twoHosts(
-  story: (hosts: Readonly<Record<Maker, DaemonWorld>>) => Promise<void>,
+  scenario: (hosts: Readonly<Record<Maker, DaemonWorld>>) => Promise<void>,
 ): Promise<void> {
   const directory = mkdtempSync('/var/tmp/holdfast-events-');
   const path = makeArea(`${directory}/ls`, MIB);
@@ -51,7 +51,7 @@ async function twoHosts(
       const seen = await Promise.all(started.map((host) => clientOf(host).call(getHosts('LS'))));
       return seen.every((hosts) => hosts.ok && hosts.value.length === 2);
     });
-    await story(hosts);
+    await scenario(hosts);
   } finally {
     for (const world of started) await world.stop();
     rmSync(directory, { recursive: true, force: true });

@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { textToName } from '../../src/base/bytes.ts';
-import { until } from '../../src/lab/run.ts';
 import { ScriptRunner } from '../../src/platform/script-runner.ts';
+import { until } from '../../src/rig/run.ts';
 import { noHungFile, startHungFile } from './hung-file.ts';
 
 const missing = noHungFile();

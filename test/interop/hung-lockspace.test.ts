@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { until } from '../../src/lab/run.ts';
 import { MonotonicClock } from '../../src/platform/clock.ts';
 import { UnixSockets } from '../../src/platform/unix-socket.ts';
-import { SM_CMD, SM_MAGIC, SM_PROTO } from '../../src/wire/sanlock-socket.ts';
+import { until } from '../../src/rig/run.ts';
+import { SM_CMD, SM_MAGIC, SM_PROTO } from '../../src/wire/sanlock/socket.ts';
 import { type HungFile, noHungFile, startHungFile } from './hung-file.ts';
 import { type DaemonWorld, hold, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
 

@@ -4,14 +4,14 @@ import { chmodSync, closeSync, existsSync, openSync, readSync, writeFileSync } f
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SanlockClient, SanlockSession } from '../../src/client/sanlock.ts';
-import { writeLockspace, writeResource } from '../../src/client/sanlock-area-calls.ts';
-import { addLockspace, status } from '../../src/client/sanlock-daemon-calls.ts';
-import { acquire, killpath, release } from '../../src/client/sanlock-lease-calls.ts';
-import { textField } from '../../src/client/sanlock-records.ts';
-import type { Lockspace, Resource } from '../../src/client/sanlock-types.ts';
 import { decode } from '../../src/codec/struct.ts';
 import { deltaLeader } from '../../src/format/leader.ts';
 import { MonotonicClock } from '../../src/platform/clock.ts';
+import { writeLockspace, writeResource } from '../../src/wire/sanlock/area-calls.ts';
+import { addLockspace, status } from '../../src/wire/sanlock/daemon-calls.ts';
+import { acquire, killpath, release } from '../../src/wire/sanlock/lease-calls.ts';
+import { textField } from '../../src/wire/sanlock/records.ts';
+import type { Lockspace, Resource } from '../../src/wire/sanlock/types.ts';
 import { noHungFile, startHungFile } from './hung-file.ts';
 import { clientOf, must, until, untilRegistered } from './replay-world.ts';
 import {

@@ -4,16 +4,16 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SanlockClient, SanlockSession } from '../../src/client/sanlock.ts';
+import { until } from '../../src/rig/run.ts';
 import {
   readResource,
   readResourceOwners,
   writeLockspace,
   writeResource,
-} from '../../src/client/sanlock-area-calls.ts';
-import { addLockspace, renewalHistory } from '../../src/client/sanlock-daemon-calls.ts';
-import { acquire, inquire, release } from '../../src/client/sanlock-lease-calls.ts';
-import type { Resource } from '../../src/client/sanlock-types.ts';
-import { until } from '../../src/lab/run.ts';
+} from '../../src/wire/sanlock/area-calls.ts';
+import { addLockspace, renewalHistory } from '../../src/wire/sanlock/daemon-calls.ts';
+import { acquire, inquire, release } from '../../src/wire/sanlock/lease-calls.ts';
+import type { Resource } from '../../src/wire/sanlock/types.ts';
 import { noHungFile, startHungFile } from './hung-file.ts';
 import { clientOf, must } from './replay-world.ts';
 import { type DaemonWorld, makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';

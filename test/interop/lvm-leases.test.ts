@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Host, type Maker, originalsInstalled } from '../../src/lab/host.ts';
-import { Rig, rigObstacle } from '../../src/lab/rig.ts';
-import { numberOf, textOf } from '../../src/wire/libdaemon.ts';
+import { type Host, type Maker, originalsInstalled } from '../../src/rig/host.ts';
+import { Rig, rigObstacle } from '../../src/rig/rig.ts';
+import { numberOf, textOf } from '../../src/wire/lvmlockd/libdaemon.ts';
 import { LvmlockdPeer } from './lvmlockd-peer.ts';
-import { refused } from './mixture-story.ts';
+import { refused } from './mixture-scenario.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const obstacle = rigObstacle() ?? (originalsInstalled() ? null : 'the originals are not installed');

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Daemon, type Host, originalsInstalled } from '../../src/lab/host.ts';
-import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/lab/rig.ts';
-import { pause } from '../../src/lab/run.ts';
-import { givesBack, refused } from './mixture-story.ts';
+import { type Daemon, type Host, originalsInstalled } from '../../src/rig/host.ts';
+import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
+import { pause } from '../../src/rig/run.ts';
+import { givesBack, refused } from './mixture-scenario.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const obstacle = rigObstacle() ?? (originalsInstalled() ? null : 'the originals are not installed');

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { until } from '../../src/lab/run.ts';
-import { formatRequest, textToBytes } from '../../src/wire/libdaemon.ts';
+import { until } from '../../src/rig/run.ts';
+import { formatRequest, textToBytes } from '../../src/wire/lvmlockd/libdaemon.ts';
 import { crowd, type Talk } from './connection-kinds.ts';
 import { CountedDaemon } from './counted-daemon.ts';
 import { floods } from './flooding-client.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { originalsInstalled } from '../../src/lab/host.ts';
-import { ALL_OURS, Rig, rigObstacle } from '../../src/lab/rig.ts';
+import { originalsInstalled } from '../../src/rig/host.ts';
+import { ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { LvmlockdPeer } from './lvmlockd-peer.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
@@ -12,11 +12,11 @@ const COMMANDS = 12;
 /** Five repeats, a second apart; what waits already is met half a second earlier at most. */
 const OWN_TIME_MS = 4400;
 
-async function rig(hosts: number, story: (rig: Rig) => Promise<void>): Promise<void> {
+async function rig(hosts: number, scenario: (rig: Rig) => Promise<void>): Promise<void> {
   const seats = Array.from({ length: hosts }, () => ALL_OURS);
   const made = await Rig.create({ hosts: seats, bin: join(ROOT, 'bin') });
   try {
-    await story(made);
+    await scenario(made);
   } finally {
     await made.close();
   }

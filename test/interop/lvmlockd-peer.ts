@@ -6,7 +6,7 @@ import {
   MESSAGE_END,
   numberOf,
   parseConfig,
-} from '../../src/wire/libdaemon.ts';
+} from '../../src/wire/lvmlockd/libdaemon.ts';
 
 type RequestFields = NonNullable<Parameters<typeof formatRequest>[1]>;
 

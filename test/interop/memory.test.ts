@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import { until } from '../../src/lab/run.ts';
+import { until } from '../../src/rig/run.ts';
 import { noHungFile, startHungFile } from './hung-file.ts';
 import { looseMappings, MemoryGroup, privateCopy } from './memory-group.ts';
 import {

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Maker, originalsInstalled, type Seats } from '../../src/lab/host.ts';
-import { Rig, rigObstacle } from '../../src/lab/rig.ts';
-import { mixtureStory, takeDown, takeover } from './mixture-story.ts';
+import { type Maker, originalsInstalled, type Seats } from '../../src/rig/host.ts';
+import { Rig, rigObstacle } from '../../src/rig/rig.ts';
+import { mixtureScenario, takeDown, takeover } from './mixture-scenario.ts';
 
 /**
  * All 16 mixtures of {ours, original} in {sanlock, lvmlockd} of {host A, host B}, under unmodified
@@ -30,7 +30,7 @@ async function runMixture(name: string, log: (line: string) => void): Promise<vo
   const hosts = [seats(name[0], name[1]), seats(name[2], name[3])];
   const rig = await Rig.create({ hosts, bin: join(ROOT, 'bin') });
   try {
-    await mixtureStory(rig, log);
+    await mixtureScenario(rig, log);
     await takeover(rig, log);
     await takeDown(rig);
   } finally {

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { run } from '../../src/lab/run.ts';
+import { run } from '../../src/rig/run.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const NPM_MS = 180_000;

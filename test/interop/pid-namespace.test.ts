@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { until } from '../../src/lab/run.ts';
+import { until } from '../../src/rig/run.ts';
 import { type Maker, makeArea, run, SANLOCK, whyNot } from './sanlock-daemons.ts';
 
 const EBUSY = 16;

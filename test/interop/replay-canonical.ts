@@ -1,5 +1,5 @@
-import { decodeRecords } from '../../src/client/sanlock-records.ts';
 import { decode, type RecordOf } from '../../src/codec/struct.ts';
+import { decodeRecords } from '../../src/wire/sanlock/records.ts';
 import {
   SM_CMD,
   SM_HEADER_BYTES,
@@ -7,7 +7,7 @@ import {
   sanlkLockspace,
   sanlkResource,
   smHeader,
-} from '../../src/wire/sanlock-socket.ts';
+} from '../../src/wire/sanlock/socket.ts';
 
 /** Fields of the records' text that differ between any two runs. */
 const VARYING_FIELDS = new Set([

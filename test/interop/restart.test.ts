@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
-import { until } from '../../src/lab/run.ts';
+import { until } from '../../src/rig/run.ts';
 import { hold, makeArea, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
 
 const missing = whyNot('ours');

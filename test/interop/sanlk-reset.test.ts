@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { test } from 'node:test';
-import { writeLockspace } from '../../src/client/sanlock-area-calls.ts';
-import { addLockspace, getHosts } from '../../src/client/sanlock-daemon-calls.ts';
 import { decode, encode } from '../../src/codec/struct.ts';
-import { WDMD_CMD, WDMD_MESSAGE_BYTES, wdmdMessage } from '../../src/wire/wdmd-socket.ts';
+import { writeLockspace } from '../../src/wire/sanlock/area-calls.ts';
+import { addLockspace, getHosts } from '../../src/wire/sanlock/daemon-calls.ts';
+import { WDMD_CMD, WDMD_MESSAGE_BYTES, wdmdMessage } from '../../src/wire/wdmd/socket.ts';
 import { clientOf, must, until } from './replay-world.ts';
 import {
   type DaemonWorld,
@@ -63,7 +63,7 @@ interface Rig {
   readonly env: NodeJS.ProcessEnv;
 }
 
-async function rig(story: (rig: Rig) => Promise<void>): Promise<void> {
+async function rig(scenario: (rig: Rig) => Promise<void>): Promise<void> {
   const directory = mkdtempSync('/var/tmp/holdfast-reset-');
   const path = makeArea(`${directory}/ls`, MIB);
   const extra = ['-l', '0', '-h', '0'];
@@ -93,7 +93,7 @@ async function rig(story: (rig: Rig) => Promise<void>): Promise<void> {
       SANLK_RESETD_RUN_DIR: `${directory}/resetd`,
       SANLK_RESETD_SYSRQ: `${directory}/sysrq`,
     };
-    await story({ host1, host2, wdmd, env });
+    await scenario({ host1, host2, wdmd, env });
   } finally {
     for (const world of started) await world.stop();
     wdmd.close();

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Maker, originalsInstalled } from '../../src/lab/host.ts';
-import { Rig, rigObstacle } from '../../src/lab/rig.ts';
+import { type Maker, originalsInstalled } from '../../src/rig/host.ts';
+import { Rig, rigObstacle } from '../../src/rig/rig.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const obstacle = rigObstacle() ?? (originalsInstalled() ? null : 'the originals are not installed');

@@ -4,8 +4,11 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Result } from '../../src/base/result.ts';
 import { SanlockClient, type SanlockSession } from '../../src/client/sanlock.ts';
-import { writeLockspace, writeResource } from '../../src/client/sanlock-area-calls.ts';
-import type { SanlockCall } from '../../src/client/sanlock-call.ts';
+import type { SanlockFailure } from '../../src/client/sanlock-failure.ts';
+import { MonotonicClock } from '../../src/platform/clock.ts';
+import { UnixSockets } from '../../src/platform/unix-socket.ts';
+import { writeLockspace, writeResource } from '../../src/wire/sanlock/area-calls.ts';
+import type { SanlockCall } from '../../src/wire/sanlock/call.ts';
 import {
   addLockspace,
   getHosts,
@@ -13,13 +16,10 @@ import {
   removeLockspace,
   renewalHistory,
   status,
-} from '../../src/client/sanlock-daemon-calls.ts';
-import type { SanlockFailure } from '../../src/client/sanlock-failure.ts';
-import { acquire, release } from '../../src/client/sanlock-lease-calls.ts';
-import type { Lockspace, Resource } from '../../src/client/sanlock-types.ts';
-import { MonotonicClock } from '../../src/platform/clock.ts';
-import { UnixSockets } from '../../src/platform/unix-socket.ts';
-import { STATE_TYPES } from '../../src/wire/sanlock-socket.ts';
+} from '../../src/wire/sanlock/daemon-calls.ts';
+import { acquire, release } from '../../src/wire/sanlock/lease-calls.ts';
+import { STATE_TYPES } from '../../src/wire/sanlock/socket.ts';
+import type { Lockspace, Resource } from '../../src/wire/sanlock/types.ts';
 import { type DaemonWorld, makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
 
 const LOCKSPACES = 32;

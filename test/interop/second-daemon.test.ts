@@ -26,10 +26,10 @@ async function ended(child: ChildProcess): Promise<void> {
   await statusOf(child);
 }
 
-async function inScratch(story: (directory: string) => Promise<void>): Promise<void> {
+async function inScratch(scenario: (directory: string) => Promise<void>): Promise<void> {
   const directory = mkdtempSync('/var/tmp/holdfast-second-');
   try {
-    await story(directory);
+    await scenario(directory);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { writeLockspace, writeResource } from '../../src/client/sanlock-area-calls.ts';
-import { addLockspace, getHosts, setEvent, status } from '../../src/client/sanlock-daemon-calls.ts';
-import { acquire, release } from '../../src/client/sanlock-lease-calls.ts';
-import type { Lockspace, Resource } from '../../src/client/sanlock-types.ts';
-import { HOST_STATES, RES_FLAGS, SM_HEADER_BYTES } from '../../src/wire/sanlock-socket.ts';
+import { writeLockspace, writeResource } from '../../src/wire/sanlock/area-calls.ts';
+import { addLockspace, getHosts, setEvent, status } from '../../src/wire/sanlock/daemon-calls.ts';
+import { acquire, release } from '../../src/wire/sanlock/lease-calls.ts';
+import { HOST_STATES, RES_FLAGS, SM_HEADER_BYTES } from '../../src/wire/sanlock/socket.ts';
+import type { Lockspace, Resource } from '../../src/wire/sanlock/types.ts';
 import { canonical } from './replay-canonical.ts';
 import { compareAnswer } from './replay-compare.ts';
 import {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { writeLockspace, writeResource } from '../../src/client/sanlock-area-calls.ts';
-import { addLockspace, getHosts } from '../../src/client/sanlock-daemon-calls.ts';
-import { acquire } from '../../src/client/sanlock-lease-calls.ts';
-import type { Lockspace, Resource } from '../../src/client/sanlock-types.ts';
-import { HOST_STATES } from '../../src/wire/sanlock-socket.ts';
+import { writeLockspace, writeResource } from '../../src/wire/sanlock/area-calls.ts';
+import { addLockspace, getHosts } from '../../src/wire/sanlock/daemon-calls.ts';
+import { acquire } from '../../src/wire/sanlock/lease-calls.ts';
+import { HOST_STATES } from '../../src/wire/sanlock/socket.ts';
+import type { Lockspace, Resource } from '../../src/wire/sanlock/types.ts';
 import { compareAnswer } from './replay-compare.ts';
 import { loadExchanges, movePaths, ReplayConnection, TWO_HOSTS } from './replay-exchanges.ts';
 import { must, type RegisteredProcess, ReplayWorld, until } from './replay-world.ts';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { writeLockspace } from '../../src/client/sanlock-area-calls.ts';
-import { addLockspace, inquireLockspace, setEvent } from '../../src/client/sanlock-daemon-calls.ts';
-import { until } from '../../src/lab/run.ts';
-import { EVENT_FLAGS } from '../../src/wire/sanlock-socket.ts';
+import { until } from '../../src/rig/run.ts';
+import { writeLockspace } from '../../src/wire/sanlock/area-calls.ts';
+import { addLockspace, inquireLockspace, setEvent } from '../../src/wire/sanlock/daemon-calls.ts';
+import { EVENT_FLAGS } from '../../src/wire/sanlock/socket.ts';
 import { crowd, VISITS } from './connection-kinds.ts';
 import { startCountedSanlock } from './counted-daemon.ts';
 import { noHungFile, startHungFile } from './hung-file.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { until } from '../../src/lab/run.ts';
+import { until } from '../../src/rig/run.ts';
 import { type Maker, makeArea, SANLOCK, serves, whyNot } from './sanlock-daemons.ts';
 import {
   FakeWatchdog,

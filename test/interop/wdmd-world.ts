@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 import koffi from 'koffi';
 import { decode, encode, type RecordOf, zeroRecord } from '../../src/codec/struct.ts';
-import { until } from '../../src/lab/run.ts';
-import { wdmdMessage } from '../../src/wire/wdmd-socket.ts';
+import { until } from '../../src/rig/run.ts';
+import { wdmdMessage } from '../../src/wire/wdmd/socket.ts';
 import { killAtExit, type Maker, type Ran, run, serves } from './sanlock-daemons.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();

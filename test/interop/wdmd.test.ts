@@ -29,7 +29,7 @@ async function inWorld<T>(work: (host: WdmdHost, device: FakeWatchdog) => Promis
   }
 }
 
-/** Runs one story with each maker at the same time; both must tell the same. */
+/** Runs one scenario with each maker at the same time; both must tell the same. */
 async function alike<T>(
   work: (maker: Maker, host: WdmdHost, device: FakeWatchdog) => Promise<T>,
 ): Promise<T> {
@@ -173,7 +173,7 @@ test(
 );
 
 test('the life of a client: expiry, reopening, death, SIGTERM', where, async () => {
-  const story = await alike(async (maker, host, device) => {
+  const scenario = await alike(async (maker, host, device) => {
     const child = await host.wdmd(maker, device);
     const dumps: string[] = [];
     const client = await WdmdClient.connect(host.socketPath);
@@ -212,6 +212,6 @@ test('the life of a client: expiry, reopening, death, SIGTERM', where, async () 
       seconds: seconds.map((s) => (s < 12 ? 'first' : 'renewed')),
     };
   });
-  assert.deepEqual(story.told, ['close', 'open', 'keepalive']);
-  assert.deepEqual(story.seconds, ['first', 'renewed', 'renewed']);
+  assert.deepEqual(scenario.told, ['close', 'open', 'keepalive']);
+  assert.deepEqual(scenario.seconds, ['first', 'renewed', 'renewed']);
 });

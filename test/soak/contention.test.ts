@@ -3,9 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Host, originalsInstalled } from '../../src/lab/host.ts';
-import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/lab/rig.ts';
-import { pause, until } from '../../src/lab/run.ts';
+import { type Host, originalsInstalled } from '../../src/rig/host.ts';
+import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
+import { pause, until } from '../../src/rig/run.ts';
 
 /**
  * Three hosts, ours and the original, count in one block of the LUN under one exclusive lease while

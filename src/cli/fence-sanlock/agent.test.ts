@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ok, type Result } from '../../base/result.ts';
-import type { SanlockCall } from '../../client/sanlock-call.ts';
 import { makeFailure, type SanlockFailure } from '../../client/sanlock-failure.ts';
-import { SimClock } from '../../sim/clock.ts';
-import { STATE_TYPES } from '../../wire/sanlock-socket.ts';
+import { SimClock } from '../../sim/kernel/clock.ts';
+import type { SanlockCall } from '../../wire/sanlock/call.ts';
+import { STATE_TYPES } from '../../wire/sanlock/socket.ts';
 import { fenceSanlock } from './agent.ts';
 import type { AgentTask } from './agent-options.ts';
 import type { LeaseOwner } from './lease-sight.ts';
@@ -16,7 +16,7 @@ const VICTIM: LeaseOwner = { hostId: 2n, generation: 4n, timestampS: 50n };
 const ALIVE = -243;
 
 /** A sanlock of host 1 that answers from a few facts; calls and deeds are lines. */
-class Stage {
+class Harness {
   readonly clock = new SimClock();
   readonly lines: string[] = [];
   owner: LeaseOwner | null = VICTIM;
@@ -99,32 +99,32 @@ const off: AgentTask = { kind: 'off', path: PATH, hostId: 2 };
 const NOTE = '9 host_id 2 gen 4 ver 8 timestamp 50';
 
 test('status: on while somebody owns the lease; 1 when it cannot be known', async () => {
-  const stage = new Stage();
-  assert.deepEqual(await stage.run({ ...off, kind: 'status' }), ['Status: ON', 'exit 0']);
-  const free = new Stage();
+  const harness = new Harness();
+  assert.deepEqual(await harness.run({ ...off, kind: 'status' }), ['Status: ON', 'exit 0']);
+  const free = new Harness();
   free.owner = null;
   assert.deepEqual(await free.run({ ...off, kind: 'status' }), ['Status: OFF', 'exit 2']);
-  const down = new Stage();
+  const down = new Harness();
   down.isDown = true;
   assert.deepEqual(await down.run({ ...off, kind: 'status' }), ['!', 'exit 1']);
 });
 
 test('off: the victim is asked once, and down when its lease was taken', async () => {
-  const stage = new Stage();
-  stage.acquired = [ALIVE, ALIVE, ALIVE, 0];
-  const startMs = stage.clock.nowMs();
-  const said = await stage.run(off);
+  const harness = new Harness();
+  harness.acquired = [ALIVE, ALIVE, ALIVE, 0];
+  const startMs = harness.clock.nowMs();
+  const said = await harness.run(off);
   const first = [NOTE, 'acquire', '!', `USR2 ${DAEMON_PID}`, 'request'];
   const wanted = [...first, 'acquire', 'acquire', 'acquire', 'release', 'note removed', 'exit 0'];
   assert.deepEqual(said, wanted);
-  assert.equal(stage.clock.nowMs() - startMs, 30_000);
+  assert.equal(harness.clock.nowMs() - startMs, 30_000);
 });
 
 test('off: free is down; back with a new generation was down', async () => {
-  const free = new Stage();
+  const free = new Harness();
   free.owner = null;
   assert.deepEqual(await free.run(off), ['exit 0']);
-  const back = new Stage();
+  const back = new Harness();
   back.acquired = [ALIVE];
   back.clock.after(35_000, () => {
     back.owner = { ...VICTIM, generation: 5n };
@@ -133,26 +133,26 @@ test('off: free is down; back with a new generation was down', async () => {
 });
 
 test('off: what proves nothing is not a success', async () => {
-  const noDaemon = new Stage();
+  const noDaemon = new Harness();
   noDaemon.daemonPid = null;
   assert.deepEqual(await noDaemon.run(off), ['!', 'exit 1']);
-  const itself = new Stage();
+  const itself = new Harness();
   itself.owner = { ...VICTIM, hostId: 1n };
   assert.deepEqual(await itself.run({ ...off, hostId: 1 }), ['!', 'exit 1']);
-  const other = new Stage();
+  const other = new Harness();
   other.owner = { ...VICTIM, hostId: 3n };
   assert.deepEqual(await other.run(off), ['!', 'exit 1']);
-  const mine = new Stage();
+  const mine = new Harness();
   mine.owner = { ...VICTIM, hostId: 1n };
   assert.deepEqual(await mine.run(off), ['!', 'exit 1'], 'ours on the disk, held by nobody');
-  const taken = new Stage();
+  const taken = new Harness();
   taken.acquired = [ALIVE];
   taken.clock.after(15_000, () => {
     taken.owner = { ...VICTIM, hostId: 3n, generation: 9n };
   });
   assert.deepEqual((await taken.run(off)).slice(-3), ['!', 'note removed', 'exit 1']);
   for (const fate of ['daemonPid', 'isDown'] as const) {
-    const lost = new Stage();
+    const lost = new Harness();
     lost.acquired = [ALIVE];
     lost.clock.after(25_000, () => {
       if (fate === 'isDown') lost.isDown = true;
@@ -163,25 +163,25 @@ test('off: what proves nothing is not a success', async () => {
 });
 
 test('off: what an agent killed in between left behind is finished', async () => {
-  const stage = new Stage();
-  stage.owner = { ...VICTIM, hostId: 1n };
-  stage.heldByDaemon = [1, 2];
-  stage.released = [-202, 0];
-  assert.deepEqual(await stage.run(off), ['release', '!', 'release', 'exit 0']);
+  const harness = new Harness();
+  harness.owner = { ...VICTIM, hostId: 1n };
+  harness.heldByDaemon = [1, 2];
+  harness.released = [-202, 0];
+  assert.deepEqual(await harness.run(off), ['release', '!', 'release', 'exit 0']);
 });
 
 test('on: starts the daemon that waits, and ends when the lease is held', async () => {
   const on: AgentTask = { kind: 'on', path: PATH, hostId: 1 };
-  const stage = new Stage();
-  stage.clock.after(4500, () => {
-    stage.heldByDaemon = [1];
+  const harness = new Harness();
+  harness.clock.after(4500, () => {
+    harness.heldByDaemon = [1];
   });
-  assert.deepEqual(await stage.run(on), ['start', 'exit 0']);
-  assert.deepEqual(await stage.run(on), ['start', 'exit 0'], 'on already: nothing is started');
-  const unheard = new Stage();
+  assert.deepEqual(await harness.run(on), ['start', 'exit 0']);
+  assert.deepEqual(await harness.run(on), ['start', 'exit 0'], 'on already: nothing is started');
+  const unheard = new Harness();
   unheard.sendFailure = 'ENXIO';
   assert.deepEqual(await unheard.run(on), ['start', '!', 'exit 1']);
-  const ended = new Stage();
+  const ended = new Harness();
   ended.clock.after(2500, () => {
     ended.daemonPid = null;
   });
@@ -189,9 +189,9 @@ test('on: starts the daemon that waits, and ends when the lease is held', async 
 });
 
 test('sanlock_init: not under a member', async () => {
-  const stage = new Stage();
-  assert.deepEqual(await stage.run({ kind: 'init', path: PATH }), ['!', 'exit 1']);
-  const said = await stage.run({ kind: 'init', path: '/dev/vg/other' });
+  const harness = new Harness();
+  assert.deepEqual(await harness.run({ kind: 'init', path: PATH }), ['!', 'exit 1']);
+  const said = await harness.run({ kind: 'init', path: '/dev/vg/other' });
   assert.equal(said.filter((line) => line === 'write_resource').length, 128);
   assert.equal(said.at(-1), 'exit 0');
 });

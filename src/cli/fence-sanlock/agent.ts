@@ -1,7 +1,7 @@
 import { type ByteString, nameToText } from '../../base/bytes.ts';
 import type { Result } from '../../base/result.ts';
-import { align, writeLockspace, writeResource } from '../../client/sanlock-area-calls.ts';
-import { getLockspaces, status } from '../../client/sanlock-daemon-calls.ts';
+import { align, writeLockspace, writeResource } from '../../wire/sanlock/area-calls.ts';
+import { getLockspaces, status } from '../../wire/sanlock/daemon-calls.ts';
 import { AGENT_USAGE, type AgentTask } from './agent-options.ts';
 import { fenceOff } from './fence-off.ts';
 import { type AgentPorts, isOwnLease, readLease } from './lease-sight.ts';

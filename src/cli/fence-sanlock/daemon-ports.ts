@@ -1,24 +1,24 @@
 import type { ByteString } from '../../base/bytes.ts';
-import { align } from '../../client/sanlock-area-calls.ts';
-import type { SanlockCall } from '../../client/sanlock-call.ts';
-import {
-  addLockspace,
-  register,
-  removeLockspace,
-  setConfig,
-  status,
-} from '../../client/sanlock-daemon-calls.ts';
-import { acquire, killpath, release, restrict } from '../../client/sanlock-lease-calls.ts';
 import {
   callOnce,
   openLink,
   type SanlockEndpoint,
   type SanlockLink,
 } from '../../client/sanlock-link.ts';
-import { textField } from '../../client/sanlock-records.ts';
-import type { StateRecord } from '../../client/sanlock-types.ts';
-import { ERRNO } from '../../wire/sanlock-codes.ts';
-import { CONFIG_COMMANDS, RESTRICT_FLAGS, STATE_TYPES } from '../../wire/sanlock-socket.ts';
+import { align } from '../../wire/sanlock/area-calls.ts';
+import type { SanlockCall } from '../../wire/sanlock/call.ts';
+import { ERRNO } from '../../wire/sanlock/codes.ts';
+import {
+  addLockspace,
+  register,
+  removeLockspace,
+  setConfig,
+  status,
+} from '../../wire/sanlock/daemon-calls.ts';
+import { acquire, killpath, release, restrict } from '../../wire/sanlock/lease-calls.ts';
+import { textField } from '../../wire/sanlock/records.ts';
+import { CONFIG_COMMANDS, RESTRICT_FLAGS, STATE_TYPES } from '../../wire/sanlock/socket.ts';
+import type { StateRecord } from '../../wire/sanlock/types.ts';
 import type { FenceSanlock } from './daemon.ts';
 import type { FenceStart } from './start-message.ts';
 import { FENCE_LOCKSPACE, fenceLockspace, ownLease, wrongArea } from './storage.ts';

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SimClock } from '../../sim/clock.ts';
+import { SimClock } from '../../sim/kernel/clock.ts';
 import { FenceDaemon, type FenceSanlock } from './daemon.ts';
 
 type Answer = (failure: string | null) => void;
 type Call = keyof FenceSanlock;
 
 /** A fence_sanlockd whose sanlock and wdmd are this test; every deed is a line. */
-class Stage {
+class Harness {
   readonly clock = new SimClock();
   readonly lines: string[] = [];
   /** Calls that fail, or (null) are answered when the test says so. */
@@ -72,50 +72,50 @@ class Stage {
 const START = ['register', 'join', 'keepForOrphans', 'acquire', 'live 20', 'started'];
 const LEAVE = ['clear', 'release', 'leave', 'leave wdmd'];
 
-function started(hostId = 1): Stage {
-  const stage = new Stage(hostId);
-  stage.daemon.start();
-  assert.deepEqual(stage.after(0), START);
-  return stage;
+function started(hostId = 1): Harness {
+  const harness = new Harness(hostId);
+  harness.daemon.start();
+  assert.deepEqual(harness.after(0), START);
+  return harness;
 }
 
 test('the lease first, then the expiry; renewed every 5 s; back in order at the end', () => {
-  const stage = started();
-  assert.deepEqual(stage.after(4), []);
-  assert.deepEqual(stage.after(1), ['live 20']);
-  assert.equal(stage.after(60).length, 12);
-  stage.daemon.stop();
-  assert.deepEqual(stage.after(100), [...LEAVE, 'ended: null']);
+  const harness = started();
+  assert.deepEqual(harness.after(4), []);
+  assert.deepEqual(harness.after(1), ['live 20']);
+  assert.equal(harness.after(60).length, 12);
+  harness.daemon.stop();
+  assert.deepEqual(harness.after(100), [...LEAVE, 'ended: null']);
 });
 
 test('fenced: no expiry is given any more, and no order ends it', () => {
-  const stage = started(2);
-  stage.after(7);
-  stage.daemon.told('fenced');
-  stage.daemon.stop();
-  assert.deepEqual(stage.after(600), ['host.fenced', 'stop.refused']);
+  const harness = started(2);
+  harness.after(7);
+  harness.daemon.told('fenced');
+  harness.daemon.stop();
+  assert.deepEqual(harness.after(600), ['host.fenced', 'stop.refused']);
 });
 
 test('sanlock or its lockspace lost: likewise', () => {
-  const stage = started();
-  stage.daemon.lost();
-  stage.daemon.stop();
-  assert.deepEqual(stage.after(600), ['host.lost', 'stop.refused']);
+  const harness = started();
+  harness.daemon.lost();
+  harness.daemon.stop();
+  assert.deepEqual(harness.after(600), ['host.lost', 'stop.refused']);
 });
 
 test('the winner of a duel renews on until its agent is done', () => {
-  const stage = started();
-  stage.victims = [2];
-  stage.daemon.told('fenced');
-  assert.deepEqual(stage.after(11), ['host.fenced']);
-  stage.daemon.told('fencing');
-  assert.deepEqual(stage.after(0), ['host.fencing', 'duel.won', 'live 20']);
-  stage.daemon.told('fenced');
-  assert.deepEqual(stage.after(5), ['host.fenced', 'live 20'], 'told again, won again');
-  stage.victims = [];
-  assert.deepEqual(stage.after(5), ['live 20']);
-  stage.daemon.told('fenced');
-  assert.deepEqual(stage.after(60), ['host.fenced'], 'that was another one');
+  const harness = started();
+  harness.victims = [2];
+  harness.daemon.told('fenced');
+  assert.deepEqual(harness.after(11), ['host.fenced']);
+  harness.daemon.told('fencing');
+  assert.deepEqual(harness.after(0), ['host.fencing', 'duel.won', 'live 20']);
+  harness.daemon.told('fenced');
+  assert.deepEqual(harness.after(5), ['host.fenced', 'live 20'], 'told again, won again');
+  harness.victims = [];
+  assert.deepEqual(harness.after(5), ['live 20']);
+  harness.daemon.told('fenced');
+  assert.deepEqual(harness.after(60), ['host.fenced'], 'that was another one');
 });
 
 test('a start that fails takes back what it did', () => {
@@ -125,12 +125,12 @@ test('a start that fails takes back what it did', () => {
     ['keepForOrphans', [...START.slice(0, 3), 'clear', 'leave', 'leave wdmd']],
     ['acquire', [...START.slice(0, 4), 'clear', 'leave', 'leave wdmd']],
   ] as const) {
-    const stage = new Stage();
-    stage.odd.set(call, 'no');
-    stage.daemon.start();
-    assert.deepEqual(stage.after(100), [...wanted, 'ended: no'], call);
+    const harness = new Harness();
+    harness.odd.set(call, 'no');
+    harness.daemon.start();
+    assert.deepEqual(harness.after(100), [...wanted, 'ended: no'], call);
   }
-  const unwatched = new Stage();
+  const unwatched = new Harness();
   unwatched.isTaken = false;
   unwatched.daemon.start();
   const why = 'ended: wdmd did not take the expiry';
@@ -138,7 +138,7 @@ test('a start that fails takes back what it did', () => {
 });
 
 test('stopped while it joins, it leaves; told to be lost while it acquires, it is to be reset', () => {
-  const joining = new Stage();
+  const joining = new Harness();
   joining.odd.set('join', null);
   joining.daemon.start();
   joining.daemon.stop();
@@ -147,14 +147,14 @@ test('stopped while it joins, it leaves; told to be lost while it acquires, it i
   joining.waiting.get('join')?.('aborted');
   assert.deepEqual(joining.after(10), ['clear', 'leave wdmd', 'ended: null']);
 
-  const acquiring = new Stage();
+  const acquiring = new Harness();
   acquiring.odd.set('acquire', null);
   acquiring.daemon.start();
   acquiring.daemon.lost();
   acquiring.waiting.get('acquire')?.(null);
   assert.deepEqual(acquiring.after(60), [...START.slice(0, 4), 'host.lost', ...START.slice(4)]);
 
-  const stopped = new Stage();
+  const stopped = new Harness();
   stopped.odd.set('acquire', null);
   stopped.daemon.start();
   stopped.daemon.stop();
@@ -163,9 +163,9 @@ test('stopped while it joins, it leaves; told to be lost while it acquires, it i
 });
 
 test('an end that is not complete says so', () => {
-  const stage = started();
-  stage.odd.set('release', 'the disk does not answer');
-  stage.daemon.stop();
+  const harness = started();
+  harness.odd.set('release', 'the disk does not answer');
+  harness.daemon.stop();
   const said = ['clear', 'release', 'stop.incomplete', 'leave', 'leave wdmd'];
-  assert.deepEqual(stage.after(9), [...said, 'ended: the disk does not answer']);
+  assert.deepEqual(harness.after(9), [...said, 'ended: the disk does not answer']);
 });

@@ -116,11 +116,11 @@ test('whatever happens: no renewal while a victim or lost, none twice within 5 s
   );
   const moments = fc.array(fc.tuple(fc.integer({ min: 0, max: 7000 }), events), { maxLength: 60 });
   fc.assert(
-    fc.property(moments, (story) => {
+    fc.property(moments, (scenario) => {
       const duty = newDuty(2);
       stepDuty(duty, on('started'), 0);
       let [nowMs, lastMs, wasLost] = [0, 0, false];
-      for (const [passedMs, event] of story) {
+      for (const [passedMs, event] of scenario) {
         nowMs += passedMs;
         wasLost ||= event.kind === 'lost' && !duty.isOver;
         const effects = stepDuty(duty, event, nowMs);

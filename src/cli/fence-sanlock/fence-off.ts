@@ -1,5 +1,5 @@
-import { getLockspaces, status } from '../../client/sanlock-daemon-calls.ts';
-import { acquire, release, request } from '../../client/sanlock-lease-calls.ts';
+import { getLockspaces, status } from '../../wire/sanlock/daemon-calls.ts';
+import { acquire, release, request } from '../../wire/sanlock/lease-calls.ts';
 import { agentFileText } from './agent-file.ts';
 import { type AgentPorts, isOwnLease, type LeaseSight, readLease } from './lease-sight.ts';
 import type { FenceStart } from './start-message.ts';

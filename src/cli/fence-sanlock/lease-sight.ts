@@ -1,9 +1,9 @@
 import type { SanlockClient } from '../../client/sanlock.ts';
-import { readResourceOwners } from '../../client/sanlock-area-calls.ts';
-import { textField } from '../../client/sanlock-records.ts';
-import type { StateRecord } from '../../client/sanlock-types.ts';
 import type { Clock } from '../../ports/clock.ts';
-import { STATE_TYPES } from '../../wire/sanlock-socket.ts';
+import { readResourceOwners } from '../../wire/sanlock/area-calls.ts';
+import { textField } from '../../wire/sanlock/records.ts';
+import { STATE_TYPES } from '../../wire/sanlock/socket.ts';
+import type { StateRecord } from '../../wire/sanlock/types.ts';
 import type { FenceStart } from './start-message.ts';
 import { FENCE_LOCKSPACE, hostLease } from './storage.ts';
 

@@ -1,6 +1,6 @@
 import { type ByteString, textToName } from '../../base/bytes.ts';
-import type { Lockspace, Resource } from '../../client/sanlock-types.ts';
-import { RES_FLAGS } from '../../wire/sanlock-socket.ts';
+import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
+import type { Lockspace, Resource } from '../../wire/sanlock/types.ts';
 
 export const FENCE_LOCKSPACE = 'fence';
 export const MAX_FENCE_HOSTS = 128;

@@ -1,8 +1,8 @@
-import { countdownOver, hush, say } from './story-print.ts';
+import { countdownOver, hush, say } from './demo-text.ts';
 
 /**
  * Resolves when this program is asked to end: by Ctrl-C, by a signal, or because nobody reads what
- * it tells (`| head`). Asking again changes nothing: cut short in its taking down, a story would
+ * it tells (`| head`). Asking again changes nothing: cut short in its taking down, a demo would
  * leave daemons and devices behind.
  */
 export function untilAskedToEnd(): Promise<'asked'> {
@@ -17,9 +17,9 @@ export function untilAskedToEnd(): Promise<'asked'> {
 }
 
 /**
- * Tells a story until its end or until asked, and takes down what it built in either case.
+ * Tells a demo until its end or until asked, and takes down what it built in either case.
  * @param takeDown its answer is the last sentence
- * @returns the exit status; rejects with what went wrong in the story, when nobody asked it to end
+ * @returns the exit status; rejects with what went wrong in the demo, when nobody asked it to end
  */
 export async function toTheEnd(
   asked: Promise<'asked'>,

@@ -7,15 +7,15 @@ interface Command {
 
 /** The words behind `holdfast`; each command is loaded only when it is asked for. */
 const COMMANDS: Readonly<Record<string, Command>> = {
-  story: {
+  demo: {
     about: 'three hosts, one LUN, real lvm: what holdfast does, shown (--once ends behind it)',
-    run: async (args) => (await import('./story.ts')).story(args),
-    help: async () => (await import('./story.ts')).STORY_USAGE,
+    run: async (args) => (await import('./demo.ts')).demo(args),
+    help: async () => (await import('./demo.ts')).DEMO_USAGE,
   },
-  lab: {
-    about: 'enter the hosts of a running story: lab enter 2, lab status',
-    run: async (args) => (await import('./lab.ts')).lab(args),
-    help: async () => (await import('./lab.ts')).LAB_USAGE,
+  rig: {
+    about: 'enter the hosts of a running demo: rig enter 2, rig status',
+    run: async (args) => (await import('./rig.ts')).rig(args),
+    help: async () => (await import('./rig.ts')).RIG_USAGE,
   },
   who: {
     about: 'which host holds a lease, whether it is alive, until when it is protected',

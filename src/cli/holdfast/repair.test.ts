@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { MIB } from '../../base/units.ts';
-import { Lab } from '../../sim/lab.ts';
+import { ProcedureHarness } from '../../sim/procedure-harness.ts';
 import { repairLease } from './repair.ts';
 
 const BLOCK_AT = MIB + (1 + 3) * 512;
@@ -13,9 +13,9 @@ test('a damaged block of a host that left is emptied in place; a second run find
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-repair-'));
   try {
     const path = join(folder, 'lun');
-    const lab = new Lab(1); // its free host lease asks for 2 s
-    lab.disks.resource.fill(0xa5, BLOCK_AT - MIB, BLOCK_AT - MIB + 512);
-    const disk = Buffer.concat([lab.disks.lockspace, lab.disks.resource]);
+    const harness = new ProcedureHarness(1); // its free host lease asks for 2 s
+    harness.disks.resource.fill(0xa5, BLOCK_AT - MIB, BLOCK_AT - MIB + 512);
+    const disk = Buffer.concat([harness.disks.lockspace, harness.disks.resource]);
     writeFileSync(path, disk);
     const expected = { lockspaceName: 'LS', name: 'vm7' };
     const places = { path, offset: MIB, spacePath: path, spaceOffset: 0 };

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { type ByteString, textToName } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
-import { parseResource } from '../../wire/sanlock-strings.ts';
+import { parseResource } from '../../wire/sanlock/strings.ts';
 
 /** Where to look. The lockspace's area tells who the hosts are. */
 export interface WhoTarget {

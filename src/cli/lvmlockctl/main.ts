@@ -1,8 +1,13 @@
 import { execFile } from 'node:child_process';
 import { nameToText, textToName } from '../../base/bytes.ts';
 import { askLvmlockd, type LvmlockdEndpoint } from '../../client/lvmlockd.ts';
-import { bytesToText, formatMessage, formatRequest, numberOf } from '../../wire/libdaemon.ts';
-import { resultName } from '../../wire/lvmlockd-numbers.ts';
+import {
+  bytesToText,
+  formatMessage,
+  formatRequest,
+  numberOf,
+} from '../../wire/lvmlockd/libdaemon.ts';
+import { resultName } from '../../wire/lvmlockd/numbers.ts';
 import { infoText } from './info-text.ts';
 import { killCommandOf } from './kill-command.ts';
 import { type LvmlockctlOptions, parseOptions, type Task, USAGE } from './options.ts';

@@ -1,9 +1,9 @@
 import { nameToText } from '../../base/bytes.ts';
 import type { SanlockClient } from '../../client/sanlock.ts';
-import { getHosts, setEvent } from '../../client/sanlock-daemon-calls.ts';
 import type { EventWatch } from '../../client/sanlock-events.ts';
 import type { Clock } from '../../ports/clock.ts';
-import { EVENT_FLAGS } from '../../wire/sanlock-socket.ts';
+import { getHosts, setEvent } from '../../wire/sanlock/daemon-calls.ts';
+import { EVENT_FLAGS } from '../../wire/sanlock/socket.ts';
 import { controlBytes } from './control-message.ts';
 import { RESET_EVENTS } from './host-event-bits.ts';
 import { parseReset, RESET_USAGE, type ResetTask } from './options.ts';

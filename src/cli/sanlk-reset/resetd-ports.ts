@@ -1,9 +1,9 @@
-import type { SanlockCall } from '../../client/sanlock-call.ts';
-import { getHosts, setConfig, setEvent } from '../../client/sanlock-daemon-calls.ts';
 import { watchEvents } from '../../client/sanlock-events.ts';
 import { callOnce, type SanlockEndpoint } from '../../client/sanlock-link.ts';
 import type { WdmdEntry } from '../../client/wdmd.ts';
-import { CONFIG_COMMANDS } from '../../wire/sanlock-socket.ts';
+import type { SanlockCall } from '../../wire/sanlock/call.ts';
+import { getHosts, setConfig, setEvent } from '../../wire/sanlock/daemon-calls.ts';
+import { CONFIG_COMMANDS } from '../../wire/sanlock/socket.ts';
 import type { ResetdSanlock, ResetdWatchdog } from './resetd.ts';
 
 /** The local sanlock, as sanlk-resetd needs it. */

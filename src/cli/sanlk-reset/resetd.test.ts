@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ReceivedEvent } from '../../client/sanlock-events.ts';
-import { SimClock } from '../../sim/clock.ts';
-import { EVENT_FLAGS } from '../../wire/sanlock-socket.ts';
+import { SimClock } from '../../sim/kernel/clock.ts';
+import { EVENT_FLAGS } from '../../wire/sanlock/socket.ts';
 import { controlBytes } from './control-message.ts';
 import { RESET_EVENTS } from './host-event-bits.ts';
 import { MAX_LOCKSPACES, Resetd, type ResetdSanlock, type ResetdSettings } from './resetd.ts';
@@ -13,7 +13,7 @@ const SETTINGS = { useWatchdog: true, sysrqReboot: false, sysrqDelayS: 25, resou
 const OWN_GENERATION = 5n;
 
 /** A daemon whose sanlock and wdmd are this test; every deed is a line. */
-class Stage {
+class Harness {
   readonly clock = new SimClock();
   readonly lines: string[] = [];
   readonly handlers = new Map<
@@ -79,17 +79,17 @@ class Stage {
   }
 }
 
-function listening(settings: Partial<ResetdSettings> = {}): Stage {
-  const stage = new Stage(settings);
-  stage.daemon.listen('LS', (code) => assert.equal(code, 0));
-  return stage;
+function listening(settings: Partial<ResetdSettings> = {}): Harness {
+  const harness = new Harness(settings);
+  harness.daemon.listen('LS', (code) => assert.equal(code, 0));
+  return harness;
 }
 
 test('a reset: the lockspace kept, the expiry given, then the reply; once, as often as asked', () => {
-  const stage = listening();
+  const harness = listening();
   const deeds = ['used LS', 'expire', `event LS 2 ${RESETTING}`];
-  assert.deepEqual(stage.hears(RESET), deeds);
-  assert.deepEqual(stage.hears(RESET), ['used LS', `event LS 2 ${RESETTING}`]);
+  assert.deepEqual(harness.hears(RESET), deeds);
+  assert.deepEqual(harness.hears(RESET), ['used LS', `event LS 2 ${RESETTING}`]);
 });
 
 test('no reply that nobody can keep', () => {
@@ -108,29 +108,29 @@ test('no reply that nobody can keep', () => {
 });
 
 test('an event for a former life of this host, and other events, are not for us', () => {
-  const stage = listening();
-  assert.deepEqual(stage.hears(RESET, OWN_GENERATION - 1n), []);
-  assert.deepEqual(stage.hears(RESETTING | REBOOTING), []);
-  assert.deepEqual(stage.hears(REBOOT), [], 'not served unless -b 1');
-  assert.equal(stage.hears(RESET, 0n).length, 3, 'no generation means any');
+  const harness = listening();
+  assert.deepEqual(harness.hears(RESET, OWN_GENERATION - 1n), []);
+  assert.deepEqual(harness.hears(RESETTING | REBOOTING), []);
+  assert.deepEqual(harness.hears(REBOOT), [], 'not served unless -b 1');
+  assert.equal(harness.hears(RESET, 0n).length, 3, 'no generation means any');
 });
 
 test('a reboot by sysrq comes after its delay, once', () => {
-  const stage = listening({ sysrqReboot: true });
-  assert.deepEqual(stage.hears(REBOOT), [`event LS 2 ${REBOOTING}`]);
+  const harness = listening({ sysrqReboot: true });
+  assert.deepEqual(harness.hears(REBOOT), [`event LS 2 ${REBOOTING}`]);
   const both = ['used LS', 'expire', `event LS 2 ${RESETTING | REBOOTING}`];
-  assert.deepEqual(stage.hears(RESET | REBOOT), both);
-  stage.lines.length = 0;
-  const startMs = stage.clock.nowMs();
-  stage.clock.runUntil(startMs + 24_999);
-  assert.deepEqual(stage.lines, []);
-  stage.clock.runUntil(startMs + 100_000);
-  assert.deepEqual(stage.lines, ['reboot']);
+  assert.deepEqual(harness.hears(RESET | REBOOT), both);
+  harness.lines.length = 0;
+  const startMs = harness.clock.nowMs();
+  harness.clock.runUntil(startMs + 24_999);
+  assert.deepEqual(harness.lines, []);
+  harness.clock.runUntil(startMs + 100_000);
+  assert.deepEqual(harness.lines, ['reboot']);
 });
 
 test('reg, end and clear of sanlk-reset; nonsense is dropped', () => {
-  const stage = listening();
-  const { daemon, lines } = stage;
+  const harness = listening();
+  const { daemon, lines } = harness;
   daemon.told(controlBytes({ action: 'reg', name: 'LS2' }));
   daemon.told(controlBytes({ action: 'reg', name: 'LS2' }));
   daemon.told(controlBytes({ action: 'reg', name: 'NONE' }));
@@ -143,17 +143,17 @@ test('reg, end and clear of sanlk-reset; nonsense is dropped', () => {
 });
 
 test('at the end the channels are closed, then wdmd left; a lockspace has room for 64', () => {
-  const stage = listening();
-  stage.handlers.get('LS')?.onClosed();
+  const harness = listening();
+  harness.handlers.get('LS')?.onClosed();
   let code = 0;
   for (let n = 0; n <= MAX_LOCKSPACES; n++) {
-    stage.daemon.listen(`L${n}`, (result) => {
+    harness.daemon.listen(`L${n}`, (result) => {
       code = result;
     });
   }
   assert.equal(code, -7);
-  stage.daemon.end();
-  assert.equal(stage.lines.length, MAX_LOCKSPACES + 1);
-  assert.equal(stage.lines.at(-1), 'leave wdmd');
-  assert.deepEqual(stage.hears(RESET), []);
+  harness.daemon.end();
+  assert.equal(harness.lines.length, MAX_LOCKSPACES + 1);
+  assert.equal(harness.lines.at(-1), 'leave wdmd');
+  assert.deepEqual(harness.hears(RESET), []);
 });

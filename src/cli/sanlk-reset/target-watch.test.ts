@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HOST_STATES } from '../../wire/sanlock-socket.ts';
+import { HOST_STATES } from '../../wire/sanlock/socket.ts';
 import { RESET_EVENTS } from './host-event-bits.ts';
 import { type TargetSight, TargetWatch, type WatchRules } from './target-watch.ts';
 

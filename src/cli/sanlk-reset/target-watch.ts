@@ -1,5 +1,5 @@
 import type { ByteString } from '../../base/bytes.ts';
-import { HOST_STATES } from '../../wire/sanlock-socket.ts';
+import { HOST_STATES } from '../../wire/sanlock/socket.ts';
 import { RESET_EVENTS } from './host-event-bits.ts';
 
 /** The host to be reset, as one lockspace knows it. */

@@ -1,11 +1,12 @@
 import { SanlockClient, sanlockSocketPath } from '../../client/sanlock.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { UnixSockets } from '../../platform/unix-socket.ts';
-import { ERRNO } from '../../wire/sanlock-codes.ts';
+import { ERRNO } from '../../wire/sanlock/codes.ts';
 import { commandAction } from './command-action.ts';
 import { type CommandLine, u64Option } from './command-line.ts';
 import type { Action, ActionClient, Noted } from './context.ts';
 import { isAnswer, lookCloser, sentence } from './explain.ts';
+import { usersOfDaemon } from './holder-text.ts';
 import {
   acquireAction,
   alignAction,
@@ -38,7 +39,6 @@ import {
   updateAction,
 } from './rindex-actions.ts';
 import { showHostStatus, showRenewals, showStatus } from './status.ts';
-import { usersOfDaemon } from './who-has-it.ts';
 
 const ACTIONS: ReadonlyMap<string, Action> = new Map([
   ['status', showStatus],

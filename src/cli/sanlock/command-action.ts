@@ -1,7 +1,7 @@
 import { isatty } from 'node:tty';
-import { acquire } from '../../client/sanlock-lease-calls.ts';
 import { restoreEnvironment } from '../../platform/clean-start.ts';
-import { ERRNO } from '../../wire/sanlock-codes.ts';
+import { ERRNO } from '../../wire/sanlock/codes.ts';
+import { acquire } from '../../wire/sanlock/lease-calls.ts';
 import { type Action, type ClientContext, codeOf } from './context.ts';
 import { resourcesToAcquire } from './lease-actions.ts';
 

@@ -1,18 +1,18 @@
 import { type ByteString, textToName } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import {
+  parseLockspace,
+  parseResource,
+  parseU64,
+  splitEscaped,
+} from '../../wire/sanlock/strings.ts';
+import {
   type Lockspace,
   type Rentry,
   type Resource,
   type Rindex,
   sizeFlags,
-} from '../../client/sanlock-types.ts';
-import {
-  parseLockspace,
-  parseResource,
-  parseU64,
-  splitEscaped,
-} from '../../wire/sanlock-strings.ts';
+} from '../../wire/sanlock/types.ts';
 
 const LETTERS = 'abdefghilmnopstuwxzAFGHLOPQRSUZ';
 

@@ -5,7 +5,7 @@ import type { LeaseError } from '../../lease/lease-error.ts';
 import type { DiskRole, Effect, Reply, Steps } from '../../lease/steps.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { DirectDisk, DiskFailure } from '../../platform/disk-direct.ts';
-import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
+import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 
 const CLOCK = new MonotonicClock();
 

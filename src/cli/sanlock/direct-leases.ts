@@ -29,8 +29,8 @@ import { readResource } from '../../lease/read.ts';
 import { verifyDelta } from '../../lease/verify.ts';
 import type { Member } from '../../lease/world.ts';
 import type { DirectDisk } from '../../platform/disk-direct.ts';
-import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
-import { RES_FLAGS } from '../../wire/sanlock-socket.ts';
+import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
+import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
 import {
   atoi,
   type CommandLine,

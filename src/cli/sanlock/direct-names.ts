@@ -2,7 +2,7 @@ import { nameToText } from '../../base/bytes.ts';
 import { decode } from '../../codec/struct.ts';
 import { deltaLeader, paxosLeader } from '../../format/leader.ts';
 import { DiskFailure } from '../../platform/disk-direct.ts';
-import { SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
+import { SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 import { type CommandLine, lockspaceOption, resourceOption } from './command-line.ts';
 import { byteOffset, OpenFailure, openDisk } from './direct-disk.ts';
 

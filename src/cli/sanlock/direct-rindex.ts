@@ -8,7 +8,7 @@ import { formatIndex, lookUpIndex, rebuildIndex, updateIndex } from '../../lease
 import type { IndexPlace } from '../../lease/rindex-area.ts';
 import type { Steps } from '../../lease/steps.ts';
 import type { DirectDisk } from '../../platform/disk-direct.ts';
-import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
+import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 import {
   type CommandLine,
   hasHalfSizes,

@@ -5,8 +5,8 @@ import { deltaLeaseOffset, GEOMETRY_512_1M, type Geometry } from '../../format/g
 import { DELTA_DISK_MAGIC, deltaLeader, leaderGeometry, paxosLeader } from '../../format/leader.ts';
 import { verifyDelta, verifyPaxos } from '../../lease/verify.ts';
 import { DirectDisk, DiskFailure } from '../../platform/disk-direct.ts';
-import { ERRNO } from '../../wire/sanlock-codes.ts';
-import { splitEscaped } from '../../wire/sanlock-strings.ts';
+import { ERRNO } from '../../wire/sanlock/codes.ts';
+import { splitEscaped } from '../../wire/sanlock/strings.ts';
 import { type CommandLine, lockspaceOption, resourceOption, sizesOption } from './command-line.ts';
 import { byteOffset, leaseCode, OpenFailure, openDisk } from './direct-disk.ts';
 

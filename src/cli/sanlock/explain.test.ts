@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { codeName } from '../../client/sanlock-failure.ts';
-import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
+import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 import { type CommandLine, parseCommandLine } from './command-line.ts';
-import { doubtfulWords } from './doubtful.ts';
 import { type FailedAction, isAnswer, lookCloser, sentence } from './explain.ts';
-import { sayingOf } from './sayings.ts';
+import { sayingOf } from './texts.ts';
+import { doubtfulWords } from './unknown-result.ts';
 
 const CODES = [...Object.values(SANLOCK_CODES), ...Object.values(ERRNO).map((errno) => -errno)];
 const ACTIONS = ['status', 'add_lockspace', 'rem_lockspace', 'acquire', 'init', 'shutdown', 'read'];

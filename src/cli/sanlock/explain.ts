@@ -1,12 +1,11 @@
 import { type ByteString, nameToText } from '../../base/bytes.ts';
 import type { SanlockClient } from '../../client/sanlock.ts';
 import { codeName } from '../../client/sanlock-failure.ts';
-import type { Lockspace, Resource } from '../../client/sanlock-types.ts';
-import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
-import { RES_FLAGS } from '../../wire/sanlock-socket.ts';
-import { exportPath } from '../../wire/sanlock-strings.ts';
+import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
+import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
+import { exportPath } from '../../wire/sanlock/strings.ts';
+import type { Lockspace, Resource } from '../../wire/sanlock/types.ts';
 import { type CommandLine, lockspaceOption, resourceOption } from './command-line.ts';
-import { sayingOf } from './sayings.ts';
 import {
   holderHere,
   hostNameOnDisk,
@@ -14,7 +13,8 @@ import {
   namesOnDisk,
   ownerOnDisk,
   usersOfDaemon,
-} from './who-has-it.ts';
+} from './holder-text.ts';
+import { sayingOf } from './texts.ts';
 
 export interface FailedAction {
   /** `client` or `direct`. */

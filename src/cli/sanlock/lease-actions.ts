@@ -5,7 +5,8 @@ import {
   readResourceOwners,
   writeLockspace,
   writeResource,
-} from '../../client/sanlock-area-calls.ts';
+} from '../../wire/sanlock/area-calls.ts';
+import { ERRNO } from '../../wire/sanlock/codes.ts';
 import {
   acquire,
   convert,
@@ -14,11 +15,10 @@ import {
   inquire,
   release,
   request,
-} from '../../client/sanlock-lease-calls.ts';
-import { type Resource, sizesOfFlags } from '../../client/sanlock-types.ts';
-import { ERRNO } from '../../wire/sanlock-codes.ts';
-import { RES_FLAGS } from '../../wire/sanlock-socket.ts';
-import { parseState, printResource } from '../../wire/sanlock-strings.ts';
+} from '../../wire/sanlock/lease-calls.ts';
+import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
+import { parseState, printResource } from '../../wire/sanlock/strings.ts';
+import { type Resource, sizesOfFlags } from '../../wire/sanlock/types.ts';
 import {
   atoi,
   type CommandLine,

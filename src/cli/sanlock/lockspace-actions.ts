@@ -1,3 +1,4 @@
+import { ERRNO } from '../../wire/sanlock/codes.ts';
 import {
   addLockspace,
   getHosts,
@@ -11,11 +12,10 @@ import {
   shutdown,
   shutdownWait,
   version,
-} from '../../client/sanlock-daemon-calls.ts';
-import type { Host, Lockspace } from '../../client/sanlock-types.ts';
-import { ERRNO } from '../../wire/sanlock-codes.ts';
-import { CONFIG_COMMANDS, HOST_STATES, LSF_FLAGS } from '../../wire/sanlock-socket.ts';
-import { exportPath } from '../../wire/sanlock-strings.ts';
+} from '../../wire/sanlock/daemon-calls.ts';
+import { CONFIG_COMMANDS, HOST_STATES, LSF_FLAGS } from '../../wire/sanlock/socket.ts';
+import { exportPath } from '../../wire/sanlock/strings.ts';
+import type { Host, Lockspace } from '../../wire/sanlock/types.ts';
 import { atoi, ioTimeoutOption, lockspaceOption, u64Option } from './command-line.ts';
 import { type Action, type ClientContext, codeOf } from './context.ts';
 

@@ -2,8 +2,8 @@ import { textToName } from '../../base/bytes.ts';
 import { strayBackslash } from './backslash.ts';
 import { isClientAction, runClientAction } from './client.ts';
 import { type CommandLine, parseCommandLine, sizesComplaint } from './command-line.ts';
-import { doubtfulWords } from './doubtful.ts';
 import { sentence } from './explain.ts';
+import { doubtfulWords } from './unknown-result.ts';
 import { USAGE } from './usage.ts';
 
 const VERSION = '3.8.5';

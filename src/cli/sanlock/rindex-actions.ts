@@ -1,3 +1,4 @@
+import { ERRNO } from '../../wire/sanlock/codes.ts';
 import {
   createResource,
   deleteResource,
@@ -5,8 +6,7 @@ import {
   lookupRindex,
   rebuildRindex,
   updateRindex,
-} from '../../client/sanlock-rindex-calls.ts';
-import { ERRNO } from '../../wire/sanlock-codes.ts';
+} from '../../wire/sanlock/rindex-calls.ts';
 import { atoi, rentryOption, rindexOption } from './command-line.ts';
 import { type Action, type ClientContext, codeOf } from './context.ts';
 

@@ -1,9 +1,9 @@
 import type { ByteString } from '../../base/bytes.ts';
-import { hostStatus, renewalHistory, status } from '../../client/sanlock-daemon-calls.ts';
-import { textField } from '../../client/sanlock-records.ts';
-import type { StateRecord } from '../../client/sanlock-types.ts';
-import { STATE_TYPES } from '../../wire/sanlock-socket.ts';
-import { exportPath, printResource } from '../../wire/sanlock-strings.ts';
+import { hostStatus, renewalHistory, status } from '../../wire/sanlock/daemon-calls.ts';
+import { textField } from '../../wire/sanlock/records.ts';
+import { STATE_TYPES } from '../../wire/sanlock/socket.ts';
+import { exportPath, printResource } from '../../wire/sanlock/strings.ts';
+import type { StateRecord } from '../../wire/sanlock/types.ts';
 import { lockspaceOption } from './command-line.ts';
 import { type Action, type ClientContext, codeOf } from './context.ts';
 

@@ -1,11 +1,15 @@
 import type { ByteString } from '../../base/bytes.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
-import { findWatchdog, type WatchdogRefusal, watchdogPaths } from '../../drive/watchdog-search.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
 import type { WatchdogDevices } from '../../ports/watchdog-device.ts';
+import {
+  findWatchdog,
+  type WatchdogRefusal,
+  watchdogPaths,
+} from '../../programs/watchdog-search.ts';
 import { DEFAULT_FIRE_TIMEOUT_S } from '../../wdmd/state.ts';
-import { WDMD_CMD, WDMD_MESSAGE_BYTES, wdmdMessage } from '../../wire/wdmd-socket.ts';
+import { WDMD_CMD, WDMD_MESSAGE_BYTES, wdmdMessage } from '../../wire/wdmd/socket.ts';
 import type { WdmdOptions } from './options.ts';
 
 export const NO_DEVICE = 'no watchdog device, load a watchdog driver';

@@ -10,29 +10,37 @@ import {
   paxosLeader,
 } from '../../format/leader.ts';
 import { requestRecord } from '../../format/request.ts';
-import type { Lab } from '../../sim/lab.ts';
+import type { ProcedureHarness } from '../../sim/procedure-harness.ts';
 
 // Sectors with a sound checksum that no host has written, or none that works.
 
-export function plantBlock(lab: Lab, hostId: number, change: Partial<Dblock>): void {
-  const at = hostBlockSector(hostId) * lab.geometry.sectorSize;
+export function plantBlock(
+  harness: ProcedureHarness,
+  hostId: number,
+  change: Partial<Dblock>,
+): void {
+  const at = hostBlockSector(hostId) * harness.geometry.sectorSize;
   const block = { ...zeroRecord(dblock), mbal: BigInt(hostId), ...change };
-  encodeDblock(block, lab.disks.resource, at);
+  encodeDblock(block, harness.disks.resource, at);
 }
 
-export function plantLeader(lab: Lab, change: Partial<PaxosLeader>): void {
-  const leader = decode(paxosLeader, lab.disks.resource);
-  encodePaxosLeader({ ...leader, ...change }, lab.disks.resource);
+export function plantLeader(harness: ProcedureHarness, change: Partial<PaxosLeader>): void {
+  const leader = decode(paxosLeader, harness.disks.resource);
+  encodePaxosLeader({ ...leader, ...change }, harness.disks.resource);
 }
 
-export function plantHostLease(lab: Lab, hostId: number, change: Partial<DeltaLeader>): void {
-  const at = deltaLeaseOffset(lab.geometry, hostId);
-  const lease = decode(deltaLeader, lab.disks.lockspace, at);
-  encodeDeltaLeader({ ...lease, ...change }, lab.disks.lockspace, at);
+export function plantHostLease(
+  harness: ProcedureHarness,
+  hostId: number,
+  change: Partial<DeltaLeader>,
+): void {
+  const at = deltaLeaseOffset(harness.geometry, hostId);
+  const lease = decode(deltaLeader, harness.disks.lockspace, at);
+  encodeDeltaLeader({ ...lease, ...change }, harness.disks.lockspace, at);
 }
 
-export function plantRequest(lab: Lab, lver: bigint): void {
-  const at = REQUEST_SECTOR * lab.geometry.sectorSize;
-  const request = decode(requestRecord, lab.disks.resource, at);
-  encodeInto(requestRecord, { ...request, lver, forceMode: 2 }, lab.disks.resource, at);
+export function plantRequest(harness: ProcedureHarness, lver: bigint): void {
+  const at = REQUEST_SECTOR * harness.geometry.sectorSize;
+  const request = decode(requestRecord, harness.disks.resource, at);
+  encodeInto(requestRecord, { ...request, lver, forceMode: 2 }, harness.disks.resource, at);
 }

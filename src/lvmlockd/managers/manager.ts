@@ -1,6 +1,6 @@
 import type { ByteString } from '../../base/bytes.ts';
-import type { LockScope } from '../../wire/lvmlockd-requests.ts';
-import type { SanlockAnswer, SanlockAsk } from './sanlock-asks.ts';
+import type { LockScope } from '../../wire/lvmlockd/requests.ts';
+import type { SanlockAnswer, SanlockAsk } from './sanlock/asks.ts';
 
 export type ManagerKind = 'sanlock' | 'dlm' | 'idm';
 

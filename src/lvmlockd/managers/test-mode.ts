@@ -1,6 +1,6 @@
 import type { ByteString } from '../../base/bytes.ts';
 import { MIB } from '../../base/units.ts';
-import { LD_RESULT } from '../../wire/lvmlockd-numbers.ts';
+import { LD_RESULT } from '../../wire/lvmlockd/numbers.ts';
 import {
   both,
   type HeldLock,
@@ -17,8 +17,8 @@ import {
   MAX_HOST_ID,
   SLOT_FIRST_LV,
   vgArgsFor,
-} from './sanlock-layout.ts';
-import { deviceAt, sleep } from './sanlock-slots.ts';
+} from './sanlock/layout.ts';
+import { deviceAt, sleep } from './sanlock/slots.ts';
 
 const JOIN_MS = 2000;
 

@@ -1,191 +1,195 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ACQUIRE_FLAGS, REL_FLAGS, RES_FLAGS, SM_CMD } from '../../wire/sanlock-socket.ts';
+import { ACQUIRE_FLAGS, REL_FLAGS, RES_FLAGS, SM_CMD } from '../../wire/sanlock/socket.ts';
 import type { Client } from '../state.ts';
-import { acquireBody, lockspace, resource, Stage } from '../testing/stage.ts';
+import { acquireBody, Harness, lockspace, resource } from '../testing/harness.ts';
 
 const { ORPHAN, ORPHAN_ONLY } = ACQUIRE_FLAGS;
 
-function joined(): Stage {
-  const stage = new Stage();
-  stage.join(10);
-  return stage;
+function joined(): Harness {
+  const harness = new Harness();
+  harness.join(10);
+  return harness;
 }
 
-function acquire(stage: Stage, client: Client, resources: Uint8Array[], cmdFlags = 0): void {
+function acquire(harness: Harness, client: Client, resources: Uint8Array[], cmdFlags = 0): void {
   const fields = { data: resources.length, cmdFlags };
-  stage.ask(client, SM_CMD.ACQUIRE, acquireBody(resources), fields);
+  harness.ask(client, SM_CMD.ACQUIRE, acquireBody(resources), fields);
 }
 
-function release(stage: Stage, client: Client): void {
-  stage.ask(client, SM_CMD.RELEASE, resource(1, { bare: true }), { data: 1 });
+function release(harness: Harness, client: Client): void {
+  harness.ask(client, SM_CMD.RELEASE, resource(1, { bare: true }), { data: 1 });
 }
 
 const shared = (n: number) => resource(n, { flags: RES_FLAGS.SHARED });
 
 test('what this host knows of the resource answers first', () => {
-  const stage = joined();
-  const one = stage.connect(501);
-  const two = stage.connect(502);
+  const harness = joined();
+  const one = harness.connect(501);
+  const two = harness.connect(502);
   const at = 100;
-  stage.play([
-    [at, () => acquire(stage, one, [resource(1)]), ['lease1 acquire R1']],
-    [at, () => acquire(stage, two, [resource(1)]), ['c3 answer 7: -16']], // being acquired
-    [at, () => stage.granted(1, 1), ['c2 answer 7: 0']],
-    [at, () => acquire(stage, two, [resource(1)]), ['c3 answer 7: -17']],
-    [at, () => acquire(stage, two, [shared(1)]), ['c3 answer 7: -17']],
-    [at, () => stage.close(one), ['lease1 release R1']],
-    [at, () => acquire(stage, two, [shared(1)]), []], // being released: its turn comes
-    [at, () => stage.ran(1, { op: 'release' }), ['lease1 acquire R1']],
-    [at, () => stage.granted(1, 1, true), ['c3 answer 7: 0']],
-    [at, () => acquire(stage, stage.connect(503), [shared(1)]), ['c4 answer 7: 0']], // no disk
-    [at, () => acquire(stage, stage.connect(504), [resource(1)]), ['c5 answer 7: -17']],
+  harness.play([
+    [at, () => acquire(harness, one, [resource(1)]), ['lease1 acquire R1']],
+    [at, () => acquire(harness, two, [resource(1)]), ['c3 answer 7: -16']], // being acquired
+    [at, () => harness.granted(1, 1), ['c2 answer 7: 0']],
+    [at, () => acquire(harness, two, [resource(1)]), ['c3 answer 7: -17']],
+    [at, () => acquire(harness, two, [shared(1)]), ['c3 answer 7: -17']],
+    [at, () => harness.close(one), ['lease1 release R1']],
+    [at, () => acquire(harness, two, [shared(1)]), []], // being released: its turn comes
+    [at, () => harness.ran(1, { op: 'release' }), ['lease1 acquire R1']],
+    [at, () => harness.granted(1, 1, true), ['c3 answer 7: 0']],
+    [at, () => acquire(harness, harness.connect(503), [shared(1)]), ['c4 answer 7: 0']], // no disk
+    [at, () => acquire(harness, harness.connect(504), [resource(1)]), ['c5 answer 7: -17']],
   ]);
 });
 
 test('who asked first while a lease was given back gets it, however often others ask', () => {
-  const stage = joined();
-  const [one, two, three, four] = [501, 502, 503, 504].map((pid) => stage.connect(pid));
+  const harness = joined();
+  const [one, two, three, four] = [501, 502, 503, 504].map((pid) => harness.connect(pid));
   assert.ok(one && two && three && four);
   const at = 100;
-  stage.play([
-    [at, () => acquire(stage, one, [resource(1)]), ['lease1 acquire R1']],
-    [at, () => stage.granted(1, 1), ['c2 answer 7: 0']],
-    [at, () => release(stage, one), ['lease1 release R1']],
-    [at, () => acquire(stage, two, [resource(1)]), []],
-    [at, () => acquire(stage, three, [resource(1)]), []],
-    [at, () => acquire(stage, four, [shared(1)]), []],
+  harness.play([
+    [at, () => acquire(harness, one, [resource(1)]), ['lease1 acquire R1']],
+    [at, () => harness.granted(1, 1), ['c2 answer 7: 0']],
+    [at, () => release(harness, one), ['lease1 release R1']],
+    [at, () => acquire(harness, two, [resource(1)]), []],
+    [at, () => acquire(harness, three, [resource(1)]), []],
+    [at, () => acquire(harness, four, [shared(1)]), []],
     [
       at,
-      () => stage.ran(1, { op: 'release' }),
+      () => harness.ran(1, { op: 'release' }),
       ['lease1 acquire R1', 'c4 answer 7: -16', 'c5 answer 7: -16', 'c2 answer 8: 0'],
     ],
-    [at, () => acquire(stage, one, [resource(1)]), ['c2 answer 7: -16']],
-    [at, () => stage.granted(1, 1), ['c3 answer 7: 0']],
+    [at, () => acquire(harness, one, [resource(1)]), ['c2 answer 7: -16']],
+    [at, () => harness.granted(1, 1), ['c3 answer 7: 0']],
   ]);
 });
 
 test('sharers that come while the first is on its way join it without the disk', () => {
-  const stage = joined();
-  const [one, two, three] = [501, 502, 503].map((pid) => stage.connect(pid));
+  const harness = joined();
+  const [one, two, three] = [501, 502, 503].map((pid) => harness.connect(pid));
   assert.ok(one && two && three);
   const at = 100;
-  stage.play([
-    [at, () => acquire(stage, one, [shared(1)]), ['lease1 acquire R1']],
-    [at, () => acquire(stage, two, [shared(1)]), []],
-    [at, () => acquire(stage, three, [resource(1)]), ['c4 answer 7: -16']],
-    [at, () => stage.granted(1, 1, true), ['c3 answer 7: 0', 'c2 answer 7: 0']],
-    [at, () => release(stage, one), ['c2 answer 8: 0']], // the other one shares on
-    [at, () => acquire(stage, one, [shared(1), shared(2)]), ['lease1 acquire R2']],
-    [at, () => acquire(stage, three, [shared(2)]), []],
-    [at, () => stage.ran(1, 'ACQUIRE_IDLIVE'), ['lease1 acquire R2', 'c2 answer 7: -243']],
-    [at, () => stage.granted(1, 2, true), ['c4 answer 7: 0']],
+  harness.play([
+    [at, () => acquire(harness, one, [shared(1)]), ['lease1 acquire R1']],
+    [at, () => acquire(harness, two, [shared(1)]), []],
+    [at, () => acquire(harness, three, [resource(1)]), ['c4 answer 7: -16']],
+    [at, () => harness.granted(1, 1, true), ['c3 answer 7: 0', 'c2 answer 7: 0']],
+    [at, () => release(harness, one), ['c2 answer 8: 0']], // the other one shares on
+    [at, () => acquire(harness, one, [shared(1), shared(2)]), ['lease1 acquire R2']],
+    [at, () => acquire(harness, three, [shared(2)]), []],
+    [at, () => harness.ran(1, 'ACQUIRE_IDLIVE'), ['lease1 acquire R2', 'c2 answer 7: -243']],
+    [at, () => harness.granted(1, 2, true), ['c4 answer 7: 0']],
   ]);
 });
 
 test('a turn that does not come within a second is refused; one of the dead is passed on', () => {
-  const stage = joined();
-  const [one, two, three, four] = [501, 502, 503, 504].map((pid) => stage.connect(pid));
+  const harness = joined();
+  const [one, two, three, four] = [501, 502, 503, 504].map((pid) => harness.connect(pid));
   assert.ok(one && two && three && four);
-  stage.play([
-    [100, () => acquire(stage, one, [resource(1)]), ['lease1 acquire R1']],
-    [100, () => stage.granted(1, 1), ['c2 answer 7: 0']],
-    [100, () => release(stage, one), ['lease1 release R1']],
-    [100, () => acquire(stage, two, [resource(1)]), []],
-    [100, () => stage.look(), []],
-    [101, () => stage.look(), ['c3 answer 7: -11']],
-    [101, () => acquire(stage, three, [resource(1)]), []],
-    [101, () => acquire(stage, four, [resource(1)]), []],
-    [101, () => stage.close(three), []],
+  harness.play([
+    [100, () => acquire(harness, one, [resource(1)]), ['lease1 acquire R1']],
+    [100, () => harness.granted(1, 1), ['c2 answer 7: 0']],
+    [100, () => release(harness, one), ['lease1 release R1']],
+    [100, () => acquire(harness, two, [resource(1)]), []],
+    [100, () => harness.look(), []],
+    [101, () => harness.look(), ['c3 answer 7: -11']],
+    [101, () => acquire(harness, three, [resource(1)]), []],
+    [101, () => acquire(harness, four, [resource(1)]), []],
+    [101, () => harness.close(three), []],
     [
       101,
-      () => stage.ran(1, { op: 'release' }),
+      () => harness.ran(1, { op: 'release' }),
       ['c4 answer 7: -11', 'lease1 acquire R1', 'c2 answer 8: 0'],
     ],
-    [101, () => stage.granted(1, 1), ['c5 answer 7: 0']],
+    [101, () => harness.granted(1, 1), ['c5 answer 7: 0']],
   ]);
 });
 
 test('orphans are taken over only by who asks for them, in their mode', () => {
-  const stage = joined();
-  const one = stage.connect(501);
-  const two = stage.connect(502);
+  const harness = joined();
+  const one = harness.connect(501);
+  const two = harness.connect(502);
   const persistent = resource(1, { flags: RES_FLAGS.PERSISTENT });
   const at = 100;
-  stage.play([
-    [at, () => acquire(stage, one, [resource(1)], ORPHAN_ONLY), ['c2 answer 7: -2']],
-    [at, () => acquire(stage, one, [persistent]), ['lease1 acquire R1']],
-    [at, () => stage.granted(1, 1), ['c2 answer 7: 0']],
-    [at, () => stage.close(one), []], // nothing is written
-    [at, () => acquire(stage, two, [resource(1)]), ['c3 answer 7: -117']],
-    [at, () => acquire(stage, two, [shared(1)], ORPHAN), ['c3 answer 7: -117']],
-    [at, () => acquire(stage, two, [resource(1)], ORPHAN_ONLY), ['c3 answer 7: 0']],
-    [at, () => stage.close(two), []],
+  harness.play([
+    [at, () => acquire(harness, one, [resource(1)], ORPHAN_ONLY), ['c2 answer 7: -2']],
+    [at, () => acquire(harness, one, [persistent]), ['lease1 acquire R1']],
+    [at, () => harness.granted(1, 1), ['c2 answer 7: 0']],
+    [at, () => harness.close(one), []], // nothing is written
+    [at, () => acquire(harness, two, [resource(1)]), ['c3 answer 7: -117']],
+    [at, () => acquire(harness, two, [shared(1)], ORPHAN), ['c3 answer 7: -117']],
+    [at, () => acquire(harness, two, [resource(1)], ORPHAN_ONLY), ['c3 answer 7: 0']],
+    [at, () => harness.close(two), []],
   ]);
-  const cleaner = stage.connect(503);
+  const cleaner = harness.connect(503);
   const orphans = () =>
-    stage.ask(cleaner, SM_CMD.RELEASE, resource(0, { bare: true }), {
+    harness.ask(cleaner, SM_CMD.RELEASE, resource(0, { bare: true }), {
       cmdFlags: REL_FLAGS.ORPHAN,
       data: 1,
     });
-  stage.play([[at, orphans, ['lease1 release R1', 'c4 answer 8: 1']]]); // their number
+  harness.play([[at, orphans, ['lease1 release R1', 'c4 answer 8: 1']]]); // their number
 });
 
 test('all or nothing: the first refusal is the answer, what was granted goes back', () => {
-  const stage = joined();
-  const client = stage.connect(501);
+  const harness = joined();
+  const client = harness.connect(501);
   const at = 100;
   const four = [resource(1), resource(2), resource(3), resource(4)];
-  stage.play([
-    [at, () => acquire(stage, client, four), ['lease1 acquire R1']],
-    [at, () => stage.granted(1, 1), ['lease1 acquire R2']],
-    [at, () => stage.granted(1, 2), ['lease1 acquire R3']],
-    [at, () => stage.ran(1, 'ACQUIRE_IDLIVE'), ['lease1 release R2']],
-    [at, () => stage.ran(1, 'AIO_TIMEOUT'), ['lease1 release R1']],
-    [at, () => stage.ran(1, { op: 'release' }), ['c2 answer 7: -243']],
+  harness.play([
+    [at, () => acquire(harness, client, four), ['lease1 acquire R1']],
+    [at, () => harness.granted(1, 1), ['lease1 acquire R2']],
+    [at, () => harness.granted(1, 2), ['lease1 acquire R3']],
+    [at, () => harness.ran(1, 'ACQUIRE_IDLIVE'), ['lease1 release R2']],
+    [at, () => harness.ran(1, 'AIO_TIMEOUT'), ['lease1 release R1']],
+    [at, () => harness.ran(1, { op: 'release' }), ['c2 answer 7: -243']],
   ]);
   assert.equal(client.tokens.length, 0);
-  assert.equal(stage.front.resources.length, 0);
+  assert.equal(harness.front.resources.length, 0);
 });
 
 test('a client that died while it waited keeps nothing', () => {
-  const stage = joined();
-  const client = stage.connect(501);
+  const harness = joined();
+  const client = harness.connect(501);
   const at = 100;
-  stage.play([
-    [at, () => acquire(stage, client, [resource(1), resource(2)]), ['lease1 acquire R1']],
-    [at, () => stage.close(client), []],
-    [at, () => stage.granted(1, 1), ['lease1 acquire R2']],
-    [at, () => stage.granted(1, 2), ['lease1 release R1', 'lease1 release R2', 'c2 answer 7: -25']],
+  harness.play([
+    [at, () => acquire(harness, client, [resource(1), resource(2)]), ['lease1 acquire R1']],
+    [at, () => harness.close(client), []],
+    [at, () => harness.granted(1, 1), ['lease1 acquire R2']],
+    [
+      at,
+      () => harness.granted(1, 2),
+      ['lease1 release R1', 'lease1 release R2', 'c2 answer 7: -25'],
+    ],
   ]);
 });
 
 test('a grant that comes after own expiry is none, also before anybody looked', () => {
-  const stage = joined();
-  const client = stage.connect(501);
-  stage.play([
-    [179, () => acquire(stage, client, [resource(1)]), ['lease1 acquire R1']],
-    [180, () => stage.granted(1, 1), ['lease1 release R1']],
-    [180.1, () => stage.ran(1, { op: 'release' }), ['c2 answer 7: -28']],
-    [180.2, () => acquire(stage, client, [resource(2)]), ['c2 answer 7: -28']],
+  const harness = joined();
+  const client = harness.connect(501);
+  harness.play([
+    [179, () => acquire(harness, client, [resource(1)]), ['lease1 acquire R1']],
+    [180, () => harness.granted(1, 1), ['lease1 release R1']],
+    [180.1, () => harness.ran(1, { op: 'release' }), ['c2 answer 7: -28']],
+    [180.2, () => acquire(harness, client, [resource(2)]), ['c2 answer 7: -28']],
   ]);
 });
 
 test('a grant for a lockspace that is being removed is none, and is not written back', () => {
-  const stage = joined();
-  const client = stage.connect(501);
-  const remover = stage.connect(900, false);
-  stage.play([
-    [101, () => acquire(stage, client, [resource(1)]), ['lease1 acquire R1']],
-    [102, () => stage.ask(remover, SM_CMD.REM_LOCKSPACE, lockspace('LS')), []],
-    [103, () => stage.look(), ['lease1 refuse', 'lease1 leave release=true']],
-    [104, () => stage.granted(1, 1), ['c2 answer 7: -28']],
+  const harness = joined();
+  const client = harness.connect(501);
+  const remover = harness.connect(900, false);
+  harness.play([
+    [101, () => acquire(harness, client, [resource(1)]), ['lease1 acquire R1']],
+    [102, () => harness.ask(remover, SM_CMD.REM_LOCKSPACE, lockspace('LS')), []],
+    [103, () => harness.look(), ['lease1 refuse', 'lease1 leave release=true']],
+    [104, () => harness.granted(1, 1), ['c2 answer 7: -28']],
   ]);
 });
 
 test('more than one disk, no path and an unknown lockspace are refused without any process', () => {
-  const stage = joined();
-  const client = stage.connect(501);
+  const harness = joined();
+  const client = harness.connect(501);
   const two = resource(1);
   two[124] = 2; // num_disks
   const disk = two.slice(128);
@@ -194,27 +198,31 @@ test('more than one disk, no path and an unknown lockspace are refused without a
   const elsewhere = resource(1);
   elsewhere[0] = 'X'.charCodeAt(0);
   const at = 100;
-  stage.play([
-    [at, () => acquire(stage, client, [Uint8Array.from([...two, ...disk])]), ['c2 answer 7: -22']],
-    [at, () => acquire(stage, client, [noPath]), ['c2 answer 7: -2']],
-    [at, () => acquire(stage, client, [elsewhere]), ['c2 answer 7: -28']],
-    [at, () => acquire(stage, client, []), ['c2 answer 7: 0']],
+  harness.play([
+    [
+      at,
+      () => acquire(harness, client, [Uint8Array.from([...two, ...disk])]),
+      ['c2 answer 7: -22'],
+    ],
+    [at, () => acquire(harness, client, [noPath]), ['c2 answer 7: -2']],
+    [at, () => acquire(harness, client, [elsewhere]), ['c2 answer 7: -28']],
+    [at, () => acquire(harness, client, []), ['c2 answer 7: 0']],
   ]);
 });
 
 test('one command at a time for a process, whoever asks', () => {
-  const stage = joined();
-  const client = stage.connect(501);
-  const other = stage.connect(900, false);
+  const harness = joined();
+  const client = harness.connect(501);
+  const other = harness.connect(900, false);
   const at = 100;
   const ask = (pid: number) => () =>
-    stage.ask(other, SM_CMD.INQUIRE, new Uint8Array(0), { data2: pid });
-  stage.play([
-    [at, () => acquire(stage, client, [resource(1)]), ['lease1 acquire R1']],
+    harness.ask(other, SM_CMD.INQUIRE, new Uint8Array(0), { data2: pid });
+  harness.play([
+    [at, () => acquire(harness, client, [resource(1)]), ['lease1 acquire R1']],
     [at, ask(501), ['c3 answer 9: -16']],
     [at, ask(777), ['c3 answer 9: -3']],
     [at, ask(-1), ['c3 answer 9: -16']], // not registered itself
-    [at, () => stage.granted(1, 1), ['c2 answer 7: 0']],
+    [at, () => harness.granted(1, 1), ['c2 answer 7: 0']],
     [at, ask(501), ['c3 answer 9: 0']],
   ]);
 });

@@ -1,6 +1,7 @@
 import { toSafeNumber } from '../../base/units.ts';
 import { decode } from '../../codec/struct.ts';
-import { ERRNO } from '../../wire/sanlock-codes.ts';
+import type { LeaseCommandResult } from '../../lease-process/messages.ts';
+import { ERRNO } from '../../wire/sanlock/codes.ts';
 import {
   ACQUIRE_FLAGS,
   RES_FLAGS,
@@ -9,11 +10,10 @@ import {
   sanlkDisk,
   sanlkOptions,
   sanlkResource,
-} from '../../wire/sanlock-socket.ts';
+} from '../../wire/sanlock/socket.ts';
 import type { Front } from '../front.ts';
 import { holdsNow } from '../holder-journal.ts';
 import { grantsPaused } from '../lag.ts';
-import type { LeaseCommandResult } from '../lease-messages.ts';
 import { awaitTurn, nextTurn } from '../local-queue.ts';
 import { acquireRefused } from '../refusals.ts';
 import { dropToken, releaseDead, releaseToken } from '../release.ts';

@@ -1,7 +1,12 @@
 import { MIB, toSafeNumber } from '../../base/units.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
 import { geometryOf } from '../../format/geometry.ts';
-import { ERRNO } from '../../wire/sanlock-codes.ts';
+import type {
+  LeaseCommand,
+  LeaseCommandResult,
+  WantedSizes,
+} from '../../lease-process/messages.ts';
+import { ERRNO } from '../../wire/sanlock/codes.ts';
 import {
   RES_FLAGS,
   sanlkDisk,
@@ -9,12 +14,11 @@ import {
   sanlkLockspace,
   sanlkResource,
   WRITE_FLAGS,
-} from '../../wire/sanlock-socket.ts';
+} from '../../wire/sanlock/socket.ts';
 import { examine } from '../examine.ts';
 import type { Front } from '../front.ts';
 import { callHost } from '../host-events.ts';
 import { announce } from '../joining.ts';
-import type { LeaseCommand, LeaseCommandResult, WantedSizes } from '../lease-messages.ts';
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
 import type { Reply } from '../state.ts';

@@ -1,6 +1,6 @@
 import { decode } from '../../codec/struct.ts';
-import { ERRNO } from '../../wire/sanlock-codes.ts';
-import { sanlkHostEvent, sanlkLockspace } from '../../wire/sanlock-socket.ts';
+import { ERRNO } from '../../wire/sanlock/codes.ts';
+import { sanlkHostEvent, sanlkLockspace } from '../../wire/sanlock/socket.ts';
 import type { Front } from '../front.ts';
 import { dropFinished, openChannel, orderEvent } from '../host-events.ts';
 import { announce } from '../joining.ts';

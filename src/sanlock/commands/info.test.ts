@@ -1,33 +1,33 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HOST_STATES, SM_CMD } from '../../wire/sanlock-socket.ts';
-import { lockspace, Stage } from '../testing/stage.ts';
+import { HOST_STATES, SM_CMD } from '../../wire/sanlock/socket.ts';
+import { Harness, lockspace } from '../testing/harness.ts';
 import { hostState } from './info.ts';
 
 test('GET_LOCKSPACES: 949 fit into a mebibyte, with one more there is only their number', () => {
-  const stage = new Stage();
+  const harness = new Harness();
   const list = () => {
-    stage.ask(stage.connect(800, false), SM_CMD.GET_LOCKSPACES, new Uint8Array(0));
+    harness.ask(harness.connect(800, false), SM_CMD.GET_LOCKSPACES, new Uint8Array(0));
   };
   const add = (count: number) => {
     for (let n = 0; n < count; n++) {
-      const asker = stage.connect(900, false);
+      const asker = harness.connect(900, false);
       const path = `/dev/lun${asker.connection}`;
       const body = lockspace(`LS${asker.connection}`, { path });
-      stage.ask(asker, SM_CMD.ADD_LOCKSPACE, body);
-      stage.front.clients.delete(asker.connection);
+      harness.ask(asker, SM_CMD.ADD_LOCKSPACE, body);
+      harness.front.clients.delete(asker.connection);
     }
-    stage.lines = [];
+    harness.lines = [];
   };
   add(949);
-  stage.play([[100, list, ['c950 answer 22: 0', 'c950 end']]]);
+  harness.play([[100, list, ['c950 answer 22: 0', 'c950 end']]]);
   add(1);
-  stage.play([[100, list, ['c952 answer 22: -28', 'c952 end']]]);
+  harness.play([[100, list, ['c952 answer 22: -28', 'c952 end']]]);
 });
 
 test('a host is called dead once a look sent after its expiry found it still, however late it is', () => {
-  const stage = new Stage();
-  stage.join(1);
+  const harness = new Harness();
+  harness.join(1);
   const host = {
     hostId: 2,
     ownerId: 2,
@@ -40,15 +40,15 @@ test('a host is called dead once a look sent after its expiry found it still, ho
   };
   const looked = (sentS: number) => {
     const message = { kind: 'hosts', sentS, checkedS: sentS, signals: [] } as const;
-    stage.say(1, { ...message, changed: sentS === 100 ? [host] : [] });
+    harness.say(1, { ...message, changed: sentS === 100 ? [host] : [] });
   };
   const state = (): number => {
-    const [space] = stage.front.lockspaces;
+    const [space] = harness.front.lockspaces;
     assert.ok(space !== undefined);
-    return hostState(stage.front, space, host);
+    return hostState(harness.front, space, host);
   };
   const at = (atS: number, sentS: number) => {
-    stage.front.nowMs = atS * 1000;
+    harness.front.nowMs = atS * 1000;
     looked(sentS);
     return state();
   };

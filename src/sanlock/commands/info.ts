@@ -1,15 +1,15 @@
 import type { ByteString } from '../../base/bytes.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
-import { ERRNO } from '../../wire/sanlock-codes.ts';
+import type { HostRecord } from '../../lease-process/messages.ts';
+import { ERRNO } from '../../wire/sanlock/codes.ts';
 import {
   HOST_STATES,
   LSF_FLAGS,
   STATE_TYPES,
   sanlkHost,
   sanlkLockspace,
-} from '../../wire/sanlock-socket.ts';
+} from '../../wire/sanlock/socket.ts';
 import type { Front } from '../front.ts';
-import type { HostRecord } from '../lease-messages.ts';
 import type { Request } from '../request.ts';
 import type { Lockspace } from '../state.ts';
 import {

@@ -1,8 +1,8 @@
 import type { ByteString } from '../../base/bytes.ts';
 import { decode } from '../../codec/struct.ts';
-import { ERRNO } from '../../wire/sanlock-codes.ts';
-import { CONVERT_FLAGS, REL_FLAGS, RES_FLAGS, sanlkResource } from '../../wire/sanlock-socket.ts';
-import { printResource } from '../../wire/sanlock-strings.ts';
+import { ERRNO } from '../../wire/sanlock/codes.ts';
+import { CONVERT_FLAGS, REL_FLAGS, RES_FLAGS, sanlkResource } from '../../wire/sanlock/socket.ts';
+import { printResource } from '../../wire/sanlock/strings.ts';
 import type { Front } from '../front.ts';
 import { grantsPaused } from '../lag.ts';
 import { LOST } from '../lost.ts';

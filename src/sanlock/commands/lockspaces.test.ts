@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encode, zeroRecord } from '../../codec/struct.ts';
-import { SM_CMD, sanlkHost } from '../../wire/sanlock-socket.ts';
+import { SM_CMD, sanlkHost } from '../../wire/sanlock/socket.ts';
 import { leaseEnded } from '../joining.ts';
-import { acquireBody, lockspace, resource, Stage } from '../testing/stage.ts';
+import { acquireBody, Harness, lockspace, resource } from '../testing/harness.ts';
 
 const at = 100;
 const LS = lockspace('LS');
 
-function asking(stage: Stage) {
-  const client = stage.connect(900, false);
+function asking(harness: Harness) {
+  const client = harness.connect(900, false);
   const ask =
     (cmd: number, body: Uint8Array, fields = {}) =>
     () =>
-      stage.ask(client, cmd, body, fields);
+      harness.ask(client, cmd, body, fields);
   return {
     add: (body: Uint8Array, fields = {}) => ask(SM_CMD.ADD_LOCKSPACE, body, fields),
     rem: (body: Uint8Array, fields = {}) => ask(SM_CMD.REM_LOCKSPACE, body, fields),
@@ -22,10 +22,10 @@ function asking(stage: Stage) {
 }
 
 test('add: what is asked is checked before any process starts', () => {
-  const stage = new Stage();
-  const { add } = asking(stage);
+  const harness = new Harness();
+  const { add } = asking(harness);
   const refused = ['c1 answer 2: -22'];
-  stage.play([
+  harness.play([
     [at, add(lockspace('')), refused],
     [at, add(lockspace('LS', { hostId: 0n })), refused],
     [at, add(lockspace('LS', { path: '' })), refused],
@@ -36,12 +36,12 @@ test('add: what is asked is checked before any process starts', () => {
   ]);
 });
 
-test('add, inquire and remove at each stage of a life', () => {
-  const stage = new Stage();
-  const first = asking(stage); // c1
-  const { add, rem, inq } = asking(stage); // c2
+test('add, inquire and remove at each harness of a life', () => {
+  const harness = new Harness();
+  const first = asking(harness); // c1
+  const { add, rem, inq } = asking(harness); // c2
   const joined = () =>
-    stage.say(1, {
+    harness.say(1, {
       kind: 'joined',
       generation: 1n,
       timestampS: 100,
@@ -49,7 +49,7 @@ test('add, inquire and remove at each stage of a life', () => {
       areaBytes: 1 << 20,
       maxHosts: 2000,
     });
-  stage.play([
+  harness.play([
     [at, inq(LS), ['c2 answer 16: -2']],
     [at, rem(LS), ['c2 answer 3: -2']],
     [at, first.add(LS), ['lease1 join']],
@@ -65,67 +65,67 @@ test('add, inquire and remove at each stage of a life', () => {
     [at, rem(lockspace('LS', { hostId: 2n })), ['c2 answer 3: -2']],
     [at, rem(lockspace('LS', { hostId: 0n, path: '/dev/x' })), ['c2 answer 3: -2']],
     [at, first.rem(lockspace('LS', { hostId: 0n })), []],
-    [at, () => stage.look(), ['lease1 refuse', 'lease1 leave release=true']],
+    [at, () => harness.look(), ['lease1 refuse', 'lease1 leave release=true']],
     [at, add(LS), ['c2 answer 2: -11']],
     [at, rem(LS), ['c2 answer 3: -115']],
     [at, inq(LS, { cmdFlags: 1 }), []], // waits
-    [at, () => stage.say(1, { kind: 'left', released: true }), ['lease1 killed']],
+    [at, () => harness.say(1, { kind: 'left', released: true }), ['lease1 killed']],
     [at, add(LS), ['c2 answer 2: -11']], // its last writes are not known to have ended
-    [at, () => leaseEnded(stage.front, 1), ['c2 answer 16: -2', 'c1 answer 3: 0']],
+    [at, () => leaseEnded(harness.front, 1), ['c2 answer 16: -2', 'c1 answer 3: 0']],
     [at, add(LS), ['lease2 join']],
   ]);
 });
 
 test('a join that fails answers with its reason and leaves nothing', () => {
-  const stage = new Stage();
-  const { add, inq } = asking(stage);
+  const harness = new Harness();
+  const { add, inq } = asking(harness);
   const error = { code: 'HOSTID_BUSY', during: 'join', facts: {} } as const;
-  stage.play([
+  harness.play([
     [at, add(LS), ['lease1 join']],
-    [at, () => stage.say(1, { kind: 'joinFailed', error }), ['lease1 killed']],
-    [at, () => leaseEnded(stage.front, 1), ['c1 answer 2: -262']],
+    [at, () => harness.say(1, { kind: 'joinFailed', error }), ['lease1 killed']],
+    [at, () => leaseEnded(harness.front, 1), ['c1 answer 2: -262']],
     [at, inq(LS), ['c1 answer 16: -2']],
   ]);
 });
 
 test('removal of a lockspace that is being joined ends the join', () => {
-  const stage = new Stage();
-  const one = asking(stage);
-  const two = asking(stage);
-  stage.play([
+  const harness = new Harness();
+  const one = asking(harness);
+  const two = asking(harness);
+  harness.play([
     [at, one.add(LS), ['lease1 join']],
     [at, two.rem(LS), ['lease1 leave release=true', 'c2 answer 3: 0']],
-    [at, () => stage.say(1, { kind: 'left', released: false }), ['lease1 killed']],
-    [at, () => leaseEnded(stage.front, 1), ['c1 answer 2: -1']],
+    [at, () => harness.say(1, { kind: 'left', released: false }), ['lease1 killed']],
+    [at, () => leaseEnded(harness.front, 1), ['c1 answer 2: -1']],
   ]);
 });
 
 test('UNUSED refuses while anything is held', () => {
-  const stage = new Stage();
-  stage.join(10);
-  const client = stage.connect(501);
-  stage.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(1)]), { data: 1 });
-  const { rem } = asking(stage);
-  stage.play([
+  const harness = new Harness();
+  harness.join(10);
+  const client = harness.connect(501);
+  harness.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(1)]), { data: 1 });
+  const { rem } = asking(harness);
+  harness.play([
     [at, rem(LS, { cmdFlags: 2 }), ['c3 answer 3: -16']], // being acquired
-    [at, () => stage.granted(1, 1), ['c2 answer 7: 0']],
+    [at, () => harness.granted(1, 1), ['c2 answer 7: 0']],
     [at, rem(LS, { cmdFlags: 2 }), ['c3 answer 3: -16']],
   ]);
-  assert.equal(stage.front.lockspaces[0]?.externalRemove, false);
+  assert.equal(harness.front.lockspaces[0]?.externalRemove, false);
 });
 
 test('set_host: of leases of this version the later daemon says that they know no such mark', () => {
-  const stage = new Stage();
-  stage.join(10);
-  const client = stage.connect(900, false);
+  const harness = new Harness();
+  harness.join(10);
+  const client = harness.connect(900, false);
   const set =
     (space: Parameters<typeof lockspace>, hostId: bigint, data = 1) =>
     () => {
       const host = encode(sanlkHost, { ...zeroRecord(sanlkHost), hostId });
       const body = Buffer.concat([lockspace(...space), host]);
-      stage.ask(client, SM_CMD.SET_HOST, body, { data, data2: 10 });
+      harness.ask(client, SM_CMD.SET_HOST, body, { data, data2: 10 });
     };
-  stage.play([
+  harness.play([
     [at, set(['LS'], 2n), ['c2 answer 44: -204']],
     [at, set(['LS', { path: '' }], 2n), ['c2 answer 44: -204']],
     [at, set(['LS'], 2n, 2), ['c2 answer 44: -22']],

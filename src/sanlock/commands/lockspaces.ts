@@ -1,6 +1,6 @@
 import { toSafeNumber } from '../../base/units.ts';
 import { decode } from '../../codec/struct.ts';
-import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock-codes.ts';
+import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 import {
   ADD_FLAGS,
   CONFIG_COMMANDS,
@@ -9,7 +9,7 @@ import {
   SET_HOST_DEAD_EXT,
   sanlkHost,
   sanlkLockspace,
-} from '../../wire/sanlock-socket.ts';
+} from '../../wire/sanlock/socket.ts';
 import type { Front } from '../front.ts';
 import { isClosed, isStillHeld, type LeftBehind, leftAt } from '../holder-journal.ts';
 import { beginJoin, undoJoin } from '../joining.ts';

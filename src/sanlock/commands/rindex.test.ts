@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MIB } from '../../base/units.ts';
 import { encode, zeroRecord } from '../../codec/struct.ts';
+import type { IndexTask } from '../../lease-process/messages.ts';
 import {
   RINDEX_FLAGS,
   SM_CMD,
@@ -9,9 +10,8 @@ import {
   sanlkRentry,
   sanlkResource,
   sanlkRindex,
-} from '../../wire/sanlock-socket.ts';
-import type { IndexTask } from '../lease-messages.ts';
-import { acquireBody, lockspace, Stage } from '../testing/stage.ts';
+} from '../../wire/sanlock/socket.ts';
+import { acquireBody, Harness, lockspace } from '../testing/harness.ts';
 
 const at = 100;
 const DONE = { op: 'index', name: '', offset: 0, differs: false } as const;
@@ -27,62 +27,62 @@ function body(
   return Uint8Array.from([...encode(sanlkRindex, rindex), ...encode(sanlkRentry, rentry)]);
 }
 
-function asking(stage: Stage) {
-  const client = stage.connect(900, false);
+function asking(harness: Harness) {
+  const client = harness.connect(900, false);
   return (cmd: number, bytes = body(), cmdFlags = 0) =>
     () =>
-      stage.ask(client, cmd, bytes, { cmdFlags });
+      harness.ask(client, cmd, bytes, { cmdFlags });
 }
 
 test('without a joined lockspace only a format goes, and what says that it may', () => {
-  const stage = new Stage();
-  const ask = asking(stage);
+  const harness = new Harness();
+  const ask = asking(harness);
   for (const cmd of [SM_CMD.CREATE_RESOURCE, SM_CMD.DELETE_RESOURCE]) {
-    stage.play([
+    harness.play([
       [at, ask(cmd), [`c1 answer ${cmd}: -2`]],
       [at, ask(cmd, body(), NO_LOCKSPACE), [`c1 answer ${cmd}: -2`]],
     ]);
   }
-  stage.play([
+  harness.play([
     [at, ask(SM_CMD.LOOKUP_RINDEX), ['c1 answer 37: -2']],
     [at, ask(SM_CMD.UPDATE_RINDEX, body(), ADD), ['c1 answer 36: -2']],
     [at, ask(SM_CMD.REBUILD_RINDEX), ['c1 answer 40: -2']],
     [at, ask(SM_CMD.LOOKUP_RINDEX, body(), NO_LOCKSPACE), ['lease1 index R5']],
-    [at, () => stage.ran(1, DONE), ['c1 answer 37: 0']],
+    [at, () => harness.ran(1, DONE), ['c1 answer 37: 0']],
     [at, ask(SM_CMD.FORMAT_RINDEX), ['lease1 index R5']],
-    [at, () => stage.ran(1, 'AIO_TIMEOUT'), ['c1 answer 35: -202']],
+    [at, () => harness.ran(1, 'AIO_TIMEOUT'), ['c1 answer 35: -202']],
   ]);
 });
 
 test('one at a time in a lockspace, which cannot be removed meanwhile', () => {
-  const stage = new Stage();
-  stage.join(10);
-  const [first, second] = [asking(stage), asking(stage)]; // c2, c3
+  const harness = new Harness();
+  harness.join(10);
+  const [first, second] = [asking(harness), asking(harness)]; // c2, c3
   const remove = second(SM_CMD.REM_LOCKSPACE, lockspace('LS'));
-  stage.play([
+  harness.play([
     [at, first(SM_CMD.CREATE_RESOURCE, body({ name: 'a' })), ['lease1 index R5']],
     [at, second(SM_CMD.LOOKUP_RINDEX), ['c3 answer 37: -16']],
     [at, second(SM_CMD.FORMAT_RINDEX), ['c3 answer 35: -16']],
     [at, second(SM_CMD.REBUILD_RINDEX, body(), NO_LOCKSPACE), ['c3 answer 40: -16']],
     [at, remove, ['c3 answer 3: -16']],
-    [at, () => stage.ran(1, 'ACQUIRE_IDLIVE'), ['c2 answer 38: -243']],
+    [at, () => harness.ran(1, 'ACQUIRE_IDLIVE'), ['c2 answer 38: -243']],
     [at, second(SM_CMD.LOOKUP_RINDEX), ['lease1 index R5']],
-    [at, () => stage.ran(1, { ...DONE, differs: true }), ['c3 answer 37: -278']],
+    [at, () => harness.ran(1, { ...DONE, differs: true }), ['c3 answer 37: -278']],
     [at, remove, []],
   ]);
 });
 
 test('an expired lockspace serves no index', () => {
-  const stage = new Stage();
-  stage.join(10);
-  const ask = asking(stage);
-  stage.play([[at + 81, ask(SM_CMD.LOOKUP_RINDEX), ['c2 answer 37: -28']]]);
+  const harness = new Harness();
+  harness.join(10);
+  const ask = asking(harness);
+  harness.play([[at + 81, ask(SM_CMD.LOOKUP_RINDEX), ['c2 answer 37: -28']]]);
 });
 
 test('a client that took the index lease by its name has it alone', () => {
-  const stage = new Stage();
-  stage.join(10);
-  const holder = stage.connect(501); // c2
+  const harness = new Harness();
+  harness.join(10);
+  const holder = harness.connect(501); // c2
   const head = encode(sanlkResource, {
     ...zeroRecord(sanlkResource),
     lockspaceName: 'LS',
@@ -91,17 +91,17 @@ test('a client that took the index lease by its name has it alone', () => {
   });
   const disk = { ...zeroRecord(sanlkDisk), path: '/dev/lun', offset: BigInt(6 * MIB) };
   const wanted = acquireBody([Uint8Array.from([...head, ...encode(sanlkDisk, disk)])]);
-  stage.ask(holder, SM_CMD.ACQUIRE, wanted, { data: 1 });
-  const ask = asking(stage); // c3
-  stage.play([[at, ask(SM_CMD.CREATE_RESOURCE, body({ name: 'a' })), ['c3 answer 38: -16']]]);
+  harness.ask(holder, SM_CMD.ACQUIRE, wanted, { data: 1 });
+  const ask = asking(harness); // c3
+  harness.play([[at, ask(SM_CMD.CREATE_RESOURCE, body({ name: 'a' })), ['c3 answer 38: -16']]]);
 });
 
 test('what is asked reaches the lease process, or is refused here', () => {
-  const stage = new Stage();
-  stage.join(10);
-  const ask = asking(stage);
+  const harness = new Harness();
+  harness.join(10);
+  const ask = asking(harness);
   const far = { name: 'a', entryAt: 1n << 60n };
-  stage.play([
+  harness.play([
     [at, ask(SM_CMD.LOOKUP_RINDEX, body({ path: '' })), ['c2 answer 37: -2']],
     [at, ask(SM_CMD.LOOKUP_RINDEX, body({ offset: 1000n })), ['c2 answer 37: -22']],
     [at, ask(SM_CMD.LOOKUP_RINDEX, body({ offset: 1n << 60n })), ['c2 answer 37: -22']],
@@ -121,8 +121,8 @@ test('what is asked reaches the lease process, or is refused here', () => {
   ];
   for (const [cmd, flags, task] of tasks) {
     ask(cmd, named, flags)();
-    const command = stage.runs[0]?.command;
+    const command = harness.runs[0]?.command;
     assert.deepEqual(command?.op === 'index' && command.task, task);
-    stage.ran(1, DONE);
+    harness.ran(1, DONE);
   }
 });

@@ -1,0 +1,62 @@
+import type { Outcome } from '../../rig/run.ts';
+
+/** How the demo looks: quiet, one idea a line, colours only where a person reads along. */
+const COLOUR = process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined;
+/** What lvm says about this rig rather than about locks: without device-mapper it must. */
+const ABOUT_THE_RIG = /Activation disabled|not zeroed|zeroing and wip|NOT backed up|^\s*$/;
+
+function paint(code: string, text: string): string {
+  return COLOUR ? `\u001b[${code}m${text}\u001b[0m` : text;
+}
+
+let isHushed = false;
+
+/** Nothing more is said until the next `hush(false)`. */
+export function hush(isOn: boolean): void {
+  isHushed = isOn;
+}
+
+export function say(text = ''): void {
+  if (!isHushed) process.stdout.write(`${text}\n`);
+}
+
+export function heading(text: string): void {
+  say();
+  say(paint('1', text));
+}
+
+/** Why the next thing is done, or what the last answer means. */
+export function why(text: string): void {
+  say(`  ${paint('2', text)}`);
+}
+
+export function command(host: string, words: readonly string[]): void {
+  say(`  ${paint('36', host)}$ ${words.join(' ')}`);
+}
+
+/** What a program answered; refusals in their own colour. */
+export function answer(outcome: Outcome): void {
+  const lines = `${outcome.stdout}${outcome.stderr}`
+    .split('\n')
+    .filter((line) => !ABOUT_THE_RIG.test(line))
+    .map((line) => line.replace(/^\s{0,2}/, ''));
+  const colour = outcome.code === 0 ? '32' : '33';
+  for (const line of lines) say(`      ${paint(colour, line)}`);
+  const took = `${(outcome.ms / 1000).toFixed(1)} s`;
+  const verdict = outcome.code === 0 ? 'done' : `refused, exit status ${outcome.code}`;
+  say(`      ${paint('2', `(${verdict}, ${took})`)}`);
+}
+
+/** One line that counts down in place; where nobody watches, a line now and then. */
+export function countdown(text: string, secondsLeft: number): void {
+  if (isHushed) return;
+  if (process.stdout.isTTY === true) {
+    process.stdout.write(`\r      ${text} ${secondsLeft.toFixed(0).padStart(3)} s \u001b[K`);
+    return;
+  }
+  if (Math.round(secondsLeft) % 10 === 0) say(`      ${text} ${secondsLeft.toFixed(0)} s`);
+}
+
+export function countdownOver(): void {
+  if (process.stdout.isTTY === true) process.stdout.write('\r\u001b[K');
+}

@@ -1,0 +1,169 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Host } from '../../rig/host.ts';
+import { ALL_OURS, Rig, rigObstacle } from '../../rig/rig.ts';
+import { type Outcome, pause, run } from '../../rig/run.ts';
+import { beOnlyDemo } from './demo-lock.ts';
+import { answer, command, countdown, countdownOver, heading, say, why } from './demo-text.ts';
+import { toTheEnd, untilAskedToEnd } from './interruption.ts';
+import { leaseDemo } from './lease-demo.ts';
+import { keepRig } from './rig.ts';
+
+const VG = 'vg_demo';
+const LV = 'data';
+const NAME = `${VG}/${LV}`;
+const IO_TIMEOUT_S = 1;
+const INSTALL_MS = 600_000;
+
+export const DEMO_USAGE = `Usage: holdfast demo [--once]
+Three hosts and one LUN on this machine, told with real lvm commands; afterwards the hosts stay up
+until Ctrl-C, for holdfast rig. One at a time; without root it is told on leases alone.
+  --once   end behind the demo
+`;
+
+/** `holdfast demo [--once]`: three hosts and one LUN, told with real lvm commands. */
+export async function demo(args: readonly string[]): Promise<number> {
+  const unknown = args.find((arg) => arg !== '--once');
+  if (unknown !== undefined) {
+    process.stderr.write(`holdfast demo: unknown option ${unknown}; there is only --once\n`);
+    return 1;
+  }
+  say('holdfast: leases on the shared disk itself, so that two hosts never write one volume.');
+  const asked = untilAskedToEnd();
+  await installLvm();
+  const obstacle = rigObstacle();
+  if (obstacle !== null) return leaseDemo(obstacle, asked);
+  const only = beOnlyDemo();
+  if (!only.ok) {
+    process.stderr.write(`holdfast demo: ${only.error}\n`);
+    return 1;
+  }
+  const building = buildRig();
+  const whole = async (): Promise<'told'> => {
+    const rig = await building;
+    await tell(rig);
+    if (!args.includes('--once')) await keepRig(rig, asked);
+    return 'told';
+  };
+  return toTheEnd(asked, whole, async () => {
+    const rig = await building.catch(() => null); // what was built until then is down already
+    await rig?.close();
+    only.value.remove();
+    return 'Everything is taken down: no process, device, mount or file is left.';
+  });
+}
+
+/** lvm is the one thing the demo needs that npm does not bring. */
+async function installLvm(): Promise<void> {
+  if (process.getuid?.() !== 0 || existsSync('/usr/sbin/lvm')) return;
+  if (!existsSync('/usr/bin/apt-get')) return;
+  say('lvm is missing on this machine: installing the Debian package lvm2 …');
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  const options = { timeoutMs: INSTALL_MS, env };
+  await run('apt-get', ['update', '-qq'], options);
+  const packages = ['install', '-y', '-qq', '--no-install-recommends', 'lvm2'];
+  const done = await run('apt-get', packages, options);
+  if (done.code !== 0) say(`  apt-get could not install it: ${done.stderr.trim()}`);
+}
+
+async function buildRig(): Promise<Rig> {
+  const names = ['alpha', 'beta', 'gamma'];
+  const hosts = names.map(() => ALL_OURS);
+  const bin = join(dirname(__dirname), 'bin');
+  return Rig.create({ hosts, bin, vg: VG, hostNames: names, ioTimeoutS: IO_TIMEOUT_S });
+}
+
+async function lvm(host: Host, ...words: readonly string[]): Promise<Outcome> {
+  command(host.name, words);
+  const [program = '', ...args] = words;
+  const outcome = await host.lvm(program, ...args);
+  answer(outcome);
+  return outcome;
+}
+
+async function must(host: Host, ...words: readonly string[]): Promise<void> {
+  const outcome = await lvm(host, ...words);
+  if (outcome.code !== 0) throw new Error(`the demo cannot go on: ${words.join(' ')} failed`);
+}
+
+async function who(host: Host): Promise<void> {
+  command(host.name, ['holdfast', 'who', NAME]);
+  answer(await host.run(join(dirname(__dirname), 'bin', 'holdfast'), ['who', NAME]));
+}
+
+async function tell(rig: Rig): Promise<void> {
+  const [alpha, beta, gamma] = [rig.host(1), rig.host(2), rig.host(3)];
+  heading('1. Three hosts see one LUN');
+  why(
+    `${rig.lun.device} is the LUN; alpha, beta and gamma are namespaces with daemons of their own.`,
+  );
+  for (const host of rig.hosts) await host.startDaemons();
+  why(
+    'On each of them run our sanlock and our lvmlockd; the lvm commands are Debian’s, unmodified.',
+  );
+
+  heading('2. A volume group becomes shared');
+  why('vgcreate --shared writes the lease areas into the volume group itself and joins alpha.');
+  await must(alpha, 'vgcreate', '--shared', VG, rig.lun.device);
+  for (const host of [beta, gamma]) await must(host, 'vgchange', '--lockstart', VG);
+  why('Each host now renews a lease of its own on the disk: that is how others know it lives.');
+
+  heading('3. A logical volume for one host at a time');
+  await must(alpha, 'lvcreate', '-an', '-L', '64m', '-n', LV, VG);
+  await must(alpha, 'lvchange', '-aey', NAME);
+  why('alpha holds it exclusively. beta asks too, and must be refused:');
+  await lvm(beta, 'lvchange', '-aey', NAME);
+  why('Who has it, then? beta reads the answer from the disk alone, without asking any daemon:');
+  await who(beta);
+
+  heading('4. Handed over, then shared');
+  await must(alpha, 'lvchange', '-an', NAME);
+  await must(beta, 'lvchange', '-aey', NAME);
+  why('Given back on alpha, it is free for beta at once.');
+  await must(beta, 'lvchange', '-an', NAME);
+  await must(alpha, 'lvchange', '-asy', NAME);
+  await must(gamma, 'lvchange', '-asy', NAME);
+  why('Shared activation: alpha and gamma together; an exclusive request has to wait for both.');
+  await lvm(beta, 'lvchange', '-aey', NAME);
+  await must(alpha, 'lvchange', '-an', NAME);
+  await must(gamma, 'lvchange', '-an', NAME);
+  await takeover(rig, alpha, gamma);
+}
+
+/** The dead cannot give back: everybody waits until the watchdog has surely reset them. */
+async function takeover(rig: Rig, alpha: Host, gamma: Host): Promise<void> {
+  heading('5. A host dies');
+  await must(alpha, 'lvchange', '-aey', NAME);
+  alpha.crash();
+  const crashedMs = performance.now();
+  why('alpha is gone, as if its power were cut, with the volume still locked. gamma wants it:');
+  await lvm(gamma, 'lvchange', '-aey', NAME);
+  const t = rig.ioTimeoutS;
+  why(
+    `Safe time after alpha's last renewal: 8 × io timeout + 60 s = 8 × ${t} + 60 = ${rig.safeSeconds} s.`,
+  );
+  why('By then its watchdog has reset it, if it was only stuck. Not a moment before:');
+  const safeMs = crashedMs + rig.safeSeconds * 1000;
+  for (let leftMs = rig.safeSeconds * 1000; leftMs > 0; leftMs = safeMs - performance.now()) {
+    countdown('protected for another', leftMs / 1000);
+    await pause(1000);
+  }
+  countdownOver();
+  await untilTaken(gamma);
+  await who(gamma);
+}
+
+async function untilTaken(host: Host): Promise<void> {
+  for (let attempt = 0; attempt < 30; attempt++) {
+    const tried = await host.lvm('lvchange', '-aey', NAME);
+    if (tried.code !== 0) {
+      await pause(1000);
+      continue;
+    }
+    command(host.name, ['lvchange', '-aey', NAME]);
+    answer(tried);
+    why('gamma has it: one volume, one writer, at every moment of this demo.');
+    return;
+  }
+  throw new Error('the lease was not granted after the safe time: this must not happen');
+}

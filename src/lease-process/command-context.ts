@@ -1,0 +1,52 @@
+import type { ByteString } from '../base/bytes.ts';
+import { fail, ok, type Result } from '../base/result.ts';
+import type { Random } from '../base/units.ts';
+import type { Dblock } from '../format/dblock.ts';
+import { GEOMETRY_4K_8M, GEOMETRY_512_1M, type Geometry, geometryOf } from '../format/geometry.ts';
+import { ERRNO_EINVAL, ERRNO_ENOSPC } from '../lease/errno.ts';
+import { errnoError, leaseError } from '../lease/io.ts';
+import type { LeaseError } from '../lease/lease-error.ts';
+import type { Refusal } from '../lease/paxos-acquire.ts';
+import type { Member } from '../lease/world.ts';
+import type { LeaseAnswer, LeaseCommandResult } from './messages.ts';
+
+/** What earlier reads said of resource areas: saves reading the wrong length, decides nothing. */
+export type AreaGuesses = Map<ByteString, { geometry: Geometry; numHosts: number }>;
+
+/** What a command may use of the process that runs it. */
+export interface CommandWorld {
+  /** null outside a lockspace: then only reading and formatting are possible. */
+  readonly member: Member | null;
+  readonly deviceSectorSize: 512 | 4096 | null;
+  readonly guesses: AreaGuesses | null;
+  readonly lastBlocks: Map<ByteString, Dblock> | null;
+  readonly nowMs: number;
+  readonly random: Random;
+}
+
+/** Reading outside a lockspace: the default io timeout. */
+export const PLAIN_TIMEOUT_MS = 10_000;
+
+export function notJoined(op: string): LeaseCommandResult {
+  return refused(errnoError(ERRNO_ENOSPC, op, { reason: 'the lockspace is not joined' }));
+}
+
+export function refused(error: LeaseError): LeaseCommandResult {
+  return { ok: false, error, leader: null };
+}
+
+export function answer(result: Result<LeaseAnswer, Refusal | LeaseError>): LeaseCommandResult {
+  if (result.ok) return { ok: true, ...result.value };
+  return 'error' in result.error ? { ok: false, ...result.error } : refused(result.error);
+}
+
+/** The sizes asked for; none: what suits the device (spec 10 §3). */
+export function wantedGeometry(
+  sizes: { readonly sectorSize: number; readonly areaBytes: number } | null,
+  deviceSectorSize: 512 | 4096 | null,
+): Result<Geometry, LeaseError> {
+  if (sizes === null) return ok(deviceSectorSize === 4096 ? GEOMETRY_4K_8M : GEOMETRY_512_1M);
+  const geometry = geometryOf(sizes.sectorSize, sizes.areaBytes);
+  if (geometry !== null) return ok(geometry);
+  return fail({ ...leaseError('ERRNO', 'format', { ...sizes }), errno: ERRNO_EINVAL });
+}

@@ -1,0 +1,254 @@
+import { unreachable } from '../base/assert.ts';
+import type { ByteString } from '../base/bytes.ts';
+import { toSafeNumber } from '../base/units.ts';
+import type { Geometry } from '../format/geometry.ts';
+import { convertToExclusive, convertToShared } from '../lease/convert.ts';
+import { initLockspace, initResource, placedRight } from '../lease/initialise.ts';
+import { leaseTimes } from '../lease/lease-times.ts';
+import { paxosAcquire, readLvb } from '../lease/paxos-acquire.ts';
+import type { PaxosHold } from '../lease/paxos-hold.ts';
+import { paxosRelease } from '../lease/paxos-release.ts';
+import { readLockspace, readOwners, readResource } from '../lease/read.ts';
+import { readRequest, writeRequest } from '../lease/request.ts';
+import type { Steps } from '../lease/steps.ts';
+import type { Member } from '../lease/world.ts';
+import {
+  type AreaGuesses,
+  answer,
+  type CommandWorld,
+  notJoined,
+  PLAIN_TIMEOUT_MS,
+  refused,
+  wantedGeometry,
+} from './command-context.ts';
+import { indexSteps } from './index-commands.ts';
+import type { LeaseCommand, LeaseCommandResult } from './messages.ts';
+
+type Command<Op extends LeaseCommand['op']> = Extract<LeaseCommand, { op: Op }>;
+
+const MAX_GUESSES = 4096;
+
+/** The device a command is about. */
+export function devicePath(command: LeaseCommand): ByteString {
+  return 'hold' in command ? command.hold.path : command.area.path;
+}
+
+/** Names a resource area. */
+export function areaKey(area: { readonly path: ByteString; readonly offset: number }): ByteString {
+  return `${area.offset}:${area.path}`;
+}
+
+/** One front command as a procedure ending in its answer. */
+export function* commandSteps(
+  command: LeaseCommand,
+  world: CommandWorld,
+): Steps<LeaseCommandResult> {
+  const { member } = world;
+  switch (command.op) {
+    case 'acquire':
+      return member === null ? notJoined(command.op) : yield* acquire(command, member, world);
+    case 'release':
+      return member === null ? notJoined(command.op) : yield* release(command, member, world);
+    case 'convert':
+      return member === null ? notJoined(command.op) : yield* convert(command, member, world);
+    case 'request':
+      return member === null ? notJoined(command.op) : yield* request(command, member);
+    case 'readRequest':
+      return member === null ? notJoined(command.op) : yield* examine(command, member);
+    case 'readLockspace':
+    case 'readResource':
+    case 'readOwners':
+    case 'align':
+      return yield* reading(command, world);
+    case 'writeLockspace':
+    case 'writeResource':
+      return yield* writing(command, world);
+    case 'index':
+      return yield* indexSteps(command, world);
+    default:
+      return unreachable(command);
+  }
+}
+
+function* acquire(
+  command: Command<'acquire'>,
+  member: Member,
+  world: CommandWorld,
+): Steps<LeaseCommandResult> {
+  const key = areaKey(command.area);
+  const guess = world.guesses?.get(key) ?? {
+    geometry: member.lockspaceGeometry,
+    numHosts: member.lockspaceGeometry.maxHosts,
+  };
+  const place = { resourceName: command.name.resourceName, ...command.area };
+  const got = yield* paxosAcquire(member, place, {
+    shared: command.shared,
+    ownerNowait: command.ownerNowait,
+    wantedLver: command.wantedLver,
+    newNumHosts: command.newNumHosts,
+    valueBlock: command.readLvb,
+    guess,
+  });
+  if (!got.ok) return answer(got);
+  const hold = got.value;
+  rememberSizes(world.guesses, key, hold);
+  world.lastBlocks?.delete(key); // it was about an earlier hold, whose release failed
+  const lvb = command.readLvb ? yield* readLvb(member, hold) : null;
+  return { ok: true, op: 'acquire', hold, lvb };
+}
+
+function rememberSizes(guesses: AreaGuesses | null, key: string, hold: PaxosHold): void {
+  if (guesses === null) return;
+  if (guesses.size >= MAX_GUESSES) guesses.clear();
+  const numHosts = toSafeNumber(hold.leader.numHosts, 'numHosts');
+  guesses.set(key, { geometry: hold.geometry, numHosts });
+}
+
+function* release(
+  command: Command<'release'>,
+  member: Member,
+  world: CommandWorld,
+): Steps<LeaseCommandResult> {
+  const { lvb, rename } = command;
+  const done = yield* paxosRelease(member, currentHold(command.hold, world), { lvb, rename });
+  if (!done.ok) return refused(done.error);
+  world.lastBlocks?.delete(areaKey(command.hold));
+  return { ok: true, op: 'release' };
+}
+
+function* convert(
+  command: Command<'convert'>,
+  member: Member,
+  world: CommandWorld,
+): Steps<LeaseCommandResult> {
+  const key = areaKey(command.hold);
+  const hold = currentHold(command.hold, world);
+  const got = command.toShared
+    ? yield* convertToShared(member, hold, command.lvb)
+    : yield* convertToExclusive(member, hold, command.ownerNowait);
+  if (got.ok) {
+    world.lastBlocks?.delete(key);
+    return { ok: true, op: 'convert', hold: got.value };
+  }
+  const { error, leader, dblock } = got.error;
+  if (dblock !== undefined) world.lastBlocks?.set(key, dblock);
+  return { ok: false, error, leader };
+}
+
+/** The hold with our block as last written: an older one must not go over it (spec 10 §18). */
+function currentHold(hold: PaxosHold, world: CommandWorld): PaxosHold {
+  return { ...hold, dblock: world.lastBlocks?.get(areaKey(hold)) ?? hold.dblock };
+}
+
+function* request(command: Command<'request'>, member: Member): Steps<LeaseCommandResult> {
+  const { area, name } = command;
+  const found = yield* readResource({
+    ...name,
+    offset: area.offset,
+    timeoutMs: leaseTimes(member.ioTimeoutS).ioTimeoutMs,
+  });
+  if (!found.ok) return answer(found);
+  const place = { ...area, resourceName: name.resourceName };
+  const { geometry } = found.value;
+  const { lver, forceMode, nextLver } = command;
+  const done = yield* writeRequest(member, place, { lver, forceMode, nextLver, geometry });
+  return done.ok ? { ok: true, op: 'request', ...done.value } : answer(done);
+}
+
+function* examine(command: Command<'readRequest'>, member: Member): Steps<LeaseCommandResult> {
+  const { hold } = command;
+  const read = yield* readRequest(member, hold, hold.geometry);
+  if (!read.ok) return answer(read);
+  return { ok: true, op: 'readRequest', lver: read.value.lver, forceMode: read.value.forceMode };
+}
+
+function* reading(
+  command: Command<'readLockspace' | 'readResource' | 'readOwners' | 'align'>,
+  world: CommandWorld,
+): Steps<LeaseCommandResult> {
+  const timeoutMs =
+    world.member === null ? PLAIN_TIMEOUT_MS : leaseTimes(world.member.ioTimeoutS).ioTimeoutMs;
+  const { offset } = command.area;
+  switch (command.op) {
+    case 'readLockspace': {
+      const read = yield* readLockspace({
+        offset,
+        name: command.name,
+        hostId: command.hostId,
+        sectorSize: command.sectorSize,
+        timeoutMs,
+      });
+      if (!read.ok) return answer(read);
+      const { name, geometry, ioTimeoutS } = read.value;
+      return {
+        ok: true,
+        op: 'readLockspace',
+        name,
+        hostId: command.hostId || 1,
+        ...sizesOf(geometry),
+        ioTimeoutS,
+      };
+    }
+    case 'readResource': {
+      const { name, sectorSize } = command;
+      const read = yield* readResource({ offset, ...name, timeoutMs, sectorSize });
+      if (!read.ok) return answer(read);
+      return {
+        ok: true,
+        op: 'readResource',
+        leader: read.value.leader,
+        ...sizesOf(read.value.geometry),
+      };
+    }
+    case 'readOwners': {
+      const { name, sizes } = command;
+      const read = yield* readOwners({ offset, ...name, timeoutMs, sizes, exactNames: true });
+      if (!read.ok) return answer(read);
+      const { leader, owners, shared, geometry } = read.value;
+      return { ok: true, op: 'readOwners', leader, owners, shared, ...sizesOf(geometry) };
+    }
+    case 'align': {
+      // Of the device alone: what is on it may be of another size, as the original has it.
+      const suited = wantedGeometry(null, world.deviceSectorSize);
+      return suited.ok ? { ok: true, op: 'align', ...sizesOf(suited.value) } : answer(suited);
+    }
+    default:
+      return unreachable(command);
+  }
+}
+
+function* writing(
+  command: Command<'writeLockspace' | 'writeResource'>,
+  world: CommandWorld,
+): Steps<LeaseCommandResult> {
+  const geometry = wantedGeometry(command.sizes, world.deviceSectorSize);
+  if (!geometry.ok) return answer(geometry);
+  const base = {
+    offset: command.area.offset,
+    geometry: geometry.value,
+    writeTimeoutMs: command.writeTimeoutMs,
+  };
+  if (command.op === 'writeLockspace') {
+    const done = yield* initLockspace({
+      ...base,
+      name: command.name,
+      ioTimeoutS: command.ioTimeoutS,
+    });
+    return done.ok ? { ok: true, op: 'writeLockspace' } : answer(done);
+  }
+  const placed = placedRight(base, 'resource format');
+  if (!placed.ok) return answer(placed);
+  const { numHosts, clear } = command;
+  const done = yield* initResource({
+    ...base,
+    ...command.name,
+    numHosts,
+    clear,
+    nowMs: world.nowMs,
+  });
+  return done.ok ? { ok: true, op: 'writeResource' } : answer(done);
+}
+
+function sizesOf(geometry: Geometry): { readonly sectorSize: number; readonly areaBytes: number } {
+  return { sectorSize: geometry.sectorSize, areaBytes: geometry.areaBytes };
+}

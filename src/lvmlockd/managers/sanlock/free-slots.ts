@@ -1,0 +1,88 @@
+import type { ByteString } from '../../../base/bytes.ts';
+import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
+import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
+import { both, type InitLvOutcome, type ManagerSteps, OK, type Outcome } from '../manager.ts';
+import { type LeaseSite, lvArgsFor, resourceAt, SLOT_FIRST_LV, UNUSED_NAME } from './layout.ts';
+import { takeSlot } from './rename.ts';
+import { areaOutcome, isPastEnd } from './results.ts';
+import { ask, type SanlockTimes } from './slots.ts';
+
+/** The slots of the LVs: finding a free one, and taking it. */
+
+export type SlotScan = Outcome & {
+  readonly offset: number;
+  /** The free slot has a leader; false: its area was never written. */
+  readonly isWritten: boolean;
+};
+
+export interface SlotRange {
+  readonly from: number;
+  readonly before: number;
+  /** A slot of that name refuses the search; '': none does. */
+  readonly refuseName: ByteString;
+}
+
+/**
+ * Looks for a free slot from `from` on. An area without any lease is free: lvm zeroes what it adds
+ * to the device. At the end of the device the answer is -90 and the offset where it ends.
+ */
+export function* scanFree(
+  site: LeaseSite,
+  range: SlotRange,
+  times: SanlockTimes,
+): ManagerSteps<SlotScan> {
+  for (let offset = range.from; offset < range.before; offset += site.sizes.alignBytes) {
+    const at = { offset, isWritten: true };
+    const resource = resourceAt(site, '', offset);
+    const answer = yield* ask({ call: 'readResource', resource }, times.diskMs);
+    if (isPastEnd(answer)) return { ...both(LD_RESULT.MSGSIZE), ...at };
+    if (answer.code === SANLOCK_CODES.LEADER_MAGIC) return { ...OK, offset, isWritten: false };
+    if (answer.code < 0) return { ...areaOutcome(answer), ...at };
+    if (answer.name === UNUSED_NAME) return { ...OK, ...at };
+    if (range.refuseName !== '' && answer.name === range.refuseName) {
+      return { result: LD_RESULT.EXIST, lmResult: 0, ...at };
+    }
+  }
+  return { ...both(LD_RESULT.MSGSIZE), offset: range.before, isWritten: true };
+}
+
+export function firstLvOffset(site: LeaseSite): number {
+  return SLOT_FIRST_LV * site.sizes.alignBytes;
+}
+
+/**
+ * Takes the first free slot from `from` on for an LV. In a running lockspace the slot is acquired,
+ * so that no other host takes it at the same time; lvm's VG lock keeps hosts apart otherwise, and
+ * where an area was never written.
+ */
+export function* initLv(
+  site: LeaseSite,
+  want: {
+    readonly lvUuid: ByteString;
+    readonly from: number;
+    /** The registered connection; null: the VG's lockspace does not run here. */
+    readonly session: number | null;
+  },
+  times: SanlockTimes,
+): ManagerSteps<InitLvOutcome & { readonly offset: number }> {
+  const { lvUuid, session } = want;
+  const { alignBytes } = site.sizes;
+  const before = Number.MAX_SAFE_INTEGER;
+  for (let { from } = want; ; ) {
+    const found = yield* scanFree(site, { from, before, refuseName: lvUuid }, times);
+    const { offset, result } = found;
+    if (result !== 0) return { result, lmResult: 0, offset, lvLockArgs: '' };
+    if (session === null || !found.isWritten) {
+      const resource = resourceAt(site, lvUuid, offset);
+      const wrote = yield* ask({ call: 'writeResource', resource }, times.diskMs);
+      if (wrote.code < 0) return { ...areaOutcome(wrote), offset, lvLockArgs: '' };
+      return { ...OK, offset, lvLockArgs: lvArgsFor(offset) };
+    }
+    const lease = resourceAt(site, UNUSED_NAME, offset);
+    const { taken, ...took } = yield* takeSlot({ session, lease, newName: lvUuid }, times);
+    if (!taken) {
+      return { ...took, offset, lvLockArgs: took.result === 0 ? lvArgsFor(offset) : '' };
+    }
+    from = offset + alignBytes;
+  }
+}

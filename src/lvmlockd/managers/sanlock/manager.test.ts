@@ -1,0 +1,254 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MIB } from '../../../base/units.ts';
+import { valueBlockBytes } from '../../../wire/lvmlockd/value-block.ts';
+import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
+import { HOST_STATES, RES_FLAGS } from '../../../wire/sanlock/socket.ts';
+import type { SanlockAnswer } from './asks.ts';
+import { areaAt, resourceAt } from './layout.ts';
+import { FakeSanlock, LV, manager, SITE, started, VG, VGLK } from './testing/fake-sanlock.ts';
+
+test('a new VG gets host leases, GL, VG and free slots to the end of the device', () => {
+  const fake = new FakeSanlock();
+  started(fake);
+  assert.equal(fake.slots.get(65 * MIB)?.name, 'GLLK');
+  assert.equal(fake.slots.get(66 * MIB)?.name, 'VGLK');
+  for (let slot = 67; slot < 72; slot++) assert.equal(fake.slots.get(slot * MIB)?.name, '#unused');
+  assert.equal(fake.slots.size, 8);
+  const noArgs = fake.run(manager.initVg({ ...VG, vgLockArgs: '' }, true));
+  assert.equal(noArgs.result, -212);
+});
+
+test('what start_vg refuses, and why', () => {
+  const fake = new FakeSanlock();
+  started(fake);
+  const prepare = (vgLockArgs: string, hostId: number) =>
+    fake.run(manager.open({ ...VG, vgLockArgs }, 2).prepare(hostId)).result;
+  assert.equal(prepare('lvmlock', 1), -212);
+  assert.equal(prepare('2.0.0:lvmlock', 1), -212);
+  assert.equal(prepare('1.0.0:other', 1), -212);
+  assert.equal(prepare('1.0.0:lvmlock', 0), -213);
+  assert.equal(prepare('1.0.0:lvmlock', 2001), -213);
+  fake.script('register', { code: -111, answered: false });
+  assert.equal(prepare('1.0.0:lvmlock', 1), -214);
+});
+
+test('the search for a free slot goes on where it ended, and wraps once', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  const places: string[] = [];
+  for (let lv = 0; lv < 5; lv++) {
+    assert.equal(fake.run(space.findFree()).result, 0);
+    places.push(fake.run(space.initLv(`lv${lv}`)).lvLockArgs);
+  }
+  assert.deepEqual(
+    places,
+    [67, 68, 69, 70, 71].map((slot) => `1.0.0:${slot * MIB}`),
+  );
+  assert.equal(fake.run(space.findFree()).result, -90);
+  fake.slots.set(68 * MIB, { space: 'lvm_vg', name: '#unused' });
+  assert.equal(fake.run(space.findFree()).result, 0);
+  assert.equal(fake.run(space.initLv('again')).lvLockArgs, `1.0.0:${68 * MIB}`);
+  assert.equal(fake.run(space.findFree()).result, -90);
+  fake.slotCount = 80; // lvm extends the device and zeroes what it adds
+  assert.equal(fake.run(space.findFree()).result, 0);
+  assert.equal(fake.run(space.initLv('more')).lvLockArgs, `1.0.0:${72 * MIB}`);
+});
+
+test('an LV that has a lease already is refused', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  assert.equal(fake.run(space.initLv('lv0')).result, 0);
+  assert.equal(fake.run(space.initLv('lv0')).result, -17);
+});
+
+test('only LV slots are ever freed', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  assert.equal(fake.run(space.freeLv({ ...LV, lvLockArgs: `1.0.0:${66 * MIB}` })).result, -1);
+  assert.equal(fake.run(space.freeLv({ ...LV, lvLockArgs: 'nonsense' })).result, -1);
+  assert.equal(fake.slots.get(66 * MIB)?.name, 'VGLK');
+  assert.equal(fake.run(space.initLv(LV.name)).result, 0);
+  assert.equal(fake.run(space.freeLv(LV)).result, 0);
+  assert.equal(fake.slots.get(67 * MIB)?.name, '#unused');
+});
+
+test('a rename passes over what cannot be read, and says so at the end', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  fake.run(space.initLv('lv0'));
+  fake.slots.delete(69 * MIB); // never written
+  const ok = { name: 'GLLK' };
+  fake.script('readResource', ok, { name: 'VGLK' }, { code: SANLOCK_CODES.LEADER_CHECKSUM });
+  assert.equal(fake.run(manager.renameVg({ ...VG })).result, -221);
+  assert.equal(fake.slots.get(71 * MIB)?.space, 'lvm_vg');
+});
+
+test('sanlock numbers become numbers lvm knows', () => {
+  const table: readonly (readonly [number, 'sh' | 'ex', number, boolean])[] = [
+    [-11, 'ex', -11, false],
+    [SANLOCK_CODES.ACQUIRE_IDLIVE, 'sh', -11, true],
+    [SANLOCK_CODES.ACQUIRE_OWNED, 'ex', -11, false],
+    [SANLOCK_CODES.ACQUIRE_OWNED_RETRY, 'sh', -11, false],
+    [SANLOCK_CODES.AIO_TIMEOUT, 'ex', -11, false],
+    [SANLOCK_CODES.DBLOCK_MBAL, 'ex', -11, false],
+    [-90, 'ex', -90, false],
+    [-5, 'ex', -218, false],
+    [-28, 'ex', -218, false],
+    [SANLOCK_CODES.DBLOCK_READ, 'ex', -218, false],
+    [SANLOCK_CODES.LEADER_RESOURCE, 'ex', -221, false],
+    [-9999, 'ex', -221, false],
+  ];
+  for (const [code, mode, result, retry] of table) {
+    const fake = new FakeSanlock();
+    const space = started(fake);
+    fake.script('acquire', { code });
+    const outcome = fake.run(space.lock(LV, mode, false));
+    assert.deepEqual([outcome.result, outcome.retry], [result, retry], `code ${code} ${mode}`);
+  }
+});
+
+test('a lease left with us by a call without answer, and an orphan of ours, are taken over', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  fake.run(space.initLv(LV.name));
+  fake.asked.length = 0;
+  fake.script('acquire', { code: -17 });
+  assert.equal(fake.run(space.lock(LV, 'ex', false)).result, 0);
+  assert.deepEqual(fake.asked, ['acquire', 'release', 'acquire']);
+  fake.script('acquire', { code: -117 });
+  assert.equal(fake.run(space.lock(LV, 'ex', false)).result, 0);
+});
+
+test('a value block that forbids the lock is answered only after the lease is released', () => {
+  const newer = new Uint8Array([0x01, 0x02, 0, 0, 0, 0, 0, 0]);
+  const removed = new Uint8Array([0x01, 0x01, 1, 0, 0, 0, 0, 0]);
+  for (const [bytes, result] of [
+    [newer, -22],
+    [removed, -219],
+  ] as const) {
+    const fake = new FakeSanlock();
+    const space = started(fake);
+    fake.script('getLvb', { bytes });
+    assert.equal(fake.run(space.lock(VGLK, 'sh', false)).result, result);
+    assert.deepEqual(fake.asked, ['acquire', 'getLvb', 'release']);
+  }
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  fake.script('getLvb', { bytes: valueBlockBytes(7) });
+  assert.equal(fake.run(space.lock(VGLK, 'sh', false)).version, 7);
+});
+
+test('after a crash the lockspace is taken over with its LV locks, not with its VG lock', () => {
+  const fake = new FakeSanlock();
+  const first = started(fake);
+  for (const name of ['lv0', 'lv1']) fake.run(first.initLv(name));
+  const lease = (name: string, slot: number, shared: number) => {
+    const resource = resourceAt(SITE, name, slot * MIB);
+    return { list: 'orphan', resource: { ...resource, flags: resource.flags | shared } };
+  };
+  const other = { ...lease('x', 67, 0), list: 'held' };
+  fake.leases.push(lease('VGLK', 66, 0), lease('lv0', 67, 0), lease('lv1', 68, RES_FLAGS.SHARED));
+  fake.leases.push(other);
+  fake.script('addLockspace', { code: -17 });
+  const again = manager.open(VG, 2);
+  fake.run(again.prepare(1));
+  const joined = fake.run(again.join(true));
+  assert.deepEqual(
+    joined.adopted.map(({ resource, mode }) => `${resource.name} ${resource.lvLockArgs} ${mode}`),
+    [`lv0 1.0.0:${67 * MIB} ex`, `lv1 1.0.0:${68 * MIB} sh`],
+  );
+  fake.script('addLockspace', { code: -17 });
+  assert.equal(fake.run(again.join(false)).result, -221);
+});
+
+test('a join waits for one that an earlier lvmlockd had under way, and then takes it over', () => {
+  const fake = new FakeSanlock();
+  started(fake);
+  const again = manager.open(VG, 2);
+  fake.run(again.prepare(1));
+  fake.script('addLockspace', { code: -115 }, { code: -115 }, { code: -17 });
+  assert.equal(fake.run(again.join(true)).result, 0);
+  assert.equal(fake.sleptMs, 1000);
+});
+
+test('a join that only a person can make possible is not waited for', () => {
+  const fake = new FakeSanlock();
+  started(fake);
+  const again = manager.open(VG, 2);
+  fake.run(again.prepare(1));
+  fake.script('addLockspace', { code: -16 });
+  assert.equal(fake.run(again.join(true)).result, -16);
+  assert.equal(fake.sleptMs, 0);
+});
+
+test('whoever cannot be seen counts as there', () => {
+  const own = { hostId: 1n, state: HOST_STATES.LIVE };
+  const other = (state: number) => ({ hostId: 2n, state });
+  const looks = (...answers: Partial<SanlockAnswer>[]) => {
+    const fake = new FakeSanlock();
+    const space = started(fake);
+    fake.hosts = [];
+    fake.script('getHosts', ...answers);
+    const { result, unknown } = fake.run(space.otherHosts());
+    return `${result} ${unknown}`;
+  };
+  assert.equal(looks({ hosts: [own] }), '0 false');
+  assert.equal(looks({ hosts: [own, other(HOST_STATES.FREE)] }), '0 false');
+  assert.equal(looks({ hosts: [own, other(HOST_STATES.DEAD)] }), '0 false');
+  assert.equal(looks({ hosts: [own, other(HOST_STATES.LIVE)] }), '-16 false');
+  assert.equal(looks({ hosts: [own, other(HOST_STATES.FAIL)] }), '-16 false');
+  assert.equal(looks({ code: -11 }, { hosts: [own] }), '0 false');
+  assert.equal(looks({ code: -2 }), '-16 true');
+  assert.equal(looks({ code: -107, answered: false }), '-16 true');
+  assert.equal(looks({ hosts: [] }), '-16 true');
+  const unsure = { hosts: [own, other(HOST_STATES.UNKNOWN)] };
+  assert.equal(looks(unsure, { hosts: [own, other(HOST_STATES.LIVE)] }), '-16 false');
+});
+
+test('orphans keep a lockspace from being left; a release under way only delays it', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  const how = { held: [], removeVg: false, dropAll: false };
+  fake.script('remLockspace', { code: -16 }, { code: -16 }, { code: 0 });
+  assert.equal(fake.run(space.leave(how)).result, 0);
+  assert.ok(fake.sleptMs > 0);
+
+  const held = new FakeSanlock();
+  const kept = started(held);
+  held.leases.push({ list: 'orphan', resource: resourceAt(SITE, 'lv0', 67 * MIB) });
+  held.script('remLockspace', { code: -16 });
+  assert.equal(held.run(kept.leave(how)).result, -16);
+});
+
+test('a stop without answer keeps the lockspace, a drop gives it up', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  fake.script('remLockspace', { code: -110, answered: false }, { code: -110, answered: false });
+  assert.equal(fake.run(space.leave({ held: [], removeVg: false, dropAll: false })).result, -16);
+  assert.equal(fake.run(space.leave({ held: [], removeVg: false, dropAll: true })).result, 0);
+});
+
+test('a removed VG leaves unusable leases behind', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  const held = [{ resource: VGLK, mode: 'ex', newVersion: 0 }] as const;
+  assert.equal(fake.run(space.leave({ held, removeVg: true, dropAll: false })).result, 0);
+  assert.equal(fake.slots.get(0)?.space, '#unused');
+});
+
+test('only a sanlock that says so keeps nothing of a VG', () => {
+  const gives = (answer: Partial<SanlockAnswer>, joinedHere = false) => {
+    const fake = new FakeSanlock();
+    if (joinedHere) fake.joined.push(areaAt(SITE, 1));
+    fake.script('remLockspace', answer);
+    const { result, keepsNothing } = fake.run(manager.giveBack('vg'));
+    return `${result} ${keepsNothing}`;
+  };
+  assert.equal(gives({ code: 0 }), '0 true');
+  assert.equal(gives({ code: -2 }), '-210 true');
+  assert.equal(gives({ code: -16 }), '-16 false');
+  assert.equal(gives({ code: -2, answered: false }), '-210 false');
+  assert.equal(gives({ code: -22 }), '-210 false');
+  assert.equal(gives({ code: 0 }, true), '-210 false');
+});

@@ -1,0 +1,72 @@
+import type { ByteString } from '../../../base/bytes.ts';
+import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
+import { ERRNO } from '../../../wire/sanlock/codes.ts';
+import {
+  both,
+  type FoundSpace,
+  type GiveBackOutcome,
+  type LockManager,
+  type LossReport,
+  type ManagerSpace,
+  type ManagerSteps,
+  OK,
+  type Outcome,
+  type VgPlace,
+} from '../manager.ts';
+import { lockLvOfPath, lockLvPath, sanlockSpaceName, vgArgsFor } from './layout.ts';
+import { SanlockSpace, type SanlockSpaceSettings } from './lockspace.ts';
+import { ask, initVg, renameVg, type SanlockTimes } from './slots.ts';
+
+/** lvm's leases kept by a sanlock daemon (spec 31 §1–§4). */
+export function sanlockManager(settings: SanlockSpaceSettings): LockManager {
+  const { times } = settings;
+  return {
+    kind: 'sanlock',
+    *isRunning(): ManagerSteps<boolean> {
+      return (yield* ask({ call: 'version' }, times.quickMs)).answered;
+    },
+    initVg: (vg: VgPlace, enableGl: boolean) => initVg(vg, enableGl, times),
+    open: (vg: VgPlace, session: number): ManagerSpace => new SanlockSpace(vg, session, settings),
+    renameVg: (vg: VgPlace): ManagerSteps<Outcome> => renameVg(vg, times),
+    *findSpaces(): ManagerSteps<readonly FoundSpace[]> {
+      const answer = yield* ask({ call: 'getLockspaces' }, times.quickMs);
+      const found: FoundSpace[] = [];
+      for (const area of answer.areas) {
+        // A name that fills the field may have been cut: the VG's full name is not known then.
+        if (!area.name.startsWith('lvm_') || area.name.length >= SANLOCK_NAME_BYTES) continue;
+        const vgName = area.name.slice('lvm_'.length);
+        const lockLv = lockLvOfPath(vgName, area.path);
+        if (lockLv === null) continue;
+        const vgLockArgs = vgArgsFor(lockLv);
+        found.push({ vgName, vgUuid: '', vgLockArgs, hostId: Number(area.hostId) });
+      }
+      return found;
+    },
+    *findLosses(): ManagerSteps<LossReport> {
+      const { answered, dying } = yield* ask({ call: 'status' }, times.quickMs);
+      return { answered, dying };
+    },
+    giveBack: (vgName) => giveBack(vgName, times),
+    sameSpace: (one, other) => sanlockSpaceName(one) === sanlockSpaceName(other),
+  };
+}
+
+/** What a sanlock started again keeps of the one before (decision 0015), with lvm's own names. */
+function* giveBack(vgName: ByteString, times: SanlockTimes): ManagerSteps<GiveBackOutcome> {
+  const name = sanlockSpaceName(vgName);
+  const joined = yield* ask({ call: 'getLockspaces' }, times.quickMs);
+  if (!joined.answered || joined.areas.some((area) => area.name === name)) {
+    return { ...both(LD_RESULT.ENOLS), keepsNothing: false };
+  }
+  const path = lockLvPath(vgName, LOCK_LV);
+  const area = { name, hostId: ANY_HOST, path, offset: 0n, flags: 0 };
+  const answer = yield* ask({ call: 'remLockspace', area, onlyUnused: false }, times.leaveMs);
+  const { answered, code } = answer;
+  if (code === -ERRNO.EBUSY) return { ...both(LD_RESULT.BUSY), keepsNothing: false };
+  if (answered && code >= 0) return { ...OK, keepsNothing: true };
+  return { ...both(LD_RESULT.ENOLS), keepsNothing: answered && code === -ERRNO.ENOENT };
+}
+
+const LOCK_LV = 'lvmlock';
+const ANY_HOST = 0n;
+const SANLOCK_NAME_BYTES = 48;

@@ -1,0 +1,100 @@
+import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
+import type { LockScope } from '../../../wire/lvmlockd/requests.ts';
+import { ERRNO, SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
+import type { LockOutcome, Outcome } from '../manager.ts';
+import type { SanlockAnswer } from './asks.ts';
+
+/** sanlock's numbers to ours: they overlap, so none may pass through (spec 30 §3.2, 31 §4). */
+
+const HELD_BY_OTHERS: ReadonlySet<number> = new Set([
+  SANLOCK_CODES.ACQUIRE_IDLIVE,
+  SANLOCK_CODES.ACQUIRE_OWNED,
+  SANLOCK_CODES.ACQUIRE_OTHER,
+]);
+
+/** Another host is about to have it, or was faster. */
+const OTHERS_ARE_AT_IT: ReadonlySet<number> = new Set([
+  SANLOCK_CODES.ACQUIRE_OWNED_RETRY,
+  SANLOCK_CODES.DBLOCK_LVER,
+  SANLOCK_CODES.DBLOCK_MBAL,
+]);
+
+const TRY_LATER: ReadonlySet<number> = new Set([
+  -ERRNO.EAGAIN,
+  SANLOCK_CODES.AIO_TIMEOUT,
+  ...OTHERS_ARE_AT_IT,
+]);
+
+/** Its grants pause, it still releases something of that name, or the lockspace is in doubt. */
+const LOCAL_DELAY: ReadonlySet<number> = new Set([-ERRNO.EAGAIN, -ERRNO.EBUSY, -ERRNO.ENOSPC]);
+
+const STORAGE: ReadonlySet<number> = new Set([
+  -ERRNO.EIO,
+  SANLOCK_CODES.DBLOCK_READ,
+  SANLOCK_CODES.DBLOCK_WRITE,
+  SANLOCK_CODES.LEADER_READ,
+  SANLOCK_CODES.LEADER_WRITE,
+]);
+
+export function lockOutcome(
+  answer: SanlockAnswer,
+  asked: { readonly scope: LockScope; readonly mode: 'sh' | 'ex' },
+): LockOutcome {
+  const result = lockResult(answer, asked.scope);
+  const retry = HELD_BY_OTHERS.has(answer.code) && asked.mode === 'sh';
+  return { result, lmResult: result, retry, version: 0, glEnabled: null };
+}
+
+function lockResult(answer: SanlockAnswer, scope: LockScope): number {
+  const { code } = answer;
+  if (!answer.answered) return LD_RESULT.ELMERR;
+  if (code >= 0) return LD_RESULT.OK;
+  if (HELD_BY_OTHERS.has(code) || TRY_LATER.has(code)) return LD_RESULT.AGAIN;
+  if (code === -ERRNO.EMSGSIZE && scope === 'lv') return LD_RESULT.MSGSIZE;
+  if (STORAGE.has(code) || code === -ERRNO.ENOSPC) return LD_RESULT.ELOCKIO;
+  return LD_RESULT.ELMERR;
+}
+
+export function convertOutcome(answer: SanlockAnswer): Outcome {
+  const result = lockResult(answer, 'vg');
+  return { result, lmResult: result };
+}
+
+/** Somebody has the lease, here or on another host, or is about to have it. */
+export function isHeld({ answered, code }: SanlockAnswer): boolean {
+  if (!answered) return false;
+  if (code === SANLOCK_CODES.AIO_TIMEOUT) return false; // the storage, not a holder
+  const isOrphan = code === -ERRNO.EUCLEAN;
+  return isOrphan || HELD_BY_OTHERS.has(code) || TRY_LATER.has(code);
+}
+
+/** Another host, and not our own sanlock's state, keeps us from that lease. */
+export function isHeldElsewhere({ answered, code }: SanlockAnswer): boolean {
+  return answered && (HELD_BY_OTHERS.has(code) || OTHERS_ARE_AT_IT.has(code));
+}
+
+/** An acquire that our own sanlock refuses for now; says nothing about the lease. */
+export function isLocalDelay({ answered, code }: SanlockAnswer): boolean {
+  return answered && LOCAL_DELAY.has(code);
+}
+
+/** For formatting, reading and joining. */
+export function areaOutcome(answer: SanlockAnswer): Outcome {
+  const result = areaResult(answer);
+  return { result, lmResult: result };
+}
+
+function areaResult(answer: SanlockAnswer): number {
+  const { code } = answer;
+  if (!answer.answered) return LD_RESULT.EMANAGER;
+  if (code >= 0) return LD_RESULT.OK;
+  if (code === -ERRNO.ENODEV || code === -ERRNO.EPERM) return LD_RESULT.EDEVOPEN;
+  if (code === -ERRNO.EMSGSIZE) return LD_RESULT.MSGSIZE;
+  if (STORAGE.has(code) || code === SANLOCK_CODES.AIO_TIMEOUT) return LD_RESULT.ELOCKIO;
+  return LD_RESULT.ELMERR;
+}
+
+/** Reading or writing there goes past the end of the device. */
+export function isPastEnd(answer: SanlockAnswer): boolean {
+  return answer.answered && (answer.code === -ERRNO.EMSGSIZE || answer.code === -ERRNO.ENOSPC);
+}

@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict';
+import { parseConfig, textOf } from '../../wire/lvmlockd/libdaemon.ts';
+import { LD_RESULT } from '../../wire/lvmlockd/numbers.ts';
+import { type DaemonEvent, stepDaemon } from '../daemon.ts';
+import { LIMITS, type Limits } from '../limits.ts';
+import {
+  type AdoptedLock,
+  type FoundSpace,
+  type LeaveHow,
+  type LockManager,
+  type LockOutcome,
+  type ManagerSpace,
+  type ManagerSteps,
+  OK,
+} from '../managers/manager.ts';
+import { type DaemonState, newState } from '../state.ts';
+
+function* done<T>(value: T): ManagerSteps<T> {
+  yield* [];
+  return value;
+}
+
+const GRANTED: LockOutcome = { ...OK, retry: false, version: 0, glEnabled: null };
+
+/** A lock manager that does what the test says. */
+export class FakeManager {
+  joinResult = 0;
+  leaveResult = 0;
+  confirmsLeave = true;
+  answers = true;
+  glIn: readonly string[] = ['a'];
+  adopted: readonly AdoptedLock[] = [];
+  found: readonly FoundSpace[] = [];
+  dying: readonly string[] = [];
+  locks: LockOutcome[] = [];
+  /** VGs whose leases are kept for nobody. */
+  readonly kept = new Set<string>();
+  readonly did: string[] = [];
+  /** What the lock manager holds for the daemon. */
+  readonly holding = new Set<string>();
+
+  manager(): LockManager {
+    return {
+      kind: 'sanlock',
+      isRunning: () => done(true),
+      initVg: (vg) => {
+        this.did.push(`initVg ${vg.vgName}`);
+        return done({ ...OK, vgLockArgs: `1.0.0:${vg.vgLockArgs}` });
+      },
+      open: (vg) => this.#space(vg.vgName),
+      renameVg: (vg) => {
+        this.did.push(`renameVg ${vg.vgName}`);
+        return done(OK);
+      },
+      findSpaces: () => done(this.found),
+      findLosses: () => done({ answered: this.answers, dying: this.dying }),
+      giveBack: (vgName) => {
+        this.did.push(`give back ${vgName}`);
+        const result = this.kept.delete(vgName) ? 0 : LD_RESULT.ENOLS;
+        return done({ result, lmResult: result, keepsNothing: this.answers });
+      },
+      sameSpace: (one, other) => one.slice(0, 44) === other.slice(0, 44),
+    };
+  }
+
+  #space(vgName: string): ManagerSpace {
+    return {
+      prepare: () => done({ ...OK, glEnabled: this.glIn.includes(vgName) }),
+      join: () => done({ result: this.joinResult, lmResult: 0, adopted: this.adopted }),
+      leave: (how: LeaveHow) => {
+        this.did.push(`leave ${vgName} held ${how.held.length}`);
+        for (const one of this.holding) if (one.startsWith(`${vgName}/`)) this.holding.delete(one);
+        const { leaveResult: result, confirmsLeave: confirmed } = this;
+        return done({ result, lmResult: 0, confirmed: result === 0 && confirmed });
+      },
+      abandon: () => done(undefined),
+      lock: (ref, mode, checkGl) => {
+        this.did.push(`lock ${ref.name} ${mode}${checkGl ? ' checkGl' : ''}`);
+        const outcome = this.locks.shift() ?? GRANTED;
+        if (outcome.result === 0) this.holding.add(`${vgName}/${ref.name}`);
+        return done(outcome);
+      },
+      convert: () => done(OK),
+      unlock: (held) => {
+        this.did.push(`unlock ${held.resource.name}`);
+        this.holding.delete(`${vgName}/${held.resource.name}`);
+        return done(OK);
+      },
+      freeLv: () => done(OK),
+      findFree: () => done(OK),
+      initLv: () => done({ ...OK, lvLockArgs: '1.0.0:70254592' }),
+      readGl: () => done(this.glIn.includes(vgName)),
+      switchGl: () => done(OK),
+      otherHosts: () => done({ ...OK, unknown: false }),
+    };
+  }
+}
+
+/** A daemon over the fake manager; procedures end at once, unless the test holds them back. */
+export class Harness {
+  readonly fake = new FakeManager();
+  readonly state: DaemonState;
+  readonly replies: string[] = [];
+  /** The events that were logged. */
+  readonly logged: string[] = [];
+  /** Whom the replies went to. */
+  readonly answered: number[] = [];
+  readonly held: (() => void)[] = [];
+  holdBack = false;
+  /** Procedures that were held back and have ended. */
+  done = 0;
+  /** The exit status, once ended. */
+  ended: number | null = null;
+  #nowMs = 0;
+
+  constructor(
+    more: {
+      readonly adoptFile?: string;
+      readonly found?: readonly FoundSpace[];
+      readonly limits?: Partial<Limits>;
+    } = {},
+  ) {
+    this.fake.found = more.found ?? [];
+    const settings = { globalLockType: null, hostId: 1, adopt: true };
+    const managers = new Map([['sanlock', this.fake.manager()] as const]);
+    this.state = newState(settings, managers, { ...LIMITS, ...more.limits });
+    this.post({ kind: 'started', adoptFile: more.adoptFile ?? null });
+  }
+
+  post(event: DaemonEvent): void {
+    this.#nowMs += 1;
+    for (const effect of stepDaemon(this.state, event, this.#nowMs)) {
+      if (effect.kind === 'log') this.logged.push(effect.event);
+      if (effect.kind === 'send') {
+        this.replies.push(effect.text);
+        this.answered.push(effect.clientId);
+      }
+      if (effect.kind === 'exit') this.ended = effect.status;
+      else if (effect.kind === 'run') {
+        const end = () => {
+          const turn = effect.steps.next({ kind: 'slept' });
+          assert.equal(turn.done, true);
+          this.post({ kind: 'taskDone', taskId: effect.taskId, outcome: turn.value });
+        };
+        if (this.holdBack) this.held.push(end);
+        else end();
+      }
+    }
+  }
+
+  /** Procedures end one after another, also those that begin meanwhile. */
+  finish(atMost = Number.POSITIVE_INFINITY): void {
+    for (let ended = 0; ended < atMost; ended++) {
+      const end = this.held.shift();
+      if (end === undefined) return;
+      this.done += 1;
+      end();
+    }
+  }
+
+  open(clientId: number): void {
+    this.post({ kind: 'clientOpened', clientId, fd: 5, pid: 9 });
+  }
+
+  /** The reply's op_result and flags; 'none yet' while it is not answered. */
+  ask(clientId: number, request: string): string {
+    this.replies.length = 0;
+    this.post({ kind: 'request', clientId, text: request, dumpForm: 'old' });
+    return this.lastReply();
+  }
+
+  lastReply(): string {
+    const text = this.replies.at(-1);
+    if (text === undefined) return 'none yet';
+    const fields = parseConfig(text.replace('\n##\n', ''));
+    assert.ok(fields.ok);
+    return `${textOf(fields.value, 'op_result')} ${textOf(fields.value, 'result_flags')}`;
+  }
+
+  start(vgName: string): string {
+    const args = 'vg_lock_type="sanlock" vg_lock_args="1.0.0:lvmlock" host_id=1';
+    return this.ask(1, `request="start_vg" vg_name="${vgName}" ${args}`);
+  }
+}

@@ -1,0 +1,268 @@
+import type { ByteString } from '../base/bytes.ts';
+import type { SanlockEndpoint } from '../client/sanlock-link.ts';
+import { type DaemonEvent, nextTickMs, stepDaemon } from '../lvmlockd/daemon.ts';
+import type { LockManager, ManagerKind } from '../lvmlockd/managers/manager.ts';
+import { type DaemonState, type Effect, newState, type Settings } from '../lvmlockd/state.ts';
+import type { EndSignal } from '../lvmlockd/terminate.ts';
+import type { Timer } from '../ports/clock.ts';
+import type { Devices } from '../ports/devices.ts';
+import type { Log } from '../ports/log.ts';
+import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
+import { messageReader, textToBytes } from '../wire/lvmlockd/libdaemon.ts';
+import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
+import { dumpReply } from '../wire/lvmlockd/requests.ts';
+import { LvmlockdTasks } from './lvmlockd-tasks.ts';
+import { Turns } from './turns.ts';
+
+export interface LvmlockdPorts {
+  readonly settings: Settings;
+  readonly socketPath: ByteString;
+  readonly managers: (isChosen: () => boolean) => ReadonlyMap<ManagerKind, LockManager>;
+  readonly sockets: Sockets;
+  readonly sanlock: SanlockEndpoint;
+  readonly devices: Devices;
+  readonly log: Log;
+  /** One datagram to the dump socket; false: not now, or nobody listens. */
+  readonly sendDump: (bytes: Uint8Array) => boolean;
+  readonly dumpLog: () => string;
+  /** Which form of the state the program of that pid can read. */
+  readonly dumpFormOf: (pid: number | null) => 'old' | 'new';
+  readonly adoptFile: {
+    read(): ByteString | null;
+    /** null removes it. */
+    write(text: ByteString | null): void;
+  };
+  /** With the exit status. */
+  readonly ended: (status: number) => void;
+}
+
+interface Peer {
+  readonly id: number;
+  readonly connection: Connection;
+  /** Requests behind the one being served: the protocol is one at a time. */
+  readonly waiting: ByteString[];
+  isBusy: boolean;
+  /** Answers are not read: it is served again when the kernel has taken them. */
+  isUnread: boolean;
+  /** Nothing more is read from it for now. */
+  isHeld: boolean;
+}
+
+const BACKLOG = 64;
+/** Requests sent ahead, beyond which nothing is read: lvm sends one and waits for its answer. */
+const MAX_WAITING = 16;
+const DATAGRAM_BYTES = 65536 - 64;
+const DUMP_RETRY_MS = 10;
+const DUMP_PATIENCE_MS = 500;
+const MAX_DUMP_BYTES = 1024 * 1024;
+
+/** lvmlockd assembled over ports: messages in, effects out. */
+export class LvmlockdProgram {
+  readonly #ports: LvmlockdPorts;
+  readonly #state: DaemonState;
+  readonly #tasks: LvmlockdTasks;
+  readonly #peers = new Map<number, Peer>();
+  readonly #turns: Turns<Peer>;
+  readonly #events: DaemonEvent[] = [];
+  #listener: Listener | null = null;
+  #isStepping = false;
+  #nextClientId = 1;
+  #timer: Timer | null = null;
+  #hasEnded = false;
+
+  constructor(ports: LvmlockdPorts) {
+    this.#ports = ports;
+    const managers = ports.managers(() => this.#state.gl.type !== null);
+    this.#state = newState(ports.settings, managers);
+    this.#turns = new Turns(ports.sanlock.clock, (peer) => this.#turnOf(peer));
+    this.#tasks = new LvmlockdTasks(ports, (session) =>
+      this.#post({ kind: 'sessionLost', session }),
+    );
+  }
+
+  /** @throws when the socket cannot be bound. */
+  start(): void {
+    const at = { path: this.#ports.socketPath, mode: 0o600, uid: 0, gid: 0, backlog: BACKLOG };
+    this.#listener = this.#ports.sockets.listen(at, (connection) => this.#accept(connection));
+    this.#post({ kind: 'started', adoptFile: this.#ports.adoptFile.read() });
+  }
+
+  /** A signal: ends when no lockspace is left (spec 30 §1). */
+  terminate(signal: EndSignal): void {
+    this.#post({ kind: 'terminate', signal });
+  }
+
+  #accept(connection: Connection): void {
+    const { clients } = this.#state.limits;
+    if (this.#peers.size >= clients) {
+      this.#ports.log.warn('client.refused', { clients });
+      connection.close();
+      return;
+    }
+    const clientId = this.#newClientId();
+    const quiet = { isBusy: false, isUnread: false, isHeld: false };
+    const peer: Peer = { id: clientId, connection, waiting: [], ...quiet };
+    this.#peers.set(clientId, peer);
+    const { fd, peerPid: pid } = connection;
+    this.#post({ kind: 'clientOpened', clientId, fd, pid });
+    const reader = messageReader();
+    connection.onData((bytes) => {
+      const messages = reader.push(bytes);
+      if (messages === null) {
+        this.#ports.log.warn('client.dropped', { client: clientId, reason: 'too much at once' });
+        this.#drop(clientId);
+        connection.close();
+        return;
+      }
+      peer.waiting.push(...messages);
+      if (messages.length > 0) this.#turns.want(peer);
+      this.#hold(peer);
+    });
+    connection.onClosed(() => {
+      if (connection.hasUnread === true) this.#post({ kind: 'replyLost', clientId });
+      this.#drop(clientId);
+    });
+  }
+
+  /** Not that of a client that has been there since before the numbers began anew. */
+  #newClientId(): number {
+    let id = this.#nextClientId;
+    while (this.#peers.has(id)) id = id >= LAST_CLIENT_ID ? 1 : id + 1;
+    this.#nextClientId = id >= LAST_CLIENT_ID ? 1 : id + 1;
+    return id;
+  }
+
+  #drop(clientId: number): void {
+    const peer = this.#peers.get(clientId);
+    if (peer === undefined) return;
+    this.#peers.delete(clientId);
+    this.#turns.forget(peer);
+    this.#post({ kind: 'clientClosed', clientId });
+  }
+
+  /** @returns whether it may have another request */
+  #turnOf(peer: Peer): boolean {
+    if (!this.#canServe(peer)) return false;
+    const text = peer.waiting.shift();
+    if (text === undefined) return false;
+    peer.isBusy = true;
+    const { peerPid } = peer.connection;
+    const wantsState = text.includes('"info"');
+    const dumpForm = wantsState ? this.#ports.dumpFormOf(peerPid) : 'old';
+    this.#post({ kind: 'request', clientId: peer.id, text, dumpForm });
+    this.#hold(peer);
+    return peer.waiting.length > 0 && this.#canServe(peer);
+  }
+
+  /** Who does not read its answers gets no more of them. */
+  #canServe(peer: Peer): boolean {
+    if (peer.isBusy || peer.isUnread || !this.#peers.has(peer.id)) return false;
+    const { connection } = peer;
+    if ((connection.unsentBytes ?? 0) === 0) return true;
+    peer.isUnread = true;
+    connection.whenSent?.(() => {
+      peer.isUnread = false;
+      this.#turns.want(peer);
+    });
+    return false;
+  }
+
+  /** Requests that wait hold back what is behind them, in the kernel and in their sender. */
+  #hold(peer: Peer): void {
+    const isHeld = peer.waiting.length >= MAX_WAITING;
+    if (isHeld === peer.isHeld) return;
+    peer.isHeld = isHeld;
+    if (isHeld) peer.connection.pause();
+    else peer.connection.resume();
+  }
+
+  /** Events are handled one after another, also those that arise while one is handled. */
+  #post(event: DaemonEvent): void {
+    this.#events.push(event);
+    if (this.#isStepping) return;
+    this.#isStepping = true;
+    const { clock } = this.#ports.sanlock;
+    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+      if (this.#hasEnded) continue;
+      for (const effect of stepDaemon(this.#state, next, clock.nowMs())) this.#perform(effect);
+    }
+    this.#isStepping = false;
+    this.#arm();
+  }
+
+  #arm(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    const dueMs = nextTickMs(this.#state);
+    if (dueMs === null || this.#hasEnded) return;
+    const { clock } = this.#ports.sanlock;
+    this.#timer = clock.after(Math.max(0, dueMs - clock.nowMs()), () => {
+      this.#timer = null;
+      this.#post({ kind: 'tick' });
+    });
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.kind) {
+      case 'send':
+        this.#send(effect.clientId, effect.text);
+        return;
+      case 'dump':
+        this.#dump(textToBytes(effect.text));
+        return;
+      case 'dumpLog': {
+        const bytes = new TextEncoder().encode(this.#ports.dumpLog()).slice(-MAX_DUMP_BYTES);
+        this.#send(effect.clientId, dumpReply(LD_RESULT.OK, bytes.length));
+        this.#dump(bytes);
+        return;
+      }
+      case 'run':
+        this.#tasks.run(effect.steps, (outcome) =>
+          this.#post({ kind: 'taskDone', taskId: effect.taskId, outcome }),
+        );
+        return;
+      case 'log':
+        this.#ports.log[effect.level](effect.event, effect.fields);
+        return;
+      case 'adoptFile':
+        this.#ports.adoptFile.write(effect.text);
+        return;
+      case 'exit':
+        this.#end(effect.status);
+        return;
+    }
+  }
+
+  #send(clientId: number, text: ByteString): void {
+    const peer = this.#peers.get(clientId);
+    if (peer === undefined) return;
+    if (!peer.connection.send(textToBytes(text))) this.#post({ kind: 'replyLost', clientId });
+    peer.isBusy = false;
+    if (peer.waiting.length > 0) this.#turns.wantLater(peer);
+  }
+
+  /** Datagrams until everything is sent or the reader has been too slow for half a second. */
+  #dump(bytes: Uint8Array, sinceMs = this.#ports.sanlock.clock.nowMs()): void {
+    const { clock } = this.#ports.sanlock;
+    for (let at = 0; at < bytes.length; at += DATAGRAM_BYTES) {
+      if (this.#ports.sendDump(bytes.subarray(at, at + DATAGRAM_BYTES))) continue;
+      if (clock.nowMs() - sinceMs > DUMP_PATIENCE_MS) return;
+      clock.after(DUMP_RETRY_MS, () => this.#dump(bytes.subarray(at), sinceMs));
+      return;
+    }
+  }
+
+  #end(status: number): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#listener?.close();
+    this.#tasks.close();
+    for (const peer of this.#peers.values()) peer.connection.end();
+    this.#peers.clear();
+    this.#ports.adoptFile.write(null);
+    this.#ports.ended(status);
+  }
+}
+
+/** 0 means "no client" and 2³²-1 "any client" in dumps. */
+const LAST_CLIENT_ID = 0xfffffffe;

@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MIB } from '../base/units.ts';
+import { decode } from '../codec/struct.ts';
+import { deltaLeader } from '../format/leader.ts';
+import type { Log, LogFields } from '../ports/log.ts';
+import { FrontHost } from '../sim/cluster/front-host.ts';
+import { MemoryJournal } from '../sim/kernel/journal.ts';
+import { writeLockspace } from '../wire/sanlock/area-calls.ts';
+import {
+  addLockspace,
+  removeLockspace,
+  shutdown,
+  shutdownWait,
+} from '../wire/sanlock/daemon-calls.ts';
+import { inquire, release } from '../wire/sanlock/lease-calls.ts';
+import { RES_FLAGS, smHeader } from '../wire/sanlock/socket.ts';
+import { acquire, Harness, holding, LUN, T } from './testing/front-harness.ts';
+
+const OTHER = { name: 'LS2', hostId: 1n, path: LUN, offset: BigInt(8 * MIB) };
+const OURS = { name: 'LS', hostId: 1n, path: LUN, offset: 0n };
+const SILENT: Log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
+const HOLDER = 101;
+const EAGAIN = -11;
+const ENOSPC = -28;
+const EBUSY = -16;
+
+function named(n: number) {
+  return { lockspaceName: 'LS', name: `R${n}`, lver: 0n, flags: 0, disks: [] };
+}
+
+test('a daemon that ends joins nothing any more', () => {
+  const harness = new Harness();
+  assert.equal(harness.result(writeLockspace(OTHER, { ioTimeoutS: T }).request), 0);
+  assert.equal(harness.join(), 0);
+  const user = holding(harness, HOLDER);
+  harness.host.connect(900).send(shutdown(1).request);
+  harness.run(100);
+  assert.equal(harness.result(addLockspace(OTHER).request), -1);
+  user.close();
+  harness.run(20_000);
+  assert.equal(harness.host.ended, 0);
+});
+
+/** The host id cannot be given back: the device says no, and does it 50 s later. */
+const LANDS_LATE = { landsInMs: 0, answersInMs: 1, errno: 5, refusedLandsInMs: 50_000 };
+
+function timestampOnDisk(harness: Harness): bigint {
+  const disk = harness.storage.device(LUN);
+  assert.ok(disk !== undefined);
+  return decode(deltaLeader, disk).timestampS;
+}
+
+test('a removal whose last write was refused ends when that is over, and nobody joins before', () => {
+  const harness = new Harness();
+  assert.equal(harness.join(), 0);
+  harness.run(10_000);
+  harness.writeFate = LANDS_LATE;
+  const startedMs = harness.clock.nowMs();
+  const remover = harness.host.connect(900);
+  remover.send(removeLockspace(OURS).request);
+  harness.run(5000);
+  harness.writeFate = null;
+  for (let n = 0; n < 10; n++) {
+    assert.equal(harness.join(), EAGAIN);
+    assert.equal(remover.received.length, 0);
+    harness.run(5000);
+  }
+  assert.equal(timestampOnDisk(harness), 0n, 'it has landed');
+  harness.run(10_000);
+  assert.ok(remover.received.length > 0);
+  assert.ok(harness.clock.nowMs() < startedMs + 70_000);
+  assert.equal(harness.join(), 0);
+  harness.run(60_000);
+  assert.ok(timestampOnDisk(harness) * 1000n > harness.clock.nowMs() - 10_000, 'it renews');
+});
+
+test('a daemon that is forced to end waits as long for that, and for no more', () => {
+  const harness = new Harness();
+  assert.equal(harness.join(), 0);
+  harness.run(10_000);
+  harness.writeFate = LANDS_LATE;
+  harness.host.connect(900).send(shutdown(1).request);
+  harness.run(55_000);
+  assert.equal(harness.host.ended, null);
+  assert.equal(timestampOnDisk(harness), 0n);
+  harness.run(10_000);
+  assert.equal(harness.host.ended, 0);
+});
+
+test('a lease process that hangs while it waits for its last write does not hold up the end', () => {
+  const harness = new Harness();
+  assert.equal(harness.join(), 0);
+  harness.run(10_000);
+  harness.writeFate = LANDS_LATE;
+  harness.host.connect(900).send(shutdown(1).request);
+  harness.run(20_000);
+  harness.leaseTime.pause();
+  harness.run(50_000);
+  assert.equal(harness.host.ended, 0);
+});
+
+/** A daemon that finds a holder of the one before it, whose lease processes have ended. */
+function haunted(flags = 0, log: Log = SILENT): { harness: Harness; host: FrontHost } {
+  const journal = new MemoryJournal();
+  const harness = new Harness({ journal, killGraceS: 5 });
+  assert.equal(harness.join(), 0);
+  holding(harness, HOLDER, 1, flags);
+  harness.frontTime.stop();
+  harness.leaseTime.stop();
+  const { clock, storage } = harness;
+  const ended = new Set([50_000, 50_001]);
+  const settings = { killGraceS: 5 };
+  return {
+    harness,
+    host: new FrontHost({ name: 'host1', clock, storage, settings, journal, log, ended }),
+  };
+}
+
+test('a daemon that watches over holders of an earlier one does not end unforced', () => {
+  const { harness, host } = haunted();
+  host.connect(900).send(shutdown(0).request);
+  assert.equal(harness.result(shutdownWait(0).request, host.connect(900)), EBUSY);
+  harness.run(1000);
+  assert.equal(host.ended, null);
+  harness.run(40_000);
+  assert.ok(host.deeds.some(({ kind, pid }) => kind === 'SIGKILL' && pid === HOLDER));
+});
+
+test('forced to end it kills them first', () => {
+  const { harness, host } = haunted();
+  host.connect(900).send(shutdown(1).request);
+  harness.run(3000);
+  assert.equal(host.ended, null);
+  assert.deepEqual(host.deeds[0]?.kind, 'SIGKILL');
+  assert.deepEqual(host.deeds[0]?.pid, HOLDER);
+  host.processEnds(HOLDER);
+  harness.run(1000);
+  assert.equal(host.ended, 0);
+});
+
+test('while it keeps persistent leases it does not end, forced or not, and serves on', () => {
+  const told: string[] = [];
+  const note = (event: string, fields?: LogFields) => {
+    if (event === 'daemon.keepsLeases') told.push(`${fields?.['goOn']}`);
+  };
+  const { harness, host } = haunted(RES_FLAGS.PERSISTENT, { ...SILENT, error: note });
+  harness.run(1000);
+  for (const force of [0, 1]) {
+    host.connect(900).send(shutdown(force).request);
+    assert.equal(harness.result(shutdownWait(force).request, host.connect(900)), EBUSY);
+  }
+  assert.equal(told.length, 4);
+  for (const text of told) assert.match(text, /lvmlockctl --drop/);
+  harness.run(8 * T * 1000 + 60_000);
+  assert.equal(host.ended, null);
+  assert.deepEqual(host.deeds, [], 'nor is anybody stopped for an end that does not come');
+
+  assert.equal(harness.result(removeLockspace(OURS).request, host.connect(HOLDER)), 0);
+  assert.equal(harness.result(shutdownWait(1).request, host.connect(900)), 0);
+  harness.run(1000);
+  assert.equal(host.ended, 0);
+});
+
+test('nobody is let into a lockspace that is to be removed, to be killed a moment later', () => {
+  const harness = new Harness();
+  assert.equal(harness.join(), 0);
+  const user = harness.client(HOLDER);
+  harness.run(300);
+  const remove = removeLockspace(OURS, { async: true, onlyUnused: true });
+  assert.equal(harness.result(remove.request), 0);
+  assert.equal(harness.result(acquire(1), user), ENOSPC);
+  harness.run(10_000);
+  assert.deepEqual(harness.host.deeds, []);
+});
+
+test('a lease that a client holds twice goes with two releases, also in one request', () => {
+  const harness = new Harness();
+  assert.equal(harness.join(), 0);
+  const user = holding(harness, HOLDER, 1, RES_FLAGS.SHARED);
+  assert.equal(harness.result(acquire(1, RES_FLAGS.SHARED), user), 0);
+  assert.equal(harness.result(release([named(1), named(1)]).request, user), 0);
+  const from = user.received.length;
+  user.send(inquire().request);
+  const answer = decode(smHeader, Uint8Array.from(user.received.slice(from)));
+  assert.equal(answer.data2, 0);
+});
+
+test('what a client never heard of is no orphan: it died while it acquired', () => {
+  const harness = new Harness();
+  assert.equal(harness.join(), 0);
+  const user = harness.client(HOLDER);
+  user.send(acquire(1, RES_FLAGS.PERSISTENT));
+  user.close();
+  harness.run(5000);
+  assert.equal(harness.result(acquire(1), harness.client(HOLDER + 1)), 0);
+});

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encode } from '../codec/struct.ts';
+import { FIRST_LEASE_PID, FrontHost, type SimPeer } from '../sim/cluster/front-host.ts';
+import { MemoryJournal } from '../sim/kernel/journal.ts';
+import { release } from '../wire/sanlock/lease-calls.ts';
+import { killpathBody, SM_CMD } from '../wire/sanlock/socket.ts';
+import { acquire, Harness, holding, lockspace, message, T } from './testing/front-harness.ts';
+
+const EAGAIN = -11;
+const HOLDER = 101;
+/** Of the first daemon: one without a lockspace, for formatting, and that of the lockspace. */
+const LEASE_PIDS = [FIRST_LEASE_PID, FIRST_LEASE_PID + 1];
+
+/** The daemon is killed; another one starts on what it left. */
+function restarted(harness: Harness, journal: MemoryJournal, ended: readonly number[]): FrontHost {
+  harness.frontTime.stop();
+  harness.leaseTime.stop();
+  const { clock, storage } = harness;
+  const settings = { killGraceS: 5 };
+  return new FrontHost({ name: 'host1', clock, storage, settings, journal, ended: new Set(ended) });
+}
+
+function join(harness: Harness, host: FrontHost): number {
+  return harness.result(message(SM_CMD.ADD_LOCKSPACE, lockspace, { data: T }), host.connect(900));
+}
+
+function joined(): { harness: Harness; journal: MemoryJournal; client: SimPeer } {
+  const journal = new MemoryJournal();
+  const harness = new Harness({ journal, killGraceS: 5 });
+  assert.equal(harness.join(), 0);
+  return { harness, journal, client: holding(harness, HOLDER) };
+}
+
+/** Named without its disks. */
+function releaseOf(n: number): Uint8Array {
+  return release([{ lockspaceName: 'LS', name: `R${n}`, lver: 0n, flags: 0, disks: [] }]).request;
+}
+
+test('a lockspace stays closed while a holder of an earlier daemon lives', () => {
+  const { harness, journal } = joined();
+  const host = restarted(harness, journal, LEASE_PIDS);
+  assert.equal(join(harness, host), EAGAIN);
+  harness.run(3000);
+  assert.equal(host.deeds.length, 0, 'its lease is still good');
+  host.processEnds(HOLDER);
+  assert.equal(join(harness, host), 0);
+  const other = host.connect(102);
+  other.send(message(SM_CMD.REGISTER));
+  assert.equal(harness.result(acquire(1), other), 0);
+});
+
+test('a lease process that has not ended keeps it closed as well, and gets no signal', () => {
+  const { harness, journal, client } = joined();
+  client.close();
+  harness.run(1000);
+  const host = restarted(harness, journal, [HOLDER, FIRST_LEASE_PID]);
+  harness.run(20 * T * 1000);
+  assert.equal(join(harness, host), EAGAIN);
+  assert.equal(host.deeds.length, 0);
+  host.processEnds(FIRST_LEASE_PID + 1);
+  assert.equal(join(harness, host), 0);
+});
+
+test('whoever had given its leases back holds up nobody', () => {
+  const { harness, journal, client } = joined();
+  assert.equal(harness.result(releaseOf(1), client), 0);
+  assert.equal(join(harness, restarted(harness, journal, LEASE_PIDS)), 0);
+});
+
+test('holders whose lease has run out get the kill sequence, by the killpath they had set', () => {
+  const { harness, journal, client } = joined();
+  const second = holding(harness, 102, 2);
+  const body = { path: '/sbin/killer', args: 'now' };
+  const killpath = message(SM_CMD.KILLPATH, encode(killpathBody, body), { cmdFlags: 1 });
+  assert.equal(harness.result(killpath, client), 0);
+  const killedMs = harness.clock.nowMs();
+  const host = restarted(harness, journal, LEASE_PIDS);
+  harness.run(8 * T * 1000 + 20_000);
+  const { deeds } = host;
+  assert.deepEqual(
+    deeds.filter(({ kind }) => kind === 'killpath').map(({ text }) => text),
+    [`/sbin/killer now ${HOLDER}`],
+  );
+  const first = deeds.find(({ kind, pid }) => kind === 'SIGTERM' && pid === 102);
+  assert.ok(first !== undefined);
+  assert.ok(first.atMs <= killedMs + 8 * T * 1000 + 1200, `after ${first.atMs - killedMs} ms`);
+  assert.ok(first.atMs >= killedMs + 6 * T * 1000 - 2000, `after ${first.atMs - killedMs} ms`);
+  for (const pid of [HOLDER, 102]) {
+    const end = deeds.find((deed) => deed.kind === 'SIGKILL' && deed.pid === pid);
+    assert.ok(end !== undefined && end.atMs >= first.atMs + 4000);
+  }
+  second.close();
+});
+
+test('a third daemon still knows what the first one left', () => {
+  const { harness, journal } = joined();
+  restarted(harness, journal, LEASE_PIDS);
+  const host = restarted(harness, journal, LEASE_PIDS);
+  assert.equal(join(harness, host), EAGAIN);
+});
+
+test('the journal stays short however often leases come and go', () => {
+  const { harness, journal, client } = joined();
+  const give = releaseOf(2);
+  const other = harness.client(103);
+  for (let i = 0; i < 3000; i++) {
+    assert.equal(harness.result(acquire(2), other), 0);
+    assert.equal(harness.result(give, other), 0);
+  }
+  const { length } = journal.load().lines;
+  assert.ok(length <= 4001, `${length} lines`);
+  assert.equal(join(harness, restarted(harness, journal, LEASE_PIDS)), EAGAIN);
+  client.close();
+});

@@ -1,0 +1,215 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { decode, encode } from '../codec/struct.ts';
+import { deltaLeader } from '../format/leader.ts';
+import type { Connection, Sockets } from '../ports/sockets.ts';
+import { SM_CMD } from '../wire/sanlock/socket.ts';
+import { WDMD_CMD, type WdmdMessage, wdmdMessage } from '../wire/wdmd/socket.ts';
+import { acquire, Harness, holding, LUN, lockspace, message, T } from './testing/front-harness.ts';
+
+const WD_ERROR = -203;
+
+/** A wdmd of either generation: what it was told, and what it answers. */
+class FakeWdmd {
+  readonly told: WdmdMessage[] = [];
+  connections = 0;
+  endedByDaemon = 0;
+  isThere = true;
+  fireTimeout = 60;
+  /** null: 3.8.5, which does not know the request. */
+  openAnswer: number | null = 60;
+  /** Answers to STATUS wait until it is called. */
+  late: (() => void)[] | null = null;
+  #hangUp: () => void = () => {};
+  onTold: (message: WdmdMessage) => void = () => {};
+
+  readonly sockets: Sockets = {
+    listen: () => ({ close: () => {} }),
+    connect: (_path, _timeoutMs, answer) => {
+      if (!this.isThere) answer({ ok: false, errno: 111 });
+      else answer({ ok: true, connection: this.#connection() });
+    },
+  };
+
+  get commands(): number[] {
+    return this.told.map(({ cmd }) => cmd);
+  }
+
+  die(): void {
+    this.isThere = false;
+    this.#hangUp();
+  }
+
+  #connection(): Connection {
+    this.connections++;
+    let toDaemon: (bytes: Uint8Array) => void = () => {};
+    const answer = (record: WdmdMessage) => toDaemon(encode(wdmdMessage, record));
+    return {
+      fd: 90,
+      peerPid: 1,
+      onData: (handler) => {
+        toDaemon = handler;
+      },
+      onClosed: (handler) => {
+        this.#hangUp = handler;
+      },
+      send: (bytes) => {
+        const told = decode(wdmdMessage, bytes);
+        this.told.push(told);
+        this.onTold(told);
+        const { openAnswer, fireTimeout } = this;
+        const status = () => answer({ ...told, fireTimeout, testInterval: 10 });
+        if (told.cmd === WDMD_CMD.STATUS && this.late !== null) this.late.push(status);
+        else if (told.cmd === WDMD_CMD.STATUS) status();
+        if (told.cmd === WDMD_CMD.OPEN_WATCHDOG && openAnswer !== null) {
+          answer({ ...told, fireTimeout: openAnswer });
+        }
+        return true;
+      },
+      pause: () => {},
+      resume: () => {},
+      end: () => {
+        this.endedByDaemon++;
+      },
+      close: () => {
+        this.endedByDaemon++;
+      },
+    };
+  }
+}
+
+function harnessWith(wdmd: FakeWdmd, watchdogFireTimeoutS = 60): Harness {
+  const settings = { killGraceS: 5, useWatchdog: true, watchdogFireTimeoutS };
+  return new Harness({ ...settings, sockets: wdmd.sockets });
+}
+
+function hostLease(harness: Harness) {
+  const device = harness.storage.device(LUN);
+  assert.ok(device !== undefined);
+  return decode(deltaLeader, device, 0);
+}
+
+const { OPEN_WATCHDOG, REGISTER, REFCOUNT_SET, REFCOUNT_CLEAR, STATUS, TEST_LIVE } = WDMD_CMD;
+
+for (const [generation, openAnswer] of [
+  ['3.8.5', null],
+  ['later', 60],
+] as const) {
+  test(`a lockspace tells wdmd (${generation}) each renewal, and lets it go before its host id`, () => {
+    const wdmd = new FakeWdmd();
+    wdmd.openAnswer = openAnswer;
+    const harness = harnessWith(wdmd);
+    assert.equal(harness.join(), 0);
+    assert.deepEqual(wdmd.commands, [OPEN_WATCHDOG, REGISTER, REFCOUNT_SET, STATUS, TEST_LIVE]);
+    assert.equal(wdmd.told[1]?.name, 'sanlock_LS:1');
+    const first = wdmd.told[4];
+    assert.ok(first !== undefined);
+    assert.equal(first.renewalTime, hostLease(harness).timestampS);
+    assert.equal(first.expireTime - first.renewalTime, BigInt(8 * T));
+
+    harness.run(4 * 2 * T * 1000);
+    const renewals = wdmd.told.slice(5);
+    assert.ok(renewals.length >= 3 && renewals.every(({ cmd }) => cmd === TEST_LIVE));
+    assert.equal(renewals.at(-1)?.renewalTime, hostLease(harness).timestampS);
+
+    const before = wdmd.told.length;
+    const seen: bigint[] = [];
+    wdmd.onTold = () => seen.push(hostLease(harness).timestampS);
+    assert.equal(harness.result(message(SM_CMD.REM_LOCKSPACE, lockspace)), 0);
+    const last = wdmd.told.slice(before);
+    assert.deepEqual(
+      last.map(({ cmd, expireTime }) => [cmd, expireTime]),
+      [
+        [TEST_LIVE, 0n],
+        [REFCOUNT_CLEAR, 0n],
+      ],
+    );
+    assert.ok(seen.every((timestampS) => timestampS !== 0n));
+    assert.equal(hostLease(harness).timestampS, 0n);
+    assert.equal(wdmd.endedByDaemon, 1);
+  });
+}
+
+test('without wdmd nothing of a lockspace is written', () => {
+  const wdmd = new FakeWdmd();
+  const harness = harnessWith(wdmd);
+  const before = { ...hostLease(harness) };
+  wdmd.isThere = false;
+  assert.equal(harness.join(), WD_ERROR);
+  wdmd.isThere = true;
+  wdmd.openAnswer = 0;
+  assert.equal(harness.join(), WD_ERROR);
+  assert.deepEqual(hostLease(harness), before);
+  wdmd.openAnswer = 60;
+  assert.equal(harness.join(), 0);
+});
+
+test('a wdmd with another fire timeout gets no lockspace, and the host id is given back', () => {
+  const wdmd = new FakeWdmd();
+  wdmd.fireTimeout = 30;
+  const harness = harnessWith(wdmd);
+  assert.equal(harness.join(), WD_ERROR);
+  const { timestampS, ownerGeneration } = hostLease(harness);
+  assert.deepEqual([timestampS, ownerGeneration], [0n, 1n]);
+  assert.deepEqual(wdmd.commands.slice(-2), [TEST_LIVE, REFCOUNT_CLEAR]);
+});
+
+test('a host lease that expired while wdmd was asked is told to nobody, and given back', () => {
+  const wdmd = new FakeWdmd();
+  wdmd.late = [];
+  const harness = harnessWith(wdmd);
+  const admin = harness.client(1);
+  admin.send(message(SM_CMD.ADD_LOCKSPACE, lockspace, { data: T }));
+  while (wdmd.late.length === 0) harness.run(100);
+  harness.frontTime.pause();
+  harness.run((8 * T + 1) * 1000);
+  wdmd.late[0]?.(); // the first thing it hears when it runs again
+  harness.frontTime.resume();
+  harness.run(5000);
+  const expiries = wdmd.told.filter(({ cmd }) => cmd === TEST_LIVE);
+  assert.deepEqual(
+    expiries.map(({ expireTime }) => expireTime),
+    [0n],
+  );
+  assert.equal(hostLease(harness).timestampS, 0n);
+});
+
+test('a shorter fire timeout is asked for, and one that differs is refused', () => {
+  const wdmd = new FakeWdmd();
+  wdmd.openAnswer = 30;
+  wdmd.fireTimeout = 30;
+  assert.equal(harnessWith(wdmd, 30).join(), 0);
+  assert.equal(wdmd.told[0]?.fireTimeout, 30);
+  wdmd.openAnswer = 60;
+  const before = wdmd.told.length;
+  const refused = harnessWith(wdmd, 30);
+  assert.equal(refused.join(), WD_ERROR);
+  assert.equal(hostLease(refused).timestampS, 0n);
+  assert.equal(wdmd.told.length, before + 1, 'nothing but the question');
+});
+
+test('while the disk hangs wdmd hears nothing, and is let go only when the last user is gone', () => {
+  const wdmd = new FakeWdmd();
+  const harness = harnessWith(wdmd);
+  harness.join();
+  const client = holding(harness, 101);
+  harness.hung = true;
+  const before = wdmd.told.length;
+  harness.run(8 * T * 1000 + 50_000);
+  assert.ok(harness.host.deeds.length > 2);
+  assert.equal(wdmd.told.length, before);
+  client.close();
+  harness.run(1000);
+  assert.deepEqual(wdmd.commands.slice(before), [TEST_LIVE, REFCOUNT_CLEAR]);
+});
+
+test('a wdmd that dies takes nothing with it', () => {
+  const wdmd = new FakeWdmd();
+  const harness = harnessWith(wdmd);
+  harness.join();
+  const client = holding(harness, 101);
+  wdmd.die();
+  harness.run(10 * T * 1000);
+  assert.equal(harness.host.deeds.length, 0);
+  assert.equal(harness.result(acquire(2), client), 0);
+});

@@ -1,0 +1,10 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { warmUp } from './warm-up.ts';
+
+test('a warm-up takes a lease in every mode, gives it back each time, and comes to its end', () => {
+  assert.equal(
+    warmUp(() => 0.5),
+    6,
+  );
+});

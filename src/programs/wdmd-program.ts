@@ -1,0 +1,302 @@
+import { unreachable } from '../base/assert.ts';
+import type { ByteString } from '../base/bytes.ts';
+import { decode, encode } from '../codec/struct.ts';
+import { afterArrivals, type Clock, type Timer } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
+import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
+import type { RunningScript, TestScripts } from '../ports/test-scripts.ts';
+import type { WatchdogDevice, WatchdogDevices } from '../ports/watchdog-device.ts';
+import { nextTickMs, stepWdmd } from '../wdmd/daemon.ts';
+import {
+  type Effect,
+  newState,
+  type WdmdEvent,
+  type WdmdSettings,
+  type WdmdState,
+} from '../wdmd/state.ts';
+import { WDMD_MESSAGE_BYTES, wdmdMessage } from '../wire/wdmd/socket.ts';
+import { FrameBuffer } from './frame-buffer.ts';
+import { Turns } from './turns.ts';
+import { setTimeoutOf, shortenTimeoutOf, type WatchdogFound } from './watchdog-search.ts';
+
+export interface WdmdPorts {
+  readonly settings: WdmdSettings;
+  readonly clock: Clock;
+  readonly sockets: Sockets;
+  readonly socketPath: ByteString;
+  readonly devices: WatchdogDevices;
+  /** null without -S 1. */
+  readonly scripts: TestScripts | null;
+  readonly log: Log;
+  /** The device is disarmed, or was closed long ago. */
+  readonly ended: () => void;
+}
+
+interface Peer {
+  readonly id: number;
+  readonly connection: Connection;
+  readonly received: FrameBuffer;
+  /** Answers wait until it reads. */
+  isUnread: boolean;
+  isHeld: boolean;
+}
+
+const BACKLOG = 5;
+const EINVAL = 22;
+
+/** wdmd assembled over ports: messages in, effects out. */
+export class WdmdProgram {
+  readonly #ports: WdmdPorts;
+  readonly #peers = new Map<number, Peer>();
+  readonly #turns: Turns<Peer>;
+  readonly #running = new Map<ByteString, RunningScript>();
+  readonly #events: WdmdEvent[] = [];
+  readonly #watchdogPath: string;
+  readonly #state: WdmdState;
+  #device: WatchdogDevice;
+  #isDeviceOpen = true;
+  #listener: Listener | null = null;
+  #timer: Timer | null = null;
+  #nextConnectionId = 1;
+  #isStepping = false;
+  #isTickDue = false;
+  #hasEnded = false;
+
+  /** The watchdog found is open and has its timeout. */
+  constructor(ports: WdmdPorts, watchdog: WatchdogFound) {
+    this.#ports = ports;
+    this.#watchdogPath = watchdog.path;
+    this.#device = watchdog.device;
+    this.#turns = new Turns(ports.clock, (peer) => this.#turnOf(peer));
+    this.#state = newState(ports.settings, ports.clock.nowMs());
+  }
+
+  /** @throws when the device refuses the first ping, or the socket cannot be bound. */
+  start(): void {
+    const errno = this.#device.keepalive();
+    if (errno !== 0) {
+      throw new Error(`${this.#watchdogPath} cannot be pinged: errno ${errno}`);
+    }
+    const { sockets, socketPath, settings } = this.#ports;
+    const owner = { uid: -1, gid: settings.socketGid };
+    const at = { path: socketPath, mode: 0o660, ...owner, backlog: BACKLOG };
+    this.#listener = sockets.listen(at, (connection) => this.#accept(connection));
+    this.#arm();
+    this.rescan();
+  }
+
+  /** SIGTERM, SIGINT: ends unless a client holds a refcount. */
+  terminate(): void {
+    this.#post({ kind: 'terminate' });
+  }
+
+  /** SIGHUP. */
+  rescan(): void {
+    const { scripts } = this.#ports;
+    if (scripts !== null) this.#post({ kind: 'scriptsFound', names: scripts.list() });
+  }
+
+  #accept(connection: Connection): void {
+    const id = this.#nextConnectionId++;
+    const received = new FrameBuffer();
+    const peer: Peer = { id, connection, received, isUnread: false, isHeld: false };
+    this.#peers.set(id, peer);
+    const { fd, peerPid } = connection;
+    this.#post({ kind: 'opened', connectionId: id, fd, pid: peerPid ?? 0 });
+    if (!this.#peers.has(id)) return; // refused
+    connection.onData((bytes) => {
+      received.push(bytes);
+      this.#hold(peer);
+      this.#turns.want(peer);
+    });
+    connection.onClosed(() => {
+      this.#turns.forget(peer);
+      while (this.#serveOne(peer)); // what it said before it left
+      this.#peers.delete(id);
+      connection.close();
+      this.#post({ kind: 'closed', connectionId: id });
+    });
+  }
+
+  /** One message of a client in each turn. @returns whether it may have another one */
+  #turnOf(peer: Peer): boolean {
+    const { connection } = peer;
+    if (peer.isUnread) return false;
+    if ((connection.unsentBytes ?? 0) > 0) {
+      // Who does not read its answers gets no more of them.
+      peer.isUnread = true;
+      connection.whenSent?.(() => {
+        peer.isUnread = false;
+        this.#turns.want(peer);
+      });
+      return false;
+    }
+    const isServed = this.#serveOne(peer);
+    this.#hold(peer);
+    return isServed && peer.received.length >= WDMD_MESSAGE_BYTES;
+  }
+
+  #serveOne({ id, received }: Peer): boolean {
+    if (received.length < WDMD_MESSAGE_BYTES || !this.#peers.has(id)) return false;
+    const message = decode(wdmdMessage, received.take(WDMD_MESSAGE_BYTES));
+    this.#post({ kind: 'message', connectionId: id, message });
+    return true;
+  }
+
+  /** Messages that wait hold back what is behind them, in the kernel and in their sender. */
+  #hold(peer: Peer): void {
+    const isHeld = peer.received.length >= 2 * WDMD_MESSAGE_BYTES;
+    if (isHeld === peer.isHeld) return;
+    peer.isHeld = isHeld;
+    if (isHeld) peer.connection.pause();
+    else peer.connection.resume();
+  }
+
+  /** Events are handled one after another, also those that arise while one is handled. */
+  #post(event: WdmdEvent): void {
+    this.#events.push(event);
+    if (this.#isStepping) return;
+    this.#isStepping = true;
+    const { clock } = this.#ports;
+    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+      if (this.#hasEnded) continue;
+      for (const effect of stepWdmd(this.#state, next, clock.nowMs())) this.#perform(effect);
+    }
+    this.#isStepping = false;
+    this.#arm();
+  }
+
+  #arm(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    if (this.#hasEnded || this.#isTickDue) return;
+    const { clock } = this.#ports;
+    // Whole milliseconds: a remainder too small for the clock would never pass.
+    const delayMs = Math.ceil(Math.max(0, nextTickMs(this.#state) - clock.nowMs()));
+    this.#timer = clock.after(delayMs, () => {
+      this.#timer = null;
+      this.#isTickDue = true;
+      // A renewal that came while we stood still is heard before its client is judged.
+      afterArrivals(clock, () => {
+        this.#isTickDue = false;
+        this.#post({ kind: 'tick' });
+      });
+    });
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.kind) {
+      case 'send':
+        this.#peers.get(effect.connectionId)?.connection.send(encode(wdmdMessage, effect.message));
+        return;
+      case 'sendText':
+        this.#peers.get(effect.connectionId)?.connection.send(bytesOf(effect.text));
+        return;
+      case 'refuse':
+        this.#peers.get(effect.connectionId)?.connection.close();
+        this.#peers.delete(effect.connectionId);
+        return;
+      case 'ping':
+        this.#post({ kind: 'pinged', errno: this.#device.keepalive() });
+        return;
+      case 'reopen':
+        this.#post({ kind: 'reopened', errno: this.#reopen(effect.timeoutS) });
+        return;
+      case 'closeUnclean':
+        this.#device.closeUnclean();
+        this.#isDeviceOpen = false;
+        this.#post({ kind: 'closedUnclean' });
+        return;
+      case 'shorten':
+        this.#shorten(effect.timeoutS);
+        return;
+      case 'setTimeout':
+        this.#changeTimeout(effect);
+        return;
+      case 'startScript':
+        this.#startScript(effect.name);
+        return;
+      case 'killScript':
+        this.#running.get(effect.name)?.kill();
+        return;
+      case 'log':
+        this.#ports.log[effect.level](effect.event, effect.fields);
+        return;
+      case 'end':
+        this.#end();
+        return;
+      default:
+        unreachable(effect);
+    }
+  }
+
+  /** Somebody may have opened it meanwhile, and left it another timeout. @returns 0 or an errno */
+  #reopen(timeoutS: number): number {
+    const errno = this.#open();
+    if (errno !== 0) return errno;
+    const device = this.#device;
+    const set = device.getTimeout() === timeoutS ? timeoutS : setTimeoutOf(device, timeoutS);
+    const failed = set === timeoutS ? device.keepalive() : Math.max(-set, EINVAL);
+    if (failed === 0) return 0;
+    // Opening started it, so it counts again even where the ping fails.
+    device.closeUnclean();
+    this.#isDeviceOpen = false;
+    return failed;
+  }
+
+  /** @returns 0 or an errno */
+  #open(): number {
+    if (this.#isDeviceOpen) return 0;
+    const opened = this.#ports.devices.open(this.#watchdogPath);
+    if (!opened.ok) return opened.errno;
+    this.#device = opened.device;
+    this.#isDeviceOpen = true;
+    return 0;
+  }
+
+  #shorten(wantedS: number): void {
+    const wasOpen = this.#isDeviceOpen;
+    const set = this.#open() === 0 ? shortenTimeoutOf(this.#device, wantedS) : null;
+    // Where it was refused, closing would only touch the device once more.
+    if (!wasOpen && set !== null) {
+      this.#device.closeUnclean();
+      this.#isDeviceOpen = false;
+    }
+    this.#post({ kind: 'shortened', wantedS, timeoutS: set });
+  }
+
+  #changeTimeout(effect: Extract<Effect, { readonly kind: 'setTimeout' }>): void {
+    const { timeoutS, insteadOfS, asked } = effect;
+    let set = setTimeoutOf(this.#device, timeoutS);
+    // A device that took another one gets back what others were told.
+    if (set !== timeoutS) set = setTimeoutOf(this.#device, insteadOfS);
+    this.#post({ kind: 'timeoutSet', timeoutS: set > 0 ? set : insteadOfS, asked });
+  }
+
+  #startScript(name: ByteString): void {
+    const script = this.#ports.scripts?.start(name, (status) => {
+      this.#running.delete(name);
+      this.#post({ kind: 'scriptEnded', name, status });
+    });
+    if (script === null || script === undefined) {
+      this.#post({ kind: 'scriptGone', name });
+      return;
+    }
+    this.#running.set(name, script);
+    this.#post({ kind: 'scriptStarted', name, pid: script.pid });
+  }
+
+  #end(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#device.disarm();
+    this.#listener?.close();
+    for (const { connection } of this.#peers.values()) connection.close();
+    this.#peers.clear();
+    this.#ports.ended();
+  }
+}
+
+function bytesOf(text: ByteString): Uint8Array {
+  return Uint8Array.from(text, (c) => c.charCodeAt(0));
+}

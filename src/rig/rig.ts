@@ -1,0 +1,98 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Host, type Seats } from './host.ts';
+import { Lun, lunObstacle } from './lun.ts';
+
+export const ALL_OURS: Seats = { sanlock: 'ours', lvmlockd: 'ours', lvmlockctl: 'ours' };
+export const ALL_ORIGINAL: Seats = {
+  sanlock: 'original',
+  lvmlockd: 'original',
+  lvmlockctl: 'original',
+};
+
+export interface RigOptions {
+  /** One entry a host; host ids count from 1. */
+  readonly hosts: readonly Seats[];
+  /** The project's bin folder, for seats filled by ours. */
+  readonly bin: string;
+  readonly ioTimeoutS?: number;
+  readonly mebibytes?: number;
+  readonly hostNames?: readonly string[];
+  /** Other host ids than 1, 2, …: to try what a wrong configuration does. */
+  readonly hostIds?: readonly number[];
+  readonly vg?: string;
+}
+
+/** A LUN and the hosts that share it; several rigs live side by side. */
+export class Rig {
+  readonly lun: Lun;
+  /** The volume group's name; a test that renames it says so here. */
+  vg: string;
+  readonly ioTimeoutS: number;
+  readonly hosts: readonly Host[];
+  readonly dir: string;
+  #closed = false;
+
+  private constructor(of: Pick<Rig, 'lun' | 'vg' | 'ioTimeoutS' | 'hosts' | 'dir'>) {
+    this.lun = of.lun;
+    this.vg = of.vg;
+    this.ioTimeoutS = of.ioTimeoutS;
+    this.hosts = of.hosts;
+    this.dir = of.dir;
+  }
+
+  /** Leaves nothing behind when it fails half way. */
+  static async create(options: RigOptions): Promise<Rig> {
+    const dir = await mkdtemp(join(tmpdir(), 'holdfast-rig-'));
+    const vg = options.vg ?? `vg${randomBytes(3).toString('hex')}`;
+    const ioTimeoutS = options.ioTimeoutS ?? 2;
+    const hosts: Host[] = [];
+    let lun: Lun | null = null;
+    try {
+      lun = await Lun.create(join(dir, 'lun.img'), options.mebibytes ?? 1024);
+      for (const [index, seats] of options.hosts.entries()) {
+        const hostId = options.hostIds?.[index] ?? index + 1;
+        const name = options.hostNames?.[index] ?? `host-${index + 1}`;
+        const own = { dir: join(dir, name), bin: options.bin };
+        hosts.push(await Host.create({ name, hostId, seats, ioTimeoutS, lun, vg, ...own }));
+      }
+      return new Rig({ lun, vg, ioTimeoutS, hosts, dir });
+    } catch (error) {
+      for (const host of hosts) await host.close();
+      await lun?.close();
+      await rm(dir, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /** Host by number, from 1. */
+  host(number: number): Host {
+    const host = this.hosts[number - 1];
+    if (host !== undefined) return host;
+    throw new Error(`the rig has hosts 1 to ${this.hosts.length}, there is no host ${number}`);
+  }
+
+  /** Seconds after the last renewal of a dead host before others may take what it held. */
+  get safeSeconds(): number {
+    return 8 * this.ioTimeoutS + 60;
+  }
+
+  /** Ends every process, device, mount and file of the rig. Safe to repeat. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await Promise.all(this.hosts.map((host) => host.close()));
+    await this.lun.close();
+    await rm(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** Why no rig can be built here, in words for the person who asked; null = it can. */
+export function rigObstacle(): string | null {
+  const obstacle = lunObstacle();
+  if (obstacle !== null) return obstacle;
+  return existsSync('/usr/sbin/lvm') ? null : 'lvm is not installed (Debian package lvm2)';
+}

@@ -1,0 +1,248 @@
+import assert from 'node:assert/strict';
+import { MIB } from '../../base/units.ts';
+import { decode, encode, zeroRecord } from '../../codec/struct.ts';
+import { dblock } from '../../format/dblock.ts';
+import { GEOMETRY_512_1M } from '../../format/geometry.ts';
+import { paxosLeader } from '../../format/leader.ts';
+import type { LeaseError, LeaseErrorCode } from '../../lease/lease-error.ts';
+import type { PaxosHold } from '../../lease/paxos-hold.ts';
+import type {
+  FromLeaseProcess,
+  LeaseAnswer,
+  ToLeaseProcess,
+} from '../../lease-process/messages.ts';
+import {
+  SM_HEADER_BYTES,
+  SM_MAGIC,
+  SM_PROTO,
+  type SmHeader,
+  sanlkDisk,
+  sanlkLockspace,
+  sanlkOptions,
+  sanlkResource,
+  smHeader,
+} from '../../wire/sanlock/socket.ts';
+import { serve } from '../dispatch.ts';
+import { Front } from '../front.ts';
+import { leaseSaid } from '../joining.ts';
+import type { Outside, UserProcess } from '../outside.ts';
+import { look } from '../recovery.ts';
+import { releaseDead } from '../release.ts';
+import { DEFAULTS } from '../settings.ts';
+import { type Client, newClient } from '../state.ts';
+
+const SETTINGS = { ...DEFAULTS, ourHostName: 'host1', useWatchdog: false };
+
+type Run = Extract<ToLeaseProcess, { kind: 'run' }>;
+
+/** A moment in seconds, what happens then, and every effect of it as a line of text. */
+export type Row = readonly [atS: number, happen: () => void, effects: readonly string[]];
+
+/** The front alone, with a hand in the place of each lease process, peer and process. */
+export class Harness {
+  readonly front: Front;
+  /** Every effect, as a line: what a table of a test is compared with. */
+  lines: string[] = [];
+  /** What went into the log: `warn lease.refused lockspace=LS …`. */
+  logged: string[] = [];
+  /** Commands handed to lease processes and not answered yet. */
+  readonly runs: Run[] = [];
+  /** Connections that take no more events. */
+  readonly deaf = new Set<number>();
+  #nextConnection = 1;
+  #nextLease = 1;
+
+  constructor(settings: { readonly killGraceS?: number } = {}) {
+    this.front = new Front({
+      settings: { ...SETTINGS, ...settings },
+      outside: this.#outside(),
+      random: () => 0.5,
+      helperPid: 0,
+    });
+    this.front.nowMs = 100_000;
+  }
+
+  #outside(): Outside {
+    const say = (line: string): void => {
+      this.lines.push(line);
+    };
+    return {
+      send: (connection, bytes) => {
+        const { cmd, data } = decode(smHeader, bytes);
+        say(`c${connection} answer ${cmd}: ${data}`);
+      },
+      end: (connection) => say(`c${connection} end`),
+      deliver: (connection, bytes) => {
+        const isGone = this.deaf.has(connection);
+        say(
+          `c${connection} event ${isGone ? 'refused' : Buffer.from(bytes.subarray(32)).toString('hex')}`,
+        );
+        return !isGone;
+      },
+      resume: () => {},
+      startLease: () => this.#nextLease++,
+      toLease: (lease, message) => {
+        if (message.kind === 'announce') return;
+        if (message.kind === 'run') this.runs.push(message);
+        say(`lease${lease} ${text(message)}`);
+      },
+      leaseProcess: (lease) => this.process(50_000 + lease),
+      findProcess: (pid) => this.process(pid),
+      whenKnown: (_process, goOn) => goOn(),
+      remember: () => true,
+      rememberAll: () => true,
+      openWatchdog: () => {},
+      toWatchdog: () => {},
+      endWatchdog: () => {},
+      endLease: (lease) => say(`lease${lease} killed`),
+      runKillpath: (program, args) => say([program, ...args].join(' ')),
+      logText: () => new Uint8Array(0),
+      log: (level, event, fields) => {
+        const words = Object.entries(fields).map(([name, value]) => `${name}=${value}`);
+        this.logged.push([level, event, ...words].join(' '));
+      },
+    };
+  }
+
+  process(pid: number): UserProcess {
+    const signal = (name: string) => this.lines.push(`${name} ${pid}`);
+    return { pid, identity: `${pid}`, hasEnded: false, signal, onKnown: (known) => known() };
+  }
+
+  /** Plays a table and compares each row's effects. */
+  play(rows: readonly Row[]): void {
+    for (const [atS, happen, effects] of rows) {
+      this.front.nowMs = atS * 1000;
+      this.lines = [];
+      happen();
+      assert.deepEqual(this.lines, effects, `at ${atS} s`);
+    }
+  }
+
+  connect(pid: number, registered = true): Client {
+    const slot = this.front.freeSlot() ?? 0;
+    const connection = this.#nextConnection++;
+    const client = newClient({ connection, slot, fd: slot, process: this.process(pid) });
+    if (registered) Object.assign(client, { registered, pid });
+    this.front.clients.set(connection, client);
+    return client;
+  }
+
+  /** As the program does when a registered connection ends. */
+  close(client: Client): void {
+    this.front.clients.delete(client.connection);
+    Object.assign(client, { dead: true, pid: -1 });
+    if (client.active === 0) releaseDead(this.front, client);
+  }
+
+  ask(client: Client, cmd: number, body: Uint8Array, fields: Partial<SmHeader> = {}): void {
+    const header = {
+      ...zeroRecord(smHeader),
+      magic: SM_MAGIC,
+      version: SM_PROTO,
+      cmd,
+      length: SM_HEADER_BYTES + body.length,
+      data2: -1,
+      ...fields,
+    };
+    serve(this.front, { client, header, body });
+  }
+
+  say(lease: number, message: FromLeaseProcess): void {
+    leaseSaid(this.front, lease, message);
+  }
+
+  /** Answers the oldest command of the lease processes. */
+  ran(lease: number, result: LeaseAnswer | LeaseErrorCode): void {
+    const run = this.runs.shift();
+    assert.ok(run !== undefined, 'a command waits for its answer');
+    const error = { code: result as LeaseErrorCode, during: 'test', facts: {} };
+    const answer =
+      typeof result === 'string'
+        ? ({ ok: false, error, leader: null } as const)
+        : ({ ok: true, ...result } as const);
+    this.say(lease, { kind: 'ran', id: run.id, result: answer });
+  }
+
+  /** The oldest command ends with a refusal that knows what it found. */
+  refused(lease: number, error: LeaseError): void {
+    const run = this.runs.shift();
+    assert.ok(run !== undefined, 'a command waits for its answer');
+    this.say(lease, { kind: 'ran', id: run.id, result: { ok: false, error, leader: null } });
+  }
+
+  granted(lease: number, n: number, shared = false, lver = 1n): void {
+    this.ran(lease, { op: 'acquire', hold: hold(n, { shared, lver }), lvb: null });
+  }
+
+  look(): void {
+    look(this.front);
+  }
+
+  renewed(lease: number, timestampS: number): void {
+    this.say(lease, { kind: 'renewed', timestampS, readMs: 1, writeMs: 1 });
+  }
+
+  /** A joined lockspace LS with io timeout `t`, its last renewal now; its lease process is 1. */
+  join(t: number): void {
+    const asker = this.connect(900, false);
+    this.ask(asker, 2, lockspace('LS'), { data: t });
+    this.say(1, {
+      kind: 'joined',
+      generation: 1n,
+      timestampS: this.front.nowMs / 1000,
+      sectorSize: 512,
+      areaBytes: MIB,
+      maxHosts: 2000,
+    });
+    this.front.clients.delete(asker.connection);
+  }
+}
+
+function text(message: ToLeaseProcess): string {
+  if (message.kind === 'leave') return `leave release=${message.release}`;
+  if (message.kind !== 'run') return message.kind;
+  const { command } = message;
+  const of = 'hold' in command ? command.hold.offset : command.area.offset;
+  return `${command.op} R${of / MIB}`;
+}
+
+export function hold(n: number, of: { shared: boolean; lver: bigint }): PaxosHold {
+  return {
+    path: '/dev/lun',
+    offset: n * MIB,
+    lockspaceName: 'LS',
+    resourceName: `R${n}`,
+    geometry: GEOMETRY_512_1M,
+    shared: of.shared,
+    leader: { ...zeroRecord(paxosLeader), lver: of.lver },
+    dblock: zeroRecord(dblock),
+  };
+}
+
+export function lockspace(name: string, of: { hostId?: bigint; path?: string } = {}): Uint8Array {
+  const { hostId = 1n, path = '/dev/lun' } = of;
+  return encode(sanlkLockspace, { ...zeroRecord(sanlkLockspace), name, hostId, path });
+}
+
+/** R<n>, with its disk unless `bare`. */
+export function resource(n: number, of: { flags?: number; bare?: boolean } = {}): Uint8Array {
+  const head = encode(sanlkResource, {
+    ...zeroRecord(sanlkResource),
+    lockspaceName: 'LS',
+    name: n === 0 ? '' : `R${n}`,
+    flags: of.flags ?? 0,
+    numDisks: of.bare === true ? 0 : 1,
+  });
+  if (of.bare === true) return head;
+  const disk = { ...zeroRecord(sanlkDisk), path: '/dev/lun', offset: BigInt(n * MIB) };
+  return joinBytes([head, encode(sanlkDisk, disk)]);
+}
+
+export function acquireBody(resources: readonly Uint8Array[]): Uint8Array {
+  return joinBytes([...resources, new Uint8Array(sanlkOptions.size)]);
+}
+
+function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
+  return Uint8Array.from(parts.flatMap((part) => [...part]));
+}

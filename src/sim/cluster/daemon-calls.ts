@@ -1,0 +1,52 @@
+import { decode } from '../../codec/struct.ts';
+import type { LeaseCommandResult } from '../../lease-process/messages.ts';
+import { SM_HEADER_BYTES, smHeader } from '../../wire/sanlock/socket.ts';
+import type { Lockspace, Resource } from '../../wire/sanlock/types.ts';
+import type { SimPeer } from './front-host.ts';
+import { AREA_BYTES, LOCKSPACE, LUN } from './layout.ts';
+
+const EEXIST = 17;
+const EAGAIN = 11;
+export const ENOSPC = 28;
+const EINPROGRESS = 115;
+export const ECONNRESET = 104;
+
+/** What add_lockspace answers when it was asked before. */
+export function isAsked(result: number): boolean {
+  return [-EEXIST, -EINPROGRESS, -EAGAIN].includes(result);
+}
+
+export function placeOf(hostId: number): Lockspace {
+  return { name: LOCKSPACE, hostId: BigInt(hostId), path: LUN, offset: 0n };
+}
+
+export function resourceAt(offset: number): number {
+  return offset / AREA_BYTES - 1;
+}
+
+export function resourceOf(resource: number, flags: number): Resource {
+  const offset = BigInt((resource + 1) * AREA_BYTES);
+  return {
+    lockspaceName: LOCKSPACE,
+    name: `R${resource}`,
+    lver: 0n,
+    flags,
+    disks: [{ path: LUN, offset }],
+  };
+}
+
+export function refusal(during: string, result: number): LeaseCommandResult {
+  const error = { code: 'ERRNO', errno: -result, during, facts: {} } as const;
+  return { ok: false, error, leader: null };
+}
+
+/** The results of the whole replies that have come, each taken once. */
+export function* results(peer: SimPeer): Generator<number> {
+  while (peer.received.length >= SM_HEADER_BYTES) {
+    const header = decode(smHeader, Uint8Array.from(peer.received.slice(0, SM_HEADER_BYTES)));
+    const length = Math.max(SM_HEADER_BYTES, header.length);
+    if (peer.received.length < length) return;
+    peer.received.splice(0, length);
+    yield header.data;
+  }
+}

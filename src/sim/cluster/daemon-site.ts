@@ -1,0 +1,394 @@
+import { leaseTimes } from '../../lease/lease-times.ts';
+import type { LeaseCommand, LeaseCommandResult } from '../../lease-process/messages.ts';
+import type { Channel, Processes } from '../../ports/processes.ts';
+import { SanlockProgram } from '../../programs/sanlock-program.ts';
+import * as calls from '../../wire/sanlock/daemon-calls.ts';
+import { acquire, convert, release, request } from '../../wire/sanlock/lease-calls.ts';
+import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
+import type { Life } from '../invariants/claims.ts';
+import { Violation } from '../invariants/violation.ts';
+import type { Dice } from '../kernel/dice.ts';
+import type { HostClock } from '../kernel/host-clock.ts';
+import { MemoryJournal } from '../kernel/journal.ts';
+import { bind, find, type ProcessTable } from '../kernel/process.ts';
+import { People, type Person } from '../workload/client-processes.ts';
+import { Users } from '../workload/users.ts';
+import type { World } from '../world.ts';
+import {
+  ENOSPC,
+  isAsked,
+  placeOf,
+  refusal,
+  resourceAt,
+  resourceOf,
+  results,
+} from './daemon-calls.ts';
+import { SETTINGS, SimPeer } from './front-host.ts';
+import { NOTHING_DAMAGED, QUIET } from './lease-process.ts';
+import { Stays } from './memberships.ts';
+import { type Computer, Hardware, type Installation, type Software } from './site.ts';
+import { SimWdmd } from './wdmd.ts';
+
+/** A run directory, where it fills up at all. */
+const LONGEST_FULL_MS = 60_000;
+const LONGEST_ROOM_MS = 120_000;
+const DAMAGE_CHANCE = 0.9;
+const RETRY_JOIN_MS = 3000;
+const LONG_DOWN_MS = 400_000;
+/** Longer, and the device has fired in any case. */
+const LONGEST_WDMD_LAG_MS = 60_000;
+
+/**
+ * A machine under the very daemon: front and lease process, users that are processes with
+ * connections, signals that kill them, and a watchdog for all that does not end in time.
+ */
+export class FrontedMachine implements Computer, Software {
+  readonly name: string;
+  readonly hardware: Hardware;
+  readonly #hostId: number;
+  readonly #hostName: string;
+  readonly #ioTimeoutS: number;
+  readonly #world: World;
+  readonly #dice: Dice;
+  readonly #users: Users;
+  /** The daemon's own time; null = it does not run. */
+  #frontTime: HostClock | null = null;
+  #front: SanlockProgram | null = null;
+  #admin: SimPeer | null = null;
+  /** Of this boot: each daemon learns from it what the one before left running. */
+  #journal = new MemoryJournal();
+  #wdmd: SimWdmd | null = null;
+  readonly #wdmdDice: Dice;
+  readonly #hasWatchdog: boolean;
+  readonly #stays: Stays;
+  readonly #people: People;
+  #nextFd = 5;
+
+  constructor(world: World, of: Installation) {
+    this.#world = world;
+    this.#hostId = of.hostId;
+    this.#hostName = of.hostName;
+    this.#ioTimeoutS = of.ioTimeoutS;
+    this.hardware = new Hardware(world, of, this);
+    this.name = this.hardware.name;
+    this.#dice = this.hardware.dice;
+    this.#wdmdDice = this.#dice.fork('wdmd');
+    this.#hasWatchdog = this.#dice.chance(0.7);
+    this.#stays = new Stays({
+      world,
+      hardware: this.hardware,
+      ioTimeoutS: of.ioTimeoutS,
+      daemon: () => this.#daemon(),
+      joined: () => this.#users.start(),
+    });
+    this.#people = new People({
+      world,
+      hardware: this.hardware,
+      hasWatchdog: this.#hasWatchdog,
+      connect: (pid) => this.#connect(pid),
+      daemonTime: () => this.#frontTime,
+    });
+    this.#users = new Users(this, world, this.#dice.fork('users'));
+  }
+
+  get life(): Life | null {
+    return this.#stays.life;
+  }
+
+  #daemon() {
+    const [front, time] = [this.#front, this.#frontTime];
+    return front === null || time === null ? null : { front, time };
+  }
+
+  powerOn(): void {
+    this.#journal = new MemoryJournal();
+    this.#fillRunDirectory(this.#journal);
+    this.#startDaemon();
+  }
+
+  #fillRunDirectory(journal: MemoryJournal): void {
+    if (this.#world.options.journals !== 'full') return;
+    const dice = this.#dice.fork(`run directory ${this.#stays.count}`);
+    const turn = (): void => {
+      journal.full = !this.#world.isQuiet && !journal.full;
+      const forMs = journal.full ? LONGEST_FULL_MS : LONGEST_ROOM_MS;
+      this.hardware.after(dice.between(0.1, 1) * forMs, turn);
+    };
+    this.hardware.after(dice.between(0.1, 1) * LONGEST_ROOM_MS, turn);
+  }
+
+  #startDaemon(): void {
+    const time = this.hardware.clock?.sibling();
+    if (time === undefined || this.#front !== null) return;
+    this.#world.say(this.name, 'daemon starts');
+    this.#frontTime = time;
+    if (this.#wdmd === null) {
+      this.#wdmd = new SimWdmd(this.hardware, time.sibling());
+      this.#lagNow(this.#wdmd);
+    }
+    const dice = this.#dice.fork(`front ${this.#stays.count}`);
+    this.#front = new SanlockProgram({
+      settings: {
+        ...SETTINGS,
+        ourHostName: this.#hostName,
+        ioTimeoutS: this.#ioTimeoutS,
+        useWatchdog: this.#hasWatchdog,
+      },
+      clock: time,
+      sockets: this.#wdmd.socketsOf(time),
+      journal: this.#journal,
+      processes: this.#processes(),
+      log: this.#world.options.journals === 'damaged' ? QUIET : NOTHING_DAMAGED,
+      random: () => dice.next(),
+      helperPid: 0,
+      dumpLog: () => '',
+      ended: () => {},
+    });
+    this.#front.start();
+    this.#admin = this.#connect(1);
+    this.#keepJoined(this.#admin);
+  }
+
+  /** wdmd cannot run for a while, again and again. */
+  #lagNow(wdmd: SimWdmd): void {
+    const afterMs = this.#wdmdDice.between(0.02, 1) * this.#world.options.misfortuneMs;
+    this.hardware.after(afterMs, () => {
+      if (this.#wdmd !== wdmd || this.#world.isQuiet) return;
+      if (this.#front !== null && this.#wdmdDice.chance(this.#world.options.starvation)) {
+        this.#world.say(this.name, 'has no memory left');
+        this.#killDaemon();
+        this.#lagAtExpiry(wdmd);
+      } else this.#lag(wdmd, this.#wdmdDice.between(0, 1) ** 2 * LONGEST_WDMD_LAG_MS);
+      this.#lagNow(wdmd);
+    });
+  }
+
+  /** Around the end of the claim that a killed daemon left behind: what wdmd is there for. */
+  #lagAtExpiry(wdmd: SimWdmd): void {
+    const aliveMs = leaseTimes(this.#ioTimeoutS).renewalFailMs;
+    const earliestMs = Math.max(0, aliveMs - LONGEST_WDMD_LAG_MS);
+    this.hardware.after(this.#wdmdDice.between(earliestMs, aliveMs), () => {
+      this.#lag(wdmd, this.#wdmdDice.between(0, LONGEST_WDMD_LAG_MS));
+    });
+  }
+
+  #lag(wdmd: SimWdmd, forMs: number): void {
+    this.#world.say(this.name, `wdmd stands still for ${Math.round(forMs)} ms`);
+    wdmd.pause();
+    this.#world.clock.after(forMs, () => wdmd.resume());
+  }
+
+  powerLost(): void {
+    this.#users.stop();
+    this.#frontTime?.stop();
+    this.#front = null;
+    this.#frontTime = null;
+    this.#wdmd?.powerLost();
+    this.#wdmd = null;
+    this.#people.powerLost();
+    this.#stays.powerLost();
+  }
+
+  #connect(pid: number): SimPeer {
+    const front = this.#front;
+    const time = this.#frontTime;
+    const peer = new SimPeer((happen) => this.hardware.after(0, () => time?.run(happen)));
+    const fd = this.#nextFd++;
+    time?.run(() => front?.accept(peer.connection(fd, pid)));
+    return peer;
+  }
+
+  #toDaemon(peer: SimPeer, bytes: Uint8Array): void {
+    this.#frontTime?.run(() => peer.send(bytes));
+  }
+
+  /** The administrator asks again and again: joined already is fine. */
+  #keepJoined(admin: SimPeer): void {
+    let asked = false;
+    const ask = () => {
+      if (this.#admin !== admin || this.#front === null) return;
+      if (!asked) {
+        asked = true; // first: a refusal comes at once
+        this.#toDaemon(admin, calls.addLockspace(placeOf(this.#hostId)).request);
+      }
+      this.hardware.after(this.#dice.between(0.3, 1) * RETRY_JOIN_MS, ask);
+    };
+    admin.onReceived = () => {
+      for (const result of results(admin)) {
+        asked = false;
+        if (!isAsked(result)) this.#world.say(this.name, `add_lockspace -> ${result}`);
+      }
+    };
+    ask();
+  }
+
+  #processes(): Processes {
+    const table: ProcessTable = {
+      isThere: (pid) => {
+        const seat = this.#stays.seat(pid);
+        return seat === null ? this.#people.has(pid) : !seat.isGone;
+      },
+      onceGone: (pid, gone) => {
+        const time = this.#frontTime;
+        const told = () => time?.run(gone);
+        const seat = this.#stays.seat(pid);
+        if (seat === null) this.#people.onceGone(pid, told);
+        else this.#stays.onceGone(seat, told);
+      },
+      signal: (pid, signal) => this.#people.signal(pid, signal),
+    };
+    return {
+      // Messages of this kind are the only ones the front sends to a process it starts.
+      startLeaseProcess: <Out, In>() => {
+        const seat = this.#stays.start();
+        return { ...seat.channel, process: bind(table, seat.pid) } as unknown as Channel<Out, In>;
+      },
+      peerOf: ({ peerPid }) => (peerPid === null ? null : bind(table, peerPid)),
+      find: (pid, identity) => find(table, { pid, identity }),
+      run: () => {},
+    };
+  }
+
+  mayUse(): boolean {
+    return true; // what the daemon answered is what a process works by
+  }
+
+  want(life: Life, resource: number): void {
+    this.#users.acquire(life, resource, { shared: false });
+  }
+
+  ask(command: LeaseCommand, answer: (result: LeaseCommandResult) => void): number | null {
+    const { life } = this;
+    if (life === null) return null;
+    if (command.op === 'acquire') {
+      const person = this.#people.begin(life, resourceAt(command.area.offset));
+      const flags = command.shared ? RES_FLAGS.SHARED : 0;
+      const { ownerNowait, readLvb: lvb } = command;
+      const call = acquire([resourceOf(person.resource, flags)], { ownerNowait, lvb });
+      this.#people.say(person, call.request, (result) => {
+        if (result !== 0) this.#people.die(person);
+        answer(result === 0 ? this.#granted(person, 'acquire') : refusal('acquire', result));
+      });
+      return person.pid;
+    }
+    if (command.op === 'request') {
+      this.#request(command, answer);
+      return null;
+    }
+    if (command.op !== 'release' && command.op !== 'convert') return null;
+    const resource = resourceAt(command.hold.offset);
+    const person = this.#people.holder(life, resource);
+    if (person === null) return null;
+    if (command.op === 'release') {
+      this.#people.say(person, release([resourceOf(resource, 0)]).request, (result) => {
+        this.#people.die(person);
+        // Of a lockspace that is being given up nothing is written: its host lease ends soon.
+        const { current } = this.#stays;
+        const stay = current?.life === life ? current : null;
+        const isWritten = stay?.seat.isAlive === true && !stay.isEnding;
+        const code = isWritten ? result : -ENOSPC;
+        answer(code === 0 ? { ok: true, op: 'release' } : refusal('release', code));
+      });
+      return person.pid;
+    }
+    const { ownerNowait } = command;
+    const wanted = resourceOf(resource, command.toShared ? RES_FLAGS.SHARED : 0);
+    this.#people.say(person, convert(wanted, { ownerNowait }).request, (result) => {
+      const granted = result === 0 ? this.#granted(person, 'convert') : refusal('convert', result);
+      // Of a lost lease process: whatever it had written, its user takes it that it stepped down.
+      if (granted.ok && granted.op === 'convert' && command.toShared) {
+        answer({ ...granted, hold: { ...granted.hold, shared: true } });
+      } else answer(granted);
+    });
+    return person.pid;
+  }
+
+  #request(
+    command: Extract<LeaseCommand, { op: 'request' }>,
+    answer: (result: LeaseCommandResult) => void,
+  ): void {
+    const { forceMode, nextLver } = command;
+    const peer = this.#connect(3);
+    peer.onReceived = () => {
+      for (const result of results(peer)) {
+        const owner = { ownerId: 0, ownerGeneration: 0n }; // the socket does not tell
+        const done = { ok: true, op: 'request', ...owner } as const;
+        answer(result === 0 ? done : refusal('request', result));
+        this.hardware.after(0, () => this.#frontTime?.run(() => peer.close()));
+      }
+    };
+    const resource = resourceOf(resourceAt(command.area.offset), 0);
+    this.#toDaemon(peer, request(resource, { forceMode, nextLver }).request);
+  }
+
+  #granted(person: Person, op: 'acquire' | 'convert'): LeaseCommandResult {
+    const { current } = this.#stays;
+    const hold = current?.life === person.life ? current.holds.get(person.resource) : null;
+    if (hold) return op === 'acquire' ? { ok: true, op, hold, lvb: null } : { ok: true, op, hold };
+    throw new Violation(9, `${person.life.label}: R${person.resource} granted without its lease`);
+  }
+
+  cancel(id: number): void {
+    this.#people.cancel(id);
+  }
+
+  leave(): void {
+    const { life } = this;
+    const admin = this.#admin;
+    if (life === null || admin === null) return;
+    this.#world.say(life.label, 'is asked to leave');
+    const peer = this.#connect(2);
+    this.#toDaemon(peer, calls.removeLockspace(placeOf(this.#hostId)).request);
+  }
+
+  pauseProgram(forMs: number): void {
+    const stay = this.#stays.current;
+    if (stay === null) return;
+    this.#world.say(stay.life.label, `lease process stands still for ${Math.round(forMs)} ms`);
+    stay.time.pause();
+    this.#world.clock.after(forMs, () => stay.time.resume());
+  }
+
+  pauseAll(forMs: number): void {
+    if (!this.#hasWatchdog) {
+      this.pauseProgram(forMs); // nobody would stop its users in time
+      return;
+    }
+    const { clock } = this.hardware;
+    const times = [this.#frontTime, clock, this.#stays.current?.time ?? null, this.#wdmd];
+    this.#world.say(this.name, `everything stands still for ${Math.round(forMs)} ms`);
+    for (const time of times) time?.pause();
+    this.#world.clock.after(forMs, () => {
+      for (const time of times) time?.resume();
+    });
+  }
+
+  /** The lease process is killed, or the daemon: then its processes work on until the reset. */
+  killProgram(): void {
+    const stay = this.#stays.current;
+    if (stay === null) return;
+    if (this.#dice.chance(0.7)) {
+      this.#world.say(stay.life.label, 'lease process is killed');
+      stay.seat.end();
+      return;
+    }
+    this.#killDaemon();
+  }
+
+  /** Its lease processes go with it. A service manager starts it again after a while. */
+  #killDaemon(): void {
+    this.#world.say(this.name, 'daemon is killed');
+    const dice = this.#dice.fork(`damage ${this.#stays.count}`);
+    const isDamaged = this.#world.options.journals === 'damaged' && dice.chance(DAMAGE_CHANCE);
+    if (isDamaged) this.#journal.damage(dice);
+    this.#front = null;
+    this.#frontTime?.stop();
+    this.#stays.endAll();
+    this.#people.daemonKilled();
+    this.#wdmd?.daemonKilled();
+    // Or only somebody who comes to look does; without a watchdog nobody else stops its users.
+    const isLong = this.#wdmdDice.chance(0.4);
+    const moreMs = isLong && this.#hasWatchdog ? LONG_DOWN_MS : 0;
+    this.hardware.after(this.#dice.between(100, 30_000) + moreMs, () => this.#startDaemon());
+  }
+}

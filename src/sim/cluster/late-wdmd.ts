@@ -1,0 +1,178 @@
+import { SECOND_MS } from '../../base/units.ts';
+import { leaseTimes } from '../../lease/lease-times.ts';
+import { writeLockspace, writeResource } from '../../wire/sanlock/area-calls.ts';
+import type { SanlockCall } from '../../wire/sanlock/call.ts';
+import { addLockspace, register } from '../../wire/sanlock/daemon-calls.ts';
+import { acquire } from '../../wire/sanlock/lease-calls.ts';
+import { SimClock } from '../kernel/clock.ts';
+import { Dice } from '../kernel/dice.ts';
+import { SimStorage } from '../kernel/disk.ts';
+import { HostClock } from '../kernel/host-clock.ts';
+import { SimWatchdog } from '../kernel/watchdog.ts';
+import { CrowdHost } from '../workload/host.ts';
+import { Link } from '../workload/link.ts';
+import { placeOf, resourceOf } from './daemon-calls.ts';
+import { AREA_BYTES, LUN } from './layout.ts';
+import { SimWdmd } from './wdmd.ts';
+
+/** wdmd tests each 10 s: a shorter claim than of 2 s would always be near its end. */
+const IO_TIMEOUTS_S = [2, 3, 5, 10] as const;
+const USER_PID = 100;
+/** wdmd before its sanlock, at most; the owner with its lease, at least. */
+const LIFE_MS = 30_000;
+/** The owner's expiry, of which nobody knows the second, comes so long after its wdmd stops. */
+const STOPS_BEFORE_MS = 30_000;
+const LONGEST_LAG_MS = 60_000;
+const LONGEST_PAUSE_MS = 2000;
+/** Joining, a takeover. */
+const PATIENCE_MS = 400_000;
+const LOOK_MS = 100;
+
+/**
+ * The end of an owner whose user cannot be ended, while its wdmd stands still when it matters: its
+ * machine must be reset before anybody else is granted the lease. The very daemons on both hosts;
+ * the world of `World` meets such a coincidence once in days.
+ */
+export class LateWdmd {
+  readonly #clock = new SimClock();
+  readonly #storage = new SimStorage();
+  readonly #dice: Dice;
+  readonly #ioTimeoutS: number;
+  readonly #machine: HostClock;
+  readonly #wdmdTime: HostClock;
+  readonly #wdmd: SimWdmd;
+  readonly #owner: CrowdHost;
+  readonly #rival: CrowdHost;
+  readonly trace: string[] = [];
+  #isReset = false;
+  #isGranted = false;
+  #broken: string | null = null;
+
+  constructor(seed: number) {
+    this.#dice = new Dice(seed, 'late wdmd');
+    this.#ioTimeoutS = this.#dice.pick([...IO_TIMEOUTS_S]);
+    this.#storage.add(LUN, 2 * AREA_BYTES);
+    this.#machine = new HostClock(this.#clock, { baseMs: this.#clock.nowMs(), rate: 1 });
+    this.#wdmdTime = this.#machine.sibling();
+    const device = new SimWatchdog(this.#machine, () => this.#reset());
+    this.#wdmd = new SimWdmd(device, this.#wdmdTime);
+    this.#owner = this.#newHost(1, this.#wdmd);
+    this.#rival = this.#newHost(2, null);
+  }
+
+  #newHost(hostId: number, wdmd: SimWdmd | null): CrowdHost {
+    const host = new CrowdHost({
+      ...{ hostId, clock: this.#clock, storage: this.#storage, dice: this.#dice.fork(`${hostId}`) },
+      ...(wdmd === null ? {} : { watchdog: (time: HostClock) => wdmd.socketsOf(time) }),
+      neighbours: {
+        isAlive: (pid) => pid === USER_PID,
+        signalled: () => {}, // stuck in the kernel
+        killpath: () => {},
+        daemonEnded: () => {},
+      },
+    });
+    host.isRough = false;
+    return host;
+  }
+
+  /** @returns what went wrong; null = the owner was reset, and then the rival had the lease */
+  run(): string | null {
+    this.#begin();
+    this.#run(LIFE_MS + this.#dice.between(0, LIFE_MS));
+    if (this.#isReset) return 'the owner was reset while all was well';
+    this.#misfortune();
+    this.#wants(this.#user(this.#rival));
+    this.#until(() => this.#isGranted || this.#broken !== null);
+    if (this.#broken !== null || this.#isGranted) return this.#broken;
+    return this.#isReset ? 'nobody was granted the lease' : 'the owner was not reset';
+  }
+
+  #begin(): void {
+    const [owner, rival] = [this.#owner, this.#rival];
+    this.#run(this.#dice.between(0, LIFE_MS)); // wdmd's tests are at any phase of its renewals
+    owner.start();
+    rival.start();
+    const ioTimeoutS = this.#ioTimeoutS;
+    const admin = this.#connect(owner, 1);
+    this.#must(admin, writeLockspace(placeOf(owner.hostId), { ioTimeoutS }));
+    this.#must(admin, writeResource(resourceOf(0, 0)));
+    this.#must(admin, addLockspace(placeOf(owner.hostId), { ioTimeoutS }));
+    this.#must(this.#connect(rival, 1), addLockspace(placeOf(rival.hostId), { ioTimeoutS }));
+    this.#must(this.#user(owner), acquire([resourceOf(0, 0)]));
+  }
+
+  /** Its renewals end here, and its wdmd does not see to it in time. */
+  #misfortune(): void {
+    const dice = this.#dice;
+    const { renewalFailMs, renewalIntervalMs } = leaseTimes(this.#ioTimeoutS);
+    if (dice.chance(0.5)) {
+      this.#say('storage of the owner hangs');
+      this.#owner.hungUntilMs = Infinity;
+    } else {
+      this.#say('sanlock of the owner is killed');
+      this.#owner.kill();
+      this.#wdmd.daemonKilled();
+    }
+    const expiryMs = renewalFailMs - dice.between(0, renewalIntervalMs);
+    const stopsMs = Math.max(0, expiryMs - dice.between(0, STOPS_BEFORE_MS));
+    const lagMs = dice.between(0, LONGEST_LAG_MS);
+    this.#clock.after(stopsMs, () => {
+      this.#say(`wdmd stands still for ${Math.round(lagMs)} ms`);
+      this.#wdmdTime.pause();
+    });
+    this.#clock.after(stopsMs + lagMs, () => this.#wdmdTime.resume());
+  }
+
+  #reset(): void {
+    this.#say('the owner is reset');
+    this.#isReset = true;
+    this.#owner.kill();
+    this.#machine.stop();
+    this.#wdmd.powerLost();
+  }
+
+  #wants(user: Link): void {
+    user.ask(acquire([resourceOf(0, 0)]), this.#clock.nowMs(), ({ data: result }) => {
+      this.#say(`the rival: ${result}`);
+      if (result === 0) this.#granted();
+      else this.#clock.after(this.#dice.between(0, LONGEST_PAUSE_MS), () => this.#wants(user));
+    });
+  }
+
+  #granted(): void {
+    this.#isGranted = true;
+    if (!this.#isReset) this.#broken = 'granted while the user of the earlier owner runs';
+  }
+
+  #connect(host: CrowdHost, pid: number): Link {
+    return new Link(host, pid, () => this.#clock.nowMs());
+  }
+
+  #user(host: CrowdHost): Link {
+    const link = this.#connect(host, USER_PID);
+    link.ask(register(), this.#clock.nowMs());
+    return link;
+  }
+
+  #must<T>(link: Link, call: SanlockCall<T>): void {
+    let result: number | null = null;
+    link.ask(call, this.#clock.nowMs(), ({ data }) => {
+      result = data;
+    });
+    this.#until(() => result !== null);
+    if (result !== 0) throw new Error(`${link.host.name}: ${call.name} -> ${result}`);
+  }
+
+  #until(isSo: () => boolean): void {
+    const endMs = this.#clock.nowMs() + PATIENCE_MS;
+    while (!isSo() && this.#clock.nowMs() < endMs) this.#run(LOOK_MS);
+  }
+
+  #run(ms: number): void {
+    this.#clock.runUntil(this.#clock.nowMs() + ms);
+  }
+
+  #say(text: string): void {
+    this.trace.push(`${(this.#clock.nowMs() / SECOND_MS).toFixed(3)} ${text}`);
+  }
+}

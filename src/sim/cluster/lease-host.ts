@@ -1,0 +1,92 @@
+import { assert } from '../../base/assert.ts';
+import type { Random } from '../../base/units.ts';
+import type {
+  FromLeaseProcess,
+  LeaseCommand,
+  LeaseCommandResult,
+} from '../../lease-process/messages.ts';
+import { LeaseProgram } from '../../programs/lease-program.ts';
+import type { SimClock } from '../kernel/clock.ts';
+import { type FatePlan, PROMPT, SimDisks, type SimStorage } from '../kernel/disk.ts';
+import { QUIET } from './lease-process.ts';
+
+/** One host's lease process, the very program, over simulated disks and time. */
+export class LeaseHost {
+  readonly name: string;
+  readonly messages: FromLeaseProcess[] = [];
+  readonly #program: LeaseProgram;
+  readonly #clock: SimClock;
+  readonly #answers = new Map<number, (result: LeaseCommandResult) => void>();
+  #nextId = 1;
+
+  constructor(of: {
+    name: string;
+    storage: SimStorage;
+    clock: SimClock;
+    plan?: FatePlan;
+    random?: Random;
+  }) {
+    this.name = of.name;
+    this.#clock = of.clock;
+    const { name: host, storage, clock, plan = PROMPT } = of;
+    this.#program = new LeaseProgram({
+      clock,
+      disks: new SimDisks({ host, storage, clock, plan }),
+      random: of.random ?? (() => 0.5),
+      log: QUIET,
+      send: (message) => this.#hear(message),
+    });
+  }
+
+  join(of: {
+    readonly hostId: number;
+    readonly path: string;
+    readonly offset?: number;
+    readonly lockspaceName: string;
+    readonly ioTimeoutS: number;
+  }): void {
+    const settings = { offset: 0, renewalReadExtendMs: 0, sharedRetries: 8 };
+    this.#program.receive({ kind: 'join', ...settings, ...of, hostName: this.name });
+  }
+
+  leave(release: boolean): void {
+    this.#program.receive({ kind: 'leave', release });
+  }
+
+  /** The host stops dead; what it has sent to a device may still land. */
+  crash(): void {
+    this.#program.close();
+  }
+
+  run(command: LeaseCommand, answer: (result: LeaseCommandResult) => void): number {
+    const id = this.#nextId++;
+    this.#answers.set(id, answer);
+    this.#program.receive({ kind: 'run', id, command });
+    return id;
+  }
+
+  /** Runs virtual time until the command is answered. */
+  ask(command: LeaseCommand, withinMs = 1_000_000): LeaseCommandResult {
+    let result: LeaseCommandResult | null = null;
+    this.run(command, (answer) => {
+      result = answer;
+    });
+    const endMs = this.#clock.nowMs() + withinMs;
+    while (result === null && this.#clock.nowMs() < endMs && this.#clock.step());
+    assert(result !== null, `${command.op} is answered within ${withinMs} ms`);
+    return result;
+  }
+
+  last<K extends FromLeaseProcess['kind']>(kind: K): Extract<FromLeaseProcess, { kind: K }> | null {
+    const found = this.messages.findLast((message) => message.kind === kind);
+    return (found as Extract<FromLeaseProcess, { kind: K }> | undefined) ?? null; // same kind
+  }
+
+  #hear(message: FromLeaseProcess): void {
+    this.messages.push(message);
+    if (message.kind !== 'ran') return;
+    const answer = this.#answers.get(message.id);
+    this.#answers.delete(message.id);
+    answer?.(message.result);
+  }
+}

@@ -1,0 +1,327 @@
+import { sanlockManager } from '../../lvmlockd/managers/sanlock/manager.ts';
+import { sanlockTimes } from '../../lvmlockd/managers/sanlock/slots.ts';
+import type { Log } from '../../ports/log.ts';
+import type { Connection, Sockets } from '../../ports/sockets.ts';
+import { LvmlockdProgram } from '../../programs/lvmlockd-program.ts';
+import { bytesToText, parseConfig, textOf, textToBytes } from '../../wire/lvmlockd/libdaemon.ts';
+import type { SimClock } from '../kernel/clock.ts';
+import type { Dice } from '../kernel/dice.ts';
+import type { SimStorage } from '../kernel/disk.ts';
+import { HostClock } from '../kernel/host-clock.ts';
+import { SimWatchdog } from '../kernel/watchdog.ts';
+import { CrowdHost } from '../workload/host.ts';
+import { SimWdmd } from './wdmd.ts';
+
+const ECONNREFUSED = 111;
+const ECONNRESET = -104;
+const HOP_MS = 0.01;
+const KILLPATH = '/usr/sbin/lvmlockctl';
+const BLOCK_BYTES = 512;
+
+/** What the host's daemons tell whoever keeps watch over it. */
+export interface Watch {
+  /** An event of either daemon's log. */
+  logged(event: string): void;
+  /** sanlock ran the program of lvmlockd that is to make it let go. */
+  killpath(): void;
+  say(text: string): void;
+}
+
+interface Lvmlockd {
+  readonly program: LvmlockdProgram;
+  readonly time: HostClock;
+  readonly pid: number;
+  /** To sanlock. */
+  readonly links: Set<{ lost(): void; hangUp(): void }>;
+  /** From lvm commands that wait for their answer. */
+  readonly commands: Set<{ lost(): void }>;
+  accept: (connection: Connection) => void;
+}
+
+/** A host under the very daemons: sanlock, its lease processes, lvmlockd; and perhaps a watchdog. */
+export class LvmHost {
+  readonly hostId: number;
+  readonly name: string;
+  readonly #clock: SimClock;
+  readonly #storage: SimStorage;
+  readonly #dice: Dice;
+  readonly #watch: Watch;
+  readonly #ioTimeoutS: number;
+  readonly #devicePath: string;
+  readonly #hasWatchdog: boolean;
+  readonly #reset: () => void;
+  #lvmlockd: Lvmlockd | null = null;
+  #adoptText: string | null = null;
+  #boots = 0;
+  #nextPid = 2000;
+  #wdmd: SimWdmd | null = null;
+  #device: SimWatchdog | null = null;
+  #machine: HostClock;
+  sanlock: CrowdHost;
+
+  constructor(of: {
+    readonly hostId: number;
+    readonly clock: SimClock;
+    readonly storage: SimStorage;
+    readonly dice: Dice;
+    readonly watch: Watch;
+    readonly ioTimeoutS: number;
+    readonly devicePath: string;
+    readonly hasWatchdog: boolean;
+    /** The watchdog fires. */
+    readonly reset: () => void;
+  }) {
+    this.hostId = of.hostId;
+    this.name = `host${of.hostId}`;
+    this.#clock = of.clock;
+    this.#storage = of.storage;
+    this.#dice = of.dice;
+    this.#watch = of.watch;
+    this.#ioTimeoutS = of.ioTimeoutS;
+    this.#devicePath = of.devicePath;
+    this.#hasWatchdog = of.hasWatchdog;
+    this.#reset = of.reset;
+    this.#machine = new HostClock(of.clock, { baseMs: of.clock.nowMs(), rate: 1 });
+    this.sanlock = this.#newSanlock();
+  }
+
+  get hasWatchdog(): boolean {
+    return this.#hasWatchdog;
+  }
+
+  get hasLvmlockd(): boolean {
+    return this.#lvmlockd !== null;
+  }
+
+  get boots(): number {
+    return this.#boots;
+  }
+
+  #newSanlock(): CrowdHost {
+    const { hostId } = this;
+    return new CrowdHost({
+      ...{ hostId, clock: this.#clock, storage: this.#storage },
+      dice: this.#dice.fork(`boot ${this.#boots}`),
+      log: this.#log(),
+      ...(this.#hasWatchdog ? { watchdog: (time: HostClock) => this.#watchdog(time) } : {}),
+      neighbours: {
+        isAlive: (pid) => pid === this.#lvmlockd?.pid,
+        signalled: (pid, signal) => this.#signalled(pid, signal),
+        killpath: () => this.#watch.killpath(),
+        daemonEnded: () => this.#sanlockGone(),
+      },
+    });
+  }
+
+  #log(): Log {
+    const tell = (event: string) => this.#watch.logged(event);
+    return { error: tell, warn: tell, info: tell, debug: () => {} };
+  }
+
+  #watchdog(time: HostClock): Sockets {
+    this.#device ??= new SimWatchdog(this.#machine, this.#reset);
+    this.#wdmd ??= new SimWdmd(this.#device, this.#machine.sibling());
+    return this.#wdmd.socketsOf(time);
+  }
+
+  startSanlock(): void {
+    if (this.sanlock.isRunning) return;
+    this.#watch.say(`${this.name} sanlock starts`);
+    this.sanlock.start();
+  }
+
+  killSanlock(): void {
+    this.#watch.say(`${this.name} sanlock is killed`);
+    this.sanlock.kill();
+    this.#wdmd?.daemonKilled();
+    this.#sanlockGone();
+  }
+
+  #sanlockGone(): void {
+    for (const link of [...(this.#lvmlockd?.links ?? [])]) link.lost();
+  }
+
+  /** Everything ends; the next start is one of another boot. */
+  powerCut(): void {
+    this.#watch.say(`${this.name} is reset`);
+    this.killLvmlockd();
+    this.sanlock.kill();
+    this.#device?.disarm();
+    this.#device = null;
+    this.#machine.stop();
+    this.#machine = new HostClock(this.#clock, { baseMs: this.#clock.nowMs(), rate: 1 });
+    this.#wdmd?.powerLost();
+    this.#wdmd = null;
+    this.#adoptText = null;
+    this.#boots++;
+    this.sanlock = this.#newSanlock();
+  }
+
+  #signalled(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
+    const run = this.#lvmlockd;
+    if (run === null || pid !== run.pid) return;
+    if (signal === 'SIGKILL') this.killLvmlockd();
+    else run.time.run(() => run.program.terminate('SIGTERM'));
+  }
+
+  startLvmlockd(): void {
+    if (this.#lvmlockd !== null) return;
+    this.#watch.say(`${this.name} lvmlockd starts`);
+    const time = new HostClock(this.#clock, { baseMs: this.#clock.nowMs(), rate: 1 });
+    const sockets: Sockets = {
+      listen: (_at, accept) => {
+        run.accept = accept;
+        return { close: () => {} };
+      },
+      connect: (_path, _timeoutMs, answer) => this.#connect(run, answer),
+    };
+    const times = sanlockTimes(this.#ioTimeoutS);
+    const program = new LvmlockdProgram({
+      settings: { globalLockType: null, hostId: this.hostId, adopt: true },
+      socketPath: '/run/lvm/lvmlockd.socket',
+      managers: () => new Map([['sanlock', sanlockManager({ times, killpath: KILLPATH })]]),
+      sockets,
+      sanlock: { sockets, clock: time, socketPath: '/run/sanlock/sanlock.sock' },
+      devices: {
+        probe: (path) => ({
+          exists: path === this.#devicePath,
+          physicalBytes: BLOCK_BYTES,
+          logicalBytes: BLOCK_BYTES,
+        }),
+      },
+      log: this.#log(),
+      sendDump: () => true,
+      dumpLog: () => '',
+      dumpFormOf: () => 'old',
+      adoptFile: {
+        read: () => this.#adoptText,
+        write: (text) => {
+          this.#adoptText = text;
+        },
+      },
+      ended: () => this.#clock.after(0, () => this.#ended(run)),
+    });
+    const run: Lvmlockd = {
+      ...{ program, time, pid: this.#nextPid++ },
+      ...{ links: new Set(), commands: new Set(), accept: () => {} },
+    };
+    this.#lvmlockd = run;
+    program.start();
+  }
+
+  #ended(run: Lvmlockd): void {
+    if (this.#lvmlockd === run) this.killLvmlockd();
+  }
+
+  killLvmlockd(): void {
+    const run = this.#lvmlockd;
+    if (run === null) return;
+    this.#watch.say(`${this.name} lvmlockd is gone`);
+    this.#lvmlockd = null;
+    run.time.stop();
+    for (const link of [...run.links]) link.hangUp();
+    for (const command of [...run.commands]) command.lost();
+    this.sanlock.processEnded(run.pid);
+  }
+
+  /** lvmlockd's connection to sanlock: bytes take a moment, and the end of either ends it. */
+  #connect(run: Lvmlockd, answer: Parameters<Sockets['connect']>[2]): void {
+    const { sanlock } = this;
+    const later = (happen: () => void) => this.#clock.after(HOP_MS, () => run.time.run(happen));
+    if (!sanlock.isRunning) {
+      later(() => answer({ ok: false, errno: ECONNREFUSED }));
+      return;
+    }
+    const peer = sanlock.connect(run.pid);
+    let [hear, closed] = [(_bytes: Uint8Array) => {}, () => {}];
+    let isOpen = true;
+    let isHeard = true;
+    const over = () => {
+      isOpen = false;
+      run.links.delete(link);
+    };
+    const hangUp = () => {
+      isHeard = false;
+      if (isOpen && this.sanlock === sanlock) sanlock.toDaemon(() => peer.close());
+      over();
+    };
+    /** What the daemon had said before its end is heard first. */
+    const link = {
+      hangUp,
+      lost: () => {
+        if (!isOpen) return;
+        over();
+        later(closed);
+      },
+    };
+    run.links.add(link);
+    peer.onReceived = () =>
+      later(() => {
+        const bytes = Uint8Array.from(peer.received.splice(0));
+        if (isHeard && bytes.length > 0) hear(bytes);
+      });
+    peer.onClosedByDaemon = link.lost;
+    const connection: Connection = {
+      ...{ peerPid: 1, fd: 3, end: hangUp, close: hangUp, pause: () => {}, resume: () => {} },
+      onData: (handler) => {
+        hear = handler;
+      },
+      onClosed: (handler) => {
+        closed = handler;
+      },
+      send: (bytes) => {
+        if (isOpen)
+          this.#clock.after(HOP_MS, () => sanlock.toDaemon(() => isOpen && peer.send(bytes)));
+        return isOpen;
+      },
+    };
+    later(() => answer({ ok: true, connection }));
+  }
+
+  /** An lvm command asks lvmlockd; `heard` comes once. */
+  ask(request: string, heard: (result: number, reply: string) => void): void {
+    const run = this.#lvmlockd;
+    if (run === null) {
+      heard(ECONNRESET, '');
+      return;
+    }
+    let isOpen = true;
+    let [tell, hangUp] = [(_bytes: Uint8Array) => {}, () => {}];
+    const over = (result: number, reply: string) => {
+      if (!isOpen) return;
+      isOpen = false;
+      run.commands.delete(command);
+      heard(result, reply);
+      run.time.run(hangUp);
+    };
+    const command = { lost: () => over(ECONNRESET, '') };
+    run.commands.add(command);
+    run.time.run(() => {
+      run.accept({
+        ...{ peerPid: 7, fd: 9, pause: () => {}, resume: () => {}, end: command.lost },
+        close: command.lost,
+        onData: (handler) => {
+          tell = handler;
+        },
+        onClosed: (handler) => {
+          hangUp = handler;
+        },
+        send: (bytes) => {
+          const text = bytesToText(bytes);
+          this.#clock.after(HOP_MS, () => over(resultOf(text), text));
+          return isOpen;
+        },
+      });
+      tell(textToBytes(`${request}\n##\n`));
+    });
+  }
+}
+
+export function field(reply: string, name: string): string {
+  const fields = parseConfig(reply.replace('\n##\n', ''));
+  return fields.ok ? textOf(fields.value, name, '') : '';
+}
+
+function resultOf(reply: string): number {
+  return Number(field(reply, 'op_result'));
+}

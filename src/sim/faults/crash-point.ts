@@ -1,0 +1,34 @@
+import type { SimClock } from '../kernel/clock.ts';
+import type { Dice } from '../kernel/dice.ts';
+import type { Io, IoFate } from '../kernel/disk.ts';
+
+/** Ends the host at one chosen disk access: before it lands, or just after, unanswered. */
+export class Sniper {
+  readonly #dice: Dice;
+  readonly #clock: SimClock;
+  readonly #shoot: () => void;
+  #left: number | null = null;
+
+  constructor(dice: Dice, clock: SimClock, shoot: () => void) {
+    this.#dice = dice;
+    this.#clock = clock;
+    this.#shoot = shoot;
+  }
+
+  /** At one of the next accesses to a resource. */
+  aim(): void {
+    this.#left = this.#dice.below(12);
+  }
+
+  fate(io: Io, fate: IoFate): IoFate {
+    if (this.#left === null || io.offset === 0) return fate;
+    if (this.#left-- > 0) return fate;
+    this.#left = null;
+    if (this.#dice.chance(0.5)) {
+      this.#shoot();
+      return fate;
+    }
+    this.#clock.after(0.02, this.#shoot);
+    return { landsInMs: 0.01, answersInMs: Infinity, errno: null };
+  }
+}

@@ -1,0 +1,132 @@
+import { REFUSED_LANDS_MS } from '../../lease/lease-times.ts';
+import type { SimClock } from '../kernel/clock.ts';
+import type { Dice } from '../kernel/dice.ts';
+import type { Io, IoFate } from '../kernel/disk.ts';
+
+/**
+ * How one host's path to the storage behaves for a while. `stuck`: nothing moves until the weather
+ * turns, then it all comes through, in any order; `cut`: it is refused at once; `uneven`: prompt,
+ * but for one in five that takes almost its whole time.
+ */
+export type Weather = 'fair' | 'slow' | 'uneven' | 'flaky' | 'stuck' | 'cut';
+export type Sky = readonly [Weather, ...Weather[]];
+
+export const SKY: Sky = ['slow', 'uneven', 'flaky', 'stuck', 'cut'];
+const EIO = 5;
+/** Of the time that a refused write has to land: hosts' clocks differ a little. */
+const MOST_LATE = 0.99;
+
+/** The fate of each operation of one host, from its dice and the weather of the moment. */
+export class HostWeather {
+  readonly #clock: SimClock;
+  readonly #dice: Dice;
+  readonly #ioTimeoutMs: number;
+  readonly #latencyMs: number;
+  readonly #sky: Sky;
+  /** How often a write that is refused lands all the same. */
+  readonly #stubborn: number;
+  #now: Weather = 'fair';
+  #untilMs = 0;
+  /** No more faults: the end of a run, where everything must come right. */
+  #healed = false;
+
+  constructor(of: {
+    clock: SimClock;
+    dice: Dice;
+    ioTimeoutS: number;
+    latencyMs: number;
+    sky: Sky;
+    stubborn: number;
+  }) {
+    this.#clock = of.clock;
+    this.#dice = of.dice;
+    this.#ioTimeoutMs = of.ioTimeoutS * 1000;
+    this.#latencyMs = of.latencyMs;
+    this.#sky = of.sky;
+    this.#stubborn = of.stubborn;
+    this.#turn();
+  }
+
+  get now(): Weather {
+    return this.#now;
+  }
+
+  heal(): void {
+    this.#healed = true;
+    this.#now = 'fair';
+  }
+
+  /** The fate of one operation, and how it looks in a trace. */
+  fate(io: Io): IoFate {
+    if (!this.#healed && this.#clock.nowMs() >= this.#untilMs) this.#turn();
+    const dice = this.#dice;
+    switch (this.#now) {
+      case 'fair':
+        return this.#prompt(io, { mostMs: this.#latencyMs });
+      case 'slow':
+        return this.#prompt(io, { mostMs: this.#ioTimeoutMs * 2 });
+      case 'uneven':
+        return this.#prompt(io, { mostMs: dice.chance(0.2) ? 0.75 * this.#ioTimeoutMs : 2 });
+      case 'flaky':
+        return this.#flaky(io);
+      case 'stuck': {
+        if (dice.chance(0.2)) return LOST;
+        const landsInMs = this.#untilMs - this.#clock.nowMs() + dice.between(0, 100);
+        return { landsInMs, answersInMs: landsInMs + dice.between(0, 10), errno: null };
+      }
+      case 'cut':
+        return this.#refused(io, dice.between(0, 5));
+    }
+  }
+
+  #flaky(io: Io): IoFate {
+    const dice = this.#dice;
+    const throwOf = dice.next();
+    if (throwOf < 0.1) return this.#refused(io, dice.between(0, 50));
+    if (throwOf < 0.16)
+      return { landsInMs: dice.between(0, 5), answersInMs: Infinity, errno: null };
+    if (throwOf < 0.2) return LOST;
+    if (throwOf < 0.3) {
+      const landsInMs = dice.between(0, 3 * this.#ioTimeoutMs); // perhaps after its timeout
+      return { landsInMs, answersInMs: landsInMs + 1, errno: null };
+    }
+    return this.#prompt(io, { mostMs: 20 });
+  }
+
+  /** A device that says no to a write may do it nevertheless: at once, or when it is forgotten. */
+  #refused(io: Io, answersInMs: number): IoFate {
+    const dice = this.#dice;
+    const refused = { landsInMs: 0, answersInMs, errno: EIO };
+    if (!io.write || !dice.chance(this.#stubborn)) return refused;
+    const laterMs = dice.next() ** 2 * MOST_LATE * REFUSED_LANDS_MS;
+    return { ...refused, refusedLandsInMs: dice.chance(0.3) ? 0 : answersInMs + laterMs };
+  }
+
+  #prompt(io: Io, { mostMs }: { mostMs: number }): IoFate {
+    const dice = this.#dice;
+    const landsInMs = dice.between(0.05, mostMs);
+    const answersInMs = landsInMs + dice.between(0.02, mostMs / 4);
+    if (io.write || io.length <= 4096 || !dice.chance(0.5)) {
+      return { landsInMs, answersInMs, errno: null };
+    }
+    const most = io.length > 65_536 ? 0.01 : 1; // where the used sectors are
+    const torn = { at: dice.between(0, most), tailFirst: dice.chance(0.5) };
+    return { landsInMs, answersInMs, errno: null, torn };
+  }
+
+  /** Fair most of the time; a bad spell lasts a blink, a few timeouts, or longer than a host may live. */
+  #turn(): void {
+    const dice = this.#dice;
+    const t = this.#ioTimeoutMs;
+    this.#now = this.#now !== 'fair' || dice.chance(0.4) ? 'fair' : dice.pick(this.#sky);
+    const spells = [
+      dice.between(0, t),
+      dice.between(t, 6 * t),
+      dice.between(6 * t, 40 * t),
+    ] as const;
+    const lasts = this.#now === 'fair' ? dice.between(t, 30 * t) : dice.pick([...spells]);
+    this.#untilMs = this.#clock.nowMs() + lasts;
+  }
+}
+
+const LOST: IoFate = { landsInMs: Infinity, answersInMs: Infinity, errno: null };

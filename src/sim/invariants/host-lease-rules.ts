@@ -1,0 +1,96 @@
+import { isZero } from '../../base/bytes.ts';
+import { decode } from '../../codec/struct.ts';
+import {
+  BITMAP_BYTES,
+  BITMAP_OFFSET,
+  deltaLeaseOffset,
+  GEOMETRY_512_1M,
+} from '../../format/geometry.ts';
+import {
+  DELTA_DISK_MAGIC,
+  DELTA_DISK_VERSION,
+  type DeltaLeader,
+  deltaLeader,
+  LEADER_BYTES,
+  leaderChecksum,
+} from '../../format/leader.ts';
+import { leaseTimes } from '../../lease/lease-times.ts';
+import { LOCKSPACE, SECTOR_BYTES } from '../cluster/layout.ts';
+import type { SimClock } from '../kernel/clock.ts';
+import type { Life } from './claims.ts';
+import { Violation } from './violation.ts';
+
+/** Clocks of hosts may run this much faster than the world's. */
+const CLOCK_TOLERANCE = 0.999;
+
+/** What may be written into a host's delta lease, and which lives others may bury. */
+export class HostLeaseRules {
+  readonly #clock: SimClock;
+  /** World time at which a host's record last moved. */
+  readonly #movedMs = new Map<number, number>();
+  readonly #buried = new Set<string>();
+  readonly #joined = new Map<number, Life>();
+
+  constructor(clock: SimClock) {
+    this.#clock = clock;
+  }
+
+  /** Released, replaced by a later life, or silent for long enough: its leases are anyone's. */
+  mayBeBuried(hostId: number, generation: bigint, device: Uint8Array): boolean {
+    this.#noteSilence(hostId, recordOf(device, hostId));
+    return this.#buried.has(`${hostId}.${generation}`);
+  }
+
+  /** A life has its host id now: nobody else may still believe the same. (item 7) */
+  joined(life: Life, isLive: (other: Life) => boolean): void {
+    const other = this.#joined.get(life.hostId);
+    if (other !== undefined && other !== life && isLive(other)) {
+      throw new Violation(7, `${life.label} got host id ${life.hostId}, which ${other.label} uses`);
+    }
+    this.#joined.set(life.hostId, life);
+  }
+
+  write(hostId: number, life: Life, sector: Uint8Array, device: Uint8Array): void {
+    const before = recordOf(device, hostId);
+    const after = decode(deltaLeader, sector);
+    if (life.hostId !== hostId) {
+      throw new Violation(4, `${life.label} wrote the host lease of ${hostId}`);
+    }
+    checkBytes(sector, after, `host lease ${hostId}`);
+    this.#noteSilence(hostId, before);
+    const step = after.ownerGeneration - before.ownerGeneration;
+    if (step < 0n || step > 1n) {
+      const what = `generation ${after.ownerGeneration} over ${before.ownerGeneration}`;
+      throw new Violation(8, `host lease ${hostId}: ${life.label} wrote ${what}`);
+    }
+    if (step === 1n || after.timestampS === 0n) {
+      this.#buried.add(`${hostId}.${before.ownerGeneration}`);
+    }
+    this.#movedMs.set(hostId, this.#clock.nowMs());
+  }
+
+  #noteSilence(hostId: number, record: DeltaLeader): void {
+    const silentMs = this.#clock.nowMs() - (this.#movedMs.get(hostId) ?? 0);
+    const { hostDeadMs } = leaseTimes(record.ioTimeoutS);
+    if (silentMs >= hostDeadMs * CLOCK_TOLERANCE) {
+      this.#buried.add(`${hostId}.${record.ownerGeneration}`);
+    }
+  }
+}
+
+function recordOf(device: Uint8Array, hostId: number): DeltaLeader {
+  return decode(deltaLeader, device, deltaLeaseOffset(GEOMETRY_512_1M, hostId));
+}
+
+/** Item 10: what we write, we could read; and nothing stands where nothing belongs. */
+function checkBytes(sector: Uint8Array, record: DeltaLeader, what: string): void {
+  const isGood =
+    record.magic === DELTA_DISK_MAGIC &&
+    record.version === DELTA_DISK_VERSION &&
+    record.spaceName === LOCKSPACE &&
+    record.checksum === leaderChecksum(sector) &&
+    sector.length === SECTOR_BYTES &&
+    isZero(sector.subarray(LEADER_BYTES, BITMAP_OFFSET)) &&
+    isZero(sector.subarray(BITMAP_OFFSET + BITMAP_BYTES));
+  if (!isGood) throw new Violation(10, `${what} was written damaged`);
+}

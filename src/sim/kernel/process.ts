@@ -1,0 +1,49 @@
+import type { BoundProcess, SignalName } from '../../ports/processes.ts';
+
+/** Processes of a simulated machine: pids are never used again, so a pid says which one it is. */
+export interface ProcessTable {
+  isThere(pid: number): boolean;
+  onceGone(pid: number, told: () => void): void;
+  signal(pid: number, signal: SignalName): void;
+}
+
+export function bind(
+  table: ProcessTable,
+  pid: number,
+  closed: () => void = () => {},
+): BoundProcess {
+  let isOpen = true;
+  const end = (): boolean => {
+    const was = isOpen;
+    isOpen = false;
+    if (was) closed();
+    return was;
+  };
+  return {
+    pid,
+    get identity() {
+      return table.isThere(pid) ? `${pid}` : null;
+    },
+    onKnown: (known) => known(),
+    get hasEnded() {
+      return !table.isThere(pid);
+    },
+    onEnded: (ended) =>
+      table.onceGone(pid, () => {
+        if (end()) ended();
+      }),
+    signal: (signal) => table.signal(pid, signal),
+    close: () => {
+      end();
+    },
+  };
+}
+
+export function find(
+  table: ProcessTable,
+  of: { readonly pid: number; readonly identity: string },
+  closed?: () => void,
+): BoundProcess | null {
+  const isIt = table.isThere(of.pid) && of.identity === `${of.pid}`;
+  return isIt ? bind(table, of.pid, closed) : null;
+}

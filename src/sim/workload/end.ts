@@ -1,0 +1,145 @@
+import { assert } from '../../base/assert.ts';
+import type { SanlockCall } from '../../wire/sanlock/call.ts';
+import * as daemon from '../../wire/sanlock/daemon-calls.ts';
+import * as leases from '../../wire/sanlock/lease-calls.ts';
+import { decodeRecords, textField } from '../../wire/sanlock/records.ts';
+import { CONFIG_COMMANDS, STATE_TYPES } from '../../wire/sanlock/socket.ts';
+import { LOCKSPACE } from '../cluster/layout.ts';
+import { checkQuick } from '../invariants/workload-checks.ts';
+import { starts } from './acts.ts';
+import type { CrowdHost } from './host.ts';
+import type { Link } from './link.ts';
+import { AREAS, type Crowd, named0, resourceOf, T_S } from './workload.ts';
+
+/** Longer than an owner that is gone is waited for, several times over. */
+const QUIET_MS = 400_000;
+const STEP_MS = 5000;
+const FIXED_CLIENTS = 2;
+const EEXIST = -17;
+const EINPROGRESS = -115;
+const EAGAIN = -11;
+const EBUSY = -16;
+const ACQUIRE_OTHER = -245;
+const JOIN_MS = 30_000;
+
+/** Nothing bad happens any more: everything asked is answered, and all that is left is free. */
+export function settle(crowd: Crowd): void {
+  for (const host of crowd.hosts) {
+    host.isRough = false;
+    host.hungUntilMs = 0;
+  }
+  const untilMs = crowd.nowMs + QUIET_MS;
+  while (crowd.nowMs < untilMs) {
+    for (const host of crowd.hosts) keepsGoing(crowd, host);
+    crowd.run(STEP_MS);
+    checkQuick(crowd);
+  }
+  for (const link of crowd.links) {
+    const open = link.isOpen && !link.isChannel ? link.asked : [];
+    const left = open.map(({ name }) => name).join(' ');
+    assert(open.length === 0 || link.isCut, `${link.host.name} never answered: ${left}`);
+  }
+  for (const person of crowd.claims.living()) crowd.hangUp(person);
+  for (const link of crowd.links) link.close();
+  crowd.links.clear();
+  crowd.run(STEP_MS);
+  for (const host of crowd.hosts) nothingIsLeft(crowd, host);
+  for (const host of crowd.hosts) joined(crowd, host);
+  crowd.run(STEP_MS);
+  for (const host of [...crowd.hosts, ...crowd.hosts]) everythingIsFree(crowd, host);
+}
+
+function keepsGoing(crowd: Crowd, host: CrowdHost): void {
+  if (!host.isRunning) starts(crowd, host);
+  for (const command of [CONFIG_COMMANDS.UNUSED, CONFIG_COMMANDS.UNUSED_BY_ORPHANS]) {
+    crowd.ask(crowd.connect(host), daemon.setConfig(LOCKSPACE, command), 'set_config');
+  }
+}
+
+/** The result of a call on a connection of its own. */
+function result<T>(crowd: Crowd, host: CrowdHost, call: SanlockCall<T>, link?: Link): number {
+  const own = link ?? crowd.connect(host);
+  let got: number | null = null;
+  crowd.ask(own, call, `at the end: ${call.name}`, (header) => {
+    got = header.data;
+  });
+  const untilMs = crowd.nowMs + JOIN_MS;
+  while (got === null && crowd.nowMs < untilMs) crowd.run(100);
+  if (link === undefined) own.close();
+  assert(got !== null, `${host.name}: ${call.name} is answered`);
+  return got;
+}
+
+/** What an earlier daemon left locked, for nobody's use any more. */
+function givesBack(crowd: Crowd, host: CrowdHost): void {
+  const join = daemon.addLockspace(crowd.place(host), { ioTimeoutS: T_S });
+  if (result(crowd, host, join) !== EBUSY) return;
+  const given = result(crowd, host, daemon.removeLockspace(crowd.place(host)));
+  assert(given === 0, `${host.name} gives back what is left: ${given}`);
+}
+
+function nothingIsLeft(crowd: Crowd, host: CrowdHost): void {
+  givesBack(crowd, host);
+  result(crowd, host, leases.release([named0('')], { orphan: true }));
+  const user = crowd.newPerson(host);
+  result(crowd, host, leases.release([named0('')], { orphan: true }), user.link);
+  crowd.hangUp(user);
+  crowd.run(STEP_MS);
+  const link = crowd.connect(host);
+  let body: Uint8Array = new Uint8Array(0);
+  crowd.ask(link, daemon.status(), 'status at the end', (_header, bytes) => {
+    body = bytes;
+  });
+  const records = decodeRecords(body) ?? [];
+  const of = (type: number) => records.filter((record) => record.type === type);
+  const clients = of(STATE_TYPES.CLIENT).map(({ data32, name }) => `${name}:${data32}`);
+  assert(clients.length === FIXED_CLIENTS + 1, `clients are left: ${clients.join(' ')}`);
+  const resources = of(STATE_TYPES.RESOURCE);
+  const text = resources.map((one) => `${one.name} ${textField(one, 'list')}`).join(', ');
+  assert(resources.length === 0, `${host.name}: resources are left: ${text}`);
+  assert(host.openWatches === 0, `${host.openWatches} processes are bound for nobody`);
+  const holders = new Set<string>();
+  for (const line of host.journal.load().lines) {
+    const { kind, id, holder, lease } = JSON.parse(line) as JournalLine;
+    const ends = kind === 'space' ? `${id}/` : kind === 'left' ? `${id}/lease ` : null;
+    for (const one of holders) if (ends !== null && one.startsWith(ends)) holders.delete(one);
+    if (kind === 'holds' && holder !== 'lease') holders.add(`${id}/${holder}`);
+    if (kind === 'free') holders.delete(`${id}/${holder}`);
+    if (kind === 'lease') holders.add(`${id}/lease ${lease}`);
+    if (kind === 'given') holders.delete(`${id}/lease ${lease}`);
+  }
+  assert(holders.size === 0, `the journal names ${[...holders].join(' ')}`);
+}
+
+interface JournalLine {
+  readonly kind: string;
+  readonly id: number;
+  readonly holder?: string;
+  readonly lease?: number;
+}
+
+function joined(crowd: Crowd, host: CrowdHost): void {
+  const call = daemon.addLockspace(crowd.place(host), { ioTimeoutS: T_S });
+  const untilMs = crowd.nowMs + QUIET_MS;
+  for (;;) {
+    const code = result(crowd, host, call);
+    if (code === 0 || code === EEXIST) return;
+    const isEarly = code === EINPROGRESS || code === EAGAIN;
+    assert(isEarly && crowd.nowMs < untilMs, `${host.name} joins: ${code}`);
+    crowd.run(STEP_MS);
+  }
+}
+
+function everythingIsFree(crowd: Crowd, host: CrowdHost): void {
+  const user = crowd.newPerson(host);
+  for (let area = 0; area < AREAS; area++) {
+    const wanted = resourceOf({ area, name: `R${area}` }, 0);
+    const call = leases.acquire([wanted], { ownerNowait: true });
+    let code = result(crowd, host, call, user.link);
+    // A ballot finishes what an earlier one had begun, for whoever that was.
+    if (code === ACQUIRE_OTHER) code = result(crowd, host, call, user.link);
+    assert(code === 0, `${host.name}: R${area} is free at the end, but: ${code}`);
+    assert(result(crowd, host, leases.release([wanted]), user.link) === 0, 'given back');
+  }
+  crowd.hangUp(user);
+}

@@ -1,0 +1,323 @@
+import { MIB } from '../../base/units.ts';
+import { LD_RESULT } from '../../wire/lvmlockd/numbers.ts';
+import { removeLockspace } from '../../wire/sanlock/daemon-calls.ts';
+import { field, LvmHost } from '../cluster/lvm-host.ts';
+import { SimClock } from '../kernel/clock.ts';
+import { Dice } from '../kernel/dice.ts';
+import { SimStorage } from '../kernel/disk.ts';
+import type { CrowdHost } from './host.ts';
+
+const VG = 'vg';
+const DEVICE = '/dev/mapper/vg-lvmlock';
+/** Leases of hosts, the global and the VG lock, 64 that lvm never uses, and a few LVs. */
+const DEVICE_BYTES = 72 * MIB;
+const LVS = 2;
+const HOSTS = 2;
+const ACTS = 250;
+const EALREADY = -114;
+/** An administrator who is told that an LV is not protected any more deactivates it in time. */
+const ALARM_MS = 5000;
+const ADMIN_MS = 2000;
+const QUIET_MS = 400_000;
+const ADMIN_PID = 9;
+/** sanlock has lost the lockspace, or lvmlockd its sanlock: deactivate, and lvmlockctl --drop. */
+const LOST: ReadonlySet<number> = new Set([LD_RESULT.ELOCKIO, LD_RESULT.ELMERR]);
+
+type Mode = 'sh' | 'ex';
+
+/**
+ * Hosts under unmodified lvm with all daemons: LVs are activated and deactivated while sanlock and
+ * lvmlockd are killed and started in any order, storage hangs, machines are reset, with and without
+ * a watchdog. An LV stays active whatever daemon dies; it must be nobody else's meanwhile.
+ */
+export class Restarts {
+  readonly #clock = new SimClock();
+  readonly #storage = new SimStorage();
+  readonly #dice: Dice;
+  readonly #hosts: readonly LvmHost[];
+  readonly #ioTimeoutS: number;
+  readonly #lvArgs: string[] = [];
+  /** Where an LV is active, and how: on the machine, whatever its daemons know. */
+  readonly #active = new Map<number, Map<LvmHost, Mode>>();
+  /** Requests about an LV on a host that are not answered yet. */
+  readonly #busy = new Set<string>();
+  readonly #alarmed = new Set<LvmHost>();
+  /** Whose VG can be used again only by a person's word. */
+  readonly #kept = new Set<LvmHost>();
+  readonly trace: string[] = [];
+  #broken: string | null = null;
+  #isQuiet = false;
+
+  constructor(seed: number) {
+    this.#dice = new Dice(seed, 'restarts');
+    this.#storage.add(DEVICE, DEVICE_BYTES);
+    for (let lv = 0; lv < LVS; lv++) this.#active.set(lv, new Map());
+    const hasWatchdog = this.#dice.chance(0.4);
+    // wdmd tests each 10 s: a shorter claim than that would always be near its end.
+    this.#ioTimeoutS = this.#dice.pick(hasWatchdog ? [2, 3] : [1, 2]);
+    this.#hosts = Array.from({ length: HOSTS }, (_, index) =>
+      this.#newHost(index + 1, hasWatchdog),
+    );
+  }
+
+  #newHost(hostId: number, hasWatchdog: boolean): LvmHost {
+    const host: LvmHost = new LvmHost({
+      ...{ hostId, clock: this.#clock, storage: this.#storage, dice: this.#dice.fork(`${hostId}`) },
+      ...{ ioTimeoutS: this.#ioTimeoutS, devicePath: DEVICE, hasWatchdog },
+      watch: {
+        logged: (event) => this.#logged(host, event),
+        killpath: () => this.#alarm(host),
+        say: (text) => this.#say(text),
+      },
+      reset: () => this.#reset(host),
+    });
+    return host;
+  }
+
+  /** @returns what was broken; null = nothing */
+  run(): string | null {
+    try {
+      this.#begin();
+      for (let act = 0; act < ACTS && this.#broken === null; act++) this.#act();
+      if (this.#broken === null) this.#settle();
+    } catch (error) {
+      this.#broken ??= error instanceof Error ? (error.stack ?? error.message) : String(error);
+    }
+    return this.#broken;
+  }
+
+  #say(text: string): void {
+    this.trace.push(`${(this.#clock.nowMs() / 1000).toFixed(3)} ${text}`);
+  }
+
+  #run(ms: number): void {
+    this.#clock.runUntil(this.#clock.nowMs() + ms);
+  }
+
+  #begin(): void {
+    for (const host of this.#hosts) {
+      host.sanlock.isRough = false;
+      host.startSanlock();
+      host.startLvmlockd();
+    }
+    const [first] = this.#hosts;
+    if (first === undefined) return;
+    const vg = `vg_name="${VG}" vg_lock_type="sanlock"`;
+    this.#must(first, `request="init_vg" ${vg} vg_lock_args="lvmlock"`);
+    for (let lv = 0; lv < LVS; lv++) {
+      const reply = this.#must(
+        first,
+        `request="init_lv" ${vg} vg_lock_args="1.0.0:lvmlock" lv_uuid="${uuid(lv)}"`,
+      );
+      this.#lvArgs.push(field(reply, 'lv_lock_args'));
+    }
+    for (const host of this.#hosts) {
+      this.#must(host, this.#startRequest(host));
+      this.#must(host, 'request="start_wait"');
+      this.#administers(host);
+    }
+  }
+
+  #startRequest(host: LvmHost): string {
+    const args = 'vg_lock_type="sanlock" vg_lock_args="1.0.0:lvmlock"';
+    return `request="start_vg" vg_name="${VG}" ${args} host_id=${host.hostId}`;
+  }
+
+  #must(host: LvmHost, request: string): string {
+    let got: { result: number; reply: string } | null = null;
+    host.ask(request, (result, reply) => {
+      got = { result, reply };
+    });
+    for (let waited = 0; got === null && waited < 120; waited++) this.#run(1000);
+    const answer = got as { result: number; reply: string } | null;
+    if (answer?.result !== 0) throw new Error(`${host.name}: ${request} -> ${answer?.result}`);
+    return answer.reply;
+  }
+
+  #act(): void {
+    const dice = this.#dice;
+    const host = dice.pick(this.#hosts as [LvmHost, ...LvmHost[]]);
+    const what = dice.next();
+    if (what < 0.9) this.#uses(host, dice.below(LVS));
+    else if (what < 0.93) this.#kills(host, 'sanlock');
+    else if (what < 0.95) this.#kills(host, 'lvmlockd');
+    else if (what < 0.97) {
+      this.#kills(host, 'lvmlockd');
+      this.#kills(host, 'sanlock');
+    } else if (what < 0.98) host.sanlock.killLeaseProcesses();
+    else if (what < 0.995) this.#hangs(host);
+    else this.#reset(host);
+    this.#run(dice.between(0, dice.chance(0.1) ? 30_000 : 3000));
+  }
+
+  #uses(host: LvmHost, lv: number): void {
+    const key = `${host.name} ${lv}`;
+    if (this.#busy.has(key) || !host.hasLvmlockd || this.#alarmed.has(host)) return;
+    if (this.#active.get(lv)?.has(host)) {
+      if (this.#dice.chance(0.4)) this.#deactivates(host, lv);
+      return;
+    }
+    const mode = this.#dice.chance(0.7) ? 'ex' : 'sh';
+    const { boots } = host;
+    this.#busy.add(key);
+    host.ask(this.#lockRequest(lv, mode), (result) => {
+      this.#busy.delete(key);
+      this.#say(`${host.name} lock lv${lv} ${mode} -> ${result}`);
+      if (LOST.has(result)) this.#kept.add(host);
+      if ((result === 0 || result === EALREADY) && host.boots === boots) {
+        this.#activated(host, lv, mode);
+      }
+    });
+  }
+
+  #lockRequest(lv: number, mode: Mode | 'un'): string {
+    const of = `vg_name="${VG}" lv_uuid="${uuid(lv)}" lv_lock_args="${this.#lvArgs[lv]}"`;
+    return `request="lock_lv" mode="${mode}" opts="persistent" ${of}`;
+  }
+
+  #activated(host: LvmHost, lv: number, mode: Mode): void {
+    const users = this.#active.get(lv);
+    for (const [other, how] of users ?? []) {
+      if (other === host || (how === 'sh' && mode === 'sh')) continue;
+      this.#broken ??= `lv${lv} is activated ${mode} on ${host.name}, and is active on ${other.name}`;
+    }
+    users?.set(host, mode);
+  }
+
+  /** The LV goes first, then its lock. */
+  #deactivates(host: LvmHost, lv: number): void {
+    const key = `${host.name} ${lv}`;
+    if (!this.#active.get(lv)?.delete(host)) return;
+    this.#say(`${host.name} deactivates lv${lv}`);
+    this.#busy.add(key);
+    host.ask(this.#lockRequest(lv, 'un'), () => this.#busy.delete(key));
+  }
+
+  #deactivatesAll(host: LvmHost): void {
+    for (let lv = 0; lv < LVS; lv++) this.#deactivates(host, lv);
+  }
+
+  #kills(host: LvmHost, daemon: 'sanlock' | 'lvmlockd'): void {
+    const failMs = 8 * this.#ioTimeoutS * 1000;
+    const downMs = this.#dice.chance(0.7)
+      ? this.#dice.between(0, failMs / 3)
+      : this.#dice.between(0, failMs + 30_000);
+    if (daemon === 'sanlock') host.killSanlock();
+    else host.killLvmlockd();
+    this.#clock.after(downMs, () => this.#starts(host, daemon));
+  }
+
+  #starts(host: LvmHost, daemon: 'sanlock' | 'lvmlockd'): void {
+    if (daemon === 'sanlock') host.startSanlock();
+    else host.startLvmlockd();
+  }
+
+  #hangs(host: LvmHost): void {
+    const forMs = this.#dice.chance(0.7)
+      ? this.#dice.between(0, 3000)
+      : this.#dice.between(0, 40_000);
+    this.#say(`${host.name} storage hangs for ${Math.round(forMs)} ms`);
+    host.sanlock.hungUntilMs = Math.max(host.sanlock.hungUntilMs, this.#clock.nowMs() + forMs);
+  }
+
+  /** All of the machine ends, its LVs with it. */
+  #reset(host: LvmHost): void {
+    host.powerCut();
+    for (const users of this.#active.values()) users.delete(host);
+    for (let lv = 0; lv < LVS; lv++) this.#busy.delete(`${host.name} ${lv}`);
+    this.#alarmed.delete(host);
+    this.#kept.delete(host);
+    host.sanlock.isRough = false;
+    const { boots } = host;
+    this.#clock.after(this.#dice.between(5000, 30_000), () => {
+      if (host.boots !== boots) return;
+      host.startSanlock();
+      host.startLvmlockd();
+    });
+  }
+
+  #logged(host: LvmHost, event: string): void {
+    this.#say(`${host.name} ${event}`);
+    if (event === 'leases.unprotected' || event === 'lockspace.lost') this.#alarm(host);
+    if (event === 'lockspace.keptLeases') this.#kept.add(host);
+    if (event === 'holders.unknown') throw new Error(`${host.name}: a damaged journal`);
+  }
+
+  /** Without a watchdog a person must act; with one, the machine may as well be reset. */
+  #alarm(host: LvmHost): void {
+    if (this.#alarmed.has(host) || (host.hasWatchdog && this.#dice.chance(0.5))) return;
+    this.#alarmed.add(host);
+    const { boots } = host;
+    this.#clock.after(this.#dice.between(0, ALARM_MS), () => {
+      if (host.boots !== boots) return;
+      this.#deactivatesAll(host);
+      this.#givesBack(host);
+      this.#alarmed.delete(host);
+    });
+  }
+
+  /** Nothing is active here, and the administrator says so, by either daemon. */
+  #givesBack(host: LvmHost): void {
+    this.#say(`${host.name} gives back`);
+    host.ask(`request="drop_vg" vg_name="${VG}"`, () => {
+      removesLockspace(host.sanlock, host.hostId);
+    });
+  }
+
+  /** Starts the VG again and again; gives back what an earlier daemon left, sooner or later. */
+  #administers(host: LvmHost): void {
+    const again = () => this.#administers(host);
+    this.#clock.after(this.#dice.between(0.5, 1.5) * ADMIN_MS, () => {
+      if (!host.hasLvmlockd) {
+        again();
+        return;
+      }
+      const isPatient = !this.#isQuiet && this.#dice.chance(0.9);
+      if (this.#kept.delete(host) && !isPatient && !this.#alarmed.has(host)) {
+        this.#deactivatesAll(host);
+        this.#givesBack(host);
+      }
+      host.ask(this.#startRequest(host), again);
+    });
+  }
+
+  /** Nothing bad happens any more: each host gets each LV in its turn. */
+  #settle(): void {
+    this.#isQuiet = true;
+    for (const host of this.#hosts) {
+      host.sanlock.hungUntilMs = 0;
+      host.startSanlock();
+      host.startLvmlockd();
+    }
+    this.#run(QUIET_MS / 2);
+    for (const host of this.#hosts) {
+      host.startSanlock();
+      host.startLvmlockd();
+      this.#deactivatesAll(host);
+      // Whoever finds its VG lost says so: nobody else asks for anything now.
+      host.ask(this.#lockRequest(0, 'ex'), (result) => {
+        if (LOST.has(result)) this.#kept.add(host);
+        host.ask(this.#lockRequest(0, 'un'), () => {});
+      });
+    }
+    this.#run(QUIET_MS / 2);
+    for (const host of this.#hosts) {
+      for (let lv = 0; lv < LVS; lv++) {
+        this.#must(host, this.#lockRequest(lv, 'ex'));
+        this.#must(host, this.#lockRequest(lv, 'un'));
+      }
+    }
+  }
+}
+
+function uuid(lv: number): string {
+  return `LV${lv}`;
+}
+
+/** `sanlock client rem_lockspace`, as an administrator calls it. */
+function removesLockspace(sanlock: CrowdHost, hostId: number): void {
+  if (!sanlock.isRunning) return;
+  const peer = sanlock.connect(ADMIN_PID);
+  const place = { name: `lvm_${VG}`, hostId: BigInt(hostId), path: DEVICE, offset: 0n };
+  sanlock.toDaemon(() => peer.send(removeLockspace(place).request));
+}

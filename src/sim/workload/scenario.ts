@@ -1,0 +1,206 @@
+import { assert } from '../../base/assert.ts';
+import type { Result } from '../../base/result.ts';
+import { GEOMETRY_512_1M } from '../../format/geometry.ts';
+import { convertToExclusive, convertToShared } from '../../lease/convert.ts';
+import type { LeaseError } from '../../lease/lease-error.ts';
+import { paxosAcquire } from '../../lease/paxos-acquire.ts';
+import type { PaxosHold } from '../../lease/paxos-hold.ts';
+import { paxosRelease } from '../../lease/paxos-release.ts';
+import type { Steps } from '../../lease/steps.ts';
+import { foldRepeats, Trace } from '../invariants/trace.ts';
+import {
+  acquaint,
+  HARNESS_HOSTS,
+  HARNESS_PLACE,
+  ProcedureHarness,
+  type RigHost,
+  type RigTask,
+  type WriteFate,
+} from '../procedure-harness.ts';
+
+/**
+ * Runs a scenario: blocks of commands, `----`, and the trace they must leave. Words of commands:
+ *
+ *   hosts N                      N hosts join one lockspace with one free lease (io timeout 10 s)
+ *   acquire host=N [shared] [nowait] [pause-before="phase1 read"]
+ *   release host=N    convert host=N to=shared|exclusive
+ *   resume host=N [pause-before=…]    finish host=N (what a procedure left for later)
+ *   unanswered host=N write="leader write" lands=now|late     land host=N
+ *   die host=N    rejoin host=N    wait 141s
+ *
+ * @returns the same text with the traces as they are now
+ */
+export function playScenario(text: string): string {
+  const harness = new Harness();
+  const out: string[] = [];
+  let trace: string[] = [];
+  let expecting = false;
+  const endBlock = (): void => {
+    if (!expecting) return;
+    out.push(...foldRepeats(trace));
+    trace = [];
+    expecting = false;
+  };
+  for (const line of text.split('\n')) {
+    if (line === '----') {
+      expecting = true;
+      out.push(line);
+    } else if (expecting && line !== '') {
+      // The trace as it was accepted: what is true now takes its place.
+    } else {
+      endBlock();
+      out.push(line);
+      if (line !== '' && !line.startsWith('#')) pending(line);
+    }
+  }
+  endBlock();
+  return out.join('\n');
+
+  function pending(line: string): void {
+    trace.push(...harness.play(parse(line)));
+  }
+}
+
+interface Command {
+  readonly verb: string;
+  readonly words: readonly string[];
+  readonly options: ReadonlyMap<string, string>;
+}
+
+function parse(line: string): Command {
+  const tokens = line.match(/[^\s"=]+="[^"]*"|\S+/g) ?? [];
+  const [verb = '', ...rest] = tokens;
+  const options = new Map<string, string>();
+  const words: string[] = [];
+  for (const token of rest) {
+    const at = token.indexOf('=');
+    if (at < 0) words.push(token);
+    else options.set(token.slice(0, at), token.slice(at + 1).replaceAll('"', ''));
+  }
+  return { verb, words, options };
+}
+
+/** One host's procedure in progress. */
+interface Play {
+  readonly task: RigTask<string>;
+  readonly trace: Trace;
+}
+
+class Harness {
+  #harness = new ProcedureHarness();
+  readonly #hosts = new Map<number, RigHost>();
+  readonly #plays = new Map<number, Play>();
+  readonly #holds = new Map<number, PaxosHold>();
+  readonly #fates = new Map<number, { readonly label: string; readonly fate: WriteFate }>();
+
+  play(command: Command): string[] {
+    const hostId = Number(command.options.get('host') ?? 0);
+    switch (command.verb) {
+      case 'hosts':
+        for (let n = 1; n <= Number(command.words[0]); n++)
+          this.#hosts.set(n, this.#harness.join(n));
+        acquaint([...this.#hosts.values()]);
+        return [];
+      case 'wait':
+        this.#harness.nowMs += Number.parseFloat(command.words[0] ?? '0') * 1000;
+        return [];
+      case 'die':
+        this.#host(hostId).diedMs = this.#harness.nowMs;
+        return [];
+      case 'rejoin':
+        this.#host(hostId).join();
+        return [`${hostId} joined generation=${this.#host(hostId).generation}`];
+      case 'land':
+        this.#host(hostId).land();
+        return [`${hostId} late writes land`];
+      case 'unanswered': {
+        const fate = command.options.get('lands') === 'late' ? 'late' : 'landed';
+        this.#fates.set(hostId, { label: command.options.get('write') ?? '', fate });
+        return [];
+      }
+      default:
+        return this.#procedure(hostId, command);
+    }
+  }
+
+  #host(hostId: number): RigHost {
+    const host = this.#hosts.get(hostId);
+    assert(host !== undefined, `host ${hostId} is in the scenario`);
+    return host;
+  }
+
+  #procedure(hostId: number, command: Command): string[] {
+    const host = this.#host(hostId);
+    if (command.verb === 'finish') {
+      return host.rest.splice(0).flatMap((rest) => this.#start(hostId, restSteps(rest()), command));
+    }
+    if (command.verb === 'resume') return this.#advance(hostId, command);
+    return this.#start(hostId, this.#steps(host, command), command);
+  }
+
+  #start(hostId: number, steps: Steps<string>, command: Command): string[] {
+    this.#plays.set(hostId, { task: this.#host(hostId).task(steps), trace: new Trace() });
+    return this.#advance(hostId, command);
+  }
+
+  *#steps(host: RigHost, command: Command): Steps<string> {
+    const { hostId } = host;
+    const hold = this.#holds.get(hostId);
+    if (command.verb === 'acquire') {
+      const shared = command.words.includes('shared');
+      const got = yield* paxosAcquire(host.member(), HARNESS_PLACE, {
+        shared,
+        ownerNowait: command.words.includes('nowait'),
+        wantedLver: null,
+        newNumHosts: null,
+        guess: { geometry: GEOMETRY_512_1M, numHosts: HARNESS_HOSTS },
+      });
+      if (!got.ok) return refused(got.error.error);
+      this.#holds.set(hostId, got.value);
+      return `acquired ${shared ? 'shared ' : ''}lver=${got.value.leader.lver}`;
+    }
+    assert(hold !== undefined, `host ${hostId} holds the lease`);
+    if (command.verb === 'release') {
+      const done = yield* paxosRelease(host.member(), hold, { lvb: null, rename: null });
+      this.#holds.delete(hostId);
+      return done.ok ? 'released' : refused(done.error);
+    }
+    assert(command.verb === 'convert', `there is a command ${command.verb}`);
+    const toShared = command.options.get('to') === 'shared';
+    const got: Result<PaxosHold, { error: LeaseError }> = toShared
+      ? yield* convertToShared(host.member(), hold, null)
+      : yield* convertToExclusive(host.member(), hold, true);
+    if (!got.ok) return refused(got.error.error);
+    this.#holds.set(hostId, got.value);
+    return `converted to ${toShared ? 'shared' : 'exclusive'}`;
+  }
+
+  #advance(hostId: number, command: Command): string[] {
+    const play = this.#plays.get(hostId);
+    assert(play !== undefined, `host ${hostId} has something to resume`);
+    const host = this.#host(hostId);
+    const pauseBefore = command.options.get('pause-before');
+    const lines: string[] = [];
+    for (let effect = play.task.wants; effect !== null; effect = play.task.wants) {
+      const label = play.trace.label(effect);
+      if (label === pauseBefore) return [...lines, `${hostId} pauses before ${label}`];
+      const planned = this.#fates.get(hostId);
+      host.fate = () => (planned?.label === label ? planned.fate : 'done');
+      if (planned?.label === label) this.#fates.delete(hostId);
+      const reply = play.task.step();
+      assert(reply !== null, 'an effect has a reply');
+      lines.push(`${hostId} ${play.trace.line(effect, reply)}`);
+    }
+    this.#plays.delete(hostId);
+    return [...lines, `${hostId} ${play.task.result}`];
+  }
+}
+
+function refused(error: LeaseError): string {
+  return `refused ${error.errno === undefined ? error.code : `errno ${error.errno}`}`;
+}
+
+function* restSteps(rest: Steps<void>): Steps<string> {
+  yield* rest;
+  return 'gave back';
+}

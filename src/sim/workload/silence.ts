@@ -1,0 +1,147 @@
+import { SECOND_MS, wholeSeconds } from '../../base/units.ts';
+import { encodeDeltaLeader } from '../../format/leader.ts';
+import { leaseTimes } from '../../lease/lease-times.ts';
+import { paxosAcquire } from '../../lease/paxos-acquire.ts';
+import type { HostView, Member } from '../../lease/world.ts';
+import { Dice } from '../kernel/dice.ts';
+import {
+  HARNESS_HOSTS,
+  HARNESS_PLACE,
+  ProcedureHarness,
+  type RigHost,
+  type RigTask,
+} from '../procedure-harness.ts';
+
+const OWNER_IO_TIMEOUTS_S = [1, 2, 3, 10] as const;
+const OWNER_ID = 1;
+const RIVAL_IO_TIMEOUT_S = 10;
+/** Less than a stall after which the rival itself would have expired. */
+const LONGEST_PAUSE_MS = 75_000;
+/** A read that takes longer has timed out. */
+const LONGEST_READ_MS = 9500;
+const LONGEST_LIFE_MS = 150_000;
+/** Between two attempts, at most. */
+const PAUSE_MS = 20_000;
+const ATTEMPTS = 40;
+
+/**
+ * The last minutes of an owner, seen by a rival that waits for its end: when each of them does what
+ * is by the seed alone, slow reads and pauses of the rival included. The world of `World` meets
+ * such a coincidence once in days.
+ */
+export class Silence {
+  readonly #harness = new ProcedureHarness(RIVAL_IO_TIMEOUT_S);
+  readonly #dice: Dice;
+  readonly #owner: RigHost;
+  readonly #rival: RigHost;
+  readonly #ownerIoTimeoutS: number;
+  readonly #endMs: number;
+  #renewalDueMs: number;
+  #renewedMs = 0;
+  #lookDueMs: number;
+  #view: HostView | null = null;
+
+  constructor(seed: number) {
+    this.#dice = new Dice(seed, 'silence');
+    const dice = this.#dice;
+    this.#owner = this.#harness.join(OWNER_ID);
+    this.#rival = this.#harness.join(2);
+    this.#ownerIoTimeoutS = dice.pick([...OWNER_IO_TIMEOUTS_S]);
+    const { nowMs } = this.#harness;
+    this.#renewalDueMs = nowMs;
+    this.#lookDueMs = nowMs + dice.between(0, 2 * RIVAL_IO_TIMEOUT_S * SECOND_MS);
+    this.#endMs = nowMs + dice.between(0, LONGEST_LIFE_MS);
+  }
+
+  /** @returns what went wrong; null = the rival was granted the lease, and not too early */
+  run(): string | null {
+    if (!this.#owner.run(this.#acquire(this.#owner.member())).ok) return 'the owner has no lease';
+    this.#catchUp();
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const task = this.#rival.task(this.#acquire(this.#rivalMember()));
+      while (task.wants !== null) this.#step(task);
+      if (task.result?.ok !== true) {
+        this.#harness.nowMs += this.#dice.between(0, PAUSE_MS);
+        this.#catchUp();
+        continue;
+      }
+      const silentMs = this.#harness.nowMs - this.#renewedMs;
+      const { hostDeadMs } = leaseTimes(this.#ownerIoTimeoutS);
+      const isDead = this.#harness.nowMs >= this.#endMs && silentMs >= hostDeadMs;
+      return isDead ? null : `granted ${silentMs} ms after a renewal, not ${hostDeadMs}`;
+    }
+    return 'nobody was granted the lease of an owner that is gone';
+  }
+
+  #acquire(member: Member) {
+    return paxosAcquire(member, HARNESS_PLACE, {
+      shared: false,
+      ownerNowait: false,
+      wantedLver: null,
+      newNumHosts: null,
+      guess: { geometry: this.#harness.geometry, numHosts: HARNESS_HOSTS },
+    });
+  }
+
+  #rivalMember(): Member {
+    return { ...this.#rival.member(), hostView: () => this.#view };
+  }
+
+  /** A read is carried out somewhere between its sending and the moment the rival hears of it. */
+  #step(task: RigTask<unknown>): void {
+    if (task.wants?.op === 'read') {
+      const takesMs = this.#latencyMs();
+      const untilMs = this.#dice.chance(0.5) ? 0 : this.#dice.between(0, takesMs);
+      this.#harness.nowMs += untilMs;
+      this.#catchUp();
+      task.readEarly(() => true);
+      this.#harness.nowMs += takesMs - untilMs;
+    }
+    task.step();
+    this.#catchUp();
+  }
+
+  #latencyMs(): number {
+    const dice = this.#dice;
+    if (dice.chance(0.04)) return LONGEST_PAUSE_MS * dice.pick([1, dice.next()]);
+    return dice.chance(0.05) ? dice.between(0, LONGEST_READ_MS) : dice.between(0, 20);
+  }
+
+  /** Whatever was due by now has happened, in order. */
+  #catchUp(): void {
+    for (;;) {
+      const dueMs = Math.min(this.#renewalDueMs, this.#lookDueMs);
+      if (dueMs > this.#harness.nowMs) return;
+      if (dueMs === this.#renewalDueMs) this.#renew(dueMs);
+      else this.#look(dueMs);
+    }
+  }
+
+  #renew(atMs: number): void {
+    this.#renewedMs = atMs;
+    const { leader } = this.#owner;
+    const timestampS = BigInt(wholeSeconds(atMs));
+    const record = { ...leader, timestampS, ioTimeoutS: this.#ownerIoTimeoutS };
+    encodeDeltaLeader(record, this.#harness.disks.lockspace, 0);
+    const intervalMs = this.#ownerIoTimeoutS * SECOND_MS * this.#dice.between(2, 3);
+    this.#renewalDueMs = atMs + intervalMs > this.#endMs ? Infinity : atMs + intervalMs;
+  }
+
+  /** The rival's own renewal shows it the owner's record. */
+  #look(atMs: number): void {
+    const timestampS = BigInt(wholeSeconds(this.#renewedMs));
+    const before = this.#view;
+    const hasMoved = before === null || before.timestampS !== timestampS;
+    this.#view = {
+      ownerId: OWNER_ID,
+      generation: this.#owner.generation,
+      timestampS,
+      ioTimeoutS: this.#ownerIoTimeoutS,
+      hostName: 'host-1',
+      firstCheckMs: before?.firstCheckMs ?? atMs,
+      lastCheckMs: atMs,
+      lastLiveMs: hasMoved ? atMs : before.lastLiveMs,
+    };
+    this.#lookDueMs = atMs + 2 * RIVAL_IO_TIMEOUT_S * SECOND_MS;
+  }
+}

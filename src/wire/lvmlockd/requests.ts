@@ -1,0 +1,356 @@
+import type { ByteString } from '../../base/bytes.ts';
+import { type Fields, formatMessage, numberOf, textOf } from './libdaemon.ts';
+import { LD_OP, LVMLOCKD_PROTOCOL, LVMLOCKD_PROTOCOL_VERSION } from './numbers.ts';
+
+/** `unknown`: a name that no lvmlockd knows. */
+export type LockType = 'none' | 'sanlock' | 'dlm' | 'idm' | 'unknown';
+export type LockMode = 'iv' | 'un' | 'nl' | 'sh' | 'ex';
+export type LockScope = 'gl' | 'vg' | 'lv';
+
+/** What every request may carry. Absent texts are '' (a client may also write "none"). */
+export interface RequestHead {
+  readonly op: number;
+  /** The command's name, for dumps. */
+  readonly cmd: ByteString;
+  readonly pid: number;
+  readonly lockType: LockType;
+}
+
+export interface LockRequest extends RequestHead {
+  readonly kind: 'lock';
+  readonly scope: LockScope;
+  readonly mode: LockMode;
+  readonly persistent: boolean;
+  /** With mode `un`: cancel a queued request when nothing is held. */
+  readonly unlockCancel: boolean;
+  readonly maxRetries: number;
+  readonly vgName: ByteString;
+  readonly lvUuid: ByteString;
+  readonly lvLockArgs: ByteString;
+}
+
+export interface UpdateRequest extends RequestHead {
+  readonly kind: 'vgUpdate';
+  readonly vgName: ByteString;
+  readonly version: number;
+  readonly nextVersion: boolean;
+}
+
+export interface QueryRequest extends RequestHead {
+  readonly kind: 'query';
+  readonly scope: LockScope;
+  readonly vgName: ByteString;
+  readonly lvUuid: ByteString;
+}
+
+export interface InitVgRequest extends RequestHead {
+  readonly kind: 'initVg';
+  readonly vgName: ByteString;
+  readonly vgLockArgs: ByteString;
+  readonly enable: boolean;
+  readonly disable: boolean;
+}
+
+export interface InitLvRequest extends RequestHead {
+  readonly kind: 'initLv';
+  readonly vgName: ByteString;
+  readonly vgLockArgs: ByteString;
+  readonly lvUuid: ByteString;
+}
+
+export interface FreeLvRequest extends RequestHead {
+  readonly kind: 'freeLv';
+  readonly vgName: ByteString;
+  readonly lvUuid: ByteString;
+  readonly lvLockArgs: ByteString;
+}
+
+export interface StartRequest extends RequestHead {
+  readonly kind: 'startVg';
+  readonly vgName: ByteString;
+  readonly vgUuid: ByteString;
+  readonly vgLockArgs: ByteString;
+  readonly hostId: number;
+}
+
+/** Requests about a whole VG, or a VG's lockspace. */
+export interface VgRequest extends RequestHead {
+  readonly kind:
+    | 'busyVg'
+    | 'disableGl'
+    | 'dropVg'
+    | 'enableGl'
+    | 'findFree'
+    | 'freeVg'
+    | 'killVg'
+    | 'renameBefore'
+    | 'renameFinal'
+    | 'stopVg';
+  readonly vgName: ByteString;
+  readonly vgLockArgs: ByteString;
+  readonly force: boolean;
+}
+
+/** Requests about the daemon. */
+export interface DaemonRequest extends RequestHead {
+  readonly kind: 'dump' | 'hello' | 'info' | 'quit' | 'runningLm' | 'startWait' | 'stopAll';
+  readonly wait: boolean;
+  readonly force: boolean;
+}
+
+export interface RefreshRequest extends RequestHead {
+  readonly kind: 'refreshLv';
+  readonly path: ByteString;
+}
+
+export type LvmlockdRequest =
+  | DaemonRequest
+  | FreeLvRequest
+  | InitLvRequest
+  | InitVgRequest
+  | LockRequest
+  | QueryRequest
+  | RefreshRequest
+  | StartRequest
+  | UpdateRequest
+  | VgRequest;
+
+const NAME_BYTES = 64;
+const DEFAULT_MAX_RETRIES = 4;
+const MAX_RETRIES = 3600;
+
+/** null: a request this daemon does not know; it must still be answered. */
+export function parseRequest(fields: Fields): LvmlockdRequest | null {
+  const name = textOf(fields, 'request');
+  return REQUESTS.get(name)?.(fields) ?? null;
+}
+
+const REQUESTS: ReadonlyMap<string, (fields: Fields) => LvmlockdRequest> = new Map(
+  Object.entries<(fields: Fields) => LvmlockdRequest>({
+    hello: (f) => daemonRequest(f, 'hello', LD_OP.HELLO),
+    quit: (f) => daemonRequest(f, 'quit', LD_OP.QUIT),
+    info: (f) => daemonRequest(f, 'info', LD_OP.DUMP_INFO),
+    dump: (f) => daemonRequest(f, 'dump', LD_OP.DUMP_LOG),
+    running_lm: (f) => daemonRequest(f, 'runningLm', LD_OP.RUNNING_LM),
+    start_wait: (f) => daemonRequest(f, 'startWait', LD_OP.START_WAIT),
+    stop_all: (f) => daemonRequest(f, 'stopAll', LD_OP.STOP_ALL),
+    stop_vg: (f) => vgRequest(f, 'stopVg', LD_OP.STOP),
+    busy_vg: (f) => vgRequest(f, 'busyVg', LD_OP.BUSY),
+    free_vg: (f) => vgRequest(f, 'freeVg', LD_OP.FREE),
+    find_free_lock: (f) => vgRequest(f, 'findFree', LD_OP.FIND_FREE_LOCK),
+    enable_gl: (f) => vgRequest(f, 'enableGl', LD_OP.ENABLE),
+    disable_gl: (f) => vgRequest(f, 'disableGl', LD_OP.DISABLE),
+    kill_vg: (f) => vgRequest(f, 'killVg', LD_OP.KILL_VG),
+    drop_vg: (f) => vgRequest(f, 'dropVg', LD_OP.DROP_VG),
+    rename_vg_before: (f) => vgRequest(f, 'renameBefore', LD_OP.RENAME_BEFORE),
+    rename_vg_final: (f) => vgRequest(f, 'renameFinal', LD_OP.RENAME_FINAL),
+    lock_gl: (f) => lockRequest(f, 'gl'),
+    lock_vg: (f) => lockRequest(f, 'vg'),
+    lock_lv: (f) => lockRequest(f, 'lv'),
+    query_lock_gl: (f) => queryRequest(f, 'gl'),
+    query_lock_vg: (f) => queryRequest(f, 'vg'),
+    query_lock_lv: (f) => queryRequest(f, 'lv'),
+    vg_update: updateRequest,
+    init_vg: initVgRequest,
+    init_lv: initLvRequest,
+    free_lv: freeLvRequest,
+    start_vg: startRequest,
+    refresh_lv: (f) => ({
+      ...head(f, LD_OP.REFRESH_LV),
+      kind: 'refreshLv',
+      path: textOf(f, 'path'),
+    }),
+  }),
+);
+
+function head(fields: Fields, op: number): RequestHead {
+  return {
+    op,
+    cmd: textOf(fields, 'cmd'),
+    pid: numberOf(fields, 'pid', 0),
+    lockType: lockTypeOf(textOf(fields, 'vg_lock_type')),
+  };
+}
+
+function lockTypeOf(text: ByteString): LockType {
+  if (text === '' || text === 'none') return 'none';
+  if (text === 'sanlock' || text === 'dlm' || text === 'idm') return text;
+  return 'unknown';
+}
+
+/** "none" stands for absent (spec 30 §2). */
+function nameOf(fields: Fields, key: ByteString): ByteString {
+  const text = textOf(fields, key).slice(0, NAME_BYTES);
+  return text === 'none' ? '' : text;
+}
+
+/** lvm joins words freely, with and without commas: only substrings can be relied on. */
+function hasOpt(fields: Fields, word: string): boolean {
+  return textOf(fields, 'opts').includes(word);
+}
+
+function daemonRequest(fields: Fields, kind: DaemonRequest['kind'], op: number): DaemonRequest {
+  const wait = hasOpt(fields, 'wait');
+  return { ...head(fields, op), kind, wait, force: hasOpt(fields, 'force') };
+}
+
+function vgRequest(fields: Fields, kind: VgRequest['kind'], op: number): VgRequest {
+  return {
+    ...head(fields, op),
+    kind,
+    vgName: nameOf(fields, 'vg_name'),
+    vgLockArgs: nameOf(fields, 'vg_lock_args'),
+    force: hasOpt(fields, 'force'),
+  };
+}
+
+function lockRequest(fields: Fields, scope: LockScope): LockRequest {
+  const retries = numberOf(fields, 'max_retries', DEFAULT_MAX_RETRIES);
+  return {
+    ...head(fields, LD_OP.LOCK),
+    kind: 'lock',
+    scope,
+    mode: modeOf(textOf(fields, 'mode')),
+    persistent: hasOpt(fields, 'persistent'),
+    unlockCancel: hasOpt(fields, 'unlock_cancel'),
+    maxRetries: Math.max(0, Math.min(retries, MAX_RETRIES)),
+    vgName: nameOf(fields, 'vg_name'),
+    lvUuid: nameOf(fields, 'lv_uuid'),
+    lvLockArgs: nameOf(fields, 'lv_lock_args'),
+  };
+}
+
+function modeOf(text: ByteString): LockMode {
+  return text === 'un' || text === 'nl' || text === 'sh' || text === 'ex' ? text : 'iv';
+}
+
+function queryRequest(fields: Fields, scope: LockScope): QueryRequest {
+  return {
+    ...head(fields, LD_OP.QUERY_LOCK),
+    kind: 'query',
+    scope,
+    vgName: nameOf(fields, 'vg_name'),
+    lvUuid: nameOf(fields, 'lv_uuid'),
+  };
+}
+
+function updateRequest(fields: Fields): UpdateRequest {
+  return {
+    ...head(fields, LD_OP.UPDATE),
+    kind: 'vgUpdate',
+    vgName: nameOf(fields, 'vg_name'),
+    version: numberOf(fields, 'version', 0),
+    nextVersion: hasOpt(fields, 'next_version'),
+  };
+}
+
+function initVgRequest(fields: Fields): InitVgRequest {
+  return {
+    ...head(fields, LD_OP.INIT),
+    kind: 'initVg',
+    vgName: nameOf(fields, 'vg_name'),
+    vgLockArgs: nameOf(fields, 'vg_lock_args'),
+    enable: hasOpt(fields, 'enable'),
+    disable: hasOpt(fields, 'disable'),
+  };
+}
+
+function initLvRequest(fields: Fields): InitLvRequest {
+  return {
+    ...head(fields, LD_OP.INIT),
+    kind: 'initLv',
+    vgName: nameOf(fields, 'vg_name'),
+    vgLockArgs: nameOf(fields, 'vg_lock_args'),
+    lvUuid: nameOf(fields, 'lv_uuid'),
+  };
+}
+
+function freeLvRequest(fields: Fields): FreeLvRequest {
+  return {
+    ...head(fields, LD_OP.FREE),
+    kind: 'freeLv',
+    vgName: nameOf(fields, 'vg_name'),
+    lvUuid: nameOf(fields, 'lv_uuid'),
+    lvLockArgs: nameOf(fields, 'lv_lock_args'),
+  };
+}
+
+function startRequest(fields: Fields): StartRequest {
+  return {
+    ...head(fields, LD_OP.START),
+    kind: 'startVg',
+    vgName: nameOf(fields, 'vg_name'),
+    vgUuid: nameOf(fields, 'vg_uuid'),
+    vgLockArgs: nameOf(fields, 'vg_lock_args'),
+    hostId: numberOf(fields, 'host_id', 0),
+  };
+}
+
+/** hello and quit. */
+export function helloReply(result: number): ByteString {
+  return formatMessage([
+    ['response', 'OK'],
+    ['result', result],
+    ['protocol', LVMLOCKD_PROTOCOL],
+    ['version', LVMLOCKD_PROTOCOL_VERSION],
+  ]);
+}
+
+/** info and dump: so many bytes follow on the dump socket. */
+export function dumpReply(result: number, dumpBytes: number): ByteString {
+  return formatMessage([
+    ['response', 'OK'],
+    ['result', result],
+    ['dump_len', dumpBytes],
+  ]);
+}
+
+export function normalReply(from: {
+  readonly op: number;
+  readonly lockType: LockType;
+  readonly result: number;
+  readonly lmResult: number;
+  readonly flags: ByteString;
+}): ByteString {
+  return formatMessage([
+    ['response', 'OK'],
+    ['op', from.op],
+    ['lock_type', from.lockType === 'unknown' ? 'none' : from.lockType],
+    ['op_result', from.result],
+    ['lm_result', from.lmResult],
+    ['result_flags', from.flags === '' ? 'none' : from.flags],
+  ]);
+}
+
+export function initReply(from: {
+  readonly op: number;
+  readonly result: number;
+  readonly lmResult: number;
+  readonly vgLockArgs: ByteString;
+  readonly lvLockArgs: ByteString;
+  readonly flags: ByteString;
+}): ByteString {
+  return formatMessage([
+    ['response', 'OK'],
+    ['op', from.op],
+    ['op_result', from.result],
+    ['lm_result', from.lmResult],
+    ['vg_lock_args', from.vgLockArgs === '' ? 'none' : from.vgLockArgs],
+    ['lv_lock_args', from.lvLockArgs === '' ? 'none' : from.lvLockArgs],
+    ['result_flags', from.flags === '' ? 'none' : from.flags],
+  ]);
+}
+
+export function queryReply(from: {
+  readonly result: number;
+  readonly lockType: LockType;
+  readonly mode: LockMode;
+}): ByteString {
+  return formatMessage([
+    ['response', 'OK'],
+    ['op', LD_OP.QUERY_LOCK],
+    ['op_result', from.result],
+    ['lock_type', from.lockType === 'unknown' ? 'none' : from.lockType],
+    ['mode', from.mode],
+  ]);
+}

@@ -1,0 +1,216 @@
+import { bytestring, i32, pad, type RecordOf, struct, u32, u64 } from '../../codec/struct.ts';
+
+/** sanlock.sock: header and structures as sent (spec 20 §2, §3). All little endian. */
+export const SM_MAGIC = 0x04282010;
+export const SM_PROTO = 0x00000001;
+export const SM_HEADER_BYTES = 32;
+
+export const SM_CMD = {
+  REGISTER: 1,
+  ADD_LOCKSPACE: 2,
+  REM_LOCKSPACE: 3,
+  SHUTDOWN: 4,
+  STATUS: 5,
+  LOG_DUMP: 6,
+  ACQUIRE: 7,
+  RELEASE: 8,
+  INQUIRE: 9,
+  RESTRICT: 10,
+  REQUEST: 11,
+  ALIGN: 12,
+  EXAMINE_LOCKSPACE: 13,
+  EXAMINE_RESOURCE: 14,
+  HOST_STATUS: 15,
+  INQ_LOCKSPACE: 16,
+  KILLPATH: 17,
+  WRITE_LOCKSPACE: 18,
+  WRITE_RESOURCE: 19,
+  READ_LOCKSPACE: 20,
+  READ_RESOURCE: 21,
+  GET_LOCKSPACES: 22,
+  GET_HOSTS: 23,
+  READ_RESOURCE_OWNERS: 24,
+  SET_LVB: 25,
+  GET_LVB: 26,
+  CONVERT: 27,
+  VERSION: 28,
+  SHUTDOWN_WAIT: 29,
+  REG_EVENT: 30,
+  END_EVENT: 31,
+  SET_EVENT: 32,
+  SET_CONFIG: 33,
+  RENEWAL: 34,
+  FORMAT_RINDEX: 35,
+  UPDATE_RINDEX: 36,
+  LOOKUP_RINDEX: 37,
+  CREATE_RESOURCE: 38,
+  DELETE_RESOURCE: 39,
+  REBUILD_RINDEX: 40,
+  /** Later than 3.8.5 (spec 21 §3). */
+  SET_HOST: 44,
+} as const;
+
+export const smHeader = struct('smHeader', SM_HEADER_BYTES, {
+  magic: u32(0),
+  version: u32(4),
+  cmd: u32(8),
+  cmdFlags: u32(12),
+  length: u32(16),
+  seq: u32(20),
+  data: i32(24),
+  data2: i32(28),
+});
+export type SmHeader = RecordOf<typeof smHeader>;
+
+export const sanlkDisk = struct('sanlkDisk', 1040, {
+  path: bytestring(0, 1024),
+  offset: u64(1024),
+  pad1: u32(1032),
+  pad2: i32(1036),
+});
+export type SanlkDisk = RecordOf<typeof sanlkDisk>;
+
+/** Without its disk, which follows at 64; 1104 bytes in all. */
+export const sanlkLockspace = struct('sanlkLockspace', 1104, {
+  name: bytestring(0, 48),
+  hostId: u64(48),
+  flags: u32(56),
+  padding: pad(60, 4),
+  path: bytestring(64, 1024),
+  offset: u64(1088),
+  pad1: u32(1096),
+  pad2: i32(1100),
+});
+export type SanlkLockspace = RecordOf<typeof sanlkLockspace>;
+
+/** Without disks; `numDisks` × sanlkDisk follow where the command says so. */
+export const sanlkResource = struct('sanlkResource', 128, {
+  lockspaceName: bytestring(0, 48),
+  name: bytestring(48, 48),
+  lver: u64(96),
+  data64: u64(104),
+  data32: u32(112),
+  unused: u32(116),
+  flags: u32(120),
+  numDisks: u32(124),
+});
+export type SanlkResource = RecordOf<typeof sanlkResource>;
+
+export const sanlkOptions = struct('sanlkOptions', 56, {
+  ownerName: bytestring(0, 48),
+  flags: u32(48),
+  len: u32(52),
+});
+
+export const sanlkHost = struct('sanlkHost', 32, {
+  hostId: u64(0),
+  generation: u64(8),
+  timestampS: u64(16),
+  ioTimeoutS: u32(24),
+  flags: u32(28),
+});
+export type SanlkHost = RecordOf<typeof sanlkHost>;
+
+export const sanlkHostEvent = struct('sanlkHostEvent', 32, {
+  hostId: u64(0),
+  generation: u64(8),
+  event: u64(16),
+  data: u64(24),
+});
+
+/** Who sent an event; follows it in the frame of an event channel. */
+export const sanlkEventFrom = struct('sanlkEventFrom', 16, {
+  hostId: u64(0),
+  generation: u64(8),
+});
+
+export const sanlkRindex = struct('sanlkRindex', 1104, {
+  flags: u32(0),
+  maxResources: u32(4),
+  unused: u64(8),
+  lockspaceName: bytestring(16, 48),
+  path: bytestring(64, 1024),
+  offset: u64(1088),
+  pad1: u32(1096),
+  pad2: i32(1100),
+});
+
+export const sanlkRentry = struct('sanlkRentry', 64, {
+  name: bytestring(0, 48),
+  offset: u64(48),
+  flags: u32(56),
+  unused: u32(60),
+});
+
+/**
+ * A status record; `strLen` bytes of text follow, then a lockspace or resource for types 3 and 4.
+ */
+export const sanlkState = struct('sanlkState', 80, {
+  type: u32(0),
+  flags: u32(4),
+  data32: i32(8),
+  padding: pad(12, 4),
+  data64: u64(16),
+  name: bytestring(24, 48),
+  strLen: u32(72),
+  padding2: pad(76, 4),
+});
+
+export const killpathBody = struct('killpathBody', 256, {
+  path: bytestring(0, 128),
+  args: bytestring(128, 128),
+});
+
+export const RES_FLAGS = {
+  LVER: 0x1,
+  NUM_HOSTS: 0x2,
+  SHARED: 0x4,
+  PERSISTENT: 0x8,
+  ALIGN1M: 0x10,
+  ALIGN2M: 0x20,
+  ALIGN4M: 0x40,
+  ALIGN8M: 0x80,
+  SECTOR512: 0x100,
+  SECTOR4K: 0x200,
+} as const;
+/** And the ALIGN and SECTOR bits of RES_FLAGS. */
+export const LSF_FLAGS = { ADD: 0x1, REM: 0x2 } as const;
+/** What SET_HOST can do: `data` of its header (spec 21 §3). */
+export const SET_HOST_DEAD_EXT = 1;
+export const ADD_FLAGS = { ASYNC: 0x1 } as const;
+export const REM_FLAGS = { ASYNC: 0x1, UNUSED: 0x2 } as const;
+export const ACQUIRE_FLAGS = {
+  LVB: 0x1,
+  ORPHAN: 0x2,
+  ORPHAN_ONLY: 0x4,
+  OWNER_NOWAIT: 0x8,
+} as const;
+export const CONVERT_FLAGS = { OWNER_NOWAIT: 0x8 } as const;
+export const REL_FLAGS = { ALL: 0x1, RENAME: 0x2, ORPHAN: 0x4 } as const;
+export const RESTRICT_FLAGS = { ALL: 0x1, SIGKILL: 0x2, SIGTERM: 0x4 } as const;
+export const INQ_FLAGS = { WAIT: 0x1 } as const;
+export const REQUEST_FLAGS = { NEXT_LVER: 0x1 } as const;
+export const WRITE_FLAGS = { CLEAR: 0x1 } as const;
+export const RINDEX_FLAGS = { NO_LOCKSPACE: 0x1, ADD: 0x10000, REM: 0x20000 } as const;
+export const CONFIG_COMMANDS = {
+  USED: 1,
+  UNUSED: 2,
+  USED_BY_ORPHANS: 4,
+  UNUSED_BY_ORPHANS: 8,
+} as const;
+export const EVENT_FLAGS = {
+  CUR_GENERATION: 0x1,
+  CLEAR_HOSTID: 0x2,
+  CLEAR_EVENT: 0x4,
+  REPLACE_EVENT: 0x8,
+  ALL_HOSTS: 0x10,
+} as const;
+export const HOST_STATES = { UNKNOWN: 1, FREE: 2, LIVE: 3, FAIL: 4, DEAD: 5 } as const;
+export const STATE_TYPES = {
+  DAEMON: 1,
+  CLIENT: 2,
+  LOCKSPACE: 3,
+  RESOURCE: 4,
+  HOST: 5,
+  RENEWAL: 6,
+} as const;

@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chownSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { rigObstacle } from '../../src/rig/rig.ts';
+import { run, until } from '../../src/rig/run.ts';
+
+const BIN = join(process.env['HOLDFAST_ROOT'] ?? '.', 'bin');
+const HOLDFAST = join(BIN, 'holdfast');
+const NOBODY = 65534;
+const WHOLE_MS = 400_000;
+const skip = rigObstacle() ?? false;
+
+/** A demo in a foreground group of its own, as a terminal would run it. */
+class Demo {
+  readonly child: ChildProcess;
+  text = '';
+  #ended: number | null = null;
+
+  constructor(
+    program: string,
+    args: readonly string[],
+    of: { cwd?: string; runDir?: string } = {},
+  ) {
+    const { cwd = tmpdir(), runDir } = of;
+    const env = runDir === undefined ? process.env : inRunDir(runDir);
+    const stdio = ['ignore', 'pipe', 'pipe'] as const;
+    this.child = spawn(program, args, { cwd, env, detached: true, stdio: [...stdio] });
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream?.on('data', (bytes) => {
+        this.text += bytes;
+      });
+    }
+    this.child.on('close', (code) => {
+      this.#ended = code ?? -1;
+    });
+  }
+
+  async says(what: string): Promise<void> {
+    const said = () => this.#ended !== null || this.text.includes(what);
+    await until(`"${what}"`, said, { withinMs: WHOLE_MS, everyMs: 20 });
+    assert.ok(this.text.includes(what), `the demo ended before "${what}":\n${this.text}`);
+  }
+
+  /** To all of the group, as a terminal does; npm, or an impatient person, does so twice. */
+  ctrlC(): void {
+    for (let i = 0; i < 2; i++) process.kill(-(this.child.pid ?? 0), 'SIGINT');
+  }
+
+  async status(): Promise<number | null> {
+    await until('the end of the demo', () => this.#ended !== null, { withinMs: WHOLE_MS });
+    return this.#ended;
+  }
+}
+
+/** Stories with lvm are told one at a time in each of these. */
+function inRunDir(runDir: string): NodeJS.ProcessEnv {
+  return { ...process.env, HOLDFAST_RUN_DIR: runDir };
+}
+
+async function withRunDir(use: (runDir: string) => Promise<void>): Promise<void> {
+  const runDir = await mkdtemp(join(tmpdir(), 'holdfast-demo-run-'));
+  try {
+    await use(runDir);
+    assert.deepEqual(readdirSync(runDir), [], 'no note and no lock');
+  } finally {
+    await rm(runDir, { recursive: true, force: true });
+  }
+}
+
+/** Where a demo with lvm keeps everything, and the device its LUN is. */
+async function placeOf(demo: Demo): Promise<{ readonly dir: string; readonly device: string }> {
+  await demo.says(' is the LUN');
+  const device = /(\/dev\/loop\d+) is the LUN/.exec(demo.text)?.[1] ?? '';
+  const image = await run('losetup', ['-n', '-O', 'BACK-FILE', device]);
+  return { dir: image.stdout.trim().replace(/\/[^/]*$/, ''), device };
+}
+
+/** Processes that were told of the demo's folder. */
+function processesOf(dir: string): string[] {
+  const mentions = (pid: string) => {
+    try {
+      return ['environ', 'cmdline'].some((file) =>
+        readFileSync(`/proc/${pid}/${file}`, 'latin1').includes(dir),
+      );
+    } catch {
+      return false; // ended meanwhile
+    }
+  };
+  return readdirSync('/proc').filter((entry) => /^\d+$/.test(entry) && mentions(entry));
+}
+
+async function assertNothingLeft(of: { readonly dir: string }): Promise<void> {
+  assert.deepEqual(processesOf(of.dir), [], 'processes');
+  const devices = await run('losetup', ['-a']);
+  assert.ok(!devices.stdout.includes(of.dir), devices.stdout);
+  assert.ok(!existsSync(of.dir), of.dir);
+}
+
+describe('the front door', { concurrency: true }, () => {
+  test('the whole demo, a look into a host, then Ctrl-C: nothing is left', { skip }, async () => {
+    await withRunDir(async (runDir) => {
+      const env = { ...inRunDir(runDir), SHELL: '/usr/bin/hostname' };
+      const demo = new Demo(HOLDFAST, ['demo'], { runDir });
+      const place = await placeOf(demo);
+      await demo.says('Ctrl-C here takes everything down');
+      assert.match(demo.text, /LV locked by other host: vg_demo\/data/);
+      assert.match(demo.text, /exclusive: alpha \(host id 1, generation 1\) is alive/);
+      assert.match(demo.text, /gamma has it: one volume, one writer/);
+      assert.match((await run(HOLDFAST, ['rig', 'status'], { env })).stdout, /host 2 {2}beta/);
+      const inside = await run(HOLDFAST, ['rig', 'enter', '2'], { env });
+      assert.equal(inside.stdout, 'beta\n');
+      demo.ctrlC();
+      assert.equal(await demo.status(), 0, demo.text);
+      assert.match(demo.text, /Everything is taken down: [^\n]*\n$/);
+      await assertNothingLeft(place);
+    });
+  });
+
+  for (const [at, what] of [
+    [' is the LUN', 'while daemons start'],
+    ['lvcreate', 'during an lvm command'],
+    ['protected for another 5', 'during the safe time'],
+  ] as const) {
+    test(`Ctrl-C ${what}: nothing is left`, { skip }, async () => {
+      await withRunDir(async (runDir) => {
+        const demo = new Demo(HOLDFAST, ['demo'], { runDir });
+        const place = await placeOf(demo);
+        await demo.says(at);
+        demo.ctrlC();
+        assert.equal(await demo.status(), 0, demo.text);
+        assert.match(demo.text, /Everything is taken down: [^\n]*\n$/);
+        await assertNothingLeft(place);
+      });
+    });
+  }
+
+  test('a second demo is refused while one runs, and leaves it alone', { skip }, async () => {
+    await withRunDir(async (runDir) => {
+      const first = new Demo(HOLDFAST, ['demo'], { runDir });
+      const place = await placeOf(first);
+      const second = new Demo(HOLDFAST, ['demo', '--once'], { runDir });
+      assert.equal(await second.status(), 1, second.text);
+      assert.match(
+        second.text,
+        new RegExp(`^holdfast demo: another demo runs, process ${first.child.pid}: end it`, 'm'),
+      );
+      await first.says('vgcreate');
+      first.ctrlC();
+      assert.equal(await first.status(), 0, first.text);
+      await assertNothingLeft(place);
+    });
+  });
+
+  test('nobody reads on (| head): nothing is left', { skip }, async () => {
+    await withRunDir(async (runDir) => {
+      const demo = new Demo(HOLDFAST, ['demo', '--once'], { runDir });
+      const place = await placeOf(demo);
+      demo.child.stdout?.destroy();
+      demo.child.stderr?.destroy();
+      assert.equal(await demo.status(), 0);
+      await assertNothingLeft(place);
+    });
+  });
+
+  test('without root the demo is told on leases alone, and says why', async (t) => {
+    const dir = await mkdtemp(join(tmpdir(), 'holdfast-front-door-'));
+    try {
+      const isRoot = process.getuid?.() === 0;
+      if (isRoot) chownSync(dir, NOBODY, NOBODY);
+      const asNobody = ['--reuid', `${NOBODY}`, '--regid', `${NOBODY}`, '--clear-groups'];
+      const words = isRoot ? ['setpriv', ...asNobody, HOLDFAST] : [HOLDFAST];
+      const [program = '', ...args] = words;
+      const tried = await run(program, [...args, 'version']);
+      if (tried.code !== 0) return t.skip(`another user cannot run ${HOLDFAST}`);
+      const demo = new Demo(program, [...args, 'demo'], { cwd: dir });
+      assert.equal(await demo.status(), 0, demo.text);
+      assert.match(demo.text, /The demo with lvm is not possible here: \S/);
+      assert.match(demo.text, /-243/);
+      assert.match(demo.text, /beta holds the lease now/);
+      assert.match(demo.text, /Everything is taken down: [^\n]*\n$/);
+      assert.deepEqual(readdirSync(dir), []);
+      assert.deepEqual(processesOf(dir), []);
+    } finally {
+      await rm(dir, { recursive: true, force: true });
+    }
+  });
+});

@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import type { Host } from '../../src/rig/host.ts';
+import { renamedVg } from '../../src/rig/host.ts';
+import type { Rig } from '../../src/rig/rig.ts';
+import { pause, until } from '../../src/rig/run.ts';
+import { lastRenewalS } from './sanlock-daemons.ts';
+
+/** Whether a refused activation said that another host holds the LV. */
+const HELD_ELSEWHERE = /locked by other host|held by other host|lock failed/i;
+
+/** Everything two hosts do with one volume group, in the order an administrator would. */
+export async function mixtureScenario(rig: Rig, log: (line: string) => void): Promise<void> {
+  const [a, b] = [rig.host(1), rig.host(2)];
+  for (const host of rig.hosts) await host.startDaemons();
+  log('daemons run');
+  await create(rig, a);
+  await b.mustLvm('vgchange', '--lockstart', rig.vg);
+  log('started on both');
+  await exclusive(rig, a, b);
+  await shared(rig, a, b);
+  log('exclusive, shared, handed over');
+  await contend(rig);
+  log('contended');
+  await restartLvmlockd(rig, a, b);
+  log('lvmlockd killed and started again');
+  await renameGroup(rig, a, b);
+  log('renamed');
+}
+
+async function create(rig: Rig, a: Host): Promise<void> {
+  await a.mustLvm('vgcreate', '--shared', rig.vg, rig.lun.device);
+  await a.mustLvm('lvcreate', '-an', '-L', '8m', '-n', 'lv1', rig.vg);
+}
+
+export async function exclusive(rig: Rig, a: Host, b: Host, lv = 'lv1'): Promise<void> {
+  const name = `${rig.vg}/${lv}`;
+  await a.mustLvm('lvchange', '-aey', name);
+  await refused(b, '-aey', name);
+  await refused(b, '-asy', name);
+  await a.mustLvm('lvchange', '-an', name);
+  await b.mustLvm('lvchange', '-aey', name);
+  await refused(a, '-aey', name);
+  await b.mustLvm('lvchange', '-an', name);
+}
+
+export async function shared(rig: Rig, a: Host, b: Host, lv = 'lv1'): Promise<void> {
+  const name = `${rig.vg}/${lv}`;
+  await a.mustLvm('lvchange', '-asy', name);
+  await b.mustLvm('lvchange', '-asy', name);
+  await b.mustLvm('lvchange', '-an', name);
+  await a.mustLvm('lvchange', '-an', name);
+  await b.mustLvm('lvchange', '-aey', name);
+  await b.mustLvm('lvchange', '-an', name);
+}
+
+export async function refused(host: Host, mode: string, name: string): Promise<void> {
+  const tried = await host.lvm('lvchange', mode, name);
+  const said = `${tried.stdout}${tried.stderr}`;
+  assert.notEqual(tried.code, 0, `${host.name}: lvchange ${mode} ${name} must be refused: ${said}`);
+  assert.match(said, HELD_ELSEWHERE);
+}
+
+/** The global lock and the VG lock, taken in turns as fast as both hosts can. */
+async function contend(rig: Rig): Promise<void> {
+  const loop = async (host: Host): Promise<void> => {
+    for (let n = 0; n < 3; n++) {
+      const lv = `${rig.vg}/lv1`;
+      await host.mustLvm('lvchange', '--addtag', `${host.name}-${n}`, lv);
+      await host.mustLvm('vgs', rig.vg);
+    }
+  };
+  await Promise.all(rig.hosts.map(loop));
+  const tags = await rig.host(1).mustLvm('lvs', '--noheadings', '-o', 'lv_tags', `${rig.vg}/lv1`);
+  for (const host of rig.hosts) {
+    for (let n = 0; n < 3; n++)
+      assert.ok(tags.includes(`${host.name}-${n}`), `${tags}: lost a tag`);
+  }
+}
+
+/** A killed lvmlockd loses no lock: what it held stays held for the other host. */
+async function restartLvmlockd(rig: Rig, a: Host, b: Host): Promise<void> {
+  const name = `${rig.vg}/lv1`;
+  await a.mustLvm('lvchange', '-aey', name);
+  await a.kill('lvmlockd');
+  await refused(b, '-aey', name);
+  await a.startLvmlockd();
+  if (a.seats.lvmlockd === 'ours') {
+    // Ours finds its orphans in sanlock and takes them over; the original cannot start the VG.
+    await a.mustLvm('vgchange', '--lockstart', rig.vg);
+    await refused(b, '-aey', name);
+    await a.mustLvm('lvchange', '-an', name);
+    await b.mustLvm('lvchange', '-aey', name);
+    await b.mustLvm('lvchange', '-an', name);
+    return;
+  }
+  // The original's documented way out is a new start of sanlock, which frees nothing at once.
+  await a.kill('lvmlockd');
+  await a.kill('sanlock');
+  await a.startDaemons();
+  if (a.seats.sanlock === 'ours') await givesBack(rig, a); // ours keeps what nobody gave back
+  await a.mustLvm('vgchange', '--lockstart', rig.vg);
+  const held = () => a.lvm('lvchange', '-aey', name).then((tried) => tried.code === 0);
+  await until(`${a.name} to have its LV again`, held, { withinMs: 60_000, everyMs: 1000 });
+  await a.mustLvm('lvchange', '-an', name);
+}
+
+/** A person says that no LV is active here. */
+export async function givesBack(rig: Rig, host: Host): Promise<void> {
+  const place = `lvm_${rig.vg}:${host.hostId}:/dev/mapper/${rig.vg}-lvmlock:0`;
+  const given = await host.run(host.program('sanlock'), ['client', 'rem_lockspace', '-s', place]);
+  assert.equal(given.code, 0, `${host.name}: ${given.stdout}${given.stderr}`);
+}
+
+async function renameGroup(rig: Rig, a: Host, b: Host): Promise<void> {
+  const renamed = renamedVg(rig.vg);
+  await b.mustLvm('vgchange', '--lockstop', rig.vg);
+  // Refused, with exit code 0, until a's next renewal has seen that b is gone.
+  const isRenamed = async (): Promise<boolean> => {
+    await a.lvm('vgrename', rig.vg, renamed);
+    return (await a.mustLvm('vgs', '--noheadings', '-o', 'vg_name')).includes(renamed);
+  };
+  await until(`the name ${renamed}`, isRenamed, { withinMs: 60_000, everyMs: 1000 });
+  await a.mustLvm('vgchange', '--lockstart', renamed); // vgrename starts it, and does not wait
+  await b.mustLvm('vgchange', '--lockstart', renamed);
+  rig.vg = renamed;
+  await exclusive(rig, a, b);
+}
+
+/** A host dies holding an LV: the other gets it after the safe time, and not before. */
+export async function takeover(rig: Rig, log: (line: string) => void): Promise<void> {
+  const [a, b] = [rig.host(1), rig.host(2)];
+  const name = `${rig.vg}/lv1`;
+  await a.mustLvm('lvchange', '-aey', name);
+  const crashedMs = performance.now();
+  a.crash();
+  const renewedS = lastRenewalS(rig.lun.lvmlock, a.hostId);
+  const latestMs = crashedMs + (rig.safeSeconds + 7 * rig.ioTimeoutS + 20) * 1000;
+  for (;;) {
+    const tried = await b.lvm('lvchange', '-aey', name);
+    const nowMs = performance.now();
+    if (tried.code === 0) {
+      const seconds = Math.round((nowMs - crashedMs) / 1000);
+      const ageS = Number(process.hrtime.bigint()) / 1e9 - renewedS;
+      assert.ok(ageS >= rig.safeSeconds, `taken over ${ageS} s after the last renewal: too early`);
+      log(`taken over ${seconds} s after the crash`);
+      break;
+    }
+    assert.ok(nowMs < latestMs, `still refused: ${tried.stdout}${tried.stderr}`);
+    await pause(500);
+  }
+  await b.mustLvm('lvchange', '-an', name);
+}
+
+/** The dead host comes back, then everything is taken down in order. */
+export async function takeDown(rig: Rig): Promise<void> {
+  const [a, b] = [rig.host(1), rig.host(2)];
+  await a.startDaemons();
+  await a.mustLvm('vgchange', '--lockstart', rig.vg);
+  await exclusive(rig, a, b);
+  await a.mustLvm('vgchange', '--lockstop', rig.vg);
+  await b.mustLvm('lvremove', '-y', `${rig.vg}/lv1`);
+  // The other host's leaving is seen at b's next renewal.
+  const removed = () => b.lvm('vgremove', '-y', rig.vg).then((tried) => tried.code === 0);
+  await until('the removal of the volume group', removed, { withinMs: 30_000, everyMs: 1000 });
+}

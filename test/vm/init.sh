@@ -1,0 +1,29 @@
+#!/bin/busybox sh
+# First process of a machine, out of its initramfs: the host's root, read-only, under a tmpfs.
+export PATH=/bin
+/bin/busybox mkdir -p /proc /sys /dev /lower /upper /root
+/bin/busybox mount -t proc proc /proc
+/bin/busybox --install -s /bin
+mount -t devtmpfs dev /dev
+mount -t sysfs sys /sys
+fail() { echo "LAB-FAILED $*" >/dev/console; poweroff -f; }
+
+while read -r module; do
+    insmod "/modules/$module" || fail "insmod $module"
+done </modules/order
+
+# cache=mmap: koffi's library is mapped; with cache=none nothing can be.
+mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000,cache=mmap root /lower || fail root
+mount -t tmpfs -o mode=755 upper /upper
+mkdir /upper/files /upper/work
+mount -t overlay -o lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work root /root \
+    || fail overlay
+mkdir -p /root/proc /root/sys /root/dev /root/run
+mount -t tmpfs -o mode=755 run /root/run
+# Not over /tmp: what is tested may lie there.
+mkdir /root/run/vm
+cp /bin/busybox /agent.sh /root/run/vm/
+mount --move /dev /root/dev
+mount --move /sys /root/sys
+umount /proc
+exec switch_root /root /run/vm/busybox sh /run/vm/agent.sh boot
