@@ -1,19 +1,25 @@
 // `npm run scenarios`: plays every text scenario; `-- --accept` writes what happens now into them.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { playScenario } from '../src/sim/workload/scenario.ts';
+import { playLeaseScenario } from '../src/sim/scenario/lease.ts';
 
 const root = process.env['HOLDFAST_ROOT'] ?? '.';
-const FOLDER = `${root}/src/lease/scenarios/`;
+const ROOMS: readonly (readonly [string, (text: string) => string])[] = [
+  ['src/lease/scenarios', playLeaseScenario],
+];
 const isAccepting = process.argv.includes('--accept');
 
 let changed = 0;
-for (const name of readdirSync(FOLDER).filter((file) => file.endsWith('.scenario'))) {
-  const text = readFileSync(FOLDER + name, 'utf8');
-  const now = playScenario(text);
-  if (now === text) continue;
-  changed++;
-  if (isAccepting) writeFileSync(FOLDER + name, now);
-  else console.log(`${name}: what happens is not what is written\n${difference(text, now)}`);
+for (const [folder, play] of ROOMS) {
+  for (const name of readdirSync(`${root}/${folder}`).sort()) {
+    if (!name.endsWith('.scenario')) continue;
+    const path = `${root}/${folder}/${name}`;
+    const text = readFileSync(path, 'utf8');
+    const now = play(text);
+    if (now === text) continue;
+    changed++;
+    if (isAccepting) writeFileSync(path, now);
+    else console.log(`${folder}/${name}: the trace has changed\n${difference(text, now)}`);
+  }
 }
 if (isAccepting) console.log(`scenarios: ${changed} rewritten; review the change`);
 else if (changed === 0) console.log('scenarios: all as written');

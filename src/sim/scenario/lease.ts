@@ -17,9 +17,10 @@ import {
   type RigTask,
   type WriteFate,
 } from '../procedure-harness.ts';
+import { type Command, type Player, playText } from './text.ts';
 
 /**
- * Runs a scenario: blocks of commands, `----`, and the trace they must leave. Words of commands:
+ * A scenario of lease procedures, effect by effect. Its commands:
  *
  *   hosts N                      N hosts join one lockspace with one free lease (io timeout 10 s)
  *   acquire host=N [shared] [nowait] [pause-before="phase1 read"]
@@ -30,54 +31,8 @@ import {
  *
  * @returns the same text with the traces as they are now
  */
-export function playScenario(text: string): string {
-  const harness = new Harness();
-  const out: string[] = [];
-  let trace: string[] = [];
-  let expecting = false;
-  const endBlock = (): void => {
-    if (!expecting) return;
-    out.push(...foldRepeats(trace));
-    trace = [];
-    expecting = false;
-  };
-  for (const line of text.split('\n')) {
-    if (line === '----') {
-      expecting = true;
-      out.push(line);
-    } else if (expecting && line !== '') {
-      // The trace as it was accepted: what is true now takes its place.
-    } else {
-      endBlock();
-      out.push(line);
-      if (line !== '' && !line.startsWith('#')) pending(line);
-    }
-  }
-  endBlock();
-  return out.join('\n');
-
-  function pending(line: string): void {
-    trace.push(...harness.play(parse(line)));
-  }
-}
-
-interface Command {
-  readonly verb: string;
-  readonly words: readonly string[];
-  readonly options: ReadonlyMap<string, string>;
-}
-
-function parse(line: string): Command {
-  const tokens = line.match(/[^\s"=]+="[^"]*"|\S+/g) ?? [];
-  const [verb = '', ...rest] = tokens;
-  const options = new Map<string, string>();
-  const words: string[] = [];
-  for (const token of rest) {
-    const at = token.indexOf('=');
-    if (at < 0) words.push(token);
-    else options.set(token.slice(0, at), token.slice(at + 1).replaceAll('"', ''));
-  }
-  return { verb, words, options };
+export function playLeaseScenario(text: string): string {
+  return playText(text, new Procedures());
 }
 
 /** One host's procedure in progress. */
@@ -86,14 +41,24 @@ interface Play {
   readonly trace: Trace;
 }
 
-class Harness {
-  #harness = new ProcedureHarness();
+class Procedures implements Player {
+  readonly #harness = new ProcedureHarness();
   readonly #hosts = new Map<number, RigHost>();
   readonly #plays = new Map<number, Play>();
   readonly #holds = new Map<number, PaxosHold>();
   readonly #fates = new Map<number, { readonly label: string; readonly fate: WriteFate }>();
 
-  play(command: Command): string[] {
+  #trace: string[] = [];
+
+  play(command: Command): void {
+    this.#trace.push(...this.#carryOut(command));
+  }
+
+  takeTrace(): readonly string[] {
+    return foldRepeats(this.#trace.splice(0));
+  }
+
+  #carryOut(command: Command): string[] {
     const hostId = Number(command.options.get('host') ?? 0);
     switch (command.verb) {
       case 'hosts':
