@@ -9,12 +9,13 @@ import { MonotonicClock } from '../platform/clock.ts';
 import { UnixSockets } from '../platform/unix-socket.ts';
 
 export { nameToText, textToName } from '../base/bytes.ts';
+export { ERRNO } from '../base/errno.ts';
 export type { CallOptions } from '../client/sanlock.ts';
 export { SanlockClient, SanlockSession, sanlockSocketPath } from '../client/sanlock.ts';
 export type { EventHandlers, EventWatch, ReceivedEvent } from '../client/sanlock-events.ts';
 export { codeName, type SanlockFailure } from '../client/sanlock-failure.ts';
 export * from '../wire/sanlock/area-calls.ts';
-export { ERRNO, SANLOCK_CODES } from '../wire/sanlock/codes.ts';
+export { SANLOCK_CODES } from '../wire/sanlock/codes.ts';
 export * from '../wire/sanlock/daemon-calls.ts';
 export * from '../wire/sanlock/lease-calls.ts';
 export { textField } from '../wire/sanlock/records.ts';

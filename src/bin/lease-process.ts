@@ -1,4 +1,5 @@
 import '../platform/clean-start.ts';
+import { errnoName } from '../base/errno.ts';
 import type { ToLeaseProcess } from '../lease-process/messages.ts';
 import { AlignedPool } from '../platform/aligned-memory.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
@@ -6,7 +7,6 @@ import { AioEngine } from '../platform/disk-aio.ts';
 import { DeviceDisks, type DiskEngine } from '../platform/disk-device.ts';
 import { OPEN_THREADS } from '../platform/disk-opens.ts';
 import { PlainEngine } from '../platform/disk-plain.ts';
-import { errnoName } from '../platform/errno.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
 import { MachineClock } from '../platform/machine-clock.ts';
 import { dieWithParent } from '../platform/orphan.ts';

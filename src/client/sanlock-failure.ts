@@ -1,5 +1,6 @@
 import type { ByteString } from '../base/bytes.ts';
-import { ERRNO, SANLOCK_CODES } from '../wire/sanlock/codes.ts';
+import { ERRNO } from '../base/errno.ts';
+import { SANLOCK_CODES, SOCKET_ERRORS } from '../wire/sanlock/codes.ts';
 
 /** Why a call gave no answer, or a refusal. */
 export interface SanlockFailure {
@@ -19,7 +20,7 @@ export interface SanlockFailure {
 }
 
 const NAMES: ReadonlyMap<number, string> = new Map([
-  ...Object.entries(ERRNO).map(([name, errno]) => [-errno, name] as const),
+  ...SOCKET_ERRORS.map((name) => [-ERRNO[name], name] as const),
   ...Object.entries(SANLOCK_CODES).map(([name, code]) => [code, name] as const),
 ]);
 

@@ -1,4 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
+import { ERRNO } from '../base/errno.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { decode } from '../codec/struct.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
@@ -10,7 +11,6 @@ import {
   type Refusal,
   type SanlockCall,
 } from '../wire/sanlock/call.ts';
-import { ERRNO } from '../wire/sanlock/codes.ts';
 import { SM_HEADER_BYTES, SM_MAGIC, smHeader } from '../wire/sanlock/socket.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { makeFailure, type SanlockFailure } from './sanlock-failure.ts';

@@ -1,9 +1,9 @@
 import type { ByteString } from '../base/bytes.ts';
+import { ERRNO } from '../base/errno.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import type { Random } from '../base/units.ts';
 import type { Dblock } from '../format/dblock.ts';
 import { GEOMETRY_4K_8M, GEOMETRY_512_1M, type Geometry, geometryOf } from '../format/geometry.ts';
-import { ERRNO_EINVAL, ERRNO_ENOSPC } from '../lease/errno.ts';
 import { errnoError, leaseError } from '../lease/io.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
 import type { Refusal } from '../lease/paxos-acquire.ts';
@@ -28,7 +28,7 @@ export interface CommandWorld {
 export const PLAIN_TIMEOUT_MS = 10_000;
 
 export function notJoined(op: string): LeaseCommandResult {
-  return refused(errnoError(ERRNO_ENOSPC, op, { reason: 'the lockspace is not joined' }));
+  return refused(errnoError(ERRNO.ENOSPC, op, { reason: 'the lockspace is not joined' }));
 }
 
 export function refused(error: LeaseError): LeaseCommandResult {
@@ -48,5 +48,5 @@ export function wantedGeometry(
   if (sizes === null) return ok(deviceSectorSize === 4096 ? GEOMETRY_4K_8M : GEOMETRY_512_1M);
   const geometry = geometryOf(sizes.sectorSize, sizes.areaBytes);
   if (geometry !== null) return ok(geometry);
-  return fail({ ...leaseError('ERRNO', 'format', { ...sizes }), errno: ERRNO_EINVAL });
+  return fail({ ...leaseError('ERRNO', 'format', { ...sizes }), errno: ERRNO.EINVAL });
 }

@@ -1,6 +1,7 @@
 import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { sameBytes } from '../base/bytes.ts';
+import { ERRNO } from '../base/errno.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { wholeSeconds } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
@@ -16,7 +17,6 @@ import {
   leaderChecksum,
   leaderGeometry,
 } from '../format/leader.ts';
-import { ERRNO_EINVAL } from './errno.ts';
 import { errnoError, type Facts, ioError, leaseError, readSpan, sleep, type Timed } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { type LeaseTimes, leaseTimes } from './lease-times.ts';
@@ -77,7 +77,7 @@ export function* readLockspaceSizes(
   }
   // Every host lease looks like a first one: from among them our slot would be another host's.
   if (isAreaOffset(place.offset, sizes.value)) return sizes;
-  return fail(errnoError(ERRNO_EINVAL, 'lockspace offset', { offset: place.offset, areaBytes }));
+  return fail(errnoError(ERRNO.EINVAL, 'lockspace offset', { offset: place.offset, areaBytes }));
 }
 
 function sizesOf(first: DeltaLeader): Result<Geometry, LeaseError> {

@@ -1,4 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
+import { ERRNO } from '../base/errno.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { wholeSeconds } from '../base/units.ts';
 import { encodeInto, zeroRecord } from '../codec/struct.ts';
@@ -21,7 +22,6 @@ import {
   paxosLeader,
 } from '../format/leader.ts';
 import { REQ_DISK_MAGIC, REQ_DISK_VERSION, requestRecord } from '../format/request.ts';
-import { ERRNO_EINVAL } from './errno.ts';
 import { errnoError, ioError } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import type { Steps } from './steps.ts';
@@ -84,7 +84,7 @@ export function placedRight(
   during: string,
 ): Result<null, LeaseError> {
   if (isAreaOffset(offset, geometry)) return ok(null);
-  return fail(errnoError(ERRNO_EINVAL, during, { offset, areaBytes: geometry.areaBytes }));
+  return fail(errnoError(ERRNO.EINVAL, during, { offset, areaBytes: geometry.areaBytes }));
 }
 
 export interface NewResource {

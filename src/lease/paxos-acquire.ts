@@ -1,3 +1,4 @@
+import { ERRNO } from '../base/errno.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
 import type { Dblock } from '../format/dblock.ts';
@@ -11,7 +12,6 @@ import {
   type Trail,
   writeHostBlock,
 } from './ballot.ts';
-import { ERRNO_EAGAIN, ERRNO_EINVAL } from './errno.ts';
 import { isLeftBehind, sharersIn } from './holders.ts';
 import { errnoError, ioError, leaseError, readSpan, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
@@ -68,7 +68,7 @@ export function* paxosAcquire(
 ): Steps<Result<PaxosHold, Refusal>> {
   if (!isLeaseOffset(place.offset)) {
     // What looks like a leader there may be a value block: its host blocks would be a neighbour's.
-    const error = errnoError(ERRNO_EINVAL, 'acquire, offset', { offset: place.offset });
+    const error = errnoError(ERRNO.EINVAL, 'acquire, offset', { offset: place.offset });
     return fail({ error, leader: null });
   }
   if (!wish.shared) return yield* acquireOnce(member, place, wish);
@@ -164,11 +164,11 @@ function refuseEarly(member: Member, area: Area, wish: AcquireWish): LeaseError 
   const { leader, blocks } = area;
   const { newNumHosts } = wish;
   if (newNumHosts !== null && (newNumHosts < 1 || newNumHosts > area.geometry.maxHosts)) {
-    return errnoError(ERRNO_EINVAL, 'acquire, number of hosts', { wanted: newNumHosts });
+    return errnoError(ERRNO.EINVAL, 'acquire, number of hosts', { wanted: newNumHosts });
   }
   if (wish.valueBlock === true && !hasLvb(area.geometry)) {
     const { sectorSize, areaBytes } = area.geometry;
-    return errnoError(ERRNO_EINVAL, 'acquire with value block', { sectorSize, areaBytes });
+    return errnoError(ERRNO.EINVAL, 'acquire with value block', { sectorSize, areaBytes });
   }
   if (wish.wantedLver !== null && wish.wantedLver !== leader.lver) {
     return leaseError('ACQUIRE_LVER', 'acquire', { found: leader.lver, wanted: wish.wantedLver });
@@ -178,7 +178,7 @@ function refuseEarly(member: Member, area: Area, wish: AcquireWish): LeaseError 
     (block) => block.hostId !== member.hostId && sharerSeemsLive(member, block, area.nowMs),
   );
   if (live === undefined) return null;
-  return errnoError(ERRNO_EAGAIN, 'acquire, held shared', { host: live.hostId });
+  return errnoError(ERRNO.EAGAIN, 'acquire, held shared', { host: live.hostId });
 }
 
 export interface Won {
@@ -314,7 +314,7 @@ export interface Cleared {
 
 export function sharersRefusal(hold: PaxosHold, { live, error }: Cleared): Refusal {
   if (error !== null) return { error, leader: null };
-  const busy = errnoError(ERRNO_EAGAIN, 'acquire, held shared', { holders: live });
+  const busy = errnoError(ERRNO.EAGAIN, 'acquire, held shared', { holders: live });
   return { error: busy, leader: hold.leader };
 }
 

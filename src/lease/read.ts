@@ -1,4 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
+import { ERRNO } from '../base/errno.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { decode } from '../codec/struct.ts';
 import { deltaLeaseOffset, type Geometry } from '../format/geometry.ts';
@@ -10,7 +11,6 @@ import {
   type PaxosLeader,
   paxosLeader,
 } from '../format/leader.ts';
-import { ERRNO_EINVAL } from './errno.ts';
 import { errnoError, leaseError, readSpan } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { scanBlocks } from './paxos-area.ts';
@@ -137,7 +137,7 @@ export function* readOwners(
     (wish.sizes.sectorSize !== geometry.sectorSize || wish.sizes.areaBytes !== geometry.areaBytes)
   ) {
     return fail(
-      errnoError(ERRNO_EINVAL, 'owners read', {
+      errnoError(ERRNO.EINVAL, 'owners read', {
         sectorSize: geometry.sectorSize,
         areaBytes: geometry.areaBytes,
       }),

@@ -1,3 +1,4 @@
+import { ERRNO } from '../base/errno.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
 import { damageOf, decode, encodeInto, isPossible } from '../codec/struct.ts';
@@ -8,7 +9,6 @@ import {
   type RequestRecord,
   requestRecord,
 } from '../format/request.ts';
-import { ERRNO_EINVAL } from './errno.ts';
 import { errnoError, ioError, leaseError, readSpan } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
@@ -44,10 +44,10 @@ export function* writeRequest(
 ): Steps<Result<Requested, LeaseError>> {
   const clearing = wish.lver === 0n && wish.forceMode === 0;
   if (!isPossible(requestRecord.fields.lver, wish.lver)) {
-    return fail(errnoError(ERRNO_EINVAL, 'request', { wanted: wish.lver }));
+    return fail(errnoError(ERRNO.EINVAL, 'request', { wanted: wish.lver }));
   }
   if (!isLeaseOffset(place.offset)) {
-    return fail(errnoError(ERRNO_EINVAL, 'request, offset', { offset: place.offset }));
+    return fail(errnoError(ERRNO.EINVAL, 'request, offset', { offset: place.offset }));
   }
   let lver = wish.lver;
   let owner: Requested = { ownerId: 0, ownerGeneration: 0n };

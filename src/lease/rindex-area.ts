@@ -1,4 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
+import { ERRNO } from '../base/errno.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { MIB } from '../base/units.ts';
 import { decode, encodeInto, zeroRecord } from '../codec/struct.ts';
@@ -11,7 +12,6 @@ import {
   RINDEX_DISK_MAGIC,
   RINDEX_DISK_VERSION,
 } from '../format/resource-index.ts';
-import { ERRNO_EAGAIN, ERRNO_EINVAL } from './errno.ts';
 import { errnoError, leaseError, readSpan } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import type { Steps } from './steps.ts';
@@ -111,7 +111,7 @@ function checkHeader(bytes: Uint8Array, place: IndexPlace): Result<IndexShape, L
   const { maxResources, sectorSize, flags } = header;
   // A header damaged here would send writes outside of the index.
   if (geometry === null || maxResources > maxResourcesFor(geometry, maxResources)) {
-    return fail(errnoError(ERRNO_EINVAL, during, { sectorSize, flags, maxResources }));
+    return fail(errnoError(ERRNO.EINVAL, during, { sectorSize, flags, maxResources }));
   }
   return ok({ geometry, maxResources });
 }
@@ -131,7 +131,7 @@ export function* readIndexArea(
   if (!again.ok) return again;
   if (again.value.geometry !== shape.geometry) {
     const { areaBytes } = again.value.geometry;
-    return fail(errnoError(ERRNO_EAGAIN, 'index read, formatted anew', { areaBytes }));
+    return fail(errnoError(ERRNO.EAGAIN, 'index read, formatted anew', { areaBytes }));
   }
   return ok({ ...again.value, offset, bytes });
 }

@@ -1,10 +1,10 @@
 import type { ByteString } from '../base/bytes.ts';
+import { ERRNO } from '../base/errno.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { decode, encodeInto } from '../codec/struct.ts';
 import type { Geometry } from '../format/geometry.ts';
 import { PAXOS_DISK_MAGIC, paxosLeader } from '../format/leader.ts';
 import { indexHeader } from '../format/resource-index.ts';
-import { ERRNO_EAGAIN, ERRNO_EINVAL, ERRNO_EMSGSIZE, ERRNO_ENOENT } from './errno.ts';
 import { initResource } from './initialise.ts';
 import { errnoError, ioError, leaseError, readSpan, writeSpan } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
@@ -89,7 +89,7 @@ export function* createInIndex(
   wish: { readonly name: ByteString; readonly nowMs: number },
 ): Steps<Result<NamedPlace, LeaseError>> {
   const { name } = wish;
-  if (name === '') return fail(errnoError(ERRNO_EINVAL, 'index create, no name'));
+  if (name === '') return fail(errnoError(ERRNO.EINVAL, 'index create, no name'));
   const shape = yield* readIndexShape(place);
   if (!shape.ok) return shape;
   return yield* withIndexLease(member, place, shape.value, function* (touched) {
@@ -199,7 +199,7 @@ export function* updateIndex(
 ): Steps<Result<NamedPlace, LeaseError>> {
   const { name, offset, remove } = wish;
   if (offset === 0 || (!remove && name === '')) {
-    return fail(errnoError(ERRNO_EINVAL, 'index update, name or offset missing', { name, offset }));
+    return fail(errnoError(ERRNO.EINVAL, 'index update, name or offset missing', { name, offset }));
   }
   const shape = yield* readIndexShape(place);
   if (!shape.ok) return shape;
@@ -265,11 +265,11 @@ function* listResources(
   encodeInto(indexHeader, indexHeaderOf(geometry, header), area);
   const length = geometry.sectorSize;
   for (let n = 0; n < maxResources; n++) {
-    if (member?.cancelled() === true) return fail(errnoError(ERRNO_EAGAIN, 'index rebuild'));
+    if (member?.cancelled() === true) return fail(errnoError(ERRNO.EAGAIN, 'index rebuild'));
     const offset = resourceOffset(read.value, n);
     const timeoutMs = place.readTimeoutMs;
     const first = yield* readSpan({ disk: 'resource', offset, length, timeoutMs }, 'index rebuild');
-    if (!first.ok && first.error.errno === ERRNO_EMSGSIZE) break; // the end of the device
+    if (!first.ok && first.error.errno === ERRNO.EMSGSIZE) break; // the end of the device
     if (!first.ok) return first;
     const leader = decode(paxosLeader, first.value.value);
     if (leader.magic !== PAXOS_DISK_MAGIC) continue;
@@ -279,5 +279,5 @@ function* listResources(
 }
 
 function notFound(during: string, facts: LeaseError['facts'] = {}): LeaseError {
-  return errnoError(ERRNO_ENOENT, during, facts);
+  return errnoError(ERRNO.ENOENT, during, facts);
 }

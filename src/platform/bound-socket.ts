@@ -1,6 +1,6 @@
 import { chmodSync, chownSync, lstatSync, unlinkSync } from 'node:fs';
 import { type ByteString, nameToText } from '../base/bytes.ts';
-import { EAGAIN, errnoName } from './errno.ts';
+import { ERRNO, errnoName } from '../base/errno.ts';
 import { identityOfPath, removeIfSame } from './file-identity.ts';
 import { withRunDirLocked } from './run-dir-lock.ts';
 import { bind, closeFd, connectTo, lastErrno, listenOn, socket } from './system-calls.ts';
@@ -8,13 +8,8 @@ import { AF_UNIX, isAbstract, unixAddress } from './unix-address.ts';
 
 const SOCKET_TYPES = { stream: 1, datagram: 2 } as const;
 const CLOEXEC_NONBLOCK = 0x80000 | 0x800;
-const ENOENT = 2;
-const EPROTOTYPE = 91;
-const EADDRINUSE = 98;
-const ECONNREFUSED = 111;
-const EINPROGRESS = 115;
 /** Full queues and other kinds of socket: somebody is there. */
-const SOMEBODY: ReadonlySet<number> = new Set([EAGAIN, EINPROGRESS, EPROTOTYPE]);
+const SOMEBODY: ReadonlySet<number> = new Set([ERRNO.EAGAIN, ERRNO.EINPROGRESS, ERRNO.EPROTOTYPE]);
 
 export interface SocketPlace {
   readonly path: ByteString;
@@ -85,7 +80,9 @@ function openSocket(type: keyof typeof SOCKET_TYPES): number {
 function bindTo(fd: number, address: Uint8Array): void {
   if (bind(fd, address, address.length) < 0) {
     const errno = lastErrno();
-    throw errno === EADDRINUSE ? new NameTaken(errnoName(errno)) : new Error(errnoName(errno));
+    throw errno === ERRNO.EADDRINUSE
+      ? new NameTaken(errnoName(errno))
+      : new Error(errnoName(errno));
   }
 }
 
@@ -100,7 +97,7 @@ function makeRoom(path: string, address: Uint8Array, type: keyof typeof SOCKET_T
   if (errno === 0 || SOMEBODY.has(errno)) {
     throw new NameTaken('another daemon serves it, and has to end first');
   }
-  if (errno !== ECONNREFUSED && errno !== ENOENT) {
+  if (errno !== ERRNO.ECONNREFUSED && errno !== ERRNO.ENOENT) {
     const met = `connecting to what is there fails with ${errnoName(errno)}`;
     throw new Error(`${met}: remove it if no daemon serves it`);
   }

@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.ts';
+import { ERRNO } from '../base/errno.ts';
 import type { DiskEngine, Transfer } from './disk-device.ts';
-import { EAGAIN } from './errno.ts';
 import { FdWatcher } from './fd-watcher.ts';
 import {
   allocateAligned,
@@ -129,8 +129,8 @@ export class AioEngine implements DiskEngine {
         sent += result;
         continue;
       }
-      const errno = result < 0 ? lastErrno() : EAGAIN;
-      if (errno === EAGAIN) {
+      const errno = result < 0 ? lastErrno() : ERRNO.EAGAIN;
+      if (errno === ERRNO.EAGAIN) {
         this.#sendLater(slots.slice(sent));
         return;
       }

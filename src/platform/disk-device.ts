@@ -1,12 +1,12 @@
 import type { Stats } from 'node:fs';
 import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
+import { ERRNO } from '../base/errno.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Disk, DiskReply, Disks, LateEnd, Urgency } from '../ports/disk.ts';
 import { type AlignedBuffer, type AlignedPool, LARGEST } from './aligned-memory.ts';
 import { DiskOpens } from './disk-opens.ts';
 import { DiskRoom, type Visitor } from './disk-room.ts';
-import { EAGAIN, ECANCELED, EMSGSIZE, ENOMEM, ETIMEDOUT } from './errno.ts';
 
 export interface Transfer {
   readonly fd: number;
@@ -84,7 +84,7 @@ export class DeviceDisks implements Disks {
       answer(opened);
     };
     const { clock, opens } = this.#shared;
-    const deadline = clock.after(timeoutMs, () => settle({ ok: false, errno: ETIMEDOUT }));
+    const deadline = clock.after(timeoutMs, () => settle({ ok: false, errno: ERRNO.ETIMEDOUT }));
     opens.open(path, { urgent, wanted: () => waiting }, (opened) => {
       settle('fd' in opened ? this.#opened(path, opened) : { ok: false, ...opened });
     });
@@ -185,7 +185,7 @@ class Request implements Visitor, Transfer {
     this.#buffer = buffer;
     if (this.#bytes !== null) buffer.bytes.set(this.#bytes);
     this.#bytes = null;
-    if (!this.#shared.engine.start(this)) process.nextTick(() => this.#unsent(EAGAIN));
+    if (!this.#shared.engine.start(this)) process.nextTick(() => this.#unsent(ERRNO.EAGAIN));
   }
 
   ended(result: number): void {
@@ -198,12 +198,12 @@ class Request implements Visitor, Transfer {
     // Late, it was answered `unknown` before; the memory and this word were still owed.
     if (isLate) this.#endedLate?.(result === length ? 'landed' : 'refused');
     else if (result < 0) this.#answer({ outcome: 'failed', errno: -result });
-    else if (result !== length) this.#answer({ outcome: 'failed', errno: EMSGSIZE });
+    else if (result !== length) this.#answer({ outcome: 'failed', errno: ERRNO.EMSGSIZE });
     else this.#answer(this.write ? WRITTEN : this.#readDone());
   }
 
   dropped(): void {
-    this.#unsent(ECANCELED);
+    this.#unsent(ERRNO.ECANCELED);
   }
 
   #expire(): void {
@@ -218,7 +218,7 @@ class Request implements Visitor, Transfer {
   #refused(): void {
     this.#settle();
     this.#over();
-    const errno = this.length > LARGEST ? ENOMEM : EAGAIN;
+    const errno = this.length > LARGEST ? ERRNO.ENOMEM : ERRNO.EAGAIN;
     process.nextTick(this.#answer, { ...DROPPED, errno });
   }
 

@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
+import { ERRNO, errnoName } from '../base/errno.ts';
 import { wasmAllocator } from './disk-plain.ts';
-import { EIO, EMSGSIZE, ENOMEM, errnoName } from './errno.ts';
 
 /** Largest transfer: one area. */
 const BUFFER_BYTES = 8 * 1024 * 1024;
@@ -30,7 +30,7 @@ export class DirectDisk {
     this.#path = path;
     this.#fd = openDirect(path, access === 'read' ? constants.O_RDONLY : constants.O_RDWR);
     const memory = wasmAllocator(BUFFER_BYTES)(BUFFER_BYTES);
-    if (memory === null) throw new DiskFailure('get memory for', path, ENOMEM);
+    if (memory === null) throw new DiskFailure('get memory for', path, ERRNO.ENOMEM);
     this.#buffer = memory.bytes;
   }
 
@@ -47,7 +47,7 @@ export class DirectDisk {
   /** A copy of `length` bytes; a short read is EMSGSIZE, as past the end of the device. */
   read(offset: number, length: number): Uint8Array {
     const moved = this.#attempt('read', () => readSync(this.#fd, this.#buffer, 0, length, offset));
-    if (moved !== length) throw new DiskFailure('read', this.#path, EMSGSIZE);
+    if (moved !== length) throw new DiskFailure('read', this.#path, ERRNO.EMSGSIZE);
     return this.#buffer.slice(0, length);
   }
 
@@ -56,7 +56,7 @@ export class DirectDisk {
     const moved = this.#attempt('write', () =>
       writeSync(this.#fd, this.#buffer, 0, bytes.length, offset),
     );
-    if (moved !== bytes.length) throw new DiskFailure('write', this.#path, EMSGSIZE);
+    if (moved !== bytes.length) throw new DiskFailure('write', this.#path, ERRNO.EMSGSIZE);
   }
 
   close(): void {
@@ -89,5 +89,5 @@ function openDirect(path: string, access: number): number {
 
 function errnoOf(thrown: unknown): number {
   const errno: unknown = thrown instanceof Error ? Reflect.get(thrown, 'errno') : undefined;
-  return typeof errno === 'number' ? Math.abs(errno) : EIO;
+  return typeof errno === 'number' ? Math.abs(errno) : ERRNO.EIO;
 }

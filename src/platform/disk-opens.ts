@@ -1,8 +1,8 @@
 import { close as closeFile, constants, fstat, open as openFile, type Stats } from 'node:fs';
 import type { ByteString } from '../base/bytes.ts';
+import { ERRNO } from '../base/errno.ts';
 import { pathGroup } from '../base/path-group.ts';
 import { Share } from '../base/share.ts';
-import { EAGAIN, EIO } from './errno.ts';
 import { FairQueue, type Queued } from './fair-queue.ts';
 
 const OPEN_FLAGS = constants.O_RDWR | constants.O_DIRECT | constants.O_SYNC;
@@ -52,7 +52,7 @@ export class DiskOpens {
     // An open of this path that was given up is waited for, and then the path is tried anew: what
     // that one found may no longer be what the path means.
     const group = this.#opening.has(path) ? `again ${path}` : sharer;
-    if (!this.#queue.enter({ group, sharer, path, ...how, begin })) answer({ errno: EAGAIN });
+    if (!this.#queue.enter({ group, sharer, path, ...how, begin })) answer({ errno: ERRNO.EAGAIN });
   }
 
   close(fd: number, path: ByteString): void {
@@ -96,5 +96,5 @@ function openAndLook(path: ByteString, answer: (opened: Opened) => void): void {
 }
 
 function errnoOf(failure: NodeJS.ErrnoException): number {
-  return failure.errno === undefined ? EIO : Math.abs(failure.errno);
+  return failure.errno === undefined ? ERRNO.EIO : Math.abs(failure.errno);
 }

@@ -1,7 +1,7 @@
 import { read as readFile, readFileSync, readlinkSync, write as writeFile } from 'node:fs';
+import { ERRNO } from '../base/errno.ts';
 import type { AllocateAligned } from './aligned-memory.ts';
 import type { DiskEngine, Transfer } from './disk-device.ts';
-import { EIO } from './errno.ts';
 
 const WASM_PAGE_BYTES = 65536;
 
@@ -43,7 +43,7 @@ export class PlainEngine implements DiskEngine {
   start(transfer: Transfer): boolean {
     const { fd, buffer, length, offset } = transfer;
     const done = (failure: NodeJS.ErrnoException | null, moved: number) =>
-      transfer.ended(failure === null ? moved : -Math.abs(failure.errno ?? EIO));
+      transfer.ended(failure === null ? moved : -Math.abs(failure.errno ?? ERRNO.EIO));
     if (transfer.write) writeFile(fd, buffer.bytes, 0, length, offset, done);
     else readFile(fd, buffer.bytes, 0, length, offset, done);
     return true;

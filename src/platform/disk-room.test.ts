@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { ERRNO } from '../base/errno.ts';
 import type { Disk, DiskReply, LateEnd } from '../ports/disk.ts';
 import { type AlignedBuffer, AlignedPool } from './aligned-memory.ts';
 import { DeviceDisks, type DiskEngine, type Transfer } from './disk-device.ts';
 import { DiskRoom, URGENT_PLACES, type Visitor } from './disk-room.ts';
-import { ECANCELED } from './errno.ts';
 import { MachineClock } from './machine-clock.ts';
 import { allocateAligned } from './system-calls.ts';
 
@@ -164,13 +164,13 @@ test('what the kernel itself calls cancelled may land: it was sent', () =>
     const bytes = new Uint8Array(512);
     const replies: DiskReply[] = [];
     disk.write({ offset: 0, bytes }, LONG_MS, (reply) => replies.push(reply));
-    started[0]?.ended(-ECANCELED);
-    assert.deepEqual(replies, [{ outcome: 'failed', errno: ECANCELED }]);
+    started[0]?.ended(-ERRNO.ECANCELED);
+    assert.deepEqual(replies, [{ outcome: 'failed', errno: ERRNO.ECANCELED }]);
     const lateEnds: LateEnd[] = [];
     await new Promise<DiskReply>((done) =>
       disk.write({ offset: 0, bytes }, 20, done, (end) => lateEnds.push(end)),
     );
-    started[1]?.ended(-ECANCELED);
+    started[1]?.ended(-ERRNO.ECANCELED);
     assert.deepEqual(lateEnds, ['refused']);
   }));
 
@@ -180,7 +180,7 @@ test('what the engine drops was never sent, in time or late', () =>
     const replies: DiskReply[] = [];
     disk.write({ offset: 0, bytes }, LONG_MS, (reply) => replies.push(reply));
     started[0]?.dropped();
-    assert.deepEqual(replies, [{ outcome: 'failed', errno: ECANCELED, unsent: true }]);
+    assert.deepEqual(replies, [{ outcome: 'failed', errno: ERRNO.ECANCELED, unsent: true }]);
     const lateEnds: LateEnd[] = [];
     await new Promise<DiskReply>((done) =>
       disk.write({ offset: 0, bytes }, 20, done, (end) => lateEnds.push(end)),

@@ -1,11 +1,10 @@
 import { closeSync, constants, openSync, statSync, writeSync } from 'node:fs';
-import { errnoName } from './errno.ts';
+import { ERRNO, errnoName } from '../base/errno.ts';
 import { FdWatcher } from './fd-watcher.ts';
 import { type FileIdentity, identityOfFd, removeIfSame } from './file-identity.ts';
 import { withRunDirLocked } from './run-dir-lock.ts';
 import { lastErrno, mkfifo, readInto } from './system-calls.ts';
 
-const EEXIST = 17;
 const OWNER_ONLY = 0o600;
 /** What the kernel writes into a pipe in one piece. */
 const PIPE_BUF = 4096;
@@ -46,7 +45,8 @@ export class FifoReader {
 function openOwn(path: string): number {
   if (mkfifo(path, OWNER_ONLY) < 0) {
     const errno = lastErrno();
-    if (errno !== EEXIST) throw new Error(`cannot make the FIFO ${path}: ${errnoName(errno)}`);
+    if (errno !== ERRNO.EEXIST)
+      throw new Error(`cannot make the FIFO ${path}: ${errnoName(errno)}`);
     if (!statSync(path).isFIFO()) throw new Error(`${path} is in the way: it is no FIFO`);
     if (hasReader(path)) throw new Error(`${path} is read by another daemon: end that one first`);
   }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { ERRNO, errnoName } from '../base/errno.ts';
 import type { Log } from '../ports/log.ts';
 import type { BoundProcess, SignalName } from '../ports/processes.ts';
-import { EPERM, ESRCH, errnoName } from './errno.ts';
 import { FdWatcher } from './fd-watcher.ts';
 import { closeFd, getsockopt, lastErrno, rawSyscall } from './system-calls.ts';
 
@@ -87,7 +87,7 @@ export class KernelProcess implements BoundProcess {
   }
 
   static #bind(pid: number, opened: Opened, around: Surroundings): KernelProcess | null {
-    if (opened.errno === ESRCH) return null;
+    if (opened.errno === ERRNO.ESRCH) return null;
     const { pidfd } = opened;
     const found = pidfd === null ? lookAt(pid) : null;
     if (found?.kind === 'ended') return null;
@@ -100,7 +100,7 @@ export class KernelProcess implements BoundProcess {
   /** The process of that pid if it is still the one meant; null: that one has ended. */
   static find(pid: number, identity: string, around: Surroundings): KernelProcess | null {
     const opened = openPidfd(pid);
-    if (opened.errno === ESRCH) return null;
+    if (opened.errno === ERRNO.ESRCH) return null;
     // After it was opened: what /proc shows now is the process that the descriptor stands for.
     const found = lookAt(pid);
     const isOther = found.kind === 'running' && found.identity !== identity;
@@ -147,8 +147,8 @@ export class KernelProcess implements BoundProcess {
       const result = rawSyscall(PIDFD_SEND_SIGNAL, this.#pidfd, signalNumber(signal), 0, 0, 0);
       if (Number(result) >= 0) return;
       const errno = lastErrno();
-      if (errno === ESRCH) return;
-      if (errno !== EPERM) {
+      if (errno === ERRNO.ESRCH) return;
+      if (errno !== ERRNO.EPERM) {
         this.#signalByIdentity(signal); // seccomp knows the older call only
         return;
       }
@@ -285,7 +285,7 @@ function peerPidfd(fd: number): Opened | null {
   const length = new Uint8Array([value.length, 0, 0, 0]);
   if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, value, length) < 0) {
     const errno = lastErrno();
-    return errno === ESRCH ? { pidfd: null, errno } : null;
+    return errno === ERRNO.ESRCH ? { pidfd: null, errno } : null;
   }
   return { pidfd: new DataView(value.buffer).getInt32(0, true), errno: 0 };
 }
@@ -293,7 +293,7 @@ function peerPidfd(fd: number): Opened | null {
 /** Signal 0 is none: it only asks. */
 function isThere(pidfd: number): boolean {
   const isAnswered = Number(rawSyscall(PIDFD_SEND_SIGNAL, pidfd, 0, 0, 0, 0)) >= 0;
-  return isAnswered || lastErrno() !== ESRCH;
+  return isAnswered || lastErrno() !== ERRNO.ESRCH;
 }
 
 function lookAt(pid: number): Found {

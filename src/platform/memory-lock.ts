@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { EINVAL, errnoName } from './errno.ts';
+import { ERRNO, errnoName } from '../base/errno.ts';
 import { type Mapping, parseMapping } from './mappings.ts';
 import { lastErrno, rawSyscall } from './system-calls.ts';
 
@@ -49,7 +49,7 @@ function lockMapping({ start, end, file }: Mapping): number {
   if (!file.startsWith('/')) return 0; // malloc's heap and the stack: what is in use
   if (Number(rawSyscall(MADVISE, start, bytes, MADV_POPULATE_READ, 0, 0)) >= 0) return 0;
   const errno = lastErrno();
-  if (errno !== EINVAL) return errno;
+  if (errno !== ERRNO.EINVAL) return errno;
   return Number(rawSyscall(MLOCK, start, bytes, 0, 0, 0)) < 0 ? lastErrno() : 0;
 }
 

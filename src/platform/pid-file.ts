@@ -1,5 +1,5 @@
 import { closeSync, constants, ftruncateSync, openSync, writeSync } from 'node:fs';
-import { errnoName } from './errno.ts';
+import { errnoName } from '../base/errno.ts';
 import { identityOfFd, identityOfPath, isSameFile, removeIfSame } from './file-identity.ts';
 import { fcntlPointer, lastErrno } from './system-calls.ts';
 

@@ -1,12 +1,10 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { errnoName } from './errno.ts';
+import { ERRNO, errnoName } from '../base/errno.ts';
 import { flock, lastErrno } from './system-calls.ts';
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
-const EAGAIN = 11;
-const EINTR = 4;
 const PATIENCE_MS = 5000;
 const LOOK_AGAIN_MS = 5;
 const LOCK_NAME = '.holdfast.lock';
@@ -69,7 +67,7 @@ function lock(fd: number, name: string): void {
   const pause = new Int32Array(new SharedArrayBuffer(4));
   for (let waitedMs = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waitedMs += LOOK_AGAIN_MS) {
     const errno = lastErrno();
-    if ((errno !== EAGAIN && errno !== EINTR) || waitedMs >= PATIENCE_MS) {
+    if ((errno !== ERRNO.EAGAIN && errno !== ERRNO.EINTR) || waitedMs >= PATIENCE_MS) {
       throw new Error(`cannot lock ${name}: ${errnoName(errno)}`);
     }
     Atomics.wait(pause, 0, 0, LOOK_AGAIN_MS);

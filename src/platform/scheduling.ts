@@ -1,5 +1,5 @@
 import { readdirSync, stat } from 'node:fs';
-import { ESRCH, errnoName } from './errno.ts';
+import { ERRNO, errnoName } from '../base/errno.ts';
 import { lastErrno, schedSetscheduler, setrlimit } from './system-calls.ts';
 
 const SCHED_RR_RESET_ON_FORK = 2 | 0x40000000; // children and scripts stay ordinary
@@ -34,7 +34,7 @@ function raiseAllThreads(): string | null {
   for (const tid of readdirSync('/proc/self/task')) {
     if (schedSetscheduler(Number(tid), SCHED_RR_RESET_ON_FORK, param) >= 0) continue;
     const errno = lastErrno();
-    if (errno !== ESRCH) return errnoName(errno); // else it ended meanwhile
+    if (errno !== ERRNO.ESRCH) return errnoName(errno); // else it ended meanwhile
   }
   return null;
 }

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { test } from 'node:test';
+import { ERRNO } from '../base/errno.ts';
 import { KernelProcess } from './kernel-process.ts';
 import { allocateAligned, checked, prctl } from './system-calls.ts';
 
 const PIDFD_SEND_SIGNAL = 424;
 const PIDFD_OPEN = 434;
-const ENOSYS = 38;
 
 /** For this whole process, and for ever: why this test has a file to itself. */
 function refuse(calls: readonly number[]): void {
   const [load, jumpIfEqual, give] = [0x20, 0x15, 0x06];
-  const [allow, errno] = [0x7fff0000, 0x00050000 | ENOSYS];
+  const [allow, errno] = [0x7fff0000, 0x00050000 | ERRNO.ENOSYS];
   const program = [
     [load, 0, 0, 0],
     ...calls.map((call, i) => [jumpIfEqual, calls.length - i, 0, call]),

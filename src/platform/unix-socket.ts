@@ -1,9 +1,9 @@
 import { connect, createServer, type Socket } from 'node:net';
 import { assert } from '../base/assert.ts';
 import { nameToText } from '../base/bytes.ts';
+import { ERRNO } from '../base/errno.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import type { bindSocket } from './bound-socket.ts';
-import { EAGAIN, EIO, ETIMEDOUT } from './errno.ts';
 import { socketFd } from './socket-fd.ts';
 
 const MAX_UNSENT_BYTES = 16 * 1024 * 1024; // a peer this far behind is not reading any more
@@ -70,13 +70,14 @@ export class UnixSockets implements Sockets {
       const leftMs = Math.max(0, untilMs - performance.now());
       const deadline = setTimeout(() => {
         drop();
-        answer({ ok: false, errno: ETIMEDOUT });
+        answer({ ok: false, errno: ERRNO.ETIMEDOUT });
       }, leftMs);
       socket.once('error', (error: NodeJS.ErrnoException) => {
         drop();
-        const errno = Math.abs(error.errno ?? EIO);
+        const errno = Math.abs(error.errno ?? ERRNO.EIO);
         // Others wait to be accepted: a blocking connect would wait in the kernel for a place.
-        if (errno === EAGAIN && leftMs > CONNECT_AGAIN_MS) setTimeout(attempt, CONNECT_AGAIN_MS);
+        if (errno === ERRNO.EAGAIN && leftMs > CONNECT_AGAIN_MS)
+          setTimeout(attempt, CONNECT_AGAIN_MS);
         else answer({ ok: false, errno });
       });
       socket.once('connect', () => {

@@ -1,12 +1,12 @@
 import { closeSync, constants, openSync, readdirSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { ERRNO } from '../base/errno.ts';
 import type {
   DriverDevice,
   DriverOpened,
   WatchdogDrivers,
   WatchdogSupport,
 } from '../ports/watchdog-device.ts';
-import { EIO } from './errno.ts';
 import { ioctlPointer, lastErrno } from './system-calls.ts';
 
 // _IOR('W', 5, int), _IOWR('W', 6, int), _IOR('W', 7, int); alike on all our processors
@@ -105,5 +105,5 @@ class LinuxWatchdog implements DriverDevice {
 }
 
 function errnoOf(error: unknown): number {
-  return Math.abs((error as NodeJS.ErrnoException).errno ?? EIO);
+  return Math.abs((error as NodeJS.ErrnoException).errno ?? ERRNO.EIO);
 }

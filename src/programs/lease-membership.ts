@@ -1,4 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
+import { ERRNO } from '../base/errno.ts';
 import type { Result } from '../base/result.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { Dblock } from '../format/dblock.ts';
@@ -26,7 +27,6 @@ const LAG_IO_TIMEOUTS = 0.5;
 /** How long leaving waits for the last writes, and how often it looks. */
 const LAST_WRITES_MS = 2000;
 const LOOK_MS = 50;
-const ENODEV = 19;
 
 /** A host's stay in one lockspace: joining, renewing, leaving (spec 10 §5). */
 export class Membership {
@@ -130,7 +130,7 @@ export class Membership {
       if (!opened.ok) {
         // Lockspaces answer ENODEV for any reason (spec 20 §4); the true one is a fact beside it.
         const facts = { path, openErrno: opened.errno };
-        this.#joinFailed({ code: 'ERRNO', errno: ENODEV, during: 'lockspace open', facts });
+        this.#joinFailed({ code: 'ERRNO', errno: ERRNO.ENODEV, during: 'lockspace open', facts });
         return;
       }
       this.#disk = opened.device.disk;

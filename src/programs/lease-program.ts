@@ -1,5 +1,6 @@
 import { assert, unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
+import { ERRNO } from '../base/errno.ts';
 import { pathGroup } from '../base/path-group.ts';
 import { Share } from '../base/share.ts';
 import type { Random } from '../base/units.ts';
@@ -35,8 +36,6 @@ const MAX_RUNNING = 64;
 /** Releases come on top of it: there are no more of them than leases held. */
 const MAX_QUEUED = 2048;
 const OPEN_TIMEOUT_MS = 10_000;
-const EAGAIN = 11;
-const ENOSPC = 28;
 
 interface Job {
   readonly id: number;
@@ -265,7 +264,7 @@ export class LeaseProgram {
     if (!result.ok || (result.op !== 'acquire' && result.op !== 'convert')) return result;
     if (result.op === 'convert' && result.hold.shared) return result;
     if (this.#membership?.ended() !== true) return result;
-    const error: LeaseError = { code: 'ERRNO', errno: ENOSPC, during: 'grant', facts: {} };
+    const error: LeaseError = { code: 'ERRNO', errno: ERRNO.ENOSPC, during: 'grant', facts: {} };
     return { ok: false, error, leader: null };
   }
 
@@ -309,7 +308,7 @@ function takesIndexLease(command: LeaseCommand): boolean {
 }
 
 function again(during: string, facts: LeaseError['facts']): LeaseCommandResult {
-  return { ok: false, error: { code: 'ERRNO', errno: EAGAIN, during, facts }, leader: null };
+  return { ok: false, error: { code: 'ERRNO', errno: ERRNO.EAGAIN, during, facts }, leader: null };
 }
 
 const GIVING_BACK = again('acquire, still being given back', {});

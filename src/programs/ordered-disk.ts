@@ -1,9 +1,9 @@
+import { ERRNO } from '../base/errno.ts';
 import { REFUSED_LANDS_MS } from '../lease/lease-times.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Disk, DiskReply, LateEnd, Urgency } from '../ports/disk.ts';
 
 const NOTHING = new Uint8Array(0);
-const ENOSPC = 28;
 
 interface Span {
   readonly start: number;
@@ -71,7 +71,7 @@ export class OrderedDisk {
     rules: WriteRules = {},
   ): void {
     if (rules.mayStart?.() === false) {
-      this.#clock.after(0, () => answer({ outcome: 'failed', errno: ENOSPC, unsent: true }));
+      this.#clock.after(0, () => answer({ outcome: 'failed', errno: ERRNO.ENOSPC, unsent: true }));
       return;
     }
     const span = { start: at.offset, end: at.offset + at.bytes.length };

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ERRNO } from '../base/errno.ts';
 import { MIB } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
 import { deltaLeader } from '../format/leader.ts';
@@ -21,9 +22,6 @@ const OTHER = { name: 'LS2', hostId: 1n, path: LUN, offset: BigInt(8 * MIB) };
 const OURS = { name: 'LS', hostId: 1n, path: LUN, offset: 0n };
 const SILENT: Log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 const HOLDER = 101;
-const EAGAIN = -11;
-const ENOSPC = -28;
-const EBUSY = -16;
 
 function named(n: number) {
   return { lockspaceName: 'LS', name: `R${n}`, lver: 0n, flags: 0, disks: [] };
@@ -62,7 +60,7 @@ test('a removal whose last write was refused ends when that is over, and nobody 
   harness.run(5000);
   harness.writeFate = null;
   for (let n = 0; n < 10; n++) {
-    assert.equal(harness.join(), EAGAIN);
+    assert.equal(harness.join(), -ERRNO.EAGAIN);
     assert.equal(remover.received.length, 0);
     harness.run(5000);
   }
@@ -120,7 +118,7 @@ function haunted(flags = 0, log: Log = SILENT): { harness: Harness; host: FrontH
 test('a daemon that watches over holders of an earlier one does not end unforced', () => {
   const { harness, host } = haunted();
   host.connect(900).send(shutdown(0).request);
-  assert.equal(harness.result(shutdownWait(0).request, host.connect(900)), EBUSY);
+  assert.equal(harness.result(shutdownWait(0).request, host.connect(900)), -ERRNO.EBUSY);
   harness.run(1000);
   assert.equal(host.ended, null);
   harness.run(40_000);
@@ -148,7 +146,7 @@ test('while it keeps persistent leases it does not end, forced or not, and serve
   harness.run(1000);
   for (const force of [0, 1]) {
     host.connect(900).send(shutdown(force).request);
-    assert.equal(harness.result(shutdownWait(force).request, host.connect(900)), EBUSY);
+    assert.equal(harness.result(shutdownWait(force).request, host.connect(900)), -ERRNO.EBUSY);
   }
   assert.equal(told.length, 4);
   for (const text of told) assert.match(text, /lvmlockctl --drop/);
@@ -169,7 +167,7 @@ test('nobody is let into a lockspace that is to be removed, to be killed a momen
   harness.run(300);
   const remove = removeLockspace(OURS, { async: true, onlyUnused: true });
   assert.equal(harness.result(remove.request), 0);
-  assert.equal(harness.result(acquire(1), user), ENOSPC);
+  assert.equal(harness.result(acquire(1), user), -ERRNO.ENOSPC);
   harness.run(10_000);
   assert.deepEqual(harness.host.deeds, []);
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ERRNO } from '../base/errno.ts';
 import { encode } from '../codec/struct.ts';
 import { FIRST_LEASE_PID, FrontHost, type SimPeer } from '../sim/cluster/front-host.ts';
 import { MemoryJournal } from '../sim/kernel/journal.ts';
@@ -7,7 +8,6 @@ import { release } from '../wire/sanlock/lease-calls.ts';
 import { killpathBody, SM_CMD } from '../wire/sanlock/socket.ts';
 import { acquire, Harness, holding, lockspace, message, T } from './testing/front-harness.ts';
 
-const EAGAIN = -11;
 const HOLDER = 101;
 /** Of the first daemon: one without a lockspace, for formatting, and that of the lockspace. */
 const LEASE_PIDS = [FIRST_LEASE_PID, FIRST_LEASE_PID + 1];
@@ -40,7 +40,7 @@ function releaseOf(n: number): Uint8Array {
 test('a lockspace stays closed while a holder of an earlier daemon lives', () => {
   const { harness, journal } = joined();
   const host = restarted(harness, journal, LEASE_PIDS);
-  assert.equal(join(harness, host), EAGAIN);
+  assert.equal(join(harness, host), -ERRNO.EAGAIN);
   harness.run(3000);
   assert.equal(host.deeds.length, 0, 'its lease is still good');
   host.processEnds(HOLDER);
@@ -56,7 +56,7 @@ test('a lease process that has not ended keeps it closed as well, and gets no si
   harness.run(1000);
   const host = restarted(harness, journal, [HOLDER, FIRST_LEASE_PID]);
   harness.run(20 * T * 1000);
-  assert.equal(join(harness, host), EAGAIN);
+  assert.equal(join(harness, host), -ERRNO.EAGAIN);
   assert.equal(host.deeds.length, 0);
   host.processEnds(FIRST_LEASE_PID + 1);
   assert.equal(join(harness, host), 0);
@@ -97,7 +97,7 @@ test('a third daemon still knows what the first one left', () => {
   const { harness, journal } = joined();
   restarted(harness, journal, LEASE_PIDS);
   const host = restarted(harness, journal, LEASE_PIDS);
-  assert.equal(join(harness, host), EAGAIN);
+  assert.equal(join(harness, host), -ERRNO.EAGAIN);
 });
 
 test('the journal stays short however often leases come and go', () => {
@@ -110,6 +110,6 @@ test('the journal stays short however often leases come and go', () => {
   }
   const { length } = journal.load().lines;
   assert.ok(length <= 4001, `${length} lines`);
-  assert.equal(join(harness, restarted(harness, journal, LEASE_PIDS)), EAGAIN);
+  assert.equal(join(harness, restarted(harness, journal, LEASE_PIDS)), -ERRNO.EAGAIN);
   client.close();
 });

@@ -1,3 +1,4 @@
+import { ERRNO } from '../base/errno.ts';
 import type {
   DriverDevice,
   WatchdogDevice,
@@ -26,8 +27,6 @@ export const WATCHDOG_KINDS: readonly WatchdogKind[] = [
       'only some kernels halve the timeout for that',
   },
 ];
-
-const EINVAL = 22;
 
 /** Devices whose timeout is the time until the reset, whatever the driver means by it. */
 export class KnownWatchdogs implements WatchdogDevices {
@@ -63,7 +62,7 @@ function firesAfter(device: DriverDevice, expiries: number): WatchdogDevice {
     getTimeout: () => whole(device.getTimeout()),
     changeTimeout: (seconds) => {
       const part = Math.floor(seconds / expiries);
-      return part < 1 ? -EINVAL : whole(device.changeTimeout(part));
+      return part < 1 ? -ERRNO.EINVAL : whole(device.changeTimeout(part));
     },
     keepalive: () => device.keepalive(),
     disarm: () => device.disarm(),

@@ -1,5 +1,6 @@
 import { unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
+import { ERRNO } from '../base/errno.ts';
 import { decode, encode } from '../codec/struct.ts';
 import { afterArrivals, type Clock, type Timer } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
@@ -42,7 +43,6 @@ interface Peer {
 }
 
 const BACKLOG = 5;
-const EINVAL = 22;
 
 /** wdmd assembled over ports: messages in, effects out. */
 export class WdmdProgram {
@@ -236,7 +236,7 @@ export class WdmdProgram {
     if (errno !== 0) return errno;
     const device = this.#device;
     const set = device.getTimeout() === timeoutS ? timeoutS : setTimeoutOf(device, timeoutS);
-    const failed = set === timeoutS ? device.keepalive() : Math.max(-set, EINVAL);
+    const failed = set === timeoutS ? device.keepalive() : Math.max(-set, ERRNO.EINVAL);
     if (failed === 0) return 0;
     // Opening started it, so it counts again even where the ping fails.
     device.closeUnclean();

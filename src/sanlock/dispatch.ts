@@ -1,5 +1,5 @@
+import { ERRNO } from '../base/errno.ts';
 import { decode } from '../codec/struct.ts';
-import { ERRNO } from '../wire/sanlock/codes.ts';
 import {
   killpathBody,
   RESTRICT_FLAGS,

@@ -1,8 +1,9 @@
 import { assert } from '../base/assert.ts';
+import { ERRNO } from '../base/errno.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { REFUSED_LANDS_MS } from '../lease/lease-times.ts';
 import type { FromLeaseProcess } from '../lease-process/messages.ts';
-import { ERRNO, SANLOCK_CODES } from '../wire/sanlock/codes.ts';
+import { SANLOCK_CODES } from '../wire/sanlock/codes.ts';
 import { signalled } from './examine.ts';
 import type { Front } from './front.ts';
 import { spaceBegins, spaceEnds, spaceLeft, spaceRenewed } from './holder-journal.ts';

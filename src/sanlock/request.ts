@@ -1,3 +1,4 @@
+import { ERRNO } from '../base/errno.ts';
 import { encode, type RecordOf } from '../codec/struct.ts';
 import {
   killpathBody,
@@ -35,9 +36,6 @@ export type BodyLength =
   | { readonly kind: 'more'; readonly bytes: number }
   | { readonly kind: 'refused'; readonly result: number };
 
-const E2BIG = -7;
-const ERANGE = -34;
-const ENOMEM = -12;
 const RESOURCE = sanlkResource.size;
 const DISK = sanlkDisk.size;
 const LOCKSPACE = sanlkLockspace.size;
@@ -85,8 +83,8 @@ export function bodyLength(header: SmHeader, seen: Uint8Array): BodyLength {
       return resourceLength(seen);
     case SM_CMD.SET_LVB: {
       const lvb = header.length - LVB_MESSAGE;
-      if (lvb < 0) return { kind: 'refused', result: ENOMEM };
-      if (lvb > MAX_LVB_BYTES) return { kind: 'refused', result: E2BIG };
+      if (lvb < 0) return { kind: 'refused', result: -ERRNO.ENOMEM };
+      if (lvb > MAX_LVB_BYTES) return { kind: 'refused', result: -ERRNO.E2BIG };
       return { kind: 'known', bytes: RESOURCE + lvb };
     }
     default:
@@ -95,12 +93,13 @@ export function bodyLength(header: SmHeader, seen: Uint8Array): BodyLength {
 }
 
 function acquireLength(header: SmHeader, seen: Uint8Array): BodyLength {
-  if (header.data > MAX_ACQUIRE || header.data < 0) return { kind: 'refused', result: E2BIG };
+  if (header.data > MAX_ACQUIRE || header.data < 0)
+    return { kind: 'refused', result: -ERRNO.E2BIG };
   let at = 0;
   for (let n = 0; n < header.data; n++) {
     if (seen.length < at + RESOURCE) return { kind: 'more', bytes: at + RESOURCE };
     const disks = numDisks(seen, at);
-    if (disks < 1 || disks > MAX_DISKS) return { kind: 'refused', result: ERANGE };
+    if (disks < 1 || disks > MAX_DISKS) return { kind: 'refused', result: -ERRNO.ERANGE };
     at += RESOURCE + disks * DISK;
   }
   return { kind: 'known', bytes: at + sanlkOptions.size };
@@ -108,14 +107,14 @@ function acquireLength(header: SmHeader, seen: Uint8Array): BodyLength {
 
 function releaseLength(header: SmHeader): BodyLength {
   // A client may hold more than one request may name; a hundred is far above what any sends.
-  if (header.data < 0 || header.data > 128) return { kind: 'refused', result: E2BIG };
+  if (header.data < 0 || header.data > 128) return { kind: 'refused', result: -ERRNO.E2BIG };
   return { kind: 'known', bytes: header.data * RESOURCE };
 }
 
 function resourceLength(seen: Uint8Array): BodyLength {
   if (seen.length < RESOURCE) return { kind: 'more', bytes: RESOURCE };
   const disks = numDisks(seen, 0);
-  if (disks < 1 || disks > MAX_DISKS) return { kind: 'refused', result: ERANGE };
+  if (disks < 1 || disks > MAX_DISKS) return { kind: 'refused', result: -ERRNO.ERANGE };
   return { kind: 'known', bytes: RESOURCE + disks * DISK };
 }
 

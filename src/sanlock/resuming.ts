@@ -1,5 +1,5 @@
+import { ERRNO } from '../base/errno.ts';
 import type { FromLeaseProcess } from '../lease-process/messages.ts';
-import { ERRNO } from '../wire/sanlock/codes.ts';
 import { REM_FLAGS } from '../wire/sanlock/socket.ts';
 import type { Front } from './front.ts';
 import {

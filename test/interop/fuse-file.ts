@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { ENOSYS, OP, serveOneFile } from './fuse.ts';
+import { ERRNO } from '../../src/base/errno.ts';
+import { OP, serveOneFile } from './fuse.ts';
 
 /**
  * A file whose device can be made to hang: a user space file system with one file, served by this
@@ -24,7 +25,7 @@ function answer(operation: number, body: Buffer): Buffer | number {
     case OP.FLUSH:
       return Buffer.alloc(0);
     default:
-      return ENOSYS;
+      return ERRNO.ENOSYS;
   }
 }
 

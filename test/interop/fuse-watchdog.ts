@@ -1,6 +1,7 @@
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ENOSYS, OP, serveOneFile } from './fuse.ts';
+import { ERRNO } from '../../src/base/errno.ts';
+import { OP, serveOneFile } from './fuse.ts';
 
 /**
  * A watchdog device that never fires and remembers what it was told: a file of a user space file
@@ -18,8 +19,6 @@ const WDIOC = {
 } as const;
 const IOCTL_OUT_BYTES = 16;
 const INFO_BYTES = 40;
-const EINVAL = 22;
-const ENOTTY = 25;
 const FOPEN_DIRECT_IO = 1;
 const IOCTL_IN_BYTES = 32;
 
@@ -54,7 +53,7 @@ function answer(operation: number, body: Buffer): Buffer | number {
     case OP.FLUSH:
       return Buffer.alloc(0);
     default:
-      return ENOSYS;
+      return ERRNO.ENOSYS;
   }
 }
 
@@ -65,7 +64,7 @@ function ioctlAnswer(command: number, argument: Buffer): Buffer | number {
       note('keepalive');
       return out;
     case WDIOC.GETSUPPORT: {
-      if (identity === '') return ENOTTY;
+      if (identity === '') return ERRNO.ENOTTY;
       const info = Buffer.alloc(IOCTL_OUT_BYTES + INFO_BYTES);
       info.writeUInt32LE(Number(options), IOCTL_OUT_BYTES);
       info.write(identity, IOCTL_OUT_BYTES + 8, 'latin1');
@@ -77,12 +76,12 @@ function ioctlAnswer(command: number, argument: Buffer): Buffer | number {
     case WDIOC.SETTIMEOUT: {
       const asked = argument.readInt32LE(0);
       note(`setTimeout ${asked}`);
-      if (asked <= 0) return EINVAL;
+      if (asked <= 0) return ERRNO.EINVAL;
       timeoutS = Math.min(asked, Number(largest));
       break;
     }
     default:
-      return ENOTTY;
+      return ERRNO.ENOTTY;
   }
   out.writeInt32LE(timeoutS, 16);
   return out;

@@ -1,5 +1,6 @@
 import { mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import koffi from 'koffi';
+import { ERRNO } from '../../src/base/errno.ts';
 
 /** A user space file system with one file, as far as our rigs need it. */
 export const OP = {
@@ -18,8 +19,6 @@ export const OP = {
   IOCTL: 39,
   BATCH_FORGET: 42,
 } as const;
-export const ENOENT = 2;
-export const ENOSYS = 38;
 const IN_HEADER = 40;
 const OUT_HEADER = 16;
 const MIB = 1024 * 1024;
@@ -69,7 +68,7 @@ function answerTo(request: Buffer, file: OneFile): Buffer | number | null {
     case OP.INIT:
       return initAnswer(body);
     case OP.LOOKUP:
-      return body.toString('latin1') === `${file.name}\0` ? entryAnswer(file.bytes) : ENOENT;
+      return body.toString('latin1') === `${file.name}\0` ? entryAnswer(file.bytes) : ERRNO.ENOENT;
     case OP.GETATTR:
     case OP.SETATTR:
       return attributesAnswer(request.readBigUInt64LE(16), file.bytes);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { ERRNO } from '../../src/base/errno.ts';
 import { until } from '../../src/rig/run.ts';
 import { writeLockspace, writeResource } from '../../src/wire/sanlock/area-calls.ts';
 import { addLockspace, renewalHistory } from '../../src/wire/sanlock/daemon-calls.ts';
@@ -13,17 +14,16 @@ import { makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
 const MIB = 1024 * 1024;
 const T_S = 2;
 const SCRIPT = join(process.env['HOLDFAST_ROOT'] ?? process.cwd(), 'test/interop/no-aio.py');
-const EAGAIN = 11; // fs.aio-max-nr is used up
-const ENOSYS = 38; // the kernel has none, or a sandbox says so
 
 function whyNoSandbox(): string | null {
-  const tried = spawnSync('python3', [SCRIPT, `${EAGAIN}`, 'true']);
+  const tried = spawnSync('python3', [SCRIPT, `${ERRNO.EAGAIN}`, 'true']);
   return tried.status === 0 ? null : 'no sandbox for system calls here';
 }
 
 const where = { skip: whyNot('ours') ?? noHungFile() ?? whyNoSandbox() ?? false };
 
-for (const errno of [EAGAIN, ENOSYS]) {
+// EAGAIN: fs.aio-max-nr is used up. ENOSYS: the kernel has none, or a sandbox says so.
+for (const errno of [ERRNO.EAGAIN, ERRNO.ENOSYS]) {
   test(
     `io_setup answers ${errno}: leases all the same, also beside a hung device`,
     where,

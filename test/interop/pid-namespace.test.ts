@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { ERRNO } from '../../src/base/errno.ts';
 import { until } from '../../src/rig/run.ts';
 import { type Maker, makeArea, run, SANLOCK, whyNot } from './sanlock-daemons.ts';
 
-const EBUSY = 16;
 /** Registers, and asks for a lease: the daemon cannot see whose process this is. */
 const CLIENT = `
 import sanlock, sys
@@ -41,7 +41,7 @@ for (const maker of ['c', 'ours'] satisfies Maker[]) {
       await client('init', '-r', `LS:R:${area}:1M`);
       assert.match(await client('add_lockspace', '-s', `LS:1:${area}:0`, '-o', '1'), /done 0/);
       const { stdout } = await run('/usr/bin/python3', ['-c', CLIENT, area], { env });
-      assert.equal(stdout, `refused ${EBUSY}\n`);
+      assert.equal(stdout, `refused ${ERRNO.EBUSY}\n`);
       assert.doesNotMatch(await client('status'), /^r /m);
     } finally {
       daemon.kill('SIGKILL');

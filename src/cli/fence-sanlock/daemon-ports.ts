@@ -1,4 +1,5 @@
 import type { ByteString } from '../../base/bytes.ts';
+import { ERRNO } from '../../base/errno.ts';
 import {
   callOnce,
   openLink,
@@ -7,7 +8,6 @@ import {
 } from '../../client/sanlock-link.ts';
 import { align } from '../../wire/sanlock/area-calls.ts';
 import type { SanlockCall } from '../../wire/sanlock/call.ts';
-import { ERRNO } from '../../wire/sanlock/codes.ts';
 import {
   addLockspace,
   register,

@@ -1,7 +1,7 @@
+import { ERRNO } from '../../base/errno.ts';
 import { SanlockClient, sanlockSocketPath } from '../../client/sanlock.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { UnixSockets } from '../../platform/unix-socket.ts';
-import { ERRNO } from '../../wire/sanlock/codes.ts';
 import { commandAction } from './command-action.ts';
 import { type CommandLine, u64Option } from './command-line.ts';
 import type { Action, ActionClient, Noted } from './context.ts';

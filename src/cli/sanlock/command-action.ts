@@ -1,6 +1,6 @@
 import { isatty } from 'node:tty';
+import { ERRNO } from '../../base/errno.ts';
 import { restoreEnvironment } from '../../platform/clean-start.ts';
-import { ERRNO } from '../../wire/sanlock/codes.ts';
 import { acquire } from '../../wire/sanlock/lease-calls.ts';
 import { type Action, type ClientContext, codeOf } from './context.ts';
 import { resourcesToAcquire } from './lease-actions.ts';

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { type ByteString, nameToText } from '../../base/bytes.ts';
+import { ERRNO } from '../../base/errno.ts';
 import { GEOMETRY_4K_8M, GEOMETRY_512_1M, type Geometry } from '../../format/geometry.ts';
 import type { LeaseError } from '../../lease/lease-error.ts';
 import type { DiskRole, Effect, Reply, Steps } from '../../lease/steps.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { DirectDisk, DiskFailure } from '../../platform/disk-direct.ts';
-import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
+import { SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 
 const CLOCK = new MonotonicClock();
 
@@ -21,7 +22,6 @@ export class OpenFailure extends Error {
   }
 }
 
-const ENODEV = 19;
 /** Above it a number is no longer exact, and a device is never as large. */
 const MAX_OFFSET = BigInt(2 ** 52);
 
@@ -39,7 +39,7 @@ export function openDisk(path: ByteString, role: DiskRole): DirectDisk {
     return new DirectDisk(nameToText(path), 'write');
   } catch (thrown) {
     if (!(thrown instanceof DiskFailure)) throw thrown;
-    throw new OpenFailure(role === 'lockspace' ? -ENODEV : -thrown.errno, thrown.message);
+    throw new OpenFailure(role === 'lockspace' ? -ERRNO.ENODEV : -thrown.errno, thrown.message);
   }
 }
 
@@ -71,7 +71,7 @@ function perform(
   // Nothing is ever under way here when the next effect comes.
   if (effect.op === 'settle') return { outcome: 'done', bytes: new Uint8Array(0), nowMs: nowMs() };
   const disk = disks[effect.disk];
-  if (disk === undefined) return { outcome: 'failed', errno: ENODEV, nowMs: nowMs() };
+  if (disk === undefined) return { outcome: 'failed', errno: ERRNO.ENODEV, nowMs: nowMs() };
   try {
     if (effect.op === 'read') {
       const bytes = disk.read(effect.offset, effect.length);

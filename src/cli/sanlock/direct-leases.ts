@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type ByteString, textToName } from '../../base/bytes.ts';
+import { ERRNO } from '../../base/errno.ts';
 import { given } from '../../base/given.ts';
 import type { Result } from '../../base/result.ts';
 import {
@@ -29,7 +30,7 @@ import { readResource } from '../../lease/read.ts';
 import { verifyDelta } from '../../lease/verify.ts';
 import type { Member } from '../../lease/world.ts';
 import type { DirectDisk } from '../../platform/disk-direct.ts';
-import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
+import { SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
 import {
   atoi,

@@ -1,4 +1,5 @@
 import { type ByteString, nameToText } from '../../base/bytes.ts';
+import { ERRNO } from '../../base/errno.ts';
 import type { Result } from '../../base/result.ts';
 import { MIB } from '../../base/units.ts';
 import { geometryOf } from '../../format/geometry.ts';
@@ -8,7 +9,7 @@ import { formatIndex, lookUpIndex, rebuildIndex, updateIndex } from '../../lease
 import type { IndexPlace } from '../../lease/rindex-area.ts';
 import type { Steps } from '../../lease/steps.ts';
 import type { DirectDisk } from '../../platform/disk-direct.ts';
-import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
+import { SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 import {
   type CommandLine,
   hasHalfSizes,

@@ -1,11 +1,11 @@
 import { statSync } from 'node:fs';
 import type { ByteString } from '../../base/bytes.ts';
+import { ERRNO } from '../../base/errno.ts';
 import { decode } from '../../codec/struct.ts';
 import { deltaLeaseOffset, GEOMETRY_512_1M, type Geometry } from '../../format/geometry.ts';
 import { DELTA_DISK_MAGIC, deltaLeader, leaderGeometry, paxosLeader } from '../../format/leader.ts';
 import { verifyDelta, verifyPaxos } from '../../lease/verify.ts';
 import { DirectDisk, DiskFailure } from '../../platform/disk-direct.ts';
-import { ERRNO } from '../../wire/sanlock/codes.ts';
 import { splitEscaped } from '../../wire/sanlock/strings.ts';
 import { type CommandLine, lockspaceOption, resourceOption, sizesOption } from './command-line.ts';
 import { byteOffset, leaseCode, OpenFailure, openDisk } from './direct-disk.ts';

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ERRNO } from '../../base/errno.ts';
 import { codeName } from '../../client/sanlock-failure.ts';
-import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
+import { SANLOCK_CODES, SOCKET_ERRORS } from '../../wire/sanlock/codes.ts';
 import { type CommandLine, parseCommandLine } from './command-line.ts';
 import { type FailedAction, isAnswer, lookCloser, sentence } from './explain.ts';
 import { sayingOf } from './texts.ts';
 import { doubtfulWords } from './unknown-result.ts';
 
-const CODES = [...Object.values(SANLOCK_CODES), ...Object.values(ERRNO).map((errno) => -errno)];
+const CODES = [...Object.values(SANLOCK_CODES), ...SOCKET_ERRORS.map((name) => -ERRNO[name])];
 const ACTIONS = ['status', 'add_lockspace', 'rem_lockspace', 'acquire', 'init', 'shutdown', 'read'];
 
 function line(...words: readonly string[]): CommandLine {

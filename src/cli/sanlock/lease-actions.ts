@@ -1,3 +1,4 @@
+import { ERRNO } from '../../base/errno.ts';
 import {
   align,
   readLockspace,
@@ -6,7 +7,6 @@ import {
   writeLockspace,
   writeResource,
 } from '../../wire/sanlock/area-calls.ts';
-import { ERRNO } from '../../wire/sanlock/codes.ts';
 import {
   acquire,
   convert,

@@ -1,4 +1,4 @@
-import { ERRNO } from '../../wire/sanlock/codes.ts';
+import { ERRNO } from '../../base/errno.ts';
 import {
   createResource,
   deleteResource,

@@ -1,5 +1,5 @@
 import { codeName } from '../../client/sanlock-failure.ts';
-import type { ERRNO, SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
+import type { SANLOCK_CODES, SOCKET_ERRORS } from '../../wire/sanlock/codes.ts';
 
 /** What a result number means for the person who typed the command, and what to do about it. */
 export interface Saying {
@@ -7,7 +7,7 @@ export interface Saying {
   readonly todo: string;
 }
 
-type Code = keyof typeof SANLOCK_CODES | keyof typeof ERRNO;
+type Code = keyof typeof SANLOCK_CODES | (typeof SOCKET_ERRORS)[number];
 
 const PATH: Saying['todo'] = 'look at the path to the disk, and try again';
 const LOG: Saying['todo'] = 'the log of the daemon says more: sanlock client log_dump';

@@ -1,4 +1,5 @@
 import type { ByteString } from '../../base/bytes.ts';
+import { ERRNO } from '../../base/errno.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
@@ -29,7 +30,6 @@ export interface Surroundings {
   readonly others: () => readonly string[];
 }
 
-const ENOENT = 2;
 const SOFTDOG = 'softdog';
 
 /**
@@ -52,7 +52,7 @@ export function fallBack(
     return found;
   };
   const usable = find((refusal) => {
-    if (refusal.errno !== ENOENT) to.complain(refusalText(refusal));
+    if (refusal.errno !== ERRNO.ENOENT) to.complain(refusalText(refusal));
   });
   if (usable !== null) return 0;
   const failed = to.load(SOFTDOG);

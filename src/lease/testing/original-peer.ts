@@ -1,11 +1,11 @@
 import { assert } from '../../base/assert.ts';
+import { ERRNO } from '../../base/errno.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { toSafeNumber, wholeSeconds } from '../../base/units.ts';
 import { DBLOCK_FLAGS, type Dblock } from '../../format/dblock.ts';
 import { hostBlockSector } from '../../format/geometry.ts';
 import { encodePaxosLeader, LEADER_FLAGS, type PaxosLeader } from '../../format/leader.ts';
 import { nextBallot, released, writeHostBlock } from '../ballot.ts';
-import { ERRNO_EAGAIN } from '../errno.ts';
 import { errnoError, ioError, leaseError, readSpan, sleep } from '../io.ts';
 import type { LeaseErrorCode } from '../lease-error.ts';
 import { leaseTimes } from '../lease-times.ts';
@@ -467,7 +467,7 @@ function refused(code: LeaseErrorCode, leader: PaxosLeader | null = null): Refus
 }
 
 function busy(): Refusal {
-  return { error: errnoError(ERRNO_EAGAIN, 'original'), leader: null };
+  return { error: errnoError(ERRNO.EAGAIN, 'original'), leader: null };
 }
 
 function failed(reply: Reply): Result<never, Refusal> {

@@ -1,7 +1,7 @@
+import { ERRNO } from '../../base/errno.ts';
 import { toSafeNumber } from '../../base/units.ts';
 import { decode } from '../../codec/struct.ts';
 import type { LeaseCommandResult } from '../../lease-process/messages.ts';
-import { ERRNO } from '../../wire/sanlock/codes.ts';
 import {
   ACQUIRE_FLAGS,
   RES_FLAGS,

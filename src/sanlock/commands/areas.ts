@@ -1,3 +1,4 @@
+import { ERRNO } from '../../base/errno.ts';
 import { MIB, toSafeNumber } from '../../base/units.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
 import { geometryOf } from '../../format/geometry.ts';
@@ -6,7 +7,6 @@ import type {
   LeaseCommandResult,
   WantedSizes,
 } from '../../lease-process/messages.ts';
-import { ERRNO } from '../../wire/sanlock/codes.ts';
 import {
   RES_FLAGS,
   sanlkDisk,

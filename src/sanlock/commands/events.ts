@@ -1,5 +1,5 @@
+import { ERRNO } from '../../base/errno.ts';
 import { decode } from '../../codec/struct.ts';
-import { ERRNO } from '../../wire/sanlock/codes.ts';
 import { sanlkHostEvent, sanlkLockspace } from '../../wire/sanlock/socket.ts';
 import type { Front } from '../front.ts';
 import { dropFinished, openChannel, orderEvent } from '../host-events.ts';

@@ -1,7 +1,7 @@
 import type { ByteString } from '../../base/bytes.ts';
+import { ERRNO } from '../../base/errno.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
 import type { HostRecord } from '../../lease-process/messages.ts';
-import { ERRNO } from '../../wire/sanlock/codes.ts';
 import {
   HOST_STATES,
   LSF_FLAGS,

@@ -1,6 +1,6 @@
 import type { ByteString } from '../../base/bytes.ts';
+import { ERRNO } from '../../base/errno.ts';
 import { decode } from '../../codec/struct.ts';
-import { ERRNO } from '../../wire/sanlock/codes.ts';
 import { CONVERT_FLAGS, REL_FLAGS, RES_FLAGS, sanlkResource } from '../../wire/sanlock/socket.ts';
 import { printResource } from '../../wire/sanlock/strings.ts';
 import type { Front } from '../front.ts';

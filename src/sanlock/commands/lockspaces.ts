@@ -1,6 +1,7 @@
+import { ERRNO } from '../../base/errno.ts';
 import { toSafeNumber } from '../../base/units.ts';
 import { decode } from '../../codec/struct.ts';
-import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
+import { SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 import {
   ADD_FLAGS,
   CONFIG_COMMANDS,

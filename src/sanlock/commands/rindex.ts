@@ -1,8 +1,9 @@
+import { ERRNO } from '../../base/errno.ts';
 import { toSafeNumber } from '../../base/units.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
 import { INDEX_LEASE_NAME } from '../../lease/rindex-area.ts';
 import type { IndexTask, LeaseCommandResult } from '../../lease-process/messages.ts';
-import { ERRNO, SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
+import { SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 import { RINDEX_FLAGS, sanlkRentry, sanlkRindex } from '../../wire/sanlock/socket.ts';
 import type { Front } from '../front.ts';
 import type { Request } from '../request.ts';

@@ -1,3 +1,4 @@
+import { ERRNO } from '../../base/errno.ts';
 import { decode } from '../../codec/struct.ts';
 import type { LeaseCommandResult } from '../../lease-process/messages.ts';
 import { SM_HEADER_BYTES, smHeader } from '../../wire/sanlock/socket.ts';
@@ -5,15 +6,9 @@ import type { Lockspace, Resource } from '../../wire/sanlock/types.ts';
 import type { SimPeer } from './front-host.ts';
 import { AREA_BYTES, LOCKSPACE, LUN } from './layout.ts';
 
-const EEXIST = 17;
-const EAGAIN = 11;
-export const ENOSPC = 28;
-const EINPROGRESS = 115;
-export const ECONNRESET = 104;
-
 /** What add_lockspace answers when it was asked before. */
 export function isAsked(result: number): boolean {
-  return [-EEXIST, -EINPROGRESS, -EAGAIN].includes(result);
+  return [-ERRNO.EEXIST, -ERRNO.EINPROGRESS, -ERRNO.EAGAIN].includes(result);
 }
 
 export function placeOf(hostId: number): Lockspace {

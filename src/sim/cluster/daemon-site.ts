@@ -1,3 +1,4 @@
+import { ERRNO } from '../../base/errno.ts';
 import { leaseTimes } from '../../lease/lease-times.ts';
 import type { LeaseCommand, LeaseCommandResult } from '../../lease-process/messages.ts';
 import type { Channel, Processes } from '../../ports/processes.ts';
@@ -14,15 +15,7 @@ import { bind, find, type ProcessTable } from '../kernel/process.ts';
 import { People, type Person } from '../workload/client-processes.ts';
 import { Users } from '../workload/users.ts';
 import type { World } from '../world.ts';
-import {
-  ENOSPC,
-  isAsked,
-  placeOf,
-  refusal,
-  resourceAt,
-  resourceOf,
-  results,
-} from './daemon-calls.ts';
+import { isAsked, placeOf, refusal, resourceAt, resourceOf, results } from './daemon-calls.ts';
 import { SETTINGS, SimPeer } from './front-host.ts';
 import { NOTHING_DAMAGED, QUIET } from './lease-process.ts';
 import { Stays } from './memberships.ts';
@@ -286,7 +279,7 @@ export class FrontedMachine implements Computer, Software {
         const { current } = this.#stays;
         const stay = current?.life === life ? current : null;
         const isWritten = stay?.seat.isAlive === true && !stay.isEnding;
-        const code = isWritten ? result : -ENOSPC;
+        const code = isWritten ? result : -ERRNO.ENOSPC;
         answer(code === 0 ? { ok: true, op: 'release' } : refusal('release', code));
       });
       return person.pid;

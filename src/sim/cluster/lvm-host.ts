@@ -1,3 +1,4 @@
+import { ERRNO } from '../../base/errno.ts';
 import { sanlockManager } from '../../lvmlockd/managers/sanlock/manager.ts';
 import { sanlockTimes } from '../../lvmlockd/managers/sanlock/slots.ts';
 import type { Log } from '../../ports/log.ts';
@@ -12,8 +13,6 @@ import { SimWatchdog } from '../kernel/watchdog.ts';
 import { CrowdHost } from '../workload/host.ts';
 import { SimWdmd } from './wdmd.ts';
 
-const ECONNREFUSED = 111;
-const ECONNRESET = -104;
 const HOP_MS = 0.01;
 const KILLPATH = '/usr/sbin/lvmlockctl';
 const BLOCK_BYTES = 512;
@@ -229,7 +228,7 @@ export class LvmHost {
     const { sanlock } = this;
     const later = (happen: () => void) => this.#clock.after(HOP_MS, () => run.time.run(happen));
     if (!sanlock.isRunning) {
-      later(() => answer({ ok: false, errno: ECONNREFUSED }));
+      later(() => answer({ ok: false, errno: ERRNO.ECONNREFUSED }));
       return;
     }
     const peer = sanlock.connect(run.pid);
@@ -282,7 +281,7 @@ export class LvmHost {
   ask(request: string, heard: (result: number, reply: string) => void): void {
     const run = this.#lvmlockd;
     if (run === null) {
-      heard(ECONNRESET, '');
+      heard(-ERRNO.ECONNRESET, '');
       return;
     }
     let isOpen = true;
@@ -294,7 +293,7 @@ export class LvmHost {
       heard(result, reply);
       run.time.run(hangUp);
     };
-    const command = { lost: () => over(ECONNRESET, '') };
+    const command = { lost: () => over(-ERRNO.ECONNRESET, '') };
     run.commands.add(command);
     run.time.run(() => {
       run.accept({

@@ -1,3 +1,4 @@
+import { ERRNO } from '../../base/errno.ts';
 import { REFUSED_LANDS_MS } from '../../lease/lease-times.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import type { Dice } from '../kernel/dice.ts';
@@ -12,7 +13,6 @@ export type Weather = 'fair' | 'slow' | 'uneven' | 'flaky' | 'stuck' | 'cut';
 export type Sky = readonly [Weather, ...Weather[]];
 
 export const SKY: Sky = ['slow', 'uneven', 'flaky', 'stuck', 'cut'];
-const EIO = 5;
 /** Of the time that a refused write has to land: hosts' clocks differ a little. */
 const MOST_LATE = 0.99;
 
@@ -96,7 +96,7 @@ export class HostWeather {
   /** A device that says no to a write may do it nevertheless: at once, or when it is forgotten. */
   #refused(io: Io, answersInMs: number): IoFate {
     const dice = this.#dice;
-    const refused = { landsInMs: 0, answersInMs, errno: EIO };
+    const refused = { landsInMs: 0, answersInMs, errno: ERRNO.EIO };
     if (!io.write || !dice.chance(this.#stubborn)) return refused;
     const laterMs = dice.next() ** 2 * MOST_LATE * REFUSED_LANDS_MS;
     return { ...refused, refusedLandsInMs: dice.chance(0.3) ? 0 : answersInMs + laterMs };

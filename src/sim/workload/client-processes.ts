@@ -1,7 +1,8 @@
+import { ERRNO } from '../../base/errno.ts';
 import type { LeaseCommandResult } from '../../lease-process/messages.ts';
 import type { SignalName } from '../../ports/processes.ts';
 import * as calls from '../../wire/sanlock/daemon-calls.ts';
-import { ECONNRESET, refusal, results } from '../cluster/daemon-calls.ts';
+import { refusal, results } from '../cluster/daemon-calls.ts';
 import type { SimPeer } from '../cluster/front-host.ts';
 import type { Hardware } from '../cluster/site.ts';
 import type { Life } from '../invariants/claims.ts';
@@ -75,7 +76,7 @@ export class People {
         heard(result);
       }
     };
-    person.answer = (result) => heard(result.ok ? 0 : -ECONNRESET);
+    person.answer = (result) => heard(result.ok ? 0 : -ERRNO.ECONNRESET);
     this.#toDaemon(person.peer, request);
   }
 
@@ -120,7 +121,7 @@ export class People {
     const claim = claims.find(life, resource);
     if (claim !== null && this.holder(claim.life, resource) === null) claims.end(claim);
     person.peer.onReceived = () => {};
-    answer?.(refusal('a process that died', -ECONNRESET));
+    answer?.(refusal('a process that died', -ERRNO.ECONNRESET));
   }
 
   /** All end this instant, and there is no daemon to hear of it. */

@@ -1,4 +1,5 @@
 import { assert } from '../../base/assert.ts';
+import { ERRNO } from '../../base/errno.ts';
 import type { SanlockCall } from '../../wire/sanlock/call.ts';
 import * as daemon from '../../wire/sanlock/daemon-calls.ts';
 import * as leases from '../../wire/sanlock/lease-calls.ts';
@@ -15,10 +16,6 @@ import { AREAS, type Crowd, named0, resourceOf, T_S } from './workload.ts';
 const QUIET_MS = 400_000;
 const STEP_MS = 5000;
 const FIXED_CLIENTS = 2;
-const EEXIST = -17;
-const EINPROGRESS = -115;
-const EAGAIN = -11;
-const EBUSY = -16;
 const ACQUIRE_OTHER = -245;
 const JOIN_MS = 30_000;
 
@@ -73,7 +70,7 @@ function result<T>(crowd: Crowd, host: CrowdHost, call: SanlockCall<T>, link?: L
 /** What an earlier daemon left locked, for nobody's use any more. */
 function givesBack(crowd: Crowd, host: CrowdHost): void {
   const join = daemon.addLockspace(crowd.place(host), { ioTimeoutS: T_S });
-  if (result(crowd, host, join) !== EBUSY) return;
+  if (result(crowd, host, join) !== -ERRNO.EBUSY) return;
   const given = result(crowd, host, daemon.removeLockspace(crowd.place(host)));
   assert(given === 0, `${host.name} gives back what is left: ${given}`);
 }
@@ -123,8 +120,8 @@ function joined(crowd: Crowd, host: CrowdHost): void {
   const untilMs = crowd.nowMs + QUIET_MS;
   for (;;) {
     const code = result(crowd, host, call);
-    if (code === 0 || code === EEXIST) return;
-    const isEarly = code === EINPROGRESS || code === EAGAIN;
+    if (code === 0 || code === -ERRNO.EEXIST) return;
+    const isEarly = code === -ERRNO.EINPROGRESS || code === -ERRNO.EAGAIN;
     assert(isEarly && crowd.nowMs < untilMs, `${host.name} joins: ${code}`);
     crowd.run(STEP_MS);
   }

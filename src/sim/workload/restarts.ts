@@ -1,3 +1,4 @@
+import { ERRNO } from '../../base/errno.ts';
 import { MIB } from '../../base/units.ts';
 import { LD_RESULT } from '../../wire/lvmlockd/numbers.ts';
 import { removeLockspace } from '../../wire/sanlock/daemon-calls.ts';
@@ -14,7 +15,6 @@ const DEVICE_BYTES = 72 * MIB;
 const LVS = 2;
 const HOSTS = 2;
 const ACTS = 250;
-const EALREADY = -114;
 /** An administrator who is told that an LV is not protected any more deactivates it in time. */
 const ALARM_MS = 5000;
 const ADMIN_MS = 2000;
@@ -164,7 +164,7 @@ export class Restarts {
       this.#busy.delete(key);
       this.#say(`${host.name} lock lv${lv} ${mode} -> ${result}`);
       if (LOST.has(result)) this.#kept.add(host);
-      if ((result === 0 || result === EALREADY) && host.boots === boots) {
+      if ((result === 0 || result === -ERRNO.EALREADY) && host.boots === boots) {
         this.#activated(host, lv, mode);
       }
     });

@@ -1,3 +1,4 @@
+import { ERRNO } from '../../base/errno.ts';
 import type { SanlockCall } from '../../wire/sanlock/call.ts';
 import * as daemon from '../../wire/sanlock/daemon-calls.ts';
 import * as leases from '../../wire/sanlock/lease-calls.ts';
@@ -18,9 +19,6 @@ const WATCHDOG_MS = 60_000;
 export const AREAS = 4;
 const AREAS_BYTES = 16 * AREA_BYTES;
 const SIGKILL_RESTRICTED = 0x2;
-
-const EBUSY = -16;
-const ESRCH = -3;
 
 export interface AcquireWish {
   readonly areas: readonly { readonly area: number; readonly name: string }[];
@@ -149,7 +147,7 @@ export class Crowd {
       (header) => {
         person.underWay--;
         person.releases.delete(release);
-        if (header.data !== EBUSY && header.data !== ESRCH) {
+        if (header.data !== -ERRNO.EBUSY && header.data !== -ERRNO.ESRCH) {
           if (names === 'all') person.holdings.splice(0);
           // A shared lease may be held twice, and is released as often as it is named.
           for (const name of names === 'all' ? [] : names) {

@@ -1,6 +1,6 @@
 import type { ByteString } from '../../../base/bytes.ts';
+import { ERRNO } from '../../../base/errno.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
-import { ERRNO } from '../../../wire/sanlock/codes.ts';
 import { HOST_STATES } from '../../../wire/sanlock/socket.ts';
 import { both, type HostsOutcome, type ManagerSteps, OK } from '../manager.ts';
 import { ask, type SanlockTimes, sleep } from './slots.ts';

@@ -1,11 +1,12 @@
 import type { ByteString } from '../../../base/bytes.ts';
+import { ERRNO } from '../../../base/errno.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
 import {
   readValueBlock,
   VALUE_BLOCK_BYTES,
   valueBlockBytes,
 } from '../../../wire/lvmlockd/value-block.ts';
-import { ERRNO, SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
+import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
 import { RES_FLAGS } from '../../../wire/sanlock/socket.ts';
 import type { ResourceText } from '../../../wire/sanlock/strings.ts';
 import {

@@ -1,6 +1,6 @@
 import type { ByteString } from '../../../base/bytes.ts';
+import { ERRNO } from '../../../base/errno.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
-import { ERRNO } from '../../../wire/sanlock/codes.ts';
 import {
   both,
   type FoundSpace,

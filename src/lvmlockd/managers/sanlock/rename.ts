@@ -1,6 +1,7 @@
 import type { ByteString } from '../../../base/bytes.ts';
+import { ERRNO } from '../../../base/errno.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
-import { ERRNO, SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
+import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
 import type { ResourceText } from '../../../wire/sanlock/strings.ts';
 import { both, type ManagerSteps, OK, type Outcome } from '../manager.ts';
 import type { SanlockAnswer } from './asks.ts';

@@ -1,6 +1,7 @@
+import { ERRNO } from '../../../base/errno.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
 import type { LockScope } from '../../../wire/lvmlockd/requests.ts';
-import { ERRNO, SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
+import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
 import type { LockOutcome, Outcome } from '../manager.ts';
 import type { SanlockAnswer } from './asks.ts';
 
