@@ -39,8 +39,8 @@ export interface JoinRequest {
   readonly sharedRetries: number;
   /** Not a new stay: that of an earlier process is renewed on, with its generation. */
   readonly resume?: Unfinished & {
-    /** How long the machine had been suspended, ever, at that renewal. */
-    readonly asleepMs: number;
+    /** Boot time from which that renewal's claim counts, as in `renewed`. */
+    readonly claimedBootMs: number;
   };
 }
 
@@ -219,8 +219,8 @@ export type FromLeaseProcess =
       readonly kind: 'joined';
       readonly generation: bigint;
       readonly timestampS: number;
-      /** How long the machine had been suspended, ever, when the join began. */
-      readonly asleepMs?: number;
+      /** As in `renewed`. */
+      readonly claimedBootMs: number;
       readonly sectorSize: number;
       readonly areaBytes: number;
       readonly maxHosts: number;
@@ -230,8 +230,8 @@ export type FromLeaseProcess =
   | {
       readonly kind: 'renewed';
       readonly timestampS: number;
-      /** How long the machine had been suspended, ever, when it began. */
-      readonly asleepMs?: number;
+      /** The boot time of `timestampS`, or earlier: the claim ends 8·t after it. */
+      readonly claimedBootMs: number;
       readonly readMs: number;
       readonly writeMs: number;
     }

@@ -168,7 +168,7 @@ test('a request that an engine has kept for too long is dropped, whether its tim
     const late = { nowMs: 0, asleepMs: 0 };
     const stopped = {
       nowMs: () => clock.nowMs() + late.nowMs,
-      sinceBootMs: () => stopped.nowMs() + late.asleepMs,
+      bootMs: () => stopped.nowMs() + late.asleepMs,
       wallMs: () => clock.wallMs(),
       after: (delayMs: number, fire: () => void) => clock.after(delayMs, fire),
     };

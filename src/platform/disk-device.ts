@@ -2,7 +2,7 @@ import type { Stats } from 'node:fs';
 import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
-import type { Clock, Timer } from '../ports/clock.ts';
+import type { BootClock, Timer } from '../ports/clock.ts';
 import type { Disk, DiskReply, Disks, LateEnd, Urgency } from '../ports/disk.ts';
 import { type AlignedBuffer, type AlignedPool, LARGEST } from './aligned-memory.ts';
 import { DiskOpens } from './disk-opens.ts';
@@ -35,11 +35,6 @@ export interface DiskEngine {
   deviceSectorSize(fd: number): number | null;
 }
 
-interface UptimeClock extends Clock {
-  /** As `nowMs`, and goes on while the machine sleeps. */
-  sinceBootMs(): number;
-}
-
 type Answer = (reply: DiskReply) => void;
 type Opened = Parameters<Parameters<Disks['open']>[2]>[0];
 
@@ -48,7 +43,7 @@ const UNKNOWN: DiskReply = { outcome: 'unknown' };
 /** What all disks of a process share. */
 interface Shared {
   readonly engine: DiskEngine;
-  readonly clock: UptimeClock;
+  readonly clock: BootClock;
   readonly room: DiskRoom;
   readonly opens: DiskOpens;
 }
@@ -63,7 +58,7 @@ export class DeviceDisks implements Disks {
     readonly engine: DiskEngine;
     readonly pool: AlignedPool;
     readonly urgentPool: AlignedPool;
-    readonly clock: UptimeClock;
+    readonly clock: BootClock;
   }) {
     const { engine, clock, pool, urgentPool } = parts;
     const room = new DiskRoom({ depth: engine.depth, pool, urgentPool });
@@ -162,7 +157,7 @@ class Request implements Visitor, Transfer {
     this.#bytes = asked.bytes;
     this.#shared = shared;
     this.#over = over;
-    this.#untilMs = shared.clock.sinceBootMs() + asked.timeoutMs;
+    this.#untilMs = shared.clock.bootMs() + asked.timeoutMs;
     this.#deadline = shared.clock.after(asked.timeoutMs, () => this.#expire());
   }
 
@@ -177,7 +172,7 @@ class Request implements Visitor, Transfer {
   }
 
   wanted(): boolean {
-    return this.#deadline !== null && this.#shared.clock.sinceBootMs() < this.#untilMs;
+    return this.#deadline !== null && this.#shared.clock.bootMs() < this.#untilMs;
   }
 
   begin(buffer: AlignedBuffer): void {

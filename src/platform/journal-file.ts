@@ -82,7 +82,7 @@ export class JournalFile implements Journal {
   #isOlderThanBoot(): boolean {
     try {
       if (IN_MEMORY.has(statfsSync(this.#path).type)) return false;
-      const bootedMs = Date.now() - new MachineClock().sinceBootMs();
+      const bootedMs = Date.now() - new MachineClock().bootMs();
       return statSync(this.#path).mtimeMs < bootedMs - CLOCK_SLACK_MS;
     } catch {
       return false; // nothing shows it

@@ -1,9 +1,10 @@
 /** Monotonic time and timers. Every wait of a program goes through here. */
 export interface Clock {
-  /** CLOCK_MONOTONIC milliseconds (fraction allowed), the same clock in all processes of a host. */
+  /**
+   * CLOCK_MONOTONIC milliseconds (fraction allowed), the same clock in all processes of a host. It
+   * stands still while the machine is suspended. Timestamps on the disk are of this clock.
+   */
   nowMs(): number;
-  /** How long this machine was suspended since it booted: `nowMs` stands still then. */
-  asleepMs?(): number;
   /** Wall clock, only for texts people read. */
   wallMs(): number;
   /**
@@ -19,6 +20,29 @@ export interface Clock {
  */
 export function afterArrivals(clock: Clock, judge: () => void): void {
   clock.after(0, () => clock.after(0, judge));
+}
+
+/**
+ * The clock of a program that makes promises to other hosts. They count our silence by clocks that
+ * go on while this machine is suspended, so a promise is judged by boot time and never by `nowMs`.
+ */
+export interface BootClock extends Clock {
+  /** CLOCK_BOOTTIME milliseconds (fraction allowed): as `nowMs`, plus all time suspended. */
+  bootMs(): number;
+}
+
+/**
+ * The boot time of a monotonic moment that came no earlier than this call.
+ *
+ * The boot clock is read first: a suspension between the two readings, or between this call and
+ * the moment, makes the result too early. A promise that counts from it ends too early, never late.
+ *
+ * @returns a function from monotonic milliseconds to boot milliseconds
+ */
+export function bootTimes(clock: BootClock): (monotonicMs: number) => number {
+  const bootMs = clock.bootMs();
+  const offsetMs = bootMs - clock.nowMs();
+  return (monotonicMs) => monotonicMs + offsetMs;
 }
 
 export interface Timer {

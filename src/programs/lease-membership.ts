@@ -14,7 +14,7 @@ import type { Member } from '../lease/world.ts';
 import type { AreaGuesses } from '../lease-process/command-context.ts';
 import { HostTable, type Look } from '../lease-process/host-table.ts';
 import type { AnnouncedEvent, JoinRequest, ToLeaseProcess } from '../lease-process/messages.ts';
-import type { Timer } from '../ports/clock.ts';
+import { bootTimes, type Timer } from '../ports/clock.ts';
 import { LagGauge } from './lag-gauge.ts';
 import { type LeaseDevices, performOn } from './lease-devices.ts';
 import type { LeaseProgramParts } from './lease-program.ts';
@@ -41,8 +41,8 @@ export class Membership {
   #hold: DeltaHold | null = null;
   #hosts: HostTable | null = null;
   #lastSuccessMs = 0;
-  /** How long the machine had slept when that renewal, or the join, began. */
-  #asleepMs = 0;
+  /** Boot time of the timestamp of the last renewal known to have landed, or of the join. */
+  #claimedBootMs = 0;
   #lastLanded = true;
   /** Until then a renewal of ours that was not answered well may yet go over a later one. */
   #looseUntilMs = 0;
@@ -78,20 +78,10 @@ export class Membership {
   /** Own expiry by our clock: 8·t after the timestamp of the last renewal known to have landed. */
   expired(): boolean {
     if (this.#hold === null) return false;
-    // Asleep, our clock stood still while the others' went on.
-    const nowMs = this.#uptimeMs() - this.#asleepMs;
     // For good: a renewal that ends after this must not revive what the front is giving up.
-    if (nowMs >= this.#lastSuccessMs + this.#times.renewalFailMs) this.#lost = true;
+    const ageMs = this.#parts.clock.bootMs() - this.#claimedBootMs;
+    if (ageMs >= this.#times.renewalFailMs) this.#lost = true;
     return this.#lost;
-  }
-
-  /** Since the machine booted, asleep or not: as the clocks of the other hosts go on. */
-  #uptimeMs(): number {
-    return this.#parts.clock.nowMs() + this.#asleepNowMs();
-  }
-
-  #asleepNowMs(): number {
-    return this.#parts.clock.asleepMs?.() ?? 0;
   }
 
   /** Our stay is over: no grant, and no lease write may start (spec 10 §15 item 8). */
@@ -124,7 +114,7 @@ export class Membership {
   join(): void {
     const { path } = this.#request;
     const urgent = true;
-    this.#asleepMs = this.#request.resume?.asleepMs ?? this.#asleepNowMs();
+    const bootOf = bootTimes(this.#parts.clock);
     const opened: Parameters<LeaseDevices['open']>[2] = (opened) => {
       if (this.#closed) return;
       if (!opened.ok) {
@@ -135,7 +125,7 @@ export class Membership {
       }
       this.#disk = opened.device.disk;
       this.#run(this.#joinSteps(), (joined) => {
-        if (joined.ok) this.#joined(joined.value);
+        if (joined.ok) this.#joined(joined.value, bootOf);
         else this.#joinFailed(joined.error);
       });
     };
@@ -166,13 +156,15 @@ export class Membership {
     else this.#parts.send({ kind: 'left', released: false });
   }
 
-  #joined(hold: DeltaHold): void {
+  #joined(hold: DeltaHold, bootOf: (monotonicMs: number) => number): void {
     const timestampS = Number(hold.leader.timestampS);
     this.#hold = hold;
     this.#lastSuccessMs = timestampS * SECOND_MS;
+    this.#claimedBootMs = this.#claimOf(timestampS, bootOf);
     // Resumed, but asleep for too long since: others may have its leases already.
     if (this.#request.resume !== undefined && this.expired()) {
-      const facts = { timestampS, asleepMs: this.#asleepNowMs() };
+      const ageMs = this.#parts.clock.bootMs() - this.#claimedBootMs;
+      const facts = { timestampS, ageMs: Math.round(ageMs) };
       this.#joinFailed({ code: 'HOSTID_BUSY', during: 'resume, too late', facts });
       return;
     }
@@ -192,11 +184,21 @@ export class Membership {
     const { sectorSize, areaBytes, maxHosts } = hold.geometry;
     const generation = hold.leader.ownerGeneration;
     const sizes = { sectorSize, areaBytes, maxHosts };
-    const asleepMs = this.#asleepMs;
-    this.#parts.send({ kind: 'joined', generation, timestampS, asleepMs, ...sizes });
+    const claimedBootMs = this.#claimedBootMs;
+    this.#parts.send({ kind: 'joined', generation, timestampS, claimedBootMs, ...sizes });
     this.#gauge.watch(this.ioTimeoutMs);
     // At once, not after 2·t: the first look at the other hosts answers first conflicts sooner.
     this.#renewAfter(0);
+  }
+
+  /**
+   * A resumed membership's record may be of a renewal later than the last one known, made at an
+   * unknown boot time: of the time between the two it counts what passed awake.
+   */
+  #claimOf(timestampS: number, bootOf: (monotonicMs: number) => number): number {
+    const { resume } = this.#request;
+    if (resume === undefined) return bootOf(timestampS * SECOND_MS);
+    return resume.claimedBootMs + (timestampS - resume.timestampS) * SECOND_MS;
   }
 
   announce(message: Extract<ToLeaseProcess, { kind: 'announce' }>): void {
@@ -231,7 +233,7 @@ export class Membership {
     if (this.expired()) return; // too late: a renewal now would revive what is being given up
     this.#renewing = true;
     const startedMs = this.#parts.clock.nowMs();
-    const asleepMs = this.#asleepNowMs();
+    const bootOf = bootTimes(this.#parts.clock);
     let readMs = startedMs;
     let look: Look | null = null;
     const steps = deltaRenew(this.#place(), {
@@ -250,7 +252,7 @@ export class Membership {
       const nowMs = this.#parts.clock.nowMs();
       if (look !== null) this.#report(look, { sentMs: startedMs, readMs });
       const took = { readMs: readMs - startedMs, writeMs: nowMs - readMs };
-      this.#renewed(renewed, { ...took, asleepMs });
+      this.#renewed(renewed, took, bootOf);
     });
   }
 
@@ -262,7 +264,8 @@ export class Membership {
 
   #renewed(
     renewed: Result<Renewed, LeaseError>,
-    took: { readMs: number; writeMs: number; asleepMs: number },
+    took: { readMs: number; writeMs: number },
+    bootOf: (monotonicMs: number) => number,
   ): void {
     this.#lastRenewalOk = renewed.ok;
     this.expired(); // before the new time counts
@@ -272,9 +275,12 @@ export class Membership {
       if (!this.#lastLanded) this.#looseUntilMs = this.#parts.clock.nowMs() + REFUSED_LANDS_MS;
       this.#lastLanded = true;
       this.#lastSuccessMs = timestampS * SECOND_MS;
-      this.#asleepMs = took.asleepMs;
+      this.#claimedBootMs = bootOf(this.#lastSuccessMs);
       // Too late, it must not revive the watchdog: users are already being stopped.
-      if (!this.#lost) this.#parts.send({ kind: 'renewed', timestampS, ...took });
+      if (!this.#lost) {
+        const claimedBootMs = this.#claimedBootMs;
+        this.#parts.send({ kind: 'renewed', timestampS, claimedBootMs, ...took });
+      }
     } else {
       const { error } = renewed;
       const overwritten = OVERWRITTEN.has(error.code);
@@ -349,15 +355,15 @@ export class Membership {
 
   #run<T>(steps: Steps<T>, done: (value: T) => void): void {
     const { clock } = this.#parts;
-    let readMs = this.#uptimeMs();
+    let readMs = clock.bootMs();
     // A join that claims later after it looked than half the rival's wait may meet it joined.
     const isFresh = (forMs: number) =>
-      this.#hold !== null || this.#uptimeMs() - readMs <= Math.min(forMs, this.ioTimeoutMs);
+      this.#hold !== null || clock.bootMs() - readMs <= Math.min(forMs, this.ioTimeoutMs);
     runSteps(
       steps,
       (effect, answer) => {
         if (this.#closed || this.#disk === null) return;
-        if (effect.op === 'read') readMs = this.#uptimeMs();
+        if (effect.op === 'read') readMs = clock.bootMs();
         if (effect.op === 'sleep') {
           const reply = () =>
             ({ outcome: 'done', bytes: new Uint8Array(0), nowMs: clock.nowMs() }) as const;

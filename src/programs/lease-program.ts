@@ -16,7 +16,7 @@ import type {
   LeaseCommandResult,
   ToLeaseProcess,
 } from '../lease-process/messages.ts';
-import type { Clock } from '../ports/clock.ts';
+import type { BootClock } from '../ports/clock.ts';
 import type { Disks } from '../ports/disk.ts';
 import type { Log } from '../ports/log.ts';
 import { type Device, LeaseDevices, performOn } from './lease-devices.ts';
@@ -24,7 +24,7 @@ import { Membership } from './lease-membership.ts';
 import { type Perform, runSteps } from './run-steps.ts';
 
 export interface LeaseProgramParts {
-  readonly clock: Clock;
+  readonly clock: BootClock;
   readonly disks: Disks;
   readonly random: Random;
   readonly log: Log;

@@ -2,7 +2,7 @@ import { nameToText } from '../base/bytes.ts';
 import { type Random, wholeSeconds } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../lease-process/messages.ts';
-import type { Clock, Timer } from '../ports/clock.ts';
+import type { BootClock, Timer } from '../ports/clock.ts';
 import type { Journal } from '../ports/journal.ts';
 import type { Log, LogFields } from '../ports/log.ts';
 import type { BoundProcess, Channel, Processes } from '../ports/processes.ts';
@@ -36,7 +36,7 @@ import { WdmdLinks } from './wdmd-links.ts';
 
 export interface SanlockProgramParts {
   readonly settings: SanlockSettings;
-  readonly clock: Clock;
+  readonly clock: BootClock;
   readonly sockets: Sockets;
   readonly processes: Processes;
   /** Outlives the daemon, for the next one. */
@@ -169,7 +169,7 @@ export class SanlockProgram {
   #event(happen: () => void): void {
     if (this.#over) return;
     this.#front.nowMs = this.#parts.clock.nowMs();
-    this.#front.asleepMs = this.#parts.clock.asleepMs?.() ?? 0;
+    this.#front.bootMs = this.#parts.clock.bootMs();
     const lagMs = this.#gauge.take(); // this event may come before the late timer does
     if (lagMs > 0) loopLagged(this.#front, lagMs);
     happen();

@@ -6,7 +6,7 @@ import type {
   LeaseCommand,
   LeaseCommandResult,
 } from '../lease-process/messages.ts';
-import type { Clock, Timer } from '../ports/clock.ts';
+import type { BootClock, Timer } from '../ports/clock.ts';
 import type { Disk, DiskReply, Disks } from '../ports/disk.ts';
 import { LeaseProgram } from './lease-program.ts';
 
@@ -128,11 +128,15 @@ class WarmUp {
 }
 
 /** Time passes when somebody waits for it. */
-class MemoryClock implements Clock {
+class MemoryClock implements BootClock {
   #nowMs = 1_000_000;
   #timers: { readonly atMs: number; readonly fire: () => void }[] = [];
 
   nowMs(): number {
+    return this.#nowMs;
+  }
+
+  bootMs(): number {
     return this.#nowMs;
   }
 

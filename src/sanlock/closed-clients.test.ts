@@ -130,7 +130,7 @@ test('a lockspace that is lost at any point of any request: each is answered, no
   walk((harness, client, where) => {
     const wasAnswered = harness.lines.some((line) => line.includes(`c${client.connection} answer`));
     harness.lines = [];
-    harness.front.nowMs += 80_000;
+    harness.at(harness.front.nowMs + 80_000);
     harness.look();
     while (worksOn(harness, true));
     const answers = harness.lines.filter((line) => line.startsWith(`c${client.connection} answer`));

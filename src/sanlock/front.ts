@@ -1,6 +1,7 @@
 import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
-import { type Random, wholeSeconds } from '../base/units.ts';
+import { type Random, SECOND_MS, wholeSeconds } from '../base/units.ts';
+import { leaseTimes } from '../lease/lease-times.ts';
 import type { LeaseCommand, LeaseCommandResult } from '../lease-process/messages.ts';
 import type { LeftBehind } from './holder-journal.ts';
 import type { EventChannel } from './host-events.ts';
@@ -16,14 +17,15 @@ export interface FrontParts {
   readonly helperPid: number;
 }
 
-/** Of a lockspace: its last renewal, and how long the machine had slept, ever, by then. */
-type Renewed = Pick<Lockspace, 'lastSuccessS' | 'asleepMs'>;
+/** The host's claim to a lockspace by its last renewal, in both clocks. */
+type Claim = Pick<Lockspace, 'lastSuccessS' | 'claimedBootMs'>;
 
 /** Clients beyond this are accepted and never served, as the original does (spec 20 §5). */
 export const MAX_CLIENTS = 1024;
 /** Slots 0 and 1 are the helper's and the listener's. */
 const FIRST_SLOT = 2;
 const FIRST_RESOURCE_ID = 2;
+/** Reading two clocks takes a moment, which is no suspension. */
 const CLOCK_NOISE_MS = 100;
 
 /**
@@ -46,8 +48,8 @@ export class Front {
   readonly pending = new Map<number, Pending>();
   /** Set at the start of each event: everything in one event happens at one moment. */
   nowMs = 0;
-  /** How long the machine was suspended since it booted; set with `nowMs`, which stood still. */
-  asleepMs = 0;
+  /** Boot time, set with `nowMs` and after it: every promise is judged by it. */
+  bootMs = 0;
   /** The process for areas of lockspaces that are not joined; null = none runs. */
   scratch: number | null = null;
   scratchUsedMs = 0;
@@ -147,21 +149,21 @@ export class Front {
     return this.claimAgeMs(space) >= space.times.renewalFailMs;
   }
 
-  /** Since the last renewal, with what the machine slept: the others' clocks went on. */
-  claimAgeMs(space: Renewed): number {
-    return this.nowMs - space.lastSuccessS * 1000 + this.sleptMs(space);
+  /** Since the last renewal, suspended or not: the clocks of the other hosts went on. */
+  claimAgeMs(claim: Pick<Claim, 'claimedBootMs'>): number {
+    return this.bootMs - claim.claimedBootMs;
   }
 
-  /** Since the last renewal began; reading two clocks takes a moment, which is no sleep. */
-  sleptMs(space: Pick<Renewed, 'asleepMs'>): number {
-    const sleptMs = this.asleepMs - space.asleepMs;
+  /** Of `claimAgeMs`, what the machine was suspended: the monotonic clock lacks it. */
+  sleptMs(claim: Claim): number {
+    const sleptMs = this.claimAgeMs(claim) - (this.nowMs - claim.lastSuccessS * SECOND_MS);
     return sleptMs < CLOCK_NOISE_MS ? 0 : sleptMs;
   }
 
   /** Until then users are asked to end. A grace slept away is over: others may have the lease. */
-  graceEndS(space: Renewed, ioTimeoutS: number): number {
-    const sleptS = Math.ceil(this.sleptMs(space) / 1000);
-    return space.lastSuccessS - sleptS + 8 * ioTimeoutS + this.settings.killGraceS;
+  inGrace(claim: Claim, ioTimeoutS: number): boolean {
+    const graceMs = this.settings.killGraceS * SECOND_MS;
+    return this.claimAgeMs(claim) < leaseTimes(ioTimeoutS).renewalFailMs + graceMs;
   }
 
   findResource(lockspaceName: ByteString, name: ByteString): Resource | null {

@@ -12,7 +12,7 @@ export interface LeftBehind {
   readonly id: number;
   readonly space: SpaceFacts;
   lastSuccessS: number;
-  asleepMs: number;
+  claimedBootMs: number;
   readonly generation: string;
   readonly holders: Map<string, LeftHolder>;
   /** Persistent ones, by the number that daemon gave them: their resources. */
@@ -58,8 +58,14 @@ export function spaceEnds(front: Front, space: Lockspace): void {
 
 /** Where it cannot be written, the next daemon takes the lease for older than it is: sooner. */
 export function spaceRenewed(front: Front, space: Lockspace): void {
-  const { id, lastSuccessS: timestampS, asleepMs } = space;
-  note(front, { kind: 'renewed', id, timestampS, asleepMs, generation: `${space.generation}` });
+  const { id, lastSuccessS: timestampS, claimedBootMs } = space;
+  note(front, {
+    kind: 'renewed',
+    id,
+    timestampS,
+    claimedBootMs,
+    generation: `${space.generation}`,
+  });
 }
 
 /** It is forgotten, and whatever lease of it was still kept here. */
@@ -204,8 +210,8 @@ function readLine(found: Map<number, LeftBehind>, text: string): boolean {
   const left = found.get(line.id);
   if (left === undefined) return line.kind !== 'holds' && line.kind !== 'lease'; // of which?
   if (line.kind === 'renewed') {
-    const { timestampS: lastSuccessS, asleepMs, generation } = line;
-    found.set(line.id, { ...left, lastSuccessS, asleepMs, generation });
+    const { timestampS: lastSuccessS, claimedBootMs, generation } = line;
+    found.set(line.id, { ...left, lastSuccessS, claimedBootMs, generation });
   } else if (line.kind === 'free') left.holders.delete(line.holder);
   else if (line.kind === 'lease') left.leases.set(line.lease, line.resource);
   else if (line.kind === 'given') left.leases.delete(line.lease);
@@ -233,8 +239,8 @@ function find(front: Front, facts: HolderFacts): Client | null {
 }
 
 function newLeft(id: number, space: SpaceFacts): LeftBehind {
-  const { timestampS: lastSuccessS, asleepMs, generation } = space;
-  const known = { id, space, lastSuccessS, asleepMs, generation };
+  const { timestampS: lastSuccessS, claimedBootMs, generation } = space;
+  const known = { id, space, lastSuccessS, claimedBootMs, generation };
   const nothing = { holders: new Map(), leases: new Map(), told: false, waiters: [] };
   return { ...known, ...nothing, phase: 'waiting', lease: null, notBeforeMs: 0 };
 }
@@ -264,8 +270,8 @@ export function leftEnds(front: Front, left: LeftBehind): void {
 }
 
 export function leftRenewed(front: Front, left: LeftBehind): void {
-  const { id, lastSuccessS: timestampS, asleepMs, generation } = left;
-  note(front, { kind: 'renewed', id, timestampS, asleepMs, generation });
+  const { id, lastSuccessS: timestampS, claimedBootMs, generation } = left;
+  note(front, { kind: 'renewed', id, timestampS, claimedBootMs, generation });
 }
 
 /** Its leases are given back; who held none but those, and gave them, is no holder any more. */
@@ -323,12 +329,12 @@ export function stopLeftBehind(front: Front): void {
       left.told = true;
       front.outside.log('error', 'holders.expired', { lockspace: left.space.name });
     }
-    const graceEndS = front.graceEndS(left, ioTimeoutS);
+    const inGrace = front.inGrace(left, ioTimeoutS);
     for (const [holder, { client }] of left.holders) {
       if (holder === LEASE || client.killLastS === front.nowS) continue;
       client.killCount++;
       client.killLastS = front.nowS;
-      stop(front, client, { removal: front.ending, inGrace: front.nowS < graceEndS });
+      stop(front, client, { removal: front.ending, inGrace });
     }
   }
 }
@@ -353,12 +359,19 @@ function rewrite(front: Front): boolean {
     id,
     space,
     lastSuccessS,
-    asleepMs,
+    claimedBootMs,
     generation,
     holders,
     leases,
   } of front.leftBehind) {
-    lines.push({ kind: 'space', id, ...space, timestampS: lastSuccessS, asleepMs, generation });
+    lines.push({
+      kind: 'space',
+      id,
+      ...space,
+      timestampS: lastSuccessS,
+      claimedBootMs,
+      generation,
+    });
     for (const [lease, resource] of leases) lines.push({ kind: 'lease', id, lease, resource });
     for (const { facts } of holders.values()) lines.push({ kind: 'holds', id, ...facts });
   }
@@ -381,9 +394,9 @@ function rewrite(front: Front): boolean {
 
 function spaceLine(front: Front, space: Lockspace): Line {
   const { id, name, hostId, path, offset, ioTimeoutS } = space;
-  const { lastSuccessS: timestampS, asleepMs } = space;
+  const { lastSuccessS: timestampS, claimedBootMs } = space;
   const of = { id, name, hostId, path, offset, ioTimeoutS, hostName: front.settings.ourHostName };
-  return { kind: 'space', ...of, timestampS, asleepMs, generation: `${space.generation}` };
+  return { kind: 'space', ...of, timestampS, claimedBootMs, generation: `${space.generation}` };
 }
 
 function leaseLineOf({ id: lease, name: resource, lockspace }: Resource): Line {

@@ -1,4 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
+import { SECOND_MS } from '../base/units.ts';
 
 /**
  * Who holds leases of which lockspace, written down as it changes, so that a daemon started again
@@ -23,8 +24,8 @@ export type Line =
 
 interface RenewalFacts {
   readonly timestampS: number;
-  /** How long the machine had been suspended, ever, when that renewal began. */
-  readonly asleepMs: number;
+  /** Boot time from which the claim of that renewal counts. */
+  readonly claimedBootMs: number;
   /** '0' until joined. In digits: it has 64 bits. */
   readonly generation: string;
 }
@@ -64,7 +65,7 @@ type Shape = Readonly<Record<string, 'string' | 'number' | 'boolean'>>;
 const RENEWAL: Shape = {
   id: 'number',
   timestampS: 'number',
-  asleepMs: 'number',
+  claimedBootMs: 'number',
   generation: 'string',
 };
 
@@ -100,6 +101,14 @@ const SHAPES: Readonly<Record<Line['kind'], Shape>> = {
 /** What lines of an earlier version do not say; there was no persistent lease in them. */
 const UNSAID = { generation: '0', hostName: '', persistent: false };
 
+/** Lines of an earlier version say how long the machine had slept when that renewal began. */
+function claimOf(value: object): { readonly claimedBootMs?: number } {
+  if (!('asleepMs' in value && 'timestampS' in value)) return {};
+  const { asleepMs, timestampS } = value;
+  if (typeof asleepMs !== 'number' || typeof timestampS !== 'number') return {};
+  return { claimedBootMs: timestampS * SECOND_MS + asleepMs };
+}
+
 /** null: no line of ours, or one of a later version. */
 export function parseHolderLine(text: string): Line | null {
   let value: unknown;
@@ -112,7 +121,7 @@ export function parseHolderLine(text: string): Line | null {
   const { kind } = value;
   if (typeof kind !== 'string' || !Object.hasOwn(SHAPES, kind)) return null;
   const shape = Object.entries(SHAPES[kind as Line['kind']]);
-  const fields: Readonly<Record<string, unknown>> = { ...UNSAID, ...value };
+  const fields: Readonly<Record<string, unknown>> = { ...UNSAID, ...claimOf(value), ...value };
   const isWhole = shape.every(([name, type]) => typeof fields[name] === type);
   return isWhole ? (fields as unknown as Line) : null; // checked by its shape just now
 }

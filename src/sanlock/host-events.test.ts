@@ -88,7 +88,7 @@ test('an event keeps out another one until its bit was set for 6·t, and a repet
 
 test('CLEAR_EVENT takes the event and leaves the bits, CLEAR_HOSTID takes one bit', () => {
   const { harness, space, set } = staged();
-  harness.front.nowMs = 101_000;
+  harness.at(101_000);
   set({ event: 1n, hostId: 2n });
   set({ event: 1n, hostId: 3n });
   set({ event: 8n, hostId: 2n }, CLEAR_HOSTID | ALL_HOSTS);

@@ -166,7 +166,7 @@ function joined(
   Object.assign(space, { generation, sectorSize, areaBytes, maxHosts });
   space.acquiredS = timestampS;
   space.lastSuccessS = timestampS;
-  space.asleepMs = message.asleepMs ?? front.asleepMs;
+  space.claimedBootMs = message.claimedBootMs;
   space.lastAttemptS = timestampS;
   spaceRenewed(front, space);
   remember(front, space, { timestampS, readMs: 0, writeMs: 0, nextTimeouts: 0, nextErrors: 0 });
@@ -206,7 +206,7 @@ function renewed(
   if (space.dead) return;
   assert(message.timestampS >= space.lastSuccessS, 'renewals carry growing timestamps');
   space.lastSuccessS = message.timestampS;
-  space.asleepMs = message.asleepMs ?? front.asleepMs;
+  space.claimedBootMs = message.claimedBootMs;
   space.warned = false;
   const { timestampS } = message;
   const readMs = Math.round(message.readMs);

@@ -124,7 +124,7 @@ test('no grace: the killpath is not used, SIGKILL at once', () => {
 test('after 100 attempts they stop, and the lockspace never ends', () => {
   const { harness } = held();
   for (let second = 108; second < 400; second++) {
-    harness.front.nowMs = second * 1000;
+    harness.at(second * 1000);
     harness.look();
   }
   const signals = harness.lines.filter((line) => line.startsWith('SIG'));
@@ -166,7 +166,7 @@ test('while it is used from outside, nothing is left', () => {
 test('a lost lease process is asked nothing more: no grant, no release, no restart', () => {
   const { harness, client } = held();
   const other = harness.connect(502);
-  harness.front.nowMs = 101_000;
+  harness.at(101_000);
   harness.ask(other, SM_CMD.ACQUIRE, acquireBody([resource(2), resource(3)]), { data: 2 });
   harness.granted(1, 2);
   harness.play([

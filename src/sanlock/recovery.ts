@@ -97,12 +97,12 @@ function usedByOrphans(front: Front, space: Lockspace): boolean {
 }
 
 function killRound(front: Front, space: Lockspace): void {
-  const graceEndS = front.graceEndS(space, space.ioTimeoutS);
+  const inGrace = front.inGrace(space, space.ioTimeoutS);
   for (const client of users(front, space)) {
     if (client.killCount >= MAX_KILL_ATTEMPTS || client.killLastS === front.nowS) continue;
     client.killCount++;
     client.killLastS = front.nowS;
-    stop(front, client, { removal: space.externalRemove, inGrace: front.nowS < graceEndS });
+    stop(front, client, { removal: space.externalRemove, inGrace });
   }
 }
 

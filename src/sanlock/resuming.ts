@@ -58,7 +58,7 @@ function advance(front: Front, left: LeftBehind): void {
 }
 
 function begin(front: Front, left: LeftBehind): void {
-  const { space, lastSuccessS: timestampS, asleepMs, generation } = left;
+  const { space, lastSuccessS: timestampS, claimedBootMs, generation } = left;
   const lease = front.outside.startLease(space.name);
   left.lease = lease;
   left.phase = 'resuming';
@@ -67,7 +67,7 @@ function begin(front: Front, left: LeftBehind): void {
     front.outside.endLease(lease); // what cannot be written down is not begun
     return;
   }
-  const resume = { generation: BigInt(generation), timestampS, asleepMs };
+  const resume = { generation: BigInt(generation), timestampS, claimedBootMs };
   const request = joinRequest(front.settings, space, space.hostName);
   front.outside.toLease(lease, { kind: 'join', ...request, resume });
 }
@@ -101,7 +101,7 @@ export function resumedSaid(front: Front, lease: number, message: FromLeaseProce
     case 'renewed':
       if (left.phase !== 'renewing') return;
       left.lastSuccessS = message.timestampS;
-      left.asleepMs = message.asleepMs ?? front.asleepMs;
+      left.claimedBootMs = message.claimedBootMs;
       leftRenewed(front, left);
       return;
     case 'renewalFailed': {

@@ -98,8 +98,8 @@ export interface Lockspace {
   areaBytes: number;
   maxHosts: number;
   lastSuccessS: number;
-  /** How long the machine had been suspended, ever, when that renewal began. */
-  asleepMs: number;
+  /** Boot time from which the claim of that renewal counts. */
+  claimedBootMs: number;
   lastAttemptS: number;
   acquiredS: number;
   acquireResult: number;
@@ -194,7 +194,7 @@ export function newLockspace(
     areaBytes: 0,
     maxHosts: 0,
     lastSuccessS: 0,
-    asleepMs: 0,
+    claimedBootMs: 0,
     lastAttemptS: 0,
     acquiredS: 0,
     acquireResult: 0,

@@ -48,7 +48,7 @@ test('a host is called dead once a look sent after its expiry found it still, ho
     return hostState(harness.front, space, host);
   };
   const at = (atS: number, sentS: number) => {
-    harness.front.nowMs = atS * 1000;
+    harness.at(atS * 1000);
     looked(sentS);
     return state();
   };

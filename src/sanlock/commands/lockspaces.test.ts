@@ -36,7 +36,7 @@ test('add: what is asked is checked before any process starts', () => {
   ]);
 });
 
-test('add, inquire and remove at each harness of a life', () => {
+test('add, inquire and remove at each stage of a life', () => {
   const harness = new Harness();
   const first = asking(harness); // c1
   const { add, rem, inq } = asking(harness); // c2
@@ -45,6 +45,7 @@ test('add, inquire and remove at each harness of a life', () => {
       kind: 'joined',
       generation: 1n,
       timestampS: 100,
+      claimedBootMs: 100_000,
       sectorSize: 512,
       areaBytes: 1 << 20,
       maxHosts: 2000,

@@ -59,7 +59,7 @@ export class Harness {
       random: () => 0.5,
       helperPid: 0,
     });
-    this.front.nowMs = 100_000;
+    this.at(100_000);
   }
 
   #outside(): Outside {
@@ -112,7 +112,7 @@ export class Harness {
   /** Plays a table and compares each row's effects. */
   play(rows: readonly Row[]): void {
     for (const [atS, happen, effects] of rows) {
-      this.front.nowMs = atS * 1000;
+      this.at(atS * 1000);
       this.lines = [];
       happen();
       assert.deepEqual(this.lines, effects, `at ${atS} s`);
@@ -175,12 +175,24 @@ export class Harness {
     this.ran(lease, { op: 'acquire', hold: hold(n, { shared, lver }), lvb: null });
   }
 
+  /** The next event comes then; the machine has never been suspended. */
+  at(nowMs: number): void {
+    this.front.nowMs = nowMs;
+    this.front.bootMs = nowMs;
+  }
+
   look(): void {
     look(this.front);
   }
 
   renewed(lease: number, timestampS: number): void {
-    this.say(lease, { kind: 'renewed', timestampS, readMs: 1, writeMs: 1 });
+    this.say(lease, {
+      kind: 'renewed',
+      timestampS,
+      claimedBootMs: timestampS * 1000,
+      readMs: 1,
+      writeMs: 1,
+    });
   }
 
   /** A joined lockspace LS with io timeout `t`, its last renewal now; its lease process is 1. */
@@ -191,6 +203,7 @@ export class Harness {
       kind: 'joined',
       generation: 1n,
       timestampS: this.front.nowMs / 1000,
+      claimedBootMs: this.front.bootMs,
       sectorSize: 512,
       areaBytes: MIB,
       maxHosts: 2000,

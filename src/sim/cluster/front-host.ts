@@ -228,6 +228,7 @@ export class FrontHost {
 function worldTime(clock: SimClock): ProcessTime {
   return {
     nowMs: () => clock.nowMs(),
+    bootMs: () => clock.bootMs(),
     wallMs: () => clock.wallMs(),
     after: (delayMs, fire) => clock.after(delayMs, fire),
     run: (happen) => happen(),

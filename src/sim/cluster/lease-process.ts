@@ -1,7 +1,7 @@
 import { assert } from '../../base/assert.ts';
 import type { Random } from '../../base/units.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../../lease-process/messages.ts';
-import type { Clock } from '../../ports/clock.ts';
+import type { BootClock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Channel } from '../../ports/processes.ts';
 import { LeaseProgram } from '../../programs/lease-program.ts';
@@ -22,7 +22,7 @@ export const NOTHING_DAMAGED: Log = {
 };
 
 /** A process's time: what reaches it happens when it runs. */
-export interface ProcessTime extends Clock {
+export interface ProcessTime extends BootClock {
   run(happen: () => void): void;
 }
 

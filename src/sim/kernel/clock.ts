@@ -1,5 +1,5 @@
 import { assert } from '../../base/assert.ts';
-import type { Clock, Timer } from '../../ports/clock.ts';
+import type { BootClock, Timer } from '../../ports/clock.ts';
 
 interface Entry {
   readonly atMs: number;
@@ -9,7 +9,7 @@ interface Entry {
 }
 
 /** Virtual time passes only by running what is due next; equal times run in the order asked. */
-export class SimClock implements Clock {
+export class SimClock implements BootClock {
   #nowMs: number;
   #order = 0;
   readonly #heap: Entry[] = [];
@@ -19,6 +19,10 @@ export class SimClock implements Clock {
   }
 
   nowMs(): number {
+    return this.#nowMs;
+  }
+
+  bootMs(): number {
     return this.#nowMs;
   }
 

@@ -1,11 +1,11 @@
-import type { Clock, Timer } from '../../ports/clock.ts';
+import type { BootClock, Timer } from '../../ports/clock.ts';
 import type { SimClock } from './clock.ts';
 
 /**
  * One program's time: its own start and its own speed, and it can stand still while the world goes
  * on. What is due during a pause happens, in order, at its end; after `stop` nothing happens any more.
  */
-export class HostClock implements Clock {
+export class HostClock implements BootClock {
   readonly #world: SimClock;
   readonly #startedMs: number;
   readonly #base: number;
@@ -27,8 +27,8 @@ export class HostClock implements Clock {
     return this.#base + awakeMs - this.#asleepMs;
   }
 
-  asleepMs(): number {
-    return this.#asleepMs;
+  bootMs(): number {
+    return this.nowMs() + this.#asleepMs;
   }
 
   wallMs(): number {
