@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { HOLDFAST_VERSION } from '../src/base/version.ts';
 import { parseFenced } from '../src/cli/fence-sanlock/daemon-options.ts';
 import { parseOptions as parseLvmlockd } from '../src/cli/lvmlockd/options.ts';
 import { parseResetd } from '../src/cli/sanlk-reset/options.ts';
@@ -162,6 +163,13 @@ test('every daemon has a unit, and every program of bin is installed', () => {
   const programs = files.filter((file) => file !== 'package.json');
   assert.deepEqual(Object.keys(bin).sort(), programs);
   for (const [name, path] of Object.entries(bin)) assert.equal(path, `bin/${name}`);
+});
+
+test('the version stands in the package, and programs tell the same', () => {
+  const { version } = JSON.parse(readFileSync(`${ROOT}/package.json`, 'utf8')) as {
+    readonly version: string;
+  };
+  assert.equal(HOLDFAST_VERSION, version);
 });
 
 test('every program starts by the same launcher, and cleans up before anything of its own', () => {

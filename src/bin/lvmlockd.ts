@@ -29,10 +29,11 @@ import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { SmallFile } from '../platform/small-file.ts';
 import { exitNow } from '../platform/system-calls.ts';
 import { LvmlockdProgram } from '../programs/lvmlockd-program.ts';
+import { LVM_RELEASE } from '../wire/lvmlockd/release.ts';
 
 const DUMP_SOCKET = '@lvmlockd-dump.sock';
 const START_DEADLINE_MS = 10_000;
-const VERSION_TEXT = 'lvmlockd version: 2.03.16 (holdfast)';
+const VERSION_TEXT = `lvmlockd version: ${LVM_RELEASE} (holdfast)`;
 const PID_FILE_TAKEN = 13; // the status of the C program
 
 function main(args: readonly string[]): void {

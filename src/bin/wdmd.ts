@@ -28,8 +28,9 @@ import { KnownWatchdogs, type WatchdogKind } from '../programs/watchdog-kinds.ts
 import { findWatchdog, type WatchdogFound, watchdogPaths } from '../programs/watchdog-search.ts';
 import { WdmdProgram } from '../programs/wdmd-program.ts';
 import { DEFAULT_FIRE_TIMEOUT_S } from '../wdmd/state.ts';
+import { SANLOCK_RELEASE } from '../wire/sanlock/release.ts';
 
-const VERSION_TEXT = 'wdmd version 3.8.5';
+const VERSION_TEXT = `wdmd version ${SANLOCK_RELEASE.text}`;
 const START_DEADLINE_MS = 10_000;
 const NOT_STARTED = 255; // the status of the C program
 const RUN_DIR = given(process.env['WDMD_RUN_DIR']) ?? '/run/wdmd';

@@ -1,5 +1,6 @@
 import { ERRNO } from '../base/errno.ts';
 import { decode } from '../codec/struct.ts';
+import { SANLOCK_RELEASE } from '../wire/sanlock/release.ts';
 import {
   killpathBody,
   RESTRICT_FLAGS,
@@ -57,7 +58,6 @@ import { holdsNow } from './holder-journal.ts';
 import { type Request, replyBytes } from './request.ts';
 import { keepsLeases } from './resuming.ts';
 import type { Client, Reply } from './state.ts';
-import { VERSION } from './status-records.ts';
 
 type Later = (front: Front, request: Request, reply: Reply) => void;
 type AtOnce = (front: Front, request: Request) => Answer;
@@ -242,7 +242,7 @@ function inline(front: Front, request: Request): void {
       return;
     case SM_CMD.VERSION: {
       const echo = { ...header, cmdFlags: 0, seq: 0 };
-      const reply = replyBytes(echo, { result: 0, data2: VERSION.hex });
+      const reply = replyBytes(echo, { result: 0, data2: SANLOCK_RELEASE.number });
       front.outside.send(client.connection, reply);
       return;
     }

@@ -1,6 +1,7 @@
 import type { ByteString } from '../base/bytes.ts';
 import { encode } from '../codec/struct.ts';
 import type { HostRecord } from '../lease-process/messages.ts';
+import { SANLOCK_RELEASE } from '../wire/sanlock/release.ts';
 import {
   RES_FLAGS,
   RESTRICT_FLAGS,
@@ -13,8 +14,6 @@ import {
 import type { Front } from './front.ts';
 import type { Client, Lockspace, RenewalEntry, Resource } from './state.ts';
 
-/** The version whose protocol and behaviour we offer. */
-export const VERSION = { text: '3.8.5', number: '3.8.5', hex: 0x03080500 } as const;
 const SMPROTO_HEX = '00000001';
 /** Shown for those who read it; the kernel's own limit is left alone. */
 const DEFAULT_MAX_SECTORS_KB = 1024;
@@ -71,9 +70,9 @@ export function daemonRecord(front: Front): Uint8Array {
     ['helper_full_count', 0],
     ['helper_last_status', front.nowS],
     ['monotime', front.nowS],
-    ['version_str', VERSION.text],
-    ['version_num', VERSION.number],
-    ['version_hex', VERSION.hex.toString(16).padStart(8, '0')],
+    ['version_str', SANLOCK_RELEASE.text],
+    ['version_num', SANLOCK_RELEASE.text],
+    ['version_hex', SANLOCK_RELEASE.number.toString(16).padStart(8, '0')],
     ['smproto_hex', SMPROTO_HEX],
   ];
   return record({ type: STATE_TYPES.DAEMON, name: settings.ourHostName }, pairs);

@@ -1,3 +1,5 @@
+import { HOLDFAST_VERSION } from '../../base/version.ts';
+
 interface Command {
   readonly about: string;
   run(args: readonly string[]): Promise<number>;
@@ -29,12 +31,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
-const VERSION = '0.1.0';
-
 export async function main(args: readonly string[]): Promise<number> {
   const [name = 'help', ...rest] = args;
   if (name === 'version' || name === '--version' || name === '-V') {
-    process.stdout.write(`holdfast ${VERSION}\n`);
+    process.stdout.write(`holdfast ${HOLDFAST_VERSION}\n`);
     return 0;
   }
   if (name === 'help' || name === '--help' || name === '-h') {

@@ -8,6 +8,7 @@ import {
   numberOf,
 } from '../../wire/lvmlockd/libdaemon.ts';
 import { resultName } from '../../wire/lvmlockd/numbers.ts';
+import { LVM_RELEASE } from '../../wire/lvmlockd/release.ts';
 import { infoText } from './info-text.ts';
 import { killCommandOf } from './kill-command.ts';
 import { type LvmlockctlOptions, parseOptions, type Task, USAGE } from './options.ts';
@@ -45,7 +46,7 @@ export async function lvmlockctl(args: readonly string[], ports: LvmlockctlPorts
       ports.print(USAGE);
       return 0;
     case 'version':
-      ports.print('lvmlockctl version: 2.03.16 (holdfast)\n');
+      ports.print(`lvmlockctl version: ${LVM_RELEASE} (holdfast)\n`);
       return 0;
     case 'info':
     case 'dump':

@@ -13,14 +13,13 @@ import {
   shutdownWait,
   version,
 } from '../../wire/sanlock/daemon-calls.ts';
+import { SANLOCK_RELEASE } from '../../wire/sanlock/release.ts';
 import { CONFIG_COMMANDS, HOST_STATES, LSF_FLAGS } from '../../wire/sanlock/socket.ts';
 import { exportPath } from '../../wire/sanlock/strings.ts';
 import type { Host, Lockspace } from '../../wire/sanlock/types.ts';
 import { atoi, ioTimeoutOption, lockspaceOption, u64Option } from './command-line.ts';
 import { type Action, type ClientContext, codeOf } from './context.ts';
 
-/** The release whose command line and messages this program speaks. */
-export const RELEASE = 0x03080500;
 const CLIENT_PROTO = 1;
 const DEFAULT_IO_TIMEOUT_S = 10;
 
@@ -152,7 +151,7 @@ export const showVersions: Action = async (context) => {
   const answered = await context.client.call(version());
   const daemon = answered.ok ? answered.value : { proto: 0, release: 0 };
   if (!answered.ok) context.print(`daemon version error ${answered.error.code}\n`);
-  context.print(`client version ${releaseText(RELEASE)}\n`);
+  context.print(`client version ${releaseText(SANLOCK_RELEASE.number)}\n`);
   context.print(`daemon version ${releaseText(daemon.release)}\n`);
   context.print(`client socket protocol ${protoText(CLIENT_PROTO)}\n`);
   context.print(`daemon socket protocol ${protoText(daemon.proto)}\n`);

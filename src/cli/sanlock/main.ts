@@ -1,12 +1,11 @@
 import { textToName } from '../../base/bytes.ts';
+import { SANLOCK_RELEASE } from '../../wire/sanlock/release.ts';
 import { strayBackslash } from './backslash.ts';
 import { isClientAction, runClientAction } from './client.ts';
 import { type CommandLine, parseCommandLine, sizesComplaint } from './command-line.ts';
 import { sentence } from './explain.ts';
 import { doubtfulWords } from './unknown-result.ts';
 import { USAGE } from './usage.ts';
-
-const VERSION = '3.8.5';
 
 /**
  * The `sanlock` program (spec 22). Everything is said on stdout, as by the original; a failure in a
@@ -21,11 +20,11 @@ export async function main(args: readonly string[]): Promise<number> {
       print(USAGE);
       return 0;
     case 'version':
-      print(`${VERSION}\n`);
+      print(`${SANLOCK_RELEASE.text}\n`);
       return 0;
     case '--version':
     case '-V':
-      print(`sanlock ${VERSION} (holdfast)\n`);
+      print(`sanlock ${SANLOCK_RELEASE.text} (holdfast)\n`);
       return 0;
     case 'daemon':
       return runDaemon(args.slice(1));
