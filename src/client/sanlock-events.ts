@@ -1,10 +1,10 @@
 import type { ByteString } from '../base/bytes.ts';
 import { ok } from '../base/result.ts';
+import { ByteQueue } from '../codec/byte-queue.ts';
 import { decode } from '../codec/struct.ts';
 import { endEvents, registerEvents } from '../wire/sanlock/daemon-calls.ts';
 import { SM_HEADER_BYTES, sanlkHostEvent } from '../wire/sanlock/socket.ts';
 import type { HostEvent } from '../wire/sanlock/types.ts';
-import { ByteQueue } from './byte-queue.ts';
 import { type Answer, callOnce, openLink, type SanlockEndpoint } from './sanlock-link.ts';
 
 /** One message of the event channel: header, event, and who sent it (spec 20 §3, event_cb). */

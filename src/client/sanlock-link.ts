@@ -1,6 +1,7 @@
 import type { ByteString } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
 import { fail, ok, type Result } from '../base/result.ts';
+import { ByteQueue } from '../codec/byte-queue.ts';
 import { decode } from '../codec/struct.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Connection, Sockets } from '../ports/sockets.ts';
@@ -12,7 +13,6 @@ import {
   type SanlockCall,
 } from '../wire/sanlock/call.ts';
 import { SM_HEADER_BYTES, SM_MAGIC, smHeader } from '../wire/sanlock/socket.ts';
-import { ByteQueue } from './byte-queue.ts';
 import { makeFailure, type SanlockFailure } from './sanlock-failure.ts';
 
 /** Where a daemon listens, and the ports by which it is reached. */

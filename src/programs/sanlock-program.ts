@@ -1,10 +1,12 @@
 import { nameToText } from '../base/bytes.ts';
+import type { LogFields } from '../base/log-fields.ts';
 import { type Random, wholeSeconds } from '../base/units.ts';
+import { ByteQueue } from '../codec/byte-queue.ts';
 import { decode } from '../codec/struct.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../lease-process/messages.ts';
 import type { BootClock, Timer } from '../ports/clock.ts';
 import type { Journal } from '../ports/journal.ts';
-import type { Log, LogFields } from '../ports/log.ts';
+import type { Log } from '../ports/log.ts';
 import type { BoundProcess, Channel, Processes } from '../ports/processes.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import { dropReason, serve } from '../sanlock/dispatch.ts';
@@ -29,7 +31,6 @@ import {
   type SmHeader,
   smHeader,
 } from '../wire/sanlock/socket.ts';
-import { FrameBuffer } from './frame-buffer.ts';
 import { LagGauge } from './lag-gauge.ts';
 import { Turns } from './turns.ts';
 import { WdmdLinks } from './wdmd-links.ts';
@@ -49,11 +50,14 @@ export interface SanlockProgramParts {
   readonly ended: (status: number) => void;
 }
 
+/** What a peer may send ahead of being served; beyond, the kernel holds it back. */
+const HIGH_WATER_BYTES = 128 * 1024;
+
 interface Peer {
   readonly process: BoundProcess | null;
   readonly connection: Connection;
   readonly client: Client;
-  readonly frames: FrameBuffer;
+  readonly frames: ByteQueue;
   discardBytes: number;
   discardUntilMs: number;
   /** Answers are not read: it is served again when the kernel has taken them. */
@@ -149,7 +153,7 @@ export class SanlockProgram {
       process,
       connection,
       client,
-      frames: new FrameBuffer(),
+      frames: new ByteQueue(),
       discardBytes: 0,
       discardUntilMs: 0,
       unread: false,
@@ -221,7 +225,7 @@ export class SanlockProgram {
    * included: it comes when they have been served, as it does to a daemon that reads one by one.
    */
   #hold(peer: Peer, hasMore = this.#turns.waits(peer)): void {
-    const held = hasMore || peer.unread || peer.frames.overfull;
+    const held = hasMore || peer.unread || peer.frames.length > HIGH_WATER_BYTES;
     if (held === peer.held) return;
     peer.held = held;
     if (held) peer.connection.pause();
@@ -230,16 +234,15 @@ export class SanlockProgram {
 
   /** @returns false when it needs more bytes */
   #serveNext(peer: Peer): boolean {
-    const head = peer.frames.peek(SM_HEADER_BYTES);
-    if (head === null) return false;
-    const header = decode(smHeader, head);
+    if (peer.frames.length < SM_HEADER_BYTES) return false;
+    const header = decode(smHeader, peer.frames.peek(SM_HEADER_BYTES));
     const dropped = this.#dropped(peer, header);
     if (dropped !== null) {
       this.#parts.log.debug(dropped.event, dropped.fields);
       peer.frames.take(SM_HEADER_BYTES);
       return true;
     }
-    const length = bodyLength(header, peer.frames.seen(SM_HEADER_BYTES));
+    const length = bodyLength(header, peer.frames.behind(SM_HEADER_BYTES));
     if (length.kind === 'refused') {
       this.#refuse(peer, length.result);
       return true;

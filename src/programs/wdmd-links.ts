@@ -1,9 +1,9 @@
 import type { ByteString } from '../base/bytes.ts';
+import { ByteQueue } from '../codec/byte-queue.ts';
 import { decode } from '../codec/struct.ts';
 import type { Connection, Sockets } from '../ports/sockets.ts';
 import type { WatchdogEvent } from '../sanlock/watchdog.ts';
 import { WDMD_MESSAGE_BYTES, wdmdMessage } from '../wire/wdmd/socket.ts';
-import { FrameBuffer } from './frame-buffer.ts';
 
 const CONNECT_MS = 2000;
 
@@ -43,7 +43,7 @@ export class WdmdLinks {
 
   #serve(lockspace: number, connection: Connection): void {
     this.#links.set(lockspace, connection);
-    const frames = new FrameBuffer();
+    const frames = new ByteQueue();
     connection.onData((bytes) => {
       frames.push(bytes);
       while (frames.length >= WDMD_MESSAGE_BYTES) {

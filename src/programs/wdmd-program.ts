@@ -1,6 +1,7 @@
 import { unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
+import { ByteQueue } from '../codec/byte-queue.ts';
 import { decode, encode } from '../codec/struct.ts';
 import { afterArrivals, type Clock, type Timer } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
@@ -16,7 +17,6 @@ import {
   type WdmdState,
 } from '../wdmd/state.ts';
 import { WDMD_MESSAGE_BYTES, wdmdMessage } from '../wire/wdmd/socket.ts';
-import { FrameBuffer } from './frame-buffer.ts';
 import { Turns } from './turns.ts';
 import { setTimeoutOf, shortenTimeoutOf, type WatchdogFound } from './watchdog-search.ts';
 
@@ -36,7 +36,7 @@ export interface WdmdPorts {
 interface Peer {
   readonly id: number;
   readonly connection: Connection;
-  readonly received: FrameBuffer;
+  readonly received: ByteQueue;
   /** Answers wait until it reads. */
   isUnread: boolean;
   isHeld: boolean;
@@ -98,7 +98,7 @@ export class WdmdProgram {
 
   #accept(connection: Connection): void {
     const id = this.#nextConnectionId++;
-    const received = new FrameBuffer();
+    const received = new ByteQueue();
     const peer: Peer = { id, connection, received, isUnread: false, isHeld: false };
     this.#peers.set(id, peer);
     const { fd, peerPid } = connection;
