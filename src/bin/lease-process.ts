@@ -1,5 +1,6 @@
 import '../platform/clean-start.ts';
 import { errnoName } from '../base/errno.ts';
+import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import type { ToLeaseProcess } from '../lease-process/messages.ts';
 import { AlignedPool } from '../platform/aligned-memory.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
@@ -14,7 +15,7 @@ import { setProcessName } from '../platform/process-name.ts';
 import type { Envelope } from '../platform/processes.ts';
 import { allocateAligned, discardPages, SystemCallError } from '../platform/system-calls.ts';
 import { unblockingStderr } from '../platform/unblocking-stderr.ts';
-import type { Log, LogFields, LogLevel } from '../ports/log.ts';
+import type { Log } from '../ports/log.ts';
 import { LeaseProgram } from '../programs/lease-program.ts';
 import { warmUp } from '../programs/warm-up.ts';
 

@@ -1,5 +1,6 @@
 import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
+import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import type { LvmlockdRequest } from '../wire/lvmlockd/requests.ts';
 import { LIMITS, type Limits } from './limits.ts';
 import type {
@@ -10,10 +11,6 @@ import type {
   VgPlace,
 } from './managers/manager.ts';
 import { isIdle, newResource, type Resource } from './resource.ts';
-
-/** As the log port takes them. */
-export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
-export type LogFields = Readonly<Record<string, string | number>>;
 
 /** What the daemon knows. Plain data, owned and changed by `stepDaemon` alone. */
 

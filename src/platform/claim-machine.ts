@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path';
-import type { Log, LogFields } from '../ports/log.ts';
+import type { LogFields } from '../base/log-fields.ts';
+import type { Log } from '../ports/log.ts';
 import { lockMemory, maySwap } from './memory-lock.ts';
 import { pinFiles } from './pinned-files.ts';
 import { raisePriority } from './scheduling.ts';

@@ -13,7 +13,7 @@ import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { buildSync } from 'esbuild';
-import type { LogFields } from '../ports/log.ts';
+import type { LogFields } from '../base/log-fields.ts';
 import { Helper } from './helper.ts';
 import { identityOf, KernelProcess, type Surroundings } from './kernel-process.ts';
 import { peerPidOf } from './peer-credentials.ts';

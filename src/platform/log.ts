@@ -1,4 +1,5 @@
-import type { Log, LogFields, LogLevel } from '../ports/log.ts';
+import type { LogFields, LogLevel } from '../base/log-fields.ts';
+import type { Log } from '../ports/log.ts';
 import { DatagramSender } from './datagram.ts';
 import { stderrIsJournal } from './journal-stream.ts';
 import { LogFile } from './log-file.ts';

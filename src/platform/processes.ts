@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { ByteString } from '../base/bytes.ts';
-import type { Log, LogFields, LogLevel } from '../ports/log.ts';
+import type { LogFields, LogLevel } from '../base/log-fields.ts';
+import type { Log } from '../ports/log.ts';
 import type { BoundProcess, Channel, Processes } from '../ports/processes.ts';
 import { NODE_ARGUMENTS } from './clean-start.ts';
 import { type Deputy, KernelProcess, type Surroundings } from './kernel-process.ts';

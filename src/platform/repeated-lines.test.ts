@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { LogFields, LogLevel } from '../ports/log.ts';
+import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import { RepeatedLines } from './repeated-lines.ts';
 
 const line = (event: string, fields: LogFields = {}, level: LogLevel = 'warn') => ({

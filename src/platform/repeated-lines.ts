@@ -1,4 +1,4 @@
-import type { LogFields, LogLevel } from '../ports/log.ts';
+import type { LogFields, LogLevel } from '../base/log-fields.ts';
 
 export interface LogLine {
   readonly level: LogLevel;

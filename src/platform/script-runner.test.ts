@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { textToName } from '../base/bytes.ts';
-import type { LogFields } from '../ports/log.ts';
+import type { LogFields } from '../base/log-fields.ts';
 import { ScriptRunner } from './script-runner.ts';
 import { mkfifo } from './system-calls.ts';
 

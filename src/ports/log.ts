@@ -1,5 +1,4 @@
-export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
-export type LogFields = Readonly<Record<string, string | number | bigint | boolean | null>>;
+import type { LogFields } from '../base/log-fields.ts';
 
 /** Events with fields, `noun.happened`; never composed sentences. */
 export interface Log {

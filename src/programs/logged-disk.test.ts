@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { LogFields } from '../base/log-fields.ts';
 import type { Disk, DiskReply } from '../ports/disk.ts';
-import type { Log, LogFields } from '../ports/log.ts';
+import type { Log } from '../ports/log.ts';
 import { LeaseDevices } from './lease-devices.ts';
 import { LoggedDisk } from './logged-disk.ts';
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ERRNO } from '../base/errno.ts';
+import type { LogFields } from '../base/log-fields.ts';
 import { MIB } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
 import { deltaLeader } from '../format/leader.ts';
-import type { Log, LogFields } from '../ports/log.ts';
+import type { Log } from '../ports/log.ts';
 import { FrontHost } from '../sim/cluster/front-host.ts';
 import { MemoryJournal } from '../sim/kernel/journal.ts';
 import { writeLockspace } from '../wire/sanlock/area-calls.ts';

@@ -1,6 +1,6 @@
 import type { ByteString } from '../base/bytes.ts';
+import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import type { ToLeaseProcess } from '../lease-process/messages.ts';
-import type { LogFields, LogLevel } from './events.ts';
 
 /** One process, and never a later one of its pid: only such a one can be signalled. */
 export interface UserProcess {

@@ -1,5 +1,5 @@
+import type { LogFields } from '../base/log-fields.ts';
 import type { LeaseCommand, LeaseCommandResult } from '../lease-process/messages.ts';
-import type { LogFields } from './events.ts';
 import type { Front } from './front.ts';
 import { resultNumber } from './result-number.ts';
 import type { Client, Lockspace } from './state.ts';

@@ -1,12 +1,9 @@
 import type { ByteString } from '../base/bytes.ts';
+import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import type { RecordOf } from '../codec/struct.ts';
 import type { wdmdMessage } from '../wire/wdmd/socket.ts';
 
 export type WdmdMessage = RecordOf<typeof wdmdMessage>;
-
-/** As the log port takes them. */
-export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
-export type LogFields = Readonly<Record<string, string | number | bigint>>;
 
 /** What sanlock counts on: a host is dead 60 s after its lease expired (spec 10 §4). */
 export const DEFAULT_FIRE_TIMEOUT_S = 60;
