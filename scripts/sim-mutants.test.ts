@@ -16,7 +16,7 @@ const SEEDS = 40;
 /** Sectors that no host has written; most rules are asked for sooner without them. */
 const STRAYS = { straysMs: 5000 };
 /** Of a world that costs a thousandth. */
-const SILENCE_SEEDS = 600;
+const SILENT_OWNER_SEEDS = 600;
 /** Of whole daemons, with lvmlockd. */
 const RESTART_SEEDS = 12;
 /** One in three finds it. */
@@ -24,7 +24,7 @@ const LATE_WDMD_SEEDS = 20;
 
 const SEEDS_OF = {
   world: SEEDS,
-  silence: SILENCE_SEEDS,
+  'silent-owner': SILENT_OWNER_SEEDS,
   restarts: RESTART_SEEDS,
   'late-wdmd': LATE_WDMD_SEEDS,
 } as const;
@@ -40,7 +40,7 @@ interface Mutant extends Edit {
   /** A rule that is kept in several places is taken out of all. */
   readonly also?: readonly Edit[];
   /** Which of the simulator's worlds must find it; `world` unless said. */
-  readonly by?: 'silence' | 'restarts' | 'late-wdmd';
+  readonly by?: 'silent-owner' | 'restarts' | 'late-wdmd';
   /** What makes a `world` ask for this rule most. */
   readonly world?: Partial<WorldOptions>;
 }
@@ -68,9 +68,9 @@ const ANY_NEXT_NUMBER: readonly Edit[] = [
 const CLONES: Partial<WorldOptions> = {
   clones: 1,
   stalls: false,
-  starvation: 0,
-  sky: ['fair'],
-  stubborn: 0,
+  killWithLag: 0,
+  storageFaults: ['fair'],
+  refusedWritesLand: 0,
   mistakenIds: 0,
 };
 
@@ -100,12 +100,17 @@ const ANY_OWNER: readonly Edit[] = [
 
 /** Daemons that are killed and started again while their processes work on. */
 const JOURNALS: Partial<WorldOptions> = {
-  ...{ daemons: 1, mistakenIds: 0, stubborn: 0.6, misfortuneMs: 80_000 },
+  ...{ daemons: 1, mistakenIds: 0, refusedWritesLand: 0.6, faultIntervalMs: 80_000 },
 };
 
 /** Writes that are refused and land later, and hosts that leave and join again meanwhile. */
-const STUBBORN: Partial<WorldOptions> = {
-  ...{ daemons: 1, stubborn: 0.9, sky: ['cut', 'flaky'], misfortuneMs: 80_000 },
+const REFUSED_WRITES: Partial<WorldOptions> = {
+  ...{
+    daemons: 1,
+    refusedWritesLand: 0.9,
+    storageFaults: ['cut', 'flaky'],
+    faultIntervalMs: 80_000,
+  },
   ...{ stalls: false, mistakenIds: 0 },
 };
 
@@ -128,14 +133,14 @@ const MUTANTS: readonly Mutant[] = [
     file: 'src/lease/owner-watch.ts',
     from: 'answeredMs: nowMs }',
     to: 'answeredMs: area.nowMs }',
-    by: 'silence',
+    by: 'silent-owner',
   },
   {
     what: 'a sample counts for the time at which it is looked at',
     file: 'src/lease/owner-watch.ts',
     from: 'notSentBeforeMs - first.answeredMs > deadAfterMs',
     to: 'nowMs - first.answeredMs > deadAfterMs',
-    by: 'silence',
+    by: 'silent-owner',
   },
   {
     what: "a rival's larger ballot is overlooked",
@@ -191,7 +196,7 @@ const MUTANTS: readonly Mutant[] = [
     file: 'src/sanlock/joining.ts',
     from: 'Math.min(untilMs + LEAVE_DEADLINE_MS, space.leaveMostMs)',
     to: 'space.leaveByMs',
-    world: STUBBORN,
+    world: REFUSED_WRITES,
   },
   {
     what: 'wdmd closes the device after an expiry, and so feeds it once more',
@@ -293,9 +298,9 @@ function mutation(mutant: Mutant): Plugin {
 
 const PROGRAM_OF = {
   world: 'src/sim/world.ts',
-  silence: 'src/sim/workload/silence.ts',
+  'silent-owner': 'src/sim/workload/silent-owner.ts',
   restarts: 'src/sim/workload/restarts.ts',
-  'late-wdmd': 'src/sim/cluster/late-wdmd.ts',
+  'late-wdmd': 'src/sim/workload/late-wdmd.ts',
 } as const;
 
 /** Finds, by that world of a mutant, what is broken in a seed; null = nothing. */
@@ -313,9 +318,9 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
     logLevel: 'silent',
   });
   const built: unknown = await import(pathToFileURL(outfile).href);
-  if (name === 'silence') {
-    const { Silence } = built as typeof import('../src/sim/workload/silence.ts'); // built from that very file
-    return (seed) => new Silence(seed).run();
+  if (name === 'silent-owner') {
+    const { SilentOwner } = built as typeof import('../src/sim/workload/silent-owner.ts'); // built from that very file
+    return (seed) => new SilentOwner(seed).run();
   }
   if (name === 'restarts') {
     const { Restarts } = built as typeof import('../src/sim/workload/restarts.ts'); // as above
@@ -325,7 +330,7 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
     };
   }
   if (name === 'late-wdmd') {
-    const { LateWdmd } = built as typeof import('../src/sim/cluster/late-wdmd.ts'); // as above
+    const { LateWdmd } = built as typeof import('../src/sim/workload/late-wdmd.ts'); // as above
     return (seed) => new LateWdmd(seed).run();
   }
   const { World, optionsOf } = built as typeof import('../src/sim/world.ts'); // as above

@@ -8,7 +8,7 @@ const USAGE = `npm run sim -- [--seed n] [--seeds n] [--hosts n] [--resources n]
   --seed n    this run only; without it, --seeds n runs (default 20) of seeds never tried before
   --check     the fixed seeds of npm run check`;
 
-/** Chosen so that each rule of the judge has something to look at; see src/sim/mutants.ts. */
+/** Chosen so that each rule of the invariant checker finds states to check; see scripts/sim-mutants.test.ts. */
 const CHECK_SEEDS = Array.from({ length: 24 }, (_, index) => 8842 + index);
 
 function main(): number {

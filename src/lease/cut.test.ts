@@ -6,8 +6,8 @@ import {
   acquaint,
   HARNESS_HOSTS,
   HARNESS_PLACE,
+  type HarnessHost,
   ProcedureHarness,
-  type RigHost,
   type WriteFate,
 } from '../sim/procedure-harness.ts';
 import { convertToExclusive, convertToShared } from './convert.ts';
@@ -23,22 +23,22 @@ type Claim = 'none' | 'shared' | 'exclusive';
 interface Case {
   readonly name: string;
   readonly before: (hosts: Hosts) => PaxosHold | null;
-  readonly steps: (host: RigHost, hold: PaxosHold) => Steps<Result<unknown, unknown>>;
+  readonly steps: (host: HarnessHost, hold: PaxosHold) => Steps<Result<unknown, unknown>>;
   readonly granted: Claim;
   readonly refused: Claim;
 }
 
 interface Hosts {
   readonly harness: ProcedureHarness;
-  readonly one: RigHost;
-  readonly two: RigHost;
-  readonly three: RigHost;
+  readonly one: HarnessHost;
+  readonly two: HarnessHost;
+  readonly three: HarnessHost;
 }
 
 const GUESS = { geometry: GEOMETRY_512_1M, numHosts: HARNESS_HOSTS };
 const DEAD_MS = 140_000;
 
-function acquire(host: RigHost, shared: boolean) {
+function acquire(host: HarnessHost, shared: boolean) {
   return paxosAcquire(host.member(), HARNESS_PLACE, {
     shared,
     ownerNowait: true,
@@ -48,7 +48,7 @@ function acquire(host: RigHost, shared: boolean) {
   });
 }
 
-function take(host: RigHost, shared: boolean): PaxosHold {
+function take(host: HarnessHost, shared: boolean): PaxosHold {
   const got = host.run(acquire(host, shared));
   assert.ok(got.ok, 'a free lease is granted');
   return got.value;

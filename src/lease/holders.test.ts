@@ -15,8 +15,8 @@ import {
   acquaint,
   HARNESS_HOSTS,
   HARNESS_PLACE,
+  type HarnessHost,
   ProcedureHarness,
-  type RigHost,
 } from '../sim/procedure-harness.ts';
 import { convertToExclusive, convertToShared } from './convert.ts';
 import { type Holder, holdersIn } from './holders.ts';
@@ -37,7 +37,7 @@ function three() {
   return { harness, one, two, asker };
 }
 
-function shown(asker: RigHost): { holders: readonly Holder[]; damaged: readonly number[] } {
+function shown(asker: HarnessHost): { holders: readonly Holder[]; damaged: readonly number[] } {
   const guess = { geometry: GEOMETRY_512_1M, numHosts: HARNESS_HOSTS };
   const area = asker.run(readArea(asker.member(), HARNESS_PLACE, guess));
   if (!area.ok) return { holders: [], damaged: [Number(area.error.facts['host'])] };
@@ -46,7 +46,7 @@ function shown(asker: RigHost): { holders: readonly Holder[]; damaged: readonly 
 }
 
 /** 'granted', or what the last try was refused with: a first one may have to record another's win. */
-function taken(asker: RigHost): string {
+function taken(asker: HarnessHost): string {
   let said = '';
   for (let attempt = 0; attempt < TRIES; attempt++) {
     const got = asker.run(acquire(asker));
@@ -56,7 +56,7 @@ function taken(asker: RigHost): string {
   return said;
 }
 
-function check(asker: RigHost, what: string): string {
+function check(asker: HarnessHost, what: string): string {
   const { holders, damaged } = shown(asker);
   assert.equal(damaged.length, 0, what);
   const names = holders.map(({ hostId, mode }) => `${mode} ${hostId}`).join();
@@ -66,7 +66,7 @@ function check(asker: RigHost, what: string): string {
 }
 
 /** One thing that a user of the lease may want, as far as it gets. */
-function begin(host: RigHost, dice: Dice): void {
+function begin(host: HarnessHost, dice: Dice): void {
   const shared = dice.chance(0.5);
   if (dice.chance(0.5)) {
     host.task(acquire(host, { shared })).advance(dice.below(12));

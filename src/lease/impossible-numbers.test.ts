@@ -17,8 +17,8 @@ import {
   acquaint,
   HARNESS_LOCKSPACE,
   HARNESS_PLACE,
+  type HarnessHost,
   ProcedureHarness,
-  type RigHost,
 } from '../sim/procedure-harness.ts';
 import { convertToExclusive, convertToShared } from './convert.ts';
 import { deltaAcquire } from './delta-acquire.ts';
@@ -45,7 +45,7 @@ const READING = {
 };
 const ASKING = { lver: 0n, forceMode: 1, nextLver: true, geometry: GEOMETRY_512_1M };
 
-function hosts(): { harness: ProcedureHarness; one: RigHost; two: RigHost } {
+function hosts(): { harness: ProcedureHarness; one: HarnessHost; two: HarnessHost } {
   const harness = new ProcedureHarness();
   const [one, two] = [harness.join(1), harness.join(2)];
   acquaint([one, two, harness.join(NOBODY)]);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { acquaint, ProcedureHarness, type RigHost } from '../sim/procedure-harness.ts';
+import { acquaint, type HarnessHost, ProcedureHarness } from '../sim/procedure-harness.ts';
 import { blockAt } from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import type { Steps } from './steps.ts';
@@ -17,7 +17,7 @@ function two() {
   return { harness, one, other };
 }
 
-function count<T>(host: RigHost, steps: Steps<T>): { result: T; io: string } {
+function count<T>(host: HarnessHost, steps: Steps<T>): { result: T; io: string } {
   const task = host.task(steps);
   const io = { areas: 0, sectors: 0, writes: 0 };
   for (let { wants } = task; wants !== null; { wants } = task) {
@@ -29,7 +29,7 @@ function count<T>(host: RigHost, steps: Steps<T>): { result: T; io: string } {
   return { result: task.result, io: `${io.areas} + ${io.sectors}, ${io.writes}` };
 }
 
-function take(host: RigHost, shared: boolean): PaxosHold {
+function take(host: HarnessHost, shared: boolean): PaxosHold {
   const got = host.run(ORIGINALS.acquire(host.member(), { ...WISH, shared }));
   assert.ok(got.ok);
   return got.value;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HARNESS_LOCKSPACE, ProcedureHarness, RigHost } from '../sim/procedure-harness.ts';
+import { HARNESS_LOCKSPACE, HarnessHost, ProcedureHarness } from '../sim/procedure-harness.ts';
 import { deltaAcquire } from './delta-acquire.ts';
 
 // A record under our own host name is that of our former life, or of a clone that lives.
@@ -14,7 +14,7 @@ const INTERVAL_MS = 2 * T_S * 1000;
 function scene(hostName = 'host-1') {
   const harness = new ProcedureHarness(T_S);
   const living = harness.join(1);
-  const clone = new RigHost(harness, 1);
+  const clone = new HarnessHost(harness, 1);
   const place = { lockspaceName: HARNESS_LOCKSPACE, offset: 0, hostId: 1, ioTimeoutS: T_S };
   const join = clone.task(
     deltaAcquire({ ...place, hostName, aborted: () => false }, harness.geometry),
@@ -72,7 +72,7 @@ test('one that leaves while it is watched is waited for no longer than that', ()
 test('of two clones that start at once one joins, whatever the order of their steps', () => {
   for (let cut = 1; cut < JOIN_EFFECTS; cut++) {
     const { harness, join } = scene();
-    const other = new RigHost(harness, 1);
+    const other = new HarnessHost(harness, 1);
     const place = { lockspaceName: HARNESS_LOCKSPACE, offset: 0, hostId: 1, ioTimeoutS: T_S };
     const second = other.task(
       deltaAcquire({ ...place, hostName: 'host-1', aborted: () => false }, harness.geometry),
@@ -96,7 +96,7 @@ test('a host of another name goes by the full wait as ever', () => {
 test('a claim is sent and answered within half of what a rival of the same record waits', () => {
   const harness = new ProcedureHarness(T_S);
   const place = { lockspaceName: HARNESS_LOCKSPACE, offset: 0, hostId: 3, hostName: 'slow' };
-  const host = new RigHost(harness, 3);
+  const host = new HarnessHost(harness, 3);
   const join = host.task(
     deltaAcquire({ ...place, ioTimeoutS: 10, aborted: () => false }, harness.geometry),
   );

@@ -9,8 +9,8 @@ import {
   HARNESS_HOSTS,
   HARNESS_LOCKSPACE,
   HARNESS_PLACE,
+  HarnessHost,
   ProcedureHarness,
-  RigHost,
 } from '../sim/procedure-harness.ts';
 import { deltaAcquire } from './delta-acquire.ts';
 import type { LeaseError } from './lease-error.ts';
@@ -33,7 +33,7 @@ function scene() {
   const [one, three] = [harness.join(1), harness.join(DAMAGED)];
   acquaint([one, three]);
   harness.disks.resource.fill(0xa5, BLOCK_AT, BLOCK_AT + 512);
-  return { harness, one, three, mender: new RigHost(harness, DAMAGED) };
+  return { harness, one, three, mender: new HarnessHost(harness, DAMAGED) };
 }
 
 function mend(harness: ProcedureHarness, hostId = DAMAGED): Steps<Result<Repaired, LeaseError>> {
@@ -52,7 +52,7 @@ function recordOf(harness: ProcedureHarness): DeltaLeader {
   return decode(deltaLeader, harness.disks.lockspace, deltaLeaseOffset(GEOMETRY_512_1M, DAMAGED));
 }
 
-function acquire(host: RigHost): boolean {
+function acquire(host: HarnessHost): boolean {
   const guess = { geometry: GEOMETRY_512_1M, numHosts: HARNESS_HOSTS };
   const wish = { shared: false, ownerNowait: true, wantedLver: null, newNumHosts: null, guess };
   return host.run(paxosAcquire(host.member(), HARNESS_PLACE, wish)).ok;

@@ -11,8 +11,8 @@ import { indexEntry, indexHeader } from '../format/resource-index.ts';
 import {
   acquaint,
   HARNESS_LOCKSPACE,
+  type HarnessHost,
   ProcedureHarness,
-  type RigHost,
   type WriteFate,
 } from '../sim/procedure-harness.ts';
 import type { LeaseError } from './lease-error.ts';
@@ -43,7 +43,7 @@ const PLACE: IndexPlace = {
 
 type Answer = Result<NamedPlace, LeaseError>;
 
-function begin(): { harness: ProcedureHarness; one: RigHost; two: RigHost } {
+function begin(): { harness: ProcedureHarness; one: HarnessHost; two: HarnessHost } {
   const harness = new ProcedureHarness(10, END);
   const [one, two] = [harness.join(1), harness.join(2)];
   acquaint([one, two]);
@@ -53,15 +53,15 @@ function begin(): { harness: ProcedureHarness; one: RigHost; two: RigHost } {
   return { harness, one, two };
 }
 
-const create = (host: RigHost, name: string): Steps<Answer> =>
+const create = (host: HarnessHost, name: string): Steps<Answer> =>
   createInIndex(host.member(), PLACE, { name, nowMs: host.harness.nowMs });
-const remove = (host: RigHost, name: string, offset = 0): Steps<Answer> =>
+const remove = (host: HarnessHost, name: string, offset = 0): Steps<Answer> =>
   deleteFromIndex(host.member(), PLACE, { name, offset, nowMs: host.harness.nowMs });
-const update = (host: RigHost, to: NamedPlace, rem = false): Steps<Answer> =>
+const update = (host: HarnessHost, to: NamedPlace, rem = false): Steps<Answer> =>
   updateIndex(host.member(), PLACE, { ...to, remove: rem });
-const rebuild = (host: RigHost): Steps<Answer> => rebuildIndex(host.member(), PLACE);
+const rebuild = (host: HarnessHost): Steps<Answer> => rebuildIndex(host.member(), PLACE);
 
-function lookUp(host: RigHost, wish: Partial<NamedPlace>) {
+function lookUp(host: HarnessHost, wish: Partial<NamedPlace>) {
   return host.run(lookUpIndex(PLACE, { name: '', offset: 0, ...wish }));
 }
 
@@ -200,7 +200,7 @@ test('each field of the header is checked', () => {
   }
 });
 
-const CASES: readonly (readonly [string, (host: RigHost) => Steps<Answer>])[] = [
+const CASES: readonly (readonly [string, (host: HarnessHost) => Steps<Answer>])[] = [
   ['create', (host) => create(host, 'new')],
   ['delete', (host) => remove(host, 'old')],
   ['update', (host) => update(host, { name: '', offset: FIRST_AT }, true)],
@@ -239,7 +239,7 @@ for (const [name, steps] of CASES) {
 
 /** false when the procedure has no such write any more. */
 function unanswered(
-  steps: (host: RigHost) => Steps<Answer>,
+  steps: (host: HarnessHost) => Steps<Answer>,
   write: number,
   fate: WriteFate,
 ): boolean {

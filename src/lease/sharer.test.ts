@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { deltaLeaseOffset, GEOMETRY_512_1M } from '../format/geometry.ts';
-import { ProcedureHarness, RigHost } from '../sim/procedure-harness.ts';
+import { HarnessHost, ProcedureHarness } from '../sim/procedure-harness.ts';
 import type { HostBlock } from './paxos-area.ts';
 import { sharerIsLive, sharerSeemsLive } from './sharer.ts';
 import type { HostView, Member } from './world.ts';
@@ -26,7 +26,7 @@ function scene() {
   };
   // Its dblock is not looked at.
   const block = { hostId: 1, shared: true, sharedGeneration: one.generation } as HostBlock;
-  const two = new RigHost(harness, 2);
+  const two = new HarnessHost(harness, 2);
   const judge = (view: HostView | null) => {
     const member: Member = { ...two.member(), hostView: () => view };
     const answer = two.run(sharerIsLive(member, block, harness.nowMs));

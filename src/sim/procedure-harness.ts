@@ -63,7 +63,7 @@ export class ProcedureHarness {
   #format(numHosts: number): void {
     const { geometry, ioTimeoutS } = this;
     const common = { offset: 0, geometry, writeTimeoutMs: 60_000 };
-    const formatter = new RigHost(this, 0);
+    const formatter = new HarnessHost(this, 0);
     const lockspace = { ...common, name: HARNESS_LOCKSPACE, ioTimeoutS };
     formatter.run(initLockspace(lockspace));
     formatter.run(
@@ -78,9 +78,9 @@ export class ProcedureHarness {
     );
   }
 
-  /** A host that has joined, under its own name; again: the same host's next stay. */
-  join(hostId: number): RigHost {
-    const host = new RigHost(this, hostId);
+  /** A host that has joined, under its own name; again: the same host's next membership. */
+  join(hostId: number): HarnessHost {
+    const host = new HarnessHost(this, hostId);
     host.join();
     return host;
   }
@@ -92,19 +92,19 @@ export class ProcedureHarness {
   }
 }
 
-export class RigHost {
+export class HarnessHost {
   readonly harness: ProcedureHarness;
   readonly hostId: number;
   generation = 0n;
   /** When it stopped renewing; null = it renews. Its watchers know. */
   diedMs: number | null = null;
-  /** Our stay is over: no write may start. */
+  /** Our membership is over: no write may start. */
   ended = false;
   /** Decides the next writes; what it does not say is done. */
   fate: (write: Readonly<Effect & { op: 'write' }>) => WriteFate = () => 'done';
   /** Decides the next reads: one that fails is answered as a write would be. */
   readFate: () => 'done' | 'failed' | 'unknown' = () => 'done';
-  readonly peers: Map<number, RigHost> = new Map();
+  readonly peers: Map<number, HarnessHost> = new Map();
   readonly rest: (() => Steps<void>)[] = [];
   /** Its latest look at the lockspace; null = it looks all the time. */
   #looked: ReadonlyMap<number, HostView> | null = null;
@@ -216,8 +216,8 @@ export class RigHost {
     };
   }
 
-  task<T>(steps: Steps<T>): RigTask<T> {
-    return new RigTask(this, steps);
+  task<T>(steps: Steps<T>): HarnessTask<T> {
+    return new HarnessTask(this, steps);
   }
 
   run<T>(steps: Steps<T>): T {
@@ -297,13 +297,13 @@ export class RigHost {
 }
 
 /** A procedure that moves one effect at a time; a crash is a task nobody steps again. */
-export class RigTask<T> {
-  readonly #host: RigHost;
+export class HarnessTask<T> {
+  readonly #host: HarnessHost;
   readonly #steps: Steps<T>;
   #turn: IteratorResult<Readonly<Effect>, T>;
   #early: { readonly at: number; readonly bytes: Uint8Array }[] = [];
 
-  constructor(host: RigHost, steps: Steps<T>) {
+  constructor(host: HarnessHost, steps: Steps<T>) {
     this.#host = host;
     this.#steps = steps;
     this.#turn = steps.next();
@@ -362,6 +362,6 @@ export class RigTask<T> {
 const NOTHING = new Uint8Array(0);
 
 /** Hosts that know each other's liveness. */
-export function acquaint(hosts: readonly RigHost[]): void {
+export function acquaint(hosts: readonly HarnessHost[]): void {
   for (const host of hosts) for (const peer of hosts) host.peers.set(peer.hostId, peer);
 }

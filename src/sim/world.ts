@@ -1,5 +1,16 @@
 import { BrokenInvariant } from '../base/assert.ts';
-import { FrontedMachine } from './cluster/daemon-site.ts';
+import { DaemonSite } from './cluster/daemon-site.ts';
+import { LeaseHost } from './cluster/lease-host.ts';
+import { LeaseSite } from './cluster/lease-site.ts';
+import type { Site } from './cluster/site.ts';
+import { STORAGE_FAULTS, type StorageFaults } from './faults/schedule.ts';
+import { type StrayKind, StraySectors } from './faults/stray-sectors.ts';
+import { InvariantChecker } from './invariants/checker.ts';
+import type { Claim, Incarnation } from './invariants/claims.ts';
+import { Violation } from './invariants/violation.ts';
+import { SimClock } from './kernel/clock.ts';
+import { Dice } from './kernel/dice.ts';
+import { type Io, type IoFate, PROMPT, SimStorage } from './kernel/disk.ts';
 import {
   AREA_BYTES,
   LOCKSPACE,
@@ -7,18 +18,7 @@ import {
   resourceName,
   resourceOffset,
   sectorAt,
-} from './cluster/layout.ts';
-import { LeaseHost } from './cluster/lease-host.ts';
-import { Machine } from './cluster/lease-site.ts';
-import type { Computer } from './cluster/site.ts';
-import { SKY, type Sky } from './faults/schedule.ts';
-import { type StrayKind, StraySectors } from './faults/stray-sectors.ts';
-import { Judge } from './invariants/checker.ts';
-import type { Claim, Life } from './invariants/claims.ts';
-import { Violation } from './invariants/violation.ts';
-import { SimClock } from './kernel/clock.ts';
-import { Dice } from './kernel/dice.ts';
-import { type Io, type IoFate, PROMPT, SimStorage } from './kernel/disk.ts';
+} from './kernel/layout.ts';
 
 export interface WorldOptions {
   readonly seed: number;
@@ -31,9 +31,9 @@ export interface WorldOptions {
   /** The slowest answer of the storage in fair weather. */
   readonly latencyMs: number;
   /** What may come when it is not fair. */
-  readonly sky: Sky;
+  readonly storageFaults: StorageFaults;
   /** How often a write that the storage refuses lands all the same. */
-  readonly stubborn: number;
+  readonly refusedWritesLand: number;
   /** Between two sectors that read as no host has written them, at most; 0 = there are none. */
   readonly straysMs: number;
   readonly strayKind: StrayKind;
@@ -48,11 +48,11 @@ export interface WorldOptions {
   /** How many of the machines run the whole daemon, front and all, and not a simple front. */
   readonly daemons: number;
   /** Between two misfortunes of one machine, at most. */
-  readonly misfortuneMs: number;
+  readonly faultIntervalMs: number;
   /** A machine that was reset stays off for so long, at most. */
   readonly outageMs: number;
   /** How often wdmd's standing still comes with a daemon that is killed. */
-  readonly starvation: number;
+  readonly killWithLag: number;
   /** How much faster or slower a host's clock may run: 0.0001 = 100 ppm. */
   readonly clockDrift: number;
   /** Run directories fill up at times; what a killed daemon wrote there is damaged at times. */
@@ -71,13 +71,13 @@ export function optionsOf(seed: number, wanted: Partial<WorldOptions> = {}): Wor
     steps: 20_000,
     pauseMs: dice.pick([20, 200, 2000]),
     latencyMs: dice.pick([2, 20, 300]),
-    sky: SKY,
-    stubborn: dice.pick([0, 0.3, 0.6]),
+    storageFaults: STORAGE_FAULTS,
+    refusedWritesLand: dice.pick([0, 0.3, 0.6]),
     mistakenIds: dice.pick([0, 0, 0.15]),
-    misfortuneMs: dice.pick([20_000, 80_000, 300_000]),
+    faultIntervalMs: dice.pick([20_000, 80_000, 300_000]),
     daemons: dice.pick([0, 0.5, 1]),
     outageMs: dice.pick([60_000, 60_000, 600_000]),
-    starvation: 0.2,
+    killWithLag: 0.2,
     clones: 0,
     stalls: true,
     clockDrift: 0.0001,
@@ -113,8 +113,8 @@ export class World {
   readonly dice: Dice;
   readonly clock: SimClock = new SimClock(1_000_000);
   readonly storage: SimStorage = new SimStorage();
-  readonly judge: Judge;
-  readonly #machines: Computer[];
+  readonly checker: InvariantChecker;
+  readonly #machines: Site[];
   readonly #strays: StraySectors;
   readonly #grantedMs = new WeakMap<Claim, number>();
   readonly #lun: Uint8Array;
@@ -130,7 +130,7 @@ export class World {
     this.dice = new Dice(options.seed, 'world');
     this.#lun = this.storage.add(LUN, (1 + options.resources) * AREA_BYTES);
     this.#format();
-    this.judge = new Judge(this.storage, this.clock);
+    this.checker = new InvariantChecker(this.storage, this.clock);
     const say = (text: string) => this.say('lun', text);
     this.#strays = new StraySectors({ ...this, ...options, dice: this.dice.fork('strays'), say });
     const common = this.dice.pick([...IO_TIMEOUTS_S]);
@@ -140,9 +140,7 @@ export class World {
       const isClone = index >= options.hosts - options.clones;
       const hostId = 1 + (isClone ? options.hosts - 1 - index : index);
       const of = { hostId, hostName: `host-${hostId}`, ioTimeoutS, isClone };
-      return this.dice.chance(options.daemons)
-        ? new FrontedMachine(this, of)
-        : new Machine(this, of);
+      return this.dice.chance(options.daemons) ? new DaemonSite(this, of) : new LeaseSite(this, of);
     });
   }
 
@@ -182,22 +180,22 @@ export class World {
       virtualMs: this.clock.nowMs() - 1_000_000,
       grants: this.#grants,
       answers: this.#answers,
-      fallen: this.judge.leases.fallen,
+      fallen: this.checker.leases.fallen,
       broken,
       trace: this.#trace,
     };
   }
 
-  #begin(machine: Computer): void {
+  #begin(machine: Site): void {
     this.clock.after(this.dice.between(0, 20_000), () => machine.hardware.boot());
     this.#misfortune(machine, this.dice.fork(`misfortune ${machine.name}`));
   }
 
-  #misfortune(machine: Computer, dice: Dice): void {
-    this.clock.after(dice.between(0.02, 1) * this.options.misfortuneMs, () => {
+  #misfortune(machine: Site, dice: Dice): void {
+    this.clock.after(dice.between(0.02, 1) * this.options.faultIntervalMs, () => {
       if (this.isQuiet) return;
       const what = dice.next();
-      if (what < 0.25) machine.hardware.snipe();
+      if (what < 0.25) machine.hardware.armCrashPoint();
       else if (what < 0.4) machine.hardware.crash('by a power cut');
       else if (what > 0.8 || !this.options.stalls) machine.leave();
       else if (what < 0.55) machine.killProgram();
@@ -222,14 +220,14 @@ export class World {
     this.say('world', 'heals; host 1 must get every lease');
     const asked = new Set<number>();
     while (open.size > 0 && this.clock.nowMs() < endMs && this.clock.step()) {
-      const life = first.life;
-      if (life === null) continue;
+      const incarnation = first.incarnation;
+      if (incarnation === null) continue;
       for (const resource of open) {
-        if (this.judge.claims.find(life, resource) !== null) open.delete(resource);
+        if (this.checker.claims.find(incarnation, resource) !== null) open.delete(resource);
         else if (!asked.has(resource)) {
           asked.add(resource);
           this.clock.after(1000, () => asked.delete(resource));
-          first.want(life, resource);
+          first.want(incarnation, resource);
         }
       }
     }
@@ -240,26 +238,26 @@ export class World {
   granted(claim: Claim): void {
     this.#grants++;
     if (!this.#grantedMs.has(claim)) this.#grantedMs.set(claim, this.clock.nowMs());
-    this.judge.granted(claim.life, claim.resource, this.#lun);
+    this.checker.granted(claim.incarnation, claim.resource, this.#lun);
   }
 
   /** A leader that could not be read while it was held may still name it (spec 10 §4.6). */
   released(claim: Claim): void {
     if (this.#strays.lastOfLeader(claim.resource) >= (this.#grantedMs.get(claim) ?? 0)) return;
-    this.judge.leases.checkReleased(claim, this.#lun);
+    this.checker.leases.checkReleased(claim, this.#lun);
   }
 
-  claimsOf(life: Life): Claim[] {
+  claimsOf(incarnation: Incarnation): Claim[] {
     const found: Claim[] = [];
     for (let n = 0; n < this.options.resources; n++) {
-      const claim = this.judge.claims.find(life, n);
+      const claim = this.checker.claims.find(incarnation, n);
       if (claim !== null) found.push(claim);
     }
     return found;
   }
 
-  answered(life: Life, what: string, outcome: string): void {
-    this.say(life.label, `${what} -> ${outcome}`);
+  answered(incarnation: Incarnation, what: string, outcome: string): void {
+    this.say(incarnation.label, `${what} -> ${outcome}`);
     const kind = `${what.replace(/ R\d+/, '')}: ${outcome.replace(/, lver.*| \(.*/, '')}`;
     this.#answers.set(kind, (this.#answers.get(kind) ?? 0) + 1);
   }

@@ -5,8 +5,8 @@ import type { Dice } from '../../sim/kernel/dice.ts';
 import {
   HARNESS_HOSTS,
   HARNESS_PLACE,
-  type RigHost,
-  type RigTask,
+  type HarnessHost,
+  type HarnessTask,
 } from '../../sim/procedure-harness.ts';
 import { convertToExclusive, convertToShared } from '../convert.ts';
 import { leaseTimes } from '../lease-times.ts';
@@ -83,7 +83,7 @@ export interface SeatRules {
 
 /** A lease process and its user: one job at a time, and what a job left is done before the next. */
 export class Seat {
-  readonly host: RigHost;
+  readonly host: HarnessHost;
   readonly ways: Ways;
   readonly #dice: Dice;
   readonly #rules: SeatRules;
@@ -96,10 +96,10 @@ export class Seat {
   #cancelled = false;
   /** A value of this hold went unanswered. */
   #isValueOpen = false;
-  #task: { readonly task: RigTask<unknown>; readonly done: (result: unknown) => void } | null =
+  #task: { readonly task: HarnessTask<unknown>; readonly done: (result: unknown) => void } | null =
     null;
 
-  constructor(host: RigHost, ways: Ways, dice: Dice, rules: SeatRules) {
+  constructor(host: HarnessHost, ways: Ways, dice: Dice, rules: SeatRules) {
     this.host = host;
     this.ways = ways;
     this.#dice = dice;
@@ -198,7 +198,7 @@ export class Seat {
     this.host.readFate = readFate;
   }
 
-  #readSome(task: RigTask<unknown>): void {
+  #readSome(task: HarnessTask<unknown>): void {
     const { wants } = task;
     if (wants?.op !== 'read' || wants.length <= this.host.harness.geometry.sectorSize) return;
     const isLate = Array.from({ length: HOST_SECTORS }, () => this.#dice.chance(0.5));

@@ -3,8 +3,8 @@ import { decode } from '../../codec/struct.ts';
 import type { LeaseCommandResult } from '../../lease-process/messages.ts';
 import { SM_HEADER_BYTES, smHeader } from '../../wire/sanlock/socket.ts';
 import type { Lockspace, Resource } from '../../wire/sanlock/types.ts';
+import { AREA_BYTES, LOCKSPACE, LUN } from '../kernel/layout.ts';
 import type { SimPeer } from './front-host.ts';
-import { AREA_BYTES, LOCKSPACE, LUN } from './layout.ts';
 
 /** What add_lockspace answers when it was asked before. */
 export function isAsked(result: number): boolean {

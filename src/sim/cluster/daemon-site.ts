@@ -6,20 +6,20 @@ import { SanlockProgram } from '../../programs/sanlock-program.ts';
 import * as calls from '../../wire/sanlock/daemon-calls.ts';
 import { acquire, convert, release, request } from '../../wire/sanlock/lease-calls.ts';
 import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
-import type { Life } from '../invariants/claims.ts';
+import type { Incarnation } from '../invariants/claims.ts';
 import { Violation } from '../invariants/violation.ts';
 import type { Dice } from '../kernel/dice.ts';
 import type { HostClock } from '../kernel/host-clock.ts';
 import { MemoryJournal } from '../kernel/journal.ts';
 import { bind, find, type ProcessTable } from '../kernel/process.ts';
-import { People, type Person } from '../workload/client-processes.ts';
 import { Users } from '../workload/users.ts';
 import type { World } from '../world.ts';
+import { type ClientProcess, ClientProcesses } from './client-processes.ts';
 import { isAsked, placeOf, refusal, resourceAt, resourceOf, results } from './daemon-calls.ts';
 import { SETTINGS, SimPeer } from './front-host.ts';
 import { NOTHING_DAMAGED, QUIET } from './lease-process.ts';
-import { Stays } from './memberships.ts';
-import { type Computer, Hardware, type Installation, type Software } from './site.ts';
+import { Memberships } from './memberships.ts';
+import { Hardware, type Site, type SiteSettings, type Software } from './site.ts';
 import { SimWdmd } from './wdmd.ts';
 
 /** A run directory, where it fills up at all. */
@@ -35,7 +35,7 @@ const LONGEST_WDMD_LAG_MS = 60_000;
  * A machine under the very daemon: front and lease process, users that are processes with
  * connections, signals that kill them, and a watchdog for all that does not end in time.
  */
-export class FrontedMachine implements Computer, Software {
+export class DaemonSite implements Site, Software {
   readonly name: string;
   readonly hardware: Hardware;
   readonly #hostId: number;
@@ -53,11 +53,11 @@ export class FrontedMachine implements Computer, Software {
   #wdmd: SimWdmd | null = null;
   readonly #wdmdDice: Dice;
   readonly #hasWatchdog: boolean;
-  readonly #stays: Stays;
-  readonly #people: People;
+  readonly #memberships: Memberships;
+  readonly #clients: ClientProcesses;
   #nextFd = 5;
 
-  constructor(world: World, of: Installation) {
+  constructor(world: World, of: SiteSettings) {
     this.#world = world;
     this.#hostId = of.hostId;
     this.#hostName = of.hostName;
@@ -67,14 +67,14 @@ export class FrontedMachine implements Computer, Software {
     this.#dice = this.hardware.dice;
     this.#wdmdDice = this.#dice.fork('wdmd');
     this.#hasWatchdog = this.#dice.chance(0.7);
-    this.#stays = new Stays({
+    this.#memberships = new Memberships({
       world,
       hardware: this.hardware,
       ioTimeoutS: of.ioTimeoutS,
       daemon: () => this.#daemon(),
       joined: () => this.#users.start(),
     });
-    this.#people = new People({
+    this.#clients = new ClientProcesses({
       world,
       hardware: this.hardware,
       hasWatchdog: this.#hasWatchdog,
@@ -84,8 +84,8 @@ export class FrontedMachine implements Computer, Software {
     this.#users = new Users(this, world, this.#dice.fork('users'));
   }
 
-  get life(): Life | null {
-    return this.#stays.life;
+  get incarnation(): Incarnation | null {
+    return this.#memberships.incarnation;
   }
 
   #daemon() {
@@ -101,7 +101,7 @@ export class FrontedMachine implements Computer, Software {
 
   #fillRunDirectory(journal: MemoryJournal): void {
     if (this.#world.options.journals !== 'full') return;
-    const dice = this.#dice.fork(`run directory ${this.#stays.count}`);
+    const dice = this.#dice.fork(`run directory ${this.#memberships.count}`);
     const turn = (): void => {
       journal.full = !this.#world.isQuiet && !journal.full;
       const forMs = journal.full ? LONGEST_FULL_MS : LONGEST_ROOM_MS;
@@ -119,7 +119,7 @@ export class FrontedMachine implements Computer, Software {
       this.#wdmd = new SimWdmd(this.hardware, time.sibling());
       this.#lagNow(this.#wdmd);
     }
-    const dice = this.#dice.fork(`front ${this.#stays.count}`);
+    const dice = this.#dice.fork(`front ${this.#memberships.count}`);
     this.#front = new SanlockProgram({
       settings: {
         ...SETTINGS,
@@ -144,10 +144,10 @@ export class FrontedMachine implements Computer, Software {
 
   /** wdmd cannot run for a while, again and again. */
   #lagNow(wdmd: SimWdmd): void {
-    const afterMs = this.#wdmdDice.between(0.02, 1) * this.#world.options.misfortuneMs;
+    const afterMs = this.#wdmdDice.between(0.02, 1) * this.#world.options.faultIntervalMs;
     this.hardware.after(afterMs, () => {
       if (this.#wdmd !== wdmd || this.#world.isQuiet) return;
-      if (this.#front !== null && this.#wdmdDice.chance(this.#world.options.starvation)) {
+      if (this.#front !== null && this.#wdmdDice.chance(this.#world.options.killWithLag)) {
         this.#world.say(this.name, 'has no memory left');
         this.#killDaemon();
         this.#lagAtExpiry(wdmd);
@@ -178,8 +178,8 @@ export class FrontedMachine implements Computer, Software {
     this.#frontTime = null;
     this.#wdmd?.powerLost();
     this.#wdmd = null;
-    this.#people.powerLost();
-    this.#stays.powerLost();
+    this.#clients.powerLost();
+    this.#memberships.powerLost();
   }
 
   #connect(pid: number): SimPeer {
@@ -218,22 +218,22 @@ export class FrontedMachine implements Computer, Software {
   #processes(): Processes {
     const table: ProcessTable = {
       isThere: (pid) => {
-        const seat = this.#stays.seat(pid);
-        return seat === null ? this.#people.has(pid) : !seat.isGone;
+        const seat = this.#memberships.seat(pid);
+        return seat === null ? this.#clients.has(pid) : !seat.isGone;
       },
       onceGone: (pid, gone) => {
         const time = this.#frontTime;
         const told = () => time?.run(gone);
-        const seat = this.#stays.seat(pid);
-        if (seat === null) this.#people.onceGone(pid, told);
-        else this.#stays.onceGone(seat, told);
+        const seat = this.#memberships.seat(pid);
+        if (seat === null) this.#clients.onceGone(pid, told);
+        else this.#memberships.onceGone(seat, told);
       },
-      signal: (pid, signal) => this.#people.signal(pid, signal),
+      signal: (pid, signal) => this.#clients.signal(pid, signal),
     };
     return {
       // Messages of this kind are the only ones the front sends to a process it starts.
       startLeaseProcess: <Out, In>() => {
-        const seat = this.#stays.start();
+        const seat = this.#memberships.start();
         return { ...seat.channel, process: bind(table, seat.pid) } as unknown as Channel<Out, In>;
       },
       peerOf: ({ peerPid }) => (peerPid === null ? null : bind(table, peerPid)),
@@ -246,23 +246,23 @@ export class FrontedMachine implements Computer, Software {
     return true; // what the daemon answered is what a process works by
   }
 
-  want(life: Life, resource: number): void {
-    this.#users.acquire(life, resource, { shared: false });
+  want(incarnation: Incarnation, resource: number): void {
+    this.#users.acquire(incarnation, resource, { shared: false });
   }
 
   ask(command: LeaseCommand, answer: (result: LeaseCommandResult) => void): number | null {
-    const { life } = this;
-    if (life === null) return null;
+    const { incarnation } = this;
+    if (incarnation === null) return null;
     if (command.op === 'acquire') {
-      const person = this.#people.begin(life, resourceAt(command.area.offset));
+      const client = this.#clients.begin(incarnation, resourceAt(command.area.offset));
       const flags = command.shared ? RES_FLAGS.SHARED : 0;
       const { ownerNowait, readLvb: lvb } = command;
-      const call = acquire([resourceOf(person.resource, flags)], { ownerNowait, lvb });
-      this.#people.say(person, call.request, (result) => {
-        if (result !== 0) this.#people.die(person);
-        answer(result === 0 ? this.#granted(person, 'acquire') : refusal('acquire', result));
+      const call = acquire([resourceOf(client.resource, flags)], { ownerNowait, lvb });
+      this.#clients.say(client, call.request, (result) => {
+        if (result !== 0) this.#clients.die(client);
+        answer(result === 0 ? this.#granted(client, 'acquire') : refusal('acquire', result));
       });
-      return person.pid;
+      return client.pid;
     }
     if (command.op === 'request') {
       this.#request(command, answer);
@@ -270,30 +270,30 @@ export class FrontedMachine implements Computer, Software {
     }
     if (command.op !== 'release' && command.op !== 'convert') return null;
     const resource = resourceAt(command.hold.offset);
-    const person = this.#people.holder(life, resource);
-    if (person === null) return null;
+    const client = this.#clients.holder(incarnation, resource);
+    if (client === null) return null;
     if (command.op === 'release') {
-      this.#people.say(person, release([resourceOf(resource, 0)]).request, (result) => {
-        this.#people.die(person);
+      this.#clients.say(client, release([resourceOf(resource, 0)]).request, (result) => {
+        this.#clients.die(client);
         // Of a lockspace that is being given up nothing is written: its host lease ends soon.
-        const { current } = this.#stays;
-        const stay = current?.life === life ? current : null;
-        const isWritten = stay?.seat.isAlive === true && !stay.isEnding;
+        const { current } = this.#memberships;
+        const membership = current?.incarnation === incarnation ? current : null;
+        const isWritten = membership?.seat.isAlive === true && !membership.isEnding;
         const code = isWritten ? result : -ERRNO.ENOSPC;
         answer(code === 0 ? { ok: true, op: 'release' } : refusal('release', code));
       });
-      return person.pid;
+      return client.pid;
     }
     const { ownerNowait } = command;
     const wanted = resourceOf(resource, command.toShared ? RES_FLAGS.SHARED : 0);
-    this.#people.say(person, convert(wanted, { ownerNowait }).request, (result) => {
-      const granted = result === 0 ? this.#granted(person, 'convert') : refusal('convert', result);
+    this.#clients.say(client, convert(wanted, { ownerNowait }).request, (result) => {
+      const granted = result === 0 ? this.#granted(client, 'convert') : refusal('convert', result);
       // Of a lost lease process: whatever it had written, its user takes it that it stepped down.
       if (granted.ok && granted.op === 'convert' && command.toShared) {
         answer({ ...granted, hold: { ...granted.hold, shared: true } });
       } else answer(granted);
     });
-    return person.pid;
+    return client.pid;
   }
 
   #request(
@@ -314,32 +314,39 @@ export class FrontedMachine implements Computer, Software {
     this.#toDaemon(peer, request(resource, { forceMode, nextLver }).request);
   }
 
-  #granted(person: Person, op: 'acquire' | 'convert'): LeaseCommandResult {
-    const { current } = this.#stays;
-    const hold = current?.life === person.life ? current.holds.get(person.resource) : null;
+  #granted(client: ClientProcess, op: 'acquire' | 'convert'): LeaseCommandResult {
+    const { current } = this.#memberships;
+    const hold =
+      current?.incarnation === client.incarnation ? current.holds.get(client.resource) : null;
     if (hold) return op === 'acquire' ? { ok: true, op, hold, lvb: null } : { ok: true, op, hold };
-    throw new Violation(9, `${person.life.label}: R${person.resource} granted without its lease`);
+    throw new Violation(
+      9,
+      `${client.incarnation.label}: R${client.resource} granted without its lease`,
+    );
   }
 
   cancel(id: number): void {
-    this.#people.cancel(id);
+    this.#clients.cancel(id);
   }
 
   leave(): void {
-    const { life } = this;
+    const { incarnation } = this;
     const admin = this.#admin;
-    if (life === null || admin === null) return;
-    this.#world.say(life.label, 'is asked to leave');
+    if (incarnation === null || admin === null) return;
+    this.#world.say(incarnation.label, 'is asked to leave');
     const peer = this.#connect(2);
     this.#toDaemon(peer, calls.removeLockspace(placeOf(this.#hostId)).request);
   }
 
   pauseProgram(forMs: number): void {
-    const stay = this.#stays.current;
-    if (stay === null) return;
-    this.#world.say(stay.life.label, `lease process stands still for ${Math.round(forMs)} ms`);
-    stay.time.pause();
-    this.#world.clock.after(forMs, () => stay.time.resume());
+    const membership = this.#memberships.current;
+    if (membership === null) return;
+    this.#world.say(
+      membership.incarnation.label,
+      `lease process stands still for ${Math.round(forMs)} ms`,
+    );
+    membership.time.pause();
+    this.#world.clock.after(forMs, () => membership.time.resume());
   }
 
   pauseAll(forMs: number): void {
@@ -348,7 +355,7 @@ export class FrontedMachine implements Computer, Software {
       return;
     }
     const { clock } = this.hardware;
-    const times = [this.#frontTime, clock, this.#stays.current?.time ?? null, this.#wdmd];
+    const times = [this.#frontTime, clock, this.#memberships.current?.time ?? null, this.#wdmd];
     this.#world.say(this.name, `everything stands still for ${Math.round(forMs)} ms`);
     for (const time of times) time?.pause();
     this.#world.clock.after(forMs, () => {
@@ -358,11 +365,11 @@ export class FrontedMachine implements Computer, Software {
 
   /** The lease process is killed, or the daemon: then its processes work on until the reset. */
   killProgram(): void {
-    const stay = this.#stays.current;
-    if (stay === null) return;
+    const membership = this.#memberships.current;
+    if (membership === null) return;
     if (this.#dice.chance(0.7)) {
-      this.#world.say(stay.life.label, 'lease process is killed');
-      stay.seat.end();
+      this.#world.say(membership.incarnation.label, 'lease process is killed');
+      membership.seat.end();
       return;
     }
     this.#killDaemon();
@@ -371,13 +378,13 @@ export class FrontedMachine implements Computer, Software {
   /** Its lease processes go with it. A service manager starts it again after a while. */
   #killDaemon(): void {
     this.#world.say(this.name, 'daemon is killed');
-    const dice = this.#dice.fork(`damage ${this.#stays.count}`);
+    const dice = this.#dice.fork(`damage ${this.#memberships.count}`);
     const isDamaged = this.#world.options.journals === 'damaged' && dice.chance(DAMAGE_CHANCE);
     if (isDamaged) this.#journal.damage(dice);
     this.#front = null;
     this.#frontTime?.stop();
-    this.#stays.endAll();
-    this.#people.daemonKilled();
+    this.#memberships.endAll();
+    this.#clients.daemonKilled();
     this.#wdmd?.daemonKilled();
     // Or only somebody who comes to look does; without a watchdog nobody else stops its users.
     const isLong = this.#wdmdDice.chance(0.4);

@@ -19,7 +19,7 @@ export const SETTINGS: typeof DEFAULTS = { ...DEFAULTS, useWatchdog: false };
 export const FIRST_LEASE_PID = 50_000;
 
 /** What the daemon did to the processes of its host. */
-export interface Deed {
+export interface DaemonAction {
   readonly atMs: number;
   readonly kind: SignalName | 'killpath';
   readonly pid: number;
@@ -116,7 +116,7 @@ export class SimPeer {
 
 /** One host: the very front and lease process programs over simulated disks, sockets and time. */
 export class FrontHost {
-  readonly deeds: Deed[] = [];
+  readonly deeds: DaemonAction[] = [];
   ended: number | null = null;
   readonly #clock: SimClock;
   readonly #frontTime: ProcessTime;
@@ -195,7 +195,7 @@ export class FrontHost {
   }
 
   #processes(disks: () => SimDisks): Processes {
-    const record = (kind: Deed['kind'], pid: number, text = ''): void => {
+    const record = (kind: DaemonAction['kind'], pid: number, text = ''): void => {
       this.deeds.push({ atMs: this.#clock.nowMs(), kind, pid, text });
     };
     const table: ProcessTable = {

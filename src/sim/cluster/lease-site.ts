@@ -6,22 +6,22 @@ import type {
   LeaseCommandResult,
 } from '../../lease-process/messages.ts';
 import { LeaseProgram } from '../../programs/lease-program.ts';
-import type { Life } from '../invariants/claims.ts';
+import type { Incarnation } from '../invariants/claims.ts';
 import { Violation } from '../invariants/violation.ts';
 import type { Dice } from '../kernel/dice.ts';
 import { SimDisks } from '../kernel/disk.ts';
 import type { HostClock } from '../kernel/host-clock.ts';
+import { LOCKSPACE, LUN } from '../kernel/layout.ts';
 import { Users } from '../workload/users.ts';
 import type { World } from '../world.ts';
-import { LOCKSPACE, LUN } from './layout.ts';
 import { QUIET } from './lease-process.ts';
-import { type Computer, Hardware, type Installation, type Software } from './site.ts';
+import { Hardware, type Site, type SiteSettings, type Software } from './site.ts';
 
 const LEAVE_PATIENCE_MS = 60_000;
 
-/** One stay: everything of it goes away together. */
-interface Stay {
-  readonly life: Life;
+/** One membership: everything of it goes away together. */
+interface Membership {
+  readonly incarnation: Incarnation;
   readonly program: LeaseProgram;
   readonly programClock: HostClock;
   readonly disks: SimDisks;
@@ -37,7 +37,7 @@ interface Stay {
  * A machine with one lease process (the very program), a watchdog, and a simple front: it lets
  * users ask, kills them at own expiry, and is reset when they do not die in time.
  */
-export class Machine implements Computer, Software {
+export class LeaseSite implements Site, Software {
   readonly name: string;
   readonly hardware: Hardware;
   readonly #hostId: number;
@@ -47,10 +47,10 @@ export class Machine implements Computer, Software {
   readonly #times: LeaseTimes;
   readonly #ioTimeoutS: number;
   readonly #users: Users;
-  #stays = 0;
-  #stay: Stay | null = null;
+  #memberships = 0;
+  #membership: Membership | null = null;
 
-  constructor(world: World, of: Installation) {
+  constructor(world: World, of: SiteSettings) {
     this.#world = world;
     this.#hostId = of.hostId;
     this.#hostName = of.hostName;
@@ -62,10 +62,11 @@ export class Machine implements Computer, Software {
     this.#users = new Users(this, world, this.#dice.fork('users'));
   }
 
-  get life(): Life | null {
-    const stay = this.#stay;
-    if (stay === null || stay.lastSuccessMs === null || stay.isEnding) return null;
-    return stay.life;
+  get incarnation(): Incarnation | null {
+    const membership = this.#membership;
+    if (membership === null || membership.lastSuccessMs === null || membership.isEnding)
+      return null;
+    return membership.incarnation;
   }
 
   powerOn(): void {
@@ -74,39 +75,39 @@ export class Machine implements Computer, Software {
 
   powerLost(): void {
     this.#users.stop();
-    const stay = this.#stay;
-    this.#stay = null;
-    if (stay === null) return;
-    this.#world.judge.claims.endAll(stay.life);
-    stay.life.isOver = true;
-    stay.program.close();
-    stay.programClock.stop();
-    if (this.#dice.chance(0.5)) stay.disks.cut();
-    else this.#world.clock.after(this.#dice.between(0, 9000), () => stay.disks.cut());
+    const membership = this.#membership;
+    this.#membership = null;
+    if (membership === null) return;
+    this.#world.checker.claims.endAll(membership.incarnation);
+    membership.incarnation.isOver = true;
+    membership.program.close();
+    membership.programClock.stop();
+    if (this.#dice.chance(0.5)) membership.disks.cut();
+    else this.#world.clock.after(this.#dice.between(0, 9000), () => membership.disks.cut());
   }
 
   #join(): void {
     const { clock } = this.hardware;
-    if (clock === null || this.#stay !== null) return;
-    const life = this.#newLife();
+    if (clock === null || this.#membership !== null) return;
+    const incarnation = this.#newIncarnation();
     const programClock = clock.sibling();
     const disks = new SimDisks({
-      host: life.label,
+      host: incarnation.label,
       storage: this.#world.storage,
       clock: this.#world.clock,
       plan: (io) => this.hardware.fate(io),
       at: programClock,
     });
-    const dice = this.#dice.fork(life.label);
+    const dice = this.#dice.fork(incarnation.label);
     const program = new LeaseProgram({
       clock: programClock,
       disks,
       random: () => dice.next(),
       log: QUIET,
-      send: (message) => this.#sent(stay, message),
+      send: (message) => this.#sent(membership, message),
     });
-    const stay: Stay = {
-      life,
+    const membership: Membership = {
+      incarnation,
       program,
       programClock,
       disks,
@@ -115,12 +116,12 @@ export class Machine implements Computer, Software {
       isEnding: false,
       nextId: 1,
     };
-    this.#stay = stay;
-    const name = this.#dice.chance(0.7) ? this.#hostName : `host-${life.label}`;
+    this.#membership = membership;
+    const name = this.#dice.chance(0.7) ? this.#hostName : `host-${incarnation.label}`;
     program.receive({
       kind: 'join',
       lockspaceName: LOCKSPACE,
-      hostId: life.hostId,
+      hostId: incarnation.hostId,
       path: LUN,
       offset: 0,
       hostName: name,
@@ -130,16 +131,17 @@ export class Machine implements Computer, Software {
     });
   }
 
-  #newLife(): Life {
-    const life: Life = {
-      label: `${this.name}.${++this.#stays}`,
+  #newIncarnation(): Incarnation {
+    const incarnation: Incarnation = {
+      label: `${this.name}.${++this.#memberships}`,
       hostId: this.#chooseHostId(),
       generation: null,
       isOver: false,
-      isExpired: () => this.#stay?.life !== life || this.#isExpired(this.#stay),
+      isExpired: () =>
+        this.#membership?.incarnation !== incarnation || this.#isExpired(this.#membership),
     };
-    this.#world.judge.begin(life);
-    return life;
+    this.#world.checker.begin(incarnation);
+    return incarnation;
   }
 
   #chooseHostId(): number {
@@ -148,68 +150,74 @@ export class Machine implements Computer, Software {
     return 1 + this.#dice.below(options.hosts);
   }
 
-  #isExpired(stay: Stay): boolean {
-    if (stay.lastSuccessMs === null) return false;
-    return stay.programClock.nowMs() >= stay.lastSuccessMs + this.#times.renewalFailMs;
+  #isExpired(membership: Membership): boolean {
+    if (membership.lastSuccessMs === null) return false;
+    return membership.programClock.nowMs() >= membership.lastSuccessMs + this.#times.renewalFailMs;
   }
 
   /** A message leaves the program; it reaches us when our side runs. */
-  #sent(stay: Stay, message: FromLeaseProcess): void {
-    if (message.kind === 'ran' && isGrant(message.result) && this.#isExpired(stay)) {
-      throw new Violation(9, `${stay.life.label} was granted a lease after its own expiry`);
+  #sent(membership: Membership, message: FromLeaseProcess): void {
+    if (message.kind === 'ran' && isGrant(message.result) && this.#isExpired(membership)) {
+      throw new Violation(
+        9,
+        `${membership.incarnation.label} was granted a lease after its own expiry`,
+      );
     }
-    if (message.kind === 'joined') this.#joined(stay, message);
+    if (message.kind === 'joined') this.#joined(membership, message);
     // The watchdog is fed for what is on disk, whenever we come to hear of it.
-    if (message.kind === 'renewed') stay.lastSuccessMs = message.timestampS * SECOND_MS;
-    this.hardware.clock?.run(() => this.#heard(stay, message));
+    if (message.kind === 'renewed') membership.lastSuccessMs = message.timestampS * SECOND_MS;
+    this.hardware.clock?.run(() => this.#heard(membership, message));
   }
 
-  #joined(stay: Stay, message: Extract<FromLeaseProcess, { kind: 'joined' }>): void {
-    stay.life.generation = message.generation;
-    stay.lastSuccessMs = message.timestampS * SECOND_MS;
-    const { claims, hosts } = this.#world.judge;
-    const isLive = (other: Life) =>
+  #joined(membership: Membership, message: Extract<FromLeaseProcess, { kind: 'joined' }>): void {
+    membership.incarnation.generation = message.generation;
+    membership.lastSuccessMs = message.timestampS * SECOND_MS;
+    const { claims, hosts } = this.#world.checker;
+    const isLive = (other: Incarnation) =>
       !other.isOver && (!other.isExpired() || claims.countOf(other) > 0);
-    hosts.joined(stay.life, isLive);
+    hosts.joined(membership.incarnation, isLive);
     this.#world.say(
-      stay.life.label,
-      `joined as ${stay.life.hostId}, generation ${message.generation}`,
+      membership.incarnation.label,
+      `joined as ${membership.incarnation.hostId}, generation ${message.generation}`,
     );
   }
 
-  #heard(stay: Stay, message: FromLeaseProcess): void {
-    if (this.#stay !== stay) return;
+  #heard(membership: Membership, message: FromLeaseProcess): void {
+    if (this.#membership !== membership) return;
     switch (message.kind) {
       case 'joined':
         this.hardware.watch({
-          isGood: () => !this.#isExpired(stay),
-          isOver: () => this.#stay !== stay,
+          isGood: () => !this.#isExpired(membership),
+          isOver: () => this.#membership !== membership,
         });
-        this.#checkExpiry(stay);
+        this.#checkExpiry(membership);
         this.#users.start();
         return;
       case 'joinFailed':
-        this.#world.say(stay.life.label, `could not join: ${message.error.code}`);
-        this.#over(stay);
+        this.#world.say(membership.incarnation.label, `could not join: ${message.error.code}`);
+        this.#over(membership);
         return;
       case 'renewalFailed':
-        if (message.overwritten) this.#expire(stay, 'its host lease was overwritten');
+        if (message.overwritten) this.#expire(membership, 'its host lease was overwritten');
         return;
       case 'ran': {
-        const answer = stay.answers.get(message.id);
-        stay.answers.delete(message.id);
+        const answer = membership.answers.get(message.id);
+        membership.answers.delete(message.id);
         if (message.result.ok && message.result.op === 'request') {
           const hostIds = [message.result.ownerId]; // as it is: the program has to bound it
-          stay.programClock.run(() =>
-            stay.program.receive({ kind: 'announce', hostIds, event: null }),
+          membership.programClock.run(() =>
+            membership.program.receive({ kind: 'announce', hostIds, event: null }),
           );
         }
         answer?.(message.result);
         return;
       }
       case 'left':
-        this.#world.say(stay.life.label, message.released ? 'left' : 'ended without release');
-        this.#over(stay);
+        this.#world.say(
+          membership.incarnation.label,
+          message.released ? 'left' : 'ended without release',
+        );
+        this.#over(membership);
         return;
       default:
         return;
@@ -217,68 +225,70 @@ export class Machine implements Computer, Software {
   }
 
   ask(command: LeaseCommand, answer: (result: LeaseCommandResult) => void): number | null {
-    const stay = this.#stay;
-    if (stay === null || this.life === null) return null;
-    const id = stay.nextId++;
-    stay.answers.set(id, answer);
-    stay.programClock.run(() => stay.program.receive({ kind: 'run', id, command }));
+    const membership = this.#membership;
+    if (membership === null || this.incarnation === null) return null;
+    const id = membership.nextId++;
+    membership.answers.set(id, answer);
+    membership.programClock.run(() => membership.program.receive({ kind: 'run', id, command }));
     return id;
   }
 
-  want(life: Life, resource: number): void {
-    this.#users.acquire(life, resource, { shared: false });
+  want(incarnation: Incarnation, resource: number): void {
+    this.#users.acquire(incarnation, resource, { shared: false });
   }
 
   /** Like the front: a grant that reaches a lockspace already given up is dropped. */
-  mayUse(life: Life): boolean {
-    return this.life === life && !life.isExpired();
+  mayUse(incarnation: Incarnation): boolean {
+    return this.incarnation === incarnation && !incarnation.isExpired();
   }
 
   cancel(id: number): void {
-    const stay = this.#stay;
-    stay?.programClock.run(() => stay.program.receive({ kind: 'cancel', id }));
+    const membership = this.#membership;
+    membership?.programClock.run(() => membership.program.receive({ kind: 'cancel', id }));
   }
 
-  #checkExpiry(stay: Stay): void {
+  #checkExpiry(membership: Membership): void {
     this.hardware.after(SECOND_MS, () => {
-      if (this.#stay !== stay || stay.isEnding) return;
-      if (this.#isExpired(stay)) this.#expire(stay, 'expired');
-      else this.#checkExpiry(stay);
+      if (this.#membership !== membership || membership.isEnding) return;
+      if (this.#isExpired(membership)) this.#expire(membership, 'expired');
+      else this.#checkExpiry(membership);
     });
   }
 
-  #expire(stay: Stay, why: string): void {
-    if (stay.isEnding) return;
-    this.#world.say(stay.life.label, why);
-    this.#end(stay);
+  #expire(membership: Membership, why: string): void {
+    if (membership.isEnding) return;
+    this.#world.say(membership.incarnation.label, why);
+    this.#end(membership);
   }
 
   /** Users go first, then the host lease; whoever does not die is ended by the watchdog. */
-  #end(stay: Stay): void {
-    stay.isEnding = true;
-    stay.programClock.run(() => stay.program.receive({ kind: 'refuse' }));
+  #end(membership: Membership): void {
+    membership.isEnding = true;
+    membership.programClock.run(() => membership.program.receive({ kind: 'refuse' }));
     this.#users.stop();
     const patient = this.#dice.chance(0.8);
     const finish = () => {
-      if (this.#stay !== stay || stay.life.isOver) return;
-      const wait = patient && stay.answers.size > 0 && !this.#isExpired(stay);
-      if (wait || this.#world.judge.claims.countOf(stay.life) > 0) {
+      if (this.#membership !== membership || membership.incarnation.isOver) return;
+      const wait = patient && membership.answers.size > 0 && !this.#isExpired(membership);
+      if (wait || this.#world.checker.claims.countOf(membership.incarnation) > 0) {
         this.hardware.after(200, finish);
         return;
       }
       this.hardware.disarm();
-      stay.programClock.run(() => stay.program.receive({ kind: 'leave', release: true }));
+      membership.programClock.run(() =>
+        membership.program.receive({ kind: 'leave', release: true }),
+      );
       this.hardware.after(LEAVE_PATIENCE_MS, () => {
-        if (this.#stay === stay) this.killProgram();
+        if (this.#membership === membership) this.killProgram();
       });
     };
-    this.#killUsers(stay);
+    this.#killUsers(membership);
     finish();
   }
 
-  #killUsers(stay: Stay): void {
-    const { claims } = this.#world.judge;
-    for (const claim of this.#world.claimsOf(stay.life)) {
+  #killUsers(membership: Membership): void {
+    const { claims } = this.#world.checker;
+    for (const claim of this.#world.claimsOf(membership.incarnation)) {
       const fate = this.#dice.next();
       if (fate > 0.9) continue; // stuck in the kernel: only a reset ends it
       const forMs = fate < 0.6 ? this.#dice.between(0, 5000) : this.#dice.between(0, 45_000);
@@ -287,18 +297,21 @@ export class Machine implements Computer, Software {
   }
 
   leave(): void {
-    const stay = this.#stay;
-    if (stay === null || stay.lastSuccessMs === null || stay.isEnding) return;
-    this.#world.say(stay.life.label, 'is asked to leave');
-    this.#end(stay);
+    const membership = this.#membership;
+    if (membership === null || membership.lastSuccessMs === null || membership.isEnding) return;
+    this.#world.say(membership.incarnation.label, 'is asked to leave');
+    this.#end(membership);
   }
 
   pauseProgram(forMs: number): void {
-    const stay = this.#stay;
-    if (stay === null) return;
-    this.#world.say(stay.life.label, `lease process stands still for ${Math.round(forMs)} ms`);
-    stay.programClock.pause();
-    this.#world.clock.after(forMs, () => stay.programClock.resume());
+    const membership = this.#membership;
+    if (membership === null) return;
+    this.#world.say(
+      membership.incarnation.label,
+      `lease process stands still for ${Math.round(forMs)} ms`,
+    );
+    membership.programClock.pause();
+    this.#world.clock.after(forMs, () => membership.programClock.resume());
   }
 
   pauseAll(forMs: number): void {
@@ -310,41 +323,44 @@ export class Machine implements Computer, Software {
 
   /** The lease process dies; what it sent may still land, and only then may another one begin. */
   killProgram(): void {
-    const stay = this.#stay;
-    if (stay === null || stay.life.isOver) return;
-    this.#world.say(stay.life.label, 'lease process is gone');
-    stay.program.close();
-    stay.programClock.stop();
-    stay.life.isOver = true;
-    stay.isEnding = true;
-    stay.answers.clear();
+    const membership = this.#membership;
+    if (membership === null || membership.incarnation.isOver) return;
+    this.#world.say(membership.incarnation.label, 'lease process is gone');
+    membership.program.close();
+    membership.programClock.stop();
+    membership.incarnation.isOver = true;
+    membership.isEnding = true;
+    membership.answers.clear();
     this.#users.stop();
-    this.#killUsers(stay);
-    this.#buryWhenDead(stay);
+    this.#killUsers(membership);
+    this.#buryWhenDead(membership);
   }
 
-  #buryWhenDead(stay: Stay): void {
-    if (this.#stay !== stay) return;
-    if (this.#world.judge.claims.countOf(stay.life) > 0 || stay.disks.underWay > 0) {
-      this.hardware.after(500, () => this.#buryWhenDead(stay));
+  #buryWhenDead(membership: Membership): void {
+    if (this.#membership !== membership) return;
+    if (
+      this.#world.checker.claims.countOf(membership.incarnation) > 0 ||
+      membership.disks.underWay > 0
+    ) {
+      this.hardware.after(500, () => this.#buryWhenDead(membership));
       return;
     }
     this.hardware.disarm();
-    this.#over(stay);
+    this.#over(membership);
   }
 
-  /** The program is done. A new stay begins when nothing of this one can still reach the disk. */
-  #over(stay: Stay): void {
-    stay.life.isOver = true;
-    stay.program.close();
-    stay.programClock.stop();
+  /** The program is done. A new membership begins when nothing of this one can still reach the disk. */
+  #over(membership: Membership): void {
+    membership.incarnation.isOver = true;
+    membership.program.close();
+    membership.programClock.stop();
     const rejoin = () => {
-      if (this.#stay !== stay) return;
-      if (stay.disks.underWay > 0) {
+      if (this.#membership !== membership) return;
+      if (membership.disks.underWay > 0) {
         this.hardware.after(500, rejoin);
         return;
       }
-      this.#stay = null;
+      this.#membership = null;
       this.hardware.disarm();
       this.#join();
     };

@@ -10,7 +10,7 @@ import type { Dice } from '../kernel/dice.ts';
 import type { SimStorage } from '../kernel/disk.ts';
 import { HostClock } from '../kernel/host-clock.ts';
 import { SimWatchdog } from '../kernel/watchdog.ts';
-import { CrowdHost } from '../workload/host.ts';
+import { SanlockHost } from './sanlock-host.ts';
 import { SimWdmd } from './wdmd.ts';
 
 const HOP_MS = 0.01;
@@ -56,7 +56,7 @@ export class LvmHost {
   #wdmd: SimWdmd | null = null;
   #device: SimWatchdog | null = null;
   #machine: HostClock;
-  sanlock: CrowdHost;
+  sanlock: SanlockHost;
 
   constructor(of: {
     readonly hostId: number;
@@ -96,14 +96,14 @@ export class LvmHost {
     return this.#boots;
   }
 
-  #newSanlock(): CrowdHost {
+  #newSanlock(): SanlockHost {
     const { hostId } = this;
-    return new CrowdHost({
+    return new SanlockHost({
       ...{ hostId, clock: this.#clock, storage: this.#storage },
       dice: this.#dice.fork(`boot ${this.#boots}`),
       log: this.#log(),
       ...(this.#hasWatchdog ? { watchdog: (time: HostClock) => this.#watchdog(time) } : {}),
-      neighbours: {
+      processes: {
         isAlive: (pid) => pid === this.#lvmlockd?.pid,
         signalled: (pid, signal) => this.#signalled(pid, signal),
         killpath: () => this.#watch.killpath(),

@@ -3,7 +3,7 @@ import { leaseTimes } from '../../lease/lease-times.ts';
 import type { PaxosHold } from '../../lease/paxos-hold.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../../lease-process/messages.ts';
 import type { SanlockProgram } from '../../programs/sanlock-program.ts';
-import type { Life } from '../invariants/claims.ts';
+import type { Incarnation } from '../invariants/claims.ts';
 import { Violation } from '../invariants/violation.ts';
 import { SimDisks } from '../kernel/disk.ts';
 import type { HostClock } from '../kernel/host-clock.ts';
@@ -16,10 +16,10 @@ import type { Hardware } from './site.ts';
 /** What a dead host's last I/O may still take until the storage has all of it, or has dropped it. */
 const LONGEST_LANDING_MS = 9000;
 
-/** One stay of the daemon in the lockspace: a lease process from its `join` to its end. */
-export interface Stay {
+/** One membership of the daemon in the lockspace: a lease process from its `join` to its end. */
+export interface Membership {
   readonly front: SanlockProgram;
-  readonly life: Life;
+  readonly incarnation: Incarnation;
   readonly seat: LeaseSeat;
   readonly time: HostClock;
   readonly holds: Map<number, PaxosHold>;
@@ -38,12 +38,12 @@ interface Surroundings {
   readonly joined: () => void;
 }
 
-/** The lease processes of one machine, and what their messages say to the judge. */
-export class Stays {
+/** The lease processes of one machine, and what their messages say to the checker. */
+export class Memberships {
   readonly #around: Surroundings;
   readonly #renewalFailMs: number;
   readonly #seats = new Map<number, LeaseSeat>();
-  #current: Stay | null = null;
+  #current: Membership | null = null;
   #count = 0;
   #nextPid = FIRST_LEASE_PID;
 
@@ -57,15 +57,15 @@ export class Stays {
     return this.#count;
   }
 
-  get current(): Stay | null {
+  get current(): Membership | null {
     return this.#current;
   }
 
-  /** The stay in which users may ask for leases. */
-  get life(): Life | null {
-    const stay = this.#current;
-    if (stay === null || stay.lastSuccessMs === null) return null;
-    return stay.front === this.#around.daemon()?.front ? stay.life : null;
+  /** The membership in which users may ask for leases. */
+  get incarnation(): Incarnation | null {
+    const membership = this.#current;
+    if (membership === null || membership.lastSuccessMs === null) return null;
+    return membership.front === this.#around.daemon()?.front ? membership.incarnation : null;
   }
 
   seat(pid: number): LeaseSeat | null {
@@ -117,7 +117,7 @@ export class Stays {
   /** What the lease processes have sent to the disks lands soon or never. */
   powerLost(): void {
     const { world, hardware } = this.#around;
-    const stay = this.#current;
+    const membership = this.#current;
     this.#current = null;
     for (const seat of this.#seats.values()) {
       seat.freeze();
@@ -128,70 +128,76 @@ export class Stays {
       }
     }
     this.#seats.clear();
-    if (stay === null) return;
-    world.judge.claims.endAll(stay.life);
-    stay.life.isOver = true;
-    stay.time.stop();
+    if (membership === null) return;
+    world.checker.claims.endAll(membership.incarnation);
+    membership.incarnation.isOver = true;
+    membership.time.stop();
   }
 
   /** What the front tells its lease process. */
   #ordered(seat: LeaseSeat, time: HostClock, label: string, message: ToLeaseProcess): void {
-    const { judge } = this.#around.world;
-    const stay = this.#current;
-    if (message.kind === 'refuse' && stay?.seat === seat) stay.isEnding = true;
+    const { checker } = this.#around.world;
+    const membership = this.#current;
+    if (message.kind === 'refuse' && membership?.seat === seat) membership.isEnding = true;
     if (message.kind !== 'join') return;
-    const life: Life = {
+    const incarnation: Incarnation = {
       label,
       hostId: message.hostId,
       generation: null,
       isOver: false,
-      isExpired: () => this.#isExpired(life),
+      isExpired: () => this.#isExpired(incarnation),
     };
-    judge.begin(life);
-    const users = stay === null ? 0 : judge.claims.countOf(stay.life);
+    checker.begin(incarnation);
+    const users = membership === null ? 0 : checker.claims.countOf(membership.incarnation);
     if (users > 0)
-      throw new Violation(9, `${label} joins while ${users} user(s) work by the last stay`);
-    if (stay !== null) stay.life.isOver = true;
+      throw new Violation(9, `${label} joins while ${users} user(s) work by the last membership`);
+    if (membership !== null) membership.incarnation.isOver = true;
     const front = this.#around.daemon()?.front;
     if (front === undefined) return;
     const holds = new Map<number, PaxosHold>();
-    this.#current = { front, life, seat, time, holds, lastSuccessMs: null, isEnding: false };
+    this.#current = { front, incarnation, seat, time, holds, lastSuccessMs: null, isEnding: false };
   }
 
-  #isExpired(life: Life): boolean {
-    const stay = this.#current;
-    if (stay === null || stay.life !== life) return true;
-    if (stay.lastSuccessMs === null) return false;
+  #isExpired(incarnation: Incarnation): boolean {
+    const membership = this.#current;
+    if (membership === null || membership.incarnation !== incarnation) return true;
+    if (membership.lastSuccessMs === null) return false;
     const nowMs = this.#around.hardware.clock?.nowMs() ?? Number.POSITIVE_INFINITY;
-    return nowMs >= stay.lastSuccessMs + this.#renewalFailMs;
+    return nowMs >= membership.lastSuccessMs + this.#renewalFailMs;
   }
 
   /** A message leaves the lease process: what it says is true on disk now. */
   #said(seat: LeaseSeat, message: FromLeaseProcess): void {
-    const stay = this.#current;
-    if (stay === null || stay.seat !== seat) return;
-    if (message.kind === 'joined') this.#joined(stay, message);
-    if (message.kind === 'renewed') stay.lastSuccessMs = message.timestampS * SECOND_MS;
+    const membership = this.#current;
+    if (membership === null || membership.seat !== seat) return;
+    if (message.kind === 'joined') this.#joined(membership, message);
+    if (message.kind === 'renewed') membership.lastSuccessMs = message.timestampS * SECOND_MS;
     if (message.kind !== 'ran' || !message.result.ok) return;
     const { result } = message;
     if (result.op !== 'acquire' && result.op !== 'convert') return;
     const isStepDown = result.op === 'convert' && result.hold.shared;
-    if (!isStepDown && this.#isExpired(stay.life)) {
-      throw new Violation(9, `${stay.life.label} was granted a lease after its own expiry`);
+    if (!isStepDown && this.#isExpired(membership.incarnation)) {
+      throw new Violation(
+        9,
+        `${membership.incarnation.label} was granted a lease after its own expiry`,
+      );
     }
-    stay.holds.set(resourceAt(result.hold.offset), result.hold);
+    membership.holds.set(resourceAt(result.hold.offset), result.hold);
   }
 
-  #joined(stay: Stay, message: Extract<FromLeaseProcess, { kind: 'joined' }>): void {
+  #joined(membership: Membership, message: Extract<FromLeaseProcess, { kind: 'joined' }>): void {
     const { world } = this.#around;
-    const { life } = stay;
-    life.generation = message.generation;
-    stay.lastSuccessMs = message.timestampS * SECOND_MS;
-    const { claims, hosts } = world.judge;
-    const isLive = (other: Life) =>
+    const { incarnation } = membership;
+    incarnation.generation = message.generation;
+    membership.lastSuccessMs = message.timestampS * SECOND_MS;
+    const { claims, hosts } = world.checker;
+    const isLive = (other: Incarnation) =>
       !other.isOver && (!other.isExpired() || claims.countOf(other) > 0);
-    hosts.joined(life, isLive);
-    world.say(life.label, `joined as ${life.hostId}, generation ${message.generation}`);
+    hosts.joined(incarnation, isLive);
+    world.say(
+      incarnation.label,
+      `joined as ${incarnation.hostId}, generation ${message.generation}`,
+    );
     this.#around.joined();
   }
 
@@ -199,16 +205,16 @@ export class Stays {
   #over(seat: LeaseSeat): void {
     const { world } = this.#around;
     this.#seats.delete(seat.pid);
-    const stay = this.#current;
-    if (stay === null || stay.seat !== seat) return;
-    const { life } = stay;
-    world.say(life.label, 'lease process has ended');
+    const membership = this.#current;
+    if (membership === null || membership.seat !== seat) return;
+    const { incarnation } = membership;
+    world.say(incarnation.label, 'lease process has ended');
     // Left behind by an earlier daemon: this one joins again only when its users are gone too.
-    if (stay.front !== this.#around.daemon()?.front) return;
-    const still = world.judge.claims.countOf(life);
+    if (membership.front !== this.#around.daemon()?.front) return;
+    const still = world.checker.claims.countOf(incarnation);
     if (still > 0)
-      throw new Violation(9, `${life.label} was given up with ${still} user(s) at work`);
-    life.isOver = true;
+      throw new Violation(9, `${incarnation.label} was given up with ${still} user(s) at work`);
+    incarnation.isOver = true;
     this.#current = null;
   }
 }

@@ -2,9 +2,9 @@ import { SECOND_MS } from '../../base/units.ts';
 import { WATCHDOG_FIRE_MS } from '../../lease/lease-times.ts';
 import type { LeaseCommand, LeaseCommandResult } from '../../lease-process/messages.ts';
 import type { Timer } from '../../ports/clock.ts';
-import { Sniper } from '../faults/crash-point.ts';
-import { HostWeather } from '../faults/schedule.ts';
-import type { Life } from '../invariants/claims.ts';
+import { CrashPoint } from '../faults/crash-point.ts';
+import { FaultSchedule } from '../faults/schedule.ts';
+import type { Incarnation } from '../invariants/claims.ts';
 import type { Dice } from '../kernel/dice.ts';
 import type { Io, IoFate } from '../kernel/disk.ts';
 import { HostClock } from '../kernel/host-clock.ts';
@@ -13,11 +13,11 @@ import type { World } from '../world.ts';
 const WATCHDOG_TICK_MS = 10_000;
 
 /** One host as the world deals with it: what befalls it, and what its users may ask for. */
-export interface Computer {
+export interface Site {
   readonly name: string;
   readonly hardware: Hardware;
-  /** The stay in which users may ask for leases; null while there is none. */
-  readonly life: Life | null;
+  /** The membership in which users may ask for leases; null while there is none. */
+  readonly incarnation: Incarnation | null;
   /** The administrator takes it out of the lockspace. */
   leave(): void;
   killProgram(): void;
@@ -25,16 +25,16 @@ export interface Computer {
   /** Everything but the watchdog device stands still. */
   pauseAll(forMs: number): void;
   /** An exclusive lease is asked for, now. */
-  want(life: Life, resource: number): void;
+  want(incarnation: Incarnation, resource: number): void;
   /** A user's wish on its way; null when there is nobody to take it. */
   ask(command: LeaseCommand, answer: (result: LeaseCommandResult) => void): number | null;
   cancel(id: number): void;
   /** Whether a grant that reaches a user now is one it works by. */
-  mayUse(life: Life): boolean;
+  mayUse(incarnation: Incarnation): boolean;
 }
 
 /** What an administrator set up on a machine. */
-export interface Installation {
+export interface SiteSettings {
   readonly hostId: number;
   readonly hostName: string;
   readonly ioTimeoutS: number;
@@ -52,18 +52,18 @@ export interface Software {
 /** Power, time, the path to the storage and the watchdog device of one host. */
 export class Hardware {
   readonly name: string;
-  readonly weather: HostWeather;
+  readonly weather: FaultSchedule;
   readonly dice: Dice;
   readonly #world: World;
   readonly #software: Software;
   readonly #isClone: boolean;
-  readonly #sniper: Sniper;
+  readonly #crashPoint: CrashPoint;
   /** Time of the running system; null = power is off. */
   #clock: HostClock | null = null;
   #watchdog: Timer | null = null;
   #watchdogMs = WATCHDOG_FIRE_MS;
 
-  constructor(world: World, of: Installation, software: Software) {
+  constructor(world: World, of: SiteSettings, software: Software) {
     this.#world = world;
     this.#software = software;
     this.#isClone = of.isClone;
@@ -71,16 +71,16 @@ export class Hardware {
     this.dice = world.dice.fork(`machine ${this.name}`);
     const { clock, options } = world;
     const dice = this.dice.fork('weather');
-    this.weather = new HostWeather({
+    this.weather = new FaultSchedule({
       ...of,
       latencyMs: options.latencyMs,
-      sky: options.sky,
-      stubborn: options.stubborn,
+      storageFaults: options.storageFaults,
+      refusedWritesLand: options.refusedWritesLand,
       clock,
       dice,
     });
-    const shoot = () => this.crash('at a disk access');
-    this.#sniper = new Sniper(this.dice.fork('sniper'), clock, shoot);
+    const crash = () => this.crash('at a disk access');
+    this.#crashPoint = new CrashPoint(this.dice.fork('sniper'), clock, crash);
   }
 
   get clock(): HostClock | null {
@@ -146,13 +146,13 @@ export class Hardware {
   }
 
   /** One of the next accesses to a resource is the end of the machine. */
-  snipe(): void {
-    this.#sniper.aim();
+  armCrashPoint(): void {
+    this.#crashPoint.arm();
   }
 
   /** A shot still aimed when the world has healed is not fired: recovery is to be undisturbed. */
   fate(io: Io): IoFate {
     const fate = this.weather.fate(io);
-    return this.#world.traced(io, this.#world.isQuiet ? fate : this.#sniper.fate(io, fate));
+    return this.#world.traced(io, this.#world.isQuiet ? fate : this.#crashPoint.fate(io, fate));
   }
 }

@@ -17,14 +17,14 @@ interface End {
 }
 
 /** What it needs of the machine. */
-export type WatchedMachine = Pick<
+export type WatchdogDriver = Pick<
   Hardware,
   'after' | 'watchdogS' | 'setWatchdog' | 'pet' | 'disarm'
 >;
 
 /** The very wdmd of one running system, in a process that can stand still by itself. */
 export class SimWdmd {
-  readonly #hardware: WatchedMachine;
+  readonly #hardware: WatchdogDriver;
   readonly #time: HostClock;
   #accept: (connection: Connection) => void = () => {};
   /** wdmd's ends of what the daemon that runs now has open. */
@@ -32,7 +32,7 @@ export class SimWdmd {
   #next = 1;
 
   /** @param time of its process */
-  constructor(hardware: WatchedMachine, time: HostClock) {
+  constructor(hardware: WatchdogDriver, time: HostClock) {
     this.#hardware = hardware;
     this.#time = time;
     const settings = { pid: 2, socketGid: 0, highPriority: 0, allowScripts: 0, killScriptS: 0 };
@@ -138,7 +138,7 @@ function newEnd(time: ProcessTime): End {
 }
 
 /** Closed uncleanly it counts anew; closed is closed. */
-function deviceOf(hardware: WatchedMachine): WatchdogDevice {
+function deviceOf(hardware: WatchdogDriver): WatchdogDevice {
   let isOpen = true;
   let timeoutS = hardware.watchdogS;
   const once = (happen: () => void) => () => {

@@ -3,20 +3,20 @@ import type { Dice } from '../kernel/dice.ts';
 import type { Io, IoFate } from '../kernel/disk.ts';
 
 /** Ends the host at one chosen disk access: before it lands, or just after, unanswered. */
-export class Sniper {
+export class CrashPoint {
   readonly #dice: Dice;
   readonly #clock: SimClock;
-  readonly #shoot: () => void;
+  readonly #crash: () => void;
   #left: number | null = null;
 
-  constructor(dice: Dice, clock: SimClock, shoot: () => void) {
+  constructor(dice: Dice, clock: SimClock, crash: () => void) {
     this.#dice = dice;
     this.#clock = clock;
-    this.#shoot = shoot;
+    this.#crash = crash;
   }
 
   /** At one of the next accesses to a resource. */
-  aim(): void {
+  arm(): void {
     this.#left = this.#dice.below(12);
   }
 
@@ -25,10 +25,10 @@ export class Sniper {
     if (this.#left-- > 0) return fate;
     this.#left = null;
     if (this.#dice.chance(0.5)) {
-      this.#shoot();
+      this.#crash();
       return fate;
     }
-    this.#clock.after(0.02, this.#shoot);
+    this.#clock.after(0.02, this.#crash);
     return { landsInMs: 0.01, answersInMs: Infinity, errno: null };
   }
 }

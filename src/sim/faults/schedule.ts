@@ -9,23 +9,23 @@ import type { Io, IoFate } from '../kernel/disk.ts';
  * turns, then it all comes through, in any order; `cut`: it is refused at once; `uneven`: prompt,
  * but for one in five that takes almost its whole time.
  */
-export type Weather = 'fair' | 'slow' | 'uneven' | 'flaky' | 'stuck' | 'cut';
-export type Sky = readonly [Weather, ...Weather[]];
+export type StorageCondition = 'fair' | 'slow' | 'uneven' | 'flaky' | 'stuck' | 'cut';
+export type StorageFaults = readonly [StorageCondition, ...StorageCondition[]];
 
-export const SKY: Sky = ['slow', 'uneven', 'flaky', 'stuck', 'cut'];
+export const STORAGE_FAULTS: StorageFaults = ['slow', 'uneven', 'flaky', 'stuck', 'cut'];
 /** Of the time that a refused write has to land: hosts' clocks differ a little. */
 const MOST_LATE = 0.99;
 
 /** The fate of each operation of one host, from its dice and the weather of the moment. */
-export class HostWeather {
+export class FaultSchedule {
   readonly #clock: SimClock;
   readonly #dice: Dice;
   readonly #ioTimeoutMs: number;
   readonly #latencyMs: number;
-  readonly #sky: Sky;
+  readonly #storageFaults: StorageFaults;
   /** How often a write that is refused lands all the same. */
-  readonly #stubborn: number;
-  #now: Weather = 'fair';
+  readonly #refusedWritesLand: number;
+  #now: StorageCondition = 'fair';
   #untilMs = 0;
   /** No more faults: the end of a run, where everything must come right. */
   #healed = false;
@@ -35,19 +35,19 @@ export class HostWeather {
     dice: Dice;
     ioTimeoutS: number;
     latencyMs: number;
-    sky: Sky;
-    stubborn: number;
+    storageFaults: StorageFaults;
+    refusedWritesLand: number;
   }) {
     this.#clock = of.clock;
     this.#dice = of.dice;
     this.#ioTimeoutMs = of.ioTimeoutS * 1000;
     this.#latencyMs = of.latencyMs;
-    this.#sky = of.sky;
-    this.#stubborn = of.stubborn;
+    this.#storageFaults = of.storageFaults;
+    this.#refusedWritesLand = of.refusedWritesLand;
     this.#turn();
   }
 
-  get now(): Weather {
+  get now(): StorageCondition {
     return this.#now;
   }
 
@@ -97,7 +97,7 @@ export class HostWeather {
   #refused(io: Io, answersInMs: number): IoFate {
     const dice = this.#dice;
     const refused = { landsInMs: 0, answersInMs, errno: ERRNO.EIO };
-    if (!io.write || !dice.chance(this.#stubborn)) return refused;
+    if (!io.write || !dice.chance(this.#refusedWritesLand)) return refused;
     const laterMs = dice.next() ** 2 * MOST_LATE * REFUSED_LANDS_MS;
     return { ...refused, refusedLandsInMs: dice.chance(0.3) ? 0 : answersInMs + laterMs };
   }
@@ -118,7 +118,7 @@ export class HostWeather {
   #turn(): void {
     const dice = this.#dice;
     const t = this.#ioTimeoutMs;
-    this.#now = this.#now !== 'fair' || dice.chance(0.4) ? 'fair' : dice.pick(this.#sky);
+    this.#now = this.#now !== 'fair' || dice.chance(0.4) ? 'fair' : dice.pick(this.#storageFaults);
     const spells = [
       dice.between(0, t),
       dice.between(t, 6 * t),

@@ -9,10 +9,10 @@ import {
   type PaxosLeader,
   paxosLeader,
 } from '../../format/leader.ts';
-import { blockOffset, LUN, leaderOffset, SECTOR_BYTES, sectorAt } from '../cluster/layout.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import type { Dice } from '../kernel/dice.ts';
 import type { SimStorage } from '../kernel/disk.ts';
+import { blockOffset, LUN, leaderOffset, SECTOR_BYTES, sectorAt } from '../kernel/layout.ts';
 
 /** No stray stays for longer, so that leases are granted between them. */
 const MOST_MS = 20_000;

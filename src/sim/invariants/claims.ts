@@ -1,9 +1,9 @@
 import type { PaxosHold } from '../../lease/paxos-hold.ts';
 import { Violation } from './violation.ts';
 
-/** One stay of a machine in the lockspace: from joining until its program is gone. */
-export interface Life {
-  /** 'machine.stay', as in traces: '3.2'. */
+/** One membership of a machine in the lockspace: from joining until its program is gone. */
+export interface Incarnation {
+  /** 'machine.membership', as in traces: '3.2'. */
   readonly label: string;
   readonly hostId: number;
   generation: bigint | null;
@@ -15,7 +15,7 @@ export interface Life {
 
 /** A user of the lease on some host believes that it may work. */
 export interface Claim {
-  readonly life: Life;
+  readonly incarnation: Incarnation;
   readonly resource: number;
   mode: 'exclusive' | 'shared';
   hold: PaxosHold;
@@ -31,28 +31,32 @@ export class Claims {
     return this.#byResource.get(resource) ?? [];
   }
 
-  find(life: Life, resource: number): Claim | null {
-    return this.of(resource).find((claim) => claim.life === life) ?? null;
+  find(incarnation: Incarnation, resource: number): Claim | null {
+    return this.of(resource).find((claim) => claim.incarnation === incarnation) ?? null;
   }
 
-  countOf(life: Life): number {
+  countOf(incarnation: Incarnation): number {
     let count = 0;
     for (const claims of this.#byResource.values()) {
-      for (const claim of claims) if (claim.life === life) count++;
+      for (const claim of claims) if (claim.incarnation === incarnation) count++;
     }
     return count;
   }
 
   /** The daemon said yes to a user. (spec 10 §16 items 1, 9, 13) */
-  grant(life: Life, resource: number, hold: PaxosHold): Claim {
+  grant(incarnation: Incarnation, resource: number, hold: PaxosHold): Claim {
     const mode = hold.shared ? 'shared' : 'exclusive';
-    const what = `${mode} R${resource} lver ${hold.leader.lver} granted to ${life.label}`;
-    if (life.isOver || life.isExpired()) throw new Violation(9, `${what} after its own expiry`);
-    if (hold.leader.ownerGeneration !== life.generation) {
+    const what = `${mode} R${resource} lver ${hold.leader.lver} granted to ${incarnation.label}`;
+    if (incarnation.isOver || incarnation.isExpired())
+      throw new Violation(9, `${what} after its own expiry`);
+    if (hold.leader.ownerGeneration !== incarnation.generation) {
       const found = hold.leader.ownerGeneration;
-      throw new Violation(13, `${what} as generation ${found}, but it is ${life.generation}`);
+      throw new Violation(
+        13,
+        `${what} as generation ${found}, but it is ${incarnation.generation}`,
+      );
     }
-    const claim: Claim = { life, resource, mode, hold, isChanging: false };
+    const claim: Claim = { incarnation, resource, mode, hold, isChanging: false };
     this.#check(claim, what);
     this.#byResource.set(resource, [...this.of(resource), claim]);
     return claim;
@@ -71,7 +75,7 @@ export class Claims {
     claim.mode = claim.hold.shared ? 'shared' : 'exclusive';
     this.#check(
       claim,
-      `${claim.mode} R${claim.resource} after a conversion of ${claim.life.label}`,
+      `${claim.mode} R${claim.resource} after a conversion of ${claim.incarnation.label}`,
     );
   }
 
@@ -83,9 +87,9 @@ export class Claims {
     );
   }
 
-  endAll(life: Life): void {
+  endAll(incarnation: Incarnation): void {
     for (const [resource, claims] of this.#byResource) {
-      const left = claims.filter((claim) => claim.life !== life);
+      const left = claims.filter((claim) => claim.incarnation !== incarnation);
       this.#byResource.set(resource, left);
     }
   }
@@ -94,11 +98,13 @@ export class Claims {
     const rival = this.of(claim.resource).find(
       (other) =>
         other !== claim &&
-        (other.life === claim.life || other.mode === 'exclusive' || claim.mode === 'exclusive'),
+        (other.incarnation === claim.incarnation ||
+          other.mode === 'exclusive' ||
+          claim.mode === 'exclusive'),
     );
     if (rival === undefined) return;
-    const { life, mode, hold } = rival;
-    const who = `${life.label} (generation ${life.generation})`;
+    const { incarnation, mode, hold } = rival;
+    const who = `${incarnation.label} (generation ${incarnation.generation})`;
     throw new Violation(1, `${what} while ${who} holds it ${mode}, lver ${hold.leader.lver}`);
   }
 }

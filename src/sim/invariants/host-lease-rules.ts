@@ -15,53 +15,56 @@ import {
   leaderChecksum,
 } from '../../format/leader.ts';
 import { leaseTimes } from '../../lease/lease-times.ts';
-import { LOCKSPACE, SECTOR_BYTES } from '../cluster/layout.ts';
 import type { SimClock } from '../kernel/clock.ts';
-import type { Life } from './claims.ts';
+import { LOCKSPACE, SECTOR_BYTES } from '../kernel/layout.ts';
+import type { Incarnation } from './claims.ts';
 import { Violation } from './violation.ts';
 
 /** Clocks of hosts may run this much faster than the world's. */
 const CLOCK_TOLERANCE = 0.999;
 
-/** What may be written into a host's delta lease, and which lives others may bury. */
+/** What may be written into a host's delta lease, and which incarnations others may bury. */
 export class HostLeaseRules {
   readonly #clock: SimClock;
   /** World time at which a host's record last moved. */
   readonly #movedMs = new Map<number, number>();
   readonly #buried = new Set<string>();
-  readonly #joined = new Map<number, Life>();
+  readonly #joined = new Map<number, Incarnation>();
 
   constructor(clock: SimClock) {
     this.#clock = clock;
   }
 
-  /** Released, replaced by a later life, or silent for long enough: its leases are anyone's. */
+  /** Released, replaced by a later incarnation, or silent for long enough: its leases are anyone's. */
   mayBeBuried(hostId: number, generation: bigint, device: Uint8Array): boolean {
     this.#noteSilence(hostId, recordOf(device, hostId));
     return this.#buried.has(`${hostId}.${generation}`);
   }
 
-  /** A life has its host id now: nobody else may still believe the same. (item 7) */
-  joined(life: Life, isLive: (other: Life) => boolean): void {
-    const other = this.#joined.get(life.hostId);
-    if (other !== undefined && other !== life && isLive(other)) {
-      throw new Violation(7, `${life.label} got host id ${life.hostId}, which ${other.label} uses`);
+  /** An incarnation has its host id now: nobody else may still believe the same. (item 7) */
+  joined(incarnation: Incarnation, isLive: (other: Incarnation) => boolean): void {
+    const other = this.#joined.get(incarnation.hostId);
+    if (other !== undefined && other !== incarnation && isLive(other)) {
+      throw new Violation(
+        7,
+        `${incarnation.label} got host id ${incarnation.hostId}, which ${other.label} uses`,
+      );
     }
-    this.#joined.set(life.hostId, life);
+    this.#joined.set(incarnation.hostId, incarnation);
   }
 
-  write(hostId: number, life: Life, sector: Uint8Array, device: Uint8Array): void {
+  write(hostId: number, incarnation: Incarnation, sector: Uint8Array, device: Uint8Array): void {
     const before = recordOf(device, hostId);
     const after = decode(deltaLeader, sector);
-    if (life.hostId !== hostId) {
-      throw new Violation(4, `${life.label} wrote the host lease of ${hostId}`);
+    if (incarnation.hostId !== hostId) {
+      throw new Violation(4, `${incarnation.label} wrote the host lease of ${hostId}`);
     }
     checkBytes(sector, after, `host lease ${hostId}`);
     this.#noteSilence(hostId, before);
     const step = after.ownerGeneration - before.ownerGeneration;
     if (step < 0n || step > 1n) {
       const what = `generation ${after.ownerGeneration} over ${before.ownerGeneration}`;
-      throw new Violation(8, `host lease ${hostId}: ${life.label} wrote ${what}`);
+      throw new Violation(8, `host lease ${hostId}: ${incarnation.label} wrote ${what}`);
     }
     if (step === 1n || after.timestampS === 0n) {
       this.#buried.add(`${hostId}.${before.ownerGeneration}`);

@@ -17,14 +17,8 @@ import {
   type PaxosLeader,
   paxosLeader,
 } from '../../format/leader.ts';
-import {
-  blockOffset,
-  LOCKSPACE,
-  leaderOffset,
-  MAX_HOSTS,
-  resourceName,
-} from '../cluster/layout.ts';
-import type { Claim, Claims, Life } from './claims.ts';
+import { blockOffset, LOCKSPACE, leaderOffset, MAX_HOSTS, resourceName } from '../kernel/layout.ts';
+import type { Claim, Claims, Incarnation } from './claims.ts';
 import type { HostLeaseRules } from './host-lease-rules.ts';
 import { Violation } from './violation.ts';
 
@@ -65,28 +59,37 @@ export class LeaseRules {
     return this.#history(resource).fell;
   }
 
-  writeLeader(resource: number, life: Life, sector: Uint8Array, device: Uint8Array): void {
+  writeLeader(
+    resource: number,
+    incarnation: Incarnation,
+    sector: Uint8Array,
+    device: Uint8Array,
+  ): void {
     const before = decode(paxosLeader, device, leaderOffset(resource));
     const after = decode(paxosLeader, sector);
     const history = this.#history(resource);
-    const who = `R${resource}: ${life.label}`;
+    const who = `R${resource}: ${incarnation.label}`;
     checkLeaderBytes(sector, after, resource);
-    if (after.writeId !== BigInt(life.hostId) || after.writeGeneration !== life.generation) {
+    if (
+      after.writeId !== BigInt(incarnation.hostId) ||
+      after.writeGeneration !== incarnation.generation
+    ) {
       throw new Violation(4, `${who} wrote a leader in another's name: ${after.writeId}`);
     }
-    this.#checkVersion(history, { before, after, life, who });
-    if (after.timestampS === 0n) this.#checkFree(resource, { before, after, life, who });
+    this.#checkVersion(history, { before, after, incarnation, who });
+    if (after.timestampS === 0n) this.#checkFree(resource, { before, after, incarnation, who });
     else this.#checkCommit(resource, { after, device, who });
   }
 
   #checkVersion(
     history: History,
-    at: { before: PaxosLeader; after: PaxosLeader; life: Life; who: string },
+    at: { before: PaxosLeader; after: PaxosLeader; incarnation: Incarnation; who: string },
   ): void {
-    const { before, after, life, who } = at;
+    const { before, after, incarnation, who } = at;
     const step = after.lver - before.lver;
-    if (after.ownerId !== BigInt(life.hostId)) history.byOthers.add(after.lver);
-    const isLate = life.isOver || life.isExpired() || history.byOthers.has(after.lver);
+    if (after.ownerId !== BigInt(incarnation.hostId)) history.byOthers.add(after.lver);
+    const isLate =
+      incarnation.isOver || incarnation.isExpired() || history.byOthers.has(after.lver);
     if (step < 0n && isLate) {
       if (!history.fell) this.fallen++;
       history.fell = true; // allowed: exclusion must hold all the same
@@ -102,13 +105,13 @@ export class LeaseRules {
   /** Only the owner frees, and only when nobody on its host works with the lease any more. */
   #checkFree(
     resource: number,
-    at: { before: PaxosLeader; after: PaxosLeader; life: Life; who: string },
+    at: { before: PaxosLeader; after: PaxosLeader; incarnation: Incarnation; who: string },
   ): void {
-    const { after, life, who } = at;
-    if (after.ownerId !== BigInt(life.hostId)) {
+    const { after, incarnation, who } = at;
+    if (after.ownerId !== BigInt(incarnation.hostId)) {
       throw new Violation(4, `${who} freed the lease of host ${after.ownerId}`);
     }
-    const claim = this.#claims.find(life, resource);
+    const claim = this.#claims.find(incarnation, resource);
     if (claim !== null && claim.mode === 'exclusive' && !claim.isChanging) {
       throw new Violation(6, `${who} freed lver ${after.lver} while a user works with it`);
     }
@@ -141,7 +144,8 @@ export class LeaseRules {
     if (block.dblock.lver === after.lver && isReleased(block)) history.letGo.add(after.lver);
     const earlier = history.committed.get(after.lver - 1n);
     if (earlier === undefined || history.letGo.has(after.lver - 1n)) return;
-    if (earlier.id === owner.id) return; // a host over its own lease, from this life or an earlier
+    // A host may go over its own lease, of this or an earlier incarnation.
+    if (earlier.id === owner.id) return;
     if (this.#hosts.mayBeBuried(Number(earlier.id), earlier.generation, device)) return;
     const what = `lver ${after.lver} for ${text(owner)} over the living ${text(earlier)}`;
     throw new Violation(7, `${who} committed ${what}`);
@@ -150,14 +154,14 @@ export class LeaseRules {
   writeBlock(
     resource: number,
     hostId: number,
-    life: Life,
+    incarnation: Incarnation,
     bytes: { readonly sector: Uint8Array; readonly device: Uint8Array },
   ): void {
     const { sector, device } = bytes;
     const before = blockIn(device, blockOffset(resource, hostId));
     const after = blockIn(sector, 0);
-    const who = `R${resource}: ${life.label}`;
-    if (life.hostId !== hostId) {
+    const who = `R${resource}: ${incarnation.label}`;
+    if (incarnation.hostId !== hostId) {
       const isClearing = isZero(sector);
       if (!isClearing) throw new Violation(4, `${who} wrote the block of host ${hostId}`);
       const isGone = this.#hosts.mayBeBuried(hostId, before.mode.generation, device);
@@ -167,19 +171,19 @@ export class LeaseRules {
       return;
     }
     checkBlockBytes(sector, after, who);
-    this.#checkBallot({ before: before.dblock, after: after.dblock, life, who });
+    this.#checkBallot({ before: before.dblock, after: after.dblock, incarnation, who });
     const history = this.#history(resource);
     const earlier = history.committed.get(after.dblock.lver - 1n);
     // An owner that begins the next version gives up its own: no user had it, or holders tell.
     if (earlier?.id === BigInt(hostId)) history.letGo.add(after.dblock.lver - 1n);
-    if (isReleased(after)) this.#noteReleased(history, life, after.dblock);
+    if (isReleased(after)) this.#noteReleased(history, incarnation, after.dblock);
   }
 
-  #checkBallot(at: { before: Dblock; after: Dblock; life: Life; who: string }): void {
-    const { before, after, life, who } = at;
+  #checkBallot(at: { before: Dblock; after: Dblock; incarnation: Incarnation; who: string }): void {
+    const { before, after, incarnation, who } = at;
     const broken = (what: string) => new Violation(3, `${who}: ${what}`);
-    if (after.mbal % BigInt(MAX_HOSTS) !== BigInt(life.hostId)) {
-      throw broken(`ballot ${after.mbal} is not a number of host ${life.hostId}`);
+    if (after.mbal % BigInt(MAX_HOSTS) !== BigInt(incarnation.hostId)) {
+      throw broken(`ballot ${after.mbal} is not a number of host ${incarnation.hostId}`);
     }
     if (after.bal > after.mbal) throw broken(`bal ${after.bal} above mbal ${after.mbal}`);
     if (after.inpHostId !== 0n && after.bal === 0n) throw broken('values without a ballot');
@@ -200,30 +204,36 @@ export class LeaseRules {
     }
   }
 
-  #noteReleased(history: History, life: Life, block: Dblock): void {
+  #noteReleased(history: History, incarnation: Incarnation, block: Dblock): void {
     const owner = history.committed.get(block.lver);
     // Not recorded yet: whoever records it for us will find it released.
     const id = owner?.id ?? block.inpHostId;
-    if (id === BigInt(life.hostId)) history.letGo.add(block.lver);
+    if (id === BigInt(incarnation.hostId)) history.letGo.add(block.lver);
   }
 
-  writeValue(resource: number, life: Life): void {
-    const other = this.#claims.of(resource).find((claim) => claim.life !== life);
-    if (other === undefined || life.isOver) return;
-    throw new Violation(1, `R${resource}: ${life.label} wrote the value of ${other.life.label}`);
+  writeValue(resource: number, incarnation: Incarnation): void {
+    const other = this.#claims.of(resource).find((claim) => claim.incarnation !== incarnation);
+    if (other === undefined || incarnation.isOver) return;
+    throw new Violation(
+      1,
+      `R${resource}: ${incarnation.label} wrote the value of ${other.incarnation.label}`,
+    );
   }
 
   /** A release that was answered "done" is one that other hosts can see. */
   checkReleased(claim: Claim, device: Uint8Array): void {
-    const { resource, life, hold } = claim;
+    const { resource, incarnation, hold } = claim;
     const leader = decode(paxosLeader, device, leaderOffset(resource));
-    const block = blockIn(device, blockOffset(resource, life.hostId));
+    const block = blockIn(device, blockOffset(resource, incarnation.hostId));
     const isRecorded = leader.lver === hold.leader.lver && this.#leaderNames(claim, leader);
     const isSeen = !isRecorded || (leader.writeId !== leader.ownerId && isReleased(block));
     // After an exclusive hold, what a failed step down left in the block may be cleared later.
     const isShown = hold.shared && showsShared(claim, block);
     if ((isSeen || this.hasFallen(resource)) && !isShown) return;
-    throw new Violation(6, `R${resource}: ${life.label} released it, and the disk does not say so`);
+    throw new Violation(
+      6,
+      `R${resource}: ${incarnation.label} released it, and the disk does not say so`,
+    );
   }
 
   /** Items 5 and 6: at every moment the disk shows each holder for what it is. */
@@ -232,9 +242,9 @@ export class LeaseRules {
     if (claims.length === 0) return;
     const leader = decode(paxosLeader, device, leaderOffset(resource));
     for (const claim of claims) {
-      const block = blockIn(device, blockOffset(resource, claim.life.hostId));
+      const block = blockIn(device, blockOffset(resource, claim.incarnation.hostId));
       const shows = { leader: this.#leaderNames(claim, leader), shared: showsShared(claim, block) };
-      const what = `R${resource}: ${claim.life.label} holds it ${claim.mode}`;
+      const what = `R${resource}: ${claim.incarnation.label} holds it ${claim.mode}`;
       if (claim.isChanging) {
         if (!shows.leader && !shows.shared) throw new Violation(5, `${what}, unseen on disk`);
       } else if (claim.mode === 'shared') {
@@ -243,8 +253,8 @@ export class LeaseRules {
         if (!shows.shared && !isKept) throw new Violation(5, `${what}, without a mode block`);
       } else {
         if (!shows.leader) throw new Violation(6, `${what}, but the leader does not name it`);
-        // A step down that ended unanswered with the stay: its users are being killed.
-        const isDying = claim.life.isOver || claim.life.isExpired();
+        // A step down that ended unanswered with the membership: its users are being killed.
+        const isDying = claim.incarnation.isOver || claim.incarnation.isExpired();
         if (isReleased(block) && !isDying)
           throw new Violation(6, `${what}, but its block says released`);
       }
@@ -254,8 +264,8 @@ export class LeaseRules {
   #leaderNames(claim: Claim, leader: PaxosLeader): boolean {
     if (this.#history(claim.resource).fell) return true;
     return (
-      leader.ownerId === BigInt(claim.life.hostId) &&
-      leader.ownerGeneration === claim.life.generation &&
+      leader.ownerId === BigInt(claim.incarnation.hostId) &&
+      leader.ownerGeneration === claim.incarnation.generation &&
       leader.timestampS !== 0n
     );
   }
@@ -296,7 +306,7 @@ function isShared({ mode }: Block): boolean {
 }
 
 function showsShared(claim: Claim, block: Block): boolean {
-  return isShared(block) && block.mode.generation === claim.life.generation;
+  return isShared(block) && block.mode.generation === claim.incarnation.generation;
 }
 
 function sameOwner(a: Owner, b: Owner): boolean {

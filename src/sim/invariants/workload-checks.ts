@@ -4,11 +4,11 @@ import { deltaLeader } from '../../format/leader.ts';
 import { decodeRecords, textField } from '../../wire/sanlock/records.ts';
 import { RES_FLAGS, type SmHeader, STATE_TYPES } from '../../wire/sanlock/socket.ts';
 import { parseState } from '../../wire/sanlock/strings.ts';
-import { sectorAt } from '../cluster/layout.ts';
-import type { CrowdHost } from '../workload/host.ts';
-import { textOf } from '../workload/link.ts';
-import type { Crowd } from '../workload/workload.ts';
-import { type Person, textOfHolding } from './workload-claims.ts';
+import { textOf } from '../cluster/client-link.ts';
+import type { SanlockHost } from '../cluster/sanlock-host.ts';
+import { sectorAt } from '../kernel/layout.ts';
+import type { Workload } from '../workload/workload.ts';
+import { textOfHolding, type WorkloadClient } from './workload-claims.ts';
 
 /** Answered from memory. */
 const QUICK: readonly string[] = [
@@ -17,14 +17,14 @@ const QUICK: readonly string[] = [
 ];
 const QUICK_MS = 4000; // a front may stand still for three seconds
 
-function heldBy(person: Person): string {
-  return person.holdings.map(textOfHolding).sort().join(', ');
+function heldBy(client: WorkloadClient): string {
+  return client.holdings.map(textOfHolding).sort().join(', ');
 }
 
 /** A process is told exactly what it was told to hold. */
-export function checkInquiry(person: Person, header: SmHeader, body: Uint8Array): void {
-  if (!person.isAlive || !person.isKnown || person.underWay > 0) return;
-  assert(header.data === 0, `inquire of pid ${person.pid} says ${header.data}`);
+export function checkInquiry(client: WorkloadClient, header: SmHeader, body: Uint8Array): void {
+  if (!client.isAlive || !client.isKnown || client.underWay > 0) return;
+  assert(header.data === 0, `inquire of pid ${client.pid} says ${header.data}`);
   const parsed = parseState(textOf(body).replace(/\0$/, ''));
   const text = body.length === 0 ? [] : parsed.ok ? parsed.value : null;
   assert(text !== null, 'a state string can be parsed');
@@ -32,16 +32,16 @@ export function checkInquiry(person: Person, header: SmHeader, body: Uint8Array)
     .map(({ name, flags }) => textOfHolding({ name, shared: (flags & RES_FLAGS.SHARED) !== 0 }))
     .sort()
     .join(', ');
-  const held = heldBy(person);
-  assert(told === held, `inquire of pid ${person.pid} says ${told}, it was given ${held}`);
+  const held = heldBy(client);
+  assert(told === held, `inquire of pid ${client.pid} says ${told}, it was given ${held}`);
 }
 
 /** Answered in the moment it is asked. */
-export function checkStatus(crowd: Crowd, host: CrowdHost, body: Uint8Array): void {
+export function checkStatus(workload: Workload, host: SanlockHost, body: Uint8Array): void {
   const records = decodeRecords(body);
   assert(records !== null, 'status can be parsed');
   const spaces = records.filter(({ type }) => type === STATE_TYPES.LOCKSPACE);
-  const people = crowd.claims.of(host).filter(({ isKnown }) => isKnown);
+  const clients = workload.claims.of(host).filter(({ isKnown }) => isKnown);
   const held = records.filter(
     (record) =>
       record.type === STATE_TYPES.RESOURCE &&
@@ -49,41 +49,41 @@ export function checkStatus(crowd: Crowd, host: CrowdHost, body: Uint8Array): vo
       record.data32 >= 0,
   );
   for (const { data32: pid, name } of held) {
-    const isKnown = people.some((person) => person.pid === pid);
+    const isKnown = clients.some((client) => client.pid === pid);
     assert(isKnown, `${name} is held by pid ${pid}, which is gone`);
   }
-  for (const person of people) {
+  for (const client of clients) {
     const of = records.filter(
-      ({ type, data32 }) => type === STATE_TYPES.CLIENT && data32 === person.pid,
+      ({ type, data32 }) => type === STATE_TYPES.CLIENT && data32 === client.pid,
     );
-    assert(of.length === 1, `pid ${person.pid} shows ${of.length} times in status`);
-    if (person.underWay > 0) continue;
+    assert(of.length === 1, `pid ${client.pid} shows ${of.length} times in status`);
+    if (client.underWay > 0) continue;
     const told = held
-      .filter(({ data32 }) => data32 === person.pid)
+      .filter(({ data32 }) => data32 === client.pid)
       .map(({ name, resource }) =>
         textOfHolding({ name, shared: ((resource?.flags ?? 0) & RES_FLAGS.SHARED) !== 0 }),
       )
       .sort()
       .join(', ');
-    const given = heldBy(person);
-    assert(told === given, `status says ${told} of pid ${person.pid}, it was given ${given}`);
+    const given = heldBy(client);
+    assert(told === given, `status says ${told} of pid ${client.pid}, it was given ${given}`);
     assert(spaces.length > 0 || given === '', `${given} of no lockspace`);
   }
 }
 
 /** A host id is given back, or taken anew, only when nobody works by its leases any more. */
-export function watchHostLeases(crowd: Crowd): void {
+export function watchHostLeases(workload: Workload): void {
   const generations = new Map<number, bigint>();
-  crowd.storage.onLanded = (io, bytes) => {
+  workload.storage.onLanded = (io, bytes) => {
     const sector = sectorAt(io.offset);
     if (sector.kind !== 'hostLease' || bytes.length !== 512) return;
-    const host = crowd.hosts.find(({ hostId }) => hostId === sector.hostId);
+    const host = workload.hosts.find(({ hostId }) => hostId === sector.hostId);
     if (host === undefined) return;
     const { timestampS, ownerGeneration } = decode(deltaLeader, bytes);
     const isSame = generations.get(host.hostId) === ownerGeneration;
     generations.set(host.hostId, ownerGeneration);
     if (isSame && timestampS !== 0n) return;
-    const holder = crowd.claims.isHeldAt(host);
+    const holder = workload.claims.isHeldAt(host);
     const what = timestampS === 0n ? 'given back' : 'taken anew';
     assert(
       holder === undefined,
@@ -93,11 +93,11 @@ export function watchHostLeases(crowd: Crowd): void {
 }
 
 /** What is served from memory waits for nobody. */
-export function checkQuick(crowd: Crowd): void {
-  for (const link of crowd.links) {
+export function checkQuick(workload: Workload): void {
+  for (const link of workload.links) {
     const first = link.asked[0];
     if (first === undefined || !link.isOpen || link.isChannel) continue;
-    const ageMs = crowd.nowMs - Math.max(first.sentMs, link.headSinceMs);
+    const ageMs = workload.nowMs - Math.max(first.sentMs, link.headSinceMs);
     const isLate = QUICK.includes(first.name) && ageMs > QUICK_MS;
     assert(!isLate, `${first.name} is not answered for ${Math.round(ageMs)} ms`);
   }

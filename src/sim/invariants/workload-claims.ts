@@ -1,5 +1,5 @@
-import type { CrowdHost } from '../workload/host.ts';
-import type { Link } from '../workload/link.ts';
+import type { ClientLink } from '../cluster/client-link.ts';
+import type { SanlockHost } from '../cluster/sanlock-host.ts';
 
 /** What a process was told that it holds. */
 export interface Holding {
@@ -11,10 +11,10 @@ export interface Holding {
 }
 
 /** A client process of one host. */
-export interface Person {
+export interface WorkloadClient {
   readonly pid: number;
-  readonly host: CrowdHost;
-  link: Link;
+  readonly host: SanlockHost;
+  link: ClientLink;
   isAlive: boolean;
   /** Its connection, by which the daemon knows it, is open. */
   isKnown: boolean;
@@ -29,36 +29,36 @@ export interface Person {
 }
 
 /** Who was told to hold what, over all hosts: what the daemons are there to protect. */
-export class CrowdClaims {
-  readonly people = new Map<number, Person>();
+export class WorkloadClaims {
+  readonly clients = new Map<number, WorkloadClient>();
 
-  living(): Person[] {
-    return [...this.people.values()].filter(({ isAlive }) => isAlive);
+  living(): WorkloadClient[] {
+    return [...this.clients.values()].filter(({ isAlive }) => isAlive);
   }
 
-  of(host: CrowdHost): Person[] {
-    return this.living().filter((person) => person.host === host);
+  of(host: SanlockHost): WorkloadClient[] {
+    return this.living().filter((client) => client.host === host);
   }
 
   /** Somebody on this host works by a lease. */
-  isHeldAt(host: CrowdHost): Person | undefined {
-    return this.of(host).find((person) => person.holdings.some((one) => !isLeaving(person, one)));
+  isHeldAt(host: SanlockHost): WorkloadClient | undefined {
+    return this.of(host).find((client) => client.holdings.some((one) => !isLeaving(client, one)));
   }
 
-  grant(person: Person, holding: Holding): void {
-    this.check(person, holding);
-    person.holdings.push(holding);
+  grant(client: WorkloadClient, holding: Holding): void {
+    this.check(client, holding);
+    client.holdings.push(holding);
   }
 
   /** (spec 10 §16 item 1) */
-  check(person: Person, holding: Holding): void {
-    if (isLeaving(person, holding)) return;
+  check(client: WorkloadClient, holding: Holding): void {
+    if (isLeaving(client, holding)) return;
     for (const other of this.living()) {
       for (const rival of other.holdings) {
         const isSame = rival === holding || rival.area !== holding.area || isLeaving(other, rival);
         if (isSame || (rival.shared && holding.shared)) continue;
         throw new Error(
-          `pid ${person.pid} of ${person.host.name} was given ${textOfHolding(holding)} ` +
+          `pid ${client.pid} of ${client.host.name} was given ${textOfHolding(holding)} ` +
             `while pid ${other.pid} of ${other.host.name} has ${textOfHolding(rival)}`,
         );
       }
@@ -70,6 +70,6 @@ export function textOfHolding({ name, shared }: Pick<Holding, 'name' | 'shared'>
   return `${name}${shared ? ' SH' : ' EX'}`;
 }
 
-export function isLeaving(person: Person, { name }: Holding): boolean {
-  return [...person.releases].some(({ names }) => names === 'all' || names.includes(name));
+export function isLeaving(client: WorkloadClient, { name }: Holding): boolean {
+  return [...client.releases].some(({ names }) => names === 'all' || names.includes(name));
 }

@@ -1,11 +1,11 @@
 import { SECOND_MS } from '../../base/units.ts';
 import { WATCHDOG_FIRE_MS } from '../../lease/lease-times.ts';
 import type { Timer } from '../../ports/clock.ts';
-import type { WatchedMachine } from '../cluster/wdmd.ts';
+import type { WatchdogDriver } from '../cluster/wdmd.ts';
 import type { HostClock } from './host-clock.ts';
 
 /** The watchdog device of a machine: resets it unless it is petted in time. */
-export class SimWatchdog implements WatchedMachine {
+export class SimWatchdog implements WatchdogDriver {
   readonly #machine: HostClock;
   readonly #reset: () => void;
   #fireMs = WATCHDOG_FIRE_MS;

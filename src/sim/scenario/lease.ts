@@ -7,17 +7,17 @@ import { paxosAcquire } from '../../lease/paxos-acquire.ts';
 import type { PaxosHold } from '../../lease/paxos-hold.ts';
 import { paxosRelease } from '../../lease/paxos-release.ts';
 import type { Steps } from '../../lease/steps.ts';
-import { foldRepeats, Trace } from '../invariants/trace.ts';
 import {
   acquaint,
   HARNESS_HOSTS,
   HARNESS_PLACE,
+  type HarnessHost,
+  type HarnessTask,
   ProcedureHarness,
-  type RigHost,
-  type RigTask,
   type WriteFate,
 } from '../procedure-harness.ts';
 import { type Command, type Player, playText } from './text.ts';
+import { foldRepeats, Trace } from './trace.ts';
 
 /**
  * A scenario of lease procedures, effect by effect. Its commands:
@@ -37,13 +37,13 @@ export function playLeaseScenario(text: string): string {
 
 /** One host's procedure in progress. */
 interface Play {
-  readonly task: RigTask<string>;
+  readonly task: HarnessTask<string>;
   readonly trace: Trace;
 }
 
 class Procedures implements Player {
   readonly #harness = new ProcedureHarness();
-  readonly #hosts = new Map<number, RigHost>();
+  readonly #hosts = new Map<number, HarnessHost>();
   readonly #plays = new Map<number, Play>();
   readonly #holds = new Map<number, PaxosHold>();
   readonly #fates = new Map<number, { readonly label: string; readonly fate: WriteFate }>();
@@ -88,7 +88,7 @@ class Procedures implements Player {
     }
   }
 
-  #host(hostId: number): RigHost {
+  #host(hostId: number): HarnessHost {
     const host = this.#hosts.get(hostId);
     assert(host !== undefined, `host ${hostId} is in the scenario`);
     return host;
@@ -108,7 +108,7 @@ class Procedures implements Player {
     return this.#advance(hostId, command);
   }
 
-  *#steps(host: RigHost, command: Command): Steps<string> {
+  *#steps(host: HarnessHost, command: Command): Steps<string> {
     const { hostId } = host;
     const hold = this.#holds.get(hostId);
     if (command.verb === 'acquire') {

@@ -3,10 +3,10 @@ import { MIB } from '../../base/units.ts';
 import { LD_RESULT } from '../../wire/lvmlockd/numbers.ts';
 import { removeLockspace } from '../../wire/sanlock/daemon-calls.ts';
 import { field, LvmHost } from '../cluster/lvm-host.ts';
+import type { SanlockHost } from '../cluster/sanlock-host.ts';
 import { SimClock } from '../kernel/clock.ts';
 import { Dice } from '../kernel/dice.ts';
 import { SimStorage } from '../kernel/disk.ts';
-import type { CrowdHost } from './host.ts';
 
 const VG = 'vg';
 const DEVICE = '/dev/mapper/vg-lvmlock';
@@ -14,7 +14,7 @@ const DEVICE = '/dev/mapper/vg-lvmlock';
 const DEVICE_BYTES = 72 * MIB;
 const LVS = 2;
 const HOSTS = 2;
-const ACTS = 250;
+const ACTIONS = 250;
 /** An administrator who is told that an LV is not protected any more deactivates it in time. */
 const ALARM_MS = 5000;
 const ADMIN_MS = 2000;
@@ -78,7 +78,7 @@ export class Restarts {
   run(): string | null {
     try {
       this.#begin();
-      for (let act = 0; act < ACTS && this.#broken === null; act++) this.#act();
+      for (let act = 0; act < ACTIONS && this.#broken === null; act++) this.#act();
       if (this.#broken === null) this.#settle();
     } catch (error) {
       this.#broken ??= error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -96,7 +96,7 @@ export class Restarts {
 
   #begin(): void {
     for (const host of this.#hosts) {
-      host.sanlock.isRough = false;
+      host.sanlock.hasIoFaults = false;
       host.startSanlock();
       host.startLvmlockd();
     }
@@ -227,7 +227,7 @@ export class Restarts {
     for (let lv = 0; lv < LVS; lv++) this.#busy.delete(`${host.name} ${lv}`);
     this.#alarmed.delete(host);
     this.#kept.delete(host);
-    host.sanlock.isRough = false;
+    host.sanlock.hasIoFaults = false;
     const { boots } = host;
     this.#clock.after(this.#dice.between(5000, 30_000), () => {
       if (host.boots !== boots) return;
@@ -315,7 +315,7 @@ function uuid(lv: number): string {
 }
 
 /** `sanlock client rem_lockspace`, as an administrator calls it. */
-function removesLockspace(sanlock: CrowdHost, hostId: number): void {
+function removesLockspace(sanlock: SanlockHost, hostId: number): void {
   if (!sanlock.isRunning) return;
   const peer = sanlock.connect(ADMIN_PID);
   const place = { name: `lvm_${VG}`, hostId: BigInt(hostId), path: DEVICE, offset: 0n };

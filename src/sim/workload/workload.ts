@@ -5,13 +5,17 @@ import * as leases from '../../wire/sanlock/lease-calls.ts';
 import type { SmHeader } from '../../wire/sanlock/socket.ts';
 import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
 import type { Lockspace, Resource } from '../../wire/sanlock/types.ts';
-import { AREA_BYTES, LOCKSPACE, LUN, resourceOffset } from '../cluster/layout.ts';
-import { CrowdClaims, type Holding, type Person } from '../invariants/workload-claims.ts';
+import { ClientLink } from '../cluster/client-link.ts';
+import { SanlockHost } from '../cluster/sanlock-host.ts';
+import {
+  type Holding,
+  WorkloadClaims,
+  type WorkloadClient,
+} from '../invariants/workload-claims.ts';
 import { SimClock } from '../kernel/clock.ts';
 import { Dice } from '../kernel/dice.ts';
 import { SimStorage } from '../kernel/disk.ts';
-import { CrowdHost } from './host.ts';
-import { Link } from './link.ts';
+import { AREA_BYTES, LOCKSPACE, LUN, resourceOffset } from '../kernel/layout.ts';
 
 export const T_S = 1;
 /** From the death of a daemon, which may have renewed 2·t before; the others wait 8·t + 60 s. */
@@ -27,13 +31,13 @@ export interface AcquireWish {
 }
 
 /** Two hosts, their daemons and all who talk to them; what clients were told is judged at once. */
-export class Crowd {
+export class Workload {
   readonly clock = new SimClock();
   readonly storage = new SimStorage();
-  readonly claims = new CrowdClaims();
+  readonly claims = new WorkloadClaims();
   readonly dice: Dice;
-  readonly hosts: readonly CrowdHost[];
-  readonly links = new Set<Link>();
+  readonly hosts: readonly SanlockHost[];
+  readonly links = new Set<ClientLink>();
   readonly trace: string[] = [];
   #nextPid = 100;
 
@@ -41,11 +45,11 @@ export class Crowd {
     this.dice = new Dice(seed, 'crowd');
     this.storage.add(LUN, AREAS_BYTES);
     const { clock, storage } = this;
-    this.hosts = [1, 2].map((hostId): CrowdHost => {
-      const host: CrowdHost = new CrowdHost({
+    this.hosts = [1, 2].map((hostId): SanlockHost => {
+      const host: SanlockHost = new SanlockHost({
         ...{ hostId, clock, storage, dice: this.dice.fork(`host${hostId}`) },
-        neighbours: {
-          isAlive: (pid) => this.claims.people.get(pid)?.isAlive === true,
+        processes: {
+          isAlive: (pid) => this.claims.clients.get(pid)?.isAlive === true,
           signalled: (pid, signal) => this.#signalled(pid, signal),
           killpath: (args) => this.#killpath(host, args),
           daemonEnded: () => this.#daemonEnded(host),
@@ -67,30 +71,30 @@ export class Crowd {
     this.clock.runUntil(this.nowMs + ms);
   }
 
-  connect(host: CrowdHost, pid = 9): Link {
-    const link = new Link(host, pid, () => this.nowMs);
+  connect(host: SanlockHost, pid = 9): ClientLink {
+    const link = new ClientLink(host, pid, () => this.nowMs);
     this.links.add(link);
     return link;
   }
 
-  newPerson(host: CrowdHost): Person {
+  newClient(host: SanlockHost): WorkloadClient {
     const pid = this.#nextPid++;
-    const person: Person = {
+    const client: WorkloadClient = {
       ...{ pid, host, isAlive: true, isKnown: true, restricted: 0, underWay: 0 },
       obeysTerm: this.dice.chance(0.5),
       link: this.connect(host, pid),
       holdings: [],
       releases: new Set(),
     };
-    this.claims.people.set(pid, person);
-    person.link.ask(daemon.register(), this.nowMs);
+    this.claims.clients.set(pid, client);
+    client.link.ask(daemon.register(), this.nowMs);
     this.say(`${host.name} pid ${pid} comes`);
-    return person;
+    return client;
   }
 
   /** As `ask`, telling the trace. */
   ask<T>(
-    link: Link,
+    link: ClientLink,
     call: SanlockCall<T>,
     what: string,
     answered: (header: SmHeader, body: Uint8Array) => void = () => {},
@@ -102,130 +106,135 @@ export class Crowd {
     });
   }
 
-  place(host: CrowdHost): Lockspace {
+  place(host: SanlockHost): Lockspace {
     return { name: LOCKSPACE, hostId: BigInt(host.hostId), path: LUN, offset: 0n };
   }
 
-  acquire(link: Link, person: Person, wish: AcquireWish): void {
-    const isSelf = link === person.link;
+  acquire(link: ClientLink, client: WorkloadClient, wish: AcquireWish): void {
+    const isSelf = link === client.link;
     const wanted = wish.areas.map((one, at) => resourceOf(one, wish.flags[at] ?? 0));
-    const options = { ...wish.options, target: isSelf ? 'self' : person.pid } as const;
+    const options = { ...wish.options, target: isSelf ? 'self' : client.pid } as const;
     const names = wanted.map(({ name, flags }) => `${name}/${flags}`).join(' ');
-    person.underWay++;
-    const what = `pid ${person.pid} acquire ${names} ${JSON.stringify(wish.options)}`;
+    client.underWay++;
+    const what = `pid ${client.pid} acquire ${names} ${JSON.stringify(wish.options)}`;
     this.ask(
       link,
       leases.acquire(wanted, options),
       `${isSelf ? '' : 'by pid: '}${what}`,
       (header) => {
-        person.underWay--;
-        if (header.data !== 0 || !person.isAlive || !person.isKnown) return;
+        client.underWay--;
+        if (header.data !== 0 || !client.isAlive || !client.isKnown) return;
         for (const [at, { area, name }] of wish.areas.entries()) {
           const flags = wish.flags[at] ?? 0;
           const shared = (flags & RES_FLAGS.SHARED) !== 0;
           const persistent = (flags & RES_FLAGS.PERSISTENT) !== 0;
           const value = wish.options.lvb === true;
-          this.claims.grant(person, { area, name, shared, persistent, value });
+          this.claims.grant(client, { area, name, shared, persistent, value });
         }
       },
     );
   }
 
   /** What a request of it makes of the holdings is taken back when it was not served. */
-  release(link: Link, person: Person, names: readonly string[] | 'all'): void {
-    const isSelf = link === person.link;
+  release(link: ClientLink, client: WorkloadClient, names: readonly string[] | 'all'): void {
+    const isSelf = link === client.link;
     const release = { names }; // one of its own: 'all' may be asked twice
-    person.releases.add(release);
-    person.underWay++;
+    client.releases.add(release);
+    client.underWay++;
     const named = names === 'all' ? [] : names.map((name) => named0(name));
-    const options = { target: isSelf ? 'self' : person.pid, all: names === 'all' } as const;
-    const what = `pid ${person.pid} release ${names === 'all' ? 'all' : names.join(' ')}`;
+    const options = { target: isSelf ? 'self' : client.pid, all: names === 'all' } as const;
+    const what = `pid ${client.pid} release ${names === 'all' ? 'all' : names.join(' ')}`;
     this.ask(
       link,
       leases.release(named, options),
       `${isSelf ? '' : 'by pid: '}${what}`,
       (header) => {
-        person.underWay--;
-        person.releases.delete(release);
+        client.underWay--;
+        client.releases.delete(release);
         if (header.data !== -ERRNO.EBUSY && header.data !== -ERRNO.ESRCH) {
-          if (names === 'all') person.holdings.splice(0);
+          if (names === 'all') client.holdings.splice(0);
           // A shared lease may be held twice, and is released as often as it is named.
           for (const name of names === 'all' ? [] : names) {
-            const at = person.holdings.findIndex((one) => one.name === name);
-            if (at >= 0) person.holdings.splice(at, 1);
+            const at = client.holdings.findIndex((one) => one.name === name);
+            if (at >= 0) client.holdings.splice(at, 1);
           }
         }
-        if (!person.isAlive) return;
-        for (const one of person.holdings) this.claims.check(person, one);
+        if (!client.isAlive) return;
+        for (const one of client.holdings) this.claims.check(client, one);
       },
     );
   }
 
-  convert(link: Link, person: Person, holding: Holding, options: { ownerNowait: boolean }): void {
+  convert(
+    link: ClientLink,
+    client: WorkloadClient,
+    holding: Holding,
+    options: { ownerNowait: boolean },
+  ): void {
     const toShared = !holding.shared;
-    const isSelf = link === person.link;
+    const isSelf = link === client.link;
     if (toShared) holding.shared = true; // it works as a sharer from now on
-    person.underWay++;
+    client.underWay++;
     const wanted = resourceOf(holding, toShared ? RES_FLAGS.SHARED : 0);
-    const target = isSelf ? 'self' : person.pid;
-    const what = `pid ${person.pid} convert ${holding.name} ${toShared ? 'SH' : 'EX'}`;
+    const target = isSelf ? 'self' : client.pid;
+    const what = `pid ${client.pid} convert ${holding.name} ${toShared ? 'SH' : 'EX'}`;
     this.ask(link, leases.convert(wanted, { ...options, target }), what, (header) => {
-      person.underWay--;
-      if (!person.isAlive || !person.holdings.includes(holding)) return;
+      client.underWay--;
+      if (!client.isAlive || !client.holdings.includes(holding)) return;
       if (header.data === 0) holding.shared = toShared;
       else if (toShared) holding.shared = false;
-      this.claims.check(person, holding);
+      this.claims.check(client, holding);
     });
   }
 
   /** Its connection closes, as far as the daemon knows the process has ended with it. */
-  hangUp(person: Person): void {
-    this.say(`${person.host.name} pid ${person.pid} hangs up`);
-    person.isKnown = false;
-    person.holdings.splice(0);
-    person.link.close();
-    this.#ends(person);
+  hangUp(client: WorkloadClient): void {
+    this.say(`${client.host.name} pid ${client.pid} hangs up`);
+    client.isKnown = false;
+    client.holdings.splice(0);
+    client.link.close();
+    this.#ends(client);
   }
 
-  #ends(person: Person): void {
-    if (!person.isAlive) return;
-    this.say(`${person.host.name} pid ${person.pid} ends`);
-    person.isAlive = false;
-    person.isKnown = false;
-    person.holdings.splice(0);
-    person.link.close();
-    person.host.processEnded(person.pid);
+  #ends(client: WorkloadClient): void {
+    if (!client.isAlive) return;
+    this.say(`${client.host.name} pid ${client.pid} ends`);
+    client.isAlive = false;
+    client.isKnown = false;
+    client.holdings.splice(0);
+    client.link.close();
+    client.host.processEnded(client.pid);
   }
 
   /** SIGKILL takes a moment, a process may stand in the kernel. */
   #signalled(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
-    const person = this.claims.people.get(pid);
+    const client = this.claims.clients.get(pid);
     this.say(`pid ${pid} gets ${signal}`);
-    if (person === undefined || !person.isAlive) return;
-    const spared = (person.restricted & SIGKILL_RESTRICTED) !== 0;
-    if (signal === 'SIGTERM' && !person.obeysTerm && !spared) return;
-    this.clock.after(this.dice.between(0, 2000), () => this.#ends(person));
+    if (client === undefined || !client.isAlive) return;
+    const spared = (client.restricted & SIGKILL_RESTRICTED) !== 0;
+    if (signal === 'SIGTERM' && !client.obeysTerm && !spared) return;
+    this.clock.after(this.dice.between(0, 2000), () => this.#ends(client));
   }
 
   /** The program of a client lets go of everything by its pid. */
-  #killpath(host: CrowdHost, args: readonly string[]): void {
-    const person = this.claims.people.get(Number(args.at(-1)));
-    if (person === undefined || !person.isAlive) return;
+  #killpath(host: SanlockHost, args: readonly string[]): void {
+    const client = this.claims.clients.get(Number(args.at(-1)));
+    if (client === undefined || !client.isAlive) return;
     this.clock.after(this.dice.between(0, 3000), () => {
-      if (host.isRunning && person.isAlive) this.release(this.connect(host), person, 'all');
+      if (host.isRunning && client.isAlive) this.release(this.connect(host), client, 'all');
     });
   }
 
-  #daemonEnded(host: CrowdHost): void {
+  #daemonEnded(host: SanlockHost): void {
     this.say(`${host.name} daemon ended`);
     this.daemonGone(host);
   }
 
   /** Its processes live on, and work by what they were told, until a watchdog ends them all. */
-  daemonGone(host: CrowdHost): void {
+  daemonGone(host: SanlockHost): void {
     const bereft = this.claims.of(host);
     this.clock.after(WATCHDOG_MS, () => {
-      for (const person of bereft) this.#ends(person);
+      for (const client of bereft) this.#ends(client);
     });
     for (const link of [...this.links]) {
       if (link.host !== host) continue;
@@ -233,9 +242,9 @@ export class Crowd {
       link.asked.splice(0);
       this.links.delete(link);
     }
-    for (const person of this.claims.of(host)) {
-      person.isKnown = false;
-      person.underWay = 0;
+    for (const client of this.claims.of(host)) {
+      client.isKnown = false;
+      client.underWay = 0;
     }
   }
 }

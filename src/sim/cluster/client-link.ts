@@ -2,8 +2,8 @@ import { readByteString } from '../../base/bytes.ts';
 import { decode } from '../../codec/struct.ts';
 import type { SanlockCall } from '../../wire/sanlock/call.ts';
 import { SM_HEADER_BYTES, type SmHeader, smHeader } from '../../wire/sanlock/socket.ts';
-import type { SimPeer } from '../cluster/front-host.ts';
-import type { CrowdHost } from './host.ts';
+import type { SimPeer } from './front-host.ts';
+import type { SanlockHost } from './sanlock-host.ts';
 
 /** One request on its way. */
 export interface Asked {
@@ -14,9 +14,9 @@ export interface Asked {
 }
 
 /** A client's connection to a daemon that may be killed: replies come in the order asked. */
-export class Link {
+export class ClientLink {
   readonly pid: number;
-  readonly host: CrowdHost;
+  readonly host: SanlockHost;
   readonly peer: SimPeer;
   readonly asked: Asked[] = [];
   /** We closed it, or the daemon is gone. */
@@ -30,7 +30,7 @@ export class Link {
 
   readonly #nowMs: () => number;
 
-  constructor(host: CrowdHost, pid: number, nowMs: () => number) {
+  constructor(host: SanlockHost, pid: number, nowMs: () => number) {
     this.#nowMs = nowMs;
     this.host = host;
     this.pid = pid;

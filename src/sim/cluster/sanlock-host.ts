@@ -3,19 +3,19 @@ import type { Log } from '../../ports/log.ts';
 import type { Channel, Processes, SignalName } from '../../ports/processes.ts';
 import type { Sockets } from '../../ports/sockets.ts';
 import { SanlockProgram } from '../../programs/sanlock-program.ts';
-import { NO_SOCKETS, SETTINGS, SimPeer } from '../cluster/front-host.ts';
-import { LeaseSeat, NOTHING_DAMAGED } from '../cluster/lease-process.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import type { Dice } from '../kernel/dice.ts';
 import { type FatePlan, SimDisks, type SimStorage } from '../kernel/disk.ts';
 import { HostClock } from '../kernel/host-clock.ts';
 import { MemoryJournal } from '../kernel/journal.ts';
 import { bind, find, type ProcessTable } from '../kernel/process.ts';
+import { NO_SOCKETS, SETTINGS, SimPeer } from './front-host.ts';
+import { LeaseSeat, NOTHING_DAMAGED } from './lease-process.ts';
 
 const FIRST_LEASE_PID = 50_000;
 
 /** Who hears what the daemon does to the processes of its host. */
-export interface Neighbours {
+export interface HostProcesses {
   isAlive(pid: number): boolean;
   signalled(pid: number, signal: SignalName): void;
   killpath(args: readonly string[]): void;
@@ -33,14 +33,14 @@ interface Run {
 }
 
 /** A host whose daemon can be killed and started again, with storage that hangs at times. */
-export class CrowdHost {
+export class SanlockHost {
   readonly name: string;
   readonly hostId: number;
   readonly journal = new MemoryJournal();
   readonly #clock: SimClock;
   readonly #storage: SimStorage;
   readonly #dice: Dice;
-  readonly #neighbours: Neighbours;
+  readonly #others: HostProcesses;
   readonly #log: Log;
   readonly #watchdog: ((time: HostClock) => Sockets) | null;
   readonly #seats = new Map<number, LeaseSeat>();
@@ -50,14 +50,14 @@ export class CrowdHost {
   #nextFd = 5;
   hungUntilMs = 0;
   /** Whether single operations are slow, lost or refused. */
-  isRough = true;
+  hasIoFaults = true;
 
   constructor(of: {
     hostId: number;
     clock: SimClock;
     storage: SimStorage;
     dice: Dice;
-    neighbours: Neighbours;
+    processes: HostProcesses;
     log?: Log;
     /** How it reaches a wdmd; without one it runs without a watchdog. */
     watchdog?: (time: HostClock) => Sockets;
@@ -67,7 +67,7 @@ export class CrowdHost {
     this.#clock = of.clock;
     this.#storage = of.storage;
     this.#dice = of.dice;
-    this.#neighbours = of.neighbours;
+    this.#others = of.processes;
     this.#log = of.log ?? NOTHING_DAMAGED;
     this.#watchdog = of.watchdog ?? null;
   }
@@ -150,16 +150,16 @@ export class CrowdHost {
   #ended(program: SanlockProgram): void {
     if (this.#run?.program !== program) return;
     this.kill();
-    this.#neighbours.daemonEnded();
+    this.#others.daemonEnded();
   }
 
   readonly #plan: FatePlan = () => {
     const dice = this.#dice;
     const waitMs = Math.max(0, this.hungUntilMs - this.#clock.nowMs());
-    const slow = this.isRough && dice.chance(0.02);
+    const slow = this.hasIoFaults && dice.chance(0.02);
     const landsInMs = waitMs + (slow ? dice.between(0, 2500) : dice.between(0.1, 5));
-    const isLate = this.isRough && dice.chance(0.002);
-    const errno = this.isRough && waitMs === 0 && dice.chance(0.001) ? 5 : null;
+    const isLate = this.hasIoFaults && dice.chance(0.002);
+    const errno = this.hasIoFaults && waitMs === 0 && dice.chance(0.001) ? 5 : null;
     // Late, not lost: the kernel answers everything it was sent, or keeps the process.
     const answersInMs = landsInMs + (isLate ? dice.between(0, 15_000) : 0.1);
     return { landsInMs, answersInMs, errno };
@@ -169,10 +169,10 @@ export class CrowdHost {
     const table: ProcessTable = {
       isThere: (pid) => {
         const seat = this.#seats.get(pid);
-        return seat === undefined ? this.#neighbours.isAlive(pid) : !seat.isGone;
+        return seat === undefined ? this.#others.isAlive(pid) : !seat.isGone;
       },
       onceGone: (pid, told) => this.#onceGone(pid, told),
-      signal: (pid, signal) => this.#neighbours.signalled(pid, signal),
+      signal: (pid, signal) => this.#others.signalled(pid, signal),
     };
     return {
       // Messages of this kind are the only ones the front sends to a process it starts.
@@ -182,7 +182,7 @@ export class CrowdHost {
         const process = find(table, { pid, identity });
         return process === null ? null : bind(table, pid, this.#opened());
       },
-      run: (_program, args) => this.#neighbours.killpath(args),
+      run: (_program, args) => this.#others.killpath(args),
     };
   }
 
@@ -199,7 +199,7 @@ export class CrowdHost {
     const told = () => run?.time.run(gone);
     const seat = this.#seats.get(pid);
     if (seat !== undefined) seat.onceGone(told);
-    else if (!this.#neighbours.isAlive(pid)) this.#clock.after(0.01, told);
+    else if (!this.#others.isAlive(pid)) this.#clock.after(0.01, told);
     else {
       const watchers = this.#watchers.get(pid) ?? new Set();
       watchers.add(told);

@@ -7,9 +7,9 @@ import { Dice } from '../kernel/dice.ts';
 import {
   HARNESS_HOSTS,
   HARNESS_PLACE,
+  type HarnessHost,
+  type HarnessTask,
   ProcedureHarness,
-  type RigHost,
-  type RigTask,
 } from '../procedure-harness.ts';
 
 const OWNER_IO_TIMEOUTS_S = [1, 2, 3, 10] as const;
@@ -29,11 +29,11 @@ const ATTEMPTS = 40;
  * is by the seed alone, slow reads and pauses of the rival included. The world of `World` meets
  * such a coincidence once in days.
  */
-export class Silence {
+export class SilentOwner {
   readonly #harness = new ProcedureHarness(RIVAL_IO_TIMEOUT_S);
   readonly #dice: Dice;
-  readonly #owner: RigHost;
-  readonly #rival: RigHost;
+  readonly #owner: HarnessHost;
+  readonly #rival: HarnessHost;
   readonly #ownerIoTimeoutS: number;
   readonly #endMs: number;
   #renewalDueMs: number;
@@ -88,7 +88,7 @@ export class Silence {
   }
 
   /** A read is carried out somewhere between its sending and the moment the rival hears of it. */
-  #step(task: RigTask<unknown>): void {
+  #step(task: HarnessTask<unknown>): void {
     if (task.wants?.op === 'read') {
       const takesMs = this.#latencyMs();
       const untilMs = this.#dice.chance(0.5) ? 0 : this.#dice.between(0, takesMs);

@@ -4,16 +4,16 @@ import { writeLockspace, writeResource } from '../../wire/sanlock/area-calls.ts'
 import type { SanlockCall } from '../../wire/sanlock/call.ts';
 import { addLockspace, register } from '../../wire/sanlock/daemon-calls.ts';
 import { acquire } from '../../wire/sanlock/lease-calls.ts';
+import { ClientLink } from '../cluster/client-link.ts';
+import { placeOf, resourceOf } from '../cluster/daemon-calls.ts';
+import { SanlockHost } from '../cluster/sanlock-host.ts';
+import { SimWdmd } from '../cluster/wdmd.ts';
 import { SimClock } from '../kernel/clock.ts';
 import { Dice } from '../kernel/dice.ts';
 import { SimStorage } from '../kernel/disk.ts';
 import { HostClock } from '../kernel/host-clock.ts';
+import { AREA_BYTES, LUN } from '../kernel/layout.ts';
 import { SimWatchdog } from '../kernel/watchdog.ts';
-import { CrowdHost } from '../workload/host.ts';
-import { Link } from '../workload/link.ts';
-import { placeOf, resourceOf } from './daemon-calls.ts';
-import { AREA_BYTES, LUN } from './layout.ts';
-import { SimWdmd } from './wdmd.ts';
 
 /** wdmd tests each 10 s: a shorter claim than of 2 s would always be near its end. */
 const IO_TIMEOUTS_S = [2, 3, 5, 10] as const;
@@ -41,8 +41,8 @@ export class LateWdmd {
   readonly #machine: HostClock;
   readonly #wdmdTime: HostClock;
   readonly #wdmd: SimWdmd;
-  readonly #owner: CrowdHost;
-  readonly #rival: CrowdHost;
+  readonly #owner: SanlockHost;
+  readonly #rival: SanlockHost;
   readonly trace: string[] = [];
   #isReset = false;
   #isGranted = false;
@@ -60,18 +60,18 @@ export class LateWdmd {
     this.#rival = this.#newHost(2, null);
   }
 
-  #newHost(hostId: number, wdmd: SimWdmd | null): CrowdHost {
-    const host = new CrowdHost({
+  #newHost(hostId: number, wdmd: SimWdmd | null): SanlockHost {
+    const host = new SanlockHost({
       ...{ hostId, clock: this.#clock, storage: this.#storage, dice: this.#dice.fork(`${hostId}`) },
       ...(wdmd === null ? {} : { watchdog: (time: HostClock) => wdmd.socketsOf(time) }),
-      neighbours: {
+      processes: {
         isAlive: (pid) => pid === USER_PID,
         signalled: () => {}, // stuck in the kernel
         killpath: () => {},
         daemonEnded: () => {},
       },
     });
-    host.isRough = false;
+    host.hasIoFaults = false;
     return host;
   }
 
@@ -131,7 +131,7 @@ export class LateWdmd {
     this.#wdmd.powerLost();
   }
 
-  #wants(user: Link): void {
+  #wants(user: ClientLink): void {
     user.ask(acquire([resourceOf(0, 0)]), this.#clock.nowMs(), ({ data: result }) => {
       this.#say(`the rival: ${result}`);
       if (result === 0) this.#granted();
@@ -144,17 +144,17 @@ export class LateWdmd {
     if (!this.#isReset) this.#broken = 'granted while the user of the earlier owner runs';
   }
 
-  #connect(host: CrowdHost, pid: number): Link {
-    return new Link(host, pid, () => this.#clock.nowMs());
+  #connect(host: SanlockHost, pid: number): ClientLink {
+    return new ClientLink(host, pid, () => this.#clock.nowMs());
   }
 
-  #user(host: CrowdHost): Link {
+  #user(host: SanlockHost): ClientLink {
     const link = this.#connect(host, USER_PID);
     link.ask(register(), this.#clock.nowMs());
     return link;
   }
 
-  #must<T>(link: Link, call: SanlockCall<T>): void {
+  #must<T>(link: ClientLink, call: SanlockCall<T>): void {
     let result: number | null = null;
     link.ask(call, this.#clock.nowMs(), ({ data }) => {
       result = data;

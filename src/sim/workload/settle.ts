@@ -5,12 +5,12 @@ import * as daemon from '../../wire/sanlock/daemon-calls.ts';
 import * as leases from '../../wire/sanlock/lease-calls.ts';
 import { decodeRecords, textField } from '../../wire/sanlock/records.ts';
 import { CONFIG_COMMANDS, STATE_TYPES } from '../../wire/sanlock/socket.ts';
-import { LOCKSPACE } from '../cluster/layout.ts';
+import type { ClientLink } from '../cluster/client-link.ts';
+import type { SanlockHost } from '../cluster/sanlock-host.ts';
 import { checkQuick } from '../invariants/workload-checks.ts';
-import { starts } from './acts.ts';
-import type { CrowdHost } from './host.ts';
-import type { Link } from './link.ts';
-import { AREAS, type Crowd, named0, resourceOf, T_S } from './workload.ts';
+import { LOCKSPACE } from '../kernel/layout.ts';
+import { starts } from './actions.ts';
+import { AREAS, named0, resourceOf, T_S, type Workload } from './workload.ts';
 
 /** Longer than an owner that is gone is waited for, several times over. */
 const QUIET_MS = 400_000;
@@ -20,71 +20,76 @@ const ACQUIRE_OTHER = -245;
 const JOIN_MS = 30_000;
 
 /** Nothing bad happens any more: everything asked is answered, and all that is left is free. */
-export function settle(crowd: Crowd): void {
-  for (const host of crowd.hosts) {
-    host.isRough = false;
+export function settle(workload: Workload): void {
+  for (const host of workload.hosts) {
+    host.hasIoFaults = false;
     host.hungUntilMs = 0;
   }
-  const untilMs = crowd.nowMs + QUIET_MS;
-  while (crowd.nowMs < untilMs) {
-    for (const host of crowd.hosts) keepsGoing(crowd, host);
-    crowd.run(STEP_MS);
-    checkQuick(crowd);
+  const untilMs = workload.nowMs + QUIET_MS;
+  while (workload.nowMs < untilMs) {
+    for (const host of workload.hosts) keepsGoing(workload, host);
+    workload.run(STEP_MS);
+    checkQuick(workload);
   }
-  for (const link of crowd.links) {
+  for (const link of workload.links) {
     const open = link.isOpen && !link.isChannel ? link.asked : [];
     const left = open.map(({ name }) => name).join(' ');
     assert(open.length === 0 || link.isCut, `${link.host.name} never answered: ${left}`);
   }
-  for (const person of crowd.claims.living()) crowd.hangUp(person);
-  for (const link of crowd.links) link.close();
-  crowd.links.clear();
-  crowd.run(STEP_MS);
-  for (const host of crowd.hosts) nothingIsLeft(crowd, host);
-  for (const host of crowd.hosts) joined(crowd, host);
-  crowd.run(STEP_MS);
-  for (const host of [...crowd.hosts, ...crowd.hosts]) everythingIsFree(crowd, host);
+  for (const client of workload.claims.living()) workload.hangUp(client);
+  for (const link of workload.links) link.close();
+  workload.links.clear();
+  workload.run(STEP_MS);
+  for (const host of workload.hosts) nothingIsLeft(workload, host);
+  for (const host of workload.hosts) joined(workload, host);
+  workload.run(STEP_MS);
+  for (const host of [...workload.hosts, ...workload.hosts]) everythingIsFree(workload, host);
 }
 
-function keepsGoing(crowd: Crowd, host: CrowdHost): void {
-  if (!host.isRunning) starts(crowd, host);
+function keepsGoing(workload: Workload, host: SanlockHost): void {
+  if (!host.isRunning) starts(workload, host);
   for (const command of [CONFIG_COMMANDS.UNUSED, CONFIG_COMMANDS.UNUSED_BY_ORPHANS]) {
-    crowd.ask(crowd.connect(host), daemon.setConfig(LOCKSPACE, command), 'set_config');
+    workload.ask(workload.connect(host), daemon.setConfig(LOCKSPACE, command), 'set_config');
   }
 }
 
 /** The result of a call on a connection of its own. */
-function result<T>(crowd: Crowd, host: CrowdHost, call: SanlockCall<T>, link?: Link): number {
-  const own = link ?? crowd.connect(host);
+function result<T>(
+  workload: Workload,
+  host: SanlockHost,
+  call: SanlockCall<T>,
+  link?: ClientLink,
+): number {
+  const own = link ?? workload.connect(host);
   let got: number | null = null;
-  crowd.ask(own, call, `at the end: ${call.name}`, (header) => {
+  workload.ask(own, call, `at the end: ${call.name}`, (header) => {
     got = header.data;
   });
-  const untilMs = crowd.nowMs + JOIN_MS;
-  while (got === null && crowd.nowMs < untilMs) crowd.run(100);
+  const untilMs = workload.nowMs + JOIN_MS;
+  while (got === null && workload.nowMs < untilMs) workload.run(100);
   if (link === undefined) own.close();
   assert(got !== null, `${host.name}: ${call.name} is answered`);
   return got;
 }
 
 /** What an earlier daemon left locked, for nobody's use any more. */
-function givesBack(crowd: Crowd, host: CrowdHost): void {
-  const join = daemon.addLockspace(crowd.place(host), { ioTimeoutS: T_S });
-  if (result(crowd, host, join) !== -ERRNO.EBUSY) return;
-  const given = result(crowd, host, daemon.removeLockspace(crowd.place(host)));
+function givesBack(workload: Workload, host: SanlockHost): void {
+  const join = daemon.addLockspace(workload.place(host), { ioTimeoutS: T_S });
+  if (result(workload, host, join) !== -ERRNO.EBUSY) return;
+  const given = result(workload, host, daemon.removeLockspace(workload.place(host)));
   assert(given === 0, `${host.name} gives back what is left: ${given}`);
 }
 
-function nothingIsLeft(crowd: Crowd, host: CrowdHost): void {
-  givesBack(crowd, host);
-  result(crowd, host, leases.release([named0('')], { orphan: true }));
-  const user = crowd.newPerson(host);
-  result(crowd, host, leases.release([named0('')], { orphan: true }), user.link);
-  crowd.hangUp(user);
-  crowd.run(STEP_MS);
-  const link = crowd.connect(host);
+function nothingIsLeft(workload: Workload, host: SanlockHost): void {
+  givesBack(workload, host);
+  result(workload, host, leases.release([named0('')], { orphan: true }));
+  const user = workload.newClient(host);
+  result(workload, host, leases.release([named0('')], { orphan: true }), user.link);
+  workload.hangUp(user);
+  workload.run(STEP_MS);
+  const link = workload.connect(host);
   let body: Uint8Array = new Uint8Array(0);
-  crowd.ask(link, daemon.status(), 'status at the end', (_header, bytes) => {
+  workload.ask(link, daemon.status(), 'status at the end', (_header, bytes) => {
     body = bytes;
   });
   const records = decodeRecords(body) ?? [];
@@ -115,28 +120,28 @@ interface JournalLine {
   readonly lease?: number;
 }
 
-function joined(crowd: Crowd, host: CrowdHost): void {
-  const call = daemon.addLockspace(crowd.place(host), { ioTimeoutS: T_S });
-  const untilMs = crowd.nowMs + QUIET_MS;
+function joined(workload: Workload, host: SanlockHost): void {
+  const call = daemon.addLockspace(workload.place(host), { ioTimeoutS: T_S });
+  const untilMs = workload.nowMs + QUIET_MS;
   for (;;) {
-    const code = result(crowd, host, call);
+    const code = result(workload, host, call);
     if (code === 0 || code === -ERRNO.EEXIST) return;
     const isEarly = code === -ERRNO.EINPROGRESS || code === -ERRNO.EAGAIN;
-    assert(isEarly && crowd.nowMs < untilMs, `${host.name} joins: ${code}`);
-    crowd.run(STEP_MS);
+    assert(isEarly && workload.nowMs < untilMs, `${host.name} joins: ${code}`);
+    workload.run(STEP_MS);
   }
 }
 
-function everythingIsFree(crowd: Crowd, host: CrowdHost): void {
-  const user = crowd.newPerson(host);
+function everythingIsFree(workload: Workload, host: SanlockHost): void {
+  const user = workload.newClient(host);
   for (let area = 0; area < AREAS; area++) {
     const wanted = resourceOf({ area, name: `R${area}` }, 0);
     const call = leases.acquire([wanted], { ownerNowait: true });
-    let code = result(crowd, host, call, user.link);
+    let code = result(workload, host, call, user.link);
     // A ballot finishes what an earlier one had begun, for whoever that was.
-    if (code === ACQUIRE_OTHER) code = result(crowd, host, call, user.link);
+    if (code === ACQUIRE_OTHER) code = result(workload, host, call, user.link);
     assert(code === 0, `${host.name}: R${area} is free at the end, but: ${code}`);
-    assert(result(crowd, host, leases.release([wanted]), user.link) === 0, 'given back');
+    assert(result(workload, host, leases.release([wanted]), user.link) === 0, 'given back');
   }
-  crowd.hangUp(user);
+  workload.hangUp(user);
 }
