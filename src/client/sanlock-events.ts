@@ -1,22 +1,12 @@
 import type { ByteString } from '../base/bytes.ts';
 import { ok } from '../base/result.ts';
 import { ByteQueue } from '../codec/byte-queue.ts';
-import { decode } from '../codec/struct.ts';
 import { endEvents, registerEvents } from '../wire/sanlock/daemon-calls.ts';
-import { SM_HEADER_BYTES, sanlkHostEvent } from '../wire/sanlock/socket.ts';
-import type { HostEvent } from '../wire/sanlock/types.ts';
+import { decodeEvent, EVENT_BYTES, type ReceivedEvent } from '../wire/sanlock/events.ts';
 import { type Answer, callOnce, openLink, type SanlockEndpoint } from './sanlock-link.ts';
 
-/** One message of the event channel: header, event, and who sent it (spec 20 §3, event_cb). */
-const EVENT_BYTES = SM_HEADER_BYTES + sanlkHostEvent.size + 16;
-const SENDER_AT = SM_HEADER_BYTES + sanlkHostEvent.size;
 /** What a client sends before it closes its channel. */
 const END_OF_CHANNEL = Uint8Array.of(1, 0, 0, 0);
-
-export interface ReceivedEvent extends HostEvent {
-  readonly fromHostId: bigint;
-  readonly fromGeneration: bigint;
-}
 
 /** An open event channel. */
 export interface EventWatch {
@@ -64,18 +54,10 @@ export function watchEvents(
       );
       link.takeBytes((bytes) => {
         arrived.push(bytes);
-        while (arrived.length >= EVENT_BYTES)
+        while (arrived.length >= EVENT_BYTES) {
           handlers.onEvent(decodeEvent(arrived.take(EVENT_BYTES)));
+        }
       });
     });
   });
-}
-
-export function decodeEvent(bytes: Uint8Array): ReceivedEvent {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return {
-    ...decode(sanlkHostEvent, bytes, SM_HEADER_BYTES),
-    fromHostId: view.getBigUint64(SENDER_AT, true),
-    fromGeneration: view.getBigUint64(SENDER_AT + 8, true),
-  };
 }

@@ -7,6 +7,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Connection } from '../ports/sockets.ts';
 import { SANLOCK_CODES } from '../wire/sanlock/codes.ts';
 import { getLockspaces, status, version } from '../wire/sanlock/daemon-calls.ts';
+import type { SanlockFailure } from '../wire/sanlock/failure.ts';
 import { acquire, inquire } from '../wire/sanlock/lease-calls.ts';
 import {
   SM_CMD,
@@ -17,7 +18,6 @@ import {
   smHeader,
 } from '../wire/sanlock/socket.ts';
 import { SanlockClient } from './sanlock.ts';
-import type { SanlockFailure } from './sanlock-failure.ts';
 import { callOnce, SanlockLink } from './sanlock-link.ts';
 
 /** A daemon's side of one connection, and a clock moved by hand. */

@@ -12,8 +12,8 @@ import {
   type Refusal,
   type SanlockCall,
 } from '../wire/sanlock/call.ts';
+import { makeFailure, type SanlockFailure } from '../wire/sanlock/failure.ts';
 import { SM_HEADER_BYTES, SM_MAGIC, smHeader } from '../wire/sanlock/socket.ts';
-import { makeFailure, type SanlockFailure } from './sanlock-failure.ts';
 
 /** Where a daemon listens, and the ports by which it is reached. */
 export interface SanlockEndpoint {

@@ -3,8 +3,8 @@ import { given } from '../base/given.ts';
 import type { Result } from '../base/result.ts';
 import type { SanlockCall } from '../wire/sanlock/call.ts';
 import { register } from '../wire/sanlock/daemon-calls.ts';
+import type { SanlockFailure } from '../wire/sanlock/failure.ts';
 import { type EventHandlers, type EventWatch, watchEvents } from './sanlock-events.ts';
-import type { SanlockFailure } from './sanlock-failure.ts';
 import type { SanlockLink } from './sanlock-link.ts';
 import {
   type Answer,
@@ -21,8 +21,8 @@ export interface CallOptions {
 }
 
 /**
- * Calls a sanlock daemon. What can be called is in sanlock-daemon-calls, sanlock-lease-calls,
- * sanlock-area-calls and sanlock-rindex-calls: each gives a SanlockCall for `call`.
+ * Calls a sanlock daemon. Each function of wire/sanlock/daemon-calls, lease-calls, area-calls and
+ * rindex-calls gives one SanlockCall for `call`.
  *
  * No method rejects: a refusal, a missing daemon and a passed deadline are all a SanlockFailure.
  */

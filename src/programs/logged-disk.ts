@@ -1,7 +1,7 @@
 import { type ByteString, nameToText } from '../base/bytes.ts';
-import { codeName } from '../client/sanlock-failure.ts';
 import type { Disk, DiskReply, LateEnd, Urgency } from '../ports/disk.ts';
 import type { Log } from '../ports/log.ts';
+import { codeName } from '../wire/sanlock/codes.ts';
 
 /** A device whose every operation that does not succeed is in the log, with path and errno. */
 export class LoggedDisk implements Disk {

@@ -1,11 +1,11 @@
 import { assert } from '../base/assert.ts';
-import type { SanlockFailure } from '../client/sanlock-failure.ts';
 import { openLink, type SanlockEndpoint, type SanlockLink } from '../client/sanlock-link.ts';
 import type { ManagerReply, ManagerSteps } from '../lvmlockd/managers/manager.ts';
 import type { SanlockAnswer, SanlockAsk } from '../lvmlockd/managers/sanlock/asks.ts';
 import type { Devices } from '../ports/devices.ts';
 import type { Log } from '../ports/log.ts';
 import type { SanlockCall } from '../wire/sanlock/call.ts';
+import type { SanlockFailure } from '../wire/sanlock/failure.ts';
 import { CLOSING_CALLS, callOf, EMPTY_ANSWER } from './sanlock-commands.ts';
 
 export interface TaskPorts {

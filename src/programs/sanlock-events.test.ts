@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decodeEvent } from '../client/sanlock-events.ts';
 import { decode, encode, zeroRecord } from '../codec/struct.ts';
 import { FrontHost, type SimPeer } from '../sim/cluster/front-host.ts';
+import { decodeEvent } from '../wire/sanlock/events.ts';
 import { SM_CMD, SM_HEADER_BYTES, sanlkHostEvent, sanlkLockspace } from '../wire/sanlock/socket.ts';
 import { concat, Harness, lockspace, message, T } from './testing/front-harness.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ReceivedEvent } from '../../src/client/sanlock-events.ts';
 import { writeLockspace, writeResource } from '../../src/wire/sanlock/area-calls.ts';
 import { addLockspace, getHosts, setEvent } from '../../src/wire/sanlock/daemon-calls.ts';
+import type { ReceivedEvent } from '../../src/wire/sanlock/events.ts';
 import { HOST_STATES } from '../../src/wire/sanlock/socket.ts';
 import { clientOf, must, until } from './replay-world.ts';
 import { type Maker, makeArea, run, startDaemon, whyNot } from './sanlock-daemons.ts';

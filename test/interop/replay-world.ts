@@ -2,12 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import type { Result } from '../../src/base/result.ts';
 import { SanlockClient } from '../../src/client/sanlock.ts';
-import type { SanlockFailure } from '../../src/client/sanlock-failure.ts';
 import { MonotonicClock } from '../../src/platform/clock.ts';
 import { UnixSockets } from '../../src/platform/unix-socket.ts';
 import { until as untilWithin } from '../../src/rig/run.ts';
 import type { SanlockCall } from '../../src/wire/sanlock/call.ts';
 import { status } from '../../src/wire/sanlock/daemon-calls.ts';
+import type { SanlockFailure } from '../../src/wire/sanlock/failure.ts';
 import {
   type DaemonWorld,
   killAtExit,

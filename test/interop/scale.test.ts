@@ -4,7 +4,6 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Result } from '../../src/base/result.ts';
 import { SanlockClient, type SanlockSession } from '../../src/client/sanlock.ts';
-import type { SanlockFailure } from '../../src/client/sanlock-failure.ts';
 import { MonotonicClock } from '../../src/platform/clock.ts';
 import { UnixSockets } from '../../src/platform/unix-socket.ts';
 import { writeLockspace, writeResource } from '../../src/wire/sanlock/area-calls.ts';
@@ -17,6 +16,7 @@ import {
   renewalHistory,
   status,
 } from '../../src/wire/sanlock/daemon-calls.ts';
+import type { SanlockFailure } from '../../src/wire/sanlock/failure.ts';
 import { acquire, release } from '../../src/wire/sanlock/lease-calls.ts';
 import { STATE_TYPES } from '../../src/wire/sanlock/socket.ts';
 import type { Lockspace, Resource } from '../../src/wire/sanlock/types.ts';

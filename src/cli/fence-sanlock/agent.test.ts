@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ok, type Result } from '../../base/result.ts';
-import { makeFailure, type SanlockFailure } from '../../client/sanlock-failure.ts';
 import { SimClock } from '../../sim/kernel/clock.ts';
 import type { SanlockCall } from '../../wire/sanlock/call.ts';
+import { makeFailure, type SanlockFailure } from '../../wire/sanlock/failure.ts';
 import { STATE_TYPES } from '../../wire/sanlock/socket.ts';
 import { fenceSanlock } from './agent.ts';
 import type { AgentTask } from './agent-options.ts';

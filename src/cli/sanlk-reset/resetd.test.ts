@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ReceivedEvent } from '../../client/sanlock-events.ts';
 import { SimClock } from '../../sim/kernel/clock.ts';
+import type { ReceivedEvent } from '../../wire/sanlock/events.ts';
 import { EVENT_FLAGS } from '../../wire/sanlock/socket.ts';
 import { controlBytes } from './control-message.ts';
 import { RESET_EVENTS } from './host-event-bits.ts';

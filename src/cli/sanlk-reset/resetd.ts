@@ -1,7 +1,7 @@
 import type { ByteString } from '../../base/bytes.ts';
-import type { ReceivedEvent } from '../../client/sanlock-events.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
+import type { ReceivedEvent } from '../../wire/sanlock/events.ts';
 import { EVENT_FLAGS } from '../../wire/sanlock/socket.ts';
 import type { HostEvent } from '../../wire/sanlock/types.ts';
 import { type ControlMessage, parseControl } from './control-message.ts';

@@ -1,7 +1,7 @@
 import type { ByteString } from '../../base/bytes.ts';
 import type { Result } from '../../base/result.ts';
 import type { SanlockClient } from '../../client/sanlock.ts';
-import type { SanlockFailure } from '../../client/sanlock-failure.ts';
+import type { SanlockFailure } from '../../wire/sanlock/failure.ts';
 import type { CommandLine } from './command-line.ts';
 
 export type ActionClient = Pick<SanlockClient, 'call' | 'registerProcess'>;

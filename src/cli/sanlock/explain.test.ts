@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ERRNO } from '../../base/errno.ts';
-import { codeName } from '../../client/sanlock-failure.ts';
-import { SANLOCK_CODES, SOCKET_ERRORS } from '../../wire/sanlock/codes.ts';
+import { codeName, SANLOCK_CODES, SOCKET_ERRORS } from '../../wire/sanlock/codes.ts';
 import { type CommandLine, parseCommandLine } from './command-line.ts';
 import { type FailedAction, isAnswer, lookCloser, sentence } from './explain.ts';
 import { sayingOf } from './texts.ts';

@@ -1,8 +1,7 @@
 import { type ByteString, nameToText } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
 import type { SanlockClient } from '../../client/sanlock.ts';
-import { codeName } from '../../client/sanlock-failure.ts';
-import { SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
+import { codeName, SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
 import { exportPath } from '../../wire/sanlock/strings.ts';
 import type { Lockspace, Resource } from '../../wire/sanlock/types.ts';

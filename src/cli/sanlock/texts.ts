@@ -1,5 +1,4 @@
-import { codeName } from '../../client/sanlock-failure.ts';
-import type { SANLOCK_CODES, SOCKET_ERRORS } from '../../wire/sanlock/codes.ts';
+import { codeName, type SANLOCK_CODES, type SOCKET_ERRORS } from '../../wire/sanlock/codes.ts';
 
 /** What a result number means for the person who typed the command, and what to do about it. */
 export interface Saying {

@@ -1,4 +1,4 @@
-import type { ErrnoName } from '../../base/errno.ts';
+import { ERRNO, type ErrnoName } from '../../base/errno.ts';
 
 /** Result numbers an existing client must see (spec 20 §13). C: sanlock_rv.h */
 export const SANLOCK_CODES = {
@@ -94,3 +94,13 @@ export const SOCKET_ERRORS = [
   'ENOMEDIUM',
   'ECANCELED',
 ] as const satisfies readonly ErrnoName[];
+
+const NAMES: ReadonlyMap<number, string> = new Map([
+  ...SOCKET_ERRORS.map((name) => [-ERRNO[name], name] as const),
+  ...Object.entries(SANLOCK_CODES).map(([name, code]) => [code, name] as const),
+]);
+
+/** 'ACQUIRE_IDLIVE' for −243, 'ENOENT' for −2; 'code N' for a number without a name. */
+export function codeName(code: number): string {
+  return NAMES.get(code) ?? `code ${code}`;
+}

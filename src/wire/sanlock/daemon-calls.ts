@@ -214,7 +214,7 @@ export function setHostDead(
   return plainCall('set_host', requestBytes(SM_CMD.SET_HOST, fields, parts), 'wait');
 }
 
-/** After its answer the connection only delivers events; see `eventMessage` in sanlock-events. */
+/** After its answer the connection only delivers events, for `decodeEvent`. */
 export function registerEvents(lockspaceName: ByteString): SanlockCall<number> {
   const parts = [lockspaceNamed(lockspaceName), new Uint8Array(sanlkHostEvent.size)];
   return plainCall('reg_event', requestBytes(SM_CMD.REG_EVENT, {}, parts), 'quick');

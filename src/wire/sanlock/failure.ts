@@ -1,36 +1,26 @@
-import type { ByteString } from '../base/bytes.ts';
-import { ERRNO } from '../base/errno.ts';
-import { SANLOCK_CODES, SOCKET_ERRORS } from '../wire/sanlock/codes.ts';
+import type { ByteString } from '../../base/bytes.ts';
+import { ERRNO } from '../../base/errno.ts';
+import { codeName, SANLOCK_CODES } from './codes.ts';
 
-/** Why a call gave no answer, or a refusal. */
+/** Why a call has no value: the daemon refused it, or no answer came. */
 export interface SanlockFailure {
   /** Negative: what libsanlock would return: an errno, or a number of SANLOCK_CODES. */
   readonly code: number;
-  /** Its name: 'ACQUIRE_IDLIVE', 'ENOENT', or 'code -9999' when nobody gave it one. */
+  /** Its name: 'ACQUIRE_IDLIVE', 'ENOENT', or 'code -9999' for a number without a name. */
   readonly name: string;
   /**
    * `refused`: the daemon said so. `unsent`: the daemon was not reached and did nothing.
    * `unknown`: the answer did not come (deadline, abort, connection lost); it may have been done.
    */
   readonly outcome: 'refused' | 'unsent' | 'unknown';
-  /** One sentence for people: what was attempted, on what, and what was found. */
+  /** One sentence for the log or a terminal: what was attempted, on what, and what was found. */
   readonly message: string;
   /** Bytes the daemon sent along with a refusal. */
   readonly body: Uint8Array;
 }
 
-const NAMES: ReadonlyMap<number, string> = new Map([
-  ...SOCKET_ERRORS.map((name) => [-ERRNO[name], name] as const),
-  ...Object.entries(SANLOCK_CODES).map(([name, code]) => [code, name] as const),
-]);
-
-/** 'ACQUIRE_IDLIVE' for −243, 'ENOENT' for −2; 'code N' for a number without a name. */
-export function codeName(code: number): string {
-  return NAMES.get(code) ?? `code ${code}`;
-}
-
-/** What a person should know about the refusals met most often. */
-const SAYINGS: ReadonlyMap<number, string> = new Map([
+/** For the administrator: the meaning of the codes met most often. */
+const EXPLANATIONS: ReadonlyMap<number, string> = new Map([
   [-ERRNO.ENOENT, 'there is no such file, lockspace or lease'],
   [-ERRNO.ENODEV, 'the device cannot be opened'],
   [-ERRNO.EAGAIN, 'the daemon is not ready yet, or others still hold it shared'],
@@ -55,7 +45,7 @@ const SAYINGS: ReadonlyMap<number, string> = new Map([
   [SANLOCK_CODES.LEADER_RESOURCE, 'the lease there has another name'],
 ]);
 
-/** To a call that reads or writes areas, "no space" is the device's end, not the lockspace's. */
+/** For a call that reads or writes areas, ENOSPC means the end of the device, not of the lockspace. */
 const OF_AREAS = /^(read|write)_|_rindex$|^align$/;
 const DEVICE_END = 'the device ends before the end of that area';
 
@@ -68,8 +58,8 @@ export function makeFailure(
 ): SanlockFailure {
   const name = codeName(from.code);
   const isDeviceEnd = from.code === -ERRNO.ENOSPC && OF_AREAS.test(from.call);
-  const saying = isDeviceEnd ? DEVICE_END : SAYINGS.get(from.code);
-  const because = saying === undefined ? '' : `: ${saying}`;
+  const explanation = isDeviceEnd ? DEVICE_END : EXPLANATIONS.get(from.code);
+  const because = explanation === undefined ? '' : `: ${explanation}`;
   const verb = from.outcome === 'refused' ? 'refused' : 'failed';
   return {
     code: from.code,
