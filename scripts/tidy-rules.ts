@@ -68,6 +68,20 @@ export const BANNED_EVERYWHERE: readonly { readonly pattern: RegExp; readonly in
     { pattern: /^\s*(export\s+)?enum\s/m, instead: 'an as const object' },
   ];
 
+/** What was attempted and what a message says is for readers: a reworded text changes nothing. */
+export const BANNED_IN_SOURCES: readonly { readonly pattern: RegExp; readonly instead: string }[] =
+  [
+    {
+      pattern: /(\bduring|\.message)\s*[!=]==|[!=]==\s*[\w.?]*(\bduring\b|\.message\b)/,
+      instead: 'a code, a kind or a step',
+    },
+    {
+      pattern: /(\bduring|\.message)\??\.(startsWith|endsWith|includes|match|search|indexOf)\b/,
+      instead: 'a code, a kind or a step',
+    },
+    { pattern: /\bswitch \([\w.?]*(\bduring|\.message)\)/, instead: 'a code, a kind or a step' },
+  ];
+
 /** Waiting is for client and below: above, everything runs synchronously in virtual time. */
 export const NO_ASYNC: readonly string[] = [
   'base',

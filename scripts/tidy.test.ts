@@ -29,6 +29,21 @@ const BREACHES: readonly (readonly [string, string, string])[] = [
   ['a shell', 'src/platform/a.ts', "spawn('ls', { shell: true });\n"],
   ['any', 'src/platform/a.ts', 'export const x: any = 1;\n'],
   ['a default export', 'src/base/a.ts', 'export default 1;\n'],
+  [
+    'a decision by what was attempted',
+    'src/sanlock/a.ts',
+    "export const isOpen = error.during === 'device open';\n",
+  ],
+  [
+    'a decision by a part of a text',
+    'src/sanlock/a.ts',
+    "export const isWrite = during.startsWith('write');\n",
+  ],
+  [
+    'a decision by a message',
+    'src/platform/a.ts',
+    "export const isGone = error.message.includes('gone');\n",
+  ],
   ['an unknown room', 'src/attic/a.ts', 'export const x = 1;\n'],
   ['a line too long', 'src/base/a.ts', `// ${'x'.repeat(100)}\n`],
   ['a file too long', 'src/base/a.ts', '// x\n'.repeat(501)],

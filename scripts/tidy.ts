@@ -3,6 +3,7 @@ import { dirname, join, normalize, relative } from 'node:path';
 import {
   BANNED_ABOVE_PLATFORM,
   BANNED_EVERYWHERE,
+  BANNED_IN_SOURCES,
   EXCEPTIONS,
   LIMITS,
   NO_ASYNC,
@@ -27,7 +28,7 @@ function complaintsOf(file: SourceFile): string[] {
   const rules = ROOMS[room];
   if (rules === undefined) return [`${file.path}: there is no room called ${room}`];
   if (isTest(file)) return found;
-  found.push(...imports(file, room));
+  found.push(...imports(file, room), ...banned(file, BANNED_IN_SOURCES));
   if (!rules.node) found.push(...banned(file, BANNED_ABOVE_PLATFORM));
   if (NO_ASYNC.includes(room) && /\basync\s+[\w(*]|\bawait\b|\bPromise\b/.test(code(file.text))) {
     found.push(`${file.path}: waits; above client everything is synchronous`);

@@ -14,7 +14,7 @@ import type { LeaseAnswer, LeaseCommandResult } from './messages.ts';
 export type AreaGuesses = Map<ByteString, { geometry: Geometry; numHosts: number }>;
 
 /** What a command may use of the process that runs it. */
-export interface CommandWorld {
+export interface CommandContext {
   /** null outside a lockspace: then only reading and formatting are possible. */
   readonly member: Member | null;
   readonly deviceSectorSize: 512 | 4096 | null;
@@ -32,12 +32,14 @@ export function notJoined(op: string): LeaseCommandResult {
 }
 
 export function refused(error: LeaseError): LeaseCommandResult {
-  return { ok: false, error, leader: null };
+  return { ok: false, step: 'run', error, leader: null };
 }
 
 export function answer(result: Result<LeaseAnswer, Refusal | LeaseError>): LeaseCommandResult {
   if (result.ok) return { ok: true, ...result.value };
-  return 'error' in result.error ? { ok: false, ...result.error } : refused(result.error);
+  if (!('error' in result.error)) return refused(result.error);
+  const { error, leader } = result.error;
+  return { ok: false, step: 'run', error, leader };
 }
 
 /** The sizes asked for; none: what suits the device (spec 10 §3). */

@@ -15,7 +15,7 @@ import type { Member } from '../lease/world.ts';
 import {
   type AreaGuesses,
   answer,
-  type CommandWorld,
+  type CommandContext,
   notJoined,
   PLAIN_TIMEOUT_MS,
   refused,
@@ -41,16 +41,16 @@ export function areaKey(area: { readonly path: ByteString; readonly offset: numb
 /** One front command as a procedure ending in its answer. */
 export function* commandSteps(
   command: LeaseCommand,
-  world: CommandWorld,
+  context: CommandContext,
 ): Steps<LeaseCommandResult> {
-  const { member } = world;
+  const { member } = context;
   switch (command.op) {
     case 'acquire':
-      return member === null ? notJoined(command.op) : yield* acquire(command, member, world);
+      return member === null ? notJoined(command.op) : yield* acquire(command, member, context);
     case 'release':
-      return member === null ? notJoined(command.op) : yield* release(command, member, world);
+      return member === null ? notJoined(command.op) : yield* release(command, member, context);
     case 'convert':
-      return member === null ? notJoined(command.op) : yield* convert(command, member, world);
+      return member === null ? notJoined(command.op) : yield* convert(command, member, context);
     case 'request':
       return member === null ? notJoined(command.op) : yield* request(command, member);
     case 'readRequest':
@@ -59,12 +59,12 @@ export function* commandSteps(
     case 'readResource':
     case 'readOwners':
     case 'align':
-      return yield* reading(command, world);
+      return yield* reading(command, context);
     case 'writeLockspace':
     case 'writeResource':
-      return yield* writing(command, world);
+      return yield* writing(command, context);
     case 'index':
-      return yield* indexSteps(command, world);
+      return yield* indexSteps(command, context);
     default:
       return unreachable(command);
   }
@@ -73,10 +73,10 @@ export function* commandSteps(
 function* acquire(
   command: Command<'acquire'>,
   member: Member,
-  world: CommandWorld,
+  context: CommandContext,
 ): Steps<LeaseCommandResult> {
   const key = areaKey(command.area);
-  const guess = world.guesses?.get(key) ?? {
+  const guess = context.guesses?.get(key) ?? {
     geometry: member.lockspaceGeometry,
     numHosts: member.lockspaceGeometry.maxHosts,
   };
@@ -91,8 +91,8 @@ function* acquire(
   });
   if (!got.ok) return answer(got);
   const hold = got.value;
-  rememberSizes(world.guesses, key, hold);
-  world.lastBlocks?.delete(key); // it was about an earlier hold, whose release failed
+  rememberSizes(context.guesses, key, hold);
+  context.lastBlocks?.delete(key); // it was about an earlier hold, whose release failed
   const lvb = command.readLvb ? yield* readLvb(member, hold) : null;
   return { ok: true, op: 'acquire', hold, lvb };
 }
@@ -107,37 +107,37 @@ function rememberSizes(guesses: AreaGuesses | null, key: string, hold: PaxosHold
 function* release(
   command: Command<'release'>,
   member: Member,
-  world: CommandWorld,
+  context: CommandContext,
 ): Steps<LeaseCommandResult> {
   const { lvb, rename } = command;
-  const done = yield* paxosRelease(member, currentHold(command.hold, world), { lvb, rename });
+  const done = yield* paxosRelease(member, currentHold(command.hold, context), { lvb, rename });
   if (!done.ok) return refused(done.error);
-  world.lastBlocks?.delete(areaKey(command.hold));
+  context.lastBlocks?.delete(areaKey(command.hold));
   return { ok: true, op: 'release' };
 }
 
 function* convert(
   command: Command<'convert'>,
   member: Member,
-  world: CommandWorld,
+  context: CommandContext,
 ): Steps<LeaseCommandResult> {
   const key = areaKey(command.hold);
-  const hold = currentHold(command.hold, world);
+  const hold = currentHold(command.hold, context);
   const got = command.toShared
     ? yield* convertToShared(member, hold, command.lvb)
     : yield* convertToExclusive(member, hold, command.ownerNowait);
   if (got.ok) {
-    world.lastBlocks?.delete(key);
+    context.lastBlocks?.delete(key);
     return { ok: true, op: 'convert', hold: got.value };
   }
   const { error, leader, dblock } = got.error;
-  if (dblock !== undefined) world.lastBlocks?.set(key, dblock);
-  return { ok: false, error, leader };
+  if (dblock !== undefined) context.lastBlocks?.set(key, dblock);
+  return { ok: false, step: 'run', error, leader };
 }
 
 /** The hold with our block as last written: an older one must not go over it (spec 10 §18). */
-function currentHold(hold: PaxosHold, world: CommandWorld): PaxosHold {
-  return { ...hold, dblock: world.lastBlocks?.get(areaKey(hold)) ?? hold.dblock };
+function currentHold(hold: PaxosHold, context: CommandContext): PaxosHold {
+  return { ...hold, dblock: context.lastBlocks?.get(areaKey(hold)) ?? hold.dblock };
 }
 
 function* request(command: Command<'request'>, member: Member): Steps<LeaseCommandResult> {
@@ -164,10 +164,10 @@ function* examine(command: Command<'readRequest'>, member: Member): Steps<LeaseC
 
 function* reading(
   command: Command<'readLockspace' | 'readResource' | 'readOwners' | 'align'>,
-  world: CommandWorld,
+  context: CommandContext,
 ): Steps<LeaseCommandResult> {
   const timeoutMs =
-    world.member === null ? PLAIN_TIMEOUT_MS : leaseTimes(world.member.ioTimeoutS).ioTimeoutMs;
+    context.member === null ? PLAIN_TIMEOUT_MS : leaseTimes(context.member.ioTimeoutS).ioTimeoutMs;
   const { offset } = command.area;
   switch (command.op) {
     case 'readLockspace': {
@@ -209,7 +209,7 @@ function* reading(
     }
     case 'align': {
       // Of the device alone: what is on it may be of another size, as the original has it.
-      const suited = wantedGeometry(null, world.deviceSectorSize);
+      const suited = wantedGeometry(null, context.deviceSectorSize);
       return suited.ok ? { ok: true, op: 'align', ...sizesOf(suited.value) } : answer(suited);
     }
     default:
@@ -219,9 +219,9 @@ function* reading(
 
 function* writing(
   command: Command<'writeLockspace' | 'writeResource'>,
-  world: CommandWorld,
+  context: CommandContext,
 ): Steps<LeaseCommandResult> {
-  const geometry = wantedGeometry(command.sizes, world.deviceSectorSize);
+  const geometry = wantedGeometry(command.sizes, context.deviceSectorSize);
   if (!geometry.ok) return answer(geometry);
   const base = {
     offset: command.area.offset,
@@ -244,7 +244,7 @@ function* writing(
     ...command.name,
     numHosts,
     clear,
-    nowMs: world.nowMs,
+    nowMs: context.nowMs,
   });
   return done.ok ? { ok: true, op: 'writeResource' } : answer(done);
 }

@@ -15,7 +15,7 @@ import type { IndexPlace } from '../lease/rindex-area.ts';
 import type { Steps } from '../lease/steps.ts';
 import {
   answer,
-  type CommandWorld,
+  type CommandContext,
   notJoined,
   PLAIN_TIMEOUT_MS,
   wantedGeometry,
@@ -23,8 +23,11 @@ import {
 import type { IndexCommand, LeaseCommandResult } from './messages.ts';
 
 /** One command about the index of resource names, as a procedure ending in its answer. */
-export function* indexSteps(command: IndexCommand, world: CommandWorld): Steps<LeaseCommandResult> {
-  const { member, nowMs } = world;
+export function* indexSteps(
+  command: IndexCommand,
+  context: CommandContext,
+): Steps<LeaseCommandResult> {
+  const { member, nowMs } = context;
   const { task } = command;
   const place: IndexPlace = {
     ...command.area,
@@ -34,7 +37,7 @@ export function* indexSteps(command: IndexCommand, world: CommandWorld): Steps<L
   };
   switch (task.kind) {
     case 'format': {
-      const geometry = wantedGeometry(task.sizes, world.deviceSectorSize);
+      const geometry = wantedGeometry(task.sizes, context.deviceSectorSize);
       if (!geometry.ok) return answer(geometry);
       const { maxResources } = task;
       const done = yield* formatIndex(place, { geometry: geometry.value, maxResources, nowMs });

@@ -165,7 +165,14 @@ export type IndexTask =
   | { readonly kind: 'rebuild' };
 
 export type LeaseCommandResult =
-  | { readonly ok: false; readonly error: LeaseError; readonly leader: PaxosLeader | null }
+  | {
+      readonly ok: false;
+      /** `open`: the device could not be opened, and no procedure ran. */
+      readonly step: 'open' | 'run';
+      readonly error: LeaseError;
+      /** The leader record that refused us, where there was one. */
+      readonly leader: PaxosLeader | null;
+    }
   | ({ readonly ok: true } & LeaseAnswer);
 
 export type LeaseAnswer =

@@ -38,25 +38,28 @@ export interface Renewed {
   readonly timestampS: number;
 }
 
-/** Errors after which the lease is gone at once: someone else wrote our record. */
-export const OVERWRITTEN: ReadonlySet<string> = new Set([
-  'RENEW_OWNER',
-  'RENEW_DIFF',
-  'LEADER_MAGIC',
-  'LEADER_VERSION',
-  'LEADER_SECTORSIZE',
-  'LEADER_LOCKSPACE',
-  'LEADER_CHECKSUM',
-]);
+/** A renewal that did not succeed. */
+export interface RenewalFailure {
+  readonly error: LeaseError;
+  /**
+   * Where it ended. `read`: our record on disk is still the one we wrote. `check`: somebody else
+   * wrote our record, and the lease is gone at once. `write`: the new record may have landed, or
+   * may land later.
+   */
+  readonly step: 'read' | 'check' | 'write';
+}
 
 /**
  * One renewal: read the whole area, check that our record is still ours, write it with a new
- * timestamp. @see spec 10 §5.3. C: delta_lease_renew
+ * timestamp.
+ * @returns the record written, or where the renewal ended: RENEW_OWNER, RENEW_DIFF or LEADER_* at
+ *   the check, AIO_TIMEOUT or ERRNO at the read or the write.
+ * @see spec 10 §5.3. C: delta_lease_renew
  */
 export function* deltaRenew(
   place: DeltaPlace,
   renewal: Renewal,
-): Steps<Result<Renewed, LeaseError>> {
+): Steps<Result<Renewed, RenewalFailure>> {
   const { geometry } = renewal.hold;
   const times = leaseTimes(place.ioTimeoutS);
   const span = {
@@ -66,15 +69,15 @@ export function* deltaRenew(
     timeoutMs: renewal.readTimeoutMs,
   } as const;
   const read = yield* readSpan(span, 'renewal read');
-  if (!read.ok) return read;
+  if (!read.ok) return fail({ step: 'read', error: read.error });
   const { nowMs, value: area } = read.value;
   renewal.observe(area, nowMs); // also when what follows fails: other hosts were seen
 
   const at = deltaLeaseOffset(geometry, place.hostId);
   const own = verifyDelta(area, at, place);
-  if (!own.ok) return own;
+  if (!own.ok) return fail({ step: 'check', error: own.error });
   const still = stillOurs(renewal, own.value, area.subarray(at, at + LEADER_BYTES));
-  if (!still.ok) return still;
+  if (!still.ok) return fail({ step: 'check', error: still.error });
 
   const timestampS = wholeSeconds(nowMs);
   const leader: DeltaLeader = {
@@ -98,7 +101,9 @@ export function* deltaRenew(
     // An earlier renewal over this one shows us alive at another time: others only wait longer.
     overRefused: true,
   };
-  if (wrote.outcome !== 'done') return fail(ioError(wrote, 'renewal write'));
+  if (wrote.outcome !== 'done') {
+    return fail({ step: 'write', error: ioError(wrote, 'renewal write') });
+  }
   return ok({ hold: { leader, geometry }, timestampS });
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sameBytes } from '../base/bytes.ts';
-import type { Result } from '../base/result.ts';
+import { fail, type Result } from '../base/result.ts';
 import type { Dblock } from '../format/dblock.ts';
 import { GEOMETRY_512_1M } from '../format/geometry.ts';
 import type { DeltaLeader, PaxosLeader } from '../format/leader.ts';
@@ -258,8 +258,10 @@ for (const change of HOST_LEASES) {
     };
     const reading = { offset: 0, name: HARNESS_LOCKSPACE, hostId: 1, timeoutMs: 1000 };
     two.peers.delete(1); // its last look tells nothing: the record does
+    const renewed = one.run(deltaRenew(PLACE_OF_ONE, renewal));
+    assert.ok(!renewed.ok && renewed.error.step === 'check');
     const said = {
-      renewal: one.run(deltaRenew(PLACE_OF_ONE, renewal)),
+      renewal: fail(renewed.error.error),
       join: one.run(deltaAcquire(PLACE_OF_ONE, GEOMETRY_512_1M)),
       read: one.run(readLockspace(reading)),
       'what it holds': two.run(acquire(two)),

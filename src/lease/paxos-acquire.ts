@@ -277,7 +277,7 @@ function* becomeShared(
   const freed =
     wrote.outcome === 'done'
       ? yield* freeLeader(member, place, { geometry, leader, rename: null })
-      : fail(ioError(wrote, 'shared mode write'));
+      : fail({ error: ioError(wrote, 'shared mode write'), isSent: false });
   if (freed.ok) return ok({ ...hold, shared: true, dblock });
   yield* giveBack(member, place, {
     geometry,
@@ -285,7 +285,7 @@ function* becomeShared(
     block: { dblock, sharedGeneration: null },
     leader,
   });
-  return fail({ error: freed.error, leader: null });
+  return fail({ error: freed.error.error, leader: null });
 }
 
 /** Exclusive over dead shared holders only: their blocks are zeroed, a live one refuses us. */

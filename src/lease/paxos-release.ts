@@ -126,13 +126,13 @@ function* releaseOnce(
   const freed = yield* freeLeader(member, hold, { geometry, leader, rename });
   // Another host recorded our win: then our own block is the release, and must have landed.
   if (freed.ok && freed.value === 'notWriter') return marked;
-  const hasLanded = !freed.ok && progress.leaderSent && MOVED_ON.has(freed.error.code);
+  const hasLanded = !freed.ok && progress.leaderSent && MOVED_ON.has(freed.error.error.code);
   if (freed.ok || hasLanded) {
     if (!marked.ok) member.later?.(() => keepMarking(member, hold));
     return ok(null);
   }
-  if (freed.error.during === LEADER_RELEASE) progress.leaderSent = true;
-  return freed;
+  if (freed.error.isSent) progress.leaderSent = true;
+  return fail(freed.error.error);
 }
 
 /**
@@ -211,6 +211,12 @@ interface ToFree {
   readonly rename: ByteString | null;
 }
 
+export interface NotFreed {
+  readonly error: LeaseError;
+  /** A free leader was sent and not answered well: it may have landed, or land later. */
+  readonly isSent: boolean;
+}
+
 /**
  * Writes the leader free, only if it is byte for byte the one we committed and wrote, and names us:
  * a ballot may have recorded another host's win, which is not ours to end.
@@ -220,14 +226,15 @@ export function* freeLeader(
   member: Member,
   place: Place,
   from: ToFree,
-): Steps<Result<'freed' | 'notWriter', LeaseError>> {
+): Steps<Result<'freed' | 'notWriter', NotFreed>> {
   const free = yield* freedLeader(member, place, from);
-  if (!free.ok) return free;
+  if (!free.ok) return fail({ error: free.error, isSent: false });
   if (free.value === 'notWriter') return ok('notWriter');
   const { ioTimeoutMs: timeoutMs } = leaseTimes(member.ioTimeoutS);
   const at = { disk: 'resource', offset: place.offset, timeoutMs } as const;
   const wrote = yield { op: 'write', bytes: free.value, ...at };
-  return wrote.outcome === 'done' ? ok('freed') : fail(ioError(wrote, LEADER_RELEASE));
+  if (wrote.outcome === 'done') return ok('freed');
+  return fail({ error: ioError(wrote, LEADER_RELEASE), isSent: true });
 }
 
 /** Reads the leader, and if it is ours to free, gives the sector that does so. */

@@ -58,7 +58,7 @@ function* giveBackOnce(member: Member, place: Place, what: GivingBack): Steps<'d
   if (leader === null || !names(member, leader)) return withoutLeader;
   const freed = yield* freeLeader(member, place, { geometry, leader, rename: null });
   if (freed.ok) return freed.value === 'freed' ? 'done' : withoutLeader;
-  const { code } = freed.error;
+  const { code } = freed.error.error;
   return code === 'AIO_TIMEOUT' || code === 'ERRNO' ? 'again' : 'done'; // else: not ours any more
 }
 

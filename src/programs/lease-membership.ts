@@ -5,7 +5,7 @@ import { SECOND_MS } from '../base/units.ts';
 import type { Dblock } from '../format/dblock.ts';
 import { type DeltaHold, deltaAcquire, readLockspaceSizes } from '../lease/delta-acquire.ts';
 import { deltaRelease } from '../lease/delta-release.ts';
-import { deltaRenew, OVERWRITTEN, type Renewed } from '../lease/delta-renew.ts';
+import { deltaRenew, type RenewalFailure, type Renewed } from '../lease/delta-renew.ts';
 import { deltaResume } from '../lease/delta-resume.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
 import { type LeaseTimes, leaseTimes, REFUSED_LANDS_MS } from '../lease/lease-times.ts';
@@ -263,7 +263,7 @@ export class Membership {
   }
 
   #renewed(
-    renewed: Result<Renewed, LeaseError>,
+    renewed: Result<Renewed, RenewalFailure>,
     took: { readMs: number; writeMs: number },
     bootOf: (monotonicMs: number) => number,
   ): void {
@@ -282,10 +282,9 @@ export class Membership {
         this.#parts.send({ kind: 'renewed', timestampS, claimedBootMs, ...took });
       }
     } else {
-      const { error } = renewed;
-      const overwritten = OVERWRITTEN.has(error.code);
-      // Only the read failed: our record on disk is still the one we wrote.
-      if (error.during === 'renewal write') this.#lastLanded = false;
+      const { error, step } = renewed.error;
+      const overwritten = step === 'check';
+      if (step === 'write') this.#lastLanded = false;
       this.#parts.send({ kind: 'renewalFailed', error, overwritten });
       // Somebody else wrote our record: writing it again would take the host id from them.
       if (overwritten) this.#lost = true;

@@ -8,7 +8,7 @@ import type { LeaseError } from '../lease/lease-error.ts';
 import { INDEX_LEASE_NAME } from '../lease/rindex-area.ts';
 import type { Steps } from '../lease/steps.ts';
 import type { Member } from '../lease/world.ts';
-import type { CommandWorld } from '../lease-process/command-context.ts';
+import { type CommandContext, refused } from '../lease-process/command-context.ts';
 import { areaKey, commandSteps, devicePath } from '../lease-process/commands.ts';
 import type {
   FromLeaseProcess,
@@ -185,7 +185,7 @@ export class LeaseProgram {
         const error = { code: 'ERRNO', errno, during: 'device open', facts: { path } } as const;
         this.#leavesPlace(job);
         if (job.command.op === 'index') this.#onIndex--;
-        this.#answer(job, { ok: false, error, leader: null });
+        this.#answer(job, { ok: false, step: 'open', error, leader: null });
         this.#startNext();
         return;
       }
@@ -197,7 +197,7 @@ export class LeaseProgram {
         this.#startNext();
         return;
       }
-      const world: CommandWorld = {
+      const context: CommandContext = {
         member: this.#memberFor(job),
         deviceSectorSize: opened.device.sectorSize,
         guesses: this.#membership?.guesses ?? null,
@@ -205,7 +205,7 @@ export class LeaseProgram {
         nowMs: this.#parts.clock.nowMs(),
         random: this.#parts.random,
       };
-      this.#run(job, commandSteps(job.command, world), opened.device);
+      this.#run(job, commandSteps(job.command, context), opened.device);
     });
   }
 
@@ -264,8 +264,7 @@ export class LeaseProgram {
     if (!result.ok || (result.op !== 'acquire' && result.op !== 'convert')) return result;
     if (result.op === 'convert' && result.hold.shared) return result;
     if (this.#membership?.ended() !== true) return result;
-    const error: LeaseError = { code: 'ERRNO', errno: ERRNO.ENOSPC, during: 'grant', facts: {} };
-    return { ok: false, error, leader: null };
+    return refused({ code: 'ERRNO', errno: ERRNO.ENOSPC, during: 'grant', facts: {} });
   }
 
   #performer(resource: Device, io: { broken: boolean }): Perform {
@@ -308,7 +307,7 @@ function takesIndexLease(command: LeaseCommand): boolean {
 }
 
 function again(during: string, facts: LeaseError['facts']): LeaseCommandResult {
-  return { ok: false, error: { code: 'ERRNO', errno: ERRNO.EAGAIN, during, facts }, leader: null };
+  return refused({ code: 'ERRNO', errno: ERRNO.EAGAIN, during, facts });
 }
 
 const GIVING_BACK = again('acquire, still being given back', {});

@@ -241,7 +241,8 @@ export function directRenewId(line: CommandLine): number {
       event: null,
       observe: () => undefined,
     };
-    return codeOf(runDirectly(deltaRenew(place, renewal), { lockspace: disk }));
+    const renewed = runDirectly(deltaRenew(place, renewal), { lockspace: disk });
+    return renewed.ok ? 0 : leaseCode(renewed.error.error);
   });
 }
 

@@ -118,7 +118,7 @@ export function readLockspaceCommand(front: Front, request: Request, reply: Repl
 
 /** Lockspace commands answer ENODEV for whatever kept the device from being opened. */
 function lockspaceResult(result: Extract<LeaseCommandResult, { ok: false }>): number {
-  return result.error.during === 'device open' ? -ERRNO.ENODEV : resultNumber(result.error);
+  return result.step === 'open' ? -ERRNO.ENODEV : resultNumber(result.error);
 }
 
 function resourceOf(body: Uint8Array) {

@@ -159,7 +159,7 @@ export class Harness {
     const error = { code: result as LeaseErrorCode, during: 'test', facts: {} };
     const answer =
       typeof result === 'string'
-        ? ({ ok: false, error, leader: null } as const)
+        ? ({ ok: false, step: 'run', error, leader: null } as const)
         : ({ ok: true, ...result } as const);
     this.say(lease, { kind: 'ran', id: run.id, result: answer });
   }
@@ -168,7 +168,11 @@ export class Harness {
   refused(lease: number, error: LeaseError): void {
     const run = this.runs.shift();
     assert.ok(run !== undefined, 'a command waits for its answer');
-    this.say(lease, { kind: 'ran', id: run.id, result: { ok: false, error, leader: null } });
+    this.say(lease, {
+      kind: 'ran',
+      id: run.id,
+      result: { ok: false, step: 'run', error, leader: null },
+    });
   }
 
   granted(lease: number, n: number, shared = false, lver = 1n): void {

@@ -32,7 +32,7 @@ export function resourceOf(resource: number, flags: number): Resource {
 
 export function refusal(during: string, result: number): LeaseCommandResult {
   const error = { code: 'ERRNO', errno: -result, during, facts: {} } as const;
-  return { ok: false, error, leader: null };
+  return { ok: false, step: 'run', error, leader: null };
 }
 
 /** The results of the whole replies that have come, each taken once. */
