@@ -208,13 +208,13 @@ const MUTANTS: readonly Mutant[] = [
   {
     what: 'a holder that could not be written down is granted',
     file: 'src/sanlock/holder-journal.ts',
-    from: 'if (line !== null && noteText(front, text)) return true;',
-    to: 'if (line === null || noteText(front, text) || true) return true;',
+    from: 'if (line !== null && appendText(front, text)) return true;',
+    to: 'if (line === null || appendText(front, text) || true) return true;',
     world: { ...JOURNALS, journals: 'full' },
   },
   {
     what: 'damage in the file of holders closes nothing',
-    file: 'src/sanlock/holder-journal.ts',
+    file: 'src/sanlock/survivors-restore.ts',
     from: 'front.holdersUnknown = true;',
     to: 'front.holdersUnknown = false;',
     world: { ...JOURNALS, journals: 'damaged' },
@@ -262,8 +262,8 @@ const MUTANTS: readonly Mutant[] = [
     by: 'restarts',
   },
   {
-    what: 'only living processes count as what an earlier daemon left',
-    file: 'src/sanlock/holder-journal.ts',
+    what: 'only living processes count as survivors of an earlier daemon',
+    file: 'src/sanlock/survivors.ts',
     from: 'return holders.size > 0 || leases.size > 0;',
     to: 'return holders.size > 0;',
     by: 'restarts',
@@ -271,8 +271,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     what: 'a persistent lease is granted without being written down',
     file: 'src/sanlock/holder-journal.ts',
-    from: 'resource.isNoted = note(front, leaseLineOf(resource));',
-    to: 'resource.isNoted = true;',
+    from: 'resource.isRecorded = append(front, lineOfResource(resource));',
+    to: 'resource.isRecorded = true;',
     by: 'restarts',
   },
 ];

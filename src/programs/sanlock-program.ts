@@ -11,7 +11,6 @@ import type { BoundProcess, Channel, Processes } from '../ports/processes.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import { dropReason, serve } from '../sanlock/dispatch.ts';
 import { Front, MAX_CLIENTS } from '../sanlock/front.ts';
-import { restore } from '../sanlock/holder-journal.ts';
 import { channelSaid, forgetChannels, isOnlyChannel } from '../sanlock/host-events.ts';
 import { leaseEnded, leaseLost, leaseSaid, watchdogTold } from '../sanlock/joining.ts';
 import { loopLagged, smallestIoTimeoutMs } from '../sanlock/lag.ts';
@@ -19,9 +18,10 @@ import type { Outside } from '../sanlock/outside.ts';
 import { endSilentLeavers, look, lookEveryMs } from '../sanlock/recovery.ts';
 import { releaseDead } from '../sanlock/release.ts';
 import { bodyLength, replyBytes } from '../sanlock/request.ts';
-import { keepsLeases, resumeLeft } from '../sanlock/resuming.ts';
+import { keepsLeases, resumeSurvivors } from '../sanlock/resuming.ts';
 import type { SanlockSettings } from '../sanlock/settings.ts';
 import { type Client, newClient } from '../sanlock/state.ts';
+import { restore } from '../sanlock/survivors-restore.ts';
 import { forgetWaiter } from '../sanlock/waiters.ts';
 import {
   SM_CMD,
@@ -125,16 +125,16 @@ export class SanlockProgram {
     this.#listener = sockets.listen(at, (connection) => this.accept(connection));
     this.#event(() => {
       restore(this.#front, this.#parts.journal.load());
-      resumeLeft(this.#front);
+      resumeSurvivors(this.#front);
     });
     this.#planLook();
   }
 
   /** A signal asked the daemon to end: it does so only when no lockspace is left (spec 20 §15). */
   endIfUnused(): void {
-    const { lockspaces, leftBehind } = this.#front;
+    const { lockspaces, survivors } = this.#front;
     if (keepsLeases(this.#front)) return;
-    if (lockspaces.length === 0 && leftBehind.length === 0) this.#end();
+    if (lockspaces.length === 0 && survivors.length === 0) this.#end();
     else this.#parts.log.debug('daemon.stillUsed', { lockspaces: this.#front.lockspaces.length });
   }
 
@@ -343,8 +343,8 @@ export class SanlockProgram {
   }
 
   #endWhenEmpty(): void {
-    const { ending, lockspaces, leftBehind } = this.#front;
-    if (ending && lockspaces.length === 0 && leftBehind.length === 0) this.#end();
+    const { ending, lockspaces, survivors } = this.#front;
+    if (ending && lockspaces.length === 0 && survivors.length === 0) this.#end();
   }
 
   #end(): void {
@@ -388,7 +388,7 @@ export class SanlockProgram {
         process?.onEnded(() =>
           this.#event(() => {
             ended();
-            resumeLeft(this.#front);
+            resumeSurvivors(this.#front);
           }),
         );
         return process;

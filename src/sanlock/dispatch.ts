@@ -54,7 +54,7 @@ import {
   updateIndexCommand,
 } from './commands/rindex.ts';
 import type { Front } from './front.ts';
-import { holdsNow } from './holder-journal.ts';
+import { recordHolder } from './holder-journal.ts';
 import { type Request, replyBytes } from './request.ts';
 import { keepsLeases } from './resuming.ts';
 import type { Client, Reply } from './state.ts';
@@ -268,7 +268,7 @@ function stopsBy(
 ): number {
   const { killpath, killargs, killpathPid, restricted } = client;
   Object.assign(client, changed);
-  if (holdsNow(front, client)) return 0;
+  if (recordHolder(front, client)) return 0;
   Object.assign(client, { killpath, killargs, killpathPid, restricted });
   return -ERRNO.EAGAIN;
 }
@@ -276,7 +276,7 @@ function stopsBy(
 /** Holders of an earlier daemon count: when their time is up nobody else stops them. */
 function mayEnd(front: Front, force: number): boolean {
   if (keepsLeases(front)) return false;
-  return force !== 0 || (front.lockspaces.length === 0 && front.leftBehind.length === 0);
+  return force !== 0 || (front.lockspaces.length === 0 && front.survivors.length === 0);
 }
 
 /** Every lockspace goes as by its removal; the last one's end is the daemon's. */

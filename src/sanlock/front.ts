@@ -3,12 +3,18 @@ import type { ByteString } from '../base/bytes.ts';
 import { type Random, SECOND_MS, wholeSeconds } from '../base/units.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import type { LeaseCommand, LeaseCommandResult } from '../lease-process/messages.ts';
-import type { LeftBehind } from './holder-journal.ts';
-import type { EventChannel } from './host-events.ts';
-import { nextTurn, type Waiting } from './local-queue.ts';
 import type { Outside } from './outside.ts';
 import type { SanlockSettings } from './settings.ts';
-import type { Client, Lockspace, Pending, Resource, Token } from './state.ts';
+import type {
+  Client,
+  EventChannel,
+  LocalWait,
+  Lockspace,
+  Pending,
+  Resource,
+  Token,
+} from './state.ts';
+import type { Survivor } from './survivors.ts';
 
 export interface FrontParts {
   readonly settings: SanlockSettings;
@@ -42,7 +48,7 @@ export class Front {
   lockspaces: Lockspace[] = [];
   resources: Resource[] = [];
   /** Acquires that wait for the end of what is under way here, oldest first. */
-  waiting: Waiting[] = [];
+  waiting: LocalWait[] = [];
   /** Who listens to the events other hosts send us. */
   channels: EventChannel[] = [];
   readonly pending = new Map<number, Pending>();
@@ -53,8 +59,8 @@ export class Front {
   /** The process for areas of lockspaces that are not joined; null = none runs. */
   scratch: number | null = null;
   scratchUsedMs = 0;
-  /** What an earlier daemon left running. */
-  leftBehind: LeftBehind[] = [];
+  /** Lockspaces of an earlier daemon of which processes or persistent leases survived. */
+  survivors: Survivor[] = [];
   /** The journal of holders was damaged: there may be some that nobody knows of. */
   holdersUnknown = false;
   /** The last lockspace that was to be written down there was; told when it ends. */
@@ -170,11 +176,6 @@ export class Front {
     const same = (resource: Resource) =>
       resource.lockspace.name === lockspaceName && resource.name === name;
     return this.resources.find(same) ?? null;
-  }
-
-  removeResource(resource: Resource): void {
-    this.resources = this.resources.filter((other) => other !== resource);
-    nextTurn(this, resource);
   }
 
   clientByPid(pid: number): Client | null {

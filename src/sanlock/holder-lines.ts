@@ -2,12 +2,13 @@ import type { ByteString } from '../base/bytes.ts';
 import { SECOND_MS } from '../base/units.ts';
 
 /**
- * Who holds leases of which lockspace, written down as it changes, so that a daemon started again
- * after a crash knows whom the one before it left running. Their leases end with the host lease,
- * which nobody renews any more. Until they are gone the lockspace is not joined again, as a new
- * generation would free their leases at once; and when its time is up they are stopped. A lease
- * process counts too: stuck on its device, it may still write what it was told long ago. And so
- * does a persistent lease, whoever lives, until it is given back.
+ * The journal of holders records which processes hold leases of which lockspace, as it changes. A
+ * daemon that is started again after a crash reads which holders survived the earlier one. Their
+ * leases end with the host lease, which no process renews any more. While a holder is alive the
+ * lockspace is not joined again, as a new generation would free its leases at once; when the host
+ * lease has expired the holders are stopped. A lease process is a holder too: stuck on its device,
+ * it may still write what it was ordered long ago. A persistent lease counts, whichever processes
+ * are alive, until it is released.
  */
 export type Line =
   | ({ readonly kind: 'space'; readonly id: number } & SpaceFacts)
@@ -15,12 +16,15 @@ export type Line =
   | ({ readonly kind: 'holds'; readonly id: number } & HolderFacts)
   | { readonly kind: 'free'; readonly id: number; readonly holder: string }
   | ({ readonly kind: 'lease'; readonly id: number } & LeaseFacts)
-  /** It was let go here, whatever came of its way to the disk. */
+  /** The lease was released here, whether or not the disk knows of it. */
   | { readonly kind: 'given'; readonly id: number; readonly lease: number }
-  /** The lockspace was left: by nobody's claim but the disk's is any lease of it held. */
+  /** The lockspace was left: this host claims none of its leases any more. */
   | { readonly kind: 'left'; readonly id: number }
-  /** A journal before this one was damaged: there may be holders that nobody knows of. */
+  /** An earlier journal was damaged: there may be holders that are not recorded. */
   | { readonly kind: 'unknown' };
+
+/** The holder that is a lease process. */
+export const LEASE_HOLDER = 'lease';
 
 interface RenewalFacts {
   readonly timestampS: number;
@@ -36,18 +40,18 @@ export interface SpaceFacts extends RenewalFacts {
   readonly path: ByteString;
   readonly offset: number;
   readonly ioTimeoutS: number;
-  /** By which the host lease is ours on the disk. */
+  /** The host name in our host lease on the disk. */
   readonly hostName: ByteString;
 }
 
-/** A persistent lease: its user is no process, so that none can be waited for. */
+/** A persistent lease: its user is no process, so no end of a process releases it. */
 interface LeaseFacts {
   readonly lease: number;
   readonly resource: ByteString;
 }
 
 export interface HolderFacts {
-  /** A client's connection, or 'lease'. */
+  /** A client's connection, or `LEASE_HOLDER`. */
   readonly holder: string;
   readonly pid: number;
   /** Of the process, in the kernel's ticks: another process of that pid has another. */
@@ -56,7 +60,7 @@ export interface HolderFacts {
   readonly killargs: ByteString;
   readonly killpathPid: boolean;
   readonly restricted: number;
-  /** All that it holds outlives it, and has lines of its own. */
+  /** All its leases are persistent: they outlive it, and have lines of their own. */
   readonly persistent: boolean;
 }
 
@@ -98,8 +102,8 @@ const SHAPES: Readonly<Record<Line['kind'], Shape>> = {
   unknown: {},
 };
 
-/** What lines of an earlier version do not say; there was no persistent lease in them. */
-const UNSAID = { generation: '0', hostName: '', persistent: false };
+/** Fields that lines of an earlier version lack: that version recorded no persistent leases. */
+const DEFAULT_FIELDS = { generation: '0', hostName: '', persistent: false };
 
 /** Lines of an earlier version say how long the machine had slept when that renewal began. */
 function claimOf(value: object): { readonly claimedBootMs?: number } {
@@ -109,7 +113,7 @@ function claimOf(value: object): { readonly claimedBootMs?: number } {
   return { claimedBootMs: timestampS * SECOND_MS + asleepMs };
 }
 
-/** null: no line of ours, or one of a later version. */
+/** null: not a line of this journal, or one of a later version. */
 export function parseHolderLine(text: string): Line | null {
   let value: unknown;
   try {
@@ -121,7 +125,11 @@ export function parseHolderLine(text: string): Line | null {
   const { kind } = value;
   if (typeof kind !== 'string' || !Object.hasOwn(SHAPES, kind)) return null;
   const shape = Object.entries(SHAPES[kind as Line['kind']]);
-  const fields: Readonly<Record<string, unknown>> = { ...UNSAID, ...claimOf(value), ...value };
+  const fields: Readonly<Record<string, unknown>> = {
+    ...DEFAULT_FIELDS,
+    ...claimOf(value),
+    ...value,
+  };
   const isWhole = shape.every(([name, type]) => typeof fields[name] === type);
   return isWhole ? (fields as unknown as Line) : null; // checked by its shape just now
 }

@@ -10,7 +10,7 @@ import {
   smHeader,
 } from '../wire/sanlock/socket.ts';
 import type { Front } from './front.ts';
-import type { Lockspace } from './state.ts';
+import type { EventChannel, Lockspace } from './state.ts';
 
 /** Listeners of one lockspace. */
 export const MAX_CHANNELS = 32;
@@ -22,15 +22,6 @@ const GOODBYE = 1;
 /** `cmd` of a frame that carries an event. */
 const EVENT_CMD = 1;
 const NO_EVENT: AnnouncedEvent = { generation: 0n, number: 0n, data: 0n };
-
-/** A connection that gets the events sent to this host in one lockspace. */
-export interface EventChannel {
-  readonly connection: number;
-  readonly lockspace: Lockspace;
-  /** Of a registered process: its connection serves requests too, and outlives the channel. */
-  readonly shared: boolean;
-  unread: Uint8Array;
-}
 
 /** @returns null when every place is taken by a listener that is still there */
 export function openChannel(

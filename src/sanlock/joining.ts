@@ -6,7 +6,7 @@ import type { FromLeaseProcess } from '../lease-process/messages.ts';
 import { SANLOCK_CODES } from '../wire/sanlock/codes.ts';
 import { signalled } from './examine.ts';
 import type { Front } from './front.ts';
-import { spaceBegins, spaceEnds, spaceLeft, spaceRenewed } from './holder-journal.ts';
+import { recordJoin, recordLeft, recordProcessEnd, recordRenewal } from './holder-journal.ts';
 import { closeChannels, deliverEvents, takeBackOldBits } from './host-events.ts';
 import { joinRequest } from './join-request.ts';
 import { loopLagged } from './lag.ts';
@@ -87,7 +87,7 @@ export function leaseSaid(front: Front, lease: number, message: FromLeaseProcess
 
 /** A lockspace that was just added: first wdmd, then its host id on disk. */
 export function beginJoin(front: Front, space: Lockspace): void {
-  if (!spaceBegins(front, space)) {
+  if (!recordJoin(front, space)) {
     space.acquireResult = -ERRNO.EAGAIN;
     giveUp(front, space);
     return;
@@ -168,7 +168,7 @@ function joined(
   space.lastSuccessS = timestampS;
   space.claimedBootMs = message.claimedBootMs;
   space.lastAttemptS = timestampS;
-  spaceRenewed(front, space);
+  recordRenewal(front, space);
   remember(front, space, { timestampS, readMs: 0, writeMs: 0, nextTimeouts: 0, nextErrors: 0 });
   obey(front, space, armWatchdog(front, space));
 }
@@ -214,7 +214,7 @@ function renewed(
   remember(front, space, { timestampS, readMs, writeMs, nextTimeouts: 0, nextErrors: 0 });
   announce(front, space);
   feedWatchdog(front, space);
-  spaceRenewed(front, space);
+  recordRenewal(front, space);
 }
 
 function remember(front: Front, space: Lockspace, entry: RenewalEntry): void {
@@ -277,7 +277,7 @@ export function leaseEnded(front: Front, lease: number): void {
   if (front.scratch === lease) front.scratch = null;
   const space = front.lockspaces.find((candidate) => candidate.lease === lease);
   if (space !== undefined) {
-    spaceEnds(front, space);
+    recordProcessEnd(front, space);
     space.lease = null;
   }
   front.failPending(lease, LOST);
@@ -306,7 +306,7 @@ export function leaseLost(front: Front, lease: number): void {
 }
 
 function forget(front: Front, space: Lockspace): void {
-  spaceLeft(front, space);
+  recordLeft(front, space);
   front.lockspaces = front.lockspaces.filter((other) => other !== space);
   front.resources = front.resources.filter((resource) => resource.lockspace !== space);
   closeChannels(front, space);

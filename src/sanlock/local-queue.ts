@@ -1,25 +1,14 @@
 import type { Front } from './front.ts';
-import type { Resource } from './state.ts';
+import type { LocalWait, Resource } from './state.ts';
 
 /** Longer than any release on a healthy disk; what hangs is told of as the original tells it. */
 const PATIENCE_MS = 1000;
 
 /**
- * Somebody of this host whose answer hangs on what is under way here for one resource. A client
- * has one request at a time, so there are never more of them than clients.
- */
-export interface Waiting {
-  readonly resource: Resource;
-  readonly untilMs: number;
-  readonly goOn: () => void;
-  readonly giveUp: () => void;
-}
-
-/**
  * Waits for the end of what is under way. Who came first goes on first: without a queue the client
  * that happens to ask at the right moment has the lease, perhaps always the same one.
  */
-export function awaitTurn(front: Front, of: Omit<Waiting, 'untilMs'>): void {
+export function awaitTurn(front: Front, of: Omit<LocalWait, 'untilMs'>): void {
   front.waiting.push({ ...of, untilMs: front.nowMs + PATIENCE_MS });
 }
 

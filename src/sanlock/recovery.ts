@@ -1,13 +1,13 @@
 import { lookAgain } from './examine.ts';
 import type { Front } from './front.ts';
-import { stopLeftBehind } from './holder-journal.ts';
 import { takeBackOldBits } from './host-events.ts';
 import { announce, askToLeave, giveUp, lookAtWatchdogs } from './joining.ts';
 import { grantsPaused } from './lag.ts';
 import { endLongWaits } from './local-queue.ts';
-import { resumeLeft } from './resuming.ts';
+import { resumeSurvivors } from './resuming.ts';
 import { stop } from './signals.ts';
 import type { Client, Lockspace, Resource } from './state.ts';
+import { stopExpiredSurvivors } from './survivors-stop.ts';
 import { awaitsWatchdog, letGo } from './watchdog.ts';
 
 const MAX_KILL_ATTEMPTS = 100;
@@ -15,8 +15,8 @@ const MAX_KILL_ATTEMPTS = 100;
 /** One look at every joined lockspace; the program calls it each second, or more often in need. */
 export function look(front: Front): void {
   lookAtWatchdogs(front);
-  resumeLeft(front);
-  stopLeftBehind(front);
+  resumeSurvivors(front);
+  stopExpiredSurvivors(front);
   endLongWaits(front);
   for (const space of [...front.lockspaces]) {
     if (space.state !== 'live') continue;

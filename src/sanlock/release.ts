@@ -1,7 +1,8 @@
 import type { ByteString } from '../base/bytes.ts';
 import type { LeaseCommandResult } from '../lease-process/messages.ts';
 import type { Front } from './front.ts';
-import { holdsLess, leaseGiven } from './holder-journal.ts';
+import { recordLeaseEnd, recordRelease } from './holder-journal.ts';
+import { nextTurn } from './local-queue.ts';
 import { resultNumber } from './result-number.ts';
 import type { Client, Resource, Token } from './state.ts';
 
@@ -15,7 +16,13 @@ export function dropToken(front: Front, token: Token): void {
     token.client.killLastS = 0;
     token.client.killpathSent = false;
   }
-  holdsLess(front, token.client);
+  recordRelease(front, token.client);
+}
+
+/** This host has nothing of it any more: whoever waits here for that tries again. */
+export function removeResource(front: Front, resource: Resource): void {
+  front.resources = front.resources.filter((other) => other !== resource);
+  nextTurn(front, resource);
 }
 
 function remove<T>(list: T[], item: T): void {
@@ -51,8 +58,8 @@ export function releaseResource(
   const { lease, dead, failed } = lockspace;
   if (hold === null || lease === null || dead || failed) {
     // A dying lockspace's leases are not written any more: the host id's end frees them.
-    front.removeResource(resource);
-    leaseGiven(front, resource);
+    removeResource(front, resource);
+    recordLeaseEnd(front, resource);
     options.done(0);
     return;
   }
@@ -60,8 +67,8 @@ export function releaseResource(
   const lvb = resource.lvbDirty ? resource.lvb : null;
   const command = { op: 'release', hold, lvb, rename: options.rename } as const;
   front.command(lease, command, (result: LeaseCommandResult) => {
-    front.removeResource(resource);
-    leaseGiven(front, resource);
+    removeResource(front, resource);
+    recordLeaseEnd(front, resource);
     options.done(result.ok ? 0 : resultNumber(result.error));
   });
 }

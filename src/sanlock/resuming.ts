@@ -3,39 +3,31 @@ import type { FromLeaseProcess } from '../lease-process/messages.ts';
 import { REM_FLAGS } from '../wire/sanlock/socket.ts';
 import type { Front } from './front.ts';
 import {
-  forgetLeft,
-  isExpired,
-  LEASE,
-  type LeftBehind,
-  leftEnds,
-  leftRenewed,
-  leftStarts,
-  namesOf,
-  usersOf,
+  recordProcessEnd,
+  recordRenewal,
+  recordResumption,
+  recordSurvivorReleased,
 } from './holder-journal.ts';
+import { LEASE_HOLDER } from './holder-lines.ts';
 import { joinRequest } from './join-request.ts';
 import { resultNumber } from './result-number.ts';
 import type { Reply } from './state.ts';
+import { resourcesText, type Survivor, userPids } from './survivors.ts';
+import { isExpired } from './survivors-stop.ts';
 
 /**
  * Persistent leases of an earlier daemon: what uses them (an active LV) is no process, so nobody
  * tells when it ends, and with a new generation, or in silence, their host lease would free them.
  * So the membership of that daemon is resumed: renewed on with its own generation, granting
  * nothing, until a person removes the lockspace, which gives them back. (decision 0015)
- *
- *   waiting → resuming → renewing → leaving → forgotten
- *       ↖________↙_________↙  its lease process ended: again, while there is time
- *                 any → over  8·t have passed, or the record on disk is another one
  */
-export type Resumption = 'waiting' | 'resuming' | 'renewing' | 'leaving' | 'over';
-
 const AGAIN_MS = 1000;
 
 /** What the disk may answer otherwise the next time; anything else it says is final. */
 const UNSURE: ReadonlySet<string> = new Set(['AIO_TIMEOUT', 'ERRNO']);
 
 /** What a person can do, for the log. */
-function goOn({ space }: LeftBehind): string {
+function goOn({ space }: Survivor): string {
   const { name, hostId, path, offset } = space;
   return (
     'deactivate here what uses these leases (lvchange -an), then lvmlockctl --drop VG, or without ' +
@@ -44,26 +36,29 @@ function goOn({ space }: LeftBehind): string {
 }
 
 /** At start, at each look, and when a process has ended. */
-export function resumeLeft(front: Front): void {
-  for (const left of [...front.leftBehind]) if (left.leases.size > 0) advance(front, left);
+export function resumeSurvivors(front: Front): void {
+  for (const survivor of [...front.survivors])
+    if (survivor.leases.size > 0) advance(front, survivor);
 }
 
-function advance(front: Front, left: LeftBehind): void {
-  const isLate = left.phase !== 'leaving' && left.phase !== 'over' && isExpired(front, left);
-  if (isLate) over(front, left, 'its time has run out');
+function advance(front: Front, survivor: Survivor): void {
+  const isLate =
+    survivor.phase !== 'leaving' && survivor.phase !== 'over' && isExpired(front, survivor);
+  if (isLate) over(front, survivor, 'its time has run out');
   // A process of either daemon: it may write, so nothing begins beside it.
-  if (left.lease !== null || left.holders.has(LEASE)) return;
-  if (left.phase === 'leaving') givenBack(front, left);
-  else if (left.phase === 'waiting' && front.nowMs >= left.notBeforeMs) begin(front, left);
+  if (survivor.lease !== null || survivor.holders.has(LEASE_HOLDER)) return;
+  if (survivor.phase === 'leaving') released(front, survivor);
+  else if (survivor.phase === 'waiting' && front.nowMs >= survivor.notBeforeMs)
+    begin(front, survivor);
 }
 
-function begin(front: Front, left: LeftBehind): void {
-  const { space, lastSuccessS: timestampS, claimedBootMs, generation } = left;
+function begin(front: Front, survivor: Survivor): void {
+  const { space, lastSuccessS: timestampS, claimedBootMs, generation } = survivor;
   const lease = front.outside.startLease(space.name);
-  left.lease = lease;
-  left.phase = 'resuming';
-  left.notBeforeMs = front.nowMs + AGAIN_MS;
-  if (!leftStarts(front, left)) {
+  survivor.lease = lease;
+  survivor.phase = 'resuming';
+  survivor.notBeforeMs = front.nowMs + AGAIN_MS;
+  if (!recordResumption(front, survivor)) {
     front.outside.endLease(lease); // what cannot be written down is not begun
     return;
   }
@@ -73,41 +68,43 @@ function begin(front: Front, left: LeftBehind): void {
 }
 
 /** Nobody renews any more. What is to be done now only a person can do. */
-function over(front: Front, left: LeftBehind, reason: string): void {
-  left.phase = 'over';
-  if (left.lease !== null) front.outside.endLease(left.lease);
-  front.outside.log('error', 'leases.unprotected', { ...fieldsOf(left), reason });
+function over(front: Front, survivor: Survivor, reason: string): void {
+  survivor.phase = 'over';
+  if (survivor.lease !== null) front.outside.endLease(survivor.lease);
+  front.outside.log('error', 'leases.unprotected', { ...fieldsOf(survivor), reason });
 }
 
 /** @returns whether the message came from a process that resumes a membership */
 export function resumedSaid(front: Front, lease: number, message: FromLeaseProcess): void {
-  const left = front.leftBehind.find((one) => one.lease === lease);
-  if (left === undefined) return;
-  const { name, hostId } = left.space;
+  const survivor = front.survivors.find((one) => one.lease === lease);
+  if (survivor === undefined) return;
+  const { name, hostId } = survivor.space;
   switch (message.kind) {
     case 'joined':
-      if (left.phase !== 'resuming') return;
-      left.phase = 'renewing';
-      left.lastSuccessS = message.timestampS;
+      if (survivor.phase !== 'resuming') return;
+      survivor.phase = 'renewing';
+      survivor.lastSuccessS = message.timestampS;
+      survivor.claimedBootMs = message.claimedBootMs;
       front.outside.log('warn', 'membership.resumed', {
         ...{ lockspace: name, hostId, generation: message.generation },
-        ...{ resources: namesOf(left), goOn: goOn(left) },
+        ...{ resources: resourcesText(survivor), goOn: goOn(survivor) },
       });
       return;
     case 'joinFailed':
-      if (left.phase === 'resuming') resumeFailed(front, left, message.error);
+      if (survivor.phase === 'resuming') resumeFailed(front, survivor, message.error);
       else front.outside.endLease(lease);
       return;
     case 'renewed':
-      if (left.phase !== 'renewing') return;
-      left.lastSuccessS = message.timestampS;
-      left.claimedBootMs = message.claimedBootMs;
-      leftRenewed(front, left);
+      if (survivor.phase !== 'renewing') return;
+      survivor.lastSuccessS = message.timestampS;
+      survivor.claimedBootMs = message.claimedBootMs;
+      recordRenewal(front, survivor);
       return;
     case 'renewalFailed': {
       const result = resultNumber(message.error);
       front.outside.log('warn', 'renewal.failed', { lockspace: name, hostId, result });
-      if (message.overwritten && left.phase === 'renewing') over(front, left, 'overwritten');
+      if (message.overwritten && survivor.phase === 'renewing')
+        over(front, survivor, 'overwritten');
       return;
     }
     case 'left':
@@ -120,69 +117,70 @@ export function resumedSaid(front: Front, lease: number, message: FromLeaseProce
 
 function resumeFailed(
   front: Front,
-  left: LeftBehind,
+  survivor: Survivor,
   error: Extract<FromLeaseProcess, { kind: 'joinFailed' }>['error'],
 ): void {
   if (!UNSURE.has(error.code)) {
-    over(front, left, `its host lease is not as it left it (${error.code})`);
+    over(front, survivor, `its host lease is not as it left it (${error.code})`);
     return;
   }
-  const { name, hostId } = left.space;
+  const { name, hostId } = survivor.space;
   const fields = { lockspace: name, hostId, result: resultNumber(error), during: error.during };
   front.outside.log('warn', 'membership.notResumed', fields);
-  if (left.lease !== null) front.outside.endLease(left.lease);
+  if (survivor.lease !== null) front.outside.endLease(survivor.lease);
 }
 
 /** Its process is gone for good. While there is time another one goes on. */
 export function resumedEnded(front: Front, lease: number): void {
-  const left = front.leftBehind.find((one) => one.lease === lease);
-  if (left === undefined) return;
-  left.lease = null;
-  leftEnds(front, left);
-  if (left.phase === 'resuming' || left.phase === 'renewing') left.phase = 'waiting';
-  advance(front, left);
+  const survivor = front.survivors.find((one) => one.lease === lease);
+  if (survivor === undefined) return;
+  survivor.lease = null;
+  survivor.holders.delete(LEASE_HOLDER);
+  recordProcessEnd(front, survivor);
+  if (survivor.phase === 'resuming' || survivor.phase === 'renewing') survivor.phase = 'waiting';
+  advance(front, survivor);
 }
 
 /** A person says that nothing here uses them any more, or the process that held them does. */
-export function giveBack(
+export function releaseSurvivor(
   front: Front,
-  left: LeftBehind,
+  survivor: Survivor,
   how: { readonly cmdFlags: number; readonly asker: number; readonly reply: Reply },
 ): void {
-  const pids = usersOf(left, how.asker);
+  const pids = userPids(survivor, how.asker);
   if (pids.length > 0) {
-    const fields = { lockspace: left.space.name, pids: pids.join(' ') };
+    const fields = { lockspace: survivor.space.name, pids: pids.join(' ') };
     front.outside.log('warn', 'lockspace.stillHeld', fields);
   }
   if (how.cmdFlags & REM_FLAGS.UNUSED || pids.length > 0) {
     how.reply(-ERRNO.EBUSY);
     return;
   }
-  if (left.phase === 'leaving') {
+  if (survivor.phase === 'leaving') {
     how.reply(-ERRNO.EINPROGRESS);
     return;
   }
   if (how.cmdFlags & REM_FLAGS.ASYNC) how.reply(0);
-  else left.waiters.push(how.reply);
-  const isRenewing = left.lease !== null && left.phase !== 'over';
-  left.phase = 'leaving';
+  else survivor.waiters.push(how.reply);
+  const isRenewing = survivor.lease !== null && survivor.phase !== 'over';
+  survivor.phase = 'leaving';
   // Freed on the disk at once, where it is renewed; else by time, or by the next join from here.
-  if (isRenewing && left.lease !== null) {
-    front.outside.toLease(left.lease, { kind: 'leave', release: true });
+  if (isRenewing && survivor.lease !== null) {
+    front.outside.toLease(survivor.lease, { kind: 'leave', release: true });
   }
-  advance(front, left);
+  advance(front, survivor);
 }
 
-function givenBack(front: Front, left: LeftBehind): void {
-  const resources = namesOf(left);
-  front.outside.log('info', 'leases.givenBack', { lockspace: left.space.name, resources });
-  forgetLeft(front, left);
-  for (const reply of left.waiters.splice(0)) reply(0);
+function released(front: Front, survivor: Survivor): void {
+  const resources = resourcesText(survivor);
+  front.outside.log('info', 'leases.released', { lockspace: survivor.space.name, resources });
+  recordSurvivorReleased(front, survivor);
+  for (const reply of survivor.waiters.splice(0)) reply(0);
 }
 
 /** Tells why the lockspace is not joined. */
-export function stillKept(front: Front, left: LeftBehind): void {
-  front.outside.log('error', 'lockspace.keptLeases', fieldsOf(left));
+export function logKeptLeases(front: Front, survivor: Survivor): void {
+  front.outside.log('error', 'lockspace.keptLeases', fieldsOf(survivor));
 }
 
 /**
@@ -190,11 +188,15 @@ export function stillKept(front: Front, left: LeftBehind): void {
  * waited for that it would take no word of any. Tells what to do.
  */
 export function keepsLeases(front: Front): boolean {
-  const kept = front.leftBehind.filter(({ leases }) => leases.size > 0);
-  for (const left of kept) front.outside.log('error', 'daemon.keepsLeases', fieldsOf(left));
+  const kept = front.survivors.filter(({ leases }) => leases.size > 0);
+  for (const survivor of kept) front.outside.log('error', 'daemon.keepsLeases', fieldsOf(survivor));
   return kept.length > 0;
 }
 
-function fieldsOf(left: LeftBehind) {
-  return { lockspace: left.space.name, resources: namesOf(left), goOn: goOn(left) };
+function fieldsOf(survivor: Survivor) {
+  return {
+    lockspace: survivor.space.name,
+    resources: resourcesText(survivor),
+    goOn: goOn(survivor),
+  };
 }

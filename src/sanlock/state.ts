@@ -35,8 +35,8 @@ export interface Client {
   suspended: boolean;
   dead: boolean;
   readonly tokens: Token[];
-  /** Lockspaces, by id, that the journal says it holds leases in, and how it says so. */
-  readonly noted: Map<number, string>;
+  /** Its lines in the journal of holders, by the ids of the lockspaces that they are about. */
+  readonly recorded: Map<number, string>;
 }
 
 /** One client's claim on a resource. */
@@ -68,8 +68,8 @@ export interface Resource {
   readonly restricted: number;
   /** The request of another host that its holder was last asked for. */
   followed: { readonly lver: bigint; readonly forceMode: number } | null;
-  /** The journal of holders knows it: it is persistent, and was granted. */
-  isNoted: boolean;
+  /** It has a line in the journal of holders: it is persistent, and was granted. */
+  isRecorded: boolean;
   readonly holders: Token[];
   lastPid: number;
 }
@@ -145,6 +145,26 @@ export interface Lockspace {
   leaveMostMs: number;
 }
 
+/**
+ * A request of a client of this host that waits for the end of another one for the same resource. A
+ * client has one request at a time, so there are never more of them than clients.
+ */
+export interface LocalWait {
+  readonly resource: Resource;
+  readonly untilMs: number;
+  readonly goOn: () => void;
+  readonly giveUp: () => void;
+}
+
+/** A connection that gets the events sent to this host in one lockspace. */
+export interface EventChannel {
+  readonly connection: number;
+  readonly lockspace: Lockspace;
+  /** Of a registered process: its connection serves requests too, and outlives the channel. */
+  readonly shared: boolean;
+  unread: Uint8Array;
+}
+
 /** Answers one request, at most once. */
 export type Reply = (result: number, data2?: number, body?: Uint8Array) => void;
 
@@ -177,7 +197,7 @@ export function newClient(of: {
     suspended: false,
     dead: false,
     tokens: [],
-    noted: new Map(),
+    recorded: new Map(),
     ...of,
   };
 }

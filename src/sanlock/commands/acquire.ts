@@ -12,11 +12,11 @@ import {
   sanlkResource,
 } from '../../wire/sanlock/socket.ts';
 import type { Front } from '../front.ts';
-import { holdsNow } from '../holder-journal.ts';
+import { recordHolder } from '../holder-journal.ts';
 import { grantsPaused } from '../lag.ts';
 import { awaitTurn, nextTurn } from '../local-queue.ts';
 import { acquireRefused } from '../refusals.ts';
-import { dropToken, releaseDead, releaseToken } from '../release.ts';
+import { dropToken, releaseDead, releaseToken, removeResource } from '../release.ts';
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
 import type { Client, Lockspace, Reply, Resource, Token } from '../state.ts';
@@ -109,7 +109,7 @@ function next(front: Front, job: Job): void {
   const { state } = existing;
   existing.state = 'held';
   const token = front.newToken(job.client, existing);
-  if (!holdsNow(front, job.client)) {
+  if (!recordHolder(front, job.client)) {
     dropToken(front, token);
     existing.state = state; // an orphan stays one
     undo(front, job, -ERRNO.EAGAIN);
@@ -183,7 +183,7 @@ function ballot(
     lvbDirty: false,
     restricted: job.client.restricted,
     followed: null,
-    isNoted: false,
+    isRecorded: false,
     holders: [],
     lastPid: job.client.pid,
   };
@@ -203,7 +203,7 @@ function ballot(
 
 function acquired(front: Front, job: Job, resource: Resource, result: LeaseCommandResult): void {
   if (!result.ok || result.op !== 'acquire') {
-    front.removeResource(resource);
+    removeResource(front, resource);
     undo(front, job, result.ok ? -1 : resultNumber(result.error));
     return;
   }
@@ -211,7 +211,7 @@ function acquired(front: Front, job: Job, resource: Resource, result: LeaseComma
   resource.lvb = result.lvb;
   resource.state = 'held';
   job.granted.push(front.newToken(job.client, resource));
-  if (!holdsNow(front, job.client)) {
+  if (!recordHolder(front, job.client)) {
     undo(front, job, -ERRNO.EAGAIN);
     return;
   }

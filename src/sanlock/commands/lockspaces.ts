@@ -12,31 +12,24 @@ import {
   sanlkLockspace,
 } from '../../wire/sanlock/socket.ts';
 import type { Front } from '../front.ts';
-import { isClosed, isStillHeld, type LeftBehind, leftAt } from '../holder-journal.ts';
 import { beginJoin, undoJoin } from '../joining.ts';
 import type { Request } from '../request.ts';
-import { giveBack, stillKept } from '../resuming.ts';
+import { releaseSurvivor } from '../resuming.ts';
 import { type Lockspace, newLockspace, type Reply } from '../state.ts';
+import { keptLeasesAt, type NamedLockspace, refuseJoin } from '../survivors-join.ts';
 
-interface Asked {
-  readonly name: string;
-  readonly hostId: bigint;
-  readonly path: string;
-  readonly offset: bigint;
-}
-
-function identical(space: Lockspace, asked: Asked): boolean {
+function identical(space: Lockspace, asked: NamedLockspace): boolean {
   return (
     samePlace(space, asked) && space.name === asked.name && BigInt(space.hostId) === asked.hostId
   );
 }
 
 /** As `identical`, but host id 0 stands for whichever this host has. */
-function matches(space: Lockspace, asked: Asked): boolean {
+function matches(space: Lockspace, asked: NamedLockspace): boolean {
   return identical(space, asked.hostId === 0n ? { ...asked, hostId: BigInt(space.hostId) } : asked);
 }
 
-function samePlace(space: Lockspace, asked: Asked): boolean {
+function samePlace(space: Lockspace, asked: NamedLockspace): boolean {
   return space.path === asked.path && BigInt(space.offset) === asked.offset;
 }
 
@@ -77,30 +70,10 @@ export function addLockspaceCommand(front: Front, request: Request, reply: Reply
   beginJoin(front, space);
 }
 
-/** What an earlier daemon left there, where it must not be joined again yet: 0, or why not. */
-function refuseLeftBehind(front: Front, asked: Asked): number {
-  const left = leftAt(front, asked);
-  if (left !== null && left.leases.size > 0) {
-    stillKept(front, left);
-    return -ERRNO.EBUSY; // nothing but a person's word ends it
-  }
-  if (isClosed(front, asked)) return -ERRNO.EBUSY; // nor this: lvmlockd would try -11 for minutes
-  return isStillHeld(front, asked) ? -ERRNO.EAGAIN : 0;
-}
-
-/** The leases of an earlier daemon, kept in the lockspace that is meant; null: none. */
-function keptAt(front: Front, asked: Asked): LeftBehind | null {
-  const left = leftAt(front, asked);
-  if (left === null || left.leases.size === 0 || left.space.name !== asked.name) return null;
-  const isSameHost = asked.hostId === 0n || asked.hostId === BigInt(left.space.hostId);
-  const isSamePlace = left.space.path === asked.path && BigInt(left.space.offset) === asked.offset;
-  return isSameHost && isSamePlace ? left : null;
-}
-
 /** Only eight bits of it reach the disk (spec 10 §4.1). */
 const MAX_IO_TIMEOUT_S = 255;
 
-function refuseAdd(front: Front, asked: Asked, ioTimeoutS: number): number {
+function refuseAdd(front: Front, asked: NamedLockspace, ioTimeoutS: number): number {
   // Others would judge us by another time than we do, and take what we hold while we hold it.
   if (ioTimeoutS < 1 || ioTimeoutS > MAX_IO_TIMEOUT_S) return -ERRNO.EINVAL;
   if (asked.name === '' || asked.hostId === 0n || asked.path === '') return -ERRNO.EINVAL;
@@ -114,7 +87,7 @@ function refuseAdd(front: Front, asked: Asked, ioTimeoutS: number): number {
     (space) => space.name === asked.name || samePlace(space, asked),
   );
   if (clash) return -ERRNO.EINVAL;
-  const closed = refuseLeftBehind(front, asked);
+  const closed = refuseJoin(front, asked);
   if (closed !== 0) return closed;
   // Sizes on the disk may forbid less; above every geometry's limit no disk need be asked, but
   // the answers for a missing device and a blank area come first, as the original's do.
@@ -144,9 +117,14 @@ export function remLockspaceCommand(front: Front, request: Request, reply: Reply
     return;
   }
   if (space === undefined) {
-    const left = keptAt(front, asked);
-    if (left === null) reply(-ERRNO.ENOENT);
-    else giveBack(front, left, { cmdFlags, asker: request.client.process?.pid ?? 0, reply });
+    const survivor = keptLeasesAt(front, asked);
+    if (survivor === null) reply(-ERRNO.ENOENT);
+    else
+      releaseSurvivor(front, survivor, {
+        cmdFlags,
+        asker: request.client.process?.pid ?? 0,
+        reply,
+      });
     return;
   }
   if (space.state === 'removing') {

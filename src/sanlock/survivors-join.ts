@@ -1,0 +1,55 @@
+import type { ByteString } from '../base/bytes.ts';
+import { ERRNO } from '../base/errno.ts';
+import type { Front } from './front.ts';
+import { logKeptLeases } from './resuming.ts';
+import { pidsText, type Survivor } from './survivors.ts';
+
+/** A lockspace as a client names it; host id 0 = whichever this host has. */
+export interface NamedLockspace {
+  readonly name: ByteString;
+  readonly hostId: bigint;
+  readonly path: ByteString;
+  readonly offset: bigint;
+}
+
+/** Only an administrator can find out what became of the holders in the damaged part. */
+export const GO_ON =
+  'no lockspace is joined until the machine is rebooted, or until nothing here uses leases of the ' +
+  'daemon before, sanlock.holders in the run directory is removed, and sanlock is started again';
+
+/** A join that survivors of an earlier daemon forbid for now. @returns 0, or a result number */
+export function refuseJoin(front: Front, asked: NamedLockspace): number {
+  const survivor = survivorAt(front, asked);
+  if (survivor !== null && survivor.leases.size > 0) {
+    logKeptLeases(front, survivor);
+    return -ERRNO.EBUSY; // until an administrator releases them
+  }
+  if (front.holdersUnknown) {
+    front.outside.log('error', 'lockspace.closed', { lockspace: asked.name, goOn: GO_ON });
+    return -ERRNO.EBUSY; // as above: on -11 lvmlockd would try again for minutes
+  }
+  if (survivor === null) return 0;
+  const fields = { lockspace: asked.name, pids: pidsText(survivor) };
+  front.outside.log('warn', 'lockspace.stillHeld', fields);
+  return -ERRNO.EAGAIN; // its holders end by themselves, or are stopped
+}
+
+/** The survivor whose persistent leases are kept in the very lockspace that is named. */
+export function keptLeasesAt(front: Front, asked: NamedLockspace): Survivor | null {
+  const survivor = survivorAt(front, asked);
+  if (survivor === null || survivor.leases.size === 0) return null;
+  const { name, hostId, path, offset } = survivor.space;
+  const isSameHost = asked.hostId === 0n || asked.hostId === BigInt(hostId);
+  const isSamePlace = path === asked.path && BigInt(offset) === asked.offset;
+  return name === asked.name && isSameHost && isSamePlace ? survivor : null;
+}
+
+/** By its name, or by its place on the disk: either forbids another lockspace beside it. */
+function survivorAt(front: Front, asked: NamedLockspace): Survivor | null {
+  const found = front.survivors.find(
+    ({ space }) =>
+      space.name === asked.name ||
+      (space.path === asked.path && BigInt(space.offset) === asked.offset),
+  );
+  return found ?? null;
+}

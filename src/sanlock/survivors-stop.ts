@@ -1,0 +1,29 @@
+import { leaseTimes } from '../lease/lease-times.ts';
+import type { Front } from './front.ts';
+import { LEASE_HOLDER } from './holder-lines.ts';
+import { stop } from './signals.ts';
+import type { Survivor } from './survivors.ts';
+
+/** Its host lease has run out: after the watchdog's fire time other hosts may take its leases. */
+export function isExpired(front: Front, survivor: Survivor): boolean {
+  return front.claimAgeMs(survivor) >= leaseTimes(survivor.space.ioTimeoutS).renewalFailMs;
+}
+
+/** Processes of an earlier daemon whose host lease has run out: nobody else stops them. */
+export function stopExpiredSurvivors(front: Front): void {
+  for (const survivor of front.survivors) {
+    const isLate = isExpired(front, survivor);
+    if (!isLate && !front.ending) continue; // a forced end kills them as it does all users
+    if (isLate && !survivor.expiryLogged && survivor.holders.size > 0) {
+      survivor.expiryLogged = true;
+      front.outside.log('error', 'holders.expired', { lockspace: survivor.space.name });
+    }
+    const inGrace = front.inGrace(survivor, survivor.space.ioTimeoutS);
+    for (const [holder, { client }] of survivor.holders) {
+      if (holder === LEASE_HOLDER || client.killLastS === front.nowS) continue;
+      client.killCount++;
+      client.killLastS = front.nowS;
+      stop(front, client, { removal: front.ending, inGrace });
+    }
+  }
+}
