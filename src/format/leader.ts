@@ -23,6 +23,8 @@ export const PAXOS_DISK_VERSION = 0x00060004;
 
 export const LEADER_BYTES = 200;
 export const NAME_BYTES = 48;
+/** Longest host name that can ever match on disk: the 48th byte is a NUL (spec 10 §5.2). */
+export const HOST_NAME_BYTES = 47;
 /** Bytes 0..167 are protected; what follows the checksum is not. */
 export const LEADER_CHECKSUM_END = 168;
 

@@ -1,4 +1,5 @@
 import { bytestring, pad, type RecordOf, struct, u32, u64 } from '../codec/struct.ts';
+import { NAME_BYTES } from './leader.ts';
 import { MAX_OFFSET } from './limits.ts';
 
 export const RINDEX_DISK_MAGIC = 0x01042018;
@@ -13,7 +14,7 @@ export const indexHeader = struct('indexHeader', 80, {
   maxResources: u32(16),
   unused: pad(20, 4),
   rxOffset: u64(24, { most: MAX_OFFSET }), // byte offset of this header on the device
-  spaceName: bytestring(32, 48),
+  spaceName: bytestring(32, NAME_BYTES),
 });
 export type IndexHeader = RecordOf<typeof indexHeader>;
 
@@ -22,6 +23,6 @@ export const indexEntry = struct('indexEntry', 64, {
   resourceOffset: u64(0, { most: MAX_OFFSET }),
   flags: u32(8),
   unused: pad(12, 4),
-  resourceName: bytestring(16, 48),
+  resourceName: bytestring(16, NAME_BYTES),
 });
 export type IndexEntry = RecordOf<typeof indexEntry>;

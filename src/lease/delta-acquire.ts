@@ -13,6 +13,7 @@ import {
   damageOfDelta,
   deltaLeader,
   encodeDeltaLeader,
+  HOST_NAME_BYTES,
   LEADER_BYTES,
   leaderChecksum,
   leaderGeometry,
@@ -23,9 +24,6 @@ import { type LeaseTimes, leaseTimes } from './lease-times.ts';
 import { nextGeneration } from './next-numbers.ts';
 import type { Steps } from './steps.ts';
 import { sameMajor, verifyDelta } from './verify.ts';
-
-/** Longest host name that can ever match on disk: the 48th byte is a NUL (spec 10 §5.2). */
-export const HOST_NAME_BYTES = 47;
 
 export interface DeltaPlace {
   readonly lockspaceName: ByteString;

@@ -1,6 +1,7 @@
 import { fail, ok, type Result } from '../base/result.ts';
 import type { Geometry } from '../format/geometry.ts';
-import { type DeltaHold, type DeltaPlace, HOST_NAME_BYTES, readOwn } from './delta-acquire.ts';
+import { HOST_NAME_BYTES } from '../format/leader.ts';
+import { type DeltaHold, type DeltaPlace, readOwn } from './delta-acquire.ts';
 import { leaseError } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes, REFUSED_LANDS_MS } from './lease-times.ts';

@@ -1,4 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
+import { MIB } from '../base/units.ts';
 import { DUMP_FLAGS, LD_OP, OP_NAMES } from '../wire/lvmlockd/numbers.ts';
 import type { LockType } from '../wire/lvmlockd/requests.ts';
 import type { Action, Resource } from './resource.ts';
@@ -7,7 +8,7 @@ import type { Client, DaemonState, Lockspace } from './state.ts';
 /** `lvmlockctl -i` of 2.03.16 keeps clients in an array of 100 without a bound check. */
 const MAX_CLIENTS = 100;
 /** The reader's buffer. */
-const MAX_DUMP_BYTES = 1024 * 1024;
+const MAX_DUMP_BYTES = MIB;
 
 /** Each lvmlockctl parses by a fixed sequence of fields: `new` is that of lvm2 2.03.40. */
 export type DumpForm = 'old' | 'new';

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MIB } from '../base/units.ts';
 import { type AlignedBuffer, AlignedPool } from './aligned-memory.ts';
 import { wasmAllocator } from './disk-plain.ts';
 import { allocateAligned, discardPages } from './system-calls.ts';
 
 test('buffers of every class are page or sector aligned', () => {
   const pool = new AlignedPool(allocateAligned);
-  for (const length of [512, 4096, 5000, 65536, 1 << 20, 8 << 20]) {
+  for (const length of [512, 4096, 5000, 65536, MIB, 8 * MIB]) {
     const buffer = pool.take(length);
     assert.ok(buffer !== null);
     assert.ok(buffer.bytes.length >= length);
@@ -15,9 +16,9 @@ test('buffers of every class are page or sector aligned', () => {
 });
 
 test('the limit counts what is held, of whatever size, and a returned buffer is used again', () => {
-  const pool = new AlignedPool(wasmAllocator(8 << 20), 2 << 20);
-  const first = pool.take(1 << 20);
-  const second = pool.take(1 << 20);
+  const pool = new AlignedPool(wasmAllocator(8 * MIB), 2 << 20);
+  const first = pool.take(MIB);
+  const second = pool.take(MIB);
   assert.ok(first !== null && second !== null);
   assert.equal(pool.take(512), null);
   assert.equal(pool.takenBytes, 2 << 20);
@@ -32,8 +33,8 @@ test('the limit counts what is held, of whatever size, and a returned buffer is 
 });
 
 test('more than 8 MiB is refused, and a buffer is given back only once', () => {
-  const pool = new AlignedPool(wasmAllocator(1 << 20));
-  assert.equal(pool.take((8 << 20) + 1), null);
+  const pool = new AlignedPool(wasmAllocator(MIB));
+  assert.equal(pool.take(8 * MIB + 1), null);
   const buffer = pool.take(512);
   assert.ok(buffer !== null);
   pool.give(buffer);
@@ -53,11 +54,11 @@ test('only what nobody used since the last look is discarded', () => {
   const pool = new AlignedPool(allocateAligned);
   const discarded: AlignedBuffer[] = [];
   const look = () => pool.discardUnused((buffer) => discarded.push(buffer), 1);
-  const burst = Array.from({ length: 8 }, () => pool.take(1 << 20));
+  const burst = Array.from({ length: 8 }, () => pool.take(MIB));
   for (const buffer of burst) if (buffer !== null) pool.give(buffer);
   look();
   assert.equal(discarded.length, 0, 'the burst was just now');
-  const one = pool.take(1 << 20);
+  const one = pool.take(MIB);
   assert.ok(one !== null);
   pool.give(one);
   look();
@@ -66,7 +67,7 @@ test('only what nobody used since the last look is discarded', () => {
 });
 
 test('discarded pages are given back, and are good again', () => {
-  const buffer = allocateAligned(1 << 20);
+  const buffer = allocateAligned(MIB);
   assert.ok(buffer !== null);
   buffer.bytes.fill(7);
   discardPages(buffer);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { MIB } from '../base/units.ts';
 import type { Disk, DiskReply, Disks } from '../ports/disk.ts';
 import { AlignedPool } from './aligned-memory.ts';
 import { AioEngine } from './disk-aio.ts';
@@ -69,7 +70,7 @@ for (const [name, make] of engines) {
       const disk = await opened(disks, path);
       for (const [offset, length] of [
         [512, 512],
-        [1 << 20, 1 << 20],
+        [MIB, MIB],
         [8192, 4096],
       ] as const) {
         const bytes = pattern(length, offset & 0xff);

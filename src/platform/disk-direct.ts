@@ -1,10 +1,11 @@
 import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import { ERRNO, errnoName } from '../base/errno.ts';
+import { MIB } from '../base/units.ts';
 import { wasmAllocator } from './disk-plain.ts';
 
 /** Largest transfer: one area. */
-const BUFFER_BYTES = 8 * 1024 * 1024;
+const BUFFER_BYTES = 8 * MIB;
 
 /** A disk operation that the kernel refused. */
 export class DiskFailure extends Error {

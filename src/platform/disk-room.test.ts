@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ERRNO } from '../base/errno.ts';
+import { MIB } from '../base/units.ts';
 import type { Disk, DiskReply, LateEnd } from '../ports/disk.ts';
 import { type AlignedBuffer, AlignedPool } from './aligned-memory.ts';
 import { DeviceDisks, type DiskEngine, type Transfer } from './disk-device.ts';
@@ -47,20 +48,20 @@ test('a device that gives nothing back leaves room for others, and always for re
   for (let n = 0; n < 100; n++) enter('hung too');
   assert.equal(enter('healthy'), true);
   for (let n = 0; n < URGENT_PLACES; n++) {
-    assert.equal(enter('hung', { urgent: true, length: 1 << 20 }), true);
+    assert.equal(enter('hung', { urgent: true, length: MIB }), true);
   }
   leave('healthy');
   assert.equal(enter('healthy'), true);
 });
 
 test('who waits gets in when there is room, in its order within a device', () => {
-  const { enter, inside, leave } = harness(8 << 20);
+  const { enter, inside, leave } = harness(8 * MIB);
   const found = () => inside.map(({ visitor }) => `${visitor.group} ${visitor.length}`).join(', ');
   assert.equal(enter('a', { length: 2 << 20 }), true);
   assert.equal(enter('a', { length: 2 << 20 }), true);
   assert.equal(enter('a', { length: 2 << 20 }), false, 'it has half of the memory');
   assert.equal(enter('a'), false, 'nobody overtakes');
-  assert.equal(enter('b', { length: 8 << 20 }), false);
+  assert.equal(enter('b', { length: 8 * MIB }), false);
   leave('a');
   assert.equal(found(), 'a 2097152, a 2097152');
   leave('a');
@@ -71,8 +72,8 @@ test('who waits gets in when there is room, in its order within a device', () =>
 });
 
 test('when the first one that waits gives up, the next one gets in if there is room for it', () => {
-  const { room, enter, inside } = harness(8 << 20);
-  assert.equal(enter('a', { length: 1 << 20 }), true);
+  const { room, enter, inside } = harness(8 * MIB);
+  assert.equal(enter('a', { length: MIB }), true);
   assert.equal(enter('b', { length: 4 << 20 }), true);
   let isWanted = true;
   const begin = (): void => assert.fail('it gave up');
@@ -85,8 +86,8 @@ test('when the first one that waits gives up, the next one gets in if there is r
 });
 
 test("one that gave up and was not told yet is in nobody's way", () => {
-  const { room, enter } = harness(8 << 20);
-  assert.equal(enter('a', { length: 1 << 20 }), true);
+  const { room, enter } = harness(8 * MIB);
+  assert.equal(enter('a', { length: MIB }), true);
   assert.equal(enter('b', { length: 4 << 20 }), true);
   let isWanted = true;
   const begin = (): void => assert.fail('it gave up');

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { getHeapSpaceStatistics } from 'node:v8';
+import { MIB } from '../base/units.ts';
 import { boundYoungGeneration } from './heap.ts';
 
-const LIMIT_BYTES = 4 * 1024 * 1024;
+const LIMIT_BYTES = 4 * MIB;
 
 /** Garbage, some of which lives a while: what makes a young generation grow. */
 function churn(): void {

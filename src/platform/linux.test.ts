@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { MIB } from '../base/units.ts';
 import { MonotonicClock } from './clock.ts';
 import { DatagramReceiver, sendDatagram } from './datagram.ts';
 import { FdWatcher } from './fd-watcher.ts';
@@ -144,6 +145,6 @@ test('the log keeps records, dumps lines in order, and quotes what would break a
   assert.match(lines[1] ?? '', /disk.failed path="a b\\nc"$/);
   for (let i = 0; i < 20_000; i++) log.debug('x.happened', { i, filler: 'y'.repeat(100) });
   const dump = log.dump();
-  assert.ok(dump.length <= 1 << 20);
+  assert.ok(dump.length <= MIB);
   assert.match(dump, /i=19999 filler=y+\n$/);
 });

@@ -1,6 +1,7 @@
 import { openSync, write } from 'node:fs';
+import { MIB } from '../base/units.ts';
 
-const MAX_UNWRITTEN_BYTES = 1024 * 1024; // a log file on a hung disk must not eat our memory
+const MAX_UNWRITTEN_BYTES = MIB; // a log file on a hung disk must not eat our memory
 const MODE = 0o644;
 /** Said instead of lines that found no room. */
 const NO_ROOM = 'the log file was stuck';

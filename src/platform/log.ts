@@ -1,4 +1,5 @@
 import type { LogFields, LogLevel } from '../base/log-fields.ts';
+import { MIB } from '../base/units.ts';
 import type { Log } from '../ports/log.ts';
 import { DatagramSender } from './datagram.ts';
 import { stderrIsJournal } from './journal-stream.ts';
@@ -7,7 +8,7 @@ import { RepeatedLines } from './repeated-lines.ts';
 import { unblockingStderr } from './unblocking-stderr.ts';
 
 const RING_RECORDS = 8192;
-const DUMP_BYTES = 1024 * 1024; // what C keeps, and what a log_dump client expects at most
+const DUMP_BYTES = MIB; // what C keeps, and what a log_dump client expects at most
 const FLUSH_DEADLINE_MS = 200; // the file may lie on a hung disk
 const SYSLOG_NAME = '/dev/log';
 const SYSLOG_DAEMON_FACILITY = 3 << 3;

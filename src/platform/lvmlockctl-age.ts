@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { MIB } from '../base/units.ts';
 
-const MAX_PROGRAM_BYTES = 4 * 1024 * 1024; // lvmlockctl has 50 KB; anything large is not it
+const MAX_PROGRAM_BYTES = 4 * MIB; // lvmlockctl has 50 KB; anything large is not it
 const OLD_FIELD = 'vg_sysid=';
 const NEW_FIELD = 'fence_pr=';
 

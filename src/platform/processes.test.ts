@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { MIB } from '../base/units.ts';
 import type { Log } from '../ports/log.ts';
 import { NodeProcesses } from './processes.ts';
 import { ScriptRunner } from './script-runner.ts';
@@ -92,7 +93,7 @@ test('to a child that reads nothing only the newest goes behind what is on its w
     const many = 2000; // 128 MB, were all of them kept
     for (let n = 1; n <= many; n++) child.sendNewest({ value: { n, bytes } });
     const { external, arrayBuffers } = process.memoryUsage();
-    assert.ok(external + arrayBuffers < 64 * 1024 * 1024, `${external + arrayBuffers} bytes`);
+    assert.ok(external + arrayBuffers < 64 * MIB, `${external + arrayBuffers} bytes`);
     process.kill(child.process.pid, 'SIGCONT');
     await until(() => heard.at(-1) === many);
     assert.ok(heard.length < 20, `${heard.length} messages`);

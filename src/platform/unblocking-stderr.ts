@@ -1,11 +1,12 @@
 import { constants, createWriteStream, fstatSync, openSync, writeSync } from 'node:fs';
+import { MIB } from '../base/units.ts';
 import { send } from './system-calls.ts';
 
 const STDERR = 2;
 const OWN_OPENING = '/proc/self/fd/2';
 const MSG_DONTWAIT_NOSIGNAL = 0x40 | 0x4000;
 /** To a regular file, whose disk may hang; the kernel bounds what pipes and sockets hold. */
-const MAX_UNWRITTEN_BYTES = 1024 * 1024;
+const MAX_UNWRITTEN_BYTES = MIB;
 
 /** Takes as many bytes as it can at this moment; 0 when none. */
 type Take = (bytes: Uint8Array) => number;

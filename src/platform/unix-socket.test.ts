@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { MIB } from '../base/units.ts';
 import type { Connection, Listener } from '../ports/sockets.ts';
 import { daemonSockets } from './daemon-sockets.ts';
 
@@ -92,7 +93,7 @@ test('a peer that never reads is dropped at the bound', root, () =>
   withPair(async ({ server, client }) => {
     client.pause();
     const dropped = new Promise<void>((done) => server.onClosed(done));
-    const mebibyte = new Uint8Array(1 << 20);
+    const mebibyte = new Uint8Array(MIB);
     let sent = 0;
     while (server.send(mebibyte)) sent++;
     assert.ok(sent >= 16 && sent < 40, `${sent} MiB queued`);

@@ -2,11 +2,12 @@ import { connect, createServer, type Socket } from 'node:net';
 import { assert } from '../base/assert.ts';
 import { nameToText } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
+import { MIB } from '../base/units.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import type { bindSocket } from './bound-socket.ts';
 import { socketFd } from './socket-fd.ts';
 
-const MAX_UNSENT_BYTES = 16 * 1024 * 1024; // a peer this far behind is not reading any more
+const MAX_UNSENT_BYTES = 16 * MIB; // a peer this far behind is not reading any more
 const END_DEADLINE_MS = 5000; //              to flush the last bytes to a slow peer
 const CONNECT_AGAIN_MS = 20;
 const NOTHING = new Uint8Array(0);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { textToName } from '../base/bytes.ts';
+import { MIB } from '../base/units.ts';
 import { daemonSockets } from './daemon-sockets.ts';
 
 /** What the listener hears when a peer leaves, after 5 bytes were sent to it. */
@@ -49,7 +50,7 @@ test('what a peer does not take is counted once the kernel holds no more for it'
       const listener = daemonSockets().listen(at, (connection) => {
         connection.send(new Uint8Array(80));
         const unsent = connection.unsentBytes;
-        for (let n = 0; n < 8; n++) connection.send(new Uint8Array(1024 * 1024));
+        for (let n = 0; n < 8; n++) connection.send(new Uint8Array(MIB));
         resolve([unsent, connection.unsentBytes]);
         connection.close();
         listener.close();
@@ -59,7 +60,7 @@ test('what a peer does not take is counted once the kernel holds no more for it'
         .on('error', () => {});
     });
     assert.equal(small, 0);
-    assert.ok(large !== undefined && large > 1024 * 1024, `${large} bytes`);
+    assert.ok(large !== undefined && large > MIB, `${large} bytes`);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -1,4 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
+import { MIB } from '../base/units.ts';
 import type { SanlockEndpoint } from '../client/sanlock-link.ts';
 import { type DaemonEvent, nextTickMs, stepDaemon } from '../lvmlockd/daemon.ts';
 import type { LockManager, ManagerKind } from '../lvmlockd/managers/manager.ts';
@@ -54,7 +55,7 @@ const MAX_WAITING = 16;
 const DATAGRAM_BYTES = 65536 - 64;
 const DUMP_RETRY_MS = 10;
 const DUMP_PATIENCE_MS = 500;
-const MAX_DUMP_BYTES = 1024 * 1024;
+const MAX_DUMP_BYTES = MIB;
 
 /** lvmlockd assembled over ports: messages in, effects out. */
 export class LvmlockdProgram {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MIB } from '../base/units.ts';
 import { decode, encode, zeroRecord } from '../codec/struct.ts';
 import { FrontHost, type SimPeer } from '../sim/cluster/front-host.ts';
 import { decodeEvent } from '../wire/sanlock/events.ts';
@@ -103,7 +104,7 @@ test('the end of a lockspace ends its channels, but no connection of a registere
 test('a listener that reads nothing is dropped, and the others are served', () => {
   const { harness, other } = twoHosts();
   const [reads, slow] = [listen(harness, other), listen(harness, other)];
-  slow.unsentBytes = 1024 * 1024;
+  slow.unsentBytes = MIB;
   const set = message(SM_CMD.SET_EVENT, eventBody({ hostId: 2n, event: 1n, data: 0n }));
   assert.equal(harness.result(set), 0);
   harness.run(6 * T * 1000);

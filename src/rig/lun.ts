@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
+import { MIB } from '../base/units.ts';
 import { must, run } from './run.ts';
 
-const MIB = 1024 * 1024;
 /** Where lvm puts the hidden lvmlock volume on a fresh one-PV volume group. */
 const LVMLOCK_OFFSET = MIB;
 const LVMLOCK_BYTES = 256 * MIB;

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { MIB } from '../base/units.ts';
 
 /** How a program ended. `code` is null when it was killed, for instance at its deadline. */
 export interface Outcome {
@@ -8,7 +9,7 @@ export interface Outcome {
   readonly ms: number;
 }
 
-const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
+const MAX_OUTPUT_BYTES = 4 * MIB;
 
 /** Runs a program with a list of arguments, no shell, and a deadline. Never throws. */
 export function run(

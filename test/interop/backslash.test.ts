@@ -2,9 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { MIB } from '../../src/base/units.ts';
 import { type Maker, makeArea, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
-
-const MIB = 1024 * 1024;
 
 for (const maker of ['ours', 'c'] as const satisfies readonly Maker[]) {
   test(`a path with a backslash is that path, over the daemon: ${maker}`, async (t) => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
+import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import {
   type DaemonWorld,
@@ -16,7 +17,6 @@ import {
 
 /** What our command says on stderr when something fails; stdout and status are compared elsewhere. */
 
-const MIB = 1024 * 1024;
 const missing = whyNot('ours');
 const where = missing === null ? {} : { skip: missing };
 

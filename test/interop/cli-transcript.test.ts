@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
+import { MIB } from '../../src/base/units.ts';
 import { type Maker, makeArea, run, SANLOCK, whyNot } from './sanlock-daemons.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 const TRANSCRIPT = `${ROOT}/test/vectors/sanlock-cli/direct-transcript.txt`;
 const RECORDED_FOLDER = '/var/tmp/t';
-const MIB = 1024 * 1024;
 
 interface Step {
   readonly typed: string;

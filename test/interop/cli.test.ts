@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
+import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import {
   type DaemonWorld,
@@ -14,8 +15,6 @@ import {
   startDaemon,
   whyNot,
 } from './sanlock-daemons.ts';
-
-const MIB = 1024 * 1024;
 
 /**
  * What is typed, in order; the state of one step is what the next one meets. {ls}, {res} and {rx}

@@ -5,6 +5,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import { caughtSignals, foreignVariables, isNode, openDoors, treeOf } from './closed-doors.ts';
 import {
@@ -57,7 +58,7 @@ async function openDoorOf(args: readonly string[], env: NodeJS.ProcessEnv): Prom
 /** Everything that runs for long, with every kind of process that we start. */
 async function startAll(directory: string, env: NodeJS.ProcessEnv): Promise<ChildProcess[]> {
   const daemon = await startDaemon('ours', { hostName: 'one', directory, env });
-  const area = makeArea(join(directory, 'area'), 2 * 1024 * 1024);
+  const area = makeArea(join(directory, 'area'), 2 * MIB);
   const client = (...words: string[]) =>
     run(SANLOCK.ours, ['client', ...words], { env: daemon.env });
   await client('init', '-s', `LS:0:${area}:0`, '-o', '1');

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { buildSync } from 'esbuild';
+import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import type { Counts } from './count-resources.ts';
 import { killAtExit, serves } from './sanlock-daemons.ts';
@@ -15,7 +16,7 @@ const DESCRIPTOR_LIMIT = 4096;
 const START_MS = 60_000;
 const SETTLE_MS = 30_000;
 /** Its log of one mebibyte may fill meanwhile, and compiled code comes and goes. */
-const HEAP_NOISE_BYTES = 2 * 1024 * 1024;
+const HEAP_NOISE_BYTES = 2 * MIB;
 const TICK_MS = 10; // of /proc's processor times
 
 export interface AllCounts extends Counts {

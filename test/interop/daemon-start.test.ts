@@ -14,6 +14,7 @@ import {
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MIB } from '../../src/base/units.ts';
 import { run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
 
 const missing = whyNot('ours');
@@ -108,7 +109,7 @@ test('without wdmd a lockspace is refused before its disk is touched', where, as
   const lockspace = `LS:1:${join(daemon.directory, 'area')}:0`;
   const sanlock = (...words: string[]) => run(SANLOCK.ours, ['client', ...words], { env });
   try {
-    writeFileSync(join(daemon.directory, 'area'), new Uint8Array(1024 * 1024));
+    writeFileSync(join(daemon.directory, 'area'), new Uint8Array(MIB));
     await sanlock('init', '-s', lockspace, '-o', '2');
     const before = readFileSync(join(daemon.directory, 'area'));
     const added = await sanlock('add_lockspace', '-s', lockspace);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MIB } from '../../src/base/units.ts';
 import { writeLockspace, writeResource } from '../../src/wire/sanlock/area-calls.ts';
 import { addLockspace, getHosts, setEvent } from '../../src/wire/sanlock/daemon-calls.ts';
 import type { ReceivedEvent } from '../../src/wire/sanlock/events.ts';
@@ -8,7 +9,6 @@ import { clientOf, must, until } from './replay-world.ts';
 import { type Maker, makeArea, run, startDaemon, whyNot } from './sanlock-daemons.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
-const MIB = 1024 * 1024;
 
 async function runExamples(maker: Maker): Promise<void> {
   const world = await startDaemon(maker, { hostName: 'host1' });

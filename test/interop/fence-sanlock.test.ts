@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MIB } from '../../src/base/units.ts';
 import { lastRenewalS, makeArea, SANLOCK, serves, whyNot } from './sanlock-daemons.ts';
 import { FakeWatchdog, nowS, statusOf, WdmdHost, waitFor, whyNoWdmd } from './wdmd-world.ts';
 
@@ -13,7 +14,6 @@ const missing = whyNoWdmd() ?? whyNot('ours');
 process.setMaxListeners(30); // each process of the scenario is ended at our exit
 const where = missing === null ? { timeout: 400_000 } : { skip: missing };
 
-const MIB = 1024 * 1024;
 const T = 2;
 /** Others take a lease so long after its owner's last renewal. */
 const DEAD_S = 8 * T + 60;

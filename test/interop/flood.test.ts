@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
+import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import { writeLockspace, writeResource } from '../../src/wire/sanlock/area-calls.ts';
 import {
@@ -16,7 +17,6 @@ import { floods } from './flooding-client.ts';
 import { clientOf, must } from './replay-world.ts';
 import { makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
 
-const MIB = 1024 * 1024;
 const T_S = 2;
 /** Renewals that must be heard of while the flood goes on. */
 const RENEWALS = 3;

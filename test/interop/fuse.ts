@@ -1,6 +1,7 @@
 import { mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import koffi from 'koffi';
 import { ERRNO } from '../../src/base/errno.ts';
+import { MIB } from '../../src/base/units.ts';
 
 /** A user space file system with one file, as far as our rigs need it. */
 export const OP = {
@@ -21,7 +22,6 @@ export const OP = {
 } as const;
 const IN_HEADER = 40;
 const OUT_HEADER = 16;
-const MIB = 1024 * 1024;
 const FILE_NODE = 2n;
 // async read, big writes, async dio, max pages
 const INIT_FLAGS = (1 << 0) | (1 << 5) | (1 << 15) | (1 << 22);

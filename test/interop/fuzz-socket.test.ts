@@ -3,6 +3,7 @@ import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MIB } from '../../src/base/units.ts';
 import {
   readLockspace,
   readResource,
@@ -35,7 +36,6 @@ import type { Resource } from '../../src/wire/sanlock/types.ts';
 import { clientOf, must, registerProcess } from './replay-world.ts';
 import { type DaemonWorld, makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
 
-const MIB = 1024 * 1024;
 const CONNECTIONS = Number(process.env['HOLDFAST_ROUNDS'] ?? 600);
 const AT_ONCE = 20;
 

@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import {
   type DaemonWorld,
@@ -36,7 +37,7 @@ test('hidepid: holders are recorded, known again, and stopped in time', where, a
   const directory = mkdtempSync('/var/tmp/holdfast-hidepid-');
   const runDir = join(directory, 'run');
   mkdirSync(runDir);
-  const area = makeArea(join(directory, 'area'), 2 * 1024 * 1024);
+  const area = makeArea(join(directory, 'area'), 2 * MIB);
   for (const path of [directory, runDir, area]) chownSync(path, DAEMON_USER, DAEMON_USER);
   const daemons: DaemonWorld[] = [];
   let holder: ChildProcess | null = null;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
+import { MIB } from '../../src/base/units.ts';
 import { writeLockspace } from '../../src/wire/sanlock/area-calls.ts';
 import { addLockspace, getHosts } from '../../src/wire/sanlock/daemon-calls.ts';
 import { EVENT_FLAGS } from '../../src/wire/sanlock/socket.ts';
@@ -20,7 +21,6 @@ const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 const PYTHON = '/usr/bin/python3';
 const MODULE = '/usr/lib/python3/dist-packages';
 const SCRIPT = `${ROOT}/test/interop/python-events.py`;
-const MIB = 1024 * 1024;
 const T = 2;
 /** The bit is carried for 6·t, the renewals are 2·t apart; and the last look of the receiver. */
 const LISTEN_S = 6 * T + 3 * T;

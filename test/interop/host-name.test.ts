@@ -11,12 +11,13 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { MIB } from '../../src/base/units.ts';
 import { decode } from '../../src/codec/struct.ts';
 import { deltaLeader } from '../../src/format/leader.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 const PROGRAMS = { c: '/usr/sbin/sanlock', ours: `${ROOT}/bin/sanlock` };
-const AREA_BYTES = 1024 * 1024;
+const AREA_BYTES = MIB;
 
 function whyNot(): string | false {
   if (!existsSync(PROGRAMS.c)) return 'the original is not installed';

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MIB } from '../../src/base/units.ts';
 import { AlignedPool } from '../../src/platform/aligned-memory.ts';
 import { AioEngine } from '../../src/platform/disk-aio.ts';
 import { DeviceDisks } from '../../src/platform/disk-device.ts';
@@ -10,7 +11,6 @@ import { noHungFile, startHungFile } from './hung-file.ts';
 
 const missing = noHungFile();
 const where = missing === null ? {} : { skip: missing };
-const MIB = 1024 * 1024;
 
 test(
   'kernel AIO on a hung device: unknown on time, a live event loop, memory back later',

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { textToName } from '../../src/base/bytes.ts';
+import { MIB } from '../../src/base/units.ts';
 import { ScriptRunner } from '../../src/platform/script-runner.ts';
 import { until } from '../../src/rig/run.ts';
 import { noHungFile, startHungFile } from './hung-file.ts';
@@ -14,7 +15,7 @@ test(
   'kill scripts on a hung device hold up nobody: not us, not the next script',
   where,
   async () => {
-    const file = await startHungFile(1024 * 1024);
+    const file = await startHungFile(MIB);
     const directory = mkdtempSync('/tmp/holdfast-killpath-');
     const said: string[] = [];
     const note = (event: string) => said.push(event);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MIB } from '../../src/base/units.ts';
 import { MonotonicClock } from '../../src/platform/clock.ts';
 import { UnixSockets } from '../../src/platform/unix-socket.ts';
 import { until } from '../../src/rig/run.ts';
@@ -11,7 +12,6 @@ import { type DaemonWorld, hold, run, SANLOCK, startDaemon, whyNot } from './san
 
 const missing = noHungFile() ?? whyNot('ours');
 const where = missing === null ? {} : { skip: missing };
-const MIB = 1024 * 1024;
 const IO_TIMEOUT_S = 2;
 const FAIL_MS = 8 * IO_TIMEOUT_S * 1000;
 /** How late a busy machine may renew, look or wake us. */

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, closeSync, existsSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MIB } from '../../src/base/units.ts';
 import type { SanlockClient, SanlockSession } from '../../src/client/sanlock.ts';
 import { decode } from '../../src/codec/struct.ts';
 import { deltaLeader } from '../../src/format/leader.ts';
@@ -26,7 +27,6 @@ import {
 
 const missing = noHungFile() ?? whyNot('ours');
 const where = missing === null ? {} : { skip: missing };
-const MIB = 1024 * 1024;
 const T_S = 2;
 const FAIL_S = 8 * T_S;
 const GRACE_S = 6;

@@ -3,6 +3,7 @@ import { mkdtempSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MIB } from '../../src/base/units.ts';
 import type { SanlockClient, SanlockSession } from '../../src/client/sanlock.ts';
 import { until } from '../../src/rig/run.ts';
 import {
@@ -18,7 +19,6 @@ import { noHungFile, startHungFile } from './hung-file.ts';
 import { clientOf, must } from './replay-world.ts';
 import { type DaemonWorld, makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
 
-const MIB = 1024 * 1024;
 const T_S = 2;
 const CLIENTS = 48;
 /** Own expiry, 8·t, lies in them: the lockspace would be lost. */

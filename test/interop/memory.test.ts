@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
+import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import { noHungFile, startHungFile } from './hung-file.ts';
 import { looseMappings, MemoryGroup, privateCopy } from './memory-group.ts';
@@ -23,7 +24,6 @@ import {
  */
 const missing = noHungFile() ?? whyNot('ours');
 const where = missing === null ? {} : { skip: missing };
-const MIB = 1024 * 1024;
 const IO_TIMEOUT_S = 2;
 const SOON = { withinMs: 60_000 };
 /** Behind the name in /proc/PID/stat. */

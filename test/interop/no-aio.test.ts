@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ERRNO } from '../../src/base/errno.ts';
+import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import { writeLockspace, writeResource } from '../../src/wire/sanlock/area-calls.ts';
 import { addLockspace, renewalHistory } from '../../src/wire/sanlock/daemon-calls.ts';
@@ -11,7 +12,6 @@ import { noHungFile, startHungFile } from './hung-file.ts';
 import { clientOf, must } from './replay-world.ts';
 import { makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
 
-const MIB = 1024 * 1024;
 const T_S = 2;
 const SCRIPT = join(process.env['HOLDFAST_ROOT'] ?? process.cwd(), 'test/interop/no-aio.py');
 

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ERRNO } from '../../src/base/errno.ts';
+import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import { type Maker, makeArea, run, SANLOCK, whyNot } from './sanlock-daemons.ts';
 
@@ -23,7 +24,7 @@ for (const maker of ['c', 'ours'] satisfies Maker[]) {
   const where = missing === null ? { timeout: 120_000 } : { skip: missing };
   test(`a client of another pid namespace is refused (${maker})`, where, async () => {
     const directory = mkdtempSync('/var/tmp/holdfast-pidns-');
-    const area = makeArea(join(directory, 'area'), 2 * 1024 * 1024);
+    const area = makeArea(join(directory, 'area'), 2 * MIB);
     const env = {
       ...process.env,
       SANLOCK_RUN_DIR: join(directory, 'run'),

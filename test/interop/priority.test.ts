@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MIB } from '../../src/base/units.ts';
 import { makeArea, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
 import { FakeWatchdog, WdmdHost, whyNoWdmd } from './wdmd-world.ts';
 
@@ -57,7 +58,7 @@ test('-h 1: every thread of the front and of a lease process is SCHED_RR, the he
   const daemon = await startDaemon('ours', { hostName: 'high', extra: ['-h', '1'] });
   try {
     const front = daemon.process.pid ?? -1;
-    const area = makeArea(`${daemon.directory}/area`, 1024 * 1024);
+    const area = makeArea(`${daemon.directory}/area`, MIB);
     const client = (...args: string[]) =>
       run(SANLOCK.ours, ['client', ...args], { env: daemon.env });
     assert.equal((await client('init', '-s', `LS:0:${area}:0`)).status, 0);

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
+import { MIB } from '../../src/base/units.ts';
 import { type Maker, makeArea, run, startDaemon, whyNot } from './sanlock-daemons.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 const PYTHON = '/usr/bin/python3';
 const MODULE = '/usr/lib/python3/dist-packages';
-const MIB = 1024 * 1024;
 
 /** What a program that uses libsanlock sees, line by line. */
 async function seenThroughLibrary(maker: Maker): Promise<readonly string[]> {

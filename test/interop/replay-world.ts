@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import type { Result } from '../../src/base/result.ts';
+import { MIB } from '../../src/base/units.ts';
 import { SanlockClient } from '../../src/client/sanlock.ts';
 import { MonotonicClock } from '../../src/platform/clock.ts';
 import { UnixSockets } from '../../src/platform/unix-socket.ts';
@@ -16,7 +17,6 @@ import {
   startDaemon,
 } from './sanlock-daemons.ts';
 
-const MIB = 1024 * 1024;
 const REGISTER_HEX = `1020280401000000010000000000000020000000${'00'.repeat(12)}`;
 
 /**

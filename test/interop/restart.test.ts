@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
+import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import { hold, makeArea, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
 
@@ -14,7 +15,7 @@ test(
   where,
   async () => {
     const directory = mkdtempSync('/var/tmp/holdfast-restart-');
-    const area = makeArea(`${directory}/area`, 2 * 1024 * 1024);
+    const area = makeArea(`${directory}/area`, 2 * MIB);
     const lockspace = `LS:1:${area}:0`;
     const daemons = [];
     let holder: ChildProcess | null = null;

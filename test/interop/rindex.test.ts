@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MIB } from '../../src/base/units.ts';
 import {
   type DaemonWorld,
   type Maker,
@@ -14,7 +15,6 @@ import {
 
 /** One index of resource names used by a C daemon and ours, through both command lines. */
 
-const MIB = 1024 * 1024;
 /** The other host has the index lease at this moment, or wins it (spec 10 §13, -243 to -247). */
 const BUSY = /done -24[3-7]\n/;
 const TRIES = 40;

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { test } from 'node:test';
+import { MIB } from '../../src/base/units.ts';
 import { decode, encode } from '../../src/codec/struct.ts';
 import { writeLockspace } from '../../src/wire/sanlock/area-calls.ts';
 import { addLockspace, getHosts } from '../../src/wire/sanlock/daemon-calls.ts';
@@ -20,7 +21,6 @@ import {
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 const RESET = `${ROOT}/bin/sanlk-reset`;
 const RESETD = `${ROOT}/bin/sanlk-resetd`;
-const MIB = 1024 * 1024;
 const T = 2;
 
 /** Takes messages and answers STATUS, as wdmd does; fires nothing. */

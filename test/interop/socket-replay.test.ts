@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MIB } from '../../src/base/units.ts';
 import { writeLockspace, writeResource } from '../../src/wire/sanlock/area-calls.ts';
 import { addLockspace, getHosts, setEvent, status } from '../../src/wire/sanlock/daemon-calls.ts';
 import { acquire, release } from '../../src/wire/sanlock/lease-calls.ts';
@@ -21,7 +22,6 @@ import { type Maker, whyNot } from './sanlock-daemons.ts';
 
 /** So that a daemon has seen the connections before end, and gives slots in the recorded order. */
 const SETTLE_MS = 100;
-const MIB = 1024 * 1024;
 const RECORDED_FOLDER = '/srv/sanlk';
 
 /** Not replayed in order here, and why. */

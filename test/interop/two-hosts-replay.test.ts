@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MIB } from '../../src/base/units.ts';
 import { writeLockspace, writeResource } from '../../src/wire/sanlock/area-calls.ts';
 import { addLockspace, getHosts } from '../../src/wire/sanlock/daemon-calls.ts';
 import { acquire } from '../../src/wire/sanlock/lease-calls.ts';
@@ -11,7 +12,6 @@ import { loadExchanges, movePaths, ReplayConnection, TWO_HOSTS } from './replay-
 import { must, type RegisteredProcess, ReplayWorld, until } from './replay-world.ts';
 import { type Maker, whyNot } from './sanlock-daemons.ts';
 
-const MIB = 1024 * 1024;
 const DATA2_AT = 28;
 /** Processes registered with host 1 in 175–179. */
 const RECORDED_PIDS = [21788, 22128] as const;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import { writeLockspace } from '../../src/wire/sanlock/area-calls.ts';
 import { addLockspace, inquireLockspace, setEvent } from '../../src/wire/sanlock/daemon-calls.ts';
@@ -11,7 +12,6 @@ import { noHungFile, startHungFile } from './hung-file.ts';
 import { clientOf, must } from './replay-world.ts';
 import { makeArea, whyNot } from './sanlock-daemons.ts';
 
-const MIB = 1024 * 1024;
 const VISITORS = 5000;
 const EVENTS = 3000;
 /** Longer than the test takes: the join is under way all the time. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import { type Maker, makeArea, SANLOCK, serves, whyNot } from './sanlock-daemons.ts';
 import {
@@ -43,7 +44,7 @@ function untilServing(host: WdmdHost): Promise<void> {
 
 async function lifeAndDeath(sanlockOf: Maker, wdmdOf: Maker): Promise<void> {
   const directory = mkdtempSync('/var/tmp/holdfast-wdmd-');
-  const area = makeArea(`${directory}/area`, 1024 * 1024);
+  const area = makeArea(`${directory}/area`, MIB);
   const device = await FakeWatchdog.start();
   const host = await WdmdHost.start();
   try {
@@ -93,7 +94,7 @@ async function lifeAndDeath(sanlockOf: Maker, wdmdOf: Maker): Promise<void> {
 
 test('a daemon that stands still is a machine to be reset, until it goes on', where, async () => {
   const directory = mkdtempSync('/var/tmp/holdfast-wdmd-');
-  const area = makeArea(`${directory}/area`, 1024 * 1024);
+  const area = makeArea(`${directory}/area`, MIB);
   const device = await FakeWatchdog.start();
   const host = await WdmdHost.start();
   try {

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { MIB } from '../../src/base/units.ts';
 import { type Host, originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { pause, until } from '../../src/rig/run.ts';
@@ -13,7 +14,6 @@ import { pause, until } from '../../src/rig/run.ts';
  */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const SECONDS = Number(process.env['HOLDFAST_SOAK_SECONDS'] ?? 120);
-const MIB = 1024 * 1024;
 const LOCKSPACE = 'soak';
 const RESOURCE = 'counter';
 const COUNTER_AT = 8 * MIB;

@@ -1,8 +1,9 @@
 // Machines to look around in: node scripts/run-script.mjs test/vm/up.ts [how many]
+import { MIB } from '../../src/base/units.ts';
 import { whyNoMachines } from './initramfs.ts';
 import { Machines } from './vm.ts';
 
-const DISK_BYTES = 64 * 1024 * 1024;
+const DISK_BYTES = 64 * MIB;
 const missing = whyNoMachines();
 if (missing !== null) throw new Error(missing);
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ok, type Result } from '../../base/result.ts';
+import { MIB } from '../../base/units.ts';
 import { SimClock } from '../../sim/kernel/clock.ts';
 import type { SanlockCall } from '../../wire/sanlock/call.ts';
 import { makeFailure, type SanlockFailure } from '../../wire/sanlock/failure.ts';
@@ -79,7 +80,7 @@ class Harness {
       case 'status':
         return this.heldByDaemon.map((hostId) => heldBy(DAEMON_PID, hostId));
       case 'align':
-        return 1024 * 1024;
+        return MIB;
       case 'acquire':
         return next(this.acquired);
       case 'release':

@@ -1,11 +1,12 @@
 import { type ByteString, textToName } from '../../base/bytes.ts';
+import { MIB } from '../../base/units.ts';
 import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
 import type { Lockspace, Resource } from '../../wire/sanlock/types.ts';
 
 export const FENCE_LOCKSPACE = 'fence';
 export const MAX_FENCE_HOSTS = 128;
 /** The agent counts in it, so the device must have 512-byte sectors (spec 25 §7). */
-export const AREA_BYTES = 1024 * 1024;
+export const AREA_BYTES = MIB;
 
 /** `hostId` 0 where the call does not need it. */
 export function fenceLockspace(path: ByteString, hostId: number): Lockspace {

@@ -2,11 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, open, rm } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
+import { MIB } from '../../base/units.ts';
 import { type Outcome, pause, run, until } from '../../rig/run.ts';
 import { answer, command, countdown, countdownOver, heading, say, why } from './demo-text.ts';
 import { toTheEnd } from './interruption.ts';
 
-const MIB = 1024 * 1024;
 const IO_TIMEOUT_S = 1;
 const SAFE_SECONDS = 8 * IO_TIMEOUT_S + 60;
 

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { type ByteString, textToName } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
+import { sanlockSpaceName } from '../../lvmlockd/managers/sanlock/layout.ts';
 import { parseResource } from '../../wire/sanlock/strings.ts';
 
 /** Where to look. The lockspace's area tells who the hosts are. */
@@ -58,7 +59,7 @@ export async function volumeTarget(name: string): Promise<Result<WhoTarget, stri
     );
   }
   const path = textToName(`/dev/mapper/${mapperName(vgName)}-lvmlock`);
-  const lockspaceName = `lvm_${vgName}`.slice(0, 48);
+  const lockspaceName = sanlockSpaceName(vgName);
   return ok({
     label: name,
     path,

@@ -1,5 +1,6 @@
 import { given } from '../../base/given.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
+import { MAX_HOST_ID } from '../../format/limits.ts';
 import type { ManagerKind } from '../../lvmlockd/managers/manager.ts';
 
 /** The command line of lvmlockd (spec 30 §1). */
@@ -43,7 +44,6 @@ lvmlockd [options]
   --lvmlockctl PATH            What sanlock runs when a VG loses its storage [beside lvmlockd]
 `;
 
-const MAX_HOST_ID = 2000;
 /** Eight bits of it reach the disk: sanlock refuses more. */
 const MAX_IO_TIMEOUT_S = 255;
 const PRIORITIES = ['emerg', 'alert', 'crit', 'err', 'warning', 'notice', 'info', 'debug'];

@@ -1,9 +1,9 @@
 import { type ByteString, readByteString, writeByteString } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
+import { MAX_NAME_BYTES } from '../../wire/sanlock/socket.ts';
 
 /** A datagram to sanlk-resetd.sock: text with zeros behind it (spec 25 §6). */
 export const CONTROL_BYTES = 256;
-const NAME_BYTES = 48;
 const ACTIONS = ['reg', 'end', 'clear'] as const;
 
 export type ControlAction = (typeof ACTIONS)[number];
@@ -27,7 +27,7 @@ export function parseControl(bytes: Uint8Array): Result<ControlMessage, string> 
   const [word = '', name = ''] = text.trim().split(/ +/);
   const action = ACTIONS.find((candidate) => candidate === word);
   if (action === undefined) return fail(`'${word}' is none of reg, end, clear`);
-  const isName = name !== '' && name.length <= NAME_BYTES;
+  const isName = name !== '' && name.length <= MAX_NAME_BYTES;
   if (!isName && action !== 'clear')
     return fail(`${action} wants a lockspace name, found '${name}'`);
   return ok({ action, name });

@@ -1,5 +1,7 @@
 import { type ByteString, textToName } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
+import { MAX_HOST_ID } from '../../format/limits.ts';
+import { MAX_NAME_BYTES } from '../../wire/sanlock/socket.ts';
 import type { ControlAction } from './control-message.ts';
 import { MAX_LOCKSPACES, type ResetdSettings } from './resetd.ts';
 import type { Target } from './target-watch.ts';
@@ -55,8 +57,6 @@ export type ResetdTask =
       readonly names: readonly ByteString[];
     };
 
-const NAME_BYTES = 48;
-const MAX_HOST_ID = 2000n;
 const MAX_U64 = 0xffffffffffffffffn;
 
 /** Letters that take a value, and their long names. */
@@ -128,7 +128,7 @@ function targetOf(word: string): Target | null {
   const colon = word.lastIndexOf(':');
   const name = word.slice(0, Math.max(colon, 0));
   const hostId = unsigned(word.slice(colon + 1));
-  if (!isName(name) || hostId === null || hostId < 1n || hostId > MAX_HOST_ID) return null;
+  if (!isName(name) || hostId === null || hostId < 1n || hostId > BigInt(MAX_HOST_ID)) return null;
   return { lockspaceName: textToName(name), hostId };
 }
 
@@ -217,7 +217,7 @@ function readSwitches<T extends Readonly<Record<string, boolean>>>(
 
 function isName(word: string): boolean {
   const { length } = textToName(word);
-  return length > 0 && length <= NAME_BYTES && !word.includes(' ');
+  return length > 0 && length <= MAX_NAME_BYTES && !word.includes(' ');
 }
 
 function unsigned(word: string): bigint | null {

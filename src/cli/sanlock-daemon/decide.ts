@@ -1,14 +1,13 @@
 import { textToName } from '../../base/bytes.ts';
+import { HOST_NAME_BYTES, NAME_BYTES } from '../../format/leader.ts';
 import type { Given } from './config-file.ts';
 import { type Finding, NOT_STARTED, quoted } from './finding.ts';
 import {
-  HOST_NAME_BYTES,
   type NumberRow,
   readNumber,
   SETTINGS,
   type SettingId,
   type SettingValues,
-  WRITTEN_NAME_BYTES,
   wantedText,
 } from './setting-table.ts';
 
@@ -52,7 +51,7 @@ function take(given: Given, values: SettingValues): Finding[] {
       return [finding(given, true, { ...mistaken(text, row), used: NOT_STARTED })];
     }
     Object.assign(values, { [given.id]: text });
-    const isCut = given.id === 'hostName' && bytes > WRITTEN_NAME_BYTES;
+    const isCut = given.id === 'hostName' && bytes > HOST_NAME_BYTES;
     return isCut ? [finding(given, false, cutOnDisk(text, bytes))] : [];
   }
   return takeNumber(given, { row, text }, values);
@@ -73,13 +72,13 @@ function takeNumber(
 
 function cutOnDisk(text: string, bytes: number) {
   const found = `${quoted(text)} of ${bytes} bytes`;
-  const wanted = `1 to ${WRITTEN_NAME_BYTES} bytes, as many as a lease keeps`;
+  const wanted = `1 to ${HOST_NAME_BYTES} bytes, as many as a lease keeps`;
   return { found, wanted, used: 'it is used, and waits for itself as for another host' };
 }
 
 function mistaken(text: string, row: (typeof SETTINGS)[SettingId]) {
   const bytes = textToName(text).length;
-  const found = bytes > HOST_NAME_BYTES ? `${quoted(text)} of ${bytes} bytes` : quoted(text);
+  const found = bytes > NAME_BYTES ? `${quoted(text)} of ${bytes} bytes` : quoted(text);
   return { found, wanted: wantedText(row) };
 }
 

@@ -1,4 +1,5 @@
 import { fail, ok, type Result } from '../../base/result.ts';
+import { NAME_BYTES } from '../../format/leader.ts';
 
 /**
  * Every setting of the daemon: its key in sanlock.conf, its option, and what may stand there. A
@@ -65,9 +66,6 @@ function word(key: string, letter: string, maxBytes: number): WordRow {
 export const MAX_FIRE_TIMEOUT_S = 60;
 /** Eight bits of it reach the disk: others would count a host with a larger one dead too soon. */
 const MAX_IO_TIMEOUT_S = 255;
-export const HOST_NAME_BYTES = 48;
-/** A longer one is cut on disk, and never found there again. */
-export const WRITTEN_NAME_BYTES = 47;
 const USER_NAME_BYTES = 120;
 
 export const SETTINGS = {
@@ -82,7 +80,7 @@ export const SETTINGS = {
   shRetries: number('sh_retries', null, 8, { max: 1000, beyond: 'nearest' }),
   user: word('uname', 'U', USER_NAME_BYTES),
   group: word('gname', 'G', USER_NAME_BYTES),
-  hostName: word('our_host_name', 'e', HOST_NAME_BYTES),
+  hostName: word('our_host_name', 'e', NAME_BYTES),
   renewalReadExtendS: number('renewal_read_extend_sec', null, 10, { max: 3600 }),
   renewalHistorySize: number('renewal_history_size', 'H', 180, { max: 10_000, beyond: 'nearest' }),
   writeInitIoTimeoutS: number('write_init_io_timeout', null, 60, { min: 1 }),

@@ -1,5 +1,6 @@
 import { textToName } from '../../base/bytes.ts';
 import { given } from '../../base/given.ts';
+import { HOST_NAME_BYTES } from '../../format/leader.ts';
 import { DEFAULTS, type SanlockSettings } from '../../sanlock/settings.ts';
 import { readConfigFile } from './config-file.ts';
 import { readDaemonOptions } from './daemon-options.ts';
@@ -7,7 +8,7 @@ import { decide } from './decide.ts';
 import { type Finding, NOT_STARTED } from './finding.ts';
 import type { HostFacts, TextFile } from './host-facts.ts';
 import { ownerOf } from './owner.ts';
-import { MAX_FIRE_TIMEOUT_S, type SettingValues, WRITTEN_NAME_BYTES } from './setting-table.ts';
+import { MAX_FIRE_TIMEOUT_S, type SettingValues } from './setting-table.ts';
 
 /** What only the composition needs: where lines go, and whether to stay in the foreground. */
 export interface DaemonLogging {
@@ -75,7 +76,7 @@ function sanlockSettings(
 ): SanlockSettings {
   const fireTimeoutS = values.fireTimeoutS ?? MAX_FIRE_TIMEOUT_S;
   // Made up, it may be cut: the uuid in front makes it the only one.
-  const madeUp = () => textToName(`${newUuid()}.${nodeName}`).slice(0, WRITTEN_NAME_BYTES);
+  const madeUp = () => textToName(`${newUuid()}.${nodeName}`).slice(0, HOST_NAME_BYTES);
   return {
     ourHostName: values.hostName === undefined ? madeUp() : textToName(values.hostName),
     runDir: textToName(given(environment['SANLOCK_RUN_DIR']) ?? DEFAULTS.runDir),

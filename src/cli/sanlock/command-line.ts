@@ -1,5 +1,6 @@
 import { type ByteString, textToName } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
+import { MIB } from '../../base/units.ts';
 import {
   parseLockspace,
   parseResource,
@@ -24,7 +25,6 @@ type Letters<Text extends string> = Text extends `${infer First}${infer Rest}`
 export type OptionLetter = Letters<typeof LETTERS>;
 
 export const MAX_RESOURCE_ARGS = 8;
-const MIB = 1024n * 1024n;
 
 /** What stands after `sanlock <command> <action>` (spec 22 §1). */
 export interface CommandLine {
@@ -92,7 +92,7 @@ function expandMebibytes(text: ByteString, offsetPart: number): ByteString {
   const parts = text.split(':');
   const mebibytes = /^([0-9]+)M/.exec(parts[offsetPart] ?? '')?.[1];
   if (mebibytes === undefined) return text;
-  parts[offsetPart] = `${BigInt(mebibytes) * MIB}`;
+  parts[offsetPart] = `${BigInt(mebibytes) * BigInt(MIB)}`;
   return parts.join(':');
 }
 
@@ -154,7 +154,7 @@ export function sizesComplaint(line: CommandLine): string | null {
   if (areaMib === 0) return null;
   if (LEGAL_SIZES.includes(`${sectorSize}/${areaMib}`)) return null;
   return (
-    `Invalid sector_size/align_size combination (${sectorSize}/${areaMib * Number(MIB)})\n` +
+    `Invalid sector_size/align_size combination (${sectorSize}/${areaMib * MIB})\n` +
     'Use one of: 512/1M, 4096/1M, 4096/2M, 4096/4M, 4096/8M.\n'
   );
 }

@@ -1,3 +1,4 @@
+import { MIB } from '../../base/units.ts';
 import { decode } from '../../codec/struct.ts';
 import { dblock, MODE_FLAGS, modeBlock } from '../../format/dblock.ts';
 import {
@@ -27,7 +28,6 @@ import {
   type Stretch,
 } from './direct-show.ts';
 
-const MIB = 1024 * 1024;
 const PROBE_BYTES = 4096;
 const PROBE_LIMIT_BYTES = 1024 * MIB;
 

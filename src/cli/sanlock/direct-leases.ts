@@ -4,19 +4,16 @@ import { type ByteString, textToName } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
 import { given } from '../../base/given.ts';
 import type { Result } from '../../base/result.ts';
+import { MIB } from '../../base/units.ts';
 import {
   GEOMETRY_512_1M,
   type Geometry,
   geometryOf,
   hostBlockSector,
 } from '../../format/geometry.ts';
+import { HOST_NAME_BYTES, NAME_BYTES } from '../../format/leader.ts';
 import { MAX_GENERATION } from '../../format/limits.ts';
-import {
-  type DeltaPlace,
-  deltaAcquire,
-  HOST_NAME_BYTES,
-  readLockspaceSizes,
-} from '../../lease/delta-acquire.ts';
+import { type DeltaPlace, deltaAcquire, readLockspaceSizes } from '../../lease/delta-acquire.ts';
 import { deltaRelease } from '../../lease/delta-release.ts';
 import { deltaRenew } from '../../lease/delta-renew.ts';
 import { initLockspace, initResource } from '../../lease/initialise.ts';
@@ -53,7 +50,6 @@ import {
 } from './direct-disk.ts';
 
 const INIT_WRITE_MS = 60_000;
-const MIB = 1024 * 1024;
 
 function codeOf(result: Result<unknown, LeaseError>): number {
   return result.ok ? 0 : leaseCode(result.error);
@@ -211,15 +207,12 @@ function hostIdPlace(line: CommandLine): HostIdPlace {
   return { disk, place };
 }
 
-/** As many as a message or a record holds. */
-const MOST_NAME_BYTES = 48;
-
 /** -e, or a name no host had before. */
 function hostNameOption(line: CommandLine): ByteString {
   const madeUp = () => `${randomUUID()}.${hostname()}`.slice(0, HOST_NAME_BYTES);
   const name = textToName(given(line.words.e) ?? madeUp());
-  if (name.length <= MOST_NAME_BYTES) return name;
-  const reason = `the host name is of ${name.length} bytes, ${MOST_NAME_BYTES} at most are wanted`;
+  if (name.length <= NAME_BYTES) return name;
+  const reason = `the host name is of ${name.length} bytes, ${NAME_BYTES} at most are wanted`;
   throw new OpenFailure(-ERRNO.EINVAL, reason);
 }
 

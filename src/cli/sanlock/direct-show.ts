@@ -1,9 +1,11 @@
 import { statSync } from 'node:fs';
 import type { ByteString } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
+import { MIB } from '../../base/units.ts';
 import { decode } from '../../codec/struct.ts';
 import { deltaLeaseOffset, GEOMETRY_512_1M, type Geometry } from '../../format/geometry.ts';
 import { DELTA_DISK_MAGIC, deltaLeader, leaderGeometry, paxosLeader } from '../../format/leader.ts';
+import { MAX_HOST_ID } from '../../format/limits.ts';
 import { verifyDelta, verifyPaxos } from '../../lease/verify.ts';
 import { DirectDisk, DiskFailure } from '../../platform/disk-direct.ts';
 import { splitEscaped } from '../../wire/sanlock/strings.ts';
@@ -14,7 +16,6 @@ export type Print = (text: ByteString) => void;
 
 const PROBE_BYTES = 4096;
 /** No geometry has more hosts. */
-const MAX_HOST_ID = 2000n;
 
 /** `read_leader done N`, then the fields, zeros when there was nothing to read. */
 export function readLeader(line: CommandLine, print: Print): number {
@@ -72,7 +73,8 @@ function readHostLeader(line: CommandLine): ReadLeader {
   const { name, hostId, path, offset } = lockspaceOption(line);
   return attempt(() => {
     const disk = openDisk(path, 'lockspace');
-    if (hostId < 1n || hostId > MAX_HOST_ID) return { bytes: NOTHING, result: -ERRNO.EINVAL };
+    if (hostId < 1n || hostId > BigInt(MAX_HOST_ID))
+      return { bytes: NOTHING, result: -ERRNO.EINVAL };
     const start = byteOffset(offset);
     const geometry = geometryAt(disk, start) ?? GEOMETRY_512_1M;
     const at = start + deltaLeaseOffset(geometry, Number(hostId));
@@ -111,7 +113,7 @@ export function parseStretch(text: string): Stretch {
 
 function bytesOf(text: string): number {
   const found = /^(\d+)(M?)/.exec(text);
-  return Number(found?.[1] ?? 0) * (found?.[2] === 'M' ? 1024 * 1024 : 1);
+  return Number(found?.[1] ?? 0) * (found?.[2] === 'M' ? MIB : 1);
 }
 
 /** Opens what is to be shown; prints why not. */
@@ -130,5 +132,5 @@ export function explicitGeometry(
 ): Pick<Geometry, 'sectorSize' | 'areaBytes'> | null {
   const { sectorSize, areaMib } = sizesOption(line);
   if (areaMib === 0 || (sectorSize !== 512 && sectorSize !== 4096)) return null;
-  return { sectorSize, areaBytes: areaMib * 1024 * 1024 };
+  return { sectorSize, areaBytes: areaMib * MIB };
 }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { type ByteString, nameToText } from '../../base/bytes.ts';
+import { MIB } from '../../base/units.ts';
 import type { SanlockClient } from '../../client/sanlock.ts';
 import { geometryOf } from '../../format/geometry.ts';
 import { readLockspace, readResource, readResourceOwners } from '../../wire/sanlock/area-calls.ts';
@@ -15,7 +16,6 @@ import { type Lockspace, type Resource, sizesOfFlags } from '../../wire/sanlock/
  */
 const ASK_MS = 3000;
 const DISK_MS = 3000;
-const MIB = 1024 * 1024;
 const MAX_NAMED = 8;
 
 type Client = Pick<SanlockClient, 'call'>;

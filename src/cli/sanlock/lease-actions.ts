@@ -1,4 +1,5 @@
 import { ERRNO } from '../../base/errno.ts';
+import { MIB } from '../../base/units.ts';
 import {
   align,
   readLockspace,
@@ -225,5 +226,5 @@ async function printResourceOnDisk(context: ClientContext): Promise<number> {
 function printSizes(context: ClientContext, flags: number): void {
   if (!context.line.debug) return;
   const { sectorSize, areaMib } = sizesOfFlags(flags);
-  context.print(`sector_size ${sectorSize}\nalign_size ${areaMib * 1024 * 1024}\n`);
+  context.print(`sector_size ${sectorSize}\nalign_size ${areaMib * MIB}\n`);
 }

@@ -1,4 +1,4 @@
-import { MAX_NAME_BYTES } from '../../wire/sanlock/strings.ts';
+import { MAX_NAME_BYTES } from '../../wire/sanlock/socket.ts';
 import type { CommandLine, OptionLetter } from './command-line.ts';
 
 /**

@@ -1,5 +1,6 @@
 import { ERRNO } from '../../base/errno.ts';
 import { decode } from '../../codec/struct.ts';
+import { MAX_HOST_ID } from '../../format/limits.ts';
 import { sanlkHostEvent, sanlkLockspace } from '../../wire/sanlock/socket.ts';
 import type { Front } from '../front.ts';
 import { dropFinished, openChannel, orderEvent } from '../host-events.ts';
@@ -9,7 +10,6 @@ import type { Reply } from '../state.ts';
 import type { Answer } from './info.ts';
 
 /** Above every lockspace's number of hosts. */
-const MAX_HOST_ID = 2000n;
 
 /** The connection becomes a channel of events; requests are served on others. */
 export function regEventAnswer(front: Front, request: Request): Answer {
@@ -47,7 +47,7 @@ function setEvent(front: Front, request: Request): number {
     request.body,
     sanlkLockspace.size,
   );
-  const isHost = hostId > 0n && hostId <= MAX_HOST_ID;
+  const isHost = hostId > 0n && hostId <= BigInt(MAX_HOST_ID);
   if (name === '' || !isHost) return -ERRNO.EINVAL;
   const space = front.liveLockspace(name);
   if (space === null) return -ERRNO.ENOENT;

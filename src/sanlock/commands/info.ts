@@ -1,5 +1,6 @@
 import type { ByteString } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
+import { MIB } from '../../base/units.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
 import type { HostRecord } from '../../lease-process/messages.ts';
 import {
@@ -23,7 +24,7 @@ import {
 } from '../status-records.ts';
 
 const WATCHDOG_FIRE_S = 60;
-const MAX_LIST_BYTES = 1024 * 1024;
+const MAX_LIST_BYTES = MIB;
 
 export interface Answer {
   readonly result: number;

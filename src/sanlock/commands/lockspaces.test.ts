@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MIB } from '../../base/units.ts';
 import { encode, zeroRecord } from '../../codec/struct.ts';
 import { SM_CMD, sanlkHost } from '../../wire/sanlock/socket.ts';
 import { leaseEnded } from '../joining.ts';
@@ -47,7 +48,7 @@ test('add, inquire and remove at each stage of a life', () => {
       timestampS: 100,
       claimedBootMs: 100_000,
       sectorSize: 512,
-      areaBytes: 1 << 20,
+      areaBytes: MIB,
       maxHosts: 2000,
     });
   harness.play([

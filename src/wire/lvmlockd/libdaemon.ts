@@ -1,5 +1,6 @@
 import type { ByteString } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
+import { MIB } from '../../base/units.ts';
 
 /**
  * The text protocol of lvm's daemons (spec 30 §2): configuration lines, closed by `\n##\n`.
@@ -7,7 +8,7 @@ import { fail, ok, type Result } from '../../base/result.ts';
  */
 export const MESSAGE_END = '\n##\n';
 /** A longer request is refused: nothing lvm sends comes near it. */
-export const MAX_REQUEST_BYTES = 1024 * 1024;
+export const MAX_REQUEST_BYTES = MIB;
 const MAX_DEPTH = 16;
 
 export type ConfigValue = ByteString | bigint | number | readonly ConfigValue[] | Fields;

@@ -1,4 +1,5 @@
 import { fail, ok, type Result } from '../../base/result.ts';
+import { MIB } from '../../base/units.ts';
 import { encodeInto, type RecordOf, zeroRecord } from '../../codec/struct.ts';
 import { SM_HEADER_BYTES, SM_MAGIC, SM_PROTO, type SmHeader, smHeader } from './socket.ts';
 
@@ -35,7 +36,7 @@ export const PATIENCE_MS: Readonly<Record<Patience, number>> = {
 };
 
 /** Longest answer taken: 949 lockspaces or a whole log are about 1 MiB, status may be more. */
-export const MAX_REPLY_BYTES = 16 * 1024 * 1024;
+export const MAX_REPLY_BYTES = 16 * MIB;
 
 export function requestBytes(
   cmd: number,

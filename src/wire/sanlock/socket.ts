@@ -4,6 +4,8 @@ import { bytestring, i32, pad, type RecordOf, struct, u32, u64 } from '../../cod
 export const SM_MAGIC = 0x04282010;
 export const SM_PROTO = 0x00000001;
 export const SM_HEADER_BYTES = 32;
+/** Of a lockspace, a resource and a host. */
+export const MAX_NAME_BYTES = 48;
 
 export const SM_CMD = {
   REGISTER: 1,
@@ -72,7 +74,7 @@ export type SanlkDisk = RecordOf<typeof sanlkDisk>;
 
 /** Without its disk, which follows at 64; 1104 bytes in all. */
 export const sanlkLockspace = struct('sanlkLockspace', 1104, {
-  name: bytestring(0, 48),
+  name: bytestring(0, MAX_NAME_BYTES),
   hostId: u64(48),
   flags: u32(56),
   padding: pad(60, 4),
@@ -85,8 +87,8 @@ export type SanlkLockspace = RecordOf<typeof sanlkLockspace>;
 
 /** Without disks; `numDisks` × sanlkDisk follow where the command says so. */
 export const sanlkResource = struct('sanlkResource', 128, {
-  lockspaceName: bytestring(0, 48),
-  name: bytestring(48, 48),
+  lockspaceName: bytestring(0, MAX_NAME_BYTES),
+  name: bytestring(48, MAX_NAME_BYTES),
   lver: u64(96),
   data64: u64(104),
   data32: u32(112),
@@ -97,7 +99,7 @@ export const sanlkResource = struct('sanlkResource', 128, {
 export type SanlkResource = RecordOf<typeof sanlkResource>;
 
 export const sanlkOptions = struct('sanlkOptions', 56, {
-  ownerName: bytestring(0, 48),
+  ownerName: bytestring(0, MAX_NAME_BYTES),
   flags: u32(48),
   len: u32(52),
 });
@@ -128,7 +130,7 @@ export const sanlkRindex = struct('sanlkRindex', 1104, {
   flags: u32(0),
   maxResources: u32(4),
   unused: u64(8),
-  lockspaceName: bytestring(16, 48),
+  lockspaceName: bytestring(16, MAX_NAME_BYTES),
   path: bytestring(64, 1024),
   offset: u64(1088),
   pad1: u32(1096),
@@ -136,7 +138,7 @@ export const sanlkRindex = struct('sanlkRindex', 1104, {
 });
 
 export const sanlkRentry = struct('sanlkRentry', 64, {
-  name: bytestring(0, 48),
+  name: bytestring(0, MAX_NAME_BYTES),
   offset: u64(48),
   flags: u32(56),
   unused: u32(60),
@@ -151,7 +153,7 @@ export const sanlkState = struct('sanlkState', 80, {
   data32: i32(8),
   padding: pad(12, 4),
   data64: u64(16),
-  name: bytestring(24, 48),
+  name: bytestring(24, MAX_NAME_BYTES),
   strLen: u32(72),
   padding2: pad(76, 4),
 });

@@ -1,6 +1,6 @@
 import type { ByteString } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
-import { RES_FLAGS } from './socket.ts';
+import { MAX_NAME_BYTES, RES_FLAGS } from './socket.ts';
 
 /** Where one area begins. `path` is a byte string, `offset` in bytes. */
 export interface DiskText {
@@ -29,7 +29,6 @@ export interface ResourceText {
 export const STRING_CODES = { MALFORMED: -1, TOO_MANY_DISKS: -2, TOO_SHORT: -6 } as const;
 export type StringCode = (typeof STRING_CODES)[keyof typeof STRING_CODES];
 
-export const MAX_NAME_BYTES = 48;
 /** Without the terminating NUL. */
 export const MAX_PATH_BYTES = 1023;
 export const MAX_DISKS = 4;

@@ -1,6 +1,6 @@
 import type { ByteString } from '../../../base/bytes.ts';
 import { MIB } from '../../../base/units.ts';
-import { RES_FLAGS } from '../../../wire/sanlock/socket.ts';
+import { MAX_NAME_BYTES, RES_FLAGS } from '../../../wire/sanlock/socket.ts';
 import type { ResourceText } from '../../../wire/sanlock/strings.ts';
 import type { ResourceRef } from '../manager.ts';
 import type { SanlockArea } from './asks.ts';
@@ -17,7 +17,6 @@ export const REMOVED_NAME = 'invalid_removed';
 export const MAX_HOST_ID = 2000;
 const ARGS_VERSION = '1.0.0';
 const MAX_ARGS_MAJOR = 1;
-const SANLOCK_NAME_BYTES = 48;
 
 /** Sector and area size of a VG's leases. */
 export interface LeaseSizes {
@@ -61,7 +60,7 @@ export function sectorSizeOf(
 }
 
 export function sanlockSpaceName(vgName: ByteString): ByteString {
-  return `lvm_${vgName}`.slice(0, SANLOCK_NAME_BYTES);
+  return `lvm_${vgName}`.slice(0, MAX_NAME_BYTES);
 }
 
 /** The LV name in `1.0.0:lvmlock`; null when the arguments are missing or of a newer kind. */

@@ -1,6 +1,7 @@
 import type { ByteString } from '../../../base/bytes.ts';
 import { ERRNO } from '../../../base/errno.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
+import { MAX_NAME_BYTES } from '../../../wire/sanlock/socket.ts';
 import {
   both,
   type FoundSpace,
@@ -33,7 +34,7 @@ export function sanlockManager(settings: SanlockSpaceSettings): LockManager {
       const found: FoundSpace[] = [];
       for (const area of answer.areas) {
         // A name that fills the field may have been cut: the VG's full name is not known then.
-        if (!area.name.startsWith('lvm_') || area.name.length >= SANLOCK_NAME_BYTES) continue;
+        if (!area.name.startsWith('lvm_') || area.name.length >= MAX_NAME_BYTES) continue;
         const vgName = area.name.slice('lvm_'.length);
         const lockLv = lockLvOfPath(vgName, area.path);
         if (lockLv === null) continue;
@@ -69,4 +70,3 @@ function* giveBack(vgName: ByteString, times: SanlockTimes): ManagerSteps<GiveBa
 
 const LOCK_LV = 'lvmlock';
 const ANY_HOST = 0n;
-const SANLOCK_NAME_BYTES = 48;
