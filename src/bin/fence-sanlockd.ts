@@ -1,6 +1,7 @@
 import '../platform/clean-start.ts';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { unreachable } from '../base/assert.ts';
 import { nameToText, textToName } from '../base/bytes.ts';
 import { FenceDaemon } from '../cli/fence-sanlock/daemon.ts';
 import { FENCED_USAGE, type FencedTask, parseFenced } from '../cli/fence-sanlock/daemon-options.ts';
@@ -72,6 +73,9 @@ function main(args: readonly string[]): void {
     case 'serve':
       if (task.foreground || process.connected) serve(task);
       else startBehind(args);
+      return;
+    default:
+      unreachable(task);
   }
 }
 

@@ -1,6 +1,7 @@
 import '../platform/clean-start.ts';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { unreachable } from '../base/assert.ts';
 import { textToName } from '../base/bytes.ts';
 import { given } from '../base/given.ts';
 import { idIn } from '../cli/sanlock-daemon/owner.ts';
@@ -71,6 +72,9 @@ function main(args: readonly string[]): void {
     case 'serve':
       if (options.foreground) serve(options);
       else detach(args);
+      return;
+    default:
+      unreachable(options.action);
   }
 }
 

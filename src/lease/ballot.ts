@@ -293,7 +293,7 @@ function* commit(
     const moved = yield* leaderMoved(member, place, area);
     if (!moved.ok) return moved;
     if (moved.value !== null) return ok(moved.value);
-    const tooLate = nowMs - won.nowMs > leaseTimes(member.ioTimeoutS).ioTimeoutMs / 4;
+    const tooLate = nowMs - won.nowMs > leaseTimes(member.ioTimeoutS).leaderLookMs;
     if (tooLate) return ok({ kind: 'restart' });
   }
   const leader = committedLeader(member, area.leader, { ...won, nowMs });

@@ -1,4 +1,4 @@
-import { assert } from '../base/assert.ts';
+import { assert, unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type {
@@ -199,6 +199,8 @@ export function requestOfVg(state: DaemonState, clientId: number, request: VgReq
       break;
     case 'renameFinal':
       break; // works without a lockspace: vg-work
+    default:
+      unreachable(request.kind);
   }
 }
 

@@ -1,7 +1,7 @@
+import type { LeaseTimes } from '../lease/lease-times.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 
 /** Finer looks would only wake idle processes: a tick sees all of a lag but this much. */
-const TICKS_PER_IO_TIMEOUT = 8;
 const MIN_TICK_MS = 125;
 const MAX_TICK_MS = 1000;
 
@@ -21,16 +21,15 @@ export class LagGauge {
     this.#lagged = lagged;
   }
 
-  /** Measures finely enough for this io timeout; null = not at all. */
-  watch(ioTimeoutMs: number | null): void {
-    if (ioTimeoutMs === null) {
+  /** Measures finely enough for a lockspace with these times; null = not at all. */
+  watch(times: LeaseTimes | null): void {
+    if (times === null) {
       this.#tickMs = 0;
       this.#timer?.cancel();
       this.#timer = null;
       return;
     }
-    const wantedMs = ioTimeoutMs / TICKS_PER_IO_TIMEOUT;
-    const tickMs = Math.min(MAX_TICK_MS, Math.max(MIN_TICK_MS, wantedMs));
+    const tickMs = Math.min(MAX_TICK_MS, Math.max(MIN_TICK_MS, times.lagTickMs));
     if (tickMs === this.#tickMs) return;
     this.#tickMs = tickMs;
     this.#arm();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { leaseTimes } from '../lease/lease-times.ts';
 import type { Log } from '../ports/log.ts';
 import { SimClock } from '../sim/kernel/clock.ts';
 import type { HostClock } from '../sim/kernel/host-clock.ts';
@@ -29,7 +30,7 @@ test('each lag is told once, by the timer or by who asks before it', () => {
   const told: number[] = [];
   const gauge = new LagGauge(clock, (lagMs) => told.push(lagMs));
   assert.equal(gauge.take(), 0);
-  gauge.watch(2000); // ticks of 250 ms
+  gauge.watch(leaseTimes(2)); // ticks of 250 ms
   clock.runUntil(clock.nowMs() + 1000);
   assert.deepEqual(told, [0, 0, 0, 0]);
   gauge.watch(null);

@@ -22,8 +22,6 @@ import type { OrderedDisk } from './ordered-disk.ts';
 import { runSteps } from './run-steps.ts';
 
 const RETRY_MS = 500;
-/** The front hears of longer lags only. */
-const LAG_IO_TIMEOUTS = 0.5;
 /** How long leaving waits for the last writes, and how often it looks. */
 const LAST_WRITES_MS = 2000;
 const LOOK_MS = 50;
@@ -63,7 +61,7 @@ export class Membership {
     this.#parts = parts;
     this.#times = leaseTimes(request.ioTimeoutS);
     this.#gauge = new LagGauge(parts.clock, (lagMs) => {
-      if (lagMs > LAG_IO_TIMEOUTS * this.ioTimeoutMs) parts.send({ kind: 'lagged', lagMs });
+      if (lagMs > this.#times.lagWarnMs) parts.send({ kind: 'lagged', lagMs });
     });
   }
 
@@ -186,7 +184,7 @@ export class Membership {
     const sizes = { sectorSize, areaBytes, maxHosts };
     const claimedBootMs = this.#claimedBootMs;
     this.#parts.send({ kind: 'joined', generation, timestampS, claimedBootMs, ...sizes });
-    this.#gauge.watch(this.ioTimeoutMs);
+    this.#gauge.watch(this.#times);
     // At once, not after 2·t: the first look at the other hosts answers first conflicts sooner.
     this.#renewAfter(0);
   }

@@ -1,3 +1,4 @@
+import { unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { MIB } from '../base/units.ts';
 import type { SanlockEndpoint } from '../client/sanlock-link.ts';
@@ -231,6 +232,8 @@ export class LvmlockdProgram {
       case 'exit':
         this.#end(effect.status);
         return;
+      default:
+        unreachable(effect);
     }
   }
 

@@ -1,3 +1,4 @@
+import { unreachable } from '../base/assert.ts';
 import { ok } from '../base/result.ts';
 import type {
   SanlockAnswer,
@@ -96,8 +97,15 @@ export function callOf(command: Command): SanlockCall<SanlockAnswer> {
       }));
     case 'usedByOrphans':
       return numbered(setConfig(command.name, CONFIG_COMMANDS.USED_BY_ORPHANS));
-    default:
+    case 'acquire':
+    case 'convert':
+    case 'release':
+    case 'releaseAll':
+    case 'getLvb':
+    case 'setLvb':
       return leaseCallOf(command);
+    default:
+      return unreachable(command);
   }
 }
 
@@ -122,6 +130,8 @@ function leaseCallOf(command: LeaseCommand): SanlockCall<SanlockAnswer> {
       return answering(getLvb(command.resource, command.length), (bytes) => ({ bytes }));
     case 'setLvb':
       return numbered(setLvb(command.resource, command.lvb));
+    default:
+      return unreachable(command);
   }
 }
 

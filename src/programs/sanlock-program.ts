@@ -3,6 +3,7 @@ import type { LogFields } from '../base/log-fields.ts';
 import { type Random, wholeSeconds } from '../base/units.ts';
 import { ByteQueue } from '../codec/byte-queue.ts';
 import { decode } from '../codec/struct.ts';
+import { formatMs } from '../lease/lease-times.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../lease-process/messages.ts';
 import type { BootClock, Timer } from '../ports/clock.ts';
 import type { Journal } from '../ports/journal.ts';
@@ -13,7 +14,7 @@ import { dropReason, serve } from '../sanlock/dispatch.ts';
 import { Front, MAX_CLIENTS } from '../sanlock/front.ts';
 import { channelSaid, forgetChannels, isOnlyChannel } from '../sanlock/host-events.ts';
 import { leaseEnded, leaseLost, leaseSaid, watchdogTold } from '../sanlock/joining.ts';
-import { loopLagged, smallestIoTimeoutMs } from '../sanlock/lag.ts';
+import { loopLagged, smallestTimes } from '../sanlock/lag.ts';
 import type { Outside } from '../sanlock/outside.ts';
 import { endSilentLeavers, look, lookEveryMs } from '../sanlock/recovery.ts';
 import { releaseDead } from '../sanlock/release.ts';
@@ -80,8 +81,6 @@ const MAX_UNSENT_EVENT_BYTES = 16 * 1024;
 const SCRATCH_HUNG_MS = 30_000;
 /** Turns of the loop that a look at the lockspaces waits for what lease processes still say. */
 const MAX_WAITS_FOR_NEWS = 16;
-/** Formatting an area: its whole, its first record, and one more for what went before. */
-const SCRATCH_WRITES = 3;
 
 /** The sanlock front over its ports: bytes in, events into the front, what it asks out. */
 export class SanlockProgram {
@@ -318,7 +317,7 @@ export class SanlockProgram {
     }
     this.#event(() => {
       look(this.#front);
-      this.#gauge.watch(smallestIoTimeoutMs(this.#front.lockspaces));
+      this.#gauge.watch(smallestTimes(this.#front.lockspaces));
       endSilentLeavers(this.#front);
       this.#restScratch();
     });
@@ -333,7 +332,7 @@ export class SanlockProgram {
       const isIdle = nowMs - scratchUsedMs >= SCRATCH_IDLE_MS;
       if (!isIdle || this.#lingering.size >= MAX_LINGERING) return;
     } else {
-      const writesMs = SCRATCH_WRITES * this.#parts.settings.writeInitIoTimeoutS * 1000;
+      const writesMs = formatMs(this.#parts.settings.writeInitIoTimeoutS * 1000);
       const ageMs = nowMs - Math.min(...sent.map(({ sentMs }) => sentMs));
       if (ageMs < SCRATCH_HUNG_MS + writesMs) return;
       this.#parts.log.warn('scratch.hung', { ageMs: Math.round(ageMs), commands: sent.length });

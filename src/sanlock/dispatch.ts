@@ -256,6 +256,7 @@ function inline(front: Front, request: Request): void {
     case SM_CMD.SHUTDOWN:
       if (mayEnd(front, header.data)) beginEnd(front);
       break;
+    default: // no other command is answered here
   }
   if (!client.registered) front.outside.end(client.connection);
 }

@@ -146,7 +146,7 @@ function isBusy(front: Front, space: Lockspace, wanted: AnnouncedEvent): boolean
 
 /** For how long a bit stays in our renewals, and with it the event. */
 export function announceS(front: Front, space: Lockspace): number {
-  return front.settings.setBitmapS || 6 * space.ioTimeoutS;
+  return front.settings.setBitmapS || space.times.bitmapMs / 1000;
 }
 
 /** @returns whether a bit was old enough to be taken back */

@@ -1,4 +1,4 @@
-import { assert } from '../base/assert.ts';
+import { assert, unreachable } from '../base/assert.ts';
 import { ERRNO } from '../base/errno.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { REFUSED_LANDS_MS } from '../lease/lease-times.ts';
@@ -82,6 +82,8 @@ export function leaseSaid(front: Front, lease: number, message: FromLeaseProcess
     case 'left':
       giveUp(front, space);
       return;
+    default:
+      unreachable(message);
   }
 }
 

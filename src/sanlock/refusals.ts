@@ -1,3 +1,4 @@
+import { unreachable } from '../base/assert.ts';
 import type { LogFields } from '../base/log-fields.ts';
 import type { LeaseCommand, LeaseCommandResult } from '../lease-process/messages.ts';
 import type { Front } from './front.ts';
@@ -69,10 +70,16 @@ function namesOf(command: LeaseCommand): LogFields {
       return place;
     case 'index':
       return { lockspace: command.lockspaceName, resource: nameOf(command.task), ...place };
-    default: {
+    case 'acquire':
+    case 'request':
+    case 'readResource':
+    case 'readOwners':
+    case 'writeResource': {
       const { lockspaceName, resourceName } = command.name;
       return { lockspace: lockspaceName, resource: resourceName, ...place };
     }
+    default:
+      return unreachable(command);
   }
 }
 

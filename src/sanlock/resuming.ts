@@ -1,3 +1,4 @@
+import { unreachable } from '../base/assert.ts';
 import { ERRNO } from '../base/errno.ts';
 import type { FromLeaseProcess } from '../lease-process/messages.ts';
 import { REM_FLAGS } from '../wire/sanlock/socket.ts';
@@ -110,8 +111,13 @@ export function resumedSaid(front: Front, lease: number, message: FromLeaseProce
     case 'left':
       front.outside.endLease(lease);
       return;
-    default:
+    case 'hosts':
+    case 'lagged':
+    case 'leaveUnsure':
+    case 'ran':
       return; // it was given no command, and other hosts' state matters to nobody here
+    default:
+      unreachable(message);
   }
 }
 

@@ -98,8 +98,15 @@ function apply(state: WdmdState, event: WdmdEvent): void {
       scriptGone(state, event.name);
       state.isTickWanted = true;
       return;
-    default:
+    case 'pinged':
+    case 'reopened':
+    case 'closedUnclean':
+    case 'shortened':
+    case 'timeoutSet':
       ofDevice(state, event);
+      return;
+    default:
+      unreachable(event);
   }
 }
 

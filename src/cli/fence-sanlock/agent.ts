@@ -1,3 +1,4 @@
+import { unreachable } from '../../base/assert.ts';
 import { type ByteString, nameToText } from '../../base/bytes.ts';
 import type { Result } from '../../base/result.ts';
 import { align, writeLockspace, writeResource } from '../../wire/sanlock/area-calls.ts';
@@ -41,8 +42,12 @@ export async function fenceSanlock(
       return 0;
     case 'init':
       return await initialise(task.path, ports);
-    default:
+    case 'on':
+    case 'off':
+    case 'status':
       return await onLease(task, ports);
+    default:
+      return unreachable(task);
   }
 }
 

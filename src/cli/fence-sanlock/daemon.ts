@@ -1,3 +1,4 @@
+import { unreachable } from '../../base/assert.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import {
@@ -184,6 +185,9 @@ export class FenceDaemon {
         return;
       case 'tell':
         log[NEWS[effect.event]](effect.event, { hostId });
+        return;
+      default:
+        unreachable(effect);
     }
   }
 

@@ -1,3 +1,4 @@
+import { unreachable } from '../../base/assert.ts';
 /**
  * fence_sanlockd between its first expiry at wdmd and its end: when to renew that expiry, and when
  * to let it pass so that the watchdog resets this host (spec 25 §7).
@@ -100,6 +101,8 @@ function reactTo(duty: Duty, event: DutyEvent): DutyEffect[] {
       if (duty.isVictim || duty.isLost) return [tell('stop.refused')];
       duty.isOver = true;
       return [{ kind: 'leave' }];
+    default:
+      return unreachable(event);
   }
 }
 

@@ -1,3 +1,4 @@
+import { unreachable } from '../../base/assert.ts';
 import { nameToText } from '../../base/bytes.ts';
 import type { LeaseError } from '../../lease/lease-error.ts';
 import type { HostBlock } from '../../lease/paxos-area.ts';
@@ -29,6 +30,8 @@ function sayingOf(found: NoLease): string {
         `(${leaseCode(found.error)}); when no host uses what it protects, format it anew ` +
         '(sanlock client init -r)'
       );
+    default:
+      return unreachable(found);
   }
 }
 

@@ -1,3 +1,4 @@
+import { unreachable } from '../../base/assert.ts';
 import { nameToText } from '../../base/bytes.ts';
 import { blockDamageText, hostDamageText } from './who-damage.ts';
 import { protectedForS, renewalIntervalS } from './who-lease.ts';
@@ -120,6 +121,8 @@ function standingText(watched: WatchedHolder): string {
         'has no readable host lease in the lockspace area, so its name and health are unknown; ' +
         'the lockspace may be elsewhere: give --lockspace <path>:<offset>'
       );
+    default:
+      return unreachable(liveness);
   }
 }
 

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { unreachable } from '../../base/assert.ts';
 import { nameToText, textToName } from '../../base/bytes.ts';
 import { askLvmlockd, type LvmlockdEndpoint } from '../../client/lvmlockd.ts';
 import {
@@ -58,8 +59,12 @@ export async function lvmlockctl(args: readonly string[], ports: LvmlockctlPorts
       return await stopAll(options, ports);
     case 'kill':
       return await kill(task.vgName, options, ports);
-    default:
+    case 'drop':
+    case 'enableGl':
+    case 'disableGl':
       return (await askForVg(task, ports)) ? 0 : 1;
+    default:
+      return unreachable(task);
   }
 }
 

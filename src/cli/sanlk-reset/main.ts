@@ -1,3 +1,4 @@
+import { unreachable } from '../../base/assert.ts';
 import { nameToText } from '../../base/bytes.ts';
 import type { SanlockClient } from '../../client/sanlock.ts';
 import type { EventWatch } from '../../client/sanlock-events.ts';
@@ -41,8 +42,12 @@ export async function sanlkReset(args: readonly string[], ports: ResetPorts): Pr
       return 0;
     case 'reset':
       return await reset(task, ports);
-    default:
+    case 'reg':
+    case 'clear':
+    case 'end':
       return tellDaemon(task, ports);
+    default:
+      return unreachable(task);
   }
 }
 

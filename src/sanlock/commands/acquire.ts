@@ -1,3 +1,4 @@
+import { unreachable } from '../../base/assert.ts';
 import { ERRNO } from '../../base/errno.ts';
 import { toSafeNumber } from '../../base/units.ts';
 import { decode } from '../../codec/struct.ts';
@@ -137,6 +138,8 @@ function localResult(
       const orphanWanted = asked.cmdFlags & (ACQUIRE_FLAGS.ORPHAN | ACQUIRE_FLAGS.ORPHAN_ONLY);
       return orphanWanted && existing.shared === asked.shared ? 0 : -ERRNO.EUCLEAN;
     }
+    default:
+      return unreachable(existing.state);
   }
 }
 

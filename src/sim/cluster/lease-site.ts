@@ -1,3 +1,4 @@
+import { unreachable } from '../../base/assert.ts';
 import { SECOND_MS } from '../../base/units.ts';
 import { type LeaseTimes, leaseTimes } from '../../lease/lease-times.ts';
 import type {
@@ -219,8 +220,13 @@ export class LeaseSite implements Site, Software {
         );
         this.#over(membership);
         return;
-      default:
+      case 'renewed':
+      case 'hosts':
+      case 'lagged':
+      case 'leaveUnsure':
         return;
+      default:
+        unreachable(message);
     }
   }
 

@@ -1,3 +1,4 @@
+import { unreachable } from '../../base/assert.ts';
 import { ERRNO } from '../../base/errno.ts';
 import { REFUSED_LANDS_MS } from '../../lease/lease-times.ts';
 import type { SimClock } from '../kernel/clock.ts';
@@ -76,6 +77,8 @@ export class FaultSchedule {
       }
       case 'cut':
         return this.#refused(io, dice.between(0, 5));
+      default:
+        return unreachable(this.#now);
     }
   }
 

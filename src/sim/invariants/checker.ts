@@ -1,3 +1,4 @@
+import { unreachable } from '../../base/assert.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import type { Io, SimStorage } from '../kernel/disk.ts';
 import { SECTOR_BYTES, sectorAt } from '../kernel/layout.ts';
@@ -63,8 +64,11 @@ export class InvariantChecker {
       case 'value':
         this.leases.writeValue(at.resource, incarnation);
         return;
-      default:
+      case 'request':
+      case 'nothing':
         return;
+      default:
+        unreachable(at);
     }
   }
 

@@ -1,3 +1,4 @@
+import { unreachable } from '../../base/assert.ts';
 import { decode } from '../../codec/struct.ts';
 import { DBLOCK_FLAGS, type Dblock, dblock } from '../../format/dblock.ts';
 import { GEOMETRY_512_1M, LVB_SECTOR, REQUEST_SECTOR } from '../../format/geometry.ts';
@@ -58,9 +59,11 @@ export class Trace {
         const too = this.label({ ...effect, ...writeToo });
         return `${words}, ${writeWords(writeToo.offset / SECTOR, writeToo.bytes, too)}`;
       }
-      default:
+      case 'read':
         if (reply.outcome !== 'done') return label;
         return readWords(effect, reply.bytes, label);
+      default:
+        return unreachable(effect);
     }
   }
 }

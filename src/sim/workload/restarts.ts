@@ -1,5 +1,6 @@
 import { ERRNO } from '../../base/errno.ts';
 import { MIB } from '../../base/units.ts';
+import { leaseTimes } from '../../lease/lease-times.ts';
 import { LD_RESULT } from '../../wire/lvmlockd/numbers.ts';
 import { removeLockspace } from '../../wire/sanlock/daemon-calls.ts';
 import { field, LvmHost } from '../cluster/lvm-host.ts';
@@ -198,7 +199,7 @@ export class Restarts {
   }
 
   #kills(host: LvmHost, daemon: 'sanlock' | 'lvmlockd'): void {
-    const failMs = 8 * this.#ioTimeoutS * 1000;
+    const failMs = leaseTimes(this.#ioTimeoutS).renewalFailMs;
     const downMs = this.#dice.chance(0.7)
       ? this.#dice.between(0, failMs / 3)
       : this.#dice.between(0, failMs + 30_000);

@@ -1,3 +1,4 @@
+import { unreachable } from '../../base/assert.ts';
 import type { LeaseCommandResult } from '../../lease-process/messages.ts';
 import type { Site } from '../cluster/site.ts';
 import type { Claim, Incarnation } from '../invariants/claims.ts';
@@ -155,7 +156,18 @@ function outcomeOf(result: LeaseCommandResult): string {
     case 'acquire':
     case 'convert':
       return `granted, lver ${result.hold.leader.lver}`;
-    default:
+    case 'release':
+    case 'request':
+    case 'readRequest':
+    case 'readLockspace':
+    case 'readResource':
+    case 'readOwners':
+    case 'writeLockspace':
+    case 'writeResource':
+    case 'align':
+    case 'index':
       return 'done';
+    default:
+      return unreachable(result);
   }
 }
