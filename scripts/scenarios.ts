@@ -1,10 +1,12 @@
 // `npm run scenarios`: plays every text scenario; `-- --accept` writes what happens now into them.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { playDaemonScenario } from '../src/sim/scenario/daemons.ts';
 import { playLeaseScenario } from '../src/sim/scenario/lease.ts';
 
 const root = process.env['HOLDFAST_ROOT'] ?? '.';
 const ROOMS: readonly (readonly [string, (text: string) => string])[] = [
   ['src/lease/scenarios', playLeaseScenario],
+  ['src/sanlock/scenarios', playDaemonScenario],
 ];
 const isAccepting = process.argv.includes('--accept');
 

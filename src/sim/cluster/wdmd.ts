@@ -1,3 +1,4 @@
+import type { Log } from '../../ports/log.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
 import type { WatchdogDevice } from '../../ports/watchdog-device.ts';
 import { WdmdProgram } from '../../programs/wdmd-program.ts';
@@ -32,7 +33,7 @@ export class SimWdmd {
   #next = 1;
 
   /** @param time of its process */
-  constructor(hardware: WatchdogDriver, time: HostClock) {
+  constructor(hardware: WatchdogDriver, time: HostClock, log: Log = QUIET) {
     this.#hardware = hardware;
     this.#time = time;
     const settings = { pid: 2, socketGid: 0, highPriority: 0, allowScripts: 0, killScriptS: 0 };
@@ -45,7 +46,7 @@ export class SimWdmd {
         socketPath: '',
         devices: { open: () => ({ ok: true, device: deviceOf(hardware) }) },
         scripts: null,
-        log: QUIET,
+        log,
         ended: () => {},
       },
       { path: PATH, device },

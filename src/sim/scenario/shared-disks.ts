@@ -1,0 +1,128 @@
+import { assert } from '../../base/assert.ts';
+import { MIB, SECOND_MS } from '../../base/units.ts';
+import { decode } from '../../codec/struct.ts';
+import {
+  DELTA_DISK_MAGIC,
+  deltaLeader,
+  encodeDeltaLeader,
+  PAXOS_DISK_MAGIC,
+  paxosLeader,
+} from '../../format/leader.ts';
+import type { SimClock } from '../kernel/clock.ts';
+import { type FatePlan, type Io, type IoFate, PROMPT, SimStorage } from '../kernel/disk.ts';
+import type { Timeline } from './timeline.ts';
+
+/** No scenario lasts so long: what hangs until then is never answered. */
+export const FOREVER_MS = 1e9;
+const SECTOR = 512;
+const EIO = 5;
+/** Each holds one lockspace and then, 1 MiB each, its resources R1, R2 and R3. */
+const AREAS = 4;
+
+/** What one host meets on one disk. */
+interface Trouble {
+  readonly kind: 'hangs' | 'refuses writes';
+  readonly untilMs: number;
+}
+
+/** The disks all hosts share: `/dev/LS` holds lockspace LS, its resource Rn is at n MiB. */
+export class SharedDisks {
+  readonly storage = new SimStorage();
+  readonly #clock: SimClock;
+  readonly #timeline: Timeline;
+  readonly #troubles = new Map<string, Trouble>();
+  /** The last record seen of each lease. */
+  readonly #shown = new Map<string, string>();
+
+  constructor(clock: SimClock, timeline: Timeline) {
+    this.#clock = clock;
+    this.#timeline = timeline;
+    this.storage.onLanded = (io, bytes) => this.#landed(io, bytes);
+  }
+
+  add(lockspace: string): void {
+    this.storage.add(pathOf(lockspace), AREAS * MIB);
+  }
+
+  /** What a host sends to a disk is not answered and not carried out until `forMs` have passed. */
+  hang(host: string, lockspace: string, forMs: number): void {
+    this.#troubles.set(`${host} ${pathOf(lockspace)}`, this.#trouble('hangs', forMs));
+  }
+
+  refuseWrites(host: string, lockspace: string, forMs: number): void {
+    this.#troubles.set(`${host} ${pathOf(lockspace)}`, this.#trouble('refuses writes', forMs));
+  }
+
+  #trouble(kind: Trouble['kind'], forMs: number): Trouble {
+    return { kind, untilMs: this.#clock.nowMs() + forMs };
+  }
+
+  /** Somebody who does not look first takes a host id that is in use. */
+  overwriteHostLease(lockspace: string, hostId: number, hostName: string): void {
+    const path = pathOf(lockspace);
+    const device = this.storage.device(path);
+    assert(device !== undefined, `there is a disk of ${lockspace}`);
+    const offset = (hostId - 1) * SECTOR;
+    const before = decode(deltaLeader, device, offset);
+    const lease = { ...before, hostName, ownerGeneration: before.ownerGeneration + 1n };
+    const sector = new Uint8Array(SECTOR);
+    encodeDeltaLeader(lease, sector);
+    const io = { host: hostName, path, write: true, offset, length: SECTOR };
+    this.storage.write(device, offset, sector);
+    this.#landed(io, sector);
+  }
+
+  /** Of one host, as it names itself to the storage. */
+  readonly plan: FatePlan = (io) => this.#fate(io);
+
+  #fate(io: Io): IoFate {
+    const trouble = this.#troubles.get(`${io.host} ${io.path}`);
+    const restMs = (trouble?.untilMs ?? 0) - this.#clock.nowMs();
+    if (trouble === undefined || restMs <= 0) return PROMPT(io);
+    if (trouble.kind === 'hangs') {
+      return { landsInMs: restMs, answersInMs: restMs + 0.1, errno: null };
+    }
+    return io.write ? { landsInMs: 0.1, answersInMs: 0.2, errno: EIO } : PROMPT(io);
+  }
+
+  /** A change of owner or member, as it is on the disk from now on. */
+  #landed(io: Io, bytes: Uint8Array): void {
+    if (bytes.length < SECTOR) return;
+    const lockspace = io.path.slice(pathOf('').length);
+    const { magic } = decode(deltaLeader, bytes);
+    if (magic === DELTA_DISK_MAGIC && io.offset < MIB) {
+      const lease = decode(deltaLeader, bytes);
+      const place = `${lockspace} host id ${io.offset / SECTOR + 1}`;
+      const isFree = lease.timestampS === 0n;
+      const state = isFree ? 'free' : `owned by ${lease.hostName}`;
+      const isNew = this.#show(io.host, place, `${state}, generation ${lease.ownerGeneration}`);
+      if (isNew || isFree) return;
+      const time = `timestamp ${Number(lease.timestampS) - this.#timeline.startS}`;
+      const text = `disk ${place}: renewed, ${time}`;
+      this.#timeline.repeat(io.host, { subject: place, key: 'renewed', text, last: time });
+    } else if (magic === PAXOS_DISK_MAGIC && io.offset % MIB === 0) {
+      const leader = decode(paxosLeader, bytes);
+      const place = `${lockspace}:${leader.resourceName}`;
+      const owner = `owned by host id ${leader.ownerId} generation ${leader.ownerGeneration}`;
+      const state = leader.timestampS === 0n ? 'free' : owner;
+      this.#show(io.host, place, `${state}, version ${leader.lver}`);
+    }
+  }
+
+  /** @returns whether that is news */
+  #show(host: string, place: string, state: string): boolean {
+    if (this.#shown.get(place) === state) return false;
+    this.#shown.set(place, state);
+    this.#timeline.repeat(host, { subject: place, key: state, text: `disk ${place}: ${state}` });
+    return true;
+  }
+}
+
+export function pathOf(lockspace: string): string {
+  return `/dev/${lockspace}`;
+}
+
+/** '30s' as milliseconds; absent: so long that it never ends. */
+export function durationMs(text: string | undefined): number {
+  return text === undefined ? FOREVER_MS : Number.parseFloat(text) * SECOND_MS;
+}

@@ -1,0 +1,185 @@
+import { assert } from '../../base/assert.ts';
+import { decode, encode, zeroRecord } from '../../codec/struct.ts';
+import type { Connection, Sockets } from '../../ports/sockets.ts';
+import { WDMD_CMD, type WdmdMessage, wdmdMessage } from '../../wire/wdmd/socket.ts';
+import { SimWdmd, type WatchdogDriver } from '../cluster/wdmd.ts';
+import type { HostClock } from '../kernel/host-clock.ts';
+import { SimWatchdog } from '../kernel/watchdog.ts';
+import { logOf, type Timeline } from './timeline.ts';
+
+const ECONNREFUSED = 111;
+/** The trace shows what wdmd gets. */
+const HIDDEN = ['client.registered'];
+
+/** The watchdog device of a host and the wdmd in front of it, with what passes between them. */
+export class HostWatchdog {
+  readonly #host: string;
+  readonly #timeline: Timeline;
+  readonly #device: SimWatchdog;
+  readonly #wdmd: SimWdmd;
+  readonly wdmdTime: HostClock;
+  /** Ends of sanlock's connections, for when wdmd is gone. */
+  #hangUps: (() => void)[] = [];
+  #isRunning = true;
+  #isArmed = false;
+
+  constructor(of: {
+    readonly host: string;
+    readonly timeline: Timeline;
+    readonly machine: HostClock;
+    /** The machine is reset. */
+    readonly fires: () => void;
+  }) {
+    this.#host = of.host;
+    this.#timeline = of.timeline;
+    this.#device = new SimWatchdog(of.machine, () => {
+      this.#say('watchdog fires: the host is reset');
+      of.fires();
+    });
+    this.wdmdTime = of.machine.sibling();
+    const log = logOf(of.timeline, { host: of.host, program: 'wdmd', hidden: HIDDEN });
+    this.#wdmd = new SimWdmd(this.#watched(), this.wdmdTime, log);
+  }
+
+  #say(text: string): void {
+    this.#timeline.say(this.#host, text);
+  }
+
+  /** The device, saying when it begins and ends to count. */
+  #watched(): WatchdogDriver {
+    const device = this.#device;
+    const arm = () => {
+      if (!this.#isArmed) this.#say(`watchdog armed, ${device.watchdogS} s`);
+      this.#isArmed = true;
+    };
+    return {
+      get watchdogS() {
+        return device.watchdogS;
+      },
+      after: (delayMs, fire) => device.after(delayMs, fire),
+      setWatchdog: (seconds) => {
+        device.setWatchdog(seconds);
+        arm();
+      },
+      pet: () => {
+        device.pet();
+        arm();
+      },
+      disarm: () => {
+        if (this.#isArmed) this.#say('watchdog disarmed');
+        this.#isArmed = false;
+        device.disarm();
+      },
+    };
+  }
+
+  /** A program of the host opens the watchdog through wdmd, and stays. */
+  startClient(time: HostClock, of: { readonly name: string; readonly fireTimeoutS: number }): void {
+    this.#wdmd.socketsOf(time).connect('', 0, (opened) => {
+      assert(opened.ok, 'wdmd accepts');
+      const { name, fireTimeoutS: fireTimeout } = of;
+      const { OPEN_WATCHDOG, REGISTER, REFCOUNT_SET } = WDMD_CMD;
+      for (const cmd of [OPEN_WATCHDOG, REGISTER, REFCOUNT_SET]) {
+        const message = { ...zeroRecord(wdmdMessage), cmd, name, fireTimeout };
+        opened.connection.send(encode(wdmdMessage, message));
+      }
+    });
+  }
+
+  /** How a program with this time reaches wdmd. */
+  socketsOf(time: HostClock): Sockets {
+    const inner = this.#wdmd.socketsOf(time);
+    return {
+      listen: inner.listen,
+      connect: (path, timeoutMs, answer) => {
+        if (!this.#isRunning) {
+          time.after(0, () => answer({ ok: false, errno: ECONNREFUSED }));
+          return;
+        }
+        inner.connect(path, timeoutMs, (opened) => {
+          if (opened.ok) answer({ ok: true, connection: this.#traced(opened.connection, time) });
+          else answer(opened);
+        });
+      },
+    };
+  }
+
+  /** A connection whose messages are in the trace. */
+  #traced(inner: Connection, time: HostClock): Connection {
+    let name = '';
+    const own: Connection = {
+      ...inner,
+      onClosed: (handler) => {
+        this.#hangUps.push(() => time.run(handler));
+        inner.onClosed(handler);
+      },
+      send: (bytes) => {
+        if (!this.#isRunning) return true;
+        for (let at = 0; at < bytes.length; at += wdmdMessage.size) {
+          const message = decode(wdmdMessage, bytes, at);
+          if (message.cmd === WDMD_CMD.REGISTER) name = message.name;
+          this.#sent(name, message);
+        }
+        return inner.send(bytes);
+      },
+      onData: (handler) =>
+        inner.onData((bytes) => {
+          const message = decode(wdmdMessage, bytes);
+          this.#say(`wdmd answers fire_timeout=${message.fireTimeout}`);
+          handler(bytes);
+        }),
+    };
+    return own;
+  }
+
+  #sent(name: string, message: WdmdMessage): void {
+    const from = name === '' ? 'sanlock' : name;
+    const text = `wdmd gets from ${from}: ${messageWords(message, this.#timeline.startS)}`;
+    const isRenewal = message.cmd === WDMD_CMD.TEST_LIVE && message.expireTime !== 0n;
+    const key = isRenewal ? 'renewal' : text;
+    const last = messageWords(message, this.#timeline.startS);
+    this.#timeline.repeat(this.#host, { subject: `wdmd ${name}`, key, text, last });
+  }
+
+  /** The kernel closes the connections of the daemon that was killed. */
+  daemonKilled(): void {
+    this.#hangUps = [];
+    if (this.#isRunning) this.#wdmd.daemonKilled();
+  }
+
+  /** SIGKILL of wdmd: the kernel closes the device, which counts anew from then on. */
+  killWdmd(): void {
+    this.#isRunning = false;
+    this.#wdmd.powerLost();
+    if (this.#isArmed) this.#device.pet();
+    for (const hangUp of this.#hangUps.splice(0)) hangUp();
+  }
+
+  powerLost(): void {
+    this.#device.disarm();
+    this.#wdmd.powerLost();
+  }
+}
+
+/** Times in seconds of the scenario. */
+function messageWords(message: WdmdMessage, startS: number): string {
+  const second = (time: bigint) => (time === 0n ? 0 : Number(time) - startS);
+  switch (message.cmd) {
+    case WDMD_CMD.REGISTER:
+      return `register ${message.name}`;
+    case WDMD_CMD.REFCOUNT_SET:
+      return 'refcount_set';
+    case WDMD_CMD.REFCOUNT_CLEAR:
+      return 'refcount_clear';
+    case WDMD_CMD.TEST_LIVE:
+      return message.expireTime === 0n
+        ? 'test_live expire=0'
+        : `test_live renewal=${second(message.renewalTime)} expire=${second(message.expireTime)}`;
+    case WDMD_CMD.STATUS:
+      return 'status';
+    case WDMD_CMD.OPEN_WATCHDOG:
+      return `open_watchdog fire_timeout=${message.fireTimeout}`;
+    default:
+      return `command ${message.cmd}`;
+  }
+}
