@@ -257,8 +257,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     what: 'a lockspace with persistent leases is joined anew after a restart',
     file: 'src/sanlock/resuming.ts',
-    from: "front.outside.toLease(lease, { kind: 'join', ...request, resume });",
-    to: "front.outside.toLease(lease, { kind: 'join', ...request });",
+    from: "toLease(front, lease, { kind: 'join', ...request, resume });",
+    to: "toLease(front, lease, { kind: 'join', ...request });",
     by: 'restarts',
   },
   {

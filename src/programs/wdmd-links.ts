@@ -11,18 +11,18 @@ const CONNECT_MS = 2000;
 export class WdmdLinks {
   readonly #sockets: Sockets;
   readonly #path: ByteString;
-  readonly #tell: (lockspace: number, event: WatchdogEvent) => void;
+  readonly #report: (lockspace: number, event: WatchdogEvent) => void;
   /** null: on its way. */
   readonly #links = new Map<number, Connection | null>();
 
   constructor(of: {
     readonly sockets: Sockets;
     readonly path: ByteString;
-    readonly tell: (lockspace: number, event: WatchdogEvent) => void;
+    readonly report: (lockspace: number, event: WatchdogEvent) => void;
   }) {
     this.#sockets = of.sockets;
     this.#path = of.path;
-    this.#tell = of.tell;
+    this.#report = of.report;
   }
 
   open(lockspace: number): void {
@@ -48,13 +48,13 @@ export class WdmdLinks {
       frames.push(bytes);
       while (frames.length >= WDMD_MESSAGE_BYTES) {
         const message = decode(wdmdMessage, frames.take(WDMD_MESSAGE_BYTES));
-        this.#tell(lockspace, { kind: 'said', message });
+        this.#report(lockspace, { kind: 'said', message });
       }
     });
     connection.onClosed(() => {
       if (this.#links.get(lockspace) === connection) this.#closed(lockspace);
     });
-    this.#tell(lockspace, { kind: 'opened' });
+    this.#report(lockspace, { kind: 'opened' });
   }
 
   send(lockspace: number, bytes: Uint8Array): void {
@@ -69,6 +69,6 @@ export class WdmdLinks {
 
   #closed(lockspace: number): void {
     this.#links.delete(lockspace);
-    this.#tell(lockspace, { kind: 'closed' });
+    this.#report(lockspace, { kind: 'closed' });
   }
 }

@@ -1,4 +1,5 @@
 import { ERRNO } from '../base/errno.ts';
+import type { LogFields } from '../base/log-fields.ts';
 import { decode } from '../codec/struct.ts';
 import { SANLOCK_RELEASE } from '../wire/sanlock/release.ts';
 import {
@@ -6,9 +7,11 @@ import {
   RESTRICT_FLAGS,
   SM_CMD,
   SM_HEADER_BYTES,
+  SM_MAGIC,
   SM_PROTO,
   type SmHeader,
 } from '../wire/sanlock/socket.ts';
+import { endConnection } from './clients.ts';
 import { acquireCommand } from './commands/acquire.ts';
 import {
   alignCommand,
@@ -53,6 +56,7 @@ import {
   rebuildIndexCommand,
   updateIndexCommand,
 } from './commands/rindex.ts';
+import { log, send } from './effects.ts';
 import type { Front } from './front.ts';
 import { recordHolder } from './holder-journal.ts';
 import { type Request, replyBytes } from './request.ts';
@@ -151,8 +155,23 @@ export function knownCommand(cmd: number): boolean {
   return inline.includes(cmd) || cmd in AT_ONCE || cmd in LATER || cmd in FOR_CLIENT;
 }
 
-/** A header that is dropped in silence; null = it is served. */
-export function dropReason(client: Client, header: SmHeader): string | null {
+/** A header that is dropped in silence, and what the log says of it; null: it is served. */
+export function droppedRequest(
+  front: Front,
+  connection: number,
+  header: SmHeader,
+): { readonly event: string; readonly fields: LogFields } | null {
+  const client = front.clients.get(connection);
+  if (client === undefined) return null; // nothing of it is served any more
+  if (header.magic !== SM_MAGIC) {
+    const fields = { client: client.slot, magic: header.magic };
+    return { event: 'request.badMagic', fields };
+  }
+  const reason = dropReason(client, header);
+  return reason === null ? null : { event: 'request.dropped', fields: { cmd: header.cmd, reason } };
+}
+
+function dropReason(client: Client, header: SmHeader): string | null {
   if (client.restricted & RESTRICT_FLAGS.ALL) return 'the connection is restricted';
   const newer = header.version >>> 16 > SM_PROTO >>> 16;
   if (newer && header.cmd !== SM_CMD.VERSION) return 'a newer protocol';
@@ -188,8 +207,8 @@ export function serve(front: Front, request: Request): boolean {
 function answerAtOnce(front: Front, { client, header }: Request, answer: Answer): void {
   const length = answer.bareLength === true ? { length: SM_HEADER_BYTES } : {};
   const { result, data2 = 0, body = new Uint8Array(0) } = answer;
-  front.outside.send(client.connection, replyBytes(header, { result, data2, body, ...length }));
-  if (!client.registered && answer.staysOpen !== true) front.outside.end(client.connection);
+  send(front, client.connection, replyBytes(header, { result, data2, body, ...length }));
+  if (!client.registered && answer.staysOpen !== true) endConnection(front, client);
 }
 
 function replyTo(front: Front, { client, header }: Request): Reply {
@@ -198,8 +217,8 @@ function replyTo(front: Front, { client, header }: Request): Reply {
     if (answered) return;
     answered = true;
     client.suspended = false;
-    front.outside.send(client.connection, replyBytes(header, { result, data2, body }));
-    front.outside.resume(client.connection);
+    send(front, client.connection, replyBytes(header, { result, data2, body }));
+    front.effects.push({ kind: 'resume', connection: client.connection });
   };
 }
 
@@ -231,11 +250,12 @@ function inline(front: Front, request: Request): void {
       client.pid = client.process?.pid ?? 0;
       client.ownerName = `${client.pid}`;
       if (client.process === null) {
-        front.outside.log('warn', 'client.unseen', { client: client.slot, pid: client.pid });
+        log(front, 'warn', 'client.unseen', { client: client.slot, pid: client.pid });
       }
       return; // no reply, by protocol
     case SM_CMD.RESTRICT:
-      front.outside.send(
+      send(
+        front,
         client.connection,
         replyBytes(header, { result: stopsBy(front, client, { restricted: header.cmdFlags }) }),
       );
@@ -243,14 +263,11 @@ function inline(front: Front, request: Request): void {
     case SM_CMD.VERSION: {
       const echo = { ...header, cmdFlags: 0, seq: 0 };
       const reply = replyBytes(echo, { result: 0, data2: SANLOCK_RELEASE.number });
-      front.outside.send(client.connection, reply);
+      send(front, client.connection, reply);
       return;
     }
     case SM_CMD.LOG_DUMP: {
-      const body = front.outside.logText();
-      const length = header.length;
-      const reply = replyBytes(header, { result: body.length, body, length });
-      front.outside.send(client.connection, reply);
+      front.effects.push({ kind: 'sendLog', connection: client.connection, header });
       break;
     }
     case SM_CMD.SHUTDOWN:
@@ -258,7 +275,7 @@ function inline(front: Front, request: Request): void {
       break;
     default: // no other command is answered here
   }
-  if (!client.registered) front.outside.end(client.connection);
+  if (!client.registered) endConnection(front, client);
 }
 
 /** A change of how a process is stopped; where it cannot be recorded, it is none. */

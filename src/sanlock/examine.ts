@@ -1,4 +1,5 @@
 import type { HostSignal, LeaseCommandResult } from '../lease-process/messages.ts';
+import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import { announceS } from './host-events.ts';
 import { runKillpath, signal } from './signals.ts';
@@ -97,7 +98,7 @@ function requested(
   const client = resource.holders[0]?.client;
   if (client === undefined || (forceMode !== FORCE && forceMode !== GRACEFUL)) return;
   resource.followed = { lver, forceMode };
-  front.outside.log('warn', 'resource.requested', {
+  log(front, 'warn', 'resource.requested', {
     lockspace: resource.lockspace.name,
     resource: resource.name,
     lver,

@@ -3,7 +3,7 @@ import type { ByteString } from '../base/bytes.ts';
 import { type Random, SECOND_MS, wholeSeconds } from '../base/units.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import type { LeaseCommand, LeaseCommandResult } from '../lease-process/messages.ts';
-import type { Outside } from './outside.ts';
+import { type Effect, toLease } from './effects.ts';
 import type { SanlockSettings } from './settings.ts';
 import type {
   Client,
@@ -15,10 +15,23 @@ import type {
   Token,
 } from './state.ts';
 import type { Survivor } from './survivors.ts';
+import type { UserProcess } from './user-process.ts';
+
+/**
+ * The journal of holders. The one thing that is called and not an effect: what cannot be recorded
+ * is not granted, so its answer is wanted in the middle of a decision, and of each one; it comes in
+ * the same instant, before any effect of the event is carried out.
+ */
+export interface Journal {
+  /** A line for a daemon that is started after a crash of this one; false: it is not written. */
+  append(line: string): boolean;
+  /** All of it at once; false: it is as it was. */
+  replace(lines: readonly string[]): boolean;
+}
 
 export interface FrontParts {
   readonly settings: SanlockSettings;
-  readonly outside: Outside;
+  readonly journal: Journal;
   readonly random: Random;
   readonly helperPid: number;
 }
@@ -36,11 +49,11 @@ const CLOCK_NOISE_MS = 100;
 
 /**
  * The state of the sanlock front: who is connected, which lockspaces are joined, who holds what.
- * The rooms beside this file change it; nothing here waits or reaches outside but by `outside`.
+ * `stepFront` changes it with each event; nothing here waits, or acts but by `effects`.
  */
 export class Front {
   readonly settings: SanlockSettings;
-  readonly outside: Outside;
+  readonly journal: Journal;
   readonly random: Random;
   readonly helperPid: number;
   readonly clients = new Map<number, Client>();
@@ -52,6 +65,16 @@ export class Front {
   /** Who listens to the events other hosts send us. */
   channels: EventChannel[] = [];
   readonly pending = new Map<number, Pending>();
+  /** What this event asks for, in order. */
+  effects: Effect[] = [];
+  /** Lease processes that are not gone for good; null: it is being started. */
+  readonly leaseProcesses = new Map<number, UserProcess | null>();
+  /** Killed, and not gone yet: a process goes when all it sent to a device is done. */
+  readonly lingering = new Set<number>();
+  /** What goes on when an effect has been answered, by the number it was given. */
+  readonly whenStarted = new Map<number, () => void>();
+  readonly whenKnown = new Map<number, () => void>();
+  readonly whenFound = new Map<number, (process: UserProcess | null) => void>();
   /** Set at the start of each event: everything in one event happens at one moment. */
   nowMs = 0;
   /** Boot time, set with `nowMs` and after it: every promise is judged by it. */
@@ -72,6 +95,8 @@ export class Front {
   ending = false;
   /** Connections. */
   readonly shutdownWaiters = new Set<number>();
+  #nextLease = 1;
+  #nextWait = 1;
   #nextCommand = 1;
   #nextLockspace = 1;
   #nextResource = FIRST_RESOURCE_ID;
@@ -79,7 +104,7 @@ export class Front {
 
   constructor(parts: FrontParts) {
     this.settings = parts.settings;
-    this.outside = parts.outside;
+    this.journal = parts.journal;
     this.random = parts.random;
     this.helperPid = parts.helperPid;
   }
@@ -110,6 +135,47 @@ export class Front {
     return token;
   }
 
+  /** @param started goes on in the same instant, with a process that has a pid */
+  startLease(label: ByteString, started: () => void): number {
+    const lease = this.#nextLease++;
+    this.leaseProcesses.set(lease, null);
+    this.whenStarted.set(lease, started);
+    this.effects.push({ kind: 'startLease', lease, label });
+    return lease;
+  }
+
+  /** null: it has ended. */
+  leaseProcess(lease: number | null): UserProcess | null {
+    return lease === null ? null : (this.leaseProcesses.get(lease) ?? null);
+  }
+
+  endLease(lease: number): void {
+    if (!this.leaseProcesses.has(lease)) return;
+    this.lingering.add(lease);
+    this.effects.push({ kind: 'endLease', lease });
+  }
+
+  /** Goes on when its identity is known, or surely will not be; mostly at once. */
+  awaitIdentity(of: UserProcess, known: () => void): void {
+    if (of.identity !== null) {
+      known();
+      return;
+    }
+    const wait = this.#nextWait++;
+    this.whenKnown.set(wait, known);
+    this.effects.push({ kind: 'awaitIdentity', process: of, wait });
+  }
+
+  /** One of an earlier daemon's time; `found` is given null when it has ended. */
+  findProcess(
+    of: { readonly pid: number; readonly identity: string },
+    found: (process: UserProcess | null) => void,
+  ): void {
+    const search = this.#nextWait++;
+    this.whenFound.set(search, found);
+    this.effects.push({ kind: 'findProcess', search, pid: of.pid, identity: of.identity });
+  }
+
   /** Runs a command in a lease process; `done` comes once, also when the process is lost. */
   command(
     lease: number,
@@ -118,7 +184,7 @@ export class Front {
   ): number {
     const id = this.#nextCommand++;
     this.pending.set(id, { lease, command, sentMs: this.nowMs, done });
-    this.outside.toLease(lease, { kind: 'run', id, command });
+    toLease(this, lease, { kind: 'run', id, command });
     return id;
   }
 

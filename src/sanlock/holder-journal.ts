@@ -1,3 +1,4 @@
+import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import type { Line } from './holder-lines.ts';
 import { LEASE_HOLDER } from './holder-lines.ts';
@@ -127,12 +128,12 @@ function recordPersistent(front: Front, resource: Resource): boolean {
 }
 
 function logNotRecorded(front: Front, space: Lockspace, pid: number): void {
-  front.outside.log('error', 'holder.notRecorded', { lockspace: space.name, pid });
+  log(front, 'error', 'holder.notRecorded', { lockspace: space.name, pid });
 }
 
 /** The membership of an earlier daemon is about to be resumed. @returns whether that is recorded */
 export function recordResumption(front: Front, survivor: Survivor): boolean {
-  const bound = survivor.lease === null ? null : front.outside.leaseProcess(survivor.lease);
+  const bound = front.leaseProcess(survivor.lease);
   if (bound === null) return true; // it has ended already
   const facts = processHolder(front, survivor.lease);
   if (facts === null) return false;
@@ -163,7 +164,7 @@ function appendText(front: Front, text: string): boolean {
   // However many leases are kept, it is written anew only once in so many lines.
   if (front.journalLines > front.journalNeeds + MAX_LINES && rewrite(front)) return true;
   // Where there is no room for one more line, a new journal without the old lines may have it.
-  return front.outside.remember(text) || rewrite(front);
+  return front.journal.append(text) || rewrite(front);
 }
 
 /** Writes the journal anew, with only what still counts. @returns whether it is written */
@@ -171,7 +172,7 @@ export function rewrite(front: Front): boolean {
   const lines: Line[] = front.holdersUnknown ? [{ kind: 'unknown' }] : [];
   for (const survivor of front.survivors) lines.push(...linesOfSurvivor(survivor));
   for (const space of front.lockspaces) lines.push(...linesOfSpace(front, space));
-  if (!front.outside.rememberAll(lines.map((line) => JSON.stringify(line)))) return false;
+  if (!front.journal.replace(lines.map((line) => JSON.stringify(line)))) return false;
   front.journalLines = lines.length;
   front.journalNeeds = lines.length;
   return true;

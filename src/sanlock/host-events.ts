@@ -9,6 +9,7 @@ import {
   sanlkHostEvent,
   smHeader,
 } from '../wire/sanlock/socket.ts';
+import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import type { EventChannel, Lockspace } from './state.ts';
 
@@ -35,12 +36,7 @@ export function openChannel(
   return channel;
 }
 
-/** Requests are no longer served on a connection that became a channel: its words are kept. */
-export function isOnlyChannel(front: Front, connection: number): boolean {
-  return front.channels.some((channel) => channel.connection === connection && !channel.shared);
-}
-
-export function channelSaid(front: Front, connection: number, bytes: Uint8Array): void {
+export function listenerSent(front: Front, connection: number, bytes: Uint8Array): void {
   for (const channel of front.channels) {
     if (channel.connection !== connection) continue;
     const kept = new Uint8Array(Math.min(channel.unread.length + bytes.length, MAX_UNREAD_BYTES));
@@ -84,7 +80,7 @@ export function deliverEvents(
   for (const signal of signals) {
     if (signal.event === null) continue;
     const { fromHostId, event } = signal;
-    front.outside.log('debug', 'event.received', {
+    log(front, 'debug', 'event.received', {
       lockspace: space.name,
       fromHostId,
       event: event.number,
@@ -92,12 +88,21 @@ export function deliverEvents(
     });
     const frame = eventFrame(space, signal, event);
     for (const channel of channelsOf(front, space)) {
-      if (front.outside.deliver(channel.connection, frame)) continue;
-      const fields = { lockspace: space.name, connection: channel.connection };
-      front.outside.log('warn', 'event.listenerDropped', fields);
-      closeChannel(front, channel);
+      const { connection } = channel;
+      front.effects.push({ kind: 'deliver', connection, lockspace: space.id, bytes: frame });
     }
   }
+}
+
+/** A listener is gone, or has left too many events unread. */
+export function undelivered(front: Front, connection: number, lockspace: number): void {
+  const channel = front.channels.find(
+    (one) => one.connection === connection && one.lockspace.id === lockspace,
+  );
+  if (channel === undefined) return; // an earlier one of these events was not taken either
+  const fields = { lockspace: channel.lockspace.name, connection };
+  log(front, 'warn', 'event.listenerDropped', fields);
+  closeChannel(front, channel);
 }
 
 /** What SET_EVENT asks (spec 10 §10.3). */
@@ -184,5 +189,5 @@ function channelsOf(front: Front, space: Lockspace): EventChannel[] {
 
 function closeChannel(front: Front, channel: EventChannel): void {
   front.channels = front.channels.filter((other) => other !== channel);
-  if (!channel.shared) front.outside.end(channel.connection);
+  if (!channel.shared) front.effects.push({ kind: 'end', connection: channel.connection });
 }

@@ -4,6 +4,7 @@ import { SECOND_MS } from '../base/units.ts';
 import { REFUSED_LANDS_MS } from '../lease/lease-times.ts';
 import type { FromLeaseProcess } from '../lease-process/messages.ts';
 import { SANLOCK_CODES } from '../wire/sanlock/codes.ts';
+import { log, toLease } from './effects.ts';
 import { signalled } from './examine.ts';
 import type { Front } from './front.ts';
 import { recordJoin, recordLeft, recordProcessEnd, recordRenewal } from './holder-journal.ts';
@@ -51,7 +52,7 @@ export function leaseSaid(front: Front, lease: number, message: FromLeaseProcess
       return;
     case 'joinFailed':
       space.acquireResult = resultNumber(message.error);
-      front.outside.log('warn', 'lockspace.notJoined', {
+      log(front, 'warn', 'lockspace.notJoined', {
         lockspace: space.name,
         hostId: space.hostId,
         path: space.path,
@@ -119,7 +120,7 @@ function obey(front: Front, space: Lockspace, verdict: WatchdogVerdict): void {
 function sendJoin(front: Front, space: Lockspace): void {
   if (space.lease === null) return;
   const request = joinRequest(front.settings, space, front.settings.ourHostName);
-  front.outside.toLease(space.lease, { kind: 'join', ...request });
+  toLease(front, space.lease, { kind: 'join', ...request });
   space.joinSent = true;
 }
 
@@ -141,7 +142,7 @@ export function askToLeave(front: Front, space: Lockspace, how: { release: boole
   if (space.lease === null) return;
   space.leaveByMs = front.nowMs + space.times.ioTimeoutMs + LEAVE_DEADLINE_MS;
   space.leaveMostMs = space.leaveByMs + REFUSED_LANDS_MS;
-  front.outside.toLease(space.lease, { kind: 'leave', ...how });
+  toLease(front, space.lease, { kind: 'leave', ...how });
 }
 
 /**
@@ -155,7 +156,7 @@ function leaveLater(front: Front, space: Lockspace, untilMs: number): void {
   space.leaveByMs = byMs;
   const waitS = Math.ceil((untilMs - front.nowMs) / SECOND_MS);
   const fields = { lockspace: space.name, hostId: space.hostId, path: space.path, waitS };
-  front.outside.log('warn', 'lockspace.leavesLater', fields);
+  log(front, 'warn', 'lockspace.leavesLater', fields);
 }
 
 function joined(
@@ -179,7 +180,7 @@ function joined(
 function open(front: Front, space: Lockspace): void {
   space.state = 'live';
   space.acquireResult = SANLK_OK;
-  front.outside.log('info', 'lockspace.joined', {
+  log(front, 'info', 'lockspace.joined', {
     lockspace: space.name,
     hostId: space.hostId,
     generation: space.generation,
@@ -239,7 +240,7 @@ function renewalFailed(
     if (message.error.code === 'AIO_TIMEOUT') last.nextTimeouts++;
     else last.nextErrors++;
   }
-  front.outside.log(message.overwritten ? 'error' : 'warn', 'renewal.failed', {
+  log(front, message.overwritten ? 'error' : 'warn', 'renewal.failed', {
     lockspace: space.name,
     hostId: space.hostId,
     path: space.path,
@@ -257,7 +258,7 @@ export function announce(front: Front, space: Lockspace): void {
     hostIds: [...space.bits.keys()],
     event: space.event,
   } as const;
-  front.outside.toLease(space.lease, message);
+  toLease(front, space.lease, message);
 }
 
 /** Ends the lease process of a lockspace that has been left, or never was joined. */
@@ -268,7 +269,7 @@ export function giveUp(front: Front, space: Lockspace): void {
   space.state = 'removing';
   space.dead = true;
   front.failPending(lease, LOST);
-  front.outside.endLease(lease);
+  front.endLease(lease);
 }
 
 /**
@@ -276,6 +277,8 @@ export function giveUp(front: Front, space: Lockspace): void {
  * joined again from here.
  */
 export function leaseEnded(front: Front, lease: number): void {
+  front.leaseProcesses.delete(lease);
+  front.lingering.delete(lease);
   if (front.scratch === lease) front.scratch = null;
   const space = front.lockspaces.find((candidate) => candidate.lease === lease);
   if (space !== undefined) {
@@ -295,10 +298,10 @@ export function leaseLost(front: Front, lease: number): void {
   if (space === undefined) {
     if (front.scratch === lease) front.scratch = null;
     front.failPending(lease, LOST);
-    front.outside.endLease(lease);
+    front.endLease(lease);
     return;
   }
-  front.outside.log('error', 'leaseProcess.lost', { lockspace: space.name, hostId: space.hostId });
+  log(front, 'error', 'leaseProcess.lost', { lockspace: space.name, hostId: space.hostId });
   if (space.state === 'live') {
     space.failed = true; // first: whoever is answered now must not send it anything more
     front.failPending(lease, LOST);
@@ -317,5 +320,5 @@ function forget(front: Front, space: Lockspace): void {
   wakeAll(space.removeWaiters, (reply) => reply(0));
   // One that was never joined has not been left either.
   if (space.acquireResult !== SANLK_OK) return;
-  front.outside.log('info', 'lockspace.left', { lockspace: space.name, hostId: space.hostId });
+  log(front, 'info', 'lockspace.left', { lockspace: space.name, hostId: space.hostId });
 }

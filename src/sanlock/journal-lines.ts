@@ -60,7 +60,7 @@ export function lineOfProcess(front: Front, space: Lockspace): Line | null {
 
 /** null as above. */
 export function processHolder(front: Front, lease: number | null): HolderFacts | null {
-  const bound = lease === null ? null : front.outside.leaseProcess(lease);
+  const bound = front.leaseProcess(lease);
   const started = bound?.identity ?? null;
   if (bound === null || started === null) return null;
   const how = { killpath: '', killargs: '', killpathPid: false, restricted: 0, persistent: false };

@@ -1,4 +1,5 @@
 import type { LeaseTimes } from '../lease/lease-times.ts';
+import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import type { Lockspace } from './state.ts';
 
@@ -11,7 +12,7 @@ export function loopLagged(front: Front, lagMs: number, of: Lockspace | null = n
   const spaces = of === null ? front.lockspaces : [of];
   const smallest = smallestTimes(spaces);
   if (smallest === null || lagMs <= smallest.lagWarnMs) return;
-  front.outside.log('warn', 'loop.lagged', {
+  log(front, 'warn', 'loop.lagged', {
     process: of === null ? 'front' : of.name,
     lagMs: Math.round(lagMs),
     ioTimeoutMs: smallest.ioTimeoutMs,
@@ -23,7 +24,7 @@ export function loopLagged(front: Front, lagMs: number, of: Lockspace | null = n
     space.grantsPausedUntilMs = front.nowMs + forMs;
     if (paused) continue;
     const fields = { lockspace: space.name, lagMs: Math.round(lagMs), forMs };
-    front.outside.log('warn', 'grants.paused', fields);
+    log(front, 'warn', 'grants.paused', fields);
   }
 }
 

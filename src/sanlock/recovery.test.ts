@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RES_FLAGS, RESTRICT_FLAGS, SM_CMD } from '../wire/sanlock/socket.ts';
-import { leaseLost } from './joining.ts';
-import { endSilentLeavers, lookEveryMs } from './recovery.ts';
+import { tickEveryMs } from './recovery.ts';
 import type { Client } from './state.ts';
 import { acquireBody, Harness, lockspace, resource } from './testing/harness.ts';
 
@@ -66,7 +65,7 @@ test('removal: SIGKILL from the first round, whatever the grace', () => {
     [101.6, () => harness.look(), ['lease1 leave release=true']],
     [101.7, () => harness.say(1, { kind: 'left', released: true }), ['lease1 killed']],
   ]);
-  assert.equal(lookEveryMs(harness.front), 1000);
+  assert.equal(tickEveryMs(harness.front), 1000);
 });
 
 test('who leaves may ask for the time of refused writes, and for no more than that', () => {
@@ -77,7 +76,7 @@ test('who leaves may ask for the time of refused writes, and for no more than th
     harness.say(1, { kind: 'leaveUnsure', untilMs: untilS * 1000 });
   const [space] = front.lockspaces;
   assert.ok(space !== undefined);
-  const end = () => endSilentLeavers(front);
+  const end = () => harness.look();
   harness.play([
     [101, unsure(160), []], // it was not asked to leave
     [101.2, () => (space.externalRemove = true), []],
@@ -148,17 +147,16 @@ test('a client being killed may release and inquire, not acquire; released, it i
 
 test('while it is used from outside, nothing is left', () => {
   const { harness, client } = held();
-  const asker = harness.connect(900, false);
   const set = (data: number) => () =>
-    harness.ask(asker, SM_CMD.SET_CONFIG, lockspace('LS'), { data });
+    harness.ask(harness.connect(900, false), SM_CMD.SET_CONFIG, lockspace('LS'), { data });
   harness.play([
     [101, set(1), ['c3 answer 33: 0', 'c3 end']],
     [102, () => harness.close(client), ['lease1 release R1']],
     [102.1, () => harness.ran(1, { op: 'release' }), []],
     [108, () => harness.look(), ['lease1 refuse']],
     [120, () => harness.look(), []],
-    [120.1, set(1), ['c3 answer 33: -28', 'c3 end']], // no new use of a dying one
-    [120.2, set(2), ['c3 answer 33: 0', 'c3 end']],
+    [120.1, set(1), ['c4 answer 33: -28', 'c4 end']], // no new use of a dying one
+    [120.2, set(2), ['c5 answer 33: 0', 'c5 end']],
     [120.4, () => harness.look(), ['lease1 leave release=false']],
   ]);
 });
@@ -170,7 +168,7 @@ test('a lost lease process is asked nothing more: no grant, no release, no resta
   harness.ask(other, SM_CMD.ACQUIRE, acquireBody([resource(2), resource(3)]), { data: 2 });
   harness.granted(1, 2);
   harness.play([
-    [102, () => leaseLost(harness.front, 1), ['c3 answer 7: -201']],
+    [102, () => harness.event({ kind: 'leaseLost', lease: 1 }), ['c3 answer 7: -201']],
     [103, () => harness.look(), []], // the lease on the disk is still good
     [108, () => harness.look(), ['lease1 refuse', 'SIGTERM 501']],
     [109, () => harness.close(client), []],
@@ -201,7 +199,7 @@ test('lvmlockd dies with a lease of a lost lockspace: the watchdog is not let go
     };
     harness.play([
       [102, isDeadFirst ? dies : look, []],
-      [103, () => leaseLost(harness.front, 1), []],
+      [103, () => harness.event({ kind: 'leaseLost', lease: 1 }), []],
       [104, look, []], // nothing renews any more, but the lease is good
       [108, look, isDeadFirst ? ['lease1 refuse'] : ['lease1 refuse', 'SIGTERM 501']],
       [108.5, isDeadFirst ? look : dies, []],

@@ -1,3 +1,4 @@
+import { log, toLease } from './effects.ts';
 import { lookAgain } from './examine.ts';
 import type { Front } from './front.ts';
 import { takeBackOldBits } from './host-events.ts';
@@ -24,7 +25,7 @@ export function look(front: Front): void {
     if (takeBackOldBits(front, space)) announce(front, space);
     if (space.grantsPausedUntilMs !== 0 && !grantsPaused(front, space)) {
       space.grantsPausedUntilMs = 0;
-      front.outside.log('warn', 'grants.resumed', { lockspace: space.name });
+      log(front, 'warn', 'grants.resumed', { lockspace: space.name });
     }
     lookAgain(front, space);
     lookAt(front, space);
@@ -32,7 +33,7 @@ export function look(front: Front): void {
 }
 
 /** While users are being stopped the next look comes sooner (spec 20 §7). */
-export function lookEveryMs(front: Front): number {
+export function tickEveryMs(front: Front): number {
   return awaitsWatchdog(front) || front.lockspaces.some((space) => space.killing) ? 200 : 1000;
 }
 
@@ -45,7 +46,7 @@ function lookAt(front: Front, space: Lockspace): void {
   if (!lost(front, space) && !space.externalRemove) return;
   space.dead = true;
   space.killing = true;
-  if (space.lease !== null) front.outside.toLease(space.lease, { kind: 'refuse' });
+  if (space.lease !== null) toLease(front, space.lease, { kind: 'refuse' });
   if (allGone(front, space)) leave(front, space);
   else killRound(front, space);
 }
@@ -54,7 +55,7 @@ function lookAt(front: Front, space: Lockspace): void {
 function lost(front: Front, space: Lockspace): boolean {
   const ageMs = front.claimAgeMs(space);
   if (space.corruptResult !== 0 || ageMs >= space.times.renewalFailMs) {
-    front.outside.log('error', 'lockspace.lost', {
+    log(front, 'error', 'lockspace.lost', {
       lockspace: space.name,
       hostId: space.hostId,
       ageS: Math.floor(ageMs / 1000),
@@ -68,7 +69,7 @@ function lost(front: Front, space: Lockspace): boolean {
   if (ageMs >= space.times.renewalWarnMs && !space.warned) {
     space.warned = true;
     const fields = { lockspace: space.name, hostId: space.hostId, ageMs: Math.floor(ageMs) };
-    front.outside.log('warn', 'renewal.late', fields);
+    log(front, 'warn', 'renewal.late', fields);
   }
   return false;
 }

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { HostRecord } from '../lease-process/messages.ts';
 import { SM_CMD } from '../wire/sanlock/socket.ts';
-import { leaseEnded } from './joining.ts';
 import type { Client } from './state.ts';
 import { acquireBody, Harness, lockspace, resource } from './testing/harness.ts';
 
@@ -84,7 +83,7 @@ test('a failed join says who uses the host id, and no lockspace is left that was
   harness.ask(harness.connect(900, false), SM_CMD.ADD_LOCKSPACE, lockspace('LS'), { data: 10 });
   const facts = { owner: 1n, hostName: 'node7', timestampS: 99n };
   harness.say(1, { kind: 'joinFailed', error: { code: 'HOSTID_BUSY', during: 'wait', facts } });
-  leaseEnded(harness.front, 1);
+  harness.event({ kind: 'leaseEnded', lease: 1 });
   assert.deepEqual(harness.logged, [
     'warn lockspace.notJoined lockspace=LS hostId=1 path=/dev/lun offset=0 result=-262 ' +
       'during=wait owner=1 hostName=node7 timestampS=99',

@@ -1,6 +1,7 @@
 import { unreachable } from '../base/assert.ts';
 import type { LogFields } from '../base/log-fields.ts';
 import type { LeaseCommand, LeaseCommandResult } from '../lease-process/messages.ts';
+import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import { resultNumber } from './result-number.ts';
 import type { Client, Lockspace } from './state.ts';
@@ -30,7 +31,7 @@ export function commandRefused(
   };
   // To look for a name that is not there is no failure.
   const level = command.op === 'index' && command.task.kind === 'lookup' ? 'info' : 'warn';
-  front.outside.log(level, event, fields);
+  log(front, level, event, fields);
 }
 
 /** An acquire that this host refuses by itself, before any disk is asked. */
@@ -42,7 +43,7 @@ export function acquireRefused(
 ): void {
   const space = front.liveLockspace(of.lockspaceName);
   const holder = front.findResource(of.lockspaceName, of.name)?.holders[0]?.client;
-  front.outside.log('warn', 'lease.refused', {
+  log(front, 'warn', 'lease.refused', {
     lockspace: of.lockspaceName,
     resource: of.name,
     ...(space === null ? {} : { hostId: space.hostId }),

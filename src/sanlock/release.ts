@@ -1,5 +1,6 @@
 import type { ByteString } from '../base/bytes.ts';
 import type { LeaseCommandResult } from '../lease-process/messages.ts';
+import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import { recordLeaseEnd, recordRelease } from './holder-journal.ts';
 import { nextTurn } from './local-queue.ts';
@@ -90,7 +91,7 @@ export function releaseDead(front: Front, client: Client): void {
     if (last && outlives(resource)) {
       dropToken(front, token);
       resource.state = 'orphan';
-      front.outside.log('info', 'resource.orphaned', {
+      log(front, 'info', 'resource.orphaned', {
         lockspace: resource.lockspace.name,
         resource: resource.name,
         pid: resource.lastPid,

@@ -148,3 +148,9 @@ export function replyBytes(
   bytes.set(body, SM_HEADER_BYTES);
   return bytes;
 }
+
+/** The answer to LOG_DUMP, whose length is that of the request. */
+export function logReply(header: SmHeader, text: string): Uint8Array {
+  const body = new TextEncoder().encode(text);
+  return replyBytes(header, { result: body.length, body, length: header.length });
+}

@@ -2,6 +2,7 @@ import { unreachable } from '../base/assert.ts';
 import { ERRNO } from '../base/errno.ts';
 import type { FromLeaseProcess } from '../lease-process/messages.ts';
 import { REM_FLAGS } from '../wire/sanlock/socket.ts';
+import { log, toLease } from './effects.ts';
 import type { Front } from './front.ts';
 import {
   recordProcessEnd,
@@ -54,25 +55,28 @@ function advance(front: Front, survivor: Survivor): void {
 }
 
 function begin(front: Front, survivor: Survivor): void {
-  const { space, lastSuccessS: timestampS, claimedBootMs, generation } = survivor;
-  const lease = front.outside.startLease(space.name);
+  const lease = front.startLease(survivor.space.name, () => begun(front, survivor, lease));
   survivor.lease = lease;
   survivor.phase = 'resuming';
   survivor.notBeforeMs = front.nowMs + AGAIN_MS;
+}
+
+function begun(front: Front, survivor: Survivor, lease: number): void {
+  const { space, lastSuccessS: timestampS, claimedBootMs, generation } = survivor;
   if (!recordResumption(front, survivor)) {
-    front.outside.endLease(lease); // what cannot be written down is not begun
+    front.endLease(lease); // what cannot be written down is not begun
     return;
   }
   const resume = { generation: BigInt(generation), timestampS, claimedBootMs };
   const request = joinRequest(front.settings, space, space.hostName);
-  front.outside.toLease(lease, { kind: 'join', ...request, resume });
+  toLease(front, lease, { kind: 'join', ...request, resume });
 }
 
 /** Nobody renews any more. What is to be done now only a person can do. */
 function over(front: Front, survivor: Survivor, reason: string): void {
   survivor.phase = 'over';
-  if (survivor.lease !== null) front.outside.endLease(survivor.lease);
-  front.outside.log('error', 'leases.unprotected', { ...fieldsOf(survivor), reason });
+  if (survivor.lease !== null) front.endLease(survivor.lease);
+  log(front, 'error', 'leases.unprotected', { ...fieldsOf(survivor), reason });
 }
 
 /** @returns whether the message came from a process that resumes a membership */
@@ -86,14 +90,14 @@ export function resumedSaid(front: Front, lease: number, message: FromLeaseProce
       survivor.phase = 'renewing';
       survivor.lastSuccessS = message.timestampS;
       survivor.claimedBootMs = message.claimedBootMs;
-      front.outside.log('warn', 'membership.resumed', {
+      log(front, 'warn', 'membership.resumed', {
         ...{ lockspace: name, hostId, generation: message.generation },
         ...{ resources: resourcesText(survivor), goOn: goOn(survivor) },
       });
       return;
     case 'joinFailed':
       if (survivor.phase === 'resuming') resumeFailed(front, survivor, message.error);
-      else front.outside.endLease(lease);
+      else front.endLease(lease);
       return;
     case 'renewed':
       if (survivor.phase !== 'renewing') return;
@@ -103,13 +107,13 @@ export function resumedSaid(front: Front, lease: number, message: FromLeaseProce
       return;
     case 'renewalFailed': {
       const result = resultNumber(message.error);
-      front.outside.log('warn', 'renewal.failed', { lockspace: name, hostId, result });
+      log(front, 'warn', 'renewal.failed', { lockspace: name, hostId, result });
       if (message.overwritten && survivor.phase === 'renewing')
         over(front, survivor, 'overwritten');
       return;
     }
     case 'left':
-      front.outside.endLease(lease);
+      front.endLease(lease);
       return;
     case 'hosts':
     case 'lagged':
@@ -132,8 +136,8 @@ function resumeFailed(
   }
   const { name, hostId } = survivor.space;
   const fields = { lockspace: name, hostId, result: resultNumber(error), during: error.during };
-  front.outside.log('warn', 'membership.notResumed', fields);
-  if (survivor.lease !== null) front.outside.endLease(survivor.lease);
+  log(front, 'warn', 'membership.notResumed', fields);
+  if (survivor.lease !== null) front.endLease(survivor.lease);
 }
 
 /** Its process is gone for good. While there is time another one goes on. */
@@ -156,7 +160,7 @@ export function releaseSurvivor(
   const pids = userPids(survivor, how.asker);
   if (pids.length > 0) {
     const fields = { lockspace: survivor.space.name, pids: pids.join(' ') };
-    front.outside.log('warn', 'lockspace.stillHeld', fields);
+    log(front, 'warn', 'lockspace.stillHeld', fields);
   }
   if (how.cmdFlags & REM_FLAGS.UNUSED || pids.length > 0) {
     how.reply(-ERRNO.EBUSY);
@@ -172,21 +176,21 @@ export function releaseSurvivor(
   survivor.phase = 'leaving';
   // Freed on the disk at once, where it is renewed; else by time, or by the next join from here.
   if (isRenewing && survivor.lease !== null) {
-    front.outside.toLease(survivor.lease, { kind: 'leave', release: true });
+    toLease(front, survivor.lease, { kind: 'leave', release: true });
   }
   advance(front, survivor);
 }
 
 function released(front: Front, survivor: Survivor): void {
   const resources = resourcesText(survivor);
-  front.outside.log('info', 'leases.released', { lockspace: survivor.space.name, resources });
+  log(front, 'info', 'leases.released', { lockspace: survivor.space.name, resources });
   recordSurvivorReleased(front, survivor);
   for (const reply of survivor.waiters.splice(0)) reply(0);
 }
 
 /** Tells why the lockspace is not joined. */
 export function logKeptLeases(front: Front, survivor: Survivor): void {
-  front.outside.log('error', 'lockspace.keptLeases', fieldsOf(survivor));
+  log(front, 'error', 'lockspace.keptLeases', fieldsOf(survivor));
 }
 
 /**
@@ -195,7 +199,7 @@ export function logKeptLeases(front: Front, survivor: Survivor): void {
  */
 export function keepsLeases(front: Front): boolean {
   const kept = front.survivors.filter(({ leases }) => leases.size > 0);
-  for (const survivor of kept) front.outside.log('error', 'daemon.keepsLeases', fieldsOf(survivor));
+  for (const survivor of kept) log(front, 'error', 'daemon.keepsLeases', fieldsOf(survivor));
   return kept.length > 0;
 }
 

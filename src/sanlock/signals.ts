@@ -1,4 +1,5 @@
 import { RESTRICT_FLAGS } from '../wire/sanlock/socket.ts';
+import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import { splitArguments } from './killpath.ts';
 import type { Client } from './state.ts';
@@ -14,8 +15,8 @@ export function signal(
   const chosen = client.restricted & spared ? other : wanted;
   const { process: target, killCount: attempt } = client;
   if (target === null || target.hasEnded) return;
-  front.outside.log('warn', 'client.signalled', { pid: target.pid, signal: chosen, attempt });
-  target.signal(chosen);
+  log(front, 'warn', 'client.signalled', { pid: target.pid, signal: chosen, attempt });
+  front.effects.push({ kind: 'signal', process: target, signal: chosen });
 }
 
 /** Its own program is asked to make it let go. */
@@ -30,8 +31,8 @@ export function runKillpath(
   if (options.withPid && (target === null || target.hasEnded)) return;
   if (options.withPid) args.push(`${target?.pid}`);
   const fields = { pid: target?.pid ?? -1, program: client.killpath };
-  front.outside.log('warn', 'client.killpath', fields);
-  front.outside.runKillpath(client.killpath, args);
+  log(front, 'warn', 'client.killpath', fields);
+  front.effects.push({ kind: 'runKillpath', program: client.killpath, args });
 }
 
 /** One attempt of the kill sequence (spec 20 §7). */

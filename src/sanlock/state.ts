@@ -7,7 +7,7 @@ import type {
   LeaseCommand,
   LeaseCommandResult,
 } from '../lease-process/messages.ts';
-import type { UserProcess } from './outside.ts';
+import type { UserProcess } from './user-process.ts';
 import type { WatchdogLink } from './watchdog-link.ts';
 
 /** A connection, and the process behind it once registered (spec 20 §5). */

@@ -1,5 +1,6 @@
 import type { ByteString } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
+import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import { logKeptLeases } from './resuming.ts';
 import { pidsText, type Survivor } from './survivors.ts';
@@ -25,12 +26,12 @@ export function refuseJoin(front: Front, asked: NamedLockspace): number {
     return -ERRNO.EBUSY; // until an administrator releases them
   }
   if (front.holdersUnknown) {
-    front.outside.log('error', 'lockspace.closed', { lockspace: asked.name, goOn: GO_ON });
+    log(front, 'error', 'lockspace.closed', { lockspace: asked.name, goOn: GO_ON });
     return -ERRNO.EBUSY; // as above: on -11 lvmlockd would try again for minutes
   }
   if (survivor === null) return 0;
   const fields = { lockspace: asked.name, pids: pidsText(survivor) };
-  front.outside.log('warn', 'lockspace.stillHeld', fields);
+  log(front, 'warn', 'lockspace.stillHeld', fields);
   return -ERRNO.EAGAIN; // its holders end by themselves, or are stopped
 }
 

@@ -1,43 +1,61 @@
 import { unreachable } from '../base/assert.ts';
+import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import { rewrite } from './holder-journal.ts';
-import { type HolderFacts, parseHolderLine } from './holder-lines.ts';
-import type { Client } from './state.ts';
+import { parseHolderLine } from './holder-lines.ts';
 import {
   isAlive,
   newHolder,
   newSurvivor,
   pidsText,
   resourcesText,
-  type SurvivingHolder,
   type Survivor,
 } from './survivors.ts';
 import { GO_ON } from './survivors-join.ts';
+import type { UserProcess } from './user-process.ts';
 
 /** Reads the journal of the earlier daemon; once, before anything is served. */
 export function restore(
   front: Front,
   journal: { readonly lines: readonly string[]; readonly damaged: number },
+  restored: () => void,
 ): void {
   const found = new Map<number, Survivor>();
   let { damaged } = journal;
   for (const text of journal.lines) if (!readLine(found, text)) damaged++;
+  let searches = 1;
+  const searched = (): void => {
+    searches--;
+    if (searches > 0) return;
+    takeOver(front, [...found.values()], damaged);
+    restored();
+  };
   for (const survivor of found.values()) {
-    for (const [name, { facts }] of [...survivor.holders]) {
-      const holder = findHolder(front, facts);
-      if (holder === null) survivor.holders.delete(name);
-      else survivor.holders.set(name, holder);
+    for (const [name, { facts }] of survivor.holders) {
+      searches++;
+      front.findProcess({ pid: facts.pid, identity: facts.started }, (bound) => {
+        if (bound === null) survivor.holders.delete(name);
+        else survivor.holders.set(name, newHolder(facts, bound));
+        searched();
+      });
     }
+  }
+  searched();
+}
+
+/** All their processes have been looked for. */
+function takeOver(front: Front, found: readonly Survivor[], damaged: number): void {
+  for (const survivor of found) {
     if (isAlive(survivor)) front.survivors.push({ ...survivor, id: front.newLockspaceId() });
   }
   for (const survivor of front.survivors) {
     const fields = { lockspace: survivor.space.name, pids: pidsText(survivor) };
     const resources = resourcesText(survivor);
-    front.outside.log('warn', 'holders.survived', { ...fields, resources });
+    log(front, 'warn', 'holders.survived', { ...fields, resources });
   }
   if (damaged > 0) {
     front.holdersUnknown = true;
-    front.outside.log('error', 'holders.unknown', { places: damaged, goOn: GO_ON });
+    log(front, 'error', 'holders.unknown', { places: damaged, goOn: GO_ON });
   }
   rewrite(front);
 }
@@ -81,18 +99,12 @@ function readLine(found: Map<number, Survivor>, text: string): boolean {
   }
 }
 
-/** The very process of that time, watched until it ends; null: it has ended. */
-function findHolder(front: Front, facts: HolderFacts): SurvivingHolder | null {
-  const { pid, started } = facts;
-  const bound = front.outside.findProcess(pid, started, () => forgetHolder(front, holder.client));
-  const holder = newHolder(facts, bound);
-  return bound === null ? null : holder;
-}
-
-function forgetHolder(front: Front, ended: Client): void {
+/** A process of that time has ended. */
+export function holderEnded(front: Front, ended: UserProcess): void {
   const before = front.survivors.length;
   for (const { holders } of front.survivors) {
-    for (const [name, { client }] of [...holders]) if (client === ended) holders.delete(name);
+    for (const [name, { client }] of [...holders])
+      if (client.process === ended) holders.delete(name);
   }
   front.survivors = front.survivors.filter(isAlive);
   if (front.survivors.length < before) rewrite(front);

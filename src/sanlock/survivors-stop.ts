@@ -1,4 +1,5 @@
 import { leaseTimes } from '../lease/lease-times.ts';
+import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import { LEASE_HOLDER } from './holder-lines.ts';
 import { stop } from './signals.ts';
@@ -16,7 +17,7 @@ export function stopExpiredSurvivors(front: Front): void {
     if (!isLate && !front.ending) continue; // a forced end kills them as it does all users
     if (isLate && !survivor.expiryLogged && survivor.holders.size > 0) {
       survivor.expiryLogged = true;
-      front.outside.log('error', 'holders.expired', { lockspace: survivor.space.name });
+      log(front, 'error', 'holders.expired', { lockspace: survivor.space.name });
     }
     const inGrace = front.inGrace(survivor, survivor.space.ioTimeoutS);
     for (const [holder, { client }] of survivor.holders) {

@@ -1,7 +1,7 @@
 import type { ByteString } from '../base/bytes.ts';
 import { type HolderFacts, LEASE_HOLDER, type SpaceFacts } from './holder-lines.ts';
-import type { UserProcess } from './outside.ts';
 import { type Client, newClient, type Reply } from './state.ts';
+import type { UserProcess } from './user-process.ts';
 
 /**
  * A lockspace of an earlier daemon, of which something survived: processes that may still use its

@@ -1,6 +1,7 @@
 import { unreachable } from '../base/assert.ts';
 import { encode, zeroRecord } from '../codec/struct.ts';
 import { WDMD_CMD, type WdmdMessage, wdmdMessage } from '../wire/wdmd/socket.ts';
+import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import type { Lockspace } from './state.ts';
 import type { WatchdogLink } from './watchdog-link.ts';
@@ -24,7 +25,7 @@ export type WatchdogEvent =
 export function openWatchdog(front: Front, space: Lockspace): WatchdogVerdict {
   if (!front.settings.useWatchdog) return 'join';
   space.watchdog = { state: 'connecting', deadlineMs: front.nowMs + CONNECT_MS };
-  front.outside.openWatchdog(space.id);
+  front.effects.push({ kind: 'openWatchdog', lockspace: space.id });
   return null;
 }
 
@@ -65,7 +66,7 @@ export function watchdogEvent(
       if (link.state !== 'armed') return failed(front, space, 'wdmd cannot be reached');
       // Its device runs out now. Until then everything stays: users may still end in order.
       link.state = 'lost';
-      front.outside.log('error', 'watchdog.lost', { lockspace: space.name, hostId: space.hostId });
+      log(front, 'error', 'watchdog.lost', { lockspace: space.name, hostId: space.hostId });
       return null;
     default:
       return unreachable(event);
@@ -115,7 +116,7 @@ export function letGo(front: Front, space: Lockspace): void {
     tell(front, space, { cmd: WDMD_CMD.TEST_LIVE });
     tell(front, space, { cmd: WDMD_CMD.REFCOUNT_CLEAR });
   }
-  front.outside.endWatchdog(space.id);
+  front.effects.push({ kind: 'endWatchdog', lockspace: space.id });
 }
 
 /** wdmd has had its time. */
@@ -140,11 +141,11 @@ function ready(link: WatchdogLink): WatchdogVerdict {
 
 function failed(front: Front, space: Lockspace, reason: string): WatchdogVerdict {
   const { name, hostId } = space;
-  front.outside.log('error', 'watchdog.failed', { lockspace: name, hostId, reason });
+  log(front, 'error', 'watchdog.failed', { lockspace: name, hostId, reason });
   return 'fail';
 }
 
 function tell(front: Front, space: Lockspace, message: Partial<WdmdMessage>): void {
   const bytes = encode(wdmdMessage, { ...zeroRecord(wdmdMessage), ...message });
-  front.outside.toWatchdog(space.id, bytes);
+  front.effects.push({ kind: 'toWatchdog', lockspace: space.id, bytes });
 }

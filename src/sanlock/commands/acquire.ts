@@ -54,7 +54,7 @@ export function acquireCommand(front: Front, request: Request, client: Client, r
   const job = { client, cmdFlags, wanted, granted: [], reply };
   // Whose lease it will be has to be written down: where /proc hides a process, another one looks.
   if (client.process === null) next(front, job);
-  else front.outside.whenKnown(client.process, () => next(front, job));
+  else front.awaitIdentity(client.process, () => next(front, job));
 }
 
 function parse(request: Request): { wanted: Wanted[]; ownerName: string } {

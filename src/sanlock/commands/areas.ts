@@ -37,7 +37,7 @@ export function runAnywhere(
     front.command(joined, command, done);
     return;
   }
-  front.scratch ??= front.outside.startLease('scratch');
+  front.scratch ??= front.startLease('scratch', () => {});
   front.scratchUsedMs = front.nowMs;
   front.command(front.scratch, command, done);
 }

@@ -22,7 +22,10 @@ export function regEventAnswer(front: Front, request: Request): Answer {
   if (openChannel(front, { connection, lockspace, shared }) === null) {
     return { result: -ERRNO.ENOCSI };
   }
-  if (!shared) front.clients.delete(connection); // status shows it no more
+  if (!shared) {
+    front.clients.delete(connection); // status shows it no more
+    front.effects.push({ kind: 'listen', connection });
+  }
   return { result: 0, staysOpen: true };
 }
 

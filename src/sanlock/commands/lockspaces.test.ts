@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import { MIB } from '../../base/units.ts';
 import { encode, zeroRecord } from '../../codec/struct.ts';
 import { SM_CMD, sanlkHost } from '../../wire/sanlock/socket.ts';
-import { leaseEnded } from '../joining.ts';
 import { acquireBody, Harness, lockspace, resource } from '../testing/harness.ts';
 
 const at = 100;
@@ -73,7 +72,11 @@ test('add, inquire and remove at each stage of a life', () => {
     [at, inq(LS, { cmdFlags: 1 }), []], // waits
     [at, () => harness.say(1, { kind: 'left', released: true }), ['lease1 killed']],
     [at, add(LS), ['c2 answer 2: -11']], // its last writes are not known to have ended
-    [at, () => leaseEnded(harness.front, 1), ['c2 answer 16: -2', 'c1 answer 3: 0']],
+    [
+      at,
+      () => harness.event({ kind: 'leaseEnded', lease: 1 }),
+      ['c2 answer 16: -2', 'c1 answer 3: 0'],
+    ],
     [at, add(LS), ['lease2 join']],
   ]);
 });
@@ -85,7 +88,7 @@ test('a join that fails answers with its reason and leaves nothing', () => {
   harness.play([
     [at, add(LS), ['lease1 join']],
     [at, () => harness.say(1, { kind: 'joinFailed', error }), ['lease1 killed']],
-    [at, () => leaseEnded(harness.front, 1), ['c1 answer 2: -262']],
+    [at, () => harness.event({ kind: 'leaseEnded', lease: 1 }), ['c1 answer 2: -262']],
     [at, inq(LS), ['c1 answer 16: -2']],
   ]);
 });
@@ -98,7 +101,7 @@ test('removal of a lockspace that is being joined ends the join', () => {
     [at, one.add(LS), ['lease1 join']],
     [at, two.rem(LS), ['lease1 leave release=true', 'c2 answer 3: 0']],
     [at, () => harness.say(1, { kind: 'left', released: false }), ['lease1 killed']],
-    [at, () => leaseEnded(harness.front, 1), ['c1 answer 2: -1']],
+    [at, () => harness.event({ kind: 'leaseEnded', lease: 1 }), ['c1 answer 2: -1']],
   ]);
 });
 

@@ -11,6 +11,7 @@ import {
   sanlkHost,
   sanlkLockspace,
 } from '../../wire/sanlock/socket.ts';
+import { log } from '../effects.ts';
 import type { Front } from '../front.ts';
 import { beginJoin, undoJoin } from '../joining.ts';
 import type { Request } from '../request.ts';
@@ -45,7 +46,7 @@ export function addLockspaceCommand(front: Front, request: Request, reply: Reply
   const ioTimeoutS = request.header.data || front.settings.ioTimeoutS;
   const refused = refuseAdd(front, asked, ioTimeoutS);
   if (refused !== 0) {
-    front.outside.log('warn', 'lockspace.refused', {
+    log(front, 'warn', 'lockspace.refused', {
       lockspace: asked.name,
       hostId: asked.hostId,
       path: asked.path,
@@ -55,17 +56,25 @@ export function addLockspaceCommand(front: Front, request: Request, reply: Reply
     reply(refused);
     return;
   }
-  const space = newLockspace({
+  const isAsync = (request.header.cmdFlags & ADD_FLAGS.ASYNC) !== 0;
+  const space: Lockspace = newLockspace({
     id: front.newLockspaceId(),
     name: asked.name,
     hostId: Number(asked.hostId),
     path: asked.path,
     offset: toSafeNumber(asked.offset, 'offset'),
     ioTimeoutS,
-    lease: front.outside.startLease(asked.name),
+    lease: front.startLease(asked.name, () => started(front, space, { isAsync, reply })),
   });
   front.lockspaces.unshift(space);
-  if (request.header.cmdFlags & ADD_FLAGS.ASYNC) reply(0);
+}
+
+function started(
+  front: Front,
+  space: Lockspace,
+  { isAsync, reply }: { readonly isAsync: boolean; readonly reply: Reply },
+): void {
+  if (isAsync) reply(0);
   else space.addWaiter = reply;
   beginJoin(front, space);
 }

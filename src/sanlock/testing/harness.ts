@@ -22,14 +22,13 @@ import {
   sanlkResource,
   smHeader,
 } from '../../wire/sanlock/socket.ts';
-import { serve } from '../dispatch.ts';
+import { stepFront } from '../daemon.ts';
+import type { Effect } from '../effects.ts';
+import type { FrontEvent } from '../events.ts';
 import { Front } from '../front.ts';
-import { leaseSaid } from '../joining.ts';
-import type { Outside, UserProcess } from '../outside.ts';
-import { look } from '../recovery.ts';
-import { releaseDead } from '../release.ts';
 import { DEFAULTS } from '../settings.ts';
 import { type Client, newClient } from '../state.ts';
+import type { UserProcess } from '../user-process.ts';
 
 const SETTINGS = { ...DEFAULTS, ourHostName: 'host1', useWatchdog: false };
 
@@ -50,58 +49,77 @@ export class Harness {
   /** Connections that take no more events. */
   readonly deaf = new Set<number>();
   #nextConnection = 1;
-  #nextLease = 1;
 
   constructor(settings: { readonly killGraceS?: number } = {}) {
     this.front = new Front({
       settings: { ...SETTINGS, ...settings },
-      outside: this.#outside(),
+      journal: { append: () => true, replace: () => true },
       random: () => 0.5,
       helperPid: 0,
     });
     this.at(100_000);
   }
 
-  #outside(): Outside {
-    const say = (line: string): void => {
-      this.lines.push(line);
-    };
-    return {
-      send: (connection, bytes) => {
-        const { cmd, data } = decode(smHeader, bytes);
-        say(`c${connection} answer ${cmd}: ${data}`);
-      },
-      end: (connection) => say(`c${connection} end`),
-      deliver: (connection, bytes) => {
-        const isGone = this.deaf.has(connection);
-        say(
-          `c${connection} event ${isGone ? 'refused' : Buffer.from(bytes.subarray(32)).toString('hex')}`,
-        );
-        return !isGone;
-      },
-      resume: () => {},
-      startLease: () => this.#nextLease++,
-      toLease: (lease, message) => {
-        if (message.kind === 'announce') return;
-        if (message.kind === 'run') this.runs.push(message);
-        say(`lease${lease} ${text(message)}`);
-      },
-      leaseProcess: (lease) => this.process(50_000 + lease),
-      findProcess: (pid) => this.process(pid),
-      whenKnown: (_process, goOn) => goOn(),
-      remember: () => true,
-      rememberAll: () => true,
-      openWatchdog: () => {},
-      toWatchdog: () => {},
-      endWatchdog: () => {},
-      endLease: (lease) => say(`lease${lease} killed`),
-      runKillpath: (program, args) => say([program, ...args].join(' ')),
-      logText: () => new Uint8Array(0),
-      log: (level, event, fields) => {
-        const words = Object.entries(fields).map(([name, value]) => `${name}=${value}`);
-        this.logged.push([level, event, ...words].join(' '));
-      },
-    };
+  /** One event, and all that comes of it at the same moment. */
+  event(event: FrontEvent): void {
+    const { nowMs, bootMs } = this.front;
+    for (const effect of stepFront(this.front, event, nowMs, bootMs)) this.#apply(effect);
+  }
+
+  #apply(effect: Effect): void {
+    const { lines } = this;
+    switch (effect.kind) {
+      case 'send': {
+        const { cmd, data } = decode(smHeader, effect.bytes);
+        lines.push(`c${effect.connection} answer ${cmd}: ${data}`);
+        return;
+      }
+      case 'end':
+        lines.push(`c${effect.connection} end`);
+        return;
+      case 'deliver':
+        this.#deliver(effect);
+        return;
+      case 'startLease':
+        this.#leaseStarted(effect.lease);
+        return;
+      case 'toLease':
+        this.#toLease(effect.lease, effect.message);
+        return;
+      case 'endLease':
+        lines.push(`lease${effect.lease} killed`);
+        return;
+      case 'signal':
+        lines.push(`${effect.signal} ${effect.process.pid}`);
+        return;
+      case 'runKillpath':
+        lines.push([effect.program, ...effect.args].join(' '));
+        return;
+      case 'log': {
+        const words = Object.entries(effect.fields).map(([name, value]) => `${name}=${value}`);
+        this.logged.push([effect.level, effect.event, ...words].join(' '));
+        return;
+      }
+      default: // what no test looks at
+    }
+  }
+
+  #deliver(effect: Extract<Effect, { kind: 'deliver' }>): void {
+    const { connection, lockspace, bytes } = effect;
+    const isGone = this.deaf.has(connection);
+    const text = isGone ? 'refused' : Buffer.from(bytes.subarray(32)).toString('hex');
+    this.lines.push(`c${connection} event ${text}`);
+    if (isGone) this.event({ kind: 'undelivered', connection, lockspace });
+  }
+
+  #leaseStarted(lease: number): void {
+    this.event({ kind: 'leaseStarted', lease, process: this.process(50_000 + lease) });
+  }
+
+  #toLease(lease: number, message: ToLeaseProcess): void {
+    if (message.kind === 'announce') return;
+    if (message.kind === 'run') this.runs.push(message);
+    this.lines.push(`lease${lease} ${text(message)}`);
   }
 
   process(pid: number): UserProcess {
@@ -128,11 +146,8 @@ export class Harness {
     return client;
   }
 
-  /** As the program does when a registered connection ends. */
   close(client: Client): void {
-    this.front.clients.delete(client.connection);
-    Object.assign(client, { dead: true, pid: -1 });
-    if (client.active === 0) releaseDead(this.front, client);
+    this.event({ kind: 'closed', connection: client.connection });
   }
 
   ask(client: Client, cmd: number, body: Uint8Array, fields: Partial<SmHeader> = {}): void {
@@ -145,11 +160,11 @@ export class Harness {
       data2: -1,
       ...fields,
     };
-    serve(this.front, { client, header, body });
+    this.event({ kind: 'request', connection: client.connection, header, body });
   }
 
   say(lease: number, message: FromLeaseProcess): void {
-    leaseSaid(this.front, lease, message);
+    this.event({ kind: 'leaseSent', lease, message });
   }
 
   /** Answers the oldest command of the lease processes. */
@@ -186,7 +201,7 @@ export class Harness {
   }
 
   look(): void {
-    look(this.front);
+    this.event({ kind: 'tick' });
   }
 
   renewed(lease: number, timestampS: number): void {

@@ -1,0 +1,13 @@
+/**
+ * One process, and never a later one of its pid: only such a one can be signalled. The front reads
+ * these facts; the calls are made by the program that carries out the front's effects.
+ */
+export interface UserProcess {
+  readonly pid: number;
+  /** Tells it, in this boot, from any other process of its pid; null: not known, or not yet. */
+  readonly identity: string | null;
+  /** true only when it has surely ended. */
+  readonly hasEnded: boolean;
+  onKnown(known: () => void): void;
+  signal(signal: 'SIGTERM' | 'SIGKILL'): void;
+}
