@@ -2,12 +2,12 @@ import type { ByteString } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import type { Random } from '../base/units.ts';
-import type { Dblock } from '../format/dblock.ts';
 import { GEOMETRY_4K_8M, GEOMETRY_512_1M, type Geometry, geometryOf } from '../format/geometry.ts';
 import { errnoError, leaseError } from '../lease/io.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
 import type { Refusal } from '../lease/paxos-acquire.ts';
 import type { Member } from '../lease/world.ts';
+import type { Held, Holds } from './holds.ts';
 import type { LeaseAnswer, LeaseCommandResult } from './messages.ts';
 
 /** What earlier reads said of resource areas: saves reading the wrong length, decides nothing. */
@@ -18,8 +18,10 @@ export interface CommandContext {
   /** null outside a lockspace: then only reading and formatting are possible. */
   readonly member: Member | null;
   readonly deviceSectorSize: 512 | 4096 | null;
-  readonly guesses: AreaGuesses | null;
-  readonly lastBlocks: Map<ByteString, Dblock> | null;
+  readonly guesses: AreaGuesses;
+  readonly holds: Holds;
+  /** The hold that the command names; null for a command that names none. */
+  readonly held: Held | null;
   readonly nowMs: number;
   readonly random: Random;
 }

@@ -1,9 +1,11 @@
 import { unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
+import { ERRNO } from '../base/errno.ts';
 import { toSafeNumber } from '../base/units.ts';
 import type { Geometry } from '../format/geometry.ts';
 import { convertToExclusive, convertToShared } from '../lease/convert.ts';
 import { initLockspace, initResource, placedRight } from '../lease/initialise.ts';
+import { errnoError } from '../lease/io.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import { paxosAcquire, readLvb } from '../lease/paxos-acquire.ts';
 import type { PaxosHold } from '../lease/paxos-hold.ts';
@@ -21,17 +23,13 @@ import {
   refused,
   wantedGeometry,
 } from './command-context.ts';
+import { type Held, heldLease, keepHold } from './holds.ts';
 import { indexSteps } from './index-commands.ts';
 import type { LeaseCommand, LeaseCommandResult } from './messages.ts';
 
 type Command<Op extends LeaseCommand['op']> = Extract<LeaseCommand, { op: Op }>;
 
 const MAX_GUESSES = 4096;
-
-/** The device a command is about. */
-export function devicePath(command: LeaseCommand): ByteString {
-  return 'hold' in command ? command.hold.path : command.area.path;
-}
 
 /** Names a resource area. */
 export function areaKey(area: { readonly path: ByteString; readonly offset: number }): ByteString {
@@ -48,13 +46,11 @@ export function* commandSteps(
     case 'acquire':
       return member === null ? notJoined(command.op) : yield* acquire(command, member, context);
     case 'release':
-      return member === null ? notJoined(command.op) : yield* release(command, member, context);
     case 'convert':
-      return member === null ? notJoined(command.op) : yield* convert(command, member, context);
+    case 'readRequest':
+      return yield* ofHold(command, context);
     case 'request':
       return member === null ? notJoined(command.op) : yield* request(command, member);
-    case 'readRequest':
-      return member === null ? notJoined(command.op) : yield* examine(command, member);
     case 'readLockspace':
     case 'readResource':
     case 'readOwners':
@@ -76,7 +72,7 @@ function* acquire(
   context: CommandContext,
 ): Steps<LeaseCommandResult> {
   const key = areaKey(command.area);
-  const guess = context.guesses?.get(key) ?? {
+  const guess = context.guesses.get(key) ?? {
     geometry: member.lockspaceGeometry,
     numHosts: member.lockspaceGeometry.maxHosts,
   };
@@ -92,52 +88,68 @@ function* acquire(
   if (!got.ok) return answer(got);
   const hold = got.value;
   rememberSizes(context.guesses, key, hold);
-  context.lastBlocks?.delete(key); // it was about an earlier hold, whose release failed
   const lvb = command.readLvb ? yield* readLvb(member, hold) : null;
-  return { ok: true, op: 'acquire', hold, lvb };
+  if (member.ended?.() === true) return GRANT_TOO_LATE;
+  return { ok: true, op: 'acquire', hold: heldLease(keepHold(context.holds, hold)), lvb };
 }
 
-function rememberSizes(guesses: AreaGuesses | null, key: string, hold: PaxosHold): void {
-  if (guesses === null) return;
+function rememberSizes(guesses: AreaGuesses, key: string, hold: PaxosHold): void {
   if (guesses.size >= MAX_GUESSES) guesses.clear();
   const numHosts = toSafeNumber(hold.leader.numHosts, 'numHosts');
   guesses.set(key, { geometry: hold.geometry, numHosts });
 }
 
+/** What was granted on disk while our own claim ran out is not granted (spec 10 §15 item 8). */
+const GRANT_TOO_LATE = refused(errnoError(ERRNO.ENOSPC, 'grant'));
+
+function* ofHold(
+  command: Command<'release' | 'convert' | 'readRequest'>,
+  { member, held }: CommandContext,
+): Steps<LeaseCommandResult> {
+  if (member === null || held === null) return notJoined(command.op);
+  switch (command.op) {
+    case 'release':
+      return yield* release(command, member, held);
+    case 'convert':
+      return yield* convert(command, member, held);
+    case 'readRequest':
+      return yield* examine(member, held);
+    default:
+      return unreachable(command);
+  }
+}
+
 function* release(
   command: Command<'release'>,
   member: Member,
-  context: CommandContext,
+  { hold }: Held,
 ): Steps<LeaseCommandResult> {
   const { lvb, rename } = command;
-  const done = yield* paxosRelease(member, currentHold(command.hold, context), { lvb, rename });
-  if (!done.ok) return refused(done.error);
-  context.lastBlocks?.delete(areaKey(command.hold));
-  return { ok: true, op: 'release' };
+  const done = yield* paxosRelease(member, hold, { lvb, rename });
+  return done.ok ? { ok: true, op: 'release' } : refused(done.error);
 }
 
+/**
+ * A step down is reported also when our claim has run out meanwhile: others may share by now, and
+ * its user must know that it does.
+ */
 function* convert(
   command: Command<'convert'>,
   member: Member,
-  context: CommandContext,
+  held: Held,
 ): Steps<LeaseCommandResult> {
-  const key = areaKey(command.hold);
-  const hold = currentHold(command.hold, context);
   const got = command.toShared
-    ? yield* convertToShared(member, hold, command.lvb)
-    : yield* convertToExclusive(member, hold, command.ownerNowait);
-  if (got.ok) {
-    context.lastBlocks?.delete(key);
-    return { ok: true, op: 'convert', hold: got.value };
+    ? yield* convertToShared(member, held.hold, command.lvb)
+    : yield* convertToExclusive(member, held.hold, command.ownerNowait);
+  if (!got.ok) {
+    const { error, leader, dblock } = got.error;
+    // The release writes this block: an older one must not go over it (spec 10 §18).
+    if (dblock !== undefined) held.hold = { ...held.hold, dblock };
+    return { ok: false, step: 'run', error, leader };
   }
-  const { error, leader, dblock } = got.error;
-  if (dblock !== undefined) context.lastBlocks?.set(key, dblock);
-  return { ok: false, step: 'run', error, leader };
-}
-
-/** The hold with our block as last written: an older one must not go over it (spec 10 §18). */
-function currentHold(hold: PaxosHold, context: CommandContext): PaxosHold {
-  return { ...hold, dblock: context.lastBlocks?.get(areaKey(hold)) ?? hold.dblock };
+  held.hold = got.value;
+  if (!held.hold.shared && member.ended?.() === true) return GRANT_TOO_LATE;
+  return { ok: true, op: 'convert', hold: heldLease(held) };
 }
 
 function* request(command: Command<'request'>, member: Member): Steps<LeaseCommandResult> {
@@ -155,8 +167,7 @@ function* request(command: Command<'request'>, member: Member): Steps<LeaseComma
   return done.ok ? { ok: true, op: 'request', ...done.value } : answer(done);
 }
 
-function* examine(command: Command<'readRequest'>, member: Member): Steps<LeaseCommandResult> {
-  const { hold } = command;
+function* examine(member: Member, { hold }: Held): Steps<LeaseCommandResult> {
   const read = yield* readRequest(member, hold, hold.geometry);
   if (!read.ok) return answer(read);
   return { ok: true, op: 'readRequest', lver: read.value.lver, forceMode: read.value.forceMode };

@@ -2,7 +2,6 @@ import type { ByteString } from '../base/bytes.ts';
 import type { PaxosLeader } from '../format/leader.ts';
 import type { Unfinished } from '../lease/delta-resume.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
-import type { PaxosHold } from '../lease/paxos-hold.ts';
 
 /**
  * Messages between the sanlock front and a lease process. One lease process serves one lockspace
@@ -81,13 +80,15 @@ export type LeaseCommand =
   /** `lvb` is written first when present; `rename` becomes the resource's name on disk. */
   | {
       readonly op: 'release';
-      readonly hold: PaxosHold;
+      /** The number of a hold; it names none any more once this is answered. */
+      readonly hold: number;
       readonly lvb: Uint8Array | null;
       readonly rename: ByteString | null;
     }
   | {
       readonly op: 'convert';
-      readonly hold: PaxosHold;
+      /** The number of a hold. */
+      readonly hold: number;
       readonly toShared: boolean;
       readonly ownerNowait: boolean;
       readonly lvb: Uint8Array | null;
@@ -100,7 +101,8 @@ export type LeaseCommand =
       readonly forceMode: number;
       readonly nextLver: boolean;
     }
-  | { readonly op: 'readRequest'; readonly hold: PaxosHold }
+  /** What another host asked of the holder of `hold`, a number. */
+  | { readonly op: 'readRequest'; readonly hold: number }
   | {
       readonly op: 'readLockspace';
       readonly area: AreaAddress;
@@ -164,6 +166,18 @@ export type IndexTask =
     }
   | { readonly kind: 'rebuild' };
 
+/** A lease that this host holds; everything else about it stays in the lease process. */
+export interface HeldLease {
+  /** Names it in commands to the lease process that granted it; never used twice by it. */
+  readonly number: number;
+  readonly lver: bigint;
+  /** Of the membership to which it was granted. */
+  readonly generation: bigint;
+  readonly shared: boolean;
+  readonly sectorSize: number;
+  readonly areaBytes: number;
+}
+
 export type LeaseCommandResult =
   | {
       readonly ok: false;
@@ -176,9 +190,9 @@ export type LeaseCommandResult =
   | ({ readonly ok: true } & LeaseAnswer);
 
 export type LeaseAnswer =
-  | { readonly op: 'acquire'; readonly hold: PaxosHold; readonly lvb: Uint8Array | null }
+  | { readonly op: 'acquire'; readonly hold: HeldLease; readonly lvb: Uint8Array | null }
   | { readonly op: 'release' }
-  | { readonly op: 'convert'; readonly hold: PaxosHold }
+  | { readonly op: 'convert'; readonly hold: HeldLease }
   | { readonly op: 'request'; readonly ownerId: number; readonly ownerGeneration: bigint }
   | { readonly op: 'readRequest'; readonly lver: bigint; readonly forceMode: number }
   | {

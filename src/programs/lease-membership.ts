@@ -1,8 +1,6 @@
-import type { ByteString } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
 import type { Result } from '../base/result.ts';
 import { SECOND_MS } from '../base/units.ts';
-import type { Dblock } from '../format/dblock.ts';
 import { type DeltaHold, deltaAcquire, readLockspaceSizes } from '../lease/delta-acquire.ts';
 import { deltaRelease } from '../lease/delta-release.ts';
 import { deltaRenew, type RenewalFailure, type Renewed } from '../lease/delta-renew.ts';
@@ -11,7 +9,6 @@ import type { LeaseError } from '../lease/lease-error.ts';
 import { type LeaseTimes, leaseTimes, REFUSED_LANDS_MS } from '../lease/lease-times.ts';
 import type { Steps } from '../lease/steps.ts';
 import type { Member } from '../lease/world.ts';
-import type { AreaGuesses } from '../lease-process/command-context.ts';
 import { HostTable, type Look } from '../lease-process/host-table.ts';
 import type { AnnouncedEvent, JoinRequest, ToLeaseProcess } from '../lease-process/messages.ts';
 import { bootTimes, type Timer } from '../ports/clock.ts';
@@ -31,9 +28,6 @@ export class Membership {
   readonly #request: JoinRequest;
   readonly #parts: LeaseProgramParts & { readonly devices: LeaseDevices };
   readonly #times: LeaseTimes;
-  readonly guesses: AreaGuesses = new Map();
-  /** Our host blocks where a refused convert left another one than the hold says. */
-  readonly lastBlocks = new Map<ByteString, Dblock>();
   readonly #gauge: LagGauge;
   #disk: OrderedDisk | null = null;
   #hold: DeltaHold | null = null;

@@ -65,17 +65,17 @@ function holdOf(result: LeaseCommandResult) {
 }
 
 function release(result: LeaseCommandResult): LeaseCommand {
-  return { op: 'release', hold: holdOf(result), lvb: null, rename: null };
+  return { op: 'release', hold: holdOf(result).number, lvb: null, rename: null };
 }
 
 test('an exclusive lease is refused elsewhere while held and granted after its release', () => {
   const [one, two] = cluster(2).members;
   assert.ok(one && two);
   const held = one.ask(acquire(1));
-  assert.equal(holdOf(held).leader.lver, 1n);
+  assert.equal(holdOf(held).lver, 1n);
   assert.equal(code(two.ask(acquire(1))), 'ACQUIRE_IDLIVE');
   good(one.ask(release(held)));
-  assert.equal(holdOf(two.ask(acquire(1))).leader.lver, 2n);
+  assert.equal(holdOf(two.ask(acquire(1))).lver, 2n);
 });
 
 test('shared leases live side by side and keep an exclusive request out', () => {
@@ -86,7 +86,7 @@ test('shared leases live side by side and keep an exclusive request out', () => 
   assert.equal(code(three.ask(acquire(2))), 'errno 11');
   const refused = one.ask({
     op: 'convert',
-    hold: holdOf(first),
+    hold: holdOf(first).number,
     toShared: false,
     ownerNowait: true,
     lvb: null,
@@ -95,7 +95,7 @@ test('shared leases live side by side and keep an exclusive request out', () => 
   good(two.ask(release(second)));
   const converted = one.ask({
     op: 'convert',
-    hold: holdOf(first),
+    hold: holdOf(first).number,
     toShared: false,
     ownerNowait: true,
     lvb: null,
@@ -104,13 +104,26 @@ test('shared leases live side by side and keep an exclusive request out', () => 
   assert.equal(code(two.ask(acquire(2, { shared: true, nowait: true }))), 'ACQUIRE_IDLIVE');
   const back = one.ask({
     op: 'convert',
-    hold: holdOf(converted),
+    hold: holdOf(converted).number,
     toShared: true,
     ownerNowait: true,
     lvb: null,
   });
   good(two.ask(acquire(2, { shared: true })));
   good(one.ask(release(back)));
+});
+
+test('a hold is named until its release is answered, and its number never used again', () => {
+  const [one] = cluster(1).members;
+  assert.ok(one);
+  const first = one.ask(acquire(1));
+  good(one.ask(release(first)));
+  assert.equal(code(one.ask(release(first))), 'errno 2');
+  const second = one.ask(acquire(1));
+  assert.notEqual(holdOf(second).number, holdOf(first).number);
+  assert.equal(code(one.ask({ op: 'readRequest', hold: holdOf(first).number })), 'errno 2');
+  good(one.ask({ op: 'readRequest', hold: holdOf(second).number }));
+  good(one.ask(release(second)));
 });
 
 test("a dead host's lease is granted no sooner than 8·t + 60 s after its last renewal", () => {

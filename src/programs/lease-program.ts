@@ -1,16 +1,22 @@
 import { assert, unreachable } from '../base/assert.ts';
-import type { ByteString } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
 import { pathGroup } from '../base/path-group.ts';
 import { Share } from '../base/share.ts';
 import type { Random } from '../base/units.ts';
+import { errnoError } from '../lease/io.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
 import { INDEX_LEASE_NAME } from '../lease/rindex-area.ts';
 import type { Steps } from '../lease/steps.ts';
 import type { Member } from '../lease/world.ts';
-import { type CommandContext, refused } from '../lease-process/command-context.ts';
-import { areaKey, commandSteps, devicePath } from '../lease-process/commands.ts';
+import {
+  type AreaGuesses,
+  type CommandContext,
+  refused,
+} from '../lease-process/command-context.ts';
+import { areaKey, commandSteps } from '../lease-process/commands.ts';
+import { dropHold, type Held, newHolds } from '../lease-process/holds.ts';
 import type {
+  AreaAddress,
   FromLeaseProcess,
   LeaseCommand,
   LeaseCommandResult,
@@ -40,7 +46,9 @@ const OPEN_TIMEOUT_MS = 10_000;
 interface Job {
   readonly id: number;
   readonly command: LeaseCommand;
-  readonly path: ByteString;
+  /** The hold it names; null: none. */
+  readonly held: Held | null;
+  readonly place: AreaAddress;
   /** Of paths that hang together. */
   readonly group: string;
   /** Names its area, by the device where that is known. */
@@ -61,6 +69,8 @@ export class LeaseProgram {
   readonly #devices: LeaseDevices;
   readonly #jobs = new Map<number, Job>();
   readonly #queue: Job[] = [];
+  readonly #holds = newHolds();
+  readonly #guesses: AreaGuesses = new Map();
   /** Areas on which earlier commands still have something to finish, and who waits for that. */
   readonly #unfinished = new Map<string, { readonly by: Set<Job>; readonly waiting: Job[] }>();
   /** Areas with a release that is not answered yet. */
@@ -97,7 +107,7 @@ export class LeaseProgram {
         this.#membership?.refuse();
         return;
       case 'run':
-        this.#enqueue(this.#jobOf(message));
+        this.#run(message);
         return;
       case 'cancel': {
         const job = this.#jobs.get(message.id);
@@ -121,6 +131,33 @@ export class LeaseProgram {
     else this.#membership.leave(release && this.#onIndex === 0);
   }
 
+  #run({ id, command }: Extract<ToLeaseProcess, { kind: 'run' }>): void {
+    const named = holdNamedBy(command);
+    const held = named === null ? null : (this.#holds.byNumber.get(named) ?? null);
+    const place = 'area' in command ? command.area : held?.hold;
+    if (place === undefined) {
+      const error = errnoError(ERRNO.ENOENT, command.op, {
+        reason: 'no such hold',
+        hold: named ?? 0,
+      });
+      this.#parts.send({ kind: 'ran', id, result: refused(error) });
+      return;
+    }
+    const { path, offset } = place;
+    const area = areaKey({ path: this.#devices.idOf(path), offset });
+    this.#enqueue({
+      id,
+      command,
+      held,
+      place: { path, offset },
+      group: pathGroup(path),
+      area,
+      cancelled: false,
+      hasPlace: false,
+      rest: [],
+    });
+  }
+
   #enqueue(job: Job): void {
     // A release that is refused is asked for by nobody again: the lease would be held for ever.
     if (this.#queue.length >= MAX_QUEUED && job.command.op !== 'release') {
@@ -137,13 +174,6 @@ export class LeaseProgram {
       (this.#unfinished.get(job.area)?.waiting ?? this.#queue).push(job);
     }
     this.#startNext();
-  }
-
-  #jobOf({ id, command }: Extract<ToLeaseProcess, { kind: 'run' }>): Job {
-    const path = devicePath(command);
-    const area = areaOf(command, this.#devices.idOf(path));
-    const group = pathGroup(path);
-    return { id, command, path, group, area, cancelled: false, hasPlace: false, rest: [] };
   }
 
   /**
@@ -176,7 +206,7 @@ export class LeaseProgram {
   }
 
   #open(job: Job): void {
-    const { path } = job;
+    const { path } = job.place;
     const timeoutMs = this.#membership?.ioTimeoutMs ?? OPEN_TIMEOUT_MS;
     this.#devices.open(path, timeoutMs, (opened) => {
       if (this.#closed) return;
@@ -200,18 +230,19 @@ export class LeaseProgram {
       const context: CommandContext = {
         member: this.#memberFor(job),
         deviceSectorSize: opened.device.sectorSize,
-        guesses: this.#membership?.guesses ?? null,
-        lastBlocks: this.#membership?.lastBlocks ?? null,
+        guesses: this.#guesses,
+        holds: this.#holds,
+        held: job.held,
         nowMs: this.#parts.clock.nowMs(),
         random: this.#parts.random,
       };
-      this.#run(job, commandSteps(job.command, context), opened.device);
+      this.#perform(job, commandSteps(job.command, context), opened.device);
     });
   }
 
   /** Before its first opening a path may have looked like another device. */
   #isOn(job: Job, { id }: Device): void {
-    const area = areaOf(job.command, id);
+    const area = areaKey({ path: id, offset: job.place.offset });
     if (job.command.op === 'release' && this.#releasing.delete(job.area)) this.#releasing.add(area);
     job.area = area;
   }
@@ -222,11 +253,11 @@ export class LeaseProgram {
     return this.#membership?.member(cancelled, later) ?? null;
   }
 
-  #run(job: Job, steps: Steps<LeaseCommandResult>, resource: Device): void {
+  #perform(job: Job, steps: Steps<LeaseCommandResult>, resource: Device): void {
     const io = { broken: false };
     runSteps(steps, this.#performer(resource, io), (result) => {
       if (job.rest.length > 0) this.#leavesWork(job);
-      this.#answer(job, this.#stillGranted(result));
+      this.#answer(job, result);
       this.#finish(job, resource, io);
     });
   }
@@ -256,17 +287,6 @@ export class LeaseProgram {
     this.#startNext();
   }
 
-  /**
-   * What was granted on disk while our own claim ran out is not granted (spec 10 §15 item 8). A
-   * step down is told all the same: others may share by now, and its user must know that it does.
-   */
-  #stillGranted(result: LeaseCommandResult): LeaseCommandResult {
-    if (!result.ok || (result.op !== 'acquire' && result.op !== 'convert')) return result;
-    if (result.op === 'convert' && result.hold.shared) return result;
-    if (this.#membership?.ended() !== true) return result;
-    return refused({ code: 'ERRNO', errno: ERRNO.ENOSPC, during: 'grant', facts: {} });
-  }
-
   #performer(resource: Device, io: { broken: boolean }): Perform {
     const { clock } = this.#parts;
     // After own expiry no lease write starts: others' clocks may run out while it travels.
@@ -291,14 +311,16 @@ export class LeaseProgram {
 
   #answer(job: Job, result: LeaseCommandResult): void {
     this.#jobs.delete(job.id);
-    if (job.command.op === 'release') this.#releasing.delete(job.area);
+    if (job.command.op === 'release') {
+      this.#releasing.delete(job.area);
+      dropHold(this.#holds, job.command.hold);
+    }
     this.#parts.send({ kind: 'ran', id: job.id, result });
   }
 }
 
-function areaOf(command: LeaseCommand, device: string): string {
-  const { offset } = 'hold' in command ? command.hold : command.area;
-  return areaKey({ path: device, offset });
+function holdNamedBy(command: LeaseCommand): number | null {
+  return 'hold' in command ? command.hold : null;
 }
 
 /** Ours already while we work on the index: a second procedure would write the same block. */

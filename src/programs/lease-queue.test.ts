@@ -77,7 +77,7 @@ test('more releases at once than may wait: every one is done', () => {
   assert.ok(acquired?.ok && acquired.op === 'acquire');
   const { hold } = acquired;
   const ids = Array.from({ length: MANY }, () =>
-    ask({ op: 'release', hold, lvb: null, rename: null }),
+    ask({ op: 'release', hold: hold.number, lvb: null, rename: null }),
   );
   run(60_000);
   const refused = ids.filter((id) => {

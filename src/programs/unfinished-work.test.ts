@@ -100,7 +100,7 @@ test('a lease that gets another name is not taken by it before it is given back'
   const startMs = clock.nowMs();
   takes.ms = (io) => (io.write && io.offset === OWN_BLOCK ? 4500 : 0);
   let released = '';
-  one.run({ op: 'release', hold: held.hold, lvb: null, rename: 'R2' }, (result) => {
+  one.run({ op: 'release', hold: held.hold.number, lvb: null, rename: 'R2' }, (result) => {
     released = code(result);
   });
   clock.runUntil(startMs + 3900);

@@ -1,6 +1,5 @@
 import { assert } from '../base/assert.ts';
 import { MIB, type Random } from '../base/units.ts';
-import type { PaxosHold } from '../lease/paxos-hold.ts';
 import type {
   FromLeaseProcess,
   LeaseCommand,
@@ -59,9 +58,9 @@ export function warmUp(random: Random): number {
   return harness.granted;
 }
 
-function holdOf(result: Extract<LeaseCommandResult, { ok: true }>): PaxosHold {
+function holdOf(result: Extract<LeaseCommandResult, { ok: true }>): number {
   assert(result.op === 'acquire' || result.op === 'convert', 'a lease is answered with its hold');
-  return result.hold;
+  return result.hold.number;
 }
 
 class WarmUp {

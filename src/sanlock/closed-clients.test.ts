@@ -75,8 +75,7 @@ function answerOf(command: Harness['runs'][number]['command']): LeaseAnswer {
       return { op: 'acquire', hold: hold(n, { shared: command.shared, lver: 1n }), lvb: null };
     }
     case 'convert': {
-      const n = Number(command.hold.resourceName.slice(1));
-      return { op: 'convert', hold: hold(n, { shared: command.toShared, lver: 2n }) };
+      return { op: 'convert', hold: hold(command.hold, { shared: command.toShared, lver: 2n }) };
     }
     case 'release':
       return { op: 'release' };

@@ -73,7 +73,7 @@ function next(front: Front, space: Lockspace): void {
       space.examining.delete(resource);
       continue;
     }
-    front.command(space.lease, { op: 'readRequest', hold }, (result) => {
+    front.command(space.lease, { op: 'readRequest', hold: hold.number }, (result) => {
       const how = space.examining.get(resource);
       space.examining.delete(resource);
       if (how !== undefined) requested(front, resource, result, how);
@@ -91,7 +91,7 @@ function requested(
 ): void {
   if (!result.ok || result.op !== 'readRequest' || !isAsked(resource)) return;
   const { lver, forceMode } = result;
-  const held = resource.hold?.leader.lver ?? 0n;
+  const held = resource.hold?.lver ?? 0n;
   if (lver <= held) return; // about an owner before us, or nothing
   const { followed } = resource;
   if (onlyNew && followed?.lver === lver && followed.forceMode === forceMode) return;

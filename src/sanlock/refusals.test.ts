@@ -78,6 +78,20 @@ test('a lockspace that is not joined', () => {
   ]);
 });
 
+test('a refused release names the lease, of which the lease process knows only the number', () => {
+  const harness = joined();
+  const client = harness.connect(501);
+  acquire(harness, client);
+  harness.granted(1, 1);
+  harness.ask(client, SM_CMD.RELEASE, resource(1, { bare: true }), { data: 1 });
+  assert.deepEqual(harness.runs[0]?.command, { op: 'release', hold: 1, lvb: null, rename: null });
+  harness.refused(1, { code: 'AIO_TIMEOUT', during: 'leader release', facts: {} });
+  assert.deepEqual(harness.logged, [
+    'warn lease.failed lockspace=LS resource=R1 path=/dev/lun offset=1048576 hostId=1 op=release ' +
+      'result=-202 during=leader release',
+  ]);
+});
+
 test('a failed join says who uses the host id, and no lockspace is left that was not joined', () => {
   const harness = new Harness();
   harness.ask(harness.connect(900, false), SM_CMD.ADD_LOCKSPACE, lockspace('LS'), { data: 10 });

@@ -23,7 +23,7 @@ export function commandRefused(
   const space = front.lockspaces.find(({ lease }) => lease === of.lease) ?? null;
   const event = command.op === 'acquire' ? 'lease.refused' : 'lease.failed';
   const fields = {
-    ...namesOf(command),
+    ...('hold' in command ? namesOfHold(front, of.lease, command.hold) : namesOf(command)),
     ...(space === null ? {} : { hostId: space.hostId }),
     ...(command.op === 'acquire' ? {} : { op: command.op }),
     ...refusalFields(refused),
@@ -54,16 +54,20 @@ export function acquireRefused(
   });
 }
 
-function namesOf(command: LeaseCommand): LogFields {
-  const { path, offset } = 'hold' in command ? command.hold : command.area;
+/** A resource is forgotten with the answer to its release, and no sooner. */
+function namesOfHold(front: Front, lease: number, number: number): LogFields {
+  const resource = front.resources.find(
+    ({ lockspace, hold }) => lockspace.lease === lease && hold?.number === number,
+  );
+  if (resource === undefined) return {};
+  const { lockspace, name, path, offset } = resource;
+  return { lockspace: lockspace.name, resource: name, path, offset };
+}
+
+function namesOf(command: Extract<LeaseCommand, { readonly area: object }>): LogFields {
+  const { path, offset } = command.area;
   const place = { path, offset };
   switch (command.op) {
-    case 'release':
-    case 'convert':
-    case 'readRequest': {
-      const { lockspaceName, resourceName } = command.hold;
-      return { lockspace: lockspaceName, resource: resourceName, ...place };
-    }
     case 'readLockspace':
     case 'writeLockspace':
       return { lockspace: command.name, ...place };

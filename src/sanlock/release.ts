@@ -66,7 +66,7 @@ export function releaseResource(
   }
   resource.state = 'removing';
   const lvb = resource.lvbDirty ? resource.lvb : null;
-  const command = { op: 'release', hold, lvb, rename: options.rename } as const;
+  const command = { op: 'release', hold: hold.number, lvb, rename: options.rename } as const;
   front.command(lease, command, (result: LeaseCommandResult) => {
     removeResource(front, resource);
     recordLeaseEnd(front, resource);

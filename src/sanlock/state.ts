@@ -1,8 +1,8 @@
 import type { ByteString } from '../base/bytes.ts';
 import { type LeaseTimes, leaseTimes } from '../lease/lease-times.ts';
-import type { PaxosHold } from '../lease/paxos-hold.ts';
 import type {
   AnnouncedEvent,
+  HeldLease,
   HostRecord,
   LeaseCommand,
   LeaseCommandResult,
@@ -59,7 +59,7 @@ export interface Resource {
   converting: boolean;
   readonly persistent: boolean;
   /** null while the first acquire runs. */
-  hold: PaxosHold | null;
+  hold: HeldLease | null;
   readonly lvbWanted: boolean;
   /** Never changed in place: what was sent to the disk is told from what was set since. */
   lvb: Uint8Array | null;

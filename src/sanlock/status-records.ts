@@ -179,16 +179,15 @@ function resourceRecord(
   of: { readonly pid: number; readonly tokenId: number },
 ): Uint8Array {
   const list = { held: 'held', adding: 'add', removing: 'rem', orphan: 'orphan' }[resource.state];
-  const lver = resource.hold?.leader.lver ?? 0n;
+  const lver = resource.hold?.lver ?? 0n;
   const signals = resource.restricted & (RESTRICT_FLAGS.SIGKILL | RESTRICT_FLAGS.SIGTERM);
   const restricted = resource.shared ? 0 : signals; // a shared one may have several holders
   const flags = flag(resource.shared) | (restricted << 2) | (flag(resource.lvbDirty) << 5);
-  const geometry = resource.hold?.geometry;
   const pairs: Pairs = [
     ['list', list],
     ['flags', flags.toString(16)],
-    ['sector_size', geometry?.sectorSize ?? resource.lockspace.sectorSize],
-    ['align_size', geometry?.areaBytes ?? resource.lockspace.areaBytes],
+    ['sector_size', resource.hold?.sectorSize ?? resource.lockspace.sectorSize],
+    ['align_size', resource.hold?.areaBytes ?? resource.lockspace.areaBytes],
     ['lver', lver],
     ['reused', 0],
     ['res_id', resource.id],

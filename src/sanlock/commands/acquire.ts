@@ -1,4 +1,4 @@
-import { unreachable } from '../../base/assert.ts';
+import { assert, unreachable } from '../../base/assert.ts';
 import { ERRNO } from '../../base/errno.ts';
 import { toSafeNumber } from '../../base/units.ts';
 import { decode } from '../../codec/struct.ts';
@@ -210,6 +210,8 @@ function acquired(front: Front, job: Job, resource: Resource, result: LeaseComma
     undo(front, job, result.ok ? -1 : resultNumber(result.error));
     return;
   }
+  const { generation } = resource.lockspace;
+  assert(result.hold.generation === generation, 'a lease is granted to the generation that joined');
   resource.hold = result.hold;
   resource.lvb = result.lvb;
   resource.state = 'held';

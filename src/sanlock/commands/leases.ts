@@ -134,7 +134,7 @@ function resourceText(resource: Resource): ByteString {
     lockspaceName: lockspace.name,
     name,
     disks: [{ path, offset: BigInt(offset) }],
-    lver: shared ? 0n : (hold?.leader.lver ?? 0n),
+    lver: shared ? 0n : (hold?.lver ?? 0n),
     flags: shared ? RES_FLAGS.SHARED : RES_FLAGS.LVER,
   });
 }
@@ -170,7 +170,7 @@ export function convertCommand(front: Front, request: Request, client: Client, r
     end(-ERRNO.EAGAIN);
     return;
   }
-  const { hold } = token.resource;
+  const hold = token.resource.hold.number;
   const ownerNowait = (request.header.cmdFlags & CONVERT_FLAGS.OWNER_NOWAIT) !== 0;
   const lvb = toShared && resource.lvbDirty ? resource.lvb : null;
   const command = { op: 'convert', hold, toShared, ownerNowait, lvb } as const;
@@ -207,7 +207,7 @@ export function setLvbCommand(front: Front, request: Request, reply: Reply): voi
     reply(resource);
     return;
   }
-  const sectorSize = resource.hold?.geometry.sectorSize ?? 0;
+  const sectorSize = resource.hold?.sectorSize ?? 0;
   const value = request.body.subarray(sanlkResource.size);
   if (value.length > sectorSize) {
     reply(-ERRNO.E2BIG);
@@ -227,7 +227,7 @@ export function getLvbCommand(front: Front, request: Request, reply: Reply): voi
     reply(resource);
     return;
   }
-  const sectorSize = resource.hold?.geometry.sectorSize ?? 0;
+  const sectorSize = resource.hold?.sectorSize ?? 0;
   // The original copies whatever length is asked for, from beyond its buffer too; we stop there.
   const wanted = request.header.data2 > 0 ? Math.min(request.header.data2, sectorSize) : sectorSize;
   const value = resource.lvb ?? new Uint8Array(sectorSize);

@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict';
 import { MIB } from '../../base/units.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
-import { dblock } from '../../format/dblock.ts';
-import { GEOMETRY_512_1M } from '../../format/geometry.ts';
-import { paxosLeader } from '../../format/leader.ts';
 import type { LeaseError, LeaseErrorCode } from '../../lease/lease-error.ts';
-import type { PaxosHold } from '../../lease/paxos-hold.ts';
 import type {
   FromLeaseProcess,
+  HeldLease,
   LeaseAnswer,
   ToLeaseProcess,
 } from '../../lease-process/messages.ts';
@@ -235,21 +232,13 @@ function text(message: ToLeaseProcess): string {
   if (message.kind === 'leave') return `leave release=${message.release}`;
   if (message.kind !== 'run') return message.kind;
   const { command } = message;
-  const of = 'hold' in command ? command.hold.offset : command.area.offset;
-  return `${command.op} R${of / MIB}`;
+  const n = 'hold' in command ? command.hold : command.area.offset / MIB;
+  return `${command.op} R${n}`;
 }
 
-export function hold(n: number, of: { shared: boolean; lver: bigint }): PaxosHold {
-  return {
-    path: '/dev/lun',
-    offset: n * MIB,
-    lockspaceName: 'LS',
-    resourceName: `R${n}`,
-    geometry: GEOMETRY_512_1M,
-    shared: of.shared,
-    leader: { ...zeroRecord(paxosLeader), lver: of.lver },
-    dblock: zeroRecord(dblock),
-  };
+/** Of R<n>: its number is n. */
+export function hold(n: number, of: { shared: boolean; lver: bigint }): HeldLease {
+  return { number: n, generation: 1n, sectorSize: 512, areaBytes: MIB, ...of };
 }
 
 export function lockspace(name: string, of: { hostId?: bigint; path?: string } = {}): Uint8Array {

@@ -269,9 +269,9 @@ export class DaemonSite implements Site, Software {
       return null;
     }
     if (command.op !== 'release' && command.op !== 'convert') return null;
-    const resource = resourceAt(command.hold.offset);
-    const client = this.#clients.holder(incarnation, resource);
-    if (client === null) return null;
+    const resource = this.#memberships.current?.resourceOfHold.get(command.hold);
+    const client = resource === undefined ? null : this.#clients.holder(incarnation, resource);
+    if (resource === undefined || client === null) return null;
     if (command.op === 'release') {
       this.#clients.say(client, release([resourceOf(resource, 0)]).request, (result) => {
         this.#clients.die(client);

@@ -1,7 +1,7 @@
+import { assert } from '../../base/assert.ts';
 import { SECOND_MS } from '../../base/units.ts';
 import { leaseTimes } from '../../lease/lease-times.ts';
-import type { PaxosHold } from '../../lease/paxos-hold.ts';
-import type { FromLeaseProcess, ToLeaseProcess } from '../../lease-process/messages.ts';
+import type { FromLeaseProcess, HeldLease, ToLeaseProcess } from '../../lease-process/messages.ts';
 import type { SanlockProgram } from '../../programs/sanlock-program.ts';
 import type { Incarnation } from '../invariants/claims.ts';
 import { Violation } from '../invariants/violation.ts';
@@ -22,7 +22,11 @@ export interface Membership {
   readonly incarnation: Incarnation;
   readonly seat: LeaseSeat;
   readonly time: HostClock;
-  readonly holds: Map<number, PaxosHold>;
+  /** By resource. */
+  readonly holds: Map<number, HeldLease>;
+  /** The resource of each acquire sent to it, by the command's id, and of each of its holds. */
+  readonly acquires: Map<number, number>;
+  readonly resourceOfHold: Map<number, number>;
   /** Milliseconds of the running system at the last renewal known to have landed. */
   lastSuccessMs: number | null;
   /** The front let no more leases be granted. */
@@ -139,6 +143,9 @@ export class Memberships {
     const { checker } = this.#around.world;
     const membership = this.#current;
     if (message.kind === 'refuse' && membership?.seat === seat) membership.isEnding = true;
+    if (message.kind === 'run' && message.command.op === 'acquire' && membership?.seat === seat) {
+      membership.acquires.set(message.id, resourceAt(message.command.area.offset));
+    }
     if (message.kind !== 'join') return;
     const incarnation: Incarnation = {
       label,
@@ -154,8 +161,17 @@ export class Memberships {
     if (membership !== null) membership.incarnation.isOver = true;
     const front = this.#around.daemon()?.front;
     if (front === undefined) return;
-    const holds = new Map<number, PaxosHold>();
-    this.#current = { front, incarnation, seat, time, holds, lastSuccessMs: null, isEnding: false };
+    this.#current = {
+      front,
+      incarnation,
+      seat,
+      time,
+      holds: new Map(),
+      acquires: new Map(),
+      resourceOfHold: new Map(),
+      lastSuccessMs: null,
+      isEnding: false,
+    };
   }
 
   #isExpired(incarnation: Incarnation): boolean {
@@ -182,7 +198,12 @@ export class Memberships {
         `${membership.incarnation.label} was granted a lease after its own expiry`,
       );
     }
-    membership.holds.set(resourceAt(result.hold.offset), result.hold);
+    const { hold } = result;
+    const acquired = membership.acquires.get(message.id);
+    if (acquired !== undefined) membership.resourceOfHold.set(hold.number, acquired);
+    const resource = membership.resourceOfHold.get(hold.number);
+    assert(resource !== undefined, 'only a lease that was acquired is converted');
+    membership.holds.set(resource, hold);
   }
 
   #joined(membership: Membership, message: Extract<FromLeaseProcess, { kind: 'joined' }>): void {

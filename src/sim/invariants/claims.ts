@@ -1,4 +1,4 @@
-import type { PaxosHold } from '../../lease/paxos-hold.ts';
+import type { HeldLease } from '../../lease-process/messages.ts';
 import { Violation } from './violation.ts';
 
 /** One membership of a machine in the lockspace: from joining until its program is gone. */
@@ -18,7 +18,7 @@ export interface Claim {
   readonly incarnation: Incarnation;
   readonly resource: number;
   mode: 'exclusive' | 'shared';
-  hold: PaxosHold;
+  hold: HeldLease;
   /** A conversion is under way: the disk may show either mode. */
   isChanging: boolean;
 }
@@ -44,13 +44,13 @@ export class Claims {
   }
 
   /** The daemon said yes to a user. (spec 10 §16 items 1, 9, 13) */
-  grant(incarnation: Incarnation, resource: number, hold: PaxosHold): Claim {
+  grant(incarnation: Incarnation, resource: number, hold: HeldLease): Claim {
     const mode = hold.shared ? 'shared' : 'exclusive';
-    const what = `${mode} R${resource} lver ${hold.leader.lver} granted to ${incarnation.label}`;
+    const what = `${mode} R${resource} lver ${hold.lver} granted to ${incarnation.label}`;
     if (incarnation.isOver || incarnation.isExpired())
       throw new Violation(9, `${what} after its own expiry`);
-    if (hold.leader.ownerGeneration !== incarnation.generation) {
-      const found = hold.leader.ownerGeneration;
+    if (hold.generation !== incarnation.generation) {
+      const found = hold.generation;
       throw new Violation(
         13,
         `${what} as generation ${found}, but it is ${incarnation.generation}`,
@@ -69,7 +69,7 @@ export class Claims {
   }
 
   /** `hold`: the new one, or null when the daemon refused and the old mode stays. */
-  changed(claim: Claim, hold: PaxosHold | null): void {
+  changed(claim: Claim, hold: HeldLease | null): void {
     claim.isChanging = false;
     if (hold !== null) claim.hold = hold;
     claim.mode = claim.hold.shared ? 'shared' : 'exclusive';
@@ -105,6 +105,6 @@ export class Claims {
     if (rival === undefined) return;
     const { incarnation, mode, hold } = rival;
     const who = `${incarnation.label} (generation ${incarnation.generation})`;
-    throw new Violation(1, `${what} while ${who} holds it ${mode}, lver ${hold.leader.lver}`);
+    throw new Violation(1, `${what} while ${who} holds it ${mode}, lver ${hold.lver}`);
   }
 }

@@ -225,7 +225,7 @@ export class LeaseRules {
     const { resource, incarnation, hold } = claim;
     const leader = decode(paxosLeader, device, leaderOffset(resource));
     const block = blockIn(device, blockOffset(resource, incarnation.hostId));
-    const isRecorded = leader.lver === hold.leader.lver && this.#leaderNames(claim, leader);
+    const isRecorded = leader.lver === hold.lver && this.#leaderNames(claim, leader);
     const isSeen = !isRecorded || (leader.writeId !== leader.ownerId && isReleased(block));
     // After an exclusive hold, what a failed step down left in the block may be cleared later.
     const isShown = hold.shared && showsShared(claim, block);

@@ -104,7 +104,7 @@ export class Users {
     const lvb = this.#value(claim);
     this.#busy.add(resource);
     this.#world.checker.claims.end(claim);
-    this.#machine.ask({ op: 'release', hold, lvb, rename: null }, (result) => {
+    this.#machine.ask({ op: 'release', hold: hold.number, lvb, rename: null }, (result) => {
       this.#busy.delete(resource);
       say(result);
       if (result.ok) this.#world.released(claim);
@@ -123,17 +123,20 @@ export class Users {
     this.#busy.add(resource);
     claims.changing(claim, toShared);
     const ownerNowait = this.#dice.chance(0.5);
-    this.#machine.ask({ op: 'convert', hold, toShared, ownerNowait, lvb }, (result) => {
-      this.#busy.delete(resource);
-      say(result);
-      if (claims.find(incarnation, resource) !== claim) return; // the user died meanwhile
-      const got =
-        result.ok && result.op === 'convert' && this.#machine.mayUse(incarnation)
-          ? result.hold
-          : null;
-      if (!result.ok || got !== null) claims.changed(claim, got);
-      if (got !== null) this.#world.granted(claim);
-    });
+    this.#machine.ask(
+      { op: 'convert', hold: hold.number, toShared, ownerNowait, lvb },
+      (result) => {
+        this.#busy.delete(resource);
+        say(result);
+        if (claims.find(incarnation, resource) !== claim) return; // the user died meanwhile
+        const got =
+          result.ok && result.op === 'convert' && this.#machine.mayUse(incarnation)
+            ? result.hold
+            : null;
+        if (!result.ok || got !== null) claims.changed(claim, got);
+        if (got !== null) this.#world.granted(claim);
+      },
+    );
   }
 
   #value(claim: Claim): Uint8Array | null {
@@ -155,7 +158,7 @@ function outcomeOf(result: LeaseCommandResult): string {
   switch (result.op) {
     case 'acquire':
     case 'convert':
-      return `granted, lver ${result.hold.leader.lver}`;
+      return `granted, lver ${result.hold.lver}`;
     case 'release':
     case 'request':
     case 'readRequest':
