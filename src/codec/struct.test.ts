@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bytestring, damageOf, decode, encode, isPossible, struct, u32, u64 } from './struct.ts';
+import {
+  bytestring,
+  damageOf,
+  decode,
+  encode,
+  isPossible,
+  rangeOf,
+  struct,
+  u32,
+  u64,
+} from './struct.ts';
 
 const record = struct('record', 24, {
   count: u32(0, { least: 1, most: 9 }),
@@ -41,4 +51,10 @@ test('a table with a range that leaves no room for a step, or no value, is a bug
   assert.throws(() => struct('full', 4, { all: u32(0, { most: 2 ** 31 }) }), /full\.all/);
   assert.throws(() => struct('empty', 4, { none: u32(0, { least: 5, most: 4 }) }), /empty\.none/);
   struct('half', 8, { most: u64(0, { most: 2n ** 63n - 1n }) });
+});
+
+test('a range of bytes is named by its fields', () => {
+  assert.deepEqual(rangeOf(record, 'count', 'version'), { start: 0, end: 8 });
+  assert.deepEqual(rangeOf(record, 'anything', 'name'), { start: 4, end: 16 });
+  assert.throws(() => rangeOf(record, 'name', 'count'), /record\.name/);
 });

@@ -157,6 +157,24 @@ export function decode<F extends Fields>(
   return record as RecordOf<Struct<F>>; // built from the same table as the type
 }
 
+/** Bytes of a record, counted from its start; `end` is the first one behind. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The bytes from field `first` on up to field `before`, which does not belong to them. */
+export function rangeOf<F extends Fields>(
+  table: Struct<F>,
+  first: keyof F & string,
+  before: keyof F & string,
+): ByteRange {
+  const start = table.fields[first]?.offset ?? 0;
+  const end = table.fields[before]?.offset ?? 0;
+  assert(start < end, `${table.name}.${first} lies before ${before}`);
+  return { start, end };
+}
+
 /** A field of a record as it cannot be, whatever the checksum says. */
 export interface Damage {
   readonly field: string;

@@ -5,6 +5,7 @@ import {
   encodeInto,
   pad,
   type RecordOf,
+  rangeOf,
   struct,
   u32,
   u64,
@@ -14,7 +15,6 @@ import { MAX_BALLOT, MAX_GENERATION, MAX_HOST_ID, MAX_LVER, MAX_TIMESTAMP_S } fr
 
 export const DBLOCK_FLAGS = { RELEASED: 0x1 } as const;
 export const MODE_FLAGS = { SHARED: 0x1 } as const;
-export const DBLOCK_CHECKSUM_END = 48;
 
 /** One host's ballot block in a paxos lease (spec 10 §4.3). C: struct paxos_dblock. */
 export const dblock = struct('dblock', 56, {
@@ -24,10 +24,11 @@ export const dblock = struct('dblock', 56, {
   inpGeneration: u64(24, { most: MAX_GENERATION }), // inp2
   inpTimestampS: u64(32, { most: MAX_TIMESTAMP_S }), // inp3: that host's monotonic seconds
   lver: u64(40, { most: MAX_LVER }), // lease version the ballot is about
-  checksum: u32(48), // over bytes 0..47
+  checksum: u32(48), // over the fields before it
   flags: u32(52, { most: DBLOCK_FLAGS.RELEASED }), // not protected
 });
 export type Dblock = RecordOf<typeof dblock>;
+const PROTECTED = rangeOf(dblock, 'mbal', 'checksum');
 
 /** A host's shared hold, at byte 128 of its host sector (spec 10 §4.3). C: struct mode_block */
 export const modeBlock = struct('modeBlock', 16, {
@@ -48,11 +49,11 @@ export function damageOfBlock(block: Dblock, geometry: Pick<Geometry, 'maxHosts'
 }
 
 export function dblockChecksum(bytes: Uint8Array, offset = 0): number {
-  return crc32c(bytes, offset, offset + DBLOCK_CHECKSUM_END);
+  return crc32c(bytes, offset + PROTECTED.start, offset + PROTECTED.end);
 }
 
 export function encodeDblock(record: Dblock, bytes: Uint8Array, offset = 0): void {
   encodeInto(dblock, record, bytes, offset);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  view.setUint32(offset + DBLOCK_CHECKSUM_END, dblockChecksum(bytes, offset), true);
+  dblock.fields.checksum.set(view, offset, dblockChecksum(bytes, offset));
 }

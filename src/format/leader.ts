@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import { MIB } from '../base/units.ts';
 import { crc32c } from '../codec/crc32c.ts';
 import {
@@ -6,6 +7,7 @@ import {
   damageOf,
   encodeInto,
   type RecordOf,
+  rangeOf,
   struct,
   u16,
   u32,
@@ -25,8 +27,6 @@ export const LEADER_BYTES = 200;
 export const NAME_BYTES = 48;
 /** Longest host name that can ever match on disk: the 48th byte is a NUL (spec 10 §5.2). */
 export const HOST_NAME_BYTES = 47;
-/** Bytes 0..167 are protected; what follows the checksum is not. */
-export const LEADER_CHECKSUM_END = 168;
 
 /** Leader `flags`. */
 export const LEADER_FLAGS = {
@@ -88,6 +88,13 @@ export const paxosLeader = struct('paxosLeader', LEADER_BYTES, {
 });
 export type PaxosLeader = RecordOf<typeof paxosLeader>;
 
+/** What follows the checksum is not protected. The two tables lie over the same offsets. */
+const PROTECTED = rangeOf(deltaLeader, 'magic', 'checksum');
+assert(
+  rangeOf(paxosLeader, 'magic', 'checksum').end === PROTECTED.end,
+  'both kinds of leader have their checksum at the same place',
+);
+
 /**
  * What of a host lease with a sound checksum cannot be. Only `hostId` has its record there: by one
  * that names another host, all would think `hostId` gone and take what it holds.
@@ -118,9 +125,9 @@ export function damageOfPaxos(leader: PaxosLeader): Damage | null {
   return { field: 'ownerId', found: ownerId, wanted: `${least}..${most}` };
 }
 
-/** The checksum a leader sector should carry, from its first 168 bytes. */
+/** The checksum that a leader sector should carry, over the fields before it. */
 export function leaderChecksum(bytes: Uint8Array, offset = 0): number {
-  return crc32c(bytes, offset, offset + LEADER_CHECKSUM_END);
+  return crc32c(bytes, offset + PROTECTED.start, offset + PROTECTED.end);
 }
 
 /** Encodes into the first 200 bytes at `offset`, with a fresh checksum in place of the record's. */
@@ -136,7 +143,7 @@ export function encodePaxosLeader(record: PaxosLeader, bytes: Uint8Array, offset
 
 function sealLeader(bytes: Uint8Array, offset: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  view.setUint32(offset + LEADER_CHECKSUM_END, leaderChecksum(bytes, offset), true);
+  deltaLeader.fields.checksum.set(view, offset, leaderChecksum(bytes, offset));
 }
 
 const ALIGN_FLAGS: ReadonlyMap<number, number> = new Map([

@@ -5,8 +5,8 @@ import type { Random } from '../base/units.ts';
 import { GEOMETRY_4K_8M, GEOMETRY_512_1M, type Geometry, geometryOf } from '../format/geometry.ts';
 import { errnoError, leaseError } from '../lease/io.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
+import type { Member } from '../lease/member.ts';
 import type { Refusal } from '../lease/paxos-acquire.ts';
-import type { Member } from '../lease/world.ts';
 import type { Held, Holds } from './holds.ts';
 import type { LeaseAnswer, LeaseCommandResult } from './messages.ts';
 

@@ -7,13 +7,13 @@ import { convertToExclusive, convertToShared } from '../lease/convert.ts';
 import { initLockspace, initResource, placedRight } from '../lease/initialise.ts';
 import { errnoError } from '../lease/io.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
+import type { Member } from '../lease/member.ts';
 import { paxosAcquire, readLvb } from '../lease/paxos-acquire.ts';
 import type { PaxosHold } from '../lease/paxos-hold.ts';
 import { paxosRelease } from '../lease/paxos-release.ts';
 import { readLockspace, readOwners, readResource } from '../lease/read.ts';
 import { readRequest, writeRequest } from '../lease/request.ts';
 import type { Steps } from '../lease/steps.ts';
-import type { Member } from '../lease/world.ts';
 import {
   type AreaGuesses,
   answer,

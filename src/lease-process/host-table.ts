@@ -10,7 +10,7 @@ import {
   deltaLeader,
   leaderChecksum,
 } from '../format/leader.ts';
-import type { HostView } from '../lease/world.ts';
+import type { HostView } from '../lease/member.ts';
 import type { HostRecord, HostSignal } from './messages.ts';
 
 // Word offsets (u32) in a delta leader, from its table: read in place for 2000 hosts at each look.

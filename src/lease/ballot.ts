@@ -21,11 +21,11 @@ import { adoptable, isLeftBehind, nextVersion, proposes } from './holders.ts';
 import { ioError, leaseError, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
+import type { Member, Place } from './member.ts';
 import { roomForBallot } from './next-numbers.ts';
 import { readLeader, sameLeader } from './owner-watch.ts';
 import { type Area, allSound, type HostBlock, readBlocks } from './paxos-area.ts';
 import type { Reply, Steps } from './steps.ts';
-import type { Member, Place } from './world.ts';
 
 export interface BallotWish {
   readonly shared: boolean;
@@ -213,6 +213,7 @@ function announcement(
   const adopted = isAdopted && mayBeDecided(area, turn.trail) ? own.dblock : none;
   const { bal, inpHostId, inpGeneration, inpTimestampS } = adopted;
   const { mbal } = turn;
+  assert(bal < mbal, 'a new ballot is larger than the one of the values that it goes on with');
   return { mbal, bal, inpHostId, inpGeneration, inpTimestampS, lver, checksum: 0, flags: 0 };
 }
 
@@ -334,6 +335,7 @@ function committedLeader(
   const { dblock } = won;
   const { shared, newNumHosts } = won.wish;
   assert(dblock.inpTimestampS !== 0n, 'a committed owner has a timestamp');
+  assert(dblock.lver > before.lver, 'a ballot commits a later version than the recorded one');
   const own = dblock.inpHostId === BigInt(member.hostId);
   const flags = shared
     ? before.flags | LEADER_FLAGS.SHORT_HOLD
@@ -381,16 +383,23 @@ export function hostBlock(
   geometry: Geometry,
   block: BlockToWrite,
 ): { readonly offset: number; readonly bytes: Uint8Array } {
-  const { dblock } = block;
+  const { dblock, sharedGeneration } = block;
+  const { hostId } = member;
+  assert(hostId >= 1 && hostId <= geometry.maxHosts, 'our block lies among the host blocks');
+  assert(isBallotOf(hostId, dblock.mbal, geometry), 'our block has a ballot number of ours');
+  assert(
+    sharedGeneration === null || sharedGeneration === member.generation,
+    'a shared hold is one of our membership as it is',
+  );
   assert(damageOfBlock(dblock, geometry) === null, 'what we write, others can read');
   assert(dblock.inpHostId === 0n || dblock.bal !== 0n, 'values carry the ballot that adopted them');
   const bytes = new Uint8Array(geometry.sectorSize);
   encodeDblock(dblock, bytes);
-  if (block.sharedGeneration !== null) {
-    const mode = { flags: MODE_FLAGS.SHARED, generation: block.sharedGeneration };
+  if (sharedGeneration !== null) {
+    const mode = { flags: MODE_FLAGS.SHARED, generation: sharedGeneration };
     encodeInto(modeBlock, mode, bytes, MODE_BLOCK_OFFSET);
   }
-  const offset = place.offset + hostBlockSector(member.hostId) * geometry.sectorSize;
+  const offset = place.offset + hostBlockSector(hostId) * geometry.sectorSize;
   return { offset, bytes };
 }
 
@@ -402,7 +411,13 @@ export function released(block: Dblock): Dblock {
 export function nextBallot(area: Pick<Area, 'leader'>, hostId: number, largest: bigint): bigint {
   if (largest === 0n) return BigInt(hostId);
   const step = area.leader.maxHosts;
-  return largest - (largest % step) + step + BigInt(hostId);
+  const next = largest - (largest % step) + step + BigInt(hostId);
+  assert(next > largest, 'our ballot is the largest');
+  return next;
+}
+
+function isBallotOf(hostId: number, mbal: bigint, { maxHosts }: Geometry): boolean {
+  return mbal > 0n && mbal % BigInt(maxHosts) === BigInt(hostId % maxHosts);
 }
 
 function largestMbal(blocks: readonly HostBlock[]): bigint {

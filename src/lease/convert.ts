@@ -1,7 +1,9 @@
+import { assert } from '../base/assert.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
 import { emptyTrail, released, type Trail, writeHostBlock } from './ballot.ts';
 import { ioError, leaseError } from './io.ts';
+import { type Member, namesUs } from './member.ts';
 import {
   type Cleared,
   contend,
@@ -16,7 +18,6 @@ import type { PaxosHold } from './paxos-hold.ts';
 import { lvbSettled, writeLvb } from './paxos-release.ts';
 import { giveBack } from './roll-back.ts';
 import type { Steps } from './steps.ts';
-import type { Member } from './world.ts';
 
 const MAX_RESTARTS = 1000;
 
@@ -37,6 +38,8 @@ export function* convertToShared(
   hold: PaxosHold,
   lvb: Uint8Array | null,
 ): Steps<Result<PaxosHold, Refusal>> {
+  assert(!hold.shared, 'an exclusive hold becomes a shared one');
+  assert(namesUs(member, hold.leader), 'an exclusive hold was granted to us');
   const { geometry, leader, dblock } = hold;
   if (lvb !== null) {
     const value = yield* writeLvb(member, hold, lvb);
@@ -72,6 +75,7 @@ export function* convertToExclusive(
   hold: PaxosHold,
   ownerNowait: boolean,
 ): Steps<Result<PaxosHold, Refusal>> {
+  assert(hold.shared, 'a shared hold becomes an exclusive one');
   const trail = emptyTrail();
   const wish = { shared: false, keepShared: true, newNumHosts: null };
   let guess: AreaGuess = {

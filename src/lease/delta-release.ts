@@ -1,6 +1,7 @@
+import { assert } from '../base/assert.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { deltaLeaseOffset } from '../format/geometry.ts';
-import { encodeDeltaLeader } from '../format/leader.ts';
+import { damageOfDelta, encodeDeltaLeader } from '../format/leader.ts';
 import type { DeltaHold, DeltaPlace } from './delta-acquire.ts';
 import { ioError } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
@@ -15,8 +16,11 @@ export function* deltaRelease(
   place: Pick<DeltaPlace, 'offset' | 'hostId' | 'ioTimeoutS'>,
   hold: DeltaHold,
 ): Steps<Result<null, LeaseError>> {
+  const free = { ...hold.leader, timestampS: 0n };
+  assert(free.ownerId === BigInt(place.hostId), 'a host frees its own record');
+  assert(damageOfDelta(free, place.hostId) === null, 'what we write, others can read');
   const sector = new Uint8Array(hold.geometry.sectorSize);
-  encodeDeltaLeader({ ...hold.leader, timestampS: 0n }, sector);
+  encodeDeltaLeader(free, sector);
   const wrote = yield {
     op: 'write',
     disk: 'lockspace',

@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import { sameBytes } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { wholeSeconds } from '../base/units.ts';
@@ -6,6 +7,7 @@ import { deltaLeaseOffset } from '../format/geometry.ts';
 import { setHostBit } from '../format/host-bitmap.ts';
 import {
   type DeltaLeader,
+  damageOfDelta,
   deltaLeader,
   encodeDeltaLeader,
   LEADER_BYTES,
@@ -88,6 +90,10 @@ export function* deltaRenew(
     eventNumber: renewal.event?.number ?? 0n,
     eventData: renewal.event?.data ?? 0n,
   };
+  assert(leader.ownerId === BigInt(place.hostId), 'a host renews its own record');
+  assert(leader.timestampS >= renewal.hold.leader.timestampS, 'our clock does not go back');
+  assert(leader.timestampS !== 0n, 'a record that is renewed is not free');
+  assert(damageOfDelta(leader, place.hostId) === null, 'what we write, others can read');
   const sector = new Uint8Array(geometry.sectorSize);
   for (const hostId of renewal.hostBits) setHostBit(sector, 0, hostId);
   encodeDeltaLeader(leader, sector); // last: its checksum is of what goes out

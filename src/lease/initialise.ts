@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
 import { fail, ok, type Result } from '../base/result.ts';
@@ -13,6 +14,8 @@ import {
   alignFlag,
   DELTA_DISK_MAGIC,
   DELTA_DISK_VERSION,
+  damageOfDelta,
+  damageOfPaxos,
   deltaLeader,
   encodeDeltaLeader,
   encodePaxosLeader,
@@ -53,6 +56,7 @@ export function* initLockspace(wish: NewLockspace): Steps<Result<null, LeaseErro
     spaceName: wish.name,
     ioTimeoutS: wish.ioTimeoutS,
   };
+  assert(damageOfDelta(record, null) === null, 'what we write, others can read');
   for (let hostId = 1; hostId <= geometry.maxHosts; hostId++) {
     const magic = hostId === 1 ? 0 : DELTA_DISK_MAGIC;
     encodeDeltaLeader({ ...record, magic }, area, deltaLeaseOffset(geometry, hostId));
@@ -121,6 +125,7 @@ export function* initResource(wish: NewResource): Steps<Result<null, LeaseError>
     resourceName: wish.resourceName,
     writeTimestampS: wish.clear ? BigInt(wholeSeconds(wish.nowMs)) : 0n,
   };
+  assert(damageOfPaxos(leader) === null, 'what we write, others can read');
   encodePaxosLeader(leader, area);
   const request = { magic: REQ_DISK_MAGIC, version: REQ_DISK_VERSION, lver: 0n, forceMode: 0 };
   encodeInto(requestRecord, request, area, REQUEST_SECTOR * geometry.sectorSize);

@@ -2,8 +2,8 @@ import { assert } from '../base/assert.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import type { LeaseError, LeaseErrorCode } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
+import type { Member } from './member.ts';
 import type { DiskRole, Effect, Reply, Steps } from './steps.ts';
-import type { Member } from './world.ts';
 
 export type Facts = Readonly<Record<string, string | number | bigint>>;
 

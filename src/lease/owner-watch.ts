@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import { sameBytes } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
@@ -8,10 +9,10 @@ import { hasGone, standingOf } from './holders.ts';
 import { errnoError, leaseError, readSpan, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
+import type { HostView, Member, Place } from './member.ts';
 import { type Area, blockAt } from './paxos-area.ts';
 import type { Steps } from './steps.ts';
 import { verifyDelta, verifyPaxos } from './verify.ts';
-import type { HostView, Member, Place } from './world.ts';
 
 /** `free`: no ballot of the owner's can still count. `changed`: begin again with a new read. */
 export type OwnerVerdict = 'free' | 'changed';
@@ -118,6 +119,8 @@ export function* readHostLease(
   if (!read.ok) return read;
   const owner = verifyDelta(read.value.value, 0, { ...member, hostId: ownerId });
   if (!owner.ok) return owner;
+  const { timestampS, ownerId: found } = owner.value;
+  assert(timestampS === 0n || found === hostId, 'a host lease in use is that of its own host');
   return ok({ nowMs: read.value.nowMs, leader: owner.value });
 }
 

@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import { ERRNO } from '../base/errno.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
@@ -16,6 +17,7 @@ import { isLeftBehind, sharersIn } from './holders.ts';
 import { errnoError, ioError, leaseError, readSpan, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
+import { type Member, namesUs, type Place } from './member.ts';
 import { leaderUnchanged, watchOwner } from './owner-watch.ts';
 import {
   type Area,
@@ -27,10 +29,9 @@ import {
 } from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import { freeLeader } from './paxos-release.ts';
-import { giveBack, names } from './roll-back.ts';
+import { giveBack } from './roll-back.ts';
 import { leaseTimesOf, sharerIsLive, sharerSeemsLive } from './sharer.ts';
 import type { Steps } from './steps.ts';
-import type { Member, Place } from './world.ts';
 
 export interface AcquireWish {
   readonly shared: boolean;
@@ -207,6 +208,8 @@ export function* contend(
     how.trail.proposed = false; // that version is another's for good
     return fail({ error: end.error, leader: end.leader });
   }
+  assert(namesUs(member, end.leader), 'the leader that we won with names us');
+  assert(end.dblock.lver === end.leader.lver, 'our block and our leader are of one version');
   const hold: PaxosHold = {
     path: place.path,
     offset: place.offset,
@@ -250,7 +253,7 @@ export function* retract(
   from: { readonly trail: Trail; readonly keepShared: boolean },
 ): Steps<void> {
   const { block, proposed, leader } = from.trail;
-  const ownLeader = leader ?? (names(member, area.leader) ? area.leader : null);
+  const ownLeader = leader ?? (namesUs(member, area.leader) ? area.leader : null);
   if (block === null || (!proposed && ownLeader === null)) return;
   if (ownLeader === null && block.lver <= area.leader.lver) return; // recorded, and not for us
   const sharedGeneration = from.keepShared ? member.generation : null;

@@ -16,9 +16,9 @@ import { MAX_HOST_ID } from '../format/limits.ts';
 import { readSpan } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
+import type { Member, Place } from './member.ts';
 import type { Steps } from './steps.ts';
 import { damaged, verifyPaxos } from './verify.ts';
-import type { Member, Place } from './world.ts';
 
 /** One host block that is not empty. */
 export interface HostBlock {
@@ -135,8 +135,8 @@ function bytesFor(geometry: Geometry, numHosts: number): number {
 
 /**
  * Almost every block of a large area is empty: look at its words first, decode the others only.
- * Offsets follow the dblock table: mbal, bal, inp, lver, checksum, flags all 0 is an empty block;
- * RELEASED alone is how the original takes values back.
+ * mbal, bal, inp, lver, checksum, flags all 0 is an empty block; RELEASED alone is how the original
+ * takes values back.
  */
 export function scanBlocks(bytes: Uint8Array, geometry: Geometry, numHosts: number): HostBlock[] {
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >>> 2);
@@ -152,18 +152,26 @@ export function scanBlocks(bytes: Uint8Array, geometry: Geometry, numHosts: numb
   return blocks;
 }
 
+const MBAL = dblock.fields.mbal.offset >>> 2;
+const BAL = dblock.fields.bal.offset >>> 2;
+const INP = dblock.fields.inpHostId.offset >>> 2;
+const LVER = dblock.fields.lver.offset >>> 2;
+const CHECKSUM = dblock.fields.checksum.offset >>> 2;
+const FLAGS = dblock.fields.flags.offset >>> 2;
+
+/** @param at the first word of a block; its larger fields are two words each */
 function anyBallot(words: Uint32Array, at: number): boolean {
   return (
-    ((words[at] ?? 0) |
-      (words[at + 1] ?? 0) |
-      (words[at + 2] ?? 0) |
-      (words[at + 3] ?? 0) |
-      (words[at + 4] ?? 0) |
-      (words[at + 5] ?? 0) |
-      (words[at + 10] ?? 0) |
-      (words[at + 11] ?? 0) |
-      (words[at + 12] ?? 0) |
-      (words[at + 13] ?? 0)) !==
+    ((words[at + MBAL] ?? 0) |
+      (words[at + MBAL + 1] ?? 0) |
+      (words[at + BAL] ?? 0) |
+      (words[at + BAL + 1] ?? 0) |
+      (words[at + INP] ?? 0) |
+      (words[at + INP + 1] ?? 0) |
+      (words[at + LVER] ?? 0) |
+      (words[at + LVER + 1] ?? 0) |
+      (words[at + CHECKSUM] ?? 0) |
+      (words[at + FLAGS] ?? 0)) !==
     0
   );
 }

@@ -3,15 +3,20 @@ import type { ByteString } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { wholeSeconds } from '../base/units.ts';
 import { type Geometry, hasLvb, LVB_SECTOR } from '../format/geometry.ts';
-import { encodePaxosLeader, LEADER_FLAGS, type PaxosLeader } from '../format/leader.ts';
+import {
+  damageOfPaxos,
+  encodePaxosLeader,
+  LEADER_FLAGS,
+  type PaxosLeader,
+} from '../format/leader.ts';
 import { hostBlock, released, writeHostBlock } from './ballot.ts';
 import { ioError, keepTrying, leaseError, settle, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
+import { type Member, namesUs, type Place } from './member.ts';
 import { readLeader, sameLeader } from './owner-watch.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import type { Reply, Steps } from './steps.ts';
-import type { Member, Place } from './world.ts';
 
 /**
  * Gives a hold back. The order is the safety: value block, own block RELEASED, leader free.
@@ -29,6 +34,7 @@ export function* paxosRelease(
   hold: PaxosHold,
   wish: { readonly lvb: Uint8Array | null; readonly rename: ByteString | null },
 ): Steps<Result<null, LeaseError>> {
+  assert(hold.shared || namesUs(member, hold.leader), 'an exclusive hold was granted to us');
   const { ioTimeoutMs, renewalIntervalMs } = leaseTimes(member.ioTimeoutS);
   const progress: Progress = {
     lvb: hold.shared ? null : wish.lvb,
@@ -263,6 +269,7 @@ function* freedLeader(
     writeTimestampS: BigInt(wholeSeconds(nowMs)),
     resourceName: from.rename ?? leader.resourceName,
   };
+  assert(damageOfPaxos(free) === null, 'what we write, others can read');
   const bytes = new Uint8Array(from.geometry.sectorSize);
   encodePaxosLeader(free, bytes);
   return ok(bytes);

@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import { ERRNO } from '../base/errno.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
@@ -12,10 +13,10 @@ import {
 import { errnoError, ioError, leaseError, readSpan } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
+import type { Member, Place } from './member.ts';
 import { readLeader } from './owner-watch.ts';
 import type { Steps } from './steps.ts';
 import { damaged, sameMajor } from './verify.ts';
-import type { Member, Place } from './world.ts';
 
 export interface RequestWish {
   /** 0 with `forceMode` 0 clears the record. */
@@ -86,6 +87,7 @@ export function* writeRequest(
     lver,
     forceMode: wish.forceMode,
   };
+  assert(damageOf(requestRecord, record) === null, 'what we write, others can read');
   encodeInto(requestRecord, record, bytes);
   const offset = place.offset + REQUEST_SECTOR * wish.geometry.sectorSize;
   const timeoutMs = leaseTimes(member.ioTimeoutS).ioTimeoutMs;

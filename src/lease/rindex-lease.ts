@@ -2,12 +2,12 @@ import { fail, type Result } from '../base/result.ts';
 import { settle, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
+import type { Member } from './member.ts';
 import { paxosAcquire } from './paxos-acquire.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import { paxosRelease } from './paxos-release.ts';
 import { INDEX_LEASE_NAME, type IndexPlace, type IndexShape } from './rindex-area.ts';
 import type { Steps } from './steps.ts';
-import type { Member } from './world.ts';
 
 /** What was written under the lease: each span before its write is sent. */
 export type Touched = { readonly offset: number; readonly length: number }[];

@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
 import { fail, ok, type Result } from '../base/result.ts';
@@ -8,6 +9,7 @@ import { indexHeader } from '../format/resource-index.ts';
 import { initResource } from './initialise.ts';
 import { errnoError, ioError, leaseError, readSpan, writeSpan } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
+import type { Member } from './member.ts';
 import {
   entryAt,
   entryNumber,
@@ -28,7 +30,6 @@ import {
 } from './rindex-area.ts';
 import { type Touched, withIndexLease } from './rindex-lease.ts';
 import type { Steps } from './steps.ts';
-import type { Member } from './world.ts';
 
 /**
  * The index of resource names: which areas behind it hold a resource, and of what name.
@@ -224,6 +225,11 @@ function* writeEntry(
   },
 ): Steps<Result<NamedPlace, LeaseError>> {
   const { index, n, entry } = what;
+  assert(n >= 0 && n < index.maxResources, 'an entry lies inside of the index');
+  assert(
+    entry === null || entry.offset === resourceOffset(index, n),
+    'an entry says its own place',
+  );
   putEntry(index.bytes, index.geometry, n, entry);
   const { offset, bytes } = entrySector(index, n);
   what.touched.push({ offset, length: bytes.length });

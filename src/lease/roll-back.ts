@@ -3,9 +3,9 @@ import type { Geometry } from '../format/geometry.ts';
 import type { PaxosLeader } from '../format/leader.ts';
 import { released, writeHostBlock } from './ballot.ts';
 import { keepTrying, settle } from './io.ts';
+import { type Member, namesUs, type Place } from './member.ts';
 import { freeLeader } from './paxos-release.ts';
 import type { Steps } from './steps.ts';
-import type { Member, Place } from './world.ts';
 
 /** How a resource is to be left behind when we do not keep what we may have taken. */
 export interface GivingBack {
@@ -55,18 +55,9 @@ function* giveBackOnce(member: Member, place: Place, what: GivingBack): Steps<'d
     if (!isMarked && block.sharedGeneration !== null) return 'again';
   }
   const withoutLeader = isMarked ? 'done' : 'again'; // then the block is what gives it back
-  if (leader === null || !names(member, leader)) return withoutLeader;
+  if (leader === null || !namesUs(member, leader)) return withoutLeader;
   const freed = yield* freeLeader(member, place, { geometry, leader, rename: null });
   if (freed.ok) return freed.value === 'freed' ? 'done' : withoutLeader;
   const { code } = freed.error.error;
   return code === 'AIO_TIMEOUT' || code === 'ERRNO' ? 'again' : 'done'; // else: not ours any more
-}
-
-/** Only a leader that names us in this stay is ours to free. */
-export function names(member: Member, leader: PaxosLeader): boolean {
-  return (
-    leader.ownerId === BigInt(member.hostId) &&
-    leader.ownerGeneration === member.generation &&
-    leader.timestampS !== 0n
-  );
 }

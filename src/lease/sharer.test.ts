@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { deltaLeaseOffset, GEOMETRY_512_1M } from '../format/geometry.ts';
 import { HarnessHost, ProcedureHarness } from '../sim/procedure-harness.ts';
+import type { HostView, Member } from './member.ts';
 import type { HostBlock } from './paxos-area.ts';
 import { sharerIsLive, sharerSeemsLive } from './sharer.ts';
-import type { HostView, Member } from './world.ts';
 
 const DEAD_MS = 140_000;
 

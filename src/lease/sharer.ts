@@ -2,10 +2,10 @@ import { ok, type Result } from '../base/result.ts';
 import { standingOf } from './holders.ts';
 import type { LeaseError } from './lease-error.ts';
 import { type LeaseTimes, leaseTimes } from './lease-times.ts';
+import type { HostView, Member } from './member.ts';
 import { readHostLease } from './owner-watch.ts';
 import type { HostBlock } from './paxos-area.ts';
 import type { Steps } from './steps.ts';
-import type { HostView, Member } from './world.ts';
 
 export function leaseTimesOf(member: Member): LeaseTimes {
   return leaseTimes(member.ioTimeoutS);

@@ -7,8 +7,8 @@ import { deltaRenew, type RenewalFailure, type Renewed } from '../lease/delta-re
 import { deltaResume } from '../lease/delta-resume.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
 import { type LeaseTimes, leaseTimes, REFUSED_LANDS_MS } from '../lease/lease-times.ts';
+import type { Member } from '../lease/member.ts';
 import type { Steps } from '../lease/steps.ts';
-import type { Member } from '../lease/world.ts';
 import { HostTable, type Look } from '../lease-process/host-table.ts';
 import type { AnnouncedEvent, JoinRequest, ToLeaseProcess } from '../lease-process/messages.ts';
 import { bootTimes, type Timer } from '../ports/clock.ts';

@@ -5,9 +5,9 @@ import { Share } from '../base/share.ts';
 import type { Random } from '../base/units.ts';
 import { errnoError } from '../lease/io.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
+import type { Member } from '../lease/member.ts';
 import { INDEX_LEASE_NAME } from '../lease/rindex-area.ts';
 import type { Steps } from '../lease/steps.ts';
-import type { Member } from '../lease/world.ts';
 import {
   type AreaGuesses,
   type CommandContext,

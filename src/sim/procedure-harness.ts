@@ -6,8 +6,8 @@ import { type DeltaHold, deltaAcquire } from '../lease/delta-acquire.ts';
 import { deltaRelease } from '../lease/delta-release.ts';
 import { initLockspace, initResource } from '../lease/initialise.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
+import type { HostView, Member, Place } from '../lease/member.ts';
 import type { DiskRole, Effect, Reply, Steps } from '../lease/steps.ts';
-import type { HostView, Member, Place } from '../lease/world.ts';
 
 export const HARNESS_LOCKSPACE = 'LS';
 export const HARNESS_PLACE: Place = { path: '/lun', offset: 0, resourceName: 'vm7' };

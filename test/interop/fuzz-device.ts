@@ -13,8 +13,8 @@ import {
   PAXOS_DISK_VERSION,
   paxosLeader,
 } from '../../src/format/leader.ts';
+import type { Member } from '../../src/lease/member.ts';
 import type { Effect, Reply, Steps } from '../../src/lease/steps.ts';
-import type { Member } from '../../src/lease/world.ts';
 
 /** As far as a procedure that may go on for ever is worth following. */
 const MAX_EFFECTS = 4000;

@@ -13,10 +13,10 @@ import {
   PAXOS_DISK_VERSION,
   paxosLeader,
 } from '../../src/format/leader.ts';
+import type { Member } from '../../src/lease/member.ts';
 import { paxosAcquire } from '../../src/lease/paxos-acquire.ts';
 import { paxosRelease } from '../../src/lease/paxos-release.ts';
 import type { Steps } from '../../src/lease/steps.ts';
-import type { Member } from '../../src/lease/world.ts';
 import { FuzzDevice, LS_AT, memberOf, RES_AT, randomFrom } from './fuzz-device.ts';
 
 /** Whatever lies in an area, of two hosts that race for it never do both hold it. */

@@ -17,12 +17,12 @@ import { test } from 'node:test';
 import { GEOMETRIES, GEOMETRY_512_1M, type Geometry } from '../../src/format/geometry.ts';
 import { deltaAcquire, readLockspaceSizes } from '../../src/lease/delta-acquire.ts';
 import { initLockspace, initResource } from '../../src/lease/initialise.ts';
+import type { Member } from '../../src/lease/member.ts';
 import { paxosAcquire } from '../../src/lease/paxos-acquire.ts';
 import { paxosRelease } from '../../src/lease/paxos-release.ts';
 import { readOwners } from '../../src/lease/read.ts';
 import { writeRequest } from '../../src/lease/request.ts';
 import type { Steps } from '../../src/lease/steps.ts';
-import type { Member } from '../../src/lease/world.ts';
 
 const SANLOCK = '/usr/sbin/sanlock';
 const skip = existsSync(SANLOCK) ? false : `the original is not installed at ${SANLOCK}`;

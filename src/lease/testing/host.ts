@@ -10,11 +10,11 @@ import {
 } from '../../sim/procedure-harness.ts';
 import { convertToExclusive, convertToShared } from '../convert.ts';
 import { leaseTimes } from '../lease-times.ts';
+import type { Member } from '../member.ts';
 import { type AcquireWish, paxosAcquire, type Refusal, readLvb } from '../paxos-acquire.ts';
 import type { PaxosHold } from '../paxos-hold.ts';
 import { paxosRelease } from '../paxos-release.ts';
 import type { Steps } from '../steps.ts';
-import type { Member } from '../world.ts';
 import {
   originalAcquire,
   originalRelease,

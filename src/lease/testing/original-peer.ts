@@ -9,13 +9,13 @@ import { nextBallot, released, writeHostBlock } from '../ballot.ts';
 import { errnoError, ioError, leaseError, readSpan, sleep } from '../io.ts';
 import type { LeaseErrorCode } from '../lease-error.ts';
 import { leaseTimes } from '../lease-times.ts';
+import type { Member, Place } from '../member.ts';
 import { readHostLease, readLeader, sameLeader } from '../owner-watch.ts';
 import type { AcquireWish, Refusal } from '../paxos-acquire.ts';
 import { type Area, blockAt, type HostBlock, readArea, readBlocks } from '../paxos-area.ts';
 import type { PaxosHold } from '../paxos-hold.ts';
 import { sharerIsLive, sharerSeemsLive } from '../sharer.ts';
 import type { Reply, Steps } from '../steps.ts';
-import type { Member, Place } from '../world.ts';
 
 // A host that runs the original, as spec 10 §8 and §9 describe what it does on disk, its weaknesses
 // included: for tests of what our hosts meet in a mixed lockspace. Reading and encoding are ours.

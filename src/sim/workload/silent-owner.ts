@@ -1,8 +1,8 @@
 import { SECOND_MS, wholeSeconds } from '../../base/units.ts';
 import { encodeDeltaLeader } from '../../format/leader.ts';
 import { leaseTimes } from '../../lease/lease-times.ts';
+import type { HostView, Member } from '../../lease/member.ts';
 import { paxosAcquire } from '../../lease/paxos-acquire.ts';
-import type { HostView, Member } from '../../lease/world.ts';
 import { Dice } from '../kernel/dice.ts';
 import {
   HARNESS_HOSTS,

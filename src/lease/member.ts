@@ -1,6 +1,7 @@
 import type { ByteString } from '../base/bytes.ts';
 import type { Random } from '../base/units.ts';
 import type { Geometry } from '../format/geometry.ts';
+import type { PaxosLeader } from '../format/leader.ts';
 import type { Steps } from './steps.ts';
 
 /** What this host last saw of another one in the lockspace (spec 10 §7). Times: our own clock. */
@@ -41,6 +42,15 @@ export interface Member {
    * unanswered; until it ends nothing else may touch the resource. Absent: it is not done.
    */
   readonly later?: (rest: () => Steps<void>) => void;
+}
+
+/** Whether a leader records our hold, of this membership: no other one is ours to free. */
+export function namesUs(
+  { hostId, generation }: Pick<Member, 'hostId' | 'generation'>,
+  leader: PaxosLeader,
+): boolean {
+  const { ownerId, ownerGeneration, timestampS } = leader;
+  return ownerId === BigInt(hostId) && ownerGeneration === generation && timestampS !== 0n;
 }
 
 /** A resource area on the disk named 'resource'. */
