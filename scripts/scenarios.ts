@@ -2,11 +2,13 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { playDaemonScenario } from '../src/sim/scenario/daemons.ts';
 import { playLeaseScenario } from '../src/sim/scenario/lease.ts';
+import { playLvmScenario } from '../src/sim/scenario/lvm.ts';
 
 const root = process.env['HOLDFAST_ROOT'] ?? '.';
 const ROOMS: readonly (readonly [string, (text: string) => string])[] = [
   ['src/lease/scenarios', playLeaseScenario],
   ['src/sanlock/scenarios', playDaemonScenario],
+  ['src/lvmlockd/scenarios', playLvmScenario],
 ];
 const isAccepting = process.argv.includes('--accept');
 

@@ -1,4 +1,5 @@
 import { ERRNO } from '../../base/errno.ts';
+import type { LogFields, LogLevel } from '../../base/log-fields.ts';
 import { sanlockManager } from '../../lvmlockd/managers/sanlock/manager.ts';
 import { sanlockTimes } from '../../lvmlockd/managers/sanlock/slots.ts';
 import type { Log } from '../../ports/log.ts';
@@ -20,7 +21,7 @@ const BLOCK_BYTES = 512;
 /** What the host's daemons tell whoever keeps watch over it. */
 export interface Watch {
   /** An event of either daemon's log. */
-  logged(event: string): void;
+  logged(event: string, fields: LogFields, of: 'sanlock' | 'lvmlockd', level: LogLevel): void;
   /** sanlock ran the program of lvmlockd that is to make it let go. */
   killpath(): void;
   say(text: string): void;
@@ -101,7 +102,7 @@ export class LvmHost {
     return new SanlockHost({
       ...{ hostId, clock: this.#clock, storage: this.#storage },
       dice: this.#dice.fork(`boot ${this.#boots}`),
-      log: this.#log(),
+      log: this.#log('sanlock'),
       ...(this.#hasWatchdog ? { watchdog: (time: HostClock) => this.#watchdog(time) } : {}),
       processes: {
         isAlive: (pid) => pid === this.#lvmlockd?.pid,
@@ -112,9 +113,12 @@ export class LvmHost {
     });
   }
 
-  #log(): Log {
-    const tell = (event: string) => this.#watch.logged(event);
-    return { error: tell, warn: tell, info: tell, debug: () => {} };
+  #log(of: 'sanlock' | 'lvmlockd'): Log {
+    const log =
+      (level: LogLevel) =>
+      (event: string, fields: LogFields = {}) =>
+        this.#watch.logged(event, fields, of, level);
+    return { error: log('error'), warn: log('warn'), info: log('info'), debug: () => {} };
   }
 
   #watchdog(time: HostClock): Sockets {
@@ -188,7 +192,7 @@ export class LvmHost {
           logicalBytes: BLOCK_BYTES,
         }),
       },
-      log: this.#log(),
+      log: this.#log('lvmlockd'),
       sendDump: () => true,
       dumpLog: () => '',
       dumpFormOf: () => 'old',

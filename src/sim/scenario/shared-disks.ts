@@ -1,15 +1,10 @@
 import { assert } from '../../base/assert.ts';
 import { MIB, SECOND_MS } from '../../base/units.ts';
 import { decode } from '../../codec/struct.ts';
-import {
-  DELTA_DISK_MAGIC,
-  deltaLeader,
-  encodeDeltaLeader,
-  PAXOS_DISK_MAGIC,
-  paxosLeader,
-} from '../../format/leader.ts';
+import { deltaLeader, encodeDeltaLeader } from '../../format/leader.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import { type FatePlan, type Io, type IoFate, PROMPT, SimStorage } from '../kernel/disk.ts';
+import { LeaseTrace } from './lease-trace.ts';
 import type { Timeline } from './timeline.ts';
 
 /** No scenario lasts so long: what hangs until then is never answered. */
@@ -29,15 +24,13 @@ interface Trouble {
 export class SharedDisks {
   readonly storage = new SimStorage();
   readonly #clock: SimClock;
-  readonly #timeline: Timeline;
+  readonly #trace: LeaseTrace;
   readonly #troubles = new Map<string, Trouble>();
-  /** The last record seen of each lease. */
-  readonly #shown = new Map<string, string>();
 
   constructor(clock: SimClock, timeline: Timeline) {
     this.#clock = clock;
-    this.#timeline = timeline;
-    this.storage.onLanded = (io, bytes) => this.#landed(io, bytes);
+    this.#trace = new LeaseTrace(timeline);
+    this.storage.onLanded = (io, bytes) => this.#trace.landed(io, bytes);
   }
 
   add(lockspace: string): void {
@@ -69,7 +62,7 @@ export class SharedDisks {
     encodeDeltaLeader(lease, sector);
     const io = { host: hostName, path, write: true, offset, length: SECTOR };
     this.storage.write(device, offset, sector);
-    this.#landed(io, sector);
+    this.#trace.landed(io, sector);
   }
 
   /** Of one host, as it names itself to the storage. */
@@ -83,38 +76,6 @@ export class SharedDisks {
       return { landsInMs: restMs, answersInMs: restMs + 0.1, errno: null };
     }
     return io.write ? { landsInMs: 0.1, answersInMs: 0.2, errno: EIO } : PROMPT(io);
-  }
-
-  /** A change of owner or member, as it is on the disk from now on. */
-  #landed(io: Io, bytes: Uint8Array): void {
-    if (bytes.length < SECTOR) return;
-    const lockspace = io.path.slice(pathOf('').length);
-    const { magic } = decode(deltaLeader, bytes);
-    if (magic === DELTA_DISK_MAGIC && io.offset < MIB) {
-      const lease = decode(deltaLeader, bytes);
-      const place = `${lockspace} host id ${io.offset / SECTOR + 1}`;
-      const isFree = lease.timestampS === 0n;
-      const state = isFree ? 'free' : `owned by ${lease.hostName}`;
-      const isNew = this.#show(io.host, place, `${state}, generation ${lease.ownerGeneration}`);
-      if (isNew || isFree) return;
-      const time = `timestamp ${Number(lease.timestampS) - this.#timeline.startS}`;
-      const text = `disk ${place}: renewed, ${time}`;
-      this.#timeline.repeat(io.host, { subject: place, key: 'renewed', text, last: time });
-    } else if (magic === PAXOS_DISK_MAGIC && io.offset % MIB === 0) {
-      const leader = decode(paxosLeader, bytes);
-      const place = `${lockspace}:${leader.resourceName}`;
-      const owner = `owned by host id ${leader.ownerId} generation ${leader.ownerGeneration}`;
-      const state = leader.timestampS === 0n ? 'free' : owner;
-      this.#show(io.host, place, `${state}, version ${leader.lver}`);
-    }
-  }
-
-  /** @returns whether that is news */
-  #show(host: string, place: string, state: string): boolean {
-    if (this.#shown.get(place) === state) return false;
-    this.#shown.set(place, state);
-    this.#timeline.repeat(host, { subject: place, key: state, text: `disk ${place}: ${state}` });
-    return true;
   }
 }
 

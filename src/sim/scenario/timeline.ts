@@ -87,7 +87,7 @@ export class Timeline {
 const CLOCK_SECONDS: readonly string[] = ['renewal', 'expire'];
 
 /** Fields with sentences: those are for people, and may be reworded. */
-const SENTENCES: readonly string[] = ['reason', 'goOn', 'during'];
+const SENTENCES: readonly string[] = ['advice', 'goOn', 'reason', 'during'];
 
 function fieldWords(fields: LogFields, startS: number): string {
   const shown = (name: string, value: LogFields[string]) =>
@@ -98,25 +98,28 @@ function fieldWords(fields: LogFields, startS: number): string {
     .join('');
 }
 
+/** Writes one event of a program's log; its repetitions are those with the same texts. */
+export function logEvent(
+  timeline: Timeline,
+  of: { readonly host: string; readonly program: string; readonly level: LogLevel },
+  event: string,
+  fields: LogFields,
+): void {
+  const words = `${event}${fieldWords(fields, timeline.startS)}`;
+  const key = words.replaceAll(/\d+/g, '');
+  const text = `${of.program} ${of.level} ${words}`;
+  timeline.repeat(of.host, { subject: `${of.program} log ${key}`, key, text });
+}
+
 /** A program's log as lines of the trace; `hidden`: events that the trace shows in another way. */
 export function logOf(
   timeline: Timeline,
   of: { readonly host: string; readonly program: string; readonly hidden: readonly string[] },
 ): Log {
-  const write = (level: LogLevel) => (event: string, fields: LogFields) => {
-    if (of.hidden.includes(event)) return;
-    const numbers = (words: string) => words.replaceAll(/\d+/g, '');
-    const words = `${event}${fieldWords(fields, timeline.startS)}`;
-    timeline.repeat(of.host, {
-      subject: `${of.program} log ${numbers(words)}`,
-      key: numbers(words),
-      text: `${of.program} ${level} ${words}`,
-    });
-  };
-  return {
-    error: (event, fields = {}) => write('error')(event, fields),
-    warn: (event, fields = {}) => write('warn')(event, fields),
-    info: (event, fields = {}) => write('info')(event, fields),
-    debug: () => {},
-  };
+  const write =
+    (level: LogLevel) =>
+    (event: string, fields: LogFields = {}) => {
+      if (!of.hidden.includes(event)) logEvent(timeline, { ...of, level }, event, fields);
+    };
+  return { error: write('error'), warn: write('warn'), info: write('info'), debug: () => {} };
 }
