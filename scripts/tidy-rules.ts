@@ -59,9 +59,15 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   reset: { mayImport: ['base', 'codec', 'wire/wdmd', 'wire/sanlock'] },
   fence: { mayImport: ['base', 'codec', 'wire/wdmd', 'wire/sanlock'] },
   lvmlockd: {
-    mayImport: ['base', 'format/geometry', 'wire/lvmlockd', 'lvmlockd/managers/manager'],
+    mayImport: [
+      'base',
+      'format/geometry',
+      'wire/lvmlockd',
+      'lvmlockd/managers/manager',
+      'lvmlockd/managers/steps',
+    ],
   },
-  'lvmlockd/managers': { mayImport: ['base', 'wire/lvmlockd', 'lvmlockd/managers/sanlock'] },
+  'lvmlockd/managers': { mayImport: ['base', 'wire/lvmlockd'] },
   'lvmlockd/managers/sanlock': {
     mayImport: [
       'base',
@@ -69,6 +75,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'wire/lvmlockd',
       'wire/sanlock',
       'lvmlockd/managers/manager',
+      'lvmlockd/managers/steps',
     ],
   },
   client: { mayImport: ['base', 'codec', 'wire', 'ports'], waits: true },

@@ -10,8 +10,8 @@ import {
 } from '../cli/lvmlockd/options.ts';
 import { sanlockSocketPath } from '../client/sanlock.ts';
 import { sanlockManager } from '../lvmlockd/managers/sanlock/manager.ts';
-import { sanlockTimes } from '../lvmlockd/managers/sanlock/slots.ts';
-import { testManager } from '../lvmlockd/managers/test-mode.ts';
+import { testManager } from '../lvmlockd/managers/sanlock/test-mode.ts';
+import { sanlockTimes } from '../lvmlockd/managers/sanlock/times.ts';
 import { SysfsDevices } from '../platform/block-device.ts';
 import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
@@ -118,6 +118,7 @@ function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) =
       new Map([
         ['sanlock', options.test ? testManager(isChosen) : sanlockManager({ times, killpath })],
       ]),
+    clock,
     sockets,
     sanlock: { sockets, clock, socketPath: sanlockSocketPath(process.env['SANLOCK_RUN_DIR']) },
     devices: new SysfsDevices(),

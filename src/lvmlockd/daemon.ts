@@ -10,10 +10,8 @@ import {
   parseRequest,
 } from '../wire/lvmlockd/requests.ts';
 import { adoptText, readAdoptText } from './adopt.ts';
-import { driveResource, undoGrant } from './drive-resource.ts';
 import { type DumpForm, dumpState } from './dump.ts';
 import { chooseGlType } from './global-lock.ts';
-import { isAlive } from './life.ts';
 import {
   requestFreeLv,
   requestLock,
@@ -25,7 +23,9 @@ import { settleWaiters } from './lockspace-end.ts';
 import { adoptSpaces, startVg } from './lockspace-start.ts';
 import { reply, replyInit, replyQuery } from './replies.ts';
 import { nextDueMs } from './resource.ts';
+import { driveResource, undoGrant } from './resource-effects.ts';
 import { type DaemonState, type Effect, hasLocks, log } from './state.ts';
+import { isAlive } from './task-owner.ts';
 import { type EndSignal, terminate } from './terminate.ts';
 import { initLv, initVg, refreshLv, renameFinal, runningLm, stopAll } from './vg-work.ts';
 

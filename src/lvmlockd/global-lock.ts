@@ -1,7 +1,7 @@
-import { ofClient } from './life.ts';
 import type { ManagerKind } from './managers/manager.ts';
 import { findRunning } from './replies.ts';
 import { type DaemonState, type Lockspace, log, run, type Waiter } from './state.ts';
+import { ofClient } from './task-owner.ts';
 
 /** Which lockspace carries the global lock (spec 30 §6). */
 

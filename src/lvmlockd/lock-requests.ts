@@ -8,12 +8,11 @@ import type {
   UpdateRequest,
   VgRequest,
 } from '../wire/lvmlockd/requests.ts';
-import { driveResource } from './drive-resource.ts';
 import { withGlobal } from './global-lock.ts';
-import { ofClient } from './life.ts';
 import { beginStop } from './lockspace-end.ts';
 import { reply, replyNoLockspace, replyQuery } from './replies.ts';
 import type { Action } from './resource.ts';
+import { driveResource } from './resource-effects.ts';
 import {
   type DaemonState,
   hasLvLocks,
@@ -23,6 +22,7 @@ import {
   run,
   type Waiter,
 } from './state.ts';
+import { ofClient } from './task-owner.ts';
 
 /** Requests that concern one running lockspace. */
 

@@ -1,7 +1,6 @@
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import { adoptText } from './adopt.ts';
 import { noteGone } from './global-lock.ts';
-import { ofSpace } from './life.ts';
 import { reply } from './replies.ts';
 import { heldLock, newResource } from './resource.ts';
 import {
@@ -13,6 +12,7 @@ import {
   type StopOrder,
   type Waiter,
 } from './state.ts';
+import { ofSpace } from './task-owner.ts';
 
 /** Stops a lockspace: no new requests, queued ones cancelled, then everything is released. */
 export function beginStop(

@@ -3,7 +3,6 @@ import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { StartRequest } from '../wire/lvmlockd/requests.ts';
 import { adoptText } from './adopt.ts';
 import { chooseGlType, noteGl } from './global-lock.ts';
-import { OF_DAEMON, ofSpace } from './life.ts';
 import { gone, settleWaiters } from './lockspace-end.ts';
 import {
   type AdoptedLock,
@@ -13,6 +12,7 @@ import {
 } from './managers/manager.ts';
 import { reply } from './replies.ts';
 import { type DaemonState, type Lockspace, log, manager, resourceIn, run } from './state.ts';
+import { OF_DAEMON, ofSpace } from './task-owner.ts';
 import { hasClash, isTooLong } from './vg-names.ts';
 
 /** start_vg: quick checks, then the answer, then the join (spec 30 §4.5). */

@@ -6,8 +6,8 @@ import {
   normalReply,
   queryReply,
 } from '../wire/lvmlockd/requests.ts';
-import { ofClient } from './life.ts';
 import { type DaemonState, type Lockspace, run, type Waiter } from './state.ts';
+import { ofClient } from './task-owner.ts';
 
 /** Answers a request; a client that is gone gets nothing. */
 export function reply(

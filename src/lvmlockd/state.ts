@@ -3,13 +3,8 @@ import type { ByteString } from '../base/bytes.ts';
 import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import type { LvmlockdRequest } from '../wire/lvmlockd/requests.ts';
 import { LIMITS, type Limits } from './limits.ts';
-import type {
-  LockManager,
-  ManagerKind,
-  ManagerSpace,
-  ManagerSteps,
-  VgPlace,
-} from './managers/manager.ts';
+import type { LockManager, ManagerKind, ManagerSpace, VgPlace } from './managers/manager.ts';
+import type { ManagerSteps } from './managers/steps.ts';
 import { isIdle, newResource, type Resource } from './resource.ts';
 
 /** What the daemon knows. Plain data, owned and changed by `stepDaemon` alone. */

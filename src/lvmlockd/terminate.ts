@@ -1,7 +1,7 @@
 import type { ByteString } from '../base/bytes.ts';
-import { OF_DAEMON } from './life.ts';
 import { settleWaiters } from './lockspace-end.ts';
 import { type DaemonState, hasLocks, log, run } from './state.ts';
+import { OF_DAEMON } from './task-owner.ts';
 
 /**
  * sanlock itself sends SIGTERM, about once a second, to whoever holds leases in a lockspace that it

@@ -7,12 +7,12 @@ import type {
   RefreshRequest,
   VgRequest,
 } from '../wire/lvmlockd/requests.ts';
-import { isAlive, OF_DAEMON, ofClient } from './life.ts';
 import { lockspaceOf } from './lock-requests.ts';
 import { stopFree } from './lockspace-end.ts';
-import type { ManagerSteps } from './managers/manager.ts';
+import type { ManagerSteps } from './managers/steps.ts';
 import { findRunning, reply, replyInit } from './replies.ts';
 import { type DaemonState, log, manager, run } from './state.ts';
+import { isAlive, OF_DAEMON, ofClient } from './task-owner.ts';
 import { hasClash, isTooLong } from './vg-names.ts';
 
 /** Requests that need no running lockspace. Those of one VG run one after another. */

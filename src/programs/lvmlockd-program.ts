@@ -4,9 +4,10 @@ import { MIB } from '../base/units.ts';
 import type { SanlockEndpoint } from '../client/sanlock-link.ts';
 import { type DaemonEvent, nextTickMs, stepDaemon } from '../lvmlockd/daemon.ts';
 import type { LockManager, ManagerKind } from '../lvmlockd/managers/manager.ts';
+import { SANLOCK_PROTOCOL } from '../lvmlockd/managers/sanlock/ask.ts';
 import { type DaemonState, type Effect, newState, type Settings } from '../lvmlockd/state.ts';
 import type { EndSignal } from '../lvmlockd/terminate.ts';
-import type { Timer } from '../ports/clock.ts';
+import type { Clock, Timer } from '../ports/clock.ts';
 import type { Devices } from '../ports/devices.ts';
 import type { Log } from '../ports/log.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
@@ -14,12 +15,14 @@ import { messageReader, textToBytes } from '../wire/lvmlockd/libdaemon.ts';
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import { dumpReply } from '../wire/lvmlockd/requests.ts';
 import { LvmlockdTasks } from './lvmlockd-tasks.ts';
+import { SanlockCarrier } from './sanlock-carrier.ts';
 import { Turns } from './turns.ts';
 
 export interface LvmlockdPorts {
   readonly settings: Settings;
   readonly socketPath: ByteString;
   readonly managers: (isChosen: () => boolean) => ReadonlyMap<ManagerKind, LockManager>;
+  readonly clock: Clock;
   readonly sockets: Sockets;
   readonly sanlock: SanlockEndpoint;
   readonly devices: Devices;
@@ -76,10 +79,13 @@ export class LvmlockdProgram {
     this.#ports = ports;
     const managers = ports.managers(() => this.#state.gl.type !== null);
     this.#state = newState(ports.settings, managers);
-    this.#turns = new Turns(ports.sanlock.clock, (peer) => this.#turnOf(peer));
-    this.#tasks = new LvmlockdTasks(ports, (session) =>
+    this.#turns = new Turns(ports.clock, (peer) => this.#turnOf(peer));
+    const sanlock = new SanlockCarrier(ports.sanlock, ports.log, (session) =>
       this.#post({ kind: 'sessionLost', session }),
     );
+    const { clock, devices } = ports;
+    const carriers = new Map([[SANLOCK_PROTOCOL, sanlock]]);
+    this.#tasks = new LvmlockdTasks({ clock, devices, carriers });
   }
 
   /** @throws when the socket cannot be bound. */
@@ -183,7 +189,7 @@ export class LvmlockdProgram {
     this.#events.push(event);
     if (this.#isStepping) return;
     this.#isStepping = true;
-    const { clock } = this.#ports.sanlock;
+    const { clock } = this.#ports;
     for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
       if (this.#hasEnded) continue;
       for (const effect of stepDaemon(this.#state, next, clock.nowMs())) this.#perform(effect);
@@ -197,7 +203,7 @@ export class LvmlockdProgram {
     this.#timer = null;
     const dueMs = nextTickMs(this.#state);
     if (dueMs === null || this.#hasEnded) return;
-    const { clock } = this.#ports.sanlock;
+    const { clock } = this.#ports;
     this.#timer = clock.after(Math.max(0, dueMs - clock.nowMs()), () => {
       this.#timer = null;
       this.#post({ kind: 'tick' });
@@ -246,8 +252,8 @@ export class LvmlockdProgram {
   }
 
   /** Datagrams until everything is sent or the reader has been too slow for half a second. */
-  #dump(bytes: Uint8Array, sinceMs = this.#ports.sanlock.clock.nowMs()): void {
-    const { clock } = this.#ports.sanlock;
+  #dump(bytes: Uint8Array, sinceMs = this.#ports.clock.nowMs()): void {
+    const { clock } = this.#ports;
     for (let at = 0; at < bytes.length; at += DATAGRAM_BYTES) {
       if (this.#ports.sendDump(bytes.subarray(at, at + DATAGRAM_BYTES))) continue;
       if (clock.nowMs() - sinceMs > DUMP_PATIENCE_MS) return;

@@ -1,29 +1,8 @@
 import type { ByteString } from '../../base/bytes.ts';
 import type { LockScope } from '../../wire/lvmlockd/requests.ts';
-import type { SanlockAnswer, SanlockAsk } from './sanlock/asks.ts';
+import type { ManagerSteps } from './steps.ts';
 
 export type ManagerKind = 'sanlock' | 'dlm' | 'idm';
-
-/** What a procedure may ask of the world; each is answered once, at the latest at its deadline. */
-export type ManagerEffect =
-  | SanlockAsk
-  | { readonly kind: 'sleep'; readonly forMs: number }
-  /** Does the device exist, and with which sector sizes? */
-  | { readonly kind: 'device'; readonly path: ByteString };
-
-export type ManagerReply =
-  | SanlockAnswer
-  | { readonly kind: 'slept' }
-  | {
-      readonly kind: 'device';
-      readonly exists: boolean;
-      /** Bytes; null when sysfs does not say. */
-      readonly physicalBytes: number | null;
-      readonly logicalBytes: number | null;
-    };
-
-/** A lock manager's part of a request: straight lines that touch nothing (style §1.1). */
-export type ManagerSteps<T> = Generator<ManagerEffect, T, ManagerReply>;
 
 /** What happened: `result` is for lvm (LD_RESULT), `lmResult` what the lock manager said. */
 export interface Outcome {

@@ -10,9 +10,9 @@ import {
   type LockManager,
   type LockOutcome,
   type ManagerSpace,
-  type ManagerSteps,
   OK,
 } from '../managers/manager.ts';
+import type { ManagerSteps } from '../managers/steps.ts';
 import { type DaemonState, newState } from '../state.ts';
 
 function* done<T>(value: T): ManagerSteps<T> {

@@ -1,4 +1,4 @@
-import { testManager } from '../../lvmlockd/managers/test-mode.ts';
+import { testManager } from '../../lvmlockd/managers/sanlock/test-mode.ts';
 import type { Clock, Timer } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
@@ -53,6 +53,7 @@ export class LvmlockdWorld {
       settings: { globalLockType: null, hostId: 0, adopt: true },
       socketPath: '/run/lvm/lvmlockd.socket',
       managers: (isChosen) => new Map([['sanlock', testManager(isChosen)]]),
+      clock,
       sockets,
       sanlock: { sockets, clock, socketPath: '/run/sanlock/sanlock.sock' },
       devices: {

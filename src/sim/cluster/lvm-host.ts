@@ -1,7 +1,7 @@
 import { ERRNO } from '../../base/errno.ts';
 import type { LogFields, LogLevel } from '../../base/log-fields.ts';
 import { sanlockManager } from '../../lvmlockd/managers/sanlock/manager.ts';
-import { sanlockTimes } from '../../lvmlockd/managers/sanlock/slots.ts';
+import { sanlockTimes } from '../../lvmlockd/managers/sanlock/times.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
 import { LvmlockdProgram } from '../../programs/lvmlockd-program.ts';
@@ -183,6 +183,7 @@ export class LvmHost {
       settings: { globalLockType: null, hostId: this.hostId, adopt: true },
       socketPath: '/run/lvm/lvmlockd.socket',
       managers: () => new Map([['sanlock', sanlockManager({ times, killpath: KILLPATH })]]),
+      clock: time,
       sockets,
       sanlock: { sockets, clock: time, socketPath: '/run/sanlock/sanlock.sock' },
       devices: {

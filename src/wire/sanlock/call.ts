@@ -1,7 +1,14 @@
 import { fail, ok, type Result } from '../../base/result.ts';
 import { MIB } from '../../base/units.ts';
-import { encodeInto, type RecordOf, zeroRecord } from '../../codec/struct.ts';
-import { SM_HEADER_BYTES, SM_MAGIC, SM_PROTO, type SmHeader, smHeader } from './socket.ts';
+import { decode, encodeInto, type RecordOf, zeroRecord } from '../../codec/struct.ts';
+import {
+  CLOSING_COMMANDS,
+  SM_HEADER_BYTES,
+  SM_MAGIC,
+  SM_PROTO,
+  type SmHeader,
+  smHeader,
+} from './socket.ts';
 
 /** The refusal of a call, before it is known over which socket. */
 export interface Refusal {
@@ -60,6 +67,11 @@ export function requestBytes(
     at += part.length;
   }
   return bytes;
+}
+
+/** Is it the last call of a connection that is not registered? The daemon closes it then. */
+export function endsConnection(call: SanlockCall<unknown>): boolean {
+  return CLOSING_COMMANDS.has(decode(smHeader, call.request).cmd);
 }
 
 /** For commands that answer only with a result: 0 or a positive value, else a refusal. */

@@ -52,6 +52,19 @@ export const SM_CMD = {
   SET_HOST: 44,
 } as const;
 
+/** After its answer to one of these the daemon closes a connection that is not registered (§4). */
+export const CLOSING_COMMANDS: ReadonlySet<number> = new Set([
+  SM_CMD.SHUTDOWN,
+  SM_CMD.STATUS,
+  SM_CMD.LOG_DUMP,
+  SM_CMD.HOST_STATUS,
+  SM_CMD.GET_LOCKSPACES,
+  SM_CMD.GET_HOSTS,
+  SM_CMD.END_EVENT,
+  SM_CMD.SET_CONFIG,
+  SM_CMD.RENEWAL,
+]);
+
 export const smHeader = struct('smHeader', SM_HEADER_BYTES, {
   magic: u32(0),
   version: u32(4),

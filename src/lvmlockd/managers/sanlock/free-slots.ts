@@ -1,11 +1,14 @@
 import type { ByteString } from '../../../base/bytes.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
+import { readResource, writeResource } from '../../../wire/sanlock/area-calls.ts';
 import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
-import { both, type InitLvOutcome, type ManagerSteps, OK, type Outcome } from '../manager.ts';
+import { both, type InitLvOutcome, OK, type Outcome } from '../manager.ts';
+import type { ManagerSteps } from '../steps.ts';
+import { ask } from './ask.ts';
 import { type LeaseSite, lvArgsFor, resourceAt, SLOT_FIRST_LV, UNUSED_NAME } from './layout.ts';
 import { takeSlot } from './rename.ts';
-import { areaOutcome, isPastEnd } from './results.ts';
-import { ask, type SanlockTimes } from './slots.ts';
+import { areaOutcome, codeOf, isPastEnd } from './results.ts';
+import type { SanlockTimes } from './times.ts';
 
 /** The slots of the LVs: finding a free one, and taking it. */
 
@@ -33,13 +36,13 @@ export function* scanFree(
 ): ManagerSteps<SlotScan> {
   for (let offset = range.from; offset < range.before; offset += site.sizes.alignBytes) {
     const at = { offset, isWritten: true };
-    const resource = resourceAt(site, '', offset);
-    const answer = yield* ask({ call: 'readResource', resource }, times.diskMs);
+    const answer = yield* ask(readResource(resourceAt(site, '', offset)), times.diskMs);
     if (isPastEnd(answer)) return { ...both(LD_RESULT.MSGSIZE), ...at };
-    if (answer.code === SANLOCK_CODES.LEADER_MAGIC) return { ...OK, offset, isWritten: false };
-    if (answer.code < 0) return { ...areaOutcome(answer), ...at };
-    if (answer.name === UNUSED_NAME) return { ...OK, ...at };
-    if (range.refuseName !== '' && answer.name === range.refuseName) {
+    if (codeOf(answer) === SANLOCK_CODES.LEADER_MAGIC) return { ...OK, offset, isWritten: false };
+    if (!answer.ok) return { ...areaOutcome(answer), ...at };
+    const { name } = answer.value;
+    if (name === UNUSED_NAME) return { ...OK, ...at };
+    if (range.refuseName !== '' && name === range.refuseName) {
       return { result: LD_RESULT.EXIST, lmResult: 0, ...at };
     }
   }
@@ -73,9 +76,8 @@ export function* initLv(
     const { offset, result } = found;
     if (result !== 0) return { result, lmResult: 0, offset, lvLockArgs: '' };
     if (session === null || !found.isWritten) {
-      const resource = resourceAt(site, lvUuid, offset);
-      const wrote = yield* ask({ call: 'writeResource', resource }, times.diskMs);
-      if (wrote.code < 0) return { ...areaOutcome(wrote), offset, lvLockArgs: '' };
+      const wrote = yield* ask(writeResource(resourceAt(site, lvUuid, offset)), times.diskMs);
+      if (!wrote.ok) return { ...areaOutcome(wrote), offset, lvLockArgs: '' };
       return { ...OK, offset, lvLockArgs: lvArgsFor(offset) };
     }
     const lease = resourceAt(site, UNUSED_NAME, offset);

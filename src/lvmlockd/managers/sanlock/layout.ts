@@ -1,9 +1,8 @@
 import type { ByteString } from '../../../base/bytes.ts';
 import { MIB } from '../../../base/units.ts';
 import { MAX_NAME_BYTES, RES_FLAGS } from '../../../wire/sanlock/socket.ts';
-import type { ResourceText } from '../../../wire/sanlock/strings.ts';
+import type { Lockspace, Resource } from '../../../wire/sanlock/types.ts';
 import type { ResourceRef } from '../manager.ts';
-import type { SanlockArea } from './asks.ts';
 
 /** Names, strings and places of lvm's leases (spec 31 §1, §2). */
 export const SLOT_GL = 65;
@@ -121,11 +120,11 @@ export interface LeaseSite {
   readonly sizes: LeaseSizes;
 }
 
-export function areaAt(site: LeaseSite, hostId: number, name = site.spaceName): SanlockArea {
+export function areaAt(site: LeaseSite, hostId: number, name = site.spaceName): Lockspace {
   return { name, hostId: BigInt(hostId), path: site.path, offset: 0n, flags: site.sizes.flags };
 }
 
-export function resourceAt(site: LeaseSite, name: ByteString, offset: number): ResourceText {
+export function resourceAt(site: LeaseSite, name: ByteString, offset: number): Resource {
   return {
     lockspaceName: site.spaceName,
     name,
@@ -136,7 +135,7 @@ export function resourceAt(site: LeaseSite, name: ByteString, offset: number): R
 }
 
 /** null: an LV whose arguments do not say where its lease is. */
-export function resourceOf(site: LeaseSite, ref: ResourceRef): ResourceText | null {
+export function resourceOf(site: LeaseSite, ref: ResourceRef): Resource | null {
   const { alignBytes } = site.sizes;
   if (ref.scope === 'gl') return resourceAt(site, GL_NAME, SLOT_GL * alignBytes);
   if (ref.scope === 'vg') return resourceAt(site, VG_NAME, SLOT_VG * alignBytes);

@@ -4,9 +4,17 @@ import { MIB } from '../../../base/units.ts';
 import { valueBlockBytes } from '../../../wire/lvmlockd/value-block.ts';
 import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
 import { HOST_STATES, RES_FLAGS } from '../../../wire/sanlock/socket.ts';
-import type { SanlockAnswer } from './asks.ts';
 import { areaAt, resourceAt } from './layout.ts';
-import { FakeSanlock, LV, manager, SITE, started, VG, VGLK } from './testing/fake-sanlock.ts';
+import {
+  FakeSanlock,
+  LV,
+  manager,
+  type Scripted,
+  SITE,
+  started,
+  VG,
+  VGLK,
+} from './testing/fake-sanlock.ts';
 
 test('a new VG gets host leases, GL, VG and free slots to the end of the device', () => {
   const fake = new FakeSanlock();
@@ -79,7 +87,7 @@ test('a rename passes over what cannot be read, and says so at the end', () => {
   fake.run(space.initLv('lv0'));
   fake.slots.delete(69 * MIB); // never written
   const ok = { name: 'GLLK' };
-  fake.script('readResource', ok, { name: 'VGLK' }, { code: SANLOCK_CODES.LEADER_CHECKSUM });
+  fake.script('read_resource', ok, { name: 'VGLK' }, { code: SANLOCK_CODES.LEADER_CHECKSUM });
   assert.equal(fake.run(manager.renameVg({ ...VG })).result, -221);
   assert.equal(fake.slots.get(71 * MIB)?.space, 'lvm_vg');
 });
@@ -129,13 +137,13 @@ test('a value block that forbids the lock is answered only after the lease is re
   ] as const) {
     const fake = new FakeSanlock();
     const space = started(fake);
-    fake.script('getLvb', { bytes });
+    fake.script('get_lvb', { bytes });
     assert.equal(fake.run(space.lock(VGLK, 'sh', false)).result, result);
-    assert.deepEqual(fake.asked, ['acquire', 'getLvb', 'release']);
+    assert.deepEqual(fake.asked, ['acquire', 'get_lvb', 'release']);
   }
   const fake = new FakeSanlock();
   const space = started(fake);
-  fake.script('getLvb', { bytes: valueBlockBytes(7) });
+  fake.script('get_lvb', { bytes: valueBlockBytes(7) });
   assert.equal(fake.run(space.lock(VGLK, 'sh', false)).version, 7);
 });
 
@@ -150,7 +158,7 @@ test('after a crash the lockspace is taken over with its LV locks, not with its 
   const other = { ...lease('x', 67, 0), list: 'held' };
   fake.leases.push(lease('VGLK', 66, 0), lease('lv0', 67, 0), lease('lv1', 68, RES_FLAGS.SHARED));
   fake.leases.push(other);
-  fake.script('addLockspace', { code: -17 });
+  fake.script('add_lockspace', { code: -17 });
   const again = manager.open(VG, 2);
   fake.run(again.prepare(1));
   const joined = fake.run(again.join(true));
@@ -158,7 +166,7 @@ test('after a crash the lockspace is taken over with its LV locks, not with its 
     joined.adopted.map(({ resource, mode }) => `${resource.name} ${resource.lvLockArgs} ${mode}`),
     [`lv0 1.0.0:${67 * MIB} ex`, `lv1 1.0.0:${68 * MIB} sh`],
   );
-  fake.script('addLockspace', { code: -17 });
+  fake.script('add_lockspace', { code: -17 });
   assert.equal(fake.run(again.join(false)).result, -221);
 });
 
@@ -167,7 +175,7 @@ test('a join waits for one that an earlier lvmlockd had under way, and then take
   started(fake);
   const again = manager.open(VG, 2);
   fake.run(again.prepare(1));
-  fake.script('addLockspace', { code: -115 }, { code: -115 }, { code: -17 });
+  fake.script('add_lockspace', { code: -115 }, { code: -115 }, { code: -17 });
   assert.equal(fake.run(again.join(true)).result, 0);
   assert.equal(fake.sleptMs, 1000);
 });
@@ -177,7 +185,7 @@ test('a join that only a person can make possible is not waited for', () => {
   started(fake);
   const again = manager.open(VG, 2);
   fake.run(again.prepare(1));
-  fake.script('addLockspace', { code: -16 });
+  fake.script('add_lockspace', { code: -16 });
   assert.equal(fake.run(again.join(true)).result, -16);
   assert.equal(fake.sleptMs, 0);
 });
@@ -185,11 +193,11 @@ test('a join that only a person can make possible is not waited for', () => {
 test('whoever cannot be seen counts as there', () => {
   const own = { hostId: 1n, state: HOST_STATES.LIVE };
   const other = (state: number) => ({ hostId: 2n, state });
-  const looks = (...answers: Partial<SanlockAnswer>[]) => {
+  const looks = (...answers: Scripted[]) => {
     const fake = new FakeSanlock();
     const space = started(fake);
     fake.hosts = [];
-    fake.script('getHosts', ...answers);
+    fake.script('get_hosts', ...answers);
     const { result, unknown } = fake.run(space.otherHosts());
     return `${result} ${unknown}`;
   };
@@ -210,21 +218,21 @@ test('orphans keep a lockspace from being left; a release under way only delays 
   const fake = new FakeSanlock();
   const space = started(fake);
   const how = { held: [], removeVg: false, dropAll: false };
-  fake.script('remLockspace', { code: -16 }, { code: -16 }, { code: 0 });
+  fake.script('rem_lockspace', { code: -16 }, { code: -16 }, { code: 0 });
   assert.equal(fake.run(space.leave(how)).result, 0);
   assert.ok(fake.sleptMs > 0);
 
   const held = new FakeSanlock();
   const kept = started(held);
   held.leases.push({ list: 'orphan', resource: resourceAt(SITE, 'lv0', 67 * MIB) });
-  held.script('remLockspace', { code: -16 });
+  held.script('rem_lockspace', { code: -16 });
   assert.equal(held.run(kept.leave(how)).result, -16);
 });
 
 test('a stop without answer keeps the lockspace, a drop gives it up', () => {
   const fake = new FakeSanlock();
   const space = started(fake);
-  fake.script('remLockspace', { code: -110, answered: false }, { code: -110, answered: false });
+  fake.script('rem_lockspace', { code: -110, answered: false }, { code: -110, answered: false });
   assert.equal(fake.run(space.leave({ held: [], removeVg: false, dropAll: false })).result, -16);
   assert.equal(fake.run(space.leave({ held: [], removeVg: false, dropAll: true })).result, 0);
 });
@@ -238,10 +246,10 @@ test('a removed VG leaves unusable leases behind', () => {
 });
 
 test('only a sanlock that says so keeps nothing of a VG', () => {
-  const gives = (answer: Partial<SanlockAnswer>, joinedHere = false) => {
+  const gives = (answer: Scripted, joinedHere = false) => {
     const fake = new FakeSanlock();
     if (joinedHere) fake.joined.push(areaAt(SITE, 1));
-    fake.script('remLockspace', answer);
+    fake.script('rem_lockspace', answer);
     const { result, keepsNothing } = fake.run(manager.giveBack('vg'));
     return `${result} ${keepsNothing}`;
   };

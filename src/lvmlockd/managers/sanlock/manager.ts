@@ -1,6 +1,12 @@
 import type { ByteString } from '../../../base/bytes.ts';
 import { ERRNO } from '../../../base/errno.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
+import {
+  getLockspaces,
+  removeLockspace,
+  status,
+  version,
+} from '../../../wire/sanlock/daemon-calls.ts';
 import { MAX_NAME_BYTES } from '../../../wire/sanlock/socket.ts';
 import {
   both,
@@ -9,14 +15,18 @@ import {
   type LockManager,
   type LossReport,
   type ManagerSpace,
-  type ManagerSteps,
   OK,
   type Outcome,
   type VgPlace,
 } from '../manager.ts';
+import type { ManagerSteps } from '../steps.ts';
+import { ask } from './ask.ts';
 import { lockLvOfPath, lockLvPath, sanlockSpaceName, vgArgsFor } from './layout.ts';
 import { SanlockSpace, type SanlockSpaceSettings } from './lockspace.ts';
-import { ask, initVg, renameVg, type SanlockTimes } from './slots.ts';
+import { codeOf, isAnswered } from './results.ts';
+import { dyingIn } from './status.ts';
+import type { SanlockTimes } from './times.ts';
+import { initVg, renameVg } from './vg-leases.ts';
 
 /** lvm's leases kept by a sanlock daemon (spec 31 §1–§4). */
 export function sanlockManager(settings: SanlockSpaceSettings): LockManager {
@@ -24,15 +34,15 @@ export function sanlockManager(settings: SanlockSpaceSettings): LockManager {
   return {
     kind: 'sanlock',
     *isRunning(): ManagerSteps<boolean> {
-      return (yield* ask({ call: 'version' }, times.quickMs)).answered;
+      return isAnswered(yield* ask(version(), times.quickMs));
     },
     initVg: (vg: VgPlace, enableGl: boolean) => initVg(vg, enableGl, times),
     open: (vg: VgPlace, session: number): ManagerSpace => new SanlockSpace(vg, session, settings),
     renameVg: (vg: VgPlace): ManagerSteps<Outcome> => renameVg(vg, times),
     *findSpaces(): ManagerSteps<readonly FoundSpace[]> {
-      const answer = yield* ask({ call: 'getLockspaces' }, times.quickMs);
+      const answer = yield* ask(getLockspaces(), times.quickMs);
       const found: FoundSpace[] = [];
-      for (const area of answer.areas) {
+      for (const area of answer.ok ? answer.value : []) {
         // A name that fills the field may have been cut: the VG's full name is not known then.
         if (!area.name.startsWith('lvm_') || area.name.length >= MAX_NAME_BYTES) continue;
         const vgName = area.name.slice('lvm_'.length);
@@ -44,8 +54,8 @@ export function sanlockManager(settings: SanlockSpaceSettings): LockManager {
       return found;
     },
     *findLosses(): ManagerSteps<LossReport> {
-      const { answered, dying } = yield* ask({ call: 'status' }, times.quickMs);
-      return { answered, dying };
+      const answer = yield* ask(status(), times.quickMs);
+      return { answered: isAnswered(answer), dying: answer.ok ? dyingIn(answer.value) : [] };
     },
     giveBack: (vgName) => giveBack(vgName, times),
     sameSpace: (one, other) => sanlockSpaceName(one) === sanlockSpaceName(other),
@@ -55,17 +65,17 @@ export function sanlockManager(settings: SanlockSpaceSettings): LockManager {
 /** What a sanlock started again keeps of the one before (decision 0015), with lvm's own names. */
 function* giveBack(vgName: ByteString, times: SanlockTimes): ManagerSteps<GiveBackOutcome> {
   const name = sanlockSpaceName(vgName);
-  const joined = yield* ask({ call: 'getLockspaces' }, times.quickMs);
-  if (!joined.answered || joined.areas.some((area) => area.name === name)) {
-    return { ...both(LD_RESULT.ENOLS), keepsNothing: false };
-  }
+  const joined = yield* ask(getLockspaces(), times.quickMs);
+  const isJoined = joined.ok && joined.value.some((area) => area.name === name);
+  if (!isAnswered(joined) || isJoined) return { ...both(LD_RESULT.ENOLS), keepsNothing: false };
   const path = lockLvPath(vgName, LOCK_LV);
   const area = { name, hostId: ANY_HOST, path, offset: 0n, flags: 0 };
-  const answer = yield* ask({ call: 'remLockspace', area, onlyUnused: false }, times.leaveMs);
-  const { answered, code } = answer;
+  const answer = yield* ask(removeLockspace(area), times.leaveMs);
+  const code = codeOf(answer);
   if (code === -ERRNO.EBUSY) return { ...both(LD_RESULT.BUSY), keepsNothing: false };
-  if (answered && code >= 0) return { ...OK, keepsNothing: true };
-  return { ...both(LD_RESULT.ENOLS), keepsNothing: answered && code === -ERRNO.ENOENT };
+  if (answer.ok) return { ...OK, keepsNothing: true };
+  const keepsNothing = isAnswered(answer) && code === -ERRNO.ENOENT;
+  return { ...both(LD_RESULT.ENOLS), keepsNothing };
 }
 
 const LOCK_LV = 'lvmlock';

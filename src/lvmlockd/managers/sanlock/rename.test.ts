@@ -37,7 +37,7 @@ test("a neighbour's offset is refused, and so is a slot that was never written",
   assert.equal(fake.run(space.freeLv({ ...LV, lvLockArgs: NEIGHBOUR })).result, -22);
   assert.equal(fake.run(space.freeLv({ ...LV, lvLockArgs: `1.0.0:${70 * MIB}` })).result, -22);
   assert.equal(fake.slots.get(NEIGHBOUR_SLOT)?.name, 'neighbour');
-  assert.ok(!fake.asked.includes('writeResource'));
+  assert.ok(!fake.asked.includes('write_resource'));
 });
 
 test('what another host holds is not freed, nor while it cannot be known', () => {
@@ -73,7 +73,7 @@ test('the global lock is switched by its holder only', () => {
   assert.equal(glName(), '_GLLK_disabled');
   assert.equal(fake.run(space.switchGl(true)).result, 0);
   assert.equal(glName(), 'GLLK');
-  assert.ok(!fake.asked.includes('writeResource'));
+  assert.ok(!fake.asked.includes('write_resource'));
 });
 
 test('a slot that another host takes at the same time is passed over', () => {
@@ -149,7 +149,7 @@ test('what a killed lvmlockd was renaming is adopted as no LV', () => {
   }
   const again = manager.open(VG, 2);
   fake.run(again.prepare(1));
-  fake.script('addLockspace', { code: -17 });
+  fake.script('add_lockspace', { code: -17 });
   assert.deepEqual(fake.run(again.join(true)).adopted, []);
   assert.deepEqual([...fake.here], []);
 });
@@ -178,7 +178,7 @@ test('leases that this host has joined are neither formatted nor renamed', () =>
   const before = JSON.stringify([...fake.slots]);
   assert.equal(fake.run(manager.initVg({ ...VG, vgLockArgs: 'lvmlock' }, true)).result, -17);
   assert.equal(fake.run(manager.renameVg(VG)).result, -16);
-  fake.script('getLockspaces', { code: -107, answered: false });
+  fake.script('get_lockspaces', { code: -107, answered: false });
   assert.equal(fake.run(manager.initVg({ ...VG, vgLockArgs: 'lvmlock' }, true)).result, -214);
   assert.equal(JSON.stringify([...fake.slots]), before);
 });

@@ -1,13 +1,23 @@
 import type { ByteString } from '../../../base/bytes.ts';
 import { ERRNO } from '../../../base/errno.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
+import { readResource } from '../../../wire/sanlock/area-calls.ts';
 import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
-import type { ResourceText } from '../../../wire/sanlock/strings.ts';
-import { both, type ManagerSteps, OK, type Outcome } from '../manager.ts';
-import type { SanlockAnswer } from './asks.ts';
+import { acquire, release } from '../../../wire/sanlock/lease-calls.ts';
+import type { Resource } from '../../../wire/sanlock/types.ts';
+import { both, OK, type Outcome } from '../manager.ts';
+import { type ManagerSteps, sleep } from '../steps.ts';
+import { ask, type SanlockResult } from './ask.ts';
 import { UNUSED_NAME } from './layout.ts';
-import { areaOutcome, isHeld, isHeldElsewhere, isLocalDelay } from './results.ts';
-import { ask, type SanlockTimes, sleep } from './slots.ts';
+import {
+  areaOutcome,
+  codeOf,
+  isHeld,
+  isHeldElsewhere,
+  isLocalDelay,
+  isOtherName,
+} from './results.ts';
+import type { SanlockTimes } from './times.ts';
 
 /**
  * Giving the lease at an offset another name. Reading the leader and then writing it anew is no
@@ -20,11 +30,13 @@ export interface Renaming {
   /** The registered connection that acquires. */
   readonly session: number;
   /** With the old name. */
-  readonly lease: ResourceText;
+  readonly lease: Resource;
   readonly newName: ByteString;
 }
 
-interface Renamed extends SanlockAnswer {
+interface Renamed {
+  /** Of the first call that failed, or of the release. */
+  readonly answer: SanlockResult<number>;
   /** The answer is the release's: the slot was ours. */
   readonly wasOurs: boolean;
 }
@@ -34,8 +46,8 @@ const DELAY_TRIES = 10;
 const DELAY_PAUSE_MS = 500;
 
 /**
- * The answer of the first call that failed, or that of the release. While our own sanlock cannot
- * acquire just now, the same lease is tried again: that says nothing about who has it.
+ * While our own sanlock cannot acquire just now, the same lease is tried again: that says nothing
+ * about its owner.
  */
 function* rename(how: Renaming, times: SanlockTimes): ManagerSteps<Renamed> {
   const { session, lease, newName } = how;
@@ -44,31 +56,32 @@ function* rename(how: Renaming, times: SanlockTimes): ManagerSteps<Renamed> {
     yield* sleep(DELAY_PAUSE_MS);
     got = yield* acquireOwn(how, times);
   }
-  if (got.code < 0 || !got.answered) return { ...got, wasOurs: false };
-  const resources = [lease, { ...lease, name: newName }];
-  const command = { call: 'release', resources, rename: true } as const;
-  return { ...(yield* ask(command, times.diskMs, session)), wasOurs: true };
+  if (!got.ok) return { answer: got, wasOurs: false };
+  const call = release([lease, { ...lease, name: newName }], { rename: true });
+  return { answer: yield* ask(call, times.diskMs, session), wasOurs: true };
 }
 
 /** An earlier call without answer may have left it with us: nobody else uses our connection. */
 function* acquireOwn({ session, lease }: Renaming, times: SanlockTimes) {
-  const acquire = { call: 'acquire', resource: lease, lvb: false, orphan: false } as const;
-  let got = yield* ask(acquire, times.diskMs, session);
-  const isLeft = got.code === -ERRNO.EEXIST;
+  const get = (orphan: boolean) => {
+    const call = acquire([lease], { ownerNowait: true, orphan });
+    return ask(call, times.diskMs, session);
+  };
+  let got = yield* get(false);
+  const isLeft = codeOf(got) === -ERRNO.EEXIST;
   // A free slot's orphan is nobody's: an lvmlockd ended between the two calls. sanlock knows it by
   // its name, wherever it is, and would refuse every other free slot because of it.
-  const isOrphan = got.code === -ERRNO.EUCLEAN && lease.name === UNUSED_NAME;
-  if (isOrphan) got = yield* ask({ ...acquire, orphan: true }, times.diskMs, session);
-  if (!isLeft && !(isOrphan && got.code >= 0 && got.answered)) return got;
-  yield* ask({ call: 'release', resources: [lease], rename: false }, times.diskMs, session);
-  return yield* ask(acquire, times.diskMs, session);
+  const isOrphan = codeOf(got) === -ERRNO.EUCLEAN && lease.name === UNUSED_NAME;
+  if (isOrphan) got = yield* get(true);
+  if (!isLeft && !(isOrphan && got.ok)) return got;
+  yield* ask(release([lease]), times.diskMs, session);
+  return yield* get(false);
 }
 
-/** Whose name is in a slot now; null when it cannot be read. */
-function* nameIn(lease: ResourceText, times: SanlockTimes): ManagerSteps<ByteString | null> {
-  const resource = { ...lease, name: '' };
-  const answer = yield* ask({ call: 'readResource', resource }, times.diskMs);
-  return answer.code < 0 ? null : answer.name;
+/** The name in a slot now; null when it cannot be read. */
+function* nameIn(lease: Resource, times: SanlockTimes): ManagerSteps<ByteString | null> {
+  const answer = yield* ask(readResource({ ...lease, name: '' }), times.diskMs);
+  return answer.ok ? answer.value.name : null;
 }
 
 /** An LV's lease becomes a free slot; INVAL where it is not that LV's, BUSY where it is in use. */
@@ -76,19 +89,19 @@ export function* freeLease(
   how: Omit<Renaming, 'newName'>,
   times: SanlockTimes,
 ): ManagerSteps<Outcome> {
-  const answer = yield* rename({ ...how, newName: UNUSED_NAME }, times);
+  const { answer } = yield* rename({ ...how, newName: UNUSED_NAME }, times);
   if (isOtherName(answer)) {
     const name = yield* nameIn(how.lease, times);
     return name === UNUSED_NAME ? OK : both(LD_RESULT.INVAL);
   }
-  if (answer.code === SANLOCK_CODES.LEADER_MAGIC) return both(LD_RESULT.INVAL);
+  if (codeOf(answer) === SANLOCK_CODES.LEADER_MAGIC) return both(LD_RESULT.INVAL);
   // An EAGAIN that stays may be a living host's shared hold: it is in use, for all that is known.
   return isHeld(answer) ? both(LD_RESULT.BUSY) : laterOr(answer);
 }
 
 /** Enables or disables the global lock; AGAIN while another host has it, or changes it. */
 export function* switchName(how: Renaming, times: SanlockTimes): ManagerSteps<Outcome> {
-  const answer = yield* rename(how, times);
+  const { answer } = yield* rename(how, times);
   if (isOtherName(answer)) {
     const name = yield* nameIn(how.lease, times);
     return name === how.newName ? OK : both(LD_RESULT.EARGS);
@@ -104,17 +117,13 @@ export function* takeSlot(
   how: Renaming,
   times: SanlockTimes,
 ): ManagerSteps<Outcome & { readonly taken: boolean }> {
-  const answer = yield* rename(how, times);
-  if (answer.wasOurs) return { ...areaOutcome(answer), taken: false };
+  const { answer, wasOurs } = yield* rename(how, times);
+  if (wasOurs) return { ...areaOutcome(answer), taken: false };
   const taken = isOtherName(answer) || isHeldElsewhere(answer);
   if (taken || isLocalDelay(answer)) return { ...both(LD_RESULT.AGAIN), taken };
   return { ...areaOutcome(answer), taken: false };
 }
 
-function isOtherName({ answered, code }: SanlockAnswer): boolean {
-  return answered && code === SANLOCK_CODES.LEADER_RESOURCE;
-}
-
-function laterOr(answer: Renamed): Outcome {
+function laterOr(answer: SanlockResult<number>): Outcome {
   return isLocalDelay(answer) ? both(LD_RESULT.AGAIN) : areaOutcome(answer);
 }

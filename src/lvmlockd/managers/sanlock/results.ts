@@ -3,7 +3,7 @@ import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
 import type { LockScope } from '../../../wire/lvmlockd/requests.ts';
 import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
 import type { LockOutcome, Outcome } from '../manager.ts';
-import type { SanlockAnswer } from './asks.ts';
+import type { SanlockResult } from './ask.ts';
 
 /** sanlock's numbers to ours: they overlap, so none may pass through (spec 30 §3.2, 31 §4). */
 
@@ -14,7 +14,7 @@ const HELD_BY_OTHERS: ReadonlySet<number> = new Set([
 ]);
 
 /** Another host is about to have it, or was faster. */
-const OTHERS_ARE_AT_IT: ReadonlySet<number> = new Set([
+const CONTENDED: ReadonlySet<number> = new Set([
   SANLOCK_CODES.ACQUIRE_OWNED_RETRY,
   SANLOCK_CODES.DBLOCK_LVER,
   SANLOCK_CODES.DBLOCK_MBAL,
@@ -23,7 +23,7 @@ const OTHERS_ARE_AT_IT: ReadonlySet<number> = new Set([
 const TRY_LATER: ReadonlySet<number> = new Set([
   -ERRNO.EAGAIN,
   SANLOCK_CODES.AIO_TIMEOUT,
-  ...OTHERS_ARE_AT_IT,
+  ...CONTENDED,
 ]);
 
 /** Its grants pause, it still releases something of that name, or the lockspace is in doubt. */
@@ -37,58 +37,81 @@ const STORAGE: ReadonlySet<number> = new Set([
   SANLOCK_CODES.LEADER_WRITE,
 ]);
 
+type Answer = SanlockResult<unknown>;
+
+/** 0, or the negative code of the failure. */
+export function codeOf(answer: Answer): number {
+  return answer.ok ? 0 : answer.error.code;
+}
+
+/** The daemon answered, be it with a refusal; false: not reached, or no answer in time. */
+export function isAnswered(answer: Answer): boolean {
+  return answer.ok || answer.error.outcome === 'refused';
+}
+
+/** The refusal's code; 0 for success and for a call without an answer. */
+function refusalOf(answer: Answer): number {
+  return isAnswered(answer) ? codeOf(answer) : 0;
+}
+
 export function lockOutcome(
-  answer: SanlockAnswer,
+  answer: Answer,
   asked: { readonly scope: LockScope; readonly mode: 'sh' | 'ex' },
 ): LockOutcome {
   const result = lockResult(answer, asked.scope);
-  const retry = HELD_BY_OTHERS.has(answer.code) && asked.mode === 'sh';
+  const retry = HELD_BY_OTHERS.has(codeOf(answer)) && asked.mode === 'sh';
   return { result, lmResult: result, retry, version: 0, glEnabled: null };
 }
 
-function lockResult(answer: SanlockAnswer, scope: LockScope): number {
-  const { code } = answer;
-  if (!answer.answered) return LD_RESULT.ELMERR;
-  if (code >= 0) return LD_RESULT.OK;
+function lockResult(answer: Answer, scope: LockScope): number {
+  if (answer.ok) return LD_RESULT.OK;
+  const code = refusalOf(answer);
+  if (code === 0) return LD_RESULT.ELMERR;
   if (HELD_BY_OTHERS.has(code) || TRY_LATER.has(code)) return LD_RESULT.AGAIN;
   if (code === -ERRNO.EMSGSIZE && scope === 'lv') return LD_RESULT.MSGSIZE;
   if (STORAGE.has(code) || code === -ERRNO.ENOSPC) return LD_RESULT.ELOCKIO;
   return LD_RESULT.ELMERR;
 }
 
-export function convertOutcome(answer: SanlockAnswer): Outcome {
+export function convertOutcome(answer: Answer): Outcome {
   const result = lockResult(answer, 'vg');
   return { result, lmResult: result };
 }
 
 /** Somebody has the lease, here or on another host, or is about to have it. */
-export function isHeld({ answered, code }: SanlockAnswer): boolean {
-  if (!answered) return false;
+export function isHeld(answer: Answer): boolean {
+  const code = refusalOf(answer);
   if (code === SANLOCK_CODES.AIO_TIMEOUT) return false; // the storage, not a holder
   const isOrphan = code === -ERRNO.EUCLEAN;
   return isOrphan || HELD_BY_OTHERS.has(code) || TRY_LATER.has(code);
 }
 
 /** Another host, and not our own sanlock's state, keeps us from that lease. */
-export function isHeldElsewhere({ answered, code }: SanlockAnswer): boolean {
-  return answered && (HELD_BY_OTHERS.has(code) || OTHERS_ARE_AT_IT.has(code));
+export function isHeldElsewhere(answer: Answer): boolean {
+  const code = refusalOf(answer);
+  return HELD_BY_OTHERS.has(code) || CONTENDED.has(code);
 }
 
 /** An acquire that our own sanlock refuses for now; says nothing about the lease. */
-export function isLocalDelay({ answered, code }: SanlockAnswer): boolean {
-  return answered && LOCAL_DELAY.has(code);
+export function isLocalDelay(answer: Answer): boolean {
+  return LOCAL_DELAY.has(refusalOf(answer));
+}
+
+/** The lease at that place has another name. */
+export function isOtherName(answer: Answer): boolean {
+  return refusalOf(answer) === SANLOCK_CODES.LEADER_RESOURCE;
 }
 
 /** For formatting, reading and joining. */
-export function areaOutcome(answer: SanlockAnswer): Outcome {
+export function areaOutcome(answer: Answer): Outcome {
   const result = areaResult(answer);
   return { result, lmResult: result };
 }
 
-function areaResult(answer: SanlockAnswer): number {
-  const { code } = answer;
-  if (!answer.answered) return LD_RESULT.EMANAGER;
-  if (code >= 0) return LD_RESULT.OK;
+function areaResult(answer: Answer): number {
+  if (answer.ok) return LD_RESULT.OK;
+  const code = refusalOf(answer);
+  if (code === 0) return LD_RESULT.EMANAGER;
   if (code === -ERRNO.ENODEV || code === -ERRNO.EPERM) return LD_RESULT.EDEVOPEN;
   if (code === -ERRNO.EMSGSIZE) return LD_RESULT.MSGSIZE;
   if (STORAGE.has(code) || code === SANLOCK_CODES.AIO_TIMEOUT) return LD_RESULT.ELOCKIO;
@@ -96,6 +119,7 @@ function areaResult(answer: SanlockAnswer): number {
 }
 
 /** Reading or writing there goes past the end of the device. */
-export function isPastEnd(answer: SanlockAnswer): boolean {
-  return answer.answered && (answer.code === -ERRNO.EMSGSIZE || answer.code === -ERRNO.ENOSPC);
+export function isPastEnd(answer: Answer): boolean {
+  const code = refusalOf(answer);
+  return code === -ERRNO.EMSGSIZE || code === -ERRNO.ENOSPC;
 }

@@ -1,51 +1,86 @@
 import assert from 'node:assert/strict';
+import { ERRNO } from '../../../../base/errno.ts';
+import { fail, ok } from '../../../../base/result.ts';
 import { MIB } from '../../../../base/units.ts';
+import { decode, encode, zeroRecord } from '../../../../codec/struct.ts';
+import type { SanlockCall } from '../../../../wire/sanlock/call.ts';
 import { SANLOCK_CODES } from '../../../../wire/sanlock/codes.ts';
-import { HOST_STATES } from '../../../../wire/sanlock/socket.ts';
-import type { ManagerReply, ManagerSpace, ManagerSteps } from '../../manager.ts';
-import type { SanlockAnswer, SanlockArea, SanlockCommand, SanlockLease } from '../asks.ts';
+import { makeFailure } from '../../../../wire/sanlock/failure.ts';
+import {
+  HOST_STATES,
+  REL_FLAGS,
+  RES_FLAGS,
+  SM_CMD,
+  SM_HEADER_BYTES,
+  STATE_TYPES,
+  sanlkDisk,
+  sanlkHost,
+  sanlkLockspace,
+  sanlkResource,
+  sanlkState,
+  smHeader,
+} from '../../../../wire/sanlock/socket.ts';
+import {
+  type Lockspace,
+  lockspaceBytes,
+  resourceWithDisks,
+} from '../../../../wire/sanlock/types.ts';
+import type { ManagerSpace } from '../../manager.ts';
+import type { ManagerReply, ManagerSteps } from '../../steps.ts';
+import { type SanlockResult, sanlockCallOf } from '../ask.ts';
 import { sizesForSector } from '../layout.ts';
 import { sanlockManager } from '../manager.ts';
-import { sanlockTimes } from '../slots.ts';
+import type { StatusLease } from '../status.ts';
+import { sanlockTimes } from '../times.ts';
 
-export const EMPTY: SanlockAnswer = {
-  kind: 'sanlock',
-  code: 0,
-  answered: true,
-  name: '',
-  flags: 0,
-  bytes: new Uint8Array(0),
-  hosts: [],
-  areas: [],
-  leases: [],
-  dying: [],
-};
 export const PATH = '/dev/mapper/vg-lvmlock';
 export const SITE = { spaceName: 'lvm_vg', path: PATH, sizes: sizesForSector(512) };
 export const VG = { vgName: 'vg', vgUuid: 'uuid', vgLockArgs: '1.0.0:lvmlock' };
 
-/** A sanlock and a device of `slots` areas, in memory. Says what it was asked. */
+/** A host as GET_HOSTS answers it. */
+export interface SeenHost {
+  readonly hostId: bigint;
+  readonly state: number;
+}
+
+/** An answer by the test instead of by the fake; fields that the call does not answer are unused. */
+export interface Scripted {
+  readonly code?: number;
+  /** false: the answer is lost. */
+  readonly answered?: boolean;
+  readonly name?: string;
+  readonly bytes?: Uint8Array;
+  readonly hosts?: readonly SeenHost[];
+}
+
+interface Reply {
+  readonly code: number;
+  readonly body: Uint8Array;
+}
+
+const DONE: Reply = { code: 0, body: new Uint8Array(0) };
+const refusal = (code: number): Reply => ({ code, body: new Uint8Array(0) });
+
+/** A sanlock and a device of `slots` areas, in memory: it reads requests as they were sent. */
 export class FakeSanlock {
+  /** The names of the calls. */
   readonly asked: string[] = [];
   readonly slots = new Map<number, { space: string; name: string }>();
-  readonly leases: SanlockLease[] = [];
+  readonly leases: StatusLease[] = [];
   /** Offsets of leases that a process of another host holds. */
   readonly elsewhere = new Set<number>();
   /** Offsets that were acquired and not released yet. */
   readonly here = new Set<number>();
   /** Lockspaces of this host's sanlock, and the hosts it sees. */
-  readonly joined: SanlockArea[] = [];
-  hosts: SanlockAnswer['hosts'] = [{ hostId: 1n, state: HOST_STATES.LIVE }];
+  readonly joined: Lockspace[] = [];
+  hosts: readonly SeenHost[] = [{ hostId: 1n, state: HOST_STATES.LIVE }];
   slotCount = 72;
   sleptMs = 0;
   /** Answers given before anything else is looked at, by call. */
-  readonly scripted = new Map<SanlockCommand['call'], SanlockAnswer[]>();
+  readonly scripted = new Map<string, Scripted[]>();
 
-  script(call: SanlockCommand['call'], ...answers: Partial<SanlockAnswer>[]): void {
-    this.scripted.set(
-      call,
-      answers.map((answer) => ({ ...EMPTY, ...answer })),
-    );
+  script(call: string, ...answers: Scripted[]): void {
+    this.scripted.set(call, answers);
   }
 
   run<T>(steps: ManagerSteps<T>): T {
@@ -60,66 +95,129 @@ export class FakeSanlock {
       } else if (effect.kind === 'device') {
         const exists = effect.path === PATH;
         reply = { kind: 'device', exists, physicalBytes: 512, logicalBytes: 512 };
+      } else if (effect.kind === 'closeSession') {
+        reply = { kind: 'sessionClosed' };
       } else {
-        reply = this.#answer(effect.command);
+        reply = { kind: 'answer', answer: this.#carry(sanlockCallOf(effect)) };
       }
     }
   }
 
-  #answer(command: SanlockCommand): SanlockAnswer {
-    this.asked.push(command.call);
-    const scripted = this.scripted.get(command.call)?.shift();
-    if (scripted !== undefined) return scripted;
-    const at = (resource: { readonly disks: readonly { offset: bigint }[] }) =>
-      Number(resource.disks[0]?.offset ?? 0n);
-    switch (command.call) {
-      case 'writeLockspace':
-        this.slots.set(0, { space: command.area.name, name: '' });
-        return EMPTY;
-      case 'readLockspace':
-        return { ...EMPTY, name: this.slots.get(0)?.space ?? '', flags: SITE.sizes.flags };
-      case 'writeResource': {
-        const { name, lockspaceName: space } = command.resource;
-        if (at(command.resource) >= this.slotCount * MIB) return { ...EMPTY, code: -90 };
-        this.slots.set(at(command.resource), { space, name });
-        return EMPTY;
-      }
-      case 'readResource': {
-        if (at(command.resource) >= this.slotCount * MIB) return { ...EMPTY, code: -90 };
-        const slot = this.slots.get(at(command.resource));
-        if (slot === undefined) return { ...EMPTY, code: SANLOCK_CODES.LEADER_MAGIC };
-        return { ...EMPTY, name: slot.name };
-      }
-      case 'acquire': {
-        const offset = at(command.resource);
-        if (offset >= this.slotCount * MIB) return { ...EMPTY, code: -90 };
-        const slot = this.slots.get(offset);
-        if (slot === undefined) return { ...EMPTY, code: SANLOCK_CODES.LEADER_MAGIC };
-        if (slot.name !== command.resource.name) {
-          return { ...EMPTY, code: SANLOCK_CODES.LEADER_RESOURCE };
-        }
-        if (this.elsewhere.has(offset)) return { ...EMPTY, code: SANLOCK_CODES.ACQUIRE_IDLIVE };
-        this.here.add(offset);
-        return EMPTY;
-      }
-      case 'release': {
-        const [first, second] = command.resources;
-        if (first === undefined) return EMPTY;
-        if (!this.here.delete(at(first))) return { ...EMPTY, code: -1 };
-        const slot = this.slots.get(at(first));
-        if (command.rename && slot !== undefined) slot.name = second?.name ?? '';
-        return EMPTY;
-      }
-      case 'getHosts':
-        return { ...EMPTY, hosts: this.hosts };
-      case 'getLockspaces':
-        return { ...EMPTY, areas: this.joined };
-      case 'status':
-        return { ...EMPTY, leases: this.leases };
+  #carry<T>(call: SanlockCall<T>): SanlockResult<T> {
+    this.asked.push(call.name);
+    const scripted = this.scripted.get(call.name)?.shift();
+    const failed = { call: call.name, socketPath: '/run/sanlock/sanlock.sock' };
+    if (scripted?.answered === false) {
+      return fail(makeFailure({ ...failed, code: scripted.code ?? 0, outcome: 'unknown' }));
+    }
+    const { cmd } = decode(smHeader, call.request);
+    const { code, body } =
+      scripted === undefined ? this.#answer(call.request) : replyOf(cmd, scripted);
+    const header = { ...zeroRecord(smHeader), data: code, length: SM_HEADER_BYTES + body.length };
+    const decoded = call.decode(header, body);
+    if (decoded.ok) return ok(decoded.value);
+    return fail(makeFailure({ ...failed, ...decoded.error, outcome: 'refused' }));
+  }
+
+  #answer(request: Uint8Array): Reply {
+    const { cmd } = decode(smHeader, request);
+    const body = request.subarray(SM_HEADER_BYTES);
+    switch (cmd) {
+      case SM_CMD.WRITE_LOCKSPACE:
+        this.slots.set(0, { space: decode(sanlkLockspace, body).name, name: '' });
+        return DONE;
+      case SM_CMD.READ_LOCKSPACE:
+        return replyOf(cmd, { name: this.slots.get(0)?.space ?? '' });
+      case SM_CMD.WRITE_RESOURCE:
+      case SM_CMD.READ_RESOURCE:
+      case SM_CMD.ACQUIRE:
+        return this.#answerAt(cmd, body);
+      case SM_CMD.RELEASE:
+        return this.#release(request);
+      case SM_CMD.GET_HOSTS:
+        return replyOf(cmd, { hosts: this.hosts });
+      case SM_CMD.GET_LOCKSPACES:
+        return { code: 0, body: concat(this.joined.map(lockspaceBytes)) };
+      case SM_CMD.STATUS:
+        return { code: 0, body: concat(this.leases.flatMap(statusRecord)) };
       default:
-        return EMPTY;
+        return DONE;
     }
   }
+
+  /** A call about the lease at the offset of its disk. */
+  #answerAt(cmd: number, body: Uint8Array): Reply {
+    const { name, lockspaceName: space } = decode(sanlkResource, body);
+    const offset = Number(decode(sanlkDisk, body, sanlkResource.size).offset);
+    if (offset >= this.slotCount * MIB) return refusal(-ERRNO.EMSGSIZE);
+    if (cmd === SM_CMD.WRITE_RESOURCE) {
+      this.slots.set(offset, { space, name });
+      return DONE;
+    }
+    const slot = this.slots.get(offset);
+    if (slot === undefined) return refusal(SANLOCK_CODES.LEADER_MAGIC);
+    if (cmd === SM_CMD.READ_RESOURCE) return replyOf(cmd, { name: slot.name });
+    if (slot.name !== name) return refusal(SANLOCK_CODES.LEADER_RESOURCE);
+    if (this.elsewhere.has(offset)) return refusal(SANLOCK_CODES.ACQUIRE_IDLIVE);
+    this.here.add(offset);
+    return DONE;
+  }
+
+  /** A release has no disks: sanlock knows the lease by its name. */
+  #release(request: Uint8Array): Reply {
+    const { cmdFlags, data: count } = decode(smHeader, request);
+    if (count === 0) return DONE;
+    const { name } = decode(sanlkResource, request, SM_HEADER_BYTES);
+    const offset = [...this.here].find((at) => this.slots.get(at)?.name === name);
+    if (offset === undefined) return refusal(-ERRNO.EPERM);
+    this.here.delete(offset);
+    const slot = this.slots.get(offset);
+    if ((cmdFlags & REL_FLAGS.RENAME) !== 0 && slot !== undefined) {
+      slot.name = decode(sanlkResource, request, SM_HEADER_BYTES + sanlkResource.size).name;
+    }
+    return DONE;
+  }
+}
+
+function replyOf(cmd: number, { code = 0, name = '', bytes, hosts = [] }: Scripted): Reply {
+  if (code < 0) return refusal(code);
+  const body = () => {
+    switch (cmd) {
+      case SM_CMD.READ_LOCKSPACE: {
+        const { flags } = SITE.sizes;
+        return lockspaceBytes({ name, hostId: 0n, path: PATH, offset: 0n, flags });
+      }
+      case SM_CMD.READ_RESOURCE:
+        return encode(sanlkResource, { ...zeroRecord(sanlkResource), name });
+      case SM_CMD.GET_HOSTS:
+        return concat(
+          hosts.map(({ hostId, state: flags }) =>
+            encode(sanlkHost, { ...zeroRecord(sanlkHost), hostId, flags }),
+          ),
+        );
+      default:
+        return bytes ?? new Uint8Array(0);
+    }
+  };
+  return { code, body: body() };
+}
+
+function statusRecord({ resource, list }: StatusLease): Uint8Array[] {
+  const text = new TextEncoder().encode(`list=${list}`);
+  const flags = (resource.flags & RES_FLAGS.SHARED) === 0 ? 0 : 1;
+  const type = STATE_TYPES.RESOURCE;
+  const state = { ...zeroRecord(sanlkState), type, flags, strLen: text.length };
+  return [encode(sanlkState, state), text, ...resourceWithDisks(resource)];
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 export const manager = sanlockManager({ times: sanlockTimes(1), killpath: '/sbin/lvmlockctl' });

@@ -1,15 +1,15 @@
-import type { ByteString } from '../../base/bytes.ts';
-import { MIB } from '../../base/units.ts';
-import { LD_RESULT } from '../../wire/lvmlockd/numbers.ts';
+import type { ByteString } from '../../../base/bytes.ts';
+import { MIB } from '../../../base/units.ts';
+import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
 import {
   both,
   type HeldLock,
   type LockManager,
   type ManagerSpace,
-  type ManagerSteps,
   OK,
   type VgPlace,
-} from './manager.ts';
+} from '../manager.ts';
+import { deviceAt, done, sleep } from '../steps.ts';
 import {
   lockLvOfArgs,
   lockLvPath,
@@ -17,8 +17,7 @@ import {
   MAX_HOST_ID,
   SLOT_FIRST_LV,
   vgArgsFor,
-} from './sanlock/layout.ts';
-import { deviceAt, sleep } from './sanlock/slots.ts';
+} from './layout.ts';
 
 const JOIN_MS = 2000;
 
@@ -100,10 +99,4 @@ function testSpace(
     switchGl: () => done(OK),
     otherHosts: () => done({ ...OK, unknown: false }),
   };
-}
-
-/** Steps that ask nothing. */
-function* done<T>(value: T): ManagerSteps<T> {
-  yield* [];
-  return value;
 }

@@ -2,7 +2,6 @@ import { assert } from '../base/assert.ts';
 import { LD_OP, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { LockRequest } from '../wire/lvmlockd/requests.ts';
 import { noteGl } from './global-lock.ts';
-import { ofSpace } from './life.ts';
 import { continueStop } from './lockspace-end.ts';
 import type { LockOutcome, Outcome } from './managers/manager.ts';
 import { duplicateWords, hasDuplicateGl, reply } from './replies.ts';
@@ -15,6 +14,7 @@ import {
 } from './resource.ts';
 import { stepResource } from './resource-step.ts';
 import { type DaemonState, type Lockspace, log, run } from './state.ts';
+import { ofSpace } from './task-owner.ts';
 
 /** Steps one resource of a lockspace and carries out what it wants. */
 export function driveResource(

@@ -1,0 +1,85 @@
+import { ERRNO } from '../../../base/errno.ts';
+import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
+import { addLockspace, setConfig, status } from '../../../wire/sanlock/daemon-calls.ts';
+import { CONFIG_COMMANDS, RES_FLAGS } from '../../../wire/sanlock/socket.ts';
+import { type AdoptedLock, both, type HeldMode, type JoinOutcome, OK } from '../manager.ts';
+import { type ManagerSteps, sleep } from '../steps.ts';
+import { ask, type SanlockResult } from './ask.ts';
+import {
+  areaAt,
+  GL_DISABLED_NAME,
+  GL_NAME,
+  lvArgsFor,
+  resourceAt,
+  UNUSED_NAME,
+  VG_NAME,
+} from './layout.ts';
+import { acquireLease, releaseLease, withMode } from './lease-lock.ts';
+import { removeSpace } from './leave.ts';
+import type { OpenSpace } from './open-space.ts';
+import { areaOutcome, codeOf } from './results.ts';
+import { leasesIn } from './status.ts';
+
+/** Joining a VG's lockspace, with what an earlier lvmlockd holds in it (spec 31 §3). */
+
+const JOIN_POLL_MS = 500;
+
+const NO_LV_NAMES: ReadonlySet<string> = new Set([GL_NAME, GL_DISABLED_NAME, VG_NAME, UNUSED_NAME]);
+
+export function* joinSpace(space: OpenSpace, adopt: boolean): ManagerSteps<JoinOutcome> {
+  const { site, times } = space;
+  const { joinMs } = times;
+  let added = yield* add(space);
+  // An earlier lvmlockd was joining or leaving when it ended: sanlock finishes that first.
+  for (let waitedMs = 0; isUnderWay(added) && waitedMs < joinMs; waitedMs += JOIN_POLL_MS) {
+    yield* sleep(JOIN_POLL_MS);
+    added = yield* add(space);
+  }
+  const wasThere = codeOf(added) === -ERRNO.EEXIST && adopt;
+  // It keeps leases of an earlier lvmlockd: only an administrator can say that they are unused.
+  if (codeOf(added) === -ERRNO.EBUSY) return { ...both(LD_RESULT.BUSY), adopted: [] };
+  if (!added.ok && !wasThere) return { ...areaOutcome(added), adopted: [] };
+  const { USED_BY_ORPHANS } = CONFIG_COMMANDS;
+  const used = yield* ask(setConfig(site.spaceName, USED_BY_ORPHANS), times.quickMs);
+  if (!used.ok) {
+    if (!wasThere) yield* removeSpace(space, true);
+    return { ...areaOutcome(used), adopted: [] };
+  }
+  return { ...OK, adopted: wasThere ? yield* adoptOrphans(space) : [] };
+}
+
+function add({ site, hostId, times }: OpenSpace): ManagerSteps<SanlockResult<number>> {
+  const { ioTimeoutS, joinMs } = times;
+  return ask(addLockspace(areaAt(site, hostId), { ioTimeoutS }), joinMs);
+}
+
+function isUnderWay(added: SanlockResult<number>): boolean {
+  const code = codeOf(added);
+  return code === -ERRNO.EINPROGRESS || code === -ERRNO.EAGAIN;
+}
+
+/**
+ * Takes over what a crashed lvmlockd held. GL and VG locks ended with its commands, and so did
+ * the renaming of a free slot.
+ */
+function* adoptOrphans(space: OpenSpace): ManagerSteps<AdoptedLock[]> {
+  const { site, times } = space;
+  const found = yield* ask(status(), times.quickMs);
+  const adopted: AdoptedLock[] = [];
+  for (const { list, resource } of found.ok ? leasesIn(found.value) : []) {
+    if (list !== 'orphan' || resource.lockspaceName !== site.spaceName) continue;
+    const disk = resource.disks[0];
+    if (disk === undefined) continue;
+    const mode: HeldMode = (resource.flags & RES_FLAGS.SHARED) !== 0 ? 'sh' : 'ex';
+    const wanted = withMode(resourceAt(site, resource.name, Number(disk.offset)), mode);
+    const answer = yield* acquireLease(space, wanted, { lvb: false, orphan: true });
+    if (!answer.ok) continue;
+    if (NO_LV_NAMES.has(resource.name)) {
+      yield* releaseLease(space, wanted);
+      continue;
+    }
+    const lvLockArgs = lvArgsFor(Number(disk.offset));
+    adopted.push({ resource: { scope: 'lv', name: resource.name, lvLockArgs }, mode });
+  }
+  return adopted;
+}

@@ -1,0 +1,12 @@
+import type { LeaseSite } from './layout.ts';
+import type { SanlockTimes } from './times.ts';
+
+/** A VG's lockspace whose leases were found and whose connection is registered; joined or not. */
+export interface OpenSpace {
+  readonly site: LeaseSite;
+  /** Ours in the lockspace. */
+  readonly hostId: number;
+  /** The registered connection, which holds the leases. */
+  readonly session: number;
+  readonly times: SanlockTimes;
+}

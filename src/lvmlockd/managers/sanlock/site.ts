@@ -1,0 +1,30 @@
+import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
+import { readLockspace } from '../../../wire/sanlock/area-calls.ts';
+import { both, type Outcome, type VgPlace } from '../manager.ts';
+import type { ManagerSteps } from '../steps.ts';
+import { ask } from './ask.ts';
+import {
+  type LeaseSite,
+  lockLvOfArgs,
+  lockLvPath,
+  sanlockSpaceName,
+  sizesOfFlags,
+} from './layout.ts';
+import { isAnswered } from './results.ts';
+import type { SanlockTimes } from './times.ts';
+
+/** Where a VG's leases are, with the sizes its host leases were written with. */
+export function* siteOf(
+  vg: VgPlace,
+  times: SanlockTimes,
+  spaceName = sanlockSpaceName(vg.vgName),
+): ManagerSteps<LeaseSite | Outcome> {
+  const lockLv = lockLvOfArgs(vg.vgLockArgs);
+  if (lockLv === null) return both(LD_RESULT.EARGS);
+  const path = lockLvPath(vg.vgName, lockLv);
+  const area = { name: spaceName, hostId: 1n, path, offset: 0n, flags: 0 };
+  const answer = yield* ask(readLockspace(area), times.diskMs);
+  if (!answer.ok) return both(isAnswered(answer) ? LD_RESULT.EARGS : LD_RESULT.EMANAGER);
+  const sizes = sizesOfFlags(answer.value.lockspace.flags ?? 0);
+  return sizes === null ? both(LD_RESULT.EARGS) : { spaceName, path, sizes };
+}

@@ -1,0 +1,22 @@
+/** Deadlines of calls that touch the disk grow with the io timeout. */
+export interface SanlockTimes {
+  /** As given by `-o`; 0: sanlock's default. */
+  readonly ioTimeoutS: number;
+  readonly quickMs: number;
+  readonly diskMs: number;
+  readonly joinMs: number;
+  readonly leaveMs: number;
+}
+
+export function sanlockTimes(ioTimeoutS: number): SanlockTimes {
+  const t = ioTimeoutS === 0 ? 10 : ioTimeoutS;
+  const second = 1000;
+  return {
+    ioTimeoutS,
+    quickMs: 20 * second,
+    diskMs: (30 + 12 * t) * second,
+    // A host id whose owner died is free 8t + 60 after its last renewal; then ours is written.
+    joinMs: (2 * (8 * t + 60) + 60) * second,
+    leaveMs: (60 + 12 * t) * second,
+  };
+}

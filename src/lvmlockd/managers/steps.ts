@@ -1,0 +1,64 @@
+import { assert } from '../../base/assert.ts';
+import type { ByteString } from '../../base/bytes.ts';
+
+/**
+ * A lock manager's part of a request: a straight line that touches nothing. It yields what it
+ * wants of the world and is given the reply; the core starts it and takes its outcome, and reads
+ * neither effects nor replies.
+ */
+export type ManagerSteps<T> = Generator<ManagerEffect, T, ManagerReply>;
+
+/**
+ * A call in the protocol of one lock manager: a request on a socket, or on a device. Only the
+ * manager that makes it and the program that carries it know its type.
+ */
+interface ProtocolCall {
+  /** Whose protocol it is: chooses the carrier. */
+  readonly protocol: string;
+  readonly call: unknown;
+  readonly deadlineMs: number;
+}
+
+/** Each is answered once, a call at the latest at its deadline. */
+export type ManagerEffect =
+  /** `session`: over the connection that belongs to a lockspace; null: over any. */
+  | ({ readonly kind: 'call'; readonly session: number | null } & ProtocolCall)
+  /** Opens the connection that belongs to a lockspace; the call is the first one on it. */
+  | ({ readonly kind: 'openSession'; readonly session: number } & ProtocolCall)
+  | { readonly kind: 'closeSession'; readonly session: number; readonly protocol: string }
+  | { readonly kind: 'sleep'; readonly forMs: number }
+  /** Does the device exist, and with which sector sizes? */
+  | { readonly kind: 'device'; readonly path: ByteString };
+
+/** What the carrier of a protocol performs. */
+export type SessionEffect = Extract<ManagerEffect, { protocol: string }>;
+
+export type ManagerReply =
+  /** What the call's own decoding made of the answer, or why there is none. */
+  | { readonly kind: 'answer'; readonly answer: unknown }
+  | { readonly kind: 'sessionClosed' }
+  | { readonly kind: 'slept' }
+  | ({ readonly kind: 'device' } & DeviceReply);
+
+export interface DeviceReply {
+  readonly exists: boolean;
+  /** Bytes; null when sysfs does not say. */
+  readonly physicalBytes: number | null;
+  readonly logicalBytes: number | null;
+}
+
+export function* deviceAt(path: ByteString): ManagerSteps<DeviceReply> {
+  const reply: ManagerReply = yield { kind: 'device', path };
+  assert(reply.kind === 'device', 'a device question gets a device answer');
+  return reply;
+}
+
+export function* sleep(forMs: number): ManagerSteps<void> {
+  yield { kind: 'sleep', forMs };
+}
+
+/** Steps without effects. */
+export function* done<T>(value: T): ManagerSteps<T> {
+  yield* [];
+  return value;
+}
