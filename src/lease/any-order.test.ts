@@ -9,7 +9,7 @@ import {
   ProcedureHarness,
   type WriteFate,
 } from '../sim/procedure-harness.ts';
-import { ORIGINALS, OURS, Seat, Values } from './testing/host.ts';
+import { ORIGINALS, OURS, SteppedHost, Values } from './testing/host.ts';
 import { OriginalDefect } from './testing/original-peer.ts';
 
 // Hosts that step in any order, one effect at a time, with writes that land at any time: here a
@@ -44,11 +44,11 @@ const PLAIN: World = {
   originalFates: ['done'],
 };
 
-class Table {
+class Run {
   readonly dice: Dice;
   readonly world: World;
   readonly harness: ProcedureHarness;
-  readonly seats: readonly Seat[];
+  readonly hosts: readonly SteppedHost[];
   grants = 0;
   /** How soon a late write lands. */
   readonly #landing: number;
@@ -77,7 +77,7 @@ class Table {
     const newNumHosts = world.hasNumHosts
       ? () => (dice.chance(0.2) ? 1 + dice.below(8) : null)
       : null;
-    this.seats = hosts.map((host) => {
+    this.hosts = hosts.map((host) => {
       const ways = host.hostId > HOSTS - world.originals ? ORIGINALS : OURS;
       host.fate = ({ offset }) => {
         if (!dice.chance(offset === valueAt ? 2 * lateness : lateness)) return 'done';
@@ -90,69 +90,69 @@ class Table {
         if (!dice.chance(blindness)) return 'done';
         return dice.chance(0.5) ? 'failed' : 'unknown';
       };
-      return new Seat(host, ways, dice, { values, newNumHosts, tearing });
+      return new SteppedHost(host, ways, dice, { values, newNumHosts, tearing });
     });
   }
 
   /** One effect, or something that happens to the host. */
-  happen(seat: Seat): void {
+  happen(stepped: SteppedHost): void {
     const { dice } = this;
     const roll = dice.next();
-    if (roll < 0.003) seat.rejoin();
-    else if (roll < 0.013) seat.cancel();
-    else if (this.world.hasDeaths && roll < 0.033) this.#strike(seat);
-    else if (roll < 0.033 + this.#landing) seat.host.land();
+    if (roll < 0.003) stepped.rejoin();
+    else if (roll < 0.013) stepped.cancel();
+    else if (this.world.hasDeaths && roll < 0.033) this.#disturb(stepped);
+    else if (roll < 0.033 + this.#landing) stepped.host.land();
     else {
-      const before = seat.claim;
-      seat.step();
-      if (seat.claim !== null && before === null) this.grants++;
+      const before = stepped.claim;
+      stepped.step();
+      if (stepped.claim !== null && before === null) this.grants++;
     }
-    for (const each of this.seats) each.tick();
+    for (const each of this.hosts) each.tick();
     const isLong = this.harness.nowMs - this.#lookedMs > LOOKS_MS;
-    for (const each of this.seats) if (isLong || dice.chance(0.02)) each.look();
+    for (const each of this.hosts) if (isLong || dice.chance(0.02)) each.look();
     if (isLong) this.#lookedMs = this.harness.nowMs;
   }
 
   /** It dies, leaves or comes back, or time goes by for one that is dead. */
-  #strike(seat: Seat): void {
+  #disturb(stepped: SteppedHost): void {
     const { dice } = this;
-    const { hostId, diedMs } = seat.host;
+    const { hostId, diedMs } = stepped.host;
     const roll = dice.next();
-    if (seat.isGone && roll < 0.4) {
-      seat.rejoin(dice.chance(0.7) ? undefined : `machine-${dice.below(3)}-${hostId}`);
+    if (stepped.isGone && roll < 0.4) {
+      stepped.rejoin(dice.chance(0.7) ? undefined : `machine-${dice.below(3)}-${hostId}`);
     } else if (diedMs !== null) this.harness.nowMs += dice.below(80_000);
-    else if (roll < 0.3) seat.die();
-    else if (roll < 0.5) seat.reset();
-    else seat.leave();
+    else if (roll < 0.3) stepped.die();
+    else if (roll < 0.5) stepped.reset();
+    else stepped.leave();
   }
 
-  judge(event: number): void {
-    const claims = this.seats.flatMap(({ claim }) => (claim === null ? [] : [claim]));
+  checkClaims(event: number): void {
+    const claims = this.hosts.flatMap(({ claim }) => (claim === null ? [] : [claim]));
     const isBroken = claims.length > 1 && claims.includes('exclusive');
-    const who = this.seats.map(({ claim }) => claim ?? 'none');
+    const who = this.hosts.map(({ claim }) => claim ?? 'none');
     assert.ok(!isBroken, `event ${event}: ${who}`);
   }
 }
 
 function play(seed: number, world: World): number {
-  const table = new Table(seed, world);
-  const { dice, seats } = table;
+  const run = new Run(seed, world);
+  const { dice, hosts } = run;
   const switching = dice.between(0.03, 0.4);
-  const stillUntil = seats.map(() => 0);
+  const stillUntil = hosts.map(() => 0);
   const away = dice.below(HOSTS); // few hosts get further than many
   if (dice.chance(0.5)) stillUntil[away] = EVENTS;
-  let current = seats[(away + 1) % HOSTS];
+  let current = hosts[(away + 1) % HOSTS];
   for (let event = 0; event < EVENTS; event++) {
     if (dice.chance(switching)) {
       const n = dice.below(HOSTS);
       if (dice.chance(0.2)) stillUntil[n] = event + dice.below(100); // a host stands still
-      if (event >= (stillUntil[n] ?? 0)) current = seats[n];
+      if (event >= (stillUntil[n] ?? 0)) current = hosts[n];
     }
     if (current === undefined) continue;
-    table.happen(current);
-    table.judge(event);
+    run.happen(current);
+    run.checkClaims(event);
   }
-  return table.grants;
+  return run.grants;
 }
 
 function check(what: string, world: World): void {

@@ -17,7 +17,7 @@ import {
   LEADER_FLAGS,
   type PaxosLeader,
 } from '../format/leader.ts';
-import { adoptable, isLeftBehind, nextVersion, proposes } from './holders.ts';
+import { adoptable, isLeaderBehind, nextVersion, proposes } from './holders.ts';
 import { ioError, leaseError, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
@@ -223,7 +223,7 @@ function announcement(
  * the host whose version it is (spec 10 §18.8).
  */
 function mayBeDecided(area: Area, trail: Trail): boolean {
-  return isLeftBehind(area) || trail.former === nextVersion(area);
+  return isLeaderBehind(area) || trail.former === nextVersion(area);
 }
 
 interface Phase {
@@ -294,7 +294,7 @@ function* commit(
     const moved = yield* leaderMoved(member, place, area);
     if (!moved.ok) return moved;
     if (moved.value !== null) return ok(moved.value);
-    const tooLate = nowMs - won.nowMs > leaseTimes(member.ioTimeoutS).leaderLookMs;
+    const tooLate = nowMs - won.nowMs > leaseTimes(member.ioTimeoutS).leaderRecheckMs;
     if (tooLate) return ok({ kind: 'restart' });
   }
   const leader = committedLeader(member, area.leader, { ...won, nowMs });

@@ -16,7 +16,7 @@ import {
 import { type Area, type AreaGuess, readArea } from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import { lvbSettled, writeLvb } from './paxos-release.ts';
-import { giveBack } from './roll-back.ts';
+import { rollBack } from './roll-back.ts';
 import type { Steps } from './steps.ts';
 
 const MAX_RESTARTS = 1000;
@@ -54,7 +54,7 @@ export function* convertToShared(
   if (wrote.outcome !== 'done') {
     return fail({ error: ioError(wrote, 'convert to shared'), leader: null });
   }
-  yield* giveBack(member, hold, {
+  yield* rollBack(member, hold, {
     geometry,
     othersAt: [],
     block: { dblock, sharedGeneration },
@@ -133,7 +133,7 @@ function* backToShared(
   why: Cleared,
 ): Steps<Result<PaxosHold, Refusal>> {
   const { geometry, leader, dblock } = hold;
-  yield* giveBack(member, hold, {
+  yield* rollBack(member, hold, {
     geometry,
     othersAt: why.unansweredAt,
     block: { dblock, sharedGeneration: member.generation },

@@ -20,7 +20,7 @@ export interface Holding {
   /** Host blocks that keep every host from the lease, until they are repaired (spec 10 §17.1, 7). */
   readonly damaged: readonly HostBlock[];
   /** Leader and blocks do not tell of one version: the next acquire records the blocks' (§18.8). */
-  readonly isLeftBehind: boolean;
+  readonly isLeaderBehind: boolean;
 }
 
 type Bytes = Pick<Area, 'leader' | 'blocks'>;
@@ -38,7 +38,7 @@ export function holdersIn(area: Bytes): Holding {
   return {
     holders: owner === null ? sharers : [owner, ...sharers],
     damaged: area.blocks.filter(({ damage }) => damage !== null),
-    isLeftBehind: isLeftBehind(area),
+    isLeaderBehind: isLeaderBehind(area),
   };
 }
 
@@ -46,7 +46,7 @@ export function holdersIn(area: Bytes): Holding {
 function ownerIn(area: Bytes): Holder | null {
   const { leader, blocks } = area;
   const block = (hostId: number) => blocks.find((one) => one.hostId === hostId);
-  if (leader.timestampS !== 0n && !isLeftBehind(area)) {
+  if (leader.timestampS !== 0n && !isLeaderBehind(area)) {
     const hostId = toSafeNumber(leader.ownerId, 'ownerId');
     if (!hasGone(leader, block(hostId))) {
       return { hostId, generation: leader.ownerGeneration, mode: 'exclusive' };
@@ -107,7 +107,7 @@ export function nextVersion({ leader, blocks }: Bytes): bigint {
 }
 
 /** The leader lies behind the blocks: no owner of its version can still hold it. */
-export function isLeftBehind(area: Bytes): boolean {
+export function isLeaderBehind(area: Bytes): boolean {
   return nextVersion(area) > area.leader.lver + 1n;
 }
 

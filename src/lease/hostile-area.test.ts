@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Dice } from '../sim/kernel/dice.ts';
 import { acquaint, ProcedureHarness } from '../sim/procedure-harness.ts';
-import { OURS, Seat } from './testing/host.ts';
+import { OURS, SteppedHost } from './testing/host.ts';
 import { plantBlock, plantHostLease, plantLeader } from './testing/hostile.ts';
 import { acquire } from './testing/users.ts';
 
@@ -109,15 +109,17 @@ test('whatever is planted, two hosts never both hold the resource', (t) => {
     const { harness, hosts } = race();
     plantAnything(harness, dice);
     const rules = { values: null, newNumHosts: null, tearing: 0.1 };
-    const seats = hosts.map((host) => new Seat(host, OURS, dice.fork(`${host.hostId}`), rules));
+    const running = hosts.map(
+      (host) => new SteppedHost(host, OURS, dice.fork(`${host.hostId}`), rules),
+    );
     for (let event = 0; event < EVENTS; event++) {
-      const seat = seats[dice.below(seats.length)];
-      assert.ok(seat !== undefined);
-      const before = seat.claim;
-      seat.step();
-      for (const each of seats) each.tick();
-      if (seat.claim !== null && before === null) grants++;
-      const claims = seats.flatMap(({ claim }) => claim ?? []);
+      const stepped = running[dice.below(running.length)];
+      assert.ok(stepped !== undefined);
+      const before = stepped.claim;
+      stepped.step();
+      for (const each of running) each.tick();
+      if (stepped.claim !== null && before === null) grants++;
+      const claims = running.flatMap(({ claim }) => claim ?? []);
       const isSafe = claims.length < 2 || claims.every((claim) => claim === 'shared');
       assert.ok(isSafe, `seed ${seed}, event ${event}: ${claims.join(' beside ')}`);
     }

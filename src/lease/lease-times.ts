@@ -30,7 +30,7 @@ export interface LeaseTimes {
   readonly joinSettleMs: number; //      2t: after writing a host id
   readonly ownNameWatchMs: number; //    2t + 2 s: a living host with our name has renewed by then
   readonly bitmapMs: number; //          6t: how long a host's bit stays set
-  readonly leaderLookMs: number; //      t/4: how old a look at the leader may be when we write it
+  readonly leaderRecheckMs: number; //      t/4: how old a look at the leader may be when we write it
   readonly lagTickMs: number; //         t/8: how finely a program measures that it is late
   readonly lagWarnMs: number; //         t/2: an administrator should know of a longer lag
   readonly grantsPauseMs: number; //     2t: so long a lag pauses grants, for so long after it
@@ -57,7 +57,7 @@ export function leaseTimes(ioTimeoutS: number): LeaseTimes {
     joinSettleMs: 2 * ioTimeoutMs,
     ownNameWatchMs: 2 * ioTimeoutMs + RENEWAL_LAG_MS,
     bitmapMs: 6 * ioTimeoutMs,
-    leaderLookMs: ioTimeoutMs / 4,
+    leaderRecheckMs: ioTimeoutMs / 4,
     lagTickMs: ioTimeoutMs / 8,
     lagWarnMs: ioTimeoutMs / 2,
     grantsPauseMs: 2 * ioTimeoutMs,

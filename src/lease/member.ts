@@ -41,7 +41,7 @@ export interface Member {
    * Takes what must still be done on the resource after the answer, because a write went
    * unanswered; until it ends nothing else may touch the resource. Absent: it is not done.
    */
-  readonly later?: (rest: () => Steps<void>) => void;
+  readonly finishLater?: (rest: () => Steps<void>) => void;
 }
 
 /** Whether a leader records our hold, of this membership: no other one is ours to free. */

@@ -13,7 +13,7 @@ import {
   type Trail,
   writeHostBlock,
 } from './ballot.ts';
-import { isLeftBehind, sharersIn } from './holders.ts';
+import { isLeaderBehind, sharersIn } from './holders.ts';
 import { errnoError, ioError, leaseError, readSpan, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
@@ -29,7 +29,7 @@ import {
 } from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import { freeLeader } from './paxos-release.ts';
-import { giveBack } from './roll-back.ts';
+import { rollBack } from './roll-back.ts';
 import { leaseTimesOf, sharerIsLive, sharerSeemsLive } from './sharer.ts';
 import type { Steps } from './steps.ts';
 
@@ -74,21 +74,21 @@ export function* paxosAcquire(
   }
   if (!wish.shared) return yield* acquireOnce(member, place, wish);
   let pauseMs = 5;
-  let untold = 0;
+  let unclear = 0;
   let isLeft = false;
-  const later: Member['later'] = (rest) => {
+  const finishLater: Member['finishLater'] = (rest) => {
     isLeft = true;
-    member.later?.(rest);
+    member.finishLater?.(rest);
   };
   for (let attempt = 0; ; attempt++) {
-    const got = yield* acquireOnce({ ...member, later }, place, wish);
+    const got = yield* acquireOnce({ ...member, finishLater }, place, wish);
     // What is left to be taken back would land on what another attempt has written since.
     if (got.ok || isLeft || member.cancelled()) return got;
     const met = metShortHold(got.error);
-    if (met === 'untold') untold++;
-    if (met === 'no' || untold > UNTOLD_TRIES) return got;
+    if (met === 'unclear') unclear++;
+    if (met === 'no' || unclear > UNCLEAR_TRIES) return got;
     if (attempt >= SHARED_TRIES_PER_RETRY * member.sharedRetries) {
-      if (met === 'untold') return got;
+      if (met === 'unclear') return got;
       return fail({
         ...got.error,
         error: leaseError('ACQUIRE_SHRETRY', 'shared acquire', { attempt }),
@@ -106,18 +106,18 @@ const SHARED_TRIES_PER_RETRY = 3;
  * How often a leader that does not tell is looked at again, within half a second in all: its owner
  * needs a few steps of the disk to say what it holds, and an exclusive one is not waited for.
  */
-const UNTOLD_TRIES = 8;
+const UNCLEAR_TRIES = 8;
 
 /**
  * Whether another shared host is between its ballot and its mode block. SHORT_HOLD is the owner's
  * word: a leader that another host wrote for it does not tell, and a lost ballot ends with such a
  * leader (spec 10 §17.1 item 3).
  */
-function metShortHold({ error, leader }: Refusal): 'yes' | 'no' | 'untold' {
+function metShortHold({ error, leader }: Refusal): 'yes' | 'no' | 'unclear' {
   if (error.code === 'ACQUIRE_OWNED' || error.code === 'ACQUIRE_OTHER') return 'yes';
   if (error.code !== 'ACQUIRE_IDLIVE' || leader === null) return 'no';
   if ((leader.flags & LEADER_FLAGS.SHORT_HOLD) !== 0) return 'yes';
-  return leader.writeId === leader.ownerId ? 'no' : 'untold';
+  return leader.writeId === leader.ownerId ? 'no' : 'unclear';
 }
 
 function* acquireOnce(
@@ -232,7 +232,7 @@ function* ownerVerdict(
   const { leader } = area;
   const own =
     leader.ownerId === BigInt(member.hostId) && leader.ownerGeneration <= member.generation;
-  if (isLeftBehind(area)) {
+  if (isLeaderBehind(area)) {
     // Blocks are read after the leader, which may have moved meanwhile: then it is not behind.
     const same = yield* leaderUnchanged(member, place, area);
     return same.ok ? ok(same.value ? 'free' : 'changed') : same;
@@ -257,7 +257,7 @@ export function* retract(
   if (block === null || (!proposed && ownLeader === null)) return;
   if (ownLeader === null && block.lver <= area.leader.lver) return; // recorded, and not for us
   const sharedGeneration = from.keepShared ? member.generation : null;
-  yield* giveBack(member, place, {
+  yield* rollBack(member, place, {
     geometry: area.geometry,
     othersAt: [],
     block: { dblock: block, sharedGeneration },
@@ -282,7 +282,7 @@ function* becomeShared(
       ? yield* freeLeader(member, place, { geometry, leader, rename: null })
       : fail({ error: ioError(wrote, 'shared mode write'), isSent: false });
   if (freed.ok) return ok({ ...hold, shared: true, dblock });
-  yield* giveBack(member, place, {
+  yield* rollBack(member, place, {
     geometry,
     othersAt: [],
     block: { dblock, sharedGeneration: null },
@@ -296,7 +296,7 @@ function* clearSharers(member: Member, place: Place, won: Won): Steps<Result<Pax
   const { hold } = won;
   const cleared = yield* countLiveSharers(member, place, won);
   if (cleared.error === null && cleared.live === 0) return ok(hold);
-  yield* giveBack(member, place, {
+  yield* rollBack(member, place, {
     geometry: hold.geometry,
     othersAt: cleared.unansweredAt,
     block: { dblock: hold.dblock, sharedGeneration: null },

@@ -45,7 +45,7 @@ export function* paxosRelease(
   for (let attempt = 0; ; attempt++) {
     const turn = yield* releaseTurn(member, hold, from);
     if (!turn.ok && turn.error.code === 'ERRNO') {
-      member.later?.(() => keepReleasing(member, hold, from));
+      member.finishLater?.(() => keepReleasing(member, hold, from));
     }
     if (turn.ok || turn.error.code !== 'AIO_TIMEOUT' || member.ended?.() === true) return turn;
     yield* sleep(attempt === 0 ? ioTimeoutMs : renewalIntervalMs);
@@ -134,7 +134,7 @@ function* releaseOnce(
   if (freed.ok && freed.value === 'notWriter') return marked;
   const hasLanded = !freed.ok && progress.leaderSent && MOVED_ON.has(freed.error.error.code);
   if (freed.ok || hasLanded) {
-    if (!marked.ok) member.later?.(() => keepMarking(member, hold));
+    if (!marked.ok) member.finishLater?.(() => keepMarking(member, hold));
     return ok(null);
   }
   if (freed.error.isSent) progress.leaderSent = true;
@@ -178,7 +178,7 @@ function* refusedAtOnce(
   const { geometry, leader } = hold;
   const still = yield* freedLeader(member, hold, { geometry, leader, rename: from.rename });
   if (still.ok || !MOVED_ON.has(still.error.code)) return fail(from.error);
-  member.later?.(() => keepMarking(member, hold));
+  member.finishLater?.(() => keepMarking(member, hold));
   return ok(null);
 }
 

@@ -63,7 +63,7 @@ export function* repairBlock(repair: Repair): Steps<Result<Repaired, LeaseError>
   const endMs = Number(joined.value.leader.timestampS) * SECOND_MS + times.renewalWarnMs;
   if (again.ok && again.value.nowMs >= endMs) return fail(leaseError('ERROR', 'repair, too late'));
   if (!again.ok || again.value.isSound) {
-    yield* giveBack(host, joined.value, endMs);
+    yield* releaseInTime(host, joined.value, endMs);
     return again.ok ? ok('sound') : again;
   }
   const { offset, length } = again.value;
@@ -72,12 +72,12 @@ export function* repairBlock(repair: Repair): Steps<Result<Repaired, LeaseError>
   const wrote = yield { op: 'write', disk: 'resource', offset, bytes, timeoutMs };
   // It may land later: then nobody may have the host id before 8·t + 60 s are over.
   if (wrote.outcome !== 'done') return fail(ioError(wrote, 'repair'));
-  const left = yield* giveBack(host, joined.value, endMs);
+  const left = yield* releaseInTime(host, joined.value, endMs);
   return left.ok ? ok('cleared') : left;
 }
 
 /** In time only: written over the next owner's record it would free all that one holds. */
-function* giveBack(
+function* releaseInTime(
   host: DeltaPlace,
   hold: DeltaHold,
   endMs: number,

@@ -43,7 +43,7 @@ export function* withIndexLease<T>(
   if (!got.ok) return fail(got.error.error);
   const result = yield* act(touched);
   if (result.ok || (yield* allSettled(member, touched))) yield* release(member, got.value);
-  else member.later?.(() => releaseLater(member, got.value, touched));
+  else member.finishLater?.(() => releaseLater(member, got.value, touched));
   return result; // what is on disk is, whatever became of the lease
 }
 

@@ -8,7 +8,7 @@ import { freeLeader } from './paxos-release.ts';
 import type { Steps } from './steps.ts';
 
 /** How a resource is to be left behind when we do not keep what we may have taken. */
-export interface GivingBack {
+export interface RollBack {
   readonly geometry: Geometry;
   /** Sectors of other hosts that a write of ours may still reach; null = none. */
   readonly othersAt: readonly number[];
@@ -28,17 +28,17 @@ export interface GivingBack {
  * else's newer leader, so nobody may get past us before it ended; a shared hold must be on disk
  * before the leader stops protecting it. @see spec 10 §8.4, §9, §18
  */
-export function* giveBack(member: Member, place: Place, what: GivingBack): Steps<void> {
-  if ((yield* giveBackOnce(member, place, what)) === 'done') return;
-  member.later?.(() => keepGivingBack(member, place, what));
+export function* rollBack(member: Member, place: Place, what: RollBack): Steps<void> {
+  if ((yield* rollBackOnce(member, place, what)) === 'done') return;
+  member.finishLater?.(() => keepRollingBack(member, place, what));
 }
 
-/** The repetitions of `giveBack`, for a first attempt made elsewhere. */
-export function keepGivingBack(member: Member, place: Place, what: GivingBack): Steps<void> {
-  return keepTrying(member, () => giveBackOnce(member, place, what));
+/** The repetitions of `rollBack`, for a first attempt made elsewhere. */
+export function keepRollingBack(member: Member, place: Place, what: RollBack): Steps<void> {
+  return keepTrying(member, () => rollBackOnce(member, place, what));
 }
 
-function* giveBackOnce(member: Member, place: Place, what: GivingBack): Steps<'done' | 'again'> {
+function* rollBackOnce(member: Member, place: Place, what: RollBack): Steps<'done' | 'again'> {
   const { geometry, leader, block } = what;
   for (const offset of leader === null ? what.othersAt : [...what.othersAt, place.offset]) {
     const ended = yield* settle(member, { offset, length: geometry.sectorSize });

@@ -12,8 +12,8 @@ import { acquire, release, take } from './testing/users.ts';
 // what was over: not even the host whose version it was (spec 10 §18.8).
 
 const CUTS = 14;
-const NAME_AT = 104;
-const CHECKSUM_AT = 168;
+const NAME_AT = paxosLeader.fields.resourceName.offset;
+const CHECKSUM_AT = paxosLeader.fields.checksum.offset;
 const OWN_BLOCK = 2 * 512; // of host 1
 
 function four() {
@@ -68,7 +68,7 @@ test('values proposed again, and refused again, are taken back again', () => {
  * Host 2 had version 2, host 4 finds that it is over, and then an old record of version 1 lands
  * over its leader: host 3 had written it for host 1.
  */
-function fallen(rivalCut: number, how: 'released' | 'shared' | 'former life') {
+function fallen(rivalCut: number, how: 'released' | 'shared' | 'former membership') {
   const { harness, one, two, three, four: rival } = four();
   const first = one.task(acquire(one));
   first.advance(4); // proposed
@@ -81,7 +81,7 @@ function fallen(rivalCut: number, how: 'released' | 'shared' | 'former life') {
   release(one, got.value);
   const held = take(two, { shared: how === 'shared' });
   if (how === 'released') release(two, held);
-  if (how === 'former life') two.join();
+  if (how === 'former membership') two.join();
   const last = rival.task(acquire(rival, { shared: how === 'shared' }));
   last.advance(rivalCut);
   const leader = () => decode(paxosLeader, harness.disks.resource);
@@ -91,7 +91,7 @@ function fallen(rivalCut: number, how: 'released' | 'shared' | 'former life') {
   return { two, last, held };
 }
 
-for (const how of ['released', 'former life'] as const) {
+for (const how of ['released', 'former membership'] as const) {
   test(`a leader fell behind: the version of its host (${how}) is not granted once more`, () => {
     for (let rivalCut = 0; rivalCut <= CUTS; rivalCut++) {
       const { two, last } = fallen(rivalCut, how);

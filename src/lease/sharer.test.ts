@@ -27,48 +27,48 @@ function scene() {
   // Its dblock is not looked at.
   const block = { hostId: 1, shared: true, sharedGeneration: one.generation } as HostBlock;
   const two = new HarnessHost(harness, 2);
-  const judge = (view: HostView | null) => {
+  const liveness = (view: HostView | null) => {
     const member: Member = { ...two.member(), hostView: () => view };
     const answer = two.run(sharerIsLive(member, block, harness.nowMs));
     assert.ok(answer.ok);
     return { seems: sharerSeemsLive(member, block, harness.nowMs), is: answer.value };
   };
-  return { harness, seen, judge };
+  return { harness, seen, liveness };
 }
 
 test('alive while nothing is known, or it was seen to renew lately', () => {
-  const { harness, seen, judge } = scene();
-  assert.deepEqual(judge(null), { seems: true, is: true });
-  assert.deepEqual(judge(seen), { seems: true, is: true });
-  assert.deepEqual(judge({ ...seen, lastLiveMs: harness.nowMs - DEAD_MS }), {
+  const { harness, seen, liveness } = scene();
+  assert.deepEqual(liveness(null), { seems: true, is: true });
+  assert.deepEqual(liveness(seen), { seems: true, is: true });
+  assert.deepEqual(liveness({ ...seen, lastLiveMs: harness.nowMs - DEAD_MS }), {
     seems: true,
     is: true,
   });
 });
 
 test('dead when silent for longer, and its host lease still stands where it stood', () => {
-  const { harness, seen, judge } = scene();
+  const { harness, seen, liveness } = scene();
   const silent = { ...seen, lastLiveMs: harness.nowMs - DEAD_MS - 1 };
-  assert.deepEqual(judge(silent), { seems: false, is: false });
+  assert.deepEqual(liveness(silent), { seems: false, is: false });
 });
 
 test('alive when it renewed since our last look, however old that is', () => {
-  const { seen, judge } = scene();
+  const { seen, liveness } = scene();
   const old = { ...seen, timestampS: seen.timestampS - 20n, lastLiveMs: 1 };
-  assert.deepEqual(judge(old), { seems: false, is: true });
+  assert.deepEqual(liveness(old), { seems: false, is: true });
 });
 
 test('alive when it joined since our last look, which saw its host id free or a dead stay', () => {
-  const { seen, judge } = scene();
-  assert.equal(judge({ ...seen, generation: 0n, timestampS: 0n }).is, true);
-  assert.equal(judge({ ...seen, generation: 1n, timestampS: 5n, lastLiveMs: 1 }).is, true);
+  const { seen, liveness } = scene();
+  assert.equal(liveness({ ...seen, generation: 0n, timestampS: 0n }).is, true);
+  assert.equal(liveness({ ...seen, generation: 1n, timestampS: 5n, lastLiveMs: 1 }).is, true);
 });
 
 test('dead when it left, or is back with a new generation', () => {
-  const { harness, seen, judge } = scene();
+  const { harness, seen, liveness } = scene();
   harness.join(1);
-  assert.deepEqual(judge({ ...seen, generation: 3n }), { seems: false, is: false });
+  assert.deepEqual(liveness({ ...seen, generation: 3n }), { seems: false, is: false });
   const record = deltaLeaseOffset(GEOMETRY_512_1M, 1);
-  assert.equal(judge({ ...seen, timestampS: 0n }).is, false, 'a newer generation is on disk');
+  assert.equal(liveness({ ...seen, timestampS: 0n }).is, false, 'a newer generation is on disk');
   assert.ok(harness.disks.lockspace[record + 40] === 3);
 });

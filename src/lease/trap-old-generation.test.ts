@@ -17,7 +17,7 @@ const WISH = {
   guess: { geometry: GEOMETRY_512_1M, numHosts: 2000 },
 };
 
-test("a former life's proposal, recorded now, is not this life's lease", () => {
+test('the proposal of a former membership, recorded now, is not a lease of this one', () => {
   const harness = new ProcedureHarness(1);
   harness.join(1);
   const one = harness.join(1); // generation 2

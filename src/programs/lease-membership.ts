@@ -82,7 +82,7 @@ export class Membership {
   }
 
   /** null until joined. */
-  member(cancelled: () => boolean, later: (rest: () => Steps<void>) => void): Member | null {
+  member(cancelled: () => boolean, finishLater: (rest: () => Steps<void>) => void): Member | null {
     const hold = this.#hold;
     const hosts = this.#hosts;
     if (hold === null || hosts === null) return null;
@@ -98,7 +98,7 @@ export class Membership {
       random: this.#parts.random,
       cancelled: () => this.ended() || cancelled(),
       ended: () => this.ended(),
-      later,
+      finishLater,
       sharedRetries: this.#request.sharedRetries,
     };
   }

@@ -190,7 +190,7 @@ export class HarnessHost {
       sharedRetries: 2,
       cancelled,
       ended: () => this.ended,
-      later: (rest) => this.rest.push(rest),
+      finishLater: (rest) => this.rest.push(rest),
     };
   }
 

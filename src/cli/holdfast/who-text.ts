@@ -34,7 +34,7 @@ export function whoJson(target: WhoTarget, answer: WhoAnswer): unknown {
     areaBytes: lease.geometry.areaBytes,
     leaseVersion: Number(lease.lver),
     mode: lease.holders[0]?.mode ?? 'free',
-    isLeftBehind: lease.isLeftBehind,
+    isLeftBehind: lease.isLeaderBehind,
     damagedBlocks: lease.damaged.map((block) => ({
       hostId: block.hostId,
       field: block.damage?.field ?? null,
@@ -63,11 +63,11 @@ export function whoText(target: WhoTarget, answer: WhoAnswer): string {
   if (isFree) lines.push('nobody holds it');
   for (const watched of holders) lines.push(holderText(watched));
   for (const block of lease.damaged) lines.push(blockDamageText(target, lease, block));
-  if (lease.isLeftBehind) lines.push(LEFT_BEHIND);
+  if (lease.isLeaderBehind) lines.push(LEADER_BEHIND);
   return `${lines.join('\n')}\n`;
 }
 
-const LEFT_BEHIND =
+const LEADER_BEHIND =
   'its record was put back by a write that came late: the next acquire of a holdfast host mends it';
 
 function hostName(watched: WatchedHolder): string | null {

@@ -74,7 +74,7 @@ export class Values {
   }
 }
 
-export interface SeatRules {
+export interface SteppedRules {
   readonly values: Values | null;
   readonly newNumHosts: (() => number | null) | null;
   /** How often a read of several sectors sees some of them earlier than others. */
@@ -82,11 +82,11 @@ export interface SeatRules {
 }
 
 /** A lease process and its user: one job at a time, and what a job left is done before the next. */
-export class Seat {
+export class SteppedHost {
   readonly host: HarnessHost;
   readonly ways: Ways;
   readonly #dice: Dice;
-  readonly #rules: SeatRules;
+  readonly #rules: SteppedRules;
   #hold: PaxosHold | null = null;
   /** What its user works by. */
   claim: Mode | null = null;
@@ -99,7 +99,7 @@ export class Seat {
   #task: { readonly task: HarnessTask<unknown>; readonly done: (result: unknown) => void } | null =
     null;
 
-  constructor(host: HarnessHost, ways: Ways, dice: Dice, rules: SeatRules) {
+  constructor(host: HarnessHost, ways: Ways, dice: Dice, rules: SteppedRules) {
     this.host = host;
     this.ways = ways;
     this.#dice = dice;
