@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { build, type Plugin } from 'esbuild';
-import type { WorldOptions } from '../src/sim/world.ts';
+import { optionsOf, type WorldOptions } from '../src/sim/cluster/options.ts';
 
 /**
  * The simulator must bite: with one safety rule taken out of the lease procedures, one of its
@@ -333,7 +333,7 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
     const { LateWdmd } = built as typeof import('../src/sim/workload/late-wdmd.ts'); // as above
     return (seed) => new LateWdmd(seed).run();
   }
-  const { World, optionsOf } = built as typeof import('../src/sim/world.ts'); // as above
+  const { World } = built as typeof import('../src/sim/world.ts'); // as above
   return (seed) => {
     const plain = { hosts: 3, resources: 1, straysMs: 0, requests: 0, journals: 'sound' } as const;
     const wanted = { ...plain, ...mutant.world };

@@ -1,7 +1,8 @@
 /**
  * `npm run sim`: many hosts on one simulated LUN, from a seed; finds broken promises, repeats them.
  */
-import { type Outcome, optionsOf, World } from '../src/sim/world.ts';
+import { optionsOf } from '../src/sim/cluster/options.ts';
+import { type Outcome, World } from '../src/sim/world.ts';
 
 const USAGE = `npm run sim -- [--seed n] [--seeds n] [--hosts n] [--resources n] [--steps n]
   [--latency ms] [--daemons 0..1] [--trace]

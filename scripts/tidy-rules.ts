@@ -24,6 +24,15 @@ const BELOW_PROGRAMS = [
   'lvmlockd',
   'client',
 ];
+const SIM_MAY_IMPORT = [...BELOW_PROGRAMS, 'programs'];
+const SIM_ROOMS = [
+  'sim/kernel',
+  'sim/faults',
+  'sim/invariants',
+  'sim/cluster',
+  'sim/workload',
+  'sim/scenario',
+];
 const DOORS_MAY_IMPORT = [...BELOW_PROGRAMS, 'programs', 'platform'];
 
 /**
@@ -80,7 +89,27 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   client: { mayImport: ['base', 'codec', 'wire', 'ports'], waits: true },
   programs: { mayImport: BELOW_PROGRAMS },
-  sim: { mayImport: [...BELOW_PROGRAMS, 'programs'] },
+  sim: { mayImport: [...SIM_MAY_IMPORT, ...SIM_ROOMS] },
+  'sim/kernel': { mayImport: ['base', 'ports', 'format/geometry', 'lease/lease-times'] },
+  'sim/faults': { mayImport: ['base', 'codec', 'format', 'lease/lease-times', 'sim/kernel'] },
+  'sim/invariants': {
+    mayImport: [
+      'base',
+      'codec',
+      'format',
+      'lease/lease-times',
+      'lease-process/messages',
+      'wire/sanlock',
+      'sim/kernel',
+    ],
+  },
+  'sim/cluster': {
+    mayImport: [...SIM_MAY_IMPORT, 'sim/kernel', 'sim/faults', 'sim/invariants'],
+  },
+  'sim/workload': { mayImport: [...SIM_MAY_IMPORT, ...SIM_ROOMS, 'sim/procedure-harness'] },
+  'sim/scenario': {
+    mayImport: [...SIM_MAY_IMPORT, 'sim/kernel', 'sim/cluster', 'sim/procedure-harness'],
+  },
   platform: { mayImport: ['base', 'codec', 'ports'], node: true, waits: true },
   rig: {
     mayImport: ['base', 'codec', 'ports', 'wire', 'client', 'platform'],
@@ -137,7 +166,7 @@ export const BANNED_IN_SOURCES: readonly Banned[] = [
 /** The one file that multiplies an io timeout; its times have names. */
 export const TIMES_FILE = 'src/lease/lease-times.ts';
 /** Rooms that make up how long a disk is slow: their factors are no times of a lease. */
-export const ROOMS_OF_MADE_UP_TIMES: readonly string[] = ['sim', 'rig'];
+export const ROOMS_OF_MADE_UP_TIMES: readonly string[] = ['sim', 'sim/faults', 'rig'];
 
 /** The names under which a union's values carry what they are: a switch over one has every case. */
 export const DISCRIMINANTS: readonly string[] = [

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { leaseTimes } from '../lease/lease-times.ts';
 import type { Log } from '../ports/log.ts';
 import { SimClock } from '../sim/kernel/clock.ts';
-import type { HostClock } from '../sim/kernel/host-clock.ts';
+import type { ProcessClock } from '../sim/kernel/process-clock.ts';
 import { RES_FLAGS, SM_CMD } from '../wire/sanlock/socket.ts';
 import { LagGauge } from './lag-gauge.ts';
 import { acquire, Harness, holding, message, resource, T } from './testing/front-harness.ts';
@@ -19,7 +19,7 @@ function logged(): { log: Log; lines: string[] } {
   return { lines, log: { error: add, warn: add, info: () => {}, debug: () => {} } };
 }
 
-function pause(harness: Harness, time: HostClock, ms: number): void {
+function pause(harness: Harness, time: ProcessClock, ms: number): void {
   time.pause();
   harness.run(ms);
   time.resume();

@@ -7,10 +7,10 @@ import { deltaLeader, encodeDeltaLeader } from '../format/leader.ts';
 import { REFUSED_LANDS_MS } from '../lease/lease-times.ts';
 import type { FromLeaseProcess } from '../lease-process/messages.ts';
 import { LeaseHost } from '../sim/cluster/lease-host.ts';
-import { QUIET } from '../sim/cluster/lease-process.ts';
 import { SimClock } from '../sim/kernel/clock.ts';
 import { type FatePlan, PROMPT, SimDisks, SimStorage } from '../sim/kernel/disk.ts';
-import { HostClock } from '../sim/kernel/host-clock.ts';
+import { QUIET } from '../sim/kernel/log.ts';
+import { ProcessClock } from '../sim/kernel/process-clock.ts';
 import { LeaseProgram } from './lease-program.ts';
 
 const SECTOR = 512;
@@ -236,7 +236,7 @@ test('a record that was read before a sleep, or a stall, is no ground to write o
     [60, false],
   ] as const) {
     const { clock, storage, disk, join } = world();
-    const time = new HostClock(clock, { baseMs: clock.nowMs(), rate: 1 });
+    const time = new ProcessClock(clock, { baseMs: clock.nowMs(), rate: 1 });
     const plan: FatePlan = () => ({ landsInMs: 1, answersInMs: 100, errno: null });
     const messages: FromLeaseProcess[] = [];
     const program = new LeaseProgram({

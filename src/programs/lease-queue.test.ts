@@ -6,9 +6,9 @@ import type {
   LeaseCommand,
   LeaseCommandResult,
 } from '../lease-process/messages.ts';
-import { QUIET } from '../sim/cluster/lease-process.ts';
 import { SimClock } from '../sim/kernel/clock.ts';
 import { type IoFate, PROMPT, SimDisks, SimStorage } from '../sim/kernel/disk.ts';
+import { QUIET } from '../sim/kernel/log.ts';
 import { LeaseProgram } from './lease-program.ts';
 
 const HUNG: IoFate = { landsInMs: 1e9, answersInMs: Number.POSITIVE_INFINITY, errno: null };

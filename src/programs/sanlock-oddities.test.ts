@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { MIB } from '../base/units.ts';
 import { decode, encode, zeroRecord } from '../codec/struct.ts';
 import { paxosLeader } from '../format/leader.ts';
-import type { SimPeer } from '../sim/cluster/front-host.ts';
+import type { SimPeer } from '../sim/kernel/peer.ts';
 import {
   ACQUIRE_FLAGS,
   REL_FLAGS,

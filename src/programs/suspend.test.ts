@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FIRST_LEASE_PID, FrontHost } from '../sim/cluster/front-host.ts';
-import type { HostClock } from '../sim/kernel/host-clock.ts';
 import { MemoryJournal } from '../sim/kernel/journal.ts';
+import type { ProcessClock } from '../sim/kernel/process-clock.ts';
 import { acquire, Harness, holding, T } from './testing/front-harness.ts';
 
 const SECOND_MS = 1000;
@@ -14,7 +14,7 @@ const GONE = -28;
 function suspend(
   harness: Harness,
   seconds: number,
-  clocks: readonly HostClock[] = [harness.frontTime, harness.leaseTime],
+  clocks: readonly ProcessClock[] = [harness.frontTime, harness.leaseTime],
 ): void {
   for (const clock of clocks) clock.pause();
   harness.run(seconds * SECOND_MS);

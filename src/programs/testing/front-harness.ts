@@ -4,10 +4,11 @@ import { decode, encode, zeroRecord } from '../../codec/struct.ts';
 import type { Journal } from '../../ports/journal.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Sockets } from '../../ports/sockets.ts';
-import { FrontHost, type SimPeer } from '../../sim/cluster/front-host.ts';
+import { FrontHost } from '../../sim/cluster/front-host.ts';
 import { SimClock } from '../../sim/kernel/clock.ts';
 import { type FatePlan, type IoFate, PROMPT, SimStorage } from '../../sim/kernel/disk.ts';
-import { HostClock } from '../../sim/kernel/host-clock.ts';
+import type { SimPeer } from '../../sim/kernel/peer.ts';
+import { ProcessClock } from '../../sim/kernel/process-clock.ts';
 import {
   SM_CMD,
   SM_HEADER_BYTES,
@@ -78,7 +79,7 @@ export class Harness {
   /** What befalls writes, where that is not what befalls all; null = nothing. */
   writeFate: IoFate | null = null;
   /** Times of the daemon and of its lease processes; either can be paused. */
-  readonly frontTime = new HostClock(this.clock, { baseMs: this.clock.nowMs(), rate: 1 });
+  readonly frontTime = new ProcessClock(this.clock, { baseMs: this.clock.nowMs(), rate: 1 });
   readonly leaseTime = this.frontTime.sibling();
   readonly host: FrontHost;
 

@@ -5,7 +5,7 @@ import type { Connection, Sockets } from '../../ports/sockets.ts';
 import type { TestScripts } from '../../ports/test-scripts.ts';
 import type { WatchdogDevice, WatchdogDevices } from '../../ports/watchdog-device.ts';
 import { SimClock } from '../../sim/kernel/clock.ts';
-import { HostClock } from '../../sim/kernel/host-clock.ts';
+import { ProcessClock } from '../../sim/kernel/process-clock.ts';
 import type { WdmdSettings } from '../../wdmd/state.ts';
 import { WDMD_CMD, wdmdMessage } from '../../wire/wdmd/socket.ts';
 import { findWatchdog } from '../watchdog-search.ts';
@@ -69,7 +69,7 @@ export class HarnessPeer {
 export class WdmdHarness {
   readonly clock = new SimClock(START_S * 1000);
   /** wdmd's own: it may stand still while the device counts. */
-  readonly #time = new HostClock(this.clock, { baseMs: START_S * 1000, rate: 1 });
+  readonly #time = new ProcessClock(this.clock, { baseMs: START_S * 1000, rate: 1 });
   /** What the device was told: '16 close'. */
   readonly told: string[] = [];
   readonly logged: string[] = [];

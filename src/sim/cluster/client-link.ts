@@ -1,8 +1,7 @@
-import { readByteString } from '../../base/bytes.ts';
 import { decode } from '../../codec/struct.ts';
 import type { SanlockCall } from '../../wire/sanlock/call.ts';
 import { SM_HEADER_BYTES, type SmHeader, smHeader } from '../../wire/sanlock/socket.ts';
-import type { SimPeer } from './front-host.ts';
+import type { SimPeer } from '../kernel/peer.ts';
 import type { SanlockHost } from './sanlock-host.ts';
 
 /** One request on its way. */
@@ -95,8 +94,4 @@ export class ClientLink {
       first.answered(header, bytes.subarray(SM_HEADER_BYTES));
     }
   }
-}
-
-export function textOf(body: Uint8Array): string {
-  return readByteString(body, 0, body.length);
 }

@@ -3,11 +3,11 @@ import type { LeaseCommandResult } from '../../lease-process/messages.ts';
 import type { SignalName } from '../../ports/processes.ts';
 import * as calls from '../../wire/sanlock/daemon-calls.ts';
 import type { Incarnation } from '../invariants/claims.ts';
-import type { HostClock } from '../kernel/host-clock.ts';
-import type { World } from '../world.ts';
+import type { SimPeer } from '../kernel/peer.ts';
+import type { ProcessClock } from '../kernel/process-clock.ts';
 import { refusal, results } from './daemon-calls.ts';
-import type { SimPeer } from './front-host.ts';
-import type { Hardware } from './site.ts';
+import type { Hardware } from './hardware.ts';
+import type { SiteWorld } from './site-world.ts';
 
 const LONGEST_DYING_MS = 8000;
 /** How long a process may work on after its daemon was killed: to beyond the watchdog's reset. */
@@ -24,13 +24,13 @@ export interface ClientProcess {
 }
 
 interface Surroundings {
-  readonly world: World;
+  readonly world: SiteWorld;
   readonly hardware: Hardware;
   /** Without one nothing may be stuck for ever: nobody would end it. */
   readonly hasWatchdog: boolean;
   readonly connect: (pid: number) => SimPeer;
   /** The daemon's own time; null = it does not run. */
-  readonly daemonTime: () => HostClock | null;
+  readonly daemonTime: () => ProcessClock | null;
 }
 
 /** The processes of one machine that work by leases: their wishes, the signals they get, their end. */

@@ -4,7 +4,7 @@ import type { LeaseCommandResult } from '../../lease-process/messages.ts';
 import { SM_HEADER_BYTES, smHeader } from '../../wire/sanlock/socket.ts';
 import type { Lockspace, Resource } from '../../wire/sanlock/types.ts';
 import { AREA_BYTES, LOCKSPACE, LUN } from '../kernel/layout.ts';
-import type { SimPeer } from './front-host.ts';
+import type { SimPeer } from '../kernel/peer.ts';
 
 /** What add_lockspace answers when it was asked before. */
 export function isAsked(result: number): boolean {

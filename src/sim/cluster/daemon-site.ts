@@ -9,17 +9,19 @@ import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
 import type { Incarnation } from '../invariants/claims.ts';
 import { Violation } from '../invariants/violation.ts';
 import type { Dice } from '../kernel/dice.ts';
-import type { HostClock } from '../kernel/host-clock.ts';
 import { MemoryJournal } from '../kernel/journal.ts';
+import { QUIET } from '../kernel/log.ts';
+import { SimPeer } from '../kernel/peer.ts';
 import { bind, find, type ProcessTable } from '../kernel/process.ts';
-import { Users } from '../workload/users.ts';
-import type { World } from '../world.ts';
+import type { ProcessClock } from '../kernel/process-clock.ts';
 import { type ClientProcess, ClientProcesses } from './client-processes.ts';
 import { isAsked, placeOf, refusal, resourceAt, resourceOf, results } from './daemon-calls.ts';
-import { SETTINGS, SimPeer } from './front-host.ts';
-import { NOTHING_DAMAGED, QUIET } from './lease-process.ts';
+import { SETTINGS } from './front-host.ts';
+import { Hardware, type Software } from './hardware.ts';
+import { NOTHING_DAMAGED } from './lease-process.ts';
 import { Memberships } from './memberships.ts';
-import { Hardware, type Site, type SiteSettings, type Software } from './site.ts';
+import type { Site } from './site.ts';
+import type { SiteSettings, SiteUsers, SiteWorld } from './site-world.ts';
 import { SimWdmd } from './wdmd.ts';
 
 /** A run directory, where it fills up at all. */
@@ -41,11 +43,11 @@ export class DaemonSite implements Site, Software {
   readonly #hostId: number;
   readonly #hostName: string;
   readonly #ioTimeoutS: number;
-  readonly #world: World;
+  readonly #world: SiteWorld;
   readonly #dice: Dice;
-  readonly #users: Users;
+  readonly #users: SiteUsers;
   /** The daemon's own time; null = it does not run. */
-  #frontTime: HostClock | null = null;
+  #frontTime: ProcessClock | null = null;
   #front: SanlockProgram | null = null;
   #admin: SimPeer | null = null;
   /** Of this boot: each daemon learns from it what the one before left running. */
@@ -57,7 +59,8 @@ export class DaemonSite implements Site, Software {
   readonly #clients: ClientProcesses;
   #nextFd = 5;
 
-  constructor(world: World, of: SiteSettings) {
+  constructor(world: SiteWorld, of: SiteSettings, users: SiteUsers) {
+    this.#users = users;
     this.#world = world;
     this.#hostId = of.hostId;
     this.#hostName = of.hostName;
@@ -81,7 +84,6 @@ export class DaemonSite implements Site, Software {
       connect: (pid) => this.#connect(pid),
       daemonTime: () => this.#frontTime,
     });
-    this.#users = new Users(this, world, this.#dice.fork('users'));
   }
 
   get incarnation(): Incarnation | null {
@@ -111,12 +113,17 @@ export class DaemonSite implements Site, Software {
   }
 
   #startDaemon(): void {
-    const time = this.hardware.clock?.sibling();
-    if (time === undefined || this.#front !== null) return;
-    this.#world.say(this.name, 'daemon starts');
+    const host = this.hardware.clock;
+    if (host === null || this.#front !== null) return;
+    const time = host.sibling();
+    this.#world.log(this.name, 'daemon starts');
     this.#frontTime = time;
     if (this.#wdmd === null) {
-      this.#wdmd = new SimWdmd(this.hardware, time.sibling());
+      this.#wdmd = new SimWdmd({
+        host,
+        watchdog: this.hardware.watchdog,
+        time: time.sibling(),
+      });
       this.#lagNow(this.#wdmd);
     }
     const dice = this.#dice.fork(`front ${this.#memberships.count}`);
@@ -148,7 +155,7 @@ export class DaemonSite implements Site, Software {
     this.hardware.after(afterMs, () => {
       if (this.#wdmd !== wdmd || this.#world.isQuiet) return;
       if (this.#front !== null && this.#wdmdDice.chance(this.#world.options.killWithLag)) {
-        this.#world.say(this.name, 'has no memory left');
+        this.#world.log(this.name, 'has no memory left');
         this.#killDaemon();
         this.#lagAtExpiry(wdmd);
       } else this.#lag(wdmd, this.#wdmdDice.between(0, 1) ** 2 * LONGEST_WDMD_LAG_MS);
@@ -166,7 +173,7 @@ export class DaemonSite implements Site, Software {
   }
 
   #lag(wdmd: SimWdmd, forMs: number): void {
-    this.#world.say(this.name, `wdmd stands still for ${Math.round(forMs)} ms`);
+    this.#world.log(this.name, `wdmd stands still for ${Math.round(forMs)} ms`);
     wdmd.pause();
     this.#world.clock.after(forMs, () => wdmd.resume());
   }
@@ -209,7 +216,7 @@ export class DaemonSite implements Site, Software {
     admin.onReceived = () => {
       for (const result of results(admin)) {
         asked = false;
-        if (!isAsked(result)) this.#world.say(this.name, `add_lockspace -> ${result}`);
+        if (!isAsked(result)) this.#world.log(this.name, `add_lockspace -> ${result}`);
       }
     };
     ask();
@@ -246,11 +253,7 @@ export class DaemonSite implements Site, Software {
     return true; // what the daemon answered is what a process works by
   }
 
-  want(incarnation: Incarnation, resource: number): void {
-    this.#users.acquire(incarnation, resource, { shared: false });
-  }
-
-  ask(command: LeaseCommand, answer: (result: LeaseCommandResult) => void): number | null {
+  run(command: LeaseCommand, answer: (result: LeaseCommandResult) => void): number | null {
     const { incarnation } = this;
     if (incarnation === null) return null;
     if (command.op === 'acquire') {
@@ -333,7 +336,7 @@ export class DaemonSite implements Site, Software {
     const { incarnation } = this;
     const admin = this.#admin;
     if (incarnation === null || admin === null) return;
-    this.#world.say(incarnation.label, 'is asked to leave');
+    this.#world.log(incarnation.label, 'is asked to leave');
     const peer = this.#connect(2);
     this.#toDaemon(peer, calls.removeLockspace(placeOf(this.#hostId)).request);
   }
@@ -341,7 +344,7 @@ export class DaemonSite implements Site, Software {
   pauseProgram(forMs: number): void {
     const membership = this.#memberships.current;
     if (membership === null) return;
-    this.#world.say(
+    this.#world.log(
       membership.incarnation.label,
       `lease process stands still for ${Math.round(forMs)} ms`,
     );
@@ -356,7 +359,7 @@ export class DaemonSite implements Site, Software {
     }
     const { clock } = this.hardware;
     const times = [this.#frontTime, clock, this.#memberships.current?.time ?? null, this.#wdmd];
-    this.#world.say(this.name, `everything stands still for ${Math.round(forMs)} ms`);
+    this.#world.log(this.name, `everything stands still for ${Math.round(forMs)} ms`);
     for (const time of times) time?.pause();
     this.#world.clock.after(forMs, () => {
       for (const time of times) time?.resume();
@@ -368,7 +371,7 @@ export class DaemonSite implements Site, Software {
     const membership = this.#memberships.current;
     if (membership === null) return;
     if (this.#dice.chance(0.7)) {
-      this.#world.say(membership.incarnation.label, 'lease process is killed');
+      this.#world.log(membership.incarnation.label, 'lease process is killed');
       membership.seat.end();
       return;
     }
@@ -377,7 +380,7 @@ export class DaemonSite implements Site, Software {
 
   /** Its lease processes go with it. A service manager starts it again after a while. */
   #killDaemon(): void {
-    this.#world.say(this.name, 'daemon is killed');
+    this.#world.log(this.name, 'daemon is killed');
     const dice = this.#dice.fork(`damage ${this.#memberships.count}`);
     const isDamaged = this.#world.options.journals === 'damaged' && dice.chance(DAMAGE_CHANCE);
     if (isDamaged) this.#journal.damage(dice);

@@ -3,14 +3,17 @@ import type { FromLeaseProcess, ToLeaseProcess } from '../../lease-process/messa
 import type { Journal } from '../../ports/journal.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Channel, Processes, SignalName } from '../../ports/processes.ts';
-import type { Connection, Sockets } from '../../ports/sockets.ts';
+import type { Sockets } from '../../ports/sockets.ts';
 import { SanlockProgram } from '../../programs/sanlock-program.ts';
 import { DEFAULTS, type SanlockSettings } from '../../sanlock/settings.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import { type FatePlan, PROMPT, SimDisks, type SimStorage } from '../kernel/disk.ts';
 import { MemoryJournal } from '../kernel/journal.ts';
+import { QUIET } from '../kernel/log.ts';
+import { SimPeer } from '../kernel/peer.ts';
 import { bind, find, type ProcessTable } from '../kernel/process.ts';
-import { LeaseSeat, type ProcessTime, QUIET } from './lease-process.ts';
+import { ProcessClock } from '../kernel/process-clock.ts';
+import { LeaseSeat } from './lease-process.ts';
 
 /** The defaults, without a watchdog. */
 export const SETTINGS: typeof DEFAULTS = { ...DEFAULTS, useWatchdog: false };
@@ -26,101 +29,13 @@ export interface DaemonAction {
   readonly text: string;
 }
 
-/** A client's end of a simulated connection. */
-export class SimPeer {
-  readonly received: number[] = [];
-  onReceived: () => void = () => {};
-  closedByDaemon = false;
-  onClosedByDaemon: () => void = () => {};
-  /** What the daemon sent and nobody took; a test that reads nothing sets it. */
-  unsentBytes = 0;
-  readonly #later: (happen: () => void) => void;
-  #toDaemon: (bytes: Uint8Array) => void = () => {};
-  #hangUp: () => void = () => {};
-  /** What the kernel keeps while the daemon does not read. */
-  readonly #kept: (() => void)[] = [];
-  #isPaused = false;
-  #whenSent: () => void = () => {};
-
-  constructor(later: (happen: () => void) => void) {
-    this.#later = later;
-  }
-
-  /** The daemon's end. */
-  connection(fd: number, peerPid: number): Connection {
-    const unsent = () => this.unsentBytes;
-    return {
-      fd,
-      peerPid,
-      get unsentBytes() {
-        return unsent();
-      },
-      onData: (handler) => {
-        this.#toDaemon = handler;
-      },
-      onClosed: (handler) => {
-        this.#hangUp = handler;
-      },
-      send: (bytes) => {
-        this.received.push(...bytes);
-        this.onReceived();
-        return true;
-      },
-      whenSent: (handler) => {
-        this.#whenSent = handler;
-      },
-      pause: () => {
-        this.#isPaused = true;
-      },
-      resume: () => {
-        this.#isPaused = false;
-        this.#later(() => this.#deliver());
-      },
-      end: () => this.#ended(),
-      close: () => this.#ended(),
-    };
-  }
-
-  #ended(): void {
-    if (this.closedByDaemon) return;
-    this.closedByDaemon = true;
-    this.onClosedByDaemon();
-  }
-
-  send(bytes: Uint8Array): void {
-    this.#kept.push(() => this.#toDaemon(bytes));
-    this.#deliver();
-  }
-
-  close(): void {
-    this.#kept.push(() => this.#hangUp());
-    this.#deliver();
-  }
-
-  /** It takes at last what the daemon sent. */
-  takeAll(): void {
-    this.unsentBytes = 0;
-    const tell = this.#whenSent;
-    this.#whenSent = () => {};
-    this.#later(tell);
-  }
-
-  #deliver(): void {
-    while (!this.#isPaused && !this.closedByDaemon) {
-      const next = this.#kept.shift();
-      if (next === undefined) return;
-      next();
-    }
-  }
-}
-
 /** One host: the very front and lease process programs over simulated disks, sockets and time. */
 export class FrontHost {
   readonly deeds: DaemonAction[] = [];
   ended: number | null = null;
   readonly #clock: SimClock;
-  readonly #frontTime: ProcessTime;
-  readonly #leaseTime: ProcessTime;
+  readonly #frontTime: ProcessClock;
+  readonly #leaseTime: ProcessClock;
   readonly #program: SanlockProgram;
   readonly #leases = new Map<number, LeaseSeat>();
   readonly #gone: Set<number>;
@@ -142,14 +57,14 @@ export class FrontHost {
     firstLeasePid?: number;
     log?: Log;
     /** Times of its programs, where they are not the world's. */
-    frontTime?: ProcessTime;
-    leaseTime?: ProcessTime;
+    frontTime?: ProcessClock;
+    leaseTime?: ProcessClock;
   }) {
     this.#clock = of.clock;
     this.#gone = new Set(of.ended);
     this.#nextPid = of.firstLeasePid ?? FIRST_LEASE_PID;
-    this.#frontTime = of.frontTime ?? worldTime(of.clock);
-    this.#leaseTime = of.leaseTime ?? worldTime(of.clock);
+    this.#frontTime = of.frontTime ?? worldClock(of.clock);
+    this.#leaseTime = of.leaseTime ?? worldClock(of.clock);
     const { name, storage, clock, plan = PROMPT } = of;
     const journal = of.journal ?? new MemoryJournal();
     this.#program = new SanlockProgram({
@@ -225,14 +140,8 @@ export class FrontHost {
   }
 }
 
-function worldTime(clock: SimClock): ProcessTime {
-  return {
-    nowMs: () => clock.nowMs(),
-    bootMs: () => clock.bootMs(),
-    wallMs: () => clock.wallMs(),
-    after: (delayMs, fire) => clock.after(delayMs, fire),
-    run: (happen) => happen(),
-  };
+function worldClock(clock: SimClock): ProcessClock {
+  return new ProcessClock(clock, { baseMs: clock.nowMs(), rate: 1 });
 }
 
 export const NO_SOCKETS: Sockets = {

@@ -8,7 +8,7 @@ import type {
 import { LeaseProgram } from '../../programs/lease-program.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import { type FatePlan, PROMPT, SimDisks, type SimStorage } from '../kernel/disk.ts';
-import { QUIET } from './lease-process.ts';
+import { QUIET } from '../kernel/log.ts';
 
 /** One host's lease process, the very program, over simulated disks and time. */
 export class LeaseHost {

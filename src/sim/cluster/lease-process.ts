@@ -1,19 +1,18 @@
 import { assert } from '../../base/assert.ts';
 import type { Random } from '../../base/units.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../../lease-process/messages.ts';
-import type { BootClock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Channel } from '../../ports/processes.ts';
 import { LeaseProgram } from '../../programs/lease-program.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import type { SimDisks } from '../kernel/disk.ts';
+import { QUIET } from '../kernel/log.ts';
 import { bind } from '../kernel/process.ts';
+import type { ProcessClock } from '../kernel/process-clock.ts';
 
 /** Messages between two processes take a moment, and come in order. */
 const MESSAGE_MS = 0.01;
 const LOOK_MS = 50;
-
-export const QUIET: Log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 
 /** Of a daemon in a world where no file is ever damaged: what one wrote, the next one reads. */
 export const NOTHING_DAMAGED: Log = {
@@ -21,18 +20,13 @@ export const NOTHING_DAMAGED: Log = {
   error: (event) => assert(event !== 'holders.unknown', 'the journal of holders is whole'),
 };
 
-/** A process's time: what reaches it happens when it runs. */
-export interface ProcessTime extends BootClock {
-  run(happen: () => void): void;
-}
-
 /** The very program of a lease process, and the front's channel to it. */
 export class LeaseSeat {
   readonly pid: number;
   readonly disks: SimDisks;
   readonly channel: Channel<ToLeaseProcess, FromLeaseProcess>;
   readonly #world: SimClock;
-  readonly #front: ProcessTime;
+  readonly #front: ProcessClock;
   readonly #program: LeaseProgram;
   #hear: (message: FromLeaseProcess) => void = () => {};
   #closed: () => void = () => {};
@@ -42,8 +36,8 @@ export class LeaseSeat {
   constructor(of: {
     readonly pid: number;
     readonly world: SimClock;
-    readonly front: ProcessTime;
-    readonly own: ProcessTime;
+    readonly front: ProcessClock;
+    readonly own: ProcessClock;
     readonly disks: SimDisks;
     readonly random: Random;
     /** Sees each message as it leaves its sender. */

@@ -11,12 +11,12 @@ import type { Incarnation } from '../invariants/claims.ts';
 import { Violation } from '../invariants/violation.ts';
 import type { Dice } from '../kernel/dice.ts';
 import { SimDisks } from '../kernel/disk.ts';
-import type { HostClock } from '../kernel/host-clock.ts';
 import { LOCKSPACE, LUN } from '../kernel/layout.ts';
-import { Users } from '../workload/users.ts';
-import type { World } from '../world.ts';
-import { QUIET } from './lease-process.ts';
-import { Hardware, type Site, type SiteSettings, type Software } from './site.ts';
+import { QUIET } from '../kernel/log.ts';
+import type { ProcessClock } from '../kernel/process-clock.ts';
+import { Hardware, type Software } from './hardware.ts';
+import type { Site } from './site.ts';
+import type { SiteSettings, SiteUsers, SiteWorld } from './site-world.ts';
 
 const LEAVE_PATIENCE_MS = 60_000;
 
@@ -24,7 +24,7 @@ const LEAVE_PATIENCE_MS = 60_000;
 interface Membership {
   readonly incarnation: Incarnation;
   readonly program: LeaseProgram;
-  readonly programClock: HostClock;
+  readonly programClock: ProcessClock;
   readonly disks: SimDisks;
   readonly answers: Map<number, (result: LeaseCommandResult) => void>;
   /** Our monotonic milliseconds at the last renewal known to have landed; null = not joined. */
@@ -43,15 +43,16 @@ export class LeaseSite implements Site, Software {
   readonly hardware: Hardware;
   readonly #hostId: number;
   readonly #hostName: string;
-  readonly #world: World;
+  readonly #world: SiteWorld;
   readonly #dice: Dice;
   readonly #times: LeaseTimes;
   readonly #ioTimeoutS: number;
-  readonly #users: Users;
+  readonly #users: SiteUsers;
   #memberships = 0;
   #membership: Membership | null = null;
 
-  constructor(world: World, of: SiteSettings) {
+  constructor(world: SiteWorld, of: SiteSettings, users: SiteUsers) {
+    this.#users = users;
     this.#world = world;
     this.#hostId = of.hostId;
     this.#hostName = of.hostName;
@@ -60,7 +61,6 @@ export class LeaseSite implements Site, Software {
     this.hardware = new Hardware(world, of, this);
     this.name = this.hardware.name;
     this.#dice = this.hardware.dice;
-    this.#users = new Users(this, world, this.#dice.fork('users'));
   }
 
   get incarnation(): Incarnation | null {
@@ -177,7 +177,7 @@ export class LeaseSite implements Site, Software {
     const isLive = (other: Incarnation) =>
       !other.isOver && (!other.isExpired() || claims.countOf(other) > 0);
     hosts.joined(membership.incarnation, isLive);
-    this.#world.say(
+    this.#world.log(
       membership.incarnation.label,
       `joined as ${membership.incarnation.hostId}, generation ${message.generation}`,
     );
@@ -195,7 +195,7 @@ export class LeaseSite implements Site, Software {
         this.#users.start();
         return;
       case 'joinFailed':
-        this.#world.say(membership.incarnation.label, `could not join: ${message.error.code}`);
+        this.#world.log(membership.incarnation.label, `could not join: ${message.error.code}`);
         this.#over(membership);
         return;
       case 'renewalFailed':
@@ -214,7 +214,7 @@ export class LeaseSite implements Site, Software {
         return;
       }
       case 'left':
-        this.#world.say(
+        this.#world.log(
           membership.incarnation.label,
           message.released ? 'left' : 'ended without release',
         );
@@ -230,17 +230,13 @@ export class LeaseSite implements Site, Software {
     }
   }
 
-  ask(command: LeaseCommand, answer: (result: LeaseCommandResult) => void): number | null {
+  run(command: LeaseCommand, answer: (result: LeaseCommandResult) => void): number | null {
     const membership = this.#membership;
     if (membership === null || this.incarnation === null) return null;
     const id = membership.nextId++;
     membership.answers.set(id, answer);
     membership.programClock.run(() => membership.program.receive({ kind: 'run', id, command }));
     return id;
-  }
-
-  want(incarnation: Incarnation, resource: number): void {
-    this.#users.acquire(incarnation, resource, { shared: false });
   }
 
   /** Like the front: a grant that reaches a lockspace already given up is dropped. */
@@ -263,7 +259,7 @@ export class LeaseSite implements Site, Software {
 
   #expire(membership: Membership, why: string): void {
     if (membership.isEnding) return;
-    this.#world.say(membership.incarnation.label, why);
+    this.#world.log(membership.incarnation.label, why);
     this.#end(membership);
   }
 
@@ -280,7 +276,7 @@ export class LeaseSite implements Site, Software {
         this.hardware.after(200, finish);
         return;
       }
-      this.hardware.disarm();
+      this.hardware.watchdog.disarm();
       membership.programClock.run(() =>
         membership.program.receive({ kind: 'leave', release: true }),
       );
@@ -294,7 +290,7 @@ export class LeaseSite implements Site, Software {
 
   #killUsers(membership: Membership): void {
     const { claims } = this.#world.checker;
-    for (const claim of this.#world.claimsOf(membership.incarnation)) {
+    for (const claim of claims.heldBy(membership.incarnation)) {
       const fate = this.#dice.next();
       if (fate > 0.9) continue; // stuck in the kernel: only a reset ends it
       const forMs = fate < 0.6 ? this.#dice.between(0, 5000) : this.#dice.between(0, 45_000);
@@ -305,14 +301,14 @@ export class LeaseSite implements Site, Software {
   leave(): void {
     const membership = this.#membership;
     if (membership === null || membership.lastSuccessMs === null || membership.isEnding) return;
-    this.#world.say(membership.incarnation.label, 'is asked to leave');
+    this.#world.log(membership.incarnation.label, 'is asked to leave');
     this.#end(membership);
   }
 
   pauseProgram(forMs: number): void {
     const membership = this.#membership;
     if (membership === null) return;
-    this.#world.say(
+    this.#world.log(
       membership.incarnation.label,
       `lease process stands still for ${Math.round(forMs)} ms`,
     );
@@ -331,7 +327,7 @@ export class LeaseSite implements Site, Software {
   killProgram(): void {
     const membership = this.#membership;
     if (membership === null || membership.incarnation.isOver) return;
-    this.#world.say(membership.incarnation.label, 'lease process is gone');
+    this.#world.log(membership.incarnation.label, 'lease process is gone');
     membership.program.close();
     membership.programClock.stop();
     membership.incarnation.isOver = true;
@@ -351,7 +347,7 @@ export class LeaseSite implements Site, Software {
       this.hardware.after(500, () => this.#buryWhenDead(membership));
       return;
     }
-    this.hardware.disarm();
+    this.hardware.watchdog.disarm();
     this.#over(membership);
   }
 
@@ -367,7 +363,7 @@ export class LeaseSite implements Site, Software {
         return;
       }
       this.#membership = null;
-      this.hardware.disarm();
+      this.hardware.watchdog.disarm();
       this.#join();
     };
     this.hardware.after(this.#dice.between(100, 30_000), rejoin);

@@ -9,7 +9,7 @@ import { bytesToText, parseConfig, textOf, textToBytes } from '../../wire/lvmloc
 import type { SimClock } from '../kernel/clock.ts';
 import type { Dice } from '../kernel/dice.ts';
 import type { SimStorage } from '../kernel/disk.ts';
-import { HostClock } from '../kernel/host-clock.ts';
+import { ProcessClock } from '../kernel/process-clock.ts';
 import { SimWatchdog } from '../kernel/watchdog.ts';
 import { SanlockHost } from './sanlock-host.ts';
 import { SimWdmd } from './wdmd.ts';
@@ -29,7 +29,7 @@ export interface Watch {
 
 interface Lvmlockd {
   readonly program: LvmlockdProgram;
-  readonly time: HostClock;
+  readonly time: ProcessClock;
   readonly pid: number;
   /** To sanlock. */
   readonly links: Set<{ lost(): void; hangUp(): void }>;
@@ -56,7 +56,7 @@ export class LvmHost {
   #nextPid = 2000;
   #wdmd: SimWdmd | null = null;
   #device: SimWatchdog | null = null;
-  #machine: HostClock;
+  #machine: ProcessClock;
   sanlock: SanlockHost;
 
   constructor(of: {
@@ -81,7 +81,7 @@ export class LvmHost {
     this.#devicePath = of.devicePath;
     this.#hasWatchdog = of.hasWatchdog;
     this.#reset = of.reset;
-    this.#machine = new HostClock(of.clock, { baseMs: of.clock.nowMs(), rate: 1 });
+    this.#machine = new ProcessClock(of.clock, { baseMs: of.clock.nowMs(), rate: 1 });
     this.sanlock = this.#newSanlock();
   }
 
@@ -103,7 +103,7 @@ export class LvmHost {
       ...{ hostId, clock: this.#clock, storage: this.#storage },
       dice: this.#dice.fork(`boot ${this.#boots}`),
       log: this.#log('sanlock'),
-      ...(this.#hasWatchdog ? { watchdog: (time: HostClock) => this.#watchdog(time) } : {}),
+      ...(this.#hasWatchdog ? { watchdog: (time: ProcessClock) => this.#watchdog(time) } : {}),
       processes: {
         isAlive: (pid) => pid === this.#lvmlockd?.pid,
         signalled: (pid, signal) => this.#signalled(pid, signal),
@@ -121,9 +121,13 @@ export class LvmHost {
     return { error: log('error'), warn: log('warn'), info: log('info'), debug: () => {} };
   }
 
-  #watchdog(time: HostClock): Sockets {
-    this.#device ??= new SimWatchdog(this.#machine, this.#reset);
-    this.#wdmd ??= new SimWdmd(this.#device, this.#machine.sibling());
+  #watchdog(time: ProcessClock): Sockets {
+    this.#device ??= new SimWatchdog(this.#clock, this.#reset);
+    this.#wdmd ??= new SimWdmd({
+      host: this.#machine,
+      watchdog: this.#device,
+      time: this.#machine.sibling(),
+    });
     return this.#wdmd.socketsOf(time);
   }
 
@@ -152,7 +156,7 @@ export class LvmHost {
     this.#device?.disarm();
     this.#device = null;
     this.#machine.stop();
-    this.#machine = new HostClock(this.#clock, { baseMs: this.#clock.nowMs(), rate: 1 });
+    this.#machine = new ProcessClock(this.#clock, { baseMs: this.#clock.nowMs(), rate: 1 });
     this.#wdmd?.powerLost();
     this.#wdmd = null;
     this.#adoptText = null;
@@ -170,7 +174,7 @@ export class LvmHost {
   startLvmlockd(): void {
     if (this.#lvmlockd !== null) return;
     this.#watch.say(`${this.name} lvmlockd starts`);
-    const time = new HostClock(this.#clock, { baseMs: this.#clock.nowMs(), rate: 1 });
+    const time = new ProcessClock(this.#clock, { baseMs: this.#clock.nowMs(), rate: 1 });
     const sockets: Sockets = {
       listen: (_at, accept) => {
         run.accept = accept;

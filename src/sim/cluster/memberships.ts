@@ -6,12 +6,12 @@ import type { SanlockProgram } from '../../programs/sanlock-program.ts';
 import type { Incarnation } from '../invariants/claims.ts';
 import { Violation } from '../invariants/violation.ts';
 import { SimDisks } from '../kernel/disk.ts';
-import type { HostClock } from '../kernel/host-clock.ts';
-import type { World } from '../world.ts';
+import type { ProcessClock } from '../kernel/process-clock.ts';
 import { resourceAt } from './daemon-calls.ts';
 import { FIRST_LEASE_PID } from './front-host.ts';
+import type { Hardware } from './hardware.ts';
 import { LeaseSeat } from './lease-process.ts';
-import type { Hardware } from './site.ts';
+import type { SiteWorld } from './site-world.ts';
 
 /** What a dead host's last I/O may still take until the storage has all of it, or has dropped it. */
 const LONGEST_LANDING_MS = 9000;
@@ -21,7 +21,7 @@ export interface Membership {
   readonly front: SanlockProgram;
   readonly incarnation: Incarnation;
   readonly seat: LeaseSeat;
-  readonly time: HostClock;
+  readonly time: ProcessClock;
   /** By resource. */
   readonly holds: Map<number, HeldLease>;
   /** The resource of each acquire sent to it, by the command's id, and of each of its holds. */
@@ -34,11 +34,11 @@ export interface Membership {
 }
 
 interface Surroundings {
-  readonly world: World;
+  readonly world: SiteWorld;
   readonly hardware: Hardware;
   readonly ioTimeoutS: number;
   /** The daemon that runs now and its own time; null = none. */
-  readonly daemon: () => { readonly front: SanlockProgram; readonly time: HostClock } | null;
+  readonly daemon: () => { readonly front: SanlockProgram; readonly time: ProcessClock } | null;
   readonly joined: () => void;
 }
 
@@ -139,7 +139,7 @@ export class Memberships {
   }
 
   /** What the front tells its lease process. */
-  #ordered(seat: LeaseSeat, time: HostClock, label: string, message: ToLeaseProcess): void {
+  #ordered(seat: LeaseSeat, time: ProcessClock, label: string, message: ToLeaseProcess): void {
     const { checker } = this.#around.world;
     const membership = this.#current;
     if (message.kind === 'refuse' && membership?.seat === seat) membership.isEnding = true;
@@ -215,7 +215,7 @@ export class Memberships {
     const isLive = (other: Incarnation) =>
       !other.isOver && (!other.isExpired() || claims.countOf(other) > 0);
     hosts.joined(incarnation, isLive);
-    world.say(
+    world.log(
       incarnation.label,
       `joined as ${incarnation.hostId}, generation ${message.generation}`,
     );
@@ -229,7 +229,7 @@ export class Memberships {
     const membership = this.#current;
     if (membership === null || membership.seat !== seat) return;
     const { incarnation } = membership;
-    world.say(incarnation.label, 'lease process has ended');
+    world.log(incarnation.label, 'lease process has ended');
     // Left behind by an earlier daemon: this one joins again only when its users are gone too.
     if (membership.front !== this.#around.daemon()?.front) return;
     const still = world.checker.claims.countOf(incarnation);

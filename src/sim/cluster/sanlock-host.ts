@@ -6,10 +6,11 @@ import { SanlockProgram } from '../../programs/sanlock-program.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import type { Dice } from '../kernel/dice.ts';
 import { type FatePlan, SimDisks, type SimStorage } from '../kernel/disk.ts';
-import { HostClock } from '../kernel/host-clock.ts';
 import { MemoryJournal } from '../kernel/journal.ts';
+import { SimPeer } from '../kernel/peer.ts';
 import { bind, find, type ProcessTable } from '../kernel/process.ts';
-import { NO_SOCKETS, SETTINGS, SimPeer } from './front-host.ts';
+import { ProcessClock } from '../kernel/process-clock.ts';
+import { NO_SOCKETS, SETTINGS } from './front-host.ts';
 import { LeaseSeat, NOTHING_DAMAGED } from './lease-process.ts';
 
 const FIRST_LEASE_PID = 50_000;
@@ -25,8 +26,8 @@ export interface HostProcesses {
 
 interface Run {
   readonly program: SanlockProgram;
-  readonly time: HostClock;
-  readonly leaseTime: HostClock;
+  readonly time: ProcessClock;
+  readonly leaseTime: ProcessClock;
   readonly seats: LeaseSeat[];
   /** Processes that are bound to connections, or to what an earlier daemon left. */
   openWatches: number;
@@ -42,7 +43,7 @@ export class SanlockHost {
   readonly #dice: Dice;
   readonly #others: HostProcesses;
   readonly #log: Log;
-  readonly #watchdog: ((time: HostClock) => Sockets) | null;
+  readonly #watchdog: ((time: ProcessClock) => Sockets) | null;
   readonly #seats = new Map<number, LeaseSeat>();
   readonly #watchers = new Map<number, Set<() => void>>();
   #run: Run | null = null;
@@ -60,7 +61,7 @@ export class SanlockHost {
     processes: HostProcesses;
     log?: Log;
     /** How it reaches a wdmd; without one it runs without a watchdog. */
-    watchdog?: (time: HostClock) => Sockets;
+    watchdog?: (time: ProcessClock) => Sockets;
   }) {
     this.hostId = of.hostId;
     this.name = `host${of.hostId}`;
@@ -82,7 +83,7 @@ export class SanlockHost {
 
   start(): void {
     const clock = this.#clock;
-    const time = new HostClock(clock, { baseMs: clock.nowMs(), rate: 1 });
+    const time = new ProcessClock(clock, { baseMs: clock.nowMs(), rate: 1 });
     const seats: LeaseSeat[] = [];
     const program = new SanlockProgram({
       settings: {

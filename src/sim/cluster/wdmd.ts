@@ -1,50 +1,54 @@
+import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
 import type { WatchdogDevice } from '../../ports/watchdog-device.ts';
 import { WdmdProgram } from '../../programs/wdmd-program.ts';
-import type { HostClock } from '../kernel/host-clock.ts';
-import { type ProcessTime, QUIET } from './lease-process.ts';
-import type { Hardware } from './site.ts';
+import { QUIET } from '../kernel/log.ts';
+import type { ProcessClock } from '../kernel/process-clock.ts';
+import type { WatchdogTimer } from '../kernel/watchdog.ts';
 
 const MESSAGE_MS = 0.1;
 const PATH = '/dev/watchdog';
 
 /** One end of a connection, and how what is sent to it arrives: when its process runs. */
 interface End {
-  readonly time: ProcessTime;
+  readonly time: ProcessClock;
   data: (bytes: Uint8Array) => void;
   closed: () => void;
   isOpen: boolean;
 }
 
-/** What it needs of the machine. */
-export type WatchdogDriver = Pick<
-  Hardware,
-  'after' | 'watchdogS' | 'setWatchdog' | 'pet' | 'disarm'
->;
-
-/** The very wdmd of one running system, in a process that can stand still by itself. */
+/** The wdmd program of one boot of a host, in a process that can be paused by itself. */
 export class SimWdmd {
-  readonly #hardware: WatchdogDriver;
-  readonly #time: HostClock;
+  readonly #host: Pick<Clock, 'after'>;
+  readonly #time: ProcessClock;
   #accept: (connection: Connection) => void = () => {};
   /** wdmd's ends of what the daemon that runs now has open. */
   #ends: End[] = [];
   #next = 1;
 
-  /** @param time of its process */
-  constructor(hardware: WatchdogDriver, time: HostClock, log: Log = QUIET) {
-    this.#hardware = hardware;
+  /**
+   * @param of.host the time of the running system: messages take a moment of it
+   * @param of.time the clock of wdmd's process
+   */
+  constructor(of: {
+    readonly host: Pick<Clock, 'after'>;
+    readonly watchdog: WatchdogTimer;
+    readonly time: ProcessClock;
+    readonly log?: Log;
+  }) {
+    const { watchdog, time, log = QUIET } = of;
+    this.#host = of.host;
     this.#time = time;
     const settings = { pid: 2, socketGid: 0, highPriority: 0, allowScripts: 0, killScriptS: 0 };
-    const device = deviceOf(hardware);
+    const device = deviceOf(watchdog);
     const program = new WdmdProgram(
       {
         settings,
         clock: time,
         sockets: { listen: (_at, accept) => this.#listen(accept), connect: () => {} },
         socketPath: '',
-        devices: { open: () => ({ ok: true, device: deviceOf(hardware) }) },
+        devices: { open: () => ({ ok: true, device: deviceOf(watchdog) }) },
         scripts: null,
         log,
         ended: () => {},
@@ -55,7 +59,7 @@ export class SimWdmd {
   }
 
   /** For a daemon with this time. */
-  socketsOf(daemon: ProcessTime): Sockets {
+  socketsOf(daemon: ProcessClock): Sockets {
     return {
       listen: () => ({ close: () => {} }),
       connect: (_path, _timeoutMs, answer) => {
@@ -126,7 +130,7 @@ export class SimWdmd {
   }
 
   #send(end: End, happen: () => void): void {
-    this.#hardware.after(MESSAGE_MS, () => {
+    this.#host.after(MESSAGE_MS, () => {
       end.time.run(() => {
         if (end.isOpen) happen();
       });
@@ -134,14 +138,14 @@ export class SimWdmd {
   }
 }
 
-function newEnd(time: ProcessTime): End {
+function newEnd(time: ProcessClock): End {
   return { time, data: () => {}, closed: () => {}, isOpen: true };
 }
 
 /** Closed uncleanly it counts anew; closed is closed. */
-function deviceOf(hardware: WatchdogDriver): WatchdogDevice {
+function deviceOf(watchdog: WatchdogTimer): WatchdogDevice {
   let isOpen = true;
-  let timeoutS = hardware.watchdogS;
+  let timeoutS = watchdog.timeoutS;
   const once = (happen: () => void) => () => {
     if (isOpen) happen();
     isOpen = false;
@@ -150,14 +154,14 @@ function deviceOf(hardware: WatchdogDriver): WatchdogDevice {
     getTimeout: () => timeoutS,
     changeTimeout: (seconds) => {
       timeoutS = seconds;
-      hardware.setWatchdog(seconds);
+      watchdog.setTimeoutS(seconds);
       return seconds;
     },
     keepalive: () => {
-      hardware.pet();
+      watchdog.ping();
       return 0;
     },
-    disarm: once(() => hardware.disarm()),
-    closeUnclean: once(() => hardware.pet()),
+    disarm: once(() => watchdog.disarm()),
+    closeUnclean: once(() => watchdog.ping()),
   };
 }

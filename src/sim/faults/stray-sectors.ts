@@ -38,7 +38,7 @@ export class StraySectors {
   readonly #clock: SimClock;
   readonly #dice: Dice;
   readonly #of: { readonly hosts: number; readonly resources: number };
-  readonly #say: (text: string) => void;
+  readonly #log: (text: string) => void;
   readonly #leaderUntilMs = new Map<number, number>();
   #isOver = false;
 
@@ -48,13 +48,13 @@ export class StraySectors {
     readonly dice: Dice;
     readonly hosts: number;
     readonly resources: number;
-    readonly say: (text: string) => void;
+    readonly log: (text: string) => void;
   }) {
     this.#storage = of.storage;
     this.#clock = of.clock;
     this.#dice = of.dice;
     this.#of = { hosts: of.hosts, resources: of.resources };
-    this.#say = of.say;
+    this.#log = of.log;
   }
 
   /** @param everyMs between two strays, at most; 0 = none */
@@ -79,7 +79,7 @@ export class StraySectors {
 
   #place({ offset, bytes, text }: Stray): void {
     const forMs = this.#dice.between(0, 1) ** 2 * MOST_MS;
-    this.#say(`${text} for ${Math.round(forMs)} ms`);
+    this.#log(`${text} for ${Math.round(forMs)} ms`);
     this.#storage.stray(LUN, offset, bytes);
     const at = sectorAt(offset);
     if (at.kind === 'leader') this.#leaderUntilMs.set(at.resource, this.#clock.nowMs() + forMs);

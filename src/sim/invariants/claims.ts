@@ -35,6 +35,12 @@ export class Claims {
     return this.of(resource).find((claim) => claim.incarnation === incarnation) ?? null;
   }
 
+  /** Its claims, in the order of the resources. */
+  heldBy(incarnation: Incarnation): Claim[] {
+    const resources = [...this.#byResource.keys()].sort((a, b) => a - b);
+    return resources.flatMap((resource) => this.find(incarnation, resource) ?? []);
+  }
+
   countOf(incarnation: Incarnation): number {
     let count = 0;
     for (const claims of this.#byResource.values()) {

@@ -1,7 +1,7 @@
 import { assert } from '../../base/assert.ts';
 import type { Disk, DiskReply, Disks, LateEnd } from '../../ports/disk.ts';
 import type { SimClock } from './clock.ts';
-import type { HostClock } from './host-clock.ts';
+import type { ProcessClock } from './process-clock.ts';
 
 /** What a fault plan decides about one operation. */
 export interface IoFate {
@@ -111,7 +111,7 @@ export class SimDisks implements Disks {
   readonly #host: string;
   readonly #storage: SimStorage;
   readonly #clock: SimClock;
-  readonly #at: HostClock | null;
+  readonly #at: ProcessClock | null;
   readonly #plan: FatePlan;
   #underWay = 0;
   /** Of these: writes that were refused, and land all the same. */
@@ -124,7 +124,7 @@ export class SimDisks implements Disks {
     storage: SimStorage;
     clock: SimClock;
     plan: FatePlan;
-    at?: HostClock;
+    at?: ProcessClock;
   }) {
     this.#host = of.host;
     this.#storage = of.storage;

@@ -6,8 +6,8 @@ import { killpath, release, restrict } from '../../wire/sanlock/lease-calls.ts';
 import { RESTRICT_FLAGS } from '../../wire/sanlock/socket.ts';
 import { type DaemonAction, FrontHost } from '../cluster/front-host.ts';
 import type { SimClock } from '../kernel/clock.ts';
-import { HostClock } from '../kernel/host-clock.ts';
 import { MemoryJournal } from '../kernel/journal.ts';
+import { ProcessClock } from '../kernel/process-clock.ts';
 import { type ClientProcess, type Manners, SanlockConnection } from './client-process.ts';
 import type { SharedDisks } from './shared-disks.ts';
 import { logOf, type Timeline } from './timeline.ts';
@@ -33,8 +33,8 @@ export type PausedProgram = 'sanlock' | 'lease-processes' | 'wdmd' | 'machine';
 /** sanlock as it runs on a host: from its start to its end. */
 interface Running {
   readonly front: FrontHost;
-  readonly time: HostClock;
-  readonly leaseTime: HostClock;
+  readonly time: ProcessClock;
+  readonly leaseTime: ProcessClock;
   readonly connections: SanlockConnection[];
   readonly firstLeasePid: number;
   actionsSeen: number;
@@ -51,7 +51,7 @@ export class DaemonHost {
   readonly #settings: DaemonSettings;
   readonly #processes = new Map<number, ClientProcess>();
   readonly #ended = new Set<number>();
-  #machine: HostClock;
+  #machine: ProcessClock;
   #watchdog: HostWatchdog | null = null;
   #journal = new MemoryJournal();
   #running: Running | null = null;
@@ -73,8 +73,8 @@ export class DaemonHost {
     this.#machine = this.#newTime();
   }
 
-  #newTime(): HostClock {
-    return new HostClock(this.#clock, { baseMs: this.#clock.nowMs(), rate: 1 });
+  #newTime(): ProcessClock {
+    return new ProcessClock(this.#clock, { baseMs: this.#clock.nowMs(), rate: 1 });
   }
 
   #say(text: string): void {
@@ -162,9 +162,9 @@ export class DaemonHost {
   }
 
   /** Stops programs; what reaches them meanwhile happens when they run again. */
-  pause(which: PausedProgram): HostClock[] {
+  pause(which: PausedProgram): ProcessClock[] {
     const running = this.#running;
-    const clocks: HostClock[] = [];
+    const clocks: ProcessClock[] = [];
     const isAll = which === 'machine';
     if (isAll) clocks.push(this.#machine);
     if (running !== null && (isAll || which === 'sanlock')) clocks.push(running.time);

@@ -7,7 +7,7 @@ import { acquire, release } from '../../wire/sanlock/lease-calls.ts';
 import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
 import type { Lockspace, Resource } from '../../wire/sanlock/types.ts';
 import { SimClock } from '../kernel/clock.ts';
-import type { HostClock } from '../kernel/host-clock.ts';
+import type { ProcessClock } from '../kernel/process-clock.ts';
 import type { Manners } from './client-process.ts';
 import { DaemonHost, type DaemonSettings, type PausedProgram } from './daemon-host.ts';
 import { durationMs, pathOf, SharedDisks } from './shared-disks.ts';
@@ -236,7 +236,7 @@ function kill(host: DaemonHost, { words }: Command): void {
   else host.kill({ leaseProcessesStay: words.includes('lease-processes-stay') });
 }
 
-function resume(clocks: readonly HostClock[]): void {
+function resume(clocks: readonly ProcessClock[]): void {
   for (const clock of clocks) clock.resume();
 }
 

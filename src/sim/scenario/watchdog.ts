@@ -2,9 +2,9 @@ import { assert } from '../../base/assert.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
 import { WDMD_CMD, type WdmdMessage, wdmdMessage } from '../../wire/wdmd/socket.ts';
-import { SimWdmd, type WatchdogDriver } from '../cluster/wdmd.ts';
-import type { HostClock } from '../kernel/host-clock.ts';
-import { SimWatchdog } from '../kernel/watchdog.ts';
+import { SimWdmd } from '../cluster/wdmd.ts';
+import type { ProcessClock } from '../kernel/process-clock.ts';
+import { SimWatchdog, type WatchdogTimer } from '../kernel/watchdog.ts';
 import { logOf, type Timeline } from './timeline.ts';
 
 const ECONNREFUSED = 111;
@@ -17,7 +17,7 @@ export class HostWatchdog {
   readonly #timeline: Timeline;
   readonly #device: SimWatchdog;
   readonly #wdmd: SimWdmd;
-  readonly wdmdTime: HostClock;
+  readonly wdmdTime: ProcessClock;
   /** Ends of sanlock's connections, for when wdmd is gone. */
   #hangUps: (() => void)[] = [];
   #isRunning = true;
@@ -26,7 +26,7 @@ export class HostWatchdog {
   constructor(of: {
     readonly host: string;
     readonly timeline: Timeline;
-    readonly machine: HostClock;
+    readonly machine: ProcessClock;
     /** The machine is reset. */
     readonly fires: () => void;
   }) {
@@ -38,7 +38,9 @@ export class HostWatchdog {
     });
     this.wdmdTime = of.machine.sibling();
     const log = logOf(of.timeline, { host: of.host, program: 'wdmd', hidden: HIDDEN });
-    this.#wdmd = new SimWdmd(this.#watched(), this.wdmdTime, log);
+    this.#wdmd = new SimWdmd({
+      ...{ host: of.machine, watchdog: this.#watched(), time: this.wdmdTime, log },
+    });
   }
 
   #say(text: string): void {
@@ -46,23 +48,22 @@ export class HostWatchdog {
   }
 
   /** The device, saying when it begins and ends to count. */
-  #watched(): WatchdogDriver {
+  #watched(): WatchdogTimer {
     const device = this.#device;
     const arm = () => {
-      if (!this.#isArmed) this.#say(`watchdog armed, ${device.watchdogS} s`);
+      if (!this.#isArmed) this.#say(`watchdog armed, ${device.timeoutS} s`);
       this.#isArmed = true;
     };
     return {
-      get watchdogS() {
-        return device.watchdogS;
+      get timeoutS() {
+        return device.timeoutS;
       },
-      after: (delayMs, fire) => device.after(delayMs, fire),
-      setWatchdog: (seconds) => {
-        device.setWatchdog(seconds);
+      setTimeoutS: (seconds) => {
+        device.setTimeoutS(seconds);
         arm();
       },
-      pet: () => {
-        device.pet();
+      ping: () => {
+        device.ping();
         arm();
       },
       disarm: () => {
@@ -74,7 +75,10 @@ export class HostWatchdog {
   }
 
   /** A program of the host opens the watchdog through wdmd, and stays. */
-  startClient(time: HostClock, of: { readonly name: string; readonly fireTimeoutS: number }): void {
+  startClient(
+    time: ProcessClock,
+    of: { readonly name: string; readonly fireTimeoutS: number },
+  ): void {
     this.#wdmd.socketsOf(time).connect('', 0, (opened) => {
       assert(opened.ok, 'wdmd accepts');
       const { name, fireTimeoutS: fireTimeout } = of;
@@ -87,7 +91,7 @@ export class HostWatchdog {
   }
 
   /** How a program with this time reaches wdmd. */
-  socketsOf(time: HostClock): Sockets {
+  socketsOf(time: ProcessClock): Sockets {
     const inner = this.#wdmd.socketsOf(time);
     return {
       listen: inner.listen,
@@ -105,7 +109,7 @@ export class HostWatchdog {
   }
 
   /** A connection whose messages are in the trace. */
-  #traced(inner: Connection, time: HostClock): Connection {
+  #traced(inner: Connection, time: ProcessClock): Connection {
     let name = '';
     const own: Connection = {
       ...inner,
@@ -151,7 +155,7 @@ export class HostWatchdog {
   killWdmd(): void {
     this.#isRunning = false;
     this.#wdmd.powerLost();
-    if (this.#isArmed) this.#device.pet();
+    if (this.#isArmed) this.#device.ping();
     for (const hangUp of this.#hangUps.splice(0)) hangUp();
   }
 

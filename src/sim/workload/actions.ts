@@ -12,10 +12,10 @@ import {
 import { lockspaceBytes } from '../../wire/sanlock/types.ts';
 import type { ClientLink } from '../cluster/client-link.ts';
 import type { SanlockHost } from '../cluster/sanlock-host.ts';
-import { checkInquiry, checkStatus } from '../invariants/workload-checks.ts';
-import type { WorkloadClient } from '../invariants/workload-claims.ts';
+import { checkInquiry, checkStatus } from '../invariants/client-checks.ts';
 import { LOCKSPACE } from '../kernel/layout.ts';
 import { AREAS, named0, resourceOf, T_S, type Workload } from './workload.ts';
+import type { WorkloadClient } from './workload-client.ts';
 
 const MAX_CLIENTS = 6;
 
@@ -242,7 +242,7 @@ function looks(workload: Workload, host: SanlockHost): void {
       return;
     default:
       workload.ask(link, daemon.status(), 'status', (_header, body) => {
-        if (workload.nowMs === askedMs) checkStatus(workload, host, body);
+        if (workload.nowMs === askedMs) checkStatus(workload.claims.of(host), body);
         return;
       });
   }

@@ -11,8 +11,8 @@ import { SimWdmd } from '../cluster/wdmd.ts';
 import { SimClock } from '../kernel/clock.ts';
 import { Dice } from '../kernel/dice.ts';
 import { SimStorage } from '../kernel/disk.ts';
-import { HostClock } from '../kernel/host-clock.ts';
 import { AREA_BYTES, LUN } from '../kernel/layout.ts';
+import { ProcessClock } from '../kernel/process-clock.ts';
 import { SimWatchdog } from '../kernel/watchdog.ts';
 
 /** wdmd tests each 10 s: a shorter claim than of 2 s would always be near its end. */
@@ -38,8 +38,8 @@ export class LateWdmd {
   readonly #storage = new SimStorage();
   readonly #dice: Dice;
   readonly #ioTimeoutS: number;
-  readonly #machine: HostClock;
-  readonly #wdmdTime: HostClock;
+  readonly #machine: ProcessClock;
+  readonly #wdmdTime: ProcessClock;
   readonly #wdmd: SimWdmd;
   readonly #owner: SanlockHost;
   readonly #rival: SanlockHost;
@@ -52,10 +52,10 @@ export class LateWdmd {
     this.#dice = new Dice(seed, 'late wdmd');
     this.#ioTimeoutS = this.#dice.pick([...IO_TIMEOUTS_S]);
     this.#storage.add(LUN, 2 * AREA_BYTES);
-    this.#machine = new HostClock(this.#clock, { baseMs: this.#clock.nowMs(), rate: 1 });
+    this.#machine = new ProcessClock(this.#clock, { baseMs: this.#clock.nowMs(), rate: 1 });
     this.#wdmdTime = this.#machine.sibling();
-    const device = new SimWatchdog(this.#machine, () => this.#reset());
-    this.#wdmd = new SimWdmd(device, this.#wdmdTime);
+    const watchdog = new SimWatchdog(this.#clock, () => this.#reset());
+    this.#wdmd = new SimWdmd({ host: this.#machine, watchdog, time: this.#wdmdTime });
     this.#owner = this.#newHost(1, this.#wdmd);
     this.#rival = this.#newHost(2, null);
   }
@@ -63,7 +63,7 @@ export class LateWdmd {
   #newHost(hostId: number, wdmd: SimWdmd | null): SanlockHost {
     const host = new SanlockHost({
       ...{ hostId, clock: this.#clock, storage: this.#storage, dice: this.#dice.fork(`${hostId}`) },
-      ...(wdmd === null ? {} : { watchdog: (time: HostClock) => wdmd.socketsOf(time) }),
+      ...(wdmd === null ? {} : { watchdog: (time: ProcessClock) => wdmd.socketsOf(time) }),
       processes: {
         isAlive: (pid) => pid === USER_PID,
         signalled: () => {}, // stuck in the kernel

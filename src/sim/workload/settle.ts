@@ -7,7 +7,7 @@ import { decodeRecords, textField } from '../../wire/sanlock/records.ts';
 import { CONFIG_COMMANDS, STATE_TYPES } from '../../wire/sanlock/socket.ts';
 import type { ClientLink } from '../cluster/client-link.ts';
 import type { SanlockHost } from '../cluster/sanlock-host.ts';
-import { checkQuick } from '../invariants/workload-checks.ts';
+import { checkQuick } from '../invariants/client-checks.ts';
 import { LOCKSPACE } from '../kernel/layout.ts';
 import { starts } from './actions.ts';
 import { AREAS, named0, resourceOf, T_S, type Workload } from './workload.ts';

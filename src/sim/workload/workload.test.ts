@@ -1,6 +1,6 @@
 import { test } from 'node:test';
 import { writeLockspace, writeResource } from '../../wire/sanlock/area-calls.ts';
-import { checkQuick, watchHostLeases } from '../invariants/workload-checks.ts';
+import { checkQuick, watchHostLeases } from '../invariants/client-checks.ts';
 import { actOnce, joins, starts } from './actions.ts';
 import { settle } from './settle.ts';
 import { AREAS, resourceOf, T_S, Workload } from './workload.ts';

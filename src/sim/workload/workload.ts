@@ -7,15 +7,12 @@ import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
 import type { Lockspace, Resource } from '../../wire/sanlock/types.ts';
 import { ClientLink } from '../cluster/client-link.ts';
 import { SanlockHost } from '../cluster/sanlock-host.ts';
-import {
-  type Holding,
-  WorkloadClaims,
-  type WorkloadClient,
-} from '../invariants/workload-claims.ts';
+import { ClientClaims, type Holding } from '../invariants/client-claims.ts';
 import { SimClock } from '../kernel/clock.ts';
 import { Dice } from '../kernel/dice.ts';
 import { SimStorage } from '../kernel/disk.ts';
 import { AREA_BYTES, LOCKSPACE, LUN, resourceOffset } from '../kernel/layout.ts';
+import type { WorkloadClient } from './workload-client.ts';
 
 export const T_S = 1;
 /** From the death of a daemon, which may have renewed 2·t before; the others wait 8·t + 60 s. */
@@ -34,7 +31,7 @@ export interface AcquireWish {
 export class Workload {
   readonly clock = new SimClock();
   readonly storage = new SimStorage();
-  readonly claims = new WorkloadClaims();
+  readonly claims = new ClientClaims<WorkloadClient>();
   readonly dice: Dice;
   readonly hosts: readonly SanlockHost[];
   readonly links = new Set<ClientLink>();

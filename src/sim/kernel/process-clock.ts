@@ -5,7 +5,7 @@ import type { SimClock } from './clock.ts';
  * One program's time: its own start and its own speed, and it can stand still while the world goes
  * on. What is due during a pause happens, in order, at its end; after `stop` nothing happens any more.
  */
-export class HostClock implements BootClock {
+export class ProcessClock implements BootClock {
   readonly #world: SimClock;
   readonly #startedMs: number;
   readonly #base: number;
@@ -69,9 +69,9 @@ export class HostClock implements BootClock {
   }
 
   /** A clock of the same host that stands still by itself: another of its programs. */
-  sibling(): HostClock {
+  sibling(): ProcessClock {
     const baseMs = this.nowMs() + this.#asleepMs;
-    const other = new HostClock(this.#world, { baseMs, rate: this.#rate });
+    const other = new ProcessClock(this.#world, { baseMs, rate: this.#rate });
     other.#asleepMs = this.#asleepMs;
     return other;
   }

@@ -1,7 +1,4 @@
-import type { ClientLink } from '../cluster/client-link.ts';
-import type { SanlockHost } from '../cluster/sanlock-host.ts';
-
-/** What a process was told that it holds. */
+/** A lease that a client holds by the daemon's answers. */
 export interface Holding {
   readonly area: number;
   readonly name: string;
@@ -10,55 +7,57 @@ export interface Holding {
   readonly value: boolean;
 }
 
-/** A client process of one host. */
-export interface WorkloadClient {
+/** A host by its name in traces. */
+export interface ClaimingHost {
+  readonly name: string;
+  readonly hostId: number;
+}
+
+/** A client process of one host, as far as its leases go. */
+export interface ClaimingClient {
   readonly pid: number;
-  readonly host: SanlockHost;
-  link: ClientLink;
+  readonly host: ClaimingHost;
   isAlive: boolean;
   /** Its connection, by which the daemon knows it, is open. */
   isKnown: boolean;
-  restricted: number;
-  /** SIGTERM makes it end. */
-  readonly obeysTerm: boolean;
   readonly holdings: Holding[];
-  /** Releases that are not answered yet: what they name it works by no more. */
+  /** Releases that are not answered yet: the client works no more by what they name. */
   readonly releases: Set<{ readonly names: readonly string[] | 'all' }>;
   /** Requests about it that are not answered yet. */
   underWay: number;
 }
 
-/** Who was told to hold what, over all hosts: what the daemons are there to protect. */
-export class WorkloadClaims {
-  readonly clients = new Map<number, WorkloadClient>();
+/** The leases that clients hold by the daemons' answers, over all hosts. */
+export class ClientClaims<C extends ClaimingClient> {
+  readonly clients = new Map<number, C>();
 
-  living(): WorkloadClient[] {
+  living(): C[] {
     return [...this.clients.values()].filter(({ isAlive }) => isAlive);
   }
 
-  of(host: SanlockHost): WorkloadClient[] {
+  of(host: ClaimingHost): C[] {
     return this.living().filter((client) => client.host === host);
   }
 
-  /** Somebody on this host works by a lease. */
-  isHeldAt(host: SanlockHost): WorkloadClient | undefined {
+  /** A client on this host that works by a lease. */
+  holderAt(host: ClaimingHost): C | undefined {
     return this.of(host).find((client) => client.holdings.some((one) => !isLeaving(client, one)));
   }
 
-  grant(client: WorkloadClient, holding: Holding): void {
+  grant(client: C, holding: Holding): void {
     this.check(client, holding);
     client.holdings.push(holding);
   }
 
   /** (spec 10 §16 item 1) */
-  check(client: WorkloadClient, holding: Holding): void {
+  check(client: C, holding: Holding): void {
     if (isLeaving(client, holding)) return;
     for (const other of this.living()) {
       for (const rival of other.holdings) {
         const isSame = rival === holding || rival.area !== holding.area || isLeaving(other, rival);
         if (isSame || (rival.shared && holding.shared)) continue;
         throw new Error(
-          `pid ${client.pid} of ${client.host.name} was given ${textOfHolding(holding)} ` +
+          `pid ${client.pid} of ${client.host.name} was granted ${textOfHolding(holding)} ` +
             `while pid ${other.pid} of ${other.host.name} has ${textOfHolding(rival)}`,
         );
       }
@@ -70,6 +69,6 @@ export function textOfHolding({ name, shared }: Pick<Holding, 'name' | 'shared'>
   return `${name}${shared ? ' SH' : ' EX'}`;
 }
 
-export function isLeaving(client: WorkloadClient, { name }: Holding): boolean {
+export function isLeaving(client: ClaimingClient, { name }: Holding): boolean {
   return [...client.releases].some(({ names }) => names === 'all' || names.includes(name));
 }

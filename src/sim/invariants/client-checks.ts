@@ -1,14 +1,18 @@
 import { assert } from '../../base/assert.ts';
+import { readByteString } from '../../base/bytes.ts';
 import { decode } from '../../codec/struct.ts';
 import { deltaLeader } from '../../format/leader.ts';
 import { decodeRecords, textField } from '../../wire/sanlock/records.ts';
 import { RES_FLAGS, type SmHeader, STATE_TYPES } from '../../wire/sanlock/socket.ts';
 import { parseState } from '../../wire/sanlock/strings.ts';
-import { textOf } from '../cluster/client-link.ts';
-import type { SanlockHost } from '../cluster/sanlock-host.ts';
+import type { SimStorage } from '../kernel/disk.ts';
 import { sectorAt } from '../kernel/layout.ts';
-import type { Workload } from '../workload/workload.ts';
-import { textOfHolding, type WorkloadClient } from './workload-claims.ts';
+import {
+  type ClaimingClient,
+  type ClaimingHost,
+  type ClientClaims,
+  textOfHolding,
+} from './client-claims.ts';
 
 /** Answered from memory. */
 const QUICK: readonly string[] = [
@@ -17,15 +21,15 @@ const QUICK: readonly string[] = [
 ];
 const QUICK_MS = 4000; // a front may stand still for three seconds
 
-function heldBy(client: WorkloadClient): string {
+function heldBy(client: ClaimingClient): string {
   return client.holdings.map(textOfHolding).sort().join(', ');
 }
 
-/** A process is told exactly what it was told to hold. */
-export function checkInquiry(client: WorkloadClient, header: SmHeader, body: Uint8Array): void {
+/** The daemon's answer to `inquire` names exactly the leases that it granted. */
+export function checkInquiry(client: ClaimingClient, header: SmHeader, body: Uint8Array): void {
   if (!client.isAlive || !client.isKnown || client.underWay > 0) return;
   assert(header.data === 0, `inquire of pid ${client.pid} says ${header.data}`);
-  const parsed = parseState(textOf(body).replace(/\0$/, ''));
+  const parsed = parseState(readByteString(body, 0, body.length).replace(/\0$/, ''));
   const text = body.length === 0 ? [] : parsed.ok ? parsed.value : null;
   assert(text !== null, 'a state string can be parsed');
   const told = text
@@ -36,12 +40,15 @@ export function checkInquiry(client: WorkloadClient, header: SmHeader, body: Uin
   assert(told === held, `inquire of pid ${client.pid} says ${told}, it was given ${held}`);
 }
 
-/** Answered in the moment it is asked. */
-export function checkStatus(workload: Workload, host: SanlockHost, body: Uint8Array): void {
+/**
+ * The daemon's status, answered in the moment of the request.
+ * @param clients of its host
+ */
+export function checkStatus(clients: readonly ClaimingClient[], body: Uint8Array): void {
   const records = decodeRecords(body);
   assert(records !== null, 'status can be parsed');
   const spaces = records.filter(({ type }) => type === STATE_TYPES.LOCKSPACE);
-  const clients = workload.claims.of(host).filter(({ isKnown }) => isKnown);
+  const known = clients.filter(({ isKnown }) => isKnown);
   const held = records.filter(
     (record) =>
       record.type === STATE_TYPES.RESOURCE &&
@@ -49,10 +56,10 @@ export function checkStatus(workload: Workload, host: SanlockHost, body: Uint8Ar
       record.data32 >= 0,
   );
   for (const { data32: pid, name } of held) {
-    const isKnown = clients.some((client) => client.pid === pid);
+    const isKnown = known.some((client) => client.pid === pid);
     assert(isKnown, `${name} is held by pid ${pid}, which is gone`);
   }
-  for (const client of clients) {
+  for (const client of known) {
     const of = records.filter(
       ({ type, data32 }) => type === STATE_TYPES.CLIENT && data32 === client.pid,
     );
@@ -71,20 +78,24 @@ export function checkStatus(workload: Workload, host: SanlockHost, body: Uint8Ar
   }
 }
 
-/** A host id is given back, or taken anew, only when nobody works by its leases any more. */
-export function watchHostLeases(workload: Workload): void {
+/** A host id is released, or joined anew, only when no client works by its leases any more. */
+export function watchHostLeases(of: {
+  readonly storage: SimStorage;
+  readonly hosts: readonly ClaimingHost[];
+  readonly claims: ClientClaims<ClaimingClient>;
+}): void {
   const generations = new Map<number, bigint>();
-  workload.storage.onLanded = (io, bytes) => {
+  of.storage.onLanded = (io, bytes) => {
     const sector = sectorAt(io.offset);
     if (sector.kind !== 'hostLease' || bytes.length !== 512) return;
-    const host = workload.hosts.find(({ hostId }) => hostId === sector.hostId);
+    const host = of.hosts.find(({ hostId }) => hostId === sector.hostId);
     if (host === undefined) return;
     const { timestampS, ownerGeneration } = decode(deltaLeader, bytes);
     const isSame = generations.get(host.hostId) === ownerGeneration;
     generations.set(host.hostId, ownerGeneration);
     if (isSame && timestampS !== 0n) return;
-    const holder = workload.claims.isHeldAt(host);
-    const what = timestampS === 0n ? 'given back' : 'taken anew';
+    const holder = of.claims.holderAt(host);
+    const what = timestampS === 0n ? 'released' : 'joined anew';
     assert(
       holder === undefined,
       `${host.name} is ${what} while pid ${holder?.pid} has ${holder && heldBy(holder)}`,
@@ -92,12 +103,24 @@ export function watchHostLeases(workload: Workload): void {
   };
 }
 
-/** What is served from memory waits for nobody. */
-export function checkQuick(workload: Workload): void {
-  for (const link of workload.links) {
+/** A connection to a daemon, and its requests that are not answered yet. */
+interface CheckedLink {
+  readonly asked: readonly { readonly name: string; readonly sentMs: number }[];
+  /** When the first of them came to be the first. */
+  readonly headSinceMs: number;
+  readonly isOpen: boolean;
+  readonly isChannel: boolean;
+}
+
+/** A daemon answers from memory without waiting for another client. */
+export function checkQuick(of: {
+  readonly links: Iterable<CheckedLink>;
+  readonly nowMs: number;
+}): void {
+  for (const link of of.links) {
     const first = link.asked[0];
     if (first === undefined || !link.isOpen || link.isChannel) continue;
-    const ageMs = workload.nowMs - Math.max(first.sentMs, link.headSinceMs);
+    const ageMs = of.nowMs - Math.max(first.sentMs, link.headSinceMs);
     const isLate = QUICK.includes(first.name) && ageMs > QUICK_MS;
     assert(!isLate, `${first.name} is not answered for ${Math.round(ageMs)} ms`);
   }

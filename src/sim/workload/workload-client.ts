@@ -1,0 +1,13 @@
+import type { ClientLink } from '../cluster/client-link.ts';
+import type { SanlockHost } from '../cluster/sanlock-host.ts';
+import type { ClaimingClient } from '../invariants/client-claims.ts';
+
+/** A client process of one host, and how it behaves. */
+export interface WorkloadClient extends ClaimingClient {
+  readonly host: SanlockHost;
+  link: ClientLink;
+  /** Bits of `restrict`. */
+  restricted: number;
+  /** SIGTERM ends it. */
+  readonly obeysTerm: boolean;
+}
