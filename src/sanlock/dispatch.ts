@@ -59,8 +59,8 @@ import {
 import { log, send } from './effects.ts';
 import type { Front } from './front.ts';
 import { recordHolder } from './holder-journal.ts';
+import { keepsLeases } from './kept-leases.ts';
 import { type Request, replyBytes } from './request.ts';
-import { keepsLeases } from './resuming.ts';
 import type { Client, Reply } from './state.ts';
 
 type Later = (front: Front, request: Request, reply: Reply) => void;

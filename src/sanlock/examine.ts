@@ -10,8 +10,8 @@ const FORCE = 1;
 const GRACEFUL = 2;
 
 /**
- * Other hosts' renewals carried our bit: somebody may have asked for what we hold. A host that
- * keeps its bit set for a while makes us look once in that time, not at each of its renewals.
+ * Renewals of other hosts carried our bit: one of them may have requested a lease that we hold. A
+ * host keeps our bit set for a while: in that time its requests are read once, not at each renewal.
  */
 export function signalled(front: Front, space: Lockspace, signals: readonly HostSignal[]): void {
   let isDue = false;
@@ -27,15 +27,16 @@ export function signalled(front: Front, space: Lockspace, signals: readonly Host
   if (isDue) examine(front, space, () => true);
 }
 
-/** Not long ago: its bit may still be the one we have followed. */
+/** So recently that its bit may be the one that we have followed already. */
 function wasExamined(front: Front, space: Lockspace, hostId: number): boolean {
   const lastS = space.examinedS.get(hostId);
   return lastS !== undefined && front.nowS - lastS < announceS(front, space);
 }
 
 /**
- * A bit that came again too soon may have been about a newer request, and may be gone by the time
- * another would be followed: then that is looked for now. Old requests are not answered twice.
+ * A bit that came again too soon may have announced a newer request, and may be cleared before the
+ * next bit would be followed: so the requests are read once more when that time is over. Requests
+ * that were followed already are not followed again.
  */
 export function lookAgain(front: Front, space: Lockspace): void {
   const due = [...space.signalledAgain].filter((hostId) => !wasExamined(front, space, hostId));
@@ -44,7 +45,7 @@ export function lookAgain(front: Front, space: Lockspace): void {
   examine(front, space, () => true, { onlyNew: true });
 }
 
-/** Reads the request records of held resources, one after another, and does what they ask. */
+/** Reads the request records of held resources, one after another, and follows them. */
 export function examine(
   front: Front,
   space: Lockspace,
@@ -60,7 +61,7 @@ export function examine(
   if (isIdle) next(front, space);
 }
 
-/** A shared hold shows no owner on the disk, so nobody's request is about it. */
+/** A shared hold shows no owner on the disk, so no request is about it. */
 function isAsked(resource: Resource): boolean {
   return resource.state === 'held' && !resource.shared && resource.hold !== null;
 }
@@ -92,7 +93,7 @@ function requested(
   if (!result.ok || result.op !== 'readRequest' || !isAsked(resource)) return;
   const { lver, forceMode } = result;
   const held = resource.hold?.lver ?? 0n;
-  if (lver <= held) return; // about an owner before us, or nothing
+  if (lver <= held) return; // it is about an earlier owner, or the record is empty
   const { followed } = resource;
   if (onlyNew && followed?.lver === lver && followed.forceMode === forceMode) return;
   const client = resource.holders[0]?.client;
@@ -108,7 +109,10 @@ function requested(
   askHolder(front, client, { resource, forceMode });
 }
 
-/** As it was restricted when it acquired (spec 20 §4 RESTRICT); its program, else a signal. */
+/**
+ * Runs the holder's killpath program, or signals it, within the restrictions that it had when it
+ * acquired the lease (spec 20 §4 RESTRICT).
+ */
 function askHolder(
   front: Front,
   client: Client,

@@ -132,10 +132,10 @@ function logNotRecorded(front: Front, space: Lockspace, pid: number): void {
 }
 
 /** The membership of an earlier daemon is about to be resumed. @returns whether that is recorded */
-export function recordResumption(front: Front, survivor: Survivor): boolean {
-  const bound = front.leaseProcess(survivor.lease);
+export function recordResumption(front: Front, survivor: Survivor, lease: number): boolean {
+  const bound = front.leaseProcess(lease);
   if (bound === null) return true; // it has ended already
-  const facts = processHolder(front, survivor.lease);
+  const facts = processHolder(front, lease);
   if (facts === null) return false;
   survivor.holders.set(LEASE_HOLDER, newHolder(facts, bound));
   return append(front, { kind: 'holds', id: survivor.id, ...facts });

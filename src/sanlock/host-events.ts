@@ -15,10 +15,10 @@ import type { EventChannel, Lockspace } from './state.ts';
 
 /** Listeners of one lockspace. */
 export const MAX_CHANNELS = 32;
-/** What of a listener's words is kept until END_EVENT looks at it. */
+/** Bytes of a listener that are kept until END_EVENT reads them. */
 const MAX_UNREAD_BYTES = 64;
 const WORD_BYTES = 4;
-/** The word by which a listener says that it goes. */
+/** The word with which a listener says that it wants no more events. */
 const GOODBYE = 1;
 /** `cmd` of a frame that carries an event. */
 const EVENT_CMD = 1;
@@ -51,7 +51,7 @@ export function forgetChannels(front: Front, connection: number): void {
   front.channels = front.channels.filter((channel) => channel.connection !== connection);
 }
 
-/** END_EVENT names no connection: every listener that has said goodbye is let go (spec 20 §4). */
+/** END_EVENT names no connection: each listener that wants no more events is closed (spec 20 §4). */
 export function dropFinished(front: Front, space: Lockspace): void {
   for (const channel of channelsOf(front, space)) {
     const word = channel.unread.subarray(0, WORD_BYTES);
@@ -63,14 +63,14 @@ export function dropFinished(front: Front, space: Lockspace): void {
   }
 }
 
-/** The lockspace is gone, and so are the listeners to its hosts. */
+/** The lockspace is gone: nothing can be heard from its hosts any more. */
 export function closeChannels(front: Front, space: Lockspace): void {
   for (const channel of channelsOf(front, space)) closeChannel(front, channel);
 }
 
 /**
- * Hands the events for this host to all who listen. A host's event is handed on with each of its
- * renewals that still carries our bit, as existing clients expect.
+ * Sends the events for this host to all listeners: with each renewal of the other host that still
+ * carries our bit, as existing clients expect.
  */
 export function deliverEvents(
   front: Front,
@@ -105,7 +105,7 @@ export function undelivered(front: Front, connection: number, lockspace: number)
   closeChannel(front, channel);
 }
 
-/** What SET_EVENT asks (spec 10 §10.3). */
+/** The order of a SET_EVENT request (spec 10 §10.3). */
 export interface EventOrder {
   readonly hostId: number;
   readonly event: AnnouncedEvent;
@@ -136,25 +136,25 @@ export function orderEvent(front: Front, space: Lockspace, order: EventOrder): b
   return true;
 }
 
-/** Our next renewals carry that host's bit. No bit is ours, nor of an id that no host here has. */
+/** Our next renewals carry that host's bit; our own id and an id that no host can have get none. */
 export function callHost(front: Front, space: Lockspace, hostId: number): void {
   const isHost = Number.isInteger(hostId) && hostId >= 1 && hostId <= space.maxHosts;
   if (isHost && hostId !== space.hostId) space.bits.set(hostId, front.nowS);
 }
 
-/** All bits share one event, so the next one waits until the last one has been seen. */
+/** All bits share one event: the next one is refused until all hosts have seen the last one. */
 function isBusy(front: Front, space: Lockspace, wanted: AnnouncedEvent): boolean {
   const running = space.event?.number ?? 0n;
   if (running === 0n || wanted.number === 0n || running === wanted.number) return false;
   return front.nowS - space.eventSetS < announceS(front, space);
 }
 
-/** For how long a bit stays in our renewals, and with it the event. */
+/** How long a bit stays in our renewals, and the event with it. */
 export function announceS(front: Front, space: Lockspace): number {
   return front.settings.setBitmapS || space.times.bitmapMs / 1000;
 }
 
-/** @returns whether a bit was old enough to be taken back */
+/** @returns whether a bit was old enough to be cleared */
 export function takeBackOldBits(front: Front, space: Lockspace): boolean {
   const keepS = announceS(front, space);
   const old = [...space.bits].filter(([, setS]) => front.nowS - setS > keepS);

@@ -2,7 +2,7 @@ import type { ByteString } from '../base/bytes.ts';
 import type { JoinRequest } from '../lease-process/messages.ts';
 import type { SanlockSettings } from './settings.ts';
 
-/** What a lease process is told of the lockspace it joins. */
+/** All that a lease process must know of the lockspace it joins. */
 export function joinRequest(
   settings: SanlockSettings,
   space: {
@@ -26,7 +26,7 @@ export function joinRequest(
   };
 }
 
-/** 0 still gives half a second, as the original does (spec 10 §5.3). */
+/** A configured 0 still gives half a second, as the original does (spec 10 §5.3). */
 function extendMs(configuredS: number | null, ioTimeoutS: number): number {
   if (configuredS === null) return ioTimeoutS * 1000;
   return configuredS === 0 ? 500 : configuredS * 1000;

@@ -8,12 +8,12 @@ import type { Client, Lockspace } from './state.ts';
 
 type Refused = Extract<LeaseCommandResult, { ok: false }>;
 
-/** What a refusal found and wanted, as it is logged. */
+/** The log fields of a refusal: its number, and what was found and wanted. */
 export function refusalFields({ error }: Pick<Refused, 'error'>): LogFields {
   return { result: resultNumber(error), during: error.during, ...error.facts };
 }
 
-/** A line for each command of a lease process that did not do what was asked. */
+/** Logs a command that a lease process refused. */
 export function commandRefused(
   front: Front,
   of: { readonly lease: number; readonly command: LeaseCommand },
@@ -29,12 +29,12 @@ export function commandRefused(
     ...refusalFields(refused),
     ...(space === null ? {} : holderFields(front, space, refused)),
   };
-  // To look for a name that is not there is no failure.
+  // A lookup of a name that does not exist is no failure.
   const level = command.op === 'index' && command.task.kind === 'lookup' ? 'info' : 'warn';
   log(front, level, event, fields);
 }
 
-/** An acquire that this host refuses by itself, before any disk is asked. */
+/** Logs an acquire that this host refuses by itself, without reading the disk. */
 export function acquireRefused(
   front: Front,
   of: { readonly lockspaceName: string; readonly name: string; readonly client: Client },
@@ -92,7 +92,7 @@ function nameOf(task: Extract<LeaseCommand, { op: 'index' }>['task']): string {
   return 'name' in task ? task.name : '';
 }
 
-/** The other host that has it, by name, and how long ago it was seen to renew. */
+/** The other host that holds the lease, its name, and how long ago it was seen to renew. */
 function holderFields(front: Front, space: Lockspace, { error, leader }: Refused): LogFields {
   const owner = leader === null || leader.timestampS === 0n ? null : Number(leader.ownerId);
   const found = error.facts['owner'] ?? error.facts['host'] ?? owner;

@@ -12,7 +12,7 @@ export function dropToken(front: Front, token: Token): void {
   remove(token.client.tokens, token);
   remove(token.resource.holders, token);
   if (token.client.tokens.length === 0) {
-    // Free of leases again: it may acquire, and a later kill sequence begins anew.
+    // It holds no lease any more: it may acquire again, and a later kill sequence begins anew.
     token.client.killCount = 0;
     token.client.killLastS = 0;
     token.client.killpathSent = false;
@@ -20,7 +20,7 @@ export function dropToken(front: Front, token: Token): void {
   recordRelease(front, token.client);
 }
 
-/** This host has nothing of it any more: whoever waits here for that tries again. */
+/** This host holds it no more: requests of other clients that wait for that try again. */
 export function removeResource(front: Front, resource: Resource): void {
   front.resources = front.resources.filter((other) => other !== resource);
   nextTurn(front, resource);
@@ -32,9 +32,10 @@ function remove<T>(list: T[], item: T): void {
 }
 
 /**
- * Ends one client's claim; the last one writes the release to the disk. Until that is answered the
- * resource counts as being released, so that nobody here takes it over a release still on its way.
- * @param done 0, or a negative result number; called once, perhaps at once
+ * Ends one client's claim; the end of the last claim writes the release to the disk. Until the disk
+ * has answered the resource is `removing`, so that no client of this host acquires it while a release
+ * is still on its way.
+ * @param options.done is given 0 or a negative result number; called once, perhaps at once
  */
 export function releaseToken(
   front: Front,
@@ -58,7 +59,7 @@ export function releaseResource(
   const { lockspace, hold } = resource;
   const { lease, dead, failed } = lockspace;
   if (hold === null || lease === null || dead || failed) {
-    // A dying lockspace's leases are not written any more: the host id's end frees them.
+    // In a lockspace that is being lost no lease is written: the end of the host id frees them.
     removeResource(front, resource);
     recordLeaseEnd(front, resource);
     options.done(0);
@@ -75,15 +76,16 @@ export function releaseResource(
 }
 
 /**
- * What uses a persistent lease is no process. Where orphans count as users they do so in a lost
- * lockspace too: let go, the watchdog would spare a machine on which an LV is still active.
+ * A persistent lease outlives its client: its user (an active LV) is no process. Where orphans
+ * count as users they count in a lost lockspace too: if they were released there, the watchdog
+ * would not reset a machine on which an LV is still active.
  */
 function outlives({ persistent, hold, lockspace }: Resource): boolean {
   if (!persistent || hold === null) return false;
   return !lockspace.dead || (lockspace.usedByOrphans && !lockspace.externalRemove);
 }
 
-/** The process behind a registered connection is gone: its leases go to the background. */
+/** The process of a registered connection has ended: its leases are released or become orphans. */
 export function releaseDead(front: Front, client: Client): void {
   for (const token of [...client.tokens]) {
     const { resource } = token;

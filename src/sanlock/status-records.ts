@@ -15,7 +15,7 @@ import type { Front } from './front.ts';
 import type { Client, Lockspace, RenewalEntry, Resource } from './state.ts';
 
 const SMPROTO_HEX = '00000001';
-/** Shown for those who read it; the kernel's own limit is left alone. */
+/** Shown to clients that read it; the kernel's own limit is not changed. */
 const DEFAULT_MAX_SECTORS_KB = 1024;
 /** Which commands the original logs at debug level by default; shown, not used. */
 const DEBUG_CMDS = 'fffffffffe06ffff';
@@ -181,7 +181,7 @@ function resourceRecord(
   const list = { held: 'held', adding: 'add', removing: 'rem', orphan: 'orphan' }[resource.state];
   const lver = resource.hold?.lver ?? 0n;
   const signals = resource.restricted & (RESTRICT_FLAGS.SIGKILL | RESTRICT_FLAGS.SIGTERM);
-  const restricted = resource.shared ? 0 : signals; // a shared one may have several holders
+  const restricted = resource.shared ? 0 : signals; // a shared hold may have several holders
   const flags = flag(resource.shared) | (restricted << 2) | (flag(resource.lvbDirty) << 5);
   const pairs: Pairs = [
     ['list', list],

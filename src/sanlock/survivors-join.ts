@@ -2,7 +2,7 @@ import type { ByteString } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
-import { logKeptLeases } from './resuming.ts';
+import { logKeptLeases } from './kept-leases.ts';
 import { pidsText, type Survivor } from './survivors.ts';
 
 /** A lockspace as a client names it; host id 0 = whichever this host has. */

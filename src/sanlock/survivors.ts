@@ -1,6 +1,7 @@
 import type { ByteString } from '../base/bytes.ts';
 import { type HolderFacts, LEASE_HOLDER, type SpaceFacts } from './holder-lines.ts';
 import { type Client, newClient, type Reply } from './state.ts';
+import type { Resumption } from './survivors-step.ts';
 import type { UserProcess } from './user-process.ts';
 
 /**
@@ -17,23 +18,11 @@ export interface Survivor {
   /** The persistent ones, by the number that the earlier daemon gave them: their resources. */
   readonly leases: Map<number, ByteString>;
   expiryLogged: boolean;
-  phase: Resumption;
-  /** The process that renews its host lease; null: none does. */
-  lease: number | null;
-  /** No attempt to resume before. */
-  notBeforeMs: number;
+  /** How far its membership is resumed, for the sake of its persistent leases. */
+  resumption: Resumption;
   /** Requests to remove the lockspace, answered when it is removed. */
   readonly waiters: Reply[];
 }
-
-/**
- * How far the membership of the earlier daemon is resumed (resuming.ts has the transitions).
- *
- *   waiting → resuming → renewing → leaving → forgotten
- *       ↖________↙_________↙  its lease process ended: again, while there is time
- *                 any → over  8·t have passed, or the record on disk is another one
- */
-export type Resumption = 'waiting' | 'resuming' | 'renewing' | 'leaving' | 'over';
 
 export interface SurvivingHolder {
   readonly facts: HolderFacts;
@@ -47,7 +36,7 @@ export function newSurvivor(id: number, space: SpaceFacts): Survivor {
   const { timestampS: lastSuccessS, claimedBootMs, generation } = space;
   const known = { id, space, lastSuccessS, claimedBootMs, generation };
   const nothing = { holders: new Map(), leases: new Map(), expiryLogged: false, waiters: [] };
-  return { ...known, ...nothing, phase: 'waiting', lease: null, notBeforeMs: 0 };
+  return { ...known, ...nothing, resumption: { phase: 'waiting', notBeforeMs: 0 } };
 }
 
 /** Its process, to be stopped as it had asked the earlier daemon to stop it. */

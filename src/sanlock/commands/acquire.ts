@@ -52,7 +52,7 @@ export function acquireCommand(front: Front, request: Request, client: Client, r
   }
   const { cmdFlags } = request.header;
   const job = { client, cmdFlags, wanted, granted: [], reply };
-  // Whose lease it will be has to be written down: where /proc hides a process, another one looks.
+  // The journal must identify the holder; where /proc hides it, another process looks.
   if (client.process === null) next(front, job);
   else front.awaitIdentity(client.process, () => next(front, job));
 }
@@ -69,7 +69,7 @@ function parse(request: Request): { wanted: Wanted[]; ownerName: string } {
   return { wanted, ownerName: decode(sanlkOptions, request.body, at).ownerName };
 }
 
-/** One disk only: reads over several disks were never proven in the original (spec 10 §8.5). */
+/** One disk only: reads of several disks were never proven in the original (spec 10 §8.5). */
 function refuseArea(resource: SanlkResource, disk: SanlkDisk): number {
   if (resource.numDisks !== 1) return -ERRNO.EINVAL;
   if (disk.path === '') return -ERRNO.ENOENT;
@@ -120,7 +120,7 @@ function next(front: Front, job: Job): void {
   next(front, job);
 }
 
-/** What this host already knows of the resource decides first (spec 20 §4, table of ACQUIRE). */
+/** The state of the resource on this host decides first (spec 20 §4, table of ACQUIRE). */
 function localResult(
   existing: Resource,
   asked: { readonly shared: boolean; readonly cmdFlags: number },
@@ -132,7 +132,7 @@ function localResult(
       return -ERRNO.EBUSY;
     case 'held':
       if (!existing.shared || !asked.shared) return -ERRNO.EEXIST;
-      // On its way to exclusive: a sharer let in now would stand beside the exclusive holder.
+      // On its way to exclusive: a sharer that joined now would stand beside the exclusive holder.
       return existing.converting ? -ERRNO.EBUSY : 0;
     case 'orphan': {
       const orphanWanted = asked.cmdFlags & (ACQUIRE_FLAGS.ORPHAN | ACQUIRE_FLAGS.ORPHAN_ONLY);
@@ -143,7 +143,7 @@ function localResult(
   }
 }
 
-/** A refusal would be wrong a moment later: it is given back, or another sharer is let in. */
+/** A refusal would be wrong a moment later: it is being released, or will be held shared. */
 function endsSoon(existing: Resource, shared: boolean): boolean {
   const willShare = existing.state === 'adding' && existing.shared && shared;
   return existing.state === 'removing' || willShare;
@@ -157,7 +157,7 @@ function ballot(
   const { space, shared } = of;
   const { resource: asked, disk } = of.wanted;
   if (grantsPaused(front, space)) {
-    // As when another host holds it: lvmlockd and lvm try again, nobody takes it for lost.
+    // The number for a lease that another host holds: lvmlockd and lvm try again later.
     refuse(
       front,
       job,
@@ -220,7 +220,7 @@ function acquired(front: Front, job: Job, resource: Resource, result: LeaseComma
     undo(front, job, -ERRNO.EAGAIN);
     return;
   }
-  // A grant that comes after own expiry, or while users are being stopped, is none.
+  // A grant that comes after our own expiry, or while users are being stopped, is released again.
   if (front.usableLockspace(resource.lockspace.name) !== resource.lockspace) {
     undo(front, job, -ERRNO.ENOSPC);
     return;
@@ -233,8 +233,8 @@ function finish(front: Front, job: Job): void {
   const { client } = job;
   client.active = 0;
   if (client.dead) {
-    // It died while it waited. What nobody heard of is given back, also a persistent lease: as an
-    // orphan it would stay without anybody who knows of it (spec 20 §4).
+    // The client died while it waited and never heard of the grant. A persistent lease is released
+    // too: as an orphan it would stay, and no client would know of it (spec 20 §4).
     for (const token of job.granted) releaseToken(front, token, { rename: null, done: () => {} });
     releaseDead(front, client);
     job.reply(-ERRNO.ENOTTY);
@@ -249,15 +249,15 @@ function finish(front: Front, job: Job): void {
 
 const NOT_JOINED = 'the lockspace is not joined, or is being lost';
 
-/** What this host has of a resource, where that is why another of its clients cannot have it. */
+/** Why another client of this host cannot have the resource, by its state here. */
 const HERE: Readonly<Record<Resource['state'], string>> = {
   held: 'a process of this host holds it',
   adding: 'another acquire of this host is under way',
-  removing: 'this host is giving it back',
+  removing: 'this host is releasing it',
   orphan: 'this host holds it as an orphan',
 };
 
-/** A refusal of this host's own; those of a lease process are logged as they come. */
+/** A refusal by this host itself; those of a lease process are logged when they arrive. */
 function refuse(front: Front, job: Job, result: number, reason: string): void {
   const wanted = job.wanted[job.granted.length];
   if (wanted !== undefined) {
@@ -267,7 +267,7 @@ function refuse(front: Front, job: Job, result: number, reason: string): void {
   undo(front, job, result);
 }
 
-/** Everything granted so far goes back, then the first refusal is the answer. */
+/** Releases all that was granted so far; then the first refusal is the answer. */
 function undo(front: Front, job: Job, result: number): void {
   const token = job.granted.pop();
   if (token === undefined) {

@@ -25,7 +25,7 @@ import type { Reply } from '../state.ts';
 
 const DEFAULT_IO_TIMEOUT_S = 10;
 
-/** Runs where the lockspace is joined, else in the process for everything else. */
+/** Runs in the lease process of the joined lockspace, else in the one for areas of no lockspace. */
 export function runAnywhere(
   front: Front,
   lockspaceName: string,
@@ -78,12 +78,12 @@ function areaOf(disk: { readonly path: string; readonly offset: bigint }) {
   return { path: disk.path, offset: toSafeNumber(disk.offset, 'offset') };
 }
 
-/** An offset that no area can have, or a path that is none, is refused before any process runs. */
+/** An impossible offset or an empty path is refused before any process runs. */
 function badArea(disk: { readonly path: string; readonly offset: bigint }): boolean {
   return disk.path === '' || disk.offset % 512n !== 0n || disk.offset > BigInt(2 ** 52);
 }
 
-/** Nothing to open comes before a place where no lockspace can begin. */
+/** A missing path is named first, then an offset at which no lockspace can begin. */
 function badLockspaceArea(disk: { readonly path: string; readonly offset: bigint }): number {
   if (disk.path === '') return -ERRNO.ENODEV;
   return badArea(disk) ? -ERRNO.EINVAL : 0;
@@ -100,7 +100,7 @@ export function readLockspaceCommand(front: Front, request: Request, reply: Repl
     echo(bad, 0);
     return;
   }
-  // Any id above the largest is refused as that: cut to fewer bits it would be another host's.
+  // Too large an id becomes the largest one, and is refused: its low bits may be another host's id.
   const hostId = Number(asked.hostId > MAX_READ_HOST_ID ? MAX_READ_HOST_ID : asked.hostId);
   const sectorSize = sectorOfFlags(asked.flags);
   const area = areaOf(asked);
@@ -116,7 +116,7 @@ export function readLockspaceCommand(front: Front, request: Request, reply: Repl
   });
 }
 
-/** Lockspace commands answer ENODEV for whatever kept the device from being opened. */
+/** Lockspace commands answer ENODEV for any reason why the device cannot be opened. */
 function lockspaceResult(result: Extract<LeaseCommandResult, { ok: false }>): number {
   return result.step === 'open' ? -ERRNO.ENODEV : resultNumber(result.error);
 }
@@ -128,7 +128,7 @@ function resourceOf(body: Uint8Array) {
   return { asked, disk, name };
 }
 
-/** One disk for each resource: what the original's manual calls untested for more is refused. */
+/** One disk for each resource: the original's manual calls more than one untested. */
 function badResource(body: Uint8Array): number {
   const { asked, disk } = resourceOf(body);
   if (asked.numDisks !== 1) return -ERRNO.EINVAL;
@@ -136,7 +136,7 @@ function badResource(body: Uint8Array): number {
   return badArea(disk) ? -ERRNO.EINVAL : 0;
 }
 
-/** What was asked comes back, with what was found. */
+/** Returns the record of the request, completed with what was found on the disk. */
 function toEcho(request: Request, reply: Reply) {
   const what = resourceOf(request.body);
   const echo = (result: number, more: object = {}) =>
@@ -158,7 +158,7 @@ export function readResourceCommand(front: Front, request: Request, reply: Reply
     else if (result.op === 'readResource') {
       const { leader } = result;
       const names = { lockspaceName: leader.spaceName, name: leader.resourceName };
-      const others = asked.flags & ~SIZE_FLAGS; // what was asked comes back, but sizes of the disk
+      const others = asked.flags & ~SIZE_FLAGS; // of the request; the sizes are the disk's
       echo(0, { ...names, lver: leader.lver, flags: others | flagsOfSizes(result) });
     }
   });
@@ -184,7 +184,7 @@ export function readOwnersCommand(front: Front, request: Request, reply: Reply):
     }
     if (result.op !== 'readOwners') return;
     const { leader, owners } = result;
-    // As asked: sizes other than the disk's were refused, and none are added.
+    // As in the request: sizes other than the disk's were refused, and none are added.
     const flags = asked.flags | (result.shared ? RES_FLAGS.SHARED : 0);
     const names = { lockspaceName: leader.spaceName, name: leader.resourceName };
     const head = encode(sanlkResource, { ...asked, ...names, lver: leader.lver, flags });
@@ -235,7 +235,7 @@ export function writeResourceCommand(front: Front, request: Request, reply: Repl
     area: areaOf(disk),
     name,
     sizes: sizesOfFlags(asked.flags),
-    // Where the original looks, whatever the library means.
+    // The field that the original reads, although the library fills another one.
     numHosts: request.header.data || front.settings.defaultNumHosts,
     clear: (request.header.cmdFlags & WRITE_FLAGS.CLEAR) !== 0,
     writeTimeoutMs: front.settings.writeInitIoTimeoutS * 1000,
@@ -257,7 +257,7 @@ export function alignCommand(front: Front, request: Request, reply: Reply): void
   });
 }
 
-/** Looks at once for requests of other hosts to us; always 0 (spec 20 §4 EXAMINE). */
+/** Reads the requests of other hosts to us at once; always answers 0 (spec 20 §4 EXAMINE). */
 export function examineLockspaceCommand(front: Front, request: Request, reply: Reply): void {
   const space = front.usableLockspace(decode(sanlkLockspace, request.body).name);
   if (space !== null) examine(front, space, () => true);
@@ -271,7 +271,7 @@ export function examineResourceCommand(front: Front, request: Request, reply: Re
   reply(0);
 }
 
-/** Asks the host that owns a resource to let it go (spec 10 §10.1). */
+/** Asks the host that owns a resource to release it (spec 10 §10.1). */
 export function requestCommand(front: Front, request: Request, reply: Reply): void {
   const { asked, disk, name } = resourceOf(request.body);
   const space = front.usableLockspace(asked.lockspaceName);

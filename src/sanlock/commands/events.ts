@@ -11,7 +11,7 @@ import type { Answer } from './info.ts';
 
 /** Above every lockspace's number of hosts. */
 
-/** The connection becomes a channel of events; requests are served on others. */
+/** The connection becomes a channel of events; the client sends its requests on others. */
 export function regEventAnswer(front: Front, request: Request): Answer {
   const { client, body } = request;
   const { name } = decode(sanlkLockspace, body);

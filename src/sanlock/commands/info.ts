@@ -58,7 +58,7 @@ function inOrder(front: Front): Lockspace[] {
 
 export function getLockspacesAnswer(front: Front): Answer {
   const spaces = inOrder(front);
-  // As in the original: no list that is cut, the number says how many there are.
+  // As in the original: where the list is too long only the number of lockspaces is answered.
   if (spaces.length * sanlkLockspace.size > MAX_LIST_BYTES) {
     return { result: -ERRNO.ENOSPC, data2: spaces.length };
   }
@@ -88,7 +88,7 @@ export function getHostsAnswer(front: Front, request: Request): Answer {
   return { result: 0, data2: bodies.length, body: concat(bodies) };
 }
 
-/** 0 is every host that was seen; an id that the lockspace's sizes have no place for is none. */
+/** 0 means every host that was seen; an id beyond the sizes of the lockspace is no host. */
 function wantedHosts(space: Lockspace, hostId: bigint): readonly HostRecord[] {
   if (hostId === 0n) return seenHosts(space);
   if (hostId > BigInt(space.maxHosts)) return [];
@@ -107,14 +107,14 @@ function neverSeen(hostId: number): HostRecord {
   return { hostId, ...none, firstCheckS: 0, lastLiveS: 0 };
 }
 
-/** spec 10 §7: what a host looks like from here, by our own clock. */
+/** The state of a host as seen from here, by our own clock (spec 10 §7). */
 export function hostState(front: Front, space: Lockspace, host: HostRecord): number {
   if (host.timestampS === 0n) return HOST_STATES.FREE;
   if (host.hostId === space.hostId) return HOST_STATES.LIVE;
   const failS = 8 * (host.ioTimeoutS || space.ioTimeoutS);
   const lastS = host.lastLiveS || host.firstCheckS;
   const ageS = front.nowS - lastS;
-  // Our own renewals may have stopped: only a look sent after its expiry shows that it expired.
+  // Our own renewals may have stopped: only a read sent after its expiry shows that it expired.
   const isExpired = space.lookSentS - lastS > failS;
   if (isExpired && ageS > failS + WATCHDOG_FIRE_S) return HOST_STATES.DEAD;
   if (ageS > failS) return HOST_STATES.FAIL;

@@ -22,7 +22,7 @@ function isNamed(resource: Resource, lockspaceName: ByteString, name: ByteString
   return resource.name === name && resource.lockspace.name === lockspaceName;
 }
 
-/** Ends an R command: a client that died meanwhile gives back what it has. */
+/** Ends a command of this client: if the client died meanwhile its leases are released. */
 function settle(front: Front, client: Client, answer: () => void): void {
   client.active = 0;
   if (client.dead) releaseDead(front, client);
@@ -63,7 +63,10 @@ export function releaseCommand(front: Front, request: Request, client: Client, r
   releaseAll(front, client, { tokens, rename: null, missing, reply });
 }
 
-/** All at once; the reply waits for the disk, and a disk's refusal outweighs a missing lease. */
+/**
+ * All at once. The reply waits for the disk; an error of the disk is answered rather than that a
+ * lease was not held.
+ */
 function releaseAll(
   front: Front,
   client: Client,
@@ -177,8 +180,8 @@ export function convertCommand(front: Front, request: Request, client: Client, r
   resource.converting = true;
   front.command(space.lease, command, (result) => {
     resource.converting = false;
-    // Nobody knows what a lost process had written. Others may share by now: whoever asked to
-    // step down has to take it that it did.
+    // A lost process may have written it, and other hosts may share the lease by now: a client that
+    // asked to step down to shared must count as a sharer.
     const mayBeDown = toShared && result === LOST;
     if (!mayBeDown && (!result.ok || result.op !== 'convert')) {
       end(result.ok ? -1 : resultNumber(result.error));
@@ -187,7 +190,7 @@ export function convertCommand(front: Front, request: Request, client: Client, r
     resource.shared = toShared;
     if (result.ok && result.op === 'convert') resource.hold = result.hold;
     if (lvb !== null && resource.lvb === lvb) resource.lvbDirty = false; // else set again since
-    // A step up that comes after own expiry, or while users are being stopped, grants nothing.
+    // A step up that comes after our own expiry, or while users are being stopped, grants nothing.
     const usable = front.usableLockspace(resource.lockspace.name) === resource.lockspace;
     end(usable || toShared ? 0 : -ERRNO.ENOSPC);
   });
@@ -228,7 +231,7 @@ export function getLvbCommand(front: Front, request: Request, reply: Reply): voi
     return;
   }
   const sectorSize = resource.hold?.sectorSize ?? 0;
-  // The original copies whatever length is asked for, from beyond its buffer too; we stop there.
+  // The original copies any length that is asked for, also from beyond its buffer; we stop there.
   const wanted = request.header.data2 > 0 ? Math.min(request.header.data2, sectorSize) : sectorSize;
   const value = resource.lvb ?? new Uint8Array(sectorSize);
   reply(0, 0, value.slice(0, wanted));

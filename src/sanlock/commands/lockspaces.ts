@@ -25,7 +25,7 @@ function identical(space: Lockspace, asked: NamedLockspace): boolean {
   );
 }
 
-/** As `identical`, but host id 0 stands for whichever this host has. */
+/** As `identical`, but host id 0 stands for the host id of this host. */
 function matches(space: Lockspace, asked: NamedLockspace): boolean {
   return identical(space, asked.hostId === 0n ? { ...asked, hostId: BigInt(space.hostId) } : asked);
 }
@@ -40,7 +40,7 @@ const SHUT_DOWN = -1;
 export function addLockspaceCommand(front: Front, request: Request, reply: Reply): void {
   const asked = decode(sanlkLockspace, request.body);
   if (front.ending) {
-    reply(SHUT_DOWN); // the daemon would wait for its removal, which nobody asks for
+    reply(SHUT_DOWN); // the daemon would wait for its removal, which no client requests
     return;
   }
   const ioTimeoutS = request.header.data || front.settings.ioTimeoutS;
@@ -83,7 +83,7 @@ function started(
 const MAX_IO_TIMEOUT_S = 255;
 
 function refuseAdd(front: Front, asked: NamedLockspace, ioTimeoutS: number): number {
-  // Others would judge us by another time than we do, and take what we hold while we hold it.
+  // Other hosts would use another time than we do, and would take leases while we hold them.
   if (ioTimeoutS < 1 || ioTimeoutS > MAX_IO_TIMEOUT_S) return -ERRNO.EINVAL;
   if (asked.name === '' || asked.hostId === 0n || asked.path === '') return -ERRNO.EINVAL;
   if (asked.offset % 512n !== 0n || asked.offset > BigInt(2 ** 52)) return -ERRNO.EINVAL;
@@ -98,8 +98,8 @@ function refuseAdd(front: Front, asked: NamedLockspace, ioTimeoutS: number): num
   if (clash) return -ERRNO.EINVAL;
   const closed = refuseJoin(front, asked);
   if (closed !== 0) return closed;
-  // Sizes on the disk may forbid less; above every geometry's limit no disk need be asked, but
-  // the answers for a missing device and a blank area come first, as the original's do.
+  // The sizes on the disk may allow only fewer hosts: the lease process refuses those ids, after
+  // the answers for a missing device and a blank area, as the original does.
   return asked.hostId > BigInt(Number.MAX_SAFE_INTEGER) ? -ERRNO.EINVAL : 0;
 }
 
@@ -155,9 +155,9 @@ export function remLockspaceCommand(front: Front, request: Request, reply: Reply
 }
 
 /**
- * Declares another host dead (spec 21 §3). The mark exists only in host leases of version 4 and up,
- * and no lockspace of those can be joined here: a request without a mistake of its own gets what
- * the later daemon says of ours.
+ * Declares another host dead (spec 21 §3). Only host leases of version 4 and up can be marked, and
+ * lockspaces with those cannot be joined here: a valid request gets the answer that the later
+ * daemon gives for host leases of our version.
  */
 export function setHostCommand(front: Front, request: Request, reply: Reply): void {
   reply(refusedMark(front, request));

@@ -20,7 +20,7 @@ interface Entry {
 }
 
 const NO_ENTRY: Entry = { name: '', offset: 0 };
-/** No disk is as large; beyond it numbers would lose their last digits. */
+/** No disk is so large; larger numbers would lose their last digits. */
 const MAX_OFFSET = BigInt(2 ** 52);
 
 type Answered = (result: number, entry: Entry) => void;
@@ -39,7 +39,7 @@ export function rebuildIndexCommand(front: Front, request: Request, reply: Reply
 
 export function createResourceCommand(front: Front, request: Request, reply: Reply): void {
   const entry = entryOf(request);
-  // The numbers of hosts in the header are not looked at, as in the original: always the most.
+  // As in the original, the number of hosts in the header is ignored: always the largest number.
   const task = { kind: 'create', name: entry?.name ?? '' } as const;
   onIndex(front, request, task, (result, { offset }) =>
     entryReply(reply)(result, { name: '', offset }),
@@ -88,7 +88,7 @@ function entryReply(reply: Reply): Answered {
   };
 }
 
-/** Needs a joined lockspace, but where the caller says that looking and mending may do without. */
+/** Needs a joined lockspace; the caller may allow lookup, update and rebuild to go without. */
 function onIndex(front: Front, request: Request, task: IndexTask, done: Answered): void {
   const { lockspaceName } = decode(sanlkRindex, request.body);
   const space = front.liveLockspace(lockspaceName);
@@ -138,7 +138,7 @@ function refusal(
   space: Lockspace | null,
 ): number {
   if (space?.indexBusy === true) return -ERRNO.EBUSY;
-  // Somebody here took the index lease by its name: it guards nothing against us then.
+  // A client of this host holds the index lease itself: it does not keep our own writes apart.
   if (front.findResource(asked.lockspaceName, INDEX_LEASE_NAME) !== null) return -ERRNO.EBUSY;
   if (asked.path === '') return -ERRNO.ENOENT;
   return asked.offset % 512n !== 0n || asked.offset > MAX_OFFSET ? -ERRNO.EINVAL : 0;
