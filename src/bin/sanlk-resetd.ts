@@ -9,8 +9,6 @@ import {
   sysrqTrigger,
   wdmdSocket,
 } from '../cli/sanlk-reset/places.ts';
-import { Resetd } from '../cli/sanlk-reset/resetd.ts';
-import { sanlockOf, watchdogOf } from '../cli/sanlk-reset/resetd-ports.ts';
 import { sanlockSocketPath } from '../client/sanlock.ts';
 import { WdmdEntry } from '../client/wdmd.ts';
 import { goOnWithoutReader } from '../platform/broken-pipe.ts';
@@ -24,6 +22,7 @@ import { DaemonLog } from '../platform/log.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { UnixSockets } from '../platform/unix-socket.ts';
+import { ResetdProgram } from '../programs/resetd-program.ts';
 
 const START_DEADLINE_MS = 30_000;
 const NAME = 'sanlk-resetd';
@@ -56,7 +55,7 @@ function startBehind(args: readonly string[]): void {
   });
 }
 
-interface World {
+interface Parts {
   readonly task: Serve;
   readonly clock: MonotonicClock;
   readonly sockets: UnixSockets;
@@ -86,9 +85,9 @@ function serve(task: Serve): void {
       process.stderr.write(`${NAME}: ${reason}\n`);
     reportToStarter(reason, () => leave(1));
   };
-  const world = { task, clock, sockets, log, leave, refuse };
+  const parts = { task, clock, sockets, log, leave, refuse };
   if (!task.settings.useWatchdog) {
-    run(world, null);
+    run(parts, null);
     return;
   }
   const path = wdmdSocket(process.env);
@@ -98,53 +97,50 @@ function serve(task: Serve): void {
   };
   WdmdEntry.open({ sockets, path: textToName(path) }, { clock, name: NAME, lost }, (entry) => {
     if (entry === null) refuse(`cannot connect to wdmd at ${path}: is it running?`);
-    else run(world, entry);
+    else run(parts, entry);
   });
 }
 
-function run(world: World, watchdog: WdmdEntry | null): void {
-  const { task, clock, sockets, log, leave, refuse } = world;
+function run(parts: Parts, watchdog: WdmdEntry | null): void {
+  const { task, clock, sockets, log, leave, refuse } = parts;
   const socketPath = sanlockSocketPath(process.env['SANLOCK_RUN_DIR']);
-  const daemon = new Resetd({
-    settings: task.settings,
-    clock,
-    log,
-    sanlock: sanlockOf({ clock, sockets, socketPath }),
-    watchdog: watchdog === null ? null : watchdogOf(watchdog),
-    reboot: () => writeFileSync(sysrqTrigger(process.env), 'b'),
-  });
   let control: DatagramReceiver;
+  const daemon = new ResetdProgram({
+    settings: task.settings,
+    sanlock: { clock, sockets, socketPath },
+    watchdog,
+    log,
+    reboot: () => writeFileSync(sysrqTrigger(process.env), 'b'),
+    started: (missing) => {
+      if (missing.length > 0) {
+        control.close();
+        refuse(`cannot listen in ${missing.join(', ')}: is it joined?`);
+      } else {
+        notifyServiceManager('READY=1');
+        reportToStarter(null, () => {});
+      }
+    },
+    ended: () => leave(0),
+  });
   try {
-    control = openControl((bytes) => daemon.told(bytes));
+    control = openControl((bytes) => daemon.control(bytes));
   } catch (error) {
     refuse(error instanceof Error ? error.message : String(error));
     return;
   }
   onSignals(() => {
-    daemon.end();
+    daemon.stop();
     control.close();
     notifyServiceManager('STOPPING=1');
-    clock.after(LEAVE_MS, () => leave(0));
   });
   claimMachine({ mlockLevel: 1, highPriority: false }, log);
-  listenAll(daemon, task.names, (missing) => {
-    if (missing.length > 0) {
-      control.close();
-      refuse(`cannot listen in ${missing.join(', ')}: is it joined?`);
-    } else {
-      notifyServiceManager('READY=1');
-      reportToStarter(null, () => {});
-    }
-  });
+  daemon.start(task.names);
 }
 
-/** For the last words to sanlock and wdmd. */
-const LEAVE_MS = 300;
-
-function openControl(told: (bytes: Uint8Array) => void): DatagramReceiver {
+function openControl(received: (bytes: Uint8Array) => void): DatagramReceiver {
   const runDir = resetdRunDir(process.env);
   makeRunDir(runDir, { uid: 0, gid: 0 });
-  return new DatagramReceiver(`${runDir}/${RESETD_SOCKET}`, told);
+  return new DatagramReceiver(`${runDir}/${RESETD_SOCKET}`, received);
 }
 
 function onSignals(end: () => void): void {
@@ -154,23 +150,6 @@ function onSignals(end: () => void): void {
       if (isEnding) return;
       isEnding = true;
       end();
-    });
-  }
-}
-
-function listenAll(
-  daemon: Resetd,
-  names: readonly string[],
-  answer: (missing: readonly string[]) => void,
-): void {
-  const missing: string[] = [];
-  let left = names.length;
-  if (left === 0) answer(missing);
-  for (const name of names) {
-    daemon.listen(name, (code) => {
-      if (code !== 0) missing.push(name);
-      left--;
-      if (left === 0) answer(missing);
     });
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseControl } from './control-message.ts';
+import { parseControl } from '../../reset/control-message.ts';
 import { parseReset, parseResetd } from './options.ts';
 
 test('sanlk-reset: what to reset and how', () => {

@@ -1,10 +1,11 @@
 import { type ByteString, textToName } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { MAX_HOST_ID } from '../../format/limits.ts';
+import type { ResetRequest } from '../../reset/command.ts';
+import type { ControlAction } from '../../reset/control-message.ts';
+import { MAX_LOCKSPACES, type ResetdSettings } from '../../reset/state.ts';
+import type { Target } from '../../reset/target-watch.ts';
 import { MAX_NAME_BYTES } from '../../wire/sanlock/socket.ts';
-import type { ControlAction } from './control-message.ts';
-import { MAX_LOCKSPACES, type ResetdSettings } from './resetd.ts';
-import type { Target } from './target-watch.ts';
 
 export const RESET_USAGE = `sanlk-reset: asks sanlk-resetd of another host to reset that host.
 sanlk-reset reset [options] LOCKSPACE:HOST_ID ...
@@ -36,16 +37,7 @@ Exit status: 0 at its orderly end, 1 when it cannot serve, 2 when the command is
 export type ResetTask =
   | { readonly kind: 'usage' | 'version' }
   | { readonly kind: ControlAction; readonly names: readonly ByteString[] }
-  | {
-      readonly kind: 'reset';
-      readonly targets: readonly Target[];
-      /** 0n: the one it has now. */
-      readonly generation: bigint;
-      readonly watchdog: boolean;
-      readonly sysrqReboot: boolean;
-      readonly resourceMode: boolean;
-      readonly nativeTimeout: boolean;
-    };
+  | ({ readonly kind: 'reset' } & ResetRequest);
 
 export type ResetdTask =
   | { readonly kind: 'usage' | 'version' }

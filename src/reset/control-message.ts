@@ -1,6 +1,6 @@
-import { type ByteString, readByteString, writeByteString } from '../../base/bytes.ts';
-import { fail, ok, type Result } from '../../base/result.ts';
-import { MAX_NAME_BYTES } from '../../wire/sanlock/socket.ts';
+import { type ByteString, readByteString, writeByteString } from '../base/bytes.ts';
+import { fail, ok, type Result } from '../base/result.ts';
+import { MAX_NAME_BYTES } from '../wire/sanlock/socket.ts';
 
 /** A datagram to sanlk-resetd.sock: text with zeros behind it (spec 25 §6). */
 export const CONTROL_BYTES = 256;

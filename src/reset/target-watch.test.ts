@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HOST_STATES } from '../../wire/sanlock/socket.ts';
-import { RESET_EVENTS } from './host-event-bits.ts';
-import { type TargetSight, TargetWatch, type WatchRules } from './target-watch.ts';
+import { HOST_STATES } from '../wire/sanlock/socket.ts';
+import { RESET_EVENTS } from './reset-events.ts';
+import { type TargetView, TargetWatch, type WatchRules } from './target-watch.ts';
 
 const ONE = { lockspaceName: 'LS1', hostId: 2n };
 const TWO = { lockspaceName: 'LS2', hostId: 7n };
@@ -11,7 +11,7 @@ const { RESETTING, REBOOTING, RESET } = RESET_EVENTS;
 const { LIVE, FREE, DEAD, FAIL } = HOST_STATES;
 
 /** `from`, `until`: seconds in which the host renews, every 2·t. */
-interface Life {
+interface Host {
   readonly t?: number;
   readonly renewsUntilS: number;
   readonly deadAtS?: number;
@@ -19,19 +19,19 @@ interface Life {
 
 /** Polls every 2 s from 0 on and gives the time and kind of the verdict. */
 function ending(
-  lives: readonly Life[],
-  heard: readonly { readonly atS: number; readonly event: bigint; readonly in?: typeof ONE }[],
+  hosts: readonly Host[],
+  replies: readonly { readonly atS: number; readonly event: bigint; readonly in?: typeof ONE }[],
   rules: Partial<WatchRules> = {},
 ): string {
-  const targets = [ONE, TWO].slice(0, lives.length);
+  const targets = [ONE, TWO].slice(0, hosts.length);
   const watch = new TargetWatch(targets, { ...RULES, ...rules }, 0);
   for (let nowS = 0; nowS <= 1000; nowS += 2) {
-    for (const { atS, event, in: where = ONE } of heard) {
-      if (atS === nowS) watch.heard({ ...where, event }, nowS);
+    for (const { atS, event, in: where = ONE } of replies) {
+      if (atS === nowS) watch.received({ ...where, event }, nowS);
     }
-    for (const [index, life] of lives.entries()) {
+    for (const [index, host] of hosts.entries()) {
       const target = targets[index];
-      if (target !== undefined) watch.saw(target, sight(life, nowS), nowS);
+      if (target !== undefined) watch.update(target, viewOf(host, nowS), nowS);
     }
     const { kind } = watch.verdict(nowS);
     if (kind !== 'waiting') return `${kind} at ${nowS}`;
@@ -39,8 +39,8 @@ function ending(
   return 'waiting for ever';
 }
 
-function sight(life: Life, nowS: number): TargetSight {
-  const { t = 10, renewsUntilS, deadAtS = Number.POSITIVE_INFINITY } = life;
+function viewOf(host: Host, nowS: number): TargetView {
+  const { t = 10, renewsUntilS, deadAtS = Number.POSITIVE_INFINITY } = host;
   const last = Math.min(nowS, renewsUntilS);
   const timestampS = BigInt(1000 + last - (last % (2 * t)));
   const state = nowS >= deadAtS ? DEAD : nowS > renewsUntilS ? FAIL : LIVE;
@@ -53,8 +53,8 @@ test('a reply and no renewal from 70 to 90 s after it: reset, at io timeout 10 o
   assert.equal(ending([{ renewsUntilS: 75 }], [{ atS: 10, event: REBOOTING }]), 'failed at 310');
   const slow = { t: 20, renewsUntilS: 40, deadAtS: 250 };
   assert.equal(ending([slow], replies), 'done at 250');
-  const life = { renewsUntilS: 75, deadAtS: 200 };
-  assert.equal(ending([life], replies, { nativeTimeout: false }), 'done at 200');
+  const host = { renewsUntilS: 75, deadAtS: 200 };
+  assert.equal(ending([host], replies, { nativeTimeout: false }), 'done at 200');
 });
 
 test('a renewal after the watchdog should have fired: not reset', () => {
@@ -75,7 +75,7 @@ test('without a reply: 4 renewals, a death or a leave end the hope, in all locks
   const dead = { renewsUntilS: 0, deadAtS: 140 };
   assert.equal(ending([dead], [], { resourceMode: true }), 'done at 140');
   const watch = new TargetWatch([ONE], RULES, 0);
-  watch.saw(ONE, { state: FREE, timestampS: 0n, ioTimeoutS: 10 }, 2);
+  watch.update(ONE, { state: FREE, timestampS: 0n, ioTimeoutS: 10 }, 2);
   assert.equal(watch.verdict(2).kind, 'failed');
 });
 
@@ -88,13 +88,13 @@ test('only a reply of the very host counts', () => {
   assert.equal(ending([dead, dead], [{ atS: 10, event: RESETTING, in: TWO }]), 'done at 100');
 });
 
-test('sanlock that tells nothing is given up, and proves nothing', () => {
+test('a sanlock that shows nothing is given up, and proves nothing', () => {
   const watch = new TargetWatch([ONE], RULES, 0);
-  watch.saw(ONE, null, 2);
+  watch.update(ONE, null, 2);
   assert.equal(watch.verdict(59).kind, 'waiting');
   assert.equal(watch.verdict(60).kind, 'failed');
-  watch.saw(ONE, { state: LIVE, timestampS: 5n, ioTimeoutS: 10 }, 61);
-  watch.heard({ ...ONE, event: RESETTING }, 62);
+  watch.update(ONE, { state: LIVE, timestampS: 5n, ioTimeoutS: 10 }, 61);
+  watch.received({ ...ONE, event: RESETTING }, 62);
   assert.equal(watch.verdict(200).kind, 'waiting', 'nobody looked when the watchdog should fire');
   assert.equal(watch.verdict(362).kind, 'failed');
 });

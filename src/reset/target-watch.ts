@@ -1,6 +1,6 @@
-import type { ByteString } from '../../base/bytes.ts';
-import { HOST_STATES } from '../../wire/sanlock/socket.ts';
-import { RESET_EVENTS } from './host-event-bits.ts';
+import type { ByteString } from '../base/bytes.ts';
+import { HOST_STATES } from '../wire/sanlock/socket.ts';
+import { RESET_EVENTS } from './reset-events.ts';
 
 /** The host to be reset, as one lockspace knows it. */
 export interface Target {
@@ -8,8 +8,8 @@ export interface Target {
   readonly hostId: bigint;
 }
 
-/** What GET_HOSTS says of it. */
-export interface TargetSight {
+/** What GET_HOSTS shows of it. */
+export interface TargetView {
   readonly state: number;
   readonly timestampS: bigint;
   readonly ioTimeoutS: number;
@@ -26,27 +26,28 @@ export type Verdict =
   | { readonly kind: 'waiting' }
   | { readonly kind: 'done' | 'failed'; readonly why: string };
 
-/** The watchdog fires within 60 s of its expiry, and wdmd looks every 10 s. */
+/** The watchdog fires within 60 s of its expiry, and wdmd checks every 10 s. */
 const FIRED_AFTER_S = 70;
 /** At io timeout 10 a host that lives has renewed between this and the time above. */
 const NATIVE_DONE_S = 90;
 const NATIVE_IO_TIMEOUT_S = 10;
 const REPLIED_LIMIT_S = 300;
 const MAX_UNANSWERED_RENEWALS = 4;
-/** sanlock does not tell of the host for so long. */
+/** sanlock has shown nothing of the host for so long. */
 const UNSEEN_LIMIT_S = 60;
 
 interface Watched {
   readonly target: Target;
-  sight: TargetSight | null;
+  view: TargetView | null;
   renewals: number;
   renewedS: number | null;
   seenS: number;
 }
 
 /**
- * Judges whether another host has been reset, from what the lockspaces show of it. Wrong only
- * to one side: a host is called reset when its watchdog must have fired, or its leases expired.
+ * Decides whether another host has been reset, from what the lockspaces show of it. It
+ * errs to one side only: a host counts as reset when its watchdog must have fired, or its leases
+ * expired.
  */
 export class TargetWatch {
   readonly #watched: readonly Watched[];
@@ -59,7 +60,7 @@ export class TargetWatch {
     this.#rules = rules;
     this.#watched = targets.map((target) => ({
       target,
-      sight: null,
+      view: null,
       renewals: 0,
       renewedS: null,
       seenS: nowS,
@@ -70,7 +71,7 @@ export class TargetWatch {
     return this.#repliedS !== null;
   }
 
-  heard(event: Target & { readonly event: bigint }, nowS: number): void {
+  received(event: Target & { readonly event: bigint }, nowS: number): void {
     const isTarget = this.#watched.some(
       ({ target }) =>
         target.lockspaceName === event.lockspaceName && target.hostId === event.hostId,
@@ -81,21 +82,20 @@ export class TargetWatch {
     if (event.event & RESETTING) this.#resettingS ??= nowS;
   }
 
-  /** null: sanlock did not tell. */
-  saw(target: Target, sight: TargetSight | null, nowS: number): void {
+  /** null: sanlock did not answer. */
+  update(target: Target, view: TargetView | null, nowS: number): void {
     const watched = this.#watched.find((candidate) => candidate.target === target);
-    if (watched === undefined || sight === null) return;
-    const before = watched.sight;
-    watched.sight = sight;
+    if (watched === undefined || view === null) return;
+    const before = watched.view;
+    watched.view = view;
     watched.seenS = nowS;
-    if (before === null || sight.timestampS === 0n || sight.timestampS === before.timestampS)
-      return;
+    if (before === null || view.timestampS === 0n || view.timestampS === before.timestampS) return;
     watched.renewals++;
     watched.renewedS = nowS;
   }
 
   verdict(nowS: number): Verdict {
-    const dead = this.#watched.find(({ sight }) => sight?.state === HOST_STATES.DEAD);
+    const dead = this.#watched.find(({ view }) => view?.state === HOST_STATES.DEAD);
     if (dead !== undefined && (this.hasReply || this.#rules.resourceMode)) {
       return { kind: 'done', why: `${name(dead)} is dead` };
     }
@@ -126,17 +126,17 @@ export class TargetWatch {
   #nativeDone(resettingS: number, nowS: number): boolean {
     if (!this.#rules.nativeTimeout || nowS - resettingS < NATIVE_DONE_S) return false;
     return this.#watched.every(
-      ({ sight, seenS }) =>
-        sight?.ioTimeoutS === NATIVE_IO_TIMEOUT_S && seenS >= resettingS + FIRED_AFTER_S,
+      ({ view, seenS }) =>
+        view?.ioTimeoutS === NATIVE_IO_TIMEOUT_S && seenS >= resettingS + FIRED_AFTER_S,
     );
   }
 }
 
 /** Why no reply can be expected any more; null while it can. */
 function hopeless(watched: Watched, nowS: number): string | null {
-  const { sight, renewals, seenS } = watched;
-  if (sight?.state === HOST_STATES.DEAD) return `${name(watched)} is dead, without a reply`;
-  if (sight?.state === HOST_STATES.FREE) return `${name(watched)} has left, without a reply`;
+  const { view, renewals, seenS } = watched;
+  if (view?.state === HOST_STATES.DEAD) return `${name(watched)} is dead, without a reply`;
+  if (view?.state === HOST_STATES.FREE) return `${name(watched)} has left, without a reply`;
   if (renewals >= MAX_UNANSWERED_RENEWALS) {
     return `${name(watched)} renewed ${renewals} times without a reply`;
   }
