@@ -1,4 +1,3 @@
-import type { ByteString } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import type { Random } from '../base/units.ts';
@@ -10,8 +9,13 @@ import type { Refusal } from '../lease/paxos-acquire.ts';
 import type { Held, Holds } from './holds.ts';
 import type { LeaseAnswer, LeaseCommandResult } from './messages.ts';
 
+/** Names a resource area, by a path or by the device it leads to. */
+export function areaKey(device: string, offset: number): string {
+  return `${offset}:${device}`;
+}
+
 /** What earlier reads said of resource areas: saves reading the wrong length, decides nothing. */
-export type AreaGuesses = Map<ByteString, { geometry: Geometry; numHosts: number }>;
+export type AreaGuesses = Map<string, { geometry: Geometry; numHosts: number }>;
 
 /** What a command may use of the process that runs it. */
 export interface CommandContext {

@@ -1,5 +1,4 @@
 import { unreachable } from '../base/assert.ts';
-import type { ByteString } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
 import { toSafeNumber } from '../base/units.ts';
 import type { Geometry } from '../format/geometry.ts';
@@ -17,6 +16,7 @@ import type { Steps } from '../lease/steps.ts';
 import {
   type AreaGuesses,
   answer,
+  areaKey,
   type CommandContext,
   notJoined,
   PLAIN_TIMEOUT_MS,
@@ -30,11 +30,6 @@ import type { LeaseCommand, LeaseCommandResult } from './messages.ts';
 type Command<Op extends LeaseCommand['op']> = Extract<LeaseCommand, { op: Op }>;
 
 const MAX_GUESSES = 4096;
-
-/** Names a resource area. */
-export function areaKey(area: { readonly path: ByteString; readonly offset: number }): ByteString {
-  return `${area.offset}:${area.path}`;
-}
 
 /** One front command as a procedure ending in its answer. */
 export function* commandSteps(
@@ -71,7 +66,7 @@ function* acquire(
   member: Member,
   context: CommandContext,
 ): Steps<LeaseCommandResult> {
-  const key = areaKey(command.area);
+  const key = areaKey(command.area.path, command.area.offset);
   const guess = context.guesses.get(key) ?? {
     geometry: member.lockspaceGeometry,
     numHosts: member.lockspaceGeometry.maxHosts,

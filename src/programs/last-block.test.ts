@@ -52,7 +52,7 @@ test('the block of a hold that could not be released is not written over a later
   assert.equal(one.ask({ op: 'release', hold: first.number, lvb: null, rename: null }).ok, false);
   failing = false;
   assert.ok(two.ask({ op: 'release', hold: other.number, lvb: null, rename: null }).ok);
-  assert.equal(one.ask(acquire(true)).ok, false, 'still being given back');
+  assert.equal(one.ask(acquire(true)).ok, false, 'still being released');
   clock.runUntil(clock.nowMs() + REFUSED_LANDS_MS + 5000);
 
   const again = holdOf(one.ask(acquire(true)));

@@ -171,7 +171,7 @@ test('an acquire with an unanswered leader write is taken back when that has end
   const startedMs = clock.nowMs();
   assert.equal(code(one.ask(acquire(1))), 'AIO_TIMEOUT');
   assert.ok(clock.nowMs() - startedMs < 6000, 'the caller does not wait for the disk');
-  assert.equal(code(one.ask(acquire(1))), 'errno 11', 'still being given back');
+  assert.equal(code(one.ask(acquire(1))), 'errno 11', 'still being released');
   assert.notEqual(code(two.ask(acquire(1, { nowait: true }))), 'granted');
   slow.value = 0;
   clock.runUntil(startedMs + 20_000);

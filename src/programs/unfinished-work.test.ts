@@ -84,7 +84,7 @@ for (const path of ['/lun', '/other-path']) {
     assert.equal(looked, 'AIO_TIMEOUT');
     takes.ms = () => 0;
     const again = acquire({ path, shared: true });
-    assert.equal(code(one.ask(again)), 'errno 11', 'still being given back');
+    assert.equal(code(one.ask(again)), 'errno 11', 'still being released');
     clock.runUntil(startMs + 20_000);
     assert.equal(code(one.ask(again)), 'granted');
     clock.runUntil(startMs + 40_000);
@@ -113,7 +113,7 @@ test('a lease that gets another name is not taken by it before it is given back'
   assert.equal(released, 'granted');
   if (early !== 'granted') assert.equal(code(one.ask(shared)), 'granted');
   assert.equal(code(two.ask(acquire({ name: 'R2' }))), 'errno 11', 'held shared by host 1');
-  assert.equal(early, 'errno 11', 'still being given back');
+  assert.equal(early, 'errno 11', 'still being released');
 });
 
 test('the index lease is not taken by its name once an index command has come', () => {
