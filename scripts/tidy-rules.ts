@@ -180,4 +180,14 @@ export const DISCRIMINANTS: readonly string[] = [
   'liveness',
 ];
 
+/** Rooms that others build on: each of their exports says what it is. */
+export const DOCUMENTED: readonly string[] = [
+  'base',
+  'codec',
+  'format',
+  'ports',
+  'wire/wdmd',
+  'wire/lvmlockd',
+];
+
 export const LIMITS = { fileLines: 500, functionLines: 60, lineColumns: 100 } as const;

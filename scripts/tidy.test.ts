@@ -123,6 +123,18 @@ const RULES: readonly (readonly [string, string, string, string?])[] = [
     'export const halfMs = (s: Space) => s.times.renewalFailMs / HALF;\n',
     'export const s = (s: Space) => s.times.renewalFailMs / SECOND_MS;\n',
   ],
+  [
+    'an export that does not say what it is, where others build on it',
+    'src/format/a.ts',
+    '// A sector.\nexport const SECTOR = 0;\n',
+    '/** The sector of the leader. */\nexport const SECTOR = 0;\nconst OTHER = 1;\n',
+  ],
+  [
+    'a procedure whose comment belongs to the file',
+    'src/ports/a.ts',
+    '/** Times. */\n\nexport interface A {}\n',
+    '/**\n * Times.\n */\nexport interface A {}\n',
+  ],
 ];
 
 for (const [what, path, bad, good] of RULES) {

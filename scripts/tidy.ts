@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { bannedCalls, multiples, openSwitches, waits } from './tidy-code.ts';
+import { undocumented } from './tidy-docs.ts';
 import { roomOf, unusedFiles, wrongImports } from './tidy-imports.ts';
 import {
   BANNED_ABOVE_PLATFORM,
@@ -22,6 +23,7 @@ function complaintsOf(file: SourceFile): string[] {
   if (room === null || isTest(file.path)) return found;
   found.push(...wrongImports(file, room), ...openSwitches(file), ...multiples(file, room));
   found.push(...bannedCalls(file, BANNED_IN_SOURCES));
+  found.push(...undocumented(file, room));
   const rules = ROOMS[room];
   if (rules?.node !== true) found.push(...bannedCalls(file, BANNED_ABOVE_PLATFORM));
   if (rules?.waits !== true) found.push(...waits(file));

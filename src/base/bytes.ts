@@ -1,16 +1,21 @@
 /**
  * Names and paths are byte strings: one character (0..255) stands for one byte, so that whatever
  * another program wrote survives a round trip unchanged. Convert with `textToName` and `nameToText`
- * where people type or read them.
+ * where a text is typed or shown.
  */
 export type ByteString = string;
 
+/** The UTF-8 bytes of a text as a byte string. */
 export function textToName(text: string): ByteString {
   let name = '';
   for (const byte of new TextEncoder().encode(text)) name += String.fromCharCode(byte);
   return name;
 }
 
+/**
+ * A byte string as text for a reader; bytes that are no UTF-8 become U+FFFD, so it does not lead
+ * back.
+ */
 export function nameToText(name: ByteString): string {
   return new TextDecoder().decode(Uint8Array.from(name, (c) => c.charCodeAt(0)));
 }
@@ -37,11 +42,13 @@ export function writeByteString(
   }
 }
 
+/** Whether all bytes are 0, as in a sector that was never written; true for no bytes. */
 export function isZero(bytes: Uint8Array): boolean {
   for (const byte of bytes) if (byte !== 0) return false;
   return true;
 }
 
+/** Whether both have the same length and the same bytes. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;

@@ -89,6 +89,7 @@ export const ERRNO = {
   ECANCELED: 125,
 } as const;
 
+/** The name of an errno in the table, as errno.h spells it. */
 export type ErrnoName = keyof typeof ERRNO;
 
 const NAMES = new Map<number, string>();
@@ -96,7 +97,7 @@ for (const [name, number] of Object.entries(ERRNO)) {
   if (!NAMES.has(number)) NAMES.set(number, name); // ENOTSUP before its other name EOPNOTSUPP
 }
 
-/** 'ENOENT' for 2, 'errno 2000' for a number without a name; for texts that people read. */
+/** 'ENOENT' for 2, 'errno 2000' for a number without a name; for texts that administrators read. */
 export function errnoName(errno: number): string {
   return NAMES.get(errno) ?? `errno ${errno}`;
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pathGroup } from './path-group.ts';
 
-test('files of one folder and volumes of one group hang together, devices do not', () => {
+test('files of one folder and volumes of one group share, devices do not', () => {
   for (const [path, group] of [
     ['/dev/vg1/leases', '/dev/vg1'],
     ['/dev/vg1/lvmlock', '/dev/vg1'],

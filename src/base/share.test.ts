@@ -30,7 +30,7 @@ test('a party that has nothing may have all that is left', () => {
   assert.equal(takeAll(share, 'c', 4), 1);
 });
 
-test('more than was taken is not given back', () => {
+test('more than was taken is not returned', () => {
   const share = new Share<string>(4);
   share.take('a');
   assert.throws(() => share.give('b'), /was taken/);

@@ -1,8 +1,8 @@
 import { assert } from './assert.ts';
 
 /**
- * A supply that several parties share: none takes more than it leaves for the others. One that
- * gives nothing back has half of it, a second one a quarter, and there is still some for the next.
+ * A supply that several parties share: none takes more than it leaves for the others. A party that
+ * returns nothing gets half of it, a second one a quarter, and there is still some for the next.
  */
 export class Share<Party> {
   readonly #taken = new Map<Party, number>();
@@ -18,14 +18,14 @@ export class Share<Party> {
   }
 
   take(party: Party, amount = 1): void {
-    assert(this.fits(party, amount), 'nobody takes more than fits');
+    assert(this.fits(party, amount), 'a party takes no more than fits');
     this.#free -= amount;
     this.#taken.set(party, (this.#taken.get(party) ?? 0) + amount);
   }
 
   give(party: Party, amount = 1): void {
     const own = this.#taken.get(party) ?? 0;
-    assert(own >= amount, 'what is given back was taken');
+    assert(own >= amount, 'a party returns no more than it took');
     this.#free += amount;
     if (own > amount) this.#taken.set(party, own - amount);
     else this.#taken.delete(party);

@@ -1,6 +1,8 @@
 import { assert } from './assert.ts';
 
+/** Milliseconds in a second: disk and wire count seconds, the code milliseconds. */
 export const SECOND_MS = 1000;
+/** Bytes in a mebibyte, the unit of an area (spec 10 §3). */
 export const MIB = 1024 * 1024;
 
 /** Uniform in [0, 1). Given by whoever composes the program; seeded in tests and the simulator. */

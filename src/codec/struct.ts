@@ -29,6 +29,7 @@ export interface Pad {
 // A table's fields have different value types; only RecordOf looks at them.
 type Fields = Readonly<Record<string, Field<number> | Field<bigint> | Field<string> | Pad>>;
 
+/** A declared record: its fields by name, each with offset, size and the values it may have. */
 export interface Struct<F extends Fields> {
   readonly name: string;
   readonly size: number;
@@ -42,6 +43,7 @@ interface Ranged {
   readonly range: Range<number | bigint>;
 }
 
+/** The values of a record, by the names of its fields; pads have none. */
 export type RecordOf<S> =
   S extends Struct<infer F>
     ? {
@@ -51,8 +53,10 @@ export type RecordOf<S> =
       }
     : never;
 
+/** A range as a table states it: `least` is 0 where it is not given. */
 export type Limits<T> = Pick<Range<T>, 'most'> & Partial<Range<T>>;
 
+/** Two bytes, unsigned, little endian. */
 export function u16(offset: number): Field<number> {
   return {
     kind: 'value',
@@ -78,6 +82,7 @@ export function u32(offset: number, range: Limits<number> | null = null): Field<
   };
 }
 
+/** Four bytes, signed, little endian. */
 export function i32(offset: number): Field<number> {
   return {
     kind: 'value',
@@ -117,6 +122,9 @@ export function bytestring(offset: number, size: number): Field<ByteString> {
   };
 }
 
+/**
+ * `size` bytes without meaning: never read, written as zeros. The C daemons leave garbage in some.
+ */
 export function pad(offset: number, size: number): Pad {
   return { kind: 'pad', offset, size };
 }
@@ -142,6 +150,10 @@ export function struct<const F extends Fields>(name: string, size: number, field
   return { name, size, fields, ranged };
 }
 
+/**
+ * Reads a record at `offset`. Every bit pattern is a record: whether its values are possible,
+ * `damageOf` says. The bytes must hold all of it, or it is a bug.
+ */
 export function decode<F extends Fields>(
   table: Struct<F>,
   bytes: Uint8Array,
@@ -205,7 +217,10 @@ export function isPossible<T extends number | bigint>(
   return field.range === null || (value >= field.range.least && value <= field.range.most);
 }
 
-/** Writes every byte of the record: fields from `record`, pads as zero. */
+/**
+ * Writes every byte of a record at `offset`: fields from `record`, pads as zero. A number too large
+ * for its field loses its high bits; `damageOf` is asked before.
+ */
 export function encodeInto<F extends Fields>(
   table: Struct<F>,
   record: RecordOf<Struct<F>>,
@@ -224,6 +239,7 @@ export function encodeInto<F extends Fields>(
   }
 }
 
+/** The bytes of a record, as many as the table says; pads are zero. */
 export function encode<F extends Fields>(
   table: Struct<F>,
   record: RecordOf<Struct<F>>,
@@ -233,7 +249,7 @@ export function encode<F extends Fields>(
   return bytes;
 }
 
-/** The record with every field zero or empty. */
+/** The record with every number 0 and every text empty. */
 export function zeroRecord<F extends Fields>(table: Struct<F>): RecordOf<Struct<F>> {
   const record: Record<string, unknown> = {};
   for (const [key, field] of Object.entries(table.fields)) {

@@ -10,12 +10,14 @@ import { MAX_HOST_ID } from './limits.ts';
 
 assert(MAX_HOST_ID <= BITMAP_BYTES * 8, 'every host has a bit in the map');
 
+/** Calls `hostId` (1..2000) by its bit in the host lease at `offset`; any other id has no bit. */
 export function setHostBit(bytes: Uint8Array, offset: number, hostId: number): void {
   if (!isHost(hostId)) return;
   const byte = offset + BITMAP_OFFSET + Math.floor((hostId - 1) / 8);
   bytes[byte] = (bytes[byte] ?? 0) | (1 << ((hostId - 1) % 8));
 }
 
+/** Whether the host lease at `offset` calls `hostId`; false for an id that no host has. */
 export function hasHostBit(bytes: Uint8Array, offset: number, hostId: number): boolean {
   if (!isHost(hostId)) return false;
   const byte = offset + BITMAP_OFFSET + Math.floor((hostId - 1) / 8);

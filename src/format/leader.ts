@@ -16,19 +16,25 @@ import {
 import { GEOMETRY_4K_8M, GEOMETRY_512_1M, type Geometry, geometryOf } from './geometry.ts';
 import { MAX_GENERATION, MAX_HOST_ID, MAX_LVER, MAX_TIMESTAMP_S } from './limits.ts';
 
+/** First word of a host lease (spec 10 §1). */
 export const DELTA_DISK_MAGIC = 0x12212010;
+/** First word of a resource's leader record (spec 10 §1). */
 export const PAXOS_DISK_MAGIC = 0x06152010;
 /** A resource area whose lease was cleared or deleted. */
 export const PAXOS_DISK_CLEAR = 0x11282016;
+/** Version of the host leases that we write; another major one (high half) is refused. */
 export const DELTA_DISK_VERSION = 0x00030004;
+/** Version of the leader records that we write; another major one (high half) is refused. */
 export const PAXOS_DISK_VERSION = 0x00060004;
 
+/** Length of both kinds of leader record in bytes; a writer zeroes the rest of the sector. */
 export const LEADER_BYTES = 200;
+/** Length of a name on disk in bytes; a full field has no terminator. */
 export const NAME_BYTES = 48;
 /** Longest host name that can ever match on disk: the 48th byte is a NUL (spec 10 §5.2). */
 export const HOST_NAME_BYTES = 47;
 
-/** Leader `flags`. */
+/** Flags of a leader record: its area size, and SHORT_HOLD (spec 10 §9.1). */
 export const LEADER_FLAGS = {
   SHORT_HOLD: 0x1, // the committed owner means to hold only while it writes its mode block
   ALIGN_1M: 0x10,
@@ -40,7 +46,9 @@ export const LEADER_FLAGS = {
 /** A host id where one may stand, or a number of hosts; 0 = none. */
 const HOST_IDS = { most: BigInt(MAX_HOST_ID) } as const;
 
-/** One host's life in a lockspace (spec 10 §4.1). C: struct leader_record */
+/**
+ * One membership of a host in a lockspace: its host lease (spec 10 §4.1). C: struct leader_record
+ */
 export const deltaLeader = struct('deltaLeader', LEADER_BYTES, {
   magic: u32(0),
   version: u32(4),
@@ -62,6 +70,7 @@ export const deltaLeader = struct('deltaLeader', LEADER_BYTES, {
   eventNumber: u64(184), // host event: number; 0 = none
   eventData: u64(192),
 });
+/** A host lease as read or to be written; `u64` fields are bigint. */
 export type DeltaLeader = RecordOf<typeof deltaLeader>;
 
 /** The committed owner of a resource (spec 10 §4.1). C: struct leader_record */
@@ -86,6 +95,7 @@ export const paxosLeader = struct('paxosLeader', LEADER_BYTES, {
   writeGeneration: u64(184, { most: MAX_GENERATION }),
   writeTimestampS: u64(192, { most: MAX_TIMESTAMP_S }),
 });
+/** A leader record of a resource as read or to be written; `u64` fields are bigint. */
 export type PaxosLeader = RecordOf<typeof paxosLeader>;
 
 /** What follows the checksum is not protected. The two tables lie over the same offsets. */
@@ -130,12 +140,16 @@ export function leaderChecksum(bytes: Uint8Array, offset = 0): number {
   return crc32c(bytes, offset + PROTECTED.start, offset + PROTECTED.end);
 }
 
-/** Encodes into the first 200 bytes at `offset`, with a fresh checksum in place of the record's. */
+/**
+ * Encodes into the first 200 bytes at `offset`, with a fresh checksum in place of the record's.
+ * What else the sector holds is the caller's, and must be there before: the bitmap is part of it.
+ */
 export function encodeDeltaLeader(record: DeltaLeader, bytes: Uint8Array, offset = 0): void {
   encodeInto(deltaLeader, record, bytes, offset);
   sealLeader(bytes, offset);
 }
 
+/** Encodes into the first 200 bytes at `offset`, with a fresh checksum in place of the record's. */
 export function encodePaxosLeader(record: PaxosLeader, bytes: Uint8Array, offset = 0): void {
   encodeInto(paxosLeader, record, bytes, offset);
   sealLeader(bytes, offset);
@@ -153,6 +167,7 @@ const ALIGN_FLAGS: ReadonlyMap<number, number> = new Map([
   [8 * MIB, LEADER_FLAGS.ALIGN_8M],
 ]);
 
+/** The flag of a leader that says the size of its area; 0 for a size that no area has. */
 export function alignFlag(geometry: Geometry): number {
   return ALIGN_FLAGS.get(geometry.areaBytes) ?? 0;
 }

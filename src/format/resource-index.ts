@@ -2,7 +2,9 @@ import { bytestring, pad, type RecordOf, struct, u32, u64 } from '../codec/struc
 import { NAME_BYTES } from './leader.ts';
 import { MAX_OFFSET } from './limits.ts';
 
+/** First word of an index of resource names (spec 10 §1). */
 export const RINDEX_DISK_MAGIC = 0x01042018;
+/** Version of the indexes that we write; another major one (high half) is refused. */
 export const RINDEX_DISK_VERSION = 0x00010002;
 
 /** Header of the index of resource names (spec 10 §4.4). Its align flags differ from a leader's. */
@@ -16,6 +18,7 @@ export const indexHeader = struct('indexHeader', 80, {
   rxOffset: u64(24, { most: MAX_OFFSET }), // byte offset of this header on the device
   spaceName: bytestring(32, NAME_BYTES),
 });
+/** An index header as read or to be written. */
 export type IndexHeader = RecordOf<typeof indexHeader>;
 
 /** One entry; free when the offset is 0 and the name empty (spec 10 §4.5). */
@@ -25,4 +28,5 @@ export const indexEntry = struct('indexEntry', 64, {
   unused: pad(12, 4),
   resourceName: bytestring(16, NAME_BYTES),
 });
+/** An index entry as read or to be written. */
 export type IndexEntry = RecordOf<typeof indexEntry>;

@@ -5,7 +5,7 @@ export interface Clock {
    * stands still while the machine is suspended. Timestamps on the disk are of this clock.
    */
   nowMs(): number;
-  /** Wall clock, only for texts people read. */
+  /** Wall clock, milliseconds since 1970, only for texts that administrators read. */
   wallMs(): number;
   /**
    * Calls `fire` once, no sooner than `delayMs` from now; with 0, once what has arrived by now from
@@ -15,11 +15,12 @@ export interface Clock {
 }
 
 /**
- * Before something is judged by what others said: it may have arrived long ago, and lie in a
- * socket because this program could not run. One turn accepts connections, one reads them.
+ * Calls `decide` once everything is read that has arrived by now. Messages may lie in a socket for
+ * long, because this program could not run: a decision by what others sent must see them first. One
+ * turn of the loop accepts connections, one reads them.
  */
-export function afterArrivals(clock: Clock, judge: () => void): void {
-  clock.after(0, () => clock.after(0, judge));
+export function afterArrivals(clock: Clock, decide: () => void): void {
+  clock.after(0, () => clock.after(0, decide));
 }
 
 /**
@@ -45,6 +46,7 @@ export function bootTimes(clock: BootClock): (monotonicMs: number) => number {
   return (monotonicMs) => monotonicMs + offsetMs;
 }
 
+/** A call that `Clock.after` has planned. */
 export interface Timer {
   /** Safe to repeat, and after the timer fired. */
   cancel(): void;

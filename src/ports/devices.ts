@@ -6,6 +6,7 @@ export interface DeviceFacts {
   readonly logicalBytes: number | null;
 }
 
+/** Facts of block devices, read from the system and not from the device. */
 export interface Devices {
   /** Follows links. Never waits for the device itself. */
   probe(path: string): DeviceFacts;

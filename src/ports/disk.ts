@@ -29,6 +29,10 @@ export interface Disk {
   close(): void;
 }
 
+/**
+ * The outcome of one read or write. `failed`: the kernel refused, with a positive errno. `unknown`:
+ * no answer in time; a write may have landed, or may land later.
+ */
 export type DiskReply =
   | { readonly outcome: 'done'; readonly bytes: Uint8Array; readonly release: () => void }
   | {
@@ -42,6 +46,7 @@ export type DiskReply =
 /** `refused`: answered with an error, as `failed`; `unsent`: it never left this process. */
 export type LateEnd = 'landed' | 'refused' | 'unsent';
 
+/** Opens devices and files that hold leases, by path. */
 export interface Disks {
   /** errno positive; answers once, at the latest at the timeout (ETIMEDOUT 110). */
   open(

@@ -6,13 +6,14 @@ export interface Journal {
    * Done when it returns true, as far as a crash of this process goes; else nothing of it is there.
    */
   append(line: string): boolean;
-  /** All of it at once: whoever reads sees the old lines or, after true, the new ones. */
+  /** All of it at once: a reader sees the old lines or, after true, the new ones. */
   replace(lines: readonly string[]): boolean;
 }
 
+/** What a journal still holds of the processes that wrote it before. */
 export interface Remembered {
   /** Those that are whole. */
   readonly lines: readonly string[];
-  /** Places that cannot be read: what was written there nobody knows. */
+  /** Places that cannot be read: what was written there is unknown. */
   readonly damaged: number;
 }

@@ -17,6 +17,7 @@ export interface Channel<Out, In> {
   kill(): void;
 }
 
+/** The signals by which users of a lost lease are stopped. */
 export type SignalName = 'SIGTERM' | 'SIGKILL';
 
 /**
@@ -39,6 +40,7 @@ export interface BoundProcess {
   close(): void;
 }
 
+/** Processes of this host: starts ours, and binds those of clients. */
 export interface Processes {
   /** Starts a lease process; `label` shows in its process name. */
   startLeaseProcess<Out, In>(label: string): Channel<Out, In>;

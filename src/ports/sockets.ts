@@ -27,6 +27,7 @@ export interface Connection {
   close(): void;
 }
 
+/** A bound socket. Closing it removes its name and accepts no more; connections stay. */
 export interface Listener {
   close(): void;
 }
@@ -35,7 +36,7 @@ export interface Listener {
 export interface Sockets {
   /**
    * Binds a unix stream socket, in place of one that a dead daemon left; throws with the reason
-   * when it cannot, also where somebody answers. Closing the listener removes the name.
+   * when it cannot, also where another daemon answers. Closing the listener removes the name.
    */
   listen(
     at: { path: string; mode: number; uid: number; gid: number; backlog: number },

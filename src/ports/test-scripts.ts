@@ -1,5 +1,6 @@
 import type { ByteString } from '../base/bytes.ts';
 
+/** A test script that was started and has not ended. */
 export interface RunningScript {
   readonly pid: number;
   /** SIGKILL. */

@@ -1,4 +1,4 @@
-/** A watchdog: it resets this machine when nobody has pinged it for its timeout. */
+/** A watchdog: it resets this machine when it was not pinged for its timeout. */
 export interface WatchdogDevice {
   /** Seconds, or a negative errno. */
   getTimeout(): number;
@@ -12,8 +12,10 @@ export interface WatchdogDevice {
   closeUnclean(): void;
 }
 
+/** Where opening failed: `alarmOnly` means that the device resets nothing. */
 export type WatchdogStep = 'stat' | 'open' | 'alarmOnly';
 
+/** An opened watchdog with true timeouts, or why not: `errno` is positive. */
 export type WatchdogOpened =
   | { readonly ok: true; readonly device: WatchdogDevice }
   | { readonly ok: false; readonly step: WatchdogStep; readonly errno: number };
@@ -37,10 +39,12 @@ export interface DriverDevice extends WatchdogDevice {
   support(): WatchdogSupport | null;
 }
 
+/** An opened watchdog as its driver has it, or why not: `errno` is positive. */
 export type DriverOpened =
   | { readonly ok: true; readonly device: DriverDevice }
   | { readonly ok: false; readonly step: WatchdogStep; readonly errno: number };
 
+/** The watchdog devices of this machine, as their drivers have them. */
 export interface WatchdogDrivers {
   openDevice(path: string): DriverOpened;
   /** Paths of all devices there are. */

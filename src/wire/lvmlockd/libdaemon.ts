@@ -11,9 +11,15 @@ export const MESSAGE_END = '\n##\n';
 export const MAX_REQUEST_BYTES = MIB;
 const MAX_DEPTH = 16;
 
+/**
+ * A value of LVM configuration text: a text, a whole number (bigint), a fraction, an array or a
+ * section.
+ */
 export type ConfigValue = ByteString | bigint | number | readonly ConfigValue[] | Fields;
+/** The keys of a message or section, each once, in the order in which they stand. */
 export interface Fields extends ReadonlyMap<ByteString, ConfigValue> {}
 
+/** Received bytes as a byte string, one character for each. */
 export function bytesToText(bytes: Uint8Array): ByteString {
   let text = '';
   const chunk = 8192; // String.fromCharCode takes its arguments on the stack
@@ -23,6 +29,7 @@ export function bytesToText(bytes: Uint8Array): ByteString {
   return text;
 }
 
+/** A byte string as the bytes to send. */
 export function textToBytes(text: ByteString): Uint8Array {
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i) & 0xff;
@@ -35,6 +42,7 @@ export interface MessageReader {
   push(bytes: Uint8Array): readonly ByteString[] | null;
 }
 
+/** A reader for one connection, which refuses more than `limit` bytes without an end mark. */
 export function messageReader(limit = MAX_REQUEST_BYTES): MessageReader {
   let pending = '';
   return {
@@ -82,7 +90,11 @@ function escaped(value: ByteString): ByteString {
   return value.replace(/["\\]/g, (c) => `\\${c}`);
 }
 
-/** Reads LVM configuration text: tolerant of blanks, comments, bare words and nested sections. */
+/**
+ * Reads LVM configuration text: tolerant of blanks, comments, bare words and sections up to 16
+ * deep.
+ * @returns the fields; or what was expected and where, as a text for the log
+ */
 export function parseConfig(text: ByteString): Result<Fields, string> {
   const scan = { text, at: 0 };
   const fields = readFields(scan, 0);

@@ -1,7 +1,9 @@
-/** lvmlockd.socket: the numbers of its replies (spec 30 §3). C: lvmlockd-client.h, -internal.h */
+/** The protocol that the reply to hello names. C: lvmlockd-client.h */
 export const LVMLOCKD_PROTOCOL = 'lvmlockd';
+/** Its version; lvm talks to no other one. */
 export const LVMLOCKD_PROTOCOL_VERSION = 1;
 
+/** `op` of a reply: which request it answers (spec 30 §3.1). C: lvmlockd-internal.h */
 export const LD_OP = {
   NONE: 0,
   HELLO: 1,
@@ -33,7 +35,7 @@ export const LD_OP = {
 /** What `running_lm` answers, and nowhere else. */
 export const LD_LM = { NONE: 0, DLM: 2, SANLOCK: 3, IDM: 4 } as const;
 
-/** `op_result`: beside the errno values of sanlock-codes.ts. */
+/** `op_result` of a reply: 0, a negative errno, or a number of lvmlockd alone (spec 30 §3.2). */
 export const LD_RESULT = {
   OK: 0,
   REFUSED: -1,

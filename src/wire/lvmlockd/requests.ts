@@ -2,9 +2,14 @@ import type { ByteString } from '../../base/bytes.ts';
 import { type Fields, formatMessage, numberOf, textOf } from './libdaemon.ts';
 import { LD_OP, LVMLOCKD_PROTOCOL, LVMLOCKD_PROTOCOL_VERSION } from './numbers.ts';
 
-/** `unknown`: a name that no lvmlockd knows. */
+/** The lock manager of a VG; `unknown`: a name that no lvmlockd knows. */
 export type LockType = 'none' | 'sanlock' | 'dlm' | 'idm' | 'unknown';
+/**
+ * A lock's mode as lvm names it: `un` unlocks, `iv` and `nl` are refused with EINVAL (spec 30
+ * §3.1).
+ */
 export type LockMode = 'iv' | 'un' | 'nl' | 'sh' | 'ex';
+/** What is locked: the global lock, a VG or an LV. */
 export type LockScope = 'gl' | 'vg' | 'lv';
 
 /** What every request may carry. Absent texts are '' (a client may also write "none"). */
@@ -16,6 +21,7 @@ export interface RequestHead {
   readonly lockType: LockType;
 }
 
+/** lock_gl, lock_vg or lock_lv: takes, converts or gives up a lock (spec 30 §4.7). */
 export interface LockRequest extends RequestHead {
   readonly kind: 'lock';
   readonly scope: LockScope;
@@ -29,6 +35,7 @@ export interface LockRequest extends RequestHead {
   readonly lvLockArgs: ByteString;
 }
 
+/** vg_update: the version that is written with the VG lock when it is released from `ex`. */
 export interface UpdateRequest extends RequestHead {
   readonly kind: 'vgUpdate';
   readonly vgName: ByteString;
@@ -36,6 +43,7 @@ export interface UpdateRequest extends RequestHead {
   readonly nextVersion: boolean;
 }
 
+/** query_lock_*: in which mode this host holds a lock; nothing is asked of other hosts. */
 export interface QueryRequest extends RequestHead {
   readonly kind: 'query';
   readonly scope: LockScope;
@@ -43,6 +51,9 @@ export interface QueryRequest extends RequestHead {
   readonly lvUuid: ByteString;
 }
 
+/**
+ * init_vg: a new VG's lockspace is written; `enable` makes it hold the global lock (spec 30 §4.3).
+ */
 export interface InitVgRequest extends RequestHead {
   readonly kind: 'initVg';
   readonly vgName: ByteString;
@@ -51,6 +62,7 @@ export interface InitVgRequest extends RequestHead {
   readonly disable: boolean;
 }
 
+/** init_lv: a new LV's lease is written; the reply says where (spec 30 §4.4). */
 export interface InitLvRequest extends RequestHead {
   readonly kind: 'initLv';
   readonly vgName: ByteString;
@@ -58,6 +70,7 @@ export interface InitLvRequest extends RequestHead {
   readonly lvUuid: ByteString;
 }
 
+/** free_lv: a removed LV's lease is given up (spec 30 §4.4). */
 export interface FreeLvRequest extends RequestHead {
   readonly kind: 'freeLv';
   readonly vgName: ByteString;
@@ -65,6 +78,7 @@ export interface FreeLvRequest extends RequestHead {
   readonly lvLockArgs: ByteString;
 }
 
+/** start_vg: joins a VG's lockspace as `hostId`; 0 where lvm gave none (spec 30 §4.5). */
 export interface StartRequest extends RequestHead {
   readonly kind: 'startVg';
   readonly vgName: ByteString;
@@ -73,7 +87,7 @@ export interface StartRequest extends RequestHead {
   readonly hostId: number;
 }
 
-/** Requests about a whole VG, or a VG's lockspace. */
+/** Requests about a whole VG, or a VG's lockspace (spec 30 §4.6, §4.8). */
 export interface VgRequest extends RequestHead {
   readonly kind:
     | 'busyVg'
@@ -91,18 +105,20 @@ export interface VgRequest extends RequestHead {
   readonly force: boolean;
 }
 
-/** Requests about the daemon. */
+/** Requests about the daemon, or all lockspaces at once (spec 30 §4.5, §4.6, §4.9). */
 export interface DaemonRequest extends RequestHead {
   readonly kind: 'dump' | 'hello' | 'info' | 'quit' | 'runningLm' | 'startWait' | 'stopAll';
   readonly wait: boolean;
   readonly force: boolean;
 }
 
+/** refresh_lv: other hosts are to look at an LV anew; sanlock cannot tell them (spec 30 §4.8). */
 export interface RefreshRequest extends RequestHead {
   readonly kind: 'refreshLv';
   readonly path: ByteString;
 }
 
+/** Every request that this daemon knows, by `kind`. */
 export type LvmlockdRequest =
   | DaemonRequest
   | FreeLvRequest
@@ -119,7 +135,11 @@ const NAME_BYTES = 64;
 const DEFAULT_MAX_RETRIES = 4;
 const MAX_RETRIES = 3600;
 
-/** null: a request this daemon does not know; it must still be answered. */
+/**
+ * The request that a message holds.
+ * @returns null for a name that this daemon does not know: it must still be answered, or the client
+ *   waits for ever (spec 30 §2)
+ */
 export function parseRequest(fields: Fields): LvmlockdRequest | null {
   const name = textOf(fields, 'request');
   return REQUESTS.get(name)?.(fields) ?? null;
@@ -305,6 +325,10 @@ export function dumpReply(result: number, dumpBytes: number): ByteString {
   ]);
 }
 
+/**
+ * The reply to all requests but those below; `flags` are words of LD_FLAG with commas (spec 30
+ * §3.3).
+ */
 export function normalReply(from: {
   readonly op: number;
   readonly lockType: LockType;
@@ -322,6 +346,7 @@ export function normalReply(from: {
   ]);
 }
 
+/** The reply to init_vg and init_lv: the arguments that lvm stores in the VG for its lock. */
 export function initReply(from: {
   readonly op: number;
   readonly result: number;
@@ -341,6 +366,7 @@ export function initReply(from: {
   ]);
 }
 
+/** The reply to query_lock_*: the mode in which this host holds the lock, `iv` with an error. */
 export function queryReply(from: {
   readonly result: number;
   readonly lockType: LockType;

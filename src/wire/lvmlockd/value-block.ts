@@ -6,10 +6,12 @@ const valueBlock = struct('valueBlock', 8, {
   flags: u16(2),
   rVersion: u32(4),
 });
+/** Length of a value block in bytes. */
 export const VALUE_BLOCK_BYTES = valueBlock.size;
 const FORMAT_VERSION = 0x0101;
 const REMOVED = 0x0001;
 
+/** What a value block says: a version that grows when the lock is released from `ex`. */
 export interface ValueBlock {
   /** False when a newer lvmlockd wrote it: its meaning is not known. */
   readonly isReadable: boolean;
@@ -17,7 +19,7 @@ export interface ValueBlock {
   readonly version: number;
 }
 
-/** A block of zeros was never written. */
+/** Reads the first eight bytes; fewer, or zeros, are a block that was never written: version 0. */
 export function readValueBlock(bytes: Uint8Array): ValueBlock {
   if (bytes.length < valueBlock.size) return { isReadable: true, isRemoved: false, version: 0 };
   const block = decode(valueBlock, bytes);
@@ -28,6 +30,7 @@ export function readValueBlock(bytes: Uint8Array): ValueBlock {
   };
 }
 
+/** The block to write for that version, of which the low 32 bits count. */
 export function valueBlockBytes(version: number): Uint8Array {
   return encode(valueBlock, { version: FORMAT_VERSION, flags: 0, rVersion: version >>> 0 });
 }

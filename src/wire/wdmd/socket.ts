@@ -3,6 +3,7 @@ import { bytestring, i32, type RecordOf, struct, u32, u64 } from '../../codec/st
 /** wdmd.sock: every message, both ways, is this record (spec 25 §2). */
 export const WDMD_MESSAGE_BYTES = 176;
 
+/** `cmd` of a message: what the client wants, or what the reply is to (spec 25 §2). */
 export const WDMD_CMD = {
   REGISTER: 1,
   REFCOUNT_SET: 2,
@@ -28,4 +29,5 @@ export const wdmdMessage = struct('wdmdMessage', WDMD_MESSAGE_BYTES, {
   name: bytestring(48, 128),
 });
 
+/** A message as received or to be sent; times in CLOCK_MONOTONIC seconds are bigint. */
 export type WdmdMessage = RecordOf<typeof wdmdMessage>;
