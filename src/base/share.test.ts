@@ -8,7 +8,7 @@ function takeAll(share: Share<string>, party: string, amount = 1): number {
   return count;
 }
 
-test('who gives nothing back leaves half, the next one half of that', () => {
+test('a party that returns nothing leaves half, the next one half of that', () => {
   const share = new Share<string>(64);
   assert.deepEqual(
     ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((party) => takeAll(share, party)),

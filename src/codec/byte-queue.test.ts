@@ -35,7 +35,7 @@ test('bytes come out as they went in, and what was taken is not overwritten', ()
   );
 });
 
-test('nobody takes bytes that have not arrived', () => {
+test('bytes that have not arrived cannot be taken', () => {
   const queue = new ByteQueue();
   queue.push(Uint8Array.of(1, 2));
   assert.throws(() => queue.take(3));
