@@ -33,6 +33,6 @@ test('a party that has nothing may have all that is left', () => {
 test('more than was taken is not returned', () => {
   const share = new Share<string>(4);
   share.take('a');
-  assert.throws(() => share.give('b'), /was taken/);
-  assert.throws(() => share.give('a', 2), /was taken/);
+  assert.throws(() => share.give('b'), /than it took/);
+  assert.throws(() => share.give('a', 2), /than it took/);
 });
