@@ -9,6 +9,7 @@ import {
   USAGE,
 } from '../cli/lvmlockd/options.ts';
 import { sanlockSocketPath } from '../client/sanlock.ts';
+import { registryOf } from '../lvmlockd/managers/registry.ts';
 import { sanlockManager } from '../lvmlockd/managers/sanlock/manager.ts';
 import { testManager } from '../lvmlockd/managers/sanlock/test-mode.ts';
 import { sanlockTimes } from '../lvmlockd/managers/sanlock/times.ts';
@@ -114,10 +115,7 @@ function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) =
       adopt: options.adopt,
     },
     socketPath: textToName(options.socketPath),
-    managers: (isChosen) =>
-      new Map([
-        ['sanlock', options.test ? testManager(isChosen) : sanlockManager({ times, killpath })],
-      ]),
+    managers: registryOf(options.test ? testManager() : sanlockManager({ times, killpath })),
     clock,
     sockets,
     sanlock: { sockets, clock, socketPath: sanlockSocketPath(process.env['SANLOCK_RUN_DIR']) },

@@ -1,5 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
-import type { FoundSpace } from './managers/manager.ts';
+import type { VgPlace } from './managers/manager.ts';
 import type { DaemonState } from './state.ts';
 
 /**
@@ -7,12 +7,14 @@ import type { DaemonState } from './state.ts';
  * format of the C daemon (spec 30 §7). Which locks are held is asked of the lock manager itself.
  */
 export function adoptText(state: DaemonState): ByteString | null {
-  const joined = state.lockspaces.filter(({ phase }) => phase === 'running');
+  const joined = state.lockspaces.filter(
+    ({ phase, manager }) => phase === 'running' && manager.traits.adoptsLocks,
+  );
   if (joined.length === 0) return null;
   const lines = [`lvmlockd adopt_version 1.0 pid 0 updates ${state.lvGrants}`];
-  for (const { vg, lockType, resources } of joined) {
+  for (const { vg, manager, resources } of joined) {
     const vgUuid = (vg.vgUuid === '' ? '.' : vg.vgUuid).padStart(UUID_COLUMNS);
-    lines.push(`VG: ${vgUuid} ${vg.vgName} ${lockType} ${vg.vgLockArgs}`);
+    lines.push(`VG: ${vgUuid} ${vg.vgName} ${manager.lockType} ${vg.vgLockArgs}`);
     for (const resource of resources) {
       const { name, scope, lvLockArgs } = resource.ref;
       const lock = resource.locks.find(({ clientId }) => clientId === 0);
@@ -26,14 +28,18 @@ export function adoptText(state: DaemonState): ByteString | null {
 
 const UUID_COLUMNS = 38;
 
+/** VGs that an earlier lvmlockd had joined, by their lock type. */
+export type RememberedVgs = ReadonlyMap<ByteString, readonly VgPlace[]>;
+
 /** The VG lines; anything else, also of a newer format, is passed over. */
-export function readAdoptText(text: ByteString): readonly Omit<FoundSpace, 'hostId'>[] {
-  const found: Omit<FoundSpace, 'hostId'>[] = [];
+export function readAdoptText(text: ByteString): RememberedVgs {
+  const found = new Map<ByteString, VgPlace[]>();
   for (const line of text.split('\n')) {
-    const [kind, vgUuid = '', vgName, lockType, vgLockArgs] = line.trim().split(/\s+/);
+    const [kind, vgUuid = '', vgName, lockType = '', vgLockArgs] = line.trim().split(/\s+/);
     if (kind !== 'VG:' || vgName === undefined || vgLockArgs === undefined) continue;
-    if (lockType !== 'sanlock') continue;
-    found.push({ vgUuid: vgUuid === '.' ? '' : vgUuid, vgName, vgLockArgs });
+    const vgs = found.get(lockType) ?? [];
+    vgs.push({ vgUuid: vgUuid === '.' ? '' : vgUuid, vgName, vgLockArgs });
+    found.set(lockType, vgs);
   }
   return found;
 }

@@ -131,11 +131,11 @@ test('lock managers that are not built in are refused by name', () => {
   assert.equal(harness.ask(1, 'request="init_vg" vg_name="d" vg_lock_type="idm"'), '-93 none');
 });
 
-test('drop_vg of a VG that is not known here gives back what sanlock keeps of it', () => {
+test('drop_vg of a VG that is not known here releases what sanlock keeps of it', () => {
   const harness = new Harness();
   harness.open(1);
   assert.equal(harness.ask(1, 'request="drop_vg" vg_name="a"'), '-210 NO_LOCKSPACES,NO_GL_LS,');
   harness.fake.kept.add('a');
   assert.equal(harness.ask(1, 'request="drop_vg" vg_name="a"'), '0 none');
-  assert.deepEqual(harness.fake.did, ['give back a', 'give back a']);
+  assert.deepEqual(harness.fake.did, ['release kept a', 'release kept a']);
 });

@@ -21,16 +21,17 @@ import {
 } from './lock-requests.ts';
 import { settleWaiters } from './lockspace-end.ts';
 import { adoptSpaces, startVg } from './lockspace-start.ts';
+import { isManaged } from './managers/registry.ts';
 import { reply, replyInit, replyQuery } from './replies.ts';
 import { nextDueMs } from './resource.ts';
-import { driveResource, undoGrant } from './resource-effects.ts';
+import { advanceResource, undoGrant } from './resource-effects.ts';
 import { type DaemonState, type Effect, hasLocks, log } from './state.ts';
-import { isAlive } from './task-owner.ts';
+import { isPresent } from './task-owner.ts';
 import { type EndSignal, terminate } from './terminate.ts';
 import { initLv, initVg, refreshLv, renameFinal, runningLm, stopAll } from './vg-work.ts';
 
 export type DaemonEvent =
-  /** The first event; `adoptFile` is what an earlier life left. */
+  /** The first event; `adoptFile` is what an earlier lvmlockd left. */
   | { readonly kind: 'started'; readonly adoptFile: ByteString | null }
   | {
       readonly kind: 'clientOpened';
@@ -159,7 +160,7 @@ function requestText(
     state.clients.set(clientId, { ...client, pid: request.pid });
   }
   const { lockType } = request;
-  if (lockType !== 'none' && lockType !== 'unknown' && state.managers.has(lockType)) {
+  if (isManaged(lockType) && state.managers.has(lockType)) {
     chooseGlType(state, lockType);
   }
   if (request.kind === 'info') sendDump(state, clientId, dumpForm);
@@ -167,7 +168,7 @@ function requestText(
   else dispatch(state, clientId, request);
 }
 
-/** What ends or lets go is always served: it is how there comes to be less. */
+/** Requests that end or release something are always served: they make room. */
 function isTooMuch(state: DaemonState, request: LvmlockdRequest): boolean {
   if (state.tasks.size < state.limits.tasks) return false;
   if (request.kind === 'lock') return request.mode !== 'un';
@@ -306,7 +307,7 @@ function clientClosed(state: DaemonState, clientId: number): void {
         resource.actions.some((action) => action.clientId === clientId) ||
         resource.running !== null;
       if (!concerns) continue;
-      driveResource(state, lockspace, resource, { kind: 'clientGone', clientId });
+      advanceResource(state, lockspace, resource, { kind: 'clientGone', clientId });
     }
   }
 }
@@ -325,7 +326,7 @@ function taskDone(state: DaemonState, taskId: number, outcome: unknown): void {
   const task = state.tasks.get(taskId);
   assert(task !== undefined, `task ${taskId} ends once`);
   state.tasks.delete(taskId);
-  if (isAlive(state, task.life)) task.goOn(outcome);
+  if (isPresent(state, task.owner)) task.resume(outcome);
 }
 
 function sessionLost(state: DaemonState, session: number): void {
@@ -334,7 +335,8 @@ function sessionLost(state: DaemonState, session: number): void {
   lockspace.managerLost = true;
   // Whoever held nothing is in nobody's file of holders.
   if (hasLocks(lockspace)) state.lostSpaces.add(lockspace.vg.vgName);
-  const { vg, lockType } = lockspace;
+  const { vg } = lockspace;
+  const { lockType } = lockspace.manager;
   const advice = `deactivate the LVs of this VG, then lvmlockctl --drop ${vg.vgName}`;
   log(state, 'error', 'manager.lost', { vg: vg.vgName, lockType, advice });
 }
@@ -344,7 +346,7 @@ function tick(state: DaemonState): void {
     for (const resource of [...lockspace.resources]) {
       const dueMs = nextDueMs(resource);
       if (dueMs === null || dueMs > state.nowMs) continue;
-      driveResource(state, lockspace, resource, { kind: 'tick' });
+      advanceResource(state, lockspace, resource, { kind: 'tick' });
     }
   }
 }

@@ -27,7 +27,7 @@ export function dumpState(state: DaemonState, form: DumpForm): ByteString {
   for (const lockspace of state.lockspaces) {
     lines.push(lockspaceLine(lockspace, form));
     for (const { clientId, request } of lockspace.stop?.waiters ?? []) {
-      const { lockType } = lockspace;
+      const { lockType } = lockspace.manager;
       const from = { clientId, op: request.op, scope: 'vg', lockType };
       lines.push(`info=ls_action ${actionText(from, form)}`);
     }
@@ -59,7 +59,7 @@ function lockspaceLine(lockspace: Lockspace, form: DumpForm): ByteString {
   return [
     `info=ls ls_name=${orDot(lockspace.name)} vg_name=${orDot(vg.vgName)}`,
     `vg_uuid=${orDot(vg.vgUuid)}${form === 'old' ? ' vg_sysid=.' : ''}`,
-    `vg_args=${orDot(vg.vgLockArgs)} lm_type=${lockspace.lockType} host_id=${hostId}`,
+    `vg_args=${orDot(vg.vgLockArgs)} lm_type=${lockspace.manager.lockType} host_id=${hostId}`,
     ...(form === 'old' ? [] : ['generation=0']),
     `create_fail=0 create_done=${bit(isJoined)}`,
     `thread_work=0 thread_stop=${bit(phase === 'stopping')} thread_done=0`,
@@ -82,7 +82,7 @@ function resourceLines(resource: Resource, lockspace: Lockspace, form: DumpForm)
         `client_id=${lock.clientId}`,
     );
   }
-  const { lockType } = lockspace;
+  const { lockType } = lockspace.manager;
   for (const action of resource.actions) {
     const from = { clientId: action.clientId, scope: ref.scope, lockType };
     lines.push(`info=r_action ${actionText({ ...from, ...opOf(action) }, form)}`);

@@ -1,4 +1,4 @@
-import type { ManagerKind } from './managers/manager.ts';
+import type { ManagedLockType } from '../wire/lvmlockd/requests.ts';
 import { findRunning } from './replies.ts';
 import { type DaemonState, type Lockspace, log, run, type Waiter } from './state.ts';
 import { ofClient } from './task-owner.ts';
@@ -6,10 +6,10 @@ import { ofClient } from './task-owner.ts';
 /** Which lockspace carries the global lock (spec 30 §6). */
 
 /** The first lock type that a request names is the one of the global lock. */
-export function chooseGlType(state: DaemonState, kind: ManagerKind): void {
-  if (state.gl.type !== null) return;
-  state.gl.type = kind;
-  log(state, 'info', 'global.typeChosen', { lockType: kind });
+export function chooseGlType(state: DaemonState, lockType: ManagedLockType): void {
+  if (state.gl.lockType !== null) return;
+  state.gl.lockType = lockType;
+  log(state, 'info', 'global.typeChosen', { lockType });
 }
 
 /** What was read from, or written into, the VG's global lock slot. */
@@ -34,7 +34,7 @@ export function noteGl(state: DaemonState, lockspace: Lockspace, enabled: boolea
 /** The lockspace is gone. With the last one the choice of a manager is open again. */
 export function noteGone(state: DaemonState, lockspace: Lockspace): void {
   noteGl(state, lockspace, false);
-  if (state.lockspaces.length === 0) state.gl.type = state.settings.globalLockType;
+  if (state.lockspaces.length === 0) state.gl.lockType = state.settings.globalLockType;
 }
 
 /** Finds the lockspace for a client's lock_gl; null when there is none. */
@@ -43,12 +43,12 @@ export function withGlobal(
   to: Waiter,
   then: (lockspace: Lockspace | null) => void,
 ): void {
-  if (state.gl.type === null) {
+  if (state.gl.lockType === null) {
     findRunning(state, to, (running) => {
       const first = running[0];
       if (first === undefined) then(null);
       else {
-        chooseGlType(state, first);
+        chooseGlType(state, first.lockType);
         withGlobal(state, to, then);
       }
     });

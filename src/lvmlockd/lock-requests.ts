@@ -12,7 +12,7 @@ import { withGlobal } from './global-lock.ts';
 import { beginStop } from './lockspace-end.ts';
 import { reply, replyNoLockspace, replyQuery } from './replies.ts';
 import type { Action } from './resource.ts';
-import { driveResource } from './resource-effects.ts';
+import { advanceResource } from './resource-effects.ts';
 import {
   type DaemonState,
   hasLvLocks,
@@ -54,18 +54,20 @@ function lockIn(
   }
   const refused = refusal(state, lockspace, request);
   if (refused !== 0) {
-    const lockType = isOtherType(lockspace, request) ? request.lockType : lockspace.lockType;
+    const lockType = isOtherType(lockspace, request)
+      ? request.lockType
+      : lockspace.manager.lockType;
     reply(state, to, { result: refused, lockType });
     return;
   }
   const name = { gl: 'GLLK', vg: 'VGLK', lv: request.lvUuid }[request.scope];
   if (name === '') {
-    reply(state, to, { result: LD_RESULT.INVAL, lockType: lockspace.lockType });
+    reply(state, to, { result: LD_RESULT.INVAL, lockType: lockspace.manager.lockType });
     return;
   }
   const resource = resourceIn(state, lockspace, { scope: request.scope, name });
   if (resource === null) {
-    reply(state, to, { result: LD_RESULT.NOMEM, lockType: lockspace.lockType });
+    reply(state, to, { result: LD_RESULT.NOMEM, lockType: lockspace.manager.lockType });
     return;
   }
   const action: Action = {
@@ -76,7 +78,7 @@ function lockIn(
     dueMs: 0,
     isUndo: false,
   };
-  driveResource(state, lockspace, resource, { kind: 'action', action });
+  advanceResource(state, lockspace, resource, { kind: 'action', action });
 }
 
 export function lockspaceOf(state: DaemonState, vgName: string): Lockspace | null {
@@ -85,7 +87,7 @@ export function lockspaceOf(state: DaemonState, vgName: string): Lockspace | nul
 }
 
 function isOtherType(lockspace: Lockspace, request: SpaceRequest): boolean {
-  return request.lockType !== 'none' && request.lockType !== lockspace.lockType;
+  return request.lockType !== 'none' && request.lockType !== lockspace.manager.lockType;
 }
 
 /** 0, or why this lockspace cannot serve the request now (spec 30 §4.1). */
@@ -95,8 +97,8 @@ function refusal(_state: DaemonState, lockspace: Lockspace, request: SpaceReques
   if (lockspace.phase !== 'running') return LD_RESULT.ESTARTING;
   const { kind } = request;
   const isLocking = kind === 'lock' && request.mode !== 'un';
-  const needsLife = isLocking || kind === 'query' || kind === 'vgUpdate';
-  if (lockspace.killed && (needsLife || REFUSED_AFTER_KILL.has(kind))) {
+  const needsStorage = isLocking || kind === 'query' || kind === 'vgUpdate';
+  if (lockspace.killed && (needsStorage || REFUSED_AFTER_KILL.has(kind))) {
     return LD_RESULT.EVGKILLED;
   }
   // What was granted before is not protected by anything any more.
@@ -113,7 +115,7 @@ function usable(state: DaemonState, to: Waiter, request: SpaceRequest & { vgName
   }
   const refused = refusal(state, lockspace, request);
   if (refused === 0) return lockspace;
-  const lockType = isOtherType(lockspace, request) ? request.lockType : lockspace.lockType;
+  const lockType = isOtherType(lockspace, request) ? request.lockType : lockspace.manager.lockType;
   if (request.kind === 'query') replyQuery(state, to, { result: refused, lockType, mode: 'iv' });
   else reply(state, to, { result: refused, lockType });
   return null;
@@ -125,7 +127,7 @@ export function requestUpdate(state: DaemonState, clientId: number, request: Upd
   const resource = resourceIn(state, lockspace, { scope: 'vg', name: 'VGLK' });
   assert(resource !== null, 'the VG lock is made with its lockspace');
   const action = { kind: 'update', clientId, request } as const;
-  driveResource(state, lockspace, resource, { kind: 'action', action });
+  advanceResource(state, lockspace, resource, { kind: 'action', action });
 }
 
 export function requestQuery(state: DaemonState, clientId: number, request: QueryRequest): void {
@@ -134,7 +136,7 @@ export function requestQuery(state: DaemonState, clientId: number, request: Quer
   if (lockspace === null) return;
   const name = { gl: 'GLLK', vg: 'VGLK', lv: request.lvUuid }[request.scope];
   const resource = lockspace.resources.find((one) => one.ref.name === name);
-  const { lockType } = lockspace;
+  const { lockType } = lockspace.manager;
   replyQuery(state, to, { result: 0, lockType, mode: resource?.mode ?? 'un' });
 }
 
@@ -143,13 +145,17 @@ export function requestFreeLv(state: DaemonState, clientId: number, request: Fre
   const to = { clientId, request };
   const lockspace = usable(state, to, request);
   if (lockspace === null) return;
+  if (!lockspace.manager.traits.lvLeases) {
+    reply(state, to, { result: 0, lockType: lockspace.manager.lockType });
+    return;
+  }
   const resource = lockspace.resources.find((one) => one.ref.name === request.lvUuid);
   if (resource === undefined || resource.ref.scope !== 'lv') {
-    reply(state, to, { result: LD_RESULT.NOENT, lockType: lockspace.lockType });
+    reply(state, to, { result: LD_RESULT.NOENT, lockType: lockspace.manager.lockType });
     return;
   }
   const action = { kind: 'freeLv', clientId, request } as const;
-  driveResource(state, lockspace, resource, { kind: 'action', action });
+  advanceResource(state, lockspace, resource, { kind: 'action', action });
 }
 
 export function requestOfVg(state: DaemonState, clientId: number, request: VgRequest): void {
@@ -160,16 +166,14 @@ export function requestOfVg(state: DaemonState, clientId: number, request: VgReq
   }
   const lockspace = usable(state, to, request);
   if (lockspace === null) return;
-  const { lockType } = lockspace;
+  const { lockType } = lockspace.manager;
   switch (request.kind) {
     case 'enableGl':
     case 'disableGl':
       switchGl(state, lockspace, to, request);
       break;
     case 'findFree':
-      run(state, ofClient(to), lockspace.space.findFree(), (o) =>
-        reply(state, to, { ...o, lockType }),
-      );
+      findFree(state, lockspace, to);
       break;
     case 'killVg':
       lockspace.killed = true;
@@ -204,22 +208,44 @@ export function requestOfVg(state: DaemonState, clientId: number, request: VgReq
   }
 }
 
-/** Nothing of it is known here; its leases may still be kept, from before a restart of sanlock. */
+/** No lockspace of that name; its locks may still be kept, from before a restart of sanlock. */
 function dropUnknown(state: DaemonState, to: Waiter, vgName: ByteString): void {
-  const sanlock = state.managers.get('sanlock');
-  if (sanlock === undefined || vgName === '') {
+  if (vgName === '') {
     replyNoLockspace(state, to);
     return;
   }
-  run(state, ofClient(to), sanlock.giveBack(vgName), (outcome) => {
-    const { result, lmResult, keepsNothing } = outcome;
-    if (keepsNothing) state.lostSpaces.delete(vgName);
-    if (result === LD_RESULT.ENOLS) {
+  const managers = [...state.managers.values()];
+  let mayKeep = false;
+  const askNext = (): void => {
+    const manager = managers.shift();
+    if (manager === undefined) {
+      if (!mayKeep) state.lostSpaces.delete(vgName);
       replyNoLockspace(state, to);
       return;
     }
-    log(state, 'info', 'lockspace.givenBack', { vg: vgName, result });
-    reply(state, to, { result, lmResult, lockType: 'sanlock' });
+    run(state, ofClient(to), manager.releaseKept(vgName), (outcome) => {
+      const { result, lmResult, keepsNothing } = outcome;
+      mayKeep ||= !keepsNothing;
+      if (result === LD_RESULT.ENOLS) {
+        askNext();
+        return;
+      }
+      if (keepsNothing) state.lostSpaces.delete(vgName);
+      log(state, 'info', 'leases.released', { vg: vgName, result });
+      reply(state, to, { result, lmResult, lockType: manager.lockType });
+    });
+  };
+  askNext();
+}
+
+function findFree(state: DaemonState, { manager, space }: Lockspace, to: Waiter): void {
+  const { lockType } = manager;
+  if (!manager.traits.lvLeases) {
+    reply(state, to, { result: 0, lockType });
+    return;
+  }
+  run(state, ofClient(to), space.findFree(), (outcome) => {
+    reply(state, to, { ...outcome, lockType });
   });
 }
 
@@ -229,7 +255,7 @@ function withoutOthers(
   to: Waiter,
   then: () => void,
 ): void {
-  const { lockType } = lockspace;
+  const { lockType } = lockspace.manager;
   run(state, ofClient(to), lockspace.space.otherHosts(), (hosts) => {
     const words = hosts.unknown ? ['HOSTS_UNKNOWN'] : [];
     if (hosts.result !== 0) reply(state, to, { ...hosts, lockType, words });
@@ -243,12 +269,12 @@ function switchGl(state: DaemonState, lockspace: Lockspace, to: Waiter, request:
   const enable = request.kind === 'enableGl';
   const { vgName } = state.gl;
   const isElsewhere = vgName !== '' && vgName !== lockspace.vg.vgName;
-  if (lockspace.lockType !== 'sanlock' || (enable && isElsewhere)) {
-    reply(state, to, { result: LD_RESULT.INVAL, lockType: lockspace.lockType });
+  if (lockspace.manager.traits.globalLock !== 'inVg' || (enable && isElsewhere)) {
+    reply(state, to, { result: LD_RESULT.INVAL, lockType: lockspace.manager.lockType });
     return;
   }
   const resource = resourceIn(state, lockspace, { scope: 'gl', name: 'GLLK' });
   assert(resource !== null, 'only LVs are counted');
   const action = { kind: 'switchGl', clientId: to.clientId, request, enable } as const;
-  driveResource(state, lockspace, resource, { kind: 'action', action });
+  advanceResource(state, lockspace, resource, { kind: 'action', action });
 }

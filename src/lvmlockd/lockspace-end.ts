@@ -30,7 +30,7 @@ export function beginStop(
   lockspace.stop = order;
   lockspace.dropped ||= order.dropAll;
   log(state, 'info', 'lockspace.stopping', { vg: lockspace.vg.vgName });
-  const lockType = lockspace.lockType;
+  const { lockType } = lockspace.manager;
   for (const resource of lockspace.resources) {
     for (const action of resource.actions.splice(0)) {
       if (action.kind === 'lock' && action.isUndo) continue;
@@ -65,14 +65,18 @@ export function continueStop(state: DaemonState, lockspace: Lockspace): void {
       for (const one of stop.waiters) {
         // stop_vg tells the type the client sent (none), the others that of the lockspace [run].
         const isStop = one.request.kind === 'stopVg';
-        reply(state, one, isStop ? { result: 0 } : { result: 0, lockType: lockspace.lockType });
+        reply(
+          state,
+          one,
+          isStop ? { result: 0 } : { result: 0, lockType: lockspace.manager.lockType },
+        );
       }
       settleWaiters(state);
     },
   );
 }
 
-/** The lock manager would not let it go: without locks, but still joined. */
+/** The lock manager refused to leave it: without locks, but still joined. */
 function stayed(state: DaemonState, lockspace: Lockspace, stop: StopOrder, result: number): void {
   lockspace.phase = 'running';
   for (const [index, resource] of lockspace.resources.entries()) {
@@ -114,7 +118,7 @@ export function settleWaiters(state: DaemonState): void {
   if (!state.quitting) return;
   stopFree(state, false);
   if (state.lockspaces.length > 0) return;
-  // Where a sanlock may still count on us, the next lvmlockd is wanted: the service manager's turn.
+  // A lock manager may still count lvmlockd as a holder: the service manager is to start another.
   state.effects.push({ kind: 'exit', status: state.lostSpaces.size > 0 ? 1 : 0 });
 }
 

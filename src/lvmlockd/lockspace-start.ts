@@ -1,19 +1,15 @@
 import { assert } from '../base/assert.ts';
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { StartRequest } from '../wire/lvmlockd/requests.ts';
-import { adoptText } from './adopt.ts';
+import { adoptText, type RememberedVgs } from './adopt.ts';
 import { chooseGlType, noteGl } from './global-lock.ts';
 import { gone, settleWaiters } from './lockspace-end.ts';
-import {
-  type AdoptedLock,
-  type FoundSpace,
-  lockspaceName,
-  type ManagerKind,
-} from './managers/manager.ts';
+import type { AdoptedLock, FoundSpace, LockManager } from './managers/manager.ts';
+import { isManaged } from './managers/registry.ts';
 import { reply } from './replies.ts';
-import { type DaemonState, type Lockspace, log, manager, resourceIn, run } from './state.ts';
+import { type DaemonState, type Lockspace, log, resourceIn, run } from './state.ts';
 import { OF_DAEMON, ofSpace } from './task-owner.ts';
-import { hasClash, isTooLong } from './vg-names.ts';
+import { hasClash, isTooLong, lockspaceName } from './vg-names.ts';
 
 /** start_vg: quick checks, then the answer, then the join (spec 30 §4.5). */
 export function startVg(state: DaemonState, clientId: number, request: StartRequest): void {
@@ -25,15 +21,16 @@ export function startVg(state: DaemonState, clientId: number, request: StartRequ
     reply(state, to, { result: startedResult(existing, clientId) });
     return;
   }
-  if (lockType === 'none' || lockType === 'unknown' || isTooLong(state, vgName)) {
+  if (!isManaged(lockType) || isTooLong(state, vgName)) {
     reply(state, to, { result: vgName === '' ? LD_RESULT.EARGS : LD_RESULT.INVAL });
     return;
   }
-  if (!state.managers.has(lockType)) {
+  const manager = state.managers.get(lockType);
+  if (manager === undefined) {
     reply(state, to, { result: LD_RESULT.PROTONOSUPPORT });
     return;
   }
-  if (hasClash(state, vgName, lockType)) {
+  if (hasClash(state, vgName, manager)) {
     reply(state, to, { result: LD_RESULT.EARGS });
     return;
   }
@@ -42,11 +39,11 @@ export function startVg(state: DaemonState, clientId: number, request: StartRequ
     return;
   }
   const hostId = request.hostId === 0 ? state.settings.hostId : request.hostId;
-  const lockspace = addLockspace(state, lockType, { vgName, vgUuid, vgLockArgs, hostId });
+  const lockspace = addLockspace(state, manager, { vgName, vgUuid, vgLockArgs, hostId });
   lockspace.starters.push(clientId);
   prepare(state, lockspace, (outcome) => {
     reply(state, to, { ...outcome, lockType });
-    if (outcome.result === LD_RESULT.EMANAGER) tellManagerMissing(state, lockspace);
+    if (outcome.result === LD_RESULT.EMANAGER) logNotRunning(state, lockspace);
   });
 }
 
@@ -57,13 +54,13 @@ function startedResult(existing: Lockspace, clientId: number): number {
   return LD_RESULT.ESTARTING;
 }
 
-function tellManagerMissing(state: DaemonState, { vg, lockType }: Lockspace): void {
-  const advice =
-    'start it (systemctl start wdmd sanlock), then repeat vgchange --lockstart for this VG';
-  log(state, 'error', 'manager.notRunning', { vg: vg.vgName, lockType, advice });
+function logNotRunning(state: DaemonState, { vg, manager }: Lockspace): void {
+  const { lockType, advice } = manager;
+  const fields = { vg: vg.vgName, lockType, advice: advice.notRunning };
+  log(state, 'error', 'manager.notRunning', fields);
 }
 
-function addLockspace(state: DaemonState, lockType: ManagerKind, vg: FoundSpace): Lockspace {
+function addLockspace(state: DaemonState, manager: LockManager, vg: FoundSpace): Lockspace {
   const id = state.nextLockspaceId;
   state.nextLockspaceId += 1;
   const { vgName, vgUuid, vgLockArgs, hostId } = vg;
@@ -71,9 +68,9 @@ function addLockspace(state: DaemonState, lockType: ManagerKind, vg: FoundSpace)
     id,
     name: lockspaceName(vgName),
     vg: { vgName, vgUuid, vgLockArgs },
-    lockType,
+    manager,
     hostId,
-    space: manager(state, lockType).open({ vgName, vgUuid, vgLockArgs }, id),
+    space: manager.open({ vgName, vgUuid, vgLockArgs }, id),
     phase: 'preparing',
     stop: null,
     resources: [],
@@ -123,15 +120,11 @@ function prepare(
   });
 }
 
-const KEPT =
-  'LVs of this VG may be active here since before a restart of sanlock: deactivate them ' +
-  '(lvchange -an), then lvmlockctl --drop this VG, and start it again; where the log of sanlock ' +
-  'has lockspace.closed, do as that says instead';
-
-/** Whoever started it learns the reason from start_wait: nothing else would tell. */
+/** The clients that started it learn the reason from start_wait: no other reply would carry it. */
 function failedJoin(state: DaemonState, lockspace: Lockspace, result: number): void {
   const vg = lockspace.vg.vgName;
-  const advice = result === LD_RESULT.BUSY ? { advice: KEPT } : {};
+  const { keptLocks } = lockspace.manager.advice;
+  const advice = result === LD_RESULT.BUSY ? { advice: keptLocks } : {};
   log(state, 'error', 'lockspace.notJoined', { vg, hostId: lockspace.hostId, result, ...advice });
   for (const clientId of lockspace.starters) {
     const client = state.clients.get(clientId);
@@ -146,7 +139,7 @@ function abandon(state: DaemonState, lockspace: Lockspace): void {
   settleWaiters(state);
 }
 
-/** LV locks of the daemon's earlier life; lvm unlocks them when the LVs are deactivated. */
+/** LV locks of an earlier lvmlockd; lvm unlocks them when the LVs are deactivated. */
 function holdAdopted(
   state: DaemonState,
   lockspace: Lockspace,
@@ -165,19 +158,19 @@ function holdAdopted(
 }
 
 /** At start: takes over the lockspaces that the lock manager still has joined for us. */
-export function adoptSpaces(
-  state: DaemonState,
-  remembered: readonly Omit<FoundSpace, 'hostId'>[],
-): void {
-  for (const [kind, found] of state.managers) {
-    run(state, OF_DAEMON, found.findSpaces(), (spaces) => {
+export function adoptSpaces(state: DaemonState, remembered: RememberedVgs): void {
+  for (const manager of state.managers.values()) {
+    if (!manager.traits.adoptsLocks) continue;
+    const { lockType } = manager;
+    const vgs = remembered.get(lockType) ?? [];
+    run(state, OF_DAEMON, manager.findSpaces(), (spaces) => {
       for (const space of spaces) {
         const isStarted = state.lockspaces.some((one) => one.vg.vgName === space.vgName);
         if (isStarted || lockspaceName(space.vgName) === '') continue;
-        const known = remembered.find((one) => one.vgName === space.vgName);
+        const known = vgs.find((one) => one.vgName === space.vgName);
         log(state, 'info', 'lockspace.found', { vg: space.vgName, hostId: space.hostId });
-        chooseGlType(state, kind);
-        const lockspace = addLockspace(state, kind, { ...space, ...known });
+        chooseGlType(state, lockType);
+        const lockspace = addLockspace(state, manager, { ...space, ...known });
         prepare(state, lockspace, () => {});
       }
     });

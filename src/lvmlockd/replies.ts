@@ -6,6 +6,7 @@ import {
   normalReply,
   queryReply,
 } from '../wire/lvmlockd/requests.ts';
+import type { LockManager } from './managers/manager.ts';
 import { type DaemonState, type Lockspace, run, type Waiter } from './state.ts';
 import { ofClient } from './task-owner.ts';
 
@@ -58,8 +59,8 @@ export function replyInit(
 }
 
 /**
- * No such lockspace (-210). While no lock manager has been chosen, it is looked whether any runs,
- * so that lvm can say what is missing.
+ * No such lockspace (-210). While no lock manager has been chosen, the answer also says whether any
+ * runs, so that lvm can say what is missing.
  */
 export function replyNoLockspace(state: DaemonState, to: Waiter): void {
   const { kind } = to.request;
@@ -68,7 +69,7 @@ export function replyNoLockspace(state: DaemonState, to: Waiter): void {
     replyQuery(state, to, { result: LD_RESULT.ENOLS, lockType, mode: 'iv' });
     return;
   }
-  if (state.gl.type !== null) {
+  if (state.gl.lockType !== null) {
     reply(state, to, { result: LD_RESULT.ENOLS });
     return;
   }
@@ -78,23 +79,21 @@ export function replyNoLockspace(state: DaemonState, to: Waiter): void {
   });
 }
 
-/** Asks each lock manager, for a client, in the order in which one is chosen: dlm, sanlock, idm. */
+/** Asks each lock manager, for a client; in the order in which one is chosen. */
 export function findRunning(
   state: DaemonState,
   to: Waiter,
-  then: (running: readonly ('dlm' | 'sanlock' | 'idm')[]) => void,
+  then: (running: readonly LockManager[]) => void,
 ): void {
-  const kinds = (['dlm', 'sanlock', 'idm'] as const).filter((kind) => state.managers.has(kind));
-  const running = new Set<string>();
-  let left = kinds.length;
+  const managers = [...state.managers.values()];
+  const running = new Set<LockManager>();
+  let left = managers.length;
   if (left === 0) then([]);
-  for (const kind of kinds) {
-    const found = state.managers.get(kind);
-    if (found === undefined) continue;
-    run(state, ofClient(to), found.isRunning(), (isRunning) => {
-      if (isRunning) running.add(kind);
+  for (const manager of managers) {
+    run(state, ofClient(to), manager.isRunning(state.gl.lockType !== null), (isRunning) => {
+      if (isRunning) running.add(manager);
       left -= 1;
-      if (left === 0) then(kinds.filter((one) => running.has(one)));
+      if (left === 0) then(managers.filter((one) => running.has(one)));
     });
   }
 }

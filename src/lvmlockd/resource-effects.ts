@@ -17,7 +17,7 @@ import { type DaemonState, type Lockspace, log, run } from './state.ts';
 import { ofSpace } from './task-owner.ts';
 
 /** Steps one resource of a lockspace and carries out what it wants. */
-export function driveResource(
+export function advanceResource(
   state: DaemonState,
   lockspace: Lockspace,
   resource: Resource,
@@ -42,33 +42,33 @@ function manage(
   effect: Exclude<ResourceEffect, { kind: 'answer' }>,
 ): void {
   const { space } = lockspace;
-  const life = ofSpace(lockspace);
+  const owner = ofSpace(lockspace);
   const ref = { ...resource.ref };
   const done = (outcome: Outcome | LockOutcome) => {
-    driveResource(state, lockspace, resource, { kind: 'managed', outcome });
+    advanceResource(state, lockspace, resource, { kind: 'managed', outcome });
   };
   if (effect.kind === 'lock') {
     const checkGl = ref.scope !== 'lv' && lockspace.glEnabled && hasDuplicateGl(state);
-    run(state, life, space.lock(ref, effect.mode, checkGl), (outcome) => {
+    run(state, owner, space.lock(ref, effect.mode, checkGl), (outcome) => {
       if (outcome.glEnabled === false) noteGl(state, lockspace, false);
       done(outcome);
     });
   } else if (effect.kind === 'convert') {
-    run(state, life, space.convert(effect.held, effect.mode), done);
+    run(state, owner, space.convert(effect.held, effect.mode), done);
   } else if (effect.kind === 'unlock') {
-    run(state, life, space.unlock(effect.held), (outcome) => {
+    run(state, owner, space.unlock(effect.held), (outcome) => {
       if (outcome.lmResult !== 0) {
         log(state, 'warn', 'lock.notReleased', { vg: lockspace.vg.vgName, resource: ref.name });
       }
       done(outcome);
     });
   } else if (effect.kind === 'freeLv') {
-    run(state, life, space.freeLv({ ...ref, lvLockArgs: effect.lvLockArgs }), (outcome) => {
+    run(state, owner, space.freeLv({ ...ref, lvLockArgs: effect.lvLockArgs }), (outcome) => {
       done(outcome);
       if (outcome.result === 0) forgetIfIdle(lockspace, resource);
     });
   } else {
-    run(state, life, space.switchGl(effect.enable), (outcome) => {
+    run(state, owner, space.switchGl(effect.enable), (outcome) => {
       if (outcome.result === 0) {
         noteGl(state, lockspace, effect.enable);
         if (effect.enable) state.gl.removed = false;
@@ -79,7 +79,7 @@ function manage(
   }
 }
 
-/** What somebody waits for stays: a lock granted on a forgotten resource would never be released. */
+/** A resource that a request waits for stays: its lock would never be released otherwise. */
 function forgetIfIdle(lockspace: Lockspace, resource: Resource): void {
   if (!isIdle(resource)) return;
   const at = lockspace.resources.indexOf(resource);
@@ -111,7 +111,7 @@ function answerAction(
     ...(effect.flag === '' ? [] : [effect.flag]),
   ];
   const isNowhere = result === LD_RESULT.ENOLS;
-  const lockType = isNowhere ? request.lockType : lockspace.lockType;
+  const lockType = isNowhere ? request.lockType : lockspace.manager.lockType;
   reply(state, { clientId: client.id, request }, { result, lmResult, lockType, words });
 }
 
@@ -120,7 +120,7 @@ function requestOf(action: Action) {
   return action.request;
 }
 
-/** A persistent lock that nobody was told about would stay for ever (spec 30 §5, Disconnect). */
+/** A persistent lock whose grant no client has read would stay for ever (spec 30 §5, Disconnect). */
 export function undoGrant(
   state: DaemonState,
   lockspace: Lockspace,
@@ -133,7 +133,7 @@ export function undoGrant(
     op: LD_OP.LOCK,
     cmd: '',
     pid: 0,
-    lockType: lockspace.lockType,
+    lockType: lockspace.manager.lockType,
     scope: resource.ref.scope,
     mode: 'un',
     persistent: true,
@@ -144,5 +144,5 @@ export function undoGrant(
     lvLockArgs: '',
   };
   const action = { kind: 'lock', clientId, request, tries: 0, dueMs: 0, isUndo: true } as const;
-  driveResource(state, lockspace, resource, { kind: 'action', action: { ...action } });
+  advanceResource(state, lockspace, resource, { kind: 'action', action: { ...action } });
 }

@@ -1,17 +1,17 @@
-import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import type { LogFields, LogLevel } from '../base/log-fields.ts';
-import type { LvmlockdRequest } from '../wire/lvmlockd/requests.ts';
+import type { LvmlockdRequest, ManagedLockType } from '../wire/lvmlockd/requests.ts';
 import { LIMITS, type Limits } from './limits.ts';
-import type { LockManager, ManagerKind, ManagerSpace, VgPlace } from './managers/manager.ts';
+import type { LockManager, ManagerSpace, VgPlace } from './managers/manager.ts';
+import type { Managers } from './managers/registry.ts';
 import type { ManagerSteps } from './managers/steps.ts';
 import { isIdle, newResource, type Resource } from './resource.ts';
 
 /** What the daemon knows. Plain data, owned and changed by `stepDaemon` alone. */
 
 export interface Settings {
-  /** From -g; kept for the daemon's life. */
-  readonly globalLockType: ManagerKind | null;
+  /** From -g; null: the first request that names one decides. */
+  readonly globalLockType: ManagedLockType | null;
   /** From --host-id or the host id file; 0: none. */
   readonly hostId: number;
   readonly adopt: boolean;
@@ -25,7 +25,7 @@ export interface Client {
   name: ByteString;
   /** Has asked for a lock: at its end its locks are looked for. */
   hasLocked: boolean;
-  /** Why a lockspace that it started could not be joined; told by start_wait. */
+  /** Why a lockspace that it started could not be joined: the next start_wait answers it. */
   startFailure: number;
   /** The LV lock granted by the last reply: undone when that reply is lost. */
   lastGrant: { readonly lockspaceId: number; readonly resource: ByteString } | null;
@@ -44,11 +44,11 @@ export interface StopOrder {
 }
 
 export interface Lockspace {
-  /** Unique in the daemon's life; names the manager's session. */
+  /** Unique in this daemon process; names the manager's session. */
   readonly id: number;
   readonly name: ByteString;
   readonly vg: { -readonly [K in keyof VgPlace]: VgPlace[K] };
-  readonly lockType: ManagerKind;
+  readonly manager: LockManager;
   hostId: number;
   readonly space: ManagerSpace;
   phase: 'preparing' | 'joining' | 'running' | 'stopping';
@@ -56,20 +56,20 @@ export interface Lockspace {
   readonly resources: Resource[];
   killed: boolean;
   dropped: boolean;
-  /** This VG carries an enabled global lock (sanlock); known from the join on. */
+  /** This VG carries an enabled global lock; known from the join on. */
   glEnabled: boolean;
-  /** Its global lock was seen enabled before the join: who asks for it now is told to wait. */
+  /** Its global lock was seen enabled before the join: requests for it are told that it starts. */
   glExpected: boolean;
   /** The connection to the lock manager is lost: what is held is not protected any more. */
   managerLost: boolean;
-  /** Commands to tell when the join fails. */
+  /** Clients whose start_wait answers a failed join. */
   readonly starters: number[];
 }
 
 export interface GlobalLock {
-  /** The manager that keeps the global lock; null: not chosen yet. */
-  type: ManagerKind | null;
-  /** sanlock: the VG whose lockspace carries it; '' when none is known. */
+  /** Of the manager that keeps the global lock; null: not chosen yet. */
+  lockType: ManagedLockType | null;
+  /** Where it lives in a VG: the VG whose lockspace carries it; '' when none is known. */
   vgName: ByteString;
   /** A VG was made with an enabled global lock and is not started yet. */
   madeIn: ByteString;
@@ -83,25 +83,25 @@ export interface VgWork {
 }
 
 /**
- * For whom a continuation acts. It is dropped when its procedure ends after they are gone: their
- * end has been handled, and nobody would ever take back what it did in their name.
+ * For whom a task runs. When its procedure ends after the owner is gone, the task is not resumed:
+ * the end of the owner has been handled, and nothing would undo what the task did for it.
  */
-export type Life =
+export type TaskOwner =
   | { readonly of: 'daemon' }
   | { readonly of: 'client'; readonly clientId: number }
-  /** Whose requests have all been answered when it was stopped. */
+  /** Its requests were all answered when it was stopped. */
   | { readonly of: 'lockspace'; readonly lockspace: Lockspace };
 
-/** A procedure under way, and what its outcome means while there is somebody it is for. */
+/** A procedure under way, and what is done with its outcome while its owner is present. */
 export interface Task {
-  readonly life: Life;
-  readonly goOn: (outcome: unknown) => void;
+  readonly owner: TaskOwner;
+  readonly resume: (outcome: unknown) => void;
 }
 
 export interface DaemonState {
   readonly settings: Settings;
   readonly limits: Limits;
-  readonly managers: ReadonlyMap<ManagerKind, LockManager>;
+  readonly managers: Managers;
   readonly clients: Map<number, Client>;
   readonly lockspaces: Lockspace[];
   readonly gl: GlobalLock;
@@ -112,7 +112,7 @@ export interface DaemonState {
   readonly tasks: Map<number, Task>;
   nextTaskId: number;
   nextLockspaceId: number;
-  /** VGs whose leases a sanlock that we lost may still count as ours (its file of holders). */
+  /** VGs whose locks a lost lock manager, or the next one, may still count as lvmlockd's. */
   readonly lostSpaces: Set<ByteString>;
   /** Asked to end: stop what is free of locks, and end when nothing is left. */
   quitting: boolean;
@@ -133,22 +133,18 @@ export type Effect =
       readonly event: string;
       readonly fields: LogFields;
     }
-  /** What a later life of the daemon should know; null: nothing. */
+  /** What the next lvmlockd should know; null: nothing. */
   | { readonly kind: 'adoptFile'; readonly text: ByteString | null }
   | { readonly kind: 'exit'; readonly status: number };
 
-export function newState(
-  settings: Settings,
-  managers: ReadonlyMap<ManagerKind, LockManager>,
-  limits = LIMITS,
-): DaemonState {
+export function newState(settings: Settings, managers: Managers, limits = LIMITS): DaemonState {
   return {
     settings,
     limits,
     managers,
     clients: new Map(),
     lockspaces: [],
-    gl: { type: settings.globalLockType, vgName: '', madeIn: '', removed: false },
+    gl: { lockType: settings.globalLockType, vgName: '', madeIn: '', removed: false },
     startWaiters: [],
     stopAllWaiters: [],
     vgWork: new Map(),
@@ -164,19 +160,19 @@ export function newState(
 }
 
 /**
- * Lets a procedure run; `then` is called in the step that brings its outcome, unless those it is for
- * are gone by then.
+ * Starts a procedure; `then` is called in the step that brings its outcome, unless the owner is
+ * gone by then.
  */
 export function run<T>(
   state: DaemonState,
-  life: Life,
+  owner: TaskOwner,
   steps: ManagerSteps<T>,
   then: (outcome: T) => void,
 ): void {
   const taskId = state.nextTaskId;
   state.nextTaskId += 1;
   // The outcome is that of these very steps.
-  state.tasks.set(taskId, { life, goOn: (outcome) => then(outcome as T) });
+  state.tasks.set(taskId, { owner, resume: (outcome) => then(outcome as T) });
   state.effects.push({ kind: 'run', taskId, steps });
 }
 
@@ -187,12 +183,6 @@ export function log(
   fields: LogFields = {},
 ): void {
   state.effects.push({ kind: 'log', level, event, fields });
-}
-
-export function manager(state: DaemonState, kind: ManagerKind): LockManager {
-  const found = state.managers.get(kind);
-  assert(found !== undefined, `the ${kind} lock manager is built in`);
-  return found;
 }
 
 /** The resource of that name; null: there are too many, and all are in use. */

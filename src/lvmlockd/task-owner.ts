@@ -1,26 +1,26 @@
 import { unreachable } from '../base/assert.ts';
-import type { DaemonState, Life, Lockspace } from './state.ts';
+import type { DaemonState, Lockspace, TaskOwner } from './state.ts';
 
-/** Goes on whoever is gone: knowledge of the daemon itself. */
-export const OF_DAEMON: Life = { of: 'daemon' };
+/** Resumed in any case: the daemon itself wants to know. */
+export const OF_DAEMON: TaskOwner = { of: 'daemon' };
 
-export function ofClient({ clientId }: { readonly clientId: number }): Life {
+export function ofClient({ clientId }: { readonly clientId: number }): TaskOwner {
   return { of: 'client', clientId };
 }
 
-export function ofSpace(lockspace: Lockspace): Life {
+export function ofSpace(lockspace: Lockspace): TaskOwner {
   return { of: 'lockspace', lockspace };
 }
 
-export function isAlive(state: DaemonState, life: Life): boolean {
-  switch (life.of) {
+export function isPresent(state: DaemonState, owner: TaskOwner): boolean {
+  switch (owner.of) {
     case 'daemon':
       return true;
     case 'client':
-      return state.clients.has(life.clientId);
+      return state.clients.has(owner.clientId);
     case 'lockspace':
-      return state.lockspaces.includes(life.lockspace);
+      return state.lockspaces.includes(owner.lockspace);
     default:
-      return unreachable(life);
+      return unreachable(owner);
   }
 }

@@ -85,7 +85,7 @@ test('with nothing joined it ends, and says that it did not end in order', () =>
 });
 
 for (const isKept of [true, false]) {
-  const what = isKept ? 'gives back what it kept' : 'keeps nothing';
+  const what = isKept ? 'releases what it kept' : 'keeps nothing';
   test(`once sanlock ${what} of a lost VG, a SIGTERM is an order again`, () => {
     const harness = holding();
     loseSanlock(harness);
@@ -104,7 +104,7 @@ for (const isKept of [true, false]) {
   });
 }
 
-test('no answer to a give-back changes nothing: sanlock may still count on us', () => {
+test('no answer to a release of kept leases changes nothing: sanlock may still count on us', () => {
   const harness = holding();
   loseSanlock(harness);
   unlock(harness);

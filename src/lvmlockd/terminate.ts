@@ -1,35 +1,36 @@
-import type { ByteString } from '../base/bytes.ts';
 import { settleWaiters } from './lockspace-end.ts';
 import { type DaemonState, hasLocks, log, run } from './state.ts';
 import { OF_DAEMON } from './task-owner.ts';
 
 /**
- * sanlock itself sends SIGTERM, about once a second, to whoever holds leases in a lockspace that it
- * loses or removes; SIGKILL we do not let it send. That is no wish to end us, and ending would not
- * release what LVs still use. Nothing tells who sent a signal, so a SIGTERM is an order only when
- * no sanlock can have a reason to send one. A sanlock never sends SIGINT: that is always an order.
+ * A lock manager may itself send SIGTERM (trait `sendsSigterm`): sanlock does, about once a second,
+ * to the holders of leases in a lockspace that it loses or removes (SIGKILL is forbidden to it).
+ * That is no order to end, and ending would not release the leases that LVs still use. A signal
+ * does not say who sent it, so a SIGTERM is an order only when no lock manager can have a reason to
+ * send one. None sends SIGINT: that is always an order.
  */
 export type EndSignal = 'SIGTERM' | 'SIGINT';
 
 export function terminate(state: DaemonState, signal: EndSignal): void {
-  const lockManager = state.managers.get('sanlock');
-  // Without lockspaces nothing is lost by ending, whoever it was.
-  if (signal === 'SIGINT' || lockManager === undefined || state.lockspaces.length === 0) {
+  const managers = [...state.managers.values()];
+  const sender = managers.find(({ traits }) => traits.sendsSigterm);
+  // Without lockspaces nothing is lost by ending, whoever sent it.
+  if (signal === 'SIGINT' || sender === undefined || state.lockspaces.length === 0) {
     quit(state, signal);
     return;
   }
   const suspect = suspectOf(state);
   if (suspect !== null) {
-    notAnOrder(state, suspect);
+    logNotObeyed(state, suspect);
     return;
   }
-  run(state, OF_DAEMON, lockManager.findLosses(), ({ dying, answered }) => {
+  run(state, OF_DAEMON, sender.findLosses(), ({ dying, answered }) => {
     const ours = state.lockspaces.find((one) =>
-      answered ? isDying(one.name, dying) : hasLocks(one),
+      answered ? dying.includes(sender.spaceName(one.vg.vgName)) : hasLocks(one),
     );
     const now = ours?.vg.vgName ?? suspectOf(state);
     if (now === null) quit(state, signal);
-    else notAnOrder(state, now);
+    else logNotObeyed(state, now);
   });
 }
 
@@ -40,9 +41,9 @@ function quit(state: DaemonState, signal: EndSignal): void {
 }
 
 /**
- * A VG for which a sanlock may stop us: one that it gives up while its leases are dropped, or that
- * it had joined when we lost it. The next one does not show such a lockspace, but knows from its
- * file of holders that we are one.
+ * A VG for which a sanlock may send SIGTERM: one that it removes while its leases are dropped, or
+ * one that it had joined when its connection was lost. The next sanlock does not show such a
+ * lockspace, but knows from its file of holders that lvmlockd is one.
  */
 function suspectOf(state: DaemonState): string | null {
   const dropped = state.lockspaces.find((one) => one.phase === 'stopping' && one.dropped);
@@ -50,13 +51,7 @@ function suspectOf(state: DaemonState): string | null {
   return dropped?.vg.vgName ?? lost ?? null;
 }
 
-function notAnOrder(state: DaemonState, vg: string): void {
+function logNotObeyed(state: DaemonState, vg: string): void {
   const advice = 'SIGINT ends lvmlockd in any case, once its lockspaces are left';
   log(state, 'error', 'lockspace.beingLost', { vg, advice });
 }
-
-function isDying(name: ByteString, dying: readonly ByteString[]): boolean {
-  return dying.some((one) => one === name.slice(0, SANLOCK_NAME_BYTES));
-}
-
-const SANLOCK_NAME_BYTES = 48;

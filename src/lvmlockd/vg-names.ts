@@ -1,11 +1,19 @@
 import type { ByteString } from '../base/bytes.ts';
-import { LONGEST_VG_NAME, lockspaceName, type ManagerKind } from './managers/manager.ts';
-import { type DaemonState, log, manager } from './state.ts';
+import type { LockManager } from './managers/manager.ts';
+import { type DaemonState, log } from './state.ts';
 
 /**
  * A VG's name becomes that of its lockspace, which has fewer bytes (spec 30 §4.1). lvm has a number
- * for each refusal and few sentences: what is wrong with the name stands in the log.
+ * for each refusal and few sentences: the log says what is wrong with the name.
  */
+
+const LONGEST_VG_NAME = 60;
+
+/** `"lvm_" + VG name`, as in dumps; '' for a name that is too long. */
+export function lockspaceName(vgName: ByteString): ByteString {
+  const longest = 63;
+  return vgName.length > LONGEST_VG_NAME ? '' : `lvm_${vgName}`.slice(0, longest);
+}
 
 /** No lockspace can have that name: said before anything is written. */
 export function isTooLong(state: DaemonState, vgName: ByteString): boolean {
@@ -16,15 +24,16 @@ export function isTooLong(state: DaemonState, vgName: ByteString): boolean {
 }
 
 /** A running lockspace that the lock manager could not tell from that VG's. */
-export function hasClash(state: DaemonState, vgName: ByteString, lockType: ManagerKind): boolean {
-  const lockManager = manager(state, lockType);
+export function hasClash(state: DaemonState, vgName: ByteString, manager: LockManager): boolean {
+  const spaceName = manager.spaceName(vgName);
   const other = state.lockspaces.find(
-    (one) => one.lockType === lockType && lockManager.sameSpace(one.vg.vgName, vgName),
+    (one) => one.manager === manager && manager.spaceName(one.vg.vgName) === spaceName,
   );
   if (other === undefined) return false;
   const alsoIn = other.vg.vgName;
   if (alsoIn !== vgName) {
-    const advice = 'rename one: the lock manager tells VGs apart by the first 44 bytes of the name';
+    const bytes = manager.traits.vgNameBytes;
+    const advice = `rename one: the lock manager tells VGs apart by the first ${bytes} bytes of the name`;
     log(state, 'error', 'vg.nameClash', { vg: vgName, alsoIn, advice });
   }
   return true;

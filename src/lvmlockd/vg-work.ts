@@ -1,5 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
-import { LD_LM, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
+import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type {
   DaemonRequest,
   InitLvRequest,
@@ -9,10 +9,12 @@ import type {
 } from '../wire/lvmlockd/requests.ts';
 import { lockspaceOf } from './lock-requests.ts';
 import { stopFree } from './lockspace-end.ts';
+import { isManaged, numberOf } from './managers/registry.ts';
 import type { ManagerSteps } from './managers/steps.ts';
+import { TRAITS } from './managers/traits.ts';
 import { findRunning, reply, replyInit } from './replies.ts';
-import { type DaemonState, log, manager, run } from './state.ts';
-import { isAlive, OF_DAEMON, ofClient } from './task-owner.ts';
+import { type DaemonState, log, run } from './state.ts';
+import { isPresent, OF_DAEMON, ofClient } from './task-owner.ts';
 import { hasClash, isTooLong } from './vg-names.ts';
 
 /** Requests that need no running lockspace. Those of one VG run one after another. */
@@ -22,11 +24,12 @@ export function initVg(state: DaemonState, clientId: number, request: InitVgRequ
   const { vgName, vgLockArgs, lockType } = request;
   const refuse = (result: number) =>
     replyInit(state, to, { result, lmResult: 0, vgLockArgs, lvLockArgs: '' });
-  if (lockType === 'none' || lockType === 'unknown' || vgName === '') {
+  if (!isManaged(lockType) || vgName === '') {
     refuse(LD_RESULT.INVAL);
     return;
   }
-  if (!state.managers.has(lockType)) {
+  const manager = state.managers.get(lockType);
+  if (manager === undefined) {
     refuse(LD_RESULT.PROTONOSUPPORT);
     return;
   }
@@ -34,21 +37,22 @@ export function initVg(state: DaemonState, clientId: number, request: InitVgRequ
     refuse(LD_RESULT.EARGS);
     return;
   }
-  if (hasClash(state, vgName, lockType)) {
+  if (hasClash(state, vgName, manager)) {
     refuse(LD_RESULT.EXIST);
     return;
   }
   const enableGl = request.enable || (!request.disable && wantsGl(state));
   const vg = { vgName, vgUuid: '', vgLockArgs };
-  inTurn(state, { vgName, clientId }, manager(state, lockType).initVg(vg, enableGl), (done) => {
+  inTurn(state, { vgName, clientId }, manager.initVg(vg, enableGl), (done) => {
     if (done.result === 0 && enableGl) state.gl.madeIn = vgName;
     replyInit(state, to, { ...done, lvLockArgs: '' });
   });
 }
 
-/** The first sanlock VG of a cluster carries the global lock. */
+/** Where the global lock lives in a VG, the first VG of a cluster carries it. */
 function wantsGl({ gl, lockspaces }: DaemonState): boolean {
-  return gl.type === 'sanlock' && gl.vgName === '' && gl.madeIn === '' && lockspaces.length === 0;
+  const isInVg = gl.lockType !== null && TRAITS[gl.lockType].globalLock === 'inVg';
+  return isInVg && gl.vgName === '' && gl.madeIn === '' && lockspaces.length === 0;
 }
 
 export function initLv(state: DaemonState, clientId: number, request: InitLvRequest): void {
@@ -57,17 +61,22 @@ export function initLv(state: DaemonState, clientId: number, request: InitLvRequ
   const lockspace = lockspaceOf(state, vgName);
   const refuse = (result: number) =>
     replyInit(state, to, { result, lmResult: 0, vgLockArgs, lvLockArgs: '' });
-  const isOtherType = lockspace !== null && lockType !== lockspace.lockType;
-  if (lockType === 'none' || lockType === 'unknown' || isOtherType || lvUuid === '') {
+  const isOtherType = lockspace !== null && lockType !== lockspace.manager.lockType;
+  if (!isManaged(lockType) || isOtherType || lvUuid === '') {
     refuse(LD_RESULT.INVAL);
     return;
   }
-  if (!state.managers.has(lockType)) {
+  const manager = state.managers.get(lockType);
+  if (manager === undefined) {
     refuse(LD_RESULT.PROTONOSUPPORT);
     return;
   }
+  if (!manager.traits.lvLeases) {
+    replyInit(state, to, { result: 0, lmResult: 0, vgLockArgs, lvLockArgs: '' });
+    return;
+  }
   const vg = { vgName, vgUuid: '', vgLockArgs };
-  const space = lockspace?.space ?? manager(state, lockType).open(vg, NO_SESSION);
+  const space = lockspace?.space ?? manager.open(vg, NO_SESSION);
   inTurn(state, { vgName, clientId }, space.initLv(lvUuid), (done) => {
     replyInit(state, to, { ...done, vgLockArgs });
   });
@@ -79,11 +88,12 @@ const NO_SESSION = 0;
 export function renameFinal(state: DaemonState, clientId: number, request: VgRequest): void {
   const to = { clientId, request };
   const { vgName, vgLockArgs, lockType } = request;
-  if (lockType === 'none' || lockType === 'unknown' || lockType === 'idm') {
+  if (!isManaged(lockType) || !TRAITS[lockType].renamesVgs) {
     reply(state, to, { result: LD_RESULT.INVAL });
     return;
   }
-  if (!state.managers.has(lockType)) {
+  const manager = state.managers.get(lockType);
+  if (manager === undefined) {
     reply(state, to, { result: LD_RESULT.PROTONOSUPPORT });
     return;
   }
@@ -93,7 +103,7 @@ export function renameFinal(state: DaemonState, clientId: number, request: VgReq
     return;
   }
   const vg = { vgName, vgUuid: '', vgLockArgs };
-  inTurn(state, { vgName, clientId }, manager(state, lockType).renameVg(vg), (done) => {
+  inTurn(state, { vgName, clientId }, manager.renameVg(vg), (done) => {
     if (done.result !== 0) {
       log(state, 'error', 'lease.notRenamed', { vg: vgName, result: done.result });
     }
@@ -102,22 +112,23 @@ export function renameFinal(state: DaemonState, clientId: number, request: VgReq
 }
 
 export function runningLm(state: DaemonState, clientId: number, request: DaemonRequest): void {
-  const numbers = { dlm: LD_LM.DLM, sanlock: LD_LM.SANLOCK, idm: LD_LM.IDM } as const;
   const to = { clientId, request };
   findRunning(state, to, ([first, second]) => {
-    const result =
-      first === undefined
-        ? LD_RESULT.NOLCK
-        : second === undefined
-          ? numbers[first]
-          : LD_RESULT.XFULL;
-    reply(state, to, { result });
+    if (first === undefined) reply(state, to, { result: LD_RESULT.NOLCK });
+    else if (second !== undefined) reply(state, to, { result: LD_RESULT.XFULL });
+    else reply(state, to, { result: numberOf(first) });
   });
 }
 
-/** Only dlm can reach the other nodes; without it lvm expects 0 (spec 30 §4.8). */
+/** Where no lock manager reaches the other hosts, lvm expects 0 (spec 30 §4.8). */
 export function refreshLv(state: DaemonState, clientId: number, request: RefreshRequest): void {
-  reply(state, { clientId, request }, { result: 0 });
+  const to = { clientId, request };
+  for (const { refreshLv: refresh } of state.managers.values()) {
+    if (refresh === null) continue;
+    run(state, ofClient(to), refresh(request.path), (done) => reply(state, to, done));
+    return;
+  }
+  reply(state, to, { result: 0 });
 }
 
 export function stopAll(state: DaemonState, clientId: number, request: DaemonRequest): void {
@@ -134,7 +145,7 @@ function inTurn<T>(
   then: (outcome: T) => void,
 ): void {
   const { vgName, clientId } = of;
-  // What was written stays written, and the next one's turn comes, whether the client is there.
+  // What was written stays written, and the next one's turn comes, also when the client is gone.
   const start = () =>
     run(state, OF_DAEMON, steps, (outcome) => {
       then(outcome);
@@ -153,7 +164,7 @@ function inTurn<T>(
 function nextTurn(state: DaemonState, vgName: ByteString): void {
   const queue = state.vgWork.get(vgName) ?? [];
   queue.shift();
-  while (queue[0] !== undefined && !isAlive(state, ofClient(queue[0]))) queue.shift();
+  while (queue[0] !== undefined && !isPresent(state, ofClient(queue[0]))) queue.shift();
   const next = queue[0];
   if (next === undefined) state.vgWork.delete(vgName);
   else next.start();

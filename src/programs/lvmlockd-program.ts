@@ -3,7 +3,7 @@ import type { ByteString } from '../base/bytes.ts';
 import { MIB } from '../base/units.ts';
 import type { SanlockEndpoint } from '../client/sanlock-link.ts';
 import { type DaemonEvent, nextTickMs, stepDaemon } from '../lvmlockd/daemon.ts';
-import type { LockManager, ManagerKind } from '../lvmlockd/managers/manager.ts';
+import type { Managers } from '../lvmlockd/managers/registry.ts';
 import { SANLOCK_PROTOCOL } from '../lvmlockd/managers/sanlock/ask.ts';
 import { type DaemonState, type Effect, newState, type Settings } from '../lvmlockd/state.ts';
 import type { EndSignal } from '../lvmlockd/terminate.ts';
@@ -21,7 +21,7 @@ import { Turns } from './turns.ts';
 export interface LvmlockdPorts {
   readonly settings: Settings;
   readonly socketPath: ByteString;
-  readonly managers: (isChosen: () => boolean) => ReadonlyMap<ManagerKind, LockManager>;
+  readonly managers: Managers;
   readonly clock: Clock;
   readonly sockets: Sockets;
   readonly sanlock: SanlockEndpoint;
@@ -77,8 +77,7 @@ export class LvmlockdProgram {
 
   constructor(ports: LvmlockdPorts) {
     this.#ports = ports;
-    const managers = ports.managers(() => this.#state.gl.type !== null);
-    this.#state = newState(ports.settings, managers);
+    this.#state = newState(ports.settings, ports.managers);
     this.#turns = new Turns(ports.clock, (peer) => this.#turnOf(peer));
     const sanlock = new SanlockCarrier(ports.sanlock, ports.log, (session) =>
       this.#post({ kind: 'sessionLost', session }),

@@ -1,7 +1,7 @@
 import { given } from '../../base/given.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { MAX_HOST_ID } from '../../format/limits.ts';
-import type { ManagerKind } from '../../lvmlockd/managers/manager.ts';
+import type { ManagedLockType } from '../../wire/lvmlockd/requests.ts';
 
 /** The command line of lvmlockd (spec 30 §1). */
 export interface LvmlockdOptions {
@@ -13,7 +13,7 @@ export interface LvmlockdOptions {
   readonly pidFile: string;
   readonly socketPath: string;
   readonly adoptFile: string;
-  readonly globalLockType: ManagerKind | null;
+  readonly globalLockType: ManagedLockType | null;
   /** syslog(3) number. */
   readonly syslogSeverity: number;
   readonly adopt: boolean;

@@ -1,8 +1,23 @@
 import type { ByteString } from '../../base/bytes.ts';
-import type { LockScope } from '../../wire/lvmlockd/requests.ts';
+import type { LockScope, ManagedLockType } from '../../wire/lvmlockd/requests.ts';
 import type { ManagerSteps } from './steps.ts';
+import type { ManagerTraits } from './traits.ts';
 
-export type ManagerKind = 'sanlock' | 'dlm' | 'idm';
+/**
+ * What a lock manager is to the core: procedures that yield effects (steps.ts), and traits for the
+ * few decisions that are the core's own (traits.ts). A new one is a folder beside `sanlock`, a
+ * carrier of its protocol in `programs`, and an entry where the program is composed.
+ *
+ * How the procedures fit the three protocols (spec 31 §1–§6, 40 §7, 50 D):
+ * - sanlock: a session is a registered connection, one for each lockspace; its calls are those of
+ *   the sanlock socket. Leases are slots on an LV of the VG.
+ * - dlm: a session is the open device of a lockspace, whose requests are the calls; the names of
+ *   the cluster and of its nodes are read from configfs, by calls outside of a session. `prepare`
+ *   compares the cluster with the VG lock args, `leave` closes by force. Locks are conversions of a
+ *   null lock; `adopted` are its orphans. `refreshLv` runs a command on the other nodes.
+ * - idm: a session is a connection, one for each lockspace; calls name the drives, which start_vg
+ *   and the lock requests list: VgPlace and ResourceRef get these paths with it.
+ */
 
 /** What happened: `result` is for lvm (LD_RESULT), `lmResult` what the lock manager said. */
 export interface Outcome {
@@ -33,7 +48,7 @@ export interface HeldLock {
 }
 
 export interface LockOutcome extends Outcome {
-  /** Worth another try even for an LV: the holder may let go soon. */
+  /** Worth another try even for an LV: the holder may release it soon. */
   readonly retry: boolean;
   /** From the value block; 0 when there is none. */
   readonly version: number;
@@ -56,7 +71,7 @@ export interface JoinOutcome extends Outcome {
   readonly adopted: readonly AdoptedLock[];
 }
 
-/** `result`: 0 nobody else, BUSY others are there or it cannot be known. */
+/** `result`: 0 no other host, BUSY others are there or it cannot be known. */
 export interface HostsOutcome extends Outcome {
   readonly unknown: boolean;
 }
@@ -70,18 +85,18 @@ export interface LeaveHow {
   readonly held: readonly HeldLock[];
   /** The VG is being removed: leases become unusable, the lockspace is cleared. */
   readonly removeVg: boolean;
-  /** Give up everything at once, whatever the lock manager thinks (drop_vg). */
+  /** Give up everything at once, even if locks are in use (drop_vg). */
   readonly dropAll: boolean;
 }
 
 export interface LeaveOutcome extends Outcome {
-  /** The lock manager said that it is left; false: it stays, or nobody answered. */
+  /** The lock manager confirmed that it is left; false: it stays, or there was no answer. */
   readonly confirmed: boolean;
 }
 
 /** One VG's lockspace in a lock manager. Procedures of one space run one after another. */
 export interface ManagerSpace {
-  /** Quick checks, answered before the lockspace is joined. */
+  /** Quick checks, answered before the lockspace is joined. `hostId` 0: none is set. */
   prepare(hostId: number): ManagerSteps<PrepareOutcome>;
   /** `adopt`: being joined already, with locks of an earlier lvmlockd, is fine. */
   join(adopt: boolean): ManagerSteps<JoinOutcome>;
@@ -109,41 +124,47 @@ export interface FoundSpace extends VgPlace {
   readonly hostId: number;
 }
 
-/** What happens to whom while the lock manager gives a lockspace up. */
 export interface LossReport {
   /** false: the lock manager did not answer. */
   readonly answered: boolean;
-  /** Lockspace names that are being removed or lost. */
+  /** Lockspaces that it removes or loses, by the names of `spaceName`. */
   readonly dying: readonly ByteString[];
 }
 
-export interface GiveBackOutcome extends Outcome {
-  /** It said that it keeps nothing of that VG any more: it has no reason to stop anybody. */
+export interface ReleaseKeptOutcome extends Outcome {
+  /** It said that it keeps nothing of that VG any more: it has no reason to signal lvmlockd. */
   readonly keepsNothing: boolean;
 }
 
+/** For the log: what the administrator is to do. */
+export interface ManagerAdvice {
+  /** The lock manager does not run. */
+  readonly notRunning: string;
+  /** It keeps locks of an earlier lvmlockd, and refuses the join (BUSY). */
+  readonly keptLocks: string;
+}
+
 export interface LockManager {
-  readonly kind: ManagerKind;
-  isRunning(): ManagerSteps<boolean>;
+  /** As requests and replies name it. */
+  readonly lockType: ManagedLockType;
+  readonly traits: ManagerTraits;
+  readonly advice: ManagerAdvice;
+  /** `isChosen`: the global lock has a lock type already; in test mode nothing else is running. */
+  isRunning(isChosen: boolean): ManagerSteps<boolean>;
   initVg(vg: VgPlace, enableGl: boolean): ManagerSteps<InitVgOutcome>;
-  /** `session` is unique in this daemon's life. */
+  /** `session` is unique among the lockspaces of this daemon process. */
   open(vg: VgPlace, session: number): ManagerSpace;
+  /** With the trait `renamesVgs` only. */
   renameVg(vg: VgPlace): ManagerSteps<Outcome>;
+  /** Has the other hosts read the size of an LV anew; null: it cannot reach them. */
+  readonly refreshLv: ((path: ByteString) => ManagerSteps<Outcome>) | null;
   /** Lockspaces of an earlier lvmlockd. */
   findSpaces(): ManagerSteps<readonly FoundSpace[]>;
   findLosses(): ManagerSteps<LossReport>;
-  /** Leases that it keeps for nobody who runs, of a VG that is not joined. ENOLS: there are none. */
-  giveBack(vgName: ByteString): ManagerSteps<GiveBackOutcome>;
-  /** Do two VG names mean one lockspace to the lock manager? */
-  sameSpace(oneVgName: ByteString, otherVgName: ByteString): boolean;
-}
-
-export const LONGEST_VG_NAME = 60;
-
-/** `"lvm_" + VG name`, as in dumps; '' for a name that is too long (spec 30 §4.1). */
-export function lockspaceName(vgName: ByteString): ByteString {
-  const longest = 63;
-  return vgName.length > LONGEST_VG_NAME ? '' : `lvm_${vgName}`.slice(0, longest);
+  /** Releases locks that it keeps for no living process, of a VG not joined. ENOLS: none. */
+  releaseKept(vgName: ByteString): ManagerSteps<ReleaseKeptOutcome>;
+  /** Under which name it knows the VG's lockspace: VGs of one name are one lockspace to it. */
+  spaceName(vgName: ByteString): ByteString;
 }
 
 export const OK: Outcome = { result: 0, lmResult: 0 };

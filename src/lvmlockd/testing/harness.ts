@@ -11,14 +11,12 @@ import {
   type LockOutcome,
   type ManagerSpace,
   OK,
+  type Outcome,
 } from '../managers/manager.ts';
-import type { ManagerSteps } from '../managers/steps.ts';
+import { registryOf } from '../managers/registry.ts';
+import { done, type ManagerSteps } from '../managers/steps.ts';
+import { type ManagerTraits, TRAITS } from '../managers/traits.ts';
 import { type DaemonState, newState } from '../state.ts';
-
-function* done<T>(value: T): ManagerSteps<T> {
-  yield* [];
-  return value;
-}
 
 const GRANTED: LockOutcome = { ...OK, retry: false, version: 0, glEnabled: null };
 
@@ -35,13 +33,16 @@ export class FakeManager {
   locks: LockOutcome[] = [];
   /** VGs whose leases are kept for nobody. */
   readonly kept = new Set<string>();
+  traits: ManagerTraits = TRAITS.sanlock;
   readonly did: string[] = [];
   /** What the lock manager holds for the daemon. */
   readonly holding = new Set<string>();
 
   manager(): LockManager {
     return {
-      kind: 'sanlock',
+      lockType: 'sanlock',
+      traits: this.traits,
+      advice: { notRunning: 'start it', keptLocks: 'release them' },
       isRunning: () => done(true),
       initVg: (vg) => {
         this.did.push(`initVg ${vg.vgName}`);
@@ -54,13 +55,19 @@ export class FakeManager {
       },
       findSpaces: () => done(this.found),
       findLosses: () => done({ answered: this.answers, dying: this.dying }),
-      giveBack: (vgName) => {
-        this.did.push(`give back ${vgName}`);
+      refreshLv: this.traits === TRAITS.dlm ? (path) => this.#refresh(path) : null,
+      releaseKept: (vgName) => {
+        this.did.push(`release kept ${vgName}`);
         const result = this.kept.delete(vgName) ? 0 : LD_RESULT.ENOLS;
         return done({ result, lmResult: result, keepsNothing: this.answers });
       },
-      sameSpace: (one, other) => one.slice(0, 44) === other.slice(0, 44),
+      spaceName: (vgName) => `lvm_${vgName}`.slice(0, 48),
     };
+  }
+
+  #refresh(path: string): ManagerSteps<Outcome> {
+    this.did.push(`refresh ${path}`);
+    return done(OK);
   }
 
   #space(vgName: string): ManagerSpace {
@@ -118,11 +125,13 @@ export class Harness {
       readonly adoptFile?: string;
       readonly found?: readonly FoundSpace[];
       readonly limits?: Partial<Limits>;
+      readonly traits?: ManagerTraits;
     } = {},
   ) {
     this.fake.found = more.found ?? [];
+    this.fake.traits = more.traits ?? TRAITS.sanlock;
     const settings = { globalLockType: null, hostId: 1, adopt: true };
-    const managers = new Map([['sanlock', this.fake.manager()] as const]);
+    const managers = registryOf(this.fake.manager());
     this.state = newState(settings, managers, { ...LIMITS, ...more.limits });
     this.post({ kind: 'started', adoptFile: more.adoptFile ?? null });
   }

@@ -1,3 +1,4 @@
+import { registryOf } from '../../lvmlockd/managers/registry.ts';
 import { testManager } from '../../lvmlockd/managers/sanlock/test-mode.ts';
 import type { Clock, Timer } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
@@ -52,7 +53,7 @@ export class LvmlockdWorld {
     this.program = new LvmlockdProgram({
       settings: { globalLockType: null, hostId: 0, adopt: true },
       socketPath: '/run/lvm/lvmlockd.socket',
-      managers: (isChosen) => new Map([['sanlock', testManager(isChosen)]]),
+      managers: registryOf(testManager()),
       clock,
       sockets,
       sanlock: { sockets, clock, socketPath: '/run/sanlock/sanlock.sock' },

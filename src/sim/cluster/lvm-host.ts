@@ -1,5 +1,6 @@
 import { ERRNO } from '../../base/errno.ts';
 import type { LogFields, LogLevel } from '../../base/log-fields.ts';
+import { registryOf } from '../../lvmlockd/managers/registry.ts';
 import { sanlockManager } from '../../lvmlockd/managers/sanlock/manager.ts';
 import { sanlockTimes } from '../../lvmlockd/managers/sanlock/times.ts';
 import type { Log } from '../../ports/log.ts';
@@ -186,7 +187,7 @@ export class LvmHost {
     const program = new LvmlockdProgram({
       settings: { globalLockType: null, hostId: this.hostId, adopt: true },
       socketPath: '/run/lvm/lvmlockd.socket',
-      managers: () => new Map([['sanlock', sanlockManager({ times, killpath: KILLPATH })]]),
+      managers: registryOf(sanlockManager({ times, killpath: KILLPATH })),
       clock: time,
       sockets,
       sanlock: { sockets, clock: time, socketPath: '/run/sanlock/sanlock.sock' },

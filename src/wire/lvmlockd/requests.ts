@@ -2,8 +2,10 @@ import type { ByteString } from '../../base/bytes.ts';
 import { type Fields, formatMessage, numberOf, textOf } from './libdaemon.ts';
 import { LD_OP, LVMLOCKD_PROTOCOL, LVMLOCKD_PROTOCOL_VERSION } from './numbers.ts';
 
+/** The lock types behind which there is a lock manager. */
+export type ManagedLockType = 'dlm' | 'sanlock' | 'idm';
 /** The lock manager of a VG; `unknown`: a name that no lvmlockd knows. */
-export type LockType = 'none' | 'sanlock' | 'dlm' | 'idm' | 'unknown';
+export type LockType = ManagedLockType | 'none' | 'unknown';
 /**
  * A lock's mode as lvm names it: `un` unlocks, `iv` and `nl` are refused with EINVAL (spec 30
  * §3.1).

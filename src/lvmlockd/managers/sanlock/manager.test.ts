@@ -246,17 +246,17 @@ test('a removed VG leaves unusable leases behind', () => {
 });
 
 test('only a sanlock that says so keeps nothing of a VG', () => {
-  const gives = (answer: Scripted, joinedHere = false) => {
+  const releases = (answer: Scripted, joinedHere = false) => {
     const fake = new FakeSanlock();
     if (joinedHere) fake.joined.push(areaAt(SITE, 1));
     fake.script('rem_lockspace', answer);
-    const { result, keepsNothing } = fake.run(manager.giveBack('vg'));
+    const { result, keepsNothing } = fake.run(manager.releaseKept('vg'));
     return `${result} ${keepsNothing}`;
   };
-  assert.equal(gives({ code: 0 }), '0 true');
-  assert.equal(gives({ code: -2 }), '-210 true');
-  assert.equal(gives({ code: -16 }), '-16 false');
-  assert.equal(gives({ code: -2, answered: false }), '-210 false');
-  assert.equal(gives({ code: -22 }), '-210 false');
-  assert.equal(gives({ code: 0 }, true), '-210 false');
+  assert.equal(releases({ code: 0 }), '0 true');
+  assert.equal(releases({ code: -2 }), '-210 true');
+  assert.equal(releases({ code: -16 }), '-16 false');
+  assert.equal(releases({ code: -2, answered: false }), '-210 false');
+  assert.equal(releases({ code: -22 }), '-210 false');
+  assert.equal(releases({ code: 0 }, true), '-210 false');
 });

@@ -11,15 +11,17 @@ import { MAX_NAME_BYTES } from '../../../wire/sanlock/socket.ts';
 import {
   both,
   type FoundSpace,
-  type GiveBackOutcome,
   type LockManager,
   type LossReport,
+  type ManagerAdvice,
   type ManagerSpace,
   OK,
   type Outcome,
+  type ReleaseKeptOutcome,
   type VgPlace,
 } from '../manager.ts';
 import type { ManagerSteps } from '../steps.ts';
+import { TRAITS } from '../traits.ts';
 import { ask } from './ask.ts';
 import { lockLvOfPath, lockLvPath, sanlockSpaceName, vgArgsFor } from './layout.ts';
 import { SanlockSpace, type SanlockSpaceSettings } from './lockspace.ts';
@@ -32,13 +34,16 @@ import { initVg, renameVg } from './vg-leases.ts';
 export function sanlockManager(settings: SanlockSpaceSettings): LockManager {
   const { times } = settings;
   return {
-    kind: 'sanlock',
+    lockType: 'sanlock',
+    traits: TRAITS.sanlock,
+    advice: ADVICE,
     *isRunning(): ManagerSteps<boolean> {
       return isAnswered(yield* ask(version(), times.quickMs));
     },
     initVg: (vg: VgPlace, enableGl: boolean) => initVg(vg, enableGl, times),
     open: (vg: VgPlace, session: number): ManagerSpace => new SanlockSpace(vg, session, settings),
     renameVg: (vg: VgPlace): ManagerSteps<Outcome> => renameVg(vg, times),
+    refreshLv: null,
     *findSpaces(): ManagerSteps<readonly FoundSpace[]> {
       const answer = yield* ask(getLockspaces(), times.quickMs);
       const found: FoundSpace[] = [];
@@ -57,13 +62,23 @@ export function sanlockManager(settings: SanlockSpaceSettings): LockManager {
       const answer = yield* ask(status(), times.quickMs);
       return { answered: isAnswered(answer), dying: answer.ok ? dyingIn(answer.value) : [] };
     },
-    giveBack: (vgName) => giveBack(vgName, times),
-    sameSpace: (one, other) => sanlockSpaceName(one) === sanlockSpaceName(other),
+    releaseKept: (vgName) => releaseKept(vgName, times),
+    spaceName: sanlockSpaceName,
   };
 }
 
+/** Texts for the log of lvmlockd. */
+const ADVICE: ManagerAdvice = {
+  notRunning:
+    'start it (systemctl start wdmd sanlock), then repeat vgchange --lockstart for this VG',
+  keptLocks:
+    'LVs of this VG may be active here since before a restart of sanlock: deactivate them ' +
+    '(lvchange -an), then lvmlockctl --drop this VG, and start it again; where the log of sanlock ' +
+    'has lockspace.closed, do as that says instead',
+};
+
 /** What a sanlock started again keeps of the one before (decision 0015), with lvm's own names. */
-function* giveBack(vgName: ByteString, times: SanlockTimes): ManagerSteps<GiveBackOutcome> {
+function* releaseKept(vgName: ByteString, times: SanlockTimes): ManagerSteps<ReleaseKeptOutcome> {
   const name = sanlockSpaceName(vgName);
   const joined = yield* ask(getLockspaces(), times.quickMs);
   const isJoined = joined.ok && joined.value.some((area) => area.name === name);

@@ -10,6 +10,7 @@ import {
   type VgPlace,
 } from '../manager.ts';
 import { deviceAt, done, sleep } from '../steps.ts';
+import { TRAITS } from '../traits.ts';
 import {
   lockLvOfArgs,
   lockLvPath,
@@ -22,7 +23,7 @@ import {
 const JOIN_MS = 2000;
 
 /** `--test`: sanlock without sanlock. Every lock is granted, nothing is written (spec 31 §7). */
-export function testManager(isChosen: () => boolean): LockManager {
+export function testManager(): LockManager {
   // The first VG made or started carries the global lock.
   const global: { vgName: ByteString | null } = { vgName: null };
   const claimGl = (vgName: ByteString) => {
@@ -30,8 +31,10 @@ export function testManager(isChosen: () => boolean): LockManager {
     return global.vgName === vgName;
   };
   return {
-    kind: 'sanlock',
-    isRunning: () => done(isChosen()),
+    lockType: 'sanlock',
+    traits: TRAITS.sanlock,
+    advice: { notRunning: '', keptLocks: '' }, // neither happens
+    isRunning: (isChosen) => done(isChosen),
     *initVg(vg: VgPlace) {
       const refuse = { result: LD_RESULT.EARGS, lmResult: 0, vgLockArgs: vg.vgLockArgs };
       if (vg.vgLockArgs === '') return refuse;
@@ -48,10 +51,11 @@ export function testManager(isChosen: () => boolean): LockManager {
         },
       }),
     renameVg: () => done(OK),
+    refreshLv: null,
     findSpaces: () => done([]),
     findLosses: () => done({ answered: true, dying: [] }),
-    giveBack: () => done({ ...both(LD_RESULT.ENOLS), keepsNothing: true }),
-    sameSpace: (one, other) => one === other,
+    releaseKept: () => done({ ...both(LD_RESULT.ENOLS), keepsNothing: true }),
+    spaceName: (vgName) => vgName,
   };
 }
 
