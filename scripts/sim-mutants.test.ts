@@ -168,9 +168,9 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     what: 'the daemon leaves a lockspace while its users still run',
-    file: 'src/sanlock/recovery.ts',
-    from: 'if (allGone(front, space)) leave(front, space);',
-    to: 'if (space.killing) leave(front, space);',
+    file: 'src/sanlock/lockspace-step.ts',
+    from: 'if (!isGone(phase, usage)) {',
+    to: 'if (!isGone(phase, usage) && first !== NOTHING) {',
   },
   {
     what: 'a lease is written after own expiry',
@@ -193,9 +193,9 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     what: 'a lease process is ended while what was refused may still land',
-    file: 'src/sanlock/joining.ts',
-    from: 'Math.min(untilMs + LEAVE_DEADLINE_MS, space.leaveMostMs)',
-    to: 'space.leaveByMs',
+    file: 'src/sanlock/lockspace-step.ts',
+    from: 'Math.min(untilMs + LEAVE_DEADLINE_MS, phase.mostMs)',
+    to: 'phase.byMs',
     world: REFUSED_WRITES,
   },
   {

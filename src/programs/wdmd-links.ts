@@ -48,7 +48,7 @@ export class WdmdLinks {
       frames.push(bytes);
       while (frames.length >= WDMD_MESSAGE_BYTES) {
         const message = decode(wdmdMessage, frames.take(WDMD_MESSAGE_BYTES));
-        this.#report(lockspace, { kind: 'said', message });
+        this.#report(lockspace, { kind: 'answered', message });
       }
     });
     connection.onClosed(() => {

@@ -6,14 +6,14 @@ import { type Effect, log, send } from './effects.ts';
 import type { FrontEvent } from './events.ts';
 import type { Front } from './front.ts';
 import { listenerSent, undelivered } from './host-events.ts';
-import { leaseEnded, leaseLost, leaseSaid, watchdogTold } from './joining.ts';
 import { keepsLeases } from './kept-leases.ts';
 import { loopLagged } from './lag.ts';
-import { endSilentLeavers, look } from './recovery.ts';
+import { leaseEnded, leaseLost, leaseSent } from './lease-processes.ts';
+import { watchdogSent } from './lockspaces.ts';
 import { replyBytes } from './request.ts';
 import { resumeSurvivors } from './resuming.ts';
-import { endIdleScratch } from './scratch.ts';
 import { holderEnded, restore } from './survivors-restore.ts';
+import { tick } from './tick.ts';
 import type { UserProcess } from './user-process.ts';
 
 /** One event in, what to do out. Everything in one event happens at one moment. */
@@ -65,7 +65,7 @@ function apply(front: Front, event: FrontEvent): void {
       goOn(front.whenStarted, event.lease)?.();
       return;
     case 'leaseSent':
-      leaseSaid(front, event.lease, event.message);
+      leaseSent(front, event.lease, event.message);
       return;
     case 'leaseLost':
       leaseLost(front, event.lease);
@@ -74,7 +74,7 @@ function apply(front: Front, event: FrontEvent): void {
       leaseEnded(front, event.lease);
       return;
     case 'watchdog':
-      watchdogTold(front, event.lockspace, event.event);
+      watchdogSent(front, event.lockspace, event.event);
       return;
     case 'lagged':
       loopLagged(front, event.lagMs);
@@ -105,12 +105,6 @@ function request(front: Front, event: Extract<FrontEvent, { kind: 'request' }>):
 function processEnded(front: Front, process: UserProcess): void {
   holderEnded(front, process);
   resumeSurvivors(front);
-}
-
-function tick(front: Front): void {
-  look(front);
-  endSilentLeavers(front);
-  endIdleScratch(front);
 }
 
 /** The daemon ends only when no lockspace is left (spec 20 §15). */

@@ -38,7 +38,7 @@ function wasExamined(front: Front, space: Lockspace, hostId: number): boolean {
  * next bit would be followed: so the requests are read once more when that time is over. Requests
  * that were followed already are not followed again.
  */
-export function lookAgain(front: Front, space: Lockspace): void {
+export function examineAgain(front: Front, space: Lockspace): void {
   const due = [...space.signalledAgain].filter((hostId) => !wasExamined(front, space, hostId));
   if (due.length === 0) return;
   for (const hostId of due) space.signalledAgain.delete(hostId);
@@ -70,7 +70,7 @@ function next(front: Front, space: Lockspace): void {
   for (const resource of space.examining.keys()) {
     const { hold } = resource;
     const isUsable = front.usableLockspace(space.name) === space;
-    if (!isUsable || space.lease === null || hold === null || !isAsked(resource)) {
+    if (!isUsable || hold === null || !isAsked(resource)) {
       space.examining.delete(resource);
       continue;
     }

@@ -4,6 +4,7 @@ import { type Random, SECOND_MS, wholeSeconds } from '../base/units.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import type { LeaseCommand, LeaseCommandResult } from '../lease-process/messages.ts';
 import { type Effect, toLease } from './effects.ts';
+import { listOf, mayGrant } from './lockspace-phase.ts';
 import type { SanlockSettings } from './settings.ts';
 import type {
   Client,
@@ -150,7 +151,7 @@ export class Front {
   }
 
   endLease(lease: number): void {
-    if (!this.leaseProcesses.has(lease)) return;
+    if (!this.leaseProcesses.has(lease) || this.lingering.has(lease)) return;
     this.lingering.add(lease);
     this.effects.push({ kind: 'endLease', lease });
   }
@@ -205,15 +206,13 @@ export class Front {
   }
 
   liveLockspace(name: ByteString): Lockspace | null {
-    return this.lockspaces.find((space) => space.state === 'live' && space.name === name) ?? null;
+    return this.lockspaces.find((space) => space.name === name && listOf(space) === 'live') ?? null;
   }
 
   /** One that may grant: joined, renewing, not being given up. */
   usableLockspace(name: ByteString): Lockspace | null {
     const space = this.liveLockspace(name);
-    if (space === null || space.lease === null) return null;
-    if (space.externalRemove) return null; // who came in now would be killed at the next look
-    return space.dead || space.failed || this.expired(space) ? null : space;
+    return space !== null && mayGrant(space) && !this.expired(space) ? space : null;
   }
 
   /** Own expiry, by our clock and the last renewal known to have landed. */

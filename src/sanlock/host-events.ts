@@ -9,7 +9,7 @@ import {
   sanlkHostEvent,
   smHeader,
 } from '../wire/sanlock/socket.ts';
-import { log } from './effects.ts';
+import { log, toLease } from './effects.ts';
 import type { Front } from './front.ts';
 import type { EventChannel, Lockspace } from './state.ts';
 
@@ -154,8 +154,15 @@ export function announceS(front: Front, space: Lockspace): number {
   return front.settings.setBitmapS || space.times.bitmapMs / 1000;
 }
 
+/** What the next renewals carry: the bits not older than the set-bit time, and the event. */
+export function announce(front: Front, space: Lockspace): void {
+  clearOldBits(front, space);
+  const hostIds = [...space.bits.keys()];
+  toLease(front, space.lease, { kind: 'announce', hostIds, event: space.event });
+}
+
 /** @returns whether a bit was old enough to be cleared */
-export function takeBackOldBits(front: Front, space: Lockspace): boolean {
+export function clearOldBits(front: Front, space: Lockspace): boolean {
   const keepS = announceS(front, space);
   const old = [...space.bits].filter(([, setS]) => front.nowS - setS > keepS);
   for (const [hostId] of old) space.bits.delete(hostId);

@@ -4,6 +4,7 @@ import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import { recordLeaseEnd, recordRelease } from './holder-journal.ts';
 import { nextTurn } from './local-queue.ts';
+import { isDead, isRemoved, mayRelease } from './lockspace-phase.ts';
 import { resultNumber } from './result-number.ts';
 import type { Client, Resource, Token } from './state.ts';
 
@@ -57,8 +58,7 @@ export function releaseResource(
   options: { readonly rename: ByteString | null; readonly done: (result: number) => void },
 ): void {
   const { lockspace, hold } = resource;
-  const { lease, dead, failed } = lockspace;
-  if (hold === null || lease === null || dead || failed) {
+  if (hold === null || !mayRelease(lockspace)) {
     // In a lockspace that is being lost no lease is written: the end of the host id frees them.
     removeResource(front, resource);
     recordLeaseEnd(front, resource);
@@ -68,7 +68,7 @@ export function releaseResource(
   resource.state = 'removing';
   const lvb = resource.lvbDirty ? resource.lvb : null;
   const command = { op: 'release', hold: hold.number, lvb, rename: options.rename } as const;
-  front.command(lease, command, (result: LeaseCommandResult) => {
+  front.command(lockspace.lease, command, (result: LeaseCommandResult) => {
     removeResource(front, resource);
     recordLeaseEnd(front, resource);
     options.done(result.ok ? 0 : resultNumber(result.error));
@@ -82,7 +82,7 @@ export function releaseResource(
  */
 function outlives({ persistent, hold, lockspace }: Resource): boolean {
   if (!persistent || hold === null) return false;
-  return !lockspace.dead || (lockspace.usedByOrphans && !lockspace.externalRemove);
+  return !isDead(lockspace) || (lockspace.usedByOrphans && !isRemoved(lockspace));
 }
 
 /** The process of a registered connection has ended: its leases are released or become orphans. */

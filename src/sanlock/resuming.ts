@@ -32,7 +32,7 @@ export function resumeSurvivors(front: Front): void {
 }
 
 /** A message of a lease process that serves no lockspace of this daemon. */
-export function resumedSaid(front: Front, lease: number, message: FromLeaseProcess): void {
+export function resumedSent(front: Front, lease: number, message: FromLeaseProcess): void {
   const survivor = survivorOf(front, lease);
   if (survivor === null) return; // the process was given up meanwhile
   switch (message.kind) {

@@ -2,7 +2,7 @@ import { SECOND_MS } from '../base/units.ts';
 import { formatMs } from '../lease/lease-times.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
-import { leaseLost } from './joining.ts';
+import { leaseLost } from './lease-processes.ts';
 
 const IDLE_MS = 30_000;
 /** Where so many hang on their way out, the idle one stays in use: the next might hang as well. */

@@ -7,6 +7,7 @@ import type {
   LeaseCommand,
   LeaseCommandResult,
 } from '../lease-process/messages.ts';
+import { type LockspacePhase, WAITING } from './lockspace-phase.ts';
 import type { UserProcess } from './user-process.ts';
 import type { WatchdogLink } from './watchdog-link.ts';
 
@@ -90,9 +91,8 @@ export interface Lockspace {
   readonly offset: number;
   readonly ioTimeoutS: number;
   readonly times: LeaseTimes;
-  state: 'adding' | 'live' | 'removing';
-  /** null once its process is gone: no renewal will ever come again. */
-  lease: number | null;
+  phase: LockspacePhase;
+  readonly lease: number;
   generation: bigint;
   sectorSize: number;
   areaBytes: number;
@@ -105,11 +105,6 @@ export interface Lockspace {
   acquireResult: number;
   renewalResult: number;
   corruptResult: number;
-  failed: boolean;
-  /** No lease is granted any more; its users are being stopped. */
-  dead: boolean;
-  killing: boolean;
-  externalRemove: boolean;
   used: boolean;
   usedByOrphans: boolean;
   readonly hosts: Map<number, HostRecord>;
@@ -130,19 +125,12 @@ export interface Lockspace {
   indexBusy: boolean;
   /** null: wdmd is not asked, or was let go. */
   watchdog: WatchdogLink | null;
-  /** Its lease process was told to acquire the host id. */
-  joinSent: boolean;
   addWaiter: Reply | null;
   /** By client: there are no more of them than connections, since who leaves is forgotten. */
   readonly removeWaiters: Map<Client, Reply>;
   readonly inquireWaiters: Map<Client, () => void>;
-  warned: boolean;
   /** No new lease before: a loop lagged; 0 = none did. */
   grantsPausedUntilMs: number;
-  /** When a lease process that was asked to leave has been silent for too long; 0 = not asked. */
-  leaveByMs: number;
-  /** How far it may put that off, while writes that were refused may land. */
-  leaveMostMs: number;
 }
 
 /**
@@ -208,7 +196,7 @@ export function newLockspace(
   return {
     ...of,
     times: leaseTimes(of.ioTimeoutS),
-    state: 'adding',
+    phase: WAITING,
     generation: 0n,
     sectorSize: 0,
     areaBytes: 0,
@@ -220,10 +208,6 @@ export function newLockspace(
     acquireResult: 0,
     renewalResult: 0,
     corruptResult: 0,
-    failed: false,
-    dead: false,
-    killing: false,
-    externalRemove: false,
     used: false,
     usedByOrphans: false,
     hosts: new Map(),
@@ -238,13 +222,9 @@ export function newLockspace(
     examining: new Map(),
     indexBusy: false,
     watchdog: null,
-    joinSent: false,
     addWaiter: null,
     removeWaiters: new Map(),
     inquireWaiters: new Map(),
-    warned: false,
     grantsPausedUntilMs: 0,
-    leaveByMs: 0,
-    leaveMostMs: 0,
   };
 }

@@ -12,6 +12,7 @@ import {
   sanlkState,
 } from '../wire/sanlock/socket.ts';
 import type { Front } from './front.ts';
+import { hasFailed, isDead, listOf } from './lockspace-phase.ts';
 import type { Client, Lockspace, RenewalEntry, Resource } from './state.ts';
 
 const SMPROTO_HEX = '00000001';
@@ -128,7 +129,7 @@ export function lockspaceBody(
 }
 
 export function lockspaceRecord(space: Lockspace): Uint8Array {
-  const list = { live: 'spaces', removing: 'rem', adding: 'add' }[space.state];
+  const list = { live: 'spaces', removing: 'rem', adding: 'add' }[listOf(space)];
   const pairs: Pairs = [
     ['list', list],
     ['space_id', space.id],
@@ -136,9 +137,9 @@ export function lockspaceRecord(space: Lockspace): Uint8Array {
     ['sector_size', space.sectorSize],
     ['align_size', space.areaBytes],
     ['host_generation', space.generation],
-    ['renew_fail', flag(space.failed)],
-    ['space_dead', flag(space.dead)],
-    ['killing_pids', flag(space.killing)],
+    ['renew_fail', flag(hasFailed(space))],
+    ['space_dead', flag(isDead(space))],
+    ['killing_pids', flag(space.phase.kind === 'stopping')],
     ['used_retries', 0],
     ['external_used', flag(space.used)],
     ['used_by_orphans', flag(space.usedByOrphans)],

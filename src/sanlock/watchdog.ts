@@ -11,19 +11,16 @@ const CONNECT_MS = 5000;
 const OPEN_MS = 500;
 const STATUS_MS = 5000;
 
-/**
- * What a lockspace may do next: acquire its host id; be used; or give up with WD_ERROR. null: it
- * waits, or goes on as it is.
- */
-export type WatchdogVerdict = 'join' | 'use' | 'fail' | null;
+/** What that means for the lockspace (`stepLockspace`). null: it waits, or goes on as it is. */
+export type WatchdogVerdict = 'mayJoin' | 'armed' | 'watchdogFailed' | null;
 
 export type WatchdogEvent =
   | { readonly kind: 'opened' | 'closed' }
-  | { readonly kind: 'said'; readonly message: WdmdMessage };
+  | { readonly kind: 'answered'; readonly message: WdmdMessage };
 
 /** Before anything of the lockspace is written. */
 export function openWatchdog(front: Front, space: Lockspace): WatchdogVerdict {
-  if (!front.settings.useWatchdog) return 'join';
+  if (!front.settings.useWatchdog) return 'mayJoin';
   space.watchdog = { state: 'connecting', deadlineMs: front.nowMs + CONNECT_MS };
   front.effects.push({ kind: 'openWatchdog', lockspace: space.id });
   return null;
@@ -32,14 +29,14 @@ export function openWatchdog(front: Front, space: Lockspace): WatchdogVerdict {
 /** The host id is ours on disk: wdmd is told before anybody may use it. */
 export function armWatchdog(front: Front, space: Lockspace): WatchdogVerdict {
   const link = space.watchdog;
-  if (link === null) return front.settings.useWatchdog ? 'fail' : 'use';
+  if (link === null) return front.settings.useWatchdog ? 'watchdogFailed' : 'armed';
   if (link.state !== 'ready') return failed(front, space, 'wdmd is gone');
   link.state = 'arming';
   link.deadlineMs = front.nowMs + STATUS_MS;
   const name = `sanlock_${space.name}:${space.hostId}`;
-  tell(front, space, { cmd: WDMD_CMD.REGISTER, name });
-  tell(front, space, { cmd: WDMD_CMD.REFCOUNT_SET });
-  tell(front, space, { cmd: WDMD_CMD.STATUS });
+  sendTo(front, space, { cmd: WDMD_CMD.REGISTER, name });
+  sendTo(front, space, { cmd: WDMD_CMD.REFCOUNT_SET });
+  sendTo(front, space, { cmd: WDMD_CMD.STATUS });
   return null;
 }
 
@@ -55,13 +52,13 @@ export function watchdogEvent(
       if (link.state !== 'connecting') return null;
       link.state = 'opening';
       link.deadlineMs = front.nowMs + OPEN_MS;
-      tell(front, space, {
+      sendTo(front, space, {
         cmd: WDMD_CMD.OPEN_WATCHDOG,
         fireTimeout: front.settings.watchdogFireTimeoutS,
       });
       return null;
-    case 'said':
-      return said(front, space, { link, message: event.message });
+    case 'answered':
+      return answered(front, space, { link, message: event.message });
     case 'closed':
       if (link.state !== 'armed') return failed(front, space, 'wdmd cannot be reached');
       // Its device runs out now. Until then everything stays: users may still end in order.
@@ -73,7 +70,7 @@ export function watchdogEvent(
   }
 }
 
-function said(
+function answered(
   front: Front,
   space: Lockspace,
   { link, message }: { readonly link: WatchdogLink; readonly message: WdmdMessage },
@@ -93,34 +90,34 @@ function said(
   }
   link.state = 'armed';
   feedWatchdog(front, space);
-  return 'use';
+  return 'armed';
 }
 
 /** After each renewal that landed: alive until its timestamp and 8·t. */
 export function feedWatchdog(front: Front, space: Lockspace): void {
   if (space.watchdog?.state !== 'armed') return;
   const aliveS = space.times.renewalFailMs / 1000;
-  tell(front, space, {
+  sendTo(front, space, {
     cmd: WDMD_CMD.TEST_LIVE,
     renewalTime: BigInt(space.lastSuccessS),
     expireTime: BigInt(space.lastSuccessS + aliveS - Math.ceil(front.sleptMs(space) / 1000)),
   });
 }
 
-/** Only when all users are gone, before the host id is given back. */
-export function letGo(front: Front, space: Lockspace): void {
+/** Only when all users are gone, before the host id is released. */
+export function releaseWatchdog(front: Front, space: Lockspace): void {
   const link = space.watchdog;
   space.watchdog = null;
   if (link === null) return;
   if (link.state === 'arming' || link.state === 'armed') {
-    tell(front, space, { cmd: WDMD_CMD.TEST_LIVE });
-    tell(front, space, { cmd: WDMD_CMD.REFCOUNT_CLEAR });
+    sendTo(front, space, { cmd: WDMD_CMD.TEST_LIVE });
+    sendTo(front, space, { cmd: WDMD_CMD.REFCOUNT_CLEAR });
   }
   front.effects.push({ kind: 'endWatchdog', lockspace: space.id });
 }
 
 /** wdmd has had its time. */
-export function lookAtWatchdog(front: Front, space: Lockspace): WatchdogVerdict {
+export function checkWatchdog(front: Front, space: Lockspace): WatchdogVerdict {
   const link = space.watchdog;
   if (!awaits(link) || front.nowMs < link.deadlineMs) return null;
   return link.state === 'opening' ? ready(link) : failed(front, space, 'wdmd does not answer');
@@ -136,16 +133,16 @@ function awaits(link: WatchdogLink | null): link is WatchdogLink {
 
 function ready(link: WatchdogLink): WatchdogVerdict {
   link.state = 'ready';
-  return 'join';
+  return 'mayJoin';
 }
 
 function failed(front: Front, space: Lockspace, reason: string): WatchdogVerdict {
   const { name, hostId } = space;
   log(front, 'error', 'watchdog.failed', { lockspace: name, hostId, reason });
-  return 'fail';
+  return 'watchdogFailed';
 }
 
-function tell(front: Front, space: Lockspace, message: Partial<WdmdMessage>): void {
+function sendTo(front: Front, space: Lockspace, message: Partial<WdmdMessage>): void {
   const bytes = encode(wdmdMessage, { ...zeroRecord(wdmdMessage), ...message });
   front.effects.push({ kind: 'toWatchdog', lockspace: space.id, bytes });
 }

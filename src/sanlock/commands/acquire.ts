@@ -166,10 +166,6 @@ function ballot(
     );
     return;
   }
-  if (space.lease === null) {
-    refuse(front, job, -ERRNO.ENOSPC, NOT_JOINED);
-    return;
-  }
   const resource: Resource = {
     id: front.newResourceId(),
     lockspace: space,

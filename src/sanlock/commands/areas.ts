@@ -17,8 +17,7 @@ import {
 } from '../../wire/sanlock/socket.ts';
 import { examine } from '../examine.ts';
 import type { Front } from '../front.ts';
-import { callHost } from '../host-events.ts';
-import { announce } from '../joining.ts';
+import { announce, callHost } from '../host-events.ts';
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
 import type { Reply } from '../state.ts';
@@ -275,7 +274,7 @@ export function examineResourceCommand(front: Front, request: Request, reply: Re
 export function requestCommand(front: Front, request: Request, reply: Reply): void {
   const { asked, disk, name } = resourceOf(request.body);
   const space = front.usableLockspace(asked.lockspaceName);
-  if (space === null || space.lease === null) {
+  if (space === null) {
     reply(-ERRNO.ENOSPC);
     return;
   }

@@ -11,6 +11,7 @@ import {
   sanlkLockspace,
 } from '../../wire/sanlock/socket.ts';
 import type { Front } from '../front.ts';
+import { listOf } from '../lockspace-phase.ts';
 import type { Request } from '../request.ts';
 import type { Lockspace } from '../state.ts';
 import {
@@ -53,7 +54,7 @@ export function statusAnswer(front: Front, request: Request): Answer {
 /** Joined ones, those being removed, those being added; each newest first. */
 function inOrder(front: Front): Lockspace[] {
   const states = ['live', 'removing', 'adding'] as const;
-  return states.flatMap((state) => front.lockspaces.filter((space) => space.state === state));
+  return states.flatMap((state) => front.lockspaces.filter((space) => listOf(space) === state));
 }
 
 export function getLockspacesAnswer(front: Front): Answer {
@@ -64,7 +65,7 @@ export function getLockspacesAnswer(front: Front): Answer {
   }
   const flags = { live: 0, removing: LSF_FLAGS.REM, adding: LSF_FLAGS.ADD };
   const bodies = spaces.map((space) =>
-    lockspaceBody(space, { flags: flags[space.state], pads: false }),
+    lockspaceBody(space, { flags: flags[listOf(space)], pads: false }),
   );
   return { result: 0, data2: spaces.length, body: concat(bodies) };
 }

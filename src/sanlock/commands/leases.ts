@@ -3,9 +3,9 @@ import { ERRNO } from '../../base/errno.ts';
 import { decode } from '../../codec/struct.ts';
 import { CONVERT_FLAGS, REL_FLAGS, RES_FLAGS, sanlkResource } from '../../wire/sanlock/socket.ts';
 import { printResource } from '../../wire/sanlock/strings.ts';
+import { COMMAND_LOST } from '../command-lost.ts';
 import type { Front } from '../front.ts';
 import { grantsPaused } from '../lag.ts';
-import { LOST } from '../lost.ts';
 import { releaseDead, releaseResource, releaseToken } from '../release.ts';
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
@@ -165,7 +165,7 @@ export function convertCommand(front: Front, request: Request, client: Client, r
     return;
   }
   const space = front.usableLockspace(asked.lockspaceName);
-  if (space === null || space.lease === null || token.resource.hold === null) {
+  if (space === null || token.resource.hold === null) {
     end(-ERRNO.ENOSPC);
     return;
   }
@@ -182,7 +182,7 @@ export function convertCommand(front: Front, request: Request, client: Client, r
     resource.converting = false;
     // A lost process may have written it, and other hosts may share the lease by now: a client that
     // asked to step down to shared must count as a sharer.
-    const mayBeDown = toShared && result === LOST;
+    const mayBeDown = toShared && result === COMMAND_LOST;
     if (!mayBeDown && (!result.ok || result.op !== 'convert')) {
       end(result.ok ? -1 : resultNumber(result.error));
       return;

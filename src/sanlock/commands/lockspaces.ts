@@ -13,7 +13,8 @@ import {
 } from '../../wire/sanlock/socket.ts';
 import { log } from '../effects.ts';
 import type { Front } from '../front.ts';
-import { beginJoin, undoJoin } from '../joining.ts';
+import { isDead, isRemoved, listOf } from '../lockspace-phase.ts';
+import { advance, beginJoin } from '../lockspaces.ts';
 import type { Request } from '../request.ts';
 import { releaseSurvivor } from '../resuming.ts';
 import { type Lockspace, newLockspace, type Reply } from '../state.ts';
@@ -89,8 +90,9 @@ function refuseAdd(front: Front, asked: NamedLockspace, ioTimeoutS: number): num
   if (asked.offset % 512n !== 0n || asked.offset > BigInt(2 ** 52)) return -ERRNO.EINVAL;
   const same = front.lockspaces.find((space) => identical(space, asked));
   if (same !== undefined) {
-    if (same.state === 'live') return -ERRNO.EEXIST;
-    return same.state === 'adding' ? -ERRNO.EINPROGRESS : -ERRNO.EAGAIN;
+    const list = listOf(same);
+    if (list === 'live') return -ERRNO.EEXIST;
+    return list === 'adding' ? -ERRNO.EINPROGRESS : -ERRNO.EAGAIN;
   }
   const clash = front.lockspaces.some(
     (space) => space.name === asked.name || samePlace(space, asked),
@@ -109,7 +111,7 @@ export function inqLockspaceCommand(front: Front, request: Request, reply: Reply
   const ask = (): void => {
     const space = front.lockspaces.find((candidate) => matches(candidate, asked));
     if (space === undefined) reply(-ERRNO.ENOENT);
-    else if (space.state === 'live' && !space.externalRemove) reply(0);
+    else if (listOf(space) === 'live' && !isRemoved(space)) reply(0);
     else if (wait) space.inquireWaiters.set(request.client, ask);
     else reply(-ERRNO.EINPROGRESS);
   };
@@ -136,12 +138,13 @@ export function remLockspaceCommand(front: Front, request: Request, reply: Reply
       });
     return;
   }
-  if (space.state === 'removing') {
+  const list = listOf(space);
+  if (list === 'removing') {
     reply(-ERRNO.EINPROGRESS);
     return;
   }
-  if (space.state === 'adding') {
-    undoJoin(front, space);
+  if (list === 'adding') {
+    advance(front, space, { kind: 'removeAsked' });
     reply(0);
     return;
   }
@@ -149,7 +152,7 @@ export function remLockspaceCommand(front: Front, request: Request, reply: Reply
     reply(-ERRNO.EBUSY);
     return;
   }
-  space.externalRemove = true;
+  advance(front, space, { kind: 'removeAsked' });
   if (cmdFlags & REM_FLAGS.ASYNC) reply(0);
   else space.removeWaiters.set(request.client, reply);
 }
@@ -185,7 +188,7 @@ export function setConfigCommand(front: Front, request: Request, reply: Reply): 
   }
   switch (request.header.data) {
     case CONFIG_COMMANDS.USED:
-      if (space.dead) reply(-ERRNO.ENOSPC);
+      if (isDead(space)) reply(-ERRNO.ENOSPC);
       else {
         space.used = true;
         reply(0);
@@ -196,7 +199,7 @@ export function setConfigCommand(front: Front, request: Request, reply: Reply): 
       reply(0);
       return;
     case CONFIG_COMMANDS.USED_BY_ORPHANS:
-      if (space.dead) reply(-ERRNO.ENOSPC);
+      if (isDead(space)) reply(-ERRNO.ENOSPC);
       else {
         space.usedByOrphans = true;
         reply(0);
@@ -213,8 +216,5 @@ export function setConfigCommand(front: Front, request: Request, reply: Reply): 
 
 /** Every lockspace is removed as by REM_LOCKSPACE; the daemon ends when all are gone. */
 export function removeAll(front: Front): void {
-  for (const space of front.lockspaces) {
-    if (space.state === 'adding') undoJoin(front, space);
-    space.externalRemove = true;
-  }
+  for (const space of front.lockspaces) advance(front, space, { kind: 'removeAsked' });
 }

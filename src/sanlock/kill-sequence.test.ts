@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RES_FLAGS, RESTRICT_FLAGS, SM_CMD } from '../wire/sanlock/socket.ts';
-import { tickEveryMs } from './recovery.ts';
 import type { Client } from './state.ts';
 import { acquireBody, Harness, lockspace, resource } from './testing/harness.ts';
+import { tickEveryMs } from './tick.ts';
 
 /** A client of pid 501 that holds R1 in a lockspace with io timeout 1, renewed at second 100. */
 function held(killGraceS = 5): { harness: Harness; client: Client } {
@@ -71,15 +71,13 @@ test('removal: SIGKILL from the first round, whatever the grace', () => {
 test('who leaves may ask for the time of refused writes, and for no more than that', () => {
   const harness = new Harness();
   harness.join(1);
-  const { front } = harness;
   const unsure = (untilS: number) => () =>
     harness.say(1, { kind: 'leaveUnsure', untilMs: untilS * 1000 });
-  const [space] = front.lockspaces;
-  assert.ok(space !== undefined);
+  const remover = harness.connect(900, false);
   const end = () => harness.look();
   harness.play([
     [101, unsure(160), []], // it was not asked to leave
-    [101.2, () => (space.externalRemove = true), []],
+    [101.2, () => harness.ask(remover, SM_CMD.REM_LOCKSPACE, lockspace('LS')), []],
     [101.3, () => harness.look(), ['lease1 refuse', 'lease1 leave release=true']],
     [102, unsure(10_000), []],
     [102.1, end, []],

@@ -1,0 +1,173 @@
+import { unreachable } from '../base/assert.ts';
+import { SECOND_MS } from '../base/units.ts';
+import { SANLOCK_CODES } from '../wire/sanlock/codes.ts';
+import { COMMAND_LOST } from './command-lost.ts';
+import { log, toLease } from './effects.ts';
+import type { Front } from './front.ts';
+import { recordJoin, recordLeft } from './holder-journal.ts';
+import { closeChannels } from './host-events.ts';
+import { joinRequest } from './join-request.ts';
+import { stopUsers, usageOf } from './kill-sequence.ts';
+import { type LockspaceEffect, type LockspaceEvent, stepLockspace } from './lockspace-step.ts';
+import { takeJoin, takeRenewal } from './renewals.ts';
+import type { Lockspace } from './state.ts';
+import { wakeAll } from './waiters.ts';
+import {
+  armWatchdog,
+  checkWatchdog,
+  openWatchdog,
+  releaseWatchdog,
+  type WatchdogEvent,
+  type WatchdogVerdict,
+  watchdogEvent,
+} from './watchdog.ts';
+
+const SANLK_OK = 1;
+const ERROR_RESULT = -1;
+
+/** A lockspace that was just added: first wdmd, then its host id on disk. */
+export function beginJoin(front: Front, space: Lockspace): void {
+  if (recordJoin(front, space)) obey(front, space, openWatchdog(front, space));
+  else advance(front, space, { kind: 'notRecorded' });
+}
+
+/** What happened to a lockspace, and all that comes of it. */
+export function advance(front: Front, space: Lockspace, event: LockspaceEvent): void {
+  const step = stepLockspace(space.phase, event, front.nowMs, space.times);
+  space.phase = step.phase; // first: what is answered now sees it
+  for (const effect of step.effects) apply(front, space, effect);
+}
+
+export function watchdogSent(front: Front, lockspace: number, event: WatchdogEvent): void {
+  const space = front.lockspaces.find((candidate) => candidate.id === lockspace);
+  if (space !== undefined) obey(front, space, watchdogEvent(front, space, event));
+}
+
+/** wdmd may have had its time. */
+export function checkWatchdogs(front: Front): void {
+  for (const space of [...front.lockspaces]) obey(front, space, checkWatchdog(front, space));
+}
+
+export function tickLockspace(front: Front, space: Lockspace): void {
+  advance(front, space, {
+    kind: 'tick',
+    ageMs: front.claimAgeMs(space),
+    isOverwritten: space.corruptResult !== 0,
+    usage: usageOf(front, space),
+  });
+}
+
+function obey(front: Front, space: Lockspace, verdict: WatchdogVerdict): void {
+  if (verdict !== null) advance(front, space, { kind: verdict });
+}
+
+function apply(front: Front, space: Lockspace, effect: LockspaceEffect): void {
+  const { lease, name: lockspace, hostId } = space;
+  switch (effect.kind) {
+    case 'sendJoin': {
+      const request = joinRequest(front.settings, space, front.settings.ourHostName);
+      toLease(front, lease, { kind: 'join', ...request });
+      return;
+    }
+    case 'takeJoin':
+      takeJoin(front, space, effect.message);
+      return;
+    case 'armWatchdog':
+      obey(front, space, armWatchdog(front, space));
+      return;
+    case 'open':
+      open(front, space);
+      return;
+    case 'failJoin':
+      space.acquireResult = effect.result;
+      return;
+    case 'takeRenewal':
+      takeRenewal(front, space, effect.message);
+      return;
+    case 'refuse':
+      toLease(front, lease, { kind: 'refuse' });
+      return;
+    case 'stopUsers':
+      stopUsers(front, space, { removal: effect.removal });
+      return;
+    case 'releaseWatchdog':
+      releaseWatchdog(front, space);
+      return;
+    case 'leave':
+      toLease(front, lease, { kind: 'leave', release: effect.release });
+      return;
+    case 'failCommands':
+      front.failPending(lease, COMMAND_LOST);
+      return;
+    case 'endProcess':
+      front.endLease(lease);
+      return;
+    case 'forget':
+      forget(front, space);
+      return;
+    case 'logProcessLost':
+      log(front, 'error', 'leaseProcess.lost', { lockspace, hostId });
+      return;
+    case 'logLate':
+    case 'logLost':
+    case 'logLeavesLater':
+      logTimes(front, space, effect);
+      return;
+    default:
+      unreachable(effect);
+  }
+}
+
+function logTimes(
+  front: Front,
+  space: Lockspace,
+  effect: Extract<LockspaceEffect, { kind: 'logLate' | 'logLost' | 'logLeavesLater' }>,
+): void {
+  const { name: lockspace, hostId, path } = space;
+  switch (effect.kind) {
+    case 'logLate':
+      log(front, 'warn', 'renewal.late', { lockspace, hostId, ageMs: Math.floor(effect.ageMs) });
+      return;
+    case 'logLost': {
+      const ageS = Math.floor(effect.ageMs / SECOND_MS);
+      const fields = { lockspace, hostId, ageS, corrupt: space.corruptResult };
+      log(front, 'error', 'lockspace.lost', fields);
+      return;
+    }
+    case 'logLeavesLater': {
+      const waitS = Math.ceil((effect.untilMs - front.nowMs) / SECOND_MS);
+      log(front, 'warn', 'lockspace.leavesLater', { lockspace, hostId, path, waitS });
+      return;
+    }
+    default:
+      unreachable(effect);
+  }
+}
+
+/** From here on users may hold leases in it. */
+function open(front: Front, space: Lockspace): void {
+  space.acquireResult = SANLK_OK;
+  const { name: lockspace, hostId, generation } = space;
+  log(front, 'info', 'lockspace.joined', { lockspace, hostId, generation });
+  answerAdd(space, 0);
+}
+
+function answerAdd(space: Lockspace, result: number): void {
+  const waiter = space.addWaiter;
+  space.addWaiter = null;
+  waiter?.(result);
+  wakeAll(space.inquireWaiters, (wake) => wake());
+}
+
+function forget(front: Front, space: Lockspace): void {
+  recordLeft(front, space);
+  front.lockspaces = front.lockspaces.filter((other) => other !== space);
+  front.resources = front.resources.filter((resource) => resource.lockspace !== space);
+  closeChannels(front, space);
+  const result = space.acquireResult < 0 ? space.acquireResult : ERROR_RESULT;
+  answerAdd(space, space.acquireResult === SANLK_OK ? SANLOCK_CODES.ERROR : result);
+  wakeAll(space.removeWaiters, (reply) => reply(0));
+  // One that was never joined has not been left either.
+  if (space.acquireResult !== SANLK_OK) return;
+  log(front, 'info', 'lockspace.left', { lockspace: space.name, hostId: space.hostId });
+}

@@ -1,0 +1,43 @@
+import { log } from './effects.ts';
+import { examineAgain } from './examine.ts';
+import type { Front } from './front.ts';
+import { announce, clearOldBits } from './host-events.ts';
+import { grantsPaused } from './lag.ts';
+import { endLongWaits } from './local-queue.ts';
+import { listOf } from './lockspace-phase.ts';
+import { checkWatchdogs, tickLockspace } from './lockspaces.ts';
+import { resumeSurvivors } from './resuming.ts';
+import { endIdleScratch } from './scratch.ts';
+import type { Lockspace } from './state.ts';
+import { stopExpiredSurvivors } from './survivors-stop.ts';
+import { awaitsWatchdog } from './watchdog.ts';
+
+/** What the passing of time brings. */
+export function tick(front: Front): void {
+  checkWatchdogs(front);
+  resumeSurvivors(front);
+  stopExpiredSurvivors(front);
+  endLongWaits(front);
+  for (const space of [...front.lockspaces]) if (listOf(space) === 'live') tickLive(front, space);
+  for (const space of front.lockspaces) {
+    if (space.phase.kind === 'leaving') tickLockspace(front, space);
+  }
+  endIdleScratch(front);
+}
+
+/** While users are being stopped the next tick comes sooner (spec 20 §7). */
+export function tickEveryMs(front: Front): number {
+  const isStopping = front.lockspaces.some(({ phase }) => phase.kind === 'stopping');
+  return awaitsWatchdog(front) || isStopping ? 200 : 1000;
+}
+
+function tickLive(front: Front, space: Lockspace): void {
+  // Not only at our renewals: a bit must not ride one renewal longer than it was wanted.
+  if (clearOldBits(front, space)) announce(front, space);
+  if (space.grantsPausedUntilMs !== 0 && !grantsPaused(front, space)) {
+    space.grantsPausedUntilMs = 0;
+    log(front, 'warn', 'grants.resumed', { lockspace: space.name });
+  }
+  examineAgain(front, space);
+  tickLockspace(front, space);
+}
