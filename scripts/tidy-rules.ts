@@ -188,6 +188,7 @@ export const DOCUMENTED: readonly string[] = [
   'base',
   'codec',
   'format',
+  'lease',
   'ports',
   'wire/wdmd',
   'wire/lvmlockd',

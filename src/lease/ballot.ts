@@ -27,6 +27,10 @@ import { readLeader, sameLeader } from './owner-watch.ts';
 import { type Area, allSound, type HostBlock, readBlocks } from './paxos-area.ts';
 import type { Reply, Steps } from './steps.ts';
 
+/**
+ * What a ballot is held for. `newNumHosts`: how many host blocks take part from then on,
+ * 1..maxHosts; null = as before.
+ */
 export interface BallotWish {
   readonly shared: boolean;
   /** Converting: every block written keeps our shared hold in the same sector (spec 10 §9.4). */
@@ -34,6 +38,7 @@ export interface BallotWish {
   readonly newNumHosts: number | null;
 }
 
+/** How the ballots about one version ended. */
 export type BallotEnd =
   | {
       readonly kind: 'won';
@@ -61,6 +66,7 @@ export interface Trail {
   leader: PaxosLeader | null;
 }
 
+/** The trail of an acquire that has sent nothing yet. */
 export function emptyTrail(): Trail {
   return { block: null, proposed: false, former: 0n, leader: null };
 }
@@ -70,7 +76,13 @@ const FIRST_BACKOFF_MS = 4;
 const MAX_BACKOFF_MS = 1000;
 const MAX_TRIES = 200;
 
-/** @see spec 10 §8.4; Gafni and Lamport, Disk Paxos. C: run_ballot */
+/**
+ * Holds ballots about the next version until one is decided, at most 200. What they send is noted
+ * in `vote.trail`, for a caller that has to take it back.
+ * @returns who won; DBLOCK_MBAL after too many tries, ERROR when cancelled, DBLOCK_CHECKSUM or
+ *   LEADER_* for damage, AIO_TIMEOUT or ERRNO of a read or write.
+ * @see spec 10 §8.4; Gafni and Lamport, Disk Paxos. C: run_ballot
+ */
 export function* runBallot(
   member: Member,
   place: Place,
@@ -106,7 +118,7 @@ export function* runBallot(
   return fail(leaseError('DBLOCK_MBAL', 'ballot', { tries: MAX_TRIES }));
 }
 
-/** Before a second try: has somebody committed this version meanwhile? */
+/** Before a second try: has another host committed this version meanwhile? */
 function* leaderMoved(
   member: Member,
   place: Place,
@@ -172,7 +184,7 @@ function* oneBallot(
   const second = scanPhase(again.value.blocks, phase2);
   if (!second.ok) return second;
   if (second.value.outrun !== null) return ok(second.value.outrun);
-  // The original empties its block when it takes values back: then the leader alone tells that this
+  // The original empties its block when it takes values back: then the leader alone shows that this
   // version was decided without us (spec 10 §17.1 item 21).
   if (!sameLeader(again.value.leader, area.leader)) {
     return ok({ kind: 'outrun', largestMbal: phase2.mbal, byVersion: false });
@@ -188,7 +200,7 @@ function* oneBallot(
 }
 
 /**
- * Host blocks that must go on taking part, whatever number is asked for: nobody looks at the ones
+ * Host blocks that must go on taking part, whatever number is asked for: no host reads the ones
  * behind, and a shared hold or a ballot there would be overlooked (spec 10 §18.9).
  */
 function leastHosts(member: Member, blocks: readonly HostBlock[]): number {
@@ -218,9 +230,9 @@ function announcement(
 }
 
 /**
- * Whether the version of this ballot may have been somebody's already. Others may have found since
- * that it was over, and go on to the next one: it is recorded, and granted to nobody, not even to
- * the host whose version it is (spec 10 §18.8).
+ * Whether the version of this ballot may have been granted already. Other hosts may have found
+ * since that it was over, and go on to the next one: it is recorded, and not granted to any host,
+ * not even to the one whose version it is (spec 10 §18.8).
  */
 function mayBeDecided(area: Area, trail: Trail): boolean {
   return isLeaderBehind(area) || trail.former === nextVersion(area);
@@ -312,11 +324,11 @@ function* commit(
   // Only a leader that names us is ours to take back; another owner may be living by it already.
   if (ours && (isRepair || wrote.outcome !== 'done')) won.trail.leader = leader;
   if (wrote.outcome !== 'done') return fail(ioError(wrote, 'leader write'));
-  // A version recorded a second time is granted to nobody.
+  // A version recorded a second time is granted to no host.
   if (isRepair) return ok({ kind: 'restart' });
   if (ours) return ok({ kind: 'won', leader, dblock, sharers: won.sharers });
-  // Our own former life's proposal won: never a success (spec 10 §17.1 item 1). The leader now
-  // shows our id with an older generation, so the next ballot may start at once.
+  // The proposal of a former membership of ours won: never a success (spec 10 §17.1 item 1). The
+  // leader now shows our id with an older generation, so the next ballot may start at once.
   if (byHostId) return ok({ kind: 'restart' });
   const error = leaseError('ACQUIRE_OTHER', 'ballot', { owner: leader.ownerId, lver: leader.lver });
   return ok({ kind: 'lost', error, leader });
@@ -370,13 +382,14 @@ export function* writeHostBlock(
   return yield { op: 'write', disk: 'resource', offset, bytes, timeoutMs };
 }
 
+/** What our host sector is to hold. */
 export interface BlockToWrite {
   readonly dblock: Dblock;
   /** null: without a mode block. */
   readonly sharedGeneration: bigint | null;
 }
 
-/** Our host sector as it is to be written, and where. */
+/** Our host sector as it is to be written, and where; to be sent together with another sector. */
 export function hostBlock(
   member: Member,
   place: Place,
@@ -403,11 +416,18 @@ export function hostBlock(
   return { offset, bytes };
 }
 
+/**
+ * The block with RELEASED: its host holds nothing of that version any more, and its values stay for
+ * ballots that still need them (spec 10 §8.4).
+ */
 export function released(block: Dblock): Dblock {
   return { ...block, flags: block.flags | DBLOCK_FLAGS.RELEASED };
 }
 
-/** Ballot numbers of different hosts never meet: mbal mod maxHosts names the host. */
+/**
+ * The ballot number of `hostId` in the round after that of `largest`, the largest one seen; 0 = none.
+ * Ballot numbers of different hosts never meet: mbal mod maxHosts names the host.
+ */
 export function nextBallot(area: Pick<Area, 'leader'>, hostId: number, largest: bigint): bigint {
   if (largest === 0n) return BigInt(hostId);
   const step = area.leader.maxHosts;

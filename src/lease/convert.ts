@@ -28,9 +28,8 @@ const MAX_RESTARTS = 1000;
  * C writes SHARED and RELEASED at once. Unanswered, that write may land at any later time, and a
  * released block under an exclusive hold lets others in where another host recorded our win. With
  * SHARED alone it harms neither mode. Once that is on disk the hold *is* shared, whatever becomes
- * of
- * the rest: a leader not freed only keeps others out a little longer.
- * @returns the shared hold; AIO_TIMEOUT or ERRNO, and the hold stays exclusive.
+ * of the rest: a leader not freed only keeps others out a little longer.
+ * @returns the shared hold; AIO_TIMEOUT or ERRNO, and the hold remains exclusive.
  * @see spec 10 §9.4, §18.4
  */
 export function* convertToShared(
@@ -65,7 +64,7 @@ export function* convertToShared(
 
 /**
  * Shared to exclusive: a ballot whose every block keeps our shared hold; then dead sharers are
- * cleared and our own mode block goes last. With a live sharer the hold stays shared (EAGAIN).
+ * cleared and our own mode block goes last. With a live sharer the hold remains shared (EAGAIN).
  * Never waits for sharers.
  * @returns the exclusive hold, or why not: then `dblock` says what our block now is.
  * @see spec 10 §9.4

@@ -25,6 +25,10 @@ import { nextGeneration } from './next-numbers.ts';
 import type { Steps } from './steps.ts';
 import { sameMajor, verifyDelta } from './verify.ts';
 
+/**
+ * A host lease: which lockspace, where it begins (bytes), and which host by which name.
+ * `ioTimeoutS` 1..255.
+ */
 export interface DeltaPlace {
   readonly lockspaceName: ByteString;
   readonly offset: number;
@@ -125,8 +129,8 @@ function* soundSizes(
  *
  *   T+0 read   T+8·ot+60 read again, unchanged   write   +2·ot read back, unchanged -> ours
  *
- * A free record skips the first wait. One with our own host name is that of our former life, and
- * watched for a renewal interval only: if it moves, a clone of this host lives.
+ * A free record skips the first wait. One with our own host name is of a former membership
+ * of ours, and watched for a renewal interval only: if it moves, a clone of this host lives.
  * @returns the record written (its generation is the old one + 1), or HOSTID_BUSY, ERROR when
  *   aborted, LEADER_*, AIO_TIMEOUT. A write that was not seen to land is given up, never repeated:
  *   the caller must not retry before it has read the record again.
@@ -208,6 +212,7 @@ function* claim(
   return ok({ leader: seen.leader, geometry });
 }
 
+/** This host's record as read. */
 export interface OwnRecord {
   readonly nowMs: number;
   readonly leader: DeltaLeader;

@@ -19,6 +19,7 @@ import { leaseTimes } from './lease-times.ts';
 import type { Steps } from './steps.ts';
 import { verifyDelta } from './verify.ts';
 
+/** What a renewal needs to know: the record as last written, and what it carries to other hosts. */
 export interface Renewal {
   readonly hold: DeltaHold;
   /** false while a renewal whose write failed or went unanswered may land, or may have landed. */
@@ -34,6 +35,7 @@ export interface Renewal {
   readonly observe: (area: Uint8Array, nowMs: number) => void;
 }
 
+/** A renewal that is known to have landed. */
 export interface Renewed {
   readonly hold: DeltaHold;
   /** As written: taken before the write, so a slow write can only shorten our claim. */
@@ -44,7 +46,7 @@ export interface Renewed {
 export interface RenewalFailure {
   readonly error: LeaseError;
   /**
-   * Where it ended. `read`: our record on disk is still the one we wrote. `check`: somebody else
+   * Where it ended. `read`: our record on disk is still the one we wrote. `check`: another host
    * wrote our record, and the lease is gone at once. `write`: the new record may have landed, or
    * may land later.
    */
@@ -52,8 +54,9 @@ export interface RenewalFailure {
 }
 
 /**
- * One renewal: read the whole area, check that our record is still ours, write it with a new
- * timestamp.
+ * One renewal: reads the whole lockspace area, checks that our record is still ours, writes it with
+ * a new timestamp. It is due every 2·t; its write has until 8·t + 60 s, as others wait for it so
+ * long.
  * @returns the record written, or where the renewal ended: RENEW_OWNER, RENEW_DIFF or LEADER_* at
  *   the check, AIO_TIMEOUT or ERRNO at the read or the write.
  * @see spec 10 §5.3. C: delta_lease_renew

@@ -38,7 +38,7 @@ test('a membership is resumed while its record stands as it was left, and not a 
   assert.equal(resumed(renewalFailMs - 1), 'resumed, 1');
   assert.equal(resumed(renewalFailMs), 'HOSTID_BUSY');
   const later = (s: bigint) => (record: DeltaLeader) => ({ timestampS: record.timestampS + s });
-  assert.equal(resumed(5000, later(3n)), 'resumed, 1', 'a renewal that nobody heard of');
+  assert.equal(resumed(5000, later(3n)), 'resumed, 1', 'a renewal that was not reported');
   assert.equal(resumed(5000, later(-50n)), 'resumed, 1', 'a refused one that landed late');
   assert.equal(resumed(5000, later(6n)), 'RENEW_DIFF', 'from the future');
   assert.equal(resumed(5000, later(-61n)), 'RENEW_DIFF');

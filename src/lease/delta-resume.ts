@@ -7,7 +7,7 @@ import type { LeaseError } from './lease-error.ts';
 import { leaseTimes, REFUSED_LANDS_MS } from './lease-times.ts';
 import type { Steps } from './steps.ts';
 
-/** The stay that a process of this host, gone since, left on the disk. */
+/** The membership that an earlier process of this host left on the disk. */
 export interface Unfinished {
   readonly generation: bigint;
   /** Of a renewal that is known to have landed; the last one may be later. */
@@ -15,14 +15,15 @@ export interface Unfinished {
 }
 
 /**
- * Finds that stay still standing, so that it can be renewed on with its own generation: to other
- * hosts nothing has happened. Nothing is written. The caller has seen the process that wrote the
- * record end, and with it every write it had sent.
+ * Finds that membership still standing, so that it can be renewed on with its own generation: to
+ * other hosts nothing has happened. Nothing is written. The caller has seen the process that wrote
+ * the record end, and with it every write it had sent.
  *
  *   T+0 its last renewal ... resumed here at any time before T+8·t ... T+8·t too late
  *
- * @returns RENEW_OWNER where the record is another's or a later stay's, RENEW_DIFF where that
- *   stay cannot have written it, HOSTID_BUSY when its time is over; LEADER_*, AIO_TIMEOUT.
+ * @returns RENEW_OWNER where the record is another host's or of a later membership, RENEW_DIFF
+ *   where that membership cannot have written it, HOSTID_BUSY when its time is over; LEADER_*,
+ *   AIO_TIMEOUT.
  * @see docs/decisions/0015
  */
 export function* deltaResume(
@@ -40,14 +41,14 @@ export function* deltaResume(
     hostName: leader.hostName,
     timestampS: leader.timestampS,
   };
-  const isThatStay =
+  const isThatMembership =
     leader.ownerId === BigInt(place.hostId) &&
     leader.ownerGeneration === left.generation &&
     place.hostName !== '' &&
     leader.hostName === place.hostName.slice(0, HOST_NAME_BYTES);
-  if (!isThatStay) return fail(leaseError('RENEW_OWNER', 'resume', facts));
+  if (!isThatMembership) return fail(leaseError('RENEW_OWNER', 'resume', facts));
   const writtenMs = Number(leader.timestampS) * 1000;
-  // 0: given back. After now: by a clock that is not ours. Before the last one known: only a
+  // 0: free. After now: by a clock that is not ours. Before the last one known: only a
   // renewal that was refused, and landed late over a newer one.
   const earliestS = Math.max(1, left.timestampS - REFUSED_LANDS_MS / 1000);
   const isItsOwn =

@@ -83,7 +83,7 @@ function begin(host: HarnessHost, dice: Dice): void {
   task.advance(dice.below(10));
 }
 
-test('whoever is shown as a holder refuses an acquire, and where nobody is, it is granted', () => {
+test('a host that is shown as a holder refuses an acquire, and where none is, it is granted', () => {
   const seen = new Map<string, number>();
   for (let seed = 1; seed <= SEEDS; seed++) {
     const dice = new Dice(seed, 'holders');
@@ -113,7 +113,7 @@ function recordedByAnother(change: Partial<Dblock>) {
   return { harness, asker };
 }
 
-test('an owner whose leader another host wrote lets go by its own block', () => {
+test('an owner whose leader another host wrote releases by its own block', () => {
   const ballot = { mbal: 1n, bal: 1n, inpHostId: 1n, inpGeneration: 1n, inpTimestampS: 9n };
   const flags = DBLOCK_FLAGS.RELEASED;
   assert.equal(check(recordedByAnother(ballot).asker, 'held'), 'exclusive');

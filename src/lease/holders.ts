@@ -3,9 +3,10 @@ import { DBLOCK_FLAGS, type Dblock } from '../format/dblock.ts';
 import type { DeltaLeader, PaxosLeader } from '../format/leader.ts';
 import { type Area, type HostBlock, isEmpty } from './paxos-area.ts';
 
-// Who owns an area, by its bytes. Acquires decide by these functions, and whoever shows a lease to
-// people does too: what is said of it is then what an acquire would find.
+// Who owns an area, by its bytes. Acquires decide by these functions, and commands that show a
+// lease do too: what they say of it is what an acquire would find.
 
+/** How a host has a lease: alone, or beside others. */
 export type HoldMode = 'exclusive' | 'shared';
 
 /** A host that an area shows as having the lease, in one of its memberships. */
@@ -15,17 +16,20 @@ export interface Holder {
   readonly mode: HoldMode;
 }
 
+/** What an area shows of its holders. */
 export interface Holding {
   readonly holders: readonly Holder[];
-  /** Host blocks that keep every host from the lease, until they are repaired (spec 10 §17.1, 7). */
+  /**
+   * Host blocks that keep every host from the lease, until they are repaired (spec 10 §17.1, 7).
+   */
   readonly damaged: readonly HostBlock[];
-  /** Leader and blocks do not tell of one version: the next acquire records the blocks' (§18.8). */
+  /** Leader and blocks are not of one version: the next acquire records the blocks' (§18.8). */
   readonly isLeaderBehind: boolean;
 }
 
 type Bytes = Pick<Area, 'leader' | 'blocks'>;
 
-/** What the area shows, whether or not those hosts live: `standingOf` and time tell that. */
+/** What the area shows, whether or not those hosts live: `standingOf` and time decide that. */
 export function holdersIn(area: Bytes): Holding {
   const owner = ownerIn(area);
   const sharers = sharersIn(area.blocks)
@@ -67,8 +71,9 @@ export function sharersIn(blocks: readonly HostBlock[]): HostBlock[] {
 }
 
 /**
- * Another host wrote the leader for its owner: then the owner's own block says that it let go. One
- * that wrote the leader itself frees it (spec 10 §8.3 d, §9.3).
+ * Whether the recorded owner says in its own block that it has released the lease. That counts
+ * where another host wrote the leader for it; one that wrote the leader itself frees it (spec 10
+ * §8.3 d, §9.3).
  */
 export function hasGone(
   leader: Pick<PaxosLeader, 'lver' | 'ownerId' | 'writeId'>,
@@ -96,8 +101,8 @@ export function standingOf(host: DeltaLeader, of: Omit<Holder, 'mode'>): Standin
 
 /**
  * The version a ballot is about: the next one; or, where a leader written late for another host
- * lies behind the blocks, the one they are at. A block of version v proves that v - 1 was over:
- * whoever wrote it had found so. Without this nobody could ever pass those blocks (spec 10 §18.8).
+ * lies behind the blocks, the one they are at. A block of version v proves that v - 1 was over: its
+ * writer had found so. Without this no host could ever pass those blocks (spec 10 §18.8).
  */
 export function nextVersion({ leader, blocks }: Bytes): bigint {
   return blocks.reduce(

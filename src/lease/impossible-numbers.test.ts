@@ -135,9 +135,9 @@ test("a sharer's sector that reads as something else hides no hold, wherever it 
 });
 
 for (const [text, at, value] of [
-  ['a mode that nobody knows', 128, 0x3],
+  ['a mode that no host writes', 128, 0x3],
   ['no hold but another mode', 128, 0x80],
-  ['a flag that nobody knows', 52, 0x3],
+  ['a flag that no host writes', 52, 0x3],
 ] as const) {
   test(`a host block with ${text} is damaged`, () => {
     const { harness, one, two } = hosts();
@@ -257,7 +257,7 @@ for (const change of HOST_LEASES) {
       observe: () => {},
     };
     const reading = { offset: 0, name: HARNESS_LOCKSPACE, hostId: 1, timeoutMs: 1000 };
-    two.peers.delete(1); // its last look tells nothing: the record does
+    two.peers.delete(1); // what we saw of it decides nothing: the record does
     const renewed = one.run(deltaRenew(PLACE_OF_ONE, renewal));
     assert.ok(!renewed.ok && renewed.error.step === 'check');
     const said = {
@@ -273,7 +273,7 @@ for (const change of HOST_LEASES) {
   });
 }
 
-test('a request for a version that cannot be is none, stops nobody, and can be cleared', () => {
+test('a request for a version that cannot be is none, stops no host, and can be cleared', () => {
   const { harness, one, two } = hosts();
   const held = take(one);
   plantRequest(harness, TOP);

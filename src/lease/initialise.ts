@@ -29,6 +29,10 @@ import { errnoError, ioError } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import type { Steps } from './steps.ts';
 
+/**
+ * A lockspace to be formatted: where (bytes), its name, and the io timeout (seconds, 1..255) that
+ * its records say until hosts join.
+ */
 export interface NewLockspace {
   readonly offset: number;
   readonly name: ByteString;
@@ -39,7 +43,9 @@ export interface NewLockspace {
 
 /**
  * Formats a lockspace: the whole area with record 1 invalid, then record 1 alone; that last,
- * single-sector write makes the lockspace exist. Destroys what was there. @see spec 10 §12
+ * single-sector write makes the lockspace exist. Destroys what was there.
+ * @returns ERRNO EINVAL at no multiple of the area; AIO_TIMEOUT or ERRNO of a write.
+ * @see spec 10 §12
  */
 export function* initLockspace(wish: NewLockspace): Steps<Result<null, LeaseError>> {
   const { geometry } = wish;
@@ -91,6 +97,7 @@ export function placedRight(
   return fail(errnoError(ERRNO.EINVAL, during, { offset, areaBytes: geometry.areaBytes }));
 }
 
+/** A resource to be formatted: where (bytes) and its names. */
 export interface NewResource {
   readonly offset: number;
   readonly lockspaceName: ByteString;
@@ -105,8 +112,10 @@ export interface NewResource {
 }
 
 /**
- * Formats a resource in one write, without looking at what is there, nor at where it is: `direct`
- * does what its user says. @see spec 10 §12
+ * Formats a resource in one write, without reading what is there and at any offset: `direct` does
+ * what its user says.
+ * @returns AIO_TIMEOUT or ERRNO of the write.
+ * @see spec 10 §12
  */
 export function* initResource(wish: NewResource): Steps<Result<null, LeaseError>> {
   const { geometry } = wish;

@@ -12,7 +12,7 @@ const LVB_OFFSET = LVB_SECTOR * 512;
 const OWN_BLOCK = 2 * 512; // of host 1
 
 // The value of a conversion that failed must not land over the value of the next holder.
-test('a lease is not let go while a value block we sent may still land', () => {
+test('a lease is not released while a value block we sent may still land', () => {
   const harness = new ProcedureHarness();
   const [one, two] = [harness.join(1), harness.join(2)];
   acquaint([one, two]);
@@ -32,7 +32,7 @@ test('a lease is not let go while a value block we sent may still land', () => {
   assert.ok(two.run(paxosAcquire(two.member(), HARNESS_PLACE, WISH)).ok);
 });
 
-// Nobody would take it for what it is: a sharer whose host lives refuses every exclusive request.
+// No host would take it for what it is: a sharer whose host lives refuses every exclusive request.
 test('a lease is free again although the step down that failed lands after its release', () => {
   const harness = new ProcedureHarness();
   const [one, two] = [harness.join(1), harness.join(2)];
@@ -46,11 +46,11 @@ test('a lease is free again although the step down that failed lands after its r
   one.land();
   for (const rest of one.rest.splice(0)) one.run(rest());
   const block = blockAt(harness.disks.resource.subarray(OWN_BLOCK, OWN_BLOCK + 512), 1);
-  assert.ok(!block.shared, 'what it left behind says so');
+  assert.ok(!block.shared, 'its block says so');
   assert.ok(two.run(paxosAcquire(two.member(), HARNESS_PLACE, WISH)).ok);
 });
 
-test('a value block that was refused is lost, and the lease is let go once it can land no more', () => {
+test('a value block that was refused is lost, and the lease is released once it can land no more', () => {
   const harness = new ProcedureHarness();
   const [one, two] = [harness.join(1), harness.join(2)];
   acquaint([one, two]);
@@ -69,7 +69,7 @@ test('a value block that was refused is lost, and the lease is let go once it ca
   assert.ok(two.run(paxosAcquire(two.member(), HARNESS_PLACE, WISH)).ok);
 });
 
-test('a dead sharer whose block could not be cleared is waited for before the lease is let go', () => {
+test('a dead sharer whose block could not be cleared is waited for before the lease is released', () => {
   const harness = new ProcedureHarness();
   const [one, two, three] = [harness.join(1), harness.join(2), harness.join(3)];
   acquaint([one, two, three]);

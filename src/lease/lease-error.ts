@@ -42,7 +42,9 @@ export type LeaseErrorCode =
   | 'RINDEX_OFFSET'
   | 'RINDEX_DIFF';
 
-/** An expected refusal: what an existing client must see, and what a person needs to know. */
+/**
+ * An expected refusal: what an existing client must see, and what an administrator needs to know.
+ */
 export interface LeaseError {
   readonly code: LeaseErrorCode;
   /** Positive; present exactly when `code` is 'ERRNO'. */

@@ -2,7 +2,7 @@ import { SECOND_MS } from '../base/units.ts';
 
 /**
  * What every host of a lockspace gives the watchdog of every other one to fire (spec 10 §6). A
- * host's own watchdog may be set to less; that changes nothing here, for nobody can see it.
+ * host's own watchdog may be set to less; that changes nothing here, as other hosts cannot see it.
  */
 export const WATCHDOG_FIRE_MS = 60 * SECOND_MS;
 
@@ -30,7 +30,7 @@ export interface LeaseTimes {
   readonly joinSettleMs: number; //      2t: after writing a host id
   readonly ownNameWatchMs: number; //    2t + 2 s: a living host with our name has renewed by then
   readonly bitmapMs: number; //          6t: how long a host's bit stays set
-  readonly leaderRecheckMs: number; //      t/4: how old a look at the leader may be when we write it
+  readonly leaderRecheckMs: number; //      t/4: how old our reading of the leader may be when we write it
   readonly lagTickMs: number; //         t/8: how finely a program measures that it is late
   readonly lagWarnMs: number; //         t/2: an administrator should know of a longer lag
   readonly grantsPauseMs: number; //     2t: so long a lag pauses grants, for so long after it

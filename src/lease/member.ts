@@ -26,7 +26,7 @@ export interface Member {
   readonly lockspaceOffset: number;
   readonly lockspaceGeometry: Geometry;
   readonly lockspaceName: ByteString;
-  /** null before the first look at the lockspace. Synchronous: the latest renewal's view. */
+  /** null before the lockspace was first read. Synchronous: the latest renewal's view. */
   readonly hostView: (hostId: number) => HostView | null;
   /** The largest host id ever seen in use in the lockspace; 0 or absent: not known. */
   readonly knownHosts?: () => number;

@@ -8,7 +8,7 @@ import { paxosRelease } from './paxos-release.ts';
 import { acquire, take } from './testing/users.ts';
 
 // The number of host blocks that take part is part of what a ballot decides, and blocks behind it
-// are looked at by nobody (spec 10 §18.9).
+// are read by no host (spec 10 §18.9).
 
 test('fewer host blocks are not taken while one of those behind is used', () => {
   const harness = new ProcedureHarness();

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { HARNESS_LOCKSPACE, HarnessHost, ProcedureHarness } from '../sim/procedure-harness.ts';
 import { deltaAcquire } from './delta-acquire.ts';
 
-// A record under our own host name is that of our former life, or of a clone that lives.
+// A record under our own host name is of a former membership of ours, or of a clone that lives.
 
 const T_S = 2;
 /** Two reads, a write, a read, and the seconds between. */
@@ -43,7 +43,7 @@ test('a living host of the same name and id keeps its host id, and we say what i
   }
 });
 
-test('a former life costs a renewal interval and two seconds more, no full wait', () => {
+test('a former membership costs a renewal interval and two seconds more, no full wait', () => {
   const { harness, join } = scene();
   const startMs = harness.nowMs;
   const joined = join.run();

@@ -8,7 +8,7 @@ import { acquire, take } from './testing/users.ts';
 
 const IO_TIMEOUT_AT = 174;
 
-/** Host 1 owns it; host 2, of io timeout 10, has not yet seen this stay of host 1 renew. */
+/** Host 1 owns it; host 2, of io timeout 10, has not yet seen host 1 renew in this membership. */
 function scene(ownerIoTimeoutS: number) {
   const harness = new ProcedureHarness(10);
   const [owner, rival] = [harness.join(1), harness.join(2)];
@@ -46,7 +46,7 @@ test('a rival that stood still before its first sample has seen no silence', () 
   assert.ok(harness.nowMs - lastRenewalMs >= 68_000);
 });
 
-test('a sample that was read long before it is looked at proves silence until then only', () => {
+test('a sample that was read long before it is used proves silence until then only', () => {
   const { harness, renew, task } = scene(10);
   const startMs = harness.nowMs;
   while (harness.nowMs < startMs + 70_000) task.step();

@@ -91,12 +91,16 @@ function beginWatch(member: Member, area: Area): Watch {
   return { leader, view, first };
 }
 
-/** Our latest look at the lockspace saw the owner's timestamp move: alive, without a read. */
+/** Our latest reading of the lockspace saw the owner's timestamp move: alive, without a read. */
 function renewedInLastLook(watch: Watch): boolean {
   return watch.view !== null && watch.view.lastLiveMs === watch.view.lastCheckMs;
 }
 
-/** One host's lease in the lockspace, as it is on disk now. */
+/**
+ * One host's lease in the lockspace, as it is on disk now.
+ * @returns LEADER_NUMHOSTS for a host id that the lockspace cannot have, LEADER_*, AIO_TIMEOUT,
+ *   ERRNO.
+ */
 export function* readHostLease(
   member: Member,
   hostId: bigint,
@@ -150,7 +154,10 @@ function* aliveButReleased(
   return same.ok ? ok(same.value ? 'free' : 'changed') : same;
 }
 
-/** Re-reads the leader sector; false when any of its 200 bytes differs from the ballot's start. */
+/**
+ * Reads the leader again; false when any of its 200 bytes differs from the ballot's start.
+ * @returns what `readLeader` fails with.
+ */
 export function* leaderUnchanged(
   member: Member,
   place: Place,
@@ -161,6 +168,10 @@ export function* leaderUnchanged(
   return ok(sameLeader(read.value.leader, area.leader));
 }
 
+/**
+ * Reads and verifies the leader of this resource.
+ * @returns LEADER_*, AIO_TIMEOUT, ERRNO.
+ */
 export function* readLeader(
   member: Member,
   place: Place,
@@ -180,7 +191,10 @@ export function* readLeader(
   return leader.ok ? ok({ nowMs: read.value.nowMs, leader: leader.value }) : leader;
 }
 
-/** The leader in a leader sector, if it is that of this resource. */
+/**
+ * The leader in a leader sector, if it is that of this resource.
+ * @returns LEADER_*; ERRNO EMSGSIZE for less than a record.
+ */
 export function leaderIn(
   member: Member,
   place: Place,
@@ -194,6 +208,7 @@ export function leaderIn(
   });
 }
 
+/** Whether all 200 bytes are the same. */
 export function sameLeader(a: PaxosLeader, b: PaxosLeader): boolean {
   return sameBytes(encode(paxosLeader, a), encode(paxosLeader, b));
 }

@@ -33,6 +33,7 @@ import { rollBack } from './roll-back.ts';
 import { leaseTimesOf, sharerIsLive, sharerSeemsLive } from './sharer.ts';
 import type { Steps } from './steps.ts';
 
+/** How a resource is wanted. */
 export interface AcquireWish {
   readonly shared: boolean;
   /** Answer at once when the owner is neither alive nor surely dead. */
@@ -46,6 +47,7 @@ export interface AcquireWish {
   readonly guess: AreaGuess;
 }
 
+/** Why a lease was not granted, or not converted. */
 export interface Refusal {
   readonly error: LeaseError;
   /** The leader that refused us, where there was one. */
@@ -103,14 +105,14 @@ export function* paxosAcquire(
 const SHARED_TRIES_PER_RETRY = 3;
 
 /**
- * How often a leader that does not tell is looked at again, within half a second in all: its owner
+ * How often a leader that is unclear is read again, within half a second in all: its owner
  * needs a few steps of the disk to say what it holds, and an exclusive one is not waited for.
  */
 const UNCLEAR_TRIES = 8;
 
 /**
  * Whether another shared host is between its ballot and its mode block. SHORT_HOLD is the owner's
- * word: a leader that another host wrote for it does not tell, and a lost ballot ends with such a
+ * word: a leader that another host wrote for it is unclear, and a lost ballot ends with such a
  * leader (spec 10 §17.1 item 3).
  */
 function metShortHold({ error, leader }: Refusal): 'yes' | 'no' | 'unclear' {
@@ -182,6 +184,7 @@ function refuseEarly(member: Member, area: Area, wish: AcquireWish): LeaseError 
   return errnoError(ERRNO.EAGAIN, 'acquire, held shared', { host: live.hostId });
 }
 
+/** An exclusive hold that a ballot has won, and the sharers that it saw in phase 1. */
 export interface Won {
   readonly hold: PaxosHold;
   readonly sharers: readonly HostBlock[];
@@ -305,6 +308,7 @@ function* clearSharers(member: Member, place: Place, won: Won): Steps<Result<Pax
   return fail(sharersRefusal(hold, cleared));
 }
 
+/** What became of the other hosts that share a resource we have just won. */
 export interface Cleared {
   readonly live: number;
   readonly error: LeaseError | null;
@@ -315,13 +319,18 @@ export interface Cleared {
   readonly unansweredAt: readonly number[];
 }
 
+/** The refusal of an exclusive request that met sharers: ERRNO EAGAIN for live ones. */
 export function sharersRefusal(hold: PaxosHold, { live, error }: Cleared): Refusal {
   if (error !== null) return { error, leader: null };
   const busy = errnoError(ERRNO.EAGAIN, 'acquire, held shared', { holders: live });
   return { error: busy, leader: hold.leader };
 }
 
-/** @see spec 10 §9.5 */
+/**
+ * Asks the host lease of each sharer that the ballot saw whether it lives, and empties the blocks
+ * of dead ones: only the owner of the leader may. Stops at the first failure. @see spec 10 §9.5,
+ * §18.7
+ */
 export function* countLiveSharers(member: Member, place: Place, won: Won): Steps<Cleared> {
   const { geometry } = won.hold;
   const timeoutMs = leaseTimes(member.ioTimeoutS).ioTimeoutMs;

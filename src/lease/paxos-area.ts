@@ -31,6 +31,7 @@ export interface HostBlock {
   readonly sharedGeneration: bigint;
 }
 
+/** A resource area as read at one moment: leader, and every host block that is not empty. */
 export interface Area {
   readonly nowMs: number;
   readonly leader: PaxosLeader;
@@ -38,11 +39,14 @@ export interface Area {
   readonly blocks: readonly HostBlock[];
 }
 
+/**
+ * What the sizes of an area are thought to be before it is read; a wrong guess costs one more read.
+ */
 export interface AreaGuess {
   readonly geometry: Geometry;
   readonly numHosts: number;
   /**
-   * Only up to the last host ever seen in the lockspace: the reads inside the ballot look at every
+   * Only up to the last host ever seen in the lockspace: the reads inside the ballot take in every
    * block, and one that was overlooked here can only send us back (decision 0012).
    */
   readonly known?: boolean;
@@ -50,7 +54,8 @@ export interface AreaGuess {
 
 /**
  * The first read of a ballot: leader and host blocks, in one read.
- * @returns LEADER_* as verified, DBLOCK_CHECKSUM when any block is damaged (spec 10 §8.2)
+ * @returns LEADER_* as verified, DBLOCK_CHECKSUM when any block is damaged (spec 10 §8.2),
+ *   AIO_TIMEOUT, ERRNO.
  */
 export function* readArea(
   member: Member,
@@ -99,7 +104,10 @@ export function allSound(blocks: readonly HostBlock[], during: string): Result<n
   return ok(null);
 }
 
-/** The read inside a ballot: host blocks, and the leader as it stands by then, unverified. */
+/**
+ * The read inside of a ballot: host blocks, and the leader as it stands by then, unverified.
+ * @returns AIO_TIMEOUT or ERRNO; damage is left to the caller.
+ */
 export function* readBlocks(
   member: Member,
   place: Place,
@@ -121,7 +129,7 @@ export function* readBlocks(
 
 /**
  * A leader written late, by a host that had read it before blocks were added, says fewer than take
- * part: blocks of hosts that the lockspace ever had are looked at all the same (spec 10 §18.9).
+ * part: blocks of hosts that the lockspace ever had are read all the same (spec 10 §18.9).
  */
 function takingPart(member: Member, geometry: Geometry, recorded: number): number {
   return Math.min(geometry.maxHosts, Math.max(recorded, member.knownHosts?.() ?? 0));
@@ -134,9 +142,9 @@ function bytesFor(geometry: Geometry, numHosts: number): number {
 }
 
 /**
- * Almost every block of a large area is empty: look at its words first, decode the others only.
- * mbal, bal, inp, lver, checksum, flags all 0 is an empty block; RELEASED alone is how the original
- * takes values back.
+ * The host blocks 1..numHosts of an area that are not empty, by their words first, as almost every
+ * one is. mbal, bal, inp, lver, checksum and flags all 0 is an empty block; RELEASED alone is how
+ * the original takes values back.
  */
 export function scanBlocks(bytes: Uint8Array, geometry: Geometry, numHosts: number): HostBlock[] {
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >>> 2);
@@ -176,7 +184,7 @@ function anyBallot(words: Uint32Array, at: number): boolean {
   );
 }
 
-/** One host's block from its sector alone. */
+/** One host's block from its sector alone. Without a geometry, any host id may stand in it. */
 export function blockAt(
   sector: Uint8Array,
   hostId: number,

@@ -253,7 +253,7 @@ function unanswered(what: Case, write: number, fate: WriteFate): boolean {
   attempt(true);
   attempt(false);
   if (own === 'none' && fate !== 'failed') {
-    assert.ok(three.run(acquire(three, false)).ok, `${at}: the lease is left to nobody`);
+    assert.ok(three.run(acquire(three, false)).ok, `${at}: no host can take the lease`);
   }
   return count > write;
 }

@@ -19,14 +19,14 @@ import type { PaxosHold } from './paxos-hold.ts';
 import type { Reply, Steps } from './steps.ts';
 
 /**
- * Gives a hold back. The order is the safety: value block, own block RELEASED, leader free.
+ * Releases a hold. The order is the safety: value block, own block RELEASED, leader free.
  *
  * A write that goes unanswered is repeated after t, then each 2·t (spec 10 §9.3), until it is done
- * or our stay in the lockspace ends. What has landed is not written again: once the leader may be
- * free, the value block may be another host's.
+ * or our membership ends. What has landed is not written again: once the leader may be free, the
+ * value block may be another host's.
  * @returns RELEASE_LVER or RELEASE_OWNER when the leader is no longer the one we committed (then
- *   nothing is written to it), AIO_TIMEOUT when our stay ended first, ERRNO for I/O: then it is
- *   tried again as work left for later.
+ *   nothing is written to it), AIO_TIMEOUT when our membership ended first, ERRNO for I/O: then it
+ *   is tried again after the answer.
  * @see spec 10 §9.2, §9.3, §18. C: paxos_lease_release
  */
 export function* paxosRelease(
@@ -53,8 +53,8 @@ export function* paxosRelease(
 }
 
 /**
- * The device refused, and our client was told so. It forgets the lease, so nobody would ever give
- * back what the disk still says we hold, as long as this host lives.
+ * The device refused, and our client has that answer. It forgets the lease, so what the disk still
+ * says we hold would never be released, as long as this host lives.
  */
 function keepReleasing(member: Member, hold: PaxosHold, from: Releasing): Steps<void> {
   return keepTrying(member, function* () {
@@ -108,7 +108,7 @@ function* releaseOnce(
     progress.lvbLanded = value.outcome === 'done';
   }
   // Landing after the leader is free, it could overwrite the next holder's. Refused, it is lost but
-  // no obstacle, as in the original: the lock must not stay held for a lost value.
+  // no obstacle, as in the original: the lock must not be held on for a lost value.
   if (!progress.lvbLanded && !(yield* lvbSettled(member, hold))) {
     return fail(leaseError('AIO_TIMEOUT', 'value block write'));
   }
@@ -145,7 +145,7 @@ function* releaseOnce(
  * The usual case in two steps instead of three: the leader is read, then our block RELEASED and the
  * leader free are written at the same time. Whichever of the two lands alone, it is what the
  * three steps may leave behind too (spec 10 §18).
- * @returns `sent`: written, but not both answered; `unsent`: the leader is to be looked at; ERRNO
+ * @returns `sent`: written, but not both answered; `unsent`: the leader is to be read; ERRNO
  *   when one of the two was refused
  */
 function* releaseAtOnce(
@@ -194,13 +194,20 @@ const LEADER_RELEASE = 'leader release';
 /** What a leader looks like after a free record of ours landed late: free, renamed, or retaken. */
 const MOVED_ON: ReadonlySet<string> = new Set(['RELEASE_OWNER', 'RELEASE_LVER', 'LEADER_RESOURCE']);
 
-/** false while a value block we sent earlier may still land: nobody may get past us before. */
+/**
+ * Waits up to t for value blocks that we sent earlier; false while one may still land: no other
+ * host may get past us before.
+ */
 export function* lvbSettled(member: Member, hold: PaxosHold): Steps<boolean> {
   const { sectorSize } = hold.geometry;
   const at = { offset: hold.offset + LVB_SECTOR * sectorSize, length: sectorSize };
   return yield* settle(member, at);
 }
 
+/**
+ * Writes the value block, one sector: `lvb` cut to it, or with zeros behind. Only the exclusive
+ * holder may, before its leader is free.
+ */
 export function* writeLvb(member: Member, hold: PaxosHold, lvb: Uint8Array): Steps<Reply> {
   assert(hasLvb(hold.geometry), 'the value block lies inside the area'); // or a neighbour is hit
   const bytes = new Uint8Array(hold.geometry.sectorSize);
@@ -217,6 +224,7 @@ interface ToFree {
   readonly rename: ByteString | null;
 }
 
+/** Why a leader was not freed. */
 export interface NotFreed {
   readonly error: LeaseError;
   /** A free leader was sent and not answered well: it may have landed, or land later. */

@@ -20,6 +20,7 @@ import { sameMajor, verifyDelta, verifyPaxos } from './verify.ts';
 /** First bytes read of any area; enough for the first record of either sector size. */
 const PROBE_BYTES = 4096;
 
+/** A lockspace as one of its host leases says. */
 export interface LockspaceFound {
   readonly name: ByteString;
   readonly geometry: Geometry;
@@ -64,11 +65,13 @@ export function* readLockspace(wish: {
   return ok({ name: leader.value.spaceName, geometry, ioTimeoutS: leader.value.ioTimeoutS });
 }
 
+/** A resource as its leader says. */
 export interface ResourceFound {
   readonly leader: PaxosLeader;
   readonly geometry: Geometry;
 }
 
+/** Which resource is to be read; an empty name takes the one on the disk. */
 export interface ResourceWish {
   readonly offset: number;
   readonly lockspaceName: ByteString;
@@ -112,6 +115,10 @@ function checkResource(bytes: Uint8Array, wish: ResourceWish): Result<ResourceFo
   return ok({ leader: leader.value, geometry });
 }
 
+/**
+ * A host that has a lease, by the area alone: whether it lives, its host lease says. `timestampS` 0
+ * for a sharer.
+ */
 export interface Owner {
   readonly hostId: number;
   readonly generation: bigint;

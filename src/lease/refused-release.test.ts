@@ -11,7 +11,7 @@ for (const shared of [false, true]) {
     [2, 'two writes'],
     [7, 'all for a while'],
   ] as const) {
-    test(`the device refuses a release (${where}, shared: ${shared}): told, and made good`, () => {
+    test(`the device refuses a release (${where}, shared: ${shared}): reported, and made good`, () => {
       const harness = new ProcedureHarness();
       const [one, two] = [harness.join(1), harness.join(2)];
       acquaint([one, two]);
@@ -29,7 +29,7 @@ for (const shared of [false, true]) {
   }
 }
 
-test('a refused release is not repeated once our stay is over', () => {
+test('a refused release is not repeated once our membership is over', () => {
   const harness = new ProcedureHarness();
   const one = harness.join(1);
   const got = one.run(paxosAcquire(one.member(), HARNESS_PLACE, WISH));

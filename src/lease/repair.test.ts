@@ -135,7 +135,7 @@ test('a write that may still land keeps the host id', () => {
   }
 });
 
-test("a host id that may be another's by now is not given back over it", () => {
+test("a host id that may be another's by now is not released over it", () => {
   for (const slow of ['write', 'failing read'] as const) {
     const { harness, mender } = scene();
     const task = mender.task(mend(harness));

@@ -11,11 +11,15 @@ import { blockAt, scanBlocks } from './paxos-area.ts';
 import { type ResourceFound, type ResourceWish, readResource } from './read.ts';
 import type { Steps } from './steps.ts';
 
+/** The hosts whose blocks in an area are damaged. */
 export interface DamagedBlocks {
   readonly hosts: readonly number[];
 }
 
-/** Whose blocks in a resource area are damaged: each of them stops every acquire. */
+/**
+ * Whose blocks in a resource area are damaged: each of them stops every acquire. Only reads.
+ * @returns LEADER_*, AIO_TIMEOUT, ERRNO.
+ */
 export function* findDamagedBlocks(wish: ResourceWish): Steps<Result<DamagedBlocks, LeaseError>> {
   const head = yield* readResource(wish);
   if (!head.ok) return head;
@@ -29,6 +33,7 @@ export function* findDamagedBlocks(wish: ResourceWish): Steps<Result<DamagedBloc
   return ok({ hosts: holdersIn({ leader, blocks }).damaged.map(({ hostId }) => hostId) });
 }
 
+/** Which block is to be emptied, and as whom. */
 export interface Repair {
   /** The host id whose block is damaged, taken under a host name that no host ever had. */
   readonly host: DeltaPlace;
@@ -43,11 +48,11 @@ export type Repaired = 'sound' | 'cleared';
  * Empties the damaged block of a host that is surely gone, which the original offers only by a
  * format of the whole lease (spec 10 §17.1 item 7).
  *
- *   take its host id -> its block, still damaged, zeroed -> give the host id back
+ *   take its host id -> its block, still damaged, zeroed -> release the host id
  *
  * Taking the host id is the proof: it waits until its owner stood still for 8·t + 60 s, and while
  * we have it that host cannot return. So the block is written by its one rightful writer, and what
- * its former lives held is over as after any join.
+ * its former memberships held is over as after any join.
  * @returns HOSTID_BUSY while the host lives; ERROR when too much time went by for a safe write
  */
 export function* repairBlock(repair: Repair): Steps<Result<Repaired, LeaseError>> {
@@ -70,7 +75,7 @@ export function* repairBlock(repair: Repair): Steps<Result<Repaired, LeaseError>
   const bytes = new Uint8Array(length);
   const timeoutMs = resource.timeoutMs;
   const wrote = yield { op: 'write', disk: 'resource', offset, bytes, timeoutMs };
-  // It may land later: then nobody may have the host id before 8·t + 60 s are over.
+  // It may land later: then no host may have the host id before 8·t + 60 s are over.
   if (wrote.outcome !== 'done') return fail(ioError(wrote, 'repair'));
   const left = yield* releaseInTime(host, joined.value, endMs);
   return left.ok ? ok('cleared') : left;

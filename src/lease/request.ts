@@ -18,6 +18,11 @@ import { readLeader } from './owner-watch.ts';
 import type { Steps } from './steps.ts';
 import { damaged, sameMajor } from './verify.ts';
 
+/**
+ * What is asked of the holder: that lease version `lver` can be had. `forceMode` says how its user
+ * is stopped: 1 kills it, 2 asks it first (spec 10 §10.2). `nextLver`: with `lver` 0, the version
+ * after the present one.
+ */
 export interface RequestWish {
   /** 0 with `forceMode` 0 clears the record. */
   readonly lver: bigint;
@@ -26,16 +31,18 @@ export interface RequestWish {
   readonly geometry: Geometry;
 }
 
-/** The owner who should be told by our next renewals; 0 = none. */
+/** The owner whom our next renewals are to call by its bit; 0 = none. */
 export interface Requested {
   readonly ownerId: number;
   readonly ownerGeneration: bigint;
 }
 
 /**
- * Asks the owner of a resource to let go, in sector 1 of its area.
- * @returns REQUEST_OLD (the lease already has that version), REQUEST_LVER (a newer request is
- *   there), REQUEST_MAGIC, REQUEST_VERSION, LEADER_*, ERRNO EINVAL (no lease has that version).
+ * Asks the holder of a resource to release it, by a record in sector 1 of its area. No lease
+ * protects that sector: the last writer wins, as in C.
+ * @returns whom to call; nothing is written for a free lease. REQUEST_OLD (the lease has that
+ *   version already), REQUEST_LVER (a newer request is there), REQUEST_MAGIC, REQUEST_VERSION,
+ *   LEADER_*, ERRNO EINVAL (no lease has that version).
  * @see spec 10 §10.1
  */
 export function* writeRequest(
@@ -96,8 +103,9 @@ export function* writeRequest(
 }
 
 /**
- * @param clearing whatever it asks for is to go: so a damaged one is got rid of
- * @returns REQUEST_MAGIC, also for a version that cannot be; REQUEST_VERSION
+ * Reads the request record of an area.
+ * @param clearing it is read to be replaced: a damaged one is no obstacle
+ * @returns REQUEST_MAGIC, also for a version that cannot be; REQUEST_VERSION; AIO_TIMEOUT, ERRNO.
  */
 export function* readRequest(
   member: Pick<Member, 'ioTimeoutS'>,

@@ -39,6 +39,7 @@ export interface IndexArea extends IndexShape {
   readonly bytes: Uint8Array;
 }
 
+/** The resource that guards an index, one area behind it. */
 export const INDEX_LEASE_NAME = 'rindex_lease';
 /** The index and its lease, before the first resource. */
 const AREAS_BEFORE = 2;
@@ -52,13 +53,19 @@ const MOST_RESOURCES: ReadonlyMap<number, number> = new Map([
   [8 * MIB, 128_000],
 ]);
 
-/** @param wanted 0 = the usual number; more than the area can list is cut */
+/**
+ * How many entries an index of these sizes gets.
+ * @param wanted 0 = 4096; more than the area can list is cut
+ */
 export function maxResourcesFor(geometry: Geometry, wanted: number): number {
   const most = MOST_RESOURCES.get(geometry.areaBytes) ?? DEFAULT_MAX_RESOURCES;
   return Math.min(wanted === 0 ? DEFAULT_MAX_RESOURCES : wanted, most);
 }
 
-/** Align flags of the header: the area's MiB, unlike a leader's (spec 10 §4.4). */
+/**
+ * The header of an index to be written. Its flags are the area's MiB, unlike a leader's (spec 10
+ * §4.4).
+ */
 export function indexHeaderOf(
   geometry: Geometry,
   from: { readonly maxResources: number; readonly offset: number; readonly name: ByteString },
@@ -75,6 +82,11 @@ export function indexHeaderOf(
   };
 }
 
+/**
+ * Reads and checks the header of an index.
+ * @returns its sizes; RINDEX_MAGIC, RINDEX_VERSION, RINDEX_LOCKSPACE, RINDEX_OFFSET, ERRNO EINVAL
+ *   for sizes that no index has; AIO_TIMEOUT.
+ */
 export function* readIndexShape(place: IndexPlace): Steps<Result<IndexShape, LeaseError>> {
   const read = yield* readSpan(
     {
@@ -116,7 +128,11 @@ function checkHeader(bytes: Uint8Array, place: IndexPlace): Result<IndexShape, L
   return ok({ geometry, maxResources });
 }
 
-/** Reads all of it. @param shape as read before; an index formatted anew since is refused */
+/**
+ * Reads all of an index.
+ * @param shape as its header said before
+ * @returns what the header is refused with; ERRNO EAGAIN where the index was formatted anew since.
+ */
 export function* readIndexArea(
   place: IndexPlace,
   shape: IndexShape,
@@ -136,7 +152,7 @@ export function* readIndexArea(
   return ok({ ...again.value, offset, bytes });
 }
 
-/** Where the resource of entry `n` lies. */
+/** Where the resource of entry `n` lies, in bytes on the device. */
 export function resourceOffset(index: IndexShape & { readonly offset: number }, n: number): number {
   return index.offset + (AREAS_BEFORE + n) * index.geometry.areaBytes;
 }
@@ -154,6 +170,7 @@ function entryPosition(geometry: Geometry, n: number): number {
   return geometry.sectorSize + n * indexEntry.size;
 }
 
+/** Entry `n` (0..maxResources − 1) of an index as read. */
 export function entryAt(index: IndexArea, n: number): IndexEntry {
   return decode(indexEntry, index.bytes, entryPosition(index.geometry, n));
 }
@@ -188,6 +205,7 @@ export function isFree(entry: IndexEntry): boolean {
   return entry.resourceOffset === 0n && entry.resourceName === '';
 }
 
+/** Writes entry `n` into the bytes of an index area; null = free. */
 export function putEntry(
   bytes: Uint8Array,
   geometry: Geometry,

@@ -13,9 +13,9 @@ import type { Steps } from './steps.ts';
 export type Touched = { readonly offset: number; readonly length: number }[];
 
 /**
- * Does something while no other host changes the index. The lease is given back once all that was
- * written has ended: an unanswered format landing later could wipe a lease which somebody created
- * there since. Where that takes longer than the caller waits, it is work left for later.
+ * Does something while no other host changes the index. The lease is released once all that was
+ * written has ended: an unanswered format landing later could wipe a lease which another host
+ * created there since. Where that takes longer than the caller waits, it goes on after the answer.
  *
  * @param member null: without the lease
  */
@@ -56,7 +56,10 @@ function* allSettled(member: Member, touched: Touched): Steps<boolean> {
   return true;
 }
 
-/** Ends with our stay: then others wait for our end before they take the lease (spec 10 §18.3). */
+/**
+ * Ends with our membership: then others wait for our end before they take the lease (spec 10
+ * §18.3).
+ */
 function* releaseLater(member: Member, hold: PaxosHold, touched: Touched): Steps<void> {
   const { ioTimeoutMs, renewalIntervalMs } = leaseTimes(member.ioTimeoutS);
   yield* sleep(ioTimeoutMs);

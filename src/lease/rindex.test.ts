@@ -29,7 +29,7 @@ import type { IndexPlace } from './rindex-area.ts';
 import type { Steps } from './steps.ts';
 
 const RESOURCES = 4;
-/** Behind the harness's own resource: index, its lease, the resources, and one area nobody owns. */
+/** Behind the harness's own resource: index, its lease, the resources, and one area without an owner. */
 const INDEX_AT = MIB;
 const FIRST_AT = INDEX_AT + 2 * MIB;
 const END = FIRST_AT + (RESOURCES + 1) * MIB;
@@ -223,7 +223,7 @@ for (const [name, steps] of CASES) {
         checkIndex(harness, at);
         harness.nowMs += 141_000;
         const granted = early.ok || [0, 1].some(() => two.run(create(two, 'next')).ok);
-        assert.ok(granted, `${at}: the index is left to nobody`);
+        assert.ok(granted, `${at}: no host can change the index`);
         checkIndex(harness, `${at}, and another host after it`);
         if (task.result !== null) return;
       }
@@ -256,7 +256,7 @@ function unanswered(
   checkIndex(harness, `${at}, landed`);
   for (const rest of one.rest.splice(0)) one.run(rest());
   checkIndex(harness, `${at}, put right`);
-  assert.ok(made.ok || two.run(create(two, 'next')).ok, `${at}: the index is left to nobody`);
+  assert.ok(made.ok || two.run(create(two, 'next')).ok, `${at}: no host can change the index`);
   checkIndex(harness, `${at}, another host after it`);
   assert.ok(listed(harness).includes('next'), at);
   return count > write;

@@ -36,7 +36,7 @@ import type { Steps } from './steps.ts';
  *
  * Its lease makes create, delete, update and rebuild of all hosts take turns. An area is formatted
  * before it is listed, and no longer listed before it is cleared: a crash anywhere leaves an area
- * that nobody finds, never a name without a lease behind it. @see spec 10 §11
+ * that is not found, never a name without a lease behind it. @see spec 10 §11
  */
 
 /** One name and its place; '' and 0 = none. */
@@ -45,9 +45,15 @@ export interface NamedPlace {
   readonly offset: number;
 }
 
+/** No name and no place. */
 export const NOWHERE: NamedPlace = { name: '', offset: 0 };
 
-/** Formats an empty index and the lease that guards it. Destroys what was there. */
+/**
+ * Formats an empty index and the lease that guards it, without holding it. Destroys what was there.
+ * @param wish.maxResources 0 = 4096; more than the area can list is cut
+ * @returns RINDEX_OFFSET at no multiple of the area; AIO_TIMEOUT or ERRNO.
+ * @see spec 10 §11
+ */
 export function* formatIndex(
   place: IndexPlace,
   wish: {
@@ -81,8 +87,10 @@ function newResource(place: IndexPlace, geometry: Geometry, nowMs: number) {
 }
 
 /**
- * Formats a resource in the first free place, then lists it.
- * @returns its place; ERRNO ENOENT when the index is full
+ * Formats a resource in the first free place, then lists it. A name that is there already is listed
+ * a second time, as in C.
+ * @returns its place; ERRNO ENOENT when the index is full, ERRNO EINVAL without a name; RINDEX_*;
+ *   what the acquire of the index lease was refused with.
  */
 export function* createInIndex(
   member: Member,
@@ -109,9 +117,11 @@ export function* createInIndex(
 }
 
 /**
- * Takes a name out of the index, then clears its area. Whoever asks must own the resource: as with
- * a format, nobody looks whether it is held.
+ * Takes a name out of the index, then clears its area. The caller must own the resource: as with a
+ * format, no holder is looked for.
  * @param wish.offset 0 = the first of that name
+ * @returns NOWHERE; ERRNO ENOENT for an unknown name, RINDEX_DIFF where another name is at that
+ *   offset.
  */
 export function* deleteFromIndex(
   member: Member,
@@ -153,6 +163,7 @@ function findForDelete(index: IndexArea, wish: NamedPlace): Result<number, Lease
   return listed.ok ? ok(n) : listed;
 }
 
+/** What a lookup found. */
 export interface Looked extends NamedPlace {
   /** Both name and offset were given, and do not belong together; what is at the offset. */
   readonly differs: boolean;
@@ -160,7 +171,9 @@ export interface Looked extends NamedPlace {
 
 /**
  * Name: its place. Offset: its name. Neither: the first free place. Both: whether they belong
- * together. Without the lease: a look at one moment.
+ * together. Without the lease: what stood there at one moment.
+ * @returns ERRNO ENOENT where no entry fits, RINDEX_OFFSET where the index has no entry for that
+ *   place; RINDEX_*.
  */
 export function* lookUpIndex(
   place: IndexPlace,
@@ -190,8 +203,9 @@ export function* lookUpIndex(
 }
 
 /**
- * Sets or empties the entry of one place, whatever it said; the area itself is not looked at.
- * @param member null: nobody here follows the lockspace, and the lease is not taken
+ * Sets or empties the entry of one place, whatever it said; the area of the resource is not read.
+ * @param member null: this host is not in the lockspace, and the lease is not taken
+ * @returns the entry; ERRNO EINVAL where name or offset is missing, RINDEX_OFFSET.
  */
 export function* updateIndex(
   member: Member | null,
@@ -238,7 +252,12 @@ function* writeEntry(
   return wrote.outcome === 'done' ? ok(entry ?? NOWHERE) : fail(ioError(wrote, 'index entry'));
 }
 
-/** Lists every resource found behind the index, and nothing else. */
+/**
+ * Lists every resource found behind the index, and nothing else, up to the end of the device.
+ * @param member null: this host is not in the lockspace, and the lease is not taken
+ * @returns NOWHERE; ERRNO EAGAIN when it was cancelled; any failed read, as a lease would be
+ *   forgotten.
+ */
 export function* rebuildIndex(
   member: Member | null,
   place: IndexPlace,

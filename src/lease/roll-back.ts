@@ -7,25 +7,25 @@ import { type Member, namesUs, type Place } from './member.ts';
 import { freeLeader } from './paxos-release.ts';
 import type { Steps } from './steps.ts';
 
-/** How a resource is to be left behind when we do not keep what we may have taken. */
+/** What an acquire or a conversion that failed may have left on the disk, and is to be undone. */
 export interface RollBack {
   readonly geometry: Geometry;
-  /** Sectors of other hosts that a write of ours may still reach; null = none. */
+  /** Sectors of other hosts that a write of ours may still reach. */
   readonly othersAt: readonly number[];
-  /** Our host block to leave, with RELEASED added; null = it is on disk already. */
+  /** Our host block as it is to stand, with RELEASED added; null = it is on disk already. */
   readonly block: { readonly dblock: Dblock; readonly sharedGeneration: bigint | null } | null;
   /** A leader naming us that is or may be on disk: it is freed if it is. */
   readonly leader: PaxosLeader | null;
 }
 
 /**
- * Says "released" on disk: at once where the disk answers, else again after t and then every 2·t
- * as work left for later, until it is done or our stay in the lockspace ends.
+ * Says "released" on disk: at once where the disk answers, else after the answer, again after t and
+ * then every 2·t, until it is done or our membership ends.
  *
- *   unanswered writes end -> own block RELEASED (and SHARED, where we stay a holder) -> leader free
+ *   unanswered writes end -> own block RELEASED (and SHARED, where we hold on) -> leader free
  *
- * The order is the safety. A leader write of ours still under way must not land after somebody
- * else's newer leader, so nobody may get past us before it ended; a shared hold must be on disk
+ * The order is the safety. A leader write of ours still under way must not land after a newer
+ * leader of another host, so no host may get past us before it ended; a shared hold must be on disk
  * before the leader stops protecting it. @see spec 10 §8.4, §9, §18
  */
 export function* rollBack(member: Member, place: Place, what: RollBack): Steps<void> {
@@ -54,7 +54,7 @@ function* rollBackOnce(member: Member, place: Place, what: RollBack): Steps<'don
     isMarked = wrote.outcome === 'done';
     if (!isMarked && block.sharedGeneration !== null) return 'again';
   }
-  const withoutLeader = isMarked ? 'done' : 'again'; // then the block is what gives it back
+  const withoutLeader = isMarked ? 'done' : 'again'; // then the block is the release
   if (leader === null || !namesUs(member, leader)) return withoutLeader;
   const freed = yield* freeLeader(member, place, { geometry, leader, rename: null });
   if (freed.ok) return freed.value === 'freed' ? 'done' : withoutLeader;

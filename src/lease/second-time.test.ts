@@ -8,8 +8,8 @@ import { convertToExclusive } from './convert.ts';
 import { blockAt } from './paxos-area.ts';
 import { acquire, release, take } from './testing/users.ts';
 
-// A host that found a version to be over goes on to the next. So nobody may be granted, after that,
-// what was over: not even the host whose version it was (spec 10 §18.8).
+// A host that found a version to be over goes on to the next. So no host may be granted, after
+// that, what was over: not even the one whose version it was (spec 10 §18.8).
 
 const CUTS = 14;
 const NAME_AT = paxosLeader.fields.resourceName.offset;

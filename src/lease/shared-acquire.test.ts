@@ -28,7 +28,7 @@ function recorded(unanswered: number | null) {
 /**
  * Host 1 and host 2 share at once. Where host 1 loses, it has its block to take back, and that
  * write goes unanswered.
- * @returns whether work was left behind
+ * @returns whether work goes on after the answer
  */
 function meeting(cut: number, rivalCut: number, unanswered: number): boolean {
   const { harness, one, two, first } = recorded(unanswered);
@@ -48,7 +48,7 @@ function meeting(cut: number, rivalCut: number, unanswered: number): boolean {
   return left.length > 0;
 }
 
-test('what a shared acquire left behind never wipes the hold of its next attempt', () => {
+test('what a shared acquire goes on to take back never wipes the hold of its next attempt', () => {
   let left = 0;
   for (let cut = 0; cut <= CUTS; cut++) {
     for (let rivalCut = 0; rivalCut <= RIVAL_CUTS; rivalCut++) {

@@ -8,7 +8,7 @@ import { sharerIsLive, sharerSeemsLive } from './sharer.ts';
 
 const DEAD_MS = 140_000;
 
-/** Host 1 shares in its second stay; what host 2 saw of it, and what is on disk, differ by case. */
+/** Host 1 shares in its second membership; what host 2 saw of it, and what is on disk, differ by case. */
 function scene() {
   const harness = new ProcedureHarness();
   harness.join(1);
@@ -24,7 +24,7 @@ function scene() {
     lastCheckMs: harness.nowMs,
     lastLiveMs: harness.nowMs,
   };
-  // Its dblock is not looked at.
+  // Its dblock does not count.
   const block = { hostId: 1, shared: true, sharedGeneration: one.generation } as HostBlock;
   const two = new HarnessHost(harness, 2);
   const liveness = (view: HostView | null) => {
@@ -58,7 +58,7 @@ test('alive when it renewed since our last look, however old that is', () => {
   assert.deepEqual(liveness(old), { seems: false, is: true });
 });
 
-test('alive when it joined since our last look, which saw its host id free or a dead stay', () => {
+test('alive when it joined since our last look, which saw its host id free or a dead membership', () => {
   const { seen, liveness } = scene();
   assert.equal(liveness({ ...seen, generation: 0n, timestampS: 0n }).is, true);
   assert.equal(liveness({ ...seen, generation: 1n, timestampS: 5n, lastLiveMs: 1 }).is, true);

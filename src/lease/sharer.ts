@@ -7,6 +7,7 @@ import { readHostLease } from './owner-watch.ts';
 import type { HostBlock } from './paxos-area.ts';
 import type { Steps } from './steps.ts';
 
+/** The times of this host's own io timeout. */
 export function leaseTimesOf(member: Member): LeaseTimes {
   return leaseTimes(member.ioTimeoutS);
 }
@@ -30,7 +31,7 @@ function isSilent(member: Member, view: HostView, nowMs: number): boolean {
 /**
  * Before a sharer's block is cleared: its host lease as it is now must say the same. A host that
  * joined since our last look still looks free to us, and one that renewed since, silent; either
- * would lose a hold it lives by (spec 10 §18.7).
+ * would lose a hold that it relies on (spec 10 §18.7).
  */
 export function* sharerIsLive(
   member: Member,

@@ -23,6 +23,7 @@ export function sameMajor(version: number, ours: number): boolean {
   return version >>> 16 === ours >>> 16;
 }
 
+/** Whose host lease should lie there. */
 export interface WantedHost {
   readonly lockspaceName: ByteString;
   /** Whose record lies there; null: not known. */
@@ -60,10 +61,12 @@ export function verifyDelta(
   return damage === null ? ok(leader) : fail(damaged('LEADER_CHECKSUM', during, damage));
 }
 
+/** A record that no working host wrote, as a refusal with what a client knows for it. */
 export function damaged(code: LeaseErrorCode, during: string, damage: Damage): LeaseError {
   return leaseError(code, during, { ...damage });
 }
 
+/** Which resource should lie there, and for whom. */
 export interface WantedLeader {
   readonly lockspaceName: ByteString;
   readonly resourceName: ByteString;

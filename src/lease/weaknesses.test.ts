@@ -206,7 +206,7 @@ test('item 8: an io timeout of 0 in the host lease of an owner counts as our own
   record.setUint16(174, 0, true); // no checksum protects it
   const diedMs = harness.nowMs;
   harness.nowMs = diedMs + 139_000;
-  two.peers.set(1, new HarnessHost(harness, 1)); // never seen: only the record tells
+  two.peers.set(1, new HarnessHost(harness, 1)); // never seen: only the record decides
   const early = two.task(acquire(two, { ownerNowait: false }));
   while (early.wants !== null && harness.nowMs < diedMs + 270_000) early.step();
   assert.equal(early.result, null, 'it waits by our own io timeout, 140 s');

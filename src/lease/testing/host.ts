@@ -67,7 +67,7 @@ export class Values {
     else this.#allowed.add(value);
   }
 
-  /** Whoever holds the lease has seen which it was, unless its own write is still under way. */
+  /** The holder of the lease has seen which it was, unless its own write is still under way. */
   read(value: number, isOpen: boolean): void {
     assert.ok(this.#allowed.has(value), `reads ${value}, not one of ${[...this.#allowed]}`);
     if (!isOpen) this.#allowed = new Set([value]);
@@ -140,7 +140,7 @@ export class SteppedHost {
     this.host.look();
   }
 
-  /** Gives its host id back, where nothing of its own is left to be done. */
+  /** Releases its host id, where no work of its own goes on. */
   leave(): void {
     if (this.isGone || this.#task !== null || this.#hold !== null || !this.host.isQuiet) return;
     if (this.host.diedMs !== null) return;

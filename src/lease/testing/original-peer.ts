@@ -20,7 +20,7 @@ import type { Reply, Steps } from '../steps.ts';
 // A host that runs the original, as spec 10 §8 and §9 describe what it does on disk, its weaknesses
 // included: for tests of what our hosts meet in a mixed lockspace. Reading and encoding are ours.
 
-/** The peer did what spec 10 §17.1 says the original may do wrong: nothing after it is judged. */
+/** The peer did what spec 10 §17.1 says the original may do wrong: nothing after it counts. */
 export class OriginalDefect extends Error {}
 
 interface Run {
@@ -248,7 +248,7 @@ function scan(
   return best;
 }
 
-/** Writes the leader without another look, for whoever won (§17.1 item 4). */
+/** Writes the leader without reading it again, for the host that won (§17.1 item 4). */
 function* commit(
   run: Run,
   area: Area,
@@ -380,7 +380,7 @@ function* liveSharers(run: Run, won: Won): Steps<Result<number, Refusal>> {
     const { ioTimeoutMs: timeoutMs } = leaseTimes(member.ioTimeoutS);
     const bytes = new Uint8Array(sectorSize);
     const wrote = yield { op: 'write', disk: 'resource', offset, bytes, timeoutMs };
-    // It gives the lease back all the same: the zeros may meet the next life of that host.
+    // It releases the lease all the same: the zeros may meet the next membership of that host.
     if (wrote.outcome === 'unknown') throw new OriginalDefect('17.1 item 22');
     if (wrote.outcome !== 'done') return failed(wrote);
   }
@@ -450,7 +450,7 @@ export function* originalToExclusive(
     const block = { dblock, sharedGeneration: null };
     const wrote = yield* writeHostBlock(member, hold, geometry, block);
     if (wrote.outcome === 'done') return ok(won.value.hold);
-    // The mode block may be gone, or go, under a hold that stays shared (spec 10 §18.4).
+    // The mode block may be gone, or go, under a hold that remains shared (spec 10 §18.4).
     if (wrote.outcome === 'unknown') throw new OriginalDefect('18.4 sh to ex');
   }
   yield* freeLeader(run, won.value.hold);
