@@ -1,6 +1,6 @@
 import '../platform/clean-start.ts';
-import { fenceSanlock } from '../cli/fence-sanlock/agent.ts';
 import { parseAgent, parseAgentInput } from '../cli/fence-sanlock/agent-options.ts';
+import { fenceSanlock } from '../cli/fence-sanlock/main.ts';
 import { agentRunDir, FENCE_FIFO, fencedRunDir } from '../cli/fence-sanlock/places.ts';
 import {
   fenceDaemonPid,
@@ -8,8 +8,8 @@ import {
   signalTo,
   writeAgentFile,
 } from '../cli/fence-sanlock/running.ts';
-import { startMessage } from '../cli/fence-sanlock/start-message.ts';
-import { SanlockClient, sanlockSocketPath } from '../client/sanlock.ts';
+import { sanlockSocketPath } from '../client/sanlock.ts';
+import { startMessage } from '../fence/start-message.ts';
 import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { sendToFifo } from '../platform/fifo.ts';
@@ -17,12 +17,13 @@ import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { UnixSockets } from '../platform/unix-socket.ts';
+import { type AgentPorts, runAgent } from '../programs/fence-agent-program.ts';
 
 const NAME = 'fence_sanlock';
 const MAX_INPUT_BYTES = 64 * 1024;
 const LOG_WARN = 4;
 
-async function main(args: readonly string[]): Promise<number> {
+async function main(args: readonly string[]): Promise<void> {
   goOnWithoutReader();
   setProcessName(NAME); // fence_sanlockd looks for it
   const parsed = args.length > 0 ? parseAgent(args) : parseAgentInput(await readInput());
@@ -35,29 +36,40 @@ async function main(args: readonly string[]): Promise<number> {
     utc: false,
   });
   const [runDir, agentDir] = [fencedRunDir(process.env), agentRunDir(process.env)];
-  const clock = new MonotonicClock();
-  const socketPath = sanlockSocketPath(process.env['SANLOCK_RUN_DIR']);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => {
       removeAgentFile(agentDir);
       process.exit(1);
     });
   }
-  return await fenceSanlock(parsed, {
-    client: new SanlockClient({ clock, sockets: new UnixSockets(null), socketPath }),
-    clock,
+  const print = (text: string) => process.stdout.write(text);
+  const complain = (text: string): void => {
+    process.stderr.write(`${NAME}: ${text}\n`);
+    // Fencing daemons often keep only the status: the reasons are for whoever reads the log.
+    if (parsed.ok && !stderrIsJournal())
+      log.warn('agent.complained', { action: parsed.value.kind, reason: text });
+  };
+  const ports: AgentPorts = {
+    sanlock: {
+      clock: new MonotonicClock(),
+      sockets: new UnixSockets(null),
+      socketPath: sanlockSocketPath(process.env['SANLOCK_RUN_DIR']),
+    },
     pid: process.pid,
     daemonPid: () => fenceDaemonPid(runDir),
-    tellFencing: (pid) => signalTo(pid, 'SIGUSR2'),
+    signalFencing: (pid) => signalTo(pid, 'SIGUSR2'),
     sendStart: (start) => sendToFifo(`${runDir}/${FENCE_FIFO}`, startMessage(start)),
     writeNote: (text) => writeAgentFile(agentDir, text),
     removeNote: () => removeAgentFile(agentDir),
-    print: (text) => process.stdout.write(text),
-    complain: (text) => {
-      process.stderr.write(`${NAME}: ${text}\n`);
-      // Fencing daemons often keep only the status: the reasons are for whoever reads the log.
-      if (parsed.ok && !stderrIsJournal())
-        log.warn('agent.complained', { action: parsed.value.kind, reason: text });
+    print,
+    complain,
+  };
+  fenceSanlock(parsed, {
+    run: (request, done) => runAgent(request, ports, done),
+    print,
+    complain,
+    exit: (status) => {
+      process.exitCode = status;
     },
   });
 }
@@ -71,6 +83,4 @@ async function readInput(): Promise<string> {
   return text.slice(0, MAX_INPUT_BYTES);
 }
 
-void main(process.argv.slice(2)).then((status) => {
-  process.exitCode = status;
-});
+void main(process.argv.slice(2));

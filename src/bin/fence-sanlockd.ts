@@ -3,9 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { unreachable } from '../base/assert.ts';
 import { nameToText, textToName } from '../base/bytes.ts';
-import { FenceDaemon } from '../cli/fence-sanlock/daemon.ts';
 import { FENCED_USAGE, type FencedTask, parseFenced } from '../cli/fence-sanlock/daemon-options.ts';
-import { sanlockOf } from '../cli/fence-sanlock/daemon-ports.ts';
 import {
   agentRunDir,
   FENCE_DAEMON_NAME,
@@ -15,14 +13,10 @@ import {
   fencedRunDir,
 } from '../cli/fence-sanlock/places.ts';
 import { fenceDaemonPid, signalTo, victimsOfAgents } from '../cli/fence-sanlock/running.ts';
-import {
-  type FenceStart,
-  parseStartMessage,
-  startMessage,
-} from '../cli/fence-sanlock/start-message.ts';
 import { wdmdSocket } from '../cli/sanlk-reset/places.ts';
 import { sanlockSocketPath } from '../client/sanlock.ts';
 import { WdmdEntry } from '../client/wdmd.ts';
+import { type FenceStart, parseStartMessage, startMessage } from '../fence/start-message.ts';
 import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
 import { MonotonicClock } from '../platform/clock.ts';
@@ -34,6 +28,7 @@ import { lockPidFile, type PidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { UnixSockets } from '../platform/unix-socket.ts';
+import { FenceProgram } from '../programs/fence-program.ts';
 
 const NAME = FENCE_DAEMON_NAME;
 const START_DEADLINE_MS = 10_000;
@@ -92,9 +87,9 @@ function startBehind(args: readonly string[]): void {
   });
 }
 
-/** What signals do: before there is a daemon they end the program. */
-interface Told {
-  daemon: FenceDaemon | null;
+/** What signals act on: before there is a daemon they end the program. */
+interface Running {
+  daemon: FenceProgram | null;
   leave: (failure: string | null) => void;
 }
 
@@ -117,8 +112,8 @@ function serve(task: Serve): void {
     pidFile?.remove();
     reportToStarter(failure, () => log.close(() => process.exit(failure === null ? 0 : 1)));
   };
-  const told: Told = { daemon: null, leave };
-  onSignals(told);
+  const running: Running = { daemon: null, leave };
+  onSignals(running);
   process.on('uncaughtException', (error) => {
     // The expiry stands: a wrong daemon ends in a reset.
     log.error('daemon.broken', { reason: error.stack ?? error.message });
@@ -134,37 +129,37 @@ function serve(task: Serve): void {
   claimMachine({ mlockLevel: 1, highPriority: false }, log);
   // Joining may take minutes: who started us waits no longer than for the pid file.
   reportToStarter(null, () => {});
-  if (task.start === null) waitForStart({ log, told });
-  else begin(task.start, { log, told });
+  if (task.start === null) waitForStart({ log, running });
+  else begin(task.start, { log, running });
 }
 
-interface World {
+interface Parts {
   readonly log: DaemonLog;
-  readonly told: Told;
+  readonly running: Running;
 }
 
-function waitForStart({ log, told }: World): void {
+function waitForStart({ log, running }: Parts): void {
   try {
     const fifo = new FifoReader(FIFO_PATH, (bytes) => {
       fifo.close();
-      told.leave = leave;
+      running.leave = leave;
       const parsed = parseStartMessage(bytes);
-      if (parsed.ok) begin(parsed.value, { log, told });
+      if (parsed.ok) begin(parsed.value, { log, running });
       else leave(parsed.error);
     });
-    const { leave } = told;
-    told.leave = (failure) => {
+    const { leave } = running;
+    running.leave = (failure) => {
       fifo.close();
       leave(failure);
     };
     log.info('daemon.waiting', { fifo: FIFO_PATH });
     notifyServiceManager('READY=1\nSTATUS=Waiting for fence_sanlock -o on');
   } catch (error) {
-    told.leave(reasonOf(error));
+    running.leave(reasonOf(error));
   }
 }
 
-function begin(start: FenceStart, { log, told }: World): void {
+function begin(start: FenceStart, { log, running }: Parts): void {
   const { path, hostId } = start;
   log.warn('daemon.starting', { path: nameToText(path), hostId });
   const clock = new MonotonicClock();
@@ -176,28 +171,23 @@ function begin(start: FenceStart, { log, told }: World): void {
   const at = { sockets, path: textToName(wdmdPath) };
   WdmdEntry.open(at, { clock, name: NAME, lost: wdmdLost }, (watchdog) => {
     if (watchdog === null) {
-      told.leave(`cannot connect to wdmd at ${wdmdPath}: is it running?`);
+      running.leave(`cannot connect to wdmd at ${wdmdPath}: is it running?`);
       return;
     }
-    const sanlockLost = (): void => {
-      log.error('sanlock.lost', { hostId });
-      told.daemon?.lost();
-    };
-    const of = { start, killpath: textToName(ownProgram()), lost: sanlockLost };
-    const daemon = new FenceDaemon({
-      hostId,
-      clock,
+    const daemon = new FenceProgram({
+      start,
+      killpath: textToName(ownProgram()),
+      sanlock: { clock, sockets, socketPath },
       log,
-      sanlock: sanlockOf({ clock, sockets, socketPath }, of),
       watchdog,
       agentVictims: () => victimsOfAgents(agentRunDir(process.env)),
       started: () => {
         log.warn('daemon.started', { path: nameToText(path), hostId });
         notifyServiceManager(`READY=1\nSTATUS=Host ${hostId} can be fenced`);
       },
-      ended: told.leave,
+      ended: running.leave,
     });
-    told.daemon = daemon;
+    running.daemon = daemon;
     daemon.start();
   });
 }
@@ -208,18 +198,18 @@ function ownProgram(): string {
   return existsSync(beside) && beside.length <= MAX_KILLPATH_BYTES ? beside : NAME;
 }
 
-function onSignals(told: Told): void {
+function onSignals(running: Running): void {
   const stop = (): void => {
-    if (told.daemon === null) told.leave(null);
-    else told.daemon.stop();
+    if (running.daemon === null) running.leave(null);
+    else running.daemon.signal('stop');
   };
-  process.on('SIGUSR1', () => told.daemon?.told('fenced'));
-  process.on('SIGUSR2', () => told.daemon?.told('fencing'));
+  process.on('SIGUSR1', () => running.daemon?.signal('fenced'));
+  process.on('SIGUSR2', () => running.daemon?.signal('fencing'));
   process.on('SIGHUP', stop);
   process.on('SIGINT', stop);
   process.on('SIGTERM', () => {
-    if (told.daemon === null) told.leave(null);
-    else told.daemon.lost();
+    if (running.daemon === null) running.leave(null);
+    else running.daemon.signal('lost');
   });
 }
 

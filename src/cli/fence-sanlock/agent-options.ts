@@ -1,7 +1,7 @@
-import type { ByteString } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
-import { type FenceStart, pathOf } from './start-message.ts';
-import { hostIdOf } from './storage.ts';
+import type { AgentRequest } from '../../fence/agent.ts';
+import { pathOf } from '../../fence/start-message.ts';
+import { hostIdOf } from '../../fence/storage.ts';
 
 export const AGENT_USAGE = `fence_sanlock: fences a host by its watchdog and leases on storage.
 fence_sanlock -o ACTION [-p PATH] [-i HOST_ID]
@@ -17,10 +17,7 @@ Without arguments, lines action=, path= and host_id= are read from stdin.
 Exit status: 0 done, 1 failed.
 `;
 
-export type AgentTask =
-  | { readonly kind: 'usage' | 'version' | 'metadata' }
-  | { readonly kind: 'init'; readonly path: ByteString }
-  | ({ readonly kind: 'on' | 'off' | 'status' } & FenceStart);
+export type AgentTask = { readonly kind: 'usage' | 'version' | 'metadata' } | AgentRequest;
 
 type Given = Partial<Record<'action' | 'path' | 'hostId', string>>;
 

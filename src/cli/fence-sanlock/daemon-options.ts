@@ -1,6 +1,6 @@
 import { fail, ok, type Result } from '../../base/result.ts';
-import { type FenceStart, pathOf } from './start-message.ts';
-import { hostIdOf } from './storage.ts';
+import { type FenceStart, pathOf } from '../../fence/start-message.ts';
+import { hostIdOf } from '../../fence/storage.ts';
 
 export const FENCED_USAGE = `fence_sanlockd: lets other hosts fence this one by its watchdog.
 fence_sanlockd -p PATH -i HOST_ID [-D]     Hold the lease of host HOST_ID.

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { agentFileText, parseAgentFile } from './agent-file.ts';
+import { agentFileText, parseAgentFile } from '../../fence/agent-file.ts';
+import { parseStartMessage, START_MESSAGE_BYTES, startMessage } from '../../fence/start-message.ts';
 import { parseAgent, parseAgentInput } from './agent-options.ts';
 import { parseFenced } from './daemon-options.ts';
-import { parseStartMessage, START_MESSAGE_BYTES, startMessage } from './start-message.ts';
 
 const ok = (value: unknown) => ({ ok: true, value });
 

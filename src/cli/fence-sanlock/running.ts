@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
+import { AGENT_FILE_PREFIX, AGENT_NAME, parseAgentFile } from '../../fence/agent-file.ts';
 import { signalNamed } from '../../platform/kernel-process.ts';
-import { AGENT_FILE_PREFIX, AGENT_NAME, parseAgentFile } from './agent-file.ts';
 import { FENCE_DAEMON_NAME, FENCE_PID_FILE } from './places.ts';
 
 const MAX_AGENT_FILES = 1024;

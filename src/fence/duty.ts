@@ -1,11 +1,11 @@
-import { unreachable } from '../../base/assert.ts';
+import { unreachable } from '../base/assert.ts';
 /**
  * fence_sanlockd between its first expiry at wdmd and its end: when to renew that expiry, and when
  * to let it pass so that the watchdog resets this host (spec 25 §7).
  *
  *   T      last renewal, good until T+20
  *   T+5    the next one, unless this host is being fenced or lost its lockspace
- *   T+10   without one, wdmd stops to feed the device here at the earliest …
+ *   T+10   without one, wdmd stops feeding the device here at the earliest …
  *   T+20   … and at the latest here
  *   T+80   the device has fired; others may have our lease 8t + 60 s after sanlock's last renewal
  */
@@ -17,30 +17,31 @@ export interface Duty {
   isLost: boolean;
   /** A fence_sanlock runs here. */
   isFencing: boolean;
-  duel: 'won' | 'lost' | null;
+  /** Two hosts fence each other: whether this one survives. */
+  contention: 'won' | 'lost' | null;
   renewedMs: number;
   isOver: boolean;
 }
 
 export type DutyEvent =
   | { readonly kind: 'started' | 'fenced' | 'fencing' | 'lost' | 'stop' | 'tick' }
-  /** Answers `lookForAgents`: the host ids that agents running here are fencing. */
+  /** Answers `findAgents`: the host ids that agents running here are fencing. */
   | { readonly kind: 'agents'; readonly victims: readonly number[] };
 
 export type DutyEffect =
   /** Give wdmd a new expiry, EXPIRE_S from now. */
   | { readonly kind: 'renew' }
-  | { readonly kind: 'lookForAgents' }
-  /** Withdraw the expiry, give the lease back, end. */
+  | { readonly kind: 'findAgents' }
+  /** Withdraw the expiry, release the lease, end. */
   | { readonly kind: 'leave' }
-  | { readonly kind: 'tell'; readonly event: DutyNews };
+  | { readonly kind: 'log'; readonly event: DutyLogEvent };
 
-export type DutyNews =
+export type DutyLogEvent =
   | 'host.fenced'
   | 'host.fencing'
   | 'host.lost'
-  | 'duel.won'
-  | 'duel.lost'
+  | 'contention.won'
+  | 'contention.lost'
   | 'stop.refused';
 
 export const RENEW_EVERY_MS = 5000;
@@ -52,7 +53,7 @@ export function newDuty(hostId: number): Duty {
     isVictim: false,
     isLost: false,
     isFencing: false,
-    duel: null,
+    contention: null,
     renewedMs: Number.NEGATIVE_INFINITY,
     isOver: false,
   };
@@ -80,25 +81,25 @@ function reactTo(duty: Duty, event: DutyEvent): DutyEffect[] {
     case 'started':
       return [];
     case 'tick':
-      return duty.isFencing ? [{ kind: 'lookForAgents' }] : [];
+      return duty.isFencing ? [{ kind: 'findAgents' }] : [];
     case 'fenced': {
-      const effects: DutyEffect[] = duty.isVictim ? [] : [tell('host.fenced')];
+      const effects: DutyEffect[] = duty.isVictim ? [] : [log('host.fenced')];
       duty.isVictim = true;
-      if (duty.isFencing) effects.push({ kind: 'lookForAgents' });
+      if (duty.isFencing) effects.push({ kind: 'findAgents' });
       return effects;
     }
     case 'fencing':
       duty.isFencing = true;
-      return [tell('host.fencing'), { kind: 'lookForAgents' }];
+      return [log('host.fencing'), { kind: 'findAgents' }];
     case 'agents':
-      return judgeDuel(duty, event.victims);
+      return decideContention(duty, event.victims);
     case 'lost':
       if (duty.isLost) return [];
       duty.isLost = true;
-      return [tell('host.lost')];
+      return [log('host.lost')];
     case 'stop':
-      // Others wait for this host's reset: given back in order, the lease would say it was done.
-      if (duty.isVictim || duty.isLost) return [tell('stop.refused')];
+      // Others wait for this host's reset: a lease released in order would say that it was done.
+      if (duty.isVictim || duty.isLost) return [log('stop.refused')];
       duty.isOver = true;
       return [{ kind: 'leave' }];
     default:
@@ -107,24 +108,24 @@ function reactTo(duty: Duty, event: DutyEvent): DutyEffect[] {
 }
 
 /**
- * Two hosts that fence each other, each with quorum by itself: the lower id survives. The winner
- * goes on knowing that it fences, as the loser's request may reach it more than once. With several
+ * Two hosts fence each other, each with quorum by itself: the lower id survives. The winner stays
+ * aware that it fences, as the loser's request may reach it more than once. With several
  * victims it has to be below them all: to be reset is the safe mistake.
  */
-function judgeDuel(duty: Duty, victims: readonly number[]): DutyEffect[] {
+function decideContention(duty: Duty, victims: readonly number[]): DutyEffect[] {
   if (victims.length === 0) {
     duty.isFencing = false;
-    duty.duel = null;
+    duty.contention = null;
     return [];
   }
   if (!duty.isVictim) return [];
   const isWon = victims.every((victim) => duty.hostId < victim);
   if (isWon) duty.isVictim = false;
-  const before = duty.duel;
-  duty.duel = isWon ? 'won' : 'lost';
-  return before === duty.duel ? [] : [tell(isWon ? 'duel.won' : 'duel.lost')];
+  const before = duty.contention;
+  duty.contention = isWon ? 'won' : 'lost';
+  return before === duty.contention ? [] : [log(isWon ? 'contention.won' : 'contention.lost')];
 }
 
-function tell(event: DutyNews): DutyEffect {
-  return { kind: 'tell', event };
+function log(event: DutyLogEvent): DutyEffect {
+  return { kind: 'log', event };
 }

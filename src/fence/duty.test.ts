@@ -10,7 +10,7 @@ function play(hostId: number, lines: readonly Line[]): void {
   const duty = newDuty(hostId);
   for (const [seconds, event, wanted] of lines) {
     const effects = stepDuty(duty, event, seconds * 1000).map((effect) =>
-      effect.kind === 'tell' ? effect.event : effect.kind,
+      effect.kind === 'log' ? effect.event : effect.kind,
     );
     assert.deepEqual(effects, wanted, `at ${seconds} s: ${event.kind}`);
   }
@@ -53,16 +53,16 @@ test('fenced before its first expiry: given once, or nothing would reset it', ()
   ]);
 });
 
-test('a lost lockspace is lost, whoever wins a duel', () => {
+test('a lost lockspace is lost, whoever wins a contention', () => {
   play(1, [
     [0, on('started'), ['renew']],
-    [1, on('fencing'), ['host.fencing', 'lookForAgents']],
+    [1, on('fencing'), ['host.fencing', 'findAgents']],
     [1, agents(2), []],
     [2, on('lost'), ['host.lost']],
     [3, on('lost'), []],
-    [6, on('fenced'), ['host.fenced', 'lookForAgents']],
-    [6, agents(2), ['duel.won']],
-    [12, on('tick'), ['lookForAgents']],
+    [6, on('fenced'), ['host.fenced', 'findAgents']],
+    [6, agents(2), ['contention.won']],
+    [12, on('tick'), ['findAgents']],
     [12, agents(2), []],
     [13, on('stop'), ['stop.refused']],
   ]);
@@ -73,36 +73,36 @@ test('two hosts that fence each other: the lower id lives on, in whichever order
     [0, on('started'), ['renew']],
     [1, on('fenced'), ['host.fenced']],
     [6, on('tick'), []],
-    [7, on('fencing'), ['host.fencing', 'lookForAgents']],
-    [7, agents(2), ['duel.won', 'renew']],
-    [8, on('fenced'), ['host.fenced', 'lookForAgents']],
+    [7, on('fencing'), ['host.fencing', 'findAgents']],
+    [7, agents(2), ['contention.won', 'renew']],
+    [8, on('fenced'), ['host.fenced', 'findAgents']],
     [8, agents(2), []],
-    [12, on('tick'), ['lookForAgents', 'renew']],
+    [12, on('tick'), ['findAgents', 'renew']],
     [12, agents(2), []],
-    [17, on('tick'), ['lookForAgents', 'renew']],
+    [17, on('tick'), ['findAgents', 'renew']],
     [17, agents(), []],
     [18, on('fenced'), ['host.fenced']],
     [22, on('tick'), []],
   ]);
   play(2, [
     [0, on('started'), ['renew']],
-    [1, on('fencing'), ['host.fencing', 'lookForAgents']],
+    [1, on('fencing'), ['host.fencing', 'findAgents']],
     [1, agents(1), []],
-    [2, on('fenced'), ['host.fenced', 'lookForAgents']],
-    [2, agents(1), ['duel.lost']],
-    [9, on('tick'), ['lookForAgents']],
+    [2, on('fenced'), ['host.fenced', 'findAgents']],
+    [2, agents(1), ['contention.lost']],
+    [9, on('tick'), ['findAgents']],
     [9, agents(1), []],
   ]);
 });
 
-test('an agent that is gone, or several victims of which one is lower, win no duel', () => {
+test('an agent that is gone, or several victims of which one is lower, win no contention', () => {
   play(2, [
     [0, on('started'), ['renew']],
-    [1, on('fencing'), ['host.fencing', 'lookForAgents']],
+    [1, on('fencing'), ['host.fencing', 'findAgents']],
     [1, agents(3), []],
-    [2, on('fenced'), ['host.fenced', 'lookForAgents']],
-    [2, agents(3, 1), ['duel.lost']],
-    [3, on('tick'), ['lookForAgents']],
+    [2, on('fenced'), ['host.fenced', 'findAgents']],
+    [2, agents(3, 1), ['contention.lost']],
+    [3, on('tick'), ['findAgents']],
     [3, agents(), []],
     [9, on('tick'), []],
   ]);

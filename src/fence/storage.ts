@@ -1,7 +1,7 @@
-import { type ByteString, textToName } from '../../base/bytes.ts';
-import { MIB } from '../../base/units.ts';
-import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
-import type { Lockspace, Resource } from '../../wire/sanlock/types.ts';
+import { type ByteString, textToName } from '../base/bytes.ts';
+import { MIB } from '../base/units.ts';
+import { RES_FLAGS } from '../wire/sanlock/socket.ts';
+import type { Lockspace, Resource } from '../wire/sanlock/types.ts';
 
 export const FENCE_LOCKSPACE = 'fence';
 export const MAX_FENCE_HOSTS = 128;

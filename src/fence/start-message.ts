@@ -1,5 +1,5 @@
-import { type ByteString, textToName } from '../../base/bytes.ts';
-import { fail, ok, type Result } from '../../base/result.ts';
+import { type ByteString, textToName } from '../base/bytes.ts';
+import { fail, ok, type Result } from '../base/result.ts';
 import { hostIdOf } from './storage.ts';
 
 /** What `fence_sanlockd -s` writes into the FIFO, at once: text with zeros behind it. */
