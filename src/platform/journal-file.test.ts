@@ -146,14 +146,14 @@ test('without its first line it is of another boot where it was written before t
 
 test('the first whole journal is on the disk before it counts', () =>
   withFile(({ open }) => {
-    const deeds: string[] = [];
+    const actions: string[] = [];
     const { fsyncSync, renameSync } = fs;
     mock.method(fs, 'fsyncSync', (fd: number) => {
-      deeds.push('fsync');
+      actions.push('fsync');
       fsyncSync(fd);
     });
     mock.method(fs, 'renameSync', (from: string, to: string) => {
-      deeds.push('rename');
+      actions.push('rename');
       renameSync(from, to);
     });
     syncBuiltinESMExports();
@@ -163,7 +163,7 @@ test('the first whole journal is on the disk before it counts', () =>
       mock.restoreAll();
       syncBuiltinESMExports();
     }
-    assert.deepEqual(deeds, ['fsync', 'rename']);
+    assert.deepEqual(actions, ['fsync', 'rename']);
   }));
 
 test('no damaged byte passes, whatever it is', () =>

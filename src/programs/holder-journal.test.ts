@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encode } from '../codec/struct.ts';
-import { FIRST_LEASE_PID, FrontHost } from '../sim/cluster/front-host.ts';
+import { FrontHost } from '../sim/cluster/front-host.ts';
+import { FIRST_LEASE_PID } from '../sim/cluster/sanlock.ts';
 import { MemoryJournal } from '../sim/kernel/journal.ts';
 import { ACQUIRE_FLAGS, killpathBody, RES_FLAGS, SM_CMD } from '../wire/sanlock/socket.ts';
 import {
@@ -136,7 +137,7 @@ test('a line without a meaning counts as damage; what is sound is still known', 
     const host = restarted(harness, journal, LEASE_PIDS);
     assert.equal(join(harness, host), EBUSY);
     harness.run(8 * T * 1000 + 60_000);
-    assert.ok(host.deeds.some(({ kind, pid }) => kind === 'SIGKILL' && pid === 101));
+    assert.ok(host.actions.some(({ kind, pid }) => kind === 'SIGKILL' && pid === 101));
   }
 });
 

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { decode } from '../codec/struct.ts';
 import { deltaLeader } from '../format/leader.ts';
 import type { Log } from '../ports/log.ts';
-import { FIRST_LEASE_PID, FrontHost } from '../sim/cluster/front-host.ts';
+import { FrontHost } from '../sim/cluster/front-host.ts';
+import { FIRST_LEASE_PID } from '../sim/cluster/sanlock.ts';
 import { MemoryJournal } from '../sim/kernel/journal.ts';
 import type { SimPeer } from '../sim/kernel/peer.ts';
 import { release } from '../wire/sanlock/lease-calls.ts';
@@ -131,7 +132,7 @@ test('daemon after daemon keeps it, and the holder that outlives them as well', 
   const last = scenario.restart();
   scenario.harness.run(2 * DEAD_MS);
   assert.ok(scenario.elsewhere() < 0);
-  assert.deepEqual(last.deeds, [], 'nobody is stopped whose lease is good');
+  assert.deepEqual(last.actions, [], 'nobody is stopped whose lease is good');
   assert.equal(scenario.remove(last), EBUSY, 'its holder may use it');
   assert.equal(scenario.remove(last, 0, HOLDER), 0, 'its own word: lvmlockctl --drop');
   assert.equal(scenario.join(last), 0);

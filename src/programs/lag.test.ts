@@ -60,7 +60,7 @@ test('a front that stood still for more than 2·t grants nothing until it was go
   assert.equal(harness.result(acquire(2), client), 0);
   assert.ok(lines.includes('grants.resumed LS'));
   harness.run(60 * SECOND_MS);
-  assert.deepEqual(harness.host.deeds, []); // nobody was stopped: renewals went on
+  assert.deepEqual(harness.host.actions, []); // nobody was stopped: renewals went on
 });
 
 test('a request that overtakes the late timer is refused too', () => {

@@ -123,7 +123,7 @@ test('a daemon that watches over holders of an earlier one does not end unforced
   harness.run(1000);
   assert.equal(host.ended, null);
   harness.run(40_000);
-  assert.ok(host.deeds.some(({ kind, pid }) => kind === 'SIGKILL' && pid === HOLDER));
+  assert.ok(host.actions.some(({ kind, pid }) => kind === 'SIGKILL' && pid === HOLDER));
 });
 
 test('forced to end it kills them first', () => {
@@ -131,8 +131,8 @@ test('forced to end it kills them first', () => {
   host.connect(900).send(shutdown(1).request);
   harness.run(3000);
   assert.equal(host.ended, null);
-  assert.deepEqual(host.deeds[0]?.kind, 'SIGKILL');
-  assert.deepEqual(host.deeds[0]?.pid, HOLDER);
+  assert.deepEqual(host.actions[0]?.kind, 'SIGKILL');
+  assert.deepEqual(host.actions[0]?.pid, HOLDER);
   host.processEnds(HOLDER);
   harness.run(1000);
   assert.equal(host.ended, 0);
@@ -153,7 +153,7 @@ test('while it keeps persistent leases it does not end, forced or not, and serve
   for (const text of told) assert.match(text, /lvmlockctl --drop/);
   harness.run(8 * T * 1000 + 60_000);
   assert.equal(host.ended, null);
-  assert.deepEqual(host.deeds, [], 'nor is anybody stopped for an end that does not come');
+  assert.deepEqual(host.actions, [], 'nor is anybody stopped for an end that does not come');
 
   assert.equal(harness.result(removeLockspace(OURS).request, host.connect(HOLDER)), 0);
   assert.equal(harness.result(shutdownWait(1).request, host.connect(900)), 0);
@@ -170,7 +170,7 @@ test('nobody is let into a lockspace that is to be removed, to be killed a momen
   assert.equal(harness.result(remove.request), 0);
   assert.equal(harness.result(acquire(1), user), -ERRNO.ENOSPC);
   harness.run(10_000);
-  assert.deepEqual(harness.host.deeds, []);
+  assert.deepEqual(harness.host.actions, []);
 });
 
 test('a lease that a client holds twice goes with two releases, also in one request', () => {

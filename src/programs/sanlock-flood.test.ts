@@ -62,7 +62,7 @@ test('a front that stood still beyond its expiry hears first of the renewals in 
   harness.run(20 * T * SECOND_MS);
   harness.frontTime.resume();
   harness.run(60 * SECOND_MS);
-  assert.deepEqual(harness.host.deeds, []);
+  assert.deepEqual(harness.host.actions, []);
 });
 
 test('a front that stood still, and its lease process too, stops the users at once', () => {
@@ -76,6 +76,6 @@ test('a front that stood still, and its lease process too, stops the users at on
   harness.frontTime.resume();
   const atMs = harness.clock.nowMs();
   harness.run(SECOND_MS);
-  assert.equal(harness.host.deeds[0]?.pid, 101);
-  assert.equal(harness.host.deeds[0]?.atMs, atMs);
+  assert.equal(harness.host.actions[0]?.pid, 101);
+  assert.equal(harness.host.actions[0]?.atMs, atMs);
 });

@@ -54,18 +54,18 @@ test('kill sequence of a hung disk: SIGTERM each second from 8·t, SIGKILL after
   const hungMs = harness.clock.nowMs();
   harness.hung = true;
   harness.run(60_000);
-  const { deeds } = harness.host;
-  const first = deeds[0];
+  const { actions } = harness.host;
+  const first = actions[0];
   assert.ok(first !== undefined && first.kind === 'SIGTERM' && first.pid === 101);
   // The last renewal was at most 2·t + a look before the hang; the kill comes 8·t after it.
   assert.ok(first.atMs >= hungMs + (8 - 2) * T * 1000 - 1000, `after ${first.atMs - hungMs} ms`);
   assert.ok(first.atMs <= hungMs + 8 * T * 1000 + 1200, `after ${first.atMs - hungMs} ms`);
-  const killed = deeds.find((deed) => deed.kind === 'SIGKILL');
+  const killed = actions.find((action) => action.kind === 'SIGKILL');
   assert.ok(killed !== undefined);
   assert.ok(Math.abs(killed.atMs - first.atMs - 5000) <= 1200, `${killed.atMs - first.atMs} ms`);
-  const seconds = deeds.map((deed) => Math.floor(deed.atMs / 1000));
+  const seconds = actions.map((action) => Math.floor(action.atMs / 1000));
   assert.equal(new Set(seconds).size, seconds.length, 'at most one attempt a second');
-  assert.ok(deeds.length <= 100);
+  assert.ok(actions.length <= 100);
   assert.equal(harness.result(acquire(2), harness.client(102)), -28); // no grant any more
   client.close();
 });
@@ -79,12 +79,12 @@ test('a killpath program is run once, with its arguments and the pid; then SIGKI
   assert.equal(harness.result(killpath, client), 0);
   harness.hung = true;
   harness.run(60_000);
-  const programs = harness.host.deeds.filter((deed) => deed.kind === 'killpath');
+  const programs = harness.host.actions.filter((action) => action.kind === 'killpath');
   assert.deepEqual(
-    programs.map((deed) => deed.text),
+    programs.map((action) => action.text),
     ['/sbin/killer arg1 two words 101'],
   );
-  assert.ok(harness.host.deeds.some((deed) => deed.kind === 'SIGKILL'));
+  assert.ok(harness.host.actions.some((action) => action.kind === 'SIGKILL'));
 });
 
 test('restrictions: one spared SIGKILL keeps getting SIGTERM, one spared SIGTERM is killed at once', () => {
@@ -100,8 +100,8 @@ test('restrictions: one spared SIGKILL keeps getting SIGTERM, one spared SIGTERM
     assert.equal(harness.result(acquire(1), client), 0);
     harness.hung = true;
     harness.run(60_000);
-    assert.ok(harness.host.deeds.length > 2);
-    assert.deepEqual([...new Set(harness.host.deeds.map((deed) => deed.kind))], [wanted]);
+    assert.ok(harness.host.actions.length > 2);
+    assert.deepEqual([...new Set(harness.host.actions.map((action) => action.kind))], [wanted]);
   }
 });
 
@@ -119,7 +119,7 @@ test('a request of another host reaches the holder within its renewals', () => {
   assert.equal(harness.result(request, other.connect(900)), 0);
   harness.run(4 * T * 1000);
   assert.deepEqual(
-    harness.host.deeds.map(({ kind, pid }) => [kind, pid]),
+    harness.host.actions.map(({ kind, pid }) => [kind, pid]),
     [['SIGTERM', 101]],
   );
   client.close();
@@ -136,7 +136,7 @@ test('removing a lockspace kills its users at once and frees the host id when th
   const remover = harness.host.connect(900);
   remover.send(message(SM_CMD.REM_LOCKSPACE, lockspace));
   harness.run(1500);
-  assert.equal(harness.host.deeds[0]?.kind, 'SIGKILL');
+  assert.equal(harness.host.actions[0]?.kind, 'SIGKILL');
   assert.equal(remover.received.length, 0, 'the answer waits for the users');
   client.close();
   harness.run(3000);
@@ -151,10 +151,10 @@ test('a lost lease process: no silent restart, users are stopped when their time
   const lostMs = harness.clock.nowMs();
   harness.host.killLeaseProcesses();
   harness.run(1000);
-  assert.equal(harness.host.deeds.length, 0, 'the lease on the disk is still good');
+  assert.equal(harness.host.actions.length, 0, 'the lease on the disk is still good');
   assert.equal(harness.result(acquire(2), harness.client(102)), -28);
   harness.run(60_000);
-  const first = harness.host.deeds[0];
+  const first = harness.host.actions[0];
   assert.ok(first !== undefined && first.atMs <= lostMs + 8 * T * 1000 + 1200);
   client.close();
   harness.run(10_000);

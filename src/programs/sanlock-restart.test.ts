@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ERRNO } from '../base/errno.ts';
 import { encode } from '../codec/struct.ts';
-import { FIRST_LEASE_PID, FrontHost } from '../sim/cluster/front-host.ts';
+import { FrontHost } from '../sim/cluster/front-host.ts';
+import { FIRST_LEASE_PID } from '../sim/cluster/sanlock.ts';
 import { MemoryJournal } from '../sim/kernel/journal.ts';
 import type { SimPeer } from '../sim/kernel/peer.ts';
 import { release } from '../wire/sanlock/lease-calls.ts';
@@ -43,7 +44,7 @@ test('a lockspace stays closed while a holder of an earlier daemon lives', () =>
   const host = restarted(harness, journal, LEASE_PIDS);
   assert.equal(join(harness, host), -ERRNO.EAGAIN);
   harness.run(3000);
-  assert.equal(host.deeds.length, 0, 'its lease is still good');
+  assert.equal(host.actions.length, 0, 'its lease is still good');
   host.processEnds(HOLDER);
   assert.equal(join(harness, host), 0);
   const other = host.connect(102);
@@ -58,7 +59,7 @@ test('a lease process that has not ended keeps it closed as well, and gets no si
   const host = restarted(harness, journal, [HOLDER, FIRST_LEASE_PID]);
   harness.run(20 * T * 1000);
   assert.equal(join(harness, host), -ERRNO.EAGAIN);
-  assert.equal(host.deeds.length, 0);
+  assert.equal(host.actions.length, 0);
   host.processEnds(FIRST_LEASE_PID + 1);
   assert.equal(join(harness, host), 0);
 });
@@ -78,17 +79,17 @@ test('holders whose lease has run out get the kill sequence, by the killpath the
   const killedMs = harness.clock.nowMs();
   const host = restarted(harness, journal, LEASE_PIDS);
   harness.run(8 * T * 1000 + 20_000);
-  const { deeds } = host;
+  const { actions } = host;
   assert.deepEqual(
-    deeds.filter(({ kind }) => kind === 'killpath').map(({ text }) => text),
+    actions.filter(({ kind }) => kind === 'killpath').map(({ text }) => text),
     [`/sbin/killer now ${HOLDER}`],
   );
-  const first = deeds.find(({ kind, pid }) => kind === 'SIGTERM' && pid === 102);
+  const first = actions.find(({ kind, pid }) => kind === 'SIGTERM' && pid === 102);
   assert.ok(first !== undefined);
   assert.ok(first.atMs <= killedMs + 8 * T * 1000 + 1200, `after ${first.atMs - killedMs} ms`);
   assert.ok(first.atMs >= killedMs + 6 * T * 1000 - 2000, `after ${first.atMs - killedMs} ms`);
   for (const pid of [HOLDER, 102]) {
-    const end = deeds.find((deed) => deed.kind === 'SIGKILL' && deed.pid === pid);
+    const end = actions.find((action) => action.kind === 'SIGKILL' && action.pid === pid);
     assert.ok(end !== undefined && end.atMs >= first.atMs + 4000);
   }
   second.close();

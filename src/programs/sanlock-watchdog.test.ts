@@ -196,7 +196,7 @@ test('while the disk hangs wdmd hears nothing, and is let go only when the last 
   harness.hung = true;
   const before = wdmd.told.length;
   harness.run(8 * T * 1000 + 50_000);
-  assert.ok(harness.host.deeds.length > 2);
+  assert.ok(harness.host.actions.length > 2);
   assert.equal(wdmd.told.length, before);
   client.close();
   harness.run(1000);
@@ -210,6 +210,6 @@ test('a wdmd that dies takes nothing with it', () => {
   const client = holding(harness, 101);
   wdmd.die();
   harness.run(10 * T * 1000);
-  assert.equal(harness.host.deeds.length, 0);
+  assert.equal(harness.host.actions.length, 0);
   assert.equal(harness.result(acquire(2), client), 0);
 });

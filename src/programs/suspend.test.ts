@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FIRST_LEASE_PID, FrontHost } from '../sim/cluster/front-host.ts';
+import { FrontHost } from '../sim/cluster/front-host.ts';
+import { FIRST_LEASE_PID } from '../sim/cluster/sanlock.ts';
 import { MemoryJournal } from '../sim/kernel/journal.ts';
 import type { ProcessClock } from '../sim/kernel/process-clock.ts';
 import { acquire, Harness, holding, T } from './testing/front-harness.ts';
@@ -35,7 +36,7 @@ function asleep(seconds: number): { harness: Harness; result: number } {
 test('a machine that slept less than its claim goes on', () => {
   const { harness } = asleep(FAIL_S - 2 * T - 2);
   harness.run(60 * SECOND_MS);
-  assert.deepEqual(harness.host.deeds, []);
+  assert.deepEqual(harness.host.actions, []);
   assert.equal(harness.result(acquire(2)), -16); // unregistered: the daemon serves
 });
 
@@ -43,18 +44,18 @@ test('a machine that slept its claim away grants nothing any more, and stops its
   const { harness, result } = asleep(FAIL_S + 1);
   assert.equal(result, GONE);
   harness.run(2 * SECOND_MS);
-  assert.equal(harness.host.deeds[0]?.kind, 'SIGTERM');
+  assert.equal(harness.host.actions[0]?.kind, 'SIGTERM');
 });
 
 test('a grace that was slept away is over', () => {
   const { harness, result } = asleep(FAIL_S + GRACE_S + 1);
   assert.equal(result, GONE);
   harness.run(2 * SECOND_MS);
-  assert.equal(harness.host.deeds[0]?.kind, 'SIGKILL');
+  assert.equal(harness.host.actions[0]?.kind, 'SIGKILL');
 });
 
 test('what an earlier daemon left running is stopped when its claim was slept away', () => {
-  for (const [seconds, deed] of [
+  for (const [seconds, action] of [
     [FAIL_S - 2 * T - 2, undefined],
     [FAIL_S + 1, 'SIGTERM'],
     [FAIL_S + GRACE_S + 1, 'SIGKILL'],
@@ -72,6 +73,6 @@ test('what an earlier daemon left running is stopped when its claim was slept aw
     const host = new FrontHost(of);
     suspend(harness, seconds, [frontTime]);
     harness.run(2 * SECOND_MS);
-    assert.equal(host.deeds[0]?.kind, deed, `after ${seconds} s`);
+    assert.equal(host.actions[0]?.kind, action, `after ${seconds} s`);
   }
 });

@@ -1,8 +1,7 @@
+import { assert } from '../../base/assert.ts';
 import { ERRNO } from '../../base/errno.ts';
 import { leaseTimes } from '../../lease/lease-times.ts';
 import type { LeaseCommand, LeaseCommandResult } from '../../lease-process/messages.ts';
-import type { Channel, Processes } from '../../ports/processes.ts';
-import { SanlockProgram } from '../../programs/sanlock-program.ts';
 import * as calls from '../../wire/sanlock/daemon-calls.ts';
 import { acquire, convert, release, request } from '../../wire/sanlock/lease-calls.ts';
 import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
@@ -11,15 +10,14 @@ import { Violation } from '../invariants/violation.ts';
 import type { Dice } from '../kernel/dice.ts';
 import { MemoryJournal } from '../kernel/journal.ts';
 import { QUIET } from '../kernel/log.ts';
-import { SimPeer } from '../kernel/peer.ts';
-import { bind, find, type ProcessTable } from '../kernel/process.ts';
-import type { ProcessClock } from '../kernel/process-clock.ts';
+import type { SimPeer } from '../kernel/peer.ts';
+import type { ProcessTable } from '../kernel/process.ts';
 import { type ClientProcess, ClientProcesses } from './client-processes.ts';
 import { isAsked, placeOf, refusal, resourceAt, resourceOf, results } from './daemon-calls.ts';
-import { SETTINGS } from './front-host.ts';
+import { NOTHING_DAMAGED } from './daemon-ports.ts';
 import { Hardware, type Software } from './hardware.ts';
-import { NOTHING_DAMAGED } from './lease-process.ts';
 import { Memberships } from './memberships.ts';
+import { type DaemonSetup, SimSanlock } from './sanlock.ts';
 import type { Site } from './site.ts';
 import type { SiteSettings, SiteUsers, SiteWorld } from './site-world.ts';
 import { SimWdmd } from './wdmd.ts';
@@ -46,9 +44,7 @@ export class DaemonSite implements Site, Software {
   readonly #world: SiteWorld;
   readonly #dice: Dice;
   readonly #users: SiteUsers;
-  /** The daemon's own time; null = it does not run. */
-  #frontTime: ProcessClock | null = null;
-  #front: SanlockProgram | null = null;
+  readonly #sanlock: SimSanlock;
   #admin: SimPeer | null = null;
   /** Of this boot: each daemon learns from it what the one before left running. */
   #journal = new MemoryJournal();
@@ -57,7 +53,6 @@ export class DaemonSite implements Site, Software {
   readonly #hasWatchdog: boolean;
   readonly #memberships: Memberships;
   readonly #clients: ClientProcesses;
-  #nextFd = 5;
 
   constructor(world: SiteWorld, of: SiteSettings, users: SiteUsers) {
     this.#users = users;
@@ -70,29 +65,36 @@ export class DaemonSite implements Site, Software {
     this.#dice = this.hardware.dice;
     this.#wdmdDice = this.#dice.fork('wdmd');
     this.#hasWatchdog = this.#dice.chance(0.7);
+    this.#sanlock = new SimSanlock({
+      world: world.clock,
+      soon: (deliver) => this.hardware.after(0, deliver),
+      newDaemon: () => this.#newDaemon(),
+      newLeaseProcess: (pid) => this.#memberships.newLeaseProcess(pid),
+      processes: this.#processes(),
+      killpath: () => {},
+      ended: () => {},
+      sentToFront: (pid, message) => this.#memberships.sentToFront(pid, message),
+      sentToLease: (pid, message) => this.#memberships.sentToLease(pid, message),
+      leaseProcessGone: (pid) => this.#memberships.leaseProcessGone(pid),
+    });
     this.#memberships = new Memberships({
       world,
       hardware: this.hardware,
       ioTimeoutS: of.ioTimeoutS,
-      daemon: () => this.#daemon(),
+      sanlock: this.#sanlock,
       joined: () => this.#users.start(),
     });
     this.#clients = new ClientProcesses({
       world,
       hardware: this.hardware,
       hasWatchdog: this.#hasWatchdog,
-      connect: (pid) => this.#connect(pid),
-      daemonTime: () => this.#frontTime,
+      connect: (pid) => this.#sanlock.connect(pid),
+      daemonTime: () => this.#sanlock.clock,
     });
   }
 
   get incarnation(): Incarnation | null {
     return this.#memberships.incarnation;
-  }
-
-  #daemon() {
-    const [front, time] = [this.#front, this.#frontTime];
-    return front === null || time === null ? null : { front, time };
   }
 
   powerOn(): void {
@@ -113,40 +115,35 @@ export class DaemonSite implements Site, Software {
   }
 
   #startDaemon(): void {
-    const host = this.hardware.clock;
-    if (host === null || this.#front !== null) return;
-    const time = host.sibling();
+    if (this.hardware.clock === null || this.#sanlock.clock !== null) return;
     this.#world.log(this.name, 'daemon starts');
-    this.#frontTime = time;
+    this.#sanlock.start();
+    this.#admin = this.#sanlock.connect(1);
+    this.#keepJoined(this.#admin);
+  }
+
+  #newDaemon(): DaemonSetup {
+    const host = this.hardware.clock;
+    assert(host !== null, 'a daemon starts on a host that is on');
+    const clock = host.sibling();
     if (this.#wdmd === null) {
-      this.#wdmd = new SimWdmd({
-        host,
-        watchdog: this.hardware.watchdog,
-        time: time.sibling(),
-      });
+      const { watchdog } = this.hardware;
+      this.#wdmd = new SimWdmd({ host, watchdog, time: clock.sibling() });
       this.#lagNow(this.#wdmd);
     }
     const dice = this.#dice.fork(`front ${this.#memberships.count}`);
-    this.#front = new SanlockProgram({
+    return {
+      clock,
       settings: {
-        ...SETTINGS,
         ourHostName: this.#hostName,
         ioTimeoutS: this.#ioTimeoutS,
         useWatchdog: this.#hasWatchdog,
       },
-      clock: time,
-      sockets: this.#wdmd.socketsOf(time),
+      sockets: this.#wdmd.socketsOf(clock),
       journal: this.#journal,
-      processes: this.#processes(),
       log: this.#world.options.journals === 'damaged' ? QUIET : NOTHING_DAMAGED,
       random: () => dice.next(),
-      helperPid: 0,
-      dumpLog: () => '',
-      ended: () => {},
-    });
-    this.#front.start();
-    this.#admin = this.#connect(1);
-    this.#keepJoined(this.#admin);
+    };
   }
 
   /** wdmd cannot run for a while, again and again. */
@@ -154,7 +151,7 @@ export class DaemonSite implements Site, Software {
     const afterMs = this.#wdmdDice.between(0.02, 1) * this.#world.options.faultIntervalMs;
     this.hardware.after(afterMs, () => {
       if (this.#wdmd !== wdmd || this.#world.isQuiet) return;
-      if (this.#front !== null && this.#wdmdDice.chance(this.#world.options.killWithLag)) {
+      if (this.#sanlock.clock !== null && this.#wdmdDice.chance(this.#world.options.killWithLag)) {
         this.#world.log(this.name, 'has no memory left');
         this.#killDaemon();
         this.#lagAtExpiry(wdmd);
@@ -180,36 +177,21 @@ export class DaemonSite implements Site, Software {
 
   powerLost(): void {
     this.#users.stop();
-    this.#frontTime?.stop();
-    this.#front = null;
-    this.#frontTime = null;
+    const ended = this.#sanlock.powerLost();
     this.#wdmd?.powerLost();
     this.#wdmd = null;
     this.#clients.powerLost();
-    this.#memberships.powerLost();
-  }
-
-  #connect(pid: number): SimPeer {
-    const front = this.#front;
-    const time = this.#frontTime;
-    const peer = new SimPeer((happen) => this.hardware.after(0, () => time?.run(happen)));
-    const fd = this.#nextFd++;
-    time?.run(() => front?.accept(peer.connection(fd, pid)));
-    return peer;
-  }
-
-  #toDaemon(peer: SimPeer, bytes: Uint8Array): void {
-    this.#frontTime?.run(() => peer.send(bytes));
+    this.#memberships.powerLost(ended);
   }
 
   /** The administrator asks again and again: joined already is fine. */
   #keepJoined(admin: SimPeer): void {
     let asked = false;
     const ask = () => {
-      if (this.#admin !== admin || this.#front === null) return;
+      if (this.#admin !== admin || this.#sanlock.clock === null) return;
       if (!asked) {
         asked = true; // first: a refusal comes at once
-        this.#toDaemon(admin, calls.addLockspace(placeOf(this.#hostId)).request);
+        this.#sanlock.toDaemon(() => admin.send(calls.addLockspace(placeOf(this.#hostId)).request));
       }
       this.hardware.after(this.#dice.between(0.3, 1) * RETRY_JOIN_MS, ask);
     };
@@ -222,30 +204,12 @@ export class DaemonSite implements Site, Software {
     ask();
   }
 
-  #processes(): Processes {
-    const table: ProcessTable = {
-      isThere: (pid) => {
-        const seat = this.#memberships.seat(pid);
-        return seat === null ? this.#clients.has(pid) : !seat.isGone;
-      },
-      onceGone: (pid, gone) => {
-        const time = this.#frontTime;
-        const told = () => time?.run(gone);
-        const seat = this.#memberships.seat(pid);
-        if (seat === null) this.#clients.onceGone(pid, told);
-        else this.#memberships.onceGone(seat, told);
-      },
-      signal: (pid, signal) => this.#clients.signal(pid, signal),
-    };
+  /** Client processes. */
+  #processes(): ProcessTable {
     return {
-      // Messages of this kind are the only ones the front sends to a process it starts.
-      startLeaseProcess: <Out, In>() => {
-        const seat = this.#memberships.start();
-        return { ...seat.channel, process: bind(table, seat.pid) } as unknown as Channel<Out, In>;
-      },
-      peerOf: ({ peerPid }) => (peerPid === null ? null : bind(table, peerPid)),
-      find: (pid, identity) => find(table, { pid, identity }),
-      run: () => {},
+      isThere: (pid) => this.#clients.has(pid),
+      onceGone: (pid, gone) => this.#clients.onceGone(pid, gone),
+      signal: (pid, signal) => this.#clients.signal(pid, signal),
     };
   }
 
@@ -281,7 +245,7 @@ export class DaemonSite implements Site, Software {
         // Of a lockspace that is being given up nothing is written: its host lease ends soon.
         const { current } = this.#memberships;
         const membership = current?.incarnation === incarnation ? current : null;
-        const isWritten = membership?.seat.isAlive === true && !membership.isEnding;
+        const isWritten = membership?.process.isAlive === true && !membership.isEnding;
         const code = isWritten ? result : -ERRNO.ENOSPC;
         answer(code === 0 ? { ok: true, op: 'release' } : refusal('release', code));
       });
@@ -304,17 +268,17 @@ export class DaemonSite implements Site, Software {
     answer: (result: LeaseCommandResult) => void,
   ): void {
     const { forceMode, nextLver } = command;
-    const peer = this.#connect(3);
+    const peer = this.#sanlock.connect(3);
     peer.onReceived = () => {
       for (const result of results(peer)) {
         const owner = { ownerId: 0, ownerGeneration: 0n }; // the socket does not tell
         const done = { ok: true, op: 'request', ...owner } as const;
         answer(result === 0 ? done : refusal('request', result));
-        this.hardware.after(0, () => this.#frontTime?.run(() => peer.close()));
+        this.hardware.after(0, () => this.#sanlock.toDaemon(() => peer.close()));
       }
     };
     const resource = resourceOf(resourceAt(command.area.offset), 0);
-    this.#toDaemon(peer, request(resource, { forceMode, nextLver }).request);
+    this.#sanlock.toDaemon(() => peer.send(request(resource, { forceMode, nextLver }).request));
   }
 
   #granted(client: ClientProcess, op: 'acquire' | 'convert'): LeaseCommandResult {
@@ -337,8 +301,8 @@ export class DaemonSite implements Site, Software {
     const admin = this.#admin;
     if (incarnation === null || admin === null) return;
     this.#world.log(incarnation.label, 'is asked to leave');
-    const peer = this.#connect(2);
-    this.#toDaemon(peer, calls.removeLockspace(placeOf(this.#hostId)).request);
+    const peer = this.#sanlock.connect(2);
+    this.#sanlock.toDaemon(() => peer.send(calls.removeLockspace(placeOf(this.#hostId)).request));
   }
 
   pauseProgram(forMs: number): void {
@@ -348,8 +312,8 @@ export class DaemonSite implements Site, Software {
       membership.incarnation.label,
       `lease process stands still for ${Math.round(forMs)} ms`,
     );
-    membership.time.pause();
-    this.#world.clock.after(forMs, () => membership.time.resume());
+    membership.process.clock.pause();
+    this.#world.clock.after(forMs, () => membership.process.clock.resume());
   }
 
   pauseAll(forMs: number): void {
@@ -358,7 +322,8 @@ export class DaemonSite implements Site, Software {
       return;
     }
     const { clock } = this.hardware;
-    const times = [this.#frontTime, clock, this.#memberships.current?.time ?? null, this.#wdmd];
+    const lease = this.#memberships.current?.process.clock ?? null;
+    const times = [this.#sanlock.clock, clock, lease, this.#wdmd];
     this.#world.log(this.name, `everything stands still for ${Math.round(forMs)} ms`);
     for (const time of times) time?.pause();
     this.#world.clock.after(forMs, () => {
@@ -372,7 +337,7 @@ export class DaemonSite implements Site, Software {
     if (membership === null) return;
     if (this.#dice.chance(0.7)) {
       this.#world.log(membership.incarnation.label, 'lease process is killed');
-      membership.seat.end();
+      this.#sanlock.leaseProcess(membership.pid)?.end();
       return;
     }
     this.#killDaemon();
@@ -384,9 +349,7 @@ export class DaemonSite implements Site, Software {
     const dice = this.#dice.fork(`damage ${this.#memberships.count}`);
     const isDamaged = this.#world.options.journals === 'damaged' && dice.chance(DAMAGE_CHANCE);
     if (isDamaged) this.#journal.damage(dice);
-    this.#front = null;
-    this.#frontTime?.stop();
-    this.#memberships.endAll();
+    this.#sanlock.kill();
     this.#clients.daemonKilled();
     this.#wdmd?.daemonKilled();
     // Or only somebody who comes to look does; without a watchdog nobody else stops its users.

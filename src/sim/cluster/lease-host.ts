@@ -5,16 +5,16 @@ import type {
   LeaseCommand,
   LeaseCommandResult,
 } from '../../lease-process/messages.ts';
-import { LeaseProgram } from '../../programs/lease-program.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import { type FatePlan, PROMPT, SimDisks, type SimStorage } from '../kernel/disk.ts';
-import { QUIET } from '../kernel/log.ts';
+import { ProcessClock } from '../kernel/process-clock.ts';
+import { SimLeaseProcess } from './lease-process.ts';
 
-/** One host's lease process, the very program, over simulated disks and time. */
+/** One host's lease process without a front, for tests. */
 export class LeaseHost {
   readonly name: string;
   readonly messages: FromLeaseProcess[] = [];
-  readonly #program: LeaseProgram;
+  readonly #lease: SimLeaseProcess;
   readonly #clock: SimClock;
   readonly #answers = new Map<number, (result: LeaseCommandResult) => void>();
   #nextId = 1;
@@ -29,13 +29,14 @@ export class LeaseHost {
     this.name = of.name;
     this.#clock = of.clock;
     const { name: host, storage, clock, plan = PROMPT } = of;
-    this.#program = new LeaseProgram({
-      clock,
-      disks: new SimDisks({ host, storage, clock, plan }),
-      random: of.random ?? (() => 0.5),
-      log: QUIET,
-      send: (message) => this.#hear(message),
-    });
+    this.#lease = new SimLeaseProcess(
+      {
+        clock: new ProcessClock(clock, { baseMs: clock.nowMs(), rate: 1 }),
+        disks: new SimDisks({ host, storage, clock, plan }),
+        random: of.random ?? (() => 0.5),
+      },
+      (message) => this.#received(message),
+    );
   }
 
   join(of: {
@@ -46,22 +47,22 @@ export class LeaseHost {
     readonly ioTimeoutS: number;
   }): void {
     const settings = { offset: 0, renewalReadExtendMs: 0, sharedRetries: 8 };
-    this.#program.receive({ kind: 'join', ...settings, ...of, hostName: this.name });
+    this.#lease.receive({ kind: 'join', ...settings, ...of, hostName: this.name });
   }
 
   leave(release: boolean): void {
-    this.#program.receive({ kind: 'leave', release });
+    this.#lease.receive({ kind: 'leave', release });
   }
 
   /** The host stops dead; what it has sent to a device may still land. */
   crash(): void {
-    this.#program.close();
+    this.#lease.end();
   }
 
   run(command: LeaseCommand, answer: (result: LeaseCommandResult) => void): number {
     const id = this.#nextId++;
     this.#answers.set(id, answer);
-    this.#program.receive({ kind: 'run', id, command });
+    this.#lease.receive({ kind: 'run', id, command });
     return id;
   }
 
@@ -82,7 +83,7 @@ export class LeaseHost {
     return (found as Extract<FromLeaseProcess, { kind: K }> | undefined) ?? null; // same kind
   }
 
-  #hear(message: FromLeaseProcess): void {
+  #received(message: FromLeaseProcess): void {
     this.messages.push(message);
     if (message.kind !== 'ran') return;
     const answer = this.#answers.get(message.id);

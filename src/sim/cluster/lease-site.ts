@@ -6,15 +6,13 @@ import type {
   LeaseCommand,
   LeaseCommandResult,
 } from '../../lease-process/messages.ts';
-import { LeaseProgram } from '../../programs/lease-program.ts';
 import type { Incarnation } from '../invariants/claims.ts';
 import { Violation } from '../invariants/violation.ts';
 import type { Dice } from '../kernel/dice.ts';
 import { SimDisks } from '../kernel/disk.ts';
 import { LOCKSPACE, LUN } from '../kernel/layout.ts';
-import { QUIET } from '../kernel/log.ts';
-import type { ProcessClock } from '../kernel/process-clock.ts';
 import { Hardware, type Software } from './hardware.ts';
+import { SimLeaseProcess } from './lease-process.ts';
 import type { Site } from './site.ts';
 import type { SiteSettings, SiteUsers, SiteWorld } from './site-world.ts';
 
@@ -23,9 +21,7 @@ const LEAVE_PATIENCE_MS = 60_000;
 /** One membership: everything of it goes away together. */
 interface Membership {
   readonly incarnation: Incarnation;
-  readonly program: LeaseProgram;
-  readonly programClock: ProcessClock;
-  readonly disks: SimDisks;
+  readonly process: SimLeaseProcess;
   readonly answers: Map<number, (result: LeaseCommandResult) => void>;
   /** Our monotonic milliseconds at the last renewal known to have landed; null = not joined. */
   lastSuccessMs: number | null;
@@ -81,37 +77,31 @@ export class LeaseSite implements Site, Software {
     if (membership === null) return;
     this.#world.checker.claims.endAll(membership.incarnation);
     membership.incarnation.isOver = true;
-    membership.program.close();
-    membership.programClock.stop();
-    if (this.#dice.chance(0.5)) membership.disks.cut();
-    else this.#world.clock.after(this.#dice.between(0, 9000), () => membership.disks.cut());
+    membership.process.end();
+    membership.process.clock.stop();
+    if (this.#dice.chance(0.5)) membership.process.disks.cut();
+    else this.#world.clock.after(this.#dice.between(0, 9000), () => membership.process.disks.cut());
   }
 
   #join(): void {
-    const { clock } = this.hardware;
-    if (clock === null || this.#membership !== null) return;
+    const host = this.hardware.clock;
+    if (host === null || this.#membership !== null) return;
     const incarnation = this.#newIncarnation();
-    const programClock = clock.sibling();
+    const clock = host.sibling();
     const disks = new SimDisks({
       host: incarnation.label,
       storage: this.#world.storage,
       clock: this.#world.clock,
       plan: (io) => this.hardware.fate(io),
-      at: programClock,
+      at: clock,
     });
     const dice = this.#dice.fork(incarnation.label);
-    const program = new LeaseProgram({
-      clock: programClock,
-      disks,
-      random: () => dice.next(),
-      log: QUIET,
-      send: (message) => this.#sent(membership, message),
-    });
+    const lease = new SimLeaseProcess({ clock, disks, random: () => dice.next() }, (message) =>
+      this.#sent(membership, message),
+    );
     const membership: Membership = {
       incarnation,
-      program,
-      programClock,
-      disks,
+      process: lease,
       answers: new Map(),
       lastSuccessMs: null,
       isEnding: false,
@@ -119,7 +109,7 @@ export class LeaseSite implements Site, Software {
     };
     this.#membership = membership;
     const name = this.#dice.chance(0.7) ? this.#hostName : `host-${incarnation.label}`;
-    program.receive({
+    lease.receive({
       kind: 'join',
       lockspaceName: LOCKSPACE,
       hostId: incarnation.hostId,
@@ -153,7 +143,7 @@ export class LeaseSite implements Site, Software {
 
   #isExpired(membership: Membership): boolean {
     if (membership.lastSuccessMs === null) return false;
-    return membership.programClock.nowMs() >= membership.lastSuccessMs + this.#times.renewalFailMs;
+    return membership.process.clock.nowMs() >= membership.lastSuccessMs + this.#times.renewalFailMs;
   }
 
   /** A message leaves the program; it reaches us when our side runs. */
@@ -206,9 +196,7 @@ export class LeaseSite implements Site, Software {
         membership.answers.delete(message.id);
         if (message.result.ok && message.result.op === 'request') {
           const hostIds = [message.result.ownerId]; // as it is: the program has to bound it
-          membership.programClock.run(() =>
-            membership.program.receive({ kind: 'announce', hostIds, event: null }),
-          );
+          membership.process.receive({ kind: 'announce', hostIds, event: null });
         }
         answer?.(message.result);
         return;
@@ -235,7 +223,7 @@ export class LeaseSite implements Site, Software {
     if (membership === null || this.incarnation === null) return null;
     const id = membership.nextId++;
     membership.answers.set(id, answer);
-    membership.programClock.run(() => membership.program.receive({ kind: 'run', id, command }));
+    membership.process.receive({ kind: 'run', id, command });
     return id;
   }
 
@@ -246,7 +234,7 @@ export class LeaseSite implements Site, Software {
 
   cancel(id: number): void {
     const membership = this.#membership;
-    membership?.programClock.run(() => membership.program.receive({ kind: 'cancel', id }));
+    membership?.process.receive({ kind: 'cancel', id });
   }
 
   #checkExpiry(membership: Membership): void {
@@ -266,7 +254,7 @@ export class LeaseSite implements Site, Software {
   /** Users go first, then the host lease; whoever does not die is ended by the watchdog. */
   #end(membership: Membership): void {
     membership.isEnding = true;
-    membership.programClock.run(() => membership.program.receive({ kind: 'refuse' }));
+    membership.process.receive({ kind: 'refuse' });
     this.#users.stop();
     const patient = this.#dice.chance(0.8);
     const finish = () => {
@@ -277,9 +265,7 @@ export class LeaseSite implements Site, Software {
         return;
       }
       this.hardware.watchdog.disarm();
-      membership.programClock.run(() =>
-        membership.program.receive({ kind: 'leave', release: true }),
-      );
+      membership.process.receive({ kind: 'leave', release: true });
       this.hardware.after(LEAVE_PATIENCE_MS, () => {
         if (this.#membership === membership) this.killProgram();
       });
@@ -312,8 +298,8 @@ export class LeaseSite implements Site, Software {
       membership.incarnation.label,
       `lease process stands still for ${Math.round(forMs)} ms`,
     );
-    membership.programClock.pause();
-    this.#world.clock.after(forMs, () => membership.programClock.resume());
+    membership.process.clock.pause();
+    this.#world.clock.after(forMs, () => membership.process.clock.resume());
   }
 
   pauseAll(forMs: number): void {
@@ -328,8 +314,8 @@ export class LeaseSite implements Site, Software {
     const membership = this.#membership;
     if (membership === null || membership.incarnation.isOver) return;
     this.#world.log(membership.incarnation.label, 'lease process is gone');
-    membership.program.close();
-    membership.programClock.stop();
+    membership.process.end();
+    membership.process.clock.stop();
     membership.incarnation.isOver = true;
     membership.isEnding = true;
     membership.answers.clear();
@@ -342,7 +328,7 @@ export class LeaseSite implements Site, Software {
     if (this.#membership !== membership) return;
     if (
       this.#world.checker.claims.countOf(membership.incarnation) > 0 ||
-      membership.disks.underWay > 0
+      membership.process.disks.underWay > 0
     ) {
       this.hardware.after(500, () => this.#buryWhenDead(membership));
       return;
@@ -354,11 +340,11 @@ export class LeaseSite implements Site, Software {
   /** The program is done. A new membership begins when nothing of this one can still reach the disk. */
   #over(membership: Membership): void {
     membership.incarnation.isOver = true;
-    membership.program.close();
-    membership.programClock.stop();
+    membership.process.end();
+    membership.process.clock.stop();
     const rejoin = () => {
       if (this.#membership !== membership) return;
-      if (membership.disks.underWay > 0) {
+      if (membership.process.disks.underWay > 0) {
         this.hardware.after(500, rejoin);
         return;
       }

@@ -2,15 +2,14 @@ import { assert } from '../../base/assert.ts';
 import { SECOND_MS } from '../../base/units.ts';
 import { leaseTimes } from '../../lease/lease-times.ts';
 import type { FromLeaseProcess, HeldLease, ToLeaseProcess } from '../../lease-process/messages.ts';
-import type { SanlockProgram } from '../../programs/sanlock-program.ts';
 import type { Incarnation } from '../invariants/claims.ts';
 import { Violation } from '../invariants/violation.ts';
 import { SimDisks } from '../kernel/disk.ts';
 import type { ProcessClock } from '../kernel/process-clock.ts';
 import { resourceAt } from './daemon-calls.ts';
-import { FIRST_LEASE_PID } from './front-host.ts';
 import type { Hardware } from './hardware.ts';
-import { LeaseSeat } from './lease-process.ts';
+import type { LeaseProcessSetup, SimLeaseProcess } from './lease-process.ts';
+import type { SimSanlock } from './sanlock.ts';
 import type { SiteWorld } from './site-world.ts';
 
 /** What a dead host's last I/O may still take until the storage has all of it, or has dropped it. */
@@ -18,10 +17,12 @@ const LONGEST_LANDING_MS = 9000;
 
 /** One membership of the daemon in the lockspace: a lease process from its `join` to its end. */
 export interface Membership {
-  readonly front: SanlockProgram;
+  /** Of the daemon that joined. */
+  readonly daemon: ProcessClock;
   readonly incarnation: Incarnation;
-  readonly seat: LeaseSeat;
-  readonly time: ProcessClock;
+  /** Of its lease process. */
+  readonly pid: number;
+  readonly process: SimLeaseProcess;
   /** By resource. */
   readonly holds: Map<number, HeldLease>;
   /** The resource of each acquire sent to it, by the command's id, and of each of its holds. */
@@ -37,19 +38,17 @@ interface Surroundings {
   readonly world: SiteWorld;
   readonly hardware: Hardware;
   readonly ioTimeoutS: number;
-  /** The daemon that runs now and its own time; null = none. */
-  readonly daemon: () => { readonly front: SanlockProgram; readonly time: ProcessClock } | null;
+  readonly sanlock: SimSanlock;
   readonly joined: () => void;
 }
 
-/** The lease processes of one machine, and what their messages say to the checker. */
+/** The memberships of one host, by the messages of its lease processes, for the checker. */
 export class Memberships {
   readonly #around: Surroundings;
   readonly #renewalFailMs: number;
-  readonly #seats = new Map<number, LeaseSeat>();
+  readonly #labels = new Map<number, string>();
   #current: Membership | null = null;
   #count = 0;
-  #nextPid = FIRST_LEASE_PID;
 
   constructor(around: Surroundings) {
     this.#around = around;
@@ -65,91 +64,68 @@ export class Memberships {
     return this.#current;
   }
 
-  /** The membership in which users may ask for leases. */
+  /** The membership in which users may request leases. */
   get incarnation(): Incarnation | null {
     const membership = this.#current;
     if (membership === null || membership.lastSuccessMs === null) return null;
-    return membership.front === this.#around.daemon()?.front ? membership.incarnation : null;
+    return membership.daemon === this.#around.sanlock.clock ? membership.incarnation : null;
   }
 
-  seat(pid: number): LeaseSeat | null {
-    return this.#seats.get(pid) ?? null;
-  }
-
-  start(): LeaseSeat {
+  /** A lease process starts: its disk operations carry the label of its membership. */
+  newLeaseProcess(pid: number): LeaseProcessSetup {
     const { world, hardware } = this.#around;
-    const front = this.#around.daemon()?.time;
-    const power = hardware.clock;
-    if (front === undefined || power === null)
-      throw new Error('only a running daemon starts processes');
+    const clock = hardware.clock?.sibling();
+    assert(clock !== undefined, 'only a running host starts processes');
     const label = `${hardware.name}.${++this.#count}`;
-    const time = power.sibling();
+    this.#labels.set(pid, label);
     const disks = new SimDisks({
       host: label,
       storage: world.storage,
       clock: world.clock,
       plan: (io) => hardware.fate(io),
-      at: time,
+      at: clock,
     });
     const dice = hardware.dice.fork(label);
-    const seat: LeaseSeat = new LeaseSeat({
-      pid: this.#nextPid++,
-      world: world.clock,
-      front,
-      own: time,
-      disks,
-      random: () => dice.next(),
-      toLease: (message) => this.#ordered(seat, time, label, message),
-      toFront: (message) => this.#said(seat, message),
-    });
-    this.#seats.set(seat.pid, seat);
-    return seat;
-  }
-
-  onceGone(seat: LeaseSeat, told: () => void): void {
-    seat.onceGone(() => {
-      this.#over(seat);
-      told();
-    });
-  }
-
-  /** The daemon is killed, and its lease processes go with it. */
-  endAll(): void {
-    for (const seat of this.#seats.values()) seat.end();
+    return { clock, disks, random: () => dice.next() };
   }
 
   /** What the lease processes have sent to the disks lands soon or never. */
-  powerLost(): void {
+  powerLost(ended: readonly SimLeaseProcess[]): void {
     const { world, hardware } = this.#around;
     const membership = this.#current;
     this.#current = null;
-    for (const seat of this.#seats.values()) {
-      seat.freeze();
-      if (hardware.dice.chance(0.5)) seat.disks.cut();
+    for (const { disks } of ended) {
+      if (hardware.dice.chance(0.5)) disks.cut();
       else {
         const afterMs = hardware.dice.between(0, LONGEST_LANDING_MS);
-        world.clock.after(afterMs, () => seat.disks.cut());
+        world.clock.after(afterMs, () => disks.cut());
       }
     }
-    this.#seats.clear();
+    this.#labels.clear();
     if (membership === null) return;
     world.checker.claims.endAll(membership.incarnation);
     membership.incarnation.isOver = true;
-    membership.time.stop();
+    membership.process.clock.stop();
   }
 
-  /** What the front tells its lease process. */
-  #ordered(seat: LeaseSeat, time: ProcessClock, label: string, message: ToLeaseProcess): void {
-    const { checker } = this.#around.world;
+  /** A message leaves the front for its lease process. */
+  sentToLease(pid: number, message: ToLeaseProcess): void {
     const membership = this.#current;
-    if (message.kind === 'refuse' && membership?.seat === seat) membership.isEnding = true;
-    if (message.kind === 'run' && message.command.op === 'acquire' && membership?.seat === seat) {
+    if (message.kind === 'refuse' && membership?.pid === pid) membership.isEnding = true;
+    if (message.kind === 'run' && message.command.op === 'acquire' && membership?.pid === pid) {
       membership.acquires.set(message.id, resourceAt(message.command.area.offset));
     }
-    if (message.kind !== 'join') return;
+    if (message.kind === 'join') this.#joins(pid, message.hostId);
+  }
+
+  #joins(pid: number, hostId: number): void {
+    const { world, sanlock } = this.#around;
+    const { checker } = world;
+    const membership = this.#current;
+    const label = this.#labels.get(pid) ?? '';
     const incarnation: Incarnation = {
       label,
-      hostId: message.hostId,
+      hostId,
       generation: null,
       isOver: false,
       isExpired: () => this.#isExpired(incarnation),
@@ -159,13 +135,14 @@ export class Memberships {
     if (users > 0)
       throw new Violation(9, `${label} joins while ${users} user(s) work by the last membership`);
     if (membership !== null) membership.incarnation.isOver = true;
-    const front = this.#around.daemon()?.front;
-    if (front === undefined) return;
+    const daemon = sanlock.clock;
+    const lease = sanlock.leaseProcess(pid);
+    if (daemon === null || lease === null) return;
     this.#current = {
-      front,
+      daemon,
       incarnation,
-      seat,
-      time,
+      pid,
+      process: lease.process,
       holds: new Map(),
       acquires: new Map(),
       resourceOfHold: new Map(),
@@ -183,9 +160,9 @@ export class Memberships {
   }
 
   /** A message leaves the lease process: what it says is true on disk now. */
-  #said(seat: LeaseSeat, message: FromLeaseProcess): void {
+  sentToFront(pid: number, message: FromLeaseProcess): void {
     const membership = this.#current;
-    if (membership === null || membership.seat !== seat) return;
+    if (membership === null || membership.pid !== pid) return;
     if (message.kind === 'joined') this.#joined(membership, message);
     if (message.kind === 'renewed') membership.lastSuccessMs = message.timestampS * SECOND_MS;
     if (message.kind !== 'ran' || !message.result.ok) return;
@@ -223,15 +200,14 @@ export class Memberships {
   }
 
   /** The lease process is gone, and the daemon knows: it may forget the lockspace. */
-  #over(seat: LeaseSeat): void {
-    const { world } = this.#around;
-    this.#seats.delete(seat.pid);
+  leaseProcessGone(pid: number): void {
+    const { world, sanlock } = this.#around;
     const membership = this.#current;
-    if (membership === null || membership.seat !== seat) return;
+    if (membership === null || membership.pid !== pid) return;
     const { incarnation } = membership;
     world.log(incarnation.label, 'lease process has ended');
-    // Left behind by an earlier daemon: this one joins again only when its users are gone too.
-    if (membership.front !== this.#around.daemon()?.front) return;
+    // It survived its daemon: the next one joins again only when its users are gone too.
+    if (membership.daemon !== sanlock.clock) return;
     const still = world.checker.claims.countOf(incarnation);
     if (still > 0)
       throw new Violation(9, `${incarnation.label} was given up with ${still} user(s) at work`);

@@ -47,3 +47,24 @@ export function find(
   const isIt = table.isThere(of.pid) && of.identity === `${of.pid}`;
   return isIt ? bind(table, of.pid, closed) : null;
 }
+
+/** What waits for the end of processes. */
+export class Watchers {
+  readonly #ofPid = new Map<number, (() => void)[]>();
+
+  add(pid: number, gone: () => void): void {
+    const watchers = this.#ofPid.get(pid) ?? [];
+    watchers.push(gone);
+    this.#ofPid.set(pid, watchers);
+  }
+
+  ended(pid: number): void {
+    const watchers = this.#ofPid.get(pid) ?? [];
+    this.#ofPid.delete(pid);
+    for (const gone of watchers) gone();
+  }
+
+  clear(): void {
+    this.#ofPid.clear();
+  }
+}

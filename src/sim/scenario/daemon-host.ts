@@ -228,7 +228,7 @@ export class DaemonHost {
   poll(): void {
     const running = this.#running;
     if (running === null) return;
-    const actions = running.front.deeds;
+    const actions = running.front.actions;
     while (running.actionsSeen < actions.length) {
       const action = actions[running.actionsSeen++];
       if (action !== undefined) this.#acted(action);

@@ -1,0 +1,93 @@
+import type { FromLeaseProcess, ToLeaseProcess } from '../../lease-process/messages.ts';
+import type { Channel } from '../../ports/processes.ts';
+import type { SimClock } from '../kernel/clock.ts';
+import { bind, type ProcessTable } from '../kernel/process.ts';
+import type { ProcessClock } from '../kernel/process-clock.ts';
+import { type LeaseProcessSetup, SimLeaseProcess } from './lease-process.ts';
+
+/** Messages between two processes take a moment, and come in order. */
+const MESSAGE_MS = 0.01;
+const POLL_MS = 50;
+
+/** A lease process that a front started, and the front's channel to it. */
+export class LeaseChannel {
+  readonly process: SimLeaseProcess;
+  readonly channel: Channel<ToLeaseProcess, FromLeaseProcess>;
+  readonly #world: SimClock;
+  readonly #front: ProcessClock;
+  #deliver: (message: FromLeaseProcess) => void = () => {};
+  #closed: () => void = () => {};
+  #isOpen = true;
+
+  /** `sent` and `received` see each message of the lease process as it leaves its sender. */
+  constructor(of: {
+    readonly pid: number;
+    readonly world: SimClock;
+    readonly front: ProcessClock;
+    /** Where the front finds the process. */
+    readonly table: ProcessTable;
+    readonly setup: LeaseProcessSetup;
+    readonly sent: (message: FromLeaseProcess) => void;
+    readonly received: (message: ToLeaseProcess) => void;
+  }) {
+    const { world } = of;
+    this.#world = world;
+    this.#front = of.front;
+    this.process = new SimLeaseProcess(of.setup, (message) => {
+      of.sent(message);
+      world.after(MESSAGE_MS, () => this.#atFront(() => this.#deliver(message)));
+    });
+    const send = (message: ToLeaseProcess): void => {
+      of.received(message);
+      world.after(MESSAGE_MS, () => this.process.receive(message));
+    };
+    this.channel = {
+      process: bind(of.table, of.pid),
+      send,
+      sendNewest: send,
+      onMessage: (handler) => {
+        this.#deliver = handler;
+      },
+      onClosed: (handler) => {
+        this.#closed = handler;
+      },
+      kill: () => {
+        this.#isOpen = false;
+        if (this.process.isAlive) this.process.disks.forgetRefused();
+        this.end();
+      },
+    };
+  }
+
+  /** SIGKILL of the lease process: the front learns of it when the process is gone. */
+  end(): void {
+    if (!this.process.isAlive) return;
+    this.process.end();
+    this.onceGone(() => {
+      this.#atFront(() => {
+        this.#isOpen = false;
+        this.#closed();
+      });
+    });
+  }
+
+  /** The process never sends a message again, and stays: as when stuck in the kernel. */
+  freeze(): void {
+    this.#isOpen = false;
+    this.process.freeze();
+  }
+
+  onceGone(gone: () => void): void {
+    if (this.process.isGone) {
+      this.#world.after(MESSAGE_MS, gone);
+      return;
+    }
+    this.#world.after(POLL_MS, () => this.onceGone(gone));
+  }
+
+  #atFront(happen: () => void): void {
+    this.#front.run(() => {
+      if (this.#isOpen) happen();
+    });
+  }
+}
