@@ -3,8 +3,8 @@ import type { VgPlace } from './managers/manager.ts';
 import type { DaemonState } from './state.ts';
 
 /**
- * The adopt file: what the lock manager cannot tell a later lvmlockd about its lockspaces, in the
- * format of the C daemon (spec 30 §7). Which locks are held is asked of the lock manager itself.
+ * The adopt file: facts about lockspaces that a later lvmlockd cannot learn from the lock manager,
+ * in the format of the C daemon (spec 30 §7). The lock manager itself knows which locks are held.
  */
 export function adoptText(state: DaemonState): ByteString | null {
   const joined = state.lockspaces.filter(

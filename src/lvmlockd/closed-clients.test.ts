@@ -40,7 +40,7 @@ const REQUESTS: readonly string[] = [
   ]),
 ];
 
-/** What the daemon knows when the request comes. */
+/** The state of the daemon when the request comes. */
 const SITUATIONS: Readonly<Record<string, () => Harness>> = {
   'nothing is started': () => new Harness(),
   'two VGs run': () => started(['a']),
@@ -49,7 +49,7 @@ const SITUATIONS: Readonly<Record<string, () => Harness>> = {
     harness.fake.glIn = ['a'];
     return harness;
   },
-  'the client holds all there is': () => {
+  'the client holds every lock': () => {
     const harness = started(['a']);
     harness.ask(CLIENT, 'request="lock_gl" mode="sh"');
     harness.ask(CLIENT, 'request="lock_vg" mode="ex" vg_name="a"');

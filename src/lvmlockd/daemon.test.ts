@@ -4,7 +4,7 @@ import { Harness } from './testing/harness.ts';
 
 const LV = 'vg_name="a" lv_uuid="lv" lv_lock_args="1.0.0:70254592" opts="persistent"';
 
-test('a failed join is told by start_wait, once, to the command that started it', () => {
+test('start_wait answers a failed join once, to the command that started the VG', () => {
   const harness = new Harness();
   harness.open(1);
   harness.open(2);
@@ -17,7 +17,7 @@ test('a failed join is told by start_wait, once, to the command that started it'
   assert.equal(harness.state.gl.vgName, '', 'the global lock is remembered only after a join');
 });
 
-test('start_wait waits for the join; a lock meanwhile is told that it starts', () => {
+test('start_wait waits for the join; a lock request meanwhile is answered ESTARTING', () => {
   const harness = new Harness();
   harness.open(1);
   harness.start('a');
@@ -60,7 +60,7 @@ test('an LV lock whose reply was lost is undone, one that was read is not', () =
   }
 });
 
-test('after a crash every joined lockspace is taken over, with what the adopt file knows', () => {
+test('after a crash every joined lockspace is adopted, with the facts of the adopt file', () => {
   const vg = { vgName: 'a', vgLockArgs: '1.0.0:lvmlock' };
   const adoptFile = `lvmlockd adopt_version 1.0 pid 5\nVG: uuid-of-a a sanlock 1.0.0:lvmlock\n`;
   const harness = new Harness({ adoptFile, found: [{ ...vg, vgUuid: '', hostId: 7 }] });
@@ -89,7 +89,7 @@ test('two enabled global locks are seen as soon as both VGs run, until one is di
   assert.equal(harness.ask(1, 'request="lock_vg" mode="sh" vg_name="b"'), '0 none');
 });
 
-test('removing the VG that carries the global lock is told until another carries it', () => {
+test('after the VG with the global lock is removed, replies warn until another VG carries it', () => {
   const harness = new Harness();
   harness.open(1);
   harness.start('a');
@@ -112,7 +112,7 @@ test('a lockspace that the lock manager would not leave stays, and can be stoppe
   assert.equal(harness.state.lockspaces.length, 0);
 });
 
-test('without sanlock nothing more is locked, and what is held can be let go', () => {
+test('without sanlock no lock is granted, and held locks can be released', () => {
   const harness = new Harness();
   harness.open(1);
   harness.start('a');
@@ -131,7 +131,7 @@ test('lock managers that are not built in are refused by name', () => {
   assert.equal(harness.ask(1, 'request="init_vg" vg_name="d" vg_lock_type="idm"'), '-93 none');
 });
 
-test('drop_vg of a VG that is not known here releases what sanlock keeps of it', () => {
+test('drop_vg of an unknown VG releases the leases that sanlock keeps of it', () => {
   const harness = new Harness();
   harness.open(1);
   assert.equal(harness.ask(1, 'request="drop_vg" vg_name="a"'), '-210 NO_LOCKSPACES,NO_GL_LS,');

@@ -31,7 +31,7 @@ import { type EndSignal, terminate } from './terminate.ts';
 import { initLv, initVg, refreshLv, renameFinal, runningLm, stopAll } from './vg-work.ts';
 
 export type DaemonEvent =
-  /** The first event; `adoptFile` is what an earlier lvmlockd left. */
+  /** The first event; `adoptFile`: the text that an earlier lvmlockd wrote. */
   | { readonly kind: 'started'; readonly adoptFile: ByteString | null }
   | {
       readonly kind: 'clientOpened';
@@ -39,7 +39,7 @@ export type DaemonEvent =
       readonly fd: number;
       readonly pid: number | null;
     }
-  /** `dumpForm`: what the program that asks can read. */
+  /** `dumpForm`: the form that the client program can read. */
   | {
       readonly kind: 'request';
       readonly clientId: number;
@@ -55,7 +55,7 @@ export type DaemonEvent =
   | { readonly kind: 'tick' }
   | { readonly kind: 'terminate'; readonly signal: EndSignal };
 
-/** One event in, what to do out. */
+/** One event in, effects out. */
 export function stepDaemon(
   state: DaemonState,
   event: DaemonEvent,
@@ -74,7 +74,7 @@ export function stepDaemon(
   return state.effects;
 }
 
-/** When the next `tick` is due; null: nothing waits for the time to pass. */
+/** When the next `tick` is due; null: no request waits for a time. */
 export function nextTickMs(state: DaemonState): number | null {
   let next: number | null = null;
   for (const lockspace of state.lockspaces) {
@@ -333,7 +333,7 @@ function sessionLost(state: DaemonState, session: number): void {
   const lockspace = state.lockspaces.find((one) => one.id === session);
   if (lockspace === undefined) return;
   lockspace.managerLost = true;
-  // Whoever held nothing is in nobody's file of holders.
+  // Without locks, lvmlockd is not in the file of holders of that sanlock.
   if (hasLocks(lockspace)) state.lostSpaces.add(lockspace.vg.vgName);
   const { vg } = lockspace;
   const { lockType } = lockspace.manager;

@@ -12,7 +12,7 @@ export function chooseGlType(state: DaemonState, lockType: ManagedLockType): voi
   log(state, 'info', 'global.typeChosen', { lockType });
 }
 
-/** What was read from, or written into, the VG's global lock slot. */
+/** Notes what was read from the VG's slot of the global lock, or written into it. */
 export function noteGl(state: DaemonState, lockspace: Lockspace, enabled: boolean): void {
   lockspace.glEnabled = enabled;
   const { gl } = state;

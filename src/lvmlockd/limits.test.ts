@@ -15,7 +15,7 @@ function lockLv(
   return harness.ask(clientId, `request="lock_lv" mode="${mode}" opts="${opts}" ${of}`);
 }
 
-test('more procedures than there may be are refused, what lets go is served', () => {
+test('requests beyond the limit of procedures are refused, those that release are served', () => {
   const harness = new Harness({ limits: LIMITS });
   harness.open(1);
   harness.start('a');
@@ -38,7 +38,7 @@ test('more procedures than there may be are refused, what lets go is served', ()
   assert.equal(lockLv(harness, late, 'late'), '0 none');
 });
 
-test('LVs that nobody uses are forgotten first; when all are in use a request is refused', () => {
+test('unused LVs are forgotten first; when all are in use, a request is refused', () => {
   const harness = new Harness({ limits: LIMITS });
   harness.open(1);
   harness.start('a');

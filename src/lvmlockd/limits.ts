@@ -1,13 +1,13 @@
 /**
- * What clients may make the daemon keep. Each has one request under way, so that queues are bounded
- * by their number; what is more is answered with -12, or not let in.
+ * How much state clients can make the daemon keep. Each client has one request under way, so their
+ * number bounds the queues. A request beyond a limit is answered with -12, a client is refused.
  */
 export interface Limits {
   readonly clients: number;
-  /** Lock manager procedures at once: one for each resource that is being locked, or request. */
+  /** Lock manager procedures at once: one for each resource being locked, or for a request. */
   readonly tasks: number;
   readonly lockspaces: number;
-  /** LVs of one VG that have been asked for; those that nobody uses are forgotten first. */
+  /** LVs of one VG that requests have named; unused ones are forgotten first. */
   readonly resources: number;
 }
 

@@ -101,7 +101,7 @@ function refusal(_state: DaemonState, lockspace: Lockspace, request: SpaceReques
   if (lockspace.killed && (needsStorage || REFUSED_AFTER_KILL.has(kind))) {
     return LD_RESULT.EVGKILLED;
   }
-  // What was granted before is not protected by anything any more.
+  // Without the lock manager nothing protects the locks granted before.
   if (lockspace.managerLost && isLocking) return LD_RESULT.ELMERR;
   return 0;
 }

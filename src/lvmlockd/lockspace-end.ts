@@ -63,7 +63,7 @@ export function continueStop(state: DaemonState, lockspace: Lockspace): void {
       gone(state, lockspace);
       if (removeVg && carriedGl && state.lockspaces.length > 0) state.gl.removed = true;
       for (const one of stop.waiters) {
-        // stop_vg tells the type the client sent (none), the others that of the lockspace [run].
+        // stop_vg is answered with the client's lock type, the others with the lockspace's [run].
         const isStop = one.request.kind === 'stopVg';
         reply(
           state,
@@ -96,7 +96,7 @@ export function gone(state: DaemonState, lockspace: Lockspace): void {
   state.effects.push({ kind: 'adoptFile', text: adoptText(state) });
 }
 
-/** Answers those who wait for starts and stops, and ends the daemon when it was asked to. */
+/** Answers the clients that wait for starts and stops, and ends the daemon when it is to end. */
 export function settleWaiters(state: DaemonState): void {
   const starting = state.lockspaces.some(
     ({ phase }) => phase === 'preparing' || phase === 'joining',

@@ -1,4 +1,4 @@
-import { assert } from '../base/assert.ts';
+import { assert, unreachable } from '../base/assert.ts';
 import { LD_OP, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { LockRequest } from '../wire/lvmlockd/requests.ts';
 import { noteGl } from './global-lock.ts';
@@ -16,7 +16,7 @@ import { stepResource } from './resource-step.ts';
 import { type DaemonState, type Lockspace, log, run } from './state.ts';
 import { ofSpace } from './task-owner.ts';
 
-/** Steps one resource of a lockspace and carries out what it wants. */
+/** Steps one resource of a lockspace and applies its effects. */
 export function advanceResource(
   state: DaemonState,
   lockspace: Lockspace,
@@ -47,35 +47,44 @@ function manage(
   const done = (outcome: Outcome | LockOutcome) => {
     advanceResource(state, lockspace, resource, { kind: 'managed', outcome });
   };
-  if (effect.kind === 'lock') {
-    const checkGl = ref.scope !== 'lv' && lockspace.glEnabled && hasDuplicateGl(state);
-    run(state, owner, space.lock(ref, effect.mode, checkGl), (outcome) => {
-      if (outcome.glEnabled === false) noteGl(state, lockspace, false);
-      done(outcome);
-    });
-  } else if (effect.kind === 'convert') {
-    run(state, owner, space.convert(effect.held, effect.mode), done);
-  } else if (effect.kind === 'unlock') {
-    run(state, owner, space.unlock(effect.held), (outcome) => {
-      if (outcome.lmResult !== 0) {
-        log(state, 'warn', 'lock.notReleased', { vg: lockspace.vg.vgName, resource: ref.name });
-      }
-      done(outcome);
-    });
-  } else if (effect.kind === 'freeLv') {
-    run(state, owner, space.freeLv({ ...ref, lvLockArgs: effect.lvLockArgs }), (outcome) => {
-      done(outcome);
-      if (outcome.result === 0) forgetIfIdle(lockspace, resource);
-    });
-  } else {
-    run(state, owner, space.switchGl(effect.enable), (outcome) => {
-      if (outcome.result === 0) {
-        noteGl(state, lockspace, effect.enable);
-        if (effect.enable) state.gl.removed = false;
-      }
-      done(outcome);
-      if (outcome.result === 0 && !effect.enable) forgetIfIdle(lockspace, resource);
-    });
+  switch (effect.kind) {
+    case 'lock': {
+      const checkGl = ref.scope !== 'lv' && lockspace.glEnabled && hasDuplicateGl(state);
+      run(state, owner, space.lock(ref, effect.mode, checkGl), (outcome) => {
+        if (outcome.glEnabled === false) noteGl(state, lockspace, false);
+        done(outcome);
+      });
+      return;
+    }
+    case 'convert':
+      run(state, owner, space.convert(effect.held, effect.mode), done);
+      return;
+    case 'unlock':
+      run(state, owner, space.unlock(effect.held), (outcome) => {
+        if (outcome.lmResult !== 0) {
+          log(state, 'warn', 'lock.notReleased', { vg: lockspace.vg.vgName, resource: ref.name });
+        }
+        done(outcome);
+      });
+      return;
+    case 'freeLv':
+      run(state, owner, space.freeLv({ ...ref, lvLockArgs: effect.lvLockArgs }), (outcome) => {
+        done(outcome);
+        if (outcome.result === 0) forgetIfIdle(lockspace, resource);
+      });
+      return;
+    case 'switchGl':
+      run(state, owner, space.switchGl(effect.enable), (outcome) => {
+        if (outcome.result === 0) {
+          noteGl(state, lockspace, effect.enable);
+          if (effect.enable) state.gl.removed = false;
+        }
+        done(outcome);
+        if (outcome.result === 0 && !effect.enable) forgetIfIdle(lockspace, resource);
+      });
+      return;
+    default:
+      unreachable(effect);
   }
 }
 

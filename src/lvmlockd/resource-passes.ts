@@ -114,7 +114,7 @@ function passAnswerable(r: Resource, _nowMs: number, out: ResourceEffect[]): boo
       own.clientId = 0;
       r.lastClientId = action.clientId;
       take(r, action);
-      // To be undone, as any other, when the client never reads that it is persistent now.
+      // It is undone, as any other new lock, when the client never reads the answer.
       out.push({ kind: 'answer', action, result: 0, lmResult: 0, flag: '', isNewLock: true });
       return true;
     }
@@ -144,7 +144,7 @@ function passAcquire(r: Resource, nowMs: number, out: ResourceEffect[]): boolean
   if (r.mode === 'sh') {
     const [next] = lockActions(r);
     if (next === undefined || next.request.mode !== 'sh') return false;
-    grant(r, next, 'sh', out); // one: the next one meets what it holds
+    grant(r, next, 'sh', out); // one: the passes run again with its lock
     return true;
   }
   const attempt = nextAttempt(r);
@@ -170,7 +170,7 @@ export function grant(
   out.push({ kind: 'answer', action, result: 0, lmResult: 0, flag: '', isNewLock: true });
 }
 
-/** Forgets one lock; with the last one the lock manager lets go. */
+/** Forgets one lock; the lock manager releases the resource with the last one. */
 export function release(
   r: Resource,
   lock: Lock | null,

@@ -1,3 +1,4 @@
+import { unreachable } from '../base/assert.ts';
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { LockOutcome, Outcome } from './managers/manager.ts';
 import {
@@ -13,18 +14,34 @@ import { answer, grant, PASSES, release, take } from './resource-passes.ts';
 /** An attempt that another host refused is repeated after so long. */
 export const RETRY_MS = 1000;
 
-/** One event in, what to do out. The passes run until none of them changes anything. */
+/** One event in, effects out. The passes run until none of them changes anything. */
 export function stepResource(r: Resource, event: ResourceEvent, nowMs: number): ResourceEffect[] {
   const out: ResourceEffect[] = [];
-  if (event.kind === 'action') r.actions.push(event.action);
-  else if (event.kind === 'clientGone') r.gone.push(event.clientId);
-  else if (event.kind === 'managed') finish(r, event.outcome, nowMs, out);
+  accept(r, event, nowMs, out);
   while (r.running === null && PASSES.some((pass) => pass(r, nowMs, out)));
   checkResource(r);
   return out;
 }
 
-/** The lock manager is done with what was asked of it. */
+function accept(r: Resource, event: ResourceEvent, nowMs: number, out: ResourceEffect[]): void {
+  switch (event.kind) {
+    case 'action':
+      r.actions.push(event.action);
+      return;
+    case 'clientGone':
+      r.gone.push(event.clientId);
+      return;
+    case 'managed':
+      finish(r, event.outcome, nowMs, out);
+      return;
+    case 'tick':
+      return; // the passes look at the time
+    default:
+      unreachable(event);
+  }
+}
+
+/** The lock manager's procedure has ended. */
 function finish(
   r: Resource,
   outcome: Outcome | LockOutcome,
@@ -35,23 +52,31 @@ function finish(
   r.running = null;
   if (running === null) return; // given up meanwhile
   const { result, lmResult } = outcome;
-  if (running.op === 'lock') {
-    finishLock(r, running, outcome, nowMs, out);
-  } else if (running.op === 'unlock') {
-    r.mode = 'un';
-    r.shCount = 0;
-    if (running.action !== null) answer(running.action, { result: 0, lmResult: 0 }, out);
-  } else if (running.op === 'convert') {
-    // A step down whose outcome is not known counts as done: we may hold more, never claim more.
-    if (result === 0 || running.mode === 'sh') {
-      running.lock.mode = running.mode;
-      r.mode = running.mode;
-      r.shCount = running.mode === 'sh' ? 1 : 0;
-      r.lastClientId = running.action.clientId;
-    }
-    answer(running.action, { result, lmResult }, out);
-  } else {
-    answer(running.action, { result, lmResult }, out);
+  switch (running.op) {
+    case 'lock':
+      finishLock(r, running, outcome, nowMs, out);
+      return;
+    case 'unlock':
+      r.mode = 'un';
+      r.shCount = 0;
+      if (running.action !== null) answer(running.action, { result: 0, lmResult: 0 }, out);
+      return;
+    case 'convert':
+      // A step down whose outcome is not known counts as done: we may hold more, never claim more.
+      if (result === 0 || running.mode === 'sh') {
+        running.lock.mode = running.mode;
+        r.mode = running.mode;
+        r.shCount = running.mode === 'sh' ? 1 : 0;
+        r.lastClientId = running.action.clientId;
+      }
+      answer(running.action, { result, lmResult }, out);
+      return;
+    case 'freeLv':
+    case 'switchGl':
+      answer(running.action, { result, lmResult }, out);
+      return;
+    default:
+      unreachable(running);
   }
 }
 
@@ -70,9 +95,9 @@ function finishLock(
     r.mode = running.mode;
     if ('version' in outcome) r.version = outcome.version;
     const [first] = waiting;
-    // The first alone: the others meet what it holds now, as if they had come after it.
+    // The first alone: the passes run for the others with its lock, as if they had come after it.
     if (first !== undefined) grant(r, first, running.mode, out);
-    // Whoever it was for has been cancelled: nobody would ever release it.
+    // Its requests were cancelled: no client would ever release it.
     else release(r, null, null, out);
     return;
   }
@@ -92,7 +117,7 @@ function finishLock(
   }
 }
 
-/** A second from now, or with those who wait already: many requests make few more attempts than one. */
+/** A second from now, or with a waiting request: many requests make few more attempts than one. */
 function nextTryMs(others: readonly LockAction[], nowMs: number): number {
   const theirs = others.map(({ dueMs }) => dueMs).filter((dueMs) => dueMs > nowMs);
   const next = Math.min(nowMs + RETRY_MS, ...theirs);

@@ -37,7 +37,7 @@ function ask(
   return { kind: 'lock', clientId, request, tries: 0, dueMs: 0, isUndo: false };
 }
 
-/** A resource whose lock manager grants everything at once, unless told what to answer. */
+/** A resource whose lock manager grants everything at once, unless the test gives its answers. */
 class Harness {
   readonly resource: Resource;
   readonly asked: string[] = [];
@@ -81,7 +81,7 @@ class Harness {
 
 const GRANTED = { result: 0, retry: false };
 
-/** What is held (client 2 holds it unless it says own), what client 1 asks, what happens. */
+/** The lock held (by client 2 unless it says own), the request of client 1, the outcome. */
 const TABLE: readonly (readonly [held: string, asked: string, expected: string])[] = [
   ['nothing', 'sh', 'lock sh -> 0'],
   ['nothing', 'ex', 'lock ex -> 0'],
@@ -113,7 +113,7 @@ const TABLE: readonly (readonly [held: string, asked: string, expected: string])
   ['persistent ex', 'ex persistent', '-> -114'],
 ];
 
-test('what a request meets, by what is held here (spec 30 §5)', () => {
+test('the outcome of a request depends on the locks held here (spec 30 §5)', () => {
   for (const [held, asked, expected] of TABLE) {
     const harness = new Harness();
     if (held !== 'nothing') {
@@ -149,7 +149,7 @@ test('a later shared request does not pass a waiting exclusive one', () => {
   assert.deepEqual(harness.answers.at(-1), '3:0');
 });
 
-test('what another host holds is tried 6 times in 5 s, an LV once; nobody else is held up', () => {
+test('a lock of another host is tried 6 times in 5 s, an LV once; other requests do not wait', () => {
   const harness = new Harness('vg');
   harness.manager = { result: -11, retry: false };
   harness.action(ask(1, 'ex', { scope: 'vg' }));
@@ -192,7 +192,7 @@ test('an undo is skipped when another client has used the resource since', () =>
   assert.equal(harness.answers.at(-1), '1:-2');
 });
 
-test('no two clients ever hold what excludes them, and the lock manager knows what is held', () => {
+test('no two clients ever hold locks that exclude each other, and the lock manager has both', () => {
   const mode = fc.constantFrom<LockMode>('sh', 'ex', 'un');
   const client = fc.integer({ min: 1, max: 4 });
   const event = fc.record({ client, mode, persistent: fc.boolean(), gone: fc.boolean() });

@@ -9,12 +9,12 @@ import type {
 } from '../wire/lvmlockd/requests.ts';
 import type { HeldLock, HeldMode, LockOutcome, Outcome, ResourceRef } from './managers/manager.ts';
 
-/** A lock of a client, or of nobody in particular: persistent, until somebody unlocks it. */
+/** A lock of a client, or a persistent one, which stays until any client unlocks it. */
 export interface Lock {
   mode: HeldMode;
   /** 0: persistent. */
   clientId: number;
-  /** Told by vg_update; becomes the resource's version when the lock is released. */
+  /** Set by vg_update; becomes the resource's version when the lock is released. */
   version: number;
 }
 
@@ -41,13 +41,13 @@ export type Action =
 
 export type LockAction = Extract<Action, { kind: 'lock' }>;
 
-/** What the lock manager is doing for this resource; everything else waits. */
+/** The lock manager's procedure under way for this resource; everything else waits. */
 export type Running =
   | {
       readonly op: 'lock';
       readonly mode: HeldMode;
       readonly serves: readonly LockAction[];
-      /** Those whose time had come: a refusal is one of their tries, and of nobody else's. */
+      /** Those whose time had come: a refusal counts as one try of these alone. */
       readonly due: ReadonlySet<LockAction>;
     }
   | { readonly op: 'convert'; readonly mode: HeldMode; lock: Lock; readonly action: LockAction }
@@ -63,7 +63,7 @@ export interface Resource {
   actions: Action[];
   /** Clients that are gone and whose locks are still to be released. */
   gone: number[];
-  /** Who last locked or unlocked it. */
+  /** The client that last locked or unlocked it. */
   lastClientId: number;
   running: Running | null;
 }
@@ -106,13 +106,13 @@ export function newResource(ref: ResourceRef): Resource {
   };
 }
 
-/** Nobody holds it or waits for it. */
+/** No client holds it or waits for it. */
 export function isIdle({ mode, locks, actions, gone, running }: Resource): boolean {
   const isUsed = locks.length > 0 || actions.length > 0 || gone.length > 0;
   return mode === 'un' && !isUsed && running === null;
 }
 
-/** What always holds between two steps. */
+/** The invariants between two steps. */
 export function checkResource({ locks, mode, shCount, running }: Resource): void {
   const owners = new Set(locks.map(({ clientId }) => clientId)); // 0 owns the persistent one
   assert(owners.size === locks.length, 'one lock an owner, so that one unlock ends what it holds');
@@ -124,15 +124,15 @@ export function checkResource({ locks, mode, shCount, running }: Resource): void
   assert(mode !== 'sh' || shCount === locks.length, 'each shared lock is counted');
 }
 
-/** What the lock manager would be asked for next, and for whom; null: nobody waits for it. */
+/** The next lock to ask of the lock manager, and the requests that it serves. */
 export interface Attempt {
   readonly mode: HeldMode;
   readonly serves: readonly LockAction[];
 }
 
 /**
- * One attempt serves every shared request up to the first exclusive one, so nobody passes a
- * waiting exclusive request; a request that waits for its retry holds its place.
+ * One attempt serves every shared request up to the first exclusive one, so none passes a waiting
+ * exclusive request; a request that waits for its retry keeps its place. null: no request waits.
  */
 export function nextAttempt(r: Resource): Attempt | null {
   // Asked of every resource after every event: most of them have nothing to wait for.
@@ -145,15 +145,15 @@ export function nextAttempt(r: Resource): Attempt | null {
 }
 
 /**
- * When to look again, if nothing happens before; null: no request waits for the time to pass. One
- * that waits for something else, an answer or a lock held here, wakes nobody.
+ * When the next attempt is due, if no event comes before; null: no request waits for a time. A
+ * request that waits for an answer, or for a lock held here, needs no tick.
  */
 export function nextDueMs(r: Resource): number | null {
   const attempt = nextAttempt(r);
   return attempt === null ? null : Math.min(...attempt.serves.map(({ dueMs }) => dueMs));
 }
 
-/** What the lock manager holds for this resource. */
+/** The lock that the lock manager holds for this resource. */
 export function heldLock(r: Resource): HeldLock | null {
   if (r.mode === 'un') return null;
   const holder = r.locks.find((lock) => lock.mode === 'ex');

@@ -27,10 +27,10 @@ function ask(clientId: number, mode: 'sh' | 'ex' | 'un'): LockAction {
   return { kind: 'lock', clientId, request, tries: 0, dueMs: 0, isUndo: false };
 }
 
-/** A VG lock and its time: the lock manager answers after so long, as it is told. */
+/** A VG lock in its own time: the lock manager answers after a delay, as the test says. */
 class VgLock {
   readonly resource: Resource = newResource({ scope: 'vg', name: 'VGLK', lvLockArgs: '' });
-  /** When each client was answered, and with what. */
+  /** The time and the result of each client's answer. */
   readonly answers = new Map<number, { readonly atMs: number; readonly result: number }>();
   readonly #answerMs: number;
   #nowMs = 0;
@@ -100,7 +100,7 @@ test('every request has its own time, however many others ask meanwhile', () => 
   assert.ok(lock.attempts <= 12 + 2 * 9, `${lock.attempts} attempts`);
 });
 
-test('whoever still has time gets the lock when it is let go', () => {
+test('a request that still has tries gets the lock when it is released', () => {
   const lock = new VgLock(30);
   lock.freeFromMs = 5500;
   for (const [index, atMs] of [0, 400, 1500, 3000].entries()) {
@@ -112,7 +112,7 @@ test('whoever still has time gets the lock when it is let go', () => {
   assert.deepEqual(results, [-11, -11, 0, 0]);
 });
 
-test('nobody is woken while an attempt runs, nor for a request that waits for a lock here', () => {
+test('no tick is due while an attempt runs, nor for a request that waits for a lock here', () => {
   const slow = new VgLock(20_000);
   slow.ask(ask(1, 'sh'));
   slow.until(1000);

@@ -7,7 +7,7 @@ import type { Managers } from './managers/registry.ts';
 import type { ManagerSteps } from './managers/steps.ts';
 import { isIdle, newResource, type Resource } from './resource.ts';
 
-/** What the daemon knows. Plain data, owned and changed by `stepDaemon` alone. */
+/** The state of the daemon: plain data, owned and changed by `stepDaemon` alone. */
 
 export interface Settings {
   /** From -g; null: the first request that names one decides. */
@@ -60,7 +60,7 @@ export interface Lockspace {
   glEnabled: boolean;
   /** Its global lock was seen enabled before the join: requests for it are told that it starts. */
   glExpected: boolean;
-  /** The connection to the lock manager is lost: what is held is not protected any more. */
+  /** The connection to the lock manager is lost: the locks held are not protected any more. */
   managerLost: boolean;
   /** Clients whose start_wait answers a failed join. */
   readonly starters: number[];
@@ -114,7 +114,7 @@ export interface DaemonState {
   nextLockspaceId: number;
   /** VGs whose locks a lost lock manager, or the next one, may still count as lvmlockd's. */
   readonly lostSpaces: Set<ByteString>;
-  /** Asked to end: stop what is free of locks, and end when nothing is left. */
+  /** To end: lockspaces without locks are stopped, and the daemon ends with the last one. */
   quitting: boolean;
   nowMs: number;
   effects: Effect[];
@@ -133,7 +133,7 @@ export type Effect =
       readonly event: string;
       readonly fields: LogFields;
     }
-  /** What the next lvmlockd should know; null: nothing. */
+  /** The facts for the next lvmlockd; null: none. */
   | { readonly kind: 'adoptFile'; readonly text: ByteString | null }
   | { readonly kind: 'exit'; readonly status: number };
 

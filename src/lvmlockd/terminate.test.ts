@@ -46,7 +46,7 @@ test('a sanlock started anew shows nothing, and its SIGTERMs still are no orders
   assert.equal(harness.ended, null);
 });
 
-test('while it joins again, a SIGTERM of a sanlock that nobody has asked yet is no order', () => {
+test('while it joins again, a SIGTERM of a sanlock that was not asked yet is no order', () => {
   const harness = holding();
   loseSanlock(harness);
   unlock(harness);

@@ -4,8 +4,8 @@ import type { ManagerSteps } from './steps.ts';
 import type { ManagerTraits } from './traits.ts';
 
 /**
- * What a lock manager is to the core: procedures that yield effects (steps.ts), and traits for the
- * few decisions that are the core's own (traits.ts). A new one is a folder beside `sanlock`, a
+ * A lock manager gives the core procedures that yield effects (steps.ts), and traits for the few
+ * decisions that are the core's own (traits.ts). A new one is a folder beside `sanlock`, a
  * carrier of its protocol in `programs`, and an entry where the program is composed.
  *
  * How the procedures fit the three protocols (spec 31 §1–§6, 40 §7, 50 D):
@@ -19,7 +19,7 @@ import type { ManagerTraits } from './traits.ts';
  *   and the lock requests list: VgPlace and ResourceRef get these paths with it.
  */
 
-/** What happened: `result` is for lvm (LD_RESULT), `lmResult` what the lock manager said. */
+/** `result` is for lvm (LD_RESULT), `lmResult` the result of the lock manager. */
 export interface Outcome {
   readonly result: number;
   readonly lmResult: number;
@@ -98,10 +98,10 @@ export interface LeaveOutcome extends Outcome {
 export interface ManagerSpace {
   /** Quick checks, answered before the lockspace is joined. `hostId` 0: none is set. */
   prepare(hostId: number): ManagerSteps<PrepareOutcome>;
-  /** `adopt`: being joined already, with locks of an earlier lvmlockd, is fine. */
+  /** `adopt`: a lockspace that is joined already, with locks of an earlier lvmlockd, is taken. */
   join(adopt: boolean): ManagerSteps<JoinOutcome>;
   leave(how: LeaveHow): ManagerSteps<LeaveOutcome>;
-  /** Forgets a lockspace that could not be started, without touching what is joined. */
+  /** Ends the session of a lockspace that could not be started; a membership stays as it is. */
   abandon(): ManagerSteps<void>;
   /** `checkGl`: look first whether this VG's global lock is still enabled. */
   lock(resource: ResourceRef, mode: HeldMode, checkGl: boolean): ManagerSteps<LockOutcome>;
@@ -132,11 +132,11 @@ export interface LossReport {
 }
 
 export interface ReleaseKeptOutcome extends Outcome {
-  /** It said that it keeps nothing of that VG any more: it has no reason to signal lvmlockd. */
+  /** It confirmed that it keeps no lock of that VG: it has no reason to signal lvmlockd. */
   readonly keepsNothing: boolean;
 }
 
-/** For the log: what the administrator is to do. */
+/** Texts for the log, which say what the administrator is to do. */
 export interface ManagerAdvice {
   /** The lock manager does not run. */
   readonly notRunning: string;

@@ -2,9 +2,8 @@ import { assert } from '../../base/assert.ts';
 import type { ByteString } from '../../base/bytes.ts';
 
 /**
- * A lock manager's part of a request: a straight line that touches nothing. It yields what it
- * wants of the world and is given the reply; the core starts it and takes its outcome, and reads
- * neither effects nor replies.
+ * A lock manager's part of a request, as a straight line. It yields effects and is given a reply to
+ * each; the core starts it and takes its outcome, and reads neither effects nor replies.
  */
 export type ManagerSteps<T> = Generator<ManagerEffect, T, ManagerReply>;
 
@@ -30,11 +29,11 @@ export type ManagerEffect =
   /** Does the device exist, and with which sector sizes? */
   | { readonly kind: 'device'; readonly path: ByteString };
 
-/** What the carrier of a protocol performs. */
+/** The effects that the carrier of a protocol applies. */
 export type SessionEffect = Extract<ManagerEffect, { protocol: string }>;
 
 export type ManagerReply =
-  /** What the call's own decoding made of the answer, or why there is none. */
+  /** The answer as the call decodes it, or the failure of the call. */
   | { readonly kind: 'answer'; readonly answer: unknown }
   | { readonly kind: 'sessionClosed' }
   | { readonly kind: 'slept' }

@@ -1,8 +1,8 @@
 import type { ManagedLockType } from '../../wire/lvmlockd/requests.ts';
 
 /**
- * What the core must know about a lock manager beside its procedures. The core asks for a trait,
- * never for a lock type.
+ * The facts about a lock manager by which the core decides. The core asks for a trait, never for a
+ * lock type.
  */
 export interface ManagerTraits {
   /**
@@ -11,13 +11,13 @@ export interface ManagerTraits {
    * the first VG and left with the last. `ownDrives`: on drives set apart for it.
    */
   readonly globalLock: 'inVg' | 'ownLockspace' | 'ownDrives';
-  /** Each LV has a lease on disk: init_lv, find_free_lock and free_lv do nothing without. */
+  /** Each LV has a lease on disk. Without, init_lv, find_free_lock and free_lv do nothing. */
   readonly lvLeases: boolean;
   /** A VG may get another name; the leases that carry its name are written anew. */
   readonly renamesVgs: boolean;
   /** Locks outlive an lvmlockd that was killed, and the next one adopts them. */
   readonly adoptsLocks: boolean;
-  /** It sends SIGTERM to those who hold locks in a lockspace that it loses or removes. */
+  /** It sends SIGTERM to the holders of locks in a lockspace that it loses or removes. */
   readonly sendsSigterm: boolean;
   /** So many bytes of two VG names must differ somewhere, or they mean one lockspace. */
   readonly vgNameBytes: number;
@@ -50,6 +50,6 @@ export const TRAITS: Readonly<Record<ManagedLockType, ManagerTraits>> = {
     renamesVgs: false,
     adoptsLocks: false, // the daemon unlocks when the connection of lvmlockd ends
     sendsSigterm: false, // it runs the kill path instead
-    vgNameBytes: 60, // it knows VGs by uuid; what remains is the length of a lockspace's name
+    vgNameBytes: 60, // it knows VGs by uuid; the limit is that of a lockspace's name in lvmlockd
   },
 };

@@ -35,9 +35,9 @@ export function* closeSession(session: number): ManagerSteps<void> {
 }
 
 /**
- * The carrier answers with what the decoding of that very call made of the bytes, or with the
- * failure: the generator is given nothing else before it goes on. The compiler cannot know, as one
- * generator yields calls of many types.
+ * The carrier answers an effect with the decoded answer of that very call, or with its failure, and
+ * the generator is given nothing else before it goes on. The compiler cannot know this: one
+ * generator yields calls of many types, and `yield` has one type of reply.
  */
 function answerTo<T>(_call: SanlockCall<T>, reply: ManagerReply): SanlockResult<T> {
   assert(reply.kind === 'answer', 'a call gets an answer');

@@ -20,7 +20,7 @@ import type { OpenSpace } from './open-space.ts';
 import { areaOutcome, codeOf } from './results.ts';
 import { leasesIn } from './status.ts';
 
-/** Joining a VG's lockspace, with what an earlier lvmlockd holds in it (spec 31 §3). */
+/** Joining a VG's lockspace, with the locks of an earlier lvmlockd (spec 31 §3). */
 
 const JOIN_POLL_MS = 500;
 
@@ -36,7 +36,7 @@ export function* joinSpace(space: OpenSpace, adopt: boolean): ManagerSteps<JoinO
     added = yield* add(space);
   }
   const wasThere = codeOf(added) === -ERRNO.EEXIST && adopt;
-  // It keeps leases of an earlier lvmlockd: only an administrator can say that they are unused.
+  // sanlock keeps leases of an earlier one: only an administrator can say that they are unused.
   if (codeOf(added) === -ERRNO.EBUSY) return { ...both(LD_RESULT.BUSY), adopted: [] };
   if (!added.ok && !wasThere) return { ...areaOutcome(added), adopted: [] };
   const { USED_BY_ORPHANS } = CONFIG_COMMANDS;
@@ -59,8 +59,8 @@ function isUnderWay(added: SanlockResult<number>): boolean {
 }
 
 /**
- * Takes over what a crashed lvmlockd held. GL and VG locks ended with its commands, and so did
- * the renaming of a free slot.
+ * Takes over the leases that a crashed lvmlockd held. GL and VG locks ended with its commands, and
+ * so did the renaming of a free slot.
  */
 function* adoptOrphans(space: OpenSpace): ManagerSteps<AdoptedLock[]> {
   const { site, times } = space;

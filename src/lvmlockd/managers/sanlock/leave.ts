@@ -58,7 +58,7 @@ export function* removeSpace(space: OpenSpace, onlyUnused: boolean): ManagerStep
   return removedOutcome(yield* ask(removeLockspace(area), leaveMs), !onlyUnused);
 }
 
-/** -2: sanlock has given it up already. Without a daemon there is nothing left to leave. */
+/** -2: sanlock has removed it already. Without a daemon there is no membership to leave. */
 function removedOutcome(answer: SanlockResult<number>, mustLeave: boolean): LeaveOutcome {
   const code = codeOf(answer);
   const confirmed = answer.ok || code === -ERRNO.ENOENT;

@@ -138,7 +138,7 @@ export class SanlockSpace implements ManagerSpace {
   }
 
   *initLv(lvUuid: ByteString): ManagerSteps<InitLvOutcome> {
-    // Without a running lockspace nobody can acquire: a VG is being made shared.
+    // Without a running lockspace no host can acquire: a VG is being made shared.
     const open = this.#open;
     const { times } = this.#settings;
     const site = open === null ? yield* siteOf(this.#vg, times) : open.site;

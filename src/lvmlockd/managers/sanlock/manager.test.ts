@@ -27,7 +27,7 @@ test('a new VG gets host leases, GL, VG and free slots to the end of the device'
   assert.equal(noArgs.result, -212);
 });
 
-test('what start_vg refuses, and why', () => {
+test('start_vg refuses lock args, devices and host ids that cannot be used', () => {
   const fake = new FakeSanlock();
   started(fake);
   const prepare = (vgLockArgs: string, hostId: number) =>
@@ -81,7 +81,7 @@ test('only LV slots are ever freed', () => {
   assert.equal(fake.slots.get(67 * MIB)?.name, '#unused');
 });
 
-test('a rename passes over what cannot be read, and says so at the end', () => {
+test('a rename skips slots that cannot be read, and reports them at the end', () => {
   const fake = new FakeSanlock();
   const space = started(fake);
   fake.run(space.initLv('lv0'));
@@ -180,7 +180,7 @@ test('a join waits for one that an earlier lvmlockd had under way, and then take
   assert.equal(fake.sleptMs, 1000);
 });
 
-test('a join that only a person can make possible is not waited for', () => {
+test('a join that only an administrator can make possible does not wait', () => {
   const fake = new FakeSanlock();
   started(fake);
   const again = manager.open(VG, 2);
@@ -190,7 +190,7 @@ test('a join that only a person can make possible is not waited for', () => {
   assert.equal(fake.sleptMs, 0);
 });
 
-test('whoever cannot be seen counts as there', () => {
+test('a host whose state is unknown counts as present', () => {
   const own = { hostId: 1n, state: HOST_STATES.LIVE };
   const other = (state: number) => ({ hostId: 2n, state });
   const looks = (...answers: Scripted[]) => {
@@ -245,7 +245,7 @@ test('a removed VG leaves unusable leases behind', () => {
   assert.equal(fake.slots.get(0)?.space, '#unused');
 });
 
-test('only a sanlock that says so keeps nothing of a VG', () => {
+test('a VG counts as released only when sanlock confirms it', () => {
   const releases = (answer: Scripted, joinedHere = false) => {
     const fake = new FakeSanlock();
     if (joinedHere) fake.joined.push(areaAt(SITE, 1));

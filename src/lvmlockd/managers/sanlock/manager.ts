@@ -77,7 +77,7 @@ const ADVICE: ManagerAdvice = {
     'has lockspace.closed, do as that says instead',
 };
 
-/** What a sanlock started again keeps of the one before (decision 0015), with lvm's own names. */
+/** Releases leases that a restarted sanlock keeps of the one before (decision 0015). */
 function* releaseKept(vgName: ByteString, times: SanlockTimes): ManagerSteps<ReleaseKeptOutcome> {
   const name = sanlockSpaceName(vgName);
   const joined = yield* ask(getLockspaces(), times.quickMs);

@@ -40,7 +40,7 @@ test("a neighbour's offset is refused, and so is a slot that was never written",
   assert.ok(!fake.asked.includes('write_resource'));
 });
 
-test('what another host holds is not freed, nor while it cannot be known', () => {
+test('a lease of another host is not freed, nor one whose owner cannot be known', () => {
   const fake = new FakeSanlock();
   const space = twoLvs(fake);
   fake.elsewhere.add(OWN_SLOT);
@@ -87,7 +87,7 @@ test('a slot that another host takes at the same time is passed over', () => {
   assert.equal(fake.slots.get(OWN_SLOT)?.name, '#unused');
 });
 
-// sanlock knows a resource by its name: what keeps one free slot from us keeps all of them.
+// sanlock knows a resource by its name: where it refuses one free slot, it refuses all of them.
 for (const code of [-11, -16, -28]) {
   test(`a ${code} of our own sanlock is no taken slot: the same one is tried again`, () => {
     const fake = new FakeSanlock();
@@ -133,7 +133,7 @@ test('an orphan of a free slot is released, and keeps no other free slot from us
   assert.deepEqual([result, lvLockArgs], [-221, ''], 'no walk to the end of the device');
 });
 
-test('what a killed lvmlockd was renaming is adopted as no LV', () => {
+test('a slot that a killed lvmlockd was renaming is not adopted as an LV', () => {
   const fake = new FakeSanlock();
   started(fake);
   const names = [

@@ -21,7 +21,7 @@ import type { SanlockTimes } from './times.ts';
 
 /**
  * Giving the lease at an offset another name. Reading the leader and then writing it anew is no
- * lock: another host may take the lease in between, and would lose it without being told. So the
+ * lock: another host may take the lease in between, and would lose it without notice. So the
  * lease is acquired under its old name, which fails where the name is another one or a living host
  * owns it, and released under its new name, in one write of its owner (spec 31 §2).
  */
@@ -61,7 +61,7 @@ function* rename(how: Renaming, times: SanlockTimes): ManagerSteps<Renamed> {
   return { answer: yield* ask(call, times.diskMs, session), wasOurs: true };
 }
 
-/** An earlier call without answer may have left it with us: nobody else uses our connection. */
+/** A lease held already is from an earlier call without answer: only lvmlockd uses the session. */
 function* acquireOwn({ session, lease }: Renaming, times: SanlockTimes) {
   const get = (orphan: boolean) => {
     const call = acquire([lease], { ownerNowait: true, orphan });
@@ -69,7 +69,7 @@ function* acquireOwn({ session, lease }: Renaming, times: SanlockTimes) {
   };
   let got = yield* get(false);
   const isLeft = codeOf(got) === -ERRNO.EEXIST;
-  // A free slot's orphan is nobody's: an lvmlockd ended between the two calls. sanlock knows it by
+  // An orphan free slot has no user: an lvmlockd ended between the two calls. sanlock knows it by
   // its name, wherever it is, and would refuse every other free slot because of it.
   const isOrphan = codeOf(got) === -ERRNO.EUCLEAN && lease.name === UNUSED_NAME;
   if (isOrphan) got = yield* get(true);
@@ -95,7 +95,7 @@ export function* freeLease(
     return name === UNUSED_NAME ? OK : both(LD_RESULT.INVAL);
   }
   if (codeOf(answer) === SANLOCK_CODES.LEADER_MAGIC) return both(LD_RESULT.INVAL);
-  // An EAGAIN that stays may be a living host's shared hold: it is in use, for all that is known.
+  // An EAGAIN that stays may be a living host's shared hold: the lease counts as in use.
   return isHeld(answer) ? both(LD_RESULT.BUSY) : laterOr(answer);
 }
 
@@ -110,8 +110,8 @@ export function* switchName(how: Renaming, times: SanlockTimes): ManagerSteps<Ou
 }
 
 /**
- * A free slot becomes an LV's lease. `taken`: somebody else was faster. AGAIN without that: our own
- * sanlock grants nothing for now, and the next slot would fare no better.
+ * A free slot becomes an LV's lease. `taken`: another host was faster. AGAIN without that: our own
+ * sanlock grants nothing for now, and would refuse the next slot too.
  */
 export function* takeSlot(
   how: Renaming,

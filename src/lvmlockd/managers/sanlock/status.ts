@@ -3,7 +3,7 @@ import { textField } from '../../../wire/sanlock/records.ts';
 import { RES_FLAGS, STATE_TYPES } from '../../../wire/sanlock/socket.ts';
 import type { Resource, StateRecord } from '../../../wire/sanlock/types.ts';
 
-/** What lvmlockd takes from sanlock's STATUS (spec 20 §11). */
+/** The facts that lvmlockd takes from sanlock's STATUS (spec 20 §11). */
 
 export interface StatusLease {
   /** RES_FLAGS.SHARED says the mode. */

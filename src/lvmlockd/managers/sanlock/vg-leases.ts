@@ -31,8 +31,8 @@ import type { SanlockTimes } from './times.ts';
 const MAX_SLOTS = 1_000_000;
 
 /**
- * BUSY while this host's sanlock has a lockspace on the device, under any name: writing its leases
- * anew would destroy what it renews, and what its processes hold. 0: it has none.
+ * BUSY while this host's sanlock has a lockspace on the device, under any name: writing the leases
+ * anew would destroy those that it renews and those that its clients hold. 0: it has none.
  */
 function* joinedAt(path: ByteString, times: SanlockTimes): ManagerSteps<number> {
   const answer = yield* ask(getLockspaces(), times.quickMs);
