@@ -192,6 +192,8 @@ export const DOCUMENTED: readonly string[] = [
   'ports',
   'wire/wdmd',
   'wire/lvmlockd',
+  'wire/sanlock',
+  'client',
 ];
 
 export const LIMITS = { fileLines: 500, functionLines: 60, lineColumns: 100 } as const;

@@ -1,8 +1,8 @@
 /**
  * The library: `import { connectSanlock, acquire } from 'holdfast/client'`.
  *
- * Calls are made in two steps, so that each can be typed, tested and sent by anything:
- * `acquire(…)` says what is asked, `client.call(…)` or `session.call(…)` asks it.
+ * A call takes two steps: `acquire(…)` makes it, as plain data with the type of its answer, and
+ * `client.call(…)` or `session.call(…)` sends it.
  */
 import { SanlockClient, sanlockSocketPath } from '../client/sanlock.ts';
 import { MonotonicClock } from '../platform/clock.ts';

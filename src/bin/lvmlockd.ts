@@ -73,7 +73,7 @@ function serve(options: LvmlockdOptions): void {
   });
   const leave = (status: number) => log.close(() => exitNow(status));
   process.on('uncaughtException', (error) => {
-    // What is held stays held, as orphans that the next lvmlockd adopts.
+    // Held locks stay held, as orphans that the next lvmlockd adopts.
     log.error('daemon.broken', { reason: error.stack ?? error.message });
     reportToStarter(error.message, () => leave(1));
   });
@@ -141,7 +141,7 @@ function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) =
     process.on(signal, () => program.terminate(signal));
   }
   process.on('SIGHUP', () => {});
-  // sanlock runs lvmlockctl when a VG loses its storage, which may be the disk programs lie on.
+  // sanlock runs lvmlockctl when a VG loses its storage, perhaps the disk of these programs too.
   const programs = [join(__dirname, 'lvmlockctl.cjs'), ownLvmlockctl()];
   claimMachine({ mlockLevel: 1, highPriority: false, programs }, log);
   program.start();

@@ -13,6 +13,7 @@ import {
 } from '../wire/lvmlockd/libdaemon.ts';
 import { LVMLOCKD_PROTOCOL, LVMLOCKD_PROTOCOL_VERSION } from '../wire/lvmlockd/numbers.ts';
 
+/** Where an lvmlockd listens, and the ports by which it is reached. */
 export interface LvmlockdEndpoint {
   readonly sockets: Pick<Sockets, 'connect'>;
   readonly clock: Clock;
@@ -23,7 +24,7 @@ const CONNECT_MS = 10_000;
 const HELLO = formatMessage([['request', 'hello']]);
 
 /**
- * Says hello and asks one thing. Never rejects: the failure is one sentence.
+ * Says hello and sends one request. Never rejects: the failure is one sentence.
  * @param timeoutMs for the answer; a stop that waits may take minutes.
  */
 export function askLvmlockd(

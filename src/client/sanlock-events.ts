@@ -5,7 +5,7 @@ import { endEvents, registerEvents } from '../wire/sanlock/daemon-calls.ts';
 import { decodeEvent, EVENT_BYTES, type ReceivedEvent } from '../wire/sanlock/events.ts';
 import { type Answer, callOnce, openLink, type SanlockEndpoint } from './sanlock-link.ts';
 
-/** What a client sends before it closes its channel. */
+/** The last bytes of a client before it closes its channel. */
 const END_OF_CHANNEL = Uint8Array.of(1, 0, 0, 0);
 
 /** An open event channel. */
@@ -14,6 +14,7 @@ export interface EventWatch {
   close(): void;
 }
 
+/** The callbacks of one event channel. */
 export interface EventHandlers {
   /** Delivered again with every renewal that still carries it. */
   readonly onEvent: (event: ReceivedEvent) => void;

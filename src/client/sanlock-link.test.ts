@@ -101,7 +101,7 @@ function join(...parts: readonly Uint8Array[]): Uint8Array {
 
 type Answers<T> = Result<T, SanlockFailure>[];
 
-test('an answer is the same however the bytes are cut', () => {
+test('an answer is the same wherever its bytes are cut', () => {
   const row = encode(sanlkLockspace, { ...zeroRecord(sanlkLockspace), name: 'LS1', hostId: 3n });
   const length = 32 + 2 * row.length;
   const bytes = join(header({ cmd: SM_CMD.GET_LOCKSPACES, length, data2: 2 }), row, row);
@@ -166,7 +166,7 @@ test('giving up on one call keeps the connection, and its late answer is not the
   assert.equal(world.timers.length, 0);
 });
 
-test('every way of not getting an answer is a failure that says what it means', async () => {
+test('each way to get no answer is a failure with a sentence of its own', async () => {
   const world = new FakeWorld();
   world.connectErrno = 111;
   const client = new SanlockClient(world.endpoint);

@@ -23,14 +23,16 @@ export interface SanlockEndpoint {
   readonly socketPath: ByteString;
 }
 
+/** Takes the value of a call, or its failure; called once. */
 export type Answer<T> = (result: Result<T, SanlockFailure>) => void;
 
-/** Gives up waiting: the caller is answered at once with −125, the daemon may still do it. */
+/** Stops waiting: the call is answered at once with −125; the daemon may still carry it out. */
 export interface Cancel {
   cancel(): void;
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
+/** Calls on one connection that are not answered; one more is refused with −11. */
 export const MAX_QUEUED_CALLS = 256;
 
 interface Pending {
@@ -73,7 +75,7 @@ export class SanlockLink {
     this.#closedHandler = handler;
   }
 
-  /** From now on bytes are handed over as they come, and no more calls are made (events). */
+  /** From now on the handler gets bytes as they come, and no more calls are made (events). */
   takeBytes(handler: (bytes: Uint8Array) => void): void {
     this.#rawHandler = handler;
     if (this.#arrived.length > 0) handler(this.#arrived.take(this.#arrived.length));
@@ -115,7 +117,7 @@ export class SanlockLink {
     return { cancel: () => giveUp(-ERRNO.ECANCELED) };
   }
 
-  /** What was sent goes out, nothing more is waited for. Safe to repeat. */
+  /** Bytes already sent go out; calls without an answer fail. Safe to repeat. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -14,6 +14,7 @@ import {
   type SanlockEndpoint,
 } from './sanlock-link.ts';
 
+/** How long a call waits, and how it is given up. */
 export interface CallOptions {
   /** Milliseconds; without it a minute, 10 minutes or a day, by what the call does. */
   readonly timeoutMs?: number;

@@ -15,9 +15,9 @@ const ANSWER_MS = 5000;
 const MAX_WAITING = 64;
 
 /**
- * Our entry in wdmd: while its expiry lies ahead the watchdog is fed, once it has passed the
- * machine is reset. wdmd answers nothing to an expiry, so a status is asked behind each one: its
- * answer says that wdmd has read all that came before (spec 25 §2).
+ * One test client of wdmd: while its expiry lies ahead the watchdog is fed, once it has passed the
+ * machine is reset. wdmd does not answer an expiry, so a status request follows each one: its
+ * answer says that wdmd has read the expiry before it (spec 25 §2).
  */
 export class WdmdEntry {
   readonly #clock: Clock;
@@ -64,7 +64,7 @@ export class WdmdEntry {
     this.#test({ renewalTime: 0n, expireTime: 0n }, answer);
   }
 
-  /** Takes the claim back and leaves. Safe to repeat. */
+  /** Ends the claim that keeps wdmd from ending, and leaves. Safe to repeat. */
   leave(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -10,7 +10,7 @@ function answers(world: LvmlockdWorld, name: string): number {
   return world.replies.get(name)?.length ?? 0;
 }
 
-test('requests that one client sends ahead do not hold up another one, and are all served', () => {
+test('requests that one client sends ahead do not delay another client, and are all served', () => {
   for (const request of [HELLO, INFO]) {
     const world = new LvmlockdWorld([]);
     world.connect('flooder');
@@ -27,7 +27,7 @@ test('requests that one client sends ahead do not hold up another one, and are a
   }
 });
 
-test('who does not read its answers is served no further, until it does', () => {
+test('a client that does not read its answers is not served until it does', () => {
   const world = new LvmlockdWorld([]);
   world.connect('deaf');
   world.reads('deaf', false);
@@ -40,7 +40,7 @@ test('who does not read its answers is served no further, until it does', () => 
   assert.equal(answers(world, 'deaf'), 100);
 });
 
-test('a flooder that ends takes what it had sent ahead along', () => {
+test('requests that a client sent ahead end with its connection', () => {
   const world = new LvmlockdWorld([]);
   world.connect('flooder');
   world.send('flooder', HELLO.repeat(FLOOD));

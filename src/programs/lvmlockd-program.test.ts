@@ -20,7 +20,7 @@ function recording(name: string): readonly Step[] {
   return (JSON.parse(readFileSync(path, 'utf8')) as { steps: Step[] }).steps;
 }
 
-/** Where we answer otherwise than C on purpose: the step's number, and what our reply holds. */
+/** Our answers that differ from C on purpose: a pattern by the number of the step. */
 type Differences = Readonly<Record<number, string>>;
 
 function replay(name: string, differences: Differences): readonly string[] {
@@ -54,7 +54,7 @@ function fieldsText(raw: string): string {
   return raw.replace(/dump_len = \d+/, 'dump_len');
 }
 
-/** Without what the spec says may differ: pools, descriptors, pids; and GL in test mode. */
+/** Without the fields that may differ (spec 31 §12): pools, descriptors, pids; GL in test mode. */
 function dumpText(text: string): string {
   return text
     .split('\n')
@@ -64,7 +64,7 @@ function dumpText(text: string): string {
 }
 
 test('the handshake, errors without lockspaces, starts and simple locks answer as in C', () => {
-  // C leaves unusable requests without any answer.
+  // C does not answer unusable requests.
   const differences: Differences = { 9: 'op_result = -95', 12: 'op_result = -95' };
   assert.deepEqual(replay('raw-basic-sanlock-test', differences), []);
 });
@@ -72,7 +72,7 @@ test('the handshake, errors without lockspaces, starts and simple locks answer a
 test('queueing, conversion, persistence, cancel, kill, drop, stop and free answer as in C', () => {
   const gone = 'op_result = -210[^]*"NO_LOCKSPACES,NO_GL_LS,NO_LM"';
   const differences: Differences = {
-    115: 'op_result = 0', // the queue is looked at again when a lock becomes persistent,
+    115: 'op_result = 0', // the passes run again when a lock becomes persistent,
     117: 'no reply left', // where C waits for the next event
     121: 'op_result = -16', // free_lv of a held lock; C frees it, and then it is locked anew:
     142: 'op_result = -114',
@@ -90,7 +90,7 @@ test('queueing, conversion, persistence, cancel, kill, drop, stop and free answe
   assert.deepEqual(replay('raw-locks-sanlock-test', differences), []);
 });
 
-test('connections beyond the limit are turned away, and taken again when others end', () => {
+test('connections beyond the limit are refused, and accepted again when others end', () => {
   const world = new LvmlockdWorld([]);
   for (let n = 0; n < LIMITS.clients; n++) world.connect(`${n}`);
   assert.deepEqual(world.turnedAway, []);

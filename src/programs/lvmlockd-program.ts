@@ -27,10 +27,10 @@ export interface LvmlockdPorts {
   readonly sanlock: SanlockEndpoint;
   readonly devices: Devices;
   readonly log: Log;
-  /** One datagram to the dump socket; false: not now, or nobody listens. */
+  /** One datagram to the dump socket; false: not now, or without a listener. */
   readonly sendDump: (bytes: Uint8Array) => boolean;
   readonly dumpLog: () => string;
-  /** Which form of the state the program of that pid can read. */
+  /** The form of the state that the program of that pid can read. */
   readonly dumpFormOf: (pid: number | null) => 'old' | 'new';
   readonly adoptFile: {
     read(): ByteString | null;
@@ -47,9 +47,9 @@ interface Peer {
   /** Requests behind the one being served: the protocol is one at a time. */
   readonly waiting: ByteString[];
   isBusy: boolean;
-  /** Answers are not read: it is served again when the kernel has taken them. */
+  /** The client does not read: it is served again when the kernel has taken the answers. */
   isUnread: boolean;
-  /** Nothing more is read from it for now. */
+  /** Reading from it is paused. */
   isHeld: boolean;
 }
 
@@ -131,7 +131,7 @@ export class LvmlockdProgram {
     });
   }
 
-  /** Not that of a client that has been there since before the numbers began anew. */
+  /** Not the id of a connected client: the numbers begin anew after the last one. */
   #newClientId(): number {
     let id = this.#nextClientId;
     while (this.#peers.has(id)) id = id >= LAST_CLIENT_ID ? 1 : id + 1;
@@ -161,7 +161,7 @@ export class LvmlockdProgram {
     return peer.waiting.length > 0 && this.#canServe(peer);
   }
 
-  /** Who does not read its answers gets no more of them. */
+  /** A client that does not read its answers gets no more of them. */
   #canServe(peer: Peer): boolean {
     if (peer.isBusy || peer.isUnread || !this.#peers.has(peer.id)) return false;
     const { connection } = peer;
@@ -174,7 +174,7 @@ export class LvmlockdProgram {
     return false;
   }
 
-  /** Requests that wait hold back what is behind them, in the kernel and in their sender. */
+  /** Waiting requests pause the reading: later ones stay in the kernel, and block their sender. */
   #hold(peer: Peer): void {
     const isHeld = peer.waiting.length >= MAX_WAITING;
     if (isHeld === peer.isHeld) return;
@@ -183,7 +183,7 @@ export class LvmlockdProgram {
     else peer.connection.resume();
   }
 
-  /** Events are handled one after another, also those that arise while one is handled. */
+  /** Steps one event after another, also those that come while one is stepped. */
   #post(event: DaemonEvent): void {
     this.#events.push(event);
     if (this.#isStepping) return;

@@ -10,7 +10,7 @@ export interface Carrier {
   close(): void;
 }
 
-/** What one procedure has to do with a lock manager. */
+/** The calls of one procedure to a lock manager. */
 export interface Exchange {
   /** `answered` is called once, possibly before this returns. */
   carry(effect: SessionEffect, answered: (reply: ManagerReply) => void): void;

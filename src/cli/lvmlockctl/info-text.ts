@@ -1,6 +1,6 @@
 import type { ByteString } from '../../base/bytes.ts';
 
-/** `lvmlockctl -i`: the daemon's records as lines for people, letter for letter as in C. */
+/** `lvmlockctl -i`: the daemon's records as lines for the terminal, letter for letter as in C. */
 export function infoText(dump: ByteString): ByteString {
   const clients = new Map<string, { readonly pid: string; readonly name: string }>();
   const lines: string[] = [];

@@ -14,7 +14,7 @@ import { infoText } from './info-text.ts';
 import { killCommandOf } from './kill-command.ts';
 import { type LvmlockctlOptions, parseOptions, type Task, USAGE } from './options.ts';
 
-/** What the program needs of the machine. */
+/** The machine, as far as the program needs it. */
 export interface LvmlockctlPorts {
   readonly endpoint: LvmlockdEndpoint;
   readonly pid: number;
@@ -22,7 +22,7 @@ export interface LvmlockctlPorts {
   readonly receiveDump: (received: (bytes: Uint8Array) => void) => { close(): void } | null;
   readonly print: (text: string) => void;
   readonly complain: (text: string) => void;
-  /** The system log, for everybody's eyes. */
+  /** To the system log, at its most urgent level. */
   readonly alarm: (text: string) => void;
 }
 
@@ -102,7 +102,7 @@ async function printDump(kind: 'info' | 'dump' | 'raw', ports: LvmlockctlPorts):
   return 0;
 }
 
-/** There is one address for all: they take turns. null: one of them does not end. */
+/** All lvmlockctl share one address and take turns. null: one of them does not end. */
 async function inTurn(
   { receiveDump, endpoint }: LvmlockctlPorts,
   received: (bytes: Uint8Array) => void,

@@ -25,7 +25,7 @@ test('every option in each of its forms', () => {
   assert.equal(parsed('-S', '3').syslogSeverity, 3);
 });
 
-test('what cannot be used is named', () => {
+test('a value that cannot be used is refused by a sentence that names it', () => {
   const refusal = (...args: string[]) => {
     const result = parseOptions(args, {});
     return result.ok ? 'accepted' : result.error;
@@ -45,7 +45,7 @@ test('what cannot be used is named', () => {
   assert.equal(refusal('-g', 'x'), 'lvmlockd: -g is sanlock, dlm or idm, not "x"');
 });
 
-test('the host id file: a number in range, or what stands there instead', () => {
+test('the host id file: a number in range, or a sentence with the text found', () => {
   const read = (text: string) => {
     const found = hostIdOfFile('/etc/id', text);
     return found.ok ? found.value : found.error;

@@ -157,7 +157,7 @@ function numbered(
   });
 }
 
-/** The failure is one sentence for the person who typed it. */
+/** The failure is one sentence for the terminal. */
 export function parseOptions(
   args: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
@@ -216,7 +216,7 @@ function splitArguments(args: readonly string[]): string[] {
   return words;
 }
 
-/** `host_id = N`, `#` begins a comment. The failure is what was found and what was wanted. */
+/** `host_id = N`, `#` begins a comment. The failure has the text found and the text wanted. */
 export function hostIdOfFile(path: string, text: string): Result<number, string> {
   for (const [index, line] of text.split('\n').entries()) {
     const found = /^\s*host_id\s*=\s*(.*)$/.exec(line.replace(/#.*/, ''));

@@ -19,7 +19,7 @@ import {
   resourceWithDisks,
 } from './types.ts';
 
-// No lockspace needs to be joined for these.
+// Calls about areas on a disk. They need no joined lockspace.
 
 /** Formats a lockspace area. `ioTimeoutS` 0 means 10. */
 export function writeLockspace(
@@ -33,8 +33,8 @@ export function writeLockspace(
 
 /**
  * Formats a resource area, over any lease held there. libsanlock sends max_hosts in `data` and
- * num_hosts in `data2`, and the daemon takes num_hosts from `data` (spec 20 §4): so `maxHosts` is
- * what limits the hosts, and `numHosts` has no effect.
+ * num_hosts in `data2`, and the daemon takes num_hosts from `data` (spec 20 §4): so `maxHosts`
+ * limits the hosts, and `numHosts` has no effect.
  */
 export function writeResource(
   resource: Resource,
@@ -53,11 +53,13 @@ export function writeResource(
   return plainCall('write_resource', bytes, 'disk');
 }
 
+/** The answer of `readLockspace`: flags as on disk, seconds of the io timeout. */
 export interface LockspaceOnDisk {
   readonly lockspace: Lockspace;
   readonly ioTimeoutS: number;
 }
 
+/** Reads the header of a lockspace area. LEADER_MAGIC where none is formatted. */
 export function readLockspace(lockspace: Lockspace): SanlockCall<LockspaceOnDisk> {
   return {
     name: 'read_lockspace',
@@ -72,7 +74,7 @@ export function readLockspace(lockspace: Lockspace): SanlockCall<LockspaceOnDisk
   };
 }
 
-/** lver and sizes as on disk. Empty names are filled in, other than the disk's are refused. */
+/** Reads lver and sizes. Empty names are filled in; names that differ from the disk are refused. */
 export function readResource(resource: Resource): SanlockCall<Resource> {
   return {
     name: 'read_resource',
@@ -86,6 +88,7 @@ export function readResource(resource: Resource): SanlockCall<Resource> {
   };
 }
 
+/** The answer of `readResourceOwners`. */
 export interface ResourceOwners {
   /** With RES_FLAGS.SHARED when hosts hold it shared. */
   readonly resource: Resource;
@@ -93,6 +96,7 @@ export interface ResourceOwners {
   readonly hosts: readonly Host[];
 }
 
+/** Reads a lease with its owner or its shared holders. LEADER_MAGIC where none is formatted. */
 export function readResourceOwners(resource: Resource): SanlockCall<ResourceOwners> {
   return {
     name: 'read_resource_owners',

@@ -10,7 +10,7 @@ import {
   smHeader,
 } from './socket.ts';
 
-/** The refusal of a call, before it is known over which socket. */
+/** The refusal of a call as its answer has it: a negative code, and the body sent along. */
 export interface Refusal {
   readonly code: number;
   readonly body: Uint8Array;
@@ -22,7 +22,7 @@ export interface Refusal {
  */
 export type ReplyShape = 'message' | 'log' | 'stream' | 'silence';
 
-/** One command: its bytes, how its answer ends, and what the answer means. Plain data. */
+/** One command: its bytes, the end of its answer, and the decoding of the answer. Plain data. */
 export interface SanlockCall<T> {
   /** The C spelling in lower case: 'add_lockspace'. */
   readonly name: string;
@@ -36,6 +36,7 @@ export interface SanlockCall<T> {
 /** `quick`: memory only. `disk`: a few reads and writes. `wait`: may wait for a host to be dead. */
 export type Patience = 'quick' | 'disk' | 'wait';
 
+/** Milliseconds until a call without an answer is given up. */
 export const PATIENCE_MS: Readonly<Record<Patience, number>> = {
   quick: 60_000,
   disk: 600_000,
@@ -45,6 +46,7 @@ export const PATIENCE_MS: Readonly<Record<Patience, number>> = {
 /** Longest answer taken: 949 lockspaces or a whole log are about 1 MiB, status may be more. */
 export const MAX_REPLY_BYTES = 16 * MIB;
 
+/** One request: a header, whose length counts header and parts unless given, then the parts. */
 export function requestBytes(
   cmd: number,
   header: Partial<Pick<SmHeader, 'cmdFlags' | 'data' | 'data2' | 'length'>>,

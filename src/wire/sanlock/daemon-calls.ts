@@ -32,11 +32,12 @@ import {
   type StateRecord,
 } from './types.ts';
 
-/** This process and its leases are tied to the connection from now on; there is no answer. */
+/** Ties this process and its leases to the connection from now on; there is no answer. */
 export function register(): SanlockCall<number> {
   return plainCall('register', requestBytes(SM_CMD.REGISTER, {}), 'quick', 'silence');
 }
 
+/** The answer of `version`. */
 export interface DaemonVersion {
   /** Upper 16 bits major, lower 16 minor. */
   readonly proto: number;
@@ -44,6 +45,7 @@ export interface DaemonVersion {
   readonly release: number;
 }
 
+/** Protocol and release of the daemon. Every daemon answers it. */
 export function version(): SanlockCall<DaemonVersion> {
   return {
     name: 'version',
@@ -79,16 +81,21 @@ export function logDump(): SanlockCall<ByteString> {
   };
 }
 
-/** Ignored by the daemon while lockspaces exist, unless forced; there is no answer. */
+/** Ends the daemon; it ignores this while lockspaces exist, unless forced. There is no answer. */
 export function shutdown(force: number): SanlockCall<number> {
   return plainCall('shutdown', requestBytes(SM_CMD.SHUTDOWN, { data: force }), 'quick', 'silence');
 }
 
-/** Answers −16 at once while lockspaces exist, else when the daemon ends. */
+/** Ends the daemon: −16 at once while lockspaces exist, else the answer comes with its end. */
 export function shutdownWait(force: number): SanlockCall<number> {
   return plainCall('shutdown', requestBytes(SM_CMD.SHUTDOWN_WAIT, { data: force }), 'wait');
 }
 
+/**
+ * Joins a lockspace under the host id it names. `ioTimeoutS` 0: the daemon's default. `async`: the
+ * answer comes before the join, which `inquireLockspace` follows. −17 joined already, −115 on the
+ * way, HOSTID_BUSY.
+ */
 export function addLockspace(
   lockspace: Lockspace,
   options: { readonly ioTimeoutS?: number; readonly async?: boolean } = {},
@@ -101,6 +108,10 @@ export function addLockspace(
   return plainCall('add_lockspace', request, 'wait');
 }
 
+/**
+ * Leaves a lockspace; its users are stopped first. `onlyUnused`: −16 while a lease is in use.
+ * `async`: the answer comes before the end. −2 not here.
+ */
 export function removeLockspace(
   lockspace: Lockspace,
   options: { readonly async?: boolean; readonly onlyUnused?: boolean } = {},
@@ -112,7 +123,7 @@ export function removeLockspace(
   return plainCall('rem_lockspace', request, 'wait');
 }
 
-/** 0 joined, −115 on the way, −2 not here. Name, path and offset must all match. */
+/** Is it joined? 0 yes, −115 on the way, −2 no. Name, path and offset must all match. */
 export function inquireLockspace(
   lockspace: Lockspace,
   options: { readonly wait?: boolean } = {},
@@ -122,6 +133,7 @@ export function inquireLockspace(
   return plainCall('inq_lockspace', request, 'wait');
 }
 
+/** The lockspaces that are joined, with LSF_FLAGS for those on the way in or out. */
 export function getLockspaces(): SanlockCall<readonly Lockspace[]> {
   return {
     name: 'get_lockspaces',
@@ -137,7 +149,7 @@ export function getLockspaces(): SanlockCall<readonly Lockspace[]> {
   };
 }
 
-/** `hostId` 0: every host ever seen alive; else exactly that one. −11 before the first look. */
+/** `hostId` 0: every host ever seen alive; else exactly that one. −11 before the first renewal. */
 export function getHosts(lockspaceName: ByteString, hostId = 0n): SanlockCall<readonly Host[]> {
   return {
     name: 'get_hosts',
@@ -163,12 +175,14 @@ export function hostStatus(lockspaceName: ByteString): SanlockCall<readonly Stat
   };
 }
 
+/** The answer of `renewalHistory`. */
 export interface RenewalHistory {
   readonly ioTimeoutS: number;
   /** Oldest first. */
   readonly records: readonly StateRecord[];
 }
 
+/** The latest renewals of a lockspace. The length field is as libsanlock sends it. */
 export function renewalHistory(lockspaceName: ByteString): SanlockCall<RenewalHistory> {
   const header = { length: SM_HEADER_BYTES };
   return {
@@ -183,12 +197,13 @@ export function renewalHistory(lockspaceName: ByteString): SanlockCall<RenewalHi
   };
 }
 
-/** `command` is one of CONFIG_COMMANDS. */
+/** Sets what keeps a lockspace from being left. `command` is one of CONFIG_COMMANDS. */
 export function setConfig(lockspaceName: ByteString, command: number): SanlockCall<number> {
   const body = [lockspaceNamed(lockspaceName)];
   return plainCall('set_config', requestBytes(SM_CMD.SET_CONFIG, { data: command }, body), 'quick');
 }
 
+/** Sends an event to a host, with its next renewal. `cmdFlags`: EVENT_FLAGS. −16: another is set. */
 export function setEvent(
   lockspaceName: ByteString,
   event: HostEvent,
@@ -198,10 +213,10 @@ export function setEvent(
   return plainCall('set_event', requestBytes(SM_CMD.SET_EVENT, { cmdFlags }, parts), 'quick');
 }
 
-/** Seconds; for the daemon's access to the disk. */
+/** Seconds; the io timeout of the daemon's access to the disk. */
 const SET_HOST_IO_TIMEOUT_S = 10;
 
-/** Declares a host dead, as something outside of sanlock knows (spec 21 §3). */
+/** Declares a host dead: something outside of sanlock, as a fence, is sure of it (spec 21 §3). */
 export function setHostDead(
   lockspace: Lockspace,
   host: { readonly hostId: bigint; readonly generation: bigint },
@@ -220,6 +235,7 @@ export function registerEvents(lockspaceName: ByteString): SanlockCall<number> {
   return plainCall('reg_event', requestBytes(SM_CMD.REG_EVENT, {}, parts), 'quick');
 }
 
+/** Ends the event channels whose clients have ended theirs. */
 export function endEvents(lockspaceName: ByteString): SanlockCall<number> {
   const parts = [lockspaceNamed(lockspaceName)];
   return plainCall('end_event', requestBytes(SM_CMD.END_EVENT, {}, parts), 'quick');

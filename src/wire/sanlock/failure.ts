@@ -45,10 +45,11 @@ const EXPLANATIONS: ReadonlyMap<number, string> = new Map([
   [SANLOCK_CODES.LEADER_RESOURCE, 'the lease there has another name'],
 ]);
 
-/** For a call that reads or writes areas, ENOSPC means the end of the device, not of the lockspace. */
+/** For a call that reads or writes areas, ENOSPC means the end of the device. */
 const OF_AREAS = /^(read|write)_|_rindex$|^align$/;
 const DEVICE_END = 'the device ends before the end of that area';
 
+/** A failure with the name of its code and its sentence. */
 export function makeFailure(
   from: Pick<SanlockFailure, 'code' | 'outcome'> & {
     readonly call: string;

@@ -26,6 +26,7 @@ function targetOf(target: Target): number {
   return target === 'self' ? -1 : target;
 }
 
+/** Of `acquire`; a flag that is absent is not set. */
 export interface AcquireOptions {
   readonly target?: Target;
   /** Read the lease's value block, so that getLvb and setLvb work. */
@@ -38,7 +39,7 @@ export interface AcquireOptions {
   readonly ownerNowait?: boolean;
 }
 
-/** All of them or none. RES_FLAGS.SHARED, .PERSISTENT and .LVER are per resource. */
+/** Acquires all or none. RES_FLAGS.SHARED, .PERSISTENT and .LVER are per resource. */
 export function acquire(
   resources: readonly Resource[],
   options: AcquireOptions = {},
@@ -53,6 +54,7 @@ export function acquire(
   return plainCall('acquire', requestBytes(SM_CMD.ACQUIRE, header, parts), 'wait');
 }
 
+/** Of `release`; a flag that is absent is not set. */
 export interface ReleaseOptions {
   readonly target?: Target;
   /** Everything the target holds; `resources` is ignored. */
@@ -63,6 +65,7 @@ export interface ReleaseOptions {
   readonly orphan?: boolean;
 }
 
+/** Releases leases of the target: with its last holder here a lease becomes free on disk. */
 export function release(
   resources: readonly Resource[],
   options: ReleaseOptions = {},
@@ -80,7 +83,7 @@ export function release(
   );
 }
 
-/** To shared when the resource has RES_FLAGS.SHARED, else to exclusive. */
+/** Converts to shared when the resource has RES_FLAGS.SHARED, else to exclusive. */
 export function convert(
   resource: Resource,
   options: { readonly target?: Target; readonly ownerNowait?: boolean } = {},
@@ -93,12 +96,14 @@ export function convert(
   return plainCall('convert', request, 'wait');
 }
 
+/** The answer of `inquire`. */
 export interface Holdings {
   readonly count: number;
   /** Resources joined by blanks (`parseState`); null when there are none. */
   readonly state: ByteString | null;
 }
 
+/** The leases that a process holds. */
 export function inquire(target: Target = 'self'): SanlockCall<Holdings> {
   return {
     name: 'inquire',
@@ -113,12 +118,12 @@ export function inquire(target: Target = 'self'): SanlockCall<Holdings> {
   };
 }
 
-/** Bits of RESTRICT_FLAGS for this connection; they replace earlier ones. */
+/** Sets RESTRICT_FLAGS for this connection; they replace earlier ones. */
 export function restrict(cmdFlags: number): SanlockCall<number> {
   return plainCall('restrict', requestBytes(SM_CMD.RESTRICT, { cmdFlags, data2: -1 }), 'quick');
 }
 
-/** The program to run, instead of SIGTERM, when a lockspace of ours is being lost. */
+/** Names the program that the daemon runs instead of SIGTERM when a lockspace is lost. */
 export function killpath(
   program: { readonly path: ByteString; readonly args: ByteString },
   options: { readonly appendPid?: boolean; readonly target?: Target } = {},
@@ -133,7 +138,7 @@ export function killpath(
   return plainCall('killpath', requestBytes(SM_CMD.KILLPATH, { cmdFlags, data2 }, [body]), 'quick');
 }
 
-/** Asks the owner to let go: `forceMode` 1 kills it, 2 asks politely, 0 with lver 0 clears. */
+/** Asks the owner to release: `forceMode` 1 by force, 2 gracefully, 0 with lver 0 clears. */
 export function request(
   resource: Resource,
   options: { readonly forceMode: number; readonly nextLver?: boolean },
@@ -146,17 +151,19 @@ export function request(
   return plainCall('request', bytes, 'disk');
 }
 
-/** Looks now for requests of other hosts. Always 0. */
+/** Has the daemon look now for requests of other hosts in a lockspace. Always 0. */
 export function examineLockspace(lockspace: Lockspace): SanlockCall<number> {
   const parts = [lockspaceBytes(lockspace)];
   return plainCall('examine', requestBytes(SM_CMD.EXAMINE_LOCKSPACE, {}, parts), 'quick');
 }
 
+/** Has the daemon look now for requests of other hosts for one resource. Always 0. */
 export function examineResource(resource: Resource): SanlockCall<number> {
   const parts = [resourceBytes(resource)];
   return plainCall('examine', requestBytes(SM_CMD.EXAMINE_RESOURCE, {}, parts), 'quick');
 }
 
+/** Sets the value block, written with the release of a lease acquired with `lvb`. */
 export function setLvb(resource: Resource, lvb: Uint8Array): SanlockCall<number> {
   return plainCall(
     'set_lvb',
@@ -165,7 +172,7 @@ export function setLvb(resource: Resource, lvb: Uint8Array): SanlockCall<number>
   );
 }
 
-/** `length` 0 asks for the whole sector. */
+/** The value block read by an acquire with `lvb`. `length` in bytes; 0: the whole sector. */
 export function getLvb(resource: Resource, length = 0): SanlockCall<Uint8Array> {
   return {
     name: 'get_lvb',

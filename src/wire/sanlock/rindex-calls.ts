@@ -19,6 +19,7 @@ export function lookupRindex(rindex: Rindex, rentry: Rentry): SanlockCall<Rentry
   return withEntry({ name: 'lookup_rindex', cmd: SM_CMD.LOOKUP_RINDEX }, rindex, rentry);
 }
 
+/** Adds an entry to the index (`ADD`), or removes one (`REM`); the lease itself is not touched. */
 export function updateRindex(
   rindex: Rindex,
   rentry: Rentry,
@@ -42,6 +43,7 @@ export function createResource(
   );
 }
 
+/** Frees the lease of that name and removes its entry. */
 export function deleteResource(rindex: Rindex, rentry: Rentry): SanlockCall<Rentry> {
   return withEntry({ name: 'delete_resource', cmd: SM_CMD.DELETE_RESOURCE }, rindex, rentry);
 }

@@ -2,11 +2,14 @@ import { bytestring, i32, pad, type RecordOf, struct, u32, u64 } from '../../cod
 
 /** sanlock.sock: header and structures as sent (spec 20 §2, §3). All little endian. */
 export const SM_MAGIC = 0x04282010;
+/** Protocol version: major in the upper 16 bits, minor in the lower. */
 export const SM_PROTO = 0x00000001;
+/** Bytes of the header of every request and answer. */
 export const SM_HEADER_BYTES = 32;
 /** Of a lockspace, a resource and a host. */
 export const MAX_NAME_BYTES = 48;
 
+/** Command numbers (spec 20 §4). C: enum sm_cmd */
 export const SM_CMD = {
   REGISTER: 1,
   ADD_LOCKSPACE: 2,
@@ -65,6 +68,7 @@ export const CLOSING_COMMANDS: ReadonlySet<number> = new Set([
   SM_CMD.RENEWAL,
 ]);
 
+/** The header of every request and answer (spec 20 §2). C: struct sm_header */
 export const smHeader = struct('smHeader', SM_HEADER_BYTES, {
   magic: u32(0),
   version: u32(4),
@@ -75,17 +79,20 @@ export const smHeader = struct('smHeader', SM_HEADER_BYTES, {
   data: i32(24),
   data2: i32(28),
 });
+/** A header as a record. */
 export type SmHeader = RecordOf<typeof smHeader>;
 
+/** Path and offset of one area. C: struct sanlk_disk */
 export const sanlkDisk = struct('sanlkDisk', 1040, {
   path: bytestring(0, 1024),
   offset: u64(1024),
   pad1: u32(1032),
   pad2: i32(1036),
 });
+/** A disk as a record. */
 export type SanlkDisk = RecordOf<typeof sanlkDisk>;
 
-/** Without its disk, which follows at 64; 1104 bytes in all. */
+/** A lockspace with its disk, at 64. C: struct sanlk_lockspace */
 export const sanlkLockspace = struct('sanlkLockspace', 1104, {
   name: bytestring(0, MAX_NAME_BYTES),
   hostId: u64(48),
@@ -96,9 +103,10 @@ export const sanlkLockspace = struct('sanlkLockspace', 1104, {
   pad1: u32(1096),
   pad2: i32(1100),
 });
+/** A lockspace as a record. */
 export type SanlkLockspace = RecordOf<typeof sanlkLockspace>;
 
-/** Without disks; `numDisks` × sanlkDisk follow where the command says so. */
+/** A resource; `numDisks` × sanlkDisk follow where the command has them. C: sanlk_resource */
 export const sanlkResource = struct('sanlkResource', 128, {
   lockspaceName: bytestring(0, MAX_NAME_BYTES),
   name: bytestring(48, MAX_NAME_BYTES),
@@ -109,14 +117,17 @@ export const sanlkResource = struct('sanlkResource', 128, {
   flags: u32(120),
   numDisks: u32(124),
 });
+/** A resource as a record, without its disks. */
 export type SanlkResource = RecordOf<typeof sanlkResource>;
 
+/** Ends the body of ACQUIRE. C: struct sanlk_options */
 export const sanlkOptions = struct('sanlkOptions', 56, {
   ownerName: bytestring(0, MAX_NAME_BYTES),
   flags: u32(48),
   len: u32(52),
 });
 
+/** One host of a lockspace; its state is in the low four bits of `flags`. C: struct sanlk_host */
 export const sanlkHost = struct('sanlkHost', 32, {
   hostId: u64(0),
   generation: u64(8),
@@ -124,8 +135,10 @@ export const sanlkHost = struct('sanlkHost', 32, {
   ioTimeoutS: u32(24),
   flags: u32(28),
 });
+/** A host as a record. */
 export type SanlkHost = RecordOf<typeof sanlkHost>;
 
+/** An event from one host to another. C: struct sanlk_host_event */
 export const sanlkHostEvent = struct('sanlkHostEvent', 32, {
   hostId: u64(0),
   generation: u64(8),
@@ -133,12 +146,13 @@ export const sanlkHostEvent = struct('sanlkHostEvent', 32, {
   data: u64(24),
 });
 
-/** Who sent an event; follows it in the frame of an event channel. */
+/** The sender of an event; follows it in the frame of an event channel. */
 export const sanlkEventFrom = struct('sanlkEventFrom', 16, {
   hostId: u64(0),
   generation: u64(8),
 });
 
+/** Where an index of resource names is. C: struct sanlk_rindex */
 export const sanlkRindex = struct('sanlkRindex', 1104, {
   flags: u32(0),
   maxResources: u32(4),
@@ -150,6 +164,7 @@ export const sanlkRindex = struct('sanlkRindex', 1104, {
   pad2: i32(1100),
 });
 
+/** One entry of such an index. C: struct sanlk_rentry */
 export const sanlkRentry = struct('sanlkRentry', 64, {
   name: bytestring(0, MAX_NAME_BYTES),
   offset: u64(48),
@@ -171,11 +186,13 @@ export const sanlkState = struct('sanlkState', 80, {
   padding2: pad(76, 4),
 });
 
+/** The body of KILLPATH: the program and its arguments. */
 export const killpathBody = struct('killpathBody', 256, {
   path: bytestring(0, 128),
   args: bytestring(128, 128),
 });
 
+/** Flags of a resource; the ALIGN and SECTOR bits stand in lockspaces and indexes too. */
 export const RES_FLAGS = {
   LVER: 0x1,
   NUM_HOSTS: 0x2,
@@ -188,31 +205,43 @@ export const RES_FLAGS = {
   SECTOR512: 0x100,
   SECTOR4K: 0x200,
 } as const;
-/** And the ALIGN and SECTOR bits of RES_FLAGS. */
+/** Flags of a lockspace in an answer: on the way in, or out. */
 export const LSF_FLAGS = { ADD: 0x1, REM: 0x2 } as const;
-/** What SET_HOST can do: `data` of its header (spec 21 §3). */
+/** `data` of SET_HOST: the host is dead (spec 21 §3). */
 export const SET_HOST_DEAD_EXT = 1;
+/** `cmdFlags` of ADD_LOCKSPACE. */
 export const ADD_FLAGS = { ASYNC: 0x1 } as const;
+/** `cmdFlags` of REM_LOCKSPACE. */
 export const REM_FLAGS = { ASYNC: 0x1, UNUSED: 0x2 } as const;
+/** `cmdFlags` of ACQUIRE. */
 export const ACQUIRE_FLAGS = {
   LVB: 0x1,
   ORPHAN: 0x2,
   ORPHAN_ONLY: 0x4,
   OWNER_NOWAIT: 0x8,
 } as const;
+/** `cmdFlags` of CONVERT. */
 export const CONVERT_FLAGS = { OWNER_NOWAIT: 0x8 } as const;
+/** `cmdFlags` of RELEASE. */
 export const REL_FLAGS = { ALL: 0x1, RENAME: 0x2, ORPHAN: 0x4 } as const;
+/** `cmdFlags` of RESTRICT: signals that the daemon never sends to the process; ALL: no commands. */
 export const RESTRICT_FLAGS = { ALL: 0x1, SIGKILL: 0x2, SIGTERM: 0x4 } as const;
+/** `cmdFlags` of INQ_LOCKSPACE. */
 export const INQ_FLAGS = { WAIT: 0x1 } as const;
+/** `cmdFlags` of REQUEST. */
 export const REQUEST_FLAGS = { NEXT_LVER: 0x1 } as const;
+/** `cmdFlags` of WRITE_RESOURCE. */
 export const WRITE_FLAGS = { CLEAR: 0x1 } as const;
+/** `cmdFlags` of the calls on an index. */
 export const RINDEX_FLAGS = { NO_LOCKSPACE: 0x1, ADD: 0x10000, REM: 0x20000 } as const;
+/** `data` of SET_CONFIG: what keeps a lockspace from being left, beside its users (spec 20 §7). */
 export const CONFIG_COMMANDS = {
   USED: 1,
   UNUSED: 2,
   USED_BY_ORPHANS: 4,
   UNUSED_BY_ORPHANS: 8,
 } as const;
+/** `cmdFlags` of SET_EVENT (spec 20 §4). */
 export const EVENT_FLAGS = {
   CUR_GENERATION: 0x1,
   CLEAR_HOSTID: 0x2,
@@ -220,7 +249,9 @@ export const EVENT_FLAGS = {
   REPLACE_EVENT: 0x8,
   ALL_HOSTS: 0x10,
 } as const;
+/** The state of a host as the daemon sees it, in the low four bits of its flags. */
 export const HOST_STATES = { UNKNOWN: 1, FREE: 2, LIVE: 3, FAIL: 4, DEAD: 5 } as const;
+/** The type of a status record. */
 export const STATE_TYPES = {
   DAEMON: 1,
   CLIENT: 2,

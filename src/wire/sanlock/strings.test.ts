@@ -64,7 +64,7 @@ test('a printed lockspace is parsed back to itself', () => {
   );
 });
 
-test('any bytes at all are parsed or refused, never thrown at', () => {
+test('any bytes are parsed or refused; the parser never throws', () => {
   fc.assert(
     fc.property(byteString({ maxLength: 300 }), (text) => {
       parseLockspace(text);
@@ -75,7 +75,7 @@ test('any bytes at all are parsed or refused, never thrown at', () => {
   );
 });
 
-test('what the C daemon and library were seen to do', () => {
+test('strings are parsed and printed as by the C daemon and library', () => {
   assert.deepEqual(parseResource('LS1:RA:/dev/vg/x:1048576:SH'), {
     ok: true,
     value: {
@@ -111,7 +111,7 @@ test('a backslash of a path is written twice, in a lockspace as in a resource', 
   assert.equal(parseLockspace('LX:1:/a\\\\:5').offset, 5n);
 });
 
-test('an offset that is none never means the beginning of the device', () => {
+test('an offset that is not a number never means the beginning of the device', () => {
   const offsetOf = (text: string) => {
     const parsed = parseResource(`LS1:RA:/x:${text}`);
     return parsed.ok ? parsed.value.disks[0]?.offset : parsed.error;

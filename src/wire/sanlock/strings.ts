@@ -27,10 +27,12 @@ export interface ResourceText {
 
 /** C: the negative returns of sanlock_str_to_res. */
 export const STRING_CODES = { MALFORMED: -1, TOO_MANY_DISKS: -2, TOO_SHORT: -6 } as const;
+/** One of STRING_CODES. */
 export type StringCode = (typeof STRING_CODES)[keyof typeof STRING_CODES];
 
 /** Without the terminating NUL. */
 export const MAX_PATH_BYTES = 1023;
+/** Disks of one resource in a string. */
 export const MAX_DISKS = 4;
 const SHORTEST_RESOURCE = 3;
 const U64_MAX = 0xffffffffffffffffn;
@@ -84,6 +86,7 @@ export function parseLockspace(text: ByteString): LockspaceText {
   };
 }
 
+/** A resource from its string; the refusal is the number of libsanlock. */
 export function parseResource(text: ByteString): Result<ResourceText, StringCode> {
   if (text.length < SHORTEST_RESOURCE) return fail(STRING_CODES.TOO_SHORT);
   const parts = splitEscaped(text);
@@ -161,6 +164,7 @@ export function printResource(resource: ResourceText): ByteString {
   return `${resource.lockspaceName}:${resource.name}${disks}:${last}`;
 }
 
+/** The string of a lockspace, which `parseLockspace` reads back to itself. */
 export function printLockspace(lockspace: LockspaceText): ByteString {
   const { name, hostId, offset } = lockspace;
   return `${name}:${hostId}:${exportPath(lockspace.path)}:${offset}`;

@@ -23,12 +23,13 @@ export interface Lockspace {
   readonly flags?: number;
 }
 
-/** One paxos lease. What `printResource` and `parseResource` exchange, and 3 numbers. */
+/** One paxos lease: a ResourceText, and the number of hosts where it is to be set. */
 export interface Resource extends ResourceText {
   /** Set by RES_FLAGS.NUM_HOSTS: the new num_hosts. */
   readonly data32?: number;
 }
 
+/** Where an index of resource names is. */
 export interface Rindex {
   readonly lockspaceName: ByteString;
   readonly path: ByteString;
@@ -38,12 +39,13 @@ export interface Rindex {
   readonly maxResources?: number;
 }
 
+/** One name of an index, and the offset of its lease in bytes. */
 export interface Rentry {
   readonly name: ByteString;
   readonly offset: bigint;
 }
 
-/** A host of a lockspace, as the daemon sees it; `flags` is one of HOST_STATES. */
+/** A host of a lockspace as the daemon sees it; the low four bits of `flags` are its state. */
 export type Host = RecordOf<typeof sanlkHost>;
 
 /** One record of STATUS, HOST_STATUS or RENEWAL. */
@@ -70,6 +72,7 @@ export interface HostEvent {
   readonly data: bigint;
 }
 
+/** A lockspace as the socket takes it. */
 export function lockspaceBytes(lockspace: Lockspace): Uint8Array {
   return encode(sanlkLockspace, {
     ...zeroRecord(sanlkLockspace),
@@ -86,6 +89,7 @@ export function lockspaceNamed(name: ByteString, hostId = 0n): Uint8Array {
   return lockspaceBytes({ name, hostId, path: '', offset: 0n });
 }
 
+/** A resource as the socket takes it, without its disks. */
 export function resourceBytes(resource: Resource): Uint8Array {
   return encode(sanlkResource, {
     ...zeroRecord(sanlkResource),
@@ -98,14 +102,17 @@ export function resourceBytes(resource: Resource): Uint8Array {
   });
 }
 
+/** One disk as the socket takes it. */
 export function diskBytes(disk: DiskText): Uint8Array {
   return encode(sanlkDisk, { ...zeroRecord(sanlkDisk), path: disk.path, offset: disk.offset });
 }
 
+/** A resource as the socket takes it, with each of its disks. */
 export function resourceWithDisks(resource: Resource): Uint8Array[] {
   return [resourceBytes(resource), ...resource.disks.map(diskBytes)];
 }
 
+/** An index as the socket takes it. */
 export function rindexBytes(rindex: Rindex): Uint8Array {
   return encode(sanlkRindex, {
     ...zeroRecord(sanlkRindex),
@@ -117,6 +124,7 @@ export function rindexBytes(rindex: Rindex): Uint8Array {
   });
 }
 
+/** An entry of an index as the socket takes it. */
 export function rentryBytes(rentry: Rentry): Uint8Array {
   return encode(sanlkRentry, {
     ...zeroRecord(sanlkRentry),
