@@ -7,6 +7,9 @@ export const RINDEX_DISK_MAGIC = 0x01042018;
 /** Version of the indexes that we write; another major one (high half) is refused. */
 export const RINDEX_DISK_VERSION = 0x00010002;
 
+/** Name of the resource that guards an index, one area behind it (spec 10 §11). */
+export const INDEX_LEASE_NAME = 'rindex_lease';
+
 /** Header of the index of resource names (spec 10 §4.4). Its align flags differ from a leader's. */
 export const indexHeader = struct('indexHeader', 80, {
   magic: u32(0),

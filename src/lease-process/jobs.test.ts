@@ -4,7 +4,7 @@ import { zeroRecord } from '../codec/struct.ts';
 import { dblock } from '../format/dblock.ts';
 import { GEOMETRY_512_1M } from '../format/geometry.ts';
 import { paxosLeader } from '../format/leader.ts';
-import { INDEX_LEASE_NAME } from '../lease/rindex-area.ts';
+import { INDEX_LEASE_NAME } from '../format/resource-index.ts';
 import { keepHold, newHolds } from './holds.ts';
 import {
   isIndexInUse,

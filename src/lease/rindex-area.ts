@@ -39,8 +39,6 @@ export interface IndexArea extends IndexShape {
   readonly bytes: Uint8Array;
 }
 
-/** The resource that guards an index, one area behind it. */
-export const INDEX_LEASE_NAME = 'rindex_lease';
 /** The index and its lease, before the first resource. */
 const AREAS_BEFORE = 2;
 const HEADER_READ_BYTES = 4096;

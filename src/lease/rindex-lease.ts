@@ -1,4 +1,5 @@
 import { fail, type Result } from '../base/result.ts';
+import { INDEX_LEASE_NAME } from '../format/resource-index.ts';
 import { settle, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
@@ -6,7 +7,7 @@ import type { Member } from './member.ts';
 import { paxosAcquire } from './paxos-acquire.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import { paxosRelease } from './paxos-release.ts';
-import { INDEX_LEASE_NAME, type IndexPlace, type IndexShape } from './rindex-area.ts';
+import type { IndexPlace, IndexShape } from './rindex-area.ts';
 import type { Steps } from './steps.ts';
 
 /** What was written under the lease: each span before its write is sent. */

@@ -5,7 +5,7 @@ import { fail, ok, type Result } from '../base/result.ts';
 import { decode, encodeInto } from '../codec/struct.ts';
 import type { Geometry } from '../format/geometry.ts';
 import { PAXOS_DISK_MAGIC, paxosLeader } from '../format/leader.ts';
-import { indexHeader } from '../format/resource-index.ts';
+import { INDEX_LEASE_NAME, indexHeader } from '../format/resource-index.ts';
 import { initResource } from './initialise.ts';
 import { errnoError, ioError, leaseError, readSpan, writeSpan } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
@@ -15,7 +15,6 @@ import {
   entryNumber,
   entrySector,
   findEntry,
-  INDEX_LEASE_NAME,
   type IndexArea,
   type IndexPlace,
   type IndexShape,

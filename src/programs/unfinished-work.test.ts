@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MIB } from '../base/units.ts';
-import { INDEX_LEASE_NAME } from '../lease/rindex-area.ts';
+import { INDEX_LEASE_NAME } from '../format/resource-index.ts';
 import type { LeaseCommand, LeaseCommandResult } from '../lease-process/messages.ts';
 import { LeaseHost } from '../sim/cluster/lease-host.ts';
 import { SimClock } from '../sim/kernel/clock.ts';

@@ -1,7 +1,7 @@
 import { ERRNO } from '../../base/errno.ts';
 import { toSafeNumber } from '../../base/units.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
-import { INDEX_LEASE_NAME } from '../../lease/rindex-area.ts';
+import { INDEX_LEASE_NAME } from '../../format/resource-index.ts';
 import type { IndexTask, LeaseCommandResult } from '../../lease-process/messages.ts';
 import { SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 import { RINDEX_FLAGS, sanlkRentry, sanlkRindex } from '../../wire/sanlock/socket.ts';
