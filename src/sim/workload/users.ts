@@ -138,6 +138,8 @@ export class Users implements SiteUsers {
       const got =
         result.ok && result.op === 'convert' && this.#site.mayUse(incarnation) ? result.hold : null;
       if (!result.ok || got !== null) claims.changed(claim, got);
+      // Too late: it grants nothing, but the lease process has the hold in the other mode.
+      else if (result.op === 'convert') claim.hold = result.hold;
       if (got !== null) this.#world.granted(claim);
     });
   }
