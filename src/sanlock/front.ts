@@ -129,6 +129,8 @@ export class Front {
   }
 
   newToken(client: Client, resource: Resource): Token {
+    assert(resource.hold !== null, 'a token is for a lease that this host has');
+    assert(resource.shared || resource.holders.length === 0, 'an exclusive lease has one holder');
     const token = { id: this.#nextToken++, client, resource };
     client.tokens.push(token);
     resource.holders.push(token);
@@ -192,6 +194,7 @@ export class Front {
   ran(lease: number, id: number, result: LeaseCommandResult): void {
     const pending = this.pending.get(id);
     assert(pending !== undefined && pending.lease === lease, 'an answer belongs to a command');
+    assert(!result.ok || result.op === pending.command.op, 'an answer is of its command’s kind');
     this.pending.delete(id);
     pending.done(result);
   }

@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import type { LeaseCommandResult } from '../lease-process/messages.ts';
 import { log } from './effects.ts';
@@ -29,7 +30,8 @@ export function removeResource(front: Front, resource: Resource): void {
 
 function remove<T>(list: T[], item: T): void {
   const at = list.indexOf(item);
-  if (at >= 0) list.splice(at, 1);
+  assert(at >= 0, 'a token is dropped once');
+  list.splice(at, 1);
 }
 
 /**
@@ -57,7 +59,10 @@ export function releaseResource(
   resource: Resource,
   options: { readonly rename: ByteString | null; readonly done: (result: number) => void },
 ): void {
-  const { lockspace, hold } = resource;
+  const { lockspace, hold, state } = resource;
+  assert(resource.holders.length === 0, 'a lease is released when no client holds it');
+  assert(state === 'held' || state === 'orphan', 'a lease is released once, after its grant');
+  assert(!resource.converting, 'a release comes after the answer to a conversion');
   if (hold === null || !mayRelease(lockspace)) {
     // In a lockspace that is being lost no lease is written: the end of the host id frees them.
     removeResource(front, resource);

@@ -1,4 +1,4 @@
-import { unreachable } from '../base/assert.ts';
+import { assert, unreachable } from '../base/assert.ts';
 import { ERRNO } from '../base/errno.ts';
 import type { FromLeaseProcess } from '../lease-process/messages.ts';
 import { REM_FLAGS } from '../wire/sanlock/socket.ts';
@@ -117,9 +117,7 @@ function apply(front: Front, survivor: Survivor, effect: ResumptionEffect): void
       front.endLease(effect.lease);
       return;
     case 'claim':
-      survivor.lastSuccessS = effect.claim.timestampS;
-      survivor.claimedBootMs = effect.claim.claimedBootMs;
-      if (effect.recorded) recordRenewal(front, survivor);
+      claim(front, survivor, effect);
       return;
     case 'recordEnd':
       survivor.holders.delete(LEASE_HOLDER);
@@ -157,6 +155,8 @@ function apply(front: Front, survivor: Survivor, effect: ResumptionEffect): void
 }
 
 function start(front: Front, survivor: Survivor): void {
+  const mayWrite = survivor.holders.has(LEASE_HOLDER);
+  assert(!mayWrite, 'a process starts when its predecessor cannot write any more');
   const lease = front.startLease(survivor.space.name, () => {
     const isRecorded = recordResumption(front, survivor, lease);
     step(front, survivor, { kind: 'started', lease, isRecorded });
@@ -170,7 +170,23 @@ function join(front: Front, survivor: Survivor, lease: number): void {
   toLease(front, lease, { kind: 'join', ...request, resume });
 }
 
+function claim(
+  front: Front,
+  survivor: Survivor,
+  effect: Extract<ResumptionEffect, { kind: 'claim' }>,
+): void {
+  const { timestampS, claimedBootMs } = effect.claim;
+  // A join may find an older record than the last one known: a refused write that landed late.
+  const isNewer = timestampS >= survivor.lastSuccessS;
+  assert(isNewer || !effect.recorded, 'renewals carry growing timestamps');
+  survivor.lastSuccessS = timestampS;
+  survivor.claimedBootMs = claimedBootMs;
+  if (effect.recorded) recordRenewal(front, survivor);
+}
+
 function released(front: Front, survivor: Survivor): void {
+  const mayWrite = survivor.holders.has(LEASE_HOLDER);
+  assert(!mayWrite, 'leases are released when no process can write any more');
   const fields = { lockspace: survivor.space.name, resources: resourcesText(survivor) };
   log(front, 'info', 'leases.released', fields);
   recordSurvivorReleased(front, survivor);

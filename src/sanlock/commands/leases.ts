@@ -1,3 +1,4 @@
+import { assert } from '../../base/assert.ts';
 import type { ByteString } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
 import { decode } from '../../codec/struct.ts';
@@ -23,7 +24,7 @@ function isNamed(resource: Resource, lockspaceName: ByteString, name: ByteString
 }
 
 /** Ends a command of this client: if the client died meanwhile its leases are released. */
-function settle(front: Front, client: Client, answer: () => void): void {
+function finishCommand(front: Front, client: Client, answer: () => void): void {
   client.active = 0;
   if (client.dead) releaseDead(front, client);
   answer();
@@ -35,14 +36,14 @@ export function releaseCommand(front: Front, request: Request, client: Client, r
     decode(sanlkResource, request.body, n * sanlkResource.size),
   );
   if (cmdFlags & REL_FLAGS.ORPHAN) {
-    settle(front, client, () => reply(releaseOrphans(front, named[0])));
+    finishCommand(front, client, () => reply(releaseOrphans(front, named[0])));
     return;
   }
   if (cmdFlags & REL_FLAGS.RENAME) {
     const [from, to] = named;
     const token = from && tokenOf(client, from.lockspaceName, from.name);
     if (!token || to === undefined) {
-      settle(front, client, () => reply(NOT_HELD));
+      finishCommand(front, client, () => reply(NOT_HELD));
       return;
     }
     releaseAll(front, client, { tokens: [token], rename: to.name, missing: 0, reply });
@@ -79,7 +80,7 @@ function releaseAll(
 ): void {
   let left = of.tokens.length;
   let result = of.missing;
-  const finish = () => settle(front, client, () => of.reply(result));
+  const finish = () => finishCommand(front, client, () => of.reply(result));
   if (left === 0) {
     finish();
     return;
@@ -108,7 +109,7 @@ function releaseOrphans(
 }
 
 export function inquireCommand(front: Front, client: Client, reply: Reply): void {
-  settle(front, client, () => {
+  finishCommand(front, client, () => {
     if (client.dead) {
       reply(-ERRNO.ESTALE);
       return;
@@ -149,7 +150,7 @@ function bytesWithNul(text: ByteString): Uint8Array {
 export function convertCommand(front: Front, request: Request, client: Client, reply: Reply): void {
   const asked = decode(sanlkResource, request.body);
   const token = tokenOf(client, asked.lockspaceName, asked.name);
-  const end = (result: number) => settle(front, client, () => reply(result));
+  const end = (result: number) => finishCommand(front, client, () => reply(result));
   if (token === null || token.resource.hold === null) {
     end(-ERRNO.ENOENT);
     return;
@@ -187,6 +188,7 @@ export function convertCommand(front: Front, request: Request, client: Client, r
       end(result.ok ? -1 : resultNumber(result.error));
       return;
     }
+    assert(resource.holders.length === 1, 'a lease is converted for its only holder');
     resource.shared = toShared;
     if (result.ok && result.op === 'convert') resource.hold = result.hold;
     if (lvb !== null && resource.lvb === lvb) resource.lvbDirty = false; // else set again since
