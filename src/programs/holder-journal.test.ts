@@ -33,7 +33,7 @@ function killpath(args: string): Uint8Array {
   return message(SM_CMD.KILLPATH, encode(killpathBody, { path: '/sbin/killer', args }));
 }
 
-test('a lockspace that cannot be recorded is not joined; however often asked for, it says so once', () => {
+test('a lockspace that cannot be recorded is not joined; that is logged once, however often it is asked', () => {
   const journal = new MemoryJournal();
   const errors: string[] = [];
   const quiet = () => {};
@@ -54,7 +54,7 @@ test('a lockspace that cannot be recorded is not joined; however often asked for
   assert.equal(harness.join(), 0);
 });
 
-test('a holder that cannot be recorded is not granted, and its lease is given back', () => {
+test('a holder that cannot be recorded is granted nothing, and its lease is released', () => {
   const journal = new MemoryJournal();
   const harness = new Harness({ journal });
   assert.equal(harness.join(), 0);
@@ -62,9 +62,9 @@ test('a holder that cannot be recorded is not granted, and its lease is given ba
   journal.full = true;
   assert.equal(harness.result(acquire(1), client), EAGAIN);
   journal.full = false;
-  assert.equal(harness.result(acquire(1), other), 0, 'nobody holds it');
+  assert.equal(harness.result(acquire(1), other), 0, 'no client holds it');
   const host = restarted(harness, journal, [...LEASE_PIDS, 102]);
-  assert.equal(join(harness, host), 0, 'and nobody is waited for');
+  assert.equal(join(harness, host), 0, 'and no process is waited for');
 });
 
 test('a second sharer that cannot be recorded changes nothing for the first', () => {
@@ -96,7 +96,7 @@ test('an orphan whose new holder cannot be recorded stays an orphan', () => {
   assert.equal(harness.result(adopt, client), 0);
 });
 
-test('a way to be stopped that cannot be recorded is not taken', () => {
+test('a killpath or a restriction that cannot be recorded is refused', () => {
   const journal = new MemoryJournal();
   const harness = new Harness({ journal });
   assert.equal(harness.join(), 0);
@@ -127,7 +127,7 @@ test('after a damaged journal no lockspace is joined, nor after the next start',
   assert.equal(join(harness, cleared), 0);
 });
 
-test('a line without a meaning counts as damage; what is sound is still known', () => {
+test('a line without a meaning counts as damage; the other lines are still read', () => {
   for (const line of ['{"kind":"moved"}', '{"kind":"space","id":1}', '{"kind":"holds"']) {
     const journal = new MemoryJournal();
     const harness = new Harness({ journal });
@@ -142,18 +142,18 @@ test('a line without a meaning counts as damage; what is sound is still known', 
 });
 
 test('a client whose process the kernel does not show is refused, as by the original', () => {
-  const said: string[] = [];
+  const logged: string[] = [];
   const quiet = () => {};
   const log = {
     error: quiet,
-    warn: (event: string) => said.push(event),
+    warn: (event: string) => logged.push(event),
     info: quiet,
     debug: quiet,
   };
   const harness = new Harness({ log });
   assert.equal(harness.join(), 0);
   const client = harness.client(0);
-  assert.deepEqual(said.slice(-1), ['client.unseen']);
+  assert.deepEqual(logged.slice(-1), ['client.unseen']);
   for (const request of [acquire(1), killpath('x'), message(SM_CMD.INQUIRE)]) {
     assert.equal(harness.result(request, client), -16);
   }

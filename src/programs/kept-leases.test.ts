@@ -81,7 +81,7 @@ class Scenario {
     return this.harness.result(request, host.connect(asker));
   }
 
-  /** What another host is told that wants the lease. */
+  /** The answer to another host that wants the lease. */
   elsewhere(): number {
     const client = this.#other.connect(102);
     client.send(message(SM_CMD.REGISTER));
@@ -97,7 +97,7 @@ class Scenario {
   }
 }
 
-test('a persistent lease outlives both daemons, and nobody else gets it until it is given back', () => {
+test('a persistent lease outlives both daemons, and no other host gets it until it is released', () => {
   const scenario = new Scenario();
   const before = scenario.record();
   scenario.kill();
@@ -120,7 +120,7 @@ test('a persistent lease outlives both daemons, and nobody else gets it until it
   assert.equal(scenario.remove(scenario.restart()), ENOENT);
 });
 
-test('daemon after daemon keeps it, and the holder that outlives them as well', () => {
+test('each next daemon keeps it, also while its holder outlives them all', () => {
   const scenario = new Scenario();
   scenario.kill();
   for (let n = 0; n < 3; n++) {
@@ -132,13 +132,13 @@ test('daemon after daemon keeps it, and the holder that outlives them as well', 
   const last = scenario.restart();
   scenario.harness.run(2 * DEAD_MS);
   assert.ok(scenario.elsewhere() < 0);
-  assert.deepEqual(last.actions, [], 'nobody is stopped whose lease is good');
+  assert.deepEqual(last.actions, [], 'no process is stopped while its lease is good');
   assert.equal(scenario.remove(last), EBUSY, 'its holder may use it');
-  assert.equal(scenario.remove(last, 0, HOLDER), 0, 'its own word: lvmlockctl --drop');
+  assert.equal(scenario.remove(last, 0, HOLDER), 0, 'asked by the holder: lvmlockctl --drop');
   assert.equal(scenario.join(last), 0);
 });
 
-test('the process that renews on is killed: another one goes on', () => {
+test('the process that resumed the membership is killed: another one resumes it', () => {
   const scenario = new Scenario();
   scenario.kill();
   const host = scenario.restart();
@@ -149,7 +149,7 @@ test('the process that renews on is killed: another one goes on', () => {
   assert.ok(scenario.elsewhere() < 0);
 });
 
-test('a lease given back before the end is not kept, nor one that ended with its process', () => {
+test('a lease released before the crash is not kept, nor one that ended with its process', () => {
   for (const flags of [RES_FLAGS.PERSISTENT, 0]) {
     const scenario = new Scenario(flags);
     if (flags !== 0) {
@@ -165,7 +165,7 @@ test('a lease given back before the end is not kept, nor one that ended with its
   }
 });
 
-test('who let go of a lease of its own still gives back what is kept, by its own word', () => {
+test('a holder that released an ordinary lease may still ask to release the kept ones', () => {
   const scenario = new Scenario();
   assert.equal(scenario.harness.result(acquire(2), scenario.holder), 0); // as lvmlockd's init_lv
   assert.equal(scenario.harness.result(release([R2]).request, scenario.holder), 0);
@@ -176,7 +176,7 @@ test('who let go of a lease of its own still gives back what is kept, by its own
   assert.equal(scenario.join(host), 0);
 });
 
-test('a process of its own lease keeps the lockspace closed after the persistent ones went', () => {
+test('a process with an ordinary lease keeps the lockspace closed after the persistent ones went', () => {
   const scenario = new Scenario();
   holding(scenario.harness, 104, 2);
   scenario.kill();
@@ -189,7 +189,7 @@ test('a process of its own lease keeps the lockspace closed after the persistent
   assert.equal(scenario.join(host), 0);
 });
 
-test('a membership is resumed also under a host name of which the disk keeps all but the last byte', () => {
+test('a membership is resumed also with a host name whose last byte the disk does not keep', () => {
   const scenario = new Scenario(RES_FLAGS.PERSISTENT, 'h'.repeat(48));
   assert.equal(scenario.record().hostName.length, 47);
   scenario.kill();
@@ -200,7 +200,7 @@ test('a membership is resumed also under a host name of which the disk keeps all
   assert.ok(scenario.elsewhere() < 0);
 });
 
-test('what cannot be resumed stays closed, and says so: too late, or another record', () => {
+test('a membership that cannot be resumed stays closed, and that is logged: too late, or another record', () => {
   const late = new Scenario();
   late.kill();
   late.ends(HOLDER);
@@ -274,7 +274,7 @@ test('nothing is granted by a resumed membership', () => {
   assert.notEqual(scenario.harness.result(acquire(2), client), EAGAIN);
 });
 
-test('a persistent lease that cannot be written down is not granted', () => {
+test('a persistent lease that cannot be recorded is not granted', () => {
   const journal = new MemoryJournal();
   const harness = new Harness({ journal });
   assert.equal(harness.join(), 0);
@@ -285,7 +285,7 @@ test('a persistent lease that cannot be written down is not granted', () => {
   assert.equal(harness.result(acquire(1, RES_FLAGS.PERSISTENT), client), 0);
 });
 
-test('the storage does not answer for a while: it is resumed when it does, in time', () => {
+test('the storage does not answer for a while: the membership is resumed when it does, in time', () => {
   const scenario = new Scenario();
   scenario.kill();
   scenario.ends(HOLDER);

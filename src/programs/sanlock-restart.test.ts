@@ -64,13 +64,13 @@ test('a lease process that has not ended keeps it closed as well, and gets no si
   assert.equal(join(harness, host), 0);
 });
 
-test('whoever had given its leases back holds up nobody', () => {
+test('a process that had released its leases keeps no lockspace closed', () => {
   const { harness, journal, client } = joined();
   assert.equal(harness.result(releaseOf(1), client), 0);
   assert.equal(join(harness, restarted(harness, journal, LEASE_PIDS)), 0);
 });
 
-test('holders whose lease has run out get the kill sequence, by the killpath they had set', () => {
+test('holders whose lease has expired get the kill sequence, with the killpath they had set', () => {
   const { harness, journal, client } = joined();
   const second = holding(harness, 102, 2);
   const body = { path: '/sbin/killer', args: 'now' };
@@ -95,7 +95,7 @@ test('holders whose lease has run out get the kill sequence, by the killpath the
   second.close();
 });
 
-test('a third daemon still knows what the first one left', () => {
+test('a third daemon still knows the survivors of the first one', () => {
   const { harness, journal } = joined();
   restarted(harness, journal, LEASE_PIDS);
   const host = restarted(harness, journal, LEASE_PIDS);

@@ -108,7 +108,7 @@ function walk(visit: (harness: Harness, client: Client, where: string) => void):
   return visited;
 }
 
-test('a client that ends at any point of any request leaves nobody in possession', () => {
+test('a client that ends at any point of any request holds nothing afterwards', () => {
   const visited = walk((harness, client, where) => {
     harness.close(client);
     while (worksOn(harness, true));

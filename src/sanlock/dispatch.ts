@@ -85,7 +85,7 @@ const AT_ONCE: Readonly<Record<number, AtOnce>> = {
   },
 };
 
-/** The connection waits for these; others are served meanwhile. */
+/** The connection waits for the answer; other connections are served meanwhile. */
 const LATER: Readonly<Record<number, Later>> = {
   [SM_CMD.ADD_LOCKSPACE]: addLockspaceCommand,
   [SM_CMD.REM_LOCKSPACE]: remLockspaceCommand,
@@ -112,7 +112,7 @@ const LATER: Readonly<Record<number, Later>> = {
   [SM_CMD.DELETE_RESOURCE]: deleteResourceCommand,
 };
 
-/** About a registered process: the connection's own, or the one whose pid is named. */
+/** About a registered process: that of the connection, or the one whose pid the request names. */
 const FOR_CLIENT: Readonly<Record<number, ForClient>> = {
   [SM_CMD.ACQUIRE]: acquireCommand,
   [SM_CMD.RELEASE]: releaseCommand,
@@ -222,7 +222,7 @@ function replyTo(front: Front, { client, header }: Request): Reply {
   };
 }
 
-/** One such command at a time for each process, whoever asked (spec 20 §6). */
+/** One such command at a time for each process, whichever connection sent it (spec 20 §6). */
 function forClient(front: Front, request: Request): void {
   const { client, header } = request;
   const reply = replyTo(front, request);
@@ -232,7 +232,7 @@ function forClient(front: Front, request: Request): void {
     return;
   }
   const killed = header.cmd === SM_CMD.ACQUIRE && target.killCount > 0;
-  // Who could not be stopped is granted nothing (spec 20 §6).
+  // A process that could not be stopped is granted nothing (spec 20 §6).
   const isUnseen = target.process === null;
   if (!target.registered || isUnseen || target.dead || target.active !== 0 || killed) {
     reply(-ERRNO.EBUSY);
@@ -278,7 +278,7 @@ function inline(front: Front, request: Request): void {
   if (!client.registered) endConnection(front, client);
 }
 
-/** A change of how a process is stopped; where it cannot be recorded, it is none. */
+/** Changes how a process is stopped; a change that cannot be recorded is refused. */
 function stopsBy(
   front: Front,
   client: Client,
@@ -291,13 +291,13 @@ function stopsBy(
   return -ERRNO.EAGAIN;
 }
 
-/** Holders of an earlier daemon count: when their time is up nobody else stops them. */
+/** Survivors of an earlier daemon count: when they expire only this daemon stops them. */
 function mayEnd(front: Front, force: number): boolean {
   if (keepsLeases(front)) return false;
   return force !== 0 || (front.lockspaces.length === 0 && front.survivors.length === 0);
 }
 
-/** Every lockspace goes as by its removal; the last one's end is the daemon's. */
+/** Removes every lockspace; the daemon ends with the last one. */
 function beginEnd(front: Front): void {
   front.ending = true;
   removeAll(front);

@@ -38,7 +38,7 @@ test('our bit in another host’s renewal: requests are read, once in 6·t for t
   ]);
 });
 
-test('a bit that came again too soon makes us look for newer requests once its time is over', () => {
+test('a bit that came again too soon: newer requests are read once its time is over', () => {
   const { harness } = held();
   harness.play([
     [100, () => bitFrom(harness, 2), ['lease1 readRequest R1']],
@@ -60,7 +60,7 @@ test('a bit that came again too soon makes us look for newer requests once its t
   ]);
 });
 
-test('force kills, unless the holder was restricted from that when it acquired', () => {
+test('force sends SIGKILL, unless the holder was spared it when it acquired', () => {
   const one = held();
   one.harness.play([
     [100, () => bitFrom(one.harness, 2), ['lease1 readRequest R1']],
@@ -83,7 +83,7 @@ test('a graceful request runs the killpath without a pid', () => {
   ]);
 });
 
-test('EXAMINE looks at once and always answers 0; a lease given up meanwhile is left alone', () => {
+test('EXAMINE reads requests at once and always answers 0; a lease released meanwhile is left alone', () => {
   const { harness, client } = held();
   const asker = harness.connect(900, false);
   const name = resource(1, { bare: true });

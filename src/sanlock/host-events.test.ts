@@ -43,7 +43,7 @@ function staged(): {
   };
 }
 
-test('a request calls its owner, and an owner that this lockspace cannot have is nobody', () => {
+test('a request sets the bit of its owner, and none for an id that no host here can have', () => {
   const { harness, space } = staged();
   const asker = harness.connect(2, false);
   for (const [ownerId, called] of [
@@ -120,7 +120,7 @@ test('ALL_HOSTS sets every bit but our own; CUR_GENERATION fills a missing gener
   }
 });
 
-test('refused: no name, no such lockspace, a host id that cannot be', () => {
+test('refused: no name, no such lockspace, an impossible host id', () => {
   const { harness, space, set } = staged();
   space.maxHosts = 250;
   const refused = (result: number) => [`c2 answer ${SET}: ${result}`];

@@ -29,7 +29,7 @@ export function openChannel(
   front: Front,
   of: Pick<EventChannel, 'connection' | 'lockspace' | 'shared'>,
 ): EventChannel | null {
-  if (channelsOf(front, of.lockspace).length >= MAX_CHANNELS) dropFinished(front, of.lockspace);
+  if (channelsOf(front, of.lockspace).length >= MAX_CHANNELS) closeFinished(front, of.lockspace);
   if (channelsOf(front, of.lockspace).length >= MAX_CHANNELS) return null;
   const channel = { ...of, unread: new Uint8Array(0) };
   front.channels.push(channel);
@@ -52,7 +52,7 @@ export function forgetChannels(front: Front, connection: number): void {
 }
 
 /** END_EVENT names no connection: each listener that wants no more events is closed (spec 20 §4). */
-export function dropFinished(front: Front, space: Lockspace): void {
+export function closeFinished(front: Front, space: Lockspace): void {
   for (const channel of channelsOf(front, space)) {
     const word = channel.unread.subarray(0, WORD_BYTES);
     if (word.length < WORD_BYTES) continue;
@@ -132,12 +132,12 @@ export function orderEvent(front: Front, space: Lockspace, order: EventOrder): b
   space.eventSetS = front.nowS;
   const all = (flags & EVENT_FLAGS.ALL_HOSTS) !== 0;
   const targets = all ? Array.from({ length: space.maxHosts }, (_, at) => at + 1) : [hostId];
-  for (const target of targets) callHost(front, space, target);
+  for (const target of targets) setBit(front, space, target);
   return true;
 }
 
 /** Our next renewals carry that host's bit; our own id and an id that no host can have get none. */
-export function callHost(front: Front, space: Lockspace, hostId: number): void {
+export function setBit(front: Front, space: Lockspace, hostId: number): void {
   const isHost = Number.isInteger(hostId) && hostId >= 1 && hostId <= space.maxHosts;
   if (isHost && hostId !== space.hostId) space.bits.set(hostId, front.nowS);
 }

@@ -21,7 +21,7 @@ export function nextTurn(front: Front, resource: Resource): void {
   const ready = front.waiting.filter((waiting) => waiting.resource === resource);
   if (ready.length === 0) return;
   front.waiting = front.waiting.filter((waiting) => waiting.resource !== resource);
-  for (const { goOn } of ready) goOn();
+  for (const { retry } of ready) retry();
 }
 
 /** Once a second: refuses those that have waited too long. */
@@ -29,5 +29,5 @@ export function endLongWaits(front: Front): void {
   const late = front.waiting.filter(({ untilMs }) => front.nowMs >= untilMs);
   if (late.length === 0) return;
   front.waiting = front.waiting.filter(({ untilMs }) => front.nowMs < untilMs);
-  for (const { giveUp } of late) giveUp();
+  for (const { refuse } of late) refuse();
 }

@@ -58,7 +58,7 @@ test('a lease of another name is logged with the name found and the name wanted'
   assert.match(harness.logged[0] ?? '', / result=-227 during=leader check found=R9 wanted=R1$/);
 });
 
-test('what this host refuses by itself says who has it here', () => {
+test('a refusal by this host itself names the process that holds the lease here', () => {
   const harness = joined();
   acquire(harness, harness.connect(501));
   harness.granted(1, 1);
@@ -92,7 +92,7 @@ test('a refused release names the lease, of which the lease process knows only t
   ]);
 });
 
-test('a failed join says who uses the host id, and no lockspace is left that was not joined', () => {
+test('a failed join logs which host uses the host id, and no lockspace.left', () => {
   const harness = new Harness();
   harness.ask(harness.connect(900, false), SM_CMD.ADD_LOCKSPACE, lockspace('LS'), { data: 10 });
   const facts = { owner: 1n, hostName: 'node7', timestampS: 99n };
@@ -104,7 +104,7 @@ test('a failed join says who uses the host id, and no lockspace is left that was
   ]);
 });
 
-test('a failed renewal says what it met', () => {
+test('a failed renewal logs what the disk answered', () => {
   const harness = joined();
   const error = { code: 'ERRNO', errno: 5, during: 'renewal read', facts: {} } as const;
   harness.say(1, { kind: 'renewalFailed', error, overwritten: false });

@@ -1,8 +1,8 @@
 import type { ByteString } from '../base/bytes.ts';
 
 /**
- * What the sanlock daemon was told, once, before it started: options over sanlock.conf over the
- * defaults (spec 22 §5). Everything here is decided; nobody applies defaults later.
+ * The settings of the sanlock daemon, fixed before it starts: options over sanlock.conf over the
+ * defaults (spec 22 §5). No default is applied later.
  */
 export interface SanlockSettings {
   /** Unique in every lockspace, at most 48 bytes; written into delta leases. */
@@ -33,7 +33,7 @@ export interface SanlockSettings {
   /** How much longer than the io timeout a renewal's read may take; null = one io timeout. */
   readonly renewalReadExtendS: number | null;
   readonly writeInitIoTimeoutS: number;
-  /** Host blocks that take part in a new resource lease, where nobody asks for a number; 0 = all. */
+  /** Host blocks of a new resource lease whose request names no number; 0 = all. */
   readonly defaultNumHosts: number;
   /** For lockspaces added without one. */
   readonly ioTimeoutS: number;
@@ -42,7 +42,7 @@ export interface SanlockSettings {
   readonly gid: number;
 }
 
-/** What holds where nothing was said, as root and without a group of its own. @see spec 22 §5 */
+/** The defaults, as root and without a group of its own. @see spec 22 §5 */
 export const DEFAULTS: Omit<SanlockSettings, 'ourHostName'> = {
   runDir: '/run/sanlock',
   useWatchdog: true,

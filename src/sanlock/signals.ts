@@ -4,7 +4,7 @@ import type { Front } from './front.ts';
 import { splitArguments } from './killpath.ts';
 import type { Client } from './state.ts';
 
-/** A process may be spared one of the two signals; it then gets the other. */
+/** A client may forbid one of the two signals; then its process gets the other one. */
 export function signal(
   front: Front,
   client: Pick<Client, 'process' | 'restricted' | 'killCount'>,
@@ -19,7 +19,7 @@ export function signal(
   front.effects.push({ kind: 'signal', process: target, signal: chosen });
 }
 
-/** Its own program is asked to make it let go. */
+/** Runs the program that the client named, which is to make it release its leases. */
 export function runKillpath(
   front: Front,
   client: Client,
@@ -27,7 +27,7 @@ export function runKillpath(
 ): void {
   const { process: target } = client;
   const args = splitArguments(client.killargs);
-  // A pid whose process has ended may be a stranger's by now.
+  // The pid of a process that has ended may belong to another one by now.
   if (options.withPid && (target === null || target.hasEnded)) return;
   if (options.withPid) args.push(`${target?.pid}`);
   const fields = { pid: target?.pid ?? -1, program: client.killpath };
@@ -44,7 +44,7 @@ export function stop(
   if (how.removal || !how.inGrace) {
     signal(front, client, 'SIGKILL');
   } else if (client.killpath !== '' && front.settings.killGraceS > 0) {
-    if (client.killpathSent) return; // once: then it has the grace time to let go by itself
+    if (client.killpathSent) return; // once: then it has the grace time to release its leases
     client.killpathSent = true;
     runKillpath(front, client, { withPid: client.killpathPid });
   } else {

@@ -134,14 +134,14 @@ export interface Lockspace {
 }
 
 /**
- * A request of a client of this host that waits for the end of another one for the same resource. A
- * client has one request at a time, so there are never more of them than clients.
+ * An acquire that waits for the end of another request of this host for the same resource. A client
+ * has one request at a time, so there are never more of them than clients.
  */
 export interface LocalWait {
   readonly resource: Resource;
   readonly untilMs: number;
-  readonly goOn: () => void;
-  readonly giveUp: () => void;
+  readonly retry: () => void;
+  readonly refuse: () => void;
 }
 
 /** A connection that gets the events sent to this host in one lockspace. */

@@ -181,7 +181,7 @@ function started(
     case 'resuming':
     case 'renewing':
     case 'stopping':
-    case 'released': // nobody asked for it
+    case 'released': // none was wanted
       return stay(state, { kind: 'end', lease });
     default:
       return unreachable(state);

@@ -5,12 +5,12 @@ import { LEASE_HOLDER } from './holder-lines.ts';
 import { stop } from './signals.ts';
 import type { Survivor } from './survivors.ts';
 
-/** Its host lease has run out: after the watchdog's fire time other hosts may take its leases. */
+/** Its host lease has expired: after the watchdog's fire time other hosts may take its leases. */
 export function isExpired(front: Front, survivor: Survivor): boolean {
   return front.claimAgeMs(survivor) >= leaseTimes(survivor.space.ioTimeoutS).renewalFailMs;
 }
 
-/** Processes of an earlier daemon whose host lease has run out: nobody else stops them. */
+/** Stops the processes of an earlier daemon whose host lease has expired. */
 export function stopExpiredSurvivors(front: Front): void {
   for (const survivor of front.survivors) {
     const isLate = isExpired(front, survivor);

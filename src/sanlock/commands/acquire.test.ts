@@ -23,7 +23,7 @@ function release(harness: Harness, client: Client): void {
 
 const shared = (n: number) => resource(n, { flags: RES_FLAGS.SHARED });
 
-test('what this host knows of the resource answers first', () => {
+test('the state of the resource on this host is answered first', () => {
   const harness = joined();
   const one = harness.connect(501);
   const two = harness.connect(502);
@@ -43,7 +43,7 @@ test('what this host knows of the resource answers first', () => {
   ]);
 });
 
-test('who asked first while a lease was given back gets it, however often others ask', () => {
+test('the oldest request gets a lease that is being released, however often others ask', () => {
   const harness = joined();
   const [one, two, three, four] = [501, 502, 503, 504].map((pid) => harness.connect(pid));
   assert.ok(one && two && three && four);
@@ -65,7 +65,7 @@ test('who asked first while a lease was given back gets it, however often others
   ]);
 });
 
-test('sharers that come while the first is on its way join it without the disk', () => {
+test('sharers that come while the first acquire is under way join it without the disk', () => {
   const harness = joined();
   const [one, two, three] = [501, 502, 503].map((pid) => harness.connect(pid));
   assert.ok(one && two && three);
@@ -83,7 +83,7 @@ test('sharers that come while the first is on its way join it without the disk',
   ]);
 });
 
-test('a turn that does not come within a second is refused; one of the dead is passed on', () => {
+test('a request that waits for a second is refused; that of a dead client is passed over', () => {
   const harness = joined();
   const [one, two, three, four] = [501, 502, 503, 504].map((pid) => harness.connect(pid));
   assert.ok(one && two && three && four);
@@ -106,7 +106,7 @@ test('a turn that does not come within a second is refused; one of the dead is p
   ]);
 });
 
-test('orphans are taken over only by who asks for them, in their mode', () => {
+test('an orphan is taken over only by a request for it, in its mode', () => {
   const harness = joined();
   const one = harness.connect(501);
   const two = harness.connect(502);
@@ -131,7 +131,7 @@ test('orphans are taken over only by who asks for them, in their mode', () => {
   harness.play([[at, orphans, ['lease1 release R1', 'c4 answer 8: 1']]]); // their number
 });
 
-test('all or nothing: the first refusal is the answer, what was granted goes back', () => {
+test('all or nothing: the first refusal is the answer, what was granted is released', () => {
   const harness = joined();
   const client = harness.connect(501);
   const at = 100;
@@ -164,7 +164,7 @@ test('a client that died while it waited keeps nothing', () => {
   ]);
 });
 
-test('a grant that comes after own expiry is none, also before anybody looked', () => {
+test('a grant after our own expiry is released, also before the next tick', () => {
   const harness = joined();
   const client = harness.connect(501);
   harness.play([
@@ -175,7 +175,7 @@ test('a grant that comes after own expiry is none, also before anybody looked', 
   ]);
 });
 
-test('a grant for a lockspace that is being removed is none, and is not written back', () => {
+test('a grant for a lockspace that is being removed is dropped, and no release is written', () => {
   const harness = joined();
   const client = harness.connect(501);
   const remover = harness.connect(900, false);
@@ -210,7 +210,7 @@ test('more than one disk, no path and an unknown lockspace are refused without a
   ]);
 });
 
-test('one command at a time for a process, whoever asks', () => {
+test('one command at a time for a process, whichever connection sends it', () => {
   const harness = joined();
   const client = harness.connect(501);
   const other = harness.connect(900, false);

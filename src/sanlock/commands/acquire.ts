@@ -53,8 +53,8 @@ export function acquireCommand(front: Front, request: Request, client: Client, r
   const { cmdFlags } = request.header;
   const job = { client, cmdFlags, wanted, granted: [], reply };
   // The journal must identify the holder; where /proc hides it, another process looks.
-  if (client.process === null) next(front, job);
-  else front.awaitIdentity(client.process, () => next(front, job));
+  if (client.process === null) acquireNext(front, job);
+  else front.awaitIdentity(client.process, () => acquireNext(front, job));
 }
 
 function parse(request: Request): { wanted: Wanted[]; ownerName: string } {
@@ -76,7 +76,7 @@ function refuseArea(resource: SanlkResource, disk: SanlkDisk): number {
   return disk.offset % 512n !== 0n || disk.offset > BigInt(2 ** 52) ? -ERRNO.EINVAL : 0;
 }
 
-function next(front: Front, job: Job): void {
+function acquireNext(front: Front, job: Job): void {
   const wanted = job.wanted[job.granted.length];
   if (wanted === undefined) {
     finish(front, job);
@@ -93,17 +93,17 @@ function next(front: Front, job: Job): void {
   if (existing === null) {
     const needsOrphan = (job.cmdFlags & ACQUIRE_FLAGS.ORPHAN_ONLY) !== 0;
     if (needsOrphan) refuse(front, job, -ERRNO.ENOENT, 'there is no orphan of that name');
-    else ballot(front, job, { wanted, space, shared });
+    else acquireOnDisk(front, job, { wanted, space, shared });
     return;
   }
   const local = localResult(existing, { shared, cmdFlags: job.cmdFlags });
   if (local !== 0) {
-    if (!endsSoon(existing, shared)) refuse(front, job, local, HERE[existing.state]);
+    if (!endsSoon(existing, shared)) refuse(front, job, local, STATE_HERE[existing.state]);
     else
       awaitTurn(front, {
         resource: existing,
-        goOn: () => (job.client.dead ? undo(front, job, local) : next(front, job)),
-        giveUp: () => refuse(front, job, local, HERE[existing.state]),
+        retry: () => (job.client.dead ? rollBack(front, job, local) : acquireNext(front, job)),
+        refuse: () => refuse(front, job, local, STATE_HERE[existing.state]),
       });
     return;
   }
@@ -113,11 +113,11 @@ function next(front: Front, job: Job): void {
   if (!recordHolder(front, job.client)) {
     dropToken(front, token);
     existing.state = state; // an orphan stays one
-    undo(front, job, -ERRNO.EAGAIN);
+    rollBack(front, job, -ERRNO.EAGAIN);
     return;
   }
   job.granted.push(token);
-  next(front, job);
+  acquireNext(front, job);
 }
 
 /** The state of the resource on this host decides first (spec 20 §4, table of ACQUIRE). */
@@ -149,7 +149,7 @@ function endsSoon(existing: Resource, shared: boolean): boolean {
   return existing.state === 'removing' || willShare;
 }
 
-function ballot(
+function acquireOnDisk(
   front: Front,
   job: Job,
   of: { readonly wanted: Wanted; readonly space: Lockspace; readonly shared: boolean },
@@ -203,9 +203,10 @@ function ballot(
 function acquired(front: Front, job: Job, resource: Resource, result: LeaseCommandResult): void {
   if (!result.ok || result.op !== 'acquire') {
     removeResource(front, resource);
-    undo(front, job, result.ok ? -1 : resultNumber(result.error));
+    rollBack(front, job, result.ok ? -1 : resultNumber(result.error));
     return;
   }
+  assert(resource.state === 'adding', 'a lease is granted while it is being acquired');
   const { generation } = resource.lockspace;
   assert(result.hold.generation === generation, 'a lease is granted to the generation that joined');
   resource.hold = result.hold;
@@ -213,16 +214,16 @@ function acquired(front: Front, job: Job, resource: Resource, result: LeaseComma
   resource.state = 'held';
   job.granted.push(front.newToken(job.client, resource));
   if (!recordHolder(front, job.client)) {
-    undo(front, job, -ERRNO.EAGAIN);
+    rollBack(front, job, -ERRNO.EAGAIN);
     return;
   }
   // A grant that comes after our own expiry, or while users are being stopped, is released again.
   if (front.usableLockspace(resource.lockspace.name) !== resource.lockspace) {
-    undo(front, job, -ERRNO.ENOSPC);
+    rollBack(front, job, -ERRNO.ENOSPC);
     return;
   }
   nextTurn(front, resource);
-  next(front, job);
+  acquireNext(front, job);
 }
 
 function finish(front: Front, job: Job): void {
@@ -239,14 +240,14 @@ function finish(front: Front, job: Job): void {
   const lost = job.granted.some(
     ({ resource }) => front.usableLockspace(resource.lockspace.name) !== resource.lockspace,
   );
-  if (lost) undo(front, job, -ERRNO.ENOSPC);
+  if (lost) rollBack(front, job, -ERRNO.ENOSPC);
   else job.reply(0);
 }
 
 const NOT_JOINED = 'the lockspace is not joined, or is being lost';
 
 /** Why another client of this host cannot have the resource, by its state here. */
-const HERE: Readonly<Record<Resource['state'], string>> = {
+const STATE_HERE: Readonly<Record<Resource['state'], string>> = {
   held: 'a process of this host holds it',
   adding: 'another acquire of this host is under way',
   removing: 'this host is releasing it',
@@ -260,11 +261,11 @@ function refuse(front: Front, job: Job, result: number, reason: string): void {
     const { lockspaceName, name } = wanted.resource;
     acquireRefused(front, { lockspaceName, name, client: job.client }, result, reason);
   }
-  undo(front, job, result);
+  rollBack(front, job, result);
 }
 
 /** Releases all that was granted so far; then the first refusal is the answer. */
-function undo(front: Front, job: Job, result: number): void {
+function rollBack(front: Front, job: Job, result: number): void {
   const token = job.granted.pop();
   if (token === undefined) {
     job.client.active = 0;
@@ -272,5 +273,5 @@ function undo(front: Front, job: Job, result: number): void {
     job.reply(result);
     return;
   }
-  releaseToken(front, token, { rename: null, done: () => undo(front, job, result) });
+  releaseToken(front, token, { rename: null, done: () => rollBack(front, job, result) });
 }

@@ -17,7 +17,7 @@ import {
 } from '../../wire/sanlock/socket.ts';
 import { examine } from '../examine.ts';
 import type { Front } from '../front.ts';
-import { announce, callHost } from '../host-events.ts';
+import { announce, setBit } from '../host-events.ts';
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
 import type { Reply } from '../state.ts';
@@ -293,7 +293,7 @@ export function requestCommand(front: Front, request: Request, reply: Reply): vo
   } as const;
   front.command(space.lease, command, (result) => {
     if (result.ok && result.op === 'request' && result.ownerId !== 0) {
-      callHost(front, space, result.ownerId);
+      setBit(front, space, result.ownerId);
       announce(front, space);
     }
     reply(result.ok ? 0 : resultNumber(result.error));

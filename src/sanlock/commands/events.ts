@@ -3,7 +3,7 @@ import { decode } from '../../codec/struct.ts';
 import { MAX_HOST_ID } from '../../format/limits.ts';
 import { sanlkHostEvent, sanlkLockspace } from '../../wire/sanlock/socket.ts';
 import type { Front } from '../front.ts';
-import { announce, dropFinished, openChannel, orderEvent } from '../host-events.ts';
+import { announce, closeFinished, openChannel, orderEvent } from '../host-events.ts';
 import type { Request } from '../request.ts';
 import type { Reply } from '../state.ts';
 import type { Answer } from './info.ts';
@@ -33,7 +33,7 @@ export function endEventAnswer(front: Front, request: Request): Answer {
   if (name === '') return { result: -ERRNO.EINVAL };
   const lockspace = front.liveLockspace(name);
   if (lockspace === null) return { result: -ERRNO.ENOENT };
-  dropFinished(front, lockspace);
+  closeFinished(front, lockspace);
   return { result: 0 };
 }
 

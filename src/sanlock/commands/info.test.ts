@@ -25,7 +25,7 @@ test('GET_LOCKSPACES: 949 fit into a mebibyte, with one more there is only their
   harness.play([[100, list, ['c952 answer 22: -28', 'c952 end']]]);
 });
 
-test('a host is called dead once a look sent after its expiry found it still, however late it is', () => {
+test('a host is dead once a read sent after its expiry found no renewal, however late that is', () => {
   const harness = new Harness();
   harness.join(1);
   const host = {

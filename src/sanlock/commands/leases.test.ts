@@ -61,7 +61,7 @@ test('a pid with two connections is the one in the lower slot, not the older one
   assert.equal(harness.front.clientByPid(501), client);
 });
 
-test('conversions of what is not held, or already so', () => {
+test('conversions of a lease that is not held, or is held so already', () => {
   const { harness, client } = held();
   harness.play([
     [at, () => harness.ask(client, SM_CMD.CONVERT, bare(2)), ['c2 answer 27: -2']],
@@ -77,7 +77,7 @@ test('a step up that comes after own expiry grants nothing', () => {
   ]);
 });
 
-test('a value set while the hold steps down is still to be written', () => {
+test('a value that is set while the hold steps down is written later', () => {
   const { harness, client } = held(0, ACQUIRE_FLAGS.LVB);
   const asker = harness.connect(900, false);
   const set = (value: number) => () =>
@@ -95,7 +95,7 @@ test('a value set while the hold steps down is still to be written', () => {
   assert.equal(harness.front.resources[0]?.lvb?.[0], 2);
 });
 
-test('release: what is not held makes −1, the rest is released; a disk error outweighs it', () => {
+test('release: a lease that is not held makes −1, the rest is released; a disk error outweighs it', () => {
   const { harness, client } = held();
   const release = (numbers: number[]) => () => {
     const body = Uint8Array.from(numbers.flatMap((n) => [...bare(n)]));

@@ -22,7 +22,7 @@ function asking(harness: Harness) {
   };
 }
 
-test('add: what is asked is checked before any process starts', () => {
+test('add: the request is checked before any process starts', () => {
   const harness = new Harness();
   const { add } = asking(harness);
   const refused = ['c1 answer 2: -22'];
@@ -37,7 +37,7 @@ test('add: what is asked is checked before any process starts', () => {
   ]);
 });
 
-test('add, inquire and remove at each stage of a life', () => {
+test('add, inquire and remove in each phase of a lockspace', () => {
   const harness = new Harness();
   const first = asking(harness); // c1
   const { add, rem, inq } = asking(harness); // c2
@@ -121,7 +121,7 @@ test('UNUSED refuses while anything is held', () => {
   assert.ok(space !== undefined && !isRemoved(space));
 });
 
-test('set_host: of leases of this version the later daemon says that they know no such mark', () => {
+test('set_host: answered as the later daemon answers it for leases of this version', () => {
   const harness = new Harness();
   harness.join(10);
   const client = harness.connect(900, false);

@@ -34,7 +34,7 @@ function asking(harness: Harness) {
       harness.ask(client, cmd, bytes, { cmdFlags });
 }
 
-test('without a joined lockspace only a format goes, and what says that it may', () => {
+test('without a joined lockspace only a format is served, and requests that allow it', () => {
   const harness = new Harness();
   const ask = asking(harness);
   for (const cmd of [SM_CMD.CREATE_RESOURCE, SM_CMD.DELETE_RESOURCE]) {
@@ -79,7 +79,7 @@ test('an expired lockspace serves no index', () => {
   harness.play([[at + 81, ask(SM_CMD.LOOKUP_RINDEX), ['c2 answer 37: -28']]]);
 });
 
-test('a client that took the index lease by its name has it alone', () => {
+test('a client that holds the index lease itself keeps index commands out', () => {
   const harness = new Harness();
   harness.join(10);
   const holder = harness.connect(501); // c2
@@ -96,7 +96,7 @@ test('a client that took the index lease by its name has it alone', () => {
   harness.play([[at, ask(SM_CMD.CREATE_RESOURCE, body({ name: 'a' })), ['c3 answer 38: -16']]]);
 });
 
-test('what is asked reaches the lease process, or is refused here', () => {
+test('a request reaches the lease process, or is refused here', () => {
   const harness = new Harness();
   harness.join(10);
   const ask = asking(harness);
