@@ -21,7 +21,7 @@ import { SanlockClient } from './sanlock.ts';
 import { callOnce, SanlockLink } from './sanlock-link.ts';
 
 /** A daemon's side of one connection, and a clock moved by hand. */
-class FakeWorld {
+class FakeDaemon {
   readonly sent: Uint8Array[] = [];
   readonly timers: { fire: () => void; atMs: number }[] = [];
   nowMs = 0;
@@ -108,17 +108,17 @@ test('an answer is the same wherever its bytes are cut', () => {
   const cuts = fc.array(fc.integer({ min: 0, max: bytes.length }), { maxLength: 20 });
   fc.assert(
     fc.property(cuts, (places) => {
-      const world = new FakeWorld();
+      const daemon = new FakeDaemon();
       const answers: Answers<readonly { name: string }[]> = [];
-      callOnce(world.endpoint, getLockspaces(), undefined, (a) => answers.push(a));
+      callOnce(daemon.endpoint, getLockspaces(), undefined, (a) => answers.push(a));
       const edges = [0, ...[...places].sort((a, b) => a - b), bytes.length];
-      for (let i = 1; i < edges.length; i++) world.onData(bytes.slice(edges[i - 1], edges[i]));
+      for (let i = 1; i < edges.length; i++) daemon.onData(bytes.slice(edges[i - 1], edges[i]));
       const [answer] = answers;
       assert.equal(answers.length, 1);
       assert.ok(answer?.ok);
       const names = answer.value.map((lockspace) => lockspace.name);
       assert.deepEqual(names, ['LS1', 'LS1']);
-      assert.equal(world.isClosed, true);
+      assert.equal(daemon.isClosed, true);
     }),
   );
 });
@@ -132,13 +132,13 @@ test('records of a stream are taken at EOF, and a cut record is refused', () => 
     strLen: text.length,
   });
   for (const missing of [0, 1]) {
-    const world = new FakeWorld();
+    const daemon = new FakeDaemon();
     const answers: Answers<readonly { name: string; text: string }[]> = [];
-    callOnce(world.endpoint, status(), undefined, (a) => answers.push(a));
-    world.onData(header({ cmd: SM_CMD.STATUS }));
-    world.onData(join(state, text.subarray(missing)));
+    callOnce(daemon.endpoint, status(), undefined, (a) => answers.push(a));
+    daemon.onData(header({ cmd: SM_CMD.STATUS }));
+    daemon.onData(join(state, text.subarray(missing)));
     assert.equal(answers.length, 0);
-    world.onClosed();
+    daemon.onClosed();
     assert.equal(answers.length, 1);
     const [answer] = answers;
     if (missing === 0) assert.ok(answer?.ok && answer.value[0]?.text === 'list=spaces');
@@ -147,34 +147,34 @@ test('records of a stream are taken at EOF, and a cut record is refused', () => 
 });
 
 test('giving up on one call keeps the connection, and its late answer is not the next one', () => {
-  const world = new FakeWorld();
-  const link = new SanlockLink(world.endpoint, world.connection);
+  const daemon = new FakeDaemon();
+  const link = new SanlockLink(daemon.endpoint, daemon.connection);
   const first: Answers<number> = [];
   const second: Answers<{ count: number }> = [];
   link.call(acquire([]), 1000, (a) => first.push(a));
-  world.advance(1000);
+  daemon.advance(1000);
   assert.ok(first[0]?.ok === false && first[0].error.outcome === 'unknown');
   assert.equal(first[0].error.name, 'ETIMEDOUT');
-  assert.equal(world.isClosed, false);
+  assert.equal(daemon.isClosed, false);
 
   link.call(inquire(), 1000, (a) => second.push(a));
-  world.onData(header({ cmd: SM_CMD.ACQUIRE, data: 0 }));
+  daemon.onData(header({ cmd: SM_CMD.ACQUIRE, data: 0 }));
   assert.equal(second.length, 0);
-  world.onData(header({ cmd: SM_CMD.INQUIRE, data2: 5 }));
+  daemon.onData(header({ cmd: SM_CMD.INQUIRE, data2: 5 }));
   assert.ok(second[0]?.ok && second[0].value.count === 5);
   assert.equal(first.length, 1);
-  assert.equal(world.timers.length, 0);
+  assert.equal(daemon.timers.length, 0);
 });
 
 test('each way to get no answer is a failure with a sentence of its own', async () => {
-  const world = new FakeWorld();
-  world.connectErrno = 111;
-  const client = new SanlockClient(world.endpoint);
+  const daemon = new FakeDaemon();
+  daemon.connectErrno = 111;
+  const client = new SanlockClient(daemon.endpoint);
   const refused = await client.call(version());
   assert.ok(!refused.ok && refused.error.outcome === 'unsent' && refused.error.code === -111);
   assert.match(refused.error.message, /version on \/run\/x\/sanlock.sock .*no daemon listens/);
 
-  world.connectErrno = 0;
+  daemon.connectErrno = 0;
   const aborted = new AbortController();
   const answering = client.call(acquire([]), { signal: aborted.signal });
   aborted.abort();
@@ -182,30 +182,30 @@ test('each way to get no answer is a failure with a sentence of its own', async 
   assert.ok(!given.ok && given.error.outcome === 'unknown' && given.error.name === 'ECANCELED');
 
   const lost = client.call(version());
-  world.onClosed();
+  daemon.onClosed();
   const gone = await lost;
   assert.ok(!gone.ok && gone.error.outcome === 'unknown' && gone.error.name === 'ENOTCONN');
 
   const denied = client.call(acquire([]));
-  world.onData(header({ cmd: SM_CMD.ACQUIRE, data: SANLOCK_CODES.ACQUIRE_IDLIVE }));
+  daemon.onData(header({ cmd: SM_CMD.ACQUIRE, data: SANLOCK_CODES.ACQUIRE_IDLIVE }));
   const why = await denied;
   assert.ok(!why.ok && why.error.outcome === 'refused' && why.error.name === 'ACQUIRE_IDLIVE');
 
   const garbled = client.call(version());
-  world.onData(new Uint8Array(64).fill(0x55));
+  daemon.onData(new Uint8Array(64).fill(0x55));
   const broken = await garbled;
   assert.ok(!broken.ok && broken.error.outcome === 'unknown' && broken.error.code === -90);
 });
 
 test('a registered session sends its header first and calls on the same connection', async () => {
-  const world = new FakeWorld();
-  const session = await new SanlockClient(world.endpoint).registerProcess();
+  const daemon = new FakeDaemon();
+  const session = await new SanlockClient(daemon.endpoint).registerProcess();
   assert.ok(session.ok);
-  const commands = world.sent.map((bytes) => decode(smHeader, bytes).cmd);
+  const commands = daemon.sent.map((bytes) => decode(smHeader, bytes).cmd);
   assert.deepEqual(commands, [SM_CMD.REGISTER]);
   const lost: boolean[] = [];
   session.value.onLost(() => lost.push(true));
-  world.onClosed();
+  daemon.onClosed();
   assert.deepEqual(lost, [true]);
   const after = await session.value.call(inquire());
   assert.ok(!after.ok && after.error.outcome === 'unsent');

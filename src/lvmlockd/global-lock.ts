@@ -68,7 +68,9 @@ function knownHolder(state: DaemonState): Lockspace | null {
 
 /** Reads the global lock slot of every joined lockspace once. */
 function searchGl(state: DaemonState, to: Waiter, then: () => void): void {
-  const joined = state.lockspaces.filter((one) => one.phase === 'running');
+  const joined = state.lockspaces.filter(
+    ({ phase, manager }) => phase === 'running' && manager.traits.globalLock === 'inVg',
+  );
   let left = joined.length;
   if (left === 0) then();
   for (const lockspace of joined) {

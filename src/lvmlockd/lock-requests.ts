@@ -52,7 +52,7 @@ function lockIn(
     replyNoLockspace(state, to);
     return;
   }
-  const refused = refusal(state, lockspace, request);
+  const refused = refusal(lockspace, request);
   if (refused !== 0) {
     const lockType = isOtherType(lockspace, request)
       ? request.lockType
@@ -60,7 +60,7 @@ function lockIn(
     reply(state, to, { result: refused, lockType });
     return;
   }
-  const name = { gl: 'GLLK', vg: 'VGLK', lv: request.lvUuid }[request.scope];
+  const name = resourceName(request);
   if (name === '') {
     reply(state, to, { result: LD_RESULT.INVAL, lockType: lockspace.manager.lockType });
     return;
@@ -86,12 +86,16 @@ export function lockspaceOf(state: DaemonState, vgName: string): Lockspace | nul
   return state.lockspaces.find((one) => one.vg.vgName === vgName) ?? null;
 }
 
+function resourceName({ scope, lvUuid }: LockRequest | QueryRequest): ByteString {
+  return { gl: 'GLLK', vg: 'VGLK', lv: lvUuid }[scope];
+}
+
 function isOtherType(lockspace: Lockspace, request: SpaceRequest): boolean {
   return request.lockType !== 'none' && request.lockType !== lockspace.manager.lockType;
 }
 
 /** 0, or why this lockspace cannot serve the request now (spec 30 §4.1). */
-function refusal(_state: DaemonState, lockspace: Lockspace, request: SpaceRequest): number {
+function refusal(lockspace: Lockspace, request: SpaceRequest): number {
   if (isOtherType(lockspace, request)) return LD_RESULT.INVAL;
   if (lockspace.phase === 'stopping') return LD_RESULT.STALE;
   if (lockspace.phase !== 'running') return LD_RESULT.ESTARTING;
@@ -113,7 +117,7 @@ function usable(state: DaemonState, to: Waiter, request: SpaceRequest & { vgName
     replyNoLockspace(state, to);
     return null;
   }
-  const refused = refusal(state, lockspace, request);
+  const refused = refusal(lockspace, request);
   if (refused === 0) return lockspace;
   const lockType = isOtherType(lockspace, request) ? request.lockType : lockspace.manager.lockType;
   if (request.kind === 'query') replyQuery(state, to, { result: refused, lockType, mode: 'iv' });
@@ -134,7 +138,7 @@ export function requestQuery(state: DaemonState, clientId: number, request: Quer
   const to = { clientId, request };
   const lockspace = usable(state, to, request);
   if (lockspace === null) return;
-  const name = { gl: 'GLLK', vg: 'VGLK', lv: request.lvUuid }[request.scope];
+  const name = resourceName(request);
   const resource = lockspace.resources.find((one) => one.ref.name === name);
   const { lockType } = lockspace.manager;
   replyQuery(state, to, { result: 0, lockType, mode: resource?.mode ?? 'un' });

@@ -92,6 +92,7 @@ function prepare(
   answered: (outcome: { readonly result: number; readonly lmResult: number }) => void,
 ): void {
   const { space, hostId, vg } = lockspace;
+  const adopt = state.settings.adopt && lockspace.manager.traits.adoptsLocks;
   run(state, ofSpace(lockspace), space.prepare(hostId), (prepared) => {
     const { result, lmResult } = prepared;
     answered({ result, lmResult });
@@ -102,7 +103,7 @@ function prepare(
     }
     lockspace.phase = 'joining';
     lockspace.glExpected = prepared.glEnabled;
-    run(state, ofSpace(lockspace), space.join(state.settings.adopt), (joined) => {
+    run(state, ofSpace(lockspace), space.join(adopt), (joined) => {
       if (joined.result !== 0) {
         failedJoin(state, lockspace, joined.result);
         return;
@@ -157,7 +158,7 @@ function holdAdopted(
   }
 }
 
-/** At start: takes over the lockspaces that the lock manager still has joined for us. */
+/** At start: adopts the lockspaces that a lock manager has joined for an earlier lvmlockd. */
 export function adoptSpaces(state: DaemonState, remembered: RememberedVgs): void {
   for (const manager of state.managers.values()) {
     if (!manager.traits.adoptsLocks) continue;

@@ -4,7 +4,7 @@ import test from 'node:test';
 import fc from 'fast-check';
 import { LIMITS } from '../lvmlockd/limits.ts';
 import { bytesToText } from '../wire/lvmlockd/libdaemon.ts';
-import { LvmlockdWorld } from './testing/lvmlockd-harness.ts';
+import { LvmlockdHarness } from './testing/lvmlockd-harness.ts';
 
 type Step =
   | { step: 'connect' | 'close'; conn: string }
@@ -24,7 +24,7 @@ function recording(name: string): readonly Step[] {
 type Differences = Readonly<Record<number, string>>;
 
 function replay(name: string, differences: Differences): readonly string[] {
-  const world = new LvmlockdWorld(['/dev/mapper/tv1-lvmlock', '/dev/mapper/tv2-lvmlock']);
+  const harness = new LvmlockdHarness(['/dev/mapper/tv1-lvmlock', '/dev/mapper/tv2-lvmlock']);
   const found: string[] = [];
   for (const [index, step] of recording(name).entries()) {
     const expected = differences[index];
@@ -32,18 +32,18 @@ function replay(name: string, differences: Differences): readonly string[] {
       if (expected !== undefined) assert.match(ours, new RegExp(expected), `step ${index}`);
       else if (ours !== theirs) found.push(`step ${index}: answered ${ours}, wanted ${theirs}`);
     };
-    if (step.step === 'connect') world.connect(step.conn);
-    else if (step.step === 'close') world.close(step.conn);
-    else if (step.step === 'send') world.send(step.conn, step.raw);
-    else if (step.step === 'sleep') world.pass(step.s * 1000);
+    if (step.step === 'connect') harness.connect(step.conn);
+    else if (step.step === 'close') harness.close(step.conn);
+    else if (step.step === 'send') harness.send(step.conn, step.raw);
+    else if (step.step === 'sleep') harness.pass(step.s * 1000);
     else if (step.step === 'recv' && expected !== 'no reply left') {
-      compare(fieldsText(world.receive(step.conn)), fieldsText(step.raw));
+      compare(fieldsText(harness.receive(step.conn)), fieldsText(step.raw));
     } else if (step.step === 'no_reply') {
-      world.pass(step.waited_s * 1000);
-      compare(world.replies.get(step.conn)?.shift() ?? 'nothing', 'nothing');
+      harness.pass(step.waited_s * 1000);
+      compare(harness.replies.get(step.conn)?.shift() ?? 'nothing', 'nothing');
     } else if (step.step === 'datagram') {
-      world.pass(600);
-      compare(dumpText(world.dumps.splice(0).join('')), dumpText(step.text));
+      harness.pass(600);
+      compare(dumpText(harness.dumps.splice(0).join('')), dumpText(step.text));
     }
   }
   return found;
@@ -91,63 +91,63 @@ test('queueing, conversion, persistence, cancel, kill, drop, stop and free answe
 });
 
 test('connections beyond the limit are refused, and accepted again when others end', () => {
-  const world = new LvmlockdWorld([]);
-  for (let n = 0; n < LIMITS.clients; n++) world.connect(`${n}`);
-  assert.deepEqual(world.turnedAway, []);
-  world.connect('more');
-  assert.deepEqual(world.turnedAway, ['more']);
-  world.close('0');
-  world.connect('next');
-  world.send('next', 'request = "hello"\n\n##\n');
-  assert.match(world.receive('next'), /protocol = "lvmlockd"/);
+  const harness = new LvmlockdHarness([]);
+  for (let n = 0; n < LIMITS.clients; n++) harness.connect(`${n}`);
+  assert.deepEqual(harness.refused, []);
+  harness.connect('more');
+  assert.deepEqual(harness.refused, ['more']);
+  harness.close('0');
+  harness.connect('next');
+  harness.send('next', 'request = "hello"\n\n##\n');
+  assert.match(harness.receive('next'), /protocol = "lvmlockd"/);
 });
 
 test('a quit without lockspaces is answered, then the daemon ends', () => {
-  const world = new LvmlockdWorld([]);
-  world.connect('A');
-  world.send('A', 'request = "quit"\n\n##\n');
-  assert.match(world.receive('A'), /result = 0/);
-  assert.equal(world.ended, true);
+  const harness = new LvmlockdHarness([]);
+  harness.connect('A');
+  harness.send('A', 'request = "quit"\n\n##\n');
+  assert.match(harness.receive('A'), /result = 0/);
+  assert.equal(harness.ended, true);
 });
 
 test('SIGTERM stops a lockspace without locks at once, one with locks when they are gone', () => {
-  const world = new LvmlockdWorld(['/dev/mapper/tv1-lvmlock']);
-  world.connect('A');
+  const harness = new LvmlockdHarness(['/dev/mapper/tv1-lvmlock']);
+  harness.connect('A');
   const ask = (text: string) => {
-    world.send('A', `${text}\n##\n`);
-    return world.receive('A');
+    harness.send('A', `${text}\n##\n`);
+    return harness.receive('A');
   };
   const vg = 'vg_name ="tv1"\nvg_lock_type ="sanlock"\nvg_lock_args ="1.0.0:lvmlock"\n';
   assert.match(ask(`request="start_vg"\n${vg}host_id =1\n`), /op_result = 0/);
   assert.match(ask('request="start_wait"\n'), /op_result = 0/);
   const lv = `${vg}lv_uuid ="u"\nlv_lock_args ="1.0.0:70254592"\nopts ="persistent"\n`;
   assert.match(ask(`request="lock_lv"\nmode ="ex"\n${lv}`), /op_result = 0/);
-  world.program.terminate('SIGTERM');
-  world.pass(5000);
-  assert.equal(world.ended, false, 'an LV is locked');
+  harness.program.terminate('SIGTERM');
+  harness.pass(5000);
+  assert.equal(harness.ended, false, 'an LV is locked');
   assert.match(ask(`request="lock_lv"\nmode ="un"\n${lv}`), /op_result = 0/);
-  world.pass(100);
-  assert.equal(world.ended, true);
+  harness.pass(100);
+  assert.equal(harness.ended, true);
 });
 
 test('random and broken bytes never stop the daemon from serving the next client', () => {
-  const world = new LvmlockdWorld(['/dev/mapper/tv1-lvmlock']);
+  const harness = new LvmlockdHarness(['/dev/mapper/tv1-lvmlock']);
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 400 }), fc.boolean(), (bytes, ends) => {
-      world.connect('X');
-      world.send('X', bytesToText(bytes) + (ends ? '\n##\n' : ''));
-      world.close('X');
-      world.connect('Y');
-      world.send('Y', 'request = "hello"\n\n##\n');
-      assert.match(world.receive('Y'), /protocol = "lvmlockd"/);
-      world.close('Y');
+      harness.connect('X');
+      harness.send('X', bytesToText(bytes) + (ends ? '\n##\n' : ''));
+      harness.close('X');
+      harness.connect('Y');
+      harness.send('Y', 'request = "hello"\n\n##\n');
+      assert.match(harness.receive('Y'), /protocol = "lvmlockd"/);
+      harness.close('Y');
     }),
     { numRuns: 300 },
   );
 });
 
 test('any sequence of requests with any fields is answered', () => {
-  const world = new LvmlockdWorld(['/dev/mapper/v-lvmlock']);
+  const harness = new LvmlockdHarness(['/dev/mapper/v-lvmlock']);
   const names = ['lock_gl', 'lock_vg', 'lock_lv', 'init_vg', 'init_lv', 'free_lv', 'start_vg'];
   const more = ['stop_vg', 'vg_update', 'kill_vg', 'drop_vg', 'enable_gl', 'query_lock_lv'];
   const word = fc.constantFrom('v', '', 'none', 'sanlock', 'ex', 'sh', 'un', '1.0.0:lvmlock', '9');
@@ -158,12 +158,12 @@ test('any sequence of requests with any fields is answered', () => {
   );
   fc.assert(
     fc.property(request, ([name, fields]) => {
-      world.connect('A');
+      harness.connect('A');
       const text = fields.map(([key, value]) => `${key} ="${value}"\n`).join('');
-      world.send('A', `request="${name}"\n${text}\n##\n`);
-      assert.match(world.receive('A'), /op_result = -?\d+/);
-      world.close('A');
-      world.pass(100);
+      harness.send('A', `request="${name}"\n${text}\n##\n`);
+      assert.match(harness.receive('A'), /op_result = -?\d+/);
+      harness.close('A');
+      harness.pass(100);
     }),
     { numRuns: 300 },
   );

@@ -18,6 +18,65 @@ import type { ManagerTraits } from './traits.ts';
  * - idm: a session is a connection, one for each lockspace; calls name the drives, which start_vg
  *   and the lock requests list: VgPlace and ResourceRef get these paths with it.
  */
+export interface LockManager {
+  /** As requests and replies name it. */
+  readonly lockType: ManagedLockType;
+  readonly traits: ManagerTraits;
+  readonly advice: ManagerAdvice;
+  /** `isChosen`: the global lock has a lock type already; in test mode nothing else is running. */
+  isRunning(isChosen: boolean): ManagerSteps<boolean>;
+  /** Makes a VG shared; `enableGl`: it carries the global lock, where that lives in a VG. */
+  initVg(vg: VgPlace, enableGl: boolean): ManagerSteps<InitVgOutcome>;
+  /** `session` is unique among the lockspaces of this daemon process. */
+  open(vg: VgPlace, session: number): ManagerSpace;
+  /** With the trait `renamesVgs` only. */
+  renameVg(vg: VgPlace): ManagerSteps<Outcome>;
+  /** Has the other hosts read the size of an LV anew; null: it cannot reach them. */
+  readonly refreshLv: ((path: ByteString) => ManagerSteps<Outcome>) | null;
+  /** Lockspaces of an earlier lvmlockd. */
+  findSpaces(): ManagerSteps<readonly FoundSpace[]>;
+  /** With the trait `sendsSigterm` only. */
+  findLosses(): ManagerSteps<LossReport>;
+  /** Releases locks that it keeps for no living process, of a VG not joined. ENOLS: none. */
+  releaseKept(vgName: ByteString): ManagerSteps<ReleaseKeptOutcome>;
+  /** Its name of the VG's lockspace: two VGs with one such name are one lockspace to it. */
+  spaceName(vgName: ByteString): ByteString;
+}
+
+/** Texts for the log, which say what the administrator is to do. */
+export interface ManagerAdvice {
+  /** The lock manager does not run. */
+  readonly notRunning: string;
+  /** It keeps locks of an earlier lvmlockd, and refuses the join (BUSY). */
+  readonly keptLocks: string;
+}
+
+/** One VG's lockspace in a lock manager, with its session: calls in it go out one by one. */
+export interface ManagerSpace {
+  /** Quick checks, answered before the lockspace is joined. `hostId` 0: none is set. */
+  prepare(hostId: number): ManagerSteps<PrepareOutcome>;
+  /** `adopt`: a lockspace that is joined already, with locks of an earlier lvmlockd, is taken. */
+  join(adopt: boolean): ManagerSteps<JoinOutcome>;
+  leave(how: LeaveHow): ManagerSteps<LeaveOutcome>;
+  /** Ends the session of a lockspace that could not be started; a membership stays as it is. */
+  abandon(): ManagerSteps<void>;
+  /** `checkGl`: look first whether this VG's global lock is still enabled. */
+  lock(resource: ResourceRef, mode: HeldMode, checkGl: boolean): ManagerSteps<LockOutcome>;
+  convert(held: HeldLock, mode: HeldMode): ManagerSteps<Outcome>;
+  unlock(held: HeldLock): ManagerSteps<Outcome>;
+  /** With the trait `lvLeases` only, as the two below: the LV's lease becomes a free one. */
+  freeLv(resource: ResourceRef): ManagerSteps<Outcome>;
+  /** Looks for a free lease; MSGSIZE: there is none, and lvm is to extend the device. */
+  findFree(): ManagerSteps<Outcome>;
+  /** Gives an LV a lease; without a running lockspace too. */
+  initLv(lvUuid: ByteString): ManagerSteps<InitLvOutcome>;
+  /** With `globalLock` in a VG only: does this VG carry it? */
+  readGl(): ManagerSteps<boolean>;
+  /** With `globalLock` in a VG only. */
+  switchGl(enable: boolean): ManagerSteps<Outcome>;
+  /** Is another host in the lockspace? */
+  otherHosts(): ManagerSteps<HostsOutcome>;
+}
 
 /** `result` is for lvm (LD_RESULT), `lmResult` the result of the lock manager. */
 export interface Outcome {
@@ -25,12 +84,14 @@ export interface Outcome {
   readonly lmResult: number;
 }
 
+/** A VG, and where the lock manager finds its locks. */
 export interface VgPlace {
   readonly vgName: ByteString;
   readonly vgUuid: ByteString;
   readonly vgLockArgs: ByteString;
 }
 
+/** A lock of a VG's lockspace. */
 export interface ResourceRef {
   readonly scope: LockScope;
   /** GLLK, VGLK, or the LV's uuid. */
@@ -40,6 +101,7 @@ export interface ResourceRef {
 
 export type HeldMode = 'sh' | 'ex';
 
+/** A lock that the lock manager holds for lvmlockd. */
 export interface HeldLock {
   readonly resource: ResourceRef;
   readonly mode: HeldMode;
@@ -80,6 +142,7 @@ export interface InitLvOutcome extends Outcome {
   readonly lvLockArgs: ByteString;
 }
 
+/** What becomes of the locks of a lockspace that is left. */
 export interface LeaveHow {
   /** Still held here; empty when `dropAll`. */
   readonly held: readonly HeldLock[];
@@ -94,27 +157,6 @@ export interface LeaveOutcome extends Outcome {
   readonly confirmed: boolean;
 }
 
-/** One VG's lockspace in a lock manager. Procedures of one space run one after another. */
-export interface ManagerSpace {
-  /** Quick checks, answered before the lockspace is joined. `hostId` 0: none is set. */
-  prepare(hostId: number): ManagerSteps<PrepareOutcome>;
-  /** `adopt`: a lockspace that is joined already, with locks of an earlier lvmlockd, is taken. */
-  join(adopt: boolean): ManagerSteps<JoinOutcome>;
-  leave(how: LeaveHow): ManagerSteps<LeaveOutcome>;
-  /** Ends the session of a lockspace that could not be started; a membership stays as it is. */
-  abandon(): ManagerSteps<void>;
-  /** `checkGl`: look first whether this VG's global lock is still enabled. */
-  lock(resource: ResourceRef, mode: HeldMode, checkGl: boolean): ManagerSteps<LockOutcome>;
-  convert(held: HeldLock, mode: HeldMode): ManagerSteps<Outcome>;
-  unlock(held: HeldLock): ManagerSteps<Outcome>;
-  freeLv(resource: ResourceRef): ManagerSteps<Outcome>;
-  findFree(): ManagerSteps<Outcome>;
-  initLv(lvUuid: ByteString): ManagerSteps<InitLvOutcome>;
-  readGl(): ManagerSteps<boolean>;
-  switchGl(enable: boolean): ManagerSteps<Outcome>;
-  otherHosts(): ManagerSteps<HostsOutcome>;
-}
-
 export interface InitVgOutcome extends Outcome {
   readonly vgLockArgs: ByteString;
 }
@@ -124,6 +166,7 @@ export interface FoundSpace extends VgPlace {
   readonly hostId: number;
 }
 
+/** The lockspaces that the lock manager gives up. */
 export interface LossReport {
   /** false: the lock manager did not answer. */
   readonly answered: boolean;
@@ -136,39 +179,10 @@ export interface ReleaseKeptOutcome extends Outcome {
   readonly keepsNothing: boolean;
 }
 
-/** Texts for the log, which say what the administrator is to do. */
-export interface ManagerAdvice {
-  /** The lock manager does not run. */
-  readonly notRunning: string;
-  /** It keeps locks of an earlier lvmlockd, and refuses the join (BUSY). */
-  readonly keptLocks: string;
-}
-
-export interface LockManager {
-  /** As requests and replies name it. */
-  readonly lockType: ManagedLockType;
-  readonly traits: ManagerTraits;
-  readonly advice: ManagerAdvice;
-  /** `isChosen`: the global lock has a lock type already; in test mode nothing else is running. */
-  isRunning(isChosen: boolean): ManagerSteps<boolean>;
-  initVg(vg: VgPlace, enableGl: boolean): ManagerSteps<InitVgOutcome>;
-  /** `session` is unique among the lockspaces of this daemon process. */
-  open(vg: VgPlace, session: number): ManagerSpace;
-  /** With the trait `renamesVgs` only. */
-  renameVg(vg: VgPlace): ManagerSteps<Outcome>;
-  /** Has the other hosts read the size of an LV anew; null: it cannot reach them. */
-  readonly refreshLv: ((path: ByteString) => ManagerSteps<Outcome>) | null;
-  /** Lockspaces of an earlier lvmlockd. */
-  findSpaces(): ManagerSteps<readonly FoundSpace[]>;
-  findLosses(): ManagerSteps<LossReport>;
-  /** Releases locks that it keeps for no living process, of a VG not joined. ENOLS: none. */
-  releaseKept(vgName: ByteString): ManagerSteps<ReleaseKeptOutcome>;
-  /** Under which name it knows the VG's lockspace: VGs of one name are one lockspace to it. */
-  spaceName(vgName: ByteString): ByteString;
-}
-
+/** Success of lvmlockd and of the lock manager. */
 export const OK: Outcome = { result: 0, lmResult: 0 };
 
+/** One result for lvm and for the lock manager. */
 export function both(result: number): Outcome {
   return { result, lmResult: result };
 }

@@ -15,9 +15,9 @@ interface Peer {
 }
 
 /** A daemon in --test mode, its clock and its sockets, all in memory. */
-export class LvmlockdWorld {
+export class LvmlockdHarness {
   /** Connections that were closed by the daemon. */
-  readonly turnedAway: string[] = [];
+  readonly refused: string[] = [];
   readonly dumps: string[] = [];
   readonly replies = new Map<string, string[]>();
   readonly program: LvmlockdProgram;
@@ -107,7 +107,7 @@ export class LvmlockdWorld {
         handlers.isPaused = false;
       },
       end: () => {},
-      close: () => this.turnedAway.push(name),
+      close: () => this.refused.push(name),
     });
   }
 

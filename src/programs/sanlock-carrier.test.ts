@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encode, zeroRecord } from '../codec/struct.ts';
+import { ask, closeSession, openSession } from '../lvmlockd/managers/sanlock/ask.ts';
+import type { ManagerReply, ManagerSteps, SessionEffect } from '../lvmlockd/managers/steps.ts';
+import type { Log } from '../ports/log.ts';
+import type { Connection } from '../ports/sockets.ts';
+import { readResource } from '../wire/sanlock/area-calls.ts';
+import type { SanlockCall } from '../wire/sanlock/call.ts';
+import { getHosts, register, version } from '../wire/sanlock/daemon-calls.ts';
+import { release } from '../wire/sanlock/lease-calls.ts';
+import { SM_HEADER_BYTES, SM_MAGIC, smHeader } from '../wire/sanlock/socket.ts';
+import { SanlockCarrier } from './sanlock-carrier.ts';
+
+const RESOURCE = { lockspaceName: 'ls', name: 'r', disks: [], lver: 0n, flags: 0 };
+
+interface FakeConnection {
+  sent: number;
+  isClosed: boolean;
+  answer: (data: number) => void;
+  lose: () => void;
+}
+
+/** A sanlock whose answers the test gives, one connection at a time. */
+class FakeDaemon {
+  readonly connections: FakeConnection[] = [];
+  readonly lost: number[] = [];
+  isListening = true;
+  readonly carrier: SanlockCarrier;
+
+  constructor() {
+    const quiet = () => {};
+    const log: Log = { error: quiet, warn: quiet, info: quiet, debug: quiet };
+    const after = () => ({ cancel: quiet });
+    const endpoint = {
+      clock: { nowMs: () => 0, wallMs: () => 0, after },
+      socketPath: '/run/sanlock/sanlock.sock',
+      sockets: { connect: (...of: Parameters<FakeDaemon['connect']>) => this.connect(...of) },
+    };
+    this.carrier = new SanlockCarrier(endpoint, log, (session) => this.lost.push(session));
+  }
+
+  connect(
+    _path: string,
+    _timeoutMs: number,
+    answer: (opened: { ok: true; connection: Connection } | { ok: false; errno: number }) => void,
+  ): void {
+    if (!this.isListening) {
+      answer({ ok: false, errno: 111 });
+      return;
+    }
+    let onData: (bytes: Uint8Array) => void = () => {};
+    const made: FakeConnection = { sent: 0, isClosed: false, answer: () => {}, lose: () => {} };
+    made.answer = (data) => {
+      const length = SM_HEADER_BYTES;
+      onData(encode(smHeader, { ...zeroRecord(smHeader), magic: SM_MAGIC, length, data }));
+    };
+    const close = () => {
+      made.isClosed = true;
+    };
+    this.connections.push(made);
+    answer({
+      ok: true,
+      connection: {
+        ...{ peerPid: null, fd: 7, pause: () => {}, resume: () => {}, end: close, close },
+        onData: (handler) => {
+          onData = handler;
+        },
+        onClosed: (handler) => {
+          made.lose = handler;
+        },
+        send: () => {
+          made.sent += 1;
+          return true;
+        },
+      },
+    });
+  }
+}
+
+/** The only effect of such steps, and the outcome that its reply gives. */
+function single<T>(steps: ManagerSteps<T>) {
+  const turn = steps.next({ kind: 'slept' });
+  assert.ok(turn.done !== true);
+  const outcomes: T[] = [];
+  const answered = (reply: ManagerReply) => {
+    const end = steps.next(reply);
+    assert.ok(end.done === true);
+    outcomes.push(end.value);
+  };
+  return { effect: turn.value as SessionEffect, answered, outcomes };
+}
+
+/** Carries one call as a procedure of its own. */
+function carry<T>(daemon: FakeDaemon, call: SanlockCall<T>, session: number | null) {
+  const { effect, answered, outcomes } = single(ask(call, 1000, session));
+  daemon.carrier.begin().carry(effect, answered);
+  return outcomes;
+}
+
+function opened(daemon: FakeDaemon, session: number): FakeConnection {
+  const { effect, answered, outcomes } = single(openSession(session, register(), 1000));
+  daemon.carrier.begin().carry(effect, answered);
+  assert.equal(outcomes[0]?.ok, true);
+  const [connection] = daemon.connections.slice(-1);
+  assert.ok(connection !== undefined);
+  return connection;
+}
+
+test('calls of one session go out one at a time, in order', () => {
+  const daemon = new FakeDaemon();
+  const connection = opened(daemon, 1);
+  const first = carry(daemon, release([RESOURCE]), 1);
+  const second = carry(daemon, release([RESOURCE]), 1);
+  assert.equal(connection.sent, 2, 'register, and the first call');
+  connection.answer(0);
+  assert.deepEqual([first.length, second.length, connection.sent], [1, 0, 3]);
+  connection.answer(-1);
+  assert.equal(second[0]?.ok, false);
+});
+
+test('a lost session is reported, and its calls fail without a new connection', () => {
+  const daemon = new FakeDaemon();
+  const connection = opened(daemon, 1);
+  const waiting = carry(daemon, release([RESOURCE]), 1);
+  connection.lose();
+  assert.deepEqual(daemon.lost, [1]);
+  const late = carry(daemon, release([RESOURCE]), 1);
+  const codes = [waiting, late].map(([one]) => (one?.ok === false ? one.error.code : 0));
+  assert.deepEqual(codes, [-107, -107]);
+  assert.equal(daemon.connections.length, 1);
+});
+
+test('a session that is closed is not reported as lost', () => {
+  const daemon = new FakeDaemon();
+  const connection = opened(daemon, 1);
+  const { effect, answered, outcomes } = single(closeSession(1));
+  daemon.carrier.begin().carry(effect, answered);
+  assert.deepEqual([outcomes.length, connection.isClosed, daemon.lost], [1, true, []]);
+});
+
+test('other calls of a procedure share a connection until one after which sanlock closes it', () => {
+  const daemon = new FakeDaemon();
+  const exchange = daemon.carrier.begin();
+  const codes: number[] = [];
+  const calls = [readResource(RESOURCE), version(), getHosts('ls'), version()];
+  for (const [index, call] of calls.entries()) {
+    const { effect, answered, outcomes } = single(ask<unknown>(call, 1000));
+    exchange.carry(effect, answered);
+    daemon.connections.at(-1)?.answer(index === 0 ? -223 : 0);
+    codes.push(outcomes[0]?.ok === false ? outcomes[0].error.code : 0);
+  }
+  assert.deepEqual(codes, [-223, 0, 0, 0]);
+  const [first, second, ...more] = daemon.connections;
+  assert.deepEqual([first?.sent, first?.isClosed], [3, true]);
+  assert.deepEqual([second?.sent, second?.isClosed, more.length], [1, false, 0]);
+  exchange.close();
+  assert.equal(second?.isClosed, true);
+});
+
+test('a sanlock that is not reached is a failure that says so', () => {
+  const daemon = new FakeDaemon();
+  daemon.isListening = false;
+  const [outcome] = carry(daemon, version(), null);
+  assert.ok(outcome?.ok === false);
+  assert.deepEqual([outcome.error.code, outcome.error.outcome], [-111, 'unsent']);
+});
