@@ -1,4 +1,4 @@
-import { type Banned, DISCRIMINANTS, ROOMS_OF_MADE_UP_TIMES, TIMES_FILE } from './tidy-rules.ts';
+import { type Banned, DISCRIMINANTS, MADE_UP_TIMES, TIMES_FILE } from './tidy-rules.ts';
 import { code, type SourceFile } from './tidy-text.ts';
 
 export function bannedCalls(file: SourceFile, rules: readonly Banned[]): string[] {
@@ -47,8 +47,8 @@ const MULTIPLE = new RegExp(
 );
 
 /** A multiple of an io timeout is a time of a lease, with a name, where all of them stand. */
-export function multiples(file: SourceFile, room: string): string[] {
-  if (file.path === TIMES_FILE || ROOMS_OF_MADE_UP_TIMES.includes(room)) return [];
+export function multiples(file: SourceFile): string[] {
+  if (file.path === TIMES_FILE || file.path.startsWith(MADE_UP_TIMES)) return [];
   return code(file.text)
     .split('\n')
     .flatMap((line) => MULTIPLE.exec(line)?.[0] ?? [])

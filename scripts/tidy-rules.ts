@@ -165,8 +165,8 @@ export const BANNED_IN_SOURCES: readonly Banned[] = [
 
 /** The one file that multiplies an io timeout; its times have names. */
 export const TIMES_FILE = 'src/lease/lease-times.ts';
-/** Rooms that make up how long a disk is slow: their factors are no times of a lease. */
-export const ROOMS_OF_MADE_UP_TIMES: readonly string[] = ['sim', 'sim/faults', 'rig'];
+/** What makes up how long a disk is slow: its factors are no times of a lease. */
+export const MADE_UP_TIMES = 'src/sim/faults/';
 
 /** The names under which a union's values carry what they are: a switch over one has every case. */
 export const DISCRIMINANTS: readonly string[] = [

@@ -21,7 +21,7 @@ function complaintsOf(file: SourceFile): string[] {
   const found = [...sizes(file), ...bannedCalls(file, BANNED_EVERYWHERE)];
   const room = roomOf(file.path);
   if (room === null || isTest(file.path)) return found;
-  found.push(...wrongImports(file, room), ...openSwitches(file), ...multiples(file, room));
+  found.push(...wrongImports(file, room), ...openSwitches(file), ...multiples(file));
   found.push(...bannedCalls(file, BANNED_IN_SOURCES));
   found.push(...undocumented(file, room));
   const rules = ROOMS[room];

@@ -75,11 +75,6 @@ export class Rig {
     throw new Error(`the rig has hosts 1 to ${this.hosts.length}, there is no host ${number}`);
   }
 
-  /** Seconds after the last renewal of a dead host before others may take what it held. */
-  get safeSeconds(): number {
-    return 8 * this.ioTimeoutS + 60;
-  }
-
   /** Ends every process, device, mount and file of the rig. Safe to repeat. */
   async close(): Promise<void> {
     if (this.#closed) return;

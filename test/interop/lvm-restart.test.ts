@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { leaseTimes } from '../../src/lease/lease-times.ts';
 import { type Daemon, type Host, originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { pause } from '../../src/rig/run.ts';
@@ -95,7 +96,7 @@ test('no order of deaths and starts frees an LV that is active here', {
       for (const other of others) await refused(other, '-aey', lv);
     }
     // Until a host that were silent since would surely count as dead.
-    const leftMs = restartedMs + (rig.safeSeconds + 5) * 1000 - performance.now();
+    const leftMs = restartedMs + leaseTimes(rig.ioTimeoutS).hostDeadMs + 5000 - performance.now();
     await pause(Math.max(0, leftMs));
     for (const { lv } of cases) {
       for (const other of others) await refused(other, '-aey', lv);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { leaseTimes } from '../../src/lease/lease-times.ts';
 import type { Host } from '../../src/rig/host.ts';
 import { renamedVg } from '../../src/rig/host.ts';
 import type { Rig } from '../../src/rig/rig.ts';
@@ -134,14 +135,18 @@ export async function takeover(rig: Rig, log: (line: string) => void): Promise<v
   const crashedMs = performance.now();
   a.crash();
   const renewedS = lastRenewalS(rig.lun.lvmlock, a.hostId);
-  const latestMs = crashedMs + (rig.safeSeconds + 7 * rig.ioTimeoutS + 20) * 1000;
+  const { hostDeadMs } = leaseTimes(rig.ioTimeoutS);
+  const latestMs = crashedMs + hostDeadMs + (7 * rig.ioTimeoutS + 20) * 1000;
   for (;;) {
     const tried = await b.lvm('lvchange', '-aey', name);
     const nowMs = performance.now();
     if (tried.code === 0) {
       const seconds = Math.round((nowMs - crashedMs) / 1000);
       const ageS = Number(process.hrtime.bigint()) / 1e9 - renewedS;
-      assert.ok(ageS >= rig.safeSeconds, `taken over ${ageS} s after the last renewal: too early`);
+      assert.ok(
+        ageS * 1000 >= hostDeadMs,
+        `taken over ${ageS} s after the last renewal: too early`,
+      );
       log(`taken over ${seconds} s after the crash`);
       break;
     }

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { leaseTimes } from '../../lease/lease-times.ts';
 import type { Host } from '../../rig/host.ts';
 import { ALL_OURS, Rig, rigObstacle } from '../../rig/rig.ts';
 import { type Outcome, pause, run } from '../../rig/run.ts';
@@ -139,12 +140,13 @@ async function takeover(rig: Rig, alpha: Host, gamma: Host): Promise<void> {
   why('alpha is gone, as if its power were cut, with the volume still locked. gamma wants it:');
   await lvm(gamma, 'lvchange', '-aey', NAME);
   const t = rig.ioTimeoutS;
+  const { hostDeadMs } = leaseTimes(t);
   why(
-    `Safe time after alpha's last renewal: 8 × io timeout + 60 s = 8 × ${t} + 60 = ${rig.safeSeconds} s.`,
+    `Safe time after alpha's last renewal: 8 × io timeout + 60 s = 8 × ${t} + 60 = ${hostDeadMs / 1000} s.`,
   );
   why('By then its watchdog has reset it, if it was only stuck. Not a moment before:');
-  const safeMs = crashedMs + rig.safeSeconds * 1000;
-  for (let leftMs = rig.safeSeconds * 1000; leftMs > 0; leftMs = safeMs - performance.now()) {
+  const safeMs = crashedMs + hostDeadMs;
+  for (let leftMs = hostDeadMs; leftMs > 0; leftMs = safeMs - performance.now()) {
     countdown('protected for another', leftMs / 1000);
     await pause(1000);
   }

@@ -23,9 +23,7 @@ export function* otherHosts(
   ownHostId: number,
   times: SanlockTimes,
 ): ManagerSteps<HostsOutcome> {
-  const t = times.ioTimeoutS === 0 ? 10 : times.ioTimeoutS;
-  const polls = Math.ceil((5 * t * 1000) / POLL_MS);
-  for (let poll = 0; poll < polls; poll++) {
+  for (let leftMs = times.hostsMs; leftMs > 0; leftMs -= POLL_MS) {
     const answer = yield* ask(getHosts(spaceName), times.quickMs);
     if (answer.ok) {
       const others = answer.value.filter((host) => host.hostId !== BigInt(ownHostId));

@@ -1,4 +1,7 @@
-/** Deadlines of calls that touch the disk grow with the io timeout. */
+/**
+ * How long lvmlockd waits for sanlock, which it knows by its socket alone: longer the longer the io
+ * timeout is. No lease is decided by these.
+ */
 export interface SanlockTimes {
   /** As given by `-o`; 0: sanlock's default. */
   readonly ioTimeoutS: number;
@@ -6,6 +9,8 @@ export interface SanlockTimes {
   readonly diskMs: number;
   readonly joinMs: number;
   readonly leaveMs: number;
+  /** Until sanlock has surely looked at the other hosts. */
+  readonly hostsMs: number;
 }
 
 export function sanlockTimes(ioTimeoutS: number): SanlockTimes {
@@ -18,5 +23,6 @@ export function sanlockTimes(ioTimeoutS: number): SanlockTimes {
     // A host id whose owner died is free 8t + 60 after its last renewal; then ours is written.
     joinMs: (2 * (8 * t + 60) + 60) * second,
     leaveMs: (60 + 12 * t) * second,
+    hostsMs: 5 * t * second,
   };
 }
