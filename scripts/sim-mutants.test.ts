@@ -175,7 +175,7 @@ const MUTANTS: readonly Mutant[] = [
   {
     what: 'a lease is written after own expiry',
     file: 'src/programs/lease-program.ts',
-    from: 'mayWrite: () => this.#membership?.ended() !== true }',
+    from: 'mayWrite: () => this.#membership?.hasEnded() !== true }',
     to: 'mayWrite: () => true }',
   },
   {

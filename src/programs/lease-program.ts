@@ -18,7 +18,7 @@ import type { BootClock } from '../ports/clock.ts';
 import type { Disks } from '../ports/disk.ts';
 import type { Log } from '../ports/log.ts';
 import { type Device, LeaseDevices, performOn } from './lease-devices.ts';
-import { Membership } from './lease-membership.ts';
+import { LeaseMembership } from './lease-membership.ts';
 import { type Perform, runSteps } from './run-steps.ts';
 
 export interface LeaseProgramParts {
@@ -51,7 +51,7 @@ export class LeaseProgram {
   readonly #jobs = newJobs(this.#holds);
   readonly #running = new Map<number, Running>();
   readonly #guesses: AreaGuesses = new Map();
-  #membership: Membership | null = null;
+  #membership: LeaseMembership | null = null;
   #refusing = false;
   #closed = false;
 
@@ -65,18 +65,18 @@ export class LeaseProgram {
     switch (message.kind) {
       case 'join':
         assert(this.#membership === null, 'a lease process joins one lockspace, once');
-        this.#membership = new Membership(message, { ...this.#parts, devices: this.#devices });
-        this.#membership.join();
+        this.#membership = new LeaseMembership(message, { ...this.#parts, devices: this.#devices });
+        this.#membership.begin();
         return;
       case 'leave':
         this.#leave(message.release);
         return;
       case 'announce':
-        this.#membership?.announce(message);
+        this.#membership?.step(message);
         return;
       case 'refuse':
         this.#refusing = true;
-        this.#membership?.refuse();
+        this.#membership?.step(message);
         return;
       case 'run': {
         const { id, command } = message;
@@ -102,7 +102,7 @@ export class LeaseProgram {
   #leave(release: boolean): void {
     if (this.#membership === null) this.#parts.send({ kind: 'left', released: false });
     // A resource format may still be on its way to the disk: others must not take us for gone.
-    else this.#membership.leave(release && !isIndexInUse(this.#jobs));
+    else this.#membership.step({ kind: 'leave', release: release && !isIndexInUse(this.#jobs) });
   }
 
   #step(event: JobEvent): void {
@@ -184,7 +184,7 @@ export class LeaseProgram {
   #performer(running: Running): Perform {
     const { clock } = this.#parts;
     // After own expiry no lease write starts: others' clocks may run out while it travels.
-    const rules = { clock, mayWrite: () => this.#membership?.ended() !== true };
+    const rules = { clock, mayWrite: () => this.#membership?.hasEnded() !== true };
     return (effect, answer) => {
       if (this.#closed) return; // a crash: nobody resumes the procedure
       if (effect.op === 'sleep') {
