@@ -69,7 +69,7 @@ const CLONES: Partial<WorldOptions> = {
   clones: 1,
   stalls: false,
   killWithLag: 0,
-  storageFaults: ['fair'],
+  storageFaults: ['prompt'],
   refusedWritesLand: 0,
   mistakenIds: 0,
 };

@@ -2,7 +2,7 @@ import type { SimClock } from '../kernel/clock.ts';
 import type { Dice } from '../kernel/dice.ts';
 import type { Io, IoFate } from '../kernel/disk.ts';
 
-/** Ends the host at one chosen disk access: before it lands, or just after, unanswered. */
+/** Ends the host at one disk access: before the access lands, or just after, unanswered. */
 export class CrashPoint {
   readonly #dice: Dice;
   readonly #clock: SimClock;
@@ -15,7 +15,7 @@ export class CrashPoint {
     this.#crash = crash;
   }
 
-  /** At one of the next accesses to a resource. */
+  /** The host ends at one of its next accesses to a resource. */
   arm(): void {
     this.#left = this.#dice.below(12);
   }

@@ -6,27 +6,27 @@ import type { Dice } from '../kernel/dice.ts';
 import type { Io, IoFate } from '../kernel/disk.ts';
 
 /**
- * How one host's path to the storage behaves for a while. `stuck`: nothing moves until the weather
- * turns, then it all comes through, in any order; `cut`: it is refused at once; `uneven`: prompt,
- * but for one in five that takes almost its whole time.
+ * How one host's path to the storage behaves for a while. `stuck`: no operation moves until the
+ * condition ends, then all come through, in any order; `cut`: each is refused at once; `uneven`:
+ * prompt, but one in five takes almost the whole timeout.
  */
-export type StorageCondition = 'fair' | 'slow' | 'uneven' | 'flaky' | 'stuck' | 'cut';
+export type StorageCondition = 'prompt' | 'slow' | 'uneven' | 'flaky' | 'stuck' | 'cut';
 export type StorageFaults = readonly [StorageCondition, ...StorageCondition[]];
 
 export const STORAGE_FAULTS: StorageFaults = ['slow', 'uneven', 'flaky', 'stuck', 'cut'];
-/** Of the time that a refused write has to land: hosts' clocks differ a little. */
+/** The share of the time that a refused write has to land: hosts' clocks differ a little. */
 const MOST_LATE = 0.99;
 
-/** The fate of each operation of one host, from its dice and the weather of the moment. */
+/** The fate of each operation of one host, by its dice and the condition of the moment. */
 export class FaultSchedule {
   readonly #clock: SimClock;
   readonly #dice: Dice;
   readonly #ioTimeoutMs: number;
   readonly #latencyMs: number;
   readonly #storageFaults: StorageFaults;
-  /** How often a write that is refused lands all the same. */
+  /** The chance that a refused write lands all the same. */
   readonly #refusedWritesLand: number;
-  #now: StorageCondition = 'fair';
+  #now: StorageCondition = 'prompt';
   #untilMs = 0;
   /** No more faults: the end of a run, where everything must come right. */
   #healed = false;
@@ -45,7 +45,7 @@ export class FaultSchedule {
     this.#latencyMs = of.latencyMs;
     this.#storageFaults = of.storageFaults;
     this.#refusedWritesLand = of.refusedWritesLand;
-    this.#turn();
+    this.#change();
   }
 
   get now(): StorageCondition {
@@ -54,15 +54,15 @@ export class FaultSchedule {
 
   heal(): void {
     this.#healed = true;
-    this.#now = 'fair';
+    this.#now = 'prompt';
   }
 
-  /** The fate of one operation, and how it looks in a trace. */
+  /** The fate of one operation. */
   fate(io: Io): IoFate {
-    if (!this.#healed && this.#clock.nowMs() >= this.#untilMs) this.#turn();
+    if (!this.#healed && this.#clock.nowMs() >= this.#untilMs) this.#change();
     const dice = this.#dice;
     switch (this.#now) {
-      case 'fair':
+      case 'prompt':
         return this.#prompt(io, { mostMs: this.#latencyMs });
       case 'slow':
         return this.#prompt(io, { mostMs: this.#ioTimeoutMs * 2 });
@@ -96,7 +96,7 @@ export class FaultSchedule {
     return this.#prompt(io, { mostMs: 20 });
   }
 
-  /** A device that says no to a write may do it nevertheless: at once, or when it is forgotten. */
+  /** A device that refuses a write may carry it out nevertheless: at once, or much later. */
   #refused(io: Io, answersInMs: number): IoFate {
     const dice = this.#dice;
     const refused = { landsInMs: 0, answersInMs, errno: ERRNO.EIO };
@@ -117,17 +117,18 @@ export class FaultSchedule {
     return { landsInMs, answersInMs, errno: null, torn };
   }
 
-  /** Fair most of the time; a bad spell lasts a blink, a few timeouts, or longer than a host may live. */
-  #turn(): void {
+  /** Prompt most of the time; a fault lasts a moment, a few timeouts, or longer than a claim. */
+  #change(): void {
     const dice = this.#dice;
     const t = this.#ioTimeoutMs;
-    this.#now = this.#now !== 'fair' || dice.chance(0.4) ? 'fair' : dice.pick(this.#storageFaults);
-    const spells = [
+    this.#now =
+      this.#now !== 'prompt' || dice.chance(0.4) ? 'prompt' : dice.pick(this.#storageFaults);
+    const durations = [
       dice.between(0, t),
       dice.between(t, 6 * t),
       dice.between(6 * t, 40 * t),
     ] as const;
-    const lasts = this.#now === 'fair' ? dice.between(t, 30 * t) : dice.pick([...spells]);
+    const lasts = this.#now === 'prompt' ? dice.between(t, 30 * t) : dice.pick([...durations]);
     this.#untilMs = this.#clock.nowMs() + lasts;
   }
 }

@@ -29,9 +29,9 @@ interface Stray {
 }
 
 /**
- * Sectors that for a while read as something no host has written: a sound checksum over numbers
- * near the end of 64 bits, or half a sector of something else. What was written comes back, or is
- * replaced by the next write.
+ * Sectors that for a while read as bytes no host has written: a sound checksum over numbers near
+ * the end of 64 bits, or half a sector of other bytes. The written bytes come back in time, or the
+ * next write replaces them.
  */
 export class StraySectors {
   readonly #storage: SimStorage;
@@ -126,7 +126,7 @@ export class StraySectors {
     return { offset, bytes, text: `host lease ${hostId} reads ${wordsOf(change)}` };
   }
 
-  /** Its second half is something else. */
+  /** A sector whose end is other bytes. */
   #torn(): Stray {
     const { resource, hostId } = this.#anywhere();
     const isLeader = this.#dice.chance(0.5);
@@ -138,7 +138,7 @@ export class StraySectors {
     return { offset, bytes, text: `R${resource} ${what} reads torn at ${cut}` };
   }
 
-  /** A sound ballot, and behind it what no host writes where a shared hold would stand. */
+  /** A sound ballot, and behind it bytes no host writes where a shared hold would stand. */
   #mode(): Stray {
     const { resource, hostId } = this.#anywhere();
     const offset = blockOffset(resource, hostId);

@@ -8,7 +8,7 @@ interface Entry {
   live: boolean;
 }
 
-/** Virtual time passes only by running what is due next; equal times run in the order asked. */
+/** Virtual time passes only as timers fire; those due at one time fire in the order they were set. */
 export class SimClock implements BootClock {
   #nowMs: number;
   #order = 0;
@@ -42,7 +42,7 @@ export class SimClock implements BootClock {
     };
   }
 
-  /** Runs the next due thing; false when nothing is left. */
+  /** Fires the next timer; false when none is left. */
   step(): boolean {
     for (;;) {
       const entry = this.#pop();
@@ -54,13 +54,13 @@ export class SimClock implements BootClock {
     }
   }
 
-  /** Runs everything due up to `untilMs`, then stands there. */
+  /** Fires every timer up to `untilMs`; then it is `untilMs`. */
   runUntil(untilMs: number): void {
     for (;;) {
       const next = this.#heap[0];
       if (next === undefined || next.atMs > untilMs) break;
       if (next.live) this.step();
-      else this.#pop(); // behind a cancelled one may lie something that is due later
+      else this.#pop(); // cancelled: the next one may be due later than `untilMs`
     }
     this.#nowMs = Math.max(this.#nowMs, untilMs);
   }

@@ -1,4 +1,8 @@
-/** Seeded chance: the same seed and label give the same throws, on every machine. */
+/**
+ * Seeded chance: the same seed and label give the same numbers, on every machine. The labels are
+ * part of what a seed means: one that changes gives every seed another run, so labels keep their
+ * words when the code around them gets better ones.
+ */
 export class Dice {
   readonly #label: string;
   #a: number;
@@ -15,7 +19,7 @@ export class Dice {
     for (let i = 0; i < 12; i++) this.next();
   }
 
-  /** An independent source: what one part of the world throws does not shift another's. */
+  /** An independent source: the numbers that one part of the world draws do not shift another's. */
   fork(label: string): Dice {
     return new Dice(this.#label, label);
   }

@@ -9,11 +9,11 @@ export interface IoFate {
   readonly landsInMs: number;
   /** When the answer arrives, from now; Infinity = it is lost. */
   readonly answersInMs: number;
-  /** A positive errno instead of doing anything. */
+  /** A positive errno: the operation is refused. */
   readonly errno: number | null;
-  /** The write was answered with `errno`, and the device carries it out all the same, then. */
+  /** The device answers the write with `errno` and carries it out all the same, so long after it was sent. */
   readonly refusedLandsInMs?: number;
-  /** A read of several sectors that is no snapshot: one part is of now, the other of when it lands. */
+  /** A read of several sectors that is no snapshot: it sees one part now, the other when it lands. */
   readonly torn?: { readonly at: number; readonly tailFirst: boolean };
 }
 
@@ -60,7 +60,7 @@ export class SimStorage {
     return this.#devices.get(path);
   }
 
-  /** From now on that sector reads so, whatever was written there; until it is written again. */
+  /** From now on a read of that sector sees these bytes, until the sector is written again. */
   stray(path: string, offset: number, sector: Uint8Array): void {
     const device = this.device(path);
     assert(device !== undefined && sector.length === 512, 'a sector of a device goes astray');
@@ -68,7 +68,7 @@ export class SimStorage {
     this.#strays.set(device, strays.set(offset, sector));
   }
 
-  /** That one ends, if it is there still. */
+  /** Ends that stray, if it is there still. */
   unstray(path: string, offset: number, sector: Uint8Array): void {
     const strays = this.#straysOf(path);
     if (strays?.get(offset) === sector) strays.delete(offset);
@@ -83,7 +83,7 @@ export class SimStorage {
     return device === undefined ? undefined : this.#strays.get(device);
   }
 
-  /** What a read sees now: a copy. */
+  /** What a read sees now, as a copy. */
   read(device: Uint8Array, offset: number, end: number): Uint8Array {
     const bytes = device.slice(offset, end);
     for (const [at, sector] of this.#strays.get(device) ?? []) {
@@ -114,11 +114,11 @@ export class SimDisks implements Disks {
   readonly #at: ProcessClock | null;
   readonly #plan: FatePlan;
   #underWay = 0;
-  /** Of these: writes that were refused, and land all the same. */
+  /** Of these: writes that were refused and land all the same. */
   readonly #refused = new Set<object>();
   #isCut = false;
 
-  /** @param of.at the program's own time; without it answers come by the world's */
+  /** @param of.at the clock of the program: answers reach it when it runs; without it, at once */
   constructor(of: {
     host: string;
     storage: SimStorage;
@@ -138,14 +138,14 @@ export class SimDisks implements Disks {
     return this.#underWay;
   }
 
-  /** Power is gone: what has not landed never will. */
+  /** Power is gone: an operation that has not landed never will. */
   cut(): void {
     this.#isCut = true;
     this.#underWay = 0;
     this.#refused.clear();
   }
 
-  /** The kernel lets a process go without waiting for what it was told will not happen. */
+  /** The kernel ends a process without waiting for writes that the device has refused. */
   forgetRefused(): void {
     this.#underWay -= this.#refused.size;
     this.#refused.clear();
@@ -200,7 +200,7 @@ export class SimDisks implements Disks {
     };
   }
 
-  /** The program hears of it when it runs. */
+  /** An answer reaches the program when it runs. */
   #reach(happen: () => void): void {
     if (this.#isCut) return;
     if (this.#at === null) happen();
@@ -210,29 +210,29 @@ export class SimDisks implements Disks {
   #start(io: Io, device: Uint8Array, timeoutMs: number, run: Run): void {
     assert(io.offset % 512 === 0 && io.length % 512 === 0, 'I/O is whole sectors');
     this.#storage.onStart(io);
-    if (this.#isCut) return; // the very start may have been the end of the host
+    if (this.#isCut) return; // the start of this operation may have ended the host
     const fate = this.#plan(io);
     if (this.#isCut) return;
     let answered = false;
-    const tell = (reply: DiskReply): void => {
+    const answer = (reply: DiskReply): void => {
       if (answered) return;
       answered = true;
       timer.cancel();
       run.answer(reply);
     };
-    const timer = (this.#at ?? this.#clock).after(timeoutMs, () => tell({ outcome: 'unknown' }));
+    const timer = (this.#at ?? this.#clock).after(timeoutMs, () => answer({ outcome: 'unknown' }));
     if (io.offset + io.length > device.length || fate.errno !== null) {
       const errno = fate.errno ?? 90;
       const inMs = fate.answersInMs === Infinity ? 0.1 : fate.answersInMs;
       const failed = (): void => {
         if (answered) run.endedLate?.('refused');
-        else tell({ outcome: 'failed', errno });
+        else answer({ outcome: 'failed', errno });
       };
       if (fate.refusedLandsInMs !== undefined) this.#land(fate.refusedLandsInMs, run);
       this.#clock.after(inMs, () => this.#reach(failed));
       return;
     }
-    if (fate.landsInMs === Infinity) return; // lost on the way, and nobody will ever say so
+    if (fate.landsInMs === Infinity) return; // lost on the way: no answer will come
     this.#underWay++;
     const early = io.write ? null : this.#firstPart(io, device, fate);
     this.#clock.after(fate.landsInMs, () => {
@@ -242,7 +242,7 @@ export class SimDisks implements Disks {
       if (early !== null) bytes.set(early.bytes, early.at);
       const late = (): void => {
         if (answered) run.endedLate?.('landed');
-        else tell({ outcome: 'done', bytes, release: () => {} });
+        else answer({ outcome: 'done', bytes, release: () => {} });
       };
       if (fate.answersInMs === Infinity) return;
       const inMs = Math.max(0, fate.answersInMs - fate.landsInMs);
@@ -251,8 +251,8 @@ export class SimDisks implements Disks {
   }
 
   /**
-   * As long as it has not landed its sender counts as alive, unless that was ended on purpose: see
-   * docs/reliability.md.
+   * Until a refused write has landed its sender counts as alive, unless it was ended on purpose:
+   * see docs/reliability.md.
    */
   #land(inMs: number, run: Run): void {
     const write = {};
@@ -265,7 +265,7 @@ export class SimDisks implements Disks {
     });
   }
 
-  /** What a torn read sees at its start; `at`: where in the bytes. */
+  /** What a torn read sees when it is sent; `at`: its offset in the bytes. */
   #firstPart(io: Io, device: Uint8Array, fate: IoFate): { at: number; bytes: Uint8Array } | null {
     const sectors = io.length / 512;
     if (fate.torn === undefined || sectors < 2) return null;

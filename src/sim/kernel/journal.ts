@@ -1,11 +1,11 @@
 import type { Journal, Remembered } from '../../ports/journal.ts';
 import type { Dice } from './dice.ts';
 
-/** Outlives the daemons that write it. */
+/** The journal of holders of one boot: it outlives the daemons that write it. */
 export class MemoryJournal implements Journal {
   #lines: string[] = [];
 
-  /** Whether it takes no more, as a file on a full disk. */
+  /** It takes no more lines, as a file on a full disk. */
   full = false;
   /** Places that the next daemon finds unreadable. */
   damaged = 0;
@@ -19,7 +19,7 @@ export class MemoryJournal implements Journal {
     return !this.full;
   }
 
-  /** What was whole is so no more: the worst of it, that somebody holds leases. */
+  /** Loses the lines of one holder: the worst damage is to forget that a process holds leases. */
   damage(dice: Dice): void {
     const named = this.#lines.flatMap(
       (line) => /"kind":"holds".*"holder":"[0-9]+"/.exec(line) ?? [],

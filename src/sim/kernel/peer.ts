@@ -6,12 +6,12 @@ export class SimPeer {
   onReceived: () => void = () => {};
   closedByDaemon = false;
   onClosedByDaemon: () => void = () => {};
-  /** What the daemon sent and nobody took; a test that reads nothing sets it. */
+  /** Bytes that the client has not read; a test of a client that reads nothing sets it. */
   unsentBytes = 0;
   readonly #later: (happen: () => void) => void;
   #toDaemon: (bytes: Uint8Array) => void = () => {};
   #hangUp: () => void = () => {};
-  /** What the kernel keeps while the daemon does not read. */
+  /** What the kernel keeps while the daemon reads nothing. */
   readonly #kept: (() => void)[] = [];
   #isPaused = false;
   #whenSent: () => void = () => {};
@@ -71,7 +71,7 @@ export class SimPeer {
     this.#deliver();
   }
 
-  /** It takes at last what the daemon sent. */
+  /** The client reads all that the daemon sent. */
   takeAll(): void {
     this.unsentBytes = 0;
     const tell = this.#whenSent;

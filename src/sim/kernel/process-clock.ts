@@ -2,8 +2,9 @@ import type { BootClock, Timer } from '../../ports/clock.ts';
 import type { SimClock } from './clock.ts';
 
 /**
- * One program's time: its own start and its own speed, and it can stand still while the world goes
- * on. What is due during a pause happens, in order, at its end; after `stop` nothing happens any more.
+ * The clock of one process: with a start and a speed of its own. The process can be paused while
+ * the world goes on; timers and messages due during a pause reach it, in order, at its end. After
+ * `stop` nothing reaches it any more.
  */
 export class ProcessClock implements BootClock {
   readonly #world: SimClock;

@@ -1,6 +1,6 @@
 import type { BoundProcess, SignalName } from '../../ports/processes.ts';
 
-/** Processes of a simulated machine: pids are never used again, so a pid says which one it is. */
+/** Processes of a simulated host: no pid is used twice, so a pid identifies a process. */
 export interface ProcessTable {
   isThere(pid: number): boolean;
   onceGone(pid: number, told: () => void): void;
@@ -48,7 +48,7 @@ export function find(
   return isIt ? bind(table, of.pid, closed) : null;
 }
 
-/** What waits for the end of processes. */
+/** Callbacks that wait for the ends of processes. */
 export class Watchers {
   readonly #ofPid = new Map<number, (() => void)[]>();
 
