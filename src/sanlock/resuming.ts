@@ -15,19 +15,19 @@ import { joinRequest } from './join-request.ts';
 import { keptFields } from './kept-leases.ts';
 import { resultNumber } from './result-number.ts';
 import type { Reply } from './state.ts';
-import { resourcesText, type Survivor, userPids } from './survivors.ts';
 import {
   processOf,
-  type ResumptionEffect,
-  type ResumptionEvent,
-  stepResumption,
-} from './survivors-step.ts';
+  type SurvivorEffect,
+  type SurvivorEvent,
+  stepSurvivor,
+} from './survivor-step.ts';
+import { resourcesText, type Survivor, userPids } from './survivors.ts';
 import { isExpired } from './survivors-stop.ts';
 
 /** At start, once a second, and when a process of the earlier daemon has ended. */
 export function resumeSurvivors(front: Front): void {
   for (const survivor of [...front.survivors]) {
-    if (survivor.leases.size > 0) step(front, survivor, { kind: 'tick' });
+    if (survivor.leases.size > 0) advance(front, survivor, { kind: 'tick' });
   }
 }
 
@@ -40,10 +40,10 @@ export function resumedSent(front: Front, lease: number, message: FromLeaseProce
     case 'joinFailed':
     case 'renewed':
     case 'renewalFailed':
-      step(front, survivor, message);
+      advance(front, survivor, message);
       return;
     case 'left':
-      step(front, survivor, { kind: 'left' });
+      advance(front, survivor, { kind: 'left' });
       return;
     case 'hosts': // nothing is granted: the state of other hosts does not matter
     case 'lagged':
@@ -58,7 +58,7 @@ export function resumedSent(front: Front, lease: number, message: FromLeaseProce
 /** The process is gone for good. */
 export function resumedEnded(front: Front, lease: number): void {
   const survivor = survivorOf(front, lease);
-  if (survivor !== null) step(front, survivor, { kind: 'ended' });
+  if (survivor !== null) advance(front, survivor, { kind: 'processEnded' });
 }
 
 /**
@@ -79,33 +79,33 @@ export function releaseSurvivor(
     how.reply(-ERRNO.EBUSY);
     return;
   }
-  if (survivor.resumption.phase === 'leaving') {
+  if (survivor.phase.kind === 'leaving') {
     how.reply(-ERRNO.EINPROGRESS);
     return;
   }
   if (how.cmdFlags & REM_FLAGS.ASYNC) how.reply(0);
   else survivor.waiters.push(how.reply);
-  step(front, survivor, { kind: 'release' });
+  advance(front, survivor, { kind: 'releaseAsked' });
 }
 
 function survivorOf(front: Front, lease: number): Survivor | null {
-  return front.survivors.find(({ resumption }) => processOf(resumption) === lease) ?? null;
+  return front.survivors.find(({ phase }) => processOf(phase) === lease) ?? null;
 }
 
-function step(front: Front, survivor: Survivor, event: ResumptionEvent): void {
-  const { resumption, holders } = survivor;
-  const hasPredecessor = processOf(resumption) === null && holders.has(LEASE_HOLDER);
+function advance(front: Front, survivor: Survivor, event: SurvivorEvent): void {
+  const { phase, holders } = survivor;
+  const hasPredecessor = processOf(phase) === null && holders.has(LEASE_HOLDER);
   const at = { nowMs: front.nowMs, isExpired: isExpired(front, survivor), hasPredecessor };
-  const { next, effects } = stepResumption(resumption, event, at);
-  survivor.resumption = next;
-  for (const effect of effects) apply(front, survivor, effect);
+  const step = stepSurvivor(phase, event, at);
+  survivor.phase = step.phase; // first: an effect that is answered at once finds it
+  for (const effect of step.effects) apply(front, survivor, effect);
 }
 
-function apply(front: Front, survivor: Survivor, effect: ResumptionEffect): void {
+function apply(front: Front, survivor: Survivor, effect: SurvivorEffect): void {
   const { name: lockspace, hostId } = survivor.space;
   switch (effect.kind) {
-    case 'start':
-      start(front, survivor);
+    case 'startProcess':
+      startProcess(front, survivor);
       return;
     case 'join':
       join(front, survivor, effect.lease);
@@ -113,7 +113,7 @@ function apply(front: Front, survivor: Survivor, effect: ResumptionEffect): void
     case 'leave':
       toLease(front, effect.lease, { kind: 'leave', release: true });
       return;
-    case 'end':
+    case 'endProcess':
       front.endLease(effect.lease);
       return;
     case 'claim':
@@ -154,12 +154,12 @@ function apply(front: Front, survivor: Survivor, effect: ResumptionEffect): void
   }
 }
 
-function start(front: Front, survivor: Survivor): void {
+function startProcess(front: Front, survivor: Survivor): void {
   const mayWrite = survivor.holders.has(LEASE_HOLDER);
   assert(!mayWrite, 'a process starts when its predecessor cannot write any more');
   const lease = front.startLease(survivor.space.name, () => {
     const isRecorded = recordResumption(front, survivor, lease);
-    step(front, survivor, { kind: 'started', lease, isRecorded });
+    advance(front, survivor, { kind: 'started', lease, isRecorded });
   });
 }
 
@@ -173,7 +173,7 @@ function join(front: Front, survivor: Survivor, lease: number): void {
 function claim(
   front: Front,
   survivor: Survivor,
-  effect: Extract<ResumptionEffect, { kind: 'claim' }>,
+  effect: Extract<SurvivorEffect, { kind: 'claim' }>,
 ): void {
   const { timestampS, claimedBootMs } = effect.claim;
   // A join may find an older record than the last one known: a refused write that landed late.

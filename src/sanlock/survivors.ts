@@ -1,7 +1,7 @@
 import type { ByteString } from '../base/bytes.ts';
 import { type HolderFacts, LEASE_HOLDER, type SpaceFacts } from './holder-lines.ts';
 import { type Client, newClient, type Reply } from './state.ts';
-import type { Resumption } from './survivors-step.ts';
+import type { SurvivorPhase } from './survivor-step.ts';
 import type { UserProcess } from './user-process.ts';
 
 /**
@@ -19,7 +19,7 @@ export interface Survivor {
   readonly leases: Map<number, ByteString>;
   expiryLogged: boolean;
   /** How far its membership is resumed, for the sake of its persistent leases. */
-  resumption: Resumption;
+  phase: SurvivorPhase;
   /** Requests to remove the lockspace, answered when it is removed. */
   readonly waiters: Reply[];
 }
@@ -36,7 +36,7 @@ export function newSurvivor(id: number, space: SpaceFacts): Survivor {
   const { timestampS: lastSuccessS, claimedBootMs, generation } = space;
   const known = { id, space, lastSuccessS, claimedBootMs, generation };
   const nothing = { holders: new Map(), leases: new Map(), expiryLogged: false, waiters: [] };
-  return { ...known, ...nothing, resumption: { phase: 'waiting', notBeforeMs: 0 } };
+  return { ...known, ...nothing, phase: { kind: 'waiting', notBeforeMs: 0 } };
 }
 
 /** Its process, to be stopped as it had asked the earlier daemon to stop it. */

@@ -15,22 +15,22 @@ import type { LeaseError, LeaseErrorCode } from '../lease/lease-error.ts';
  *
  * `lease` is a process of this daemon that has not ended for good; null: there is none.
  */
-export type Resumption =
-  | { readonly phase: 'waiting'; readonly notBeforeMs: number }
+export type SurvivorPhase =
+  | { readonly kind: 'waiting'; readonly notBeforeMs: number }
   /** Answered in the same instant. */
-  | { readonly phase: 'starting'; readonly notBeforeMs: number }
+  | { readonly kind: 'starting'; readonly notBeforeMs: number }
   /** Its process compares the record on the disk with what the journal says. */
-  | { readonly phase: 'resuming'; readonly lease: number; readonly notBeforeMs: number }
-  | { readonly phase: 'renewing'; readonly lease: number; readonly notBeforeMs: number }
+  | { readonly kind: 'resuming'; readonly lease: number; readonly notBeforeMs: number }
+  | { readonly kind: 'renewing'; readonly lease: number; readonly notBeforeMs: number }
   /** Its process is killed and has not ended yet. */
-  | { readonly phase: 'stopping'; readonly lease: number; readonly notBeforeMs: number }
+  | { readonly kind: 'stopping'; readonly lease: number; readonly notBeforeMs: number }
   /** An administrator released the leases: done when no process can write any more. */
-  | { readonly phase: 'leaving'; readonly lease: number | null }
+  | { readonly kind: 'leaving'; readonly lease: number | null }
   /** Nothing renews it any more. Only an administrator can do something about it. */
-  | { readonly phase: 'over'; readonly lease: number | null }
-  | { readonly phase: 'released' };
+  | { readonly kind: 'over'; readonly lease: number | null }
+  | { readonly kind: 'released' };
 
-export type ResumptionEvent =
+export type SurvivorEvent =
   /** Once a second, and when a process of the earlier daemon has ended. */
   | { readonly kind: 'tick' }
   /** A process was started; what cannot be recorded in the journal is not begun. */
@@ -42,22 +42,22 @@ export type ResumptionEvent =
   /** Its process has left the lockspace. */
   | { readonly kind: 'left' }
   /** Its process is gone for good, with all it sent to the disk. */
-  | { readonly kind: 'ended' }
+  | { readonly kind: 'processEnded' }
   /** By an administrator, or by the process that held the leases. */
-  | { readonly kind: 'release' };
+  | { readonly kind: 'releaseAsked' };
 
 export interface Claim {
   readonly timestampS: number;
   readonly claimedBootMs: number;
 }
 
-export type ResumptionEffect =
+export type SurvivorEffect =
   /** Answered by `started`. */
-  | { readonly kind: 'start' }
+  | { readonly kind: 'startProcess' }
   | { readonly kind: 'join'; readonly lease: number }
   | { readonly kind: 'leave'; readonly lease: number }
-  /** Answered by `ended`. */
-  | { readonly kind: 'end'; readonly lease: number }
+  /** Answered by `processEnded`. */
+  | { readonly kind: 'endProcess'; readonly lease: number }
   /** From now on the claim counts from there; `recorded`: the journal says so too. */
   | { readonly kind: 'claim'; readonly claim: Claim; readonly recorded: boolean }
   | { readonly kind: 'recordEnd' }
@@ -78,8 +78,8 @@ export interface Moment {
 }
 
 export interface Step {
-  readonly next: Resumption;
-  readonly effects: readonly ResumptionEffect[];
+  readonly phase: SurvivorPhase;
+  readonly effects: readonly SurvivorEffect[];
 }
 
 /** From the start of one process to that of the next. */
@@ -88,182 +88,185 @@ const RETRY_MS = SECOND_MS;
 /** The disk may answer otherwise the next time; every other answer is final. */
 const TRANSIENT: ReadonlySet<LeaseErrorCode> = new Set(['AIO_TIMEOUT', 'ERRNO']);
 
-export function stepResumption(state: Resumption, event: ResumptionEvent, at: Moment): Step {
+export function stepSurvivor(phase: SurvivorPhase, event: SurvivorEvent, at: Moment): Step {
   switch (event.kind) {
     case 'tick':
-      return tick(state, at);
+      return tick(phase, at);
     case 'started':
-      return started(state, event);
+      return started(phase, event);
     case 'joined': {
       // Leaving: `left` follows. Being killed or given up: its answer counts for nothing.
-      if (state.phase !== 'resuming') return stay(state);
-      const { lease, notBeforeMs } = state;
+      if (phase.kind !== 'resuming') return stay(phase);
+      const { lease, notBeforeMs } = phase;
       const claim = { kind: 'claim', claim: claimOf(event), recorded: false } as const;
       const resumed = { kind: 'logResumed', generation: event.generation } as const;
-      return { next: { phase: 'renewing', lease, notBeforeMs }, effects: [claim, resumed] };
+      return { phase: { kind: 'renewing', lease, notBeforeMs }, effects: [claim, resumed] };
     }
     case 'joinFailed':
-      return state.phase === 'resuming' ? joinFailed(state, event.error) : stop(state);
+      return phase.kind === 'resuming' ? joinFailed(phase, event.error) : stop(phase);
     case 'renewed':
       // Given up, or being released: what was renewed before is not claimed any more.
-      if (state.phase !== 'renewing') return stay(state);
-      return stay(state, { kind: 'claim', claim: claimOf(event), recorded: true });
+      if (phase.kind !== 'renewing') return stay(phase);
+      return stay(phase, { kind: 'claim', claim: claimOf(event), recorded: true });
     case 'renewalFailed': {
       const failed = { kind: 'logRenewalFailed', error: event.error } as const;
-      if (!event.overwritten || state.phase !== 'renewing') return stay(state, failed);
-      const { next, effects } = over(state, 'overwritten');
-      return { next, effects: [failed, ...effects] };
+      if (!event.overwritten || phase.kind !== 'renewing') return stay(phase, failed);
+      const given = over(phase, 'overwritten');
+      return { phase: given.phase, effects: [failed, ...given.effects] };
     }
     case 'left':
-      return stop(state);
-    case 'ended': {
-      const { next, effects } = tick(withoutProcess(state), at);
-      return { next, effects: [{ kind: 'recordEnd' }, ...effects] };
+      return stop(phase);
+    case 'processEnded': {
+      const step = tick(withoutProcess(phase), at);
+      return { phase: step.phase, effects: [{ kind: 'recordEnd' }, ...step.effects] };
     }
-    case 'release':
-      return release(state, at);
+    case 'releaseAsked':
+      return release(phase, at);
     default:
       return unreachable(event);
   }
 }
 
 /** The process of this daemon that works for it; null: there is none. */
-export function processOf(state: Resumption): number | null {
-  return 'lease' in state ? state.lease : null;
+export function processOf(phase: SurvivorPhase): number | null {
+  return 'lease' in phase ? phase.lease : null;
 }
 
-function tick(state: Resumption, at: Moment): Step {
-  switch (state.phase) {
+function tick(phase: SurvivorPhase, at: Moment): Step {
+  switch (phase.kind) {
     case 'waiting':
-      if (at.isExpired) return over(state, TOO_LATE);
+      if (at.isExpired) return over(phase, TOO_LATE);
       // A process of the earlier daemon may write, so nothing begins beside it.
-      if (at.hasPredecessor || at.nowMs < state.notBeforeMs) return stay(state);
+      if (at.hasPredecessor || at.nowMs < phase.notBeforeMs) return stay(phase);
       return {
-        next: { phase: 'starting', notBeforeMs: at.nowMs + RETRY_MS },
-        effects: [{ kind: 'start' }],
+        phase: { kind: 'starting', notBeforeMs: at.nowMs + RETRY_MS },
+        effects: [{ kind: 'startProcess' }],
       };
     case 'starting':
     case 'resuming':
     case 'renewing':
     case 'stopping':
-      return at.isExpired ? over(state, TOO_LATE) : stay(state);
+      return at.isExpired ? over(phase, TOO_LATE) : stay(phase);
     case 'leaving':
-      if (state.lease !== null || at.hasPredecessor) return stay(state);
-      return { next: { phase: 'released' }, effects: [{ kind: 'released' }] };
+      if (phase.lease !== null || at.hasPredecessor) return stay(phase);
+      return { phase: { kind: 'released' }, effects: [{ kind: 'released' }] };
     case 'over': // an administrator releases the leases, or the machine is rebooted
     case 'released':
-      return stay(state);
+      return stay(phase);
     default:
-      return unreachable(state);
+      return unreachable(phase);
   }
 }
 
 const TOO_LATE = 'its time has run out';
 
 function started(
-  state: Resumption,
-  { lease, isRecorded }: Extract<ResumptionEvent, { kind: 'started' }>,
+  phase: SurvivorPhase,
+  { lease, isRecorded }: Extract<SurvivorEvent, { kind: 'started' }>,
 ): Step {
-  switch (state.phase) {
+  switch (phase.kind) {
     case 'starting': {
-      const { notBeforeMs } = state;
+      const { notBeforeMs } = phase;
       if (isRecorded) {
         const effects = [{ kind: 'join', lease } as const];
-        return { next: { phase: 'resuming', lease, notBeforeMs }, effects };
+        return { phase: { kind: 'resuming', lease, notBeforeMs }, effects };
       }
-      const effects = [{ kind: 'end', lease } as const];
-      return { next: { phase: 'stopping', lease, notBeforeMs }, effects };
+      const effects = [{ kind: 'endProcess', lease } as const];
+      return { phase: { kind: 'stopping', lease, notBeforeMs }, effects };
     }
     case 'leaving': // meanwhile: its process has nothing to do, and is awaited
     case 'over':
-      return { next: { phase: state.phase, lease }, effects: [{ kind: 'end', lease }] };
+      return { phase: { kind: phase.kind, lease }, effects: [{ kind: 'endProcess', lease }] };
     case 'waiting':
     case 'resuming':
     case 'renewing':
     case 'stopping':
     case 'released': // none was wanted
-      return stay(state, { kind: 'end', lease });
+      return stay(phase, { kind: 'endProcess', lease });
     default:
-      return unreachable(state);
+      return unreachable(phase);
   }
 }
 
-function joinFailed(state: Resumption, error: LeaseError): Step {
+function joinFailed(phase: SurvivorPhase, error: LeaseError): Step {
   if (!TRANSIENT.has(error.code)) {
-    return over(state, `its host lease is not as it left it (${error.code})`);
+    return over(phase, `its host lease is not as it left it (${error.code})`);
   }
-  const { next, effects } = stop(state);
-  return { next, effects: [{ kind: 'logNotResumed', error }, ...effects] };
+  const step = stop(phase);
+  return { phase: step.phase, effects: [{ kind: 'logNotResumed', error }, ...step.effects] };
 }
 
 /** Its process has nothing to do any more; what comes next begins when it has ended. */
-function stop(state: Resumption): Step {
-  switch (state.phase) {
+function stop(phase: SurvivorPhase): Step {
+  switch (phase.kind) {
     case 'resuming':
     case 'renewing': {
-      const { lease, notBeforeMs } = state;
+      const { lease, notBeforeMs } = phase;
       return {
-        next: { phase: 'stopping', lease, notBeforeMs },
-        effects: [{ kind: 'end', lease }],
+        phase: { kind: 'stopping', lease, notBeforeMs },
+        effects: [{ kind: 'endProcess', lease }],
       };
     }
     case 'leaving':
-      return state.lease === null ? stay(state) : stay(state, { kind: 'end', lease: state.lease });
+      return phase.lease === null
+        ? stay(phase)
+        : stay(phase, { kind: 'endProcess', lease: phase.lease });
     case 'stopping': // killed already
     case 'over':
     case 'waiting': // there is none
     case 'starting':
     case 'released':
-      return stay(state);
+      return stay(phase);
     default:
-      return unreachable(state);
+      return unreachable(phase);
   }
 }
 
-function over(state: Resumption, reason: string): Step {
-  const lease = processOf(state);
-  const isKilled = lease === null || state.phase === 'stopping';
-  const effects: ResumptionEffect[] = isKilled ? [] : [{ kind: 'end', lease }];
+function over(phase: SurvivorPhase, reason: string): Step {
+  const lease = processOf(phase);
+  const isKilled = lease === null || phase.kind === 'stopping';
+  const effects: SurvivorEffect[] = isKilled ? [] : [{ kind: 'endProcess', lease }];
   effects.push({ kind: 'logUnprotected', reason });
-  return { next: { phase: 'over', lease }, effects };
+  return { phase: { kind: 'over', lease }, effects };
 }
 
-function withoutProcess(state: Resumption): Resumption {
-  switch (state.phase) {
+function withoutProcess(phase: SurvivorPhase): SurvivorPhase {
+  switch (phase.kind) {
     case 'resuming':
     case 'renewing':
     case 'stopping':
-      return { phase: 'waiting', notBeforeMs: state.notBeforeMs };
+      return { kind: 'waiting', notBeforeMs: phase.notBeforeMs };
     case 'leaving':
     case 'over':
-      return { phase: state.phase, lease: null };
+      return { kind: phase.kind, lease: null };
     case 'waiting': // it has none
     case 'starting':
     case 'released':
-      return state;
+      return phase;
     default:
-      return unreachable(state);
+      return unreachable(phase);
   }
 }
 
 /** Free on the disk at once, where it is renewed; else by time, or by the next join from here. */
-function release(state: Resumption, at: Moment): Step {
-  switch (state.phase) {
+function release(phase: SurvivorPhase, at: Moment): Step {
+  switch (phase.kind) {
     case 'resuming':
     case 'renewing': {
-      const { lease } = state;
-      return { next: { phase: 'leaving', lease }, effects: [{ kind: 'leave', lease }] };
+      const { lease } = phase;
+      return { phase: { kind: 'leaving', lease }, effects: [{ kind: 'leave', lease }] };
     }
+    case 'starting': // the process that is being started is ended first
+      return stay({ kind: 'leaving', lease: null });
     case 'waiting':
-    case 'starting':
     case 'stopping': // a killed process is awaited
     case 'over':
-      return tick({ phase: 'leaving', lease: processOf(state) }, at);
+      return tick({ kind: 'leaving', lease: processOf(phase) }, at);
     case 'leaving': // asked for already
     case 'released':
-      return stay(state);
+      return stay(phase);
     default:
-      return unreachable(state);
+      return unreachable(phase);
   }
 }
 
@@ -271,6 +274,6 @@ function claimOf({ timestampS, claimedBootMs }: Claim): Claim {
   return { timestampS, claimedBootMs };
 }
 
-function stay(state: Resumption, ...effects: readonly ResumptionEffect[]): Step {
-  return { next: state, effects };
+function stay(phase: SurvivorPhase, ...effects: readonly SurvivorEffect[]): Step {
+  return { phase, effects };
 }
