@@ -18,9 +18,9 @@ import {
   type FenceState,
   newState,
 } from '../fence/state.ts';
-import type { Timer } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { SanlockFailure } from '../wire/sanlock/failure.ts';
+import { StepLoop } from './step-loop.ts';
 
 export interface FencePorts {
   readonly start: FenceStart;
@@ -41,46 +41,26 @@ export interface FencePorts {
 export class FenceProgram {
   readonly #ports: FencePorts;
   readonly #state: FenceState;
-  readonly #events: FenceEvent[] = [];
+  readonly #loop: StepLoop<FenceEvent, FenceEffect>;
   #link: SanlockLink | null = null;
-  #isStepping = false;
-  #timer: Timer | null = null;
 
   constructor(ports: FencePorts) {
     this.#ports = ports;
     this.#state = newState({ start: ports.start, killpath: ports.killpath });
+    this.#loop = new StepLoop<FenceEvent, FenceEffect>(ports.sanlock.clock, {
+      step: (event, nowMs) => stepFence(this.#state, event, nowMs),
+      perform: (effect) => this.#perform(effect),
+      nextTickMs: () => nextTickMs(this.#state),
+      tick: { kind: 'tick' },
+    });
   }
 
   start(): void {
-    this.#post({ kind: 'start' });
+    this.#loop.post({ kind: 'start' });
   }
 
   signal(kind: FenceSignal): void {
-    this.#post({ kind });
-  }
-
-  /** Events are handled one after another, also those that arise while one is handled. */
-  #post(event: FenceEvent): void {
-    this.#events.push(event);
-    if (this.#isStepping) return;
-    this.#isStepping = true;
-    const { clock } = this.#ports.sanlock;
-    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-      for (const effect of stepFence(this.#state, next, clock.nowMs())) this.#perform(effect);
-    }
-    this.#isStepping = false;
-    this.#arm();
-  }
-
-  #arm(): void {
-    this.#timer?.cancel();
-    this.#timer = null;
-    const tickMs = nextTickMs(this.#state);
-    if (tickMs === null) return;
-    const { clock } = this.#ports.sanlock;
-    // Whole milliseconds: a remainder too small for the clock would never pass.
-    const delayMs = Math.ceil(Math.max(0, tickMs - clock.nowMs()));
-    this.#timer = clock.after(delayMs, () => this.#post({ kind: 'tick' }));
+    this.#loop.post({ kind });
   }
 
   #perform(effect: FenceEffect): void {
@@ -88,7 +68,7 @@ export class FenceProgram {
     switch (effect.kind) {
       case 'readStatus':
         callOnce(sanlock, effect.call, effect.timeoutMs, (result) =>
-          this.#post({ kind: 'statusRead', result }),
+          this.#loop.post({ kind: 'statusRead', result }),
         );
         return;
       case 'connect':
@@ -98,16 +78,16 @@ export class FenceProgram {
         this.#call(effect);
         return;
       case 'setExpiry':
-        watchdog.live(effect.seconds, (isTaken) => this.#post({ kind: 'expirySet', isTaken }));
+        watchdog.live(effect.seconds, (isTaken) => this.#loop.post({ kind: 'expirySet', isTaken }));
         return;
       case 'clearExpiry':
-        watchdog.clear((isTaken) => this.#post({ kind: 'expiryCleared', isTaken }));
+        watchdog.clear((isTaken) => this.#loop.post({ kind: 'expiryCleared', isTaken }));
         return;
       case 'leaveWatchdog':
         watchdog.leave();
         return;
       case 'findAgents':
-        this.#post({ kind: 'agents', victims: this.#ports.agentVictims() });
+        this.#loop.post({ kind: 'agents', victims: this.#ports.agentVictims() });
         return;
       case 'started':
         this.#ports.started();
@@ -126,18 +106,18 @@ export class FenceProgram {
   #connect(): void {
     openLink(this.#ports.sanlock, { during: 'register' }, (opened) => {
       if (!opened.ok) {
-        this.#post({ kind: 'connected', failure: opened.error.message });
+        this.#loop.post({ kind: 'connected', failure: opened.error.message });
         return;
       }
       this.#link = opened.value;
-      opened.value.onClosed(() => this.#post({ kind: 'disconnected' }));
-      this.#post({ kind: 'connected', failure: null });
+      opened.value.onClosed(() => this.#loop.post({ kind: 'disconnected' }));
+      this.#loop.post({ kind: 'connected', failure: null });
     });
   }
 
   #call({ step, call, over, timeoutMs }: Extract<FenceEffect, { kind: 'call' }>): void {
     const answer = (result: Result<number, SanlockFailure>): void =>
-      this.#post({ kind: 'called', step, result });
+      this.#loop.post({ kind: 'called', step, result });
     if (over === 'own') {
       callOnce(this.#ports.sanlock, call, timeoutMs, answer);
       return;

@@ -7,7 +7,7 @@ import type { Managers } from '../lvmlockd/managers/registry.ts';
 import { SANLOCK_PROTOCOL } from '../lvmlockd/managers/sanlock/ask.ts';
 import { type DaemonState, type Effect, newState, type Settings } from '../lvmlockd/state.ts';
 import type { EndSignal } from '../lvmlockd/terminate.ts';
-import type { Clock, Timer } from '../ports/clock.ts';
+import type { Clock } from '../ports/clock.ts';
 import type { Devices } from '../ports/devices.ts';
 import type { Log } from '../ports/log.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
@@ -16,6 +16,7 @@ import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import { dumpReply } from '../wire/lvmlockd/requests.ts';
 import { LvmlockdTasks } from './lvmlockd-tasks.ts';
 import { SanlockCarrier } from './sanlock-carrier.ts';
+import { StepLoop } from './step-loop.ts';
 import { Turns } from './turns.ts';
 
 export interface LvmlockdPorts {
@@ -68,19 +69,23 @@ export class LvmlockdProgram {
   readonly #tasks: LvmlockdTasks;
   readonly #peers = new Map<number, Peer>();
   readonly #turns: Turns<Peer>;
-  readonly #events: DaemonEvent[] = [];
+  readonly #loop: StepLoop<DaemonEvent, Effect>;
   #listener: Listener | null = null;
-  #isStepping = false;
   #nextClientId = 1;
-  #timer: Timer | null = null;
   #hasEnded = false;
 
   constructor(ports: LvmlockdPorts) {
     this.#ports = ports;
     this.#state = newState(ports.settings, ports.managers);
+    this.#loop = new StepLoop<DaemonEvent, Effect>(ports.clock, {
+      step: (event, nowMs) => stepDaemon(this.#state, event, nowMs),
+      perform: (effect) => this.#perform(effect),
+      nextTickMs: () => nextTickMs(this.#state),
+      tick: { kind: 'tick' },
+    });
     this.#turns = new Turns(ports.clock, (peer) => this.#turnOf(peer));
     const sanlock = new SanlockCarrier(ports.sanlock, ports.log, (session) =>
-      this.#post({ kind: 'sessionLost', session }),
+      this.#loop.post({ kind: 'sessionLost', session }),
     );
     const { clock, devices } = ports;
     const carriers = new Map([[SANLOCK_PROTOCOL, sanlock]]);
@@ -91,12 +96,12 @@ export class LvmlockdProgram {
   start(): void {
     const at = { path: this.#ports.socketPath, mode: 0o600, uid: 0, gid: 0, backlog: BACKLOG };
     this.#listener = this.#ports.sockets.listen(at, (connection) => this.#accept(connection));
-    this.#post({ kind: 'started', adoptFile: this.#ports.adoptFile.read() });
+    this.#loop.post({ kind: 'started', adoptFile: this.#ports.adoptFile.read() });
   }
 
   /** A signal: ends when no lockspace is left (spec 30 §1). */
   terminate(signal: EndSignal): void {
-    this.#post({ kind: 'terminate', signal });
+    this.#loop.post({ kind: 'terminate', signal });
   }
 
   #accept(connection: Connection): void {
@@ -111,7 +116,7 @@ export class LvmlockdProgram {
     const peer: Peer = { id: clientId, connection, waiting: [], ...quiet };
     this.#peers.set(clientId, peer);
     const { fd, peerPid: pid } = connection;
-    this.#post({ kind: 'clientOpened', clientId, fd, pid });
+    this.#loop.post({ kind: 'clientOpened', clientId, fd, pid });
     const reader = messageReader();
     connection.onData((bytes) => {
       const messages = reader.push(bytes);
@@ -126,7 +131,7 @@ export class LvmlockdProgram {
       this.#hold(peer);
     });
     connection.onClosed(() => {
-      if (connection.hasUnread === true) this.#post({ kind: 'replyLost', clientId });
+      if (connection.hasUnread === true) this.#loop.post({ kind: 'replyLost', clientId });
       this.#drop(clientId);
     });
   }
@@ -144,7 +149,7 @@ export class LvmlockdProgram {
     if (peer === undefined) return;
     this.#peers.delete(clientId);
     this.#turns.forget(peer);
-    this.#post({ kind: 'clientClosed', clientId });
+    this.#loop.post({ kind: 'clientClosed', clientId });
   }
 
   /** @returns whether it may have another request */
@@ -156,7 +161,7 @@ export class LvmlockdProgram {
     const { peerPid } = peer.connection;
     const wantsState = text.includes('"info"');
     const dumpForm = wantsState ? this.#ports.dumpFormOf(peerPid) : 'old';
-    this.#post({ kind: 'request', clientId: peer.id, text, dumpForm });
+    this.#loop.post({ kind: 'request', clientId: peer.id, text, dumpForm });
     this.#hold(peer);
     return peer.waiting.length > 0 && this.#canServe(peer);
   }
@@ -183,32 +188,6 @@ export class LvmlockdProgram {
     else peer.connection.resume();
   }
 
-  /** Steps one event after another, also those that come while one is stepped. */
-  #post(event: DaemonEvent): void {
-    this.#events.push(event);
-    if (this.#isStepping) return;
-    this.#isStepping = true;
-    const { clock } = this.#ports;
-    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-      if (this.#hasEnded) continue;
-      for (const effect of stepDaemon(this.#state, next, clock.nowMs())) this.#perform(effect);
-    }
-    this.#isStepping = false;
-    this.#arm();
-  }
-
-  #arm(): void {
-    this.#timer?.cancel();
-    this.#timer = null;
-    const dueMs = nextTickMs(this.#state);
-    if (dueMs === null || this.#hasEnded) return;
-    const { clock } = this.#ports;
-    this.#timer = clock.after(Math.max(0, dueMs - clock.nowMs()), () => {
-      this.#timer = null;
-      this.#post({ kind: 'tick' });
-    });
-  }
-
   #perform(effect: Effect): void {
     switch (effect.kind) {
       case 'send':
@@ -225,7 +204,7 @@ export class LvmlockdProgram {
       }
       case 'run':
         this.#tasks.run(effect.steps, (outcome) =>
-          this.#post({ kind: 'taskDone', taskId: effect.taskId, outcome }),
+          this.#loop.post({ kind: 'taskDone', taskId: effect.taskId, outcome }),
         );
         return;
       case 'log':
@@ -245,7 +224,7 @@ export class LvmlockdProgram {
   #send(clientId: number, text: ByteString): void {
     const peer = this.#peers.get(clientId);
     if (peer === undefined) return;
-    if (!peer.connection.send(textToBytes(text))) this.#post({ kind: 'replyLost', clientId });
+    if (!peer.connection.send(textToBytes(text))) this.#loop.post({ kind: 'replyLost', clientId });
     peer.isBusy = false;
     if (peer.waiting.length > 0) this.#turns.wantLater(peer);
   }
@@ -264,6 +243,7 @@ export class LvmlockdProgram {
   #end(status: number): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    this.#loop.end();
     this.#listener?.close();
     this.#tasks.close();
     for (const peer of this.#peers.values()) peer.connection.end();

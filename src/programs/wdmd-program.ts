@@ -3,7 +3,7 @@ import type { ByteString } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
 import { ByteQueue } from '../codec/byte-queue.ts';
 import { decode, encode } from '../codec/struct.ts';
-import { afterArrivals, type Clock, type Timer } from '../ports/clock.ts';
+import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import type { RunningScript, TestScripts } from '../ports/test-scripts.ts';
@@ -17,6 +17,7 @@ import {
   type WdmdState,
 } from '../wdmd/state.ts';
 import { WDMD_MESSAGE_BYTES, wdmdMessage } from '../wire/wdmd/socket.ts';
+import { StepLoop } from './step-loop.ts';
 import { Turns } from './turns.ts';
 import { setTimeoutOf, shortenTimeoutOf, type WatchdogFound } from './watchdog-search.ts';
 
@@ -50,16 +51,13 @@ export class WdmdProgram {
   readonly #peers = new Map<number, Peer>();
   readonly #turns: Turns<Peer>;
   readonly #running = new Map<ByteString, RunningScript>();
-  readonly #events: WdmdEvent[] = [];
+  readonly #loop: StepLoop<WdmdEvent, Effect>;
   readonly #watchdogPath: string;
   readonly #state: WdmdState;
   #device: WatchdogDevice;
   #isDeviceOpen = true;
   #listener: Listener | null = null;
-  #timer: Timer | null = null;
   #nextConnectionId = 1;
-  #isStepping = false;
-  #isTickDue = false;
   #hasEnded = false;
 
   /** The watchdog found is open and has its timeout. */
@@ -69,6 +67,14 @@ export class WdmdProgram {
     this.#device = watchdog.device;
     this.#turns = new Turns(ports.clock, (peer) => this.#turnOf(peer));
     this.#state = newState(ports.settings, ports.clock.nowMs());
+    this.#loop = new StepLoop<WdmdEvent, Effect>(ports.clock, {
+      step: (event, nowMs) => stepWdmd(this.#state, event, nowMs),
+      perform: (effect) => this.#perform(effect),
+      nextTickMs: () => nextTickMs(this.#state),
+      tick: { kind: 'tick' },
+      // A renewal that came while we stood still is heard before its client is tested.
+      ticksAfterArrivals: true,
+    });
   }
 
   /** @throws when the device refuses the first ping, or the socket cannot be bound. */
@@ -81,19 +87,19 @@ export class WdmdProgram {
     const owner = { uid: -1, gid: settings.socketGid };
     const at = { path: socketPath, mode: 0o660, ...owner, backlog: BACKLOG };
     this.#listener = sockets.listen(at, (connection) => this.#accept(connection));
-    this.#arm();
+    this.#loop.arm();
     this.rescan();
   }
 
   /** SIGTERM, SIGINT: ends unless a client holds a refcount. */
   terminate(): void {
-    this.#post({ kind: 'terminate' });
+    this.#loop.post({ kind: 'terminate' });
   }
 
   /** SIGHUP. */
   rescan(): void {
     const { scripts } = this.#ports;
-    if (scripts !== null) this.#post({ kind: 'scriptsFound', names: scripts.list() });
+    if (scripts !== null) this.#loop.post({ kind: 'scriptsFound', names: scripts.list() });
   }
 
   #accept(connection: Connection): void {
@@ -102,7 +108,7 @@ export class WdmdProgram {
     const peer: Peer = { id, connection, received, isUnread: false, isHeld: false };
     this.#peers.set(id, peer);
     const { fd, peerPid } = connection;
-    this.#post({ kind: 'opened', connectionId: id, fd, pid: peerPid ?? 0 });
+    this.#loop.post({ kind: 'opened', connectionId: id, fd, pid: peerPid ?? 0 });
     if (!this.#peers.has(id)) return; // refused
     connection.onData((bytes) => {
       received.push(bytes);
@@ -114,7 +120,7 @@ export class WdmdProgram {
       while (this.#serveOne(peer)); // what it said before it left
       this.#peers.delete(id);
       connection.close();
-      this.#post({ kind: 'closed', connectionId: id });
+      this.#loop.post({ kind: 'closed', connectionId: id });
     });
   }
 
@@ -139,7 +145,7 @@ export class WdmdProgram {
   #serveOne({ id, received }: Peer): boolean {
     if (received.length < WDMD_MESSAGE_BYTES || !this.#peers.has(id)) return false;
     const message = decode(wdmdMessage, received.take(WDMD_MESSAGE_BYTES));
-    this.#post({ kind: 'message', connectionId: id, message });
+    this.#loop.post({ kind: 'message', connectionId: id, message });
     return true;
   }
 
@@ -150,38 +156,6 @@ export class WdmdProgram {
     peer.isHeld = isHeld;
     if (isHeld) peer.connection.pause();
     else peer.connection.resume();
-  }
-
-  /** Events are handled one after another, also those that arise while one is handled. */
-  #post(event: WdmdEvent): void {
-    this.#events.push(event);
-    if (this.#isStepping) return;
-    this.#isStepping = true;
-    const { clock } = this.#ports;
-    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-      if (this.#hasEnded) continue;
-      for (const effect of stepWdmd(this.#state, next, clock.nowMs())) this.#perform(effect);
-    }
-    this.#isStepping = false;
-    this.#arm();
-  }
-
-  #arm(): void {
-    this.#timer?.cancel();
-    this.#timer = null;
-    if (this.#hasEnded || this.#isTickDue) return;
-    const { clock } = this.#ports;
-    // Whole milliseconds: a remainder too small for the clock would never pass.
-    const delayMs = Math.ceil(Math.max(0, nextTickMs(this.#state) - clock.nowMs()));
-    this.#timer = clock.after(delayMs, () => {
-      this.#timer = null;
-      this.#isTickDue = true;
-      // A renewal that came while we stood still is heard before its client is judged.
-      afterArrivals(clock, () => {
-        this.#isTickDue = false;
-        this.#post({ kind: 'tick' });
-      });
-    });
   }
 
   #perform(effect: Effect): void {
@@ -197,15 +171,15 @@ export class WdmdProgram {
         this.#peers.delete(effect.connectionId);
         return;
       case 'ping':
-        this.#post({ kind: 'pinged', errno: this.#device.keepalive() });
+        this.#loop.post({ kind: 'pinged', errno: this.#device.keepalive() });
         return;
       case 'reopen':
-        this.#post({ kind: 'reopened', errno: this.#reopen(effect.timeoutS) });
+        this.#loop.post({ kind: 'reopened', errno: this.#reopen(effect.timeoutS) });
         return;
       case 'closeUnclean':
         this.#device.closeUnclean();
         this.#isDeviceOpen = false;
-        this.#post({ kind: 'closedUnclean' });
+        this.#loop.post({ kind: 'closedUnclean' });
         return;
       case 'shorten':
         this.#shorten(effect.timeoutS);
@@ -262,7 +236,7 @@ export class WdmdProgram {
       this.#device.closeUnclean();
       this.#isDeviceOpen = false;
     }
-    this.#post({ kind: 'shortened', wantedS, timeoutS: set });
+    this.#loop.post({ kind: 'shortened', wantedS, timeoutS: set });
   }
 
   #changeTimeout(effect: Extract<Effect, { readonly kind: 'setTimeout' }>): void {
@@ -270,25 +244,26 @@ export class WdmdProgram {
     let set = setTimeoutOf(this.#device, timeoutS);
     // A device that took another one gets back what others were told.
     if (set !== timeoutS) set = setTimeoutOf(this.#device, insteadOfS);
-    this.#post({ kind: 'timeoutSet', timeoutS: set > 0 ? set : insteadOfS, asked });
+    this.#loop.post({ kind: 'timeoutSet', timeoutS: set > 0 ? set : insteadOfS, asked });
   }
 
   #startScript(name: ByteString): void {
     const script = this.#ports.scripts?.start(name, (status) => {
       this.#running.delete(name);
-      this.#post({ kind: 'scriptEnded', name, status });
+      this.#loop.post({ kind: 'scriptEnded', name, status });
     });
     if (script === null || script === undefined) {
-      this.#post({ kind: 'scriptGone', name });
+      this.#loop.post({ kind: 'scriptGone', name });
       return;
     }
     this.#running.set(name, script);
-    this.#post({ kind: 'scriptStarted', name, pid: script.pid });
+    this.#loop.post({ kind: 'scriptStarted', name, pid: script.pid });
   }
 
   #end(): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    this.#loop.end();
     this.#device.disarm();
     this.#listener?.close();
     for (const { connection } of this.#peers.values()) connection.close();
