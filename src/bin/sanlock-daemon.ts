@@ -95,7 +95,7 @@ function openLog(logging: DaemonLogging, isTold: boolean): DaemonLog {
     program: 'sanlock',
     file: LOG_FILE,
     fileSeverity: logging.logfilePriority,
-    // What the command says itself is in the journal already.
+    // The messages of the command itself are in the journal already.
     syslogSeverity: isTold && stderrIsJournal() ? NO_SYSLOG : logging.syslogPriority,
     stderr: logging.foreground,
     utc: logging.utc,
@@ -170,7 +170,7 @@ function start(
   try {
     program.start();
   } catch (error) {
-    pidFile.remove(); // nobody is to take the pid of who never served
+    pidFile.remove(); // this process never served
     throw error;
   }
   notifyServiceManager('READY=1');
@@ -192,7 +192,7 @@ function readFile(path: string): TextFile {
   }
 }
 
-// Started by `startDetached`: nobody else runs this file as a program.
+// Started by `startDetached`, and in no other way as a program.
 if (require.main === module) {
   const read = readOrRefuse(process.argv.slice(2));
   if (read !== null && read.settings !== null) serve(read.settings, read.findings);

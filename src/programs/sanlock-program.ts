@@ -27,13 +27,13 @@ export interface SanlockProgramParts {
   readonly clock: BootClock;
   readonly sockets: Sockets;
   readonly processes: Processes;
-  /** Outlives the daemon, for the next one. */
+  /** For the next daemon, which reads it. */
   readonly journal: Journal;
   readonly log: Log;
   readonly random: Random;
   readonly helperPid: number;
   readonly dumpLog: () => string;
-  /** The daemon has ended in order; whoever composed it leaves with this status. */
+  /** The daemon has ended in order: the program leaves with this status. */
   readonly ended: (status: number) => void;
 }
 

@@ -21,7 +21,7 @@ export class Turns<Client> {
     this.#serve = serve;
   }
 
-  /** The client may have a request: it is served at once where nobody waits. */
+  /** The client may have a request: it is served at once where no other waits. */
   want(client: Client): void {
     if (this.#isPlanned) this.#waiting.add(client);
     else this.#turnOf(client);
@@ -49,7 +49,7 @@ export class Turns<Client> {
     this.#spentMs += this.#clock.nowMs() - startedMs;
   }
 
-  /** Also where nobody waits: requests that came one by one may have taken as long together. */
+  /** Also where no client waits: requests that came one by one may have taken as long together. */
   #plan(): void {
     if (this.#isPlanned || (this.#waiting.size === 0 && this.#spentMs < TURN_MS)) return;
     this.#isPlanned = true;

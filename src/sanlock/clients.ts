@@ -10,7 +10,7 @@ export function opened(front: Front, event: Extract<FrontEvent, { kind: 'opened'
   const { connection, fd, process } = event;
   const slot = front.freeSlot();
   if (slot === null) {
-    // The original leaves such a connection open and never serves it; an end says more.
+    // The original leaves such a connection open and never serves it; closed, it knows.
     log(front, 'warn', 'client.refused', { clients: MAX_CLIENTS });
     front.effects.push({ kind: 'refuse', connection });
     return;
@@ -22,7 +22,7 @@ export function opened(front: Front, event: Extract<FrontEvent, { kind: 'opened'
 export function closed(front: Front, connection: number): void {
   const client = front.clients.get(connection);
   forgetChannels(front, connection);
-  if (client === undefined) return; // it became a listener: status shows it no more
+  if (client === undefined) return; // it became a listener, or was ended by us
   front.clients.delete(connection);
   forgetWaiter(front, client);
   client.dead = true;

@@ -44,7 +44,7 @@ const SITUATIONS: Readonly<Record<string, (harness: Harness, client: Client) => 
   'nothing is held': () => {},
   'the client holds R1': (harness, client) => takes(harness, client, 0),
   'the client shares R1': (harness, client) => takes(harness, client, SHARED),
-  'the client holds R1 for longer than it lives': (harness, client) => {
+  'the client holds R1 persistently': (harness, client) => {
     takes(harness, client, PERSISTENT);
   },
   'another one shares R1': (harness) => takes(harness, harness.connect(600), SHARED),
@@ -60,7 +60,7 @@ function takes(harness: Harness, client: Client, flags: number): void {
   if (harness.runs.length > 0) harness.granted(1, 1, (flags & SHARED) !== 0);
 }
 
-/** The lease process does the next thing it was told; false: nothing is left. */
+/** The lease process carries out its next command; false: there is none. */
 function worksOn(harness: Harness, succeeds: boolean): boolean {
   const command = harness.runs[0]?.command;
   if (command === undefined) return false;
@@ -130,7 +130,7 @@ test('a lockspace that is lost at any point of any request: each is answered, no
     const wasAnswered = harness.lines.some((line) => line.includes(`c${client.connection} answer`));
     harness.lines = [];
     harness.at(harness.front.nowMs + 80_000);
-    harness.look();
+    harness.tick();
     while (worksOn(harness, true));
     const answers = harness.lines.filter((line) => line.startsWith(`c${client.connection} answer`));
     assert.ok(answers.length === 1 || wasAnswered, `${answers.length} answers: ${where}`);

@@ -162,7 +162,7 @@ export function droppedRequest(
   header: SmHeader,
 ): { readonly event: string; readonly fields: LogFields } | null {
   const client = front.clients.get(connection);
-  if (client === undefined) return null; // nothing of it is served any more
+  if (client === undefined) return null; // it is not served any more
   if (header.magic !== SM_MAGIC) {
     const fields = { client: client.slot, magic: header.magic };
     return { event: 'request.badMagic', fields };

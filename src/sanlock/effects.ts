@@ -19,8 +19,8 @@ export type Effect =
   /** The answer to LOG_DUMP: the log up to here. */
   | { readonly kind: 'sendLog'; readonly connection: number; readonly header: SmHeader }
   /**
-   * An event for a listener, who need not read it; answered by `undelivered` where the listener is
-   * gone or too far behind.
+   * An event for a listener; answered by `undelivered` where the listener is gone, or has left too
+   * many unread.
    */
   | {
       readonly kind: 'deliver';
@@ -68,7 +68,7 @@ export type Effect =
   /** Everything has ended in order: leave with status 0. */
   | { readonly kind: 'exit' };
 
-/** Whoever queues effects: the front. */
+/** The front, which queues them. */
 interface Queue {
   readonly effects: Effect[];
 }

@@ -18,7 +18,7 @@ function held(restricted = 0): { harness: Harness; client: Client } {
 
 function bitFrom(harness: Harness, fromHostId: number): void {
   const signals = [{ fromHostId, fromGeneration: 1n, event: null }];
-  harness.say(1, { kind: 'hosts', sentS: 100, checkedS: 100, changed: [], signals });
+  harness.leaseSends(1, { kind: 'hosts', sentS: 100, checkedS: 100, changed: [], signals });
 }
 
 function asked(harness: Harness, lver: bigint, forceMode: number): void {
@@ -44,16 +44,16 @@ test('a bit that came again too soon: newer requests are read once its time is o
     [100, () => bitFrom(harness, 2), ['lease1 readRequest R1']],
     [100, () => asked(harness, 6n, 2), ['SIGTERM 501']],
     [120, () => bitFrom(harness, 2), []],
-    [159, () => harness.look(), []],
-    [160, () => harness.look(), ['lease1 readRequest R1']],
+    [159, () => harness.tick(), []],
+    [160, () => harness.tick(), ['lease1 readRequest R1']],
     [160, () => asked(harness, 6n, 2), []], // it was asked for this
-    [161, () => harness.look(), []],
+    [161, () => harness.tick(), []],
     [165, () => harness.renewed(1, 165), []],
     [170, () => bitFrom(harness, 3), ['lease1 readRequest R1']],
     [170, () => asked(harness, 0n, 0), []],
     [171, () => bitFrom(harness, 3), []],
     [225, () => harness.renewed(1, 225), []],
-    [230, () => harness.look(), ['lease1 readRequest R1']],
+    [230, () => harness.tick(), ['lease1 readRequest R1']],
     [230, () => asked(harness, 6n, 1), ['SIGKILL 501']], // for this it was not
     [231, () => bitFrom(harness, 2), ['lease1 readRequest R1']],
     [231, () => asked(harness, 6n, 1), ['SIGKILL 501']], // asked again, by another bit

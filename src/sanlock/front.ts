@@ -19,9 +19,10 @@ import type { Survivor } from './survivors.ts';
 import type { UserProcess } from './user-process.ts';
 
 /**
- * The journal of holders. The one thing that is called and not an effect: what cannot be recorded
- * is not granted, so its answer is wanted in the middle of a decision, and of each one; it comes in
- * the same instant, before any effect of the event is carried out.
+ * The journal of holders. It is called, and is no effect: a lease that cannot be recorded is not
+ * granted, so each grant needs its answer before it can go on. An effect with an answer event would
+ * cut every acquire and release in two. A line is written before any effect of the event is carried
+ * out: before a client is answered, and before a lease process gets a message.
  */
 export interface Journal {
   /** A line for a daemon that is started after a crash of this one; false: it is not written. */
@@ -49,7 +50,7 @@ const FIRST_RESOURCE_ID = 2;
 const CLOCK_NOISE_MS = 100;
 
 /**
- * The state of the sanlock front: who is connected, which lockspaces are joined, who holds what.
+ * The state of the sanlock front: its clients, the lockspaces that are joined, the leases held.
  * `stepFront` changes it with each event; nothing here waits, or acts but by `effects`.
  */
 export class Front {
@@ -63,16 +64,16 @@ export class Front {
   resources: Resource[] = [];
   /** Acquires that wait for the end of what is under way here, oldest first. */
   waiting: LocalWait[] = [];
-  /** Who listens to the events other hosts send us. */
+  /** Connections that listen to the events of other hosts. */
   channels: EventChannel[] = [];
   readonly pending = new Map<number, Pending>();
   /** What this event asks for, in order. */
   effects: Effect[] = [];
-  /** Lease processes that are not gone for good; null: it is being started. */
+  /** Lease processes that are not gone for good; null: one that is being started. */
   readonly leaseProcesses = new Map<number, UserProcess | null>();
   /** Killed, and not gone yet: a process goes when all it sent to a device is done. */
   readonly lingering = new Set<number>();
-  /** What goes on when an effect has been answered, by the number it was given. */
+  /** Continuations of effects that are answered by an event, by the number in both. */
   readonly whenStarted = new Map<number, () => void>();
   readonly whenKnown = new Map<number, () => void>();
   readonly whenFound = new Map<number, (process: UserProcess | null) => void>();
@@ -85,13 +86,13 @@ export class Front {
   scratchUsedMs = 0;
   /** Lockspaces of an earlier daemon of which processes or persistent leases survived. */
   survivors: Survivor[] = [];
-  /** The journal of holders was damaged: there may be some that nobody knows of. */
+  /** The journal of holders was damaged: it may have named others. */
   holdersUnknown = false;
-  /** The last lockspace that was to be written down there was; told when it ends. */
+  /** Whether the last join could be recorded in the journal; a change to false is logged. */
   canRecord = true;
   /** Lines in the journal of holders. */
   journalLines = 0;
-  /** Those that were needed when it was last written anew. */
+  /** The lines that were needed when it was last written anew. */
   journalNeeds = 0;
   ending = false;
   /** Connections. */

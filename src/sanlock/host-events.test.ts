@@ -150,9 +150,9 @@ test('every listener gets one frame for each renewal that carries an event', () 
   harness.play([
     [101, () => harness.ask(one, REG, body()), [`c3 answer ${REG}: 0`]],
     [101, () => harness.ask(two, REG, body()), [`c4 answer ${REG}: 0`]],
-    [102, () => harness.say(1, heard), frames],
-    [106, () => harness.say(1, heard), frames],
-    [110, () => harness.say(1, silent), []],
+    [102, () => harness.leaseSends(1, heard), frames],
+    [106, () => harness.leaseSends(1, heard), frames],
+    [110, () => harness.leaseSends(1, silent), []],
   ]);
   assert.equal(
     harness.front.clients.has(one.connection),
@@ -161,8 +161,8 @@ test('every listener gets one frame for each renewal that carries an event', () 
   );
   harness.deaf.add(one.connection);
   harness.play([
-    [114, () => harness.say(1, heard), ['c3 event refused', 'c3 end', `c4 event ${words}`]],
-    [118, () => harness.say(1, heard), [`c4 event ${words}`]],
+    [114, () => harness.leaseSends(1, heard), ['c3 event refused', 'c3 end', `c4 event ${words}`]],
+    [118, () => harness.leaseSends(1, heard), [`c4 event ${words}`]],
   ]);
 });
 

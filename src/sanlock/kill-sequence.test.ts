@@ -17,41 +17,41 @@ function held(killGraceS = 5): { harness: Harness; client: Client } {
 
 test('own expiry at 8·t: SIGTERM each second, SIGKILL when the grace is over, then it leaves', () => {
   const { harness, client } = held();
-  const look = () => harness.look();
+  const tick = () => harness.tick();
   harness.play([
-    [107.9, look, []],
-    [108, look, ['lease1 refuse', 'SIGTERM 501']],
-    [108.2, look, []], // at most once a second
-    [109, look, ['SIGTERM 501']],
-    [112.9, look, ['SIGTERM 501']],
-    [113, look, ['SIGKILL 501']], // last renewal + 8·t + grace
-    [114, look, ['SIGKILL 501']],
+    [107.9, tick, []],
+    [108, tick, ['lease1 refuse', 'SIGTERM 501']],
+    [108.2, tick, []], // at most once a second
+    [109, tick, ['SIGTERM 501']],
+    [112.9, tick, ['SIGTERM 501']],
+    [113, tick, ['SIGKILL 501']], // last renewal + 8·t + grace
+    [114, tick, ['SIGKILL 501']],
     [114.1, () => harness.close(client), []], // a dying lockspace's leases are not written
-    [114.2, look, ['lease1 leave release=false']],
+    [114.2, tick, ['lease1 leave release=false']],
   ]);
 });
 
 test('a renewal moves everything; one that comes while users are stopped revives nothing', () => {
   const { harness } = held();
-  const look = () => harness.look();
+  const tick = () => harness.tick();
   harness.play([
     [104, () => harness.renewed(1, 104), []],
-    [111, look, []],
-    [112, look, ['lease1 refuse', 'SIGTERM 501']],
+    [111, tick, []],
+    [112, tick, ['lease1 refuse', 'SIGTERM 501']],
     [112.5, () => harness.renewed(1, 112), []],
-    [116, look, ['SIGTERM 501']],
-    [117, look, ['SIGKILL 501']],
+    [116, tick, ['SIGTERM 501']],
+    [117, tick, ['SIGKILL 501']],
   ]);
 });
 
-test('an overwritten host lease is lost at the next look, and never released', () => {
+test('an overwritten host lease is lost at the next tick, and never released', () => {
   const { harness, client } = held();
   const error = { code: 'RENEW_OWNER', during: 'renewal', facts: {} } as const;
   harness.play([
-    [102, () => harness.say(1, { kind: 'renewalFailed', error, overwritten: true }), []],
-    [103, () => harness.look(), ['lease1 refuse', 'SIGTERM 501']],
+    [102, () => harness.leaseSends(1, { kind: 'renewalFailed', error, overwritten: true }), []],
+    [103, () => harness.tick(), ['lease1 refuse', 'SIGTERM 501']],
     [103.1, () => harness.close(client), []],
-    [103.2, () => harness.look(), ['lease1 leave release=false']],
+    [103.2, () => harness.tick(), ['lease1 leave release=false']],
   ]);
 });
 
@@ -60,25 +60,25 @@ test('removal: SIGKILL from the first round, whatever the grace', () => {
   const remover = harness.connect(900, false);
   harness.play([
     [101, () => harness.ask(remover, SM_CMD.REM_LOCKSPACE, lockspace('LS')), []],
-    [101.2, () => harness.look(), ['lease1 refuse', 'SIGKILL 501']],
+    [101.2, () => harness.tick(), ['lease1 refuse', 'SIGKILL 501']],
     [101.4, () => harness.close(client), []],
-    [101.6, () => harness.look(), ['lease1 leave release=true']],
-    [101.7, () => harness.say(1, { kind: 'left', released: true }), ['lease1 killed']],
+    [101.6, () => harness.tick(), ['lease1 leave release=true']],
+    [101.7, () => harness.leaseSends(1, { kind: 'left', released: true }), ['lease1 killed']],
   ]);
   assert.equal(tickEveryMs(harness.front), 1000);
 });
 
-test('who leaves may ask for the time of refused writes, and for no more than that', () => {
+test('a lease process that leaves may ask for the time of refused writes, and for no more', () => {
   const harness = new Harness();
   harness.join(1);
   const unsure = (untilS: number) => () =>
-    harness.say(1, { kind: 'leaveUnsure', untilMs: untilS * 1000 });
+    harness.leaseSends(1, { kind: 'leaveUnsure', untilMs: untilS * 1000 });
   const remover = harness.connect(900, false);
-  const end = () => harness.look();
+  const end = () => harness.tick();
   harness.play([
     [101, unsure(160), []], // it was not asked to leave
     [101.2, () => harness.ask(remover, SM_CMD.REM_LOCKSPACE, lockspace('LS')), []],
-    [101.3, () => harness.look(), ['lease1 refuse', 'lease1 leave release=true']],
+    [101.3, () => harness.tick(), ['lease1 refuse', 'lease1 leave release=true']],
     [102, unsure(10_000), []],
     [102.1, end, []],
     [150, unsure(10_000), []],
@@ -95,8 +95,8 @@ test('restrictions turn one signal into the other', () => {
     const { harness, client } = held();
     client.restricted = restricted;
     harness.play([
-      [108, () => harness.look(), ['lease1 refuse', wanted]],
-      [113, () => harness.look(), [wanted]],
+      [108, () => harness.tick(), ['lease1 refuse', wanted]],
+      [113, () => harness.tick(), [wanted]],
     ]);
   }
 });
@@ -106,23 +106,23 @@ test('killpath: once, with its arguments and the pid; nothing else until the gra
   const killpath = { killpath: '/sbin/k', killargs: 'arg1 two\\ words', killpathPid: true };
   Object.assign(client, killpath);
   harness.play([
-    [108, () => harness.look(), ['lease1 refuse', '/sbin/k arg1 two words 501']],
-    [109, () => harness.look(), []],
-    [113, () => harness.look(), ['SIGKILL 501']],
+    [108, () => harness.tick(), ['lease1 refuse', '/sbin/k arg1 two words 501']],
+    [109, () => harness.tick(), []],
+    [113, () => harness.tick(), ['SIGKILL 501']],
   ]);
 });
 
 test('no grace: the killpath is not used, SIGKILL at once', () => {
   const { harness, client } = held(0);
   client.killpath = '/sbin/k';
-  harness.play([[108, () => harness.look(), ['lease1 refuse', 'SIGKILL 501']]]);
+  harness.play([[108, () => harness.tick(), ['lease1 refuse', 'SIGKILL 501']]]);
 });
 
 test('after 100 attempts they stop, and the lockspace never ends', () => {
   const { harness } = held();
   for (let second = 108; second < 400; second++) {
     harness.at(second * 1000);
-    harness.look();
+    harness.tick();
   }
   const signals = harness.lines.filter((line) => line.startsWith('SIG'));
   assert.equal(signals.length, 100);
@@ -134,11 +134,11 @@ test('a client being killed may release and inquire, not acquire; released, it i
   const more = () => harness.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(2)]), { data: 1 });
   const all = () => harness.ask(client, SM_CMD.RELEASE, new Uint8Array(0), { cmdFlags: 1 });
   harness.play([
-    [108, () => harness.look(), ['lease1 refuse', 'SIGTERM 501']],
+    [108, () => harness.tick(), ['lease1 refuse', 'SIGTERM 501']],
     [108.1, more, ['c2 answer 7: -16']],
     [108.2, all, ['c2 answer 8: 0']],
     [108.3, more, ['c2 answer 7: -28']], // the lockspace is dying, the client is not
-    [108.4, () => harness.look(), ['lease1 leave release=false']],
+    [108.4, () => harness.tick(), ['lease1 leave release=false']],
   ]);
   assert.equal(client.killCount, 0);
 });
@@ -151,11 +151,11 @@ test('while it is used from outside, nothing is left', () => {
     [101, set(1), ['c3 answer 33: 0', 'c3 end']],
     [102, () => harness.close(client), ['lease1 release R1']],
     [102.1, () => harness.ran(1, { op: 'release' }), []],
-    [108, () => harness.look(), ['lease1 refuse']],
-    [120, () => harness.look(), []],
+    [108, () => harness.tick(), ['lease1 refuse']],
+    [120, () => harness.tick(), []],
     [120.1, set(1), ['c4 answer 33: -28', 'c4 end']], // no new use of a dying one
     [120.2, set(2), ['c5 answer 33: 0', 'c5 end']],
-    [120.4, () => harness.look(), ['lease1 leave release=false']],
+    [120.4, () => harness.tick(), ['lease1 leave release=false']],
   ]);
 });
 
@@ -167,10 +167,10 @@ test('a lost lease process is asked nothing more: no grant, no release, no resta
   harness.granted(1, 2);
   harness.play([
     [102, () => harness.event({ kind: 'leaseLost', lease: 1 }), ['c3 answer 7: -201']],
-    [103, () => harness.look(), []], // the lease on the disk is still good
-    [108, () => harness.look(), ['lease1 refuse', 'SIGTERM 501']],
+    [103, () => harness.tick(), []], // the lease on the disk is still good
+    [108, () => harness.tick(), ['lease1 refuse', 'SIGTERM 501']],
     [109, () => harness.close(client), []],
-    [110, () => harness.look(), ['lease1 leave release=false']],
+    [110, () => harness.tick(), ['lease1 leave release=false']],
   ]);
 });
 
@@ -186,24 +186,24 @@ function heldByLvmlockd(): { harness: Harness; client: Client } {
   return { harness, client };
 }
 
-test('lvmlockd dies with a lease of a lost lockspace: the watchdog is not let go, until it is removed', () => {
+test('lvmlockd dies with a lease of a lost lockspace: the watchdog is released only by its removal', () => {
   for (const isDeadFirst of [true, false]) {
     const { harness, client } = heldByLvmlockd();
-    const look = () => harness.look();
+    const tick = () => harness.tick();
     const dies = () => harness.close(client);
     const removes = () => {
       const asker = harness.connect(900, false);
       harness.ask(asker, SM_CMD.REM_LOCKSPACE, lockspace('LS'));
     };
     harness.play([
-      [102, isDeadFirst ? dies : look, []],
+      [102, isDeadFirst ? dies : tick, []],
       [103, () => harness.event({ kind: 'leaseLost', lease: 1 }), []],
-      [104, look, []], // nothing renews any more, but the lease is good
-      [108, look, isDeadFirst ? ['lease1 refuse'] : ['lease1 refuse', 'SIGTERM 501']],
-      [108.5, isDeadFirst ? look : dies, []],
-      [200, look, []],
+      [104, tick, []], // nothing renews any more, but the lease is good
+      [108, tick, isDeadFirst ? ['lease1 refuse'] : ['lease1 refuse', 'SIGTERM 501']],
+      [108.5, isDeadFirst ? tick : dies, []],
+      [200, tick, []],
       [300, removes, []],
-      [301, look, ['lease1 leave release=false']],
+      [301, tick, ['lease1 leave release=false']],
     ]);
   }
 });

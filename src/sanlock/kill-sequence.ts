@@ -5,7 +5,7 @@ import type { Client, Lockspace } from './state.ts';
 
 const MAX_KILL_ATTEMPTS = 100;
 
-/** Who uses a lockspace at this moment. */
+/** What uses a lockspace at this moment. */
 export function usageOf(front: Front, space: Lockspace): Usage {
   return {
     byProcesses: isUsedByProcesses(front, space),

@@ -63,7 +63,7 @@ function sentTo(
       return;
     case 'hosts':
       space.checkedS = message.checkedS;
-      space.lookSentS = message.sentS;
+      space.hostsReadS = message.sentS;
       for (const host of message.changed) space.hosts.set(host.hostId, host);
       deliverEvents(front, space, message.signals);
       signalled(front, space, message.signals);

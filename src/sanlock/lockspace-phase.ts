@@ -12,7 +12,7 @@ export type LockspacePhase =
   | { readonly kind: 'waiting' }
   /** Its lease process acquires the host id. */
   | { readonly kind: 'joining' }
-  /** The host id is ours on the disk; wdmd is told before anybody may use it. */
+  /** The host id is ours on the disk; wdmd learns the expiry before a client may use it. */
   | { readonly kind: 'arming' }
   | LivePhase
   | StoppingPhase
@@ -25,7 +25,7 @@ export interface LivePhase {
   readonly kind: 'live';
   /** No renewal will ever come again; users are stopped when their time is up. */
   readonly processLost: boolean;
-  /** Its removal was asked for: users are stopped from the next tick on. */
+  /** Its removal was asked for: its users are stopped from the next tick on. */
   readonly removal: boolean;
   /** That its renewal is late was logged. */
   readonly warned: boolean;
@@ -39,7 +39,7 @@ export interface StoppingPhase extends Reasons {
 /** Its lease process was asked to leave, and answers `left`. */
 export interface LeavingPhase extends Reasons {
   readonly kind: 'leaving';
-  /** Users could hold leases in it: what a renewal says now revives nothing. */
+  /** Users could hold leases in it: a renewal that still comes revives nothing. */
   readonly wasLive: boolean;
   /** When a lease process has been silent for too long. */
   readonly byMs: number;
@@ -73,7 +73,7 @@ export function listOf({ phase }: { readonly phase: LockspacePhase }): Lockspace
   return LISTS[phase.kind];
 }
 
-/** Joined, and nothing is known that ends it; whether its claim has expired the clock says. */
+/** Joined, and nothing is known that ends it. That its claim has not expired is asked apart. */
 export function mayGrant({ phase }: { readonly phase: LockspacePhase }): boolean {
   return phase.kind === 'live' && !phase.processLost && !phase.removal;
 }

@@ -8,24 +8,24 @@ import type { LeavingPhase, LivePhase, LockspacePhase, StoppingPhase } from './l
 type Joined = Extract<FromLeaseProcess, { kind: 'joined' }>;
 type Renewed = Extract<FromLeaseProcess, { kind: 'renewed' }>;
 
-/** Who uses a lockspace at this moment. */
+/** What uses a lockspace at this moment. */
 export interface Usage {
   /** A registered process holds a lease in it. */
   readonly byProcesses: boolean;
   /** A lease without a process is in it, and orphans count as users. */
   readonly byOrphans: boolean;
-  /** SET_CONFIG said that it is used, by whatever means. */
+  /** A client declared it used, by SET_CONFIG. */
   readonly external: boolean;
 }
 
 export type LockspaceEvent =
   /** The journal of holders took no line for it. */
   | { readonly kind: 'notRecorded' }
-  /** wdmd has its device open, or is not used. */
+  /** wdmd has its device open, or there is no watchdog. */
   | { readonly kind: 'mayJoin' }
   | { readonly kind: 'joined'; readonly message: Joined }
   | { readonly kind: 'joinFailed'; readonly result: number }
-  /** wdmd knows the expiry, or is not used. */
+  /** wdmd knows the expiry, or there is no watchdog. */
   | { readonly kind: 'armed' }
   /** wdmd cannot be reached, or its device would fire too late: the lockspace is not joined. */
   | { readonly kind: 'watchdogFailed' }
@@ -63,7 +63,7 @@ export type LockspaceEffect =
   | { readonly kind: 'leave'; readonly release: boolean }
   | { readonly kind: 'logLeavesLater'; readonly untilMs: number }
   | { readonly kind: 'logProcessLost' }
-  /** Commands of its lease process are answered: nobody else will. */
+  /** Answers the commands that its lease process will never answer. */
   | { readonly kind: 'failCommands' }
   | { readonly kind: 'endProcess' }
   | { readonly kind: 'forget' };
@@ -92,7 +92,7 @@ export function stepLockspace(
 ): Step {
   switch (event.kind) {
     case 'notRecorded':
-      if (phase.kind !== 'waiting') return stay(phase); // asked once, before anything else
+      if (phase.kind !== 'waiting') return stay(phase); // it is recorded once, at first
       return end(phase, { kind: 'failJoin', result: -ERRNO.EAGAIN });
     case 'mayJoin':
       if (phase.kind !== 'waiting') return stay(phase); // it joins once, and not while it leaves
@@ -146,7 +146,7 @@ function renewed(phase: LockspacePhase, message: Renewed): Step {
   switch (phase.kind) {
     case 'stopping':
     case 'ending':
-      return stay(phase); // too late: users began to be stopped
+      return stay(phase); // too late: its users are being stopped
     case 'leaving':
       if (phase.wasLive) return stay(phase); // as above
       return { phase, effects: [{ kind: 'takeRenewal', message }] };
@@ -182,7 +182,7 @@ function removeAsked(phase: LockspacePhase, nowMs: number, times: LeaseTimes): S
   }
 }
 
-/** Of a lockspace that nobody could use yet: the host id is released, if it was taken. */
+/** Of a lockspace that no client could use yet: the host id is released, if it was acquired. */
 function undoJoin(
   phase: LockspacePhase,
   {
@@ -207,7 +207,7 @@ function undoJoin(
     case 'stopping':
     case 'leaving':
     case 'ending':
-      return stay(phase); // not by wdmd: it stops users by its device
+      return stay(phase); // once it was live, it is only left when its users are gone
     default:
       return unreachable(phase);
   }
@@ -230,7 +230,7 @@ function tick(
     case 'joining':
     case 'arming':
     case 'ending':
-      return stay(phase); // nobody uses it, and what is under way has an end of its own
+      return stay(phase); // no users yet, or no more; wdmd and the lease process have deadlines
     default:
       return unreachable(phase);
   }
@@ -287,7 +287,7 @@ function stopUsers(
 
 function isGone({ failed, removal }: StoppingPhase, usage: Usage): boolean {
   if (usage.external || usage.byProcesses) return false;
-  // Of a lockspace that is lost orphans protect nothing any more; whoever removes it knows of them.
+  // In a lost lockspace orphans protect nothing any more, and its removal was asked for knowingly.
   return (failed && removal) || !usage.byOrphans;
 }
 
@@ -305,8 +305,8 @@ function leave(
 }
 
 /**
- * Ended now, its process would be gone before the writes that were refused are over, and they could
- * land over what the next membership writes (spec 10 §18.2).
+ * Killed now, its process would be gone before the refused writes are over, and they could land over
+ * what the next membership writes (spec 10 §18.2).
  */
 function leaveUnsure(phase: LockspacePhase, untilMs: number): Step {
   if (phase.kind !== 'leaving') return stay(phase); // it was not asked to leave, or is killed
@@ -338,7 +338,7 @@ function processLost(phase: LockspacePhase): Step {
   }
 }
 
-/** Its lease process is killed, and the end of that awaited. */
+/** Its lease process is killed; `processEnded` follows. */
 function end(phase: LockspacePhase, ...first: readonly LockspaceEffect[]): Step {
   const failed = phase.kind === 'live' ? phase.processLost : 'failed' in phase && phase.failed;
   const removal = 'removal' in phase && phase.removal;

@@ -19,7 +19,13 @@ const HOST2: HostRecord = {
 function joined(): Harness {
   const harness = new Harness();
   harness.join(10);
-  harness.say(1, { kind: 'hosts', sentS: 100, checkedS: 100, changed: [HOST2], signals: [] });
+  harness.leaseSends(1, {
+    kind: 'hosts',
+    sentS: 100,
+    checkedS: 100,
+    changed: [HOST2],
+    signals: [],
+  });
   harness.logged = [];
   return harness;
 }
@@ -96,7 +102,10 @@ test('a failed join logs which host uses the host id, and no lockspace.left', ()
   const harness = new Harness();
   harness.ask(harness.connect(900, false), SM_CMD.ADD_LOCKSPACE, lockspace('LS'), { data: 10 });
   const facts = { owner: 1n, hostName: 'node7', timestampS: 99n };
-  harness.say(1, { kind: 'joinFailed', error: { code: 'HOSTID_BUSY', during: 'wait', facts } });
+  harness.leaseSends(1, {
+    kind: 'joinFailed',
+    error: { code: 'HOSTID_BUSY', during: 'wait', facts },
+  });
   harness.event({ kind: 'leaseEnded', lease: 1 });
   assert.deepEqual(harness.logged, [
     'warn lockspace.notJoined lockspace=LS hostId=1 path=/dev/lun offset=0 result=-262 ' +
@@ -107,7 +116,7 @@ test('a failed join logs which host uses the host id, and no lockspace.left', ()
 test('a failed renewal logs what the disk answered', () => {
   const harness = joined();
   const error = { code: 'ERRNO', errno: 5, during: 'renewal read', facts: {} } as const;
-  harness.say(1, { kind: 'renewalFailed', error, overwritten: false });
+  harness.leaseSends(1, { kind: 'renewalFailed', error, overwritten: false });
   assert.deepEqual(harness.logged, [
     'warn renewal.failed lockspace=LS hostId=1 path=/dev/lun result=-5 during=renewal read ageS=0',
   ]);

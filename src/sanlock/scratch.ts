@@ -10,7 +10,7 @@ const MAX_LINGERING = 4;
 /** Beyond the time its writes may take, a command unanswered so long hangs on its device. */
 const HUNG_MS = 30_000;
 
-/** The process for areas of lockspaces that are not joined ends when nobody needs it, or it hangs. */
+/** Ends the process for areas of lockspaces that are not joined, once it is idle or hangs. */
 export function endIdleScratch(front: Front): void {
   const { scratch, scratchUsedMs, nowMs, pending } = front;
   if (scratch === null) return;

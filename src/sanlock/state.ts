@@ -56,13 +56,13 @@ export interface Resource {
   readonly offset: number;
   state: 'adding' | 'held' | 'removing' | 'orphan';
   shared: boolean;
-  /** A step up or down is on its way to the disk: nobody joins the hold meanwhile. */
+  /** A conversion is on its way to the disk: no other client joins the hold meanwhile. */
   converting: boolean;
   readonly persistent: boolean;
   /** null while the first acquire runs. */
   hold: HeldLease | null;
   readonly lvbWanted: boolean;
-  /** Never changed in place: what was sent to the disk is told from what was set since. */
+  /** Never changed in place: a value that was set since the last write is another object. */
   lvb: Uint8Array | null;
   lvbDirty: boolean;
   /** The holder's restriction bits when it acquired. */
@@ -92,6 +92,7 @@ export interface Lockspace {
   readonly ioTimeoutS: number;
   readonly times: LeaseTimes;
   phase: LockspacePhase;
+  /** The number of its lease process. */
   readonly lease: number;
   generation: bigint;
   sectorSize: number;
@@ -104,32 +105,33 @@ export interface Lockspace {
   acquiredS: number;
   acquireResult: number;
   renewalResult: number;
+  /** Of the renewal that found another record than ours, or damage; 0 = none did. */
   corruptResult: number;
   used: boolean;
   usedByOrphans: boolean;
   readonly hosts: Map<number, HostRecord>;
   checkedS: number;
-  /** When the read of the latest look at the other hosts was sent. */
-  lookSentS: number;
+  /** When the latest read of the other hosts' leases was sent. */
+  hostsReadS: number;
   readonly history: RenewalEntry[];
   readonly bits: Map<number, number>;
   event: AnnouncedEvent | null;
   eventSetS: number;
-  /** When each host's bit last made us look at the requests to us. */
+  /** When each host's bit last made us read the requests to us. */
   readonly examinedS: Map<number, number>;
-  /** Hosts whose bit came again before it was to make us look again. */
+  /** Hosts whose bit came again before it was to make us read them again. */
   readonly signalledAgain: Set<number>;
   /** Held resources whose request record is to be read, one after another. */
   readonly examining: Map<Resource, { readonly onlyNew: boolean }>;
   /** A command on the resource index runs: one at a time. */
   indexBusy: boolean;
-  /** null: wdmd is not asked, or was let go. */
+  /** null: wdmd is not asked, or was released. */
   watchdog: WatchdogLink | null;
   addWaiter: Reply | null;
-  /** By client: there are no more of them than connections, since who leaves is forgotten. */
+  /** By client: never more than connections, because a closed one is removed. */
   readonly removeWaiters: Map<Client, Reply>;
   readonly inquireWaiters: Map<Client, () => void>;
-  /** No new lease before: a loop lagged; 0 = none did. */
+  /** No new lease before this time, because a loop lagged; 0 = none did. */
   grantsPausedUntilMs: number;
 }
 
@@ -212,7 +214,7 @@ export function newLockspace(
     usedByOrphans: false,
     hosts: new Map(),
     checkedS: 0,
-    lookSentS: 0,
+    hostsReadS: 0,
     history: [],
     bits: new Map(),
     event: null,

@@ -4,7 +4,7 @@
  */
 export interface UserProcess {
   readonly pid: number;
-  /** Tells it, in this boot, from any other process of its pid; null: not known, or not yet. */
+  /** No other process of its pid has it in this boot; null: not known, or not yet. */
   readonly identity: string | null;
   /** true only when it has surely ended. */
   readonly hasEnded: boolean;

@@ -1,7 +1,7 @@
 /**
- * The link of a lockspace to wdmd (spec 20 §9). wdmd feeds the machine's watchdog only while each
- * expiry it was told lies ahead; so a daemon that hangs or dies while users hold leases ends with a
- * reset, before other hosts may take them. Nothing here ever ends an expiry but `releaseWatchdog`.
+ * The link of a lockspace to wdmd (spec 20 §9). wdmd feeds the machine's watchdog only while every
+ * expiry that it knows lies ahead: a daemon that hangs or dies while users hold leases ends with a
+ * reset, before other hosts may take them. Only `releaseWatchdog` ever ends an expiry.
  */
 export interface WatchdogLink {
   /**

@@ -11,7 +11,7 @@ const CONNECT_MS = 5000;
 const OPEN_MS = 500;
 const STATUS_MS = 5000;
 
-/** What that means for the lockspace (`stepLockspace`). null: it waits, or goes on as it is. */
+/** What the link means for the lockspace (`stepLockspace`); null: nothing new. */
 export type WatchdogVerdict = 'mayJoin' | 'armed' | 'watchdogFailed' | null;
 
 export type WatchdogEvent =
@@ -26,7 +26,7 @@ export function openWatchdog(front: Front, space: Lockspace): WatchdogVerdict {
   return null;
 }
 
-/** The host id is ours on disk: wdmd is told before anybody may use it. */
+/** The host id is ours on disk: wdmd learns the expiry before a client may use it. */
 export function armWatchdog(front: Front, space: Lockspace): WatchdogVerdict {
   const link = space.watchdog;
   if (link === null) return front.settings.useWatchdog ? 'watchdogFailed' : 'armed';
@@ -84,7 +84,7 @@ function answered(
     return failed(front, space, found);
   }
   if (isOpening) return ready(link);
-  // An expiry that has passed would reset this host, for a lockspace that nobody uses yet.
+  // An expiry that has passed would reset this host, for a lockspace that no client uses yet.
   if (front.claimAgeMs(space) >= space.times.renewalFailMs) {
     return failed(front, space, 'its host lease expired while wdmd was asked');
   }

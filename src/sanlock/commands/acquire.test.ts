@@ -92,8 +92,8 @@ test('a request that waits for a second is refused; that of a dead client is pas
     [100, () => harness.granted(1, 1), ['c2 answer 7: 0']],
     [100, () => release(harness, one), ['lease1 release R1']],
     [100, () => acquire(harness, two, [resource(1)]), []],
-    [100, () => harness.look(), []],
-    [101, () => harness.look(), ['c3 answer 7: -11']],
+    [100, () => harness.tick(), []],
+    [101, () => harness.tick(), ['c3 answer 7: -11']],
     [101, () => acquire(harness, three, [resource(1)]), []],
     [101, () => acquire(harness, four, [resource(1)]), []],
     [101, () => harness.close(three), []],
@@ -182,7 +182,7 @@ test('a grant for a lockspace that is being removed is dropped, and no release i
   harness.play([
     [101, () => acquire(harness, client, [resource(1)]), ['lease1 acquire R1']],
     [102, () => harness.ask(remover, SM_CMD.REM_LOCKSPACE, lockspace('LS')), []],
-    [103, () => harness.look(), ['lease1 refuse', 'lease1 leave release=true']],
+    [103, () => harness.tick(), ['lease1 refuse', 'lease1 leave release=true']],
     [104, () => harness.granted(1, 1), ['c2 answer 7: -28']],
   ]);
 });

@@ -38,9 +38,9 @@ test('a host is dead once a read sent after its expiry found no renewal, however
     firstCheckS: 100,
     lastLiveS: 100,
   };
-  const looked = (sentS: number) => {
+  const hostsRead = (sentS: number) => {
     const message = { kind: 'hosts', sentS, checkedS: sentS, signals: [] } as const;
-    harness.say(1, { ...message, changed: sentS === 100 ? [host] : [] });
+    harness.leaseSends(1, { ...message, changed: sentS === 100 ? [host] : [] });
   };
   const state = (): number => {
     const [space] = harness.front.lockspaces;
@@ -49,7 +49,7 @@ test('a host is dead once a read sent after its expiry found no renewal, however
   };
   const at = (atS: number, sentS: number) => {
     harness.at(atS * 1000);
-    looked(sentS);
+    hostsRead(sentS);
     return state();
   };
   const { UNKNOWN, FAIL, DEAD } = HOST_STATES;

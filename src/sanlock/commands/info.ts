@@ -116,7 +116,7 @@ export function hostState(front: Front, space: Lockspace, host: HostRecord): num
   const lastS = host.lastLiveS || host.firstCheckS;
   const ageS = front.nowS - lastS;
   // Our own renewals may have stopped: only a read sent after its expiry shows that it expired.
-  const isExpired = space.lookSentS - lastS > failS;
+  const isExpired = space.hostsReadS - lastS > failS;
   if (isExpired && ageS > failS + WATCHDOG_FIRE_S) return HOST_STATES.DEAD;
   if (ageS > failS) return HOST_STATES.FAIL;
   return host.firstCheckS === host.lastLiveS ? HOST_STATES.UNKNOWN : HOST_STATES.LIVE;

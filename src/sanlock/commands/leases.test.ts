@@ -22,7 +22,7 @@ function converted(n: number, shared: boolean) {
   return { op: 'convert', hold: hold(n, { shared, lver: 2n }) } as const;
 }
 
-test('nobody joins a shared hold that is on its way to exclusive', () => {
+test('no client joins a shared hold that is on its way to exclusive', () => {
   const { harness, client } = held(RES_FLAGS.SHARED);
   const other = harness.connect(502);
   const join = () => {

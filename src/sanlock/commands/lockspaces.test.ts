@@ -42,7 +42,7 @@ test('add, inquire and remove in each phase of a lockspace', () => {
   const first = asking(harness); // c1
   const { add, rem, inq } = asking(harness); // c2
   const joined = () =>
-    harness.say(1, {
+    harness.leaseSends(1, {
       kind: 'joined',
       generation: 1n,
       timestampS: 100,
@@ -67,11 +67,11 @@ test('add, inquire and remove in each phase of a lockspace', () => {
     [at, rem(lockspace('LS', { hostId: 2n })), ['c2 answer 3: -2']],
     [at, rem(lockspace('LS', { hostId: 0n, path: '/dev/x' })), ['c2 answer 3: -2']],
     [at, first.rem(lockspace('LS', { hostId: 0n })), []],
-    [at, () => harness.look(), ['lease1 refuse', 'lease1 leave release=true']],
+    [at, () => harness.tick(), ['lease1 refuse', 'lease1 leave release=true']],
     [at, add(LS), ['c2 answer 2: -11']],
     [at, rem(LS), ['c2 answer 3: -115']],
     [at, inq(LS, { cmdFlags: 1 }), []], // waits
-    [at, () => harness.say(1, { kind: 'left', released: true }), ['lease1 killed']],
+    [at, () => harness.leaseSends(1, { kind: 'left', released: true }), ['lease1 killed']],
     [at, add(LS), ['c2 answer 2: -11']], // its last writes are not known to have ended
     [
       at,
@@ -88,7 +88,7 @@ test('a join that fails answers with its reason and leaves nothing', () => {
   const error = { code: 'HOSTID_BUSY', during: 'join', facts: {} } as const;
   harness.play([
     [at, add(LS), ['lease1 join']],
-    [at, () => harness.say(1, { kind: 'joinFailed', error }), ['lease1 killed']],
+    [at, () => harness.leaseSends(1, { kind: 'joinFailed', error }), ['lease1 killed']],
     [at, () => harness.event({ kind: 'leaseEnded', lease: 1 }), ['c1 answer 2: -262']],
     [at, inq(LS), ['c1 answer 16: -2']],
   ]);
@@ -101,7 +101,7 @@ test('removal of a lockspace that is being joined ends the join', () => {
   harness.play([
     [at, one.add(LS), ['lease1 join']],
     [at, two.rem(LS), ['lease1 leave release=true', 'c2 answer 3: 0']],
-    [at, () => harness.say(1, { kind: 'left', released: false }), ['lease1 killed']],
+    [at, () => harness.leaseSends(1, { kind: 'left', released: false }), ['lease1 killed']],
     [at, () => harness.event({ kind: 'leaseEnded', lease: 1 }), ['c1 answer 2: -1']],
   ]);
 });

@@ -160,7 +160,7 @@ export class Harness {
     this.event({ kind: 'request', connection: client.connection, header, body });
   }
 
-  say(lease: number, message: FromLeaseProcess): void {
+  leaseSends(lease: number, message: FromLeaseProcess): void {
     this.event({ kind: 'leaseSent', lease, message });
   }
 
@@ -173,14 +173,14 @@ export class Harness {
       typeof result === 'string'
         ? ({ ok: false, step: 'run', error, leader: null } as const)
         : ({ ok: true, ...result } as const);
-    this.say(lease, { kind: 'ran', id: run.id, result: answer });
+    this.leaseSends(lease, { kind: 'ran', id: run.id, result: answer });
   }
 
   /** The oldest command ends with a refusal that knows what it found. */
   refused(lease: number, error: LeaseError): void {
     const run = this.runs.shift();
     assert.ok(run !== undefined, 'a command waits for its answer');
-    this.say(lease, {
+    this.leaseSends(lease, {
       kind: 'ran',
       id: run.id,
       result: { ok: false, step: 'run', error, leader: null },
@@ -197,12 +197,12 @@ export class Harness {
     this.front.bootMs = nowMs;
   }
 
-  look(): void {
+  tick(): void {
     this.event({ kind: 'tick' });
   }
 
   renewed(lease: number, timestampS: number): void {
-    this.say(lease, {
+    this.leaseSends(lease, {
       kind: 'renewed',
       timestampS,
       claimedBootMs: timestampS * 1000,
@@ -215,7 +215,7 @@ export class Harness {
   join(t: number): void {
     const asker = this.connect(900, false);
     this.ask(asker, 2, lockspace('LS'), { data: t });
-    this.say(1, {
+    this.leaseSends(1, {
       kind: 'joined',
       generation: 1n,
       timestampS: this.front.nowMs / 1000,
