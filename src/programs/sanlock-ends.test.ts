@@ -28,7 +28,7 @@ function named(n: number) {
   return { lockspaceName: 'LS', name: `R${n}`, lver: 0n, flags: 0, disks: [] };
 }
 
-test('a daemon that ends joins nothing any more', () => {
+test('a daemon that ends joins no further lockspace', () => {
   const harness = new Harness();
   assert.equal(harness.result(writeLockspace(OTHER, { ioTimeoutS: T }).request), 0);
   assert.equal(harness.join(), 0);
@@ -41,7 +41,7 @@ test('a daemon that ends joins nothing any more', () => {
   assert.equal(harness.host.ended, 0);
 });
 
-/** The host id cannot be given back: the device says no, and does it 50 s later. */
+/** The host id cannot be released: the device refuses the write, and it lands 50 s later. */
 const LANDS_LATE = { landsInMs: 0, answersInMs: 1, errno: 5, refusedLandsInMs: 50_000 };
 
 function timestampOnDisk(harness: Harness): bigint {
@@ -50,7 +50,7 @@ function timestampOnDisk(harness: Harness): bigint {
   return decode(deltaLeader, disk).timestampS;
 }
 
-test('a removal whose last write was refused ends when that is over, and nobody joins before', () => {
+test('a removal whose last write was refused ends when that is over, and no host joins before', () => {
   const harness = new Harness();
   assert.equal(harness.join(), 0);
   harness.run(10_000);
@@ -74,7 +74,7 @@ test('a removal whose last write was refused ends when that is over, and nobody 
   assert.ok(timestampOnDisk(harness) * 1000n > harness.clock.nowMs() - 10_000, 'it renews');
 });
 
-test('a daemon that is forced to end waits as long for that, and for no more', () => {
+test('a daemon that is forced to end waits as long for that write, and no longer', () => {
   const harness = new Harness();
   assert.equal(harness.join(), 0);
   harness.run(10_000);
@@ -99,7 +99,7 @@ test('a lease process that hangs while it waits for its last write does not hold
   assert.equal(harness.host.ended, 0);
 });
 
-/** A daemon that finds a holder of the one before it, whose lease processes have ended. */
+/** A daemon that finds a holder of an earlier daemon, whose lease processes have ended. */
 function haunted(flags = 0, log: Log = SILENT): { harness: Harness; host: FrontHost } {
   const journal = new MemoryJournal();
   const harness = new Harness({ journal, killGraceS: 5 });
@@ -116,7 +116,7 @@ function haunted(flags = 0, log: Log = SILENT): { harness: Harness; host: FrontH
   };
 }
 
-test('a daemon that watches over holders of an earlier one does not end unforced', () => {
+test('a daemon that watches holders of an earlier daemon does not end unforced', () => {
   const { harness, host } = haunted();
   host.connect(900).send(shutdown(0).request);
   assert.equal(harness.result(shutdownWait(0).request, host.connect(900)), -ERRNO.EBUSY);
@@ -126,7 +126,7 @@ test('a daemon that watches over holders of an earlier one does not end unforced
   assert.ok(host.actions.some(({ kind, pid }) => kind === 'SIGKILL' && pid === HOLDER));
 });
 
-test('forced to end it kills them first', () => {
+test('a daemon that is forced to end kills such holders first', () => {
   const { harness, host } = haunted();
   host.connect(900).send(shutdown(1).request);
   harness.run(3000);
@@ -138,7 +138,7 @@ test('forced to end it kills them first', () => {
   assert.equal(host.ended, 0);
 });
 
-test('while it keeps persistent leases it does not end, forced or not, and serves on', () => {
+test('a daemon that keeps persistent leases does not end, forced or not, and serves on', () => {
   const told: string[] = [];
   const note = (event: string, fields?: LogFields) => {
     if (event === 'daemon.keepsLeases') told.push(`${fields?.['goOn']}`);
@@ -161,7 +161,7 @@ test('while it keeps persistent leases it does not end, forced or not, and serve
   assert.equal(host.ended, 0);
 });
 
-test('nobody is let into a lockspace that is to be removed, to be killed a moment later', () => {
+test('no lease is granted in a lockspace whose removal was asked for: its holder would be killed', () => {
   const harness = new Harness();
   assert.equal(harness.join(), 0);
   const user = harness.client(HOLDER);
@@ -173,7 +173,7 @@ test('nobody is let into a lockspace that is to be removed, to be killed a momen
   assert.deepEqual(harness.host.actions, []);
 });
 
-test('a lease that a client holds twice goes with two releases, also in one request', () => {
+test('a lease that a client holds twice is free after two releases, also in one request', () => {
   const harness = new Harness();
   assert.equal(harness.join(), 0);
   const user = holding(harness, HOLDER, 1, RES_FLAGS.SHARED);
@@ -185,7 +185,7 @@ test('a lease that a client holds twice goes with two releases, also in one requ
   assert.equal(answer.data2, 0);
 });
 
-test('what a client never heard of is no orphan: it died while it acquired', () => {
+test('a lease of a client that died while it acquired is no orphan: no client knows of it', () => {
   const harness = new Harness();
   assert.equal(harness.join(), 0);
   const user = harness.client(HOLDER);

@@ -45,7 +45,7 @@ function framesOf(peer: SimPeer): ReturnType<typeof decodeEvent>[] {
   );
 }
 
-test('an event reaches the listeners of the other host with each renewal of 6·t, and ends', () => {
+test('an event reaches the listeners of the other host with each renewal for 6·t, and then ends', () => {
   const { harness, other } = twoHosts();
   const [one, two, own] = [
     listen(harness, other),
@@ -65,7 +65,7 @@ test('an event reaches the listeners of the other host with each renewal of 6·t
   assert.deepEqual(framesOf(own), [], 'nobody hears himself');
 });
 
-test('a listener goes by its word and END_EVENT, or by closing; it asks for nothing else', () => {
+test('a listener ends by its goodbye and END_EVENT, or by closing; it sends no requests', () => {
   const { harness, other } = twoHosts();
   const [stays, says, leaves] = [0, 1, 2].map(() => listen(harness, other));
   assert.ok(stays !== undefined && says !== undefined && leaves !== undefined);

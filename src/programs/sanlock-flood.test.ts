@@ -40,7 +40,7 @@ test('the end of a connection comes behind what was sent before it', () => {
   assert.equal(harness.result(message(SM_CMD.VERSION), harness.client(102)), 0);
 });
 
-test('who does not read its answers is served no further, until it does', () => {
+test('a client that does not read its answers is served no further until it does', () => {
   const harness = new Harness();
   const peer = harness.client(101);
   peer.unsentBytes = 1;
@@ -53,7 +53,7 @@ test('who does not read its answers is served no further, until it does', () => 
   assert.equal(peer.received.length, 100 * SM_HEADER_BYTES);
 });
 
-test('a front that stood still beyond its expiry hears first of the renewals in time', () => {
+test('a front that stood still beyond its expiry takes the renewals in time first', () => {
   const harness = new Harness();
   harness.join();
   holding(harness, 101);

@@ -29,8 +29,8 @@ import {
   T,
 } from './testing/front-harness.ts';
 
-// Oddities of the original on its socket (spec 20 §16): which are kept, which are not. What no test
-// of this file shows is named in docs/operations/weaknesses.md.
+// Oddities of the original on its socket (spec 20 §16): some are kept, some are not. Those that no
+// test of this file shows are listed in docs/operations/weaknesses.md.
 
 const EMPTY = new Uint8Array(0);
 
@@ -133,7 +133,7 @@ test('kept: the number of hosts of WRITE_RESOURCE is taken from data', () => {
   assert.equal(leader.numHosts, 7n);
 });
 
-test('default_num_hosts counts for new leases where nobody asks for a number', () => {
+test('default_num_hosts counts for new leases where no number is asked for', () => {
   const harness = new Harness({ defaultNumHosts: 62 });
   const numHosts = () =>
     decode(paxosLeader, harness.storage.device(LUN) ?? EMPTY, 3 * MIB).numHosts;
@@ -173,7 +173,7 @@ test('better: a second REGISTER forgets nothing', () => {
   assert.equal(harness.result(acquire(1), harness.client(103)), 0, 'its end gave the lease back');
 });
 
-test('better: RELEASE with ALL gives back any number of leases', () => {
+test('better: RELEASE with ALL releases any number of leases', () => {
   const harness = joined();
   const client = harness.client(101);
   for (let n = 1; n <= 12; n++) {

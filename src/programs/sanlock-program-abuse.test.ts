@@ -25,7 +25,7 @@ import {
 
 const MAX_SERVED = 1022;
 const EMPTY = new Uint8Array(0);
-/** These end the daemon, as they should. */
+/** Commands that end the daemon, as they should. */
 const ENDING: readonly number[] = [SM_CMD.SHUTDOWN, SM_CMD.SHUTDOWN_WAIT];
 
 /** Any header but those, with bytes behind it that name no device. */
@@ -54,7 +54,7 @@ function assertServes(harness: Harness): void {
   assert.equal(harness.result(message(SM_CMD.VERSION), harness.host.connect(7)), 0);
 }
 
-test('any bytes: the daemon lives, serves others and writes nothing', () => {
+test('any bytes: the daemon runs on, serves others and writes nothing', () => {
   const harness = new Harness();
   let writes = 0;
   harness.storage.onWrite = () => writes++;
@@ -76,7 +76,7 @@ test('any bytes: the daemon lives, serves others and writes nothing', () => {
   assert.equal(writes, 0);
 });
 
-test('every command cut short anywhere and then closed says nothing and stops nobody', () => {
+test('a command cut short anywhere and then closed gets no answer and stops no process', () => {
   const harness = new Harness();
   assert.equal(harness.join(), 0);
   for (const cmd of Object.values(SM_CMD)) {
@@ -118,7 +118,7 @@ test('requests sent ahead are answered one after another, in their order', () =>
   assert.equal(answers.length, 4 * SM_HEADER_BYTES + sanlkLockspace.size);
 });
 
-test('an absurd length harms nobody: bodies have the size of their command', () => {
+test('an absurd length does no harm: bodies have the size of their command', () => {
   const harness = new Harness();
   const peer = harness.host.connect(101);
   const inquiry = message(SM_CMD.INQ_LOCKSPACE, lockspace, { length: 0xffffffff });
@@ -153,7 +153,7 @@ test('a process stuck on a device that is not joined is given up, however many a
   assert.equal(harness.result(read), 0);
 });
 
-test('a frozen lease process is silence: no grant after own expiry, and the host id is left', () => {
+test('a frozen lease process counts as silent: no grant after own expiry, and the host id is left', () => {
   const harness = new Harness();
   harness.join();
   const client = harness.client(101);

@@ -57,7 +57,7 @@ test('kill sequence of a hung disk: SIGTERM each second from 8·t, SIGKILL after
   const { actions } = harness.host;
   const first = actions[0];
   assert.ok(first !== undefined && first.kind === 'SIGTERM' && first.pid === 101);
-  // The last renewal was at most 2·t + a look before the hang; the kill comes 8·t after it.
+  // The last renewal was at most 2·t and a tick before the hang; the kill comes 8·t after it.
   assert.ok(first.atMs >= hungMs + (8 - 2) * T * 1000 - 1000, `after ${first.atMs - hungMs} ms`);
   assert.ok(first.atMs <= hungMs + 8 * T * 1000 + 1200, `after ${first.atMs - hungMs} ms`);
   const killed = actions.find((action) => action.kind === 'SIGKILL');
@@ -162,7 +162,7 @@ test('a lost lease process: no silent restart, users are stopped when their time
   assert.equal(harness.result(asked), -2, 'the lockspace is gone');
 });
 
-test('a half-sent request holds up nobody', () => {
+test('a half-sent request holds up no other client', () => {
   const harness = new Harness();
   const slow = harness.host.connect(101);
   slow.send(message(SM_CMD.VERSION).subarray(0, 16));

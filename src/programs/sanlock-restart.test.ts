@@ -14,7 +14,7 @@ const HOLDER = 101;
 /** Of the first daemon: one without a lockspace, for formatting, and that of the lockspace. */
 const LEASE_PIDS = [FIRST_LEASE_PID, FIRST_LEASE_PID + 1];
 
-/** The daemon is killed; another one starts on what it left. */
+/** The daemon is killed; another one starts with its survivors. */
 function restarted(harness: Harness, journal: MemoryJournal, ended: readonly number[]): FrontHost {
   harness.frontTime.stop();
   harness.leaseTime.stop();
@@ -39,7 +39,7 @@ function releaseOf(n: number): Uint8Array {
   return release([{ lockspaceName: 'LS', name: `R${n}`, lver: 0n, flags: 0, disks: [] }]).request;
 }
 
-test('a lockspace stays closed while a holder of an earlier daemon lives', () => {
+test('a lockspace stays closed while a holder of an earlier daemon runs', () => {
   const { harness, journal } = joined();
   const host = restarted(harness, journal, LEASE_PIDS);
   assert.equal(join(harness, host), -ERRNO.EAGAIN);
@@ -52,7 +52,7 @@ test('a lockspace stays closed while a holder of an earlier daemon lives', () =>
   assert.equal(harness.result(acquire(1), other), 0);
 });
 
-test('a lease process that has not ended keeps it closed as well, and gets no signal', () => {
+test('a lease process that has not ended keeps the lockspace closed as well, and gets no signal', () => {
   const { harness, journal, client } = joined();
   client.close();
   harness.run(1000);

@@ -9,7 +9,7 @@ import { acquire, Harness, holding, LUN, lockspace, message, T } from './testing
 
 const WD_ERROR = -203;
 
-/** A wdmd of either generation: what it was told, and what it answers. */
+/** A wdmd of either generation: the messages it received, and its answers. */
 class FakeWdmd {
   readonly told: WdmdMessage[] = [];
   connections = 0;
@@ -95,7 +95,7 @@ for (const [generation, openAnswer] of [
   ['3.8.5', null],
   ['later', 60],
 ] as const) {
-  test(`a lockspace tells wdmd (${generation}) each renewal, and lets it go before its host id`, () => {
+  test(`each renewal is reported to wdmd (${generation}), which is released before the host id`, () => {
     const wdmd = new FakeWdmd();
     wdmd.openAnswer = openAnswer;
     const harness = harnessWith(wdmd);
@@ -144,7 +144,7 @@ test('without wdmd nothing of a lockspace is written', () => {
   assert.equal(harness.join(), 0);
 });
 
-test('a wdmd with another fire timeout gets no lockspace, and the host id is given back', () => {
+test('a wdmd with another fire timeout gets no lockspace, and the host id is released', () => {
   const wdmd = new FakeWdmd();
   wdmd.fireTimeout = 30;
   const harness = harnessWith(wdmd);
@@ -154,7 +154,7 @@ test('a wdmd with another fire timeout gets no lockspace, and the host id is giv
   assert.deepEqual(wdmd.commands.slice(-2), [TEST_LIVE, REFCOUNT_CLEAR]);
 });
 
-test('a host lease that expired while wdmd was asked is told to nobody, and given back', () => {
+test('a host lease that expired while wdmd was asked is not reported to wdmd, and released', () => {
   const wdmd = new FakeWdmd();
   wdmd.late = [];
   const harness = harnessWith(wdmd);
@@ -188,7 +188,7 @@ test('a shorter fire timeout is asked for, and one that differs is refused', () 
   assert.equal(wdmd.told.length, before + 1, 'nothing but the question');
 });
 
-test('while the disk hangs wdmd hears nothing, and is let go only when the last user is gone', () => {
+test('while the disk hangs wdmd gets no message, and is released only when the last user is gone', () => {
   const wdmd = new FakeWdmd();
   const harness = harnessWith(wdmd);
   harness.join();
@@ -203,7 +203,7 @@ test('while the disk hangs wdmd hears nothing, and is let go only when the last 
   assert.deepEqual(wdmd.commands.slice(before), [TEST_LIVE, REFCOUNT_CLEAR]);
 });
 
-test('a wdmd that dies takes nothing with it', () => {
+test('a wdmd that dies ends no lockspace', () => {
   const wdmd = new FakeWdmd();
   const harness = harnessWith(wdmd);
   harness.join();
