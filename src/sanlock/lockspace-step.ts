@@ -305,8 +305,8 @@ function leave(
 }
 
 /**
- * Killed now, its process would be gone before the refused writes are over, and they could land over
- * what the next membership writes (spec 10 §18.2).
+ * Killed now, its process would be gone before the refused writes are over, and they could land
+ * over what the next membership writes (spec 10 §18.2).
  */
 function leaveUnsure(phase: LockspacePhase, untilMs: number): Step {
   if (phase.kind !== 'leaving') return stay(phase); // it was not asked to leave, or is killed
