@@ -1,5 +1,6 @@
+import { unreachable } from '../base/assert.ts';
 import { ERRNO } from '../base/errno.ts';
-import type { Result } from '../base/result.ts';
+import { fail, type Result } from '../base/result.ts';
 import { openLink, type SanlockEndpoint, type SanlockLink } from '../client/sanlock-link.ts';
 import { sanlockCallOf } from '../lvmlockd/managers/sanlock/ask.ts';
 import type { ManagerReply, SessionEffect } from '../lvmlockd/managers/steps.ts';
@@ -9,11 +10,6 @@ import { makeFailure, type SanlockFailure } from '../wire/sanlock/failure.ts';
 import type { Carrier, Exchange } from './lvmlockd-tasks.ts';
 
 type Answered = (reply: ManagerReply) => void;
-
-interface Call {
-  readonly call: SanlockCall<unknown>;
-  readonly deadlineMs: number;
-}
 
 interface Session {
   readonly link: SanlockLink;
@@ -36,24 +32,7 @@ export class SanlockCarrier implements Carrier {
   }
 
   begin(): Exchange {
-    /** Reused from call to call. */
-    let link: SanlockLink | null = null;
-    const callAnywhere = ({ call, deadlineMs }: Call, answered: Answered) => {
-      const place = (open: SanlockLink) => {
-        const isLast = endsConnection(call);
-        link = isLast ? null : open;
-        open.call(call, deadlineMs, (result) => {
-          if (isLast) open.close();
-          this.#answer(result, answered);
-        });
-      };
-      if (link !== null && !link.isClosed) place(link);
-      else this.#open({ call, deadlineMs }, answered, place);
-    };
-    return {
-      carry: (effect, answered) => this.#carry(effect, answered, callAnywhere),
-      close: () => link?.close(),
-    };
+    return new SanlockExchange(this);
   }
 
   close(): void {
@@ -61,66 +40,56 @@ export class SanlockCarrier implements Carrier {
     this.#sessions.clear();
   }
 
-  #carry(
-    effect: SessionEffect,
+  /** Connects for a call; `then` is not called when sanlock is not reached. */
+  connect(
+    effect: { readonly call: SanlockCall<unknown>; readonly deadlineMs: number },
     answered: Answered,
-    callAnywhere: (call: Call, answered: Answered) => void,
+    then: (link: SanlockLink) => void,
   ): void {
-    if (effect.kind === 'closeSession') {
-      this.#closeSession(effect.session);
-      answered({ kind: 'sessionClosed' });
-      return;
-    }
-    const { deadlineMs } = effect;
-    const call = { call: sanlockCallOf(effect), deadlineMs };
-    if (effect.kind === 'openSession') this.#openSession(effect.session, call, answered);
-    else if (effect.session === null) callAnywhere(call, answered);
-    else this.#callInSession(effect.session, call, answered);
-  }
-
-  /** `then` is not called when sanlock is not reached. */
-  #open({ call, deadlineMs }: Call, answered: Answered, then: (link: SanlockLink) => void): void {
-    const limits = { during: call.name, timeoutMs: deadlineMs };
+    const limits = { during: effect.call.name, timeoutMs: effect.deadlineMs };
     openLink(this.#endpoint, limits, (opened) => {
       if (opened.ok) then(opened.value);
-      else this.#answer(opened, answered);
+      else this.answer(opened, answered);
     });
   }
 
-  #openSession(id: number, of: Call, answered: Answered): void {
-    this.#open(of, answered, (link) => {
+  openSession(effect: SessionEffect & { kind: 'openSession' }, answered: Answered): void {
+    const { session: id, deadlineMs } = effect;
+    const call = sanlockCallOf(effect);
+    this.connect({ call, deadlineMs }, answered, (link) => {
       this.#sessions.set(id, { link, queue: [], isBusy: false });
       link.onClosed(() => {
         this.#sessions.delete(id);
         this.#sessionLost(id);
       });
-      link.call(of.call, of.deadlineMs, (result) => this.#answer(result, answered));
+      link.call(call, deadlineMs, (result) => this.answer(result, answered));
     });
   }
 
-  #closeSession(id: number): void {
+  closeSession(id: number): void {
     const session = this.#sessions.get(id);
     this.#sessions.delete(id);
     session?.link.close();
   }
 
-  #callInSession(id: number, { call, deadlineMs }: Call, answered: Answered): void {
+  callInSession(id: number, effect: SessionEffect & { kind: 'call' }, answered: Answered): void {
+    const call = sanlockCallOf(effect);
     const session = this.#sessions.get(id);
     if (session === undefined) {
-      answered({ kind: 'answer', answer: { ok: false, error: this.#lost(call) } });
+      answered({ kind: 'answer', answer: fail(this.#notConnected(call)) });
       return;
     }
     session.queue.push(() => {
-      session.link.call(call, deadlineMs, (result) => {
+      session.link.call(call, effect.deadlineMs, (result) => {
         session.isBusy = false;
-        this.#answer(result, answered);
-        this.#nextInSession(session);
+        this.answer(result, answered);
+        this.#nextIn(session);
       });
     });
-    this.#nextInSession(session);
+    this.#nextIn(session);
   }
 
-  #nextInSession(session: Session): void {
+  #nextIn(session: Session): void {
     if (session.isBusy) return;
     const next = session.queue.shift();
     if (next === undefined) return;
@@ -128,7 +97,7 @@ export class SanlockCarrier implements Carrier {
     next();
   }
 
-  #answer(result: Result<unknown, SanlockFailure>, answered: Answered): void {
+  answer(result: Result<unknown, SanlockFailure>, answered: Answered): void {
     // The raw number is kept in the log: what lvm gets is translated.
     if (!result.ok) {
       const { code, message } = result.error;
@@ -137,14 +106,57 @@ export class SanlockCarrier implements Carrier {
     answered({ kind: 'answer', answer: result });
   }
 
-  /** The session ended before, or was never opened. */
-  #lost(call: SanlockCall<unknown>): SanlockFailure {
+  /** The session was lost, or never opened. */
+  #notConnected(call: SanlockCall<unknown>): SanlockFailure {
     const { socketPath } = this.#endpoint;
-    return makeFailure({
-      code: -ERRNO.ENOTCONN,
-      outcome: 'unsent',
-      call: call.name,
-      socketPath,
-    });
+    const code = -ERRNO.ENOTCONN;
+    return makeFailure({ code, outcome: 'unsent', call: call.name, socketPath });
+  }
+}
+
+class SanlockExchange implements Exchange {
+  readonly #carrier: SanlockCarrier;
+  /** For calls outside of sessions: reused until sanlock closes it. */
+  #link: SanlockLink | null = null;
+
+  constructor(carrier: SanlockCarrier) {
+    this.#carrier = carrier;
+  }
+
+  carry(effect: SessionEffect, answered: Answered): void {
+    switch (effect.kind) {
+      case 'call':
+        if (effect.session === null) this.#callAnywhere(effect, answered);
+        else this.#carrier.callInSession(effect.session, effect, answered);
+        return;
+      case 'openSession':
+        this.#carrier.openSession(effect, answered);
+        return;
+      case 'closeSession':
+        this.#carrier.closeSession(effect.session);
+        answered({ kind: 'sessionClosed' });
+        return;
+      default:
+        unreachable(effect);
+    }
+  }
+
+  close(): void {
+    this.#link?.close();
+  }
+
+  #callAnywhere(effect: SessionEffect & { kind: 'call' }, answered: Answered): void {
+    const { deadlineMs } = effect;
+    const call = sanlockCallOf(effect);
+    const place = (link: SanlockLink) => {
+      const isLast = endsConnection(call);
+      this.#link = isLast ? null : link;
+      link.call(call, deadlineMs, (result) => {
+        if (isLast) link.close();
+        this.#carrier.answer(result, answered);
+      });
+    };
+    if (this.#link !== null && !this.#link.isClosed) place(this.#link);
+    else this.#carrier.connect({ call, deadlineMs }, answered, place);
   }
 }
