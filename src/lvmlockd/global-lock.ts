@@ -1,5 +1,5 @@
 import type { ManagedLockType } from '../wire/lvmlockd/requests.ts';
-import { findRunning } from './replies.ts';
+import { findRunning } from './running-managers.ts';
 import { type DaemonState, type Lockspace, log, run, type Waiter } from './state.ts';
 import { ofClient } from './task-owner.ts';
 

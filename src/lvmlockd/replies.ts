@@ -1,14 +1,7 @@
 import { LD_FLAG, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
-import {
-  initReply,
-  type LockType,
-  type LvmlockdRequest,
-  normalReply,
-  queryReply,
-} from '../wire/lvmlockd/requests.ts';
-import type { LockManager } from './managers/manager.ts';
-import { type DaemonState, type Lockspace, run, type Waiter } from './state.ts';
-import { ofClient } from './task-owner.ts';
+import { initReply, type LockType, normalReply, queryReply } from '../wire/lvmlockd/requests.ts';
+import { findRunning } from './running-managers.ts';
+import type { DaemonState, Lockspace, Waiter } from './state.ts';
 
 /** Answers a request; a client that is gone gets nothing. */
 export function reply(
@@ -79,25 +72,6 @@ export function replyNoLockspace(state: DaemonState, to: Waiter): void {
   });
 }
 
-/** Asks each lock manager, for a client; in the order in which one is chosen. */
-export function findRunning(
-  state: DaemonState,
-  to: Waiter,
-  then: (running: readonly LockManager[]) => void,
-): void {
-  const managers = [...state.managers.values()];
-  const running = new Set<LockManager>();
-  let left = managers.length;
-  if (left === 0) then([]);
-  for (const manager of managers) {
-    run(state, ofClient(to), manager.isRunning(state.gl.lockType !== null), (isRunning) => {
-      if (isRunning) running.add(manager);
-      left -= 1;
-      if (left === 0) then(managers.filter((one) => running.has(one)));
-    });
-  }
-}
-
 /** Every word carries a trailing comma, but NO_LM does not [run] (spec 30 §3.3). */
 function flagsText(state: DaemonState, result: number, words: readonly string[]): string {
   const found: string[] = [];
@@ -126,8 +100,4 @@ export function hasDuplicateGl(state: DaemonState): boolean {
 
 function isJoined(lockspace: Lockspace): boolean {
   return lockspace.phase === 'running' || lockspace.phase === 'stopping';
-}
-
-export function waiter(clientId: number, request: LvmlockdRequest): Waiter {
-  return { clientId, request };
 }

@@ -19,7 +19,7 @@ export interface ManagerTraits {
   readonly adoptsLocks: boolean;
   /** It sends SIGTERM to the holders of locks in a lockspace that it loses or removes. */
   readonly sendsSigterm: boolean;
-  /** So many bytes of two VG names must differ somewhere, or they mean one lockspace. */
+  /** So many bytes of VG names are compared: two VGs that agree in them mean one lockspace. */
   readonly vgNameBytes: number;
 }
 
