@@ -347,7 +347,9 @@ export class DaemonSite implements Site, Software {
   #killDaemon(): void {
     this.#world.log(this.name, 'daemon is killed');
     const dice = this.#dice.fork(`damage ${this.#memberships.count}`);
-    const isDamaged = this.#world.options.journals === 'damaged' && dice.chance(DAMAGE_CHANCE);
+    // Not without a watchdog: nothing else stops users that the next daemon cannot know of.
+    const mayBeDamaged = this.#world.options.journals === 'damaged' && this.#hasWatchdog;
+    const isDamaged = mayBeDamaged && dice.chance(DAMAGE_CHANCE);
     if (isDamaged) this.#journal.damage(dice);
     this.#sanlock.kill();
     this.#clients.daemonKilled();
