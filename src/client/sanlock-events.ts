@@ -10,7 +10,7 @@ const END_OF_CHANNEL = Uint8Array.of(1, 0, 0, 0);
 
 /** An open event channel. */
 export interface EventWatch {
-  /** Ends the channel and tells the daemon. Safe to repeat. */
+  /** Ends the channel on both sides. Safe to repeat. */
   close(): void;
 }
 

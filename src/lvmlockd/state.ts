@@ -23,7 +23,7 @@ export interface Client {
   readonly pid: number;
   /** The command's name, from its first request that carries one. */
   name: ByteString;
-  /** Has asked for a lock: at its end its locks are looked for. */
+  /** Has asked for a lock: at its end its locks are searched and released. */
   hasLocked: boolean;
   /** Why a lockspace that it started could not be joined: the next start_wait answers it. */
   startFailure: number;
@@ -58,7 +58,7 @@ export interface Lockspace {
   dropped: boolean;
   /** This VG carries an enabled global lock; known from the join on. */
   glEnabled: boolean;
-  /** Its global lock was seen enabled before the join: requests for it are told that it starts. */
+  /** Its global lock was enabled before the join: until then requests are answered ESTARTING. */
   glExpected: boolean;
   /** The connection to the lock manager is lost: the locks held are not protected any more. */
   managerLost: boolean;

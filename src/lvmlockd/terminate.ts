@@ -14,7 +14,7 @@ export type EndSignal = 'SIGTERM' | 'SIGINT';
 export function terminate(state: DaemonState, signal: EndSignal): void {
   const managers = [...state.managers.values()];
   const sender = managers.find(({ traits }) => traits.sendsSigterm);
-  // Without lockspaces nothing is lost by ending, whoever sent it.
+  // Without lockspaces the end loses nothing, from any sender.
   if (signal === 'SIGINT' || sender === undefined || state.lockspaces.length === 0) {
     quit(state, signal);
     return;

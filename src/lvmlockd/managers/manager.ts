@@ -114,7 +114,7 @@ export interface LockOutcome extends Outcome {
   readonly retry: boolean;
   /** From the value block; 0 when there is none. */
   readonly version: number;
-  /** False when it was seen that this VG no longer carries the global lock; null: not looked at. */
+  /** false: this VG does not carry the global lock any more; null: not checked. */
   readonly glEnabled: boolean | null;
 }
 

@@ -31,7 +31,7 @@ export class FakeManager {
   found: readonly FoundSpace[] = [];
   dying: readonly string[] = [];
   locks: LockOutcome[] = [];
-  /** VGs whose leases are kept for nobody. */
+  /** VGs whose leases a restarted sanlock keeps. */
   readonly kept = new Set<string>();
   traits: ManagerTraits = TRAITS.sanlock;
   readonly did: string[] = [];

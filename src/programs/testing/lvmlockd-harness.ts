@@ -115,7 +115,7 @@ export class LvmlockdHarness {
     this.#peers.get(name)?.data(textToBytes(raw));
   }
 
-  /** Its answers stay with the daemon from now on, or are taken. */
+  /** Whether it reads its answers from now on. */
   reads(name: string, isReading: boolean): void {
     const peer = this.#peers.get(name);
     if (peer === undefined) return;

@@ -121,7 +121,7 @@ function* writeVersion(space: OpenSpace, resource: Resource, held: HeldLock): Ma
   yield* ask(call, space.times.quickMs, space.session);
 }
 
-/** The VG is removed: its GL or VG lease gets a name under which nobody can acquire it. */
+/** The VG is removed: its GL or VG lease gets a name under which no host acquires it. */
 export function* releaseRemoved(space: OpenSpace, held: HeldLock): ManagerSteps<void> {
   const resource = resourceOf(space.site, held.resource);
   if (resource === null) return;

@@ -78,7 +78,7 @@ export function convertOutcome(answer: Answer): Outcome {
   return { result, lmResult: result };
 }
 
-/** Somebody has the lease, here or on another host, or is about to have it. */
+/** A client has the lease, here or on another host, or is about to have it. */
 export function isHeld(answer: Answer): boolean {
   const code = refusalOf(answer);
   if (code === SANLOCK_CODES.AIO_TIMEOUT) return false; // the storage, not a holder

@@ -1,6 +1,6 @@
 /**
- * How long lvmlockd waits for sanlock, which it knows by its socket alone: longer the longer the io
- * timeout is. No lease is decided by these.
+ * How long lvmlockd waits for answers of sanlock; calls that touch the disk wait longer with a
+ * longer io timeout. No lease is decided by these.
  */
 export interface SanlockTimes {
   /** As given by `-o`; 0: sanlock's default. */
@@ -9,7 +9,7 @@ export interface SanlockTimes {
   readonly diskMs: number;
   readonly joinMs: number;
   readonly leaveMs: number;
-  /** Until sanlock has surely looked at the other hosts. */
+  /** Until sanlock surely knows the state of the other hosts. */
   readonly hostsMs: number;
 }
 

@@ -76,7 +76,7 @@ export class FakeSanlock {
   hosts: readonly SeenHost[] = [{ hostId: 1n, state: HOST_STATES.LIVE }];
   slotCount = 72;
   sleptMs = 0;
-  /** Answers given before anything else is looked at, by call. */
+  /** Answers of the test, given before those of the fake, by call. */
   readonly scripted = new Map<string, Scripted[]>();
 
   script(call: string, ...answers: Scripted[]): void {
