@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { bannedCalls, multiples, openSwitches, waits } from './tidy-code.ts';
 import { undocumented } from './tidy-docs.ts';
-import { roomOf, unusedFiles, wrongImports } from './tidy-imports.ts';
+import { circles, roomOf, unusedFiles, wrongImports } from './tidy-imports.ts';
 import {
   BANNED_ABOVE_PLATFORM,
   BANNED_EVERYWHERE,
@@ -14,7 +14,7 @@ import { isTest, type SourceFile } from './tidy-text.ts';
 
 /** All complaints about these files, each one line: place, what was found, what is wanted. */
 export function tidy(files: readonly SourceFile[]): string[] {
-  return [...files.flatMap(complaintsOf), ...unusedFiles(files)];
+  return [...files.flatMap(complaintsOf), ...circles(files), ...unusedFiles(files)];
 }
 
 function complaintsOf(file: SourceFile): string[] {
