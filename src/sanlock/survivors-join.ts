@@ -1,17 +1,9 @@
-import type { ByteString } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import { logKeptLeases } from './kept-leases.ts';
+import { clashes, isMeant, type NamedLockspace } from './named-lockspace.ts';
 import { pidsText, type Survivor } from './survivors.ts';
-
-/** A lockspace as a client names it; host id 0 = whichever this host has. */
-export interface NamedLockspace {
-  readonly name: ByteString;
-  readonly hostId: bigint;
-  readonly path: ByteString;
-  readonly offset: bigint;
-}
 
 /** Only an administrator can find out what became of the holders in the damaged part. */
 export const GO_ON =
@@ -38,19 +30,10 @@ export function refuseJoin(front: Front, asked: NamedLockspace): number {
 /** The survivor whose persistent leases are kept in the very lockspace that is named. */
 export function keptLeasesAt(front: Front, asked: NamedLockspace): Survivor | null {
   const survivor = survivorAt(front, asked);
-  if (survivor === null || survivor.leases.size === 0) return null;
-  const { name, hostId, path, offset } = survivor.space;
-  const isSameHost = asked.hostId === 0n || asked.hostId === BigInt(hostId);
-  const isSamePlace = path === asked.path && BigInt(offset) === asked.offset;
-  return name === asked.name && isSameHost && isSamePlace ? survivor : null;
+  const isKept = survivor !== null && survivor.leases.size > 0;
+  return isKept && isMeant(survivor.space, asked) ? survivor : null;
 }
 
-/** By its name, or by its place on the disk: either forbids another lockspace beside it. */
 function survivorAt(front: Front, asked: NamedLockspace): Survivor | null {
-  const found = front.survivors.find(
-    ({ space }) =>
-      space.name === asked.name ||
-      (space.path === asked.path && BigInt(space.offset) === asked.offset),
-  );
-  return found ?? null;
+  return front.survivors.find(({ space }) => clashes(space, asked)) ?? null;
 }

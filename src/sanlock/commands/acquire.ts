@@ -21,6 +21,7 @@ import { dropToken, releaseDead, releaseToken, removeResource } from '../release
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
 import type { Client, Lockspace, Reply, Resource, Token } from '../state.ts';
+import { isAreaOffset } from './area-offset.ts';
 
 interface Wanted {
   readonly resource: SanlkResource;
@@ -73,7 +74,7 @@ function parse(request: Request): { wanted: Wanted[]; ownerName: string } {
 function refuseArea(resource: SanlkResource, disk: SanlkDisk): number {
   if (resource.numDisks !== 1) return -ERRNO.EINVAL;
   if (disk.path === '') return -ERRNO.ENOENT;
-  return disk.offset % 512n !== 0n || disk.offset > BigInt(2 ** 52) ? -ERRNO.EINVAL : 0;
+  return isAreaOffset(disk.offset) ? 0 : -ERRNO.EINVAL;
 }
 
 function acquireNext(front: Front, job: Job): void {

@@ -21,6 +21,7 @@ import { announce, setBit } from '../host-events.ts';
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
 import type { Reply } from '../state.ts';
+import { isAreaOffset } from './area-offset.ts';
 
 const DEFAULT_IO_TIMEOUT_S = 10;
 
@@ -79,7 +80,7 @@ function areaOf(disk: { readonly path: string; readonly offset: bigint }) {
 
 /** An impossible offset or an empty path is refused before any process runs. */
 function badArea(disk: { readonly path: string; readonly offset: bigint }): boolean {
-  return disk.path === '' || disk.offset % 512n !== 0n || disk.offset > BigInt(2 ** 52);
+  return disk.path === '' || !isAreaOffset(disk.offset);
 }
 
 /** A missing path is named first, then an offset at which no lockspace can begin. */

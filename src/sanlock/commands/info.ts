@@ -1,7 +1,8 @@
 import type { ByteString } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
-import { MIB } from '../../base/units.ts';
+import { MIB, SECOND_MS } from '../../base/units.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
+import { leaseTimes } from '../../lease/lease-times.ts';
 import type { HostRecord } from '../../lease-process/messages.ts';
 import {
   HOST_STATES,
@@ -24,7 +25,6 @@ import {
   resourceRecords,
 } from '../status-records.ts';
 
-const WATCHDOG_FIRE_S = 60;
 const MAX_LIST_BYTES = MIB;
 
 export interface Answer {
@@ -112,12 +112,13 @@ function neverSeen(hostId: number): HostRecord {
 export function hostState(front: Front, space: Lockspace, host: HostRecord): number {
   if (host.timestampS === 0n) return HOST_STATES.FREE;
   if (host.hostId === space.hostId) return HOST_STATES.LIVE;
-  const failS = 8 * (host.ioTimeoutS || space.ioTimeoutS);
+  const times = leaseTimes(host.ioTimeoutS || space.ioTimeoutS);
+  const failS = times.renewalFailMs / SECOND_MS;
   const lastS = host.lastLiveS || host.firstCheckS;
   const ageS = front.nowS - lastS;
   // Our own renewals may have stopped: only a read sent after its expiry shows that it expired.
   const isExpired = space.hostsReadS - lastS > failS;
-  if (isExpired && ageS > failS + WATCHDOG_FIRE_S) return HOST_STATES.DEAD;
+  if (isExpired && ageS > times.hostDeadMs / SECOND_MS) return HOST_STATES.DEAD;
   if (ageS > failS) return HOST_STATES.FAIL;
   return host.firstCheckS === host.lastLiveS ? HOST_STATES.UNKNOWN : HOST_STATES.LIVE;
 }

@@ -15,25 +15,12 @@ import { log } from '../effects.ts';
 import type { Front } from '../front.ts';
 import { isDead, isRemoved, listOf } from '../lockspace-phase.ts';
 import { advance, beginJoin } from '../lockspaces.ts';
+import { clashes, isIdentical, isMeant, type NamedLockspace } from '../named-lockspace.ts';
 import type { Request } from '../request.ts';
 import { releaseSurvivor } from '../resuming.ts';
 import { type Lockspace, newLockspace, type Reply } from '../state.ts';
-import { keptLeasesAt, type NamedLockspace, refuseJoin } from '../survivors-join.ts';
-
-function identical(space: Lockspace, asked: NamedLockspace): boolean {
-  return (
-    samePlace(space, asked) && space.name === asked.name && BigInt(space.hostId) === asked.hostId
-  );
-}
-
-/** As `identical`, but host id 0 stands for the host id of this host. */
-function matches(space: Lockspace, asked: NamedLockspace): boolean {
-  return identical(space, asked.hostId === 0n ? { ...asked, hostId: BigInt(space.hostId) } : asked);
-}
-
-function samePlace(space: Lockspace, asked: NamedLockspace): boolean {
-  return space.path === asked.path && BigInt(space.offset) === asked.offset;
-}
+import { keptLeasesAt, refuseJoin } from '../survivors-join.ts';
+import { isAreaOffset } from './area-offset.ts';
 
 /** The answer to an add that the end of the daemon undoes (spec 20 §4). */
 const SHUT_DOWN = -1;
@@ -87,17 +74,14 @@ function refuseAdd(front: Front, asked: NamedLockspace, ioTimeoutS: number): num
   // Other hosts would use another time than we do, and would take leases while we hold them.
   if (ioTimeoutS < 1 || ioTimeoutS > MAX_IO_TIMEOUT_S) return -ERRNO.EINVAL;
   if (asked.name === '' || asked.hostId === 0n || asked.path === '') return -ERRNO.EINVAL;
-  if (asked.offset % 512n !== 0n || asked.offset > BigInt(2 ** 52)) return -ERRNO.EINVAL;
-  const same = front.lockspaces.find((space) => identical(space, asked));
+  if (!isAreaOffset(asked.offset)) return -ERRNO.EINVAL;
+  const same = front.lockspaces.find((space) => isIdentical(space, asked));
   if (same !== undefined) {
     const list = listOf(same);
     if (list === 'live') return -ERRNO.EEXIST;
     return list === 'adding' ? -ERRNO.EINPROGRESS : -ERRNO.EAGAIN;
   }
-  const clash = front.lockspaces.some(
-    (space) => space.name === asked.name || samePlace(space, asked),
-  );
-  if (clash) return -ERRNO.EINVAL;
+  if (front.lockspaces.some((space) => clashes(space, asked))) return -ERRNO.EINVAL;
   const closed = refuseJoin(front, asked);
   if (closed !== 0) return closed;
   // The sizes on the disk may allow only fewer hosts: the lease process refuses those ids, after
@@ -109,7 +93,7 @@ export function inqLockspaceCommand(front: Front, request: Request, reply: Reply
   const asked = decode(sanlkLockspace, request.body);
   const wait = (request.header.cmdFlags & INQ_FLAGS.WAIT) !== 0;
   const ask = (): void => {
-    const space = front.lockspaces.find((candidate) => matches(candidate, asked));
+    const space = front.lockspaces.find((candidate) => isMeant(candidate, asked));
     if (space === undefined) reply(-ERRNO.ENOENT);
     else if (listOf(space) === 'live' && !isRemoved(space)) reply(0);
     else if (wait) space.inquireWaiters.set(request.client, ask);
@@ -121,7 +105,7 @@ export function inqLockspaceCommand(front: Front, request: Request, reply: Reply
 export function remLockspaceCommand(front: Front, request: Request, reply: Reply): void {
   const asked = decode(sanlkLockspace, request.body);
   const { cmdFlags } = request.header;
-  const space = front.lockspaces.find((candidate) => matches(candidate, asked));
+  const space = front.lockspaces.find((candidate) => isMeant(candidate, asked));
   const busy = front.resources.some((resource) => resource.lockspace.name === asked.name);
   if (cmdFlags & REM_FLAGS.UNUSED && busy) {
     reply(-ERRNO.EBUSY);

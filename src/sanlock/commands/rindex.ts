@@ -1,6 +1,7 @@
 import { ERRNO } from '../../base/errno.ts';
 import { toSafeNumber } from '../../base/units.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
+import { MAX_OFFSET } from '../../format/limits.ts';
 import { INDEX_LEASE_NAME } from '../../format/resource-index.ts';
 import type { IndexTask, LeaseCommandResult } from '../../lease-process/messages.ts';
 import { SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
@@ -9,6 +10,7 @@ import type { Front } from '../front.ts';
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
 import type { Lockspace, Reply } from '../state.ts';
+import { isAreaOffset } from './area-offset.ts';
 import { runAnywhere, sizesOfFlags } from './areas.ts';
 
 /** The commands about an index of resource names (spec 20 §4 rindex, spec 10 §11). */
@@ -20,8 +22,6 @@ interface Entry {
 }
 
 const NO_ENTRY: Entry = { name: '', offset: 0 };
-/** No disk is so large; larger numbers would lose their last digits. */
-const MAX_OFFSET = BigInt(2 ** 52);
 
 type Answered = (result: number, entry: Entry) => void;
 
@@ -141,7 +141,7 @@ function refusal(
   // A client of this host holds the index lease itself: it does not keep our own writes apart.
   if (front.findResource(asked.lockspaceName, INDEX_LEASE_NAME) !== null) return -ERRNO.EBUSY;
   if (asked.path === '') return -ERRNO.ENOENT;
-  return asked.offset % 512n !== 0n || asked.offset > MAX_OFFSET ? -ERRNO.EINVAL : 0;
+  return isAreaOffset(asked.offset) ? 0 : -ERRNO.EINVAL;
 }
 
 function answer(result: LeaseCommandResult, done: Answered): void {
