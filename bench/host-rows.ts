@@ -57,7 +57,7 @@ export function clientStatus(daemon: Daemon): readonly Row[] {
   return [{ name: 'client status, whole process', unit: 'ms CPU', value }];
 }
 
-/** The second host joins, and at once asks for what the first one holds. */
+/** The second host joins, and at once acquires a lease that the first one holds. */
 export function firstConflict(pair: readonly [Daemon, Daemon], storage: Storage): readonly Row[] {
   const resource = resourceAt(storage.resourceFile, 2);
   const [holder, other] = pair.map((daemon) => new BlockingConnection(daemon.socketPath)) as [

@@ -106,7 +106,7 @@ async function measure(kind: DaemonKind, options: Options): Promise<readonly Row
     const rows: Row[] = [...(await idle(first, options.quick ? 2 : 12))];
     rows.push(...clientStatus(first));
     if (!options.quick) rows.push(...(await furtherLockspaces(first, directory)));
-    // A daemon lives for months: its first calls are not its speed.
+    // A daemon runs for months: its first calls are not its speed.
     latencies(first, storage, options.calls);
     rows.push(...latencies(first, storage, options.calls));
     for (const clients of CLIENTS) {

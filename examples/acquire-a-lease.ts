@@ -1,5 +1,5 @@
 /**
- * Takes a lease, works while it is held, and gives it back.
+ * Acquires a lease, works while it is held, and releases it.
  *
  *   node scripts/run-script.mjs examples/acquire-a-lease.ts LS:mail:/dev/vg/leases:1048576
  *

@@ -13,15 +13,15 @@ const stateNames = new Map<number, string>(
   Object.entries(HOST_STATES).map(([name, code]) => [code, name]),
 );
 
-for (let look = 0; look < times; look++) {
-  if (look > 0) await sleep(everyMs);
+for (let round = 0; round < times; round++) {
+  if (round > 0) await sleep(everyMs);
   const lockspaces = await client.call(getLockspaces());
   if (!lockspaces.ok) throw new Error(lockspaces.error.message);
   for (const lockspace of lockspaces.value) {
     const hosts = await client.call(getHosts(lockspace.name));
     const texts = hosts.ok
       ? hosts.value.map((h) => `${h.hostId} ${stateNames.get(h.flags) ?? h.flags}`)
-      : [hosts.error.message]; // EAGAIN: joined a moment ago, nobody was looked at yet
+      : [hosts.error.message]; // EAGAIN: joined a moment ago, no host was checked yet
     console.log(`${nameToText(lockspace.name)}: ${texts.join(', ')}`);
   }
 }

@@ -13,15 +13,17 @@ import type { Lun } from './lun.ts';
 import { must, type Outcome, pause, run, until } from './run.ts';
 
 export type Maker = 'ours' | 'original';
-export type Seat = 'sanlock' | 'lvmlockd' | 'lvmlockctl';
-export type Seats = Readonly<Record<Seat, Maker>>;
+export type HostProgram = 'sanlock' | 'lvmlockd' | 'lvmlockctl';
+/** Whose each program of a host is. */
+/** Whose each program of a host is. */
+export type Makers = Readonly<Record<HostProgram, Maker>>;
 export type Daemon = 'sanlock' | 'lvmlockd';
 
 export interface HostOptions {
   readonly name: string;
   /** 1..2000, unique in the rig; 0 = none configured. */
   readonly hostId: number;
-  readonly seats: Seats;
+  readonly makers: Makers;
   readonly ioTimeoutS: number;
   readonly lun: Lun;
   readonly vg: string;
@@ -42,17 +44,17 @@ const RUN_FOLDERS = ['/run/lvm', '/run/lock/lvm', '/run/sanlock'] as const;
 export class Host {
   readonly name: string;
   readonly hostId: number;
-  #seats: Seats;
+  #makers: Makers;
   readonly #options: HostOptions;
   readonly #holder: ChildProcess;
   readonly #daemons = new Map<Daemon, ChildProcess>();
-  /** As long as a process of the host lives, also without the holder. */
+  /** It exists as long as any process of the host, also without the holder. */
   #namespace: string | null = null;
 
   private constructor(options: HostOptions, holder: ChildProcess) {
     this.name = options.name;
     this.hostId = options.hostId;
-    this.#seats = options.seats;
+    this.#makers = options.makers;
     this.#options = options;
     this.#holder = holder;
   }
@@ -80,22 +82,23 @@ export class Host {
     return this.#holder.pid ?? 0;
   }
 
-  get seats(): Seats {
-    return this.#seats;
+  get makers(): Makers {
+    return this.#makers;
   }
 
   /** From its next start on, a program of another maker. */
-  reseat(seat: Seat, maker: Maker): void {
-    this.#seats = { ...this.#seats, [seat]: maker };
+  setMaker(program: HostProgram, maker: Maker): void {
+    this.#makers = { ...this.#makers, [program]: maker };
   }
 
-  /** A path inside the host, as seen from outside. */
+  /** A path of the host, as the rest of the machine sees it. */
   path(inside: string): string {
     return `/proc/${this.holderPid}/root${inside}`;
   }
 
-  program(seat: Seat): string {
-    return join(this.seats[seat] === 'ours' ? this.#options.bin : ORIGINALS, seat);
+  /** The path of a program as this host runs it. */
+  program(name: HostProgram): string {
+    return join(this.makers[name] === 'ours' ? this.#options.bin : ORIGINALS, name);
   }
 
   get env(): NodeJS.ProcessEnv {
@@ -159,14 +162,14 @@ export class Host {
   }
 
   async #answers(
-    seat: Seat,
+    program: HostProgram,
     args: readonly string[],
     good: (out: string) => boolean,
   ): Promise<void> {
-    const daemon = seat === 'sanlock' ? 'sanlock' : 'lvmlockd';
+    const daemon = program === 'sanlock' ? 'sanlock' : 'lvmlockd';
     const ready = async (): Promise<boolean> => {
       if (!this.alive(daemon)) throw new Error(`${this.name}: ${daemon} ended at once`);
-      const asked = await this.run(this.program(seat), args, 5000);
+      const asked = await this.run(this.program(program), args, 5000);
       return asked.code === 0 && good(asked.stdout);
     };
     await until(`${daemon} on ${this.name}`, ready, { withinMs: READY_MS, everyMs: 100 });
@@ -280,8 +283,8 @@ async function writeLvmConfig(options: HostOptions): Promise<void> {
 }
 
 /**
- * How to start what a host consists of. Ctrl-C, which goes to all of a terminal's foreground group,
- * passes it by, as hosts are ended by us and in our order; but it does not outlive us.
+ * How to start the processes of a host. A terminal sends Ctrl-C to its foreground group, and they
+ * are in none, as the rig ends its hosts in its own order; but they do not outlive the rig.
  */
 function apart(program: string, args: readonly string[]) {
   const withUs = ['--pdeathsig', 'KILL', program, ...args];

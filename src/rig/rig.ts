@@ -3,11 +3,11 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Host, type Seats } from './host.ts';
+import { Host, type Makers } from './host.ts';
 import { Lun, lunObstacle } from './lun.ts';
 
-export const ALL_OURS: Seats = { sanlock: 'ours', lvmlockd: 'ours', lvmlockctl: 'ours' };
-export const ALL_ORIGINAL: Seats = {
+export const ALL_OURS: Makers = { sanlock: 'ours', lvmlockd: 'ours', lvmlockctl: 'ours' };
+export const ALL_ORIGINAL: Makers = {
   sanlock: 'original',
   lvmlockd: 'original',
   lvmlockctl: 'original',
@@ -15,8 +15,8 @@ export const ALL_ORIGINAL: Seats = {
 
 export interface RigOptions {
   /** One entry a host; host ids count from 1. */
-  readonly hosts: readonly Seats[];
-  /** The project's bin folder, for seats filled by ours. */
+  readonly hosts: readonly Makers[];
+  /** The project's bin folder, for programs of ours. */
   readonly bin: string;
   readonly ioTimeoutS?: number;
   readonly mebibytes?: number;
@@ -44,7 +44,7 @@ export class Rig {
     this.dir = of.dir;
   }
 
-  /** Leaves nothing behind when it fails half way. */
+  /** Removes all that it has made when it fails half way. */
   static async create(options: RigOptions): Promise<Rig> {
     const dir = await mkdtemp(join(tmpdir(), 'holdfast-rig-'));
     const vg = options.vg ?? `vg${randomBytes(3).toString('hex')}`;
@@ -53,11 +53,11 @@ export class Rig {
     let lun: Lun | null = null;
     try {
       lun = await Lun.create(join(dir, 'lun.img'), options.mebibytes ?? 1024);
-      for (const [index, seats] of options.hosts.entries()) {
+      for (const [index, makers] of options.hosts.entries()) {
         const hostId = options.hostIds?.[index] ?? index + 1;
         const name = options.hostNames?.[index] ?? `host-${index + 1}`;
         const own = { dir: join(dir, name), bin: options.bin };
-        hosts.push(await Host.create({ name, hostId, seats, ioTimeoutS, lun, vg, ...own }));
+        hosts.push(await Host.create({ name, hostId, makers, ioTimeoutS, lun, vg, ...own }));
       }
       return new Rig({ lun, vg, ioTimeoutS, hosts, dir });
     } catch (error) {
@@ -85,7 +85,7 @@ export class Rig {
   }
 }
 
-/** Why no rig can be built here, in words for the person who asked; null = it can. */
+/** Why no rig can be built here, as a message for the user; null = it can. */
 export function rigObstacle(): string | null {
   const obstacle = lunObstacle();
   if (obstacle !== null) return obstacle;

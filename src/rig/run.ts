@@ -49,7 +49,7 @@ export function pause(ms: number): Promise<void> {
   });
 }
 
-/** Waits until `good` says so; throws naming what it waited for at the deadline. */
+/** Waits until `good` is true; throws at the deadline, with what it waited for. */
 export async function until(
   what: string,
   good: () => boolean | Promise<boolean>,

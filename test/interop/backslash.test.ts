@@ -3,15 +3,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
-import { type Maker, makeArea, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
+import { clientCommand, type Maker, makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
 
 for (const maker of ['ours', 'c'] as const satisfies readonly Maker[]) {
   test(`a path with a backslash is that path, over the daemon: ${maker}`, async (t) => {
     const missing = whyNot('ours', maker);
     if (missing !== null) return t.skip(missing);
     const daemon = await startDaemon(maker, { hostName: 'slash', extra: ['-h', '0', '-l', '0'] });
-    const client = (...words: string[]) =>
-      run(SANLOCK.ours, ['client', ...words], { env: daemon.env });
+    const client = (...words: string[]) => clientCommand(daemon, words);
     try {
       const path = makeArea(join(daemon.directory, 'a\\b'), 4 * MIB);
       const other = makeArea(join(daemon.directory, 'ab'), 4 * MIB);

@@ -29,7 +29,7 @@ async function said(host: Host, command: string, ...args: readonly string[]): Pr
   return `${outcome.stdout}${outcome.stderr}`;
 }
 
-/** What a daemon says comes into its file through us, a moment later. */
+/** The test writes a daemon's output to its file, a moment later. */
 async function logged(
   where: { readonly rig: Rig; readonly host: Host; readonly daemon: Daemon },
   what: RegExp,

@@ -5,13 +5,14 @@ import { test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import {
-  type DaemonWorld,
+  clientCommand,
   hold,
   type Maker,
   makeArea,
   run,
   SANLOCK,
   startDaemon,
+  type TestDaemon,
   whyNot,
 } from './sanlock-daemons.ts';
 
@@ -21,8 +22,8 @@ const missing = whyNot('ours');
 const where = missing === null ? {} : { skip: missing };
 
 /** One of the two hosts of a test; the daemon may be the original's, the command is ours. */
-async function says(world: DaemonWorld, ...words: readonly string[]) {
-  return await run(SANLOCK.ours, words, { env: world.env });
+async function says(daemon: TestDaemon, ...words: readonly string[]) {
+  return await run(SANLOCK.ours, words, { env: daemon.env });
 }
 
 for (const maker of ['ours', 'c'] as const) {
@@ -85,18 +86,18 @@ test('a host id in use: the host that has it is named, from the disk', where, as
   });
 });
 
-async function resourceB(world: DaemonWorld, res: string): Promise<string> {
-  await says(world, 'client', 'init', '-r', `LS1:RB:${res}:1M`);
+async function resourceB(daemon: TestDaemon, res: string): Promise<string> {
+  await says(daemon, 'client', 'init', '-r', `LS1:RB:${res}:1M`);
   return `${res}:1M`;
 }
 
 async function withTwoHosts(
   maker: Maker,
-  use: (one: DaemonWorld, two: DaemonWorld) => Promise<void>,
+  use: (one: TestDaemon, two: TestDaemon) => Promise<void>,
 ): Promise<void> {
   const one = await startDaemon(maker, { hostName: 'node1' });
   const { directory } = one;
-  let two: DaemonWorld | null = null;
+  let two: TestDaemon | null = null;
   try {
     two = await startDaemon(maker, { hostName: 'node2', directory, runName: 'run2' });
     makeArea(`${directory}/ls`, MIB);
@@ -109,11 +110,11 @@ async function withTwoHosts(
 }
 
 test('one host: each failure is a sentence, and a success none', where, async () => {
-  const world = await startDaemon('ours', { hostName: 'node1' });
-  const ls = makeArea(`${world.directory}/ls`, MIB);
-  const res = makeArea(`${world.directory}/res`, 2 * MIB);
+  const daemon = await startDaemon('ours', { hostName: 'node1' });
+  const ls = makeArea(`${daemon.directory}/ls`, MIB);
+  const res = makeArea(`${daemon.directory}/res`, 2 * MIB);
   const stderr = async (...words: readonly string[]) =>
-    (await says(world, 'client', ...words)).stderr;
+    (await says(daemon, 'client', ...words)).stderr;
   try {
     assert.equal(await stderr('init', '-s', `LS1:0:${ls}:0`, '-o', '1'), '');
     assert.equal(await stderr('init', '-r', `LS1:RA:${res}:0`), '');
@@ -129,7 +130,7 @@ test('one host: each failure is a sentence, and a success none', where, async ()
       /the lease there is LS1:RA, not LS1:RX \(-227 /,
     );
     const direct = async (...words: readonly string[]) =>
-      (await says(world, 'direct', ...words)).stderr;
+      (await says(daemon, 'direct', ...words)).stderr;
     assert.match(
       await direct('read_leader', '-s', `NO:1:${ls}:0`),
       /^sanlock direct read_leader of .*: the lease there is LS1, not NO \(-226 /,
@@ -143,7 +144,7 @@ test('one host: each failure is a sentence, and a success none', where, async ()
       /: cannot open \/absent: ENOENT \(-19 ENODEV\); /,
     );
     const isUsed = /shutdown: the lockspaces LS1 are joined \(-16 EBUSY\); remove its lockspaces/;
-    const shutdown = await says(world, 'client', 'shutdown');
+    const shutdown = await says(daemon, 'client', 'shutdown');
     assert.equal(shutdown.stdout, 'shutdown force 0 wait 0\nshutdown done 0\n');
     assert.deepEqual([shutdown.status, isUsed.test(shutdown.stderr)], [0, true], 'it goes on');
     assert.match(await stderr('shutdown', '-w', '1'), isUsed);
@@ -151,24 +152,24 @@ test('one host: each failure is a sentence, and a success none', where, async ()
     assert.equal(await stderr('status'), '');
     assert.match(await stderr('nosuch'), /"nosuch" is none of its actions/);
   } finally {
-    await world.stop();
+    await daemon.stop();
   }
 });
 
 test('no daemon, and a user who may not ask it', where, async () => {
-  const world = await startDaemon('ours', { hostName: 'node1' });
+  const daemon = await startDaemon('ours', { hostName: 'node1' });
   try {
-    chmodSync(world.directory, 0o755);
-    const as = { env: world.env, encoding: 'utf8', uid: 65_534, gid: 65_534 } as const;
+    chmodSync(daemon.directory, 0o755);
+    const as = { env: daemon.env, encoding: 'utf8', uid: 65_534, gid: 65_534 } as const;
     const denied = spawnSync(SANLOCK.ours, ['client', 'status'], as);
     assert.equal(denied.status, 1);
     assert.match(denied.stderr, /only root and the group of the daemon may use its socket/);
   } finally {
-    await world.stop();
+    await daemon.stop();
   }
   const directory = mkdtempSync('/tmp/holdfast-none-');
   const env = { ...process.env, SANLOCK_RUN_DIR: directory };
-  const none = await run(SANLOCK.ours, ['client', 'status'], { env });
+  const none = await clientCommand({ env }, ['status']);
   rmSync(directory, { recursive: true });
   assert.deepEqual([none.status, none.stdout], [1, '']);
   assert.equal(

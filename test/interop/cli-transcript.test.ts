@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
 import { type Maker, makeArea, run, SANLOCK, whyNot } from './sanlock-daemons.ts';
+import { withoutTimes } from './shown-records.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 const TRANSCRIPT = `${ROOT}/test/vectors/sanlock-cli/direct-transcript.txt`;
@@ -16,9 +17,9 @@ interface Step {
 
 /** What ours prints instead, on purpose. */
 const DIFFERS: Readonly<Record<string, Pick<Step, 'printed' | 'status'>>> = {
-  // The original says 0 and writes nothing; ours gives back what -i and -g name, and only that.
+  // The original says 0 and writes nothing; ours releases what -i and -g name, and only that.
   'sanlock direct release -r LS:RA:/var/tmp/t/f:0': { printed: 'release done -251\n', status: 1 },
-  // The original finds sizes in a lease only; the index alone tells ours.
+  // The original finds sizes in a lease only; the index alone is enough for ours.
   'sanlock direct dump /var/tmp/t/f:4M:1M -f 1': {
     printed: [
       `  offset ${'lockspace'.padStart(36)} ${'resource'.padStart(48)}  timestamp  own  gen lver/req/mode`,
@@ -41,14 +42,6 @@ function recordedSteps(): readonly Step[] {
   return steps;
 }
 
-/** Leases carry the second they were written in, and checksums over it; names are padded to it. */
-function withoutTimes(text: string, folder: string): string {
-  return text
-    .replaceAll(folder, '<dir>')
-    .replaceAll(/(timestamp|inp3|checksum|sum) (0x)?[0-9a-f]+/g, '$1 #')
-    .replaceAll(/ 0{0,9}[1-9]\d{0,9} (?=\d{4} \d{4})/g, ' # ');
-}
-
 /** The files of the recording: 8 MiB of leases, 1 MiB of lockspace, and nobody serves a socket. */
 async function replay(maker: Maker): Promise<void> {
   const folder = mkdtempSync('/var/tmp/holdfast-transcript-');
@@ -63,7 +56,7 @@ async function replay(maker: Maker): Promise<void> {
       const { printed, status } = (maker === 'ours' ? DIFFERS[typed] : undefined) ?? step;
       const words = typed.replaceAll(RECORDED_FOLDER, folder).split(' ').slice(1);
       const ran = await run(SANLOCK[maker], words, { env });
-      // The original says everything on stdout; what ours says besides, for people, is on stderr.
+      // The original says everything on stdout; what ours adds for the user is on stderr.
       const printedNow = maker === 'c' ? ran.stderr + ran.stdout : ran.stdout;
       const found = { status: ran.status, printed: withoutTimes(printedNow, folder) };
       const wanted = { status, printed: withoutTimes(printed, RECORDED_FOLDER) };

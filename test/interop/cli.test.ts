@@ -6,15 +6,17 @@ import { isDeepStrictEqual } from 'node:util';
 import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import {
-  type DaemonWorld,
+  clientCommand,
   hold,
   type Maker,
   makeArea,
   run,
   SANLOCK,
   startDaemon,
+  type TestDaemon,
   whyNot,
 } from './sanlock-daemons.ts';
+import { withoutTimes } from './shown-records.ts';
 
 /**
  * What is typed, in order; the state of one step is what the next one meets. {ls}, {res} and {rx}
@@ -236,7 +238,7 @@ const DIRECT_STEPS: readonly string[] = [
 ];
 
 /** What differs between any two runs: pids, descriptors, monotonic seconds, versions of text. */
-function normalize(text: string, world: DaemonWorld, holderPid: number): string {
+function normalize(text: string, world: TestDaemon, holderPid: number): string {
   return text
     .replaceAll(world.directory, '<dir>')
     .replaceAll(new RegExp(`\\b${holderPid}\\b`, 'g'), '<pid>')
@@ -253,10 +255,10 @@ interface Outcome {
 }
 
 /** Until the daemon has seen a process end, and what it held is free or an orphan. */
-async function untilForgotten(world: DaemonWorld, cli: Maker, pid: number): Promise<void> {
+async function untilForgotten(world: TestDaemon, cli: Maker, pid: number): Promise<void> {
   const isHere = new RegExp(`\\bp ${pid}\\b(?!.*ORPHAN$)`, 'm');
   const isForgotten = async () => {
-    const { stdout } = await run(SANLOCK[cli], ['client', 'status'], { env: world.env });
+    const { stdout } = await clientCommand(world, ['status'], cli);
     return !isHere.test(stdout);
   };
   await until(`process ${pid} is forgotten`, isForgotten, { withinMs: 30_000, everyMs: 100 });
@@ -298,7 +300,7 @@ async function runSteps(daemon: Maker, cli: Maker, steps: readonly string[]): Pr
   return outcomes;
 }
 
-/** Nothing but files: no daemon is asked. */
+/** Nothing but files: without a daemon. */
 async function runDirectSteps(cli: Maker): Promise<Outcome[]> {
   const directory = mkdtempSync('/var/tmp/holdfast-direct-');
   const files: Readonly<Record<string, string>> = {
@@ -319,14 +321,6 @@ async function runDirectSteps(cli: Maker): Promise<Outcome[]> {
   return outcomes;
 }
 
-/** Leases carry the second they were written in, and checksums over it. */
-function withoutTimes(text: string, directory: string): string {
-  return text
-    .replaceAll(directory, '<dir>')
-    .replaceAll(/(timestamp|inp3|checksum|sum) (0x)?[0-9a-f]+/g, '$1 #')
-    .replaceAll(/ 0{0,9}[1-9]\d{0,9} (?=\d{4} \d{4})/g, ' # ');
-}
-
 /** What scripts go by: the same words on stdout, the same status. */
 function compare(theirs: readonly Outcome[], ours: readonly Outcome[]): void {
   assert.equal(ours.length, theirs.length);
@@ -334,11 +328,11 @@ function compare(theirs: readonly Outcome[], ours: readonly Outcome[]): void {
   const differing = theirs.filter(
     (expected, index) => !isDeepStrictEqual(plain(expected), plain(ours[index])),
   );
-  const told = differing.map((expected) => {
+  const reports = differing.map((expected) => {
     const found = ours[theirs.indexOf(expected)];
     return `sanlock ${expected.typed}\n  wanted ${show(expected)}\n  found  ${show(found)}`;
   });
-  assert.equal(differing.length, 0, told.join('\n'));
+  assert.equal(differing.length, 0, reports.join('\n'));
 }
 
 /** The original says nothing on stderr; our command one sentence a failure, and nothing else. */

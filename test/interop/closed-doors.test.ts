@@ -9,6 +9,7 @@ import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import { caughtSignals, foreignVariables, isNode, openDoors, treeOf } from './closed-doors.ts';
 import {
+  clientCommand,
   killAtExit,
   makeArea,
   run,
@@ -17,7 +18,7 @@ import {
   startDaemon,
   whyNot,
 } from './sanlock-daemons.ts';
-import { FakeWatchdog, whyNoWdmd } from './wdmd-world.ts';
+import { FakeWatchdog, whyNoWdmd } from './wdmd-host.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 const missing = whyNot('ours');
@@ -39,7 +40,7 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   holdfast: ['version'],
 };
 
-/** A Node without our care: what must never happen to ours happens to it. */
+/** A plain Node, for comparison: it does all that our programs must never do. */
 async function openDoorOf(args: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
   const control = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', ...args], {
     ...{ env, stdio: 'ignore' },
@@ -59,8 +60,7 @@ async function openDoorOf(args: readonly string[], env: NodeJS.ProcessEnv): Prom
 async function startAll(directory: string, env: NodeJS.ProcessEnv): Promise<ChildProcess[]> {
   const daemon = await startDaemon('ours', { hostName: 'one', directory, env });
   const area = makeArea(join(directory, 'area'), 2 * MIB);
-  const client = (...words: string[]) =>
-    run(SANLOCK.ours, ['client', ...words], { env: daemon.env });
+  const client = (...words: string[]) => clientCommand(daemon, words);
   await client('init', '-s', `LS:0:${area}:0`, '-o', '1');
   await client('init', '-r', `LS:R:${area}:1M`);
   const joined = await client('add_lockspace', '-s', `LS:1:${area}:0`, '-o', '1');
@@ -168,7 +168,7 @@ test(
       daemon?.ref();
       const area = join(directory, 'area');
       const env = { ...HOSTILE(directory), SANLOCK_RUN_DIR: join(directory, 'run') };
-      await run(SANLOCK.ours, ['client', 'init', '-r', `LS:S:${area}:1M`], { env });
+      await clientCommand({ env }, ['init', '-r', `LS:S:${area}:1M`]);
       const words = ['client', 'command', '-r', `LS:S:${area}:1M`, '-c', '/usr/bin/env'];
       const { stdout } = await run(SANLOCK.ours, words, { env });
       assert.match(stdout, /^NODE_CHANNEL_FD=99$/m);
@@ -196,7 +196,7 @@ test('no signal opens a door of anything that runs', where, async () => {
     }
     await openDoorOf([], process.env);
     for (const pid of pids) assert.deepEqual(openDoors(pid), [], `process ${pid}`);
-    for (const pid of pids) assert.ok(isNode(pid), `process ${pid} lives`);
+    for (const pid of pids) assert.ok(isNode(pid), `process ${pid} runs`);
     for (const signal of [1, 2, 15]) {
       for (const pid of pids) killQuietly(pid, signal);
       killQuietly(pids[0] ?? -1, SIGUSR1);
@@ -209,7 +209,7 @@ test('no signal opens a door of anything that runs', where, async () => {
   }
 });
 
-/** What a broken program gets: it ends by them. */
+/** Signals that a broken program gets: they end it. */
 function faults(): number[] {
   const { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP } = constants.signals;
   return [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP];

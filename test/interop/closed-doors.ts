@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 /** Names of variables that no program of ours obeys, nor hands on. */
 export const FOREIGN =
   /^(NODE_|LD_|UV_|V8_|KOFFI|OPENSSL_|SSL|ICU_|GLIBC_TUNABLES=|ENV=|BASH_ENV=)/;
-/** What we, and Node, tell a child that we fork. */
+/** What we, and Node, hand to a child that we fork. */
 const OURS = /^(MALLOC_ARENA_MAX|NODE_CHANNEL_FD|NODE_CHANNEL_SERIALIZATION_MODE)=/;
 const NODE = realpathSync(process.execPath);
 const { SIGKILL, SIGSTOP } = constants.signals;

@@ -11,9 +11,9 @@ import {
   version,
 } from '../../src/wire/sanlock/daemon-calls.ts';
 import { acquire, inquire } from '../../src/wire/sanlock/lease-calls.ts';
-import { crowd, type Talk } from './connection-kinds.ts';
+import { connectMany, type Talk } from './client-connections.ts';
 import { startCountedSanlock } from './counted-daemon.ts';
-import { clientOf } from './replay-world.ts';
+import { clientOf } from './sanlock-clients.ts';
 import { whyNot } from './sanlock-daemons.ts';
 
 const CONNECTIONS = Number(process.env['HOLDFAST_CONNECTIONS'] ?? 10_000);
@@ -45,9 +45,9 @@ test('connections of every kind leave nothing behind in sanlock', where, async (
   const daemon = await startCountedSanlock();
   try {
     const talk = sanlockTalk(`${daemon.directory}/sanlock.sock`);
-    await crowd(talk, WARM_UP);
+    await connectMany(talk, WARM_UP);
     const before = await daemon.counts();
-    await crowd(talk, CONNECTIONS);
+    await connectMany(talk, CONNECTIONS);
     await daemon.isBackAt(before);
   } finally {
     await daemon.stop();
@@ -75,7 +75,7 @@ test('with no descriptor left sanlock waits, and serves again with the first', w
     await sleep(SPIN_LOOK_MS);
     const tookMs = daemon.cpuMs() - cpuMs;
     assert.ok(tookMs < SPIN_LOOK_MS / 5, `${tookMs} ms of processor time in ${SPIN_LOOK_MS} ms`);
-    assert.ok(refused > 0, 'who finds no place is told so by an end');
+    assert.ok(refused > 0, 'a client that finds no place is disconnected');
     for (const socket of sockets) socket.destroy();
     await daemon.isBackAt(before);
     const answer = await clientOf({ socketPath }).call(version(), { timeoutMs: 20_000 });

@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs';
 
 /**
  * Loaded into a daemon before its program (`--require`): at SIGUSR2 it says on descriptor 3 what
- * the daemon has of everything that a connection could leave behind.
+ * the daemon has of everything that a connection could leave open.
  */
 export interface Counts {
   /** Timers, sockets and the like that keep an event loop alive, by Node's own names. */

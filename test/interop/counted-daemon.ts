@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import type { Readable } from 'node:stream';
@@ -9,6 +9,7 @@ import { buildSync } from 'esbuild';
 import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import type { Counts } from './count-resources.ts';
+import { cpuTicks } from './proc-stat.ts';
 import { killAtExit, serves } from './sanlock-daemons.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
@@ -41,7 +42,7 @@ export class CountedDaemon {
   }
 
   /**
-   * @param of.program 'sanlock-daemon', 'lvmlockd' or 'wdmd', as in dist; it stays in front.
+   * @param of.program 'sanlock-daemon', 'lvmlockd' or 'wdmd', as in dist; in the foreground.
    * @param of.socket whose answer shows that it serves; `args` and `env` may depend on the folder.
    */
   static async start(of: {
@@ -94,13 +95,7 @@ export class CountedDaemon {
 
   /** Processor time of all its threads so far. */
   cpuMs(): number {
-    const stat = readFileSync(`/proc/${this.pid}/stat`, 'latin1');
-    const [user = 0, system = 0] = stat
-      .slice(stat.lastIndexOf(')') + 2)
-      .split(' ')
-      .slice(11, 13)
-      .map(Number);
-    return (user + system) * TICK_MS;
+    return cpuTicks(this.pid) * TICK_MS;
   }
 
   async counts(): Promise<AllCounts> {
@@ -120,7 +115,7 @@ export class CountedDaemon {
     try {
       await until('the counts of before', settled, { withinMs: SETTLE_MS, everyMs: 200 });
     } catch {
-      assert.fail(`left behind: ${left.join(', ')}\n${this.#log}`);
+      assert.fail(`left open: ${left.join(', ')}\n${this.#log}`);
     }
   }
 

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../src/base/units.ts';
-import { run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
+import { clientCommand, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
 
 const missing = whyNot('ours');
 const where = missing === null ? {} : { skip: missing };
@@ -30,7 +30,7 @@ test('a second daemon on one run directory leaves with 1, the first stays', wher
     assert.equal(second.status, 1);
     assert.match(second.stderr, /cannot lock .*sanlock\.pid/);
     assert.ok(performance.now() - startMs < 20_000, 'it does not wait for the first to end');
-    const status = await run(SANLOCK.ours, ['client', 'status'], { env: first.env });
+    const status = await clientCommand(first, ['status']);
     assert.match(status.stdout, /^daemon first/);
   } finally {
     await first.stop();
@@ -61,7 +61,7 @@ test('in the background: the command returns 0 when the daemon serves', where, a
   assert.equal(started.status, 0, String(started.stderr));
   const pid = Number(readFileSync(join(directory, 'sanlock.pid'), 'ascii'));
   try {
-    const status = await run(SANLOCK.ours, ['client', 'status'], { env });
+    const status = await clientCommand({ env }, ['status']);
     assert.match(status.stdout, /^daemon hidden/);
     assert.equal(readFileSync(`/proc/${pid}/comm`, 'ascii'), 'sanlock\n');
     assert.equal(statSync(join(directory, 'sanlock.sock')).mode & 0o777, 0o660);
@@ -107,7 +107,7 @@ test('without wdmd a lockspace is refused before its disk is touched', where, as
   const daemon = await startDaemon('ours', { hostName: 'unfed', extra: ['-w', '1'] });
   const env = { ...daemon.env, WDMD_RUN_DIR: join(daemon.directory, 'nowhere') };
   const lockspace = `LS:1:${join(daemon.directory, 'area')}:0`;
-  const sanlock = (...words: string[]) => run(SANLOCK.ours, ['client', ...words], { env });
+  const sanlock = (...words: string[]) => clientCommand({ env }, words);
   try {
     writeFileSync(join(daemon.directory, 'area'), new Uint8Array(MIB));
     await sanlock('init', '-s', lockspace, '-o', '2');

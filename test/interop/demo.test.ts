@@ -45,7 +45,7 @@ class Demo {
     assert.ok(this.text.includes(what), `the demo ended before "${what}":\n${this.text}`);
   }
 
-  /** To all of the group, as a terminal does; npm, or an impatient person, does so twice. */
+  /** To all of the group, as a terminal does; npm, or an impatient user, does so twice. */
   ctrlC(): void {
     for (let i = 0; i < 2; i++) process.kill(-(this.child.pid ?? 0), 'SIGINT');
   }
@@ -56,7 +56,7 @@ class Demo {
   }
 }
 
-/** Stories with lvm are told one at a time in each of these. */
+/** Demos with lvm run one at a time in each of these. */
 function inRunDir(runDir: string): NodeJS.ProcessEnv {
   return { ...process.env, HOLDFAST_RUN_DIR: runDir };
 }
@@ -79,7 +79,7 @@ async function placeOf(demo: Demo): Promise<{ readonly dir: string; readonly dev
   return { dir: image.stdout.trim().replace(/\/[^/]*$/, ''), device };
 }
 
-/** Processes that were told of the demo's folder. */
+/** Processes with the demo's folder among their arguments. */
 function processesOf(dir: string): string[] {
   const mentions = (pid: string) => {
     try {
@@ -166,7 +166,7 @@ describe('the front door', { concurrency: true }, () => {
     });
   });
 
-  test('without root the demo is told on leases alone, and says why', async (t) => {
+  test('without root the demo shows leases alone, and says why', async (t) => {
     const dir = await mkdtemp(join(tmpdir(), 'holdfast-front-door-'));
     try {
       const isRoot = process.getuid?.() === 0;

@@ -5,17 +5,17 @@ import { writeLockspace, writeResource } from '../../src/wire/sanlock/area-calls
 import { addLockspace, getHosts, setEvent } from '../../src/wire/sanlock/daemon-calls.ts';
 import type { ReceivedEvent } from '../../src/wire/sanlock/events.ts';
 import { HOST_STATES } from '../../src/wire/sanlock/socket.ts';
-import { clientOf, must, until } from './replay-world.ts';
+import { clientOf, lockspaceAt, must, until } from './sanlock-clients.ts';
 import { type Maker, makeArea, run, startDaemon, whyNot } from './sanlock-daemons.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 
 async function runExamples(maker: Maker): Promise<void> {
-  const world = await startDaemon(maker, { hostName: 'host1' });
+  const daemon = await startDaemon(maker, { hostName: 'host1' });
   try {
-    const client = clientOf(world);
-    const path = makeArea(`${world.directory}/leases`, 8 * MIB);
-    const lockspace = { name: 'LS', hostId: 1n, path, offset: 0n };
+    const client = clientOf(daemon);
+    const path = makeArea(`${daemon.directory}/leases`, 8 * MIB);
+    const lockspace = lockspaceAt(path);
     const disks = [{ path, offset: BigInt(MIB) }];
     const resource = { lockspaceName: 'LS', name: 'mail', disks, lver: 0n, flags: 0 };
     await must(client, writeLockspace(lockspace, { ioTimeoutS: 2 }));
@@ -28,7 +28,7 @@ async function runExamples(maker: Maker): Promise<void> {
 
     const example = (name: string, ...args: string[]) =>
       run(process.execPath, [`${ROOT}/scripts/run-script.mjs`, `examples/${name}`, ...args], {
-        env: world.env,
+        env: daemon.env,
       });
     const taken = await example('acquire-a-lease.ts', `LS:mail:${path}:${MIB}`);
     assert.deepEqual(taken.stdout.split('\n').slice(0, 2), [
@@ -40,7 +40,7 @@ async function runExamples(maker: Maker): Promise<void> {
     const hosts = await example('watch-hosts.ts', '1');
     assert.equal(hosts.stdout, 'LS: 1 LIVE\n');
   } finally {
-    await world.stop();
+    await daemon.stop();
   }
 }
 
@@ -63,7 +63,7 @@ test('an event set on one host reaches the watcher on another', async (t) => {
   const two = await startDaemon('c', { hostName: 'host2' });
   try {
     const path = makeArea(`${one.directory}/leases`, MIB);
-    const lockspace = { name: 'LS', hostId: 1n, path, offset: 0n };
+    const lockspace = lockspaceAt(path);
     await must(clientOf(one), writeLockspace(lockspace, { ioTimeoutS: 1 }));
     await Promise.all([
       must(clientOf(one), addLockspace(lockspace, { ioTimeoutS: 1 })),

@@ -17,7 +17,8 @@ async function exchangeAll(rig: Rig, host: Host, maker: Maker): Promise<void> {
   await host.mustLvm('vgchange', '--lockstop', rig.vg);
   await host.kill('lvmlockd', 'SIGTERM');
   await host.kill('sanlock', 'SIGTERM');
-  for (const seat of ['sanlock', 'lvmlockd', 'lvmlockctl'] as const) host.reseat(seat, maker);
+  for (const program of ['sanlock', 'lvmlockd', 'lvmlockctl'] as const)
+    host.setMaker(program, maker);
   await host.startDaemons();
   await host.mustLvm('vgchange', '--lockstart', rig.vg);
 }
@@ -26,7 +27,7 @@ async function exchangeAll(rig: Rig, host: Host, maker: Maker): Promise<void> {
 async function exchangeSanlock(rig: Rig, host: Host, maker: Maker): Promise<void> {
   await host.mustLvm('vgchange', '--lockstop', rig.vg);
   await host.kill('sanlock', 'SIGTERM');
-  host.reseat('sanlock', maker);
+  host.setMaker('sanlock', maker);
   await host.startSanlock();
   await host.mustLvm('vgchange', '--lockstart', rig.vg);
 }
@@ -77,8 +78,8 @@ test('lvmlockd is exchanged for ours below an active volume', where, async () =>
     await a.mustLvm('lvcreate', '-aey', '-L', '8m', '-n', 'lv1', rig.vg);
     await b.mustLvm('vgchange', '--lockstart', rig.vg);
     await a.kill('lvmlockd'); // it never ends in order while a volume is locked
-    a.reseat('lvmlockd', 'ours');
-    a.reseat('lvmlockctl', 'ours');
+    a.setMaker('lvmlockd', 'ours');
+    a.setMaker('lvmlockctl', 'ours');
     await a.startLvmlockd();
     await a.mustLvm('vgchange', '--lockstart', rig.vg);
     await refused(b, '-aey', name);

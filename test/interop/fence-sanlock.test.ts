@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../src/base/units.ts';
 import { lastRenewalS, makeArea, SANLOCK, serves, whyNot } from './sanlock-daemons.ts';
-import { FakeWatchdog, nowS, statusOf, WdmdHost, waitFor, whyNoWdmd } from './wdmd-world.ts';
+import { FakeWatchdog, nowS, statusOf, WdmdHost, waitFor, whyNoWdmd } from './wdmd-host.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 const AGENT = `${ROOT}/bin/fence_sanlock`;
@@ -34,14 +34,14 @@ async function startMember(hostId: string): Promise<Member> {
   await host.wdmd('ours', device);
   const options = ['-w', '1', '-o', String(T), '-U', 'root', '-G', 'root', '-e', `host${hostId}`];
   host.spawn(SANLOCK.ours, ['daemon', '-D', ...options], RUN);
-  await waitFor('sanlock', () => serves(host.outside('/run/sanlock/sanlock.sock')), 10_000);
+  await waitFor('sanlock', () => serves(host.path('/run/sanlock/sanlock.sock')), 10_000);
   const daemon = host.spawn(DAEMON, ['-D', '-w']);
-  const fifo = host.outside('/run/fence_sanlockd/fence_sanlockd.fifo');
+  const fifo = host.path('/run/fence_sanlockd/fence_sanlockd.fifo');
   await waitFor('a fence_sanlockd that waits', () => existsSync(fifo), 10_000);
   return { hostId, device, host, daemon };
 }
 
-/** It stands still from one moment to the next, and its kernel forgets all it had open. */
+/** All its processes stop at once, and the kernel closes all that they had open. */
 async function reset({ host, device, daemon }: Member): Promise<void> {
   host.close();
   await statusOf(daemon);
@@ -57,7 +57,7 @@ function agent(
   return on.host.run(AGENT, ['-o', action, '-p', of.path, ...words]);
 }
 
-test('a host is fenced: told, unfed, dead, its lease taken', where, async () => {
+test('a host is fenced: notified, its watchdog unfed, dead, its lease taken', where, async () => {
   const directory = mkdtempSync('/var/tmp/holdfast-fence-');
   const path = makeArea(`${directory}/leases`, 130 * MIB);
   const members: Member[] = [];
@@ -109,6 +109,6 @@ async function fence(one: Member, two: Member, path: string): Promise<void> {
   assert.equal(await statusOf(off, (DEAD_S + 60) * 1000), 0);
   const tookS = nowS() - renewedS;
   assert.ok(tookS >= DEAD_S, `its lease was taken ${tookS} s after its last renewal`);
-  const notes = one.host.outside('/run/fence_sanlock/fence_sanlock.pid');
+  const notes = one.host.path('/run/fence_sanlock/fence_sanlock.pid');
   assert.ok(!existsSync(`${notes}.${off.pid}`), 'the agent left nothing behind');
 }

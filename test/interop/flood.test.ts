@@ -14,23 +14,23 @@ import {
 } from '../../src/wire/sanlock/daemon-calls.ts';
 import { acquire, inquire } from '../../src/wire/sanlock/lease-calls.ts';
 import { floods } from './flooding-client.ts';
-import { clientOf, must } from './replay-world.ts';
+import { clientOf, lockspaceAt, must } from './sanlock-clients.ts';
 import { makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
 
 const T_S = 2;
 /** Renewals that must be heard of while the flood goes on. */
 const RENEWALS = 3;
-/** A loaded machine is slow; before there was a turn for everybody it was minutes. */
+/** A loaded machine is slow; without a turn for each client it would be minutes. */
 const MAX_ANSWER_MS = 5000;
 const where = { skip: whyNot('ours') ?? false };
 
 test('a client that floods the daemon holds up neither others nor renewals', where, async () => {
-  const world = await startDaemon('ours', { hostName: 'one' });
+  const daemon = await startDaemon('ours', { hostName: 'one' });
   const sockets: Socket[] = [];
   try {
-    const client = clientOf(world);
-    const path = makeArea(`${world.directory}/a`, 4 * MIB);
-    const lockspace = { name: 'LS', hostId: 1n, path, offset: 0n };
+    const client = clientOf(daemon);
+    const path = makeArea(`${daemon.directory}/a`, 4 * MIB);
+    const lockspace = lockspaceAt(path);
     const disks = [{ path, offset: BigInt(MIB) }];
     const resource = { lockspaceName: 'LS', name: 'R', disks, lver: 0n, flags: 0 };
     await must(client, writeLockspace(lockspace, { ioTimeoutS: T_S }));
@@ -41,8 +41,8 @@ test('a client that floods the daemon holds up neither others nor renewals', whe
     assert.ok((await session.value.call(acquire([resource]))).ok);
     for (const request of [logDump().request, status().request, Buffer.alloc(32, 0xa5)]) {
       const requests = { first: register().request, flood: request };
-      sockets.push(floods(world.socketPath, requests, 'reads'));
-      sockets.push(floods(world.socketPath, requests, 'deaf'));
+      sockets.push(floods(daemon.socketPath, requests, 'reads'));
+      sockets.push(floods(daemon.socketPath, requests, 'deaf'));
     }
     const renewals = async () => (await must(client, renewalHistory('LS'))).records.length;
     const before = await renewals();
@@ -58,10 +58,10 @@ test('a client that floods the daemon holds up neither others nor renewals', whe
     });
     assert.ok(worstMs < MAX_ANSWER_MS, `answered after ${worstMs} ms`);
     const held = await session.value.call(inquire());
-    assert.ok(held.ok && held.value.count === 1, world.log().slice(-2000));
+    assert.ok(held.ok && held.value.count === 1, daemon.log().slice(-2000));
     session.value.close();
   } finally {
     for (const socket of sockets) socket.destroy();
-    await world.stop();
+    await daemon.stop();
   }
 });

@@ -4,7 +4,7 @@ import { ERRNO } from '../../src/base/errno.ts';
 import { OP, serveOneFile } from './fuse.ts';
 
 /**
- * A watchdog device that never fires and remembers what it was told: a file of a user space file
+ * A watchdog device that never fires and records the calls it gets: a file of a user space file
  * system, which the kernel hands our ioctls. (CUSE would give a character device, but few kernels
  * carry it.) Run as: fuse-watchdog.cjs <directory> <timeout s> <largest s> <file of events>
  * [<identity> <options>]; without an identity it does not say what it is.

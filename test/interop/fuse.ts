@@ -105,7 +105,7 @@ function attributes(node: bigint, fileBytes: number): Buffer {
 function entryAnswer(fileBytes: number): Buffer {
   const head = Buffer.alloc(40);
   head.writeBigUInt64LE(FILE_NODE, 0);
-  head.writeBigUInt64LE(3600n, 16); //      names and attributes stay valid: only I/O meets us
+  head.writeBigUInt64LE(3600n, 16); //      names and attributes stay valid: only I/O reaches the server
   head.writeBigUInt64LE(3600n, 24);
   return Buffer.concat([head, attributes(FILE_NODE, fileBytes)]);
 }

@@ -19,7 +19,7 @@ import { paxosRelease } from '../../src/lease/paxos-release.ts';
 import type { Steps } from '../../src/lease/steps.ts';
 import { FuzzDevice, LS_AT, memberOf, RES_AT, randomFrom } from './fuzz-device.ts';
 
-/** Whatever lies in an area, of two hosts that race for it never do both hold it. */
+/** Whatever bytes lie in an area: of two hosts that race for its lease, never both hold it. */
 const ROUNDS = Number(process.env['HOLDFAST_ROUNDS'] ?? 3000);
 /** Blocks that take part: few, so that a round costs little. */
 const HOSTS = 8;
@@ -90,7 +90,7 @@ function putJoined(device: FuzzDevice, { hostId, generation }: Member, nowS: big
 const BURSTS = 100;
 const WANTS = 3;
 
-/** Both renew whenever the other looks. */
+/** Both renew whenever the other reads. */
 function racers(device: FuzzDevice): readonly [Racer, Racer] {
   const two: Racer[] = [];
   const racer = (hostId: number): Racer => ({

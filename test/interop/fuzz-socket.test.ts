@@ -33,8 +33,8 @@ import {
 } from '../../src/wire/sanlock/lease-calls.ts';
 import { SM_CMD } from '../../src/wire/sanlock/socket.ts';
 import type { Resource } from '../../src/wire/sanlock/types.ts';
-import { clientOf, must, registerProcess } from './replay-world.ts';
-import { type DaemonWorld, makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
+import { clientOf, lockspaceAt, must, registerProcess } from './sanlock-clients.ts';
+import { makeArea, startDaemon, type TestDaemon, whyNot } from './sanlock-daemons.ts';
 
 const CONNECTIONS = Number(process.env['HOLDFAST_ROUNDS'] ?? 600);
 const AT_ONCE = 20;
@@ -67,7 +67,7 @@ const DEADLY: readonly number[] = [
 
 /** Requests as clients make them, to be spoilt. */
 function templates(path: string): readonly Uint8Array[] {
-  const lockspace = { name: 'LS', hostId: 1n, path, offset: 0n };
+  const lockspace = lockspaceAt(path);
   const resource = makeResource(path, 'RB', 4);
   return [
     register(),
@@ -96,7 +96,7 @@ function makeResource(path: string, name: string, mebibyte: number): Resource {
   return { lockspaceName: 'LS', name, disks, lver: 0n, flags: 0 };
 }
 
-/** Bytes no client would send: random, spoilt, cut short, or with a lie in the header. */
+/** Bytes no client would send: random, spoilt, cut short, or with a wrong header. */
 function nonsense(good: readonly Uint8Array[], random: () => number): Buffer {
   const below = (limit: number) => Math.floor(random() * limit);
   const noise = (length: number) => Buffer.from(Array.from({ length }, () => below(256)));
@@ -129,8 +129,8 @@ function isDeadly(bytes: Buffer): boolean {
 }
 
 /** Sends, listens a little, and leaves in one of three ways. */
-async function harass(world: DaemonWorld, bytes: Buffer, random: () => number): Promise<void> {
-  const socket = connect({ path: world.socketPath, allowHalfOpen: true });
+async function harass(daemon: TestDaemon, bytes: Buffer, random: () => number): Promise<void> {
+  const socket = connect({ path: daemon.socketPath, allowHalfOpen: true });
   socket.on('error', () => undefined);
   socket.resume();
   const cut = Math.floor(random() * bytes.length);
@@ -146,8 +146,8 @@ async function harass(world: DaemonWorld, bytes: Buffer, random: () => number): 
 const GUARD = 0xa5;
 
 /** Leases at 0, 2, 4 and 6 MiB, and between them bytes that nobody may touch. */
-function makeGuarded(world: DaemonWorld): string {
-  const path = makeArea(`${world.directory}/leases`, 8 * MIB);
+function makeGuarded(daemon: TestDaemon): string {
+  const path = makeArea(`${daemon.directory}/leases`, 8 * MIB);
   const fd = openSync(path, 'r+');
   for (const mebibyte of [1, 3, 5, 7])
     writeSync(fd, Buffer.alloc(MIB, GUARD), 0, MIB, mebibyte * MIB);
@@ -169,10 +169,10 @@ function assertGuarded(path: string): void {
 }
 
 /** A joined lockspace, three leases, and a process that holds the first. */
-async function prepare(world: DaemonWorld): Promise<{ path: string; pid: number }> {
-  const client = clientOf(world);
-  const path = makeGuarded(world);
-  const lockspace = { name: 'LS', hostId: 1n, path, offset: 0n };
+async function prepare(daemon: TestDaemon): Promise<{ path: string; pid: number }> {
+  const client = clientOf(daemon);
+  const path = makeGuarded(daemon);
+  const lockspace = lockspaceAt(path);
   await must(client, writeLockspace(lockspace, { ioTimeoutS: 2 }));
   for (const [name, at] of [
     ['RA', 2],
@@ -183,15 +183,15 @@ async function prepare(world: DaemonWorld): Promise<{ path: string; pid: number 
     await must(client, writeResource(makeResource(path, name, at)));
   }
   await must(client, addLockspace(lockspace, { ioTimeoutS: 2 }));
-  const { pid } = await registerProcess(world);
+  const { pid } = await registerProcess(daemon);
   await must(client, acquire([makeResource(path, 'RA', 2)], { target: pid }));
   return { path, pid };
 }
 
-async function assertServing(world: DaemonWorld, pid: number, when: string): Promise<void> {
-  const said = () => `${when}\n${world.log().slice(-2000)}`;
-  assert.equal(world.process.exitCode, null, `the daemon lives ${said()}`);
-  const client = clientOf(world);
+async function assertServing(daemon: TestDaemon, pid: number, when: string): Promise<void> {
+  const said = () => `${when}\n${daemon.log().slice(-2000)}`;
+  assert.equal(daemon.process.exitCode, null, `the daemon runs ${said()}`);
+  const client = clientOf(daemon);
   const answered = await client.call(version(), { timeoutMs: 5000 });
   assert.ok(answered.ok, `the daemon answers ${said()}`);
   const held = await client.call(inquire(pid), { timeoutMs: 5000 });
@@ -203,30 +203,34 @@ const where = { skip: whyNot('ours') ?? false };
 test('nonsense on sanlock.sock is answered or dropped, and harms nothing', where, async () => {
   const seed = Number(process.env['HOLDFAST_SEED'] ?? 8842);
   const random = randomFrom(seed);
-  const world = await startDaemon('ours', { hostName: 'host1' });
+  const daemon = await startDaemon('ours', { hostName: 'host1' });
   try {
-    const { path, pid } = await prepare(world);
+    const { path, pid } = await prepare(daemon);
     const good = templates(path);
     for (let sent = 0; sent < CONNECTIONS; sent += AT_ONCE) {
       const batch = Array.from({ length: AT_ONCE }, () => nonsense(good, random));
       const harmless = batch.filter((bytes) => !isDeadly(bytes));
-      await Promise.all(harmless.map((bytes) => harass(world, bytes, random)));
-      await assertServing(world, pid, `after ${sent + AT_ONCE} connections, HOLDFAST_SEED=${seed}`);
+      await Promise.all(harmless.map((bytes) => harass(daemon, bytes, random)));
+      await assertServing(
+        daemon,
+        pid,
+        `after ${sent + AT_ONCE} connections, HOLDFAST_SEED=${seed}`,
+      );
     }
     assertGuarded(path);
   } finally {
-    await world.stop();
+    await daemon.stop();
   }
 });
 
 test('nonsense in the areas is answered, and the daemon writes nowhere else', where, async () => {
   const seed = Number(process.env['HOLDFAST_SEED'] ?? 8842);
   const random = randomFrom(seed);
-  const world = await startDaemon('ours', { hostName: 'host1' });
+  const daemon = await startDaemon('ours', { hostName: 'host1' });
   try {
-    const { path, pid } = await prepare(world);
-    const client = clientOf(world);
-    const other = await registerProcess(world);
+    const { path, pid } = await prepare(daemon);
+    const client = clientOf(daemon);
+    const other = await registerProcess(daemon);
     const resource = makeResource(path, 'RB', 4);
     const target = other.pid;
     for (let round = 0; round < CONNECTIONS / 20; round++) {
@@ -247,14 +251,14 @@ test('nonsense in the areas is answered, and the daemon writes nowhere else', wh
         const said = answer.ok ? '' : answer.error.message;
         assert.ok(
           isAnswered,
-          `round ${round}, HOLDFAST_SEED=${seed}: ${said}\n${world.log().slice(-2000)}`,
+          `round ${round}, HOLDFAST_SEED=${seed}: ${said}\n${daemon.log().slice(-2000)}`,
         );
       }
-      await assertServing(world, pid, `after round ${round}, HOLDFAST_SEED=${seed}`);
+      await assertServing(daemon, pid, `after round ${round}, HOLDFAST_SEED=${seed}`);
     }
     assertGuarded(path);
   } finally {
-    await world.stop();
+    await daemon.stop();
   }
 });
 
@@ -270,7 +274,7 @@ function scribble(path: string, from: number, random: () => number): void {
   closeSync(fd);
 }
 
-/** Not the first sector: that is our own host's lease, whose loss is told elsewhere. */
+/** Not the first sector: that is our own host's lease, whose loss other tests cover. */
 function scribbleOtherHosts(path: string, random: () => number): void {
   const fd = openSync(path, 'r+');
   const bytes = Buffer.from(Array.from({ length: 200 }, () => Math.floor(random() * 256)));

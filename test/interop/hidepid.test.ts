@@ -6,12 +6,11 @@ import { test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import {
-  type DaemonWorld,
+  clientCommand,
   hold,
   makeArea,
-  run,
-  SANLOCK,
   startDaemon,
+  type TestDaemon,
   whyNot,
 } from './sanlock-daemons.ts';
 
@@ -27,7 +26,7 @@ exec "$@"
 `;
 
 /** It gives up its privileges, and then sees no holder in /proc. */
-function start(directory: string): Promise<DaemonWorld> {
+function start(directory: string): Promise<TestDaemon> {
   const through = ['unshare', '-m', 'env', '-u', 'SANLOCK_PRIVILEGED', 'sh', '-c', APART, 'sh'];
   const extra = ['-U', 'daemon', '-G', 'daemon'];
   return startDaemon('ours', { hostName: 'one', directory, through, extra });
@@ -39,14 +38,13 @@ test('hidepid: holders are recorded, known again, and stopped in time', where, a
   mkdirSync(runDir);
   const area = makeArea(join(directory, 'area'), 2 * MIB);
   for (const path of [directory, runDir, area]) chownSync(path, DAEMON_USER, DAEMON_USER);
-  const daemons: DaemonWorld[] = [];
+  const daemons: TestDaemon[] = [];
   let holder: ChildProcess | null = null;
   try {
     const first = await start(directory);
     daemons.push(first);
     assert.match(readFileSync(`/proc/${first.process.pid}/status`, 'ascii'), /^Uid:\t1\t1/m);
-    const client = async (...words: string[]) =>
-      (await run(SANLOCK.ours, ['client', ...words], { env: first.env })).stdout;
+    const client = async (...words: string[]) => (await clientCommand(first, words)).stdout;
     const join1 = ['add_lockspace', '-s', `LS:1:${area}:0`, '-o', `${T}`];
     await client('init', '-s', `LS:0:${area}:0`, '-o', `${T}`);
     await client('init', '-r', `LS:R:${area}:1M`);

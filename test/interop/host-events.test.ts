@@ -6,14 +6,14 @@ import { MIB } from '../../src/base/units.ts';
 import { writeLockspace } from '../../src/wire/sanlock/area-calls.ts';
 import { addLockspace, getHosts } from '../../src/wire/sanlock/daemon-calls.ts';
 import { EVENT_FLAGS } from '../../src/wire/sanlock/socket.ts';
-import { clientOf, must, until } from './replay-world.ts';
+import { clientOf, must, until } from './sanlock-clients.ts';
 import {
-  type DaemonWorld,
   killAtExit,
   type Maker,
   makeArea,
   run,
   startDaemon,
+  type TestDaemon,
   whyNot,
 } from './sanlock-daemons.ts';
 
@@ -22,22 +22,22 @@ const PYTHON = '/usr/bin/python3';
 const MODULE = '/usr/lib/python3/dist-packages';
 const SCRIPT = `${ROOT}/test/interop/python-events.py`;
 const T = 2;
-/** The bit is carried for 6·t, the renewals are 2·t apart; and the last look of the receiver. */
+/** The bit is carried for 6·t, the renewals are 2·t apart; and the last check of the receiver. */
 const LISTEN_S = 6 * T + 3 * T;
 
 /** One daemon of each maker, in one lockspace; `c` is host 1. */
 async function twoHosts(
-  scenario: (hosts: Readonly<Record<Maker, DaemonWorld>>) => Promise<void>,
+  scenario: (hosts: Readonly<Record<Maker, TestDaemon>>) => Promise<void>,
 ): Promise<void> {
   const directory = mkdtempSync('/var/tmp/holdfast-events-');
   const path = makeArea(`${directory}/ls`, MIB);
   const extra = ['-l', '0', '-h', '0'];
-  const started: DaemonWorld[] = [];
-  const start = async (maker: Maker): Promise<DaemonWorld> => {
+  const started: TestDaemon[] = [];
+  const start = async (maker: Maker): Promise<TestDaemon> => {
     const options = { hostName: maker, directory, runName: `run-${maker}`, extra };
-    const world = await startDaemon(maker, options);
-    started.push(world);
-    return world;
+    const daemon = await startDaemon(maker, options);
+    started.push(daemon);
+    return daemon;
   };
   try {
     const hosts = { c: await start('c'), ours: await start('ours') };
@@ -53,12 +53,12 @@ async function twoHosts(
     });
     await scenario(hosts);
   } finally {
-    for (const world of started) await world.stop();
+    for (const daemon of started) await daemon.stop();
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-async function setEvent(host: DaemonWorld, numbers: readonly number[]): Promise<string> {
+async function setEvent(host: TestDaemon, numbers: readonly number[]): Promise<string> {
   const args = [SCRIPT, 'set', 'LS', ...numbers.map(String)];
   return (await run(PYTHON, args, { env: host.env })).stdout.trim();
 }
@@ -69,7 +69,7 @@ interface Listener {
   readonly events: Promise<unknown[]>;
 }
 
-function listen(host: DaemonWorld): Listener {
+function listen(host: TestDaemon): Listener {
   const child = spawn(PYTHON, [SCRIPT, 'listen', 'LS', `${LISTEN_S}`], {
     env: host.env,
     stdio: ['ignore', 'pipe', 'inherit'],

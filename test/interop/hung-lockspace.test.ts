@@ -8,28 +8,28 @@ import { UnixSockets } from '../../src/platform/unix-socket.ts';
 import { until } from '../../src/rig/run.ts';
 import { SM_CMD, SM_MAGIC, SM_PROTO } from '../../src/wire/sanlock/socket.ts';
 import { type HungFile, noHungFile, startHungFile } from './hung-file.ts';
-import { type DaemonWorld, hold, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
+import { clientCommand, hold, startDaemon, type TestDaemon, whyNot } from './sanlock-daemons.ts';
 
 const missing = noHungFile() ?? whyNot('ours');
 const where = missing === null ? {} : { skip: missing };
 const IO_TIMEOUT_S = 2;
 const FAIL_MS = 8 * IO_TIMEOUT_S * 1000;
-/** How late a busy machine may renew, look or wake us. */
+/** How late a busy machine may renew, check or wake us. */
 const LATE_MS = 4000;
 const clock = new MonotonicClock();
 
-interface Scene {
-  readonly daemon: DaemonWorld;
+interface Fixture {
+  readonly daemon: TestDaemon;
   readonly file: HungFile;
   /** A program that holds a lease on the file. */
   readonly holder: ChildProcess;
 }
 
-async function withScene(body: (scene: Scene) => Promise<void>): Promise<void> {
+async function withFixture(body: (fixture: Fixture) => Promise<void>): Promise<void> {
   const file = await startHungFile(4 * MIB);
   const daemon = await startDaemon('ours', { hostName: 'hung-host' });
   const sanlock = async (...args: string[]) => {
-    const ran = await run(SANLOCK.ours, ['client', ...args], { env: daemon.env });
+    const ran = await clientCommand(daemon, args);
     assert.equal(ran.status, 0, `${args.join(' ')}: ${ran.stdout}\n${daemon.log()}`);
   };
   let holder: ChildProcess | null = null;
@@ -43,18 +43,18 @@ async function withScene(body: (scene: Scene) => Promise<void>): Promise<void> {
   } finally {
     holder?.kill('SIGKILL');
     const stopped = daemon.stop();
-    file.close(); // what is stuck in the kernel gets its answer, so that everything can end
+    file.close(); // requests that wait in the kernel are answered, so that everything can end
     await stopped;
   }
 }
 
 test('a hung disk: the front answers, the holder is killed on time', where, () =>
-  withScene(async ({ daemon, file, holder }) => {
+  withFixture(async ({ daemon, file, holder }) => {
     const hungMs = clock.nowMs();
     file.hang();
     const ended = new Promise<number>((done) => holder.once('exit', () => done(clock.nowMs())));
     const waits = await versionTimes(daemon.socketPath, 3000);
-    // Were the front held up by the disk, none of them would be answered before it is let go.
+    // If the disk held up the front, none of them would be answered before the disk recovers.
     const most = waits.sort((a, b) => a - b)[Math.floor(waits.length * 0.8)] ?? Infinity;
     assert.ok(most < 500, `8 of 10 version calls within 500 ms, but ${most} ms`);
 
@@ -70,7 +70,7 @@ test('a hung disk: the front answers, the holder is killed on time', where, () =
 );
 
 test('a hung disk: a killed front leaves neither socket nor pid file behind', where, () =>
-  withScene(async ({ daemon, file }) => {
+  withFixture(async ({ daemon, file }) => {
     file.hang();
     await sleep(2 * IO_TIMEOUT_S * 1000 + 500); // until a renewal is stuck in the kernel
     daemon.process.kill('SIGTERM');

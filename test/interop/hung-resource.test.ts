@@ -16,8 +16,8 @@ import { addLockspace, renewalHistory } from '../../src/wire/sanlock/daemon-call
 import { acquire, inquire, release } from '../../src/wire/sanlock/lease-calls.ts';
 import type { Resource } from '../../src/wire/sanlock/types.ts';
 import { noHungFile, startHungFile } from './hung-file.ts';
-import { clientOf, must } from './replay-world.ts';
-import { type DaemonWorld, makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
+import { clientOf, lockspaceAt, must, resourceAt } from './sanlock-clients.ts';
+import { makeArea, startDaemon, type TestDaemon, whyNot } from './sanlock-daemons.ts';
 
 const T_S = 2;
 const CLIENTS = 48;
@@ -30,12 +30,12 @@ const ASKED_MS = 3000;
 const hung = { skip: whyNot('ours') ?? noHungFile() ?? false };
 const plain = { skip: whyNot('ours') ?? false };
 
-function resource(name: string, path: string, at: number, flags = 0): Resource {
-  return { lockspaceName: 'LS', name, disks: [{ path, offset: BigInt(at) }], lver: 0n, flags };
+function resource(name: string, path: string, offset: number, flags = 0): Resource {
+  return resourceAt(path, { name, offset }, 'LS', flags);
 }
 
 async function joined(client: SanlockClient, path: string, flags = 0): Promise<void> {
-  const lockspace = { name: 'LS', hostId: 1n, path, offset: 0n, flags };
+  const lockspace = lockspaceAt(path, 'LS', flags);
   await must(client, writeLockspace(lockspace, { ioTimeoutS: T_S }));
   await must(client, addLockspace(lockspace, { ioTimeoutS: T_S }));
 }
@@ -51,22 +51,22 @@ async function sessions(client: SanlockClient, count: number): Promise<SanlockSe
 }
 
 async function withHungFile(
-  body: (world: DaemonWorld, file: Awaited<ReturnType<typeof startHungFile>>) => Promise<void>,
+  body: (daemon: TestDaemon, file: Awaited<ReturnType<typeof startHungFile>>) => Promise<void>,
 ): Promise<void> {
   const file = await startHungFile(64 * MIB);
-  const world = await startDaemon('ours', { hostName: 'one' });
+  const daemon = await startDaemon('ours', { hostName: 'one' });
   try {
-    await body(world, file);
+    await body(daemon, file);
   } finally {
     file.close();
-    await world.stop();
+    await daemon.stop();
   }
 }
 
 test('a resource device that hangs costs nothing on a healthy one', hung, () =>
-  withHungFile(async (world, file) => {
-    const client = clientOf(world);
-    const path = makeArea(`${world.directory}/a`, 8 * MIB);
+  withHungFile(async (daemon, file) => {
+    const client = clientOf(daemon);
+    const path = makeArea(`${daemon.directory}/a`, 8 * MIB);
     for (let n = 0; n < CLIENTS; n++) {
       await must(client, writeResource(resource(`H${n}`, file.path, n * MIB)));
     }
@@ -90,10 +90,10 @@ test('a resource device that hangs costs nothing on a healthy one', hung, () =>
     const renewed = async () => (await renewals()) >= before + RENEWALS;
     await until(`${RENEWALS} renewals`, renewed, { withinMs: 10 * RENEWALS * T_S * 1000 });
     const healthy = [resource('R2', path, 2 * MIB)];
-    assert.ok((await own.call(acquire(healthy))).ok, world.log().slice(-2000));
+    assert.ok((await own.call(acquire(healthy))).ok, daemon.log().slice(-2000));
     assert.ok((await own.call(release(healthy))).ok);
     const held = await own.call(inquire());
-    assert.ok(held.ok && held.value.count === 1, world.log().slice(-2000));
+    assert.ok(held.ok && held.value.count === 1, daemon.log().slice(-2000));
     over = true;
     file.recover();
     await Promise.all(loops);
@@ -102,10 +102,10 @@ test('a resource device that hangs costs nothing on a healthy one', hung, () =>
 );
 
 test('opens that hang keep no other device from being opened', hung, () =>
-  withHungFile(async (world, file) => {
-    const client = clientOf(world);
-    const path = makeArea(`${world.directory}/a`, 4 * MIB);
-    const second = makeArea(`${world.directory}/b`, 4 * MIB);
+  withHungFile(async (daemon, file) => {
+    const client = clientOf(daemon);
+    const path = makeArea(`${daemon.directory}/a`, 4 * MIB);
+    const second = makeArea(`${daemon.directory}/b`, 4 * MIB);
     await must(client, writeResource(resource('H', file.path, MIB)));
     await must(client, writeResource(resource('R', second, MIB)));
     await joined(client, path);
@@ -117,7 +117,7 @@ test('opens that hang keep no other device from being opened', hung, () =>
       assert.ok(!answer.ok, 'nothing is granted on a hung device');
     }
     const answer = await session.call(acquire([resource('R', second, MIB)]));
-    assert.ok(answer.ok, world.log().slice(-2000));
+    assert.ok(answer.ok, daemon.log().slice(-2000));
     file.recover();
     const back = async () => (await session.call(acquire([resource('H', file.path, MIB)]))).ok;
     await until('a lease on the device that is back', back, { withinMs: 30_000 });
@@ -128,18 +128,18 @@ test('opens that hang keep no other device from being opened', hung, () =>
 /** More than a pool of threads has as Node makes it. */
 const PATHS = 8;
 
-test('nor do they where no lockspace is joined, however long they are asked for', hung, () =>
-  withHungFile(async (world, file) => {
-    const client = clientOf(world);
-    const folder = mkdtempSync(`${world.directory}/hung-`);
-    const path = makeArea(`${world.directory}/a`, 2 * MIB);
+test('nor do they where no lockspace is joined, however long their timeout', hung, () =>
+  withHungFile(async (daemon, file) => {
+    const client = clientOf(daemon);
+    const folder = mkdtempSync(`${daemon.directory}/hung-`);
+    const path = makeArea(`${daemon.directory}/a`, 2 * MIB);
     await must(client, writeResource(resource('R', path, MIB)));
     const hanging = Array.from({ length: PATHS }, (_, n) => join(folder, `link${n}`));
     for (const link of hanging) symlinkSync(file.path, link);
     file.hang();
     let over = false;
     const loops = hanging.map(async (link) => {
-      while (!over) await clientOf(world).call(readResource(resource('H', link, MIB)));
+      while (!over) await clientOf(daemon).call(readResource(resource('H', link, MIB)));
     });
     await Promise.all(hanging.map((link) => client.call(readResource(resource('H', link, MIB)))));
     for (let n = 0; n < 3; n++) await must(client, readResource(resource('R', path, MIB)));
@@ -153,11 +153,11 @@ test(
   'more large areas at once than there is memory for are served one after another',
   plain,
   async () => {
-    const world = await startDaemon('ours', { hostName: 'one' });
+    const daemon = await startDaemon('ours', { hostName: 'one' });
     try {
-      const client = clientOf(world);
+      const client = clientOf(daemon);
       const areaBytes = 8 * MIB;
-      const path = makeArea(`${world.directory}/a`, (AT_ONCE + 1) * areaBytes);
+      const path = makeArea(`${daemon.directory}/a`, (AT_ONCE + 1) * areaBytes);
       const at = (n: number) => resource(`R${n}`, path, (n + 1) * areaBytes, LARGE);
       for (let n = 0; n < AT_ONCE; n++) await must(client, writeResource(at(n)));
       await joined(client, path, LARGE);
@@ -166,7 +166,7 @@ test(
       const refused: string[] = [];
       const loops = all.map(async (session, n) => {
         while (performance.now() < endMs) {
-          const owners = await clientOf(world).call(readResourceOwners(at(n)));
+          const owners = await clientOf(daemon).call(readResourceOwners(at(n)));
           const acquired = await session.call(acquire([at(n)]));
           for (const answer of [owners, acquired]) {
             if (!answer.ok) refused.push(answer.error.message);
@@ -178,7 +178,7 @@ test(
       assert.deepEqual(refused, []);
       for (const session of all) session.close();
     } finally {
-      await world.stop();
+      await daemon.stop();
     }
   },
 );

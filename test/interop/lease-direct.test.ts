@@ -75,7 +75,7 @@ function withFile(bytes: number, use: (file: SharedFile) => void): void {
   }
 }
 
-/** What the original says; its exit status is no news, its words are. */
+/** What the original prints: its exit status alone says nothing. */
 function original(...args: string[]): string {
   const done = spawnSync(SANLOCK, ['direct', ...args], { encoding: 'utf8', timeout: 30_000 });
   return done.stdout;
@@ -185,7 +185,7 @@ test('our procedures read and take over what the original wrote', { skip }, () =
       found.value.owners.map(({ hostId, generation }) => [hostId, generation]),
       [[1, 1n]],
     );
-    // Host 1 joins again: its former stay's lease is free for all (spec 10 §8.3 b).
+    // Host 1 joins again: the lease of its former membership is free for all (spec 10 §8.3 b).
     assert.match(original('acquire_id', '-s', lockspace, '-e', 'host-1', '-o', '1'), /done 0/);
     const got = acquire(file, memberOf(2, 1n), false);
     assert.equal(got.leader.lver, 2n);

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { truncateSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
-import { type Maker, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
+import { clientCommand, type Maker, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
 
 const missing = whyNot('ours', 'c');
 const where = missing === null ? { timeout: 120_000 } : { skip: missing };
@@ -11,8 +11,7 @@ const where = missing === null ? { timeout: 120_000 } : { skip: missing };
 /** What a lease there answers whoever acquires it through a daemon of that maker. */
 async function acquiredBy(maker: Maker, offset: number): Promise<string> {
   const daemon = await startDaemon(maker, { hostName: 'one' });
-  const client = (...words: string[]) =>
-    run(SANLOCK[maker], ['client', ...words], { env: daemon.env, timeoutMs: 60_000 });
+  const client = (...words: string[]) => clientCommand(daemon, words, maker);
   try {
     const [area, leases] = [`${daemon.directory}/ls`, `${daemon.directory}/leases`];
     writeFileSync(area, '');

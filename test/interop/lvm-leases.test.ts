@@ -105,8 +105,8 @@ async function slotsWithoutVgLock(rig: Rig): Promise<void> {
 for (const sanlock of ['ours', 'original'] as const satisfies readonly Maker[]) {
   const options = { skip: obstacle ?? false, timeout: 300_000 };
   test(`no client writes over a lease in use, with sanlock: ${sanlock}`, options, async () => {
-    const seats = { sanlock, lvmlockd: 'ours', lvmlockctl: 'ours' } as const;
-    const rig = await Rig.create({ hosts: [seats, seats], bin: join(ROOT, 'bin') });
+    const makers = { sanlock, lvmlockd: 'ours', lvmlockctl: 'ours' } as const;
+    const rig = await Rig.create({ hosts: [makers, makers], bin: join(ROOT, 'bin') });
     try {
       await writesAtNamedOffsets(rig);
       // The original's late leader write (spec 10 §17.1, 4) may put a slot's old name back.

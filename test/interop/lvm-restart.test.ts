@@ -5,7 +5,7 @@ import { leaseTimes } from '../../src/lease/lease-times.ts';
 import { type Daemon, type Host, originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { pause } from '../../src/rig/run.ts';
-import { givesBack, refused } from './mixture-scenario.ts';
+import { dropsVg, refused } from './mixture-scenario.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const obstacle = rigObstacle() ?? (originalsInstalled() ? null : 'the originals are not installed');
@@ -48,11 +48,11 @@ async function comesBack(host: Host, order: Order): Promise<void> {
   }
 }
 
-/** A person deactivates the LV, and says so. */
+/** The administrator deactivates the LV, and has lvmlockd drop the VG. */
 async function deactivates(rig: Rig, host: Host, lv: string, bySanlock: boolean) {
   await host.mustLvm('lvchange', '-an', lv);
   if (bySanlock) {
-    await givesBack(rig, host);
+    await dropsVg(rig, host);
     return;
   }
   const dropped = await host.run(host.program('lvmlockctl'), ['--drop', rig.vg]);
@@ -95,7 +95,7 @@ test('no order of deaths and starts frees an LV that is active here', {
       }
       for (const other of others) await refused(other, '-aey', lv);
     }
-    // Until a host that were silent since would surely count as dead.
+    // Until a host that has been silent since then would surely count as dead.
     const leftMs = restartedMs + leaseTimes(rig.ioTimeoutS).hostDeadMs + 5000 - performance.now();
     await pause(Math.max(0, leftMs));
     for (const { lv } of cases) {

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { until } from '../../src/rig/run.ts';
 import { formatRequest, textToBytes } from '../../src/wire/lvmlockd/libdaemon.ts';
-import { crowd, type Talk } from './connection-kinds.ts';
+import { connectMany, type Talk } from './client-connections.ts';
 import { CountedDaemon } from './counted-daemon.ts';
 import { floods } from './flooding-client.ts';
 import { whyNot } from './sanlock-daemons.ts';
@@ -12,8 +12,8 @@ const CONNECTIONS = Number(process.env['HOLDFAST_CONNECTIONS'] ?? 10_000);
 /** So that everything is compiled, and has been allocated once. */
 const WARM_UP = 1_000;
 const where = { skip: whyNot('ours') ?? false };
-const FLOOD_LOOKS = 50;
-/** A loaded machine is slow; before there was a turn for everybody it was many seconds. */
+const FLOOD_ROUNDS = 50;
+/** A loaded machine is slow; without a turn for each client it would be many seconds. */
 const MAX_ANSWER_MS = 5000;
 
 const socketOf = (directory: string) => `${directory}/lvmlockd.socket`;
@@ -22,7 +22,7 @@ function request(name: string, fields: Parameters<typeof formatRequest>[1] = [])
   return textToBytes(formatRequest(name, fields));
 }
 
-/** Without a lock manager: what is asked of sanlock is refused by nobody's answer. */
+/** Without a lock manager: requests to sanlock fail, as nobody answers. */
 function startLvmlockd(): Promise<CountedDaemon> {
   return CountedDaemon.start({
     program: 'lvmlockd',
@@ -61,9 +61,9 @@ test('connections of every kind leave nothing behind in lvmlockd', where, async 
   const daemon = await startLvmlockd();
   try {
     const talk = lvmTalk(socketOf(daemon.directory));
-    await crowd(talk, WARM_UP);
+    await connectMany(talk, WARM_UP);
     const before = await daemon.counts();
-    await crowd(talk, CONNECTIONS);
+    await connectMany(talk, CONNECTIONS);
     await daemon.isBackAt(before);
   } finally {
     await daemon.stop();
@@ -82,7 +82,7 @@ test('a client that floods lvmlockd does not hold up another one', where, async 
       }
     }
     let worstMs = 0;
-    for (let look = 0; look < FLOOD_LOOKS; look++) {
+    for (let round = 0; round < FLOOD_ROUNDS; round++) {
       const sentMs = performance.now();
       let isAnswered = false;
       const one = connect(path).once('data', () => {

@@ -13,8 +13,8 @@ const COMMANDS = 12;
 const OWN_TIME_MS = 4400;
 
 async function rig(hosts: number, scenario: (rig: Rig) => Promise<void>): Promise<void> {
-  const seats = Array.from({ length: hosts }, () => ALL_OURS);
-  const made = await Rig.create({ hosts: seats, bin: join(ROOT, 'bin') });
+  const makers = Array.from({ length: hosts }, () => ALL_OURS);
+  const made = await Rig.create({ hosts: makers, bin: join(ROOT, 'bin') });
   try {
     await scenario(made);
   } finally {

@@ -5,7 +5,7 @@ const UNLIMITED = '-1';
 const SMALL = '1M';
 const MUCH = '1G';
 
-/** A control group of one's own, out of which everything can be driven that may leave memory. */
+/** A control group of its own, from which all that may leave memory can be evicted. */
 export class MemoryGroup {
   readonly #directory: string;
   readonly #isV2: boolean;
@@ -41,7 +41,7 @@ export class MemoryGroup {
     return ['/bin/sh', '-c', become, `${this.#directory}/cgroup.procs`];
   }
 
-  /** Drives out what can go: the kernel refuses in the end, when nothing more goes. */
+  /** Evicts all that can go: the kernel refuses in the end, when nothing more goes. */
   evict(): void {
     const write = (file: string, value: string) => {
       try {

@@ -1,53 +1,37 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import { noHungFile, startHungFile } from './hung-file.ts';
 import { looseMappings, MemoryGroup, privateCopy } from './memory-group.ts';
+import { allProcesses, parentOf, STAT } from './proc-stat.ts';
 import {
-  type DaemonWorld,
   hold,
   lastRenewalS,
   makeArea,
   run,
   SANLOCK,
   startDaemon,
+  type TestDaemon,
   whyNot,
 } from './sanlock-daemons.ts';
 
 /**
  * No page that a daemon needs may have to be read again: the disk that programs lie on may be slow
- * or hung when it does. Everything that can leave memory is driven out of the daemon's control
+ * or hung when it does. All that can leave memory is evicted from the daemon's control
  * group before each step, and the kernel counts the pages that had to be read.
  */
 const missing = noHungFile() ?? whyNot('ours');
 const where = missing === null ? {} : { skip: missing };
 const IO_TIMEOUT_S = 2;
 const SOON = { withinMs: 60_000 };
-/** Behind the name in /proc/PID/stat. */
-const PPID_FIELD = 4 - 3;
-const MAJOR_FAULTS_FIELD = 12 - 3;
 
-function statOf(pid: number): readonly string[] {
-  const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  return text.slice(text.lastIndexOf(')') + 2).split(' ');
-}
-
-/** The daemon and what it started, with the pages each had to read: `sanlock[17] 3`. */
+/** The daemon and what it started, with the pages each had to read. */
 function majorFaults(front: number): ReadonlyMap<number, number> {
-  const faults = new Map<number, number>();
-  for (const entry of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    try {
-      const fields = statOf(Number(entry));
-      const isOurs = Number(entry) === front || Number(fields[PPID_FIELD]) === front;
-      if (isOurs) faults.set(Number(entry), Number(fields[MAJOR_FAULTS_FIELD]));
-    } catch {
-      // It ended meanwhile.
-    }
-  }
-  return faults;
+  const ours = allProcesses().filter((one) => one.pid === front || parentOf(one) === front);
+  return new Map(ours.map(({ pid, fields }) => [pid, Number(fields[STAT.MAJOR_FAULTS])]));
 }
 
 /** Those that had to read since `before`; a process that is new had nothing to read at all. */
@@ -60,27 +44,27 @@ function readersSince(before: ReadonlyMap<number, number>, front: number): reado
     });
 }
 
-interface Scene {
-  readonly daemon: DaemonWorld;
+interface Fixture {
+  readonly daemon: TestDaemon;
   readonly front: number;
   readonly group: MemoryGroup;
   readonly client: (...args: string[]) => Promise<void>;
-  /** A program that holds this lease; it ends with the scene. */
+  /** A program that holds this lease; it ends with the fixture. */
   readonly holds: (lease: string) => Promise<ChildProcess>;
 }
 
 /** A daemon by a Node of its own, whose pages nobody else keeps in memory. */
-async function withScene(
+async function withFixture(
   t: TestContext,
   extra: readonly string[],
-  body: (scene: Scene) => Promise<void>,
+  body: (fixture: Fixture) => Promise<void>,
 ): Promise<void> {
   const group = MemoryGroup.make(`holdfast-${process.pid}-${extra.join('')}`);
   if (typeof group === 'string') {
     t.skip(group);
     return;
   }
-  let daemon: DaemonWorld | null = null;
+  let daemon: TestDaemon | null = null;
   const holders: ChildProcess[] = [];
   try {
     const directory = `/var/tmp/holdfast-memory-${process.pid}`;
@@ -88,8 +72,8 @@ async function withScene(
     mkdirSync(directory, { recursive: true });
     privateCopy(process.execPath, `${directory}/node`);
     const env = { PATH: `${directory}:${process.env['PATH']}` };
-    const started = { hostName: 'tight', directory, through: group.through, env, extra };
-    daemon = await startDaemon('ours', started);
+    const { through } = group;
+    daemon = await startDaemon('ours', { hostName: 'tight', directory, through, env, extra });
     const { log } = daemon;
     const client = async (...args: string[]) => {
       const ran = await run(SANLOCK.ours, ['client', ...args], {
@@ -97,9 +81,9 @@ async function withScene(
       });
       assert.equal(ran.status, 0, `${args.join(' ')}: ${ran.stdout}${ran.stderr}\n${log()}`);
     };
-    const world = daemon;
+    const started = daemon;
     const holds = async (lease: string) => {
-      const holder = await hold(world, 'ours', lease);
+      const holder = await hold(started, 'ours', lease);
       holders.push(holder);
       return holder;
     };
@@ -115,9 +99,9 @@ async function withScene(
   }
 }
 
-test('what is driven out of memory is never missed: commands, renewals, a loss', where, (t) =>
-  withScene(t, [], async (scene) => {
-    const { front, group, client, daemon, holds } = scene;
+test('pages evicted from memory are never missed: commands, renewals, a loss', where, (t) =>
+  withFixture(t, [], async (fixture) => {
+    const { front, group, client, daemon, holds } = fixture;
     const before = majorFaults(front);
     const step = async (what: string, act: () => Promise<unknown>) => {
       group.evict();
@@ -148,13 +132,13 @@ test('what is driven out of memory is never missed: commands, renewals, a loss',
     }
     await step('release', () => client('release', '-r', lease, '-p', pid));
     await step('leaving', () => client('rem_lockspace', '-s', `LS:1:${area}:0`));
-    await lostLockspace(scene, step);
+    await lostLockspace(fixture, step);
   }),
 );
 
 /** The disk of a lockspace hangs: its user is stopped, with a killpath and without. */
 async function lostLockspace(
-  { client, daemon, group, holds }: Scene,
+  { client, daemon, group, holds }: Fixture,
   step: (what: string, act: () => Promise<unknown>) => Promise<void>,
 ): Promise<void> {
   const file = await startHungFile(2 * MIB);
@@ -177,7 +161,7 @@ async function lostLockspace(
 }
 
 test('without locked memory the same costs pages: the test can fail', where, (t) =>
-  withScene(t, ['-l', '0'], async ({ front, group, client }) => {
+  withFixture(t, ['-l', '0'], async ({ front, group, client }) => {
     const before = majorFaults(front);
     group.evict();
     await client('status', '-D');

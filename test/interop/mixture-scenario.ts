@@ -78,14 +78,14 @@ async function contend(rig: Rig): Promise<void> {
   }
 }
 
-/** A killed lvmlockd loses no lock: what it held stays held for the other host. */
+/** A killed lvmlockd loses no lock: to the other host its locks are still held. */
 async function restartLvmlockd(rig: Rig, a: Host, b: Host): Promise<void> {
   const name = `${rig.vg}/lv1`;
   await a.mustLvm('lvchange', '-aey', name);
   await a.kill('lvmlockd');
   await refused(b, '-aey', name);
   await a.startLvmlockd();
-  if (a.seats.lvmlockd === 'ours') {
+  if (a.makers.lvmlockd === 'ours') {
     // Ours finds its orphans in sanlock and takes them over; the original cannot start the VG.
     await a.mustLvm('vgchange', '--lockstart', rig.vg);
     await refused(b, '-aey', name);
@@ -94,19 +94,19 @@ async function restartLvmlockd(rig: Rig, a: Host, b: Host): Promise<void> {
     await b.mustLvm('lvchange', '-an', name);
     return;
   }
-  // The original's documented way out is a new start of sanlock, which frees nothing at once.
+  // The original documents a restart of sanlock as the way out, which frees nothing at once.
   await a.kill('lvmlockd');
   await a.kill('sanlock');
   await a.startDaemons();
-  if (a.seats.sanlock === 'ours') await givesBack(rig, a); // ours keeps what nobody gave back
+  if (a.makers.sanlock === 'ours') await dropsVg(rig, a); // ours keeps leases that nobody has released
   await a.mustLvm('vgchange', '--lockstart', rig.vg);
   const held = () => a.lvm('lvchange', '-aey', name).then((tried) => tried.code === 0);
   await until(`${a.name} to have its LV again`, held, { withinMs: 60_000, everyMs: 1000 });
   await a.mustLvm('lvchange', '-an', name);
 }
 
-/** A person says that no LV is active here. */
-export async function givesBack(rig: Rig, host: Host): Promise<void> {
+/** The administrator states that no LV is active here. */
+export async function dropsVg(rig: Rig, host: Host): Promise<void> {
   const place = `lvm_${rig.vg}:${host.hostId}:/dev/mapper/${rig.vg}-lvmlock:0`;
   const given = await host.run(host.program('sanlock'), ['client', 'rem_lockspace', '-s', place]);
   assert.equal(given.code, 0, `${host.name}: ${given.stdout}${given.stderr}`);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Maker, originalsInstalled, type Seats } from '../../src/rig/host.ts';
+import { type Maker, type Makers, originalsInstalled } from '../../src/rig/host.ts';
 import { Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { mixtureScenario, takeDown, takeover } from './mixture-scenario.ts';
 
@@ -21,13 +21,13 @@ function maker(letter: string | undefined): Maker {
   return letter === 'h' ? 'ours' : 'original';
 }
 
-function seats(sanlock: string | undefined, lvmlockd: string | undefined): Seats {
+function makers(sanlock: string | undefined, lvmlockd: string | undefined): Makers {
   const lvmlockctl = maker(lvmlockd);
   return { sanlock: maker(sanlock), lvmlockd: maker(lvmlockd), lvmlockctl };
 }
 
 async function runMixture(name: string, log: (line: string) => void): Promise<void> {
-  const hosts = [seats(name[0], name[1]), seats(name[2], name[3])];
+  const hosts = [makers(name[0], name[1]), makers(name[2], name[3])];
   const rig = await Rig.create({ hosts, bin: join(ROOT, 'bin') });
   try {
     await mixtureScenario(rig, log);

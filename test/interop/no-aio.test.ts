@@ -9,7 +9,7 @@ import { writeLockspace, writeResource } from '../../src/wire/sanlock/area-calls
 import { addLockspace, renewalHistory } from '../../src/wire/sanlock/daemon-calls.ts';
 import { acquire, release } from '../../src/wire/sanlock/lease-calls.ts';
 import { noHungFile, startHungFile } from './hung-file.ts';
-import { clientOf, must } from './replay-world.ts';
+import { clientOf, lockspaceAt, must } from './sanlock-clients.ts';
 import { makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
 
 const T_S = 2;
@@ -30,20 +30,20 @@ for (const errno of [ERRNO.EAGAIN, ERRNO.ENOSYS]) {
     async () => {
       const through = ['python3', SCRIPT, `${errno}`];
       const file = await startHungFile(8 * MIB);
-      const world = await startDaemon('ours', { hostName: 'one', through });
+      const daemon = await startDaemon('ours', { hostName: 'one', through });
       try {
-        const client = clientOf(world);
-        const path = makeArea(`${world.directory}/a`, 4 * MIB);
+        const client = clientOf(daemon);
+        const path = makeArea(`${daemon.directory}/a`, 4 * MIB);
         const at = (name: string, place: string) => ({
           ...{ lockspaceName: 'LS', name, lver: 0n, flags: 0 },
           disks: [{ path: place, offset: BigInt(MIB) }],
         });
-        const lockspace = { name: 'LS', hostId: 1n, path, offset: 0n };
+        const lockspace = lockspaceAt(path);
         await must(client, writeLockspace(lockspace, { ioTimeoutS: T_S }));
         await must(client, writeResource(at('R', path)));
         await must(client, writeResource(at('H', file.path)));
         await must(client, addLockspace(lockspace, { ioTimeoutS: T_S }));
-        assert.match(world.log(), /aio\.refused call=io_setup .*setting=fs\.aio-max-nr/);
+        assert.match(daemon.log(), /aio\.refused call=io_setup .*setting=fs\.aio-max-nr/);
         const session = await client.registerProcess();
         assert.ok(session.ok);
         const call = session.value;
@@ -58,11 +58,11 @@ for (const errno of [ERRNO.EAGAIN, ERRNO.ENOSYS]) {
         const before = await renewals();
         const renewed = async () => (await renewals()) >= before + 2;
         await until('two renewals', renewed, { withinMs: 60_000 });
-        assert.ok((await call.call(acquire([at('R', path)]))).ok, world.log().slice(-2000));
+        assert.ok((await call.call(acquire([at('R', path)]))).ok, daemon.log().slice(-2000));
         call.close();
       } finally {
         file.close();
-        await world.stop();
+        await daemon.stop();
       }
     },
   );

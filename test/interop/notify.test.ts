@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { DatagramReceiver } from '../../src/platform/datagram.ts';
 import { looseMappings } from './memory-group.ts';
 import { killAtExit, whyNot } from './sanlock-daemons.ts';
-import { FakeWatchdog, statusOf, WdmdHost, waitFor, whyNoWdmd } from './wdmd-world.ts';
+import { FakeWatchdog, statusOf, WdmdHost, waitFor, whyNoWdmd } from './wdmd-host.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 const missing = whyNot('ours');
@@ -27,7 +27,7 @@ const DAEMONS: readonly {
   { name: 'fence_sanlockd', args: () => ['-D', '-w'], end: 'SIGHUP' },
 ];
 
-/** A service manager's ear; `start` begins a daemon that is to be heard. */
+/** The socket of a service manager; `start` starts the daemon that must notify it. */
 async function hears(
   directory: string,
   start: (env: NodeJS.ProcessEnv) => ChildProcess,
@@ -53,7 +53,7 @@ async function hears(
 }
 
 for (const { name, args, end } of DAEMONS) {
-  test(`${name} tells the service manager when it serves and when it ends`, where, async () => {
+  test(`${name} notifies the service manager when it serves and when it ends`, where, async () => {
     const directory = mkdtempSync('/var/tmp/holdfast-notify-');
     mkdirSync(`${directory}/run`);
     const [fence, reset] = ['FENCE_SANLOCKD_RUN_DIR', 'SANLK_RESETD_RUN_DIR'];
@@ -72,7 +72,7 @@ for (const { name, args, end } of DAEMONS) {
 const noWdmd = whyNoWdmd();
 const withDevice = noWdmd === null ? { timeout: 60_000 } : { skip: noWdmd };
 
-test('wdmd tells the service manager when it serves and when it ends', withDevice, async () => {
+test('wdmd notifies the service manager when it serves and when it ends', withDevice, async () => {
   const directory = mkdtempSync('/var/tmp/holdfast-notify-');
   const device = await FakeWatchdog.start();
   const host = await WdmdHost.start();

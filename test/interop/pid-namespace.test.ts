@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { ERRNO } from '../../src/base/errno.ts';
 import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
-import { type Maker, makeArea, run, SANLOCK, whyNot } from './sanlock-daemons.ts';
+import { clientCommand, type Maker, makeArea, run, SANLOCK, whyNot } from './sanlock-daemons.ts';
 
 /** Registers, and asks for a lease: the daemon cannot see whose process this is. */
 const CLIENT = `
@@ -34,8 +34,7 @@ for (const maker of ['c', 'ours'] satisfies Maker[]) {
     const options = ['daemon', '-D', '-w', '0', '-h', '0', '-l', '0', '-U', 'root', '-G', 'root'];
     const daemon = spawn('unshare', [...apart, ...options, '-e', 'one'], { env, stdio: 'ignore' });
     try {
-      const client = async (...words: string[]) =>
-        (await run(SANLOCK.ours, ['client', ...words], { env })).stdout;
+      const client = async (...words: string[]) => (await clientCommand({ env }, words)).stdout;
       const serves = async () => (await client('status')).startsWith('daemon');
       await until('the daemon serves', serves, { withinMs: 20_000 });
       await client('init', '-s', `LS:0:${area}:0`, '-o', '1');

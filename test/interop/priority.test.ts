@@ -1,49 +1,31 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../src/base/units.ts';
-import { makeArea, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
-import { FakeWatchdog, WdmdHost, whyNoWdmd } from './wdmd-world.ts';
+import { until } from '../../src/rig/run.ts';
+import { allProcesses, parentOf, STAT, statFields } from './proc-stat.ts';
+import { clientCommand, makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
+import { FakeWatchdog, WdmdHost, whyNoWdmd } from './wdmd-host.ts';
 
 const SCHED_RR = 2;
 const SCHED_OTHER = 0;
 const START_MS = 10_000;
 
-/** Fields of /proc/PID/task/TID/stat behind the name in parentheses. */
-const POLICY_FIELD = 41 - 3;
-const PPID_FIELD = 4 - 3;
-
-function statFields(path: string): string[] {
-  const text = readFileSync(path, 'latin1');
-  return text.slice(text.lastIndexOf(')') + 2).split(' ');
-}
-
 function policies(pid: number): number[] {
   return readdirSync(`/proc/${pid}/task`).map((tid) =>
-    Number(statFields(`/proc/${pid}/task/${tid}/stat`)[POLICY_FIELD]),
+    Number(statFields(`${pid}/task/${tid}`)[STAT.POLICY]),
   );
 }
 
 function childrenOf(pid: number): { readonly pid: number; readonly name: string }[] {
-  return readdirSync('/proc')
-    .filter((entry) => /^\d+$/.test(entry))
-    .flatMap((entry) => {
-      try {
-        if (Number(statFields(`/proc/${entry}/stat`)[PPID_FIELD]) !== pid) return [];
-        return [{ pid: Number(entry), name: readFileSync(`/proc/${entry}/comm`, 'latin1').trim() }];
-      } catch {
-        return []; // it ended meanwhile
-      }
-    });
-}
-
-async function until(what: string, isTrue: () => boolean): Promise<void> {
-  const deadline = Date.now() + START_MS;
-  while (!isTrue()) {
-    assert.ok(Date.now() < deadline, what);
-    await sleep(50);
-  }
+  return allProcesses().flatMap((one) => {
+    if (parentOf(one) !== pid) return [];
+    try {
+      return [{ pid: one.pid, name: readFileSync(`/proc/${one.pid}/comm`, 'latin1').trim() }];
+    } catch {
+      return []; // it ended meanwhile
+    }
+  });
 }
 
 function allReal(pid: number): void {
@@ -59,8 +41,7 @@ test('-h 1: every thread of the front and of a lease process is SCHED_RR, the he
   try {
     const front = daemon.process.pid ?? -1;
     const area = makeArea(`${daemon.directory}/area`, MIB);
-    const client = (...args: string[]) =>
-      run(SANLOCK.ours, ['client', ...args], { env: daemon.env });
+    const client = (...args: string[]) => clientCommand(daemon, args);
     assert.equal((await client('init', '-s', `LS:0:${area}:0`)).status, 0);
     assert.equal((await client('add_lockspace', '-s', `LS:1:${area}:0`, '-o', '1')).status, 0);
     allReal(front);
@@ -90,7 +71,8 @@ test('wdmd -H 1: every thread is SCHED_RR', { skip: whyNoWdmd() ?? false }, asyn
   try {
     const wdmd = await host.wdmd('ours', device, '-H', '1');
     // nsenter became it: the same pid.
-    await until('all threads raised', () => !policies(wdmd.pid ?? -1).includes(SCHED_OTHER));
+    const areRaised = () => !policies(wdmd.pid ?? -1).includes(SCHED_OTHER);
+    await until('all threads raised', areRaised, { withinMs: START_MS });
     allReal(wdmd.pid ?? -1);
   } finally {
     host.close();

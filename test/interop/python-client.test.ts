@@ -8,18 +8,18 @@ const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 const PYTHON = '/usr/bin/python3';
 const MODULE = '/usr/lib/python3/dist-packages';
 
-/** What a program that uses libsanlock sees, line by line. */
+/** What a program sees that uses libsanlock, line by line. */
 async function seenThroughLibrary(maker: Maker): Promise<readonly string[]> {
-  const world = await startDaemon(maker, { hostName: 'host1' });
+  const daemon = await startDaemon(maker, { hostName: 'host1' });
   try {
-    makeArea(`${world.directory}/ls`, MIB);
-    makeArea(`${world.directory}/res`, 16 * MIB);
+    makeArea(`${daemon.directory}/ls`, MIB);
+    makeArea(`${daemon.directory}/res`, 16 * MIB);
     const script = `${ROOT}/test/interop/python-client.py`;
-    const ran = await run(PYTHON, [script, world.directory], { env: world.env });
-    assert.equal(ran.status, 0, `${ran.stderr}\n${world.log()}`);
+    const ran = await run(PYTHON, [script, daemon.directory], { env: daemon.env });
+    assert.equal(ran.status, 0, `${ran.stderr}\n${daemon.log()}`);
     return ran.stdout.trimEnd().split('\n');
   } finally {
-    await world.stop();
+    await daemon.stop();
   }
 }
 

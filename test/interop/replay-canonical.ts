@@ -54,7 +54,7 @@ export function canonical(bytes: Uint8Array, pids: ReadonlyMap<number, number>):
   return lines;
 }
 
-/** How many bytes make these answers whole; null when only time or EOF tells. */
+/** How many bytes make these answers whole; null when only time or EOF shows. */
 export function wholeBytes(bytes: Uint8Array): number | null {
   let at = 0;
   while (at + SM_HEADER_BYTES <= bytes.length) {

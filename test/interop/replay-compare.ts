@@ -18,7 +18,7 @@ const replaced = (from: RegExp, to: string) => (recorded: Lines) => [
 /** Where our daemon answers otherwise on purpose; `always`: the other answer of the original. */
 export const DIFFERS: Readonly<Record<string, Difference>> = {
   '033-get-hosts-early': {
-    why: 'whether a host has looked at the others after joining: we look at once, C a little later',
+    why: 'whether a host has checked the others after joining: ours does at once, C a little later',
     always: true,
     instead: (recorded) => [
       recorded,
@@ -54,7 +54,7 @@ export const DIFFERS: Readonly<Record<string, Difference>> = {
   },
   '303-rem-lockspace-inprogress': {
     // Recorded before the main loop took the first removal up; ours may also be over by now.
-    why: 'whether the first removal still waits for the next look (0), is under way (-115) or over',
+    why: 'whether the first removal still waits for the next check (0), is under way (-115) or over',
     always: true,
     instead: (recorded) => [
       recorded,

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
-import { hold, makeArea, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
+import { clientCommand, hold, makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
 
 const missing = whyNot('ours');
 const where = missing === null ? { timeout: 120_000 } : { skip: missing };
@@ -23,8 +23,7 @@ test(
       const first = await startDaemon('ours', { hostName: 'one', directory });
       daemons.push(first);
       const { env } = first;
-      const client = async (...words: string[]) =>
-        (await run(SANLOCK.ours, ['client', ...words], { env })).stdout;
+      const client = async (...words: string[]) => (await clientCommand({ env }, words)).stdout;
       await client('init', '-s', lockspace, '-o', `${T}`);
       await client('init', '-r', `LS:R:${area}:1M`);
       assert.match(await client('add_lockspace', '-s', lockspace, '-o', `${T}`), /done 0/);

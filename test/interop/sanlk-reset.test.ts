@@ -8,13 +8,13 @@ import { decode, encode } from '../../src/codec/struct.ts';
 import { writeLockspace } from '../../src/wire/sanlock/area-calls.ts';
 import { addLockspace, getHosts } from '../../src/wire/sanlock/daemon-calls.ts';
 import { WDMD_CMD, WDMD_MESSAGE_BYTES, wdmdMessage } from '../../src/wire/wdmd/socket.ts';
-import { clientOf, must, until } from './replay-world.ts';
+import { clientOf, must, until } from './sanlock-clients.ts';
 import {
-  type DaemonWorld,
   killAtExit,
   makeArea,
   run,
   startDaemon,
+  type TestDaemon,
   whyNot,
 } from './sanlock-daemons.ts';
 
@@ -56,9 +56,9 @@ class FakeWdmd {
 
 interface Rig {
   /** Runs sanlk-reset; ours. */
-  readonly host1: DaemonWorld;
+  readonly host1: TestDaemon;
   /** Runs sanlk-resetd over a C sanlock. */
-  readonly host2: DaemonWorld;
+  readonly host2: TestDaemon;
   readonly wdmd: FakeWdmd;
   readonly env: NodeJS.ProcessEnv;
 }
@@ -67,7 +67,7 @@ async function rig(scenario: (rig: Rig) => Promise<void>): Promise<void> {
   const directory = mkdtempSync('/var/tmp/holdfast-reset-');
   const path = makeArea(`${directory}/ls`, MIB);
   const extra = ['-l', '0', '-h', '0'];
-  const started: DaemonWorld[] = [];
+  const started: TestDaemon[] = [];
   mkdirSync(`${directory}/wdmd`);
   const wdmd = new FakeWdmd(`${directory}/wdmd/wdmd.sock`);
   try {
@@ -95,7 +95,7 @@ async function rig(scenario: (rig: Rig) => Promise<void>): Promise<void> {
     };
     await scenario({ host1, host2, wdmd, env });
   } finally {
-    for (const world of started) await world.stop();
+    for (const daemon of started) await daemon.stop();
     wdmd.close();
     rmSync(directory, { recursive: true, force: true });
   }
@@ -120,8 +120,8 @@ test('sanlk-reset asks, sanlk-resetd expires its watchdog, replies, and the host
       await until('sanlk-resetd to listen', async () => log.includes('lockspace.watched'));
       const asked = run(RESET, ['reset', 'LS:2'], { env: host1.env, timeoutMs: 120_000 });
       await until('the reply', async () => log.includes('reset.replied'));
-      const told = ['1 sanlk-resetd', '2', '4', '5'];
-      assert.deepEqual(wdmd.said, told);
+      const expected = ['1 sanlk-resetd', '2', '4', '5'];
+      assert.deepEqual(wdmd.said, expected);
       await until('the reply to be on the disk', async () => {
         return /event=0x2|event=2/.test(host1.log());
       });

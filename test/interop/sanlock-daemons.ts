@@ -39,7 +39,7 @@ export function whyNot(...makers: readonly Maker[]): string | null {
 }
 
 /** A daemon with a run directory and a storage directory of its own. */
-export interface DaemonWorld {
+export interface TestDaemon {
   readonly maker: Maker;
   readonly directory: string;
   readonly socketPath: string;
@@ -62,7 +62,7 @@ export async function startDaemon(
     readonly through?: readonly string[];
     readonly env?: NodeJS.ProcessEnv;
   },
-): Promise<DaemonWorld> {
+): Promise<TestDaemon> {
   const directory = options.directory ?? mkdtempSync('/var/tmp/holdfast-interop-');
   const runDirectory = `${directory}/${options.runName ?? 'run'}`;
   mkdirSync(runDirectory, { recursive: true });
@@ -89,7 +89,7 @@ export async function startDaemon(
     log = (log + bytes.toString('latin1')).slice(-100_000);
   });
   const socketPath = `${runDirectory}/sanlock.sock`;
-  const world = {
+  const daemon = {
     maker,
     directory,
     socketPath,
@@ -101,12 +101,12 @@ export async function startDaemon(
   const deadline = Date.now() + START_DEADLINE_MS;
   while (!(await serves(socketPath))) {
     if (Date.now() > deadline || child.exitCode !== null) {
-      await world.stop();
+      await daemon.stop();
       throw new Error(`${SANLOCK[maker]} did not open ${socketPath}; it said:\n${log}`);
     }
     await sleep(POLL_MS);
   }
-  return world;
+  return daemon;
 }
 
 /** A test that dies leaves no process behind, and waits for none. */
@@ -161,20 +161,20 @@ export function lastRenewalS(lockspacePath: string, hostId: number): number {
 
 /** `sanlock client command`: a registered process, which holds a lease from when it says so. */
 export async function hold(
-  world: DaemonWorld,
+  daemon: TestDaemon,
   cli: Maker,
   resource: string,
 ): Promise<ChildProcess> {
   const program = ['/bin/sh', '-c', 'echo ready; exec sleep 600'];
   const args = ['client', 'command', '-r', resource, '-c', ...program];
-  const child = spawn(SANLOCK[cli], args, { env: world.env, stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn(SANLOCK[cli], args, { env: daemon.env, stdio: ['ignore', 'pipe', 'ignore'] });
   const said = await Promise.race([
     new Promise<string>((resolve) => child.stdout.once('data', (bytes) => resolve(`${bytes}`))),
     sleep(30_000, 'nothing', { ref: false }),
   ]);
   if (said === 'ready\n') return child;
   child.kill('SIGKILL');
-  throw new Error(`${SANLOCK[cli]} ${args.join(' ')} said ${said}\n${world.log()}`);
+  throw new Error(`${SANLOCK[cli]} ${args.join(' ')} said ${said}\n${daemon.log()}`);
 }
 
 export interface Ran {
@@ -198,4 +198,13 @@ export function run(
       else reject(new Error(`${program} ${args.join(' ')}: ${failure?.message}`));
     });
   });
+}
+
+/** `sanlock client …` on that daemon, with the program of either maker. */
+export function clientCommand(
+  daemon: Pick<TestDaemon, 'env'>,
+  words: readonly string[],
+  cli: Maker = 'ours',
+): Promise<Ran> {
+  return run(SANLOCK[cli], ['client', ...words], { env: daemon.env });
 }

@@ -7,7 +7,7 @@ import { Rig, rigObstacle } from '../../src/rig/rig.ts';
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const obstacle = rigObstacle() ?? (originalsInstalled() ? null : 'the originals are not installed');
 
-/** sanlock dies under lvmlockd with an LV locked; what the administrator is told to do works. */
+/** sanlock dies under lvmlockd with an LV locked; the log's advice to the administrator works. */
 async function documentedWayBack(rig: Rig): Promise<void> {
   const host = rig.host(1);
   const lv = `${rig.vg}/lv1`;
@@ -15,7 +15,7 @@ async function documentedWayBack(rig: Rig): Promise<void> {
   await host.mustLvm('vgcreate', '--shared', rig.vg, rig.lun.device);
   await host.mustLvm('lvcreate', '-an', '-L', '8m', '-n', 'lv1', rig.vg);
   await host.mustLvm('lvchange', '-aey', lv);
-  // Its lease is made in the session that holds lv1's, with no lease kept of it.
+  // Its lease is made in the session that holds lv1's, with no persistent lease of it.
   await host.mustLvm('lvcreate', '-an', '-L', '8m', '-n', 'lv2', rig.vg);
   await host.kill('sanlock');
   await host.startSanlock();
@@ -34,8 +34,8 @@ async function documentedWayBack(rig: Rig): Promise<void> {
 for (const sanlock of ['ours', 'original'] as const satisfies readonly Maker[]) {
   const options = { skip: obstacle ?? false, timeout: 300_000 };
   test(`a VG is started again after sanlock was: ${sanlock}`, options, async () => {
-    const seats = { sanlock, lvmlockd: 'ours', lvmlockctl: 'ours' } as const;
-    const rig = await Rig.create({ hosts: [seats], bin: join(ROOT, 'bin') });
+    const makers = { sanlock, lvmlockd: 'ours', lvmlockctl: 'ours' } as const;
+    const rig = await Rig.create({ hosts: [makers], bin: join(ROOT, 'bin') });
     try {
       await documentedWayBack(rig);
     } finally {

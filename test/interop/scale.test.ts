@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Result } from '../../src/base/result.ts';
 import { MIB } from '../../src/base/units.ts';
-import { SanlockClient, type SanlockSession } from '../../src/client/sanlock.ts';
+import type { SanlockClient, SanlockSession } from '../../src/client/sanlock.ts';
 import { MonotonicClock } from '../../src/platform/clock.ts';
-import { UnixSockets } from '../../src/platform/unix-socket.ts';
 import { writeLockspace, writeResource } from '../../src/wire/sanlock/area-calls.ts';
 import type { SanlockCall } from '../../src/wire/sanlock/call.ts';
 import {
@@ -21,7 +20,9 @@ import type { SanlockFailure } from '../../src/wire/sanlock/failure.ts';
 import { acquire, release } from '../../src/wire/sanlock/lease-calls.ts';
 import { STATE_TYPES } from '../../src/wire/sanlock/socket.ts';
 import type { Lockspace, Resource } from '../../src/wire/sanlock/types.ts';
-import { type DaemonWorld, makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
+import { allProcesses, cpuTicks, parentOf } from './proc-stat.ts';
+import { clientOf } from './sanlock-clients.ts';
+import { makeArea, startDaemon, type TestDaemon, whyNot } from './sanlock-daemons.ts';
 
 const LOCKSPACES = 32;
 const RESOURCES = 500;
@@ -29,7 +30,7 @@ const CLIENTS = 100;
 const PER_CLIENT = RESOURCES / CLIENTS;
 const IO_TIMEOUT_S = 10;
 const RENEWAL_MS = 2 * IO_TIMEOUT_S * 1000;
-/** A crowd renews late, and in time when well before the warning after 6 io timeouts. */
+/** So many lockspaces are renewed late: well before the warning after 6 io timeouts is in time. */
 const LATE_S = 10;
 const WATCHED_MS = 30_000;
 const WATCHED_C_MS = 10_000;
@@ -49,20 +50,20 @@ test('32 lockspaces, 500 resources, 100 clients: granted, renewed, listed, relea
     ...{ hostName: 'theirs', directory, runName: 'theirs' },
     extra: ['-t', String(LOCKSPACES)], // each join keeps one of its threads
   });
-  const crowd = { ours: new Crowd(ours, directory, 0), c: new Crowd(theirs, directory, 100) };
+  const load = { ours: new Load(ours, directory, 0), c: new Load(theirs, directory, 100) };
   try {
-    await timed('areas formatted', () => crowd.ours.format());
+    await timed('areas formatted', () => load.ours.format());
     // At once: they are hosts of the same lockspaces.
     await Promise.all([
-      timed('ours joined', () => crowd.ours.join()),
-      timed('the C daemon joined', () => crowd.c.join()),
+      timed('ours joined', () => load.ours.join()),
+      timed('the C daemon joined', () => load.c.join()),
     ]);
-    await crowd.ours.holdAll(WATCHED_MS);
-    await crowd.c.holdAll(WATCHED_C_MS);
-    const [last] = must(await crowd.c.client.call(getHosts('LS0', BigInt(LAST_HOST_ID))));
+    await load.ours.holdAll(WATCHED_MS);
+    await load.c.holdAll(WATCHED_C_MS);
+    const [last] = must(await load.c.client.call(getHosts('LS0', BigInt(LAST_HOST_ID))));
     assert.equal(last?.hostId, BigInt(LAST_HOST_ID));
     assert.ok((last?.timestampS ?? 0n) > 0n, 'host 2000 of ours is seen by the C daemon');
-    await timed('ours left', () => crowd.ours.leave());
+    await timed('ours left', () => load.ours.leave());
   } catch (error) {
     console.log(ours.log().slice(-4000));
     throw error;
@@ -73,20 +74,15 @@ test('32 lockspaces, 500 resources, 100 clients: granted, renewed, listed, relea
 });
 
 /** What one daemon serves: its lockspaces, and clients with their leases. */
-class Crowd {
+class Load {
   readonly client: SanlockClient;
-  readonly #daemon: DaemonWorld;
+  readonly #daemon: TestDaemon;
   readonly #lockspaces: readonly Lockspace[];
   readonly #resources: readonly Resource[];
 
-  constructor(daemon: DaemonWorld, directory: string, firstHostId: number) {
+  constructor(daemon: TestDaemon, directory: string, firstHostId: number) {
     this.#daemon = daemon;
-    const { socketPath } = daemon;
-    this.client = new SanlockClient({
-      sockets: new UnixSockets(null),
-      clock: new MonotonicClock(),
-      socketPath,
-    });
+    this.client = clientOf(daemon);
     const path = (n: number) => `${directory}/area${n}`;
     this.#lockspaces = Array.from({ length: LOCKSPACES }, (_, n) => ({
       name: `LS${n}`,
@@ -134,14 +130,14 @@ class Crowd {
       );
     const take = async (session: SanlockSession, wanted: readonly Resource[]) =>
       must(await session.call(acquire(wanted)));
-    const giveBack = async (session: SanlockSession, wanted: readonly Resource[]) =>
+    const releaseAll = async (session: SanlockSession, wanted: readonly Resource[]) =>
       must(await session.call(release(wanted)));
     await timed(`${maker}: ${RESOURCES} leases granted`, () => all(take));
-    await timed(`${maker}: given back`, () => all(giveBack));
+    await timed(`${maker}: released`, () => all(releaseAll));
     await timed(`${maker}: ${RESOURCES} leases granted again`, () => all(take));
     await this.#watch(watchedMs);
     await timed(`${maker}: listed`, () => this.#listed());
-    await all(giveBack);
+    await all(releaseAll);
     const left = must(await this.client.call(status()));
     assert.deepEqual(
       left.filter(({ type }) => type === STATE_TYPES.RESOURCE),
@@ -197,7 +193,7 @@ class Crowd {
     const found = new Set([pid]);
     for (let before = 0; before < found.size; ) {
       before = found.size;
-      for (const [child, parent] of parents()) if (found.has(parent)) found.add(child);
+      for (const one of allProcesses()) if (found.has(parentOf(one))) found.add(one.pid);
     }
     return [...found];
   }
@@ -212,28 +208,6 @@ async function timed(what: string, work: () => Promise<unknown>): Promise<void> 
   const startMs = performance.now();
   await work();
   console.log(`${what}: ${((performance.now() - startMs) / 1000).toFixed(2)} s`);
-}
-
-/** Fields of /proc/PID/stat behind the name in parentheses: state, parent, … */
-function statFields(pid: string | number): string[] {
-  const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  return text.slice(text.lastIndexOf(')') + 2).split(' ');
-}
-
-function parents(): [number, number][] {
-  return readdirSync('/proc').flatMap((entry): [number, number][] => {
-    if (!/^\d+$/.test(entry)) return [];
-    try {
-      return [[Number(entry), Number(statFields(entry)[1])]];
-    } catch {
-      return []; // it ended meanwhile
-    }
-  });
-}
-
-function cpuTicks(pid: number): number {
-  const fields = statFields(pid);
-  return Number(fields[11]) + Number(fields[12]);
 }
 
 function mib(pids: readonly number[]): { readonly pss: number; readonly own: number } {

@@ -4,8 +4,16 @@ import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { killAtExit, run, SANLOCK, serves, startDaemon, whyNot } from './sanlock-daemons.ts';
-import { FakeWatchdog, statusOf, WDMD, WdmdHost, waitFor, whyNoWdmd } from './wdmd-world.ts';
+import {
+  clientCommand,
+  killAtExit,
+  run,
+  SANLOCK,
+  serves,
+  startDaemon,
+  whyNot,
+} from './sanlock-daemons.ts';
+import { FakeWatchdog, statusOf, WDMD, WdmdHost, waitFor, whyNoWdmd } from './wdmd-host.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 const missing = whyNot('ours');
@@ -66,7 +74,7 @@ test('a second sanlock, the pid file removed, leaves the first its socket', wher
     const second = await run(SANLOCK.ours, again, { env: first.env });
     assert.equal(second.status, 1);
     assert.match(second.stderr, SERVED);
-    const status = await run(SANLOCK.ours, ['client', 'status'], { env: first.env });
+    const status = await clientCommand(first, ['status']);
     assert.match(status.stdout, /^daemon first/);
     assert.ok(!existsSync(join(first.directory, 'run/sanlock.pid')), 'no pid of who never served');
   } finally {
@@ -103,7 +111,7 @@ test('a second wdmd, pid file and guard removed, leaves the first alone', whereW
   const host = await WdmdHost.start();
   try {
     const first = await host.wdmd('ours', device);
-    for (const left of ['/run/wdmd/wdmd.pid', '/dev/shm/wdmd']) rmSync(host.outside(left));
+    for (const left of ['/run/wdmd/wdmd.pid', '/dev/shm/wdmd']) rmSync(host.path(left));
     const second = await host.run(WDMD.ours, ['-D', '-w', other.path]);
     assert.notEqual(second.status, 0);
     assert.match(second.stderr, SERVED);

@@ -17,7 +17,8 @@ import {
   ReplayConnection,
   TWO_HOSTS,
 } from './replay-exchanges.ts';
-import { must, ReplayWorld, until } from './replay-world.ts';
+import { ReplayHarness } from './replay-harness.ts';
+import { must, until } from './sanlock-clients.ts';
 import { type Maker, whyNot } from './sanlock-daemons.ts';
 
 /** So that a daemon has seen the connections before end, and gives slots in the recorded order. */
@@ -37,33 +38,33 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   ),
 };
 
-/** The recorded processes, and those that play them. */
+/** The recorded pids, and the processes that stand for them. */
 const RECORDED_PIDS = { relay: 13101, client: 14263, orphaner: 15501 } as const;
 
 class Replay {
-  readonly world: ReplayWorld;
+  readonly harness: ReplayHarness;
   readonly pids = new Map<number, number>([[process.pid, RECORDED_PIDS.relay]]);
   readonly processes = new Map<number, ChildProcess & { readonly pid: number }>();
-  /** 060: the registered connection that lives on. */
+  /** 060: the registered connection that stays open. */
   session: ReplayConnection | null = null;
   hostTwoPid = 0;
 
-  constructor(world: ReplayWorld) {
-    this.world = world;
+  constructor(harness: ReplayHarness) {
+    this.harness = harness;
   }
 
   resource(name: string, mebibyte: number, flags = 0): Resource {
-    const disks = [{ path: `${this.world.folder}/res`, offset: BigInt(mebibyte * MIB) }];
+    const disks = [{ path: `${this.harness.folder}/res`, offset: BigInt(mebibyte * MIB) }];
     return { lockspaceName: 'LS1', name, disks, lver: 0n, flags };
   }
 
   lockspace(name: string, file: string, hostId: bigint): Lockspace {
-    return { name, hostId, path: `${this.world.folder}/${file}`, offset: 0n };
+    return { name, hostId, path: `${this.harness.folder}/${file}`, offset: 0n };
   }
 
   /** A registered process in the place of a recorded one. */
   async play(recordedPid: number): Promise<number> {
-    const child = await this.world.register(this.world.host1);
+    const child = await this.harness.register(this.harness.host1);
     this.pids.set(child.pid, recordedPid);
     this.processes.set(recordedPid, child);
     return child.pid;
@@ -75,7 +76,7 @@ class Replay {
 
   /** Every place in a request where a recorded pid stands is data2 of its header. */
   requestBytes(hex: string): Buffer {
-    const bytes = movePaths(hex, RECORDED_FOLDER, this.world.folder);
+    const bytes = movePaths(hex, RECORDED_FOLDER, this.harness.folder);
     if (bytes.length < SM_HEADER_BYTES) return bytes;
     const played = this.processes.get(bytes.readInt32LE(28));
     if (played !== undefined) bytes.writeInt32LE(played.pid, 28);
@@ -84,8 +85,8 @@ class Replay {
 
   /** Shared or exclusive on host 2, by its own registered process. */
   async holdOnHostTwo(shared: boolean): Promise<void> {
-    const { host2, client2 } = this.world;
-    if (this.hostTwoPid === 0) this.hostTwoPid = (await this.world.register(host2)).pid;
+    const { host2, client2 } = this.harness;
+    if (this.hostTwoPid === 0) this.hostTwoPid = (await this.harness.register(host2)).pid;
     const resource = this.resource('RE', 4, shared ? RES_FLAGS.SHARED : 0);
     const target = this.hostTwoPid;
     await must(client2, release([], { target, all: true }));
@@ -93,9 +94,9 @@ class Replay {
   }
 
   async makeOrphans(names: readonly [string, number][]): Promise<void> {
-    const child = await this.world.register(this.world.host1);
+    const child = await this.harness.register(this.harness.host1);
     const resources = names.map(([name, at]) => this.resource(name, at, RES_FLAGS.PERSISTENT));
-    await must(this.world.client1, acquire(resources, { target: child.pid }));
+    await must(this.harness.client1, acquire(resources, { target: child.pid }));
     await this.#end(child);
   }
 
@@ -106,7 +107,7 @@ class Replay {
 
   async #end(child: ChildProcess & { readonly pid: number }): Promise<void> {
     child.kill('SIGKILL');
-    const { client1 } = this.world;
+    const { client1 } = this.harness;
     await until('the daemon to see a process end', async () => {
       const records = await must(client1, status(2));
       return records.every((record) => record.data32 !== child.pid);
@@ -116,10 +117,10 @@ class Replay {
 
 /** What happened between the recordings: before the exchange of that number. */
 const BEFORE: Readonly<Record<string, (replay: Replay) => Promise<unknown>>> = {
-  '039b': ({ world }) =>
-    must(world.client1, writeLockspace(lockspaceOf(world, 'LS2', 'ls2'), { ioTimeoutS: 1 })),
+  '039b': ({ harness }) =>
+    must(harness.client1, writeLockspace(lockspaceOf(harness, 'LS2', 'ls2'), { ioTimeoutS: 1 })),
   '047': async (replay) => {
-    const { client1, client2 } = replay.world;
+    const { client1, client2 } = replay.harness;
     await must(client2, addLockspace(replay.lockspace('LS1', 'ls', 2n), { ioTimeoutS: 1 }));
     const live = async (name: string, count: number) => {
       const hosts = await client1.call(getHosts(name));
@@ -132,32 +133,32 @@ const BEFORE: Readonly<Record<string, (replay: Replay) => Promise<unknown>>> = {
   '060': async (replay) => {
     const names = ['RB', 'RC', 'RD', 'RE', 'RF'];
     for (const [index, name] of names.entries()) {
-      await must(replay.world.client1, writeResource(replay.resource(name, index + 1)));
+      await must(replay.harness.client1, writeResource(replay.resource(name, index + 1)));
     }
   },
   '080': (replay) => replay.play(RECORDED_PIDS.client),
   '100': async (replay) => {
-    const { client2 } = replay.world;
+    const { client2 } = replay.harness;
     await until('host 2 to see host 1', async () => (await client2.call(getHosts('LS1'))).ok);
     await replay.holdOnHostTwo(false);
   },
   '104': (replay) => replay.holdOnHostTwo(true),
   '108': async (replay) => {
     const target = replay.pidOf(RECORDED_PIDS.client);
-    await must(replay.world.client1, release([replay.resource('RE', 4)], { target }));
+    await must(replay.harness.client1, release([replay.resource('RE', 4)], { target }));
     await replay.holdOnHostTwo(false);
   },
   '120': (replay) =>
-    must(replay.world.client2, release([], { target: replay.hostTwoPid, all: true })),
+    must(replay.harness.client2, release([], { target: replay.hostTwoPid, all: true })),
   '140': (replay) => replay.play(RECORDED_PIDS.orphaner),
   '141': (replay) => replay.endProcess(RECORDED_PIDS.orphaner),
   '145': async (replay) => {
     const target = replay.pidOf(RECORDED_PIDS.client);
-    await replay.world.client1.call(release([replay.resource('RD2', 3)], { target }));
+    await replay.harness.client1.call(release([replay.resource('RD2', 3)], { target }));
   },
   '147': async (replay) => {
     const target = replay.pidOf(RECORDED_PIDS.client);
-    await must(replay.world.client1, release([replay.resource('RF', 5)], { target }));
+    await must(replay.harness.client1, release([replay.resource('RF', 5)], { target }));
     await replay.makeOrphans([
       ['RF', 5],
       ['RA', 0],
@@ -166,7 +167,7 @@ const BEFORE: Readonly<Record<string, (replay: Replay) => Promise<unknown>>> = {
   '301': async (replay) => {
     replay.session?.close();
     await until('the leases of the closed connection to be gone', async () => {
-      const records = await must(replay.world.client1, status());
+      const records = await must(replay.harness.client1, status());
       return records.every((record) => record.resource === null);
     });
   },
@@ -176,7 +177,7 @@ const BEFORE: Readonly<Record<string, (replay: Replay) => Promise<unknown>>> = {
 function meanwhile(replay: Replay, name: string): Promise<unknown> {
   if (!name.startsWith('130')) return Promise.resolve();
   const event = { hostId: 1n, generation: 1n, event: 0x77n, data: 0x88n };
-  return must(replay.world.client2, setEvent('LS1', event));
+  return must(replay.harness.client2, setEvent('LS1', event));
 }
 
 /** The second part of 130 comes after two renewals. */
@@ -184,19 +185,19 @@ function silenceBefore(name: string): number {
   return name.startsWith('130') ? 15_000 : 1000;
 }
 
-function lockspaceOf(world: ReplayWorld, name: string, file: string): Lockspace {
-  return { name, hostId: 1n, path: `${world.folder}/${file}`, offset: 0n };
+function lockspaceOf(harness: ReplayHarness, name: string, file: string): Lockspace {
+  return { name, hostId: 1n, path: `${harness.folder}/${file}`, offset: 0n };
 }
 
 async function playExchange(replay: Replay, exchange: Exchange): Promise<void> {
   for (const { events } of exchange.connections) {
-    const connection = await ReplayConnection.open(replay.world.host1.socketPath);
-    const lives = exchange.name.startsWith('060');
-    if (lives) replay.session = connection;
+    const connection = await ReplayConnection.open(replay.harness.host1.socketPath);
+    const staysOpen = exchange.name.startsWith('060');
+    if (staysOpen) replay.session = connection;
     try {
       await playConnection(replay, exchange, connection, events);
     } finally {
-      if (!lives) connection.close();
+      if (!staysOpen) connection.close();
     }
   }
 }
@@ -218,7 +219,7 @@ async function playConnection(
         connection.receive(answer.len, silenceBefore(name)),
         meanwhile(replay, name),
       ]);
-      const { folder, host1 } = replay.world;
+      const { folder, host1 } = replay.harness;
       const recorded = movePaths(answer.hex, RECORDED_FOLDER, folder);
       compareAnswer({ name, maker: host1.maker, recorded, received, pids: replay.pids });
     } else {
@@ -227,15 +228,15 @@ async function playConnection(
     }
   }
   if (after === undefined || name.startsWith('214')) return;
-  // What stays open is watched for a moment; a busy machine may take its time to close one.
+  // A connection that stays open is watched for a moment: a busy machine may be slow to close one.
   if (after === 'closed by daemon') await until(`${name}: ${after}`, () => connection.isEnded);
   else await connection.receive(0);
   assert.equal(connection.isEnded, after === 'closed by daemon', `${name}: ${after}`);
 }
 
 async function replayAll(maker: Maker): Promise<void> {
-  const world = await ReplayWorld.start(maker);
-  const replay = new Replay(world);
+  const harness = await ReplayHarness.start(maker);
+  const replay = new Replay(harness);
   const failures: Error[] = [];
   try {
     for (const exchange of loadExchanges()) {
@@ -250,13 +251,13 @@ async function replayAll(maker: Maker): Promise<void> {
       }
     }
   } finally {
-    await world.stop();
+    await harness.stop();
   }
   const report = failures.map((failure) => failure.message).join('\n');
   assert.equal(
     failures.length,
     0,
-    `${failures.length} exchanges differ:\n${report}\n${world.host1.log().slice(-3000)}`,
+    `${failures.length} exchanges differ:\n${report}\n${harness.host1.log().slice(-3000)}`,
   );
 }
 

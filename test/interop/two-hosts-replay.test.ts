@@ -9,7 +9,8 @@ import { HOST_STATES } from '../../src/wire/sanlock/socket.ts';
 import type { Lockspace, Resource } from '../../src/wire/sanlock/types.ts';
 import { compareAnswer } from './replay-compare.ts';
 import { loadExchanges, movePaths, ReplayConnection, TWO_HOSTS } from './replay-exchanges.ts';
-import { must, type RegisteredProcess, ReplayWorld, until } from './replay-world.ts';
+import { ReplayHarness } from './replay-harness.ts';
+import { must, type RegisteredProcess, until } from './sanlock-clients.ts';
 import { type Maker, whyNot } from './sanlock-daemons.ts';
 
 const DATA2_AT = 28;
@@ -24,52 +25,52 @@ const BITS_FORGOTTEN_MS = (6 + 4 + 6) * T_S.ioTimeoutS * 1000;
 
 /** Host 2 is a C daemon, host 1 is the one under test; both are in lockspace LM. */
 class TwoHosts {
-  readonly world: ReplayWorld;
+  readonly harness: ReplayHarness;
   readonly #pids = new Map<number, number>();
 
-  private constructor(world: ReplayWorld) {
-    this.world = world;
+  private constructor(harness: ReplayHarness) {
+    this.harness = harness;
   }
 
   static async start(maker: Maker): Promise<TwoHosts> {
-    const scene = new TwoHosts(await ReplayWorld.start(maker));
-    const { client1, client2 } = scene.world;
-    await must(client1, writeLockspace(scene.#lockspace(0n), T_S));
+    const hosts = new TwoHosts(await ReplayHarness.start(maker));
+    const { client1, client2 } = hosts.harness;
+    await must(client1, writeLockspace(hosts.#lockspace(0n), T_S));
     for (const [index, name] of ['A', 'B', 'C', 'D', 'E'].entries()) {
-      await must(client1, writeResource(scene.resource(name, index)));
+      await must(client1, writeResource(hosts.resource(name, index)));
     }
     await Promise.all([
-      must(client1, addLockspace(scene.#lockspace(1n), T_S)),
-      must(client2, addLockspace(scene.#lockspace(2n), T_S)),
+      must(client1, addLockspace(hosts.#lockspace(1n), T_S)),
+      must(client2, addLockspace(hosts.#lockspace(2n), T_S)),
     ]);
-    await scene.untilHostTwoIs(HOST_STATES.LIVE);
-    return scene;
+    await hosts.untilHostTwoIs(HOST_STATES.LIVE);
+    return hosts;
   }
 
   #lockspace(hostId: bigint): Lockspace {
-    return { name: 'LM', hostId, path: `${this.world.folder}/ls`, offset: 0n };
+    return { name: 'LM', hostId, path: `${this.harness.folder}/ls`, offset: 0n };
   }
 
   resource(name: string, mebibyte: number): Resource {
-    const disks = [{ path: `${this.world.folder}/res`, offset: BigInt(mebibyte * MIB) }];
+    const disks = [{ path: `${this.harness.folder}/res`, offset: BigInt(mebibyte * MIB) }];
     return { lockspaceName: 'LM', name, disks, lver: 0n, flags: 0 };
   }
 
   untilHostTwoIs(state: number): Promise<void> {
     return until(`host 2 to be seen in state ${state}`, async () => {
-      const hosts = await this.world.client1.call(getHosts('LM', 2n));
+      const hosts = await this.harness.client1.call(getHosts('LM', 2n));
       return hosts.ok && hosts.value[0]?.flags === state;
     });
   }
 
   async holdOnHostTwo(resource: Resource): Promise<RegisteredProcess> {
-    const child = await this.world.register(this.world.host2);
-    await must(this.world.client2, acquire([resource], { target: child.pid }));
+    const child = await this.harness.register(this.harness.host2);
+    await must(this.harness.client2, acquire([resource], { target: child.pid }));
     return child;
   }
 
   async play(recordedPid: number): Promise<number> {
-    const child = await this.world.register(this.world.host1);
+    const child = await this.harness.register(this.harness.host1);
     this.#pids.set(recordedPid, child.pid);
     return child.pid;
   }
@@ -78,7 +79,7 @@ class TwoHosts {
   async replay(prefix: string): Promise<void> {
     const exchange = loadExchanges().find(({ name }) => name.startsWith(`${prefix}-`));
     assert.ok(exchange !== undefined && TWO_HOSTS.includes(exchange.name), `recording ${prefix}`);
-    const { folder, host1 } = this.world;
+    const { folder, host1 } = this.harness;
     const [sent, answer] = exchange.connections[0]?.events ?? [];
     assert.ok(sent?.dir === 'c2s' && answer?.dir === 's2c', `${exchange.name}: one question`);
     const move = (hex: string) => {
@@ -101,17 +102,17 @@ class TwoHosts {
   }
 }
 
-async function withTwoHosts(maker: Maker, body: (scene: TwoHosts) => Promise<void>) {
-  const scene = await TwoHosts.start(maker);
+async function withTwoHosts(maker: Maker, body: (hosts: TwoHosts) => Promise<void>) {
+  const hosts = await TwoHosts.start(maker);
   try {
-    await body(scene);
+    await body(hosts);
   } catch (thrown) {
     const said = thrown instanceof Error ? thrown.message : String(thrown);
-    const { host1, host2 } = scene.world;
+    const { host1, host2 } = hosts.harness;
     const logs = [host1, host2].map((host) => host.log().slice(-3000));
     throw new Error([said, ...logs].join('\n'));
   } finally {
-    await scene.world.stop();
+    await hosts.harness.stop();
   }
 }
 
@@ -119,19 +120,19 @@ for (const maker of ['c', 'ours'] as const) {
   test(`171, 172: ${maker} asks for a lease host 2 holds, politely and by force`, async (t) => {
     const reason = whyNot('c', maker);
     if (reason !== null) return t.skip(reason);
-    await withTwoHosts(maker, async (scene) => {
-      const a = scene.resource('A', 0);
-      const forced = await scene.holdOnHostTwo(a);
-      await scene.replay('171'); // FORCE: SIGKILL
+    await withTwoHosts(maker, async (hosts) => {
+      const a = hosts.resource('A', 0);
+      const forced = await hosts.holdOnHostTwo(a);
+      await hosts.replay('171'); // FORCE: SIGKILL
       await until('the forced holder to be killed', async () => forced.signalCode === 'SIGKILL');
       let asked: RegisteredProcess | null = null;
       await until('its lease to be free', async () => {
-        asked ??= await scene.world.register(scene.world.host2);
+        asked ??= await hosts.harness.register(hosts.harness.host2);
         const target = asked.pid;
-        return (await scene.world.client2.call(acquire([a], { target }))).ok;
+        return (await hosts.harness.client2.call(acquire([a], { target }))).ok;
       });
       await sleep(BITS_FORGOTTEN_MS);
-      await scene.replay('172'); // GRACEFUL: SIGTERM
+      await hosts.replay('172'); // GRACEFUL: SIGTERM
       await until('the asked holder to end', async () => asked?.signalCode === 'SIGTERM');
     });
   });
@@ -139,23 +140,23 @@ for (const maker of ['c', 'ours'] as const) {
   test(`175–179: ${maker} meets a dead owner, and is busy waiting for it`, async (t) => {
     const reason = whyNot('c', maker);
     if (reason !== null) return t.skip(reason);
-    await withTwoHosts(maker, async (scene) => {
-      const d = scene.resource('D', 3);
-      await scene.holdOnHostTwo(d);
-      await scene.world.host2.stop();
-      await scene.untilHostTwoIs(HOST_STATES.FAIL);
-      const waiting = await scene.play(RECORDED_PIDS[0]);
-      await scene.play(RECORDED_PIDS[1]);
-      await scene.replay('175');
+    await withTwoHosts(maker, async (hosts) => {
+      const d = hosts.resource('D', 3);
+      await hosts.holdOnHostTwo(d);
+      await hosts.harness.host2.stop();
+      await hosts.untilHostTwoIs(HOST_STATES.FAIL);
+      const waiting = await hosts.play(RECORDED_PIDS[0]);
+      await hosts.play(RECORDED_PIDS[1]);
+      await hosts.replay('175');
 
       let isAnswered = false;
-      const answered = scene.world.client1.call(acquire([d], { target: waiting })).then(() => {
+      const answered = hosts.harness.client1.call(acquire([d], { target: waiting })).then(() => {
         isAnswered = true;
       });
       await sleep(500);
-      for (const prefix of ['176', '177', '178', '179']) await scene.replay(prefix);
+      for (const prefix of ['176', '177', '178', '179']) await hosts.replay(prefix);
       assert.equal(isAnswered, false, 'the acquire still waits for the dead owner');
-      await scene.world.host1.stop();
+      await hosts.harness.host1.stop();
       await answered;
     });
   });

@@ -6,13 +6,13 @@ import { until } from '../../src/rig/run.ts';
 import { writeLockspace } from '../../src/wire/sanlock/area-calls.ts';
 import { addLockspace, inquireLockspace, setEvent } from '../../src/wire/sanlock/daemon-calls.ts';
 import { EVENT_FLAGS } from '../../src/wire/sanlock/socket.ts';
-import { crowd, VISITS } from './connection-kinds.ts';
+import { BEHAVIORS, connectMany } from './client-connections.ts';
 import { startCountedSanlock } from './counted-daemon.ts';
 import { noHungFile, startHungFile } from './hung-file.ts';
-import { clientOf, must } from './replay-world.ts';
+import { clientOf, lockspaceAt, must } from './sanlock-clients.ts';
 import { makeArea, whyNot } from './sanlock-daemons.ts';
 
-const VISITORS = 5000;
+const CLIENTS = 5000;
 const EVENTS = 3000;
 /** Longer than the test takes: the join is under way all the time. */
 const LONG_IO_TIMEOUT_S = 200;
@@ -24,20 +24,20 @@ test('who waits for a join and leaves is forgotten', where, async () => {
   try {
     const socketPath = `${daemon.directory}/sanlock.sock`;
     const client = clientOf({ socketPath });
-    const lockspace = { name: 'LS', hostId: 1n, path: file.path, offset: 0n };
+    const lockspace = lockspaceAt(file.path);
     const { request } = inquireLockspace(lockspace, { wait: true });
     const talk = { socketPath, hellos: [new Uint8Array(0)], requests: [request] };
-    const visit = 'leaves before the answer';
-    const visits = { [visit]: VISITS[visit] ?? assert.fail() };
+    const behavior = 'leaves before the answer';
+    const behaviors = { [behavior]: BEHAVIORS[behavior] ?? assert.fail() };
     file.hang();
     const timers = async () => (await daemon.counts()).active['Timeout'] ?? 0;
     const idle = await timers();
     const adding = client.call(addLockspace(lockspace, { ioTimeoutS: LONG_IO_TIMEOUT_S }));
     const measuresLag = async () => (await timers()) > idle;
     await until('the timer that a lockspace brings', measuresLag, { withinMs: 20_000 });
-    await crowd(talk, VISITORS / 10, visits);
+    await connectMany(talk, CLIENTS / 10, behaviors);
     const before = await daemon.counts();
-    await crowd(talk, VISITORS, visits);
+    await connectMany(talk, CLIENTS, behaviors);
     await daemon.isBackAt(before);
     file.recover();
     await adding;
@@ -64,7 +64,7 @@ test('events that a stopped lease process does not take are one', where, async (
   try {
     const client = clientOf({ socketPath: `${daemon.directory}/sanlock.sock` });
     const path = makeArea(`${daemon.directory}/a`, MIB);
-    const lockspace = { name: 'LS', hostId: 1n, path, offset: 0n };
+    const lockspace = lockspaceAt(path);
     await must(client, writeLockspace(lockspace, { ioTimeoutS: 10 }));
     await must(client, addLockspace(lockspace, { ioTimeoutS: 10 }));
     const session = await client.registerProcess();

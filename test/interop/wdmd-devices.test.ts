@@ -9,7 +9,7 @@ import {
   WdmdHost,
   waitFor,
   whyNoWdmd,
-} from './wdmd-world.ts';
+} from './wdmd-host.ts';
 
 /** What wdmd makes of devices that are not what their timeout says, or no use at all. */
 const missing = whyNoWdmd();
@@ -72,8 +72,8 @@ test('it is refused where half the time cannot be had, and so is a mere alarm', 
 
 /** A modprobe that makes the device a working one, and notes that it ran. */
 function fakeModprobe(host: WdmdHost, device: FakeWatchdog): void {
-  mkdirSync(host.outside('/run/bin'));
-  const program = host.outside('/run/bin/modprobe');
+  mkdirSync(host.path('/run/bin'));
+  const program = host.path('/run/bin/modprobe');
   writeFileSync(
     program,
     `#!/bin/sh\necho "$@" > /run/loaded\nrm -f ${DOG}; ln -s ${device.path} ${DOG}\n`,
@@ -91,16 +91,16 @@ test('softdog takes the place of a device that is there and cannot be used', whe
   await withDevice(device, () =>
     inHost(async (host) => {
       fakeModprobe(host, device);
-      writeFileSync(host.outside(DOG), '');
+      writeFileSync(host.path(DOG), '');
       const first = await fallingBack(host);
       assert.equal(first.status, 0, first.stderr);
-      assert.ok(existsSync(host.outside('/run/loaded')));
+      assert.ok(existsSync(host.path('/run/loaded')));
       assert.match(first.stderr, /^error 25 ioctl gettimeout \/run\/dog$/m);
       assert.match(first.stderr, /softdog was loaded \(\/run\/dog\)/);
       assert.equal(first.stdout, '');
       assert.ok(device.words().includes('write V'), 'disarmed');
 
-      writeFileSync(host.outside('/run/loaded'), 'not again');
+      writeFileSync(host.path('/run/loaded'), 'not again');
       const second = await fallingBack(host);
       assert.deepEqual([second.status, second.stderr], [0, '']);
     }),
@@ -124,7 +124,7 @@ test(
         assert.equal(ran.status, 1);
         assert.match(ran.stderr, /^cannot probe watchdog devices while wdmd is in use\.$/m);
         assert.equal(device.words().length, before);
-        assert.equal(existsSync(host.outside('/run/loaded')), false);
+        assert.equal(existsSync(host.path('/run/loaded')), false);
       }),
     );
   },

@@ -4,10 +4,10 @@ import { test } from 'node:test';
 import { encode, zeroRecord } from '../../src/codec/struct.ts';
 import { until } from '../../src/rig/run.ts';
 import { WDMD_CMD, type WdmdMessage, wdmdMessage } from '../../src/wire/wdmd/socket.ts';
-import { crowd } from './connection-kinds.ts';
+import { connectMany } from './client-connections.ts';
 import { CountedDaemon } from './counted-daemon.ts';
 import { floods } from './flooding-client.ts';
-import { FakeWatchdog, WdmdClient, whyNoWdmd } from './wdmd-world.ts';
+import { FakeWatchdog, WdmdClient, whyNoWdmd } from './wdmd-host.ts';
 
 const CONNECTIONS = Number(process.env['HOLDFAST_CONNECTIONS'] ?? 10_000);
 /** So that everything is compiled, and has been allocated once. */
@@ -16,7 +16,7 @@ const where = { skip: whyNoWdmd() ?? false };
 /** Pings that must come in time while the flood goes on: one each 10 s. */
 const PINGS = 2;
 const PING_EVERY_MS = 10_000;
-/** A loaded machine is slow; before there was a turn for everybody a flood was served first. */
+/** A loaded machine is slow; without a turn for each client a flood would be served first. */
 const MAX_LATE_MS = 5000;
 
 const socketOf = (directory: string) => `${directory}/wdmd.sock`;
@@ -46,7 +46,7 @@ async function withWdmd(
 test('connections of every kind leave nothing behind in wdmd', where, async () => {
   await withWdmd(async (daemon) => {
     const registered = Buffer.concat([
-      request(WDMD_CMD.REGISTER, { name: 'crowd' }),
+      request(WDMD_CMD.REGISTER, { name: 'client' }),
       request(WDMD_CMD.REFCOUNT_SET),
       request(WDMD_CMD.TEST_LIVE),
     ]);
@@ -59,9 +59,9 @@ test('connections of every kind leave nothing behind in wdmd', where, async () =
         request(WDMD_CMD.OPEN_WATCHDOG, { fireTimeout: 60 }),
       ],
     };
-    await crowd(talk, WARM_UP);
+    await connectMany(talk, WARM_UP);
     const before = await daemon.counts();
-    await crowd(talk, CONNECTIONS);
+    await connectMany(talk, CONNECTIONS);
     await daemon.isBackAt(before);
     const client = await WdmdClient.connect(talk.socketPath);
     assert.deepEqual(

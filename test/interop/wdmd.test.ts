@@ -12,13 +12,15 @@ import {
   WdmdHost,
   waitFor,
   whyNoWdmd,
-} from './wdmd-world.ts';
+} from './wdmd-host.ts';
 
 const missing = whyNoWdmd();
 const where = missing === null ? { timeout: 240_000 } : { skip: missing };
 const MAKERS: readonly Maker[] = ['c', 'ours'];
 
-async function inWorld<T>(work: (host: WdmdHost, device: FakeWatchdog) => Promise<T>): Promise<T> {
+async function withWdmdHost<T>(
+  work: (host: WdmdHost, device: FakeWatchdog) => Promise<T>,
+): Promise<T> {
   const device = await FakeWatchdog.start();
   const host = await WdmdHost.start();
   try {
@@ -29,12 +31,12 @@ async function inWorld<T>(work: (host: WdmdHost, device: FakeWatchdog) => Promis
   }
 }
 
-/** Runs one scenario with each maker at the same time; both must tell the same. */
+/** Runs one scenario with each maker at the same time; both must show the same. */
 async function alike<T>(
   work: (maker: Maker, host: WdmdHost, device: FakeWatchdog) => Promise<T>,
 ): Promise<T> {
   const [theirs, ours] = await Promise.all(
-    MAKERS.map((maker) => inWorld((host, device) => work(maker, host, device))),
+    MAKERS.map((maker) => withWdmdHost((host, device) => work(maker, host, device))),
   );
   assert.deepEqual(ours, theirs);
   assert.ok(theirs !== undefined);
@@ -58,16 +60,16 @@ test('probe: the same lines, streams and status', where, async () => {
   const small = await FakeWatchdog.start(30, 30);
   try {
     const ran = await alike(async (maker, host, device) => {
-      writeFileSync(host.outside('/run/plain'), '');
+      writeFileSync(host.path('/run/plain'), '');
       const results = [];
       for (const path of [device.path, small.path, '/run/plain', '/run', '/dev/watchdog1']) {
         const { stdout, stderr, status } = await host.run(WDMD[maker], ['-p', '-w', path]);
         const shown = stdout.replace(device.path, 'DEVICE');
         results.push([shown, stderr, status]);
       }
-      return { results, told: device.words() };
+      return { results, calls: device.words() };
     });
-    assert.deepEqual(ran.told, ['open', 'getTimeout 60', 'write V', 'close']);
+    assert.deepEqual(ran.calls, ['open', 'getTimeout 60', 'write V', 'close']);
     assert.deepEqual(ran.results[0], ['DEVICE\n', '', 0]);
   } finally {
     small.close();
@@ -98,25 +100,25 @@ test('the usage text has the options of the original, in our own words', where, 
   }
 });
 
-test('a device that is none: no daemon, status 255, nothing left behind', where, async () => {
+test('a device that is none: no daemon, status 255, no file left over', where, async () => {
   await alike(async (maker, host) => {
-    writeFileSync(host.outside('/run/plain'), '');
+    writeFileSync(host.path('/run/plain'), '');
     const ran = await host.run(WDMD[maker], ['-D', '-w', '/run/plain']);
     assert.match(ran.stderr, /no watchdog device, load a watchdog driver\n$/);
-    return [ran.status, existsSync(host.outside('/dev/shm/wdmd'))];
+    return [ran.status, existsSync(host.path('/dev/shm/wdmd'))];
   });
 });
 
-test('files, modes, and what a second daemon and a probe are told', where, async () => {
+test('files, modes, and what a second daemon and a probe answer', where, async () => {
   await alike(async (maker, host, device) => {
     const child = await host.wdmd(maker, device);
     const modes = ['/run/wdmd', '/run/wdmd/wdmd.sock', '/run/wdmd/wdmd.pid', '/dev/shm/wdmd'].map(
       (path) => {
-        const { mode, uid, gid, size } = statSync(host.outside(path));
+        const { mode, uid, gid, size } = statSync(host.path(path));
         return [path, mode.toString(8), uid, gid, path.includes('shm') ? size : 0];
       },
     );
-    const pidText = readFileSync(host.outside('/run/wdmd/wdmd.pid'), 'ascii');
+    const pidText = readFileSync(host.path('/run/wdmd/wdmd.pid'), 'ascii');
     assert.equal(pidText, `${child.pid}\n`);
     const probe = await host.run(WDMD[maker], ['-p']);
     const second = await host.run(WDMD[maker], ['-D', '-w', device.path]);
@@ -124,7 +126,7 @@ test('files, modes, and what a second daemon and a probe are told', where, async
     child.kill('SIGTERM');
     const status = await statusOf(child);
     const left = ['/run/wdmd/wdmd.pid', '/dev/shm/wdmd'].filter((path) =>
-      existsSync(host.outside(path)),
+      existsSync(host.path(path)),
     );
     const noDaemon = await host.run(WDMD[maker], ['-d']);
     return {
@@ -134,7 +136,7 @@ test('files, modes, and what a second daemon and a probe are told', where, async
       dump: comparable(dump.stdout, 0),
       status,
       left,
-      told: device.words().filter((what) => what !== 'keepalive'),
+      calls: device.words().filter((what) => what !== 'keepalive'),
       noDaemon,
     };
   });
@@ -145,7 +147,7 @@ test('each dumps the other', where, async () => {
     ['c', 'ours'],
     ['ours', 'c'],
   ] as const) {
-    await inWorld(async (host, device) => {
+    await withWdmdHost(async (host, device) => {
       await host.wdmd(daemon, device);
       const ran = await host.run(WDMD[asker], ['-d']);
       assert.match(ran.stdout, /^wdmd \d+ socket_gid .*\nclient 0 name signal .*\nclient 1 .*\n/);
@@ -164,15 +166,15 @@ test(
       child.kill('SIGKILL');
       await statusOf(child);
       await waitFor('its last word', () => device.words().includes('close'));
-      const told = device.words().filter((what) => what !== 'keepalive');
+      const calls = device.words().filter((what) => what !== 'keepalive');
       const again = await host.run(WDMD[maker], ['-D', '-w', device.path]);
       assert.match(again.stderr, /other wdmd not cleanly stopped, shm_open error 17\n$/);
-      return [told, again.status];
+      return [calls, again.status];
     });
   },
 );
 
-test('the life of a client: expiry, reopening, death, SIGTERM', where, async () => {
+test('a client from registration to death: expiry, reopening, SIGTERM', where, async () => {
   const scenario = await alike(async (maker, host, device) => {
     const child = await host.wdmd(maker, device);
     const dumps: string[] = [];
@@ -180,13 +182,13 @@ test('the life of a client: expiry, reopening, death, SIGTERM', where, async () 
     await client.status(); // the first event tests
     const startMs = Number(process.hrtime.bigint() / 1_000_000n);
     const startS = nowS();
-    const look = async () => dumps.push(comparable(await host.dump(), startS));
+    const takeDump = async () => dumps.push(comparable(await host.dump(), startS));
     client.send({ cmd: 1, name: 'sanlock_LS:1' });
     client.send({ cmd: 2 });
     client.live(startS, startS + 12); // closed 10 s after the first test: 2 s before the expiry
     client.send({ cmd: 99 });
     await client.status(); // C takes one message of a client at a time
-    await look();
+    await takeDump();
     child.kill('SIGTERM'); // refused
     await sleep(12_500);
     dumps.push(String((await client.status()).testInterval));
@@ -197,21 +199,21 @@ test('the life of a client: expiry, reopening, death, SIGTERM', where, async () 
     const bystander = await WdmdClient.connect(host.socketPath);
     bystander.send({ cmd: 1, name: 'bystander' });
     await sleep(300);
-    await look();
+    await takeDump();
     child.kill('SIGTERM'); // refused: the dead one holds a refcount
     await sleep(500);
-    await look();
+    await takeDump();
     // Ours asks a device that it opens again for its timeout.
-    const told = device
+    const calls = device
       .events()
       .filter(({ ms, what }) => ms > startMs && !what.startsWith('getTimeout'));
-    const seconds = told.map(({ ms }) => (ms - startMs) / 1000);
+    const seconds = calls.map(({ ms }) => (ms - startMs) / 1000);
     return {
       dumps: dumps.map((text) => text.replace(/(closeunclean) T\+\d+/, '$1 T')),
-      told: told.map(({ what }) => what),
+      calls: calls.map(({ what }) => what),
       seconds: seconds.map((s) => (s < 12 ? 'first' : 'renewed')),
     };
   });
-  assert.deepEqual(scenario.told, ['close', 'open', 'keepalive']);
+  assert.deepEqual(scenario.calls, ['close', 'open', 'keepalive']);
   assert.deepEqual(scenario.seconds, ['first', 'renewed', 'renewed']);
 });

@@ -23,7 +23,7 @@ const LATE_S = 10;
 const PYTHON = '/usr/bin/python3';
 const obstacle = rigObstacle() ?? (originalsInstalled() ? null : 'the originals are not installed');
 
-/** One host of the test: its daemon, its counting client, and what befell them. */
+/** One host of the test: its daemon, its counting client, and what has happened to them. */
 class Counter {
   readonly host: Host;
   readonly #rig: Rig;
@@ -106,7 +106,7 @@ async function killDaemon(counter: Counter, endMs: number): Promise<void> {
   await counter.join();
 }
 
-/** A lease process that stood still for too long may have been ended by its front. */
+/** The front may have ended a lease process that was stopped for too long. */
 function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);

@@ -6,7 +6,7 @@ export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t devtmpfs dev /dev
 mount -t sysfs sys /sys
-fail() { echo "LAB-FAILED $*" >/dev/console; poweroff -f; }
+fail() { echo "RIG-FAILED $*" >/dev/console; poweroff -f; }
 
 while read -r module; do
     insmod "/modules/$module" || fail "insmod $module"

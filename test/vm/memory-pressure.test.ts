@@ -112,13 +112,13 @@ async function enterOwnRoot(machine: Machine): Promise<void> {
   await shell(machine, `mkdir -p ${NEW_ROOT} && mount ${OWN_DISK} ${NEW_ROOT} && ${mounts}`);
   const daemon = [process.execPath, `${PROGRAMS}/dist/sanlock.cjs`, 'daemon', '-D'];
   const options = ['-w', '0', '-U', 'root', '-G', 'root', '-e', 'small'];
-  // As its unit has it: never the one that ends when memory does.
+  // As its unit has it: the kernel never kills it for want of memory.
   const exempt = ['/bin/sh', '-c', 'echo -1000 >/proc/self/oom_score_adj; exec "$@"', 'sh'];
   machine.start([...exempt, 'chroot', NEW_ROOT, ...daemon, ...options]);
   await shell(machine, 'until [ -S /run/sanlock/sanlock.sock ]; do sleep 0.2; done');
 }
 
-/** What is left is taken by pages that cannot leave. */
+/** Pages that cannot be evicted take the rest of the memory. */
 function fillMemory(): string {
   const left = `$(awk '/^MemAvailable/ { print int($2 / 1024) - ${FREE_MB} }' /proc/meminfo)`;
   const place = 'mkdir /run/full && mount -t tmpfs -o size=2G full /run/full';

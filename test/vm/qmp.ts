@@ -21,7 +21,7 @@ function attempt(path: string): Promise<Socket | null> {
   return new Promise((resolve) => {
     const socket = connect({ path });
     socket.once('connect', () => {
-      socket.on('error', () => socket.destroy()); // a machine ended: its exit tells
+      socket.on('error', () => socket.destroy()); // a machine ended: its exit shows it
       socket.unref();
       resolve(socket);
     });

@@ -1,4 +1,4 @@
-// Machines to look around in: node scripts/run-script.mjs test/vm/up.ts [how many]
+// Machines for an interactive session: node scripts/run-script.mjs test/vm/up.ts [how many]
 import { MIB } from '../../src/base/units.ts';
 import { whyNoMachines } from './initramfs.ts';
 import { Machines } from './vm.ts';

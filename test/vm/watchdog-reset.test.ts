@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../src/base/units.ts';
 import { decode } from '../../src/codec/struct.ts';
 import { deltaLeader, LEADER_BYTES, paxosLeader } from '../../src/format/leader.ts';
+import { until as untilWithin } from '../../src/rig/run.ts';
 import { ROOT, whyNoMachines } from './initramfs.ts';
 import { type Finished, inTime, type Machine, Machines, SHARED_DISK } from './vm.ts';
 
@@ -16,7 +17,7 @@ const DEAD_S = EXPIRY_S + FIRE_S;
 /** An emulated machine starts a program, and does all else, so much later. */
 const LATE_S = 10;
 const POLL_MS = 100;
-/** wdmd looks, and feeds, once in so long (spec 25). */
+/** wdmd tests, and pings, once in so long (spec 25). */
 const WDMD_TEST_S = 10;
 const START_DEADLINE_MS = 120_000;
 const COMMAND_DEADLINE_MS = 120_000;
@@ -30,8 +31,8 @@ const lease = (number: number) => `LS:guest${number}:${SHARED_DISK}:${number * M
 const lockspace = (hostId: number) => `LS:${hostId}:${SHARED_DISK}:0`;
 
 /**
- * Writes to the shared disk like a guest's disk would, until it hangs in the kernel: then SIGTERM,
- * which it ignores, and SIGKILL, which nobody can, do nothing at all. That leaves the watchdog.
+ * Writes to the shared disk like a guest's disk would, until it waits in the kernel: then neither
+ * SIGTERM nor SIGKILL ends it, and the watchdog has to.
  */
 const STUBBORN = `
   const { openSync, writeSync } = require('node:fs');
@@ -96,7 +97,7 @@ async function scenario(t: TestContext, machines: Machines, disk: WatchedDisk): 
   await inObedience(t, third, obedient, disk.renewedMs(3));
 }
 
-/** Its user ended when told to, so this node has nothing to be reset for, however long we wait. */
+/** Its user ended at SIGTERM, so this host is not reset, however long we wait. */
 async function inObedience(
   t: TestContext,
   machine: Machine,
@@ -151,11 +152,7 @@ function holding(number: number, ...program: string[]): readonly string[] {
 
 /** Resolves, when it is so, with the time. */
 async function until(what: string, timeoutMs: number, isSo: () => boolean): Promise<number> {
-  const deadlineMs = Date.now() + timeoutMs;
-  while (!isSo()) {
-    if (Date.now() > deadlineMs) throw new Error(`not in ${timeoutMs / 1000} s: ${what}`);
-    await sleep(POLL_MS);
-  }
+  await untilWithin(what, isSo, { withinMs: timeoutMs, everyMs: POLL_MS });
   return Date.now();
 }
 
@@ -173,11 +170,11 @@ class WatchedDisk {
   constructor(path: string) {
     this.#fd = openSync(path, 'r');
     this.#timer = setInterval(() => {
-      for (const hostId of [1, 3]) this.#look(hostId);
+      for (const hostId of [1, 3]) this.#readLease(hostId);
     }, POLL_MS);
   }
 
-  #look(hostId: number): void {
+  #readLease(hostId: number): void {
     const { timestampS } = decode(deltaLeader, this.#read((hostId - 1) * SECTOR_BYTES));
     if (this.#renewals.get(hostId)?.timestampS === timestampS) return;
     this.#renewals.set(hostId, { timestampS, seenMs: Date.now() });

@@ -3,7 +3,7 @@ import { MIB, SECOND_MS } from '../../base/units.ts';
 import { writeLockspace, writeResource } from '../../wire/sanlock/area-calls.ts';
 import type { SanlockCall } from '../../wire/sanlock/call.ts';
 import { addLockspace, removeLockspace, shutdown } from '../../wire/sanlock/daemon-calls.ts';
-import { acquire, release } from '../../wire/sanlock/lease-calls.ts';
+import { acquire, release, request } from '../../wire/sanlock/lease-calls.ts';
 import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
 import type { Lockspace, Resource } from '../../wire/sanlock/types.ts';
 import { SimClock } from '../kernel/clock.ts';
@@ -25,7 +25,8 @@ const OFF: DaemonSettings = { killGraceS: 0, useWatchdog: false, watchdogFireTim
  *
  *   hosts N [joined] [io-timeout=2s] [grace=5s] [fire-timeout=60s] [no-watchdog] [lockspaces=LS,LT]
  *           joined: second 0 is when every host is a member of every lockspace
- *   add [no-wait]   remove [unused] [no-wait]   shutdown [force]
+ *   add [host-id=2] [no-wait]   remove [unused] [no-wait]   shutdown [force]
+ *   request mode=graceful|force      asks the owner of a lease, on another host, to release it
  *   process pid=101 [sigterm=ignored|3s] [stuck] [restrict=SIGKILL|SIGTERM]
  *           [killpath=/sbin/x] [killpath-does=nothing|release|end]
  *   acquire pid=101 [shared] [persistent] [orphan] [no-wait]   release pid=101   end pid=101
@@ -117,12 +118,8 @@ class Daemons implements Player {
   }
 
   #newHost(hostId: number, settings: DaemonSettings): DaemonHost {
-    const { clock, timeline, disks } = {
-      clock: this.#clock,
-      timeline: this.#timeline,
-      disks: this.#disks,
-    };
-    return new DaemonHost({ hostId, clock, timeline, disks, settings });
+    const world = { clock: this.#clock, timeline: this.#timeline, disks: this.#disks };
+    return new DaemonHost({ hostId, settings, ...world });
   }
 
   #format(lockspace: string): void {
@@ -180,13 +177,15 @@ class Daemons implements Player {
   #callOf(host: DaemonHost, command: Command): SanlockCall<number> {
     const { verb, words, options } = command;
     const name = options.get('lockspace') ?? 'LS';
-    const lockspace = lockspaceOf(name, host.hostId);
+    const lockspace = lockspaceOf(name, Number(options.get('host-id') ?? host.hostId));
     const resource = resourceOf(name, options.get('resource') ?? 'R1', flagsOf(words));
     switch (verb) {
       case 'add':
         return addLockspace(lockspace, { ioTimeoutS: this.#ioTimeoutS });
       case 'remove':
         return removeLockspace(lockspace, { onlyUnused: words.includes('unused') });
+      case 'request':
+        return request(resource, { forceMode: forceModeOf(options.get('mode')), nextLver: true });
       case 'shutdown':
         return shutdown(words.includes('force') ? 1 : 0);
       case 'acquire':
@@ -263,6 +262,11 @@ function resourceOf(lockspaceName: string, name: string, flags: number): Resourc
   return { lockspaceName, name, lver: 0n, flags, disks };
 }
 
+function forceModeOf(mode: string | undefined): number {
+  assert(mode === 'graceful' || mode === 'force', 'a request is graceful or forced');
+  return mode === 'force' ? 1 : 2;
+}
+
 function flagsOf(words: readonly string[]): number {
   const shared = words.includes('shared') ? RES_FLAGS.SHARED : 0;
   return shared | (words.includes('persistent') ? RES_FLAGS.PERSISTENT : 0);
@@ -284,7 +288,7 @@ function callWords({ verb, words, options }: Command): string {
   const lockspace = options.get('lockspace') ?? 'LS';
   const flags = words.filter((word) => word !== 'no-wait').map((word) => ` ${word}`);
   if (verb === 'shutdown') return `shutdown${flags.join('')}`;
-  const what = verb === 'acquire' || verb === 'release';
-  const name = what ? `${lockspace}:${options.get('resource') ?? 'R1'}` : lockspace;
+  const isOfLease = verb === 'acquire' || verb === 'release' || verb === 'request';
+  const name = isOfLease ? `${lockspace}:${options.get('resource') ?? 'R1'}` : lockspace;
   return `${verb} ${name}${flags.join('')}`;
 }

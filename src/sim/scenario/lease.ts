@@ -167,5 +167,5 @@ function refused(error: LeaseError): string {
 
 function* restSteps(rest: Steps<void>): Steps<string> {
   yield* rest;
-  return 'gave back';
+  return 'finished';
 }

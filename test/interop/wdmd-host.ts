@@ -1,12 +1,11 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { accessSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { buildSync } from 'esbuild';
-import koffi from 'koffi';
 import { decode, encode, type RecordOf, zeroRecord } from '../../src/codec/struct.ts';
 import { until } from '../../src/rig/run.ts';
 import { wdmdMessage } from '../../src/wire/wdmd/socket.ts';
+import { type FuseServer, startFuseServer, whyNoFuse } from './fuse-server.ts';
 import { killAtExit, type Maker, type Ran, run, serves } from './sanlock-daemons.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
@@ -20,31 +19,23 @@ export function opensOnDemand(maker: Maker): boolean {
 }
 
 const START_DEADLINE_MS = 20_000;
-const MNT_DETACH = 2;
 
 /** Why these daemons cannot be compared here; null when they can. */
 export function whyNoWdmd(): string | null {
   if (process.getuid?.() !== 0) return 'namespaces and mounts need root';
   if (!existsSync(WDMD.c)) return 'the C wdmd is not installed';
   if (!existsSync(`${ROOT}/dist/wdmd.cjs`)) return 'our wdmd is not built: npm run build';
-  try {
-    accessSync('/dev/fuse');
-    return null;
-  } catch {
-    return 'the watchdog device is made of /dev/fuse, which this kernel does not offer';
-  }
+  return whyNoFuse();
 }
 
 /** A watchdog device that never fires; see fuse-watchdog.ts. */
 export class FakeWatchdog {
   readonly path: string;
-  readonly #directory: string;
-  readonly #server: ChildProcess;
+  readonly #server: FuseServer;
 
-  private constructor(directory: string, server: ChildProcess) {
-    this.#directory = directory;
+  private constructor(server: FuseServer) {
     this.#server = server;
-    this.path = join(directory, 'mount/watchdog');
+    this.path = join(server.directory, 'mount/watchdog');
   }
 
   static async start(
@@ -52,33 +43,22 @@ export class FakeWatchdog {
     largestS = 600,
     is: { readonly identity: string; readonly options: number } = { identity: '', options: 0 },
   ): Promise<FakeWatchdog> {
-    const directory = mkdtempSync('/tmp/holdfast-watchdog-');
-    const program = join(directory, 'fuse-watchdog.cjs');
-    const events = join(directory, 'events');
-    buildSync({
-      entryPoints: [join(ROOT, 'test/interop/fuse-watchdog.ts')],
-      outfile: program,
-      bundle: true,
-      platform: 'node',
-      format: 'cjs',
-      external: ['koffi'],
+    const server = startFuseServer('fuse-watchdog', (directory) => {
+      const events = join(directory, 'events');
+      writeFileSync(events, '');
+      return [String(timeoutS), String(largestS), events, is.identity, String(is.options)];
     });
-    writeFileSync(events, '');
-    const times = [String(timeoutS), String(largestS)];
-    const args = [program, join(directory, 'mount'), ...times, events];
-    args.push(is.identity, String(is.options));
-    const server = spawn(process.execPath, args, {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, NODE_PATH: join(ROOT, 'node_modules') },
-    });
-    killAtExit(server);
-    await waitFor('the watchdog device', () => existsSync(join(directory, 'mount/watchdog')));
-    return new FakeWatchdog(directory, server);
+    killAtExit(server.process);
+    const device = new FakeWatchdog(server);
+    await waitFor('the watchdog device', () => existsSync(device.path));
+    return device;
   }
 
-  /** What it was told: CLOCK_MONOTONIC milliseconds and words. */
+  /** The calls that it got: CLOCK_MONOTONIC milliseconds and words. */
   events(): readonly { readonly ms: number; readonly what: string }[] {
-    const lines = readFileSync(join(this.#directory, 'events'), 'ascii').trimEnd().split('\n');
+    const lines = readFileSync(join(this.#server.directory, 'events'), 'ascii')
+      .trimEnd()
+      .split('\n');
     return lines.filter(Boolean).map((line) => {
       const blank = line.indexOf(' ');
       return { ms: Number(line.slice(0, blank)), what: line.slice(blank + 1) };
@@ -90,10 +70,7 @@ export class FakeWatchdog {
   }
 
   close(): void {
-    this.#server.kill('SIGKILL');
-    const umount = koffi.load('libc.so.6').func('int umount2(const char *target, int flags)');
-    umount(join(this.#directory, 'mount'), MNT_DETACH);
-    rmSync(this.#directory, { recursive: true, force: true });
+    this.#server.close();
   }
 }
 
@@ -118,13 +95,13 @@ export class WdmdHost {
     return host;
   }
 
-  /** A path of the namespace, seen from outside. */
-  outside(path: string): string {
+  /** A path of the namespace, as the rest of the machine sees it. */
+  path(path: string): string {
     return `/proc/${this.#keeper.pid}/root${path}`;
   }
 
   get socketPath(): string {
-    return this.outside('/run/wdmd/wdmd.sock');
+    return this.path('/run/wdmd/wdmd.sock');
   }
 
   run(program: string, args: readonly string[]): Promise<Ran> {

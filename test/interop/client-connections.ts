@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 
-/** What a crowd of clients says to a daemon, in the daemon's own protocol. */
+/** What many clients send to a daemon, in the daemon's own protocol. */
 export interface Talk {
   readonly socketPath: string;
   /** What clients may say first without an answer: nothing at all, and a registration. */
@@ -9,16 +9,19 @@ export interface Talk {
   readonly requests: readonly Uint8Array[];
 }
 
-export const CROWD_AT_ONCE = 20;
+const AT_ONCE = 20;
 /** More than the kernel holds for a reader that does not read. */
 const MANY_REQUESTS = 400;
 const PATIENCE_MS = 20_000;
 
-/** One way to come and to leave; it ends when the client has gone. */
-type Visit = (socket: Socket, bytes: { hello: Uint8Array; request: Uint8Array }) => Promise<void>;
+/** What a client does on its connection before it closes it. */
+type ClientBehavior = (
+  socket: Socket,
+  bytes: { hello: Uint8Array; request: Uint8Array },
+) => Promise<void>;
 
 /** Every way in which a client can leave a daemon. */
-export const VISITS: Readonly<Record<string, Visit>> = {
+export const BEHAVIORS: Readonly<Record<string, ClientBehavior>> = {
   'closes at once': async (socket, { hello }) => {
     await written(socket, hello);
   },
@@ -66,26 +69,26 @@ export const VISITS: Readonly<Record<string, Visit>> = {
   },
 };
 
-/** `count` visits of every kind in turn, some at once. @throws when one of them gets stuck */
-export async function crowd(talk: Talk, count: number, visits = VISITS): Promise<void> {
+/** `count` clients, of every behavior in turn, some at once. @throws when one of them gets stuck */
+export async function connectMany(talk: Talk, count: number, behaviors = BEHAVIORS): Promise<void> {
   const kinds = talk.hellos.flatMap((hello) =>
     talk.requests.flatMap((request) =>
-      Object.entries(visits).map(([name, visit]) => ({ hello, request, name, visit })),
+      Object.entries(behaviors).map(([name, behave]) => ({ hello, request, name, behave })),
     ),
   );
   let next = 0;
-  const visitor = async () => {
+  const worker = async () => {
     for (let at = next++; at < count; at = next++) {
       const kind = kinds[at % kinds.length];
-      if (kind !== undefined) await visited(talk.socketPath, kind);
+      if (kind !== undefined) await connectOnce(talk.socketPath, kind);
     }
   };
-  await Promise.all(Array.from({ length: CROWD_AT_ONCE }, visitor));
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
-async function visited(
+async function connectOnce(
   path: string,
-  kind: { hello: Uint8Array; request: Uint8Array; name: string; visit: Visit },
+  kind: { hello: Uint8Array; request: Uint8Array; name: string; behave: ClientBehavior },
 ): Promise<void> {
   const socket = connect({ path, allowHalfOpen: true });
   socket.on('error', () => {}); // a daemon may well close first
@@ -94,7 +97,7 @@ async function visited(
     socket.once('close', () => clearTimeout(timer));
   });
   try {
-    await Promise.race([kind.visit(socket, kind), late]);
+    await Promise.race([kind.behave(socket, kind), late]);
   } finally {
     socket.destroy();
     if (!socket.closed) await new Promise((done) => socket.once('close', done));
