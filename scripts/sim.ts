@@ -46,7 +46,7 @@ function freshSeeds(count: number): number[] {
 }
 
 function runAll(seeds: readonly number[], wanted: Parameters<typeof optionsOf>[1]): number {
-  const total = { grants: 0, steps: 0, virtualMs: 0, fallen: 0 };
+  const total = { grants: 0, steps: 0, virtualMs: 0, staleLeaders: 0 };
   for (const seed of seeds) {
     const options = optionsOf(seed, wanted);
     const outcome = new World(options).run();
@@ -55,14 +55,14 @@ function runAll(seeds: readonly number[], wanted: Parameters<typeof optionsOf>[1
     total.grants += outcome.grants;
     total.steps += outcome.steps;
     total.virtualMs += outcome.virtualMs;
-    total.fallen += outcome.fallen;
+    total.staleLeaders += outcome.staleLeaders;
     if (seeds.length > 1) continue;
     for (const [answer, count] of [...outcome.answers].sort()) console.log(`${count}\t${answer}`);
   }
   const hours = (total.virtualMs / 3_600_000).toFixed(1);
   console.log(
     `${seeds.length} runs, ${hours} hours of virtual time, ${total.steps} events, ` +
-      `${total.grants} leases granted, ${total.fallen} leaders fell and were mended, ` +
+      `${total.grants} leases granted, ${total.staleLeaders} stale leaders were repaired, ` +
       'no promise broken',
   );
   return 0;

@@ -22,8 +22,8 @@ export interface Outcome {
   readonly virtualMs: number;
   readonly grants: number;
   readonly answers: ReadonlyMap<string, number>;
-  /** Leader writes of dead hosts that landed over newer ones: allowed, and survived. */
-  readonly fallen: number;
+  /** Leaders that a late write put back: allowed, and repaired. */
+  readonly staleLeaders: number;
   readonly broken: { readonly item: number | null; readonly text: string } | null;
   readonly trace: readonly string[];
 }
@@ -125,7 +125,7 @@ export class World implements UsersWorld {
       virtualMs: this.clock.nowMs() - START_MS,
       grants: this.#grants,
       answers: this.#answers,
-      fallen: this.checker.leases.fallen,
+      staleLeaders: this.checker.leases.staleLeaders,
       broken,
       trace: this.#trace,
     };

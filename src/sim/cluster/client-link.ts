@@ -4,7 +4,7 @@ import { SM_HEADER_BYTES, type SmHeader, smHeader } from '../../wire/sanlock/soc
 import type { SimPeer } from '../kernel/peer.ts';
 import type { SanlockHost } from './sanlock-host.ts';
 
-/** One request on its way. */
+/** A request that is not answered yet. */
 export interface Asked {
   readonly name: string;
   readonly stream: boolean;
@@ -12,19 +12,19 @@ export interface Asked {
   readonly answered: (header: SmHeader, body: Uint8Array) => void;
 }
 
-/** A client's connection to a daemon that may be killed: replies come in the order asked. */
+/** A client's connection to a daemon that may be killed: replies come in the order of requests. */
 export class ClientLink {
   readonly pid: number;
   readonly host: SanlockHost;
   readonly peer: SimPeer;
   readonly asked: Asked[] = [];
-  /** We closed it, or the daemon is gone. */
+  /** The client closed it, or the daemon is gone. */
   isOver = false;
   /** It only delivers events from now on. */
   isChannel = false;
   /** Only a part of its request was sent. */
   isCut = false;
-  /** When the first request that is asked came to be the first. */
+  /** When the first request of `asked` came to be the first. */
   headSinceMs = 0;
 
   readonly #nowMs: () => number;
@@ -41,8 +41,11 @@ export class ClientLink {
     return !this.isOver && !this.peer.closedByDaemon;
   }
 
-  /** @param cutAt sends only so many bytes now; the rest comes from what is returned */
-  ask<T>(
+  /**
+   * @param cutAt sends only so many bytes now
+   * @returns sends the rest
+   */
+  call<T>(
     call: SanlockCall<T>,
     nowMs: number,
     answered: Asked['answered'] = () => {},
@@ -60,7 +63,7 @@ export class ClientLink {
     };
   }
 
-  say(bytes: Uint8Array): void {
+  send(bytes: Uint8Array): void {
     this.#send(bytes);
   }
 

@@ -4,13 +4,14 @@ import type { SignalName } from '../../ports/processes.ts';
 import * as calls from '../../wire/sanlock/daemon-calls.ts';
 import type { Incarnation } from '../invariants/claims.ts';
 import type { SimPeer } from '../kernel/peer.ts';
+import { Watchers } from '../kernel/process.ts';
 import type { ProcessClock } from '../kernel/process-clock.ts';
 import { refusal, results } from './daemon-calls.ts';
 import type { Hardware } from './hardware.ts';
 import type { SiteWorld } from './site-world.ts';
 
 const LONGEST_DYING_MS = 8000;
-/** How long a process may work on after its daemon was killed: to beyond the watchdog's reset. */
+/** A process may work on for so long after its daemon was killed: beyond the watchdog's reset. */
 const LONGEST_WORKING_ON_MS = 100_000;
 
 /** A process that registered with the daemon for one lease. */
@@ -26,19 +27,19 @@ export interface ClientProcess {
 interface Surroundings {
   readonly world: SiteWorld;
   readonly hardware: Hardware;
-  /** Without one nothing may be stuck for ever: nobody would end it. */
+  /** Without one no process hangs for ever in the kernel: nothing would end it. */
   readonly hasWatchdog: boolean;
   readonly connect: (pid: number) => SimPeer;
-  /** The daemon's own time; null = it does not run. */
-  readonly daemonTime: () => ProcessClock | null;
+  /** The clock of the daemon; null = it does not run. */
+  readonly daemonClock: () => ProcessClock | null;
 }
 
-/** The processes of one machine that work by leases: their wishes, the signals they get, their end. */
+/** The processes of one host that use leases: their requests, the signals they get, their ends. */
 export class ClientProcesses {
   readonly #around: Surroundings;
   readonly #clients = new Map<number, ClientProcess>();
-  /** Of the daemon that runs now: whom to tell when a process is gone. */
-  readonly #watchers = new Map<number, (() => void)[]>();
+  /** Of the daemon that runs now. */
+  readonly #watchers = new Watchers();
   #nextPid = 1000;
 
   constructor(around: Surroundings) {
@@ -72,22 +73,22 @@ export class ClientProcesses {
     return this.#clients.has(pid);
   }
 
-  onceGone(pid: number, told: () => void): void {
-    this.#watchers.set(pid, [...(this.#watchers.get(pid) ?? []), told]);
+  onceGone(pid: number, gone: () => void): void {
+    this.#watchers.add(pid, gone);
   }
 
-  say(client: ClientProcess, request: Uint8Array, heard: (result: number) => void): void {
+  call(client: ClientProcess, request: Uint8Array, answered: (result: number) => void): void {
     client.peer.onReceived = () => {
       for (const result of results(client.peer)) {
         client.answer = null;
-        heard(result);
+        answered(result);
       }
     };
-    client.answer = (result) => heard(result.ok ? 0 : -ERRNO.ECONNRESET);
+    client.answer = (result) => answered(result.ok ? 0 : -ERRNO.ECONNRESET);
     this.#toDaemon(client.peer, request);
   }
 
-  /** The process dies in the middle of its wish. */
+  /** The process dies before its request is answered. */
   cancel(pid: number): void {
     const client = this.#clients.get(pid);
     if (client?.answer !== null && client !== undefined) this.die(client);
@@ -96,17 +97,17 @@ export class ClientProcesses {
   /** @returns whether there is such a process */
   signal(pid: number, signal: SignalName): boolean {
     const client = this.#clients.get(pid);
-    if (client !== undefined) this.#hit(client, signal);
+    if (client !== undefined) this.#signalled(client, signal);
     return client !== undefined;
   }
 
-  #hit(client: ClientProcess, signal: SignalName): void {
+  #signalled(client: ClientProcess, signal: SignalName): void {
     const { hardware, hasWatchdog } = this.#around;
     if (client.isDying && signal === 'SIGTERM') return;
     const fate = hardware.dice.next();
-    if (signal === 'SIGTERM' && fate > 0.6) return; // deaf
+    if (signal === 'SIGTERM' && fate > 0.6) return; // it ignores SIGTERM
     client.isDying = true;
-    if (fate > 0.95 && hasWatchdog) return; // stuck in the kernel: only a reset ends it
+    if (fate > 0.95 && hasWatchdog) return; // it hangs in the kernel: only a reset ends it
     const withinMs = fate < 0.3 ? 200 : LONGEST_DYING_MS;
     hardware.after(hardware.dice.between(0, withinMs), () => this.die(client));
   }
@@ -115,14 +116,13 @@ export class ClientProcesses {
   die(client: ClientProcess): void {
     if (!this.#clients.has(client.pid)) return;
     this.#gone(client);
-    this.#around.daemonTime()?.run(() => client.peer.close());
+    this.#around.daemonClock()?.run(() => client.peer.close());
   }
 
   #gone(client: ClientProcess): void {
     const { pid, incarnation, resource, answer } = client;
     this.#clients.delete(pid);
-    for (const tell of this.#watchers.get(pid) ?? []) tell();
-    this.#watchers.delete(pid);
+    this.#watchers.ended(pid);
     client.answer = null;
     const { claims } = this.#around.world.checker;
     const claim = claims.find(incarnation, resource);
@@ -131,13 +131,13 @@ export class ClientProcesses {
     answer?.(refusal('a process that died', -ERRNO.ECONNRESET));
   }
 
-  /** All end this instant, and there is no daemon to hear of it. */
+  /** All end this instant, and no daemon runs that could know. */
   powerLost(): void {
     this.#watchers.clear();
     for (const client of [...this.#clients.values()]) this.#gone(client);
   }
 
-  /** Nobody answers any more: a process in the middle of a wish cannot know how it ended. */
+  /** No answer comes any more: a process with a request under way cannot know its outcome. */
   daemonKilled(): void {
     const { hardware } = this.#around;
     this.#watchers.clear();
@@ -151,6 +151,6 @@ export class ClientProcesses {
   }
 
   #toDaemon(peer: SimPeer, bytes: Uint8Array): void {
-    this.#around.daemonTime()?.run(() => peer.send(bytes));
+    this.#around.daemonClock()?.run(() => peer.send(bytes));
   }
 }

@@ -6,7 +6,7 @@ import type { Lockspace, Resource } from '../../wire/sanlock/types.ts';
 import { AREA_BYTES, LOCKSPACE, LUN } from '../kernel/layout.ts';
 import type { SimPeer } from '../kernel/peer.ts';
 
-/** What add_lockspace answers when it was asked before. */
+/** Whether a result of add_lockspace says that it was called before. */
 export function isAsked(result: number): boolean {
   return [-ERRNO.EEXIST, -ERRNO.EINPROGRESS, -ERRNO.EAGAIN].includes(result);
 }
@@ -35,7 +35,7 @@ export function refusal(during: string, result: number): LeaseCommandResult {
   return { ok: false, step: 'run', error, leader: null };
 }
 
-/** The results of the whole replies that have come, each taken once. */
+/** The results of the replies that are complete, each taken once. */
 export function* results(peer: SimPeer): Generator<number> {
   while (peer.received.length >= SM_HEADER_BYTES) {
     const header = decode(smHeader, Uint8Array.from(peer.received.slice(0, SM_HEADER_BYTES)));

@@ -22,18 +22,18 @@ import type { Site } from './site.ts';
 import type { SiteSettings, SiteUsers, SiteWorld } from './site-world.ts';
 import { SimWdmd } from './wdmd.ts';
 
-/** A run directory, where it fills up at all. */
+/** The run directory is full or has room for so long, in worlds where it fills up. */
 const LONGEST_FULL_MS = 60_000;
 const LONGEST_ROOM_MS = 120_000;
 const DAMAGE_CHANCE = 0.9;
 const RETRY_JOIN_MS = 3000;
 const LONG_DOWN_MS = 400_000;
-/** Longer, and the device has fired in any case. */
+/** After a longer one the watchdog device has fired in any case. */
 const LONGEST_WDMD_LAG_MS = 60_000;
 
 /**
- * A machine under the very daemon: front and lease process, users that are processes with
- * connections, signals that kill them, and a watchdog for all that does not end in time.
+ * A host with the whole sanlock daemon: front and lease process, users that are processes with
+ * connections, signals that kill them, and a watchdog for those that do not end in time.
  */
 export class DaemonSite implements Site, Software {
   readonly name: string;
@@ -46,7 +46,7 @@ export class DaemonSite implements Site, Software {
   readonly #users: SiteUsers;
   readonly #sanlock: SimSanlock;
   #admin: SimPeer | null = null;
-  /** Of this boot: each daemon learns from it what the one before left running. */
+  /** Of this boot: each daemon learns from it which processes survived the one before. */
   #journal = new MemoryJournal();
   #wdmd: SimWdmd | null = null;
   readonly #wdmdDice: Dice;
@@ -89,7 +89,7 @@ export class DaemonSite implements Site, Software {
       hardware: this.hardware,
       hasWatchdog: this.#hasWatchdog,
       connect: (pid) => this.#sanlock.connect(pid),
-      daemonTime: () => this.#sanlock.clock,
+      daemonClock: () => this.#sanlock.clock,
     });
   }
 
@@ -146,7 +146,7 @@ export class DaemonSite implements Site, Software {
     };
   }
 
-  /** wdmd cannot run for a while, again and again. */
+  /** wdmd stalls again and again. */
   #lagNow(wdmd: SimWdmd): void {
     const afterMs = this.#wdmdDice.between(0.02, 1) * this.#world.options.faultIntervalMs;
     this.hardware.after(afterMs, () => {
@@ -160,7 +160,7 @@ export class DaemonSite implements Site, Software {
     });
   }
 
-  /** Around the end of the claim that a killed daemon left behind: what wdmd is there for. */
+  /** wdmd stalls around the expiry of the claim of a killed daemon: the case that wdmd is for. */
   #lagAtExpiry(wdmd: SimWdmd): void {
     const aliveMs = leaseTimes(this.#ioTimeoutS).renewalFailMs;
     const earliestMs = Math.max(0, aliveMs - LONGEST_WDMD_LAG_MS);
@@ -170,7 +170,7 @@ export class DaemonSite implements Site, Software {
   }
 
   #lag(wdmd: SimWdmd, forMs: number): void {
-    this.#world.log(this.name, `wdmd stands still for ${Math.round(forMs)} ms`);
+    this.#world.log(this.name, `wdmd stalls for ${Math.round(forMs)} ms`);
     wdmd.pause();
     this.#world.clock.after(forMs, () => wdmd.resume());
   }
@@ -184,13 +184,13 @@ export class DaemonSite implements Site, Software {
     this.#memberships.powerLost(ended);
   }
 
-  /** The administrator asks again and again: joined already is fine. */
+  /** The administrator adds the lockspace again and again: that it is added is no error. */
   #keepJoined(admin: SimPeer): void {
     let asked = false;
     const ask = () => {
       if (this.#admin !== admin || this.#sanlock.clock === null) return;
       if (!asked) {
-        asked = true; // first: a refusal comes at once
+        asked = true; // before the call: a refusal comes at once
         this.#sanlock.toDaemon(() => admin.send(calls.addLockspace(placeOf(this.#hostId)).request));
       }
       this.hardware.after(this.#dice.between(0.3, 1) * RETRY_JOIN_MS, ask);
@@ -214,7 +214,7 @@ export class DaemonSite implements Site, Software {
   }
 
   mayUse(): boolean {
-    return true; // what the daemon answered is what a process works by
+    return true; // a process works by what the daemon answered
   }
 
   run(command: LeaseCommand, answer: (result: LeaseCommandResult) => void): number | null {
@@ -225,7 +225,7 @@ export class DaemonSite implements Site, Software {
       const flags = command.shared ? RES_FLAGS.SHARED : 0;
       const { ownerNowait, readLvb: lvb } = command;
       const call = acquire([resourceOf(client.resource, flags)], { ownerNowait, lvb });
-      this.#clients.say(client, call.request, (result) => {
+      this.#clients.call(client, call.request, (result) => {
         if (result !== 0) this.#clients.die(client);
         answer(result === 0 ? this.#granted(client, 'acquire') : refusal('acquire', result));
       });
@@ -240,9 +240,9 @@ export class DaemonSite implements Site, Software {
     const client = resource === undefined ? null : this.#clients.holder(incarnation, resource);
     if (resource === undefined || client === null) return null;
     if (command.op === 'release') {
-      this.#clients.say(client, release([resourceOf(resource, 0)]).request, (result) => {
+      this.#clients.call(client, release([resourceOf(resource, 0)]).request, (result) => {
         this.#clients.die(client);
-        // Of a lockspace that is being given up nothing is written: its host lease ends soon.
+        // Nothing is written in a lockspace that is being left: its host lease ends soon.
         const { current } = this.#memberships;
         const membership = current?.incarnation === incarnation ? current : null;
         const isWritten = membership?.process.isAlive === true && !membership.isEnding;
@@ -253,9 +253,9 @@ export class DaemonSite implements Site, Software {
     }
     const { ownerNowait } = command;
     const wanted = resourceOf(resource, command.toShared ? RES_FLAGS.SHARED : 0);
-    this.#clients.say(client, convert(wanted, { ownerNowait }).request, (result) => {
+    this.#clients.call(client, convert(wanted, { ownerNowait }).request, (result) => {
       const granted = result === 0 ? this.#granted(client, 'convert') : refusal('convert', result);
-      // Of a lost lease process: whatever it had written, its user takes it that it stepped down.
+      // Whatever a lost lease process had written, its user counts itself a sharer.
       if (granted.ok && granted.op === 'convert' && command.toShared) {
         answer({ ...granted, hold: { ...granted.hold, shared: true } });
       } else answer(granted);
@@ -271,7 +271,7 @@ export class DaemonSite implements Site, Software {
     const peer = this.#sanlock.connect(3);
     peer.onReceived = () => {
       for (const result of results(peer)) {
-        const owner = { ownerId: 0, ownerGeneration: 0n }; // the socket does not tell
+        const owner = { ownerId: 0, ownerGeneration: 0n }; // the socket does not carry it
         const done = { ok: true, op: 'request', ...owner } as const;
         answer(result === 0 ? done : refusal('request', result));
         this.hardware.after(0, () => this.#sanlock.toDaemon(() => peer.close()));
@@ -310,7 +310,7 @@ export class DaemonSite implements Site, Software {
     if (membership === null) return;
     this.#world.log(
       membership.incarnation.label,
-      `lease process stands still for ${Math.round(forMs)} ms`,
+      `lease process stalls for ${Math.round(forMs)} ms`,
     );
     membership.process.clock.pause();
     this.#world.clock.after(forMs, () => membership.process.clock.resume());
@@ -318,20 +318,20 @@ export class DaemonSite implements Site, Software {
 
   pauseAll(forMs: number): void {
     if (!this.#hasWatchdog) {
-      this.pauseProgram(forMs); // nobody would stop its users in time
+      this.pauseProgram(forMs); // nothing would stop its users in time
       return;
     }
     const { clock } = this.hardware;
     const lease = this.#memberships.current?.process.clock ?? null;
     const times = [this.#sanlock.clock, clock, lease, this.#wdmd];
-    this.#world.log(this.name, `everything stands still for ${Math.round(forMs)} ms`);
+    this.#world.log(this.name, `everything stalls for ${Math.round(forMs)} ms`);
     for (const time of times) time?.pause();
     this.#world.clock.after(forMs, () => {
       for (const time of times) time?.resume();
     });
   }
 
-  /** The lease process is killed, or the daemon: then its processes work on until the reset. */
+  /** Kills the lease process, or the daemon: then its clients work on until the reset. */
   killProgram(): void {
     const membership = this.#memberships.current;
     if (membership === null) return;
@@ -343,7 +343,7 @@ export class DaemonSite implements Site, Software {
     this.#killDaemon();
   }
 
-  /** Its lease processes go with it. A service manager starts it again after a while. */
+  /** Its lease processes end too. A service manager starts the daemon again after a while. */
   #killDaemon(): void {
     this.#world.log(this.name, 'daemon is killed');
     const dice = this.#dice.fork(`damage ${this.#memberships.count}`);
@@ -354,7 +354,7 @@ export class DaemonSite implements Site, Software {
     this.#sanlock.kill();
     this.#clients.daemonKilled();
     this.#wdmd?.daemonKilled();
-    // Or only somebody who comes to look does; without a watchdog nobody else stops its users.
+    // Long: until an administrator does. Without a watchdog only the next daemon stops its users.
     const isLong = this.#wdmdDice.chance(0.4);
     const moreMs = isLong && this.#hasWatchdog ? LONG_DOWN_MS : 0;
     this.hardware.after(this.#dice.between(100, 30_000) + moreMs, () => this.#startDaemon());

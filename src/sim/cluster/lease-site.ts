@@ -18,21 +18,21 @@ import type { SiteSettings, SiteUsers, SiteWorld } from './site-world.ts';
 
 const LEAVE_PATIENCE_MS = 60_000;
 
-/** One membership: everything of it goes away together. */
+/** One membership, from the start of its lease process to the end. */
 interface Membership {
   readonly incarnation: Incarnation;
   readonly process: SimLeaseProcess;
   readonly answers: Map<number, (result: LeaseCommandResult) => void>;
-  /** Our monotonic milliseconds at the last renewal known to have landed; null = not joined. */
+  /** Monotonic milliseconds of the host at the last renewal that landed; null = not joined. */
   lastSuccessMs: number | null;
-  /** No user starts anything any more; those that remain are being killed. */
+  /** No user sends a request any more; those that remain are being killed. */
   isEnding: boolean;
   nextId: number;
 }
 
 /**
- * A machine with one lease process (the very program), a watchdog, and a simple front: it lets
- * users ask, kills them at own expiry, and is reset when they do not die in time.
+ * A host with a lease process, a watchdog and, instead of the front, the least that is safe: it
+ * passes on requests, kills the users at own expiry, and is reset when they do not end in time.
  */
 export class LeaseSite implements Site, Software {
   readonly name: string;
@@ -146,7 +146,7 @@ export class LeaseSite implements Site, Software {
     return membership.process.clock.nowMs() >= membership.lastSuccessMs + this.#times.renewalFailMs;
   }
 
-  /** A message leaves the program; it reaches us when our side runs. */
+  /** A message leaves the lease process; it arrives when the host runs. */
   #sent(membership: Membership, message: FromLeaseProcess): void {
     if (message.kind === 'ran' && isGrant(message.result) && this.#isExpired(membership)) {
       throw new Violation(
@@ -155,9 +155,9 @@ export class LeaseSite implements Site, Software {
       );
     }
     if (message.kind === 'joined') this.#joined(membership, message);
-    // The watchdog is fed for what is on disk, whenever we come to hear of it.
+    // The watchdog is pinged for what is on disk, whenever the message arrives.
     if (message.kind === 'renewed') membership.lastSuccessMs = message.timestampS * SECOND_MS;
-    this.hardware.clock?.run(() => this.#heard(membership, message));
+    this.hardware.clock?.run(() => this.#arrived(membership, message));
   }
 
   #joined(membership: Membership, message: Extract<FromLeaseProcess, { kind: 'joined' }>): void {
@@ -173,7 +173,7 @@ export class LeaseSite implements Site, Software {
     );
   }
 
-  #heard(membership: Membership, message: FromLeaseProcess): void {
+  #arrived(membership: Membership, message: FromLeaseProcess): void {
     if (this.#membership !== membership) return;
     switch (message.kind) {
       case 'joined':
@@ -195,7 +195,7 @@ export class LeaseSite implements Site, Software {
         const answer = membership.answers.get(message.id);
         membership.answers.delete(message.id);
         if (message.result.ok && message.result.op === 'request') {
-          const hostIds = [message.result.ownerId]; // as it is: the program has to bound it
+          const hostIds = [message.result.ownerId]; // unchecked: the program has to check its range
           membership.process.receive({ kind: 'announce', hostIds, event: null });
         }
         answer?.(message.result);
@@ -227,7 +227,7 @@ export class LeaseSite implements Site, Software {
     return id;
   }
 
-  /** Like the front: a grant that reaches a lockspace already given up is dropped. */
+  /** As in the front, a grant that comes after the lockspace was lost is dropped. */
   mayUse(incarnation: Incarnation): boolean {
     return this.incarnation === incarnation && !incarnation.isExpired();
   }
@@ -251,7 +251,7 @@ export class LeaseSite implements Site, Software {
     this.#end(membership);
   }
 
-  /** Users go first, then the host lease; whoever does not die is ended by the watchdog. */
+  /** Users end first, then the host lease; the watchdog ends users that do not end by themselves. */
   #end(membership: Membership): void {
     membership.isEnding = true;
     membership.process.receive({ kind: 'refuse' });
@@ -278,7 +278,7 @@ export class LeaseSite implements Site, Software {
     const { claims } = this.#world.checker;
     for (const claim of claims.heldBy(membership.incarnation)) {
       const fate = this.#dice.next();
-      if (fate > 0.9) continue; // stuck in the kernel: only a reset ends it
+      if (fate > 0.9) continue; // it hangs in the kernel: only a reset ends it
       const forMs = fate < 0.6 ? this.#dice.between(0, 5000) : this.#dice.between(0, 45_000);
       this.hardware.after(forMs, () => claims.end(claim));
     }
@@ -296,7 +296,7 @@ export class LeaseSite implements Site, Software {
     if (membership === null) return;
     this.#world.log(
       membership.incarnation.label,
-      `lease process stands still for ${Math.round(forMs)} ms`,
+      `lease process stalls for ${Math.round(forMs)} ms`,
     );
     membership.process.clock.pause();
     this.#world.clock.after(forMs, () => membership.process.clock.resume());
@@ -309,7 +309,7 @@ export class LeaseSite implements Site, Software {
     this.#world.clock.after(forMs, () => clock?.resume());
   }
 
-  /** The lease process dies; what it sent may still land, and only then may another one begin. */
+  /** The lease process dies. Another one starts only when all it sent has landed or is lost. */
   killProgram(): void {
     const membership = this.#membership;
     if (membership === null || membership.incarnation.isOver) return;
@@ -321,23 +321,23 @@ export class LeaseSite implements Site, Software {
     membership.answers.clear();
     this.#users.stop();
     this.#killUsers(membership);
-    this.#buryWhenDead(membership);
+    this.#overWhenGone(membership);
   }
 
-  #buryWhenDead(membership: Membership): void {
+  #overWhenGone(membership: Membership): void {
     if (this.#membership !== membership) return;
     if (
       this.#world.checker.claims.countOf(membership.incarnation) > 0 ||
       membership.process.disks.underWay > 0
     ) {
-      this.hardware.after(500, () => this.#buryWhenDead(membership));
+      this.hardware.after(500, () => this.#overWhenGone(membership));
       return;
     }
     this.hardware.watchdog.disarm();
     this.#over(membership);
   }
 
-  /** The program is done. A new membership begins when nothing of this one can still reach the disk. */
+  /** The membership is over. The next begins when no write of this one can reach the disk. */
   #over(membership: Membership): void {
     membership.incarnation.isOver = true;
     membership.process.end();

@@ -19,13 +19,13 @@ const HOP_MS = 0.01;
 const KILLPATH = '/usr/sbin/lvmlockctl';
 const BLOCK_BYTES = 512;
 
-/** What the host's daemons tell whoever keeps watch over it. */
+/** Observes the daemons of a host. */
 export interface Watch {
   /** An event of either daemon's log. */
   logged(event: string, fields: LogFields, of: 'sanlock' | 'lvmlockd', level: LogLevel): void;
-  /** sanlock ran the program of lvmlockd that is to make it let go. */
+  /** sanlock ran the killpath program of lvmlockd. */
   killpath(): void;
-  say(text: string): void;
+  log(text: string): void;
 }
 
 interface Lvmlockd {
@@ -39,7 +39,7 @@ interface Lvmlockd {
   accept: (connection: Connection) => void;
 }
 
-/** A host under the very daemons: sanlock, its lease processes, lvmlockd; and perhaps a watchdog. */
+/** A host with all daemons: sanlock, its lease processes, lvmlockd, and wdmd if it has a watchdog. */
 export class LvmHost {
   readonly hostId: number;
   readonly name: string;
@@ -134,12 +134,12 @@ export class LvmHost {
 
   startSanlock(): void {
     if (this.sanlock.isRunning) return;
-    this.#watch.say(`${this.name} sanlock starts`);
+    this.#watch.log(`${this.name} sanlock starts`);
     this.sanlock.start();
   }
 
   killSanlock(): void {
-    this.#watch.say(`${this.name} sanlock is killed`);
+    this.#watch.log(`${this.name} sanlock is killed`);
     this.sanlock.kill();
     this.#wdmd?.daemonKilled();
     this.#sanlockGone();
@@ -149,9 +149,9 @@ export class LvmHost {
     for (const link of [...(this.#lvmlockd?.links ?? [])]) link.lost();
   }
 
-  /** Everything ends; the next start is one of another boot. */
+  /** All programs end; the next start belongs to another boot. */
   powerCut(): void {
-    this.#watch.say(`${this.name} is reset`);
+    this.#watch.log(`${this.name} is reset`);
     this.killLvmlockd();
     this.sanlock.kill();
     this.#device?.disarm();
@@ -174,7 +174,7 @@ export class LvmHost {
 
   startLvmlockd(): void {
     if (this.#lvmlockd !== null) return;
-    this.#watch.say(`${this.name} lvmlockd starts`);
+    this.#watch.log(`${this.name} lvmlockd starts`);
     const time = new ProcessClock(this.#clock, { baseMs: this.#clock.nowMs(), rate: 1 });
     const sockets: Sockets = {
       listen: (_at, accept) => {
@@ -225,7 +225,7 @@ export class LvmHost {
   killLvmlockd(): void {
     const run = this.#lvmlockd;
     if (run === null) return;
-    this.#watch.say(`${this.name} lvmlockd is gone`);
+    this.#watch.log(`${this.name} lvmlockd is gone`);
     this.#lvmlockd = null;
     run.time.stop();
     for (const link of [...run.links]) link.hangUp();
@@ -254,7 +254,7 @@ export class LvmHost {
       if (isOpen && this.sanlock === sanlock) sanlock.toDaemon(() => peer.close());
       over();
     };
-    /** What the daemon had said before its end is heard first. */
+    /** Bytes that the daemon sent before its end arrive first. */
     const link = {
       hangUp,
       lost: () => {
@@ -287,11 +287,11 @@ export class LvmHost {
     later(() => answer({ ok: true, connection }));
   }
 
-  /** An lvm command asks lvmlockd; `heard` comes once. */
-  ask(request: string, heard: (result: number, reply: string) => void): void {
+  /** An lvm command sends a request to lvmlockd; `answered` is called once. */
+  ask(request: string, answered: (result: number, reply: string) => void): void {
     const run = this.#lvmlockd;
     if (run === null) {
-      heard(-ERRNO.ECONNRESET, '');
+      answered(-ERRNO.ECONNRESET, '');
       return;
     }
     let isOpen = true;
@@ -300,7 +300,7 @@ export class LvmHost {
       if (!isOpen) return;
       isOpen = false;
       run.commands.delete(command);
-      heard(result, reply);
+      answered(result, reply);
       run.time.run(hangUp);
     };
     const command = { lost: () => over(-ERRNO.ECONNRESET, '') };

@@ -12,7 +12,7 @@ import type { LeaseProcessSetup, SimLeaseProcess } from './lease-process.ts';
 import type { SimSanlock } from './sanlock.ts';
 import type { SiteWorld } from './site-world.ts';
 
-/** What a dead host's last I/O may still take until the storage has all of it, or has dropped it. */
+/** A dead host's last writes land within this time, or never. */
 const LONGEST_LANDING_MS = 9000;
 
 /** One membership of the daemon in the lockspace: a lease process from its `join` to its end. */
@@ -28,9 +28,9 @@ export interface Membership {
   /** The resource of each acquire sent to it, by the command's id, and of each of its holds. */
   readonly acquires: Map<number, number>;
   readonly resourceOfHold: Map<number, number>;
-  /** Milliseconds of the running system at the last renewal known to have landed. */
+  /** Milliseconds of the running system at the last renewal that landed. */
   lastSuccessMs: number | null;
-  /** The front let no more leases be granted. */
+  /** The front has refused further grants. */
   isEnding: boolean;
 }
 
@@ -89,7 +89,7 @@ export class Memberships {
     return { clock, disks, random: () => dice.next() };
   }
 
-  /** What the lease processes have sent to the disks lands soon or never. */
+  /** @param ended the lease processes: what they have sent to the disks lands soon or never */
   powerLost(ended: readonly SimLeaseProcess[]): void {
     const { world, hardware } = this.#around;
     const membership = this.#current;
@@ -159,7 +159,7 @@ export class Memberships {
     return nowMs >= membership.lastSuccessMs + this.#renewalFailMs;
   }
 
-  /** A message leaves the lease process: what it says is true on disk now. */
+  /** A message leaves the lease process: the disk is now as it says. */
   sentToFront(pid: number, message: FromLeaseProcess): void {
     const membership = this.#current;
     if (membership === null || membership.pid !== pid) return;
@@ -199,7 +199,7 @@ export class Memberships {
     this.#around.joined();
   }
 
-  /** The lease process is gone, and the daemon knows: it may forget the lockspace. */
+  /** The daemon knows that the lease process is gone: it may drop the lockspace. */
   leaseProcessGone(pid: number): void {
     const { world, sanlock } = this.#around;
     const membership = this.#current;
@@ -210,7 +210,7 @@ export class Memberships {
     if (membership.daemon !== sanlock.clock) return;
     const still = world.checker.claims.countOf(incarnation);
     if (still > 0)
-      throw new Violation(9, `${incarnation.label} was given up with ${still} user(s) at work`);
+      throw new Violation(9, `${incarnation.label} was dropped with ${still} user(s) at work`);
     incarnation.isOver = true;
     this.#current = null;
   }

@@ -63,7 +63,7 @@ export class SimSanlock {
   readonly #setup: SanlockSetup;
   readonly #leaseProcesses = new Map<number, LeaseChannel>();
   /** Of these: processes whose end a daemon knows. */
-  readonly #buried = new Set<number>();
+  readonly #knownGone = new Set<number>();
   #running: Running | null = null;
   #nextPid: number;
   #nextFd = 5;
@@ -126,10 +126,10 @@ export class SimSanlock {
     this.#running?.clock.stop();
     this.#running = null;
     this.freezeLeaseProcesses();
-    for (const pid of this.#buried) this.#leaseProcesses.delete(pid);
+    for (const pid of this.#knownGone) this.#leaseProcesses.delete(pid);
     const ended = [...this.#leaseProcesses.values()].map(({ process }) => process);
     this.#leaseProcesses.clear();
-    this.#buried.clear();
+    this.#knownGone.clear();
     return ended;
   }
 
@@ -183,7 +183,7 @@ export class SimSanlock {
           return;
         }
         lease.onceGone(() => {
-          this.#buried.add(pid);
+          this.#knownGone.add(pid);
           leaseProcessGone?.(pid);
           told();
         });

@@ -10,7 +10,7 @@ import type { WatchdogTimer } from '../kernel/watchdog.ts';
 const MESSAGE_MS = 0.1;
 const PATH = '/dev/watchdog';
 
-/** One end of a connection, and how what is sent to it arrives: when its process runs. */
+/** One end of a connection: bytes arrive when its process runs. */
 interface End {
   readonly time: ProcessClock;
   data: (bytes: Uint8Array) => void;
@@ -23,7 +23,7 @@ export class SimWdmd {
   readonly #host: Pick<Clock, 'after'>;
   readonly #time: ProcessClock;
   #accept: (connection: Connection) => void = () => {};
-  /** wdmd's ends of what the daemon that runs now has open. */
+  /** wdmd's ends of the connections of the daemon that runs now. */
   #ends: End[] = [];
   #next = 1;
 
@@ -58,7 +58,7 @@ export class SimWdmd {
     program.start();
   }
 
-  /** For a daemon with this time. */
+  /** The sockets of a daemon with this clock. */
   socketsOf(daemon: ProcessClock): Sockets {
     return {
       listen: () => ({ close: () => {} }),
@@ -75,7 +75,7 @@ export class SimWdmd {
     };
   }
 
-  /** The kernel closes what it had open. */
+  /** The kernel closes its connections. */
   daemonKilled(): void {
     for (const end of this.#ends.splice(0)) this.#hangUp(end);
   }
@@ -142,7 +142,7 @@ function newEnd(time: ProcessClock): End {
   return { time, data: () => {}, closed: () => {}, isOpen: true };
 }
 
-/** Closed uncleanly it counts anew; closed is closed. */
+/** A device that is closed uncleanly counts anew from then on. */
 function deviceOf(watchdog: WatchdogTimer): WatchdogDevice {
   let isOpen = true;
   let timeoutS = watchdog.timeoutS;

@@ -7,7 +7,7 @@ import { HostLeaseRules } from './host-lease-rules.ts';
 import { LeaseRules } from './lease-rules.ts';
 import { Violation } from './violation.ts';
 
-/** Watches every write on its way out and as it lands, and every claim. Throws `Violation`. */
+/** Checks every write as it is sent and as it lands, and every claim. Throws `Violation`. */
 export class InvariantChecker {
   readonly claims: Claims = new Claims();
   readonly hosts: HostLeaseRules;

@@ -1,19 +1,19 @@
 import type { HeldLease } from '../../lease-process/messages.ts';
 import { Violation } from './violation.ts';
 
-/** One membership of a machine in the lockspace: from joining until its program is gone. */
+/** One membership of a host in the lockspace: from joining until its lease process is gone. */
 export interface Incarnation {
-  /** 'machine.membership', as in traces: '3.2'. */
+  /** 'host.membership', as in traces: '3.2'. */
   readonly label: string;
   readonly hostId: number;
   generation: bigint | null;
-  /** Left, crashed or killed: it may start nothing. */
+  /** Left, crashed or killed: it may start no write. */
   isOver: boolean;
   /** Own expiry by its own clock. */
   readonly isExpired: () => boolean;
 }
 
-/** A user of the lease on some host believes that it may work. */
+/** A user on some host that may work by the daemon's word. */
 export interface Claim {
   readonly incarnation: Incarnation;
   readonly resource: number;
@@ -23,7 +23,7 @@ export interface Claim {
   isChanging: boolean;
 }
 
-/** Who believes to hold what: the truth that the disk protocol is there to protect. */
+/** The users of each lease: what the disk protocol protects. */
 export class Claims {
   readonly #byResource = new Map<number, Claim[]>();
 
@@ -49,7 +49,7 @@ export class Claims {
     return count;
   }
 
-  /** The daemon said yes to a user. (spec 10 §16 items 1, 9, 13) */
+  /** The daemon granted a user the lease. (spec 10 §16 items 1, 9, 13) */
   grant(incarnation: Incarnation, resource: number, hold: HeldLease): Claim {
     const mode = hold.shared ? 'shared' : 'exclusive';
     const what = `${mode} R${resource} lver ${hold.lver} granted to ${incarnation.label}`;
@@ -68,7 +68,7 @@ export class Claims {
     return claim;
   }
 
-  /** A user asked for the other mode; from here on an exclusive user that steps down is a sharer. */
+  /** A user requested the other mode; an exclusive user that steps down is a sharer from now on. */
   changing(claim: Claim, toShared: boolean): void {
     claim.isChanging = true;
     if (toShared) claim.mode = 'shared';

@@ -14,12 +14,12 @@ import {
   textOfHolding,
 } from './client-claims.ts';
 
-/** Answered from memory. */
+/** The calls that a front answers from memory. */
 const QUICK: readonly string[] = [
   ...['inquire', 'restrict', 'killpath', 'set_lvb', 'get_lvb', 'version', 'status'],
   ...['get_hosts', 'get_lockspaces', 'host_status', 'set_event', 'set_config', 'end_event'],
 ];
-const QUICK_MS = 4000; // a front may stand still for three seconds
+const QUICK_MS = 4000; // a front may stall for three seconds
 
 function heldBy(client: ClaimingClient): string {
   return client.holdings.map(textOfHolding).sort().join(', ');
@@ -32,12 +32,15 @@ export function checkInquiry(client: ClaimingClient, header: SmHeader, body: Uin
   const parsed = parseState(readByteString(body, 0, body.length).replace(/\0$/, ''));
   const text = body.length === 0 ? [] : parsed.ok ? parsed.value : null;
   assert(text !== null, 'a state string can be parsed');
-  const told = text
+  const reported = text
     .map(({ name, flags }) => textOfHolding({ name, shared: (flags & RES_FLAGS.SHARED) !== 0 }))
     .sort()
     .join(', ');
   const held = heldBy(client);
-  assert(told === held, `inquire of pid ${client.pid} says ${told}, it was given ${held}`);
+  assert(
+    reported === held,
+    `inquire of pid ${client.pid} says ${reported}, it was granted ${held}`,
+  );
 }
 
 /**
@@ -65,16 +68,19 @@ export function checkStatus(clients: readonly ClaimingClient[], body: Uint8Array
     );
     assert(of.length === 1, `pid ${client.pid} shows ${of.length} times in status`);
     if (client.underWay > 0) continue;
-    const told = held
+    const reported = held
       .filter(({ data32 }) => data32 === client.pid)
       .map(({ name, resource }) =>
         textOfHolding({ name, shared: ((resource?.flags ?? 0) & RES_FLAGS.SHARED) !== 0 }),
       )
       .sort()
       .join(', ');
-    const given = heldBy(client);
-    assert(told === given, `status says ${told} of pid ${client.pid}, it was given ${given}`);
-    assert(spaces.length > 0 || given === '', `${given} of no lockspace`);
+    const granted = heldBy(client);
+    assert(
+      reported === granted,
+      `status says ${reported} of pid ${client.pid}, it was granted ${granted}`,
+    );
+    assert(spaces.length > 0 || granted === '', `${granted} of no lockspace`);
   }
 }
 

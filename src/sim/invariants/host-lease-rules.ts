@@ -23,25 +23,25 @@ import { Violation } from './violation.ts';
 /** Clocks of hosts may run this much faster than the world's. */
 const CLOCK_TOLERANCE = 0.999;
 
-/** What may be written into a host's delta lease, and which incarnations others may bury. */
+/** What may be written into a host's delta lease, and which incarnations may lose their leases. */
 export class HostLeaseRules {
   readonly #clock: SimClock;
-  /** World time at which a host's record last moved. */
+  /** World time at which a host's record last changed. */
   readonly #movedMs = new Map<number, number>();
-  readonly #buried = new Set<string>();
+  readonly #ended = new Set<string>();
   readonly #joined = new Map<number, Incarnation>();
 
   constructor(clock: SimClock) {
     this.#clock = clock;
   }
 
-  /** Released, replaced by a later incarnation, or silent for long enough: its leases are anyone's. */
-  mayBeBuried(hostId: number, generation: bigint, device: Uint8Array): boolean {
+  /** Released, replaced by a later incarnation, or silent for long enough: others may take its leases. */
+  mayLoseLeases(hostId: number, generation: bigint, device: Uint8Array): boolean {
     this.#noteSilence(hostId, recordOf(device, hostId));
-    return this.#buried.has(`${hostId}.${generation}`);
+    return this.#ended.has(`${hostId}.${generation}`);
   }
 
-  /** An incarnation has its host id now: nobody else may still believe the same. (item 7) */
+  /** An incarnation has joined: no other may still use its host id. (item 7) */
   joined(incarnation: Incarnation, isLive: (other: Incarnation) => boolean): void {
     const other = this.#joined.get(incarnation.hostId);
     if (other !== undefined && other !== incarnation && isLive(other)) {
@@ -67,7 +67,7 @@ export class HostLeaseRules {
       throw new Violation(8, `host lease ${hostId}: ${incarnation.label} wrote ${what}`);
     }
     if (step === 1n || after.timestampS === 0n) {
-      this.#buried.add(`${hostId}.${before.ownerGeneration}`);
+      this.#ended.add(`${hostId}.${before.ownerGeneration}`);
     }
     this.#movedMs.set(hostId, this.#clock.nowMs());
   }
@@ -76,7 +76,7 @@ export class HostLeaseRules {
     const silentMs = this.#clock.nowMs() - (this.#movedMs.get(hostId) ?? 0);
     const { hostDeadMs } = leaseTimes(record.ioTimeoutS);
     if (silentMs >= hostDeadMs * CLOCK_TOLERANCE) {
-      this.#buried.add(`${hostId}.${record.ownerGeneration}`);
+      this.#ended.add(`${hostId}.${record.ownerGeneration}`);
     }
   }
 }
@@ -85,7 +85,7 @@ function recordOf(device: Uint8Array, hostId: number): DeltaLeader {
   return decode(deltaLeader, device, deltaLeaseOffset(GEOMETRY_512_1M, hostId));
 }
 
-/** Item 10: what we write, we could read; and nothing stands where nothing belongs. */
+/** Item 10: a record that is written can be read, and unused bytes are zero. */
 function checkBytes(sector: Uint8Array, record: DeltaLeader, what: string): void {
   const isGood =
     record.magic === DELTA_DISK_MAGIC &&

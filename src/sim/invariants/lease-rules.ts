@@ -31,16 +31,16 @@ interface Owner {
 /** What was ever committed for one resource. */
 interface History {
   readonly committed: Map<bigint, Owner>;
-  /** Versions whose owner said on disk that it let go. */
-  readonly letGo: Set<bigint>;
+  /** Versions whose owner released them on disk. */
+  readonly released: Set<bigint>;
   /** Versions that were recorded by another host than their owner. */
   readonly byOthers: Set<bigint>;
   newest: bigint;
   /**
-   * A leader write landed late, over a newer one: its host was given up, or another host had a part
-   * in that version. Until a ballot has mended it only blocks keep the peace (spec 10 §18.8).
+   * A leader write landed late, over a newer one: its host was dead, or another host had a part in
+   * that version. Until a ballot has repaired it, only host blocks exclude others (spec 10 §18.8).
    */
-  fell: boolean;
+  isStale: boolean;
 }
 
 /** What may be written into a resource's leader and host blocks. (spec 10 §16) */
@@ -48,15 +48,15 @@ export class LeaseRules {
   readonly #claims: Claims;
   readonly #hosts: HostLeaseRules;
   readonly #histories = new Map<number, History>();
-  fallen = 0;
+  staleLeaders = 0;
 
   constructor(claims: Claims, hosts: HostLeaseRules) {
     this.#claims = claims;
     this.#hosts = hosts;
   }
 
-  hasFallen(resource: number): boolean {
-    return this.#history(resource).fell;
+  hasStaleLeader(resource: number): boolean {
+    return this.#history(resource).isStale;
   }
 
   writeLeader(
@@ -91,18 +91,18 @@ export class LeaseRules {
     const isLate =
       incarnation.isOver || incarnation.isExpired() || history.byOthers.has(after.lver);
     if (step < 0n && isLate) {
-      if (!history.fell) this.fallen++;
-      history.fell = true; // allowed: exclusion must hold all the same
+      if (!history.isStale) this.staleLeaders++;
+      history.isStale = true; // allowed: exclusion must hold nevertheless
       return;
     }
-    const isRepair = history.fell && history.committed.has(after.lver - 1n);
-    if (isRepair && after.lver >= history.newest) history.fell = false;
+    const isRepair = history.isStale && history.committed.has(after.lver - 1n);
+    if (isRepair && after.lver >= history.newest) history.isStale = false;
     if (step < 0n || (step > 1n && !isRepair)) {
       throw new Violation(2, `${who} wrote lver ${after.lver} over ${before.lver}`);
     }
   }
 
-  /** Only the owner frees, and only when nobody on its host works with the lease any more. */
+  /** Only the owner frees a lease, and only when no user on its host works by it any more. */
   #checkFree(
     resource: number,
     at: { before: PaxosLeader; after: PaxosLeader; incarnation: Incarnation; who: string },
@@ -113,9 +113,9 @@ export class LeaseRules {
     }
     const claim = this.#claims.find(incarnation, resource);
     if (claim !== null && claim.mode === 'exclusive' && !claim.isChanging) {
-      throw new Violation(6, `${who} freed lver ${after.lver} while a user works with it`);
+      throw new Violation(6, `${who} freed lver ${after.lver} while a user works by it`);
     }
-    this.#history(resource).letGo.add(after.lver);
+    this.#history(resource).released.add(after.lver);
   }
 
   #checkCommit(
@@ -140,13 +140,13 @@ export class LeaseRules {
     history.committed.set(after.lver, owner);
     if (after.lver > history.newest) history.newest = after.lver;
     const block = blockIn(device, blockOffset(resource, Number(after.ownerId)));
-    // Recorded by another host only after the owner had given it up.
-    if (block.dblock.lver === after.lver && isReleased(block)) history.letGo.add(after.lver);
+    // Another host recorded it only after its owner had released it.
+    if (block.dblock.lver === after.lver && isReleased(block)) history.released.add(after.lver);
     const earlier = history.committed.get(after.lver - 1n);
-    if (earlier === undefined || history.letGo.has(after.lver - 1n)) return;
+    if (earlier === undefined || history.released.has(after.lver - 1n)) return;
     // A host may go over its own lease, of this or an earlier incarnation.
     if (earlier.id === owner.id) return;
-    if (this.#hosts.mayBeBuried(Number(earlier.id), earlier.generation, device)) return;
+    if (this.#hosts.mayLoseLeases(Number(earlier.id), earlier.generation, device)) return;
     const what = `lver ${after.lver} for ${text(owner)} over the living ${text(earlier)}`;
     throw new Violation(7, `${who} committed ${what}`);
   }
@@ -164,7 +164,7 @@ export class LeaseRules {
     if (incarnation.hostId !== hostId) {
       const isClearing = isZero(sector);
       if (!isClearing) throw new Violation(4, `${who} wrote the block of host ${hostId}`);
-      const isGone = this.#hosts.mayBeBuried(hostId, before.mode.generation, device);
+      const isGone = this.#hosts.mayLoseLeases(hostId, before.mode.generation, device);
       if (isShared(before) && !isGone) {
         throw new Violation(4, `${who} cleared the block of host ${hostId}, which lives`);
       }
@@ -174,8 +174,8 @@ export class LeaseRules {
     this.#checkBallot({ before: before.dblock, after: after.dblock, incarnation, who });
     const history = this.#history(resource);
     const earlier = history.committed.get(after.dblock.lver - 1n);
-    // An owner that begins the next version gives up its own: no user had it, or holders tell.
-    if (earlier?.id === BigInt(hostId)) history.letGo.add(after.dblock.lver - 1n);
+    // An owner that begins the next version releases its own: checkHolders sees users that had it.
+    if (earlier?.id === BigInt(hostId)) history.released.add(after.dblock.lver - 1n);
     if (isReleased(after)) this.#noteReleased(history, incarnation, after.dblock);
   }
 
@@ -206,9 +206,9 @@ export class LeaseRules {
 
   #noteReleased(history: History, incarnation: Incarnation, block: Dblock): void {
     const owner = history.committed.get(block.lver);
-    // Not recorded yet: whoever records it for us will find it released.
+    // Not recorded yet: a host that records it for its owner will find it released.
     const id = owner?.id ?? block.inpHostId;
-    if (id === BigInt(incarnation.hostId)) history.letGo.add(block.lver);
+    if (id === BigInt(incarnation.hostId)) history.released.add(block.lver);
   }
 
   writeValue(resource: number, incarnation: Incarnation): void {
@@ -227,16 +227,16 @@ export class LeaseRules {
     const block = blockIn(device, blockOffset(resource, incarnation.hostId));
     const isRecorded = leader.lver === hold.lver && this.#leaderNames(claim, leader);
     const isSeen = !isRecorded || (leader.writeId !== leader.ownerId && isReleased(block));
-    // After an exclusive hold, what a failed step down left in the block may be cleared later.
+    // After an exclusive hold, the mark of a failed step down in the block may be cleared later.
     const isShown = hold.shared && showsShared(claim, block);
-    if ((isSeen || this.hasFallen(resource)) && !isShown) return;
+    if ((isSeen || this.hasStaleLeader(resource)) && !isShown) return;
     throw new Violation(
       6,
       `R${resource}: ${incarnation.label} released it, and the disk does not say so`,
     );
   }
 
-  /** Items 5 and 6: at every moment the disk shows each holder for what it is. */
+  /** Items 5 and 6: at every moment the disk shows each holder and its mode. */
   checkHolders(resource: number, device: Uint8Array): void {
     const claims = this.#claims.of(resource);
     if (claims.length === 0) return;
@@ -248,7 +248,7 @@ export class LeaseRules {
       if (claim.isChanging) {
         if (!shows.leader && !shows.shared) throw new Violation(5, `${what}, unseen on disk`);
       } else if (claim.mode === 'shared') {
-        // A refused step up that went unanswered: the leader keeps others out until it is undone.
+        // A step up that failed: the leader excludes others until it is rolled back.
         const isKept = shows.leader && !isReleased(block);
         if (!shows.shared && !isKept) throw new Violation(5, `${what}, without a mode block`);
       } else {
@@ -262,7 +262,7 @@ export class LeaseRules {
   }
 
   #leaderNames(claim: Claim, leader: PaxosLeader): boolean {
-    if (this.#history(claim.resource).fell) return true;
+    if (this.#history(claim.resource).isStale) return true;
     return (
       leader.ownerId === BigInt(claim.incarnation.hostId) &&
       leader.ownerGeneration === claim.incarnation.generation &&
@@ -275,10 +275,10 @@ export class LeaseRules {
     if (known !== undefined) return known;
     const history: History = {
       committed: new Map(),
-      letGo: new Set(),
+      released: new Set(),
       byOthers: new Set(),
       newest: 0n,
-      fell: false,
+      isStale: false,
     };
     this.#histories.set(resource, history);
     return history;

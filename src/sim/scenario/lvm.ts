@@ -115,7 +115,7 @@ class LvmHosts implements Player {
           logEvent(this.#timeline, { host: name, program, level }, event, fields);
         },
         killpath: () => this.#killpathRuns(host),
-        say: (text) => this.#timeline.say(name, text.replace(`${name} `, '')),
+        log: (text) => this.#timeline.say(name, text.replace(`${name} `, '')),
       },
       reset: () => {
         this.#timeline.say(name, 'watchdog fires');

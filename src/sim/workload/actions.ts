@@ -14,47 +14,47 @@ import type { ClientLink } from '../cluster/client-link.ts';
 import type { SanlockHost } from '../cluster/sanlock-host.ts';
 import { checkInquiry, checkStatus } from '../invariants/client-checks.ts';
 import { LOCKSPACE } from '../kernel/layout.ts';
-import { AREAS, named0, resourceOf, T_S, type Workload } from './workload.ts';
+import { AREAS, byName, resourceOf, T_S, type Workload } from './workload.ts';
 import type { WorkloadClient } from './workload-client.ts';
 
 const MAX_CLIENTS = 6;
 
 type Action = (workload: Workload, host: SanlockHost) => void;
 
-/** What happens, and how often against each other. */
+/** Each action with its weight. */
 const ACTIONS: readonly (readonly [number, Action])[] = [
-  [8, comes],
-  [30, acquires],
-  [18, releases],
-  [10, converts],
-  [12, inquires],
-  [6, values],
-  [5, hangsUp],
-  [3, restricts],
-  [4, requests],
-  [5, looks],
-  [5, listens],
-  [3, cutsShort],
-  [10, joins],
-  [1, disturbs],
+  [8, startClient],
+  [30, acquireLeases],
+  [18, releaseLeases],
+  [10, convertLease],
+  [12, inquire],
+  [6, useValue],
+  [5, closeConnection],
+  [3, restrictClient],
+  [4, requestRelease],
+  [5, readState],
+  [5, useEvents],
+  [3, cutRequest],
+  [10, joinLockspace],
+  [1, injectFault],
 ];
 const FAULTS: readonly (readonly [number, Action])[] = [
-  [2, leaves],
-  [2, configures],
-  [3, hangs],
-  [3, pauses],
+  [2, leaveLockspace],
+  [2, configure],
+  [3, hangStorage],
+  [3, pauseProgram],
 ];
 const RARE_FAULTS: readonly (readonly [number, Action])[] = [
-  [4, killsDaemon],
-  [3, killsLease],
-  [3, shutsDown],
+  [4, killDaemon],
+  [3, killLeaseProcesses],
+  [3, shutDown],
 ];
 
 export function actOnce(workload: Workload): void {
   const host = workload.dice.chance(0.5) ? workload.hosts[0] : workload.hosts[1];
   if (host === undefined) return;
   if (!host.isRunning) {
-    if (workload.dice.chance(0.01)) starts(workload, host);
+    if (workload.dice.chance(0.01)) startDaemon(workload, host);
     return;
   }
   pickOf(workload, workload.dice.chance(0.004) ? RARE_FAULTS : ACTIONS)(workload, host);
@@ -66,24 +66,24 @@ function pickOf(workload: Workload, acts: readonly (readonly [number, Action])[]
     if (at < weight) return act;
     at -= weight;
   }
-  return comes;
+  return startClient;
 }
 
-export function starts(workload: Workload, host: SanlockHost): void {
-  workload.say(`${host.name} daemon starts`);
+export function startDaemon(workload: Workload, host: SanlockHost): void {
+  workload.log(`${host.name} daemon starts`);
   host.start();
 }
 
-function comes(workload: Workload, host: SanlockHost): void {
+function startClient(workload: Workload, host: SanlockHost): void {
   if (workload.claims.of(host).length < MAX_CLIENTS) workload.newClient(host);
 }
 
-function knownClient(workload: Workload, host: SanlockHost): WorkloadClient | null {
+function anyClient(workload: Workload, host: SanlockHost): WorkloadClient | null {
   const known = workload.claims.of(host).filter(({ isKnown }) => isKnown);
   return known[workload.dice.below(known.length)] ?? null;
 }
 
-/** Its own connection, or another one that names its pid. */
+/** The client's own connection, or another one that names its pid. */
 function linkFor(workload: Workload, client: WorkloadClient): ClientLink {
   return workload.dice.chance(0.8) ? client.link : helper(workload, client.host);
 }
@@ -101,9 +101,9 @@ function nameOf(workload: Workload, area: number): string {
   return workload.dice.chance(0.95) ? `R${area}` : `R${area}b`;
 }
 
-function acquires(workload: Workload, host: SanlockHost): void {
+function acquireLeases(workload: Workload, host: SanlockHost): void {
   const { dice } = workload;
-  const client = knownClient(workload, host);
+  const client = anyClient(workload, host);
   if (client === null) return;
   const count = dice.chance(0.7) ? 1 : 1 + dice.below(3);
   const wanted = Array.from({ length: count }, () => {
@@ -123,17 +123,17 @@ function acquires(workload: Workload, host: SanlockHost): void {
   workload.acquire(linkFor(workload, client), client, { areas: wanted, flags, options });
 }
 
-function releases(workload: Workload, host: SanlockHost): void {
+function releaseLeases(workload: Workload, host: SanlockHost): void {
   const { dice } = workload;
-  const client = knownClient(workload, host);
+  const client = anyClient(workload, host);
   if (client === null) return;
   const link = linkFor(workload, client);
   const fate = dice.next();
   if (fate < 0.2) workload.release(link, client, 'all');
   else if (fate < 0.35) {
-    const wanted = named0(dice.chance(0.5) ? '' : `R${dice.below(AREAS)}`);
+    const wanted = byName(dice.chance(0.5) ? '' : `R${dice.below(AREAS)}`);
     const call = leases.release([wanted], { orphan: true, target: client.pid });
-    workload.ask(link, call, `release orphans ${wanted.name}`);
+    workload.call(link, call, `release orphans ${wanted.name}`);
   } else {
     const held = client.holdings[dice.below(client.holdings.length)]?.name;
     const names = [held ?? `R${dice.below(AREAS)}`];
@@ -142,42 +142,42 @@ function releases(workload: Workload, host: SanlockHost): void {
   }
 }
 
-function converts(workload: Workload, host: SanlockHost): void {
-  const client = knownClient(workload, host);
+function convertLease(workload: Workload, host: SanlockHost): void {
+  const client = anyClient(workload, host);
   if (client === null || client.underWay > 0) return;
   const held = client.holdings[workload.dice.below(client.holdings.length)];
   if (held === undefined) return;
   const names = client.holdings.filter(({ name }) => name === held.name);
-  if (names.length > 1) return; // one connection with two claims: the first is meant
+  if (names.length > 1) return; // of two claims of one connection the daemon converts the first
   workload.convert(linkFor(workload, client), client, held, {
     ownerNowait: workload.dice.chance(0.7),
   });
 }
 
-function inquires(workload: Workload, host: SanlockHost): void {
-  const client = knownClient(workload, host);
+function inquire(workload: Workload, host: SanlockHost): void {
+  const client = anyClient(workload, host);
   if (client === null) return;
   const link = linkFor(workload, client);
   const target = link === client.link ? 'self' : client.pid;
-  workload.ask(link, leases.inquire(target), `inquire ${client.pid}`, (header, body) =>
+  workload.call(link, leases.inquire(target), `inquire ${client.pid}`, (header, body) =>
     checkInquiry(client, header, body),
   );
 }
 
-function values(workload: Workload, host: SanlockHost): void {
+function useValue(workload: Workload, host: SanlockHost): void {
   const { dice } = workload;
-  const wanted = named0(`R${dice.below(AREAS)}`);
+  const wanted = byName(`R${dice.below(AREAS)}`);
   const link = helper(workload, host);
   if (dice.chance(0.5)) {
     const value = Uint8Array.from([1, 2, 3, dice.below(256)]);
-    workload.ask(link, leases.setLvb(wanted, value), `set_lvb ${wanted.name}`);
-  } else workload.ask(link, leases.getLvb(wanted, dice.below(600)), `get_lvb ${wanted.name}`);
+    workload.call(link, leases.setLvb(wanted, value), `set_lvb ${wanted.name}`);
+  } else workload.call(link, leases.getLvb(wanted, dice.below(600)), `get_lvb ${wanted.name}`);
 }
 
-function hangsUp(workload: Workload, host: SanlockHost): void {
+function closeConnection(workload: Workload, host: SanlockHost): void {
   const { dice } = workload;
   if (dice.chance(0.6)) {
-    const client = knownClient(workload, host);
+    const client = anyClient(workload, host);
     if (client !== null) workload.hangUp(client);
     return;
   }
@@ -188,13 +188,13 @@ function hangsUp(workload: Workload, host: SanlockHost): void {
   workload.links.delete(link);
 }
 
-function restricts(workload: Workload, host: SanlockHost): void {
+function restrictClient(workload: Workload, host: SanlockHost): void {
   const { dice } = workload;
-  const client = knownClient(workload, host);
+  const client = anyClient(workload, host);
   if (client === null || client.underWay > 0) return;
   if (dice.chance(0.5)) {
     const program = { path: '/kill/it', args: 'x' };
-    workload.ask(
+    workload.call(
       client.link,
       leases.killpath(program, { appendPid: true }),
       `killpath ${client.pid}`,
@@ -202,85 +202,85 @@ function restricts(workload: Workload, host: SanlockHost): void {
     return;
   }
   const bits = dice.pick([0, 2, 4]);
-  client.restricted |= bits; // as of a lease, once restricted it stays so
-  workload.ask(client.link, leases.restrict(bits), `restrict ${client.pid} ${bits}`);
+  client.restricted |= bits; // restrictions only grow
+  workload.call(client.link, leases.restrict(bits), `restrict ${client.pid} ${bits}`);
 }
 
-function requests(workload: Workload, host: SanlockHost): void {
+function requestRelease(workload: Workload, host: SanlockHost): void {
   const { dice } = workload;
   const area = dice.below(AREAS);
   const wanted = resourceOf({ area, name: `R${area}` }, 0);
   const options = { forceMode: 1 + dice.below(2), nextLver: dice.chance(0.8) };
   const link = helper(workload, host);
   if (dice.chance(0.3))
-    workload.ask(link, leases.examineLockspace(workload.place(host)), 'examine');
-  else workload.ask(link, leases.request(wanted, options), `request ${wanted.name}`);
+    workload.call(link, leases.examineLockspace(workload.place(host)), 'examine');
+  else workload.call(link, leases.request(wanted, options), `request ${wanted.name}`);
 }
 
-function looks(workload: Workload, host: SanlockHost): void {
+function readState(workload: Workload, host: SanlockHost): void {
   const { dice } = workload;
-  const registered = knownClient(workload, host);
+  const registered = anyClient(workload, host);
   const link = workload.connect(host);
   const area = dice.below(AREAS);
   const resource = resourceOf({ area, name: '' }, 0);
   const askedMs = workload.nowMs;
   switch (dice.below(7)) {
     case 0:
-      workload.ask(link, daemon.getHosts(LOCKSPACE), 'get_hosts');
+      workload.call(link, daemon.getHosts(LOCKSPACE), 'get_hosts');
       return;
     case 1:
-      workload.ask(link, daemon.getLockspaces(), 'get_lockspaces');
+      workload.call(link, daemon.getLockspaces(), 'get_lockspaces');
       return;
     case 2:
-      workload.ask(link, daemon.hostStatus(LOCKSPACE), 'host_status');
+      workload.call(link, daemon.hostStatus(LOCKSPACE), 'host_status');
       return;
     case 3:
-      workload.ask(link, areas.readResourceOwners(resource), 'read_owners');
+      workload.call(link, areas.readResourceOwners(resource), 'read_owners');
       return;
     case 4:
-      workload.ask(registered?.link ?? link, daemon.version(), 'version');
+      workload.call(registered?.link ?? link, daemon.version(), 'version');
       return;
     default:
-      workload.ask(link, daemon.status(), 'status', (_header, body) => {
+      workload.call(link, daemon.status(), 'status', (_header, body) => {
         if (workload.nowMs === askedMs) checkStatus(workload.claims.of(host), body);
         return;
       });
   }
 }
 
-function listens(workload: Workload, host: SanlockHost): void {
+function useEvents(workload: Workload, host: SanlockHost): void {
   const { dice } = workload;
   const channels = [...workload.links].filter((link) => link.host === host && link.isChannel);
   switch (dice.below(4)) {
     case 0: {
       const link = workload.connect(host);
       const reads = !dice.chance(0.3);
-      workload.ask(link, daemon.registerEvents(LOCKSPACE), 'reg_event', () => {
+      workload.call(link, daemon.registerEvents(LOCKSPACE), 'reg_event', () => {
         link.isChannel = true;
         if (!reads) link.peer.unsentBytes = 1 << 20;
       });
       return;
     }
     case 1:
-      channels[0]?.say(Uint8Array.from([1, 0, 0, 0]));
-      workload.ask(workload.connect(host), daemon.endEvents(LOCKSPACE), 'end_event');
+      channels[0]?.send(Uint8Array.from([1, 0, 0, 0]));
+      workload.call(workload.connect(host), daemon.endEvents(LOCKSPACE), 'end_event');
       return;
     default: {
       const hostId = BigInt(1 + dice.below(3));
       const event = { hostId, generation: 0n, event: BigInt(dice.below(4)), data: 7n };
       const flags = dice.pick([0, 1, 2, 4, 8, 16]);
-      workload.ask(helper(workload, host), daemon.setEvent(LOCKSPACE, event, flags), 'set_event');
+      workload.call(helper(workload, host), daemon.setEvent(LOCKSPACE, event, flags), 'set_event');
     }
   }
 }
 
-/** A request in two parts, or only its first: nobody else may wait for the rest. */
-function cutsShort(workload: Workload, host: SanlockHost): void {
+/** A request in two parts, or only its first: no other client may wait for the rest. */
+function cutRequest(workload: Workload, host: SanlockHost): void {
   const { dice } = workload;
   const link = workload.connect(host);
   const area = dice.below(AREAS);
   const call = areas.readResource(resourceOf({ area, name: `R${area}` }, 0));
-  const rest = link.ask(call, workload.nowMs, () => {}, dice.below(call.request.length));
+  const rest = link.call(call, workload.nowMs, () => {}, dice.below(call.request.length));
   workload.clock.after(dice.between(0, 3000), () => {
     if (dice.chance(0.5)) rest();
     else {
@@ -290,35 +290,35 @@ function cutsShort(workload: Workload, host: SanlockHost): void {
   });
 }
 
-export function joins(workload: Workload, host: SanlockHost): void {
+export function joinLockspace(workload: Workload, host: SanlockHost): void {
   const { dice } = workload;
   const place = workload.place(host);
   const link = helper(workload, host);
   if (dice.chance(0.6)) {
     const header = { cmdFlags: dice.chance(0.5) ? ADD_FLAGS.ASYNC : 0, data: T_S };
     const request = requestBytes(SM_CMD.ADD_LOCKSPACE, header, [lockspaceBytes(place)]);
-    workload.ask(link, plainCall('add_lockspace', request, 'wait'), 'add_lockspace');
+    workload.call(link, plainCall('add_lockspace', request, 'wait'), 'add_lockspace');
   } else {
     const options = { wait: dice.chance(0.5) };
-    workload.ask(link, daemon.inquireLockspace(place, options), 'inq_lockspace');
+    workload.call(link, daemon.inquireLockspace(place, options), 'inq_lockspace');
   }
 }
 
-function disturbs(workload: Workload, host: SanlockHost): void {
+function injectFault(workload: Workload, host: SanlockHost): void {
   if (workload.dice.chance(0.6)) pickOf(workload, FAULTS)(workload, host);
 }
 
-function leaves(workload: Workload, host: SanlockHost): void {
+function leaveLockspace(workload: Workload, host: SanlockHost): void {
   const { dice } = workload;
   const isAtOnce = dice.chance(0.5) ? REM_FLAGS.ASYNC : 0;
   const cmdFlags = isAtOnce | (dice.chance(0.5) ? REM_FLAGS.UNUSED : 0);
   const place = lockspaceBytes(workload.place(host));
   const request = requestBytes(SM_CMD.REM_LOCKSPACE, { cmdFlags }, [place]);
   const call = plainCall('rem_lockspace', request, 'wait');
-  workload.ask(helper(workload, host), call, `rem_lockspace ${cmdFlags}`);
+  workload.call(helper(workload, host), call, `rem_lockspace ${cmdFlags}`);
 }
 
-function configures(workload: Workload, host: SanlockHost): void {
+function configure(workload: Workload, host: SanlockHost): void {
   const command = workload.dice.pick([
     CONFIG_COMMANDS.USED,
     CONFIG_COMMANDS.UNUSED,
@@ -326,40 +326,40 @@ function configures(workload: Workload, host: SanlockHost): void {
     CONFIG_COMMANDS.USED_BY_ORPHANS,
     CONFIG_COMMANDS.UNUSED_BY_ORPHANS,
   ]);
-  workload.ask(
+  workload.call(
     workload.connect(host),
     daemon.setConfig(LOCKSPACE, command),
     `set_config ${command}`,
   );
 }
 
-function hangs(workload: Workload, host: SanlockHost): void {
+function hangStorage(workload: Workload, host: SanlockHost): void {
   const { dice } = workload;
   const forMs = dice.chance(0.8) ? dice.between(0, 3000) : dice.between(0, 30_000);
-  workload.say(`${host.name} storage hangs for ${Math.round(forMs)} ms`);
+  workload.log(`${host.name} storage hangs for ${Math.round(forMs)} ms`);
   host.hungUntilMs = Math.max(host.hungUntilMs, workload.nowMs + forMs);
 }
 
-function pauses(workload: Workload, host: SanlockHost): void {
+function pauseProgram(workload: Workload, host: SanlockHost): void {
   const which = workload.dice.pick(['front', 'lease'] as const);
   const forMs = workload.dice.between(0, 3000);
-  workload.say(`${host.name} ${which} stands still for ${Math.round(forMs)} ms`);
+  workload.log(`${host.name} ${which} stalls for ${Math.round(forMs)} ms`);
   host.pause(which, forMs);
 }
 
-function killsDaemon(workload: Workload, host: SanlockHost): void {
-  workload.say(`${host.name} daemon is killed`);
+function killDaemon(workload: Workload, host: SanlockHost): void {
+  workload.log(`${host.name} daemon is killed`);
   host.kill();
   workload.daemonGone(host);
 }
 
-function killsLease(workload: Workload, host: SanlockHost): void {
-  workload.say(`${host.name} lease processes are killed`);
+function killLeaseProcesses(workload: Workload, host: SanlockHost): void {
+  workload.log(`${host.name} lease processes are killed`);
   host.killLeaseProcesses();
 }
 
-function shutsDown(workload: Workload, host: SanlockHost): void {
+function shutDown(workload: Workload, host: SanlockHost): void {
   const force = workload.dice.below(2);
   const call = workload.dice.chance(0.5) ? daemon.shutdown(force) : daemon.shutdownWait(force);
-  workload.ask(workload.connect(host), call, `shutdown ${force}`);
+  workload.call(workload.connect(host), call, `shutdown ${force}`);
 }

@@ -18,27 +18,27 @@ import { SimWatchdog } from '../kernel/watchdog.ts';
 /** wdmd tests each 10 s: a shorter claim than of 2 s would always be near its end. */
 const IO_TIMEOUTS_S = [2, 3, 5, 10] as const;
 const USER_PID = 100;
-/** wdmd before its sanlock, at most; the owner with its lease, at least. */
-const LIFE_MS = 30_000;
-/** The owner's expiry, of which nobody knows the second, comes so long after its wdmd stops. */
-const STOPS_BEFORE_MS = 30_000;
+/** wdmd starts at most so long before sanlock; the owner has its lease at least so long. */
+const WORKING_MS = 30_000;
+/** wdmd stalls at most so long before the owner's expiry. */
+const STALLS_BEFORE_MS = 30_000;
 const LONGEST_LAG_MS = 60_000;
 const LONGEST_PAUSE_MS = 2000;
-/** Joining, a takeover. */
-const PATIENCE_MS = 400_000;
-const LOOK_MS = 100;
+/** Joining, or a takeover, takes less. */
+const DEADLINE_MS = 400_000;
+const POLL_MS = 100;
 
 /**
- * The end of an owner whose user cannot be ended, while its wdmd stands still when it matters: its
- * machine must be reset before anybody else is granted the lease. The very daemons on both hosts;
- * the world of `World` meets such a coincidence once in days.
+ * The end of an owner whose user cannot be killed, while its wdmd stalls around the expiry: its
+ * host must be reset before another host is granted the lease. Both hosts run the daemons
+ * themselves; in the world of `World` such a coincidence comes once in days.
  */
 export class LateWdmd {
   readonly #clock = new SimClock();
   readonly #storage = new SimStorage();
   readonly #dice: Dice;
   readonly #ioTimeoutS: number;
-  readonly #machine: ProcessClock;
+  readonly #host: ProcessClock;
   readonly #wdmdTime: ProcessClock;
   readonly #wdmd: SimWdmd;
   readonly #owner: SanlockHost;
@@ -52,10 +52,10 @@ export class LateWdmd {
     this.#dice = new Dice(seed, 'late wdmd');
     this.#ioTimeoutS = this.#dice.pick([...IO_TIMEOUTS_S]);
     this.#storage.add(LUN, 2 * AREA_BYTES);
-    this.#machine = new ProcessClock(this.#clock, { baseMs: this.#clock.nowMs(), rate: 1 });
-    this.#wdmdTime = this.#machine.sibling();
+    this.#host = new ProcessClock(this.#clock, { baseMs: this.#clock.nowMs(), rate: 1 });
+    this.#wdmdTime = this.#host.sibling();
     const watchdog = new SimWatchdog(this.#clock, () => this.#reset());
-    this.#wdmd = new SimWdmd({ host: this.#machine, watchdog, time: this.#wdmdTime });
+    this.#wdmd = new SimWdmd({ host: this.#host, watchdog, time: this.#wdmdTime });
     this.#owner = this.#newHost(1, this.#wdmd);
     this.#rival = this.#newHost(2, null);
   }
@@ -66,7 +66,7 @@ export class LateWdmd {
       ...(wdmd === null ? {} : { watchdog: (time: ProcessClock) => wdmd.socketsOf(time) }),
       processes: {
         isAlive: (pid) => pid === USER_PID,
-        signalled: () => {}, // stuck in the kernel
+        signalled: () => {}, // the user hangs in the kernel
         killpath: () => {},
         daemonEnded: () => {},
       },
@@ -78,64 +78,64 @@ export class LateWdmd {
   /** @returns what went wrong; null = the owner was reset, and then the rival had the lease */
   run(): string | null {
     this.#begin();
-    this.#run(LIFE_MS + this.#dice.between(0, LIFE_MS));
+    this.#run(WORKING_MS + this.#dice.between(0, WORKING_MS));
     if (this.#isReset) return 'the owner was reset while all was well';
-    this.#misfortune();
-    this.#wants(this.#user(this.#rival));
-    this.#until(() => this.#isGranted || this.#broken !== null);
+    this.#fault();
+    this.#acquire(this.#user(this.#rival));
+    this.#runUntil(() => this.#isGranted || this.#broken !== null);
     if (this.#broken !== null || this.#isGranted) return this.#broken;
     return this.#isReset ? 'nobody was granted the lease' : 'the owner was not reset';
   }
 
   #begin(): void {
     const [owner, rival] = [this.#owner, this.#rival];
-    this.#run(this.#dice.between(0, LIFE_MS)); // wdmd's tests are at any phase of its renewals
+    this.#run(this.#dice.between(0, WORKING_MS)); // wdmd tests at any phase of the renewals
     owner.start();
     rival.start();
     const ioTimeoutS = this.#ioTimeoutS;
     const admin = this.#connect(owner, 1);
-    this.#must(admin, writeLockspace(placeOf(owner.hostId), { ioTimeoutS }));
-    this.#must(admin, writeResource(resourceOf(0, 0)));
-    this.#must(admin, addLockspace(placeOf(owner.hostId), { ioTimeoutS }));
-    this.#must(this.#connect(rival, 1), addLockspace(placeOf(rival.hostId), { ioTimeoutS }));
-    this.#must(this.#user(owner), acquire([resourceOf(0, 0)]));
+    this.#call(admin, writeLockspace(placeOf(owner.hostId), { ioTimeoutS }));
+    this.#call(admin, writeResource(resourceOf(0, 0)));
+    this.#call(admin, addLockspace(placeOf(owner.hostId), { ioTimeoutS }));
+    this.#call(this.#connect(rival, 1), addLockspace(placeOf(rival.hostId), { ioTimeoutS }));
+    this.#call(this.#user(owner), acquire([resourceOf(0, 0)]));
   }
 
-  /** Its renewals end here, and its wdmd does not see to it in time. */
-  #misfortune(): void {
+  /** The owner's renewals end here, and its wdmd stalls when it would have to act. */
+  #fault(): void {
     const dice = this.#dice;
     const { renewalFailMs, renewalIntervalMs } = leaseTimes(this.#ioTimeoutS);
     if (dice.chance(0.5)) {
-      this.#say('storage of the owner hangs');
+      this.#log('storage of the owner hangs');
       this.#owner.hungUntilMs = Infinity;
     } else {
-      this.#say('sanlock of the owner is killed');
+      this.#log('sanlock of the owner is killed');
       this.#owner.kill();
       this.#wdmd.daemonKilled();
     }
     const expiryMs = renewalFailMs - dice.between(0, renewalIntervalMs);
-    const stopsMs = Math.max(0, expiryMs - dice.between(0, STOPS_BEFORE_MS));
+    const stallMs = Math.max(0, expiryMs - dice.between(0, STALLS_BEFORE_MS));
     const lagMs = dice.between(0, LONGEST_LAG_MS);
-    this.#clock.after(stopsMs, () => {
-      this.#say(`wdmd stands still for ${Math.round(lagMs)} ms`);
+    this.#clock.after(stallMs, () => {
+      this.#log(`wdmd stalls for ${Math.round(lagMs)} ms`);
       this.#wdmdTime.pause();
     });
-    this.#clock.after(stopsMs + lagMs, () => this.#wdmdTime.resume());
+    this.#clock.after(stallMs + lagMs, () => this.#wdmdTime.resume());
   }
 
   #reset(): void {
-    this.#say('the owner is reset');
+    this.#log('the owner is reset');
     this.#isReset = true;
     this.#owner.kill();
-    this.#machine.stop();
+    this.#host.stop();
     this.#wdmd.powerLost();
   }
 
-  #wants(user: ClientLink): void {
-    user.ask(acquire([resourceOf(0, 0)]), this.#clock.nowMs(), ({ data: result }) => {
-      this.#say(`the rival: ${result}`);
+  #acquire(user: ClientLink): void {
+    user.call(acquire([resourceOf(0, 0)]), this.#clock.nowMs(), ({ data: result }) => {
+      this.#log(`the rival: ${result}`);
       if (result === 0) this.#granted();
-      else this.#clock.after(this.#dice.between(0, LONGEST_PAUSE_MS), () => this.#wants(user));
+      else this.#clock.after(this.#dice.between(0, LONGEST_PAUSE_MS), () => this.#acquire(user));
     });
   }
 
@@ -150,29 +150,29 @@ export class LateWdmd {
 
   #user(host: SanlockHost): ClientLink {
     const link = this.#connect(host, USER_PID);
-    link.ask(register(), this.#clock.nowMs());
+    link.call(register(), this.#clock.nowMs());
     return link;
   }
 
-  #must<T>(link: ClientLink, call: SanlockCall<T>): void {
+  #call<T>(link: ClientLink, call: SanlockCall<T>): void {
     let result: number | null = null;
-    link.ask(call, this.#clock.nowMs(), ({ data }) => {
+    link.call(call, this.#clock.nowMs(), ({ data }) => {
       result = data;
     });
-    this.#until(() => result !== null);
+    this.#runUntil(() => result !== null);
     if (result !== 0) throw new Error(`${link.host.name}: ${call.name} -> ${result}`);
   }
 
-  #until(isSo: () => boolean): void {
-    const endMs = this.#clock.nowMs() + PATIENCE_MS;
-    while (!isSo() && this.#clock.nowMs() < endMs) this.#run(LOOK_MS);
+  #runUntil(isSo: () => boolean): void {
+    const endMs = this.#clock.nowMs() + DEADLINE_MS;
+    while (!isSo() && this.#clock.nowMs() < endMs) this.#run(POLL_MS);
   }
 
   #run(ms: number): void {
     this.#clock.runUntil(this.#clock.nowMs() + ms);
   }
 
-  #say(text: string): void {
+  #log(text: string): void {
     this.trace.push(`${(this.#clock.nowMs() / SECOND_MS).toFixed(3)} ${text}`);
   }
 }

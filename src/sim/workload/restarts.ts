@@ -16,7 +16,7 @@ const DEVICE_BYTES = 72 * MIB;
 const LVS = 2;
 const HOSTS = 2;
 const ACTIONS = 250;
-/** An administrator who is told that an LV is not protected any more deactivates it in time. */
+/** An administrator deactivates an LV within this time after the alarm that nothing protects it. */
 const ALARM_MS = 5000;
 const ADMIN_MS = 2000;
 const QUIET_MS = 400_000;
@@ -28,8 +28,8 @@ type Mode = 'sh' | 'ex';
 
 /**
  * Hosts under unmodified lvm with all daemons: LVs are activated and deactivated while sanlock and
- * lvmlockd are killed and started in any order, storage hangs, machines are reset, with and without
- * a watchdog. An LV stays active whatever daemon dies; it must be nobody else's meanwhile.
+ * lvmlockd are killed and started in any order, storage hangs, hosts are reset, with and without a
+ * watchdog. An LV stays active whatever daemon dies; no other host may activate it meanwhile.
  */
 export class Restarts {
   readonly #clock = new SimClock();
@@ -38,13 +38,13 @@ export class Restarts {
   readonly #hosts: readonly LvmHost[];
   readonly #ioTimeoutS: number;
   readonly #lvArgs: string[] = [];
-  /** Where an LV is active, and how: on the machine, whatever its daemons know. */
+  /** The hosts where an LV is active, and the mode, whatever their daemons know. */
   readonly #active = new Map<number, Map<LvmHost, Mode>>();
   /** Requests about an LV on a host that are not answered yet. */
   readonly #busy = new Set<string>();
   readonly #alarmed = new Set<LvmHost>();
-  /** Whose VG can be used again only by a person's word. */
-  readonly #kept = new Set<LvmHost>();
+  /** Hosts whose VG can be used again only when an administrator says so. */
+  readonly #lost = new Set<LvmHost>();
   readonly trace: string[] = [];
   #broken: string | null = null;
   #isQuiet = false;
@@ -54,7 +54,7 @@ export class Restarts {
     this.#storage.add(DEVICE, DEVICE_BYTES);
     for (let lv = 0; lv < LVS; lv++) this.#active.set(lv, new Map());
     const hasWatchdog = this.#dice.chance(0.4);
-    // wdmd tests each 10 s: a shorter claim than that would always be near its end.
+    // wdmd tests each 10 s: a shorter claim would always be near its end.
     this.#ioTimeoutS = this.#dice.pick(hasWatchdog ? [2, 3] : [1, 2]);
     this.#hosts = Array.from({ length: HOSTS }, (_, index) =>
       this.#newHost(index + 1, hasWatchdog),
@@ -68,7 +68,7 @@ export class Restarts {
       watch: {
         logged: (event) => this.#logged(host, event),
         killpath: () => this.#alarm(host),
-        say: (text) => this.#say(text),
+        log: (text) => this.#log(text),
       },
       reset: () => this.#reset(host),
     });
@@ -79,7 +79,7 @@ export class Restarts {
   run(): string | null {
     try {
       this.#begin();
-      for (let act = 0; act < ACTIONS && this.#broken === null; act++) this.#act();
+      for (let act = 0; act < ACTIONS && this.#broken === null; act++) this.#action();
       if (this.#broken === null) this.#settle();
     } catch (error) {
       this.#broken ??= error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -87,7 +87,7 @@ export class Restarts {
     return this.#broken;
   }
 
-  #say(text: string): void {
+  #log(text: string): void {
     this.trace.push(`${(this.#clock.nowMs() / 1000).toFixed(3)} ${text}`);
   }
 
@@ -104,18 +104,18 @@ export class Restarts {
     const [first] = this.#hosts;
     if (first === undefined) return;
     const vg = `vg_name="${VG}" vg_lock_type="sanlock"`;
-    this.#must(first, `request="init_vg" ${vg} vg_lock_args="lvmlock"`);
+    this.#call(first, `request="init_vg" ${vg} vg_lock_args="lvmlock"`);
     for (let lv = 0; lv < LVS; lv++) {
-      const reply = this.#must(
+      const reply = this.#call(
         first,
         `request="init_lv" ${vg} vg_lock_args="1.0.0:lvmlock" lv_uuid="${uuid(lv)}"`,
       );
       this.#lvArgs.push(field(reply, 'lv_lock_args'));
     }
     for (const host of this.#hosts) {
-      this.#must(host, this.#startRequest(host));
-      this.#must(host, 'request="start_wait"');
-      this.#administers(host);
+      this.#call(host, this.#startRequest(host));
+      this.#call(host, 'request="start_wait"');
+      this.#administer(host);
     }
   }
 
@@ -124,7 +124,7 @@ export class Restarts {
     return `request="start_vg" vg_name="${VG}" ${args} host_id=${host.hostId}`;
   }
 
-  #must(host: LvmHost, request: string): string {
+  #call(host: LvmHost, request: string): string {
     let got: { result: number; reply: string } | null = null;
     host.ask(request, (result, reply) => {
       got = { result, reply };
@@ -135,27 +135,27 @@ export class Restarts {
     return answer.reply;
   }
 
-  #act(): void {
+  #action(): void {
     const dice = this.#dice;
     const host = dice.pick(this.#hosts as [LvmHost, ...LvmHost[]]);
     const what = dice.next();
-    if (what < 0.9) this.#uses(host, dice.below(LVS));
-    else if (what < 0.93) this.#kills(host, 'sanlock');
-    else if (what < 0.95) this.#kills(host, 'lvmlockd');
+    if (what < 0.9) this.#useLv(host, dice.below(LVS));
+    else if (what < 0.93) this.#kill(host, 'sanlock');
+    else if (what < 0.95) this.#kill(host, 'lvmlockd');
     else if (what < 0.97) {
-      this.#kills(host, 'lvmlockd');
-      this.#kills(host, 'sanlock');
+      this.#kill(host, 'lvmlockd');
+      this.#kill(host, 'sanlock');
     } else if (what < 0.98) host.sanlock.killLeaseProcesses();
-    else if (what < 0.995) this.#hangs(host);
+    else if (what < 0.995) this.#hang(host);
     else this.#reset(host);
     this.#run(dice.between(0, dice.chance(0.1) ? 30_000 : 3000));
   }
 
-  #uses(host: LvmHost, lv: number): void {
+  #useLv(host: LvmHost, lv: number): void {
     const key = `${host.name} ${lv}`;
     if (this.#busy.has(key) || !host.hasLvmlockd || this.#alarmed.has(host)) return;
     if (this.#active.get(lv)?.has(host)) {
-      if (this.#dice.chance(0.4)) this.#deactivates(host, lv);
+      if (this.#dice.chance(0.4)) this.#deactivate(host, lv);
       return;
     }
     const mode = this.#dice.chance(0.7) ? 'ex' : 'sh';
@@ -163,8 +163,8 @@ export class Restarts {
     this.#busy.add(key);
     host.ask(this.#lockRequest(lv, mode), (result) => {
       this.#busy.delete(key);
-      this.#say(`${host.name} lock lv${lv} ${mode} -> ${result}`);
-      if (LOST.has(result)) this.#kept.add(host);
+      this.#log(`${host.name} lock lv${lv} ${mode} -> ${result}`);
+      if (LOST.has(result)) this.#lost.add(host);
       if ((result === 0 || result === -ERRNO.EALREADY) && host.boots === boots) {
         this.#activated(host, lv, mode);
       }
@@ -186,48 +186,48 @@ export class Restarts {
   }
 
   /** The LV goes first, then its lock. */
-  #deactivates(host: LvmHost, lv: number): void {
+  #deactivate(host: LvmHost, lv: number): void {
     const key = `${host.name} ${lv}`;
     if (!this.#active.get(lv)?.delete(host)) return;
-    this.#say(`${host.name} deactivates lv${lv}`);
+    this.#log(`${host.name} deactivates lv${lv}`);
     this.#busy.add(key);
     host.ask(this.#lockRequest(lv, 'un'), () => this.#busy.delete(key));
   }
 
-  #deactivatesAll(host: LvmHost): void {
-    for (let lv = 0; lv < LVS; lv++) this.#deactivates(host, lv);
+  #deactivateAll(host: LvmHost): void {
+    for (let lv = 0; lv < LVS; lv++) this.#deactivate(host, lv);
   }
 
-  #kills(host: LvmHost, daemon: 'sanlock' | 'lvmlockd'): void {
+  #kill(host: LvmHost, daemon: 'sanlock' | 'lvmlockd'): void {
     const failMs = leaseTimes(this.#ioTimeoutS).renewalFailMs;
     const downMs = this.#dice.chance(0.7)
       ? this.#dice.between(0, failMs / 3)
       : this.#dice.between(0, failMs + 30_000);
     if (daemon === 'sanlock') host.killSanlock();
     else host.killLvmlockd();
-    this.#clock.after(downMs, () => this.#starts(host, daemon));
+    this.#clock.after(downMs, () => this.#start(host, daemon));
   }
 
-  #starts(host: LvmHost, daemon: 'sanlock' | 'lvmlockd'): void {
+  #start(host: LvmHost, daemon: 'sanlock' | 'lvmlockd'): void {
     if (daemon === 'sanlock') host.startSanlock();
     else host.startLvmlockd();
   }
 
-  #hangs(host: LvmHost): void {
+  #hang(host: LvmHost): void {
     const forMs = this.#dice.chance(0.7)
       ? this.#dice.between(0, 3000)
       : this.#dice.between(0, 40_000);
-    this.#say(`${host.name} storage hangs for ${Math.round(forMs)} ms`);
+    this.#log(`${host.name} storage hangs for ${Math.round(forMs)} ms`);
     host.sanlock.hungUntilMs = Math.max(host.sanlock.hungUntilMs, this.#clock.nowMs() + forMs);
   }
 
-  /** All of the machine ends, its LVs with it. */
+  /** All programs of the host end, its LVs with them. */
   #reset(host: LvmHost): void {
     host.powerCut();
     for (const users of this.#active.values()) users.delete(host);
     for (let lv = 0; lv < LVS; lv++) this.#busy.delete(`${host.name} ${lv}`);
     this.#alarmed.delete(host);
-    this.#kept.delete(host);
+    this.#lost.delete(host);
     host.sanlock.hasIoFaults = false;
     const { boots } = host;
     this.#clock.after(this.#dice.between(5000, 30_000), () => {
@@ -238,51 +238,51 @@ export class Restarts {
   }
 
   #logged(host: LvmHost, event: string): void {
-    this.#say(`${host.name} ${event}`);
+    this.#log(`${host.name} ${event}`);
     if (event === 'leases.unprotected' || event === 'lockspace.lost') this.#alarm(host);
-    if (event === 'lockspace.keptLeases') this.#kept.add(host);
+    if (event === 'lockspace.keptLeases') this.#lost.add(host);
     if (event === 'holders.unknown') throw new Error(`${host.name}: a damaged journal`);
   }
 
-  /** Without a watchdog a person must act; with one, the machine may as well be reset. */
+  /** Without a watchdog an administrator must act; with one, the host may as well be reset. */
   #alarm(host: LvmHost): void {
     if (this.#alarmed.has(host) || (host.hasWatchdog && this.#dice.chance(0.5))) return;
     this.#alarmed.add(host);
     const { boots } = host;
     this.#clock.after(this.#dice.between(0, ALARM_MS), () => {
       if (host.boots !== boots) return;
-      this.#deactivatesAll(host);
-      this.#givesBack(host);
+      this.#deactivateAll(host);
+      this.#dropVg(host);
       this.#alarmed.delete(host);
     });
   }
 
-  /** Nothing is active here, and the administrator says so, by either daemon. */
-  #givesBack(host: LvmHost): void {
-    this.#say(`${host.name} gives back`);
+  /** No LV is active here, and the administrator says so to both daemons. */
+  #dropVg(host: LvmHost): void {
+    this.#log(`${host.name} drops its VG`);
     host.ask(`request="drop_vg" vg_name="${VG}"`, () => {
-      removesLockspace(host.sanlock, host.hostId);
+      removeSanlockLockspace(host.sanlock, host.hostId);
     });
   }
 
-  /** Starts the VG again and again; gives back what an earlier daemon left, sooner or later. */
-  #administers(host: LvmHost): void {
-    const again = () => this.#administers(host);
+  /** Starts the VG again and again; drops what survived an earlier daemon, sooner or later. */
+  #administer(host: LvmHost): void {
+    const again = () => this.#administer(host);
     this.#clock.after(this.#dice.between(0.5, 1.5) * ADMIN_MS, () => {
       if (!host.hasLvmlockd) {
         again();
         return;
       }
       const isPatient = !this.#isQuiet && this.#dice.chance(0.9);
-      if (this.#kept.delete(host) && !isPatient && !this.#alarmed.has(host)) {
-        this.#deactivatesAll(host);
-        this.#givesBack(host);
+      if (this.#lost.delete(host) && !isPatient && !this.#alarmed.has(host)) {
+        this.#deactivateAll(host);
+        this.#dropVg(host);
       }
       host.ask(this.#startRequest(host), again);
     });
   }
 
-  /** Nothing bad happens any more: each host gets each LV in its turn. */
+  /** The end without faults: each host gets each LV in its turn. */
   #settle(): void {
     this.#isQuiet = true;
     for (const host of this.#hosts) {
@@ -294,18 +294,18 @@ export class Restarts {
     for (const host of this.#hosts) {
       host.startSanlock();
       host.startLvmlockd();
-      this.#deactivatesAll(host);
-      // Whoever finds its VG lost says so: nobody else asks for anything now.
+      this.#deactivateAll(host);
+      // A host that finds its VG lost notes it: no other request would find it now.
       host.ask(this.#lockRequest(0, 'ex'), (result) => {
-        if (LOST.has(result)) this.#kept.add(host);
+        if (LOST.has(result)) this.#lost.add(host);
         host.ask(this.#lockRequest(0, 'un'), () => {});
       });
     }
     this.#run(QUIET_MS / 2);
     for (const host of this.#hosts) {
       for (let lv = 0; lv < LVS; lv++) {
-        this.#must(host, this.#lockRequest(lv, 'ex'));
-        this.#must(host, this.#lockRequest(lv, 'un'));
+        this.#call(host, this.#lockRequest(lv, 'ex'));
+        this.#call(host, this.#lockRequest(lv, 'un'));
       }
     }
   }
@@ -316,7 +316,7 @@ function uuid(lv: number): string {
 }
 
 /** `sanlock client rem_lockspace`, as an administrator calls it. */
-function removesLockspace(sanlock: SanlockHost, hostId: number): void {
+function removeSanlockLockspace(sanlock: SanlockHost, hostId: number): void {
   if (!sanlock.isRunning) return;
   const peer = sanlock.connect(ADMIN_PID);
   const place = { name: `lvm_${VG}`, hostId: BigInt(hostId), path: DEVICE, offset: 0n };

@@ -9,17 +9,17 @@ import type { ClientLink } from '../cluster/client-link.ts';
 import type { SanlockHost } from '../cluster/sanlock-host.ts';
 import { checkQuick } from '../invariants/client-checks.ts';
 import { LOCKSPACE } from '../kernel/layout.ts';
-import { starts } from './actions.ts';
-import { AREAS, named0, resourceOf, T_S, type Workload } from './workload.ts';
+import { startDaemon } from './actions.ts';
+import { AREAS, byName, resourceOf, T_S, type Workload } from './workload.ts';
 
-/** Longer than an owner that is gone is waited for, several times over. */
+/** Several times as long as a host waits for an owner that is gone. */
 const QUIET_MS = 400_000;
 const STEP_MS = 5000;
 const FIXED_CLIENTS = 2;
 const ACQUIRE_OTHER = -245;
 const JOIN_MS = 30_000;
 
-/** Nothing bad happens any more: everything asked is answered, and all that is left is free. */
+/** The end without faults: every request is answered, every lease becomes free. */
 export function settle(workload: Workload): void {
   for (const host of workload.hosts) {
     host.hasIoFaults = false;
@@ -27,7 +27,7 @@ export function settle(workload: Workload): void {
   }
   const untilMs = workload.nowMs + QUIET_MS;
   while (workload.nowMs < untilMs) {
-    for (const host of workload.hosts) keepsGoing(workload, host);
+    for (const host of workload.hosts) keepRunning(workload, host);
     workload.run(STEP_MS);
     checkQuick(workload);
   }
@@ -40,16 +40,16 @@ export function settle(workload: Workload): void {
   for (const link of workload.links) link.close();
   workload.links.clear();
   workload.run(STEP_MS);
-  for (const host of workload.hosts) nothingIsLeft(workload, host);
-  for (const host of workload.hosts) joined(workload, host);
+  for (const host of workload.hosts) checkNothingLeft(workload, host);
+  for (const host of workload.hosts) joinAgain(workload, host);
   workload.run(STEP_MS);
-  for (const host of [...workload.hosts, ...workload.hosts]) everythingIsFree(workload, host);
+  for (const host of [...workload.hosts, ...workload.hosts]) acquireAll(workload, host);
 }
 
-function keepsGoing(workload: Workload, host: SanlockHost): void {
-  if (!host.isRunning) starts(workload, host);
+function keepRunning(workload: Workload, host: SanlockHost): void {
+  if (!host.isRunning) startDaemon(workload, host);
   for (const command of [CONFIG_COMMANDS.UNUSED, CONFIG_COMMANDS.UNUSED_BY_ORPHANS]) {
-    workload.ask(workload.connect(host), daemon.setConfig(LOCKSPACE, command), 'set_config');
+    workload.call(workload.connect(host), daemon.setConfig(LOCKSPACE, command), 'set_config');
   }
 }
 
@@ -62,7 +62,7 @@ function result<T>(
 ): number {
   const own = link ?? workload.connect(host);
   let got: number | null = null;
-  workload.ask(own, call, `at the end: ${call.name}`, (header) => {
+  workload.call(own, call, `at the end: ${call.name}`, (header) => {
     got = header.data;
   });
   const untilMs = workload.nowMs + JOIN_MS;
@@ -72,24 +72,24 @@ function result<T>(
   return got;
 }
 
-/** What an earlier daemon left locked, for nobody's use any more. */
-function givesBack(workload: Workload, host: SanlockHost): void {
+/** Releases the leases that survived an earlier daemon and that no process uses. */
+function releaseSurvivors(workload: Workload, host: SanlockHost): void {
   const join = daemon.addLockspace(workload.place(host), { ioTimeoutS: T_S });
   if (result(workload, host, join) !== -ERRNO.EBUSY) return;
   const given = result(workload, host, daemon.removeLockspace(workload.place(host)));
-  assert(given === 0, `${host.name} gives back what is left: ${given}`);
+  assert(given === 0, `${host.name} releases what is left: ${given}`);
 }
 
-function nothingIsLeft(workload: Workload, host: SanlockHost): void {
-  givesBack(workload, host);
-  result(workload, host, leases.release([named0('')], { orphan: true }));
+function checkNothingLeft(workload: Workload, host: SanlockHost): void {
+  releaseSurvivors(workload, host);
+  result(workload, host, leases.release([byName('')], { orphan: true }));
   const user = workload.newClient(host);
-  result(workload, host, leases.release([named0('')], { orphan: true }), user.link);
+  result(workload, host, leases.release([byName('')], { orphan: true }), user.link);
   workload.hangUp(user);
   workload.run(STEP_MS);
   const link = workload.connect(host);
   let body: Uint8Array = new Uint8Array(0);
-  workload.ask(link, daemon.status(), 'status at the end', (_header, bytes) => {
+  workload.call(link, daemon.status(), 'status at the end', (_header, bytes) => {
     body = bytes;
   });
   const records = decodeRecords(body) ?? [];
@@ -99,7 +99,7 @@ function nothingIsLeft(workload: Workload, host: SanlockHost): void {
   const resources = of(STATE_TYPES.RESOURCE);
   const text = resources.map((one) => `${one.name} ${textField(one, 'list')}`).join(', ');
   assert(resources.length === 0, `${host.name}: resources are left: ${text}`);
-  assert(host.openWatches === 0, `${host.openWatches} processes are bound for nobody`);
+  assert(host.openWatches === 0, `${host.openWatches} processes are watched for no reason`);
   const holders = new Set<string>();
   for (const line of host.journal.load().lines) {
     const { kind, id, holder, lease } = JSON.parse(line) as JournalLine;
@@ -120,7 +120,7 @@ interface JournalLine {
   readonly lease?: number;
 }
 
-function joined(workload: Workload, host: SanlockHost): void {
+function joinAgain(workload: Workload, host: SanlockHost): void {
   const call = daemon.addLockspace(workload.place(host), { ioTimeoutS: T_S });
   const untilMs = workload.nowMs + QUIET_MS;
   for (;;) {
@@ -132,16 +132,16 @@ function joined(workload: Workload, host: SanlockHost): void {
   }
 }
 
-function everythingIsFree(workload: Workload, host: SanlockHost): void {
+function acquireAll(workload: Workload, host: SanlockHost): void {
   const user = workload.newClient(host);
   for (let area = 0; area < AREAS; area++) {
     const wanted = resourceOf({ area, name: `R${area}` }, 0);
     const call = leases.acquire([wanted], { ownerNowait: true });
     let code = result(workload, host, call, user.link);
-    // A ballot finishes what an earlier one had begun, for whoever that was.
+    // A ballot completes an earlier one, which may be of another host.
     if (code === ACQUIRE_OTHER) code = result(workload, host, call, user.link);
     assert(code === 0, `${host.name}: R${area} is free at the end, but: ${code}`);
-    assert(result(workload, host, leases.release([wanted]), user.link) === 0, 'given back');
+    assert(result(workload, host, leases.release([wanted]), user.link) === 0, 'released');
   }
   workload.hangUp(user);
 }

@@ -15,19 +15,19 @@ import {
 const OWNER_IO_TIMEOUTS_S = [1, 2, 3, 10] as const;
 const OWNER_ID = 1;
 const RIVAL_IO_TIMEOUT_S = 10;
-/** Less than a stall after which the rival itself would have expired. */
+/** Shorter than a stall that would expire the rival itself. */
 const LONGEST_PAUSE_MS = 75_000;
 /** A read that takes longer has timed out. */
 const LONGEST_READ_MS = 9500;
-const LONGEST_LIFE_MS = 150_000;
+const LONGEST_OWNERSHIP_MS = 150_000;
 /** Between two attempts, at most. */
 const PAUSE_MS = 20_000;
 const ATTEMPTS = 40;
 
 /**
- * The last minutes of an owner, seen by a rival that waits for its end: when each of them does what
- * is by the seed alone, slow reads and pauses of the rival included. The world of `World` meets
- * such a coincidence once in days.
+ * The last minutes of an owner, and a rival that waits for its end. The seed alone says when each
+ * of them reads and writes, with slow reads and pauses of the rival; in the world of `World` such a
+ * coincidence comes once in days.
  */
 export class SilentOwner {
   readonly #harness = new ProcedureHarness(RIVAL_IO_TIMEOUT_S);
@@ -38,7 +38,7 @@ export class SilentOwner {
   readonly #endMs: number;
   #renewalDueMs: number;
   #renewedMs = 0;
-  #lookDueMs: number;
+  #readDueMs: number;
   #view: HostView | null = null;
 
   constructor(seed: number) {
@@ -49,11 +49,11 @@ export class SilentOwner {
     this.#ownerIoTimeoutS = dice.pick([...OWNER_IO_TIMEOUTS_S]);
     const { nowMs } = this.#harness;
     this.#renewalDueMs = nowMs;
-    this.#lookDueMs = nowMs + dice.between(0, 2 * RIVAL_IO_TIMEOUT_S * SECOND_MS);
-    this.#endMs = nowMs + dice.between(0, LONGEST_LIFE_MS);
+    this.#readDueMs = nowMs + dice.between(0, 2 * RIVAL_IO_TIMEOUT_S * SECOND_MS);
+    this.#endMs = nowMs + dice.between(0, LONGEST_OWNERSHIP_MS);
   }
 
-  /** @returns what went wrong; null = the rival was granted the lease, and not too early */
+  /** @returns what went wrong; null = the rival was granted the lease, not too early */
   run(): string | null {
     if (!this.#owner.run(this.#acquire(this.#owner.member())).ok) return 'the owner has no lease';
     this.#catchUp();
@@ -87,7 +87,7 @@ export class SilentOwner {
     return { ...this.#rival.member(), hostView: () => this.#view };
   }
 
-  /** A read is carried out somewhere between its sending and the moment the rival hears of it. */
+  /** A read is carried out at some moment between its sending and its answer. */
   #step(task: HarnessTask<unknown>): void {
     if (task.wants?.op === 'read') {
       const takesMs = this.#latencyMs();
@@ -107,13 +107,13 @@ export class SilentOwner {
     return dice.chance(0.05) ? dice.between(0, LONGEST_READ_MS) : dice.between(0, 20);
   }
 
-  /** Whatever was due by now has happened, in order. */
+  /** Does, in order, what was due by now. */
   #catchUp(): void {
     for (;;) {
-      const dueMs = Math.min(this.#renewalDueMs, this.#lookDueMs);
+      const dueMs = Math.min(this.#renewalDueMs, this.#readDueMs);
       if (dueMs > this.#harness.nowMs) return;
       if (dueMs === this.#renewalDueMs) this.#renew(dueMs);
-      else this.#look(dueMs);
+      else this.#readOwner(dueMs);
     }
   }
 
@@ -127,8 +127,8 @@ export class SilentOwner {
     this.#renewalDueMs = atMs + intervalMs > this.#endMs ? Infinity : atMs + intervalMs;
   }
 
-  /** The rival's own renewal shows it the owner's record. */
-  #look(atMs: number): void {
+  /** The rival's own renewal reads the owner's record. */
+  #readOwner(atMs: number): void {
     const timestampS = BigInt(wholeSeconds(this.#renewedMs));
     const before = this.#view;
     const hasMoved = before === null || before.timestampS !== timestampS;
@@ -142,6 +142,6 @@ export class SilentOwner {
       lastCheckMs: atMs,
       lastLiveMs: hasMoved ? atMs : before.lastLiveMs,
     };
-    this.#lookDueMs = atMs + 2 * RIVAL_IO_TIMEOUT_S * SECOND_MS;
+    this.#readDueMs = atMs + 2 * RIVAL_IO_TIMEOUT_S * SECOND_MS;
   }
 }

@@ -134,7 +134,7 @@ export class Users implements SiteUsers {
     this.#site.run({ op: 'convert', hold: hold.number, toShared, ownerNowait, lvb }, (result) => {
       this.#busy.delete(resource);
       log(result);
-      if (claims.find(incarnation, resource) !== claim) return; // the user died meanwhile
+      if (claims.find(incarnation, resource) !== claim) return; // the user ended meanwhile
       const got =
         result.ok && result.op === 'convert' && this.#site.mayUse(incarnation) ? result.hold : null;
       if (!result.ok || got !== null) claims.changed(claim, got);

@@ -1,7 +1,7 @@
 import { test } from 'node:test';
 import { writeLockspace, writeResource } from '../../wire/sanlock/area-calls.ts';
 import { checkQuick, watchHostLeases } from '../invariants/client-checks.ts';
-import { actOnce, joins, starts } from './actions.ts';
+import { actOnce, joinLockspace, startDaemon } from './actions.ts';
 import { settle } from './settle.ts';
 import { AREAS, resourceOf, T_S, Workload } from './workload.ts';
 
@@ -15,12 +15,12 @@ const TRACE_LINES = Number(process.env['WORKLOAD_TRACE'] ?? 60);
 
 function prepared(seed: number): Workload {
   const workload = new Workload(seed);
-  for (const host of workload.hosts) starts(workload, host);
+  for (const host of workload.hosts) startDaemon(workload, host);
   const host = workload.hosts[0];
   if (host === undefined) throw new Error('there are hosts');
   host.hasIoFaults = false;
   const place = workload.place(host);
-  workload.ask(
+  workload.call(
     workload.connect(host),
     writeLockspace(place, { ioTimeoutS: T_S }),
     'write_lockspace',
@@ -28,12 +28,12 @@ function prepared(seed: number): Workload {
   workload.run(2000);
   for (let area = 0; area < AREAS; area++) {
     const resource = resourceOf({ area, name: `R${area}` }, 0);
-    workload.ask(workload.connect(host), writeResource(resource), 'write_resource');
+    workload.call(workload.connect(host), writeResource(resource), 'write_resource');
   }
   workload.run(2000);
   host.hasIoFaults = true;
   watchHostLeases(workload);
-  for (const one of workload.hosts) for (let n = 0; n < 3; n++) joins(workload, one);
+  for (const one of workload.hosts) for (let n = 0; n < 3; n++) joinLockspace(workload, one);
   workload.run(5000);
   return workload;
 }

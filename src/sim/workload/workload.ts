@@ -15,19 +15,19 @@ import { AREA_BYTES, LOCKSPACE, LUN, resourceOffset } from '../kernel/layout.ts'
 import type { WorkloadClient } from './workload-client.ts';
 
 export const T_S = 1;
-/** From the death of a daemon, which may have renewed 2·t before; the others wait 8·t + 60 s. */
+/** From the end of a daemon, which may have renewed 2·t before; other hosts wait 8·t + 60 s. */
 const WATCHDOG_MS = 60_000;
 export const AREAS = 4;
 const AREAS_BYTES = 16 * AREA_BYTES;
 const SIGKILL_RESTRICTED = 0x2;
 
-export interface AcquireWish {
+export interface AcquireRequest {
   readonly areas: readonly { readonly area: number; readonly name: string }[];
   readonly flags: readonly number[];
   readonly options: leases.AcquireOptions;
 }
 
-/** Two hosts, their daemons and all who talk to them; what clients were told is judged at once. */
+/** Two hosts, their daemons and the clients of these; each answer is checked when it comes. */
 export class Workload {
   readonly clock = new SimClock();
   readonly storage = new SimStorage();
@@ -60,7 +60,7 @@ export class Workload {
     return this.clock.nowMs();
   }
 
-  say(text: string): void {
+  log(text: string): void {
     this.trace.push(`${(this.nowMs / 1000).toFixed(3)} ${text}`);
   }
 
@@ -84,21 +84,21 @@ export class Workload {
       releases: new Set(),
     };
     this.claims.clients.set(pid, client);
-    client.link.ask(daemon.register(), this.nowMs);
-    this.say(`${host.name} pid ${pid} comes`);
+    client.link.call(daemon.register(), this.nowMs);
+    this.log(`${host.name} pid ${pid} starts`);
     return client;
   }
 
-  /** As `ask`, telling the trace. */
-  ask<T>(
+  /** Sends a request; it and its answer are in the trace. */
+  call<T>(
     link: ClientLink,
     call: SanlockCall<T>,
     what: string,
     answered: (header: SmHeader, body: Uint8Array) => void = () => {},
   ): void {
-    this.say(`${link.host.name} ${what}`);
-    link.ask(call, this.nowMs, (header, body) => {
-      this.say(`${link.host.name} ${what} -> ${header.data}`);
+    this.log(`${link.host.name} ${what}`);
+    link.call(call, this.nowMs, (header, body) => {
+      this.log(`${link.host.name} ${what} -> ${header.data}`);
       answered(header, body);
     });
   }
@@ -107,41 +107,41 @@ export class Workload {
     return { name: LOCKSPACE, hostId: BigInt(host.hostId), path: LUN, offset: 0n };
   }
 
-  acquire(link: ClientLink, client: WorkloadClient, wish: AcquireWish): void {
+  acquire(link: ClientLink, client: WorkloadClient, request: AcquireRequest): void {
     const isSelf = link === client.link;
-    const wanted = wish.areas.map((one, at) => resourceOf(one, wish.flags[at] ?? 0));
-    const options = { ...wish.options, target: isSelf ? 'self' : client.pid } as const;
+    const wanted = request.areas.map((one, at) => resourceOf(one, request.flags[at] ?? 0));
+    const options = { ...request.options, target: isSelf ? 'self' : client.pid } as const;
     const names = wanted.map(({ name, flags }) => `${name}/${flags}`).join(' ');
     client.underWay++;
-    const what = `pid ${client.pid} acquire ${names} ${JSON.stringify(wish.options)}`;
-    this.ask(
+    const what = `pid ${client.pid} acquire ${names} ${JSON.stringify(request.options)}`;
+    this.call(
       link,
       leases.acquire(wanted, options),
       `${isSelf ? '' : 'by pid: '}${what}`,
       (header) => {
         client.underWay--;
         if (header.data !== 0 || !client.isAlive || !client.isKnown) return;
-        for (const [at, { area, name }] of wish.areas.entries()) {
-          const flags = wish.flags[at] ?? 0;
+        for (const [at, { area, name }] of request.areas.entries()) {
+          const flags = request.flags[at] ?? 0;
           const shared = (flags & RES_FLAGS.SHARED) !== 0;
           const persistent = (flags & RES_FLAGS.PERSISTENT) !== 0;
-          const value = wish.options.lvb === true;
+          const value = request.options.lvb === true;
           this.claims.grant(client, { area, name, shared, persistent, value });
         }
       },
     );
   }
 
-  /** What a request of it makes of the holdings is taken back when it was not served. */
+  /** What the request releases is held again when the daemon does not serve it. */
   release(link: ClientLink, client: WorkloadClient, names: readonly string[] | 'all'): void {
     const isSelf = link === client.link;
-    const release = { names }; // one of its own: 'all' may be asked twice
+    const release = { names }; // an object of its own: 'all' may be requested twice
     client.releases.add(release);
     client.underWay++;
-    const named = names === 'all' ? [] : names.map((name) => named0(name));
+    const named = names === 'all' ? [] : names.map((name) => byName(name));
     const options = { target: isSelf ? 'self' : client.pid, all: names === 'all' } as const;
     const what = `pid ${client.pid} release ${names === 'all' ? 'all' : names.join(' ')}`;
-    this.ask(
+    this.call(
       link,
       leases.release(named, options),
       `${isSelf ? '' : 'by pid: '}${what}`,
@@ -175,7 +175,7 @@ export class Workload {
     const wanted = resourceOf(holding, toShared ? RES_FLAGS.SHARED : 0);
     const target = isSelf ? 'self' : client.pid;
     const what = `pid ${client.pid} convert ${holding.name} ${toShared ? 'SH' : 'EX'}`;
-    this.ask(link, leases.convert(wanted, { ...options, target }), what, (header) => {
+    this.call(link, leases.convert(wanted, { ...options, target }), what, (header) => {
       client.underWay--;
       if (!client.isAlive || !client.holdings.includes(holding)) return;
       if (header.data === 0) holding.shared = toShared;
@@ -184,18 +184,18 @@ export class Workload {
     });
   }
 
-  /** Its connection closes, as far as the daemon knows the process has ended with it. */
+  /** Its connection closes: for the daemon the process has ended. */
   hangUp(client: WorkloadClient): void {
-    this.say(`${client.host.name} pid ${client.pid} hangs up`);
+    this.log(`${client.host.name} pid ${client.pid} closes its connection`);
     client.isKnown = false;
     client.holdings.splice(0);
     client.link.close();
-    this.#ends(client);
+    this.#end(client);
   }
 
-  #ends(client: WorkloadClient): void {
+  #end(client: WorkloadClient): void {
     if (!client.isAlive) return;
-    this.say(`${client.host.name} pid ${client.pid} ends`);
+    this.log(`${client.host.name} pid ${client.pid} ends`);
     client.isAlive = false;
     client.isKnown = false;
     client.holdings.splice(0);
@@ -203,17 +203,17 @@ export class Workload {
     client.host.processEnded(client.pid);
   }
 
-  /** SIGKILL takes a moment, a process may stand in the kernel. */
+  /** A signal takes a moment: the process may be in the kernel. */
   #signalled(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
     const client = this.claims.clients.get(pid);
-    this.say(`pid ${pid} gets ${signal}`);
+    this.log(`pid ${pid} gets ${signal}`);
     if (client === undefined || !client.isAlive) return;
     const spared = (client.restricted & SIGKILL_RESTRICTED) !== 0;
     if (signal === 'SIGTERM' && !client.obeysTerm && !spared) return;
-    this.clock.after(this.dice.between(0, 2000), () => this.#ends(client));
+    this.clock.after(this.dice.between(0, 2000), () => this.#end(client));
   }
 
-  /** The program of a client lets go of everything by its pid. */
+  /** The killpath program of a client releases all its leases by its pid. */
   #killpath(host: SanlockHost, args: readonly string[]): void {
     const client = this.claims.clients.get(Number(args.at(-1)));
     if (client === undefined || !client.isAlive) return;
@@ -223,15 +223,15 @@ export class Workload {
   }
 
   #daemonEnded(host: SanlockHost): void {
-    this.say(`${host.name} daemon ended`);
+    this.log(`${host.name} daemon ended`);
     this.daemonGone(host);
   }
 
-  /** Its processes live on, and work by what they were told, until a watchdog ends them all. */
+  /** Its clients work on by what they hold until a watchdog ends them all. */
   daemonGone(host: SanlockHost): void {
-    const bereft = this.claims.of(host);
+    const survivors = this.claims.of(host);
     this.clock.after(WATCHDOG_MS, () => {
-      for (const client of bereft) this.#ends(client);
+      for (const client of survivors) this.#end(client);
     });
     for (const link of [...this.links]) {
       if (link.host !== host) continue;
@@ -254,7 +254,7 @@ export function resourceOf(
   return { lockspaceName: LOCKSPACE, name, lver: 0n, flags, disks };
 }
 
-/** Named without its disks. */
-export function named0(name: string): Resource {
+/** A resource named without its disks. */
+export function byName(name: string): Resource {
   return { lockspaceName: LOCKSPACE, name, lver: 0n, flags: 0, disks: [] };
 }
