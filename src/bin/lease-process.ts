@@ -57,7 +57,7 @@ function main(label: string, settings: LeaseProcessSettings): void {
     disks: new DeviceDisks({ engine, ...pools, clock }),
     random: Math.random,
     log,
-    send: (message) => tellFront({ message }),
+    send: (message) => sendToFront({ message }),
   });
   process.on('message', (received) => {
     const message = received as ToLeaseProcess; // from our own front
@@ -90,27 +90,27 @@ class FrontLog implements Log {
   }
 
   error(event: string, fields?: LogFields): void {
-    this.#tell('error', event, fields);
+    this.#send('error', event, fields);
   }
 
   warn(event: string, fields?: LogFields): void {
-    this.#tell('warn', event, fields);
+    this.#send('warn', event, fields);
   }
 
   info(event: string, fields?: LogFields): void {
-    this.#tell('info', event, fields);
+    this.#send('info', event, fields);
   }
 
   debug(event: string, fields?: LogFields): void {
-    if (this.#verbose) this.#tell('debug', event, fields);
+    if (this.#verbose) this.#send('debug', event, fields);
   }
 
-  #tell(log: LogLevel, event: string, fields: LogFields = {}): void {
-    tellFront({ log, event, fields });
+  #send(log: LogLevel, event: string, fields: LogFields = {}): void {
+    sendToFront({ log, event, fields });
   }
 }
 
-function tellFront(envelope: Envelope): void {
+function sendToFront(envelope: Envelope): void {
   if (process.connected) process.send?.(envelope, undefined, {}, () => {});
 }
 

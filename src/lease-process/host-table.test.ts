@@ -34,7 +34,7 @@ function put(area: Uint8Array, hostId: number, change: Partial<DeltaLeader>): vo
   encodeDeltaLeader(record, area, deltaLeaseOffset(GEOMETRY_512_1M, hostId));
 }
 
-test('nothing is known before the first look', () => {
+test('nothing is known before the first renewal', () => {
   assert.equal(table().view(2), null);
 });
 
@@ -71,7 +71,7 @@ test('a new generation under the same timestamp is a change', () => {
   assert.equal(hosts.observe(area, 2000).changed[0]?.generation, 2n);
 });
 
-test('a damaged record keeps its known owner and looks alive', () => {
+test('a damaged record keeps its known owner and seems alive', () => {
   const hosts = table();
   const area = new Uint8Array(MIB);
   put(area, 3, {});
@@ -118,7 +118,7 @@ test('numbers that cannot be make a record a damaged one, whatever its checksum'
   }
 });
 
-test('a damaged record that stands still looks alive once, not for ever; a sound one after it counts', () => {
+test('a damaged record that stands still seems alive once, not for ever; a sound one after it counts', () => {
   for (const known of [false, true]) {
     const hosts = table();
     const area = new Uint8Array(MIB);

@@ -13,20 +13,21 @@ import {
 import type { HostView } from '../lease/member.ts';
 import type { HostRecord, HostSignal } from './messages.ts';
 
-// Word offsets (u32) in a delta leader, from its table: read in place for 2000 hosts at each look.
+// Word offsets (u32) in a delta leader, from its table: read in place, 2000 at each renewal.
 const OWNER_WORD = deltaLeader.fields.ownerId.offset >>> 2;
 const GENERATION_WORD = deltaLeader.fields.ownerGeneration.offset >>> 2;
 const TIMESTAMP_WORD = deltaLeader.fields.timestampS.offset >>> 2;
 
-export interface Look {
+/** What is new in a lockspace area: hosts whose record moved, and signals of theirs to us. */
+export interface HostChanges {
   readonly changed: readonly HostRecord[];
   readonly signals: readonly HostSignal[];
 }
 
 /**
  * What one host has seen of all others in a lockspace, updated from the area each renewal reads
- * (spec 10 §7). A record that is no sound host lease of this lockspace tells one thing, that
- * something moved: it can look alive for longer, never change owner, generation or io timeout.
+ * (spec 10 §7). A record that is no sound host lease of this lockspace shows one thing, that
+ * something moved: its host may seem alive for longer, but owner, generation and io timeout stay.
  */
 export class HostTable {
   readonly #geometry: Geometry;
@@ -50,12 +51,12 @@ export class HostTable {
     this.#unsound = new Uint8Array(of.geometry.maxHosts);
   }
 
-  /** The largest host id ever seen in use; 0 before the first look. */
+  /** The largest host id ever seen in use; 0 before the first renewal. */
   get knownHosts(): number {
     return this.#knownHosts;
   }
 
-  /** null before the first look. A host never seen in use has ownerId 0 and timestamp 0. */
+  /** null before the first renewal. A host never seen in use has ownerId 0 and timestamp 0. */
   view(hostId: number): HostView | null {
     if (this.#lastCheckMs === 0) return null;
     const view = this.#views[hostId - 1] ?? NEVER_SEEN;
@@ -63,7 +64,7 @@ export class HostTable {
   }
 
   /** @param area a whole lockspace area as just read; not kept */
-  observe(area: Uint8Array, nowMs: number): Look {
+  observe(area: Uint8Array, nowMs: number): HostChanges {
     if (this.#firstCheckMs === 0) this.#firstCheckMs = nowMs;
     this.#lastCheckMs = nowMs;
     const words = new Uint32Array(area.buffer, area.byteOffset, area.byteLength >>> 2);
@@ -119,15 +120,16 @@ export class HostTable {
 
   #note(found: DeltaLeader, at: { index: number; nowMs: number; usable: boolean }): HostRecord {
     const before = this.#views[at.index] ?? NEVER_SEEN;
-    const identity = at.usable
-      ? {
-          ownerId: Number(found.ownerId),
-          generation: found.ownerGeneration,
-          ioTimeoutS: found.ioTimeoutS & 0xff,
-          hostName: found.hostName,
-        }
-      : {};
-    const view = { ...before, ...identity, timestampS: found.timestampS, lastLiveMs: at.nowMs };
+    const view: HostView = {
+      ownerId: at.usable ? Number(found.ownerId) : before.ownerId,
+      generation: at.usable ? found.ownerGeneration : before.generation,
+      timestampS: found.timestampS,
+      ioTimeoutS: at.usable ? found.ioTimeoutS & 0xff : before.ioTimeoutS,
+      hostName: at.usable ? found.hostName : before.hostName,
+      firstCheckMs: before.firstCheckMs,
+      lastCheckMs: before.lastCheckMs,
+      lastLiveMs: at.nowMs,
+    };
     this.#views[at.index] = view;
     return {
       hostId: at.index + 1,

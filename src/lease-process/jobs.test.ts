@@ -7,6 +7,7 @@ import { paxosLeader } from '../format/leader.ts';
 import { INDEX_LEASE_NAME } from '../format/resource-index.ts';
 import { keepHold, newHolds } from './holds.ts';
 import {
+  isCancelled,
   isIndexInUse,
   type JobEffect,
   type JobEvent,
@@ -213,25 +214,37 @@ test('the index lease is not taken while index commands run, or have work left',
 /** A command of each phase is cancelled; whether that reaches its procedure. */
 test('a command is cancelled until it is answered; late and for nobody it means nothing', () => {
   const { jobs, arrives, step } = machine();
-  const isCancelled = (id: number) => {
+  const cancels = (id: number) => {
     assert.deepEqual(step(cancelled(id)), []);
-    return jobs.byId.get(id)?.isCancelled ?? null;
+    const job = jobs.byId.get(id);
+    return job === undefined ? null : isCancelled(jobs, job);
   };
   for (let id = 1; id <= MAX_RUNNING / 2; id++) step(arrives(id, acquire(id)));
   const queued = MAX_RUNNING / 2 + 1;
   assert.deepEqual(step(arrives(queued, acquire(queued))), []);
-  assert.equal(isCancelled(queued), true, 'queued');
-  assert.equal(isCancelled(1), true, 'opening');
+  assert.equal(cancels(queued), true, 'queued');
+  assert.equal(cancels(1), true, 'opening');
   step(opened(2));
-  assert.equal(isCancelled(2), true, 'running');
+  assert.equal(cancels(2), true, 'running');
   step(opened(3));
   step(ran(3, true));
   step(arrives(100, { op: 'align', area: { path: '/dev/a/lun', offset: 3 } }));
-  assert.equal(isCancelled(100), true, 'behind');
-  assert.equal(isCancelled(3), false, 'finishing');
+  assert.equal(cancels(100), true, 'behind');
+  assert.equal(cancels(3), false, 'finishing');
   step(finished(3));
-  assert.equal(isCancelled(3), null, 'over');
-  assert.equal(isCancelled(4711), null, 'never came');
+  assert.equal(cancels(3), null, 'over');
+  assert.equal(cancels(4711), null, 'never came');
+});
+
+test('in a lockspace that is being lost every command counts as cancelled, late ones too', () => {
+  const { jobs, arrives, step } = machine();
+  step(arrives(1, acquire(1)));
+  assert.deepEqual(step({ kind: 'refuse' }), []);
+  step(arrives(2, acquire(2)));
+  assert.deepEqual(
+    [...jobs.byId.values()].map((job) => isCancelled(jobs, job)),
+    [true, true],
+  );
 });
 
 test('a device that hangs leaves places for another one; a release takes none', () => {

@@ -32,8 +32,8 @@ export interface Job {
    * and what its procedure left to be done on the area runs.
    */
   phase: 'queued' | 'behind' | 'opening' | 'running' | 'finishing';
-  /** Its front wants no more of it: a procedure that waits ends. */
-  isCancelled: boolean;
+  /** The front wants no more of it. */
+  wasCancelled: boolean;
   /** It has one of the places of `MAX_RUNNING`. */
   hasPlace: boolean;
 }
@@ -51,6 +51,8 @@ export interface Jobs {
   readonly places: Share<string>;
   /** Commands on a resource index that have come, with what they left to be done. */
   onIndex: number;
+  /** The lockspace is being lost: nothing that waits is granted any more. */
+  isRefusing: boolean;
   effects: JobEffect[];
 }
 
@@ -65,6 +67,8 @@ export type JobEvent =
     }
   /** The front wants no more of it; it is answered all the same. */
   | { readonly kind: 'cancelled'; readonly id: number }
+  /** As if every command, also each that comes later, had been cancelled. */
+  | { readonly kind: 'refuse' }
   | { readonly kind: 'opened'; readonly id: number; readonly deviceId: string }
   | { readonly kind: 'notOpened'; readonly id: number; readonly errno: number }
   /** Its procedure ended; `leftWork`: with something to be finished after the answer. */
@@ -97,6 +101,7 @@ export function newJobs(holds: Holds): Jobs {
     releasing: new Set(),
     places: new Share(MAX_RUNNING),
     onIndex: 0,
+    isRefusing: false,
     effects: [],
   };
 }
@@ -105,6 +110,11 @@ export function newJobs(holds: Holds): Jobs {
 export function placeOf(jobs: Jobs, command: LeaseCommand): AreaAddress | null {
   if (!('hold' in command)) return command.area;
   return jobs.holds.byNumber.get(command.hold)?.hold ?? null;
+}
+
+/** A procedure of it that waits, for an owner to die or for another try, ends. */
+export function isCancelled({ isRefusing }: Jobs, { wasCancelled }: Job): boolean {
+  return wasCancelled || isRefusing;
 }
 
 /** A command on a resource index has come, or has left something to be done. */
@@ -122,9 +132,12 @@ export function stepJobs(jobs: Jobs, event: JobEvent): readonly JobEffect[] {
     case 'cancelled': {
       const job = jobs.byId.get(event.id);
       // Once it is answered its work is finished whatever the front wants.
-      if (job !== undefined && job.phase !== 'finishing') job.isCancelled = true;
+      if (job !== undefined && job.phase !== 'finishing') job.wasCancelled = true;
       break;
     }
+    case 'refuse':
+      jobs.isRefusing = true;
+      break;
     case 'opened':
       opened(jobs, jobIn(jobs, event.id, 'opening'), event.deviceId);
       break;
@@ -171,7 +184,7 @@ function arrived(jobs: Jobs, event: Extract<JobEvent, { kind: 'arrived' }>): voi
     group: pathGroup(place.path),
     area: areaKey(deviceId, place.offset),
     phase: 'queued',
-    isCancelled: false,
+    wasCancelled: false,
     hasPlace: false,
   };
   if (isBeingReleased(jobs, job)) answer(jobs, job, BEING_RELEASED);
@@ -232,7 +245,7 @@ function opened(jobs: Jobs, job: Job, deviceId: string): void {
   jobs.effects.push({ kind: 'run', job });
 }
 
-/** Before its first opening a path may have looked like another device. */
+/** Before its first opening a path may have seemed another device. */
 function isOn(jobs: Jobs, job: Job, deviceId: string): void {
   const area = areaKey(deviceId, job.offset);
   if (area === job.area) return;

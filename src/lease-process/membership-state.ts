@@ -2,7 +2,7 @@ import { unreachable } from '../base/assert.ts';
 import type { DeltaHold } from '../lease/delta-acquire.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
 import { type LeaseTimes, leaseTimes } from '../lease/lease-times.ts';
-import type { HostTable, Look } from './host-table.ts';
+import type { HostChanges, HostTable } from './host-table.ts';
 import type { AnnouncedEvent, FromLeaseProcess, JoinRequest } from './messages.ts';
 
 /**
@@ -97,14 +97,14 @@ export type MembershipEvent =
       readonly hold: DeltaHold;
       readonly timestampS: number;
       readonly readMs: number;
-      readonly seen: Look | null;
+      readonly seen: HostChanges | null;
     }
   | {
       readonly kind: 'renewalFailed';
       readonly step: 'read' | 'check' | 'write';
       readonly error: LeaseError;
       readonly readMs: number;
-      readonly seen: Look | null;
+      readonly seen: HostChanges | null;
     }
   | { readonly kind: 'released'; readonly isDone: boolean }
   | { readonly kind: 'woke' }

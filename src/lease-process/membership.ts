@@ -169,7 +169,7 @@ function joined(m: Membership, hold: DeltaHold, now: Moment): void {
   const sizes = { sectorSize, areaBytes, maxHosts };
   send(m, { kind: 'joined', generation, timestampS, claimedBootMs, ...sizes });
   m.effects.push({ kind: 'watchLag' });
-  // At once, not after 2·t: the first look at the other hosts answers first conflicts sooner.
+  // At once, not after 2·t: the first view of the other hosts answers first conflicts sooner.
   m.effects.push({ kind: 'wake', afterMs: 0 });
 }
 
@@ -196,7 +196,7 @@ function woke(m: Membership, now: Moment): void {
       else if (phase.waitsFor === 'refused') leaveWhenSure(m, now);
       return;
     case 'expired': // too late: a renewal now would revive what is being given up
-    case 'overwritten': // it would take the host id from whoever has it
+    case 'overwritten': // it would take the host id from the host that has it
     case 'left': // set before the end
       return;
     default:

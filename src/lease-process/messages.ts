@@ -6,7 +6,8 @@ import type { LeaseError } from '../lease/lease-error.ts';
 /**
  * Messages between the sanlock front and a lease process. One lease process serves one lockspace
  * (after `join`), or none (a scratch process, for commands on areas that are not joined).
- * All values are plain data, u64 disk fields bigint. Times: CLOCK_MONOTONIC, equal on both sides.
+ * All values are plain data, u64 disk fields bigint. Times are of CLOCK_MONOTONIC, or of
+ * CLOCK_BOOTTIME where the name has `Boot`; both are the same on both sides.
  */
 export type ToLeaseProcess =
   | ({ readonly kind: 'join' } & JoinRequest)
@@ -36,7 +37,7 @@ export interface JoinRequest {
   readonly renewalReadExtendMs: number;
   /** Retries of a shared acquire that met a short hold. */
   readonly sharedRetries: number;
-  /** Not a new stay: that of an earlier process is renewed on, with its generation. */
+  /** Absent: a new membership. Else that of an earlier process goes on, with its generation. */
   readonly resume?: Unfinished & {
     /** Boot time from which that renewal's claim counts, as in `renewed`. */
     readonly claimedBootMs: number;
@@ -288,7 +289,7 @@ export interface HostRecord {
   readonly lastLiveS: number;
 }
 
-/** Another host's renewal carried our bit: look at our requests; and perhaps an event. */
+/** Another host's renewal carried our bit: requests to us may be on the disk; and perhaps an event. */
 export interface HostSignal {
   readonly fromHostId: number;
   readonly fromGeneration: bigint;

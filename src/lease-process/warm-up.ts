@@ -33,7 +33,8 @@ type Turns<T> = Generator<WarmUpTurn, T, FromLeaseProcess | null>;
 
 /**
  * The whole work of a lease process, on a device of its own: formats, joins, takes a lease in every
- * mode and releases it, renews. Whoever runs it gives each turn the message it waited for.
+ * mode and releases it, renews. The program that plays it
+ * gives each turn the message it waits for.
  * @returns how many leases were granted
  */
 export function* warmUpTurns(): Turns<number> {

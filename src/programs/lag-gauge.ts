@@ -1,13 +1,13 @@
 import type { LeaseTimes } from '../lease/lease-times.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 
-/** Finer looks would only wake idle processes: a tick sees all of a lag but this much. */
+/** Finer ticks would only wake idle processes: a tick misses at most this much of a lag. */
 const MIN_TICK_MS = 125;
 const MAX_TICK_MS = 1000;
 
 /**
- * Tells by how much this program's timers come late; everything else it does comes as late. It
- * measures by the clock, so that also an event which overtakes the late timer can ask (spec 70 §6).
+ * Measures by how much this program's timers come late; everything else comes as late. It
+ * measures by the clock, so that an event which overtakes the late timer can ask too (spec 70 §6).
  */
 export class LagGauge {
   readonly #clock: Clock;
@@ -35,7 +35,7 @@ export class LagGauge {
     this.#arm();
   }
 
-  /** The lag not told yet, in ms; each is told once. */
+  /** The lag not reported yet, in ms; each is reported once. */
   take(): number {
     if (this.#timer === null) return 0;
     const lagMs = this.#clock.nowMs() - this.#dueMs;

@@ -25,17 +25,17 @@ function pause(harness: Harness, time: ProcessClock, ms: number): void {
   time.resume();
 }
 
-test('each lag is told once, by the timer or by who asks before it', () => {
+test('each lag is reported once, by the timer or to the caller that asks before it', () => {
   const clock = new SimClock();
-  const told: number[] = [];
-  const gauge = new LagGauge(clock, (lagMs) => told.push(lagMs));
+  const reported: number[] = [];
+  const gauge = new LagGauge(clock, (lagMs) => reported.push(lagMs));
   assert.equal(gauge.take(), 0);
   gauge.watch(leaseTimes(2)); // ticks of 250 ms
   clock.runUntil(clock.nowMs() + 1000);
-  assert.deepEqual(told, [0, 0, 0, 0]);
+  assert.deepEqual(reported, [0, 0, 0, 0]);
   gauge.watch(null);
   clock.runUntil(clock.nowMs() + 1000);
-  assert.equal(told.length, 4);
+  assert.equal(reported.length, 4);
 });
 
 test('a front that stood still for more than 2·t grants nothing until it was good for 2·t', () => {
@@ -51,7 +51,7 @@ test('a front that stood still for more than 2·t grants nothing until it was go
     lines.join('\n'),
     /^loop\.lagged front 5\d\d\d 2000\ngrants\.paused LS 5\d\d\d 4000/,
   );
-  // What is held is kept, and can be given back; renewals go on.
+  // What is held is kept, and can be released; renewals go on.
   const release = message(SM_CMD.RELEASE, resource(1).subarray(0, 128), { data: 1 });
   assert.equal(harness.result(release, holder), 0);
   harness.run(1.9 * T * SECOND_MS);
@@ -90,7 +90,7 @@ test('a lease process that stood still pauses its lockspace, also a step up', ()
   assert.equal(harness.result(stepUp, sharer), AGAIN);
 });
 
-test('a lag between t/2 and 2·t is told, and changes nothing', () => {
+test('a lag between t/2 and 2·t is logged, and changes nothing', () => {
   const { log, lines } = logged();
   const harness = new Harness({ log });
   harness.join();

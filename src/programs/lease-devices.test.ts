@@ -52,7 +52,7 @@ function world() {
 
 test('a device that one user forgets stays open for the others, and is closed by the last', () => {
   const { opened, devices, open } = world();
-  const lockspace = open(); // stays for the life of the lockspace
+  const lockspace = open(); // as long as the lockspace is joined
   const resource = open(); //  the same device, for one command
   assert.equal(lockspace, resource);
   devices.leave(resource, { forget: true });

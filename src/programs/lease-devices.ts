@@ -15,7 +15,7 @@ export interface Device {
 }
 
 interface OpenDevice extends Device {
-  /** Who may still use it: a device is closed under nobody. */
+  /** How many may still use it: it is closed only when none does. */
   users: number;
 }
 
@@ -31,7 +31,7 @@ export class LeaseDevices {
   readonly #open = new Map<ByteString, OpenDevice>();
   /** What each path led to when it was last opened. */
   readonly #ids = new Map<ByteString, string>();
-  /** Writes not yet ended, by device: those by another path or a forgotten descriptor count too. */
+  /** Writes not ended yet, by device: those by another path or a forgotten descriptor count too. */
   readonly #sent = new Map<string, SentWrite[]>();
   readonly #opening = new Map<ByteString, ((opened: Opened) => void)[]>();
 
@@ -41,7 +41,7 @@ export class LeaseDevices {
     this.#log = log;
   }
 
-  /** Whoever got a device says `leave` when it is done with it. */
+  /** The caller that got a device calls `leave` when it is done with it. */
   open(
     path: ByteString,
     timeoutMs: number,
@@ -66,7 +66,7 @@ export class LeaseDevices {
       if (!opened.ok) {
         const fields = { path: nameToText(path), ...errnoFields(opened.errno) };
         this.#log.warn('disk.notOpened', fields);
-        for (const tell of asked) tell(opened);
+        for (const answerOne of asked) answerOne(opened);
         return;
       }
       const id = opened.deviceId;
@@ -77,7 +77,7 @@ export class LeaseDevices {
       const sectorSize = opened.deviceSectorSize;
       const fresh: OpenDevice = { path, id, disk, sectorSize, users: asked.length };
       this.#open.set(path, fresh);
-      for (const tell of asked) tell({ ok: true, device: fresh });
+      for (const answerOne of asked) answerOne({ ok: true, device: fresh });
     };
     this.#disks.open(path, timeoutMs, answered, how);
   }
@@ -151,10 +151,10 @@ export function performOn(
   else {
     const { writeToo } = at;
     const how = { mayStart: rules.mayWrite, overRefused: at.overRefused === true };
-    const told = writeToo === undefined ? answered : pairOf(answered);
-    disk.write(at, timeoutMs, told, how);
+    const whenDone = writeToo === undefined ? answered : pairOf(answered);
+    disk.write(at, timeoutMs, whenDone, how);
     if (writeToo !== undefined) {
-      disk.write({ ...writeToo, urgent: rules.urgent === true }, timeoutMs, told, how);
+      disk.write({ ...writeToo, urgent: rules.urgent === true }, timeoutMs, whenDone, how);
     }
   }
 }

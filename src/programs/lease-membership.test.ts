@@ -177,7 +177,10 @@ test('a host id last used with a longer io timeout: its long wait does not use u
     assert.ok(clock.nowMs() - startMs >= 2 * previousS * 1000, 'settled for 2·t of the previous');
     assert.ok(longestMs < 16_000, `a claim of ${longestMs} ms`);
     clock.runUntil(clock.nowMs() + 60_000);
-    assert.ok((host.last('renewed')?.timestampS ?? 0) * 1000 > clock.nowMs() - 6000, 'it stays');
+    assert.ok(
+      (host.last('renewed')?.timestampS ?? 0) * 1000 > clock.nowMs() - 6000,
+      'it remains a member',
+    );
   }
 });
 
@@ -192,7 +195,7 @@ test('a host id last used with a longer io timeout: a rival is seen through the 
   assert.equal(recordOf(disk, 1).hostName, 'rival', 'and left alone');
 });
 
-test('a record that somebody else wrote ends the stay at once, without another write', () => {
+test('a record that somebody else wrote ends the membership at once, without another write', () => {
   const { clock, disk, storage, join } = world();
   const host = join(1);
   clock.runUntil(clock.nowMs() + 10_000);
@@ -229,8 +232,8 @@ test('a renewal that ends after our claim ran out does not bring it back', () =>
   assert.equal(host.last('left')?.released, false);
 });
 
-test('a record that was read before a sleep, or a stall, is no ground to write one', () => {
-  for (const [seconds, isAsleep] of [
+test('a record that was read before a suspension, or a stall, is no ground to write one', () => {
+  for (const [seconds, isSuspended] of [
     [0, true],
     [60, true],
     [60, false],
@@ -257,7 +260,7 @@ test('a record that was read before a sleep, or a stall, is no ground to write o
       clock.runUntil(startMs + seconds * 1000);
       assert.ok(other.last('joined') !== null);
     }
-    if (isAsleep) time.slept(clock.nowMs() - startMs);
+    if (isSuspended) time.slept(clock.nowMs() - startMs);
     time.resume();
     clock.runUntil(clock.nowMs() + 1000);
     assert.equal(recordOf(disk, 3).hostName, seconds > 0 ? 'awake' : 'sleeper');
@@ -330,7 +333,7 @@ test('a claim that was refused may bring back a generation: the join fails once 
   assert.equal(host.last('left')?.released, false);
 });
 
-test('a host id is not given back while a refused write may still land', () => {
+test('a host id is not released while a refused write may still land', () => {
   let isRefusing = false;
   const { clock, join } = world((io) => {
     if (!io.write || !isRefusing) return PROMPT(io);

@@ -5,7 +5,7 @@ import { deltaRelease } from '../lease/delta-release.ts';
 import { deltaRenew } from '../lease/delta-renew.ts';
 import type { Member } from '../lease/member.ts';
 import type { Steps } from '../lease/steps.ts';
-import type { Look } from '../lease-process/host-table.ts';
+import type { HostChanges } from '../lease-process/host-table.ts';
 import { joinSteps } from '../lease-process/join-steps.ts';
 import { stepMembership } from '../lease-process/membership.ts';
 import {
@@ -170,7 +170,7 @@ export class LeaseMembership {
   #renew(effect: Extract<MembershipEffect, { kind: 'renew' }>): void {
     const { hold, hosts, lastWriteLanded, readTimeoutMs, hostIds: hostBits, event } = effect;
     let readMs = this.#parts.clock.nowMs();
-    let seen: Look | null = null;
+    let seen: HostChanges | null = null;
     const observe = (area: Uint8Array, nowMs: number): void => {
       readMs = nowMs;
       seen = hosts.observe(area, nowMs);

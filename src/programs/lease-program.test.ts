@@ -134,7 +134,7 @@ test("a dead host's lease is granted no sooner than 8·t + 60 s after its last r
   one.crash();
   const lastRenewalS = one.last('renewed')?.timestampS ?? 0;
   assert.equal(code(two.ask(acquire(3, { nowait: true }))), 'ACQUIRE_IDLIVE');
-  clock.runUntil(clock.nowMs() + 6000); // a look at the lockspace that no longer sees it move
+  clock.runUntil(clock.nowMs() + 6000); // a renewal's read that no longer sees it move
   assert.equal(code(two.ask(acquire(3, { nowait: true }))), 'ACQUIRE_OWNED_RETRY');
   good(two.ask(acquire(3)));
   const afterMs = clock.nowMs() - lastRenewalS * 1000;
@@ -142,7 +142,7 @@ test("a dead host's lease is granted no sooner than 8·t + 60 s after its last r
   assert.ok(afterMs < 90_000, `granted ${afterMs} ms after the last renewal`);
 });
 
-test('a host that left cleanly gives its leases away at once', () => {
+test('the leases of a host that left cleanly are free at once', () => {
   const { clock, members } = cluster(2);
   const [one, two] = members;
   assert.ok(one && two);
@@ -162,7 +162,7 @@ function slowLeader(ms: { value: number }): FatePlan {
   };
 }
 
-test('an acquire with an unanswered leader write is taken back when that has ended', () => {
+test('an acquire with an unanswered leader write is rolled back when that has ended', () => {
   const slow = { value: 0 };
   const { clock, members } = cluster(2, slowLeader(slow));
   const [one, two] = members;

@@ -5,6 +5,7 @@ import type { AreaGuesses } from '../lease-process/command-context.ts';
 import { commandSteps } from '../lease-process/commands.ts';
 import { newHolds } from '../lease-process/holds.ts';
 import {
+  isCancelled,
   isIndexInUse,
   type Job,
   type JobEffect,
@@ -52,7 +53,6 @@ export class LeaseProgram {
   readonly #running = new Map<number, Running>();
   readonly #guesses: AreaGuesses = new Map();
   #membership: LeaseMembership | null = null;
-  #refusing = false;
   #closed = false;
 
   constructor(parts: LeaseProgramParts) {
@@ -75,7 +75,7 @@ export class LeaseProgram {
         this.#membership?.step(message);
         return;
       case 'refuse':
-        this.#refusing = true;
+        this.#step(message);
         this.#membership?.step(message);
         return;
       case 'run': {
@@ -157,7 +157,7 @@ export class LeaseProgram {
   #run(job: Job): void {
     const { id, command, held } = job;
     const running = this.#runningOf(job);
-    const cancelled = () => job.isCancelled || this.#refusing;
+    const cancelled = () => isCancelled(this.#jobs, job);
     const later = (rest: () => Steps<void>) => running.rest.push(rest);
     const steps = commandSteps(command, {
       member: this.#membership?.member(cancelled, later) ?? null,

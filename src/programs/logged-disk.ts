@@ -22,7 +22,8 @@ export class LoggedDisk implements Disk {
   ): void {
     const { offset, length } = at;
     this.#disk.read(at, timeoutMs, (reply) => {
-      if (reply.outcome !== 'done') this.#tell(reply, { op: 'read', offset, length, timeoutMs });
+      if (reply.outcome !== 'done')
+        this.#logReply(reply, { op: 'read', offset, length, timeoutMs });
       answer(reply);
     });
   }
@@ -35,18 +36,19 @@ export class LoggedDisk implements Disk {
   ): void {
     const { offset } = at;
     const { length } = at.bytes;
-    const told = (reply: DiskReply): void => {
-      if (reply.outcome !== 'done') this.#tell(reply, { op: 'write', offset, length, timeoutMs });
+    const logged = (reply: DiskReply): void => {
+      if (reply.outcome !== 'done')
+        this.#logReply(reply, { op: 'write', offset, length, timeoutMs });
       answer(reply);
     };
-    this.#disk.write(at, timeoutMs, told, endedLate);
+    this.#disk.write(at, timeoutMs, logged, endedLate);
   }
 
   close(): void {
     this.#disk.close();
   }
 
-  #tell(
+  #logReply(
     reply: Exclude<DiskReply, { outcome: 'done' }>,
     of: { op: string; offset: number; length: number; timeoutMs: number },
   ): void {
@@ -57,7 +59,7 @@ export class LoggedDisk implements Disk {
   }
 }
 
-/** The number clients know, and the name people know. */
+/** The number that clients know, and the name that administrators know. */
 export function errnoFields(errno: number): { readonly errno: number; readonly error: string } {
   return { errno, error: codeName(-errno) };
 }

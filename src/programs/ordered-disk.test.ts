@@ -32,10 +32,10 @@ function world(first: IoFate = SLOW) {
   const ordered: OrderedDisk = disk;
   const write = (mark: number, offset: number, timeoutMs: number): { reply: string } => {
     const answer = { reply: '' };
-    const told = (reply: DiskReply): void => {
+    const answered = (reply: DiskReply): void => {
       answer.reply = reply.outcome;
     };
-    ordered.write({ offset, bytes: new Uint8Array(512).fill(mark) }, timeoutMs, told);
+    ordered.write({ offset, bytes: new Uint8Array(512).fill(mark) }, timeoutMs, answered);
     return answer;
   };
   return { clock, ordered, sent, write };
@@ -118,10 +118,10 @@ test('a write that any order suits passes a refused one, not one without an answ
     clock.runUntil(clock.nowMs() + 1500);
     let got = '';
     const bytes = new Uint8Array(512).fill(2);
-    const told = ({ outcome }: DiskReply): void => {
+    const answered = ({ outcome }: DiskReply): void => {
       got = outcome;
     };
-    ordered.write({ offset: 0, bytes }, 10_000, told, { overRefused: true });
+    ordered.write({ offset: 0, bytes }, 10_000, answered, { overRefused: true });
     clock.runUntil(clock.nowMs() + 100);
     assert.equal(got, reply);
   }
@@ -130,11 +130,11 @@ test('a write that any order suits passes a refused one, not one without an answ
 test('what was never sent is not waited for', () => {
   const { clock, ordered, write } = world(QUICK);
   let got = '';
-  const told = ({ outcome }: DiskReply): void => {
+  const answered = ({ outcome }: DiskReply): void => {
     got = outcome;
   };
   const bytes = new Uint8Array(512);
-  ordered.write({ offset: 0, bytes }, 1000, told, { mayStart: () => false });
+  ordered.write({ offset: 0, bytes }, 1000, answered, { mayStart: () => false });
   clock.runUntil(clock.nowMs() + 10);
   const next = write(1, 0, 1000);
   clock.runUntil(clock.nowMs() + 10);

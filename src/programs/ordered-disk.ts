@@ -10,19 +10,19 @@ interface Span {
   readonly end: number;
 }
 
-/** Whoever wants an earlier write to its sectors ended, until its time is up. */
+/** An operation that waits until an earlier write to its sectors has ended, or its time is up. */
 interface Waiter extends Span {
   readonly overRefused: boolean;
   readonly deadlineMs: number;
-  /** None is in its way any more; it may wait so much longer. */
+  /** No write is in its way any more; so much of its time is left. */
   readonly ended: (restMs: number) => void;
   readonly late: () => void;
-  /** What is in its way stays there for longer: it is late now. */
+  /** The write in its way stays for longer than it may wait: it is late now. */
   readonly inVain: () => void;
 }
 
 export interface SentWrite extends Span {
-  /** null: nobody, as nearly always. */
+  /** null: no operation waits, as nearly always. */
   waiting: Set<Waiter> | null;
   /** The device answered with an error, and may carry it out until then; null = no answer yet. */
   refusedUntilMs: number | null;
@@ -108,30 +108,30 @@ export class OrderedDisk {
   #awaitEnd(
     earlier: SentWrite,
     timeoutMs: number,
-    who: Omit<Waiter, 'deadlineMs' | 'inVain'>,
+    what: Omit<Waiter, 'deadlineMs' | 'inVain'>,
   ): void {
     const timer = this.#clock.after(timeoutMs, () => {
-      // Also where many wait behind a write that never ends, nothing of them stays.
+      // Many may wait behind a write that never ends: nothing of them stays in memory.
       for (const { waiting } of this.#sent) waiting?.delete(waiter);
-      who.late();
+      what.late();
     });
     const waiter: Waiter = {
-      ...who,
+      ...what,
       deadlineMs: this.#clock.nowMs() + timeoutMs,
       ended: (restMs) => {
         timer.cancel();
-        who.ended(restMs);
+        what.ended(restMs);
       },
       inVain: () => {
         timer.cancel();
-        this.#clock.after(0, who.late);
+        this.#clock.after(0, what.late);
       },
     };
     this.#waitFor(earlier, waiter);
   }
 
   #waitFor(earlier: SentWrite, waiter: Waiter): void {
-    // Waiting would be in vain, and the caller has better things to do with its time.
+    // The wait would be in vain: the caller is answered at once.
     if (earlier.refusedUntilMs !== null && earlier.refusedUntilMs > waiter.deadlineMs) {
       waiter.inVain();
     } else waitersOf(earlier).add(waiter);

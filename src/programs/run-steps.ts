@@ -1,14 +1,14 @@
 import type { Effect, Reply, Steps } from '../lease/steps.ts';
 
-/** Carries out one effect; `release` gives the memory of a read back. Answers exactly once. */
+/** Carries out one effect; `release` frees the memory of a read. Answers exactly once. */
 export type Perform = (
   effect: Readonly<Effect>,
   answer: (reply: Reply, release: (() => void) | null) => void,
 ) => void;
 
 /**
- * Drives a procedure with callbacks: no promise, so that a simulator decides the order of
- * everything. A read's memory is given back when the procedure asks for its next effect or ends.
+ * Runs a procedure with callbacks: no promise, so that a simulator decides the order of
+ * everything. A read's memory is released when the procedure asks for its next effect or ends.
  */
 export function runSteps<T>(steps: Steps<T>, perform: Perform, done: (value: T) => void): void {
   const resume = (

@@ -61,7 +61,7 @@ function code(result: LeaseCommandResult): string {
 }
 
 for (const path of ['/lun', '/other-path']) {
-  test(`a look meanwhile lets nobody past what an acquire left behind, by ${path}`, () => {
+  test(`a read meanwhile lets no acquire past what an earlier one left undone, by ${path}`, () => {
     const takes = { ms: (_: Io) => 0 };
     const { clock, one, two } = pair(takes);
     takes.ms = (io) => (io.write && io.offset === MIB ? 9000 : 0); // the leader
@@ -75,13 +75,13 @@ for (const path of ['/lun', '/other-path']) {
     const sizes = null;
     const area = { path: '/lun', offset: MIB };
     const name = { lockspaceName: LOCKSPACE, resourceName: 'R1' };
-    let looked = '';
+    let readOwners = '';
     one.run({ op: 'readOwners', area, name, sizes }, (result) => {
-      looked = code(result);
+      readOwners = code(result);
     });
     clock.runUntil(startMs + 5500);
     assert.equal(first, 'AIO_TIMEOUT');
-    assert.equal(looked, 'AIO_TIMEOUT');
+    assert.equal(readOwners, 'AIO_TIMEOUT');
     takes.ms = () => 0;
     const again = acquire({ path, shared: true });
     assert.equal(code(one.ask(again)), 'errno 11', 'still being released');
@@ -92,7 +92,7 @@ for (const path of ['/lun', '/other-path']) {
   });
 }
 
-test('a lease that gets another name is not taken by it before it is given back', () => {
+test('a lease that gets another name is not taken by it before it is released', () => {
   const takes = { ms: (_: Io) => 0 };
   const { clock, one, two } = pair(takes);
   const held = one.ask(acquire());
@@ -104,7 +104,7 @@ test('a lease that gets another name is not taken by it before it is given back'
     released = code(result);
   });
   clock.runUntil(startMs + 3900);
-  takes.ms = (io) => (io.write || io.offset < MIB ? 0 : 9000); // its look at the leader
+  takes.ms = (io) => (io.write || io.offset < MIB ? 0 : 9000); // its read of the leader
   clock.runUntil(startMs + 6100);
   takes.ms = () => 0;
   const shared = acquire({ name: 'R2', shared: true });
