@@ -215,8 +215,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     what: 'damage in the file of holders closes nothing',
     file: 'src/sanlock/survivors-restore.ts',
-    from: 'front.holdersUnknown = true;',
-    to: 'front.holdersUnknown = false;',
+    from: 'front.journalState.holdersUnknown = true;',
+    to: 'front.journalState.holdersUnknown = false;',
     world: { ...JOURNALS, journals: 'damaged' },
   },
   {

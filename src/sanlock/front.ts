@@ -4,6 +4,7 @@ import { type Random, SECOND_MS, wholeSeconds } from '../base/units.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import type { LeaseCommand, LeaseCommandResult } from '../lease-process/messages.ts';
 import { type Effect, toLease } from './effects.ts';
+import { newJournalState } from './journal-state.ts';
 import { listOf, mayGrant } from './lockspace-phase.ts';
 import type { SanlockSettings } from './settings.ts';
 import type {
@@ -56,6 +57,7 @@ const CLOCK_NOISE_MS = 100;
 export class Front {
   readonly settings: SanlockSettings;
   readonly journal: Journal;
+  readonly journalState = newJournalState();
   readonly random: Random;
   readonly helperPid: number;
   readonly clients = new Map<number, Client>();
@@ -86,14 +88,6 @@ export class Front {
   scratchUsedMs = 0;
   /** Lockspaces of an earlier daemon of which processes or persistent leases survived. */
   survivors: Survivor[] = [];
-  /** The journal of holders was damaged: it may have named others. */
-  holdersUnknown = false;
-  /** Whether the last join could be recorded in the journal; a change to false is logged. */
-  canRecord = true;
-  /** Lines in the journal of holders. */
-  journalLines = 0;
-  /** The lines that were needed when it was last written anew. */
-  journalNeeds = 0;
   ending = false;
   /** Connections. */
   readonly shutdownWaiters = new Set<number>();

@@ -26,8 +26,9 @@ export function recordJoin(front: Front, space: Lockspace): boolean {
   const isRecorded =
     line !== null && append(front, lineOfSpace(front, space)) && append(front, line);
   // Once: a client that wants to join tries again and again.
-  if (!isRecorded && front.canRecord) logNotRecorded(front, space, -1);
-  front.canRecord = isRecorded;
+  const { journalState } = front;
+  if (!isRecorded && journalState.tookLastJoin) logNotRecorded(front, space, -1);
+  journalState.tookLastJoin = isRecorded;
   return isRecorded;
 }
 
@@ -160,20 +161,22 @@ function append(front: Front, line: Line): boolean {
 }
 
 function appendText(front: Front, text: string): boolean {
-  front.journalLines++;
+  const { journalState } = front;
+  journalState.lines++;
   // However many leases are kept, it is written anew only once in so many lines.
-  if (front.journalLines > front.journalNeeds + MAX_LINES && rewrite(front)) return true;
+  const isLong = journalState.lines > journalState.neededLines + MAX_LINES;
+  if (isLong && rewrite(front)) return true;
   // Where there is no room for one more line, a new journal without the old lines may have it.
   return front.journal.append(text) || rewrite(front);
 }
 
 /** Writes the journal anew, with only what still counts. @returns whether it is written */
 export function rewrite(front: Front): boolean {
-  const lines: Line[] = front.holdersUnknown ? [{ kind: 'unknown' }] : [];
+  const lines: Line[] = front.journalState.holdersUnknown ? [{ kind: 'unknown' }] : [];
   for (const survivor of front.survivors) lines.push(...linesOfSurvivor(survivor));
   for (const space of front.lockspaces) lines.push(...linesOfSpace(front, space));
   if (!front.journal.replace(lines.map((line) => JSON.stringify(line)))) return false;
-  front.journalLines = lines.length;
-  front.journalNeeds = lines.length;
+  front.journalState.lines = lines.length;
+  front.journalState.neededLines = lines.length;
   return true;
 }

@@ -17,7 +17,7 @@ export function refuseJoin(front: Front, asked: NamedLockspace): number {
     logKeptLeases(front, survivor);
     return -ERRNO.EBUSY; // until an administrator releases them
   }
-  if (front.holdersUnknown) {
+  if (front.journalState.holdersUnknown) {
     log(front, 'error', 'lockspace.closed', { lockspace: asked.name, goOn: GO_ON });
     return -ERRNO.EBUSY; // as above: on -11 lvmlockd would try again for minutes
   }

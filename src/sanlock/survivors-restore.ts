@@ -54,7 +54,7 @@ function takeOver(front: Front, found: readonly Survivor[], damaged: number): vo
     log(front, 'warn', 'holders.survived', { ...fields, resources });
   }
   if (damaged > 0) {
-    front.holdersUnknown = true;
+    front.journalState.holdersUnknown = true;
     log(front, 'error', 'holders.unknown', { places: damaged, goOn: GO_ON });
   }
   rewrite(front);
