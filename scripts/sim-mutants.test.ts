@@ -169,8 +169,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     what: 'the daemon leaves a lockspace while its users still run',
     file: 'src/sanlock/lockspace-step.ts',
-    from: 'if (!isGone(phase, usage)) {',
-    to: 'if (!isGone(phase, usage) && first !== NOTHING) {',
+    from: 'if (!isGone(phase, usage)) return',
+    to: 'if (!isGone(phase, usage) && first.length > 0) return',
   },
   {
     what: 'a lease is written after own expiry',

@@ -1,5 +1,5 @@
 import type { Front } from './front.ts';
-import type { Usage } from './lockspace-step.ts';
+import type { Usage } from './lockspace-events.ts';
 import { stop } from './signals.ts';
 import type { Client, Lockspace } from './state.ts';
 

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { leaseTimes } from '../lease/lease-times.ts';
+import type { LockspaceEffect, LockspaceEvent } from './lockspace-events.ts';
 import type { LockspacePhase } from './lockspace-phase.ts';
-import { type LockspaceEffect, type LockspaceEvent, stepLockspace } from './lockspace-step.ts';
+import { stepLockspace } from './lockspace-step.ts';
 
 const TIMES = leaseTimes(10);
 /** All events come at second 100. */
 const NOW_MS = 100_000;
+const AT = { nowMs: NOW_MS, times: TIMES };
 const T_MS = TIMES.ioTimeoutMs;
 
 const joined = {
@@ -268,7 +270,7 @@ function leaving(of: { readonly wasLive: boolean; readonly byS: number }): Locks
 test('every event in every phase', () => {
   for (const [phase, row] of TABLE) {
     for (const [name, event] of Object.entries(EVENTS)) {
-      const step = stepLockspace(phase, event, NOW_MS, TIMES);
+      const step = stepLockspace(phase, event, AT);
       const found = `${phaseText(step.phase)}; ${step.effects.map(effectText).join(' ')}`;
       const wanted = row[name as EventName] ?? `${phaseText(phase)}; `;
       assert.equal(found, wanted, `${phaseText(phase)}: ${name}`);
@@ -280,8 +282,8 @@ test('a lease process that does not leave in time is killed', () => {
   const phase = leaving({ wasLive: true, byS: 100.001 });
   const later = { ...phase, kind: 'leaving', byMs: NOW_MS } as LockspacePhase;
   const event = EVENTS['tick in time'];
-  assert.equal(stepLockspace(phase, event, NOW_MS, TIMES).phase, phase);
-  const step = stepLockspace(later, event, NOW_MS, TIMES);
+  assert.equal(stepLockspace(phase, event, AT).phase, phase);
+  const step = stepLockspace(later, event, AT);
   assert.equal(
     `${phaseText(step.phase)}; ${step.effects.map(effectText).join(' ')}`,
     `ending; ${END}`,
@@ -292,9 +294,9 @@ test('a lockspace is forgotten when its killed process is gone, and no process g
   const ended = { kind: 'processEnded' } as const;
   for (const [phase] of TABLE) {
     if (phase.kind === 'ending') {
-      assert.deepEqual(stepLockspace(phase, ended, NOW_MS, TIMES).effects, [{ kind: 'forget' }]);
+      assert.deepEqual(stepLockspace(phase, ended, AT).effects, [{ kind: 'forget' }]);
     } else {
-      assert.throws(() => stepLockspace(phase, ended, NOW_MS, TIMES));
+      assert.throws(() => stepLockspace(phase, ended, AT));
     }
   }
 });

@@ -8,7 +8,8 @@ import { recordJoin, recordLeft } from './holder-journal.ts';
 import { closeChannels } from './host-events.ts';
 import { joinRequest } from './join-request.ts';
 import { stopUsers, usageOf } from './kill-sequence.ts';
-import { type LockspaceEffect, type LockspaceEvent, stepLockspace } from './lockspace-step.ts';
+import type { LockspaceEffect, LockspaceEvent } from './lockspace-events.ts';
+import { stepLockspace } from './lockspace-step.ts';
 import { takeJoin, takeRenewal } from './renewals.ts';
 import type { Lockspace } from './state.ts';
 import { wakeAll } from './waiters.ts';
@@ -33,7 +34,8 @@ export function beginJoin(front: Front, space: Lockspace): void {
 
 /** What happened to a lockspace, and all that comes of it. */
 export function advance(front: Front, space: Lockspace, event: LockspaceEvent): void {
-  const step = stepLockspace(space.phase, event, front.nowMs, space.times);
+  const at = { nowMs: front.nowMs, times: space.times };
+  const step = stepLockspace(space.phase, event, at);
   space.phase = step.phase; // first: what is answered now sees it
   for (const effect of step.effects) apply(front, space, effect);
 }
