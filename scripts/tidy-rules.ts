@@ -176,7 +176,10 @@ export const DISCRIMINANTS: readonly string[] = [
   'phase',
   'state',
   'call',
+  'is',
   'of',
+  'step',
+  'waitsFor',
   'liveness',
 ];
 
@@ -186,6 +189,7 @@ export const DOCUMENTED: readonly string[] = [
   'codec',
   'format',
   'lease',
+  'lease-process',
   'ports',
   'wire/wdmd',
   'wire/lvmlockd',

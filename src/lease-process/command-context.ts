@@ -33,14 +33,17 @@ export interface CommandContext {
 /** Reading outside a lockspace: the default io timeout. */
 export const PLAIN_TIMEOUT_MS = 10_000;
 
+/** The refusal of a command that needs a joined lockspace: ERRNO ENOSPC. */
 export function notJoined(op: string): LeaseCommandResult {
   return refused(errnoError(ERRNO.ENOSPC, op, { reason: 'the lockspace is not joined' }));
 }
 
+/** A command that its procedure refused, without a leader to show for it. */
 export function refused(error: LeaseError): LeaseCommandResult {
   return { ok: false, step: 'run', error, leader: null };
 }
 
+/** The result of a procedure as the answer to its command. */
 export function answer(result: Result<LeaseAnswer, Refusal | LeaseError>): LeaseCommandResult {
   if (result.ok) return { ok: true, ...result.value };
   if (!('error' in result.error)) return refused(result.error);

@@ -18,6 +18,7 @@ export interface Holds {
   next: number;
 }
 
+/** No lease is held yet; the first one is number 1. */
 export function newHolds(): Holds {
   return { byNumber: new Map(), next: 1 };
 }

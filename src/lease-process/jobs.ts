@@ -56,6 +56,7 @@ export interface Jobs {
   effects: JobEffect[];
 }
 
+/** What happens to the commands of a lease process. */
 export type JobEvent =
   /** `place`: of `placeOf`, with the device the path led to when it was last opened. */
   | {
@@ -81,6 +82,7 @@ export type JobEvent =
   /** Everything that its procedure left to be done is done. */
   | { readonly kind: 'finished'; readonly id: number };
 
+/** What the program is to do for its commands, in this order. */
 export type JobEffect =
   | { readonly kind: 'answer'; readonly id: number; readonly result: LeaseCommandResult }
   /** Answered by `opened` or `notOpened`. */
@@ -92,6 +94,7 @@ export type JobEffect =
   /** It needs its device no more. */
   | { readonly kind: 'leaveDevice'; readonly job: Job };
 
+/** No command has come yet. */
 export function newJobs(holds: Holds): Jobs {
   return {
     holds,

@@ -27,6 +27,7 @@ export interface Membership {
   effects: MembershipEffect[];
 }
 
+/** Where a membership is; the fields are what only that phase needs. */
 export type Phase =
   | {
       readonly is: 'joining';
@@ -58,6 +59,7 @@ export type Phase =
     }
   | { readonly is: 'left' };
 
+/** Our delta lease while we are a member, and how its renewals went. */
 export interface OwnLease {
   hold: DeltaHold;
   readonly hosts: HostTable;
@@ -84,6 +86,7 @@ export interface Moment {
   readonly refusedUntilMs: number | null;
 }
 
+/** What a membership hears: from the front, of its procedures, and of time. */
 export type MembershipEvent =
   /** The first one. */
   | { readonly kind: 'begun' }
@@ -117,6 +120,7 @@ export type MembershipEvent =
   | { readonly kind: 'refuse' }
   | { readonly kind: 'leave'; readonly release: boolean };
 
+/** What the program is to do for a membership, in this order. */
 export type MembershipEffect =
   | { readonly kind: 'send'; readonly message: FromLeaseProcess }
   /** Answered by `opened` or `notOpened`. */
@@ -142,6 +146,7 @@ export type MembershipEffect =
   /** Neither `woke` nor `lagged` any more. */
   | { readonly kind: 'rest' };
 
+/** A membership that begins with `join`; its first event is `begun`. */
 export function newMembership(request: JoinRequest, now: Moment): Membership {
   return {
     request,

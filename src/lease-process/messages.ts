@@ -25,6 +25,10 @@ export type ToLeaseProcess =
   /** Stop a waiting command (owner being watched, retries); it still answers `ran`. */
   | { readonly kind: 'cancel'; readonly id: number };
 
+/**
+ * Which lockspace is to be joined, and how: its area begins at `offset` bytes of the device,
+ * `hostId` is 1..2000, `ioTimeoutS` 1..255 seconds. Answered by `joined` or `joinFailed`.
+ */
 export interface JoinRequest {
   readonly lockspaceName: ByteString;
   readonly hostId: number;
@@ -44,6 +48,7 @@ export interface JoinRequest {
   };
 }
 
+/** A host event as our renewals carry it; `number` 0 = none (spec 10 §10.3). */
 export interface AnnouncedEvent {
   readonly generation: bigint;
   readonly number: bigint;
@@ -56,6 +61,7 @@ export interface AreaAddress {
   readonly offset: number;
 }
 
+/** A resource by its names on the disk. */
 export interface ResourceName {
   readonly lockspaceName: ByteString;
   readonly resourceName: ByteString;
@@ -67,6 +73,10 @@ export interface WantedSizes {
   readonly areaBytes: number;
 }
 
+/**
+ * One procedure on one area. `offset` is in bytes, `lver` and `forceMode` as in the request record.
+ * A command that names a hold is refused with ERRNO ENOENT where there is none of that number.
+ */
 export type LeaseCommand =
   | {
       readonly op: 'acquire';
@@ -179,6 +189,10 @@ export interface HeldLease {
   readonly areaBytes: number;
 }
 
+/**
+ * How a command ended: with its answer, or why not and where. No answer means that the lease
+ * process has ended, and what was written is unknown.
+ */
 export type LeaseCommandResult =
   | {
       readonly ok: false;
@@ -190,6 +204,7 @@ export type LeaseCommandResult =
     }
   | ({ readonly ok: true } & LeaseAnswer);
 
+/** What a command that succeeded answers, by its `op`; sizes in bytes. */
 export type LeaseAnswer =
   | { readonly op: 'acquire'; readonly hold: HeldLease; readonly lvb: Uint8Array | null }
   | { readonly op: 'release' }
@@ -236,6 +251,10 @@ export interface LeaseOwner {
   readonly timestampS: bigint;
 }
 
+/**
+ * What a lease process reports to the front. Each command is answered by one `ran`; `left` and
+ * `joinFailed` are the last message about a membership.
+ */
 export type FromLeaseProcess =
   | {
       readonly kind: 'joined';

@@ -19,6 +19,7 @@ const SIZES = { sectorSize: 512, areaBytes: MIB } as const;
 /** The device that a warm-up formats and uses. */
 export const WARM_UP_BYTES = 2 * MIB;
 
+/** What a warm-up wants of the program that plays it. */
 export type WarmUpTurn =
   /** Sends `message`, if any, and waits until a message of the kind `answer` comes. */
   | {
@@ -33,8 +34,7 @@ type Turns<T> = Generator<WarmUpTurn, T, FromLeaseProcess | null>;
 
 /**
  * The whole work of a lease process, on a device of its own: formats, joins, takes a lease in every
- * mode and releases it, renews. The program that plays it
- * gives each turn the message it waits for.
+ * mode and releases it, renews. The program that plays it gives each turn the message it waits for.
  * @returns how many leases were granted
  */
 export function* warmUpTurns(): Turns<number> {
