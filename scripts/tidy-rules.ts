@@ -62,12 +62,11 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     ],
   },
   wdmd: { mayImport: ['base', 'codec', 'wire/wdmd'] },
-  reset: { mayImport: ['base', 'codec', 'wire/wdmd', 'wire/sanlock'] },
-  fence: { mayImport: ['base', 'codec', 'wire/wdmd', 'wire/sanlock'] },
+  reset: { mayImport: ['base', 'wire/wdmd', 'wire/sanlock'] },
+  fence: { mayImport: ['base', 'wire/wdmd', 'wire/sanlock'] },
   lvmlockd: {
     mayImport: [
       'base',
-      'format/geometry',
       'wire/lvmlockd',
       'lvmlockd/managers/manager',
       'lvmlockd/managers/registry',
@@ -79,7 +78,6 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   'lvmlockd/managers/sanlock': {
     mayImport: [
       'base',
-      'format/geometry',
       'wire/lvmlockd',
       'wire/sanlock',
       'lvmlockd/managers/manager',
