@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
-/** The list of events people read is the one the programs write: no more, no less. */
+/** The list of events that administrators read is the one that the programs write. */
 
 const DOCUMENT = 'docs/operations/events.md';
 /** Names of files and of Node's own things that look like `noun.happened`. */

@@ -417,8 +417,8 @@ export function hostBlock(
 }
 
 /**
- * The block with RELEASED: its host holds nothing of that version any more, and its values stay for
- * ballots that still need them (spec 10 §8.4).
+ * The block with RELEASED: its host holds nothing of that version any more, and its values remain
+ * for ballots that still need them (spec 10 §8.4).
  */
 export function released(block: Dblock): Dblock {
   return { ...block, flags: block.flags | DBLOCK_FLAGS.RELEASED };
