@@ -2,10 +2,13 @@ import { readFileSync } from 'node:fs';
 import { optionsOf, type WorldOptions } from '../src/sim/cluster/options.ts';
 import { LateWdmd } from '../src/sim/workload/late-wdmd.ts';
 import { Restarts } from '../src/sim/workload/restarts.ts';
+import { runWorkload } from '../src/sim/workload/run-workload.ts';
 import { SilentOwner } from '../src/sim/workload/silent-owner.ts';
 import { World } from '../src/sim/world.ts';
 
 const FILE = `${process.env['HOLDFAST_ROOT'] ?? '.'}/test/regression-seeds`;
+/** As in the test of the workload. */
+const WORKLOAD_ACTIONS = 800;
 
 /** A seed that found a fault, and finds it again where the fault comes back. */
 interface RegressionSeed {
@@ -42,6 +45,8 @@ export function runRegressionSeed({ world, seed, options }: RegressionSeed): str
   switch (world) {
     case 'world':
       return new World(optionsOf(seed, options)).run().broken?.text ?? null;
+    case 'workload':
+      return runWorkload(seed, WORKLOAD_ACTIONS).broken;
     case 'silent-owner':
       return new SilentOwner(seed).run();
     case 'restarts':

@@ -45,7 +45,7 @@ interface Mutant extends Edit {
   readonly world?: Partial<WorldOptions>;
 }
 
-/** Numbers are made larger than can be, and nobody looks before they are written. */
+/** Numbers are made larger than can be, and no check comes before they are written. */
 const ANY_NEXT_NUMBER: readonly Edit[] = [
   {
     file: 'src/lease/next-numbers.ts',
@@ -64,7 +64,7 @@ const ANY_NEXT_NUMBER: readonly Edit[] = [
   },
 ];
 
-/** A machine and its image, where nothing but power and order ends a host. */
+/** A host and its image, where only power cuts and orders end a host. */
 const CLONES: Partial<WorldOptions> = {
   clones: 1,
   stalls: false,
@@ -74,7 +74,7 @@ const CLONES: Partial<WorldOptions> = {
   mistakenIds: 0,
 };
 
-/** An owner that cannot be is believed, and has a bit somewhere. */
+/** An owner whose id cannot be is accepted, and gets a bit somewhere. */
 const ANY_OWNER: readonly Edit[] = [
   {
     file: 'src/format/leader.ts',

@@ -20,7 +20,7 @@ export const HARNESS_HOSTS = 8;
  */
 export type WriteFate = 'done' | 'landed' | 'late' | 'failed' | 'refused';
 
-/** No late write stays out for ever: whoever sleeps that often sees it land. */
+/** A late write lands when its host has slept so often. */
 const SLEEPS_UNTIL_LANDED = 3;
 
 interface Sent {
@@ -29,7 +29,7 @@ interface Sent {
   readonly bytes: Uint8Array;
 }
 
-/** What a formatter leaves, by its sizes: tests make thousands of labs. */
+/** Formatted disks by their sizes: tests make thousands of harnesses. */
 const FORMATTED = new Map<string, Readonly<Record<DiskRole, Uint8Array>>>();
 
 /** One lockspace, one resource, a few hosts; each effect happens when the test says so. */
@@ -98,7 +98,7 @@ export class HarnessHost {
   generation = 0n;
   /** When it stopped renewing; null = it renews. Its watchers know. */
   diedMs: number | null = null;
-  /** Our membership is over: no write may start. */
+  /** Its membership is over: no write may start. */
   ended = false;
   /** Decides the next writes; what it does not say is done. */
   fate: (write: Readonly<Effect & { op: 'write' }>) => WriteFate = () => 'done';
@@ -106,7 +106,7 @@ export class HarnessHost {
   readFate: () => 'done' | 'failed' | 'unknown' = () => 'done';
   readonly peers: Map<number, HarnessHost> = new Map();
   readonly rest: (() => Steps<void>)[] = [];
-  /** Its latest look at the lockspace; null = it looks all the time. */
+  /** What its latest renewal read of the lockspace; null = it reads all the time. */
   #looked: ReadonlyMap<number, HostView> | null = null;
   #late: Sent[] = [];
   #sleptSince = 0;
@@ -117,7 +117,7 @@ export class HarnessHost {
     this.hostId = hostId;
   }
 
-  /** @param hostName another one: another machine takes the host id over */
+  /** @param hostName another one: another host takes the host id over */
   join(hostName = `host-${this.hostId}`): void {
     const joined = this.run(
       deltaAcquire(
@@ -138,7 +138,7 @@ export class HarnessHost {
     this.diedMs = null;
   }
 
-  /** Gives its host id back; nothing of its own may be under way. */
+  /** Releases its host id; no write of its own may be under way. */
   leave(): void {
     assert(
       this.#hold !== null && this.#late.length === 0,
@@ -170,7 +170,7 @@ export class HarnessHost {
     return this.#late.length === 0 && this.rest.length === 0;
   }
 
-  /** From now on it knows of the others what it sees at this moment, until it looks again. */
+  /** From now on it knows of the others what it reads at this moment, until it reads again. */
   look(): void {
     const seen = [...this.peers.keys()].flatMap((hostId) => this.#seen(hostId) ?? []);
     this.#looked = new Map(seen.map((view) => [view.ownerId, view]));
@@ -198,7 +198,7 @@ export class HarnessHost {
     return this.#looked === null ? this.#seen(hostId) : (this.#looked.get(hostId) ?? null);
   }
 
-  /** As renewals would have shown it: alive hosts moved at the last look, dead ones did not. */
+  /** As its renewals would have read it: the records of live hosts changed, those of dead ones did not. */
   #seen(hostId: number): HostView | null {
     const peer = this.peers.get(hostId);
     if (peer === undefined || peer.#hold === null) return null;
@@ -224,14 +224,14 @@ export class HarnessHost {
     return this.task(steps).run();
   }
 
-  /** Everything sent and not answered reaches the disk now. */
+  /** All writes that were sent and not answered reach the disk now. */
   land(): void {
     for (const { disk, offset, bytes } of this.#late) this.harness.disks[disk].set(bytes, offset);
     this.#late = [];
     this.#sleptSince = 0;
   }
 
-  /** The machine is reset: of what was sent, only that lands which the disk had taken. */
+  /** The host is reset: of what it had sent, only that lands which the disk had taken. */
   reset(hasLanded: () => boolean): void {
     this.#late = this.#late.filter(hasLanded);
     this.land();
@@ -296,7 +296,7 @@ export class HarnessHost {
   }
 }
 
-/** A procedure that moves one effect at a time; a crash is a task nobody steps again. */
+/** A procedure that moves one effect at a time; a crash is a task that is not stepped again. */
 export class HarnessTask<T> {
   readonly #host: HarnessHost;
   readonly #steps: Steps<T>;
@@ -309,7 +309,7 @@ export class HarnessTask<T> {
     this.#turn = steps.next();
   }
 
-  /** What it wants next; null once it has ended. */
+  /** The next effect; null once the procedure has ended. */
   get wants(): Readonly<Effect> | null {
     return this.#turn.done === true ? null : this.#turn.value;
   }
@@ -318,7 +318,7 @@ export class HarnessTask<T> {
     return this.#turn.done === true ? this.#turn.value : null;
   }
 
-  /** Carries out one effect; null once it has ended. */
+  /** Carries out one effect; null once the procedure has ended. */
   step(): Reply | null {
     if (this.#turn.done === true) return null;
     const reply = this.#host.perform(this.#turn.value);
@@ -331,7 +331,7 @@ export class HarnessTask<T> {
   }
 
   /**
-   * Of the read it wants, some sectors are read now, the others when it steps: a read of several
+   * Of its next read, some sectors are read now, the others when it steps: a read of several
    * sectors is no snapshot (spec 10 §15).
    */
   readEarly(isEarly: (sector: number) => boolean): void {

@@ -57,7 +57,7 @@ export class LvmHost {
   #nextPid = 2000;
   #wdmd: SimWdmd | null = null;
   #device: SimWatchdog | null = null;
-  #machine: ProcessClock;
+  #hostClock: ProcessClock;
   sanlock: SanlockHost;
 
   constructor(of: {
@@ -82,7 +82,7 @@ export class LvmHost {
     this.#devicePath = of.devicePath;
     this.#hasWatchdog = of.hasWatchdog;
     this.#reset = of.reset;
-    this.#machine = new ProcessClock(of.clock, { baseMs: of.clock.nowMs(), rate: 1 });
+    this.#hostClock = new ProcessClock(of.clock, { baseMs: of.clock.nowMs(), rate: 1 });
     this.sanlock = this.#newSanlock();
   }
 
@@ -125,9 +125,9 @@ export class LvmHost {
   #watchdog(time: ProcessClock): Sockets {
     this.#device ??= new SimWatchdog(this.#clock, this.#reset);
     this.#wdmd ??= new SimWdmd({
-      host: this.#machine,
+      host: this.#hostClock,
       watchdog: this.#device,
-      time: this.#machine.sibling(),
+      time: this.#hostClock.sibling(),
     });
     return this.#wdmd.socketsOf(time);
   }
@@ -156,8 +156,8 @@ export class LvmHost {
     this.sanlock.kill();
     this.#device?.disarm();
     this.#device = null;
-    this.#machine.stop();
-    this.#machine = new ProcessClock(this.#clock, { baseMs: this.#clock.nowMs(), rate: 1 });
+    this.#hostClock.stop();
+    this.#hostClock = new ProcessClock(this.#clock, { baseMs: this.#clock.nowMs(), rate: 1 });
     this.#wdmd?.powerLost();
     this.#wdmd = null;
     this.#adoptText = null;
@@ -242,15 +242,15 @@ export class LvmHost {
       return;
     }
     const peer = sanlock.connect(run.pid);
-    let [hear, closed] = [(_bytes: Uint8Array) => {}, () => {}];
+    let [receive, closed] = [(_bytes: Uint8Array) => {}, () => {}];
     let isOpen = true;
-    let isHeard = true;
+    let isReceiving = true;
     const over = () => {
       isOpen = false;
       run.links.delete(link);
     };
     const hangUp = () => {
-      isHeard = false;
+      isReceiving = false;
       if (isOpen && this.sanlock === sanlock) sanlock.toDaemon(() => peer.close());
       over();
     };
@@ -267,13 +267,13 @@ export class LvmHost {
     peer.onReceived = () =>
       later(() => {
         const bytes = Uint8Array.from(peer.received.splice(0));
-        if (isHeard && bytes.length > 0) hear(bytes);
+        if (isReceiving && bytes.length > 0) receive(bytes);
       });
     peer.onClosedByDaemon = link.lost;
     const connection: Connection = {
       ...{ peerPid: 1, fd: 3, end: hangUp, close: hangUp, pause: () => {}, resume: () => {} },
       onData: (handler) => {
-        hear = handler;
+        receive = handler;
       },
       onClosed: (handler) => {
         closed = handler;
@@ -295,7 +295,7 @@ export class LvmHost {
       return;
     }
     let isOpen = true;
-    let [tell, hangUp] = [(_bytes: Uint8Array) => {}, () => {}];
+    let [send, hangUp] = [(_bytes: Uint8Array) => {}, () => {}];
     const over = (result: number, reply: string) => {
       if (!isOpen) return;
       isOpen = false;
@@ -310,7 +310,7 @@ export class LvmHost {
         ...{ peerPid: 7, fd: 9, pause: () => {}, resume: () => {}, end: command.lost },
         close: command.lost,
         onData: (handler) => {
-          tell = handler;
+          send = handler;
         },
         onClosed: (handler) => {
           hangUp = handler;
@@ -321,7 +321,7 @@ export class LvmHost {
           return isOpen;
         },
       });
-      tell(textToBytes(`${request}\n##\n`));
+      send(textToBytes(`${request}\n##\n`));
     });
   }
 }

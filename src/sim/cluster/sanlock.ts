@@ -176,16 +176,16 @@ export class SimSanlock {
       },
       onceGone: (pid, gone) => {
         const running = this.#running;
-        const told = () => running?.clock.run(gone);
+        const atFront = () => running?.clock.run(gone);
         const lease = this.leaseProcess(pid);
         if (lease === null) {
-          processes.onceGone(pid, told);
+          processes.onceGone(pid, atFront);
           return;
         }
         lease.onceGone(() => {
           this.#knownGone.add(pid);
           leaseProcessGone?.(pid);
-          told();
+          atFront();
         });
       },
       signal: (pid, signal) => {

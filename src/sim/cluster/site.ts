@@ -3,7 +3,7 @@ import type { FaultTarget } from '../faults/host-faults.ts';
 import type { Incarnation } from '../invariants/claims.ts';
 import type { Hardware } from './hardware.ts';
 
-/** One host in a world: what may befall it, and what its users may request. */
+/** One host in a world: the faults it may have, and the requests its users may send. */
 export interface Site extends FaultTarget {
   readonly hardware: Hardware;
   /** The membership in which users may request leases; null while there is none. */

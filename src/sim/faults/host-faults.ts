@@ -4,7 +4,7 @@ import type { Dice } from '../kernel/dice.ts';
 /** No program stalls for longer. */
 const LONGEST_STALL_MS = 200_000;
 
-/** What may befall a host, whatever it runs. */
+/** The faults that a host may have, whatever it runs. */
 export interface FaultTarget {
   readonly name: string;
   readonly hardware: {
@@ -20,7 +20,7 @@ export interface FaultTarget {
   pauseAll(forMs: number): void;
 }
 
-/** Lets one fault after another befall a host until `isOver`. */
+/** Injects one fault after another until `isOver`. */
 export function scheduleHostFaults(
   target: FaultTarget,
   of: {

@@ -74,9 +74,9 @@ export class SimPeer {
   /** The client reads all that the daemon sent. */
   takeAll(): void {
     this.unsentBytes = 0;
-    const tell = this.#whenSent;
+    const sent = this.#whenSent;
     this.#whenSent = () => {};
-    this.#later(tell);
+    this.#later(sent);
   }
 
   #deliver(): void {

@@ -64,12 +64,12 @@ export class ProcessClock implements BootClock {
     else happen();
   }
 
-  /** The machine slept for so long: while it was paused, its clock stood still. */
+  /** The host was suspended for so long: while it was paused, its monotonic clock stopped. */
   slept(ms: number): void {
     this.#asleepMs += ms * this.#rate;
   }
 
-  /** A clock of the same host that stands still by itself: another of its programs. */
+  /** The clock of another process of the same host: it can be paused by itself. */
   sibling(): ProcessClock {
     const baseMs = this.nowMs() + this.#asleepMs;
     const other = new ProcessClock(this.#world, { baseMs, rate: this.#rate });

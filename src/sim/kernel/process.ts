@@ -3,7 +3,7 @@ import type { BoundProcess, SignalName } from '../../ports/processes.ts';
 /** Processes of a simulated host: no pid is used twice, so a pid identifies a process. */
 export interface ProcessTable {
   isThere(pid: number): boolean;
-  onceGone(pid: number, told: () => void): void;
+  onceGone(pid: number, gone: () => void): void;
   signal(pid: number, signal: SignalName): void;
 }
 

@@ -52,7 +52,6 @@ const RARE_FAULTS: readonly (readonly [number, Action])[] = [
 
 export function actOnce(workload: Workload): void {
   const host = workload.dice.chance(0.5) ? workload.hosts[0] : workload.hosts[1];
-  if (host === undefined) return;
   if (!host.isRunning) {
     if (workload.dice.chance(0.01)) startDaemon(workload, host);
     return;

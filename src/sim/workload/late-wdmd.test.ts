@@ -5,7 +5,7 @@ import { LateWdmd } from './late-wdmd.ts';
 const SEEDS = Number(process.env['LATE_WDMD_SEEDS'] ?? 60);
 const FIRST = Number(process.env['LATE_WDMD_FIRST'] ?? 1);
 
-test('whenever wdmd stands still, its host is reset before another one has the lease', () => {
+test('whenever wdmd stalls, its host is reset before another one has the lease', () => {
   for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
     const world = new LateWdmd(seed);
     const broken = world.run();

@@ -84,7 +84,7 @@ export class LateWdmd {
     this.#acquire(this.#user(this.#rival));
     this.#runUntil(() => this.#isGranted || this.#broken !== null);
     if (this.#broken !== null || this.#isGranted) return this.#broken;
-    return this.#isReset ? 'nobody was granted the lease' : 'the owner was not reset';
+    return this.#isReset ? 'the lease was not granted' : 'the owner was not reset';
   }
 
   #begin(): void {

@@ -5,7 +5,7 @@ import { Restarts } from './restarts.ts';
 const SEEDS = Number(process.env['RESTART_SEEDS'] ?? 6);
 const FIRST = Number(process.env['RESTART_FIRST'] ?? 1);
 
-test("an active LV is nobody else's, whatever daemon of its host dies and comes back", () => {
+test('an active LV is active on no other host, whatever daemon of its host is killed and started again', () => {
   for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
     const world = new Restarts(seed);
     const broken = world.run();

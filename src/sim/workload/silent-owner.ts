@@ -70,7 +70,7 @@ export class SilentOwner {
       const isDead = this.#harness.nowMs >= this.#endMs && silentMs >= hostDeadMs;
       return isDead ? null : `granted ${silentMs} ms after a renewal, not ${hostDeadMs}`;
     }
-    return 'nobody was granted the lease of an owner that is gone';
+    return 'the lease of an owner that is gone was not granted';
   }
 
   #acquire(member: Member) {

@@ -33,7 +33,7 @@ export class Workload {
   readonly storage = new SimStorage();
   readonly claims = new ClientClaims<WorkloadClient>();
   readonly dice: Dice;
-  readonly hosts: readonly SanlockHost[];
+  readonly hosts: readonly [SanlockHost, SanlockHost];
   readonly links = new Set<ClientLink>();
   readonly trace: string[] = [];
   #nextPid = 100;
@@ -41,19 +41,21 @@ export class Workload {
   constructor(seed: number) {
     this.dice = new Dice(seed, 'crowd');
     this.storage.add(LUN, AREAS_BYTES);
+    this.hosts = [this.#newHost(1), this.#newHost(2)];
+  }
+
+  #newHost(hostId: number): SanlockHost {
     const { clock, storage } = this;
-    this.hosts = [1, 2].map((hostId): SanlockHost => {
-      const host: SanlockHost = new SanlockHost({
-        ...{ hostId, clock, storage, dice: this.dice.fork(`host${hostId}`) },
-        processes: {
-          isAlive: (pid) => this.claims.clients.get(pid)?.isAlive === true,
-          signalled: (pid, signal) => this.#signalled(pid, signal),
-          killpath: (args) => this.#killpath(host, args),
-          daemonEnded: () => this.#daemonEnded(host),
-        },
-      });
-      return host;
+    const host: SanlockHost = new SanlockHost({
+      ...{ hostId, clock, storage, dice: this.dice.fork(`host${hostId}`) },
+      processes: {
+        isAlive: (pid) => this.claims.clients.get(pid)?.isAlive === true,
+        signalled: (pid, signal) => this.#signalled(pid, signal),
+        killpath: (args) => this.#killpath(host, args),
+        daemonEnded: () => this.#daemonEnded(host),
+      },
     });
+    return host;
   }
 
   get nowMs(): number {
