@@ -118,7 +118,7 @@ function accepts(path: string): boolean {
   }
 }
 
-/** '' for what has gone meanwhile: threads and children come and go meanwhile. */
+/** '' for a file that is gone: threads and children come and go meanwhile. */
 function text(path: string): string {
   try {
     return readFileSync(path, 'ascii');

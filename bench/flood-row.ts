@@ -16,7 +16,7 @@ import type { Row, Storage } from './rows.ts';
 
 /** Requests under way at once: 128 KiB of headers. */
 const AHEAD = 4096;
-/** Lines that the log holds, so that the dearest answer is as dear as it can be. */
+/** Lines that fill the log, so that its dump is the largest answer there is. */
 const LOGGED = 10_000;
 const PROBE_EVERY_MS = 2;
 

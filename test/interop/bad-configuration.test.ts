@@ -49,7 +49,7 @@ test('no host_id: the refusal names the setting', { skip }, async () => {
   });
 });
 
-test('a host_id twice: the second host does not get in', { skip }, async () => {
+test('a host_id twice: the second host does not join', { skip }, async () => {
   await withRig([1, 1], async (rig) => {
     const [first, second] = [rig.host(1), rig.host(2)];
     for (const host of rig.hosts) await host.startDaemons();
@@ -82,7 +82,7 @@ test('no sanlock: lvm names the lock manager, and our log what to start', { skip
   });
 });
 
-test('a wrong device, an unformatted area, a host id too large: codes as ever', {
+test('a wrong device, an unformatted area, a host id too large: the codes of the original', {
   skip,
 }, async () => {
   await withRig([1], async (rig) => {

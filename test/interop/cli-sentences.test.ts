@@ -29,7 +29,7 @@ async function says(daemon: TestDaemon, ...words: readonly string[]) {
 for (const maker of ['ours', 'c'] as const) {
   const reason = whyNot('ours', maker);
   const skip = reason === null ? {} : { skip: reason };
-  test(`two hosts, daemons of ${maker}: who is in the way is named`, skip, async () => {
+  test(`two hosts, daemons of ${maker}: the host that holds a lease is named`, skip, async () => {
     await withTwoHosts(maker, async (one, two) => {
       const ls = `${one.directory}/ls`;
       const res = `${one.directory}/res`;

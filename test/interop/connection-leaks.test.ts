@@ -41,7 +41,7 @@ function sanlockTalk(socketPath: string): Talk {
   };
 }
 
-test('connections of every kind leave nothing behind in sanlock', where, async () => {
+test('connections of every kind leave nothing open in sanlock', where, async () => {
   const daemon = await startCountedSanlock();
   try {
     const talk = sanlockTalk(`${daemon.directory}/sanlock.sock`);

@@ -101,7 +101,7 @@ async function assertNothingLeft(of: { readonly dir: string }): Promise<void> {
 }
 
 describe('the front door', { concurrency: true }, () => {
-  test('the whole demo, a look into a host, then Ctrl-C: nothing is left', { skip }, async () => {
+  test('the whole demo, a command in a host, then Ctrl-C: nothing is left', { skip }, async () => {
     await withRunDir(async (runDir) => {
       const env = { ...inRunDir(runDir), SHELL: '/usr/bin/hostname' };
       const demo = new Demo(HOLDFAST, ['demo'], { runDir });
@@ -155,7 +155,7 @@ describe('the front door', { concurrency: true }, () => {
     });
   });
 
-  test('nobody reads on (| head): nothing is left', { skip }, async () => {
+  test('the output is closed (| head): nothing is left', { skip }, async () => {
     await withRunDir(async (runDir) => {
       const demo = new Demo(HOLDFAST, ['demo', '--once'], { runDir });
       const place = await placeOf(demo);

@@ -62,7 +62,7 @@ const PROCEDURES: readonly ((device: FuzzDevice) => unknown)[] = [
   },
 ];
 
-test('no content of an area makes a procedure throw, hang in place or write elsewhere', () => {
+test('no content of an area makes a procedure throw, run for ever or write elsewhere', () => {
   const seed = Number(process.env['HOLDFAST_SEED'] ?? 8842);
   const random = randomFrom(seed);
   const device = new FuzzDevice(random);

@@ -133,7 +133,7 @@ function* career(device: FuzzDevice, racer: Racer): Steps<null> {
   return null;
 }
 
-test('whatever lies in an area, two hosts that race for it never both hold it', (t) => {
+test('whatever bytes lie in an area, two hosts that race for its lease never both hold it', (t) => {
   const seed = Number(process.env['HOLDFAST_SEED'] ?? 8842);
   const device = new FuzzDevice(randomFrom(seed));
   let grants = 0;

@@ -128,25 +128,28 @@ test('opens that hang keep no other device from being opened', hung, () =>
 /** More than a pool of threads has as Node makes it. */
 const PATHS = 8;
 
-test('nor do they where no lockspace is joined, however long their timeout', hung, () =>
-  withHungFile(async (daemon, file) => {
-    const client = clientOf(daemon);
-    const folder = mkdtempSync(`${daemon.directory}/hung-`);
-    const path = makeArea(`${daemon.directory}/a`, 2 * MIB);
-    await must(client, writeResource(resource('R', path, MIB)));
-    const hanging = Array.from({ length: PATHS }, (_, n) => join(folder, `link${n}`));
-    for (const link of hanging) symlinkSync(file.path, link);
-    file.hang();
-    let over = false;
-    const loops = hanging.map(async (link) => {
-      while (!over) await clientOf(daemon).call(readResource(resource('H', link, MIB)));
-    });
-    await Promise.all(hanging.map((link) => client.call(readResource(resource('H', link, MIB)))));
-    for (let n = 0; n < 3; n++) await must(client, readResource(resource('R', path, MIB)));
-    over = true;
-    file.recover();
-    await Promise.all(loops);
-  }),
+test(
+  'opens that hang keep no other device from being opened, without a lockspace and with any timeout',
+  hung,
+  () =>
+    withHungFile(async (daemon, file) => {
+      const client = clientOf(daemon);
+      const folder = mkdtempSync(`${daemon.directory}/hung-`);
+      const path = makeArea(`${daemon.directory}/a`, 2 * MIB);
+      await must(client, writeResource(resource('R', path, MIB)));
+      const hanging = Array.from({ length: PATHS }, (_, n) => join(folder, `link${n}`));
+      for (const link of hanging) symlinkSync(file.path, link);
+      file.hang();
+      let over = false;
+      const loops = hanging.map(async (link) => {
+        while (!over) await clientOf(daemon).call(readResource(resource('H', link, MIB)));
+      });
+      await Promise.all(hanging.map((link) => client.call(readResource(resource('H', link, MIB)))));
+      for (let n = 0; n < 3; n++) await must(client, readResource(resource('R', path, MIB)));
+      over = true;
+      file.recover();
+      await Promise.all(loops);
+    }),
 );
 
 test(

@@ -57,7 +57,7 @@ function lvmTalk(socketPath: string): Talk {
   };
 }
 
-test('connections of every kind leave nothing behind in lvmlockd', where, async () => {
+test('connections of every kind leave nothing open in lvmlockd', where, async () => {
   const daemon = await startLvmlockd();
   try {
     const talk = lvmTalk(socketOf(daemon.directory));

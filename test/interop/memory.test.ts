@@ -99,7 +99,7 @@ async function withFixture(
   }
 }
 
-test('pages evicted from memory are never missed: commands, renewals, a loss', where, (t) =>
+test('no page evicted from memory has to be read again: commands, renewals, a loss', where, (t) =>
   withFixture(t, [], async (fixture) => {
     const { front, group, client, daemon, holds } = fixture;
     const before = majorFaults(front);
@@ -160,7 +160,7 @@ async function lostLockspace(
   }
 }
 
-test('without locked memory the same costs pages: the test can fail', where, (t) =>
+test('without locked memory pages have to be read again: the test can fail', where, (t) =>
   withFixture(t, ['-l', '0'], async ({ front, group, client }) => {
     const before = majorFaults(front);
     group.evict();

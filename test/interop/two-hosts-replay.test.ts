@@ -117,7 +117,7 @@ async function withTwoHosts(maker: Maker, body: (hosts: TwoHosts) => Promise<voi
 }
 
 for (const maker of ['c', 'ours'] as const) {
-  test(`171, 172: ${maker} asks for a lease host 2 holds, politely and by force`, async (t) => {
+  test(`171, 172: ${maker} requests a lease that host 2 holds, gracefully and by force`, async (t) => {
     const reason = whyNot('c', maker);
     if (reason !== null) return t.skip(reason);
     await withTwoHosts(maker, async (hosts) => {

@@ -18,7 +18,7 @@ const EVENTS = 3000;
 const LONG_IO_TIMEOUT_S = 200;
 const where = { skip: whyNot('ours') ?? noHungFile() ?? false };
 
-test('who waits for a join and leaves is forgotten', where, async () => {
+test('a client that leaves while it waits for a join is forgotten', where, async () => {
   const file = await startHungFile(MIB);
   const daemon = await startCountedSanlock();
   try {

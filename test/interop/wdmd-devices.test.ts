@@ -37,7 +37,7 @@ async function withDevice(
   }
 }
 
-test('a device that may fire at its second expiry gets half the time', where, async () => {
+test('a device that may fire at its second expiry gets half the timeout', where, async () => {
   const device = await FakeWatchdog.start(60, 600, { identity: 'iTCO_wdt', options: 0 });
   await withDevice(device, () =>
     inHost(async (host) => {
@@ -53,22 +53,26 @@ test('a device that may fire at its second expiry gets half the time', where, as
   );
 });
 
-test('it is refused where half the time cannot be had, and so is a mere alarm', where, async () => {
-  for (const [device, reason] of [
-    [await FakeWatchdog.start(60, 20, { identity: 'iTCO_wdt', options: 0 }), /invalid timeout/],
-    [await FakeWatchdog.start(60, 600, { identity: 'x', options: ALARM_ONLY }), /only raises/],
-  ] as const) {
-    await withDevice(device, () =>
-      inHost(async (host) => {
-        const ran = await host.run(WDMD.ours, ['-D', '-w', device.path]);
-        assert.equal(ran.status, 255);
-        assert.match(ran.stderr, reason);
-        assert.equal(device.words().at(-1), 'close');
-        assert.ok(device.words().includes('write V'), 'disarmed');
-      }),
-    );
-  }
-});
+test(
+  'a device that takes no half of the timeout is refused, and one that only raises an alarm',
+  where,
+  async () => {
+    for (const [device, reason] of [
+      [await FakeWatchdog.start(60, 20, { identity: 'iTCO_wdt', options: 0 }), /invalid timeout/],
+      [await FakeWatchdog.start(60, 600, { identity: 'x', options: ALARM_ONLY }), /only raises/],
+    ] as const) {
+      await withDevice(device, () =>
+        inHost(async (host) => {
+          const ran = await host.run(WDMD.ours, ['-D', '-w', device.path]);
+          assert.equal(ran.status, 255);
+          assert.match(ran.stderr, reason);
+          assert.equal(device.words().at(-1), 'close');
+          assert.ok(device.words().includes('write V'), 'disarmed');
+        }),
+      );
+    }
+  },
+);
 
 /** A modprobe that makes the device a working one, and notes that it ran. */
 function fakeModprobe(host: WdmdHost, device: FakeWatchdog): void {

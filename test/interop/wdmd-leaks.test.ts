@@ -43,7 +43,7 @@ async function withWdmd(
   }
 }
 
-test('connections of every kind leave nothing behind in wdmd', where, async () => {
+test('connections of every kind leave nothing open in wdmd', where, async () => {
   await withWdmd(async (daemon) => {
     const registered = Buffer.concat([
       request(WDMD_CMD.REGISTER, { name: 'client' }),

@@ -35,7 +35,7 @@ test('sanlock with -w 1 renews its expiry at wdmd, and the host is reset without
 }, async (t) => {
   await Promise.all(
     PAIRS.map(([sanlock, wdmd]) =>
-      t.test(`sanlock: ${sanlock}, wdmd: ${wdmd}`, () => lifeAndDeath(sanlock, wdmd)),
+      t.test(`sanlock: ${sanlock}, wdmd: ${wdmd}`, () => renewalAndReset(sanlock, wdmd)),
     ),
   );
 });
@@ -45,7 +45,7 @@ function untilServing(host: WdmdHost): Promise<void> {
   return until('sanlock serves', () => serves(socket), { withinMs: 20_000 });
 }
 
-async function lifeAndDeath(sanlockOf: Maker, wdmdOf: Maker): Promise<void> {
+async function renewalAndReset(sanlockOf: Maker, wdmdOf: Maker): Promise<void> {
   const directory = mkdtempSync('/var/tmp/holdfast-wdmd-');
   const area = makeArea(`${directory}/area`, MIB);
   const device = await FakeWatchdog.start();
@@ -95,32 +95,36 @@ async function lifeAndDeath(sanlockOf: Maker, wdmdOf: Maker): Promise<void> {
   }
 }
 
-test('a daemon that stands still is a machine to be reset, until it goes on', where, async () => {
-  const directory = mkdtempSync('/var/tmp/holdfast-wdmd-');
-  const area = makeArea(`${directory}/area`, MIB);
-  const device = await FakeWatchdog.start();
-  const host = await WdmdHost.start();
-  try {
-    await host.wdmd('ours', device);
-    const daemon = ['daemon', '-D', '-w', '1', '-U', 'root', '-G', 'root', '-e', 'one'];
-    const sanlock = host.spawn(SANLOCK.ours, daemon, RUN);
-    await untilServing(host);
-    const environment = `SANLOCK_RUN_DIR=${RUN.SANLOCK_RUN_DIR}`;
-    const lockspace = `LW:3:${area}:0`;
-    for (const action of ['init', 'add_lockspace']) {
-      const words = [environment, SANLOCK.ours, 'client', action, '-s', lockspace, '-o', '2'];
-      const ran = await host.run('env', words);
-      assert.equal(ran.status, 0, ran.stdout);
+test(
+  'while sanlock is stopped its host is due for a reset, until sanlock goes on',
+  where,
+  async () => {
+    const directory = mkdtempSync('/var/tmp/holdfast-wdmd-');
+    const area = makeArea(`${directory}/area`, MIB);
+    const device = await FakeWatchdog.start();
+    const host = await WdmdHost.start();
+    try {
+      await host.wdmd('ours', device);
+      const daemon = ['daemon', '-D', '-w', '1', '-U', 'root', '-G', 'root', '-e', 'one'];
+      const sanlock = host.spawn(SANLOCK.ours, daemon, RUN);
+      await untilServing(host);
+      const environment = `SANLOCK_RUN_DIR=${RUN.SANLOCK_RUN_DIR}`;
+      const lockspace = `LW:3:${area}:0`;
+      for (const action of ['init', 'add_lockspace']) {
+        const words = [environment, SANLOCK.ours, 'client', action, '-s', lockspace, '-o', '2'];
+        const ran = await host.run('env', words);
+        assert.equal(ran.status, 0, ran.stdout);
+      }
+      sanlock.kill('SIGSTOP'); // the front; its lease process renews on
+      await sleep((EXPIRY_S + 2) * 1000);
+      const isLast = (word: string) => () => device.words().at(-1) === word;
+      await waitFor('the end of feeding: nobody can stop its users', isLast('close'));
+      sanlock.kill('SIGCONT'); // the lease on the disk is good: it has been renewed all the time
+      await waitFor('that it is fed again, in time', isLast('keepalive'));
+    } finally {
+      host.close();
+      device.close();
+      rmSync(directory, { recursive: true, force: true });
     }
-    sanlock.kill('SIGSTOP'); // the front; its lease process renews on
-    await sleep((EXPIRY_S + 2) * 1000);
-    const isLast = (word: string) => () => device.words().at(-1) === word;
-    await waitFor('the end of feeding: nobody can stop its users', isLast('close'));
-    sanlock.kill('SIGCONT'); // the lease on the disk is good: it has been renewed all the time
-    await waitFor('that it is fed again, in time', isLast('keepalive'));
-  } finally {
-    host.close();
-    device.close();
-    rmSync(directory, { recursive: true, force: true });
-  }
-});
+  },
+);

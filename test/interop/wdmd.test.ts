@@ -142,7 +142,7 @@ test('files, modes, and what a second daemon and a probe answer', where, async (
   });
 });
 
-test('each dumps the other', where, async () => {
+test('each prints the dump of the other', where, async () => {
   for (const [daemon, asker] of [
     ['c', 'ours'],
     ['ours', 'c'],

@@ -11,7 +11,7 @@ import { type Finished, inTime, type Machine, Machines, OWN_DISK, SHARED_DISK } 
 
 /**
  * A machine of 1 GiB whose memory is full of pages that wait to be written, then one whose root
- * disk answers nothing: daemons that have to read a page of their program again stand still there,
+ * disk answers nothing: daemons that have to read a page of their program again stop there,
  * for tens of seconds or for ever, and lose their lockspaces.
  */
 /** An emulated machine is slow, and other things run beside it. */
@@ -32,22 +32,26 @@ const noMkfs = existsSync('/usr/sbin/mkfs.ext4') ? null : 'mkfs.ext4 is not inst
 const missing = whyNoMachines() ?? unbuilt ?? noMkfs;
 const where = missing === null ? { timeout: 900_000 } : { skip: missing };
 
-test('full memory and a cut root disk: no page is missed, no lockspace lost', where, async (t) => {
-  const directory = mkdtempSync('/var/tmp/holdfast-own-');
-  const ownDisk = join(directory, 'root.img');
-  let machines: Machines | null = null;
-  try {
-    makeOwnRoot(ownDisk);
-    machines = await Machines.start(1, DISK_BYTES, { memoryMb: 1024, ownDisk });
-    await scenario(t, machines);
-  } catch (error) {
-    t.diagnostic(machines?.machines[0]?.console().slice(-6000) ?? 'no machine');
-    throw error;
-  } finally {
-    await machines?.close();
-    rmSync(directory, { recursive: true, force: true });
-  }
-});
+test(
+  'full memory and a cut root disk: no page has to be read, no lockspace is lost',
+  where,
+  async (t) => {
+    const directory = mkdtempSync('/var/tmp/holdfast-own-');
+    const ownDisk = join(directory, 'root.img');
+    let machines: Machines | null = null;
+    try {
+      makeOwnRoot(ownDisk);
+      machines = await Machines.start(1, DISK_BYTES, { memoryMb: 1024, ownDisk });
+      await scenario(t, machines);
+    } catch (error) {
+      t.diagnostic(machines?.machines[0]?.console().slice(-6000) ?? 'no machine');
+      throw error;
+    } finally {
+      await machines?.close();
+      rmSync(directory, { recursive: true, force: true });
+    }
+  },
+);
 
 async function scenario(t: TestContext, machines: Machines): Promise<void> {
   const [machine] = machines.machines as [Machine];

@@ -16,8 +16,8 @@ export function treeOf(pid: number): number[] {
   return [pid, ...children.flatMap((child) => treeOf(Number(child)))];
 }
 
-/** Internet sockets it has open: none of ours ever needs one. */
-export function openDoors(pid: number): string[] {
+/** Ports that it has open: no program of ours ever needs one. */
+export function openPorts(pid: number): string[] {
   const inodes = new Set(
     descriptors(pid).map((link) => /^socket:\[([0-9]+)\]$/.exec(link)?.[1] ?? ''),
   );

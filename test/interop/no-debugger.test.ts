@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
-import { caughtSignals, foreignVariables, isNode, openDoors, treeOf } from './closed-doors.ts';
+import { caughtSignals, foreignVariables, isNode, openPorts, treeOf } from './open-ports.ts';
 import {
   clientCommand,
   killAtExit,
@@ -41,7 +41,7 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** A plain Node, for comparison: it does all that our programs must never do. */
-async function openDoorOf(args: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
+async function openPortOf(args: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
   const control = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', ...args], {
     ...{ env, stdio: 'ignore' },
   });
@@ -50,7 +50,7 @@ async function openDoorOf(args: readonly string[], env: NodeJS.ProcessEnv): Prom
   try {
     await until('the control', () => caughtSignals(pid).includes(SIGUSR1), PATIENCE);
     control.kill('SIGUSR1');
-    await until('the open door of the control', () => openDoors(pid).length > 0, PATIENCE);
+    await until('the debugging port of the control', () => openPorts(pid).length > 0, PATIENCE);
   } finally {
     control.kill('SIGKILL');
   }
@@ -125,7 +125,7 @@ function plant(directory: string): void {
 }
 
 test('no variable changes what a program of ours says, loads, opens or writes', where, async () => {
-  const directory = mkdtempSync('/var/tmp/holdfast-doors-');
+  const directory = mkdtempSync('/var/tmp/holdfast-ports-');
   try {
     plant(directory);
     assert.deepEqual(
@@ -152,7 +152,7 @@ test(
   'no variable reaches a daemon or a child; the program of a command gets its own',
   where,
   async () => {
-    const directory = mkdtempSync('/var/tmp/holdfast-doors-');
+    const directory = mkdtempSync('/var/tmp/holdfast-ports-');
     let children: readonly ChildProcess[] = [];
     try {
       plant(directory);
@@ -161,7 +161,7 @@ test(
       assert.ok(pids.length > children.length, 'lease process and script runner are among them');
       for (const pid of pids) {
         assert.deepEqual(foreignVariables(pid), [], `process ${pid}`);
-        assert.deepEqual(openDoors(pid), []);
+        assert.deepEqual(openPorts(pid), []);
       }
       assert.deepEqual(readdirSync(join(directory, 'written')), []);
       const [daemon] = children;
@@ -181,8 +181,8 @@ test(
   },
 );
 
-test('no signal opens a door of anything that runs', where, async () => {
-  const directory = mkdtempSync('/var/tmp/holdfast-doors-');
+test('no signal makes a running program of ours open a debugging port', where, async () => {
+  const directory = mkdtempSync('/var/tmp/holdfast-ports-');
   let children: readonly ChildProcess[] = [];
   try {
     children = await startAll(directory, process.env);
@@ -194,15 +194,15 @@ test('no signal opens a door of anything that runs', where, async () => {
         if (!ending.has(signal)) process.kill(pid, signal);
       }
     }
-    await openDoorOf([], process.env);
-    for (const pid of pids) assert.deepEqual(openDoors(pid), [], `process ${pid}`);
+    await openPortOf([], process.env);
+    for (const pid of pids) assert.deepEqual(openPorts(pid), [], `process ${pid}`);
     for (const pid of pids) assert.ok(isNode(pid), `process ${pid} runs`);
     for (const signal of [1, 2, 15]) {
       for (const pid of pids) killQuietly(pid, signal);
       killQuietly(pids[0] ?? -1, SIGUSR1);
     }
-    await openDoorOf([], process.env);
-    for (const pid of pids) assert.deepEqual(openDoors(pid), [], `process ${pid}`);
+    await openPortOf([], process.env);
+    for (const pid of pids) assert.deepEqual(openPorts(pid), [], `process ${pid}`);
   } finally {
     stopAll(children);
     rmSync(directory, { recursive: true, force: true });
@@ -223,8 +223,8 @@ function killQuietly(pid: number, signal: number): void {
   }
 }
 
-test('no signal opens a door of a program that only starts', where, async () => {
-  const directory = mkdtempSync('/var/tmp/holdfast-doors-');
+test('no signal makes a starting program of ours open a debugging port', where, async () => {
+  const directory = mkdtempSync('/var/tmp/holdfast-ports-');
   const env = { ...process.env, SANLOCK_RUN_DIR: directory, LVM_LVMLOCKD_SOCKET: directory };
   let unharmed = 0;
   try {
@@ -239,7 +239,7 @@ test('no signal opens a door of a program that only starts', where, async () => 
         while (!ended()) {
           // From the moment that Node listens to the signal; before, it would end by it.
           if (isNode(pid) && caughtSignals(pid).includes(SIGUSR1)) killQuietly(pid, SIGUSR1);
-          assert.deepEqual(openDoors(pid), [], program);
+          assert.deepEqual(openPorts(pid), [], program);
           await sleep(1);
         }
         // At its very end it has no listener any more, and ends by the signal, as the original; or
@@ -258,8 +258,8 @@ test('no signal opens a door of a program that only starts', where, async () => 
 const noWdmd = whyNoWdmd() ?? missing;
 const withWdmd = noWdmd === null ? { timeout: 120_000 } : { skip: noWdmd };
 
-test('nor does wdmd, which a signal leaves in peace', withWdmd, async () => {
-  const directory = mkdtempSync('/var/tmp/holdfast-doors-');
+test('SIGUSR1 neither ends wdmd nor opens a debugging port', withWdmd, async () => {
+  const directory = mkdtempSync('/var/tmp/holdfast-ports-');
   const device = await FakeWatchdog.start();
   const env = { ...process.env, WDMD_RUN_DIR: directory, WDMD_SHM_DIR: directory };
   const args = ['-D', '-w', device.path];
@@ -269,8 +269,8 @@ test('nor does wdmd, which a signal leaves in peace', withWdmd, async () => {
     await until('wdmd', () => serves(join(directory, 'wdmd.sock')), PATIENCE);
     const pid = child.pid ?? -1;
     child.kill('SIGUSR1');
-    await openDoorOf([], process.env);
-    assert.deepEqual(openDoors(pid), []);
+    await openPortOf([], process.env);
+    assert.deepEqual(openPorts(pid), []);
     assert.equal(await serves(join(directory, 'wdmd.sock')), true);
   } finally {
     child.kill('SIGKILL');
