@@ -1,4 +1,4 @@
-import { unreachable } from '../base/assert.ts';
+import { assert, unreachable } from '../base/assert.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { SANLOCK_CODES } from '../wire/sanlock/codes.ts';
 import { COMMAND_LOST } from './command-lost.ts';
@@ -162,6 +162,8 @@ function answerAdd(space: Lockspace, result: number): void {
 }
 
 function forget(front: Front, space: Lockspace): void {
+  const { byProcesses } = usageOf(front, space);
+  assert(!byProcesses, 'a lockspace is left when no process holds a lease in it');
   recordLeft(front, space);
   front.lockspaces = front.lockspaces.filter((other) => other !== space);
   front.resources = front.resources.filter((resource) => resource.lockspace !== space);
