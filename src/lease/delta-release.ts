@@ -10,7 +10,9 @@ import type { Steps } from './steps.ts';
 
 /**
  * Frees the host id: only after every user of the lockspace is gone, because other hosts may take
- * all its leases at once. @see spec 10 §5.5
+ * all its leases at once.
+ * @returns AIO_TIMEOUT or ERRNO: then the record may be free or not, now or later, and other hosts
+ *   wait as for a dead one. @see spec 10 §5.5. C: delta_lease_release
  */
 export function* deltaRelease(
   place: Pick<DeltaPlace, 'offset' | 'hostId' | 'ioTimeoutS'>,

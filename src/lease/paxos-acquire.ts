@@ -245,9 +245,10 @@ function* ownerVerdict(
 }
 
 /**
- * We failed, but our values may be committed, now or later, or were in an earlier version that
- * another host recorded: say "released" in our block, keeping its values, and free a leader that
- * names us. A block that never proposed anything can stay as it is (spec 10 §8.4).
+ * Takes back what a failed acquire may have left. Our values may be committed, now or later, or
+ * were in an earlier version that another host recorded: says "released" in our block, keeping its
+ * values, and frees a leader that names us. A block that never proposed anything can remain as it
+ * is (spec 10 §8.4).
  */
 export function* retract(
   member: Member,

@@ -27,7 +27,11 @@ export interface LockspaceFound {
   readonly ioTimeoutS: number;
 }
 
-/** Reads one host lease of a lockspace; an empty name takes what the disk says. */
+/**
+ * Reads one host lease of a lockspace; an empty name takes what the disk says, `hostId` 0 is 1.
+ * @returns LEADER_MAGIC, LEADER_VERSION, LEADER_SECTORSIZE, LEADER_LOCKSPACE, LEADER_CHECKSUM,
+ *   ADDLS_INVALID_HOSTID; AIO_TIMEOUT, ERRNO.
+ */
 export function* readLockspace(wish: {
   readonly offset: number;
   readonly name: ByteString;
@@ -83,7 +87,10 @@ export interface ResourceWish {
   readonly exactNames?: boolean;
 }
 
-/** Reads a resource's leader; empty names take what the disk says. */
+/**
+ * Reads a resource's leader; empty names take what the disk says.
+ * @returns LEADER_*, AIO_TIMEOUT, ERRNO.
+ */
 export function* readResource(wish: ResourceWish): Steps<Result<ResourceFound, LeaseError>> {
   const span = {
     disk: 'resource',
@@ -125,7 +132,12 @@ export interface Owner {
   readonly timestampS: bigint;
 }
 
-/** The committed owner first, then the shared holders by host id (spec 10 §13). */
+/**
+ * Reads a lease with its owners: the committed one first, then the sharers by host id (spec 10
+ * §13).
+ * @returns LEADER_*, ERRNO EINVAL where the lease has other sizes than those given; AIO_TIMEOUT,
+ *   ERRNO.
+ */
 export function* readOwners(
   wish: ResourceWish & {
     readonly sizes: { readonly sectorSize: number; readonly areaBytes: number } | null;

@@ -18,7 +18,10 @@ import {
 import { leaseError } from './io.ts';
 import type { LeaseError, LeaseErrorCode } from './lease-error.ts';
 
-/** Reads are good for any minor version, never for another major one. */
+/**
+ * Whether two versions agree in their upper half. Reads are good for any minor version, never for
+ * another major one.
+ */
 export function sameMajor(version: number, ours: number): boolean {
   return version >>> 16 === ours >>> 16;
 }
@@ -31,8 +34,10 @@ export interface WantedHost {
 }
 
 /**
- * Checks of a delta lease, in the order clients know (spec 10 §5); last, whether its numbers can
- * be: a record that could not have been written by a host is damaged as by a wrong checksum.
+ * Checks of a host lease at `offset`, in the order clients know (spec 10 §5); last, whether its
+ * numbers can be: a record that could not have been written by a host is damaged as by a wrong
+ * checksum.
+ * @returns the record; LEADER_MAGIC, LEADER_VERSION, LEADER_LOCKSPACE, LEADER_CHECKSUM.
  */
 export function verifyDelta(
   bytes: Uint8Array,
@@ -77,7 +82,12 @@ export interface WantedLeader {
 /** Numbers of hosts, for which clients know a result of their own. */
 const OF_HOSTS: ReadonlySet<string> = new Set(['numHosts', 'maxHosts', 'ownerId']);
 
-/** Checks of a paxos lease, in the order clients know (spec 10 §8.1); last, as for a delta lease. */
+/**
+ * Checks of a leader record at `offset`, in the order clients know (spec 10 §8.1); last, whether
+ * its numbers can be, as for a host lease.
+ * @returns the record; LEADER_MAGIC, LEADER_VERSION, LEADER_LOCKSPACE, LEADER_RESOURCE,
+ *   LEADER_NUMHOSTS, LEADER_CHECKSUM, LEADER_SECTORSIZE.
+ */
 export function verifyPaxos(
   bytes: Uint8Array,
   offset: number,
