@@ -17,7 +17,7 @@ const sanlock = {
   socketPath: sanlockSocketPath(process.env['SANLOCK_RUN_DIR']),
 };
 sanlkReset(process.argv.slice(2), {
-  reset: (request, hear, done) => runReset(request, { sanlock, ...hear }, done),
+  reset: (request, listener, done) => runReset(request, { sanlock, ...listener }, done),
   sendControl: (bytes) => sendDatagram(`${resetdRunDir(process.env)}/${RESETD_SOCKET}`, bytes),
   print: (text) => process.stdout.write(text),
   complain: (text) => process.stderr.write(`${text}\n`),

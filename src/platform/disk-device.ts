@@ -31,7 +31,7 @@ export interface DiskEngine {
   readonly depth: number;
   /** false when the engine has no room; `ended` is then never called. Never calls back at once. */
   start(transfer: Transfer): boolean;
-  /** Sector size of an open block device; null when it is none or cannot be asked. */
+  /** Sector size of an open block device; null when it is none or cannot be wish. */
   deviceSectorSize(fd: number): number | null;
 }
 
@@ -107,7 +107,7 @@ interface OpenFile {
   readonly shared: Shared;
 }
 
-interface Asked {
+interface Wish {
   readonly offset: number;
   readonly length: number;
   readonly urgent: boolean;
@@ -140,25 +140,25 @@ class Request implements Visitor, Transfer {
   /** null: answered. */
   #deadline: Timer | null;
   #begun = false;
-  /** Of a read that is done: somebody still looks at its memory. */
+  /** Of a read that is done: the caller still reads its memory. */
   #read = false;
 
   /** @param over the kernel has nothing to do with it any more */
-  constructor(asked: Asked, of: OpenFile, over: () => void) {
+  constructor(wish: Wish, of: OpenFile, over: () => void) {
     const { shared } = of;
     this.fd = of.fd;
     this.group = of.group;
-    this.offset = asked.offset;
-    this.length = asked.length;
-    this.urgent = asked.urgent;
-    this.write = asked.bytes !== null;
-    this.#answer = asked.answer;
-    this.#endedLate = asked.endedLate;
-    this.#bytes = asked.bytes;
+    this.offset = wish.offset;
+    this.length = wish.length;
+    this.urgent = wish.urgent;
+    this.write = wish.bytes !== null;
+    this.#answer = wish.answer;
+    this.#endedLate = wish.endedLate;
+    this.#bytes = wish.bytes;
     this.#shared = shared;
     this.#over = over;
-    this.#untilMs = shared.clock.bootMs() + asked.timeoutMs;
-    this.#deadline = shared.clock.after(asked.timeoutMs, () => this.#expire());
+    this.#untilMs = shared.clock.bootMs() + wish.timeoutMs;
+    this.#deadline = shared.clock.after(wish.timeoutMs, () => this.#expire());
   }
 
   enter(): void {
@@ -188,9 +188,9 @@ class Request implements Visitor, Transfer {
     const { length } = this;
     this.#shared.room.leave(this);
     this.#read = !isLate && !this.write && result === length;
-    if (!this.#read) this.#giveBack();
+    if (!this.#read) this.#releaseMemory();
     this.#over();
-    // Late, it was answered `unknown` before; the memory and this word were still owed.
+    // Late, it was answered `unknown` before; the memory and this report were still owed.
     if (isLate) this.#endedLate?.(result === length ? 'landed' : 'refused');
     else if (result < 0) this.#answer({ outcome: 'failed', errno: -result });
     else if (result !== length) this.#answer({ outcome: 'failed', errno: ERRNO.EMSGSIZE });
@@ -220,7 +220,7 @@ class Request implements Visitor, Transfer {
   #unsent(errno: number): void {
     const isLate = this.#settle();
     this.#shared.room.leave(this);
-    this.#giveBack();
+    this.#releaseMemory();
     this.#over();
     if (isLate) this.#endedLate?.('unsent');
     else this.#answer({ ...DROPPED, errno });
@@ -240,12 +240,12 @@ class Request implements Visitor, Transfer {
   }
 
   #release(): void {
-    if (this.#read) this.#giveBack();
+    if (this.#read) this.#releaseMemory();
     this.#read = false;
   }
 
-  #giveBack(): void {
-    this.#shared.room.giveBack(this, this.#buffer);
+  #releaseMemory(): void {
+    this.#shared.room.release(this, this.#buffer);
   }
 }
 
@@ -261,7 +261,7 @@ class DeviceDisk implements Disk {
 
   read(at: { offset: number; length: number } & Urgency, timeoutMs: number, answer: Answer): void {
     const { offset, length, urgent = false } = at;
-    this.#ask({ offset, length, urgent, bytes: null, timeoutMs, answer, endedLate: undefined });
+    this.#submit({ offset, length, urgent, bytes: null, timeoutMs, answer, endedLate: undefined });
   }
 
   write(
@@ -272,7 +272,7 @@ class DeviceDisk implements Disk {
   ): void {
     const { offset, bytes, urgent = false } = at;
     const { length } = bytes;
-    this.#ask({ offset, length, urgent, bytes, timeoutMs, answer, endedLate });
+    this.#submit({ offset, length, urgent, bytes, timeoutMs, answer, endedLate });
   }
 
   close(): void {
@@ -281,10 +281,10 @@ class DeviceDisk implements Disk {
     this.#closeWhenIdle();
   }
 
-  #ask(asked: Asked): void {
+  #submit(wish: Wish): void {
     assert(!this.#closed, 'a disk is used only until it is closed');
     this.#running++;
-    new Request(asked, this.#file, this.#over).enter();
+    new Request(wish, this.#file, this.#over).enter();
   }
 
   #ended(): void {

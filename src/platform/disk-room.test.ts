@@ -36,7 +36,7 @@ function harness(memoryBytes = 1 << 24) {
     const [found] = inside.splice(at, 1);
     assert.ok(at >= 0 && found !== undefined);
     room.leave(found.visitor);
-    room.giveBack(found.visitor, found.buffer);
+    room.release(found.visitor, found.buffer);
   };
   return { room, inside, enter, leave };
 }
@@ -85,7 +85,7 @@ test('when the first one that waits gives up, the next one gets in if there is r
   assert.equal(inside.at(-1)?.visitor.group, 'a');
 });
 
-test("one that gave up and was not told yet is in nobody's way", () => {
+test("one that gave up and has no answer yet is in nobody's way", () => {
   const { room, enter } = harness(8 * MIB);
   assert.equal(enter('a', { length: MIB }), true);
   assert.equal(enter('b', { length: 4 << 20 }), true);
@@ -146,16 +146,16 @@ test('a write that waits is sent later, with the bytes of when it was asked for'
     assert.deepEqual(replies, ['onefailed', 'write done', 'twofailed']);
   }));
 
-test('who waits in vain is told unknown in its time, and is never sent', () =>
+test('a request that waits in vain is answered unknown in its time, and is never sent', () =>
   withDisk(async ({ disk, started }) => {
     for (let n = 0; n < 2; n++) disk.read({ offset: 0, length: 512 }, LONG_MS, () => {});
     const bytes = new Uint8Array(512);
-    const told: string[] = [];
+    const ended: string[] = [];
     const reply = await new Promise<DiskReply>((done) =>
-      disk.write({ offset: 0, bytes }, 20, done, () => told.push('ended')),
+      disk.write({ offset: 0, bytes }, 20, done, () => ended.push('ended')),
     );
     assert.equal(reply.outcome, 'unknown');
-    assert.deepEqual(told, ['ended'], 'no later write has to wait for it');
+    assert.deepEqual(ended, ['ended'], 'no later write has to wait for it');
     for (const transfer of [...started]) transfer.ended(-5);
     assert.equal(started.length, 2);
   }));

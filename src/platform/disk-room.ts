@@ -11,7 +11,7 @@ export interface Visitor extends Queued {
   readonly length: number;
   /** A renewal: it has places and memory of its own. */
   readonly urgent: boolean;
-  /** It is in, and says `leave` and `giveBack`. */
+  /** It is in, and says `leave` and `release`. */
   begin(buffer: AlignedBuffer): void;
 }
 
@@ -59,7 +59,7 @@ export class DiskRoom {
   }
 
   /** Behind `leave`. */
-  giveBack(visitor: Visitor, buffer: AlignedBuffer): void {
+  release(visitor: Visitor, buffer: AlignedBuffer): void {
     if (this.#apart.delete(visitor)) this.#urgentPool.give(buffer);
     else {
       this.#pool.give(buffer);

@@ -41,9 +41,10 @@ export class Helper implements Deputy {
     child.on('error', (error) => this.#log.error('helper.failed', { reason: error.message }));
     child.on('exit', (status) => {
       this.#log.error('helper.ended', { status });
-      for (const question of [...this.#questions.keys()]) this.#heard({ question, identity: null });
+      for (const question of [...this.#questions.keys()])
+        this.#received({ question, identity: null });
     });
-    child.on('message', (message) => this.#heard(message as FromHelper)); // our own program
+    child.on('message', (message) => this.#received(message as FromHelper)); // our own program
     child.unref();
     child.channel?.unref();
     this.#child = child;
@@ -62,7 +63,7 @@ export class Helper implements Deputy {
     const question = this.#nextQuestion++;
     this.#questions.set(question, answer);
     if (this.#send({ kind: 'identify', pid, question })) return;
-    setImmediate(() => this.#heard({ question, identity: null }));
+    setImmediate(() => this.#received({ question, identity: null }));
   }
 
   close(): void {
@@ -79,7 +80,7 @@ export class Helper implements Deputy {
     return true;
   }
 
-  #heard({ question, identity }: FromHelper): void {
+  #received({ question, identity }: FromHelper): void {
     const answer = this.#questions.get(question);
     this.#questions.delete(question);
     answer?.(identity);

@@ -21,20 +21,20 @@ const [EXT4, TMPFS] = [0xef53, 0x01021994];
 const BOOTED_S = Number(/^btime (\d+)$/m.exec(readFileSync('/proc/stat', 'ascii'))?.[1]);
 const BOOT = readFileSync('/proc/sys/kernel/random/boot_id', 'ascii').trim();
 
-interface Bench {
+interface Harness {
   readonly path: string;
-  readonly said: string[];
+  readonly logged: string[];
   open(): JournalFile;
 }
 
-function withFile(body: (bench: Bench) => void): void {
+function withFile(body: (harness: Harness) => void): void {
   const directory = mkdtempSync('/tmp/holdfast-journal-');
   const path = join(directory, 'holders');
-  const said: string[] = [];
-  const note = (event: string) => said.push(event);
+  const logged: string[] = [];
+  const note = (event: string) => logged.push(event);
   const log = { error: note, warn: note, info: note, debug: note };
   try {
-    body({ path, said, open: () => new JournalFile(path, log) });
+    body({ path, logged, open: () => new JournalFile(path, log) });
   } finally {
     rmSync(directory, { recursive: true });
   }
@@ -70,7 +70,7 @@ test('what one process wrote the next one reads; a journal of another boot is no
   }));
 
 test('a line that finds no room is refused and leaves nothing behind', () =>
-  withFile(({ path, said, open }) => {
+  withFile(({ path, logged, open }) => {
     const journal = open();
     journal.replace([line(1)]);
     const { length } = readFileSync(path);
@@ -78,10 +78,10 @@ test('a line that finds no room is refused and leaves nothing behind', () =>
       assert.equal(journal.append(line(2)), false);
       assert.equal(journal.append(line(3)), false);
     });
-    assert.deepEqual(said, ['journal.notWritten'], 'told once');
+    assert.deepEqual(logged, ['journal.notWritten'], 'told once');
     assert.equal(readFileSync(path).length, length);
     assert.equal(journal.append(line(4)), true);
-    assert.deepEqual(said, ['journal.notWritten', 'journal.writtenAgain']);
+    assert.deepEqual(logged, ['journal.notWritten', 'journal.writtenAgain']);
     assert.deepEqual(open().load(), { lines: [line(1), line(4)], damaged: 0 });
   }));
 
@@ -126,7 +126,7 @@ function onFileSystem(type: number, body: () => void): void {
 }
 
 test('without its first line it is of another boot where it was written before this one', () =>
-  withFile(({ path, said, open }) => {
+  withFile(({ path, logged, open }) => {
     const damagedAfter = (type: number, writtenS: number) => {
       writeFileSync(path, `\0\0\0\0\n${line(1)}\n`);
       utimesSync(path, writtenS, writtenS);
@@ -137,7 +137,7 @@ test('without its first line it is of another boot where it was written before t
       return damaged;
     };
     assert.equal(damagedAfter(EXT4, BOOTED_S - 3600), 0);
-    assert.ok(said.includes('journal.otherBoot'), 'which is told');
+    assert.ok(logged.includes('journal.otherBoot'), 'which is told');
     for (const nearS of [-1, 0, 1]) assert.equal(damagedAfter(EXT4, BOOTED_S + nearS), 1);
     assert.equal(damagedAfter(EXT4, BOOTED_S + 3600), 1);
     // Such a file is of this boot, whatever the wall clock said when it was written.
@@ -167,7 +167,7 @@ test('the first whole journal is on the disk before it counts', () =>
   }));
 
 test('no damaged byte passes, whatever it is', () =>
-  withFile(({ path, said, open }) => {
+  withFile(({ path, logged, open }) => {
     const lines = [line(1), line(2), line(3)];
     open().replace(lines);
     const whole = readFileSync(path);
@@ -180,7 +180,7 @@ test('no damaged byte passes, whatever it is', () =>
       assert.ok(read.damaged > 0 || isOtherBoot, `byte ${at}: ${read.lines.join()}`);
       for (const one of read.lines) assert.ok(lines.includes(one));
     }
-    assert.ok(said.includes('journal.damaged'));
+    assert.ok(logged.includes('journal.damaged'));
     assert.ok(existsSync(`${path}.damaged`), 'kept for whoever looks into it');
   }));
 
@@ -196,8 +196,8 @@ test('a journal of an earlier version is read; two of its lines in one are damag
   }));
 
 test('what cannot be read is not taken for nothing', () =>
-  withFile(({ path, said, open }) => {
+  withFile(({ path, logged, open }) => {
     symlinkSync('.', path); // a folder: EISDIR, for root as well
     assert.deepEqual(open().load(), { lines: [], damaged: 1 });
-    assert.deepEqual(said, ['journal.notRead']);
+    assert.deepEqual(logged, ['journal.notRead']);
   }));

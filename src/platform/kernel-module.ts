@@ -14,6 +14,6 @@ export function loadModule(name: string): string | null {
   });
   if (error !== undefined) return error.message;
   if (status === 0) return null;
-  const said = stderr.trim();
-  return said === '' ? `modprobe ended with status ${status}` : said;
+  const text = stderr.trim();
+  return text === '' ? `modprobe ended with status ${status}` : text;
 }

@@ -24,10 +24,10 @@ const PID_FOR_NEXT = '/proc/sys/kernel/ns_last_pid';
 const NO_PID = 0x3ffffe;
 
 function surroundings(deputy: Surroundings['deputy'] = null) {
-  const said: string[] = [];
+  const logged: string[] = [];
   const note = (event: string, fields: LogFields = {}) =>
-    said.push([event, ...Object.values(fields)].join(' '));
-  return { said, deputy, log: { error: note, warn: note, info: note, debug: note } };
+    logged.push([event, ...Object.values(fields)].join(' '));
+  return { logged, deputy, log: { error: note, warn: note, info: note, debug: note } };
 }
 
 function sleeper(): { child: ChildProcess; pid: number; ended: Promise<NodeJS.Signals | null> } {
@@ -64,7 +64,7 @@ function bound(pid: number, around: Surroundings): KernelProcess {
   return process;
 }
 
-test('a process is signalled, its end is told once, and afterwards nobody is signalled', async () => {
+test('a process is signalled, its end is reported once, and afterwards nobody is signalled', async () => {
   const around = surroundings();
   const { pid, ended } = sleeper();
   const process = bound(pid, around);
@@ -78,7 +78,7 @@ test('a process is signalled, its end is told once, and afterwards nobody is sig
   assert.equal(process.hasEnded, true);
   process.signal('SIGKILL');
   process.close();
-  assert.deepEqual(around.said, []);
+  assert.deepEqual(around.logged, []);
 });
 
 test('what is gone is not found, and another process of that pid neither', async () => {
@@ -97,7 +97,7 @@ test('what is gone is not found, and another process of that pid neither', async
   child.unref();
 });
 
-test('with no descriptor left a process counts as alive, and its end is told later', async () => {
+test('with no descriptor left a process counts as alive, and its end is reported later', async () => {
   const around = surroundings();
   const { pid, ended } = sleeper();
   let ends = 0;
@@ -107,7 +107,7 @@ test('with no descriptor left a process counts as alive, and its end is told lat
     process.onEnded(() => ends++);
     assert.equal(process.hasEnded, false);
   });
-  assert.deepEqual(around.said, [`process.notWatched ${pid} EMFILE`]);
+  assert.deepEqual(around.logged, [`process.notWatched ${pid} EMFILE`]);
   await new Promise((done) => setTimeout(done, 50));
   assert.equal(ends, 0);
   spawn('kill', ['-9', `${pid}`]);
@@ -202,7 +202,7 @@ test('the process behind a connection is the one that opened it', async () => {
   }
 });
 
-test('the helper signals the process that is meant, or none; and tells what it sees', async () => {
+test('the helper signals the process that is meant, or none, and reports what it finds', async () => {
   const directory = mkdtempSync('/tmp/holdfast-helper-');
   const helperFile = join(directory, 'helper.cjs');
   symlinkSync(join(process.cwd(), 'node_modules'), join(directory, 'node_modules'));
@@ -228,7 +228,7 @@ test('the helper signals the process that is meant, or none; and tells what it s
   }
 });
 
-test('where /proc hides a process, the deputy tells it, and signals it', async () => {
+test('where /proc hides a process, the deputy identifies and signals it', async () => {
   const asked: string[] = [];
   let answer: (identity: string | null) => void = () => {};
   const around = surroundings({

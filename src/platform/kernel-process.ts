@@ -53,7 +53,7 @@ export class KernelProcess implements BoundProcess {
   #isVerified: boolean;
   #ended = false;
   #isOpen = true;
-  #told: (() => void) | null = null;
+  #onEnded: (() => void) | null = null;
   #watcher: FdWatcher | null = null;
   #timer: NodeJS.Timeout | null = null;
   /** Who waits for the deputy's answer; null: it was not asked. */
@@ -137,7 +137,7 @@ export class KernelProcess implements BoundProcess {
   }
 
   onEnded(ended: () => void): void {
-    this.#told = ended;
+    this.#onEnded = ended;
     this.#watch();
   }
 
@@ -161,7 +161,7 @@ export class KernelProcess implements BoundProcess {
 
   close(): void {
     this.#isOpen = false;
-    this.#told = null;
+    this.#onEnded = null;
     this.#unwatch();
     if (this.#pidfd !== null) closeFd(this.#pidfd);
     this.#pidfd = null;
@@ -250,9 +250,9 @@ export class KernelProcess implements BoundProcess {
 
   #end(): void {
     this.#ended = true;
-    const told = this.#told;
+    const report = this.#onEnded;
     this.close();
-    told?.();
+    report?.();
   }
 
   #unwatch(): void {

@@ -5,7 +5,7 @@ import { stderrIsJournal } from './journal-stream.ts';
 import { DaemonLog, type LogPlaces, type LogSinks } from './log.ts';
 
 function logTo(places: Partial<LogPlaces>, sinks: Partial<LogSinks> = {}) {
-  const said = { stderr: '', syslog: '' };
+  const written = { stderr: '', syslog: '' };
   const log = new DaemonLog(
     {
       program: 'sanlock',
@@ -18,41 +18,41 @@ function logTo(places: Partial<LogPlaces>, sinks: Partial<LogSinks> = {}) {
     },
     {
       syslog: (text) => {
-        said.syslog += `${text}\n`;
+        written.syslog += `${text}\n`;
         return true;
       },
       stderr: (text) => {
-        said.stderr += text;
+        written.stderr += text;
       },
       stderrIsJournal: false,
       ...places,
     },
   );
-  return { log, said };
+  return { log, written };
 }
 
 const count = (text: string, word: string) => text.split(word).length - 1;
 
 test('a line is in the journal once, whichever way it goes', () => {
-  const { log, said } = logTo({ stderrIsJournal: true });
+  const { log, written } = logTo({ stderrIsJournal: true });
   log.warn('renewal.late', { lockspace: 'LS' });
   log.info('lockspace.joined', { lockspace: 'LS' });
-  assert.equal(count(said.stderr + said.syslog, 'renewal.late'), 1);
-  assert.match(said.syslog, /^<28>sanlock\[\d+\]: renewal\.late lockspace=LS\n$/);
-  assert.match(said.stderr, /lockspace\.joined/, 'what the system log does not want');
+  assert.equal(count(written.stderr + written.syslog, 'renewal.late'), 1);
+  assert.match(written.syslog, /^<28>sanlock\[\d+\]: renewal\.late lockspace=LS\n$/);
+  assert.match(written.stderr, /lockspace\.joined/, 'what the system log does not want');
 });
 
 test('without a system log the journal has it from stderr', () => {
-  const { log, said } = logTo({ stderrIsJournal: true, syslog: () => false });
+  const { log, written } = logTo({ stderrIsJournal: true, syslog: () => false });
   log.error('lockspace.lost', {});
-  assert.equal(count(said.stderr, 'lockspace.lost'), 1);
+  assert.equal(count(written.stderr, 'lockspace.lost'), 1);
 });
 
 test('on a terminal stderr has everything', () => {
-  const { log, said } = logTo({});
+  const { log, written } = logTo({});
   log.error('lockspace.lost', {});
-  assert.equal(count(said.stderr, 'lockspace.lost'), 1);
-  assert.equal(count(said.syslog, 'lockspace.lost'), 1);
+  assert.equal(count(written.stderr, 'lockspace.lost'), 1);
+  assert.equal(count(written.syslog, 'lockspace.lost'), 1);
 });
 
 test('stderr is the journal when systemd named that very stream', () => {
@@ -66,14 +66,14 @@ test('stderr is the journal when systemd named that very stream', () => {
 });
 
 test('a storm of equal lines becomes a few and a count, and leaves the older lines in the dump', () => {
-  const { log, said } = logTo({});
+  const { log, written } = logTo({});
   log.warn('lockspace.lost', { lockspace: 'first' });
   for (let n = 0; n < 20_000; n++) log.warn('client.refused', { clients: 1022, ageMs: n });
-  assert.equal(count(said.stderr, 'client.refused'), 4);
+  assert.equal(count(written.stderr, 'client.refused'), 4);
   const dump = log.dump();
   assert.match(dump, /lockspace\.lost lockspace=first/);
   assert.match(dump, /client\.refused clients=1022 ageMs=19999 repeated=19996\n$/);
-  assert.equal(count(said.stderr, 'client.refused'), 5);
+  assert.equal(count(written.stderr, 'client.refused'), 5);
   log.close(() => {});
 });
 

@@ -11,7 +11,7 @@ const quiet: Log = { error() {}, warn() {}, info() {}, debug() {} };
 
 const CHILD = `
 process.on('message', (m) => process.send({ message: { echo: m.value, label: process.argv[2] } }));
-process.send({ log: 'warn', event: 'child.said', fields: { n: 1 } });
+process.send({ log: 'warn', event: 'child.logged', fields: { n: 1 } });
 `;
 
 async function withProcesses(
@@ -40,15 +40,15 @@ async function until(what: () => boolean): Promise<void> {
 }
 
 test('messages keep bigints and bytes, logs reach the log, the end is told once', async () => {
-  const said: string[] = [];
-  await withProcesses({ ...quiet, warn: (event) => said.push(event) }, async (processes) => {
+  const logged: string[] = [];
+  await withProcesses({ ...quiet, warn: (event) => logged.push(event) }, async (processes) => {
     const child = processes.startLeaseProcess<object, { echo: unknown; label: string }>('LS1');
     const heard = new Promise<{ echo: unknown; label: string }>((done) => child.onMessage(done));
     child.send({ value: { big: 1n << 60n, bytes: new Uint8Array([1, 2]) } });
     const message = await heard;
     assert.equal(message.label, 'LS1');
     assert.deepEqual(message.echo, { big: 1n << 60n, bytes: new Uint8Array([1, 2]) });
-    await until(() => said.includes('child.said'));
+    await until(() => logged.includes('child.logged'));
     let ends = 0;
     child.onClosed(() => ends++);
     process.kill(child.process.pid, 'SIGKILL');

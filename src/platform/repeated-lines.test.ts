@@ -23,9 +23,9 @@ test('a storm is written four times, then counted once in ten seconds', () => {
   assert.equal(storm(lines, 1000, 0), 4);
   assert.equal(lines.nextMs(), 10_000);
   assert.deepEqual(lines.due(9_999), []);
-  const [told, ...more] = lines.due(10_000);
+  const [counted, ...more] = lines.due(10_000);
   assert.deepEqual(more, []);
-  assert.deepEqual(told, [line('lease.refused', { resource: 'vm7', ageMs: 999 }), 996]);
+  assert.deepEqual(counted, [line('lease.refused', { resource: 'vm7', ageMs: 999 }), 996]);
   assert.equal(lines.nextMs(), null);
   assert.equal(storm(lines, 50, 10_001), 0, 'it goes on');
   assert.equal(lines.due(20_000)[0]?.[1], 50);
@@ -44,14 +44,14 @@ test('lines that say something else are all written, and debug lines always', ()
 
 test('what is remembered has a bound, and no count is lost', () => {
   const lines = new RepeatedLines<ReturnType<typeof line>>();
-  let told = 0;
+  let counted = 0;
   let written = 0;
   for (let n = 0; n < 20_000; n++) {
-    for (const [, count] of lines.due(n)) told += count;
+    for (const [, count] of lines.due(n)) counted += count;
     if (lines.take(line('client.refused', { client: n % 200 }), n)) written++;
   }
-  for (const [, count] of lines.all()) told += count;
-  assert.equal(written + told, 20_000);
+  for (const [, count] of lines.all()) counted += count;
+  assert.equal(written + counted, 20_000);
   assert.ok(lines.due(20_000).length <= 65);
 });
 

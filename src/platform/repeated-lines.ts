@@ -47,29 +47,29 @@ export class RepeatedLines<Line extends LogLine> {
 
   /** The counts to write now: of kinds whose time is over, or that have no room. */
   due(nowMs: number): readonly (readonly [Line, number])[] {
-    const told: (readonly [Line, number])[] = [];
+    const due: (readonly [Line, number])[] = [];
     for (const [key, kind] of this.#kinds) {
       const isOver = nowMs - kind.sinceMs >= WINDOW_MS;
       if (!isOver && this.#kinds.size <= MAX_KINDS) continue;
-      if (kind.folded > 0) told.push([kind.last, kind.folded]);
-      // A storm that goes on is told of once in each time; one that is over begins anew.
+      if (kind.folded > 0) due.push([kind.last, kind.folded]);
+      // A storm that goes on is written once in each period; one that is over begins anew.
       if (isOver && kind.folded > 0) Object.assign(kind, { sinceMs: nowMs, folded: 0 });
       else this.#kinds.delete(key);
     }
-    return told;
+    return due;
   }
 
   /** All counts, at the end or for a dump. */
   all(): readonly (readonly [Line, number])[] {
-    const told: (readonly [Line, number])[] = [];
+    const due: (readonly [Line, number])[] = [];
     for (const kind of this.#kinds.values()) {
-      if (kind.folded > 0) told.push([kind.last, kind.folded]);
+      if (kind.folded > 0) due.push([kind.last, kind.folded]);
       kind.folded = 0;
     }
-    return told;
+    return due;
   }
 
-  /** When `due` has something to tell; null: nothing is counted. */
+  /** When `due` has a line to write; null: nothing is counted. */
   nextMs(): number | null {
     let next: number | null = null;
     for (const { sinceMs, folded } of this.#kinds.values()) {

@@ -7,20 +7,20 @@ import type { LogFields } from '../base/log-fields.ts';
 import { ScriptRunner } from './script-runner.ts';
 import { mkfifo } from './system-calls.ts';
 
-interface Bench {
+interface Harness {
   readonly scripts: ScriptRunner;
   readonly directory: string;
-  readonly said: string[];
+  readonly logged: string[];
 }
 
-async function withRunner(body: (bench: Bench) => Promise<void>): Promise<void> {
+async function withRunner(body: (harness: Harness) => Promise<void>): Promise<void> {
   const directory = mkdtempSync('/tmp/holdfast-scripts-');
-  const said: string[] = [];
+  const logged: string[] = [];
   const note = (event: string, fields: LogFields = {}) =>
-    said.push([event, ...Object.values(fields)].join(' '));
+    logged.push([event, ...Object.values(fields)].join(' '));
   const scripts = new ScriptRunner({ error: note, warn: note, info: note, debug: note });
   try {
-    await body({ scripts, directory, said });
+    await body({ scripts, directory, logged });
   } finally {
     scripts.close();
     rmSync(directory, { recursive: true });
@@ -36,7 +36,7 @@ async function until(what: () => boolean): Promise<void> {
 }
 
 test('every word reaches the program as it is, whatever a shell would make of it', () =>
-  withRunner(async ({ scripts, directory, said }) => {
+  withRunner(async ({ scripts, directory, logged }) => {
     const program = join(directory, 'a b;c');
     const out = join(directory, 'out');
     writeFileSync(program, `#!/bin/sh\nprintf '%s\\n' "$@" >'${out}'\n`, { mode: 0o755 });
@@ -44,21 +44,21 @@ test('every word reaches the program as it is, whatever a shell would make of it
     const printable = bytes.filter((byte) => byte !== '\n').join('');
     const words = ['', ' ', "it's", '$(touch x)', '`id`', '-n', '\\', '*', printable];
     scripts.run(textToName(program), words);
-    await until(() => said.length > 0);
-    assert.deepEqual(said, [`program.ended ${program} 0`]);
+    await until(() => logged.length > 0);
+    assert.deepEqual(logged, [`program.ended ${program} 0`]);
     assert.equal(readFileSync(out, 'latin1'), words.map((word) => `${word}\n`).join(''));
     assert.deepEqual(readdirSync(directory).sort(), ['a b;c', 'out']);
   }));
 
-test('a program is found by PATH, never a word of the shell; its status is told', () =>
-  withRunner(async ({ scripts, said }) => {
+test('a program is found by PATH, never a word of the shell; its status is logged', () =>
+  withRunner(async ({ scripts, logged }) => {
     scripts.run('sh', ['-c', 'exit 7']);
     scripts.run('exit', []);
     scripts.run('/nowhere/kill-it', []);
     scripts.run('/etc/passwd', []);
     scripts.run('true', ['a\nb']);
-    await until(() => said.length === 5);
-    assert.deepEqual(said.sort(), [
+    await until(() => logged.length === 5);
+    assert.deepEqual(logged.sort(), [
       'program.ended sh 7',
       'program.notRun /etc/passwd it cannot be executed (status 126)',
       'program.notRun /nowhere/kill-it there is no such program (status 127)',
@@ -68,23 +68,23 @@ test('a program is found by PATH, never a word of the shell; its status is told'
   }));
 
 test('a program that never ends holds up no other', () =>
-  withRunner(async ({ scripts, directory, said }) => {
+  withRunner(async ({ scripts, directory, logged }) => {
     const never = join(directory, 'never');
     mkfifo(never, 0o600);
     const done = join(directory, 'done');
     for (let n = 0; n < 8; n++) scripts.run('cat', [never]);
     scripts.run('touch', [done]);
     await until(() => existsSync(done));
-    await until(() => said.length > 0);
-    assert.deepEqual(said, ['program.ended touch 0']);
+    await until(() => logged.length > 0);
+    assert.deepEqual(logged, ['program.ended touch 0']);
     writeFileSync(never, ''); // they end
-    await until(() => said.length > 1);
+    await until(() => logged.length > 1);
   }));
 
 test('it shows as sanlock-scripts, and no program of it stays as a zombie', () =>
-  withRunner(async ({ scripts, said }) => {
+  withRunner(async ({ scripts, logged }) => {
     for (let n = 0; n < 20; n++) scripts.run('true', []);
-    await until(() => said.length === 20);
+    await until(() => logged.length === 20);
     assert.equal(readFileSync(`/proc/${scripts.pid}/comm`, 'ascii'), 'sanlock-scripts\n');
     const children = () =>
       readFileSync(`/proc/${scripts.pid}/task/${scripts.pid}/children`, 'ascii').trim();
@@ -92,11 +92,11 @@ test('it shows as sanlock-scripts, and no program of it stays as a zombie', () =
   }));
 
 test('a program gets no pipe of ours, and can be told to end', () =>
-  withRunner(async ({ scripts, directory, said }) => {
+  withRunner(async ({ scripts, directory, logged }) => {
     const out = join(directory, 'out');
     const script = `{ readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/3; grep SigIgn /proc/self/status; } >'${out}' 2>&1`;
     scripts.run('sh', ['-c', script]);
-    await until(() => said.length > 0);
+    await until(() => logged.length > 0);
     const text = readFileSync(out, 'ascii').split('\n');
     assert.equal(text[0], '/dev/null');
     // SIGINT and SIGQUIT a shell withholds from what runs behind it.

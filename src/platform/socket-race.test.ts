@@ -9,7 +9,7 @@ import { textToName } from '../base/bytes.ts';
 import { type BoundSocket, bindSocket } from './bound-socket.ts';
 import { closeFd } from './system-calls.ts';
 
-/** Another process of this file binds, says how it went, and stays until it is told to go on. */
+/** Another process of this file binds, prints how it went, and waits until it may go on. */
 const ROLE_PATH = process.env['HOLDFAST_TEST_BIND'];
 
 function bindAt(path: string): BoundSocket {
@@ -82,10 +82,10 @@ async function oneServes(): Promise<void> {
     const path = join(directory, 'x.sock');
     for (let round = 0; round < 3; round++) {
       closeFd(bindAt(path).fd); // as after a crash: the name stays, nobody answers
-      const said = await raceFor(path, 6);
-      assert.equal(said.filter((line) => line === 'bound').length, 1, said.join('; '));
-      const refused = said.filter((line) => line.includes('another daemon serves it'));
-      assert.equal(refused.length, 5, said.join('; '));
+      const lines = await raceFor(path, 6);
+      assert.equal(lines.filter((line) => line === 'bound').length, 1, lines.join('; '));
+      const refused = lines.filter((line) => line.includes('another daemon serves it'));
+      assert.equal(refused.length, 5, lines.join('; '));
     }
   } finally {
     rmSync(directory, { recursive: true });
@@ -93,4 +93,4 @@ async function oneServes(): Promise<void> {
 }
 
 if (ROLE_PATH !== undefined) playRole(ROLE_PATH);
-else test('of daemons that start at once over a socket left behind, one serves', oneServes);
+else test('of daemons that start at once over the socket of a dead daemon, one serves', oneServes);

@@ -39,53 +39,53 @@ async function chat(t: TestContext, line: string) {
   const env = { ...process.env, NODE_PATH: join(ROOT, 'node_modules'), DIRECTORY: directory };
   const child = spawn('/bin/sh', ['-c', line, process.execPath, program], { env });
   t.after(() => child.kill('SIGKILL'));
-  let heard = '';
-  await new Promise((said) => child.stdout.once('data', said));
+  let received = '';
+  await new Promise((written) => child.stdout.once('data', written));
   child.stderr.on('data', (bytes: Buffer) => {
-    heard += bytes;
+    received += bytes;
   });
   // Read first: the line that comes after it must find room.
   await new Promise((quiet) => child.stderr.once('data', () => setImmediate(quiet)));
   child.stdin.write('go\n');
   await new Promise((ended) => child.once('close', ended));
-  return heard;
+  return received;
 }
 
 test('a socket that nobody reads holds no line up, and what was lost is counted', async (t) => {
-  const heard = await chat(t, 'exec "$0" "$1"');
-  // More than once, where the reader was given the processor before the word had been said.
-  const told = [...heard.matchAll(/^(\d+) lines lost: nobody read them$/gm)];
-  const lost = told.reduce((sum, [, lines]) => sum + Number(lines), 0);
-  assert.equal(lost + (heard.match(/line\.said/g)?.length ?? 0), LINES);
-  assert.match(heard, /line\.last/);
+  const received = await chat(t, 'exec "$0" "$1"');
+  // More than once, where the reader was given the processor before the word had been written.
+  const counts = [...received.matchAll(/^(\d+) lines lost: nobody read them$/gm)];
+  const lost = counts.reduce((sum, [, lines]) => sum + Number(lines), 0);
+  assert.equal(lost + (received.match(/line\.said/g)?.length ?? 0), LINES);
+  assert.match(received, /line\.last/);
 });
 
 test('a pipe that nobody reads holds no line up', async (t) => {
-  // The reader begins when the word has been said.
+  // The reader begins when the word has been written.
   const late = '{ "$0" "$1" 2>&1 >&3 | { read -r first; echo "$first"; cat; } >&2; } 3>&1';
-  const heard = await chat(t, late);
-  assert.match(heard, /number=0 /);
-  assert.match(heard, /line\.last/);
+  const received = await chat(t, late);
+  assert.match(received, /number=0 /);
+  assert.match(received, /line\.last/);
 });
 
 test('a closed stderr is no reason to throw', () => {
-  const say = unblockingStderr(() => 0);
-  say('one\n');
+  const write = unblockingStderr(() => 0);
+  write('one\n');
 });
 
 test('a line of which a part was taken is finished before the next', () => {
   let [room, taken] = [4, ''];
-  const say = unblockingStderr((bytes) => {
+  const write = unblockingStderr((bytes) => {
     const part = bytes.subarray(0, room);
     taken += Buffer.from(part);
     room -= part.length;
     return part.length;
   });
-  say('abcdef\n'); // four of its bytes find room
-  say('lost\n');
+  write('abcdef\n'); // four of its bytes find room
+  write('lost\n');
   room = 3;
-  say('lost too\n'); // the rest of the first one takes all the room there is
+  write('lost too\n'); // the rest of the first one takes all the room there is
   room = 100;
-  say('last\n');
+  write('last\n');
   assert.equal(taken, 'abcdef\n2 lines lost: nobody read them\nlast\n');
 });

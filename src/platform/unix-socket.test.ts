@@ -47,16 +47,16 @@ test('mode, peer pid and bytes both ways', root, () =>
     assert.equal(statSync(path).mode & 0o777, 0o660);
     assert.equal(server.peerPid, process.pid);
     assert.ok(server.fd > 2);
-    const heard = new Promise<Uint8Array>((done) => server.onData(done));
+    const received = new Promise<Uint8Array>((done) => server.onData(done));
     assert.ok(client.send(Buffer.from('hello')));
-    assert.equal(Buffer.from(await heard).toString(), 'hello');
+    assert.equal(Buffer.from(await received).toString(), 'hello');
     const back = new Promise<Uint8Array>((done) => client.onData(done));
     server.send(Buffer.from('and back'));
     assert.equal(Buffer.from(await back).toString(), 'and back');
   }),
 );
 
-test('the end of the peer is told once, and end() flushes before it closes', root, () =>
+test('the end of the peer is reported once, and end() flushes before it closes', root, () =>
   withPair(async ({ server, client }) => {
     let ends = 0;
     let heardBytes = 0;
@@ -103,19 +103,19 @@ test('a peer that never reads is dropped at the bound', root, () =>
 
 test('a paused connection delivers later', root, () =>
   withPair(async ({ server, client }) => {
-    let heard = '';
+    let received = '';
     server.pause();
     server.onData((bytes) => {
-      heard += Buffer.from(bytes).toString();
+      received += Buffer.from(bytes).toString();
     });
     client.send(Buffer.from('held'));
     await new Promise((done) => setTimeout(done, 20));
-    assert.equal(heard, '');
+    assert.equal(received, '');
     server.resume();
-    for (let tries = 0; heard === '' && tries < 500; tries++) {
+    for (let tries = 0; received === '' && tries < 500; tries++) {
       await new Promise((done) => setTimeout(done, 10));
     }
-    assert.equal(heard, 'held');
+    assert.equal(received, 'held');
   }),
 );
 
@@ -131,7 +131,7 @@ test('connecting to nothing answers ENOENT; a bad directory is named', async () 
   );
 });
 
-test('a peer that has gone holds no descriptor, though the owner says nothing', root, () =>
+test('a peer that has gone holds no descriptor, though the owner does nothing', root, () =>
   withPair(async ({ server, client }) => {
     const { fd } = server;
     const path = `/proc/self/fd/${fd}`;

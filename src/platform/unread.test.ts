@@ -8,7 +8,7 @@ import { textToName } from '../base/bytes.ts';
 import { MIB } from '../base/units.ts';
 import { daemonSockets } from './daemon-sockets.ts';
 
-/** What the listener hears when a peer leaves, after 5 bytes were sent to it. */
+/** What the listener learns when a peer leaves, after 5 bytes were sent to it. */
 async function endOf(readsFirst: boolean): Promise<boolean> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-'));
   const path = join(folder, 'socket');
@@ -35,7 +35,7 @@ async function endOf(readsFirst: boolean): Promise<boolean> {
   }
 }
 
-test('a peer that leaves without reading is told from one that read everything', async () => {
+test('a peer that leaves without reading is distinguished from one that read everything', async () => {
   assert.equal(await endOf(true), false);
   assert.equal(await endOf(false), true);
 });

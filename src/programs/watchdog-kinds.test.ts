@@ -41,25 +41,25 @@ class FakeDevice implements DriverDevice {
 }
 
 function found(device: FakeDevice) {
-  const told: string[] = [];
+  const reported: string[] = [];
   const drivers = { openDevice: () => ({ ok: true, device }) as const, list: () => [] };
   const devices = new KnownWatchdogs(drivers, (path, kind) =>
-    told.push(`${path} ${kind.identity}`),
+    reported.push(`${path} ${kind.identity}`),
   );
   const refused: string[] = [];
   const want = { paths: ['/dev/watchdog0'], timeoutS: 60 };
   const watchdog = findWatchdog(devices, want, ({ step }) => refused.push(step));
-  return { watchdog, told, refused };
+  return { watchdog, reported, refused };
 }
 
 const ITCO = { identity: 'iTCO_wdt', isAlarmOnly: false };
 
 test('a device that may fire at its second expiry is set to half, and says the whole', () => {
   const device = new FakeDevice(ITCO);
-  const { watchdog, told } = found(device);
+  const { watchdog, reported } = found(device);
   assert.equal(device.timeoutS, 30);
   assert.equal(watchdog?.device.getTimeout(), 60);
-  assert.deepEqual(told, ['/dev/watchdog0 iTCO_wdt']);
+  assert.deepEqual(reported, ['/dev/watchdog0 iTCO_wdt']);
 });
 
 test('shortened, it never gets more than half of what is left', () => {
@@ -86,9 +86,9 @@ test('what only raises an alarm is no watchdog', () => {
 test('any other device, and one that does not say what it is, means what its timeout says', () => {
   for (const support of [null, { identity: 'Software Watchdog', isAlarmOnly: false }]) {
     const device = new FakeDevice(support);
-    const { watchdog, told } = found(device);
+    const { watchdog, reported } = found(device);
     assert.equal(watchdog?.device, device);
     assert.equal(device.timeoutS, 60);
-    assert.deepEqual(told, []);
+    assert.deepEqual(reported, []);
   }
 });

@@ -5,22 +5,22 @@ import { WdmdHarness } from '../programs/testing/wdmd-harness.ts';
 test('without clients: pinged at the start, from then on every 10 s', () => {
   const harness = new WdmdHarness();
   harness.at(30);
-  assert.deepEqual(harness.told, ['0 open', '0 ping', '10 ping', '20 ping', '30 ping']);
+  assert.deepEqual(harness.performed, ['0 open', '0 ping', '10 ping', '20 ping', '30 ping']);
 });
 
 test('an expiry 25 s ahead that is renewed at 30: the recorded life (spec 25 §4)', () => {
   const harness = new WdmdHarness();
   harness.at(6);
-  harness.told.length = 0;
+  harness.performed.length = 0;
   const client = harness.connect(); // the first event tests: 6, 16, 26 …
   client.begin('sanlock_LS:1', harness.nowS(), harness.nowS() + 20);
   harness.at(30);
-  assert.deepEqual(harness.told, ['6 ping', '16 close']);
+  assert.deepEqual(harness.performed, ['6 ping', '16 close']);
   assert.equal(harness.status().testInterval, 1);
   assert.ok(harness.logged.includes('test.failed'));
   client.live(harness.nowS(), harness.nowS() + 80);
   harness.at(52); // within a second, at the next test
-  assert.deepEqual(harness.told.slice(2), ['31 open', '31 ping', '41 ping', '51 ping']);
+  assert.deepEqual(harness.performed.slice(2), ['31 open', '31 ping', '41 ping', '51 ping']);
   assert.equal(harness.status().testInterval, 10);
 });
 
@@ -34,7 +34,7 @@ test('closed uncleanly at the first test 10 s before the expiry, not sooner', ()
     harness.connect().begin('x', 1000, 1000 + expire);
     harness.at(35);
     assert.equal(
-      harness.told.find((what) => what.endsWith('close')),
+      harness.performed.find((what) => what.endsWith('close')),
       `${closedAt} close`,
     );
   }
@@ -47,10 +47,10 @@ test('expiry 0 is not tested; an expiry of any 64 bits breaks nothing', () => {
   harness.at(20);
   client.send({ cmd: 4, renewalTime: 2n ** 64n - 1n, expireTime: 2n ** 64n - 1n });
   harness.at(40);
-  assert.ok(!harness.told.some((what) => what.endsWith('close')));
+  assert.ok(!harness.performed.some((what) => what.endsWith('close')));
   client.live(0, 3); // long ago: others have not waited for us
   harness.at(50);
-  assert.equal(harness.told.at(-1), '40 setTimeout 1');
+  assert.equal(harness.performed.at(-1), '40 setTimeout 1');
   assert.equal(harness.resetMs, 41_000);
 });
 
@@ -61,10 +61,10 @@ test('a client that dies with an expiry stays, fails, and keeps SIGTERM out', ()
   client.close();
   assert.match(harness.dump(), /client 2 name sanlock_LS:1 pid 500 fd -1 dead 1 ref 1/);
   harness.at(200);
-  assert.deepEqual(harness.told.slice(-2), ['60 ping', '70 close']);
+  assert.deepEqual(harness.performed.slice(-2), ['60 ping', '70 close']);
   harness.program.terminate();
   assert.equal(harness.hasEnded, false);
-  assert.equal(harness.told.at(-1), '70 close'); // nothing reopens it
+  assert.equal(harness.performed.at(-1), '70 close'); // nothing reopens it
 });
 
 test('SIGTERM: refused while a refcount is held, then disarms', () => {
@@ -78,9 +78,9 @@ test('SIGTERM: refused while a refcount is held, then disarms', () => {
   client.close();
   harness.program.terminate();
   assert.equal(harness.hasEnded, true);
-  assert.equal(harness.told.at(-1), '0 disarm');
+  assert.equal(harness.performed.at(-1), '0 disarm');
   harness.at(100);
-  assert.equal(harness.told.at(-1), '0 disarm');
+  assert.equal(harness.performed.at(-1), '0 disarm');
 });
 
 test('SIGTERM while tests fail and nobody holds a refcount: the device stays armed', () => {
@@ -89,7 +89,7 @@ test('SIGTERM while tests fail and nobody holds a refcount: the device stays arm
   harness.at(13);
   harness.program.terminate();
   assert.equal(harness.hasEnded, true);
-  assert.equal(harness.told.at(-1), '10 close');
+  assert.equal(harness.performed.at(-1), '10 close');
 });
 
 test('a device that cannot be reopened is tried again every second', () => {
@@ -102,7 +102,7 @@ test('a device that cannot be reopened is tried again every second', () => {
   harness.at(14);
   harness.openErrno = 0;
   harness.at(16);
-  assert.deepEqual(harness.told.slice(-2), ['15 open', '15 ping']);
+  assert.deepEqual(harness.performed.slice(-2), ['15 open', '15 ping']);
   assert.ok(harness.logged.includes('device.notReopened'));
 });
 

@@ -59,7 +59,7 @@ function firesInTime({ harness, expireS }: Scene, fireS = FIRE_S): void {
   assert.ok(resetMs !== null, 'the device fires');
   assert.ok(
     resetMs <= (expireS + fireS) * 1000,
-    `expired at ${expireS}, fired at ${resetMs / 1000}: ${harness.told.join(', ')}`,
+    `expired at ${expireS}, fired at ${resetMs / 1000}: ${harness.performed.join(', ')}`,
   );
 }
 
@@ -183,10 +183,10 @@ test('a renewal that lay in the socket is heard before its client is judged', ()
       harness.at(expireS - 5);
       harness.lag(forS * 1000);
       client.live(harness.nowS(), START_S + expireS + 80);
-      const closesBefore = harness.told.filter((what) => what.endsWith('close')).length;
+      const closesBefore = harness.performed.filter((what) => what.endsWith('close')).length;
       harness.at(expireS + 60);
-      const closes = harness.told.filter((what) => what.endsWith('close')).length;
-      assert.equal(closes, closesBefore, harness.told.join(', '));
+      const closes = harness.performed.filter((what) => what.endsWith('close')).length;
+      assert.equal(closes, closesBefore, harness.performed.join(', '));
       assert.equal(harness.resetMs, null);
       firesInTime({ harness, client, expireS: expireS + 80 });
     }
@@ -198,14 +198,14 @@ test('past an expiry the device stays open and untouched; a renewal saves it', (
   harness.at(12);
   harness.lag(20_000);
   harness.at(40);
-  assert.equal(harness.told.at(-1), '10 ping');
+  assert.equal(harness.performed.at(-1), '10 ping');
   assert.ok(harness.logged.includes('device.leftAlone'));
   assert.equal(harness.logged.filter((event) => event === 'device.leftAlone').length, 1);
   harness.program.terminate();
   assert.equal(harness.hasEnded, false, 'leaving would close it');
   client.live(START_S + 40, START_S + 120);
   harness.at(42);
-  assert.deepEqual(harness.told.slice(-1), ['41 ping']);
+  assert.deepEqual(harness.performed.slice(-1), ['41 ping']);
 });
 
 test('leaving while an expiry has passed would feed the device: refused without a refcount too', () => {
@@ -227,12 +227,12 @@ test('a device that takes no short timeout is not asked for one for ever: it fir
     harness.at(10.5);
     harness.leastS = leastS;
     harness.hangMs.ping = 15_000;
-    const asked = () => harness.told.filter((what) => what.includes('setTimeout')).length;
+    const asked = () => harness.performed.filter((what) => what.includes('setTimeout')).length;
     harness.at(60);
     const once = asked();
     harness.at(LONGEST_S);
     assert.equal(asked(), once);
-    assert.ok(harness.resetMs !== null, harness.told.join(', '));
+    assert.ok(harness.resetMs !== null, harness.performed.join(', '));
   }
 });
 
@@ -241,8 +241,8 @@ test('shortened, then alive again: the full fire timeout is back at once', () =>
   harness.at(11);
   harness.hangMs.ping = 15_000; // that of 20
   harness.at(36);
-  assert.deepEqual(harness.told.slice(-2), ['20 ping', '35 setTimeout 56']);
+  assert.deepEqual(harness.performed.slice(-2), ['20 ping', '35 setTimeout 56']);
   client.live(START_S + 36, START_S + 116);
-  assert.deepEqual(harness.told.slice(-2), ['36 setTimeout 60', '36 ping']);
+  assert.deepEqual(harness.performed.slice(-2), ['36 setTimeout 60', '36 ping']);
   assert.equal(harness.timeoutS, 60);
 });

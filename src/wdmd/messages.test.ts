@@ -121,7 +121,7 @@ test('command 7: open already; another timeout only while nobody counts on one',
   const held = new WdmdHarness();
   held.connect().begin('x', 1000, 1080);
   assert.equal(open(held, 30).answer, 60);
-  assert.ok(!held.told.some((what) => what.includes('setTimeout')));
+  assert.ok(!held.performed.some((what) => what.includes('setTimeout')));
 });
 
 test('command 7 with 30: tested every 5 s, told in dumps, back to 60 when it leaves', () => {
@@ -134,10 +134,10 @@ test('command 7 with 30: tested every 5 s, told in dumps, back to 60 when it lea
   assert.equal(other.answer, 30); // the first one counts on it
   peer.begin('x', 1000, 1028);
   harness.at(26);
-  assert.deepEqual(harness.told.slice(-3), ['15 ping', '20 ping', '25 close']);
+  assert.deepEqual(harness.performed.slice(-3), ['15 ping', '20 ping', '25 close']);
   peer.live(1026, 1100);
   harness.at(29);
-  assert.deepEqual(harness.told.slice(-2), ['27 open', '27 ping']);
+  assert.deepEqual(harness.performed.slice(-2), ['27 open', '27 ping']);
   other.peer.close();
   peer.live(0, 0);
   peer.send({ cmd: WDMD_CMD.REFCOUNT_CLEAR });

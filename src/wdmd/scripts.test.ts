@@ -15,7 +15,7 @@ test('a ping waits for the scripts of its test', () => {
     ['slow', { status: 0, runsS: 5 }],
   ]);
   harness.at(29);
-  assert.deepEqual(harness.told, ['0 open', '0 ping', '5 ping', '15 ping', '25 ping']);
+  assert.deepEqual(harness.performed, ['0 open', '0 ping', '5 ping', '15 ping', '25 ping']);
   assert.equal(
     scriptLine(harness, 'slow'),
     'script 1 name slow pid 0 start 1020 last_result 0 run 3 fail 0 good 3 kill 0 long 0',
@@ -28,23 +28,23 @@ test('a failing script closes the device at once and is run every second', () =>
     ['slow', { status: 0, runsS: 6 }],
   ]);
   harness.at(4);
-  assert.deepEqual(harness.told.slice(2), ['1 close']);
+  assert.deepEqual(harness.performed.slice(2), ['1 close']);
   harness.scripts.set('bad', { status: 0, runsS: 0 });
   harness.at(20);
-  assert.equal(harness.told[3], '6 open');
+  assert.equal(harness.performed[3], '6 open');
   assert.match(scriptLine(harness, 'bad'), /last_result 0 run \d fail 1 good/);
 });
 
 test('a script unfinished after 9 s fails; -k kills it, and shows 4', () => {
   const late = new WdmdHarness(WITH, [['hangs', { status: 0, runsS: null }]]);
   late.at(12);
-  assert.deepEqual(late.told.slice(2), ['9 close']);
+  assert.deepEqual(late.performed.slice(2), ['9 close']);
   assert.match(scriptLine(late, 'hangs'), /run 1 fail 0 good 0 kill 0 long 1$/);
   const killed = new WdmdHarness({ ...WITH, killScriptS: 2 }, [
     ['hangs', { status: 0, runsS: null }],
   ]);
   killed.at(2);
-  assert.deepEqual(killed.told.slice(2), ['2 close']);
+  assert.deepEqual(killed.performed.slice(2), ['2 close']);
   assert.match(scriptLine(killed, 'hangs'), /last_result 4 run \d fail 0 good 0 kill 1 long 0$/);
 });
 
@@ -67,5 +67,5 @@ test('messages are served while scripts run, and an expiry is not overlooked', (
   harness.at(3);
   assert.equal(harness.status().fireTimeout, 60);
   harness.at(9);
-  assert.deepEqual(harness.told.slice(2), ['8 close']);
+  assert.deepEqual(harness.performed.slice(2), ['8 close']);
 });

@@ -160,7 +160,7 @@ test('a mistyped watchdog setting does not turn the watchdog off', where, () => 
   const front = withConfig(conf, '-D');
   assert.deepEqual([front.status, front.stdout, front.wasServing], [1, '', false]);
   assert.match(front.stderr, /setting\.refused place=\S+conf:2 key=use_watchdog found="yes"/);
-  assert.match(front.stderr, /setting\.doubtful place=\S+conf:3/);
+  assert.match(front.stderr, /setting\.questionable place=\S+conf:3/);
   assert.equal(front.stderr.trim().split('\n').length, 2, 'once each');
   const option = withConfig('', '-w', 'yes');
   assert.deepEqual([option.status, option.wasServing], [1, false]);
@@ -175,10 +175,13 @@ test(
     assert.equal(wrong.stderr, `sanlock daemon: ${WRONG_WATCHDOG}\n`);
     assert.equal(wrong.stdout, 'The daemon would not start: 1 of its settings are refused.\n');
     assert.deepEqual([wrong.status, wrong.wasServing], [1, false]);
-    const doubtful = withConfig('mlock_level = 9\n', '--check', '-w', '0');
-    assert.match(doubtful.stderr, /conf:1: mlock_level: found "9", wanted a number from 0 to 2/);
-    assert.equal(doubtful.stdout, 'The daemon would start, with 1 doubtful settings.\n');
-    assert.deepEqual([doubtful.status, doubtful.wasServing], [0, false]);
+    const questionable = withConfig('mlock_level = 9\n', '--check', '-w', '0');
+    assert.match(
+      questionable.stderr,
+      /conf:1: mlock_level: found "9", wanted a number from 0 to 2/,
+    );
+    assert.equal(questionable.stdout, 'The daemon would start, with 1 questionable settings.\n');
+    assert.deepEqual([questionable.status, questionable.wasServing], [0, false]);
     const sound = withConfig('use_hugepages = none\n', '--check');
     assert.match(sound.stdout, /use_hugepages.*no effect here/);
     assert.match(sound.stdout, /^The daemon would start: its settings are sound\.$/m);

@@ -13,10 +13,10 @@ const BLOCK_CODE = -214;
 
 export function noLeaseText(target: WhoTarget, found: NoLease): string {
   const place = `${nameToText(target.path)}:${target.offset}`;
-  return `looking for the lease of ${target.label} at ${place}: ${sayingOf(found)}`;
+  return `looking for the lease of ${target.label} at ${place}: ${explanationOf(found)}`;
 }
 
-function sayingOf(found: NoLease): string {
+function explanationOf(found: NoLease): string {
   switch (found.kind) {
     case 'nothing':
       return 'there is no lease';

@@ -13,7 +13,7 @@ export interface CommandPorts {
   /** Asks the other host and waits for its reset; `done` is called once. */
   readonly reset: (
     request: ResetRequest,
-    hear: Pick<ResetPorts, 'report' | 'channelClosed'>,
+    listener: Pick<ResetPorts, 'report' | 'channelClosed'>,
     done: (isReset: boolean) => void,
   ) => void;
   /** To the local sanlk-resetd; false when it does not run. */
@@ -70,12 +70,12 @@ function sendToDaemon(
 }
 
 function reset(request: ResetRequest, ports: CommandPorts): void {
-  const hear = {
+  const listener = {
     report: (report: ResetReport) => render(report, ports),
     channelClosed: (name: ByteString) =>
       ports.complain(`sanlk-reset: sanlock no longer serves ${nameToText(name)}`),
   };
-  ports.reset(request, hear, (isReset) => ports.exit(isReset ? 0 : 1));
+  ports.reset(request, listener, (isReset) => ports.exit(isReset ? 0 : 1));
 }
 
 function render(report: ResetReport, { print, complain }: CommandPorts): void {

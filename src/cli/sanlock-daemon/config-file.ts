@@ -40,7 +40,7 @@ export function readConfigFile(path: string, text: string): ConfigFile {
     if (rest !== '' && !rest.startsWith('#')) {
       const found = `${quoted(rest)} behind the value`;
       const used = `${quoted(value)} is used`;
-      findings.push({ verdict: 'doubtful', place, key, found, wanted: 'one word', used });
+      findings.push({ verdict: 'questionable', place, key, found, wanted: 'one word', used });
     }
     if (Buffer.byteLength(line) > LINE_BYTES) findings.push(tooLong(place, key, line));
   }
@@ -77,12 +77,12 @@ function aboutKey(place: string, key: string, line: string): Finding[] {
   const meant = nearestKey(key, knownKeys());
   const wanted = meant === null ? 'a key of sanlock.conf' : `perhaps ${meant}`;
   const found = key === '' ? quoted(line.trim()) : quoted(key);
-  return [{ verdict: 'doubtful', place, key: '', found, wanted, used: SKIPPED }];
+  return [{ verdict: 'questionable', place, key: '', found, wanted, used: SKIPPED }];
 }
 
 function tooLong(place: string, key: string, line: string): Finding {
   return {
-    verdict: 'doubtful',
+    verdict: 'questionable',
     place,
     key,
     found: `a line of ${Buffer.byteLength(line)} bytes`,

@@ -50,5 +50,5 @@ export function readDaemonOptions(args: readonly string[]): DaemonOptions {
 function foreign(place: string, key: string): Finding {
   const wanted = 'an option of the daemon';
   const found = 'one of another sanlock command';
-  return { verdict: 'doubtful', place, key, found, wanted, used: 'it is skipped' };
+  return { verdict: 'questionable', place, key, found, wanted, used: 'it is skipped' };
 }

@@ -87,7 +87,7 @@ function finding(
   strict: boolean,
   what: { readonly found: string; readonly wanted: string; readonly used: string },
 ): Finding {
-  if (!strict) return { verdict: 'doubtful', place, key, ...what };
+  if (!strict) return { verdict: 'questionable', place, key, ...what };
   return { verdict: 'refused', place, key, ...what, used: NOT_STARTED };
 }
 
@@ -106,5 +106,5 @@ function overridden(given: Given, last: Given): Finding[] {
   if (text === last.text) return [];
   const found = flaw?.found ?? quoted(text ?? '');
   const wanted = flaw?.wanted ?? 'each key once';
-  return [{ verdict: 'doubtful', place, key, found, wanted, used: `${last.place} decides` }];
+  return [{ verdict: 'questionable', place, key, found, wanted, used: `${last.place} decides` }];
 }

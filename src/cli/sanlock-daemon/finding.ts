@@ -1,5 +1,5 @@
 /** What became of a mistake: the daemon does not start, it starts all the same, or nothing is wrong. */
-export type Verdict = 'refused' | 'doubtful' | 'note';
+export type Verdict = 'refused' | 'questionable' | 'note';
 
 /** One thing in sanlock.conf or on the command line that is not as it was meant, or has no effect. */
 export interface Finding {

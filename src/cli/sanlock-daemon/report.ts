@@ -12,7 +12,7 @@ export function logFindings(findings: readonly Finding[], log: Log): void {
   for (const { verdict, place, key, found, wanted, used } of findings) {
     const fields = { place, key, found, wanted, used };
     if (verdict === 'refused') log.error('setting.refused', fields);
-    else if (verdict === 'doubtful') log.warn('setting.doubtful', fields);
+    else if (verdict === 'questionable') log.warn('setting.questionable', fields);
     else log.debug('setting.withoutEffect', fields);
   }
 }
@@ -29,9 +29,10 @@ export function reportCheck(
   const count = (wanted: Finding['verdict']) =>
     findings.filter(({ verdict }) => verdict === wanted).length;
   const refused = count('refused');
-  const doubtful = count('doubtful');
+  const questionable = count('questionable');
   if (refused > 0) to.print(`The daemon would not start: ${refused} of its settings are refused.`);
-  else if (doubtful > 0) to.print(`The daemon would start, with ${doubtful} doubtful settings.`);
+  else if (questionable > 0)
+    to.print(`The daemon would start, with ${questionable} questionable settings.`);
   else to.print('The daemon would start: its settings are sound.');
   return refused > 0 ? 1 : 0;
 }

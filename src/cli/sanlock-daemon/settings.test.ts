@@ -26,8 +26,8 @@ function daemonSettings(args: readonly string[], host: HostFacts): DaemonSetting
   return settings;
 }
 
-/** Each thing said, behind what becomes of it. */
-function said(conf: string, ...args: readonly string[]): readonly string[] {
+/** Each finding, behind what becomes of it. */
+function findingsOf(conf: string, ...args: readonly string[]): readonly string[] {
   const host = hostWith({ [CONF]: conf });
   return readSettings(args, host).findings.map((one) => `${one.verdict} ${findingText(one)}`);
 }
@@ -90,7 +90,8 @@ test('io timeout, fire timeout and grace of the file; a shorter fire timeout sho
 
 test('what decides about safety is never guessed: the daemon does not start', () => {
   const stays = '; the daemon does not start';
-  const refused = (line: string) => said(`# one\n${line}\n`).filter((one) => /^refused/.test(one));
+  const refused = (line: string) =>
+    findingsOf(`# one\n${line}\n`).filter((one) => /^refused/.test(one));
   const watchdog = `refused ${CONF}:2: use_watchdog: found`;
   assert.deepEqual(refused('use_watchdog = yes'), [`${watchdog} "yes", wanted 0 or 1${stays}`]);
   assert.deepEqual(refused('use_watchdog=2'), [`${watchdog} "2", wanted 0 or 1${stays}`]);
@@ -113,17 +114,17 @@ test('what decides about safety is never guessed: the daemon does not start', ()
   assert.deepEqual(refused('watchdog_fire_timeout = 61'), [
     `${fire} "61", wanted a number from 1 to 60, ${because}${stays}`,
   ]);
-  assert.deepEqual(said('', '-w', 'yes'), [
+  assert.deepEqual(findingsOf('', '-w', 'yes'), [
     `refused option -w: found "yes", wanted 0 or 1${stays}`,
   ]);
-  assert.deepEqual(said('', '-o', '0'), [
+  assert.deepEqual(findingsOf('', '-o', '0'), [
     `refused option -o: found "0", wanted a number from 1 to 255${stays}`,
   ]);
 });
 
 test('a host name that others would take for another is refused, not cut', () => {
   const long = `é${'x'.repeat(47)}`;
-  assert.deepEqual(said('', '-e', long), [
+  assert.deepEqual(findingsOf('', '-e', long), [
     `refused option -e: found "${long}" of 49 bytes, wanted 1 to 48 bytes; the daemon does not start`,
   ]);
   const { sanlock } = daemonSettings(['-e', `é${'x'.repeat(46)}`], bare);
@@ -138,8 +139,8 @@ test('an empty host name is none', () => {
   ]) {
     assert.equal(sanlock.ourHostName, 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee.node7');
   }
-  assert.deepEqual(said('our_host_name =\n'), [
-    `doubtful ${CONF}:1: our_host_name: found nothing, wanted 1 to 48 bytes; a new uuid is used`,
+  assert.deepEqual(findingsOf('our_host_name =\n'), [
+    `questionable ${CONF}:1: our_host_name: found nothing, wanted 1 to 48 bytes; a new uuid is used`,
   ]);
 });
 
@@ -148,13 +149,13 @@ test('a made-up host name fits on the disk, however long the name of the node is
   assert.equal(sanlock.ourHostName.length, 47);
 });
 
-test('a host name that the disk cuts is used, and what that means is said', () => {
+test('a host name that the disk cuts is used, and what that means is reported', () => {
   const cut = 'h'.repeat(48);
-  assert.deepEqual(said('', '-e', cut), [
-    `doubtful option -e: found "${cut}" of 48 bytes, wanted 1 to 47 bytes, as many as a lease ` +
+  assert.deepEqual(findingsOf('', '-e', cut), [
+    `questionable option -e: found "${cut}" of 48 bytes, wanted 1 to 47 bytes, as many as a lease ` +
       'keeps; it is used, and waits for itself as for another host',
   ]);
-  assert.deepEqual(said('', '-e', 'h'.repeat(47)), []);
+  assert.deepEqual(findingsOf('', '-e', 'h'.repeat(47)), []);
 });
 
 test('a variable of the environment that is empty is none', () => {
@@ -165,25 +166,25 @@ test('a variable of the environment that is empty is none', () => {
   assert.equal(privileged, true);
 });
 
-test('what is skipped is said, with the key that was probably meant', () => {
-  assert.deepEqual(said('io_timout = 5\nUSE_WATCHDOG = 0\nnonsense = 1\nmlock_level\n'), [
-    `doubtful ${CONF}:1: found "io_timout", wanted perhaps io_timeout; the line is skipped`,
-    `doubtful ${CONF}:2: found "USE_WATCHDOG", wanted perhaps use_watchdog; the line is skipped`,
-    `doubtful ${CONF}:3: found "nonsense", wanted a key of sanlock.conf; the line is skipped`,
-    `doubtful ${CONF}:4: mlock_level: found "mlock_level", wanted key = value; the default, 1, is used`,
+test('what is skipped is reported, with the key that was probably meant', () => {
+  assert.deepEqual(findingsOf('io_timout = 5\nUSE_WATCHDOG = 0\nnonsense = 1\nmlock_level\n'), [
+    `questionable ${CONF}:1: found "io_timout", wanted perhaps io_timeout; the line is skipped`,
+    `questionable ${CONF}:2: found "USE_WATCHDOG", wanted perhaps use_watchdog; the line is skipped`,
+    `questionable ${CONF}:3: found "nonsense", wanted a key of sanlock.conf; the line is skipped`,
+    `questionable ${CONF}:4: mlock_level: found "mlock_level", wanted key = value; the default, 1, is used`,
   ]);
 });
 
-test('what the original reads in its own way is used in that way, and said', () => {
+test('what the original reads in its own way is used in that way, and reported', () => {
   const conf = 'mlock_level = 2x\nhigh_priority = 7\nsh_retries=3 x\nquiet_fail = no\n';
-  assert.deepEqual(said(conf, '-g', '61', '-t', '1', '-H', '-3'), [
-    `doubtful ${CONF}:3: sh_retries: found "x" behind the value, wanted one word; "3" is used`,
-    `doubtful ${CONF}:1: mlock_level: found "2x", wanted a number from 0 to 2; 2 is used`,
-    `doubtful ${CONF}:2: high_priority: found "7", wanted 0 or 1; 1 is used`,
-    `doubtful ${CONF}:4: quiet_fail: found "no", wanted 0 or 1; the default, 1, is used`,
-    'doubtful option -g: found "61", wanted a number from 0 to 60; the default, 40, is used',
-    'doubtful option -t: found "1", wanted a number from 2 up; 2 is used',
-    'doubtful option -H: found "-3", wanted a number from 0 to 10000; 0 is used',
+  assert.deepEqual(findingsOf(conf, '-g', '61', '-t', '1', '-H', '-3'), [
+    `questionable ${CONF}:3: sh_retries: found "x" behind the value, wanted one word; "3" is used`,
+    `questionable ${CONF}:1: mlock_level: found "2x", wanted a number from 0 to 2; 2 is used`,
+    `questionable ${CONF}:2: high_priority: found "7", wanted 0 or 1; 1 is used`,
+    `questionable ${CONF}:4: quiet_fail: found "no", wanted 0 or 1; the default, 1, is used`,
+    'questionable option -g: found "61", wanted a number from 0 to 60; the default, 40, is used',
+    'questionable option -t: found "1", wanted a number from 2 up; 2 is used',
+    'questionable option -H: found "-3", wanted a number from 0 to 10000; 0 is used',
   ]);
   const { sanlock } = daemonSettings(['-g', '61', '-t', '1'], hostWith({ [CONF]: conf }));
   const { mlockLevel, highPriority, shRetries, killGraceS, maxWorkerThreads } = sanlock;
@@ -195,16 +196,16 @@ test('what the original reads in its own way is used in that way, and said', () 
 
 test('keys of the original without an effect here, and of its later generation, are no mistakes', () => {
   const conf = 'debug_cmd = +all\ndebug_cmd = -all\nuse_hugepages = none\ncaw_fua = 1\n';
-  for (const line of said(conf)) assert.match(line, /^note .*it has no effect here/);
-  assert.equal(said(conf).length, 4);
+  for (const line of findingsOf(conf)) assert.match(line, /^note .*it has no effect here/);
+  assert.equal(findingsOf(conf).length, 4);
 });
 
-test('the value that decides is judged; what it overrides is said', () => {
-  assert.deepEqual(said('use_watchdog = yes\n', '-w', '0'), []);
-  assert.deepEqual(said('use_watchdog = 0\nuse_watchdog = 1\n'), [
-    `doubtful ${CONF}:1: use_watchdog: found "0", wanted each key once; ${CONF}:2 decides`,
+test('the value that decides is checked; what it overrides is reported', () => {
+  assert.deepEqual(findingsOf('use_watchdog = yes\n', '-w', '0'), []);
+  assert.deepEqual(findingsOf('use_watchdog = 0\nuse_watchdog = 1\n'), [
+    `questionable ${CONF}:1: use_watchdog: found "0", wanted each key once; ${CONF}:2 decides`,
   ]);
-  assert.deepEqual(said('', '-w', 'yes', '-w', '0'), []);
+  assert.deepEqual(findingsOf('', '-w', 'yes', '-w', '0'), []);
 });
 
 test('a file that is there and cannot be read is not taken for an absent one', () => {
@@ -214,16 +215,16 @@ test('a file that is there and cannot be read is not taken for an absent one', (
   assert.match(findings.map(findingText).join('\n'), /sanlock\.conf: found EISDIR/);
 });
 
-test('an option of another command is said', () => {
-  assert.deepEqual(said('', '-s', 'LS'), [
-    'doubtful option -s: found one of another sanlock command, wanted an option of the daemon; it is skipped',
+test('an option of another command is reported', () => {
+  assert.deepEqual(findingsOf('', '-s', 'LS'), [
+    'questionable option -s: found one of another sanlock command, wanted an option of the daemon; it is skipped',
   ]);
 });
 
-test('a line longer than the original reads at once is said', () => {
+test('a line longer than the original reads at once is reported', () => {
   const conf = `use_watchdog = 0 # ${'because '.repeat(20)}\n# ${'x'.repeat(200)}\n`;
-  assert.deepEqual(said(conf), [
-    `doubtful ${CONF}:1: use_watchdog: found a line of 179 bytes, wanted at most 127: the original reads the rest as another line; the value is used`,
+  assert.deepEqual(findingsOf(conf), [
+    `questionable ${CONF}:1: use_watchdog: found a line of 179 bytes, wanted at most 127: the original reads the rest as another line; the value is used`,
   ]);
   const { sanlock } = daemonSettings([], hostWith({ [CONF]: conf }));
   assert.equal(sanlock.useWatchdog, false);

@@ -64,7 +64,7 @@ export function readSettings(args: readonly string[], host: HostFacts): ReadSett
 /** A file that is there may hold anything; without privileges it was never meant for us. */
 function unreadable({ failure }: TextFile, privileged: boolean): Finding[] {
   if (failure === null) return [];
-  const verdict = privileged ? 'refused' : 'doubtful';
+  const verdict = privileged ? 'refused' : 'questionable';
   const used = privileged ? NOT_STARTED : 'the defaults are used';
   return [{ verdict, place: CONF_FILE, key: '', found: failure, wanted: 'a readable file', used }];
 }

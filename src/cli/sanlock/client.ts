@@ -5,7 +5,7 @@ import { UnixSockets } from '../../platform/unix-socket.ts';
 import { commandAction } from './command-action.ts';
 import { type CommandLine, u64Option } from './command-line.ts';
 import type { Action, ActionClient, Noted } from './context.ts';
-import { isAnswer, lookCloser, sentence } from './explain.ts';
+import { inspectCause, isAnswer, sentence } from './explain.ts';
 import { usersOfDaemon } from './holder-text.ts';
 import {
   acquireAction,
@@ -97,7 +97,7 @@ export async function runClientAction(
   if (code < 0) {
     const unreached = noted.failure?.outcome === 'unsent';
     const failed = { command: 'client', action: name, line, code, unreached, known: noted.known };
-    if (!isAnswer(failed)) complain(sentence(failed, await lookCloser(real, failed)));
+    if (!isAnswer(failed)) complain(sentence(failed, await inspectCause(real, failed)));
   } else if (name === 'shutdown' && result === 0) {
     const users = u64Option(line, 'f') === 0n ? await usersOfDaemon(real) : null;
     const busy = { command: 'client', action: name, line, code: -ERRNO.EBUSY };

@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import { ERRNO } from '../../base/errno.ts';
 import { codeName, SANLOCK_CODES, SOCKET_ERRORS } from '../../wire/sanlock/codes.ts';
 import { type CommandLine, parseCommandLine } from './command-line.ts';
-import { type FailedAction, isAnswer, lookCloser, sentence } from './explain.ts';
-import { sayingOf } from './texts.ts';
-import { doubtfulWords } from './unknown-result.ts';
+import { type FailedAction, inspectCause, isAnswer, sentence } from './explain.ts';
+import { explanationOf } from './texts.ts';
+import { questionableWords } from './unknown-result.ts';
 
 const CODES = [...Object.values(SANLOCK_CODES), ...SOCKET_ERRORS.map((name) => -ERRNO[name])];
 const ACTIONS = ['status', 'add_lockspace', 'rem_lockspace', 'acquire', 'init', 'shutdown', 'read'];
@@ -22,11 +22,11 @@ function failed(code: number, of: Partial<FailedAction> = {}): FailedAction {
 }
 
 test('every number there is has a sentence of its own, whatever got it', () => {
-  const unnamed = sayingOf(-9999, { action: 'acquire', unreached: false });
+  const unnamed = explanationOf(-9999, { action: 'acquire', unreached: false });
   for (const code of CODES) {
     for (const action of ACTIONS) {
       for (const unreached of [true, false]) {
-        const { found, todo } = sayingOf(code, { action, unreached });
+        const { found, todo } = explanationOf(code, { action, unreached });
         assert.notEqual(found, unnamed.found, `${code} is said as an unnamed one`);
         for (const part of [found, todo]) {
           assert.match(part, /^\S.{5,}[^.;\s]$/s, `${code}: ${part}`);
@@ -85,7 +85,7 @@ test('a daemon that does not answer the second question leaves the plain sentenc
   };
   for (const code of CODES) {
     if (code === SANLOCK_CODES.HOSTID_BUSY) continue; // asks the disk
-    assert.equal(await lookCloser(client, failed(code)), null);
+    assert.equal(await inspectCause(client, failed(code)), null);
   }
   assert.ok(asked.length > 0);
   for (const timeoutMs of asked) assert.ok(timeoutMs !== undefined && timeoutMs <= 3000);
@@ -93,23 +93,23 @@ test('a daemon that does not answer the second question leaves the plain sentenc
 
 test('a name that the original cuts without a word is said', () => {
   const long = 'v'.repeat(60);
-  assert.deepEqual(doubtfulWords('init', line('-s', `${long}:1:/d:0`)), [
+  assert.deepEqual(questionableWords('init', line('-s', `${long}:1:/d:0`)), [
     `sanlock: the name ${long} has 60 bytes, at most 48 count: ` +
       `it stands for ${'v'.repeat(48)}; use a shorter one`,
   ]);
-  assert.deepEqual(doubtfulWords('init', line('-s', `${'v'.repeat(48)}:1:/d:0`)), []);
-  assert.deepEqual(doubtfulWords('init', line()), []);
+  assert.deepEqual(questionableWords('init', line('-s', `${'v'.repeat(48)}:1:/d:0`)), []);
+  assert.deepEqual(questionableWords('init', line()), []);
 });
 
 test('a number that is none is said, as what it counts', () => {
-  assert.deepEqual(doubtfulWords('add_lockspace', line('-o', 'abc', '-w', '5s', '-g', '0x7')), [
+  assert.deepEqual(questionableWords('add_lockspace', line('-o', 'abc', '-w', '5s', '-g', '0x7')), [
     'sanlock: option -o: found "abc", wanted a number; it counts as 0, or as not given',
     'sanlock: option -w: found "5s", wanted a number; 5 is used',
   ]);
-  assert.deepEqual(doubtfulWords('status', line('-o', 'p')), []);
-  assert.deepEqual(doubtfulWords('init', line('-s', 'LS:one:/d:1G')), [
+  assert.deepEqual(questionableWords('status', line('-o', 'p')), []);
+  assert.deepEqual(questionableWords('init', line('-s', 'LS:one:/d:1G')), [
     'sanlock: option -s: found "one" for the host id, wanted a number',
     'sanlock: option -s: found "1G" for the offset, wanted bytes, or <n>M',
   ]);
-  assert.deepEqual(doubtfulWords('init', line('-s', 'LS:1:/a\\:b:1M')), []);
+  assert.deepEqual(questionableWords('init', line('-s', 'LS:1:/a\\:b:1M')), []);
 });

@@ -14,7 +14,7 @@ import {
   ownerOnDisk,
   usersOfDaemon,
 } from './holder-text.ts';
-import { sayingOf } from './texts.ts';
+import { explanationOf } from './texts.ts';
 
 export interface FailedAction {
   /** `client` or `direct`. */
@@ -32,12 +32,12 @@ export interface FailedAction {
 /** One sentence: what was attempted, on what, what was found, and what to do. */
 export function sentence(failed: FailedAction, found: string | null): string {
   const { command, action, line, code, unreached } = failed;
-  const saying = sayingOf(code, { action, unreached });
+  const explanation = explanationOf(code, { action, unreached });
   const of = targetText(line);
   const attempted = `sanlock ${command} ${action}${of === '' ? '' : ` of ${of}`}`;
-  const because = found ?? failed.known ?? saying.found;
+  const because = found ?? failed.known ?? explanation.found;
   const number = code < 0 ? ` (${code} ${codeName(code)})` : '';
-  return `${attempted}: ${because}${number}; ${saying.todo}`;
+  return `${attempted}: ${because}${number}; ${explanation.todo}`;
 }
 
 function targetText(line: CommandLine): string {
@@ -65,7 +65,7 @@ export function isAnswer({ command, action, code, unreached }: FailedAction): bo
 }
 
 /** What else can be found out about a failed call; null: the number says it all. */
-export async function lookCloser(
+export async function inspectCause(
   client: Pick<SanlockClient, 'call'>,
   failed: FailedAction,
 ): Promise<string | null> {

@@ -4,7 +4,7 @@ import { strayBackslash } from './backslash.ts';
 import { isClientAction, runClientAction } from './client.ts';
 import { type CommandLine, parseCommandLine, sizesComplaint } from './command-line.ts';
 import { sentence } from './explain.ts';
-import { doubtfulWords } from './unknown-result.ts';
+import { questionableWords } from './unknown-result.ts';
 import { USAGE } from './usage.ts';
 
 /**
@@ -92,7 +92,7 @@ function readOptions(action: string, args: readonly string[]): CommandLine | nul
     complain(stray);
     return null;
   }
-  for (const line of doubtfulWords(action, parsed.value)) complain(line);
+  for (const line of questionableWords(action, parsed.value)) complain(line);
   const complaint = sizesComplaint(parsed.value);
   if (complaint === null) return parsed.value;
   print(complaint);

@@ -1,20 +1,20 @@
 import { codeName, type SANLOCK_CODES, type SOCKET_ERRORS } from '../../wire/sanlock/codes.ts';
 
 /** What a result number means for the person who typed the command, and what to do about it. */
-export interface Saying {
+export interface Explanation {
   readonly found: string;
   readonly todo: string;
 }
 
 type Code = keyof typeof SANLOCK_CODES | (typeof SOCKET_ERRORS)[number];
 
-const PATH: Saying['todo'] = 'look at the path to the disk, and try again';
-const LOG: Saying['todo'] = 'the log of the daemon says more: sanlock client log_dump';
-const AGAIN: Saying['todo'] = 'try again';
-const CORRECT: Saying['todo'] = 'correct the name, or the path and offset';
+const PATH: Explanation['todo'] = 'look at the path to the disk, and try again';
+const LOG: Explanation['todo'] = 'the log of the daemon says more: sanlock client log_dump';
+const AGAIN: Explanation['todo'] = 'try again';
+const CORRECT: Explanation['todo'] = 'correct the name, or the path and offset';
 
 /** Every number there is, for whichever command got it. */
-const SAYINGS: Readonly<Record<Code, Saying>> = {
+const EXPLANATIONS: Readonly<Record<Code, Explanation>> = {
   ERROR: { found: 'the daemon gave up before it was done', todo: LOG },
   AIO_TIMEOUT: { found: 'the disk did not answer in time', todo: PATH },
   WD_ERROR: {
@@ -187,21 +187,21 @@ const SAYINGS: Readonly<Record<Code, Saying>> = {
   ECANCELED: { found: 'it was given up', todo: AGAIN },
 };
 
-type Actions = Readonly<Record<string, Saying>>;
+type Actions = Readonly<Record<string, Explanation>>;
 
-const JOINED: Saying = {
+const JOINED: Explanation = {
   found: 'the lockspace is joined already',
   todo: 'nothing is left to be done',
 };
-const NO_SUCH_LOCKSPACE: Saying = {
+const NO_SUCH_LOCKSPACE: Explanation = {
   found: 'no such lockspace is joined here',
   todo: 'sanlock client gets shows those joined; name, path and offset have to be the same',
 };
-const DEVICE_END: Saying = {
+const DEVICE_END: Explanation = {
   found: 'the device ends before the end of that area',
   todo: 'give a smaller offset, or a larger device',
 };
-const NOT_HELD: Saying = {
+const NOT_HELD: Explanation = {
   found: 'the process does not hold that lease',
   todo: 'sanlock client status shows what it holds',
 };
@@ -277,7 +277,7 @@ const OF_ACTION: Readonly<Partial<Record<Code, Actions>>> = {
 };
 
 /** Nobody was asked: the daemon could not be reached (spec 20 §1). */
-const UNREACHED: Readonly<Partial<Record<Code, Saying>>> = {
+const UNREACHED: Readonly<Partial<Record<Code, Explanation>>> = {
   ENOENT: { found: 'no sanlock daemon runs here', todo: 'start it: sanlock daemon' },
   ECONNREFUSED: { found: 'no sanlock daemon runs here any more', todo: 'start it: sanlock daemon' },
   EACCES: {
@@ -287,19 +287,19 @@ const UNREACHED: Readonly<Partial<Record<Code, Saying>>> = {
   EAGAIN: { found: 'the daemon has too many to serve', todo: AGAIN },
 };
 
-const UNNAMED: Saying = { found: 'the daemon refused it', todo: LOG };
+const UNNAMED: Explanation = { found: 'the daemon refused it', todo: LOG };
 
 /** Always one: also for a number nobody has named. */
-export function sayingOf(
+export function explanationOf(
   code: number,
   of: { readonly action: string; readonly unreached: boolean },
-): Saying {
+): Explanation {
   const name = codeName(code);
   if (!isCode(name)) return UNNAMED;
-  if (of.unreached) return UNREACHED[name] ?? SAYINGS[name];
-  return OF_ACTION[name]?.[of.action] ?? SAYINGS[name];
+  if (of.unreached) return UNREACHED[name] ?? EXPLANATIONS[name];
+  return OF_ACTION[name]?.[of.action] ?? EXPLANATIONS[name];
 }
 
 function isCode(name: string): name is Code {
-  return name in SAYINGS;
+  return name in EXPLANATIONS;
 }

@@ -5,7 +5,7 @@ import type { CommandLine, OptionLetter } from './command-line.ts';
  * What the original takes in its own way without a word, said: a number that is none counts as 0 or
  * as the digits in front, a name is cut. The command goes on, with the same result (spec 22 §1).
  */
-export function doubtfulWords(action: string, line: CommandLine): readonly string[] {
+export function questionableWords(action: string, line: CommandLine): readonly string[] {
   return [...cutNames(line), ...noNumbers(action, line), ...noPlace(line)];
 }
 

@@ -70,8 +70,8 @@ export class WdmdHarness {
   readonly clock = new SimClock(START_S * 1000);
   /** wdmd's own: it may stand still while the device counts. */
   readonly #time = new ProcessClock(this.clock, { baseMs: START_S * 1000, rate: 1 });
-  /** What the device was told: '16 close'. */
-  readonly told: string[] = [];
+  /** What was done with the device: '16 close'. */
+  readonly performed: string[] = [];
   readonly logged: string[] = [];
   /** Each runs for so many seconds, then ends with a status; null: only when it is killed. */
   readonly scripts = new Map<ByteString, { status: number; runsS: number | null }>();
@@ -184,7 +184,7 @@ export class WdmdHarness {
   }
 
   #note(what: string): void {
-    this.told.push(`${this.nowS() - START_S} ${what}`);
+    this.performed.push(`${this.nowS() - START_S} ${what}`);
   }
 
   #devices(): WatchdogDevices {
