@@ -25,7 +25,7 @@ const LOG_WARN = 4;
 
 async function main(args: readonly string[]): Promise<void> {
   goOnWithoutReader();
-  setProcessName(NAME); // fence_sanlockd looks for it
+  setProcessName(NAME); // fence_sanlockd searches for it
   const parsed = args.length > 0 ? parseAgent(args) : parseAgentInput(await readInput());
   const log = new DaemonLog({
     program: NAME,
@@ -45,7 +45,7 @@ async function main(args: readonly string[]): Promise<void> {
   const print = (text: string) => process.stdout.write(text);
   const complain = (text: string): void => {
     process.stderr.write(`${NAME}: ${text}\n`);
-    // Fencing daemons often keep only the status: the reasons are for whoever reads the log.
+    // Fencing daemons often record only the status: the log has the reasons.
     if (parsed.ok && !stderrIsJournal())
       log.warn('agent.complained', { action: parsed.value.kind, reason: text });
   };

@@ -79,7 +79,7 @@ function complain(sentence: string): void {
   process.exitCode = 1;
 }
 
-/** Our own second start has a channel to this one, and stays where it is. */
+/** The program started in the background has a channel to this one, and starts nothing more. */
 function startBehind(args: readonly string[]): void {
   const options = { deadlineMs: START_DEADLINE_MS };
   startDetached(__filename, args, options, (failure) => {
@@ -127,7 +127,7 @@ function serve(task: Serve): void {
     return;
   }
   claimMachine({ mlockLevel: 1, highPriority: false }, log);
-  // Joining may take minutes: who started us waits no longer than for the pid file.
+  // Joining may take minutes: the starting command waits no longer than for the pid file.
   reportToStarter(null, () => {});
   if (task.start === null) waitForStart({ log, running });
   else begin(task.start, { log, running });
@@ -166,7 +166,7 @@ function begin(start: FenceStart, { log, running }: Parts): void {
   const sockets = new UnixSockets(null);
   const socketPath = sanlockSocketPath(process.env['SANLOCK_RUN_DIR']);
   const wdmdPath = wdmdSocket(process.env);
-  // Nobody feeds the device any more: this host will be reset, whatever we do.
+  // Nothing feeds the device any more: this host will be reset, whatever this daemon does.
   const wdmdLost = (): void => log.error('watchdog.lost', { hostId });
   const at = { sockets, path: textToName(wdmdPath) };
   WdmdEntry.open(at, { clock, name: NAME, lost: wdmdLost }, (watchdog) => {

@@ -45,7 +45,7 @@ function main(args: readonly string[]): void {
   else process.stdout.write(`${NAME} version ${RESET_VERSION} (holdfast)\n`);
 }
 
-/** Our own second start has a channel to this one, and stays where it is. */
+/** The program started in the background has a channel to this one, and starts nothing more. */
 function startBehind(args: readonly string[]): void {
   const options = { deadlineMs: START_DEADLINE_MS };
   startDetached(__filename, args, options, (failure) => {
@@ -61,7 +61,7 @@ interface Parts {
   readonly sockets: UnixSockets;
   readonly log: DaemonLog;
   readonly leave: (status: number) => void;
-  /** Ends with status 1 and says why, also to who started us. */
+  /** Ends with status 1, and reports the reason to the log and to the starting command. */
   readonly refuse: (reason: string) => void;
 }
 

@@ -50,7 +50,7 @@ export function* agentSteps(request: AgentRequest, pid: number): AgentSteps<Agen
   }
 }
 
-/** Ends with the daemons it waits for; whoever fences sets the limit. */
+/** Ends with the daemons it waits for; the fencing daemon that runs the agent sets the limit. */
 function* switchOn(start: FenceStart): AgentSteps<AgentOutcome> {
   for (let isSent = false; ; isSent = true) {
     const pid = yield* findDaemon();

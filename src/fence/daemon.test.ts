@@ -16,7 +16,7 @@ class Harness {
   readonly lines: string[] = [];
   nowMs = 1000;
   usesWatchdog = '1';
-  /** Calls that are refused, or (null) are answered when the test says so. */
+  /** Calls that are refused, or (null) are answered by the test later. */
   readonly odd = new Map<CallStep, SanlockFailure | null>();
   isTaken = true;
   victims: readonly number[] = [];
@@ -98,7 +98,7 @@ class Harness {
     this.post({ kind: 'called', step, result: error === null ? ok(value) : { ok: false, error } });
   }
 
-  /** What happened since the last look, after so many seconds more. */
+  /** What happened since the last call, after so many seconds more. */
   after(seconds: number): readonly string[] {
     const untilMs = this.nowMs + seconds * 1000;
     for (let at = nextTickMs(this.#state); at !== null && at <= untilMs; ) {

@@ -160,7 +160,7 @@ function called(state: FenceState, { step, result }: Called, turn: Turn): void {
   }
 }
 
-/** The lease is ours; without an expiry in wdmd it would be a promise nobody keeps. */
+/** The lease is ours; without an expiry in wdmd nothing would keep the promise. */
 function begin(state: FenceState, turn: Turn): void {
   const tickMs = turn.nowMs + TICK_MS;
   state.phase = { kind: 'expiring', isStopWanted: isStopWanted(state.phase), tickMs };

@@ -21,7 +21,7 @@ import { FENCE_LOCKSPACE, fenceLockspace, ownLease } from './storage.ts';
 const QUICK_MS = 10_000;
 /** The end of this program does not hang on a disk that does. */
 const UNDO_MS = 60_000;
-/** What REM_LOCKSPACE says of one that is gone, or on its way out. */
+/** How REM_LOCKSPACE answers for one that is gone, or being removed. */
 const LEAVING: readonly number[] = [-ERRNO.ENOENT, -ERRNO.EINPROGRESS, -ERRNO.EAGAIN];
 
 export function effectOf(state: FenceState, step: StartStep): FenceEffect {

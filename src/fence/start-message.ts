@@ -32,7 +32,7 @@ export function parseStartMessage(bytes: Uint8Array): Result<FenceStart, string>
   return ok({ path, hostId });
 }
 
-/** A path that people typed; null when sanlock cannot take it. */
+/** A path as typed by an administrator; null when sanlock cannot take it. */
 export function pathOf(word: string): ByteString | null {
   const path = textToName(word);
   const isUsable = path !== '' && path.length <= MAX_PATH_BYTES;

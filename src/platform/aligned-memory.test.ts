@@ -32,13 +32,13 @@ test('the limit counts what is held, of whatever size, and a returned buffer is 
   );
 });
 
-test('more than 8 MiB is refused, and a buffer is given back only once', () => {
+test('more than 8 MiB is refused, and a buffer is returned only once', () => {
   const pool = new AlignedPool(wasmAllocator(MIB));
   assert.equal(pool.take(8 * MIB + 1), null);
   const buffer = pool.take(512);
   assert.ok(buffer !== null);
   pool.give(buffer);
-  assert.throws(() => pool.give(buffer), /given back once/);
+  assert.throws(() => pool.give(buffer), /returned once/);
 });
 
 test('buffers of one slab do not overlap', () => {
@@ -50,7 +50,7 @@ test('buffers of one slab do not overlap', () => {
   }
 });
 
-test('only what nobody used since the last look is discarded', () => {
+test('only what was not used since the last check is discarded', () => {
   const pool = new AlignedPool(allocateAligned);
   const discarded: AlignedBuffer[] = [];
   const look = () => pool.discardUnused((buffer) => discarded.push(buffer), 1);
@@ -66,7 +66,7 @@ test('only what nobody used since the last look is discarded', () => {
   assert.equal(discarded.includes(one), false);
 });
 
-test('discarded pages are given back, and are good again', () => {
+test('discarded pages are returned, and are good again', () => {
   const buffer = allocateAligned(MIB);
   assert.ok(buffer !== null);
   buffer.bytes.fill(7);

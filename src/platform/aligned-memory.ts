@@ -8,7 +8,7 @@ export interface AlignedBuffer {
 }
 
 export type AllocateAligned = (length: number) => AlignedBuffer | null;
-/** Gives the pages back to the system; the addresses stay good, the content is lost. */
+/** Returns the pages to the system; the addresses stay valid, the content is lost. */
 export type DiscardPages = (buffer: AlignedBuffer) => void;
 
 const SMALLEST = 512;
@@ -18,7 +18,7 @@ const POOL_LIMIT_BYTES = 128 * MIB;
 const WORTH_DISCARDING_BYTES = 256 * 1024;
 
 /**
- * Buffers in classes of a power of two (512 bytes to 8 MiB), kept for the life of the process. The
+ * Buffers in classes of a power of two (512 bytes to 8 MiB), kept until the process ends. The
  * memory of a timed-out request stays taken until the kernel is done with it, so the limit also
  * bounds what a hung device can pin.
  */
@@ -27,7 +27,7 @@ export class AlignedPool {
   /** Of what requests hold at one time, whatever their sizes. */
   readonly limitBytes: number;
   readonly #free = new Map<number, AlignedBuffer[]>();
-  /** The shortest each free list has been since the last look: what lies below was not used. */
+  /** The shortest each free list has been since the last check: what lies below was not used. */
   readonly #unused = new Map<number, number>();
   #takenBytes = 0;
 
@@ -55,8 +55,8 @@ export class AlignedPool {
   }
 
   /**
-   * Called now and then: what a burst needed and nobody has used since goes back to the system.
-   * @param kept of each class, so that who comes now and then meets no page fault
+   * Called now and then: returns to the system what a burst needed and no request has used since.
+   * @param kept of each class, so that an occasional request meets no page fault
    */
   discardUnused(discard: DiscardPages, kept: number): void {
     for (const [size, free] of this.#free) {
@@ -70,7 +70,7 @@ export class AlignedPool {
   give(buffer: AlignedBuffer): void {
     const size = buffer.bytes.length;
     const free = this.#freeOf(size);
-    assert(!free.includes(buffer), 'a buffer is given back once');
+    assert(!free.includes(buffer), 'a buffer is returned once');
     this.#takenBytes -= size;
     free.push(buffer);
   }

@@ -42,7 +42,7 @@ export class SysfsDevices implements Devices {
         const value = Number(readFileSync(`${queue}/${name}`, 'utf8').trim());
         if (Number.isSafeInteger(value) && value > 0) return value;
       } catch {
-        // A partition: look beside it.
+        // A partition: its disk is beside it.
       }
     }
     return null;

@@ -17,7 +17,7 @@ function bindAt(path: string, type: 'stream' | 'datagram' = 'stream'): BoundSock
   return bindSocket(at, type === 'stream' ? { type, backlog: 5 } : { type });
 }
 
-/** As after a crash: the name stays, nobody answers. */
+/** As after a crash: the name stays, no process answers. */
 function leaveBehind(path: string, type: 'stream' | 'datagram' = 'stream'): void {
   closeFd(bindAt(path, type).fd);
 }
@@ -35,7 +35,7 @@ function scratch(body: (directory: string) => void | Promise<void>): () => Promi
 
 for (const type of ['stream', 'datagram'] as const) {
   test(
-    `a ${type} socket that answers is not removed, one left behind is replaced`,
+    `a ${type} socket that answers is not removed, one of a dead daemon is replaced`,
     scratch((directory) => {
       const path = join(directory, 'x.sock');
       leaveBehind(path, type);
@@ -76,7 +76,7 @@ print('full', flush=True); sys.stdin.read()`;
 );
 
 test(
-  'what is no socket is left alone, and whoever has our name at the end keeps it',
+  'what is no socket is left alone, and a file that has our name at the end keeps it',
   scratch(async (directory) => {
     const path = join(directory, 'x.sock');
     writeFileSync(path, 'mine');

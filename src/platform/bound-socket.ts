@@ -8,7 +8,7 @@ import { AF_UNIX, isAbstract, unixAddress } from './unix-address.ts';
 
 const SOCKET_TYPES = { stream: 1, datagram: 2 } as const;
 const CLOEXEC_NONBLOCK = 0x80000 | 0x800;
-/** Full queues and other kinds of socket: somebody is there. */
+/** Full queues and other kinds of socket: a process serves there. */
 const SOMEBODY: ReadonlySet<number> = new Set([ERRNO.EAGAIN, ERRNO.EINPROGRESS, ERRNO.EPROTOTYPE]);
 
 export interface SocketPlace {
@@ -22,19 +22,21 @@ export interface SocketPlace {
 /** A socket of this process with a name in the file system. */
 export interface BoundSocket {
   readonly fd: number;
-  /** Takes the name back if it still is ours. Before the descriptor is closed: nobody takes a
-   * name that answers. Safe to repeat. */
+  /**
+   * Removes the name if it still is ours. Before the descriptor is closed: no other daemon takes a
+   * name that answers. Safe to repeat.
+   */
   removeName(): void;
 }
 
-/** Somebody else serves at that name. */
+/** Another process serves at that name. */
 export class NameTaken extends Error {
   override readonly name = 'NameTaken';
 }
 
 /**
- * Binds a socket where nobody serves. A name that answers is never removed: a second daemon, with
- * another pid file or after somebody removed it, must not make the first one deaf. The lock of the
+ * Binds a socket where no process serves. A name that answers is never removed: a second daemon,
+ * with another pid file or after its removal, must not make the first one deaf. The lock of the
  * directory keeps two starting daemons from removing what the other has just bound.
  *
  * @throws NameTaken, or another error with the reason when it cannot.
@@ -56,7 +58,7 @@ export function bindSocket(
       bindTo(fd, address);
       const ours = identityOfPath(path);
       if (ours === null) throw new Error('somebody removed it at once');
-      // A stream socket that does not listen refuses everybody: mode and owner are right first.
+      // A stream socket that does not listen refuses all clients: mode and owner are set first.
       chownSync(path, at.uid, at.gid);
       chmodSync(path, at.mode);
       if (kind.type === 'stream' && listenOn(fd, kind.backlog) < 0) {

@@ -1,4 +1,4 @@
-/** What a shell shows for a program that wrote to a pipe nobody reads any more. */
+/** What a shell shows for a program that wrote to a pipe without a reader. */
 const STATUS_OF_SIGPIPE = 141;
 
 /**

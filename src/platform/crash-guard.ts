@@ -1,8 +1,8 @@
 import { closeSync, openSync, unlinkSync } from 'node:fs';
 
 /**
- * An empty file in shared memory, there while a daemon lives that must not be replaced after a
- * crash: it goes with an orderly end or with a reboot.
+ * An empty file in shared memory, present while a daemon runs that must not be replaced after a
+ * crash: an orderly end or a reboot removes it.
  */
 export class CrashGuard {
   readonly #path: string;

@@ -2,11 +2,11 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { chownSync, mkdirSync } from 'node:fs';
 import { NODE_ARGUMENTS } from './clean-start.ts';
 
-/** What a detached daemon tells the command that started it. */
+/** What a detached daemon reports to the command that started it. */
 type Report = { readonly ready: true } | { readonly failed: string };
 
 /**
- * Starts `file` as a session of its own, without our terminal, and waits until it serves.
+ * Starts `file` as its own session, without our terminal, and waits until it serves.
  * @param ended once: null when it serves, else why it does not.
  */
 export function startDetached(
@@ -41,7 +41,7 @@ export function startDetached(
   child.on('exit', (status) => settle(`the daemon ended at once with status ${status}`));
 }
 
-/** The other side of `startDetached`; nothing happens when nobody waits. */
+/** The other side of `startDetached`; nothing happens when no command waits. */
 export function reportToStarter(failure: string | null, reported: () => void): void {
   if (!process.connected || process.send === undefined) {
     reported();

@@ -9,8 +9,8 @@ const MSG_NOSIGNAL = 0x4000;
 const MAX_DATAGRAM_BYTES = 64 * 1024;
 
 /**
- * Sends datagrams to one address without waiting, by a descriptor it keeps: what has to be said
- * when none is left can still be said.
+ * Sends datagrams to one address without waiting, by a descriptor it keeps: it can still send when
+ * the process has no descriptor left.
  */
 export class DatagramSender {
   readonly #address: Uint8Array;
@@ -21,7 +21,7 @@ export class DatagramSender {
     this.#fd = socket(AF_UNIX, SOCK_DGRAM_CLOEXEC_NONBLOCK, 0);
   }
 
-  /** false when nobody listens there, the queue is full, or no descriptor was left. */
+  /** false when no process listens there, the queue is full, or no descriptor was left. */
   send(bytes: Uint8Array): boolean {
     if (this.#fd < 0) this.#fd = socket(AF_UNIX, SOCK_DGRAM_CLOEXEC_NONBLOCK, 0);
     if (this.#fd < 0) return false;

@@ -15,7 +15,7 @@ import {
 } from './system-calls.ts';
 
 const DEPTH = 256; // requests in the kernel at once, those of a hung device included
-const RETRY_MS = 5; // io_submit said EAGAIN: the block layer's queue is full
+const RETRY_MS = 5; // io_submit answered EAGAIN: the block layer's queue is full
 const BRIEF_WAIT_NS = 500_000;
 const BRIEF_BYTES = 4096; //    a transfer that may well be done within the brief wait
 const BRIEF_PAUSE = 256; //     requests without a brief wait after one that was in vain
@@ -30,7 +30,7 @@ const SYSCALLS =
 
 /**
  * Kernel AIO with completions through an eventfd (spec 70 §2.2): no threads, many requests in
- * flight, and on a hung device the event loop stays alive. A request cannot be cancelled.
+ * flight, and on a hung device the event loop goes on. A request cannot be cancelled.
  */
 export class AioEngine implements DiskEngine {
   readonly depth = DEPTH;

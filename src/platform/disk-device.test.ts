@@ -158,7 +158,7 @@ test('a timed-out request is unknown, keeps its memory until the kernel is done,
     assert.equal(answers, 1);
   }));
 
-test('a request that an engine has kept for too long is dropped, whether its timer came or not', () =>
+test('a request that an engine has held for too long is dropped, whether its timer came or not', () =>
   withFile(async (path) => {
     const kept: Transfer[] = [];
     const engine: DiskEngine = {

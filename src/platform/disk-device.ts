@@ -133,7 +133,7 @@ class Request implements Visitor, Transfer {
   readonly #endedLate: ((end: LateEnd) => void) | undefined;
   readonly #shared: Shared;
   readonly #over: () => void;
-  /** By the clock: stopped or asleep meanwhile, the process may come here before its timers do. */
+  /** By the clock: a process that was stopped or asleep may come here before its timers do. */
   readonly #untilMs: number;
   #bytes: Uint8Array | null;
   #buffer: AlignedBuffer = NO_BUFFER;

@@ -18,7 +18,7 @@ interface Inside {
   readonly buffer: AlignedBuffer;
 }
 
-/** A room with `PLACES` places beside the urgent ones; who gets in is listed. */
+/** A room with `PLACES` places beside the urgent ones; the requests that get in are listed. */
 function harness(memoryBytes = 1 << 24) {
   const pool = new AlignedPool(allocateAligned, memoryBytes);
   const urgentPool = new AlignedPool(allocateAligned);
@@ -54,7 +54,7 @@ test('a device that gives nothing back leaves room for others, and always for re
   assert.equal(enter('healthy'), true);
 });
 
-test('who waits gets in when there is room, in its order within a device', () => {
+test('a waiting request gets in when there is room, in its order within a device', () => {
   const { enter, inside, leave } = harness(8 * MIB);
   const found = () => inside.map(({ visitor }) => `${visitor.group} ${visitor.length}`).join(', ');
   assert.equal(enter('a', { length: 2 << 20 }), true);
@@ -85,7 +85,7 @@ test('when the first one that waits gives up, the next one gets in if there is r
   assert.equal(inside.at(-1)?.visitor.group, 'a');
 });
 
-test("one that gave up and has no answer yet is in nobody's way", () => {
+test('a request that was given up blocks no other one, even before its answer', () => {
   const { room, enter } = harness(8 * MIB);
   assert.equal(enter('a', { length: MIB }), true);
   assert.equal(enter('b', { length: 4 << 20 }), true);
@@ -190,7 +190,7 @@ test('what the engine drops was never sent, in time or late', () =>
     assert.deepEqual(lateEnds, ['unsent']);
   }));
 
-test('a renewal goes past those who wait', () =>
+test('a renewal overtakes waiting requests', () =>
   withDisk(async ({ disk, started }) => {
     for (let n = 0; n < 5; n++) disk.read({ offset: 0, length: 512 }, LONG_MS, () => {});
     assert.equal(started.length, 2);

@@ -11,14 +11,14 @@ export interface Visitor extends Queued {
   readonly length: number;
   /** A renewal: it has places and memory of its own. */
   readonly urgent: boolean;
-  /** It is in, and says `leave` and `release`. */
+  /** It has its place and memory; `leave` and `release` return them. */
   begin(buffer: AlignedBuffer): void;
 }
 
 /**
  * Places and memory for requests under way. What a hung device has taken it may keep for ever, so
- * no device has more than it leaves for the others (the group is the device); who finds no room
- * waits in a queue, as long as its own time allows.
+ * no device has more than it leaves for the others (the group is the device); a request that finds
+ * no room waits in a queue, as long as its own time allows.
  */
 export class DiskRoom {
   readonly #pool: AlignedPool;

@@ -1,12 +1,12 @@
 export interface Queued {
   /** Who shares with the others. */
   readonly group: string;
-  /** false once nobody waits for it any more: it is dropped. */
+  /** false once its caller does not wait any more: it is dropped. */
   wanted(): boolean;
 }
 
 /**
- * Those for whom there is no room at the moment. Within a group nobody overtakes, so that a large
+ * Requests for which there is no room at the moment. Within a group none overtakes, so that a large
  * request is not starved by small ones; a group that has to wait holds up no other.
  */
 export class FairQueue<Entry extends Queued> {
@@ -22,7 +22,7 @@ export class FairQueue<Entry extends Queued> {
 
   /** @returns false when too many wait */
   enter(entry: Entry): boolean {
-    // Who gave up waiting is in nobody's way; it may not have said so yet.
+    // A request whose caller gave up blocks no other one, even before it has left the queue.
     const isBehind = this.#waiting.some((one) => one.group === entry.group && one.wanted());
     if (!isBehind && this.#start(entry)) return true;
     if (this.#waiting.length >= this.#limit) return false;

@@ -24,7 +24,7 @@ test('a FIFO takes what is sent in one piece, and is gone when it is closed', as
   rmSync(directory, { recursive: true });
 });
 
-test('one left behind is used again, and what is no FIFO is left alone', () => {
+test('the FIFO of a dead daemon is used again, and what is no FIFO is left alone', () => {
   const directory = mkdtempSync('/tmp/holdfast-fifo-');
   const path = join(directory, 'fifo');
   assert.equal(mkfifo(path, 0o600), 0);

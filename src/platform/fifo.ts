@@ -11,7 +11,7 @@ const PIPE_BUF = 4096;
 
 /**
  * A FIFO of ours that waits for one message. Open for both directions, as opening one for reading
- * only stands still until a writer comes, and a thread that stands still keeps the process.
+ * only waits until a writer comes, and a waiting thread keeps the process from ending.
  */
 export class FifoReader {
   readonly #path: string;
@@ -63,7 +63,7 @@ function hasReader(path: string): boolean {
   }
 }
 
-/** null when it was taken whole, else why not: 'ENXIO' when nobody reads there. */
+/** null when it was taken whole, else why not: 'ENXIO' when no process reads there. */
 export function sendToFifo(path: string, bytes: Uint8Array): string | null {
   let fd: number | null = null;
   try {

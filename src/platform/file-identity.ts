@@ -1,6 +1,6 @@
 import { type BigIntStats, fstatSync, lstatSync, unlinkSync } from 'node:fs';
 
-/** Which file a name meant when it was ours: a name alone may be somebody else's by now. */
+/** Which file a name meant when it was ours: a name alone may mean another file by now. */
 export interface FileIdentity {
   readonly device: bigint;
   readonly inode: bigint;
@@ -22,7 +22,7 @@ export function isSameFile(one: FileIdentity | null, other: FileIdentity | null)
   return one.device === other.device && one.inode === other.inode;
 }
 
-/** Removes the name if it still means that file; what has taken its place stays. */
+/** Removes the name if it still means that file; a file that has taken its place stays. */
 export function removeIfSame(path: string | Uint8Array, ours: FileIdentity): void {
   try {
     if (isSameFile(identityOfPath(path), ours)) unlinkSync(asPath(path));

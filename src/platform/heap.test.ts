@@ -7,7 +7,7 @@ import { boundYoungGeneration } from './heap.ts';
 
 const LIMIT_BYTES = 4 * MIB;
 
-/** Garbage, some of which lives a while: what makes a young generation grow. */
+/** Garbage, some of which survives a while: it makes a young generation grow. */
 function churn(): void {
   let kept: object[] = [];
   for (let n = 0; n < 2_000_000; n++) {
@@ -21,7 +21,7 @@ function youngBytes(): number {
   return young?.space_size ?? 0;
 }
 
-test('the young generation stays small under a load that lets it grow elsewhere', () => {
+test('the young generation stays small under a load that makes it grow elsewhere', () => {
   const program = `const { getHeapSpaceStatistics } = require('node:v8');
     ${churn} churn(); ${youngBytes} console.log(youngBytes());`;
   const elsewhere = spawnSync(process.execPath, ['-e', program], { encoding: 'utf8' });

@@ -87,7 +87,7 @@ export class Helper implements Deputy {
   }
 }
 
-/** The helper's whole life; it ends with its channel. */
+/** The helper serves until its channel ends. */
 export function serveHelper(): void {
   process.on('disconnect', () => process.exit(0));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});

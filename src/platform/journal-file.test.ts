@@ -78,7 +78,7 @@ test('a line that finds no room is refused and leaves nothing behind', () =>
       assert.equal(journal.append(line(2)), false);
       assert.equal(journal.append(line(3)), false);
     });
-    assert.deepEqual(logged, ['journal.notWritten'], 'told once');
+    assert.deepEqual(logged, ['journal.notWritten'], 'logged once');
     assert.equal(readFileSync(path).length, length);
     assert.equal(journal.append(line(4)), true);
     assert.deepEqual(logged, ['journal.notWritten', 'journal.writtenAgain']);
@@ -137,10 +137,10 @@ test('without its first line it is of another boot where it was written before t
       return damaged;
     };
     assert.equal(damagedAfter(EXT4, BOOTED_S - 3600), 0);
-    assert.ok(logged.includes('journal.otherBoot'), 'which is told');
+    assert.ok(logged.includes('journal.otherBoot'), 'which is logged');
     for (const nearS of [-1, 0, 1]) assert.equal(damagedAfter(EXT4, BOOTED_S + nearS), 1);
     assert.equal(damagedAfter(EXT4, BOOTED_S + 3600), 1);
-    // Such a file is of this boot, whatever the wall clock said when it was written.
+    // Such a file is of this boot, whatever the wall clock showed when it was written.
     assert.equal(damagedAfter(TMPFS, BOOTED_S - 3600), 1);
   }));
 
@@ -181,7 +181,7 @@ test('no damaged byte passes, whatever it is', () =>
       for (const one of read.lines) assert.ok(lines.includes(one));
     }
     assert.ok(logged.includes('journal.damaged'));
-    assert.ok(existsSync(`${path}.damaged`), 'kept for whoever looks into it');
+    assert.ok(existsSync(`${path}.damaged`), 'kept for a review');
   }));
 
 test('a journal of an earlier version is read; two of its lines in one are damage', () =>

@@ -67,7 +67,7 @@ export class JournalFile implements Journal {
       this.#log.warn('journal.otherBoot', { path: this.#path });
       return EMPTY;
     }
-    // What follows the last line feed was being written when its writer died: nobody relied on it.
+    // The writer died while it wrote what follows the last line feed: no decision relied on it.
     const texts = rest.slice(0, -1).map(textOf);
     const lines = texts.filter((line) => line !== null);
     const damaged = texts.length - lines.length + (isOurs ? 0 : 1);
@@ -77,7 +77,7 @@ export class JournalFile implements Journal {
 
   /**
    * Where its first line is lost, as after a power failure on a disk. Else the reboot that ends
-   * this state could begin it again. A file in memory is of this boot, whatever its time says.
+   * this state could begin it again. A file in memory is of this boot, whatever its time shows.
    */
   #isOlderThanBoot(): boolean {
     try {
@@ -90,7 +90,7 @@ export class JournalFile implements Journal {
   }
 
   append(line: string): boolean {
-    if (this.#fd === null) return false; // nothing to append to, and that was told
+    if (this.#fd === null) return false; // nothing to append to, and that was logged
     const fd = this.#fd;
     return this.#try(() => {
       try {

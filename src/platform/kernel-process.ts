@@ -12,8 +12,8 @@ const PIDFD_SEND_SIGNAL = 424;
 const PIDFD_OPEN = 434;
 const SOL_SOCKET = 1;
 const SO_PEERPIDFD = 77; // Linux 6.5
-/** How often a process is looked at that no descriptor stands for. */
-const LOOK_MS = 1000;
+/** How often a process without a descriptor is polled. */
+const POLL_MS = 1000;
 
 export function signalNumber(signal: SignalName): number {
   return signal === 'SIGKILL' ? 9 : 15;
@@ -21,14 +21,14 @@ export function signalNumber(signal: SignalName): number {
 
 /** Does what this process may not do itself: the front gave up its privileges (spec 20 §8). */
 export interface Deputy {
-  /** Signals the process of this identity, or none. false: it cannot be told. */
+  /** Signals the process of this identity, or none. false: the deputy cannot be reached. */
   signal(pid: number, identity: string, signal: SignalName): boolean;
-  /** Looks where /proc hides other users' processes; null: it sees none, or is gone. Later. */
+  /** Finds what /proc hides from this process; null: there is none, or no deputy. Answers later. */
   identify(pid: number, answer: (identity: string | null) => void): void;
 }
 
 export interface Surroundings {
-  /** null: there is nobody who may do more. */
+  /** null: no process may do more than this one. */
   readonly deputy: Deputy | null;
   readonly log: Log;
 }
@@ -36,12 +36,12 @@ export interface Surroundings {
 type Found =
   | { readonly kind: 'running'; readonly identity: string }
   | { readonly kind: 'ended' }
-  /** It is there, or may be: /proc does not tell. */
+  /** It is there, or may be: /proc does not show it. */
   | { readonly kind: 'hidden' };
 
 /**
  * A process by its pidfd, opened when we learn of it. Where the kernel gives none (no descriptor
- * left, an old kernel, seccomp) it is told by its start time, and looked at now and then. Only
+ * left, an old kernel, seccomp) its start time identifies it, and it is polled now and then. Only
  * ESRCH, a zombie or another start time mean that it has ended; whatever else fails, it is alive.
  */
 export class KernelProcess implements BoundProcess {
@@ -56,7 +56,7 @@ export class KernelProcess implements BoundProcess {
   #onEnded: (() => void) | null = null;
   #watcher: FdWatcher | null = null;
   #timer: NodeJS.Timeout | null = null;
-  /** Who waits for the deputy's answer; null: it was not asked. */
+  /** Callers that wait for the deputy's answer; null: it was not asked. */
   #asking: (() => void)[] | null = null;
 
   private constructor(
@@ -81,7 +81,7 @@ export class KernelProcess implements BoundProcess {
     return KernelProcess.#bind(pid, pidfd, around);
   }
 
-  /** A child of ours that was not waited for: its pid can mean nobody else. */
+  /** A child of ours that was not waited for: its pid can mean no other process. */
   static ofChild(pid: number, around: Surroundings): KernelProcess | null {
     return pid <= 0 ? null : KernelProcess.#bind(pid, openPidfd(pid), around);
   }
@@ -221,7 +221,7 @@ export class KernelProcess implements BoundProcess {
     } catch {
       // No room in the kernel for one more watch.
     }
-    if (this.#watcher === null) this.#timer = setTimeout(() => this.#look(), LOOK_MS).unref();
+    if (this.#watcher === null) this.#timer = setTimeout(() => this.#look(), POLL_MS).unref();
   }
 
   #look(): void {
@@ -290,7 +290,7 @@ function peerPidfd(fd: number): Opened | null {
   return { pidfd: new DataView(value.buffer).getInt32(0, true), errno: 0 };
 }
 
-/** Signal 0 is none: it only asks. */
+/** Signal 0 only checks that the process is there. */
 function isThere(pidfd: number): boolean {
   const isAnswered = Number(rawSyscall(PIDFD_SEND_SIGNAL, pidfd, 0, 0, 0, 0)) >= 0;
   return isAnswered || lastErrno() !== ERRNO.ESRCH;
@@ -321,7 +321,7 @@ function lookAt(pid: number): Found {
 }
 
 /**
- * Signals the process of that pid if it has that name: looked at after its pidfd was opened, so it
+ * Signals the process of that pid if it has that name: checked after its pidfd was opened, so it
  * is the one that is signalled. @returns whether there was one
  */
 export function signalNamed(
@@ -341,7 +341,7 @@ export function signalNamed(
   }
 }
 
-/** What a process is told by; null: none is shown. */
+/** What identifies a process; null: /proc shows none. */
 export function identityOf(pid: number): string | null {
   const found = lookAt(pid);
   return found.kind === 'running' ? found.identity : null;

@@ -101,7 +101,7 @@ test('an abstract name carries no padding: /proc/net/unix shows it exactly', () 
   assert.equal(lines.filter((line) => line.endsWith(` ${name}`)).length, 1);
 });
 
-test('the service manager hears READY only when it asked, by a path or an abstract name', async () => {
+test('the service manager is notified only when it wants to be, by a path or an abstract name', async () => {
   assert.equal(notifyServiceManager('READY=1'), false);
   const directory = mkdtempSync('/tmp/holdfast-notify-');
   for (const name of [`@holdfast-notify-${process.pid}`, join(directory, 'notify')]) {

@@ -38,7 +38,7 @@ export interface LogSinks {
 
 /** Where lines go; a test has its own. */
 export interface LogPlaces {
-  /** @returns whether somebody took it. */
+  /** @returns whether it was taken. */
   readonly syslog: (text: string) => boolean;
   readonly stderr: (text: string) => void;
   readonly stderrIsJournal: boolean;
@@ -54,9 +54,9 @@ function realPlaces(): LogPlaces {
 }
 
 /**
- * Every event goes into a ring; its text is made only when a sink wants it or somebody asks for a
- * dump. No line waits for whoever takes it, needs a new descriptor, or throws. Lines look as those
- * of the C daemon (spec 20 §15).
+ * Every event goes into a ring; its text is made only when a sink or a dump wants it. No line waits
+ * for its reader, needs a new descriptor, or throws. Lines look as those of the C daemon (spec 20
+ * §15).
  */
 export class DaemonLog implements Log {
   readonly #sinks: LogSinks;
@@ -154,7 +154,7 @@ export class DaemonLog implements Log {
     }
   }
 
-  /** A storm that is over is told of too. */
+  /** A storm that is over is counted too. */
   #planCounts(nowMs: number): void {
     const dueMs = this.#repeated.nextMs();
     if (dueMs === null || this.#foldTimer !== null) return;

@@ -7,7 +7,7 @@ const NEW_FIELD = 'fence_pr=';
 
 /**
  * lvmlockctl of lvm2 2.03.16 and of 2.03.40 cannot read each other's state text, and the request
- * does not say who asks: the field names are in the asking program (spec 30 §4.9).
+ * does not name its program: the field names stand in the program file (spec 30 §4.9).
  */
 export function lvmlockctlAge(pid: number | null): 'old' | 'new' {
   if (pid === null) return 'old';

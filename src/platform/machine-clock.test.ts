@@ -33,7 +33,7 @@ test('boot time is the uptime of the machine, and no less than its monotonic clo
   assert.ok(uptimeMs > fromMs - 50 && uptimeMs < toMs + 50, found); // it counts hundredths
 });
 
-test('a machine that slept says so', where, () => {
+test('the time that a machine slept is measured', where, () => {
   const program = [process.execPath, fileURLToPath(import.meta.url)];
   const env = { ...process.env, MACHINE_CLOCK_SLEEPER: '1' };
   const ran = spawnSync('unshare', [...NAMESPACE, ...program], { env, encoding: 'utf8' });

@@ -68,8 +68,8 @@ test('V8 survives giving back heap and code, with memory locked', () => {
     env: { ...process.env, NODE_PATH: join(root, 'node_modules') },
   });
   rmSync(directory, { recursive: true });
-  assert.equal(ran.signal, 'SIGKILL', ran.stderr); // its own, at the very end
+  assert.equal(ran.signal, 'SIGKILL', ran.stderr); // by itself, at the very end
   const { reason, lockedKb } = JSON.parse(ran.stdout) as { reason: unknown; lockedKb: number };
   if (reason === null) assert.ok(lockedKb > 10_000, `${lockedKb} KiB locked`);
-  else assert.match(String(reason), /^(ENOMEM|EPERM)$/); // a limit of whoever runs the test
+  else assert.match(String(reason), /^(ENOMEM|EPERM)$/); // a limit of the user who runs the test
 });

@@ -16,7 +16,7 @@ const AGAIN_MS = 60_000;
  * not there is read again just when it is needed, from a disk that may be slow or hung. Pages of
  * one file are in memory once a machine, however many processes lock them.
  *
- * Not by mlockall, and not V8's memory: V8 gives back parts of heap and code with madvise, which
+ * Not by mlockall, and not V8's memory: V8 releases parts of heap and code with madvise, which
  * the kernel refuses for locked pages, and V8 then aborts the process. That memory has no file; it
  * can only leave for a swap device (see `maySwap`).
  *

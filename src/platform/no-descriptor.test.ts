@@ -16,7 +16,7 @@ function withoutDescriptors(during: () => void): void {
   }
 }
 
-test('with no descriptor left a log line still goes out, and what needs one says no', async () => {
+test('with no descriptor left a log line still goes out, and what needs one refuses', async () => {
   const name = `@holdfast-full-${process.pid}`;
   const heard: string[] = [];
   let tell = (): void => {};

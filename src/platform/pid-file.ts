@@ -16,7 +16,7 @@ export interface PidFile {
 
 /**
  * Takes the pid file as the C programs do: a POSIX write lock on the whole file, then pid and
- * newline. The descriptor stays open for the life of the process, and nobody else in this process
+ * newline. The descriptor stays open until the process ends, and no other code in this process
  * may open and close that file: closing any descriptor of it would drop the lock (spec 70 §5).
  * The lock is not inherited by children, so a lingering lease process cannot hold it.
  *
@@ -31,7 +31,7 @@ export function lockPidFile(path: string): PidFile {
       writeSync(fd, `${process.pid}\n`);
       return { remove: () => removeIfSame(path, ours) };
     }
-    // Its last owner removed it between our open and our lock: that lock keeps nobody out.
+    // Its last owner removed it between our open and our lock: that lock excludes no process.
     closeSync(fd);
   }
   throw new Error(`cannot lock ${path}: somebody removes it again and again`);

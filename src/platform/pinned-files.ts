@@ -3,12 +3,12 @@ import { copiedMappings } from './mappings.ts';
 import { mapFile } from './system-calls.ts';
 
 /**
- * Maps what a child of ours reads when it starts, so that `lockMemory`, called after it, keeps it:
- * a process must be able to start when the disk that programs lie on hangs.
+ * Maps the files that a child process reads when it starts, so that `lockMemory`, called after it,
+ * keeps them: a process must be able to start when the disk that programs lie on hangs.
  *
  * Named files as a whole. And of the program and its libraries those pages which this process has
- * replaced by copies of its own (relocations, variables): nobody else keeps the originals. What is
- * absent or empty is passed over.
+ * replaced by its own copies (relocations, variables): no other mapping keeps the originals. Absent
+ * and empty files are passed over.
  */
 export function pinFiles(paths: readonly string[]): void {
   for (const path of paths) pin(path, { offset: 0, bytes: null });
@@ -29,6 +29,6 @@ function pin(
     if (bytes > 0) mapFile(fd, range.offset, bytes);
     closeSync(fd);
   } catch {
-    // Not on this machine, or replaced by an upgrade: nobody reads it either.
+    // Not on this machine, or replaced by an upgrade: no process reads it either.
   }
 }

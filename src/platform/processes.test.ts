@@ -39,7 +39,7 @@ async function until(what: () => boolean): Promise<void> {
   }
 }
 
-test('messages keep bigints and bytes, logs reach the log, the end is told once', async () => {
+test('messages keep bigints and bytes, logs reach the log, the end is reported once', async () => {
   const logged: string[] = [];
   await withProcesses({ ...quiet, warn: (event) => logged.push(event) }, async (processes) => {
     const child = processes.startLeaseProcess<object, { echo: unknown; label: string }>('LS1');
@@ -58,7 +58,7 @@ test('messages keep bigints and bytes, logs reach the log, the end is told once'
   });
 });
 
-test('a killed channel calls nobody any more', () =>
+test('a killed channel calls no handler any more', () =>
   withProcesses(quiet, async (processes) => {
     const child = processes.startLeaseProcess('x');
     child.onClosed(() => assert.fail('told of an end we caused'));
@@ -67,7 +67,7 @@ test('a killed channel calls nobody any more', () =>
     await until(() => !existsSync(`/proc/${child.process.pid}`));
   }));
 
-test('the end of a lease process is told beside its channel', () =>
+test('the end of a lease process is reported beside its channel', () =>
   withProcesses(quiet, async (processes) => {
     const { process: bound } = processes.startLeaseProcess('x');
     assert.match(bound.identity ?? '', /^[0-9]+$/);

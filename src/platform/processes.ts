@@ -24,7 +24,7 @@ export class NodeProcesses implements Processes {
     /** Handed to each lease process as its second argument. */
     readonly leaseProcessSettings: string;
     readonly scripts: ScriptRunner;
-    /** Signals for us where we may not; null: we kept our privileges. */
+    /** Signals processes that this one may not; null: this one has kept its privileges. */
     readonly deputy: Deputy | null;
     readonly log: Log;
   }) {

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** What node is given by a program of ours: the words behind `node` in its first line. */
+/** The arguments of node in a program of ours: the words behind `node` in its first line. */
 function flagsOf(program: string): string[] {
   const file = `${process.env['HOLDFAST_ROOT']}/bin/${program}`;
   const [first = ''] = readFileSync(file, 'utf8').split('\n', 1);

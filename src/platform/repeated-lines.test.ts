@@ -33,7 +33,7 @@ test('a storm is written four times, then counted once in ten seconds', () => {
   assert.equal(storm(lines, 5, 30_001), 4, 'a new one begins anew');
 });
 
-test('lines that say something else are all written, and debug lines always', () => {
+test('lines of other content are all written, and debug lines always', () => {
   const lines = new RepeatedLines<ReturnType<typeof line>>();
   for (let n = 0; n < 60; n++) {
     assert.ok(lines.take(line('lease.refused', { resource: `vm${n}` }), 0));
@@ -55,7 +55,7 @@ test('what is remembered has a bound, and no count is lost', () => {
   assert.ok(lines.due(20_000).length <= 65);
 });
 
-test('at the end every count is told', () => {
+test('at the end every count is written', () => {
   const lines = new RepeatedLines<ReturnType<typeof line>>();
   storm(lines, 10, 0);
   assert.equal(lines.all()[0]?.[1], 6);

@@ -79,7 +79,7 @@ export class RepeatedLines<Line extends LogLine> {
   }
 }
 
-/** Numbers with a unit are measurements; they differ between lines that say the same. */
+/** Numbers with a unit are measurements; they differ between lines of the same content. */
 const MEASURED = /(Ms|S|Bytes)$/;
 
 function kindOf({ level, event, fields }: LogLine): string {

@@ -24,7 +24,7 @@ const NOBODY = 65534;
 const LOCK_NAME = '.holdfast.lock';
 const asRoot = { skip: process.getuid?.() === 0 ? false : 'needs root, to be somebody else' };
 
-/** A run directory as sanlock's: everybody may look into it. */
+/** A run directory as sanlock's: all users may list it. */
 async function inRunDir(act: (directory: string) => void | Promise<void>): Promise<void> {
   const directory = mkdtempSync('/tmp/holdfast-run-dir-');
   chmodSync(directory, 0o775);
@@ -78,7 +78,7 @@ function mayOpen(path: string, uid: number): boolean {
   }
 }
 
-test('whoever keeps the directory locked keeps no daemon from starting', asRoot, async () => {
+test('a lock on the directory itself keeps no daemon from starting', asRoot, async () => {
   await inRunDir(async (directory) => {
     const other = await Keeper.of(directory, NOBODY);
     try {
@@ -89,7 +89,7 @@ test('whoever keeps the directory locked keeps no daemon from starting', asRoot,
   });
 });
 
-test('nobody else can open what is locked, and it stays', asRoot, async () => {
+test('no other user can open the lock file, and it stays', asRoot, async () => {
   await inRunDir((directory) => {
     const path = join(directory, LOCK_NAME);
     serveIn(directory);
@@ -132,19 +132,26 @@ test('what others could have opened, or is no file, is no lock and no obstacle',
   }
 });
 
-test('a daemon of ours is waited for, and whoever keeps it for long is named', asRoot, async () => {
-  await inRunDir(async (directory) => {
-    serveIn(directory);
-    const path = join(directory, LOCK_NAME);
-    const other = await Keeper.of(path, 0);
-    try {
-      assert.throws(() => withRunDirLocked(join(directory, 'x'), () => {}), /cannot lock .*EAGAIN/);
-    } finally {
-      await other.end();
-    }
-    assert.equal(
-      withRunDirLocked(join(directory, 'x'), () => 'done'),
-      'done',
-    );
-  });
-});
+test(
+  'a daemon of ours is waited for, and a process that holds it for long is named',
+  asRoot,
+  async () => {
+    await inRunDir(async (directory) => {
+      serveIn(directory);
+      const path = join(directory, LOCK_NAME);
+      const other = await Keeper.of(path, 0);
+      try {
+        assert.throws(
+          () => withRunDirLocked(join(directory, 'x'), () => {}),
+          /cannot lock .*EAGAIN/,
+        );
+      } finally {
+        await other.end();
+      }
+      assert.equal(
+        withRunDirLocked(join(directory, 'x'), () => 'done'),
+        'done',
+      );
+    });
+  },
+);

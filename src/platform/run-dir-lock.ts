@@ -13,15 +13,15 @@ const OTHERS_MAY = 0o077;
 const { O_CREAT, O_RDWR, O_NOFOLLOW, O_NONBLOCK } = constants;
 
 /**
- * Does something to a name in a run directory while no other daemon of ours does: looking whether
- * somebody serves there, removing what is left behind and taking its place is one step for all.
+ * Changes a name in a run directory while no other daemon of ours does: checking whether a daemon
+ * serves there, removing the name of a dead one and taking its place is one step.
  *
- * A file of ours that nobody else can open is locked, and stays: whoever can open what is locked,
- * also for reading only, as everybody can the directory, can keep it locked for ever. A file that
- * somebody else may have opened is therefore no lock; where the directory lets others put one
- * there, we do without it, as two daemons that start at the same moment are rarer than that.
+ * The lock is on a file of ours that no other user can open, and that is never removed: a user who
+ * can open a file, also for reading only, as all users can open the directory, can keep it locked
+ * for ever. A file that another user may have opened is therefore no lock; where the directory lets
+ * others put one there, there is no lock, as two daemons that start at once are rarer than that.
  *
- * @throws when the lock cannot be made, or another daemon of ours keeps it.
+ * @throws when the lock cannot be made, or another daemon of ours holds it.
  */
 export function withRunDirLocked<T>(path: string, act: () => T): T {
   const name = join(dirname(path), LOCK_NAME);
@@ -39,7 +39,7 @@ export function withRunDirLocked<T>(path: string, act: () => T): T {
 function openOwn(name: string): number | null {
   let fd: number;
   try {
-    // NONBLOCK: a FIFO that somebody put there must not stop us.
+    // NONBLOCK: a FIFO that another user put there must not stop us.
     fd = openSync(name, O_CREAT | O_RDWR | O_NOFOLLOW | O_NONBLOCK, OWNER_ONLY);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
@@ -62,7 +62,7 @@ function notOurs(name: string, what: string): null {
   return null;
 }
 
-/** Held for a moment only: whoever keeps it for longer is no daemon that is starting. */
+/** A starting daemon holds it for a moment only: a longer holder is none. */
 function lock(fd: number, name: string): void {
   const pause = new Int32Array(new SharedArrayBuffer(4));
   for (let waitedMs = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waitedMs += LOOK_AGAIN_MS) {

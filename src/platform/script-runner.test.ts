@@ -91,7 +91,7 @@ test('it shows as sanlock-scripts, and no program of it stays as a zombie', () =
     await until(() => children() === '');
   }));
 
-test('a program gets no pipe of ours, and can be told to end', () =>
+test('a program gets no pipe of ours, and can be signalled to end', () =>
   withRunner(async ({ scripts, directory, logged }) => {
     const out = join(directory, 'out');
     const script = `{ readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/3; grep SigIgn /proc/self/status; } >'${out}' 2>&1`;

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { ByteString } from '../base/bytes.ts';
 import type { Log } from '../ports/log.ts';
 
-/** Its pages are kept in memory by whoever starts it: nothing of it is locked by itself. */
+/** The starting process keeps its pages in memory: the shell locks nothing itself. */
 export const SCRIPT_SHELL = '/bin/sh';
 const MAX_RUNNING = 1024; // one for each client
 const MAX_UNSENT_BYTES = 256 * 1024;
@@ -14,9 +14,9 @@ const NOT_STARTED: Readonly<Record<number, string>> = {
 
 /**
  * A program comes as lines: its number, how many words it has, and each word as it is; no word is
- * ever looked at by the shell. The program is started by a process of its own, which alone waits
+ * ever evaluated by the shell. The program is started by its own process, which alone waits
  * for the disk the program lies on; its status comes back beside its number. The outer bracket ends
- * at once: what it started is nobody's child, and leaves no zombie here.
+ * at once: what it started is no child of the shell, and leaves no zombie here.
  */
 const LOOP = `
 echo sanlock-scripts >/proc/$$/comm
@@ -56,7 +56,7 @@ export class ScriptRunner {
     });
     child.on('error', (error) => log.error('helper.failed', { reason: error.message }));
     child.on('exit', (status) => log.error('helper.ended', { status }));
-    child.stdin?.on('error', () => {}); // its end is told above
+    child.stdin?.on('error', () => {}); // its end is reported above
     child.stdout?.on('data', (bytes: Uint8Array) =>
       this.#hear(Buffer.from(bytes).toString('latin1')),
     );
@@ -84,7 +84,7 @@ export class ScriptRunner {
     this.#child.stdin?.write(Buffer.from(lines.join(''), 'latin1'));
   }
 
-  /** What runs goes on. */
+  /** Programs that run go on. */
   close(): void {
     this.#child.removeAllListeners();
     this.#child.stdin?.destroy();

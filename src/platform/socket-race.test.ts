@@ -81,7 +81,7 @@ async function oneServes(): Promise<void> {
   try {
     const path = join(directory, 'x.sock');
     for (let round = 0; round < 3; round++) {
-      closeFd(bindAt(path).fd); // as after a crash: the name stays, nobody answers
+      closeFd(bindAt(path).fd); // as after a crash: the name stays, no process answers
       const lines = await raceFor(path, 6);
       assert.equal(lines.filter((line) => line === 'bound').length, 1, lines.join('; '));
       const refused = lines.filter((line) => line.includes('another daemon serves it'));

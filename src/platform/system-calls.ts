@@ -2,7 +2,7 @@ import koffi from 'koffi';
 
 /**
  * Every foreign function of holdfast, declared once (spec 70 §5). Variadic C functions get a fixed
- * signature. `koffi.errno()` is only right when asked directly after the call: use `lastErrno`.
+ * signature. `koffi.errno()` is only right directly after the call: use `lastErrno`.
  */
 const libc = koffi.load('libc.so.6');
 
@@ -100,7 +100,7 @@ const mmap = libc.func(
 const PROT_READ = 1;
 const MAP_SHARED = 1;
 
-/** Maps a part of a file for reading, for the life of the process; whether it could is not told. */
+/** Maps a part of a file for reading, until the process ends. A failure is not reported. */
 export function mapFile(fd: number, offset: number, length: number): void {
   mmap(null, length, PROT_READ, MAP_SHARED, fd, offset);
 }
@@ -108,7 +108,7 @@ export function mapFile(fd: number, offset: number, length: number): void {
 const MADVISE = process.arch === 'arm64' ? 233 : 28;
 const MADV_DONTNEED = 4;
 
-/** Refused for locked memory, which then simply stays. */
+/** Refused for locked memory, which then stays as it is. */
 export function discardPages(memory: { bytes: Uint8Array; address: number }): void {
   rawSyscall(MADVISE, memory.address, memory.bytes.length, MADV_DONTNEED, 0, 0);
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type ByteString, nameToText, textToName } from '../base/bytes.ts';
 import type { RunningScript, TestScripts } from '../ports/test-scripts.ts';
 
-const NOT_STARTED = 127; // as a shell says it
+const NOT_STARTED = 127; // as a shell reports it
 
 export class DirectoryScripts implements TestScripts {
   readonly #directory: string;

@@ -23,7 +23,7 @@ process.stdin.once('data', () => {
 });
 `;
 
-/** Started through `sh`, whose line decides what stderr is; nobody reads it before the word. */
+/** Started through `sh`, whose line decides what stderr is; it is not read before the word comes. */
 async function chat(t: TestContext, line: string) {
   const directory = mkdtempSync('/tmp/holdfast-stderr-');
   t.after(() => rmSync(directory, { recursive: true, force: true }));
@@ -51,7 +51,7 @@ async function chat(t: TestContext, line: string) {
   return received;
 }
 
-test('a socket that nobody reads holds no line up, and what was lost is counted', async (t) => {
+test('a socket without a reader holds no line up, and what was lost is counted', async (t) => {
   const received = await chat(t, 'exec "$0" "$1"');
   // More than once, where the reader was given the processor before the word had been written.
   const counts = [...received.matchAll(/^(\d+) lines lost: nobody read them$/gm)];
@@ -60,7 +60,7 @@ test('a socket that nobody reads holds no line up, and what was lost is counted'
   assert.match(received, /line\.last/);
 });
 
-test('a pipe that nobody reads holds no line up', async (t) => {
+test('a pipe without a reader holds no line up', async (t) => {
   // The reader begins when the word has been written.
   const late = '{ "$0" "$1" 2>&1 >&3 | { read -r first; echo "$first"; cat; } >&2; } 3>&1';
   const received = await chat(t, late);

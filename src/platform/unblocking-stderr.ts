@@ -12,7 +12,7 @@ const MAX_UNWRITTEN_BYTES = MIB;
 type Take = (bytes: Uint8Array) => number;
 
 /**
- * Lines to stderr without ever waiting for whoever reads it: Node writes to pipes and sockets
+ * Lines to stderr without ever waiting for its reader: Node writes to pipes and sockets
  * synchronously, and a journal whose disk hangs would stop the daemon. A line for which there is no
  * room is left out, and counted; the count is the next line that finds room. Never throws.
  */

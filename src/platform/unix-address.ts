@@ -3,7 +3,7 @@ import type { ByteString } from '../base/bytes.ts';
 export const AF_UNIX = 1;
 export const MAX_SOCKET_PATH_BYTES = 107;
 
-/** Of the space without files: nothing is left behind there, and nothing is removed. */
+/** Of the abstract space: no file is made there, and none has to be removed. */
 export function isAbstract(name: ByteString): boolean {
   return name.startsWith('@');
 }

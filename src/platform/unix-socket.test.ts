@@ -78,7 +78,7 @@ test('the end of the peer is reported once, and end() flushes before it closes',
   }),
 );
 
-test('a closed connection calls nobody', root, () =>
+test('a closed connection calls no handler', root, () =>
   withPair(async ({ server, client }) => {
     server.onData(() => assert.fail('data after close'));
     server.onClosed(() => assert.fail('end after close'));

@@ -40,7 +40,7 @@ export class UnixSockets implements Sockets {
       accept(new UnixConnection(socket, serving.peerPid)),
     );
     server.on('error', () => {}); // a failed accept concerns its peer
-    // By its descriptor: a name that Node bound is unlinked at the end, whoever has it by then.
+    // By its descriptor: Node unlinks a name that it bound, whichever file has it by then.
     server.listen({ fd: bound.fd, backlog: at.backlog });
     if (!server.listening) {
       bound.removeName();
@@ -114,7 +114,7 @@ class UnixConnection implements Connection {
     socket.on('close', () => this.#peerGone(true));
   }
 
-  /** Reading starts here: no byte can arrive before somebody wants it. */
+  /** Reading starts here: no byte can arrive before a handler wants it. */
   onData(handler: (bytes: Uint8Array) => void): void {
     const first = this.#dataHandler === null;
     this.#dataHandler = handler;
@@ -146,7 +146,7 @@ class UnixConnection implements Connection {
   send(bytes: Uint8Array): boolean {
     if (this.#closed || this.#socket.destroyed || this.#socket.writableEnded) return false;
     if (this.#socket.writableLength + bytes.length > MAX_UNSENT_BYTES) {
-      this.#socket.destroy(); // 'close' follows and tells the owner
+      this.#socket.destroy(); // 'close' follows and reports it to the owner
       return false;
     }
     this.#socket.write(bytes);
@@ -184,8 +184,8 @@ class UnixConnection implements Connection {
   }
 
   /**
-   * The descriptor goes with the peer, whether or not the owner says so: half-open, it would stay
-   * for ever. What the owner has sent by then still goes out; a peer may end only its own side.
+   * The descriptor is closed with the peer, whether or not the owner closes it: half-open, it would
+   * stay for ever. Bytes that the owner has sent still go out: a peer may end its side only.
    */
   #peerGone(hasUnread: boolean): void {
     if (this.#gone || this.#closed) return;

@@ -54,7 +54,7 @@ function found(device: FakeDevice) {
 
 const ITCO = { identity: 'iTCO_wdt', isAlarmOnly: false };
 
-test('a device that may fire at its second expiry is set to half, and says the whole', () => {
+test('a device that may fire at its second expiry is set to half, and reports the whole', () => {
   const device = new FakeDevice(ITCO);
   const { watchdog, reported } = found(device);
   assert.equal(device.timeoutS, 30);
@@ -83,7 +83,7 @@ test('what only raises an alarm is no watchdog', () => {
   assert.equal(device.isArmed, false);
 });
 
-test('any other device, and one that does not say what it is, means what its timeout says', () => {
+test('any other device, and one without an identity, has the timeout that it reports', () => {
   for (const support of [null, { identity: 'Software Watchdog', isAlarmOnly: false }]) {
     const device = new FakeDevice(support);
     const { watchdog, reported } = found(device);

@@ -15,8 +15,8 @@ export interface WatchdogKind {
 }
 
 /**
- * Devices that may take longer than their timeout, by the identity their driver tells (spec 25 §3
- * says which others do not, and why). Where nobody can see whether this one does, it counts as if.
+ * Devices that may take longer than their timeout, by the identity that their driver reports (spec
+ * 25 §3 lists those that do not, and why). A device that cannot be known counts as one that does.
  */
 export const WATCHDOG_KINDS: readonly WatchdogKind[] = [
   {
@@ -33,7 +33,7 @@ export class KnownWatchdogs implements WatchdogDevices {
   readonly #drivers: WatchdogDrivers;
   readonly #found: (path: string, kind: WatchdogKind) => void;
 
-  /** @param found is told of each device opened that is of a special kind */
+  /** @param found is called for each opened device of a special kind */
   constructor(drivers: WatchdogDrivers, found: (path: string, kind: WatchdogKind) => void) {
     this.#drivers = drivers;
     this.#found = found;

@@ -54,7 +54,7 @@ function whyNot(
   return set === timeoutS ? null : { step: 'timeout', errno: 0 };
 }
 
-/** @returns what the device says afterwards when it is asked, or a negative errno. */
+/** @returns the timeout that the device reports afterwards, or a negative errno. */
 export function setTimeoutOf(device: WatchdogDevice, timeoutS: number): number {
   const set = device.changeTimeout(timeoutS);
   return set === timeoutS ? device.getTimeout() : set;

@@ -72,7 +72,7 @@ export class WdmdProgram {
       perform: (effect) => this.#perform(effect),
       nextTickMs: () => nextTickMs(this.#state),
       tick: { kind: 'tick' },
-      // A renewal that came while we stood still is heard before its client is tested.
+      // A renewal that arrived while wdmd could not run is read before its client is tested.
       ticksAfterArrivals: true,
     });
   }
@@ -117,7 +117,7 @@ export class WdmdProgram {
     });
     connection.onClosed(() => {
       this.#turns.forget(peer);
-      while (this.#serveOne(peer)); // what it said before it left
+      while (this.#serveOne(peer)); // what it sent before it left
       this.#peers.delete(id);
       connection.close();
       this.#loop.post({ kind: 'closed', connectionId: id });
@@ -129,7 +129,7 @@ export class WdmdProgram {
     const { connection } = peer;
     if (peer.isUnread) return false;
     if ((connection.unsentBytes ?? 0) > 0) {
-      // Who does not read its answers gets no more of them.
+      // A client that does not read its answers gets no more of them.
       peer.isUnread = true;
       connection.whenSent?.(() => {
         peer.isUnread = false;
@@ -242,7 +242,7 @@ export class WdmdProgram {
   #changeTimeout(effect: Extract<Effect, { readonly kind: 'setTimeout' }>): void {
     const { timeoutS, insteadOfS, asked } = effect;
     let set = setTimeoutOf(this.#device, timeoutS);
-    // A device that took another one gets back what others were told.
+    // A device that took another one gets back the timeout that clients know.
     if (set !== timeoutS) set = setTimeoutOf(this.#device, insteadOfS);
     this.#loop.post({ kind: 'timeoutSet', timeoutS: set > 0 ? set : insteadOfS, asked });
   }

@@ -75,7 +75,7 @@ test('asked, replied, and 90 s later reset', () => {
   assert.deepEqual(play({ replyAtS: 6, deadAtS: 40 }), early);
 });
 
-test('a death without a reply is no reset; nor is a request that nobody carries', () => {
+test('a death without a reply is no reset; nor is a request that no lockspace carries', () => {
   assert.deepEqual(play({ deadAtS: 40 }), ['0: asked', '40: failed', 'not reset']);
   assert.deepEqual(play({ refuses: 'set_event' }), ['0: notAsked', 'not reset']);
 });

@@ -141,7 +141,7 @@ test('a reset: the lockspace kept, the expiry given, then the reply; once, as of
   assert.deepEqual(harness.receives(RESET), ['used LS', `event LS 2 ${RESETTING}`]);
 });
 
-test('no reply that nobody can keep', () => {
+test('no reply that could not be kept', () => {
   const unkept = listening();
   unkept.usedCode = -28;
   assert.deepEqual(unkept.receives(RESET), ['used LS', 'expire'], 'the reset itself goes on');

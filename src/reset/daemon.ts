@@ -89,7 +89,7 @@ function startedWhenAnswered(state: ResetdState, out: ResetdEffect[]): void {
   out.push({ kind: 'started', missing });
 }
 
-/** A lockspace of the command line has its answer; those of `reg` are waited for by nobody. */
+/** A lockspace of the command line has its answer; nothing waits for those of `reg`. */
 function answered(
   state: ResetdState,
   of: { readonly name: ByteString; readonly isWatched: boolean },

@@ -70,7 +70,7 @@ export type ResetdEvent =
   | { readonly kind: 'watchRefused'; readonly watch: number; readonly code: number }
   | { readonly kind: 'watchClosed'; readonly watch: number }
   | { readonly kind: 'received'; readonly watch: number; readonly event: ReceivedEvent }
-  /** null: sanlock does not say. */
+  /** null: sanlock did not answer. */
   | {
       readonly kind: 'generationRead';
       readonly request: number;

@@ -8,7 +8,7 @@ test('without clients: pinged at the start, from then on every 10 s', () => {
   assert.deepEqual(harness.performed, ['0 open', '0 ping', '10 ping', '20 ping', '30 ping']);
 });
 
-test('an expiry 25 s ahead that is renewed at 30: the recorded life (spec 25 §4)', () => {
+test('an expiry 25 s ahead that is renewed at 30: the recorded course (spec 25 §4)', () => {
   const harness = new WdmdHarness();
   harness.at(6);
   harness.performed.length = 0;
@@ -54,7 +54,7 @@ test('expiry 0 is not tested; an expiry of any 64 bits breaks nothing', () => {
   assert.equal(harness.resetMs, 41_000);
 });
 
-test('a client that dies with an expiry stays, fails, and keeps SIGTERM out', () => {
+test('a client that dies with an expiry is remembered, fails, and keeps SIGTERM out', () => {
   const harness = new WdmdHarness();
   const client = harness.connect();
   client.begin('sanlock_LS:1', 1000, 1080);
@@ -106,7 +106,7 @@ test('a device that cannot be reopened is tried again every second', () => {
   assert.ok(harness.logged.includes('device.notReopened'));
 });
 
-test('a ping that fails is told, and last_keepalive stays', () => {
+test('a ping that fails is logged, and last_keepalive stays', () => {
   const harness = new WdmdHarness();
   harness.pingErrno = 5;
   harness.at(25);

@@ -44,11 +44,11 @@ import {
  *                     |    (which pings once more, the last time)
  *                     expiry - interval: from here on a test fails
  *
- * Closing early means that the end of this process, whenever it comes, cannot ping again. Where we
- * come too late for that, past the expiry, closing would move the reset beyond the time that others
- * wait: then the device stays open, and nothing touches it any more (`device.ts`).
+ * Closing early means that the end of this process, whenever it comes, cannot ping again. Past the
+ * expiry it is too late for that: closing would move the reset beyond the time that other hosts
+ * wait. Then the device stays open, and wdmd does not touch it any more (`device.ts`).
  *
- * Only a tick tests. It comes when all that clients had sent until then has been heard.
+ * Only a tick tests. It comes after all messages that clients had sent until then are handled.
  */
 export function stepWdmd(state: WdmdState, event: WdmdEvent, nowMs: number): readonly Effect[] {
   state.nowMs = Math.max(state.nowMs, nowMs);
@@ -64,7 +64,7 @@ export function stepWdmd(state: WdmdState, event: WdmdEvent, nowMs: number): rea
 export function nextTickMs(state: WdmdState): number {
   if (state.isTickWanted) return state.nowMs;
   if (state.scriptsUntilS !== null) {
-    // Scripts are looked at each second while they run.
+    // Running scripts are checked each second.
     return Math.min(state.scriptsUntilS, nowSOf(state) + 1) * 1000;
   }
   const lastS = state.lastTestS === 0 ? state.startedS : state.lastTestS;
@@ -154,7 +154,7 @@ function ofClient(state: WdmdState, event: ClientEvent): void {
       unreachable(event);
   }
   restoreTimeout(state);
-  // It counts less than it should: whoever is alive again need not wait for the next test.
+  // The device counts less than it should: a client that is alive again need not wait for the test.
   if (state.countdownS < state.fireTimeoutS) {
     state.lastTestS = 0;
     state.isTickWanted = true;
@@ -174,7 +174,7 @@ function opened(
   state.clients[free < 0 ? state.clients.length : free] = newClient(from);
 }
 
-/** A client that leaves an expiry behind stays, and fails when its time comes (spec 25 §4). */
+/** A client that leaves with an expiry stays in the table, and fails in its time (spec 25 §4). */
 function closed(state: WdmdState, connectionId: number): void {
   const index = state.clients.findIndex((client) => client?.connectionId === connectionId);
   const client = state.clients[index];
@@ -227,7 +227,7 @@ function finishTest(state: WdmdState): void {
   else feed(state);
 }
 
-/** @returns how many; each is told, because a reset wants to be explained afterwards. */
+/** @returns how many; each is logged, so that the log explains a reset afterwards. */
 function failingClients(state: WdmdState): number {
   const nowS = BigInt(nowSOf(state));
   const marginS = BigInt(testIntervalOf(state.fireTimeoutS));

@@ -11,14 +11,14 @@ import {
 } from './state.ts';
 
 const SHORTEST_S = 1;
-/** The device counts its 60 s by a clock of its own: as far as 1000 ppm take them apart, and more. */
+/** The device has its own clock: how far 1000 ppm take the two apart within 60 s, and more. */
 const CLOCKS_APART_MS = 100;
 
 /**
- * The promise: the device fires at most `fireTimeoutS` after an expiry that nobody took back, for
- * from then on other hosts may have the leases (spec 25 §4). Whatever touches the device - a ping,
- * opening, setting a timeout, also closing it - makes it count anew. So nothing does once an expiry
- * has passed: late as we are, it was last touched in time and runs out in time.
+ * The promise: the device fires at most `fireTimeoutS` after an expiry that its client did not
+ * withdraw, because from then on other hosts may take the leases (spec 25 §4). Each touch of the
+ * device - a ping, opening, setting a timeout, also closing it - makes it count anew. So wdmd does
+ * not touch it once an expiry has passed: it was last touched in time, and fires in time.
  */
 export function stopPinging(state: WdmdState): void {
   state.testIntervalS = 1;
@@ -44,16 +44,16 @@ export function feed(state: WdmdState): void {
   else state.effects.push({ kind: 'reopen', timeoutS: state.fireTimeoutS });
 }
 
-/** Whether some client's time has run out: the device is not to be touched any more. */
+/** Whether a client's expiry has passed: the device is not to be touched any more. */
 export function isPastExpiry(state: WdmdState): boolean {
   const expireS = firstExpiryS(state);
   return expireS !== null && BigInt(Math.floor((state.nowMs + CLOCKS_APART_MS) / 1000)) >= expireS;
 }
 
 /**
- * What was begun in time may have ended too late: a ping that hung in the driver, a process that
- * was stopped between its look at the clock and the ping, an expiry that was still on its way. The
- * device then counts from too late a moment; it is told to count less.
+ * An operation that began in time may have ended too late: a ping hung in the driver, wdmd was
+ * stopped between reading the clock and the ping, an expiry was still on its way. The device then
+ * counts from too late a moment, so its timeout is shortened.
  */
 export function keepPromise(state: WdmdState): void {
   const expireS = firstExpiryS(state);
@@ -80,7 +80,7 @@ export function pinged(state: WdmdState, errno: number): void {
 }
 
 export function reopened(state: WdmdState, errno: number): void {
-  // Opening alone may start it, with a timeout that nobody knows before it has taken ours.
+  // Opening alone may start it, with an unknown timeout until it has taken ours.
   touched(state, state.fireTimeoutS);
   if (errno !== 0) {
     state.device = 'closed';
@@ -99,8 +99,8 @@ export function closedUnclean(state: WdmdState): void {
 }
 
 /**
- * Setting a timeout touches the device too: one that did not take what was asked is not asked
- * again, else we would keep it from firing.
+ * Setting a timeout touches the device too: one that refused a shorter timeout is not asked again,
+ * because each attempt would keep it from firing.
  */
 export function shortened(
   state: WdmdState,
@@ -112,7 +112,7 @@ export function shortened(
   log(state, 'error', 'device.notShortened', { wantedS, firesInS: firesInS(state) });
 }
 
-/** The last user of another fire timeout left: who asks by STATUS expects 60. */
+/** The last client with another fire timeout has left: STATUS has to answer 60 again. */
 export function restoreTimeout(state: WdmdState): void {
   const { fireTimeoutS } = state;
   if (fireTimeoutS === DEFAULT_FIRE_TIMEOUT_S || state.device !== 'open') return;

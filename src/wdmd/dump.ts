@@ -11,7 +11,7 @@ export function dumpText(state: WdmdState): ByteString {
     `last_closeunclean ${state.lastCloseUncleanS} allow_scripts ${settings.allowScripts}`,
     `kill_script_sec ${settings.killScriptS}`,
   ];
-  // The later generation's word, where there is something to tell that 3.8.5 cannot have.
+  // The later generation's field, shown only in states that 3.8.5 cannot have.
   if (fireTimeoutS !== DEFAULT_FIRE_TIMEOUT_S) head.push(`fire_timeout ${fireTimeoutS}`);
   const lines = [head.join(' ')];
   for (const [index, script] of state.scripts.entries()) {

@@ -176,7 +176,7 @@ test('a client whose first expiry lay in the socket while wdmd stood still', () 
   }
 });
 
-test('a renewal that lay in the socket is heard before its client is judged', () => {
+test('a renewal that lay in the socket is read before its client is tested', () => {
   for (const expireS of EXPIRIES_S) {
     for (let forS = 1; forS <= 35; forS++) {
       const { harness, client } = begun(expireS);

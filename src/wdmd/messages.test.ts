@@ -13,7 +13,7 @@ interface Recorded {
   }[];
 }
 
-test('the recorded life of a lockspace gets the recorded replies', () => {
+test('the recorded course of a lockspace gets the recorded replies', () => {
   const root = process.env['HOLDFAST_ROOT'] ?? process.cwd();
   const file = join(root, 'test/vectors/wdmd/400-wdmd-lockspace-life.json');
   const recorded = JSON.parse(readFileSync(file, 'utf8')) as Recorded;
@@ -115,7 +115,7 @@ function open(harness: WdmdHarness, fireTimeout: number) {
   return { peer, answer: peer.takeMessage().fireTimeout };
 }
 
-test('command 7: open already; another timeout only while nobody counts on one', () => {
+test('command 7: open already; another timeout only while no client counts on one', () => {
   const harness = new WdmdHarness();
   assert.equal(open(harness, 60).answer, 60);
   const held = new WdmdHarness();
@@ -124,7 +124,7 @@ test('command 7: open already; another timeout only while nobody counts on one',
   assert.ok(!held.performed.some((what) => what.includes('setTimeout')));
 });
 
-test('command 7 with 30: tested every 5 s, told in dumps, back to 60 when it leaves', () => {
+test('command 7 with 30: tested every 5 s, shown in dumps, back to 60 when it leaves', () => {
   const harness = new WdmdHarness();
   const { peer, answer } = open(harness, 30);
   assert.equal(answer, 30);
@@ -167,7 +167,7 @@ test('command 7 while tests fail is refused: this machine may be reset any momen
   assert.equal(open(harness, 60).answer, 0);
 });
 
-test('who sends many messages ahead has one served while each other client has one', () => {
+test('a client that sends many messages ahead has one served for each one of the others', () => {
   const harness = new WdmdHarness();
   const flooder = harness.connect();
   const other = harness.connect();

@@ -10,7 +10,7 @@ import {
 
 const SHOWN_NAME_BYTES = 63; // as many as 3.8.5 keeps
 
-/** Commands nobody knows are ignored, and the connection stays (spec 25 §2). */
+/** Unknown commands are ignored, and the connection stays open (spec 25 §2). */
 export function applyMessage(state: WdmdState, connectionId: number, message: WdmdMessage): void {
   const client = state.clients.find((other) => other?.connectionId === connectionId);
   if (client === undefined || client === null) return;
@@ -56,9 +56,9 @@ function statusReply(state: WdmdState, message: WdmdMessage): WdmdMessage {
 
 /**
  * Command 7: a client wants the device open with a fire timeout of its own. It is open already; its
- * timeout changes only while nobody counts on it, else the answer is the one in force, which the
- * client may refuse. Never while tests fail: this machine may be reset any moment. Never longer
- * than other hosts wait for every host's watchdog.
+ * timeout changes only while no other client counts on it, else the answer is the one in force,
+ * which the client may refuse. Never while tests fail: this machine may be reset any moment. Never
+ * longer than other hosts wait for every host's watchdog.
  */
 function openWatchdog(
   state: WdmdState,
@@ -83,7 +83,7 @@ function openWatchdog(
   state.effects.push({ kind: 'setTimeout', timeoutS, insteadOfS: state.fireTimeoutS, asked });
 }
 
-/** Whether somebody other than `asker` counts on the fire timeout in force. */
+/** Whether another client than `asker` counts on the fire timeout in force. */
 export function isTimeoutHeld(state: WdmdState, asker: TestClient | null): boolean {
   return state.clients.some((client) => {
     if (client === null) return false;

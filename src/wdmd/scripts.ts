@@ -3,7 +3,7 @@ import { log, MAX_SCRIPTS, nowSOf, type Script, testIntervalOf, type WdmdState }
 
 const ENDED_BY_SIGNAL = 4; // as 3.8.5 shows it
 
-/** Those known stay with their counts; what vanished goes at its next run. */
+/** Known scripts keep their counts; one that vanished is dropped at its next run. */
 export function scriptsFound(state: WdmdState, names: readonly ByteString[]): void {
   for (const name of names) {
     if (state.scripts.some((script) => script.name === name)) continue;
@@ -16,7 +16,7 @@ export function scriptsFound(state: WdmdState, names: readonly ByteString[]): vo
   }
 }
 
-/** Starts what is due, and waits as long as the next test may be kept waiting. */
+/** Starts the scripts that are due, and waits for them as long as the next test can wait. */
 export function startScripts(state: WdmdState): void {
   const nowS = nowSOf(state);
   const waitS = Math.max(1, testIntervalOf(state.fireTimeoutS) - 1);

@@ -8,7 +8,7 @@ export type WdmdMessage = RecordOf<typeof wdmdMessage>;
 /** What sanlock counts on: a host is dead 60 s after its lease expired (spec 10 §4). */
 export const DEFAULT_FIRE_TIMEOUT_S = 60;
 export const MAX_SCRIPTS = 8;
-/** Connections and the dead that left an expiry behind; beyond, new ones are turned away. */
+/** Connections, and dead clients whose expiry stands; beyond, new ones are refused. */
 export const MAX_CLIENTS = 1000;
 
 export interface WdmdSettings {
@@ -62,7 +62,7 @@ export interface WdmdState {
   readonly clients: (TestClient | null)[];
   readonly scripts: Script[];
   device: 'open' | 'closed';
-  /** What clients were told: the device fires at most so long after an expiry. */
+  /** What STATUS answers: the device fires at most so long after an expiry. */
   fireTimeoutS: number;
   /** What the device counts down from: `fireTimeoutS`, or less once it was touched too late. */
   countdownS: number;
@@ -70,13 +70,13 @@ export interface WdmdState {
   touchedMs: number;
   /** Since it was touched last, it has not refused a shorter timeout. */
   canShorten: boolean;
-  /** Open and not touched, because an expiry has passed; said once. */
+  /** Open and not touched, because an expiry has passed; logged once. */
   isLeftAlone: boolean;
-  /** As STATUS tells it: the normal interval, or 1 while tests fail. */
+  /** As STATUS answers it: the normal interval, or 1 while tests fail. */
   testIntervalS: number;
-  /** 0: none yet; then the first event asks for one. */
+  /** 0: none yet; then the first event tests. */
   lastTestS: number;
-  /** Something happened that the next tick should not be waited for. */
+  /** An event wants a tick at once. */
   isTickWanted: boolean;
   readonly startedS: number;
   lastKeepaliveS: number;

@@ -13,7 +13,7 @@ export function fencedRunDir(environment: Environment): string {
   return given(environment['FENCE_SANLOCKD_RUN_DIR']) ?? '/run/fence_sanlockd';
 }
 
-/** Where running agents say whom they fence. */
+/** Where running agents note which host they fence. */
 export function agentRunDir(environment: Environment): string {
   return given(environment['FENCE_SANLOCK_RUN_DIR']) ?? '/run/fence_sanlock';
 }

@@ -19,7 +19,7 @@ export function signalTo(pid: number, signal: 'SIGUSR1' | 'SIGUSR2'): boolean {
   return signalNamed(pid, { name: FENCE_DAEMON_NAME, signal: constants.signals[signal] });
 }
 
-/** The host ids that living agents are fencing; the file of a killed one stays behind. */
+/** The host ids that living agents are fencing; the file of a killed one remains. */
 export function victimsOfAgents(agentDir: string): readonly number[] {
   const notes = filesIn(agentDir)
     .filter((name) => name.startsWith(AGENT_FILE_PREFIX))

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { lockPidFile, type PidFile } from '../../platform/pid-file.ts';
 
-/** Where a standing rig is noted; a test has a folder of its own. */
+/** Where a running rig is noted; a test has its own folder. */
 export const RIG_DIR = process.env['HOLDFAST_RUN_DIR'] ?? '/run';
 const LOCK_FILE = join(RIG_DIR, 'holdfast-demo.pid');
 

@@ -1,8 +1,8 @@
 import type { Outcome } from '../../rig/run.ts';
 
-/** How the demo looks: quiet, one idea a line, colours only where a person reads along. */
+/** The demo's output: one idea a line, colours only on a terminal. */
 const COLOUR = process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined;
-/** What lvm says about this rig rather than about locks: without device-mapper it must. */
+/** Lines of lvm about this rig rather than about locks: without device-mapper it prints them. */
 const ABOUT_THE_RIG = /Activation disabled|not zeroed|zeroing and wip|NOT backed up|^\s*$/;
 
 function paint(code: string, text: string): string {
@@ -11,7 +11,7 @@ function paint(code: string, text: string): string {
 
 let isHushed = false;
 
-/** Nothing more is said until the next `hush(false)`. */
+/** Nothing more is printed until the next `hush(false)`. */
 export function hush(isOn: boolean): void {
   isHushed = isOn;
 }
@@ -47,7 +47,7 @@ export function answer(outcome: Outcome): void {
   say(`      ${paint('2', `(${verdict}, ${took})`)}`);
 }
 
-/** One line that counts down in place; where nobody watches, a line now and then. */
+/** One line that counts down in place; without a terminal, a line now and then. */
 export function countdown(text: string, secondsLeft: number): void {
   if (isHushed) return;
   if (process.stdout.isTTY === true) {

@@ -17,12 +17,12 @@ const IO_TIMEOUT_S = 1;
 const INSTALL_MS = 600_000;
 
 export const DEMO_USAGE = `Usage: holdfast demo [--once]
-Three hosts and one LUN on this machine, told with real lvm commands; afterwards the hosts stay up
-until Ctrl-C, for holdfast rig. One at a time; without root it is told on leases alone.
+Three hosts and one LUN on this machine, shown with real lvm commands; afterwards the hosts stay up
+until Ctrl-C, for holdfast rig. One at a time; without root it is shown on leases alone.
   --once   end behind the demo
 `;
 
-/** `holdfast demo [--once]`: three hosts and one LUN, told with real lvm commands. */
+/** `holdfast demo [--once]`: three hosts and one LUN, shown with real lvm commands. */
 export async function demo(args: readonly string[]): Promise<number> {
   const unknown = args.find((arg) => arg !== '--once');
   if (unknown !== undefined) {
@@ -40,11 +40,11 @@ export async function demo(args: readonly string[]): Promise<number> {
     return 1;
   }
   const building = buildRig();
-  const whole = async (): Promise<'told'> => {
+  const whole = async (): Promise<'played'> => {
     const rig = await building;
-    await tell(rig);
+    await play(rig);
     if (!args.includes('--once')) await keepRig(rig, asked);
-    return 'told';
+    return 'played';
   };
   return toTheEnd(asked, whole, async () => {
     const rig = await building.catch(() => null); // what was built until then is down already
@@ -92,12 +92,10 @@ async function who(host: Host): Promise<void> {
   answer(await host.run(join(dirname(__dirname), 'bin', 'holdfast'), ['who', NAME]));
 }
 
-async function tell(rig: Rig): Promise<void> {
+async function play(rig: Rig): Promise<void> {
   const [alpha, beta, gamma] = [rig.host(1), rig.host(2), rig.host(3)];
   heading('1. Three hosts see one LUN');
-  why(
-    `${rig.lun.device} is the LUN; alpha, beta and gamma are namespaces with daemons of their own.`,
-  );
+  why(`${rig.lun.device} is the LUN; alpha, beta and gamma are namespaces with their own daemons.`);
   for (const host of rig.hosts) await host.startDaemons();
   why(
     'On each of them run our sanlock and our lvmlockd; the lvm commands are Debian’s, unmodified.',
@@ -107,7 +105,7 @@ async function tell(rig: Rig): Promise<void> {
   why('vgcreate --shared writes the lease areas into the volume group itself and joins alpha.');
   await must(alpha, 'vgcreate', '--shared', VG, rig.lun.device);
   for (const host of [beta, gamma]) await must(host, 'vgchange', '--lockstart', VG);
-  why('Each host now renews a lease of its own on the disk: that is how others know it lives.');
+  why('Each host now renews its own lease on the disk: so other hosts know that it is alive.');
 
   heading('3. A logical volume for one host at a time');
   await must(alpha, 'lvcreate', '-an', '-L', '64m', '-n', LV, VG);
@@ -120,7 +118,7 @@ async function tell(rig: Rig): Promise<void> {
   heading('4. Handed over, then shared');
   await must(alpha, 'lvchange', '-an', NAME);
   await must(beta, 'lvchange', '-aey', NAME);
-  why('Given back on alpha, it is free for beta at once.');
+  why('Released on alpha, it is free for beta at once.');
   await must(beta, 'lvchange', '-an', NAME);
   await must(alpha, 'lvchange', '-asy', NAME);
   await must(gamma, 'lvchange', '-asy', NAME);
@@ -131,7 +129,7 @@ async function tell(rig: Rig): Promise<void> {
   await takeover(rig, alpha, gamma);
 }
 
-/** The dead cannot give back: everybody waits until the watchdog has surely reset them. */
+/** A dead host releases nothing: the others wait until its watchdog has surely reset it. */
 async function takeover(rig: Rig, alpha: Host, gamma: Host): Promise<void> {
   heading('5. A host dies');
   await must(alpha, 'lvchange', '-aey', NAME);

@@ -30,7 +30,7 @@ export async function leaseDemo(obstacle: string, asked: Promise<'asked'>): Prom
     children.push(child);
     return child;
   };
-  const whole = async (): Promise<'told'> => {
+  const whole = async (): Promise<'played'> => {
     const disk = join(dir, 'disk');
     const file = await open(disk, 'w');
     await file.truncate(4 * MIB);
@@ -38,7 +38,7 @@ export async function leaseDemo(obstacle: string, asked: Promise<'asked'>): Prom
     const alpha = await startNode(start, dir, { name: 'alpha', hostId: 1 });
     const beta = await startNode(start, dir, { name: 'beta', hostId: 2 });
     await tell(start, [alpha, beta], disk);
-    return 'told';
+    return 'played';
   };
   return toTheEnd(asked, whole, async () => {
     for (const child of children) child.kill('SIGKILL');
@@ -67,7 +67,7 @@ async function startNode(
   return node;
 }
 
-/** The socket must belong to whoever runs this: without root no other owner is possible. */
+/** The socket belongs to the user who runs this: without root no other owner is possible. */
 async function ownNames(): Promise<readonly string[]> {
   const group = await run('id', ['-gn']);
   return ['-U', userInfo().username, '-G', group.stdout.trim()];

@@ -19,7 +19,7 @@ interface RigNote {
   }[];
 }
 
-/** Keeps the hosts up until `asked`, and says how to enter them. */
+/** Keeps the hosts up until `asked`, and prints how to enter them. */
 export async function keepRig(rig: Rig, asked: Promise<unknown>): Promise<void> {
   const names = ['PATH', 'LVM_SYSTEM_DIR', 'LVM_SUPPRESS_FD_WARNINGS', 'SANLOCK_PRIVILEGED'];
   const hosts = rig.hosts.map((host) => ({
@@ -33,7 +33,7 @@ export async function keepRig(rig: Rig, asked: Promise<unknown>): Promise<void> 
   say('  holdfast rig enter 2          a shell on beta (in this folder: bin/holdfast rig enter 2)');
   say('  sanlock client status         what this host holds');
   say('  lvmlockctl -i                 what lvm asked for');
-  say(`  lvchange -aey ${rig.vg}/data   take the volume, or be told who has it`);
+  say(`  lvchange -aey ${rig.vg}/data   take the volume, or see which host has it`);
   say(`  holdfast who ${rig.vg}/data    whose it is, from the disk alone`);
   why('Ctrl-C here takes everything down.');
   try {

@@ -6,7 +6,7 @@ import { leaseCode } from '../sanlock/direct-disk.ts';
 import type { LeaseState, NoLease } from './who-lease.ts';
 import type { WhoTarget } from './who-target.ts';
 
-// Damage keeps every host from a lease, whoever holds it: what it is, what clients are told, and
+// Damage keeps every host from a lease, also its holder: what it is, what clients are answered, and
 // the way out.
 
 const BLOCK_CODE = -214;

@@ -22,7 +22,7 @@ import { verifyDelta, verifyPaxos } from '../../lease/verify.ts';
 /** Enough to hold a leader record on any sector size. */
 export const FIRST_READ_BYTES = 4096;
 
-/** A lease as an acquire judges its area. */
+/** A lease as an acquire reads its area. */
 export interface LeaseState extends Holding {
   readonly lockspaceName: ByteString;
   readonly resourceName: ByteString;
@@ -30,7 +30,7 @@ export interface LeaseState extends Holding {
   readonly lver: bigint;
 }
 
-/** What stands where a lease was looked for, instead of a lease. */
+/** What stands at the lease's place instead of a lease. */
 export type NoLease =
   | { readonly kind: 'nothing' | 'cleared' | 'lockspace' }
   /** Every acquire is refused with this. */
@@ -50,7 +50,7 @@ export function decodeLeader(bytes: Uint8Array): Result<[PaxosLeader, Geometry],
 }
 
 /**
- * Who holds the lease in this area, and what keeps everybody from it.
+ * Which hosts hold the lease in this area, and what keeps all hosts from it.
  * @param knownHosts the largest host id in use in the lockspace: its block counts in any case
  */
 export function decodeLease(area: Uint8Array, knownHosts: number): Result<LeaseState, NoLease> {
@@ -78,7 +78,7 @@ export function knownHostsIn(area: Uint8Array, geometry: Geometry): number {
   return 0;
 }
 
-/** A host's delta lease, as an acquire judges it. */
+/** A host's delta lease, as an acquire reads it. */
 export function decodeHost(
   bytes: Uint8Array,
   wanted: { readonly lockspaceName: ByteString; readonly hostId: number },

@@ -4,7 +4,7 @@ import { fail, ok, type Result } from '../../base/result.ts';
 import { sanlockSpaceName } from '../../lvmlockd/managers/sanlock/layout.ts';
 import { parseResource } from '../../wire/sanlock/strings.ts';
 
-/** Where to look. The lockspace's area tells who the hosts are. */
+/** Where the lease is. The lockspace's area identifies the hosts. */
 export interface WhoTarget {
   /** As the asker would call it: 'vg0/root', 'LS1:RA'. */
   readonly label: string;

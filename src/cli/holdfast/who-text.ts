@@ -21,7 +21,7 @@ export function livenessOf(watched: WatchedHolder): Liveness {
   return watched.watchedS < 1 ? 'not watched' : 'silent';
 }
 
-/** For programs: everything as numbers, and the sentence people get. */
+/** For programs: everything as numbers, and the sentence for administrators. */
 export function whoJson(target: WhoTarget, answer: WhoAnswer): unknown {
   const { lease } = answer;
   return {
@@ -91,7 +91,7 @@ function standingText(watched: WatchedHolder): string {
   const safeS = protectedForS(ioS);
   const rule = `${safeS} s (8 × its io timeout of ${ioS} s, and 60 s for its watchdog)`;
   const ago = `${Math.round(watched.renewedAgoS ?? 0)} s ago`;
-  const looked = `${Math.round(watched.watchedS)} s`;
+  const duration = `${Math.round(watched.watchedS)} s`;
   switch (liveness) {
     case 'alive':
       return (
@@ -100,12 +100,12 @@ function standingText(watched: WatchedHolder): string {
       );
     case 'silent':
       return (
-        `did not renew in the ${looked} we looked, and a healthy host renews every ${renewalIntervalS(ioS)} s; ` +
+        `did not renew in the ${duration} we watched, and a healthy host renews every ${renewalIntervalS(ioS)} s; ` +
         `nobody may take this lease before ${rule} from its last renewal`
       );
     case 'not watched':
       return (
-        'is a member of the lockspace; one look cannot tell whether it is alive; ' +
+        'is a member of the lockspace; one reading does not show whether it is alive; ' +
         `nobody may take this lease before ${rule} from its last renewal`
       );
     case 'left':

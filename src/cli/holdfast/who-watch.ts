@@ -18,7 +18,7 @@ import {
 } from './who-lease.ts';
 import type { WhoTarget } from './who-target.ts';
 
-/** What a lookup needs of the outside. Disk failures are thrown with a sentence. */
+/** What a lookup needs of the machine. Disk failures are thrown with a sentence. */
 export interface WhoWorld {
   readonly read: (path: ByteString, offset: number, length: number) => Uint8Array;
   readonly nowMs: () => number;
@@ -26,7 +26,7 @@ export interface WhoWorld {
   readonly progress: (text: string) => void;
 }
 
-/** A holder as found, and what watching its host lease told. */
+/** A holder as found, and what its host lease showed while it was watched. */
 export interface WatchedHolder {
   readonly holder: Holder;
   readonly host: DeltaLeader | null;
@@ -45,24 +45,24 @@ export interface WhoAnswer {
 }
 
 const POLL_MS = 250;
-/** The lease may change hands while we look; then we look again. */
-const MAX_LOOKS = 3;
+/** The lease may change hands meanwhile; then it is read again. */
+const MAX_READINGS = 3;
 
 export async function lookUp(
   world: WhoWorld,
   target: WhoTarget,
   options: { readonly watch: boolean },
 ): Promise<Result<WhoAnswer, string>> {
-  for (let look = 1; ; look++) {
+  for (let reading = 1; ; reading++) {
     const lease = readLease(world, target);
     if (!lease.ok) return lease;
     const holders = await watchHolders(world, target, lease.value, options.watch);
     const again = readLease(world, target);
     if (!again.ok) return again;
-    if (look === MAX_LOOKS || isSame(lease.value, again.value)) {
+    if (reading === MAX_READINGS || isSame(lease.value, again.value)) {
       return ok({ lease: lease.value, holders });
     }
-    world.progress('the lease changed hands meanwhile: looking again\n');
+    world.progress('the lease changed hands meanwhile: reading it again\n');
   }
 }
 
@@ -123,9 +123,9 @@ async function watchHolders(
   const longestS = Math.max(0, ...members.map((one) => renewalSeenWithinS(ioTimeoutS(host(one)))));
   const waiting = () => members.filter((one) => one.renewedMs === null);
   while (watch && waiting().length > 0 && world.nowMs() - startMs < longestS * 1000) {
-    const lookedS = Math.floor((world.nowMs() - startMs) / 1000);
+    const watchedS = Math.floor((world.nowMs() - startMs) / 1000);
     const names = waiting().map((one) => host(one)?.hostName);
-    world.progress(`waiting for a renewal of ${names.join(', ')}: ${lookedS} of ${longestS} s\r`);
+    world.progress(`waiting for a renewal of ${names.join(', ')}: ${watchedS} of ${longestS} s\r`);
     await world.sleep(POLL_MS);
     for (const one of waiting()) {
       const now = readHost(world, target, lease, one.holder.hostId);

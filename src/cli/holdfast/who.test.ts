@@ -124,7 +124,7 @@ test('an owner that does not renew is called silent after 3 io timeouts', async 
   device.putLeader(OWNED_BY_1);
   const answer = await lookUp(device.world, TARGET, { watch: true });
   assert.ok(answer.ok);
-  assert.match(whoText(TARGET, answer.value), /did not renew in the 7 s we looked/);
+  assert.match(whoText(TARGET, answer.value), /did not renew in the 7 s we watched/);
   assert.equal(device.nowMs, 57_000);
   const json = JSON.parse(JSON.stringify(whoJson(TARGET, answer.value)));
   assert.equal(json.holders[0].liveness, 'silent');
@@ -132,10 +132,10 @@ test('an owner that does not renew is called silent after 3 io timeouts', async 
   assert.ok(device.shown.some((text) => text.includes('waiting for a renewal of host-1')));
 });
 
-test('one look says what one look can tell', async () => {
+test('one reading reports only what it shows', async () => {
   const device = new FakeDevice();
   device.putLeader(OWNED_BY_1);
-  assert.match(await ask(device, false), /one look cannot tell whether it is alive/);
+  assert.match(await ask(device, false), /one reading does not show whether it is alive/);
   assert.equal(device.nowMs, 50_000);
 });
 
@@ -161,7 +161,7 @@ test('an owner whose leader another host wrote has released by its own block', a
   assert.match(await ask(device), /^exclusive: host-1/m);
 });
 
-test('a lease that changes hands while we look is looked at again', async () => {
+test('a lease that changes hands during the reading is read again', async () => {
   const device = new FakeDevice();
   device.putLeader(OWNED_BY_1);
   device.onTime = (nowMs) => {
@@ -172,7 +172,7 @@ test('a lease that changes hands while we look is looked at again', async () => 
   assert.match(await ask(device), /version 8\nexclusive: host-2 .* is alive/);
 });
 
-test('a damaged block keeps everybody out, also behind the recorded hosts, and the way out is named', async () => {
+test('a damaged block keeps all hosts out, also behind the recorded hosts, and the way out is named', async () => {
   const device = new FakeDevice();
   device.putLeader({ lver: 4n, numHosts: 1n });
   device.bytes[MIB + (1 + 3) * 512] = 7; // of host 3, which is in the lockspace
@@ -202,7 +202,7 @@ test('numbers that cannot be are damage, as an acquire finds', async () => {
   assert.match(await ask(device), /^exclusive: .* has a damaged host lease \(a wrong checksum\)/m);
 });
 
-test('what an acquire would go past is held by nobody', async () => {
+test('a holder that an acquire would pass over holds nothing', async () => {
   const device = new FakeDevice();
   device.putLeader({ ...OWNED_BY_1, writeId: 2n });
   const block = { ...zeroRecord(dblock), mbal: 1n, lver: 8n };
@@ -214,7 +214,7 @@ test('what an acquire would go past is held by nobody', async () => {
   assert.match(await ask(device), /nobody holds it/, 'generation 0 is no membership');
 });
 
-test('a leader that was put back is said to be, and the host of the later version holds it', async () => {
+test('a leader that was put back is reported, and the host of the later version holds it', async () => {
   const device = new FakeDevice();
   device.putLeader({ ...OWNED_BY_1, ownerId: 2n, writeId: 3n });
   const values = { bal: 1n, inpHostId: 1n, inpGeneration: 3n, inpTimestampS: 9n };

@@ -12,7 +12,7 @@ export const WHO_USAGE = `holdfast who <vg>/<lv>
 holdfast who <lockspace>:<resource>:<path>:<offset>
 holdfast who --path <path> --offset <bytes>
     [--lockspace <path>[:<offset>]]  where the lockspace is (offset 0 of the same device)
-    [--now]                          one look, without waiting for a renewal
+    [--now]                          one reading, without waiting for a renewal
     [--json]                         for programs
 
 Reads only the disk: neither sanlock nor lvmlockd needs to run here, and nothing is written.

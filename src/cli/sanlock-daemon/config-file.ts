@@ -2,13 +2,13 @@ import { type Finding, quoted } from './finding.ts';
 import { nearestKey } from './nearest-key.ts';
 import { isWithoutEffect, knownKeys, type SettingId, settingOfKey } from './setting-table.ts';
 
-/** A setting as somebody wrote it, before anybody asked what it means. */
+/** A setting as written, before its meaning is decided. */
 export interface Given {
   readonly id: SettingId;
   readonly place: string;
   /** The key or option as written. */
   readonly key: string;
-  /** null: the line cannot be read as one of a key and a value; `flaw` says why. */
+  /** null: the line cannot be read as one of a key and a value; `flaw` is the reason. */
   readonly text: string | null;
   readonly flaw: { readonly found: string; readonly wanted: string } | null;
 }

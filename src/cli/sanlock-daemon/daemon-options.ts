@@ -8,7 +8,7 @@ import { settingOfLetter } from './setting-table.ts';
  */
 const KNOWN_LETTERS = 'QRHLSUtGgwhlobeasrxnmpidfOPuzAZF';
 
-/** An option that no `sanlock` command has: said on stdout, where the C program says it. */
+/** An option that no `sanlock` command has: printed on stdout, as by the C program. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }

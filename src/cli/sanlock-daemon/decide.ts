@@ -20,7 +20,7 @@ export interface Decided {
 
 /**
  * What was given, one value a setting: the last one in the file, and an option before the file.
- * Only the value that decides can keep the daemon from starting; the others are told of.
+ * Only the value that decides can keep the daemon from starting; the others are reported.
  */
 export function decide(given: readonly Given[]): Decided {
   const values: SettingValues = {};
@@ -41,7 +41,7 @@ function take(given: Given, values: SettingValues): Finding[] {
   if (text === null || text === '') {
     const found = flaw?.found ?? 'nothing';
     const wanted = flaw?.wanted ?? wantedText(row);
-    // Nothing is no name: the host then has a new one of its own, as without the line.
+    // An empty text is no name: the host then gets a new one, as without the line.
     const isStrict = row.strict && !(given.id === 'hostName' && flaw === null);
     return [finding(given, isStrict, { found, wanted, used: defaultText(given.id) })];
   }

@@ -6,7 +6,7 @@ export interface Finding {
   readonly verdict: Verdict;
   /** `/etc/sanlock/sanlock.conf:3`, or `option -w`. */
   readonly place: string;
-  /** The key or option as written; '' where the place says it all. */
+  /** The key or option as written; '' where the place is enough. */
   readonly key: string;
   readonly found: string;
   readonly wanted: string;
@@ -14,7 +14,7 @@ export interface Finding {
   readonly used: string;
 }
 
-/** The line for the person who wrote the setting. */
+/** The line for the administrator who wrote the setting. */
 export function findingText({ place, key, found, wanted, used }: Finding): string {
   const where = key === '' || place.endsWith(key) ? place : `${place}: ${key}`;
   return `${where}: found ${found}, wanted ${wanted}; ${used}`;
@@ -23,7 +23,7 @@ export function findingText({ place, key, found, wanted, used }: Finding): strin
 export const NOT_STARTED = 'the daemon does not start';
 const MAX_SHOWN = 100;
 
-/** What somebody wrote, quoted and cut to a length that a line of a log can bear. */
+/** The text as written, quoted and cut to a length that fits a line of a log. */
 export function quoted(text: string): string {
   return JSON.stringify(text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text);
 }

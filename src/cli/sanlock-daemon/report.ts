@@ -1,7 +1,7 @@
 import type { Log } from '../../ports/log.ts';
 import { type Finding, findingText } from './finding.ts';
 
-/** A sentence for each mistake, on stderr; what has no effect is nobody's mistake. */
+/** A sentence for each mistake, on stderr; a setting without effect is no mistake. */
 export function complainOf(findings: readonly Finding[], complain: (line: string) => void): void {
   for (const finding of findings) {
     if (finding.verdict !== 'note') complain(`sanlock daemon: ${findingText(finding)}`);
@@ -17,7 +17,7 @@ export function logFindings(findings: readonly Finding[], log: Log): void {
   }
 }
 
-/** `--check`: all there is to say, the last line what would happen. @returns the exit status */
+/** `--check`: all findings; the last line is what would happen. @returns the exit status */
 export function reportCheck(
   findings: readonly Finding[],
   to: { readonly print: (line: string) => void; readonly complain: (line: string) => void },

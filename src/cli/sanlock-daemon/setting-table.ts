@@ -10,8 +10,9 @@ interface Row {
   readonly key: string | null;
   readonly letter: string | null;
   /**
-   * Decides who may have a lease or whom the daemon is: never guessed, a mistake keeps the daemon
-   * from starting. Others count as not given, as in the original, and are told of.
+   * It decides which host may have a lease, or as which user the daemon runs: a mistake keeps the
+   * daemon from starting. Mistakes in other settings are reported, and the setting counts as not
+   * given, as in the original.
    */
   readonly strict: boolean;
 }
@@ -146,7 +147,7 @@ export function effectiveKeys(): readonly string[] {
   return IDS.flatMap((id) => SETTINGS[id].key ?? []);
 }
 
-/** What may stand there, for the person who wrote something else. */
+/** What may stand there, for an administrator who wrote something else. */
 export function wantedText(row: SettingRow): string {
   if (row.kind === 'word') return `1 to ${row.maxBytes} bytes`;
   const { min, max } = row;

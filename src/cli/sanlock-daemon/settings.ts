@@ -10,7 +10,7 @@ import type { HostFacts, TextFile } from './host-facts.ts';
 import { ownerOf } from './owner.ts';
 import { MAX_FIRE_TIMEOUT_S, type SettingValues } from './setting-table.ts';
 
-/** What only the composition needs: where lines go, and whether to stay in the foreground. */
+/** Settings that only the composition needs: where lines go, and whether to stay in the foreground. */
 export interface DaemonLogging {
   readonly foreground: boolean;
   readonly logfilePriority: number;

@@ -50,7 +50,7 @@ function ended(context: ClientContext, early: readonly string[], result: number)
   return result;
 }
 
-/** The open connection keeps the process alive; when the daemon goes, there is nothing to hold. */
+/** The open connection keeps the process alive; when the daemon is gone, there is nothing to hold. */
 function sleepForEver(session: { onLost(handler: () => void): void }): Promise<number> {
   return new Promise((resolve) => session.onLost(() => resolve(-ERRNO.ENOTCONN)));
 }

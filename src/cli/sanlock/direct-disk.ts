@@ -15,7 +15,7 @@ export class OpenFailure extends Error {
   override readonly name = 'OpenFailure';
   readonly code: number;
 
-  /** `reason`: what people read. */
+  /** `reason`: the text for administrators. */
   constructor(code: number, reason: string) {
     super(reason);
     this.code = code;
@@ -48,8 +48,8 @@ export function nowMs(): number {
 }
 
 /**
- * Runs a lease procedure to its end on this thread. A disk that hangs hangs the command: nobody
- * but its caller waits for it, and no second write can follow one whose outcome is unknown.
+ * Runs a lease procedure to its end on this thread. A disk that hangs hangs the command: only
+ * its caller waits for it, and no second write can follow one whose outcome is unknown.
  */
 export function runDirectly<T>(
   steps: Steps<T>,

@@ -189,7 +189,7 @@ function dumpIndex(to: Dump, area: Uint8Array, areaOffset: number, sizes: Sizes)
   }
 }
 
-/** The first area without a lease, as a byte offset on a line of its own. */
+/** The first area without a lease, as a byte offset on its own line. */
 export function nextFree(line: CommandLine, place: string, print: Print): number {
   const stretch = parseStretch(place);
   const disk = openStretch(stretch, print);

@@ -98,8 +98,8 @@ function initDirectResource(line: CommandLine): number {
 }
 
 /**
- * A lease whose owner is another host is refused with ACQUIRE_LOCKSPACE: nobody here follows the
- * lockspace, so nobody knows whether that host is alive.
+ * A lease whose owner is another host is refused with ACQUIRE_LOCKSPACE: no process here
+ * follows the lockspace, so it is unknown whether that host is alive.
  */
 export function directAcquire(line: CommandLine): number {
   const resource = resourceOption(line);
@@ -128,7 +128,7 @@ export function directAcquire(line: CommandLine): number {
   return got.ok ? 0 : leaseCode(got.error.error);
 }
 
-/** Gives back what -i and -g name as the owner; the C program says 0 and writes nothing. */
+/** Releases what -i and -g name as the owner; the C program answers 0 and writes nothing. */
 export function directRelease(line: CommandLine): number {
   const resource = resourceOption(line);
   const place = resource.disks[0];
@@ -172,7 +172,7 @@ function readLeader(line: CommandLine, disk: DirectDisk) {
   return runDirectly(readResource(wish), { resource: disk });
 }
 
-/** This host in a lockspace nobody here follows. */
+/** This host in a lockspace that no process here follows. */
 function memberOf(line: CommandLine): Member {
   return {
     hostId: Number(BigInt.asUintN(32, u64Option(line, 'i'))),

@@ -75,7 +75,7 @@ export function directUpdate(line: CommandLine): number {
   return codeOf(disk, updateIndex(null, place, { ...entryOf(line), remove }));
 }
 
-/** @param tell gets what is said behind the result */
+/** @param tell gets the text behind the result */
 export function directLookup(line: CommandLine, tell: (text: string) => void): number {
   const { disk, place } = openIndex(line);
   const found = runDirectly(lookUpIndex(place, entryOf(line)), { resource: disk });

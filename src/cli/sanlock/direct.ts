@@ -24,7 +24,7 @@ export interface DirectContext {
 
 type DirectAction = (context: DirectContext) => number;
 
-/** `<name> done <n>`, where opening and reading may fail as well; then what `run` had to tell. */
+/** `<name> done <n>`, where opening and reading may fail as well; then the text of `run`. */
 function numbered(name: string, run: (line: CommandLine, tell: Print) => number): DirectAction {
   return ({ line, print, noted }) => {
     let said = '';

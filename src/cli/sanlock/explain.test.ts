@@ -21,13 +21,13 @@ function failed(code: number, of: Partial<FailedAction> = {}): FailedAction {
   return { ...base, line: line('-r', 'LS:RA:/dev/x:0'), code, ...of };
 }
 
-test('every number there is has a sentence of its own, whatever got it', () => {
+test('every number has its own sentence, for each command', () => {
   const unnamed = explanationOf(-9999, { action: 'acquire', unreached: false });
   for (const code of CODES) {
     for (const action of ACTIONS) {
       for (const unreached of [true, false]) {
         const { found, todo } = explanationOf(code, { action, unreached });
-        assert.notEqual(found, unnamed.found, `${code} is said as an unnamed one`);
+        assert.notEqual(found, unnamed.found, `${code} is explained as an unnamed one`);
         for (const part of [found, todo]) {
           assert.match(part, /^\S.{5,}[^.;\s]$/s, `${code}: ${part}`);
           assert.ok(!part.includes('\n'));
@@ -40,11 +40,11 @@ test('every number there is has a sentence of its own, whatever got it', () => {
   }
 });
 
-test('a number nobody has named is shown, with where to look', () => {
+test('a number without a name is shown, with where to read on', () => {
   assert.equal(
     sentence(failed(-9999), null),
     'sanlock client acquire of LS:RA:/dev/x:0: the daemon refused it (-9999 code -9999); ' +
-      'the log of the daemon says more: sanlock client log_dump',
+      'the log of the daemon has more: sanlock client log_dump',
   );
 });
 
@@ -55,7 +55,7 @@ test('no daemon, and no right to ask it, are not taken for an answer of it', () 
   assert.match(unreached(-13), /only root and the group of the daemon may use its socket/);
 });
 
-test('a name that is looked up and not there is an answer', () => {
+test('a lookup of a missing name is an answer', () => {
   assert.ok(isAnswer(failed(-2, { action: 'lookup' })));
   assert.ok(!isAnswer(failed(-2, { action: 'lookup', unreached: true })));
   assert.ok(!isAnswer(failed(-2, { action: 'convert' })));
@@ -84,14 +84,14 @@ test('a daemon that does not answer the second question leaves the plain sentenc
     },
   };
   for (const code of CODES) {
-    if (code === SANLOCK_CODES.HOSTID_BUSY) continue; // asks the disk
+    if (code === SANLOCK_CODES.HOSTID_BUSY) continue; // reads the disk
     assert.equal(await inspectCause(client, failed(code)), null);
   }
   assert.ok(asked.length > 0);
   for (const timeoutMs of asked) assert.ok(timeoutMs !== undefined && timeoutMs <= 3000);
 });
 
-test('a name that the original cuts without a word is said', () => {
+test('a name that the original cuts silently is reported', () => {
   const long = 'v'.repeat(60);
   assert.deepEqual(questionableWords('init', line('-s', `${long}:1:/d:0`)), [
     `sanlock: the name ${long} has 60 bytes, at most 48 count: ` +
@@ -101,7 +101,7 @@ test('a name that the original cuts without a word is said', () => {
   assert.deepEqual(questionableWords('init', line()), []);
 });
 
-test('a number that is none is said, as what it counts', () => {
+test('a text that is no number is reported, with the number it counts as', () => {
   assert.deepEqual(questionableWords('add_lockspace', line('-o', 'abc', '-w', '5s', '-g', '0x7')), [
     'sanlock: option -o: found "abc", wanted a number; it counts as 0, or as not given',
     'sanlock: option -w: found "5s", wanted a number; 5 is used',

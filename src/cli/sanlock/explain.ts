@@ -25,7 +25,7 @@ export interface FailedAction {
   readonly code: number;
   /** The daemon was never reached. */
   readonly unreached: boolean;
-  /** What the failure itself said, where it knew more than its number. */
+  /** The failure's own text, where it has more than its number. */
   readonly known: string | null;
 }
 
@@ -57,14 +57,14 @@ function resourceText({ lockspaceName, name, disks, flags, lver }: Resource): By
 }
 
 /**
- * Whether the result is an answer, and nothing went wrong: scripts look names up to see whether
- * they are there, and the suite of the original wants nothing on stderr then.
+ * Whether the result is an answer, and nothing went wrong: scripts look names up to learn whether
+ * they exist, and the suite of the original wants nothing on stderr then.
  */
 export function isAnswer({ command, action, code, unreached }: FailedAction): boolean {
   return command === 'client' && action === 'lookup' && code === -ERRNO.ENOENT && !unreached;
 }
 
-/** What else can be found out about a failed call; null: the number says it all. */
+/** What else can be found out about a failed call; null: nothing more than its number. */
 export async function inspectCause(
   client: Pick<SanlockClient, 'call'>,
   failed: FailedAction,

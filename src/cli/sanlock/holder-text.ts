@@ -10,9 +10,8 @@ import { RES_FLAGS, STATE_TYPES } from '../../wire/sanlock/socket.ts';
 import { type Lockspace, type Resource, sizesOfFlags } from '../../wire/sanlock/types.ts';
 
 /**
- * What the refusal did not say, asked after it: of the daemon, or of the disk by a process of its
- * own. Nothing here may keep the command waiting, so each question has its time and null is an
- * answer.
+ * What the refusal lacked, asked after it: of the daemon, or of the disk by another process.
+ * Nothing here may keep the command waiting, so each question has its time and null is an answer.
  */
 const ASK_MS = 3000;
 const DISK_MS = 3000;
@@ -20,7 +19,7 @@ const MAX_NAMED = 8;
 
 type Client = Pick<SanlockClient, 'call'>;
 
-/** `host 2, node7,` of the owner, or of the first sharer; null where nobody has it in that mode. */
+/** `host 2, node7,` of the owner, or of the first sharer; null where no host has it in that mode. */
 export async function ownerOnDisk(
   client: Client,
   resource: Resource,
@@ -104,7 +103,7 @@ export async function largestHostId(client: Client, lockspace: Lockspace): Promi
 
 /**
  * The name of the host that wrote a host lease. Only the disk has it while the lockspace is not
- * joined here, and a hung disk holds whoever reads it: a child of ours reads, and is left behind.
+ * joined here, and a hung disk holds its reader: a child of ours reads, and may outlive this one.
  */
 export function hostNameOnDisk(lockspaceText: string): Promise<string | null> {
   const program = process.argv[1];

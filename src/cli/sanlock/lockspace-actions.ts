@@ -99,7 +99,7 @@ export const setEventAction: Action = async (context) => {
   return result;
 };
 
-/** Of the later generation; another word than DEAD_EXT is told of and is no failure (spec 21 §3). */
+/** Of the later generation; another word than DEAD_EXT is reported and is no failure (spec 21 §3). */
 export const setHostAction: Action = async (context) => {
   const { line, print } = context;
   const host = { hostId: u64Option(line, 'i'), generation: u64Option(line, 'g') };

@@ -8,8 +8,8 @@ import { questionableWords } from './unknown-result.ts';
 import { USAGE } from './usage.ts';
 
 /**
- * The `sanlock` program (spec 22). Everything is said on stdout, as by the original; a failure in a
- * sentence on stderr as well. The status is 0 or 1.
+ * The `sanlock` program (spec 22). Everything is printed on stdout, as by the original; a failure
+ * is also a sentence on stderr. The status is 0 or 1.
  */
 export async function main(args: readonly string[]): Promise<number> {
   const [first = 'help', second] = args;
@@ -64,7 +64,7 @@ async function runAction(
     const found = wrongNameOnDisk(line, code);
     complain(sentence({ command, action, line, code, unreached: false, known }, found));
   } else if (code > 0) {
-    const todo = 'PATH[:OFFSET[:SIZE]] is wanted, and the sizes (-Z, -A) where no lease tells them';
+    const todo = 'PATH[:OFFSET[:SIZE]] is wanted, and the sizes (-Z, -A) where no lease has them';
     complain(`sanlock direct ${action}: ${known ?? 'it failed'}; ${todo}`);
   }
   return code === 0 ? 0 : 1;
@@ -104,7 +104,7 @@ function oneLine(text: string): string {
   return text.trim().replaceAll(/\n+/g, ': ');
 }
 
-/** The daemon is a bundle of its own, so that a client never loads it. */
+/** The daemon is its own bundle, so that a client never loads it. */
 async function runDaemon(args: readonly string[]): Promise<number> {
   const bundle: string = './sanlock-daemon.cjs';
   const daemon: unknown = await import(bundle);

@@ -1,6 +1,6 @@
 import { codeName, type SANLOCK_CODES, type SOCKET_ERRORS } from '../../wire/sanlock/codes.ts';
 
-/** What a result number means for the person who typed the command, and what to do about it. */
+/** What a result number means for the administrator who typed the command, and what to do. */
 export interface Explanation {
   readonly found: string;
   readonly todo: string;
@@ -8,8 +8,8 @@ export interface Explanation {
 
 type Code = keyof typeof SANLOCK_CODES | (typeof SOCKET_ERRORS)[number];
 
-const PATH: Explanation['todo'] = 'look at the path to the disk, and try again';
-const LOG: Explanation['todo'] = 'the log of the daemon says more: sanlock client log_dump';
+const PATH: Explanation['todo'] = 'check the path to the disk, and try again';
+const LOG: Explanation['todo'] = 'the log of the daemon has more: sanlock client log_dump';
 const AGAIN: Explanation['todo'] = 'try again';
 const CORRECT: Explanation['todo'] = 'correct the name, or the path and offset';
 
@@ -87,13 +87,13 @@ const EXPLANATIONS: Readonly<Record<Code, Explanation>> = {
     todo: 'try again 8 io timeouts and 60 s after its last renewal',
   },
   RELEASE_LVER: { found: 'the lease on the disk has another version than ours', todo: LOG },
-  RELEASE_OWNER: { found: 'the lease on the disk is not owned as was said', todo: LOG },
+  RELEASE_OWNER: { found: 'the lease on the disk is not owned as the command names it', todo: LOG },
   RENEW_OWNER: {
     found: 'another host wrote our host lease',
     todo: 'give each host a host id of its own',
   },
   RENEW_DIFF: {
-    found: 'somebody else wrote our host lease',
+    found: 'another host wrote our host lease',
     todo: 'give each host a host id of its own',
   },
   HOSTID_BUSY: {
@@ -206,7 +206,7 @@ const NOT_HELD: Explanation = {
   todo: 'sanlock client status shows what it holds',
 };
 
-/** Where a number says something else to one command than to the others. */
+/** Where a number means something else to one command than to the others. */
 const OF_ACTION: Readonly<Partial<Record<Code, Actions>>> = {
   ENOENT: {
     add_lockspace: NO_SUCH_LOCKSPACE,
@@ -234,7 +234,7 @@ const OF_ACTION: Readonly<Partial<Record<Code, Actions>>> = {
       found: 'the daemon is in use, and goes on',
       todo:
         'remove its lockspaces first (sanlock client rem_lockspace), or use -f 1; where leases of ' +
-        'an earlier daemon are kept, sanlock client log_dump says how to give them back',
+        'an earlier daemon are kept, sanlock client log_dump shows how to release them',
     },
     rem_lockspace: {
       found: 'the lockspace is in use',
@@ -251,10 +251,10 @@ const OF_ACTION: Readonly<Partial<Record<Code, Actions>>> = {
       found: 'the lockspace is being removed, or its users of an earlier daemon still run',
       todo: 'wait until they have ended; sanlock client log_dump names them',
     },
-    gets: { found: 'the daemon has not looked at the hosts yet', todo: AGAIN },
-    host_status: { found: 'the daemon has not looked at the hosts yet', todo: AGAIN },
-    acquire: { found: 'other hosts hold it shared, or it is being given back', todo: AGAIN },
-    command: { found: 'other hosts hold it shared, or it is being given back', todo: AGAIN },
+    gets: { found: 'the daemon has not read the host leases yet', todo: AGAIN },
+    host_status: { found: 'the daemon has not read the host leases yet', todo: AGAIN },
+    acquire: { found: 'other hosts hold it shared, or it is being released', todo: AGAIN },
+    command: { found: 'other hosts hold it shared, or it is being released', todo: AGAIN },
     convert: { found: 'others hold it shared', todo: 'release it there, or try again' },
   },
   EINVAL: {
@@ -289,7 +289,7 @@ const UNREACHED: Readonly<Partial<Record<Code, Explanation>>> = {
 
 const UNNAMED: Explanation = { found: 'the daemon refused it', todo: LOG };
 
-/** Always one: also for a number nobody has named. */
+/** Always one: also for a number without a name. */
 export function explanationOf(
   code: number,
   of: { readonly action: string; readonly unreached: boolean },

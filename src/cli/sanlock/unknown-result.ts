@@ -2,14 +2,14 @@ import { MAX_NAME_BYTES } from '../../wire/sanlock/socket.ts';
 import type { CommandLine, OptionLetter } from './command-line.ts';
 
 /**
- * What the original takes in its own way without a word, said: a number that is none counts as 0 or
- * as the digits in front, a name is cut. The command goes on, with the same result (spec 22 §1).
+ * Words that the original silently takes in its own way: a text that is no number counts as 0 or as
+ * the digits in front, a name is cut. The command goes on, with the same result (spec 22 §1).
  */
 export function questionableWords(action: string, line: CommandLine): readonly string[] {
   return [...cutNames(line), ...noNumbers(action, line), ...noPlace(line)];
 }
 
-/** Letters whose word is a number to every action that looks at it. */
+/** Letters whose word is a number to every action that uses it. */
 const NUMBERS: readonly OptionLetter[] = [...'abdfghilmnoptuwHLOPQRSZ'] as OptionLetter[];
 const NUMBER = /^[+-]?(0[xX][0-9a-fA-F]+|[0-9]+)$/;
 

@@ -34,7 +34,7 @@ const SOFTDOG = 'softdog';
 
 /**
  * --softdog, before the daemon starts: where a device can be used nothing happens. Else the
- * kernel's own watchdog takes its place, which is said. @returns the exit status.
+ * kernel's own watchdog takes its place, which is printed. @returns the exit status.
  */
 export function fallBack(
   options: WdmdOptions,
@@ -111,8 +111,8 @@ export function refusalText({ path, step, errno }: WatchdogRefusal): string {
 }
 
 /**
- * -d: the daemon's own words. Their length is announced by nobody, so a status is asked for behind
- * them: its reply, which repeats our name, is the end. @returns the exit status.
+ * -d: the daemon's own words. Nothing announces their length, so a status request follows: its
+ * reply, which repeats our name, is the end. @returns the exit status.
  */
 export function printDump(
   from: { readonly sockets: Sockets; readonly clock: Clock; readonly socketPath: ByteString },

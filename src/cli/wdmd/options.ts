@@ -110,7 +110,7 @@ function numbered(most: number, set: (draft: Draft, value: number) => void): Set
   };
 }
 
-/** The failure is one sentence for the person who typed it. */
+/** The failure is one sentence for the administrator who typed it. */
 export function parseOptions(args: readonly string[]): Result<WdmdOptions, string> {
   const draft: Draft = {
     action: 'serve',
