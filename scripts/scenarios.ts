@@ -1,24 +1,24 @@
-// `npm run scenarios`: plays every text scenario; `-- --accept` writes what happens now into them.
+// `npm run scenarios`: runs every text scenario; `-- --accept` writes the traces of now into them.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { playDaemonScenario } from '../src/sim/scenario/daemons.ts';
-import { playLeaseScenario } from '../src/sim/scenario/lease.ts';
-import { playLvmScenario } from '../src/sim/scenario/lvm.ts';
+import { runDaemonScenario } from '../src/sim/scenario/daemons.ts';
+import { runLeaseScenario } from '../src/sim/scenario/lease.ts';
+import { runLvmScenario } from '../src/sim/scenario/lvm.ts';
 
 const root = process.env['HOLDFAST_ROOT'] ?? '.';
 const ROOMS: readonly (readonly [string, (text: string) => string])[] = [
-  ['src/lease/scenarios', playLeaseScenario],
-  ['src/sanlock/scenarios', playDaemonScenario],
-  ['src/lvmlockd/scenarios', playLvmScenario],
+  ['src/lease/scenarios', runLeaseScenario],
+  ['src/sanlock/scenarios', runDaemonScenario],
+  ['src/lvmlockd/scenarios', runLvmScenario],
 ];
 const isAccepting = process.argv.includes('--accept');
 
 let changed = 0;
-for (const [folder, play] of ROOMS) {
+for (const [folder, run] of ROOMS) {
   for (const name of readdirSync(`${root}/${folder}`).sort()) {
     if (!name.endsWith('.scenario')) continue;
     const path = `${root}/${folder}/${name}`;
     const text = readFileSync(path, 'utf8');
-    const now = play(text);
+    const now = run(text);
     if (now === text) continue;
     changed++;
     if (isAccepting) writeFileSync(path, now);

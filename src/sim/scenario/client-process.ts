@@ -60,7 +60,7 @@ export class SanlockConnection {
 }
 
 /** What a client process does when it gets a signal, or when its killpath program runs. */
-export interface Manners {
+export interface ProcessBehavior {
   /** Seconds from SIGTERM to its end; null: it takes no notice. */
   readonly sigtermS: number | null;
   /** It hangs in the kernel, and even SIGKILL does not end it. */
@@ -74,6 +74,6 @@ export interface Manners {
 /** A process that uses leases. */
 export interface ClientProcess {
   readonly pid: number;
-  readonly manners: Manners;
+  readonly behavior: ProcessBehavior;
   readonly connection: SanlockConnection;
 }

@@ -8,7 +8,7 @@ import { type DaemonAction, FrontHost } from '../cluster/front-host.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import { MemoryJournal } from '../kernel/journal.ts';
 import { ProcessClock } from '../kernel/process-clock.ts';
-import { type ClientProcess, type Manners, SanlockConnection } from './client-process.ts';
+import { type ClientProcess, type ProcessBehavior, SanlockConnection } from './client-process.ts';
 import type { SharedDisks } from './shared-disks.ts';
 import { logOf, type Timeline } from './timeline.ts';
 import { HostWatchdog } from './watchdog.ts';
@@ -177,12 +177,12 @@ export class DaemonHost {
   }
 
   /** A process connects, registers and says how it wants to be stopped. */
-  startProcess(pid: number, manners: Manners, restriction: string | undefined): void {
+  startProcess(pid: number, behavior: ProcessBehavior, restriction: string | undefined): void {
     const connection = this.#connect(pid);
-    this.#processes.set(pid, { pid, manners, connection });
+    this.#processes.set(pid, { pid, behavior, connection });
     connection.call(register(), () => {});
-    if (manners.killpath !== null) {
-      const program = { path: manners.killpath, args: '' };
+    if (behavior.killpath !== null) {
+      const program = { path: behavior.killpath, args: '' };
       connection.call(killpath(program, { appendPid: true }), () => {});
     }
     if (restriction !== undefined) {
@@ -248,9 +248,9 @@ export class DaemonHost {
     }
     const subject = `process ${action.pid}`;
     this.#timeline.repeat(this.name, { subject, key: kind, text: `${kind} to ${action.pid}` });
-    const manners = this.#processes.get(action.pid)?.manners;
-    if (manners === undefined || manners.isStuck) return;
-    const endMs = kind === 'SIGKILL' ? END_MS : (manners.sigtermS ?? Infinity) * SECOND_MS;
+    const behavior = this.#processes.get(action.pid)?.behavior;
+    if (behavior === undefined || behavior.isStuck) return;
+    const endMs = kind === 'SIGKILL' ? END_MS : (behavior.sigtermS ?? Infinity) * SECOND_MS;
     if (endMs === Infinity) return;
     this.#machine.after(Math.max(endMs, END_MS), () => this.processEnds(action.pid));
   }
@@ -258,10 +258,10 @@ export class DaemonHost {
   #killpathRuns(pid: number): void {
     const client = this.#processes.get(pid);
     if (client === undefined) return;
-    if (client.manners.killpathDoes === 'end') {
+    if (client.behavior.killpathDoes === 'end') {
       this.#machine.after(END_MS, () => this.processEnds(pid));
     }
-    if (client.manners.killpathDoes === 'release') {
+    if (client.behavior.killpathDoes === 'release') {
       this.call(release([], { all: true }), pid, (result) =>
         this.#say(`${pid} release of all -> ${result}`),
       );

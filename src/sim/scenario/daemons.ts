@@ -8,10 +8,10 @@ import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
 import type { Lockspace, Resource } from '../../wire/sanlock/types.ts';
 import { SimClock } from '../kernel/clock.ts';
 import type { ProcessClock } from '../kernel/process-clock.ts';
-import type { Manners } from './client-process.ts';
+import type { ProcessBehavior } from './client-process.ts';
 import { DaemonHost, type DaemonSettings, type PausedProgram } from './daemon-host.ts';
 import { durationMs, pathOf, SharedDisks } from './shared-disks.ts';
-import { type Command, type Player, playText } from './text.ts';
+import { type Command, runText, type ScenarioRunner } from './text.ts';
 import { Timeline } from './timeline.ts';
 
 /** The longest an answer is waited for: a dead owner's lease takes 8·t + 60 s and more. */
@@ -39,11 +39,11 @@ const OFF: DaemonSettings = { killGraceS: 0, useWatchdog: false, watchdogFireTim
  *
  * @returns the same text with the traces as they are now
  */
-export function playDaemonScenario(text: string): string {
-  return playText(text, new Daemons());
+export function runDaemonScenario(text: string): string {
+  return runText(text, new Daemons());
 }
 
-class Daemons implements Player {
+class Daemons implements ScenarioRunner {
   readonly #clock = new SimClock();
   readonly #timeline = new Timeline(this.#clock);
   readonly #disks = new SharedDisks(this.#clock, this.#timeline);
@@ -54,9 +54,9 @@ class Daemons implements Player {
     return this.#timeline.take();
   }
 
-  play(command: Command): void {
+  run(command: Command): void {
     if (command.verb === 'hosts') this.#begin(command);
-    else if (command.verb === 'wait') this.#run(durationMs(command.words[0]));
+    else if (command.verb === 'wait') this.#advance(durationMs(command.words[0]));
     else this.#onHost(this.#hostOf(command), command);
   }
 
@@ -75,12 +75,13 @@ class Daemons implements Player {
       'wdmd-client': () => host.startWdmdClient(options.get('name') ?? '', fireTimeoutS(command)),
       pause: () => this.#pause(host, words[0], forMs),
       suspend: () => this.#suspend(host, forMs),
-      process: () => host.startProcess(pidOf(command), mannersOf(command), options.get('restrict')),
+      process: () =>
+        host.startProcess(pidOf(command), behaviorOf(command), options.get('restrict')),
       end: () => host.processEnds(pidOf(command)),
     };
     const carryOut = verbs[verb] ?? (() => this.#call(host, command));
     carryOut();
-    this.#run(0);
+    this.#advance(0);
   }
 
   /** Formats the disks and starts a daemon on each host. */
@@ -108,7 +109,7 @@ class Daemons implements Player {
   }
 
   #startOnWholeSecond(): void {
-    this.#run(Math.ceil(this.#clock.nowMs() / SECOND_MS) * SECOND_MS - this.#clock.nowMs());
+    this.#advance(Math.ceil(this.#clock.nowMs() / SECOND_MS) * SECOND_MS - this.#clock.nowMs());
     this.#timeline.start();
   }
 
@@ -154,7 +155,7 @@ class Daemons implements Player {
   #suspend(host: DaemonHost, forMs: number): void {
     this.#timeline.say(host.name, 'is suspended');
     const clocks = host.pause('machine');
-    this.#run(forMs);
+    this.#advance(forMs);
     this.#timeline.say(host.name, 'wakes');
     for (const clock of clocks) clock.slept(forMs);
     resume(clocks);
@@ -213,7 +214,7 @@ class Daemons implements Player {
     if (!isAnswered) say('no answer');
   }
 
-  #run(ms: number): void {
+  #advance(ms: number): void {
     let isOver = false;
     this.#clock.after(ms, () => {
       isOver = true;
@@ -272,7 +273,7 @@ function flagsOf(words: readonly string[]): number {
   return shared | (words.includes('persistent') ? RES_FLAGS.PERSISTENT : 0);
 }
 
-function mannersOf({ words, options }: Command): Manners {
+function behaviorOf({ words, options }: Command): ProcessBehavior {
   const sigterm = options.get('sigterm');
   const does = options.get('killpath-does') ?? 'nothing';
   assert(does === 'nothing' || does === 'release' || does === 'end', 'killpath does one of these');

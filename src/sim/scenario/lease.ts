@@ -16,7 +16,7 @@ import {
   ProcedureHarness,
   type WriteFate,
 } from '../procedure-harness.ts';
-import { type Command, type Player, playText } from './text.ts';
+import { type Command, runText, type ScenarioRunner } from './text.ts';
 import { foldRepeats, Trace } from './trace.ts';
 
 /**
@@ -31,26 +31,26 @@ import { foldRepeats, Trace } from './trace.ts';
  *
  * @returns the same text with the traces as they are now
  */
-export function playLeaseScenario(text: string): string {
-  return playText(text, new Procedures());
+export function runLeaseScenario(text: string): string {
+  return runText(text, new Procedures());
 }
 
 /** One host's procedure in progress. */
-interface Play {
+interface Procedure {
   readonly task: HarnessTask<string>;
   readonly trace: Trace;
 }
 
-class Procedures implements Player {
+class Procedures implements ScenarioRunner {
   readonly #harness = new ProcedureHarness();
   readonly #hosts = new Map<number, HarnessHost>();
-  readonly #plays = new Map<number, Play>();
+  readonly #procedures = new Map<number, Procedure>();
   readonly #holds = new Map<number, PaxosHold>();
   readonly #fates = new Map<number, { readonly label: string; readonly fate: WriteFate }>();
 
   #trace: string[] = [];
 
-  play(command: Command): void {
+  run(command: Command): void {
     this.#trace.push(...this.#carryOut(command));
   }
 
@@ -104,7 +104,7 @@ class Procedures implements Player {
   }
 
   #start(hostId: number, steps: Steps<string>, command: Command): string[] {
-    this.#plays.set(hostId, { task: this.#host(hostId).task(steps), trace: new Trace() });
+    this.#procedures.set(hostId, { task: this.#host(hostId).task(steps), trace: new Trace() });
     return this.#advance(hostId, command);
   }
 
@@ -141,23 +141,23 @@ class Procedures implements Player {
   }
 
   #advance(hostId: number, command: Command): string[] {
-    const play = this.#plays.get(hostId);
-    assert(play !== undefined, `host ${hostId} has something to resume`);
+    const procedure = this.#procedures.get(hostId);
+    assert(procedure !== undefined, `host ${hostId} has something to resume`);
     const host = this.#host(hostId);
     const pauseBefore = command.options.get('pause-before');
     const lines: string[] = [];
-    for (let effect = play.task.wants; effect !== null; effect = play.task.wants) {
-      const label = play.trace.label(effect);
+    for (let effect = procedure.task.wants; effect !== null; effect = procedure.task.wants) {
+      const label = procedure.trace.label(effect);
       if (label === pauseBefore) return [...lines, `${hostId} pauses before ${label}`];
       const planned = this.#fates.get(hostId);
       host.fate = () => (planned?.label === label ? planned.fate : 'done');
       if (planned?.label === label) this.#fates.delete(hostId);
-      const reply = play.task.step();
+      const reply = procedure.task.step();
       assert(reply !== null, 'an effect has a reply');
-      lines.push(`${hostId} ${play.trace.line(effect, reply)}`);
+      lines.push(`${hostId} ${procedure.trace.line(effect, reply)}`);
     }
-    this.#plays.delete(hostId);
-    return [...lines, `${hostId} ${play.task.result}`];
+    this.#procedures.delete(hostId);
+    return [...lines, `${hostId} ${procedure.task.result}`];
   }
 }
 

@@ -6,7 +6,7 @@ import { Dice } from '../kernel/dice.ts';
 import { SimStorage } from '../kernel/disk.ts';
 import { LeaseTrace } from './lease-trace.ts';
 import { durationMs } from './shared-disks.ts';
-import { type Command, type Player, playText } from './text.ts';
+import { type Command, runText, type ScenarioRunner } from './text.ts';
 import { logEvent, Timeline } from './timeline.ts';
 
 const VG = 'vg';
@@ -32,11 +32,11 @@ const HIDDEN = ['client.signalled', 'client.killpath'];
  *
  * @returns the same text with the traces as they are now
  */
-export function playLvmScenario(text: string): string {
-  return playText(text, new LvmHosts());
+export function runLvmScenario(text: string): string {
+  return runText(text, new LvmHosts());
 }
 
-class LvmHosts implements Player {
+class LvmHosts implements ScenarioRunner {
   readonly #clock = new SimClock();
   readonly #timeline = new Timeline(this.#clock);
   readonly #trace = new LeaseTrace(this.#timeline);
@@ -48,9 +48,9 @@ class LvmHosts implements Player {
     return this.#timeline.take();
   }
 
-  play(command: Command): void {
+  run(command: Command): void {
     if (command.verb === 'hosts') this.#begin(command);
-    else if (command.verb === 'wait') this.#run(durationMs(command.words[0]));
+    else if (command.verb === 'wait') this.#advance(durationMs(command.words[0]));
     else this.#onHost(this.#hostOf(command), command);
   }
 
@@ -67,7 +67,7 @@ class LvmHosts implements Player {
     };
     const carryOut = verbs[command.verb] ?? (() => this.#ask(host, command));
     carryOut();
-    this.#run(0);
+    this.#advance(0);
   }
 
   #hostOf(command: Command): LvmHost {
@@ -90,7 +90,7 @@ class LvmHosts implements Player {
       this.#must(host, startRequest(host));
       this.#must(host, 'request="start_wait"');
     }
-    this.#run(Math.ceil(this.#clock.nowMs() / SECOND_MS) * SECOND_MS - this.#clock.nowMs());
+    this.#advance(Math.ceil(this.#clock.nowMs() / SECOND_MS) * SECOND_MS - this.#clock.nowMs());
     this.#timeline.start();
   }
 
@@ -175,11 +175,11 @@ class LvmHosts implements Player {
       assert(result === 0, `${host.name} is set up`);
       reply = text;
     });
-    for (let waited = 0; reply === null && waited < 120; waited++) this.#run(SECOND_MS);
+    for (let waited = 0; reply === null && waited < 120; waited++) this.#advance(SECOND_MS);
     return reply ?? '';
   }
 
-  #run(ms: number): void {
+  #advance(ms: number): void {
     this.#clock.runUntil(this.#clock.nowMs() + ms);
   }
 }

@@ -1,4 +1,5 @@
 import { assert } from '../../base/assert.ts';
+import { ERRNO } from '../../base/errno.ts';
 import { MIB, SECOND_MS } from '../../base/units.ts';
 import { decode } from '../../codec/struct.ts';
 import { deltaLeader, encodeDeltaLeader } from '../../format/leader.ts';
@@ -10,12 +11,12 @@ import type { Timeline } from './timeline.ts';
 /** No scenario lasts so long: what hangs until then is never answered. */
 export const FOREVER_MS = 1e9;
 const SECTOR = 512;
-const EIO = 5;
+
 /** Each holds one lockspace and then, 1 MiB each, its resources R1, R2 and R3. */
 const AREAS = 4;
 
 /** What one host meets on one disk. */
-interface Trouble {
+interface DiskFault {
   readonly kind: 'hangs' | 'refuses writes';
   readonly untilMs: number;
 }
@@ -25,7 +26,7 @@ export class SharedDisks {
   readonly storage = new SimStorage();
   readonly #clock: SimClock;
   readonly #trace: LeaseTrace;
-  readonly #troubles = new Map<string, Trouble>();
+  readonly #faults = new Map<string, DiskFault>();
 
   constructor(clock: SimClock, timeline: Timeline) {
     this.#clock = clock;
@@ -39,18 +40,18 @@ export class SharedDisks {
 
   /** What a host sends to a disk is not answered and not carried out until `forMs` have passed. */
   hang(host: string, lockspace: string, forMs: number): void {
-    this.#troubles.set(`${host} ${pathOf(lockspace)}`, this.#trouble('hangs', forMs));
+    this.#faults.set(`${host} ${pathOf(lockspace)}`, this.#fault('hangs', forMs));
   }
 
   refuseWrites(host: string, lockspace: string, forMs: number): void {
-    this.#troubles.set(`${host} ${pathOf(lockspace)}`, this.#trouble('refuses writes', forMs));
+    this.#faults.set(`${host} ${pathOf(lockspace)}`, this.#fault('refuses writes', forMs));
   }
 
-  #trouble(kind: Trouble['kind'], forMs: number): Trouble {
+  #fault(kind: DiskFault['kind'], forMs: number): DiskFault {
     return { kind, untilMs: this.#clock.nowMs() + forMs };
   }
 
-  /** Somebody who does not look first takes a host id that is in use. */
+  /** A host that does not check first takes a host id that is in use. */
   overwriteHostLease(lockspace: string, hostId: number, hostName: string): void {
     const path = pathOf(lockspace);
     const device = this.storage.device(path);
@@ -69,13 +70,13 @@ export class SharedDisks {
   readonly plan: FatePlan = (io) => this.#fate(io);
 
   #fate(io: Io): IoFate {
-    const trouble = this.#troubles.get(`${io.host} ${io.path}`);
-    const restMs = (trouble?.untilMs ?? 0) - this.#clock.nowMs();
-    if (trouble === undefined || restMs <= 0) return PROMPT(io);
-    if (trouble.kind === 'hangs') {
+    const fault = this.#faults.get(`${io.host} ${io.path}`);
+    const restMs = (fault?.untilMs ?? 0) - this.#clock.nowMs();
+    if (fault === undefined || restMs <= 0) return PROMPT(io);
+    if (fault.kind === 'hangs') {
       return { landsInMs: restMs, answersInMs: restMs + 0.1, errno: null };
     }
-    return io.write ? { landsInMs: 0.1, answersInMs: 0.2, errno: EIO } : PROMPT(io);
+    return io.write ? { landsInMs: 0.1, answersInMs: 0.2, errno: ERRNO.EIO } : PROMPT(io);
   }
 }
 

@@ -6,22 +6,22 @@ export interface Command {
 }
 
 /** Carries out the commands of one scenario, from its first line to its last. */
-export interface Player {
-  play(command: Command): void;
+export interface ScenarioRunner {
+  run(command: Command): void;
   /** What has happened since the last call. */
   takeTrace(): readonly string[];
 }
 
 /**
- * Plays a scenario: blocks of commands, `----`, and the trace they must leave; `#` begins a comment.
+ * Runs a scenario: blocks of commands, `----`, and the trace they must leave; `#` begins a comment.
  *
  * @returns the same text with the traces as they are now
  */
-export function playText(text: string, player: Player): string {
+export function runText(text: string, runner: ScenarioRunner): string {
   const out: string[] = [];
   let isTrace = false;
   const endTrace = (): void => {
-    if (isTrace) out.push(...player.takeTrace());
+    if (isTrace) out.push(...runner.takeTrace());
     isTrace = false;
   };
   for (const line of text.split('\n')) {
@@ -31,7 +31,7 @@ export function playText(text: string, player: Player): string {
     } else if (!isTrace || line === '') {
       endTrace();
       out.push(line);
-      if (line !== '' && !line.startsWith('#')) player.play(parse(line));
+      if (line !== '' && !line.startsWith('#')) runner.run(parse(line));
     } // Else a line of the trace as it was accepted: the one of now takes its place.
   }
   endTrace();

@@ -1,4 +1,5 @@
 import { assert } from '../../base/assert.ts';
+import { ERRNO } from '../../base/errno.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
 import { WDMD_CMD, type WdmdMessage, wdmdMessage } from '../../wire/wdmd/socket.ts';
@@ -7,7 +8,6 @@ import type { ProcessClock } from '../kernel/process-clock.ts';
 import { SimWatchdog, type WatchdogTimer } from '../kernel/watchdog.ts';
 import { logOf, type Timeline } from './timeline.ts';
 
-const ECONNREFUSED = 111;
 /** The trace shows what wdmd gets. */
 const HIDDEN = ['client.registered'];
 
@@ -97,7 +97,7 @@ export class HostWatchdog {
       listen: inner.listen,
       connect: (path, timeoutMs, answer) => {
         if (!this.#isRunning) {
-          time.after(0, () => answer({ ok: false, errno: ECONNREFUSED }));
+          time.after(0, () => answer({ ok: false, errno: ERRNO.ECONNREFUSED }));
           return;
         }
         inner.connect(path, timeoutMs, (opened) => {
