@@ -1,3 +1,4 @@
+import { leaseTimes } from '../../lease/lease-times.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../../lease-process/messages.ts';
 import type { Channel } from '../../ports/processes.ts';
 import type { SimClock } from '../kernel/clock.ts';
@@ -9,6 +10,12 @@ import { type LeaseProcessSetup, SimLeaseProcess } from './lease-process.ts';
 const MESSAGE_MS = 0.01;
 const POLL_MS = 50;
 
+/** A host that joins after a crash watches its own name first (spec 10 §5.2). */
+function rejoinMs(ioTimeoutS: number): number {
+  const { joinSettleMs, ownNameWatchMs } = leaseTimes(ioTimeoutS);
+  return joinSettleMs + ownNameWatchMs;
+}
+
 /** A lease process that a front started, and the front's channel to it. */
 export class LeaseChannel {
   readonly process: SimLeaseProcess;
@@ -18,6 +25,8 @@ export class LeaseChannel {
   #deliver: (message: FromLeaseProcess) => void = () => {};
   #closed: () => void = () => {};
   #isOpen = true;
+  /** The next lease process of this lockspace writes no sooner after the end of this one. */
+  #rejoinMs = 0;
 
   /** `sent` and `received` see each message of the lease process as it leaves its sender. */
   constructor(of: {
@@ -39,6 +48,7 @@ export class LeaseChannel {
     });
     const send = (message: ToLeaseProcess): void => {
       of.received(message);
+      if (message.kind === 'join') this.#rejoinMs = rejoinMs(message.ioTimeoutS);
       world.after(MESSAGE_MS, () => this.process.receive(message));
     };
     this.channel = {
@@ -53,7 +63,7 @@ export class LeaseChannel {
       },
       kill: () => {
         this.#isOpen = false;
-        if (this.process.isAlive) this.process.disks.forgetRefused();
+        if (this.process.isAlive) this.process.disks.forgetRefused(this.#rejoinMs);
         this.end();
       },
     };

@@ -106,6 +106,11 @@ interface Run {
   readonly endedLate?: (end: LateEnd) => void;
 }
 
+/** Not answered well, and landing all the same, if before that time. */
+interface RefusedWrite {
+  untilMs: number;
+}
+
 /** One host's way to the storage. A crash of the host does not recall what it has sent. */
 export class SimDisks implements Disks {
   readonly #host: string;
@@ -115,7 +120,7 @@ export class SimDisks implements Disks {
   readonly #plan: FatePlan;
   #underWay = 0;
   /** Of these: writes that were refused and land all the same. */
-  readonly #refused = new Set<object>();
+  readonly #refused = new Set<RefusedWrite>();
   #isCut = false;
 
   /** @param of.at the clock of the program: answers reach it when it runs; without it, at once */
@@ -145,8 +150,12 @@ export class SimDisks implements Disks {
     this.#refused.clear();
   }
 
-  /** The kernel ends a process without waiting for writes that the device has refused. */
-  forgetRefused(): void {
+  /**
+   * The kernel ends a process without waiting for writes that the device has refused. They land
+   * within that time or never: what is relied on here stands in docs/reliability.md.
+   */
+  forgetRefused(landWithinMs: number): void {
+    for (const write of this.#refused) write.untilMs = this.#clock.nowMs() + landWithinMs;
     this.#underWay -= this.#refused.size;
     this.#refused.clear();
   }
@@ -255,13 +264,13 @@ export class SimDisks implements Disks {
    * see docs/reliability.md.
    */
   #land(inMs: number, run: Run): void {
-    const write = {};
+    const write: RefusedWrite = { untilMs: Infinity };
     this.#refused.add(write);
     this.#underWay++;
     this.#clock.after(inMs, () => {
       if (this.#isCut) return;
       if (this.#refused.delete(write)) this.#underWay--;
-      run.carryOut();
+      if (this.#clock.nowMs() <= write.untilMs) run.carryOut();
     });
   }
 
