@@ -154,7 +154,7 @@ test('code for tests may use code for tests, and Node', () => {
   assert.deepEqual(complaints('src/lease/a.test.ts', text), []);
 });
 
-test('the simulator runs in holdfast, where somebody asks for it', () => {
+test('the simulator may be used by the holdfast command, and by no program before it', () => {
   assert.deepEqual(complaints('src/cli/holdfast/a.ts', importing('../../sim/world.ts')), []);
 });
 

@@ -83,7 +83,7 @@ class Run {
         if (!dice.chance(offset === valueAt ? 2 * lateness : lateness)) return 'done';
         const fate = dice.pick(['late', 'late', 'landed', 'failed', 'refused'] as const);
         if (ways === OURS) return fate;
-        // It lets a leader go that may still land (spec 10 §17.1 item 19).
+        // It forgets a leader write that may still land (spec 10 §17.1 item 19).
         return originalFates.includes(fate) && (offset > 0 || fate !== 'late') ? fate : 'done';
       };
       host.readFate = () => {

@@ -54,7 +54,7 @@ function cutsOf(before: Before, name: string): number[] {
   );
 }
 
-/** Some host of another name gets the host id in the end, in a generation that nobody had. */
+/** Some host of another name gets the host id in the end, in a generation that no host had. */
 function laterHostJoins(had: readonly bigint[], at: string): void {
   assert.equal(new Set(had).size, had.length, `${at}: two memberships of one generation`);
   const joined = new Contender(harness, 'c').run();
@@ -215,7 +215,7 @@ test('renewal: nothing is written over a record that is not the one that was lef
 });
 
 for (const fate of ['not sent', 'done', ...FATES] as const) {
-  test(`release ${fate}: b joins at once or waits, and nobody loses the host id after that`, () => {
+  test(`release ${fate}: b joins at once or waits, and no host loses the host id after that`, () => {
     for (const rivalCut of RIVAL_CUTS) {
       const { a, hold } = member();
       const b = new Contender(harness, 'b');

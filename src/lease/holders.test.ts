@@ -126,7 +126,7 @@ test('an owner whose leader another host wrote releases by its own block', () =>
   assert.equal(check(recordedByAnother({ mbal: 2001n, lver: 2n }).asker, 'gone on'), 'free');
 });
 
-test('a mode block of generation 0 is no hold, and a damaged block keeps everybody out', () => {
+test('a mode block of generation 0 is no hold, and a damaged block keeps every host out', () => {
   const { harness, asker } = three();
   const mode = encode(modeBlock, { flags: MODE_FLAGS.SHARED, generation: 0n });
   harness.disks.resource.set(mode, BLOCK_OF_ONE + 128);
