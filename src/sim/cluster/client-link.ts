@@ -5,7 +5,7 @@ import type { SimPeer } from '../kernel/peer.ts';
 import type { SanlockHost } from './sanlock-host.ts';
 
 /** A request that is not answered yet. */
-export interface Asked {
+export interface Unanswered {
   readonly name: string;
   readonly stream: boolean;
   readonly sentMs: number;
@@ -17,14 +17,14 @@ export class ClientLink {
   readonly pid: number;
   readonly host: SanlockHost;
   readonly peer: SimPeer;
-  readonly asked: Asked[] = [];
+  readonly unanswered: Unanswered[] = [];
   /** The client closed it, or the daemon is gone. */
   isOver = false;
   /** It only delivers events from now on. */
   isChannel = false;
   /** Only a part of its request was sent. */
   isCut = false;
-  /** When the first request of `asked` came to be the first. */
+  /** When the first unanswered request came to be the first. */
   headSinceMs = 0;
 
   readonly #nowMs: () => number;
@@ -48,12 +48,12 @@ export class ClientLink {
   call<T>(
     call: SanlockCall<T>,
     nowMs: number,
-    answered: Asked['answered'] = () => {},
+    answered: Unanswered['answered'] = () => {},
     cutAt = call.request.length,
   ): () => void {
     const stream = call.reply === 'stream';
     if (call.reply !== 'silence') {
-      this.asked.push({ name: call.name, stream, sentMs: nowMs, answered });
+      this.unanswered.push({ name: call.name, stream, sentMs: nowMs, answered });
     }
     this.isCut = cutAt < call.request.length;
     this.#send(call.request.subarray(0, cutAt));
@@ -70,7 +70,7 @@ export class ClientLink {
   close(): void {
     if (this.isOver) return;
     this.isOver = true;
-    this.asked.splice(0);
+    this.unanswered.splice(0);
     this.host.toDaemon(() => this.peer.close());
   }
 
@@ -83,7 +83,7 @@ export class ClientLink {
     if (this.isOver) return;
     const { received } = this.peer;
     while (received.length >= SM_HEADER_BYTES) {
-      const first = this.asked[0];
+      const first = this.unanswered[0];
       if (first === undefined) {
         if (this.isChannel) received.splice(0);
         return;
@@ -92,7 +92,7 @@ export class ClientLink {
       const length = first.stream ? received.length : Math.max(SM_HEADER_BYTES, header.length);
       if (received.length < length) return;
       const bytes = Uint8Array.from(received.splice(0, length));
-      this.asked.shift();
+      this.unanswered.shift();
       this.headSinceMs = this.#nowMs();
       first.answered(header, bytes.subarray(SM_HEADER_BYTES));
     }

@@ -7,7 +7,7 @@ import { AREA_BYTES, LOCKSPACE, LUN } from '../kernel/layout.ts';
 import type { SimPeer } from '../kernel/peer.ts';
 
 /** Whether a result of add_lockspace says that it was called before. */
-export function isAsked(result: number): boolean {
+export function isAdded(result: number): boolean {
   return [-ERRNO.EEXIST, -ERRNO.EINPROGRESS, -ERRNO.EAGAIN].includes(result);
 }
 

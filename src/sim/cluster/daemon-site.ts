@@ -13,7 +13,7 @@ import { QUIET } from '../kernel/log.ts';
 import type { SimPeer } from '../kernel/peer.ts';
 import type { ProcessTable } from '../kernel/process.ts';
 import { type ClientProcess, ClientProcesses } from './client-processes.ts';
-import { isAsked, placeOf, refusal, resourceAt, resourceOf, results } from './daemon-calls.ts';
+import { isAdded, placeOf, refusal, resourceAt, resourceOf, results } from './daemon-calls.ts';
 import { NOTHING_DAMAGED } from './daemon-ports.ts';
 import { Hardware, type Software } from './hardware.ts';
 import { Memberships } from './memberships.ts';
@@ -186,22 +186,22 @@ export class DaemonSite implements Site, Software {
 
   /** The administrator adds the lockspace again and again: that it is added is no error. */
   #keepJoined(admin: SimPeer): void {
-    let asked = false;
-    const ask = () => {
+    let isUnderWay = false;
+    const add = () => {
       if (this.#admin !== admin || this.#sanlock.clock === null) return;
-      if (!asked) {
-        asked = true; // before the call: a refusal comes at once
+      if (!isUnderWay) {
+        isUnderWay = true; // before the call: a refusal comes at once
         this.#sanlock.toDaemon(() => admin.send(calls.addLockspace(placeOf(this.#hostId)).request));
       }
-      this.hardware.after(this.#dice.between(0.3, 1) * RETRY_JOIN_MS, ask);
+      this.hardware.after(this.#dice.between(0.3, 1) * RETRY_JOIN_MS, add);
     };
     admin.onReceived = () => {
       for (const result of results(admin)) {
-        asked = false;
-        if (!isAsked(result)) this.#world.log(this.name, `add_lockspace -> ${result}`);
+        isUnderWay = false;
+        if (!isAdded(result)) this.#world.log(this.name, `add_lockspace -> ${result}`);
       }
     };
-    ask();
+    add();
   }
 
   /** Client processes. */

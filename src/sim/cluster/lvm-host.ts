@@ -288,7 +288,7 @@ export class LvmHost {
   }
 
   /** An lvm command sends a request to lvmlockd; `answered` is called once. */
-  ask(request: string, answered: (result: number, reply: string) => void): void {
+  call(request: string, answered: (result: number, reply: string) => void): void {
     const run = this.#lvmlockd;
     if (run === null) {
       answered(-ERRNO.ECONNRESET, '');

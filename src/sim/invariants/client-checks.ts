@@ -111,7 +111,7 @@ export function watchHostLeases(of: {
 
 /** A connection to a daemon, and its requests that are not answered yet. */
 interface CheckedLink {
-  readonly asked: readonly { readonly name: string; readonly sentMs: number }[];
+  readonly unanswered: readonly { readonly name: string; readonly sentMs: number }[];
   /** When the first of them came to be the first. */
   readonly headSinceMs: number;
   readonly isOpen: boolean;
@@ -124,7 +124,7 @@ export function checkQuick(of: {
   readonly nowMs: number;
 }): void {
   for (const link of of.links) {
-    const first = link.asked[0];
+    const first = link.unanswered[0];
     if (first === undefined || !link.isOpen || link.isChannel) continue;
     const ageMs = of.nowMs - Math.max(first.sentMs, link.headSinceMs);
     const isLate = QUICK.includes(first.name) && ageMs > QUICK_MS;

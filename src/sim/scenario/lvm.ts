@@ -128,7 +128,7 @@ class LvmHosts implements ScenarioRunner {
   /** What that program does: it tells lvmlockd that the storage of the VG's leases has failed. */
   #killpathRuns(host: LvmHost): void {
     this.#timeline.say(host.name, `sanlock runs lvmlockctl --kill ${VG}`);
-    host.ask(`request="kill_vg" vg_name="${VG}"`, (result) =>
+    host.call(`request="kill_vg" vg_name="${VG}"`, (result) =>
       this.#timeline.say(host.name, `kill-vg -> ${result}`),
     );
   }
@@ -138,7 +138,7 @@ class LvmHosts implements ScenarioRunner {
     const lv = command.verb === 'lock-lv' ? ` lv${lvOf(command)}` : '';
     const words = `${command.verb}${lv}${mode === undefined ? '' : ` ${mode}`}`;
     let isAnswered = false;
-    host.ask(this.#request(host, command), (result) => {
+    host.call(this.#request(host, command), (result) => {
       isAnswered = true;
       this.#timeline.say(host.name, `${words} -> ${result}`);
     });
@@ -171,7 +171,7 @@ class LvmHosts implements ScenarioRunner {
 
   #must(host: LvmHost, request: string): string {
     let reply: string | null = null;
-    host.ask(request, (result, text) => {
+    host.call(request, (result, text) => {
       assert(result === 0, `${host.name} is set up`);
       reply = text;
     });

@@ -91,7 +91,7 @@ function helper(workload: Workload, host: SanlockHost): ClientLink {
   const old = [...workload.links].filter(
     (link) => link.host === host && link.pid === 9 && link.isOpen && !link.isChannel && !link.isCut,
   );
-  const idle = old.filter(({ asked }) => asked.length === 0);
+  const idle = old.filter(({ unanswered }) => unanswered.length === 0);
   const reused = idle[workload.dice.below(idle.length)];
   return reused !== undefined && workload.dice.chance(0.5) ? reused : workload.connect(host);
 }
@@ -222,7 +222,7 @@ function readState(workload: Workload, host: SanlockHost): void {
   const link = workload.connect(host);
   const area = dice.below(AREAS);
   const resource = resourceOf({ area, name: '' }, 0);
-  const askedMs = workload.nowMs;
+  const sentMs = workload.nowMs;
   switch (dice.below(7)) {
     case 0:
       workload.call(link, daemon.getHosts(LOCKSPACE), 'get_hosts');
@@ -241,7 +241,7 @@ function readState(workload: Workload, host: SanlockHost): void {
       return;
     default:
       workload.call(link, daemon.status(), 'status', (_header, body) => {
-        if (workload.nowMs === askedMs) checkStatus(workload.claims.of(host), body);
+        if (workload.nowMs === sentMs) checkStatus(workload.claims.of(host), body);
         return;
       });
   }

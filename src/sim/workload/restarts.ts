@@ -126,7 +126,7 @@ export class Restarts {
 
   #call(host: LvmHost, request: string): string {
     let got: { result: number; reply: string } | null = null;
-    host.ask(request, (result, reply) => {
+    host.call(request, (result, reply) => {
       got = { result, reply };
     });
     for (let waited = 0; got === null && waited < 120; waited++) this.#run(1000);
@@ -161,7 +161,7 @@ export class Restarts {
     const mode = this.#dice.chance(0.7) ? 'ex' : 'sh';
     const { boots } = host;
     this.#busy.add(key);
-    host.ask(this.#lockRequest(lv, mode), (result) => {
+    host.call(this.#lockRequest(lv, mode), (result) => {
       this.#busy.delete(key);
       this.#log(`${host.name} lock lv${lv} ${mode} -> ${result}`);
       if (LOST.has(result)) this.#lost.add(host);
@@ -191,7 +191,7 @@ export class Restarts {
     if (!this.#active.get(lv)?.delete(host)) return;
     this.#log(`${host.name} deactivates lv${lv}`);
     this.#busy.add(key);
-    host.ask(this.#lockRequest(lv, 'un'), () => this.#busy.delete(key));
+    host.call(this.#lockRequest(lv, 'un'), () => this.#busy.delete(key));
   }
 
   #deactivateAll(host: LvmHost): void {
@@ -260,7 +260,7 @@ export class Restarts {
   /** No LV is active here, and the administrator says so to both daemons. */
   #dropVg(host: LvmHost): void {
     this.#log(`${host.name} drops its VG`);
-    host.ask(`request="drop_vg" vg_name="${VG}"`, () => {
+    host.call(`request="drop_vg" vg_name="${VG}"`, () => {
       removeSanlockLockspace(host.sanlock, host.hostId);
     });
   }
@@ -278,7 +278,7 @@ export class Restarts {
         this.#deactivateAll(host);
         this.#dropVg(host);
       }
-      host.ask(this.#startRequest(host), again);
+      host.call(this.#startRequest(host), again);
     });
   }
 
@@ -296,9 +296,9 @@ export class Restarts {
       host.startLvmlockd();
       this.#deactivateAll(host);
       // A host that finds its VG lost notes it: no other request would find it now.
-      host.ask(this.#lockRequest(0, 'ex'), (result) => {
+      host.call(this.#lockRequest(0, 'ex'), (result) => {
         if (LOST.has(result)) this.#lost.add(host);
-        host.ask(this.#lockRequest(0, 'un'), () => {});
+        host.call(this.#lockRequest(0, 'un'), () => {});
       });
     }
     this.#run(QUIET_MS / 2);

@@ -32,7 +32,7 @@ export function settle(workload: Workload): void {
     checkQuick(workload);
   }
   for (const link of workload.links) {
-    const open = link.isOpen && !link.isChannel ? link.asked : [];
+    const open = link.isOpen && !link.isChannel ? link.unanswered : [];
     const left = open.map(({ name }) => name).join(' ');
     assert(open.length === 0 || link.isCut, `${link.host.name} never answered: ${left}`);
   }

@@ -238,7 +238,7 @@ export class Workload {
     for (const link of [...this.links]) {
       if (link.host !== host) continue;
       link.isOver = true;
-      link.asked.splice(0);
+      link.unanswered.splice(0);
       this.links.delete(link);
     }
     for (const client of this.claims.of(host)) {
