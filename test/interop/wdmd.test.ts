@@ -180,11 +180,24 @@ test(
   },
 );
 
+/** A busy daemon takes a new connection before it sees that the one before has ended. */
+async function onlyClient(host: WdmdHost): Promise<WdmdClient> {
+  let client = await WdmdClient.connect(host.socketPath);
+  await waitFor('a connection in the first place', async () => {
+    const dump = await host.dump();
+    if (/\nclient 2 name +pid .*\nclient 3 name dump [^\n]*\n$/.test(dump)) return true;
+    client.close();
+    client = await WdmdClient.connect(host.socketPath);
+    return false;
+  });
+  return client;
+}
+
 test('a client from registration to death: expiry, reopening, SIGTERM', where, async () => {
   const scenario = await alike(async (maker, host, device) => {
     const child = await host.wdmd(maker, device);
     const dumps: string[] = [];
-    const client = await WdmdClient.connect(host.socketPath);
+    const client = await onlyClient(host);
     await client.status(); // the first event tests
     await client.status(); // and has tested by now
     const startMs = Number(process.hrtime.bigint() / 1_000_000n);
