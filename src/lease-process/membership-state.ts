@@ -30,7 +30,7 @@ export interface Membership {
 /** Where a membership is; the fields are what only that phase needs. */
 export type Phase =
   | {
-      readonly is: 'joining';
+      readonly kind: 'joining';
       /** refused: the join failed, and a claim of it that was refused may still land. */
       waitsFor: 'device' | 'procedure' | 'refused';
       readonly bootOffsetMs: number;
@@ -39,13 +39,13 @@ export type Phase =
       /** Why the join failed; null: it did not, so far. */
       error: LeaseError | null;
     }
-  | { readonly is: 'member' }
+  | { readonly kind: 'member' }
   /** Own expiry, 8·t after the timestamp of the last renewal known to have landed. */
-  | { readonly is: 'expired' }
+  | { readonly kind: 'expired' }
   /** Somebody else wrote our record: writing it again would take the host id from them. */
-  | { readonly is: 'overwritten' }
+  | { readonly kind: 'overwritten' }
   | {
-      readonly is: 'leaving';
+      readonly kind: 'leaving';
       /**
        * device, join, renewal: what was under way when it began. writes: those of commands.
        * release: the procedure. refused: writes that were refused and may still land.
@@ -57,7 +57,7 @@ export type Phase =
       isReleasing: boolean;
       isReleased: boolean;
     }
-  | { readonly is: 'left' };
+  | { readonly kind: 'left' };
 
 /** Our delta lease while we are a member, and how its renewals went. */
 export interface OwnLease {
@@ -152,7 +152,7 @@ export function newMembership(request: JoinRequest, now: Moment): Membership {
     request,
     times: leaseTimes(request.ioTimeoutS),
     phase: {
-      is: 'joining',
+      kind: 'joining',
       waitsFor: 'device',
       bootOffsetMs: now.bootMs - now.nowMs,
       isAborted: false,
@@ -166,7 +166,7 @@ export function newMembership(request: JoinRequest, now: Moment): Membership {
 
 /** No grant, and no lease write may start (spec 10 §15 item 8). */
 export function hasEnded(m: Membership, bootMs: number): boolean {
-  switch (m.phase.is) {
+  switch (m.phase.kind) {
     case 'joining':
       return false;
     case 'member':
@@ -183,8 +183,8 @@ export function hasEnded(m: Membership, bootMs: number): boolean {
 
 /** A join that waits for an earlier owner waits no longer. */
 export function isAborted({ phase }: Membership): boolean {
-  if (phase.is === 'joining') return phase.isAborted;
-  return phase.is === 'leaving' || phase.is === 'left';
+  if (phase.kind === 'joining') return phase.isAborted;
+  return phase.kind === 'leaving' || phase.kind === 'left';
 }
 
 /**
@@ -196,7 +196,7 @@ export function mayWriteOwn(
   at: { readonly bootMs: number; readonly readBootMs: number; readonly timeoutMs: number },
 ): boolean {
   const { own, phase, times } = m;
-  if (own !== null) return phase.is !== 'overwritten' && !isPast(m, at.bootMs);
+  if (own !== null) return phase.kind !== 'overwritten' && !isPast(m, at.bootMs);
   return at.bootMs - at.readBootMs <= Math.min(at.timeoutMs, times.ioTimeoutMs);
 }
 

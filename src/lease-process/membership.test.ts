@@ -76,7 +76,7 @@ function begun(at: At | number = 90, resume?: JoinRequest['resume']): Membership
 function play(m: Membership, rows: readonly Row[]): Membership {
   for (const [n, [at, event, effects]] of rows.entries()) {
     const found = stepMembership(m, event, momentOf(at)).map(text);
-    assert.deepEqual(found, effects, `row ${n + 1}: ${m.phase.is}, ${event.kind}`);
+    assert.deepEqual(found, effects, `row ${n + 1}: ${m.phase.kind}, ${event.kind}`);
   }
   return m;
 }
@@ -301,7 +301,7 @@ for (const [where, rows] of Object.entries(TABLE)) {
     for (const row of rows) {
       const m = play(begun(), PATHS[where] ?? []);
       const [phase, waitsFor] = where.split(', ');
-      assert.equal(m.phase.is, phase);
+      assert.equal(m.phase.kind, phase);
       if ('waitsFor' in m.phase) assert.equal(m.phase.waitsFor, waitsFor);
       play(m, [row]);
     }

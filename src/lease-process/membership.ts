@@ -30,7 +30,7 @@ export function stepMembership(
 ): readonly MembershipEffect[] {
   m.effects = [];
   // For good, and before a new time counts: what comes now comes too late.
-  if (m.phase.is === 'member' && isPast(m, now.bootMs)) m.phase = { is: 'expired' };
+  if (m.phase.kind === 'member' && isPast(m, now.bootMs)) m.phase = { kind: 'expired' };
   switch (event.kind) {
     case 'begun':
       m.effects.push({ kind: 'open' });
@@ -57,7 +57,7 @@ export function stepMembership(
       break;
     case 'released': {
       const { phase } = m;
-      assert(phase.is === 'leaving' && phase.waitsFor === 'release', 'a release was under way');
+      assert(phase.kind === 'leaving' && phase.waitsFor === 'release', 'a release was under way');
       phase.isReleased = event.isDone;
       leaveWhenSure(m, now);
       break;
@@ -73,7 +73,7 @@ export function stepMembership(
       break;
     case 'refuse':
       // A join under way ends; from there on only commands wait, and they ask for themselves.
-      if (m.phase.is === 'joining') m.phase.isAborted = true;
+      if (m.phase.kind === 'joining') m.phase.isAborted = true;
       break;
     case 'leave':
       leave(m, event.release, now);
@@ -90,7 +90,7 @@ function send(m: Membership, message: FromLeaseProcess): void {
 
 function opened(m: Membership): void {
   const phase = joiningPhase(m, 'device');
-  if (phase.is === 'joining') phase.waitsFor = 'procedure';
+  if (phase.kind === 'joining') phase.waitsFor = 'procedure';
   else phase.waitsFor = 'join'; // it ends by itself, as it is aborted
   m.effects.push({ kind: 'join' });
 }
@@ -99,11 +99,11 @@ function opened(m: Membership): void {
 function joiningPhase(
   { phase }: Membership,
   at: 'device' | 'procedure',
-): Extract<Phase, { is: 'joining' | 'leaving' }> {
+): Extract<Phase, { kind: 'joining' | 'leaving' }> {
   const inLeaving = at === 'procedure' ? 'join' : at;
   assert(
-    (phase.is === 'joining' && phase.waitsFor === at) ||
-      (phase.is === 'leaving' && phase.waitsFor === inLeaving),
+    (phase.kind === 'joining' && phase.waitsFor === at) ||
+      (phase.kind === 'leaving' && phase.waitsFor === inLeaving),
     'what a join waits for comes once',
   );
   return phase;
@@ -115,19 +115,19 @@ function joiningPhase(
  */
 function joinFailed(
   m: Membership,
-  phase: Extract<Phase, { is: 'joining' | 'leaving' }>,
+  phase: Extract<Phase, { kind: 'joining' | 'leaving' }>,
   { error, now }: { readonly error: LeaseError; readonly now: Moment },
 ): void {
   const isNew = m.request.resume === undefined;
   if (isNew && now.refusedUntilMs !== null) {
     sendUnsure(m, now);
-    if (phase.is === 'joining') phase.error = error;
+    if (phase.kind === 'joining') phase.error = error;
     phase.waitsFor = 'refused';
     m.effects.push({ kind: 'wake', afterMs: now.refusedUntilMs - now.nowMs });
     return;
   }
-  m.phase = { is: 'left' };
-  if (phase.is === 'joining') send(m, { kind: 'joinFailed', error });
+  m.phase = { kind: 'left' };
+  if (phase.kind === 'joining') send(m, { kind: 'joinFailed', error });
   else send(m, { kind: 'left', released: false });
 }
 
@@ -159,11 +159,11 @@ function joined(m: Membership, hold: DeltaHold, now: Moment): void {
     looseUntilMs: isResumed ? now.nowMs + REFUSED_LANDS_MS : 0,
     renewal: null,
   };
-  if (phase.is === 'leaving') {
+  if (phase.kind === 'leaving') {
     release(m, now);
     return;
   }
-  m.phase = { is: 'member' };
+  m.phase = { kind: 'member' };
   const { sectorSize, areaBytes, maxHosts } = geometry;
   const generation = leader.ownerGeneration;
   const sizes = { sectorSize, areaBytes, maxHosts };
@@ -184,7 +184,7 @@ function claimOf({ resume }: JoinRequest, timestampS: number, bootOffsetMs: numb
 
 function woke(m: Membership, now: Moment): void {
   const { phase } = m;
-  switch (phase.is) {
+  switch (phase.kind) {
     case 'joining':
       if (phase.error !== null) joinFailed(m, phase, { error: phase.error, now });
       return;
@@ -236,8 +236,8 @@ function renewalEnded(m: Membership, event: RenewalEnd, now: Moment): void {
   }
   if (event.kind === 'renewed') renewed(m, own, { event, renewal, now });
   else renewalFailed(m, own, event);
-  if (m.phase.is === 'leaving') release(m, now);
-  else if (m.phase.is === 'member')
+  if (m.phase.kind === 'leaving') release(m, now);
+  else if (m.phase.kind === 'member')
     m.effects.push({ kind: 'wake', afterMs: renewalDue(m, own, now) });
 }
 
@@ -253,7 +253,7 @@ function renewed(
   const { event, renewal, now } = of;
   const { hold, timestampS, readMs } = event;
   // Too late, it must not revive the watchdog: users are already being stopped.
-  if (m.phase.is !== 'member' && !(m.phase.is === 'leaving' && !isPast(m, now.bootMs))) return;
+  if (m.phase.kind !== 'member' && !(m.phase.kind === 'leaving' && !isPast(m, now.bootMs))) return;
   if (own.lastRenewal === 'unanswered') own.looseUntilMs = now.nowMs + REFUSED_LANDS_MS;
   own.lastRenewal = 'good';
   own.hold = hold;
@@ -274,8 +274,8 @@ function renewalFailed(
   const overwritten = step === 'check';
   send(m, { kind: 'renewalFailed', error, overwritten });
   if (!overwritten) return;
-  if (m.phase.is === 'leaving') m.phase.isReleasing = false;
-  else m.phase = { is: 'overwritten' };
+  if (m.phase.kind === 'leaving') m.phase.isReleasing = false;
+  else m.phase = { kind: 'overwritten' };
 }
 
 function renewalDue({ times }: Membership, own: OwnLease, now: Moment): number {
@@ -285,7 +285,7 @@ function renewalDue({ times }: Membership, own: OwnLease, now: Moment): number {
 
 function leave(m: Membership, isAsked: boolean, now: Moment): void {
   const { phase, own } = m;
-  switch (phase.is) {
+  switch (phase.kind) {
     case 'joining': {
       const waitsFor = phase.waitsFor === 'procedure' ? 'join' : phase.waitsFor;
       beginLeaving(m, { waitsFor, bootOffsetMs: phase.bootOffsetMs, isReleasing: isAsked, now });
@@ -294,7 +294,7 @@ function leave(m: Membership, isAsked: boolean, now: Moment): void {
     case 'member':
     case 'expired':
     case 'overwritten': {
-      const isReleasing = isAsked && phase.is === 'member';
+      const isReleasing = isAsked && phase.kind === 'member';
       const waitsFor = own?.renewal === null ? 'writes' : 'renewal';
       beginLeaving(m, { waitsFor, bootOffsetMs: 0, isReleasing, now });
       if (waitsFor === 'writes') release(m, now);
@@ -312,14 +312,14 @@ function leave(m: Membership, isAsked: boolean, now: Moment): void {
 
 function beginLeaving(
   m: Membership,
-  of: Pick<Extract<Phase, { is: 'leaving' }>, 'waitsFor' | 'bootOffsetMs' | 'isReleasing'> & {
+  of: Pick<Extract<Phase, { kind: 'leaving' }>, 'waitsFor' | 'bootOffsetMs' | 'isReleasing'> & {
     readonly now: Moment;
   },
 ): void {
   const { waitsFor, bootOffsetMs, isReleasing, now } = of;
   const writesUntilMs = now.nowMs + LAST_WRITES_MS;
   const at = { waitsFor, bootOffsetMs, isReleasing, writesUntilMs };
-  m.phase = { is: 'leaving', ...at, isReleased: false };
+  m.phase = { kind: 'leaving', ...at, isReleased: false };
   sendUnsure(m, now); // now: what is under way may take longer than the front waits
 }
 
@@ -330,7 +330,7 @@ function beginLeaving(
  */
 function release(m: Membership, now: Moment): void {
   const { phase, own } = m;
-  assert(phase.is === 'leaving' && own !== null, 'a membership that had begun ends');
+  assert(phase.kind === 'leaving' && own !== null, 'a membership that had begun ends');
   const isGood = phase.isReleasing && own.lastRenewal === 'good' && !isPast(m, now.bootMs);
   if (!isGood || (now.isWriting && now.nowMs >= phase.writesUntilMs)) {
     leaveWhenSure(m, now);
@@ -350,14 +350,14 @@ function release(m: Membership, now: Moment): void {
  */
 function leaveWhenSure(m: Membership, now: Moment): void {
   const { phase } = m;
-  assert(phase.is === 'leaving', 'only who leaves waits for the end');
+  assert(phase.kind === 'leaving', 'only who leaves waits for the end');
   if (now.refusedUntilMs !== null) {
     sendUnsure(m, now);
     phase.waitsFor = 'refused';
     m.effects.push({ kind: 'wake', afterMs: now.refusedUntilMs - now.nowMs });
     return;
   }
-  m.phase = { is: 'left' };
+  m.phase = { kind: 'left' };
   m.effects.push({ kind: 'rest' });
   send(m, { kind: 'left', released: phase.isReleased });
 }
