@@ -100,7 +100,7 @@ async function assertNothingLeft(of: { readonly dir: string }): Promise<void> {
   assert.ok(!existsSync(of.dir), of.dir);
 }
 
-describe('the front door', { concurrency: true }, () => {
+describe('holdfast demo', { concurrency: true }, () => {
   test('the whole demo, a command in a host, then Ctrl-C: nothing is left', { skip }, async () => {
     await withRunDir(async (runDir) => {
       const env = { ...inRunDir(runDir), SHELL: '/usr/bin/hostname' };
