@@ -90,7 +90,7 @@ function text(effect: MembershipEffect): string {
     case 'wake':
       return `wake ${effect.afterMs}`;
     case 'renew':
-      return effect.lastWriteLanded ? 'renew' : 'renew over a doubtful record';
+      return effect.lastWriteLanded ? 'renew' : 'renew over an uncertain record';
     default:
       return effect.kind;
   }
@@ -385,14 +385,14 @@ test('after an unanswered write a record may stand that is not the last one writ
   const good = ['send hosts', 'send renewed', 'wake 4000'];
   play(m, [
     [104, failed('write'), ['send hosts', 'send renewalFailed', 'wake 500']],
-    [105, WOKE, ['renew over a doubtful record']],
+    [105, WOKE, ['renew over an uncertain record']],
     [105, failed('read'), ['send renewalFailed', 'wake 500']],
-    [106, WOKE, ['renew over a doubtful record']],
+    [106, WOKE, ['renew over an uncertain record']],
     [106, renewed(106), good],
   ]);
   for (let s = 110; s < looseS; s += 4) {
     play(m, [
-      [s, WOKE, ['renew over a doubtful record']], // the refused one may land over it
+      [s, WOKE, ['renew over an uncertain record']], // the refused one may land over it
       [s, renewed(s), good],
     ]);
   }
@@ -406,7 +406,7 @@ test('a resumed membership: its claim goes on, and its failure has no time to lo
     [{ s: 101, asleepS: 52 }, BEGUN, ['open']],
     [{ s: 101, asleepS: 52 }, OPENED, ['join']],
     [{ s: 102, asleepS: 52 }, JOINED, joined],
-    [{ s: 102, asleepS: 52 }, WOKE, ['renew over a doubtful record']],
+    [{ s: 102, asleepS: 52 }, WOKE, ['renew over an uncertain record']],
   ]);
   assert.equal(m.own?.claimedBootMs, 152_000);
   play(begun(101, resume), [

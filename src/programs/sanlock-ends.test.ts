@@ -141,7 +141,7 @@ test('a daemon that is forced to end kills such holders first', () => {
 test('a daemon that keeps persistent leases does not end, forced or not, and serves on', () => {
   const told: string[] = [];
   const note = (event: string, fields?: LogFields) => {
-    if (event === 'daemon.keepsLeases') told.push(`${fields?.['goOn']}`);
+    if (event === 'daemon.keepsLeases') told.push(`${fields?.['advice']}`);
   };
   const { harness, host } = haunted(RES_FLAGS.PERSISTENT, { ...SILENT, error: note });
   harness.run(1000);

@@ -21,11 +21,11 @@ export function logKeptLeases(front: Front, survivor: Survivor): void {
 /** For the log. */
 export function keptFields(survivor: Survivor) {
   const { name: lockspace } = survivor.space;
-  return { lockspace, resources: resourcesText(survivor), goOn: goOn(survivor) };
+  return { lockspace, resources: resourcesText(survivor), advice: adviceOf(survivor) };
 }
 
 /** What an administrator can do. */
-function goOn({ space }: Survivor): string {
+function adviceOf({ space }: Survivor): string {
   const { name, hostId, path, offset } = space;
   return (
     'deactivate here what uses these leases (lvchange -an), then lvmlockctl --drop VG, or without ' +

@@ -127,8 +127,8 @@ function apply(front: Front, survivor: Survivor, effect: SurvivorEffect): void {
       released(front, survivor);
       return;
     case 'logResumed': {
-      const { resources, goOn } = keptFields(survivor);
-      const fields = { lockspace, hostId, generation: effect.generation, resources, goOn };
+      const { resources, advice } = keptFields(survivor);
+      const fields = { lockspace, hostId, generation: effect.generation, resources, advice };
       log(front, 'warn', 'membership.resumed', fields);
       return;
     }

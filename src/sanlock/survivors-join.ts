@@ -6,7 +6,7 @@ import { clashes, isMeant, type NamedLockspace } from './named-lockspace.ts';
 import { pidsText, type Survivor } from './survivors.ts';
 
 /** Only an administrator can find out what became of the holders in the damaged part. */
-export const GO_ON =
+export const ADVICE =
   'no lockspace is joined until the machine is rebooted, or until nothing here uses leases of the ' +
   'daemon before, sanlock.holders in the run directory is removed, and sanlock is started again';
 
@@ -18,7 +18,7 @@ export function refuseJoin(front: Front, asked: NamedLockspace): number {
     return -ERRNO.EBUSY; // until an administrator releases them
   }
   if (front.journalState.holdersUnknown) {
-    log(front, 'error', 'lockspace.closed', { lockspace: asked.name, goOn: GO_ON });
+    log(front, 'error', 'lockspace.closed', { lockspace: asked.name, advice: ADVICE });
     return -ERRNO.EBUSY; // as above: on -11 lvmlockd would try again for minutes
   }
   if (survivor === null) return 0;

@@ -11,7 +11,7 @@ import {
   resourcesText,
   type Survivor,
 } from './survivors.ts';
-import { GO_ON } from './survivors-join.ts';
+import { ADVICE } from './survivors-join.ts';
 import type { UserProcess } from './user-process.ts';
 
 /** Reads the journal of the earlier daemon; once, before anything is served. */
@@ -55,7 +55,7 @@ function takeOver(front: Front, found: readonly Survivor[], damaged: number): vo
   }
   if (damaged > 0) {
     front.journalState.holdersUnknown = true;
-    log(front, 'error', 'holders.unknown', { places: damaged, goOn: GO_ON });
+    log(front, 'error', 'holders.unknown', { places: damaged, advice: ADVICE });
   }
   rewrite(front);
 }

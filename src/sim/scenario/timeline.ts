@@ -87,7 +87,7 @@ export class Timeline {
 const CLOCK_SECONDS: readonly string[] = ['renewal', 'expire', 'timestampS'];
 
 /** Fields with sentences: those are for people, and may be reworded. */
-const SENTENCES: readonly string[] = ['advice', 'goOn', 'reason', 'during'];
+const SENTENCES: readonly string[] = ['advice', 'reason', 'during'];
 
 function fieldWords(fields: LogFields, startS: number): string {
   const shown = (name: string, value: LogFields[string]) =>
