@@ -1,5 +1,6 @@
 import koffi from 'koffi';
 import { textToName } from '../src/base/bytes.ts';
+import { MIB } from '../src/base/units.ts';
 import { encode, encodeInto, zeroRecord } from '../src/codec/struct.ts';
 import {
   ACQUIRE_FLAGS,
@@ -30,7 +31,6 @@ const MSG_NOSIGNAL = 0x4000;
 const MSG_WAITALL = 0x100;
 const SOCK_STREAM_CLOEXEC = 1 | 0x80000;
 const LVB_BYTES = 512;
-const MIB = 1024 * 1024;
 
 export interface Area {
   readonly path: string;

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { MIB } from '../src/base/units.ts';
 import {
   acquire,
   addLockspace,
@@ -13,7 +14,6 @@ import {
 import { type Daemon, sleep } from './daemon.ts';
 import { join as joinLockspace, type Row, type Storage, succeed } from './rows.ts';
 
-const MIB = 1024 * 1024;
 const FURTHER = 3;
 const SETTLE_MS = 15_000;
 const STATUS_CALLS = 10;

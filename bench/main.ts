@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { MIB } from '../src/base/units.ts';
 import { Daemon, type DaemonKind } from './daemon.ts';
 import { flooded, serveFlood } from './flood-row.ts';
 import { clientStatus, firstConflict, furtherLockspaces } from './host-rows.ts';
@@ -18,7 +19,6 @@ import {
 } from './rows.ts';
 import { serveWorker } from './worker.ts';
 
-const MIB = 1024 * 1024;
 const RESOURCES = 33;
 /** Renewals come every other io timeout: some must fall into it. */
 const FLOOD_SECONDS = 20;

@@ -4,6 +4,7 @@ import { MIB } from '../base/units.ts';
 import { decode, encode, zeroRecord } from '../codec/struct.ts';
 import { paxosLeader } from '../format/leader.ts';
 import type { SimPeer } from '../sim/kernel/peer.ts';
+import { SANLOCK_CODES } from '../wire/sanlock/codes.ts';
 import {
   ACQUIRE_FLAGS,
   REL_FLAGS,
@@ -219,4 +220,13 @@ test('better: GET_LVB gives one sector at most', () => {
     );
     assert.deepEqual([header?.data, header?.length, value.length], [0, 32 + given, given]);
   }
+});
+
+test('not kept: a host lease beyond the largest host id is refused, not read', () => {
+  const harness = joined();
+  const wish = decode(sanlkLockspace, lockspace);
+  const read = (hostId: bigint) =>
+    harness.result(message(SM_CMD.READ_LOCKSPACE, encode(sanlkLockspace, { ...wish, hostId })));
+  assert.equal(read(2000n), 0);
+  assert.equal(read(2001n), SANLOCK_CODES.ADDLS_INVALID_HOSTID);
 });
