@@ -63,7 +63,11 @@ export class LeaseChannel {
       },
       kill: () => {
         this.#isOpen = false;
-        if (this.process.isAlive) this.process.disks.forgetRefused(this.#rejoinMs);
+        if (this.process.isAlive) {
+          // A process that runs has said until when its writes may land: the front must wait.
+          const { clock, disks } = this.process;
+          disks.forgetRefused(clock.isPaused ? this.#rejoinMs : Infinity);
+        }
         this.end();
       },
     };

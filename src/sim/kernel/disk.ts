@@ -152,7 +152,7 @@ export class SimDisks implements Disks {
 
   /**
    * The kernel ends a process without waiting for writes that the device has refused. They land
-   * within that time or never: what is relied on here stands in docs/reliability.md.
+   * within that time or never: docs/reliability.md says what is relied on.
    */
   forgetRefused(landWithinMs: number): void {
     for (const write of this.#refused) write.untilMs = this.#clock.nowMs() + landWithinMs;

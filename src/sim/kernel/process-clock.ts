@@ -77,6 +77,10 @@ export class ProcessClock implements BootClock {
     return other;
   }
 
+  get isPaused(): boolean {
+    return this.#pauses > 0;
+  }
+
   pause(): void {
     this.#pauses++;
   }
