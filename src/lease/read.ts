@@ -6,6 +6,7 @@ import { deltaLeaseOffset, type Geometry } from '../format/geometry.ts';
 import {
   DELTA_DISK_MAGIC,
   DELTA_DISK_VERSION,
+  type DeltaLeader,
   deltaLeader,
   leaderGeometry,
   type PaxosLeader,
@@ -18,13 +19,15 @@ import type { Steps } from './steps.ts';
 import { sameMajor, verifyDelta, verifyPaxos } from './verify.ts';
 
 /** First bytes read of any area; enough for the first record of either sector size. */
-const PROBE_BYTES = 4096;
+export const PROBE_BYTES = 4096;
 
 /** A lockspace as one of its host leases says. */
 export interface LockspaceFound {
   readonly name: ByteString;
   readonly geometry: Geometry;
   readonly ioTimeoutS: number;
+  /** The record of that host. */
+  readonly leader: DeltaLeader;
 }
 
 /**
@@ -66,7 +69,8 @@ export function* readLockspace(wish: {
   const lockspaceName = wish.name || first.spaceName;
   const leader = verifyDelta(read.value.value, 0, { lockspaceName, hostId });
   if (!leader.ok) return leader;
-  return ok({ name: leader.value.spaceName, geometry, ioTimeoutS: leader.value.ioTimeoutS });
+  const { spaceName: name, ioTimeoutS } = leader.value;
+  return ok({ name, geometry, ioTimeoutS, leader: leader.value });
 }
 
 /** A resource as its leader says. */
@@ -100,10 +104,14 @@ export function* readResource(wish: ResourceWish): Steps<Result<ResourceFound, L
   } as const;
   const read = yield* readSpan(span, 'resource read');
   if (!read.ok) return read;
-  return checkResource(read.value.value, wish);
+  return resourceIn(read.value.value, wish);
 }
 
-function checkResource(bytes: Uint8Array, wish: ResourceWish): Result<ResourceFound, LeaseError> {
+/** The resource in these bytes of an area's beginning; empty names take what stands there. */
+export function resourceIn(
+  bytes: Uint8Array,
+  wish: Pick<ResourceWish, 'lockspaceName' | 'resourceName' | 'exactNames'>,
+): Result<ResourceFound, LeaseError> {
   const found = decode(paxosLeader, bytes);
   const names = {
     lockspaceName: wish.lockspaceName || found.spaceName,
@@ -171,7 +179,7 @@ export function* readOwners(
   } as const;
   const read = yield* readSpan(span, 'owners read');
   if (!read.ok) return read;
-  const again = checkResource(read.value.value, wish);
+  const again = resourceIn(read.value.value, wish);
   if (!again.ok) return again;
   const { leader } = again.value;
   const owners: Owner[] = [];

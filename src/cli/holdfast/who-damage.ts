@@ -2,8 +2,8 @@ import { unreachable } from '../../base/assert.ts';
 import { nameToText } from '../../base/bytes.ts';
 import type { LeaseError } from '../../lease/lease-error.ts';
 import type { HostBlock } from '../../lease/paxos-area.ts';
+import type { LeaseState, NoLease } from '../../lease/read-holders.ts';
 import { leaseCode } from '../sanlock/direct-disk.ts';
-import type { LeaseState, NoLease } from './who-lease.ts';
 import type { WhoTarget } from './who-target.ts';
 
 // Damage keeps every host from a lease, also its holder: what it is, what clients are answered, and
@@ -30,6 +30,8 @@ function explanationOf(found: NoLease): string {
         `(${leaseCode(found.error)}); when no host uses what it protects, format it anew ` +
         '(sanlock client init -r)'
       );
+    case 'unread':
+      return `it cannot be read (${leaseCode(found.error)})`;
     default:
       return unreachable(found);
   }

@@ -1,8 +1,8 @@
 import { unreachable } from '../../base/assert.ts';
 import { nameToText } from '../../base/bytes.ts';
 import { blockDamageText, hostDamageText } from './who-damage.ts';
-import { protectedForS, renewalIntervalS } from './who-lease.ts';
 import type { WhoTarget } from './who-target.ts';
+import { protectedForS, renewalIntervalS } from './who-times.ts';
 import { ioTimeoutS, type WatchedHolder, type WhoAnswer } from './who-watch.ts';
 
 /** `alive`: seen to renew. `silent`: not seen to, for longer than a renewal takes. */

@@ -1,22 +1,18 @@
+import { assert } from '../../base/assert.ts';
 import type { ByteString } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { MIB } from '../../base/units.ts';
 import type { DeltaLeader } from '../../format/leader.ts';
 import { type Holder, type Standing, standingOf } from '../../lease/holders.ts';
+import { leaseError } from '../../lease/io.ts';
 import type { LeaseError } from '../../lease/lease-error.ts';
+import { leaseTimes } from '../../lease/lease-times.ts';
+import { readLockspace } from '../../lease/read.ts';
+import { type LeaseState, readHolders } from '../../lease/read-holders.ts';
+import type { Steps } from '../../lease/steps.ts';
 import { noLeaseText } from './who-damage.ts';
-import {
-  decodeHost,
-  decodeLeader,
-  decodeLease,
-  decodeSpaceGeometry,
-  FIRST_READ_BYTES,
-  hostOffset,
-  knownHostsIn,
-  type LeaseState,
-  renewalSeenWithinS,
-} from './who-lease.ts';
 import type { WhoTarget } from './who-target.ts';
+import { renewalSeenWithinS } from './who-times.ts';
 
 /** What a lookup needs of the machine. Disk failures are thrown with a sentence. */
 export interface WhoWorld {
@@ -45,6 +41,8 @@ export interface WhoAnswer {
 }
 
 const POLL_MS = 250;
+/** Of a read that does not end: the reads here have no deadline, so this one never counts. */
+const TIMEOUT_MS = leaseTimes(10).ioTimeoutMs;
 /** The lease may change hands meanwhile; then it is read again. */
 const MAX_READINGS = 3;
 
@@ -77,27 +75,33 @@ function readLease(world: WhoWorld, target: WhoTarget): Result<LeaseState, strin
   if (offset % MIB !== 0) {
     return fail(`no lease can begin at byte ${offset} of ${path}: leases begin at whole mebibytes`);
   }
-  const first = decodeLeader(world.read(path, offset, FIRST_READ_BYTES));
-  if (!first.ok) return fail(noLeaseText(target, first.error));
-  const [leader, geometry] = first.value;
+  const lease = run(world, target, readHolders(placeOf(target)));
+  if (!lease.ok) return fail(noLeaseText(target, lease.error));
   const { expected } = target;
-  const found = `${leader.spaceName}:${leader.resourceName}`;
+  const found = `${lease.value.lockspaceName}:${lease.value.resourceName}`;
   const wanted = expected === null ? found : `${expected.lockspaceName}:${expected.name}`;
-  if (found !== wanted) {
-    return fail(`the lease at ${path}:${offset} is ${found}, wanted ${wanted} (${target.label})`);
+  if (found === wanted) return lease;
+  return fail(`the lease at ${path}:${offset} is ${found}, wanted ${wanted} (${target.label})`);
+}
+
+function placeOf({ offset, spaceOffset }: WhoTarget) {
+  return { offset, spaceOffset, timeoutMs: TIMEOUT_MS };
+}
+
+/** Runs a procedure that only reads. */
+function run<T>(world: WhoWorld, { path, spacePath }: WhoTarget, steps: Steps<T>): T {
+  let turn = steps.next();
+  while (turn.done !== true) {
+    const effect = turn.value;
+    assert(effect.op === 'read', 'a lookup writes nothing');
+    const place = effect.disk === 'resource' ? path : spacePath;
+    const bytes = world.read(place, effect.offset, effect.length);
+    turn = steps.next({ outcome: 'done', bytes, nowMs: world.nowMs() });
   }
-  const area = world.read(path, offset, geometry.areaBytes);
-  const lease = decodeLease(area, knownHosts(world, target));
-  return lease.ok ? lease : fail(noLeaseText(target, lease.error));
+  return turn.value;
 }
 
-function knownHosts(world: WhoWorld, { spacePath, spaceOffset }: WhoTarget): number {
-  const geometry = decodeSpaceGeometry(world.read(spacePath, spaceOffset, FIRST_READ_BYTES));
-  if (geometry === null) return 0;
-  return knownHostsIn(world.read(spacePath, spaceOffset, geometry.areaBytes), geometry);
-}
-
-type HostRead = Result<DeltaLeader, LeaseError | null>;
+type HostRead = Result<DeltaLeader, LeaseError>;
 
 interface Watched {
   readonly holder: Holder;
@@ -143,12 +147,17 @@ async function watchHolders(
   }));
 }
 
-/** Where another lockspace lies, or none, the holder's is elsewhere. */
-const ELSEWHERE: ReadonlySet<string> = new Set(['LEADER_MAGIC', 'LEADER_LOCKSPACE']);
+/** Where another lockspace lies, none, or one without that host: the holder's is elsewhere. */
+const ELSEWHERE: ReadonlySet<string> = new Set([
+  'LEADER_MAGIC',
+  'LEADER_LOCKSPACE',
+  'LEADER_SECTORSIZE',
+  'ADDLS_INVALID_HOSTID',
+]);
 
 function standing(holder: Holder, host: HostRead): WatchedHolder['standing'] {
   if (host.ok) return standingOf(host.value, holder);
-  return host.error === null || ELSEWHERE.has(host.error.code) ? 'unknown' : 'damaged';
+  return ELSEWHERE.has(host.error.code) ? 'unknown' : 'damaged';
 }
 
 /** A record without one is as old as the format allows; C reads it as the default. */
@@ -158,10 +167,9 @@ export function ioTimeoutS(host: DeltaLeader | null): number {
 }
 
 function readHost(world: WhoWorld, target: WhoTarget, lease: LeaseState, hostId: number): HostRead {
-  const { spacePath, spaceOffset } = target;
-  const geometry = decodeSpaceGeometry(world.read(spacePath, spaceOffset, FIRST_READ_BYTES));
-  if (geometry === null || hostId < 1 || hostId > geometry.maxHosts) return fail(null);
-  const at = hostOffset(spaceOffset, geometry, hostId);
-  const sector = world.read(spacePath, at, geometry.sectorSize);
-  return decodeHost(sector, { lockspaceName: lease.lockspaceName, hostId });
+  if (hostId < 1) return fail(leaseError('ADDLS_INVALID_HOSTID', 'lookup', { hostId }));
+  const name = lease.lockspaceName;
+  const place = { offset: target.spaceOffset, name, hostId, timeoutMs: TIMEOUT_MS };
+  const found = run(world, target, readLockspace(place));
+  return found.ok ? ok(found.value.leader) : found;
 }
