@@ -1,3 +1,4 @@
+import { reasonOf } from '../platform/system-error.ts';
 import '../platform/clean-start.ts';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -211,10 +212,6 @@ function onSignals(running: Running): void {
     if (running.daemon === null) running.leave(null);
     else running.daemon.signal('lost');
   });
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 main(process.argv.slice(2));

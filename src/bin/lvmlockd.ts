@@ -1,3 +1,4 @@
+import { reasonOf } from '../platform/system-error.ts';
 import '../platform/clean-start.ts';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -96,7 +97,7 @@ function serve(options: LvmlockdOptions): void {
 }
 
 function refuse(log: DaemonLog, error: unknown, leave: () => void): void {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = reasonOf(error);
   log.error('daemon.notStarted', { reason });
   if (!stderrIsJournal()) console.error(`lvmlockd: ${reason}`); // the system log has it
   reportToStarter(reason, leave);

@@ -1,3 +1,4 @@
+import { reasonOf } from '../platform/system-error.ts';
 import '../platform/clean-start.ts';
 import { writeFileSync } from 'node:fs';
 import { textToName } from '../base/bytes.ts';
@@ -125,7 +126,7 @@ function run(parts: Parts, watchdog: WdmdEntry | null): void {
   try {
     control = openControl((bytes) => daemon.control(bytes));
   } catch (error) {
-    refuse(error instanceof Error ? error.message : String(error));
+    refuse(reasonOf(error));
     return;
   }
   onSignals(() => {

@@ -1,3 +1,4 @@
+import { errnoNameOf, reasonOf } from '../platform/system-error.ts';
 import '../platform/clean-start.ts';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -119,7 +120,7 @@ function serve(settings: DaemonSettings, findings: readonly Finding[]): void {
   try {
     start(settings, { log, leave });
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     log.error('daemon.notStarted', { reason });
     reportToStarter(reason, () => leave(1));
   }
@@ -186,9 +187,9 @@ function readFile(path: string): TextFile {
   try {
     return { text: readFileSync(path, 'utf8'), failure: null };
   } catch (error) {
-    const { code = '', message } = error as NodeJS.ErrnoException;
+    const code = errnoNameOf(error);
     const isAbsent = code === 'ENOENT' || code === 'ENOTDIR';
-    return { text: '', failure: isAbsent ? null : message };
+    return { text: '', failure: isAbsent ? null : reasonOf(error) };
   }
 }
 

@@ -1,3 +1,4 @@
+import { errnoNameOf, reasonOf } from '../platform/system-error.ts';
 import '../platform/clean-start.ts';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -227,7 +228,7 @@ function makeRunDir(): void {
   try {
     mkdirSync(RUN_DIR, { mode: 0o775 });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (errnoNameOf(error) !== 'EEXIST') throw error;
   } finally {
     process.umask(umask);
   }
@@ -239,10 +240,6 @@ function readText(path: string): string {
   } catch {
     return '';
   }
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 main(process.argv.slice(2));

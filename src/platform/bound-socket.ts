@@ -4,6 +4,7 @@ import { ERRNO, errnoName } from '../base/errno.ts';
 import { identityOfPath, removeIfSame } from './file-identity.ts';
 import { withRunDirLocked } from './run-dir-lock.ts';
 import { bind, closeFd, connectTo, lastErrno, listenOn, socket } from './system-calls.ts';
+import { reasonOf } from './system-error.ts';
 import { AF_UNIX, isAbstract, unixAddress } from './unix-address.ts';
 
 const SOCKET_TYPES = { stream: 1, datagram: 2 } as const;
@@ -68,7 +69,7 @@ export function bindSocket(
     });
   } catch (error) {
     closeFd(fd);
-    const why = `cannot bind ${path}: ${error instanceof Error ? error.message : String(error)}`;
+    const why = `cannot bind ${path}: ${reasonOf(error)}`;
     throw error instanceof NameTaken ? new NameTaken(why) : new Error(why);
   }
 }

@@ -1,4 +1,5 @@
 import { closeSync, openSync, unlinkSync } from 'node:fs';
+import { errnoOf } from './system-error.ts';
 
 /**
  * An empty file in shared memory, present while a daemon runs that must not be replaced after a
@@ -17,7 +18,7 @@ export class CrashGuard {
       closeSync(openSync(this.#path, 'wx', 0o644));
       return null;
     } catch (error) {
-      return Math.abs((error as NodeJS.ErrnoException).errno ?? 0);
+      return errnoOf(error);
     }
   }
 

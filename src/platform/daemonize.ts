@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { chownSync, mkdirSync } from 'node:fs';
 import { NODE_ARGUMENTS } from './clean-start.ts';
+import { errnoNameOf } from './system-error.ts';
 
 /** What a detached daemon reports to the command that started it. */
 type Report = { readonly ready: true } | { readonly failed: string };
@@ -61,7 +62,7 @@ export function makeRunDir(path: string, owner: { readonly uid: number; readonly
     mkdirSync(path, { mode: 0o775 });
     chownSync(path, owner.uid, owner.gid);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (errnoNameOf(error) !== 'EEXIST') throw error;
   } finally {
     process.umask(umask);
   }

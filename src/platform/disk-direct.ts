@@ -3,6 +3,7 @@ import { constants as osConstants } from 'node:os';
 import { ERRNO, errnoName } from '../base/errno.ts';
 import { MIB } from '../base/units.ts';
 import { wasmAllocator } from './disk-plain.ts';
+import { errnoOf } from './system-error.ts';
 
 /** Largest transfer: one area. */
 const BUFFER_BYTES = 8 * MIB;
@@ -86,9 +87,4 @@ function openDirect(path: string, access: number): number {
   } catch (thrown) {
     throw new DiskFailure('open', path, errnoOf(thrown));
   }
-}
-
-function errnoOf(thrown: unknown): number {
-  const errno: unknown = thrown instanceof Error ? Reflect.get(thrown, 'errno') : undefined;
-  return typeof errno === 'number' ? Math.abs(errno) : ERRNO.EIO;
 }

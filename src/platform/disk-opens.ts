@@ -4,6 +4,7 @@ import { ERRNO } from '../base/errno.ts';
 import { pathGroup } from '../base/path-group.ts';
 import { Share } from '../base/share.ts';
 import { FairQueue, type Queued } from './fair-queue.ts';
+import { errnoOf } from './system-error.ts';
 
 const OPEN_FLAGS = constants.O_RDWR | constants.O_DIRECT | constants.O_SYNC;
 /** Threads for what may hang and cannot be given up: opening and closing. */
@@ -93,8 +94,4 @@ function openAndLook(path: ByteString, answer: (opened: Opened) => void): void {
       answer({ errno: errnoOf(noStat) });
     });
   });
-}
-
-function errnoOf(failure: NodeJS.ErrnoException): number {
-  return failure.errno === undefined ? ERRNO.EIO : Math.abs(failure.errno);
 }

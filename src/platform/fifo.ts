@@ -4,6 +4,7 @@ import { FdWatcher } from './fd-watcher.ts';
 import { type FileIdentity, identityOfFd, removeIfSame } from './file-identity.ts';
 import { withRunDirLocked } from './run-dir-lock.ts';
 import { lastErrno, mkfifo, readInto } from './system-calls.ts';
+import { errnoNameOf } from './system-error.ts';
 
 const OWNER_ONLY = 0o600;
 /** What the kernel writes into a pipe in one piece. */
@@ -58,7 +59,7 @@ function hasReader(path: string): boolean {
     closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK));
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENXIO') return false;
+    if (errnoNameOf(error) === 'ENXIO') return false;
     throw error;
   }
 }
@@ -70,7 +71,7 @@ export function sendToFifo(path: string, bytes: Uint8Array): string | null {
     fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
     return writeSync(fd, bytes) === bytes.length ? null : 'EAGAIN';
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code ?? String(error);
+    return errnoNameOf(error) ?? String(error);
   } finally {
     if (fd !== null) closeSync(fd);
   }

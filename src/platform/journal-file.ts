@@ -15,6 +15,7 @@ import { crc32c } from '../codec/crc32c.ts';
 import type { Journal, Remembered } from '../ports/journal.ts';
 import type { Log } from '../ports/log.ts';
 import { MachineClock } from './machine-clock.ts';
+import { errnoNameOf, reasonOf } from './system-error.ts';
 
 const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
 const MODE = 0o600;
@@ -56,7 +57,7 @@ export class JournalFile implements Journal {
     try {
       text = readFileSync(this.#path, 'utf8');
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return EMPTY;
+      if (errnoNameOf(error) === 'ENOENT') return EMPTY;
       this.#log.error('journal.notRead', { path: this.#path, reason: reasonOf(error) });
       return { lines: [], damaged: 1 };
     }
@@ -197,8 +198,4 @@ function isJson(text: string): boolean {
   } catch {
     return false;
   }
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -4,6 +4,7 @@ import type { Log } from '../ports/log.ts';
 import type { BoundProcess, SignalName } from '../ports/processes.ts';
 import { FdWatcher } from './fd-watcher.ts';
 import { closeFd, getsockopt, lastErrno, rawSyscall } from './system-calls.ts';
+import { errnoNameOf } from './system-error.ts';
 
 /** After the name: fields 20 and 22 of proc(5). */
 const THREADS_FIELD = 17;
@@ -177,7 +178,7 @@ export class KernelProcess implements BoundProcess {
         process.kill(this.pid, signal);
         return;
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'ESRCH') return;
+        if (errnoNameOf(error) === 'ESRCH') return;
       }
     }
     this.#signalByDeputy(signal);
@@ -307,16 +308,14 @@ function lookAt(pid: number): Found {
     const identity = fields[STARTTIME_FIELD];
     return identity === undefined ? { kind: 'hidden' } : { kind: 'running', identity };
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
+    const code = errnoNameOf(error);
     if (code !== 'ENOENT' && code !== 'ESRCH') return { kind: 'hidden' }; // no descriptor is left
   }
   try {
     process.kill(pid, 0); // signal 0: hidepid hides a process, and does not end it
     return { kind: 'hidden' };
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH'
-      ? { kind: 'ended' }
-      : { kind: 'hidden' };
+    return errnoNameOf(error) === 'ESRCH' ? { kind: 'ended' } : { kind: 'hidden' };
   }
 }
 

@@ -2,6 +2,7 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { ERRNO, errnoName } from '../base/errno.ts';
 import { flock, lastErrno } from './system-calls.ts';
+import { errnoNameOf } from './system-error.ts';
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -42,7 +43,7 @@ function openOwn(name: string): number | null {
     // NONBLOCK: a FIFO that another user put there must not stop us.
     fd = openSync(name, O_CREAT | O_RDWR | O_NOFOLLOW | O_NONBLOCK, OWNER_ONLY);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    const code = errnoNameOf(error) ?? String(error);
     if (NOT_OURS.has(code)) return notOurs(name, code);
     throw new Error(`${dirname(name)}: ${code}`);
   }

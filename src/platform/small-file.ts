@@ -1,5 +1,6 @@
 import { closeSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import type { ByteString } from '../base/bytes.ts';
+import { reasonOf } from './system-error.ts';
 
 /** A small file of ours, replaced as a whole: a reader sees the old text or the new one. */
 export class SmallFile {
@@ -36,7 +37,7 @@ export class SmallFile {
       return null;
     } catch (error) {
       if (text === null) return null; // there was none
-      return error instanceof Error ? error.message : String(error);
+      return reasonOf(error);
     }
   }
 }

@@ -1,6 +1,5 @@
 import { closeSync, constants, openSync, readdirSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { ERRNO } from '../base/errno.ts';
 import type {
   DriverDevice,
   DriverOpened,
@@ -8,6 +7,7 @@ import type {
   WatchdogSupport,
 } from '../ports/watchdog-device.ts';
 import { ioctlPointer, lastErrno } from './system-calls.ts';
+import { errnoOf } from './system-error.ts';
 
 // _IOR('W', 5, int), _IOWR('W', 6, int), _IOR('W', 7, int); alike on all our processors
 const WDIOC_KEEPALIVE = 0x80045705;
@@ -102,8 +102,4 @@ class LinuxWatchdog implements DriverDevice {
     if (ioctlPointer(this.#fd ?? -1, request, argument) < 0) return -lastErrno();
     return view.getInt32(0, true);
   }
-}
-
-function errnoOf(error: unknown): number {
-  return Math.abs((error as NodeJS.ErrnoException).errno ?? ERRNO.EIO);
 }

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { MIB } from '../../src/base/units.ts';
 import type { SanlockClient } from '../../src/client/sanlock.ts';
+import { errnoNameOf } from '../../src/platform/system-error.ts';
 import { clientOf, type RegisteredProcess, registerProcess } from './sanlock-clients.ts';
 import { type Maker, makeArea, startDaemon, type TestDaemon } from './sanlock-daemons.ts';
 
@@ -77,7 +78,7 @@ function shortLink(target: string): string {
       return link;
     } catch (error) {
       // Of another run, or left over from one: then it may point nowhere.
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      if (errnoNameOf(error) !== 'EEXIST') throw error;
     }
   }
   throw new Error('every one-letter name in /var/tmp is taken');

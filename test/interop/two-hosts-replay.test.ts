@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../src/base/units.ts';
+import { reasonOf } from '../../src/platform/system-error.ts';
 import { writeLockspace, writeResource } from '../../src/wire/sanlock/area-calls.ts';
 import { addLockspace, getHosts } from '../../src/wire/sanlock/daemon-calls.ts';
 import { acquire } from '../../src/wire/sanlock/lease-calls.ts';
@@ -107,7 +108,7 @@ async function withTwoHosts(maker: Maker, body: (hosts: TwoHosts) => Promise<voi
   try {
     await body(hosts);
   } catch (thrown) {
-    const said = thrown instanceof Error ? thrown.message : String(thrown);
+    const said = reasonOf(thrown);
     const { host1, host2 } = hosts.harness;
     const logs = [host1, host2].map((host) => host.log().slice(-3000));
     throw new Error([said, ...logs].join('\n'));

@@ -4,6 +4,7 @@ import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
+import { errnoNameOf } from '../../src/platform/system-error.ts';
 import { type Host, originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { pause, until } from '../../src/rig/run.ts';
@@ -111,7 +112,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    if (errnoNameOf(error) !== 'ESRCH') throw error;
   }
 }
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { lockPidFile, type PidFile } from '../../platform/pid-file.ts';
+import { errnoNameOf, reasonOf } from '../../platform/system-error.ts';
 
 /** Where a running rig is noted; a test has its own folder. */
 export const RIG_DIR = process.env['HOLDFAST_RUN_DIR'] ?? '/run';
@@ -15,8 +16,10 @@ export function beOnlyDemo(): Result<PidFile, string> {
   try {
     return ok(lockPidFile(LOCK_FILE));
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException; // of open or of the lock
-    if (code !== undefined) return fail(`${message}: it cannot be told from a second one`);
+    // Of the open; the refusal of the lock has no errno.
+    if (errnoNameOf(error) !== null) {
+      return fail(`${reasonOf(error)}: whether another demo runs is not known`);
+    }
     const pid = pidIn(LOCK_FILE);
     const who = pid === null ? 'another demo runs' : `another demo runs, process ${pid}`;
     return fail(

@@ -7,6 +7,7 @@ import type { LeaseError } from '../../lease/lease-error.ts';
 import { leaseTimes } from '../../lease/lease-times.ts';
 import type { ResourceWish } from '../../lease/read.ts';
 import { findDamagedBlocks, type Repaired, repairBlock } from '../../lease/repair.ts';
+import { reasonOf } from '../../platform/system-error.ts';
 import { leaseCode, OpenFailure, openDisk, runDirectly } from '../sanlock/direct-disk.ts';
 import { resourceTarget, volumeTarget, type WhoTarget } from './who-target.ts';
 
@@ -45,7 +46,7 @@ async function targetOf(args: readonly string[]): Promise<Result<WhoTarget, stri
     if (positionals.length !== 1) return fail('give one lease');
     given = { target: positionals[0] ?? '', lockspace: values.lockspace };
   } catch (thrown) {
-    return fail(thrown instanceof Error ? thrown.message : String(thrown));
+    return fail(reasonOf(thrown));
   }
   const isVolume = /^[^:/]+\/[^:/]+$/.test(given.target);
   const found = isVolume ? await volumeTarget(given.target) : resourceTarget(given.target);

@@ -4,6 +4,7 @@ import { given } from '../../base/given.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { DirectDisk } from '../../platform/disk-direct.ts';
+import { reasonOf } from '../../platform/system-error.ts';
 import { resourceTarget, volumeTarget, type WhoTarget } from './who-target.ts';
 import { whoJson, whoText } from './who-text.ts';
 import { lookUp, type WhoWorld } from './who-watch.ts';
@@ -37,7 +38,7 @@ export async function who(args: readonly string[]): Promise<number> {
     process.stdout.write(options.json ? json() : whoText(target.value, answer.value));
     return 0;
   } catch (thrown) {
-    return complain(`looking for the lease of ${target.value.label}, ${reasonOf(thrown)}`);
+    return complain(`looking for the lease of ${target.value.label}, ${reasonWithRemedy(thrown)}`);
   } finally {
     for (const disk of disks.values()) disk.close();
   }
@@ -49,8 +50,8 @@ function complain(sentence: string): number {
 }
 
 /** A lock LV that is not there is the common case, and has a remedy. */
-function reasonOf(thrown: unknown): string {
-  const reason = thrown instanceof Error ? thrown.message : String(thrown);
+function reasonWithRemedy(thrown: unknown): string {
+  const reason = reasonOf(thrown);
   const isLockVolume = /-lvmlock: ENOENT$/.test(reason);
   return isLockVolume ? `${reason}: start the VG here first (vgchange --lock-start)` : reason;
 }
@@ -95,7 +96,7 @@ function parseWho(args: readonly string[]): Result<WhoOptions, string> {
       json: values.json ?? false,
     });
   } catch (thrown) {
-    return fail(thrown instanceof Error ? thrown.message : String(thrown));
+    return fail(reasonOf(thrown));
   }
 }
 
