@@ -179,6 +179,12 @@ const MUTANTS: readonly Mutant[] = [
     to: 'mayWrite: () => true }',
   },
   {
+    what: 'a release writes our block as it was before a refused step up',
+    file: 'src/lease-process/commands.ts',
+    from: 'held.hold = { ...held.hold, dblock };',
+    to: 'held.hold = { ...held.hold };',
+  },
+  {
     what: 'a mode that nobody writes is taken for no hold',
     file: 'src/lease/paxos-area.ts',
     from: 'if (mode.flags === 0) return none;',
