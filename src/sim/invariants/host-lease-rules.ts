@@ -69,6 +69,8 @@ export class HostLeaseRules {
     if (step === 1n || after.timestampS === 0n) {
       this.#ended.add(`${hostId}.${before.ownerGeneration}`);
     }
+    // A late write that repeats the record is no sign of life: no host can see it.
+    if (step === 0n && after.timestampS === before.timestampS) return;
     this.#movedMs.set(hostId, this.#clock.nowMs());
   }
 
