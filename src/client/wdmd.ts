@@ -1,12 +1,11 @@
 import type { ByteString } from '../base/bytes.ts';
-import { encode, zeroRecord } from '../codec/struct.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Connection, Sockets } from '../ports/sockets.ts';
 import {
   WDMD_CMD,
   WDMD_MESSAGE_BYTES,
   type WdmdMessage,
-  wdmdMessage,
+  wdmdMessageBytes,
 } from '../wire/wdmd/socket.ts';
 
 const CONNECT_MS = 2000;
@@ -106,6 +105,6 @@ export class WdmdEntry {
   }
 
   #send(fields: Partial<WdmdMessage>): void {
-    this.#connection.send(encode(wdmdMessage, { ...zeroRecord(wdmdMessage), ...fields }));
+    this.#connection.send(wdmdMessageBytes(fields));
   }
 }

@@ -1,15 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MIB } from '../base/units.ts';
-import { zeroRecord } from '../codec/struct.ts';
 import { BITMAP_OFFSET, deltaLeaseOffset, GEOMETRY_512_1M } from '../format/geometry.ts';
-import {
-  DELTA_DISK_MAGIC,
-  DELTA_DISK_VERSION,
-  type DeltaLeader,
-  deltaLeader,
-  encodeDeltaLeader,
-} from '../format/leader.ts';
+import { type DeltaLeader, deltaLeader, encodeDeltaLeader } from '../format/leader.ts';
+import { deltaRecord } from '../lease/testing/records.ts';
 import { HostTable } from './host-table.ts';
 
 const OWN = 1;
@@ -19,18 +13,14 @@ function table(): HostTable {
 }
 
 function put(area: Uint8Array, hostId: number, change: Partial<DeltaLeader>): void {
-  const record: DeltaLeader = {
-    ...zeroRecord(deltaLeader),
-    magic: DELTA_DISK_MAGIC,
-    version: DELTA_DISK_VERSION,
-    spaceName: 'LS',
+  const record = deltaRecord({
     hostName: `host-${hostId}`,
     ownerId: BigInt(hostId),
     ownerGeneration: 1n,
     ioTimeoutS: 10,
     timestampS: 100n,
     ...change,
-  };
+  });
   encodeDeltaLeader(record, area, deltaLeaseOffset(GEOMETRY_512_1M, hostId));
 }
 

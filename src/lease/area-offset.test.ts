@@ -3,14 +3,9 @@ import { test } from 'node:test';
 import { sameBytes } from '../base/bytes.ts';
 import type { Result } from '../base/result.ts';
 import { MIB } from '../base/units.ts';
-import { decode, zeroRecord } from '../codec/struct.ts';
+import { decode } from '../codec/struct.ts';
 import { GEOMETRY_4K_8M, GEOMETRY_512_1M, isLeaseOffset, LVB_SECTOR } from '../format/geometry.ts';
-import {
-  encodePaxosLeader,
-  PAXOS_DISK_MAGIC,
-  PAXOS_DISK_VERSION,
-  paxosLeader,
-} from '../format/leader.ts';
+import { encodePaxosLeader, paxosLeader } from '../format/leader.ts';
 import { LeaseHost } from '../sim/cluster/lease-host.ts';
 import { SimClock } from '../sim/kernel/clock.ts';
 import { SimStorage } from '../sim/kernel/disk.ts';
@@ -24,6 +19,7 @@ import { readLockspaceSizes } from './delta-acquire.ts';
 import type { LeaseError } from './lease-error.ts';
 import { paxosAcquire, type Refusal } from './paxos-acquire.ts';
 import { writeRequest } from './request.ts';
+import { paxosRecord } from './testing/records.ts';
 import { release, take, WISH } from './testing/users.ts';
 
 // A lockspace begins at a multiple of its size, a lease where no client's bytes are (spec 10 §3).
@@ -91,11 +87,7 @@ test('a value block that reads as a leader is none', () => {
   acquaint([one, two]);
   take(two);
   const offset = LVB_SECTOR * 512;
-  const forged = {
-    ...zeroRecord(paxosLeader),
-    ...{ magic: PAXOS_DISK_MAGIC, version: PAXOS_DISK_VERSION, flags: 0x10, sectorSize: 512 },
-    ...{ numHosts: 2000n, maxHosts: 2000n, spaceName: HARNESS_LOCKSPACE, resourceName: 'forged' },
-  };
+  const forged = paxosRecord({ spaceName: HARNESS_LOCKSPACE, resourceName: 'forged' });
   encodePaxosLeader(forged, harness.disks.resource, offset);
   const before = harness.disks.resource.slice();
   const place = { ...HARNESS_PLACE, offset, resourceName: 'forged' };

@@ -1,19 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { concatBytes } from '../base/bytes.ts';
 import { MIB } from '../base/units.ts';
 import { decode, encode, zeroRecord } from '../codec/struct.ts';
 import { FrontHost } from '../sim/cluster/front-host.ts';
 import type { SimPeer } from '../sim/kernel/peer.ts';
 import { decodeEvent } from '../wire/sanlock/events.ts';
 import { SM_CMD, SM_HEADER_BYTES, sanlkHostEvent, sanlkLockspace } from '../wire/sanlock/socket.ts';
-import { concat, Harness, lockspace, message, T } from './testing/front-harness.ts';
+import { Harness, lockspace, message, T } from './testing/front-harness.ts';
 
 const FRAME_BYTES = 80;
 const GOODBYE = Uint8Array.of(1, 0, 0, 0);
 
 function eventBody(what: { hostId: bigint; event: bigint; data: bigint }): Uint8Array {
   const named = encode(sanlkLockspace, { ...zeroRecord(sanlkLockspace), name: 'LS' });
-  return concat([named, encode(sanlkHostEvent, { ...what, generation: 1n })]);
+  return concatBytes([named, encode(sanlkHostEvent, { ...what, generation: 1n })]);
 }
 
 const listening = message(SM_CMD.REG_EVENT, eventBody({ hostId: 0n, event: 0n, data: 0n }));
@@ -86,7 +87,7 @@ test('a listener ends by its goodbye and END_EVENT, or by closing; it sends no r
 test('the goodbye may come in one packet with the request', () => {
   const { harness, other } = twoHosts();
   const peer = other.connect(800);
-  assert.equal(harness.result(concat([listening, GOODBYE]), peer), 0);
+  assert.equal(harness.result(concatBytes([listening, GOODBYE]), peer), 0);
   assert.equal(harness.result(message(SM_CMD.END_EVENT, lockspace), other.connect(900)), 0);
   assert.equal(peer.closedByDaemon, true);
 });

@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { concatBytes } from '../base/bytes.ts';
 import { SM_CMD, SM_HEADER_BYTES } from '../wire/sanlock/socket.ts';
-import { concat, Harness, holding, message, T } from './testing/front-harness.ts';
+import { Harness, holding, message, T } from './testing/front-harness.ts';
 
 const SECOND_MS = 1000;
 const FLOOD = 4000;
 
 function many(cmd: number, count: number, fields: { magic?: number } = {}): Uint8Array {
   const one = message(cmd, new Uint8Array(0), fields);
-  return concat(Array.from({ length: count }, () => one));
+  return concatBytes(Array.from({ length: count }, () => one));
 }
 
 for (const [what, fields] of [
@@ -18,7 +19,7 @@ for (const [what, fields] of [
   test(`${what} that one client sends ahead do not hold up another one`, () => {
     const harness = new Harness();
     const [flooder, other] = [harness.client(101), harness.client(102)];
-    flooder.send(concat([many(SM_CMD.VERSION, 1), many(SM_CMD.VERSION, FLOOD, fields)]));
+    flooder.send(concatBytes([many(SM_CMD.VERSION, 1), many(SM_CMD.VERSION, FLOOD, fields)]));
     flooder.send(many(SM_CMD.VERSION, 1));
     other.send(message(SM_CMD.VERSION));
     harness.clock.step();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { concatBytes } from '../base/bytes.ts';
 import { MIB } from '../base/units.ts';
 import { decode, encode, zeroRecord } from '../codec/struct.ts';
 import { paxosLeader } from '../format/leader.ts';
@@ -20,7 +21,6 @@ import {
 } from '../wire/sanlock/socket.ts';
 import {
   acquire,
-  concat,
   Harness,
   holding,
   LUN,
@@ -80,7 +80,7 @@ test('kept: refused requests carry the body that clients read; it holds nothing 
   });
   const index = { ...zeroRecord(sanlkRindex), lockspaceName: 'LS', path: '/absent' };
   const entry = { ...zeroRecord(sanlkRentry), name: 'vm7' };
-  const indexed = concat([encode(sanlkRindex, index), encode(sanlkRentry, entry)]);
+  const indexed = concatBytes([encode(sanlkRindex, index), encode(sanlkRentry, entry)]);
   const cases: readonly (readonly [number, Uint8Array, number, number])[] = [
     [SM_CMD.READ_LOCKSPACE, nowhere, 0, sanlkLockspace.size],
     [SM_CMD.READ_RESOURCE, resource(9), 0, sanlkResource.size],
@@ -120,7 +120,7 @@ test('kept: orphans are released by their number; better: ORPHAN_ONLY never make
   const orphans = { cmdFlags: REL_FLAGS.ORPHAN, data: 1 };
   assert.equal(harness.result(message(SM_CMD.RELEASE, all, orphans), client), 2);
   harness.run(1000);
-  const only = concat([resource(1), new Uint8Array(sanlkOptions.size)]);
+  const only = concatBytes([resource(1), new Uint8Array(sanlkOptions.size)]);
   const asked = { data: 1, cmdFlags: ACQUIRE_FLAGS.ORPHAN_ONLY };
   assert.equal(harness.result(message(SM_CMD.ACQUIRE, only, asked), client), -2);
   assert.equal(harness.result(acquire(1), client), 0, 'nobody has it');
@@ -202,7 +202,7 @@ test('better: a CONVERT cut short by its peer leaves the client it names free', 
 test('better: GET_LVB gives one sector at most', () => {
   const harness = joined();
   const client = harness.client(101);
-  const body = concat([resource(1), new Uint8Array(sanlkOptions.size)]);
+  const body = concatBytes([resource(1), new Uint8Array(sanlkOptions.size)]);
   const withValue = { data: 1, cmdFlags: ACQUIRE_FLAGS.LVB };
   assert.equal(harness.result(message(SM_CMD.ACQUIRE, body, withValue), client), 0);
   for (const [wanted, given] of [

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { concatBytes } from '../base/bytes.ts';
 import { decode, encode, zeroRecord } from '../codec/struct.ts';
 import { bodyLength } from '../sanlock/request.ts';
 import {
@@ -12,16 +13,7 @@ import {
   sanlkLockspace,
   smHeader,
 } from '../wire/sanlock/socket.ts';
-import {
-  acquire,
-  concat,
-  Harness,
-  LUN,
-  lockspace,
-  message,
-  resource,
-  T,
-} from './testing/front-harness.ts';
+import { acquire, Harness, LUN, lockspace, message, resource, T } from './testing/front-harness.ts';
 
 const MAX_SERVED = 1022;
 const EMPTY = new Uint8Array(0);
@@ -82,7 +74,7 @@ test('a command cut short anywhere and then closed gets no answer and stops no p
   for (const cmd of Object.values(SM_CMD)) {
     const body = [SM_CMD.ACQUIRE, SM_CMD.RELEASE].includes(cmd as 7 | 8) ? { data: 1 } : {};
     const header = decode(smHeader, message(cmd, EMPTY, { length: 400, ...body }));
-    const whole = concat([encode(smHeader, header), resource(1), new Uint8Array(200)]);
+    const whole = concatBytes([encode(smHeader, header), resource(1), new Uint8Array(200)]);
     const needed = bodyLength(header, whole.subarray(SM_HEADER_BYTES));
     assert.ok(needed.kind === 'known');
     for (const short of [1, 31, SM_HEADER_BYTES + needed.bytes - 1]) {
@@ -104,7 +96,7 @@ test('requests sent ahead are answered one after another, in their order', () =>
   const three = message(SM_CMD.VERSION, EMPTY, { seq: 3 });
   const disk = { ...zeroRecord(sanlkDisk), path: LUN };
   const four = message(SM_CMD.ALIGN, encode(sanlkDisk, disk), { seq: 4 });
-  peer.send(concat([one, two, three, four]));
+  peer.send(concatBytes([one, two, three, four]));
   harness.run(1000);
   const answers = Uint8Array.from(peer.received);
   const commands: number[] = [];

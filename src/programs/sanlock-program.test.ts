@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { concatBytes } from '../base/bytes.ts';
 import { decode, encode, zeroRecord } from '../codec/struct.ts';
 import { FrontHost } from '../sim/cluster/front-host.ts';
 import {
@@ -15,7 +16,6 @@ import {
 } from '../wire/sanlock/socket.ts';
 import {
   acquire,
-  concat,
   Harness,
   holding,
   lockspace,
@@ -42,7 +42,7 @@ test('a persistent lease outlives its client as an orphan', () => {
   harness.run(1000);
   const two = harness.client(102);
   assert.equal(harness.result(acquire(1), two), -117);
-  const adopt = concat([resource(1), new Uint8Array(sanlkOptions.size)]);
+  const adopt = concatBytes([resource(1), new Uint8Array(sanlkOptions.size)]);
   assert.equal(harness.result(message(SM_CMD.ACQUIRE, adopt, { data: 1, cmdFlags: 2 }), two), 0);
 });
 

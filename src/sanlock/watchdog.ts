@@ -1,6 +1,5 @@
 import { unreachable } from '../base/assert.ts';
-import { encode, zeroRecord } from '../codec/struct.ts';
-import { WDMD_CMD, type WdmdMessage, wdmdMessage } from '../wire/wdmd/socket.ts';
+import { WDMD_CMD, type WdmdMessage, wdmdMessageBytes } from '../wire/wdmd/socket.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import type { Lockspace } from './state.ts';
@@ -143,6 +142,6 @@ function failed(front: Front, space: Lockspace, reason: string): WatchdogVerdict
 }
 
 function sendTo(front: Front, space: Lockspace, message: Partial<WdmdMessage>): void {
-  const bytes = encode(wdmdMessage, { ...zeroRecord(wdmdMessage), ...message });
+  const bytes = wdmdMessageBytes(message);
   front.effects.push({ kind: 'toWatchdog', lockspace: space.id, bytes });
 }

@@ -3,9 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import fc from 'fast-check';
-import { encode, zeroRecord } from '../codec/struct.ts';
 import { WdmdHarness } from '../programs/testing/wdmd-harness.ts';
-import { WDMD_CMD, WDMD_MESSAGE_BYTES, wdmdMessage } from '../wire/wdmd/socket.ts';
+import { WDMD_CMD, WDMD_MESSAGE_BYTES, wdmdMessageBytes } from '../wire/wdmd/socket.ts';
 
 interface Recorded {
   readonly connections: readonly {
@@ -171,7 +170,7 @@ test('a client that sends many messages ahead has one served for each one of the
   const harness = new WdmdHarness();
   const flooder = harness.connect();
   const other = harness.connect();
-  const status = encode(wdmdMessage, { ...zeroRecord(wdmdMessage), cmd: WDMD_CMD.STATUS });
+  const status = wdmdMessageBytes({ cmd: WDMD_CMD.STATUS });
   const ahead = new Uint8Array(200 * WDMD_MESSAGE_BYTES);
   for (let n = 0; n < 200; n++) ahead.set(status, n * WDMD_MESSAGE_BYTES);
   flooder.data(ahead);

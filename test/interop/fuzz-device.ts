@@ -3,18 +3,10 @@ import { MIB } from '../../src/base/units.ts';
 import { zeroRecord } from '../../src/codec/struct.ts';
 import { dblock, encodeDblock } from '../../src/format/dblock.ts';
 import { GEOMETRY_512_1M } from '../../src/format/geometry.ts';
-import {
-  DELTA_DISK_MAGIC,
-  DELTA_DISK_VERSION,
-  deltaLeader,
-  encodeDeltaLeader,
-  encodePaxosLeader,
-  PAXOS_DISK_MAGIC,
-  PAXOS_DISK_VERSION,
-  paxosLeader,
-} from '../../src/format/leader.ts';
+import { encodeDeltaLeader, encodePaxosLeader } from '../../src/format/leader.ts';
 import type { Member } from '../../src/lease/member.ts';
 import type { Effect, Reply, Steps } from '../../src/lease/steps.ts';
+import { deltaRecord, paxosRecord } from '../../src/lease/testing/records.ts';
 
 /** As far as a procedure that may go on for ever is worth following. */
 const MAX_EFFECTS = 4000;
@@ -80,10 +72,7 @@ export class FuzzDevice {
 
   /** A leader that passes its checksum and says anything. */
   putLeader(): void {
-    const record = {
-      ...zeroRecord(paxosLeader),
-      magic: PAXOS_DISK_MAGIC,
-      version: PAXOS_DISK_VERSION,
+    const record = paxosRecord({
       flags: this.random() < 0.8 ? 0x10 : this.u32(),
       sectorSize: this.random() < 0.8 ? 512 : 4096,
       numHosts: this.random() < 0.5 ? 2000n : this.u64(),
@@ -91,13 +80,11 @@ export class FuzzDevice {
       ownerId: this.u64(),
       ownerGeneration: this.u64(),
       lver: this.u64(),
-      spaceName: 'LS',
-      resourceName: 'RA',
       timestampS: this.u64(),
       writeId: this.u64(),
       writeGeneration: this.u64(),
       writeTimestampS: this.u64(),
-    };
+    });
     encodePaxosLeader(record, this.bytes, RES_AT);
   }
 
@@ -117,19 +104,13 @@ export class FuzzDevice {
   }
 
   putHost(hostId: number): void {
-    const record = {
-      ...zeroRecord(deltaLeader),
-      magic: DELTA_DISK_MAGIC,
-      version: DELTA_DISK_VERSION,
-      flags: 0x10,
-      sectorSize: 512,
+    const record = deltaRecord({
       ownerId: this.random() < 0.7 ? BigInt(hostId) : this.u64(),
       ownerGeneration: this.u64(),
-      spaceName: 'LS',
       hostName: `host${hostId}`,
       timestampS: this.u64(),
       ioTimeoutS: this.below(65536),
-    };
+    });
     encodeDeltaLeader(record, this.bytes, LS_AT + (hostId - 1) * 512);
   }
 

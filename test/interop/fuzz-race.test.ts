@@ -3,20 +3,12 @@ import { test } from 'node:test';
 import { zeroRecord } from '../../src/codec/struct.ts';
 import { dblock, encodeDblock } from '../../src/format/dblock.ts';
 import { GEOMETRY_512_1M } from '../../src/format/geometry.ts';
-import {
-  DELTA_DISK_MAGIC,
-  DELTA_DISK_VERSION,
-  deltaLeader,
-  encodeDeltaLeader,
-  encodePaxosLeader,
-  PAXOS_DISK_MAGIC,
-  PAXOS_DISK_VERSION,
-  paxosLeader,
-} from '../../src/format/leader.ts';
+import { encodeDeltaLeader, encodePaxosLeader } from '../../src/format/leader.ts';
 import type { Member } from '../../src/lease/member.ts';
 import { paxosAcquire } from '../../src/lease/paxos-acquire.ts';
 import { paxosRelease } from '../../src/lease/paxos-release.ts';
 import type { Steps } from '../../src/lease/steps.ts';
+import { deltaRecord, paxosRecord } from '../../src/lease/testing/records.ts';
 import { FuzzDevice, LS_AT, memberOf, RES_AT, randomFrom } from './fuzz-device.ts';
 
 /** Whatever bytes lie in an area: of two hosts that race for its lease, never both hold it. */
@@ -24,27 +16,9 @@ const ROUNDS = Number(process.env['HOLDFAST_ROUNDS'] ?? 3000);
 /** Blocks that take part: few, so that a round costs little. */
 const HOSTS = 8;
 
-const USUAL_LEADER = {
-  ...zeroRecord(paxosLeader),
-  magic: PAXOS_DISK_MAGIC,
-  version: PAXOS_DISK_VERSION,
-  flags: 0x10,
-  sectorSize: 512,
-  numHosts: BigInt(HOSTS),
-  maxHosts: 2000n,
-  spaceName: 'LS',
-  resourceName: 'RA',
-} as const;
+const USUAL_LEADER = paxosRecord({ numHosts: BigInt(HOSTS) });
 
-const USUAL_HOST = {
-  ...zeroRecord(deltaLeader),
-  magic: DELTA_DISK_MAGIC,
-  version: DELTA_DISK_VERSION,
-  flags: 0x10,
-  sectorSize: 512,
-  spaceName: 'LS',
-  ioTimeoutS: 2,
-} as const;
+const USUAL_HOST = deltaRecord({ ioTimeoutS: 2 });
 
 /** A host that has joined, renews, and wants the resource again and again. */
 interface Racer {

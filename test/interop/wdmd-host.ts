@@ -2,9 +2,9 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { decode, encode, type RecordOf, zeroRecord } from '../../src/codec/struct.ts';
+import { decode, type RecordOf } from '../../src/codec/struct.ts';
 import { until } from '../../src/rig/run.ts';
-import { wdmdMessage } from '../../src/wire/wdmd/socket.ts';
+import { wdmdMessage, wdmdMessageBytes } from '../../src/wire/wdmd/socket.ts';
 import { type FuseServer, startFuseServer, whyNoFuse } from './fuse-server.ts';
 import { killAtExit, type Maker, type Ran, run, serves } from './sanlock-daemons.ts';
 
@@ -173,7 +173,7 @@ export class WdmdClient {
   }
 
   send(fields: Partial<Message>): void {
-    this.#socket.write(encode(wdmdMessage, { ...zeroRecord(wdmdMessage), ...fields }));
+    this.#socket.write(wdmdMessageBytes(fields));
   }
 
   live(renewalS: number, expireS: number): void {

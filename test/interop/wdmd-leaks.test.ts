@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import { encode, zeroRecord } from '../../src/codec/struct.ts';
 import { until } from '../../src/rig/run.ts';
-import { WDMD_CMD, type WdmdMessage, wdmdMessage } from '../../src/wire/wdmd/socket.ts';
+import { WDMD_CMD, type WdmdMessage, wdmdMessageBytes } from '../../src/wire/wdmd/socket.ts';
 import { connectMany } from './client-connections.ts';
 import { CountedDaemon } from './counted-daemon.ts';
 import { floods } from './flooding-client.ts';
@@ -22,7 +21,7 @@ const MAX_LATE_MS = 5000;
 const socketOf = (directory: string) => `${directory}/wdmd.sock`;
 
 function request(cmd: number, fields: Partial<WdmdMessage> = {}): Uint8Array {
-  return encode(wdmdMessage, { ...zeroRecord(wdmdMessage), cmd, ...fields });
+  return wdmdMessageBytes({ cmd, ...fields });
 }
 
 async function withWdmd(

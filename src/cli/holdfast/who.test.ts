@@ -5,19 +5,13 @@ import { encode, zeroRecord } from '../../codec/struct.ts';
 import { DBLOCK_FLAGS, dblock, encodeDblock, MODE_FLAGS, modeBlock } from '../../format/dblock.ts';
 import { GEOMETRY_512_1M } from '../../format/geometry.ts';
 import {
-  DELTA_DISK_MAGIC,
-  DELTA_DISK_VERSION,
   type DeltaLeader,
-  deltaLeader,
   encodeDeltaLeader,
   encodePaxosLeader,
-  LEADER_FLAGS,
   PAXOS_DISK_CLEAR,
-  PAXOS_DISK_MAGIC,
-  PAXOS_DISK_VERSION,
   type PaxosLeader,
-  paxosLeader,
 } from '../../format/leader.ts';
+import { deltaRecord, paxosRecord } from '../../lease/testing/records.ts';
 import { whoJson, whoText } from './who-text.ts';
 import { lookUp, type WhoWorld } from './who-watch.ts';
 
@@ -53,36 +47,20 @@ class FakeDevice {
   }
 
   putHost(hostId: number, fields: Partial<DeltaLeader>): void {
-    const record = {
-      ...zeroRecord(deltaLeader),
-      magic: DELTA_DISK_MAGIC,
-      version: DELTA_DISK_VERSION,
-      flags: LEADER_FLAGS.ALIGN_1M,
-      sectorSize: 512,
+    const record = deltaRecord({
       maxHosts: 1n,
       ownerId: BigInt(hostId),
       ownerGeneration: 3n,
-      spaceName: 'LS',
       hostName: `host-${hostId}`,
       timestampS: 900n,
       ioTimeoutS: 2,
-    };
-    encodeDeltaLeader({ ...record, ...fields }, this.bytes, (hostId - 1) * 512);
+      ...fields,
+    });
+    encodeDeltaLeader(record, this.bytes, (hostId - 1) * 512);
   }
 
   putLeader(fields: Partial<PaxosLeader>): void {
-    const record = {
-      ...zeroRecord(paxosLeader),
-      magic: PAXOS_DISK_MAGIC,
-      version: PAXOS_DISK_VERSION,
-      flags: LEADER_FLAGS.ALIGN_1M,
-      sectorSize: 512,
-      numHosts: 2000n,
-      maxHosts: 2000n,
-      spaceName: 'LS',
-      resourceName: 'RA',
-    };
-    encodePaxosLeader({ ...record, ...fields }, this.bytes, MIB);
+    encodePaxosLeader(paxosRecord(fields), this.bytes, MIB);
   }
 
   putShared(hostId: number, generation: bigint): void {

@@ -1,6 +1,6 @@
 import type { ByteString } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
-import { decode, encode, zeroRecord } from '../../codec/struct.ts';
+import { decode } from '../../codec/struct.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
 import type { WatchdogDevices } from '../../ports/watchdog-device.ts';
@@ -10,7 +10,12 @@ import {
   watchdogPaths,
 } from '../../programs/watchdog-search.ts';
 import { DEFAULT_FIRE_TIMEOUT_S } from '../../wdmd/state.ts';
-import { WDMD_CMD, WDMD_MESSAGE_BYTES, wdmdMessage } from '../../wire/wdmd/socket.ts';
+import {
+  WDMD_CMD,
+  WDMD_MESSAGE_BYTES,
+  wdmdMessage,
+  wdmdMessageBytes,
+} from '../../wire/wdmd/socket.ts';
 import type { WdmdOptions } from './options.ts';
 
 export const NO_DEVICE = 'no watchdog device, load a watchdog driver';
@@ -146,10 +151,8 @@ function receiveDump(
     end(0);
   });
   connection.onClosed(() => end(1));
-  const request = zeroRecord(wdmdMessage);
-  connection.send(encode(wdmdMessage, { ...request, cmd: WDMD_CMD.DUMP_DEBUG }));
-  const status = { ...request, cmd: WDMD_CMD.STATUS, name: END_OF_DUMP };
-  connection.send(encode(wdmdMessage, status));
+  connection.send(wdmdMessageBytes({ cmd: WDMD_CMD.DUMP_DEBUG }));
+  connection.send(wdmdMessageBytes({ cmd: WDMD_CMD.STATUS, name: END_OF_DUMP }));
 }
 
 function endsWithReply(text: ByteString): boolean {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { concatBytes } from '../../base/bytes.ts';
 import { MIB } from '../../base/units.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
 import type { Journal } from '../../ports/journal.ts';
@@ -40,11 +41,7 @@ export function message(
     data2: -1,
     ...fields,
   };
-  return concat([encode(smHeader, header), body]);
-}
-
-export function concat(parts: readonly Uint8Array[]): Uint8Array {
-  return Uint8Array.from(parts.flatMap((part) => [...part]));
+  return concatBytes([encode(smHeader, header), body]);
 }
 
 export const lockspace = encode(sanlkLockspace, {
@@ -63,12 +60,12 @@ export function resource(n: number, flags = 0): Uint8Array {
     numDisks: 1,
   });
   const disk = { ...zeroRecord(sanlkDisk), path: LUN, offset: BigInt(n * MIB) };
-  return concat([head, encode(sanlkDisk, disk)]);
+  return concatBytes([head, encode(sanlkDisk, disk)]);
 }
 
 export function acquire(n: number, flags = 0): Uint8Array {
   const options = new Uint8Array(sanlkOptions.size);
-  return message(SM_CMD.ACQUIRE, concat([resource(n, flags), options]), { data: 1 });
+  return message(SM_CMD.ACQUIRE, concatBytes([resource(n, flags), options]), { data: 1 });
 }
 
 /** A daemon over one disk that can be made to hang. */

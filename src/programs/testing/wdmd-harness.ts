@@ -1,5 +1,5 @@
 import { type ByteString, readByteString } from '../../base/bytes.ts';
-import { decode, encode, type RecordOf, zeroRecord } from '../../codec/struct.ts';
+import { decode, type RecordOf } from '../../codec/struct.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
 import type { TestScripts } from '../../ports/test-scripts.ts';
@@ -7,7 +7,7 @@ import type { WatchdogDevice, WatchdogDevices } from '../../ports/watchdog-devic
 import { SimClock } from '../../sim/kernel/clock.ts';
 import { ProcessClock } from '../../sim/kernel/process-clock.ts';
 import type { WdmdSettings } from '../../wdmd/state.ts';
-import { WDMD_CMD, wdmdMessage } from '../../wire/wdmd/socket.ts';
+import { WDMD_CMD, wdmdMessage, wdmdMessageBytes } from '../../wire/wdmd/socket.ts';
 import { findWatchdog } from '../watchdog-search.ts';
 import { WdmdProgram } from '../wdmd-program.ts';
 
@@ -32,7 +32,7 @@ export class HarnessPeer {
   }
 
   send(fields: Partial<Message>): void {
-    this.bytes(encode(wdmdMessage, { ...zeroRecord(wdmdMessage), ...fields }));
+    this.bytes(wdmdMessageBytes(fields));
   }
 
   /** REGISTER, REFCOUNT_SET and TEST_LIVE, as sanlock begins a lockspace. */

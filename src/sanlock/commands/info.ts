@@ -1,4 +1,5 @@
 import type { ByteString } from '../../base/bytes.ts';
+import { concatBytes } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
 import { MIB, SECOND_MS } from '../../base/units.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
@@ -48,7 +49,7 @@ export function statusAnswer(front: Front, request: Request): Answer {
     parts.push(...inOrder(front).map((space) => lockspaceRecord(space)));
   }
   if (upTo === 0) parts.push(...resourceRecords(front));
-  return { result: 0, body: concat(parts), bareLength: true };
+  return { result: 0, body: concatBytes(parts), bareLength: true };
 }
 
 /** Joined ones, those being removed, those being added; each newest first. */
@@ -67,7 +68,7 @@ export function getLockspacesAnswer(front: Front): Answer {
   const bodies = spaces.map((space) =>
     lockspaceBody(space, { flags: flags[listOf(space)], pads: false }),
   );
-  return { result: 0, data2: spaces.length, body: concat(bodies) };
+  return { result: 0, data2: spaces.length, body: concatBytes(bodies) };
 }
 
 export function getHostsAnswer(front: Front, request: Request): Answer {
@@ -86,7 +87,7 @@ export function getHostsAnswer(front: Front, request: Request): Answer {
       flags: hostState(front, space, host),
     }),
   );
-  return { result: 0, data2: bodies.length, body: concat(bodies) };
+  return { result: 0, data2: bodies.length, body: concatBytes(bodies) };
 }
 
 /** 0 means every host that was seen; an id beyond the sizes of the lockspace is no host. */
@@ -132,7 +133,7 @@ export function hostStatusAnswer(front: Front, request: Request): Answer {
   const space = anyLockspace(front, asked.name);
   if (space === null) return { result: -ERRNO.ENOSPC };
   const hosts = [...space.hosts.values()].sort((a, b) => a.hostId - b.hostId);
-  const body = concat(hosts.map((host) => hostRecord(space, host)));
+  const body = concatBytes(hosts.map((host) => hostRecord(space, host)));
   return { result: 0, body, bareLength: true };
 }
 
@@ -141,16 +142,6 @@ export function renewalAnswer(front: Front, request: Request): Answer {
   const space = anyLockspace(front, asked.name);
   if (space === null) return { result: -ERRNO.ENOSPC };
   if (space.history.length === 0) return { result: 0 };
-  const body = concat(space.history.map((entry) => renewalRecord(entry)));
+  const body = concatBytes(space.history.map((entry) => renewalRecord(entry)));
   return { result: 0, data2: space.ioTimeoutS, body, bareLength: true };
-}
-
-export function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

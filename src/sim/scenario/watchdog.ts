@@ -1,8 +1,13 @@
 import { assert } from '../../base/assert.ts';
 import { ERRNO } from '../../base/errno.ts';
-import { decode, encode, zeroRecord } from '../../codec/struct.ts';
+import { decode } from '../../codec/struct.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
-import { WDMD_CMD, type WdmdMessage, wdmdMessage } from '../../wire/wdmd/socket.ts';
+import {
+  WDMD_CMD,
+  type WdmdMessage,
+  wdmdMessage,
+  wdmdMessageBytes,
+} from '../../wire/wdmd/socket.ts';
 import { SimWdmd } from '../cluster/wdmd.ts';
 import type { ProcessClock } from '../kernel/process-clock.ts';
 import { SimWatchdog, type WatchdogTimer } from '../kernel/watchdog.ts';
@@ -84,8 +89,7 @@ export class HostWatchdog {
       const { name, fireTimeoutS: fireTimeout } = of;
       const { OPEN_WATCHDOG, REGISTER, REFCOUNT_SET } = WDMD_CMD;
       for (const cmd of [OPEN_WATCHDOG, REGISTER, REFCOUNT_SET]) {
-        const message = { ...zeroRecord(wdmdMessage), cmd, name, fireTimeout };
-        opened.connection.send(encode(wdmdMessage, message));
+        opened.connection.send(wdmdMessageBytes({ cmd, name, fireTimeout }));
       }
     });
   }

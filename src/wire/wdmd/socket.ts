@@ -1,4 +1,13 @@
-import { bytestring, i32, type RecordOf, struct, u32, u64 } from '../../codec/struct.ts';
+import {
+  bytestring,
+  encode,
+  i32,
+  type RecordOf,
+  struct,
+  u32,
+  u64,
+  zeroRecord,
+} from '../../codec/struct.ts';
 
 /** wdmd.sock: every message, both ways, is this record (spec 25 §2). */
 export const WDMD_MESSAGE_BYTES = 176;
@@ -31,3 +40,8 @@ export const wdmdMessage = struct('wdmdMessage', WDMD_MESSAGE_BYTES, {
 
 /** A message as received or to be sent; times in CLOCK_MONOTONIC seconds are bigint. */
 export type WdmdMessage = RecordOf<typeof wdmdMessage>;
+
+/** A message of these fields; the others are zero, as clients send them. */
+export function wdmdMessageBytes(fields: Partial<WdmdMessage>): Uint8Array {
+  return encode(wdmdMessage, { ...zeroRecord(wdmdMessage), ...fields });
+}

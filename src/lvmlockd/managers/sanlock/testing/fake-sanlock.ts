@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { concatBytes } from '../../../../base/bytes.ts';
 import { ERRNO } from '../../../../base/errno.ts';
 import { fail, ok } from '../../../../base/result.ts';
 import { MIB } from '../../../../base/units.ts';
@@ -137,9 +138,9 @@ export class FakeSanlock {
       case SM_CMD.GET_HOSTS:
         return replyOf(cmd, { hosts: this.hosts });
       case SM_CMD.GET_LOCKSPACES:
-        return { code: 0, body: concat(this.joined.map(lockspaceBytes)) };
+        return { code: 0, body: concatBytes(this.joined.map(lockspaceBytes)) };
       case SM_CMD.STATUS:
-        return { code: 0, body: concat(this.leases.flatMap(statusRecord)) };
+        return { code: 0, body: concatBytes(this.leases.flatMap(statusRecord)) };
       default:
         return DONE;
     }
@@ -190,7 +191,7 @@ function replyOf(cmd: number, { code = 0, name = '', bytes, hosts = [] }: Script
       case SM_CMD.READ_RESOURCE:
         return encode(sanlkResource, { ...zeroRecord(sanlkResource), name });
       case SM_CMD.GET_HOSTS:
-        return concat(
+        return concatBytes(
           hosts.map(({ hostId, state: flags }) =>
             encode(sanlkHost, { ...zeroRecord(sanlkHost), hostId, flags }),
           ),
@@ -208,16 +209,6 @@ function statusRecord({ resource, list }: StatusLease): Uint8Array[] {
   const type = STATE_TYPES.RESOURCE;
   const state = { ...zeroRecord(sanlkState), type, flags, strLen: text.length };
   return [encode(sanlkState, state), text, ...resourceWithDisks(resource)];
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 export const manager = sanlockManager({ times: sanlockTimes(1), killpath: '/sbin/lvmlockctl' });
