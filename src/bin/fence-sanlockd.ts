@@ -1,4 +1,3 @@
-import { reasonOf } from '../platform/system-error.ts';
 import '../platform/clean-start.ts';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,6 +27,7 @@ import { DaemonLog } from '../platform/log.ts';
 import { lockPidFile, type PidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
+import { reasonOf } from '../platform/system-error.ts';
 import { UnixSockets } from '../platform/unix-socket.ts';
 import { FenceProgram } from '../programs/fence-program.ts';
 

@@ -1,4 +1,3 @@
-import { reasonOf } from '../platform/system-error.ts';
 import '../platform/clean-start.ts';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,6 +29,7 @@ import { setProcessName } from '../platform/process-name.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { SmallFile } from '../platform/small-file.ts';
 import { exitNow } from '../platform/system-calls.ts';
+import { reasonOf } from '../platform/system-error.ts';
 import { LvmlockdProgram } from '../programs/lvmlockd-program.ts';
 import { LVM_RELEASE } from '../wire/lvmlockd/release.ts';
 

@@ -1,4 +1,3 @@
-import { reasonOf } from '../platform/system-error.ts';
 import '../platform/clean-start.ts';
 import { writeFileSync } from 'node:fs';
 import { textToName } from '../base/bytes.ts';
@@ -22,6 +21,7 @@ import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
+import { reasonOf } from '../platform/system-error.ts';
 import { UnixSockets } from '../platform/unix-socket.ts';
 import { ResetdProgram } from '../programs/resetd-program.ts';
 

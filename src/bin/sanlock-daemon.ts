@@ -1,4 +1,3 @@
-import { errnoNameOf, reasonOf } from '../platform/system-error.ts';
 import '../platform/clean-start.ts';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -33,6 +32,7 @@ import { liftLimits } from '../platform/scheduling.ts';
 import { SCRIPT_SHELL, ScriptRunner } from '../platform/script-runner.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { exitNow } from '../platform/system-calls.ts';
+import { errnoNameOf, reasonOf } from '../platform/system-error.ts';
 import { SanlockProgram } from '../programs/sanlock-program.ts';
 import type { LeaseProcessSettings } from './lease-process.ts';
 

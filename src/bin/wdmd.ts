@@ -1,4 +1,3 @@
-import { errnoNameOf, reasonOf } from '../platform/system-error.ts';
 import '../platform/clean-start.ts';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,6 +22,7 @@ import { setProcessName } from '../platform/process-name.ts';
 import { liftLimits } from '../platform/scheduling.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { exitNow } from '../platform/system-calls.ts';
+import { errnoNameOf, reasonOf } from '../platform/system-error.ts';
 import { DirectoryScripts } from '../platform/test-scripts.ts';
 import { UnixSockets } from '../platform/unix-socket.ts';
 import { LinuxWatchdogs } from '../platform/watchdog-device.ts';
