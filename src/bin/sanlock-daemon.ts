@@ -91,13 +91,13 @@ function readOrRefuse(args: readonly string[]): ReadSettings | null {
   }
 }
 
-function openLog(logging: DaemonLogging, isTold: boolean): DaemonLog {
+function openLog(logging: DaemonLogging, isPrinted: boolean): DaemonLog {
   return new DaemonLog({
     program: 'sanlock',
     file: LOG_FILE,
     fileSeverity: logging.logfilePriority,
     // The messages of the command itself are in the journal already.
-    syslogSeverity: isTold && stderrIsJournal() ? NO_SYSLOG : logging.syslogPriority,
+    syslogSeverity: isPrinted && stderrIsJournal() ? NO_SYSLOG : logging.syslogPriority,
     stderr: logging.foreground,
     utc: logging.utc,
   });

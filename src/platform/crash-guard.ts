@@ -12,7 +12,7 @@ export class CrashGuard {
     this.#path = path;
   }
 
-  /** null, or the errno: 17 when there is one already. */
+  /** null, or the errno: EEXIST when there is one already. */
   take(): number | null {
     try {
       closeSync(openSync(this.#path, 'wx', 0o644));

@@ -141,7 +141,7 @@ function hopeless(watched: Watched, nowS: number): string | null {
     return `${name(watched)} renewed ${renewals} times without a reply`;
   }
   if (nowS - seenS < UNSEEN_LIMIT_S) return null;
-  return `${name(watched)}: sanlock told nothing of it for ${nowS - seenS} s`;
+  return `${name(watched)}: sanlock showed nothing of it for ${nowS - seenS} s`;
 }
 
 function name({ target }: Watched): string {

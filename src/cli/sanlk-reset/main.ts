@@ -81,7 +81,7 @@ function reset(request: ResetRequest, ports: CommandPorts): void {
 function render(report: ResetReport, { print, complain }: CommandPorts): void {
   switch (report.kind) {
     case 'noReplies':
-      complain(`sanlk-reset: no reply will be heard: ${report.reason}`);
+      complain(`sanlk-reset: no reply can be received: ${report.reason}`);
       return;
     case 'asked':
       print(`asked ${hostText(report.target)}\n`);
