@@ -165,7 +165,7 @@ test('every daemon has a unit, and every program of bin is installed', () => {
   for (const [name, path] of Object.entries(bin)) assert.equal(path, `bin/${name}`);
 });
 
-test('the version stands in the package, and programs tell the same', () => {
+test('the version stands in the package, and programs print the same', () => {
   const { version } = JSON.parse(readFileSync(`${ROOT}/package.json`, 'utf8')) as {
     readonly version: string;
   };
@@ -179,7 +179,7 @@ test('every program starts by the same launcher, and cleans up before anything o
     assert.equal(readFileSync(`${ROOT}/bin/${name}`, 'utf8'), first, name);
   }
   for (const file of readdirSync(`${ROOT}/src/bin`)) {
-    if (file === 'client.ts') continue; // a library: its process is somebody else's
+    if (file === 'client.ts') continue; // a library: its process is another program's
     const [line] = readFileSync(`${ROOT}/src/bin/${file}`, 'utf8').split('\n');
     assert.equal(line, "import '../platform/clean-start.ts';", file);
   }

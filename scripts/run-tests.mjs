@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
-/** Of one file or test: one that never ends must not keep the others from being told. */
+/** Of one file or test: one that never ends must not keep the others from being reported. */
 const LONGEST_MS = 25 * 60_000;
 const root = fileURLToPath(new URL('..', import.meta.url));
 

@@ -136,7 +136,7 @@ const MUTANTS: readonly Mutant[] = [
     by: 'silent-owner',
   },
   {
-    what: 'a sample counts for the time at which it is looked at',
+    what: 'a sample counts for the time at which it is compared',
     file: 'src/lease/owner-watch.ts',
     from: 'notSentBeforeMs - first.answeredMs > deadAfterMs',
     to: 'nowMs - first.answeredMs > deadAfterMs',
@@ -185,7 +185,7 @@ const MUTANTS: readonly Mutant[] = [
     to: 'held.hold = { ...held.hold };',
   },
   {
-    what: 'a mode that nobody writes is taken for no hold',
+    what: 'a mode that no program writes is taken for no hold',
     file: 'src/lease/paxos-area.ts',
     from: 'if (mode.flags === 0) return none;',
     to: 'if ((mode.flags & MODE_FLAGS.SHARED) === 0) return none;',

@@ -15,8 +15,8 @@ export function waits(file: SourceFile): string[] {
 
 /**
  * A switch has a `default` as its last case, and one over a union ends there in `unreachable`: a new
- * member without a case does not compile. A union is known by the name of what tells its members
- * apart. A switch ends at the brace of its own indent.
+ * member without a case does not compile. A union is known by the name of the field
+ * that differs between its members. A switch ends at the brace of its own indent.
  */
 export function openSwitches(file: SourceFile): string[] {
   const lines = file.text.split('\n');

@@ -43,13 +43,13 @@ export function wrongImports(file: SourceFile, room: string): string[] {
   return [...packages, ...arrows];
 }
 
-/** A file nobody imports is either a program, a test, or forgotten. */
+/** A file that no file imports is either a program, a test, or forgotten. */
 export function unusedFiles(files: readonly SourceFile[]): string[] {
   const imported = new Set(files.flatMap(filesImportedBy));
   return files
     .filter((file) => file.path.startsWith('src/') && !file.path.startsWith('src/bin/'))
     .filter((file) => !file.path.endsWith('.test.ts') && !imported.has(file.path))
-    .map((file) => `${file.path}: nobody imports it`);
+    .map((file) => `${file.path}: no file imports it`);
 }
 
 /**

@@ -158,9 +158,9 @@ test('the simulator may be used by the holdfast command, and by no program befor
   assert.deepEqual(complaints('src/cli/holdfast/a.ts', importing('../../sim/world.ts')), []);
 });
 
-test('tidy finds a file nobody imports', () => {
+test('tidy finds a file that no file imports', () => {
   assert.deepEqual(tidy([{ path: 'src/base/lost.ts', text: "import './x.ts';\n" }]), [
-    'src/base/lost.ts: nobody imports it',
+    'src/base/lost.ts: no file imports it',
   ]);
 });
 

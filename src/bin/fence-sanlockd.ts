@@ -58,7 +58,8 @@ function main(args: readonly string[]): void {
       return;
     case 'signal': {
       const pid = fenceDaemonPid(RUN_DIR);
-      if (pid === null || !signalTo(pid, 'SIGUSR1')) complain(`no ${NAME} runs here to be told`);
+      if (pid === null || !signalTo(pid, 'SIGUSR1'))
+        complain(`no ${NAME} runs here that could be notified`);
       return;
     }
     case 'send': {

@@ -111,7 +111,7 @@ function heldBy(pid: number, hostId: number) {
 const off: AgentRequest = { kind: 'off', path: PATH, hostId: 2 };
 const NOTE = '9 host_id 2 gen 4 ver 8 timestamp 50';
 
-test('status: on while somebody owns the lease; it fails when it cannot be known', () => {
+test('status: on while a host owns the lease; it fails when it cannot be known', () => {
   const harness = new Harness();
   assert.deepEqual(harness.run({ ...off, kind: 'status' }), ['Status: ON', 'done']);
   const free = new Harness();
@@ -160,7 +160,7 @@ test('off: what proves nothing is not a success', () => {
   assert.deepEqual(other.run(off), ['!', 'failed']);
   const mine = new Harness();
   mine.owner = { ...VICTIM, hostId: 1n };
-  assert.deepEqual(mine.run(off), ['!', 'failed'], 'ours on the disk, held by nobody');
+  assert.deepEqual(mine.run(off), ['!', 'failed'], 'ours on the disk, held by no process');
   const taken = new Harness();
   taken.acquired = [ALIVE];
   taken.clock.after(15_000, () => {

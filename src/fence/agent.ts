@@ -61,7 +61,7 @@ function* switchOn(start: FenceStart): AgentSteps<AgentOutcome> {
     }
     const found = yield* call(status());
     if (!found.ok) {
-      yield* complain(`whether host ${start.hostId} is on cannot be told: ${found.error.message}`);
+      yield* complain(`whether host ${start.hostId} is on is not known: ${found.error.message}`);
       return 'failed';
     }
     if (found.value.some((record) => isHeldBy(record, { ...start, pid }))) return 'done';

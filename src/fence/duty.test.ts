@@ -19,7 +19,7 @@ function play(hostId: number, lines: readonly Line[]): void {
 const on = (kind: Exclude<DutyEvent['kind'], 'agents'>): DutyEvent => ({ kind });
 const agents = (...victims: number[]): DutyEvent => ({ kind: 'agents', victims });
 
-test('a host that nobody fences renews every 5 s, and leaves in order', () => {
+test('a host that is not fenced renews every 5 s, and leaves in order', () => {
   play(1, [
     [0, on('started'), ['renew']],
     [1, on('tick'), []],

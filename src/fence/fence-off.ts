@@ -125,7 +125,9 @@ function* finishEarlier(victim: FenceStart, daemonPid: number): AgentSteps<Agent
   const isHeld =
     found.ok && found.value.some((record) => isHeldBy(record, { ...victim, pid: daemonPid }));
   if (!isHeld) {
-    yield* complain(`the lease of host ${victim.hostId} is owned by this host, and held by nobody`);
+    yield* complain(
+      `the lease of host ${victim.hostId} is owned by this host, and held by no process`,
+    );
     return 'failed';
   }
   yield* releaseLease(victim, daemonPid);

@@ -14,7 +14,7 @@ export interface LeaseOwner {
 
 /** A host's lease, as it stands on the storage. */
 export interface HostLease {
-  /** null: nobody has it, the host is off. */
+  /** null: no host has it, the host is off. */
   readonly owner: LeaseOwner | null;
   readonly lver: bigint;
 }
@@ -26,7 +26,7 @@ export function* readLease({ path, hostId }: FenceStart): AgentSteps<HostLease |
     yield* complain(`the lease of host ${hostId} cannot be read: ${found.error.message}`);
     return null;
   }
-  // Nobody takes these leases shared; the one owner has a timestamp.
+  // No program takes these leases shared; the one owner has a timestamp.
   const owner = found.value.hosts.find(({ timestampS }) => timestampS !== 0n) ?? null;
   return { owner, lver: found.value.resource.lver };
 }

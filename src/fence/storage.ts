@@ -24,7 +24,7 @@ export function hostLease(path: ByteString, hostId: number): Resource {
   };
 }
 
-/** It outlives its process: a dead fence_sanlockd must not look like a host that is off. */
+/** It outlives its process: a dead fence_sanlockd must not pass for a host that is off. */
 export function ownLease(path: ByteString, hostId: number): Resource {
   return { ...hostLease(path, hostId), flags: RES_FLAGS.PERSISTENT };
 }

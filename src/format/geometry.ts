@@ -16,7 +16,7 @@ export const GEOMETRIES: readonly Geometry[] = [
   { sectorSize: 4096, areaBytes: 8 * MIB, maxHosts: 2000 },
 ];
 
-/** The sizes of sectors of 512 bytes; also those of a regular file where nobody said any. */
+/** The sizes of sectors of 512 bytes; also those of a regular file where the administrator gave none. */
 export const GEOMETRY_512_1M: Geometry = { sectorSize: 512, areaBytes: MIB, maxHosts: 2000 };
 /** The usual sizes of sectors of 4096 bytes, with as many hosts as those of 512 bytes. */
 export const GEOMETRY_4K_8M: Geometry = { sectorSize: 4096, areaBytes: 8 * MIB, maxHosts: 2000 };

@@ -98,7 +98,7 @@ export const paxosLeader = struct('paxosLeader', LEADER_BYTES, {
 /** A leader record of a resource as read or to be written; `u64` fields are bigint. */
 export type PaxosLeader = RecordOf<typeof paxosLeader>;
 
-/** What follows the checksum is not protected. The two tables lie over the same offsets. */
+/** The fields behind the checksum are not protected. The two tables lie over the same offsets. */
 const PROTECTED = rangeOf(deltaLeader, 'magic', 'checksum');
 assert(
   rangeOf(paxosLeader, 'magic', 'checksum').end === PROTECTED.end,
@@ -142,7 +142,7 @@ export function leaderChecksum(bytes: Uint8Array, offset = 0): number {
 
 /**
  * Encodes into the first 200 bytes at `offset`, with a fresh checksum in place of the record's.
- * What else the sector holds is the caller's, and must be there before: the bitmap is part of it.
+ * The rest of the sector is the caller's, and must be there before: the bitmap is part of it.
  */
 export function encodeDeltaLeader(record: DeltaLeader, bytes: Uint8Array, offset = 0): void {
   encodeInto(deltaLeader, record, bytes, offset);

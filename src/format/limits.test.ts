@@ -14,7 +14,7 @@ const TABLES = [
   indexHeader,
   indexEntry,
 ];
-/** Sent by any client, or looked at by nobody. */
+/** Sent by any client, or read by no program. */
 const ANYTHING = new Set([
   'deltaLeader.unused1',
   'deltaLeader.eventGeneration',

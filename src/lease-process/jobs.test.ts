@@ -212,7 +212,7 @@ test('the index lease is not taken while index commands run, or have work left',
 });
 
 /** A command of each phase is cancelled; whether that reaches its procedure. */
-test('a command is cancelled until it is answered; late and for nobody it means nothing', () => {
+test('a command is cancelled until it is answered; late, or of no command, it means nothing', () => {
   const { jobs, arrives, step } = machine();
   const cancels = (id: number) => {
     assert.deepEqual(step(cancelled(id)), []);
@@ -271,7 +271,7 @@ test('a freed place goes to the oldest command that may have it', () => {
   assert.deepEqual(step(ran(7)), ['answer 7', 'leaveDevice 7', 'open 101']);
 });
 
-test('a full queue refuses everything but releases, which nobody would ask for again', () => {
+test('a full queue refuses everything but releases, which no client would ask for again', () => {
   const { arrives, step } = machine(1);
   let id = 10;
   while (step(arrives(++id, acquire(id))).length > 0);

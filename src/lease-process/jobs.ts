@@ -172,7 +172,7 @@ function arrived(jobs: Jobs, event: Extract<JobEvent, { kind: 'arrived' }>): voi
     jobs.effects.push({ kind: 'answer', id, result: noSuchHold(command) });
     return;
   }
-  // A release that is refused is asked for by nobody again: the lease would be held for ever.
+  // No client asks again for a release that was refused: the lease would be held for ever.
   if (jobs.queue.length >= MAX_QUEUED && command.op !== 'release') {
     const result = again('lease command queue', { queued: MAX_QUEUED });
     jobs.effects.push({ kind: 'answer', id, result });

@@ -42,7 +42,7 @@ export type Phase =
   | { readonly kind: 'member' }
   /** Own expiry, 8·t after the timestamp of the last renewal known to have landed. */
   | { readonly kind: 'expired' }
-  /** Somebody else wrote our record: writing it again would take the host id from them. */
+  /** Another host wrote our record: writing it again would take the host id from that one. */
   | { readonly kind: 'overwritten' }
   | {
       readonly kind: 'leaving';

@@ -346,7 +346,7 @@ function release(m: Membership, now: Moment): void {
 /**
  * A refused write that lands over the next membership's records frees what that one holds, or goes
  * back to an old ballot. This host has not left before every refused write is sure to be over, and
- * until then nobody joins again from here (spec 10 §18.2).
+ * until then the front does not join again from here (spec 10 §18.2).
  */
 function leaveWhenSure(m: Membership, now: Moment): void {
   const { phase } = m;

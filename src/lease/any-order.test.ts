@@ -109,7 +109,7 @@ class Run {
     }
     for (const each of this.hosts) each.tick();
     const isLong = this.harness.nowMs - this.#lookedMs > LOOKS_MS;
-    for (const each of this.hosts) if (isLong || dice.chance(0.02)) each.look();
+    for (const each of this.hosts) if (isLong || dice.chance(0.02)) each.readHosts();
     if (isLong) this.#lookedMs = this.harness.nowMs;
   }
 
@@ -165,7 +165,7 @@ function check(what: string, world: World): void {
       try {
         grants += play(seed, world);
       } catch (error) {
-        // What the original alone did wrong is no finding; it may not be all that happens either.
+        // A defect of the original alone is no finding; but not every run may end by one.
         if (error instanceof OriginalDefect) {
           ended.set(error.message, (ended.get(error.message) ?? 0) + 1);
         } else if (error instanceof assert.AssertionError) {

@@ -119,7 +119,7 @@ for (const before of BEFORE) {
         const left = recordOf(harness);
         const b = new Contender(harness, 'b');
         const at = `died at ${cut}, last write ${lastWriteLands ? 'landed' : 'not sent'}`;
-        assert.ok(b.run().ok, `${at}: nobody ever joins`);
+        assert.ok(b.run().ok, `${at}: no host ever joins`);
         if (left.timestampS !== 0n) notTooEarly(b, left, `${at}: too early`);
         laterHostJoins(generationsOf([a, b]), at);
       }
@@ -261,7 +261,7 @@ test('resumption: stopped at each effect of b, host a or host b has the host id,
         harness.nowMs += 1000;
         assert.ok(a.renewal(resumed.value, true).run().ok, `${at}: renewed on`);
         assert.ok(!b.run().ok || rivalCut === 0, `${at}: two members`);
-      } else assert.ok(b.run().ok, `${at}: ${resumed.error.code}, and nobody has it`);
+      } else assert.ok(b.run().ok, `${at}: ${resumed.error.code}, and no host has it`);
       laterHostJoins([hold.leader.ownerGeneration, ...generationsOf([b])], at);
     }
   }

@@ -25,7 +25,7 @@ import type { PaxosHold } from './paxos-hold.ts';
 import { paxosRelease } from './paxos-release.ts';
 import { acquire, take } from './testing/users.ts';
 
-// What is said of an area is what an acquire finds there: all hosts live, and renew.
+// `holders` finds in an area the owners that an acquire finds there: all hosts live, and renew.
 
 const SEEDS = 400;
 const TRIES = 4;

@@ -60,7 +60,7 @@ export interface Timed<T> {
 }
 
 /**
- * One write of whole sectors. The caller must tell `unknown` from `failed`: the write may still
+ * One write of whole sectors. The caller must distinguish `unknown` from `failed`: the write may still
  * land.
  */
 export function* writeSpan(

@@ -70,7 +70,7 @@ export function* paxosAcquire(
   wish: AcquireWish,
 ): Steps<Result<PaxosHold, Refusal>> {
   if (!isLeaseOffset(place.offset)) {
-    // What looks like a leader there may be a value block: its host blocks would be a neighbour's.
+    // A leader found there may be a value block: its host blocks would be a neighbour's.
     const error = errnoError(ERRNO.EINVAL, 'acquire, offset', { offset: place.offset });
     return fail({ error, leader: null });
   }
@@ -84,7 +84,7 @@ export function* paxosAcquire(
   };
   for (let attempt = 0; ; attempt++) {
     const got = yield* acquireOnce({ ...member, finishLater }, place, wish);
-    // What is left to be taken back would land on what another attempt has written since.
+    // A write that takes values back may land later, over the writes of another attempt.
     if (got.ok || isLeft || member.cancelled()) return got;
     const met = metShortHold(got.error);
     if (met === 'unclear') unclear++;

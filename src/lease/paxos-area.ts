@@ -224,7 +224,7 @@ function damageIn(
   checksum: number,
   geometry: Pick<Geometry, 'maxHosts'>,
 ): Damage | null {
-  // Whatever else it holds counts for nothing, but an empty RELEASED block lets a win go.
+  // Its other fields count for nothing, but an empty RELEASED block gives a win up.
   if (isEmpty(block)) return damageOf(dblock, { ...block, inpGeneration: 0n, inpTimestampS: 0n });
   if (block.checksum === checksum) return damageOfBlock(block, geometry);
   return { field: 'checksum', found: block.checksum, wanted: `${checksum}` };

@@ -22,7 +22,7 @@ import type { Reply, Steps } from './steps.ts';
  * Releases a hold. The order is the safety: value block, own block RELEASED, leader free.
  *
  * A write that goes unanswered is repeated after t, then each 2·t (spec 10 §9.3), until it is done
- * or our membership ends. What has landed is not written again: once the leader may be free, the
+ * or our membership ends. A write that has landed is not repeated: once the leader may be free, the
  * value block may be another host's.
  * @returns RELEASE_LVER or RELEASE_OWNER when the leader is no longer the one we committed (then
  *   nothing is written to it), AIO_TIMEOUT when our membership ended first, ERRNO for I/O: then it

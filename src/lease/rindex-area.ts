@@ -184,7 +184,7 @@ export function findEntry(
 
 /**
  * An entry that is free or says where its own place is. @returns RINDEX_OFFSET for any other: a
- * lease would be looked for, or cleared, in another's area (spec 10 §4.6)
+ * lease would be sought, or cleared, in another's area (spec 10 §4.6)
  */
 export function listedAt(
   index: IndexArea,

@@ -163,7 +163,7 @@ function findForDelete(index: IndexArea, wish: NamedPlace): Result<number, Lease
 }
 
 /** What a lookup found. */
-export interface Looked extends NamedPlace {
+export interface LookedUp extends NamedPlace {
   /** Both name and offset were given, and do not belong together; what is at the offset. */
   readonly differs: boolean;
 }
@@ -177,7 +177,7 @@ export interface Looked extends NamedPlace {
 export function* lookUpIndex(
   place: IndexPlace,
   wish: NamedPlace,
-): Steps<Result<Looked, LeaseError>> {
+): Steps<Result<LookedUp, LeaseError>> {
   const { name, offset } = wish;
   const shape = yield* readIndexShape(place);
   if (!shape.ok) return shape;

@@ -56,7 +56,7 @@ export function continueStop(state: DaemonState, lockspace: Lockspace): void {
     space.leave({ held: dropAll ? [] : held, removeVg, dropAll }),
     (outcome) => {
       if (outcome.result !== 0) {
-        stayed(state, lockspace, stop, outcome.result);
+        notStopped(state, lockspace, stop, outcome.result);
         return;
       }
       if (outcome.confirmed) state.lostSpaces.delete(lockspace.vg.vgName);
@@ -77,7 +77,12 @@ export function continueStop(state: DaemonState, lockspace: Lockspace): void {
 }
 
 /** The lock manager refused to leave it: without locks, but still joined. */
-function stayed(state: DaemonState, lockspace: Lockspace, stop: StopOrder, result: number): void {
+function notStopped(
+  state: DaemonState,
+  lockspace: Lockspace,
+  stop: StopOrder,
+  result: number,
+): void {
   lockspace.phase = 'running';
   for (const [index, resource] of lockspace.resources.entries()) {
     lockspace.resources[index] = { ...newResource(resource.ref), version: resource.version };

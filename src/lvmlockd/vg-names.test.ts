@@ -26,7 +26,7 @@ test('a name that no lockspace can have is refused before anything is written', 
   assert.equal(harness.fake.did.length, 1);
 });
 
-test('a VG that sanlock cannot tell from a running one is refused, and the log says why', () => {
+test('a VG that sanlock cannot distinguish from a running one is refused, and the log says why', () => {
   const [first, second] = [`${'v'.repeat(44)}A`, `${'v'.repeat(44)}B`];
   const harness = new Harness();
   harness.open(1);

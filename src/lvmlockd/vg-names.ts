@@ -23,7 +23,7 @@ export function isTooLong(state: DaemonState, vgName: ByteString): boolean {
   return true;
 }
 
-/** A running lockspace that the lock manager could not tell from that VG's. */
+/** A running lockspace that the lock manager could not distinguish from that VG's. */
 export function hasClash(state: DaemonState, vgName: ByteString, manager: LockManager): boolean {
   const spaceName = manager.spaceName(vgName);
   const other = state.lockspaces.find(
@@ -33,7 +33,7 @@ export function hasClash(state: DaemonState, vgName: ByteString, manager: LockMa
   const alsoIn = other.vg.vgName;
   if (alsoIn !== vgName) {
     const bytes = manager.traits.vgNameBytes;
-    const advice = `rename one: the lock manager tells VGs apart by the first ${bytes} bytes of the name`;
+    const advice = `rename one: the lock manager distinguishes VGs by the first ${bytes} bytes of the name`;
     log(state, 'error', 'vg.nameClash', { vg: vgName, alsoIn, advice });
   }
   return true;

@@ -146,7 +146,7 @@ function inTurn<T>(
   then: (outcome: T) => void,
 ): void {
   const { vgName, clientId } = of;
-  // What was written stays written, and the next one's turn comes, also when the client is gone.
+  // Also when the client is gone: the writes are not undone, and the next work has its turn.
   const start = () =>
     run(state, OF_DAEMON, steps, (outcome) => {
       then(outcome);

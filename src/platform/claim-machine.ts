@@ -20,7 +20,7 @@ export interface Claims {
 
 /**
  * What a daemon takes before it serves, so that it runs in time on a machine that is short of
- * memory and processor, or whose root disk hangs. What is refused costs latency, not safety: it is
+ * memory and processor, or whose root disk hangs. A refusal costs latency, not safety: it is
  * logged.
  * @param about goes into each line, beside the reason.
  */

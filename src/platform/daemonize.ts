@@ -27,7 +27,7 @@ export function startDetached(
     if (!waiting) return;
     waiting = false;
     clearTimeout(deadline);
-    letGo(child);
+    releaseChild(child);
     ended(failure);
   };
   const deadline = setTimeout(
@@ -80,7 +80,7 @@ export function becomeUser(owner: { readonly uid: number; readonly gid: number }
   process.setuid?.(owner.uid);
 }
 
-function letGo(child: ChildProcess): void {
+function releaseChild(child: ChildProcess): void {
   child.removeAllListeners();
   if (child.connected) child.disconnect();
   child.unref();

@@ -157,7 +157,7 @@ export class AioEngine implements DiskEngine {
     if (this.#collect(slots.length) < slots.length) this.#briefPause = BRIEF_PAUSE;
   }
 
-  /** What timed out while it waited here is dropped: a write that old must not reach the device. */
+  /** Drops requests that timed out while they waited: a write that old must not reach the device. */
   #takeUnsent(): readonly number[] {
     const unsent = this.#unsent;
     this.#unsent = [];

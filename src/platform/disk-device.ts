@@ -102,7 +102,7 @@ export class DeviceDisks implements Disks {
 interface OpenFile {
   readonly fd: number;
   readonly path: ByteString;
-  /** What hangs together. */
+  /** Paths of one group hang together. */
   readonly group: string;
   readonly shared: Shared;
 }

@@ -42,7 +42,7 @@ export class DiskOpens {
   ): void {
     const begin = (done: () => void): void => {
       this.#opening.add(path);
-      openAndLook(path, (opened) => {
+      openAndStat(path, (opened) => {
         this.#opening.delete(path);
         if (how.wanted()) answer(opened);
         else if ('fd' in opened) this.close(opened.fd, path);
@@ -79,7 +79,7 @@ export class DiskOpens {
   }
 }
 
-function openAndLook(path: ByteString, answer: (opened: Opened) => void): void {
+function openAndStat(path: ByteString, answer: (opened: Opened) => void): void {
   openFile(Buffer.from(path, 'latin1'), OPEN_FLAGS, (failure, fd) => {
     if (failure !== null) {
       answer({ errno: errnoOf(failure) });

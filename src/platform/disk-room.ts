@@ -16,9 +16,9 @@ export interface Visitor extends Queued {
 }
 
 /**
- * Places and memory for requests under way. What a hung device has taken it may keep for ever, so
- * no device has more than it leaves for the others (the group is the device); a request that finds
- * no room waits in a queue, as long as its own time allows.
+ * Places and memory for requests under way. A hung device may keep for ever all that it has taken,
+ * so no device has more than it leaves for the others (the group is the device); a request that
+ * finds no room waits in a queue, as long as its own time allows.
  */
 export class DiskRoom {
   readonly #pool: AlignedPool;

@@ -168,7 +168,7 @@ export class KernelProcess implements BoundProcess {
     this.#pidfd = null;
   }
 
-  /** Looked at just before: a pid comes round again only after all others were used. */
+  /** Checked just before: a pid comes round again only after all others were used. */
   #signalByIdentity(signal: SignalName): void {
     const { identity } = this;
     const found = lookAt(this.pid);
@@ -207,7 +207,7 @@ export class KernelProcess implements BoundProcess {
 
   #answered(identity: string): void {
     if (!this.#isOpen) return;
-    // Looked at before this moment, and the process is there still: it was this one.
+    // Checked before this moment, and the process is there still: it was this one.
     if (this.#pidfd === null || !isThere(this.#pidfd)) return;
     if (this.#identity !== null && this.#identity !== identity) this.#end();
     else {
@@ -222,10 +222,10 @@ export class KernelProcess implements BoundProcess {
     } catch {
       // No room in the kernel for one more watch.
     }
-    if (this.#watcher === null) this.#timer = setTimeout(() => this.#look(), POLL_MS).unref();
+    if (this.#watcher === null) this.#timer = setTimeout(() => this.#poll(), POLL_MS).unref();
   }
 
-  #look(): void {
+  #poll(): void {
     if (this.hasEnded) {
       this.#end();
       return;

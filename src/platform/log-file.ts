@@ -8,7 +8,7 @@ const NO_ROOM = 'the log file was stuck';
 
 /**
  * A log file whose disk may hang, or be full for a while: no line waits, and a write that fails
- * ends nothing. What is lost is counted, and the count is in the file before the next line.
+ * ends nothing. Lost lines are counted, and the count is in the file before the next line.
  */
 export class LogFile {
   readonly #fd: number;

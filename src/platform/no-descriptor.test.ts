@@ -19,13 +19,13 @@ function withoutDescriptors(during: () => void): void {
 test('with no descriptor left a log line still goes out, and what needs one refuses', async () => {
   const name = `@holdfast-full-${process.pid}`;
   const heard: string[] = [];
-  let tell = (): void => {};
+  let finish = (): void => {};
   const last = new Promise<void>((resolve) => {
-    tell = resolve;
+    finish = resolve;
   });
   const receiver = new DatagramReceiver(name, (bytes) => {
     heard.push(Buffer.from(bytes).toString());
-    if (heard.at(-1) === 'last') tell();
+    if (heard.at(-1) === 'last') finish();
   });
   const sender = new DatagramSender(name);
   const levels = { fileSeverity: 4, syslogSeverity: 6 };

@@ -34,7 +34,7 @@ export function lockPidFile(path: string): PidFile {
     // Its last owner removed it between our open and our lock: that lock excludes no process.
     closeSync(fd);
   }
-  throw new Error(`cannot lock ${path}: somebody removes it again and again`);
+  throw new Error(`cannot lock ${path}: another program removes it again and again`);
 }
 
 function lockOnce(path: string): number {

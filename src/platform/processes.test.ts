@@ -61,7 +61,7 @@ test('messages keep bigints and bytes, logs reach the log, the end is reported o
 test('a killed channel calls no handler any more', () =>
   withProcesses(quiet, async (processes) => {
     const child = processes.startLeaseProcess('x');
-    child.onClosed(() => assert.fail('told of an end we caused'));
+    child.onClosed(() => assert.fail('an end that we caused is reported'));
     child.kill();
     child.send({ value: 1 });
     await until(() => !existsSync(`/proc/${child.process.pid}`));

@@ -45,12 +45,12 @@ test('a sandbox that knows no pidfd: a process is watched by its start time', as
   assert.ok(process !== null);
   assert.deepEqual(said, ['process.notWatched']);
   assert.match(process.identity ?? '', /^[0-9]+$/);
-  const told = new Promise<void>((done) => process.onEnded(done));
+  const reported = new Promise<void>((done) => process.onEnded(done));
   assert.equal(process.hasEnded, false);
   process.signal('SIGTERM');
   assert.equal(await ended, 'SIGTERM');
   assert.equal(process.hasEnded, true);
   const alive = setInterval(() => {}, 1000); // a watch keeps no process from ending
-  await told;
+  await reported;
   clearInterval(alive);
 });

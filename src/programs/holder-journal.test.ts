@@ -122,7 +122,7 @@ test('after a damaged journal no lockspace is joined, nor after the next start',
   assert.equal(join(harness, restarted(harness, journal, ended)), EBUSY, 'no wait ends it');
   const third = restarted(harness, journal, ended);
   assert.equal(join(harness, third), EBUSY);
-  // What the administrator is told to do, once nothing here uses the leases any more.
+  // As the log advises the administrator, once nothing here uses the leases any more.
   const cleared = restarted(harness, new MemoryJournal(), ended);
   assert.equal(join(harness, cleared), 0);
 });

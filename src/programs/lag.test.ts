@@ -51,7 +51,7 @@ test('a front that stood still for more than 2·t grants nothing until it was go
     lines.join('\n'),
     /^loop\.lagged front 5\d\d\d 2000\ngrants\.paused LS 5\d\d\d 4000/,
   );
-  // What is held is kept, and can be released; renewals go on.
+  // Leases that are held are kept, and can be released; renewals go on.
   const release = message(SM_CMD.RELEASE, resource(1).subarray(0, 128), { data: 1 });
   assert.equal(harness.result(release, holder), 0);
   harness.run(1.9 * T * SECOND_MS);
@@ -60,7 +60,7 @@ test('a front that stood still for more than 2·t grants nothing until it was go
   assert.equal(harness.result(acquire(2), client), 0);
   assert.ok(lines.includes('grants.resumed LS'));
   harness.run(60 * SECOND_MS);
-  assert.deepEqual(harness.host.actions, []); // nobody was stopped: renewals went on
+  assert.deepEqual(harness.host.actions, []); // no process was stopped: renewals went on
 });
 
 test('a request that overtakes the late timer is refused too', () => {

@@ -97,7 +97,7 @@ function damage(hostId: number, fields: Partial<ReturnType<typeof recordOf>>) {
   };
 }
 
-test("damage to host 1's record keeps out nobody else, where another record tells the sizes", () => {
+test("damage to host 1's record keeps out no other host, where another record has the sizes", () => {
   const bad = [{ magic: 0xfa33c08e }, { version: 7 }, { sectorSize: 9 }, { flags: 0x40 }, {}];
   for (const fields of bad) {
     assert.equal(joinError(damage(1, fields), 2), 'joined');
@@ -115,7 +115,7 @@ test("no other record counts where host 1's says that there is no such lockspace
   assert.equal(joinError(edit(1, { version: 0x00040000 }), 2), 'LEADER_VERSION', 'a later format');
 });
 
-test('a record that tells the sizes must be sound, and our own agree with it', () => {
+test('a record that gives the sizes must be sound, and our own agree with it', () => {
   const both = (other: (disk: Uint8Array) => void) => (disk: Uint8Array) => {
     damage(1, { magic: 0xfa33c08e })(disk);
     other(disk);
@@ -195,7 +195,7 @@ test('a host id last used with a longer io timeout: a rival is seen through the 
   assert.equal(recordOf(disk, 1).hostName, 'rival', 'and left alone');
 });
 
-test('a record that somebody else wrote ends the membership at once, without another write', () => {
+test('a record that another host wrote ends the membership at once, without another write', () => {
   const { clock, disk, storage, join } = world();
   const host = join(1);
   clock.runUntil(clock.nowMs() + 10_000);

@@ -21,7 +21,7 @@ interface Peer {
   unread: boolean;
   /** Nothing more is read from it for now. */
   held: boolean;
-  /** What it sends is no request any more. */
+  /** Its bytes are no requests any more. */
   listens: boolean;
   ended: boolean;
 }
@@ -125,7 +125,7 @@ export class SanlockConnections {
     this.#turns.wantLater(peer);
   }
 
-  /** What came behind the request that made a listener of it is no request. */
+  /** Bytes behind the request that made a listener of it are no request. */
   listen(id: number): void {
     const peer = this.#peers.get(id);
     if (peer === undefined) return;

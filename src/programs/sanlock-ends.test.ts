@@ -139,9 +139,9 @@ test('a daemon that is forced to end kills such holders first', () => {
 });
 
 test('a daemon that keeps persistent leases does not end, forced or not, and serves on', () => {
-  const told: string[] = [];
+  const advice: string[] = [];
   const note = (event: string, fields?: LogFields) => {
-    if (event === 'daemon.keepsLeases') told.push(`${fields?.['advice']}`);
+    if (event === 'daemon.keepsLeases') advice.push(`${fields?.['advice']}`);
   };
   const { harness, host } = haunted(RES_FLAGS.PERSISTENT, { ...SILENT, error: note });
   harness.run(1000);
@@ -149,8 +149,8 @@ test('a daemon that keeps persistent leases does not end, forced or not, and ser
     host.connect(900).send(shutdown(force).request);
     assert.equal(harness.result(shutdownWait(force).request, host.connect(900)), -ERRNO.EBUSY);
   }
-  assert.equal(told.length, 4);
-  for (const text of told) assert.match(text, /lvmlockctl --drop/);
+  assert.equal(advice.length, 4);
+  for (const text of advice) assert.match(text, /lvmlockctl --drop/);
   harness.run(8 * T * 1000 + 60_000);
   assert.equal(host.ended, null);
   assert.deepEqual(host.actions, [], 'nor is anybody stopped for an end that does not come');

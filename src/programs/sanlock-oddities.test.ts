@@ -123,7 +123,7 @@ test('kept: orphans are released by their number; better: ORPHAN_ONLY never make
   const only = concatBytes([resource(1), new Uint8Array(sanlkOptions.size)]);
   const asked = { data: 1, cmdFlags: ACQUIRE_FLAGS.ORPHAN_ONLY };
   assert.equal(harness.result(message(SM_CMD.ACQUIRE, only, asked), client), -2);
-  assert.equal(harness.result(acquire(1), client), 0, 'nobody has it');
+  assert.equal(harness.result(acquire(1), client), 0, 'no client has it');
 });
 
 test('kept: the number of hosts of WRITE_RESOURCE is taken from data', () => {
@@ -171,7 +171,7 @@ test('better: a second REGISTER forgets nothing', () => {
   assert.equal(harness.result(message(SM_CMD.INQUIRE), client), 0);
   client.close();
   harness.run(1000);
-  assert.equal(harness.result(acquire(1), harness.client(103)), 0, 'its end gave the lease back');
+  assert.equal(harness.result(acquire(1), harness.client(103)), 0, 'its end released the lease');
 });
 
 test('better: RELEASE with ALL releases any number of leases', () => {

@@ -222,7 +222,7 @@ export class SanlockProgram {
   }
 
   /**
-   * Killed, then awaited: the kernel lets a process go only when all it sent to a device is done,
+   * Killed, then awaited: the kernel ends a process only when all it sent to a device is done,
    * so its end also means that no late write of it can come.
    */
   #endLease(lease: number): void {

@@ -11,7 +11,7 @@ const WD_ERROR = -203;
 
 /** A wdmd of either generation: the messages it received, and its answers. */
 class FakeWdmd {
-  readonly told: WdmdMessage[] = [];
+  readonly received: WdmdMessage[] = [];
   connections = 0;
   endedByDaemon = 0;
   isThere = true;
@@ -21,7 +21,7 @@ class FakeWdmd {
   /** Answers to STATUS wait until it is called. */
   late: (() => void)[] | null = null;
   #hangUp: () => void = () => {};
-  onTold: (message: WdmdMessage) => void = () => {};
+  onMessage: (message: WdmdMessage) => void = () => {};
 
   readonly sockets: Sockets = {
     listen: () => ({ close: () => {} }),
@@ -32,7 +32,7 @@ class FakeWdmd {
   };
 
   get commands(): number[] {
-    return this.told.map(({ cmd }) => cmd);
+    return this.received.map(({ cmd }) => cmd);
   }
 
   die(): void {
@@ -54,15 +54,15 @@ class FakeWdmd {
         this.#hangUp = handler;
       },
       send: (bytes) => {
-        const told = decode(wdmdMessage, bytes);
-        this.told.push(told);
-        this.onTold(told);
+        const got = decode(wdmdMessage, bytes);
+        this.received.push(got);
+        this.onMessage(got);
         const { openAnswer, fireTimeout } = this;
-        const status = () => answer({ ...told, fireTimeout, testInterval: 10 });
-        if (told.cmd === WDMD_CMD.STATUS && this.late !== null) this.late.push(status);
-        else if (told.cmd === WDMD_CMD.STATUS) status();
-        if (told.cmd === WDMD_CMD.OPEN_WATCHDOG && openAnswer !== null) {
-          answer({ ...told, fireTimeout: openAnswer });
+        const status = () => answer({ ...got, fireTimeout, testInterval: 10 });
+        if (got.cmd === WDMD_CMD.STATUS && this.late !== null) this.late.push(status);
+        else if (got.cmd === WDMD_CMD.STATUS) status();
+        if (got.cmd === WDMD_CMD.OPEN_WATCHDOG && openAnswer !== null) {
+          answer({ ...got, fireTimeout: openAnswer });
         }
         return true;
       },
@@ -101,22 +101,22 @@ for (const [generation, openAnswer] of [
     const harness = harnessWith(wdmd);
     assert.equal(harness.join(), 0);
     assert.deepEqual(wdmd.commands, [OPEN_WATCHDOG, REGISTER, REFCOUNT_SET, STATUS, TEST_LIVE]);
-    assert.equal(wdmd.told[1]?.name, 'sanlock_LS:1');
-    const first = wdmd.told[4];
+    assert.equal(wdmd.received[1]?.name, 'sanlock_LS:1');
+    const first = wdmd.received[4];
     assert.ok(first !== undefined);
     assert.equal(first.renewalTime, hostLease(harness).timestampS);
     assert.equal(first.expireTime - first.renewalTime, BigInt(8 * T));
 
     harness.run(4 * 2 * T * 1000);
-    const renewals = wdmd.told.slice(5);
+    const renewals = wdmd.received.slice(5);
     assert.ok(renewals.length >= 3 && renewals.every(({ cmd }) => cmd === TEST_LIVE));
     assert.equal(renewals.at(-1)?.renewalTime, hostLease(harness).timestampS);
 
-    const before = wdmd.told.length;
+    const before = wdmd.received.length;
     const seen: bigint[] = [];
-    wdmd.onTold = () => seen.push(hostLease(harness).timestampS);
+    wdmd.onMessage = () => seen.push(hostLease(harness).timestampS);
     assert.equal(harness.result(message(SM_CMD.REM_LOCKSPACE, lockspace)), 0);
-    const last = wdmd.told.slice(before);
+    const last = wdmd.received.slice(before);
     assert.deepEqual(
       last.map(({ cmd, expireTime }) => [cmd, expireTime]),
       [
@@ -166,7 +166,7 @@ test('a host lease that expired while wdmd was asked is not reported to wdmd, an
   wdmd.late[0]?.(); // the first thing it hears when it runs again
   harness.frontTime.resume();
   harness.run(5000);
-  const expiries = wdmd.told.filter(({ cmd }) => cmd === TEST_LIVE);
+  const expiries = wdmd.received.filter(({ cmd }) => cmd === TEST_LIVE);
   assert.deepEqual(
     expiries.map(({ expireTime }) => expireTime),
     [0n],
@@ -179,13 +179,13 @@ test('a shorter fire timeout is asked for, and one that differs is refused', () 
   wdmd.openAnswer = 30;
   wdmd.fireTimeout = 30;
   assert.equal(harnessWith(wdmd, 30).join(), 0);
-  assert.equal(wdmd.told[0]?.fireTimeout, 30);
+  assert.equal(wdmd.received[0]?.fireTimeout, 30);
   wdmd.openAnswer = 60;
-  const before = wdmd.told.length;
+  const before = wdmd.received.length;
   const refused = harnessWith(wdmd, 30);
   assert.equal(refused.join(), WD_ERROR);
   assert.equal(hostLease(refused).timestampS, 0n);
-  assert.equal(wdmd.told.length, before + 1, 'nothing but the question');
+  assert.equal(wdmd.received.length, before + 1, 'nothing but the question');
 });
 
 test('while the disk hangs wdmd gets no message, and is released only when the last user is gone', () => {
@@ -194,10 +194,10 @@ test('while the disk hangs wdmd gets no message, and is released only when the l
   harness.join();
   const client = holding(harness, 101);
   harness.hung = true;
-  const before = wdmd.told.length;
+  const before = wdmd.received.length;
   harness.run(8 * T * 1000 + 50_000);
   assert.ok(harness.host.actions.length > 2);
-  assert.equal(wdmd.told.length, before);
+  assert.equal(wdmd.received.length, before);
   client.close();
   harness.run(1000);
   assert.deepEqual(wdmd.commands.slice(before), [TEST_LIVE, REFCOUNT_CLEAR]);

@@ -27,7 +27,7 @@ export function closed(front: Front, connection: number): void {
   forgetWaiter(front, client);
   client.dead = true;
   client.pid = -1;
-  // A command that runs for it still owns its tokens, and gives them back when it ends.
+  // A command that runs for it still owns its tokens, and releases them when it ends.
   if (client.registered && client.active === 0) releaseDead(front, client);
 }
 

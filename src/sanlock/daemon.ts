@@ -90,7 +90,7 @@ function apply(front: Front, event: FrontEvent): void {
   }
 }
 
-/** What waits for an answer goes on once. */
+/** A waiter goes on once. */
 function goOn<T>(waiting: Map<number, T>, number: number): T | undefined {
   const found = waiting.get(number);
   waiting.delete(number);

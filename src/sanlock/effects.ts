@@ -34,7 +34,7 @@ export type Effect =
   | { readonly kind: 'refuse'; readonly connection: number }
   /** Its next request may be served. */
   | { readonly kind: 'resume'; readonly connection: number }
-  /** What arrives on it from now on is no request, but `listenerSent`. */
+  /** Bytes that arrive on it from now on are no request, but `listenerSent`. */
   | { readonly kind: 'listen'; readonly connection: number }
   /** A process for one lockspace; answered by `leaseStarted`. */
   | { readonly kind: 'startLease'; readonly lease: number; readonly label: ByteString }

@@ -83,7 +83,7 @@ export function recordHolder(front: Front, client: Client): boolean {
 }
 
 /**
- * After a client released a lease. What it still holds may all be persistent now; by its earlier
+ * After a client released a lease. The rest of its leases may all be persistent now; by its earlier
  * line it would count as a user until its process ends. Unwritten, that line only says more.
  */
 export function recordRelease(front: Front, client: Client): void {

@@ -17,7 +17,7 @@ test('lines of the first version are no damage', () => {
     const parsed = parseHolderLine(JSON.stringify(line));
     assert.deepEqual(parsed, { ...parsed, ...line });
   }
-  // They told the suspended time beside the timestamp: together they are the boot time.
+  // They had the suspended time beside the timestamp: together they are the boot time.
   const { claimedBootMs } = { claimedBootMs: null, ...parseHolderLine(JSON.stringify(renewed)) };
   assert.equal(claimedBootMs, 120_005);
   assert.equal(parseHolderLine(JSON.stringify({ ...HOLDS, pid: '4242' })), null);

@@ -26,7 +26,7 @@ function body(wish: Wish = {}): Uint8Array {
   return Uint8Array.from([...lockspace(name), ...what]);
 }
 
-function staged(): {
+function joined(): {
   harness: Harness;
   space: Lockspace;
   set: (wish: Wish, flags?: number) => void;
@@ -44,7 +44,7 @@ function staged(): {
 }
 
 test('a request sets the bit of its owner, and none for an id that no host here can have', () => {
-  const { harness, space } = staged();
+  const { harness, space } = joined();
   const asker = harness.connect(2, false);
   for (const [ownerId, called] of [
     [3, [3]],
@@ -70,7 +70,7 @@ const DONE = [`c2 answer ${SET}: 0`];
 const BUSY = [`c2 answer ${SET}: -16`];
 
 test('an event keeps out another one until its bit was set for 6·t, and a repetition renews that', () => {
-  const { harness, space, set } = staged();
+  const { harness, space, set } = joined();
   harness.play([
     [101, () => set({ event: 1n, data: 2n }), DONE],
     [101, () => set({ event: 4n }), BUSY],
@@ -87,7 +87,7 @@ test('an event keeps out another one until its bit was set for 6·t, and a repet
 });
 
 test('CLEAR_EVENT takes the event and leaves the bits, CLEAR_HOSTID takes one bit', () => {
-  const { harness, space, set } = staged();
+  const { harness, space, set } = joined();
   harness.at(101_000);
   set({ event: 1n, hostId: 2n });
   set({ event: 1n, hostId: 3n });
@@ -102,7 +102,7 @@ test('CLEAR_EVENT takes the event and leaves the bits, CLEAR_HOSTID takes one bi
 });
 
 test('ALL_HOSTS sets every bit but our own; CUR_GENERATION fills a missing generation', () => {
-  const { space, set } = staged();
+  const { space, set } = joined();
   set({ hostId: 1n });
   assert.equal(space.bits.size, 0, 'our own bit is never set');
   set({}, ALL_HOSTS);
@@ -121,7 +121,7 @@ test('ALL_HOSTS sets every bit but our own; CUR_GENERATION fills a missing gener
 });
 
 test('refused: no name, no such lockspace, an impossible host id', () => {
-  const { harness, space, set } = staged();
+  const { harness, space, set } = joined();
   space.maxHosts = 250;
   const refused = (result: number) => [`c2 answer ${SET}: ${result}`];
   harness.play([
@@ -135,7 +135,7 @@ test('refused: no name, no such lockspace, an impossible host id', () => {
 });
 
 test('every listener gets one frame for each renewal that carries an event', () => {
-  const { harness } = staged();
+  const { harness } = joined();
   const [one, two] = [harness.connect(11, false), harness.connect(12, false)];
   const heard = {
     kind: 'hosts',
@@ -167,7 +167,7 @@ test('every listener gets one frame for each renewal that carries an event', () 
 });
 
 test('a lockspace has 32 listeners; a registered process stays one of the clients', () => {
-  const { harness } = staged();
+  const { harness } = joined();
   for (let n = 0; n < 31; n++) harness.ask(harness.connect(20 + n, false), REG, body());
   const process = harness.connect(99);
   harness.ask(process, REG, body());

@@ -40,7 +40,7 @@ export function lineOfResource({ id: lease, name: resource, lockspace }: Resourc
   return { kind: 'lease', id: lockspace.id, lease, resource };
 }
 
-/** null: its process has ended, or the kernel does not tell it from a later one of its pid. */
+/** null: its process has ended, or the kernel does not distinguish it from a later one of its pid. */
 export function lineOfHolder(client: Client, space: Lockspace): Line | null {
   const { process: bound, killpath, killargs, killpathPid, restricted, connection } = client;
   const started = bound?.identity ?? null;

@@ -107,7 +107,7 @@ export class HarnessHost {
   readonly peers: Map<number, HarnessHost> = new Map();
   readonly rest: (() => Steps<void>)[] = [];
   /** What its latest renewal read of the lockspace; null = it reads all the time. */
-  #looked: ReadonlyMap<number, HostView> | null = null;
+  #seenHosts: ReadonlyMap<number, HostView> | null = null;
   #late: Sent[] = [];
   #sleptSince = 0;
   #hold: DeltaHold | null = null;
@@ -171,9 +171,9 @@ export class HarnessHost {
   }
 
   /** From now on it knows of the others what it reads at this moment, until it reads again. */
-  look(): void {
+  readHosts(): void {
     const seen = [...this.peers.keys()].flatMap((hostId) => this.#seen(hostId) ?? []);
-    this.#looked = new Map(seen.map((view) => [view.ownerId, view]));
+    this.#seenHosts = new Map(seen.map((view) => [view.ownerId, view]));
   }
 
   member(cancelled: () => boolean = () => false): Member {
@@ -195,7 +195,7 @@ export class HarnessHost {
   }
 
   #view(hostId: number): HostView | null {
-    return this.#looked === null ? this.#seen(hostId) : (this.#looked.get(hostId) ?? null);
+    return this.#seenHosts === null ? this.#seen(hostId) : (this.#seenHosts.get(hostId) ?? null);
   }
 
   /** As its renewals would have read it: the records of live hosts changed, those of dead ones did not. */

@@ -37,7 +37,7 @@ export async function leaseDemo(obstacle: string, asked: Promise<'asked'>): Prom
     await file.close();
     const alpha = await startNode(start, dir, { name: 'alpha', hostId: 1 });
     const beta = await startNode(start, dir, { name: 'beta', hostId: 2 });
-    await tell(start, [alpha, beta], disk);
+    await playDemo(start, [alpha, beta], disk);
     return 'played';
   };
   return toTheEnd(asked, whole, async () => {
@@ -84,7 +84,7 @@ async function show(node: Node, ...words: readonly string[]): Promise<Outcome> {
   return outcome;
 }
 
-async function tell(
+async function playDemo(
   start: Starter,
   [alpha, beta]: readonly [Node, Node],
   disk: string,

@@ -97,7 +97,7 @@ function listVolume(name: string): Promise<Result<readonly string[], string>> {
       const reason = isMissing
         ? 'there is no lvs program here'
         : said.map((line) => line.trim()).join('; ');
-      resolve(fail(`lvm cannot tell where the lease of ${name} is: ${reason}`));
+      resolve(fail(`lvm does not report where the lease of ${name} is: ${reason}`));
     });
   });
 }

@@ -16,7 +16,7 @@ export interface LvmlockctlOptions {
   readonly stderr: boolean;
 }
 
-export const USAGE = `lvmlockctl: looks at and controls lvmlockd.
+export const USAGE = `lvmlockctl: shows and controls the state of lvmlockd.
 lvmlockctl [options]
   --help | -h               Show this text.
   --quit | -q               Tell lvmlockd to end.

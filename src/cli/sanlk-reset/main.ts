@@ -62,7 +62,7 @@ function sendToDaemon(
   for (const name of task.names) {
     if (ports.sendControl(controlBytes({ action: task.kind, name }))) continue;
     ports.complain(
-      `sanlk-reset: cannot tell sanlk-resetd ${task.kind} ${nameToText(name)}: is it running?`,
+      `sanlk-reset: cannot reach sanlk-resetd for ${task.kind} ${nameToText(name)}: is it running?`,
     );
     return 1;
   }

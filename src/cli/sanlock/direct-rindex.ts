@@ -75,13 +75,13 @@ export function directUpdate(line: CommandLine): number {
   return codeOf(disk, updateIndex(null, place, { ...entryOf(line), remove }));
 }
 
-/** @param tell gets the text behind the result */
-export function directLookup(line: CommandLine, tell: (text: string) => void): number {
+/** @param print gets the text behind the result */
+export function directLookup(line: CommandLine, print: (text: string) => void): number {
   const { disk, place } = openIndex(line);
   const found = runDirectly(lookUpIndex(place, entryOf(line)), { resource: disk });
   if (!found.ok) return leaseCode(found.error);
   const { name, offset, differs } = found.value;
   if (differs) return SANLOCK_CODES.RINDEX_DIFF;
-  tell(`name ${nameToText(name) || '-'} offset ${offset}\n`);
+  print(`name ${nameToText(name) || '-'} offset ${offset}\n`);
   return 0;
 }

@@ -25,13 +25,13 @@ export interface DirectContext {
 type DirectAction = (context: DirectContext) => number;
 
 /** `<name> done <n>`, where opening and reading may fail as well; then the text of `run`. */
-function numbered(name: string, run: (line: CommandLine, tell: Print) => number): DirectAction {
+function numbered(name: string, run: (line: CommandLine, note: Print) => number): DirectAction {
   return ({ line, print, noted }) => {
     let said = '';
-    const tell: Print = (text) => {
+    const note: Print = (text) => {
       said += text;
     };
-    const result = numberOf(() => run(line, tell), noted);
+    const result = numberOf(() => run(line, note), noted);
     print(`${name} done ${result}\n${said}`);
     return result;
   };

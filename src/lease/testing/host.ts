@@ -137,7 +137,7 @@ export class SteppedHost {
     this.host.ended = false;
     this.isGone = false;
     this.#undisturbed(() => this.host.join(hostName));
-    this.host.look();
+    this.host.readHosts();
   }
 
   /** Releases its host id, where no work of its own goes on. */
@@ -165,9 +165,9 @@ export class SteppedHost {
     this.isGone = true;
   }
 
-  /** What it knows of the others is from its latest renewal, which may be a while ago. */
-  look(): void {
-    if (this.host.diedMs === null && !this.isGone) this.host.look();
+  /** A renewal: until the next one it knows the others as this read shows them. */
+  readHosts(): void {
+    if (this.host.diedMs === null && !this.isGone) this.host.readHosts();
   }
 
   /**

@@ -30,7 +30,7 @@ export class SimLeaseProcess {
     return this.#isAlive;
   }
 
-  /** The kernel lets a process go only when all it sent to a device is done. */
+  /** The kernel ends a process only when all it sent to a device is done. */
   get isGone(): boolean {
     return !this.#isAlive && this.disks.underWay === 0;
   }

@@ -32,7 +32,7 @@ const OFF: DaemonSettings = { killGraceS: 0, useWatchdog: false, watchdogFireTim
  *   acquire pid=101 [shared] [persistent] [orphan] [no-wait]   release pid=101   end pid=101
  *   hang [for=30s]   refuse-writes [for=30s]     of the lockspace's disk, for that host
  *   kill sanlock [lease-processes-stay] | wdmd | lease-processes      start
- *   lease-processes-end                          those of a killed daemon that had stayed
+ *   lease-processes-end                          those that had outlived their daemon
  *   wdmd-client name=X fire-timeout=60s          another program opens the watchdog
  *   overwrite-host-lease by=host9                of the host's id, as a stranger would
  *   pause sanlock|lease-processes|wdmd|machine for=30s     suspend for=30s     wait 30s

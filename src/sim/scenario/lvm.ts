@@ -125,7 +125,7 @@ class LvmHosts implements ScenarioRunner {
     return host;
   }
 
-  /** What that program does: it tells lvmlockd that the storage of the VG's leases has failed. */
+  /** What that program does: it reports to lvmlockd that the storage of the VG's leases has failed. */
   #killpathRuns(host: LvmHost): void {
     this.#timeline.say(host.name, `sanlock runs lvmlockctl --kill ${VG}`);
     host.call(`request="kill_vg" vg_name="${VG}"`, (result) =>

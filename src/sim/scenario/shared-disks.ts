@@ -38,7 +38,7 @@ export class SharedDisks {
     this.storage.add(pathOf(lockspace), AREAS * MIB);
   }
 
-  /** What a host sends to a disk is not answered and not carried out until `forMs` have passed. */
+  /** The host's requests are not answered and not carried out until `forMs` have passed. */
   hang(host: string, lockspace: string, forMs: number): void {
     this.#faults.set(`${host} ${pathOf(lockspace)}`, this.#fault('hangs', forMs));
   }

@@ -86,7 +86,7 @@ export class Timeline {
 /** Seconds of a host's clock: the trace shows them as seconds of the scenario. */
 const CLOCK_SECONDS: readonly string[] = ['renewal', 'expire', 'timestampS'];
 
-/** Fields with sentences: those are for people, and may be reworded. */
+/** Fields with sentences: those are for administrators, and may be reworded. */
 const SENTENCES: readonly string[] = ['advice', 'reason', 'during'];
 
 function fieldWords(fields: LogFields, startS: number): string {

@@ -134,7 +134,7 @@ export class Workload {
     );
   }
 
-  /** What the request releases is held again when the daemon does not serve it. */
+  /** The leases count as held again when the daemon does not serve the request. */
   release(link: ClientLink, client: WorkloadClient, names: readonly string[] | 'all'): void {
     const isSelf = link === client.link;
     const release = { names }; // an object of its own: 'all' may be requested twice

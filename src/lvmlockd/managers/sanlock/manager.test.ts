@@ -193,7 +193,7 @@ test('a join that only an administrator can make possible does not wait', () => 
 test('a host whose state is unknown counts as present', () => {
   const own = { hostId: 1n, state: HOST_STATES.LIVE };
   const other = (state: number) => ({ hostId: 2n, state });
-  const looks = (...answers: Scripted[]) => {
+  const othersBy = (...answers: Scripted[]) => {
     const fake = new FakeSanlock();
     const space = started(fake);
     fake.hosts = [];
@@ -201,17 +201,17 @@ test('a host whose state is unknown counts as present', () => {
     const { result, unknown } = fake.run(space.otherHosts());
     return `${result} ${unknown}`;
   };
-  assert.equal(looks({ hosts: [own] }), '0 false');
-  assert.equal(looks({ hosts: [own, other(HOST_STATES.FREE)] }), '0 false');
-  assert.equal(looks({ hosts: [own, other(HOST_STATES.DEAD)] }), '0 false');
-  assert.equal(looks({ hosts: [own, other(HOST_STATES.LIVE)] }), '-16 false');
-  assert.equal(looks({ hosts: [own, other(HOST_STATES.FAIL)] }), '-16 false');
-  assert.equal(looks({ code: -11 }, { hosts: [own] }), '0 false');
-  assert.equal(looks({ code: -2 }), '-16 true');
-  assert.equal(looks({ code: -107, answered: false }), '-16 true');
-  assert.equal(looks({ hosts: [] }), '-16 true');
+  assert.equal(othersBy({ hosts: [own] }), '0 false');
+  assert.equal(othersBy({ hosts: [own, other(HOST_STATES.FREE)] }), '0 false');
+  assert.equal(othersBy({ hosts: [own, other(HOST_STATES.DEAD)] }), '0 false');
+  assert.equal(othersBy({ hosts: [own, other(HOST_STATES.LIVE)] }), '-16 false');
+  assert.equal(othersBy({ hosts: [own, other(HOST_STATES.FAIL)] }), '-16 false');
+  assert.equal(othersBy({ code: -11 }, { hosts: [own] }), '0 false');
+  assert.equal(othersBy({ code: -2 }), '-16 true');
+  assert.equal(othersBy({ code: -107, answered: false }), '-16 true');
+  assert.equal(othersBy({ hosts: [] }), '-16 true');
   const unsure = { hosts: [own, other(HOST_STATES.UNKNOWN)] };
-  assert.equal(looks(unsure, { hosts: [own, other(HOST_STATES.LIVE)] }), '-16 false');
+  assert.equal(othersBy(unsure, { hosts: [own, other(HOST_STATES.LIVE)] }), '-16 false');
 });
 
 test('orphans keep a lockspace from being left; a release under way only delays it', () => {
