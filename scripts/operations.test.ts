@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
-/** The tests that the tables of the operations pages name exist, by these names. */
+/** The tables of the operations pages: the tests that they name exist, and no row is there twice. */
 
 const FOLDER = 'docs/operations';
 /** Heading of the column that names the tests of a row. */
@@ -54,4 +54,19 @@ test('every test and scenario that the operations pages name exists', () => {
       .map(([, name]) => `${place}: ${name}`),
   );
   assert.deepEqual(missing, []);
+});
+
+test('no table of the operations pages has two rows about one thing', () => {
+  const twice = readdirSync(FOLDER).flatMap((page) => {
+    let seen = new Set<string>();
+    return readFileSync(`${FOLDER}/${page}`, 'utf8')
+      .split('\n')
+      .flatMap((line, index) => {
+        if (!line.startsWith('|')) seen = new Set();
+        else if (seen.has(cellsOf(line)[1] ?? '')) return [`${page}:${index + 1}: ${line}`];
+        seen.add(cellsOf(line)[1] ?? '');
+        return [];
+      });
+  });
+  assert.deepEqual(twice, []);
 });
