@@ -10,32 +10,32 @@ import { acquire } from './testing/users.ts';
 // they may both be refused; never do both hold it (spec 10 §4.6).
 
 const TOP = 2n ** 64n - 1n;
-const NOBODY = 5;
+const BYSTANDER = 5;
 
 function race(): { harness: ProcedureHarness; hosts: ReturnType<ProcedureHarness['join']>[] } {
   const harness = new ProcedureHarness();
   const hosts = [harness.join(1), harness.join(2)];
-  acquaint([...hosts, harness.join(NOBODY)]);
+  acquaint([...hosts, harness.join(BYSTANDER)]);
   return { harness, hosts };
 }
 
 const PLANTED: readonly (readonly [string, (harness: ProcedureHarness) => void])[] = [
-  ['a ballot at the end of 64 bits', (harness) => plantBlock(harness, NOBODY, { mbal: TOP })],
-  ['a version at the end of 64 bits', (harness) => plantBlock(harness, NOBODY, { lver: TOP })],
-  ['the version before that', (harness) => plantBlock(harness, NOBODY, { lver: TOP - 1n })],
+  ['a ballot at the end of 64 bits', (harness) => plantBlock(harness, BYSTANDER, { mbal: TOP })],
+  ['a version at the end of 64 bits', (harness) => plantBlock(harness, BYSTANDER, { lver: TOP })],
+  ['the version before that', (harness) => plantBlock(harness, BYSTANDER, { lver: TOP - 1n })],
   ['a leader at the end of 64 bits', (harness) => plantLeader(harness, { lver: TOP })],
   ['a step of half of 64 bits', (harness) => plantSteps(harness, 5n)],
   ['such a step, and a ballot above it', (harness) => plantSteps(harness, 2n ** 63n + 5n)],
   [
     'the largest numbers that can be',
-    (harness) => plantBlock(harness, NOBODY, { mbal: 2n ** 63n - 1n }),
+    (harness) => plantBlock(harness, BYSTANDER, { mbal: 2n ** 63n - 1n }),
   ],
-  ['large numbers that can be', (harness) => plantBlock(harness, NOBODY, { mbal: 2n ** 62n })],
+  ['large numbers that can be', (harness) => plantBlock(harness, BYSTANDER, { mbal: 2n ** 62n })],
 ];
 
 function plantSteps(harness: ProcedureHarness, mbal: bigint): void {
   plantLeader(harness, { maxHosts: 2n ** 63n });
-  plantBlock(harness, NOBODY, { mbal });
+  plantBlock(harness, BYSTANDER, { mbal });
 }
 
 /** How far each host gets before the other goes on: a hold takes six effects. */

@@ -36,7 +36,7 @@ import { acquire, take } from './testing/users.ts';
 
 const TOP = 2n ** 64n - 1n;
 const BEYOND = BigInt(MAX_HOST_ID) + 1n;
-const NOBODY = 5;
+const BYSTANDER = 5;
 const READING = {
   offset: 0,
   lockspaceName: HARNESS_LOCKSPACE,
@@ -48,7 +48,7 @@ const ASKING = { lver: 0n, forceMode: 1, nextLver: true, geometry: GEOMETRY_512_
 function hosts(): { harness: ProcedureHarness; one: HarnessHost; two: HarnessHost } {
   const harness = new ProcedureHarness();
   const [one, two] = [harness.join(1), harness.join(2)];
-  acquaint([one, two, harness.join(NOBODY)]);
+  acquaint([one, two, harness.join(BYSTANDER)]);
   return { harness, one, two };
 }
 
@@ -77,16 +77,16 @@ for (const block of BLOCKS) {
   test(`a host block with ${text} is damaged`, () => {
     for (const shared of [false, true]) {
       const { harness, one } = hosts();
-      plantBlock(harness, NOBODY, block);
+      plantBlock(harness, BYSTANDER, block);
       const before = harness.disks.resource.slice();
       assert.equal(codeOf(one.run(acquire(one, { shared }))), 'DBLOCK_CHECKSUM');
       assert.ok(sameBytes(harness.disks.resource, before), 'nothing is written');
       const found = one.run(findDamagedBlocks(READING));
-      assert.deepEqual(found, { ok: true, value: { hosts: [NOBODY] } }, 'repair finds it');
+      assert.deepEqual(found, { ok: true, value: { hosts: [BYSTANDER] } }, 'repair finds it');
     }
     const { harness, one } = hosts();
     const held = take(one, { shared: true });
-    plantBlock(harness, NOBODY, block);
+    plantBlock(harness, BYSTANDER, block);
     const stepUp = one.run(convertToExclusive(one.member(), held, true));
     assert.equal(codeOf(stepUp), 'DBLOCK_CHECKSUM');
   });
@@ -96,7 +96,7 @@ for (const block of BLOCKS) {
       const { harness, one } = hosts();
       const task = one.task(acquire(one));
       task.advance(effects);
-      plantBlock(harness, NOBODY, block);
+      plantBlock(harness, BYSTANDER, block);
       assert.equal(codeOf(task.run()), 'DBLOCK_CHECKSUM', `after ${effects} effects`);
     }
   });
@@ -290,7 +290,7 @@ test('a request for a version that cannot be is none, stops no host, and can be 
 test('numbers at their end are refused, and never made larger', () => {
   const last: readonly (readonly [(harness: ProcedureHarness) => void, string])[] = [
     [(harness) => plantLeader(harness, { lver: MAX_LVER }), 'LEADER_CHECKSUM'],
-    [(harness) => plantBlock(harness, NOBODY, { mbal: MAX_BALLOT }), 'DBLOCK_CHECKSUM'],
+    [(harness) => plantBlock(harness, BYSTANDER, { mbal: MAX_BALLOT }), 'DBLOCK_CHECKSUM'],
   ];
   for (const [plant, code] of last) {
     const { harness, one } = hosts();
@@ -301,7 +301,7 @@ test('numbers at their end are refused, and never made larger', () => {
   }
   const { harness, one } = hosts();
   plantLeader(harness, { lver: MAX_LVER - 1n });
-  plantBlock(harness, NOBODY, { mbal: MAX_BALLOT - 4001n });
+  plantBlock(harness, BYSTANDER, { mbal: MAX_BALLOT - 4001n });
   const held = take(one);
   assert.equal(held.leader.lver, MAX_LVER);
   const asked = one.run(writeRequest(one.member(), HARNESS_PLACE, ASKING));

@@ -63,7 +63,8 @@ export function* repairBlock(repair: Repair): Steps<Result<Repaired, LeaseError>
   const joined = yield* deltaAcquire(host, lockspaceGeometry);
   if (!joined.ok) return joined;
   const again = yield* readBlock(repair);
-  // Nobody renews for us: past this our host id may soon be another's, and so its block and record.
+  // No renewal extends this claim: past this time our host id, and with it its block and record,
+  // may soon be another host's.
   const times = leaseTimes(host.ioTimeoutS);
   const endMs = Number(joined.value.leader.timestampS) * SECOND_MS + times.renewalWarnMs;
   if (again.ok && again.value.nowMs >= endMs) return fail(leaseError('ERROR', 'repair, too late'));

@@ -10,7 +10,7 @@ import { AF_UNIX, isAbstract, unixAddress } from './unix-address.ts';
 const SOCKET_TYPES = { stream: 1, datagram: 2 } as const;
 const CLOEXEC_NONBLOCK = 0x80000 | 0x800;
 /** Full queues and other kinds of socket: a process serves there. */
-const SOMEBODY: ReadonlySet<number> = new Set([ERRNO.EAGAIN, ERRNO.EINPROGRESS, ERRNO.EPROTOTYPE]);
+const ANSWERED: ReadonlySet<number> = new Set([ERRNO.EAGAIN, ERRNO.EINPROGRESS, ERRNO.EPROTOTYPE]);
 
 export interface SocketPlace {
   readonly path: ByteString;
@@ -58,7 +58,7 @@ export function bindSocket(
       makeRoom(path, address, kind.type);
       bindTo(fd, address);
       const ours = identityOfPath(path);
-      if (ours === null) throw new Error('somebody removed it at once');
+      if (ours === null) throw new Error('it was removed at once');
       // A stream socket that does not listen refuses all clients: mode and owner are set first.
       chownSync(path, at.uid, at.gid);
       chmodSync(path, at.mode);
@@ -97,7 +97,7 @@ function makeRoom(path: string, address: Uint8Array, type: keyof typeof SOCKET_T
   const fd = openSocket(type);
   const errno = connectTo(fd, address, address.length) < 0 ? lastErrno() : 0;
   closeFd(fd);
-  if (errno === 0 || SOMEBODY.has(errno)) {
+  if (errno === 0 || ANSWERED.has(errno)) {
     throw new NameTaken('another daemon serves it, and has to end first');
   }
   if (errno !== ERRNO.ECONNREFUSED && errno !== ERRNO.ENOENT) {

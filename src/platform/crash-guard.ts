@@ -26,7 +26,7 @@ export class CrashGuard {
     try {
       unlinkSync(this.#path);
     } catch {
-      // Somebody removed it: what was wanted.
+      // It is removed already.
     }
   }
 }

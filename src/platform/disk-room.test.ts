@@ -60,7 +60,7 @@ test('a waiting request gets in when there is room, in its order within a device
   assert.equal(enter('a', { length: 2 << 20 }), true);
   assert.equal(enter('a', { length: 2 << 20 }), true);
   assert.equal(enter('a', { length: 2 << 20 }), false, 'it has half of the memory');
-  assert.equal(enter('a'), false, 'nobody overtakes');
+  assert.equal(enter('a'), false, 'no request overtakes');
   assert.equal(enter('b', { length: 8 * MIB }), false);
   leave('a');
   assert.equal(found(), 'a 2097152, a 2097152');
@@ -79,7 +79,7 @@ test('when the first one that waits gives up, the next one gets in if there is r
   const begin = (): void => assert.fail('it gave up');
   const large = { group: 'a', length: 4 << 20, urgent: false, begin, wanted: () => isWanted };
   assert.ok(room.enter(large));
-  assert.equal(enter('a'), false, 'nobody overtakes');
+  assert.equal(enter('a'), false, 'no request overtakes');
   isWanted = false;
   room.forget(large);
   assert.equal(inside.at(-1)?.visitor.group, 'a');

@@ -27,7 +27,7 @@ export function removeIfSame(path: string | Uint8Array, ours: FileIdentity): voi
   try {
     if (isSameFile(identityOfPath(path), ours)) unlinkSync(asPath(path));
   } catch {
-    // Somebody was faster, or the directory is not ours any more: there is nothing left to do.
+    // Another process was faster, or the directory is not ours any more: nothing is left to do.
   }
 }
 

@@ -64,7 +64,7 @@ function bound(pid: number, around: Surroundings): KernelProcess {
   return process;
 }
 
-test('a process is signalled, its end is reported once, and afterwards nobody is signalled', async () => {
+test('a process is signalled, its end is reported once, and afterwards no process is signalled', async () => {
   const around = surroundings();
   const { pid, ended } = sleeper();
   const process = bound(pid, around);
@@ -246,7 +246,11 @@ test('where /proc hides a process, the deputy identifies and signals it', async 
   const hidden = process as KernelProcess | null;
   assert.ok(hidden !== null, 'hidden is not gone');
   hidden.signal('SIGTERM');
-  assert.deepEqual(asked, [`${pid} ${identity} SIGTERM`], 'by nobody else: it may be a stranger');
+  assert.deepEqual(
+    asked,
+    [`${pid} ${identity} SIGTERM`],
+    'by no other way: it may be another process',
+  );
   answer(null);
   child.kill('SIGKILL');
   await ended;

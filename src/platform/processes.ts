@@ -42,7 +42,7 @@ export class NodeProcesses implements Processes {
       env: { ...process.env, MALLOC_ARENA_MAX: '1' },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
-    const bound = KernelProcess.ofChild(child.pid ?? -1, this.#around) ?? NOBODY;
+    const bound = KernelProcess.ofChild(child.pid ?? -1, this.#around) ?? NO_PROCESS;
     return new ChildChannel<Out, In>(child, bound, this.#around.log);
   }
 
@@ -63,7 +63,7 @@ export class NodeProcesses implements Processes {
 }
 
 /** In the place of a process that could not be started. */
-const NOBODY: BoundProcess = {
+const NO_PROCESS: BoundProcess = {
   pid: -1,
   identity: null,
   hasEnded: true,

@@ -22,7 +22,7 @@ import { closeFd } from './system-calls.ts';
 
 const NOBODY = 65534;
 const LOCK_NAME = '.holdfast.lock';
-const asRoot = { skip: process.getuid?.() === 0 ? false : 'needs root, to be somebody else' };
+const asRoot = { skip: process.getuid?.() === 0 ? false : 'needs root, to be another user' };
 
 /** A run directory as sanlock's: all users may list it. */
 async function inRunDir(act: (directory: string) => void | Promise<void>): Promise<void> {

@@ -313,7 +313,7 @@ test('a host whose release was refused is not gone before that can land no more'
   assert.equal(host.last('left'), null);
   clock.runUntil(clock.nowMs() + 12_000);
   assert.equal(host.last('left')?.released, false);
-  assert.equal(recordOf(disk, 1).timestampS, 0n, 'it has landed, and nobody had joined');
+  assert.equal(recordOf(disk, 1).timestampS, 0n, 'it has landed, and no host had joined');
 });
 
 test('a claim that was refused may bring back a generation: the join fails once it cannot', () => {

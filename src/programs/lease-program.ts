@@ -186,7 +186,7 @@ export class LeaseProgram {
     // After own expiry no lease write starts: others' clocks may run out while it travels.
     const rules = { clock, mayWrite: () => this.#membership?.hasEnded() !== true };
     return (effect, answer) => {
-      if (this.#closed) return; // a crash: nobody resumes the procedure
+      if (this.#closed) return; // a crash: the procedure is not resumed
       if (effect.op === 'sleep') {
         clock.after(effect.forMs, () =>
           answer({ outcome: 'done', bytes: NOTHING, nowMs: clock.nowMs() }, null),

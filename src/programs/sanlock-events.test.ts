@@ -63,7 +63,7 @@ test('an event reaches the listeners of the other host with each renewal for 6·
   const from = { fromHostId: 1n, fromGeneration: 1n };
   for (const frame of frames) assert.deepEqual(frame, { ...what, ...from });
   assert.deepEqual(framesOf(two), frames);
-  assert.deepEqual(framesOf(own), [], 'nobody hears himself');
+  assert.deepEqual(framesOf(own), [], 'no listener gets its own events');
 });
 
 test('a listener ends by its goodbye and END_EVENT, or by closing; it sends no requests', () => {

@@ -29,7 +29,7 @@ function harness(tookMs: number) {
 test('one request of each client in a turn, in the order in which they began to wait', () => {
   const { clock, served, ask } = harness(0);
   ask('a', 4);
-  assert.equal(served.join(''), 'a', 'nobody waited: at once');
+  assert.equal(served.join(''), 'a', 'no other waited: at once');
   ask('b', 2);
   ask('c', 1);
   assert.equal(served.join(''), 'a');

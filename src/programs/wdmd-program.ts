@@ -204,7 +204,7 @@ export class WdmdProgram {
     }
   }
 
-  /** Somebody may have opened it meanwhile, and left it another timeout. @returns 0 or an errno */
+  /** Another program may have opened it meanwhile, and left it another timeout. @returns 0 or an errno */
   #reopen(timeoutS: number): number {
     const errno = this.#open();
     if (errno !== 0) return errno;

@@ -95,6 +95,10 @@ test('a sanlock that shows nothing is given up, and proves nothing', () => {
   assert.equal(watch.verdict(60).kind, 'failed');
   watch.update(ONE, { state: LIVE, timestampS: 5n, ioTimeoutS: 10 }, 61);
   watch.received({ ...ONE, event: RESETTING }, 62);
-  assert.equal(watch.verdict(200).kind, 'waiting', 'nobody looked when the watchdog should fire');
+  assert.equal(
+    watch.verdict(200).kind,
+    'waiting',
+    'no reply came from when the watchdog should fire',
+  );
   assert.equal(watch.verdict(362).kind, 'failed');
 });

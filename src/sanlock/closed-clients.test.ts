@@ -80,7 +80,7 @@ function answerOf(command: Harness['runs'][number]['command']): LeaseAnswer {
     case 'release':
       return { op: 'release' };
     default:
-      throw new Error(`nobody asked for ${command.op}`);
+      throw new Error(`${command.op} was not expected`);
   }
 }
 

@@ -79,7 +79,7 @@ test('an event keeps out another one until its bit was set for 6·t, and a repet
     [108, () => set({ event: 1n, data: 3n }), DONE],
     [119, () => set({ event: 4n }), BUSY],
     [120, () => set({ event: 4n }), DONE],
-    [120, () => set({ event: 0n, data: 7n }), DONE], // no event is in nobody's way
+    [120, () => set({ event: 0n, data: 7n }), DONE], // an event of 0 delays no other
     [121, () => set({ event: 5n }), DONE],
     [121, () => set({ event: 6n }, REPLACE_EVENT), DONE],
   ]);

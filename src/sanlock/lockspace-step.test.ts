@@ -248,7 +248,7 @@ const TABLE: readonly (readonly [LockspacePhase, Row])[] = [
     leaving({ wasLive: false, byS: 140 }),
     {
       joinFailed: `ending; failJoin -262 ${END}`,
-      renewed: 'leaving by 140 at most 150; takeRenewal', // nobody could use it
+      renewed: 'leaving by 140 at most 150; takeRenewal', // no client could use it
       removeAsked: 'leaving by 140 at most 150 removal; ',
       'leaveUnsure too late': 'leaving by 150 at most 150; logLeavesLater',
       left: `ending; ${END}`,

@@ -83,7 +83,7 @@ test('SIGTERM: refused while a refcount is held, then disarms', () => {
   assert.equal(harness.performed.at(-1), '0 disarm');
 });
 
-test('SIGTERM while tests fail and nobody holds a refcount: the device stays armed', () => {
+test('SIGTERM while tests fail and no client holds a refcount: the device stays armed', () => {
   const harness = new WdmdHarness();
   harness.connect().live(1000, 1012);
   harness.at(13);

@@ -42,7 +42,7 @@ function recordedSteps(): readonly Step[] {
   return steps;
 }
 
-/** The files of the recording: 8 MiB of leases, 1 MiB of lockspace, and nobody serves a socket. */
+/** The files of the recording: 8 MiB of leases, 1 MiB of lockspace, and no daemon serves a socket. */
 async function replay(maker: Maker): Promise<void> {
   const folder = mkdtempSync('/var/tmp/holdfast-transcript-');
   makeArea(`${folder}/f`, 8 * MIB);

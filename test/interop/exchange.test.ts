@@ -60,7 +60,7 @@ test(
       await works('their sanlock below our lvmlockd');
       await exchangeAll(rig, a, 'original');
       await works('the originals again');
-      await b.mustLvm('lvchange', '-an', kept); // nobody else ever had it
+      await b.mustLvm('lvchange', '-an', kept); // no other host ever had it
       await a.mustLvm('lvchange', '-aey', kept);
     } finally {
       await rig.close();

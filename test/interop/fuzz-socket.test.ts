@@ -145,7 +145,7 @@ async function harass(daemon: TestDaemon, bytes: Buffer, random: () => number): 
 
 const GUARD = 0xa5;
 
-/** Leases at 0, 2, 4 and 6 MiB, and between them bytes that nobody may touch. */
+/** Leases at 0, 2, 4 and 6 MiB, and between them bytes that no command may touch. */
 function makeGuarded(daemon: TestDaemon): string {
   const path = makeArea(`${daemon.directory}/leases`, 8 * MIB);
   const fd = openSync(path, 'r+');

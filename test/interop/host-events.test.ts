@@ -123,6 +123,6 @@ test('events go both ways between a C host and ours, read through libsanlock', a
     assert.equal(await setEvent(hosts.ours, [1, 0, 0x41, 0, all]), '0');
     const [heardAtC, heardAtOurs] = await Promise.all([again.c.events, again.ours.events]);
     assert.ok(heardAtC.length > 0);
-    assert.deepEqual(heardAtOurs, [], 'nobody hears himself');
+    assert.deepEqual(heardAtOurs, [], 'no listener gets its own events');
   });
 });

@@ -12,7 +12,7 @@ const missing = noHungFile();
 const where = missing === null ? { timeout: 60_000 } : { skip: missing };
 
 test(
-  'kill scripts on a hung device hold up nobody: not us, not the next script',
+  'kill scripts on a hung device hold up no program: not us, not the next script',
   where,
   async () => {
     const file = await startHungFile(MIB);

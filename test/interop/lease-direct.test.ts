@@ -39,7 +39,7 @@ class SharedFile {
     ftruncateSync(this.#fd, bytes);
   }
 
-  /** Sleeps pass at once: nobody else uses this file meanwhile. */
+  /** Sleeps pass at once: no other process uses this file meanwhile. */
   run<T>(steps: Steps<T>): T {
     let turn = steps.next();
     while (turn.done !== true) {

@@ -22,7 +22,7 @@ function request(name: string, fields: Parameters<typeof formatRequest>[1] = [])
   return textToBytes(formatRequest(name, fields));
 }
 
-/** Without a lock manager: requests to sanlock fail, as nobody answers. */
+/** Without a lock manager: requests to sanlock fail, as no daemon answers. */
 function startLvmlockd(): Promise<CountedDaemon> {
   return CountedDaemon.start({
     program: 'lvmlockd',

@@ -53,7 +53,7 @@ interface Fixture {
   readonly holds: (lease: string) => Promise<ChildProcess>;
 }
 
-/** A daemon by a Node of its own, whose pages nobody else keeps in memory. */
+/** A daemon by a Node of its own, whose pages no other process keeps in memory. */
 async function withFixture(
   t: TestContext,
   extra: readonly string[],

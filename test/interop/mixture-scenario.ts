@@ -98,7 +98,7 @@ async function restartLvmlockd(rig: Rig, a: Host, b: Host): Promise<void> {
   await a.kill('lvmlockd');
   await a.kill('sanlock');
   await a.startDaemons();
-  if (a.makers.sanlock === 'ours') await dropsVg(rig, a); // ours keeps leases that nobody has released
+  if (a.makers.sanlock === 'ours') await dropsVg(rig, a); // ours keeps leases that no client has released
   await a.mustLvm('vgchange', '--lockstart', rig.vg);
   const held = () => a.lvm('lvchange', '-aey', name).then((tried) => tried.code === 0);
   await until(`${a.name} to have its LV again`, held, { withinMs: 60_000, everyMs: 1000 });

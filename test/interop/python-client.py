@@ -37,7 +37,7 @@ def plain(value):
 
 
 def held(fd):
-    """In the order of names: C fills gaps left by earlier leases, and nobody can depend on it."""
+    """In the order of names: C fills gaps left by earlier leases, and no client can depend on it."""
     return sorted(sanlock.inquire(slkfd=fd), key=lambda one: one["resource"])
 
 

@@ -118,7 +118,7 @@ test(
       sanlock.kill('SIGSTOP'); // the front; its lease process renews on
       await sleep((EXPIRY_S + 2) * 1000);
       const isLast = (word: string) => () => device.words().at(-1) === word;
-      await waitFor('the end of feeding: nobody can stop its users', isLast('close'));
+      await waitFor('the end of feeding: no daemon can stop its users', isLast('close'));
       sanlock.kill('SIGCONT'); // the lease on the disk is good: it has been renewed all the time
       await waitFor('that it is fed again, in time', isLast('keepalive'));
     } finally {

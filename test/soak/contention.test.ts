@@ -181,7 +181,7 @@ test('no step is lost while three hosts count under one lease and daemons die', 
       blows++;
       t.diagnostic(line);
     };
-    // Host 1 stays whole, so that somebody always counts.
+    // Host 1 stays whole, so that one host always counts.
     await Promise.all(counters.slice(1).map((counter) => havoc(counter, endMs, log)));
     await pause(Math.max(0, endMs - performance.now()));
     await Promise.all(counters.map((counter) => counter.killClient()));

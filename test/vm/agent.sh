@@ -1,5 +1,5 @@
 #!/run/vm/busybox sh
-# Second stage: process 1 sets up what our daemons find on any host, then keeps the agent alive.
+# Second step of the start: process 1 sets up what our daemons find on any host, then keeps the agent alive.
 # The agent takes lines `<id> <base64 of a script>` and answers `<id> <status> <base64 of output>`.
 export HOME=/root LANG=C.UTF-8
 export PATH=/run/vm/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

@@ -60,7 +60,7 @@ export function whoText(target: WhoTarget, answer: WhoAnswer): string {
   const name = `${nameToText(lease.lockspaceName)}:${nameToText(lease.resourceName)}`;
   const lines = [`${target.label}: lease ${name}, version ${lease.lver}`];
   const isFree = holders.length === 0 && lease.damaged.length === 0;
-  if (isFree) lines.push('nobody holds it');
+  if (isFree) lines.push('no host holds it');
   for (const watched of holders) lines.push(holderText(watched));
   for (const block of lease.damaged) lines.push(blockDamageText(target, lease, block));
   if (lease.isLeaderBehind) lines.push(LEADER_BEHIND);
@@ -95,18 +95,18 @@ function standingText(watched: WatchedHolder): string {
   switch (liveness) {
     case 'alive':
       return (
-        `is alive, it renewed ${ago}; if it falls silent now, nobody may take this lease ` +
+        `is alive, it renewed ${ago}; if it falls silent now, no host may take this lease ` +
         `before ${rule} from that renewal`
       );
     case 'silent':
       return (
         `did not renew in the ${duration} we watched, and a healthy host renews every ${renewalIntervalS(ioS)} s; ` +
-        `nobody may take this lease before ${rule} from its last renewal`
+        `no host may take this lease before ${rule} from its last renewal`
       );
     case 'not watched':
       return (
         'is a member of the lockspace; one reading does not show whether it is alive; ' +
-        `nobody may take this lease before ${rule} from its last renewal`
+        `no host may take this lease before ${rule} from its last renewal`
       );
     case 'left':
       return 'has left the lockspace in good order since: any host may take this lease at once';

@@ -79,7 +79,7 @@ async function ask(device: FakeDevice, watch = true): Promise<string> {
 test('a free lease', async () => {
   const device = new FakeDevice();
   device.putLeader({ lver: 4n });
-  assert.equal(await ask(device), 'vg/lv: lease LS:RA, version 4\nnobody holds it\n');
+  assert.equal(await ask(device), 'vg/lv: lease LS:RA, version 4\nno host holds it\n');
 });
 
 test('an owner that renews is alive, and the rule counts from that renewal', async () => {
@@ -93,7 +93,7 @@ test('an owner that renews is alive, and the rule counts from that renewal', asy
     text,
     /^exclusive: host-1 \(host id 1, generation 3\) is alive, it renewed 0 s ago/m,
   );
-  assert.match(text, /nobody may take this lease before 76 s .*from that renewal$/m);
+  assert.match(text, /no host may take this lease before 76 s .*from that renewal$/m);
   assert.equal(device.nowMs, 53_000);
 });
 
@@ -134,7 +134,7 @@ test('an owner whose leader another host wrote has released by its own block', a
   device.putLeader({ ...OWNED_BY_1, writeId: 2n });
   const block = { ...zeroRecord(dblock), lver: 7n, flags: DBLOCK_FLAGS.RELEASED };
   encodeDblock(block, device.bytes, MIB + 2 * 512);
-  assert.match(await ask(device), /nobody holds it/);
+  assert.match(await ask(device), /no host holds it/);
   device.putLeader(OWNED_BY_1);
   assert.match(await ask(device), /^exclusive: host-1/m);
 });
@@ -155,7 +155,7 @@ test('a damaged block keeps all hosts out, also behind the recorded hosts, and t
   device.putLeader({ lver: 4n, numHosts: 1n });
   device.bytes[MIB + (1 + 3) * 512] = 7; // of host 3, which is in the lockspace
   const text = await ask(device);
-  assert.doesNotMatch(text, /nobody holds it/);
+  assert.doesNotMatch(text, /no host holds it/);
   assert.match(text, /^damaged: the block of host id 3 \(wrong checksum\).*\(-214\)/m);
   assert.match(text, /"holdfast repair vg\/lv" empties it$/m);
   device.putLeader({ ...OWNED_BY_1, numHosts: 1n });
@@ -185,11 +185,11 @@ test('a holder that an acquire would pass over holds nothing', async () => {
   device.putLeader({ ...OWNED_BY_1, writeId: 2n });
   const block = { ...zeroRecord(dblock), mbal: 1n, lver: 8n };
   encodeDblock(block, device.bytes, MIB + 2 * 512);
-  assert.match(await ask(device), /nobody holds it/, 'it has gone on itself');
+  assert.match(await ask(device), /no host holds it/, 'it has gone on itself');
   device.putLeader({});
   device.bytes.fill(0, MIB + 2 * 512, MIB + 3 * 512);
   device.putShared(1, 0n);
-  assert.match(await ask(device), /nobody holds it/, 'generation 0 is no membership');
+  assert.match(await ask(device), /no host holds it/, 'generation 0 is no membership');
 });
 
 test('a leader that was put back is reported, and the host of the later version holds it', async () => {

@@ -276,7 +276,7 @@ const OF_ACTION: Readonly<Partial<Record<Code, Actions>>> = {
   EMSGSIZE: { init: DEVICE_END, write: DEVICE_END, read: DEVICE_END, read_leader: DEVICE_END },
 };
 
-/** Nobody was asked: the daemon could not be reached (spec 20 §1). */
+/** The daemon could not be reached (spec 20 §1). */
 const UNREACHED: Readonly<Partial<Record<Code, Explanation>>> = {
   ENOENT: { found: 'no sanlock daemon runs here', todo: 'start it: sanlock daemon' },
   ECONNREFUSED: { found: 'no sanlock daemon runs here any more', todo: 'start it: sanlock daemon' },
