@@ -74,12 +74,14 @@ function next(front: Front, space: Lockspace): void {
       space.examining.delete(resource);
       continue;
     }
-    front.command(space.lease, { op: 'readRequest', hold: hold.number }, (result) => {
+    const read = (result: LeaseCommandResult): void => {
       const how = space.examining.get(resource);
       space.examining.delete(resource);
       if (how !== undefined) requested(front, resource, result, how);
       next(front, space);
-    });
+    };
+    const command = { op: 'readRequest', hold: hold.number } as const;
+    front.command(space.lease, command, read, resource);
     return;
   }
 }

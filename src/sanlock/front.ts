@@ -174,14 +174,18 @@ export class Front {
     this.effects.push({ kind: 'findProcess', search, pid: of.pid, identity: of.identity });
   }
 
-  /** Runs a command in a lease process; `done` comes once, also when the process is lost. */
+  /**
+   * Runs a command in a lease process; `done` comes once, also when the process is lost.
+   * @param resource the one whose hold the command names
+   */
   command(
     lease: number,
     command: LeaseCommand,
     done: (result: LeaseCommandResult) => void,
+    resource: Resource | null = null,
   ): number {
     const id = this.#nextCommand++;
-    this.pending.set(id, { lease, command, sentMs: this.nowMs, done });
+    this.pending.set(id, { lease, command, resource, sentMs: this.nowMs, done });
     toLease(this, lease, { kind: 'run', id, command });
     return id;
   }

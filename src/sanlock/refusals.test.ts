@@ -98,6 +98,24 @@ test('a refused release names the lease, of which the lease process knows only t
   ]);
 });
 
+test('a refused reading of requests names the lease, also after its release', () => {
+  const harness = joined();
+  const client = harness.connect(501);
+  acquire(harness, client);
+  harness.granted(1, 1);
+  harness.ask(harness.connect(900, false), SM_CMD.EXAMINE_LOCKSPACE, lockspace('LS'));
+  harness.ask(client, SM_CMD.RELEASE, resource(1, { bare: true }), { data: 1 });
+  const [read, release] = harness.runs.splice(0);
+  assert.ok(read !== undefined && release !== undefined);
+  harness.runs.push(release, read);
+  harness.ran(1, { op: 'release' });
+  harness.refused(1, { code: 'AIO_TIMEOUT', during: 'request read', facts: {} });
+  assert.deepEqual(harness.logged, [
+    'warn lease.failed lockspace=LS resource=R1 path=/dev/lun offset=1048576 hostId=1 ' +
+      'op=readRequest result=-202 during=request read',
+  ]);
+});
+
 test('a failed join logs which host uses the host id, and no lockspace.left', () => {
   const harness = new Harness();
   harness.ask(harness.connect(900, false), SM_CMD.ADD_LOCKSPACE, lockspace('LS'), { data: 10 });

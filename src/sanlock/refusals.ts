@@ -4,7 +4,7 @@ import type { LeaseCommand, LeaseCommandResult } from '../lease-process/messages
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import { resultNumber } from './result-number.ts';
-import type { Client, Lockspace } from './state.ts';
+import type { Client, Lockspace, Pending, Resource } from './state.ts';
 
 type Refused = Extract<LeaseCommandResult, { ok: false }>;
 
@@ -16,14 +16,14 @@ export function refusalFields({ error }: Pick<Refused, 'error'>): LogFields {
 /** Logs a command that a lease process refused. */
 export function commandRefused(
   front: Front,
-  of: { readonly lease: number; readonly command: LeaseCommand },
+  of: Pick<Pending, 'lease' | 'command' | 'resource'>,
   refused: Refused,
 ): void {
-  const { command } = of;
+  const { command, resource } = of;
   const space = front.lockspaces.find(({ lease }) => lease === of.lease) ?? null;
   const event = command.op === 'acquire' ? 'lease.refused' : 'lease.failed';
   const fields = {
-    ...('hold' in command ? namesOfHold(front, of.lease, command.hold) : namesOf(command)),
+    ...('hold' in command ? namesOfResource(resource) : namesOf(command)),
     ...(space === null ? {} : { hostId: space.hostId }),
     ...(command.op === 'acquire' ? {} : { op: command.op }),
     ...refusalFields(refused),
@@ -54,12 +54,8 @@ export function acquireRefused(
   });
 }
 
-/** A resource is forgotten with the answer to its release, and no sooner. */
-function namesOfHold(front: Front, lease: number, number: number): LogFields {
-  const resource = front.resources.find(
-    ({ lockspace, hold }) => lockspace.lease === lease && hold?.number === number,
-  );
-  if (resource === undefined) return {};
+function namesOfResource(resource: Resource | null): LogFields {
+  if (resource === null) return {};
   const { lockspace, name, path, offset } = resource;
   return { lockspace: lockspace.name, resource: name, path, offset };
 }

@@ -73,11 +73,12 @@ export function releaseResource(
   resource.state = 'removing';
   const lvb = resource.lvbDirty ? resource.lvb : null;
   const command = { op: 'release', hold: hold.number, lvb, rename: options.rename } as const;
-  front.command(lockspace.lease, command, (result: LeaseCommandResult) => {
+  const released = (result: LeaseCommandResult): void => {
     removeResource(front, resource);
     recordLeaseEnd(front, resource);
     options.done(result.ok ? 0 : resultNumber(result.error));
-  });
+  };
+  front.command(lockspace.lease, command, released, resource);
 }
 
 /**

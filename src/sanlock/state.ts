@@ -161,6 +161,8 @@ export type Reply = (result: number, data2?: number, body?: Uint8Array) => void;
 export interface Pending {
   readonly lease: number;
   readonly command: LeaseCommand;
+  /** The one whose hold the command names; it may be released before the answer comes. */
+  readonly resource: Resource | null;
   readonly sentMs: number;
   readonly done: (result: LeaseCommandResult) => void;
 }

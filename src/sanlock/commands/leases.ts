@@ -2,6 +2,7 @@ import { assert } from '../../base/assert.ts';
 import type { ByteString } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
 import { decode } from '../../codec/struct.ts';
+import type { LeaseCommandResult } from '../../lease-process/messages.ts';
 import { CONVERT_FLAGS, REL_FLAGS, RES_FLAGS, sanlkResource } from '../../wire/sanlock/socket.ts';
 import { printResource } from '../../wire/sanlock/strings.ts';
 import { COMMAND_LOST } from '../command-lost.ts';
@@ -179,7 +180,7 @@ export function convertCommand(front: Front, request: Request, client: Client, r
   const lvb = toShared && resource.lvbDirty ? resource.lvb : null;
   const command = { op: 'convert', hold, toShared, ownerNowait, lvb } as const;
   resource.converting = true;
-  front.command(space.lease, command, (result) => {
+  const converted = (result: LeaseCommandResult): void => {
     resource.converting = false;
     // A lost process may have written it, and other hosts may share the lease by now: a client that
     // asked to step down to shared must count as a sharer.
@@ -195,7 +196,8 @@ export function convertCommand(front: Front, request: Request, client: Client, r
     // A step up that comes after our own expiry, or while users are being stopped, grants nothing.
     const usable = front.usableLockspace(resource.lockspace.name) === resource.lockspace;
     end(usable || toShared ? 0 : -ERRNO.ENOSPC);
-  });
+  };
+  front.command(space.lease, command, converted, resource);
 }
 
 function heldWithLvb(front: Front, body: Uint8Array): Resource | number {
