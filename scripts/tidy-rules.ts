@@ -148,7 +148,7 @@ export const BANNED_EVERYWHERE: readonly Banned[] = [
   { pattern: /^\s*(export\s+)?enum\s/m, instead: 'an as const object' },
 ];
 
-/** What was attempted and what a message says is for readers: a reworded text changes nothing. */
+/** `during` and messages are for readers: a reworded text changes nothing. */
 export const BANNED_IN_SOURCES: readonly Banned[] = [
   {
     pattern: /(\bduring|\.message)\s*[!=]==|[!=]==\s*[\w.?]*(\bduring\b|\.message\b)/,

@@ -10,7 +10,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.integer({ min: 0, max: 60 }).map((take) => ({ take })),
 );
 
-test('bytes come out as they went in, and what was taken is not overwritten', () => {
+test('bytes come out as they went in, and taken bytes are not overwritten', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const queue = new ByteQueue();

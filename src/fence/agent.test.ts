@@ -145,7 +145,7 @@ test('off: free is down; back with a new generation was down', () => {
   assert.deepEqual(back.run(off).slice(-3), ['!', 'note removed', 'done']);
 });
 
-test('off: what proves nothing is not a success', () => {
+test('off: without a proof there is no success', () => {
   const noDaemon = new Harness();
   noDaemon.daemonPid = null;
   assert.deepEqual(noDaemon.run(off), ['!', 'failed']);
@@ -178,7 +178,7 @@ test('off: what proves nothing is not a success', () => {
   }
 });
 
-test('off: what an agent that was killed in between began is finished', () => {
+test('off: the work of an agent that was killed in between is finished', () => {
   const harness = new Harness();
   harness.owner = { ...VICTIM, hostId: 1n };
   harness.heldByDaemon = [1, 2];

@@ -1,6 +1,6 @@
 /**
  * How large the numbers of a sector can be (spec 10 §4.6). The disk holds 64 bits and wraps, our
- * arithmetic does not: what is beyond these was never written by a host that works. They leave room
+ * arithmetic does not: a host that works never writes a number beyond these. They leave room
  * for all that can be done in centuries, and for a step beyond: a lease that gets there is refused.
  */
 

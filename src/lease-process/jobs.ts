@@ -290,7 +290,7 @@ function finished(jobs: Jobs, job: Job): void {
   end(jobs, job);
 }
 
-/** Nothing of it is left to be done: what it had is there for others. */
+/** Nothing of it is left to be done: its places are there for others. */
 function end(jobs: Jobs, job: Job): void {
   jobs.byId.delete(job.id);
   if (job.command.op === 'index') jobs.onIndex--;

@@ -320,7 +320,7 @@ function beginLeaving(
   const writesUntilMs = now.nowMs + LAST_WRITES_MS;
   const at = { waitsFor, bootOffsetMs, isReleasing, writesUntilMs };
   m.phase = { kind: 'leaving', ...at, isReleased: false };
-  sendUnsure(m, now); // now: what is under way may take longer than the front waits
+  sendUnsure(m, now); // now: writes under way may take longer than the front waits
 }
 
 /**

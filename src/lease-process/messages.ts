@@ -191,7 +191,7 @@ export interface HeldLease {
 
 /**
  * How a command ended: with its answer, or why not and where. No answer means that the lease
- * process has ended, and what was written is unknown.
+ * process has ended, and its writes are unknown.
  */
 export type LeaseCommandResult =
   | {

@@ -301,7 +301,7 @@ function* commit(
   let nowMs = won.nowMs;
   if (!byHostId || isRepair) {
     // A late write of ours could put an older version over a newer leader (spec 10 §17.1 item 4):
-    // leave the owner a moment to write it, and look before writing.
+    // leave the owner a moment to write it, and read before writing.
     nowMs = yield* sleep(10 + 20 * member.random());
     const moved = yield* leaderMoved(member, place, area);
     if (!moved.ok) return moved;

@@ -4,7 +4,7 @@ import type { DeltaLeader, PaxosLeader } from '../format/leader.ts';
 import { type Area, type HostBlock, isEmpty } from './paxos-area.ts';
 
 // Who owns an area, by its bytes. Acquires decide by these functions, and commands that show a
-// lease do too: what they say of it is what an acquire would find.
+// lease do too: they find the owner that an acquire would find.
 
 /** How a host has a lease: alone, or beside others. */
 export type HoldMode = 'exclusive' | 'shared';

@@ -23,7 +23,7 @@ interface Watch {
   readonly first: FirstSample | null;
 }
 
-/** The look that first showed the timestamp which is to stand still: nothing before it counts. */
+/** The read that first showed the timestamp which is to stand still: nothing before it counts. */
 interface FirstSample {
   readonly timestampS: bigint;
   /** When its reply came. The owner may have renewed until then: silence begins here. */

@@ -203,7 +203,7 @@ for (const what of CASES) {
   }
 }
 
-/** Host 1 goes `cut` effects, its rival `rivalCut`, then each to its end; a third host looks on. */
+/** Host 1 goes `cut` effects, its rival `rivalCut`, then each to its end; a third host observes. */
 function interleave(
   what: Case,
   how: { cut: number; rivalCut: number; rivalShared: boolean; rivalLeader: WriteFate },

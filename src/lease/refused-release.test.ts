@@ -20,7 +20,7 @@ for (const shared of [false, true]) {
       let left = refusals as number;
       one.fate = () => (left-- > 0 ? 'failed' : 'done');
       const gone = one.run(paxosRelease(one.member(), got.value, { lvb: null, rename: null }));
-      // The free leader alone may have landed: then the lease is free, whatever else was refused.
+      // The free leader alone may have landed: then the lease is free, in spite of the refusals.
       if (!gone.ok) assert.deepEqual([gone.error.code, gone.error.errno], ['ERRNO', 5]);
       if (refusals > 2 || shared) assert.ok(!gone.ok);
       for (const rest of one.rest.splice(0)) one.run(rest());

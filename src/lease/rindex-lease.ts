@@ -45,7 +45,7 @@ export function* withIndexLease<T>(
   const result = yield* act(touched);
   if (result.ok || (yield* allSettled(member, touched))) yield* release(member, got.value);
   else member.finishLater?.(() => releaseLater(member, got.value, touched));
-  return result; // what is on disk is, whatever became of the lease
+  return result; // of `act`, also where the lease could not be released yet
 }
 
 function* release(member: Member, hold: PaxosHold): Steps<void> {

@@ -117,7 +117,7 @@ export function* createInIndex(
 
 /**
  * Takes a name out of the index, then clears its area. The caller must own the resource: as with a
- * format, no holder is looked for.
+ * format, no holder is sought.
  * @param wish.offset 0 = the first of that name
  * @returns NOWHERE; ERRNO ENOENT for an unknown name, RINDEX_DIFF where another name is at that
  *   offset.

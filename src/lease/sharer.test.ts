@@ -52,13 +52,13 @@ test('dead when silent for longer, and its host lease still stands where it stoo
   assert.deepEqual(liveness(silent), { seems: false, is: false });
 });
 
-test('alive when it renewed since our last look, however old that is', () => {
+test('alive when it renewed since our last read, however old that is', () => {
   const { seen, liveness } = scene();
   const old = { ...seen, timestampS: seen.timestampS - 20n, lastLiveMs: 1 };
   assert.deepEqual(liveness(old), { seems: false, is: true });
 });
 
-test('alive when it joined since our last look, which saw its host id free or a dead membership', () => {
+test('alive when it joined since our last read, which saw its host id free or a dead membership', () => {
   const { seen, liveness } = scene();
   assert.equal(liveness({ ...seen, generation: 0n, timestampS: 0n }).is, true);
   assert.equal(liveness({ ...seen, generation: 1n, timestampS: 5n, lastLiveMs: 1 }).is, true);

@@ -14,7 +14,7 @@ export function leaseTimesOf(member: Member): LeaseTimes {
 
 /**
  * Alive unless proven dead by what our renewals saw (spec 10 §7, "live for shared holders"). Good
- * for refusing only: what they saw may be old.
+ * for refusing only: their reads may be old.
  */
 export function sharerSeemsLive(member: Member, block: HostBlock, nowMs: number): boolean {
   const view = member.hostView(block.hostId);
@@ -30,7 +30,7 @@ function isSilent(member: Member, view: HostView, nowMs: number): boolean {
 
 /**
  * Before a sharer's block is cleared: its host lease as it is now must say the same. A host that
- * joined since our last look still looks free to us, and one that renewed since, silent; either
+ * joined since our last read still looks free to us, and one that renewed since, silent; either
  * would lose a hold that it relies on (spec 10 §18.7).
  */
 export function* sharerIsLive(
@@ -47,6 +47,6 @@ export function* sharerIsLive(
   if (standingOf(lease, { hostId, generation }) !== 'member') return ok(false);
   const stoodStill =
     lease.timestampS === view.timestampS && lease.ownerGeneration === view.generation;
-  // Silent until `nowMs`, before this read was sent: a slow one may have looked as early as that.
+  // Silent until `nowMs`, before this read was sent: a slow one may show the disk of that moment.
   return ok(!stoodStill || !isSilent(member, view, nowMs));
 }

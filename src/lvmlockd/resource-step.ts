@@ -35,7 +35,7 @@ function accept(r: Resource, event: ResourceEvent, nowMs: number, out: ResourceE
       finish(r, event.outcome, nowMs, out);
       return;
     case 'tick':
-      return; // the passes look at the time
+      return; // the passes check the time
     default:
       unreachable(event);
   }

@@ -92,7 +92,7 @@ export type TaskOwner =
   /** Its requests were all answered when it was stopped. */
   | { readonly of: 'lockspace'; readonly lockspace: Lockspace };
 
-/** A procedure under way, and what is done with its outcome while its owner is present. */
+/** A procedure under way, and the use of its outcome while its owner is present. */
 export interface Task {
   readonly owner: TaskOwner;
   readonly resume: (outcome: unknown) => void;

@@ -53,15 +53,15 @@ test('buffers of one slab do not overlap', () => {
 test('only what was not used since the last check is discarded', () => {
   const pool = new AlignedPool(allocateAligned);
   const discarded: AlignedBuffer[] = [];
-  const look = () => pool.discardUnused((buffer) => discarded.push(buffer), 1);
+  const check = () => pool.discardUnused((buffer) => discarded.push(buffer), 1);
   const burst = Array.from({ length: 8 }, () => pool.take(MIB));
   for (const buffer of burst) if (buffer !== null) pool.give(buffer);
-  look();
+  check();
   assert.equal(discarded.length, 0, 'the burst was just now');
   const one = pool.take(MIB);
   assert.ok(one !== null);
   pool.give(one);
-  look();
+  check();
   assert.equal(discarded.length, 6, 'eight, less the one in use, less one kept');
   assert.equal(discarded.includes(one), false);
 });

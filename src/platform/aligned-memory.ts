@@ -27,7 +27,7 @@ export class AlignedPool {
   /** Of what requests hold at one time, whatever their sizes. */
   readonly limitBytes: number;
   readonly #free = new Map<number, AlignedBuffer[]>();
-  /** The shortest each free list has been since the last check: what lies below was not used. */
+  /** The shortest each free list has been since the last check: buffers below it were not used. */
   readonly #unused = new Map<number, number>();
   #takenBytes = 0;
 

@@ -190,7 +190,7 @@ export class AioEngine implements DiskEngine {
     const result = rawSyscall(getevents, this.#context, least, DEPTH, this.#events, until);
     const count = Math.max(0, Number(result));
     const eventWord = (this.#events - this.#iocbs) / 4;
-    // Copied first: what a finished request starts may collect again, into the same memory.
+    // Copied first: a request started by a finished one may collect again, into the same memory.
     const slots: number[] = [];
     const results: number[] = [];
     for (let i = 0; i < count; i++) {

@@ -64,7 +64,7 @@ const aio = new AioEngine();
 test.after(() => aio.close());
 
 for (const [name, make] of engines) {
-  test(`${name}: what is written is on the file and is read back`, () =>
+  test(`${name}: written bytes are on the file and are read back`, () =>
     withFile(async (path) => {
       const { disks, pool } = make();
       const disk = await opened(disks, path);

@@ -34,7 +34,7 @@ export class DiskOpens {
   readonly #queue = new FairQueue<Task>((task) => this.#start(task), MAX_WAITING);
   readonly #opening = new Set<ByteString>();
 
-  /** @param how.wanted false: its caller waits no more, and what was opened is closed */
+  /** @param how.wanted false: its caller waits no more, and the device is closed again */
   open(
     path: ByteString,
     how: { readonly urgent: boolean; readonly wanted: () => boolean },

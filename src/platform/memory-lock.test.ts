@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { buildSync } from 'esbuild';
 import { lockableMappings } from './memory-lock.ts';
 
-test('what comes from files is locked, what V8 manages is not', () => {
+test('pages of files are locked, the memory that V8 manages is not', () => {
   const maps = [
     '00400000-00bad000 r--p 00000000 fe:00 11   /usr/bin/node',
     '00bad000-02500000 r-xp 007ad000 fe:00 11   /usr/bin/node',

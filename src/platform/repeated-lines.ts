@@ -6,7 +6,7 @@ export interface LogLine {
   readonly fields: LogFields | undefined;
 }
 
-/** So many equal lines are written as they come; what follows within the time is counted. */
+/** So many equal lines are written as they come; those that follow within the time are counted. */
 const BURST_LINES = 4;
 const WINDOW_MS = 10_000;
 /** Kinds of lines remembered; the one that began first makes room for a new one. */

@@ -16,7 +16,7 @@ const NOT_STARTED: Readonly<Record<number, string>> = {
  * A program comes as lines: its number, how many words it has, and each word as it is; no word is
  * ever evaluated by the shell. The program is started by its own process, which alone waits
  * for the disk the program lies on; its status comes back beside its number. The outer bracket ends
- * at once: what it started is no child of the shell, and leaves no zombie here.
+ * at once: a program that it started is no child of the shell, and leaves no zombie here.
  */
 const LOOP = `
 echo sanlock-scripts >/proc/$$/comm

@@ -51,7 +51,7 @@ async function chat(t: TestContext, line: string) {
   return received;
 }
 
-test('a socket without a reader holds no line up, and what was lost is counted', async (t) => {
+test('a socket without a reader holds no line up, and lost lines are counted', async (t) => {
   const received = await chat(t, 'exec "$0" "$1"');
   // More than once, where the reader was given the processor before the word had been written.
   const counts = [...received.matchAll(/^(\d+) lines lost: nobody read them$/gm)];

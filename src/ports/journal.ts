@@ -14,6 +14,6 @@ export interface Journal {
 export interface Remembered {
   /** Those that are whole. */
   readonly lines: readonly string[];
-  /** Places that cannot be read: what was written there is unknown. */
+  /** Places that cannot be read: their lines are unknown. */
   readonly damaged: number;
 }

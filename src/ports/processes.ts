@@ -30,11 +30,11 @@ export interface BoundProcess {
   readonly identity: string | null;
   /** `known` is called once: when there is an identity, or surely will be none. */
   onKnown(known: () => void): void;
-  /** true only when it has surely ended: what cannot be watched counts as alive. */
+  /** true only when it has surely ended: a process that cannot be watched counts as alive. */
   readonly hasEnded: boolean;
   /** `ended` is called once, and not before this returns. */
   onEnded(ended: () => void): void;
-  /** Reaches this process or none; what hinders it is logged. */
+  /** Reaches this process or none; a hindrance is logged. */
   signal(signal: SignalName): void;
   /** It is not watched any more. Safe to repeat. */
   close(): void;

@@ -98,7 +98,7 @@ export class SanlockCarrier implements Carrier {
   }
 
   answer(result: Result<unknown, SanlockFailure>, answered: Answered): void {
-    // The raw number is kept in the log: what lvm gets is translated.
+    // The raw number is kept in the log: lvm gets a translated one.
     if (!result.ok) {
       const { code, message } = result.error;
       this.#log.debug('sanlock.refused', { code, reason: message });

@@ -7,7 +7,7 @@ import { LeaseHost } from '../sim/cluster/lease-host.ts';
 import { SimClock } from '../sim/kernel/clock.ts';
 import { type FatePlan, type Io, SimStorage } from '../sim/kernel/disk.ts';
 
-// What a lease process still has to do on an area, and what comes for that area meanwhile.
+// Unfinished work of a lease process on an area, and commands for that area meanwhile.
 
 const LOCKSPACE = 'LS';
 const IO_TIMEOUT_S = 2;
@@ -127,7 +127,7 @@ test('the index lease is not taken by its name once an index command has come', 
   const format = { kind: 'format', sizes: null, maxResources: 4 } as const;
   assert.equal(code(one.ask({ ...base, task: format })), 'granted');
   const asked = acquire({ name: INDEX_LEASE_NAME, path: '/index' });
-  // After an error the device is opened anew: what comes meanwhile waits for that.
+  // After an error the device is opened anew: commands that come meanwhile wait for that.
   const beyond = { ...base, area: { path: '/index', offset: 99 * MIB } };
   assert.equal(code(one.ask({ ...beyond, task: { kind: 'rebuild' } })), 'errno 90');
   let created = '';

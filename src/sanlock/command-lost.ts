@@ -1,6 +1,6 @@
 import type { LeaseCommandResult } from '../lease-process/messages.ts';
 
-/** The answer to a command whose lease process is gone: what it wrote is unknown. */
+/** The answer to a command whose lease process is gone: its writes are unknown. */
 export const COMMAND_LOST: LeaseCommandResult = {
   ok: false,
   step: 'run',

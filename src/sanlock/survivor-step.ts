@@ -33,7 +33,7 @@ export type SurvivorPhase =
 export type SurvivorEvent =
   /** Once a second, and when a process of the earlier daemon has ended. */
   | { readonly kind: 'tick' }
-  /** A process was started; what cannot be recorded in the journal is not begun. */
+  /** A process was started; a resumption that cannot be recorded in the journal is not begun. */
   | { readonly kind: 'started'; readonly lease: number; readonly isRecorded: boolean }
   | ({ readonly kind: 'joined'; readonly generation: bigint } & Claim)
   | { readonly kind: 'joinFailed'; readonly error: LeaseError }
@@ -105,7 +105,7 @@ export function stepSurvivor(phase: SurvivorPhase, event: SurvivorEvent, at: Mom
     case 'joinFailed':
       return phase.kind === 'resuming' ? joinFailed(phase, event.error) : stop(phase);
     case 'renewed':
-      // Given up, or being released: what was renewed before is not claimed any more.
+      // Given up, or being released: an earlier renewal claims nothing any more.
       if (phase.kind !== 'renewing') return stay(phase);
       return stay(phase, { kind: 'claim', claim: claimOf(event), recorded: true });
     case 'renewalFailed': {
@@ -196,7 +196,7 @@ function joinFailed(phase: SurvivorPhase, error: LeaseError): Step {
   return { phase: step.phase, effects: [{ kind: 'logNotResumed', error }, ...step.effects] };
 }
 
-/** Its process has nothing to do any more; what comes next begins when it has ended. */
+/** Its process has nothing to do any more; the next phase begins when it has ended. */
 function stop(phase: SurvivorPhase): Step {
   switch (phase.kind) {
     case 'resuming':

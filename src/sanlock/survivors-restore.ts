@@ -43,7 +43,7 @@ export function restore(
   searched();
 }
 
-/** All their processes have been looked for. */
+/** All their processes have been searched for. */
 function takeOver(front: Front, found: readonly Survivor[], damaged: number): void {
   for (const survivor of found) {
     if (isAlive(survivor)) front.survivors.push({ ...survivor, id: front.newLockspaceId() });

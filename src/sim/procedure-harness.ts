@@ -100,7 +100,7 @@ export class HarnessHost {
   diedMs: number | null = null;
   /** Its membership is over: no write may start. */
   ended = false;
-  /** Decides the next writes; what it does not say is done. */
+  /** Decides the next writes; a write that it does not name is done. */
   fate: (write: Readonly<Effect & { op: 'write' }>) => WriteFate = () => 'done';
   /** Decides the next reads: one that fails is answered as a write would be. */
   readFate: () => 'done' | 'failed' | 'unknown' = () => 'done';

@@ -56,7 +56,7 @@ async function replay(maker: Maker): Promise<void> {
       const { printed, status } = (maker === 'ours' ? DIFFERS[typed] : undefined) ?? step;
       const words = typed.replaceAll(RECORDED_FOLDER, folder).split(' ').slice(1);
       const ran = await run(SANLOCK[maker], words, { env });
-      // The original says everything on stdout; what ours adds for the user is on stderr.
+      // The original says everything on stdout; the sentences that ours adds are on stderr.
       const printedNow = maker === 'c' ? ran.stderr + ran.stdout : ran.stdout;
       const found = { status: ran.status, printed: withoutTimes(printedNow, folder) };
       const wanted = { status, printed: withoutTimes(printed, RECORDED_FOLDER) };

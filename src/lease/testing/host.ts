@@ -81,7 +81,7 @@ export interface SteppedRules {
   readonly tearing: number;
 }
 
-/** A lease process and its user: one job at a time, and what a job left is done before the next. */
+/** A lease process and its user: one job at a time, and the rest of a job is done before the next. */
 export class SteppedHost {
   readonly host: HarnessHost;
   readonly ways: Ways;

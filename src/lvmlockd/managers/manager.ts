@@ -60,13 +60,13 @@ export interface ManagerSpace {
   leave(how: LeaveHow): ManagerSteps<LeaveOutcome>;
   /** Ends the session of a lockspace that could not be started; a membership stays as it is. */
   abandon(): ManagerSteps<void>;
-  /** `checkGl`: look first whether this VG's global lock is still enabled. */
+  /** `checkGl`: check first whether this VG's global lock is still enabled. */
   lock(resource: ResourceRef, mode: HeldMode, checkGl: boolean): ManagerSteps<LockOutcome>;
   convert(held: HeldLock, mode: HeldMode): ManagerSteps<Outcome>;
   unlock(held: HeldLock): ManagerSteps<Outcome>;
   /** With the trait `lvLeases` only, as the two below: the LV's lease becomes a free one. */
   freeLv(resource: ResourceRef): ManagerSteps<Outcome>;
-  /** Looks for a free lease; MSGSIZE: there is none, and lvm is to extend the device. */
+  /** Finds a free lease; MSGSIZE: there is none, and lvm is to extend the device. */
   findFree(): ManagerSteps<Outcome>;
   /** Gives an LV a lease; without a running lockspace too. */
   initLv(lvUuid: ByteString): ManagerSteps<InitLvOutcome>;

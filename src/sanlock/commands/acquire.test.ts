@@ -131,7 +131,7 @@ test('an orphan is taken over only by a request for it, in its mode', () => {
   harness.play([[at, orphans, ['lease1 release R1', 'c4 answer 8: 1']]]); // their number
 });
 
-test('all or nothing: the first refusal is the answer, what was granted is released', () => {
+test('all or nothing: the first refusal is the answer, granted leases are released', () => {
   const harness = joined();
   const client = harness.connect(501);
   const at = 100;

@@ -53,7 +53,7 @@ export function acquireCommand(front: Front, request: Request, client: Client, r
   }
   const { cmdFlags } = request.header;
   const job = { client, cmdFlags, wanted, granted: [], reply };
-  // The journal must identify the holder; where /proc hides it, another process looks.
+  // The journal must identify the holder; where /proc hides it, another process reads it.
   if (client.process === null) acquireNext(front, job);
   else front.awaitIdentity(client.process, () => acquireNext(front, job));
 }

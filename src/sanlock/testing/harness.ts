@@ -97,7 +97,7 @@ export class Harness {
         this.logged.push([effect.level, effect.event, ...words].join(' '));
         return;
       }
-      default: // what no test looks at
+      default: // effects that no test checks
     }
   }
 

@@ -54,7 +54,7 @@ export class LeaseHost {
     this.#lease.receive({ kind: 'leave', release });
   }
 
-  /** The host ends; what it has sent to a device may still land. */
+  /** The host ends; writes that it has sent to a device may still land. */
   crash(): void {
     this.#lease.end();
   }

@@ -40,7 +40,7 @@ export class SimLeaseProcess {
     this.clock.run(() => this.#program.receive(message));
   }
 
-  /** SIGKILL: nothing of it runs any more; what it sent to a device may still land. */
+  /** SIGKILL: nothing of it runs any more; writes that it has sent to a device may still land. */
   end(): void {
     this.#isAlive = false;
     this.#program.close();

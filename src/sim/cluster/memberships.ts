@@ -89,7 +89,7 @@ export class Memberships {
     return { clock, disks, random: () => dice.next() };
   }
 
-  /** @param ended the lease processes: what they have sent to the disks lands soon or never */
+  /** @param ended the lease processes: writes that they have sent to the disks land soon or never */
   powerLost(ended: readonly SimLeaseProcess[]): void {
     const { world, hardware } = this.#around;
     const membership = this.#current;

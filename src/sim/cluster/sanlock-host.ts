@@ -142,7 +142,7 @@ export class SanlockHost {
     this.#watchers.ended(pid);
   }
 
-  /** In order: what it did not end by itself goes with it. */
+  /** In order: lease processes that it did not end go with it. */
   #ends(): void {
     const { clock } = this.#sanlock;
     this.#clock.after(0, () => {

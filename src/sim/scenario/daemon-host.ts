@@ -149,7 +149,7 @@ export class DaemonHost {
     this.#wdmd().killWdmd();
   }
 
-  /** Everything on the machine ends; what starts next is another boot. */
+  /** Everything on the machine ends; the next start is another boot. */
   powerCut(): void {
     this.#end({ leaseProcessesStay: false });
     this.#processes.clear();
@@ -224,7 +224,7 @@ export class DaemonHost {
     this.#running?.time.run(() => this.#running?.front.processEnds(pid));
   }
 
-  /** What the daemon has done to processes since the last look, and whether it has ended. */
+  /** Actions of the daemon on processes since the last call, and whether it has ended. */
   poll(): void {
     const running = this.#running;
     if (running === null) return;

@@ -8,7 +8,7 @@ import { type FatePlan, type Io, type IoFate, PROMPT, SimStorage } from '../kern
 import { LeaseTrace } from './lease-trace.ts';
 import type { Timeline } from './timeline.ts';
 
-/** No scenario lasts so long: what hangs until then is never answered. */
+/** No scenario lasts so long: a request that hangs until then is never answered. */
 export const FOREVER_MS = 1e9;
 const SECTOR = 512;
 

@@ -78,7 +78,7 @@ function writeWords(sector: number, bytes: Uint8Array, label: string): string {
   if (label === 'value block write' || label === 'request write')
     return `write ${label.slice(0, -6)}`;
   const hostId = sector - 1;
-  const area = new Uint8Array(SECTOR * 3); // scanBlocks looks at sector 2 for host 1
+  const area = new Uint8Array(SECTOR * 3); // scanBlocks reads sector 2 for host 1
   area.set(bytes, SECTOR * 2);
   const [block] = scanBlocks(area, GEOMETRY_512_1M, 1);
   if (block === undefined) return `write dblock[${hostId}] zero`;

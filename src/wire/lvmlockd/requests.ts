@@ -114,7 +114,7 @@ export interface DaemonRequest extends RequestHead {
   readonly force: boolean;
 }
 
-/** refresh_lv: other hosts are to look at an LV anew; sanlock has no message for that (spec 30 §4.8). */
+/** refresh_lv: other hosts are to read an LV anew; sanlock has no message for it (spec 30 §4.8). */
 export interface RefreshRequest extends RequestHead {
   readonly kind: 'refreshLv';
   readonly path: ByteString;

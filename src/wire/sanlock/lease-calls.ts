@@ -151,13 +151,13 @@ export function request(
   return plainCall('request', bytes, 'disk');
 }
 
-/** Has the daemon look now for requests of other hosts in a lockspace. Always 0. */
+/** Has the daemon read now the requests of other hosts in a lockspace. Always 0. */
 export function examineLockspace(lockspace: Lockspace): SanlockCall<number> {
   const parts = [lockspaceBytes(lockspace)];
   return plainCall('examine', requestBytes(SM_CMD.EXAMINE_LOCKSPACE, {}, parts), 'quick');
 }
 
-/** Has the daemon look now for requests of other hosts for one resource. Always 0. */
+/** Has the daemon read now the requests of other hosts for one resource. Always 0. */
 export function examineResource(resource: Resource): SanlockCall<number> {
   const parts = [resourceBytes(resource)];
   return plainCall('examine', requestBytes(SM_CMD.EXAMINE_RESOURCE, {}, parts), 'quick');

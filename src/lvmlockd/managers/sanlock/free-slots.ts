@@ -26,7 +26,7 @@ export interface SlotRange {
 }
 
 /**
- * Looks for a free slot from `from` on. An area without any lease is free: lvm zeroes what it adds
+ * Finds a free slot from `from` on. An area without any lease is free: lvm zeroes what it adds
  * to the device. At the end of the device the answer is -90 and the offset where it ends.
  */
 export function* scanFree(

@@ -26,7 +26,7 @@ import { codeOf, convertOutcome, isOtherName, lockOutcome } from './results.ts';
 
 /** Locks of lvm as leases of sanlock, with the value blocks of GL and VG (spec 31 §4). */
 
-/** `checkGl`: look first whether this VG's global lock is still enabled. */
+/** `checkGl`: check first whether this VG's global lock is still enabled. */
 export function* lockLease(
   space: OpenSpace,
   ref: ResourceRef,
