@@ -16,8 +16,8 @@ import {
   shutdownWait,
 } from '../wire/sanlock/daemon-calls.ts';
 import { inquire, release } from '../wire/sanlock/lease-calls.ts';
-import { RES_FLAGS, smHeader } from '../wire/sanlock/socket.ts';
-import { acquire, Harness, holding, LUN, T } from './testing/front-harness.ts';
+import { RES_FLAGS, SM_CMD, smHeader } from '../wire/sanlock/socket.ts';
+import { acquire, Harness, holding, LUN, message, T } from './testing/front-harness.ts';
 
 const OTHER = { name: 'LS2', hostId: 1n, path: LUN, offset: BigInt(8 * MIB) };
 const OURS = { name: 'LS', hostId: 1n, path: LUN, offset: 0n };
@@ -39,6 +39,16 @@ test('a daemon that ends joins no further lockspace', () => {
   user.close();
   harness.run(20_000);
   assert.equal(harness.host.ended, 0);
+});
+
+test('a daemon that has ended answers no request, not even one that is too long', () => {
+  const harness = new Harness();
+  const client = harness.host.connect(900);
+  harness.host.connect(901).send(shutdown(0).request);
+  assert.equal(harness.host.ended, 0);
+  client.send(message(SM_CMD.ACQUIRE, new Uint8Array(0), { data: 9 }));
+  harness.run(100);
+  assert.deepEqual(client.received, []);
 });
 
 /** The host id cannot be released: the device refuses the write, and it lands 50 s later. */

@@ -73,7 +73,7 @@ export class SanlockProgram {
       processes,
       log,
       event: (event) => this.#event(event),
-      isServed: (connection) => isServed(front, connection),
+      isServed: (connection) => !this.#hasEnded && isServed(front, connection),
       dropped: (connection, header) => droppedRequest(front, connection, header),
     });
   }
