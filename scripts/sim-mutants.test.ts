@@ -43,6 +43,8 @@ interface Mutant extends Edit {
   readonly by?: 'silent-owner' | 'restarts' | 'late-wdmd';
   /** What makes a `world` ask for this rule most. */
   readonly world?: Partial<WorldOptions>;
+  /** The seed that found it when it was last looked for: where few do, it is tried first. */
+  readonly firstSeed?: number;
 }
 
 /** Numbers are made larger than can be, and no check comes before they are written. */
@@ -171,12 +173,14 @@ const MUTANTS: readonly Mutant[] = [
     file: 'src/sanlock/lockspace-step.ts',
     from: 'if (!isGone(phase, usage)) return',
     to: 'if (!isGone(phase, usage) && first.length > 0) return',
+    firstSeed: 19,
   },
   {
     what: 'a lease is written after own expiry',
     file: 'src/programs/lease-program.ts',
     from: 'mayWrite: () => this.#membership?.hasEnded() !== true }',
     to: 'mayWrite: () => true }',
+    firstSeed: 9,
   },
   {
     what: 'a release writes our block as it was before a refused step up',
@@ -190,12 +194,14 @@ const MUTANTS: readonly Mutant[] = [
     from: 'if (mode.flags === 0) return none;',
     to: 'if ((mode.flags & MODE_FLAGS.SHARED) === 0) return none;',
     world: { straysMs: 2000, strayKind: 'mode' },
+    firstSeed: 19,
   },
   {
     what: 'a refused write is taken for one that will never land',
     file: 'src/programs/ordered-disk.ts',
     from: "reply.outcome === 'failed' && reply.unsent !== true",
     to: "reply.outcome === 'failed' && reply.errno < 0",
+    firstSeed: 11,
   },
   {
     what: 'a lease process is ended while what was refused may still land',
@@ -349,10 +355,16 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
 }
 
 for (const [index, mutant] of MUTANTS.entries()) {
-  test(`the simulator notices when ${mutant.what}`, async () => {
+  test(`the simulator notices when ${mutant.what}`, async (t) => {
     const broken = await worldOf(mutant, index);
     const seeds = SEEDS_OF[mutant.by ?? 'world'];
-    for (let seed = 1; seed <= seeds; seed++) if (broken(seed) !== null) return;
+    const { firstSeed = 1 } = mutant;
+    for (let run = 0; run < seeds; run++) {
+      const seed = ((firstSeed - 1 + run) % seeds) + 1;
+      if (broken(seed) === null) continue;
+      t.diagnostic(`found by seed ${seed}`);
+      return;
+    }
     assert.fail(`no promise was broken in ${seeds} runs`);
   });
 }
