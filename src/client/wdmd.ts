@@ -1,4 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
+import { SECOND_MS } from '../base/units.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Connection, Sockets } from '../ports/sockets.ts';
 import {
@@ -54,7 +55,7 @@ export class WdmdEntry {
 
   /** Alive now, and for `seconds`; 0: expires at once. Answers true once wdmd has it. */
   live(seconds: number, answer: (isTaken: boolean) => void): void {
-    const now = Math.floor(this.#clock.nowMs() / 1000);
+    const now = Math.floor(this.#clock.nowMs() / SECOND_MS);
     this.#test({ renewalTime: BigInt(now), expireTime: BigInt(now + seconds) }, answer);
   }
 

@@ -1,4 +1,5 @@
 import { fail, ok, type Result } from '../base/result.ts';
+import { SECOND_MS } from '../base/units.ts';
 import type { Geometry } from '../format/geometry.ts';
 import { HOST_NAME_BYTES } from '../format/leader.ts';
 import { type DeltaHold, type DeltaPlace, readOwn } from './delta-acquire.ts';
@@ -47,10 +48,10 @@ export function* deltaResume(
     place.hostName !== '' &&
     leader.hostName === place.hostName.slice(0, HOST_NAME_BYTES);
   if (!isThatMembership) return fail(leaseError('RENEW_OWNER', 'resume', facts));
-  const writtenMs = Number(leader.timestampS) * 1000;
+  const writtenMs = Number(leader.timestampS) * SECOND_MS;
   // 0: free. After now: by a clock that is not ours. Before the last one known: only a
   // renewal that was refused, and landed late over a newer one.
-  const earliestS = Math.max(1, left.timestampS - REFUSED_LANDS_MS / 1000);
+  const earliestS = Math.max(1, left.timestampS - REFUSED_LANDS_MS / SECOND_MS);
   const isItsOwn =
     leader.timestampS >= BigInt(Math.ceil(earliestS)) &&
     writtenMs <= nowMs &&

@@ -11,10 +11,12 @@ const BUFFER_BYTES = 8 * MIB;
 /** A disk operation that the kernel refused. */
 export class DiskFailure extends Error {
   override readonly name = 'DiskFailure';
+  readonly path: string;
   readonly errno: number;
 
   constructor(doing: string, path: string, errno: number) {
     super(`cannot ${doing} ${path}: ${errnoName(errno)}`);
+    this.path = path;
     this.errno = errno;
   }
 }

@@ -1,5 +1,6 @@
 import type { ByteString } from '../base/bytes.ts';
 import type { Result } from '../base/result.ts';
+import { SECOND_MS } from '../base/units.ts';
 import type { SanlockCall } from '../wire/sanlock/call.ts';
 import { getHosts, setEvent } from '../wire/sanlock/daemon-calls.ts';
 import type { SanlockFailure } from '../wire/sanlock/failure.ts';
@@ -132,5 +133,5 @@ function* report(of: ResetReport, watch: TargetWatch): Steps<void> {
 }
 
 function seconds(ms: number): number {
-  return Math.floor(ms / 1000);
+  return Math.floor(ms / SECOND_MS);
 }

@@ -1,6 +1,7 @@
 import { unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import type { LogFields, LogLevel } from '../base/log-fields.ts';
+import { SECOND_MS } from '../base/units.ts';
 import type { ReceivedEvent } from '../wire/sanlock/events.ts';
 import { EVENT_FLAGS } from '../wire/sanlock/socket.ts';
 import { type ControlMessage, parseControl } from './control-message.ts';
@@ -331,7 +332,7 @@ function reply(id: number, request: Request, bits: bigint, { out }: Turn): void 
 /** Once: what is asked again meanwhile does not move it. */
 function rebootSoon(state: ResetdState, nowMs: number): void {
   if (state.reboot.kind !== 'none') return;
-  state.reboot = { kind: 'due', atMs: nowMs + state.settings.sysrqDelayS * 1000 };
+  state.reboot = { kind: 'due', atMs: nowMs + state.settings.sysrqDelayS * SECOND_MS };
 }
 
 function tick(state: ResetdState, { out, nowMs }: Turn): void {

@@ -1,3 +1,4 @@
+import { SECOND_MS } from '../base/units.ts';
 import { encode } from '../codec/struct.ts';
 import type { AnnouncedEvent, HostSignal } from '../lease-process/messages.ts';
 import {
@@ -151,7 +152,7 @@ function isBusy(front: Front, space: Lockspace, wanted: AnnouncedEvent): boolean
 
 /** How long a bit stays in our renewals, and the event with it. */
 export function announceS(front: Front, space: Lockspace): number {
-  return front.settings.setBitmapS || space.times.bitmapMs / 1000;
+  return front.settings.setBitmapS || space.times.bitmapMs / SECOND_MS;
 }
 
 /** What the next renewals carry: the bits not older than the set-bit time, and the event. */

@@ -1,4 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
+import { SECOND_MS } from '../base/units.ts';
 import type { JoinRequest } from '../lease-process/messages.ts';
 import type { SanlockSettings } from './settings.ts';
 
@@ -28,6 +29,6 @@ export function joinRequest(
 
 /** A configured 0 still gives half a second, as the original does (spec 10 §5.3). */
 function extendMs(configuredS: number | null, ioTimeoutS: number): number {
-  if (configuredS === null) return ioTimeoutS * 1000;
-  return configuredS === 0 ? 500 : configuredS * 1000;
+  if (configuredS === null) return ioTimeoutS * SECOND_MS;
+  return configuredS === 0 ? 500 : configuredS * SECOND_MS;
 }

@@ -1,4 +1,5 @@
 import { unreachable } from '../base/assert.ts';
+import { SECOND_MS } from '../base/units.ts';
 import { WDMD_CMD, type WdmdMessage, wdmdMessageBytes } from '../wire/wdmd/socket.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
@@ -95,11 +96,11 @@ function answered(
 /** After each renewal that landed: alive until its timestamp and 8·t. */
 export function feedWatchdog(front: Front, space: Lockspace): void {
   if (space.watchdog?.state !== 'armed') return;
-  const aliveS = space.times.renewalFailMs / 1000;
+  const aliveS = space.times.renewalFailMs / SECOND_MS;
   sendTo(front, space, {
     cmd: WDMD_CMD.TEST_LIVE,
     renewalTime: BigInt(space.lastSuccessS),
-    expireTime: BigInt(space.lastSuccessS + aliveS - Math.ceil(front.sleptMs(space) / 1000)),
+    expireTime: BigInt(space.lastSuccessS + aliveS - Math.ceil(front.sleptMs(space) / SECOND_MS)),
   });
 }
 

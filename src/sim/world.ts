@@ -1,4 +1,5 @@
 import { BrokenInvariant } from '../base/assert.ts';
+import { SECOND_MS } from '../base/units.ts';
 import { DaemonSite } from './cluster/daemon-site.ts';
 import { LeaseHost } from './cluster/lease-host.ts';
 import { LeaseSite } from './cluster/lease-site.ts';
@@ -196,7 +197,7 @@ export class World implements UsersWorld {
   }
 
   log(actor: string, text: string): void {
-    const atS = ((this.clock.nowMs() - START_MS) / 1000).toFixed(3).padStart(10);
+    const atS = ((this.clock.nowMs() - START_MS) / SECOND_MS).toFixed(3).padStart(10);
     this.#trace.push(`${atS} ${actor.padEnd(6)} ${text}`);
     if (!this.options.traceAll && this.#trace.length > 2 * TRACE_LINES) {
       this.#trace.splice(0, TRACE_LINES);

@@ -1,4 +1,5 @@
 import { unreachable } from '../base/assert.ts';
+import { SECOND_MS } from '../base/units.ts';
 import {
   closedUnclean,
   feed,
@@ -65,10 +66,10 @@ export function nextTickMs(state: WdmdState): number {
   if (state.isTickWanted) return state.nowMs;
   if (state.scriptsUntilS !== null) {
     // Running scripts are checked each second.
-    return Math.min(state.scriptsUntilS, nowSOf(state) + 1) * 1000;
+    return Math.min(state.scriptsUntilS, nowSOf(state) + 1) * SECOND_MS;
   }
   const lastS = state.lastTestS === 0 ? state.startedS : state.lastTestS;
-  return (lastS + state.testIntervalS) * 1000;
+  return (lastS + state.testIntervalS) * SECOND_MS;
 }
 
 function apply(state: WdmdState, event: WdmdEvent): void {

@@ -1,4 +1,5 @@
 import { assert } from '../base/assert.ts';
+import { SECOND_MS } from '../base/units.ts';
 import { isTimeoutHeld } from './messages.ts';
 import {
   DEFAULT_FIRE_TIMEOUT_S,
@@ -47,7 +48,9 @@ export function feed(state: WdmdState): void {
 /** Whether a client's expiry has passed: the device is not to be touched any more. */
 export function isPastExpiry(state: WdmdState): boolean {
   const expireS = firstExpiryS(state);
-  return expireS !== null && BigInt(Math.floor((state.nowMs + CLOCKS_APART_MS) / 1000)) >= expireS;
+  return (
+    expireS !== null && BigInt(Math.floor((state.nowMs + CLOCKS_APART_MS) / SECOND_MS)) >= expireS
+  );
 }
 
 /**
@@ -58,19 +61,19 @@ export function isPastExpiry(state: WdmdState): boolean {
 export function keepPromise(state: WdmdState): void {
   const expireS = firstExpiryS(state);
   if (expireS === null || !state.canShorten) return;
-  const promisedMs = (Number(expireS) + state.fireTimeoutS) * 1000;
-  const firesMs = state.touchedMs + state.countdownS * 1000;
+  const promisedMs = (Number(expireS) + state.fireTimeoutS) * SECOND_MS;
+  const firesMs = state.touchedMs + state.countdownS * SECOND_MS;
   if (firesMs <= promisedMs) return;
-  const leftS = Math.floor((promisedMs - state.nowMs) / 1000);
+  const leftS = Math.floor((promisedMs - state.nowMs) / SECOND_MS);
   const timeoutS = Math.max(SHORTEST_S, Math.min(leftS, state.countdownS));
-  if (state.nowMs + timeoutS * 1000 >= firesMs) return; // nothing left to win
+  if (state.nowMs + timeoutS * SECOND_MS >= firesMs) return; // nothing left to win
   state.effects.push({ kind: 'shorten', timeoutS });
   log(state, 'error', 'device.touchedLate', { firesInS: timeoutS });
 }
 
 /** By what we know: a close pings as well. */
 export function firesInS(state: WdmdState): number {
-  return Math.ceil((state.touchedMs - state.nowMs) / 1000) + state.countdownS;
+  return Math.ceil((state.touchedMs - state.nowMs) / SECOND_MS) + state.countdownS;
 }
 
 export function pinged(state: WdmdState, errno: number): void {

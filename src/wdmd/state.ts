@@ -1,5 +1,6 @@
 import type { ByteString } from '../base/bytes.ts';
 import type { LogFields, LogLevel } from '../base/log-fields.ts';
+import { SECOND_MS } from '../base/units.ts';
 import type { RecordOf } from '../codec/struct.ts';
 import type { wdmdMessage } from '../wire/wdmd/socket.ts';
 
@@ -156,7 +157,7 @@ export function testIntervalOf(fireTimeoutS: number): number {
 
 /** The device is open and was pinged just now. The first two places are not connections. */
 export function newState(settings: WdmdSettings, nowMs: number): WdmdState {
-  const nowS = Math.floor(nowMs / 1000);
+  const nowS = Math.floor(nowMs / SECOND_MS);
   return {
     settings,
     clients: [place('signal'), place('listen')],
@@ -203,7 +204,7 @@ export function newClient(from: {
 }
 
 export function nowSOf(state: WdmdState): number {
-  return Math.floor(state.nowMs / 1000);
+  return Math.floor(state.nowMs / SECOND_MS);
 }
 
 export function log(state: WdmdState, level: LogLevel, event: string, fields: LogFields): void {

@@ -1,9 +1,10 @@
 import { parseArgs } from 'node:util';
 import { type ByteString, nameToText, textToName } from '../../base/bytes.ts';
+import { ERRNO } from '../../base/errno.ts';
 import { given } from '../../base/given.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
-import { DirectDisk } from '../../platform/disk-direct.ts';
+import { DirectDisk, DiskFailure } from '../../platform/disk-direct.ts';
 import { reasonOf } from '../../platform/system-error.ts';
 import { resourceTarget, volumeTarget, type WhoTarget } from './who-target.ts';
 import { whoJson, whoText } from './who-text.ts';
@@ -52,8 +53,10 @@ function complain(sentence: string): number {
 /** A lock LV that is not there is the common case, and has a remedy. */
 function reasonWithRemedy(thrown: unknown): string {
   const reason = reasonOf(thrown);
-  const isLockVolume = /-lvmlock: ENOENT$/.test(reason);
-  return isLockVolume ? `${reason}: start the VG here first (vgchange --lock-start)` : reason;
+  const isAbsent = thrown instanceof DiskFailure && thrown.errno === ERRNO.ENOENT;
+  return isAbsent && thrown.path.endsWith('-lvmlock')
+    ? `${reason}: start the VG here first (vgchange --lock-start)`
+    : reason;
 }
 
 interface WhoOptions {

@@ -1,5 +1,5 @@
 import { ERRNO } from '../../base/errno.ts';
-import { MIB, toSafeNumber } from '../../base/units.ts';
+import { MIB, SECOND_MS, toSafeNumber } from '../../base/units.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
 import { geometryOf } from '../../format/geometry.ts';
 import type {
@@ -216,7 +216,7 @@ export function writeLockspaceCommand(front: Front, request: Request, reply: Rep
     name: asked.name,
     sizes: sizesOfFlags(asked.flags),
     ioTimeoutS: request.header.data2 || DEFAULT_IO_TIMEOUT_S,
-    writeTimeoutMs: front.settings.writeInitIoTimeoutS * 1000,
+    writeTimeoutMs: front.settings.writeInitIoTimeoutS * SECOND_MS,
   } as const;
   runAnywhere(front, asked.name, command, (result) =>
     reply(result.ok ? 0 : lockspaceResult(result)),
@@ -238,7 +238,7 @@ export function writeResourceCommand(front: Front, request: Request, reply: Repl
     // The field that the original reads, although the library fills another one.
     numHosts: request.header.data || front.settings.defaultNumHosts,
     clear: (request.header.cmdFlags & WRITE_FLAGS.CLEAR) !== 0,
-    writeTimeoutMs: front.settings.writeInitIoTimeoutS * 1000,
+    writeTimeoutMs: front.settings.writeInitIoTimeoutS * SECOND_MS,
   } as const;
   runAnywhere(front, asked.lockspaceName, command, (result) =>
     reply(result.ok ? 0 : resultNumber(result.error)),

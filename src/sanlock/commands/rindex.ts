@@ -1,5 +1,5 @@
 import { ERRNO } from '../../base/errno.ts';
-import { toSafeNumber } from '../../base/units.ts';
+import { SECOND_MS, toSafeNumber } from '../../base/units.ts';
 import { decode, encode, zeroRecord } from '../../codec/struct.ts';
 import { MAX_OFFSET } from '../../format/limits.ts';
 import { INDEX_LEASE_NAME } from '../../format/resource-index.ts';
@@ -123,7 +123,7 @@ function run(
     op: 'index',
     area: { path: asked.path, offset: toSafeNumber(asked.offset, 'index offset') },
     lockspaceName: asked.lockspaceName,
-    writeTimeoutMs: front.settings.writeInitIoTimeoutS * 1000,
+    writeTimeoutMs: front.settings.writeInitIoTimeoutS * SECOND_MS,
     task,
   } as const;
   runAnywhere(front, asked.lockspaceName, command, (result) => {

@@ -1,5 +1,6 @@
 import { unreachable } from '../../base/assert.ts';
 import { ERRNO } from '../../base/errno.ts';
+import { SECOND_MS } from '../../base/units.ts';
 import { REFUSED_LANDS_MS } from '../../lease/lease-times.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import type { Dice } from '../kernel/dice.ts';
@@ -41,7 +42,7 @@ export class FaultSchedule {
   }) {
     this.#clock = of.clock;
     this.#dice = of.dice;
-    this.#ioTimeoutMs = of.ioTimeoutS * 1000;
+    this.#ioTimeoutMs = of.ioTimeoutS * SECOND_MS;
     this.#latencyMs = of.latencyMs;
     this.#storageFaults = of.storageFaults;
     this.#refusedWritesLand = of.refusedWritesLand;

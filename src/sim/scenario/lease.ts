@@ -1,5 +1,6 @@
 import { assert } from '../../base/assert.ts';
 import type { Result } from '../../base/result.ts';
+import { SECOND_MS } from '../../base/units.ts';
 import { GEOMETRY_512_1M } from '../../format/geometry.ts';
 import { convertToExclusive, convertToShared } from '../../lease/convert.ts';
 import type { LeaseError } from '../../lease/lease-error.ts';
@@ -67,7 +68,7 @@ class Procedures implements ScenarioRunner {
         acquaint([...this.#hosts.values()]);
         return [];
       case 'wait':
-        this.#harness.nowMs += Number.parseFloat(command.words[0] ?? '0') * 1000;
+        this.#harness.nowMs += Number.parseFloat(command.words[0] ?? '0') * SECOND_MS;
         return [];
       case 'die':
         this.#host(hostId).diedMs = this.#harness.nowMs;

@@ -1,5 +1,5 @@
 import { ERRNO } from '../../base/errno.ts';
-import { MIB } from '../../base/units.ts';
+import { MIB, SECOND_MS } from '../../base/units.ts';
 import { leaseTimes } from '../../lease/lease-times.ts';
 import { LD_RESULT } from '../../wire/lvmlockd/numbers.ts';
 import { removeLockspace } from '../../wire/sanlock/daemon-calls.ts';
@@ -88,7 +88,7 @@ export class Restarts {
   }
 
   #log(text: string): void {
-    this.trace.push(`${(this.#clock.nowMs() / 1000).toFixed(3)} ${text}`);
+    this.trace.push(`${(this.#clock.nowMs() / SECOND_MS).toFixed(3)} ${text}`);
   }
 
   #run(ms: number): void {

@@ -1,4 +1,5 @@
 import { ERRNO } from '../../base/errno.ts';
+import { SECOND_MS } from '../../base/units.ts';
 import type { SanlockCall } from '../../wire/sanlock/call.ts';
 import * as daemon from '../../wire/sanlock/daemon-calls.ts';
 import * as leases from '../../wire/sanlock/lease-calls.ts';
@@ -63,7 +64,7 @@ export class Workload {
   }
 
   log(text: string): void {
-    this.trace.push(`${(this.nowMs / 1000).toFixed(3)} ${text}`);
+    this.trace.push(`${(this.nowMs / SECOND_MS).toFixed(3)} ${text}`);
   }
 
   run(ms: number): void {
