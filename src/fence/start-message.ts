@@ -1,10 +1,10 @@
 import { type ByteString, textToName } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
+import { MAX_PATH_BYTES } from '../wire/sanlock/strings.ts';
 import { hostIdOf } from './storage.ts';
 
 /** What `fence_sanlockd -s` writes into the FIFO, at once: text with zeros behind it. */
 export const START_MESSAGE_BYTES = 4096;
-const MAX_PATH_BYTES = 1023;
 
 export interface FenceStart {
   readonly path: ByteString;

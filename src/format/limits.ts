@@ -14,5 +14,10 @@ export const MAX_LVER: bigint = 2n ** 62n;
 export const MAX_BALLOT: bigint = 2n ** 63n - 1n;
 /** A host's monotonic seconds: its milliseconds are still exact numbers. */
 export const MAX_TIMESTAMP_S: bigint = 2n ** 43n;
+/**
+ * The largest io timeout of a host. Eight bits of it reach the disk: others would count a host with
+ * a larger one dead too soon (spec 10 §4.1).
+ */
+export const MAX_IO_TIMEOUT_S = 255;
 /** A place on a device, in bytes: numbers beyond lose their last digits. */
 export const MAX_OFFSET: bigint = 2n ** 52n;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SECOND_MS } from '../base/units.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import type { Log } from '../ports/log.ts';
 import { SimClock } from '../sim/kernel/clock.ts';
@@ -8,7 +9,6 @@ import { RES_FLAGS, SM_CMD } from '../wire/sanlock/socket.ts';
 import { LagGauge } from './lag-gauge.ts';
 import { acquire, Harness, holding, message, resource, T } from './testing/front-harness.ts';
 
-const SECOND_MS = 1000;
 const AGAIN = -11;
 
 function logged(): { log: Log; lines: string[] } {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { concatBytes } from '../base/bytes.ts';
+import { SECOND_MS } from '../base/units.ts';
 import { SM_CMD, SM_HEADER_BYTES } from '../wire/sanlock/socket.ts';
 import { Harness, holding, message, T } from './testing/front-harness.ts';
 
-const SECOND_MS = 1000;
 const FLOOD = 4000;
 
 function many(cmd: number, count: number, fields: { magic?: number } = {}): Uint8Array {

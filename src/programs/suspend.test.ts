@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SECOND_MS } from '../base/units.ts';
 import { FrontHost } from '../sim/cluster/front-host.ts';
 import { FIRST_LEASE_PID } from '../sim/cluster/sanlock.ts';
 import { MemoryJournal } from '../sim/kernel/journal.ts';
 import type { ProcessClock } from '../sim/kernel/process-clock.ts';
 import { acquire, Harness, holding, T } from './testing/front-harness.ts';
 
-const SECOND_MS = 1000;
 const FAIL_S = 8 * T;
 const GRACE_S = 40;
 const GONE = -28;

@@ -1,5 +1,6 @@
 import { unreachable } from '../base/assert.ts';
 import type { FromLeaseProcess } from '../lease-process/messages.ts';
+import { SANLK_OK } from '../wire/sanlock/codes.ts';
 import { COMMAND_LOST } from './command-lost.ts';
 import { log } from './effects.ts';
 import { signalled } from './examine.ts';
@@ -13,8 +14,6 @@ import { renewalFailed } from './renewals.ts';
 import { resultNumber } from './result-number.ts';
 import { resumedEnded, resumedSent } from './resuming.ts';
 import type { Lockspace } from './state.ts';
-
-const SANLK_OK = 1;
 
 /** A message of a lease process: that of a lockspace, of a survivor, or the scratch one. */
 export function leaseSent(front: Front, lease: number, message: FromLeaseProcess): void {

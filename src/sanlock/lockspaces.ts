@@ -1,6 +1,6 @@
 import { assert, unreachable } from '../base/assert.ts';
 import { SECOND_MS } from '../base/units.ts';
-import { SANLOCK_CODES } from '../wire/sanlock/codes.ts';
+import { SANLK_OK, SANLOCK_CODES } from '../wire/sanlock/codes.ts';
 import { COMMAND_LOST } from './command-lost.ts';
 import { log, toLease } from './effects.ts';
 import type { Front } from './front.ts';
@@ -23,7 +23,6 @@ import {
   watchdogEvent,
 } from './watchdog.ts';
 
-const SANLK_OK = 1;
 const ERROR_RESULT = -1;
 
 /** A lockspace that was just added: first wdmd, then its host id on disk. */

@@ -17,6 +17,7 @@ import {
   sanlkRindex,
   smHeader,
 } from '../wire/sanlock/socket.ts';
+import { MAX_DISKS } from '../wire/sanlock/strings.ts';
 import type { Client } from './state.ts';
 
 /** One request as it came: the header and exactly the body its command has. */
@@ -27,7 +28,6 @@ export interface Request {
 }
 
 export const MAX_ACQUIRE = 8;
-export const MAX_DISKS = 4;
 export const MAX_LVB_BYTES = 4096;
 
 /** How long a request's body is, or that more bytes are needed to know, or why it is refused. */

@@ -1,6 +1,6 @@
 import { given } from '../../base/given.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
-import { MAX_HOST_ID } from '../../format/limits.ts';
+import { MAX_HOST_ID, MAX_IO_TIMEOUT_S } from '../../format/limits.ts';
 import type { ManagedLockType } from '../../wire/lvmlockd/requests.ts';
 
 /** The command line of lvmlockd (spec 30 §1). */
@@ -44,8 +44,6 @@ lvmlockd [options]
   --lvmlockctl PATH            What sanlock runs when a VG loses its storage [beside lvmlockd]
 `;
 
-/** Eight bits of it reach the disk: sanlock refuses more. */
-const MAX_IO_TIMEOUT_S = 255;
 const PRIORITIES = ['emerg', 'alert', 'crit', 'err', 'warning', 'notice', 'info', 'debug'];
 
 type Draft = { -readonly [K in keyof LvmlockdOptions]: LvmlockdOptions[K] };

@@ -1,5 +1,6 @@
 import { fail, ok, type Result } from '../../base/result.ts';
 import { NAME_BYTES } from '../../format/leader.ts';
+import { MAX_IO_TIMEOUT_S } from '../../format/limits.ts';
 
 /**
  * Every setting of the daemon: its key in sanlock.conf, its option, and what may stand there. A
@@ -65,8 +66,6 @@ function word(key: string, letter: string, maxBytes: number): WordRow {
 
 /** The time other hosts give our watchdog to reset us before they take what we held. */
 export const MAX_FIRE_TIMEOUT_S = 60;
-/** Eight bits of it reach the disk: others would count a host with a larger one dead too soon. */
-const MAX_IO_TIMEOUT_S = 255;
 const USER_NAME_BYTES = 120;
 
 export const SETTINGS = {

@@ -18,6 +18,7 @@ import {
 } from '../../format/leader.ts';
 import { requestRecord } from '../../format/request.ts';
 import { indexEntry, indexHeader, RINDEX_DISK_MAGIC } from '../../format/resource-index.ts';
+import { PROBE_BYTES } from '../../lease/read.ts';
 import { type DirectDisk, DiskFailure } from '../../platform/disk-direct.ts';
 import { type CommandLine, u64Option } from './command-line.ts';
 import {
@@ -28,7 +29,6 @@ import {
   type Stretch,
 } from './direct-show.ts';
 
-const PROBE_BYTES = 4096;
 const PROBE_LIMIT_BYTES = 1024 * MIB;
 
 type Sizes = Pick<Geometry, 'sectorSize' | 'areaBytes'>;

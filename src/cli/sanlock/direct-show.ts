@@ -6,6 +6,7 @@ import { decode } from '../../codec/struct.ts';
 import { deltaLeaseOffset, GEOMETRY_512_1M, type Geometry } from '../../format/geometry.ts';
 import { DELTA_DISK_MAGIC, deltaLeader, leaderGeometry, paxosLeader } from '../../format/leader.ts';
 import { MAX_HOST_ID } from '../../format/limits.ts';
+import { PROBE_BYTES } from '../../lease/read.ts';
 import { verifyDelta, verifyPaxos } from '../../lease/verify.ts';
 import { DirectDisk, DiskFailure } from '../../platform/disk-direct.ts';
 import { splitEscaped } from '../../wire/sanlock/strings.ts';
@@ -14,7 +15,6 @@ import { byteOffset, leaseCode, OpenFailure, openDisk } from './direct-disk.ts';
 
 export type Print = (text: ByteString) => void;
 
-const PROBE_BYTES = 4096;
 /** No geometry has more hosts. */
 
 /** `read_leader done N`, then the fields, zeros when there was nothing to read. */

@@ -1,6 +1,7 @@
 import { ERRNO } from '../../base/errno.ts';
 import { toSafeNumber } from '../../base/units.ts';
 import { decode } from '../../codec/struct.ts';
+import { MAX_IO_TIMEOUT_S } from '../../format/limits.ts';
 import { SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 import {
   ADD_FLAGS,
@@ -66,9 +67,6 @@ function started(
   else space.addWaiter = reply;
   beginJoin(front, space);
 }
-
-/** Only eight bits of it reach the disk (spec 10 §4.1). */
-const MAX_IO_TIMEOUT_S = 255;
 
 function refuseAdd(front: Front, asked: NamedLockspace, ioTimeoutS: number): number {
   // Other hosts would use another time than we do, and would take leases while we hold them.

@@ -7,9 +7,8 @@ import {
   paxosLeader,
 } from '../../format/leader.ts';
 import type { Io } from '../kernel/disk.ts';
+import { SECTOR_BYTES } from '../kernel/layout.ts';
 import type { Timeline } from './timeline.ts';
-
-const SECTOR = 512;
 
 /** Owners and members as they change on the shared disks, in the trace of a scenario. */
 export class LeaseTrace {
@@ -23,11 +22,11 @@ export class LeaseTrace {
 
   /** A write has reached the disk. */
   landed(io: Io, bytes: Uint8Array): void {
-    if (bytes.length < SECTOR) return;
+    if (bytes.length < SECTOR_BYTES) return;
     const { magic } = decode(deltaLeader, bytes);
     if (magic === DELTA_DISK_MAGIC && io.offset < MIB) {
       const lease = decode(deltaLeader, bytes);
-      const place = `${lease.spaceName} host id ${io.offset / SECTOR + 1}`;
+      const place = `${lease.spaceName} host id ${io.offset / SECTOR_BYTES + 1}`;
       const isFree = lease.timestampS === 0n;
       const state = isFree ? 'free' : `owned by ${lease.hostName}`;
       const isNew = this.#show(io.host, place, `${state}, generation ${lease.ownerGeneration}`);

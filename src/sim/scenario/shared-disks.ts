@@ -5,12 +5,12 @@ import { decode } from '../../codec/struct.ts';
 import { deltaLeader, encodeDeltaLeader } from '../../format/leader.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import { type FatePlan, type Io, type IoFate, PROMPT, SimStorage } from '../kernel/disk.ts';
+import { SECTOR_BYTES } from '../kernel/layout.ts';
 import { LeaseTrace } from './lease-trace.ts';
 import type { Timeline } from './timeline.ts';
 
 /** No scenario lasts so long: a request that hangs until then is never answered. */
 export const FOREVER_MS = 1e9;
-const SECTOR = 512;
 
 /** Each holds one lockspace and then, 1 MiB each, its resources R1, R2 and R3. */
 const AREAS = 4;
@@ -56,12 +56,12 @@ export class SharedDisks {
     const path = pathOf(lockspace);
     const device = this.storage.device(path);
     assert(device !== undefined, `there is a disk of ${lockspace}`);
-    const offset = (hostId - 1) * SECTOR;
+    const offset = (hostId - 1) * SECTOR_BYTES;
     const before = decode(deltaLeader, device, offset);
     const lease = { ...before, hostName, ownerGeneration: before.ownerGeneration + 1n };
-    const sector = new Uint8Array(SECTOR);
+    const sector = new Uint8Array(SECTOR_BYTES);
     encodeDeltaLeader(lease, sector);
-    const io = { host: hostName, path, write: true, offset, length: SECTOR };
+    const io = { host: hostName, path, write: true, offset, length: SECTOR_BYTES };
     this.storage.write(device, offset, sector);
     this.#trace.landed(io, sector);
   }

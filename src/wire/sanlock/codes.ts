@@ -1,5 +1,8 @@
 import { ERRNO, type ErrnoName } from '../../base/errno.ts';
 
+/** Success in the fields of status that show how a join or a renewal ended; 0 = none has yet. */
+export const SANLK_OK = 1;
+
 /** Result numbers an existing client must see (spec 20 §13). C: sanlock_rv.h */
 export const SANLOCK_CODES = {
   ERROR: -201,
