@@ -149,40 +149,39 @@ function bytesFor(geometry: Geometry, numHosts: number): number {
 export function scanBlocks(bytes: Uint8Array, geometry: Geometry, numHosts: number): HostBlock[] {
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >>> 2);
   const wordsPerSector = geometry.sectorSize >>> 2;
+  // Local constants: of those of a module a bundle makes variables, which 2000 blocks read anew.
+  const { mbal, bal, inp, lver, checksum, flags, mode } = WORDS;
   const blocks: HostBlock[] = [];
   let at = hostBlockSector(1) * wordsPerSector;
   for (let hostId = 1; hostId <= numHosts; hostId++, at += wordsPerSector) {
-    const used = anyBallot(words, at);
-    const hasMode = (words[at + (MODE_BLOCK_OFFSET >>> 2)] ?? 0) !== 0;
-    if (!used && !hasMode) continue;
+    const used =
+      (words[at + mbal] ?? 0) |
+      (words[at + mbal + 1] ?? 0) |
+      (words[at + bal] ?? 0) |
+      (words[at + bal + 1] ?? 0) |
+      (words[at + inp] ?? 0) |
+      (words[at + inp + 1] ?? 0) |
+      (words[at + lver] ?? 0) |
+      (words[at + lver + 1] ?? 0) |
+      (words[at + checksum] ?? 0) |
+      (words[at + flags] ?? 0);
+    const hasMode = (words[at + mode] ?? 0) !== 0;
+    if (used === 0 && !hasMode) continue;
     blocks.push(decodeBlock(bytes, geometry, { hostId, offset: at * 4, hasMode }));
   }
   return blocks;
 }
 
-const MBAL = dblock.fields.mbal.offset >>> 2;
-const BAL = dblock.fields.bal.offset >>> 2;
-const INP = dblock.fields.inpHostId.offset >>> 2;
-const LVER = dblock.fields.lver.offset >>> 2;
-const CHECKSUM = dblock.fields.checksum.offset >>> 2;
-const FLAGS = dblock.fields.flags.offset >>> 2;
-
-/** @param at the first word of a block; its larger fields are two words each */
-function anyBallot(words: Uint32Array, at: number): boolean {
-  return (
-    ((words[at + MBAL] ?? 0) |
-      (words[at + MBAL + 1] ?? 0) |
-      (words[at + BAL] ?? 0) |
-      (words[at + BAL + 1] ?? 0) |
-      (words[at + INP] ?? 0) |
-      (words[at + INP + 1] ?? 0) |
-      (words[at + LVER] ?? 0) |
-      (words[at + LVER + 1] ?? 0) |
-      (words[at + CHECKSUM] ?? 0) |
-      (words[at + FLAGS] ?? 0)) !==
-    0
-  );
-}
+/** Where fields begin in a host sector, in words; u64 fields are two words each. */
+const WORDS = {
+  mbal: dblock.fields.mbal.offset >>> 2,
+  bal: dblock.fields.bal.offset >>> 2,
+  inp: dblock.fields.inpHostId.offset >>> 2,
+  lver: dblock.fields.lver.offset >>> 2,
+  checksum: dblock.fields.checksum.offset >>> 2,
+  flags: dblock.fields.flags.offset >>> 2,
+  mode: MODE_BLOCK_OFFSET >>> 2,
+} as const;
 
 /** One host's block from its sector alone. Without a geometry, any host id may stand in it. */
 export function blockAt(
