@@ -32,18 +32,22 @@ export interface BootClock extends Clock {
   bootMs(): number;
 }
 
+/** One moment by both clocks, in milliseconds. */
+export interface ClockReading {
+  readonly bootMs: number;
+  readonly nowMs: number;
+}
+
 /**
- * The boot time of a monotonic moment that came no earlier than this call.
+ * Reads both clocks for a promise. Its boot time is that of a monotonic moment no earlier than
+ * this call, plus `bootMs - nowMs`.
  *
  * The boot clock is read first: a suspension between the two readings, or between this call and
  * the moment, makes the result too early. A promise that counts from it ends too early, never late.
- *
- * @returns a function from monotonic milliseconds to boot milliseconds
  */
-export function bootTimes(clock: BootClock): (monotonicMs: number) => number {
+export function readClocks(clock: BootClock): ClockReading {
   const bootMs = clock.bootMs();
-  const offsetMs = bootMs - clock.nowMs();
-  return (monotonicMs) => monotonicMs + offsetMs;
+  return { bootMs, nowMs: clock.nowMs() };
 }
 
 /** A call that `Clock.after` has planned. */

@@ -19,7 +19,7 @@ import {
   newMembership,
 } from '../lease-process/membership-state.ts';
 import type { FromLeaseProcess, JoinRequest } from '../lease-process/messages.ts';
-import type { BootClock, Timer } from '../ports/clock.ts';
+import { type BootClock, readClocks, type Timer } from '../ports/clock.ts';
 import { LagGauge } from './lag-gauge.ts';
 import { type LeaseDevices, performOn } from './lease-devices.ts';
 import type { OrderedDisk } from './ordered-disk.ts';
@@ -101,9 +101,9 @@ export class LeaseMembership {
 
   #moment(): Moment {
     const { clock, devices } = this.#parts;
-    const bootMs = clock.bootMs(); // first (`ports/clock.ts`)
+    const { bootMs, nowMs } = readClocks(clock);
     const { isWriting, refusedUntilMs } = devices;
-    return { bootMs, nowMs: clock.nowMs(), isWriting, refusedUntilMs };
+    return { bootMs, nowMs, isWriting, refusedUntilMs };
   }
 
   #apply(effect: MembershipEffect): void {

@@ -104,7 +104,7 @@ export class SanlockProgram {
     if (this.#hasEnded) return;
     const { clock } = this.#parts;
     const nowMs = clock.nowMs();
-    const bootMs = clock.bootMs();
+    const bootMs = clock.bootMs(); // last: a suspension in between only makes claims look older
     const lagMs = this.#gauge.take(); // this event may come before the late timer does
     if (lagMs > 0) {
       this.#carryOut(stepFront(this.#front, { kind: 'lagged', lagMs }, nowMs, bootMs));
