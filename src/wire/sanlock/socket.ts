@@ -103,8 +103,6 @@ export const sanlkLockspace = struct('sanlkLockspace', 1104, {
   pad1: u32(1096),
   pad2: i32(1100),
 });
-/** A lockspace as a record. */
-export type SanlkLockspace = RecordOf<typeof sanlkLockspace>;
 
 /** A resource; `numDisks` × sanlkDisk follow where the command has them. C: sanlk_resource */
 export const sanlkResource = struct('sanlkResource', 128, {
@@ -135,8 +133,6 @@ export const sanlkHost = struct('sanlkHost', 32, {
   ioTimeoutS: u32(24),
   flags: u32(28),
 });
-/** A host as a record. */
-export type SanlkHost = RecordOf<typeof sanlkHost>;
 
 /** An event from one host to another. C: struct sanlk_host_event */
 export const sanlkHostEvent = struct('sanlkHostEvent', 32, {
