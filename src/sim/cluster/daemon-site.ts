@@ -16,6 +16,7 @@ import { type ClientProcess, ClientProcesses } from './client-processes.ts';
 import { isAdded, placeOf, refusal, resourceAt, resourceOf, results } from './daemon-calls.ts';
 import { NOTHING_DAMAGED } from './daemon-ports.ts';
 import { Hardware, type Software } from './hardware.ts';
+import { stall } from './lease-process.ts';
 import { Memberships } from './memberships.ts';
 import { type DaemonSetup, SimSanlock } from './sanlock.ts';
 import type { Site } from './site.ts';
@@ -307,13 +308,7 @@ export class DaemonSite implements Site, Software {
 
   pauseProgram(forMs: number): void {
     const membership = this.#memberships.current;
-    if (membership === null) return;
-    this.#world.log(
-      membership.incarnation.label,
-      `lease process stalls for ${Math.round(forMs)} ms`,
-    );
-    membership.process.clock.pause();
-    this.#world.clock.after(forMs, () => membership.process.clock.resume());
+    if (membership !== null) stall(this.#world, membership, forMs);
   }
 
   pauseAll(forMs: number): void {

@@ -4,6 +4,7 @@ import { LeaseProgram } from '../../programs/lease-program.ts';
 import type { SimDisks } from '../kernel/disk.ts';
 import { QUIET } from '../kernel/log.ts';
 import type { ProcessClock } from '../kernel/process-clock.ts';
+import type { SiteWorld } from './site-world.ts';
 
 /** What a lease process that starts is given. */
 export interface LeaseProcessSetup {
@@ -50,4 +51,16 @@ export class SimLeaseProcess {
   freeze(): void {
     this.#program.close();
   }
+}
+
+/** The lease process of a membership does not run for so long. */
+export function stall(
+  world: Pick<SiteWorld, 'clock' | 'log'>,
+  of: { readonly incarnation: { readonly label: string }; readonly process: SimLeaseProcess },
+  forMs: number,
+): void {
+  const { clock } = of.process;
+  world.log(of.incarnation.label, `lease process stalls for ${Math.round(forMs)} ms`);
+  clock.pause();
+  world.clock.after(forMs, () => clock.resume());
 }

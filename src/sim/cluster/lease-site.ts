@@ -12,7 +12,7 @@ import type { Dice } from '../kernel/dice.ts';
 import { SimDisks } from '../kernel/disk.ts';
 import { LOCKSPACE, LUN } from '../kernel/layout.ts';
 import { Hardware, type Software } from './hardware.ts';
-import { SimLeaseProcess } from './lease-process.ts';
+import { SimLeaseProcess, stall } from './lease-process.ts';
 import type { Site } from './site.ts';
 import type { SiteSettings, SiteUsers, SiteWorld } from './site-world.ts';
 
@@ -293,13 +293,7 @@ export class LeaseSite implements Site, Software {
 
   pauseProgram(forMs: number): void {
     const membership = this.#membership;
-    if (membership === null) return;
-    this.#world.log(
-      membership.incarnation.label,
-      `lease process stalls for ${Math.round(forMs)} ms`,
-    );
-    membership.process.clock.pause();
-    this.#world.clock.after(forMs, () => membership.process.clock.resume());
+    if (membership !== null) stall(this.#world, membership, forMs);
   }
 
   pauseAll(forMs: number): void {
