@@ -17,6 +17,7 @@ import {
   LEADER_FLAGS,
   type PaxosLeader,
 } from '../format/leader.ts';
+import { INDEX_LEASE_NAME } from '../format/resource-index.ts';
 import { adoptable, isLeaderBehind, nextVersion, proposes } from './holders.ts';
 import { ioError, leaseError, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
@@ -75,6 +76,16 @@ export function emptyTrail(): Trail {
 const FIRST_BACKOFF_MS = 4;
 const MAX_BACKOFF_MS = 1000;
 const MAX_TRIES = 200;
+
+/** How long another host is left to record a version that it won: what a host of ours needs. */
+const OWNER_RECORDS_MS = 10;
+/**
+ * The same for an original that does not say in its block that it gave the lease back: one that we
+ * recorded for it would keep every host out until it leaves the lockspace (spec 10 §17.1 item 5).
+ * It sleeps for up to a second each time it is outrun, and one ballot of ours may outrun two of its
+ * own.
+ */
+const ORIGINAL_RECORDS_MS = 2200;
 
 /**
  * Holds ballots about the next version until one is decided, at most 200. What they send is noted
@@ -194,6 +205,9 @@ function* oneBallot(
     trail: turn.trail,
     dblock: phase2,
     sharers: first.value.sharers,
+    ownerConverts: again.value.blocks.some(
+      ({ hostId, shared }) => shared && BigInt(hostId) === phase2.inpHostId,
+    ),
     leastHosts: leastHosts(member, again.value.blocks),
     nowMs: again.value.nowMs,
   });
@@ -290,6 +304,7 @@ function* commit(
     readonly trail: Trail;
     readonly dblock: Dblock;
     readonly sharers: readonly HostBlock[];
+    readonly ownerConverts: boolean;
     readonly leastHosts: number;
     readonly nowMs: number;
   },
@@ -302,12 +317,17 @@ function* commit(
   if (!byHostId || isRepair) {
     // A late write of ours could put an older version over a newer leader (spec 10 §17.1 item 4):
     // leave the owner a moment to write it, and read before writing.
-    nowMs = yield* sleep(10 + 20 * member.random());
-    const moved = yield* leaderMoved(member, place, area);
-    if (!moved.ok) return moved;
-    if (moved.value !== null) return ok(moved.value);
-    const tooLate = nowMs - won.nowMs > leaseTimes(member.ioTimeoutS).leaderRecheckMs;
-    if (tooLate) return ok({ kind: 'restart' });
+    const isMute = place.resourceName === INDEX_LEASE_NAME || won.ownerConverts;
+    const leftToOwnerMs = isMute && !byHostId ? ORIGINAL_RECORDS_MS : OWNER_RECORDS_MS;
+    do {
+      const lookedMs = nowMs;
+      nowMs = yield* sleep(10 + 20 * member.random());
+      const moved = yield* leaderMoved(member, place, area);
+      if (!moved.ok) return moved;
+      if (moved.value !== null) return ok(moved.value);
+      const tooLate = nowMs - lookedMs > leaseTimes(member.ioTimeoutS).leaderRecheckMs;
+      if (tooLate) return ok({ kind: 'restart' });
+    } while (nowMs - won.nowMs < leftToOwnerMs && !member.cancelled());
   }
   const leader = committedLeader(member, area.leader, { ...won, nowMs });
   assert(damageOfPaxos(leader) === null, 'what we write, others can read');

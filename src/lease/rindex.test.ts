@@ -7,7 +7,7 @@ import { decode } from '../codec/struct.ts';
 import { DBLOCK_FLAGS, dblock } from '../format/dblock.ts';
 import { GEOMETRY_512_1M } from '../format/geometry.ts';
 import { PAXOS_DISK_CLEAR, PAXOS_DISK_MAGIC, paxosLeader } from '../format/leader.ts';
-import { indexEntry, indexHeader } from '../format/resource-index.ts';
+import { INDEX_LEASE_NAME, indexEntry, indexHeader } from '../format/resource-index.ts';
 import {
   acquaint,
   HARNESS_LOCKSPACE,
@@ -27,6 +27,8 @@ import {
 } from './rindex.ts';
 import type { IndexPlace } from './rindex-area.ts';
 import type { Steps } from './steps.ts';
+import { originalAcquire, originalIndexRelease } from './testing/original-peer.ts';
+import { WISH } from './testing/users.ts';
 
 const RESOURCES = 4;
 /** Behind the harness's own resource: index, its lease, the resources, and one area without an owner. */
@@ -40,6 +42,8 @@ const PLACE: IndexPlace = {
   readTimeoutMs: 10_000,
   writeTimeoutMs: 60_000,
 };
+
+const INDEX_LEASE = { path: '/lun', offset: INDEX_AT + MIB, resourceName: INDEX_LEASE_NAME };
 
 type Answer = Result<NamedPlace, LeaseError>;
 
@@ -198,6 +202,47 @@ test('each field of the header is checked', () => {
     }
     assert.deepEqual(harness.disks.resource, before, field);
   }
+});
+
+/** The original's index lease, its values sent and its ballot outrun by `two`, which wants it too. */
+function outrunOriginal() {
+  const { harness, one, two } = begin();
+  const peer = one.task(originalAcquire(one.member(), INDEX_LEASE, WISH));
+  let writes = 0;
+  while (writes < 2) if (peer.step() !== null && peer.wants?.op === 'write') writes++;
+  peer.step(); // phase 2
+  const ours = two.task(create(two, 'rb'));
+  while (ours.wants?.op !== 'write') ours.step();
+  ours.step(); // phase 1, with a larger ballot
+  while (peer.wants?.op !== 'sleep') peer.step();
+  return { harness, one, two, peer, ours };
+}
+
+function leaderOfIndex(harness: ProcedureHarness) {
+  return decode(paxosLeader, harness.disks.resource, INDEX_LEASE.offset);
+}
+
+test('an original that was outrun records its index lease itself, and so can give it back', () => {
+  const { harness, one, two, peer, ours } = outrunOriginal();
+  const wakesMs = harness.nowMs + 2000; // the longest that it sleeps
+  while (ours.wants !== null && harness.nowMs < wakesMs) ours.step();
+  const acquired = peer.run();
+  must(acquired.ok, 'it has the lease');
+  const { ownerId, writeId } = leaderOfIndex(harness);
+  assert.deepEqual([ownerId, writeId], [1n, 1n]);
+  assert.equal(refused(ours.run()), 'ACQUIRE_OWNED');
+  assert.ok(one.run(originalIndexRelease(one.member(), acquired.value)).ok);
+  given(two.run(create(two, 'rb')));
+});
+
+test('the index lease of an original that died when it was outrun is recorded for it', () => {
+  const { harness, one, two, ours } = outrunOriginal();
+  one.diedMs = harness.nowMs;
+  assert.equal(refused(ours.run()), 'ACQUIRE_OTHER');
+  const { ownerId, writeId } = leaderOfIndex(harness);
+  assert.deepEqual([ownerId, writeId], [1n, 2n]);
+  harness.nowMs += 141_000;
+  given(two.run(create(two, 'rb')));
 });
 
 const CASES: readonly (readonly [string, (host: HarnessHost) => Steps<Answer>])[] = [

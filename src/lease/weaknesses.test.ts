@@ -18,6 +18,7 @@ import { convertToExclusive } from './convert.ts';
 import { initResource } from './initialise.ts';
 import type { Refusal } from './paxos-acquire.ts';
 import { writeRequest } from './request.ts';
+import { ORIGINALS } from './testing/host.ts';
 import { acquire, release, take } from './testing/users.ts';
 
 // Weaknesses of the original on disk (spec 10 §17.1) and what becomes of them here. What no test of
@@ -163,6 +164,25 @@ test('item 5: a step up taken back leaves RELEASED, also where another host wrot
   const refused = one.run(convertToExclusive(one.member(), held, true));
   assert.equal(refusal(refused), 'errno 11');
   assert.equal(blockOf(harness, 1).flags & DBLOCK_FLAGS.RELEASED, DBLOCK_FLAGS.RELEASED);
+});
+
+test('item 5: an original that was outrun in a step up records it itself, and can take it back', () => {
+  const { harness, one, two, three } = hosts();
+  const held = take(one, { shared: true });
+  take(three, { shared: true });
+  const peer = one.task(ORIGINALS.toExclusive(one.member(), held));
+  const proposes = () => blockOf(harness, 1).inpHostId === 1n && blockOf(harness, 1).lver === 3n;
+  while (!proposes()) peer.step();
+  const ours = two.task(acquire(two, { shared: true }));
+  while (ours.wants?.op !== 'write') ours.step();
+  ours.step(); // a larger ballot
+  while (peer.wants?.op !== 'sleep') peer.step();
+  const wakesMs = harness.nowMs + 2000; // at the latest
+  while (ours.wants !== null && harness.nowMs < wakesMs) ours.step();
+  assert.equal(refusal(peer.run()), 'errno 11');
+  assert.equal(leaderOf(harness).timestampS, 0n, 'free');
+  ours.run();
+  assert.equal(refusal(two.run(acquire(two, { shared: true }))), 'granted');
 });
 
 function spoil(harness: ProcedureHarness, hostId: number): void {

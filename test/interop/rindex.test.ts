@@ -16,7 +16,7 @@ import {
 
 /** The other host has the index lease at this moment, or wins it (spec 10 §13, -243 to -247). */
 const BUSY = /done -24[3-7]\n/;
-const TRIES = 40;
+const BUSY_MS = 60_000;
 
 class Storage {
   readonly directory = mkdtempSync('/var/tmp/holdfast-rindex-');
@@ -42,12 +42,13 @@ class Storage {
 
 /** What a command line says; tried again while the other host has the index. */
 async function say(daemon: TestDaemon, cli: Maker, words: string): Promise<string> {
-  for (let attempt = 0; attempt < TRIES; attempt++) {
+  const untilMs = Date.now() + BUSY_MS;
+  while (Date.now() < untilMs) {
     const ran = await clientCommand(daemon, words.split(' '), cli);
     if (!BUSY.test(ran.stdout)) return ran.stdout;
     await sleep(50 + 100 * Math.random());
   }
-  throw new Error(`sanlock client ${words}: busy ${TRIES} times\n${daemon.log()}`);
+  throw new Error(`sanlock client ${words}: busy for ${BUSY_MS / 1000} s\n${daemon.log()}`);
 }
 
 test('a C daemon and ours fill, read and rebuild one index', async (t) => {

@@ -406,6 +406,14 @@ export function* originalRelease(
   }
 }
 
+/** @see spec 10 §11: an index lease is released by step 2 of §9.3 alone (§17.1 item 5) */
+export function originalIndexRelease(
+  member: Member,
+  hold: PaxosHold,
+): Steps<Result<null, Refusal>> {
+  return freeLeader(newRun(member, hold, { shared: false, ownerNowait: true }, false), hold);
+}
+
 function* writeValue(run: Run, hold: PaxosHold, lvb: Uint8Array): Steps<void> {
   const { sectorSize } = hold.geometry;
   const bytes = new Uint8Array(sectorSize);
