@@ -55,7 +55,7 @@ const ANY_NEXT_NUMBER: readonly Edit[] = [
     to: 'const { lver, mbal } = { ...next, lver: 1n, mbal: 1n };',
   },
   {
-    file: 'src/lease/ballot.ts',
+    file: 'src/lease/host-block.ts',
     from: 'assert(damageOfBlock(dblock, geometry) === null,',
     to: 'assert(damageOfBlock !== null,',
   },

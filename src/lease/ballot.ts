@@ -1,16 +1,7 @@
 import { assert } from '../base/assert.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { wholeSeconds } from '../base/units.ts';
-import { encodeInto } from '../codec/struct.ts';
-import {
-  DBLOCK_FLAGS,
-  type Dblock,
-  damageOfBlock,
-  encodeDblock,
-  MODE_FLAGS,
-  modeBlock,
-} from '../format/dblock.ts';
-import { type Geometry, hostBlockSector, MODE_BLOCK_OFFSET } from '../format/geometry.ts';
+import type { Dblock } from '../format/dblock.ts';
 import {
   damageOfPaxos,
   encodePaxosLeader,
@@ -19,6 +10,7 @@ import {
 } from '../format/leader.ts';
 import { INDEX_LEASE_NAME } from '../format/resource-index.ts';
 import { adoptable, isLeaderBehind, nextVersion, proposes } from './holders.ts';
+import { writeHostBlock } from './host-block.ts';
 import { ioError, leaseError, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
@@ -26,7 +18,7 @@ import type { Member, Place } from './member.ts';
 import { roomForBallot } from './next-numbers.ts';
 import { readLeader, sameLeader } from './owner-watch.ts';
 import { type Area, allSound, type HostBlock, readBlocks } from './paxos-area.ts';
-import type { Reply, Steps } from './steps.ts';
+import type { Steps } from './steps.ts';
 
 /**
  * What a ballot is held for. `newNumHosts`: how many host blocks take part from then on,
@@ -205,9 +197,6 @@ function* oneBallot(
     trail: turn.trail,
     dblock: phase2,
     sharers: first.value.sharers,
-    ownerConverts: again.value.blocks.some(
-      ({ hostId, shared }) => shared && BigInt(hostId) === phase2.inpHostId,
-    ),
     leastHosts: leastHosts(member, again.value.blocks),
     nowMs: again.value.nowMs,
   });
@@ -294,40 +283,33 @@ function choose(phase1: Dblock, proposed: Dblock | null, member: Member, nowMs: 
   };
 }
 
+/** What a ballot of ours has committed, as of its second reading, answered at `nowMs`. */
+interface Committed {
+  readonly wish: BallotWish;
+  readonly trail: Trail;
+  readonly dblock: Dblock;
+  readonly sharers: readonly HostBlock[];
+  readonly leastHosts: number;
+  readonly nowMs: number;
+}
+
 /** The values are committed once the second read shows no rival; the leader only records it. */
 function* commit(
   member: Member,
   place: Place,
   area: Area,
-  won: {
-    readonly wish: BallotWish;
-    readonly trail: Trail;
-    readonly dblock: Dblock;
-    readonly sharers: readonly HostBlock[];
-    readonly ownerConverts: boolean;
-    readonly leastHosts: number;
-    readonly nowMs: number;
-  },
+  won: Committed,
 ): Steps<Result<BallotEnd, LeaseError>> {
   const { dblock } = won;
   const byHostId = dblock.inpHostId === BigInt(member.hostId);
   const ours = byHostId && dblock.inpGeneration === member.generation;
   const isRepair = mayBeDecided(area, won.trail);
-  let nowMs = won.nowMs;
+  let { nowMs } = won;
   if (!byHostId || isRepair) {
-    // A late write of ours could put an older version over a newer leader (spec 10 §17.1 item 4):
-    // leave the owner a moment to write it, and read before writing.
-    const isMute = place.resourceName === INDEX_LEASE_NAME || won.ownerConverts;
-    const leftToOwnerMs = isMute && !byHostId ? ORIGINAL_RECORDS_MS : OWNER_RECORDS_MS;
-    do {
-      const lookedMs = nowMs;
-      nowMs = yield* sleep(10 + 20 * member.random());
-      const moved = yield* leaderMoved(member, place, area);
-      if (!moved.ok) return moved;
-      if (moved.value !== null) return ok(moved.value);
-      const tooLate = nowMs - lookedMs > leaseTimes(member.ioTimeoutS).leaderRecheckMs;
-      if (tooLate) return ok({ kind: 'restart' });
-    } while (nowMs - won.nowMs < leftToOwnerMs && !member.cancelled());
+    const left = yield* leaveToOwner(member, place, area, won);
+    if (!left.ok) return left;
+    if (left.value.kind !== 'unrecorded') return ok(left.value);
+    nowMs = left.value.nowMs;
   }
   const leader = committedLeader(member, area.leader, { ...won, nowMs });
   assert(damageOfPaxos(leader) === null, 'what we write, others can read');
@@ -354,16 +336,40 @@ function* commit(
   return ok({ kind: 'lost', error, leader });
 }
 
-function committedLeader(
+/** The winner has not recorded its version, as of a reading begun at `nowMs`. */
+interface Unrecorded {
+  readonly kind: 'unrecorded';
+  readonly nowMs: number;
+}
+
+/**
+ * A late write of ours could put an older version over a newer leader (spec 10 §17.1 item 4): the
+ * owner has a while to write the leader itself, and we read before we write.
+ */
+function* leaveToOwner(
   member: Member,
-  before: PaxosLeader,
-  won: {
-    readonly wish: BallotWish;
-    readonly dblock: Dblock;
-    readonly leastHosts: number;
-    readonly nowMs: number;
-  },
-): PaxosLeader {
+  place: Place,
+  area: Area,
+  won: Committed,
+): Steps<Result<BallotEnd | Unrecorded, LeaseError>> {
+  const ownerId = Number(won.dblock.inpHostId);
+  const converts = won.sharers.some(({ hostId }) => hostId === ownerId);
+  const mayBeMute = converts || place.resourceName === INDEX_LEASE_NAME;
+  const forMs = mayBeMute && ownerId !== member.hostId ? ORIGINAL_RECORDS_MS : OWNER_RECORDS_MS;
+  let { nowMs } = won;
+  do {
+    const lookedMs = nowMs;
+    nowMs = yield* sleep(10 + 20 * member.random());
+    const moved = yield* leaderMoved(member, place, area);
+    if (!moved.ok) return moved;
+    if (moved.value !== null) return ok(moved.value);
+    const tooLate = nowMs - lookedMs > leaseTimes(member.ioTimeoutS).leaderRecheckMs;
+    if (tooLate) return ok({ kind: 'restart' });
+  } while (nowMs - won.nowMs < forMs && !member.cancelled());
+  return ok({ kind: 'unrecorded', nowMs });
+}
+
+function committedLeader(member: Member, before: PaxosLeader, won: Committed): PaxosLeader {
   const { dblock } = won;
   const { shared, newNumHosts } = won.wish;
   assert(dblock.inpTimestampS !== 0n, 'a committed owner has a timestamp');
@@ -390,60 +396,6 @@ function committedLeader(
   };
 }
 
-/** Writes our whole host sector: ballot block and mode block always together (spec 10 §4.3). */
-export function* writeHostBlock(
-  member: Member,
-  place: Place,
-  geometry: Geometry,
-  block: BlockToWrite,
-): Steps<Reply> {
-  const { offset, bytes } = hostBlock(member, place, geometry, block);
-  const timeoutMs = leaseTimes(member.ioTimeoutS).ioTimeoutMs;
-  return yield { op: 'write', disk: 'resource', offset, bytes, timeoutMs };
-}
-
-/** What our host sector is to hold. */
-export interface BlockToWrite {
-  readonly dblock: Dblock;
-  /** null: without a mode block. */
-  readonly sharedGeneration: bigint | null;
-}
-
-/** Our host sector as it is to be written, and where; to be sent together with another sector. */
-export function hostBlock(
-  member: Member,
-  place: Place,
-  geometry: Geometry,
-  block: BlockToWrite,
-): { readonly offset: number; readonly bytes: Uint8Array } {
-  const { dblock, sharedGeneration } = block;
-  const { hostId } = member;
-  assert(hostId >= 1 && hostId <= geometry.maxHosts, 'our block lies among the host blocks');
-  assert(isBallotOf(hostId, dblock.mbal, geometry), 'our block has a ballot number of ours');
-  assert(
-    sharedGeneration === null || sharedGeneration === member.generation,
-    'a shared hold is one of our membership as it is',
-  );
-  assert(damageOfBlock(dblock, geometry) === null, 'what we write, others can read');
-  assert(dblock.inpHostId === 0n || dblock.bal !== 0n, 'values carry the ballot that adopted them');
-  const bytes = new Uint8Array(geometry.sectorSize);
-  encodeDblock(dblock, bytes);
-  if (sharedGeneration !== null) {
-    const mode = { flags: MODE_FLAGS.SHARED, generation: sharedGeneration };
-    encodeInto(modeBlock, mode, bytes, MODE_BLOCK_OFFSET);
-  }
-  const offset = place.offset + hostBlockSector(hostId) * geometry.sectorSize;
-  return { offset, bytes };
-}
-
-/**
- * The block with RELEASED: its host holds nothing of that version any more, and its values remain
- * for ballots that still need them (spec 10 §8.4).
- */
-export function released(block: Dblock): Dblock {
-  return { ...block, flags: block.flags | DBLOCK_FLAGS.RELEASED };
-}
-
 /**
  * The ballot number of `hostId` in the round after that of `largest`, the largest one seen; 0 = none.
  * Ballot numbers of different hosts never meet: mbal mod maxHosts names the host.
@@ -454,10 +406,6 @@ export function nextBallot(area: Pick<Area, 'leader'>, hostId: number, largest: 
   const next = largest - (largest % step) + step + BigInt(hostId);
   assert(next > largest, 'our ballot is the largest');
   return next;
-}
-
-function isBallotOf(hostId: number, mbal: bigint, { maxHosts }: Geometry): boolean {
-  return mbal > 0n && mbal % BigInt(maxHosts) === BigInt(hostId % maxHosts);
 }
 
 function largestMbal(blocks: readonly HostBlock[]): bigint {

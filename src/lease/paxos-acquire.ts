@@ -5,15 +5,9 @@ import { toSafeNumber } from '../base/units.ts';
 import type { Dblock } from '../format/dblock.ts';
 import { hasLvb, hostBlockSector, isLeaseOffset, LVB_SECTOR } from '../format/geometry.ts';
 import { LEADER_FLAGS, type PaxosLeader } from '../format/leader.ts';
-import {
-  type BallotWish,
-  emptyTrail,
-  released,
-  runBallot,
-  type Trail,
-  writeHostBlock,
-} from './ballot.ts';
+import { type BallotWish, emptyTrail, runBallot, type Trail } from './ballot.ts';
 import { isLeaderBehind, sharersIn } from './holders.ts';
+import { released, writeHostBlock } from './host-block.ts';
 import { errnoError, ioError, leaseError, readSpan, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';

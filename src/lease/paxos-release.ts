@@ -9,7 +9,7 @@ import {
   LEADER_FLAGS,
   type PaxosLeader,
 } from '../format/leader.ts';
-import { hostBlock, released, writeHostBlock } from './ballot.ts';
+import { hostBlock, released, writeHostBlock } from './host-block.ts';
 import { ioError, keepTrying, leaseError, settle, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';

@@ -28,7 +28,7 @@ import {
 import type { IndexPlace } from './rindex-area.ts';
 import type { Steps } from './steps.ts';
 import { originalAcquire, originalIndexRelease } from './testing/original-peer.ts';
-import { WISH } from './testing/users.ts';
+import { ORIGINAL_SLEEPS_MS, outrun, WISH } from './testing/users.ts';
 
 const RESOURCES = 4;
 /** Behind the harness's own resource: index, its lease, the resources, and one area without an owner. */
@@ -208,13 +208,9 @@ test('each field of the header is checked', () => {
 function outrunOriginal() {
   const { harness, one, two } = begin();
   const peer = one.task(originalAcquire(one.member(), INDEX_LEASE, WISH));
-  let writes = 0;
-  while (writes < 2) if (peer.step() !== null && peer.wants?.op === 'write') writes++;
-  peer.step(); // phase 2
   const ours = two.task(create(two, 'rb'));
-  while (ours.wants?.op !== 'write') ours.step();
-  ours.step(); // phase 1, with a larger ballot
-  while (peer.wants?.op !== 'sleep') peer.step();
+  const block = INDEX_LEASE.offset + 2 * 512; // of host 1
+  outrun(peer, ours, () => decode(dblock, harness.disks.resource, block).inpHostId === 1n);
   return { harness, one, two, peer, ours };
 }
 
@@ -224,7 +220,7 @@ function leaderOfIndex(harness: ProcedureHarness) {
 
 test('an original that was outrun records its index lease itself, and so can give it back', () => {
   const { harness, one, two, peer, ours } = outrunOriginal();
-  const wakesMs = harness.nowMs + 2000; // the longest that it sleeps
+  const wakesMs = harness.nowMs + ORIGINAL_SLEEPS_MS;
   while (ours.wants !== null && harness.nowMs < wakesMs) ours.step();
   const acquired = peer.run();
   must(acquired.ok, 'it has the lease');

@@ -1,7 +1,7 @@
 import type { Dblock } from '../format/dblock.ts';
 import type { Geometry } from '../format/geometry.ts';
 import type { PaxosLeader } from '../format/leader.ts';
-import { released, writeHostBlock } from './ballot.ts';
+import { released, writeHostBlock } from './host-block.ts';
 import { keepTrying, settle } from './io.ts';
 import { type Member, namesUs, type Place } from './member.ts';
 import { freeLeader } from './paxos-release.ts';

@@ -19,7 +19,7 @@ import { initResource } from './initialise.ts';
 import type { Refusal } from './paxos-acquire.ts';
 import { writeRequest } from './request.ts';
 import { ORIGINALS } from './testing/host.ts';
-import { acquire, release, take } from './testing/users.ts';
+import { acquire, ORIGINAL_SLEEPS_MS, outrun, release, take } from './testing/users.ts';
 
 // Weaknesses of the original on disk (spec 10 §17.1) and what becomes of them here. What no test of
 // this file shows is named in docs/operations/weaknesses.md.
@@ -171,18 +171,13 @@ test('item 5: an original that was outrun in a step up records it itself, and ca
   const held = take(one, { shared: true });
   take(three, { shared: true });
   const peer = one.task(ORIGINALS.toExclusive(one.member(), held));
-  const proposes = () => blockOf(harness, 1).inpHostId === 1n && blockOf(harness, 1).lver === 3n;
-  while (!proposes()) peer.step();
   const ours = two.task(acquire(two, { shared: true }));
-  while (ours.wants?.op !== 'write') ours.step();
-  ours.step(); // a larger ballot
-  while (peer.wants?.op !== 'sleep') peer.step();
-  const wakesMs = harness.nowMs + 2000; // at the latest
+  outrun(peer, ours, () => blockOf(harness, 1).inpHostId === 1n && blockOf(harness, 1).lver === 3n);
+  const wakesMs = harness.nowMs + ORIGINAL_SLEEPS_MS;
   while (ours.wants !== null && harness.nowMs < wakesMs) ours.step();
   assert.equal(refusal(peer.run()), 'errno 11');
   assert.equal(leaderOf(harness).timestampS, 0n, 'free');
-  ours.run();
-  assert.equal(refusal(two.run(acquire(two, { shared: true }))), 'granted');
+  assert.equal(refusal(ours.run()), 'granted');
 });
 
 function spoil(harness: ProcedureHarness, hostId: number): void {

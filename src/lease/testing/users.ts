@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { GEOMETRY_512_1M } from '../../format/geometry.ts';
-import { HARNESS_HOSTS, HARNESS_PLACE, type HarnessHost } from '../../sim/procedure-harness.ts';
+import {
+  HARNESS_HOSTS,
+  HARNESS_PLACE,
+  type HarnessHost,
+  type HarnessTask,
+} from '../../sim/procedure-harness.ts';
 import { type AcquireWish, paxosAcquire } from '../paxos-acquire.ts';
 import type { PaxosHold } from '../paxos-hold.ts';
 import { paxosRelease } from '../paxos-release.ts';
@@ -30,3 +35,21 @@ export function release(host: HarnessHost, hold: PaxosHold): void {
   const gone = host.run(paxosRelease(host.member(), hold, { lvb: null, rename: null }));
   assert.ok(gone.ok);
 }
+
+/**
+ * An original has sent its values when a larger ballot of ours outruns it, and goes to sleep.
+ * @param hasProposed whether the disk shows the original's values
+ */
+export function outrun(
+  original: HarnessTask<unknown>,
+  ours: HarnessTask<unknown>,
+  hasProposed: () => boolean,
+): void {
+  while (!hasProposed()) original.step();
+  while (ours.wants?.op !== 'write') ours.step();
+  ours.step();
+  while (original.wants?.op !== 'sleep') original.step();
+}
+
+/** The longest that an original sleeps which one ballot has outrun, twice (spec 10 §17.1 item 5). */
+export const ORIGINAL_SLEEPS_MS = 2000;
