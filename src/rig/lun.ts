@@ -1,12 +1,15 @@
 import { existsSync } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
+import { open, readFile, rm } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { MIB } from '../base/units.ts';
-import { must, run } from './run.ts';
+import { must, run, until } from './run.ts';
 
 /** Where lvm puts the hidden lvmlock volume on a fresh one-PV volume group. */
 const LVMLOCK_OFFSET = MIB;
 const LVMLOCK_BYTES = 256 * MIB;
 const ATTACH_TRIES = 5;
+/** For others to close a device that they only look at: an lvm command, udev. */
+const DETACH_MS = 30_000;
 
 /** A disk image behind a loop device that all hosts of a rig see, as they would see a LUN. */
 export class Lun {
@@ -34,14 +37,15 @@ export class Lun {
       const lvmlock = await attach([...window, device]);
       return new Lun({ image, device, lvmlock });
     } catch (error) {
-      await run('losetup', ['-d', device]);
+      await detach(device, image);
       throw error;
     }
   }
 
+  /** Returns when both devices are free again. Throws when somebody keeps one open. */
   async close(): Promise<void> {
-    await run('losetup', ['-d', this.lvmlock]);
-    await run('losetup', ['-d', this.device]);
+    await detach(this.lvmlock, this.device);
+    await detach(this.device, this.image);
     await rm(this.image, { force: true });
   }
 }
@@ -54,6 +58,25 @@ async function attach(args: readonly string[]): Promise<string> {
     } catch (error) {
       if (attempt >= ATTACH_TRIES) throw error;
     }
+  }
+}
+
+/**
+ * `losetup -d` succeeds at once on a device that is open, and the kernel frees it at the last close.
+ * Freed, its number may be another's at once: what tells is the file behind it.
+ */
+async function detach(device: string, behind: string): Promise<void> {
+  await run('losetup', ['-d', device]);
+  const isFree = async () => (await fileBehind(device)) !== behind;
+  await until(`${device} to be closed by all who use it`, isFree, { withinMs: DETACH_MS });
+}
+
+/** The file of a loop device; null = it has none. */
+async function fileBehind(device: string): Promise<string | null> {
+  try {
+    return (await readFile(`/sys/block/${basename(device)}/loop/backing_file`, 'utf8')).trimEnd();
+  } catch {
+    return null; // free, or freed while it was read
   }
 }
 
