@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
   closeSync,
   mkdtempSync,
@@ -12,6 +12,7 @@ import {
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 import type { LogFields } from '../base/log-fields.ts';
 import { Helper } from './helper.ts';
@@ -19,6 +20,8 @@ import { identityOf, KernelProcess, type Surroundings } from './kernel-process.t
 import { peerPidOf } from './peer-credentials.ts';
 import { socketFd } from './socket-fd.ts';
 
+/** Set in the process that runs this file in a pid namespace of its own. */
+const IS_APART = process.env['KERNEL_PROCESS_APART'] === '1';
 const PID_FOR_NEXT = '/proc/sys/kernel/ns_last_pid';
 /** Above every pid of this kernel's default limit. */
 const NO_PID = 0x3ffffe;
@@ -62,6 +65,11 @@ function bound(pid: number, around: Surroundings): KernelProcess {
   const process = KernelProcess.ofChild(pid, around);
   assert.ok(process !== null);
   return process;
+}
+
+if (IS_APART) {
+  await pidComesRound();
+  process.exit(0);
 }
 
 test('a process is signalled, its end is reported once, and afterwards no process is signalled', async () => {
@@ -115,9 +123,7 @@ test('with no descriptor left a process counts as alive, and its end is reported
   await until(() => ends === 1);
 });
 
-test('a pid without a descriptor is signalled only while it is the same process', {
-  skip: process.getuid?.() === 0 ? false : 'needs root, to choose the next pid',
-}, async () => {
+async function pidComesRound(): Promise<void> {
   const around = surroundings();
   for (const withPidfd of [true, false]) {
     const holder = sleeper();
@@ -149,6 +155,17 @@ test('a pid without a descriptor is signalled only while it is the same process'
     stranger.child.kill('SIGTERM');
     assert.equal(await stranger.ended, 'SIGTERM', 'not killed before');
   }
+}
+
+test('a pid without a descriptor is signalled only while it is the same process', {
+  skip: process.getuid?.() === 0 ? false : 'needs root, to choose the next pid',
+}, () => {
+  // Among themselves: whoever else starts a process on this machine would get the pid.
+  const program = [process.execPath, fileURLToPath(import.meta.url)];
+  const env = { ...process.env, KERNEL_PROCESS_APART: '1' };
+  const words = ['--pid', '--fork', '--kill-child', '--mount-proc', ...program];
+  const ran = spawnSync('unshare', words, { env, encoding: 'utf8', timeout: 120_000 });
+  assert.equal(ran.status, 0, `${ran.stdout}${ran.stderr}`);
 });
 
 test('a process whose first thread has ended is alive', async () => {

@@ -10,7 +10,7 @@ import {
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Lun } from './lun.ts';
-import { must, type Outcome, pause, run, until } from './run.ts';
+import { must, type Outcome, run, until } from './run.ts';
 
 export type Maker = 'ours' | 'original';
 export type HostProgram = 'sanlock' | 'lvmlockd' | 'lvmlockctl';
@@ -35,6 +35,8 @@ export interface HostOptions {
 
 const ORIGINALS = '/usr/sbin';
 const READY_MS = 20_000;
+/** For killed processes to go, on a busy machine. */
+const CLOSE_MS = 30_000;
 const RUN_FOLDERS = ['/run/lvm', '/run/lock/lvm', '/run/sanlock'] as const;
 
 /**
@@ -224,14 +226,21 @@ export class Host {
   }
 
   async close(): Promise<void> {
-    for (let round = 0; round < 100; round++) {
-      if (this.pids().every((pid) => pid === this.holderPid)) break;
+    // One that was just started may not have entered the namespace yet.
+    for (const child of this.#daemons.values()) child.kill('SIGKILL');
+    const isAlone = () => {
       this.#killAll();
-      await pause(20);
+      const areGone = [...this.#daemons.keys()].every((daemon) => !this.alive(daemon));
+      return areGone && this.pids().every((pid) => pid === this.holderPid);
+    };
+    try {
+      const soon = { withinMs: CLOSE_MS, everyMs: 20 };
+      await until(`the end of all processes of ${this.name}`, isAlone, soon);
+    } finally {
+      this.#killHolder();
     }
-    this.#killHolder();
-    const gone = () => namespaceOf(this.holderPid) === null;
-    await until(`the end of ${this.name}`, gone, { withinMs: 5000 });
+    const isGone = () => this.pids().length === 0;
+    await until(`the end of ${this.name}`, isGone, { withinMs: CLOSE_MS });
   }
 
   #killHolder(): void {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { open, readFile, rm } from 'node:fs/promises';
+import { open, readFile, realpath, rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { MIB } from '../base/units.ts';
 import { must, run, until } from './run.ts';
@@ -27,10 +27,11 @@ export class Lun {
     this.lvmlock = of.lvmlock;
   }
 
-  static async create(image: string, mebibytes: number): Promise<Lun> {
-    const file = await open(image, 'w');
+  static async create(path: string, mebibytes: number): Promise<Lun> {
+    const file = await open(path, 'w');
     await file.truncate(mebibytes * MIB);
     await file.close();
+    const image = await realpath(path); // the kernel names it so
     const device = await attach([image]);
     try {
       const window = ['-o', `${LVMLOCK_OFFSET}`, '--sizelimit', `${LVMLOCK_BYTES}`];

@@ -50,6 +50,12 @@ class Demo {
     for (let i = 0; i < 2; i++) process.kill(-(this.child.pid ?? 0), 'SIGINT');
   }
 
+  /** After a failed test it may be running. */
+  async takenDown(): Promise<void> {
+    if (this.#ended === null) this.ctrlC();
+    await this.status();
+  }
+
   async status(): Promise<number | null> {
     await until('the end of the demo', () => this.#ended !== null, { withinMs: WHOLE_MS });
     return this.#ended;
@@ -61,12 +67,21 @@ function inRunDir(runDir: string): NodeJS.ProcessEnv {
   return { ...process.env, HOLDFAST_RUN_DIR: runDir };
 }
 
-async function withRunDir(use: (runDir: string) => Promise<void>): Promise<void> {
+async function withRunDir(
+  use: (runDir: string, start: (...args: readonly string[]) => Demo) => Promise<void>,
+): Promise<void> {
   const runDir = await mkdtemp(join(tmpdir(), 'holdfast-demo-run-'));
+  const demos: Demo[] = [];
+  const start = (...args: readonly string[]) => {
+    const demo = new Demo(HOLDFAST, args, { runDir });
+    demos.push(demo);
+    return demo;
+  };
   try {
-    await use(runDir);
+    await use(runDir, start);
     assert.deepEqual(readdirSync(runDir), [], 'no note and no lock');
   } finally {
+    for (const demo of demos) await demo.takenDown();
     await rm(runDir, { recursive: true, force: true });
   }
 }
@@ -102,9 +117,9 @@ async function assertNothingLeft(of: { readonly dir: string }): Promise<void> {
 
 describe('holdfast demo', { concurrency: true }, () => {
   test('the whole demo, a command in a host, then Ctrl-C: nothing is left', { skip }, async () => {
-    await withRunDir(async (runDir) => {
+    await withRunDir(async (runDir, start) => {
       const env = { ...inRunDir(runDir), SHELL: '/usr/bin/hostname' };
-      const demo = new Demo(HOLDFAST, ['demo'], { runDir });
+      const demo = start('demo');
       const place = await placeOf(demo);
       await demo.says('Ctrl-C here takes everything down');
       assert.match(demo.text, /LV locked by other host: vg_demo\/data/);
@@ -123,11 +138,11 @@ describe('holdfast demo', { concurrency: true }, () => {
   for (const [at, what] of [
     [' is the LUN', 'while daemons start'],
     ['lvcreate', 'during an lvm command'],
-    ['protected for another 5', 'during the safe time'],
+    ['protected for another ', 'during the safe time'],
   ] as const) {
     test(`Ctrl-C ${what}: nothing is left`, { skip }, async () => {
-      await withRunDir(async (runDir) => {
-        const demo = new Demo(HOLDFAST, ['demo'], { runDir });
+      await withRunDir(async (_runDir, start) => {
+        const demo = start('demo');
         const place = await placeOf(demo);
         await demo.says(at);
         demo.ctrlC();
@@ -139,10 +154,10 @@ describe('holdfast demo', { concurrency: true }, () => {
   }
 
   test('a second demo is refused while one runs, and leaves it alone', { skip }, async () => {
-    await withRunDir(async (runDir) => {
-      const first = new Demo(HOLDFAST, ['demo'], { runDir });
+    await withRunDir(async (_runDir, start) => {
+      const first = start('demo');
       const place = await placeOf(first);
-      const second = new Demo(HOLDFAST, ['demo', '--once'], { runDir });
+      const second = start('demo', '--once');
       assert.equal(await second.status(), 1, second.text);
       assert.match(
         second.text,
@@ -156,8 +171,8 @@ describe('holdfast demo', { concurrency: true }, () => {
   });
 
   test('the output is closed (| head): nothing is left', { skip }, async () => {
-    await withRunDir(async (runDir) => {
-      const demo = new Demo(HOLDFAST, ['demo', '--once'], { runDir });
+    await withRunDir(async (_runDir, start) => {
+      const demo = start('demo', '--once');
       const place = await placeOf(demo);
       demo.child.stdout?.destroy();
       demo.child.stderr?.destroy();

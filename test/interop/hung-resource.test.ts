@@ -34,10 +34,14 @@ function resource(name: string, path: string, offset: number, flags = 0): Resour
   return resourceAt(path, { name, offset }, 'LS', flags);
 }
 
-async function joined(client: SanlockClient, path: string, flags = 0): Promise<void> {
+async function joined(
+  client: SanlockClient,
+  path: string,
+  { flags = 0, ioTimeoutS = T_S } = {},
+): Promise<void> {
   const lockspace = lockspaceAt(path, 'LS', flags);
-  await must(client, writeLockspace(lockspace, { ioTimeoutS: T_S }));
-  await must(client, addLockspace(lockspace, { ioTimeoutS: T_S }));
+  await must(client, writeLockspace(lockspace, { ioTimeoutS }));
+  await must(client, addLockspace(lockspace, { ioTimeoutS }));
 }
 
 async function sessions(client: SanlockClient, count: number): Promise<SanlockSession[]> {
@@ -163,7 +167,8 @@ test(
       const path = makeArea(`${daemon.directory}/a`, (AT_ONCE + 1) * areaBytes);
       const at = (n: number) => resource(`R${n}`, path, (n + 1) * areaBytes, LARGE);
       for (let n = 0; n < AT_ONCE; n++) await must(client, writeResource(at(n)));
-      await joined(client, path, LARGE);
+      // Each request has this time to wait for memory and to read, on a slow disk too.
+      await joined(client, path, { flags: LARGE, ioTimeoutS: 10 });
       const all = await sessions(client, AT_ONCE);
       const endMs = performance.now() + ASKED_MS;
       const refused: string[] = [];

@@ -151,8 +151,11 @@ async function lostLockspace(
     const ended = new Promise((done) => holder.once('exit', done));
     file.hang();
     const squeeze = setInterval(() => group.evict(), 1000);
-    await step('a loss', () => ended);
-    clearInterval(squeeze);
+    try {
+      await step('a loss', () => ended);
+    } finally {
+      clearInterval(squeeze);
+    }
     assert.match(daemon.log(), /lockspace\.lost .*HUNG/);
   } finally {
     file.recover();

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../src/base/units.ts';
+import { treeOf } from '../../src/rig/processes.ts';
 import { until } from '../../src/rig/run.ts';
-import { caughtSignals, foreignVariables, isNode, openPorts, treeOf } from './open-ports.ts';
+import { caughtSignals, foreignVariables, isNode, openPorts } from './open-ports.ts';
 import {
   clientCommand,
   killAtExit,
@@ -42,9 +43,9 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
 
 /** A plain Node, for comparison: it does all that our programs must never do. */
 async function openPortOf(args: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
-  const control = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', ...args], {
-    ...{ env, stdio: 'ignore' },
-  });
+  const anyPort = '--inspect-port=0'; // another process of the machine may have the usual one
+  const program = ['-e', 'setInterval(() => {}, 1000)', ...args];
+  const control = spawn(process.execPath, [anyPort, ...program], { env, stdio: 'ignore' });
   killAtExit(control);
   const { pid = -1 } = control;
   try {
@@ -68,6 +69,7 @@ async function startAll(directory: string, env: NodeJS.ProcessEnv): Promise<Chil
   const places = {
     FENCE_SANLOCKD_RUN_DIR: join(directory, 'fenced'),
     SANLK_RESETD_RUN_DIR: join(directory, 'resetd'),
+    SANLK_RESETD_SYSRQ: join(directory, 'sysrq'),
     WDMD_RUN_DIR: join(directory, 'wdmd'),
     WDMD_SHM_DIR: directory,
   };
@@ -83,12 +85,21 @@ async function startAll(directory: string, env: NodeJS.ProcessEnv): Promise<Chil
     start('lvmlockd', ...lvm, '--adopt-file', join(directory, 'adopt')),
     start('sanlock', 'client', 'command', '-r', `LS:R:${area}:1M`),
     start('fence_sanlockd', '-D', '-w'),
-    start('sanlk-resetd', '-f', '-w', '0', 'LS'),
+    start('sanlk-resetd', '-f', '-w', '0', '-b', '1', 'LS'),
   ];
   await until('lvmlockd', () => serves(socket), PATIENCE);
+  for (const place of ['FENCE_SANLOCKD_RUN_DIR', 'SANLK_RESETD_RUN_DIR'] as const) {
+    await until(place, () => hasEntries(places[place]), PATIENCE);
+  }
   const holds = async () => /^r LS:R/m.test((await client('status')).stdout);
   await until('the client that holds', holds, PATIENCE);
-  return [daemon.process, ...others];
+  const started = [daemon.process, ...others];
+  for (const { exitCode, spawnargs } of started) assert.equal(exitCode, null, spawnargs.join(' '));
+  return started;
+}
+
+function hasEntries(directory: string): boolean {
+  return existsSync(directory) && readdirSync(directory).length > 0;
 }
 
 function stopAll(children: readonly ChildProcess[]): void {

@@ -10,12 +10,6 @@ const NODE = realpathSync(process.execPath);
 const { SIGKILL, SIGSTOP } = constants.signals;
 const LAST_SIGNAL = 64;
 
-/** The process and all that it started. */
-export function treeOf(pid: number): number[] {
-  const children = text(`/proc/${pid}/task/${pid}/children`).trim().split(' ').filter(Boolean);
-  return [pid, ...children.flatMap((child) => treeOf(Number(child)))];
-}
-
 /** Ports that it has open: no program of ours ever needs one. */
 export function openPorts(pid: number): string[] {
   const inodes = new Set(

@@ -66,7 +66,7 @@ test(
           const ran = await host.run(WDMD.ours, ['-D', '-w', device.path]);
           assert.equal(ran.status, 255);
           assert.match(ran.stderr, reason);
-          assert.equal(device.words().at(-1), 'close');
+          await waitFor('its last word', () => device.words().at(-1) === 'close');
           assert.ok(device.words().includes('write V'), 'disarmed');
         }),
       );

@@ -129,6 +129,7 @@ test('files, modes, and what a second daemon and a probe answer', where, async (
       existsSync(host.path(path)),
     );
     const noDaemon = await host.run(WDMD[maker], ['-d']);
+    await waitFor('its last word', () => device.words().at(-1) === 'close');
     return {
       modes,
       probe,
