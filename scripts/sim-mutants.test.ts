@@ -60,7 +60,7 @@ const ANY_NEXT_NUMBER: readonly Edit[] = [
     to: 'assert(damageOfBlock !== null,',
   },
   {
-    file: 'src/lease/ballot.ts',
+    file: 'src/lease/ballot-record.ts',
     from: 'assert(damageOfPaxos(leader) === null,',
     to: 'assert(damageOfPaxos !== null,',
   },

@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
-import { emptyTrail, type Trail } from './ballot.ts';
+import { emptyTrail, type Trail } from './ballot-state.ts';
 import { released, writeHostBlock } from './host-block.ts';
 import { ioError, leaseError } from './io.ts';
 import { type Member, namesUs } from './member.ts';
