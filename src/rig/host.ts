@@ -10,6 +10,7 @@ import {
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Lun } from './lun.ts';
+import { ENDED_MS } from './processes.ts';
 import { must, type Outcome, run, until } from './run.ts';
 
 export type Maker = 'ours' | 'original';
@@ -35,8 +36,6 @@ export interface HostOptions {
 
 const ORIGINALS = '/usr/sbin';
 const READY_MS = 20_000;
-/** For killed processes to go, on a busy machine. */
-const CLOSE_MS = 30_000;
 const RUN_FOLDERS = ['/run/lvm', '/run/lock/lvm', '/run/sanlock'] as const;
 
 /**
@@ -234,13 +233,13 @@ export class Host {
       return areGone && this.pids().every((pid) => pid === this.holderPid);
     };
     try {
-      const soon = { withinMs: CLOSE_MS, everyMs: 20 };
+      const soon = { withinMs: ENDED_MS, everyMs: 20 };
       await until(`the end of all processes of ${this.name}`, isAlone, soon);
     } finally {
       this.#killHolder();
     }
     const isGone = () => this.pids().length === 0;
-    await until(`the end of ${this.name}`, isGone, { withinMs: CLOSE_MS });
+    await until(`the end of ${this.name}`, isGone, { withinMs: ENDED_MS });
   }
 
   #killHolder(): void {

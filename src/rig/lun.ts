@@ -38,15 +38,18 @@ export class Lun {
       const lvmlock = await attach([...window, device]);
       return new Lun({ image, device, lvmlock });
     } catch (error) {
-      await detach(device, image);
+      await detach(device);
+      await freed(device, image);
       throw error;
     }
   }
 
   /** Returns when both devices are free again. Throws when somebody keeps one open. */
   async close(): Promise<void> {
-    await detach(this.lvmlock, this.device);
-    await detach(this.device, this.image);
+    await detach(this.lvmlock);
+    await detach(this.device);
+    await freed(this.lvmlock, this.device);
+    await freed(this.device, this.image);
     await rm(this.image, { force: true });
   }
 }
@@ -62,18 +65,19 @@ async function attach(args: readonly string[]): Promise<string> {
   }
 }
 
-/**
- * `losetup -d` succeeds at once on a device that is open, and the kernel frees it at the last close.
- * Freed, its number may be another's at once: what tells is the file behind it.
- */
-async function detach(device: string, behind: string): Promise<void> {
+/** Free at once, or when the last one who has it open closes it. */
+async function detach(device: string): Promise<void> {
   await run('losetup', ['-d', device]);
+}
+
+/** A free device may be another's at once: what tells is the file behind it. */
+async function freed(device: string, behind: string): Promise<void> {
   const isFree = async () => (await fileBehind(device)) !== behind;
   await until(`${device} to be closed by all who use it`, isFree, { withinMs: DETACH_MS });
 }
 
-/** The file of a loop device; null = it has none. */
-async function fileBehind(device: string): Promise<string | null> {
+/** The path of the file of a loop device, without links; null = it has none. */
+export async function fileBehind(device: string): Promise<string | null> {
   try {
     return (await readFile(`/sys/block/${basename(device)}/loop/backing_file`, 'utf8')).trimEnd();
   } catch {

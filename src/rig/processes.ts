@@ -6,7 +6,10 @@ export function treeOf(pid: number): number[] {
   return [pid, ...children.flatMap((child) => treeOf(Number(child)))];
 }
 
-/** Not ended: one that nobody has waited for yet has, too. */
+/** For killed processes to go, on a busy machine. */
+export const ENDED_MS = 30_000;
+
+/** One that has ended and that its parent has not waited for does not run. */
 export function isRunning(pid: number): boolean {
   return text(`/proc/${pid}/cmdline`) !== '';
 }

@@ -61,9 +61,8 @@ export class Rig {
       }
       return new Rig({ lun, vg, ioTimeoutS, hosts, dir });
     } catch (error) {
-      for (const host of hosts) await host.close();
-      await lun?.close();
-      await rm(dir, { recursive: true, force: true });
+      // What went wrong first is what its caller wants to hear.
+      await takeDown({ hosts, lun, dir }).catch(() => {});
       throw error;
     }
   }
@@ -79,10 +78,20 @@ export class Rig {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await Promise.all(this.hosts.map((host) => host.close()));
-    await this.lun.close();
-    await rm(this.dir, { recursive: true, force: true });
+    await takeDown(this);
   }
+}
+
+/** All that can be ended is ended; then throws the first of what went wrong. */
+async function takeDown(rig: {
+  readonly hosts: readonly Host[];
+  readonly lun: Lun | null;
+  readonly dir: string;
+}): Promise<void> {
+  const ends = await Promise.allSettled(rig.hosts.map((host) => host.close()));
+  const last = await Promise.allSettled([rig.lun?.close()]);
+  await rm(rig.dir, { recursive: true, force: true });
+  for (const end of [...ends, ...last]) if (end.status === 'rejected') throw end.reason;
 }
 
 /** Why no rig can be built here, as a message for the user; null = it can. */

@@ -3,8 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chownSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
+import { fileBehind } from '../../src/rig/lun.ts';
 import { rigObstacle } from '../../src/rig/rig.ts';
 import { run, until } from '../../src/rig/run.ts';
 
@@ -68,7 +69,7 @@ function inRunDir(runDir: string): NodeJS.ProcessEnv {
 }
 
 async function withRunDir(
-  use: (runDir: string, start: (...args: readonly string[]) => Demo) => Promise<void>,
+  use: (start: (...args: readonly string[]) => Demo, runDir: string) => Promise<void>,
 ): Promise<void> {
   const runDir = await mkdtemp(join(tmpdir(), 'holdfast-demo-run-'));
   const demos: Demo[] = [];
@@ -78,7 +79,7 @@ async function withRunDir(
     return demo;
   };
   try {
-    await use(runDir, start);
+    await use(start, runDir);
     assert.deepEqual(readdirSync(runDir), [], 'no note and no lock');
   } finally {
     for (const demo of demos) await demo.takenDown();
@@ -86,12 +87,12 @@ async function withRunDir(
   }
 }
 
-/** Where a demo with lvm keeps everything, and the device its LUN is. */
-async function placeOf(demo: Demo): Promise<{ readonly dir: string; readonly device: string }> {
+/** The folder in which a demo with lvm keeps everything. */
+async function folderOf(demo: Demo): Promise<string> {
   await demo.says(' is the LUN');
-  const device = /(\/dev\/loop\d+) is the LUN/.exec(demo.text)?.[1] ?? '';
-  const image = await run('losetup', ['-n', '-O', 'BACK-FILE', device]);
-  return { dir: image.stdout.trim().replace(/\/[^/]*$/, ''), device };
+  const image = await fileBehind(/(\/dev\/loop\d+) is the LUN/.exec(demo.text)?.[1] ?? '');
+  assert.ok(image !== null, demo.text);
+  return dirname(image);
 }
 
 /** Processes with the demo's folder among their arguments. */
@@ -108,19 +109,19 @@ function processesOf(dir: string): string[] {
   return readdirSync('/proc').filter((entry) => /^\d+$/.test(entry) && mentions(entry));
 }
 
-async function assertNothingLeft(of: { readonly dir: string }): Promise<void> {
-  assert.deepEqual(processesOf(of.dir), [], 'processes');
+async function assertNothingLeft(dir: string): Promise<void> {
+  assert.deepEqual(processesOf(dir), [], 'processes');
   const devices = await run('losetup', ['-a']);
-  assert.ok(!devices.stdout.includes(of.dir), devices.stdout);
-  assert.ok(!existsSync(of.dir), of.dir);
+  assert.ok(!devices.stdout.includes(dir), devices.stdout);
+  assert.ok(!existsSync(dir), dir);
 }
 
 describe('holdfast demo', { concurrency: true }, () => {
   test('the whole demo, a command in a host, then Ctrl-C: nothing is left', { skip }, async () => {
-    await withRunDir(async (runDir, start) => {
+    await withRunDir(async (start, runDir) => {
       const env = { ...inRunDir(runDir), SHELL: '/usr/bin/hostname' };
       const demo = start('demo');
-      const place = await placeOf(demo);
+      const dir = await folderOf(demo);
       await demo.says('Ctrl-C here takes everything down');
       assert.match(demo.text, /LV locked by other host: vg_demo\/data/);
       assert.match(demo.text, /exclusive: alpha \(host id 1, generation 1\) is alive/);
@@ -131,7 +132,7 @@ describe('holdfast demo', { concurrency: true }, () => {
       demo.ctrlC();
       assert.equal(await demo.status(), 0, demo.text);
       assert.match(demo.text, /Everything is taken down: [^\n]*\n$/);
-      await assertNothingLeft(place);
+      await assertNothingLeft(dir);
     });
   });
 
@@ -141,22 +142,22 @@ describe('holdfast demo', { concurrency: true }, () => {
     ['protected for another ', 'during the safe time'],
   ] as const) {
     test(`Ctrl-C ${what}: nothing is left`, { skip }, async () => {
-      await withRunDir(async (_runDir, start) => {
+      await withRunDir(async (start) => {
         const demo = start('demo');
-        const place = await placeOf(demo);
+        const dir = await folderOf(demo);
         await demo.says(at);
         demo.ctrlC();
         assert.equal(await demo.status(), 0, demo.text);
         assert.match(demo.text, /Everything is taken down: [^\n]*\n$/);
-        await assertNothingLeft(place);
+        await assertNothingLeft(dir);
       });
     });
   }
 
   test('a second demo is refused while one runs, and leaves it alone', { skip }, async () => {
-    await withRunDir(async (_runDir, start) => {
+    await withRunDir(async (start) => {
       const first = start('demo');
-      const place = await placeOf(first);
+      const dir = await folderOf(first);
       const second = start('demo', '--once');
       assert.equal(await second.status(), 1, second.text);
       assert.match(
@@ -166,18 +167,18 @@ describe('holdfast demo', { concurrency: true }, () => {
       await first.says('vgcreate');
       first.ctrlC();
       assert.equal(await first.status(), 0, first.text);
-      await assertNothingLeft(place);
+      await assertNothingLeft(dir);
     });
   });
 
   test('the output is closed (| head): nothing is left', { skip }, async () => {
-    await withRunDir(async (_runDir, start) => {
+    await withRunDir(async (start) => {
       const demo = start('demo', '--once');
-      const place = await placeOf(demo);
+      const dir = await folderOf(demo);
       demo.child.stdout?.destroy();
       demo.child.stderr?.destroy();
       assert.equal(await demo.status(), 0);
-      await assertNothingLeft(place);
+      await assertNothingLeft(dir);
     });
   });
 

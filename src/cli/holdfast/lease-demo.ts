@@ -3,14 +3,12 @@ import { mkdir, mkdtemp, open, rm } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { MIB } from '../../base/units.ts';
-import { isRunning, treeOf } from '../../rig/processes.ts';
+import { ENDED_MS, isRunning, treeOf } from '../../rig/processes.ts';
 import { type Outcome, pause, run, until } from '../../rig/run.ts';
 import { answer, command, countdown, countdownOver, heading, say, why } from './demo-text.ts';
 import { toTheEnd } from './interruption.ts';
 
 const IO_TIMEOUT_S = 1;
-/** For killed processes to go, on a busy machine. */
-const TAKE_DOWN_MS = 30_000;
 const SAFE_SECONDS = 8 * IO_TIMEOUT_S + 60;
 
 interface Node {
@@ -48,7 +46,7 @@ export async function leaseDemo(obstacle: string, asked: Promise<'asked'>): Prom
     const pids = children.flatMap(({ pid }) => (pid === undefined ? [] : treeOf(pid)));
     for (const child of children) child.kill('SIGKILL');
     const areGone = () => !pids.some(isRunning);
-    await until('the end of the demo’s processes', areGone, { withinMs: TAKE_DOWN_MS });
+    await until('the end of the demo’s processes', areGone, { withinMs: ENDED_MS });
     await rm(dir, { recursive: true, force: true });
     return 'Everything is taken down: no process or file is left.';
   });
