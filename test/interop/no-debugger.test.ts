@@ -88,18 +88,14 @@ async function startAll(directory: string, env: NodeJS.ProcessEnv): Promise<Chil
     start('sanlk-resetd', '-f', '-w', '0', '-b', '1', 'LS'),
   ];
   await until('lvmlockd', () => serves(socket), PATIENCE);
-  for (const place of ['FENCE_SANLOCKD_RUN_DIR', 'SANLK_RESETD_RUN_DIR'] as const) {
-    await until(place, () => hasEntries(places[place]), PATIENCE);
+  for (const ready of ['fenced/fence_sanlockd.fifo', 'resetd/sanlk-resetd.sock']) {
+    await until(ready, () => existsSync(join(directory, ready)), PATIENCE);
   }
   const holds = async () => /^r LS:R/m.test((await client('status')).stdout);
   await until('the client that holds', holds, PATIENCE);
   const started = [daemon.process, ...others];
   for (const { exitCode, spawnargs } of started) assert.equal(exitCode, null, spawnargs.join(' '));
   return started;
-}
-
-function hasEntries(directory: string): boolean {
-  return existsSync(directory) && readdirSync(directory).length > 0;
 }
 
 function stopAll(children: readonly ChildProcess[]): void {
