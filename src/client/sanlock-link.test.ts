@@ -32,6 +32,7 @@ class FakeDaemon {
 
   readonly connection: Connection = {
     peerPid: null,
+    peerUid: null,
     fd: 7,
     onData: (handler) => {
       this.onData = handler;

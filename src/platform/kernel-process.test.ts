@@ -17,7 +17,7 @@ import { buildSync } from 'esbuild';
 import type { LogFields } from '../base/log-fields.ts';
 import { Helper } from './helper.ts';
 import { identityOf, KernelProcess, type Surroundings } from './kernel-process.ts';
-import { peerPidOf } from './peer-credentials.ts';
+import { peerCredentialsOf } from './peer-credentials.ts';
 import { socketFd } from './socket-fd.ts';
 
 /** Set in the process that runs this file in a pid namespace of its own. */
@@ -200,7 +200,7 @@ test('the process behind a connection is the one that opened it', async () => {
     const child = spawn('/usr/bin/python3', ['-c', script, path], { stdio: 'ignore' });
     await until(() => accepted.length === 1);
     const fd = socketFd(accepted[0] as Socket);
-    const peer = KernelProcess.ofPeer({ fd, peerPid: peerPidOf(fd) }, around);
+    const peer = KernelProcess.ofPeer({ fd, peerPid: peerCredentialsOf(fd)?.pid ?? null }, around);
     assert.equal(peer?.pid, child.pid);
     assert.equal(peer?.identity, identityOf(child.pid ?? -1));
     assert.equal(

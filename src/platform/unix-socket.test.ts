@@ -46,6 +46,7 @@ test('mode, peer pid and bytes both ways', root, () =>
   withPair(async ({ server, client }, path) => {
     assert.equal(statSync(path).mode & 0o777, 0o660);
     assert.equal(server.peerPid, process.pid);
+    assert.equal(server.peerUid, process.geteuid?.());
     assert.ok(server.fd > 2);
     const received = new Promise<Uint8Array>((done) => server.onData(done));
     assert.ok(client.send(Buffer.from('hello')));

@@ -5,6 +5,7 @@ import { ERRNO } from '../base/errno.ts';
 import { MIB } from '../base/units.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import type { bindSocket } from './bound-socket.ts';
+import type { PeerCredentials } from './peer-credentials.ts';
 import { socketFd } from './socket-fd.ts';
 
 const MAX_UNSENT_BYTES = 16 * MIB; // a peer this far behind is not reading any more
@@ -13,11 +14,11 @@ const CONNECT_AGAIN_MS = 20;
 const NOTHING = new Uint8Array(0);
 
 /** SO_PEERCRED of a descriptor. */
-export type PeerPid = (fd: number) => number | null;
+export type CredentialsOf = (fd: number) => PeerCredentials | null;
 
 /** What needs foreign functions: programs that only connect go without. */
 export interface ServingCalls {
-  readonly peerPid: PeerPid;
+  readonly credentials: CredentialsOf;
   readonly bind: typeof bindSocket;
 }
 
@@ -37,7 +38,7 @@ export class UnixSockets implements Sockets {
     assert(serving !== null, 'only a daemon listens');
     const bound = serving.bind(at, { type: 'stream', backlog: at.backlog });
     const server = createServer({ allowHalfOpen: true }, (socket) =>
-      accept(new UnixConnection(socket, serving.peerPid)),
+      accept(new UnixConnection(socket, serving.credentials)),
     );
     server.on('error', () => {}); // a failed accept concerns its peer
     // By its descriptor: Node unlinks a name that it bound, whichever file has it by then.
@@ -86,7 +87,7 @@ export class UnixSockets implements Sockets {
         socket.removeAllListeners('error');
         answer({
           ok: true,
-          connection: new UnixConnection(socket, this.#serving?.peerPid ?? null),
+          connection: new UnixConnection(socket, this.#serving?.credentials ?? null),
         });
       });
     };
@@ -96,6 +97,7 @@ export class UnixSockets implements Sockets {
 
 class UnixConnection implements Connection {
   readonly peerPid: number | null;
+  readonly peerUid: number | null;
   readonly fd: number;
   readonly #socket: Socket;
   #dataHandler: ((bytes: Uint8Array) => void) | null = null;
@@ -105,10 +107,12 @@ class UnixConnection implements Connection {
   #closed = false;
   #paused = false;
 
-  constructor(socket: Socket, peerPid: PeerPid | null) {
+  constructor(socket: Socket, credentialsOf: CredentialsOf | null) {
     this.#socket = socket;
     this.fd = socketFd(socket);
-    this.peerPid = peerPid === null ? null : peerPid(this.fd);
+    const peer = credentialsOf === null ? null : credentialsOf(this.fd);
+    this.peerPid = peer?.pid ?? null;
+    this.peerUid = peer?.uid ?? null;
     socket.on('error', () => this.#peerGone(true));
     socket.on('end', () => this.#peerGone(false));
     socket.on('close', () => this.#peerGone(true));

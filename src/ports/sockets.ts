@@ -2,6 +2,8 @@
 export interface Connection {
   /** The peer's pid at connect time (SO_PEERCRED); null when the platform cannot say. */
   readonly peerPid: number | null;
+  /** The peer's effective user at connect time, of the same source; 0 is root. */
+  readonly peerUid: number | null;
   /** A number unique in this process; the file descriptor where there is one. */
   readonly fd: number;
   onData(handler: (bytes: Uint8Array) => void): void;

@@ -62,7 +62,8 @@ class FakeDaemon {
     answer({
       ok: true,
       connection: {
-        ...{ peerPid: null, fd: 7, pause: () => {}, resume: () => {}, end: close, close },
+        ...{ peerPid: null, peerUid: null, fd: 7, end: close, close },
+        ...{ pause: () => {}, resume: () => {} },
         onData: (handler) => {
           onData = handler;
         },

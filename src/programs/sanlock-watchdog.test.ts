@@ -47,6 +47,7 @@ class FakeWdmd {
     return {
       fd: 90,
       peerPid: 1,
+      peerUid: 0,
       onData: (handler) => {
         toDaemon = handler;
       },

@@ -86,6 +86,7 @@ export class LvmlockdHarness {
     this.replies.set(name, inbox);
     this.#accept({
       peerPid: 4711,
+      peerUid: 0,
       fd: 7,
       onData: (handler) => {
         handlers.data = handler;

@@ -145,6 +145,7 @@ export class WdmdHarness {
     });
     const connection: Connection = {
       peerPid: pid,
+      peerUid: 0,
       fd: this.#nextFd++,
       onData: (handler) => {
         peer.data = handler;

@@ -271,7 +271,8 @@ export class LvmHost {
       });
     peer.onClosedByDaemon = link.lost;
     const connection: Connection = {
-      ...{ peerPid: 1, fd: 3, end: hangUp, close: hangUp, pause: () => {}, resume: () => {} },
+      ...{ peerPid: 1, peerUid: 0, fd: 3, end: hangUp, close: hangUp },
+      ...{ pause: () => {}, resume: () => {} },
       onData: (handler) => {
         receive = handler;
       },
@@ -307,7 +308,7 @@ export class LvmHost {
     run.commands.add(command);
     run.time.run(() => {
       run.accept({
-        ...{ peerPid: 7, fd: 9, pause: () => {}, resume: () => {}, end: command.lost },
+        ...{ peerPid: 7, peerUid: 0, fd: 9, pause: () => {}, resume: () => {}, end: command.lost },
         close: command.lost,
         onData: (handler) => {
           send = handler;

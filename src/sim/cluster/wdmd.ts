@@ -105,6 +105,7 @@ export class SimWdmd {
     return {
       fd,
       peerPid: 1,
+      peerUid: 0,
       onData: (handler) => {
         own.data = handler;
       },

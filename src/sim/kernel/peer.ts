@@ -26,6 +26,7 @@ export class SimPeer {
     return {
       fd,
       peerPid,
+      peerUid: 0,
       get unsentBytes() {
         return unsent();
       },

@@ -22,6 +22,43 @@ export const WDMD_CMD = {
   DUMP_DEBUG: 6,
   /** Not known to 3.8.5, which never answers it. */
   OPEN_WATCHDOG: 7,
+  /**
+   * holdfast only; C wdmd ignores it silently. From root, after REGISTER: duties (expiries) that
+   * earlier connections of exactly this name left when they died end with this connection's next
+   * TEST_LIVE, if it comes before they expire, with a renewal that is not older than theirs and an
+   * expiry to come. This connection has their refcount then. A duty that has expired stays: reset.
+   * Answered with `cmd` 100 and a `TAKE_OVER_ANSWER` in `flags`.
+   */
+  TAKE_OVER: 100,
+  /**
+   * holdfast only; C wdmd ignores it silently. From root: wdmd ends without disarming the device,
+   * and keeps its duties written down for a successor, which has to start before they expire.
+   * Answered with `cmd` 101 and a `HAND_OVER_ANSWER` in `flags`; the connection closes after ENDS.
+   */
+  HAND_OVER: 101,
+} as const;
+
+/**
+ * `flags` of the answer to TAKE_OVER. With READY and EXPIRED, `expireTime` is the first expiry of
+ * those duties, and `fireTimeout` how long after it the device fires at the latest.
+ */
+export const TAKE_OVER_ANSWER = {
+  /** Not from root, or not registered with a name of at most 62 bytes. */
+  REFUSED: 0,
+  /** No earlier connection of this name has an expiry. */
+  NO_DUTY: 1,
+  /** Some have, and none has expired yet. One that lives keeps its duty until it dies. */
+  READY: 2,
+  /** One has expired: this host is reset, whatever comes. */
+  EXPIRED: 3,
+} as const;
+
+/** `flags` of the answer to HAND_OVER. */
+export const HAND_OVER_ANSWER = {
+  /** Not from root, or no successor could start: tests fail, or the duties are not written down. */
+  REFUSED: 0,
+  /** wdmd ends now. */
+  ENDS: 1,
 } as const;
 
 /** Times: CLOCK_MONOTONIC seconds. `expireTime` 0: not tested. */
