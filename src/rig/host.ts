@@ -15,10 +15,9 @@ import { must, type Outcome, run, until } from './run.ts';
 
 export type Maker = 'ours' | 'original';
 export type HostProgram = 'sanlock' | 'lvmlockd' | 'lvmlockctl';
-/** Whose each program of a host is. */
-/** Whose each program of a host is. */
+/** Whose each program of a host is; wdmd is of the maker of sanlock. */
 export type Makers = Readonly<Record<HostProgram, Maker>>;
-export type Daemon = 'sanlock' | 'lvmlockd';
+export type Daemon = 'sanlock' | 'lvmlockd' | 'wdmd';
 
 export interface HostOptions {
   readonly name: string;
@@ -32,10 +31,14 @@ export interface HostOptions {
   readonly dir: string;
   /** The project's bin folder. */
   readonly bin: string;
+  /** The device of the host's wdmd, which sanlock then uses; null: neither is so. */
+  readonly watchdog: string | null;
 }
 
 const ORIGINALS = '/usr/sbin';
 const READY_MS = 20_000;
+/** Where wdmd keeps its socket, and the mark that it has not been ended in order. */
+const WDMD_FOLDERS = ['/run/wdmd', '/dev/shm'] as const;
 const RUN_FOLDERS = ['/run/lvm', '/run/lock/lvm', '/run/sanlock'] as const;
 
 /**
@@ -98,8 +101,9 @@ export class Host {
   }
 
   /** The path of a program as this host runs it. */
-  program(name: HostProgram): string {
-    return join(this.makers[name] === 'ours' ? this.#options.bin : ORIGINALS, name);
+  program(name: HostProgram | 'wdmd'): string {
+    const maker = this.makers[name === 'wdmd' ? 'sanlock' : name];
+    return join(maker === 'ours' ? this.#options.bin : ORIGINALS, name);
   }
 
   get env(): NodeJS.ProcessEnv {
@@ -137,13 +141,15 @@ export class Host {
   }
 
   async startDaemons(): Promise<void> {
+    if (this.#options.watchdog !== null) await this.startWdmd();
     await this.startSanlock();
     await this.startLvmlockd();
   }
 
   async startSanlock(): Promise<void> {
-    const options = ['-w', '0', '-l', '0', '-h', '0', '-U', 'root', '-G', 'root', '-e', this.name];
-    this.#start('sanlock', ['daemon', '-D', ...options]);
+    const watchdog = this.#options.watchdog === null ? '0' : '1';
+    const options = ['-l', '0', '-h', '0', '-U', 'root', '-G', 'root', '-e', this.name];
+    this.#start('sanlock', ['daemon', '-D', '-w', watchdog, ...options]);
     const good = (out: string) => /daemon version +[1-9]/.test(out);
     await this.#answers('sanlock', ['client', 'version'], good);
   }
@@ -151,6 +157,14 @@ export class Host {
   async startLvmlockd(): Promise<void> {
     this.#start('lvmlockd', ['-D', '-g', 'sanlock', '-o', `${this.#options.ioTimeoutS}`]);
     await this.#answers('lvmlockctl', ['-i'], () => true);
+  }
+
+  /** On a host with a watchdog device. */
+  async startWdmd(): Promise<void> {
+    const { watchdog } = this.#options;
+    if (watchdog === null) throw new Error(`${this.name} has no watchdog device`);
+    this.#start('wdmd', ['-D', '-w', watchdog]);
+    await this.#answers('wdmd', ['-d'], () => true);
   }
 
   #start(daemon: Daemon, args: readonly string[]): void {
@@ -163,11 +177,11 @@ export class Host {
   }
 
   async #answers(
-    program: HostProgram,
+    program: HostProgram | 'wdmd',
     args: readonly string[],
     good: (out: string) => boolean,
   ): Promise<void> {
-    const daemon = program === 'sanlock' ? 'sanlock' : 'lvmlockd';
+    const daemon = program === 'lvmlockctl' ? 'lvmlockd' : program;
     const ready = async (): Promise<boolean> => {
       if (!this.alive(daemon)) throw new Error(`${this.name}: ${daemon} ended at once`);
       const asked = await this.run(this.program(program), args, 5000);
@@ -188,6 +202,11 @@ export class Host {
     return child !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
+  /** null: it runs, or a signal has ended it. */
+  exitCode(daemon: Daemon): number | null {
+    return this.#daemons.get(daemon)?.exitCode ?? null;
+  }
+
   async kill(daemon: Daemon, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     process.kill(this.pid(daemon), signal);
     if (signal === 'SIGSTOP' || signal === 'SIGCONT') return;
@@ -202,7 +221,8 @@ export class Host {
   /** Everything that runs on this host dies at once, as if its power were cut: /run goes too. */
   crash(): void {
     this.#killAll();
-    for (const folder of RUN_FOLDERS) {
+    const own = this.#options.watchdog === null ? RUN_FOLDERS : [...RUN_FOLDERS, ...WDMD_FOLDERS];
+    for (const folder of own) {
       const path = this.path(folder);
       for (const name of existsSync(path) ? readdirSync(path) : []) {
         rmSync(join(path, name), { recursive: true, force: true });
@@ -256,12 +276,13 @@ export class Host {
   }
 
   async #furnish(): Promise<void> {
-    const { dir, vg, lun, name } = this.#options;
+    const { dir, vg, lun, name, watchdog } = this.#options;
     const inside = (program: string, ...args: string[]) =>
       must('nsenter', this.enter(program, args));
     await inside('hostname', name);
     await inside('mount', '-t', 'tmpfs', 'tmpfs', '/run');
     await inside('mount', '-t', 'tmpfs', 'tmpfs', '/dev/mapper');
+    if (watchdog !== null) await inside('mount', '-t', 'tmpfs', 'tmpfs', '/dev/shm');
     await inside('mount', '--bind', join(dir, 'log'), '/var/log');
     await inside('mkdir', '-p', ...RUN_FOLDERS);
     for (const group of [vg, renamedVg(vg)]) {

@@ -24,6 +24,8 @@ export interface RigOptions {
   /** Other host ids than 1, 2, …: to try what a wrong configuration does. */
   readonly hostIds?: readonly number[];
   readonly vg?: string;
+  /** Of each host a watchdog device, which is there before the rig; null or absent: it has none. */
+  readonly watchdogs?: readonly (string | null)[];
 }
 
 /** A LUN and the hosts that share it; several rigs live side by side. */
@@ -56,7 +58,8 @@ export class Rig {
       for (const [index, makers] of options.hosts.entries()) {
         const hostId = options.hostIds?.[index] ?? index + 1;
         const name = options.hostNames?.[index] ?? `host-${index + 1}`;
-        const own = { dir: join(dir, name), bin: options.bin };
+        const watchdog = options.watchdogs?.[index] ?? null;
+        const own = { dir: join(dir, name), bin: options.bin, watchdog };
         hosts.push(await Host.create({ name, hostId, makers, ioTimeoutS, lun, vg, ...own }));
       }
       return new Rig({ lun, vg, ioTimeoutS, hosts, dir });
