@@ -83,6 +83,7 @@ export class DaemonSite implements Site, Software {
       hardware: this.hardware,
       ioTimeoutS: of.ioTimeoutS,
       sanlock: this.#sanlock,
+      isArmed: (daemon) => !this.#hasWatchdog || this.#wdmd?.isFedBy(daemon) === true,
       joined: () => this.#users.start(),
     });
     this.#clients = new ClientProcesses({

@@ -131,7 +131,7 @@ export class LeaseSite implements Site, Software {
       isExpired: () =>
         this.#membership?.incarnation !== incarnation || this.#isExpired(this.#membership),
     };
-    this.#world.checker.begin(incarnation);
+    this.#world.checker.begin(incarnation.label, incarnation);
     return incarnation;
   }
 

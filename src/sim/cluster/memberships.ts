@@ -1,10 +1,10 @@
 import { assert } from '../../base/assert.ts';
-import { SECOND_MS } from '../../base/units.ts';
 import { leaseTimes } from '../../lease/lease-times.ts';
 import type { FromLeaseProcess, HeldLease, ToLeaseProcess } from '../../lease-process/messages.ts';
 import type { Incarnation } from '../invariants/claims.ts';
 import { Violation } from '../invariants/violation.ts';
 import { SimDisks } from '../kernel/disk.ts';
+import { LUN } from '../kernel/layout.ts';
 import type { ProcessClock } from '../kernel/process-clock.ts';
 import { resourceAt } from './daemon-calls.ts';
 import type { Hardware } from './hardware.ts';
@@ -15,7 +15,10 @@ import type { SiteWorld } from './site-world.ts';
 /** A dead host's last writes land within this time, or never. */
 const LONGEST_LANDING_MS = 9000;
 
-/** One membership of the daemon in the lockspace: a lease process from its `join` to its end. */
+/**
+ * One lease process of the lockspace, from its `join` to its end. A membership that is resumed goes
+ * on in another lease process, of the same daemon or of its successor: the incarnation is the same.
+ */
 export interface Membership {
   /** Of the daemon that joined. */
   readonly daemon: ProcessClock;
@@ -28,8 +31,10 @@ export interface Membership {
   /** The resource of each acquire sent to it, by the command's id, and of each of its holds. */
   readonly acquires: Map<number, number>;
   readonly resourceOfHold: Map<number, number>;
-  /** Milliseconds of the running system at the last renewal that landed. */
-  lastSuccessMs: number | null;
+  /** Boot time from which the last renewal that landed counts. */
+  claimedBootMs: number | null;
+  /** A resumed one grants nothing before a renewal of its own has landed. */
+  mayGrant: boolean;
   /** The front has refused further grants. */
   isEnding: boolean;
 }
@@ -39,6 +44,8 @@ interface Surroundings {
   readonly hardware: Hardware;
   readonly ioTimeoutS: number;
   readonly sanlock: SimSanlock;
+  /** Whether wdmd has had a renewal of that daemon's claim; true without a watchdog. */
+  readonly isArmed: (daemon: ProcessClock) => boolean;
   readonly joined: () => void;
 }
 
@@ -48,6 +55,8 @@ export class Memberships {
   readonly #renewalFailMs: number;
   readonly #labels = new Map<number, string>();
   #current: Membership | null = null;
+  /** The newest one of this boot, ended or not: what a daemon that starts may resume. */
+  #newest: Membership | null = null;
   #count = 0;
 
   constructor(around: Surroundings) {
@@ -67,7 +76,7 @@ export class Memberships {
   /** The membership in which users may request leases. */
   get incarnation(): Incarnation | null {
     const membership = this.#current;
-    if (membership === null || membership.lastSuccessMs === null) return null;
+    if (membership === null || membership.claimedBootMs === null) return null;
     return membership.daemon === this.#around.sanlock.clock ? membership.incarnation : null;
   }
 
@@ -94,6 +103,7 @@ export class Memberships {
     const { world, hardware } = this.#around;
     const membership = this.#current;
     this.#current = null;
+    this.#newest = null;
     for (const { disks } of ended) {
       if (hardware.dice.chance(0.5)) disks.cut();
       else {
@@ -110,34 +120,42 @@ export class Memberships {
 
   /** A message leaves the front for its lease process. */
   sentToLease(pid: number, message: ToLeaseProcess): void {
-    const membership = this.#current;
-    if (message.kind === 'refuse' && membership?.pid === pid) membership.isEnding = true;
-    if (message.kind === 'run' && message.command.op === 'acquire' && membership?.pid === pid) {
-      membership.acquires.set(message.id, resourceAt(message.command.area.offset));
+    if (message.kind === 'join') {
+      this.#joins(pid, message);
+      return;
     }
-    if (message.kind === 'join') this.#joins(pid, message.hostId);
+    const membership = this.#current;
+    if (membership === null || membership.pid !== pid) return;
+    if (message.kind === 'refuse') membership.isEnding = true;
+    if (message.kind === 'run') this.#commanded(membership, message);
   }
 
-  #joins(pid: number, hostId: number): void {
+  #commanded(membership: Membership, message: Extract<ToLeaseProcess, { kind: 'run' }>): void {
+    const { command } = message;
+    if (command.op === 'acquire') {
+      membership.acquires.set(message.id, resourceAt(command.area.offset));
+    }
+    if (command.op !== 'acquire' && command.op !== 'convert') return;
+    const { label } = membership.incarnation;
+    if (!membership.mayGrant) {
+      throw new Violation(9, `${label} is resumed, and would grant before its first renewal`);
+    }
+    if (!this.#around.isArmed(membership.daemon)) {
+      throw new Violation(9, `${label} would grant before wdmd has its duty`);
+    }
+  }
+
+  #joins(pid: number, { hostId, resume }: Extract<ToLeaseProcess, { kind: 'join' }>): void {
     const { world, sanlock } = this.#around;
     const { checker } = world;
-    const membership = this.#current;
     const label = this.#labels.get(pid) ?? '';
-    const incarnation: Incarnation = {
-      label,
-      hostId,
-      generation: null,
-      isOver: false,
-      isExpired: () => this.#isExpired(incarnation),
-    };
-    checker.begin(incarnation);
-    const users = membership === null ? 0 : checker.claims.countOf(membership.incarnation);
-    if (users > 0)
-      throw new Violation(9, `${label} joins while ${users} user(s) work by the last membership`);
-    if (membership !== null) membership.incarnation.isOver = true;
+    const incarnation =
+      resume === undefined ? this.#begins(label, hostId) : this.#resumes(label, resume.generation);
+    checker.begin(label, incarnation);
     const daemon = sanlock.clock;
     const lease = sanlock.leaseProcess(pid);
     if (daemon === null || lease === null) return;
+    const isResumed = resume !== undefined;
     this.#current = {
       daemon,
       incarnation,
@@ -146,17 +164,52 @@ export class Memberships {
       holds: new Map(),
       acquires: new Map(),
       resourceOfHold: new Map(),
-      lastSuccessMs: null,
+      claimedBootMs: isResumed ? (this.#newest?.claimedBootMs ?? null) : null,
+      mayGrant: !isResumed,
       isEnding: false,
     };
+    this.#newest = this.#current;
+  }
+
+  #begins(label: string, hostId: number): Incarnation {
+    const membership = this.#current;
+    const { claims } = this.#around.world.checker;
+    const users = membership === null ? 0 : claims.countOf(membership.incarnation);
+    if (users > 0)
+      throw new Violation(9, `${label} joins while ${users} user(s) work by the last membership`);
+    if (membership !== null) membership.incarnation.isOver = true;
+    const incarnation: Incarnation = {
+      label,
+      hostId,
+      generation: null,
+      isOver: false,
+      isExpired: () => this.#isExpired(incarnation),
+    };
+    return incarnation;
+  }
+
+  /** The users of the last membership work on by its leases. */
+  #resumes(label: string, generation: bigint): Incarnation {
+    const newest = this.#newest;
+    if (newest === null) throw new Violation(8, `${label} resumes a membership of another boot`);
+    const { incarnation } = newest;
+    if (!newest.process.isGone) {
+      throw new Violation(9, `${label} resumes while ${incarnation.label} may still write`);
+    }
+    if (incarnation.generation !== generation) {
+      const what = `generation ${generation}, but ${incarnation.label} has`;
+      throw new Violation(8, `${label} resumes ${what} ${incarnation.generation}`);
+    }
+    incarnation.isOver = false;
+    return incarnation;
   }
 
   #isExpired(incarnation: Incarnation): boolean {
     const membership = this.#current;
     if (membership === null || membership.incarnation !== incarnation) return true;
-    if (membership.lastSuccessMs === null) return false;
-    const nowMs = this.#around.hardware.clock?.nowMs() ?? Number.POSITIVE_INFINITY;
-    return nowMs >= membership.lastSuccessMs + this.#renewalFailMs;
+    if (membership.claimedBootMs === null) return false;
+    const bootMs = this.#around.hardware.clock?.bootMs() ?? Number.POSITIVE_INFINITY;
+    return bootMs >= membership.claimedBootMs + this.#renewalFailMs;
   }
 
   /** A message leaves the lease process: the disk is now as it says. */
@@ -164,7 +217,10 @@ export class Memberships {
     const membership = this.#current;
     if (membership === null || membership.pid !== pid) return;
     if (message.kind === 'joined') this.#joined(membership, message);
-    if (message.kind === 'renewed') membership.lastSuccessMs = message.timestampS * SECOND_MS;
+    if (message.kind === 'renewed') {
+      membership.claimedBootMs = message.claimedBootMs;
+      membership.mayGrant = true;
+    }
     if (message.kind !== 'ran' || !message.result.ok) return;
     const { result } = message;
     if (result.op !== 'acquire' && result.op !== 'convert') return;
@@ -186,15 +242,22 @@ export class Memberships {
   #joined(membership: Membership, message: Extract<FromLeaseProcess, { kind: 'joined' }>): void {
     const { world } = this.#around;
     const { incarnation } = membership;
-    incarnation.generation = message.generation;
-    membership.lastSuccessMs = message.timestampS * SECOND_MS;
     const { claims, hosts } = world.checker;
+    membership.claimedBootMs = message.claimedBootMs;
+    if (!membership.mayGrant) {
+      hosts.resumed(incarnation, message.generation, world.storage.device(LUN));
+      if (incarnation.isExpired()) {
+        throw new Violation(9, `${incarnation.label} is resumed after its own expiry`);
+      }
+    }
+    incarnation.generation = message.generation;
     const isLive = (other: Incarnation) =>
       !other.isOver && (!other.isExpired() || claims.countOf(other) > 0);
     hosts.joined(incarnation, isLive);
+    const how = membership.mayGrant ? 'joined' : 'resumed';
     world.log(
       incarnation.label,
-      `joined as ${incarnation.hostId}, generation ${message.generation}`,
+      `${how} as ${incarnation.hostId}, generation ${message.generation}`,
     );
     this.#around.joined();
   }
@@ -209,6 +272,8 @@ export class Memberships {
     // It survived its daemon: the next one joins again only when its users are gone too.
     if (membership.daemon !== sanlock.clock) return;
     const still = world.checker.claims.countOf(incarnation);
+    // Being resumed: another lease process may go on with it, or else its users are stopped.
+    if (still > 0 && !membership.mayGrant) return;
     if (still > 0)
       throw new Violation(9, `${incarnation.label} was dropped with ${still} user(s) at work`);
     incarnation.isOver = true;

@@ -1,8 +1,10 @@
+import { decode } from '../../codec/struct.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
 import type { WatchdogDevice } from '../../ports/watchdog-device.ts';
 import { WdmdProgram } from '../../programs/wdmd-program.ts';
+import { WDMD_CMD, wdmdMessage } from '../../wire/wdmd/socket.ts';
 import { QUIET } from '../kernel/log.ts';
 import type { ProcessClock } from '../kernel/process-clock.ts';
 import type { WatchdogTimer } from '../kernel/watchdog.ts';
@@ -25,6 +27,8 @@ export class SimWdmd {
   #accept: (connection: Connection) => void = () => {};
   /** wdmd's ends of the connections of the daemon that runs now. */
   #ends: End[] = [];
+  /** Daemons whose renewals it was told of. */
+  readonly #fedBy = new WeakSet<ProcessClock>();
   #next = 1;
 
   /**
@@ -69,10 +73,27 @@ export class SimWdmd {
         const fd = this.#next++;
         this.#send(here, () => this.#accept(this.#connection(here, there, fd)));
         this.#send(there, () => {
-          answer({ ok: true, connection: this.#connection(there, here, fd) });
+          answer({
+            ok: true,
+            connection: this.#watched(this.#connection(there, here, fd), daemon),
+          });
         });
       },
     };
+  }
+
+  /** Whether a daemon with this clock has told it until when its claim is good. */
+  isFedBy(daemon: ProcessClock): boolean {
+    return this.#fedBy.has(daemon);
+  }
+
+  #watched(connection: Connection, daemon: ProcessClock): Connection {
+    const send = (bytes: Uint8Array) => {
+      const { cmd, expireTime } = decode(wdmdMessage, bytes);
+      if (cmd === WDMD_CMD.TEST_LIVE && expireTime > 0n) this.#fedBy.add(daemon);
+      return connection.send(bytes);
+    };
+    return { ...connection, send };
   }
 
   /** The kernel closes its connections. */

@@ -22,9 +22,9 @@ export class InvariantChecker {
     storage.onLanded = (io, _bytes, device) => this.#landed(io, device);
   }
 
-  /** Its disk operations carry the incarnation's label. */
-  begin(incarnation: Incarnation): void {
-    this.#incarnations.set(incarnation.label, incarnation);
+  /** @param label what the disk operations of a process carry that works for the incarnation */
+  begin(label: string, incarnation: Incarnation): void {
+    this.#incarnations.set(label, incarnation);
   }
 
   granted(incarnation: Incarnation, resource: number, device: Uint8Array): void {

@@ -53,6 +53,15 @@ export class HostLeaseRules {
     this.#joined.set(incarnation.hostId, incarnation);
   }
 
+  /** A membership goes on in another lease process: the record on the disk is its own. (item 8) */
+  resumed(incarnation: Incarnation, generation: bigint, device: Uint8Array | undefined): void {
+    const record = device === undefined ? null : recordOf(device, incarnation.hostId);
+    const isOwn = generation === incarnation.generation && record?.ownerGeneration === generation;
+    if (isOwn && record.timestampS !== 0n) return;
+    const found = `generation ${record?.ownerGeneration}, timestamp ${record?.timestampS}`;
+    throw new Violation(8, `${incarnation.label} is resumed as ${generation} over ${found}`);
+  }
+
   write(hostId: number, incarnation: Incarnation, sector: Uint8Array, device: Uint8Array): void {
     const before = recordOf(device, hostId);
     const after = decode(deltaLeader, sector);
@@ -62,7 +71,10 @@ export class HostLeaseRules {
     checkBytes(sector, after, `host lease ${hostId}`);
     this.#noteSilence(hostId, before);
     const step = after.ownerGeneration - before.ownerGeneration;
-    if (step < 0n || step > 1n) {
+    const { generation } = incarnation;
+    // Once it has joined, whichever of its lease processes writes.
+    const isItsOwn = generation === null || after.ownerGeneration === generation;
+    if (step < 0n || step > 1n || !isItsOwn) {
       const what = `generation ${after.ownerGeneration} over ${before.ownerGeneration}`;
       throw new Violation(8, `host lease ${hostId}: ${incarnation.label} wrote ${what}`);
     }
