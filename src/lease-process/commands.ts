@@ -40,6 +40,9 @@ export function* commandSteps(
   switch (command.op) {
     case 'acquire':
       return member === null ? notJoined(command.op) : yield* acquire(command, member, context);
+    case 'recover':
+      // Never an answer that a lease is held, or is not, before there is a procedure for it.
+      return refused(errnoError(ERRNO.ENOSYS, command.op));
     case 'release':
     case 'convert':
     case 'readRequest':

@@ -1,5 +1,7 @@
 import { unreachable } from '../base/assert.ts';
+import { ERRNO } from '../base/errno.ts';
 import type { Result } from '../base/result.ts';
+import { errnoError } from '../lease/io.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import {
@@ -18,6 +20,7 @@ import {
   type CommandContext,
   notJoined,
   PLAIN_TIMEOUT_MS,
+  refused,
   wantedGeometry,
 } from './command-context.ts';
 import type { IndexCommand, LeaseCommandResult } from './messages.ts';
@@ -55,6 +58,8 @@ export function* indexSteps(
       return indexAnswer(yield* updateIndex(member, place, task));
     case 'rebuild':
       return indexAnswer(yield* rebuildIndex(member, place));
+    case 'recover':
+      return refused(errnoError(ERRNO.ENOSYS, 'index recover'));
     default:
       return unreachable(task);
   }

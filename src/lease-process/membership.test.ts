@@ -400,7 +400,8 @@ test('after an unanswered write a record may stand that is not the last one writ
 });
 
 test('a resumed membership: its claim goes on, and its failure has no time to lose', () => {
-  const resume = { generation: 5n, timestampS: JOINED_S - 2, claimedBootMs: 150_000 };
+  const claimed = { generation: 5n, timestampS: JOINED_S - 2, claimedBootMs: 150_000 };
+  const resume = { ...claimed, refusedUntilMs: null };
   const joined = ['send joined', 'watchLag', 'wake 0'];
   const m = play(begun({ s: 101, asleepS: 52 }, resume), [
     [{ s: 101, asleepS: 52 }, BEGUN, ['open']],

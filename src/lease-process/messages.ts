@@ -2,6 +2,7 @@ import type { ByteString } from '../base/bytes.ts';
 import type { PaxosLeader } from '../format/leader.ts';
 import type { Unfinished } from '../lease/delta-resume.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
+import type { KnownLease } from '../lease/recover.ts';
 
 /**
  * Messages between the sanlock front and a lease process. One lease process serves one lockspace
@@ -45,6 +46,11 @@ export interface JoinRequest {
   readonly resume?: Unfinished & {
     /** Boot time from which that renewal's claim counts, as in `renewed`. */
     readonly claimedBootMs: number;
+    /**
+     * Until then a write that the device refused to that process may land, to any sector: until it
+     * is over no lease is granted, released or taken back on the disk. null: none may.
+     */
+    readonly refusedUntilMs: number | null;
   };
 }
 
@@ -86,6 +92,19 @@ export type LeaseCommand =
       readonly ownerNowait: boolean;
       readonly wantedLver: bigint | null;
       readonly newNumHosts: number | null;
+      readonly readLvb: boolean;
+    }
+  /**
+   * A lease of the membership that was resumed, as its journal has it. Answered with the hold that
+   * the disk shows, after the area was put in order; AIO_TIMEOUT or ERRNO: not known yet, to be
+   * asked again. Until it is answered the front sends nothing else about that area. It waits for no
+   * other command: the front has at most 64 of them under way.
+   */
+  | {
+      readonly op: 'recover';
+      readonly area: AreaAddress;
+      readonly name: ResourceName;
+      readonly known: KnownLease;
       readonly readLvb: boolean;
     }
   /** `lvb` is written first when present; `rename` becomes the resource's name on disk. */
@@ -175,7 +194,12 @@ export type IndexTask =
       readonly offset: number;
       readonly remove: boolean;
     }
-  | { readonly kind: 'rebuild' };
+  | { readonly kind: 'rebuild' }
+  /**
+   * A task of the membership that was resumed had no answer: its hold of the index's lease is taken
+   * back. AIO_TIMEOUT or ERRNO: to be asked again.
+   */
+  | { readonly kind: 'recover' };
 
 /** A lease that this host holds; everything else about it stays in the lease process. */
 export interface HeldLease {
@@ -207,6 +231,12 @@ export type LeaseCommandResult =
 /** What a command that succeeded answers, by its `op`; sizes in bytes. */
 export type LeaseAnswer =
   | { readonly op: 'acquire'; readonly hold: HeldLease; readonly lvb: Uint8Array | null }
+  /** null: not held. The value block: read where it was asked for and the lease is held. */
+  | {
+      readonly op: 'recover';
+      readonly hold: HeldLease | null;
+      readonly lvb: Uint8Array | null;
+    }
   | { readonly op: 'release' }
   | { readonly op: 'convert'; readonly hold: HeldLease }
   | { readonly op: 'request'; readonly ownerId: number; readonly ownerGeneration: bigint }
@@ -290,7 +320,17 @@ export type FromLeaseProcess =
     }
   /** Its events came late by so much, which was more than half an io timeout. */
   | { readonly kind: 'lagged'; readonly lagMs: number }
-  | { readonly kind: 'ran'; readonly id: number; readonly result: LeaseCommandResult }
+  /**
+   * `unfinished`: something of it is still to be done on the disk, which a process that ends now
+   * leaves undone; `finished` follows when it is done.
+   */
+  | {
+      readonly kind: 'ran';
+      readonly id: number;
+      readonly result: LeaseCommandResult;
+      readonly unfinished?: true;
+    }
+  | { readonly kind: 'finished'; readonly id: number }
   /** Writes of it were refused and may land until then: `left` comes when that is over. */
   | { readonly kind: 'leaveUnsure'; readonly untilMs: number }
   /** `released`: the free delta lease is on disk. */

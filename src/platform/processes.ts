@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import type { ByteString } from '../base/bytes.ts';
 import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import type { Log } from '../ports/log.ts';
-import type { BoundProcess, Channel, Processes } from '../ports/processes.ts';
+import type { BoundProcess, Channel, LeaseEnd, Processes } from '../ports/processes.ts';
 import { NODE_ARGUMENTS } from './clean-start.ts';
 import { type Deputy, KernelProcess, type Surroundings } from './kernel-process.ts';
 import type { ScriptRunner } from './script-runner.ts';
@@ -56,6 +56,13 @@ export class NodeProcesses implements Processes {
   find(pid: number, identity: string): BoundProcess | null {
     return KernelProcess.find(pid, identity, this.#around);
   }
+
+  /** No lease process writes one yet. */
+  endOfLease(_pid: number, _identity: string): LeaseEnd | null {
+    return null;
+  }
+
+  forgetEnds(): void {}
 
   run(program: ByteString, args: readonly ByteString[]): void {
     this.#scripts.run(program, args);

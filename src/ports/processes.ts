@@ -40,6 +40,12 @@ export interface BoundProcess {
   close(): void;
 }
 
+/** What a lease process wrote down when its front was gone, and nothing it had sent was open. */
+export interface LeaseEnd {
+  /** By CLOCK_MONOTONIC: until then writes that were refused may land; null: none may. */
+  readonly refusedUntilMs: number | null;
+}
+
 /** Processes of this host: starts ours, and binds those of clients. */
 export interface Processes {
   /** Starts a lease process; `label` shows in its process name. */
@@ -51,6 +57,16 @@ export interface Processes {
   peerOf(connection: { readonly fd: number; readonly peerPid: number | null }): BoundProcess | null;
   /** The process that had this identity; null: it has ended. */
   find(pid: number, identity: string): BoundProcess | null;
+  /**
+   * The end record of a lease process of an earlier front; ask when it has ended. null: it left
+   * none, and nothing is known of its last writes. It stays until `forgetEnds`.
+   */
+  endOfLease(pid: number, identity: string): LeaseEnd | null;
+  /**
+   * No end record is wanted any more. One that is missing is never unsafe: the next front only
+   * waits for as long as a refused write may take.
+   */
+  forgetEnds(): void;
   /**
    * Runs a program without a shell (PATH search), detached from our devices; its result is logged.
    * Nothing here waits for the disk it lies on.

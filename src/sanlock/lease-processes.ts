@@ -70,6 +70,8 @@ function sentTo(
     case 'lagged':
       loopLagged(front, message.lagMs, space);
       return;
+    case 'finished': // a lease process that serves on finishes by itself
+      return;
     default:
       unreachable(message);
   }

@@ -72,6 +72,7 @@ function namesOf(command: Extract<LeaseCommand, { readonly area: object }>): Log
     case 'index':
       return { lockspace: command.lockspaceName, resource: nameOf(command.task), ...place };
     case 'acquire':
+    case 'recover':
     case 'request':
     case 'readResource':
     case 'readOwners':

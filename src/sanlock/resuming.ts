@@ -1,5 +1,6 @@
 import { assert, unreachable } from '../base/assert.ts';
 import { ERRNO } from '../base/errno.ts';
+import { REFUSED_LANDS_MS } from '../lease/lease-times.ts';
 import type { FromLeaseProcess } from '../lease-process/messages.ts';
 import { REM_FLAGS } from '../wire/sanlock/socket.ts';
 import { log, toLease } from './effects.ts';
@@ -49,6 +50,7 @@ export function resumedSent(front: Front, lease: number, message: FromLeaseProce
     case 'lagged':
     case 'leaveUnsure':
     case 'ran': // it was given no command
+    case 'finished':
       return;
     default:
       unreachable(message);
@@ -165,7 +167,9 @@ function startProcess(front: Front, survivor: Survivor): void {
 
 function join(front: Front, survivor: Survivor, lease: number): void {
   const { space, lastSuccessS: timestampS, claimedBootMs, generation } = survivor;
-  const resume = { generation: BigInt(generation), timestampS, claimedBootMs };
+  // How the process before ended is not asked: it may have left refused writes at any time before.
+  const refusedUntilMs = front.nowMs + REFUSED_LANDS_MS;
+  const resume = { generation: BigInt(generation), timestampS, claimedBootMs, refusedUntilMs };
   const request = joinRequest(front.settings, space, space.hostName);
   toLease(front, lease, { kind: 'join', ...request, resume });
 }

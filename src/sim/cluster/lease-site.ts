@@ -212,6 +212,7 @@ export class LeaseSite implements Site, Software {
       case 'hosts':
       case 'lagged':
       case 'leaveUnsure':
+      case 'finished':
         return;
       default:
         unreachable(message);

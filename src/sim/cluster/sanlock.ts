@@ -163,6 +163,8 @@ export class SimSanlock {
         const process = find(table, { pid, identity });
         return process === null ? null : bind(table, pid, this.#opened());
       },
+      endOfLease: () => null, // killed with their front
+      forgetEnds: () => {},
       run: (program, args) => this.#setup.killpath(program, args),
     };
   }

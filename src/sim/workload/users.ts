@@ -164,6 +164,7 @@ function outcomeOf(result: LeaseCommandResult): string {
     case 'acquire':
     case 'convert':
       return `granted, lver ${result.hold.lver}`;
+    case 'recover':
     case 'release':
     case 'request':
     case 'readRequest':
