@@ -148,6 +148,7 @@ export function recordResumption(front: Front, survivor: Survivor, lease: number
  */
 export function recordSurvivorReleased(front: Front, survivor: Survivor): void {
   survivor.leases.clear();
+  survivor.inherited.leases.clear();
   for (const [holder, { facts }] of [...survivor.holders]) {
     if (facts.persistent) survivor.holders.delete(holder);
   }

@@ -1,36 +1,61 @@
 import type { ByteString } from '../base/bytes.ts';
 import { SECOND_MS } from '../base/units.ts';
+import { FIELDS, type LineFields } from './line-fields.ts';
 
 /**
- * The journal of holders records which processes hold leases of which lockspace, as it changes. A
- * daemon that is started again after a crash reads which holders survived the earlier one. Their
- * leases end with the host lease, which no process renews any more. While a holder is alive the
- * lockspace is not joined again, as a new generation would free its leases at once; when the host
- * lease has expired the holders are stopped. A lease process is a holder too: stuck on its device,
- * it may still write what it was ordered long ago. A persistent lease counts, whichever processes
- * are alive, until it is released.
+ * The journal of holders records the leases of each lockspace, and which processes hold them, as it
+ * changes. A daemon that is started again after a crash resumes the memberships of the earlier one
+ * with what it reads there. A lease process is recorded too: stuck on its device, it may still
+ * write what it was ordered long ago.
+ *
+ * `id` is a lockspace, `lease` a resource, both by the numbers of the daemon that wrote the line.
+ * What is not followed by the line of its end was under way.
  */
 export type Line =
   | ({ readonly kind: 'space'; readonly id: number } & SpaceFacts)
   | ({ readonly kind: 'renewed'; readonly id: number } & RenewalFacts)
   | ({ readonly kind: 'holds'; readonly id: number } & HolderFacts)
+  /** The client's connection, or the lease process, has ended: it holds nothing. */
   | { readonly kind: 'free'; readonly id: number; readonly holder: string }
-  | ({ readonly kind: 'lease'; readonly id: number } & LeaseFacts)
-  /** The lease was released here, whether or not the disk knows of it. */
-  | { readonly kind: 'given'; readonly id: number; readonly lease: number }
-  /** The lockspace was left: this host claims none of its leases any more. */
+  /** An acquire begins. */
+  | ({ readonly kind: 'wants' } & LeaseNumber & PlaceFacts)
+  /** A lease is granted; its client does not know yet. */
+  | ({ readonly kind: 'lease' } & LeaseNumber & PlaceFacts & LeaseFacts)
+  /** One more client has it: it shares the lease, or has adopted an orphan. */
+  | ({ readonly kind: 'shares'; readonly holder: string } & LeaseNumber)
+  /** A client that shared it with others released it. */
+  | ({ readonly kind: 'drops'; readonly holder: string } & LeaseNumber)
+  | ({ readonly kind: 'converts'; readonly toShared: boolean } & LeaseNumber)
+  /** A conversion has ended, well or not. */
+  | ({ readonly kind: 'mode' } & LeaseNumber & ModeFacts)
+  /** A value that is not written to the disk yet, in base64. */
+  | ({ readonly kind: 'lvb'; readonly value: string } & LeaseNumber)
+  /** The lease was released, or is not granted after all, whether or not the disk knows of it. */
+  | ({ readonly kind: 'given' } & LeaseNumber)
+  /** As SET_CONFIG set them. */
+  | {
+      readonly kind: 'config';
+      readonly id: number;
+      readonly used: boolean;
+      readonly usedByOrphans: boolean;
+    }
+  /** Its removal was asked for. */
+  | { readonly kind: 'removal'; readonly id: number }
+  /** The lockspace was left: this host claims nothing in it any more. */
   | { readonly kind: 'left'; readonly id: number }
   /** An earlier journal was damaged: there may be holders that are not recorded. */
   | { readonly kind: 'unknown' };
 
 /** The holder that is a lease process. */
 export const LEASE_HOLDER = 'lease';
+/** Of a lockspace that was never joined, or has been left. */
+export const NO_GENERATION = '0';
 
 interface RenewalFacts {
   readonly timestampS: number;
   /** Boot time from which the claim of that renewal counts. */
   readonly claimedBootMs: number;
-  /** '0' until joined. In digits: it has 64 bits. */
+  /** In digits: it has 64 bits. */
   readonly generation: string;
 }
 
@@ -42,12 +67,35 @@ export interface SpaceFacts extends RenewalFacts {
   readonly ioTimeoutS: number;
   /** The host name in our host lease on the disk. */
   readonly hostName: ByteString;
+  /** Each lease of it has a line. An earlier version recorded persistent leases only. */
+  readonly allLeases: boolean;
 }
 
-/** A persistent lease: its user is no process, so no end of a process releases it. */
-interface LeaseFacts {
+export interface LeaseNumber {
+  readonly id: number;
   readonly lease: number;
+}
+
+export interface PlaceFacts {
   readonly resource: ByteString;
+  /** Of its area. '' and 0 in a line of an earlier version, which did not record the place. */
+  readonly path: ByteString;
+  readonly offset: number;
+}
+
+export interface ModeFacts {
+  readonly shared: boolean;
+  /** In digits. */
+  readonly lver: string;
+}
+
+export interface LeaseFacts extends ModeFacts {
+  readonly persistent: boolean;
+  readonly lvbWanted: boolean;
+  readonly restricted: number;
+  readonly lastPid: number;
+  /** Clients; an orphan has none. */
+  readonly holders: readonly string[];
 }
 
 export interface HolderFacts {
@@ -64,46 +112,79 @@ export interface HolderFacts {
   readonly persistent: boolean;
 }
 
-type Shape = Readonly<Record<string, 'string' | 'number' | 'boolean'>>;
+const { count, text, digits, flag } = FIELDS;
 
-const RENEWAL: Shape = {
-  id: 'number',
-  timestampS: 'number',
-  claimedBootMs: 'number',
-  generation: 'string',
+const RENEWAL: LineFields = {
+  id: count,
+  timestampS: count,
+  claimedBootMs: FIELDS.duration,
+  generation: digits,
 };
 
-const SHAPES: Readonly<Record<Line['kind'], Shape>> = {
+const LEASE: LineFields = { id: count, lease: count };
+const PLACE: LineFields = { resource: text, path: text, offset: count };
+const MODE: LineFields = { shared: flag, lver: digits };
+
+const SHAPES: Readonly<Record<Line['kind'], LineFields>> = {
   space: {
     ...RENEWAL,
-    name: 'string',
-    hostId: 'number',
-    path: 'string',
-    offset: 'number',
-    ioTimeoutS: 'number',
-    hostName: 'string',
+    name: text,
+    hostId: count,
+    path: text,
+    offset: count,
+    ioTimeoutS: FIELDS.ioTimeout,
+    hostName: text,
+    allLeases: flag,
   },
   renewed: RENEWAL,
   holds: {
-    id: 'number',
-    holder: 'string',
-    pid: 'number',
-    started: 'string',
-    killpath: 'string',
-    killargs: 'string',
-    killpathPid: 'boolean',
-    restricted: 'number',
-    persistent: 'boolean',
+    id: count,
+    holder: FIELDS.holder,
+    pid: FIELDS.pid,
+    started: text,
+    killpath: text,
+    killargs: text,
+    killpathPid: flag,
+    restricted: FIELDS.bits,
+    persistent: flag,
   },
-  free: { id: 'number', holder: 'string' },
-  lease: { id: 'number', lease: 'number', resource: 'string' },
-  given: { id: 'number', lease: 'number' },
-  left: { id: 'number' },
+  free: { id: count, holder: FIELDS.holder },
+  wants: { ...LEASE, ...PLACE },
+  lease: {
+    ...LEASE,
+    ...PLACE,
+    ...MODE,
+    persistent: flag,
+    lvbWanted: flag,
+    restricted: FIELDS.bits,
+    lastPid: FIELDS.lastPid,
+    holders: FIELDS.holders,
+  },
+  shares: { ...LEASE, holder: FIELDS.holder },
+  drops: { ...LEASE, holder: FIELDS.holder },
+  converts: { ...LEASE, toShared: flag },
+  mode: { ...LEASE, ...MODE },
+  lvb: { ...LEASE, value: FIELDS.base64 },
+  given: LEASE,
+  config: { id: count, used: flag, usedByOrphans: flag },
+  removal: { id: count },
+  left: { id: count },
   unknown: {},
 };
 
-/** Fields that lines of an earlier version lack: that version recorded no persistent leases. */
-const DEFAULT_FIELDS = { generation: '0', hostName: '', persistent: false };
+/**
+ * Fields that lines of earlier versions lack. The first recorded no persistent leases, the next
+ * only those, and not their places.
+ */
+const DEFAULTS: Readonly<Partial<Record<Line['kind'], object>>> = {
+  space: { generation: NO_GENERATION, hostName: '', allLeases: false },
+  renewed: { generation: NO_GENERATION },
+  holds: { persistent: false },
+  lease: {
+    ...{ path: '', offset: 0, shared: false, lver: '0', persistent: true, lvbWanted: false },
+    ...{ restricted: 0, lastPid: -1, holders: [] },
+  },
+};
 
 /** Lines of an earlier version say how long the machine had slept when that renewal began. */
 function claimOf(value: object): { readonly claimedBootMs?: number } {
@@ -113,23 +194,23 @@ function claimOf(value: object): { readonly claimedBootMs?: number } {
   return { claimedBootMs: timestampS * SECOND_MS + asleepMs };
 }
 
-/** null: not a line of this journal, or one of a later version. */
-export function parseHolderLine(text: string): Line | null {
+/** null: not a line of this journal, or one of a later version, or with a value that cannot be. */
+export function parseHolderLine(line: string): Line | null {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(line);
   } catch {
     return null;
   }
   if (typeof value !== 'object' || value === null || !('kind' in value)) return null;
   const { kind } = value;
   if (typeof kind !== 'string' || !Object.hasOwn(SHAPES, kind)) return null;
-  const shape = Object.entries(SHAPES[kind as Line['kind']]);
+  const known = kind as Line['kind']; // looked up just now
   const fields: Readonly<Record<string, unknown>> = {
-    ...DEFAULT_FIELDS,
+    ...DEFAULTS[known],
     ...claimOf(value),
     ...value,
   };
-  const isWhole = shape.every(([name, type]) => typeof fields[name] === type);
-  return isWhole ? (fields as unknown as Line) : null; // checked by its shape just now
+  const isSound = Object.entries(SHAPES[known]).every(([name, holds]) => holds(fields[name]));
+  return isSound ? (fields as unknown as Line) : null; // checked by its shape just now
 }

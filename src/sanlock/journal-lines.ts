@@ -1,5 +1,6 @@
 import type { Front } from './front.ts';
 import { type HolderFacts, LEASE_HOLDER, type Line } from './holder-lines.ts';
+import type { Inherited } from './inherited.ts';
 import type { Client, Lockspace, Resource } from './state.ts';
 import type { Survivor } from './survivors.ts';
 
@@ -20,24 +21,49 @@ export function linesOfSpace(front: Front, space: Lockspace): Line[] {
 
 /** All that the next daemon must know of what an earlier one had. */
 export function linesOfSurvivor(survivor: Survivor): Line[] {
-  const { id, space, lastSuccessS, claimedBootMs, generation, holders, leases } = survivor;
-  const lines: Line[] = [
-    { kind: 'space', id, ...space, timestampS: lastSuccessS, claimedBootMs, generation },
-  ];
-  for (const [lease, resource] of leases) lines.push({ kind: 'lease', id, lease, resource });
-  for (const { facts } of holders.values()) lines.push({ kind: 'holds', id, ...facts });
+  const { id, lastSuccessS: timestampS, claimedBootMs, generation, inherited } = survivor;
+  const renewal = { timestampS, claimedBootMs, generation };
+  const space = { ...survivor.space, ...renewal, allLeases: inherited.isWhole };
+  const lines: Line[] = [{ kind: 'space', id, ...space }];
+  for (const { facts } of survivor.holders.values()) lines.push({ kind: 'holds', id, ...facts });
+  lines.push(...linesOfInherited(id, inherited));
   return lines;
+}
+
+function linesOfInherited(id: number, inherited: Inherited): Line[] {
+  const { used, usedByOrphans } = inherited;
+  const lines: Line[] = [];
+  if (used || usedByOrphans) lines.push({ kind: 'config', id, used, usedByOrphans });
+  if (inherited.removal) lines.push({ kind: 'removal', id });
+  for (const [lease, place] of inherited.wants) lines.push({ kind: 'wants', id, lease, ...place });
+  for (const [lease, one] of inherited.leases) {
+    const { converting, lver, lvb, ...facts } = one;
+    lines.push({ kind: 'lease', id, lease, ...facts, lver: `${lver}` });
+    const toShared = converting === 'toShared';
+    if (converting !== null) lines.push({ kind: 'converts', id, lease, toShared });
+    if (lvb !== null) lines.push({ kind: 'lvb', id, lease, value: base64(lvb) });
+  }
+  return lines;
+}
+
+function base64(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes));
 }
 
 export function lineOfSpace(front: Front, space: Lockspace): Line {
   const { id, name, hostId, path, offset, ioTimeoutS } = space;
   const { lastSuccessS: timestampS, claimedBootMs } = space;
   const of = { id, name, hostId, path, offset, ioTimeoutS, hostName: front.settings.ourHostName };
-  return { kind: 'space', ...of, timestampS, claimedBootMs, generation: `${space.generation}` };
+  const renewal = { timestampS, claimedBootMs, generation: `${space.generation}` };
+  return { kind: 'space', ...of, ...renewal, allLeases: false };
 }
 
-export function lineOfResource({ id: lease, name: resource, lockspace }: Resource): Line {
-  return { kind: 'lease', id: lockspace.id, lease, resource };
+export function lineOfResource(of: Resource): Line {
+  const { id: lease, name: resource, lockspace, path, offset, hold } = of;
+  const { shared, persistent, lvbWanted, restricted, lastPid } = of;
+  const facts = { shared, persistent, lvbWanted, restricted, lastPid, holders: [] };
+  const place = { resource, path, offset };
+  return { kind: 'lease', id: lockspace.id, lease, ...place, ...facts, lver: `${hold?.lver ?? 0}` };
 }
 
 /** null: its process has ended, or the kernel does not distinguish it from a later one of its pid. */

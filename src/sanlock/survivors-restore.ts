@@ -1,16 +1,9 @@
-import { unreachable } from '../base/assert.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import { rewrite } from './holder-journal.ts';
-import { parseHolderLine } from './holder-lines.ts';
-import {
-  isAlive,
-  newHolder,
-  newSurvivor,
-  pidsText,
-  resourcesText,
-  type Survivor,
-} from './survivors.ts';
+import { LEASE_HOLDER } from './holder-lines.ts';
+import { readLine } from './journal-reader.ts';
+import { isAlive, newHolder, pidsText, resourcesText, type Survivor } from './survivors.ts';
 import { ADVICE } from './survivors-join.ts';
 import type { UserProcess } from './user-process.ts';
 
@@ -23,6 +16,10 @@ export function restore(
   const found = new Map<number, Survivor>();
   let { damaged } = journal;
   for (const text of journal.lines) if (!readLine(found, text)) damaged++;
+  for (const survivor of found.values()) {
+    if (damaged > 0) survivor.inherited.isWhole = false;
+    sortUsers(survivor);
+  }
   let searches = 1;
   const searched = (): void => {
     searches--;
@@ -43,6 +40,25 @@ export function restore(
   searched();
 }
 
+/** Which of its leases are kept without a process, and which of its clients hold none. */
+function sortUsers({ inherited, holders, leases }: Survivor): void {
+  const users = new Map<string, { persistent: boolean }>();
+  for (const [lease, { resource, persistent, holders: names }] of inherited.leases) {
+    if (persistent) leases.set(lease, resource);
+    for (const name of names) {
+      const isPersistent = persistent && (users.get(name)?.persistent ?? true);
+      users.set(name, { persistent: isPersistent });
+    }
+  }
+  if (!inherited.isWhole) return; // they may hold leases that are not recorded
+  for (const [name, { facts }] of [...holders]) {
+    if (name === LEASE_HOLDER) continue;
+    const user = users.get(name);
+    if (user === undefined) holders.delete(name);
+    else holders.set(name, newHolder({ ...facts, ...user }, null));
+  }
+}
+
 /** All their processes have been searched for. */
 function takeOver(front: Front, found: readonly Survivor[], damaged: number): void {
   for (const survivor of found) {
@@ -58,45 +74,6 @@ function takeOver(front: Front, found: readonly Survivor[], damaged: number): vo
     log(front, 'error', 'holders.unknown', { places: damaged, advice: ADVICE });
   }
   rewrite(front);
-}
-
-/** false: the line has no meaning, so what it was to record is unknown. */
-function readLine(found: Map<number, Survivor>, text: string): boolean {
-  const line = parseHolderLine(text);
-  if (line === null || line.kind === 'unknown') return false;
-  if (line.kind === 'space') {
-    const { kind: _, id, ...space } = line;
-    found.set(id, newSurvivor(id, space));
-    return true;
-  }
-  const survivor = found.get(line.id);
-  if (survivor === undefined) return line.kind !== 'holds' && line.kind !== 'lease'; // of which?
-  switch (line.kind) {
-    case 'renewed': {
-      const { timestampS: lastSuccessS, claimedBootMs, generation } = line;
-      found.set(line.id, { ...survivor, lastSuccessS, claimedBootMs, generation });
-      return true;
-    }
-    case 'free':
-      survivor.holders.delete(line.holder);
-      return true;
-    case 'lease':
-      survivor.leases.set(line.lease, line.resource);
-      return true;
-    case 'given':
-      survivor.leases.delete(line.lease);
-      return true;
-    case 'left':
-      survivor.leases.clear();
-      return true;
-    case 'holds': {
-      const { kind: _, id: __, ...facts } = line;
-      survivor.holders.set(facts.holder, newHolder(facts, null));
-      return true;
-    }
-    default:
-      return unreachable(line);
-  }
 }
 
 /** A process of that time has ended. */

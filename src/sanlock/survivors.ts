@@ -1,5 +1,6 @@
 import type { ByteString } from '../base/bytes.ts';
 import { type HolderFacts, LEASE_HOLDER, type SpaceFacts } from './holder-lines.ts';
+import type { Inherited } from './inherited.ts';
 import { type Client, newClient, type Reply } from './state.ts';
 import type { SurvivorPhase } from './survivor-step.ts';
 import type { UserProcess } from './user-process.ts';
@@ -15,6 +16,8 @@ export interface Survivor {
   claimedBootMs: number;
   readonly generation: string;
   readonly holders: Map<string, SurvivingHolder>;
+  /** Its leases, by the journal. */
+  readonly inherited: Inherited;
   /** The persistent ones, by the number that the earlier daemon gave them: their resources. */
   readonly leases: Map<number, ByteString>;
   expiryLogged: boolean;
@@ -32,9 +35,9 @@ export interface SurvivingHolder {
 /** Resources named in one line of the log. */
 const MAX_NAMES = 8;
 
-export function newSurvivor(id: number, space: SpaceFacts): Survivor {
+export function newSurvivor(id: number, space: SpaceFacts, inherited: Inherited): Survivor {
   const { timestampS: lastSuccessS, claimedBootMs, generation } = space;
-  const known = { id, space, lastSuccessS, claimedBootMs, generation };
+  const known = { id, space, lastSuccessS, claimedBootMs, generation, inherited };
   const nothing = { holders: new Map(), leases: new Map(), expiryLogged: false, waiters: [] };
   return { ...known, ...nothing, phase: { kind: 'waiting', notBeforeMs: 0 } };
 }

@@ -1,0 +1,130 @@
+import { unreachable } from '../base/assert.ts';
+import { LEASE_HOLDER, type Line, NO_GENERATION, parseHolderLine } from './holder-lines.ts';
+import { type Inherited, nothingInherited } from './inherited.ts';
+import { newHolder, newSurvivor, type Survivor } from './survivors.ts';
+
+type About<Kind extends Line['kind']> = Extract<Line, { readonly kind: Kind }>;
+type LeaseLine = About<'shares' | 'drops' | 'converts' | 'mode' | 'lvb'>;
+
+/**
+ * Takes one line of the journal of an earlier daemon, oldest first.
+ * @returns false: the line has no meaning, so what it was to record is unknown
+ */
+export function readLine(found: Map<number, Survivor>, text: string): boolean {
+  const line = parseHolderLine(text);
+  if (line === null || line.kind === 'unknown') return false;
+  if (line.kind === 'space') {
+    const { kind: _, id, ...space } = line;
+    found.set(id, newSurvivor(id, space, nothingInherited({ isWhole: space.allLeases })));
+    return true;
+  }
+  const survivor = found.get(line.id);
+  if (survivor === undefined) return endsOnly(line); // of which lockspace?
+  switch (line.kind) {
+    case 'renewed': {
+      const { timestampS: lastSuccessS, claimedBootMs, generation } = line;
+      found.set(line.id, { ...survivor, lastSuccessS, claimedBootMs, generation });
+      return true;
+    }
+    case 'free':
+      survivor.holders.delete(line.holder);
+      return true;
+    case 'holds': {
+      const { kind: _, id: __, ...facts } = line;
+      survivor.holders.set(facts.holder, newHolder(facts, null));
+      return true;
+    }
+    case 'left':
+      found.set(line.id, leftOf(survivor));
+      return true;
+    case 'wants':
+    case 'lease':
+    case 'given':
+      readLease(survivor.inherited, line);
+      return true;
+    case 'shares':
+    case 'drops':
+    case 'converts':
+    case 'mode':
+    case 'lvb':
+      return readChange(survivor, line);
+    case 'config':
+      survivor.inherited.used = line.used;
+      survivor.inherited.usedByOrphans = line.usedByOrphans;
+      return true;
+    case 'removal':
+      survivor.inherited.removal = true;
+      return true;
+    default:
+      return unreachable(line);
+  }
+}
+
+/** Without its lockspace such a line names nothing that a process or the disk could still hold. */
+function endsOnly({ kind }: Exclude<Line, About<'unknown' | 'space'>>): boolean {
+  return kind === 'renewed' || kind === 'free' || kind === 'given' || kind === 'left';
+}
+
+/** A lease process that has not ended may still write, whatever the front decided. */
+function leftOf(survivor: Survivor): Survivor {
+  const { id, space, lastSuccessS, claimedBootMs, holders } = survivor;
+  const left = newSurvivor(id, space, nothingInherited({ isWhole: true }));
+  const process = holders.get(LEASE_HOLDER);
+  if (process !== undefined) left.holders.set(LEASE_HOLDER, process);
+  return { ...left, lastSuccessS, claimedBootMs, generation: NO_GENERATION };
+}
+
+function readLease(inherited: Inherited, line: About<'wants' | 'lease' | 'given'>): void {
+  const { leases, wants } = inherited;
+  switch (line.kind) {
+    case 'wants': {
+      const { resource, path, offset } = line;
+      wants.set(line.lease, { resource, path, offset });
+      return;
+    }
+    case 'lease': {
+      const { kind: _, id: __, lease, ...facts } = line;
+      if (facts.path === '') inherited.isWhole = false;
+      wants.delete(lease);
+      const [lver, holders] = [BigInt(facts.lver), [...facts.holders]];
+      leases.set(lease, { ...facts, lver, holders, converting: null, lvb: null });
+      return;
+    }
+    case 'given':
+      wants.delete(line.lease);
+      leases.delete(line.lease);
+      return;
+    default:
+      unreachable(line);
+  }
+}
+
+/** false: there is no such lease, or no such holder. */
+function readChange({ inherited, holders }: Survivor, line: LeaseLine): boolean {
+  const lease = inherited.leases.get(line.lease);
+  if (lease === undefined) return false;
+  switch (line.kind) {
+    case 'shares':
+      lease.holders.push(line.holder);
+      lease.lastPid = holders.get(line.holder)?.facts.pid ?? lease.lastPid;
+      return true;
+    case 'drops': {
+      const at = lease.holders.indexOf(line.holder);
+      if (at >= 0) lease.holders.splice(at, 1);
+      return at >= 0;
+    }
+    case 'converts':
+      lease.converting = line.toShared ? 'toShared' : 'toExclusive';
+      return true;
+    case 'mode':
+      lease.shared = line.shared;
+      lease.lver = BigInt(line.lver);
+      lease.converting = null;
+      return true;
+    case 'lvb':
+      lease.lvb = Uint8Array.from(atob(line.value), (c) => c.charCodeAt(0));
+      return true;
+    default:
+      return unreachable(line);
+  }
+}
