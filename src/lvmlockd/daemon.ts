@@ -12,6 +12,7 @@ import {
 import { adoptText, readAdoptText } from './adopt.ts';
 import { type DumpForm, dumpState } from './dump.ts';
 import { chooseGlType } from './global-lock.ts';
+import { beginHandOver, forgetHandOver, isHeldBack, settleHandOver } from './hand-over.ts';
 import {
   requestFreeLv,
   requestLock,
@@ -71,12 +72,13 @@ export function stepDaemon(
   if (state.quitting || state.stopAllWaiters.length > 0 || state.startWaiters.length > 0) {
     settleWaiters(state);
   }
+  settleHandOver(state, requestLock);
   return state.effects;
 }
 
 /** When the next `tick` is due; null: no request waits for a time. */
 export function nextTickMs(state: DaemonState): number | null {
-  let next: number | null = null;
+  let next: number | null = state.handOver?.untilMs ?? null;
   for (const lockspace of state.lockspaces) {
     for (const resource of lockspace.resources) {
       const dueMs = nextDueMs(resource);
@@ -178,6 +180,7 @@ function isTooMuch(state: DaemonState, request: LvmlockdRequest): boolean {
 const ALWAYS_SERVED: ReadonlySet<LvmlockdRequest['kind']> = new Set([
   'hello',
   'quit',
+  'handOver',
   'dump',
   'stopAll',
   'stopVg',
@@ -211,13 +214,15 @@ function dispatch(state: DaemonState, clientId: number, request: LvmlockdRequest
     case 'quit':
     case 'info':
     case 'dump':
+    case 'handOver':
     case 'runningLm':
     case 'startWait':
     case 'stopAll':
       requestOfDaemon(state, clientId, request);
       return;
     case 'lock':
-      requestLock(state, clientId, request);
+      if (isHeldBack(state, clientId, request)) return;
+      requestLock(state, { clientId, request });
       return;
     case 'vgUpdate':
       requestUpdate(state, clientId, request);
@@ -278,6 +283,9 @@ function requestOfDaemon(
     case 'dump':
       state.effects.push({ kind: 'dumpLog', clientId });
       return;
+    case 'handOver':
+      beginHandOver(state, { clientId, request }, request.force);
+      return;
     case 'runningLm':
       runningLm(state, clientId, request);
       return;
@@ -295,6 +303,7 @@ function requestOfDaemon(
 function clientClosed(state: DaemonState, clientId: number): void {
   const client = state.clients.get(clientId);
   state.clients.delete(clientId);
+  forgetHandOver(state, clientId, requestLock);
   for (const waiters of [state.startWaiters, state.stopAllWaiters]) {
     const at = waiters.findIndex((one) => one.clientId === clientId);
     if (at >= 0) waiters.splice(at, 1);

@@ -30,10 +30,13 @@ type SpaceRequest = FreeLvRequest | LockRequest | QueryRequest | UpdateRequest |
 
 const REFUSED_AFTER_KILL = new Set(['disableGl', 'enableGl', 'findFree', 'renameBefore']);
 
-export function requestLock(state: DaemonState, clientId: number, request: LockRequest): void {
+export function requestLock(
+  state: DaemonState,
+  to: { readonly clientId: number; readonly request: LockRequest },
+): void {
+  const { clientId, request } = to;
   const client = state.clients.get(clientId);
   if (client !== undefined && request.mode !== 'un') client.hasLocked = true;
-  const to = { clientId, request };
   if (request.scope !== 'gl' || request.vgName !== '') {
     const lockspace = lockspaceOf(state, request.vgName);
     lockIn(state, to, request, lockspace);

@@ -124,7 +124,11 @@ export function settleWaiters(state: DaemonState): void {
   stopFree(state, false);
   if (state.lockspaces.length > 0) return;
   // A lock manager may still count lvmlockd as a holder: the service manager is to start another.
-  state.effects.push({ kind: 'exit', status: state.lostSpaces.size > 0 ? 1 : 0 });
+  state.effects.push({
+    kind: 'exit',
+    status: state.lostSpaces.size > 0 ? 1 : 0,
+    leavesLocks: false,
+  });
 }
 
 /** Stops every lockspace without locks, or with `force` every one. */

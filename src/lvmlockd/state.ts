@@ -1,6 +1,6 @@
 import type { ByteString } from '../base/bytes.ts';
 import type { LogFields, LogLevel } from '../base/log-fields.ts';
-import type { LvmlockdRequest, ManagedLockType } from '../wire/lvmlockd/requests.ts';
+import type { LockRequest, LvmlockdRequest, ManagedLockType } from '../wire/lvmlockd/requests.ts';
 import { LIMITS, type Limits } from './limits.ts';
 import type { LockManager, ManagerSpace, VgPlace } from './managers/manager.ts';
 import type { Managers } from './managers/registry.ts';
@@ -98,6 +98,15 @@ export interface Task {
   readonly resume: (outcome: unknown) => void;
 }
 
+/** An order to end for a successor that waits for commands under way. */
+export interface HandOver {
+  readonly to: Waiter;
+  /** Refused when commands are still under way then. */
+  readonly untilMs: number;
+  /** Lock requests of commands that have not begun: served if the order is refused. */
+  readonly heldBack: { readonly clientId: number; readonly request: LockRequest }[];
+}
+
 export interface DaemonState {
   readonly settings: Settings;
   readonly limits: Limits;
@@ -116,6 +125,8 @@ export interface DaemonState {
   readonly lostSpaces: Set<ByteString>;
   /** To end: lockspaces without locks are stopped, and the daemon ends with the last one. */
   quitting: boolean;
+  /** To end and leave the locks to a successor, once no command is in the middle of its work. */
+  handOver: HandOver | null;
   nowMs: number;
   effects: Effect[];
   lvGrants: number;
@@ -135,7 +146,8 @@ export type Effect =
     }
   /** The facts for the next lvmlockd; null: none. */
   | { readonly kind: 'adoptFile'; readonly text: ByteString | null }
-  | { readonly kind: 'exit'; readonly status: number };
+  /** `leavesLocks`: to a successor, with the adopt file. */
+  | { readonly kind: 'exit'; readonly status: number; readonly leavesLocks: boolean };
 
 export function newState(settings: Settings, managers: Managers, limits = LIMITS): DaemonState {
   return {
@@ -153,6 +165,7 @@ export function newState(settings: Settings, managers: Managers, limits = LIMITS
     nextLockspaceId: 1,
     lostSpaces: new Set(),
     quitting: false,
+    handOver: null,
     nowMs: 0,
     effects: [],
     lvGrants: 0,

@@ -214,7 +214,7 @@ export class LvmlockdProgram {
         this.#ports.adoptFile.write(effect.text);
         return;
       case 'exit':
-        this.#end(effect.status);
+        this.#end(effect);
         return;
       default:
         unreachable(effect);
@@ -240,7 +240,7 @@ export class LvmlockdProgram {
     }
   }
 
-  #end(status: number): void {
+  #end({ status, leavesLocks }: Extract<Effect, { kind: 'exit' }>): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#loop.end();
@@ -248,7 +248,7 @@ export class LvmlockdProgram {
     this.#tasks.close();
     for (const peer of this.#peers.values()) peer.connection.end();
     this.#peers.clear();
-    this.#ports.adoptFile.write(null);
+    if (!leavesLocks) this.#ports.adoptFile.write(null);
     this.#ports.ended(status);
   }
 }

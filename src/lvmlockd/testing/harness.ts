@@ -118,6 +118,8 @@ export class Harness {
   done = 0;
   /** The exit status, once ended. */
   ended: number | null = null;
+  /** As it was written last. */
+  adoptFile: string | null = null;
   #nowMs = 0;
 
   constructor(
@@ -144,6 +146,7 @@ export class Harness {
         this.replies.push(effect.text);
         this.answered.push(effect.clientId);
       }
+      if (effect.kind === 'adoptFile') this.adoptFile = effect.text;
       if (effect.kind === 'exit') this.ended = effect.status;
       else if (effect.kind === 'run') {
         const end = () => {
@@ -155,6 +158,12 @@ export class Harness {
         else end();
       }
     }
+  }
+
+  /** Time passes, to the next moment that the daemon waits for. */
+  passTo(nowMs: number): void {
+    this.#nowMs = Math.max(this.#nowMs, nowMs);
+    this.post({ kind: 'tick' });
   }
 
   /** Procedures end one after another, also those that begin meanwhile. */

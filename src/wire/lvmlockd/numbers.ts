@@ -30,6 +30,8 @@ export const LD_OP = {
   BUSY: 22,
   QUERY_LOCK: 23,
   REFRESH_LV: 24,
+  /** Of holdfast alone, as all from 1000 on. */
+  HAND_OVER: 1000,
 } as const;
 
 /** What `running_lm` answers, and nowhere else. */

@@ -107,9 +107,21 @@ export interface VgRequest extends RequestHead {
   readonly force: boolean;
 }
 
-/** Requests about the daemon, or all lockspaces at once (spec 30 §4.5, §4.6, §4.9). */
+/**
+ * Requests about the daemon, or all lockspaces at once (spec 30 §4.5, §4.6, §4.9). hand_over is
+ * holdfast's own: lvmlockd ends and leaves all locks to its successor. lvm2's lvmlockd does not
+ * answer it; an earlier holdfast answers op_result −95.
+ */
 export interface DaemonRequest extends RequestHead {
-  readonly kind: 'dump' | 'hello' | 'info' | 'quit' | 'runningLm' | 'startWait' | 'stopAll';
+  readonly kind:
+    | 'dump'
+    | 'handOver'
+    | 'hello'
+    | 'info'
+    | 'quit'
+    | 'runningLm'
+    | 'startWait'
+    | 'stopAll';
   readonly wait: boolean;
   readonly force: boolean;
 }
@@ -153,6 +165,7 @@ const REQUESTS: ReadonlyMap<string, (fields: Fields) => LvmlockdRequest> = new M
     quit: (f) => daemonRequest(f, 'quit', LD_OP.QUIT),
     info: (f) => daemonRequest(f, 'info', LD_OP.DUMP_INFO),
     dump: (f) => daemonRequest(f, 'dump', LD_OP.DUMP_LOG),
+    hand_over: (f) => daemonRequest(f, 'handOver', LD_OP.HAND_OVER),
     running_lm: (f) => daemonRequest(f, 'runningLm', LD_OP.RUNNING_LM),
     start_wait: (f) => daemonRequest(f, 'startWait', LD_OP.START_WAIT),
     stop_all: (f) => daemonRequest(f, 'stopAll', LD_OP.STOP_ALL),
@@ -308,7 +321,7 @@ function startRequest(fields: Fields): StartRequest {
   };
 }
 
-/** hello and quit. */
+/** hello, quit and hand_over. */
 export function helloReply(result: number): ByteString {
   return formatMessage([
     ['response', 'OK'],
