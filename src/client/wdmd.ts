@@ -3,6 +3,7 @@ import { SECOND_MS } from '../base/units.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Connection, Sockets } from '../ports/sockets.ts';
 import {
+  REGISTER_FLAGS,
   WDMD_CMD,
   WDMD_MESSAGE_BYTES,
   type WdmdMessage,
@@ -38,7 +39,7 @@ export class WdmdEntry {
       this.#answer(false);
       of.lost();
     });
-    this.#send({ cmd: WDMD_CMD.REGISTER, name: of.name });
+    this.#send({ cmd: WDMD_CMD.REGISTER, name: of.name, flags: REGISTER_FLAGS.WAITS });
     this.#send({ cmd: WDMD_CMD.REFCOUNT_SET });
   }
 

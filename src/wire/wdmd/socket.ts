@@ -53,12 +53,30 @@ export const TAKE_OVER_ANSWER = {
   EXPIRED: 3,
 } as const;
 
-/** `flags` of the answer to HAND_OVER. */
+/** `flags` of the answer to HAND_OVER. Only after ENDS does wdmd end. */
 export const HAND_OVER_ANSWER = {
-  /** Not from root, or no successor could start: tests fail, or the duties are not written down. */
+  /** Not from root. */
   REFUSED: 0,
   /** wdmd ends now. */
   ENDS: 1,
+  /** Tests fail, or are about to: this host may be reset any moment. */
+  RESET_NEAR: 2,
+  /** The duties are not written down, so no successor could start. */
+  NOT_RECORDED: 3,
+  /** The client `name` would not take its duty over: its host would be reset. */
+  CLIENT_STAYS: 4,
+} as const;
+
+/**
+ * `flags` of REGISTER: what a client of holdfast says of itself; the original has 0 there. Without
+ * WAITS, a client with a refcount and no expiry may have sent its first one to a wdmd that died
+ * before it read it: then no successor starts, and the host is reset as after any death of wdmd.
+ */
+export const REGISTER_FLAGS = {
+  /** Nothing relies on its first expiry before it has the answer to a STATUS sent behind it. */
+  WAITS: 1,
+  /** Its connection lost, it connects again, and takes over its duty in time (TAKE_OVER). */
+  RECONNECTS: 2,
 } as const;
 
 /** Times: CLOCK_MONOTONIC seconds. `expireTime` 0: not tested. */
