@@ -1,12 +1,12 @@
 import { ERRNO } from '../../base/errno.ts';
-import type { LeaseCommandResult } from '../../lease-process/messages.ts';
 import type { SignalName } from '../../ports/processes.ts';
 import * as calls from '../../wire/sanlock/daemon-calls.ts';
 import type { Incarnation } from '../invariants/claims.ts';
+import type { Dice } from '../kernel/dice.ts';
 import type { SimPeer } from '../kernel/peer.ts';
 import { Watchers } from '../kernel/process.ts';
 import type { ProcessClock } from '../kernel/process-clock.ts';
-import { refusal, results } from './daemon-calls.ts';
+import { results } from './daemon-calls.ts';
 import type { Hardware } from './hardware.ts';
 import type { SiteWorld } from './site-world.ts';
 
@@ -14,13 +14,21 @@ const LONGEST_DYING_MS = 8000;
 /** A process may work on for so long after its daemon was killed: beyond the watchdog's reset. */
 const LONGEST_WORKING_ON_MS = 100_000;
 
+/** After the start of a daemon, a client that connects again does so within this time. */
+const LONGEST_RECONNECT_MS = 10_000;
+
 /** A process that registered with the daemon for one lease. */
 export interface ClientProcess {
   readonly pid: number;
-  readonly peer: SimPeer;
+  peer: SimPeer;
   readonly resource: number;
   readonly incarnation: Incarnation;
-  answer: ((result: LeaseCommandResult) => void) | null;
+  /** Its request that is not answered yet. */
+  request: { readonly bytes: Uint8Array; readonly answered: (result: number) => void } | null;
+  /** Whether it connects again to the next daemon, and repeats a request that was cut. */
+  readonly isPersevering: boolean;
+  /** A request of it was sent to a later daemon once more. */
+  hasRepeated: boolean;
   isDying: boolean;
 }
 
@@ -40,10 +48,12 @@ export class ClientProcesses {
   readonly #clients = new Map<number, ClientProcess>();
   /** Of the daemon that runs now. */
   readonly #watchers = new Watchers();
+  readonly #perseverance: Dice;
   #nextPid = 1000;
 
   constructor(around: Surroundings) {
     this.#around = around;
+    this.#perseverance = around.hardware.dice.fork('perseverance');
   }
 
   begin(incarnation: Incarnation, resource: number): ClientProcess {
@@ -54,7 +64,9 @@ export class ClientProcesses {
       peer,
       resource,
       incarnation,
-      answer: null,
+      request: null,
+      isPersevering: this.#perseverance.chance(0.6),
+      hasRepeated: false,
       isDying: false,
     };
     this.#clients.set(pid, client);
@@ -77,21 +89,28 @@ export class ClientProcesses {
     this.#watchers.add(pid, gone);
   }
 
-  call(client: ClientProcess, request: Uint8Array, answered: (result: number) => void): void {
-    client.peer.onReceived = () => {
-      for (const result of results(client.peer)) {
-        client.answer = null;
-        answered(result);
+  call(client: ClientProcess, bytes: Uint8Array, answered: (result: number) => void): void {
+    client.request = { bytes, answered };
+    this.#send(client);
+  }
+
+  /** The request of the client, once more where a daemon was killed before it answered. */
+  #send(client: ClientProcess): void {
+    const { request, peer } = client;
+    if (request === null) return;
+    peer.onReceived = () => {
+      for (const result of results(peer)) {
+        client.request = null;
+        request.answered(result);
       }
     };
-    client.answer = (result) => answered(result.ok ? 0 : -ERRNO.ECONNRESET);
-    this.#toDaemon(client.peer, request);
+    this.#toDaemon(peer, request.bytes);
   }
 
   /** The process dies before its request is answered. */
   cancel(pid: number): void {
     const client = this.#clients.get(pid);
-    if (client?.answer !== null && client !== undefined) this.die(client);
+    if (client !== undefined && client.request !== null) this.die(client);
   }
 
   /** @returns whether there is such a process */
@@ -120,15 +139,15 @@ export class ClientProcesses {
   }
 
   #gone(client: ClientProcess): void {
-    const { pid, incarnation, resource, answer } = client;
+    const { pid, incarnation, resource, request } = client;
     this.#clients.delete(pid);
     this.#watchers.ended(pid);
-    client.answer = null;
+    client.request = null;
     const { claims } = this.#around.world.checker;
     const claim = claims.find(incarnation, resource);
     if (claim !== null && this.holder(claim.incarnation, resource) === null) claims.end(claim);
     client.peer.onReceived = () => {};
-    answer?.(refusal('a process that died', -ERRNO.ECONNRESET));
+    request?.answered(-ERRNO.ECONNRESET);
   }
 
   /** All end this instant, and no daemon runs that could know. */
@@ -137,17 +156,36 @@ export class ClientProcesses {
     for (const client of [...this.#clients.values()]) this.#gone(client);
   }
 
-  /** No answer comes any more: a process with a request under way cannot know its outcome. */
+  /** A process with a request under way cannot know its outcome: it repeats it, or ends. */
   daemonKilled(): void {
     const { hardware } = this.#around;
     this.#watchers.clear();
     for (const client of this.#clients.values()) {
-      client.answer = null;
       client.peer.closedByDaemon = true;
-      if (hardware.dice.chance(0.5)) {
+      const isAtALoss = client.request !== null && !client.isPersevering;
+      if (hardware.dice.chance(0.5) || isAtALoss) {
         hardware.after(hardware.dice.between(0, LONGEST_WORKING_ON_MS), () => this.die(client));
       }
     }
+  }
+
+  /** A daemon was started again. */
+  daemonStarted(): void {
+    const daemon = this.#around.daemonClock();
+    for (const client of this.#clients.values()) {
+      if (!client.isPersevering) continue;
+      this.#around.hardware.after(this.#perseverance.between(0, LONGEST_RECONNECT_MS), () => {
+        const isSame = daemon !== null && this.#around.daemonClock() === daemon;
+        if (isSame && this.#clients.has(client.pid)) this.#connectAgain(client);
+      });
+    }
+  }
+
+  #connectAgain(client: ClientProcess): void {
+    client.peer = this.#around.connect(client.pid);
+    this.#toDaemon(client.peer, calls.register().request);
+    client.hasRepeated ||= client.request !== null;
+    this.#send(client);
   }
 
   #toDaemon(peer: SimPeer, bytes: Uint8Array): void {

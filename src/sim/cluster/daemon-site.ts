@@ -28,6 +28,10 @@ const LONGEST_FULL_MS = 60_000;
 const LONGEST_ROOM_MS = 120_000;
 const DAMAGE_CHANCE = 0.9;
 const RETRY_JOIN_MS = 3000;
+/** A daemon that starts late has stopped the users of an earlier claim within this time. */
+const STOPPED_MS = 100_000;
+/** A daemon that dies in the middle of an event does at most so many more things before. */
+const MOST_ACTS = 40;
 const LONG_DOWN_MS = 400_000;
 /** After a longer one the watchdog device has fired in any case. */
 const LONGEST_WDMD_LAG_MS = 60_000;
@@ -51,6 +55,7 @@ export class DaemonSite implements Site, Software {
   #journal = new MemoryJournal();
   #wdmd: SimWdmd | null = null;
   readonly #wdmdDice: Dice;
+  readonly #crashDice: Dice;
   readonly #hasWatchdog: boolean;
   readonly #memberships: Memberships;
   readonly #clients: ClientProcesses;
@@ -65,6 +70,7 @@ export class DaemonSite implements Site, Software {
     this.name = this.hardware.name;
     this.#dice = this.hardware.dice;
     this.#wdmdDice = this.#dice.fork('wdmd');
+    this.#crashDice = this.#dice.fork('crashes');
     this.#hasWatchdog = this.#dice.chance(0.7);
     this.#sanlock = new SimSanlock({
       world: world.clock,
@@ -120,8 +126,28 @@ export class DaemonSite implements Site, Software {
     if (this.hardware.clock === null || this.#sanlock.clock !== null) return;
     this.#world.log(this.name, 'daemon starts');
     this.#sanlock.start();
+    this.#clients.daemonStarted();
     this.#admin = this.#sanlock.connect(1);
     this.#keepJoined(this.#admin);
+    this.#crashLater();
+  }
+
+  /** It dies again and again, each time in the middle of something. */
+  #crashLater(): void {
+    const { crashesMs } = this.#world.options;
+    const daemon = this.#sanlock.clock;
+    if (crashesMs === 0) return;
+    const dice = this.#crashDice;
+    // Without a watchdog nothing else stops the users of a claim that it could not resume.
+    const leastMs = this.#hasWatchdog ? 0 : STOPPED_MS;
+    this.hardware.after(leastMs + dice.between(0.01, 1) * crashesMs, () => {
+      if (daemon === null || this.#sanlock.clock !== daemon || this.#world.isQuiet) return;
+      const acts = dice.below(MOST_ACTS);
+      this.#world.log(this.name, `daemon has ${acts} acts left`);
+      this.#sanlock.crashAt(acts, dice.chance(0.5), () => {
+        this.#killDaemon();
+      });
+    });
   }
 
   #newDaemon(): DaemonSetup {
@@ -241,6 +267,12 @@ export class DaemonSite implements Site, Software {
     const resource = this.#memberships.current?.resourceOfHold.get(command.hold);
     const client = resource === undefined ? null : this.#clients.holder(incarnation, resource);
     if (resource === undefined || client === null) return null;
+    if (client.peer.closedByDaemon) {
+      // Its connection died with an earlier daemon: it can release its lease only by its end.
+      if (command.op === 'release') this.#clients.die(client);
+      answer(refusal(command.op, -ERRNO.ENOTCONN));
+      return client.pid;
+    }
     if (command.op === 'release') {
       this.#clients.call(client, release([resourceOf(resource, 0)]).request, (result) => {
         this.#clients.die(client);
@@ -288,6 +320,10 @@ export class DaemonSite implements Site, Software {
     const hold =
       current?.incarnation === client.incarnation ? current.holds.get(client.resource) : null;
     if (hold) return op === 'acquire' ? { ok: true, op, hold, lvb: null } : { ok: true, op, hold };
+    if (client.hasRepeated && current?.incarnation !== client.incarnation) {
+      this.#clients.die(client); // its request reached a later membership
+      return refusal(op, -ERRNO.ECONNRESET);
+    }
     throw new Violation(
       9,
       `${client.incarnation.label}: R${client.resource} granted without its lease`,

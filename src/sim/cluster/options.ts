@@ -35,6 +35,8 @@ export interface WorldOptions {
   readonly outageMs: number;
   /** The chance that the sanlock daemon is killed when wdmd stalls. */
   readonly killWithLag: number;
+  /** The longest time from a start of the sanlock daemon to its death by a crash; 0 = no crashes. */
+  readonly crashesMs: number;
   /** How much faster or slower a host's clock may run: 0.0001 = 100 ppm. */
   readonly clockDrift: number;
   /** Run directories fill up at times; the journal of a killed daemon is damaged at times. */
@@ -67,6 +69,7 @@ export function optionsOf(seed: number, wanted: Partial<WorldOptions> = {}): Wor
     strayKind: 'any',
     requests: dice.pick([0, 0.06]),
     journals: dice.pick(['sound', 'sound', 'full', 'damaged']),
+    crashesMs: dice.pick([0, 0, 30_000, 150_000]),
     traceAll: false,
     ...wanted,
   };

@@ -11,6 +11,7 @@ import type { SimClock } from '../kernel/clock.ts';
 import { SimPeer } from '../kernel/peer.ts';
 import { bind, find, type ProcessTable } from '../kernel/process.ts';
 import type { ProcessClock } from '../kernel/process-clock.ts';
+import { DaemonActs } from './daemon-acts.ts';
 import { LeaseChannel } from './lease-channel.ts';
 import type { LeaseProcessSetup, SimLeaseProcess } from './lease-process.ts';
 
@@ -51,6 +52,7 @@ export interface SanlockSetup {
 interface Running {
   readonly program: SanlockProgram;
   readonly clock: ProcessClock;
+  readonly acts: DaemonActs;
   /** Processes that are bound to connections, or that survived an earlier daemon. */
   openWatches: number;
 }
@@ -85,25 +87,41 @@ export class SimSanlock {
   start(): void {
     assert(this.#running === null, 'no daemon runs yet');
     const { settings, clock, sockets, journal, log, random } = this.#setup.newDaemon();
+    const acts = new DaemonActs();
     const program = new SanlockProgram({
       settings: { ...DEFAULTS, useWatchdog: false, ...settings },
       clock,
-      sockets,
-      journal,
-      processes: this.#processes(),
+      sockets: acts.sockets(sockets),
+      journal: acts.journal(journal),
+      processes: acts.processes(this.#processes()),
       log,
       random,
       helperPid: 0,
       dumpLog: () => '',
       ended: (status) => this.#setup.ended(status),
     });
-    this.#running = { program, clock, openWatches: 0 };
+    this.#running = { program, clock, acts, openWatches: 0 };
     program.start();
+  }
+
+  /**
+   * The daemon that runs now dies in the middle of an event: it does so many more things, and of
+   * the last one perhaps only the part before.
+   * @param killed has to call `kill`; it is called in the same instant, and never for a later daemon
+   */
+  crashAt(left: number, isBefore: boolean, killed: () => void): void {
+    const running = this.#running;
+    const happen = () =>
+      this.#setup.world.after(0, () => {
+        if (this.#running === running) killed();
+      });
+    running?.acts.crashAt({ left, isBefore, happen });
   }
 
   /** SIGKILL: its lease processes go with it. */
   kill(): void {
     this.#running?.clock.stop();
+    this.#running?.acts.end();
     this.#running = null;
     this.killLeaseProcesses();
   }
@@ -124,6 +142,7 @@ export class SimSanlock {
    */
   powerLost(): SimLeaseProcess[] {
     this.#running?.clock.stop();
+    this.#running?.acts.end();
     this.#running = null;
     this.freezeLeaseProcesses();
     for (const pid of this.#knownGone) this.#leaseProcesses.delete(pid);
@@ -142,7 +161,9 @@ export class SimSanlock {
     const running = this.#running;
     const peer = new SimPeer((deliver) => this.#setup.soon(() => running?.clock.run(deliver)));
     const fd = this.#nextFd++;
-    running?.clock.run(() => running.program.accept(peer.connection(fd, pid)));
+    running?.clock.run(() => {
+      running.program.accept(running.acts.connection(peer.connection(fd, pid)));
+    });
     return peer;
   }
 
