@@ -132,7 +132,7 @@ export class Memberships {
 
   #commanded(membership: Membership, message: Extract<ToLeaseProcess, { kind: 'run' }>): void {
     const { command } = message;
-    if (command.op === 'acquire') {
+    if (command.op === 'acquire' || command.op === 'recover') {
       membership.acquires.set(message.id, resourceAt(command.area.offset));
     }
     if (command.op !== 'acquire' && command.op !== 'convert') return;
@@ -222,6 +222,10 @@ export class Memberships {
       membership.mayGrant = true;
     }
     if (message.kind !== 'ran' || !message.result.ok) return;
+    if (message.result.op === 'recover') {
+      this.#recovered(membership, message.id, message.result.hold);
+      return;
+    }
     const { result } = message;
     if (result.op !== 'acquire' && result.op !== 'convert') return;
     const isStepDown = result.op === 'convert' && result.hold.shared;
@@ -237,6 +241,23 @@ export class Memberships {
     const resource = membership.resourceOfHold.get(hold.number);
     assert(resource !== undefined, 'only a lease that was acquired is converted');
     membership.holds.set(resource, hold);
+  }
+
+  /** null: the front has to stop who works by it, or did not know yet that it had it. */
+  #recovered(membership: Membership, command: number, hold: HeldLease | null): void {
+    const { world } = this.#around;
+    const { incarnation, acquires, holds, resourceOfHold } = membership;
+    const resource = acquires.get(command);
+    assert(resource !== undefined, 'an area that was asked for is recovered');
+    const what = hold === null ? 'not held' : `held ${hold.shared ? 'shared' : 'exclusive'}`;
+    world.log(incarnation.label, `R${resource} is recovered: ${what}`);
+    holds.delete(resource);
+    if (hold === null) return;
+    holds.set(resource, hold);
+    resourceOfHold.set(hold.number, resource);
+    const device = world.storage.device(LUN);
+    assert(device !== undefined, 'the leases are on a device');
+    world.checker.recovered(incarnation, { resource, hold, device });
   }
 
   #joined(membership: Membership, message: Extract<FromLeaseProcess, { kind: 'joined' }>): void {

@@ -1,4 +1,5 @@
 import { unreachable } from '../../base/assert.ts';
+import type { HeldLease } from '../../lease-process/messages.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import type { Io, SimStorage } from '../kernel/disk.ts';
 import { SECTOR_BYTES, sectorAt } from '../kernel/layout.ts';
@@ -30,6 +31,26 @@ export class InvariantChecker {
   granted(incarnation: Incarnation, resource: number, device: Uint8Array): void {
     if (incarnation.generation === null)
       throw new Violation(9, `${incarnation.label} granted before it joined`);
+    this.leases.checkHolders(resource, device);
+  }
+
+  /** A membership that is resumed found a lease on the disk that it had: as its user has it. */
+  recovered(
+    incarnation: Incarnation,
+    of: { readonly resource: number; readonly hold: HeldLease; readonly device: Uint8Array },
+  ): void {
+    const { resource, hold, device } = of;
+    if (hold.generation !== incarnation.generation) {
+      throw new Violation(13, `${incarnation.label} has R${resource} as ${hold.generation}`);
+    }
+    const claim = this.claims.find(incarnation, resource);
+    if (claim !== null) {
+      if (claim.mode === 'exclusive' && hold.shared) {
+        throw new Violation(5, `R${resource}: ${incarnation.label} holds it exclusive, not shared`);
+      }
+      claim.isChanging = false;
+      claim.hold = hold;
+    }
     this.leases.checkHolders(resource, device);
   }
 
