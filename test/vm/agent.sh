@@ -6,10 +6,6 @@ export PATH=/run/vm/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 
 if [ "$1" = boot ]; then
     /run/vm/busybox mount -t proc proc /proc
-    /run/vm/busybox mkdir /run/vm/bin
-    for applet in sh mount base64 cttyhack setsid; do
-        /run/vm/busybox ln -s ../busybox "/run/vm/bin/$applet"
-    done
     mkdir -p /dev/pts /dev/shm
     mount -t devpts devpts /dev/pts
     mount -t tmpfs shm /dev/shm

@@ -8,6 +8,20 @@ mount -t devtmpfs dev /dev
 mount -t sysfs sys /sys
 fail() { echo "RIG-FAILED $*" >/dev/console; poweroff -f; }
 
+# Only the units that Debian's packages start on any machine, and the agent's: none of this host's.
+with_systemd() {
+    mount -t tmpfs -o mode=755 units /root/etc/systemd/system
+    # Debian's rules for /tmp would remove what is tested.
+    mount -t tmpfs -o mode=755 tmpfiles /root/etc/tmpfiles.d
+    ln -s /dev/null /root/etc/tmpfiles.d/tmp.conf
+    # A file by which systemd would take the machine for a container, as this host may be one.
+    rm -f /root/.dockerenv
+    mkdir -p /root/run/systemd/system
+    cp /agent.service /machine.target /root/run/systemd/system/
+    umount /proc
+    exec switch_root /root /lib/systemd/systemd
+}
+
 while read -r module; do
     insmod "/modules/$module" || fail "insmod $module"
 done </modules/order
@@ -25,5 +39,8 @@ mkdir /root/run/vm
 cp /bin/busybox /agent.sh /root/run/vm/
 mount --move /dev /root/dev
 mount --move /sys /root/sys
+mkdir /root/run/vm/bin
+for applet in sh mount base64 cttyhack setsid; do ln -s ../busybox "/root/run/vm/bin/$applet"; done
+case $(cat /proc/cmdline) in *vm.systemd*) with_systemd ;; esac
 umount /proc
 exec switch_root /root /run/vm/busybox sh /run/vm/agent.sh boot

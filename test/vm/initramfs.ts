@@ -11,7 +11,7 @@ const MODULES = [
   'overlay',
   'virtio_blk',
   'virtio_console',
-].concat(['virtio-rng', 'i6300esb', 'ext4']);
+].concat(['virtio-rng', 'i6300esb', 'ext4', 'dm_mod']);
 const DIRECTORY = 0o040755;
 const PROGRAM = 0o100755;
 const PLAIN = 0o100644;
@@ -62,6 +62,7 @@ interface Entry {
 export function writeInitramfs(path: string, version: string): void {
   const modules = moduleFiles(version);
   const file = (name: string, from: string) => ({ name, mode: PROGRAM, bytes: readFileSync(from) });
+  const plain = (name: string, from: string) => ({ ...file(name, from), mode: PLAIN });
   const directory = (name: string) => ({ name, mode: DIRECTORY, bytes: new Uint8Array() });
   const order = Buffer.from(modules.map((module) => `${basename(module)}\n`).join(''));
   writeFileSync(
@@ -72,6 +73,8 @@ export function writeInitramfs(path: string, version: string): void {
       file('bin/busybox', BUSYBOX),
       file('init', join(ROOT, 'test/vm/init.sh')),
       file('agent.sh', join(ROOT, 'test/vm/agent.sh')),
+      plain('agent.service', join(ROOT, 'test/vm/agent.service')),
+      plain('machine.target', join(ROOT, 'test/vm/machine.target')),
       { name: 'modules/order', mode: PLAIN, bytes: order },
       ...modules.map((module) => file(`modules/${basename(module)}`, module)),
     ]),

@@ -31,6 +31,14 @@ const KERNEL_ARGS = [
   'rcupdate.rcu_cpu_stall_suppress=1',
 ];
 
+const SYSTEMD_ARGS = [
+  'vm.systemd',
+  'systemd.unit=machine.target',
+  'systemd.journald.forward_to_console=1',
+  'systemd.show_status=0',
+  'fstab=no',
+];
+
 /** Where the shared disk is in a machine. */
 export const SHARED_DISK = '/dev/vda';
 /** And the disk of its own, where it has one. */
@@ -47,6 +55,8 @@ export interface Equipment {
   readonly memoryMb?: number;
   /** A disk of its own in each machine, with an image of ext4: a path of this host. */
   readonly ownDisk?: string;
+  /** With systemd as its first process, and udev; the agent is one of its units. */
+  readonly systemd?: boolean;
 }
 
 interface Ground extends Equipment {
@@ -246,7 +256,7 @@ function qemuArgs(ground: Ground, machine: Machine): readonly string[] {
       String(ground.memoryMb ?? MEMORY_MB),
     ],
     ...['-kernel', `/boot/vmlinuz-${ground.kernel}`, '-initrd', ground.initramfs],
-    ...['-append', [...KERNEL_ARGS, `vm.name=${machine.name}`].join(' ')],
+    ...['-append', kernelArgs(ground, machine).join(' ')],
     ...['-qmp', `unix:${at('qmp')},server=on,wait=off`],
     '-chardev',
     `socket,id=console,path=${at('console')},server=on,wait=off,logfile=${at('console.log')}`,
@@ -265,6 +275,11 @@ function qemuArgs(ground: Ground, machine: Machine): readonly string[] {
     ...['-device', 'virtio-blk-pci,id=shared,drive=disk,share-rw=on'],
     ...(ground.ownDisk === undefined ? [] : ownDiskArgs(ground.ownDisk)),
   ];
+}
+
+function kernelArgs(ground: Ground, machine: Machine): readonly string[] {
+  const named = [...KERNEL_ARGS, `vm.name=${machine.name}`, `systemd.hostname=${machine.name}`];
+  return ground.systemd === true ? [...named, ...SYSTEMD_ARGS] : named;
 }
 
 /** What a machine writes there is kept until it ends. */
