@@ -1,16 +1,18 @@
 import { unreachable } from '../base/assert.ts';
 import { ERRNO } from '../base/errno.ts';
 import { toSafeNumber } from '../base/units.ts';
-import type { Geometry } from '../format/geometry.ts';
+import { type Geometry, hasLvb } from '../format/geometry.ts';
 import { convertToExclusive, convertToShared } from '../lease/convert.ts';
 import { initLockspace, initResource, placedRight } from '../lease/initialise.ts';
 import { errnoError } from '../lease/io.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import type { Member } from '../lease/member.ts';
 import { paxosAcquire, readLvb } from '../lease/paxos-acquire.ts';
+import type { AreaGuess } from '../lease/paxos-area.ts';
 import type { PaxosHold } from '../lease/paxos-hold.ts';
 import { paxosRelease } from '../lease/paxos-release.ts';
 import { readLockspace, readOwners, readResource } from '../lease/read.ts';
+import { recoverLease } from '../lease/recover.ts';
 import { readRequest, writeRequest } from '../lease/request.ts';
 import type { Steps } from '../lease/steps.ts';
 import {
@@ -41,8 +43,7 @@ export function* commandSteps(
     case 'acquire':
       return member === null ? notJoined(command.op) : yield* acquire(command, member, context);
     case 'recover':
-      // Never an answer that a lease is held, or is not, before there is a procedure for it.
-      return refused(errnoError(ERRNO.ENOSYS, command.op));
+      return member === null ? notJoined(command.op) : yield* recover(command, member, context);
     case 'release':
     case 'convert':
     case 'readRequest':
@@ -70,10 +71,6 @@ function* acquire(
   context: CommandContext,
 ): Steps<LeaseCommandResult> {
   const key = areaKey(command.area.path, command.area.offset);
-  const guess = context.guesses.get(key) ?? {
-    geometry: member.lockspaceGeometry,
-    numHosts: member.lockspaceGeometry.maxHosts,
-  };
   const place = { resourceName: command.name.resourceName, ...command.area };
   const got = yield* paxosAcquire(member, place, {
     shared: command.shared,
@@ -81,7 +78,7 @@ function* acquire(
     wantedLver: command.wantedLver,
     newNumHosts: command.newNumHosts,
     valueBlock: command.readLvb,
-    guess,
+    guess: guessOf(member, key, context),
   });
   if (!got.ok) return answer(got);
   const hold = got.value;
@@ -89,6 +86,28 @@ function* acquire(
   const lvb = command.readLvb ? yield* readLvb(member, hold) : null;
   if (member.ended?.() === true) return GRANT_TOO_LATE;
   return { ok: true, op: 'acquire', hold: heldLease(keepHold(context.holds, hold)), lvb };
+}
+
+function* recover(
+  command: Command<'recover'>,
+  member: Member,
+  context: CommandContext,
+): Steps<LeaseCommandResult> {
+  const place = { resourceName: command.name.resourceName, ...command.area };
+  const { known } = command;
+  const guess = guessOf(member, areaKey(place.path, place.offset), context);
+  const found = yield* recoverLease(member, place, { known, guess });
+  if (!found.ok) return answer(found);
+  const hold = found.value;
+  if (hold === null) return { ok: true, op: 'recover', hold, lvb: null };
+  const lvb = command.readLvb && hasLvb(hold.geometry) ? yield* readLvb(member, hold) : null;
+  if (member.ended?.() === true) return GRANT_TOO_LATE;
+  return { ok: true, op: 'recover', hold: heldLease(keepHold(context.holds, hold)), lvb };
+}
+
+function guessOf(member: Member, key: string, { guesses }: CommandContext): AreaGuess {
+  const { lockspaceGeometry: geometry } = member;
+  return guesses.get(key) ?? { geometry, numHosts: geometry.maxHosts };
 }
 
 function rememberSizes(guesses: AreaGuesses, key: string, hold: PaxosHold): void {

@@ -1,7 +1,5 @@
 import { unreachable } from '../base/assert.ts';
-import { ERRNO } from '../base/errno.ts';
 import type { Result } from '../base/result.ts';
-import { errnoError } from '../lease/io.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import {
@@ -11,6 +9,7 @@ import {
   lookUpIndex,
   NOWHERE,
   rebuildIndex,
+  recoverIndex,
   updateIndex,
 } from '../lease/rindex.ts';
 import type { IndexPlace } from '../lease/rindex-area.ts';
@@ -20,7 +19,6 @@ import {
   type CommandContext,
   notJoined,
   PLAIN_TIMEOUT_MS,
-  refused,
   wantedGeometry,
 } from './command-context.ts';
 import type { IndexCommand, LeaseCommandResult } from './messages.ts';
@@ -59,7 +57,8 @@ export function* indexSteps(
     case 'rebuild':
       return indexAnswer(yield* rebuildIndex(member, place));
     case 'recover':
-      return refused(errnoError(ERRNO.ENOSYS, 'index recover'));
+      if (member === null) return notJoined('index recover');
+      return indexAnswer(yield* recoverIndex(member, place));
     default:
       return unreachable(task);
   }

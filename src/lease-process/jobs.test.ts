@@ -54,9 +54,10 @@ function machine(held = 0) {
 }
 
 function text(effect: JobEffect): string {
-  if (effect.kind !== 'answer') return `${effect.kind} ${effect.job.id}`;
-  const { result, id } = effect;
-  if (result.ok) return `answer ${id}`;
+  if ('job' in effect) return `${effect.kind} ${effect.job.id}`;
+  if (effect.kind === 'tellFinished') return `tellFinished ${effect.id}`;
+  const { result, id, leftWork } = effect;
+  if (result.ok) return `answer ${id}${leftWork ? ', unfinished' : ''}`;
   const step = result.step === 'open' ? ' at the opening' : '';
   return `answer ${id} errno ${result.error.errno}${step}`;
 }
@@ -76,6 +77,12 @@ function acquire(n: number, of: { path?: string; name?: string } = {}): LeaseCom
 
 function release(hold: number): LeaseCommand {
   return { op: 'release', hold, lvb: null, rename: null };
+}
+
+function recover(n: number): LeaseCommand {
+  const { area, name } = acquire(n) as Extract<LeaseCommand, { op: 'acquire' }>;
+  const known = { mode: 'none', lver: null, begun: 'nothing' } as const;
+  return { op: 'recover', area, name, known, readLvb: false };
 }
 
 const INDEX: LeaseCommand = {
@@ -125,13 +132,13 @@ test('what an answered command left to be done keeps others off its area, by any
   play([
     [arrives(1, acquire(1)), ['open 1']],
     [opened(1, 'dev-8'), ['run 1']],
-    [ran(1, true), ['answer 1', 'finish 1']],
+    [ran(1, true), ['answer 1, unfinished', 'finish 1']],
     [arrives(2, acquire(1), 'dev-8'), ['answer 2 errno 11']],
     [arrives(3, { op: 'align', area: { path: '/dev/a/lun', offset: 1 } }, 'dev-8'), []],
     [arrives(4, acquire(2), 'dev-8'), ['open 4']], // another area of it
     [arrives(5, acquire(1, { path: '/dev/b/link' })), ['open 5']], // seen only when it is open
     [opened(5, 'dev-8'), ['leaveDevice 5', 'answer 5 errno 11']],
-    [finished(1), ['leaveDevice 1', 'open 3']],
+    [finished(1), ['tellFinished 1', 'leaveDevice 1', 'open 3']],
     [arrives(6, acquire(1), 'dev-8'), ['open 6']],
   ]);
 });
@@ -143,10 +150,10 @@ test('a read that was under way before does not end the wait for what another co
     [opened(1), ['run 1']],
     [arrives(2, acquire(1)), ['open 2']],
     [opened(2), ['run 2']],
-    [ran(1, true), ['answer 1', 'finish 1']],
+    [ran(1, true), ['answer 1, unfinished', 'finish 1']],
     [ran(2), ['answer 2', 'leaveDevice 2']],
     [arrives(3, acquire(1)), ['answer 3 errno 11']],
-    [finished(1), ['leaveDevice 1']],
+    [finished(1), ['tellFinished 1', 'leaveDevice 1']],
     [arrives(4, acquire(1)), ['open 4']],
   ]);
 });
@@ -158,12 +165,32 @@ test('of two that left work on an area the last one ends the wait', () => {
     [arrives(2, acquire(1)), ['open 2']],
     [opened(1), ['run 1']],
     [opened(2), ['run 2']],
-    [ran(1, true), ['answer 1', 'finish 1']],
-    [ran(2, true), ['answer 2', 'finish 2']],
-    [finished(1), ['leaveDevice 1']],
+    [ran(1, true), ['answer 1, unfinished', 'finish 1']],
+    [ran(2, true), ['answer 2, unfinished', 'finish 2']],
+    [finished(1), ['tellFinished 1', 'leaveDevice 1']],
     [arrives(3, acquire(1)), ['answer 3 errno 11']],
-    [finished(2), ['leaveDevice 2']],
+    [finished(2), ['tellFinished 2', 'leaveDevice 2']],
     [arrives(4, acquire(1)), ['open 4']],
+  ]);
+});
+
+test('a lease that is being recovered is not acquired, by whatever path, before it is in order', () => {
+  const { arrives, play } = machine();
+  play([
+    [arrives(1, recover(1)), ['open 1']],
+    [arrives(2, acquire(1)), ['answer 2 errno 11']],
+    [opened(1, 'dev-8'), ['run 1']],
+    [arrives(3, acquire(1, { path: '/dev/b/link' }), 'dev-8'), ['answer 3 errno 11']],
+    [arrives(4, acquire(2)), ['open 4']],
+    [ran(1, true), ['answer 1, unfinished', 'finish 1']],
+    [arrives(5, acquire(1), 'dev-8'), ['answer 5 errno 11']],
+    [finished(1), ['tellFinished 1', 'leaveDevice 1']],
+    [arrives(6, acquire(1), 'dev-8'), ['open 6']],
+    [opened(6, 'dev-8'), ['run 6']],
+    [ran(6), ['answer 6', 'leaveDevice 6']],
+    [arrives(7, recover(1), 'dev-8'), ['open 7']],
+    [{ kind: 'notOpened', id: 7, errno: 6 }, ['answer 7 errno 6 at the opening']],
+    [arrives(8, acquire(1), 'dev-8'), ['open 8']],
   ]);
 });
 
@@ -186,7 +213,7 @@ test('a hold is named until its release is answered', () => {
     [arrives(1, release(1)), ['open 1']],
     [arrives(2, examine), ['open 2']], // came before the answer: it reads what there is
     [opened(1), ['run 1']],
-    [ran(1, true), ['answer 1', 'finish 1']],
+    [ran(1, true), ['answer 1, unfinished', 'finish 1']],
     [opened(2), ['run 2']],
     () => [arrives(3, examine), ['answer 3 errno 2']],
     () => [arrives(4, release(1)), ['answer 4 errno 2']],
@@ -203,9 +230,9 @@ test('the index lease is not taken while index commands run, or have work left',
     [arrives(1, INDEX), ['open 1']],
     [arrives(2, wanted), ['answer 2 errno 11']],
     [opened(1), ['run 1']],
-    [ran(1, true), ['answer 1', 'finish 1']],
+    [ran(1, true), ['answer 1, unfinished', 'finish 1']],
     [arrives(3, wanted), ['answer 3 errno 11']],
-    [finished(1), ['leaveDevice 1']],
+    [finished(1), ['tellFinished 1', 'leaveDevice 1']],
     [arrives(4, wanted), ['open 4']],
   ]);
   assert.equal(isIndexInUse(jobs), false);
@@ -247,7 +274,7 @@ test('in a lockspace that is being lost every command counts as cancelled, late 
   );
 });
 
-test('a device that hangs leaves places for another one; a release takes none', () => {
+test('a device that hangs leaves places for another one; a release or a recovery needs none', () => {
   const { arrives, step } = machine(1);
   const starts = (id: number, command: LeaseCommand) => step(arrives(id, command)).length > 0;
   let id = 10;
@@ -259,6 +286,7 @@ test('a device that hangs leaves places for another one; a release takes none', 
   assert.equal(started('/dev/a/lun'), MAX_RUNNING / 2);
   assert.equal(started('/dev/b/lun'), MAX_RUNNING / 4);
   assert.ok(starts(1, release(1)), 'on the device that hangs');
+  assert.ok(starts(2, recover(2)), 'and what is held there is found');
   assert.ok(started('/dev/c/lun') > 0);
 });
 
@@ -271,13 +299,14 @@ test('a freed place goes to the oldest command that may have it', () => {
   assert.deepEqual(step(ran(7)), ['answer 7', 'leaveDevice 7', 'open 101']);
 });
 
-test('a full queue refuses everything but releases, which no client would ask for again', () => {
+test('a full queue refuses all but releases, which no client asks for again, and recoveries', () => {
   const { arrives, step } = machine(1);
   let id = 10;
   while (step(arrives(++id, acquire(id))).length > 0);
   for (let queued = 1; queued < MAX_QUEUED; queued++) step(arrives(++id, acquire(id)));
   assert.deepEqual(step(arrives(++id, acquire(id))), [`answer ${id} errno 11`]);
   assert.deepEqual(step(arrives(1, release(1))), ['open 1']);
+  assert.deepEqual(step(arrives(2, recover(1))), ['open 2']);
 });
 
 test('an event for a job in another phase is a broken invariant', () => {

@@ -11,7 +11,10 @@ import type { AreaAddress, LeaseCommand, LeaseCommandResult } from './messages.t
 
 /** Procedures under way at once; each may hold an area's memory. */
 export const MAX_RUNNING = 64;
-/** Releases come on top of it: there are no more of them than leases held. */
+/**
+ * Releases come on top of it, of which there are no more than leases held, and recoveries, of which
+ * the front has at most 64 under way.
+ */
 export const MAX_QUEUED = 2048;
 
 /** One command of the front, from its arrival until nothing of it is left to be done. */
@@ -45,8 +48,8 @@ export interface Jobs {
   readonly queue: Job[];
   /** Areas on which earlier commands still have something to finish, and who waits for that. */
   readonly unfinished: Map<string, { readonly by: Set<Job>; readonly waiting: Job[] }>;
-  /** Areas with a release that is not answered yet. */
-  readonly releasing: Set<string>;
+  /** Areas with a release or a recovery that is not answered yet. */
+  readonly closed: Set<string>;
   /** By paths that hang together: a hung device has no more of them than it leaves for others. */
   readonly places: Share<string>;
   /** Commands on a resource index that have come, with what they left to be done. */
@@ -84,7 +87,14 @@ export type JobEvent =
 
 /** What the program is to do for its commands, in this order. */
 export type JobEffect =
-  | { readonly kind: 'answer'; readonly id: number; readonly result: LeaseCommandResult }
+  /** `leftWork`: `tellFinished` follows. */
+  | {
+      readonly kind: 'answer';
+      readonly id: number;
+      readonly result: LeaseCommandResult;
+      readonly leftWork: boolean;
+    }
+  | { readonly kind: 'tellFinished'; readonly id: number }
   /** Answered by `opened` or `notOpened`. */
   | { readonly kind: 'open'; readonly job: Job }
   /** Its procedure may begin, on the device that was opened for it. Answered by `ran`. */
@@ -101,7 +111,7 @@ export function newJobs(holds: Holds): Jobs {
     byId: new Map(),
     queue: [],
     unfinished: new Map(),
-    releasing: new Set(),
+    closed: new Set(),
     places: new Share(MAX_RUNNING),
     onIndex: 0,
     isRefusing: false,
@@ -169,13 +179,13 @@ function arrived(jobs: Jobs, event: Extract<JobEvent, { kind: 'arrived' }>): voi
   const { id, command, place, deviceId } = event;
   assert(!jobs.byId.has(id), 'a command has an id of its own');
   if (place === null) {
-    jobs.effects.push({ kind: 'answer', id, result: noSuchHold(command) });
+    jobs.effects.push({ kind: 'answer', id, result: noSuchHold(command), leftWork: false });
     return;
   }
   // No client asks again for a release that was refused: the lease would be held for ever.
-  if (jobs.queue.length >= MAX_QUEUED && command.op !== 'release') {
+  if (jobs.queue.length >= MAX_QUEUED && !comesOnTop(command)) {
     const result = again('lease command queue', { queued: MAX_QUEUED });
-    jobs.effects.push({ kind: 'answer', id, result });
+    jobs.effects.push({ kind: 'answer', id, result, leftWork: false });
     return;
   }
   const job: Job = {
@@ -190,11 +200,11 @@ function arrived(jobs: Jobs, event: Extract<JobEvent, { kind: 'arrived' }>): voi
     wasCancelled: false,
     hasPlace: false,
   };
-  if (isBeingReleased(jobs, job)) answer(jobs, job, BEING_RELEASED);
+  if (isClosed(jobs, job)) answer(jobs, job, CLOSED);
   else if (jobs.onIndex > 0 && takesIndexLease(command)) {
     answer(jobs, job, again('acquire of an index lease in use here', {}));
   } else {
-    if (command.op === 'release') jobs.releasing.add(job.area);
+    if (comesOnTop(command)) jobs.closed.add(job.area);
     if (command.op === 'index') jobs.onIndex++; // now: its device may be long in opening
     jobs.byId.set(id, job);
     enqueue(jobs, job);
@@ -215,8 +225,8 @@ function enqueue(jobs: Jobs, job: Job): void {
  * What clients know of a resource still being released (spec 20 §4). By a new name it can be had
  * before its release is done, whose repetitions would go over what the acquire writes.
  */
-function isBeingReleased(jobs: Jobs, { command, area }: Job): boolean {
-  return command.op === 'acquire' && (jobs.unfinished.has(area) || jobs.releasing.has(area));
+function isClosed(jobs: Jobs, { command, area }: Job): boolean {
+  return command.op === 'acquire' && (jobs.unfinished.has(area) || jobs.closed.has(area));
 }
 
 function startNext(jobs: Jobs): void {
@@ -231,16 +241,23 @@ function startNext(jobs: Jobs): void {
   }
 }
 
-/** A release frees others: it never waits behind requests that wait for an owner to die. */
 function mayStart(jobs: Jobs, { command, group }: Job): boolean {
-  return command.op === 'release' || jobs.places.fits(group);
+  return comesOnTop(command) || jobs.places.fits(group);
+}
+
+/**
+ * A release frees others, and a recovery says what is held: neither waits behind requests that wait
+ * for an owner to die. Meanwhile the area is closed to acquires.
+ */
+function comesOnTop({ op }: LeaseCommand): boolean {
+  return op === 'release' || op === 'recover';
 }
 
 function opened(jobs: Jobs, job: Job, deviceId: string): void {
   isOn(jobs, job, deviceId);
-  if (isBeingReleased(jobs, job)) {
+  if (isClosed(jobs, job)) {
     jobs.effects.push({ kind: 'leaveDevice', job });
-    answer(jobs, job, BEING_RELEASED);
+    answer(jobs, job, CLOSED);
     end(jobs, job);
     return;
   }
@@ -252,7 +269,7 @@ function opened(jobs: Jobs, job: Job, deviceId: string): void {
 function isOn(jobs: Jobs, job: Job, deviceId: string): void {
   const area = areaKey(deviceId, job.offset);
   if (area === job.area) return;
-  if (job.command.op === 'release' && jobs.releasing.delete(job.area)) jobs.releasing.add(area);
+  if (comesOnTop(job.command) && jobs.closed.delete(job.area)) jobs.closed.add(area);
   job.area = area;
 }
 
@@ -269,7 +286,7 @@ function ran(jobs: Jobs, job: Job, event: Extract<JobEvent, { kind: 'ran' }>): v
     if (unfinished !== undefined) unfinished.by.add(job);
     else jobs.unfinished.set(job.area, { by: new Set([job]), waiting: [] });
   }
-  answer(jobs, job, event.result);
+  answer(jobs, job, event.result, event.leftWork);
   if (event.leftWork) jobs.effects.push({ kind: 'finish', job });
   else {
     jobs.effects.push({ kind: 'leaveDevice', job });
@@ -286,6 +303,7 @@ function finished(jobs: Jobs, job: Job): void {
     for (const waiting of unfinished.waiting) waiting.phase = 'queued';
     jobs.queue.unshift(...unfinished.waiting);
   }
+  jobs.effects.push({ kind: 'tellFinished', id: job.id });
   jobs.effects.push({ kind: 'leaveDevice', job });
   end(jobs, job);
 }
@@ -299,12 +317,10 @@ function end(jobs: Jobs, job: Job): void {
   startNext(jobs);
 }
 
-function answer(jobs: Jobs, job: Job, result: LeaseCommandResult): void {
-  if (job.command.op === 'release') {
-    jobs.releasing.delete(job.area);
-    dropHold(jobs.holds, job.command.hold);
-  }
-  jobs.effects.push({ kind: 'answer', id: job.id, result });
+function answer(jobs: Jobs, job: Job, result: LeaseCommandResult, leftWork = false): void {
+  if (comesOnTop(job.command)) jobs.closed.delete(job.area);
+  if (job.command.op === 'release') dropHold(jobs.holds, job.command.hold);
+  jobs.effects.push({ kind: 'answer', id: job.id, result, leftWork });
 }
 
 /** Ours already while we work on the index: a second procedure would write the same block. */
@@ -320,4 +336,4 @@ function noSuchHold(command: LeaseCommand): LeaseCommandResult {
   return refused(errnoError(ERRNO.ENOENT, command.op, { reason: 'no such hold' }));
 }
 
-const BEING_RELEASED = again('acquire, still being released', {});
+const CLOSED = again('acquire, still being released or recovered', {});

@@ -67,6 +67,7 @@ export function released(block: Dblock): Dblock {
   return { ...block, flags: block.flags | DBLOCK_FLAGS.RELEASED };
 }
 
-function isBallotOf(hostId: number, mbal: bigint, { maxHosts }: Geometry): boolean {
+/** Whether a ballot number is one of that host. */
+export function isBallotOf(hostId: number, mbal: bigint, { maxHosts }: Geometry): boolean {
   return mbal > 0n && mbal % BigInt(maxHosts) === BigInt(hostId % maxHosts);
 }

@@ -62,6 +62,21 @@ export function* readArea(
   place: Place,
   guess: AreaGuess,
 ): Steps<Result<Area, LeaseError>> {
+  const read = yield* readAreaAsIs(member, place, guess);
+  if (!read.ok) return read;
+  const sound = allSound(read.value.blocks, 'paxos area read');
+  return sound.ok ? read : sound;
+}
+
+/**
+ * As `readArea`, with blocks that are damaged.
+ * @returns LEADER_* as verified, AIO_TIMEOUT, ERRNO
+ */
+export function* readAreaAsIs(
+  member: Member,
+  place: Place,
+  guess: AreaGuess,
+): Steps<Result<Area, LeaseError>> {
   const known = guess.known === true ? (member.knownHosts?.() ?? 0) : 0;
   const limit = known === 0 ? Number.POSITIVE_INFINITY : Math.max(known, member.hostId);
   const length = bytesFor(guess.geometry, Math.min(guess.numHosts, limit));
@@ -87,11 +102,10 @@ export function* readArea(
   const part = takingPart(member, geometry, toSafeNumber(leader.value.numHosts, 'numHosts'));
   const wanted = Math.min(part, limit);
   if (geometry.sectorSize !== guess.geometry.sectorSize || bytesFor(geometry, wanted) > length) {
-    return yield* readArea(member, place, { ...guess, geometry, numHosts: part });
+    return yield* readAreaAsIs(member, place, { ...guess, geometry, numHosts: part });
   }
   const blocks = scanBlocks(bytes, geometry, wanted);
-  const sound = allSound(blocks, 'paxos area read');
-  return sound.ok ? ok({ nowMs, leader: leader.value, geometry, blocks }) : sound;
+  return ok({ nowMs, leader: leader.value, geometry, blocks });
 }
 
 /** @returns DBLOCK_CHECKSUM for the first damaged block (spec 10 §4.6) */

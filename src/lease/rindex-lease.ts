@@ -1,12 +1,14 @@
-import { fail, type Result } from '../base/result.ts';
+import { fail, ok, type Result } from '../base/result.ts';
 import { INDEX_LEASE_NAME } from '../format/resource-index.ts';
 import { settle, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
-import type { Member } from './member.ts';
+import type { Member, Place } from './member.ts';
 import { paxosAcquire } from './paxos-acquire.ts';
+import type { AreaGuess } from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import { paxosRelease } from './paxos-release.ts';
+import { recoverLease } from './recover.ts';
 import type { IndexPlace, IndexShape } from './rindex-area.ts';
 import type { Steps } from './steps.ts';
 
@@ -28,24 +30,43 @@ export function* withIndexLease<T>(
 ): Steps<Result<T, LeaseError>> {
   const touched: Touched = [];
   if (member === null) return yield* act(touched);
-  const { geometry } = shape;
-  const lease = {
-    path: place.path,
-    offset: place.offset + geometry.areaBytes,
-    resourceName: INDEX_LEASE_NAME,
-  };
-  const got = yield* paxosAcquire(member, lease, {
+  const got = yield* paxosAcquire(member, leaseOf(place, shape), {
     shared: false,
     ownerNowait: true, // an index is wanted now or not at all, as in C
     wantedLver: null,
     newNumHosts: null,
-    guess: { geometry, numHosts: geometry.maxHosts },
+    guess: guessOf(shape),
   });
   if (!got.ok) return fail(got.error.error);
   const result = yield* act(touched);
   if (result.ok || (yield* allSettled(member, touched))) yield* release(member, got.value);
   else member.finishLater?.(() => releaseLater(member, got.value, touched));
   return result; // of `act`, also where the lease could not be released yet
+}
+
+/**
+ * Takes back the lease of an index where an earlier process of this membership may have died with
+ * it. What that one had written is settled first.
+ * @returns as `recoverLease`
+ */
+export function* recoverIndexLease(
+  member: Member,
+  place: IndexPlace,
+  shape: IndexShape,
+): Steps<Result<null, LeaseError>> {
+  const known = { mode: 'none', lver: null, begun: 'nothing' } as const;
+  const guess = guessOf(shape);
+  const found = yield* recoverLease(member, leaseOf(place, shape), { known, guess });
+  return found.ok ? ok(null) : found;
+}
+
+function leaseOf(place: IndexPlace, { geometry }: IndexShape): Place {
+  const { path, offset } = place;
+  return { path, offset: offset + geometry.areaBytes, resourceName: INDEX_LEASE_NAME };
+}
+
+function guessOf({ geometry }: IndexShape): AreaGuess {
+  return { geometry, numHosts: geometry.maxHosts };
 }
 
 function* release(member: Member, hold: PaxosHold): Steps<void> {

@@ -27,7 +27,7 @@ import {
   readIndexShape,
   resourceOffset,
 } from './rindex-area.ts';
-import { type Touched, withIndexLease } from './rindex-lease.ts';
+import { recoverIndexLease, type Touched, withIndexLease } from './rindex-lease.ts';
 import type { Steps } from './steps.ts';
 
 /**
@@ -273,6 +273,21 @@ export function* rebuildIndex(
     const wrote = yield* writeSpan({ disk: 'resource', offset: place.offset, timeoutMs }, area);
     return wrote.outcome === 'done' ? ok(NOWHERE) : fail(ioError(wrote, 'index rebuild'));
   });
+}
+
+/**
+ * Takes back what a create, delete, update or rebuild of this membership left that was cut: its
+ * hold of the index. What it had begun is not gone on with; it is as after a crash of its host.
+ * @returns NOWHERE; RINDEX_*; AIO_TIMEOUT or ERRNO: to be asked again
+ */
+export function* recoverIndex(
+  member: Member,
+  place: IndexPlace,
+): Steps<Result<NamedPlace, LeaseError>> {
+  const shape = yield* readIndexShape(place);
+  if (!shape.ok) return shape;
+  const taken = yield* recoverIndexLease(member, place, shape.value);
+  return taken.ok ? ok(NOWHERE) : taken;
 }
 
 /** Fills a new index area. Any error but the device's end refuses: a lease would be forgotten. */

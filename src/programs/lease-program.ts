@@ -111,8 +111,14 @@ export class LeaseProgram {
 
   #apply(effect: JobEffect): void {
     switch (effect.kind) {
-      case 'answer':
-        this.#parts.send({ kind: 'ran', id: effect.id, result: effect.result });
+      case 'answer': {
+        const { id, result } = effect;
+        if (effect.leftWork) this.#parts.send({ kind: 'ran', id, result, unfinished: true });
+        else this.#parts.send({ kind: 'ran', id, result });
+        return;
+      }
+      case 'tellFinished':
+        this.#parts.send({ kind: 'finished', id: effect.id });
         return;
       case 'open':
         this.#open(effect.job);

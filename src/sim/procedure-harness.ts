@@ -100,6 +100,8 @@ export class HarnessHost {
   diedMs: number | null = null;
   /** Its membership is over: no write may start. */
   ended = false;
+  /** Writes that its process before was refused may land, at any sector. */
+  isUnsure = false;
   /** Decides the next writes; a write that it does not name is done. */
   fate: (write: Readonly<Effect & { op: 'write' }>) => WriteFate = () => 'done';
   /** Decides the next reads: one that fails is answered as a write would be. */
@@ -287,6 +289,7 @@ export class HarnessHost {
   }
 
   #isUnderWay(disk: DiskRole, offset: number, length: number): boolean {
+    if (this.isUnsure) return true;
     return this.#late.some(
       (sent) =>
         sent.disk === disk &&
