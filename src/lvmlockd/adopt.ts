@@ -1,4 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
+import { isInUse } from './lockspace-phase.ts';
 import type { VgPlace } from './managers/manager.ts';
 import type { DaemonState } from './state.ts';
 
@@ -8,7 +9,7 @@ import type { DaemonState } from './state.ts';
  */
 export function adoptText(state: DaemonState): ByteString | null {
   const joined = state.lockspaces.filter(
-    ({ phase, manager }) => phase === 'running' && manager.traits.adoptsLocks,
+    ({ phase, manager }) => isInUse(phase) && manager.traits.adoptsLocks,
   );
   if (joined.length === 0) return null;
   const lines = [`lvmlockd adopt_version 1.0 pid 0 updates ${state.lvGrants}`];

@@ -65,7 +65,7 @@ test('after a crash every joined lockspace is adopted, with the facts of the ado
   const adoptFile = `lvmlockd adopt_version 1.0 pid 5\nVG: uuid-of-a a sanlock 1.0.0:lvmlock\n`;
   const harness = new Harness({ adoptFile, found: [{ ...vg, vgUuid: '', hostId: 7 }] });
   const [adopted] = harness.state.lockspaces;
-  assert.equal(adopted?.phase, 'running');
+  assert.equal(adopted?.phase.kind, 'running');
   assert.equal(adopted?.vg.vgUuid, 'uuid-of-a');
   assert.equal(adopted?.hostId, 7);
   harness.open(1);

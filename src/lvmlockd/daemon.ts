@@ -10,6 +10,7 @@ import {
   parseRequest,
 } from '../wire/lvmlockd/requests.ts';
 import { adoptText, readAdoptText } from './adopt.ts';
+import { beginAttempts } from './attach-locks.ts';
 import { type DumpForm, dumpState } from './dump.ts';
 import { chooseGlType } from './global-lock.ts';
 import { beginHandOver, forgetHandOver, isHeldBack, settleHandOver } from './hand-over.ts';
@@ -21,12 +22,14 @@ import {
   requestUpdate,
 } from './lock-requests.ts';
 import { settleWaiters } from './lockspace-end.ts';
+import { isInUse, phaseDueMs } from './lockspace-phase.ts';
 import { adoptSpaces, startVg } from './lockspace-start.ts';
 import { isManaged } from './managers/registry.ts';
+import { changePhase, sessionLost } from './reattach.ts';
 import { reply, replyInit, replyQuery } from './replies.ts';
 import { nextDueMs } from './resource.ts';
 import { advanceResource, undoGrant } from './resource-effects.ts';
-import { type DaemonState, type Effect, hasLocks, log } from './state.ts';
+import { type DaemonState, type Effect, log } from './state.ts';
 import { isPresent } from './task-owner.ts';
 import { type EndSignal, terminate } from './terminate.ts';
 import { initLv, initVg, refreshLv, renameFinal, runningLm, stopAll } from './vg-work.ts';
@@ -72,6 +75,7 @@ export function stepDaemon(
   if (state.quitting || state.stopAllWaiters.length > 0 || state.startWaiters.length > 0) {
     settleWaiters(state);
   }
+  beginAttempts(state);
   settleHandOver(state, requestLock);
   return state.effects;
 }
@@ -79,11 +83,12 @@ export function stepDaemon(
 /** When the next `tick` is due; null: no request waits for a time. */
 export function nextTickMs(state: DaemonState): number | null {
   let next: number | null = state.handOver?.untilMs ?? null;
+  const sooner = (dueMs: number | null) => {
+    if (dueMs !== null && (next === null || dueMs < next)) next = dueMs;
+  };
   for (const lockspace of state.lockspaces) {
-    for (const resource of lockspace.resources) {
-      const dueMs = nextDueMs(resource);
-      if (dueMs !== null && (next === null || dueMs < next)) next = dueMs;
-    }
+    sooner(phaseDueMs(lockspace.phase));
+    for (const resource of lockspace.resources) sooner(nextDueMs(resource));
   }
   return next;
 }
@@ -109,7 +114,7 @@ function handle(state: DaemonState, event: DaemonEvent): void {
       taskDone(state, event.taskId, event.outcome);
       return;
     case 'sessionLost':
-      sessionLost(state, event.session);
+      sessionEnded(state, event.session);
       return;
     case 'tick':
       tick(state);
@@ -308,6 +313,10 @@ function clientClosed(state: DaemonState, clientId: number): void {
     const at = waiters.findIndex((one) => one.clientId === clientId);
     if (at >= 0) waiters.splice(at, 1);
   }
+  for (const { onHold } of state.lockspaces) {
+    const waits = onHold.findIndex((one) => one.clientId === clientId);
+    if (waits >= 0) onHold.splice(waits, 1);
+  }
   if (client === undefined || !client.hasLocked) return;
   for (const lockspace of [...state.lockspaces]) {
     for (const resource of [...lockspace.resources]) {
@@ -327,7 +336,7 @@ function replyLost(state: DaemonState, clientId: number): void {
   if (grant === null) return;
   const lockspace = state.lockspaces.find((one) => one.id === grant.lockspaceId);
   const resource = lockspace?.resources.find((one) => one.ref.name === grant.resource);
-  if (lockspace === undefined || resource === undefined || lockspace.phase !== 'running') return;
+  if (lockspace === undefined || resource === undefined || !isInUse(lockspace.phase)) return;
   undoGrant(state, lockspace, resource, clientId);
 }
 
@@ -338,20 +347,17 @@ function taskDone(state: DaemonState, taskId: number, outcome: unknown): void {
   if (isPresent(state, task.owner)) task.resume(outcome);
 }
 
-function sessionLost(state: DaemonState, session: number): void {
+function sessionEnded(state: DaemonState, session: number): void {
   const lockspace = state.lockspaces.find((one) => one.id === session);
-  if (lockspace === undefined) return;
-  lockspace.managerLost = true;
-  // Without locks, lvmlockd is not in the file of holders of that sanlock.
-  if (hasLocks(lockspace)) state.lostSpaces.add(lockspace.vg.vgName);
-  const { vg } = lockspace;
-  const { lockType } = lockspace.manager;
-  const advice = `deactivate the LVs of this VG, then lvmlockctl --drop ${vg.vgName}`;
-  log(state, 'error', 'manager.lost', { vg: vg.vgName, lockType, advice });
+  if (lockspace !== undefined) sessionLost(state, lockspace);
 }
 
 function tick(state: DaemonState): void {
   for (const lockspace of [...state.lockspaces]) {
+    const phaseMs = phaseDueMs(lockspace.phase);
+    if (phaseMs !== null && phaseMs <= state.nowMs) {
+      changePhase(state, lockspace, { kind: 'tick' });
+    }
     for (const resource of [...lockspace.resources]) {
       const dueMs = nextDueMs(resource);
       if (dueMs === null || dueMs > state.nowMs) continue;

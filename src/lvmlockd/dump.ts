@@ -2,8 +2,10 @@ import type { ByteString } from '../base/bytes.ts';
 import { MIB } from '../base/units.ts';
 import { DUMP_FLAGS, LD_OP, OP_NAMES } from '../wire/lvmlockd/numbers.ts';
 import type { LockType } from '../wire/lvmlockd/requests.ts';
+import { isJoined } from './lockspace-phase.ts';
 import type { Action, Resource } from './resource.ts';
 import type { Client, DaemonState, Lockspace } from './state.ts';
+import type { Waiter } from './waiter.ts';
 
 /** `lvmlockctl -i` of 2.03.16 keeps clients in an array of 100 without a bound check. */
 const MAX_CLIENTS = 100;
@@ -26,7 +28,7 @@ export function dumpState(state: DaemonState, form: DumpForm): ByteString {
   }
   for (const lockspace of state.lockspaces) {
     lines.push(lockspaceLine(lockspace, form));
-    for (const { clientId, request } of lockspace.stop?.waiters ?? []) {
+    for (const { clientId, request } of waitersOf(lockspace)) {
       const { lockType } = lockspace.manager;
       const from = { clientId, op: request.op, scope: 'vg', lockType };
       lines.push(`info=ls_action ${actionText(from, form)}`);
@@ -43,6 +45,10 @@ export function dumpState(state: DaemonState, form: DumpForm): ByteString {
   return text;
 }
 
+function waitersOf({ phase }: Lockspace): readonly Waiter[] {
+  return phase.kind === 'stopping' && !phase.isLeaving ? phase.order.waiters : [];
+}
+
 /** C keeps pools of records; we have none. */
 const STRUCTS =
   'info=structs unused_action_count=0 unused_client_count=0 ' +
@@ -55,16 +61,16 @@ function clientLine(client: Client, poll: number): ByteString {
 
 function lockspaceLine(lockspace: Lockspace, form: DumpForm): ByteString {
   const { vg, phase, hostId } = lockspace;
-  const isJoined = phase === 'running' || phase === 'stopping';
+  const stop = phase.kind === 'stopping' ? phase : null;
   return [
     `info=ls ls_name=${orDot(lockspace.name)} vg_name=${orDot(vg.vgName)}`,
     `vg_uuid=${orDot(vg.vgUuid)}${form === 'old' ? ' vg_sysid=.' : ''}`,
     `vg_args=${orDot(vg.vgLockArgs)} lm_type=${lockspace.manager.lockType} host_id=${hostId}`,
     ...(form === 'old' ? [] : ['generation=0']),
-    `create_fail=0 create_done=${bit(isJoined)}`,
-    `thread_work=0 thread_stop=${bit(phase === 'stopping')} thread_done=0`,
-    `kill_vg=${bit(lockspace.killed)}`,
-    form === 'old' ? `drop_vg=${bit(lockspace.dropped)}` : 'fence_pr=0 no_timeout=0',
+    `create_fail=0 create_done=${bit(isJoined(phase))}`,
+    `thread_work=0 thread_stop=${bit(stop !== null)} thread_done=0`,
+    `kill_vg=${bit((stop?.before ?? phase.kind) === 'killed')}`,
+    form === 'old' ? `drop_vg=${bit(stop?.order.dropAll ?? false)}` : 'fence_pr=0 no_timeout=0',
     `sanlock_gl_enabled=${bit(lockspace.glEnabled)}`,
   ].join(' ');
 }

@@ -1,7 +1,9 @@
 import type { ManagedLockType } from '../wire/lvmlockd/requests.ts';
+import { isInUse } from './lockspace-phase.ts';
 import { findRunning } from './running-managers.ts';
-import { type DaemonState, type Lockspace, log, run, type Waiter } from './state.ts';
+import { type DaemonState, type Lockspace, log, run } from './state.ts';
 import { ofClient } from './task-owner.ts';
+import type { Waiter } from './waiter.ts';
 
 /** Which lockspace carries the global lock (spec 30 §6). */
 
@@ -69,13 +71,13 @@ function knownHolder(state: DaemonState): Lockspace | null {
 /** Reads the global lock slot of every joined lockspace once. */
 function searchGl(state: DaemonState, to: Waiter, then: () => void): void {
   const joined = state.lockspaces.filter(
-    ({ phase, manager }) => phase === 'running' && manager.traits.globalLock === 'inVg',
+    ({ phase, manager }) => isInUse(phase) && manager.traits.globalLock === 'inVg',
   );
   let left = joined.length;
   if (left === 0) then();
   for (const lockspace of joined) {
     run(state, ofClient(to), lockspace.space.readGl(), (enabled) => {
-      if (lockspace.phase === 'running') noteGl(state, lockspace, enabled);
+      if (isInUse(lockspace.phase)) noteGl(state, lockspace, enabled);
       left -= 1;
       if (left === 0) then();
     });

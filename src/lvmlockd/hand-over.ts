@@ -1,7 +1,8 @@
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import { helloReply, type LockRequest } from '../wire/lvmlockd/requests.ts';
 import { adoptText } from './adopt.ts';
-import { type DaemonState, type HandOver, log, type Waiter } from './state.ts';
+import { type DaemonState, type HandOver, log } from './state.ts';
+import type { Waiter } from './waiter.ts';
 
 /**
  * The end for a successor: the locks of LVs stay in the lock manager as orphans, and the adopt file

@@ -10,19 +10,14 @@ import type {
 } from '../wire/lvmlockd/requests.ts';
 import { withGlobal } from './global-lock.ts';
 import { beginStop } from './lockspace-end.ts';
+import { isInUse, isJoined } from './lockspace-phase.ts';
+import { changePhase, waitsAgain, waitsForManager } from './reattach.ts';
 import { reply, replyNoLockspace, replyQuery } from './replies.ts';
 import type { Action } from './resource.ts';
 import { advanceResource } from './resource-effects.ts';
-import {
-  type DaemonState,
-  hasLvLocks,
-  type Lockspace,
-  log,
-  resourceIn,
-  run,
-  type Waiter,
-} from './state.ts';
+import { type DaemonState, hasLvLocks, type Lockspace, log, resourceIn, run } from './state.ts';
 import { ofClient } from './task-owner.ts';
+import type { Waiter } from './waiter.ts';
 
 /** Requests that concern one running lockspace. */
 
@@ -55,6 +50,7 @@ function lockIn(
     replyNoLockspace(state, to);
     return;
   }
+  if (waitsForManager(lockspace, to.clientId, () => lockIn(state, to, request, lockspace))) return;
   const refused = refusal(lockspace, request);
   if (refused !== 0) {
     const lockType = isOtherType(lockspace, request)
@@ -100,26 +96,42 @@ function isOtherType(lockspace: Lockspace, request: SpaceRequest): boolean {
 /** 0, or why this lockspace cannot serve the request now (spec 30 §4.1). */
 function refusal(lockspace: Lockspace, request: SpaceRequest): number {
   if (isOtherType(lockspace, request)) return LD_RESULT.INVAL;
-  if (lockspace.phase === 'stopping') return LD_RESULT.STALE;
-  if (lockspace.phase !== 'running') return LD_RESULT.ESTARTING;
+  const { phase } = lockspace;
+  if (phase.kind === 'stopping') return LD_RESULT.STALE;
+  if (!isJoined(phase)) return LD_RESULT.ESTARTING;
   const { kind } = request;
   const isLocking = kind === 'lock' && request.mode !== 'un';
   const needsStorage = isLocking || kind === 'query' || kind === 'vgUpdate';
-  if (lockspace.killed && (needsStorage || REFUSED_AFTER_KILL.has(kind))) {
+  if (phase.kind === 'killed' && (needsStorage || REFUSED_AFTER_KILL.has(kind))) {
     return LD_RESULT.EVGKILLED;
   }
   // Without the lock manager nothing protects the locks granted before.
-  if (lockspace.managerLost && isLocking) return LD_RESULT.ELMERR;
+  if (phase.kind === 'detached' && isLocking) return LD_RESULT.ELMERR;
   return 0;
 }
 
-/** Finds the lockspace, or answers why not. */
-function usable(state: DaemonState, to: Waiter, request: SpaceRequest & { vgName: string }) {
+/** These are answered while the lock manager is away: they end something, or ask only us. */
+const WITHOUT_MANAGER: ReadonlySet<SpaceRequest['kind']> = new Set([
+  'query',
+  'killVg',
+  'dropVg',
+  'stopVg',
+]);
+
+/** Finds the lockspace, or answers why not, or has the request served `again` later. */
+function usable(
+  state: DaemonState,
+  to: Waiter,
+  request: SpaceRequest & { vgName: string },
+  again: () => void,
+): Lockspace | null {
   const lockspace = lockspaceOf(state, request.vgName);
   if (lockspace === null) {
     replyNoLockspace(state, to);
     return null;
   }
+  const waits = !WITHOUT_MANAGER.has(request.kind);
+  if (waits && waitsForManager(lockspace, to.clientId, again)) return null;
   const refused = refusal(lockspace, request);
   if (refused === 0) return lockspace;
   const lockType = isOtherType(lockspace, request) ? request.lockType : lockspace.manager.lockType;
@@ -129,7 +141,9 @@ function usable(state: DaemonState, to: Waiter, request: SpaceRequest & { vgName
 }
 
 export function requestUpdate(state: DaemonState, clientId: number, request: UpdateRequest): void {
-  const lockspace = usable(state, { clientId, request }, request);
+  const lockspace = usable(state, { clientId, request }, request, () =>
+    requestUpdate(state, clientId, request),
+  );
   if (lockspace === null) return;
   const resource = resourceIn(state, lockspace, { scope: 'vg', name: 'VGLK' });
   assert(resource !== null, 'the VG lock is made with its lockspace');
@@ -139,7 +153,8 @@ export function requestUpdate(state: DaemonState, clientId: number, request: Upd
 
 export function requestQuery(state: DaemonState, clientId: number, request: QueryRequest): void {
   const to = { clientId, request };
-  const lockspace = usable(state, to, request);
+  const again = () => requestQuery(state, clientId, request);
+  const lockspace = usable(state, to, request, again);
   if (lockspace === null) return;
   const name = resourceName(request);
   const resource = lockspace.resources.find((one) => one.ref.name === name);
@@ -150,7 +165,8 @@ export function requestQuery(state: DaemonState, clientId: number, request: Quer
 /** Needs a resource that has been locked before: it says where the lease is (spec 30 §4.4). */
 export function requestFreeLv(state: DaemonState, clientId: number, request: FreeLvRequest): void {
   const to = { clientId, request };
-  const lockspace = usable(state, to, request);
+  const again = () => requestFreeLv(state, clientId, request);
+  const lockspace = usable(state, to, request, again);
   if (lockspace === null) return;
   if (!lockspace.manager.traits.lvLeases) {
     reply(state, to, { result: 0, lockType: lockspace.manager.lockType });
@@ -171,7 +187,8 @@ export function requestOfVg(state: DaemonState, clientId: number, request: VgReq
     dropUnknown(state, to, request.vgName);
     return;
   }
-  const lockspace = usable(state, to, request);
+  const again = () => requestOfVg(state, clientId, request);
+  const lockspace = usable(state, to, request, again);
   if (lockspace === null) return;
   const { lockType } = lockspace.manager;
   switch (request.kind) {
@@ -183,7 +200,7 @@ export function requestOfVg(state: DaemonState, clientId: number, request: VgReq
       findFree(state, lockspace, to);
       break;
     case 'killVg':
-      lockspace.killed = true;
+      changePhase(state, lockspace, { kind: 'killed' });
       log(state, 'error', 'lockspace.killed', { vg: request.vgName });
       reply(state, to, { result: 0, lockType });
       break;
@@ -245,13 +262,17 @@ function dropUnknown(state: DaemonState, to: Waiter, vgName: ByteString): void {
   askNext();
 }
 
-function findFree(state: DaemonState, { manager, space }: Lockspace, to: Waiter): void {
+function findFree(state: DaemonState, lockspace: Lockspace, to: Waiter): void {
+  const { manager, space } = lockspace;
   const { lockType } = manager;
   if (!manager.traits.lvLeases) {
     reply(state, to, { result: 0, lockType });
     return;
   }
   run(state, ofClient(to), space.findFree(), (outcome) => {
+    const again = () => findFree(state, lockspace, to);
+    const isCut = outcome.interrupted === true;
+    if (isCut && waitsAgain(state, lockspace, to.clientId, again)) return;
     reply(state, to, { ...outcome, lockType });
   });
 }
@@ -266,7 +287,7 @@ function withoutOthers(
   run(state, ofClient(to), lockspace.space.otherHosts(), (hosts) => {
     const words = hosts.unknown ? ['HOSTS_UNKNOWN'] : [];
     if (hosts.result !== 0) reply(state, to, { ...hosts, lockType, words });
-    else if (lockspace.phase !== 'running') reply(state, to, { result: LD_RESULT.STALE, lockType });
+    else if (!isInUse(lockspace.phase)) reply(state, to, { result: LD_RESULT.STALE, lockType });
     else then();
   });
 }

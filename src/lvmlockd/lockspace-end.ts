@@ -1,18 +1,13 @@
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import { adoptText } from './adopt.ts';
 import { noteGone } from './global-lock.ts';
+import { isInUse, isJoined, type StopOrder } from './lockspace-phase.ts';
+import { changePhase } from './reattach.ts';
 import { reply } from './replies.ts';
 import { heldLock, newResource } from './resource.ts';
-import {
-  type DaemonState,
-  hasLocks,
-  type Lockspace,
-  log,
-  run,
-  type StopOrder,
-  type Waiter,
-} from './state.ts';
+import { type DaemonState, hasLocks, type Lockspace, log, run } from './state.ts';
 import { ofSpace } from './task-owner.ts';
+import type { Waiter } from './waiter.ts';
 
 /** Stops a lockspace: no new requests, queued ones cancelled, then everything is released. */
 export function beginStop(
@@ -26,10 +21,8 @@ export function beginStop(
     dropAll: how.dropAll ?? false,
     waiters,
   };
-  lockspace.phase = 'stopping';
-  lockspace.stop = order;
-  lockspace.dropped ||= order.dropAll;
   log(state, 'info', 'lockspace.stopping', { vg: lockspace.vg.vgName });
+  changePhase(state, lockspace, { kind: 'stop', order });
   const { lockType } = lockspace.manager;
   for (const resource of lockspace.resources) {
     for (const action of resource.actions.splice(0)) {
@@ -44,10 +37,12 @@ export function beginStop(
 
 /** Leaves once the lock manager has nothing under way for any resource. */
 export function continueStop(state: DaemonState, lockspace: Lockspace): void {
-  const { stop, resources, space } = lockspace;
-  if (stop === null || resources.some((r) => r.running !== null)) return;
-  lockspace.stop = null; // only once; the waiters are kept below
+  const { phase, resources, space } = lockspace;
+  if (phase.kind !== 'stopping' || phase.isLeaving || lockspace.attempt === 'underWay') return;
+  if (resources.some((r) => r.running !== null)) return;
+  changePhase(state, lockspace, { kind: 'leaving' });
   const held = resources.flatMap((r) => heldLock(r) ?? []);
+  const stop = phase.order;
   const { dropAll, removeVg } = stop;
   const carriedGl = lockspace.glEnabled;
   run(
@@ -83,7 +78,7 @@ function notStopped(
   stop: StopOrder,
   result: number,
 ): void {
-  lockspace.phase = 'running';
+  changePhase(state, lockspace, { kind: 'stays' });
   for (const [index, resource] of lockspace.resources.entries()) {
     lockspace.resources[index] = { ...newResource(resource.ref), version: resource.version };
   }
@@ -103,10 +98,7 @@ export function gone(state: DaemonState, lockspace: Lockspace): void {
 
 /** Answers the clients that wait for starts and stops, and ends the daemon when it is to end. */
 export function settleWaiters(state: DaemonState): void {
-  const starting = state.lockspaces.some(
-    ({ phase }) => phase === 'preparing' || phase === 'joining',
-  );
-  if (!starting) {
+  if (state.lockspaces.every(({ phase }) => isJoined(phase))) {
     for (const one of state.startWaiters.splice(0)) {
       const client = state.clients.get(one.clientId);
       reply(state, one, { result: client?.startFailure ?? 0 });
@@ -134,7 +126,7 @@ export function settleWaiters(state: DaemonState): void {
 /** Stops every lockspace without locks, or with `force` every one. */
 export function stopFree(state: DaemonState, force: boolean): void {
   for (const lockspace of [...state.lockspaces]) {
-    if (lockspace.phase !== 'running') continue;
+    if (!isInUse(lockspace.phase)) continue;
     if (force || !hasLocks(lockspace)) beginStop(state, lockspace, {});
   }
 }

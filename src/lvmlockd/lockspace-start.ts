@@ -4,8 +4,10 @@ import type { StartRequest } from '../wire/lvmlockd/requests.ts';
 import { adoptText, type RememberedVgs } from './adopt.ts';
 import { chooseGlType, noteGl } from './global-lock.ts';
 import { gone, settleWaiters } from './lockspace-end.ts';
+import { isJoined } from './lockspace-phase.ts';
 import type { AdoptedLock, FoundSpace, LockManager } from './managers/manager.ts';
 import { isManaged } from './managers/registry.ts';
+import { changePhase } from './reattach.ts';
 import { reply } from './replies.ts';
 import { type DaemonState, type Lockspace, log, resourceIn, run } from './state.ts';
 import { OF_DAEMON, ofSpace } from './task-owner.ts';
@@ -48,8 +50,8 @@ export function startVg(state: DaemonState, clientId: number, request: StartRequ
 }
 
 function startedResult(existing: Lockspace, clientId: number): number {
-  if (existing.phase === 'stopping') return LD_RESULT.AGAIN;
-  if (existing.phase === 'running') return LD_RESULT.EXIST;
+  if (existing.phase.kind === 'stopping') return LD_RESULT.AGAIN;
+  if (isJoined(existing.phase)) return LD_RESULT.EXIST;
   existing.starters.push(clientId);
   return LD_RESULT.ESTARTING;
 }
@@ -71,14 +73,12 @@ function addLockspace(state: DaemonState, manager: LockManager, vg: FoundSpace):
     manager,
     hostId,
     space: manager.open({ vgName, vgUuid, vgLockArgs }, id),
-    phase: 'preparing',
-    stop: null,
+    phase: { kind: 'preparing', isSessionLost: false },
     resources: [],
-    killed: false,
-    dropped: false,
+    onHold: [],
+    attempt: 'none',
     glEnabled: false,
     glExpected: false,
-    managerLost: false,
     starters: [],
   };
   resourceIn(state, lockspace, { scope: 'vg', name: 'VGLK' });
@@ -101,14 +101,14 @@ function prepare(
       abandon(state, lockspace);
       return;
     }
-    lockspace.phase = 'joining';
+    changePhase(state, lockspace, { kind: 'prepared' });
     lockspace.glExpected = prepared.glEnabled;
     run(state, ofSpace(lockspace), space.join(adopt), (joined) => {
       if (joined.result !== 0) {
         failedJoin(state, lockspace, joined.result);
         return;
       }
-      lockspace.phase = 'running';
+      changePhase(state, lockspace, { kind: 'joined' });
       state.lostSpaces.delete(vg.vgName);
       lockspace.glExpected = false;
       if (prepared.glEnabled) noteGl(state, lockspace, true);

@@ -1,7 +1,9 @@
 import { LD_FLAG, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import { initReply, type LockType, normalReply, queryReply } from '../wire/lvmlockd/requests.ts';
+import { isJoined } from './lockspace-phase.ts';
 import { findRunning } from './running-managers.ts';
-import type { DaemonState, Lockspace, Waiter } from './state.ts';
+import type { DaemonState, Lockspace } from './state.ts';
+import type { Waiter } from './waiter.ts';
 
 /** Answers a request; a client that is gone gets nothing. */
 export function reply(
@@ -95,9 +97,5 @@ export function duplicateWords(state: DaemonState, lockspace: Lockspace): readon
 }
 
 export function hasDuplicateGl(state: DaemonState): boolean {
-  return state.lockspaces.filter((one) => one.glEnabled && isJoined(one)).length > 1;
-}
-
-function isJoined(lockspace: Lockspace): boolean {
-  return lockspace.phase === 'running' || lockspace.phase === 'stopping';
+  return state.lockspaces.filter((one) => one.glEnabled && isJoined(one.phase)).length > 1;
 }

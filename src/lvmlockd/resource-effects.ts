@@ -3,7 +3,8 @@ import { LD_OP, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { LockRequest } from '../wire/lvmlockd/requests.ts';
 import { noteGl } from './global-lock.ts';
 import { continueStop } from './lockspace-end.ts';
-import type { LockOutcome, Outcome } from './managers/manager.ts';
+import { both, type LockOutcome, type Outcome } from './managers/manager.ts';
+import { putOnHold, sessionLost } from './reattach.ts';
 import { duplicateWords, hasDuplicateGl, reply } from './replies.ts';
 import {
   type Action,
@@ -35,18 +36,59 @@ export function advanceResource(
   if (resource.running === null) continueStop(state, lockspace);
 }
 
+type Managed = Exclude<ResourceEffect, { kind: 'answer' }>;
+
+/** Asks the lock manager; while it is gone, or when it goes, that waits (lockspace-phase.ts). */
 function manage(
   state: DaemonState,
   lockspace: Lockspace,
   resource: Resource,
-  effect: Exclude<ResourceEffect, { kind: 'answer' }>,
+  effect: Managed,
 ): void {
+  const finish = (outcome: Outcome | LockOutcome) => {
+    advanceResource(state, lockspace, resource, { kind: 'managed', outcome });
+  };
+  const { running } = resource;
+  const wait = (failure: Outcome | LockOutcome) => {
+    // A conversion of a lock that was lost meanwhile has been answered.
+    const ifWanted = (then: () => void) => () => {
+      if (resource.running === running) then();
+    };
+    putOnHold(lockspace, {
+      clientId: null,
+      again: ifWanted(() => manage(state, lockspace, resource, effect)),
+      fail: ifWanted(() => finish(failure)),
+    });
+  };
+  if (lockspace.phase.kind === 'reattaching') {
+    wait(GONE);
+    return;
+  }
+  const done = (outcome: Outcome | LockOutcome) => {
+    const { kind } = lockspace.phase;
+    if (outcome.interrupted !== true || (kind !== 'running' && kind !== 'reattaching')) {
+      finish(outcome);
+      return;
+    }
+    wait(outcome);
+    if (kind === 'running') sessionLost(state, lockspace);
+  };
+  ask(state, lockspace, resource, { effect, done });
+}
+
+/** Not asked: the lock manager did not come back. */
+const GONE: Outcome = both(LD_RESULT.ELMERR);
+
+function ask(
+  state: DaemonState,
+  lockspace: Lockspace,
+  resource: Resource,
+  what: { readonly effect: Managed; readonly done: (outcome: Outcome | LockOutcome) => void },
+): void {
+  const { effect, done } = what;
   const { space } = lockspace;
   const owner = ofSpace(lockspace);
   const ref = { ...resource.ref };
-  const done = (outcome: Outcome | LockOutcome) => {
-    advanceResource(state, lockspace, resource, { kind: 'managed', outcome });
-  };
   switch (effect.kind) {
     case 'lock': {
       const checkGl = ref.scope !== 'lv' && lockspace.glEnabled && hasDuplicateGl(state);
@@ -61,7 +103,7 @@ function manage(
       return;
     case 'unlock':
       run(state, owner, space.unlock(effect.held), (outcome) => {
-        if (outcome.lmResult !== 0) {
+        if (outcome.lmResult !== 0 && outcome.interrupted !== true) {
           log(state, 'warn', 'lock.notReleased', { vg: lockspace.vg.vgName, resource: ref.name });
         }
         done(outcome);

@@ -1,4 +1,4 @@
-import { unreachable } from '../base/assert.ts';
+import { assert, unreachable } from '../base/assert.ts';
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { LockOutcome, Outcome } from './managers/manager.ts';
 import {
@@ -34,11 +34,27 @@ function accept(r: Resource, event: ResourceEvent, nowMs: number, out: ResourceE
     case 'managed':
       finish(r, event.outcome, nowMs, out);
       return;
+    case 'lost':
+      lose(r, out);
+      return;
     case 'tick':
       return; // the passes check the time
     default:
       unreachable(event);
   }
+}
+
+/** A conversion that waited to be done again has nothing left to convert. */
+function lose(r: Resource, out: ResourceEffect[]): void {
+  const { running } = r;
+  r.mode = 'un';
+  r.shCount = 0;
+  r.locks = [];
+  r.running = null;
+  if (running === null) return;
+  assert(running.op === 'convert', 'what is acquired or released is not held');
+  const result = LD_RESULT.ELMERR;
+  answer(running.action, { result, lmResult: result }, out);
 }
 
 /** The lock manager's procedure has ended. */

@@ -90,6 +90,8 @@ export type ResourceEvent =
   | { readonly kind: 'action'; readonly action: Action }
   | { readonly kind: 'managed'; readonly outcome: Outcome | LockOutcome }
   | { readonly kind: 'clientGone'; readonly clientId: number }
+  /** The lock manager does not hold it for us any more. */
+  | { readonly kind: 'lost' }
   | { readonly kind: 'tick' };
 
 export function newResource(ref: ResourceRef): Resource {

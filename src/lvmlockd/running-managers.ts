@@ -1,6 +1,7 @@
 import type { LockManager } from './managers/manager.ts';
-import { type DaemonState, run, type Waiter } from './state.ts';
+import { type DaemonState, run } from './state.ts';
 import { ofClient } from './task-owner.ts';
+import type { Waiter } from './waiter.ts';
 
 /** Asks each lock manager, for a client; in the order in which one is chosen. */
 export function findRunning(

@@ -1,11 +1,13 @@
 import type { ByteString } from '../base/bytes.ts';
 import type { LogFields, LogLevel } from '../base/log-fields.ts';
-import type { LockRequest, LvmlockdRequest, ManagedLockType } from '../wire/lvmlockd/requests.ts';
+import type { LockRequest, ManagedLockType } from '../wire/lvmlockd/requests.ts';
 import { LIMITS, type Limits } from './limits.ts';
+import type { SpacePhase } from './lockspace-phase.ts';
 import type { LockManager, ManagerSpace, VgPlace } from './managers/manager.ts';
 import type { Managers } from './managers/registry.ts';
 import type { ManagerSteps } from './managers/steps.ts';
 import { isIdle, newResource, type Resource } from './resource.ts';
+import type { Waiter } from './waiter.ts';
 
 /** The state of the daemon: plain data, owned and changed by `stepDaemon` alone. */
 
@@ -31,16 +33,13 @@ export interface Client {
   lastGrant: { readonly lockspaceId: number; readonly resource: ByteString } | null;
 }
 
-export interface Waiter {
-  readonly clientId: number;
-  readonly request: LvmlockdRequest;
-}
-
-export interface StopOrder {
-  readonly removeVg: boolean;
-  readonly dropAll: boolean;
-  /** Answered when the lockspace is gone, or stays. */
-  readonly waiters: Waiter[];
+/** Work that waits until the lock manager is back (lockspace-phase.ts, `reattaching`). */
+export interface OnHold {
+  /** A request of this client; null: work on locks, which is done whether a client lives or not. */
+  readonly clientId: number | null;
+  readonly again: () => void;
+  /** The lock manager is given up. */
+  readonly fail: () => void;
 }
 
 export interface Lockspace {
@@ -51,17 +50,16 @@ export interface Lockspace {
   readonly manager: LockManager;
   hostId: number;
   readonly space: ManagerSpace;
-  phase: 'preparing' | 'joining' | 'running' | 'stopping';
-  stop: StopOrder | null;
+  phase: SpacePhase;
   readonly resources: Resource[];
-  killed: boolean;
-  dropped: boolean;
+  /** One piece of work a resource or a client: their limits bound it. */
+  readonly onHold: OnHold[];
+  /** To open the session again and attach the locks held here. */
+  attempt: 'none' | 'due' | 'underWay';
   /** This VG carries an enabled global lock; known from the join on. */
   glEnabled: boolean;
   /** Its global lock was enabled before the join: until then requests are answered ESTARTING. */
   glExpected: boolean;
-  /** The connection to the lock manager is lost: the locks held are not protected any more. */
-  managerLost: boolean;
   /** Clients whose start_wait answers a failed join. */
   readonly starters: number[];
 }

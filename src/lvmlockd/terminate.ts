@@ -46,7 +46,9 @@ function quit(state: DaemonState, signal: EndSignal): void {
  * lockspace, but knows from its file of holders that lvmlockd is one.
  */
 function suspectOf(state: DaemonState): string | null {
-  const dropped = state.lockspaces.find((one) => one.phase === 'stopping' && one.dropped);
+  const dropped = state.lockspaces.find(
+    ({ phase }) => phase.kind === 'stopping' && phase.order.dropAll,
+  );
   const [lost] = state.lostSpaces;
   return dropped?.vg.vgName ?? lost ?? null;
 }

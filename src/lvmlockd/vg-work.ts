@@ -12,6 +12,7 @@ import { stopFree } from './lockspace-end.ts';
 import { isManaged, numberOf } from './managers/registry.ts';
 import type { ManagerSteps } from './managers/steps.ts';
 import { TRAITS } from './managers/traits.ts';
+import { waitsAgain, waitsForManager } from './reattach.ts';
 import { reply, replyInit } from './replies.ts';
 import { findRunning } from './running-managers.ts';
 import { type DaemonState, log, run } from './state.ts';
@@ -56,7 +57,13 @@ function wantsGl({ gl, lockspaces }: DaemonState): boolean {
   return isInVg && gl.vgName === '' && gl.madeIn === '' && lockspaces.length === 0;
 }
 
-export function initLv(state: DaemonState, clientId: number, request: InitLvRequest): void {
+/** `isAgain`: the end of the lock manager cut the call before. */
+export function initLv(
+  state: DaemonState,
+  clientId: number,
+  request: InitLvRequest,
+  isAgain = false,
+): void {
   const to = { clientId, request };
   const { vgName, vgLockArgs, lvUuid, lockType } = request;
   const lockspace = lockspaceOf(state, vgName);
@@ -76,9 +83,13 @@ export function initLv(state: DaemonState, clientId: number, request: InitLvRequ
     replyInit(state, to, { result: 0, lmResult: 0, vgLockArgs, lvLockArgs: '' });
     return;
   }
+  const later = (again: boolean) => () => initLv(state, clientId, request, again);
+  if (lockspace !== null && waitsForManager(lockspace, clientId, later(isAgain))) return;
   const vg = { vgName, vgUuid: '', vgLockArgs };
   const space = lockspace?.space ?? manager.open(vg, NO_SESSION);
-  inTurn(state, { vgName, clientId }, space.initLv(lvUuid), (done) => {
+  inTurn(state, { vgName, clientId }, space.initLv(lvUuid, isAgain), (done) => {
+    const isCut = done.interrupted === true && lockspace !== null;
+    if (isCut && waitsAgain(state, lockspace, clientId, later(true))) return;
     replyInit(state, to, { ...done, vgLockArgs });
   });
 }

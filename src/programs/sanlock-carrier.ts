@@ -57,8 +57,10 @@ export class SanlockCarrier implements Carrier {
     const { session: id, deadlineMs } = effect;
     const call = sanlockCallOf(effect);
     this.connect({ call, deadlineMs }, answered, (link) => {
-      this.#sessions.set(id, { link, queue: [], isBusy: false });
+      const session: Session = { link, queue: [], isBusy: false };
+      this.#sessions.set(id, session);
       link.onClosed(() => {
+        if (this.#sessions.get(id) !== session) return; // another was opened instead
         this.#sessions.delete(id);
         this.#sessionLost(id);
       });

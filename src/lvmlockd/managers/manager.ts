@@ -23,6 +23,8 @@ export interface LockManager {
   readonly lockType: ManagedLockType;
   readonly traits: ManagerTraits;
   readonly advice: ManagerAdvice;
+  /** How long requests wait for one that was killed; then the locks count as not protected. */
+  readonly patienceMs: number;
   /** `isChosen`: the global lock has a lock type already; in test mode nothing else is running. */
   isRunning(isChosen: boolean): ManagerSteps<boolean>;
   /** Makes a VG shared; `enableGl`: it carries the global lock, where that lives in a VG. */
@@ -68,12 +70,20 @@ export interface ManagerSpace {
   freeLv(resource: ResourceRef): ManagerSteps<Outcome>;
   /** Finds a free lease; MSGSIZE: there is none, and lvm is to extend the device. */
   findFree(): ManagerSteps<Outcome>;
-  /** Gives an LV a lease; without a running lockspace too. */
-  initLv(lvUuid: ByteString): ManagerSteps<InitLvOutcome>;
+  /**
+   * Gives an LV a lease; without a running lockspace too. `isAgain`: an earlier call for it was
+   * interrupted, so the lease may be there already.
+   */
+  initLv(lvUuid: ByteString, isAgain?: boolean): ManagerSteps<InitLvOutcome>;
   /** With `globalLock` in a VG only: does this VG carry it? */
   readGl(): ManagerSteps<boolean>;
   /** With `globalLock` in a VG only. */
   switchGl(enable: boolean): ManagerSteps<Outcome>;
+  /**
+   * After the session was lost: opens it again, and takes each of these locks as its own again.
+   * `patienceMs`: for locks about which the lock manager cannot say anything yet.
+   */
+  reattach(held: readonly KnownLock[], patienceMs: number): ManagerSteps<ReattachOutcome>;
   /** Is another host in the lockspace? */
   otherHosts(): ManagerSteps<HostsOutcome>;
 }
@@ -82,6 +92,11 @@ export interface ManagerSpace {
 export interface Outcome {
   readonly result: number;
   readonly lmResult: number;
+  /**
+   * The lock manager was gone before it answered, and what it did is not known. The same procedure
+   * may be run again once the session is open again.
+   */
+  readonly interrupted?: true;
 }
 
 /** A VG, and where the lock manager finds its locks. */
@@ -107,6 +122,26 @@ export interface HeldLock {
   readonly mode: HeldMode;
   /** Written into the lock's value block when nonzero. */
   readonly newVersion: number;
+}
+
+/** A lock held here, to be attached to a new session. */
+export interface KnownLock {
+  readonly lock: HeldLock;
+  /** From its value block when it was locked; 0 where there is none. */
+  readonly version: number;
+}
+
+/** A lock that was held here, and is not ours any more. */
+export interface LostLock {
+  readonly lock: HeldLock;
+  /** The host id that owns it now; null: not known. */
+  readonly owner: number | null;
+}
+
+export interface ReattachOutcome {
+  /** `absent`: the lock manager has not joined this lockspace. */
+  readonly found: 'attached' | 'absent' | 'unreachable';
+  readonly lost: readonly LostLock[];
 }
 
 export interface LockOutcome extends Outcome {

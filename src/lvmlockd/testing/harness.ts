@@ -12,6 +12,7 @@ import {
   type ManagerSpace,
   OK,
   type Outcome,
+  type ReattachOutcome,
 } from '../managers/manager.ts';
 import { registryOf } from '../managers/registry.ts';
 import { done, type ManagerSteps } from '../managers/steps.ts';
@@ -31,6 +32,9 @@ export class FakeManager {
   found: readonly FoundSpace[] = [];
   dying: readonly string[] = [];
   locks: LockOutcome[] = [];
+  unlocks: Outcome[] = [];
+  /** Of attempts to attach the locks; then the lock manager does not know the lockspace. */
+  reattached: ReattachOutcome[] = [];
   /** VGs whose leases a restarted sanlock keeps. */
   readonly kept = new Set<string>();
   traits: ManagerTraits = TRAITS.sanlock;
@@ -43,6 +47,7 @@ export class FakeManager {
       lockType: 'sanlock',
       traits: this.traits,
       advice: { notRunning: 'start it', keptLocks: 'release them' },
+      patienceMs: 80_000,
       isRunning: () => done(true),
       initVg: (vg) => {
         this.did.push(`initVg ${vg.vgName}`);
@@ -91,11 +96,16 @@ export class FakeManager {
       unlock: (held) => {
         this.did.push(`unlock ${held.resource.name}`);
         this.holding.delete(`${vgName}/${held.resource.name}`);
-        return done(OK);
+        return done(this.unlocks.shift() ?? OK);
       },
       freeLv: () => done(OK),
       findFree: () => done(OK),
       initLv: () => done({ ...OK, lvLockArgs: '1.0.0:70254592' }),
+      reattach: (held) => {
+        const names = held.map(({ lock }) => `${lock.resource.name} ${lock.mode}`).join(', ');
+        this.did.push(`reattach ${vgName}: ${names}`);
+        return done(this.reattached.shift() ?? { found: 'absent', lost: [] });
+      },
       readGl: () => done(this.glIn.includes(vgName)),
       switchGl: () => done(OK),
       otherHosts: () => done({ ...OK, unknown: false }),

@@ -65,6 +65,8 @@ export function* initLv(
     readonly from: number;
     /** The registered connection; null: the VG's lockspace does not run here. */
     readonly session: number | null;
+    /** An earlier call for this LV was interrupted: it may have taken a slot. */
+    readonly isAgain: boolean;
   },
   times: SanlockTimes,
 ): ManagerSteps<InitLvOutcome & { readonly offset: number }> {
@@ -74,7 +76,10 @@ export function* initLv(
   for (let { from } = want; ; ) {
     const found = yield* scanFree(site, { from, before, refuseName: lvUuid }, times);
     const { offset, result } = found;
-    if (result !== 0) return { result, lmResult: 0, offset, lvLockArgs: '' };
+    if (result === LD_RESULT.EXIST && want.isAgain) {
+      return { ...OK, offset, lvLockArgs: lvArgsFor(offset) };
+    }
+    if (result !== 0) return { ...found, lmResult: 0, lvLockArgs: '' };
     if (session === null || !found.isWritten) {
       const wrote = yield* ask(writeResource(resourceAt(site, lvUuid, offset)), times.diskMs);
       if (!wrote.ok) return { ...areaOutcome(wrote), offset, lvLockArgs: '' };

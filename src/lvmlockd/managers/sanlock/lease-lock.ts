@@ -22,7 +22,14 @@ import { ask, type SanlockResult } from './ask.ts';
 import { readGlName } from './gl-slot.ts';
 import { GL_DISABLED_NAME, REMOVED_NAME, resourceOf } from './layout.ts';
 import type { OpenSpace } from './open-space.ts';
-import { codeOf, convertOutcome, isOtherName, lockOutcome } from './results.ts';
+import {
+  codeOf,
+  convertOutcome,
+  isInterrupted,
+  isOtherName,
+  lockOutcome,
+  releaseOutcome,
+} from './results.ts';
 
 /** Locks of lvm as leases of sanlock, with the value blocks of GL and VG (spec 31 §4). */
 
@@ -86,6 +93,7 @@ function* checkValue(
 ): ManagerSteps<LockOutcome> {
   const call = getLvb(resource, VALUE_BLOCK_BYTES);
   const answer = yield* ask(call, space.times.quickMs, space.session);
+  if (isInterrupted(answer)) return lockOutcome(answer, { scope: 'vg', mode: 'ex' });
   const block = readValueBlock(answer.ok ? answer.value : new Uint8Array(0));
   if (block.isReadable && !block.isRemoved) return { ...granted(block.version), glEnabled };
   yield* releaseLease(space, resource);
@@ -112,7 +120,7 @@ export function* unlockLease(space: OpenSpace, held: HeldLock): ManagerSteps<Out
   if (resource === null) return OK;
   yield* writeVersion(space, resource, held);
   const answer = yield* releaseLease(space, resource);
-  return { result: 0, lmResult: answer.ok ? 0 : LD_RESULT.ELMERR };
+  return releaseOutcome(answer);
 }
 
 function* writeVersion(space: OpenSpace, resource: Resource, held: HeldLock): ManagerSteps<void> {

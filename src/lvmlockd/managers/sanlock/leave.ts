@@ -1,15 +1,15 @@
 import { ERRNO } from '../../../base/errno.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
-import { removeLockspace, status } from '../../../wire/sanlock/daemon-calls.ts';
+import { register, removeLockspace, status } from '../../../wire/sanlock/daemon-calls.ts';
 import { release } from '../../../wire/sanlock/lease-calls.ts';
 import { both, type LeaveHow, type LeaveOutcome, OK } from '../manager.ts';
 import { type ManagerSteps, sleep } from '../steps.ts';
-import { ask, closeSession, type SanlockResult } from './ask.ts';
+import { ask, closeSession, openSession, type SanlockResult } from './ask.ts';
 import { otherHosts } from './hosts.ts';
 import { areaAt, UNUSED_NAME } from './layout.ts';
 import { releaseRemoved, unlockLease } from './lease-lock.ts';
 import type { OpenSpace } from './open-space.ts';
-import { areaOutcome, codeOf, isAnswered } from './results.ts';
+import { areaOutcome, codeOf, isAnswered, isInterrupted } from './results.ts';
 import { leasesIn } from './status.ts';
 import { writeHostLeases } from './vg-leases.ts';
 
@@ -27,13 +27,33 @@ export function* leaveSpace(space: OpenSpace, how: LeaveHow): ManagerSteps<Leave
     if (isRemoved && held.resource.scope !== 'lv') yield* releaseRemoved(space, held);
     else yield* unlockLease(space, held);
   }
-  yield* ask(release([], { all: true }), times.diskMs, session);
+  const released = yield* ask(release([], { all: true }), times.diskMs, session);
+  if (isInterrupted(released)) yield* releaseByName(space);
   if (others.result !== 0) return { ...both(others.result), confirmed: false };
   const removed = yield* removeSpace(space, !how.dropAll);
   if (removed.result !== 0) return removed;
   if (isRemoved) yield* writeHostLeases(site, times, UNUSED_NAME);
   yield* closeSession(session);
   return removed;
+}
+
+/**
+ * The session is lost: to sanlock this process still holds what the session held. Each lease is
+ * released over a new session, which names it. A sanlock that kept nothing refuses that.
+ */
+function* releaseByName(space: OpenSpace): ManagerSteps<void> {
+  const { site, session, times } = space;
+  const found = yield* ask(status(), times.quickMs);
+  const leases = found.ok ? leasesIn(found.value) : [];
+  const ours = leases.filter(({ resource }) => resource.lockspaceName === site.spaceName);
+  if (ours.length === 0) return;
+  yield* closeSession(session);
+  const opened = yield* openSession(session, register(), times.quickMs);
+  if (!opened.ok) return;
+  for (const { resource, list } of ours) {
+    const orphan = list === 'orphan';
+    yield* ask(release([resource], { orphan }), times.diskMs, session);
+  }
 }
 
 /**

@@ -7,6 +7,7 @@ import {
   type HostsOutcome,
   type InitLvOutcome,
   type JoinOutcome,
+  type KnownLock,
   type LeaveHow,
   type LeaveOutcome,
   type LockOutcome,
@@ -14,6 +15,7 @@ import {
   OK,
   type Outcome,
   type PrepareOutcome,
+  type ReattachOutcome,
   type ResourceRef,
   type VgPlace,
 } from '../manager.ts';
@@ -35,6 +37,7 @@ import {
 import { convertLease, lockLease, refused, unlockLease } from './lease-lock.ts';
 import { leaveSpace } from './leave.ts';
 import type { OpenSpace } from './open-space.ts';
+import { reattachLocks } from './reattach.ts';
 import { registerSession } from './registration.ts';
 import { freeLease } from './rename.ts';
 import { siteOf } from './site.ts';
@@ -137,7 +140,7 @@ export class SanlockSpace implements ManagerSpace {
     return withoutOffset(below);
   }
 
-  *initLv(lvUuid: ByteString): ManagerSteps<InitLvOutcome> {
+  *initLv(lvUuid: ByteString, isAgain = false): ManagerSteps<InitLvOutcome> {
     // Without a running lockspace no host can acquire: a VG is being made shared.
     const open = this.#open;
     const { times } = this.#settings;
@@ -145,8 +148,8 @@ export class SanlockSpace implements ManagerSpace {
     if (!('path' in site)) return { ...site, lvLockArgs: '' };
     const from = this.#freeFrom ?? firstLvOffset(site);
     const session = open === null ? null : open.session;
-    const { result, lmResult, lvLockArgs } = yield* initLv(site, { lvUuid, from, session }, times);
-    return { result, lmResult, lvLockArgs };
+    const { offset: _, ...done } = yield* initLv(site, { lvUuid, from, session, isAgain }, times);
+    return done;
   }
 
   *readGl(): ManagerSteps<boolean> {
@@ -157,6 +160,17 @@ export class SanlockSpace implements ManagerSpace {
   *switchGl(enable: boolean): ManagerSteps<Outcome> {
     if (this.#open === null) return both(LD_RESULT.EARGS);
     return yield* switchGl(this.#open, enable);
+  }
+
+  *reattach(held: readonly KnownLock[], patienceMs: number): ManagerSteps<ReattachOutcome> {
+    if (this.#open === null) return { found: 'absent', lost: [] };
+    const { vgName } = this.#vg;
+    const { times, killpath } = this.#settings;
+    const program = { vgName, killpath, quickMs: times.quickMs };
+    yield* closeSession(this.#session); // of an attempt before
+    if (!(yield* registerSession(this.#session, program)))
+      return { found: 'unreachable', lost: [] };
+    return yield* reattachLocks(this.#open, held, patienceMs);
   }
 
   otherHosts(): ManagerSteps<HostsOutcome> {
@@ -176,5 +190,6 @@ function* waitForDevice(path: ByteString): ManagerSteps<boolean> {
 }
 
 function withoutOffset(outcome: Outcome): Outcome {
-  return { result: outcome.result, lmResult: outcome.lmResult };
+  const { result, lmResult, interrupted } = outcome;
+  return interrupted === undefined ? { result, lmResult } : { result, lmResult, interrupted };
 }

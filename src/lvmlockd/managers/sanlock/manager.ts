@@ -37,6 +37,7 @@ export function sanlockManager(settings: SanlockSpaceSettings): LockManager {
     lockType: 'sanlock',
     traits: TRAITS.sanlock,
     advice: ADVICE,
+    patienceMs: times.sessionMs,
     *isRunning(): ManagerSteps<boolean> {
       return isAnswered(yield* ask(version(), times.quickMs));
     },

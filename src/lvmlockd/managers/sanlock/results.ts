@@ -49,6 +49,29 @@ export function isAnswered(answer: Answer): boolean {
   return answer.ok || answer.error.outcome === 'refused';
 }
 
+/**
+ * The daemon is gone, or went before it answered: what it did with the call is not known. Not a
+ * call that took too long: that daemon is there, and remembers.
+ */
+export function isInterrupted(answer: Answer): boolean {
+  if (isAnswered(answer) || answer.ok) return false;
+  const { outcome, code } = answer.error;
+  return outcome === 'unsent' ? GONE.has(code) : code === -ERRNO.ENOTCONN;
+}
+
+/** Connecting failed because nobody listens. */
+const GONE: ReadonlySet<number> = new Set([
+  -ERRNO.ENOTCONN,
+  -ERRNO.ECONNREFUSED,
+  -ERRNO.ECONNRESET,
+  -ERRNO.ENOENT,
+  -ERRNO.EPIPE,
+]);
+
+function interrupted(answer: Answer): { readonly interrupted?: true } {
+  return isInterrupted(answer) ? { interrupted: true } : {};
+}
+
 /** The refusal's code; 0 for success and for a call without an answer. */
 function refusalOf(answer: Answer): number {
   return isAnswered(answer) ? codeOf(answer) : 0;
@@ -60,7 +83,8 @@ export function lockOutcome(
 ): LockOutcome {
   const result = lockResult(answer, asked.scope);
   const retry = HELD_BY_OTHERS.has(codeOf(answer)) && asked.mode === 'sh';
-  return { result, lmResult: result, retry, version: 0, glEnabled: null };
+  const nothing = { version: 0, glEnabled: null };
+  return { result, lmResult: result, retry, ...nothing, ...interrupted(answer) };
 }
 
 function lockResult(answer: Answer, scope: LockScope): number {
@@ -75,7 +99,26 @@ function lockResult(answer: Answer, scope: LockScope): number {
 
 export function convertOutcome(answer: Answer): Outcome {
   const result = lockResult(answer, 'vg');
-  return { result, lmResult: result };
+  return { result, lmResult: result, ...interrupted(answer) };
+}
+
+/** A lease that is being released: for lvm it is gone, with or without an answer. */
+export function releaseOutcome(answer: Answer): Outcome {
+  return { result: 0, lmResult: answer.ok ? 0 : LD_RESULT.ELMERR, ...interrupted(answer) };
+}
+
+/**
+ * What an acquire says about a lease that lvmlockd held before its sanlock was gone. `otherMode`:
+ * this host holds it, but not in the mode asked for. `later`: sanlock cannot tell yet.
+ */
+export function stillOurs(answer: Answer): 'ours' | 'otherMode' | 'orphan' | 'later' | 'lost' {
+  if (answer.ok) return 'ours';
+  const code = codeOf(answer);
+  if (!isAnswered(answer)) return 'later';
+  if (code === -ERRNO.EEXIST) return 'otherMode';
+  if (code === -ERRNO.EUCLEAN) return 'orphan';
+  const isLater = TRY_LATER.has(code) || LOCAL_DELAY.has(code) || STORAGE.has(code);
+  return isLater && code !== SANLOCK_CODES.ACQUIRE_OWNED_RETRY ? 'later' : 'lost';
 }
 
 /** A client has the lease, here or on another host, or is about to have it. */
@@ -105,7 +148,7 @@ export function isOtherName(answer: Answer): boolean {
 /** For formatting, reading and joining. */
 export function areaOutcome(answer: Answer): Outcome {
   const result = areaResult(answer);
-  return { result, lmResult: result };
+  return { result, lmResult: result, ...interrupted(answer) };
 }
 
 function areaResult(answer: Answer): number {

@@ -34,6 +34,7 @@ export function testManager(): LockManager {
     lockType: 'sanlock',
     traits: TRAITS.sanlock,
     advice: { notRunning: '', keptLocks: '' }, // neither happens
+    patienceMs: 0,
     isRunning: (isChosen) => done(isChosen),
     *initVg(vg: VgPlace) {
       const refuse = { result: LD_RESULT.EARGS, lmResult: 0, vgLockArgs: vg.vgLockArgs };
@@ -99,6 +100,7 @@ function testSpace(
       nextSlot += 1;
       return done({ ...OK, lvLockArgs });
     },
+    reattach: () => done({ found: 'attached', lost: [] }),
     readGl: () => done(gl.claimGl()),
     switchGl: () => done(OK),
     otherHosts: () => done({ ...OK, unknown: false }),

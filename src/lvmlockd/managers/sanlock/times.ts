@@ -9,6 +9,8 @@ export interface SanlockTimes {
   readonly diskMs: number;
   readonly joinMs: number;
   readonly leaveMs: number;
+  /** As long as the next sanlock may resume what a killed one had joined. */
+  readonly sessionMs: number;
   /** Until sanlock surely knows the state of the other hosts. */
   readonly hostsMs: number;
 }
@@ -23,6 +25,7 @@ export function sanlockTimes(ioTimeoutS: number): SanlockTimes {
     // A host id whose owner died is free 8t + 60 after its last renewal; then ours is written.
     joinMs: (2 * (8 * t + 60) + 60) * second,
     leaveMs: (60 + 12 * t) * second,
+    sessionMs: 8 * t * second,
     hostsMs: 5 * t * second,
   };
 }

@@ -1,0 +1,81 @@
+import { unreachable } from '../base/assert.ts';
+import { type PhaseEvent, stepPhase } from './lockspace-phase.ts';
+import { type DaemonState, hasLocks, type Lockspace, log, type OnHold } from './state.ts';
+
+/**
+ * A lock manager that was killed under lvmlockd, and started again: the locks are kept, and the
+ * work that its end cut is done again once they are attached (lockspace-phase.ts).
+ */
+
+/** Applies an event to the phase of a lockspace. */
+export function changePhase(state: DaemonState, lockspace: Lockspace, event: PhaseEvent): void {
+  const { patienceMs } = lockspace.manager;
+  const { phase, effects } = stepPhase(lockspace.phase, event, state.nowMs, patienceMs);
+  lockspace.phase = phase;
+  for (const effect of effects) {
+    switch (effect) {
+      case 'attempt':
+        lockspace.attempt = 'due'; // attach-locks.ts begins it, at the end of this step
+        break;
+      case 'resume':
+        state.lostSpaces.delete(lockspace.vg.vgName);
+        log(state, 'info', 'manager.returned', { vg: lockspace.vg.vgName });
+        for (const work of lockspace.onHold.splice(0)) work.again();
+        break;
+      case 'giveUp':
+        for (const work of lockspace.onHold.splice(0)) work.fail();
+        break;
+      case 'reportLoss':
+        reportLoss(state, lockspace);
+        break;
+      default:
+        unreachable(effect);
+    }
+  }
+}
+
+/** The registered connection of a lockspace ended. */
+export function sessionLost(state: DaemonState, lockspace: Lockspace): void {
+  const { vg, manager, phase } = lockspace;
+  // Without locks, lvmlockd is not in the file of holders of that sanlock.
+  if (hasLocks(lockspace)) state.lostSpaces.add(vg.vgName);
+  if (phase.kind === 'running') {
+    log(state, 'warn', 'manager.gone', { vg: vg.vgName, lockType: manager.lockType });
+  }
+  changePhase(state, lockspace, { kind: 'sessionLost' });
+}
+
+function reportLoss(state: DaemonState, { vg, manager }: Lockspace): void {
+  const advice = `deactivate the LVs of this VG, then lvmlockctl --drop ${vg.vgName}`;
+  log(state, 'error', 'manager.lost', { vg: vg.vgName, lockType: manager.lockType, advice });
+}
+
+/** Until the lock manager is back, or given up. */
+export function putOnHold(lockspace: Lockspace, work: OnHold): void {
+  lockspace.onHold.push(work);
+}
+
+/** Has a request wait while the lock manager is away; false: it is there, or is not waited for. */
+export function waitsForManager(
+  { phase, onHold }: Lockspace,
+  clientId: number,
+  serve: () => void,
+): boolean {
+  if (phase.kind !== 'reattaching') return false;
+  onHold.push({ clientId, again: serve, fail: serve });
+  return true;
+}
+
+/** The same for a request that the end of the lock manager cut: it is served again. */
+export function waitsAgain(
+  state: DaemonState,
+  lockspace: Lockspace,
+  clientId: number,
+  serve: () => void,
+): boolean {
+  const { kind } = lockspace.phase;
+  if (kind !== 'running' && kind !== 'reattaching') return false;
+  lockspace.onHold.push({ clientId, again: serve, fail: serve });
+  if (kind === 'running') sessionLost(state, lockspace);
+  return true;
+}
