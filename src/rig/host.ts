@@ -123,6 +123,12 @@ export class Host {
     return ['-t', `${this.holderPid}`, '-m', '-u', '-n', '--', program, ...args];
   }
 
+  /** Starts a program inside, by its own pid; it ends with the host. */
+  spawn(program: string, args: readonly string[], stdio: StdioOptions = 'ignore'): ChildProcess {
+    const [first, words, how] = apart('nsenter', this.enter(program, args));
+    return spawn(first, words, { ...how, stdio, env: this.env });
+  }
+
   run(program: string, args: readonly string[], timeoutMs = 120_000): Promise<Outcome> {
     return run('nsenter', this.enter(program, args), { timeoutMs, env: this.env });
   }
@@ -169,9 +175,7 @@ export class Host {
 
   #start(daemon: Daemon, args: readonly string[]): void {
     const log = createWriteStream(join(this.#options.dir, 'log', `${daemon}.err`), { flags: 'a' });
-    const [program, words, how] = apart('nsenter', this.enter(this.program(daemon), args));
-    const stdio: StdioOptions = ['ignore', 'ignore', 'pipe'];
-    const child = spawn(program, words, { ...how, stdio, env: this.env });
+    const child = this.spawn(this.program(daemon), args, ['ignore', 'ignore', 'pipe']);
     child.stderr?.pipe(log);
     this.#daemons.set(daemon, child);
   }
