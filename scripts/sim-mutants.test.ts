@@ -220,9 +220,16 @@ const MUTANTS: readonly Mutant[] = [
   {
     what: 'a holder that could not be written down is granted',
     file: 'src/sanlock/holder-journal.ts',
-    from: 'if (line !== null && appendText(front, text)) return true;',
-    to: 'if (line === null || appendText(front, text) || true) return true;',
+    from: 'if (appendText(front, wantsText(resource))) return true;',
+    to: 'if (appendText(front, wantsText(resource)) || true) return true;',
     world: { ...JOURNALS, journals: 'full' },
+    also: [
+      {
+        file: 'src/sanlock/holder-journal.ts',
+        from: 'if (client.dead) return true;',
+        to: 'if (recordHolds(front, client, resource.lockspace) || true) return true;',
+      },
+    ],
   },
   {
     what: 'damage in the file of holders closes nothing',
@@ -283,8 +290,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     what: 'a persistent lease is granted without being written down',
     file: 'src/sanlock/holder-journal.ts',
-    from: 'resource.isRecorded = append(front, lineOfResource(resource));',
-    to: 'resource.isRecorded = true;',
+    from: 'if (appendText(front, text)) return true;',
+    to: 'return true;',
     by: 'restarts',
   },
 ];

@@ -1,6 +1,7 @@
 import { log } from './effects.ts';
 import type { FrontEvent } from './events.ts';
 import { type Front, MAX_CLIENTS } from './front.ts';
+import { recordClosed } from './holder-journal.ts';
 import { forgetChannels } from './host-events.ts';
 import { releaseDead } from './release.ts';
 import { type Client, newClient } from './state.ts';
@@ -27,6 +28,7 @@ export function closed(front: Front, connection: number): void {
   forgetWaiter(front, client);
   client.dead = true;
   client.pid = -1;
+  recordClosed(front, client);
   // A command that runs for it still owns its tokens, and releases them when it ends.
   if (client.registered && client.active === 0) releaseDead(front, client);
 }

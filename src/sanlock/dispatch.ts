@@ -24,6 +24,7 @@ import {
   writeLockspaceCommand,
   writeResourceCommand,
 } from './commands/areas.ts';
+import { convertCommand } from './commands/convert.ts';
 import { endEventAnswer, regEventAnswer, setEventCommand } from './commands/events.ts';
 import {
   type Answer,
@@ -33,13 +34,7 @@ import {
   renewalAnswer,
   statusAnswer,
 } from './commands/info.ts';
-import {
-  convertCommand,
-  getLvbCommand,
-  inquireCommand,
-  releaseCommand,
-  setLvbCommand,
-} from './commands/leases.ts';
+import { getLvbCommand, inquireCommand, releaseCommand, setLvbCommand } from './commands/leases.ts';
 import {
   addLockspaceCommand,
   inqLockspaceCommand,
@@ -58,7 +53,7 @@ import {
 } from './commands/rindex.ts';
 import { log, send } from './effects.ts';
 import type { Front } from './front.ts';
-import { recordHolder } from './holder-journal.ts';
+import { recordStopping } from './holder-journal.ts';
 import { keepsLeases } from './kept-leases.ts';
 import { type Request, replyBytes } from './request.ts';
 import type { Client, Reply } from './state.ts';
@@ -286,7 +281,7 @@ function stopsBy(
 ): number {
   const { killpath, killargs, killpathPid, restricted } = client;
   Object.assign(client, changed);
-  if (recordHolder(front, client)) return 0;
+  if (recordStopping(front, client)) return 0;
   Object.assign(client, { killpath, killargs, killpathPid, restricted });
   return -ERRNO.EAGAIN;
 }

@@ -126,7 +126,7 @@ export class Front {
   newToken(client: Client, resource: Resource): Token {
     assert(resource.hold !== null, 'a token is for a lease that this host has');
     assert(resource.shared || resource.holders.length === 0, 'an exclusive lease has one holder');
-    const token = { id: this.#nextToken++, client, resource };
+    const token = { id: this.#nextToken++, client, resource, isRecorded: false };
     client.tokens.push(token);
     resource.holders.push(token);
     resource.lastPid = client.pid;

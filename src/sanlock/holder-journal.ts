@@ -1,21 +1,20 @@
+import { assert } from '../base/assert.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
-import type { Line } from './holder-lines.ts';
 import { LEASE_HOLDER } from './holder-lines.ts';
 import {
+  lineOfConversion,
   lineOfHolder,
+  lineOfLvb,
+  lineOfMode,
   lineOfProcess,
-  lineOfResource,
   lineOfSpace,
-  linesOfSpace,
-  linesOfSurvivor,
   processHolder,
 } from './journal-lines.ts';
-import type { Client, Lockspace, Resource } from './state.ts';
+import { append, appendText, rewrite } from './journal-writer.ts';
+import { givenText, leaseText, sharerText, wantsText } from './lease-texts.ts';
+import type { Client, Lockspace, Resource, Token } from './state.ts';
 import { isAlive, newHolder, type Survivor } from './survivors.ts';
-
-/** Lines beyond the needed ones, before the journal is written anew. */
-const MAX_LINES = 4000;
 
 /**
  * Before its lease process gets any message: a join that cannot be recorded is not begun.
@@ -55,77 +54,116 @@ export function recordRenewal(
   });
 }
 
-/** The lockspace is forgotten, and with it the persistent leases that were still kept here. */
+/** The lockspace is forgotten: nothing in it is claimed any more. */
 export function recordLeft(front: Front, space: Lockspace): void {
-  const isKept = front.resources.some((one) => one.lockspace === space && one.isRecorded);
-  if (isKept) append(front, { kind: 'left', id: space.id });
+  append(front, { kind: 'left', id: space.id });
+  for (const client of front.clients.values()) client.recorded.delete(space.id);
+}
+
+/** Its removal was asked for, or its host id is being released. */
+export function recordRemoval(front: Front, space: Lockspace): void {
+  append(front, { kind: 'removal', id: space.id });
+}
+
+/** @returns whether the next daemon will know */
+export function recordConfig(front: Front, { id, used, usedByOrphans }: Lockspace): boolean {
+  return append(front, { kind: 'config', id, used, usedByOrphans });
 }
 
 /**
- * Before a client hears of a lease that it was granted, and when the way to stop it has changed. A
- * lease that cannot be recorded is not granted: the next daemon would free it under a running
- * process.
- * @returns whether all its leases are recorded
+ * Before its lease process is asked: what an acquire left on the disk is found by its line only.
+ * @returns whether it may go on
  */
-export function recordHolder(front: Front, client: Client): boolean {
+export function recordWant(front: Front, resource: Resource): boolean {
+  if (appendText(front, wantsText(resource))) return true;
+  logNotRecorded(front, resource.lockspace, resource.lastPid);
+  return false;
+}
+
+/**
+ * Before a client hears that it was granted a lease. One that cannot be recorded is not granted:
+ * the next daemon would free it under a running process.
+ * @returns whether it is recorded
+ */
+export function recordGrant(front: Front, token: Token): boolean {
+  const { client, resource } = token;
   if (client.dead) return true; // what was granted meanwhile is released
-  for (const { resource } of client.tokens) {
-    if (recordPersistent(front, resource)) continue;
-    logNotRecorded(front, resource.lockspace, client.pid);
-    return false;
-  }
-  for (const space of spacesOf(client)) {
-    if (recordHolds(front, client, space)) continue;
+  if (recordHolds(front, client, resource.lockspace) && recordHold(front, token)) return true;
+  logNotRecorded(front, resource.lockspace, client.pid);
+  return false;
+}
+
+function recordHold(front: Front, token: Token): boolean {
+  const { resource } = token;
+  const isFirst = !resource.isRecorded;
+  token.isRecorded = true; // first: the line may be written with all others
+  resource.isRecorded = true;
+  const text = isFirst ? leaseText(resource) : sharerText('shares', token);
+  if (appendText(front, text)) return true;
+  token.isRecorded = false;
+  if (isFirst) resource.isRecorded = false;
+  return false;
+}
+
+/** Once for a client in a lockspace: it may have leases there. */
+function recordHolds(front: Front, client: Client, space: Lockspace): boolean {
+  if (client.recorded.has(space.id)) return true;
+  const line = lineOfHolder(client, space);
+  if (line === null) return false;
+  client.recorded.add(space.id); // first, as above
+  if (append(front, line)) return true;
+  client.recorded.delete(space.id);
+  return false;
+}
+
+/** The way to stop a client has changed. @returns whether the next daemon will stop it so */
+export function recordStopping(front: Front, client: Client): boolean {
+  for (const space of front.lockspaces) {
+    if (!client.recorded.has(space.id)) continue;
+    const line = lineOfHolder(client, space);
+    if (line !== null && append(front, line)) continue;
     logNotRecorded(front, space, client.pid);
     return false;
   }
   return true;
 }
 
-/**
- * After a client released a lease. The rest of its leases may all be persistent now; by its earlier
- * line it would count as a user until its process ends. Unwritten, that line only says more.
- */
-export function recordRelease(front: Front, client: Client): void {
-  for (const space of spacesOf(client)) {
-    if (client.recorded.has(space.id)) recordHolds(front, client, space);
-  }
-  for (const id of [...client.recorded.keys()]) {
-    if (client.tokens.some(({ resource }) => resource.lockspace.id === id)) continue;
-    client.recorded.delete(id);
+/** A client released its claim, and others share the lease. */
+export function recordDrop(front: Front, token: Token): void {
+  if (token.client.dead || !token.isRecorded) return; // its claims went with its connection
+  appendText(front, sharerText('drops', token));
+}
+
+/** Its connection has ended, and all its claims. */
+export function recordClosed(front: Front, client: Client): void {
+  for (const id of client.recorded) {
     append(front, { kind: 'free', id, holder: `${client.connection}` });
   }
+  client.recorded.clear();
 }
 
-/** No client of this host uses the persistent lease any more. */
+/** This host holds the lease no more, or does not get it. */
 export function recordLeaseEnd(front: Front, resource: Resource): void {
-  if (!resource.isRecorded) return;
-  resource.isRecorded = false;
-  append(front, { kind: 'given', id: resource.lockspace.id, lease: resource.id });
+  appendText(front, givenText(resource));
 }
 
-function spacesOf({ tokens }: Client): Iterable<Lockspace> {
-  const spaces = tokens.map(({ resource }) => resource.lockspace);
-  return spaces.length < 2 ? spaces : new Set(spaces);
-}
-
-function recordHolds(front: Front, client: Client, space: Lockspace): boolean {
-  const line = lineOfHolder(client, space);
-  const text = JSON.stringify(line);
-  const before = client.recorded.get(space.id);
-  if (line !== null && before === text) return true;
-  client.recorded.set(space.id, text); // first: the line may be written with all others
-  if (line !== null && appendText(front, text)) return true;
-  if (before === undefined) client.recorded.delete(space.id);
-  else client.recorded.set(space.id, before);
+/** Before its lease process is asked. @returns whether it may go on */
+export function recordConversion(front: Front, resource: Resource): boolean {
+  assert(resource.isRecorded, 'the lease of a client that can convert it is recorded');
+  if (append(front, lineOfConversion(resource))) return true;
+  logNotRecorded(front, resource.lockspace, resource.lastPid);
   return false;
 }
 
-function recordPersistent(front: Front, resource: Resource): boolean {
-  if (!resource.persistent || resource.hold === null || resource.isRecorded) return true;
-  resource.isRecorded = true; // first, as above
-  resource.isRecorded = append(front, lineOfResource(resource));
-  return resource.isRecorded;
+/** A conversion has ended, well or not. @returns whether the next daemon will know */
+export function recordMode(front: Front, resource: Resource): boolean {
+  return append(front, lineOfMode(resource));
+}
+
+/** A value was set, or is written to the disk. @returns whether the next daemon will know */
+export function recordLvb(front: Front, resource: Resource): boolean {
+  if (!resource.isRecorded) return true; // it will be released before a client hears of it
+  return append(front, lineOfLvb(resource));
 }
 
 function logNotRecorded(front: Front, space: Lockspace, pid: number): void {
@@ -154,30 +192,4 @@ export function recordSurvivorReleased(front: Front, survivor: Survivor): void {
   }
   front.survivors = front.survivors.filter(isAlive);
   rewrite(front);
-}
-
-/** @returns whether it is written */
-function append(front: Front, line: Line): boolean {
-  return appendText(front, JSON.stringify(line));
-}
-
-function appendText(front: Front, text: string): boolean {
-  const { journalState } = front;
-  journalState.lines++;
-  // However many leases are kept, it is written anew only once in so many lines.
-  const isLong = journalState.lines > journalState.neededLines + MAX_LINES;
-  if (isLong && rewrite(front)) return true;
-  // Where there is no room for one more line, a new journal without the old lines may have it.
-  return front.journal.append(text) || rewrite(front);
-}
-
-/** Writes the journal anew, with only what still counts. @returns whether it is written */
-export function rewrite(front: Front): boolean {
-  const lines: Line[] = front.journalState.holdersUnknown ? [{ kind: 'unknown' }] : [];
-  for (const survivor of front.survivors) lines.push(...linesOfSurvivor(survivor));
-  for (const space of front.lockspaces) lines.push(...linesOfSpace(front, space));
-  if (!front.journal.replace(lines.map((line) => JSON.stringify(line)))) return false;
-  front.journalState.lines = lines.length;
-  front.journalState.neededLines = lines.length;
-  return true;
 }

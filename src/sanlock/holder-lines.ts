@@ -28,7 +28,7 @@ export type Line =
   | ({ readonly kind: 'converts'; readonly toShared: boolean } & LeaseNumber)
   /** A conversion has ended, well or not. */
   | ({ readonly kind: 'mode' } & LeaseNumber & ModeFacts)
-  /** A value that is not written to the disk yet, in base64. */
+  /** A value that is not written to the disk yet, in base64; '': there is none any more. */
   | ({ readonly kind: 'lvb'; readonly value: string } & LeaseNumber)
   /** The lease was released, or is not granted after all, whether or not the disk knows of it. */
   | ({ readonly kind: 'given' } & LeaseNumber)
@@ -108,7 +108,7 @@ export interface HolderFacts {
   readonly killargs: ByteString;
   readonly killpathPid: boolean;
   readonly restricted: number;
-  /** All its leases are persistent: they outlive it, and have lines of their own. */
+  /** All its leases are persistent. Where each lease has a line, those say so, and this is false. */
   readonly persistent: boolean;
 }
 

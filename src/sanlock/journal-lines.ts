@@ -1,33 +1,48 @@
 import type { Front } from './front.ts';
 import { type HolderFacts, LEASE_HOLDER, type Line } from './holder-lines.ts';
 import type { Inherited } from './inherited.ts';
+import { leaseText, wantsText } from './lease-texts.ts';
+import { isGivenUp } from './lockspace-phase.ts';
 import type { Client, Lockspace, Resource } from './state.ts';
 import type { Survivor } from './survivors.ts';
 
-/** All that the next daemon must know of a lockspace. */
-export function linesOfSpace(front: Front, space: Lockspace): Line[] {
+/** All that the next daemon must know of a lockspace, each line as text. */
+export function textsOfSpace(front: Front, space: Lockspace): string[] {
+  const { id, used, usedByOrphans } = space;
   const lines = [lineOfSpace(front, space)];
-  for (const one of front.resources) {
-    if (one.lockspace === space && one.isRecorded) lines.push(lineOfResource(one));
-  }
   const ofProcess = lineOfProcess(front, space);
   if (ofProcess !== null) lines.push(ofProcess);
   for (const client of front.clients.values()) {
-    const line = client.recorded.has(space.id) ? lineOfHolder(client, space) : null;
+    const line = client.recorded.has(id) ? lineOfHolder(client, space) : null;
     if (line !== null) lines.push(line);
   }
-  return lines;
+  if (used || usedByOrphans) lines.push({ kind: 'config', id, used, usedByOrphans });
+  if (isGivenUp(space)) lines.push({ kind: 'removal', id });
+  const texts = lines.map((line) => JSON.stringify(line));
+  for (const one of front.resources) {
+    if (one.lockspace === space) texts.push(...textsOfResource(one));
+  }
+  return texts;
 }
 
-/** All that the next daemon must know of what an earlier one had. */
-export function linesOfSurvivor(survivor: Survivor): Line[] {
+/** One that was granted to a client which never heard of it is only wanted. */
+function textsOfResource(resource: Resource): string[] {
+  if (!resource.isRecorded) return [wantsText(resource)];
+  const texts = [leaseText(resource)];
+  if (resource.converting) texts.push(JSON.stringify(lineOfConversion(resource)));
+  if (resource.lvbDirty) texts.push(JSON.stringify(lineOfLvb(resource)));
+  return texts;
+}
+
+/** All that the next daemon must know of what an earlier one had, each line as text. */
+export function textsOfSurvivor(survivor: Survivor): string[] {
   const { id, lastSuccessS: timestampS, claimedBootMs, generation, inherited } = survivor;
   const renewal = { timestampS, claimedBootMs, generation };
   const space = { ...survivor.space, ...renewal, allLeases: inherited.isWhole };
   const lines: Line[] = [{ kind: 'space', id, ...space }];
   for (const { facts } of survivor.holders.values()) lines.push({ kind: 'holds', id, ...facts });
   lines.push(...linesOfInherited(id, inherited));
-  return lines;
+  return lines.map((line) => JSON.stringify(line));
 }
 
 function linesOfInherited(id: number, inherited: Inherited): Line[] {
@@ -55,15 +70,22 @@ export function lineOfSpace(front: Front, space: Lockspace): Line {
   const { lastSuccessS: timestampS, claimedBootMs } = space;
   const of = { id, name, hostId, path, offset, ioTimeoutS, hostName: front.settings.ourHostName };
   const renewal = { timestampS, claimedBootMs, generation: `${space.generation}` };
-  return { kind: 'space', ...of, ...renewal, allLeases: false };
+  return { kind: 'space', ...of, ...renewal, allLeases: true };
 }
 
-export function lineOfResource(of: Resource): Line {
-  const { id: lease, name: resource, lockspace, path, offset, hold } = of;
-  const { shared, persistent, lvbWanted, restricted, lastPid } = of;
-  const facts = { shared, persistent, lvbWanted, restricted, lastPid, holders: [] };
-  const place = { resource, path, offset };
-  return { kind: 'lease', id: lockspace.id, lease, ...place, ...facts, lver: `${hold?.lver ?? 0}` };
+/** The conversion that is under way. */
+export function lineOfConversion({ id: lease, lockspace, shared }: Resource): Line {
+  return { kind: 'converts', id: lockspace.id, lease, toShared: !shared };
+}
+
+export function lineOfMode({ id: lease, lockspace, shared, hold }: Resource): Line {
+  return { kind: 'mode', id: lockspace.id, lease, shared, lver: `${hold?.lver ?? 0n}` };
+}
+
+/** The value that is to be written to the disk; '' where there is none. */
+export function lineOfLvb({ id: lease, lockspace, lvb, lvbDirty }: Resource): Line {
+  const value = lvbDirty && lvb !== null ? base64(lvb) : '';
+  return { kind: 'lvb', id: lockspace.id, lease, value };
 }
 
 /** null: its process has ended, or the kernel does not distinguish it from a later one of its pid. */
@@ -72,9 +94,7 @@ export function lineOfHolder(client: Client, space: Lockspace): Line | null {
   const started = bound?.identity ?? null;
   if (bound === null || started === null) return null;
   const { pid } = bound;
-  const here = client.tokens.filter(({ resource }) => resource.lockspace === space);
-  const persistent = here.every(({ resource }) => resource.persistent);
-  const how = { killpath, killargs, killpathPid, restricted, persistent };
+  const how = { killpath, killargs, killpathPid, restricted, persistent: false };
   return { kind: 'holds', id: space.id, holder: `${connection}`, pid, started, ...how };
 }
 

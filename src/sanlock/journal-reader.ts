@@ -62,7 +62,8 @@ export function readLine(found: Map<number, Survivor>, text: string): boolean {
 
 /** Without its lockspace such a line names nothing that a process or the disk could still hold. */
 function endsOnly({ kind }: Exclude<Line, About<'unknown' | 'space'>>): boolean {
-  return kind === 'renewed' || kind === 'free' || kind === 'given' || kind === 'left';
+  const isEnd = kind === 'free' || kind === 'given' || kind === 'removal' || kind === 'left';
+  return isEnd || kind === 'renewed';
 }
 
 /** A lease process that has not ended may still write, whatever the front decided. */
@@ -122,7 +123,8 @@ function readChange({ inherited, holders }: Survivor, line: LeaseLine): boolean 
       lease.converting = null;
       return true;
     case 'lvb':
-      lease.lvb = Uint8Array.from(atob(line.value), (c) => c.charCodeAt(0));
+      lease.lvb =
+        line.value === '' ? null : Uint8Array.from(atob(line.value), (c) => c.charCodeAt(0));
       return true;
     default:
       return unreachable(line);

@@ -4,11 +4,17 @@ export interface JournalState {
   holdersUnknown: boolean;
   /** Whether the last join could be recorded; a change to false is logged. */
   tookLastJoin: boolean;
-  lines: number;
-  /** The lines that were needed when it was last written anew. */
-  neededLines: number;
+  /**
+   * It lacks a line that could not be written: the next one must not follow on that gap, so all is
+   * written anew first.
+   */
+  isBehind: boolean;
+  /** Of all its lines. */
+  bytes: number;
+  /** Of the lines that were needed when it was last written anew. */
+  neededBytes: number;
 }
 
 export function newJournalState(): JournalState {
-  return { holdersUnknown: false, tookLastJoin: true, lines: 0, neededLines: 0 };
+  return { holdersUnknown: false, tookLastJoin: true, isBehind: false, bytes: 0, neededBytes: 0 };
 }

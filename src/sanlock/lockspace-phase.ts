@@ -98,3 +98,8 @@ export function hasFailed({ phase }: { readonly phase: LockspacePhase }): boolea
 export function isRemoved({ phase }: { readonly phase: LockspacePhase }): boolean {
   return 'removal' in phase && phase.removal;
 }
+
+/** It will not be live again: its removal was asked for, or its host id is being released. */
+export function isGivenUp(of: { readonly phase: LockspacePhase }): boolean {
+  return isRemoved(of) || of.phase.kind === 'leaving' || of.phase.kind === 'ending';
+}

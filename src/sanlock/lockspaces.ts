@@ -4,11 +4,12 @@ import { SANLK_OK, SANLOCK_CODES } from '../wire/sanlock/codes.ts';
 import { COMMAND_LOST } from './command-lost.ts';
 import { log, toLease } from './effects.ts';
 import type { Front } from './front.ts';
-import { recordJoin, recordLeft } from './holder-journal.ts';
+import { recordJoin, recordLeft, recordRemoval } from './holder-journal.ts';
 import { closeChannels } from './host-events.ts';
 import { joinRequest } from './join-request.ts';
 import { stopUsers, usageOf } from './kill-sequence.ts';
 import type { LockspaceEffect, LockspaceEvent } from './lockspace-events.ts';
+import { isGivenUp } from './lockspace-phase.ts';
 import { stepLockspace } from './lockspace-step.ts';
 import { takeJoin, takeRenewal } from './renewals.ts';
 import type { Lockspace } from './state.ts';
@@ -35,7 +36,9 @@ export function beginJoin(front: Front, space: Lockspace): void {
 export function advance(front: Front, space: Lockspace, event: LockspaceEvent): void {
   const at = { nowMs: front.nowMs, times: space.times };
   const step = stepLockspace(space.phase, event, at);
+  const wasGivenUp = isGivenUp(space);
   space.phase = step.phase; // first: what is answered now sees it
+  if (!wasGivenUp && isGivenUp(space)) recordRemoval(front, space);
   for (const effect of step.effects) apply(front, space, effect);
 }
 

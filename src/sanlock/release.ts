@@ -3,14 +3,14 @@ import type { ByteString } from '../base/bytes.ts';
 import type { LeaseCommandResult } from '../lease-process/messages.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
-import { recordLeaseEnd, recordRelease } from './holder-journal.ts';
+import { recordDrop, recordLeaseEnd } from './holder-journal.ts';
 import { nextTurn } from './local-queue.ts';
 import { isDead, isRemoved, mayRelease } from './lockspace-phase.ts';
 import { resultNumber } from './result-number.ts';
 import type { Client, Resource, Token } from './state.ts';
 
 /** Takes a token from its client and its resource. */
-export function dropToken(front: Front, token: Token): void {
+export function dropToken(token: Token): void {
   remove(token.client.tokens, token);
   remove(token.resource.holders, token);
   if (token.client.tokens.length === 0) {
@@ -19,7 +19,6 @@ export function dropToken(front: Front, token: Token): void {
     token.client.killLastS = 0;
     token.client.killpathSent = false;
   }
-  recordRelease(front, token.client);
 }
 
 /** This host holds it no more: requests of other clients that wait for that try again. */
@@ -46,11 +45,13 @@ export function releaseToken(
   options: { readonly rename: ByteString | null; readonly done: (result: number) => void },
 ): void {
   const { resource } = token;
-  dropToken(front, token);
+  dropToken(token);
   if (resource.holders.length > 0) {
+    recordDrop(front, token);
     options.done(0);
     return;
   }
+  resource.releasedBy = token.isRecorded ? token.client : null;
   releaseResource(front, resource, options);
 }
 
@@ -97,7 +98,7 @@ export function releaseDead(front: Front, client: Client): void {
     const { resource } = token;
     const last = resource.holders.length === 1;
     if (last && outlives(resource)) {
-      dropToken(front, token);
+      dropToken(token);
       resource.state = 'orphan';
       log(front, 'info', 'resource.orphaned', {
         lockspace: resource.lockspace.name,

@@ -36,8 +36,8 @@ export interface Client {
   suspended: boolean;
   dead: boolean;
   readonly tokens: Token[];
-  /** Its lines in the journal of holders, by the ids of the lockspaces that they are about. */
-  readonly recorded: Map<number, string>;
+  /** The ids of the lockspaces for which the journal of holders has a line about it. */
+  readonly recorded: Set<number>;
 }
 
 /** One client's claim on a resource. */
@@ -45,6 +45,8 @@ export interface Token {
   readonly id: number;
   readonly client: Client;
   readonly resource: Resource;
+  /** The journal of holders has it. */
+  isRecorded: boolean;
 }
 
 export interface Resource {
@@ -69,9 +71,11 @@ export interface Resource {
   readonly restricted: number;
   /** The request of another host that its holder was last asked for. */
   followed: { readonly lver: bigint; readonly forceMode: number } | null;
-  /** It has a line in the journal of holders: it is persistent, and was granted. */
+  /** The journal of holders has it as granted. */
   isRecorded: boolean;
   readonly holders: Token[];
+  /** Whose release is under way; null: nobody's. In the journal it still holds the lease. */
+  releasedBy: Client | null;
   lastPid: number;
 }
 
@@ -189,8 +193,47 @@ export function newClient(of: {
     suspended: false,
     dead: false,
     tokens: [],
-    recorded: new Map(),
+    recorded: new Set(),
     ...of,
+  };
+}
+
+/** One that is being acquired. Field by field: each acquire makes one. */
+export function newResource(
+  of: Pick<
+    Resource,
+    | 'id'
+    | 'lockspace'
+    | 'name'
+    | 'path'
+    | 'offset'
+    | 'shared'
+    | 'persistent'
+    | 'lvbWanted'
+    | 'restricted'
+    | 'lastPid'
+  >,
+): Resource {
+  return {
+    id: of.id,
+    lockspace: of.lockspace,
+    name: of.name,
+    path: of.path,
+    offset: of.offset,
+    state: 'adding',
+    shared: of.shared,
+    converting: false,
+    persistent: of.persistent,
+    hold: null,
+    lvbWanted: of.lvbWanted,
+    lvb: null,
+    lvbDirty: false,
+    restricted: of.restricted,
+    followed: null,
+    isRecorded: false,
+    holders: [],
+    releasedBy: null,
+    lastPid: of.lastPid,
   };
 }
 

@@ -1,8 +1,8 @@
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
-import { rewrite } from './holder-journal.ts';
 import { LEASE_HOLDER } from './holder-lines.ts';
 import { readLine } from './journal-reader.ts';
+import { rewrite } from './journal-writer.ts';
 import { isAlive, newHolder, pidsText, resourcesText, type Survivor } from './survivors.ts';
 import { ADVICE } from './survivors-join.ts';
 import type { UserProcess } from './user-process.ts';

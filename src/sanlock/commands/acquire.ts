@@ -13,14 +13,21 @@ import {
   sanlkResource,
 } from '../../wire/sanlock/socket.ts';
 import type { Front } from '../front.ts';
-import { recordHolder } from '../holder-journal.ts';
+import { recordGrant, recordLeaseEnd, recordWant } from '../holder-journal.ts';
 import { grantsPaused } from '../lag.ts';
 import { awaitTurn, nextTurn } from '../local-queue.ts';
 import { acquireRefused } from '../refusals.ts';
 import { dropToken, releaseDead, releaseToken, removeResource } from '../release.ts';
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
-import type { Client, Lockspace, Reply, Resource, Token } from '../state.ts';
+import {
+  type Client,
+  type Lockspace,
+  newResource,
+  type Reply,
+  type Resource,
+  type Token,
+} from '../state.ts';
 import { isAreaOffset } from './area-offset.ts';
 
 interface Wanted {
@@ -111,8 +118,8 @@ function acquireNext(front: Front, job: Job): void {
   const { state } = existing;
   existing.state = 'held';
   const token = front.newToken(job.client, existing);
-  if (!recordHolder(front, job.client)) {
-    dropToken(front, token);
+  if (!recordGrant(front, token)) {
+    dropToken(token);
     existing.state = state; // an orphan stays one
     rollBack(front, job, -ERRNO.EAGAIN);
     return;
@@ -167,27 +174,24 @@ function acquireOnDisk(
     );
     return;
   }
-  const resource: Resource = {
+  const resource = newResource({
     id: front.newResourceId(),
     lockspace: space,
     name: asked.name,
     path: disk.path,
     offset: toSafeNumber(disk.offset, 'offset'),
-    state: 'adding',
     shared,
-    converting: false,
     persistent: (asked.flags & RES_FLAGS.PERSISTENT) !== 0,
-    hold: null,
     lvbWanted: (job.cmdFlags & ACQUIRE_FLAGS.LVB) !== 0,
-    lvb: null,
-    lvbDirty: false,
     restricted: job.client.restricted,
-    followed: null,
-    isRecorded: false,
-    holders: [],
     lastPid: job.client.pid,
-  };
+  });
   front.resources.unshift(resource);
+  if (!recordWant(front, resource)) {
+    removeResource(front, resource);
+    rollBack(front, job, -ERRNO.EAGAIN);
+    return;
+  }
   const command = {
     op: 'acquire',
     area: { path: resource.path, offset: resource.offset },
@@ -204,6 +208,7 @@ function acquireOnDisk(
 function acquired(front: Front, job: Job, resource: Resource, result: LeaseCommandResult): void {
   if (!result.ok || result.op !== 'acquire') {
     removeResource(front, resource);
+    recordLeaseEnd(front, resource);
     rollBack(front, job, result.ok ? -1 : resultNumber(result.error));
     return;
   }
@@ -213,8 +218,9 @@ function acquired(front: Front, job: Job, resource: Resource, result: LeaseComma
   resource.hold = result.hold;
   resource.lvb = result.lvb;
   resource.state = 'held';
-  job.granted.push(front.newToken(job.client, resource));
-  if (!recordHolder(front, job.client)) {
+  const token = front.newToken(job.client, resource);
+  job.granted.push(token);
+  if (!recordGrant(front, token)) {
     rollBack(front, job, -ERRNO.EAGAIN);
     return;
   }

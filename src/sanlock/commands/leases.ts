@@ -1,22 +1,18 @@
-import { assert } from '../../base/assert.ts';
 import type { ByteString } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
 import { decode } from '../../codec/struct.ts';
-import type { LeaseCommandResult } from '../../lease-process/messages.ts';
-import { CONVERT_FLAGS, REL_FLAGS, RES_FLAGS, sanlkResource } from '../../wire/sanlock/socket.ts';
+import { REL_FLAGS, RES_FLAGS, sanlkResource } from '../../wire/sanlock/socket.ts';
 import { printResource } from '../../wire/sanlock/strings.ts';
-import { COMMAND_LOST } from '../command-lost.ts';
 import type { Front } from '../front.ts';
-import { grantsPaused } from '../lag.ts';
+import { recordLvb } from '../holder-journal.ts';
 import { releaseDead, releaseResource, releaseToken } from '../release.ts';
 import type { Request } from '../request.ts';
-import { resultNumber } from '../result-number.ts';
 import type { Client, Reply, Resource, Token } from '../state.ts';
 
 const NOT_HELD = -1;
 const MAX_STATE_BYTES = 4399;
 
-function tokenOf(client: Client, lockspaceName: ByteString, name: ByteString): Token | null {
+export function tokenOf(client: Client, lockspaceName: ByteString, name: ByteString): Token | null {
   return client.tokens.find(({ resource }) => isNamed(resource, lockspaceName, name)) ?? null;
 }
 
@@ -25,7 +21,7 @@ function isNamed(resource: Resource, lockspaceName: ByteString, name: ByteString
 }
 
 /** Ends a command of this client: if the client died meanwhile its leases are released. */
-function finishCommand(front: Front, client: Client, answer: () => void): void {
+export function finishCommand(front: Front, client: Client, answer: () => void): void {
   client.active = 0;
   if (client.dead) releaseDead(front, client);
   answer();
@@ -148,58 +144,6 @@ function bytesWithNul(text: ByteString): Uint8Array {
   return Uint8Array.from([...text, '\0'], (c) => c.charCodeAt(0));
 }
 
-export function convertCommand(front: Front, request: Request, client: Client, reply: Reply): void {
-  const asked = decode(sanlkResource, request.body);
-  const token = tokenOf(client, asked.lockspaceName, asked.name);
-  const end = (result: number) => finishCommand(front, client, () => reply(result));
-  if (token === null || token.resource.hold === null) {
-    end(-ERRNO.ENOENT);
-    return;
-  }
-  const { resource } = token;
-  const toShared = (asked.flags & RES_FLAGS.SHARED) !== 0;
-  if (resource.shared === toShared) {
-    end(-ERRNO.EALREADY);
-    return;
-  }
-  if (!toShared && resource.holders.length > 1) {
-    end(-ERRNO.EAGAIN);
-    return;
-  }
-  const space = front.usableLockspace(asked.lockspaceName);
-  if (space === null || token.resource.hold === null) {
-    end(-ERRNO.ENOSPC);
-    return;
-  }
-  if (!toShared && grantsPaused(front, space)) {
-    end(-ERRNO.EAGAIN);
-    return;
-  }
-  const hold = token.resource.hold.number;
-  const ownerNowait = (request.header.cmdFlags & CONVERT_FLAGS.OWNER_NOWAIT) !== 0;
-  const lvb = toShared && resource.lvbDirty ? resource.lvb : null;
-  const command = { op: 'convert', hold, toShared, ownerNowait, lvb } as const;
-  resource.converting = true;
-  const converted = (result: LeaseCommandResult): void => {
-    resource.converting = false;
-    // A lost process may have written it, and other hosts may share the lease by now: a client that
-    // asked to step down to shared must count as a sharer.
-    const mayBeDown = toShared && result === COMMAND_LOST;
-    if (!mayBeDown && (!result.ok || result.op !== 'convert')) {
-      end(result.ok ? -1 : resultNumber(result.error));
-      return;
-    }
-    assert(resource.holders.length === 1, 'a lease is converted for its only holder');
-    resource.shared = toShared;
-    if (result.ok && result.op === 'convert') resource.hold = result.hold;
-    if (lvb !== null && resource.lvb === lvb) resource.lvbDirty = false; // else set again since
-    // A step up that comes after our own expiry, or while users are being stopped, grants nothing.
-    const usable = front.usableLockspace(resource.lockspace.name) === resource.lockspace;
-    end(usable || toShared ? 0 : -ERRNO.ENOSPC);
-  };
-  front.command(space.lease, command, converted, resource);
-}
-
 function heldWithLvb(front: Front, body: Uint8Array): Resource | number {
   const asked = decode(sanlkResource, body);
   const resource = front.findResource(asked.lockspaceName, asked.name);
@@ -207,7 +151,10 @@ function heldWithLvb(front: Front, body: Uint8Array): Resource | number {
   return resource.lvbWanted ? resource : -ERRNO.EINVAL;
 }
 
-/** Changes memory only; the block is written at release or on the way to shared. */
+/**
+ * Changes memory, and the journal: the block is written at release or on the way to shared, and a
+ * client that was told that its value is set sets it no more.
+ */
 export function setLvbCommand(front: Front, request: Request, reply: Reply): void {
   const resource = heldWithLvb(front, request.body);
   if (typeof resource === 'number') {
@@ -221,11 +168,18 @@ export function setLvbCommand(front: Front, request: Request, reply: Reply): voi
     return;
   }
   const lvb = new Uint8Array(sectorSize);
-  if (resource.lvb !== null) lvb.set(resource.lvb.subarray(0, sectorSize));
+  const { lvb: lvbBefore, lvbDirty: wasDirty } = resource;
+  if (lvbBefore !== null) lvb.set(lvbBefore.subarray(0, sectorSize));
   lvb.set(value);
   resource.lvb = lvb;
   resource.lvbDirty = true;
-  reply(0);
+  if (recordLvb(front, resource)) {
+    reply(0);
+    return;
+  }
+  resource.lvb = lvbBefore;
+  resource.lvbDirty = wasDirty;
+  reply(-ERRNO.EAGAIN);
 }
 
 export function getLvbCommand(front: Front, request: Request, reply: Reply): void {

@@ -14,6 +14,7 @@ import {
 } from '../../wire/sanlock/socket.ts';
 import { log } from '../effects.ts';
 import type { Front } from '../front.ts';
+import { recordConfig } from '../holder-journal.ts';
 import { isDead, isRemoved, listOf } from '../lockspace-phase.ts';
 import { advance, beginJoin } from '../lockspaces.ts';
 import { clashes, isIdentical, isMeant, type NamedLockspace } from '../named-lockspace.ts';
@@ -168,33 +169,35 @@ export function setConfigCommand(front: Front, request: Request, reply: Reply): 
     reply(-ERRNO.ENOENT);
     return;
   }
-  switch (request.header.data) {
-    case CONFIG_COMMANDS.USED:
-      if (isDead(space)) reply(-ERRNO.ENOSPC);
-      else {
-        space.used = true;
-        reply(0);
-      }
-      return;
-    case CONFIG_COMMANDS.UNUSED:
-      space.used = false;
-      reply(0);
-      return;
-    case CONFIG_COMMANDS.USED_BY_ORPHANS:
-      if (isDead(space)) reply(-ERRNO.ENOSPC);
-      else {
-        space.usedByOrphans = true;
-        reply(0);
-      }
-      return;
-    case CONFIG_COMMANDS.UNUSED_BY_ORPHANS:
-      space.usedByOrphans = false;
-      reply(0);
-      return;
-    default:
-      reply(-ERRNO.EINVAL);
+  const change = CONFIGS[request.header.data];
+  if (change === undefined) {
+    reply(-ERRNO.EINVAL);
+    return;
   }
+  const { flag, value } = change;
+  if (value && isDead(space)) {
+    reply(-ERRNO.ENOSPC);
+    return;
+  }
+  const before = space[flag];
+  space[flag] = value;
+  // Unused, and not written: the next daemon takes it for used, which only keeps it longer.
+  if (before === value || recordConfig(front, space) || !value) {
+    reply(0);
+    return;
+  }
+  space[flag] = before;
+  reply(-ERRNO.EAGAIN);
 }
+
+const CONFIGS: Readonly<
+  Record<number, { readonly flag: 'used' | 'usedByOrphans'; readonly value: boolean }>
+> = {
+  [CONFIG_COMMANDS.USED]: { flag: 'used', value: true },
+  [CONFIG_COMMANDS.UNUSED]: { flag: 'used', value: false },
+  [CONFIG_COMMANDS.USED_BY_ORPHANS]: { flag: 'usedByOrphans', value: true },
+  [CONFIG_COMMANDS.UNUSED_BY_ORPHANS]: { flag: 'usedByOrphans', value: false },
+};
 
 /** Every lockspace is removed as by REM_LOCKSPACE; the daemon ends when all are gone. */
 export function removeAll(front: Front): void {

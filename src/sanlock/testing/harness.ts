@@ -22,12 +22,14 @@ import {
 import { stepFront } from '../daemon.ts';
 import type { Effect } from '../effects.ts';
 import type { FrontEvent } from '../events.ts';
-import { Front } from '../front.ts';
+import { Front, type Journal } from '../front.ts';
 import { DEFAULTS } from '../settings.ts';
 import { type Client, newClient } from '../state.ts';
 import type { UserProcess } from '../user-process.ts';
 
 const SETTINGS = { ...DEFAULTS, ourHostName: 'host1', useWatchdog: false };
+
+const UNREAD: Journal = { append: () => true, replace: () => true };
 
 type Run = Extract<ToLeaseProcess, { kind: 'run' }>;
 
@@ -47,10 +49,10 @@ export class Harness {
   readonly deaf = new Set<number>();
   #nextConnection = 1;
 
-  constructor(settings: { readonly killGraceS?: number } = {}) {
+  constructor({ killGraceS = SETTINGS.killGraceS, journal = UNREAD } = {}) {
     this.front = new Front({
-      settings: { ...SETTINGS, ...settings },
-      journal: { append: () => true, replace: () => true },
+      settings: { ...SETTINGS, killGraceS },
+      journal,
       random: () => 0.5,
       helperPid: 0,
     });

@@ -103,11 +103,11 @@ function checkNothingLeft(workload: Workload, host: SanlockHost): void {
   const holders = new Set<string>();
   for (const line of host.journal.load().lines) {
     const { kind, id, holder, lease } = JSON.parse(line) as JournalLine;
-    const ends = kind === 'space' ? `${id}/` : kind === 'left' ? `${id}/lease ` : null;
+    const ends = kind === 'space' || kind === 'left' ? `${id}/` : null;
     for (const one of holders) if (ends !== null && one.startsWith(ends)) holders.delete(one);
     if (kind === 'holds' && holder !== 'lease') holders.add(`${id}/${holder}`);
     if (kind === 'free') holders.delete(`${id}/${holder}`);
-    if (kind === 'lease') holders.add(`${id}/lease ${lease}`);
+    if (kind === 'wants' || kind === 'lease') holders.add(`${id}/lease ${lease}`);
     if (kind === 'given') holders.delete(`${id}/lease ${lease}`);
   }
   assert(holders.size === 0, `the journal names ${[...holders].join(' ')}`);

@@ -1,0 +1,50 @@
+import type { Resource, Token } from './state.ts';
+
+/**
+ * The lines that each acquire and release writes, as text: `JSON.stringify` of a whole line takes
+ * longer than all else in it.
+ */
+
+/** `wants` */
+export function wantsText(resource: Resource): string {
+  return `{"kind":"wants",${numbers(resource)},${place(resource)}}`;
+}
+
+/** `lease` */
+export function leaseText(resource: Resource): string {
+  const { shared, persistent, lvbWanted, restricted, lastPid } = resource;
+  const lver = resource.hold?.lver ?? 0n;
+  return (
+    `{"kind":"lease",${numbers(resource)},${place(resource)},"shared":${shared},"lver":"${lver}",` +
+    `"persistent":${persistent},"lvbWanted":${lvbWanted},"restricted":${restricted},` +
+    `"lastPid":${lastPid},"holders":[${holders(resource)}]}`
+  );
+}
+
+/** `given` */
+export function givenText(resource: Resource): string {
+  return `{"kind":"given",${numbers(resource)}}`;
+}
+
+/** `shares` or `drops` */
+export function sharerText(kind: 'shares' | 'drops', { client, resource }: Token): string {
+  return `{"kind":"${kind}",${numbers(resource)},"holder":"${client.connection}"}`;
+}
+
+function numbers({ id, lockspace }: Resource): string {
+  return `"id":${lockspace.id},"lease":${id}`;
+}
+
+function place({ name, path, offset }: Resource): string {
+  return `"resource":${JSON.stringify(name)},"path":${JSON.stringify(path)},"offset":${offset}`;
+}
+
+/** A release that was begun has not ended: until it has, its client counts as the holder. */
+function holders({ holders: tokens, releasedBy }: Resource): string {
+  if (tokens.length === 0) return releasedBy === null ? '' : `"${releasedBy.connection}"`;
+  let text = '';
+  for (const { client, isRecorded } of tokens) {
+    if (isRecorded) text += `${text === '' ? '' : ','}"${client.connection}"`;
+  }
+  return text;
+}
