@@ -248,11 +248,14 @@ export function lockspace(name: string, of: { hostId?: bigint; path?: string } =
   return encode(sanlkLockspace, { ...zeroRecord(sanlkLockspace), name, hostId, path });
 }
 
-/** R<n>, with its disk unless `bare`. */
-export function resource(n: number, of: { flags?: number; bare?: boolean } = {}): Uint8Array {
+/** R<n> of lockspace LS or another one, with its disk unless `bare`. */
+export function resource(
+  n: number,
+  of: { flags?: number; bare?: boolean; lockspaceName?: string } = {},
+): Uint8Array {
   const head = encode(sanlkResource, {
     ...zeroRecord(sanlkResource),
-    lockspaceName: 'LS',
+    lockspaceName: of.lockspaceName ?? 'LS',
     name: n === 0 ? '' : `R${n}`,
     flags: of.flags ?? 0,
     numDisks: of.bare === true ? 0 : 1,

@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import type { ByteString } from '../../base/bytes.ts';
+import type { Front } from '../front.ts';
+import { LEASE_HOLDER } from '../holder-lines.ts';
+import type { InheritedLease } from '../inherited.ts';
+import { readLine } from '../journal-reader.ts';
+import { isGivenUp } from '../lockspace-phase.ts';
+import type { Client, Lockspace, Resource } from '../state.ts';
+import type { Survivor } from '../survivors.ts';
+
+/** What this host claims in one lockspace, in the words of the front or of its journal. */
+export interface Claims {
+  readonly space: Readonly<Record<string, ByteString | number | boolean>>;
+  /** By the connections of clients that hold leases there: how each is stopped. */
+  readonly clients: ReadonlyMap<string, string>;
+  readonly leases: ReadonlyMap<number, LeaseClaim>;
+  readonly wants: ReadonlyMap<number, string>;
+}
+
+export interface LeaseClaim {
+  readonly place: string;
+  readonly shared: boolean;
+  readonly lver: bigint;
+  readonly converting: InheritedLease['converting'];
+  readonly kept: string;
+  readonly lastPid: number;
+  readonly lvb: string | null;
+  /** Clients whose connections are open, sorted. */
+  readonly holders: readonly string[];
+}
+
+/** By lockspace. */
+export function claimsOf(front: Front): Map<number, Claims> {
+  return new Map(front.lockspaces.map((space) => [space.id, ofSpace(front, space)]));
+}
+
+function ofSpace(front: Front, space: Lockspace): Claims {
+  const leases = new Map<number, LeaseClaim>();
+  const wants = new Map<number, string>();
+  for (const one of front.resources) {
+    if (one.lockspace !== space) continue;
+    if (one.isRecorded) leases.set(one.id, ofResource(front, one));
+    else wants.set(one.id, placeText(one.name, one));
+  }
+  const { name, hostId, path, offset, ioTimeoutS, generation, lastSuccessS, claimedBootMs } = space;
+  const { used, usedByOrphans } = space;
+  const of = { name, hostId, path, offset, ioTimeoutS, generation: `${generation}` };
+  const process = front.leaseProcess(space.lease)?.pid ?? 0;
+  const flags = { used, usedByOrphans, removal: isGivenUp(space) };
+  const users = [...leases.values()].flatMap(({ holders }) => holders);
+  const clients = [...front.clients.values()].filter(({ connection }) =>
+    users.includes(`${connection}`),
+  );
+  return {
+    space: { ...of, lastSuccessS, claimedBootMs, process, ...flags },
+    clients: new Map(clients.map((client) => [`${client.connection}`, stoppingText(client)])),
+    leases,
+    wants,
+  };
+}
+
+function ofResource(front: Front, one: Resource): LeaseClaim {
+  const { shared, hold, lvb, lvbDirty, lastPid, converting, releasedBy } = one;
+  const clients = one.holders.map(({ client }) => client);
+  if (clients.length === 0 && releasedBy !== null) clients.push(releasedBy);
+  const open = clients.filter(({ connection }) => front.clients.has(connection));
+  return {
+    place: placeText(one.name, one),
+    shared,
+    lver: hold?.lver ?? 0n,
+    converting: converting ? (shared ? 'toExclusive' : 'toShared') : null,
+    kept: keptText(one),
+    lastPid,
+    lvb: lvbDirty && lvb !== null ? hex(lvb) : null,
+    holders: open.map(({ connection }) => `${connection}`).sort(),
+  };
+}
+
+/** By lockspace, as the next daemon reads them; every line is sound. */
+export function claimsRead(lines: readonly string[]): Map<number, Claims> {
+  return new Map([...survivorsRead(lines)].map(([id, one]) => [id, ofSurvivor(one)]));
+}
+
+export function survivorsRead(lines: readonly string[]): Map<number, Survivor> {
+  const found = new Map<number, Survivor>();
+  for (const line of lines) assert.ok(readLine(found, line), `no sense in ${line}`);
+  for (const [id, { generation, holders, inherited }] of found) {
+    const { leases, wants } = inherited;
+    const isNothing = generation === '0' && holders.size + leases.size + wants.size === 0;
+    if (isNothing) found.delete(id); // it was left
+  }
+  return found;
+}
+
+function ofSurvivor(survivor: Survivor): Claims {
+  const { space, lastSuccessS, claimedBootMs, generation, holders, inherited } = survivor;
+  const { name, hostId, path, offset, ioTimeoutS } = space;
+  const { used, usedByOrphans, removal } = inherited;
+  const of = { name, hostId, path, offset, ioTimeoutS, generation };
+  const leases = new Map<number, LeaseClaim>();
+  for (const [id, lease] of inherited.leases) leases.set(id, ofInherited(survivor, lease));
+  const users = [...leases.values()].flatMap((lease) => lease.holders);
+  const clients = [...holders].filter(([holder]) => users.includes(holder));
+  const process = holders.get(LEASE_HOLDER)?.facts.pid ?? 0;
+  return {
+    space: { ...of, lastSuccessS, claimedBootMs, process, used, usedByOrphans, removal },
+    clients: new Map(clients.map(([holder, { facts }]) => [holder, stoppingText(facts)])),
+    leases,
+    wants: new Map([...inherited.wants].map(([id, want]) => [id, placeText(want.resource, want)])),
+  };
+}
+
+function ofInherited({ holders: clients }: Survivor, lease: InheritedLease): LeaseClaim {
+  const { shared, lver, converting, lastPid, lvb, holders } = lease;
+  return {
+    place: placeText(lease.resource, lease),
+    shared,
+    lver,
+    converting,
+    kept: keptText(lease),
+    lastPid,
+    lvb: lvb === null ? null : hex(lvb),
+    holders: holders.filter((holder) => clients.has(holder)).sort(),
+  };
+}
+
+function placeText(name: ByteString, { path, offset }: { path: string; offset: number }): string {
+  return `${name} at ${path}:${offset}`;
+}
+
+function keptText(of: Pick<Resource, 'persistent' | 'lvbWanted' | 'restricted'>): string {
+  return `persistent ${of.persistent}, lvb ${of.lvbWanted}, restricted ${of.restricted}`;
+}
+
+function stoppingText(
+  of: Pick<Client, 'pid' | 'killpath' | 'killargs' | 'killpathPid' | 'restricted'>,
+): string {
+  return [of.pid, of.killpath, of.killargs, of.killpathPid, of.restricted].join(' ');
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
