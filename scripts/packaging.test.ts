@@ -3,9 +3,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { HOLDFAST_VERSION } from '../src/base/version.ts';
 import { parseFenced } from '../src/cli/fence-sanlock/daemon-options.ts';
+import { DAEMONS } from '../src/cli/holdfast/upgrade/daemons.ts';
 import { parseOptions as parseLvmlockd } from '../src/cli/lvmlockd/options.ts';
 import { parseResetd } from '../src/cli/sanlk-reset/options.ts';
-import { parseCommandLine } from '../src/cli/sanlock/command-line.ts';
 import { readSettings } from '../src/cli/sanlock-daemon/settings.ts';
 import { parseOptions as parseWdmd } from '../src/cli/wdmd/options.ts';
 
@@ -15,9 +15,8 @@ const INSTALLED = '/usr/local/bin/';
 /** What a unit's command line means to the program: 'foreground', 'behind' or 'command'. */
 const PROGRAMS: Readonly<Record<string, (args: readonly string[]) => string>> = {
   sanlock: ([action = '', ...args]) => {
-    if (action === 'daemon') return placeOf(daemonOf(args));
-    assert.ok(action === 'client' && parseCommandLine(args.slice(1)).ok);
-    return 'command';
+    assert.equal(action, 'daemon');
+    return placeOf(daemonOf(args));
   },
   wdmd: (args) => {
     const { action, foreground } = must(parseWdmd(args));
@@ -90,7 +89,7 @@ for (const file of units) {
   test(`${file}: its commands are programs of ours, with options they take`, () => {
     const options = all('Environment').find((value) => value.startsWith('OPTIONS='));
     const before = all('ExecStartPre').map((command) => command.replace(/^[-+]*/, ''));
-    const commands = [...before, ...all('ExecStart'), ...all('ExecStop')];
+    const commands = [...before, ...all('ExecStart')];
     assert.equal(all('ExecStart').length, 1);
     for (const command of commands) {
       assert.ok(command.startsWith(INSTALLED), command);
@@ -101,6 +100,28 @@ for (const file of units) {
       assert.equal(name, program, 'a unit is named after its program');
       const means = PROGRAMS[name]?.(args);
       assert.equal(means, command === all('ExecStart')[0] ? 'foreground' : 'command', command);
+    }
+  });
+
+  test(`${file}: it is ended, and started again, as its daemon can be`, () => {
+    if (!DAEMONS.some((name) => name === program)) return;
+    assert.deepEqual(all('ExecStop'), [`${INSTALLED}holdfast stop ${program} %n`]);
+    assert.deepEqual(all('KillMode'), ['process']);
+    assert.deepEqual(all('Restart'), ['on-failure']);
+    assert.deepEqual(all('RestartSec'), ['1']);
+    for (const name of ['SuccessExitStatus', 'RestartForceExitStatus']) {
+      assert.deepEqual(all(name), ['75'], name);
+    }
+    assert.deepEqual(
+      all('StartLimitIntervalSec'),
+      ['0'],
+      'no start request is repeated too quickly',
+    );
+  });
+
+  test(`${file}: a restart of another unit does not restart it`, () => {
+    for (const name of ['Requires', 'Requisite', 'BindsTo', 'PartOf']) {
+      assert.deepEqual(all(name), [], name);
     }
   });
 

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { MIB } from '../../src/base/units.ts';
+import { decode } from '../../src/codec/struct.ts';
+import { LEADER_BYTES, paxosLeader } from '../../src/format/leader.ts';
 import { ROOT, whyNoMachines } from './initramfs.ts';
 import { type Machine, Machines, SHARED_DISK } from './vm.ts';
 
@@ -16,6 +18,12 @@ export const LV = `${VG}/lv`;
 export const HOST_ID = 1;
 /** Where a test may keep leases of its own. */
 export const FREE_OFFSET = VG_BYTES;
+
+export interface LeaseOwner {
+  readonly hostId: bigint;
+  readonly generation: bigint;
+  readonly lver: bigint;
+}
 
 /** Why no machine with systemd can be booted here; null when it can. */
 export function whyNoSystemd(): string | null {
@@ -51,6 +59,7 @@ export async function startSystemdHost(): Promise<SystemdHost> {
 export class SystemdHost {
   readonly #machines: Machines;
   readonly machine: Machine;
+  #leaseOffset = 0;
 
   constructor(machines: Machines, machine: Machine) {
     this.#machines = machines;
@@ -79,6 +88,30 @@ export class SystemdHost {
   async activateVolume(): Promise<void> {
     await this.shell(`vgcreate --shared ${VG} ${SHARED_DISK}
       lvcreate -aey -L 8m -n lv ${VG}`);
+    // The LV of the leases is the first one, so it begins where extents begin.
+    const lockArgs = await this.shell(`lvs --noheadings -o lv_lockargs ${LV}`);
+    const start = await this.shell(
+      `pvs --noheadings --units b --nosuffix -o pe_start ${SHARED_DISK}`,
+    );
+    this.#leaseOffset = Number(lockArgs.split(':')[1]) + Number(start);
+  }
+
+  /** Who has the lease of the volume, by the disk. */
+  volumeOwner(): LeaseOwner {
+    const bytes = new Uint8Array(LEADER_BYTES);
+    const fd = openSync(this.disk, 'r');
+    readSync(fd, bytes, 0, LEADER_BYTES, this.#leaseOffset);
+    closeSync(fd);
+    const leader = decode(paxosLeader, bytes);
+    assert.equal(leader.spaceName, `lvm_${VG}`, 'a lease is there');
+    return { hostId: leader.ownerId, generation: leader.ownerGeneration, lver: leader.lver };
+  }
+
+  /** Resolves when lvmlockd has the lock of the volume, and sanlock its lease for that process. */
+  async untilLocked(): Promise<void> {
+    const pid = '$(systemctl show --property=MainPID --value lvmlockd)';
+    await this.shell(`until lvmlockctl -i | grep -q '^LK LV ex' &&
+      sanlock client status | grep -q "^r lvm_${VG}:.* p ${pid}$"; do sleep 0.5; done`);
   }
 
   /** Runs it to its end, which must be a good one. @returns what it printed */

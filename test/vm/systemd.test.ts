@@ -30,6 +30,18 @@ async function scenario(t: TestContext, host: SystemdHost): Promise<void> {
   await host.activateVolume();
   await host.shell(`dd if=/dev/zero of=/dev/${LV} bs=4096 count=1 oflag=direct`);
 
+  const owner = host.volumeOwner();
+  const pid = await host.property('lvmlockd', 'MainPID');
+  await host.shell('systemctl restart lvmlockd');
+  assert.notEqual(await host.property('lvmlockd', 'MainPID'), pid);
+  await host.untilLocked();
+  assert.deepEqual(host.volumeOwner(), owner, 'the lease on the disk has not changed');
+  assert.match(
+    await host.property('lvmlockd', 'NRestarts'),
+    /^0$/,
+    'systemd restarted it as ordered',
+  );
+
   await host.shell(`lvchange -an ${LV}; vgchange --lockstop ${VG}`);
   await host.shell(`systemctl stop ${UNITS.join(' ')}`);
   for (const unit of UNITS) {

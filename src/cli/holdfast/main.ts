@@ -29,6 +29,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./repair.ts')).repair(args),
     help: async () => (await import('./repair.ts')).REPAIR_USAGE,
   },
+  stop: {
+    about: 'what the units run to end a daemon: for its successor if it is a restart',
+    run: async (args) => (await import('./stop.ts')).stop(args),
+    help: async () => (await import('./stop.ts')).STOP_USAGE,
+  },
 };
 
 export async function main(args: readonly string[]): Promise<number> {

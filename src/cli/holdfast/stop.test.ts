@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { decode } from '../../codec/struct.ts';
+import { formatMessage, textToBytes } from '../../wire/lvmlockd/libdaemon.ts';
+import {
+  HAND_OVER_ANSWER,
+  WDMD_CMD,
+  wdmdMessage,
+  wdmdMessageBytes,
+} from '../../wire/wdmd/socket.ts';
+import { stopDaemon } from './stop.ts';
+import { type Answers, FakeHost } from './upgrade/testing/fake-host.ts';
+
+const HELLO = formatMessage([
+  ['response', 'OK'],
+  ['protocol', 'lvmlockd'],
+  ['version', 1],
+]);
+
+/** Answers the greeting, then each `hand_over` with the next of these results. */
+function lvmlockdThat(results: number[], ends: () => void): Answers {
+  return (bytes) => {
+    if (!new TextDecoder().decode(bytes).includes('hand_over')) return [textToBytes(HELLO)];
+    const result = results.shift() ?? 0;
+    if (result === 0) ends();
+    return [
+      textToBytes(
+        formatMessage([
+          ['response', 'OK'],
+          ['result', result],
+        ]),
+      ),
+    ];
+  };
+}
+
+/** One that answers every message in its turn, the order with `flags`. */
+function wdmdThat(flags: number | null, ends: () => void): Answers {
+  return (bytes) => {
+    const { cmd } = decode(wdmdMessage, bytes);
+    if (cmd === WDMD_CMD.STATUS) return [wdmdMessageBytes({ cmd })];
+    if (flags === null) return [];
+    if (flags === HAND_OVER_ANSWER.ENDS) ends();
+    return [wdmdMessageBytes({ cmd, flags, name: 'fence_sanlockd' })];
+  };
+}
+
+interface Stopped {
+  readonly status: number;
+  readonly said: readonly string[];
+  readonly shutDowns: number;
+}
+
+async function stopped(
+  host: FakeHost,
+  of: { readonly name: 'wdmd' | 'sanlock' | 'lvmlockd'; readonly job: string | null },
+): Promise<Stopped> {
+  const said: string[] = [];
+  let shutDowns = 0;
+  const shutDown = async () => {
+    shutDowns++;
+    return -16;
+  };
+  const say = (sentence: string) => void said.push(sentence);
+  const world = { ports: host.ports, services: host.services(of.job), say, shutDown };
+  const status = await stopDaemon(world, { name: of.name, unit: `${of.name}.service` });
+  return { status, said, shutDowns };
+}
+
+test('a restart ends lvmlockd for its successor, also if a command lets it wait', async () => {
+  const host = new FakeHost();
+  const results = [-16, -16, 0];
+  const answers = lvmlockdThat(results, () => host.daemons.delete('lvmlockd'));
+  host.daemons.set('lvmlockd', { pid: 7, program: 'node', answers });
+  const ended = await stopped(host, { name: 'lvmlockd', job: 'restart' });
+  assert.deepEqual(ended, { status: 0, said: [], shutDowns: 0 });
+  assert.deepEqual(results, []);
+});
+
+test('a restart that a command keeps from lasts no longer than three tries', async () => {
+  const host = new FakeHost();
+  const results = [-16, -16, -16, 0];
+  const answers = lvmlockdThat(results, () => assert.fail('it is not asked again'));
+  host.daemons.set('lvmlockd', { pid: 7, program: 'node', answers });
+  const { status, said } = await stopped(host, { name: 'lvmlockd', job: 'restart' });
+  assert.equal(status, 0, 'the signal of the unit comes next');
+  assert.deepEqual(said, [
+    'lvmlockd does not end for its successor: an lvm command has had a global or VG lock for 10 s',
+  ]);
+});
+
+test('wdmd ends for its successor, or says why not', async () => {
+  const cases = [
+    [HAND_OVER_ANSWER.ENDS, null],
+    [HAND_OVER_ANSWER.CLIENT_STAYS, /its client fence_sanlockd would not find the next wdmd/],
+    [HAND_OVER_ANSWER.RESET_NEAR, /may be reset at any moment/],
+    [HAND_OVER_ANSWER.NOT_RECORDED, /not written down/],
+    [null, /it is of a release that cannot/],
+  ] as const;
+  for (const [flags, reason] of cases) {
+    const host = new FakeHost();
+    const answers = wdmdThat(flags, () => host.daemons.delete('wdmd'));
+    host.daemons.set('wdmd', { pid: 8, program: 'node', answers });
+    const { status, said } = await stopped(host, { name: 'wdmd', job: 'restart' });
+    assert.equal(status, 0);
+    assert.equal(said.length, reason === null ? 0 : 1);
+    if (reason !== null) assert.match(said[0] ?? '', reason);
+  }
+});
+
+test('one that says that it ends, and does not, is not waited for without end', async () => {
+  const host = new FakeHost();
+  const answers = wdmdThat(HAND_OVER_ANSWER.ENDS, () => {});
+  host.daemons.set('wdmd', { pid: 8, program: 'node', answers });
+  const { said } = await stopped(host, { name: 'wdmd', job: 'restart' });
+  assert.deepEqual(said, ['wdmd said that it ends for its successor, and has not for 30 s']);
+});
+
+test('a stop, a shutdown of the machine and an order by hand end nothing for a successor', async () => {
+  for (const job of ['stop', null]) {
+    for (const name of ['wdmd', 'sanlock', 'lvmlockd'] as const) {
+      const host = new FakeHost();
+      const answers = () => assert.fail(`${name} is asked for nothing`);
+      host.daemons.set(name, { pid: 9, program: 'node', answers });
+      const isSanlock = name === 'sanlock';
+      const wanted = { status: isSanlock ? 1 : 0, said: [], shutDowns: isSanlock ? 1 : 0 };
+      assert.deepEqual(await stopped(host, { name, job }), wanted);
+    }
+  }
+});
+
+test('an original is never asked to end for a successor', async () => {
+  for (const name of ['wdmd', 'sanlock', 'lvmlockd'] as const) {
+    const host = new FakeHost();
+    const answers = () => assert.fail(`${name} is asked for nothing`);
+    host.daemons.set(name, { pid: 9, program: name, answers });
+    const { said } = await stopped(host, { name, job: 'restart' });
+    assert.match(said.join(), /is the original/);
+  }
+});

@@ -1,0 +1,100 @@
+import { MonotonicClock } from '../../platform/clock.ts';
+import { daemonSockets } from '../../platform/daemon-sockets.ts';
+import { runClientAction } from '../sanlock/client.ts';
+import { parseCommandLine } from '../sanlock/command-line.ts';
+import {
+  DAEMONS,
+  type DaemonName,
+  type DaemonPorts,
+  daemonPaths,
+  findDaemon,
+  hasEnded,
+  isDaemonName,
+  REAL_PROCESSES,
+  until,
+} from './upgrade/daemons.ts';
+import { askHandOver, type HandOver } from './upgrade/hand-over.ts';
+import { type ServiceManager, serviceManager, unitOf } from './upgrade/service.ts';
+
+export const STOP_USAGE = `holdfast stop ${DAEMONS.join('|')} [unit]
+
+What the units run to end their daemon (ExecStop). If systemd restarts the unit, the daemon ends for
+its successor, which takes over all that is in use. If systemd stops it, it ends in order if nothing
+is in use, and otherwise goes on.
+`;
+
+/** systemd waits 90 s for a daemon to end, after all this. */
+const END_MS = 30_000;
+const POLL_MS = 50;
+/** lvmlockd refuses while a command has a lock. */
+const TRIES = 3;
+
+export interface StopWorld {
+  readonly ports: DaemonPorts;
+  readonly services: ServiceManager | null;
+  readonly say: (sentence: string) => void;
+  /** As `sanlock client shutdown`: it ends if nothing is in use. */
+  readonly shutDown: () => Promise<number>;
+}
+
+/** @returns the exit status; whatever it is, systemd sends the unit's signal next */
+export async function stop(args: readonly string[]): Promise<number> {
+  const [name = '', unit = null] = args;
+  if (!isDaemonName(name) || args.length > 2) {
+    process.stderr.write(STOP_USAGE);
+    return 1;
+  }
+  const say = (sentence: string) => void process.stderr.write(`holdfast stop: ${sentence}\n`);
+  const ports = {
+    sockets: daemonSockets(),
+    clock: new MonotonicClock(),
+    paths: daemonPaths(process.env),
+    processes: REAL_PROCESSES,
+  };
+  const world = { ports, services: serviceManager(), say, shutDown };
+  return stopDaemon(world, { name, unit: unit ?? unitOf(name) });
+}
+
+export async function stopDaemon(
+  world: StopWorld,
+  { name, unit }: { readonly name: DaemonName; readonly unit: string },
+): Promise<number> {
+  const job = (await world.services?.jobOf(unit)) ?? null;
+  if (job === 'restart' && (await endsForSuccessor(world, name))) return 0;
+  // wdmd and lvmlockd decide by themselves when the signal of their unit comes.
+  return name === 'sanlock' && (await world.shutDown()) !== 0 ? 1 : 0;
+}
+
+async function endsForSuccessor(world: StopWorld, name: DaemonName): Promise<boolean> {
+  const { ports, say } = world;
+  const daemon = await findDaemon(ports, name);
+  if (daemon === null) return false; // it has ended, or never served
+  if (daemon.isOriginal) {
+    say(`the ${name} that runs is the original, which has no successor: it ends only unused`);
+    return false;
+  }
+  let answer = await askHandOver(ports, name);
+  for (let tries = 1; answer.kind === 'refused' && tries < TRIES; tries++) {
+    answer = await askHandOver(ports, name);
+  }
+  if (answer.kind !== 'ends') {
+    say(`${name} does not end for its successor: ${reasonOf(answer)}`);
+    return false;
+  }
+  const within = { ms: END_MS, everyMs: POLL_MS };
+  if (await until(ports.clock, () => hasEnded(ports.processes, daemon), within)) return true;
+  say(`${name} said that it ends for its successor, and has not for ${END_MS / 1000} s`);
+  return false;
+}
+
+function reasonOf(answer: Exclude<HandOver, { kind: 'ends' }>): string {
+  return answer.kind === 'unknown' ? 'it is of a release that cannot' : answer.reason;
+}
+
+function shutDown(): Promise<number> {
+  const parsed = parseCommandLine(['-f', '0', '-w', '1']);
+  const write = (stream: NodeJS.WriteStream) => (text: string) => void stream.write(text);
+  if (!parsed.ok) return Promise.resolve(1);
+  const say = { print: write(process.stdout), complain: write(process.stderr) };
+  return runClientAction('shutdown', parsed.value, say);
+}

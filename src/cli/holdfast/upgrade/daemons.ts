@@ -1,0 +1,104 @@
+import { readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
+import { type ByteString, textToName } from '../../../base/bytes.ts';
+import { given } from '../../../base/given.ts';
+import { sanlockSocketPath } from '../../../client/sanlock.ts';
+import { identityOf } from '../../../platform/kernel-process.ts';
+import type { Clock } from '../../../ports/clock.ts';
+import type { Sockets } from '../../../ports/sockets.ts';
+import { wdmdSocket } from '../../sanlk-reset/places.ts';
+
+/**
+ * The daemons that can be replaced while they are used, each after those that it connects to: a
+ * daemon of the release before never meets an older one than it knows, and the successor of sanlock
+ * finds a wdmd that lets it take its duties over, that of lvmlockd a sanlock that lets it adopt.
+ */
+export const DAEMONS = ['wdmd', 'sanlock', 'lvmlockd'] as const;
+export type DaemonName = (typeof DAEMONS)[number];
+
+export function isDaemonName(word: string): word is DaemonName {
+  return DAEMONS.some((name) => name === word);
+}
+
+/** By what a daemon is reached; a connection says which process serves it. */
+export interface DaemonPorts {
+  readonly sockets: Pick<Sockets, 'connect'>;
+  readonly clock: Clock;
+  readonly paths: Readonly<Record<DaemonName, ByteString>>;
+  readonly processes: ProcessFacts;
+}
+
+/** What /proc says; null: there is no such process, or not any more. */
+export interface ProcessFacts {
+  readonly identityOf: (pid: number) => string | null;
+  /** The name of the program that it executes. */
+  readonly programOf: (pid: number) => string | null;
+}
+
+export const REAL_PROCESSES: ProcessFacts = { identityOf, programOf };
+
+type Environment = Readonly<Partial<Record<string, string>>>;
+
+export function daemonPaths(environment: Environment): DaemonPorts['paths'] {
+  const lvmlockd = given(environment['LVM_LVMLOCKD_SOCKET']) ?? '/run/lvm/lvmlockd.socket';
+  return {
+    wdmd: textToName(wdmdSocket(environment)),
+    sanlock: sanlockSocketPath(environment['SANLOCK_RUN_DIR']),
+    lvmlockd: textToName(lvmlockd),
+  };
+}
+
+/** A running daemon. */
+export interface RunningDaemon {
+  readonly pid: number;
+  /** Its pid may come again for another process, this may not. */
+  readonly identity: string | null;
+  /** The C program, not ours. */
+  readonly isOriginal: boolean;
+}
+
+const CONNECT_MS = 5000;
+
+/** The process that serves a daemon's socket; null: none does. */
+export function findDaemon(ports: DaemonPorts, name: DaemonName): Promise<RunningDaemon | null> {
+  return new Promise((resolve) => {
+    ports.sockets.connect(ports.paths[name], CONNECT_MS, (opened) => {
+      if (!opened.ok) {
+        resolve(null);
+        return;
+      }
+      const { processes } = ports;
+      const pid = opened.connection.peerPid ?? 0;
+      opened.connection.close();
+      const isOriginal = processes.programOf(pid) === name;
+      resolve({ pid, identity: processes.identityOf(pid), isOriginal });
+    });
+  });
+}
+
+/** Ours is a program of Node, the original one of its own. */
+function programOf(pid: number): string | null {
+  try {
+    return basename(readlinkSync(`/proc/${pid}/exe`));
+  } catch {
+    return null; // it has ended
+  }
+}
+
+export function hasEnded(processes: ProcessFacts, { pid, identity }: RunningDaemon): boolean {
+  return identity === null || processes.identityOf(pid) !== identity;
+}
+
+/** Looks until it is so. @returns false: it was not, in that time. */
+export async function until(
+  clock: Clock,
+  isSo: () => boolean | Promise<boolean>,
+  within: { readonly ms: number; readonly everyMs: number },
+): Promise<boolean> {
+  const endMs = clock.nowMs() + within.ms;
+  for (;;) {
+    if (await isSo()) return true;
+    if (clock.nowMs() >= endMs) return false;
+    await new Promise<void>((resolve) => clock.after(within.everyMs, resolve));
+  }
+}

@@ -1,0 +1,110 @@
+import { unreachable } from '../../../base/assert.ts';
+import { nameToText } from '../../../base/bytes.ts';
+import { askLvmlockd } from '../../../client/lvmlockd.ts';
+import { decode } from '../../../codec/struct.ts';
+import { formatRequest, numberOf } from '../../../wire/lvmlockd/libdaemon.ts';
+import { LD_RESULT, resultName } from '../../../wire/lvmlockd/numbers.ts';
+import {
+  HAND_OVER_ANSWER,
+  WDMD_CMD,
+  WDMD_MESSAGE_BYTES,
+  type WdmdMessage,
+  wdmdMessage,
+  wdmdMessageBytes,
+} from '../../../wire/wdmd/socket.ts';
+import type { DaemonName, DaemonPorts } from './daemons.ts';
+
+/** What a daemon says to the order to end and to leave everything to its successor. */
+export type HandOver =
+  /** It ends now. */
+  | { readonly kind: 'ends' }
+  /** It goes on as before. */
+  | { readonly kind: 'refused'; readonly reason: string }
+  /** It does not know the order: the original, or a holdfast from before there was one. */
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'unreachable'; readonly reason: string };
+
+const CONNECT_MS = 5000;
+const ANSWER_MS = 15_000;
+/** lvmlockd first waits 10 s for commands that have locks. */
+const LVMLOCKD_MS = 25_000;
+/** The answer of a daemon that does not know a request. */
+const NOT_KNOWN = -95;
+
+export function askHandOver(ports: DaemonPorts, name: DaemonName): Promise<HandOver> {
+  switch (name) {
+    case 'wdmd':
+      return askWdmd(ports);
+    case 'sanlock':
+      return askSanlock(ports);
+    case 'lvmlockd':
+      return askLvm(ports);
+    default:
+      return unreachable(name);
+  }
+}
+
+/** A status request follows: a wdmd that answers it first has dropped the order. */
+function askWdmd({ sockets, clock, paths }: DaemonPorts): Promise<HandOver> {
+  return new Promise((resolve) => {
+    sockets.connect(paths.wdmd, CONNECT_MS, (opened) => {
+      if (!opened.ok) {
+        const at = nameToText(paths.wdmd);
+        resolve({ kind: 'unreachable', reason: `nothing serves ${at} (errno ${opened.errno})` });
+        return;
+      }
+      const { connection } = opened;
+      let arrived = new Uint8Array(0);
+      const end = (answer: HandOver): void => {
+        deadline.cancel();
+        connection.close();
+        resolve(answer);
+      };
+      const silent = { kind: 'unreachable', reason: 'wdmd does not answer' } as const;
+      const deadline = clock.after(ANSWER_MS, () => end(silent));
+      connection.onClosed(() => end({ kind: 'unreachable', reason: 'wdmd closed the connection' }));
+      connection.onData((bytes) => {
+        arrived = Uint8Array.from([...arrived, ...bytes]);
+        if (arrived.length >= WDMD_MESSAGE_BYTES) end(wdmdAnswer(decode(wdmdMessage, arrived)));
+      });
+      connection.send(wdmdMessageBytes({ cmd: WDMD_CMD.HAND_OVER }));
+      connection.send(wdmdMessageBytes({ cmd: WDMD_CMD.STATUS }));
+    });
+  });
+}
+
+function wdmdAnswer({ cmd, flags, name }: WdmdMessage): HandOver {
+  if (cmd !== WDMD_CMD.HAND_OVER) return { kind: 'unknown' };
+  switch (flags) {
+    case HAND_OVER_ANSWER.ENDS:
+      return { kind: 'ends' };
+    case HAND_OVER_ANSWER.RESET_NEAR:
+      return refused('a test of wdmd fails, or is about to: this host may be reset at any moment');
+    case HAND_OVER_ANSWER.NOT_RECORDED:
+      return refused('the duties of wdmd are not written down (a full /run?)');
+    case HAND_OVER_ANSWER.CLIENT_STAYS:
+      return refused(`its client ${nameToText(name)} would not find the next wdmd: end it first`);
+    default:
+      return refused('only root may order it');
+  }
+}
+
+function refused(reason: string): HandOver {
+  return { kind: 'refused', reason };
+}
+
+async function askSanlock(_ports: DaemonPorts): Promise<HandOver> {
+  return { kind: 'unknown' };
+}
+
+async function askLvm({ sockets, clock, paths }: DaemonPorts): Promise<HandOver> {
+  const endpoint = { sockets, clock, socketPath: paths.lvmlockd };
+  const answered = await askLvmlockd(endpoint, formatRequest('hand_over'), LVMLOCKD_MS);
+  if (!answered.ok) return { kind: 'unreachable', reason: answered.error };
+  if (numberOf(answered.value, 'op_result', 0) === NOT_KNOWN) return { kind: 'unknown' };
+  const result = numberOf(answered.value, 'result', 0);
+  if (result === 0) return { kind: 'ends' };
+  if (result === LD_RESULT.BUSY)
+    return refused('an lvm command has had a global or VG lock for 10 s');
+  return refused(`lvmlockd answers ${resultName(result)}`);
+}

@@ -1,0 +1,105 @@
+import type { Clock, Timer } from '../../../../ports/clock.ts';
+import type { Connection } from '../../../../ports/sockets.ts';
+import type { DaemonName, DaemonPorts } from '../daemons.ts';
+import type { ServiceManager } from '../service.ts';
+
+/** What a faked daemon sends back for the bytes of one message. */
+export type Answers = (bytes: Uint8Array) => readonly Uint8Array[];
+
+export interface FakeDaemon {
+  readonly pid: number;
+  readonly program: string;
+  readonly answers: Answers;
+}
+
+/** A host of which nothing is real: daemons by name, and a clock that waits for nothing. */
+export class FakeHost {
+  readonly daemons = new Map<DaemonName, FakeDaemon>();
+  readonly #waiting: { readonly atMs: number; readonly fire: () => void }[] = [];
+  #nowMs = 1_000_000;
+
+  readonly clock: Clock = {
+    nowMs: () => this.#nowMs,
+    wallMs: () => this.#nowMs,
+    after: (delayMs, fire) => this.#after(delayMs, fire),
+  };
+
+  readonly ports: DaemonPorts = {
+    clock: this.clock,
+    paths: { wdmd: 'wdmd', sanlock: 'sanlock', lvmlockd: 'lvmlockd' },
+    processes: {
+      identityOf: (pid) => (this.#byPid(pid) === undefined ? null : `start ${pid}`),
+      programOf: (pid) => this.#byPid(pid)?.program ?? null,
+    },
+    sockets: {
+      connect: (path, _timeoutMs, answer) => {
+        const daemon = [...this.daemons].find(([name]) => name === path)?.[1];
+        if (daemon === undefined) answer({ ok: false, errno: 111 });
+        else answer({ ok: true, connection: connectionTo(daemon) });
+      },
+    },
+  };
+
+  /** systemd: every unit has the job, and runs the daemon of its name. */
+  services(job: string | null): ServiceManager {
+    return {
+      jobOf: async () => job,
+      stateOf: async () => null,
+      start: async () => {},
+    };
+  }
+
+  #byPid(pid: number): FakeDaemon | undefined {
+    return [...this.daemons.values()].find((daemon) => daemon.pid === pid);
+  }
+
+  /** Time passes as soon as somebody waits for it; what is answered comes before. */
+  #after(delayMs: number, fire: () => void): Timer {
+    const timer = { atMs: this.#nowMs + delayMs, fire };
+    this.#waiting.push(timer);
+    setImmediate(() => this.#pass());
+    const cancel = (): void => {
+      const at = this.#waiting.indexOf(timer);
+      if (at >= 0) this.#waiting.splice(at, 1);
+    };
+    return { cancel };
+  }
+
+  #pass(): void {
+    const [next] = this.#waiting.sort((a, b) => a.atMs - b.atMs);
+    if (next === undefined) return;
+    this.#waiting.shift();
+    this.#nowMs = Math.max(this.#nowMs, next.atMs);
+    next.fire();
+  }
+}
+
+function connectionTo({ pid, answers }: FakeDaemon): Connection {
+  let hear: (bytes: Uint8Array) => void = () => {};
+  let isOpen = true;
+  return {
+    peerPid: pid,
+    peerUid: 0,
+    fd: 3,
+    onData: (handler) => {
+      hear = handler;
+    },
+    onClosed: () => {},
+    send: (bytes) => {
+      for (const answer of answers(bytes)) {
+        queueMicrotask(() => {
+          if (isOpen) hear(answer);
+        });
+      }
+      return true;
+    },
+    pause: () => {},
+    resume: () => {},
+    end: () => {
+      isOpen = false;
+    },
+    close: () => {
+      isOpen = false;
+    },
+  };
+}
