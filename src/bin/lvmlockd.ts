@@ -13,6 +13,7 @@ import { registryOf } from '../lvmlockd/managers/registry.ts';
 import { sanlockManager } from '../lvmlockd/managers/sanlock/manager.ts';
 import { testManager } from '../lvmlockd/managers/sanlock/test-mode.ts';
 import { sanlockTimes } from '../lvmlockd/managers/sanlock/times.ts';
+import { SysfsActiveLvs } from '../platform/active-lvs.ts';
 import { SysfsDevices } from '../platform/block-device.ts';
 import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
@@ -121,6 +122,7 @@ function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) =
     sockets,
     sanlock: { sockets, clock, socketPath: sanlockSocketPath(process.env['SANLOCK_RUN_DIR']) },
     devices: new SysfsDevices(),
+    activeLvs: new SysfsActiveLvs(),
     log,
     sendDump: (bytes) => sendDatagram(DUMP_SOCKET, bytes),
     dumpLog: () => log.dump(),

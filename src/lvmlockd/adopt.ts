@@ -1,27 +1,25 @@
 import type { ByteString } from '../base/bytes.ts';
 import { isInUse } from './lockspace-phase.ts';
-import type { VgPlace } from './managers/manager.ts';
-import type { DaemonState } from './state.ts';
+import type { AdoptedLock, VgPlace } from './managers/manager.ts';
+import type { DaemonState, RememberedVg } from './state.ts';
 
 /**
- * The adopt file: facts about lockspaces that a later lvmlockd cannot learn from the lock manager,
- * in the format of the C daemon (spec 30 §7). The lock manager itself knows which locks are held.
+ * The adopt file: facts that a later lvmlockd cannot learn from the lock manager, in the format of
+ * the C daemon (spec 30 §7). It is written when LVs are locked, and not when they are unlocked: an
+ * LV in it may be inactive by now.
  */
+
 export function adoptText(state: DaemonState): ByteString | null {
-  const joined = state.lockspaces.filter(
-    ({ phase, manager }) => isInUse(phase) && manager.traits.adoptsLocks,
-  );
-  if (joined.length === 0) return null;
+  const vgs = [...startedVgs(state), ...notAdopted(state)];
+  if (vgs.length === 0) return null;
   const lines = [`lvmlockd adopt_version 1.0 pid 0 updates ${state.lvGrants}`];
-  for (const { vg, manager, resources } of joined) {
+  for (const vg of vgs) {
     const vgUuid = (vg.vgUuid === '' ? '.' : vg.vgUuid).padStart(UUID_COLUMNS);
-    lines.push(`VG: ${vgUuid} ${vg.vgName} ${manager.lockType} ${vg.vgLockArgs}`);
-    for (const resource of resources) {
-      const { name, scope, lvLockArgs } = resource.ref;
-      const lock = resource.locks.find(({ clientId }) => clientId === 0);
-      if (scope !== 'lv' || lock === undefined || lvLockArgs === '') continue;
-      const lvUuid = name.padStart(UUID_COLUMNS);
-      lines.push(`LV: ${vgUuid} ${lvUuid} ${lvLockArgs} ${lock.mode} ${resource.version}`);
+    lines.push(`VG: ${vgUuid} ${vg.vgName} ${vg.lockType} ${vg.vgLockArgs}`);
+    for (const { resource, mode } of vg.locks) {
+      if (resource.lvLockArgs === '') continue;
+      const lvUuid = resource.name.padStart(UUID_COLUMNS);
+      lines.push(`LV: ${vgUuid} ${lvUuid} ${resource.lvLockArgs} ${mode} 0`);
     }
   }
   return `${lines.join('\n')}\n`;
@@ -29,18 +27,52 @@ export function adoptText(state: DaemonState): ByteString | null {
 
 const UUID_COLUMNS = 38;
 
-/** VGs that an earlier lvmlockd had joined, by their lock type. */
-export type RememberedVgs = ReadonlyMap<ByteString, readonly VgPlace[]>;
+function startedVgs({ lockspaces }: DaemonState): readonly RememberedVg[] {
+  return lockspaces
+    .filter(({ phase, manager }) => isInUse(phase) && manager.traits.adoptsLocks)
+    .map(({ vg, manager, resources }) => ({
+      ...vg,
+      lockType: manager.lockType,
+      locks: resources.flatMap(({ ref, locks }) => {
+        const lock = locks.find(({ clientId }) => clientId === 0);
+        return ref.scope !== 'lv' || lock === undefined
+          ? []
+          : [{ resource: { ...ref }, mode: lock.mode }];
+      }),
+    }));
+}
 
-/** The VG lines; anything else, also of a newer format, is passed over. */
-export function readAdoptText(text: ByteString): RememberedVgs {
-  const found = new Map<ByteString, VgPlace[]>();
+/** What this lvmlockd was told, and could not adopt yet. */
+function notAdopted({ remembered, lockspaces }: DaemonState): readonly RememberedVg[] {
+  return [...remembered.values()].filter(
+    ({ vgName }) => !lockspaces.some(({ vg, phase }) => vg.vgName === vgName && isInUse(phase)),
+  );
+}
+
+/** By VG name. Lines of another kind, also of a newer format, are passed over. */
+export function readAdoptText(text: ByteString): Map<ByteString, RememberedVg> {
+  const found = new Map<ByteString, RememberedVg & { readonly locks: AdoptedLock[] }>();
   for (const line of text.split('\n')) {
-    const [kind, vgUuid = '', vgName, lockType = '', vgLockArgs] = line.trim().split(/\s+/);
-    if (kind !== 'VG:' || vgName === undefined || vgLockArgs === undefined) continue;
-    const vgs = found.get(lockType) ?? [];
-    vgs.push({ vgUuid: vgUuid === '.' ? '' : vgUuid, vgName, vgLockArgs });
-    found.set(lockType, vgs);
+    const [kind, vgUuid = '', ...rest] = line.trim().split(/\s+/);
+    if (kind === 'VG:') {
+      const [vgName, lockType = '', vgLockArgs] = rest;
+      if (vgName === undefined || vgLockArgs === undefined) continue;
+      const uuid = vgUuid === '.' ? '' : vgUuid;
+      found.set(vgName, { vgName, vgUuid: uuid, vgLockArgs, lockType, locks: [] });
+    } else if (kind === 'LV:') {
+      const [name, lvLockArgs, mode] = rest;
+      if (name === undefined || lvLockArgs === undefined) continue;
+      if (mode !== 'ex' && mode !== 'sh') continue;
+      vgOfLine([...found.values()], vgUuid)?.locks.push({
+        resource: { scope: 'lv', name, lvLockArgs },
+        mode,
+      });
+    }
   }
   return found;
+}
+
+/** LVs follow their VG, whose uuid may not be known. */
+function vgOfLine<T extends VgPlace>(vgs: readonly T[], vgUuid: ByteString): T | undefined {
+  return vgUuid === '.' ? vgs.at(-1) : vgs.find((vg) => vg.vgUuid === vgUuid);
 }

@@ -9,7 +9,8 @@ import {
   normalReply,
   parseRequest,
 } from '../wire/lvmlockd/requests.ts';
-import { adoptText, readAdoptText } from './adopt.ts';
+import { adoptText } from './adopt.ts';
+import { beginAdoption, continueAdoption } from './adoption.ts';
 import { beginAttempts } from './attach-locks.ts';
 import { type DumpForm, dumpState } from './dump.ts';
 import { chooseGlType } from './global-lock.ts';
@@ -23,7 +24,7 @@ import {
 } from './lock-requests.ts';
 import { settleWaiters } from './lockspace-end.ts';
 import { isInUse, phaseDueMs } from './lockspace-phase.ts';
-import { adoptSpaces, startVg } from './lockspace-start.ts';
+import { startVg } from './lockspace-start.ts';
 import { isManaged } from './managers/registry.ts';
 import { changePhase, sessionLost } from './reattach.ts';
 import { reply, replyInit, replyQuery } from './replies.ts';
@@ -32,6 +33,7 @@ import { advanceResource, undoGrant } from './resource-effects.ts';
 import { type DaemonState, type Effect, log } from './state.ts';
 import { isPresent } from './task-owner.ts';
 import { type EndSignal, terminate } from './terminate.ts';
+import { releaseUnused } from './unused-locks.ts';
 import { initLv, initVg, refreshLv, renameFinal, runningLm, stopAll } from './vg-work.ts';
 
 export type DaemonEvent =
@@ -86,8 +88,10 @@ export function nextTickMs(state: DaemonState): number | null {
   const sooner = (dueMs: number | null) => {
     if (dueMs !== null && (next === null || dueMs < next)) next = dueMs;
   };
+  if (state.adoption !== null) sooner(state.adoption.nextMs);
   for (const lockspace of state.lockspaces) {
     sooner(phaseDueMs(lockspace.phase));
+    sooner(lockspace.checkMs);
     for (const resource of lockspace.resources) sooner(nextDueMs(resource));
   }
   return next;
@@ -96,7 +100,7 @@ export function nextTickMs(state: DaemonState): number | null {
 function handle(state: DaemonState, event: DaemonEvent): void {
   switch (event.kind) {
     case 'started':
-      if (state.settings.adopt) adoptSpaces(state, readAdoptText(event.adoptFile ?? ''));
+      if (state.settings.adopt) beginAdoption(state, event.adoptFile);
       return;
     case 'clientOpened':
       clientOpened(state, event);
@@ -353,10 +357,16 @@ function sessionEnded(state: DaemonState, session: number): void {
 }
 
 function tick(state: DaemonState): void {
+  continueAdoption(state);
   for (const lockspace of [...state.lockspaces]) {
     const phaseMs = phaseDueMs(lockspace.phase);
     if (phaseMs !== null && phaseMs <= state.nowMs) {
       changePhase(state, lockspace, { kind: 'tick' });
+    }
+    const { checkMs } = lockspace;
+    if (checkMs !== null && checkMs <= state.nowMs) {
+      lockspace.checkMs = null;
+      releaseUnused(state, lockspace);
     }
     for (const resource of [...lockspace.resources]) {
       const dueMs = nextDueMs(resource);

@@ -183,6 +183,7 @@ export function requestFreeLv(state: DaemonState, clientId: number, request: Fre
 
 export function requestOfVg(state: DaemonState, clientId: number, request: VgRequest): void {
   const to = { clientId, request };
+  if (request.kind === 'dropVg' || request.kind === 'stopVg') forgetVg(state, request.vgName);
   if (request.kind === 'dropVg' && lockspaceOf(state, request.vgName) === null) {
     dropUnknown(state, to, request.vgName);
     return;
@@ -230,6 +231,12 @@ export function requestOfVg(state: DaemonState, clientId: number, request: VgReq
     default:
       unreachable(request.kind);
   }
+}
+
+/** An administrator has ended the VG here: lvmlockd does not start it by itself any more. */
+function forgetVg(state: DaemonState, vgName: ByteString): void {
+  state.remembered.delete(vgName);
+  state.adoption?.waiting.delete(vgName);
 }
 
 /** No lockspace of that name; its locks may still be kept, from before a restart of sanlock. */

@@ -1,16 +1,18 @@
 import { assert } from '../base/assert.ts';
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { StartRequest } from '../wire/lvmlockd/requests.ts';
-import { adoptText, type RememberedVgs } from './adopt.ts';
-import { chooseGlType, noteGl } from './global-lock.ts';
+import { adoptText } from './adopt.ts';
+import { type JoinedLocks, joinWithLocks } from './adopt-locks.ts';
+import { noteGl } from './global-lock.ts';
 import { gone, settleWaiters } from './lockspace-end.ts';
 import { isJoined } from './lockspace-phase.ts';
-import type { AdoptedLock, FoundSpace, LockManager } from './managers/manager.ts';
+import type { FoundSpace, LockManager } from './managers/manager.ts';
 import { isManaged } from './managers/registry.ts';
 import { changePhase } from './reattach.ts';
 import { reply } from './replies.ts';
 import { type DaemonState, type Lockspace, log, resourceIn, run } from './state.ts';
 import { OF_DAEMON, ofSpace } from './task-owner.ts';
+import { UNUSED_AFTER_MS } from './unused-locks.ts';
 import { hasClash, isTooLong, lockspaceName } from './vg-names.ts';
 
 /** start_vg: quick checks, then the answer, then the join (spec 30 §4.5). */
@@ -43,7 +45,7 @@ export function startVg(state: DaemonState, clientId: number, request: StartRequ
   const hostId = request.hostId === 0 ? state.settings.hostId : request.hostId;
   const lockspace = addLockspace(state, manager, { vgName, vgUuid, vgLockArgs, hostId });
   lockspace.starters.push(clientId);
-  prepare(state, lockspace, (outcome) => {
+  joinLockspace(state, lockspace, (outcome) => {
     reply(state, to, { ...outcome, lockType });
     if (outcome.result === LD_RESULT.EMANAGER) logNotRunning(state, lockspace);
   });
@@ -62,7 +64,7 @@ function logNotRunning(state: DaemonState, { vg, manager }: Lockspace): void {
   log(state, 'error', 'manager.notRunning', fields);
 }
 
-function addLockspace(state: DaemonState, manager: LockManager, vg: FoundSpace): Lockspace {
+export function addLockspace(state: DaemonState, manager: LockManager, vg: FoundSpace): Lockspace {
   const id = state.nextLockspaceId;
   state.nextLockspaceId += 1;
   const { vgName, vgUuid, vgLockArgs, hostId } = vg;
@@ -77,6 +79,7 @@ function addLockspace(state: DaemonState, manager: LockManager, vg: FoundSpace):
     resources: [],
     onHold: [],
     attempt: 'none',
+    checkMs: null,
     glEnabled: false,
     glExpected: false,
     starters: [],
@@ -86,7 +89,8 @@ function addLockspace(state: DaemonState, manager: LockManager, vg: FoundSpace):
   return lockspace;
 }
 
-function prepare(
+/** Prepares and joins it; `answered` is called in between, with the outcome of the quick checks. */
+export function joinLockspace(
   state: DaemonState,
   lockspace: Lockspace,
   answered: (outcome: { readonly result: number; readonly lmResult: number }) => void,
@@ -97,37 +101,61 @@ function prepare(
     const { result, lmResult } = prepared;
     answered({ result, lmResult });
     if (result !== 0) {
-      log(state, 'warn', 'lockspace.notStarted', { vg: vg.vgName, result });
-      abandon(state, lockspace);
+      notStarted(state, lockspace, 'lockspace.notStarted', result);
       return;
     }
     changePhase(state, lockspace, { kind: 'prepared' });
     lockspace.glExpected = prepared.glEnabled;
-    run(state, ofSpace(lockspace), space.join(adopt), (joined) => {
-      if (joined.result !== 0) {
-        failedJoin(state, lockspace, joined.result);
-        return;
-      }
-      changePhase(state, lockspace, { kind: 'joined' });
-      state.lostSpaces.delete(vg.vgName);
-      lockspace.glExpected = false;
-      if (prepared.glEnabled) noteGl(state, lockspace, true);
-      if (state.gl.madeIn === vg.vgName) state.gl.madeIn = '';
-      holdAdopted(state, lockspace, joined.adopted);
-      log(state, 'info', 'lockspace.joined', { vg: vg.vgName, hostId });
-      state.effects.push({ kind: 'adoptFile', text: adoptText(state) });
-      settleWaiters(state);
+    const remembered = state.remembered.get(vg.vgName)?.locks ?? [];
+    run(state, ofSpace(lockspace), joinWithLocks(space, adopt, remembered), (outcome) => {
+      if (outcome.joined.result === 0) joined(state, lockspace, prepared.glEnabled, outcome);
+      else notStarted(state, lockspace, 'lockspace.notJoined', outcome.joined.result);
     });
   });
 }
 
+function joined(
+  state: DaemonState,
+  lockspace: Lockspace,
+  hasGl: boolean,
+  outcome: JoinedLocks,
+): void {
+  const { vg, hostId } = lockspace;
+  changePhase(state, lockspace, { kind: 'joined' });
+  state.lostSpaces.delete(vg.vgName);
+  state.remembered.delete(vg.vgName);
+  lockspace.glExpected = false;
+  if (hasGl) noteGl(state, lockspace, true);
+  if (state.gl.madeIn === vg.vgName) state.gl.madeIn = '';
+  holdLocks(state, lockspace, outcome);
+  log(state, 'info', 'lockspace.joined', { vg: vg.vgName, hostId });
+  state.effects.push({ kind: 'adoptFile', text: adoptText(state) });
+  settleWaiters(state);
+}
+
 /** The clients that started it learn the reason from start_wait: no other reply would carry it. */
-function failedJoin(state: DaemonState, lockspace: Lockspace, result: number): void {
+function notStarted(
+  state: DaemonState,
+  lockspace: Lockspace,
+  event: 'lockspace.notStarted' | 'lockspace.notJoined',
+  result: number,
+): void {
+  const { hostId, manager, starters } = lockspace;
   const vg = lockspace.vg.vgName;
-  const { keptLocks } = lockspace.manager.advice;
-  const advice = result === LD_RESULT.BUSY ? { advice: keptLocks } : {};
-  log(state, 'error', 'lockspace.notJoined', { vg, hostId: lockspace.hostId, result, ...advice });
-  for (const clientId of lockspace.starters) {
+  // Only an administrator can end BUSY: what lvmlockd tries by itself is not tried again.
+  const again = result === LD_RESULT.BUSY ? undefined : state.adoption?.waiting.get(vg);
+  if (again !== undefined && starters.length === 0) {
+    again.result = result;
+    log(state, 'debug', event, { vg, hostId, result });
+  } else {
+    const wasAdopting = state.adoption?.waiting.delete(vg) === true;
+    const advice = result === LD_RESULT.BUSY ? { advice: manager.advice.keptLocks } : {};
+    const level = event === 'lockspace.notJoined' ? 'error' : 'warn';
+    const name = wasAdopting ? 'lockspace.notAdopted' : event;
+    log(state, wasAdopting ? 'error' : level, name, { vg, hostId, result, ...advice });
+  }
+  // The quick checks are answered by themselves.
+  for (const clientId of event === 'lockspace.notJoined' ? starters : []) {
     const client = state.clients.get(clientId);
     if (client !== undefined) client.startFailure = result;
   }
@@ -141,39 +169,26 @@ function abandon(state: DaemonState, lockspace: Lockspace): void {
 }
 
 /** LV locks of an earlier lvmlockd; lvm unlocks them when the LVs are deactivated. */
-function holdAdopted(
+function holdLocks(
   state: DaemonState,
   lockspace: Lockspace,
-  adopted: readonly AdoptedLock[],
+  { joined: { notAdopted }, locks, unlocked }: JoinedLocks,
 ): void {
-  for (const { resource, mode } of adopted) {
+  const vg = lockspace.vg.vgName;
+  for (const { resource, mode, isRetaken } of locks) {
     const held = resourceIn(state, lockspace, resource);
     assert(held !== null, 'no more LVs are adopted than were locked');
     held.ref.lvLockArgs = resource.lvLockArgs;
     held.mode = mode;
     held.shCount = mode === 'sh' ? 1 : 0;
     held.locks.push({ mode, clientId: 0, version: 0 });
-    const { vgName } = lockspace.vg;
-    log(state, 'info', 'lock.adopted', { vg: vgName, resource: resource.name, mode });
+    const event = isRetaken ? 'lock.retaken' : 'lock.adopted';
+    log(state, isRetaken ? 'warn' : 'info', event, { vg, resource: resource.name, mode });
   }
-}
-
-/** At start: adopts the lockspaces that a lock manager has joined for an earlier lvmlockd. */
-export function adoptSpaces(state: DaemonState, remembered: RememberedVgs): void {
-  for (const manager of state.managers.values()) {
-    if (!manager.traits.adoptsLocks) continue;
-    const { lockType } = manager;
-    const vgs = remembered.get(lockType) ?? [];
-    run(state, OF_DAEMON, manager.findSpaces(), (spaces) => {
-      for (const space of spaces) {
-        const isStarted = state.lockspaces.some((one) => one.vg.vgName === space.vgName);
-        if (isStarted || lockspaceName(space.vgName) === '') continue;
-        const known = vgs.find((one) => one.vgName === space.vgName);
-        log(state, 'info', 'lockspace.found', { vg: space.vgName, hostId: space.hostId });
-        chooseGlType(state, lockType);
-        const lockspace = addLockspace(state, manager, { ...space, ...known });
-        prepare(state, lockspace, () => {});
-      }
-    });
+  if (locks.length > 0) lockspace.checkMs = state.nowMs + UNUSED_AFTER_MS;
+  for (const name of notAdopted) log(state, 'error', 'lock.notAdopted', { vg, resource: name });
+  for (const { name, result } of unlocked) {
+    const advice = 'deactivate it here, or lock it by lvchange -aey or -asy';
+    log(state, 'error', 'lv.activeUnlocked', { vg, resource: name, result, advice });
   }
 }

@@ -179,6 +179,16 @@ export function undoGrant(
   clientId: number,
 ): void {
   log(state, 'warn', 'lock.undone', { vg: lockspace.vg.vgName, resource: resource.ref.name });
+  unlockUnasked(state, lockspace, resource, clientId);
+}
+
+/** Releases a persistent lock, unless another client than `clientId` has named it since. */
+export function unlockUnasked(
+  state: DaemonState,
+  lockspace: Lockspace,
+  resource: Resource,
+  clientId: number,
+): void {
   const request: LockRequest = {
     kind: 'lock',
     op: LD_OP.LOCK,

@@ -129,7 +129,10 @@ function convertOrAlready(
   out: ResourceEffect[],
 ): boolean {
   const mode = action.request.mode === 'ex' ? 'ex' : 'sh';
-  if (lock.mode === mode) return settle(r, action, LD_RESULT.ALREADY, out);
+  if (lock.mode === mode) {
+    r.lastClientId = action.clientId; // it uses the lock too: nothing undoes the lock under it
+    return settle(r, action, LD_RESULT.ALREADY, out);
+  }
   if (mode === 'ex' && r.shCount > 1) return settle(r, action, LD_RESULT.AGAIN, out);
   take(r, action);
   const newVersion = mode === 'sh' ? versionAfter(r, lock) : 0;

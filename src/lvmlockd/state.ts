@@ -3,7 +3,7 @@ import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import type { LockRequest, ManagedLockType } from '../wire/lvmlockd/requests.ts';
 import { LIMITS, type Limits } from './limits.ts';
 import type { SpacePhase } from './lockspace-phase.ts';
-import type { LockManager, ManagerSpace, VgPlace } from './managers/manager.ts';
+import type { AdoptedLock, LockManager, ManagerSpace, VgPlace } from './managers/manager.ts';
 import type { Managers } from './managers/registry.ts';
 import type { ManagerSteps } from './managers/steps.ts';
 import { isIdle, newResource, type Resource } from './resource.ts';
@@ -56,6 +56,8 @@ export interface Lockspace {
   readonly onHold: OnHold[];
   /** To open the session again and attach the locks held here. */
   attempt: 'none' | 'due' | 'underWay';
+  /** When its locks are compared with the LVs that are active here; null: they need not be. */
+  checkMs: number | null;
   /** This VG carries an enabled global lock; known from the join on. */
   glEnabled: boolean;
   /** Its global lock was enabled before the join: until then requests are answered ESTARTING. */
@@ -105,6 +107,22 @@ export interface HandOver {
   readonly heldBack: { readonly clientId: number; readonly request: LockRequest }[];
 }
 
+/** A VG that an earlier lvmlockd had started, and the LVs that it had locked (adopt.ts). */
+export interface RememberedVg extends VgPlace {
+  readonly lockType: ByteString;
+  readonly locks: readonly AdoptedLock[];
+}
+
+/** Lockspaces of an earlier lvmlockd that are to be adopted (adoption.ts). */
+export interface Adoption {
+  /** By VG name; `result`: why the last join failed. */
+  readonly waiting: Map<ByteString, { result: number | null }>;
+  /** When they are looked for again; null: they are being looked for. */
+  nextMs: number | null;
+  pauseMs: number;
+  readonly untilMs: number;
+}
+
 export interface DaemonState {
   readonly settings: Settings;
   readonly limits: Limits;
@@ -121,6 +139,9 @@ export interface DaemonState {
   nextLockspaceId: number;
   /** VGs whose locks a lost lock manager, or the next one, may still count as lvmlockd's. */
   readonly lostSpaces: Set<ByteString>;
+  /** From the adopt file, by VG name, until the VG is started. */
+  readonly remembered: Map<ByteString, RememberedVg>;
+  adoption: Adoption | null;
   /** To end: lockspaces without locks are stopped, and the daemon ends with the last one. */
   quitting: boolean;
   /** To end and leave the locks to a successor, once no command is in the middle of its work. */
@@ -162,6 +183,8 @@ export function newState(settings: Settings, managers: Managers, limits = LIMITS
     nextTaskId: 1,
     nextLockspaceId: 1,
     lostSpaces: new Set(),
+    remembered: new Map(),
+    adoption: null,
     quitting: false,
     handOver: null,
     nowMs: 0,

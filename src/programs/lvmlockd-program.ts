@@ -7,6 +7,7 @@ import type { Managers } from '../lvmlockd/managers/registry.ts';
 import { SANLOCK_PROTOCOL } from '../lvmlockd/managers/sanlock/ask.ts';
 import { type DaemonState, type Effect, newState, type Settings } from '../lvmlockd/state.ts';
 import type { EndSignal } from '../lvmlockd/terminate.ts';
+import type { ActiveLvs } from '../ports/active-lvs.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Devices } from '../ports/devices.ts';
 import type { Log } from '../ports/log.ts';
@@ -27,6 +28,7 @@ export interface LvmlockdPorts {
   readonly sockets: Sockets;
   readonly sanlock: SanlockEndpoint;
   readonly devices: Devices;
+  readonly activeLvs: ActiveLvs;
   readonly log: Log;
   /** One datagram to the dump socket; false: not now, or without a listener. */
   readonly sendDump: (bytes: Uint8Array) => boolean;
@@ -87,9 +89,9 @@ export class LvmlockdProgram {
     const sanlock = new SanlockCarrier(ports.sanlock, ports.log, (session) =>
       this.#loop.post({ kind: 'sessionLost', session }),
     );
-    const { clock, devices } = ports;
+    const { clock, devices, activeLvs } = ports;
     const carriers = new Map([[SANLOCK_PROTOCOL, sanlock]]);
-    this.#tasks = new LvmlockdTasks({ clock, devices, carriers });
+    this.#tasks = new LvmlockdTasks({ clock, devices, activeLvs, carriers });
   }
 
   /** @throws when the socket cannot be bound. */

@@ -1,5 +1,6 @@
 import { assert, unreachable } from '../base/assert.ts';
 import type { ManagerReply, ManagerSteps, SessionEffect } from '../lvmlockd/managers/steps.ts';
+import type { ActiveLvs } from '../ports/active-lvs.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Devices } from '../ports/devices.ts';
 
@@ -21,6 +22,7 @@ export interface Exchange {
 export interface TaskPorts {
   readonly clock: Clock;
   readonly devices: Devices;
+  readonly activeLvs: ActiveLvs;
   /** By protocol. */
   readonly carriers: ReadonlyMap<string, Carrier>;
 }
@@ -67,6 +69,9 @@ export class LvmlockdTasks {
         return;
       case 'device':
         answered({ kind: 'device', ...this.#ports.devices.probe(effect.path) });
+        return;
+      case 'activeLvs':
+        answered({ kind: 'activeLvs', lvs: this.#ports.activeLvs.read() });
         return;
       case 'call':
       case 'openSession':

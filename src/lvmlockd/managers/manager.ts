@@ -35,8 +35,8 @@ export interface LockManager {
   renameVg(vg: VgPlace): ManagerSteps<Outcome>;
   /** Has the other hosts read the size of an LV anew; null: it cannot reach them. */
   readonly refreshLv: ((path: ByteString) => ManagerSteps<Outcome>) | null;
-  /** Lockspaces of an earlier lvmlockd. */
-  findSpaces(): ManagerSteps<readonly FoundSpace[]>;
+  /** Lockspaces of an earlier lvmlockd; `vgNames`: of VGs that it is known to have started. */
+  findSpaces(vgNames: readonly ByteString[]): ManagerSteps<FoundSpaces>;
   /** With the trait `sendsSigterm` only. */
   findLosses(): ManagerSteps<LossReport>;
   /** Releases locks that it keeps for no living process, of a VG not joined. ENOLS: none. */
@@ -84,6 +84,13 @@ export interface ManagerSpace {
    * `patienceMs`: for locks about which the lock manager cannot say anything yet.
    */
   reattach(held: readonly KnownLock[], patienceMs: number): ManagerSteps<ReattachOutcome>;
+  /**
+   * The uuids, without dashes, of the VG's LVs that are active on this host, without the LV of the
+   * leases; null: it cannot be known. Prepared or not.
+   */
+  activeLvs(): ManagerSteps<readonly ByteString[] | null>;
+  /** With the trait `lvLeases` only: the LVs that have a lease. */
+  leasedLvs(): ManagerSteps<readonly ResourceRef[]>;
   /** Is another host in the lockspace? */
   otherHosts(): ManagerSteps<HostsOutcome>;
 }
@@ -166,6 +173,8 @@ export interface PrepareOutcome extends Outcome {
 
 export interface JoinOutcome extends Outcome {
   readonly adopted: readonly AdoptedLock[];
+  /** LVs whose orphan the lock manager did not hand over. */
+  readonly notAdopted: readonly ByteString[];
 }
 
 /** `result`: 0 no other host, BUSY others are there or it cannot be known. */
@@ -199,6 +208,12 @@ export interface InitVgOutcome extends Outcome {
 /** A lockspace that the lock manager has joined, found at start. */
 export interface FoundSpace extends VgPlace {
   readonly hostId: number;
+}
+
+export interface FoundSpaces {
+  /** false: the lock manager did not answer. */
+  readonly answered: boolean;
+  readonly spaces: readonly FoundSpace[];
 }
 
 /** The lockspaces that the lock manager gives up. */

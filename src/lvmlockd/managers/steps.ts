@@ -27,7 +27,9 @@ export type ManagerEffect =
   | { readonly kind: 'closeSession'; readonly session: number; readonly protocol: string }
   | { readonly kind: 'sleep'; readonly forMs: number }
   /** Does the device exist, and with which sector sizes? */
-  | { readonly kind: 'device'; readonly path: ByteString };
+  | { readonly kind: 'device'; readonly path: ByteString }
+  /** Which LVs does this host have active? */
+  | { readonly kind: 'activeLvs' };
 
 /** The effects that the carrier of a protocol applies. */
 export type SessionEffect = Extract<ManagerEffect, { protocol: string }>;
@@ -37,7 +39,15 @@ export type ManagerReply =
   | { readonly kind: 'answer'; readonly answer: unknown }
   | { readonly kind: 'sessionClosed' }
   | { readonly kind: 'slept' }
-  | ({ readonly kind: 'device' } & DeviceReply);
+  | ({ readonly kind: 'device' } & DeviceReply)
+  | { readonly kind: 'activeLvs'; readonly lvs: readonly ActiveLvReply[] | null };
+
+/** As device-mapper has it (ports/active-lvs.ts). */
+export interface ActiveLvReply {
+  readonly deviceName: ByteString;
+  readonly vgUuid: ByteString;
+  readonly lvUuid: ByteString;
+}
 
 export interface DeviceReply {
   readonly exists: boolean;
@@ -50,6 +60,13 @@ export function* deviceAt(path: ByteString): ManagerSteps<DeviceReply> {
   const reply: ManagerReply = yield { kind: 'device', path };
   assert(reply.kind === 'device', 'a device question gets a device answer');
   return reply;
+}
+
+/** null: it is not known. */
+export function* activeLvs(): ManagerSteps<readonly ActiveLvReply[] | null> {
+  const reply: ManagerReply = yield { kind: 'activeLvs' };
+  assert(reply.kind === 'activeLvs', 'a question for active LVs gets their list');
+  return reply.lvs;
 }
 
 export function* sleep(forMs: number): ManagerSteps<void> {

@@ -13,6 +13,7 @@ import {
   OK,
   type Outcome,
   type ReattachOutcome,
+  type ResourceRef,
 } from '../managers/manager.ts';
 import { registryOf } from '../managers/registry.ts';
 import { done, type ManagerSteps } from '../managers/steps.ts';
@@ -29,6 +30,10 @@ export class FakeManager {
   answers = true;
   glIn: readonly string[] = ['a'];
   adopted: readonly AdoptedLock[] = [];
+  notAdopted: readonly string[] = [];
+  /** Of the VG, in device-mapper; null: not known. */
+  activeLvs: readonly string[] | null = null;
+  leasedLvs: readonly ResourceRef[] = [];
   found: readonly FoundSpace[] = [];
   dying: readonly string[] = [];
   locks: LockOutcome[] = [];
@@ -58,7 +63,7 @@ export class FakeManager {
         this.did.push(`renameVg ${vg.vgName}`);
         return done(OK);
       },
-      findSpaces: () => done(this.found),
+      findSpaces: () => done({ answered: this.answers, spaces: this.answers ? this.found : [] }),
       findLosses: () => done({ answered: this.answers, dying: this.dying }),
       refreshLv: this.traits === TRAITS.dlm ? (path) => this.#refresh(path) : null,
       releaseKept: (vgName) => {
@@ -78,7 +83,12 @@ export class FakeManager {
   #space(vgName: string): ManagerSpace {
     return {
       prepare: () => done({ ...OK, glEnabled: this.glIn.includes(vgName) }),
-      join: () => done({ result: this.joinResult, lmResult: 0, adopted: this.adopted }),
+      join: () => {
+        const { joinResult: result, adopted, notAdopted } = this;
+        return done({ result, lmResult: 0, adopted, notAdopted });
+      },
+      activeLvs: () => done(this.activeLvs),
+      leasedLvs: () => done(this.leasedLvs),
       leave: (how: LeaveHow) => {
         this.did.push(`leave ${vgName} held ${how.held.length}`);
         for (const one of this.holding) if (one.startsWith(`${vgName}/`)) this.holding.delete(one);
@@ -138,6 +148,8 @@ export class Harness {
       readonly found?: readonly FoundSpace[];
       readonly limits?: Partial<Limits>;
       readonly traits?: ManagerTraits;
+      /** Before the daemon starts. */
+      readonly set?: (harness: Harness) => void;
     } = {},
   ) {
     this.fake.found = more.found ?? [];
@@ -145,6 +157,7 @@ export class Harness {
     const settings = { globalLockType: null, hostId: 1, adopt: true };
     const managers = registryOf(this.fake.manager());
     this.state = newState(settings, managers, { ...LIMITS, ...more.limits });
+    more.set?.(this);
     this.post({ kind: 'started', adoptFile: more.adoptFile ?? null });
   }
 

@@ -57,6 +57,7 @@ export class LvmlockdHarness {
       clock,
       sockets,
       sanlock: { sockets, clock, socketPath: '/run/sanlock/sanlock.sock' },
+      activeLvs: { read: () => null },
       devices: {
         probe: (path) => ({
           exists: devices.includes(path),

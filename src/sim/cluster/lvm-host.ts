@@ -3,6 +3,7 @@ import type { LogFields, LogLevel } from '../../base/log-fields.ts';
 import { registryOf } from '../../lvmlockd/managers/registry.ts';
 import { sanlockManager } from '../../lvmlockd/managers/sanlock/manager.ts';
 import { sanlockTimes } from '../../lvmlockd/managers/sanlock/times.ts';
+import type { ActiveLv } from '../../ports/active-lvs.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
 import { LvmlockdProgram } from '../../programs/lvmlockd-program.ts';
@@ -52,6 +53,8 @@ export class LvmHost {
   readonly #hasWatchdog: boolean;
   readonly #reset: () => void;
   #lvmlockd: Lvmlockd | null = null;
+  /** What device-mapper has; null: the host has none. */
+  activeLvs: readonly ActiveLv[] | null = null;
   #adoptText: string | null = null;
   #boots = 0;
   #nextPid = 2000;
@@ -198,6 +201,7 @@ export class LvmHost {
           logicalBytes: BLOCK_BYTES,
         }),
       },
+      activeLvs: { read: () => this.activeLvs },
       log: this.#log('lvmlockd'),
       sendDump: () => true,
       dumpLog: () => '',

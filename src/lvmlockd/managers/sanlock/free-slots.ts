@@ -2,12 +2,12 @@ import type { ByteString } from '../../../base/bytes.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
 import { readResource, writeResource } from '../../../wire/sanlock/area-calls.ts';
 import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
-import { both, type InitLvOutcome, OK, type Outcome } from '../manager.ts';
+import { both, type InitLvOutcome, OK, type Outcome, type ResourceRef } from '../manager.ts';
 import type { ManagerSteps } from '../steps.ts';
 import { ask } from './ask.ts';
 import { type LeaseSite, lvArgsFor, resourceAt, SLOT_FIRST_LV, UNUSED_NAME } from './layout.ts';
 import { takeSlot } from './rename.ts';
-import { areaOutcome, codeOf, isPastEnd } from './results.ts';
+import { areaOutcome, codeOf, isAnswered, isPastEnd } from './results.ts';
 import type { SanlockTimes } from './times.ts';
 
 /** The slots of the LVs: finding a free one, and taking it. */
@@ -48,6 +48,27 @@ export function* scanFree(
   }
   return { ...both(LD_RESULT.MSGSIZE), offset: range.before, isWritten: true };
 }
+
+/** Reads every slot to the end of the device: only for what nothing else can tell. */
+export function* leasedLvs(
+  site: LeaseSite,
+  times: SanlockTimes,
+): ManagerSteps<readonly ResourceRef[]> {
+  const { alignBytes } = site.sizes;
+  const found: ResourceRef[] = [];
+  for (let slot = 0, offset = firstLvOffset(site); slot < MAX_SLOTS; slot++, offset += alignBytes) {
+    const answer = yield* ask(readResource(resourceAt(site, '', offset)), times.diskMs);
+    // lvm zeroes what it adds to the device, and fills it from the front.
+    if (isPastEnd(answer) || codeOf(answer) === SANLOCK_CODES.LEADER_MAGIC) break;
+    if (!answer.ok && !isAnswered(answer)) break;
+    if (!answer.ok || answer.value.name === UNUSED_NAME) continue;
+    found.push({ scope: 'lv', name: answer.value.name, lvLockArgs: lvArgsFor(offset) });
+  }
+  return found;
+}
+
+/** More than lvmlockd keeps locks of. */
+const MAX_SLOTS = 10_000;
 
 export function firstLvOffset(site: LeaseSite): number {
   return SLOT_FIRST_LV * site.sizes.alignBytes;

@@ -1,3 +1,4 @@
+import type { ByteString } from '../../../base/bytes.ts';
 import { ERRNO } from '../../../base/errno.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
 import { addLockspace, setConfig, status } from '../../../wire/sanlock/daemon-calls.ts';
@@ -17,7 +18,7 @@ import {
 import { acquireLease, releaseLease, withMode } from './lease-lock.ts';
 import { removeSpace } from './leave.ts';
 import type { OpenSpace } from './open-space.ts';
-import { areaOutcome, codeOf } from './results.ts';
+import { areaOutcome, codeOf, isAnswered } from './results.ts';
 import { leasesIn } from './status.ts';
 
 /** Joining a VG's lockspace, with the locks of an earlier lvmlockd (spec 31 §3). */
@@ -37,16 +38,18 @@ export function* joinSpace(space: OpenSpace, adopt: boolean): ManagerSteps<JoinO
   }
   const wasThere = codeOf(added) === -ERRNO.EEXIST && adopt;
   // sanlock keeps leases of an earlier one: only an administrator can say that they are unused.
-  if (codeOf(added) === -ERRNO.EBUSY) return { ...both(LD_RESULT.BUSY), adopted: [] };
-  if (!added.ok && !wasThere) return { ...areaOutcome(added), adopted: [] };
+  if (codeOf(added) === -ERRNO.EBUSY) return { ...both(LD_RESULT.BUSY), ...NOTHING };
+  if (!added.ok && !wasThere) return { ...areaOutcome(added), ...NOTHING };
   const { USED_BY_ORPHANS } = CONFIG_COMMANDS;
   const used = yield* ask(setConfig(site.spaceName, USED_BY_ORPHANS), times.quickMs);
   if (!used.ok) {
     if (!wasThere) yield* removeSpace(space, true);
-    return { ...areaOutcome(used), adopted: [] };
+    return { ...areaOutcome(used), ...NOTHING };
   }
-  return { ...OK, adopted: wasThere ? yield* adoptOrphans(space) : [] };
+  return wasThere ? yield* adoptOrphans(space) : { ...OK, ...NOTHING };
 }
+
+const NOTHING = { adopted: [], notAdopted: [] } as const;
 
 function add({ site, hostId, times }: OpenSpace): ManagerSteps<SanlockResult<number>> {
   const { ioTimeoutS, joinMs } = times;
@@ -62,24 +65,29 @@ function isUnderWay(added: SanlockResult<number>): boolean {
  * Takes over the leases that a crashed lvmlockd held. GL and VG locks ended with its commands, and
  * so did the renaming of a free slot.
  */
-function* adoptOrphans(space: OpenSpace): ManagerSteps<AdoptedLock[]> {
+function* adoptOrphans(space: OpenSpace): ManagerSteps<JoinOutcome> {
   const { site, times } = space;
   const found = yield* ask(status(), times.quickMs);
+  if (!found.ok) return { ...areaOutcome(found), ...NOTHING };
   const adopted: AdoptedLock[] = [];
-  for (const { list, resource } of found.ok ? leasesIn(found.value) : []) {
+  const notAdopted: ByteString[] = [];
+  for (const { list, resource } of leasesIn(found.value)) {
     if (list !== 'orphan' || resource.lockspaceName !== site.spaceName) continue;
     const disk = resource.disks[0];
     if (disk === undefined) continue;
     const mode: HeldMode = (resource.flags & RES_FLAGS.SHARED) !== 0 ? 'sh' : 'ex';
     const wanted = withMode(resourceAt(site, resource.name, Number(disk.offset)), mode);
     const answer = yield* acquireLease(space, wanted, { lvb: false, orphan: true });
-    if (!answer.ok) continue;
+    // Without an answer nothing is known of the others either: the adoption is done again.
+    if (!answer.ok && !isAnswered(answer)) return { ...areaOutcome(answer), ...NOTHING };
     if (NO_LV_NAMES.has(resource.name)) {
-      yield* releaseLease(space, wanted);
+      if (answer.ok) yield* releaseLease(space, wanted);
       continue;
     }
     const lvLockArgs = lvArgsFor(Number(disk.offset));
-    adopted.push({ resource: { scope: 'lv', name: resource.name, lvLockArgs }, mode });
+    if (answer.ok)
+      adopted.push({ resource: { scope: 'lv', name: resource.name, lvLockArgs }, mode });
+    else notAdopted.push(resource.name);
   }
-  return adopted;
+  return { ...OK, adopted, notAdopted };
 }

@@ -103,8 +103,13 @@ export function mangled(name: ByteString): ByteString {
   return text;
 }
 
+/** The device-mapper name of the LV of the leases. */
+export function lockLvDevice(vgName: ByteString, lockLvName: ByteString): ByteString {
+  return `${mangled(vgName)}-${mangled(lockLvName)}`;
+}
+
 export function lockLvPath(vgName: ByteString, lockLvName: ByteString): ByteString {
-  return `/dev/mapper/${mangled(vgName)}-${mangled(lockLvName)}`;
+  return `/dev/mapper/${lockLvDevice(vgName, lockLvName)}`;
 }
 
 /** The LV part of such a path, for a VG whose name is known; null when it is another device. */

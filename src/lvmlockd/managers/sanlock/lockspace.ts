@@ -19,15 +19,16 @@ import {
   type ResourceRef,
   type VgPlace,
 } from '../manager.ts';
-import { deviceAt, type ManagerSteps, sleep } from '../steps.ts';
+import { activeLvs, deviceAt, type ManagerSteps, sleep } from '../steps.ts';
 import { closeSession } from './ask.ts';
-import { firstLvOffset, initLv, scanFree } from './free-slots.ts';
+import { firstLvOffset, initLv, leasedLvs, scanFree } from './free-slots.ts';
 import { readGlName, switchGl } from './gl-slot.ts';
 import { otherHosts } from './hosts.ts';
 import { joinSpace } from './join.ts';
 import {
   GL_DISABLED_NAME,
   GL_NAME,
+  lockLvDevice,
   lockLvOfArgs,
   lockLvPath,
   MAX_HOST_ID,
@@ -87,7 +88,7 @@ export class SanlockSpace implements ManagerSpace {
   }
 
   *join(adopt: boolean): ManagerSteps<JoinOutcome> {
-    if (this.#open === null) return { ...both(LD_RESULT.EARGS), adopted: [] };
+    if (this.#open === null) return { ...both(LD_RESULT.EARGS), adopted: [], notAdopted: [] };
     return yield* joinSpace(this.#open, adopt);
   }
 
@@ -171,6 +172,23 @@ export class SanlockSpace implements ManagerSpace {
     if (!(yield* registerSession(this.#session, program)))
       return { found: 'unreachable', lost: [] };
     return yield* reattachLocks(this.#open, held, patienceMs);
+  }
+
+  /** The LV of the leases is active as long as the lockspace is joined: it tells the VG's uuid. */
+  *activeLvs(): ManagerSteps<readonly ByteString[] | null> {
+    const { vgName, vgLockArgs } = this.#vg;
+    const lvs = yield* activeLvs();
+    const lockDevice = lockLvDevice(vgName, lockLvOfArgs(vgLockArgs) ?? '');
+    const lockLv = lvs?.find(({ deviceName }) => deviceName === lockDevice);
+    if (lvs === null || lockLv === undefined) return null; // not under device-mapper here
+    const others = lvs.filter(
+      ({ vgUuid, lvUuid }) => vgUuid === lockLv.vgUuid && lvUuid !== lockLv.lvUuid,
+    );
+    return [...new Set(others.map(({ lvUuid }) => lvUuid))];
+  }
+
+  *leasedLvs(): ManagerSteps<readonly ResourceRef[]> {
+    return this.#open === null ? [] : yield* leasedLvs(this.#open.site, this.#open.times);
   }
 
   otherHosts(): ManagerSteps<HostsOutcome> {

@@ -260,3 +260,42 @@ test('a VG counts as released only when sanlock confirms it', () => {
   assert.equal(releases({ code: -22 }), '-210 false');
   assert.equal(releases({ code: 0 }, true), '-210 false');
 });
+
+test('an LV of the VG is active if device-mapper has its uuid, and the LV of the leases', () => {
+  const lv = (deviceName: string, vgUuid: string, lvUuid: string) => ({
+    deviceName,
+    vgUuid,
+    lvUuid,
+  });
+  const own = lv('vg-lvmlock', 'V', 'lock');
+  const others = [lv('vg-data', 'V', 'data'), lv('vg-pool-tpool', 'V', 'pool')];
+  const again = lv('vg-pool', 'V', 'pool');
+  const activeOf = (activeLvs: FakeSanlock['activeLvs']) => {
+    const fake = new FakeSanlock();
+    fake.activeLvs = activeLvs;
+    return fake.run(manager.open(VG, 2).activeLvs());
+  };
+  assert.deepEqual(activeOf([own, ...others, again, lv('root', 'W', 'r')]), ['data', 'pool']);
+  assert.equal(activeOf(null), null);
+  assert.equal(activeOf(others), null, 'the leases are not under device-mapper: nothing is known');
+  assert.deepEqual(activeOf([own]), []);
+});
+
+test('the LVs that have a lease are read from the device', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  for (const name of ['lv0', 'lv1', 'lv2']) fake.run(space.initLv(name));
+  fake.run(space.freeLv({ scope: 'lv', name: 'lv1', lvLockArgs: `1.0.0:${68 * MIB}` }));
+  const found = fake.run(space.leasedLvs()).map(({ name, lvLockArgs }) => `${name} ${lvLockArgs}`);
+  assert.deepEqual(found, [`lv0 1.0.0:${67 * MIB}`, `lv2 1.0.0:${69 * MIB}`]);
+});
+
+test('a VG with a long name is found by the name that the adopt file has', () => {
+  const vgName = 'v'.repeat(50);
+  const fake = new FakeSanlock();
+  const area = { ...areaAt(SITE, 3), name: `lvm_${vgName}`.slice(0, 48) };
+  fake.joined.push({ ...area, path: `/dev/mapper/${vgName}-lvmlock` });
+  assert.deepEqual(fake.run(manager.findSpaces([])).spaces, []);
+  const [found] = fake.run(manager.findSpaces([vgName])).spaces;
+  assert.deepEqual([found?.vgName, found?.hostId], [vgName, 3]);
+});

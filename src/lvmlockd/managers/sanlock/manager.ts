@@ -11,6 +11,7 @@ import { MAX_NAME_BYTES } from '../../../wire/sanlock/socket.ts';
 import {
   both,
   type FoundSpace,
+  type FoundSpaces,
   type LockManager,
   type LossReport,
   type ManagerAdvice,
@@ -45,20 +46,7 @@ export function sanlockManager(settings: SanlockSpaceSettings): LockManager {
     open: (vg: VgPlace, session: number): ManagerSpace => new SanlockSpace(vg, session, settings),
     renameVg: (vg: VgPlace): ManagerSteps<Outcome> => renameVg(vg, times),
     refreshLv: null,
-    *findSpaces(): ManagerSteps<readonly FoundSpace[]> {
-      const answer = yield* ask(getLockspaces(), times.quickMs);
-      const found: FoundSpace[] = [];
-      for (const area of answer.ok ? answer.value : []) {
-        // A name that fills the field may have been cut: the VG's full name is not known then.
-        if (!area.name.startsWith('lvm_') || area.name.length >= MAX_NAME_BYTES) continue;
-        const vgName = area.name.slice('lvm_'.length);
-        const lockLv = lockLvOfPath(vgName, area.path);
-        if (lockLv === null) continue;
-        const vgLockArgs = vgArgsFor(lockLv);
-        found.push({ vgName, vgUuid: '', vgLockArgs, hostId: Number(area.hostId) });
-      }
-      return found;
-    },
+    findSpaces: (vgNames) => findSpaces(vgNames, times),
     *findLosses(): ManagerSteps<LossReport> {
       const answer = yield* ask(status(), times.quickMs);
       return { answered: isAnswered(answer), dying: answer.ok ? dyingIn(answer.value) : [] };
@@ -66,6 +54,25 @@ export function sanlockManager(settings: SanlockSpaceSettings): LockManager {
     releaseKept: (vgName) => releaseKept(vgName, times),
     spaceName: sanlockSpaceName,
   };
+}
+
+function* findSpaces(
+  vgNames: readonly ByteString[],
+  times: SanlockTimes,
+): ManagerSteps<FoundSpaces> {
+  const answer = yield* ask(getLockspaces(), times.quickMs);
+  const spaces: FoundSpace[] = [];
+  for (const area of answer.ok ? answer.value : []) {
+    const known = vgNames.find((vgName) => sanlockSpaceName(vgName) === area.name);
+    // A name that fills the field may have been cut: the VG's full name is not known then.
+    const isWhole = area.name.startsWith('lvm_') && area.name.length < MAX_NAME_BYTES;
+    const vgName = known ?? (isWhole ? area.name.slice('lvm_'.length) : null);
+    const lockLv = vgName === null ? null : lockLvOfPath(vgName, area.path);
+    if (vgName === null || lockLv === null) continue;
+    const vgLockArgs = vgArgsFor(lockLv);
+    spaces.push({ vgName, vgUuid: '', vgLockArgs, hostId: Number(area.hostId) });
+  }
+  return { answered: isAnswered(answer), spaces };
 }
 
 /** Texts for the log of lvmlockd. */

@@ -53,7 +53,7 @@ export function testManager(): LockManager {
       }),
     renameVg: () => done(OK),
     refreshLv: null,
-    findSpaces: () => done([]),
+    findSpaces: () => done({ answered: true, spaces: [] }),
     findLosses: () => done({ answered: true, dying: [] }),
     releaseKept: () => done({ ...both(LD_RESULT.ENOLS), keepsNothing: true }),
     spaceName: (vgName) => vgName,
@@ -82,7 +82,7 @@ function testSpace(
     },
     *join() {
       yield* sleep(JOIN_MS);
-      return { ...OK, adopted: [] };
+      return { ...OK, adopted: [], notAdopted: [] };
     },
     leave: (how) => {
       if (how.removeVg) gl.dropGl();
@@ -101,6 +101,8 @@ function testSpace(
       return done({ ...OK, lvLockArgs });
     },
     reattach: () => done({ found: 'attached', lost: [] }),
+    activeLvs: () => done(null),
+    leasedLvs: () => done([]),
     readGl: () => done(gl.claimGl()),
     switchGl: () => done(OK),
     otherHosts: () => done({ ...OK, unknown: false }),

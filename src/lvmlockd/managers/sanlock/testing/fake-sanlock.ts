@@ -27,7 +27,7 @@ import {
   resourceWithDisks,
 } from '../../../../wire/sanlock/types.ts';
 import type { ManagerSpace } from '../../manager.ts';
-import type { ManagerReply, ManagerSteps } from '../../steps.ts';
+import type { ActiveLvReply, ManagerReply, ManagerSteps } from '../../steps.ts';
 import { type SanlockResult, sanlockCallOf } from '../ask.ts';
 import { sizesForSector } from '../layout.ts';
 import { sanlockManager } from '../manager.ts';
@@ -75,6 +75,8 @@ export class FakeSanlock {
   /** Lockspaces of this host's sanlock, and the hosts it sees. */
   readonly joined: Lockspace[] = [];
   hosts: readonly SeenHost[] = [{ hostId: 1n, state: HOST_STATES.LIVE }];
+  /** In device-mapper; null: not known. */
+  activeLvs: readonly ActiveLvReply[] | null = null;
   slotCount = 72;
   sleptMs = 0;
   /** Answers of the test, given before those of the fake, by call. */
@@ -96,6 +98,8 @@ export class FakeSanlock {
       } else if (effect.kind === 'device') {
         const exists = effect.path === PATH;
         reply = { kind: 'device', exists, physicalBytes: 512, logicalBytes: 512 };
+      } else if (effect.kind === 'activeLvs') {
+        reply = { kind: 'activeLvs', lvs: this.activeLvs };
       } else if (effect.kind === 'closeSession') {
         reply = { kind: 'sessionClosed' };
       } else {
