@@ -173,13 +173,13 @@ const MUTANTS: readonly Mutant[] = [
     file: 'src/sanlock/lockspace-step.ts',
     from: 'if (!isGone(phase, usage)) return',
     to: 'if (!isGone(phase, usage) && first.length > 0) return',
-    firstSeed: 19,
+    firstSeed: 48,
   },
   {
     what: 'a lease is written after own expiry',
     file: 'src/programs/lease-program.ts',
-    from: 'mayWrite: () => this.#membership?.hasEnded() !== true }',
-    to: 'mayWrite: () => true }',
+    from: 'const mayWrite = () => !this.#closed && this.#membership?.hasEnded() !== true',
+    to: 'const mayWrite = () => !this.#closed',
     firstSeed: 9,
   },
   {
@@ -367,7 +367,7 @@ for (const [index, mutant] of MUTANTS.entries()) {
     const seeds = SEEDS_OF[mutant.by ?? 'world'];
     const { firstSeed = 1 } = mutant;
     for (let run = 0; run < seeds; run++) {
-      const seed = ((firstSeed - 1 + run) % seeds) + 1;
+      const seed = firstSeed + run;
       if (broken(seed) === null) continue;
       t.diagnostic(`found by seed ${seed}`);
       return;

@@ -8,9 +8,10 @@ import { AioEngine } from '../platform/disk-aio.ts';
 import { DeviceDisks, type DiskEngine } from '../platform/disk-device.ts';
 import { OPEN_THREADS } from '../platform/disk-opens.ts';
 import { PlainEngine } from '../platform/disk-plain.ts';
+import { EndRecords } from '../platform/end-records.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
 import { MachineClock } from '../platform/machine-clock.ts';
-import { dieWithParent } from '../platform/orphan.ts';
+import { onParentGone } from '../platform/orphan.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import type { Envelope } from '../platform/processes.ts';
 import { allocateAligned, discardPages, SystemCallError } from '../platform/system-calls.ts';
@@ -28,11 +29,12 @@ export interface LeaseProcessSettings {
   readonly mlockLevel: 0 | 1 | 2;
   readonly highPriority: boolean;
   readonly verbose: boolean;
+  /** Where its end record goes. */
+  readonly runDir: string;
 }
 
 function main(label: string, settings: LeaseProcessSettings): void {
   setProcessName(`slk ${label}`);
-  dieWithParent();
   boundYoungGeneration();
   // Signals of a terminal or a service manager go to the whole group; only the front decides.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
@@ -59,6 +61,13 @@ function main(label: string, settings: LeaseProcessSettings): void {
     log,
     send: (message) => sendToFront({ message }),
   });
+  const endRecords = new EndRecords(settings.runDir);
+  onParentGone(() =>
+    program.frontLost((end) => {
+      if (end !== null) endRecords.write(end);
+      die();
+    }),
+  );
   process.on('message', (received) => {
     const message = received as ToLeaseProcess; // from our own front
     // A join takes seconds, of which this is little; before it there is nothing to be late for.
@@ -121,6 +130,11 @@ function sendToFront(envelope: Envelope): void {
 function leave(error: Error): void {
   if (process.connected) process.disconnect();
   unblockingStderr()(`lease process: ${error.stack ?? error.message}\n`);
+  die();
+}
+
+/** `process.exit` can hang (spec 70 §3). */
+function die(): void {
   process.kill(process.pid, 'SIGKILL');
 }
 

@@ -19,6 +19,7 @@ import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
 import { daemonSockets } from '../platform/daemon-sockets.ts';
 import { becomeUser, makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
+import { EndRecords } from '../platform/end-records.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
 import { Helper } from '../platform/helper.ts';
 import { JournalFile } from '../platform/journal-file.ts';
@@ -140,6 +141,8 @@ function start(
   const deputy = givesUp ? new Helper(join(__dirname, 'helper.cjs'), log) : null;
   if (givesUp) becomeUser(sanlock);
   log.warn('daemon.started', { host: sanlock.ourHostName, node: hostname(), pid: process.pid });
+  const endRecords = new EndRecords(runDir);
+  endRecords.forgetStale();
   const leaseProcessFile = join(__dirname, 'lease-process.cjs');
   const program = new SanlockProgram({
     settings: sanlock,
@@ -148,6 +151,7 @@ function start(
     processes: new NodeProcesses({
       leaseProcessFile,
       leaseProcessSettings: JSON.stringify(leaseProcessSettings(settings)),
+      endRecords,
       scripts,
       deputy,
       log,
@@ -180,7 +184,8 @@ function start(
 
 function leaseProcessSettings({ sanlock, logging }: DaemonSettings): LeaseProcessSettings {
   const { mlockLevel, highPriority } = sanlock;
-  return { mlockLevel, highPriority, verbose: logging.foreground };
+  const runDir = nameToText(sanlock.runDir);
+  return { mlockLevel, highPriority, verbose: logging.foreground, runDir };
 }
 
 function readFile(path: string): TextFile {

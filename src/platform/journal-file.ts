@@ -14,10 +14,10 @@ import {
 import { crc32c } from '../codec/crc32c.ts';
 import type { Journal, Remembered } from '../ports/journal.ts';
 import type { Log } from '../ports/log.ts';
+import { bootId } from './boot-id.ts';
 import { MachineClock } from './machine-clock.ts';
 import { errnoNameOf, reasonOf } from './system-error.ts';
 
-const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
 const MODE = 0o600;
 const SUM_DIGITS = 8;
 const BLANK = 0x20;
@@ -49,7 +49,7 @@ export class JournalFile implements Journal {
   constructor(path: string, log: Log) {
     this.#path = path;
     this.#log = log;
-    this.#boot = readFileSync(BOOT_ID_FILE, 'ascii').trim();
+    this.#boot = bootId();
   }
 
   load(): Remembered {

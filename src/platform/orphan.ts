@@ -1,16 +1,22 @@
 import { prctl } from './system-calls.ts';
 
 const PR_SET_PDEATHSIG = 1;
-const SIGKILL = 9;
+const SIGUSR2 = 12;
 
 /**
- * Ends this process as soon as its parent is gone: leases without a front must not be
- * renewed. The kernel does it (even while the event loop is busy); the closed channel covers a
- * parent that died before the call. SIGKILL, because `process.exit` can hang (spec 70 §3).
+ * Calls `gone` once, as soon as the parent of this process is gone: leases without a front must not
+ * be renewed. The kernel tells it by a signal, ahead of what the parent sent before its end; the
+ * closed channel covers a parent that died before the call.
  */
-export function dieWithParent(): void {
-  const leave = () => process.kill(process.pid, 'SIGKILL');
-  process.on('disconnect', leave);
-  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  if (!process.connected) leave();
+export function onParentGone(gone: () => void): void {
+  let isTold = false;
+  const tell = (): void => {
+    if (isTold) return;
+    isTold = true;
+    gone();
+  };
+  process.on('disconnect', tell);
+  process.on('SIGUSR2', tell);
+  prctl(PR_SET_PDEATHSIG, SIGUSR2, 0, 0, 0);
+  if (!process.connected) tell();
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { MIB } from '../base/units.ts';
 import type { Log } from '../ports/log.ts';
+import { EndRecords } from './end-records.ts';
 import { NodeProcesses } from './processes.ts';
 import { ScriptRunner } from './script-runner.ts';
 
@@ -23,7 +24,8 @@ async function withProcesses(
   writeFileSync(leaseProcessFile, CHILD);
   const scripts = new ScriptRunner(log);
   try {
-    const settings = { leaseProcessFile, leaseProcessSettings: '{}' };
+    const endRecords = new EndRecords(directory);
+    const settings = { leaseProcessFile, leaseProcessSettings: '{}', endRecords };
     await body(new NodeProcesses({ ...settings, scripts, deputy: null, log }), directory);
   } finally {
     scripts.close();

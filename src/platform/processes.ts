@@ -4,6 +4,7 @@ import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import type { Log } from '../ports/log.ts';
 import type { BoundProcess, Channel, LeaseEnd, Processes } from '../ports/processes.ts';
 import { NODE_ARGUMENTS } from './clean-start.ts';
+import type { EndRecords } from './end-records.ts';
 import { type Deputy, KernelProcess, type Surroundings } from './kernel-process.ts';
 import type { ScriptRunner } from './script-runner.ts';
 
@@ -16,6 +17,7 @@ export type Envelope =
 export class NodeProcesses implements Processes {
   readonly #leaseProcessFile: string;
   readonly #leaseProcessSettings: string;
+  readonly #endRecords: EndRecords;
   readonly #scripts: ScriptRunner;
   readonly #around: Surroundings;
 
@@ -23,6 +25,8 @@ export class NodeProcesses implements Processes {
     readonly leaseProcessFile: string;
     /** Handed to each lease process as its second argument. */
     readonly leaseProcessSettings: string;
+    /** Where lease processes leave them. */
+    readonly endRecords: EndRecords;
     readonly scripts: ScriptRunner;
     /** Signals processes that this one may not; null: this one has kept its privileges. */
     readonly deputy: Deputy | null;
@@ -30,6 +34,7 @@ export class NodeProcesses implements Processes {
   }) {
     this.#leaseProcessFile = parts.leaseProcessFile;
     this.#leaseProcessSettings = parts.leaseProcessSettings;
+    this.#endRecords = parts.endRecords;
     this.#scripts = parts.scripts;
     this.#around = { deputy: parts.deputy, log: parts.log };
   }
@@ -57,12 +62,13 @@ export class NodeProcesses implements Processes {
     return KernelProcess.find(pid, identity, this.#around);
   }
 
-  /** No lease process writes one yet. */
-  endOfLease(_pid: number, _identity: string): LeaseEnd | null {
-    return null;
+  endOfLease(pid: number, identity: string): LeaseEnd | null {
+    return this.#endRecords.read(pid, identity);
   }
 
-  forgetEnds(): void {}
+  forgetEnds(): void {
+    this.#endRecords.forgetAll();
+  }
 
   run(program: ByteString, args: readonly ByteString[]): void {
     this.#scripts.run(program, args);

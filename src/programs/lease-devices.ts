@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import { type ByteString, nameToText } from '../base/bytes.ts';
 import type { Effect, Reply } from '../lease/steps.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -34,11 +35,20 @@ export class LeaseDevices {
   /** Writes not ended yet, by device: those by another path or a forgotten descriptor count too. */
   readonly #sent = new Map<string, SentWrite[]>();
   readonly #opening = new Map<ByteString, ((opened: Opened) => void)[]>();
+  /** Until then a write that the process before this one was refused may land, anywhere. */
+  #unsureUntilMs = 0;
 
   constructor(disks: Disks, clock: Clock, log: Log) {
     this.#disks = disks;
     this.#clock = clock;
     this.#log = log;
+  }
+
+  /** Of an earlier process, before any device is used; null: none of its writes may land. */
+  expectRefused(untilMs: number | null): void {
+    if (untilMs === null) return;
+    assert(this.#sent.size === 0, 'what is expected is known before a device is used');
+    this.#unsureUntilMs = untilMs;
   }
 
   /** The caller that got a device calls `leave` when it is done with it. */
@@ -71,9 +81,12 @@ export class LeaseDevices {
       }
       const id = opened.deviceId;
       this.#ids.set(path, id);
-      const sent = this.#sent.get(id) ?? [];
+      const known = this.#sent.get(id);
+      const sent = known ?? [];
       this.#sent.set(id, sent);
       const disk = new OrderedDisk(new LoggedDisk(opened.disk, path, this.#log), this.#clock, sent);
+      const isUnsure = this.#unsureUntilMs > this.#clock.nowMs();
+      if (known === undefined && isUnsure) disk.expectRefused(this.#unsureUntilMs);
       const sectorSize = opened.deviceSectorSize;
       const fresh: OpenDevice = { path, id, disk, sectorSize, users: asked.length };
       this.#open.set(path, fresh);
@@ -105,12 +118,19 @@ export class LeaseDevices {
     return [...this.#sent.values()].some((writes) => writes.length > 0);
   }
 
+  /** Whether a write is under way that the device has not answered, however late. */
+  get isUnanswered(): boolean {
+    return [...this.#sent.values()].some((writes) =>
+      writes.some(({ refusedUntilMs }) => refusedUntilMs === null),
+    );
+  }
+
   /** Until when a write that was refused may land; null = none may. */
   get refusedUntilMs(): number | null {
     const times = [...this.#sent.values()].flatMap((writes) =>
       writes.map(({ refusedUntilMs }) => refusedUntilMs ?? 0),
     );
-    const latestMs = Math.max(0, ...times);
+    const latestMs = Math.max(this.#unsureUntilMs, ...times);
     return latestMs > this.#clock.nowMs() ? latestMs : null;
   }
 

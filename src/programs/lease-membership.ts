@@ -198,6 +198,7 @@ export class LeaseMembership {
         } else {
           const { timeoutMs } = effect;
           const mayWrite = () =>
+            !this.#closed &&
             mayWriteOwn(this.#membership, { bootMs: clock.bootMs(), readBootMs, timeoutMs });
           performOn(this.#disk, effect, { clock, mayWrite, urgent: true }, answer);
         }

@@ -18,6 +18,7 @@ import type { FromLeaseProcess, ToLeaseProcess } from '../lease-process/messages
 import type { BootClock } from '../ports/clock.ts';
 import type { Disks } from '../ports/disk.ts';
 import type { Log } from '../ports/log.ts';
+import type { LeaseEnd } from '../ports/processes.ts';
 import { type Device, LeaseDevices, performOn } from './lease-devices.ts';
 import { LeaseMembership } from './lease-membership.ts';
 import { type Perform, runSteps } from './run-steps.ts';
@@ -31,6 +32,9 @@ export interface LeaseProgramParts {
 }
 
 const OPEN_TIMEOUT_MS = 10_000;
+/** How long answers are awaited when the front is gone, and how often that is looked at. */
+const LAST_ANSWERS_MS = 60_000;
+const LOOK_MS = 5;
 
 /** A job whose device is open. */
 interface Running {
@@ -65,6 +69,7 @@ export class LeaseProgram {
     switch (message.kind) {
       case 'join':
         assert(this.#membership === null, 'a lease process joins one lockspace, once');
+        this.#devices.expectRefused(message.resume?.refusedUntilMs ?? null);
         this.#membership = new LeaseMembership(message, { ...this.#parts, devices: this.#devices });
         this.#membership.begin();
         return;
@@ -91,6 +96,24 @@ export class LeaseProgram {
       default:
         unreachable(message);
     }
+  }
+
+  /**
+   * The front is gone: nothing is begun or gone on with any more. `ended` hears, when each write
+   * that was sent has an answer, until when refused ones may land; null: one has none in time.
+   */
+  frontLost(ended: (end: LeaseEnd | null) => void): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#membership?.close();
+    const { clock } = this.#parts;
+    const untilMs = clock.nowMs() + LAST_ANSWERS_MS;
+    const look = (): void => {
+      if (!this.#devices.isUnanswered) ended({ refusedUntilMs: this.#devices.refusedUntilMs });
+      else if (clock.nowMs() >= untilMs) ended(null);
+      else clock.after(LOOK_MS, look);
+    };
+    look();
   }
 
   close(): void {
@@ -190,7 +213,8 @@ export class LeaseProgram {
   #performer(running: Running): Perform {
     const { clock } = this.#parts;
     // After own expiry no lease write starts: others' clocks may run out while it travels.
-    const rules = { clock, mayWrite: () => this.#membership?.hasEnded() !== true };
+    const mayWrite = () => !this.#closed && this.#membership?.hasEnded() !== true;
+    const rules = { clock, mayWrite };
     return (effect, answer) => {
       if (this.#closed) return; // a crash: the procedure is not resumed
       if (effect.op === 'sleep') {

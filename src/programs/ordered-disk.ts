@@ -87,6 +87,16 @@ export class OrderedDisk {
     this.#awaitEnd(earlier, timeoutMs, { ...span, overRefused, ended, late });
   }
 
+  /**
+   * Writes that an earlier process was refused may land until then, at any sector: each counts as
+   * one whose own write was refused. Said once, before any other use of the device.
+   */
+  expectRefused(untilMs: number): void {
+    const record: SentWrite = { start: 0, end: Infinity, waiting: null, refusedUntilMs: untilMs };
+    this.#sent.push(record);
+    this.#clock.after(untilMs - this.#clock.nowMs(), () => this.#ended(record));
+  }
+
   /** `done` once no earlier write to that span is under way; `unknown` if one is at the timeout. */
   settle(
     at: { offset: number; length: number },

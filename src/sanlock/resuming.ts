@@ -1,6 +1,5 @@
 import { assert, unreachable } from '../base/assert.ts';
 import { ERRNO } from '../base/errno.ts';
-import { REFUSED_LANDS_MS } from '../lease/lease-times.ts';
 import type { FromLeaseProcess } from '../lease-process/messages.ts';
 import { REM_FLAGS } from '../wire/sanlock/socket.ts';
 import { log, toLease } from './effects.ts';
@@ -167,9 +166,13 @@ function startProcess(front: Front, survivor: Survivor): void {
 
 function join(front: Front, survivor: Survivor, lease: number): void {
   const { space, lastSuccessS: timestampS, claimedBootMs, generation } = survivor;
-  // How the process before ended is not asked: it may have left refused writes at any time before.
-  const refusedUntilMs = front.nowMs + REFUSED_LANDS_MS;
-  const resume = { generation: BigInt(generation), timestampS, claimedBootMs, refusedUntilMs };
+  // It grants nothing, and writes no more than the host lease: its end is not waited for.
+  const resume = {
+    generation: BigInt(generation),
+    timestampS,
+    claimedBootMs,
+    refusedUntilMs: null,
+  };
   const request = joinRequest(front.settings, space, space.hostName);
   toLease(front, lease, { kind: 'join', ...request, resume });
 }

@@ -1,6 +1,6 @@
 import { leaseTimes } from '../../lease/lease-times.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../../lease-process/messages.ts';
-import type { Channel } from '../../ports/processes.ts';
+import type { Channel, LeaseEnd } from '../../ports/processes.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import { bind, type ProcessTable } from '../kernel/process.ts';
 import type { ProcessClock } from '../kernel/process-clock.ts';
@@ -25,6 +25,8 @@ export class LeaseChannel {
   #deliver: (message: FromLeaseProcess) => void = () => {};
   #closed: () => void = () => {};
   #isOpen = true;
+  /** Left by a process whose front was killed; null: none. */
+  endRecord: LeaseEnd | null = null;
   /** The next lease process of this lockspace writes no sooner after the end of this one. */
   #rejoinMs = 0;
 
@@ -82,6 +84,27 @@ export class LeaseChannel {
         this.#isOpen = false;
         this.#closed();
       });
+    });
+  }
+
+  /**
+   * Its front was killed: the process ends by itself, and leaves an end record. Where the answer to
+   * a write is lost, the kernel ends it when nothing is under way any more.
+   */
+  frontLost(): void {
+    this.process.frontLost((end) => {
+      if (this.process.isAlive) this.endRecord = end;
+      this.end();
+    });
+    this.#endWhenIdle();
+  }
+
+  #endWhenIdle(): void {
+    this.#world.after(POLL_MS, () => {
+      if (!this.process.isAlive) return;
+      const { clock, disks } = this.process;
+      if (disks.underWay === 0 && !clock.isPaused) this.end();
+      else this.#endWhenIdle();
     });
   }
 

@@ -2,9 +2,11 @@ import { assert } from '../../base/assert.ts';
 import type { Random } from '../../base/units.ts';
 import type {
   FromLeaseProcess,
+  JoinRequest,
   LeaseCommand,
   LeaseCommandResult,
 } from '../../lease-process/messages.ts';
+import type { LeaseEnd } from '../../ports/processes.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import { type FatePlan, PROMPT, SimDisks, type SimStorage } from '../kernel/disk.ts';
 import { ProcessClock } from '../kernel/process-clock.ts';
@@ -45,6 +47,7 @@ export class LeaseHost {
     readonly offset?: number;
     readonly lockspaceName: string;
     readonly ioTimeoutS: number;
+    readonly resume?: NonNullable<JoinRequest['resume']>;
   }): void {
     const settings = { offset: 0, renewalReadExtendMs: 0, sharedRetries: 8 };
     this.#lease.receive({ kind: 'join', ...settings, ...of, hostName: this.name });
@@ -57,6 +60,14 @@ export class LeaseHost {
   /** The host ends; writes that it has sent to a device may still land. */
   crash(): void {
     this.#lease.end();
+  }
+
+  /** Its front is gone: it ends by itself. */
+  frontLost(ended: (end: LeaseEnd | null) => void): void {
+    this.#lease.frontLost((end) => {
+      this.#lease.end();
+      ended(end);
+    });
   }
 
   run(command: LeaseCommand, answer: (result: LeaseCommandResult) => void): number {

@@ -1,5 +1,6 @@
 import type { Random } from '../../base/units.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../../lease-process/messages.ts';
+import type { LeaseEnd } from '../../ports/processes.ts';
 import { LeaseProgram } from '../../programs/lease-program.ts';
 import type { SimDisks } from '../kernel/disk.ts';
 import { QUIET } from '../kernel/log.ts';
@@ -45,6 +46,11 @@ export class SimLeaseProcess {
   end(): void {
     this.#isAlive = false;
     this.#program.close();
+  }
+
+  /** The kernel tells it, when it runs, that its front is gone; `ended` as of the program. */
+  frontLost(ended: (end: LeaseEnd | null) => void): void {
+    this.clock.run(() => this.#program.frontLost(ended));
   }
 
   /** It never sends a message again, and stays: as when stuck in the kernel. */

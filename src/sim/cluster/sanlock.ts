@@ -118,12 +118,12 @@ export class SimSanlock {
     running?.acts.crashAt({ left, isBefore, happen });
   }
 
-  /** SIGKILL: its lease processes go with it. */
+  /** SIGKILL of the front: its lease processes learn it, and end. */
   kill(): void {
     this.#running?.clock.stop();
     this.#running?.acts.end();
     this.#running = null;
-    this.killLeaseProcesses();
+    for (const lease of this.#leaseProcesses.values()) lease.frontLost();
   }
 
   /** SIGKILL of every lease process: a front that runs learns it from its channels. */
@@ -184,8 +184,11 @@ export class SimSanlock {
         const process = find(table, { pid, identity });
         return process === null ? null : bind(table, pid, this.#opened());
       },
-      endOfLease: () => null, // killed with their front
-      forgetEnds: () => {},
+      endOfLease: (pid, identity) =>
+        identity === `${pid}` ? (this.leaseProcess(pid)?.endRecord ?? null) : null,
+      forgetEnds: () => {
+        for (const lease of this.#leaseProcesses.values()) lease.endRecord = null;
+      },
       run: (program, args) => this.#setup.killpath(program, args),
     };
   }
