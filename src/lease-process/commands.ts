@@ -155,6 +155,8 @@ function* convert(
   member: Member,
   held: Held,
 ): Steps<LeaseCommandResult> {
+  // It may be exclusive, by an earlier one that came too late; the front will know in a moment.
+  if (!command.toShared && member.ended?.() === true) return GRANT_TOO_LATE;
   const got = command.toShared
     ? yield* convertToShared(member, held.hold, command.lvb)
     : yield* convertToExclusive(member, held.hold, command.ownerNowait);

@@ -82,7 +82,11 @@ export class World implements UsersWorld {
   }
 
   #newMember(settings: SiteSettings): Member {
-    const hooks = { start: () => users.start(), stop: () => users.stop() };
+    const hooks = {
+      start: () => users.start(),
+      resume: () => users.resume(),
+      stop: () => users.stop(),
+    };
     const site: Site = this.dice.chance(this.options.daemons)
       ? new DaemonSite(this, settings, hooks)
       : new LeaseSite(this, settings, hooks);

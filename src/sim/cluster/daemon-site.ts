@@ -90,7 +90,10 @@ export class DaemonSite implements Site, Software {
       ioTimeoutS: of.ioTimeoutS,
       sanlock: this.#sanlock,
       isArmed: (daemon) => !this.#hasWatchdog || this.#wdmd?.isFedBy(daemon) === true,
-      joined: () => this.#users.start(),
+      joined: (isResumed) => {
+        if (isResumed) this.#users.resume();
+        else this.#users.start();
+      },
     });
     this.#clients = new ClientProcesses({
       world,
@@ -245,7 +248,11 @@ export class DaemonSite implements Site, Software {
     return true; // a process works by what the daemon answered
   }
 
-  run(command: LeaseCommand, answer: (result: LeaseCommandResult) => void): number | null {
+  run(
+    command: LeaseCommand,
+    answer: (result: LeaseCommandResult) => void,
+    resource?: number,
+  ): number | null {
     const { incarnation } = this;
     if (incarnation === null) return null;
     if (command.op === 'acquire') {
@@ -264,7 +271,6 @@ export class DaemonSite implements Site, Software {
       return null;
     }
     if (command.op !== 'release' && command.op !== 'convert') return null;
-    const resource = this.#memberships.current?.resourceOfHold.get(command.hold);
     const client = resource === undefined ? null : this.#clients.holder(incarnation, resource);
     if (resource === undefined || client === null) return null;
     if (client.peer.closedByDaemon) {
@@ -279,7 +285,9 @@ export class DaemonSite implements Site, Software {
         // Nothing is written in a lockspace that is being left: its host lease ends soon.
         const { current } = this.#memberships;
         const membership = current?.incarnation === incarnation ? current : null;
-        const isWritten = membership?.process.isAlive === true && !membership.isEnding;
+        const isServed = membership?.process.isAlive === true && !membership.isEnding;
+        // A process whose own request to release it was cut may share it still.
+        const isWritten = isServed && this.#clients.holder(incarnation, resource) === null;
         const code = isWritten ? result : -ERRNO.ENOSPC;
         answer(code === 0 ? { ok: true, op: 'release' } : refusal('release', code));
       });
@@ -375,7 +383,7 @@ export class DaemonSite implements Site, Software {
     this.#killDaemon();
   }
 
-  /** Its lease processes end too. A service manager starts the daemon again after a while. */
+  /** Its lease processes end, or are killed too. A service manager starts the daemon again after a while. */
   #killDaemon(): void {
     this.#world.log(this.name, 'daemon is killed');
     const dice = this.#dice.fork(`damage ${this.#memberships.count}`);
@@ -383,7 +391,7 @@ export class DaemonSite implements Site, Software {
     const mayBeDamaged = this.#world.options.journals === 'damaged' && this.#hasWatchdog;
     const isDamaged = mayBeDamaged && dice.chance(DAMAGE_CHANCE);
     if (isDamaged) this.#journal.damage(dice);
-    this.#sanlock.kill();
+    this.#sanlock.kill(this.#crashDice.chance(0.7) ? 'end' : 'killed');
     this.#clients.daemonKilled();
     this.#wdmd?.daemonKilled();
     // Long: until an administrator does. Without a watchdog only the next daemon stops its users.

@@ -156,7 +156,7 @@ export class LvmHost {
   powerCut(): void {
     this.#watch.log(`${this.name} is reset`);
     this.killLvmlockd();
-    this.sanlock.kill();
+    this.sanlock.kill('killed');
     this.#device?.disarm();
     this.#device = null;
     this.#hostClock.stop();

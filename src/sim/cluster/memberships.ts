@@ -33,6 +33,7 @@ export interface Membership {
   readonly resourceOfHold: Map<number, number>;
   /** Boot time from which the last renewal that landed counts. */
   claimedBootMs: number | null;
+  readonly isResumed: boolean;
   /** A resumed one grants nothing before a renewal of its own has landed. */
   mayGrant: boolean;
   /** The front has refused further grants. */
@@ -46,7 +47,7 @@ interface Surroundings {
   readonly sanlock: SimSanlock;
   /** Whether wdmd has had a renewal of that daemon's claim; true without a watchdog. */
   readonly isArmed: (daemon: ProcessClock) => boolean;
-  readonly joined: () => void;
+  readonly joined: (isResumed: boolean) => void;
 }
 
 /** The memberships of one host, by the messages of its lease processes, for the checker. */
@@ -165,6 +166,7 @@ export class Memberships {
       acquires: new Map(),
       resourceOfHold: new Map(),
       claimedBootMs: isResumed ? (this.#newest?.claimedBootMs ?? null) : null,
+      isResumed,
       mayGrant: !isResumed,
       isEnding: false,
     };
@@ -265,7 +267,7 @@ export class Memberships {
     const { incarnation } = membership;
     const { claims, hosts } = world.checker;
     membership.claimedBootMs = message.claimedBootMs;
-    if (!membership.mayGrant) {
+    if (membership.isResumed) {
       hosts.resumed(incarnation, message.generation, world.storage.device(LUN));
       if (incarnation.isExpired()) {
         throw new Violation(9, `${incarnation.label} is resumed after its own expiry`);
@@ -275,12 +277,12 @@ export class Memberships {
     const isLive = (other: Incarnation) =>
       !other.isOver && (!other.isExpired() || claims.countOf(other) > 0);
     hosts.joined(incarnation, isLive);
-    const how = membership.mayGrant ? 'joined' : 'resumed';
+    const how = membership.isResumed ? 'resumed' : 'joined';
     world.log(
       incarnation.label,
       `${how} as ${incarnation.hostId}, generation ${message.generation}`,
     );
-    this.#around.joined();
+    this.#around.joined(membership.isResumed);
   }
 
   /** The daemon knows that the lease process is gone: it may drop the lockspace. */
@@ -293,8 +295,8 @@ export class Memberships {
     // It survived its daemon: the next one joins again only when its users are gone too.
     if (membership.daemon !== sanlock.clock) return;
     const still = world.checker.claims.countOf(incarnation);
-    // Being resumed: another lease process may go on with it, or else its users are stopped.
-    if (still > 0 && !membership.mayGrant) return;
+    // Another lease process may go on with it. No other membership begins before its users' end.
+    if (still > 0 && membership.isResumed) return;
     if (still > 0)
       throw new Violation(9, `${incarnation.label} was dropped with ${still} user(s) at work`);
     incarnation.isOver = true;

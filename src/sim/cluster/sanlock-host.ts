@@ -1,9 +1,10 @@
+import { ERRNO } from '../../base/errno.ts';
 import type { Log } from '../../ports/log.ts';
 import type { SignalName } from '../../ports/processes.ts';
 import type { Sockets } from '../../ports/sockets.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import type { Dice } from '../kernel/dice.ts';
-import { type FatePlan, SimDisks, type SimStorage } from '../kernel/disk.ts';
+import { type FatePlan, type Io, type IoFate, SimDisks, type SimStorage } from '../kernel/disk.ts';
 import { MemoryJournal } from '../kernel/journal.ts';
 import type { SimPeer } from '../kernel/peer.ts';
 import { Watchers } from '../kernel/process.ts';
@@ -13,6 +14,8 @@ import { type DaemonSetup, SimSanlock } from './sanlock.ts';
 
 /** A process that is gone already: the daemon learns of it in a moment. */
 const GONE_MS = 0.01;
+/** A refused write lands within a minute of its answer (docs/reliability.md). */
+const LONGEST_REFUSED_MS = 59_000;
 
 /** The other processes of the host, and what the daemon does to them. */
 export interface HostProcesses {
@@ -25,7 +28,9 @@ export interface HostProcesses {
 
 /** A host whose daemon can be killed and started again, with storage that hangs at times. */
 export class SanlockHost {
+  /** In traces, and of its disk operations. */
   readonly name: string;
+  readonly hostName: string;
   readonly hostId: number;
   readonly journal = new MemoryJournal();
   readonly #clock: SimClock;
@@ -35,14 +40,24 @@ export class SanlockHost {
   readonly #watchdog: ((time: ProcessClock) => Sockets) | null;
   readonly #watchers = new Watchers();
   readonly #sanlock: SimSanlock;
+  /** Of the running system. */
+  readonly #time: ProcessClock;
   /** Of all lease processes of the daemon that runs. */
   #leaseClock: ProcessClock | null = null;
+  /** The way to the storage of the lease processes of the daemon that runs. */
+  #path = { hungUntilMs: 0 };
   hungUntilMs = 0;
   /** Whether single operations are slow, lost or refused. */
   hasIoFaults = true;
+  /** The share of writes that are refused, and land all the same. */
+  refusesWrites = 0;
 
   constructor(of: {
     hostId: number;
+    /** `host1` of host id 1, unless said. */
+    name?: string;
+    /** That of its host lease; its name unless said. */
+    hostName?: string;
     clock: SimClock;
     storage: SimStorage;
     dice: Dice;
@@ -53,8 +68,10 @@ export class SanlockHost {
   }) {
     const { clock, storage, dice } = of;
     this.hostId = of.hostId;
-    this.name = `host${of.hostId}`;
+    this.name = of.name ?? `host${of.hostId}`;
+    this.hostName = of.hostName ?? this.name;
     this.#clock = clock;
+    this.#time = new ProcessClock(clock, { baseMs: clock.nowMs(), rate: 1 });
     this.#dice = dice;
     this.#processes = of.processes;
     this.#log = of.log ?? NOTHING_DAMAGED;
@@ -64,8 +81,10 @@ export class SanlockHost {
       soon: (deliver) => clock.after(0, deliver),
       newDaemon: () => this.#newDaemon(),
       newLeaseProcess: () => {
-        const at = this.#leaseClock ?? this.#newClock();
-        const disks = new SimDisks({ host: this.name, storage, clock, plan: this.#plan, at });
+        const at = this.#leaseClock ?? this.#time.sibling();
+        const path = this.#path;
+        const plan: FatePlan = (io) => this.#fateOf(io, path.hungUntilMs);
+        const disks = new SimDisks({ host: this.name, storage, clock, plan, at });
         return { clock: at, disks, random: () => dice.next() };
       },
       processes: {
@@ -93,16 +112,13 @@ export class SanlockHost {
     this.#sanlock.start();
   }
 
-  #newClock(): ProcessClock {
-    return new ProcessClock(this.#clock, { baseMs: this.#clock.nowMs(), rate: 1 });
-  }
-
   #newDaemon(): DaemonSetup {
-    const clock = this.#newClock();
+    const clock = this.#time.sibling();
     this.#leaseClock = clock.sibling();
+    this.#path = { hungUntilMs: 0 };
     return {
       clock,
-      settings: { ourHostName: this.name, useWatchdog: this.#watchdog !== null },
+      settings: { ourHostName: this.hostName, useWatchdog: this.#watchdog !== null },
       sockets: this.#watchdog?.(clock) ?? NO_SOCKETS,
       journal: this.journal,
       log: this.#log,
@@ -119,11 +135,43 @@ export class SanlockHost {
     this.#sanlock.toDaemon(happen);
   }
 
-  kill(): void {
+  /** @param leaseProcesses as in `SimSanlock.kill` */
+  kill(leaseProcesses: 'end' | 'killed' = 'end'): void {
     if (!this.isRunning) return;
-    this.#sanlock.kill();
-    this.#leaseClock?.stop();
+    this.#sanlock.kill(leaseProcesses);
+    if (leaseProcesses === 'killed') this.#leaseClock?.stop();
     this.#watchers.clear();
+  }
+
+  startSecond(): void {
+    this.#sanlock.startSecond();
+  }
+
+  /** The daemon that runs dies in the middle of an event, after so many more things. */
+  crashAt(
+    at: { readonly acts: number; readonly isBefore: boolean },
+    leaseProcesses: 'end' | 'killed',
+    crashed: () => void,
+  ): void {
+    this.#sanlock.crashAt(at.acts, at.isBefore, () => {
+      this.kill(leaseProcesses);
+      crashed();
+    });
+  }
+
+  /** What the lease processes that run send from now on moves only then; not what later ones send. */
+  hangOwnPath(untilMs: number): void {
+    this.#path.hungUntilMs = untilMs;
+  }
+
+  /** All programs of the host stop, and its monotonic clock with them. */
+  suspend(forMs: number): void {
+    const times = [this.#time, this.#sanlock.clock, this.#leaseClock];
+    for (const time of times) time?.pause();
+    this.#clock.after(forMs, () => {
+      for (const time of times) time?.slept(forMs);
+      for (const time of times) time?.resume();
+    });
   }
 
   killLeaseProcesses(): void {
@@ -147,20 +195,24 @@ export class SanlockHost {
     const { clock } = this.#sanlock;
     this.#clock.after(0, () => {
       if (clock === null || this.#sanlock.clock !== clock) return;
-      this.kill();
+      this.kill('killed');
       this.#processes.daemonEnded();
     });
   }
 
-  readonly #plan: FatePlan = () => {
+  #fateOf({ write }: Io, pathHungUntilMs: number): IoFate {
     const dice = this.#dice;
-    const waitMs = Math.max(0, this.hungUntilMs - this.#clock.nowMs());
+    const nowMs = this.#clock.nowMs();
+    const waitMs = Math.max(0, this.hungUntilMs - nowMs, pathHungUntilMs - nowMs);
     const slow = this.hasIoFaults && dice.chance(0.02);
     const landsInMs = waitMs + (slow ? dice.between(0, 2500) : dice.between(0.1, 5));
     const isLate = this.hasIoFaults && dice.chance(0.002);
     const errno = this.hasIoFaults && waitMs === 0 && dice.chance(0.001) ? 5 : null;
     // Late, not lost: the kernel answers everything it was sent, or keeps the process.
     const answersInMs = landsInMs + (isLate ? dice.between(0, 15_000) : 0.1);
-    return { landsInMs, answersInMs, errno };
-  };
+    const fate = { landsInMs, answersInMs, errno };
+    if (!write || this.refusesWrites === 0 || !dice.chance(this.refusesWrites)) return fate;
+    const refusedLandsInMs = answersInMs + dice.next() ** 2 * LONGEST_REFUSED_MS;
+    return { ...fate, errno: ERRNO.EIO, refusedLandsInMs };
+  }
 }

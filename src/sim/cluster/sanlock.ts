@@ -8,6 +8,7 @@ import type { Sockets } from '../../ports/sockets.ts';
 import { SanlockProgram } from '../../programs/sanlock-program.ts';
 import { DEFAULTS, type SanlockSettings } from '../../sanlock/settings.ts';
 import type { SimClock } from '../kernel/clock.ts';
+import { QUIET } from '../kernel/log.ts';
 import { SimPeer } from '../kernel/peer.ts';
 import { bind, find, type ProcessTable } from '../kernel/process.ts';
 import type { ProcessClock } from '../kernel/process-clock.ts';
@@ -118,12 +119,53 @@ export class SimSanlock {
     running?.acts.crashAt({ left, isBefore, happen });
   }
 
-  /** SIGKILL of the front: its lease processes learn it, and end. */
-  kill(): void {
+  /**
+   * Beside a daemon that serves the socket: it must end at once, and leave the journal and the
+   * lease processes to that one.
+   */
+  startSecond(): void {
+    const running = this.#running;
+    assert(running !== null, 'a first daemon serves');
+    let isServing = true;
+    const untouched = () => {
+      throw new Error('a second daemon leaves everything to the first');
+    };
+    const program = new SanlockProgram({
+      settings: { ...DEFAULTS, ourHostName: 'second' },
+      clock: running.clock.sibling(),
+      sockets: {
+        listen: () => {
+          isServing = false;
+          throw new Error('another daemon answers');
+        },
+        connect: untouched,
+      },
+      journal: { load: untouched, append: untouched, replace: untouched },
+      processes: { ...this.#processes(), startLeaseProcess: untouched, find: untouched },
+      ...{ log: QUIET, random: () => 0.5, helperPid: 0, dumpLog: () => '', ended: () => {} },
+    });
+    try {
+      program.start();
+    } catch (error) {
+      if (isServing) throw error;
+    }
+    assert(!isServing, 'a second daemon asks first whether another one serves');
+  }
+
+  /**
+   * SIGKILL.
+   * @param leaseProcesses how they end with it: by themselves, as it is gone, or killed
+   */
+  kill(leaseProcesses: 'end' | 'killed'): void {
     this.#running?.clock.stop();
     this.#running?.acts.end();
     this.#running = null;
-    for (const lease of this.#leaseProcesses.values()) lease.frontLost();
+    for (const lease of this.#leaseProcesses.values()) {
+      // What was refused may land for a minute more: the next daemon has to expect it.
+      lease.process.disks.forgetRefused(Infinity);
+      if (leaseProcesses === 'killed') lease.end();
+      else lease.frontLost();
+    }
   }
 
   /** SIGKILL of every lease process: a front that runs learns it from its channels. */

@@ -16,6 +16,8 @@ export interface SiteSettings {
 /** The users of a host: they send requests while the host is a member. */
 export interface SiteUsers {
   start(): void;
+  /** The membership goes on: what they requested before may still be answered. */
+  resume(): void;
   stop(): void;
 }
 

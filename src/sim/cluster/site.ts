@@ -10,9 +10,14 @@ export interface Site extends FaultTarget {
   readonly incarnation: Incarnation | null;
   /**
    * A user's request on its way.
+   * @param resource that of the hold which the command names
    * @returns its number, for `cancel`; null when no program takes it
    */
-  run(command: LeaseCommand, answer: (result: LeaseCommandResult) => void): number | null;
+  run(
+    command: LeaseCommand,
+    answer: (result: LeaseCommandResult) => void,
+    resource?: number,
+  ): number | null;
   cancel(id: number): void;
   /** Whether a user starts to work by a grant that reaches it now. */
   mayUse(incarnation: Incarnation): boolean;

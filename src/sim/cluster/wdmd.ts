@@ -24,6 +24,7 @@ interface End {
 export class SimWdmd {
   readonly #host: Pick<Clock, 'after'>;
   readonly #time: ProcessClock;
+  readonly #isOriginal: boolean;
   #accept: (connection: Connection) => void = () => {};
   /** wdmd's ends of the connections of the daemon that runs now. */
   #ends: End[] = [];
@@ -40,10 +41,13 @@ export class SimWdmd {
     readonly watchdog: WatchdogTimer;
     readonly time: ProcessClock;
     readonly log?: Log;
+    /** It knows no command of ours, as the original: those messages come to nothing. */
+    readonly isOriginal?: boolean;
   }) {
     const { watchdog, time, log = QUIET } = of;
     this.#host = of.host;
     this.#time = time;
+    this.#isOriginal = of.isOriginal ?? false;
     const settings = { pid: 2, socketGid: 0, highPriority: 0, allowScripts: 0, killScriptS: 0 };
     const device = deviceOf(watchdog);
     const program = new WdmdProgram(
@@ -90,6 +94,7 @@ export class SimWdmd {
   #watched(connection: Connection, daemon: ProcessClock): Connection {
     const send = (bytes: Uint8Array) => {
       const { cmd, expireTime } = decode(wdmdMessage, bytes);
+      if (this.#isOriginal && cmd >= WDMD_CMD.TAKE_OVER) return true;
       if (cmd === WDMD_CMD.TEST_LIVE && expireTime > 0n) this.#fedBy.add(daemon);
       return connection.send(bytes);
     };

@@ -109,6 +109,10 @@ interface Run {
 /** Not answered well, and landing all the same, if before that time. */
 interface RefusedWrite {
   untilMs: number;
+  /** The device has refused it: nothing but its landing is to come. */
+  isAnswered: boolean;
+  /** Nobody waits for its landing. */
+  isForgotten: boolean;
 }
 
 /** One host's way to the storage. A crash of the host does not recall what it has sent. */
@@ -155,9 +159,15 @@ export class SimDisks implements Disks {
    * within that time or never: docs/reliability.md says what is relied on.
    */
   forgetRefused(landWithinMs: number): void {
-    for (const write of this.#refused) write.untilMs = this.#clock.nowMs() + landWithinMs;
-    this.#underWay -= this.#refused.size;
-    this.#refused.clear();
+    for (const write of this.#refused) {
+      write.untilMs = this.#clock.nowMs() + landWithinMs;
+      write.isForgotten = true;
+      if (write.isAnswered) this.#over(write);
+    }
+  }
+
+  #over(write: RefusedWrite): void {
+    if (this.#refused.delete(write)) this.#underWay--;
   }
 
   open(path: string, _timeoutMs: number, answer: Parameters<Disks['open']>[2]): void {
@@ -237,8 +247,13 @@ export class SimDisks implements Disks {
         if (answered) run.endedLate?.('refused');
         else answer({ outcome: 'failed', errno });
       };
-      if (fate.refusedLandsInMs !== undefined) this.#land(fate.refusedLandsInMs, run);
-      this.#clock.after(inMs, () => this.#reach(failed));
+      const landsInMs = fate.refusedLandsInMs;
+      const write = landsInMs === undefined ? null : this.#land(landsInMs, run);
+      this.#clock.after(inMs, () => {
+        if (write !== null) write.isAnswered = true;
+        if (write?.isForgotten === true) this.#over(write);
+        this.#reach(failed);
+      });
       return;
     }
     if (fate.landsInMs === Infinity) return; // lost on the way: no answer will come
@@ -263,15 +278,16 @@ export class SimDisks implements Disks {
    * Until a refused write has landed its sender counts as alive, unless it was ended on purpose:
    * see docs/reliability.md.
    */
-  #land(inMs: number, run: Run): void {
-    const write: RefusedWrite = { untilMs: Infinity };
+  #land(inMs: number, run: Run): RefusedWrite {
+    const write: RefusedWrite = { untilMs: Infinity, isAnswered: false, isForgotten: false };
     this.#refused.add(write);
     this.#underWay++;
     this.#clock.after(inMs, () => {
       if (this.#isCut) return;
-      if (this.#refused.delete(write)) this.#underWay--;
+      this.#over(write);
       if (this.#clock.nowMs() <= write.untilMs) run.carryOut();
     });
+    return write;
   }
 
   /** What a torn read sees when it is sent; `at`: its offset in the bytes. */

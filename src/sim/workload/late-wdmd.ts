@@ -126,7 +126,7 @@ export class LateWdmd {
   #reset(): void {
     this.#log('the owner is reset');
     this.#isReset = true;
-    this.#owner.kill();
+    this.#owner.kill('killed');
     this.#host.stop();
     this.#wdmd.powerLost();
   }

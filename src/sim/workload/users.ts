@@ -34,6 +34,10 @@ export class Users implements SiteUsers {
     this.#requestLater(++this.#turn);
   }
 
+  resume(): void {
+    this.#requestLater(++this.#turn);
+  }
+
   stop(): void {
     this.#turn++;
   }
@@ -112,11 +116,12 @@ export class Users implements SiteUsers {
     const lvb = this.#value(claim);
     this.#busy.add(resource);
     this.#world.checker.claims.end(claim);
-    this.#site.run({ op: 'release', hold: hold.number, lvb, rename: null }, (result) => {
+    const released = (result: LeaseCommandResult): void => {
       this.#busy.delete(resource);
       log(result);
       if (result.ok) this.#world.released(claim);
-    });
+    };
+    this.#site.run({ op: 'release', hold: hold.number, lvb, rename: null }, released, resource);
   }
 
   #convert(claim: Claim): void {
@@ -131,7 +136,8 @@ export class Users implements SiteUsers {
     this.#busy.add(resource);
     claims.changing(claim, toShared);
     const ownerNowait = this.#dice.chance(0.5);
-    this.#site.run({ op: 'convert', hold: hold.number, toShared, ownerNowait, lvb }, (result) => {
+    const command = { op: 'convert', hold: hold.number, toShared, ownerNowait, lvb } as const;
+    const converted = (result: LeaseCommandResult): void => {
       this.#busy.delete(resource);
       log(result);
       if (claims.find(incarnation, resource) !== claim) return; // the user ended meanwhile
@@ -141,7 +147,8 @@ export class Users implements SiteUsers {
       // Too late: it grants nothing, but the lease process has the hold in the other mode.
       else if (result.op === 'convert') claim.hold = result.hold;
       if (got !== null) this.#world.granted(claim);
-    });
+    };
+    this.#site.run(command, converted, resource);
   }
 
   #value(claim: Claim): Uint8Array | null {
