@@ -8,6 +8,7 @@ import {
   type LvmlockdRequest,
   normalReply,
   parseRequest,
+  type StartRequest,
 } from '../wire/lvmlockd/requests.ts';
 import { adoptText } from './adopt.ts';
 import { beginAdoption, continueAdoption } from './adoption.ts';
@@ -23,8 +24,9 @@ import {
   requestUpdate,
 } from './lock-requests.ts';
 import { settleWaiters } from './lockspace-end.ts';
-import { isInUse, phaseDueMs } from './lockspace-phase.ts';
+import { isInUse, isLost, phaseDueMs } from './lockspace-phase.ts';
 import { startVg } from './lockspace-start.ts';
+import { leaveUnused, startLost, tryReturning } from './lost-vgs.ts';
 import { isManaged } from './managers/registry.ts';
 import { changePhase, sessionLost } from './reattach.ts';
 import { reply, replyInit, replyQuery } from './replies.ts';
@@ -89,6 +91,7 @@ export function nextTickMs(state: DaemonState): number | null {
     if (dueMs !== null && (next === null || dueMs < next)) next = dueMs;
   };
   if (state.adoption !== null) sooner(state.adoption.nextMs);
+  for (const { nextMs } of state.returning.values()) sooner(nextMs);
   for (const lockspace of state.lockspaces) {
     sooner(phaseDueMs(lockspace.phase));
     sooner(lockspace.checkMs);
@@ -249,7 +252,7 @@ function dispatch(state: DaemonState, clientId: number, request: LvmlockdRequest
       requestFreeLv(state, clientId, request);
       return;
     case 'startVg':
-      startVg(state, clientId, request);
+      start(state, clientId, request);
       return;
     case 'refreshLv':
       refreshLv(state, clientId, request);
@@ -271,6 +274,14 @@ function dispatch(state: DaemonState, clientId: number, request: LvmlockdRequest
     default:
       unreachable(request);
   }
+}
+
+function start(state: DaemonState, clientId: number, request: StartRequest): void {
+  const lost = state.lockspaces.find(
+    ({ vg, phase }) => vg.vgName === request.vgName && isLost(phase),
+  );
+  if (lost === undefined) startVg(state, clientId, request);
+  else startLost(state, lost, { clientId, request });
 }
 
 function requestOfDaemon(
@@ -358,6 +369,7 @@ function sessionEnded(state: DaemonState, session: number): void {
 
 function tick(state: DaemonState): void {
   continueAdoption(state);
+  tryReturning(state);
   for (const lockspace of [...state.lockspaces]) {
     const phaseMs = phaseDueMs(lockspace.phase);
     if (phaseMs !== null && phaseMs <= state.nowMs) {
@@ -366,7 +378,8 @@ function tick(state: DaemonState): void {
     const { checkMs } = lockspace;
     if (checkMs !== null && checkMs <= state.nowMs) {
       lockspace.checkMs = null;
-      releaseUnused(state, lockspace);
+      if (isLost(lockspace.phase)) leaveUnused(state, lockspace);
+      else releaseUnused(state, lockspace);
     }
     for (const resource of [...lockspace.resources]) {
       const dueMs = nextDueMs(resource);

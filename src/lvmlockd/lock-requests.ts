@@ -237,6 +237,7 @@ export function requestOfVg(state: DaemonState, clientId: number, request: VgReq
 function forgetVg(state: DaemonState, vgName: ByteString): void {
   state.remembered.delete(vgName);
   state.adoption?.waiting.delete(vgName);
+  state.returning.delete(vgName);
 }
 
 /** No lockspace of that name; its locks may still be kept, from before a restart of sanlock. */

@@ -5,21 +5,28 @@ import { isInUse, isJoined, type StopOrder } from './lockspace-phase.ts';
 import { changePhase } from './reattach.ts';
 import { reply } from './replies.ts';
 import { heldLock, newResource } from './resource.ts';
+import { willReturn } from './returning.ts';
 import { type DaemonState, hasLocks, type Lockspace, log, run } from './state.ts';
-import { ofSpace } from './task-owner.ts';
+import { isPresent, ofClient, ofSpace } from './task-owner.ts';
 import type { Waiter } from './waiter.ts';
 
 /** Stops a lockspace: no new requests, queued ones cancelled, then everything is released. */
 export function beginStop(
   state: DaemonState,
   lockspace: Lockspace,
-  how: { readonly removeVg?: boolean; readonly dropAll?: boolean; readonly waiter?: Waiter },
+  how: {
+    readonly removeVg?: boolean;
+    readonly dropAll?: boolean;
+    readonly waiter?: Waiter;
+    readonly start?: NonNullable<StopOrder['start']>;
+  },
 ): void {
   const waiters = how.waiter === undefined ? [] : [how.waiter];
   const order: StopOrder = {
     removeVg: how.removeVg ?? false,
     dropAll: how.dropAll ?? false,
     waiters,
+    start: how.start ?? null,
   };
   log(state, 'info', 'lockspace.stopping', { vg: lockspace.vg.vgName });
   changePhase(state, lockspace, { kind: 'stop', order });
@@ -56,6 +63,7 @@ export function continueStop(state: DaemonState, lockspace: Lockspace): void {
       }
       if (outcome.confirmed) state.lostSpaces.delete(lockspace.vg.vgName);
       gone(state, lockspace);
+      if (dropAll && phase.before !== 'running') willReturn(state, lockspace);
       if (removeVg && carriedGl && state.lockspaces.length > 0) state.gl.removed = true;
       for (const one of stop.waiters) {
         // stop_vg is answered with the client's lock type, the others with the lockspace's [run].
@@ -66,6 +74,7 @@ export function continueStop(state: DaemonState, lockspace: Lockspace): void {
           isStop ? { result: 0 } : { result: 0, lockType: lockspace.manager.lockType },
         );
       }
+      if (stop.start !== null && isPresent(state, ofClient(stop.start.to))) stop.start.start();
       settleWaiters(state);
     },
   );
@@ -84,6 +93,7 @@ function notStopped(
   }
   log(state, 'warn', 'lockspace.notStopped', { vg: lockspace.vg.vgName, result });
   for (const one of stop.waiters) reply(state, one, { result });
+  if (stop.start !== null) reply(state, stop.start.to, { result });
   settleWaiters(state);
 }
 
@@ -115,12 +125,10 @@ export function settleWaiters(state: DaemonState): void {
   if (!state.quitting) return;
   stopFree(state, false);
   if (state.lockspaces.length > 0) return;
+  const leavesLocks = state.remembered.size > 0; // what could not be adopted stays for another one
+  if (leavesLocks) state.effects.push({ kind: 'adoptFile', text: adoptText(state) });
   // A lock manager may still count lvmlockd as a holder: the service manager is to start another.
-  state.effects.push({
-    kind: 'exit',
-    status: state.lostSpaces.size > 0 ? 1 : 0,
-    leavesLocks: false,
-  });
+  state.effects.push({ kind: 'exit', status: state.lostSpaces.size > 0 ? 1 : 0, leavesLocks });
 }
 
 /** Stops every lockspace without locks, or with `force` every one. */

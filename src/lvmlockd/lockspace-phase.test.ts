@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type PhaseEvent, type SpacePhase, stepPhase } from './lockspace-phase.ts';
 
-const ORDER = { removeVg: false, dropAll: true, waiters: [] };
+const ORDER = { removeVg: false, dropAll: true, waiters: [], start: null };
 const NOW_MS = 1000;
 const PATIENCE_MS = 16_000;
 

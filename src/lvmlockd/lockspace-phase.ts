@@ -51,6 +51,8 @@ export interface StopOrder {
   readonly dropAll: boolean;
   /** Answered when the lockspace is gone, or stays. */
   readonly waiters: Waiter[];
+  /** A request that starts the VG anew when it is gone; null: none. */
+  readonly start: { readonly to: Waiter; readonly start: () => void } | null;
 }
 
 export type PhaseEvent =
@@ -132,6 +134,11 @@ export function isJoined({ kind }: SpacePhase): boolean {
 /** Joined, and no order to leave it is carried out. */
 export function isInUse(phase: SpacePhase): boolean {
   return isJoined(phase) && phase.kind !== 'stopping';
+}
+
+/** Its locks are without protection: nothing but to release them is left. */
+export function isLost({ kind }: SpacePhase): boolean {
+  return kind === 'killed' || kind === 'detached';
 }
 
 const RUNNING: SpacePhase = { kind: 'running' };

@@ -10,6 +10,7 @@ import type { FoundSpace, LockManager } from './managers/manager.ts';
 import { isManaged } from './managers/registry.ts';
 import { changePhase } from './reattach.ts';
 import { reply } from './replies.ts';
+import { triesAgain } from './returning.ts';
 import { type DaemonState, type Lockspace, log, resourceIn, run } from './state.ts';
 import { OF_DAEMON, ofSpace } from './task-owner.ts';
 import { UNUSED_AFTER_MS } from './unused-locks.ts';
@@ -124,6 +125,8 @@ function joined(
   changePhase(state, lockspace, { kind: 'joined' });
   state.lostSpaces.delete(vg.vgName);
   state.remembered.delete(vg.vgName);
+  if (state.returning.delete(vg.vgName))
+    log(state, 'info', 'lockspace.returned', { vg: vg.vgName });
   lockspace.glExpected = false;
   if (hasGl) noteGl(state, lockspace, true);
   if (state.gl.madeIn === vg.vgName) state.gl.madeIn = '';
@@ -143,13 +146,16 @@ function notStarted(
   const { hostId, manager, starters } = lockspace;
   const vg = lockspace.vg.vgName;
   // Only an administrator can end BUSY: what lvmlockd tries by itself is not tried again.
-  const again = result === LD_RESULT.BUSY ? undefined : state.adoption?.waiting.get(vg);
-  if (again !== undefined && starters.length === 0) {
-    again.result = result;
+  const isFinal = result === LD_RESULT.BUSY;
+  const adopting = isFinal ? undefined : state.adoption?.waiting.get(vg);
+  if (adopting !== undefined) adopting.result = result;
+  const isTriedAgain = isFinal ? false : triesAgain(state, vg) || adopting !== undefined;
+  if (isFinal) state.returning.delete(vg);
+  if (isTriedAgain && starters.length === 0) {
     log(state, 'debug', event, { vg, hostId, result });
   } else {
-    const wasAdopting = state.adoption?.waiting.delete(vg) === true;
-    const advice = result === LD_RESULT.BUSY ? { advice: manager.advice.keptLocks } : {};
+    const wasAdopting = isFinal && state.adoption?.waiting.delete(vg) === true;
+    const advice = isFinal ? { advice: manager.advice.keptLocks } : {};
     const level = event === 'lockspace.notJoined' ? 'error' : 'warn';
     const name = wasAdopting ? 'lockspace.notAdopted' : event;
     log(state, wasAdopting ? 'error' : level, name, { vg, hostId, result, ...advice });

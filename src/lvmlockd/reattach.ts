@@ -1,5 +1,5 @@
 import { unreachable } from '../base/assert.ts';
-import { type PhaseEvent, stepPhase } from './lockspace-phase.ts';
+import { isLost, type PhaseEvent, stepPhase } from './lockspace-phase.ts';
 import { type DaemonState, hasLocks, type Lockspace, log, type OnHold } from './state.ts';
 
 /**
@@ -7,10 +7,14 @@ import { type DaemonState, hasLocks, type Lockspace, log, type OnHold } from './
  * work that its end cut is done again once they are attached (lockspace-phase.ts).
  */
 
+/** How often it is looked whether anything still uses a lost VG. */
+export const LOST_CHECK_MS = 10_000;
+
 /** Applies an event to the phase of a lockspace. */
 export function changePhase(state: DaemonState, lockspace: Lockspace, event: PhaseEvent): void {
   const { patienceMs } = lockspace.manager;
   const { phase, effects } = stepPhase(lockspace.phase, event, state.nowMs, patienceMs);
+  if (isLost(phase) && !isLost(lockspace.phase)) lockspace.checkMs = state.nowMs + LOST_CHECK_MS;
   lockspace.phase = phase;
   for (const effect of effects) {
     switch (effect) {

@@ -3,7 +3,13 @@ import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import type { LockRequest, ManagedLockType } from '../wire/lvmlockd/requests.ts';
 import { LIMITS, type Limits } from './limits.ts';
 import type { SpacePhase } from './lockspace-phase.ts';
-import type { AdoptedLock, LockManager, ManagerSpace, VgPlace } from './managers/manager.ts';
+import type {
+  AdoptedLock,
+  FoundSpace,
+  LockManager,
+  ManagerSpace,
+  VgPlace,
+} from './managers/manager.ts';
 import type { Managers } from './managers/registry.ts';
 import type { ManagerSteps } from './managers/steps.ts';
 import { isIdle, newResource, type Resource } from './resource.ts';
@@ -113,6 +119,16 @@ export interface RememberedVg extends VgPlace {
   readonly locks: readonly AdoptedLock[];
 }
 
+/** A VG that was lost, and that lvmlockd starts again by itself (returning.ts). */
+export interface Returning {
+  readonly manager: LockManager;
+  readonly place: FoundSpace;
+  /** null: it is being tried. */
+  nextMs: number | null;
+  pauseMs: number;
+  readonly untilMs: number;
+}
+
 /** Lockspaces of an earlier lvmlockd that are to be adopted (adoption.ts). */
 export interface Adoption {
   /** By VG name; `result`: why the last join failed. */
@@ -142,6 +158,8 @@ export interface DaemonState {
   /** From the adopt file, by VG name, until the VG is started. */
   readonly remembered: Map<ByteString, RememberedVg>;
   adoption: Adoption | null;
+  /** By VG name. */
+  readonly returning: Map<ByteString, Returning>;
   /** To end: lockspaces without locks are stopped, and the daemon ends with the last one. */
   quitting: boolean;
   /** To end and leave the locks to a successor, once no command is in the middle of its work. */
@@ -185,6 +203,7 @@ export function newState(settings: Settings, managers: Managers, limits = LIMITS
     lostSpaces: new Set(),
     remembered: new Map(),
     adoption: null,
+    returning: new Map(),
     quitting: false,
     handOver: null,
     nowMs: 0,

@@ -36,6 +36,7 @@ export function terminate(state: DaemonState, signal: EndSignal): void {
 
 function quit(state: DaemonState, signal: EndSignal): void {
   state.quitting = true;
+  state.returning.clear();
   log(state, 'info', 'daemon.stopping', { signal, lockspaces: state.lockspaces.length });
   settleWaiters(state);
 }

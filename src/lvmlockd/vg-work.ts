@@ -145,6 +145,7 @@ export function refreshLv(state: DaemonState, clientId: number, request: Refresh
 
 export function stopAll(state: DaemonState, clientId: number, request: DaemonRequest): void {
   stopFree(state, request.force);
+  state.returning.clear();
   const to = { clientId, request };
   if (request.wait && state.lockspaces.length > 0) state.stopAllWaiters.push(to);
   else reply(state, to, { result: state.lockspaces.length });

@@ -128,7 +128,7 @@ export class Harness {
   readonly fake = new FakeManager();
   readonly state: DaemonState;
   readonly replies: string[] = [];
-  /** The events that were logged. */
+  /** The events that were logged, but for those of the level debug. */
   readonly logged: string[] = [];
   /** Whom the replies went to. */
   readonly answered: number[] = [];
@@ -164,7 +164,7 @@ export class Harness {
   post(event: DaemonEvent): void {
     this.#nowMs += 1;
     for (const effect of stepDaemon(this.state, event, this.#nowMs)) {
-      if (effect.kind === 'log') this.logged.push(effect.event);
+      if (effect.kind === 'log' && effect.level !== 'debug') this.logged.push(effect.event);
       if (effect.kind === 'send') {
         this.replies.push(effect.text);
         this.answered.push(effect.clientId);

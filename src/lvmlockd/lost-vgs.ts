@@ -1,0 +1,103 @@
+import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
+import type { StartRequest } from '../wire/lvmlockd/requests.ts';
+import { beginStop } from './lockspace-end.ts';
+import { isLost } from './lockspace-phase.ts';
+import { addLockspace, joinLockspace, startVg } from './lockspace-start.ts';
+import { LOST_CHECK_MS } from './reattach.ts';
+import { reply } from './replies.ts';
+import { triesAgain } from './returning.ts';
+import {
+  type DaemonState,
+  hasLocks,
+  hasLvLocks,
+  type Lockspace,
+  log,
+  type Returning,
+  run,
+} from './state.ts';
+import { OF_DAEMON, ofSpace } from './task-owner.ts';
+
+/** VGs whose storage or lock manager was lost: they can be started when nothing uses them here. */
+
+/** start_vg of such a VG: it is left and joined anew, unless one of its LVs may be active here. */
+export function startLost(
+  state: DaemonState,
+  lockspace: Lockspace,
+  to: { readonly clientId: number; readonly request: StartRequest },
+): void {
+  const { clientId, request } = to;
+  const { lockType } = lockspace.manager;
+  const start = () => startVg(state, clientId, request);
+  run(state, ofSpace(lockspace), lockspace.space.activeLvs(), (active) => {
+    const { phase, vg } = lockspace;
+    if (!isLost(phase)) {
+      start();
+      return;
+    }
+    const isUsed = active === null ? hasLvLocks(lockspace) : active.length > 0;
+    if (!isUsed) {
+      beginStop(state, lockspace, { dropAll: true, start: { to, start } });
+      return;
+    }
+    const result = phase.kind === 'killed' ? LD_RESULT.EVGKILLED : LD_RESULT.ELMERR;
+    const advice = `deactivate the LVs of this VG (lvchange -an), then start it again`;
+    const lvs = lvsInUse(lockspace, active);
+    log(state, 'error', 'lockspace.stillUsed', { vg: vg.vgName, lvs, advice });
+    reply(state, to, { result, lockType });
+  });
+}
+
+/** By uuid: the active ones, or where that is not known those that are locked. */
+function lvsInUse({ resources }: Lockspace, active: readonly string[] | null): string {
+  const locked = resources.filter(({ ref, locks }) => ref.scope === 'lv' && locks.length > 0);
+  const names = active ?? locked.map(({ ref }) => ref.name);
+  const shown = names.slice(0, MAX_SHOWN);
+  return names.length > shown.length ? `${shown.join(',')},…` : shown.join(',');
+}
+
+const MAX_SHOWN = 10;
+
+/** From time to time: a lost VG that nothing uses any more is left, and may return. */
+export function leaveUnused(state: DaemonState, lockspace: Lockspace): void {
+  lockspace.checkMs = state.nowMs + LOST_CHECK_MS;
+  if (hasLocks(lockspace)) return;
+  run(state, ofSpace(lockspace), lockspace.space.activeLvs(), (active) => {
+    const isUsed = hasLocks(lockspace) || (active !== null && active.length > 0);
+    if (isLost(lockspace.phase) && !isUsed) beginStop(state, lockspace, { dropAll: true });
+  });
+}
+
+/** Those whose time has come are tried (returning.ts). */
+export function tryReturning(state: DaemonState): void {
+  for (const [vgName, returning] of state.returning) {
+    const { nextMs, untilMs } = returning;
+    if (nextMs === null || nextMs > state.nowMs) continue;
+    if (state.nowMs >= untilMs) {
+      state.returning.delete(vgName);
+      const advice = `start it when its storage is back: vgchange --lockstart ${vgName}`;
+      log(state, 'error', 'lockspace.notReturned', { vg: vgName, advice });
+    } else if (state.lockspaces.some(({ vg }) => vg.vgName === vgName)) {
+      triesAgain(state, vgName); // somebody else starts it
+    } else {
+      tryOne(state, returning);
+    }
+  }
+}
+
+function tryOne(state: DaemonState, returning: Returning): void {
+  const { manager, place } = returning;
+  returning.nextMs = null;
+  run(state, OF_DAEMON, manager.open(place, NO_SESSION).activeLvs(), (active) => {
+    if (state.returning.get(place.vgName) !== returning) return;
+    const isStarted = state.lockspaces.some(({ vg }) => vg.vgName === place.vgName);
+    const isFull = state.lockspaces.length >= state.limits.lockspaces;
+    if (isStarted || isFull || (active !== null && active.length > 0)) {
+      triesAgain(state, place.vgName);
+      return;
+    }
+    joinLockspace(state, addLockspace(state, manager, place), () => {});
+  });
+}
+
+/** A lockspace about which only device-mapper is asked. */
+const NO_SESSION = 0;
