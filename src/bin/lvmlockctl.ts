@@ -1,15 +1,14 @@
 import '../platform/clean-start.ts';
 import { textToName } from '../base/bytes.ts';
 import { given } from '../base/given.ts';
+import { receiveDump } from '../cli/lvmlockctl/dump-socket.ts';
 import { lvmlockctl } from '../cli/lvmlockctl/main.ts';
-import { NameTaken } from '../platform/bound-socket.ts';
 import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { MonotonicClock } from '../platform/clock.ts';
-import { DatagramReceiver, sendDatagram } from '../platform/datagram.ts';
+import { sendDatagram } from '../platform/datagram.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { UnixSockets } from '../platform/unix-socket.ts';
 
-const DUMP_SOCKET = '@lvmlockd-dump.sock';
 const SOCKET_PATH = '/run/lvm/lvmlockd.socket';
 const SYSLOG_DAEMON_EMERG = 3 << 3;
 
@@ -22,7 +21,7 @@ const status = lvmlockctl(process.argv.slice(2), {
     socketPath: textToName(given(process.env['LVM_LVMLOCKD_SOCKET']) ?? SOCKET_PATH),
   },
   pid: process.pid,
-  receiveDump: receiver,
+  receiveDump,
   print: (text) => process.stdout.write(text),
   complain: (text) => process.stderr.write(`${text}\n`),
   alarm: (text) => {
@@ -30,14 +29,6 @@ const status = lvmlockctl(process.argv.slice(2), {
     if (!sendDatagram('/dev/log', Buffer.from(line))) process.stderr.write(`${text}\n`);
   },
 });
-function receiver(received: (bytes: Uint8Array) => void): DatagramReceiver | null {
-  try {
-    return new DatagramReceiver(DUMP_SOCKET, received);
-  } catch (error) {
-    if (error instanceof NameTaken) return null;
-    throw error;
-  }
-}
 
 status.then((code) => {
   process.exitCode = code;

@@ -29,6 +29,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./repair.ts')).repair(args),
     help: async () => (await import('./repair.ts')).REPAIR_USAGE,
   },
+  upgrade: {
+    about: 'restarts the daemons while leases are held; everything is carried over',
+    run: async (args) => (await import('./upgrade.ts')).upgrade(args),
+    help: async () => (await import('./upgrade.ts')).UPGRADE_USAGE,
+  },
   stop: {
     about: 'what the units run to end a daemon: for its successor if it is a restart',
     run: async (args) => (await import('./stop.ts')).stop(args),

@@ -120,7 +120,11 @@ export function refusalText({ path, step, errno }: WatchdogRefusal): string {
  * reply, which repeats our name, is the end. @returns the exit status.
  */
 export function printDump(
-  from: { readonly sockets: Sockets; readonly clock: Clock; readonly socketPath: ByteString },
+  from: {
+    readonly sockets: Pick<Sockets, 'connect'>;
+    readonly clock: Clock;
+    readonly socketPath: ByteString;
+  },
   print: (text: ByteString) => void,
 ): Promise<number> {
   return new Promise((resolve) => {

@@ -1,0 +1,152 @@
+import { type ByteString, nameToText } from '../../../base/bytes.ts';
+import { textField } from '../../../wire/sanlock/records.ts';
+import { STATE_TYPES } from '../../../wire/sanlock/socket.ts';
+import type { StateRecord } from '../../../wire/sanlock/types.ts';
+import type { RunningDaemon } from './daemons.ts';
+
+/** What the daemons of this host say of themselves; null: that one does not run. */
+export interface HostFacts {
+  readonly wdmd: WdmdFacts | null;
+  readonly sanlock: SanlockFacts | null;
+  readonly lvmlockd: LvmlockdFacts | null;
+}
+
+export interface WdmdFacts {
+  readonly daemon: RunningDaemon;
+  readonly clients: readonly WdmdClient[];
+}
+
+export interface WdmdClient {
+  readonly name: string;
+  readonly pid: number;
+  /** Its connection is gone, its expiry stands. */
+  readonly isDead: boolean;
+  readonly hasRefcount: boolean;
+  /** Seconds from now; null: it has no expiry. */
+  readonly expiry: { readonly leftS: number; readonly wholeS: number } | null;
+}
+
+export interface SanlockFacts {
+  readonly daemon: RunningDaemon;
+  readonly usesWatchdog: boolean;
+  readonly lockspaces: readonly LockspaceFacts[];
+  readonly leases: readonly LeaseFacts[];
+}
+
+export interface LockspaceFacts {
+  readonly name: string;
+  readonly phase: 'joined' | 'joining' | 'leaving' | 'failing';
+  readonly ioTimeoutS: number;
+  readonly generation: string;
+  /** Since its last renewal began, as far as the daemon shows. */
+  readonly ageS: number;
+}
+
+export interface LeaseFacts {
+  readonly lockspace: string;
+  readonly name: string;
+  /** Neither being taken, recovered nor released. */
+  readonly isHeld: boolean;
+  /** null: an orphan. */
+  readonly holderPid: number | null;
+}
+
+export interface LvmlockdFacts {
+  readonly daemon: RunningDaemon;
+  readonly vgs: readonly string[];
+  /** `LV ex UUID`: locks that are held, by what lvmlockctl shows. */
+  readonly locks: readonly string[];
+}
+
+/** Of the records of STATUS. @param renewedS the newest renewal of each lockspace, monotonic */
+export function sanlockFacts(
+  daemon: RunningDaemon,
+  records: readonly StateRecord[],
+  renewedS: ReadonlyMap<ByteString, number>,
+): SanlockFacts {
+  const head = records.find(({ type }) => type === STATE_TYPES.DAEMON);
+  const nowS = head === undefined ? 0 : numberIn(head, 'monotime');
+  return {
+    daemon,
+    usesWatchdog: head !== undefined && numberIn(head, 'use_watchdog') !== 0,
+    lockspaces: records
+      .filter(({ type }) => type === STATE_TYPES.LOCKSPACE)
+      .map((record) => lockspaceFacts(record, { nowS, renewedS: renewedS.get(record.name) })),
+    leases: records.filter(({ type }) => type === STATE_TYPES.RESOURCE).map(leaseFacts),
+  };
+}
+
+function lockspaceFacts(
+  record: StateRecord,
+  at: { readonly nowS: number; readonly renewedS: number | undefined },
+): LockspaceFacts {
+  const renewedS = at.renewedS ?? numberIn(record, 'renewal_last_success');
+  return {
+    name: nameToText(record.name),
+    phase: phaseOf(record),
+    ioTimeoutS: numberIn(record, 'io_timeout'),
+    generation: textField(record, 'host_generation') ?? '0',
+    ageS: Math.max(0, at.nowS - renewedS),
+  };
+}
+
+const FAILURES = ['renew_fail', 'space_dead', 'killing_pids'] as const;
+
+function phaseOf(record: StateRecord): LockspaceFacts['phase'] {
+  if (FAILURES.some((name) => numberIn(record, name) !== 0)) return 'failing';
+  const list = textField(record, 'list');
+  if (list === 'add') return 'joining';
+  return list === 'spaces' ? 'joined' : 'leaving';
+}
+
+function leaseFacts(record: StateRecord): LeaseFacts {
+  const list = textField(record, 'list');
+  return {
+    lockspace: nameToText(record.resource?.lockspaceName ?? ''),
+    name: nameToText(record.name),
+    isHeld: list === 'held' || list === 'orphan',
+    holderPid: list === 'orphan' ? null : record.data32,
+  };
+}
+
+function numberIn(record: StateRecord, key: string): number {
+  return Number(textField(record, key) ?? 0);
+}
+
+const CLIENT_LINE = new RegExp(
+  '^client \\d+ name (.*) pid (\\d+) fd -?\\d+ dead ([01]) ref ([01]) ' +
+    'now (\\d+) renewal (\\d+) expire (\\d+)$',
+);
+
+/** Of the text of `wdmd -d`, which is the same for the original. */
+export function wdmdFacts(daemon: RunningDaemon, dump: string): WdmdFacts {
+  const clients = dump.split('\n').flatMap((line): WdmdClient[] => {
+    const found = CLIENT_LINE.exec(line);
+    if (found === null) return [];
+    const [, name = '', pid, dead, ref, now, renewal, expire] = found;
+    // Its own two places, of signals and of the socket.
+    if (name === 'signal' || name === 'listen') return [];
+    const leftS = Number(expire) - Number(now);
+    const wholeS = Number(expire) - Number(renewal);
+    return [
+      {
+        name: nameToText(name),
+        pid: Number(pid),
+        isDead: dead === '1',
+        hasRefcount: ref === '1',
+        expiry: expire === '0' ? null : { leftS, wholeS },
+      },
+    ];
+  });
+  return { daemon, clients };
+}
+
+/** Of the text of `lvmlockctl -i`. */
+export function lvmlockdFacts(daemon: RunningDaemon, info: string): LvmlockdFacts {
+  const lines = info.split('\n');
+  return {
+    daemon,
+    vgs: lines.flatMap((line) => /^VG (\S+) lock_type=/.exec(line)?.[1] ?? []),
+    locks: lines.flatMap((line) => /^LK (LV (?:ex|sh) \S+)/.exec(line)?.[1] ?? []),
+  };
+}

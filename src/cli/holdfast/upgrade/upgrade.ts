@@ -1,0 +1,123 @@
+import { unreachable } from '../../../base/assert.ts';
+import { SECOND_MS } from '../../../base/units.ts';
+import { type Carried, carriedByLvmlockd, carriedBySanlock, carriedByWdmd } from './carried.ts';
+import { DAEMONS, type DaemonName, until } from './daemons.ts';
+import type { HostFacts } from './facts.ts';
+import { type ReadPorts, readHost } from './read.ts';
+import { type RestartWorld, restart } from './restart.ts';
+import { judge, type Verdict } from './verdict.ts';
+
+/** A command of a client takes moments; what takes longer is for the reader to look at. */
+const PASSING_MS = 5000;
+const LOOK_AGAIN_MS = 250;
+/** A successor that serves still resumes its lockspaces, recovers leases, adopts locks. */
+const SETTLE_MS = 30_000;
+
+export interface UpgradeOptions {
+  readonly wanted: readonly DaemonName[];
+  readonly checkOnly: boolean;
+}
+
+/** @returns the exit status: 0 when everything was carried over, or could be */
+export async function upgradeDaemons(
+  world: RestartWorld,
+  { wanted, checkOnly }: UpgradeOptions,
+): Promise<number> {
+  const order = DAEMONS.filter((name) => wanted.includes(name));
+  const { verdict } = await lookUntilQuiet(world.ports, order);
+  if (!isGood(world, verdict)) return 1;
+  if (checkOnly) {
+    world.say(`${order.join(', ')} can be restarted now${marginText(verdict)}`);
+    return 0;
+  }
+  for (const [done, name] of order.entries()) {
+    // What the last one changed is seen before the next one ends.
+    const { facts, verdict: again } = await lookUntilQuiet(world.ports, order.slice(done));
+    if (!isGood(world, again)) return 1;
+    if (!(await upgradeOne(world, name, { facts, marginS: again.marginS }))) return 1;
+  }
+  return 0;
+}
+
+interface Look {
+  readonly facts: HostFacts;
+  readonly verdict: Verdict;
+}
+
+async function lookUntilQuiet(ports: ReadPorts, order: readonly DaemonName[]): Promise<Look> {
+  let look: Look | null = null;
+  const isQuiet = async (): Promise<boolean> => {
+    const facts = await readHost(ports);
+    look = { facts, verdict: judge(facts, order) };
+    return !look.verdict.isPassing;
+  };
+  await until(ports.clock, isQuiet, { ms: PASSING_MS, everyMs: LOOK_AGAIN_MS });
+  return look ?? { facts: await readHost(ports), verdict: judge(await readHost(ports), order) };
+}
+
+function isGood({ say }: RestartWorld, { refusals }: Verdict): boolean {
+  for (const refusal of refusals) say(`not now: ${refusal}`);
+  return refusals.length === 0;
+}
+
+function marginText({ marginS }: Verdict): string {
+  return marginS === null ? ': nothing depends on them' : `: ${marginS} s are left for each`;
+}
+
+async function upgradeOne(
+  world: RestartWorld,
+  name: DaemonName,
+  { facts, marginS }: { readonly facts: HostFacts; readonly marginS: number | null },
+): Promise<boolean> {
+  const { ports, say } = world;
+  const daemon = facts[name]?.daemon;
+  if (daemon === undefined) return false; // it ended since it was judged: the next look says so
+  const startedMs = ports.clock.nowMs();
+  const restarted = await restart(world, name, { daemon, marginS });
+  switch (restarted.kind) {
+    case 'kept':
+      say(`${name} was not restarted: ${restarted.reason}`);
+      return false;
+    case 'absent':
+      say(`${name} is gone: ${restarted.reason}; what it held is lost when its time is over`);
+      return false;
+    case 'started':
+      break;
+    default:
+      return unreachable(restarted);
+  }
+  let carried = await carriedOver(ports, facts, name);
+  const withinMs = marginS === null ? SETTLE_MS : Math.max(SETTLE_MS, marginS * SECOND_MS);
+  const isWhole = async (): Promise<boolean> => {
+    carried = await carriedOver(ports, facts, name);
+    return carried.missing.length === 0;
+  };
+  await until(ports.clock, isWhole, { ms: withinMs, everyMs: LOOK_AGAIN_MS });
+  const tookS = ((ports.clock.nowMs() - startedMs) / SECOND_MS).toFixed(1);
+  say(`${name} (pid ${daemon.pid}, now ${restarted.successor.pid}) after ${tookS} s`);
+  for (const line of carried.lines) say(`  ${line} carried over`);
+  for (const sentence of carried.missing) say(`  not carried over: ${sentence}`);
+  return carried.missing.length === 0;
+}
+
+async function carriedOver(
+  ports: ReadPorts,
+  before: HostFacts,
+  name: DaemonName,
+): Promise<Carried> {
+  const after = await readHost(ports);
+  const silent = { lines: [], missing: [`${name} does not answer`] };
+  switch (name) {
+    case 'wdmd':
+      if (before.wdmd === null || after.wdmd === null) return silent;
+      return carriedByWdmd(before.wdmd, after.wdmd);
+    case 'sanlock':
+      if (before.sanlock === null || after.sanlock === null) return silent;
+      return carriedBySanlock(before.sanlock, after.sanlock);
+    case 'lvmlockd':
+      if (before.lvmlockd === null || after.lvmlockd === null) return silent;
+      return carriedByLvmlockd(before.lvmlockd, after.lvmlockd);
+    default:
+      return unreachable(name);
+  }
+}
