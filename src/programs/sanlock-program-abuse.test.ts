@@ -157,4 +157,6 @@ test('a frozen lease process counts as silent: no grant after own expiry, and th
   assert.equal(decode(smHeader, Uint8Array.from(client.received)).data, -201);
   const answer = message(SM_CMD.INQ_LOCKSPACE, lockspace, { magic: SM_MAGIC, version: SM_PROTO });
   assert.equal(harness.result(answer), -2);
+  harness.run(70_000);
+  assert.equal(harness.result(answer), 0, 'another lease process has joined it again');
 });

@@ -55,6 +55,7 @@ import { log, send } from './effects.ts';
 import type { Front } from './front.ts';
 import { recordStopping } from './holder-journal.ts';
 import { keepsLeases } from './kept-leases.ts';
+import { isUnasked } from './lost-lockspaces.ts';
 import { type Request, replyBytes } from './request.ts';
 import type { Client, Reply } from './state.ts';
 
@@ -289,7 +290,8 @@ function stopsBy(
 /** Survivors of an earlier daemon count: when they expire only this daemon stops them. */
 function mayEnd(front: Front, force: number): boolean {
   if (keepsLeases(front)) return false;
-  return force !== 0 || (front.lockspaces.length === 0 && front.survivors.length === 0);
+  const isUnused = front.lockspaces.every((space) => isUnasked(front, space));
+  return force !== 0 || (isUnused && front.survivors.length === 0);
 }
 
 /** Removes every lockspace; the daemon ends with the last one. */

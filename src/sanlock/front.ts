@@ -6,6 +6,7 @@ import type { LeaseCommand, LeaseCommandResult } from '../lease-process/messages
 import { type Effect, toLease } from './effects.ts';
 import { newJournalState } from './journal-state.ts';
 import { listOf, mayGrant } from './lockspace-phase.ts';
+import type { LostLockspace } from './lost-lockspace.ts';
 import type { SanlockSettings } from './settings.ts';
 import type {
   Client,
@@ -88,6 +89,8 @@ export class Front {
   scratchUsedMs = 0;
   /** Lockspaces of an earlier daemon of which processes or persistent leases survived. */
   survivors: Survivor[] = [];
+  /** Lockspaces that were lost and are joined again, oldest first. */
+  lost: LostLockspace[] = [];
   ending = false;
   /** Connections. */
   readonly shutdownWaiters = new Set<number>();

@@ -55,9 +55,18 @@ export function recordRenewal(
 }
 
 /** The lockspace is forgotten: nothing in it is claimed any more. */
-export function recordLeft(front: Front, space: Lockspace): void {
-  append(front, { kind: 'left', id: space.id });
-  for (const client of front.clients.values()) client.recorded.delete(space.id);
+export function recordForgotten(front: Front, id: number): void {
+  recordLeft(front, { kind: 'left', id });
+}
+
+/** As above, but it is to be joined again. */
+export function recordLost(front: Front, id: number): void {
+  recordLeft(front, { kind: 'lost', id });
+}
+
+function recordLeft(front: Front, line: { readonly kind: 'left' | 'lost'; readonly id: number }) {
+  append(front, line);
+  for (const client of front.clients.values()) client.recorded.delete(line.id);
 }
 
 /** Its removal was asked for, or its host id is being released. */

@@ -33,6 +33,7 @@ const SOUND: Readonly<Record<string, Fields>> = {
   config: { id: 1, used: true, usedByOrphans: false },
   removal: { id: 1 },
   left: { id: 1 },
+  lost: { id: 1 },
   unknown: {},
 };
 

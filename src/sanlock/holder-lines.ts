@@ -43,6 +43,8 @@ export type Line =
   | { readonly kind: 'removal'; readonly id: number }
   /** The lockspace was left: this host claims nothing in it any more. */
   | { readonly kind: 'left'; readonly id: number }
+  /** As `left`, because its claim had expired: it is to be joined again. */
+  | { readonly kind: 'lost'; readonly id: number }
   /** An earlier journal was damaged: there may be holders that are not recorded. */
   | { readonly kind: 'unknown' };
 
@@ -169,6 +171,7 @@ const SHAPES: Readonly<Record<Line['kind'], LineFields>> = {
   config: { id: count, used: flag, usedByOrphans: flag },
   removal: { id: count },
   left: { id: count },
+  lost: { id: count },
   unknown: {},
 };
 

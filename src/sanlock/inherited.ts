@@ -21,6 +21,8 @@ export interface Inherited {
   usedByOrphans: boolean;
   /** Its removal had been asked for. */
   removal: boolean;
+  /** It was lost and left, and is to be joined again. */
+  isLost: boolean;
 }
 
 /** A resource, and where its lease is: `offset` in bytes. */
@@ -49,6 +51,6 @@ export interface InheritedLease extends WantedLease {
 
 export function nothingInherited(of: { readonly isWhole: boolean }): Inherited {
   const { isWhole } = of;
-  const flags = { used: false, usedByOrphans: false, removal: false };
+  const flags = { used: false, usedByOrphans: false, removal: false, isLost: false };
   return { isWhole, leases: new Map(), wants: new Map(), ...flags };
 }

@@ -19,8 +19,8 @@ const STEPS = 1000;
 const LONGEST = 60;
 
 const KINDS = [
-  ...['config', 'converts', 'drops', 'free', 'given', 'holds', 'lease', 'left', 'lvb', 'mode'],
-  ...['removal', 'renewed', 'shares', 'space', 'wants'],
+  ...['config', 'converts', 'drops', 'free', 'given', 'holds', 'lease', 'left', 'lost', 'lvb'],
+  ...['mode', 'removal', 'renewed', 'shares', 'space', 'wants'],
 ];
 
 /** Remembers each state of the file in one event: the daemon may be killed between two lines. */

@@ -1,8 +1,9 @@
 import type { Front } from './front.ts';
-import { type HolderFacts, LEASE_HOLDER, type Line } from './holder-lines.ts';
+import { type HolderFacts, LEASE_HOLDER, type Line, NO_GENERATION } from './holder-lines.ts';
 import type { Inherited } from './inherited.ts';
 import { leaseText, wantsText } from './lease-texts.ts';
 import { isGivenUp } from './lockspace-phase.ts';
+import type { LostLockspace } from './lost-lockspace.ts';
 import type { Client, Lockspace, Resource } from './state.ts';
 import type { Survivor } from './survivors.ts';
 
@@ -63,6 +64,15 @@ function linesOfInherited(id: number, inherited: Inherited): Line[] {
 
 function base64(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes));
+}
+
+/** One that is to be joined again; nothing in it is claimed. */
+export function textsOfLost(front: Front, { id, space }: LostLockspace): string[] {
+  const { ourHostName: hostName } = front.settings;
+  const renewal = { timestampS: 0, claimedBootMs: 0, generation: NO_GENERATION };
+  const line = { kind: 'space', id, ...space, hostName, ...renewal, allLeases: true } as const;
+  const lines: Line[] = [line, { kind: 'lost', id }];
+  return lines.map((one) => JSON.stringify(one));
 }
 
 export function lineOfSpace(front: Front, space: Lockspace): Line {

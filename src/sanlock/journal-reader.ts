@@ -35,7 +35,8 @@ export function readLine(found: Map<number, Survivor>, text: string): boolean {
       return true;
     }
     case 'left':
-      found.set(line.id, leftOf(survivor));
+    case 'lost':
+      found.set(line.id, leftOf(survivor, { isLost: line.kind === 'lost' }));
       return true;
     case 'wants':
     case 'lease':
@@ -63,13 +64,13 @@ export function readLine(found: Map<number, Survivor>, text: string): boolean {
 /** Without its lockspace such a line names nothing that a process or the disk could still hold. */
 function endsOnly({ kind }: Exclude<Line, About<'unknown' | 'space'>>): boolean {
   const isEnd = kind === 'free' || kind === 'given' || kind === 'removal' || kind === 'left';
-  return isEnd || kind === 'renewed';
+  return isEnd || kind === 'lost' || kind === 'renewed';
 }
 
 /** A lease process that has not ended may still write, whatever the front decided. */
-function leftOf(survivor: Survivor): Survivor {
+function leftOf(survivor: Survivor, { isLost }: { readonly isLost: boolean }): Survivor {
   const { id, space, lastSuccessS, claimedBootMs, holders } = survivor;
-  const left = newSurvivor(id, space, nothingInherited({ isWhole: true }));
+  const left = newSurvivor(id, space, { ...nothingInherited({ isWhole: true }), isLost });
   const process = holders.get(LEASE_HOLDER);
   if (process !== undefined) left.holders.set(LEASE_HOLDER, process);
   return { ...left, lastSuccessS, claimedBootMs, generation: NO_GENERATION };

@@ -47,6 +47,7 @@ function sentTo(
       advance(front, space, { kind: 'leaveUnsure', untilMs: message.untilMs });
       return;
     case 'left':
+      space.hasLeft = true;
       advance(front, space, { kind: 'left' });
       return;
     case 'joinFailed':

@@ -4,15 +4,25 @@ import { SANLK_OK, SANLOCK_CODES } from '../wire/sanlock/codes.ts';
 import { COMMAND_LOST } from './command-lost.ts';
 import { log, toLease } from './effects.ts';
 import type { Front } from './front.ts';
-import { recordJoin, recordLeft, recordRemoval } from './holder-journal.ts';
+import { recordForgotten, recordJoin, recordRemoval } from './holder-journal.ts';
 import { closeChannels } from './host-events.ts';
 import { joinRequest } from './join-request.ts';
 import { stopUsers, usageOf } from './kill-sequence.ts';
 import type { LockspaceEffect, LockspaceEvent } from './lockspace-events.ts';
 import { isGivenUp } from './lockspace-phase.ts';
 import { stepLockspace } from './lockspace-step.ts';
+import type { LostFacts } from './lost-lockspace.ts';
+import {
+  isLost,
+  joinLost,
+  lostNotJoined,
+  lostOpened,
+  lostRemoved,
+  remember,
+} from './lost-lockspaces.ts';
+import { named } from './named-lockspace.ts';
 import { takeJoin, takeRenewal } from './renewals.ts';
-import type { Lockspace } from './state.ts';
+import { type Lockspace, newLockspace } from './state.ts';
 import { wakeAll } from './waiters.ts';
 import {
   armWatchdog,
@@ -25,6 +35,24 @@ import {
 } from './watchdog.ts';
 
 const ERROR_RESULT = -1;
+
+/** @param started goes on in the same instant */
+export function addLockspace(
+  front: Front,
+  of: LostFacts,
+  started: (space: Lockspace) => void,
+): void {
+  const { name, hostId, path, offset, ioTimeoutS } = of;
+  const id = front.newLockspaceId();
+  const lease = front.startLease(name, () => started(space));
+  const space: Lockspace = newLockspace({ id, name, hostId, path, offset, ioTimeoutS, lease });
+  front.lockspaces.unshift(space);
+}
+
+/** Lost lockspaces whose turn has come. */
+export function joinLostAgain(front: Front): void {
+  joinLost(front, (lost) => addLockspace(front, lost, (space) => beginJoin(front, space)));
+}
 
 /** A lockspace that was just added: first wdmd, then its host id on disk. */
 export function beginJoin(front: Front, space: Lockspace): void {
@@ -153,6 +181,7 @@ function open(front: Front, space: Lockspace): void {
   space.acquireResult = SANLK_OK;
   const { name: lockspace, hostId, generation } = space;
   log(front, 'info', 'lockspace.joined', { lockspace, hostId, generation });
+  lostOpened(front, space);
   answerAdd(space, 0);
 }
 
@@ -166,14 +195,23 @@ function answerAdd(space: Lockspace, result: number): void {
 function forget(front: Front, space: Lockspace): void {
   const { byProcesses } = usageOf(front, space);
   assert(!byProcesses, 'a lockspace is left when no process holds a lease in it');
-  recordLeft(front, space);
+  const wasLost = isLost(front, space);
   front.lockspaces = front.lockspaces.filter((other) => other !== space);
   front.resources = front.resources.filter((resource) => resource.lockspace !== space);
   closeChannels(front, space);
+  if (wasLost) remember(front, space, { id: space.id, isSettled: space.hasLeft });
+  else recordEnd(front, space);
   const result = space.acquireResult < 0 ? space.acquireResult : ERROR_RESULT;
   answerAdd(space, space.acquireResult === SANLK_OK ? SANLOCK_CODES.ERROR : result);
   wakeAll(space.removeWaiters, (reply) => reply(0));
   // One that was never joined has not been left either.
   if (space.acquireResult !== SANLK_OK) return;
   log(front, 'info', 'lockspace.left', { lockspace: space.name, hostId: space.hostId });
+}
+
+/** It is not joined again, or was not. */
+function recordEnd(front: Front, space: Lockspace): void {
+  recordForgotten(front, space.id);
+  if (space.acquireResult === SANLK_OK) lostRemoved(front, named(space));
+  else lostNotJoined(front, space);
 }

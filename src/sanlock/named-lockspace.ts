@@ -16,6 +16,10 @@ interface KnownLockspace {
   readonly offset: number;
 }
 
+export function named({ name, hostId, path, offset }: KnownLockspace): NamedLockspace {
+  return { name, hostId: BigInt(hostId), path, offset: BigInt(offset) };
+}
+
 export function isIdentical(known: KnownLockspace, named: NamedLockspace): boolean {
   const isSameHost = BigInt(known.hostId) === named.hostId;
   return isSamePlace(known, named) && known.name === named.name && isSameHost;

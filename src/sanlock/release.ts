@@ -87,26 +87,33 @@ export function releaseResource(
  * count as users they count in a lost lockspace too: if they were released there, the watchdog
  * would not reset a machine on which an LV is still active.
  */
-function outlives({ persistent, hold, lockspace }: Resource): boolean {
-  if (!persistent || hold === null) return false;
+function outlives(resource: Resource): boolean {
+  const { lockspace } = resource;
+  if (!isPersistent(resource)) return false;
   return !isDead(lockspace) || (lockspace.usedByOrphans && !isRemoved(lockspace));
+}
+
+function isPersistent({ persistent, hold }: Resource): boolean {
+  return persistent && hold !== null;
 }
 
 /** The process of a registered connection has ended: its leases are released or become orphans. */
 export function releaseDead(front: Front, client: Client): void {
   for (const token of [...client.tokens]) {
     const { resource } = token;
+    const { lockspace } = resource;
     const last = resource.holders.length === 1;
     if (last && outlives(resource)) {
       dropToken(token);
       resource.state = 'orphan';
       log(front, 'info', 'resource.orphaned', {
-        lockspace: resource.lockspace.name,
+        lockspace: lockspace.name,
         resource: resource.name,
         pid: resource.lastPid,
       });
       continue;
     }
+    if (last && isPersistent(resource) && isDead(lockspace)) lockspace.lostOrphans = true;
     releaseToken(front, token, { rename: null, done: () => {} });
   }
 }

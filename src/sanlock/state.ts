@@ -108,11 +108,15 @@ export interface Lockspace {
   lastAttemptS: number;
   acquiredS: number;
   acquireResult: number;
+  /** Its lease process has left in order: no write that it was refused lands any more. */
+  hasLeft: boolean;
   renewalResult: number;
   /** Of the renewal that found another record than ours, or damage; 0 = none did. */
   corruptResult: number;
   used: boolean;
   usedByOrphans: boolean;
+  /** A persistent lease was given up in it: what uses that lease is no process, and may go on. */
+  lostOrphans: boolean;
   readonly hosts: Map<number, HostRecord>;
   checkedS: number;
   /** When the latest read of the other hosts' leases was sent. */
@@ -253,10 +257,12 @@ export function newLockspace(
     lastAttemptS: 0,
     acquiredS: 0,
     acquireResult: 0,
+    hasLeft: false,
     renewalResult: 0,
     corruptResult: 0,
     used: false,
     usedByOrphans: false,
+    lostOrphans: false,
     hosts: new Map(),
     checkedS: 0,
     hostsReadS: 0,

@@ -3,6 +3,7 @@ import type { Front } from './front.ts';
 import { LEASE_HOLDER } from './holder-lines.ts';
 import { readLine } from './journal-reader.ts';
 import { rewrite } from './journal-writer.ts';
+import { lostLockspace } from './lost-lockspace.ts';
 import { isAlive, newHolder, pidsText, resourcesText, type Survivor } from './survivors.ts';
 import { ADVICE } from './survivors-join.ts';
 import type { UserProcess } from './user-process.ts';
@@ -62,6 +63,11 @@ function sortUsers({ inherited, holders, leases }: Survivor): void {
 /** All their processes have been searched for. */
 function takeOver(front: Front, found: readonly Survivor[], damaged: number): void {
   for (const survivor of found) {
+    const { inherited, holders, space } = survivor;
+    if (inherited.isLost && holders.size === 0) {
+      const at = { nowMs: front.nowMs, isSettled: false };
+      front.lost.push(lostLockspace(front.newLockspaceId(), space, at));
+    }
     if (isAlive(survivor)) front.survivors.push({ ...survivor, id: front.newLockspaceId() });
   }
   for (const survivor of front.survivors) {

@@ -5,7 +5,7 @@ import { announce, clearOldBits } from './host-events.ts';
 import { grantsPaused } from './lag.ts';
 import { endLongWaits } from './local-queue.ts';
 import { listOf } from './lockspace-phase.ts';
-import { checkWatchdogs, tickLockspace } from './lockspaces.ts';
+import { checkWatchdogs, joinLostAgain, tickLockspace } from './lockspaces.ts';
 import { resumeSurvivors } from './resuming.ts';
 import { endIdleScratch } from './scratch.ts';
 import type { Lockspace } from './state.ts';
@@ -22,6 +22,7 @@ export function tick(front: Front): void {
   for (const space of front.lockspaces) {
     if (space.phase.kind === 'leaving') tickLockspace(front, space);
   }
+  joinLostAgain(front);
   endIdleScratch(front);
 }
 

@@ -16,11 +16,12 @@ import { log } from '../effects.ts';
 import type { Front } from '../front.ts';
 import { recordConfig } from '../holder-journal.ts';
 import { isDead, isRemoved, listOf } from '../lockspace-phase.ts';
-import { advance, beginJoin } from '../lockspaces.ts';
-import { clashes, isIdentical, isMeant, type NamedLockspace } from '../named-lockspace.ts';
+import { addLockspace, advance, beginJoin } from '../lockspaces.ts';
+import { isRejoined, isUnasked, lostAdded, lostRemoved } from '../lost-lockspaces.ts';
+import { clashes, isIdentical, isMeant, type NamedLockspace, named } from '../named-lockspace.ts';
 import type { Request } from '../request.ts';
 import { releaseSurvivor } from '../resuming.ts';
-import { type Lockspace, newLockspace, type Reply } from '../state.ts';
+import type { Lockspace, Reply } from '../state.ts';
 import { keptLeasesAt, refuseJoin } from '../survivors-join.ts';
 import { isAreaOffset } from './area-offset.ts';
 
@@ -33,6 +34,8 @@ export function addLockspaceCommand(front: Front, request: Request, reply: Reply
     reply(SHUT_DOWN); // the daemon would wait for its removal, which no client requests
     return;
   }
+  const isAsync = (request.header.cmdFlags & ADD_FLAGS.ASYNC) !== 0;
+  if (joinsRejoined(front, asked, { isAsync, reply })) return;
   const ioTimeoutS = request.header.data || front.settings.ioTimeoutS;
   const refused = refuseAdd(front, asked, ioTimeoutS);
   if (refused !== 0) {
@@ -46,17 +49,32 @@ export function addLockspaceCommand(front: Front, request: Request, reply: Reply
     reply(refused);
     return;
   }
-  const isAsync = (request.header.cmdFlags & ADD_FLAGS.ASYNC) !== 0;
-  const space: Lockspace = newLockspace({
-    id: front.newLockspaceId(),
+  lostAdded(front, asked);
+  const of = {
     name: asked.name,
     hostId: Number(asked.hostId),
     path: asked.path,
     offset: toSafeNumber(asked.offset, 'offset'),
     ioTimeoutS,
-    lease: front.startLease(asked.name, () => started(front, space, { isAsync, reply })),
-  });
-  front.lockspaces.unshift(space);
+  };
+  addLockspace(front, of, (space) => started(front, space, { isAsync, reply }));
+}
+
+/**
+ * The first client that adds a lockspace which the daemon has joined again by itself hears of that
+ * join as of its own: it cannot know that the daemon did not wait for it.
+ */
+function joinsRejoined(
+  front: Front,
+  asked: NamedLockspace,
+  { isAsync, reply }: { readonly isAsync: boolean; readonly reply: Reply },
+): boolean {
+  const space = front.lockspaces.find((candidate) => isIdentical(candidate, asked));
+  if (space === undefined || !isRejoined(front, space)) return false;
+  lostAdded(front, asked);
+  if (isAsync || listOf(space) === 'live') reply(0);
+  else space.addWaiter = reply;
+  return true;
 }
 
 function started(
@@ -80,12 +98,23 @@ function refuseAdd(front: Front, asked: NamedLockspace, ioTimeoutS: number): num
     if (list === 'live') return -ERRNO.EEXIST;
     return list === 'adding' ? -ERRNO.EINPROGRESS : -ERRNO.EAGAIN;
   }
-  if (front.lockspaces.some((space) => clashes(space, asked))) return -ERRNO.EINVAL;
+  const inTheWay = front.lockspaces.filter((space) => clashes(space, asked));
+  if (inTheWay.length > 0) return giveWay(front, inTheWay) ? -ERRNO.EAGAIN : -ERRNO.EINVAL;
   const closed = refuseJoin(front, asked);
   if (closed !== 0) return closed;
   // The sizes on the disk may allow only fewer hosts: the lease process refuses those ids, after
   // the answers for a missing device and a blank area, as the original does.
   return asked.hostId > BigInt(Number.MAX_SAFE_INTEGER) ? -ERRNO.EINVAL : 0;
+}
+
+/** The daemon does not insist on another lockspace, which no client asked it to join. */
+function giveWay(front: Front, inTheWay: readonly Lockspace[]): boolean {
+  if (!inTheWay.every((space) => isUnasked(front, space))) return false;
+  for (const space of inTheWay) {
+    lostRemoved(front, named(space));
+    advance(front, space, { kind: 'removeAsked' });
+  }
+  return true;
 }
 
 export function inqLockspaceCommand(front: Front, request: Request, reply: Reply): void {
@@ -110,6 +139,7 @@ export function remLockspaceCommand(front: Front, request: Request, reply: Reply
     reply(-ERRNO.EBUSY);
     return;
   }
+  lostRemoved(front, asked);
   if (space === undefined) {
     const survivor = keptLeasesAt(front, asked);
     if (survivor === null) reply(-ERRNO.ENOENT);
@@ -123,6 +153,7 @@ export function remLockspaceCommand(front: Front, request: Request, reply: Reply
   }
   const list = listOf(space);
   if (list === 'removing') {
+    advance(front, space, { kind: 'removeAsked' }); // it is not to be joined again
     reply(-ERRNO.EINPROGRESS);
     return;
   }

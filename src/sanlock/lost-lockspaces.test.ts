@@ -1,0 +1,233 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { LeaseErrorCode } from '../lease/lease-error.ts';
+import { MemoryJournal } from '../sim/kernel/journal.ts';
+import { ADD_FLAGS, RES_FLAGS, SM_CMD } from '../wire/sanlock/socket.ts';
+import { acquireBody, Harness, lockspace, resource } from './testing/harness.ts';
+
+const T_S = 10;
+const [EEXIST, EAGAIN, ENOENT, EINPROGRESS] = [-17, -11, -2, -115];
+const NOTHING = new Uint8Array(0);
+
+/** A host whose lockspace is joined, and then lost. */
+class Scenario {
+  readonly harness: Harness;
+  readonly journal = new MemoryJournal();
+
+  constructor() {
+    this.harness = new Harness({ journal: this.journal });
+    this.harness.join(T_S);
+  }
+
+  get #lease(): number {
+    return this.harness.front.lockspaces[0]?.lease ?? 0;
+  }
+
+  /** Its storage is silent until its time is over, and its lease process ends. */
+  lose(): void {
+    this.wait(8 * T_S);
+    this.leave();
+  }
+
+  leave(): void {
+    const lease = this.#lease;
+    this.wait(1);
+    this.harness.leaseSends(lease, { kind: 'left', released: false });
+    this.harness.event({ kind: 'leaseEnded', lease });
+  }
+
+  wait(seconds: number): void {
+    for (let n = 0; n < seconds; n++) {
+      this.harness.at(this.harness.front.nowMs + 1000);
+      this.harness.tick();
+    }
+  }
+
+  joined(): void {
+    const { nowMs, bootMs } = this.harness.front;
+    const claim = { generation: 2n, timestampS: nowMs / 1000, claimedBootMs: bootMs };
+    const sizes = { sectorSize: 512, areaBytes: 2 ** 20, maxHosts: 2000 };
+    this.harness.leaseSends(this.#lease, { kind: 'joined', ...claim, ...sizes });
+  }
+
+  joinFails(code: LeaseErrorCode): void {
+    const lease = this.#lease;
+    const error = { code, during: 'test', facts: {} };
+    this.harness.leaseSends(lease, { kind: 'joinFailed', error });
+    this.harness.event({ kind: 'leaseEnded', lease });
+  }
+
+  /** null: not answered yet. */
+  ask(cmd: number, body = lockspace('LS'), cmdFlags = 0): number | null {
+    const client = this.harness.connect(900, false);
+    this.harness.lines = [];
+    this.harness.ask(client, cmd, body, { data: T_S, cmdFlags });
+    return this.answerTo(client.connection, cmd);
+  }
+
+  answerTo(connection: number, cmd: number): number | null {
+    const text = `c${connection} answer ${cmd}: `;
+    const line = this.harness.lines.find((one) => one.startsWith(text));
+    return line === undefined ? null : Number(line.slice(text.length));
+  }
+
+  /** 'adding', 'live' … */
+  get phase(): string {
+    return this.harness.front.lockspaces[0]?.phase.kind ?? 'none';
+  }
+
+  /** A daemon that is started again, with what this one wrote; all its processes have ended. */
+  restarted(): Harness {
+    const next = new Harness({ journal: new MemoryJournal() });
+    next.at(this.harness.front.nowMs);
+    next.event({ kind: 'started', ...this.journal.load() });
+    for (const search of [...next.front.whenFound.keys()]) {
+      next.event({ kind: 'processFound', search, process: null });
+    }
+    return next;
+  }
+}
+
+test('a lost lockspace is joined again, and the first client that adds it is answered 0', () => {
+  const scenario = new Scenario();
+  scenario.lose();
+  assert.equal(scenario.phase, 'none');
+  scenario.wait(4);
+  assert.equal(scenario.phase, 'none');
+  scenario.wait(1);
+  assert.equal(scenario.phase, 'joining');
+  scenario.joined();
+  assert.equal(scenario.phase, 'live');
+  assert.equal(scenario.ask(SM_CMD.INQ_LOCKSPACE), 0);
+  assert.equal(scenario.ask(SM_CMD.ADD_LOCKSPACE), 0);
+  assert.equal(scenario.ask(SM_CMD.ADD_LOCKSPACE), EEXIST);
+  assert.equal(scenario.harness.front.lost.length, 0);
+});
+
+test('a client that adds it while the daemon joins it gets the answer of that join', () => {
+  for (const fails of [false, true]) {
+    const scenario = new Scenario();
+    scenario.lose();
+    scenario.wait(5);
+    const client = scenario.harness.connect(900, false);
+    scenario.harness.lines = [];
+    scenario.harness.ask(client, SM_CMD.ADD_LOCKSPACE, lockspace('LS'), { data: T_S });
+    if (fails) scenario.joinFails('AIO_TIMEOUT');
+    else scenario.joined();
+    const answer = scenario.answerTo(client.connection, SM_CMD.ADD_LOCKSPACE);
+    assert.equal(answer, fails ? -202 : 0);
+    assert.equal(scenario.harness.front.lost.length, fails ? 1 : 0, 'it goes on where it failed');
+    if (!fails) assert.equal(scenario.ask(SM_CMD.ADD_LOCKSPACE), EEXIST);
+  }
+  const scenario = new Scenario();
+  scenario.lose();
+  scenario.wait(5);
+  assert.equal(scenario.ask(SM_CMD.ADD_LOCKSPACE, lockspace('LS'), ADD_FLAGS.ASYNC), 0);
+});
+
+test('an attempt that fails is repeated; one that finds another record, or none, is the last one', () => {
+  const scenario = new Scenario();
+  scenario.lose();
+  scenario.wait(5);
+  scenario.joinFails('AIO_TIMEOUT');
+  scenario.wait(5);
+  scenario.joinFails('ERRNO');
+  scenario.wait(9);
+  assert.equal(scenario.phase, 'none');
+  scenario.wait(1);
+  scenario.joinFails('HOSTID_BUSY');
+  scenario.wait(200);
+  assert.equal(scenario.phase, 'none');
+  const logged = scenario.harness.logged.filter((line) => line.includes('joinsNoMore'));
+  assert.deepEqual(logged, ['error lockspace.joinsNoMore lockspace=LS hostId=1']);
+});
+
+test('a removal ends it: before an attempt, during one, and afterwards', () => {
+  for (const at of ['waiting', 'joining', 'joined']) {
+    const scenario = new Scenario();
+    scenario.lose();
+    if (at !== 'waiting') scenario.wait(5);
+    if (at === 'joined') scenario.joined();
+    const isThere = at !== 'waiting';
+    assert.equal(scenario.ask(SM_CMD.REM_LOCKSPACE), at === 'joined' ? null : isThere ? 0 : ENOENT);
+    if (isThere) scenario.leave();
+    scenario.wait(200);
+    assert.equal(scenario.phase, 'none', at);
+    assert.equal(scenario.harness.front.lost.length, 0, at);
+  }
+});
+
+test('one that is removed while it is being lost is not joined again', () => {
+  const scenario = new Scenario();
+  scenario.wait(8 * T_S);
+  assert.equal(scenario.ask(SM_CMD.REM_LOCKSPACE), EINPROGRESS);
+  scenario.leave();
+  scenario.wait(200);
+  assert.equal(scenario.phase, 'none');
+});
+
+test('another lockspace that a client adds in its place goes first', () => {
+  const other = lockspace('LS', { hostId: 2n });
+  const waiting = new Scenario();
+  waiting.lose();
+  assert.equal(waiting.ask(SM_CMD.ADD_LOCKSPACE, other), null, 'it is being joined');
+  assert.equal(waiting.harness.front.lost.length, 0);
+  const joining = new Scenario();
+  joining.lose();
+  joining.wait(5);
+  assert.equal(joining.ask(SM_CMD.ADD_LOCKSPACE, other), EAGAIN);
+  joining.leave();
+  assert.equal(joining.ask(SM_CMD.ADD_LOCKSPACE, other), null, 'it is being joined');
+});
+
+test('persistent leases were lost in it: their users may go on, so it is not joined unasked', () => {
+  const scenario = new Scenario();
+  const { harness } = scenario;
+  const client = harness.connect(501);
+  const body = acquireBody([resource(1, { flags: RES_FLAGS.PERSISTENT })]);
+  harness.ask(client, SM_CMD.ACQUIRE, body, { data: 1 });
+  harness.granted(1, 1);
+  scenario.wait(8 * T_S);
+  harness.close(client);
+  scenario.leave();
+  scenario.wait(200);
+  assert.equal(scenario.phase, 'none');
+});
+
+test('another host has overwritten it: it is not joined unasked', () => {
+  const scenario = new Scenario();
+  const error = { code: 'RENEW_DIFF', during: 'test', facts: {} } as const;
+  const event = { kind: 'renewalFailed', error, overwritten: true } as const;
+  scenario.harness.leaseSends(1, event);
+  scenario.wait(1);
+  scenario.leave();
+  scenario.wait(200);
+  assert.equal(scenario.phase, 'none');
+});
+
+test('a daemon that is started again goes on', () => {
+  const scenario = new Scenario();
+  scenario.lose();
+  const next = scenario.restarted();
+  assert.deepEqual(
+    next.front.lost.map(({ space }) => space),
+    [{ name: 'LS', hostId: 1, path: '/dev/lun', offset: 0, ioTimeoutS: T_S }],
+  );
+  scenario.wait(5);
+  const during = scenario.restarted();
+  assert.equal(during.front.lost.length, 1, 'the attempt had joined nothing');
+  scenario.joinFails('HOSTID_BUSY');
+  assert.equal(scenario.restarted().front.lost.length, 0);
+});
+
+test('it keeps no daemon from ending', () => {
+  for (const waitS of [0, 5]) {
+    const scenario = new Scenario();
+    scenario.lose();
+    scenario.wait(waitS);
+    scenario.ask(SM_CMD.SHUTDOWN, NOTHING);
+    if (waitS > 0) scenario.leave();
+    assert.equal(scenario.phase, 'none');
+    assert.ok(scenario.harness.front.ending);
+  }
+});
