@@ -136,6 +136,25 @@ test('a lock that another host owns now is reported, and counts as held no longe
   assert.equal(harness.ask(1, UNLOCK_LV), '-2 none');
 });
 
+test('a conversion that sanlock died over is done again, unless its lock was lost', () => {
+  const convertLv = LOCK_LV.replace('"ex"', '"sh"');
+  const resource = { scope: 'lv', name: 'lv0', lvLockArgs: '1.0.0:70254592' } as const;
+  const lock = { resource, mode: 'ex', newVersion: 0 } as const;
+  const kept = holding();
+  kept.fake.converts = [CUT];
+  kept.fake.reattached = [ATTACHED];
+  assert.equal(kept.ask(1, convertLv), '0 none');
+  const [first, , again] = kept.fake.did;
+  assert.deepEqual([first, again], ['convert lv0 sh', 'convert lv0 sh']);
+  assert.equal(modeOf(kept, 'lv0'), 'sh');
+  const lost = holding();
+  lost.fake.converts = [CUT];
+  lost.fake.reattached = [{ found: 'attached', lost: [{ lock, owner: 2 }] }];
+  assert.equal(lost.ask(1, convertLv), '-221 none');
+  assert.equal(lost.fake.did.filter((call) => call.startsWith('convert')).length, 1);
+  assert.equal(modeOf(lost, 'lv0'), 'un');
+});
+
 test('storage that fails while sanlock is away ends the waiting', () => {
   const harness = holding();
   harness.fake.reattached = [UNREACHABLE];

@@ -38,6 +38,7 @@ export class FakeManager {
   dying: readonly string[] = [];
   locks: LockOutcome[] = [];
   unlocks: Outcome[] = [];
+  converts: Outcome[] = [];
   /** Of attempts to attach the locks; then the lock manager does not know the lockspace. */
   reattached: ReattachOutcome[] = [];
   /** VGs whose leases a restarted sanlock keeps. */
@@ -102,7 +103,10 @@ export class FakeManager {
         if (outcome.result === 0) this.holding.add(`${vgName}/${ref.name}`);
         return done(outcome);
       },
-      convert: () => done(OK),
+      convert: (held, mode) => {
+        this.did.push(`convert ${held.resource.name} ${mode}`);
+        return done(this.converts.shift() ?? OK);
+      },
       unlock: (held) => {
         this.did.push(`unlock ${held.resource.name}`);
         this.holding.delete(`${vgName}/${held.resource.name}`);

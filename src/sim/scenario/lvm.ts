@@ -16,6 +16,8 @@ const DEVICE_BYTES = 72 * MIB;
 const LVS = [1, 2];
 /** The longest an answer is waited for. */
 const PATIENCE_MS = 300 * SECOND_MS;
+/** It is active as long as the VG is started. */
+const LOCK_LV = { deviceName: 'vg-lvmlock', vgUuid: VG, lvUuid: 'lvmlock' };
 const VG_ARGS = 'vg_lock_type="sanlock" vg_lock_args="1.0.0:lvmlock"';
 /** The trace shows these as what the processes get. */
 const HIDDEN = ['client.signalled', 'client.killpath'];
@@ -25,7 +27,8 @@ const HIDDEN = ['client.signalled', 'client.killpath'];
  * `lv=1` hold where nothing else is said; 'no-wait' goes on at once. An LV's lock is persistent, as
  * lvm asks for it: an active LV is no process.
  *
- *   hosts N [io-timeout=2s] [watchdog]     second 0 is when the VG is started on every host
+ *   hosts N [io-timeout=2s] [watchdog] [device-mapper]     second 0: every host has started the VG
+ *   activate [lv=1]     deactivate [lv=1]     with device-mapper: as lvm does behind a lock
  *   lock-lv mode=ex|sh|un [lv=1]     lock-vg mode=ex|sh|un     start-vg     stop-vg     drop-vg
  *   kill sanlock|lvmlockd|lease-processes     start sanlock|lvmlockd     power-cut
  *   hang for=30s     wait 30s
@@ -60,6 +63,8 @@ class LvmHosts implements ScenarioRunner {
       kill: () => kill(host, what),
       start: () => (what === 'sanlock' ? host.startSanlock() : host.startLvmlockd()),
       'power-cut': () => host.powerCut(),
+      activate: () => setActive(host, lvOf(command), true),
+      deactivate: () => setActive(host, lvOf(command), false),
       hang: () => {
         const forMs = durationMs(command.options.get('for'));
         host.sanlock.hungUntilMs = this.#clock.nowMs() + forMs;
@@ -84,6 +89,7 @@ class LvmHosts implements ScenarioRunner {
       const host = this.#newHost(hostId, ioTimeoutS, words.includes('watchdog'));
       this.#hosts.set(hostId, host);
       host.sanlock.hasIoFaults = false;
+      if (words.includes('device-mapper')) host.activeLvs = [LOCK_LV];
       host.startSanlock();
       host.startLvmlockd();
       if (hostId === 1) this.#makeVg(host);
@@ -188,6 +194,12 @@ function kill(host: LvmHost, what: string | undefined): void {
   if (what === 'sanlock') host.killSanlock();
   else if (what === 'lvmlockd') host.killLvmlockd();
   else host.sanlock.killLeaseProcesses();
+}
+
+function setActive(host: LvmHost, lv: number, isActive: boolean): void {
+  const own = { deviceName: `vg-lv${lv}`, vgUuid: VG, lvUuid: `lv${lv}` };
+  const others = (host.activeLvs ?? []).filter(({ lvUuid }) => lvUuid !== own.lvUuid);
+  host.activeLvs = isActive ? [...others, own] : others;
 }
 
 function startRequest(host: LvmHost): string {
