@@ -275,7 +275,7 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     what: 'a lockspace with persistent leases is joined anew after a restart',
-    file: 'src/sanlock/resuming.ts',
+    file: 'src/sanlock/resuming-process.ts',
     from: "toLease(front, lease, { kind: 'join', ...request, resume });",
     to: "toLease(front, lease, { kind: 'join', ...request });",
     by: 'restarts',
@@ -283,7 +283,7 @@ const MUTANTS: readonly Mutant[] = [
   {
     what: 'only living processes count as survivors of an earlier daemon',
     file: 'src/sanlock/survivors.ts',
-    from: 'return holders.size > 0 || leases.size > 0;',
+    from: 'return mayBeHandedOver || holders.size > 0 || hasPersistent(survivor);',
     to: 'return holders.size > 0;',
     by: 'restarts',
   },

@@ -4,6 +4,7 @@ import { encode } from '../codec/struct.ts';
 import { FrontHost } from '../sim/cluster/front-host.ts';
 import { FIRST_LEASE_PID } from '../sim/cluster/sanlock.ts';
 import { MemoryJournal } from '../sim/kernel/journal.ts';
+import type { SimPeer } from '../sim/kernel/peer.ts';
 import { ACQUIRE_FLAGS, killpathBody, RES_FLAGS, SM_CMD } from '../wire/sanlock/socket.ts';
 import {
   acquire,
@@ -15,7 +16,7 @@ import {
   T,
 } from './testing/front-harness.ts';
 
-const [EAGAIN, EBUSY] = [-11, -16];
+const [EAGAIN, EBUSY, EEXIST, ENOSPC] = [-11, -16, -17, -28];
 const LEASE_PIDS = [FIRST_LEASE_PID, FIRST_LEASE_PID + 1];
 
 function join(harness: Harness, host: FrontHost): number {
@@ -27,6 +28,12 @@ function restarted(harness: Harness, journal: MemoryJournal, ended: readonly num
   harness.leaseTime.stop();
   const { clock, storage } = harness;
   return new FrontHost({ name: 'host1', clock, storage, journal, ended: new Set(ended) });
+}
+
+function registered(host: FrontHost, pid: number): SimPeer {
+  const peer = host.connect(pid);
+  peer.send(message(SM_CMD.REGISTER));
+  return peer;
 }
 
 function killpath(args: string): Uint8Array {
@@ -64,7 +71,9 @@ test('a holder that cannot be recorded is granted nothing, and its lease is rele
   journal.full = false;
   assert.equal(harness.result(acquire(1), other), 0, 'no client holds it');
   const host = restarted(harness, journal, [...LEASE_PIDS, 102]);
-  assert.equal(join(harness, host), 0, 'and no process is waited for');
+  assert.equal(join(harness, host), EEXIST, 'the lockspace goes on');
+  harness.run(61_000); // a refused write of the daemon before could still land
+  assert.equal(harness.result(acquire(1), registered(host, 103)), 0, 'nor does the next one');
 });
 
 test('a second sharer that cannot be recorded changes nothing for the first', () => {
@@ -137,7 +146,9 @@ test('a line without a meaning counts as damage; the other lines are still read'
     const host = restarted(harness, journal, LEASE_PIDS);
     assert.equal(join(harness, host), EBUSY);
     harness.run(8 * T * 1000 + 60_000);
-    assert.ok(host.actions.some(({ kind, pid }) => kind === 'SIGKILL' && pid === 101));
+    assert.deepEqual(host.actions, [], 'the membership is kept for the holder that is known');
+    assert.equal(join(harness, host), EBUSY);
+    assert.equal(harness.result(acquire(2), registered(host, 102)), ENOSPC);
   }
 });
 

@@ -76,7 +76,8 @@ export class SanlockConnections {
       ended: false,
     };
     this.#peers.set(id, peer);
-    this.#service.event({ kind: 'opened', connection: id, fd: connection.fd, process });
+    const { fd, peerUid: uid } = connection;
+    this.#service.event({ kind: 'opened', connection: id, fd, process, uid });
     if (peer.ended) return; // it was refused
     connection.onData((bytes) => {
       this.#received(peer, bytes);

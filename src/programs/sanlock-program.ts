@@ -157,6 +157,9 @@ export class SanlockProgram {
       case 'runKillpath':
       case 'awaitIdentity':
       case 'findProcess':
+      case 'unwatch':
+      case 'findLeaseEnd':
+      case 'forgetLeaseEnds':
         this.#applyToProcess(effect);
         return;
       case 'openWatchdog':
@@ -169,7 +172,7 @@ export class SanlockProgram {
         this.#watchdogs.end(effect.lockspace);
         return;
       case 'exit':
-        this.#end();
+        this.#end(effect.status);
         return;
       default:
         unreachable(effect);
@@ -236,7 +239,19 @@ export class SanlockProgram {
   }
 
   #applyToProcess(
-    effect: Extract<Effect, { kind: 'signal' | 'runKillpath' | 'awaitIdentity' | 'findProcess' }>,
+    effect: Extract<
+      Effect,
+      {
+        kind:
+          | 'signal'
+          | 'runKillpath'
+          | 'awaitIdentity'
+          | 'findProcess'
+          | 'unwatch'
+          | 'findLeaseEnd'
+          | 'forgetLeaseEnds';
+      }
+    >,
   ): void {
     switch (effect.kind) {
       case 'signal':
@@ -256,6 +271,18 @@ export class SanlockProgram {
         this.#answer({ kind: 'processFound', search: effect.search, process: found });
         return;
       }
+      case 'unwatch':
+        effect.process.close();
+        return;
+      case 'findLeaseEnd': {
+        const { search, pid, identity } = effect;
+        const end = this.#parts.processes.endOfLease(pid, identity);
+        this.#answer({ kind: 'leaseEndFound', search, end });
+        return;
+      }
+      case 'forgetLeaseEnds':
+        this.#parts.processes.forgetEnds();
+        return;
       default:
         unreachable(effect);
     }
@@ -284,13 +311,14 @@ export class SanlockProgram {
     this.#planTick();
   }
 
-  #end(): void {
+  #end(status: number): void {
     this.#hasEnded = true;
     this.#timer?.cancel();
     this.#gauge.watch(null);
-    for (const channel of this.#leases.values()) channel.kill();
+    // For a successor they end by themselves, and say how: their front is gone.
+    if (status === 0) for (const channel of this.#leases.values()) channel.kill();
     this.#listener?.close();
-    this.#parts.ended(0);
+    this.#parts.ended(status);
   }
 }
 

@@ -1,6 +1,7 @@
 import { log } from './effects.ts';
 import type { FrontEvent } from './events.ts';
 import { type Front, MAX_CLIENTS } from './front.ts';
+import { forgetHeld } from './held-requests.ts';
 import { recordClosed } from './holder-journal.ts';
 import { forgetChannels } from './host-events.ts';
 import { releaseDead } from './release.ts';
@@ -8,7 +9,7 @@ import { type Client, newClient } from './state.ts';
 import { forgetWaiter } from './waiters.ts';
 
 export function opened(front: Front, event: Extract<FrontEvent, { kind: 'opened' }>): void {
-  const { connection, fd, process } = event;
+  const { connection, fd, process, uid } = event;
   const slot = front.freeSlot();
   if (slot === null) {
     // The original leaves such a connection open and never serves it; closed, it knows.
@@ -16,7 +17,7 @@ export function opened(front: Front, event: Extract<FrontEvent, { kind: 'opened'
     front.effects.push({ kind: 'refuse', connection });
     return;
   }
-  front.clients.set(connection, newClient({ connection, slot, fd, process }));
+  front.clients.set(connection, newClient({ connection, slot, fd, process, uid }));
 }
 
 /** The end of a registered connection is taken as the death of its process (spec 20 §5). */
@@ -26,6 +27,8 @@ export function closed(front: Front, connection: number): void {
   if (client === undefined) return; // it became a listener, or was ended by us
   front.clients.delete(connection);
   forgetWaiter(front, client);
+  forgetHeld(front, client);
+  front.onlyInherited.delete(client);
   client.dead = true;
   client.pid = -1;
   recordClosed(front, client);
@@ -42,5 +45,6 @@ export function endConnection(front: Front, client: Client): void {
 
 /** Whether its next request may be served now. */
 export function isServed(front: Front, connection: number): boolean {
+  if (front.handsOver !== null) return false; // it is for the successor
   return front.clients.get(connection)?.suspended === false;
 }

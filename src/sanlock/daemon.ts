@@ -1,7 +1,7 @@
 import { unreachable } from '../base/assert.ts';
 import { SM_HEADER_BYTES, SM_MAGIC, SM_PROTO } from '../wire/sanlock/socket.ts';
 import { closed, opened } from './clients.ts';
-import { serve } from './dispatch.ts';
+import { serve, serveHeld } from './dispatch.ts';
 import { type Effect, log, send } from './effects.ts';
 import type { FrontEvent } from './events.ts';
 import type { Front } from './front.ts';
@@ -11,7 +11,8 @@ import { loopLagged } from './lag.ts';
 import { leaseEnded, leaseLost, leaseSent } from './lease-processes.ts';
 import { watchdogSent } from './lockspaces.ts';
 import { replyBytes } from './request.ts';
-import { resumeSurvivors } from './resuming.ts';
+import { forgetEmpty, resumedWatchdogSent, resumeSurvivors } from './resuming.ts';
+import { endForSuccessor } from './successor.ts';
 import { holderEnded, restore } from './survivors-restore.ts';
 import { tick } from './tick.ts';
 import type { UserProcess } from './user-process.ts';
@@ -27,7 +28,9 @@ export function stepFront(
   front.bootMs = bootMs;
   front.effects = [];
   apply(front, event);
+  if (front.heldRequests.length > 0) serveHeld(front);
   if (front.ending && isEmpty(front)) exit(front);
+  else endForSuccessor(front);
   return front.effects;
 }
 
@@ -52,10 +55,9 @@ function apply(front: Front, event: FrontEvent): void {
       closed(front, event.connection);
       return;
     case 'identityKnown':
-      goOn(front.whenKnown, event.wait)?.();
-      return;
     case 'processFound':
-      goOn(front.whenFound, event.search)?.(event.process);
+    case 'leaseEndFound':
+      answered(front, event);
       return;
     case 'processEnded':
       processEnded(front, event.process);
@@ -74,6 +76,7 @@ function apply(front: Front, event: FrontEvent): void {
       leaseEnded(front, event.lease);
       return;
     case 'watchdog':
+      if (resumedWatchdogSent(front, event.lockspace, event.event)) return;
       watchdogSent(front, event.lockspace, event.event);
       return;
     case 'lagged':
@@ -84,6 +87,26 @@ function apply(front: Front, event: FrontEvent): void {
       return;
     case 'terminate':
       terminate(front);
+      return;
+    default:
+      unreachable(event);
+  }
+}
+
+/** What a program found out for the front. */
+function answered(
+  front: Front,
+  event: Extract<FrontEvent, { kind: 'identityKnown' | 'processFound' | 'leaseEndFound' }>,
+): void {
+  switch (event.kind) {
+    case 'identityKnown':
+      goOn(front.whenKnown, event.wait)?.();
+      return;
+    case 'processFound':
+      goOn(front.whenFound, event.search)?.(event.process);
+      return;
+    case 'leaseEndFound':
+      goOn(front.whenEndFound, event.search)?.(event.end);
       return;
     default:
       unreachable(event);
@@ -104,6 +127,7 @@ function request(front: Front, event: Extract<FrontEvent, { kind: 'request' }>):
 
 function processEnded(front: Front, process: UserProcess): void {
   holderEnded(front, process);
+  forgetEmpty(front);
   resumeSurvivors(front);
 }
 
@@ -126,5 +150,5 @@ function exit(front: Front): void {
     send(front, connection, replyBytes(header, { result: 0 }));
     front.effects.push({ kind: 'end', connection });
   }
-  front.effects.push({ kind: 'exit' });
+  front.effects.push({ kind: 'exit', status: 0 });
 }

@@ -53,11 +53,14 @@ import {
 } from './commands/rindex.ts';
 import { log, send } from './effects.ts';
 import type { Front } from './front.ts';
+import { holdRequest, wakeHeld } from './held-requests.ts';
 import { recordStopping } from './holder-journal.ts';
+import { claimAll } from './inherited-clients.ts';
 import { keepsLeases } from './kept-leases.ts';
 import { isUnasked } from './lost-lockspaces.ts';
 import { type Request, replyBytes } from './request.ts';
 import type { Client, Reply } from './state.ts';
+import { handOverCommand } from './successor.ts';
 
 type Later = (front: Front, request: Request, reply: Reply) => void;
 type AtOnce = (front: Front, request: Request) => Answer;
@@ -98,6 +101,7 @@ const LATER: Readonly<Record<number, Later>> = {
   [SM_CMD.SET_LVB]: setLvbCommand,
   [SM_CMD.GET_LVB]: getLvbCommand,
   [SM_CMD.SHUTDOWN_WAIT]: shutdownWait,
+  [SM_CMD.HAND_OVER]: handOverCommand,
   [SM_CMD.SET_EVENT]: setEventCommand,
   [SM_CMD.SET_HOST]: setHostCommand,
   [SM_CMD.FORMAT_RINDEX]: formatIndexCommand,
@@ -176,6 +180,22 @@ function dropReason(client: Client, header: SmHeader): string | null {
 
 /** Serves one request. @returns true when the connection has to wait for the answer. */
 export function serve(front: Front, request: Request): boolean {
+  return holdRequest(front, request) || serveNow(front, request);
+}
+
+/** Serves requests that waited for what an earlier daemon had. */
+export function serveHeld(front: Front): void {
+  wakeHeld(front, {
+    serve: (request) => {
+      const { client } = request;
+      if (serve(front, request) || client.dead) return;
+      front.effects.push({ kind: 'resume', connection: client.connection });
+    },
+    refuse: (request, result) => replyTo(front, request)(result),
+  });
+}
+
+function serveNow(front: Front, request: Request): boolean {
   const { client, header } = request;
   client.lastCommand = header.cmd;
   const shown = SHOWN_NAMES[header.cmd]; // also in place of a registered client's name
@@ -247,6 +267,8 @@ function inline(front: Front, request: Request): void {
       client.ownerName = `${client.pid}`;
       if (client.process === null) {
         log(front, 'warn', 'client.unseen', { client: client.slot, pid: client.pid });
+      } else if (front.onlyInherited.size > 0) {
+        front.awaitIdentity(client.process, () => claimAll(front, client));
       }
       return; // no reply, by protocol
     case SM_CMD.RESTRICT:

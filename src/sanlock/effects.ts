@@ -60,13 +60,30 @@ export type Effect =
       readonly pid: number;
       readonly identity: string;
     }
+  /** It is not watched any more. */
+  | { readonly kind: 'unwatch'; readonly process: UserProcess }
+  /** The end record of a lease process of an earlier daemon; answered by `leaseEndFound`. */
+  | {
+      readonly kind: 'findLeaseEnd';
+      readonly search: number;
+      readonly pid: number;
+      readonly identity: string;
+    }
+  /** No end record is wanted any more. */
+  | { readonly kind: 'forgetLeaseEnds' }
   /** A connection to wdmd for this lockspace; what comes of it arrives as `watchdog`. */
   | { readonly kind: 'openWatchdog'; readonly lockspace: number }
   | { readonly kind: 'toWatchdog'; readonly lockspace: number; readonly bytes: Uint8Array }
   /** Closes it once what was sent has gone out. */
   | { readonly kind: 'endWatchdog'; readonly lockspace: number }
-  /** Everything has ended in order: leave with status 0. */
-  | { readonly kind: 'exit' };
+  /**
+   * The daemon ends in order. 0: no lockspace is left. `HANDS_OVER_STATUS`: all goes on with a
+   * successor; lease processes end by themselves.
+   */
+  | { readonly kind: 'exit'; readonly status: number };
+
+/** The exit status of a daemon that ends for its successor: EX_TEMPFAIL of sysexits.h. */
+export const HANDS_OVER_STATUS = 75;
 
 /** The front, which queues them. */
 interface Queue {

@@ -1,6 +1,6 @@
 import type { FromLeaseProcess } from '../lease-process/messages.ts';
 import type { SmHeader } from '../wire/sanlock/socket.ts';
-import type { UserProcess } from './user-process.ts';
+import type { LeaseEndFacts, UserProcess } from './user-process.ts';
 import type { WatchdogEvent } from './watchdog.ts';
 
 export type FrontEvent =
@@ -12,6 +12,7 @@ export type FrontEvent =
       readonly connection: number;
       readonly fd: number;
       readonly process: UserProcess | null;
+      readonly uid: number | null;
     }
   | {
       readonly kind: 'request';
@@ -29,6 +30,12 @@ export type FrontEvent =
       readonly kind: 'processFound';
       readonly search: number;
       readonly process: UserProcess | null;
+    }
+  /** `end` null: it left no record, and nothing is known of its last writes. */
+  | {
+      readonly kind: 'leaseEndFound';
+      readonly search: number;
+      readonly end: LeaseEndFacts | null;
     }
   /** One that was found. */
   | { readonly kind: 'processEnded'; readonly process: UserProcess }

@@ -7,6 +7,7 @@ import { type Effect, toLease } from './effects.ts';
 import { newJournalState } from './journal-state.ts';
 import { listOf, mayGrant } from './lockspace-phase.ts';
 import type { LostLockspace } from './lost-lockspace.ts';
+import type { HeldRequest } from './request.ts';
 import type { SanlockSettings } from './settings.ts';
 import type {
   Client,
@@ -14,11 +15,12 @@ import type {
   LocalWait,
   Lockspace,
   Pending,
+  Reply,
   Resource,
   Token,
 } from './state.ts';
 import type { Survivor } from './survivors.ts';
-import type { UserProcess } from './user-process.ts';
+import type { LeaseEndFacts, UserProcess } from './user-process.ts';
 
 /**
  * The journal of holders. It is called, and is no effect: a lease that cannot be recorded is not
@@ -80,6 +82,7 @@ export class Front {
   readonly whenStarted = new Map<number, () => void>();
   readonly whenKnown = new Map<number, () => void>();
   readonly whenFound = new Map<number, (process: UserProcess | null) => void>();
+  readonly whenEndFound = new Map<number, (end: LeaseEndFacts | null) => void>();
   /** Set at the start of each event: everything in one event happens at one moment. */
   nowMs = 0;
   /** Boot time, set with `nowMs` and after it: every promise is judged by it. */
@@ -87,10 +90,22 @@ export class Front {
   /** The process for areas of lockspaces that are not joined; null = none runs. */
   scratch: number | null = null;
   scratchUsedMs = 0;
-  /** Lockspaces of an earlier daemon of which processes or persistent leases survived. */
+  /** Lockspaces of an earlier daemon that are not handed over, or cannot be. */
   survivors: Survivor[] = [];
   /** Lockspaces that were lost and are joined again, oldest first. */
   lost: LostLockspace[] = [];
+  /** Requests that wait for one of those, or for a lease in one that was handed over. */
+  heldRequests: HeldRequest[] = [];
+  /** Clients of an earlier daemon that were the only ones of their process. */
+  readonly onlyInherited = new Set<Client>();
+  /** Since when the holders of leases that the disk does not show are stopped. */
+  readonly notHeld = new Map<Resource, number>();
+  /** It ends for a successor, at the latest then; null: it serves. */
+  handsOver: {
+    readonly untilMs: number;
+    readonly connection: number;
+    readonly reply: Reply;
+  } | null = null;
   ending = false;
   /** Connections. */
   readonly shutdownWaiters = new Set<number>();
@@ -100,6 +115,7 @@ export class Front {
   #nextLockspace = 1;
   #nextResource = FIRST_RESOURCE_ID;
   #nextToken = 1;
+  #nextInherited = -1;
 
   constructor(parts: FrontParts) {
     this.settings = parts.settings;
@@ -122,6 +138,11 @@ export class Front {
     return this.#nextLockspace++;
   }
 
+  /** Of a client without a connection to this daemon. */
+  newInheritedConnection(): number {
+    return this.#nextInherited--;
+  }
+
   newResourceId(): number {
     return this.#nextResource++;
   }
@@ -129,10 +150,20 @@ export class Front {
   newToken(client: Client, resource: Resource): Token {
     assert(resource.hold !== null, 'a token is for a lease that this host has');
     assert(resource.shared || resource.holders.length === 0, 'an exclusive lease has one holder');
-    const token = { id: this.#nextToken++, client, resource, isRecorded: false };
+    const token = { id: this.#nextToken++, client, resource, inherited: false, isRecorded: false };
     client.tokens.push(token);
     resource.holders.push(token);
     resource.lastPid = client.pid;
+    return token;
+  }
+
+  /** Of a lease that the client had from an earlier daemon. */
+  inheritedToken(client: Client, resource: Resource): Token {
+    const isAlone = resource.shared || resource.holders.length === 0;
+    assert(isAlone, 'an exclusive lease is inherited by one holder');
+    const token = { id: this.#nextToken++, client, resource, inherited: true, isRecorded: true };
+    client.tokens.push(token);
+    resource.holders.push(token);
     return token;
   }
 
@@ -165,6 +196,16 @@ export class Front {
     const wait = this.#nextWait++;
     this.whenKnown.set(wait, known);
     this.effects.push({ kind: 'awaitIdentity', process: of, wait });
+  }
+
+  /** How a lease process that has ended said it ended; null: it did not say. */
+  findLeaseEnd(
+    of: { readonly pid: number; readonly identity: string },
+    found: (end: LeaseEndFacts | null) => void,
+  ): void {
+    const search = this.#nextWait++;
+    this.whenEndFound.set(search, found);
+    this.effects.push({ kind: 'findLeaseEnd', search, pid: of.pid, identity: of.identity });
   }
 
   /** One of an earlier daemon's time; `found` is given null when it has ended. */

@@ -151,6 +151,16 @@ export function recordClosed(front: Front, client: Client): void {
   client.recorded.clear();
 }
 
+/**
+ * Before its lease process is asked: from now on nobody has it, and whatever the next daemon finds
+ * of it is taken back. With a value that is to be written first it stays a lease, without holders.
+ */
+export function recordReleaseBegun(front: Front, resource: Resource): void {
+  if (!resource.isRecorded || resource.lvbDirty) return;
+  resource.isRecorded = false;
+  appendText(front, wantsText(resource));
+}
+
 /** This host holds the lease no more, or does not get it. */
 export function recordLeaseEnd(front: Front, resource: Resource): void {
   appendText(front, givenText(resource));
@@ -194,7 +204,6 @@ export function recordResumption(front: Front, survivor: Survivor, lease: number
  * so it is no holder any more.
  */
 export function recordSurvivorReleased(front: Front, survivor: Survivor): void {
-  survivor.leases.clear();
   survivor.inherited.leases.clear();
   for (const [holder, { facts }] of [...survivor.holders]) {
     if (facts.persistent) survivor.holders.delete(holder);

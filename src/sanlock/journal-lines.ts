@@ -42,6 +42,11 @@ export function textsOfSurvivor(survivor: Survivor): string[] {
   const space = { ...survivor.space, ...renewal, allLeases: inherited.isWhole };
   const lines: Line[] = [{ kind: 'space', id, ...space }];
   for (const { facts } of survivor.holders.values()) lines.push({ kind: 'holds', id, ...facts });
+  // Though it has ended: it may have left an end record.
+  const { lastProcess, holders } = survivor;
+  if (lastProcess !== null && !holders.has(LEASE_HOLDER)) {
+    lines.push({ kind: 'holds', id, ...lastProcess });
+  }
   lines.push(...linesOfInherited(id, inherited));
   return lines.map((line) => JSON.stringify(line));
 }

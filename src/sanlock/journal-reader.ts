@@ -81,6 +81,7 @@ function readLease(inherited: Inherited, line: About<'wants' | 'lease' | 'given'
   switch (line.kind) {
     case 'wants': {
       const { resource, path, offset } = line;
+      leases.delete(line.lease); // its release began
       wants.set(line.lease, { resource, path, offset });
       return;
     }

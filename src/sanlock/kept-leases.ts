@@ -1,14 +1,23 @@
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
-import { resourcesText, type Survivor } from './survivors.ts';
+import { isUndecided } from './survivor-step.ts';
+import { hasPersistent, resourcesText, type Survivor } from './survivors.ts';
 
 /**
- * Persistent leases of an earlier daemon are kept until an administrator releases them: a daemon
- * that keeps some does not end, forced or not. While it waited for their end it would serve no
- * request, that of the administrator included. Logs what to do.
+ * The lockspace of an earlier daemon is kept until an administrator decides: it could not be handed
+ * over, and has leases whose users are no processes, or leases that the journal does not name.
+ */
+export function isKept(survivor: Survivor): boolean {
+  const { phase } = survivor;
+  return phase.kind === 'keeping' || (!isUndecided(phase) && hasPersistent(survivor));
+}
+
+/**
+ * A daemon that keeps some does not end, forced or not. While it waited for their end it would
+ * serve no request, that of the administrator included. Logs what to do.
  */
 export function keepsLeases(front: Front): boolean {
-  const kept = front.survivors.filter(({ leases }) => leases.size > 0);
+  const kept = front.survivors.filter(isKept);
   for (const survivor of kept) log(front, 'error', 'daemon.keepsLeases', keptFields(survivor));
   return kept.length > 0;
 }

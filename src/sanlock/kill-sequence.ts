@@ -1,7 +1,7 @@
 import type { Front } from './front.ts';
 import type { Usage } from './lockspace-events.ts';
 import { stop } from './signals.ts';
-import type { Client, Lockspace } from './state.ts';
+import type { Client, Lockspace, Resource } from './state.ts';
 
 const MAX_KILL_ATTEMPTS = 100;
 
@@ -26,7 +26,12 @@ function uses({ tokens }: Client, space: Lockspace): boolean {
 }
 
 function hasOrphans(front: Front, space: Lockspace): boolean {
-  return front.resources.some((one) => one.lockspace === space && one.state === 'orphan');
+  return front.resources.some((one) => one.lockspace === space && isOrphan(one));
+}
+
+/** One that is recovered is an orphan until the disk says otherwise. */
+function isOrphan({ state, persistent, holders }: Resource): boolean {
+  return state === 'orphan' || (state === 'recovering' && persistent && holders.length === 0);
 }
 
 /** One attempt for each process, at most once a second, and a hundred times. */

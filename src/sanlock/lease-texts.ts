@@ -13,12 +13,17 @@ export function wantsText(resource: Resource): string {
 /** `lease` */
 export function leaseText(resource: Resource): string {
   const { shared, persistent, lvbWanted, restricted, lastPid } = resource;
-  const lver = resource.hold?.lver ?? 0n;
+  const lver = resource.hold?.lver ?? knownLver(resource);
   return (
     `{"kind":"lease",${numbers(resource)},${place(resource)},"shared":${shared},"lver":"${lver}",` +
     `"persistent":${persistent},"lvbWanted":${lvbWanted},"restricted":${restricted},` +
     `"lastPid":${lastPid},"holders":[${holders(resource)}]}`
   );
+}
+
+/** Of one that is being recovered, or that the disk does not show. */
+function knownLver(resource: Resource): bigint {
+  return resource.lockspace.recovery?.known.get(resource)?.lver ?? 0n;
 }
 
 /** `given` */
@@ -39,9 +44,7 @@ function place({ name, path, offset }: Resource): string {
   return `"resource":${JSON.stringify(name)},"path":${JSON.stringify(path)},"offset":${offset}`;
 }
 
-/** A release that was begun has not ended: until it has, its client counts as the holder. */
-function holders({ holders: tokens, releasedBy }: Resource): string {
-  if (tokens.length === 0) return releasedBy === null ? '' : `"${releasedBy.connection}"`;
+function holders({ holders: tokens }: Resource): string {
   let text = '';
   for (const { client, isRecorded } of tokens) {
     if (isRecorded) text += `${text === '' ? '' : ','}"${client.connection}"`;

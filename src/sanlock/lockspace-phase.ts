@@ -55,6 +55,8 @@ interface Reasons {
 }
 
 export const WAITING: LockspacePhase = { kind: 'waiting' };
+/** Also of a lockspace that is handed over by an earlier daemon: it begins there. */
+export const LIVE: LivePhase = { kind: 'live', processLost: false, removal: false, warned: false };
 
 /** The list of STATUS and GET_LOCKSPACES that shows it. */
 export type LockspaceList = 'adding' | 'live' | 'removing';

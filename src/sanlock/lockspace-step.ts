@@ -11,7 +11,13 @@ import type {
   Step,
   Usage,
 } from './lockspace-events.ts';
-import type { LeavingPhase, LivePhase, LockspacePhase, StoppingPhase } from './lockspace-phase.ts';
+import {
+  type LeavingPhase,
+  LIVE,
+  type LivePhase,
+  type LockspacePhase,
+  type StoppingPhase,
+} from './lockspace-phase.ts';
 
 /** From the time its last writes may take until a lease process counts as stuck. */
 const LEAVE_DEADLINE_MS = 3000;
@@ -63,8 +69,6 @@ export function stepLockspace(phase: LockspacePhase, event: LockspaceEvent, at: 
       return unreachable(event);
   }
 }
-
-const LIVE: LivePhase = { kind: 'live', processLost: false, removal: false, warned: false };
 
 function stay(phase: LockspacePhase, ...effects: readonly LockspaceEffect[]): Step {
   return { phase, effects };

@@ -3,7 +3,7 @@ import type { ByteString } from '../base/bytes.ts';
 import type { LeaseCommandResult } from '../lease-process/messages.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
-import { recordDrop, recordLeaseEnd } from './holder-journal.ts';
+import { recordDrop, recordLeaseEnd, recordReleaseBegun } from './holder-journal.ts';
 import { nextTurn } from './local-queue.ts';
 import { isDead, isRemoved, mayRelease } from './lockspace-phase.ts';
 import { resultNumber } from './result-number.ts';
@@ -46,13 +46,10 @@ export function releaseToken(
 ): void {
   const { resource } = token;
   dropToken(token);
-  if (resource.holders.length > 0) {
-    recordDrop(front, token);
-    options.done(0);
-    return;
-  }
-  resource.releasedBy = token.isRecorded ? token.client : null;
-  releaseResource(front, resource, options);
+  const isLast = resource.holders.length === 0;
+  if (!isLast || resource.lvbDirty) recordDrop(front, token);
+  if (isLast) releaseResource(front, resource, options);
+  else options.done(0);
 }
 
 export function releaseResource(
@@ -62,8 +59,7 @@ export function releaseResource(
 ): void {
   const { lockspace, hold, state } = resource;
   assert(resource.holders.length === 0, 'a lease is released when no client holds it');
-  assert(state === 'held' || state === 'orphan', 'a lease is released once, after its grant');
-  assert(!resource.converting, 'a release comes after the answer to a conversion');
+  assert(state !== 'adding' && state !== 'removing', 'a lease is released once, after its grant');
   if (hold === null || !mayRelease(lockspace)) {
     // In a lockspace that is being lost no lease is written: the end of the host id frees them.
     removeResource(front, resource);
@@ -71,7 +67,9 @@ export function releaseResource(
     options.done(0);
     return;
   }
+  assert(!resource.converting, 'a release comes after the answer to a conversion');
   resource.state = 'removing';
+  recordReleaseBegun(front, resource);
   const lvb = resource.lvbDirty ? resource.lvb : null;
   const command = { op: 'release', hold: hold.number, lvb, rename: options.rename } as const;
   const released = (result: LeaseCommandResult): void => {
@@ -87,7 +85,7 @@ export function releaseResource(
  * count as users they count in a lost lockspace too: if they were released there, the watchdog
  * would not reset a machine on which an LV is still active.
  */
-function outlives(resource: Resource): boolean {
+export function outlives(resource: Resource): boolean {
   const { lockspace } = resource;
   if (!isPersistent(resource)) return false;
   return !isDead(lockspace) || (lockspace.usedByOrphans && !isRemoved(lockspace));
@@ -102,6 +100,10 @@ export function releaseDead(front: Front, client: Client): void {
   for (const token of [...client.tokens]) {
     const { resource } = token;
     const { lockspace } = resource;
+    if (resource.state === 'recovering' && mayRelease(lockspace)) {
+      dropToken(token); // what becomes of it, the disk decides
+      continue;
+    }
     const last = resource.holders.length === 1;
     if (last && outlives(resource)) {
       dropToken(token);

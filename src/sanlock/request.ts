@@ -18,13 +18,22 @@ import {
   smHeader,
 } from '../wire/sanlock/socket.ts';
 import { MAX_DISKS } from '../wire/sanlock/strings.ts';
-import type { Client } from './state.ts';
+import type { Client, Resource } from './state.ts';
+import type { Survivor } from './survivors.ts';
 
 /** One request as it came: the header and exactly the body its command has. */
 export interface Request {
   readonly client: Client;
   readonly header: SmHeader;
   readonly body: Uint8Array;
+}
+
+/** One that is served later: when it is known what became of a lockspace, or of a lease. */
+export interface HeldRequest {
+  readonly request: Request;
+  readonly cause: Survivor | Resource;
+  /** Not longer than that. */
+  readonly untilMs: number;
 }
 
 export const MAX_ACQUIRE = 8;

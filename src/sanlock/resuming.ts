@@ -4,31 +4,58 @@ import type { FromLeaseProcess } from '../lease-process/messages.ts';
 import { REM_FLAGS } from '../wire/sanlock/socket.ts';
 import { log, toLease } from './effects.ts';
 import type { Front } from './front.ts';
-import {
-  recordProcessEnd,
-  recordRenewal,
-  recordResumption,
-  recordSurvivorReleased,
-} from './holder-journal.ts';
+import { handOver } from './handing-over.ts';
+import { recordResumption, recordSurvivorReleased } from './holder-journal.ts';
 import { LEASE_HOLDER } from './holder-lines.ts';
-import { joinRequest } from './join-request.ts';
+import { rewrite } from './journal-writer.ts';
 import { keptFields } from './kept-leases.ts';
+import type { Joined } from './lockspace-events.ts';
+import { takeJoin, takeRenewal } from './renewals.ts';
 import { resultNumber } from './result-number.ts';
+import { resumeMembership, startProcess } from './resuming-process.ts';
 import type { Reply } from './state.ts';
 import {
+  isUndecided,
   processOf,
   type SurvivorEffect,
   type SurvivorEvent,
   stepSurvivor,
 } from './survivor-step.ts';
-import { resourcesText, type Survivor, userPids } from './survivors.ts';
+import {
+  hasPersistent,
+  isAlive,
+  isKeptInVain,
+  pidsText,
+  resourcesText,
+  type Survivor,
+  userPids,
+} from './survivors.ts';
 import { isExpired } from './survivors-stop.ts';
+import {
+  checkWatchdog,
+  closeWatchdog,
+  resumeWatchdog,
+  type WatchdogEvent,
+  type WatchdogVerdict,
+  watchdogEvent,
+} from './watchdog.ts';
 
 /** At start, once a second, and when a process of the earlier daemon has ended. */
 export function resumeSurvivors(front: Front): void {
   for (const survivor of [...front.survivors]) {
-    if (survivor.leases.size > 0) advance(front, survivor, { kind: 'tick' });
+    const { lockspace } = survivor;
+    if (lockspace !== null) obey(front, survivor, checkWatchdog(front, lockspace));
+    advance(front, survivor, { kind: isKeptInVain(survivor) ? 'releaseAsked' : 'tick' });
   }
+}
+
+/** @returns false: the lockspace is none of an earlier daemon */
+export function resumedWatchdogSent(front: Front, id: number, event: WatchdogEvent): boolean {
+  const survivor = front.survivors.find((candidate) => candidate.id === id);
+  if (survivor === undefined) return false;
+  const { lockspace } = survivor;
+  if (lockspace !== null) obey(front, survivor, watchdogEvent(front, lockspace, event));
+  return true;
 }
 
 /** A message of a lease process that serves no lockspace of this daemon. */
@@ -37,16 +64,20 @@ export function resumedSent(front: Front, lease: number, message: FromLeaseProce
   if (survivor === null) return; // the process was given up meanwhile
   switch (message.kind) {
     case 'joined':
-    case 'joinFailed':
     case 'renewed':
+      advance(front, survivor, { kind: message.kind, message } as SurvivorEvent);
+      return;
+    case 'joinFailed':
     case 'renewalFailed':
       advance(front, survivor, message);
       return;
     case 'left':
       advance(front, survivor, { kind: 'left' });
       return;
-    case 'hosts': // nothing is granted: the state of other hosts does not matter
-    case 'lagged':
+    case 'hosts': // each is reported once: when it is handed over they must be known
+      for (const host of message.changed) survivor.lockspace?.hosts.set(host.hostId, host);
+      return;
+    case 'lagged': // it grants nothing
     case 'leaveUnsure':
     case 'ran': // it was given no command
     case 'finished':
@@ -93,23 +124,35 @@ function survivorOf(front: Front, lease: number): Survivor | null {
   return front.survivors.find(({ phase }) => processOf(phase) === lease) ?? null;
 }
 
+function obey(front: Front, survivor: Survivor, verdict: WatchdogVerdict): void {
+  if (verdict === 'armed' || verdict === 'watchdogFailed') {
+    advance(front, survivor, { kind: verdict });
+  }
+}
+
 function advance(front: Front, survivor: Survivor, event: SurvivorEvent): void {
   const { phase, holders } = survivor;
-  const hasPredecessor = processOf(phase) === null && holders.has(LEASE_HOLDER);
-  const at = { nowMs: front.nowMs, isExpired: isExpired(front, survivor), hasPredecessor };
-  const step = stepSurvivor(phase, event, at);
+  const step = stepSurvivor(phase, event, {
+    nowMs: front.nowMs,
+    isExpired: isExpired(front, survivor),
+    hasPredecessor: processOf(phase) === null && holders.has(LEASE_HOLDER),
+    isWhole: survivor.inherited.isWhole,
+  });
   survivor.phase = step.phase; // first: an effect that is answered at once finds it
   for (const effect of step.effects) apply(front, survivor, effect);
 }
 
 function apply(front: Front, survivor: Survivor, effect: SurvivorEffect): void {
-  const { name: lockspace, hostId } = survivor.space;
+  const { lockspace: space } = survivor;
   switch (effect.kind) {
     case 'startProcess':
-      startProcess(front, survivor);
+      startProcess(front, survivor, (lease) => {
+        const isRecorded = recordResumption(front, survivor, lease);
+        advance(front, survivor, { kind: 'started', lease, isRecorded });
+      });
       return;
     case 'join':
-      join(front, survivor, effect.lease);
+      resumeMembership(front, survivor, effect.lease);
       return;
     case 'leave':
       toLease(front, effect.lease, { kind: 'leave', release: true });
@@ -117,20 +160,54 @@ function apply(front: Front, survivor: Survivor, effect: SurvivorEffect): void {
     case 'endProcess':
       front.endLease(effect.lease);
       return;
-    case 'claim':
-      claim(front, survivor, effect);
+    case 'takeJoin':
+      resumed(front, survivor, effect.message);
+      return;
+    case 'takeRenewal':
+      if (space !== null) takeRenewal(front, space, effect.message);
+      copyClaim(survivor);
+      return;
+    case 'armWatchdog':
+      assert(space !== null, 'wdmd is asked for a membership that is renewed');
+      obey(front, survivor, resumeWatchdog(front, space, survivor.oldExpireS));
+      return;
+    case 'closeWatchdog':
+      if (space !== null) closeWatchdog(front, space);
+      return;
+    case 'handOver':
+      handOver(front, survivor);
+      forgetLeaseEnds(front);
       return;
     case 'recordEnd':
-      survivor.holders.delete(LEASE_HOLDER);
-      recordProcessEnd(front, survivor);
+      processEnded(front, survivor);
       return;
     case 'released':
       released(front, survivor);
       return;
+    case 'logResumed':
+    case 'logNotResumed':
+    case 'logRenewalFailed':
+      logProgress(front, survivor, effect);
+      return;
+    case 'over':
+      over(front, survivor, effect.reason);
+      return;
+    default:
+      unreachable(effect);
+  }
+}
+
+function logProgress(
+  front: Front,
+  { space, phase }: Survivor,
+  effect: Extract<SurvivorEffect, { kind: `log${string}` }>,
+): void {
+  const { name: lockspace, hostId } = space;
+  switch (effect.kind) {
     case 'logResumed': {
-      const { resources, advice } = keptFields(survivor);
-      const fields = { lockspace, hostId, generation: effect.generation, resources, advice };
-      log(front, 'warn', 'membership.resumed', fields);
+      const { generation } = effect;
+      const level = phase.kind === 'keeping' ? 'warn' : 'info';
+      log(front, level, 'membership.resumed', { lockspace, hostId, generation });
       return;
     }
     case 'logNotResumed': {
@@ -144,51 +221,60 @@ function apply(front: Front, survivor: Survivor, effect: SurvivorEffect): void {
       log(front, 'warn', 'renewal.failed', fields);
       return;
     }
-    case 'logUnprotected':
-      log(front, 'error', 'leases.unprotected', {
-        ...keptFields(survivor),
-        reason: effect.reason,
-      });
-      return;
     default:
       unreachable(effect);
   }
 }
 
-function startProcess(front: Front, survivor: Survivor): void {
-  const mayWrite = survivor.holders.has(LEASE_HOLDER);
-  assert(!mayWrite, 'a process starts when its predecessor cannot write any more');
-  const lease = front.startLease(survivor.space.name, () => {
-    const isRecorded = recordResumption(front, survivor, lease);
-    advance(front, survivor, { kind: 'started', lease, isRecorded });
-  });
+function resumed(front: Front, survivor: Survivor, message: Joined): void {
+  const { lockspace } = survivor;
+  assert(lockspace !== null, 'a process was started for it');
+  const isSame = message.generation === BigInt(survivor.generation);
+  assert(isSame, 'a membership is resumed with its generation');
+  takeJoin(front, lockspace, message);
+  copyClaim(survivor);
 }
 
-function join(front: Front, survivor: Survivor, lease: number): void {
-  const { space, lastSuccessS: timestampS, claimedBootMs, generation } = survivor;
-  // It grants nothing, and writes no more than the host lease: its end is not waited for.
-  const resume = {
-    generation: BigInt(generation),
-    timestampS,
-    claimedBootMs,
-    refusedUntilMs: null,
-  };
-  const request = joinRequest(front.settings, space, space.hostName);
-  toLease(front, lease, { kind: 'join', ...request, resume });
+/** The journal is written anew by the survivor. */
+function copyClaim(survivor: Survivor): void {
+  if (survivor.lockspace === null) return;
+  survivor.lastSuccessS = survivor.lockspace.lastSuccessS;
+  survivor.claimedBootMs = survivor.lockspace.claimedBootMs;
 }
 
-function claim(
-  front: Front,
-  survivor: Survivor,
-  effect: Extract<SurvivorEffect, { kind: 'claim' }>,
-): void {
-  const { timestampS, claimedBootMs } = effect.claim;
-  // A join may find an older record than the last one known: a refused write that landed late.
-  const isNewer = timestampS >= survivor.lastSuccessS;
-  assert(isNewer || !effect.recorded, 'renewals carry growing timestamps');
-  survivor.lastSuccessS = timestampS;
-  survivor.claimedBootMs = claimedBootMs;
-  if (effect.recorded) recordRenewal(front, survivor);
+/** It stays in the journal: a later daemon has to know whose end record to ask for. */
+function processEnded(front: Front, survivor: Survivor): void {
+  const ended = survivor.holders.get(LEASE_HOLDER);
+  if (ended === undefined) return;
+  survivor.holders.delete(LEASE_HOLDER);
+  survivor.lastProcess = ended.facts;
+  survivor.processEndedMs = front.nowMs;
+  forgetEmpty(front);
+}
+
+/** Those of which nothing is left. */
+export function forgetEmpty(front: Front): void {
+  const before = front.survivors.length;
+  front.survivors = front.survivors.filter(isAlive);
+  if (front.survivors.length === before) return;
+  rewrite(front);
+  forgetLeaseEnds(front);
+}
+
+/** Nothing is resumed any more, so nobody will ask how an earlier lease process ended. */
+function forgetLeaseEnds(front: Front): void {
+  if (front.survivors.some(({ phase }) => isUndecided(phase))) return;
+  front.effects.push({ kind: 'forgetLeaseEnds' });
+}
+
+function over(front: Front, survivor: Survivor, reason: string): void {
+  const { name: lockspace, hostId } = survivor.space;
+  const fields = { lockspace, hostId, reason, pids: pidsText(survivor) };
+  log(front, 'error', 'membership.lost', fields);
+  if (hasPersistent(survivor)) {
+    log(front, 'error', 'leases.unprotected', { ...keptFields(survivor), reason });
+  }
+  forgetEmpty(front);
 }
 
 function released(front: Front, survivor: Survivor): void {

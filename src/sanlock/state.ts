@@ -11,13 +11,19 @@ import { type LockspacePhase, WAITING } from './lockspace-phase.ts';
 import type { UserProcess } from './user-process.ts';
 import type { WatchdogLink } from './watchdog-link.ts';
 
-/** A connection, and the process behind it once registered (spec 20 §5). */
+/**
+ * A connection, and the process behind it once registered (spec 20 §5); or a process alone, that
+ * was registered with an earlier daemon.
+ */
 export interface Client {
+  /** Below 0: it has none with this daemon. */
   readonly connection: number;
   readonly slot: number;
   readonly fd: number;
   /** null: the kernel shows us none, as for one of another pid namespace. */
   readonly process: UserProcess | null;
+  /** Of the user who connected; null: not known. */
+  readonly uid: number | null;
   /** -1 until registered, and again after death. */
   pid: number;
   registered: boolean;
@@ -43,8 +49,14 @@ export interface Client {
 /** One client's claim on a resource. */
 export interface Token {
   readonly id: number;
-  readonly client: Client;
+  /** Changes when another connection of the same process takes over what it inherited. */
+  client: Client;
   readonly resource: Resource;
+  /**
+   * From an earlier daemon, and no connection has named it yet: it is of the process, and goes to
+   * whichever connection of it asks for it first.
+   */
+  inherited: boolean;
   /** The journal of holders has it. */
   isRecorded: boolean;
 }
@@ -56,7 +68,11 @@ export interface Resource {
   readonly name: ByteString;
   readonly path: ByteString;
   readonly offset: number;
-  state: 'adding' | 'held' | 'removing' | 'orphan';
+  /**
+   * recovering: it was inherited, and is compared with the disk. notHeld: the disk does not show
+   * it, and its holders are being stopped.
+   */
+  state: 'adding' | 'held' | 'removing' | 'orphan' | 'recovering' | 'notHeld';
   shared: boolean;
   /** A conversion is on its way to the disk: no other client joins the hold meanwhile. */
   converting: boolean;
@@ -74,8 +90,6 @@ export interface Resource {
   /** The journal of holders has it as granted. */
   isRecorded: boolean;
   readonly holders: Token[];
-  /** Whose release is under way; null: nobody's. In the journal it still holds the lease. */
-  releasedBy: Client | null;
   lastPid: number;
 }
 
@@ -85,6 +99,24 @@ export interface RenewalEntry {
   readonly writeMs: number;
   nextTimeouts: number;
   nextErrors: number;
+}
+
+/** What the journal says of a lease that a lockspace which was handed over may have. */
+export type KnownLease = Extract<LeaseCommand, { readonly op: 'recover' }>['known'];
+
+/** The leases of a lockspace that was handed over, until the disk has been asked about each. */
+export interface Recovery {
+  /** Those without an answer, and what the journal says of them. */
+  readonly known: Map<Resource, KnownLease>;
+  /** Not asked yet. */
+  readonly queue: Resource[];
+  /** The disk did not answer: to be asked again. */
+  readonly again: Resource[];
+  underWay: number;
+  readonly beganMs: number;
+  /** Ticks in a row at which some had to be asked again. */
+  delays: number;
+  held: number;
 }
 
 export interface Lockspace {
@@ -133,6 +165,8 @@ export interface Lockspace {
   readonly examining: Map<Resource, { readonly onlyNew: boolean }>;
   /** A command on the resource index runs: one at a time. */
   indexBusy: boolean;
+  /** null: every lease in it is known. */
+  recovery: Recovery | null;
   /** null: wdmd is not asked, or was released. */
   watchdog: WatchdogLink | null;
   addWaiter: Reply | null;
@@ -180,6 +214,7 @@ export function newClient(of: {
   slot: number;
   fd: number;
   process: UserProcess | null;
+  uid?: number | null;
 }): Client {
   return {
     pid: -1,
@@ -197,6 +232,7 @@ export function newClient(of: {
     suspended: false,
     dead: false,
     tokens: [],
+    uid: null,
     recorded: new Set(),
     ...of,
   };
@@ -236,7 +272,6 @@ export function newResource(
     followed: null,
     isRecorded: false,
     holders: [],
-    releasedBy: null,
     lastPid: of.lastPid,
   };
 }
@@ -274,6 +309,7 @@ export function newLockspace(
     signalledAgain: new Set(),
     examining: new Map(),
     indexBusy: false,
+    recovery: null,
     watchdog: null,
     addWaiter: null,
     removeWaiters: new Map(),

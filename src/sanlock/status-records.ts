@@ -158,7 +158,7 @@ export function lockspaceRecord(space: Lockspace): Uint8Array {
 }
 
 export function resourceRecords(front: Front): Uint8Array[] {
-  const held = front.resources.filter(({ state }) => state === 'held' || state === 'adding');
+  const held = front.resources.filter(({ state }) => state !== 'removing' && state !== 'orphan');
   const removing = front.resources.filter(({ state }) => state === 'removing');
   const orphans = front.resources.filter(({ state }) => state === 'orphan');
   return [
@@ -175,11 +175,20 @@ export function resourceRecords(front: Front): Uint8Array[] {
   ];
 }
 
+const RESOURCE_LISTS: Readonly<Record<Resource['state'], string>> = {
+  held: 'held',
+  adding: 'add',
+  recovering: 'add',
+  removing: 'rem',
+  notHeld: 'rem',
+  orphan: 'orphan',
+};
+
 function resourceRecord(
   resource: Resource,
   of: { readonly pid: number; readonly tokenId: number },
 ): Uint8Array {
-  const list = { held: 'held', adding: 'add', removing: 'rem', orphan: 'orphan' }[resource.state];
+  const list = RESOURCE_LISTS[resource.state];
   const lver = resource.hold?.lver ?? 0n;
   const signals = resource.restricted & (RESTRICT_FLAGS.SIGKILL | RESTRICT_FLAGS.SIGTERM);
   const restricted = resource.shared ? 0 : signals; // a shared hold may have several holders

@@ -12,18 +12,31 @@ import {
 
 const LEASE = 7;
 const NEXT_LEASE = 8;
-const NOW: Moment = { nowMs: 100_000, isExpired: false, hasPredecessor: false };
+const NOW: Moment = {
+  nowMs: 100_000,
+  isExpired: false,
+  hasPredecessor: false,
+  isWhole: true,
+};
 const LATE: Moment = { ...NOW, isExpired: true };
 const EARLY: Moment = { ...NOW, nowMs: 99_500 };
 const BESIDE: Moment = { ...NOW, hasPredecessor: true };
+const SIZES = { sectorSize: 512, areaBytes: 2 ** 20, maxHosts: 2000 };
+const DAMAGED: Moment = { ...NOW, isWhole: false };
 const CLAIM = { timestampS: 90, claimedBootMs: 90_000 };
+const JOINED = { kind: 'joined', generation: 3n, ...CLAIM, ...SIZES } as const;
+const RENEWED = { kind: 'renewed', ...CLAIM, readMs: 1, writeMs: 1 } as const;
 
 const PHASES = {
   waiting: { kind: 'waiting', notBeforeMs: 100_000 },
   starting: { kind: 'starting', notBeforeMs: 100_000 },
   resuming: { kind: 'resuming', lease: LEASE, notBeforeMs: 100_000 },
   renewing: { kind: 'renewing', lease: LEASE, notBeforeMs: 100_000 },
+  'arming, asked': { kind: 'arming', lease: LEASE, notBeforeMs: 100_000, askAtMs: null },
+  'arming, to be asked': { kind: 'arming', lease: LEASE, notBeforeMs: 100_000, askAtMs: 100_000 },
+  keeping: { kind: 'keeping', lease: LEASE, notBeforeMs: 100_000 },
   stopping: { kind: 'stopping', lease: LEASE, notBeforeMs: 100_000 },
+  'handed over': { kind: 'handedOver' },
   leaving: { kind: 'leaving', lease: LEASE },
   'leaving, no process': { kind: 'leaving', lease: null },
   over: { kind: 'over', lease: LEASE },
@@ -38,15 +51,19 @@ const EVENTS: Readonly<Record<string, readonly [SurvivorEvent, Moment]>> = {
   'tick, expired': [{ kind: 'tick' }, LATE],
   started: [{ kind: 'started', lease: NEXT_LEASE, isRecorded: true }, NOW],
   'started, not recorded': [{ kind: 'started', lease: NEXT_LEASE, isRecorded: false }, NOW],
-  joined: [{ kind: 'joined', generation: 3n, ...CLAIM }, NOW],
+  joined: [{ kind: 'joined', message: JOINED }, NOW],
+  'joined, of a damaged journal': [{ kind: 'joined', message: JOINED }, DAMAGED],
   'join unanswered': [{ kind: 'joinFailed', error: error('AIO_TIMEOUT') }, NOW],
   'join refused': [{ kind: 'joinFailed', error: error('HOSTID_BUSY') }, NOW],
-  renewed: [{ kind: 'renewed', ...CLAIM }, NOW],
+  renewed: [{ kind: 'renewed', message: RENEWED }, NOW],
   'renewal failed': [
     { kind: 'renewalFailed', error: error('AIO_TIMEOUT'), overwritten: false },
     NOW,
   ],
   overwritten: [{ kind: 'renewalFailed', error: error('RENEW_DIFF'), overwritten: true }, NOW],
+  armed: [{ kind: 'armed' }, NOW],
+  'armed, expired': [{ kind: 'armed' }, LATE],
+  'no wdmd': [{ kind: 'watchdogFailed' }, NOW],
   left: [{ kind: 'left' }, NOW],
   ended: [{ kind: 'processEnded' }, NOW],
   'ended, expired': [{ kind: 'processEnded' }, LATE],
@@ -58,67 +75,113 @@ const EVENTS: Readonly<Record<string, readonly [SurvivorEvent, Moment]>> = {
 const TABLE: Readonly<Record<keyof typeof PHASES, Readonly<Record<string, string>>>> = {
   waiting: {
     tick: 'starting: startProcess',
-    'tick, expired': 'over: logUnprotected',
+    'tick, expired': 'over: over',
     started: 'waiting: endProcess 8',
     'started, not recorded': 'waiting: endProcess 8',
     'renewal failed': 'waiting: logRenewalFailed',
     overwritten: 'waiting: logRenewalFailed',
     ended: 'starting: recordEnd, startProcess',
-    'ended, expired': 'over: recordEnd, logUnprotected',
-    release: 'released: released',
-    'release, beside a predecessor': 'leaving:',
+    'ended, expired': 'over: recordEnd, over',
   },
   starting: {
-    'tick, expired': 'over: logUnprotected',
+    'tick, expired': 'over: over',
     started: 'resuming 8: join 8',
     'started, not recorded': 'stopping 8: endProcess 8',
     'renewal failed': 'starting: logRenewalFailed',
     overwritten: 'starting: logRenewalFailed',
     ended: 'starting: recordEnd',
-    'ended, expired': 'over: recordEnd, logUnprotected',
-    release: 'leaving:',
-    'release, beside a predecessor': 'leaving:',
+    'ended, expired': 'over: recordEnd, over',
   },
   resuming: {
-    'tick, expired': 'over 7: endProcess 7, logUnprotected',
+    'tick, expired': 'over 7: endProcess 7, over',
     started: 'resuming 7: endProcess 8',
     'started, not recorded': 'resuming 7: endProcess 8',
-    joined: 'renewing 7: claim, logResumed',
+    joined: 'renewing 7: takeJoin, logResumed',
+    'joined, of a damaged journal': 'keeping 7: takeJoin, logResumed',
     'join unanswered': 'stopping 7: logNotResumed, endProcess 7',
-    'join refused': 'over 7: endProcess 7, logUnprotected',
+    'join refused': 'over 7: endProcess 7, over',
     'renewal failed': 'resuming 7: logRenewalFailed',
     overwritten: 'resuming 7: logRenewalFailed',
     left: 'stopping 7: endProcess 7',
     ended: 'starting: recordEnd, startProcess',
-    'ended, expired': 'over: recordEnd, logUnprotected',
-    release: 'leaving 7: leave 7',
-    'release, beside a predecessor': 'leaving 7: leave 7',
+    'ended, expired': 'over: recordEnd, over',
   },
   renewing: {
-    'tick, expired': 'over 7: endProcess 7, logUnprotected',
+    'tick, expired': 'over 7: endProcess 7, over',
     started: 'renewing 7: endProcess 8',
     'started, not recorded': 'renewing 7: endProcess 8',
     'join unanswered': 'stopping 7: endProcess 7',
     'join refused': 'stopping 7: endProcess 7',
-    renewed: 'renewing 7: claim and record',
+    renewed: 'arming 7: takeRenewal, armWatchdog',
     'renewal failed': 'renewing 7: logRenewalFailed',
-    overwritten: 'over 7: logRenewalFailed, endProcess 7, logUnprotected',
+    overwritten: 'over 7: logRenewalFailed, endProcess 7, over',
     left: 'stopping 7: endProcess 7',
     ended: 'starting: recordEnd, startProcess',
-    'ended, expired': 'over: recordEnd, logUnprotected',
+    'ended, expired': 'over: recordEnd, over',
+  },
+  'arming, asked': {
+    'tick, expired': 'over 7: closeWatchdog, endProcess 7, over',
+    started: 'arming 7: endProcess 8',
+    'started, not recorded': 'arming 7: endProcess 8',
+    'join unanswered': 'stopping 7: closeWatchdog, endProcess 7',
+    'join refused': 'stopping 7: closeWatchdog, endProcess 7',
+    renewed: 'arming 7: takeRenewal',
+    'renewal failed': 'arming 7: logRenewalFailed',
+    overwritten: 'over 7: logRenewalFailed, closeWatchdog, endProcess 7, over',
+    armed: 'handedOver: handOver',
+    'armed, expired': 'over 7: closeWatchdog, endProcess 7, over',
+    'no wdmd': 'arming 7: closeWatchdog',
+    left: 'stopping 7: closeWatchdog, endProcess 7',
+    ended: 'starting: closeWatchdog, recordEnd, startProcess',
+    'ended, expired': 'over: closeWatchdog, recordEnd, over',
+  },
+  'arming, to be asked': {
+    tick: 'arming 7: armWatchdog',
+    'tick, beside a predecessor': 'arming 7: armWatchdog',
+    'tick, expired': 'over 7: closeWatchdog, endProcess 7, over',
+    started: 'arming 7: endProcess 8',
+    'started, not recorded': 'arming 7: endProcess 8',
+    'join unanswered': 'stopping 7: closeWatchdog, endProcess 7',
+    'join refused': 'stopping 7: closeWatchdog, endProcess 7',
+    renewed: 'arming 7: takeRenewal',
+    'renewal failed': 'arming 7: logRenewalFailed',
+    overwritten: 'over 7: logRenewalFailed, closeWatchdog, endProcess 7, over',
+    'no wdmd': 'arming 7: closeWatchdog',
+    left: 'stopping 7: closeWatchdog, endProcess 7',
+    ended: 'starting: closeWatchdog, recordEnd, startProcess',
+    'ended, expired': 'over: closeWatchdog, recordEnd, over',
+  },
+  keeping: {
+    'tick, expired': 'over 7: endProcess 7, over',
+    started: 'keeping 7: endProcess 8',
+    'started, not recorded': 'keeping 7: endProcess 8',
+    'join unanswered': 'stopping 7: endProcess 7',
+    'join refused': 'stopping 7: endProcess 7',
+    renewed: 'keeping 7: takeRenewal',
+    'renewal failed': 'keeping 7: logRenewalFailed',
+    overwritten: 'over 7: logRenewalFailed, endProcess 7, over',
+    left: 'stopping 7: endProcess 7',
+    ended: 'starting: recordEnd, startProcess',
+    'ended, expired': 'over: recordEnd, over',
     release: 'leaving 7: leave 7',
     'release, beside a predecessor': 'leaving 7: leave 7',
   },
   stopping: {
-    'tick, expired': 'over 7: logUnprotected',
+    'tick, expired': 'over 7: over',
     started: 'stopping 7: endProcess 8',
     'started, not recorded': 'stopping 7: endProcess 8',
     'renewal failed': 'stopping 7: logRenewalFailed',
     overwritten: 'stopping 7: logRenewalFailed',
     ended: 'starting: recordEnd, startProcess',
-    'ended, expired': 'over: recordEnd, logUnprotected',
-    release: 'leaving 7:',
-    'release, beside a predecessor': 'leaving 7:',
+    'ended, expired': 'over: recordEnd, over',
+  },
+  'handed over': {
+    started: 'handedOver: endProcess 8',
+    'started, not recorded': 'handedOver: endProcess 8',
+    'renewal failed': 'handedOver: logRenewalFailed',
+    overwritten: 'handedOver: logRenewalFailed',
+    ended: 'handedOver: recordEnd',
+    'ended, expired': 'handedOver: recordEnd',
   },
   leaving: {
     started: 'leaving 8: endProcess 8',
@@ -182,7 +245,6 @@ function phaseText(phase: SurvivorPhase): string {
 }
 
 function effectText(effect: SurvivorEffect): string {
-  if (effect.kind === 'claim') return effect.recorded ? 'claim and record' : 'claim';
   return 'lease' in effect ? `${effect.kind} ${effect.lease}` : effect.kind;
 }
 

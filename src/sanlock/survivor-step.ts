@@ -1,17 +1,21 @@
 import { unreachable } from '../base/assert.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { LeaseError, LeaseErrorCode } from '../lease/lease-error.ts';
+import type { Joined, Renewed } from './lockspace-events.ts';
 
 /**
- * The membership of an earlier daemon that left persistent leases. What uses them (an active LV) is
- * no process, so no end of a process releases them; and a new generation, or silence, would free
- * them on the disk. So a lease process of this daemon renews the host lease of that membership,
- * with its generation, and grants nothing, until an administrator removes the lockspace, which
- * releases the leases (decision 0015).
+ * The membership of an earlier daemon. A lease process of this daemon goes on with it, in the same
+ * generation, so to other hosts nothing has happened. When its first renewal has landed, and wdmd
+ * has its duty, it is handed over: an ordinary lockspace, with all who hold leases in it (decision
+ * 0017). Before that nothing is granted in it.
  *
- *   waiting → starting → resuming → renewing → leaving → released
- *      ↖ stopping ↙_________↙_________↙   its process failed or ended: another one, while it can
- *                 any → over              8·t have passed, or the disk has another record
+ *   waiting → starting → resuming → renewing → arming → handedOver
+ *      ↖ stopping ↙_________↙_________↙_________↙   its process failed or ended: another one
+ *                 any → over → leaving → released    8·t have passed, or the disk has another
+ *                                                    record; then an administrator decides
+ *
+ * Where the journal is damaged there may be leases that are not in it. Such a membership is only
+ * kept: renewed, and nothing is granted in it (resuming → keeping), until an administrator decides.
  *
  * `lease` is a process of this daemon that has not ended for good; null: there is none.
  */
@@ -21,35 +25,49 @@ export type SurvivorPhase =
   | { readonly kind: 'starting'; readonly notBeforeMs: number }
   /** Its process compares the record on the disk with what the journal says. */
   | { readonly kind: 'resuming'; readonly lease: number; readonly notBeforeMs: number }
+  /** The record is its own. Its first renewal is awaited. */
   | { readonly kind: 'renewing'; readonly lease: number; readonly notBeforeMs: number }
+  | ArmingPhase
+  /** It is renewed, and never handed over. */
+  | { readonly kind: 'keeping'; readonly lease: number; readonly notBeforeMs: number }
   /** Its process is killed and has not ended yet. */
   | { readonly kind: 'stopping'; readonly lease: number; readonly notBeforeMs: number }
-  /** An administrator released the leases: done when no process can write any more. */
-  | { readonly kind: 'leaving'; readonly lease: number | null }
+  /** It is a lockspace of this daemon like any other. */
+  | { readonly kind: 'handedOver' }
   /** Nothing renews it any more. Only an administrator can do something about it. */
   | { readonly kind: 'over'; readonly lease: number | null }
+  /** An administrator released its leases: done when no process can write any more. */
+  | { readonly kind: 'leaving'; readonly lease: number | null }
   | { readonly kind: 'released' };
+
+/** It is renewed. wdmd is asked for its duty, again and again until it has it. */
+interface ArmingPhase {
+  readonly kind: 'arming';
+  readonly lease: number;
+  readonly notBeforeMs: number;
+  /** When wdmd is asked next; null: it is being asked. */
+  readonly askAtMs: number | null;
+}
 
 export type SurvivorEvent =
   /** Once a second, and when a process of the earlier daemon has ended. */
   | { readonly kind: 'tick' }
   /** A process was started; a resumption that cannot be recorded in the journal is not begun. */
   | { readonly kind: 'started'; readonly lease: number; readonly isRecorded: boolean }
-  | ({ readonly kind: 'joined'; readonly generation: bigint } & Claim)
+  | { readonly kind: 'joined'; readonly message: Joined }
   | { readonly kind: 'joinFailed'; readonly error: LeaseError }
-  | ({ readonly kind: 'renewed' } & Claim)
+  | { readonly kind: 'renewed'; readonly message: Renewed }
   | { readonly kind: 'renewalFailed'; readonly error: LeaseError; readonly overwritten: boolean }
+  /** wdmd knows the expiry, or there is no watchdog. */
+  | { readonly kind: 'armed' }
+  /** wdmd cannot be reached, or does not do what it was asked for. */
+  | { readonly kind: 'watchdogFailed' }
   /** Its process has left the lockspace. */
   | { readonly kind: 'left' }
   /** Its process is gone for good, with all it sent to the disk. */
   | { readonly kind: 'processEnded' }
   /** By an administrator, or by the process that held the leases. */
   | { readonly kind: 'releaseAsked' };
-
-export interface Claim {
-  readonly timestampS: number;
-  readonly claimedBootMs: number;
-}
 
 export type SurvivorEffect =
   /** Answered by `started`. */
@@ -58,15 +76,21 @@ export type SurvivorEffect =
   | { readonly kind: 'leave'; readonly lease: number }
   /** Answered by `processEnded`. */
   | { readonly kind: 'endProcess'; readonly lease: number }
-  /** From now on the claim counts from there; `recorded`: the journal says so too. */
-  | { readonly kind: 'claim'; readonly claim: Claim; readonly recorded: boolean }
+  /** From now on the claim counts from there. */
+  | { readonly kind: 'takeJoin'; readonly message: Joined }
+  | { readonly kind: 'takeRenewal'; readonly message: Renewed }
+  /** Answered by `armed` or `watchdogFailed`, perhaps at once. */
+  | { readonly kind: 'armWatchdog' }
+  /** The connection to wdmd is closed; what it was told stays. */
+  | { readonly kind: 'closeWatchdog' }
+  | { readonly kind: 'handOver' }
   | { readonly kind: 'recordEnd' }
   /** No process of either daemon can write: the leases are released. */
   | { readonly kind: 'released' }
   | { readonly kind: 'logResumed'; readonly generation: bigint }
   | { readonly kind: 'logNotResumed'; readonly error: LeaseError }
   | { readonly kind: 'logRenewalFailed'; readonly error: LeaseError }
-  | { readonly kind: 'logUnprotected'; readonly reason: string };
+  | { readonly kind: 'over'; readonly reason: string };
 
 /** What holds at the moment of the event. */
 export interface Moment {
@@ -75,6 +99,8 @@ export interface Moment {
   readonly isExpired: boolean;
   /** The lease process of the earlier daemon has not ended: it may still write. */
   readonly hasPredecessor: boolean;
+  /** The journal names all its leases. */
+  readonly isWhole: boolean;
 }
 
 export interface Step {
@@ -82,7 +108,7 @@ export interface Step {
   readonly effects: readonly SurvivorEffect[];
 }
 
-/** From the start of one process to that of the next. */
+/** From the start of one process to that of the next, and from one question to wdmd to the next. */
 const RETRY_MS = SECOND_MS;
 
 /** The disk may answer otherwise the next time; every other answer is final. */
@@ -95,30 +121,37 @@ export function stepSurvivor(phase: SurvivorPhase, event: SurvivorEvent, at: Mom
     case 'started':
       return started(phase, event);
     case 'joined': {
-      // Leaving: `left` follows. Being killed or given up: its answer counts for nothing.
+      // Being killed or given up: its answer counts for nothing.
       if (phase.kind !== 'resuming') return stay(phase);
       const { lease, notBeforeMs } = phase;
-      const claim = { kind: 'claim', claim: claimOf(event), recorded: false } as const;
-      const resumed = { kind: 'logResumed', generation: event.generation } as const;
-      return { phase: { kind: 'renewing', lease, notBeforeMs }, effects: [claim, resumed] };
+      const { message } = event;
+      const kind = at.isWhole ? 'renewing' : 'keeping';
+      const resumed = { kind: 'logResumed', generation: message.generation } as const;
+      const effects = [{ kind: 'takeJoin', message } as const, resumed];
+      return { phase: { kind, lease, notBeforeMs }, effects };
     }
     case 'joinFailed':
       return phase.kind === 'resuming' ? joinFailed(phase, event.error) : stop(phase);
     case 'renewed':
-      // Given up, or being released: an earlier renewal claims nothing any more.
-      if (phase.kind !== 'renewing') return stay(phase);
-      return stay(phase, { kind: 'claim', claim: claimOf(event), recorded: true });
+      return renewed(phase, event.message);
     case 'renewalFailed': {
       const failed = { kind: 'logRenewalFailed', error: event.error } as const;
-      if (!event.overwritten || phase.kind !== 'renewing') return stay(phase, failed);
-      const given = over(phase, 'overwritten');
-      return { phase: given.phase, effects: [failed, ...given.effects] };
+      if (!event.overwritten || !isRenewed(phase)) return stay(phase, failed);
+      return over(phase, 'overwritten', failed);
     }
+    case 'armed':
+      if (phase.kind !== 'arming' || phase.askAtMs !== null) return stay(phase); // given up
+      if (at.isExpired) return over(phase, TOO_LATE);
+      return { phase: { kind: 'handedOver' }, effects: [{ kind: 'handOver' }] };
+    case 'watchdogFailed':
+      if (phase.kind !== 'arming') return stay(phase); // as above
+      return stay({ ...phase, askAtMs: at.nowMs + RETRY_MS }, { kind: 'closeWatchdog' });
     case 'left':
       return stop(phase);
     case 'processEnded': {
-      const step = tick(withoutProcess(phase), at);
-      return { phase: step.phase, effects: [{ kind: 'recordEnd' }, ...step.effects] };
+      const { phase: without, effects } = withoutProcess(phase);
+      const step = tick(without, at);
+      return { phase: step.phase, effects: [...effects, { kind: 'recordEnd' }, ...step.effects] };
     }
     case 'releaseAsked':
       return release(phase, at);
@@ -127,9 +160,34 @@ export function stepSurvivor(phase: SurvivorPhase, event: SurvivorEvent, at: Mom
   }
 }
 
+function isRenewed({ kind }: SurvivorPhase): boolean {
+  return kind === 'renewing' || kind === 'arming' || kind === 'keeping';
+}
+
 /** The process of this daemon that works for it; null: there is none. */
 export function processOf(phase: SurvivorPhase): number | null {
   return 'lease' in phase ? phase.lease : null;
+}
+
+/** It may still be handed over. */
+export function isUndecided({ kind }: SurvivorPhase): boolean {
+  switch (kind) {
+    case 'waiting':
+    case 'starting':
+    case 'resuming':
+    case 'renewing':
+    case 'arming':
+    case 'stopping':
+      return true;
+    case 'keeping':
+    case 'handedOver':
+    case 'over':
+    case 'leaving':
+    case 'released':
+      return false;
+    default:
+      return unreachable(kind);
+  }
 }
 
 function tick(phase: SurvivorPhase, at: Moment): Step {
@@ -145,11 +203,17 @@ function tick(phase: SurvivorPhase, at: Moment): Step {
     case 'starting':
     case 'resuming':
     case 'renewing':
+    case 'keeping':
     case 'stopping':
       return at.isExpired ? over(phase, TOO_LATE) : stay(phase);
+    case 'arming':
+      if (at.isExpired) return over(phase, TOO_LATE);
+      if (phase.askAtMs === null || at.nowMs < phase.askAtMs) return stay(phase);
+      return stay({ ...phase, askAtMs: null }, { kind: 'armWatchdog' });
     case 'leaving':
       if (phase.lease !== null || at.hasPredecessor) return stay(phase);
       return { phase: { kind: 'released' }, effects: [{ kind: 'released' }] };
+    case 'handedOver':
     case 'over': // an administrator releases the leases, or the machine is rebooted
     case 'released':
       return stay(phase);
@@ -159,6 +223,31 @@ function tick(phase: SurvivorPhase, at: Moment): Step {
 }
 
 const TOO_LATE = 'its time has run out';
+
+function renewed(phase: SurvivorPhase, message: Renewed): Step {
+  const taken = { kind: 'takeRenewal', message } as const;
+  switch (phase.kind) {
+    case 'renewing': {
+      const { lease, notBeforeMs } = phase;
+      const effects = [taken, { kind: 'armWatchdog' } as const];
+      return { phase: { kind: 'arming', lease, notBeforeMs, askAtMs: null }, effects };
+    }
+    case 'arming':
+    case 'keeping':
+      return stay(phase, taken);
+    case 'waiting': // given up, or killed: an earlier renewal claims nothing any more
+    case 'starting':
+    case 'resuming':
+    case 'stopping':
+    case 'handedOver':
+    case 'over':
+    case 'leaving':
+    case 'released':
+      return stay(phase);
+    default:
+      return unreachable(phase);
+  }
+}
 
 function started(
   phase: SurvivorPhase,
@@ -180,7 +269,10 @@ function started(
     case 'waiting':
     case 'resuming':
     case 'renewing':
+    case 'arming':
+    case 'keeping':
     case 'stopping':
+    case 'handedOver':
     case 'released': // none was wanted
       return stay(phase, { kind: 'endProcess', lease });
     default:
@@ -200,12 +292,12 @@ function joinFailed(phase: SurvivorPhase, error: LeaseError): Step {
 function stop(phase: SurvivorPhase): Step {
   switch (phase.kind) {
     case 'resuming':
-    case 'renewing': {
+    case 'renewing':
+    case 'arming':
+    case 'keeping': {
       const { lease, notBeforeMs } = phase;
-      return {
-        phase: { kind: 'stopping', lease, notBeforeMs },
-        effects: [{ kind: 'endProcess', lease }],
-      };
+      const effects = [...closing(phase), { kind: 'endProcess', lease } as const];
+      return { phase: { kind: 'stopping', lease, notBeforeMs }, effects };
     }
     case 'leaving':
       return phase.lease === null
@@ -215,6 +307,7 @@ function stop(phase: SurvivorPhase): Step {
     case 'over':
     case 'waiting': // there is none
     case 'starting':
+    case 'handedOver': // it is another machine's
     case 'released':
       return stay(phase);
     default:
@@ -222,27 +315,33 @@ function stop(phase: SurvivorPhase): Step {
   }
 }
 
-function over(phase: SurvivorPhase, reason: string): Step {
+function over(phase: SurvivorPhase, reason: string, ...first: readonly SurvivorEffect[]): Step {
   const lease = processOf(phase);
   const isKilled = lease === null || phase.kind === 'stopping';
-  const effects: SurvivorEffect[] = isKilled ? [] : [{ kind: 'endProcess', lease }];
-  effects.push({ kind: 'logUnprotected', reason });
+  const effects = [...first, ...closing(phase)];
+  if (!isKilled) effects.push({ kind: 'endProcess', lease });
+  effects.push({ kind: 'over', reason });
   return { phase: { kind: 'over', lease }, effects };
 }
 
-function withoutProcess(phase: SurvivorPhase): SurvivorPhase {
+function withoutProcess(phase: SurvivorPhase): Step {
   switch (phase.kind) {
     case 'resuming':
     case 'renewing':
-    case 'stopping':
-      return { kind: 'waiting', notBeforeMs: phase.notBeforeMs };
+    case 'arming':
+    case 'keeping':
+    case 'stopping': {
+      const { notBeforeMs } = phase;
+      return { phase: { kind: 'waiting', notBeforeMs }, effects: closing(phase) };
+    }
     case 'leaving':
     case 'over':
-      return { kind: phase.kind, lease: null };
+      return stay({ kind: phase.kind, lease: null });
     case 'waiting': // it has none
     case 'starting':
+    case 'handedOver':
     case 'released':
-      return phase;
+      return stay(phase);
     default:
       return unreachable(phase);
   }
@@ -251,17 +350,19 @@ function withoutProcess(phase: SurvivorPhase): SurvivorPhase {
 /** Free on the disk at once, where it is renewed; else by time, or by the next join from here. */
 function release(phase: SurvivorPhase, at: Moment): Step {
   switch (phase.kind) {
-    case 'resuming':
-    case 'renewing': {
+    case 'keeping': {
       const { lease } = phase;
       return { phase: { kind: 'leaving', lease }, effects: [{ kind: 'leave', lease }] };
     }
-    case 'starting': // the process that is being started is ended first
-      return stay({ kind: 'leaving', lease: null });
-    case 'waiting':
-    case 'stopping': // a killed process is awaited
     case 'over':
-      return tick({ kind: 'leaving', lease: processOf(phase) }, at);
+      return tick({ kind: 'leaving', lease: phase.lease }, at);
+    case 'waiting': // it may still be handed over; then it is removed as any other
+    case 'starting':
+    case 'resuming':
+    case 'renewing':
+    case 'arming':
+    case 'stopping':
+    case 'handedOver':
     case 'leaving': // asked for already
     case 'released':
       return stay(phase);
@@ -270,8 +371,9 @@ function release(phase: SurvivorPhase, at: Moment): Step {
   }
 }
 
-function claimOf({ timestampS, claimedBootMs }: Claim): Claim {
-  return { timestampS, claimedBootMs };
+/** wdmd is told anew when another process has renewed. */
+function closing({ kind }: SurvivorPhase): SurvivorEffect[] {
+  return kind === 'arming' ? [{ kind: 'closeWatchdog' }] : [];
 }
 
 function stay(phase: SurvivorPhase, ...effects: readonly SurvivorEffect[]): Step {

@@ -1,7 +1,7 @@
 import { ERRNO } from '../base/errno.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
-import { logKeptLeases } from './kept-leases.ts';
+import { isKept, logKeptLeases } from './kept-leases.ts';
 import { clashes, isMeant, type NamedLockspace } from './named-lockspace.ts';
 import { pidsText, type Survivor } from './survivors.ts';
 
@@ -13,7 +13,7 @@ export const ADVICE =
 /** A join that survivors of an earlier daemon forbid for now. @returns 0, or a result number */
 export function refuseJoin(front: Front, asked: NamedLockspace): number {
   const survivor = survivorAt(front, asked);
-  if (survivor !== null && survivor.leases.size > 0) {
+  if (survivor !== null && isKept(survivor)) {
     logKeptLeases(front, survivor);
     return -ERRNO.EBUSY; // until an administrator releases them
   }
@@ -30,8 +30,8 @@ export function refuseJoin(front: Front, asked: NamedLockspace): number {
 /** The survivor whose persistent leases are kept in the very lockspace that is named. */
 export function keptLeasesAt(front: Front, asked: NamedLockspace): Survivor | null {
   const survivor = survivorAt(front, asked);
-  const isKept = survivor !== null && survivor.leases.size > 0;
-  return isKept && isMeant(survivor.space, asked) ? survivor : null;
+  const isMeantHere = survivor !== null && isMeant(survivor.space, asked);
+  return isMeantHere && isKept(survivor) ? survivor : null;
 }
 
 function survivorAt(front: Front, asked: NamedLockspace): Survivor | null {

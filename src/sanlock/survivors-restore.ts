@@ -1,10 +1,19 @@
+import { closed } from './clients.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
-import { LEASE_HOLDER } from './holder-lines.ts';
+import { type HolderFacts, LEASE_HOLDER } from './holder-lines.ts';
 import { readLine } from './journal-reader.ts';
 import { rewrite } from './journal-writer.ts';
 import { lostLockspace } from './lost-lockspace.ts';
-import { isAlive, newHolder, pidsText, resourcesText, type Survivor } from './survivors.ts';
+import {
+  isAlive,
+  isResumable,
+  newHolder,
+  pidsText,
+  resourcesText,
+  type Survivor,
+} from './survivors.ts';
+import { type FoundHolder, inherit, keyOf } from './survivors-inherit.ts';
 import { ADVICE } from './survivors-join.ts';
 import type { UserProcess } from './user-process.ts';
 
@@ -21,31 +30,36 @@ export function restore(
     if (damaged > 0) survivor.inherited.isWhole = false;
     sortUsers(survivor);
   }
-  let searches = 1;
-  const searched = (): void => {
-    searches--;
-    if (searches > 0) return;
-    takeOver(front, [...found.values()], damaged);
+  searchHolders(front, found.values(), (holders) => {
+    takeOver(front, { found: [...found.values()], holders, damaged });
     restored();
-  };
-  for (const survivor of found.values()) {
-    for (const [name, { facts }] of survivor.holders) {
-      searches++;
-      front.findProcess({ pid: facts.pid, identity: facts.started }, (bound) => {
-        if (bound === null) survivor.holders.delete(name);
-        else survivor.holders.set(name, newHolder(facts, bound));
-        searched();
-      });
-    }
+  });
+}
+
+/** Whether the processes of that time still live. */
+function searchHolders(
+  front: Front,
+  survivors: Iterable<Survivor>,
+  searched: (found: Map<string, FoundHolder>) => void,
+): void {
+  const found = new Map<string, FoundHolder>();
+  const wanted = new Map<string, HolderFacts>();
+  for (const { holders } of survivors) {
+    for (const { facts } of holders.values()) wanted.set(keyOf(facts), facts);
   }
-  searched();
+  if (wanted.size === 0) searched(found);
+  for (const [key, facts] of wanted) {
+    front.findProcess({ pid: facts.pid, identity: facts.started }, (process) => {
+      found.set(key, { facts, process, client: null });
+      if (found.size === wanted.size) searched(found);
+    });
+  }
 }
 
 /** Which of its leases are kept without a process, and which of its clients hold none. */
-function sortUsers({ inherited, holders, leases }: Survivor): void {
+function sortUsers({ inherited, holders }: Survivor): void {
   const users = new Map<string, { persistent: boolean }>();
-  for (const [lease, { resource, persistent, holders: names }] of inherited.leases) {
-    if (persistent) leases.set(lease, resource);
+  for (const { persistent, holders: names } of inherited.leases.values()) {
     for (const name of names) {
       const isPersistent = persistent && (users.get(name)?.persistent ?? true);
       users.set(name, { persistent: isPersistent });
@@ -61,34 +75,60 @@ function sortUsers({ inherited, holders, leases }: Survivor): void {
 }
 
 /** All their processes have been searched for. */
-function takeOver(front: Front, found: readonly Survivor[], damaged: number): void {
-  for (const survivor of found) {
+function takeOver(
+  front: Front,
+  of: {
+    readonly found: readonly Survivor[];
+    readonly holders: ReadonlyMap<string, FoundHolder>;
+    readonly damaged: number;
+  },
+): void {
+  for (const one of of.found) {
+    const survivor = inherit(front, one, of.holders);
+    // One that was never joined, or was left, is only closed while its lease process lives.
+    if (!isResumable(survivor)) survivor.phase = { kind: 'over', lease: null };
     const { inherited, holders, space } = survivor;
     if (inherited.isLost && holders.size === 0) {
       const at = { nowMs: front.nowMs, isSettled: false };
-      front.lost.push(lostLockspace(front.newLockspaceId(), space, at));
-    }
-    if (isAlive(survivor)) front.survivors.push({ ...survivor, id: front.newLockspaceId() });
+      front.lost.push(lostLockspace(survivor.id, space, at));
+    } else if (isAlive(survivor)) front.survivors.push(survivor);
   }
+  rememberOnlyClients(front);
   for (const survivor of front.survivors) {
     const fields = { lockspace: survivor.space.name, pids: pidsText(survivor) };
     const resources = resourcesText(survivor);
+    if (fields.pids === '' && resources === '') continue;
     log(front, 'warn', 'holders.survived', { ...fields, resources });
   }
-  if (damaged > 0) {
+  if (of.damaged > 0) {
     front.journalState.holdersUnknown = true;
-    log(front, 'error', 'holders.unknown', { places: damaged, advice: ADVICE });
+    log(front, 'error', 'holders.unknown', { places: of.damaged, advice: ADVICE });
   }
   rewrite(front);
 }
 
+/** Those of a process that had one connection: where it had several, each has its own leases. */
+function rememberOnlyClients(front: Front): void {
+  const clients = [...front.clients.values()];
+  for (const client of clients) {
+    const isOnly = clients.every((one) => one === client || one.pid !== client.pid);
+    if (isOnly) front.onlyInherited.add(client);
+  }
+}
+
 /** A process of that time has ended. */
 export function holderEnded(front: Front, ended: UserProcess): void {
-  const before = front.survivors.length;
-  for (const { holders } of front.survivors) {
-    for (const [name, { client }] of [...holders])
-      if (client.process === ended) holders.delete(name);
+  for (const survivor of front.survivors) {
+    const { holders } = survivor;
+    for (const [name, { facts, client }] of [...holders]) {
+      if (client.process !== ended) continue;
+      holders.delete(name);
+      if (name !== LEASE_HOLDER) continue;
+      survivor.lastProcess = facts;
+      survivor.processEndedMs = front.nowMs;
+    }
   }
-  front.survivors = front.survivors.filter(isAlive);
-  if (front.survivors.length < before) rewrite(front);
+  for (const [connection, { process }] of [...front.clients]) {
+    if (connection < 0 && process === ended) closed(front, connection);
+  }
 }

@@ -3,6 +3,7 @@ import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import { LEASE_HOLDER } from './holder-lines.ts';
 import { stop } from './signals.ts';
+import { isUndecided } from './survivor-step.ts';
 import type { Survivor } from './survivors.ts';
 
 /** Its host lease has expired: after the watchdog's fire time other hosts may take its leases. */
@@ -14,7 +15,8 @@ export function isExpired(front: Front, survivor: Survivor): boolean {
 export function stopExpiredSurvivors(front: Front): void {
   for (const survivor of front.survivors) {
     const isLate = isExpired(front, survivor);
-    if (!isLate && !front.ending) continue; // a forced end kills them as it does all users
+    // A forced end kills them as it does all users: those that are handed over, after that.
+    if (!isLate && (!front.ending || isUndecided(survivor.phase))) continue;
     if (isLate && !survivor.expiryLogged && survivor.holders.size > 0) {
       survivor.expiryLogged = true;
       log(front, 'error', 'holders.expired', { lockspace: survivor.space.name });

@@ -1,13 +1,15 @@
-import type { ByteString } from '../base/bytes.ts';
-import { type HolderFacts, LEASE_HOLDER, type SpaceFacts } from './holder-lines.ts';
+import { SECOND_MS } from '../base/units.ts';
+import { leaseTimes } from '../lease/lease-times.ts';
+import { type HolderFacts, LEASE_HOLDER, NO_GENERATION, type SpaceFacts } from './holder-lines.ts';
 import type { Inherited } from './inherited.ts';
-import { type Client, newClient, type Reply } from './state.ts';
-import type { SurvivorPhase } from './survivor-step.ts';
+import { type Client, type Lockspace, newClient, type Reply } from './state.ts';
+import { isUndecided, type SurvivorPhase } from './survivor-step.ts';
 import type { UserProcess } from './user-process.ts';
 
 /**
- * A lockspace of an earlier daemon, of which something survived: processes that may still use its
- * leases, or persistent leases, whose users are no processes.
+ * A lockspace of an earlier daemon, until its membership is resumed and handed over. Where it
+ * cannot be, something of it may survive: processes that may still use its leases, or persistent
+ * leases, whose users are no processes.
  */
 export interface Survivor {
   readonly id: number;
@@ -15,14 +17,22 @@ export interface Survivor {
   lastSuccessS: number;
   claimedBootMs: number;
   readonly generation: string;
+  /** What the earlier daemon told wdmd last, as far as the journal knows. */
+  oldExpireS: number;
   readonly holders: Map<string, SurvivingHolder>;
   /** Its leases, by the journal. */
   readonly inherited: Inherited;
-  /** The persistent ones, by the number that the earlier daemon gave them: their resources. */
-  readonly leases: Map<number, ByteString>;
   expiryLogged: boolean;
-  /** How far its membership is resumed, for the sake of its persistent leases. */
+  /** How far its membership is resumed. */
   phase: SurvivorPhase;
+  /** What is to be handed over; null: no process has resumed the membership. */
+  lockspace: Lockspace | null;
+  /** The lease process that worked for it last and has ended; null: none has. */
+  lastProcess: HolderFacts | null;
+  /** When its end was seen. */
+  processEndedMs: number;
+  /** Writes that were refused to lease processes before the last one may land until then. */
+  refusedUntilMs: number;
   /** Requests to remove the lockspace, answered when it is removed. */
   readonly waiters: Reply[];
 }
@@ -38,8 +48,18 @@ const MAX_NAMES = 8;
 export function newSurvivor(id: number, space: SpaceFacts, inherited: Inherited): Survivor {
   const { timestampS: lastSuccessS, claimedBootMs, generation } = space;
   const known = { id, space, lastSuccessS, claimedBootMs, generation, inherited };
-  const nothing = { holders: new Map(), leases: new Map(), expiryLogged: false, waiters: [] };
-  return { ...known, ...nothing, phase: { kind: 'waiting', notBeforeMs: 0 } };
+  const oldExpireS = expiryS(space);
+  const processes = { oldExpireS, lastProcess: null, processEndedMs: 0, refusedUntilMs: 0 };
+  const nothing = { holders: new Map(), lockspace: null, expiryLogged: false, waiters: [] };
+  return { ...known, ...processes, ...nothing, phase: { kind: 'waiting', notBeforeMs: 0 } };
+}
+
+/** By CLOCK_MONOTONIC, when the time of a membership is over after that renewal. */
+export function expiryS({
+  timestampS,
+  ioTimeoutS,
+}: Pick<SpaceFacts, 'timestampS' | 'ioTimeoutS'>): number {
+  return timestampS + leaseTimes(ioTimeoutS).renewalFailMs / SECOND_MS;
 }
 
 /** Its process, to be stopped as it had asked the earlier daemon to stop it. */
@@ -50,9 +70,29 @@ export function newHolder(facts: HolderFacts, bound: UserProcess | null): Surviv
   return { facts, client };
 }
 
+/** It was joined, and not left: its membership may be resumed. */
+export function isResumable({ generation }: Survivor): boolean {
+  return generation !== NO_GENERATION;
+}
+
 /** false: nothing of it is left, and the lockspace may be joined anew. */
-export function isAlive({ holders, leases }: Survivor): boolean {
-  return holders.size > 0 || leases.size > 0;
+export function isAlive(survivor: Survivor): boolean {
+  const { holders, inherited, phase } = survivor;
+  const mayBeHandedOver = isResumable(survivor) && inherited.isWhole && isUndecided(phase);
+  return mayBeHandedOver || holders.size > 0 || hasPersistent(survivor);
+}
+
+/** It is kept, and nothing is left for which it was. */
+export function isKeptInVain(survivor: Survivor): boolean {
+  if (survivor.phase.kind !== 'keeping' || hasPersistent(survivor)) return false;
+  for (const holder of survivor.holders.keys()) if (holder !== LEASE_HOLDER) return false;
+  return true;
+}
+
+/** It has leases whose users are no processes. */
+export function hasPersistent({ inherited }: Survivor): boolean {
+  for (const { persistent } of inherited.leases.values()) if (persistent) return true;
+  return false;
 }
 
 /**
@@ -71,7 +111,9 @@ export function pidsText({ holders }: Survivor): string {
 }
 
 /** The resources of its persistent leases, for the log. */
-export function resourcesText({ leases }: Survivor): string {
-  const some = [...leases.values()].slice(0, MAX_NAMES).join(' ');
-  return leases.size <= MAX_NAMES ? some : `${some} and ${leases.size - MAX_NAMES} more`;
+export function resourcesText({ inherited }: Survivor): string {
+  const kept = [...inherited.leases.values()].filter(({ persistent }) => persistent);
+  const some = kept.slice(0, MAX_NAMES).map(({ resource }) => resource);
+  const rest = kept.length - some.length;
+  return rest === 0 ? some.join(' ') : `${some.join(' ')} and ${rest} more`;
 }

@@ -6,6 +6,8 @@ import { grantsPaused } from './lag.ts';
 import { endLongWaits } from './local-queue.ts';
 import { listOf } from './lockspace-phase.ts';
 import { checkWatchdogs, joinLostAgain, tickLockspace } from './lockspaces.ts';
+import { stopNotHeld } from './not-held.ts';
+import { tickRecovery } from './recovering.ts';
 import { resumeSurvivors } from './resuming.ts';
 import { endIdleScratch } from './scratch.ts';
 import type { Lockspace } from './state.ts';
@@ -18,6 +20,7 @@ export function tick(front: Front): void {
   resumeSurvivors(front);
   stopExpiredSurvivors(front);
   endLongWaits(front);
+  stopNotHeld(front);
   for (const space of [...front.lockspaces]) if (listOf(space) === 'live') tickLive(front, space);
   for (const space of front.lockspaces) {
     if (space.phase.kind === 'leaving') tickLockspace(front, space);
@@ -40,5 +43,6 @@ function tickLive(front: Front, space: Lockspace): void {
     log(front, 'warn', 'grants.resumed', { lockspace: space.name });
   }
   examineAgain(front, space);
+  tickRecovery(front, space);
   tickLockspace(front, space);
 }

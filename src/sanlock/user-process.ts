@@ -10,4 +10,12 @@ export interface UserProcess {
   readonly hasEnded: boolean;
   onKnown(known: () => void): void;
   signal(signal: 'SIGTERM' | 'SIGKILL'): void;
+  /** It is not watched any more. Safe to repeat. */
+  close(): void;
+}
+
+/** What a lease process wrote down when its daemon was gone. */
+export interface LeaseEndFacts {
+  /** Until then writes that were refused may land; null: none may. */
+  readonly refusedUntilMs: number | null;
 }

@@ -4,10 +4,29 @@
  * reset, before other hosts may take them. Only `releaseWatchdog` ever ends an expiry.
  */
 export interface WatchdogLink {
+  readonly purpose: WatchdogPurpose;
   /**
-   * connecting, opening: nothing is on disk yet. ready: the host id may be acquired. arming: it
-   * was. armed: users may hold leases. lost: wdmd is gone, the device runs out by itself.
+   * connecting, opening: wdmd has nothing of this lockspace by this connection. ready: the host id
+   * may be acquired. arming: wdmd is told. armed: users may hold leases. lost: there is no
+   * connection; what wdmd was told stays until a later connection takes it over.
    */
   state: 'connecting' | 'opening' | 'ready' | 'arming' | 'armed' | 'lost';
   deadlineMs: number;
+  /** wdmd’s answer to TAKE_OVER (`TAKE_OVER_ANSWER`); null: none came. */
+  takeOver: { readonly answer: number; readonly resetAtS: number } | null;
+  /** What an earlier daemon told wdmd, by its journal; 0 = there was none. */
+  readonly oldExpireS: number;
+  /** Connections in a row that failed. */
+  failures: number;
+  /** Of a lost link: when another connection is tried; 0 = not by itself. */
+  againMs: number;
+  /** When the connection was lost by which users were protected. */
+  lostMs: number;
 }
+
+/**
+ * join: nothing of the lockspace is on the disk yet. resume: the membership of an earlier daemon
+ * goes on. rearm: it is live, and the connection was lost. The latter two take over what an earlier
+ * connection told wdmd.
+ */
+export type WatchdogPurpose = 'join' | 'resume' | 'rearm';

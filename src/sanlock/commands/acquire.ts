@@ -14,6 +14,7 @@ import {
 } from '../../wire/sanlock/socket.ts';
 import type { Front } from '../front.ts';
 import { recordGrant, recordLeaseEnd, recordWant } from '../holder-journal.ts';
+import { claimToken, settleClaim } from '../inherited-clients.ts';
 import { grantsPaused } from '../lag.ts';
 import { awaitTurn, nextTurn } from '../local-queue.ts';
 import { acquireRefused } from '../refusals.ts';
@@ -104,6 +105,14 @@ function acquireNext(front: Front, job: Job): void {
     else acquireOnDisk(front, job, { wanted, space, shared });
     return;
   }
+  if (existing.shared === shared && existing.state === 'held') {
+    const claimed = claimToken(front, job.client, existing);
+    if (claimed !== null) {
+      job.granted.push(claimed); // it has it from an earlier daemon
+      acquireNext(front, job);
+      return;
+    }
+  }
   const local = localResult(existing, { shared, cmdFlags: job.cmdFlags });
   if (local !== 0) {
     if (!endsSoon(existing, shared)) refuse(front, job, local, STATE_HERE[existing.state]);
@@ -146,6 +155,9 @@ function localResult(
       const orphanWanted = asked.cmdFlags & (ACQUIRE_FLAGS.ORPHAN | ACQUIRE_FLAGS.ORPHAN_ONLY);
       return orphanWanted && existing.shared === asked.shared ? 0 : -ERRNO.EUCLEAN;
     }
+    case 'recovering': // a request that names it waits before it is served
+    case 'notHeld':
+      return -ERRNO.EBUSY;
     default:
       return unreachable(existing.state);
   }
@@ -239,7 +251,9 @@ function finish(front: Front, job: Job): void {
   if (client.dead) {
     // The client died while it waited and never heard of the grant. A persistent lease is released
     // too: as an orphan it would stay, and no client would know of it (spec 20 §4).
-    for (const token of job.granted) releaseToken(front, token, { rename: null, done: () => {} });
+    for (const token of job.granted) {
+      if (!token.inherited) releaseToken(front, token, { rename: null, done: () => {} });
+    }
     releaseDead(front, client);
     job.reply(-ERRNO.ENOTTY);
     return;
@@ -247,8 +261,12 @@ function finish(front: Front, job: Job): void {
   const lost = job.granted.some(
     ({ resource }) => front.usableLockspace(resource.lockspace.name) !== resource.lockspace,
   );
-  if (lost) rollBack(front, job, -ERRNO.ENOSPC);
-  else job.reply(0);
+  if (lost) {
+    rollBack(front, job, -ERRNO.ENOSPC);
+    return;
+  }
+  for (const token of job.granted) settleClaim(token);
+  job.reply(0);
 }
 
 const NOT_JOINED = 'the lockspace is not joined, or is being lost';
@@ -259,6 +277,8 @@ const STATE_HERE: Readonly<Record<Resource['state'], string>> = {
   adding: 'another acquire of this host is under way',
   removing: 'this host is releasing it',
   orphan: 'this host holds it as an orphan',
+  recovering: 'an earlier daemon of this host had it, and the disk is asked',
+  notHeld: 'a process of this host uses it without having it, and is being stopped',
 };
 
 /** A refusal by this host itself; those of a lease process are logged when they arrive. */
@@ -278,6 +298,10 @@ function rollBack(front: Front, job: Job, result: number): void {
     job.client.active = 0;
     if (job.client.dead) releaseDead(front, job.client);
     job.reply(result);
+    return;
+  }
+  if (token.inherited) {
+    rollBack(front, job, result); // it was not granted by this request
     return;
   }
   releaseToken(front, token, { rename: null, done: () => rollBack(front, job, result) });

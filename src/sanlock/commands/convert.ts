@@ -17,7 +17,7 @@ type End = (result: number) => void;
 
 export function convertCommand(front: Front, request: Request, client: Client, reply: Reply): void {
   const asked = decode(sanlkResource, request.body);
-  const token = tokenOf(client, asked.lockspaceName, asked.name);
+  const token = tokenOf(front, client, asked);
   const end: End = (result) => finishCommand(front, client, () => reply(result));
   if (token === null || token.resource.hold === null) {
     end(-ERRNO.ENOENT);

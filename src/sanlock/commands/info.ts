@@ -15,7 +15,7 @@ import {
 import type { Front } from '../front.ts';
 import { listOf } from '../lockspace-phase.ts';
 import type { Request } from '../request.ts';
-import type { Lockspace } from '../state.ts';
+import { type Lockspace, newLockspace } from '../state.ts';
 import {
   clientRecord,
   daemonRecord,
@@ -25,6 +25,8 @@ import {
   renewalRecord,
   resourceRecords,
 } from '../status-records.ts';
+import { isUndecided } from '../survivor-step.ts';
+import type { Survivor } from '../survivors.ts';
 
 const MAX_LIST_BYTES = MIB;
 
@@ -55,7 +57,25 @@ export function statusAnswer(front: Front, request: Request): Answer {
 /** Joined ones, those being removed, those being added; each newest first. */
 function inOrder(front: Front): Lockspace[] {
   const states = ['live', 'removing', 'adding'] as const;
-  return states.flatMap((state) => front.lockspaces.filter((space) => listOf(space) === state));
+  const shown = shownLockspaces(front);
+  return states.flatMap((state) => shown.filter((space) => listOf(space) === state));
+}
+
+/** Those of an earlier daemon that are on their way to be handed over are being added. */
+function shownLockspaces(front: Front): Lockspace[] {
+  const undecided = front.survivors.filter(({ phase }) => isUndecided(phase));
+  if (undecided.length === 0) return front.lockspaces;
+  return [
+    ...front.lockspaces,
+    ...undecided.map((survivor) => survivor.lockspace ?? shown(survivor)),
+  ];
+}
+
+function shown({ id, space, lastSuccessS }: Survivor): Lockspace {
+  const { name, hostId, path, offset, ioTimeoutS } = space;
+  const lockspace = newLockspace({ id, name, hostId, path, offset, ioTimeoutS, lease: 0 });
+  lockspace.lastSuccessS = lastSuccessS;
+  return lockspace;
 }
 
 export function getLockspacesAnswer(front: Front): Answer {
@@ -125,7 +145,7 @@ export function hostState(front: Front, space: Lockspace, host: HostRecord): num
 }
 
 function anyLockspace(front: Front, name: ByteString): Lockspace | null {
-  return front.lockspaces.find((space) => space.name === name) ?? null;
+  return shownLockspaces(front).find((space) => space.name === name) ?? null;
 }
 
 export function hostStatusAnswer(front: Front, request: Request): Answer {

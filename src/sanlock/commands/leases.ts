@@ -1,10 +1,16 @@
 import type { ByteString } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
 import { decode } from '../../codec/struct.ts';
-import { REL_FLAGS, RES_FLAGS, sanlkResource } from '../../wire/sanlock/socket.ts';
+import {
+  REL_FLAGS,
+  RES_FLAGS,
+  type SanlkResource,
+  sanlkResource,
+} from '../../wire/sanlock/socket.ts';
 import { printResource } from '../../wire/sanlock/strings.ts';
 import type { Front } from '../front.ts';
 import { recordLvb } from '../holder-journal.ts';
+import { claimToken, settleClaim, unnamedTokens } from '../inherited-clients.ts';
 import { releaseDead, releaseResource, releaseToken } from '../release.ts';
 import type { Request } from '../request.ts';
 import type { Client, Reply, Resource, Token } from '../state.ts';
@@ -12,8 +18,21 @@ import type { Client, Reply, Resource, Token } from '../state.ts';
 const NOT_HELD = -1;
 const MAX_STATE_BYTES = 4399;
 
-export function tokenOf(client: Client, lockspaceName: ByteString, name: ByteString): Token | null {
-  return client.tokens.find(({ resource }) => isNamed(resource, lockspaceName, name)) ?? null;
+/** Its own, or one that its process has from an earlier daemon. */
+export function tokenOf(
+  front: Front,
+  client: Client,
+  { lockspaceName, name }: Pick<SanlkResource, 'lockspaceName' | 'name'>,
+): Token | null {
+  for (const token of client.tokens) {
+    if (!isNamed(token.resource, lockspaceName, name)) continue;
+    settleClaim(token);
+    return token;
+  }
+  const resource = front.findResource(lockspaceName, name);
+  const claimed = resource === null ? null : claimToken(front, client, resource);
+  if (claimed !== null) settleClaim(claimed);
+  return claimed;
 }
 
 function isNamed(resource: Resource, lockspaceName: ByteString, name: ByteString): boolean {
@@ -38,7 +57,7 @@ export function releaseCommand(front: Front, request: Request, client: Client, r
   }
   if (cmdFlags & REL_FLAGS.RENAME) {
     const [from, to] = named;
-    const token = from && tokenOf(client, from.lockspaceName, from.name);
+    const token = from && tokenOf(front, client, from);
     if (!token || to === undefined) {
       finishCommand(front, client, () => reply(NOT_HELD));
       return;
@@ -47,7 +66,8 @@ export function releaseCommand(front: Front, request: Request, client: Client, r
     return;
   }
   if (cmdFlags & REL_FLAGS.ALL) {
-    releaseAll(front, client, { tokens: [...client.tokens], rename: null, missing: 0, reply });
+    const tokens = [...client.tokens, ...unnamedTokens(front, client)];
+    releaseAll(front, client, { tokens, rename: null, missing: 0, reply });
     return;
   }
   const left = [...client.tokens];
@@ -56,6 +76,11 @@ export function releaseCommand(front: Front, request: Request, client: Client, r
     // Each claim once: a shared lease may be held twice, and then is released twice.
     const at = left.findIndex(({ resource }) => isNamed(resource, lockspaceName, name));
     if (at >= 0) tokens.push(...left.splice(at, 1));
+    else {
+      const resource = front.findResource(lockspaceName, name);
+      const claimed = resource === null ? null : claimToken(front, client, resource);
+      if (claimed !== null && !tokens.includes(claimed)) tokens.push(claimed);
+    }
   }
   const missing = tokens.length < named.length ? NOT_HELD : 0;
   releaseAll(front, client, { tokens, rename: null, missing, reply });
@@ -111,7 +136,9 @@ export function inquireCommand(front: Front, client: Client, reply: Reply): void
       reply(-ERRNO.ESTALE);
       return;
     }
-    const texts = client.tokens.map(({ resource }) => resourceText(resource));
+    const tokens = [...client.tokens, ...unnamedTokens(front, client)];
+    const held = tokens.filter(({ resource }) => resource.state !== 'notHeld');
+    const texts = held.map(({ resource }) => resourceText(resource));
     if (texts.length === 0) {
       reply(0);
       return;

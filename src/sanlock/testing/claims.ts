@@ -60,9 +60,8 @@ function ofSpace(front: Front, space: Lockspace): Claims {
 }
 
 function ofResource(front: Front, one: Resource): LeaseClaim {
-  const { shared, hold, lvb, lvbDirty, lastPid, converting, releasedBy } = one;
+  const { shared, hold, lvb, lvbDirty, lastPid, converting } = one;
   const clients = one.holders.map(({ client }) => client);
-  if (clients.length === 0 && releasedBy !== null) clients.push(releasedBy);
   const open = clients.filter(({ connection }) => front.clients.has(connection));
   return {
     place: placeText(one.name, one),

@@ -123,7 +123,8 @@ export class Harness {
 
   process(pid: number): UserProcess {
     const signal = (name: string) => this.lines.push(`${name} ${pid}`);
-    return { pid, identity: `${pid}`, hasEnded: false, signal, onKnown: (known) => known() };
+    const close = () => {};
+    return { pid, identity: `${pid}`, hasEnded: false, signal, onKnown: (known) => known(), close };
   }
 
   /** Plays a table and compares each row's effects. */

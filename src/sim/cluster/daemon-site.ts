@@ -256,7 +256,13 @@ export class DaemonSite implements Site, Software {
     const { incarnation } = this;
     if (incarnation === null) return null;
     if (command.op === 'acquire') {
-      const client = this.#clients.begin(incarnation, resourceAt(command.area.offset));
+      const resource = resourceAt(command.area.offset);
+      if (this.#clients.holder(incarnation, resource) !== null) {
+        // One that was cut off by the end of a daemon may still have it: a second one would share.
+        answer(refusal('acquire', -ERRNO.EBUSY));
+        return null;
+      }
+      const client = this.#clients.begin(incarnation, resource);
       const flags = command.shared ? RES_FLAGS.SHARED : 0;
       const { ownerNowait, readLvb: lvb } = command;
       const call = acquire([resourceOf(client.resource, flags)], { ownerNowait, lvb });

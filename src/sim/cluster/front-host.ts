@@ -32,6 +32,8 @@ interface FrontHostSettings {
   readonly journal?: Journal;
   /** Processes of an earlier daemon's time that have ended. */
   readonly ended?: ReadonlySet<number>;
+  /** Of these, lease processes that were killed as well left no end record. */
+  readonly withoutEndRecords?: boolean;
   /** Its lease processes are numbered from here. */
   readonly firstLeasePid?: number;
   readonly log?: Log;
@@ -59,6 +61,10 @@ export class FrontHost {
       soon: (deliver) => clock.after(0, deliver),
       ...newPrograms(of),
       ...(firstLeasePid === undefined ? {} : { firstLeasePid }),
+      endOfEarlier: (pid) => {
+        const isRecorded = of.withoutEndRecords !== true && this.#gone.has(pid);
+        return isRecorded ? { refusedUntilMs: null } : null;
+      },
       processes: {
         isThere: (pid) => !this.#gone.has(pid),
         onceGone: (pid, gone) => this.#watchers.add(pid, gone),

@@ -3,7 +3,7 @@ import type { Random } from '../../base/units.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../../lease-process/messages.ts';
 import type { Journal } from '../../ports/journal.ts';
 import type { Log } from '../../ports/log.ts';
-import type { Channel, Processes } from '../../ports/processes.ts';
+import type { Channel, LeaseEnd, Processes } from '../../ports/processes.ts';
 import type { Sockets } from '../../ports/sockets.ts';
 import { SanlockProgram } from '../../programs/sanlock-program.ts';
 import { DEFAULTS, type SanlockSettings } from '../../sanlock/settings.ts';
@@ -38,6 +38,8 @@ export interface SanlockSetup {
   readonly newDaemon: () => DaemonSetup;
   readonly newLeaseProcess: (pid: number) => LeaseProcessSetup;
   readonly firstLeasePid?: number;
+  /** The end record of a lease process that is none of these daemons'. */
+  readonly endOfEarlier?: (pid: number) => LeaseEnd | null;
   /** The processes of the host that are not the daemon's own. */
   readonly processes: ProcessTable;
   /** The daemon runs a client's killpath program. */
@@ -226,13 +228,16 @@ export class SimSanlock {
         const process = find(table, { pid, identity });
         return process === null ? null : bind(table, pid, this.#opened());
       },
-      endOfLease: (pid, identity) =>
-        identity === `${pid}` ? (this.leaseProcess(pid)?.endRecord ?? null) : null,
+      endOfLease: (pid, identity) => (identity === `${pid}` ? this.#endOfLease(pid) : null),
       forgetEnds: () => {
         for (const lease of this.#leaseProcesses.values()) lease.endRecord = null;
       },
       run: (program, args) => this.#setup.killpath(program, args),
     };
+  }
+
+  #endOfLease(pid: number): LeaseEnd | null {
+    return this.leaseProcess(pid)?.endRecord ?? this.#setup.endOfEarlier?.(pid) ?? null;
   }
 
   #table(): ProcessTable {

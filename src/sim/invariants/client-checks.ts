@@ -45,7 +45,7 @@ export function checkInquiry(client: ClaimingClient, header: SmHeader, body: Uin
 
 /**
  * The daemon's status, answered in the moment of the request.
- * @param clients of its host
+ * @param clients of its host, those that live
  */
 export function checkStatus(clients: readonly ClaimingClient[], body: Uint8Array): void {
   const records = decodeRecords(body);
@@ -59,8 +59,9 @@ export function checkStatus(clients: readonly ClaimingClient[], body: Uint8Array
       record.data32 >= 0,
   );
   for (const { data32: pid, name } of held) {
-    const isKnown = known.some((client) => client.pid === pid);
-    assert(isKnown, `${name} is held by pid ${pid}, which is gone`);
+    // One whose connection ended with an earlier daemon holds its leases until it ends.
+    const isThere = clients.some((client) => client.pid === pid);
+    assert(isThere, `${name} is held by pid ${pid}, which is gone`);
   }
   for (const client of known) {
     const of = records.filter(

@@ -92,6 +92,14 @@ export function shutdownWait(force: number): SanlockCall<number> {
 }
 
 /**
+ * Ends the daemon for a successor, which has to be started before 8·t are over; exit status 75. −1:
+ * not root. −16: it ends for good. An original daemon gives no answer. holdfast only.
+ */
+export function handOver(): SanlockCall<number> {
+  return plainCall('hand_over', requestBytes(SM_CMD.HAND_OVER, {}), 'wait');
+}
+
+/**
  * Joins a lockspace under the host id it names. `ioTimeoutS` 0: the daemon's default. `async`: the
  * answer comes before the join, which `inquireLockspace` follows. −17 joined already, −115 on the
  * way, HOSTID_BUSY.

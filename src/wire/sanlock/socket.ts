@@ -53,6 +53,11 @@ export const SM_CMD = {
   REBUILD_RINDEX: 40,
   /** Later than 3.8.5 (spec 21 §3). */
   SET_HOST: 44,
+  /**
+   * holdfast only; an original ignores it. From root: the daemon ends, and a successor goes on with
+   * all that it holds. Answered when it ends.
+   */
+  HAND_OVER: 1000,
 } as const;
 
 /** After its answer to one of these the daemon closes a connection that is not registered (§4). */

@@ -1,0 +1,96 @@
+import { assert } from '../base/assert.ts';
+import { SANLK_OK } from '../wire/sanlock/codes.ts';
+import { log } from './effects.ts';
+import type { Front } from './front.ts';
+import { LEASE_HOLDER } from './holder-lines.ts';
+import type { InheritedLease, WantedLease } from './inherited.ts';
+import { claimForConnections } from './inherited-clients.ts';
+import { LIVE } from './lockspace-phase.ts';
+import { advance } from './lockspaces.ts';
+import { beginRecovery } from './recovering.ts';
+import { type KnownLease, type Lockspace, newResource, type Resource } from './state.ts';
+import type { Survivor } from './survivors.ts';
+
+/**
+ * The membership of an earlier daemon goes on, renewed and with its duty at wdmd: from here on it
+ * is a lockspace as any other. Its leases are in it at once, and recovered one after the other.
+ */
+export function handOver(front: Front, survivor: Survivor): void {
+  const { lockspace: space, inherited } = survivor;
+  assert(space !== null, 'a membership is handed over when it is renewed');
+  assert(inherited.isWhole, 'a membership is handed over with all its leases');
+  space.phase = LIVE;
+  space.acquireResult = SANLK_OK;
+  space.used = inherited.used;
+  space.usedByOrphans = inherited.usedByOrphans;
+  front.survivors = front.survivors.filter((other) => other !== survivor);
+  front.lockspaces.unshift(space);
+  const known = new Map<Resource, KnownLease>();
+  for (const [id, wanted] of inherited.wants) known.set(wantedResource(space, id, wanted), NONE);
+  for (const [id, lease] of inherited.leases) {
+    const resource = inheritedResource(space, id, lease);
+    giveTokens(front, survivor, resource, lease);
+    known.set(resource, knownLease(resource, lease));
+  }
+  front.resources.unshift(...[...known.keys()].reverse());
+  logHandedOver(front, survivor, space);
+  claimForConnections(front);
+  beginRecovery(front, space, known);
+  if (inherited.removal || front.ending) advance(front, space, { kind: 'removeAsked' });
+}
+
+/** Whatever it left on the disk is taken back. */
+const NONE: KnownLease = { mode: 'none', lver: null, begun: 'nothing' };
+
+function wantedResource(space: Lockspace, id: number, wanted: WantedLease): Resource {
+  const facts = { shared: false, persistent: false, lvbWanted: false, restricted: 0, lastPid: -1 };
+  const { resource: name, path, offset } = wanted;
+  const resource = newResource({ id, lockspace: space, name, path, offset, ...facts });
+  resource.state = 'recovering';
+  return resource;
+}
+
+function inheritedResource(space: Lockspace, id: number, lease: InheritedLease): Resource {
+  const { resource: name, path, offset, shared, persistent, lvbWanted } = lease;
+  const { restricted, lastPid } = lease;
+  const of = { id, lockspace: space, name, path, offset, shared, persistent, lvbWanted };
+  const resource = newResource({ ...of, restricted, lastPid });
+  resource.state = 'recovering';
+  resource.isRecorded = true;
+  resource.converting = lease.converting !== null;
+  resource.lvb = lease.lvb;
+  resource.lvbDirty = lease.lvb !== null;
+  return resource;
+}
+
+function giveTokens(
+  front: Front,
+  survivor: Survivor,
+  resource: Resource,
+  lease: InheritedLease,
+): void {
+  for (const name of lease.holders) {
+    const client = survivor.holders.get(name)?.client;
+    if (client === undefined || client.dead) continue; // its process has ended
+    client.recorded.add(resource.lockspace.id);
+    front.inheritedToken(client, resource);
+  }
+}
+
+function knownLease(
+  { holders, persistent, lvbDirty }: Resource,
+  lease: InheritedLease,
+): KnownLease {
+  // Its process has ended, so it is released; a value that it set is written first.
+  if (holders.length === 0 && !persistent && !lvbDirty) return NONE;
+  const { shared, lver, converting } = lease;
+  const begun = converting ?? (lease.holders.length === 0 ? 'release' : 'nothing');
+  return { mode: shared ? 'sh' : 'ex', lver, begun };
+}
+
+function logHandedOver(front: Front, { holders, inherited }: Survivor, space: Lockspace): void {
+  const { name: lockspace, hostId, generation } = space;
+  const clients = [...holders.keys()].filter((holder) => holder !== LEASE_HOLDER).length;
+  const counts = { clients, leases: inherited.leases.size };
+  log(front, 'info', 'lockspace.handedOver', { lockspace, hostId, generation, ...counts });
+}
