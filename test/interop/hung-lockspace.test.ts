@@ -66,8 +66,25 @@ test('a hung disk: the front answers, the holder is killed on time', where, () =
       tookMs <= FAIL_MS + 1000 + LATE_MS,
       `killed ${tookMs} ms after the disk hung, too late`,
     );
+    file.recover();
+    await servesAgain(daemon, file);
   }),
 );
+
+/** A guest can be started though no client added the lockspace; then one does, as libvirt would. */
+async function servesAgain(daemon: TestDaemon, file: HungFile): Promise<void> {
+  const lockspace = ['-s', `LS1:1:${file.path}:0`];
+  const isJoined = async () => daemon.log().includes('lockspace.joinedAgain');
+  await until('the lockspace is joined again', isJoined, { withinMs: 150_000 });
+  const guest = await hold(daemon, 'ours', `LS1:R1:${file.path}:1M`);
+  const added = async () => {
+    const timeout = ['-o', String(IO_TIMEOUT_S)];
+    return (await clientCommand(daemon, ['add_lockspace', ...lockspace, ...timeout])).stdout.trim();
+  };
+  assert.match(await added(), /add_lockspace_timeout .*\n?.*done 0$/);
+  assert.match(await added(), /done -17$/);
+  guest.kill('SIGKILL');
+}
 
 test('a hung disk: a killed front leaves neither socket nor pid file behind', where, () =>
   withFixture(async ({ daemon, file }) => {

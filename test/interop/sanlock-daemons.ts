@@ -125,7 +125,9 @@ async function stop(child: ChildProcess, directory: string | null): Promise<void
     child.kill('SIGKILL');
     await gone;
   }
-  if (directory !== null) rmSync(directory, { recursive: true, force: true });
+  // Its lease processes end a little later, and leave their end records there.
+  const patient = { recursive: true, force: true, maxRetries: 20, retryDelay: 100 } as const;
+  if (directory !== null) rmSync(directory, patient);
 }
 
 /** Whether a daemon takes connections there. */
