@@ -34,8 +34,8 @@ export function handOver(front: Front, survivor: Survivor): void {
   }
   front.resources.unshift(...[...known.keys()].reverse());
   logHandedOver(front, survivor, space);
-  claimForConnections(front);
   beginRecovery(front, space, known);
+  claimForConnections(front); // now: lines of its leases say the versions that are known
   if (inherited.removal || front.ending) advance(front, space, { kind: 'removeAsked' });
 }
 

@@ -114,6 +114,18 @@ function recordHold(front: Front, token: Token): boolean {
   return false;
 }
 
+/**
+ * A claim goes on in another client of its process, as `token` says already. One line says who has
+ * the lease from now on: cut between two, the next daemon would find it held twice, or not at all.
+ * @returns whether it is recorded
+ */
+export function recordMove(front: Front, { client, resource }: Token): boolean {
+  const { lockspace } = resource;
+  if (recordHolds(front, client, lockspace) && appendText(front, leaseText(resource))) return true;
+  logNotRecorded(front, lockspace, client.pid);
+  return false;
+}
+
 /** Once for a client in a lockspace: it may have leases there. */
 function recordHolds(front: Front, client: Client, space: Lockspace): boolean {
   if (client.recorded.has(space.id)) return true;

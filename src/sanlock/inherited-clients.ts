@@ -1,5 +1,5 @@
 import type { Front } from './front.ts';
-import { recordClosed, recordDrop, recordGrant } from './holder-journal.ts';
+import { recordClosed, recordMove } from './holder-journal.ts';
 import type { HolderFacts } from './holder-lines.ts';
 import { type Client, newClient, type Resource, type Token } from './state.ts';
 import type { UserProcess } from './user-process.ts';
@@ -70,14 +70,13 @@ export function unnamedTokens(front: Front, client: Client): Token[] {
 function move(front: Front, token: Token, client: Client): boolean {
   const { client: before } = token;
   token.client = client;
-  if (!recordGrant(front, token)) {
+  if (!recordMove(front, token)) {
     token.client = before;
     return false;
   }
   before.tokens.splice(before.tokens.indexOf(token), 1);
   client.tokens.push(token);
   token.resource.lastPid = client.pid;
-  recordDrop(front, { ...token, client: before });
   if (isInherited(before)) forgetUnused(front, before);
   return true;
 }

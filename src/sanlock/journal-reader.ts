@@ -90,7 +90,9 @@ function readLease(inherited: Inherited, line: About<'wants' | 'lease' | 'given'
       if (facts.path === '') inherited.isWhole = false;
       wants.delete(lease);
       const [lver, holders] = [BigInt(facts.lver), [...facts.holders]];
-      leases.set(lease, { ...facts, lver, holders, converting: null, lvb: null });
+      // Once more, as its holders have changed: the rest of what is known of it stays.
+      const { converting = null, lvb = null } = leases.get(lease) ?? {};
+      leases.set(lease, { ...facts, lver, holders, converting, lvb });
       return;
     }
     case 'given':
