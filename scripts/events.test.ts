@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 const DOCUMENT = 'docs/operations/events.md';
 /** Names of files and of Node's own things that look like `noun.happened`. */
-const NO_EVENT = /\.(cjs|json|pid|sock|socket|holders|exit|title)$/;
+const NO_EVENT = /\.(cjs|json|pid|sock|socket|holders|duties|exit|title)$/;
 
 function sources(): readonly { readonly file: string; readonly text: string }[] {
   return readdirSync('src', { recursive: true, encoding: 'utf8' })

@@ -14,6 +14,7 @@ import { CrashGuard } from '../platform/crash-guard.ts';
 import { daemonSockets } from '../platform/daemon-sockets.ts';
 import { reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
+import { JournalFile } from '../platform/journal-file.ts';
 import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { loadModule } from '../platform/kernel-module.ts';
 import { DaemonLog } from '../platform/log.ts';
@@ -28,16 +29,20 @@ import { UnixSockets } from '../platform/unix-socket.ts';
 import { LinuxWatchdogs } from '../platform/watchdog-device.ts';
 import { KnownWatchdogs, type WatchdogKind } from '../programs/watchdog-kinds.ts';
 import { findWatchdog, type WatchdogFound, watchdogPaths } from '../programs/watchdog-search.ts';
-import { WdmdProgram } from '../programs/wdmd-program.ts';
+import { type WdmdBeginning, WdmdProgram } from '../programs/wdmd-program.ts';
+import { readPredecessor } from '../wdmd/duty-lines.ts';
 import { DEFAULT_FIRE_TIMEOUT_S } from '../wdmd/state.ts';
 import { SANLOCK_RELEASE } from '../wire/sanlock/release.ts';
 
 const VERSION_TEXT = `wdmd version ${SANLOCK_RELEASE.text}`;
 const START_DEADLINE_MS = 10_000;
 const NOT_STARTED = 255; // the status of the C program
+const BROKEN = 70; //  EX_SOFTWARE: a successor may go on
+const HANDED_OVER = 75; // EX_TEMPFAIL: a successor has to start now
 const RUN_DIR = given(process.env['WDMD_RUN_DIR']) ?? '/run/wdmd';
 const SOCKET_PATH = join(RUN_DIR, 'wdmd.sock');
 const PID_FILE = join(RUN_DIR, 'wdmd.pid');
+const JOURNAL = join(RUN_DIR, 'wdmd.duties');
 const GUARD_PATH = join(given(process.env['WDMD_SHM_DIR']) ?? '/dev/shm', 'wdmd');
 
 function main(args: readonly string[]): void {
@@ -120,10 +125,11 @@ function serve(options: WdmdOptions): void {
     stderr: true,
     utc: false,
   });
+  let hasStarted = false;
   process.on('uncaughtException', (error) => {
-    // The device stays armed and the guard in place: a wrong daemon ends in a reset.
+    // The device stays armed and the guard in place: only one that knows all duties goes on.
     log.error('daemon.broken', { reason: error.stack ?? error.message });
-    reportToStarter(error.message, () => exitNow(NOT_STARTED));
+    reportToStarter(error.message, () => exitNow(hasStarted ? BROKEN : NOT_STARTED));
   });
   const refuse = (reason: string) => {
     log.error('daemon.notStarted', { reason });
@@ -139,22 +145,56 @@ function serve(options: WdmdOptions): void {
     refuse(reasonOf(error));
     return;
   }
+  const parts = { log, guard, pidFile, journal: new JournalFile(JOURNAL, log) };
   const taken = guard.take();
-  if (taken !== null) {
-    pidFile.remove();
-    refuse(`other wdmd not cleanly stopped, shm_open error ${taken}`);
-    return;
-  }
+  const refusal = taken === null ? startNew(options, parts) : succeed(options, parts, taken);
+  hasStarted = refusal === null;
+  if (refusal === null) return;
+  pidFile.remove();
+  refuse(refusal);
+}
+
+interface Parts {
+  readonly log: DaemonLog;
+  readonly guard: CrashGuard;
+  readonly pidFile: PidFile;
+  readonly journal: JournalFile;
+}
+
+/** @returns null, or why it does not serve */
+function startNew(options: WdmdOptions, parts: Parts): string | null {
   let watchdog: WatchdogFound | null = null;
   try {
-    watchdog = openWatchdog(options, log);
-    start(options, { log, guard, watchdog, pidFile });
+    watchdog = openWatchdog(options, parts.log);
+    start(options, parts, { kind: 'new', watchdog });
+    return null;
   } catch (error) {
     watchdog?.device.disarm();
-    guard.release();
-    pidFile.remove();
-    refuse(reasonOf(error));
+    parts.guard.release();
+    return reasonOf(error);
   }
+}
+
+/**
+ * Another wdmd has died: its lock on the pid file was free. The device counts, and is left alone
+ * unless all that it watched is known. @returns null, or why it does not serve
+ */
+function succeed(options: WdmdOptions, parts: Parts, errno: number): string | null {
+  const { log, guard, journal } = parts;
+  const now = { guard: guard.identity(), nowMs: new MonotonicClock().nowMs() };
+  const found = readPredecessor(journal.load(), now);
+  let reason: string;
+  try {
+    if (found.ok) {
+      start(options, parts, { kind: 'successor', of: found.value });
+      return null;
+    }
+    reason = found.error;
+  } catch (error) {
+    reason = reasonOf(error);
+  }
+  log.error('daemon.notSucceeded', { reason });
+  return `other wdmd not cleanly stopped, shm_open error ${errno}`;
 }
 
 function logKind(log: DaemonLog): (path: string, kind: WatchdogKind) => void {
@@ -173,16 +213,8 @@ function openWatchdog(options: WdmdOptions, log: DaemonLog): WatchdogFound {
   return found;
 }
 
-function start(
-  options: WdmdOptions,
-  parts: {
-    readonly log: DaemonLog;
-    readonly guard: CrashGuard;
-    readonly watchdog: WatchdogFound;
-    readonly pidFile: PidFile;
-  },
-): void {
-  const { log, guard, watchdog, pidFile } = parts;
+function start(options: WdmdOptions, parts: Parts, beginning: WdmdBeginning): void {
+  const { log, guard, pidFile, journal } = parts;
   const { highPriority, allowScripts, killScriptS } = options;
   const socketGid = groupId(options.groupName, log);
   const program = new WdmdProgram(
@@ -193,6 +225,8 @@ function start(
       socketPath: textToName(SOCKET_PATH),
       devices: watchdogs(logKind(log)),
       scripts: allowScripts === 1 ? new DirectoryScripts(options.scriptsDirectory) : null,
+      journal,
+      guard: guard.identity() ?? '',
       log,
       ended: () => {
         guard.release();
@@ -201,8 +235,12 @@ function start(
         notifyServiceManager('STOPPING=1');
         log.close(() => exitNow(0));
       },
+      handedOver: () => {
+        log.warn('daemon.handedOver', {});
+        log.close(() => exitNow(HANDED_OVER));
+      },
     },
-    watchdog,
+    beginning,
   );
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => program.terminate());
@@ -212,9 +250,23 @@ function start(
   liftLimits();
   claimMachine({ mlockLevel: 1, highPriority: highPriority === 1 }, log);
   program.start();
-  log.warn('daemon.started', { device: watchdog.path, fireTimeoutS: DEFAULT_FIRE_TIMEOUT_S });
+  sayStarted(beginning, options, log);
   notifyServiceManager('READY=1');
   reportToStarter(null, () => {});
+}
+
+function sayStarted(beginning: WdmdBeginning, options: WdmdOptions, log: DaemonLog): void {
+  if (beginning.kind === 'new') {
+    const { path: device } = beginning.watchdog;
+    log.warn('daemon.started', { device, fireTimeoutS: DEFAULT_FIRE_TIMEOUT_S });
+    return;
+  }
+  const { path: device, fireTimeoutS, duties } = beginning.of;
+  const names = duties.map(({ name }) => name).join(' ');
+  log.warn('daemon.succeeded', { device, fireTimeoutS, duties: names });
+  const { watchdogPath } = options;
+  if (watchdogPath !== null && watchdogPath !== device)
+    log.warn('device.kept', { device, instead: watchdogPath });
 }
 
 function groupId(name: string, log: DaemonLog): number {

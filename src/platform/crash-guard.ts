@@ -1,4 +1,4 @@
-import { closeSync, openSync, unlinkSync } from 'node:fs';
+import { closeSync, openSync, statSync, unlinkSync } from 'node:fs';
 import { errnoOf } from './system-error.ts';
 
 /**
@@ -19,6 +19,16 @@ export class CrashGuard {
       return null;
     } catch (error) {
       return errnoOf(error);
+    }
+  }
+
+  /** Of the file that is there: another one, made later, has another. null: there is none. */
+  identity(): string | null {
+    try {
+      const { dev, ino, mtimeNs } = statSync(this.#path, { bigint: true });
+      return `${dev}:${ino}:${mtimeNs}`;
+    } catch {
+      return null;
     }
   }
 

@@ -138,6 +138,14 @@ export class JournalFile implements Journal {
     });
   }
 
+  forget(): boolean {
+    return this.#try(() => {
+      rmSync(this.#path, { force: true });
+      if (this.#fd !== null) closeSync(this.#fd);
+      this.#fd = null;
+    });
+  }
+
   #try(write: () => void): boolean {
     try {
       write();

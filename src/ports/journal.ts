@@ -8,6 +8,8 @@ export interface Journal {
   append(line: string): boolean;
   /** All of it at once: a reader sees the old lines or, after true, the new ones. */
   replace(lines: readonly string[]): boolean;
+  /** Nothing of it is there any more, when it returns true; needs no room. Safe to repeat. */
+  forget(): boolean;
 }
 
 /** What a journal still holds of the processes that wrote it before. */

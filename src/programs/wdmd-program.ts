@@ -1,14 +1,17 @@
-import { unreachable } from '../base/assert.ts';
+import { assert, unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
 import { ByteQueue } from '../codec/byte-queue.ts';
 import { decode, encode } from '../codec/struct.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { Journal } from '../ports/journal.ts';
 import type { Log } from '../ports/log.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import type { RunningScript, TestScripts } from '../ports/test-scripts.ts';
 import type { WatchdogDevice, WatchdogDevices } from '../ports/watchdog-device.ts';
 import { nextTickMs, stepWdmd } from '../wdmd/daemon.ts';
+import { allLines } from '../wdmd/duty-journal.ts';
+import type { Predecessor } from '../wdmd/duty-lines.ts';
 import {
   type Effect,
   newState,
@@ -29,10 +32,21 @@ export interface WdmdPorts {
   readonly devices: WatchdogDevices;
   /** null without -S 1. */
   readonly scripts: TestScripts | null;
+  /** Of its duties, for a successor. */
+  readonly journal: Journal;
+  /** Which guard file says that this wdmd runs. */
+  readonly guard: string;
   readonly log: Log;
   /** The device is disarmed, or was closed long ago. */
   readonly ended: () => void;
+  /** The device counts on, and a successor has to be there before a duty expires. */
+  readonly handedOver: () => void;
 }
+
+/** The watchdog that was found is open and has its timeout, or what a killed wdmd left. */
+export type WdmdBeginning =
+  | { readonly kind: 'new'; readonly watchdog: WatchdogFound }
+  | { readonly kind: 'successor'; readonly of: Predecessor };
 
 interface Peer {
   readonly id: number;
@@ -54,19 +68,21 @@ export class WdmdProgram {
   readonly #loop: StepLoop<WdmdEvent, Effect>;
   readonly #watchdogPath: string;
   readonly #state: WdmdState;
-  #device: WatchdogDevice;
-  #isDeviceOpen = true;
+  /** null: closed. */
+  #device: WatchdogDevice | null;
   #listener: Listener | null = null;
   #nextConnectionId = 1;
   #hasEnded = false;
 
-  /** The watchdog found is open and has its timeout. */
-  constructor(ports: WdmdPorts, watchdog: WatchdogFound) {
+  constructor(ports: WdmdPorts, beginning: WdmdBeginning) {
+    const { settings, guard } = ports;
+    const predecessor = beginning.kind === 'successor' ? beginning.of : null;
+    const { path } = beginning.kind === 'successor' ? beginning.of : beginning.watchdog;
     this.#ports = ports;
-    this.#watchdogPath = watchdog.path;
-    this.#device = watchdog.device;
+    this.#watchdogPath = path;
+    this.#device = beginning.kind === 'successor' ? null : beginning.watchdog.device;
     this.#turns = new Turns(ports.clock, (peer) => this.#turnOf(peer));
-    this.#state = newState(ports.settings, ports.clock.nowMs());
+    this.#state = newState(settings, { nowMs: ports.clock.nowMs(), path, guard, predecessor });
     this.#loop = new StepLoop<WdmdEvent, Effect>(ports.clock, {
       step: (event, nowMs) => stepWdmd(this.#state, event, nowMs),
       perform: (effect) => this.#perform(effect),
@@ -77,17 +93,25 @@ export class WdmdProgram {
     });
   }
 
-  /** @throws when the device refuses the first ping, or the socket cannot be bound. */
+  /**
+   * A successor opens the device with its first test, if no duty is near its end.
+   * @throws when the device refuses the first ping, or the socket cannot be bound.
+   */
   start(): void {
-    const errno = this.#device.keepalive();
+    const errno = this.#device?.keepalive() ?? 0;
     if (errno !== 0) {
       throw new Error(`${this.#watchdogPath} cannot be pinged: errno ${errno}`);
     }
     const { sockets, socketPath, settings } = this.#ports;
     const owner = { uid: -1, gid: settings.socketGid };
     const at = { path: socketPath, mode: 0o660, ...owner, backlog: BACKLOG };
-    this.#listener = sockets.listen(at, (connection) => this.#accept(connection));
-    this.#loop.arm();
+    this.#recordAll(allLines(this.#state));
+    try {
+      this.#listener = sockets.listen(at, (connection) => this.#accept(connection));
+    } catch (error) {
+      this.#loop.end();
+      throw error;
+    }
     this.rescan();
   }
 
@@ -107,8 +131,8 @@ export class WdmdProgram {
     const received = new ByteQueue();
     const peer: Peer = { id, connection, received, isUnread: false, isHeld: false };
     this.#peers.set(id, peer);
-    const { fd, peerPid } = connection;
-    this.#loop.post({ kind: 'opened', connectionId: id, fd, pid: peerPid ?? 0 });
+    const { fd, peerPid, peerUid: uid } = connection;
+    this.#loop.post({ kind: 'opened', connectionId: id, fd, pid: peerPid ?? 0, uid });
     if (!this.#peers.has(id)) return; // refused
     connection.onData((bytes) => {
       received.push(bytes);
@@ -171,14 +195,13 @@ export class WdmdProgram {
         this.#peers.delete(effect.connectionId);
         return;
       case 'ping':
-        this.#loop.post({ kind: 'pinged', errno: this.#device.keepalive() });
+        this.#loop.post({ kind: 'pinged', errno: this.#device?.keepalive() ?? ERRNO.EBADF });
         return;
       case 'reopen':
         this.#loop.post({ kind: 'reopened', errno: this.#reopen(effect.timeoutS) });
         return;
       case 'closeUnclean':
-        this.#device.closeUnclean();
-        this.#isDeviceOpen = false;
+        this.#closeUnclean();
         this.#loop.post({ kind: 'closedUnclean' });
         return;
       case 'shorten':
@@ -186,6 +209,12 @@ export class WdmdProgram {
         return;
       case 'setTimeout':
         this.#changeTimeout(effect);
+        return;
+      case 'record':
+        if (!this.#ports.journal.append(effect.line)) this.#loop.post({ kind: 'notRecorded' });
+        return;
+      case 'recordAll':
+        this.#recordAll(effect.lines);
         return;
       case 'startScript':
         this.#startScript(effect.name);
@@ -199,6 +228,9 @@ export class WdmdProgram {
       case 'end':
         this.#end();
         return;
+      case 'handOver':
+        this.#handOver();
+        return;
       default:
         unreachable(effect);
     }
@@ -206,45 +238,57 @@ export class WdmdProgram {
 
   /** Another program may have opened it meanwhile, and left it another timeout. @returns 0 or an errno */
   #reopen(timeoutS: number): number {
-    const errno = this.#open();
-    if (errno !== 0) return errno;
-    const device = this.#device;
+    const device = this.#opened();
+    if (typeof device === 'number') return device;
     const set = device.getTimeout() === timeoutS ? timeoutS : setTimeoutOf(device, timeoutS);
     const failed = set === timeoutS ? device.keepalive() : Math.max(-set, ERRNO.EINVAL);
     if (failed === 0) return 0;
     // Opening started it, so it counts again even where the ping fails.
-    device.closeUnclean();
-    this.#isDeviceOpen = false;
+    this.#closeUnclean();
     return failed;
   }
 
-  /** @returns 0 or an errno */
-  #open(): number {
-    if (this.#isDeviceOpen) return 0;
+  /** @returns the open device, or an errno */
+  #opened(): WatchdogDevice | number {
+    if (this.#device !== null) return this.#device;
     const opened = this.#ports.devices.open(this.#watchdogPath);
     if (!opened.ok) return opened.errno;
     this.#device = opened.device;
-    this.#isDeviceOpen = true;
-    return 0;
+    return opened.device;
+  }
+
+  #closeUnclean(): void {
+    this.#device?.closeUnclean();
+    this.#device = null;
   }
 
   #shorten(wantedS: number): void {
-    const wasOpen = this.#isDeviceOpen;
-    const set = this.#open() === 0 ? shortenTimeoutOf(this.#device, wantedS) : null;
+    const wasOpen = this.#device !== null;
+    const device = this.#opened();
+    const set = typeof device === 'number' ? null : shortenTimeoutOf(device, wantedS);
     // Where it was refused, closing would only touch the device once more.
-    if (!wasOpen && set !== null) {
-      this.#device.closeUnclean();
-      this.#isDeviceOpen = false;
-    }
+    if (!wasOpen && set !== null) this.#closeUnclean();
     this.#loop.post({ kind: 'shortened', wantedS, timeoutS: set });
   }
 
   #changeTimeout(effect: Extract<Effect, { readonly kind: 'setTimeout' }>): void {
     const { timeoutS, insteadOfS, asked } = effect;
-    let set = setTimeoutOf(this.#device, timeoutS);
+    const device = this.#device;
+    assert(device !== null, 'an open device gets another timeout');
+    let set = setTimeoutOf(device, timeoutS);
     // A device that took another one gets back the timeout that clients know.
-    if (set !== timeoutS) set = setTimeoutOf(this.#device, insteadOfS);
+    if (set !== timeoutS) set = setTimeoutOf(device, insteadOfS);
     this.#loop.post({ kind: 'timeoutSet', timeoutS: set > 0 ? set : insteadOfS, asked });
+  }
+
+  #recordAll(lines: readonly string[]): void {
+    const { journal } = this.#ports;
+    if (journal.replace(lines)) this.#loop.post({ kind: 'allRecorded', outcome: 'done' });
+    else {
+      // What is left of it would tell a successor less than it has to know.
+      const outcome = journal.forget() ? 'gone' : 'stuck';
+      this.#loop.post({ kind: 'allRecorded', outcome });
+    }
   }
 
   #startScript(name: ByteString): void {
@@ -264,11 +308,24 @@ export class WdmdProgram {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#loop.end();
-    this.#device.disarm();
+    this.#device?.disarm();
+    this.#ports.journal.forget();
     this.#listener?.close();
     for (const { connection } of this.#peers.values()) connection.close();
     this.#peers.clear();
     this.#ports.ended();
+  }
+
+  /** The guard and the journal stay. Clients find out by their connections. */
+  #handOver(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#loop.end();
+    this.#closeUnclean();
+    this.#listener?.close();
+    for (const { connection } of this.#peers.values()) connection.end();
+    this.#peers.clear();
+    this.#ports.handedOver();
   }
 }
 

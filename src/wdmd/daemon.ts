@@ -13,6 +13,7 @@ import {
   stopPinging,
   timeoutSet,
 } from './device.ts';
+import { journalEvent, recordAgain, recordDuties } from './duty-journal.ts';
 import { applyMessage } from './messages.ts';
 import {
   areScriptsRunning,
@@ -35,6 +36,7 @@ import {
   type WdmdEvent,
   type WdmdState,
 } from './state.ts';
+import { forget } from './take-over.ts';
 
 /**
  * The watchdog multiplexer: the device is pinged as long as no client's expiry is near. A client
@@ -54,10 +56,12 @@ import {
 export function stepWdmd(state: WdmdState, event: WdmdEvent, nowMs: number): readonly Effect[] {
   state.nowMs = Math.max(state.nowMs, nowMs);
   state.effects = [];
-  if (state.lastTestS === 0) state.isTickWanted = true; // the first event tests (spec 25 §4)
+  // The first event of others tests (spec 25 §4).
+  if (state.lastTestS === 0 && event.kind !== 'allRecorded') state.isTickWanted = true;
   apply(state, event);
   if (event.kind === 'tick') test(state);
   keepPromise(state);
+  recordDuties(state);
   return state.effects;
 }
 
@@ -105,6 +109,10 @@ function apply(state: WdmdState, event: WdmdEvent): void {
     case 'shortened':
     case 'timeoutSet':
       ofDevice(state, event);
+      return;
+    case 'notRecorded':
+    case 'allRecorded':
+      journalEvent(state, event);
       return;
     default:
       unreachable(event);
@@ -162,17 +170,17 @@ function ofClient(state: WdmdState, event: ClientEvent): void {
   }
 }
 
-function opened(
-  state: WdmdState,
-  from: { readonly connectionId: number; readonly fd: number; readonly pid: number },
-): void {
+function opened(state: WdmdState, from: Extract<WdmdEvent, { readonly kind: 'opened' }>): void {
   const free = state.clients.indexOf(null);
   if (free < 0 && state.clients.length >= MAX_CLIENTS) {
     log(state, 'warn', 'client.refused', { pid: from.pid, most: MAX_CLIENTS });
     state.effects.push({ kind: 'refuse', connectionId: from.connectionId });
     return;
   }
-  state.clients[free < 0 ? state.clients.length : free] = newClient(from);
+  state.clients[free < 0 ? state.clients.length : free] = newClient({
+    ...{ serial: state.nextSerial++, connectionId: from.connectionId },
+    ...{ fd: from.fd, pid: from.pid, uid: from.uid },
+  });
 }
 
 /** A client that leaves with an expiry stays in the table, and fails in its time (spec 25 §4). */
@@ -181,7 +189,7 @@ function closed(state: WdmdState, connectionId: number): void {
   const client = state.clients[index];
   if (client === undefined || client === null) return;
   if (client.expireS === 0n) {
-    state.clients[index] = null;
+    forget(state, index);
     return;
   }
   client.connectionId = null;
@@ -223,6 +231,7 @@ function test(state: WdmdState): void {
 
 function finishTest(state: WdmdState): void {
   state.scriptsUntilS = null;
+  recordAgain(state);
   const failing = failingScripts(state) + failingClients(state);
   if (failing > 0) stopPinging(state);
   else feed(state);

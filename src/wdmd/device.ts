@@ -1,5 +1,6 @@
 import { assert } from '../base/assert.ts';
 import { SECOND_MS } from '../base/units.ts';
+import { hasPassed } from './expiry.ts';
 import { isTimeoutHeld } from './messages.ts';
 import {
   DEFAULT_FIRE_TIMEOUT_S,
@@ -12,8 +13,6 @@ import {
 } from './state.ts';
 
 const SHORTEST_S = 1;
-/** The device has its own clock: how far 1000 ppm take the two apart within 60 s, and more. */
-const CLOCKS_APART_MS = 100;
 
 /**
  * The promise: the device fires at most `fireTimeoutS` after an expiry that its client did not
@@ -48,9 +47,7 @@ export function feed(state: WdmdState): void {
 /** Whether a client's expiry has passed: the device is not to be touched any more. */
 export function isPastExpiry(state: WdmdState): boolean {
   const expireS = firstExpiryS(state);
-  return (
-    expireS !== null && BigInt(Math.floor((state.nowMs + CLOCKS_APART_MS) / SECOND_MS)) >= expireS
-  );
+  return expireS !== null && hasPassed(expireS, state.nowMs);
 }
 
 /**

@@ -1,14 +1,14 @@
-import { WDMD_CMD } from '../wire/wdmd/socket.ts';
+import { REGISTER_FLAGS, WDMD_CMD } from '../wire/wdmd/socket.ts';
 import { dumpText } from './dump.ts';
 import {
   DEFAULT_FIRE_TIMEOUT_S,
   log,
+  SHOWN_NAME_BYTES,
   type TestClient,
   type WdmdMessage,
   type WdmdState,
 } from './state.ts';
-
-const SHOWN_NAME_BYTES = 63; // as many as 3.8.5 keeps
+import { askTakeOver, handOver, takeOver } from './take-over.ts';
 
 /** Unknown commands are ignored, and the connection stays open (spec 25 §2). */
 export function applyMessage(state: WdmdState, connectionId: number, message: WdmdMessage): void {
@@ -18,6 +18,8 @@ export function applyMessage(state: WdmdState, connectionId: number, message: Wd
     case WDMD_CMD.REGISTER:
       client.pid = client.peerPid;
       client.name = message.name.slice(0, SHOWN_NAME_BYTES);
+      client.waits = (message.flags & REGISTER_FLAGS.WAITS) !== 0;
+      client.reconnects = (message.flags & REGISTER_FLAGS.RECONNECTS) !== 0;
       log(state, 'info', 'client.registered', { name: client.name, pid: client.pid });
       return;
     case WDMD_CMD.REFCOUNT_SET:
@@ -29,8 +31,11 @@ export function applyMessage(state: WdmdState, connectionId: number, message: Wd
     case WDMD_CMD.TEST_LIVE:
       client.renewalS = message.renewalTime;
       client.expireS = message.expireTime;
+      takeOver(state, client);
       return;
     case WDMD_CMD.STATUS:
+      // The journal lacks expiries, and cannot be removed: no client may rely on a new one.
+      if (state.journal.state === 'stuck') return;
       state.effects.push({ kind: 'send', connectionId, message: statusReply(state, message) });
       return;
     case WDMD_CMD.DUMP_DEBUG:
@@ -39,6 +44,14 @@ export function applyMessage(state: WdmdState, connectionId: number, message: Wd
       return;
     case WDMD_CMD.OPEN_WATCHDOG:
       openWatchdog(state, client, { connectionId, message });
+      return;
+    case WDMD_CMD.TAKE_OVER: {
+      const reply = askTakeOver(state, client, message);
+      state.effects.push({ kind: 'send', connectionId, message: reply });
+      return;
+    }
+    case WDMD_CMD.HAND_OVER:
+      handOver(state, client, { connectionId, message });
       return;
     default:
       log(state, 'debug', 'request.unknown', { cmd: message.cmd });

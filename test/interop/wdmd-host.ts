@@ -180,9 +180,14 @@ export class WdmdClient {
     this.send({ cmd: 4, renewalTime: BigInt(renewalS), expireTime: BigInt(expireS) });
   }
 
-  async status(): Promise<Message> {
-    this.send({ cmd: 5 });
-    await waitFor('a status', () => this.#received.length >= wdmdMessage.size);
+  status(): Promise<Message> {
+    return this.ask({ cmd: 5 });
+  }
+
+  /** What is answered with one message. */
+  async ask(fields: Partial<Message>): Promise<Message> {
+    this.send(fields);
+    await waitFor('an answer', () => this.#received.length >= wdmdMessage.size);
     const message = decode(wdmdMessage, this.#received);
     this.#received = this.#received.subarray(wdmdMessage.size);
     return message;

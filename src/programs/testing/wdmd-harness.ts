@@ -5,13 +5,16 @@ import type { Connection, Sockets } from '../../ports/sockets.ts';
 import type { TestScripts } from '../../ports/test-scripts.ts';
 import type { WatchdogDevice, WatchdogDevices } from '../../ports/watchdog-device.ts';
 import { SimClock } from '../../sim/kernel/clock.ts';
+import { MemoryJournal } from '../../sim/kernel/journal.ts';
 import { ProcessClock } from '../../sim/kernel/process-clock.ts';
+import { readPredecessor } from '../../wdmd/duty-lines.ts';
 import type { WdmdSettings } from '../../wdmd/state.ts';
 import { WDMD_CMD, wdmdMessage, wdmdMessageBytes } from '../../wire/wdmd/socket.ts';
 import { findWatchdog } from '../watchdog-search.ts';
-import { WdmdProgram } from '../wdmd-program.ts';
+import { type WdmdBeginning, WdmdProgram } from '../wdmd-program.ts';
 
 const START_S = 1000;
+const GUARD = '1:2:3';
 type Message = RecordOf<typeof wdmdMessage>;
 
 /** One client's end of a connection. */
@@ -69,13 +72,18 @@ export class HarnessPeer {
 export class WdmdHarness {
   readonly clock = new SimClock(START_S * 1000);
   /** wdmd's own: it may stand still while the device counts. */
-  readonly #time = new ProcessClock(this.clock, { baseMs: START_S * 1000, rate: 1 });
+  #time = new ProcessClock(this.clock, { baseMs: START_S * 1000, rate: 1 });
   /** What was done with the device: '16 close'. */
   readonly performed: string[] = [];
   readonly logged: string[] = [];
   /** Each runs for so many seconds, then ends with a status; null: only when it is killed. */
   readonly scripts = new Map<ByteString, { status: number; runsS: number | null }>();
-  readonly program: WdmdProgram;
+  /** Of its duties; it outlives wdmd. */
+  readonly journal = new MemoryJournal();
+  readonly #settings: Partial<WdmdSettings>;
+  #program: WdmdProgram | null = null;
+  /** What wdmd has open. */
+  #open: WatchdogDevice | null = null;
   timeoutS = 60;
   largestS = 600;
   leastS = 1;
@@ -84,6 +92,7 @@ export class WdmdHarness {
   openErrno = 0;
   pingErrno = 0;
   hasEnded = false;
+  hasHandedOver = false;
   #accept: (connection: Connection) => void = () => {};
   #nextFd = 7;
   #firesMs: number | null = null;
@@ -93,28 +102,63 @@ export class WdmdHarness {
     scripts: readonly (readonly [ByteString, { status: number; runsS: number | null }])[] = [],
   ) {
     for (const [name, script] of scripts) this.scripts.set(name, script);
-    const all = { pid: 77, socketGid: 5, highPriority: 0, allowScripts: 0, killScriptS: 0 };
-    const devices = this.#devices();
+    this.#settings = settings;
     const want = { paths: ['/dev/watchdog'], timeoutS: 60 };
-    const watchdog = findWatchdog(devices, want, () => {});
+    const watchdog = findWatchdog(this.#devices(), want, () => {});
     if (watchdog === null) throw new Error('the harness has a watchdog');
-    this.program = new WdmdProgram(
+    this.#start({ kind: 'new', watchdog });
+  }
+
+  get program(): WdmdProgram {
+    if (this.#program === null) throw new Error('wdmd does not run');
+    return this.#program;
+  }
+
+  #start(beginning: WdmdBeginning): void {
+    const all = { pid: 77, socketGid: 5, highPriority: 0, allowScripts: 0, killScriptS: 0 };
+    const time = new ProcessClock(this.clock, { baseMs: this.clock.nowMs(), rate: 1 });
+    this.#time = time;
+    this.#program = new WdmdProgram(
       {
-        settings: { ...all, ...settings },
-        clock: this.#time,
+        settings: { ...all, ...this.#settings },
+        clock: time,
         sockets: this.#sockets(),
         socketPath: '/run/wdmd/wdmd.sock',
-        devices,
-        scripts: settings.allowScripts === 1 ? this.#testScripts() : null,
+        devices: this.#devices(),
+        scripts: this.#settings.allowScripts === 1 ? this.#testScripts(time) : null,
+        journal: this.journal,
+        guard: GUARD,
         log: this.#log(),
         ended: () => {
           this.hasEnded = true;
         },
+        handedOver: () => {
+          this.hasHandedOver = true;
+        },
       },
-      watchdog,
+      beginning,
     );
-    this.program.start();
+    this.#program.start();
     this.clock.runUntil(this.clock.nowMs());
+  }
+
+  /** SIGKILL: the kernel closes the device and the connections. */
+  kill(): void {
+    this.#time.stop();
+    this.#program = null;
+    this.#open?.closeUnclean();
+    this.#open = null;
+  }
+
+  /** Another one is started after it. @returns null, or why it refuses */
+  restart(): string | null {
+    const found = readPredecessor(this.journal.load(), {
+      guard: GUARD,
+      nowMs: this.clock.nowMs(),
+    });
+    if (!found.ok) return found.error;
+    this.#start({ kind: 'successor', of: found.value });
+    return null;
   }
 
   /** wdmd stands still from now on, for so long. */
@@ -138,14 +182,15 @@ export class WdmdHarness {
     return Math.floor(this.clock.nowMs() / 1000);
   }
 
-  connect(pid = 500): HarnessPeer {
+  connect(pid = 500, uid = 0): HarnessPeer {
+    const time = this.#time;
     const peer = new HarnessPeer((happen) => {
-      this.#time.run(happen);
+      time.run(happen);
       this.clock.runUntil(this.clock.nowMs());
     });
     const connection: Connection = {
       peerPid: pid,
-      peerUid: 0,
+      peerUid: uid,
       fd: this.#nextFd++,
       onData: (handler) => {
         peer.data = handler;
@@ -164,7 +209,7 @@ export class WdmdHarness {
         peer.isOpen = false;
       },
     };
-    this.#time.run(() => this.#accept(connection));
+    time.run(() => this.#accept(connection));
     this.clock.runUntil(this.clock.nowMs());
     return peer;
   }
@@ -194,7 +239,8 @@ export class WdmdHarness {
         if (this.openErrno !== 0) return { ok: false, step: 'open', errno: this.openErrno };
         this.#note('open');
         this.#counts(true);
-        return { ok: true, device: this.#device() };
+        this.#open = this.#device();
+        return { ok: true, device: this.#open };
       },
     };
   }
@@ -255,7 +301,7 @@ export class WdmdHarness {
     };
   }
 
-  #testScripts(): TestScripts {
+  #testScripts(time: ProcessClock): TestScripts {
     let nextPid = 900;
     return {
       list: () => [...this.scripts.keys()],
@@ -263,13 +309,12 @@ export class WdmdHarness {
         const script = this.scripts.get(name);
         if (script === undefined) return null;
         const { runsS } = script;
-        const timer =
-          runsS === null ? null : this.clock.after(runsS * 1000, () => ended(script.status));
+        const timer = runsS === null ? null : time.after(runsS * 1000, () => ended(script.status));
         return {
           pid: nextPid++,
           kill: () => {
             timer?.cancel();
-            this.clock.after(0, () => ended(null));
+            time.after(0, () => ended(null));
           },
         };
       },

@@ -45,6 +45,7 @@ export class DaemonActs {
       load: () => to.load(),
       append: (line) => this.#act(() => to.append(line), false),
       replace: (lines) => this.#act(() => to.replace(lines), false),
+      forget: () => this.#act(() => to.forget(), false),
     };
   }
 

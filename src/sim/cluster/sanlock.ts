@@ -142,7 +142,7 @@ export class SimSanlock {
         },
         connect: untouched,
       },
-      journal: { load: untouched, append: untouched, replace: untouched },
+      journal: { load: untouched, append: untouched, replace: untouched, forget: untouched },
       processes: { ...this.#processes(), startLeaseProcess: untouched, find: untouched },
       ...{ log: QUIET, random: () => 0.5, helperPid: 0, dumpLog: () => '', ended: () => {} },
     });

@@ -5,6 +5,7 @@ import type { Connection, Sockets } from '../../ports/sockets.ts';
 import type { WatchdogDevice } from '../../ports/watchdog-device.ts';
 import { WdmdProgram } from '../../programs/wdmd-program.ts';
 import { WDMD_CMD, wdmdMessage } from '../../wire/wdmd/socket.ts';
+import { MemoryJournal } from '../kernel/journal.ts';
 import { QUIET } from '../kernel/log.ts';
 import type { ProcessClock } from '../kernel/process-clock.ts';
 import type { WatchdogTimer } from '../kernel/watchdog.ts';
@@ -58,10 +59,13 @@ export class SimWdmd {
         socketPath: '',
         devices: { open: () => ({ ok: true, device: deviceOf(watchdog) }) },
         scripts: null,
+        journal: new MemoryJournal(),
+        guard: '',
         log,
         ended: () => {},
+        handedOver: () => {},
       },
-      { path: PATH, device },
+      { kind: 'new', watchdog: { path: PATH, device } },
     );
     program.start();
   }

@@ -30,6 +30,16 @@ export class MemoryJournal implements Journal {
     this.damaged++;
   }
 
+  /** It can be removed. */
+  canForget = true;
+
+  forget(): boolean {
+    if (!this.canForget) return false;
+    this.#lines = [];
+    this.damaged = 0;
+    return true;
+  }
+
   replace(lines: readonly string[]): boolean {
     if (this.full) return false;
     this.#lines = [...lines];
