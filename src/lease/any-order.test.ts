@@ -28,6 +28,8 @@ interface World {
   readonly hasValues: boolean;
   /** Hosts stop renewing, are reset, and join again. */
   readonly hasDeaths: boolean;
+  /** Lease processes of our hosts are killed, and others go on with their memberships. */
+  readonly hasCrashes: boolean;
   readonly hasNumHosts: boolean;
   /** The last ones of the four run the original. */
   readonly originals: number;
@@ -39,6 +41,7 @@ const PLAIN: World = {
   geometry: GEOMETRY_512_1M,
   hasValues: false,
   hasDeaths: false,
+  hasCrashes: false,
   hasNumHosts: false,
   originals: 0,
   originalFates: ['done'],
@@ -101,6 +104,8 @@ class Run {
     if (roll < 0.003) stepped.rejoin();
     else if (roll < 0.013) stepped.cancel();
     else if (this.world.hasDeaths && roll < 0.033) this.#disturb(stepped);
+    else if (this.world.hasCrashes && roll < 0.053) stepped.crash();
+    else if (this.world.hasCrashes && roll < 0.083) stepped.sure();
     else if (roll < 0.033 + this.#landing) stepped.host.land();
     else {
       const before = stepped.claim;
@@ -186,9 +191,16 @@ check('never two owners', PLAIN);
 check('no value but the last one', { ...PLAIN, hasValues: true });
 check('hosts that die, leave and come back', { ...PLAIN, hasValues: true, hasDeaths: true });
 check('sectors of 4096 bytes', { ...PLAIN, hasDeaths: true, geometry: GEOMETRY_4K_1M });
+check('processes that are killed, and followed by others', {
+  ...PLAIN,
+  hasValues: true,
+  hasDeaths: true,
+  hasCrashes: true,
+});
 check('changing numbers of host blocks', { ...PLAIN, hasNumHosts: true });
 check('beside the original', MIXED);
 check('beside originals that die', { ...MIXED, hasDeaths: true });
+check('processes that are killed, beside originals', { ...MIXED, hasCrashes: true });
 check('beside originals with failing writes', {
   ...MIXED,
   originalFates: ['landed', 'failed'],

@@ -226,7 +226,7 @@ function exclusiveLeader({ member, area, own }: View): PaxosLeader | null {
   const { leader } = area;
   const { lver } = own.dblock;
   if (namesUs(member, leader) && leader.lver === lver) {
-    return hasGone(leader, own) || isLeaderBehind(area) ? null : leader;
+    return isLeaderBehind(area) ? null : leader;
   }
   if (leader.lver >= lver || nextVersion(area) !== lver || !proposesUs(member, own.dblock)) {
     return null;

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ERRNO } from '../../src/base/errno.ts';
 import { OP, serveOneFile } from './fuse.ts';
@@ -5,10 +6,13 @@ import { OP, serveOneFile } from './fuse.ts';
 /**
  * A file whose device can be made to hang: a user space file system with one file, served by this
  * process. Stopping the process (SIGSTOP) leaves every request in the kernel, uninterruptible, as
- * a dead disk does; SIGCONT lets them end late. Run as: fuse-file.cjs <directory> <bytes>.
+ * a dead disk does; SIGCONT lets them end late. While there is a file
+ * <directory>.refuses, it refuses every write.
+ * Run as: fuse-file.cjs <directory> <bytes>.
  */
 const [directory = '', bytes = '0'] = process.argv.slice(2);
 const content = Buffer.alloc(Number(bytes));
+const isRefusing = () => existsSync(`${directory}.refuses`);
 
 function answer(operation: number, body: Buffer): Buffer | number {
   switch (operation) {
@@ -19,7 +23,7 @@ function answer(operation: number, body: Buffer): Buffer | number {
       return content.subarray(offset, offset + body.readUInt32LE(16));
     }
     case OP.WRITE:
-      return writeAnswer(body);
+      return isRefusing() ? ERRNO.EIO : writeAnswer(body);
     case OP.RELEASE:
     case OP.FSYNC:
     case OP.FLUSH:

@@ -1,4 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { startFuseServer, whyNoFuse } from './fuse-server.ts';
 
 /** A file on a device that hangs and recovers on demand; see fuse-file.ts. */
@@ -6,6 +8,8 @@ export interface HungFile {
   readonly path: string;
   hang(): void;
   recover(): void;
+  /** From now on it answers each write with an error. */
+  refuse(): void;
   close(): void;
 }
 
@@ -21,6 +25,7 @@ export async function startHungFile(bytes: number): Promise<HungFile> {
     path,
     hang: () => server.process.kill('SIGSTOP'),
     recover: () => server.process.kill('SIGCONT'),
+    refuse: () => writeFileSync(join(server.directory, 'mount.refuses'), ''),
     close: () => {
       server.process.kill('SIGCONT');
       server.close();

@@ -14,6 +14,7 @@ import type { Member } from '../member.ts';
 import { type AcquireWish, paxosAcquire, type Refusal, readLvb } from '../paxos-acquire.ts';
 import type { PaxosHold } from '../paxos-hold.ts';
 import { paxosRelease } from '../paxos-release.ts';
+import { type KnownLease, recoverLease } from '../recover.ts';
 import type { Steps } from '../steps.ts';
 import {
   originalAcquire,
@@ -96,6 +97,10 @@ export class SteppedHost {
   #cancelled = false;
   /** A value of this hold went unanswered. */
   #isValueOpen = false;
+  /** What its task may have sent. */
+  #begun: KnownLease['begun'] = 'nothing';
+  /** Its process was killed, and the next one has not found yet what it holds; null: it has. */
+  #known: KnownLease | null = null;
   #task: { readonly task: HarnessTask<unknown>; readonly done: (result: unknown) => void } | null =
     null;
 
@@ -125,7 +130,36 @@ export class SteppedHost {
     }
     if (now.task.wants !== null) return;
     this.#task = null;
+    this.#begun = 'nothing';
     now.done(now.task.result);
+  }
+
+  /**
+   * Its process is killed, and another one goes on with the membership, while its users go on too.
+   * What it had sent has ended, or was refused: then it lands before `sure`.
+   */
+  crash(): void {
+    if (this.isGone || this.ways !== OURS) return;
+    const hold = this.#hold;
+    const mode = hold?.shared === true ? 'sh' : 'ex';
+    // A release that was asked for is in the journal as one, or is not known.
+    const isGiven = this.#begun === 'release' && this.#dice.chance(0.5);
+    this.#known ??=
+      hold === null || isGiven
+        ? { mode: 'none', lver: null, begun: 'nothing' }
+        : { mode, lver: hold.leader.lver, begun: this.#begun };
+    this.#task = null;
+    this.#hold = null;
+    this.host.rest.splice(0);
+    if (this.#dice.chance(0.5)) this.host.land();
+    this.host.isUnsure = !this.host.isQuiet;
+  }
+
+  /** No refused write of a process before may land any more: each has landed, or never will. */
+  sure(): void {
+    if (!this.host.isUnsure) return;
+    this.host.reset(() => this.#dice.chance(0.5));
+    this.host.isUnsure = false;
   }
 
   /** Its users are gone, and its process with all that it had sent; it joins again. */
@@ -143,6 +177,7 @@ export class SteppedHost {
   /** Releases its host id, where no work of its own goes on. */
   leave(): void {
     if (this.isGone || this.#task !== null || this.#hold !== null || !this.host.isQuiet) return;
+    if (this.#known !== null || this.host.isUnsure) return;
     if (this.host.diedMs !== null) return;
     this.#undisturbed(() => this.host.leave());
     this.isGone = true;
@@ -209,6 +244,9 @@ export class SteppedHost {
     this.#task = null;
     this.#hold = null;
     this.claim = null;
+    this.#begun = 'nothing';
+    this.#known = null;
+    this.host.isUnsure = false;
     this.host.rest.splice(0);
   }
 
@@ -227,6 +265,10 @@ export class SteppedHost {
       return;
     }
     if (this.host.ended) return;
+    if (this.#known !== null) {
+      this.#recover(this.#known);
+      return;
+    }
     this.#cancelled = false;
     const member = this.host.member(() => this.#cancelled);
     const hold = this.#hold;
@@ -234,10 +276,29 @@ export class SteppedHost {
     else if (this.#rules.values !== null && this.#dice.chance(0.3)) this.#read(member, hold);
     else if (this.#dice.chance(0.5)) {
       this.claim = null;
+      this.#begun = 'release';
       this.#run(this.ways.release(member, hold, this.#value(hold)), () => {
         this.#hold = null;
       });
     } else this.#convert(member, hold);
+  }
+
+  /** What it was sure to hold is found; then it goes on as if nothing had been. */
+  #recover(known: KnownLease): void {
+    const guess = { geometry: this.host.harness.geometry, numHosts: HARNESS_HOSTS };
+    const steps = recoverLease(this.host.member(), HARNESS_PLACE, { known, guess });
+    this.#run(steps, (found) => {
+      if (!found.ok || this.host.ended) return;
+      const hold = found.value;
+      const mode = hold === null ? 'none' : hold.shared ? 'sh' : 'ex';
+      const isSame = mode === known.mode;
+      if (known.begun === 'nothing') assert.ok(isSame, `${known.mode} is found as ${mode}`);
+      if (known.begun === 'toExclusive') assert.equal(mode, 'sh', 'a step up is taken back');
+      if (known.begun === 'toShared') assert.notEqual(mode, 'none', 'a step down is none at all');
+      this.#known = null;
+      this.#hold = hold;
+      this.claim = hold === null ? null : hold.shared ? 'shared' : 'exclusive';
+    });
   }
 
   #acquire(member: Member): void {
@@ -275,6 +336,7 @@ export class SteppedHost {
 
   #convert(member: Member, hold: PaxosHold): void {
     if (!hold.shared) this.claim = 'shared'; // others may share before the answer
+    this.#begun = hold.shared ? 'toExclusive' : 'toShared';
     const steps = hold.shared
       ? this.ways.toExclusive(member, hold)
       : this.ways.toShared(member, hold, this.#value(hold));
