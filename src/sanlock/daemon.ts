@@ -1,7 +1,7 @@
 import { unreachable } from '../base/assert.ts';
 import { SM_HEADER_BYTES, SM_MAGIC, SM_PROTO } from '../wire/sanlock/socket.ts';
 import { closed, opened } from './clients.ts';
-import { serve, serveHeld } from './dispatch.ts';
+import { beginEnd, serve, serveHeld } from './dispatch.ts';
 import { type Effect, log, send } from './effects.ts';
 import type { FrontEvent } from './events.ts';
 import type { Front } from './front.ts';
@@ -10,6 +10,7 @@ import { keepsLeases } from './kept-leases.ts';
 import { loopLagged } from './lag.ts';
 import { leaseEnded, leaseLost, leaseSent } from './lease-processes.ts';
 import { watchdogSent } from './lockspaces.ts';
+import { isUnasked } from './lost-lockspaces.ts';
 import { replyBytes } from './request.ts';
 import { forgetEmpty, resumedWatchdogSent, resumeSurvivors } from './resuming.ts';
 import { endForSuccessor } from './successor.ts';
@@ -134,7 +135,8 @@ function processEnded(front: Front, process: UserProcess): void {
 /** The daemon ends only when no lockspace is left (spec 20 §15). */
 function terminate(front: Front): void {
   if (keepsLeases(front)) return;
-  if (isEmpty(front)) exit(front);
+  const isUnused = front.lockspaces.every((space) => isUnasked(front, space));
+  if (isUnused && front.survivors.length === 0) beginEnd(front);
   else log(front, 'debug', 'daemon.stillUsed', { lockspaces: front.lockspaces.length });
 }
 

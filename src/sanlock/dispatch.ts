@@ -317,7 +317,7 @@ function mayEnd(front: Front, force: number): boolean {
 }
 
 /** Removes every lockspace; the daemon ends with the last one. */
-function beginEnd(front: Front): void {
+export function beginEnd(front: Front): void {
   front.ending = true;
   removeAll(front);
 }

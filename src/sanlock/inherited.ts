@@ -21,7 +21,7 @@ export interface Inherited {
   usedByOrphans: boolean;
   /** Its removal had been asked for. */
   removal: boolean;
-  /** It was lost and left, and is to be joined again. */
+  /** It was lost, because its time was over: it is to be joined again when nothing is left of it. */
   isLost: boolean;
 }
 

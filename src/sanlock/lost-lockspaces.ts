@@ -62,7 +62,8 @@ export function joinLost(front: Front, join: (space: LostFacts) => void): void {
 }
 
 function mayJoin(front: Front, space: LostFacts): boolean {
-  if (front.ending || front.journalState.holdersUnknown) return false;
+  const isEnding = front.ending || front.handsOver !== null;
+  if (isEnding || front.journalState.holdersUnknown) return false;
   const inTheWay = (other: LostFacts) => clashes(other, named(space));
   return !front.lockspaces.some(inTheWay) && !front.survivors.some((one) => inTheWay(one.space));
 }

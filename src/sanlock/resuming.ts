@@ -10,6 +10,7 @@ import { LEASE_HOLDER } from './holder-lines.ts';
 import { rewrite } from './journal-writer.ts';
 import { keptFields } from './kept-leases.ts';
 import type { Joined } from './lockspace-events.ts';
+import { remember } from './lost-lockspaces.ts';
 import { takeJoin, takeRenewal } from './renewals.ts';
 import { resultNumber } from './result-number.ts';
 import { resumeMembership, startProcess } from './resuming-process.ts';
@@ -190,7 +191,7 @@ function apply(front: Front, survivor: Survivor, effect: SurvivorEffect): void {
       logProgress(front, survivor, effect);
       return;
     case 'over':
-      over(front, survivor, effect.reason);
+      over(front, survivor, effect);
       return;
     default:
       unreachable(effect);
@@ -254,9 +255,12 @@ function processEnded(front: Front, survivor: Survivor): void {
 
 /** Those of which nothing is left. */
 export function forgetEmpty(front: Front): void {
-  const before = front.survivors.length;
+  const gone = front.survivors.filter((survivor) => !isAlive(survivor));
+  if (gone.length === 0) return;
   front.survivors = front.survivors.filter(isAlive);
-  if (front.survivors.length === before) return;
+  for (const { id, space, inherited } of gone) {
+    if (inherited.isLost && !front.ending) remember(front, space, { id, isSettled: false });
+  }
   rewrite(front);
   forgetLeaseEnds(front);
 }
@@ -267,7 +271,13 @@ function forgetLeaseEnds(front: Front): void {
   front.effects.push({ kind: 'forgetLeaseEnds' });
 }
 
-function over(front: Front, survivor: Survivor, reason: string): void {
+function over(
+  front: Front,
+  survivor: Survivor,
+  { isTooLate, reason }: Extract<SurvivorEffect, { kind: 'over' }>,
+): void {
+  const { inherited } = survivor;
+  inherited.isLost = isTooLate && inherited.isWhole && !inherited.removal;
   const { name: lockspace, hostId } = survivor.space;
   const fields = { lockspace, hostId, reason, pids: pidsText(survivor) };
   log(front, 'error', 'membership.lost', fields);

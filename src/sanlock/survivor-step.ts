@@ -90,7 +90,8 @@ export type SurvivorEffect =
   | { readonly kind: 'logResumed'; readonly generation: bigint }
   | { readonly kind: 'logNotResumed'; readonly error: LeaseError }
   | { readonly kind: 'logRenewalFailed'; readonly error: LeaseError }
-  | { readonly kind: 'over'; readonly reason: string };
+  /** `isTooLate`: only its time is over, so when its users have ended it may be joined again. */
+  | { readonly kind: 'over'; readonly isTooLate: boolean; readonly reason: string };
 
 /** What holds at the moment of the event. */
 export interface Moment {
@@ -137,7 +138,7 @@ export function stepSurvivor(phase: SurvivorPhase, event: SurvivorEvent, at: Mom
     case 'renewalFailed': {
       const failed = { kind: 'logRenewalFailed', error: event.error } as const;
       if (!event.overwritten || !isRenewed(phase)) return stay(phase, failed);
-      return over(phase, 'overwritten', failed);
+      return over(phase, otherRecord('overwritten'), failed);
     }
     case 'armed':
       if (phase.kind !== 'arming' || phase.askAtMs !== null) return stay(phase); // given up
@@ -222,7 +223,7 @@ function tick(phase: SurvivorPhase, at: Moment): Step {
   }
 }
 
-const TOO_LATE = 'its time has run out';
+const TOO_LATE: Cause = { isTooLate: true, reason: 'its time has run out' };
 
 function renewed(phase: SurvivorPhase, message: Renewed): Step {
   const taken = { kind: 'takeRenewal', message } as const;
@@ -282,7 +283,7 @@ function started(
 
 function joinFailed(phase: SurvivorPhase, error: LeaseError): Step {
   if (!TRANSIENT.has(error.code)) {
-    return over(phase, `its host lease is not as it left it (${error.code})`);
+    return over(phase, otherRecord(`its host lease is not as it left it (${error.code})`));
   }
   const step = stop(phase);
   return { phase: step.phase, effects: [{ kind: 'logNotResumed', error }, ...step.effects] };
@@ -315,12 +316,23 @@ function stop(phase: SurvivorPhase): Step {
   }
 }
 
-function over(phase: SurvivorPhase, reason: string, ...first: readonly SurvivorEffect[]): Step {
+interface Cause {
+  readonly isTooLate: boolean;
+  readonly reason: string;
+}
+
+/** The disk has another record than its own. */
+function otherRecord(reason: string): Cause {
+  return { isTooLate: false, reason };
+}
+
+function over(phase: SurvivorPhase, cause: Cause, ...first: readonly SurvivorEffect[]): Step {
   const lease = processOf(phase);
   const isKilled = lease === null || phase.kind === 'stopping';
   const effects = [...first, ...closing(phase)];
   if (!isKilled) effects.push({ kind: 'endProcess', lease });
-  effects.push({ kind: 'over', reason });
+  const { isTooLate, reason } = cause;
+  effects.push({ kind: 'over', isTooLate, reason });
   return { phase: { kind: 'over', lease }, effects };
 }
 
