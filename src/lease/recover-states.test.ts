@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MIB } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
-import { dblock } from '../format/dblock.ts';
+import { dblock, encodeDblock } from '../format/dblock.ts';
 import { GEOMETRY_512_1M, hostBlockSector } from '../format/geometry.ts';
 import { encodePaxosLeader, type PaxosLeader, paxosLeader } from '../format/leader.ts';
 import {
@@ -176,6 +176,23 @@ test('a version that others have passed is over, whatever its leader and our blo
   harness.disks.resource.set(block, blockOf(1));
   assert.equal(modeOf(recover(one, known('ex', hold))), 'none');
   assert.equal(get(one).ok, false, 'host 2 has it');
+  setLeader(harness, { lver: 0n, ownerId: 0n, timestampS: 0n });
+  harness.disks.resource.set(block, blockOf(1));
+  assert.equal(modeOf(recover(one, known('ex', hold))), 'none', 'the leader says nothing');
+});
+
+test('values of ours in a version that went to another host, or in another membership, are no hold', () => {
+  for (const isOthers of [true, false]) {
+    const { harness, one, two } = world();
+    const hold = take(isOthers ? two : one);
+    if (isOthers) {
+      const ours = { ...hold.dblock, mbal: 1n, bal: 1n, inpHostId: 1n, inpGeneration: 1n };
+      encodeDblock(ours, harness.disks.resource, blockOf(1));
+    } else one.join();
+    setLeader(harness, { lver: 0n, ownerId: 3n, ownerGeneration: 1n, writeId: 3n });
+    assert.equal(modeOf(recover(one, known('ex', hold))), 'none');
+    assert.equal(modeOf(recover(one, known('sh', hold))), 'none');
+  }
 });
 
 test('a release of which our block alone has landed is finished: its client had asked for it', () => {
