@@ -11,6 +11,10 @@ import { AREA_BYTES } from './storage.ts';
 
 const REFUSED = makeFailure({ code: -5, outcome: 'refused', call: 'it', socketPath: '/s' });
 
+function refusedWith(code: number): SanlockFailure {
+  return makeFailure({ code, outcome: 'refused', call: 'it', socketPath: '/s' });
+}
+
 /** A fence_sanlockd whose sanlock and wdmd are this test; each effect is a line. */
 class Harness {
   readonly lines: string[] = [];
@@ -20,6 +24,8 @@ class Harness {
   readonly odd = new Map<CallStep, SanlockFailure | null>();
   isTaken = true;
   victims: readonly number[] = [];
+  /** What connecting to sanlock ends with. */
+  unreached: string | null = null;
   readonly #state;
 
   constructor(hostId = 1) {
@@ -53,7 +59,7 @@ class Harness {
         return;
       }
       case 'connect':
-        this.post({ kind: 'connected', failure: null });
+        this.post({ kind: 'connected', failure: this.unreached });
         return;
       case 'call':
         this.#call(effect.step);
@@ -145,6 +151,48 @@ test('sanlock or its lockspace lost: likewise', () => {
   harness.signal('lost');
   harness.signal('stop');
   assert.deepEqual(harness.after(600), ['host.lost', 'stop.refused']);
+});
+
+test('sanlock is restarted: the lease is tied to the next one, and the expiry renewed on', () => {
+  const harness = started();
+  harness.unreached = 'nothing serves its socket';
+  harness.post({ kind: 'disconnected' });
+  assert.deepEqual(harness.after(6), ['sanlock.away', 'live 20']);
+  harness.unreached = null;
+  harness.odd.set('acquire', refusedWith(-11));
+  const again = ['register', 'setKillpath', 'restrict', 'acquire'];
+  assert.deepEqual(harness.after(1), again);
+  harness.odd.set('acquire', refusedWith(-17));
+  assert.deepEqual(harness.after(1), ['acquire', 'sanlock.back'], 'it is ours already');
+  assert.deepEqual(harness.after(60).length, 12);
+  harness.signal('stop');
+  assert.deepEqual(harness.after(0), [...LEAVE, 'ended: null']);
+});
+
+test('sanlock is restarted again while the lease is being tied to it', () => {
+  const harness = started();
+  harness.odd.set('acquire', null);
+  harness.post({ kind: 'disconnected' });
+  const again = ['register', 'setKillpath', 'restrict', 'acquire'];
+  assert.deepEqual(harness.after(1), ['sanlock.away', ...again]);
+  harness.post({ kind: 'disconnected' });
+  harness.answer('acquire', refusedWith(-107));
+  harness.odd.delete('acquire');
+  assert.deepEqual(harness.after(1), [...again, 'sanlock.back']);
+});
+
+test('a sanlock that does not come back, or has another word for the lease: lost', () => {
+  const alone = started();
+  alone.unreached = 'nothing serves its socket';
+  alone.post({ kind: 'disconnected' });
+  assert.deepEqual(alone.after(60).slice(-2), ['sanlock.lost', 'host.lost']);
+  assert.deepEqual(alone.after(600), []);
+
+  const other = started();
+  other.odd.set('acquire', REFUSED);
+  other.post({ kind: 'disconnected' });
+  assert.deepEqual(other.after(1).slice(-3), ['acquire', 'sanlock.lost', 'host.lost']);
+  assert.deepEqual(other.after(600), []);
 });
 
 test('the winner of a contention renews on until its agent is done', () => {

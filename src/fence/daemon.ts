@@ -3,6 +3,7 @@ import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import type { Result } from '../base/result.ts';
 import type { SanlockFailure } from '../wire/sanlock/failure.ts';
 import { type DutyEffect, type DutyEvent, type DutyLogEvent, EXPIRE_S, stepDuty } from './duty.ts';
+import { foundSanlock, type Reattached, reattached, seekSanlock, wentAway } from './reattach.ts';
 import { callEffect, effectOf, isLeaving, unfitForFencing } from './start-calls.ts';
 import {
   type CallStep,
@@ -65,14 +66,15 @@ function apply(state: FenceState, event: FenceEvent, turn: Turn): void {
       stepDone(state, 'checkWatchdog', unfitForFencing(event.result), turn);
       return;
     case 'connected':
+      foundSanlock(state, event.failure, turn.out);
       stepDone(state, 'connect', event.failure, turn);
       return;
     case 'called':
+      conclude(state, reattached(state, event, turn.out), turn);
       called(state, event, turn);
       return;
     case 'disconnected':
-      log(turn, 'error', 'sanlock.lost', { hostId: state.start.hostId });
-      lost(state, turn);
+      disconnected(state, turn);
       return;
     case 'expirySet':
       expirySet(state, event.isTaken, turn);
@@ -182,7 +184,34 @@ function expirySet(state: FenceState, isTaken: boolean, turn: Turn): void {
   if (phase.isStopWanted) duty(state, { kind: 'stop' }, turn);
 }
 
-/** SIGTERM of sanlock, or its connection has ended. */
+/** While the lease is surely ours, the next sanlock is waited for. */
+function disconnected(state: FenceState, turn: Turn): void {
+  const { kind } = state.phase;
+  if (kind !== 'expiring' && kind !== 'holding') conclude(state, 'lost', turn);
+  else if (wentAway(state, turn.nowMs)) {
+    log(turn, 'warn', 'sanlock.away', { hostId: state.start.hostId });
+  }
+}
+
+function conclude(state: FenceState, how: Reattached, turn: Turn): void {
+  const { hostId } = state.start;
+  switch (how) {
+    case 'nothing':
+      return;
+    case 'back':
+      log(turn, 'warn', 'sanlock.back', { hostId });
+      return;
+    case 'lost':
+      state.link = { kind: 'up' }; // it is not looked for any more
+      log(turn, 'error', 'sanlock.lost', { hostId });
+      lost(state, turn);
+      return;
+    default:
+      unreachable(how);
+  }
+}
+
+/** SIGTERM of sanlock, or no sanlock has our lease any more. */
 function lost(state: FenceState, turn: Turn): void {
   const { phase } = state;
   // Once the lease is asked for it may be ours: others would wait for this host's reset.
@@ -207,6 +236,7 @@ function tick(state: FenceState, turn: Turn): void {
   const { phase } = state;
   if (phase.kind !== 'expiring' && phase.kind !== 'holding') return;
   state.phase = { ...phase, tickMs: turn.nowMs + TICK_MS };
+  conclude(state, seekSanlock(state, turn.out, turn.nowMs), turn);
   duty(state, { kind: 'tick' }, turn);
 }
 

@@ -13,6 +13,8 @@ export interface FenceState {
   /** The program that sanlock runs when another host wants our lease. */
   readonly killpath: ByteString;
   readonly duty: Duty;
+  /** To the sanlock that has our lease. */
+  link: Link;
   phase: Phase;
 }
 
@@ -26,6 +28,19 @@ export type Phase =
   /** The expiry is being withdrawn; then what the start did, backwards. */
   | { readonly kind: 'undoing'; readonly left: readonly UndoStep[]; readonly failure: Failure }
   | { readonly kind: 'ended' };
+
+/** How the sanlock that has our lease is reached; `away`: it was restarted (reattach.ts). */
+export type Link =
+  | { readonly kind: 'up' }
+  | {
+      readonly kind: 'away';
+      readonly untilMs: number;
+      readonly next: ReattachStep;
+      /** Its answer is to come; else it is asked at the next tick. */
+      readonly isAsked: boolean;
+    };
+
+export type ReattachStep = 'connect' | 'setKillpath' | 'restrict' | 'acquire';
 
 /** null: in order. Else why it could not start, or not end as it should, in one sentence. */
 export type Failure = string | null;
@@ -108,5 +123,5 @@ export function newState(of: {
   readonly start: FenceStart;
   readonly killpath: ByteString;
 }): FenceState {
-  return { ...of, duty: newDuty(of.start.hostId), phase: { kind: 'new' } };
+  return { ...of, duty: newDuty(of.start.hostId), link: { kind: 'up' }, phase: { kind: 'new' } };
 }

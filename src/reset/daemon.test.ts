@@ -191,9 +191,39 @@ test('reg, end and clear of sanlk-reset; nonsense is dropped', () => {
   assert.deepEqual(lines, ['close LS', 'close LS2', 'close LS']);
 });
 
+test('a channel that sanlock ends is opened again: a restart of sanlock ends it, too', () => {
+  const harness = listening();
+  const watch = harness.watchOf('LS');
+  harness.slow.add('LS');
+  harness.post({ kind: 'watchClosed', watch });
+  assert.equal(harness.logged.at(-1), 'lockspace.gone');
+  harness.runUntil(harness.nowMs + 1000);
+  harness.post({ kind: 'watchRefused', watch, code: -111 });
+  assert.equal(harness.logged.at(-1), 'lockspace.gone', 'it has time');
+  harness.slow.delete('LS');
+  harness.runUntil(harness.nowMs + 1000);
+  assert.equal(harness.logged.at(-1), 'lockspace.watched');
+  assert.ok(harness.receives(RESET).length > 0, 'requests are served again');
+});
+
+test('a lockspace that was left is not listened in for ever', () => {
+  const harness = listening();
+  const watch = harness.watchOf('LS');
+  harness.slow.add('LS');
+  harness.post({ kind: 'watchClosed', watch });
+  for (let second = 0; second < 95; second++) {
+    harness.runUntil(harness.nowMs + 1000);
+    if (harness.state.watches.get(watch)?.phase === 'opening')
+      harness.post({ kind: 'watchRefused', watch, code: -2 });
+  }
+  assert.equal(harness.logged.at(-1), 'lockspace.notWatched');
+  assert.equal(nextTickMs(harness.state), null);
+});
+
 test('at the end the channels are closed, then wdmd left; a lockspace has room for 64', () => {
   const harness = listening();
-  harness.post({ kind: 'watchClosed', watch: harness.watchOf('LS') });
+  harness.control('end', 'LS');
+  harness.lines.length = 0;
   for (let n = 0; n <= MAX_LOCKSPACES; n++) harness.control('reg', `L${n}`);
   assert.equal(harness.logged.at(-1), 'lockspace.tooMany');
   harness.post({ kind: 'stop' });

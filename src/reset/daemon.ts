@@ -40,7 +40,7 @@ export function stepResetd(state: ResetdState, event: ResetdEvent, nowMs: number
     case 'watchOpened':
     case 'watchRefused':
     case 'watchClosed':
-      ofWatch(state, event, out);
+      ofWatch(state, event, { out, nowMs });
       return out;
     case 'received':
       received(state, event, { out, nowMs });
@@ -63,10 +63,19 @@ export function stepResetd(state: ResetdState, event: ResetdEvent, nowMs: number
 }
 
 /** When the next `tick` is wanted; null: none is. */
-export function nextTickMs({ phase, reboot }: ResetdState): number | null {
+export function nextTickMs({ phase, reboot, watches }: ResetdState): number | null {
   if (phase.kind === 'leaving') return phase.untilMs;
-  return phase.kind !== 'ended' && reboot.kind === 'due' ? reboot.atMs : null;
+  if (phase.kind === 'ended') return null;
+  let next: number | null = reboot.kind === 'due' ? reboot.atMs : null;
+  for (const { phase: kind, again } of watches.values()) {
+    if (kind === 'away' && again !== null) next = Math.min(next ?? again.fromMs, again.fromMs);
+  }
+  return next;
 }
+
+/** A sanlock that is restarted has resumed its lockspaces by then, or never will. */
+const AWAY_MS = 90 * SECOND_MS;
+const AGAIN_MS = SECOND_MS;
 
 /** Time for the last messages to sanlock and wdmd. */
 const LEAVE_MS = 300;
@@ -112,7 +121,7 @@ function listen(state: ResetdState, name: ByteString, out: ResetdEffect[]): void
     return;
   }
   const watch = state.nextId++;
-  state.watches.set(watch, { name, phase: 'opening' });
+  state.watches.set(watch, { name, phase: 'opening', again: null });
   out.push({ kind: 'openWatch', watch, name });
 }
 
@@ -154,31 +163,46 @@ function forget(state: ResetdState, id: number, out: ResetdEffect[]): void {
 
 type WatchEvent = Extract<ResetdEvent, { kind: 'watchOpened' | 'watchRefused' | 'watchClosed' }>;
 
-function ofWatch(state: ResetdState, event: WatchEvent, out: ResetdEffect[]): void {
+function ofWatch(state: ResetdState, event: WatchEvent, { out, nowMs }: Turn): void {
   const watch = state.watches.get(event.watch);
   if (watch === undefined) {
     // Late: `end` or `clear` came first.
     if (event.kind === 'watchOpened') out.push({ kind: 'closeWatch', watch: event.watch });
     return;
   }
-  const { name } = watch;
+  const { name, again } = watch;
   switch (event.kind) {
     case 'watchOpened':
       watch.phase = 'open';
+      watch.again = null;
       log(out, 'info', 'lockspace.watched', { lockspace: name });
       answered(state, { name, isWatched: true }, out);
       return;
     case 'watchRefused':
+      if (again !== null && nowMs < again.untilMs) {
+        watch.phase = 'away';
+        watch.again = { ...again, fromMs: nowMs + AGAIN_MS };
+        return;
+      }
       state.watches.delete(event.watch);
       log(out, 'error', 'lockspace.notWatched', { lockspace: name, code: event.code });
       answered(state, { name, isWatched: false }, out);
       return;
     case 'watchClosed':
-      state.watches.delete(event.watch);
+      watch.phase = 'away';
+      watch.again = { fromMs: nowMs + AGAIN_MS, untilMs: nowMs + AWAY_MS };
       log(out, 'warn', 'lockspace.gone', { lockspace: name });
       return;
     default:
       unreachable(event);
+  }
+}
+
+function openAgain(state: ResetdState, { out, nowMs }: Turn): void {
+  for (const [id, watch] of state.watches) {
+    if (watch.phase !== 'away' || watch.again === null || nowMs < watch.again.fromMs) continue;
+    watch.phase = 'opening';
+    out.push({ kind: 'openWatch', watch: id, name: watch.name });
   }
 }
 
@@ -336,6 +360,7 @@ function rebootSoon(state: ResetdState, nowMs: number): void {
 }
 
 function tick(state: ResetdState, { out, nowMs }: Turn): void {
+  openAgain(state, { out, nowMs });
   if (state.reboot.kind !== 'due' || nowMs < state.reboot.atMs) return;
   state.reboot = { kind: 'started' };
   log(out, 'warn', 'reboot.now');

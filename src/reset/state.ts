@@ -44,7 +44,10 @@ export type Reboot =
 
 export interface Watch {
   readonly name: ByteString;
-  phase: 'opening' | 'open';
+  /** `away`: sanlock ended the channel; it is restarted, or the lockspace was left. */
+  phase: 'opening' | 'open' | 'away';
+  /** One that was open is opened again, from then and until then; null: it was not closed. */
+  again: { readonly fromMs: number; readonly untilMs: number } | null;
 }
 
 /** A reset or reboot that another host asked for. */
