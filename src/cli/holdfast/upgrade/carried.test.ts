@@ -43,6 +43,7 @@ test('a client of wdmd is back when its new connection has an expiry', () => {
     pid: 7,
     isDead: false,
     hasRefcount: true,
+    isOurs: true,
     expiry: { leftS: 70, wholeS: 80 },
   };
   const wdmd = (clients: readonly WdmdClient[]) => ({ daemon, clients });

@@ -21,16 +21,25 @@ test('wdmd: its clients, without its own two places; a name may have blanks', ()
     'client 4 name sanlk-resetd pid 8 fd 10 dead 0 ref 1 now 500 renewal 0 expire 0',
     '',
   ].join('\n');
-  assert.deepEqual(wdmdFacts(daemon, dump).clients, [
+  const programOf = (pid: number) => (pid === 8 ? 'sanlk-resetd' : 'node');
+  assert.deepEqual(wdmdFacts(daemon, dump, programOf).clients, [
     {
       name: 'sanlock_a b:1',
       pid: 7,
       isDead: false,
       hasRefcount: true,
+      isOurs: true,
       expiry: { leftS: 70, wholeS: 80 },
     },
-    { name: 'old', pid: 6, isDead: true, hasRefcount: false, expiry: { leftS: -20, wholeS: 80 } },
-    { name: 'sanlk-resetd', pid: 8, isDead: false, hasRefcount: true, expiry: null },
+    {
+      name: 'old',
+      pid: 6,
+      isDead: true,
+      hasRefcount: false,
+      isOurs: true,
+      expiry: { leftS: -20, wholeS: 80 },
+    },
+    { name: 'sanlk-resetd', pid: 8, isDead: false, hasRefcount: true, isOurs: false, expiry: null },
   ]);
 });
 

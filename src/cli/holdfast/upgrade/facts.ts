@@ -2,7 +2,7 @@ import { type ByteString, nameToText } from '../../../base/bytes.ts';
 import { textField } from '../../../wire/sanlock/records.ts';
 import { STATE_TYPES } from '../../../wire/sanlock/socket.ts';
 import type { StateRecord } from '../../../wire/sanlock/types.ts';
-import type { RunningDaemon } from './daemons.ts';
+import type { ProcessFacts, RunningDaemon } from './daemons.ts';
 
 /** What the daemons of this host say of themselves; null: that one does not run. */
 export interface HostFacts {
@@ -22,6 +22,8 @@ export interface WdmdClient {
   /** Its connection is gone, its expiry stands. */
   readonly isDead: boolean;
   readonly hasRefcount: boolean;
+  /** A program of ours, which finds the next wdmd, and the next sanlock. */
+  readonly isOurs: boolean;
   /** Seconds from now; null: it has no expiry. */
   readonly expiry: { readonly leftS: number; readonly wholeS: number } | null;
 }
@@ -119,7 +121,12 @@ const CLIENT_LINE = new RegExp(
 );
 
 /** Of the text of `wdmd -d`, which is the same for the original. */
-export function wdmdFacts(daemon: RunningDaemon, dump: string): WdmdFacts {
+export function wdmdFacts(
+  daemon: RunningDaemon,
+  dump: string,
+  programOf: ProcessFacts['programOf'],
+): WdmdFacts {
+  const ours = daemon.isOriginal ? null : programOf(daemon.pid);
   const clients = dump.split('\n').flatMap((line): WdmdClient[] => {
     const found = CLIENT_LINE.exec(line);
     if (found === null) return [];
@@ -134,6 +141,7 @@ export function wdmdFacts(daemon: RunningDaemon, dump: string): WdmdFacts {
         pid: Number(pid),
         isDead: dead === '1',
         hasRefcount: ref === '1',
+        isOurs: ours !== null && programOf(Number(pid)) === ours,
         expiry: expire === '0' ? null : { leftS, wholeS },
       },
     ];

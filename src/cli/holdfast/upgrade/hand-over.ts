@@ -1,9 +1,16 @@
 import { unreachable } from '../../../base/assert.ts';
 import { nameToText } from '../../../base/bytes.ts';
+import { ERRNO } from '../../../base/errno.ts';
+import { ok, type Result } from '../../../base/result.ts';
 import { askLvmlockd } from '../../../client/lvmlockd.ts';
+import { openLink } from '../../../client/sanlock-link.ts';
 import { decode } from '../../../codec/struct.ts';
 import { formatRequest, numberOf } from '../../../wire/lvmlockd/libdaemon.ts';
 import { LD_RESULT, resultName } from '../../../wire/lvmlockd/numbers.ts';
+import type { Refusal } from '../../../wire/sanlock/call.ts';
+import { handOver, version } from '../../../wire/sanlock/daemon-calls.ts';
+import type { SanlockFailure } from '../../../wire/sanlock/failure.ts';
+import { SM_CMD, type SmHeader } from '../../../wire/sanlock/socket.ts';
 import {
   HAND_OVER_ANSWER,
   WDMD_CMD,
@@ -28,6 +35,8 @@ const CONNECT_MS = 5000;
 const ANSWER_MS = 15_000;
 /** lvmlockd first waits 10 s for commands that have locks. */
 const LVMLOCKD_MS = 25_000;
+/** sanlock waits for commands under way, as long as a renewal may be late. */
+const SANLOCK_MS = 60_000;
 /** The answer of a daemon that does not know a request. */
 const NOT_KNOWN = -95;
 
@@ -93,8 +102,45 @@ function refused(reason: string): HandOver {
   return { kind: 'refused', reason };
 }
 
-async function askSanlock(_ports: DaemonPorts): Promise<HandOver> {
-  return { kind: 'unknown' };
+/** A version request follows: a sanlock that answers it first has dropped the order. */
+function askSanlock({ sockets, clock, paths }: DaemonPorts): Promise<HandOver> {
+  const endpoint = { sockets, clock, socketPath: paths.sanlock };
+  const order = { ...handOver(), decode: answeredCommand };
+  return new Promise((resolve) => {
+    openLink(endpoint, { during: order.name, timeoutMs: CONNECT_MS }, (opened) => {
+      if (!opened.ok) {
+        resolve({ kind: 'unreachable', reason: opened.error.message });
+        return;
+      }
+      const link = opened.value;
+      link.call(order, SANLOCK_MS, (result) => {
+        resolve(sanlockAnswer(result));
+        link.close();
+      });
+      link.call(version(), SANLOCK_MS, () => {});
+    });
+  });
+}
+
+/** The result of the order; null: it is the answer to another command. */
+function answeredCommand({ cmd, data }: SmHeader): Result<number | null, Refusal> {
+  return ok(cmd === SM_CMD.HAND_OVER ? data : null);
+}
+
+function sanlockAnswer(result: Result<number | null, SanlockFailure>): HandOver {
+  if (!result.ok) return { kind: 'unreachable', reason: result.error.message };
+  switch (result.value) {
+    case 0:
+      return { kind: 'ends' };
+    case null:
+      return { kind: 'unknown' };
+    case -ERRNO.EPERM:
+      return refused('only root may order it');
+    case -ERRNO.EBUSY:
+      return refused('it is about to end for good');
+    default:
+      return refused(`sanlock answers ${result.value}`);
+  }
 }
 
 async function askLvm({ sockets, clock, paths }: DaemonPorts): Promise<HandOver> {

@@ -43,7 +43,7 @@ async function readWdmd(ports: DaemonPorts): Promise<WdmdFacts | null> {
   const code = await printDump(from, (dump) => {
     text = dump;
   });
-  return code === 0 ? wdmdFacts(daemon, text) : null;
+  return code === 0 ? wdmdFacts(daemon, text, ports.processes.programOf) : null;
 }
 
 async function readSanlock(ports: DaemonPorts): Promise<SanlockFacts | null> {

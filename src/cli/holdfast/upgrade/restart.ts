@@ -8,6 +8,8 @@ import { type ServiceManager, unitOf } from './service.ts';
 const END_MS = 30_000;
 const POLL_MS = 50;
 const START_POLL_MS = 200;
+/** Whoever else starts it does so within that time, and nobody has to be told. */
+const UNMANAGED_MS = 2000;
 /** Where nothing depends on it. */
 const NO_MARGIN_MS = 60_000;
 
@@ -50,15 +52,20 @@ export async function restart(
     return { kind: 'kept', reason };
   }
   const leftMs = Math.max(0, withinMs - (ports.clock.nowMs() - askedMs));
-  if (!isManaged) {
+  const endedMs = ports.clock.nowMs();
+  let isTold = false;
+  const tell = (): void => {
+    isTold = true;
+    const leftS = Math.floor((leftMs - (ports.clock.nowMs() - endedMs)) / SECOND_MS);
     say(`${name} has ended for its successor, and no unit runs it: it has to be started again`);
-    say(`within ${Math.floor(leftMs / SECOND_MS)} s, unless something does it: ${command ?? name}`);
-  }
+    say(`within ${leftS} s: ${command ?? name}`);
+  };
   let successor: RunningDaemon | null = null;
   await until(
     ports.clock,
     async () => {
       if (isManaged) await startIfDown(world, name);
+      else if (!isTold && ports.clock.nowMs() - endedMs >= UNMANAGED_MS) tell();
       successor = await findDaemon(ports, name);
       return successor !== null;
     },

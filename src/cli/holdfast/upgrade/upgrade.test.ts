@@ -107,7 +107,7 @@ test('without systemd it says what to start within which time, and sees it start
   assert.equal(status, 0, said.join('\n'));
   assert.deepEqual(said.slice(0, 2), [
     'wdmd has ended for its successor, and no unit runs it: it has to be started again',
-    'within 60 s, unless something does it: /usr/local/bin/wdmd -D',
+    'within 58 s: /usr/local/bin/wdmd -D',
   ]);
 });
 

@@ -27,6 +27,7 @@ const client: WdmdClient = {
   pid: 7,
   isDead: false,
   hasRefcount: true,
+  isOurs: true,
   expiry: { leftS: 68, wholeS: 80 },
 };
 
@@ -80,8 +81,10 @@ test('each thing in the way is one clear sentence', () => {
     ['no wdmd', { ...host({}), wdmd: null }, /^wdmd does not run/],
     [
       'another client of wdmd',
-      host({ wdmd: { clients: [client, { ...client, name: 'fence_sanlockd', pid: 8 }] } }),
-      /^fence_sanlockd \(pid 8\) is a client of wdmd and would not find the next one/,
+      host({
+        wdmd: { clients: [client, { ...client, name: 'fence_sanlockd', pid: 8, isOurs: false }] },
+      }),
+      /^fence_sanlockd \(pid 8\), a client of wdmd that is not of holdfast, would give up/,
     ],
     ['an original', host({ sanlock: { daemon: original } }), /^the sanlock that runs \(pid 7\) is/],
   ];
@@ -113,8 +116,10 @@ test('an original wdmd stays under a sanlock that has lockspaces and uses it', (
 });
 
 test('an original sanlock is a client of wdmd that would not come back', () => {
-  const facts = host({ sanlock: { daemon: original } });
-  assert.match(judge(facts, ['wdmd']).refusals[0] ?? '', /^sanlock_LS:1 \(pid 7\) is a client/);
+  const clients = [{ ...client, isOurs: false }];
+  const facts = host({ wdmd: { clients }, sanlock: { daemon: original } });
+  assert.match(judge(facts, ['wdmd']).refusals[0] ?? '', /^sanlock_LS:1 \(pid 7\), a client/);
+  assert.deepEqual(judge(facts, ['lvmlockd']).refusals, []);
 });
 
 test('a host that uses nothing has no margin to keep', () => {

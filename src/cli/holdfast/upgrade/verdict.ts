@@ -22,7 +22,7 @@ const LEAST_SHARE = 1 / 2;
 export function judge(facts: HostFacts, wanted: readonly DaemonName[]): Verdict {
   const lasting = [
     ...wanted.flatMap((name) => ofDaemon(facts, name)),
-    ...(wanted.includes('wdmd') ? ofWdmdClients(facts) : []),
+    ...(wanted.some((name) => name !== 'lvmlockd') ? ofWdmdClients(facts) : []),
     ...(wanted.includes('sanlock') ? ofWatchdogUnder(facts) : []),
     ...ofLockspaces(facts),
     ...ofDuties(facts),
@@ -45,17 +45,16 @@ function ofDaemon(facts: HostFacts, name: DaemonName): readonly string[] {
   ];
 }
 
-/** Whoever relies on wdmd has to find the next one; of the others, its own word is not asked. */
-function ofWdmdClients({ wdmd, sanlock }: HostFacts): readonly string[] {
-  const ours = sanlock === null || sanlock.daemon.isOriginal ? null : sanlock.daemon.pid;
+/** An original gives up when wdmd or sanlock is gone; its expiry stands, and passes. */
+function ofWdmdClients({ wdmd }: HostFacts): readonly string[] {
   const relying = (wdmd?.clients ?? []).filter(
-    ({ pid, isDead, hasRefcount, expiry }) =>
-      !isDead && pid !== ours && (hasRefcount || expiry !== null),
+    ({ isDead, isOurs, hasRefcount, expiry }) =>
+      !isDead && !isOurs && (hasRefcount || expiry !== null),
   );
   return relying.map(
     ({ name, pid }) =>
-      `${name} (pid ${pid}) is a client of wdmd and would not find the next one, so this host ` +
-      'would be reset: end it first',
+      `${name} (pid ${pid}), a client of wdmd that is not of holdfast, would give up, and this ` +
+      'host be reset: end it first',
   );
 }
 
