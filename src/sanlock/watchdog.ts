@@ -1,6 +1,7 @@
 import { unreachable } from '../base/assert.ts';
 import { SECOND_MS } from '../base/units.ts';
 import {
+  REGISTER_FLAGS,
   TAKE_OVER_ANSWER,
   WDMD_CMD,
   type WdmdMessage,
@@ -11,6 +12,7 @@ import type { Front } from './front.ts';
 import type { Lockspace } from './state.ts';
 import type { WatchdogLink } from './watchdog-link.ts';
 
+const { RECONNECTS, WAITS } = REGISTER_FLAGS;
 const CONNECT_MS = 5000;
 /** wdmd 3.8.5 does not know the request and never answers; its device is open already. */
 const OPEN_MS = 500;
@@ -74,7 +76,9 @@ export function armWatchdog(front: Front, space: Lockspace): WatchdogVerdict {
   link.deadlineMs = front.nowMs + STATUS_MS;
   const name = `sanlock_${space.name}:${space.hostId}`;
   const takesOver = link.purpose !== 'join';
-  sendTo(front, space, { cmd: WDMD_CMD.REGISTER, name });
+  // A join hears of its first expiry no answer: the status comes before it, as the original's.
+  const flags = takesOver ? RECONNECTS | WAITS : RECONNECTS;
+  sendTo(front, space, { cmd: WDMD_CMD.REGISTER, name, flags });
   if (takesOver) sendTo(front, space, { cmd: WDMD_CMD.TAKE_OVER });
   sendTo(front, space, { cmd: WDMD_CMD.REFCOUNT_SET });
   // Of a membership that goes on wdmd knows an expiry: the next one has to come before it.
