@@ -98,18 +98,24 @@ async function restartLvmlockd(rig: Rig, a: Host, b: Host): Promise<void> {
   await a.kill('lvmlockd');
   await a.kill('sanlock');
   await a.startDaemons();
-  if (a.makers.sanlock === 'ours') await dropsVg(rig, a); // ours keeps leases that no client has released
+  if (a.makers.sanlock === 'ours') await dropsVg(rig, a); // ours has resumed it with its orphans
   await a.mustLvm('vgchange', '--lockstart', rig.vg);
   const held = () => a.lvm('lvchange', '-aey', name).then((tried) => tried.code === 0);
   await until(`${a.name} to have its LV again`, held, { withinMs: 60_000, everyMs: 1000 });
   await a.mustLvm('lvchange', '-an', name);
 }
 
-/** The administrator states that no LV is active here. */
-export async function dropsVg(rig: Rig, host: Host): Promise<void> {
-  const place = `lvm_${rig.vg}:${host.hostId}:/dev/mapper/${rig.vg}-lvmlock:0`;
-  const given = await host.run(host.program('sanlock'), ['client', 'rem_lockspace', '-s', place]);
-  assert.equal(given.code, 0, `${host.name}: ${given.stdout}${given.stderr}`);
+/** The administrator states that no LV is active here: the orphans need not be kept. */
+async function dropsVg(rig: Rig, host: Host): Promise<void> {
+  const name = `lvm_${rig.vg}`;
+  const place = `${name}:${host.hostId}:/dev/mapper/${rig.vg}-lvmlock:0`;
+  for (const words of [
+    ['set_config', '-s', name, '-O', '0'],
+    ['rem_lockspace', '-s', place],
+  ]) {
+    const given = await host.run(host.program('sanlock'), ['client', ...words]);
+    assert.equal(given.code, 0, `${host.name}: ${given.stdout}${given.stderr}`);
+  }
 }
 
 async function renameGroup(rig: Rig, a: Host, b: Host): Promise<void> {
