@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MIB } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
 import { dblock } from '../format/dblock.ts';
+import { geometryOf, hasLvb, LVB_SECTOR } from '../format/geometry.ts';
 import {
   acquaint,
   HARNESS_PLACE,
@@ -40,6 +42,14 @@ class Commands {
     return this.run({ op: 'acquire', area, name: { lockspaceName, resourceName }, ...how });
   }
 
+  recover(lver: bigint): LeaseCommandResult {
+    const { lockspaceName } = this.#host.member();
+    const { path, offset, resourceName } = HARNESS_PLACE;
+    const known = { mode: 'ex', lver, begun: 'nothing' } as const;
+    const name = { lockspaceName, resourceName };
+    return this.run({ op: 'recover', area: { path, offset }, name, known, readLvb: true });
+  }
+
   convert(hold: number, toShared: boolean): LeaseCommandResult {
     return this.run({ op: 'convert', hold, toShared, ownerNowait: true, lvb: null });
   }
@@ -66,6 +76,35 @@ test('a grant that comes after own expiry is none, a step down is one', () => {
   commands.hasEnded = true;
   assert.equal(commands.held(commands.convert(lease.number, true)).lease.shared, true);
   assert.equal(code(commands.convert(lease.number, false)), '28');
+});
+
+test('what is found to be held is kept under a number of its own, with its value block', () => {
+  const harness = new ProcedureHarness();
+  const host = harness.join(1);
+  const before = new Commands(host);
+  const { lease } = before.held(before.acquire(false));
+  harness.disks.resource.fill(9, LVB_SECTOR * 512, (LVB_SECTOR + 1) * 512);
+  const commands = new Commands(host);
+  commands.hasEnded = true;
+  assert.equal(code(commands.recover(lease.lver)), '28', 'after own expiry nothing is held');
+  assert.equal(commands.holds.byNumber.size, 0);
+  commands.hasEnded = false;
+  const found = commands.recover(lease.lver);
+  assert.ok(found.ok && found.op === 'recover' && found.hold !== null);
+  assert.deepEqual(found.hold, lease);
+  assert.deepEqual(found.lvb, new Uint8Array(512).fill(9));
+  assert.ok(commands.holds.byNumber.has(found.hold.number));
+});
+
+test('where an area has no room for a value block, none is read of a lease that is found', () => {
+  const geometry = geometryOf(4096, MIB);
+  assert.ok(geometry !== null && !hasLvb(geometry));
+  const host = new ProcedureHarness(10, 10 * MIB, geometry).join(1);
+  const before = new Commands(host);
+  const { lease } = before.held(before.acquire(false));
+  const found = new Commands(host).recover(lease.lver);
+  assert.ok(found.ok && found.op === 'recover' && found.hold !== null);
+  assert.equal(found.lvb, null);
 });
 
 test('a hold is the one last written, also after a step up that was refused', () => {

@@ -273,6 +273,23 @@ test('while refused writes may land, holds stay as they are and nothing is writt
   good(at.two.ask(acquire(1)));
 });
 
+test('what an answered command leaves undone is told of, and that it is done', () => {
+  const at = world();
+  at.next.resource = slow(5000);
+  assert.equal(code(at.one.ask(acquire(1))), 'AIO_TIMEOUT');
+  const ran = at.one.last('ran');
+  assert.equal(ran?.unfinished, undefined, 'a block without values binds nobody');
+  const { number } = holdIn(at.one.ask(acquire(2)));
+  at.next.resource = refused(0);
+  assert.equal(code(at.one.ask(release(number))), 'done', 'of two writes the leader has landed');
+  const id = at.one.last('ran')?.id;
+  assert.equal(at.one.last('ran')?.unfinished, true);
+  at.pass(REFUSED_LANDS_MS / 2);
+  assert.equal(at.one.last('finished'), null);
+  at.pass(REFUSED_LANDS_MS);
+  assert.equal(at.one.last('finished')?.id, id);
+});
+
 test('a host that leaves in that time is not gone before it is over, nor is its host id free', () => {
   const at = world();
   lose(at);
