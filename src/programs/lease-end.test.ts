@@ -65,19 +65,21 @@ function lose({ one }: World): { end: LeaseEnd | null | undefined } {
   return told;
 }
 
-/** Another lease process goes on with the membership of host 1. */
-function resume({ clock, storage, one }: World, refusedUntilMs: number | null): LeaseHost {
+/** Another lease process begins to go on with the membership of host 1. */
+function joinAgain({ clock, storage, one }: World, refusedUntilMs: number | null): LeaseHost {
   const [joined, renewed] = [one.last('joined'), one.last('renewed')];
   assert.ok(joined && renewed);
   const { timestampS, claimedBootMs } = renewed;
   const next = new LeaseHost({ name: 'host1', storage, clock });
-  next.join({
-    hostId: 1,
-    ...NAMES,
-    resume: { generation: joined.generation, timestampS, claimedBootMs, refusedUntilMs },
-  });
-  clock.runUntil(clock.nowMs() + 100);
-  assert.equal(next.last('joined')?.generation, joined.generation);
+  const resume = { generation: joined.generation, timestampS, claimedBootMs, refusedUntilMs };
+  next.join({ hostId: 1, ...NAMES, resume });
+  return next;
+}
+
+function resume(at: World, refusedUntilMs: number | null): LeaseHost {
+  const next = joinAgain(at, refusedUntilMs);
+  at.pass(100);
+  assert.equal(next.last('joined')?.generation, at.one.last('joined')?.generation);
   assert.ok(next.last('renewed'), 'at once');
   return next;
 }
@@ -164,6 +166,30 @@ test('a write that waits behind another one is not sent any more', () => {
   assert.deepEqual(at.sent, []);
 });
 
+test('the same without a lockspace: of two formats the second one is not begun', () => {
+  const { clock, storage } = world();
+  const sent: number[] = [];
+  storage.onStart = ({ host, offset }) => {
+    if (host === 'scratch') sent.push(offset);
+  };
+  const plan: FatePlan = () => slow(3000);
+  const scratch = new LeaseHost({ name: 'scratch', storage, clock, plan });
+  const common = { sizes: null, numHosts: 0, clear: false, writeTimeoutMs: 60_000 };
+  for (const _ of [1, 2]) {
+    scratch.run({ op: 'writeResource', ...R(1), ...common }, () =>
+      assert.fail('nobody is answered'),
+    );
+  }
+  clock.runUntil(clock.nowMs() + 100);
+  let end: LeaseEnd | null = null;
+  scratch.frontLost((its) => {
+    end = its;
+  });
+  clock.runUntil(clock.nowMs() + 20_000);
+  assert.deepEqual(end, { refusedUntilMs: null });
+  assert.deepEqual(sent, [MIB]);
+});
+
 test('a write without any answer: no end is told, in the end', () => {
   const at = world();
   at.next.resource = { landsInMs: 1e9, answersInMs: 1e9, errno: null };
@@ -202,17 +228,20 @@ test('the end says until when refused writes may land: of leases, of renewals, a
 });
 
 test('what the process before may still land stands in the end record of the next one too', () => {
-  const at = world();
-  lose(at);
-  at.pass(10);
-  const untilMs = at.clock.nowMs() + 40 * SECOND_MS;
-  const next = resume(at, untilMs);
-  let end: LeaseEnd | null = null;
-  next.frontLost((its) => {
-    end = its;
-  });
-  at.pass(10);
-  assert.deepEqual(end, { refusedUntilMs: untilMs });
+  for (const openedMs of [0, 100]) {
+    const at = world();
+    lose(at);
+    at.pass(10);
+    const untilMs = at.clock.nowMs() + 40 * SECOND_MS;
+    const next = joinAgain(at, untilMs);
+    at.pass(openedMs);
+    let end: LeaseEnd | null = null;
+    next.frontLost((its) => {
+      end = its;
+    });
+    at.pass(10);
+    assert.deepEqual(end, { refusedUntilMs: untilMs }, `lost after ${openedMs} ms`);
+  }
 });
 
 test('leases are found by a process that goes on at once, where no refused write may land', () => {
