@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { optionsOf, type WorldOptions } from '../src/sim/cluster/options.ts';
 import { LateWdmd } from '../src/sim/workload/late-wdmd.ts';
 import { Restarts } from '../src/sim/workload/restarts.ts';
+import { Resumption } from '../src/sim/workload/resumption.ts';
 import { runWorkload } from '../src/sim/workload/run-workload.ts';
 import { SilentOwner } from '../src/sim/workload/silent-owner.ts';
 import { World } from '../src/sim/world.ts';
@@ -49,6 +50,8 @@ export function runRegressionSeed({ world, seed, options }: RegressionSeed): str
       return runWorkload(seed, WORKLOAD_ACTIONS).broken;
     case 'silent-owner':
       return new SilentOwner(seed).run();
+    case 'resumption':
+      return new Resumption(seed).run();
     case 'restarts':
       return new Restarts(seed).run();
     case 'late-wdmd':

@@ -5,6 +5,8 @@ export interface Holding {
   shared: boolean;
   readonly persistent: boolean;
   readonly value: boolean;
+  /** From an earlier daemon: a client that names it once more has it, and not another one. */
+  isInherited?: boolean;
 }
 
 /** A host by its name in traces. */
@@ -21,6 +23,11 @@ export interface ClaimingClient {
   /** Its connection, by which the daemon knows it, is open. */
   isKnown: boolean;
   readonly holdings: Holding[];
+  /**
+   * Its daemon died. Its holdings are what it works by; the next daemon may know of others, or may
+   * not have compared them with the disk yet.
+   */
+  isUnsure: boolean;
   /** Releases that are not answered yet: the client works no more by what they name. */
   readonly releases: Set<{ readonly names: readonly string[] | 'all' }>;
   /** Requests about it that are not answered yet. */

@@ -18,6 +18,12 @@ import { AREAS, byName, resourceOf, T_S, type Workload } from './workload.ts';
 import type { WorkloadClient } from './workload-client.ts';
 
 const MAX_CLIENTS = 6;
+/** Of a daemon that is to die, each time a client acts. */
+const CRASH_CHANCE = 0.006;
+/** Then it does at most so many more things. */
+const MOST_ACTS = 60;
+/** A service manager starts the next one within this time, mostly. */
+const RESTART_MS = 5000;
 
 type Action = (workload: Workload, host: SanlockHost) => void;
 
@@ -56,6 +62,7 @@ export function actOnce(workload: Workload): void {
     if (workload.dice.chance(0.01)) startDaemon(workload, host);
     return;
   }
+  if (workload.fate.chance(CRASH_CHANCE)) crashDaemon(workload, host);
   pickOf(workload, workload.dice.chance(0.004) ? RARE_FAULTS : ACTIONS)(workload, host);
 }
 
@@ -71,6 +78,7 @@ function pickOf(workload: Workload, acts: readonly (readonly [number, Action])[]
 export function startDaemon(workload: Workload, host: SanlockHost): void {
   workload.log(`${host.name} daemon starts`);
   host.start();
+  workload.daemonStarted(host);
 }
 
 function startClient(workload: Workload, host: SanlockHost): void {
@@ -346,10 +354,27 @@ function pauseProgram(workload: Workload, host: SanlockHost): void {
   host.pause(which, forMs);
 }
 
+/** In the middle of an event, or between two. */
+function crashDaemon(workload: Workload, host: SanlockHost): void {
+  const { fate } = workload;
+  const leaseProcesses = fate.chance(0.7) ? 'end' : 'killed';
+  const crash = { acts: fate.below(MOST_ACTS), isBefore: fate.chance(0.5) };
+  workload.log(`${host.name} daemon has ${crash.acts} acts left`);
+  host.crashAt(crash, leaseProcesses, () => daemonKilled(workload, host));
+}
+
 function killDaemon(workload: Workload, host: SanlockHost): void {
+  host.kill(workload.fate.chance(0.7) ? 'end' : 'killed');
+  daemonKilled(workload, host);
+}
+
+function daemonKilled(workload: Workload, host: SanlockHost): void {
   workload.log(`${host.name} daemon is killed`);
-  host.kill();
   workload.daemonGone(host);
+  if (workload.fate.chance(0.3)) return;
+  workload.clock.after(workload.fate.between(0, RESTART_MS), () => {
+    if (!host.isRunning) startDaemon(workload, host);
+  });
 }
 
 function killLeaseProcesses(workload: Workload, host: SanlockHost): void {

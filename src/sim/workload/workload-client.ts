@@ -10,4 +10,8 @@ export interface WorkloadClient extends ClaimingClient {
   restricted: number;
   /** SIGTERM ends it. */
   readonly obeysTerm: boolean;
+  /** It connects to the next daemon. */
+  readonly isPersevering: boolean;
+  /** A request of it will never be answered: it may have what it does not know of. */
+  isCut: boolean;
 }

@@ -7,8 +7,9 @@ import type { SmHeader } from '../../wire/sanlock/socket.ts';
 import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
 import type { Lockspace, Resource } from '../../wire/sanlock/types.ts';
 import { ClientLink } from '../cluster/client-link.ts';
+import { NOTHING_DAMAGED } from '../cluster/daemon-ports.ts';
 import { SanlockHost } from '../cluster/sanlock-host.ts';
-import { ClientClaims, type Holding } from '../invariants/client-claims.ts';
+import { ClientClaims, type Holding, isLeaving } from '../invariants/client-claims.ts';
 import { SimClock } from '../kernel/clock.ts';
 import { Dice } from '../kernel/dice.ts';
 import { SimStorage } from '../kernel/disk.ts';
@@ -18,6 +19,13 @@ import type { WorkloadClient } from './workload-client.ts';
 export const T_S = 1;
 /** From the end of a daemon, which may have renewed 2·t before; other hosts wait 8·t + 60 s. */
 const WATCHDOG_MS = 60_000;
+/** A daemon that was started by then stops the users of what it cannot resume, in time. */
+const IN_TIME_MS = 40_000;
+const LONGEST_RECONNECT_MS = 3000;
+/** Refused writes of the daemon before may land until then; then the last leases are recovered. */
+const SETTLED_MS = 90_000;
+/** Requests that name what is being resumed wait for 8·t at most. */
+const RESUMING_MS = 9000;
 export const AREAS = 4;
 const AREAS_BYTES = 16 * AREA_BYTES;
 const SIGKILL_RESTRICTED = 0x2;
@@ -37,10 +45,19 @@ export class Workload {
   readonly hosts: readonly [SanlockHost, SanlockHost];
   readonly links = new Set<ClientLink>();
   readonly trace: string[] = [];
+  /** Of the ends of daemons. */
+  readonly fate: Dice;
+  readonly #perseverance: Dice;
+  /** When the daemon of a host was started last. */
+  readonly #startedMs = new Map<SanlockHost, number>();
+  /** Hosts whose daemon knows all leases of the one before. */
+  readonly #recovered = new Set<SanlockHost>();
   #nextPid = 100;
 
   constructor(seed: number) {
     this.dice = new Dice(seed, 'crowd');
+    this.#perseverance = this.dice.fork('perseverance');
+    this.fate = this.dice.fork('crashes');
     this.storage.add(LUN, AREAS_BYTES);
     this.hosts = [this.#newHost(1), this.#newHost(2)];
   }
@@ -55,6 +72,7 @@ export class Workload {
         killpath: (args) => this.#killpath(host, args),
         daemonEnded: () => this.#daemonEnded(host),
       },
+      log: { ...NOTHING_DAMAGED, info: (event) => this.#logged(host, event) },
     });
     return host;
   }
@@ -82,6 +100,8 @@ export class Workload {
     const client: WorkloadClient = {
       ...{ pid, host, isAlive: true, isKnown: true, restricted: 0, underWay: 0 },
       obeysTerm: this.dice.chance(0.5),
+      isPersevering: this.#perseverance.chance(0.6),
+      ...{ isUnsure: false, isCut: false },
       link: this.connect(host, pid),
       holdings: [],
       releases: new Set(),
@@ -104,6 +124,12 @@ export class Workload {
       this.log(`${link.host.name} ${what} -> ${header.data}`);
       answered(header, body);
     });
+  }
+
+  /** How long a request may wait for what an earlier daemon left. */
+  delayMs(host: SanlockHost): number {
+    const startedMs = this.#startedMs.get(host) ?? 0;
+    return this.nowMs < startedMs + SETTLED_MS ? RESUMING_MS : 0;
   }
 
   place(host: SanlockHost): Lockspace {
@@ -129,6 +155,12 @@ export class Workload {
           const shared = (flags & RES_FLAGS.SHARED) !== 0;
           const persistent = (flags & RES_FLAGS.PERSISTENT) !== 0;
           const value = request.options.lvb === true;
+          const isSame = (one: Holding) => one.name === name && one.shared === shared;
+          const inherited = client.holdings.find((one) => one.isInherited && isSame(one));
+          if (inherited !== undefined) {
+            inherited.isInherited = false;
+            continue;
+          }
           this.claims.grant(client, { area, name, shared, persistent, value });
         }
       },
@@ -153,6 +185,10 @@ export class Workload {
         client.releases.delete(release);
         if (header.data !== -ERRNO.EBUSY && header.data !== -ERRNO.ESRCH) {
           if (names === 'all') client.holdings.splice(0);
+          if (names === 'all' && header.data === 0) {
+            client.isCut = false;
+            client.isUnsure &&= !this.#recovered.has(client.host);
+          }
           // A shared lease may be held twice, and is released as often as it is named.
           for (const name of names === 'all' ? [] : names) {
             const at = client.holdings.findIndex((one) => one.name === name);
@@ -230,10 +266,16 @@ export class Workload {
     this.daemonGone(host);
   }
 
-  /** Its clients work on by what they hold until a watchdog ends them all. */
+  /**
+   * Its clients work on by what they hold. Where no daemon is started in time, a watchdog ends them
+   * all. What was requested and not answered never will be.
+   */
   daemonGone(host: SanlockHost): void {
     const survivors = this.claims.of(host);
+    const goneMs = this.nowMs;
     this.clock.after(WATCHDOG_MS, () => {
+      const startedMs = this.#startedMs.get(host) ?? 0;
+      if (startedMs > goneMs && startedMs < goneMs + IN_TIME_MS) return;
       for (const client of survivors) this.#end(client);
     });
     for (const link of [...this.links]) {
@@ -242,10 +284,43 @@ export class Workload {
       link.unanswered.splice(0);
       this.links.delete(link);
     }
-    for (const client of this.claims.of(host)) {
+    for (const client of survivors) {
       client.isKnown = false;
+      client.isCut ||= client.underWay > 0;
+      client.isUnsure = client.isCut || client.holdings.length > 0;
       client.underWay = 0;
+      const kept = client.holdings.filter((one) => !isLeaving(client, one));
+      client.holdings.splice(0, Infinity, ...kept);
+      for (const one of kept) one.isInherited = true;
+      client.releases.clear();
     }
+  }
+
+  /** Some of its clients come back, and release all that they may have. */
+  daemonStarted(host: SanlockHost): void {
+    this.#startedMs.set(host, this.nowMs);
+    this.#recovered.delete(host);
+    for (const client of this.claims.of(host)) {
+      if (!client.isPersevering) continue;
+      this.clock.after(this.#perseverance.between(0, LONGEST_RECONNECT_MS), () => {
+        if (client.isAlive && !client.isKnown && host.isRunning) this.#connectAgain(client);
+      });
+    }
+  }
+
+  #connectAgain(client: WorkloadClient): void {
+    this.log(`${client.host.name} pid ${client.pid} connects again`);
+    client.link = this.connect(client.host, client.pid);
+    client.link.call(daemon.register(), this.nowMs);
+    client.isKnown = true;
+    if (client.isCut || this.#perseverance.chance(0.2)) this.release(client.link, client, 'all');
+  }
+
+  #logged(host: SanlockHost, event: string): void {
+    this.log(`${host.name} ${event}`);
+    if (event !== 'leases.recovered') return;
+    this.#recovered.add(host);
+    for (const client of this.claims.of(host)) client.isUnsure = client.isCut;
   }
 }
 

@@ -1,0 +1,114 @@
+import { leaseTimes } from '../../lease/lease-times.ts';
+import type { Dice } from '../kernel/dice.ts';
+
+/**
+ * Who else takes the host lease while the daemon is down: nobody; a copy of the machine with its
+ * host name and host id; or a host that was given the host id by mistake.
+ */
+export type Usurper = 'copy' | 'mistaken' | null;
+
+/** How the watchdog of the owner is served. */
+export type WatchdogPlan = 'none' | 'wdmd' | 'original';
+
+/** What one run does to the daemon of a host, from its seed. */
+export interface ResumptionPlan {
+  readonly ioTimeoutS: number;
+  readonly watchdog: WatchdogPlan;
+  /** So many times the daemon dies, each time after so many more things that it does. */
+  readonly crashes: readonly CrashPlan[];
+  readonly usurper: Usurper;
+  /** The journal of the daemon that died, as the next one finds it. */
+  readonly journal: 'whole' | 'full' | 'damaged';
+  /** The share of writes that the storage refuses, and carries out later, before the crash. */
+  readonly refusesWrites: number;
+}
+
+export interface CrashPlan {
+  readonly acts: number;
+  readonly isBefore: boolean;
+  /** Of its lease process: it ends by itself, or is killed too, then or a moment later. */
+  readonly leaseProcess: 'ends' | 'killed' | 'killedLater';
+  /** What the lease process has sent by then lands so much later. */
+  readonly lingersMs: number;
+  readonly downMs: number;
+  /** Of these the machine sleeps so long. */
+  readonly sleepsMs: number;
+  /** Another daemon is started beside the next one. */
+  readonly hasSecond: boolean;
+}
+
+const IO_TIMEOUTS_S = [1, 2, 3, 10] as const;
+/** wdmd tests each 10 s: a claim of 8 s would always be near its end. */
+const WITH_WATCHDOG_S = [2, 3, 10] as const;
+/** With this many acts a daemon with a few clients does all it has to do for some seconds. */
+const MOST_ACTS = 120;
+/** A daemon that starts so long after 8·t stops the users before other hosts take their leases. */
+const STOPPABLE_MS = 20_000;
+/** Beyond the age of the last renewal: what a start, a join and a renewal take. */
+const MARGIN_MS = 2000;
+
+export function planOf(dice: Dice): ResumptionPlan {
+  const watchdog = dice.pick(['none', 'none', 'none', 'wdmd', 'wdmd', 'wdmd', 'original'] as const);
+  const ioTimeoutS = dice.pick(watchdog === 'none' ? IO_TIMEOUTS_S : WITH_WATCHDOG_S);
+  const usurper = dice.chance(0.85) ? null : dice.pick(['copy', 'mistaken'] as const);
+  const count = usurper === null ? dice.pick([1, 1, 2, 3]) : 1;
+  const of = { ioTimeoutS, usurper, watchdog, count };
+  const crashes = Array.from({ length: count }, () => crashOf(dice, of));
+  // A lost line may have named a process that only a watchdog stops.
+  const damage = watchdog === 'none' ? 'full' : 'damaged';
+  const journal = dice.pick([
+    'whole',
+    'whole',
+    'whole',
+    'whole',
+    'whole',
+    'whole',
+    'full',
+    damage,
+  ] as const);
+  // A copy of a machine waits no minute for what that one was refused: host names must be unique.
+  const refusesWrites = usurper === 'copy' ? 0 : dice.pick([0, 0, 0, 0.1, 0.3]);
+  return { ...of, crashes, journal, refusesWrites };
+}
+
+function crashOf(
+  dice: Dice,
+  of: Pick<ResumptionPlan, 'ioTimeoutS' | 'usurper' | 'watchdog'> & { readonly count: number },
+): CrashPlan {
+  const { renewalFailMs } = leaseTimes(of.ioTimeoutS);
+  const hasWatchdog = of.watchdog !== 'none';
+  const downMs = downOf(dice, of);
+  return {
+    acts: dice.below(dice.chance(0.5) ? 20 : MOST_ACTS),
+    isBefore: dice.chance(0.5),
+    leaseProcess: dice.pick(['ends', 'ends', 'killed', 'killedLater'] as const),
+    lingersMs: dice.chance(0.2) ? dice.between(0, renewalFailMs / 2) : 0,
+    downMs,
+    // wdmd and its device sleep with the machine, and then reset it too late for other hosts.
+    sleepsMs: !hasWatchdog && dice.chance(0.4) ? dice.between(0, downMs) : 0,
+    hasSecond: dice.chance(0.2),
+  };
+}
+
+function downOf(
+  dice: Dice,
+  of: Pick<ResumptionPlan, 'ioTimeoutS' | 'usurper' | 'watchdog'> & { readonly count: number },
+): number {
+  const { renewalFailMs, hostDeadMs } = leaseTimes(of.ioTimeoutS);
+  if (of.usurper !== null) return hostDeadMs + dice.between(0, hostDeadMs);
+  if (dice.chance(0.8)) return dice.between(0, renewalFailMs / (4 * of.count));
+  // Without a watchdog only the next daemon stops the users of a claim that is over.
+  const mostMs = of.watchdog === 'none' ? renewalFailMs + STOPPABLE_MS : 2 * renewalFailMs;
+  return dice.between(0, mostMs / of.count);
+}
+
+/** Whether nothing may be lost: every crash is over before the claim nearly is. */
+export function isSmooth({ ioTimeoutS, ...plan }: ResumptionPlan): boolean {
+  const { renewalFailMs, renewalIntervalMs } = leaseTimes(ioTimeoutS);
+  const leftMs = renewalFailMs - renewalIntervalMs - MARGIN_MS;
+  const isQuick = plan.crashes.every(
+    ({ downMs, lingersMs }) => downMs + lingersMs < leftMs / (plan.crashes.length + 1),
+  );
+  const isServed = plan.watchdog !== 'original';
+  return isQuick && isServed && plan.journal === 'whole';
+}

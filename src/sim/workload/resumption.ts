@@ -1,0 +1,345 @@
+import { SECOND_MS } from '../../base/units.ts';
+import { decode } from '../../codec/struct.ts';
+import { deltaLeader } from '../../format/leader.ts';
+import { leaseTimes } from '../../lease/lease-times.ts';
+import { writeLockspace, writeResource } from '../../wire/sanlock/area-calls.ts';
+import type { SanlockCall } from '../../wire/sanlock/call.ts';
+import { addLockspace, register } from '../../wire/sanlock/daemon-calls.ts';
+import * as leases from '../../wire/sanlock/lease-calls.ts';
+import { ClientLink } from '../cluster/client-link.ts';
+import { placeOf, resourceOf } from '../cluster/daemon-calls.ts';
+import { SanlockHost } from '../cluster/sanlock-host.ts';
+import { SimWdmd } from '../cluster/wdmd.ts';
+import { watchHostLeases } from '../invariants/client-checks.ts';
+import { ClientClaims } from '../invariants/client-claims.ts';
+import { SimClock } from '../kernel/clock.ts';
+import { Dice } from '../kernel/dice.ts';
+import { SimStorage } from '../kernel/disk.ts';
+import { AREA_BYTES, LUN, sectorAt } from '../kernel/layout.ts';
+import { QUIET } from '../kernel/log.ts';
+import { ProcessClock } from '../kernel/process-clock.ts';
+import { SimWatchdog } from '../kernel/watchdog.ts';
+import { type CrashPlan, isSmooth, planOf, type ResumptionPlan } from './resumption-plan.ts';
+import { type LeaseUser, ResumptionUsers } from './resumption-users.ts';
+
+const AREAS = 3;
+const USERS = 4;
+const RIVAL_PID = 90;
+const ADMIN_PID = 1;
+/** Requests before the daemon is to die, at most. */
+const MOST_REQUESTS = 60;
+/** A daemon that has nothing to do any more is killed then. */
+const DIES_MS = 15_000;
+const ADMIN_MS = 1500;
+const DEADLINE_MS = 600_000;
+const POLL_MS = 100;
+
+/**
+ * A daemon that dies in the middle of whatever it does, its successors, and the processes that hold
+ * leases meanwhile; another host that wants what they have; and what may happen besides.
+ */
+export class Resumption {
+  readonly clock = new SimClock();
+  readonly storage = new SimStorage();
+  readonly claims = new ClientClaims<LeaseUser>();
+  readonly dice: Dice;
+  readonly plan: ResumptionPlan;
+  readonly isSmooth: boolean;
+  readonly areas = AREAS;
+  readonly trace: string[] = [];
+  readonly #owner: SanlockHost;
+  readonly #rival: SanlockHost;
+  readonly #users: ResumptionUsers;
+  /** The host whose daemon wrote a generation of the host lease. */
+  readonly #writers = new Map<bigint, string>();
+  #generation = 0n;
+  #wdmd: SimWdmd | null = null;
+  #isReset = false;
+  #isQuiet = false;
+  #crashes = 0;
+
+  constructor(seed: number) {
+    this.dice = new Dice(seed, 'resumption');
+    this.plan = planOf(this.dice.fork('plan'));
+    this.isSmooth = isSmooth(this.plan);
+    this.storage.add(LUN, (1 + AREAS) * AREA_BYTES);
+    this.#owner = this.#newHost(1, this.plan.watchdog !== 'none');
+    this.#rival = this.#newHost(2, false);
+    this.#users = new ResumptionUsers(this, this.#owner);
+  }
+
+  #newHost(hostId: number, hasWatchdog: boolean, hostName?: string): SanlockHost {
+    const name = hostName === undefined ? `host${hostId}` : 'usurper';
+    const watchdog = (time: ProcessClock) => this.#newWdmd().socketsOf(time);
+    const host = new SanlockHost({
+      ...{ hostId, name, clock: this.clock, storage: this.storage, dice: this.dice.fork(name) },
+      ...(hostName === undefined ? {} : { hostName }),
+      ...(hasWatchdog ? { watchdog } : {}),
+      ...(this.plan.journal === 'damaged' ? { log: QUIET } : {}),
+      processes: {
+        isAlive: (pid) => this.claims.clients.get(pid)?.isAlive === true,
+        signalled: (pid, signal) => this.#users.signalled(pid, signal),
+        killpath: () => {},
+        daemonEnded: () => {},
+      },
+    });
+    host.hasIoFaults = false;
+    return host;
+  }
+
+  #newWdmd(): SimWdmd {
+    const host = new ProcessClock(this.clock, { baseMs: this.clock.nowMs(), rate: 1 });
+    const watchdog = new SimWatchdog(this.clock, () => this.#reset());
+    const isOriginal = this.plan.watchdog === 'original';
+    this.#wdmd ??= new SimWdmd({ host, watchdog, time: host.sibling(), isOriginal });
+    return this.#wdmd;
+  }
+
+  connect(host: SanlockHost, pid: number): ClientLink {
+    return new ClientLink(host, pid, () => this.clock.nowMs());
+  }
+
+  log(text: string): void {
+    this.trace.push(`${(this.clock.nowMs() / SECOND_MS).toFixed(3)} ${text}`);
+  }
+
+  /** @returns what was broken; null = nothing */
+  run(): string | null {
+    try {
+      this.log(JSON.stringify(this.plan));
+      this.#begin();
+      this.#use(1 + this.dice.below(MOST_REQUESTS));
+      for (const crash of this.plan.crashes) this.#crash(crash);
+      this.#settle();
+      return null;
+    } catch (error) {
+      return error instanceof Error ? (error.stack ?? error.message) : String(error);
+    }
+  }
+
+  #begin(): void {
+    const { ioTimeoutS } = this.plan;
+    for (const host of [this.#owner, this.#rival]) host.start();
+    const admin = this.connect(this.#owner, ADMIN_PID);
+    this.#call(admin, writeLockspace(placeOf(1), { ioTimeoutS }));
+    for (let area = 0; area < AREAS; area++) {
+      this.#call(admin, writeResource(resourceOf(area, 0)));
+    }
+    watchHostLeases({ storage: this.storage, hosts: [this.#owner], claims: this.claims });
+    this.storage.onWrite = (io, bytes) => this.#hostLeaseWritten(io, bytes);
+    this.#call(admin, addLockspace(placeOf(1), { ioTimeoutS }));
+    this.#call(this.connect(this.#rival, ADMIN_PID), addLockspace(placeOf(2), { ioTimeoutS }));
+    for (let n = 0; n < USERS; n++) this.#users.begin();
+  }
+
+  /** Each generation of a host lease is of one host, and none comes back. */
+  #hostLeaseWritten(
+    { host, offset }: { readonly host: string; readonly offset: number },
+    bytes: Uint8Array,
+  ): void {
+    const sector = sectorAt(offset);
+    if (sector.kind !== 'hostLease' || sector.hostId !== 1) return;
+    const { ownerGeneration } = decode(deltaLeader, bytes);
+    const writer = this.#writers.get(ownerGeneration) ?? host;
+    this.#writers.set(ownerGeneration, writer);
+    if (writer !== host || ownerGeneration < this.#generation) {
+      throw new Error(`${host} writes generation ${ownerGeneration}, which is ${writer}'s`);
+    }
+    this.#generation = ownerGeneration;
+  }
+
+  #use(requests: number): void {
+    for (let n = 0; n < requests; n++) {
+      this.#users.act();
+      this.#run(this.dice.between(0, this.dice.chance(0.8) ? 60 : 1000));
+    }
+  }
+
+  #crash(crash: CrashPlan): void {
+    const { refusesWrites } = this.plan;
+    const [owner, dice] = [this.#owner, this.dice];
+    const before = ++this.#crashes;
+    owner.refusesWrites = refusesWrites;
+    const leaseProcesses = crash.leaseProcess === 'killed' ? 'killed' : 'end';
+    owner.crashAt(crash, leaseProcesses, () => this.#died(crash));
+    if (crash.lingersMs > 0) {
+      this.clock.after(dice.between(0, 500), () => {
+        if (owner.isRunning) owner.hangOwnPath(this.clock.nowMs() + crash.lingersMs);
+      });
+    }
+    const untilMs = this.clock.nowMs() + dice.between(0, DIES_MS);
+    while (owner.isRunning && this.clock.nowMs() < untilMs) this.#use(1);
+    if (owner.isRunning) {
+      owner.kill(leaseProcesses);
+      this.#died(crash);
+    }
+    this.log(`${owner.name} daemon has died for the ${before}. time`);
+    this.#wantAll();
+    this.#run(crash.downMs);
+    if (this.#isReset) return;
+    this.#start(crash);
+  }
+
+  #died({ leaseProcess, sleepsMs, downMs }: CrashPlan): void {
+    const [owner, dice] = [this.#owner, this.dice];
+    owner.refusesWrites = 0;
+    this.#wdmd?.daemonKilled();
+    this.#users.daemonDied();
+    if (leaseProcess === 'killedLater') {
+      this.clock.after(dice.between(0, 300), () => {
+        if (!owner.isRunning) owner.killLeaseProcesses();
+      });
+    }
+    if (sleepsMs > 0) {
+      this.clock.after(dice.between(0, downMs - sleepsMs), () => owner.suspend(sleepsMs));
+    }
+    if (this.plan.usurper !== null) this.#usurp(this.plan.usurper);
+    if (this.plan.journal === 'damaged') owner.journal.damage(dice);
+    if (this.plan.journal !== 'full') return;
+    owner.journal.full = true;
+    this.clock.after(downMs + dice.between(0, 20_000), () => {
+      owner.journal.full = false;
+    });
+  }
+
+  /** Without users there: they would need a daemon, or a watchdog, that knows of another host. */
+  #usurp(usurper: 'copy' | 'mistaken'): void {
+    this.#users.endAll();
+    const host = this.#newHost(1, false, usurper === 'copy' ? this.#owner.hostName : 'another');
+    host.start();
+    const { ioTimeoutS } = this.plan;
+    const link = this.connect(host, ADMIN_PID);
+    link.call(addLockspace(placeOf(1), { ioTimeoutS }), this.clock.nowMs(), ({ data }) => {
+      this.log(`the usurper joins: ${data}`);
+    });
+  }
+
+  #start({ hasSecond }: CrashPlan): void {
+    this.log(`${this.#owner.name} daemon starts`);
+    this.#owner.start();
+    if (hasSecond) this.#owner.startSecond();
+    this.#users.daemonStarted();
+    this.#administer(this.connect(this.#owner, ADMIN_PID));
+  }
+
+  /** Adds the lockspace again and again, as who needs it does. */
+  #administer(link: ClientLink): void {
+    const { ioTimeoutS } = this.plan;
+    if (!link.isOpen) return;
+    link.call(addLockspace(placeOf(1), { ioTimeoutS }), this.clock.nowMs(), ({ data }) => {
+      this.log(`add_lockspace -> ${data}`);
+      this.clock.after(ADMIN_MS, () => this.#administer(link));
+    });
+  }
+
+  /** The rival wants whatever it can get, from now on. */
+  #wantAll(): void {
+    if (this.#crashes > 1) return;
+    const pid = RIVAL_PID;
+    const link = this.connect(this.#rival, pid);
+    link.call(register(), this.clock.nowMs());
+    const rival: LeaseUser = {
+      ...{ pid, host: this.#rival, isAlive: true, isKnown: true, underWay: 0, request: null },
+      ...{ holdings: [], releases: new Set(), isPersevering: false, obeysTerm: true, link },
+      isUnsure: false,
+    };
+    this.claims.clients.set(pid, rival);
+    this.#want(rival, 0);
+  }
+
+  #want(rival: LeaseUser, area: number): void {
+    const options = { ownerNowait: true, lvb: true };
+    const call = leases.acquire([resourceOf(area, 0)], options);
+    if (this.#isQuiet) return;
+    const again = () => this.#want(rival, (area + 1) % AREAS);
+    rival.link.call(call, this.clock.nowMs(), ({ data }) => {
+      const laterMs = this.dice.between(0, SECOND_MS);
+      if (data !== 0) {
+        this.clock.after(laterMs, again);
+        return;
+      }
+      this.log(`the rival has R${area}`);
+      const holding = { area, name: `R${area}`, shared: false, persistent: false, value: true };
+      this.claims.grant(rival, holding);
+      this.#readValue(rival, area);
+      this.clock.after(laterMs, () => {
+        rival.holdings.splice(0);
+        rival.link.call(leases.release([resourceOf(area, 0)]), this.clock.nowMs(), again);
+      });
+    });
+  }
+
+  #readValue(rival: LeaseUser, area: number): void {
+    const call = leases.getLvb(resourceOf(area, 0), 1);
+    rival.link.call(call, this.clock.nowMs(), (_header, body) => {
+      const known = this.#users.values.get(area);
+      const value = body[0];
+      if (!this.isSmooth || !known || value === undefined || known.has(value)) return;
+      throw new Error(`the value of R${area} is ${value}, not ${[...known].join(' or ')}`);
+    });
+  }
+
+  #reset(): void {
+    this.log(`${this.#owner.name} is reset`);
+    this.#isReset = true;
+    this.#owner.kill('killed');
+    this.#wdmd?.powerLost();
+    this.#users.endAll();
+  }
+
+  #settle(): void {
+    const { hostDeadMs, renewalFailMs } = leaseTimes(this.plan.ioTimeoutS);
+    const untilMs = this.clock.nowMs() + renewalFailMs + this.dice.between(0, hostDeadMs);
+    while (this.clock.nowMs() < untilMs) {
+      this.#use(1);
+      this.#run(this.dice.between(0, SECOND_MS));
+    }
+    this.#isQuiet = true;
+    if (this.isSmooth) this.#checkNothingLost();
+    this.#users.endAll();
+    if (this.#isReset || this.plan.usurper !== null) return;
+    this.#owner.journal.full = false;
+    for (let area = 0; area < AREAS; area++) this.#acquireAtLast(area);
+  }
+
+  #checkNothingLost(): void {
+    if (this.#isReset) throw new Error('the host was reset');
+    if (this.#users.stopped > 0) throw new Error('a process was stopped');
+    const generations = [...this.#writers.keys()].join(' ');
+    if (this.#writers.size > 1) throw new Error(`it has had the generations ${generations}`);
+  }
+
+  /** Everybody has ended: each lease can be had on the host again. */
+  #acquireAtLast(area: number): void {
+    const { link } = this.#users.begin();
+    const call = leases.acquire([resourceOf(area, 0)]);
+    const untilMs = this.clock.nowMs() + DEADLINE_MS;
+    for (;;) {
+      const result = this.#result(link, call);
+      if (this.#isReset) return;
+      if (result === 0) break;
+      if (this.clock.nowMs() > untilMs) throw new Error(`R${area} is not free: ${result}`);
+      this.#run(SECOND_MS);
+    }
+    this.#call(link, leases.release([resourceOf(area, 0)]));
+  }
+
+  #call<T>(link: ClientLink, call: SanlockCall<T>): void {
+    const result = this.#result(link, call);
+    if (result !== 0) throw new Error(`${link.host.name}: ${call.name} -> ${result}`);
+  }
+
+  #result<T>(link: ClientLink, call: SanlockCall<T>): number | null {
+    let result: number | null = null;
+    link.call(call, this.clock.nowMs(), ({ data }) => {
+      result = data;
+    });
+    const endMs = this.clock.nowMs() + DEADLINE_MS;
+    while (result === null && !this.#isReset && this.clock.nowMs() < endMs) this.#run(POLL_MS);
+    return result;
+  }
+
+  #run(ms: number): void {
+    this.clock.runUntil(this.clock.nowMs() + ms);
+  }
+}
