@@ -100,7 +100,7 @@ export class LeaseProgram {
 
   /**
    * The front is gone: nothing is begun or gone on with any more. `ended` hears, when each write
-   * that was sent has an answer, until when refused ones may land; null: one has none in time.
+   * that was sent has an answer, until when refused ones may land; null: that is not known.
    */
   frontLost(ended: (end: LeaseEnd | null) => void): void {
     if (this.#closed) return;
@@ -108,8 +108,11 @@ export class LeaseProgram {
     this.#membership?.close();
     const { clock } = this.#parts;
     const untilMs = clock.nowMs() + LAST_ANSWERS_MS;
+    // One that has joined nothing yet was not told what the process before it was refused.
+    const isTold = this.#membership !== null;
     const look = (): void => {
-      if (!this.#devices.isUnanswered) ended({ refusedUntilMs: this.#devices.refusedUntilMs });
+      const { isUnanswered, refusedUntilMs } = this.#devices;
+      if (!isUnanswered) ended(isTold ? { refusedUntilMs } : null);
       else if (clock.nowMs() >= untilMs) ended(null);
       else clock.after(LOOK_MS, look);
     };
