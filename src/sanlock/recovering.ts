@@ -108,6 +108,7 @@ function held(front: Front, resource: Resource): void {
 
 /** It was only wanted, or released, or its client has ended. */
 function forgetLease(front: Front, resource: Resource): void {
+  resource.state = 'removing'; // requests that wait for it see that it is known now
   recordLeaseEnd(front, resource);
   removeResource(front, resource);
 }
