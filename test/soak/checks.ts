@@ -18,6 +18,8 @@ const MOST_FILES = 24;
 /** A daemon of ours in its second minute against one in its last. */
 const MORE_DESCRIPTORS = 12;
 const MORE_BYTES = 48 * MIB;
+/** A user asks again at once; a minute is allowed after lease processes were killed as well. */
+const STALLED_MS = 150_000;
 /** Events of our logs that tell of a bug or of a loss. */
 const BAD_EVENTS =
   /\b(lease\.notHeld|leases\.unprotected|daemon\.broken|client\.signalled|client\.killpath)\b/;
@@ -96,6 +98,11 @@ export function lookAtUsers(users: readonly User[], verdict: Verdict): void {
       verdict.fail(`${user.name} was granted ${value} at ${ms} ms, and another host holds it`);
     }
     if (!user.isAlive) verdict.fail(`${user.name} has ended: ${user.end}`);
+    for (const [lease, ms] of user.lastStepMs) {
+      if (monotonicMs() - ms > STALLED_MS) {
+        verdict.fail(`${user.name} made no step under ${lease} for ${STALLED_MS / 1000} s`);
+      }
+    }
   }
 }
 

@@ -24,14 +24,15 @@ export interface Outage {
   readonly restMs: number | null;
 }
 
-const DAEMONS = ['sanlock', 'lvmlockd', 'wdmd'] as const;
+export const DAEMONS: readonly Daemon[] = ['sanlock', 'lvmlockd', 'wdmd'];
 const SANLOCK_HAND_OVER = 1000;
 /** The status of an end for a successor; for the service manager. */
 const HANDED_OVER = 75;
-const END_MS = 30_000;
+const ORDER_MS = 1000;
+const ORDERS_MS = 5000;
 
-export function chooseOutage(dice: Dice): Outage {
-  const order = shuffled(dice, DAEMONS);
+export function chooseOutage(dice: Dice, of: readonly Daemon[]): Outage {
+  const order = shuffled(dice, of);
   const count = dice.pick([1, 1, 1, 2, 2, 3]);
   const daemons = order.slice(0, count);
   const ends = daemons.map((daemon) => {
@@ -69,12 +70,13 @@ export async function carryOut(
   outage: Outage,
   host: Host,
   leftMs: () => number,
-  done: { ended(daemon: Daemon, how: Way): void; started(daemon: Daemon): void },
+  done: { ended(daemon: Daemon, how: string): void; started(daemon: Daemon): void },
 ): Promise<void> {
   for (const { daemon, how, afterMs } of outage.ends) {
     await pause(Math.min(afterMs, Math.max(0, leftMs())));
     await endDaemon(host, daemon, how);
-    done.ended(daemon, how);
+    const isKilled = how === 'handOver' && host.exitCode(daemon) === null;
+    done.ended(daemon, isKilled ? 'kill (hand over refused)' : how);
   }
   for (const { daemon, share } of outage.starts) {
     await pause(Math.max(0, leftMs()) * share);
@@ -93,11 +95,9 @@ export async function endDaemon(host: Host, daemon: Daemon, how: Way): Promise<v
       await host.ended(daemon);
       return;
     case 'handOver':
-      await orderHandOver(host, daemon);
-      await until(`${daemon} on ${host.name} to end for its successor`, () => !host.alive(daemon), {
-        withinMs: END_MS,
-      });
-      assert.equal(host.exitCode(daemon), HANDED_OVER, `the status of ${daemon}`);
+      await orderUntilEnded(host, daemon);
+      if (host.alive(daemon)) await host.kill(daemon);
+      else assert.equal(host.exitCode(daemon), HANDED_OVER, `the status of ${daemon}`);
   }
 }
 
@@ -112,6 +112,19 @@ export async function startDaemon(host: Host, daemon: Daemon): Promise<void> {
   }
 }
 
+/**
+ * It is refused while a command works for long, or while clients of an earlier restart are not
+ * back: then the daemon is killed, as the time of the outage runs.
+ */
+async function orderUntilEnded(host: Host, daemon: Daemon): Promise<void> {
+  const endMs = performance.now() + ORDERS_MS;
+  while (host.alive(daemon) && performance.now() < endMs) {
+    await orderHandOver(host, daemon).catch(() => {});
+    const within = { withinMs: ORDER_MS, everyMs: 20 };
+    await until('its end', () => !host.alive(daemon), within).catch(() => {});
+  }
+}
+
 async function orderHandOver(host: Host, daemon: Daemon): Promise<void> {
   switch (daemon) {
     case 'sanlock':
@@ -122,9 +135,8 @@ async function orderHandOver(host: Host, daemon: Daemon): Promise<void> {
       return;
     case 'lvmlockd': {
       const peer = await LvmlockdPeer.connect(host.path('/run/lvm/lvmlockd.socket'));
-      peer.send('hand_over', []); // refused while a command works for long: asked again
-      const answered = peer.fields().catch(() => null);
-      await Promise.race([answered, host.ended(daemon).catch(() => null)]);
+      peer.send('hand_over', []);
+      await Promise.race([peer.fields().catch(() => null), pause(ORDERS_MS)]);
       peer.close();
     }
   }

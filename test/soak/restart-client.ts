@@ -31,7 +31,8 @@ const LVB_BYTES = 512;
 const LOST_AFTER_MS = 60_000;
 /** Of a call: the daemon went away, and the call may have been carried out. */
 const GONE = 'gone';
-const NOT_HELD = -ERRNO.ENOENT;
+/** Of RELEASE (spec 20 §4). */
+const NOT_HELD = -1;
 const HELD_ALREADY = -ERRNO.EEXIST;
 type Answered<T> = T | { readonly code: number } | typeof GONE;
 

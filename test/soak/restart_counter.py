@@ -27,7 +27,7 @@ disk = os.open(device, os.O_RDWR | os.O_DIRECT | os.O_SYNC)
 block = mmap.mmap(-1, 4096)  # page aligned, as direct I/O wants it
 connection = None
 
-NOT_HELD = 2  # ENOENT
+NOT_HELD = 1  # the -1 of RELEASE
 HELD_ALREADY = 17  # EEXIST
 LOST_AFTER_S = 60
 
@@ -116,9 +116,9 @@ def release():
             sanlock.release(*names, disks, slkfd=connection)
             return
         except sanlock.SanlockException as refusal:
-            if refusal.errno == NOT_HELD:
-                return  # the daemon before did it, and could not say so
             if not is_dead():
+                if refusal.errno == NOT_HELD:
+                    return  # the daemon before did it, and could not say so
                 time.sleep(0.05)
                 continue
         connect()

@@ -2,14 +2,9 @@ import type { Places } from './places.ts';
 import type { User } from './users.ts';
 import type { Verdict } from './verdict.ts';
 
-/** What the log of a user calls a step; the library's counters have one lease each. */
 function stepsOf(user: User, lease: string): number[] {
-  const values: number[] = [];
-  for (const { value } of user.saying('step')) {
-    const [name, number] = value.includes('=') ? value.split('=') : [user.counts[0], value];
-    if (name === lease) values.push(Number(number));
-  }
-  return values;
+  const steps = user.saying('step').filter((event) => user.leaseOf(event) === lease);
+  return steps.map(({ value }) => Number(value.slice(value.indexOf('=') + 1)));
 }
 
 /**
@@ -57,10 +52,10 @@ export function longestGapMs(users: readonly User[]): number {
   let longest = 0;
   for (const user of users) {
     const last = new Map<string, number>();
-    for (const { ms, value } of user.saying('step')) {
-      const lease = value.includes('=') ? value.slice(0, value.indexOf('=')) : '';
-      longest = Math.max(longest, ms - (last.get(lease) ?? ms));
-      last.set(lease, ms);
+    for (const event of user.saying('step')) {
+      const lease = user.leaseOf(event);
+      longest = Math.max(longest, event.ms - (last.get(lease) ?? event.ms));
+      last.set(lease, event.ms);
     }
   }
   return longest;

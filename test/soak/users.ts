@@ -26,6 +26,8 @@ export class User {
   readonly events: UserEvent[] = [];
   /** The leases that it counts under. */
   readonly counts: readonly string[];
+  /** When it made its last step under each lease. */
+  readonly lastStepMs = new Map<string, number>();
   readonly #log: string;
   readonly #child: ChildProcess;
   #readTo = 0;
@@ -79,11 +81,22 @@ export class User {
       this.#readTo += end;
       for (const line of bytes.toString('latin1', 0, end).split('\n')) {
         const [word = '', ms, ...value] = line.split(' ');
-        if (word !== '') this.events.push({ word, ms: Number(ms), value: value.join(' ') });
+        if (word !== '') this.#took({ word, ms: Number(ms), value: value.join(' ') });
       }
     } finally {
       closeSync(file);
     }
+  }
+
+  #took(event: UserEvent): void {
+    this.events.push(event);
+    if (event.word === 'step') this.lastStepMs.set(this.leaseOf(event), event.ms);
+  }
+
+  /** Under which lease a step was; the library's counters have one. */
+  leaseOf({ value }: UserEvent): string {
+    const end = value.indexOf('=');
+    return end < 0 ? (this.counts[0] ?? '') : value.slice(0, end);
   }
 
   saying(word: string): readonly UserEvent[] {
