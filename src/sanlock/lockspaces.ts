@@ -4,7 +4,7 @@ import { SANLK_OK, SANLOCK_CODES } from '../wire/sanlock/codes.ts';
 import { COMMAND_LOST } from './command-lost.ts';
 import { log, toLease } from './effects.ts';
 import type { Front } from './front.ts';
-import { recordForgotten, recordJoin, recordRemoval } from './holder-journal.ts';
+import { recordConfig, recordForgotten, recordJoin, recordRemoval } from './holder-journal.ts';
 import { closeChannels } from './host-events.ts';
 import { joinRequest } from './join-request.ts';
 import { stopUsers, usageOf } from './kill-sequence.ts';
@@ -51,12 +51,19 @@ export function addLockspace(
 
 /** Lost lockspaces whose turn has come. */
 export function joinLostAgain(front: Front): void {
-  joinLost(front, (lost) => addLockspace(front, lost, (space) => beginJoin(front, space)));
+  joinLost(front, ({ space: facts, usedByOrphans }) =>
+    addLockspace(front, facts, (space) => {
+      space.usedByOrphans = usedByOrphans;
+      beginJoin(front, space);
+    }),
+  );
 }
 
 /** A lockspace that was just added: first wdmd, then its host id on disk. */
 export function beginJoin(front: Front, space: Lockspace): void {
-  if (recordJoin(front, space)) obey(front, space, openWatchdog(front, space));
+  const isRecorded =
+    recordJoin(front, space) && (!space.usedByOrphans || recordConfig(front, space));
+  if (isRecorded) obey(front, space, openWatchdog(front, space));
   else advance(front, space, { kind: 'notRecorded' });
 }
 
@@ -199,7 +206,12 @@ function forget(front: Front, space: Lockspace): void {
   front.lockspaces = front.lockspaces.filter((other) => other !== space);
   front.resources = front.resources.filter((resource) => resource.lockspace !== space);
   closeChannels(front, space);
-  if (wasLost) remember(front, space, { id: space.id, isSettled: space.hasLeft });
+  if (wasLost)
+    remember(front, space, {
+      id: space.id,
+      isSettled: space.hasLeft,
+      usedByOrphans: space.usedByOrphans,
+    });
   else recordEnd(front, space);
   const result = space.acquireResult < 0 ? space.acquireResult : ERROR_RESULT;
   answerAdd(space, space.acquireResult === SANLK_OK ? SANLOCK_CODES.ERROR : result);

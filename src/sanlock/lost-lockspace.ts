@@ -6,6 +6,11 @@ export interface LostLockspace {
   /** In the journal of holders. */
   readonly id: number;
   readonly space: LostFacts;
+  /**
+   * As its client had set it (SET_CONFIG): that client does not join it again, and does not know
+   * that it was lost. Where an earlier daemon lost it: as if it were set, which only keeps more.
+   */
+  usedByOrphans: boolean;
   phase: LostPhase;
 }
 
@@ -22,9 +27,14 @@ export interface LostFacts {
 export function lostLockspace(
   id: number,
   space: LostFacts,
-  at: { readonly nowMs: number; readonly isSettled: boolean },
+  at: {
+    readonly nowMs: number;
+    readonly isSettled: boolean;
+    readonly usedByOrphans: boolean;
+  },
 ): LostLockspace {
   const { name, hostId, path, offset, ioTimeoutS } = space;
   const phase = waitingSince(at.nowMs, at.isSettled);
-  return { id, space: { name, hostId, path, offset, ioTimeoutS }, phase };
+  const { usedByOrphans } = at;
+  return { id, space: { name, hostId, path, offset, ioTimeoutS }, usedByOrphans, phase };
 }

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LeaseErrorCode } from '../lease/lease-error.ts';
 import { MemoryJournal } from '../sim/kernel/journal.ts';
-import { ADD_FLAGS, RES_FLAGS, SM_CMD } from '../wire/sanlock/socket.ts';
-import { acquireBody, Harness, lockspace, resource } from './testing/harness.ts';
+import { ADD_FLAGS, CONFIG_COMMANDS, RES_FLAGS, SM_CMD } from '../wire/sanlock/socket.ts';
+import { acquireBody, Harness, hold, lockspace, resource } from './testing/harness.ts';
 
 const T_S = 10;
 const [EEXIST, EAGAIN, ENOENT, EINPROGRESS] = [-17, -11, -2, -115];
@@ -102,6 +102,26 @@ test('a lost lockspace is joined again, and the first client that adds it is ans
   assert.equal(scenario.ask(SM_CMD.ADD_LOCKSPACE), 0);
   assert.equal(scenario.ask(SM_CMD.ADD_LOCKSPACE), EEXIST);
   assert.equal(scenario.harness.front.lost.length, 0);
+});
+
+test('orphans keep it as before: the client that wished so does not join it again', () => {
+  const scenario = new Scenario();
+  const { harness } = scenario;
+  const data = CONFIG_COMMANDS.USED_BY_ORPHANS;
+  harness.ask(harness.connect(900, false), SM_CMD.SET_CONFIG, lockspace('LS'), { data });
+  scenario.lose();
+  scenario.wait(5);
+  scenario.joined();
+  const client = harness.connect(501);
+  const body = acquireBody([resource(1, { flags: RES_FLAGS.PERSISTENT })]);
+  harness.ask(client, SM_CMD.ACQUIRE, body, { data: 1 });
+  const taken = { ...hold(1, { shared: false, lver: 1n }), generation: 2n };
+  harness.ran(harness.front.lockspaces[0]?.lease ?? 0, { op: 'acquire', hold: taken, lvb: null });
+  scenario.wait(8 * T_S);
+  harness.close(client);
+  scenario.wait(200);
+  assert.equal(scenario.phase, 'stopping', 'its lease is in use, and the watchdog not released');
+  assert.equal(scenario.restarted().front.survivors[0]?.inherited.usedByOrphans, true);
 });
 
 test('a client that adds it while the daemon joins it gets the answer of that join', () => {

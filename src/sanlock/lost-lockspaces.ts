@@ -35,11 +35,12 @@ export function isLost(front: Front, space: Lockspace): boolean {
 export function remember(
   front: Front,
   space: LostFacts,
-  how: { readonly id: number; readonly isSettled: boolean },
+  how: { readonly id: number; readonly isSettled: boolean; readonly usedByOrphans: boolean },
 ): void {
-  const { id, isSettled } = how;
+  const { id, isSettled, usedByOrphans } = how;
   const known = front.lost.find((one) => isIdentical(one.space, named(space)));
   if (known !== undefined) {
+    known.usedByOrphans = usedByOrphans;
     advance(front, known, { kind: 'lostAgain', isSettled });
     recordForgotten(front, id); // that one has its own line
     return;
@@ -48,14 +49,14 @@ export function remember(
   if (front.lost.length >= MAX_LOST && oldest !== undefined) {
     advance(front, oldest, { kind: 'removed' });
   }
-  front.lost.push(lostLockspace(id, space, { nowMs: front.nowMs, isSettled }));
+  front.lost.push(lostLockspace(id, space, { nowMs: front.nowMs, isSettled, usedByOrphans }));
   recordLost(front, id);
   const { name: lockspace, hostId, path, offset } = space;
   log(front, 'warn', 'lockspace.joinsAgain', { lockspace, hostId, path, offset });
 }
 
 /** Those whose turn has come. @param join begins the join of one that nothing forbids */
-export function joinLost(front: Front, join: (space: LostFacts) => void): void {
+export function joinLost(front: Front, join: (lost: LostLockspace) => void): void {
   for (const one of [...front.lost]) {
     advance(front, one, { kind: 'tick', mayJoin: mayJoin(front, one.space) }, join);
   }
@@ -122,7 +123,7 @@ function advance(
   front: Front,
   one: LostLockspace,
   event: LostEvent,
-  join: ((space: LostFacts) => void) | null = null,
+  join: ((lost: LostLockspace) => void) | null = null,
 ): void {
   const { name: lockspace, hostId } = one.space;
   const step = stepLost(one.phase, event, front.nowMs);
@@ -131,7 +132,7 @@ function advance(
     switch (kind) {
       case 'join':
         assert(join !== null, 'a lost lockspace is joined when time has passed');
-        join(one.space);
+        join(one);
         break;
       case 'forget':
         front.lost = front.lost.filter((other) => other !== one);

@@ -259,7 +259,10 @@ export function forgetEmpty(front: Front): void {
   if (gone.length === 0) return;
   front.survivors = front.survivors.filter(isAlive);
   for (const { id, space, inherited } of gone) {
-    if (inherited.isLost && !front.ending) remember(front, space, { id, isSettled: false });
+    if (inherited.isLost && !front.ending) {
+      const { usedByOrphans } = inherited;
+      remember(front, space, { id, isSettled: false, usedByOrphans });
+    }
   }
   rewrite(front);
   forgetLeaseEnds(front);

@@ -89,7 +89,7 @@ function takeOver(
     if (!isResumable(survivor)) survivor.phase = { kind: 'over', lease: null };
     const { inherited, holders, space } = survivor;
     if (inherited.isLost && holders.size === 0) {
-      const at = { nowMs: front.nowMs, isSettled: false };
+      const at = { nowMs: front.nowMs, isSettled: false, usedByOrphans: true };
       front.lost.push(lostLockspace(survivor.id, space, at));
     } else if (isAlive(survivor)) front.survivors.push(survivor);
   }
