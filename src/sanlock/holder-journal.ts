@@ -31,6 +31,11 @@ export function recordJoin(front: Front, space: Lockspace): boolean {
   return isRecorded;
 }
 
+/** A process that an earlier daemon had as a client has ended. */
+export function recordHolderEnd(front: Front, survivor: Survivor, holder: string): void {
+  append(front, { kind: 'free', id: survivor.id, holder });
+}
+
 /** Its lease process has really ended. */
 export function recordProcessEnd(front: Front, space: Pick<Lockspace, 'id'>): void {
   append(front, { kind: 'free', id: space.id, holder: LEASE_HOLDER });

@@ -41,7 +41,8 @@ class WatchedJournal extends MemoryJournal {
 }
 
 function compacted(front: Front): string[] {
-  return front.lockspaces.flatMap((space) => textsOfSpace(front, space));
+  const survivors = front.survivors.flatMap(textsOfSurvivor);
+  return [...survivors, ...front.lockspaces.flatMap((space) => textsOfSpace(front, space))];
 }
 
 /** What the next daemon writes before it has changed anything. */
@@ -62,10 +63,10 @@ test('after each event the journal says what the front has, also when it is writ
       const where = `seed ${seed}, event ${n}: ${happened}`;
       const after = claimsOf(front);
       const { lines } = journal.load();
-      assert.deepEqual(claimsRead(lines), after, where);
-      assert.deepEqual(claimsRead(compacted(front)), after, `written anew, ${where}`);
-      assert.deepEqual(claimsRead(handedOn(lines)), after, `handed on, ${where}`);
-      for (const cut of journal.cuts) checkCut(claimsRead(cut), before, after, where);
+      assert.deepEqual(claimsRead(lines, front), after, where);
+      assert.deepEqual(claimsRead(compacted(front), front), after, `written anew, ${where}`);
+      assert.deepEqual(claimsRead(handedOn(lines), front), after, `handed on, ${where}`);
+      for (const cut of journal.cuts) checkCut(claimsRead(cut, front), before, after, where);
       for (const line of lines) kinds.add(/"kind":"([a-z]+)"/.exec(line)?.[1] ?? '');
       if (lines.length > LONGEST) rewrite(front);
     }
@@ -124,7 +125,7 @@ test('whatever cannot be written, each lease that a client was told of is in the
       world.harness.lines = [];
       const where = `seed ${seed}, event ${n}: ${world.step()}`;
       const { lines } = journal.load();
-      const read = claimsRead(lines);
+      const read = claimsRead(lines, front);
       const { isBehind } = front.journalState;
       if (isBehind) behind++;
       else assert.deepEqual(read, claimsOf(front), where);
@@ -161,3 +162,25 @@ function checkTold(
     }
   }
 }
+
+test('daemon after daemon: each reads what the one before it had', () => {
+  let [handedOver, recovered] = [0, 0];
+  for (let seed = 1; seed <= 6; seed++) {
+    const dice = new Dice(seed, 'restarts');
+    const journal = new MemoryJournal();
+    const world = new RandomFront(new Dice(seed, 'front'), journal);
+    for (let n = 0; n < STEPS; n++) {
+      const where = `seed ${seed}, event ${n}: ${world.step()}`;
+      const { front, logged } = world.harness;
+      const { lines } = journal.load();
+      assert.deepEqual(claimsRead(lines, front), claimsOf(front), where);
+      assert.deepEqual(claimsRead(compacted(front), front), claimsOf(front), `anew, ${where}`);
+      if (lines.length > LONGEST) rewrite(front);
+      if (!dice.chance(0.01)) continue;
+      handedOver += logged.filter((line) => line.includes('lockspace.handedOver')).length;
+      recovered += logged.filter((line) => line.includes('leases.recovered')).length;
+      world.restart(journal.load().lines);
+    }
+  }
+  assert.ok(handedOver > 20 && recovered > 10, `${handedOver} and ${recovered} times`);
+});

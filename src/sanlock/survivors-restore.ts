@@ -1,6 +1,7 @@
 import { closed } from './clients.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
+import { recordHolderEnd } from './holder-journal.ts';
 import { type HolderFacts, LEASE_HOLDER } from './holder-lines.ts';
 import { readLine } from './journal-reader.ts';
 import { rewrite } from './journal-writer.ts';
@@ -123,7 +124,10 @@ export function holderEnded(front: Front, ended: UserProcess): void {
     for (const [name, { facts, client }] of [...holders]) {
       if (client.process !== ended) continue;
       holders.delete(name);
-      if (name !== LEASE_HOLDER) continue;
+      if (name !== LEASE_HOLDER) {
+        recordHolderEnd(front, survivor, name);
+        continue;
+      }
       survivor.lastProcess = facts;
       survivor.processEndedMs = front.nowMs;
     }

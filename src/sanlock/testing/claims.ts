@@ -23,15 +23,20 @@ export interface LeaseClaim {
   readonly lver: bigint;
   readonly converting: InheritedLease['converting'];
   readonly kept: string;
-  readonly lastPid: number;
   readonly lvb: string | null;
   /** Clients whose connections are open, sorted. */
   readonly holders: readonly string[];
 }
 
-/** By lockspace. */
+/** It is given up: its version and a conversion in the journal do not matter any more. */
+const NOT_HELD = 0n;
+
+/** By lockspace; those of an earlier daemon too, which are not handed over yet. */
 export function claimsOf(front: Front): Map<number, Claims> {
-  return new Map(front.lockspaces.map((space) => [space.id, ofSpace(front, space)]));
+  return new Map([
+    ...front.lockspaces.map((space) => [space.id, ofSpace(front, space)] as const),
+    ...front.survivors.map((survivor) => [survivor.id, ofSurvivor(survivor)] as const),
+  ]);
 }
 
 function ofSpace(front: Front, space: Lockspace): Claims {
@@ -59,25 +64,40 @@ function ofSpace(front: Front, space: Lockspace): Claims {
   };
 }
 
+/** Of one that is being recovered; null: it is only to be given up. */
+function knownLver(one: Resource): bigint | null {
+  return one.lockspace.recovery?.known.get(one)?.lver ?? null;
+}
+
 function ofResource(front: Front, one: Resource): LeaseClaim {
-  const { shared, hold, lvb, lvbDirty, lastPid, converting } = one;
+  const { shared, hold, lvb, lvbDirty, converting } = one;
   const clients = one.holders.map(({ client }) => client);
   const open = clients.filter(({ connection }) => front.clients.has(connection));
+  const holders = open.map(({ connection }) => `${connection}`).sort();
+  const isGiven = hold === null && knownLver(one) === null;
   return {
     place: placeText(one.name, one),
     shared,
-    lver: hold?.lver ?? 0n,
-    converting: converting ? (shared ? 'toExclusive' : 'toShared') : null,
+    lver: hold?.lver ?? knownLver(one) ?? NOT_HELD,
+    converting: isGiven || !converting ? null : shared ? 'toExclusive' : 'toShared',
     kept: keptText(one),
-    lastPid,
     lvb: lvbDirty && lvb !== null ? hex(lvb) : null,
-    holders: open.map(({ connection }) => `${connection}`).sort(),
+    holders,
   };
 }
 
 /** By lockspace, as the next daemon reads them; every line is sound. */
-export function claimsRead(lines: readonly string[]): Map<number, Claims> {
-  return new Map([...survivorsRead(lines)].map(([id, one]) => [id, ofSurvivor(one)]));
+export function claimsRead(lines: readonly string[], front: Front): Map<number, Claims> {
+  const given = front.resources.filter((one) => one.hold === null && knownLver(one) === null);
+  const notHeld = new Set(given.map(({ id }) => id));
+  return new Map(
+    [...survivorsRead(lines)].map(([id, one]) => {
+      for (const [lease, facts] of one.inherited.leases) {
+        if (notHeld.has(lease)) Object.assign(facts, { lver: NOT_HELD, converting: null });
+      }
+      return [id, ofSurvivor(one)];
+    }),
+  );
 }
 
 export function survivorsRead(lines: readonly string[]): Map<number, Survivor> {
@@ -100,7 +120,8 @@ function ofSurvivor(survivor: Survivor): Claims {
   for (const [id, lease] of inherited.leases) leases.set(id, ofInherited(survivor, lease));
   const users = [...leases.values()].flatMap((lease) => lease.holders);
   const clients = [...holders].filter(([holder]) => users.includes(holder));
-  const process = holders.get(LEASE_HOLDER)?.facts.pid ?? 0;
+  // It stays in the journal when it has ended: it may have left an end record.
+  const { pid: process } = holders.get(LEASE_HOLDER)?.facts ?? survivor.lastProcess ?? { pid: 0 };
   return {
     space: { ...of, lastSuccessS, claimedBootMs, process, used, usedByOrphans, removal },
     clients: new Map(clients.map(([holder, { facts }]) => [holder, stoppingText(facts)])),
@@ -110,16 +131,16 @@ function ofSurvivor(survivor: Survivor): Claims {
 }
 
 function ofInherited({ holders: clients }: Survivor, lease: InheritedLease): LeaseClaim {
-  const { shared, lver, converting, lastPid, lvb, holders } = lease;
+  const { shared, lver, converting, lvb } = lease;
+  const holders = lease.holders.filter((holder) => clients.has(holder)).sort();
   return {
     place: placeText(lease.resource, lease),
     shared,
     lver,
     converting,
     kept: keptText(lease),
-    lastPid,
     lvb: lvb === null ? null : hex(lvb),
-    holders: holders.filter((holder) => clients.has(holder)).sort(),
+    holders,
   };
 }
 

@@ -45,6 +45,8 @@ export class Harness {
   logged: string[] = [];
   /** Commands handed to lease processes and not answered yet. */
   readonly runs: Run[] = [];
+  /** Questions about processes of an earlier daemon that are not answered yet. */
+  readonly searches: Extract<Effect, { kind: 'findProcess' | 'findLeaseEnd' }>[] = [];
   /** Connections that take no more events. */
   readonly deaf = new Set<number>();
   #nextConnection = 1;
@@ -93,6 +95,10 @@ export class Harness {
         return;
       case 'runKillpath':
         lines.push([effect.program, ...effect.args].join(' '));
+        return;
+      case 'findProcess':
+      case 'findLeaseEnd':
+        this.searches.push(effect);
         return;
       case 'log': {
         const words = Object.entries(effect.fields).map(([name, value]) => `${name}=${value}`);

@@ -12,6 +12,8 @@ import {
 } from '../../wire/sanlock/socket.ts';
 import type { Journal } from '../front.ts';
 import type { Client } from '../state.ts';
+import { processOf } from '../survivor-step.ts';
+import type { Survivor } from '../survivors.ts';
 import { acquireBody, Harness, hold, lockspace, resource } from './harness.ts';
 
 const NAMES = ['LS', 'LT'] as const;
@@ -19,6 +21,9 @@ const RESOURCES = [1, 2, 3, 4] as const;
 const MOST_CLIENTS = 8;
 const T_S = 10;
 const NOTHING = new Uint8Array(0);
+const SIZES = { sectorSize: 512, areaBytes: MIB, maxHosts: 2000 };
+/** As the harness numbers them. */
+const FIRST_LEASE_PID = 50_000;
 const FLAGS = [0, RES_FLAGS.SHARED, RES_FLAGS.PERSISTENT, RES_FLAGS.SHARED | RES_FLAGS.PERSISTENT];
 const ACQUIRES = [
   0,
@@ -30,27 +35,56 @@ const ACQUIRES = [
 
 /** A front whose clients request anything, and whose lease processes answer anything. */
 export class RandomFront {
-  readonly harness: Harness;
+  harness: Harness;
   readonly #dice: Dice;
+  readonly #journal: Journal;
   #nextPid = 500;
 
   constructor(dice: Dice, journal: Journal) {
     this.harness = new Harness({ journal });
     this.#dice = dice;
+    this.#journal = journal;
     for (const name of NAMES) this.#add(name);
+  }
+
+  /** The daemon is killed; the next one reads what it left. Some clients have ended as well. */
+  restart(lines: readonly string[]): void {
+    const { nowMs } = this.harness.front;
+    this.harness = new Harness({ journal: this.#journal });
+    const { harness } = this;
+    harness.at(nowMs + 1000 * (1 + this.#dice.below(5)));
+    harness.event({ kind: 'started', lines, damaged: 0 });
+    this.#answerSearches();
+  }
+
+  #answerSearches(): void {
+    const { harness } = this;
+    for (const { kind, search, pid } of harness.searches.splice(0)) {
+      if (kind === 'findLeaseEnd') {
+        harness.event({ kind: 'leaseEndFound', search, end: { refusedUntilMs: null } });
+      } else {
+        const isAlive = pid < FIRST_LEASE_PID && this.#dice.chance(0.8);
+        const process = isAlive ? harness.process(pid) : null;
+        harness.event({ kind: 'processFound', search, process });
+      }
+    }
   }
 
   /** One event, whatever it is. @returns what happened, for a failing test */
   step(): string {
     const dice = this.#dice;
+    this.#answerSearches();
     const n = dice.below(100);
     if (n < 30 && this.#leaseProcessWorks()) return 'a lease process answered';
     if (n < 40 && this.#leaseProcessMoves()) return 'a lease process went on';
     if (n < 45) return this.#timePasses();
     if (n < 48) return this.#lockspaceChanges();
-    const clients = [...this.harness.front.clients.values()].filter((one) => one.registered);
+    const known = [...this.harness.front.clients.values()].filter((one) => one.registered);
+    const clients = known.filter(({ connection }) => connection > 0);
+    const inherited = known.filter(({ connection }) => connection < 0);
+    if (n < 50 && inherited.length > 0) return this.#inheritedGoesOn(inherited);
     if (clients.length < 2 || (n < 52 && clients.length < MOST_CLIENTS)) {
-      this.harness.connect(this.#nextPid++);
+      this.#comes(this.#nextPid++);
       return 'a client came';
     }
     const client = clients[dice.below(clients.length)];
@@ -61,6 +95,20 @@ export class RandomFront {
     }
     if (client.suspended) return 'nothing';
     return this.#request(client);
+  }
+
+  #comes(pid: number): void {
+    const client = this.harness.connect(pid, false);
+    this.harness.ask(client, SM_CMD.REGISTER, NOTHING);
+  }
+
+  /** A process that an earlier daemon had as a client connects again, or ends. */
+  #inheritedGoesOn(inherited: readonly Client[]): string {
+    const { process } = inherited[this.#dice.below(inherited.length)] ?? {};
+    if (process === undefined || process === null) return 'nothing';
+    if (this.#dice.chance(0.5)) this.#comes(process.pid);
+    else this.harness.event({ kind: 'processEnded', process });
+    return `process ${process.pid} came again, or ended`;
   }
 
   #request(client: Client): string {
@@ -139,7 +187,9 @@ export class RandomFront {
     const answer = answerOf(run.command, run.id);
     if (lease === undefined)
       harness.runs.shift(); // its process was lost meanwhile
-    else harness.ran(lease, this.#dice.chance(0.2) ? 'AIO_TIMEOUT' : answer);
+    else if (run.command.op === 'recover' && this.#dice.chance(0.1)) {
+      harness.ran(lease, { op: 'recover', hold: null, lvb: null });
+    } else harness.ran(lease, this.#dice.chance(0.2) ? 'AIO_TIMEOUT' : answer);
     return true;
   }
 
@@ -147,7 +197,9 @@ export class RandomFront {
   #leaseProcessMoves(): boolean {
     const { harness } = this;
     const dice = this.#dice;
-    const { lockspaces, nowMs, bootMs } = harness.front;
+    const { lockspaces, survivors, nowMs, bootMs } = harness.front;
+    const survivor = survivors[dice.below(survivors.length)];
+    if (survivor !== undefined && dice.chance(0.7)) return this.#survivorMoves(survivor);
     const space = lockspaces[dice.below(lockspaces.length)];
     if (space === undefined) return false;
     const { lease } = space;
@@ -157,9 +209,8 @@ export class RandomFront {
           const error = { code: 'AIO_TIMEOUT', during: 'test', facts: {} } as const;
           harness.leaseSends(lease, { kind: 'joinFailed', error });
         } else {
-          const sizes = { sectorSize: 512, areaBytes: MIB, maxHosts: 2000 };
           const claim = { generation: 1n, timestampS: nowMs / 1000, claimedBootMs: bootMs };
-          harness.leaseSends(lease, { kind: 'joined', ...claim, ...sizes });
+          harness.leaseSends(lease, { kind: 'joined', ...claim, ...SIZES });
         }
         return true;
       case 'live':
@@ -170,6 +221,30 @@ export class RandomFront {
         harness.leaseSends(lease, { kind: 'left', released: true });
         return true;
       case 'ending':
+        harness.event({ kind: 'leaseEnded', lease });
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #survivorMoves({ phase, generation, lockspace: space }: Survivor): boolean {
+    const { harness } = this;
+    const { nowMs, bootMs } = harness.front;
+    const lease = processOf(phase);
+    if (lease === null || space === null) return false;
+    switch (phase.kind) {
+      case 'resuming': {
+        const claim = { timestampS: nowMs / 1000, claimedBootMs: bootMs };
+        const of = { generation: BigInt(generation), ...claim, ...SIZES };
+        harness.leaseSends(lease, { kind: 'joined', ...of });
+        return true;
+      }
+      case 'renewing':
+        harness.renewed(lease, nowMs / 1000);
+        return true;
+      case 'stopping':
+      case 'over':
         harness.event({ kind: 'leaseEnded', lease });
         return true;
       default:
@@ -218,6 +293,12 @@ function answerOf(command: LeaseCommand, id: number): LeaseAnswer {
     }
     case 'release':
       return { op: 'release' };
+    case 'recover': {
+      const { mode, lver, begun } = command.known;
+      if (mode === 'none' || lver === null) return { op: 'recover', hold: null, lvb: null };
+      const shared = begun === 'toShared' ? id % 2 === 0 : mode === 'sh';
+      return { op: 'recover', hold: hold(id, { shared, lver }), lvb: null };
+    }
     default:
       throw new Error(`${command.op} was not expected`);
   }
