@@ -236,6 +236,13 @@ test('damage: of our block or the leader nothing is known, of another block ever
   assert.equal(recover(one, known('ex', hold)), 'DBLOCK_CHECKSUM');
   assert.equal(recover(one, known('sh', hold)), 'DBLOCK_CHECKSUM');
   harness.disks.resource.set(sound);
+  const at = blockOf(1) + dblock.fields.checksum.offset;
+  harness.disks.resource[at] = (harness.disks.resource[at] ?? 0) ^ 1;
+  const block = harness.disks.resource.slice(blockOf(1), blockOf(1) + 512);
+  assert.equal(recover(one, NONE), null);
+  assert.equal(leaderOf(harness).timestampS, 0n, 'the leader is freed all the same');
+  assert.deepEqual(harness.disks.resource.slice(blockOf(1), blockOf(1) + 512), block);
+  harness.disks.resource.set(sound);
   harness.disks.resource[paxosLeader.fields.lver.offset] = 77;
   for (const mode of ['ex', 'sh'] as const) {
     assert.equal(recover(one, known(mode, hold)), 'LEADER_CHECKSUM');
