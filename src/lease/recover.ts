@@ -1,9 +1,8 @@
 import { assert, unreachable } from '../base/assert.ts';
 import { ERRNO } from '../base/errno.ts';
 import { fail, ok, type Result } from '../base/result.ts';
-import { toSafeNumber } from '../base/units.ts';
 import { DBLOCK_FLAGS, type Dblock } from '../format/dblock.ts';
-import { type Geometry, isLeaseOffset } from '../format/geometry.ts';
+import { GEOMETRY_4K_8M, type Geometry, isLeaseOffset } from '../format/geometry.ts';
 import type { PaxosLeader } from '../format/leader.ts';
 import { convertToShared } from './convert.ts';
 import { adoptable, hasGone, isLeaderBehind, nextVersion, proposes } from './holders.ts';
@@ -11,7 +10,6 @@ import { isBallotOf, released } from './host-block.ts';
 import { leaseError, settle } from './io.ts';
 import type { LeaseError, LeaseErrorCode } from './lease-error.ts';
 import { type Member, namesUs, type Place } from './member.ts';
-import { leaderUnchanged } from './owner-watch.ts';
 import { type Area, type AreaGuess, allSound, type HostBlock, readAreaAsIs } from './paxos-area.ts';
 import type { PaxosHold } from './paxos-hold.ts';
 import { rollBack } from './roll-back.ts';
@@ -33,8 +31,8 @@ export interface KnownLease {
   readonly begun: 'nothing' | 'toShared' | 'toExclusive' | 'release';
 }
 
-/** A leader that moves between two reads is read again, and again. */
-const MAX_READINGS = 10;
+/** How large the area is, is not known before it is read. */
+const LARGEST_AREA = GEOMETRY_4K_8M.areaBytes;
 
 /** Sound records of another lease: ours is not there any more. */
 const OTHER_LEASE: ReadonlySet<LeaseErrorCode> = new Set(['LEADER_RESOURCE', 'LEADER_LOCKSPACE']);
@@ -83,8 +81,12 @@ export function* recoverLease(
     'a lease that was granted has a version',
   );
   if (!isLeaseOffset(place.offset)) return ok(null); // refused before anything was written
+  // What a refused write may still undo is not known.
   const isOpen = known.mode === 'none' || known.begun !== 'nothing';
-  const seen = yield* readSettled(member, place, { guess: { ...how.guess, known: true }, isOpen });
+  if (isOpen && !(yield* settle(member, { offset: place.offset, length: LARGEST_AREA }))) {
+    return fail(leaseError('AIO_TIMEOUT', 'recover, writes of before'));
+  }
+  const seen = yield* readAreaAsIs(member, place, { ...how.guess, known: true });
   if (!seen.ok) return isNotThere(seen.error, known) ? ok(null) : seen;
   const area = seen.value;
   const own = area.blocks.find(({ hostId }) => hostId === member.hostId) ?? null;
@@ -116,37 +118,6 @@ interface View {
   readonly place: Place;
   readonly area: Area;
   readonly own: HostBlock | null;
-}
-
-/**
- * Where something was under way, the area is settled before it is read: what a refused write may
- * still undo is not known.
- */
-function* readSettled(
-  member: Member,
-  place: Place,
-  how: { readonly guess: AreaGuess; readonly isOpen: boolean },
-): Steps<Result<Area, LeaseError>> {
-  let { guess } = how;
-  for (let reading = 0; reading < MAX_READINGS; reading++) {
-    const length = guess.geometry.areaBytes;
-    if (how.isOpen && !(yield* settle(member, { offset: place.offset, length }))) {
-      return fail(leaseError('AIO_TIMEOUT', 'recover, writes of before'));
-    }
-    const read = yield* readAreaAsIs(member, place, guess);
-    if (!read.ok) return read;
-    const area = read.value;
-    const isWhole = area.geometry.areaBytes <= length;
-    const numHosts = toSafeNumber(area.leader.numHosts, 'numHosts');
-    guess = { geometry: area.geometry, numHosts, known: true };
-    if (how.isOpen && !isWhole) continue;
-    if (!isLeaderBehind(area)) return read;
-    // Blocks are read after the leader, which may have moved meanwhile: then it is not behind.
-    const same = yield* leaderUnchanged(member, place, area);
-    if (!same.ok) return same;
-    if (same.value) return read;
-  }
-  return fail(leaseError('AIO_TIMEOUT', 'recover, a leader that moves'));
 }
 
 function* recoverExclusive(
