@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { MIB } from '../base/units.ts';
 import { decode } from '../codec/struct.ts';
 import { dblock, encodeDblock } from '../format/dblock.ts';
-import { GEOMETRY_512_1M, hostBlockSector } from '../format/geometry.ts';
+import { GEOMETRY_512_1M, hostBlockSector, LVB_SECTOR } from '../format/geometry.ts';
 import { encodePaxosLeader, type PaxosLeader, paxosLeader } from '../format/leader.ts';
 import {
   acquaint,
@@ -257,8 +257,13 @@ test('another lease at that place, or no place for one: ours is not there', () =
   assert.equal(recover(one, known('ex', hold)), null);
   setLeader(harness, { resourceName: 'vm7', spaceName: 'other' });
   assert.equal(recover(one, known('ex', hold)), null);
-  const odd = { ...HARNESS_PLACE, offset: 512 };
-  assert.equal(recover(one, NONE, odd), null);
+  // A value block may hold what a leader would.
+  setLeader(harness, { spaceName: 'LS' });
+  const offset = LVB_SECTOR * 512;
+  harness.disks.resource.set(harness.disks.resource.slice(0, 512), offset);
+  const before = harness.disks.resource.slice(0, MIB);
+  assert.equal(recover(one, NONE, { ...HARNESS_PLACE, offset }), null);
+  assert.deepEqual(harness.disks.resource.subarray(0, MIB), before);
 });
 
 test('what cannot be read is not known', () => {

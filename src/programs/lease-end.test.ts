@@ -256,6 +256,9 @@ test('leases are found by a process that goes on at once, where no refused write
   const sh = { mode: 'sh', lver: shared.lver, begun: 'nothing' } as const;
   const alsoFound = holdIn(next.ask(recover(2, sh)));
   assert.deepEqual({ ...alsoFound, number: 0 }, { ...shared, number: 0 });
+  const none = { mode: 'none', lver: null, begun: 'nothing' } as const;
+  const behind = recover(4, none); // past the end of the device
+  assert.deepEqual(good(next.ask(behind)), { ok: true, op: 'recover', hold: null, lvb: null });
   assert.equal(code(at.two.ask(acquire(1))), 'ACQUIRE_IDLIVE');
   assert.equal(code(at.two.ask(acquire(2))), 'errno 11');
   for (const { number } of [found, alsoFound]) good(next.ask(release(number)));
