@@ -1,15 +1,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decode } from '../codec/struct.ts';
+import { MIB } from '../base/units.ts';
+import { decode, encode, zeroRecord } from '../codec/struct.ts';
 import { deltaLeader } from '../format/leader.ts';
 import type { Log } from '../ports/log.ts';
 import { FrontHost } from '../sim/cluster/front-host.ts';
 import { FIRST_LEASE_PID } from '../sim/cluster/sanlock.ts';
 import { MemoryJournal } from '../sim/kernel/journal.ts';
 import type { SimPeer } from '../sim/kernel/peer.ts';
-import { ProcessClock } from '../sim/kernel/process-clock.ts';
 import { release } from '../wire/sanlock/lease-calls.ts';
-import { ACQUIRE_FLAGS, REM_FLAGS, RES_FLAGS, SM_CMD } from '../wire/sanlock/socket.ts';
+import {
+  ACQUIRE_FLAGS,
+  REM_FLAGS,
+  RES_FLAGS,
+  SM_CMD,
+  sanlkRentry,
+  sanlkRindex,
+} from '../wire/sanlock/socket.ts';
 import { acquire, Harness, holding, LUN, lockspace, message, T } from './testing/front-harness.ts';
 
 const [EAGAIN, EBUSY, EEXIST, ENOENT] = [-11, -16, -17, -2];
@@ -33,7 +40,7 @@ class Scenario {
   readonly events: string[] = [];
   readonly #ended = new Set([FIRST_LEASE_PID, FIRST_LEASE_PID + 1]);
   #daemons = 0;
-  #clocks: readonly ProcessClock[] = [this.harness.frontTime, this.harness.leaseTime];
+  #running = this.harness.host;
   readonly #other: FrontHost;
 
   constructor() {
@@ -52,12 +59,12 @@ class Scenario {
   }
 
   kill(ended: readonly number[] = []): void {
-    for (const clock of this.#clocks) clock.stop();
+    this.#running.kill();
     for (const pid of ended) this.#ended.add(pid);
   }
 
   /** The next daemon of this boot. */
-  restart(): FrontHost {
+  restart(of: { readonly withoutEndRecords?: boolean } = {}): FrontHost {
     const { clock, storage } = this.harness;
     const firstLeasePid = FIRST_LEASE_PID + 100 * ++this.#daemons;
     const say = (event: string) => {
@@ -66,19 +73,10 @@ class Scenario {
     const log: Log = { error: say, warn: say, info: say, debug: () => {} };
     const ended = new Set(this.#ended);
     for (let pid = firstLeasePid; pid < firstLeasePid + 100; pid++) this.#ended.add(pid);
-    const frontTime = new ProcessClock(clock, { baseMs: clock.nowMs(), rate: 1 });
-    const leaseTime = frontTime.sibling();
-    this.#clocks = [frontTime, leaseTime];
     const common = { name: 'host1', clock, storage, settings: { killGraceS: 5 } };
-    return new FrontHost({
-      ...common,
-      frontTime,
-      leaseTime,
-      journal: this.journal,
-      log,
-      ended,
-      firstLeasePid,
-    });
+    const earlier = { journal: this.journal, ended, firstLeasePid };
+    this.#running = new FrontHost({ ...common, ...of, ...earlier, log });
+    return this.#running;
   }
 
   restarted(ended: readonly number[] = []): FrontHost {
@@ -101,11 +99,24 @@ class Scenario {
     return result;
   }
 
+  /** Another resource by the index of names, made by the other host. */
+  createsElsewhere(): number {
+    return this.harness.result(indexed(SM_CMD.CREATE_RESOURCE), this.#other.connect(103));
+  }
+
   record() {
     const device = this.harness.storage.device(LUN);
     assert.ok(device !== undefined);
     return decode(deltaLeader, device, 0);
   }
+}
+
+/** About the index of resource names at 3 MiB; the entry is `name`. */
+function indexed(cmd: number, name = 'new'): Uint8Array {
+  const of = { lockspaceName: 'LS', path: LUN, offset: BigInt(3 * MIB) };
+  const rindex = encode(sanlkRindex, { ...zeroRecord(sanlkRindex), ...of });
+  const rentry = encode(sanlkRentry, { ...zeroRecord(sanlkRentry), name });
+  return message(cmd, Uint8Array.from([...rindex, ...rentry]));
 }
 
 function registered(host: FrontHost, pid: number): SimPeer {
@@ -288,4 +299,42 @@ test('a lease that the disk does not show: its process is stopped, and no other 
   host.processEnds(101);
   harness.run(70_000);
   assert.equal(harness.result(acquire(1), registered(host, 103)), 0);
+});
+
+test('lease processes that were killed with their daemon: nothing new is granted for a minute', () => {
+  const scenario = new Scenario();
+  const { harness } = scenario;
+  holding(harness, 101);
+  scenario.settle();
+  scenario.kill();
+  const startedMs = harness.clock.nowMs();
+  const host = scenario.restart({ withoutEndRecords: true });
+  const client = registered(host, 101);
+  assert.equal(harness.result(message(SM_CMD.INQUIRE), client), 0, 'what it had it has');
+  while (harness.result(acquire(2), registered(host, 102)) !== 0) harness.run(1000);
+  assert.ok(harness.clock.nowMs() >= startedMs + 60_000);
+  assert.ok(harness.clock.nowMs() <= startedMs + 63_000);
+});
+
+test('a task on the index of names that is cut off anywhere leaves the index to others', () => {
+  let isDone = false;
+  let cuts = 0;
+  for (let steps = 1; !isDone; steps += 2) {
+    const scenario = new Scenario();
+    const { harness } = scenario;
+    const format = indexed(SM_CMD.FORMAT_RINDEX).subarray(0, 32 + sanlkRindex.size);
+    assert.equal(harness.result(format), 0);
+    scenario.settle();
+    const peer = harness.host.connect(900);
+    peer.send(indexed(SM_CMD.CREATE_RESOURCE));
+    for (let step = 0; step < steps; step++) harness.clock.step();
+    isDone = peer.received.length > 0;
+    cuts++;
+    scenario.kill();
+    scenario.restart();
+    harness.run(5000);
+    scenario.createsElsewhere(); // it may meet a larger ballot, and then knows it
+    assert.equal(scenario.createsElsewhere(), 0, `after ${steps} steps`);
+  }
+  assert.ok(cuts > 10, `only ${cuts} cuts`);
 });

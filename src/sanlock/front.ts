@@ -18,6 +18,7 @@ import type {
   Reply,
   Resource,
   Token,
+  Want,
 } from './state.ts';
 import type { Survivor } from './survivors.ts';
 import type { LeaseEndFacts, UserProcess } from './user-process.ts';
@@ -72,6 +73,8 @@ export class Front {
   /** Connections that listen to the events of other hosts. */
   channels: EventChannel[] = [];
   readonly pending = new Map<number, Pending>();
+  /** Answered commands that have left something to be done, until it is. */
+  readonly finishing = new Map<number, Want>();
   /** What this event asks for, in order. */
   effects: Effect[] = [];
   /** Lease processes that are not gone for good; null: one that is being started. */
@@ -225,7 +228,7 @@ export class Front {
   command(
     lease: number,
     command: LeaseCommand,
-    done: (result: LeaseCommandResult) => void,
+    done: Pending['done'],
     resource: Resource | null = null,
   ): number {
     const id = this.#nextCommand++;
@@ -234,12 +237,16 @@ export class Front {
     return id;
   }
 
-  ran(lease: number, id: number, result: LeaseCommandResult): void {
+  ran(
+    lease: number,
+    id: number,
+    { result, isFinished }: { readonly result: LeaseCommandResult; readonly isFinished: boolean },
+  ): void {
     const pending = this.pending.get(id);
     assert(pending !== undefined && pending.lease === lease, 'an answer belongs to a command');
     assert(!result.ok || result.op === pending.command.op, 'an answer is of its command’s kind');
     this.pending.delete(id);
-    pending.done(result);
+    pending.done(result, isFinished ? null : id);
   }
 
   /** Answers everything that a lost lease process will never answer. */
@@ -247,7 +254,10 @@ export class Front {
     for (const [id, pending] of [...this.pending]) {
       if (pending.lease !== lease) continue;
       this.pending.delete(id);
-      pending.done(result);
+      pending.done(result, null);
+    }
+    for (const [id, { lockspace }] of this.finishing) {
+      if (lockspace.lease === lease) this.finishing.delete(id);
     }
   }
 

@@ -2,13 +2,14 @@ import { assert } from '../base/assert.ts';
 import { SANLK_OK } from '../wire/sanlock/codes.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
+import { recordLeaseEnd } from './holder-journal.ts';
 import { LEASE_HOLDER } from './holder-lines.ts';
-import type { InheritedLease, WantedLease } from './inherited.ts';
+import { INDEX_TASK, type InheritedLease, type WantedLease } from './inherited.ts';
 import { claimForConnections } from './inherited-clients.ts';
 import { LIVE } from './lockspace-phase.ts';
 import { advance } from './lockspaces.ts';
 import { beginRecovery } from './recovering.ts';
-import { type KnownLease, type Lockspace, newResource, type Resource } from './state.ts';
+import { type KnownLease, type Lockspace, newResource, type Resource, type Want } from './state.ts';
 import type { Survivor } from './survivors.ts';
 
 /**
@@ -25,27 +26,54 @@ export function handOver(front: Front, survivor: Survivor): void {
   space.usedByOrphans = inherited.usedByOrphans;
   front.survivors = front.survivors.filter((other) => other !== survivor);
   front.lockspaces.unshift(space);
+  const claims = claimsOf(front, survivor, space);
+  front.resources.unshift(...[...claims.known.keys()].reverse());
+  logHandedOver(front, survivor, space);
+  beginRecovery(front, space, claims);
+  claimForConnections(front); // now: lines of its leases say the versions that are known
+  if (inherited.removal || front.ending) advance(front, space, { kind: 'removeAsked' });
+}
+
+interface Claims {
+  readonly known: Map<Resource, KnownLease>;
+  readonly indexes: Set<Want>;
+}
+
+/** Each area once: to recover a lease puts its area in order, whatever else was under way there. */
+function claimsOf(front: Front, survivor: Survivor, space: Lockspace): Claims {
+  const { leases, wants } = survivor.inherited;
   const known = new Map<Resource, KnownLease>();
-  for (const [id, wanted] of inherited.wants) known.set(wantedResource(space, id, wanted), NONE);
-  for (const [id, lease] of inherited.leases) {
+  const indexes = new Set<Want>();
+  const areas = new Set<string>();
+  for (const [id, lease] of leases) {
     const resource = inheritedResource(space, id, lease);
     giveTokens(front, survivor, resource, lease);
     known.set(resource, knownLease(resource, lease));
+    areas.add(areaOf(lease));
   }
-  front.resources.unshift(...[...known.keys()].reverse());
-  logHandedOver(front, survivor, space);
-  beginRecovery(front, space, known);
-  claimForConnections(front); // now: lines of its leases say the versions that are known
-  if (inherited.removal || front.ending) advance(front, space, { kind: 'removeAsked' });
+  for (const [id, wanted] of wants) {
+    const { resource: name, path, offset } = wanted;
+    const want = { id, lockspace: space, name, path, offset };
+    if (name === INDEX_TASK) {
+      space.undone.add(want);
+      indexes.add(want);
+    } else if (areas.has(areaOf(wanted))) recordLeaseEnd(front, want);
+    else known.set(wantedResource(want), NONE);
+    areas.add(areaOf(wanted));
+  }
+  return { known, indexes };
+}
+
+function areaOf({ path, offset }: WantedLease): string {
+  return `${path}:${offset}`;
 }
 
 /** Whatever it left on the disk is taken back. */
 const NONE: KnownLease = { mode: 'none', lver: null, begun: 'nothing' };
 
-function wantedResource(space: Lockspace, id: number, wanted: WantedLease): Resource {
+function wantedResource(want: Want): Resource {
   const facts = { shared: false, persistent: false, lvbWanted: false, restricted: 0, lastPid: -1 };
-  const { resource: name, path, offset } = wanted;
-  const resource = newResource({ id, lockspace: space, name, path, offset, ...facts });
+  const resource = newResource({ ...want, ...facts });
   resource.state = 'recovering';
   return resource;
 }

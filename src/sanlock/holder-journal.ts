@@ -13,7 +13,7 @@ import {
 } from './journal-lines.ts';
 import { append, appendText, rewrite } from './journal-writer.ts';
 import { givenText, leaseText, sharerText, wantsText } from './lease-texts.ts';
-import type { Client, Lockspace, Resource, Token } from './state.ts';
+import type { Client, Lockspace, Resource, Token, Want } from './state.ts';
 import { isAlive, newHolder, type Survivor } from './survivors.ts';
 
 /**
@@ -88,9 +88,9 @@ export function recordConfig(front: Front, { id, used, usedByOrphans }: Lockspac
  * Before its lease process is asked: what an acquire left on the disk is found by its line only.
  * @returns whether it may go on
  */
-export function recordWant(front: Front, resource: Resource): boolean {
-  if (appendText(front, wantsText(resource))) return true;
-  logNotRecorded(front, resource.lockspace, resource.lastPid);
+export function recordWant(front: Front, want: Want, pid: number): boolean {
+  if (appendText(front, wantsText(want))) return true;
+  logNotRecorded(front, want.lockspace, pid);
   return false;
 }
 
@@ -179,8 +179,8 @@ export function recordReleaseBegun(front: Front, resource: Resource): void {
 }
 
 /** This host holds the lease no more, or does not get it. */
-export function recordLeaseEnd(front: Front, resource: Resource): void {
-  appendText(front, givenText(resource));
+export function recordLeaseEnd(front: Front, want: Want): void {
+  appendText(front, givenText(want));
 }
 
 /** Before its lease process is asked. @returns whether it may go on */

@@ -25,6 +25,12 @@ export interface Inherited {
   isLost: boolean;
 }
 
+/**
+ * In place of a resource's name: a task on the index of resource names at that place was under way,
+ * which has a lease of its own. No client can name a resource so.
+ */
+export const INDEX_TASK = '\0index';
+
 /** A resource, and where its lease is: `offset` in bytes. */
 export interface WantedLease {
   readonly resource: ByteString;

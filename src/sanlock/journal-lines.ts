@@ -23,6 +23,7 @@ export function textsOfSpace(front: Front, space: Lockspace): string[] {
   for (const one of front.resources) {
     if (one.lockspace === space) texts.push(...textsOfResource(one));
   }
+  for (const want of space.undone) texts.push(wantsText(want));
   return texts;
 }
 

@@ -14,15 +14,23 @@ import { renewalFailed } from './renewals.ts';
 import { resultNumber } from './result-number.ts';
 import { resumedEnded, resumedSent } from './resuming.ts';
 import type { Lockspace } from './state.ts';
+import { finished } from './undone.ts';
 
 /** A message of a lease process: that of a lockspace, of a survivor, or the scratch one. */
 export function leaseSent(front: Front, lease: number, message: FromLeaseProcess): void {
   if (message.kind === 'ran') {
     const pending = front.pending.get(message.id);
-    if (!message.result.ok && pending !== undefined) {
+    // Of a recovery that fails at first, others know how often it does.
+    const isQuiet = pending?.command.op === 'recover';
+    if (!message.result.ok && pending !== undefined && !isQuiet) {
       commandRefused(front, pending, message.result);
     }
-    front.ran(lease, message.id, message.result);
+    const { id, result, unfinished } = message;
+    front.ran(lease, id, { result, isFinished: unfinished !== true });
+    return;
+  }
+  if (message.kind === 'finished') {
+    finished(front, message.id);
     return;
   }
   const space = lockspaceOf(front, lease);
@@ -37,7 +45,7 @@ function lockspaceOf(front: Front, lease: number): Lockspace | null {
 function sentTo(
   front: Front,
   space: Lockspace,
-  message: Exclude<FromLeaseProcess, { kind: 'ran' }>,
+  message: Exclude<FromLeaseProcess, { kind: 'ran' | 'finished' }>,
 ): void {
   switch (message.kind) {
     case 'joined':
@@ -70,8 +78,6 @@ function sentTo(
       return;
     case 'lagged':
       loopLagged(front, message.lagMs, space);
-      return;
-    case 'finished': // a lease process that serves on finishes by itself
       return;
     default:
       unreachable(message);

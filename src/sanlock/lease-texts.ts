@@ -1,4 +1,4 @@
-import type { Resource, Token } from './state.ts';
+import type { Resource, Token, Want } from './state.ts';
 
 /**
  * The lines that each acquire and release writes, as text: `JSON.stringify` of a whole line takes
@@ -6,8 +6,8 @@ import type { Resource, Token } from './state.ts';
  */
 
 /** `wants` */
-export function wantsText(resource: Resource): string {
-  return `{"kind":"wants",${numbers(resource)},${place(resource)}}`;
+export function wantsText(want: Want): string {
+  return `{"kind":"wants",${numbers(want)},${place(want)}}`;
 }
 
 /** `lease` */
@@ -27,8 +27,8 @@ function knownLver(resource: Resource): bigint {
 }
 
 /** `given` */
-export function givenText(resource: Resource): string {
-  return `{"kind":"given",${numbers(resource)}}`;
+export function givenText(want: Want): string {
+  return `{"kind":"given",${numbers(want)}}`;
 }
 
 /** `shares` or `drops` */
@@ -36,11 +36,11 @@ export function sharerText(kind: 'shares' | 'drops', { client, resource }: Token
   return `{"kind":"${kind}",${numbers(resource)},"holder":"${client.connection}"}`;
 }
 
-function numbers({ id, lockspace }: Resource): string {
+function numbers({ id, lockspace }: Want): string {
   return `"id":${lockspace.id},"lease":${id}`;
 }
 
-function place({ name, path, offset }: Resource): string {
+function place({ name, path, offset }: Want): string {
   return `"resource":${JSON.stringify(name)},"path":${JSON.stringify(path)},"offset":${offset}`;
 }
 

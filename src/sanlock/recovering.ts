@@ -1,4 +1,5 @@
 import { assert } from '../base/assert.ts';
+import { SECOND_MS } from '../base/units.ts';
 import type { LeaseCommandResult } from '../lease-process/messages.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
@@ -8,7 +9,7 @@ import { mayRelease } from './lockspace-phase.ts';
 import { refuseHold } from './not-held.ts';
 import { refusalFields } from './refusals.ts';
 import { outlives, releaseResource, removeResource } from './release.ts';
-import type { KnownLease, Lockspace, Resource } from './state.ts';
+import type { KnownLease, Lockspace, Resource, Want } from './state.ts';
 
 /**
  * The leases of a lockspace that was handed over are in the journal; whether this host has them,
@@ -22,18 +23,21 @@ const LOGGED_EACH = 10;
 export function beginRecovery(
   front: Front,
   space: Lockspace,
-  known: Map<Resource, KnownLease>,
+  of: { readonly known: Map<Resource, KnownLease>; readonly indexes: Set<Want> },
 ): void {
-  const queue = [...known.keys()];
+  const queue = [...of.known.keys()];
   const counts = { underWay: 0, beganMs: front.nowMs, delays: 0, held: 0 };
-  space.recovery = { known, queue, again: [], ...counts };
+  space.recovery = { ...of, queue, again: [], indexesAgain: [], ...counts };
+  for (const want of of.indexes) askIndex(front, want);
   next(front, space);
 }
 
 /** Once a second: those that the disk did not answer are asked again. */
 export function tickRecovery(front: Front, space: Lockspace): void {
   const { recovery } = space;
-  if (recovery === null || recovery.again.length === 0 || !mayRelease(space)) return;
+  if (recovery === null || !mayRelease(space)) return;
+  for (const want of recovery.indexesAgain.splice(0)) askIndex(front, want);
+  if (recovery.again.length === 0) return;
   if (recovery.delays++ % LOGGED_EACH === 0) {
     const fields = { lockspace: space.name, leases: recovery.again.length };
     log(front, 'warn', 'leases.unreadable', fields);
@@ -51,7 +55,7 @@ function next(front: Front, space: Lockspace): void {
     recovery.underWay++;
     ask(front, space, resource);
   }
-  if (recovery.known.size > 0) return;
+  if (recovery.known.size > 0 || recovery.indexes.size > 0) return;
   space.recovery = null;
   const tookMs = Math.round(front.nowMs - recovery.beganMs);
   log(front, 'info', 'leases.recovered', { lockspace: space.name, held: recovery.held, tookMs });
@@ -64,6 +68,32 @@ function ask(front: Front, space: Lockspace, resource: Resource): void {
   const name = { lockspaceName: space.name, resourceName };
   const command = { op: 'recover', area: { path, offset }, name, known, readLvb } as const;
   front.command(space.lease, command, (result) => answered(front, resource, result), resource);
+}
+
+/** A task on an index of resource names was cut off: what it had of the index's lease is taken back. */
+function askIndex(front: Front, want: Want): void {
+  const { lockspace: space, path, offset } = want;
+  space.indexBusy = true; // one at a time, and this one is not over
+  const command = {
+    op: 'index',
+    area: { path, offset },
+    lockspaceName: space.name,
+    writeTimeoutMs: front.settings.writeInitIoTimeoutS * SECOND_MS,
+    task: { kind: 'recover' },
+  } as const;
+  front.command(space.lease, command, (result) => {
+    const { recovery } = space;
+    assert(recovery !== null, 'an answer comes while leases are recovered');
+    if (!result.ok) {
+      recovery.indexesAgain.push(want);
+      return;
+    }
+    recovery.indexes.delete(want);
+    space.indexBusy = recovery.indexes.size > 0;
+    space.undone.delete(want);
+    recordLeaseEnd(front, want);
+    next(front, space);
+  });
 }
 
 function answered(front: Front, resource: Resource, result: LeaseCommandResult): void {

@@ -1,13 +1,13 @@
 import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
-import type { LeaseCommandResult } from '../lease-process/messages.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import { recordDrop, recordLeaseEnd, recordReleaseBegun } from './holder-journal.ts';
 import { nextTurn } from './local-queue.ts';
 import { isDead, isRemoved, mayRelease } from './lockspace-phase.ts';
 import { resultNumber } from './result-number.ts';
-import type { Client, Resource, Token } from './state.ts';
+import type { Client, Pending, Resource, Token } from './state.ts';
+import { endWant } from './undone.ts';
 
 /** Takes a token from its client and its resource. */
 export function dropToken(token: Token): void {
@@ -72,9 +72,9 @@ export function releaseResource(
   recordReleaseBegun(front, resource);
   const lvb = resource.lvbDirty ? resource.lvb : null;
   const command = { op: 'release', hold: hold.number, lvb, rename: options.rename } as const;
-  const released = (result: LeaseCommandResult): void => {
+  const released: Pending['done'] = (result, unfinished) => {
     removeResource(front, resource);
-    recordLeaseEnd(front, resource);
+    endWant(front, resource, { result, unfinished });
     options.done(result.ok ? 0 : resultNumber(result.error));
   };
   front.command(lockspace.lease, command, released, resource);

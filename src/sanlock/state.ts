@@ -101,6 +101,9 @@ export interface RenewalEntry {
   nextErrors: number;
 }
 
+/** What may be under way on the disk for a lease that nobody here has. */
+export type Want = Pick<Resource, 'id' | 'lockspace' | 'name' | 'path' | 'offset'>;
+
 /** What the journal says of a lease that a lockspace which was handed over may have. */
 export type KnownLease = Extract<LeaseCommand, { readonly op: 'recover' }>['known'];
 
@@ -112,6 +115,9 @@ export interface Recovery {
   readonly queue: Resource[];
   /** The disk did not answer: to be asked again. */
   readonly again: Resource[];
+  /** Tasks on an index of resource names that were cut off, as they are asked about. */
+  readonly indexes: Set<Want>;
+  readonly indexesAgain: Want[];
   underWay: number;
   readonly beganMs: number;
   /** Ticks in a row at which some had to be asked again. */
@@ -165,6 +171,8 @@ export interface Lockspace {
   readonly examining: Map<Resource, { readonly onlyNew: boolean }>;
   /** A command on the resource index runs: one at a time. */
   indexBusy: boolean;
+  /** Something of them is still to be done on the disk, or never will be: the journal has them. */
+  readonly undone: Set<Want>;
   /** null: every lease in it is known. */
   recovery: Recovery | null;
   /** null: wdmd is not asked, or was released. */
@@ -206,7 +214,8 @@ export interface Pending {
   /** The one whose hold the command names; it may be released before the answer comes. */
   readonly resource: Resource | null;
   readonly sentMs: number;
-  readonly done: (result: LeaseCommandResult) => void;
+  /** `unfinished` names what it has left to be done, of which `finished` tells; null: nothing. */
+  readonly done: (result: LeaseCommandResult, unfinished: number | null) => void;
 }
 
 export function newClient(of: {
@@ -309,6 +318,7 @@ export function newLockspace(
     signalledAgain: new Set(),
     examining: new Map(),
     indexBusy: false,
+    undone: new Set(),
     recovery: null,
     watchdog: null,
     addWaiter: null,

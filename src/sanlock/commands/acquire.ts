@@ -2,7 +2,7 @@ import { assert, unreachable } from '../../base/assert.ts';
 import { ERRNO } from '../../base/errno.ts';
 import { toSafeNumber } from '../../base/units.ts';
 import { decode } from '../../codec/struct.ts';
-import type { LeaseCommandResult } from '../../lease-process/messages.ts';
+import type { LeaseAnswer } from '../../lease-process/messages.ts';
 import {
   ACQUIRE_FLAGS,
   RES_FLAGS,
@@ -13,7 +13,7 @@ import {
   sanlkResource,
 } from '../../wire/sanlock/socket.ts';
 import type { Front } from '../front.ts';
-import { recordGrant, recordLeaseEnd, recordWant } from '../holder-journal.ts';
+import { recordGrant, recordWant } from '../holder-journal.ts';
 import { claimToken, settleClaim } from '../inherited-clients.ts';
 import { grantsPaused } from '../lag.ts';
 import { awaitTurn, nextTurn } from '../local-queue.ts';
@@ -29,6 +29,7 @@ import {
   type Resource,
   type Token,
 } from '../state.ts';
+import { endWant } from '../undone.ts';
 import { isAreaOffset } from './area-offset.ts';
 
 interface Wanted {
@@ -199,7 +200,7 @@ function acquireOnDisk(
     lastPid: job.client.pid,
   });
   front.resources.unshift(resource);
-  if (!recordWant(front, resource)) {
+  if (!recordWant(front, resource, resource.lastPid)) {
     removeResource(front, resource);
     rollBack(front, job, -ERRNO.EAGAIN);
     return;
@@ -214,21 +215,24 @@ function acquireOnDisk(
     newNumHosts: asked.flags & RES_FLAGS.NUM_HOSTS ? asked.data32 : null,
     readLvb: resource.lvbWanted,
   } as const;
-  front.command(space.lease, command, (result) => acquired(front, job, resource, result));
+  front.command(space.lease, command, (result, unfinished) => {
+    if (result.ok) {
+      acquired(front, job, resource, result);
+      return;
+    }
+    removeResource(front, resource);
+    endWant(front, resource, { result, unfinished });
+    rollBack(front, job, resultNumber(result.error));
+  });
 }
 
-function acquired(front: Front, job: Job, resource: Resource, result: LeaseCommandResult): void {
-  if (!result.ok || result.op !== 'acquire') {
-    removeResource(front, resource);
-    recordLeaseEnd(front, resource);
-    rollBack(front, job, result.ok ? -1 : resultNumber(result.error));
-    return;
-  }
+function acquired(front: Front, job: Job, resource: Resource, answer: LeaseAnswer): void {
+  assert(answer.op === 'acquire', 'an acquire is answered');
   assert(resource.state === 'adding', 'a lease is granted while it is being acquired');
   const { generation } = resource.lockspace;
-  assert(result.hold.generation === generation, 'a lease is granted to the generation that joined');
-  resource.hold = result.hold;
-  resource.lvb = result.lvb;
+  assert(answer.hold.generation === generation, 'a lease is granted to the generation that joined');
+  resource.hold = answer.hold;
+  resource.lvb = answer.lvb;
   resource.state = 'held';
   const token = front.newToken(job.client, resource);
   job.granted.push(token);

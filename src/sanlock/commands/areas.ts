@@ -20,7 +20,7 @@ import type { Front } from '../front.ts';
 import { announce, setBit } from '../host-events.ts';
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
-import type { Reply } from '../state.ts';
+import type { Pending, Reply } from '../state.ts';
 import { isAreaOffset } from './area-offset.ts';
 
 const DEFAULT_IO_TIMEOUT_S = 10;
@@ -30,7 +30,7 @@ export function runAnywhere(
   front: Front,
   lockspaceName: string,
   command: LeaseCommand,
-  done: (result: LeaseCommandResult) => void,
+  done: Pending['done'],
 ): void {
   const joined = front.usableLockspace(lockspaceName)?.lease ?? null;
   if (joined !== null) {

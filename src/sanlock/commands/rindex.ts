@@ -7,9 +7,12 @@ import type { IndexTask, LeaseCommandResult } from '../../lease-process/messages
 import { SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 import { RINDEX_FLAGS, sanlkRentry, sanlkRindex } from '../../wire/sanlock/socket.ts';
 import type { Front } from '../front.ts';
+import { recordWant } from '../holder-journal.ts';
+import { INDEX_TASK } from '../inherited.ts';
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
-import type { Lockspace, Reply } from '../state.ts';
+import type { Lockspace, Reply, Want } from '../state.ts';
+import { endWant } from '../undone.ts';
 import { isAreaOffset } from './area-offset.ts';
 import { runAnywhere, sizesOfFlags } from './areas.ts';
 
@@ -118,18 +121,42 @@ function run(
     done(refused, NO_ENTRY);
     return;
   }
+  const area = { path: asked.path, offset: toSafeNumber(asked.offset, 'index offset') };
+  const want = space === null || !takesLease(task) ? null : newWant(front, space, area);
+  if (want !== null && !recordWant(front, want, request.client.pid)) {
+    done(-ERRNO.EAGAIN, NO_ENTRY);
+    return;
+  }
   if (space !== null) space.indexBusy = true;
+  if (want !== null) space?.undone.add(want);
   const command = {
     op: 'index',
-    area: { path: asked.path, offset: toSafeNumber(asked.offset, 'index offset') },
+    area,
     lockspaceName: asked.lockspaceName,
     writeTimeoutMs: front.settings.writeInitIoTimeoutS * SECOND_MS,
     task,
   } as const;
-  runAnywhere(front, asked.lockspaceName, command, (result) => {
+  runAnywhere(front, asked.lockspaceName, command, (result, unfinished) => {
     if (space !== null) space.indexBusy = false;
+    if (want !== null) {
+      space?.undone.delete(want);
+      endWant(front, want, { result, unfinished });
+    }
     answer(result, done);
   });
+}
+
+/** Cut off, it would keep the lease of the index from other hosts as long as this one lives. */
+function takesLease({ kind }: IndexTask): boolean {
+  return kind !== 'format' && kind !== 'lookup';
+}
+
+function newWant(
+  front: Front,
+  lockspace: Lockspace,
+  { path, offset }: { readonly path: string; readonly offset: number },
+): Want {
+  return { id: front.newResourceId(), lockspace, name: INDEX_TASK, path, offset };
 }
 
 function refusal(

@@ -47,6 +47,7 @@ function ofSpace(front: Front, space: Lockspace): Claims {
     if (one.isRecorded) leases.set(one.id, ofResource(front, one));
     else wants.set(one.id, placeText(one.name, one));
   }
+  for (const one of space.undone) wants.set(one.id, placeText(one.name, one));
   const { name, hostId, path, offset, ioTimeoutS, generation, lastSuccessS, claimedBootMs } = space;
   const { used, usedByOrphans } = space;
   const of = { name, hostId, path, offset, ioTimeoutS, generation: `${generation}` };

@@ -93,6 +93,11 @@ export class FrontHost {
     this.#watchers.ended(pid);
   }
 
+  /** SIGKILL of the daemon and its lease processes. */
+  kill(): void {
+    this.#sanlock.kill('killed');
+  }
+
   /** SIGKILL of every lease process: the front learns it from its channel. */
   killLeaseProcesses(): void {
     this.#sanlock.killLeaseProcesses();
