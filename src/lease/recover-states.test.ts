@@ -181,6 +181,25 @@ test('a version that others have passed is over, whatever its leader and our blo
   assert.equal(modeOf(recover(one, known('ex', hold))), 'none', 'the leader says nothing');
 });
 
+test('a shared hold has the version of its grant, whoever shares after it', () => {
+  const { one, two } = world();
+  const hold = take(one, true);
+  take(two, true);
+  const found = recover(one, known('sh', hold));
+  assert.ok(found !== null && typeof found !== 'string');
+  assert.equal(found.leader.lver, hold.leader.lver);
+});
+
+test('a version that another host recorded for us, and from which we have gone on, is over', () => {
+  const { harness, one } = world();
+  const hold = take(one);
+  setLeader(harness, { writeId: 2n });
+  const next = { ...hold.dblock, mbal: hold.dblock.mbal + 2000n, bal: 0n, lver: 2n };
+  const values = { inpHostId: 0n, inpGeneration: 0n, inpTimestampS: 0n };
+  encodeDblock({ ...next, ...values }, harness.disks.resource, blockOf(1));
+  assert.equal(recover(one, known('ex', hold)), null);
+});
+
 test('values of ours in a version that went to another host, or in another membership, are no hold', () => {
   for (const isOthers of [true, false]) {
     const { harness, one, two } = world();

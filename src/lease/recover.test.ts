@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Result } from '../base/result.ts';
-import { GEOMETRY_512_1M } from '../format/geometry.ts';
+import { decode } from '../codec/struct.ts';
+import { dblock } from '../format/dblock.ts';
+import { GEOMETRY_512_1M, hostBlockSector } from '../format/geometry.ts';
 import { encodePaxosLeader } from '../format/leader.ts';
 import {
   acquaint,
@@ -298,6 +300,10 @@ for (const what of CASES) {
       seen.add(claim);
       assert.ok(outcomes.includes(claim), `${at}: ${claim}`);
       assert.deepEqual(one.rest, [], `${at}: everything is done`);
+      if (recovered !== null) {
+        const written = decode(dblock, hosts.harness.disks.resource, hostBlockSector(1) * 512);
+        assert.deepEqual({ ...recovered.dblock, checksum: 0 }, { ...written, checksum: 0 }, at);
+      }
       const again = found(recovery(one, known(hold)), at);
       assert.equal(claimOf(again), claim, `${at}: found once more`);
       checkOthers(hosts, claim, at);
