@@ -1,4 +1,4 @@
-import type { DutyFacts, DutyLine } from './duty-lines.ts';
+import { type DutyFacts, type DutyLine, NO_UID } from './duty-lines.ts';
 import { type Effect, log, type TestClient, type WdmdEvent, type WdmdState } from './state.ts';
 
 /** Lines beyond the needed ones, before the journal is written anew. */
@@ -95,7 +95,7 @@ function factsOf(client: TestClient): DutyFacts | null {
   const { name, pid, renewalS, expireS, hasRefcount, hasAskedTimeout, waits } = client;
   if (!hasRefcount && expireS === 0n) return null;
   return {
-    ...{ name, pid, renewal: `${renewalS}`, expire: `${expireS}` },
+    ...{ name, pid, uid: client.peerUid ?? NO_UID, renewal: `${renewalS}`, expire: `${expireS}` },
     ...{ refcount: hasRefcount, askedTimeout: hasAskedTimeout, waits },
   };
 }

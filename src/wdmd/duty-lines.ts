@@ -24,6 +24,8 @@ export interface DeviceFacts {
 export interface DutyFacts {
   readonly name: ByteString;
   readonly pid: number;
+  /** Of the user who had connected; `NO_UID`: not known. */
+  readonly uid: number;
   /** In digits: they have 64 bits. */
   readonly renewal: string;
   readonly expire: string;
@@ -31,6 +33,9 @@ export interface DutyFacts {
   readonly askedTimeout: boolean;
   readonly waits: boolean;
 }
+
+/** No user has it: (uid_t) -1. */
+export const NO_UID = 0xffffffff;
 
 /** What a killed wdmd left. */
 export interface Predecessor {
@@ -43,7 +48,8 @@ export interface Predecessor {
 const SHAPES: Readonly<Record<DutyLine['kind'], Readonly<Record<string, string>>>> = {
   device: { guard: 'string', path: 'string', fireTimeoutS: 'number' },
   client: {
-    ...{ id: 'number', name: 'string', pid: 'number', renewal: 'digits', expire: 'digits' },
+    ...{ id: 'number', name: 'string', pid: 'number', uid: 'number' },
+    ...{ renewal: 'digits', expire: 'digits' },
     ...{ refcount: 'boolean', askedTimeout: 'boolean', waits: 'boolean' },
   },
   gone: { id: 'number' },

@@ -3,7 +3,7 @@ import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { RecordOf } from '../codec/struct.ts';
 import type { wdmdMessage } from '../wire/wdmd/socket.ts';
-import type { DutyFacts, Predecessor } from './duty-lines.ts';
+import { type DutyFacts, NO_UID, type Predecessor } from './duty-lines.ts';
 
 export type WdmdMessage = RecordOf<typeof wdmdMessage>;
 
@@ -250,8 +250,9 @@ function place(name: ByteString): TestClient {
 /** Its connection ended with the predecessor. */
 function deadClient(duty: DutyFacts, serial: number): TestClient {
   const { name, pid, renewal, expire, refcount, askedTimeout, waits } = duty;
+  const uid = duty.uid === NO_UID ? null : duty.uid;
   return {
-    ...newClient({ serial, connectionId: 0, fd: -1, pid, uid: null }),
+    ...newClient({ serial, connectionId: 0, fd: -1, pid, uid }),
     ...{ connectionId: null, pid, name, isDead: true },
     ...{ hasRefcount: refcount, hasAskedTimeout: askedTimeout, waits },
     ...{ renewalS: BigInt(renewal), expireS: BigInt(expire) },

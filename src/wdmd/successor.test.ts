@@ -204,8 +204,8 @@ test('the journal of another guard, a damaged or an empty one', () => {
 
 test('what is no line of the journal', () => {
   const client =
-    '{"kind":"client","id":1,"name":"x","pid":2,"renewal":"3","expire":"4","refcount":true,' +
-    '"askedTimeout":false,"waits":false}';
+    '{"kind":"client","id":1,"name":"x","pid":2,"uid":0,"renewal":"3","expire":"4",' +
+    '"refcount":true,"askedTimeout":false,"waits":false}';
   assert.notEqual(parseDutyLine(client), null);
   const spoilt = [
     '',

@@ -65,6 +65,23 @@ test('even after the device was closed, as long as the expiry is to come', () =>
   assert.ok(harness.performed.at(-1)?.endsWith('ping'));
 });
 
+test('the user who had the duty takes it over as root does, and no other user', () => {
+  for (const [uid, answer] of [
+    [179, TAKE_OVER_ANSWER.READY],
+    [180, TAKE_OVER_ANSWER.REFUSED],
+  ] as const) {
+    const harness = new WdmdHarness();
+    const peer = harness.connect(400, 179);
+    peer.begin(NAME, START_S, START_S + 80);
+    harness.at(30);
+    peer.close();
+    const next = asks(harness, NAME, uid);
+    assert.equal(next.takeMessage().flags, answer);
+    live(next, 40, 120);
+    assert.equal(deaths(harness), answer === TAKE_OVER_ANSWER.READY ? 0 : 1);
+  }
+});
+
 test('several dead ones of one name', () => {
   const harness = new WdmdHarness();
   const peers = [401, 402, 403].map((pid) => harness.connect(pid));
@@ -164,7 +181,8 @@ test('a connection whose end wdmd reads late is taken over by the next renewal',
 test('the answer where there is nothing to take over, and where it is refused', () => {
   const harness = new WdmdHarness();
   assert.equal(asks(harness).takeMessage().flags, TAKE_OVER_ANSWER.NO_DUTY);
-  assert.equal(asks(harness, NAME, 36).takeMessage().flags, TAKE_OVER_ANSWER.REFUSED);
+  assert.equal(asks(harness, NAME, 36).takeMessage().flags, TAKE_OVER_ANSWER.NO_DUTY);
+  assert.equal(asks(harness, '').takeMessage().flags, TAKE_OVER_ANSWER.REFUSED);
   const long = asks(harness, 'x'.repeat(63));
   assert.equal(long.takeMessage().flags, TAKE_OVER_ANSWER.REFUSED, 'it may have been cut');
 });

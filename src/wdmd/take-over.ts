@@ -23,7 +23,8 @@ export function askTakeOver(
 ): WdmdMessage {
   const { name, pid, peerUid: uid } = client;
   // A longer name may be cut, and then be the same as that of another client.
-  if (uid !== ROOT || name === '' || name.length >= SHOWN_NAME_BYTES) {
+  const isNamed = name !== '' && name.length < SHOWN_NAME_BYTES;
+  if (!isNamed || uid === null || !isOfSameUser(state, client)) {
     log(state, 'warn', 'takeOver.refused', { name, pid, uid: uid ?? 'unknown' });
     return { ...message, flags: TAKE_OVER_ANSWER.REFUSED, expireTime: 0n };
   }
@@ -50,6 +51,7 @@ export function takeOver(state: WdmdState, client: TestClient): void {
   if (!client.takesOver || client.expireS <= BigInt(nowSOf(state))) return;
   for (const [index, other] of state.clients.entries()) {
     if (other === null || !other.isDead || !isEarlierDuty(other, client)) continue;
+    if (client.peerUid !== ROOT && other.peerUid !== client.peerUid) continue;
     if (client.renewalS < other.renewalS || hasPassed(other.expireS, state.nowMs)) continue;
     client.hasRefcount ||= other.hasRefcount;
     client.hasAskedTimeout ||= other.hasAskedTimeout;
@@ -57,6 +59,17 @@ export function takeOver(state: WdmdState, client: TestClient): void {
     const { name, pid, expireS } = other;
     log(state, 'warn', 'duty.takenOver', { name, pid, expire: expireS, by: client.pid });
   }
+}
+
+/**
+ * Root, or the user who had that duty: sanlock gives up its privileges, and may be the only one of
+ * its user that knows what it was about.
+ */
+function isOfSameUser({ clients }: WdmdState, client: TestClient): boolean {
+  if (client.peerUid === ROOT) return true;
+  const ofOthers = (other: TestClient | null) =>
+    other !== null && isEarlierDuty(other, client) && other.peerUid !== client.peerUid;
+  return !clients.some(ofOthers);
 }
 
 function isEarlierDuty(other: TestClient, client: TestClient): boolean {

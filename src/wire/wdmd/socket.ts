@@ -23,11 +23,11 @@ export const WDMD_CMD = {
   /** Not known to 3.8.5, which never answers it. */
   OPEN_WATCHDOG: 7,
   /**
-   * holdfast only; C wdmd ignores it silently. From root, after REGISTER: duties (expiries) that
-   * earlier connections of exactly this name left when they died end with this connection's next
-   * TEST_LIVE, if it comes before they expire, with a renewal that is not older than theirs and an
-   * expiry to come. This connection has their refcount then. A duty that has expired stays: reset.
-   * Answered with `cmd` 100 and a `TAKE_OVER_ANSWER` in `flags`.
+   * holdfast only; C wdmd ignores it silently. From root or their user, after REGISTER: duties
+   * (expiries) that earlier connections of exactly this name left when they died end with this
+   * connection's next TEST_LIVE, if it comes before they expire, with a renewal that is not older
+   * than theirs and an expiry to come. This connection has their refcount then. A duty that has
+   * expired stays: reset. Answered with `cmd` 100 and a `TAKE_OVER_ANSWER` in `flags`.
    */
   TAKE_OVER: 100,
   /**
@@ -43,7 +43,7 @@ export const WDMD_CMD = {
  * those duties, and `fireTimeout` how long after it the device fires at the latest.
  */
 export const TAKE_OVER_ANSWER = {
-  /** Not from root, or not registered with a name of at most 62 bytes. */
+  /** Not from such a user, or not registered with a name of at most 62 bytes. */
   REFUSED: 0,
   /** No earlier connection of this name has an expiry. */
   NO_DUTY: 1,
