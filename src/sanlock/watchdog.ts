@@ -17,9 +17,11 @@ const CONNECT_MS = 5000;
 /** wdmd 3.8.5 does not know the request and never answers; its device is open already. */
 const OPEN_MS = 500;
 const STATUS_MS = 5000;
-/** From a lost connection to the next one, doubled with each failure up to the longest. */
+/**
+ * From a lost connection to the next one. No longer with each failure: a successor of wdmd may come
+ * when the duty has a few seconds left.
+ */
 const RETRY_MS = SECOND_MS;
-const LONGEST_RETRY_MS = 8 * SECOND_MS;
 /** Of failures in a row, the first and then each so many are logged. */
 const LOGGED_EACH = 10;
 
@@ -105,7 +107,7 @@ export function watchdogEvent(
       // Its device runs out now, unless a successor is there in time. Until then everything stays.
       log(front, 'error', 'watchdog.lost', { lockspace: space.name, hostId: space.hostId });
       link.lostMs = front.nowMs;
-      lose(front, link, 0);
+      lose(front, link);
       return null;
     default:
       return unreachable(event);
@@ -268,14 +270,14 @@ function failed(
   link.failures++;
   if (link.purpose !== 'rearm') return 'watchdogFailed';
   front.effects.push({ kind: 'endWatchdog', lockspace: space.id });
-  lose(front, link, link.failures);
+  lose(front, link);
   return null;
 }
 
 /** Another connection is tried later. */
-function lose(front: Front, link: WatchdogLink, failures: number): void {
+function lose(front: Front, link: WatchdogLink): void {
   link.state = 'lost';
-  link.againMs = front.nowMs + Math.min(RETRY_MS * 2 ** Math.min(failures, 3), LONGEST_RETRY_MS);
+  link.againMs = front.nowMs + RETRY_MS;
 }
 
 function sendTo(front: Front, space: Lockspace, message: Partial<WdmdMessage>): void {
