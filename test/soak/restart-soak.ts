@@ -15,7 +15,7 @@ import {
 } from './checks.ts';
 import { LvmUsers, locksOf, makeVolumes } from './lvm-users.ts';
 import { carryOut, chooseOutage, type Outage, outageText } from './outages.ts';
-import { leasesOf, lookAtOther, notServing } from './service.ts';
+import { dutyAgeS, leasesOf, lookAtOther, notServing } from './service.ts';
 import type { SoakWorld } from './soak-world.ts';
 import { checkAllSteps, longestGapMs } from './steps.ts';
 import { guest, ownCounter, pythonCounter, thief, type User } from './users.ts';
@@ -34,14 +34,19 @@ const WAIT_MS = 60_000;
 const COUNTED = [
   { name: 'c1', isInValueBlock: false },
   { name: 'c2', isInValueBlock: false },
+  { name: 'own', isInValueBlock: false },
   { name: 'x', isInValueBlock: false },
   { name: 'y', isInValueBlock: false },
   { name: 'v', isInValueBlock: true },
 ] as const;
-/** Of guests of host 1, one of host 2, one that is plugged in and out, and one that is shared. */
+/**
+ * `own`: nobody else counts there, so that its user waits for daemons alone. Then those of guests of
+ * host 1, one of host 2, one that is plugged in and out, and one that is shared.
+ */
 export const SOAK_LEASES = [
   'c1',
   'c2',
+  'own',
   'x',
   'y',
   'v',
@@ -60,7 +65,7 @@ interface Guest {
 
 /** The users of both hosts, the outages of host 1, and the eyes on all of it. */
 export class RestartSoak {
-  readonly verdict = new Verdict();
+  readonly verdict = new Verdict((line) => this.#log(line));
   readonly #world: SoakWorld;
   readonly #dice: Dice;
   readonly #seed: string;
@@ -125,6 +130,7 @@ export class RestartSoak {
       this.#counters.push(ownCounter(host, places, { leases: ['x', 'y', 'v'], seed }));
     }
     this.#counters.push(pythonCounter(a, places, { lease: 'c1', number: 2, seed }));
+    this.#counters.push(pythonCounter(a, places, { lease: 'own', number: 1, seed }));
     for (const counter of this.#counters) await counter.says('step');
     this.#watches = rig.hosts.flatMap((host) => this.#world.hostLeases(host));
   }
@@ -210,8 +216,10 @@ export class RestartSoak {
     if (this.verdict.isGood) await this.#serves().catch((error) => this.verdict.fail(`${error}`));
   }
 
-  #oldestS(): number {
-    return Math.max(...this.#watches.slice(0, 2).map((watch) => watch.ageS()));
+  /** Of the host leases of host 1 on the disk, and of what its wdmd was told. */
+  async #oldestS(): Promise<number> {
+    const duty = await dutyAgeS(this.#first, this.#allowedS(1));
+    return Math.max(duty, ...this.#watches.slice(0, 2).map((watch) => watch.ageS()));
   }
 
   #allowedS(share: number): number {
@@ -220,13 +228,13 @@ export class RestartSoak {
 
   /** Both memberships of host 1 are renewed as they should. */
   async #calm(): Promise<void> {
-    const isCalm = () => this.#isOver || this.#oldestS() < this.#allowedS(END_SHARE);
-    await until('a renewal of host-1 to be young', isCalm, { withinMs: WAIT_MS });
+    const isCalm = async () => this.#isOver || (await this.#oldestS()) < this.#allowedS(END_SHARE);
+    await until('the renewals of host-1 to be young', isCalm, { withinMs: WAIT_MS });
   }
 
   async #outage(outage: Outage): Promise<void> {
     const startedMs = performance.now();
-    const allowedMs = Math.max(0, this.#allowedS(START_SHARE) - this.#oldestS()) * 1000;
+    const allowedMs = Math.max(0, this.#allowedS(START_SHARE) - (await this.#oldestS())) * 1000;
     const leftMs = () => allowedMs - (performance.now() - startedMs);
     await carryOut(outage, this.#first, leftMs, {
       ended: (daemon, how) => this.#ended(daemon, how),
@@ -299,6 +307,7 @@ export class RestartSoak {
       if (more !== null) this.verdict.fail(`${daemon} of host-1 has grown: ${more}`);
     }
     const { figures } = this.#lvm;
+    const alone = this.#counters.filter((user) => user.counts.includes('own'));
     const seconds = (ms: number) => (ms / 1000).toFixed(1);
     const ages = this.#watches.map((watch) => `${watch.name} ${watch.longestAgeS.toFixed(1)} s`);
     const again = this.#counters.reduce((sum, user) => sum + user.saying('again').length, 0);
@@ -314,6 +323,7 @@ export class RestartSoak {
       `lvm: ${figures.done} done, ${figures.refused} refused, ${figures.failed} failed`,
       `longest lvm command ${seconds(figures.longestMs)} s`,
       `longest gap of a user ${seconds(longestGapMs(this.#counters))} s`,
+      `of one alone with its lease ${seconds(longestGapMs(alone))} s`,
       `longest until all served ${seconds(this.#longestServiceMs)} s`,
       `longest without renewal: ${ages.join(', ')}`,
     ].join('; ');

@@ -38,6 +38,14 @@ async function notWatched(host: Host): Promise<string | null> {
   return clients.length >= LOCKSPACES ? null : `wdmd has ${clients.length} clients: ${dump}`;
 }
 
+/** Seconds since the oldest expiry at wdmd was renewed; 0: wdmd is not there, or has none. */
+export async function dutyAgeS(host: Host, renewalFailS: number): Promise<number> {
+  const dump = (await host.run(host.program('wdmd'), ['-d'], 20_000)).stdout;
+  const lefts = [...dump.matchAll(/ name sanlock_\S+ .* now (\d+) .* expire ([1-9]\d*)$/gm)];
+  const left = lefts.map(([, now, expire]) => Number(expire) - Number(now));
+  return left.length === 0 ? 0 : renewalFailS - Math.min(...left);
+}
+
 /** How many leases the daemon of a host lists. */
 export async function leasesOf(host: Host): Promise<number> {
   const records = await sanlockOf(host).call(status(), CALL);
