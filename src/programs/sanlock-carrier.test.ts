@@ -132,6 +132,19 @@ test('a lost session is reported, and its calls fail without a new connection', 
   assert.equal(daemon.connections.length, 1);
 });
 
+test('the end of an earlier session says nothing about the one opened since', () => {
+  const daemon = new FakeDaemon();
+  const earlier = opened(daemon, 1);
+  const now = opened(daemon, 1);
+  earlier.lose();
+  assert.deepEqual(daemon.lost, []);
+  const outcomes = carry(daemon, release([RESOURCE]), 1);
+  now.answer(0);
+  assert.equal(outcomes[0]?.ok, true);
+  now.lose();
+  assert.deepEqual(daemon.lost, [1]);
+});
+
 test('a session that is closed is not reported as lost', () => {
   const daemon = new FakeDaemon();
   const connection = opened(daemon, 1);
