@@ -8,6 +8,7 @@ import { FrontHost } from '../sim/cluster/front-host.ts';
 import { FIRST_LEASE_PID } from '../sim/cluster/sanlock.ts';
 import { MemoryJournal } from '../sim/kernel/journal.ts';
 import type { SimPeer } from '../sim/kernel/peer.ts';
+import { handOver, shutdown } from '../wire/sanlock/daemon-calls.ts';
 import { release } from '../wire/sanlock/lease-calls.ts';
 import {
   ACQUIRE_FLAGS,
@@ -16,10 +17,11 @@ import {
   SM_CMD,
   sanlkRentry,
   sanlkRindex,
+  smHeader,
 } from '../wire/sanlock/socket.ts';
 import { acquire, Harness, holding, LUN, lockspace, message, T } from './testing/front-harness.ts';
 
-const [EAGAIN, EBUSY, EEXIST, ENOENT] = [-11, -16, -17, -2];
+const [EPERM, EAGAIN, EBUSY, EEXIST, ENOENT] = [-1, -11, -16, -17, -2];
 const FAIL_MS = 8 * T * 1000;
 const DEAD_MS = FAIL_MS + 60_000;
 const { SHARED, PERSISTENT } = RES_FLAGS;
@@ -119,6 +121,11 @@ function indexed(cmd: number, name = 'new'): Uint8Array {
   return message(cmd, Uint8Array.from([...rindex, ...rentry]));
 }
 
+/** Of the first answer on it. */
+function resultOf({ received }: SimPeer): number {
+  return decode(smHeader, Uint8Array.from(received)).data;
+}
+
 function registered(host: FrontHost, pid: number): SimPeer {
   const peer = host.connect(pid);
   peer.send(message(SM_CMD.REGISTER));
@@ -167,7 +174,7 @@ test('a request that comes while the membership is resumed waits, and is served'
   assert.equal(status, 0);
   assert.equal(client.received.length, 0, 'not answered yet');
   scenario.harness.run(3000);
-  assert.equal(new DataView(Uint8Array.from(client.received).buffer).getInt32(24, true), 0);
+  assert.equal(resultOf(client), 0);
   assert.equal(scenario.elsewhere(), 0);
   first.close();
 });
@@ -337,4 +344,54 @@ test('a task on the index of names that is cut off anywhere leaves the index to 
     assert.equal(scenario.createsElsewhere(), 0, `after ${steps} steps`);
   }
   assert.ok(cuts > 10, `only ${cuts} cuts`);
+});
+
+test('a daemon that hands over lets commands end, serves no more, and leaves all to the next one', () => {
+  const scenario = new Scenario();
+  const { harness } = scenario;
+  holding(harness, 101);
+  scenario.settle();
+  const second = harness.client(102);
+  second.send(acquire(2));
+  const late = harness.host.connect(103);
+  const order = harness.host.connect(900);
+  order.send(handOver().request);
+  late.send(message(SM_CMD.STATUS));
+  harness.run(1000);
+  assert.equal(resultOf(second), 0, 'it was under way');
+  assert.equal(resultOf(order), 0);
+  assert.equal(late.received.length, 0, 'for the next daemon');
+  assert.equal(harness.host.ended, 75);
+  scenario.kill();
+  scenario.restart();
+  harness.run(2 * DEAD_MS);
+  for (const n of [1, 2]) assert.ok(scenario.elsewhere(n) < 0);
+});
+
+test('only root may order it, and not while the daemon ends for good', () => {
+  const { harness } = new Scenario();
+  assert.equal(harness.result(handOver().request, harness.host.connect(900, 36)), EPERM);
+  holding(harness, 101);
+  harness.host.connect(900).send(shutdown(1).request);
+  assert.equal(harness.result(handOver().request, harness.host.connect(900)), EBUSY);
+});
+
+test('a command that hangs on its device holds up the end, for 2·t at most', () => {
+  const scenario = new Scenario();
+  const { harness } = scenario;
+  holding(harness, 101);
+  harness.hung = true;
+  harness.client(102).send(acquire(2));
+  const order = harness.host.connect(900);
+  order.send(handOver().request);
+  harness.run(T * 1000 - 500);
+  assert.equal(harness.host.ended, null);
+  harness.run(T * 1000 + 1500);
+  assert.equal(harness.host.ended, 75);
+  harness.hung = false;
+  scenario.kill();
+  scenario.restart();
+  harness.run(2 * DEAD_MS);
+  assert.ok(scenario.elsewhere(1) < 0);
+  assert.equal(scenario.elsewhere(2), 0, 'what was cut off is taken back');
 });

@@ -3,8 +3,10 @@ import { test } from 'node:test';
 import { decode, encode } from '../codec/struct.ts';
 import { deltaLeader } from '../format/leader.ts';
 import type { Connection, Sockets } from '../ports/sockets.ts';
+import { FrontHost } from '../sim/cluster/front-host.ts';
+import { MemoryJournal } from '../sim/kernel/journal.ts';
 import { SM_CMD } from '../wire/sanlock/socket.ts';
-import { WDMD_CMD, type WdmdMessage, wdmdMessage } from '../wire/wdmd/socket.ts';
+import { TAKE_OVER_ANSWER, WDMD_CMD, type WdmdMessage, wdmdMessage } from '../wire/wdmd/socket.ts';
 import { acquire, Harness, holding, LUN, lockspace, message, T } from './testing/front-harness.ts';
 
 const WD_ERROR = -203;
@@ -18,6 +20,8 @@ class FakeWdmd {
   fireTimeout = 60;
   /** null: 3.8.5, which does not know the request. */
   openAnswer: number | null = 60;
+  /** null: an original, which does not know TAKE_OVER. */
+  takeOver: { readonly flags: number } | null = null;
   /** Answers to STATUS wait until it is called. */
   late: (() => void)[] | null = null;
   #hangUp: () => void = () => {};
@@ -62,6 +66,9 @@ class FakeWdmd {
         const status = () => answer({ ...got, fireTimeout, testInterval: 10 });
         if (got.cmd === WDMD_CMD.STATUS && this.late !== null) this.late.push(status);
         else if (got.cmd === WDMD_CMD.STATUS) status();
+        if (got.cmd === WDMD_CMD.TAKE_OVER && this.takeOver !== null) {
+          answer({ ...got, ...this.takeOver });
+        }
         if (got.cmd === WDMD_CMD.OPEN_WATCHDOG && openAnswer !== null) {
           answer({ ...got, fireTimeout: openAnswer });
         }
@@ -90,7 +97,8 @@ function hostLease(harness: Harness) {
   return decode(deltaLeader, device, 0);
 }
 
-const { OPEN_WATCHDOG, REGISTER, REFCOUNT_SET, REFCOUNT_CLEAR, STATUS, TEST_LIVE } = WDMD_CMD;
+const { OPEN_WATCHDOG, REGISTER, REFCOUNT_SET, REFCOUNT_CLEAR, STATUS, TEST_LIVE, TAKE_OVER } =
+  WDMD_CMD;
 
 for (const [generation, openAnswer] of [
   ['3.8.5', null],
@@ -214,3 +222,61 @@ test('a wdmd that dies ends no lockspace', () => {
   assert.equal(harness.host.actions.length, 0);
   assert.equal(harness.result(acquire(2), client), 0);
 });
+
+test('wdmd is replaced: the next one gets the expiry of each lockspace, and later ones', () => {
+  const wdmd = new FakeWdmd();
+  const harness = harnessWith(wdmd);
+  assert.equal(harness.join(), 0);
+  const client = holding(harness, 101);
+  wdmd.die();
+  harness.run(5000);
+  wdmd.isThere = true;
+  wdmd.received.length = 0;
+  harness.run(8000);
+  assert.deepEqual(wdmd.commands.slice(0, 6), [
+    ...[REGISTER, TAKE_OVER, REFCOUNT_SET, TEST_LIVE, STATUS, TEST_LIVE],
+  ]);
+  const newest = wdmd.received.filter(({ cmd }) => cmd === TEST_LIVE).at(-1);
+  assert.equal(newest?.renewalTime, hostLease(harness).timestampS);
+  assert.equal(harness.host.actions.length, 0);
+  client.close();
+});
+
+test('a wdmd that does not come back is not looked for longer than its device lives', () => {
+  const wdmd = new FakeWdmd();
+  const harness = harnessWith(wdmd);
+  assert.equal(harness.join(), 0);
+  wdmd.die();
+  harness.run((8 * T + 60) * 1000 + 10_000);
+  wdmd.isThere = true;
+  const { connections } = wdmd;
+  harness.run(60_000);
+  assert.equal(wdmd.connections, connections);
+});
+
+for (const [kind, answer, events] of [
+  ['original', null, ['watchdog.notTakenOver']],
+  ['holdfast', { flags: TAKE_OVER_ANSWER.READY }, []],
+  ['holdfast, too late', { flags: TAKE_OVER_ANSWER.EXPIRED }, ['watchdog.notTakenOver']],
+] as const) {
+  test(`a membership that is resumed takes over its duty (wdmd: ${kind})`, () => {
+    const wdmd = new FakeWdmd();
+    wdmd.takeOver = answer;
+    const journal = new MemoryJournal();
+    const settings = { killGraceS: 5, useWatchdog: true };
+    const harness = new Harness({ ...settings, sockets: wdmd.sockets, journal });
+    assert.equal(harness.join(), 0);
+    holding(harness, 101);
+    harness.host.kill();
+    wdmd.received.length = 0;
+    const logged: string[] = [];
+    const say = (event: string) => logged.push(event);
+    const log = { error: say, warn: () => {}, info: () => {}, debug: () => {} };
+    const { clock, storage } = harness;
+    const common = { name: 'host1', clock, storage, settings, sockets: wdmd.sockets, journal, log };
+    new FrontHost({ ...common, ended: new Set([50_000, 50_001]), firstLeasePid: 60_000 });
+    harness.run(1500);
+    assert.deepEqual(wdmd.commands.slice(0, 3), [REGISTER, TAKE_OVER, REFCOUNT_SET]);
+    assert.deepEqual(logged, events);
+  });
+}

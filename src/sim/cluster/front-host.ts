@@ -83,8 +83,8 @@ export class FrontHost {
   }
 
   /** A client with this pid connects. */
-  connect(pid: number): SimPeer {
-    return this.#sanlock.connect(pid);
+  connect(pid: number, uid = 0): SimPeer {
+    return this.#sanlock.connect(pid, uid);
   }
 
   /** A process that the daemon watches ends. */

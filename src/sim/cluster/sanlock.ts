@@ -201,12 +201,12 @@ export class SimSanlock {
   }
 
   /** A client with this pid connects. */
-  connect(pid: number): SimPeer {
+  connect(pid: number, uid = 0): SimPeer {
     const running = this.#running;
     const peer = new SimPeer((deliver) => this.#setup.soon(() => running?.clock.run(deliver)));
     const fd = this.#nextFd++;
     running?.clock.run(() => {
-      running.program.accept(running.acts.connection(peer.connection(fd, pid)));
+      running.program.accept(running.acts.connection(peer.connection(fd, pid, uid)));
     });
     return peer;
   }

@@ -21,12 +21,12 @@ export class SimPeer {
   }
 
   /** The daemon's end. */
-  connection(fd: number, peerPid: number): Connection {
+  connection(fd: number, peerPid: number, peerUid = 0): Connection {
     const unsent = () => this.unsentBytes;
     return {
       fd,
       peerPid,
-      peerUid: 0,
+      peerUid,
       get unsentBytes() {
         return unsent();
       },
