@@ -105,7 +105,8 @@ function takeOver(
     front.journalState.holdersUnknown = true;
     log(front, 'error', 'holders.unknown', { places: of.damaged, advice: ADVICE });
   }
-  rewrite(front);
+  // Lines in the numbers of this daemon must not stand behind those of the earlier one.
+  front.journalState.isBehind = !rewrite(front);
 }
 
 /** Those of a process that had one connection: where it had several, each has its own leases. */
@@ -133,6 +134,8 @@ export function holderEnded(front: Front, ended: UserProcess): void {
     }
   }
   for (const [connection, { process }] of [...front.clients]) {
-    if (connection < 0 && process === ended) closed(front, connection);
+    if (connection >= 0 || process !== ended) continue;
+    closed(front, connection);
+    front.effects.push({ kind: 'unwatch', process: ended });
   }
 }
