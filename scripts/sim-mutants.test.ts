@@ -21,12 +21,15 @@ const SILENT_OWNER_SEEDS = 600;
 const RESTART_SEEDS = 12;
 /** One in three finds it. */
 const LATE_WDMD_SEEDS = 20;
+/** Of one wdmd with simple clients: 100 in a second. */
+const WDMD_RESTART_SEEDS = 400;
 
 const SEEDS_OF = {
   world: SEEDS,
   'silent-owner': SILENT_OWNER_SEEDS,
   restarts: RESTART_SEEDS,
   'late-wdmd': LATE_WDMD_SEEDS,
+  'wdmd-restarts': WDMD_RESTART_SEEDS,
 } as const;
 
 interface Edit {
@@ -40,7 +43,7 @@ interface Mutant extends Edit {
   /** A rule that is kept in several places is taken out of all. */
   readonly also?: readonly Edit[];
   /** Which of the simulator's worlds must find it; `world` unless said. */
-  readonly by?: 'silent-owner' | 'restarts' | 'late-wdmd';
+  readonly by?: 'silent-owner' | 'restarts' | 'late-wdmd' | 'wdmd-restarts';
   /** What makes a `world` ask for this rule most. */
   readonly world?: Partial<WorldOptions>;
   /** The seed that found it when it was last looked for: where few do, it is tried first. */
@@ -218,6 +221,71 @@ const MUTANTS: readonly Mutant[] = [
     by: 'late-wdmd',
   },
   {
+    what: 'a successor of wdmd pings although an expiry has passed that a killed wdmd knew',
+    file: 'src/wdmd/duty-lines.ts',
+    from: "if (expire !== '0' && hasPassed",
+    to: "if (expire === '' && hasPassed",
+    also: [
+      {
+        file: 'src/wdmd/duty-lines.ts',
+        from: "filter(({ expire }) => expire !== '0')",
+        to: "filter(({ expire }) => expire !== '0' && !hasPassed(BigInt(expire), now.nowMs))",
+      },
+    ],
+    by: 'wdmd-restarts',
+  },
+  {
+    what: 'a successor of wdmd starts though it may not know an expiry',
+    file: 'src/wdmd/duty-lines.ts',
+    from: "if (expire === '0' && refcount && !waits)",
+    to: 'if (refcount && !waits && name === null)',
+    by: 'wdmd-restarts',
+    firstSeed: 232,
+  },
+  {
+    what: 'wdmd keeps a journal that lacks a duty',
+    file: 'src/wdmd/duty-journal.ts',
+    from: "journal.state = 'unsound';",
+    to: 'return;',
+    by: 'wdmd-restarts',
+    firstSeed: 315,
+  },
+  {
+    what: 'wdmd records no renewal, and no first expiry',
+    file: 'src/wdmd/duty-journal.ts',
+    from: 'recorded.waits === client.waits &&',
+    to: 'recorded.waits === client.waits ||',
+    by: 'wdmd-restarts',
+  },
+  {
+    what: 'the duty of a living connection to wdmd is taken over',
+    file: 'src/wdmd/take-over.ts',
+    from: '!other.isDead || ',
+    to: '',
+    by: 'wdmd-restarts',
+  },
+  {
+    what: 'a duty in wdmd is taken over by an older renewal',
+    file: 'src/wdmd/take-over.ts',
+    from: 'client.renewalS < other.renewalS || ',
+    to: '',
+    by: 'wdmd-restarts',
+  },
+  {
+    what: 'a duty in wdmd that has expired is taken over',
+    file: 'src/wdmd/take-over.ts',
+    from: ' || hasPassed(other.expireS, state.nowMs)) continue;',
+    to: ') continue;',
+    by: 'wdmd-restarts',
+  },
+  {
+    what: 'what an earlier membership left in wdmd is taken over with the own duty',
+    file: 'src/wdmd/take-over.ts',
+    from: ' && other.renewalS >= (client.takesOverFromS ?? 0n)',
+    to: '',
+    by: 'wdmd-restarts',
+  },
+  {
     what: 'a holder that could not be written down is granted',
     file: 'src/sanlock/holder-journal.ts',
     from: 'if (appendText(front, wantsText(resource))) return true;',
@@ -320,6 +388,7 @@ const PROGRAM_OF = {
   'silent-owner': 'src/sim/workload/silent-owner.ts',
   restarts: 'src/sim/workload/restarts.ts',
   'late-wdmd': 'src/sim/workload/late-wdmd.ts',
+  'wdmd-restarts': 'src/sim/workload/wdmd-restarts.ts',
 } as const;
 
 /** Finds, by that world of a mutant, what is broken in a seed; null = nothing. */
@@ -351,6 +420,10 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
   if (name === 'late-wdmd') {
     const { LateWdmd } = built as typeof import('../src/sim/workload/late-wdmd.ts'); // as above
     return (seed) => new LateWdmd(seed).run();
+  }
+  if (name === 'wdmd-restarts') {
+    const { WdmdRestarts } = built as typeof import('../src/sim/workload/wdmd-restarts.ts'); // as above
+    return (seed) => new WdmdRestarts(seed).run();
   }
   const { World } = built as typeof import('../src/sim/world.ts'); // as above
   return (seed) => {

@@ -16,6 +16,8 @@ export interface WatchdogLink {
   takeOver: { readonly answer: number; readonly resetAtS: number } | null;
   /** What an earlier daemon told wdmd, by its journal; 0 = there was none. */
   readonly oldExpireS: number;
+  /** The first renewal that wdmd heard of in this membership; 0: not known, or not from here. */
+  sinceS: number;
   /** Connections in a row that failed. */
   failures: number;
   /** Of a lost link: when another connection is tried; 0 = not by itself. */

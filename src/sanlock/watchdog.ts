@@ -35,7 +35,7 @@ export type WatchdogEvent =
 /** Before anything of the lockspace is written. */
 export function openWatchdog(front: Front, space: Lockspace): WatchdogVerdict {
   if (!front.settings.useWatchdog) return 'mayJoin';
-  connect(front, space, { purpose: 'join', failures: 0, oldExpireS: 0 });
+  connect(front, space, { purpose: 'join', failures: 0, oldExpireS: 0, sinceS: 0 });
   return null;
 }
 
@@ -53,7 +53,7 @@ export function resumeWatchdog(
   connect(front, space, {
     purpose: 'resume',
     failures: space.watchdog?.failures ?? 0,
-    oldExpireS,
+    ...{ oldExpireS, sinceS: 0 },
   });
   return null;
 }
@@ -61,7 +61,7 @@ export function resumeWatchdog(
 function connect(
   front: Front,
   space: Lockspace,
-  of: Pick<WatchdogLink, 'purpose' | 'failures' | 'oldExpireS'>,
+  of: Pick<WatchdogLink, 'purpose' | 'failures' | 'oldExpireS' | 'sinceS'>,
 ): void {
   const deadlineMs = front.nowMs + CONNECT_MS;
   const times = { deadlineMs, againMs: 0, lostMs: space.watchdog?.lostMs ?? 0 };
@@ -81,7 +81,10 @@ export function armWatchdog(front: Front, space: Lockspace): WatchdogVerdict {
   // A join hears of its first expiry no answer: the status comes before it, as the original's.
   const flags = takesOver ? RECONNECTS | WAITS : RECONNECTS;
   sendTo(front, space, { cmd: WDMD_CMD.REGISTER, name, flags });
-  if (takesOver) sendTo(front, space, { cmd: WDMD_CMD.TAKE_OVER });
+  if (takesOver) {
+    // What an earlier membership left is not ours: its users may live.
+    sendTo(front, space, { cmd: WDMD_CMD.TAKE_OVER, renewalTime: BigInt(link.sinceS) });
+  }
   sendTo(front, space, { cmd: WDMD_CMD.REFCOUNT_SET });
   // Of a membership that goes on wdmd knows an expiry: the next one has to come before it.
   if (takesOver) sendExpiry(front, space);
@@ -158,6 +161,7 @@ function answered(
 
 function armed(front: Front, space: Lockspace, link: WatchdogLink): WatchdogVerdict {
   link.state = 'armed';
+  if (link.purpose === 'join') link.sinceS = space.lastSuccessS;
   feedWatchdog(front, space);
   if (link.purpose === 'join') return 'armed';
   logNotTakenOver(front, space, link);
@@ -238,8 +242,8 @@ function rearm(front: Front, space: Lockspace, link: WatchdogLink): void {
   if (front.nowMs >= link.lostMs + space.times.renewalFailMs + fireMs) return;
   // Of an expired claim wdmd must hear nothing: it would be fed until that is told.
   if (front.expired(space)) return;
-  const { failures, oldExpireS } = link;
-  connect(front, space, { purpose: 'rearm', failures, oldExpireS });
+  const { failures, oldExpireS, sinceS } = link;
+  connect(front, space, { purpose: 'rearm', failures, oldExpireS, sinceS });
 }
 
 export function awaitsWatchdog(front: Front): boolean {

@@ -53,8 +53,8 @@ export interface TestClient {
   /** As it said at REGISTER (`REGISTER_FLAGS`). */
   waits: boolean;
   reconnects: boolean;
-  /** Its renewals end the duties that earlier connections of its name left. */
-  takesOver: boolean;
+  /** Its renewals end duties that earlier connections of its name left, renewed no earlier. */
+  takesOverFromS: bigint | null;
   renewalS: bigint;
   /** 0: not tested. As sent, so possibly any number. */
   expireS: bigint;
@@ -279,7 +279,7 @@ export function newClient(from: {
     hasAskedTimeout: false,
     waits: false,
     reconnects: false,
-    takesOver: false,
+    takesOverFromS: null,
     renewalS: 0n,
     expireS: 0n,
     recorded: null,

@@ -167,6 +167,21 @@ test('no take-over of a connection that lives: it stays for its own end', () => 
   assert.ok((harness.resetMs ?? Infinity) <= 140_000);
 });
 
+test('what an earlier membership of that name left stays, where a client names its first renewal', () => {
+  const harness = new WdmdHarness();
+  died(harness, 10); // renewed at 0
+  const own = harness.connect();
+  own.begin(NAME, START_S + 20, START_S + 100);
+  own.close();
+  const peer = harness.connect();
+  peer.send({ cmd: WDMD_CMD.REGISTER, name: NAME });
+  peer.send({ cmd: WDMD_CMD.TAKE_OVER, renewalTime: BigInt(START_S + 20) });
+  assert.equal(peer.takeMessage().expireTime, BigInt(START_S + 100));
+  live(peer, 30, 110);
+  assert.match(harness.dump(), / dead 1 .* expire 1080\n/);
+  assert.equal(deaths(harness), 1);
+});
+
 test('a connection whose end wdmd reads late is taken over by the next renewal', () => {
   const harness = new WdmdHarness();
   const first = harness.connect();

@@ -28,7 +28,7 @@ export function askTakeOver(
     log(state, 'warn', 'takeOver.refused', { name, pid, uid: uid ?? 'unknown' });
     return { ...message, flags: TAKE_OVER_ANSWER.REFUSED, expireTime: 0n };
   }
-  client.takesOver = true;
+  client.takesOverFromS = message.renewalTime;
   let first: bigint | null = null;
   for (const other of state.clients) {
     if (other === null || !isEarlierDuty(other, client)) continue;
@@ -48,7 +48,7 @@ export function askTakeOver(
  * renewed later than this client was: then this is not the renewal that resumed it.
  */
 export function takeOver(state: WdmdState, client: TestClient): void {
-  if (!client.takesOver || client.expireS <= BigInt(nowSOf(state))) return;
+  if (client.takesOverFromS === null || client.expireS <= BigInt(nowSOf(state))) return;
   for (const [index, other] of state.clients.entries()) {
     if (other === null || !other.isDead || !isEarlierDuty(other, client)) continue;
     if (client.peerUid !== ROOT && other.peerUid !== client.peerUid) continue;
@@ -73,7 +73,8 @@ function isOfSameUser({ clients }: WdmdState, client: TestClient): boolean {
 }
 
 function isEarlierDuty(other: TestClient, client: TestClient): boolean {
-  return other.serial < client.serial && other.expireS !== 0n && other.name === client.name;
+  if (other.serial >= client.serial || other.expireS === 0n) return false;
+  return other.name === client.name && other.renewalS >= (client.takesOverFromS ?? 0n);
 }
 
 /** A place of the table is free again. */

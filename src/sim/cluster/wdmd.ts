@@ -1,9 +1,10 @@
+import { ERRNO } from '../../base/errno.ts';
 import { decode } from '../../codec/struct.ts';
-import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
-import type { WatchdogDevice } from '../../ports/watchdog-device.ts';
-import { WdmdProgram } from '../../programs/wdmd-program.ts';
+import type { WatchdogDevice, WatchdogOpened } from '../../ports/watchdog-device.ts';
+import { type WdmdBeginning, WdmdProgram } from '../../programs/wdmd-program.ts';
+import { readPredecessor } from '../../wdmd/duty-lines.ts';
 import { WDMD_CMD, wdmdMessage } from '../../wire/wdmd/socket.ts';
 import { MemoryJournal } from '../kernel/journal.ts';
 import { QUIET } from '../kernel/log.ts';
@@ -12,6 +13,7 @@ import type { WatchdogTimer } from '../kernel/watchdog.ts';
 
 const MESSAGE_MS = 0.1;
 const PATH = '/dev/watchdog';
+const GUARD = 'of this boot';
 
 /** One end of a connection: bytes arrive when its process runs. */
 interface End {
@@ -21,14 +23,24 @@ interface End {
   isOpen: boolean;
 }
 
-/** The wdmd program of one boot of a host, in a process that can be paused by itself. */
+/**
+ * The wdmd of one boot of a host, in a process that can be paused by itself, and that can be killed
+ * and followed by another one.
+ */
 export class SimWdmd {
-  readonly #host: Pick<Clock, 'after'>;
-  readonly #time: ProcessClock;
+  readonly #host: ProcessClock;
+  readonly #watchdog: WatchdogTimer;
+  readonly #log: Log;
+  #time: ProcessClock;
+  #isRunning = false;
+  /** What it has open. */
+  #device: WatchdogDevice | null = null;
+  /** Of its duties; it outlives wdmd. */
+  readonly journal = new MemoryJournal();
   readonly #isOriginal: boolean;
   #accept: (connection: Connection) => void = () => {};
-  /** wdmd's ends of the connections of the daemon that runs now. */
-  #ends: End[] = [];
+  /** Connections: wdmd's end, and the other one. */
+  #links: { readonly here: End; readonly there: End }[] = [];
   /** Daemons whose renewals it was told of. */
   readonly #fedBy = new WeakSet<ProcessClock>();
   #next = 1;
@@ -38,7 +50,7 @@ export class SimWdmd {
    * @param of.time the clock of wdmd's process
    */
   constructor(of: {
-    readonly host: Pick<Clock, 'after'>;
+    readonly host: ProcessClock;
     readonly watchdog: WatchdogTimer;
     readonly time: ProcessClock;
     readonly log?: Log;
@@ -47,27 +59,66 @@ export class SimWdmd {
   }) {
     const { watchdog, time, log = QUIET } = of;
     this.#host = of.host;
+    this.#watchdog = watchdog;
+    this.#log = log;
     this.#time = time;
     this.#isOriginal = of.isOriginal ?? false;
+    this.#device = deviceOf(watchdog);
+    this.#begin({ kind: 'new', watchdog: { path: PATH, device: this.#device } });
+  }
+
+  #begin(beginning: WdmdBeginning): void {
     const settings = { pid: 2, socketGid: 0, highPriority: 0, allowScripts: 0, killScriptS: 0 };
-    const device = deviceOf(watchdog);
+    this.#isRunning = true;
     const program = new WdmdProgram(
       {
         settings,
-        clock: time,
+        clock: this.#time,
         sockets: { listen: (_at, accept) => this.#listen(accept), connect: () => {} },
         socketPath: '',
-        devices: { open: () => ({ ok: true, device: deviceOf(watchdog) }) },
+        devices: { open: () => this.#opened() },
         scripts: null,
-        journal: new MemoryJournal(),
-        guard: '',
-        log,
+        journal: this.journal,
+        guard: GUARD,
+        log: this.#log,
         ended: () => {},
-        handedOver: () => {},
+        handedOver: () => this.kill(),
       },
-      { kind: 'new', watchdog: { path: PATH, device } },
+      beginning,
     );
     program.start();
+  }
+
+  #opened(): WatchdogOpened {
+    this.#watchdog.ping(); // in some drivers it counts anew
+    this.#device = deviceOf(this.#watchdog);
+    return { ok: true, device: this.#device };
+  }
+
+  /** The kernel closes its device and its connections. */
+  kill(): void {
+    if (!this.#isRunning) return;
+    this.#isRunning = false;
+    this.#time.stop();
+    this.#device?.closeUnclean();
+    this.#device = null;
+    for (const { here, there } of this.#links.splice(0)) {
+      here.isOpen = false;
+      this.#hangUp(there);
+    }
+  }
+
+  /** Another one after one that was killed. @returns null, or why it refuses to start */
+  start(): string | null {
+    if (this.#isRunning) return null;
+    if (this.#isOriginal) return 'the original never starts after a crash';
+    const time = this.#host.sibling();
+    const now = { guard: GUARD, nowMs: time.nowMs() };
+    const found = readPredecessor(this.journal.load(), now);
+    if (!found.ok) return found.error;
+    this.#time = time;
+    this.#begin({ kind: 'successor', of: found.value });
+    return null;
   }
 
   /** The sockets of a daemon with this clock. */
@@ -75,9 +126,13 @@ export class SimWdmd {
     return {
       listen: () => ({ close: () => {} }),
       connect: (_path, _timeoutMs, answer) => {
+        if (!this.#isRunning) {
+          daemon.after(MESSAGE_MS, () => answer({ ok: false, errno: ERRNO.ECONNREFUSED }));
+          return;
+        }
         const here = newEnd(this.#time);
         const there = newEnd(daemon);
-        this.#ends.push(here);
+        this.#links.push({ here, there });
         const fd = this.#next++;
         this.#send(here, () => this.#accept(this.#connection(here, there, fd)));
         this.#send(there, () => {
@@ -107,18 +162,20 @@ export class SimWdmd {
 
   /** The kernel closes its connections. */
   daemonKilled(): void {
-    for (const end of this.#ends.splice(0)) this.#hangUp(end);
+    for (const { here } of this.#links.splice(0)) this.#hangUp(here);
   }
 
   pause(): void {
     this.#time.pause();
   }
 
+  /** Nothing, if the one that was paused was killed. */
   resume(): void {
-    this.#time.resume();
+    if (this.#time.isPaused) this.#time.resume();
   }
 
   powerLost(): void {
+    this.#isRunning = false;
     this.#time.stop();
   }
 

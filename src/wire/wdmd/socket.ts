@@ -26,8 +26,10 @@ export const WDMD_CMD = {
    * holdfast only; C wdmd ignores it silently. From root or their user, after REGISTER: duties
    * (expiries) that earlier connections of exactly this name left when they died end with this
    * connection's next TEST_LIVE, if it comes before they expire, with a renewal that is not older
-   * than theirs and an expiry to come. This connection has their refcount then. A duty that has
-   * expired stays: reset. Answered with `cmd` 100 and a `TAKE_OVER_ANSWER` in `flags`.
+   * than theirs and an expiry to come. Not those that were renewed before `renewalTime`: a client
+   * names its first renewal, if no earlier process renewed for the same membership. This connection
+   * has their refcount then. A duty that has expired stays: reset. Answered with `cmd` 100 and a
+   * `TAKE_OVER_ANSWER` in `flags`.
    */
   TAKE_OVER: 100,
   /**
