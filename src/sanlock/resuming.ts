@@ -31,7 +31,7 @@ import {
   type Survivor,
   userPids,
 } from './survivors.ts';
-import { isExpired } from './survivors-stop.ts';
+import { isExpired, isLate } from './survivors-stop.ts';
 import {
   checkWatchdog,
   closeWatchdog,
@@ -136,6 +136,7 @@ function advance(front: Front, survivor: Survivor, event: SurvivorEvent): void {
   const step = stepSurvivor(phase, event, {
     nowMs: front.nowMs,
     isExpired: isExpired(front, survivor),
+    isLate: isLate(front, survivor),
     hasPredecessor: processOf(phase) === null && holders.has(LEASE_HOLDER),
     isWhole: survivor.inherited.isWhole,
   });
@@ -160,6 +161,9 @@ function apply(front: Front, survivor: Survivor, effect: SurvivorEffect): void {
       return;
     case 'endProcess':
       front.endLease(effect.lease);
+      return;
+    case 'endPredecessor':
+      endPredecessor(front, survivor);
       return;
     case 'takeJoin':
       resumed(front, survivor, effect.message);
@@ -196,6 +200,17 @@ function apply(front: Front, survivor: Survivor, effect: SurvivorEffect): void {
     default:
       unreachable(effect);
   }
+}
+
+/** Once: the kernel may take its time. */
+function endPredecessor(front: Front, survivor: Survivor): void {
+  if (survivor.predecessorKilled) return;
+  survivor.predecessorKilled = true;
+  const bound = survivor.holders.get(LEASE_HOLDER)?.client.process ?? null;
+  assert(bound !== null, 'a lease process that has not ended was found');
+  front.effects.push({ kind: 'signal', process: bound, signal: 'SIGKILL' });
+  const { name: lockspace, hostId } = survivor.space;
+  log(front, 'warn', 'leaseProcess.outlives', { lockspace, hostId, pid: bound.pid });
 }
 
 function logProgress(

@@ -15,12 +15,14 @@ const NEXT_LEASE = 8;
 const NOW: Moment = {
   nowMs: 100_000,
   isExpired: false,
+  isLate: false,
   hasPredecessor: false,
   isWhole: true,
 };
-const LATE: Moment = { ...NOW, isExpired: true };
+const LATE: Moment = { ...NOW, isExpired: true, isLate: true };
 const EARLY: Moment = { ...NOW, nowMs: 99_500 };
 const BESIDE: Moment = { ...NOW, hasPredecessor: true };
+const LONG_BESIDE: Moment = { ...BESIDE, isLate: true };
 const SIZES = { sectorSize: 512, areaBytes: 2 ** 20, maxHosts: 2000 };
 const DAMAGED: Moment = { ...NOW, isWhole: false };
 const CLAIM = { timestampS: 90, claimedBootMs: 90_000 };
@@ -48,6 +50,7 @@ const EVENTS: Readonly<Record<string, readonly [SurvivorEvent, Moment]>> = {
   tick: [{ kind: 'tick' }, NOW],
   'tick, too early': [{ kind: 'tick' }, EARLY],
   'tick, beside a predecessor': [{ kind: 'tick' }, BESIDE],
+  'tick, long beside a predecessor': [{ kind: 'tick' }, LONG_BESIDE],
   'tick, expired': [{ kind: 'tick' }, LATE],
   started: [{ kind: 'started', lease: NEXT_LEASE, isRecorded: true }, NOW],
   'started, not recorded': [{ kind: 'started', lease: NEXT_LEASE, isRecorded: false }, NOW],
@@ -75,6 +78,7 @@ const EVENTS: Readonly<Record<string, readonly [SurvivorEvent, Moment]>> = {
 const TABLE: Readonly<Record<keyof typeof PHASES, Readonly<Record<string, string>>>> = {
   waiting: {
     tick: 'starting: startProcess',
+    'tick, long beside a predecessor': 'waiting: endPredecessor',
     'tick, expired': 'over: over',
     started: 'waiting: endProcess 8',
     'started, not recorded': 'waiting: endProcess 8',
@@ -138,6 +142,7 @@ const TABLE: Readonly<Record<keyof typeof PHASES, Readonly<Record<string, string
   'arming, to be asked': {
     tick: 'arming 7: armWatchdog',
     'tick, beside a predecessor': 'arming 7: armWatchdog',
+    'tick, long beside a predecessor': 'arming 7: armWatchdog',
     'tick, expired': 'over 7: closeWatchdog, endProcess 7, over',
     started: 'arming 7: endProcess 8',
     'started, not recorded': 'arming 7: endProcess 8',
@@ -197,6 +202,7 @@ const TABLE: Readonly<Record<keyof typeof PHASES, Readonly<Record<string, string
   'leaving, no process': {
     tick: 'released: released',
     'tick, too early': 'released: released',
+    'tick, long beside a predecessor': 'leaving: endPredecessor',
     'tick, expired': 'released: released',
     started: 'leaving 8: endProcess 8',
     'started, not recorded': 'leaving 8: endProcess 8',
@@ -216,6 +222,7 @@ const TABLE: Readonly<Record<keyof typeof PHASES, Readonly<Record<string, string
     'release, beside a predecessor': 'leaving 7:',
   },
   'over, no process': {
+    'tick, long beside a predecessor': 'over: endPredecessor',
     started: 'over 8: endProcess 8',
     'started, not recorded': 'over 8: endProcess 8',
     'renewal failed': 'over: logRenewalFailed',

@@ -76,6 +76,8 @@ export type SurvivorEffect =
   | { readonly kind: 'leave'; readonly lease: number }
   /** Answered by `processEnded`. */
   | { readonly kind: 'endProcess'; readonly lease: number }
+  /** Kills the lease process of the earlier daemon, which did not end by itself. */
+  | { readonly kind: 'endPredecessor' }
   /** From now on the claim counts from there. */
   | { readonly kind: 'takeJoin'; readonly message: Joined }
   | { readonly kind: 'takeRenewal'; readonly message: Renewed }
@@ -98,6 +100,8 @@ export interface Moment {
   readonly nowMs: number;
   /** 8·t have passed since the last renewal: others may take the leases soon. */
   readonly isExpired: boolean;
+  /** Little is left of the 8·t, or nothing. */
+  readonly isLate: boolean;
   /** The lease process of the earlier daemon has not ended: it may still write. */
   readonly hasPredecessor: boolean;
   /** The journal names all its leases. */
@@ -196,7 +200,8 @@ function tick(phase: SurvivorPhase, at: Moment): Step {
     case 'waiting':
       if (at.isExpired) return over(phase, TOO_LATE);
       // A process of the earlier daemon may write, so nothing begins beside it.
-      if (at.hasPredecessor || at.nowMs < phase.notBeforeMs) return stay(phase);
+      if (at.hasPredecessor) return stay(phase, ...endingPredecessor(at));
+      if (at.nowMs < phase.notBeforeMs) return stay(phase);
       return {
         phase: { kind: 'starting', notBeforeMs: at.nowMs + RETRY_MS },
         effects: [{ kind: 'startProcess' }],
@@ -212,15 +217,26 @@ function tick(phase: SurvivorPhase, at: Moment): Step {
       if (phase.askAtMs === null || at.nowMs < phase.askAtMs) return stay(phase);
       return stay({ ...phase, askAtMs: null }, { kind: 'armWatchdog' });
     case 'leaving':
-      if (phase.lease !== null || at.hasPredecessor) return stay(phase);
+      if (phase.lease !== null) return stay(phase);
+      if (at.hasPredecessor) return stay(phase, ...endingPredecessor(at));
       return { phase: { kind: 'released' }, effects: [{ kind: 'released' }] };
-    case 'handedOver':
     case 'over': // an administrator releases the leases, or the machine is rebooted
+      return phase.lease === null ? stay(phase, ...endingPredecessor(at)) : stay(phase);
+    case 'handedOver':
     case 'released':
       return stay(phase);
     default:
       return unreachable(phase);
   }
+}
+
+/**
+ * One that is stopped, or whose loop hangs, never learns that its daemon is gone, and would keep
+ * its lockspace closed for ever. It is killed as late as leaves time to resume: one that ends by
+ * itself says which writes were refused. The kernel ends it when what it sent is done.
+ */
+function endingPredecessor({ hasPredecessor, isLate }: Moment): SurvivorEffect[] {
+  return hasPredecessor && isLate ? [{ kind: 'endPredecessor' }] : [];
 }
 
 const TOO_LATE: Cause = { isTooLate: true, reason: 'its time has run out' };

@@ -11,6 +11,11 @@ export function isExpired(front: Front, survivor: Survivor): boolean {
   return front.claimAgeMs(survivor) >= leaseTimes(survivor.space.ioTimeoutS).renewalFailMs;
 }
 
+/** So late that this daemon warns of its own host leases. */
+export function isLate(front: Front, survivor: Survivor): boolean {
+  return front.claimAgeMs(survivor) >= leaseTimes(survivor.space.ioTimeoutS).renewalWarnMs;
+}
+
 /** Stops the processes of an earlier daemon whose host lease has expired. */
 export function stopExpiredSurvivors(front: Front): void {
   for (const survivor of front.survivors) {

@@ -27,6 +27,8 @@ export interface Survivor {
   phase: SurvivorPhase;
   /** What is to be handed over; null: no process has resumed the membership. */
   lockspace: Lockspace | null;
+  /** The lease process of the earlier daemon did not end by itself. */
+  predecessorKilled: boolean;
   /** The lease process that worked for it last and has ended; null: none has. */
   lastProcess: HolderFacts | null;
   /** When its end was seen. */
@@ -50,7 +52,8 @@ export function newSurvivor(id: number, space: SpaceFacts, inherited: Inherited)
   const known = { id, space, lastSuccessS, claimedBootMs, generation, inherited };
   const oldExpireS = expiryS(space);
   const processes = { oldExpireS, lastProcess: null, processEndedMs: 0, refusedUntilMs: 0 };
-  const nothing = { holders: new Map(), lockspace: null, expiryLogged: false, waiters: [] };
+  const flags = { expiryLogged: false, predecessorKilled: false };
+  const nothing = { ...flags, holders: new Map(), lockspace: null, waiters: [] };
   return { ...known, ...processes, ...nothing, phase: { kind: 'waiting', notBeforeMs: 0 } };
 }
 

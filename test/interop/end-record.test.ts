@@ -16,6 +16,7 @@ const T = 2;
 interface Joined {
   readonly daemon: TestDaemon;
   readonly disk: HungFile;
+  readonly directory: string;
   readonly records: EndRecords;
   readonly leasePid: number;
   readonly identity: string;
@@ -38,7 +39,7 @@ async function withJoined(body: (joined: Joined) => Promise<void>): Promise<void
     const identity = identityOf(leasePid);
     assert.ok(identity !== null, daemon.log());
     const records = new EndRecords(`${directory}/run`);
-    await body({ daemon, disk, records, leasePid, identity });
+    await body({ daemon, disk, directory, records, leasePid, identity });
     const left = readdirSync(`${directory}/run`).filter((name) => name.endsWith('.new'));
     assert.deepEqual(left, [], 'no draft is left');
   } finally {
@@ -101,5 +102,23 @@ test('a lease process that is killed with its front leaves none', where, async (
     process.kill(leasePid, 'SIGKILL');
     await until('the lease process is gone', gone(leasePid), { withinMs: 5000 });
     assert.equal(records.read(leasePid, identity), null);
+  });
+});
+
+test('a lease process that is stopped is killed in time for its membership', where, async () => {
+  await withJoined(async ({ daemon, directory, leasePid, identity, records }) => {
+    process.kill(leasePid, 'SIGSTOP');
+    daemon.process.kill('SIGKILL');
+    const successor = await startDaemon('ours', { hostName: 'one', directory });
+    try {
+      const isKilled = () => successor.log().includes('leaseProcess.outlives');
+      await until('the stopped process is killed', isKilled, { withinMs: 8 * T * 1000 });
+      await until('the lease process is gone', gone(leasePid), { withinMs: 5000 });
+      const isResumed = () => successor.log().includes('lockspace.handedOver');
+      await until('the membership goes on', isResumed, { withinMs: 5000 });
+      assert.equal(records.read(leasePid, identity), null);
+    } finally {
+      await successor.stop();
+    }
   });
 });
