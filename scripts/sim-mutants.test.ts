@@ -23,6 +23,8 @@ const RESTART_SEEDS = 12;
 const LATE_WDMD_SEEDS = 20;
 /** Of one wdmd with simple clients: 100 in a second. */
 const WDMD_RESTART_SEEDS = 400;
+/** Daemons that die and are followed; each tries one of many things. */
+const RESUMPTION_SEEDS = 100;
 
 const SEEDS_OF = {
   world: SEEDS,
@@ -30,6 +32,7 @@ const SEEDS_OF = {
   restarts: RESTART_SEEDS,
   'late-wdmd': LATE_WDMD_SEEDS,
   'wdmd-restarts': WDMD_RESTART_SEEDS,
+  resumption: RESUMPTION_SEEDS,
 } as const;
 
 interface Edit {
@@ -43,7 +46,7 @@ interface Mutant extends Edit {
   /** A rule that is kept in several places is taken out of all. */
   readonly also?: readonly Edit[];
   /** Which of the simulator's worlds must find it; `world` unless said. */
-  readonly by?: 'silent-owner' | 'restarts' | 'late-wdmd' | 'wdmd-restarts';
+  readonly by?: 'silent-owner' | 'restarts' | 'late-wdmd' | 'wdmd-restarts' | 'resumption';
   /** What makes a `world` ask for this rule most. */
   readonly world?: Partial<WorldOptions>;
   /** The seed that found it when it was last looked for: where few do, it is tried first. */
@@ -107,6 +110,9 @@ const ANY_OWNER: readonly Edit[] = [
 const JOURNALS: Partial<WorldOptions> = {
   ...{ daemons: 1, mistakenIds: 0, refusedWritesLand: 0.6, faultIntervalMs: 80_000 },
 };
+
+/** Daemons that die again and again in the middle of what they do. */
+const CRASHES: Partial<WorldOptions> = { ...JOURNALS, crashesMs: 30_000, refusedWritesLand: 0 };
 
 /** Writes that are refused and land later, and hosts that leave and join again meanwhile. */
 const REFUSED_WRITES: Partial<WorldOptions> = {
@@ -362,6 +368,82 @@ const MUTANTS: readonly Mutant[] = [
     to: 'return true;',
     by: 'restarts',
   },
+  {
+    what: "a daemon goes on with another one's record",
+    firstSeed: 99,
+    file: 'src/lease/delta-resume.ts',
+    from: 'leader.ownerGeneration === left.generation &&',
+    to: '',
+    by: 'resumption',
+    also: [
+      {
+        file: 'src/sanlock/resuming.ts',
+        from: 'const isSame = message.generation === BigInt(survivor.generation);',
+        to: 'const isSame = message.generation > 0n;',
+      },
+    ],
+  },
+  {
+    what: 'a membership is resumed past 8·t',
+    file: 'src/lease/delta-resume.ts',
+    from: 'if (nowMs - writtenMs >= renewalFailMs)',
+    to: 'if (nowMs < writtenMs)',
+    world: CRASHES,
+    also: [
+      {
+        file: 'src/lease-process/membership.ts',
+        from: 'if (isResumed && now.bootMs - claimedBootMs >= times.renewalFailMs) {',
+        to: 'if (isResumed && now.bootMs < claimedBootMs) {',
+      },
+      {
+        file: 'src/lease-process/membership-state.ts',
+        from: 'return own !== null && bootMs - own.claimedBootMs >= times.renewalFailMs;',
+        to: 'return own !== null && bootMs < times.renewalFailMs - own.claimedBootMs;',
+      },
+      {
+        file: 'src/sanlock/survivors-stop.ts',
+        from: 'return front.claimAgeMs(survivor) >= leaseTimes(survivor.space.ioTimeoutS).renewalFailMs;',
+        to: 'return front.claimAgeMs(survivor) < 0 && leaseTimes !== null;',
+      },
+    ],
+  },
+  {
+    what: 'a membership is resumed while its lease process may still write',
+    firstSeed: 11,
+    file: 'src/sanlock/resuming.ts',
+    from: 'hasPredecessor: processOf(phase) === null && holders.has(LEASE_HOLDER),',
+    to: 'hasPredecessor: processOf(phase) !== null && !holders.has(LEASE_HOLDER),',
+    also: [
+      {
+        file: 'src/sanlock/resuming-process.ts',
+        from: 'assert(!survivor.holders.has(LEASE_HOLDER),',
+        to: 'assert(survivor.holders.size >= 0 && LEASE_HOLDER !== null,',
+      },
+    ],
+    by: 'resumption',
+  },
+  {
+    what: 'a resumed membership grants before its first renewal',
+    file: 'src/sanlock/survivor-step.ts',
+    from: "const effects = [{ kind: 'takeJoin', message } as const, resumed];\n      return { phase: { kind, lease, notBeforeMs }, effects };",
+    to: "const effects = [{ kind: 'takeJoin', message } as const, resumed, { kind: 'handOver' } as const];\n      return { phase: { kind: 'handedOver' }, effects };",
+    world: CRASHES,
+  },
+  {
+    what: 'what a step up left beside a shared hold stays',
+    firstSeed: 7,
+    file: 'src/lease/recover.ts',
+    from: 'if (leader === null && !isOpenProposal(view)) return sharedHold(view, known, own.dblock);',
+    to: 'if (rollBack !== null) return sharedHold(view, known, own.dblock);',
+    by: 'resumption',
+  },
+  {
+    what: 'a lease goes over to another process',
+    file: 'src/sanlock/inherited-clients.ts',
+    from: 'if (a === null || b === null || a.pid !== b.pid) return false;\n  return a.identity !== null && a.identity === b.identity;',
+    to: 'return a !== null && b !== null && a.identity !== null;',
+    by: 'resumption',
+  },
 ];
 
 function mutation(mutant: Mutant): Plugin {
@@ -389,6 +471,7 @@ const PROGRAM_OF = {
   restarts: 'src/sim/workload/restarts.ts',
   'late-wdmd': 'src/sim/workload/late-wdmd.ts',
   'wdmd-restarts': 'src/sim/workload/wdmd-restarts.ts',
+  resumption: 'src/sim/workload/resumption.ts',
 } as const;
 
 /** Finds, by that world of a mutant, what is broken in a seed; null = nothing. */
@@ -425,6 +508,10 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
     const { WdmdRestarts } = built as typeof import('../src/sim/workload/wdmd-restarts.ts'); // as above
     return (seed) => new WdmdRestarts(seed).run();
   }
+  if (name === 'resumption') {
+    const { Resumption } = built as typeof import('../src/sim/workload/resumption.ts'); // as above
+    return (seed) => new Resumption(seed).run();
+  }
   const { World } = built as typeof import('../src/sim/world.ts'); // as above
   return (seed) => {
     const plain = { hosts: 3, resources: 1, straysMs: 0, requests: 0, journals: 'sound' } as const;
@@ -434,7 +521,11 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
   };
 }
 
+/** A part of what they are called: those alone are tried. */
+const WANTED = process.env['MUTANT'] ?? '';
+
 for (const [index, mutant] of MUTANTS.entries()) {
+  if (!mutant.what.includes(WANTED)) continue;
   test(`the simulator notices when ${mutant.what}`, async (t) => {
     const broken = await worldOf(mutant, index);
     const seeds = SEEDS_OF[mutant.by ?? 'world'];

@@ -56,6 +56,8 @@ interface Running {
   readonly program: SanlockProgram;
   readonly clock: ProcessClock;
   readonly acts: DaemonActs;
+  /** Of its own lease processes. */
+  readonly firstLeasePid: number;
   /** Processes that are bound to connections, or that survived an earlier daemon. */
   openWatches: number;
 }
@@ -103,7 +105,7 @@ export class SimSanlock {
       dumpLog: () => '',
       ended: (status) => this.#setup.ended(status),
     });
-    this.#running = { program, clock, acts, openWatches: 0 };
+    this.#running = { program, clock, acts, firstLeasePid: this.#nextPid, openWatches: 0 };
     program.start();
   }
 
@@ -285,9 +287,19 @@ export class SimSanlock {
       ...{ pid, table, world: this.#setup.world, front: running.clock },
       setup: this.#setup.newLeaseProcess(pid),
       sent: (message) => this.#setup.sentToFront?.(pid, message),
-      received: (message) => this.#setup.sentToLease?.(pid, message),
+      received: (message) => {
+        if (message.kind === 'join' && message.resume !== undefined) this.#checkGone(running);
+        this.#setup.sentToLease?.(pid, message);
+      },
     });
     this.#leaseProcesses.set(pid, lease);
     return lease.channel;
+  }
+
+  /** A membership goes on when no lease process of an earlier daemon can write any more. */
+  #checkGone({ firstLeasePid }: Running): void {
+    for (const [pid, lease] of this.#leaseProcesses) {
+      assert(pid >= firstLeasePid || lease.process.isGone, `lease process ${pid} may still write`);
+    }
   }
 }

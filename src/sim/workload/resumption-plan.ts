@@ -95,7 +95,9 @@ function downOf(
   of: Pick<ResumptionPlan, 'ioTimeoutS' | 'usurper' | 'watchdog'> & { readonly count: number },
 ): number {
   const { renewalFailMs, hostDeadMs } = leaseTimes(of.ioTimeoutS);
-  if (of.usurper !== null) return hostDeadMs + dice.between(0, hostDeadMs);
+  if (of.usurper === 'mistaken') return hostDeadMs + dice.between(0, hostDeadMs);
+  // A copy finds its own name, and waits only until a living host would have renewed.
+  if (of.usurper === 'copy') return dice.between(0.7, 1.1) * renewalFailMs;
   if (dice.chance(0.8)) return dice.between(0, renewalFailMs / (4 * of.count));
   // Without a watchdog only the next daemon stops the users of a claim that is over.
   const mostMs = of.watchdog === 'none' ? renewalFailMs + STOPPABLE_MS : 2 * renewalFailMs;

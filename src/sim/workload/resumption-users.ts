@@ -50,6 +50,7 @@ const VALUE_BYTES = 512;
 export class ResumptionUsers {
   readonly #world: UsersWorld;
   readonly #host: SanlockHost;
+  readonly #again: Dice;
   #nextPid = FIRST_PID;
   /** What the value block of each area may be; null: nobody knows any more. */
   readonly values = new Map<number, Set<number> | null>();
@@ -59,6 +60,7 @@ export class ResumptionUsers {
   constructor(world: UsersWorld, host: SanlockHost) {
     this.#world = world;
     this.#host = host;
+    this.#again = world.dice.fork('again');
   }
 
   get #users(): LeaseUser[] {
@@ -212,7 +214,9 @@ export class ResumptionUsers {
   }
 
   #repeat(user: LeaseUser, { op, holding, toShared }: Cut): void {
-    if (op === 'acquire') this.#acquire(user, holding);
+    // Who cannot know whether its release was done may as well want the lease again.
+    const isWanted = op === 'release' && this.#again.chance(0.4);
+    if (op === 'acquire' || isWanted) this.#acquire(user, holding);
     else if (op === 'release') this.#release(user, holding);
     else this.#convert(user, holding, toShared, true);
   }

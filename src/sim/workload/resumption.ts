@@ -236,8 +236,7 @@ export class Resumption {
   #wantAll(): void {
     if (this.#crashes > 1) return;
     const pid = RIVAL_PID;
-    const link = this.connect(this.#rival, pid);
-    link.call(register(), this.clock.nowMs());
+    const link = this.#registered(this.#rival, pid);
     const rival: LeaseUser = {
       ...{ pid, host: this.#rival, isAlive: true, isKnown: true, underWay: 0, request: null },
       ...{ holdings: [], releases: new Set(), isPersevering: false, obeysTerm: true, link },
@@ -299,7 +298,16 @@ export class Resumption {
     this.#users.endAll();
     if (this.#isReset || this.plan.usurper !== null) return;
     this.#owner.journal.full = false;
-    for (let area = 0; area < AREAS; area++) this.#acquireAtLast(area);
+    for (let area = 0; area < AREAS; area++) {
+      this.#acquireAtLast(area, this.#registered(this.#rival, RIVAL_PID));
+      this.#acquireAtLast(area, this.#users.begin().link);
+    }
+  }
+
+  #registered(host: SanlockHost, pid: number): ClientLink {
+    const link = this.connect(host, pid);
+    link.call(register(), this.clock.nowMs());
+    return link;
   }
 
   #checkNothingLost(): void {
@@ -309,9 +317,8 @@ export class Resumption {
     if (this.#writers.size > 1) throw new Error(`it has had the generations ${generations}`);
   }
 
-  /** Everybody has ended: each lease can be had on the host again. */
-  #acquireAtLast(area: number): void {
-    const { link } = this.#users.begin();
+  /** Everybody has ended: each lease can be had again, on either host. */
+  #acquireAtLast(area: number, link: ClientLink): void {
     const call = leases.acquire([resourceOf(area, 0)]);
     const untilMs = this.clock.nowMs() + DEADLINE_MS;
     for (;;) {
