@@ -80,8 +80,10 @@ function causeToWait(front: Front, request: Request): HeldRequest['cause'] | nul
   for (const survivor of front.survivors) {
     if (isUndecided(survivor.phase) && isAbout(front, request, survivor)) return survivor;
   }
-  const isComplete = front.lockspaces.every(({ recovery }) => recovery === null);
-  return isComplete ? null : leaseAwaited(front, request);
+  for (const { recovery } of front.lockspaces) {
+    if (recovery !== null) return leaseAwaited(front, request);
+  }
+  return null;
 }
 
 function isAbout(front: Front, request: Request, survivor: Survivor): boolean {
