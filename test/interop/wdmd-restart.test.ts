@@ -260,32 +260,63 @@ test("C's wdmd ignores TAKE_OVER, and the duty of the dead connection stays", wh
   }),
 );
 
-test("C's sanlock does not come back: its duty resets the host as ever", where, () =>
-  withHost(async (host, device) => {
-    const directory = mkdtempSync('/var/tmp/holdfast-wdmd-');
-    try {
+/** A sanlock in a lockspace whose claims are good for 16 s. */
+async function withSanlock(
+  maker: Maker,
+  work: (host: WdmdHost, device: FakeWatchdog, wdmd: ChildProcess) => Promise<void>,
+): Promise<void> {
+  const directory = mkdtempSync('/var/tmp/holdfast-wdmd-');
+  try {
+    await withHost(async (host, device) => {
       const area = makeArea(`${directory}/area`, MIB);
-      const child = await host.wdmd('ours', device);
+      const wdmd = await host.wdmd('ours', device);
       const environment = { SANLOCK_RUN_DIR: '/run/sanlock', SANLOCK_PRIVILEGED: '0' };
       const daemon = ['daemon', '-D', '-w', '1', '-U', 'root', '-G', 'root', '-e', 'one'];
-      host.spawn(SANLOCK.c, daemon, environment);
+      host.spawn(SANLOCK[maker], daemon, environment);
       await waitFor('sanlock', () => serves(host.path('/run/sanlock/sanlock.sock')));
-      const lockspace = `LW:3:${area}:0`;
       for (const action of ['init', 'add_lockspace']) {
         const words = ['SANLOCK_RUN_DIR=/run/sanlock', SANLOCK.c, 'client', action];
-        const ran = await host.run('env', [...words, '-s', lockspace, '-o', '2']);
+        const ran = await host.run('env', [...words, '-s', `LW:3:${area}:0`, '-o', '2']);
         assert.equal(ran.status, 0, ran.stderr);
       }
-      await killed(child, device);
-      await restarted(host, device);
-      assert.match(await host.dump(), /name sanlock_LW:3 pid \d+ fd -1 dead 1 ref 1 /);
-      await waitFor('the end of feeding', () => device.words().at(-1) === 'close', 30_000);
-      const calls = callsFrom(device);
-      await sleep(5000);
-      assert.deepEqual(calls(), []);
-    } finally {
-      rmSync(directory, { recursive: true, force: true });
-    }
+      await work(host, device, wdmd);
+    });
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+test("C's sanlock does not come back: its duty resets the host as ever", where, () =>
+  withSanlock('c', async (host, device, wdmd) => {
+    await killed(wdmd, device);
+    await restarted(host, device);
+    assert.match(await host.dump(), /name sanlock_LW:3 pid \d+ fd -1 dead 1 ref 1 /);
+    await waitFor('the end of feeding', () => device.words().at(-1) === 'close', 30_000);
+    const calls = callsFrom(device);
+    await sleep(5000);
+    assert.deepEqual(calls(), []);
+  }),
+);
+
+test('our sanlock comes back, after a kill and after an ordered end', where, () =>
+  withSanlock('ours', async (host, device, wdmd) => {
+    const isWatched = async () => {
+      const dump = await host.dump();
+      return / sanlock_LW:3 pid \d+ fd \d+ dead 0 ref 1 /.test(dump) && !dump.includes(' dead 1 ');
+    };
+    await killed(wdmd, device);
+    const second = await restarted(host, device);
+    await waitFor('a duty that was taken over', isWatched);
+    const asker = await WdmdClient.connect(host.socketPath);
+    const answer = await asker.ask({ cmd: WDMD_CMD.HAND_OVER });
+    assert.equal(answer.flags, HAND_OVER_ANSWER.ENDS, answer.name);
+    assert.equal(await statusOf(second), 75);
+    await restarted(host, device);
+    await waitFor('a duty that was taken over again', isWatched);
+    const calls = callsFrom(device);
+    const laterS = nowS() + 20; // past each expiry that either wdmd had from a connection that died
+    await waitFor('a later expiry', () => nowS() > laterS, 30_000);
+    assert.ok(!calls().includes('close'), calls().join());
   }),
 );
 
