@@ -120,7 +120,7 @@ for (const file of units) {
   });
 
   test(`${file}: a restart of another unit does not restart it`, () => {
-    for (const name of ['Requires', 'Requisite', 'BindsTo', 'PartOf']) {
+    for (const name of ['Requires', 'Requisite', 'BindsTo', 'PartOf', 'StopPropagatedFrom']) {
       assert.deepEqual(all(name), [], name);
     }
   });

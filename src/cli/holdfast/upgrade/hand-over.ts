@@ -71,7 +71,8 @@ function askWdmd({ sockets, clock, paths }: DaemonPorts): Promise<HandOver> {
       };
       const silent = { kind: 'unreachable', reason: 'wdmd does not answer' } as const;
       const deadline = clock.after(ANSWER_MS, () => end(silent));
-      connection.onClosed(() => end({ kind: 'unreachable', reason: 'wdmd closed the connection' }));
+      // Its end may be faster than its answer; whoever asked sees whether it has ended.
+      connection.onClosed(() => end({ kind: 'ends' }));
       connection.onData((bytes) => {
         arrived = Uint8Array.from([...arrived, ...bytes]);
         if (arrived.length >= WDMD_MESSAGE_BYTES) end(wdmdAnswer(decode(wdmdMessage, arrived)));

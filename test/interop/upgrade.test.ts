@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { MIB } from '../../src/base/units.ts';
+import { decode } from '../../src/codec/struct.ts';
+import { LEADER_BYTES, paxosLeader } from '../../src/format/leader.ts';
+import { type Daemon, type Host, originalsInstalled } from '../../src/rig/host.ts';
+import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
+import { type Outcome, until } from '../../src/rig/run.ts';
+import { refused } from './mixture-scenario.ts';
+import { makeArea } from './sanlock-daemons.ts';
+import { FakeWatchdog, whyNoWdmd } from './wdmd-host.ts';
+
+/** `holdfast upgrade` without systemd: the test itself starts what has ended for its successor. */
+const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
+const HANDED_OVER = 75;
+const obstacle =
+  rigObstacle() ?? whyNoWdmd() ?? (originalsInstalled() ? null : 'the originals are not installed');
+
+const STARTS: Readonly<Record<Daemon, (host: Host) => Promise<void>>> = {
+  wdmd: (host) => host.startWdmd(),
+  sanlock: (host) => host.startSanlock(),
+  lvmlockd: (host) => host.startLvmlockd(),
+};
+
+/** Starts again each daemon of a host that ends for its successor, and counts. */
+class Supervisor {
+  readonly restarts: Daemon[] = [];
+  readonly #ended: Promise<void>;
+  #isWanted = true;
+
+  constructor(host: Host) {
+    this.#ended = this.#watch(host);
+  }
+
+  async #watch(host: Host): Promise<void> {
+    const all: readonly Daemon[] = ['wdmd', 'sanlock', 'lvmlockd'];
+    const next = () => all.find((daemon) => host.exitCode(daemon) === HANDED_OVER);
+    while (this.#isWanted) {
+      const daemon = next();
+      if (daemon === undefined) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        continue;
+      }
+      this.restarts.push(daemon);
+      await STARTS[daemon](host);
+    }
+  }
+
+  close(): Promise<void> {
+    this.#isWanted = false;
+    return this.#ended;
+  }
+}
+
+function holdfast(host: Host, ...args: readonly string[]): Promise<Outcome> {
+  return host.run(join(ROOT, 'bin/holdfast'), args);
+}
+
+function ownerOf(path: string, offset: number) {
+  const bytes = new Uint8Array(LEADER_BYTES);
+  const fd = openSync(path, 'r');
+  readSync(fd, bytes, 0, LEADER_BYTES, offset);
+  closeSync(fd);
+  const { ownerId, ownerGeneration, lver } = decode(paxosLeader, bytes);
+  return { ownerId, ownerGeneration, lver };
+}
+
+test('holdfast upgrade replaces all three daemons under an active LV and a guest', {
+  skip: obstacle ?? false,
+  timeout: 600_000,
+}, async (t) => {
+  const watchdog = await FakeWatchdog.start();
+  const rig = await Rig.create({
+    hosts: [ALL_OURS, ALL_ORIGINAL],
+    bin: join(ROOT, 'bin'),
+    ioTimeoutS: 2,
+    watchdogs: [watchdog.path, null],
+  });
+  try {
+    await scenario(t, rig);
+    assert.ok(!watchdog.words().includes('write V'), 'the device is never disarmed');
+  } finally {
+    await rig.close();
+    watchdog.close();
+  }
+});
+
+async function scenario(t: TestContext, rig: Rig): Promise<void> {
+  const [host, other] = [rig.host(1), rig.host(2)];
+  for (const one of rig.hosts) await one.startDaemons();
+  const lv = `${rig.vg}/lv1`;
+  await host.mustLvm('vgcreate', '--shared', rig.vg, rig.lun.device);
+  await host.mustLvm('lvcreate', '-aey', '-L', '8m', '-n', 'lv1', rig.vg);
+  await other.mustLvm('vgchange', '--lockstart', rig.vg);
+  const { area, isHeld } = await startGuest(rig, host);
+  const owner = ownerOf(area, MIB);
+
+  const asked = await holdfast(host, 'upgrade', '--check');
+  assert.equal(asked.code, 0, `${asked.stdout}${asked.stderr}`);
+  assert.match(asked.stdout, /^wdmd, sanlock, lvmlockd can be restarted now: \d+ s are left/);
+
+  const supervisor = new Supervisor(host);
+  const done = await holdfast(host, 'upgrade');
+  await supervisor.close();
+  t.diagnostic(done.stdout);
+  assert.equal(done.code, 0, `${done.stdout}${done.stderr}`);
+  assert.deepEqual(supervisor.restarts, ['wdmd', 'sanlock', 'lvmlockd']);
+  assert.match(done.stdout, /lockspace LS: 1 lease of 1 holder carried over/);
+  assert.match(done.stdout, /1 VG with 1 LV lock carried over/);
+  assert.doesNotMatch(done.stdout, /not carried over/);
+
+  assert.ok(isHeld(), 'the guest runs');
+  assert.deepEqual(ownerOf(area, MIB), owner, 'no generation, no version has changed');
+  await refused(other, '-aey', lv);
+  await host.mustLvm('lvchange', '-an', lv);
+  await other.mustLvm('lvchange', '-aey', lv);
+}
+
+/** A process that has a lease in a lockspace of its own, as a guest has. */
+async function startGuest(rig: Rig, host: Host) {
+  const area = makeArea(join(rig.dir, 'guests'), 3 * MIB);
+  const sanlock = async (...args: readonly string[]) => {
+    const ran = await host.run(host.program('sanlock'), ['client', ...args]);
+    assert.equal(ran.code, 0, `${args.join(' ')}: ${ran.stdout}${ran.stderr}`);
+  };
+  const lease = `LS:vm7:${area}:1M`;
+  await sanlock('init', '-s', `LS:0:${area}:0`, '-o', `${rig.ioTimeoutS}`);
+  await sanlock('init', '-r', lease);
+  await sanlock('add_lockspace', '-s', `LS:1:${area}:0`, '-o', `${rig.ioTimeoutS}`);
+  const mark = join(rig.dir, 'guest-runs');
+  const guest = ['/bin/sh', '-c', `touch ${mark}; exec sleep 1000`];
+  const child = host.spawn(host.program('sanlock'), [
+    'client',
+    'command',
+    '-r',
+    lease,
+    '-c',
+    ...guest,
+  ]);
+  await until('the guest', () => existsSync(mark), { withinMs: 20_000 });
+  return { area, isHeld: () => child.exitCode === null && child.signalCode === null };
+}
