@@ -66,9 +66,10 @@ export function planOf(dice: Dice): ResumptionPlan {
     'full',
     damage,
   ] as const);
-  // A copy of a machine waits no minute for what that one was refused: host names must be unique.
-  const refusesWrites = usurper === 'copy' ? 0 : dice.pick([0, 0, 0, 0.1, 0.3]);
-  return { ...of, crashes, journal, refusesWrites };
+  const wanted = dice.pick([0, 0, 0, 0.1, 0.3]);
+  // Who joins anew, or as a copy, does not wait a minute for what was refused (docs/reliability.md).
+  const isResumed = usurper === null && isQuick({ ioTimeoutS, crashes });
+  return { ...of, crashes, journal, refusesWrites: isResumed ? wanted : 0 };
 }
 
 function crashOf(
@@ -104,13 +105,18 @@ function downOf(
   return dice.between(0, mostMs / of.count);
 }
 
-/** Whether nothing may be lost: every crash is over before the claim nearly is. */
-export function isSmooth({ ioTimeoutS, ...plan }: ResumptionPlan): boolean {
+/**
+ * Whether nothing may be lost: every crash is over before the claim nearly is, and no old renewal
+ * that was refused lands over a later one.
+ */
+export function isSmooth(plan: ResumptionPlan): boolean {
+  const isServed = plan.watchdog !== 'original' && plan.journal === 'whole';
+  return isServed && plan.refusesWrites === 0 && isQuick(plan);
+}
+
+function isQuick({ ioTimeoutS, crashes }: Pick<ResumptionPlan, 'ioTimeoutS' | 'crashes'>): boolean {
   const { renewalFailMs, renewalIntervalMs } = leaseTimes(ioTimeoutS);
   const leftMs = renewalFailMs - renewalIntervalMs - MARGIN_MS;
-  const isQuick = plan.crashes.every(
-    ({ downMs, lingersMs }) => downMs + lingersMs < leftMs / (plan.crashes.length + 1),
-  );
-  const isServed = plan.watchdog !== 'original';
-  return isQuick && isServed && plan.journal === 'whole';
+  const mostMs = leftMs / (crashes.length + 1);
+  return crashes.every(({ downMs, lingersMs }) => downMs + lingersMs < mostMs);
 }

@@ -2,12 +2,14 @@ import { SECOND_MS } from '../../base/units.ts';
 import { decode } from '../../codec/struct.ts';
 import { deltaLeader } from '../../format/leader.ts';
 import { leaseTimes } from '../../lease/lease-times.ts';
+import type { Log } from '../../ports/log.ts';
 import { writeLockspace, writeResource } from '../../wire/sanlock/area-calls.ts';
 import type { SanlockCall } from '../../wire/sanlock/call.ts';
 import { addLockspace, register } from '../../wire/sanlock/daemon-calls.ts';
 import * as leases from '../../wire/sanlock/lease-calls.ts';
 import { ClientLink } from '../cluster/client-link.ts';
 import { placeOf, resourceOf } from '../cluster/daemon-calls.ts';
+import { NOTHING_DAMAGED } from '../cluster/daemon-ports.ts';
 import { SanlockHost } from '../cluster/sanlock-host.ts';
 import { SimWdmd } from '../cluster/wdmd.ts';
 import { watchHostLeases } from '../invariants/client-checks.ts';
@@ -75,7 +77,7 @@ export class Resumption {
       ...{ hostId, name, clock: this.clock, storage: this.storage, dice: this.dice.fork(name) },
       ...(hostName === undefined ? {} : { hostName }),
       ...(hasWatchdog ? { watchdog } : {}),
-      ...(this.plan.journal === 'damaged' ? { log: QUIET } : {}),
+      log: this.#logOf(name),
       processes: {
         isAlive: (pid) => this.claims.clients.get(pid)?.isAlive === true,
         signalled: (pid, signal) => this.#users.signalled(pid, signal),
@@ -85,6 +87,22 @@ export class Resumption {
     });
     host.hasIoFaults = false;
     return host;
+  }
+
+  #logOf(name: string): Log {
+    const damage = this.plan.journal === 'damaged' ? QUIET : NOTHING_DAMAGED;
+    const log =
+      (then: Log['error']): Log['error'] =>
+      (event, fields = {}) => {
+        this.log(`${name} ${event} ${JSON.stringify(fields, bigintText)}`);
+        then(event, fields);
+      };
+    return {
+      error: log(damage.error),
+      warn: log(QUIET.warn),
+      info: log(QUIET.info),
+      debug: () => {},
+    };
   }
 
   #newWdmd(): SimWdmd {
@@ -349,4 +367,8 @@ export class Resumption {
   #run(ms: number): void {
     this.clock.runUntil(this.clock.nowMs() + ms);
   }
+}
+
+function bigintText(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? `${value}` : value;
 }
