@@ -158,7 +158,9 @@ export class Workload {
           const isSame = (one: Holding) => one.name === name && one.shared === shared;
           const inherited = client.holdings.find((one) => one.isInherited && isSame(one));
           if (inherited !== undefined) {
-            inherited.isInherited = false;
+            // It has it once or twice now, by what it named before: until it releases all.
+            client.isCut = true;
+            client.isUnsure = true;
             continue;
           }
           this.claims.grant(client, { area, name, shared, persistent, value });
