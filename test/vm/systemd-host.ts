@@ -10,16 +10,25 @@ import { type Machine, Machines, SHARED_DISK } from './vm.ts';
 export const DEADLINE_MS = 120_000;
 const SYSTEMD = '/lib/systemd/systemd';
 const INSTALLED = '/usr/local/lib/holdfast';
-/** What the VG takes of the disk; behind it is room for leases that are not lvm's. */
-const VG_BYTES = 384 * MIB;
-const DISK_BYTES = VG_BYTES + 8 * MIB;
+const DISK_BYTES = 392 * MIB;
 export const VG = 'vg';
 export const LV = `${VG}/lv`;
-export const HOST_ID = 1;
-/** Where a test may keep leases of its own. */
-export const FREE_OFFSET = VG_BYTES;
+const HOST_ID = 1;
+const LV_PATH = `/dev/${LV}`;
+const GUEST_LEASE = `LS:vm7:${LV_PATH}:1M`;
 
-export interface LeaseOwner {
+export const UNITS = ['wdmd', 'sanlock', 'lvmlockd'] as const;
+export type Unit = (typeof UNITS)[number];
+
+export interface Everything {
+  readonly pids: Readonly<Record<Unit, string>>;
+  readonly guestPid: string;
+  /** The volumes that device-mapper has, and who has the guest's lease. */
+  readonly rest: readonly string[];
+  readonly volume: LeaseOwner;
+}
+
+interface LeaseOwner {
   readonly hostId: bigint;
   readonly generation: bigint;
   readonly lver: bigint;
@@ -97,7 +106,7 @@ export class SystemdHost {
   }
 
   /** Who has the lease of the volume, by the disk. */
-  volumeOwner(): LeaseOwner {
+  #volumeOwner(): LeaseOwner {
     const bytes = new Uint8Array(LEADER_BYTES);
     const fd = openSync(this.disk, 'r');
     readSync(fd, bytes, 0, LEADER_BYTES, this.#leaseOffset);
@@ -107,16 +116,58 @@ export class SystemdHost {
     return { hostId: leader.ownerId, generation: leader.ownerGeneration, lver: leader.lver };
   }
 
-  /** Resolves when lvmlockd has the lock of the volume, and sanlock its lease for that process. */
-  async untilLocked(): Promise<void> {
-    const pid = '$(systemctl show --property=MainPID --value lvmlockd)';
-    await this.shell(`until lvmlockctl -i | grep -q '^LK LV ex' &&
-      sanlock client status | grep -q "^r lvm_${VG}:.* p ${pid}$"; do sleep 0.5; done`);
+  /** A process that has a lease on the volume, in a lockspace of its own, as a guest has. */
+  async startGuest(): Promise<void> {
+    await this.shell(`sanlock client init -s LS:0:${LV_PATH}:0
+      sanlock client init -r ${GUEST_LEASE}
+      sanlock client add_lockspace -s LS:${HOST_ID}:${LV_PATH}:0
+      systemd-run --quiet --unit=guest sanlock client command -r ${GUEST_LEASE} \\
+        -c /bin/sh -c 'touch /run/guest; exec sleep infinity'
+      until [ -e /run/guest ]; do sleep 0.2; done`);
+  }
+
+  async endGuest(): Promise<void> {
+    await this.shell(`systemctl stop guest
+      while sanlock client status | grep -q '^r LS:'; do sleep 0.2; done
+      sanlock client rem_lockspace -s LS:${HOST_ID}:${LV_PATH}:0`);
+  }
+
+  /** Everything that must not change, and which processes the daemons are. */
+  async everything(): Promise<Everything> {
+    const told = await this.shell(`for unit in ${UNITS.join(' ')} guest
+      do systemctl show --property=MainPID --value $unit; done
+      dmsetup info --noheadings -c -o name,open,uuid | sort
+      sanlock direct read_leader -r ${GUEST_LEASE} | grep -E 'owner_id|owner_gen|lver'`);
+    const [wdmd = '', sanlock = '', lvmlockd = '', guestPid = '', ...rest] = told.split('\n');
+    return { pids: { wdmd, sanlock, lvmlockd }, guestPid, rest, volume: this.#volumeOwner() };
+  }
+
+  /**
+   * Resolves when other processes than these serve, lvmlockd has the lock of the volume, sanlock
+   * its lease and the guest's for their processes, and wdmd no expiry of a client that died.
+   */
+  async untilCarriedOver(units: readonly Unit[], pids: Everything['pids']): Promise<void> {
+    const others = units.map(
+      (unit) => `[ "$(main ${unit})" != ${pids[unit]} ] && systemctl is-active -q ${unit} &&`,
+    );
+    await this.shell(`main() { systemctl show --property=MainPID --value $1; }
+      carried() {
+        ${others.join(' ')}
+        lvmlockctl -i | grep -q '^LK LV ex' &&
+        sanlock client status >/run/status && grep -q "^r lvm_${VG}:.* p $(main lvmlockd)$" /run/status &&
+        grep -q "^r LS:vm7:.* p $(main guest)$" /run/status &&
+        wdmd -d >/run/dump && grep -q ' dead 0 ref 1 ' /run/dump && ! grep -q ' dead 1 ' /run/dump
+      }
+      until carried; do sleep 0.5; done`);
   }
 
   /** Runs it to its end, which must be a good one. @returns what it printed */
   async shell(script: string): Promise<string> {
-    const command = ['/bin/sh', '-ec', `export LVM_SUPPRESS_FD_WARNINGS=1\n${script}`];
+    const command = [
+      '/bin/sh',
+      '-ec',
+      `export LVM_SUPPRESS_FD_WARNINGS=1 SYSTEMD_BUS_TIMEOUT=120\n${script}`,
+    ];
     const ran = await this.machine.run(command, DEADLINE_MS);
     assert.equal(ran.status, 0, `${script}: ${ran.output}`);
     return ran.output.trim();
