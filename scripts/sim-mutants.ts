@@ -262,8 +262,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     what: 'a holder that could not be written down is granted',
     file: 'src/sanlock/holder-journal.ts',
-    from: 'if (appendText(front, wantsText(resource))) return true;',
-    to: 'if (appendText(front, wantsText(resource)) || true) return true;',
+    from: 'if (appendText(front, wantsText(want))) return true;',
+    to: 'if (appendText(front, wantsText(want)) || true) return true;',
     world: { ...JOURNALS, journals: 'full' },
     also: [
       {

@@ -52,14 +52,17 @@ function releaseOf(n: number): Uint8Array {
   return release([{ lockspaceName: 'LS', name: `R${n}`, lver: 0n, flags: 0, disks: [] }]).request;
 }
 
-test('a lease process that has not ended keeps the lockspace from being resumed, and gets no signal', () => {
+test('nothing is resumed before the last lease process has ended, which is killed when it is late', () => {
   const { harness, journal, client } = joined();
   client.close();
   harness.run(1000);
   const host = restarted(harness, journal, [HOLDER, FIRST_LEASE_PID]);
-  harness.run(20 * T * 1000);
+  harness.run(4 * T * 1000);
+  assert.equal(host.actions.length, 0, 'it may still say which writes were refused');
+  harness.run(16 * T * 1000);
   assert.equal(join(harness, host), -ERRNO.EAGAIN, 'and its time is over');
-  assert.equal(host.actions.length, 0);
+  const killed = host.actions.map(({ kind, pid }) => [kind, pid]);
+  assert.deepEqual(killed, [['SIGKILL', FIRST_LEASE_PID + 1]]);
   host.processEnds(FIRST_LEASE_PID + 1);
   assert.equal(join(harness, host), 0);
 });
