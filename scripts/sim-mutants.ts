@@ -412,4 +412,27 @@ export const MUTANTS: readonly Mutant[] = [
     to: 'return a !== null && b !== null && a.identity !== null;',
     by: 'resumption',
   },
+  {
+    what: 'a lease is kept as held that the disk does not show',
+    firstSeed: 23,
+    file: 'src/lease/recover.ts',
+    from: 'if (namesUs(member, area.leader) && !isReleased && !isOver(view)) return unclear(view);\n  yield* takeBack(view);\n  return ok(null);',
+    to: 'if (own === null || isReleased === null) return ok(null);\n  return ok(holdOf(view, { shared: false, leader: area.leader, dblock: own.dblock }));',
+    by: 'resumption',
+    also: [
+      {
+        file: 'src/sanlock/holder-journal.ts',
+        from: 'if (!resource.isRecorded || resource.lvbDirty) return;',
+        to: 'if (resource.isRecorded !== null) return;',
+      },
+    ],
+  },
+  {
+    what: 'a lease process without an end record has left no refused writes',
+    file: 'src/sanlock/resuming-process.ts',
+    from: 'const untilMs = end === null ? latestMs : (end.refusedUntilMs ?? 0);',
+    to: 'const untilMs = end === null ? 0 * latestMs : (end.refusedUntilMs ?? 0);',
+    by: 'resumption',
+    firstSeed: 271,
+  },
 ];

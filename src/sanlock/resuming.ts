@@ -46,7 +46,9 @@ export function resumeSurvivors(front: Front): void {
   for (const survivor of [...front.survivors]) {
     const { lockspace } = survivor;
     if (lockspace !== null) obey(front, survivor, checkWatchdog(front, lockspace));
-    advance(front, survivor, { kind: isKeptInVain(survivor) ? 'releaseAsked' : 'tick' });
+    // Where lines of the journal are lost, a process that nobody knows of may use its leases.
+    const isUnused = !front.journalState.holdersUnknown && isKeptInVain(survivor);
+    advance(front, survivor, { kind: isUnused ? 'releaseAsked' : 'tick' });
   }
 }
 

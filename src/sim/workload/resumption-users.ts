@@ -166,7 +166,7 @@ export class ResumptionUsers {
   #setValue(user: LeaseUser, area: number): void {
     const value = 1 + this.#world.dice.below(255);
     const block = new Uint8Array(VALUE_BYTES).fill(value);
-    const before = this.values.get(area);
+    const before = this.values.get(area) ?? (this.values.has(area) ? null : new Set([0]));
     if (before !== null) this.values.set(area, new Set(before).add(value));
     this.#call(user, null, leases.setLvb(resourceOf(area, 0), block), (result) => {
       if (result === 0 && before !== null) this.values.set(area, new Set([value]));

@@ -346,7 +346,8 @@ export class Resumption {
       if (this.clock.nowMs() > untilMs) throw new Error(`R${area} is not free: ${result}`);
       this.#run(SECOND_MS);
     }
-    this.#call(link, leases.release([resourceOf(area, 0)]));
+    const released = this.#result(link, leases.release([resourceOf(area, 0)]));
+    if (released !== 0 && !this.#isReset) throw new Error(`R${area}: release -> ${released}`);
   }
 
   #call<T>(link: ClientLink, call: SanlockCall<T>): void {
