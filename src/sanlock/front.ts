@@ -75,6 +75,8 @@ export class Front {
   readonly pending = new Map<number, Pending>();
   /** Answered commands that have left something to be done, until it is. */
   readonly finishing = new Map<number, Want>();
+  /** The same of conversions that failed. */
+  readonly unconverted = new Map<number, Resource>();
   /** What this event asks for, in order. */
   effects: Effect[] = [];
   /** Lease processes that are not gone for good; null: one that is being started. */
@@ -258,6 +260,9 @@ export class Front {
     }
     for (const [id, { lockspace }] of this.finishing) {
       if (lockspace.lease === lease) this.finishing.delete(id);
+    }
+    for (const [id, { lockspace }] of this.unconverted) {
+      if (lockspace.lease === lease) this.unconverted.delete(id);
     }
   }
 

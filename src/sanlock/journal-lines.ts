@@ -31,7 +31,8 @@ export function textsOfSpace(front: Front, space: Lockspace): string[] {
 function textsOfResource(resource: Resource): string[] {
   if (!resource.isRecorded) return [wantsText(resource)];
   const texts = [leaseText(resource)];
-  if (resource.converting) texts.push(JSON.stringify(lineOfConversion(resource)));
+  const { converting, unconverted } = resource;
+  if (converting || unconverted !== null) texts.push(JSON.stringify(lineOfConversion(resource)));
   if (resource.lvbDirty) texts.push(JSON.stringify(lineOfLvb(resource)));
   return texts;
 }

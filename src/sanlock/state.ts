@@ -76,6 +76,11 @@ export interface Resource {
   shared: boolean;
   /** A conversion is on its way to the disk: no other client joins the hold meanwhile. */
   converting: boolean;
+  /**
+   * The command of a conversion that failed and has left something to be done: the journal has the
+   * conversion until `finished` tells that it is done, or for good where its process was lost.
+   */
+  unconverted: number | 'lost' | null;
   readonly persistent: boolean;
   /** null while the first acquire runs. */
   hold: HeldLease | null;
@@ -272,6 +277,7 @@ export function newResource(
     state: 'adding',
     shared: of.shared,
     converting: false,
+    unconverted: null,
     persistent: of.persistent,
     hold: null,
     lvbWanted: of.lvbWanted,

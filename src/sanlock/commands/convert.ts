@@ -10,7 +10,8 @@ import { catchUp } from '../journal-writer.ts';
 import { grantsPaused } from '../lag.ts';
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
-import type { Client, Reply, Resource } from '../state.ts';
+import type { Client, Pending, Reply, Resource } from '../state.ts';
+import { leaveUnconverted } from '../undone.ts';
 import { finishCommand, tokenOf } from './leases.ts';
 
 type End = (result: number) => void;
@@ -99,7 +100,7 @@ function convertOnDisk(
   assert(hold !== null, 'a lease is converted while it is held');
   const lvb = toShared && resource.lvbDirty ? resource.lvb : null;
   const command = { op: 'convert', hold: hold.number, toShared, ownerNowait, lvb } as const;
-  const converted = (result: LeaseCommandResult): void => {
+  const converted: Pending['done'] = (result, unfinished) => {
     resource.converting = false;
     const isDone = result.ok && result.op === 'convert';
     // A lost process may have written it, and other hosts may share the lease by now: a client that
@@ -112,7 +113,8 @@ function convertOnDisk(
     }
     const isWritten = isChanged && lvb !== null && resource.lvb === lvb; // else set again since
     if (isWritten) resource.lvbDirty = false;
-    const isRecorded = recordMode(front, resource);
+    const isLeft = !isChanged && leaveUnconverted(front, resource, { result, unfinished });
+    const isRecorded = isLeft || recordMode(front, resource);
     if (isWritten) recordLvb(front, resource);
     done({ isChanged, isRecorded, result });
   };

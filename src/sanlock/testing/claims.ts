@@ -71,7 +71,8 @@ function knownLver(one: Resource): bigint | null {
 }
 
 function ofResource(front: Front, one: Resource): LeaseClaim {
-  const { shared, hold, lvb, lvbDirty, converting } = one;
+  const { shared, hold, lvb, lvbDirty } = one;
+  const converting = one.converting || one.unconverted !== null;
   const clients = one.holders.map(({ client }) => client);
   const open = clients.filter(({ connection }) => front.clients.has(connection));
   const holders = open.map(({ connection }) => `${connection}`).sort();
