@@ -69,7 +69,7 @@ export class LvmUsers {
     ]);
   }
 
-  /** Steps under the lock of the LV that is taken in turns: all different, and the last is here. */
+  /** Steps under the lock of the LV that is taken in turns: no value was counted twice. */
   checkSteps(): number {
     const text = existsSync(this.#steps) ? readFileSync(this.#steps, 'utf8') : '';
     const values = text.split('\n').filter(Boolean).map(Number);

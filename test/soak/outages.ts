@@ -4,7 +4,7 @@ import type { Daemon, Host } from '../../src/rig/host.ts';
 import { treeOf } from '../../src/rig/processes.ts';
 import { pause, until } from '../../src/rig/run.ts';
 import type { Dice } from '../../src/sim/kernel/dice.ts';
-import { requestBytes } from '../../src/wire/sanlock/call.ts';
+import { handOver } from '../../src/wire/sanlock/daemon-calls.ts';
 import { WDMD_CMD, wdmdMessageBytes } from '../../src/wire/wdmd/socket.ts';
 import { LvmlockdPeer } from '../interop/lvmlockd-peer.ts';
 
@@ -25,7 +25,6 @@ export interface Outage {
 }
 
 export const DAEMONS: readonly Daemon[] = ['sanlock', 'lvmlockd', 'wdmd'];
-const SANLOCK_HAND_OVER = 1000;
 /** The status of an end for a successor; for the service manager. */
 const HANDED_OVER = 75;
 const ORDER_MS = 1000;
@@ -128,7 +127,7 @@ async function orderUntilEnded(host: Host, daemon: Daemon): Promise<void> {
 async function orderHandOver(host: Host, daemon: Daemon): Promise<void> {
   switch (daemon) {
     case 'sanlock':
-      send(host.path('/run/sanlock/sanlock.sock'), requestBytes(SANLOCK_HAND_OVER, {}));
+      send(host.path('/run/sanlock/sanlock.sock'), handOver().request);
       return;
     case 'wdmd':
       send(host.path('/run/wdmd/wdmd.sock'), wdmdMessageBytes({ cmd: WDMD_CMD.HAND_OVER }));

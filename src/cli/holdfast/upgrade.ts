@@ -23,7 +23,7 @@ export const UPGRADE_USAGE = `holdfast upgrade [--check] [wdmd] [sanlock] [lvmlo
 
 Restarts the daemons of this host, by default all that run, while leases are held and volumes are
 active: each ends for its successor, which systemd starts, and which takes everything over. Shows
-what was carried over. It starts nothing if little time is left (less than half of what a renewal
+what was carried over. It restarts nothing if little time is left (less than half of what a renewal
 protects), if something is being joined, recovered or lost, or if a program is the original.
 
     --check   says whether they can be restarted now, and does nothing

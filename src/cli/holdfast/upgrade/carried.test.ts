@@ -52,7 +52,7 @@ test('a client of wdmd is back when its new connection has an expiry', () => {
     'its client sanlock_LS:1 has not come back',
   ]);
   assert.deepEqual(carriedByWdmd(wdmd([client]), wdmd([dead, client])).missing, []);
-  assert.deepEqual(carriedByWdmd(wdmd([client]), wdmd([client])).lines, ['1 expiry of clients']);
+  assert.deepEqual(carriedByWdmd(wdmd([client]), wdmd([client])).lines, ['the expiry of 1 client']);
 });
 
 test('lvmlockd: VGs and LV locks', () => {

@@ -60,11 +60,15 @@ export function carriedByWdmd(before: WdmdFacts, after: WdmdFacts): Carried {
   const duties = before.clients.filter(({ expiry }) => expiry !== null).map(({ name }) => name);
   const absent = duties.filter((name) => !back.has(name));
   return {
-    lines: [counted(duties.length - absent.length, 'expiry of clients', 'expiries of clients')],
+    lines: [expiriesText(duties.length - absent.length)],
     missing: absent.map((name) => `its client ${name} has not come back`),
   };
 }
 
-function counted(count: number, one: string, more = `${one}s`): string {
-  return `${count} ${count === 1 ? one : more}`;
+function expiriesText(count: number): string {
+  return `the ${count === 1 ? 'expiry' : 'expiries'} of ${counted(count, 'client')}`;
+}
+
+function counted(count: number, one: string): string {
+  return `${count} ${one}${count === 1 ? '' : 's'}`;
 }

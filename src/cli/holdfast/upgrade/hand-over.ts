@@ -91,7 +91,7 @@ function wdmdAnswer({ cmd, flags, name }: WdmdMessage): HandOver {
     case HAND_OVER_ANSWER.RESET_NEAR:
       return refused('a test of wdmd fails, or is about to: this host may be reset at any moment');
     case HAND_OVER_ANSWER.NOT_RECORDED:
-      return refused('the duties of wdmd are not written down (a full /run?)');
+      return refused('the expiries that it watches are not written down (is /run full?)');
     case HAND_OVER_ANSWER.CLIENT_STAYS:
       return refused(`its client ${nameToText(name)} would not find the next wdmd: end it first`);
     default:

@@ -93,7 +93,7 @@ test('the unit of a daemon that ended is started, and its successor shown', asyn
   assert.deepEqual(started, ['wdmd.service']);
   assert.match(
     said.join('\n'),
-    /^wdmd \(pid 5, now 6\) after \d+\.\d s\n {2}0 expiries of clients/,
+    /^wdmd restarted in \d+\.\d s \(pid 5, now 6\)\n {2}the expiries of 0 clients carried over/,
   );
 });
 
@@ -122,7 +122,7 @@ test('--check asks, and orders nothing', async () => {
   const { host, services } = idleHost(() => assert.fail('it goes on'));
   const { status, said } = await upgraded(host, { services, checkOnly: true });
   assert.equal(status, 0);
-  assert.deepEqual(said, ['wdmd can be restarted now: nothing depends on them']);
+  assert.deepEqual(said, ['wdmd can be restarted now: nothing is in use']);
 });
 
 test('a host that may be reset is left alone', async () => {

@@ -61,7 +61,7 @@ function isGood({ say }: RestartWorld, { refusals }: Verdict): boolean {
 }
 
 function marginText({ marginS }: Verdict): string {
-  return marginS === null ? ': nothing depends on them' : `: ${marginS} s are left for each`;
+  return marginS === null ? ': nothing is in use' : `: ${marginS} s are left for each`;
 }
 
 async function upgradeOne(
@@ -71,7 +71,7 @@ async function upgradeOne(
 ): Promise<boolean> {
   const { ports, say } = world;
   const daemon = facts[name]?.daemon;
-  if (daemon === undefined) return false; // it ended since it was judged: the next look says so
+  if (daemon === undefined) return false; // judged by these very facts: it runs
   const startedMs = ports.clock.nowMs();
   const restarted = await restart(world, name, { daemon, marginS });
   switch (restarted.kind) {
@@ -94,7 +94,7 @@ async function upgradeOne(
   };
   await until(ports.clock, isWhole, { ms: withinMs, everyMs: LOOK_AGAIN_MS });
   const tookS = ((ports.clock.nowMs() - startedMs) / SECOND_MS).toFixed(1);
-  say(`${name} (pid ${daemon.pid}, now ${restarted.successor.pid}) after ${tookS} s`);
+  say(`${name} restarted in ${tookS} s (pid ${daemon.pid}, now ${restarted.successor.pid})`);
   for (const line of carried.lines) say(`  ${line} carried over`);
   for (const sentence of carried.missing) say(`  not carried over: ${sentence}`);
   return carried.missing.length === 0;

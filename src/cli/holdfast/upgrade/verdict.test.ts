@@ -64,7 +64,7 @@ test('each thing in the way is one clear sentence', () => {
     [
       'less than half of an expiry',
       host({ wdmd: { clients: [{ ...client, expiry: { leftS: 39, wholeS: 80 } }] } }),
-      /^the claim of sanlock_LS:1 on wdmd has 39 of 80 s left$/,
+      /^the expiry of sanlock_LS:1 at wdmd has 39 of 80 s left$/,
     ],
     [
       'resumed',

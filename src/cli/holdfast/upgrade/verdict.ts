@@ -100,7 +100,7 @@ function ofDuty({ name, isDead, expiry }: WdmdClient): readonly string[] {
     ];
   }
   if (leftS >= wholeS * LEAST_SHARE) return [];
-  return [`the claim of ${name} on wdmd has ${Math.max(0, leftS)} of ${wholeS} s left`];
+  return [`the expiry of ${name} at wdmd has ${Math.max(0, leftS)} of ${wholeS} s left`];
 }
 
 function ofCommands({ sanlock }: HostFacts): readonly string[] {
