@@ -22,8 +22,7 @@ import { isAlive, newHolder, type Survivor } from './survivors.ts';
  */
 export function recordJoin(front: Front, space: Lockspace): boolean {
   const line = lineOfProcess(front, space);
-  const isRecorded =
-    line !== null && append(front, lineOfSpace(front, space)) && append(front, line);
+  const isRecorded = line !== null && append(front, lineOfSpace(space)) && append(front, line);
   // Once: a client that wants to join tries again and again.
   const { journalState } = front;
   if (!isRecorded && journalState.tookLastJoin) logNotRecorded(front, space, -1);

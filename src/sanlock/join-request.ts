@@ -12,15 +12,15 @@ export function joinRequest(
     readonly path: ByteString;
     readonly offset: number;
     readonly ioTimeoutS: number;
+    readonly hostName: ByteString;
   },
-  hostName: ByteString,
 ): JoinRequest {
   return {
     lockspaceName: space.name,
     hostId: space.hostId,
     path: space.path,
     offset: space.offset,
-    hostName,
+    hostName: space.hostName,
     ioTimeoutS: space.ioTimeoutS,
     renewalReadExtendMs: extendMs(settings.renewalReadExtendS, space.ioTimeoutS),
     sharedRetries: settings.shRetries,

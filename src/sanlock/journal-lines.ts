@@ -10,7 +10,7 @@ import type { Survivor } from './survivors.ts';
 /** All that the next daemon must know of a lockspace, each line as text. */
 export function textsOfSpace(front: Front, space: Lockspace): string[] {
   const { id, used, usedByOrphans } = space;
-  const lines = [lineOfSpace(front, space)];
+  const lines = [lineOfSpace(space)];
   const ofProcess = lineOfProcess(front, space);
   if (ofProcess !== null) lines.push(ofProcess);
   for (const client of front.clients.values()) {
@@ -82,10 +82,10 @@ export function textsOfLost(front: Front, { id, space }: LostLockspace): string[
   return lines.map((one) => JSON.stringify(one));
 }
 
-export function lineOfSpace(front: Front, space: Lockspace): Line {
-  const { id, name, hostId, path, offset, ioTimeoutS } = space;
+export function lineOfSpace(space: Lockspace): Line {
+  const { id, name, hostId, path, offset, ioTimeoutS, hostName } = space;
   const { lastSuccessS: timestampS, claimedBootMs } = space;
-  const of = { id, name, hostId, path, offset, ioTimeoutS, hostName: front.settings.ourHostName };
+  const of = { id, name, hostId, path, offset, ioTimeoutS, hostName };
   const renewal = { timestampS, claimedBootMs, generation: `${space.generation}` };
   return { kind: 'space', ...of, ...renewal, allLeases: true };
 }

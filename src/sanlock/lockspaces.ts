@@ -45,7 +45,9 @@ export function addLockspace(
   const { name, hostId, path, offset, ioTimeoutS } = of;
   const id = front.newLockspaceId();
   const lease = front.startLease(name, () => started(space));
-  const space: Lockspace = newLockspace({ id, name, hostId, path, offset, ioTimeoutS, lease });
+  const { ourHostName: hostName } = front.settings;
+  const facts = { id, name, hostId, path, offset, ioTimeoutS, hostName, lease };
+  const space: Lockspace = newLockspace(facts);
   front.lockspaces.unshift(space);
 }
 
@@ -104,7 +106,7 @@ function apply(front: Front, space: Lockspace, effect: LockspaceEffect): void {
   const { lease, name: lockspace, hostId } = space;
   switch (effect.kind) {
     case 'sendJoin': {
-      const request = joinRequest(front.settings, space, front.settings.ourHostName);
+      const request = joinRequest(front.settings, space);
       toLease(front, lease, { kind: 'join', ...request });
       return;
     }

@@ -41,11 +41,11 @@ export function resumeMembership(front: Front, survivor: Survivor, lease: number
   const { refusedUntilMs: untilMs } = survivor;
   const refusedUntilMs = untilMs > front.nowMs ? untilMs : null;
   const resume = { generation: BigInt(generation), timestampS, claimedBootMs, refusedUntilMs };
-  const request = joinRequest(front.settings, space, space.hostName);
+  const request = joinRequest(front.settings, space);
   toLease(front, lease, { kind: 'join', ...request, resume });
 }
 
 function lockspaceOf({ id, space }: Survivor, lease: number): Lockspace {
-  const { name, hostId, path, offset, ioTimeoutS } = space;
-  return newLockspace({ id, name, hostId, path, offset, ioTimeoutS, lease });
+  const { name, hostId, path, offset, ioTimeoutS, hostName } = space;
+  return newLockspace({ id, name, hostId, path, offset, ioTimeoutS, hostName, lease });
 }

@@ -137,6 +137,8 @@ export interface Lockspace {
   readonly path: ByteString;
   readonly offset: number;
   readonly ioTimeoutS: number;
+  /** In our host lease on the disk: one that goes on has the name with which it began. */
+  readonly hostName: ByteString;
   readonly times: LeaseTimes;
   phase: LockspacePhase;
   /** The number of its lease process. */
@@ -292,7 +294,10 @@ export function newResource(
 }
 
 export function newLockspace(
-  of: Pick<Lockspace, 'id' | 'name' | 'hostId' | 'path' | 'offset' | 'ioTimeoutS' | 'lease'>,
+  of: Pick<
+    Lockspace,
+    'id' | 'name' | 'hostId' | 'path' | 'offset' | 'ioTimeoutS' | 'hostName' | 'lease'
+  >,
 ): Lockspace {
   return {
     ...of,

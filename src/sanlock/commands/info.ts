@@ -72,8 +72,9 @@ function shownLockspaces(front: Front): Lockspace[] {
 }
 
 function shown({ id, space, lastSuccessS }: Survivor): Lockspace {
-  const { name, hostId, path, offset, ioTimeoutS } = space;
-  const lockspace = newLockspace({ id, name, hostId, path, offset, ioTimeoutS, lease: 0 });
+  const { name, hostId, path, offset, ioTimeoutS, hostName } = space;
+  const facts = { id, name, hostId, path, offset, ioTimeoutS, hostName, lease: 0 };
+  const lockspace = newLockspace(facts);
   lockspace.lastSuccessS = lastSuccessS;
   return lockspace;
 }

@@ -51,9 +51,13 @@ export class Harness {
   readonly deaf = new Set<number>();
   #nextConnection = 1;
 
-  constructor({ killGraceS = SETTINGS.killGraceS, journal = UNREAD } = {}) {
+  constructor({
+    killGraceS = SETTINGS.killGraceS,
+    ourHostName = SETTINGS.ourHostName,
+    journal = UNREAD,
+  } = {}) {
     this.front = new Front({
-      settings: { ...SETTINGS, killGraceS },
+      settings: { ...SETTINGS, killGraceS, ourHostName },
       journal,
       random: () => 0.5,
       helperPid: 0,
