@@ -53,7 +53,11 @@ interface Stopped {
 
 async function stopped(
   host: FakeHost,
-  of: { readonly name: 'wdmd' | 'sanlock' | 'lvmlockd'; readonly job: string | null },
+  of: {
+    readonly name: 'wdmd' | 'sanlock' | 'lvmlockd';
+    readonly job: string | null;
+    readonly watchdog?: string;
+  },
 ): Promise<Stopped> {
   const said: string[] = [];
   let shutDowns = 0;
@@ -62,7 +66,9 @@ async function stopped(
     return -16;
   };
   const say = (sentence: string) => void said.push(sentence);
-  const world = { ports: host.ports, services: host.services(of.job), say, shutDown };
+  const watchdogRefusals = async () => (of.watchdog === undefined ? [] : [of.watchdog]);
+  const services = host.services(of.job);
+  const world = { ports: host.ports, services, say, shutDown, watchdogRefusals };
   const status = await stopDaemon(world, { name: of.name, unit: `${of.name}.service` });
   return { status, said, shutDowns };
 }
@@ -114,6 +120,18 @@ test('one that says that it ends, and does not, is not waited for without end', 
   host.daemons.set('wdmd', { pid: 8, program: 'node', answers });
   const { said } = await stopped(host, { name: 'wdmd', job: 'restart' });
   assert.deepEqual(said, ['wdmd said that it ends for its successor, and has not for 30 s']);
+});
+
+test('sanlock goes on over a wdmd that would reset the host when it is restarted', async () => {
+  const host = new FakeHost();
+  const answers = () => assert.fail('it is not ordered to end');
+  host.daemons.set('sanlock', { pid: 9, program: 'node', answers });
+  const of = { name: 'sanlock', job: 'restart', watchdog: 'the wdmd under it is the original' };
+  assert.deepEqual(await stopped(host, { ...of, name: 'sanlock' }), {
+    status: 1,
+    said: ['sanlock does not end for its successor: the wdmd under it is the original'],
+    shutDowns: 1,
+  });
 });
 
 test('a stop, a shutdown of the machine and an order by hand end nothing for a successor', async () => {

@@ -14,7 +14,9 @@ import {
   until,
 } from './upgrade/daemons.ts';
 import { askHandOver, type HandOver } from './upgrade/hand-over.ts';
+import { readWatchdogs } from './upgrade/read.ts';
 import { type ServiceManager, serviceManager, unitOf } from './upgrade/service.ts';
+import { ofWatchdogUnder } from './upgrade/verdict.ts';
 
 export const STOP_USAGE = `holdfast stop ${DAEMONS.join('|')} [unit]
 
@@ -35,6 +37,8 @@ export interface StopWorld {
   readonly say: (sentence: string) => void;
   /** As `sanlock client shutdown`: it ends if nothing is in use. */
   readonly shutDown: () => Promise<number>;
+  /** Why the watchdog would reset this host though sanlock has a successor; none: it would not. */
+  readonly watchdogRefusals: () => Promise<readonly string[]>;
 }
 
 /** @returns the exit status; whatever it is, systemd sends the unit's signal next */
@@ -51,7 +55,8 @@ export async function stop(args: readonly string[]): Promise<number> {
     paths: daemonPaths(process.env),
     processes: REAL_PROCESSES,
   };
-  const world = { ports, services: serviceManager(), say, shutDown };
+  const watchdogRefusals = async () => ofWatchdogUnder(await readWatchdogs(ports));
+  const world = { ports, services: serviceManager(), say, shutDown, watchdogRefusals };
   return stopDaemon(world, { name, unit: unit ?? unitOf(name) });
 }
 
@@ -71,6 +76,11 @@ async function endsForSuccessor(world: StopWorld, name: DaemonName): Promise<boo
   if (daemon === null) return false; // it has ended, or never served
   if (daemon.isOriginal) {
     say(`the ${name} that runs is the original, which has no successor: it ends only unused`);
+    return false;
+  }
+  const [refusal] = name === 'sanlock' ? await world.watchdogRefusals() : [];
+  if (refusal !== undefined) {
+    say(`sanlock does not end for its successor: ${refusal}`);
     return false;
   }
   let answer = await askHandOver(ports, name);

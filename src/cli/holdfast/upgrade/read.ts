@@ -26,12 +26,16 @@ export interface ReadPorts extends DaemonPorts {
 
 /** Asks each daemon that runs; one that does not answer in time counts as not running. */
 export async function readHost(ports: ReadPorts): Promise<HostFacts> {
-  const [wdmd, sanlock, lvmlockd] = await Promise.all([
-    readWdmd(ports),
-    readSanlock(ports),
-    readLvmlockd(ports),
-  ]);
-  return { wdmd, sanlock, lvmlockd };
+  const [watchdogs, lvmlockd] = await Promise.all([readWatchdogs(ports), readLvmlockd(ports)]);
+  return { ...watchdogs, lvmlockd };
+}
+
+/** As above, of sanlock and of the wdmd under it. */
+export async function readWatchdogs(
+  ports: DaemonPorts,
+): Promise<Pick<HostFacts, 'wdmd' | 'sanlock'>> {
+  const [wdmd, sanlock] = await Promise.all([readWdmd(ports), readSanlock(ports)]);
+  return { wdmd, sanlock };
 }
 
 async function readWdmd(ports: DaemonPorts): Promise<WdmdFacts | null> {

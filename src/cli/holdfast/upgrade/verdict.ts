@@ -17,6 +17,8 @@ export interface Verdict {
   readonly marginS: number | null;
 }
 
+type WatchdogFacts = Pick<HostFacts, 'wdmd' | 'sanlock'>;
+
 const LEAST_SHARE = 1 / 2;
 
 export function judge(facts: HostFacts, wanted: readonly DaemonName[]): Verdict {
@@ -58,7 +60,8 @@ function ofWdmdClients({ wdmd }: HostFacts): readonly string[] {
   );
 }
 
-function ofWatchdogUnder({ wdmd, sanlock }: HostFacts): readonly string[] {
+/** Why the watchdog would reset this host when sanlock is restarted; none: it would not. */
+export function ofWatchdogUnder({ wdmd, sanlock }: WatchdogFacts): readonly string[] {
   if (sanlock === null || !sanlock.usesWatchdog || sanlock.lockspaces.length === 0) return [];
   if (wdmd === null) return ['wdmd does not run, and sanlock relies on it: see its log'];
   return wdmd.daemon.isOriginal
