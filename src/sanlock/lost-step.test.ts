@@ -28,17 +28,28 @@ const EVENTS: Readonly<Record<string, LostEvent>> = {
 
 const STAYS = 'stays; ';
 const FORGOTTEN = 'forgotten; forget';
+/** Also where a later daemon resumed what the daemon before had joined again. */
+const LOST_AGAIN = {
+  lostAgain: 'waiting 5 s, then 5 s; ',
+  'lost again, its process broke': 'waiting 60 s, then 5 s; ',
+};
 
 /** What becomes of each phase by each event; the others change nothing: they come too late. */
 const TABLE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  waiting: { added: 'joining added, then 5 s; ', removed: FORGOTTEN },
-  due: { tick: 'joining, then 5 s; join', added: 'joining added, then 5 s; ', removed: FORGOTTEN },
+  waiting: { added: 'joining added, then 5 s; ', ...LOST_AGAIN, removed: FORGOTTEN },
+  due: {
+    tick: 'joining, then 5 s; join',
+    added: 'joining added, then 5 s; ',
+    ...LOST_AGAIN,
+    removed: FORGOTTEN,
+  },
   joining: {
     added: 'joining added, then 5 s; ',
     open: 'joined; logRejoined',
     'failed for now': 'waiting 5 s, then 10 s; ',
     'failed, its process broke': 'waiting 60 s, then 10 s; ',
     'failed for good': 'forgotten; logGivenUp forget',
+    ...LOST_AGAIN,
     removed: FORGOTTEN,
   },
   added: {
@@ -46,14 +57,10 @@ const TABLE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     'failed for now': 'waiting 40 s, then 60 s; ',
     'failed, its process broke': 'waiting 60 s, then 60 s; ',
     'failed for good': 'forgotten; logGivenUp forget',
+    ...LOST_AGAIN,
     removed: FORGOTTEN,
   },
-  joined: {
-    added: FORGOTTEN,
-    lostAgain: 'waiting 5 s, then 5 s; ',
-    'lost again, its process broke': 'waiting 60 s, then 5 s; ',
-    removed: FORGOTTEN,
-  },
+  joined: { added: FORGOTTEN, ...LOST_AGAIN, removed: FORGOTTEN },
   forgotten: {},
 };
 

@@ -29,7 +29,7 @@ export type LostEvent =
   | { readonly kind: 'open' }
   /** Its join has failed, and the lease process of that has ended. */
   | { readonly kind: 'joinFailed'; readonly isFinal: boolean; readonly isSettled: boolean }
-  /** It was joined, and is lost again. */
+  /** It was joined, by this daemon or an earlier one, and is lost again. */
   | { readonly kind: 'lostAgain'; readonly isSettled: boolean }
   /** Its removal was asked for, or another lockspace is wanted in its place. */
   | { readonly kind: 'removed' };
@@ -87,7 +87,8 @@ export function stepLost(phase: LostPhase, event: LostEvent, nowMs: number): Los
       return stay(waiting({ nowMs, delayMs, isSettled, nextMs }));
     }
     case 'lostAgain':
-      return stay(phase.kind === 'joined' ? waitingSince(nowMs, event.isSettled) : phase);
+      // After a restart it may be `waiting` since then: its membership was resumed meanwhile.
+      return stay(phase.kind === 'forgotten' ? phase : waitingSince(nowMs, event.isSettled));
     case 'removed':
       return phase.kind === 'forgotten' ? stay(phase) : forget();
     default:
