@@ -88,6 +88,16 @@ test('orphans of active LVs are held; one of an inactive LV is released when it 
   assert.ok(harness.state.nowMs >= 30_000);
 });
 
+test('no lock is released while a part of its LV may be active already', () => {
+  const harness = restarted({ orphans: [orphan(LV1), orphan(LV2)], active: [LV1, 'hidden'] });
+  for (let n = 0; n < 4; n++) pass(harness);
+  assert.ok(harness.state.nowMs >= 90_000);
+  assert.deepEqual(modes(harness), [`${LV1} ex`, `${LV2} ex`]);
+  harness.fake.activeLvs = [LV1.replaceAll('-', '')];
+  while (nextTickMs(harness.state) !== null) pass(harness);
+  assert.deepEqual(modes(harness), [`${LV1} ex`]);
+});
+
 test('without device-mapper every orphan is held, and the file proves nothing', () => {
   const harness = restarted({ orphans: [orphan(LV1)], file: fileOf(LV1, LV2) });
   while (nextTickMs(harness.state) !== null) pass(harness);

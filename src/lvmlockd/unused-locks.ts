@@ -1,4 +1,5 @@
 import { withoutDashes } from './adopt-locks.ts';
+import type { Resource } from './resource.ts';
 import { unlockUnasked } from './resource-effects.ts';
 import { type DaemonState, type Lockspace, log, run } from './state.ts';
 import { ofSpace } from './task-owner.ts';
@@ -9,16 +10,29 @@ import { ofSpace } from './task-owner.ts';
  */
 export const UNUSED_AFTER_MS = 30_000;
 
-/** Releases adopted locks that no command has named since and whose LV is not active. */
+/**
+ * Releases adopted locks that no command has named since and whose LV is not active. While other
+ * LVs are active whose lock is not here, they may be parts of such an LV: a check of a thin pool's
+ * metadata takes minutes before the pool itself is active. Then it is looked again later.
+ */
 export function releaseUnused(state: DaemonState, lockspace: Lockspace): void {
   run(state, ofSpace(lockspace), lockspace.space.activeLvs(), (active) => {
     if (active === null || lockspace.phase.kind !== 'running') return;
     const isActive = new Set(active);
-    for (const resource of [...lockspace.resources]) {
+    const unused: Resource[] = [];
+    for (const resource of lockspace.resources) {
       const { ref, locks, lastClientId, actions } = resource;
+      const isHere = isActive.delete(withoutDashes(ref.name));
       const isAdopted = lastClientId === 0 && locks.some(({ clientId }) => clientId === 0);
-      if (!isAdopted || actions.length > 0 || isActive.has(withoutDashes(ref.name))) continue;
-      log(state, 'warn', 'orphan.released', { vg: lockspace.vg.vgName, resource: ref.name });
+      if (isAdopted && actions.length === 0 && !isHere) unused.push(resource);
+    }
+    if (unused.length > 0 && isActive.size > 0) {
+      lockspace.checkMs = state.nowMs + UNUSED_AFTER_MS;
+      return;
+    }
+    for (const resource of unused) {
+      const { name } = resource.ref;
+      log(state, 'warn', 'orphan.released', { vg: lockspace.vg.vgName, resource: name });
       unlockUnasked(state, lockspace, resource, 0);
     }
   });
