@@ -430,8 +430,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     what: 'a lease process without an end record has left no refused writes',
     file: 'src/sanlock/resuming-process.ts',
-    from: 'const untilMs = end === null ? latestMs : (end.refusedUntilMs ?? 0);',
-    to: 'const untilMs = end === null ? 0 * latestMs : (end.refusedUntilMs ?? 0);',
+    from: 'const untilMs = end === null ? latestMs :',
+    to: 'const untilMs = end === null ? 0 * latestMs :',
     by: 'resumption',
     firstSeed: 271,
   },

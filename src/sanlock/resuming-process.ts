@@ -24,7 +24,8 @@ export function startProcess(
   const of = { pid: lastProcess.pid, identity: lastProcess.started };
   front.findLeaseEnd(of, (end) => {
     const latestMs = survivor.processEndedMs + REFUSED_LANDS_MS;
-    const untilMs = end === null ? latestMs : (end.refusedUntilMs ?? 0);
+    // No sound record says more: the lockspace would be kept from granting for ever.
+    const untilMs = end === null ? latestMs : Math.min(end.refusedUntilMs ?? 0, latestMs);
     survivor.refusedUntilMs = Math.max(survivor.refusedUntilMs, untilMs);
     start(front, survivor, started);
   });

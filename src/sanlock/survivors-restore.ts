@@ -89,6 +89,7 @@ function takeOver(
     // One that was never joined, or was left, is only closed while its lease process lives.
     if (!isResumable(survivor)) survivor.phase = { kind: 'over', lease: null };
     const { inherited, holders, space } = survivor;
+    if (hasTwoOwners(survivor)) inherited.isWhole = false;
     if (inherited.isLost && holders.size === 0) {
       const at = { nowMs: front.nowMs, isSettled: false, usedByOrphans: true };
       front.lost.push(lostLockspace(survivor.id, space, at));
@@ -107,6 +108,14 @@ function takeOver(
   }
   // Lines in the numbers of this daemon must not stand behind those of the earlier one.
   front.journalState.isBehind = !rewrite(front);
+}
+
+/** No daemon wrote that an exclusive lease has several holders: which of them has it is not known. */
+function hasTwoOwners({ inherited, holders }: Survivor): boolean {
+  for (const { shared, holders: names } of inherited.leases.values()) {
+    if (!shared && names.filter((name) => holders.has(name)).length > 1) return true;
+  }
+  return false;
 }
 
 /** Those of a process that had one connection: where it had several, each has its own leases. */

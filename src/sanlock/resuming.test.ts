@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MemoryJournal } from '../sim/kernel/journal.ts';
+import { SM_CMD } from '../wire/sanlock/socket.ts';
+import { rewrite } from './journal-writer.ts';
+import { acquireBody, Harness, resource } from './testing/harness.ts';
+
+test('a membership goes on in the name with which it began, over daemons that have others', () => {
+  const journal = new MemoryJournal();
+  new Harness({ journal }).join(10);
+  for (const ourHostName of ['second', 'third']) {
+    const { front, ...next } = started(journal, ourHostName);
+    assert.equal(front.survivors[0]?.space.hostName, 'host1', ourHostName);
+    next.resume();
+    assert.equal(front.lockspaces[0]?.phase.kind, 'live', ourHostName);
+    assert.ok(rewrite(front));
+  }
+});
+
+test('a refused write lands a minute after the end of its process at the latest, whatever it said', () => {
+  const journal = new MemoryJournal();
+  new Harness({ journal }).join(10);
+  for (const [refusedUntilMs, expectedMs] of [
+    [null, 0],
+    [150_000, 150_000],
+    [1e300, 160_000],
+    [-5, 0],
+  ] as const) {
+    const { front } = started(journal, 'host1', refusedUntilMs);
+    assert.equal(front.survivors[0]?.refusedUntilMs, expectedMs);
+  }
+});
+
+test('an exclusive lease that two processes are to have: the membership is only kept', () => {
+  const journal = new MemoryJournal();
+  const first = new Harness({ journal });
+  first.join(10);
+  for (const n of [1, 2]) {
+    const client = first.connect(500 + n);
+    first.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(n)]), { data: 1 });
+    first.granted(1, n);
+  }
+  const lease = journal.load().lines.find((line) => line.includes('"kind":"lease"')) ?? '';
+  journal.append(lease.replace(/"holders":.*/, '"holders":["2","3"]}'));
+  const { front, resume } = started(journal, 'host1', null, [501, 502]);
+  assert.equal(front.clients.size, 2);
+  resume();
+  assert.equal(front.survivors[0]?.phase.kind, 'keeping');
+});
+
+/** A daemon that finds all other processes of the one before ended, at second 100. */
+function started(
+  journal: MemoryJournal,
+  ourHostName: string,
+  refusedUntilMs: number | null = null,
+  living: readonly number[] = [],
+) {
+  const harness = new Harness({ journal, ourHostName });
+  const { front } = harness;
+  harness.event({ kind: 'started', ...journal.load() });
+  for (const { search, pid } of harness.searches.splice(0)) {
+    const process = living.includes(pid) ? harness.process(pid) : null;
+    harness.event({ kind: 'processFound', search, process });
+  }
+  for (const { search } of harness.searches.splice(0)) {
+    harness.event({ kind: 'leaseEndFound', search, end: { refusedUntilMs } });
+  }
+  const resume = (): void => {
+    const { nowMs, bootMs: claimedBootMs } = front;
+    const timestampS = nowMs / 1000;
+    const sizes = { sectorSize: 512, areaBytes: 2 ** 20, maxHosts: 2000 };
+    const claim = { generation: 1n, timestampS, claimedBootMs };
+    harness.leaseSends(1, { kind: 'joined', ...claim, ...sizes });
+    harness.renewed(1, timestampS);
+  };
+  return { front, resume };
+}
