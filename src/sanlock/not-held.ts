@@ -15,6 +15,11 @@ export function refuseHold(front: Front, resource: Resource): void {
   resource.state = 'notHeld';
   resource.converting = false;
   front.notHeld.set(resource, front.nowMs);
+  logNotHeld(front, resource);
+}
+
+/** Also of an orphan: its user is no process, and only an administrator can stop it. */
+export function logNotHeld(front: Front, resource: Resource): void {
   const pids = [...new Set(resource.holders.map(({ client }) => client.process?.pid ?? -1))];
   const { lockspace, name, path, offset } = resource;
   const fields = { lockspace: lockspace.name, resource: name, path, offset };

@@ -6,7 +6,7 @@ import type { Front } from './front.ts';
 import { recordLeaseEnd, recordMode } from './holder-journal.ts';
 import { nextTurn } from './local-queue.ts';
 import { mayRelease } from './lockspace-phase.ts';
-import { refuseHold } from './not-held.ts';
+import { logNotHeld, refuseHold } from './not-held.ts';
 import { refusalFields } from './refusals.ts';
 import { outlives, releaseResource, removeResource } from './release.ts';
 import type { KnownLease, Lockspace, Resource, Want } from './state.ts';
@@ -123,7 +123,12 @@ function answered(front: Front, resource: Resource, result: LeaseCommandResult):
     resource.converting = false;
     held(front, resource);
   } else if (resource.holders.length > 0) refuseHold(front, resource);
-  else forgetLease(front, resource);
+  else {
+    // One with a value to be written may have been on its release.
+    const wasOrphan = known?.mode !== 'none' && resource.persistent && !resource.lvbDirty;
+    if (wasOrphan) logNotHeld(front, resource);
+    forgetLease(front, resource);
+  }
   next(front, space);
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MemoryJournal } from '../sim/kernel/journal.ts';
-import { SM_CMD } from '../wire/sanlock/socket.ts';
+import { RES_FLAGS, SM_CMD } from '../wire/sanlock/socket.ts';
 import { rewrite } from './journal-writer.ts';
 import { acquireBody, Harness, resource } from './testing/harness.ts';
 
@@ -48,6 +48,25 @@ test('an exclusive lease that two processes are to have: the membership is only 
   assert.equal(front.survivors[0]?.phase.kind, 'keeping');
 });
 
+test('an orphan that the disk does not show is given up, and an administrator hears of it', () => {
+  const journal = new MemoryJournal();
+  const first = new Harness({ journal });
+  first.join(10);
+  const client = first.connect(501);
+  const body = acquireBody([resource(1, { flags: RES_FLAGS.PERSISTENT })]);
+  first.ask(client, SM_CMD.ACQUIRE, body, { data: 1 });
+  first.granted(1, 1);
+  first.close(client);
+  const { harness, front, resume } = started(journal, 'host1');
+  resume();
+  harness.ran(1, { op: 'recover', hold: null, lvb: null });
+  assert.deepEqual(front.resources, []);
+  assert.deepEqual(
+    harness.logged.filter((line) => line.includes('lease.notHeld')),
+    ['error lease.notHeld lockspace=LS resource=R1 path=/dev/lun offset=1048576 pids='],
+  );
+});
+
 /** A daemon that finds all other processes of the one before ended, at second 100. */
 function started(
   journal: MemoryJournal,
@@ -73,5 +92,5 @@ function started(
     harness.leaseSends(1, { kind: 'joined', ...claim, ...sizes });
     harness.renewed(1, timestampS);
   };
-  return { front, resume };
+  return { harness, front, resume };
 }
