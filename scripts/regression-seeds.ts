@@ -5,6 +5,7 @@ import { Restarts } from '../src/sim/workload/restarts.ts';
 import { Resumption } from '../src/sim/workload/resumption.ts';
 import { runWorkload } from '../src/sim/workload/run-workload.ts';
 import { SilentOwner } from '../src/sim/workload/silent-owner.ts';
+import { WdmdRestarts } from '../src/sim/workload/wdmd-restarts.ts';
 import { World } from '../src/sim/world.ts';
 
 const FILE = `${process.env['HOLDFAST_ROOT'] ?? '.'}/test/regression-seeds`;
@@ -56,6 +57,8 @@ export function runRegressionSeed({ world, seed, options }: RegressionSeed): str
       return new Restarts(seed).run();
     case 'late-wdmd':
       return new LateWdmd(seed).run();
+    case 'wdmd-restarts':
+      return new WdmdRestarts(seed).run();
     default:
       throw new Error(`${FILE}: there is no world ${world}`);
   }
