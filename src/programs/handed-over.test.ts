@@ -197,6 +197,23 @@ test('two connections of one process: a lease goes to the one that names it', ()
   assert.equal(scenario.elsewhere(1), 0);
 });
 
+test('a connection that ends leaves what it never named to its process', () => {
+  const scenario = new Scenario();
+  const { harness } = scenario;
+  holding(harness, 101);
+  const host = scenario.restarted();
+  for (const _ of [1, 2]) {
+    registered(host, 101).close(); // of another part of that program
+    harness.run(1000);
+    assert.ok(scenario.elsewhere() < 0);
+  }
+  const next = scenario.restarted();
+  assert.ok(scenario.elsewhere() < 0);
+  next.processEnds(101);
+  harness.run(1000);
+  assert.equal(scenario.elsewhere(), 0);
+});
+
 test('orphans and shared leases go on', () => {
   const scenario = new Scenario();
   const { harness } = scenario;

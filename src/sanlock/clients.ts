@@ -4,6 +4,7 @@ import { type Front, MAX_CLIENTS } from './front.ts';
 import { forgetHeld } from './held-requests.ts';
 import { recordClosed } from './holder-journal.ts';
 import { forgetChannels } from './host-events.ts';
+import { leaveToProcess } from './inherited-clients.ts';
 import { releaseDead } from './release.ts';
 import { type Client, newClient } from './state.ts';
 import { forgetWaiter } from './waiters.ts';
@@ -31,6 +32,10 @@ export function closed(front: Front, connection: number): void {
   front.onlyInherited.delete(client);
   client.dead = true;
   client.pid = -1;
+  leaveToProcess(front, client, () => ended(front, client));
+}
+
+function ended(front: Front, client: Client): void {
   recordClosed(front, client);
   // A command that runs for it still owns its tokens, and releases them when it ends.
   if (client.registered && client.active === 0) releaseDead(front, client);

@@ -98,6 +98,31 @@ export function claimAll(front: Front, client: Client): void {
   }
 }
 
+/**
+ * The connection of `client` has ended. What it never named was perhaps of another part of its
+ * program: while the process lives it is of the process again.
+ * @param done goes on in the same instant
+ */
+export function leaveToProcess(front: Front, client: Client, done: () => void): void {
+  const { process } = client;
+  const identity = process?.identity ?? null;
+  const left = client.tokens.filter(({ inherited }) => inherited);
+  if (isInherited(client) || process === null || identity === null || left.length === 0) {
+    done();
+    return;
+  }
+  const { pid } = process;
+  front.findProcess({ pid, identity }, (living) => {
+    if (living !== null) {
+      const { killpath, killargs, killpathPid, restricted } = client;
+      const how = { killpath, killargs, killpathPid, restricted, persistent: false };
+      const heir = inheritClient(front, { holder: '', pid, started: identity, ...how }, living);
+      for (const token of left) if (!move(front, token, heir)) break;
+    }
+    done();
+  });
+}
+
 /** After a lockspace was handed over: connections that were there before. */
 export function claimForConnections(front: Front): void {
   if (front.onlyInherited.size === 0) return;

@@ -91,6 +91,7 @@ export class RandomFront {
     if (client === undefined) return 'nothing';
     if (n < 55) {
       this.harness.close(client);
+      this.#answerSearches(); // whether its process goes on
       return `client ${client.connection} went`;
     }
     if (client.suspended) return 'nothing';
