@@ -53,6 +53,8 @@ export function runRegressionSeed({ world, seed, options }: RegressionSeed): str
       return new SilentOwner(seed).run();
     case 'resumption':
       return new Resumption(seed).run();
+    case 'harsh-resumption':
+      return new Resumption(seed, 'harsh').run();
     case 'restarts':
       return new Restarts(seed).run();
     case 'late-wdmd':

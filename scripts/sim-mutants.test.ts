@@ -32,6 +32,7 @@ const SEEDS_OF = {
   'late-wdmd': LATE_WDMD_SEEDS,
   'wdmd-restarts': WDMD_RESTART_SEEDS,
   resumption: RESUMPTION_SEEDS,
+  'harsh-resumption': RESUMPTION_SEEDS,
 } as const;
 
 function mutation(mutant: Mutant): Plugin {
@@ -60,6 +61,7 @@ const PROGRAM_OF = {
   'late-wdmd': 'src/sim/workload/late-wdmd.ts',
   'wdmd-restarts': 'src/sim/workload/wdmd-restarts.ts',
   resumption: 'src/sim/workload/resumption.ts',
+  'harsh-resumption': 'src/sim/workload/resumption.ts',
 } as const;
 
 /** Finds, by that world of a mutant, what is broken in a seed; null = nothing. */
@@ -96,9 +98,9 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
     const { WdmdRestarts } = built as typeof import('../src/sim/workload/wdmd-restarts.ts'); // as above
     return (seed) => new WdmdRestarts(seed).run();
   }
-  if (name === 'resumption') {
+  if (name === 'resumption' || name === 'harsh-resumption') {
     const { Resumption } = built as typeof import('../src/sim/workload/resumption.ts'); // as above
-    return (seed) => new Resumption(seed).run();
+    return (seed) => new Resumption(seed, name === 'resumption' ? 'fair' : 'harsh').run();
   }
   const { World } = built as typeof import('../src/sim/world.ts'); // as above
   return (seed) => {

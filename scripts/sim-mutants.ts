@@ -14,7 +14,13 @@ export interface Mutant extends Edit {
   /** A rule that is kept in several places is taken out of all. */
   readonly also?: readonly Edit[];
   /** Which of the simulator's worlds must find it; `world` unless said. */
-  readonly by?: 'silent-owner' | 'restarts' | 'late-wdmd' | 'wdmd-restarts' | 'resumption';
+  readonly by?:
+    | 'silent-owner'
+    | 'restarts'
+    | 'late-wdmd'
+    | 'wdmd-restarts'
+    | 'resumption'
+    | 'harsh-resumption';
   /** What makes a `world` ask for this rule most. */
   readonly world?: Partial<WorldOptions>;
   /** The seed that found it when it was last looked for: where few do, it is tried first. */
@@ -434,5 +440,33 @@ export const MUTANTS: readonly Mutant[] = [
     to: 'const untilMs = end === null ? 0 * latestMs :',
     by: 'resumption',
     firstSeed: 271,
+  },
+  {
+    what: 'a membership of a damaged journal is handed over',
+    file: 'src/sanlock/survivors-restore.ts',
+    from: 'if (damaged > 0) survivor.inherited.isWhole = false;',
+    to: 'if (damaged < 0) survivor.inherited.isWhole = false;',
+    by: 'harsh-resumption',
+  },
+  {
+    what: 'a lockspace is joined after a journal that cannot be read',
+    file: 'src/sanlock/survivors-restore.ts',
+    from: 'front.journalState.holdersUnknown = true;',
+    to: 'front.journalState.holdersUnknown = false;',
+    by: 'harsh-resumption',
+  },
+  {
+    what: 'a membership of a journal without its leases is handed over',
+    file: 'src/sanlock/holder-lines.ts',
+    from: "hostName: '', allLeases: false }",
+    to: "hostName: '', allLeases: true }",
+    by: 'harsh-resumption',
+  },
+  {
+    what: 'a journal of another boot counts',
+    file: 'src/sim/kernel/journal.ts',
+    from: 'if (this.#ofBoot !== this.#boot) return { lines',
+    to: 'if (this.#ofBoot > this.#boot) return { lines',
+    by: 'harsh-resumption',
   },
 ];

@@ -41,7 +41,7 @@ export class SanlockHost {
   readonly #watchers = new Watchers();
   readonly #sanlock: SimSanlock;
   /** Of the running system. */
-  readonly #time: ProcessClock;
+  #time: ProcessClock;
   /** Of all lease processes of the daemon that runs. */
   #leaseClock: ProcessClock | null = null;
   /** The way to the storage of the lease processes of the daemon that runs. */
@@ -172,6 +172,16 @@ export class SanlockHost {
       for (const time of times) time?.slept(forMs);
       for (const time of times) time?.resume();
     });
+  }
+
+  /** Everything of it ends; the next daemon is one of another boot, whose clocks show so much. */
+  reboot(baseMs: number): void {
+    this.#sanlock.powerLost();
+    this.#time.stop();
+    this.#leaseClock?.stop();
+    this.#watchers.clear();
+    this.#time = new ProcessClock(this.#clock, { baseMs, rate: 1 });
+    this.journal.rebooted();
   }
 
   killLeaseProcesses(): void {

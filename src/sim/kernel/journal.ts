@@ -1,9 +1,12 @@
 import type { Journal, Remembered } from '../../ports/journal.ts';
 import type { Dice } from './dice.ts';
 
-/** The journal of holders of one boot: it outlives the daemons that write it. */
+/** The journal of holders: it outlives the daemons that write it, and counts in its boot alone. */
 export class MemoryJournal implements Journal {
   #lines: string[] = [];
+  #boot = 1;
+  /** That which its first line names. */
+  #ofBoot = 1;
 
   /** It takes no more lines, as a file on a full disk. */
   full = false;
@@ -11,12 +14,25 @@ export class MemoryJournal implements Journal {
   damaged = 0;
 
   load(): Remembered {
+    if (this.#ofBoot !== this.#boot) return { lines: [], damaged: 0 };
     return { lines: [...this.#lines], damaged: this.damaged };
   }
 
   append(line: string): boolean {
-    if (!this.full) this.#lines.push(line);
-    return !this.full;
+    if (this.full || this.#ofBoot !== this.#boot) return false;
+    this.#lines.push(line);
+    return true;
+  }
+
+  /** The file is still there, as on a run directory that is no file system in memory. */
+  rebooted(): void {
+    this.#boot++;
+  }
+
+  /** What the next daemon finds instead. */
+  become({ lines, damaged }: Remembered): void {
+    this.#lines = [...lines];
+    this.damaged += damaged;
   }
 
   /** Loses the lines of one holder: the worst damage is to forget that a process holds leases. */
@@ -42,6 +58,7 @@ export class MemoryJournal implements Journal {
 
   replace(lines: readonly string[]): boolean {
     if (this.full) return false;
+    this.#ofBoot = this.#boot;
     this.#lines = [...lines];
     this.damaged = 0;
     return true;

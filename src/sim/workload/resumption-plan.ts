@@ -1,5 +1,6 @@
 import { leaseTimes } from '../../lease/lease-times.ts';
 import type { Dice } from '../kernel/dice.ts';
+import type { JournalFault } from '../kernel/journal-faults.ts';
 
 /**
  * Who else takes the host lease while the daemon is down: nobody; a copy of the machine with its
@@ -18,7 +19,9 @@ export interface ResumptionPlan {
   readonly crashes: readonly CrashPlan[];
   readonly usurper: Usurper;
   /** The journal of the daemon that died, as the next one finds it. */
-  readonly journal: 'whole' | 'full' | 'damaged';
+  readonly journal: 'whole' | 'full' | 'damaged' | JournalFault;
+  /** The machine is reset when the daemon dies: its journal is one of another boot. */
+  readonly isRebooted: boolean;
   /** The share of writes that the storage refuses, and carries out later, before the crash. */
   readonly refusesWrites: number;
 }
@@ -47,6 +50,27 @@ const STOPPABLE_MS = 20_000;
 /** Beyond the age of the last renewal: what a start, a join and a renewal take. */
 const MARGIN_MS = 2000;
 
+const JOURNAL_FAULTS = ['line', 'line', 'line', 'runTogether', 'unreadable', 'removed'] as const;
+
+/** Of a run in which nothing is too rare to be tried. */
+export function harshPlanOf(dice: Dice): ResumptionPlan {
+  const fair = planOf(dice);
+  return harshJournal(dice.fork('journal'), fair);
+}
+
+function harshJournal(dice: Dice, fair: ResumptionPlan): ResumptionPlan {
+  if (fair.usurper !== null) return fair;
+  // Writes of a membership that is not resumed are not waited for (docs/reliability.md).
+  const of = { ...fair, refusesWrites: 0 };
+  const what = dice.next();
+  if (what < 0.25) return { ...of, journal: 'older' };
+  if (what < 0.4) {
+    const crashes = fair.crashes.slice(0, 1).map((crash) => ({ ...crash, lingersMs: 0 }));
+    return { ...of, crashes, journal: 'whole', isRebooted: true };
+  }
+  return { ...of, journal: fair.watchdog === 'none' ? 'line' : dice.pick(JOURNAL_FAULTS) };
+}
+
 export function planOf(dice: Dice): ResumptionPlan {
   const watchdog = dice.pick(['none', 'none', 'none', 'wdmd', 'wdmd', 'wdmd', 'original'] as const);
   const ioTimeoutS = dice.pick(watchdog === 'none' ? IO_TIMEOUTS_S : WITH_WATCHDOG_S);
@@ -69,7 +93,8 @@ export function planOf(dice: Dice): ResumptionPlan {
   const wanted = dice.pick([0, 0, 0, 0.1, 0.3]);
   // Who joins anew, or as a copy, does not wait a minute for what was refused (docs/reliability.md).
   const isResumed = usurper === null && isQuick({ ioTimeoutS, crashes });
-  return { ...of, crashes, journal, refusesWrites: isResumed ? wanted : 0 };
+  const refusesWrites = isResumed ? wanted : 0;
+  return { ...of, crashes, journal, refusesWrites, isRebooted: false };
 }
 
 function crashOf(
@@ -110,8 +135,13 @@ function downOf(
  * that was refused lands over a later one.
  */
 export function isSmooth(plan: ResumptionPlan): boolean {
-  const isServed = plan.watchdog !== 'original' && plan.journal === 'whole';
+  const isServed = plan.watchdog !== 'original' && plan.journal === 'whole' && !plan.isRebooted;
   return isServed && plan.refusesWrites === 0 && isQuick(plan);
+}
+
+/** Whether only a person, or a reboot, opens the lockspace again. */
+export function isClosing({ journal }: ResumptionPlan): boolean {
+  return ['line', 'runTogether', 'unreadable', 'removed'].includes(journal);
 }
 
 function isQuick({ ioTimeoutS, crashes }: Pick<ResumptionPlan, 'ioTimeoutS' | 'crashes'>): boolean {

@@ -12,3 +12,14 @@ test('a daemon that dies at any moment has a successor with which nothing is los
     assert.equal(broken, null, `seed ${seed}: ${broken}\n${world.trace.slice(-80).join('\n')}`);
   }
 });
+
+const HARSH_SEEDS = Number(process.env['HARSH_SEEDS'] ?? 40);
+const HARSH_FIRST = Number(process.env['HARSH_FIRST'] ?? 1);
+
+test('nothing is shared whatever becomes of the journal while a daemon is down', () => {
+  for (let seed = HARSH_FIRST; seed < HARSH_FIRST + HARSH_SEEDS; seed++) {
+    const world = new Resumption(seed, 'harsh');
+    const broken = world.run();
+    assert.equal(broken, null, `seed ${seed}: ${broken}\n${world.trace.slice(-80).join('\n')}`);
+  }
+});

@@ -17,11 +17,19 @@ import { ClientClaims } from '../invariants/client-claims.ts';
 import { SimClock } from '../kernel/clock.ts';
 import { Dice } from '../kernel/dice.ts';
 import { SimStorage } from '../kernel/disk.ts';
+import { withFault } from '../kernel/journal-faults.ts';
 import { AREA_BYTES, LUN, sectorAt } from '../kernel/layout.ts';
 import { QUIET } from '../kernel/log.ts';
 import { ProcessClock } from '../kernel/process-clock.ts';
 import { SimWatchdog } from '../kernel/watchdog.ts';
-import { type CrashPlan, isSmooth, planOf, type ResumptionPlan } from './resumption-plan.ts';
+import {
+  type CrashPlan,
+  harshPlanOf,
+  isClosing,
+  isSmooth,
+  planOf,
+  type ResumptionPlan,
+} from './resumption-plan.ts';
 import { type LeaseUser, ResumptionUsers } from './resumption-users.ts';
 
 const AREAS = 3;
@@ -55,14 +63,19 @@ export class Resumption {
   /** The host whose daemon wrote a generation of the host lease. */
   readonly #writers = new Map<bigint, string>();
   #generation = 0n;
+  /** The generation of a membership that no daemon may resume. */
+  #isOver: bigint | null = null;
   #wdmd: SimWdmd | null = null;
+  #watchdog: SimWatchdog | null = null;
   #isReset = false;
   #isQuiet = false;
   #crashes = 0;
 
-  constructor(seed: number) {
+  /** @param weather in a harsh one what is rare besides happens in every run */
+  constructor(seed: number, weather: 'fair' | 'harsh' = 'fair') {
     this.dice = new Dice(seed, 'resumption');
-    this.plan = planOf(this.dice.fork('plan'));
+    const dice = this.dice.fork('plan');
+    this.plan = weather === 'fair' ? planOf(dice) : harshPlanOf(dice);
     this.isSmooth = isSmooth(this.plan);
     this.storage.add(LUN, (1 + AREAS) * AREA_BYTES);
     this.#owner = this.#newHost(1, this.plan.watchdog !== 'none');
@@ -90,7 +103,8 @@ export class Resumption {
   }
 
   #logOf(name: string): Log {
-    const damage = this.plan.journal === 'damaged' ? QUIET : NOTHING_DAMAGED;
+    const isWhole = ['whole', 'full', 'removed', 'older'].includes(this.plan.journal);
+    const damage = isWhole ? NOTHING_DAMAGED : QUIET;
     const log =
       (then: Log['error']): Log['error'] =>
       (event, fields = {}) => {
@@ -107,7 +121,8 @@ export class Resumption {
 
   #newWdmd(): SimWdmd {
     const host = new ProcessClock(this.clock, { baseMs: this.clock.nowMs(), rate: 1 });
-    const watchdog = new SimWatchdog(this.clock, () => this.#reset());
+    const watchdog = this.#watchdog ?? new SimWatchdog(this.clock, () => this.#reset());
+    this.#watchdog = watchdog;
     const isOriginal = this.plan.watchdog === 'original';
     this.#wdmd ??= new SimWdmd({ host, watchdog, time: host.sibling(), isOriginal });
     return this.#wdmd;
@@ -160,7 +175,7 @@ export class Resumption {
     const { ownerGeneration } = decode(deltaLeader, bytes);
     const writer = this.#writers.get(ownerGeneration) ?? host;
     this.#writers.set(ownerGeneration, writer);
-    if (writer !== host || ownerGeneration < this.#generation) {
+    if (writer !== host || ownerGeneration < this.#generation || ownerGeneration === this.#isOver) {
       throw new Error(`${host} writes generation ${ownerGeneration}, which is ${writer}'s`);
     }
     this.#generation = ownerGeneration;
@@ -212,12 +227,46 @@ export class Resumption {
       this.clock.after(dice.between(0, downMs - sleepsMs), () => owner.suspend(sleepsMs));
     }
     if (this.plan.usurper !== null) this.#usurp(this.plan.usurper);
-    if (this.plan.journal === 'damaged') owner.journal.damage(dice);
-    if (this.plan.journal !== 'full') return;
-    owner.journal.full = true;
-    this.clock.after(downMs + dice.between(0, 20_000), () => {
-      owner.journal.full = false;
-    });
+    if (this.plan.isRebooted) this.#reboot();
+    this.#changeJournal(downMs);
+  }
+
+  #changeJournal(downMs: number): void {
+    const { journal: fault, watchdog } = this.plan;
+    const { dice } = this;
+    const { journal } = this.#owner;
+    switch (fault) {
+      case 'whole':
+        return;
+      case 'damaged':
+        journal.damage(dice);
+        return;
+      case 'full':
+        journal.full = true;
+        this.clock.after(downMs + dice.between(0, 20_000), () => {
+          journal.full = false;
+        });
+        return;
+      default: {
+        const of = { fault, mayLoseUsers: watchdog !== 'none', dice: dice.fork('damage') };
+        journal.become(withFault(journal.load().lines, of));
+      }
+    }
+  }
+
+  /** What its journal says is of no process and no membership any more. */
+  #reboot(): void {
+    this.log(`${this.#owner.name} boots anew`);
+    this.#users.endAll();
+    const dice = this.dice.fork('reboot');
+    // The clocks begin anew: by chance they show what those of the boot before did.
+    const nowMs = this.clock.nowMs();
+    const sameMs = nowMs + dice.between(0, this.plan.ioTimeoutS * SECOND_MS);
+    this.#owner.reboot(dice.chance(0.5) ? sameMs : dice.between(0, nowMs));
+    this.#wdmd?.powerLost();
+    this.#watchdog?.powerLost();
+    this.#wdmd = null;
+    this.#isOver = this.#generation;
   }
 
   /** Without users there: they would need a daemon, or a watchdog, that knows of another host. */
@@ -243,7 +292,8 @@ export class Resumption {
   /** Adds the lockspace again and again, as who needs it does. */
   #administer(link: ClientLink): void {
     const { ioTimeoutS } = this.plan;
-    if (!link.isOpen) return;
+    // Who removes a journal and adds the lockspace says that nothing uses its leases.
+    if (!link.isOpen || this.plan.journal === 'removed') return;
     link.call(addLockspace(placeOf(1), { ioTimeoutS }), this.clock.nowMs(), ({ data }) => {
       this.log(`add_lockspace -> ${data}`);
       this.clock.after(ADMIN_MS, () => this.#administer(link));
@@ -314,7 +364,7 @@ export class Resumption {
     this.#isQuiet = true;
     if (this.isSmooth) this.#checkNothingLost();
     this.#users.endAll();
-    if (this.#isReset || this.plan.usurper !== null) return;
+    if (this.#isReset || this.plan.usurper !== null || isClosing(this.plan)) return;
     this.#owner.journal.full = false;
     for (let area = 0; area < AREAS; area++) {
       this.#acquireAtLast(area, this.#registered(this.#rival, RIVAL_PID));
