@@ -163,7 +163,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/programs/lease-program.ts',
     from: 'const mayWrite = () => !this.#closed && this.#membership?.hasEnded() !== true',
     to: 'const mayWrite = () => !this.#closed',
-    firstSeed: 9,
+    firstSeed: 33,
   },
   {
     what: 'a release writes our block as it was before a refused step up',
@@ -177,7 +177,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: 'if (mode.flags === 0) return none;',
     to: 'if ((mode.flags & MODE_FLAGS.SHARED) === 0) return none;',
     world: { straysMs: 2000, strayKind: 'mode' },
-    firstSeed: 19,
+    firstSeed: 31,
   },
   {
     what: 'a refused write is taken for one that will never land',
@@ -285,6 +285,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: 'front.journalState.holdersUnknown = true;',
     to: 'front.journalState.holdersUnknown = false;',
     world: { ...JOURNALS, journals: 'damaged' },
+    firstSeed: 8,
   },
   {
     what: 'a host block may say any number',
@@ -334,6 +335,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: 'return mayBeHandedOver || holders.size > 0 || hasPersistent(survivor);',
     to: 'return holders.size > 0;',
     by: 'restarts',
+    firstSeed: 6,
   },
   {
     what: 'a persistent lease is granted without being written down',
@@ -380,6 +382,7 @@ export const MUTANTS: readonly Mutant[] = [
         to: 'return front.claimAgeMs(survivor) < 0 && leaseTimes !== null;',
       },
     ],
+    firstSeed: 2,
   },
   {
     what: 'a membership is resumed while its lease process may still write',
@@ -402,10 +405,11 @@ export const MUTANTS: readonly Mutant[] = [
     from: "const effects = [{ kind: 'takeJoin', message } as const, resumed];\n      return { phase: { kind, lease, notBeforeMs }, effects };",
     to: "const effects = [{ kind: 'takeJoin', message } as const, resumed, { kind: 'handOver' } as const];\n      return { phase: { kind: 'handedOver' }, effects };",
     world: CRASHES,
+    firstSeed: 3,
   },
   {
     what: 'what a step up left beside a shared hold stays',
-    firstSeed: 7,
+    firstSeed: 72,
     file: 'src/lease/recover.ts',
     from: 'if (leader === null && !isOpenProposal(view)) return sharedHold(view, known, own.dblock);',
     to: 'if (rollBack !== null) return sharedHold(view, known, own.dblock);',
