@@ -101,6 +101,12 @@ await group('simulation, new seeds', 'run-script.mjs', [
   '--seeds',
   inCi ? '150' : '30',
 ]);
+await group(
+  'successors of daemons, more seeds',
+  'run-tests.mjs',
+  ['workload/resumption', 'sanlock/journal-agrees'],
+  { RESUMPTION_SEEDS: inCi ? '400' : '100', JOURNAL_SEEDS: inCi ? '16' : '6' },
+);
 const lacking = missing();
 if (lacking === null) {
   // The mixtures mostly wait for leases to run out: other groups run beside them.

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Resumption } from './resumption.ts';
 
-const SEEDS = Number(process.env['RESUMPTION_SEEDS'] ?? 40);
+const SEEDS = Number(process.env['RESUMPTION_SEEDS'] ?? 20);
 const FIRST = Number(process.env['RESUMPTION_FIRST'] ?? 1);
 
 test('a daemon that dies at any moment has a successor with which nothing is lost, or nothing is shared', () => {
