@@ -1,3 +1,4 @@
+import { type Backoff, nextPauseMs } from '../base/backoff.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { readAdoptText } from './adopt.ts';
 import { withoutDashes } from './adopt-locks.ts';
@@ -15,8 +16,7 @@ import { lockspaceName } from './vg-names.ts';
  * each VG of the adopt file is found, or patience is over.
  */
 
-const FIRST_PAUSE_MS = 1000;
-const LONGEST_PAUSE_MS = 5000;
+const BACKOFF: Backoff = { firstMs: 1000, longestMs: 5000 };
 
 export function beginAdoption(state: DaemonState, adoptFile: ByteString | null): void {
   for (const [vgName, vg] of readAdoptText(adoptFile ?? '')) state.remembered.set(vgName, vg);
@@ -25,7 +25,7 @@ export function beginAdoption(state: DaemonState, adoptFile: ByteString | null):
   const managers = adopting(state);
   const patienceMs = Math.max(0, ...managers.map((manager) => manager.patienceMs));
   const untilMs = state.nowMs + patienceMs;
-  state.adoption = { waiting, untilMs, nextMs: null, pauseMs: FIRST_PAUSE_MS };
+  state.adoption = { waiting, untilMs, nextMs: null, pauseMs: BACKOFF.firstMs };
   look(state, state.adoption);
 }
 
@@ -64,7 +64,7 @@ function looked(state: DaemonState, adoption: Adoption): void {
     return;
   }
   adoption.nextMs = Math.min(state.nowMs + adoption.pauseMs, adoption.untilMs);
-  adoption.pauseMs = Math.min(2 * adoption.pauseMs, LONGEST_PAUSE_MS);
+  adoption.pauseMs = nextPauseMs(BACKOFF, adoption.pauseMs);
 }
 
 function adopt(

@@ -1,4 +1,5 @@
 import { unreachable } from '../base/assert.ts';
+import { type Backoff, nextPauseMs } from '../base/backoff.ts';
 import type { Waiter } from './waiter.ts';
 
 /**
@@ -83,8 +84,7 @@ interface Step {
   readonly effects: readonly PhaseEffect[];
 }
 
-const FIRST_PAUSE_MS = 250;
-const LONGEST_PAUSE_MS = 2000;
+const BACKOFF: Backoff = { firstMs: 250, longestMs: 2000 };
 
 /** `patienceMs`: how long a lock manager may be gone before nothing waits for it. */
 export function stepPhase(
@@ -150,7 +150,7 @@ function stay(phase: SpacePhase): Step {
 
 function reattach(nowMs: number, patienceMs: number): Step {
   const untilMs = nowMs + patienceMs;
-  const first = { nextMs: null, pauseMs: FIRST_PAUSE_MS, isSessionLost: false };
+  const first = { nextMs: null, pauseMs: BACKOFF.firstMs, isSessionLost: false };
   return { phase: { kind: 'reattaching', untilMs, ...first }, effects: ['attempt'] };
 }
 
@@ -183,7 +183,7 @@ function attempted(
   if (found === 'absent') return { phase: DETACHED, effects: ['giveUp', 'reportLoss'] };
   if (found === 'attached' && !phase.isSessionLost) return { phase: RUNNING, effects: ['resume'] };
   const { pauseMs } = phase;
-  const next = { nextMs: nowMs + pauseMs, pauseMs: Math.min(2 * pauseMs, LONGEST_PAUSE_MS) };
+  const next = { nextMs: nowMs + pauseMs, pauseMs: nextPauseMs(BACKOFF, pauseMs) };
   return tick({ ...phase, ...next, isSessionLost: false }, nowMs);
 }
 

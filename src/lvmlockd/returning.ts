@@ -1,3 +1,4 @@
+import { type Backoff, nextPauseMs } from '../base/backoff.ts';
 import { type DaemonState, type Lockspace, log } from './state.ts';
 
 /**
@@ -5,8 +6,7 @@ import { type DaemonState, type Lockspace, log } from './state.ts';
  * returns, and so does a lock manager. An order to stop or drop it, or another start, ends that.
  */
 
-const FIRST_PAUSE_MS = 10_000;
-const LONGEST_PAUSE_MS = 60_000;
+const BACKOFF: Backoff = { firstMs: 10_000, longestMs: 60_000 };
 /** A VG that was removed or renamed on another host does not come back. */
 const RETURN_MS = 24 * 3_600_000;
 
@@ -15,9 +15,9 @@ export function willReturn(state: DaemonState, lockspace: Lockspace): void {
   if (state.quitting) return;
   const { vg, manager, hostId } = lockspace;
   const untilMs = state.nowMs + RETURN_MS;
-  const nextMs = state.nowMs + FIRST_PAUSE_MS;
+  const nextMs = state.nowMs + BACKOFF.firstMs;
   const place = { ...vg, hostId };
-  state.returning.set(vg.vgName, { manager, place, nextMs, pauseMs: FIRST_PAUSE_MS, untilMs });
+  state.returning.set(vg.vgName, { manager, place, nextMs, pauseMs: BACKOFF.firstMs, untilMs });
   const advice = `lvmlockd starts it again by itself; lvmlockctl --drop ${vg.vgName} ends that`;
   log(state, 'warn', 'lockspace.returns', { vg: vg.vgName, advice });
 }
@@ -26,7 +26,7 @@ export function willReturn(state: DaemonState, lockspace: Lockspace): void {
 export function triesAgain(state: DaemonState, vgName: string): boolean {
   const returning = state.returning.get(vgName);
   if (returning === undefined) return false;
-  returning.pauseMs = Math.min(2 * returning.pauseMs, LONGEST_PAUSE_MS);
+  returning.pauseMs = nextPauseMs(BACKOFF, returning.pauseMs);
   returning.nextMs = state.nowMs + returning.pauseMs;
   return true;
 }

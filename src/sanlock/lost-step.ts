@@ -1,4 +1,5 @@
 import { unreachable } from '../base/assert.ts';
+import { type Backoff, nextPauseMs } from '../base/backoff.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { REFUSED_LANDS_MS } from '../lease/lease-times.ts';
 
@@ -45,14 +46,15 @@ export interface LostStep {
   readonly effects: readonly LostEffect[];
 }
 
-/** The first attempt comes soon: mostly the storage has returned before its users had ended. */
-const FIRST_DELAY_MS = 5 * SECOND_MS;
-/** Each attempt starts a process, and reads the storage. */
-const MOST_DELAY_MS = 60 * SECOND_MS;
+/**
+ * The first attempt comes soon: mostly the storage has returned before its users had ended. Each
+ * starts a process, and reads the storage.
+ */
+const BACKOFF: Backoff = { firstMs: 5 * SECOND_MS, longestMs: 60 * SECOND_MS };
 
 /** @param isSettled nothing that its last lease process was refused lands any more */
 export function waitingSince(nowMs: number, isSettled: boolean): LostPhase {
-  return waiting({ nowMs, delayMs: FIRST_DELAY_MS, isSettled, nextMs: FIRST_DELAY_MS });
+  return waiting({ nowMs, delayMs: BACKOFF.firstMs, isSettled, nextMs: BACKOFF.firstMs });
 }
 
 function waiting(of: {
@@ -83,7 +85,7 @@ export function stepLost(phase: LostPhase, event: LostEvent, nowMs: number): Los
       if (event.isFinal) return forget({ kind: 'logGivenUp' });
       const { delayMs } = phase;
       const { isSettled } = event;
-      const nextMs = Math.min(2 * delayMs, MOST_DELAY_MS);
+      const nextMs = nextPauseMs(BACKOFF, delayMs);
       return stay(waiting({ nowMs, delayMs, isSettled, nextMs }));
     }
     case 'lostAgain':
