@@ -4,6 +4,7 @@ import { ERRNO } from '../../../base/errno.ts';
 import { ok, type Result } from '../../../base/result.ts';
 import { askLvmlockd } from '../../../client/lvmlockd.ts';
 import { openLink } from '../../../client/sanlock-link.ts';
+import { ByteQueue } from '../../../codec/byte-queue.ts';
 import { decode } from '../../../codec/struct.ts';
 import { formatRequest, numberOf } from '../../../wire/lvmlockd/libdaemon.ts';
 import { LD_RESULT, resultName } from '../../../wire/lvmlockd/numbers.ts';
@@ -63,7 +64,7 @@ function askWdmd({ sockets, clock, paths }: DaemonPorts): Promise<HandOver> {
         return;
       }
       const { connection } = opened;
-      let arrived = new Uint8Array(0);
+      const arrived = new ByteQueue();
       const end = (answer: HandOver): void => {
         deadline.cancel();
         connection.close();
@@ -74,8 +75,9 @@ function askWdmd({ sockets, clock, paths }: DaemonPorts): Promise<HandOver> {
       // Its end may be faster than its answer; whoever asked sees whether it has ended.
       connection.onClosed(() => end({ kind: 'ends' }));
       connection.onData((bytes) => {
-        arrived = Uint8Array.from([...arrived, ...bytes]);
-        if (arrived.length >= WDMD_MESSAGE_BYTES) end(wdmdAnswer(decode(wdmdMessage, arrived)));
+        arrived.push(bytes);
+        if (arrived.length < WDMD_MESSAGE_BYTES) return;
+        end(wdmdAnswer(decode(wdmdMessage, arrived.take(WDMD_MESSAGE_BYTES))));
       });
       connection.send(wdmdMessageBytes({ cmd: WDMD_CMD.HAND_OVER }));
       connection.send(wdmdMessageBytes({ cmd: WDMD_CMD.STATUS }));
