@@ -267,6 +267,8 @@ for (const [kind, answer, events] of [
     const harness = new Harness({ ...settings, sockets: wdmd.sockets, journal });
     assert.equal(harness.join(), 0);
     holding(harness, 101);
+    const first = wdmd.received.find(({ cmd }) => cmd === TEST_LIVE)?.renewalTime;
+    harness.run(10_000);
     harness.host.kill();
     wdmd.received.length = 0;
     const logged: string[] = [];
@@ -277,6 +279,8 @@ for (const [kind, answer, events] of [
     new FrontHost({ ...common, ended: new Set([50_000, 50_001]), firstLeasePid: 60_000 });
     harness.run(1500);
     assert.deepEqual(wdmd.commands.slice(0, 3), [REGISTER, TAKE_OVER, REFCOUNT_SET]);
+    // Not of an earlier membership, whose users may live.
+    assert.equal(wdmd.received[1]?.renewalTime, first);
     assert.deepEqual(logged, events);
   });
 }

@@ -13,7 +13,13 @@ const STOPPING = { killpath: '/bin/x', killargs: 'a', killpathPid: true, restric
 const SOUND: Readonly<Record<string, Fields>> = {
   space: {
     ...{ id: 1, name: 'LS', hostId: 1, path: '/dev/lun', offset: 0, ioTimeoutS: 10 },
-    ...{ timestampS: 100, claimedBootMs: 100_250.5, generation: '3', hostName: 'host1' },
+    ...{
+      timestampS: 100,
+      claimedBootMs: 100_250.5,
+      generation: '3',
+      hostName: 'host1',
+      joinedS: 20,
+    },
     allLeases: true,
   },
   renewed: { id: 1, timestampS: 120, claimedBootMs: 120_000, generation: '3' },
@@ -92,7 +98,7 @@ test('lines of the first version are no damage', () => {
   const space = { ...SOUND['space'], kind: 'space', asleepMs: 5 };
   const renewed = { kind: 'renewed', id: 1, timestampS: 120, asleepMs: 5 };
   const holds = { ...SOUND['holds'], kind: 'holds' };
-  const later = ['claimedBootMs', 'generation', 'hostName', 'allLeases', 'persistent'];
+  const later = ['claimedBootMs', 'generation', 'hostName', 'joinedS', 'allLeases', 'persistent'];
   for (const line of [space, renewed, holds]) {
     const first = Object.fromEntries(
       Object.entries(line).filter(([name]) => !later.includes(name)),

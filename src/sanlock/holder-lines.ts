@@ -69,6 +69,8 @@ export interface SpaceFacts extends RenewalFacts {
   readonly ioTimeoutS: number;
   /** The host name in our host lease on the disk. */
   readonly hostName: ByteString;
+  /** When the membership began, by CLOCK_MONOTONIC; 0: not known, or not joined. */
+  readonly joinedS: number;
   /** Each lease of it has a line. An earlier version recorded persistent leases only. */
   readonly allLeases: boolean;
 }
@@ -136,6 +138,7 @@ const SHAPES: Readonly<Record<Line['kind'], LineFields>> = {
     offset: count,
     ioTimeoutS: FIELDS.ioTimeout,
     hostName: text,
+    joinedS: count,
     allLeases: flag,
   },
   renewed: RENEWAL,
@@ -180,7 +183,7 @@ const SHAPES: Readonly<Record<Line['kind'], LineFields>> = {
  * only those, and not their places.
  */
 const DEFAULTS: Readonly<Partial<Record<Line['kind'], object>>> = {
-  space: { generation: NO_GENERATION, hostName: '', allLeases: false },
+  space: { generation: NO_GENERATION, hostName: '', joinedS: 0, allLeases: false },
   renewed: { generation: NO_GENERATION },
   holds: { persistent: false },
   lease: {

@@ -77,15 +77,23 @@ function base64(bytes: Uint8Array): string {
 export function textsOfLost(front: Front, { id, space }: LostLockspace): string[] {
   const { ourHostName: hostName } = front.settings;
   const renewal = { timestampS: 0, claimedBootMs: 0, generation: NO_GENERATION };
-  const line = { kind: 'space', id, ...space, hostName, ...renewal, allLeases: true } as const;
+  const line = {
+    kind: 'space',
+    id,
+    ...space,
+    hostName,
+    ...renewal,
+    joinedS: 0,
+    allLeases: true,
+  } as const;
   const lines: Line[] = [line, { kind: 'lost', id }];
   return lines.map((one) => JSON.stringify(one));
 }
 
 export function lineOfSpace(space: Lockspace): Line {
   const { id, name, hostId, path, offset, ioTimeoutS, hostName } = space;
-  const { lastSuccessS: timestampS, claimedBootMs } = space;
-  const of = { id, name, hostId, path, offset, ioTimeoutS, hostName };
+  const { lastSuccessS: timestampS, claimedBootMs, joinedS } = space;
+  const of = { id, name, hostId, path, offset, ioTimeoutS, hostName, joinedS };
   const renewal = { timestampS, claimedBootMs, generation: `${space.generation}` };
   return { kind: 'space', ...of, ...renewal, allLeases: true };
 }

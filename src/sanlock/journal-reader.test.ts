@@ -6,7 +6,7 @@ import type { Survivor } from './survivors.ts';
 
 const SPACE: Line = {
   ...{ kind: 'space', id: 1, name: 'LS', hostId: 1, path: '/dev/lun', offset: 0, ioTimeoutS: 10 },
-  ...{ timestampS: 100, claimedBootMs: 100_000, generation: '3', hostName: 'host1' },
+  ...{ timestampS: 100, claimedBootMs: 100_000, generation: '3', hostName: 'host1', joinedS: 20 },
   allLeases: true,
 };
 const PLACE = { resource: 'R1', path: '/dev/lun', offset: 1048576 };

@@ -23,7 +23,9 @@ export function readLine(found: Map<number, Survivor>, text: string): boolean {
   switch (line.kind) {
     case 'renewed': {
       const { timestampS: lastSuccessS, claimedBootMs, generation } = line;
-      found.set(line.id, { ...survivor, lastSuccessS, claimedBootMs, generation });
+      const isFirst = survivor.generation === NO_GENERATION;
+      const space = isFirst ? { ...survivor.space, joinedS: lastSuccessS } : survivor.space;
+      found.set(line.id, { ...survivor, space, lastSuccessS, claimedBootMs, generation });
       return true;
     }
     case 'free':

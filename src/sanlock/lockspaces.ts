@@ -111,6 +111,7 @@ function apply(front: Front, space: Lockspace, effect: LockspaceEffect): void {
       return;
     }
     case 'takeJoin':
+      space.joinedS = effect.message.timestampS;
       takeJoin(front, space, effect.message);
       return;
     case 'armWatchdog':

@@ -11,7 +11,10 @@ test('a membership goes on in the name with which it began, over daemons that ha
   for (const ourHostName of ['second', 'third']) {
     const { front, ...next } = started(journal, ourHostName);
     assert.equal(front.survivors[0]?.space.hostName, 'host1', ourHostName);
+    front.nowMs = front.bootMs += 5000;
     next.resume();
+    // Of duties at wdmd it takes over only those of its own time.
+    assert.equal(front.lockspaces[0]?.joinedS, 100, ourHostName);
     assert.equal(front.lockspaces[0]?.phase.kind, 'live', ourHostName);
     assert.ok(rewrite(front));
   }

@@ -139,6 +139,8 @@ export interface Lockspace {
   readonly ioTimeoutS: number;
   /** In our host lease on the disk: one that goes on has the name with which it began. */
   readonly hostName: ByteString;
+  /** When the membership began, perhaps under an earlier daemon; 0: not known, or not joined. */
+  joinedS: number;
   readonly times: LeaseTimes;
   phase: LockspacePhase;
   /** The number of its lease process. */
@@ -303,6 +305,7 @@ export function newLockspace(
     ...of,
     times: leaseTimes(of.ioTimeoutS),
     phase: WAITING,
+    joinedS: 0,
     generation: 0n,
     sectorSize: 0,
     areaBytes: 0,

@@ -16,7 +16,7 @@ export interface WatchdogLink {
   takeOver: { readonly answer: number; readonly resetAtS: number } | null;
   /** What an earlier daemon told wdmd, by its journal; 0 = there was none. */
   readonly oldExpireS: number;
-  /** The first renewal that wdmd heard of in this membership; 0: not known, or not from here. */
+  /** No later than the first renewal that wdmd heard of in this membership; 0: not known. */
   sinceS: number;
   /** Connections in a row that failed. */
   failures: number;

@@ -53,7 +53,8 @@ export function resumeWatchdog(
   connect(front, space, {
     purpose: 'resume',
     failures: space.watchdog?.failures ?? 0,
-    ...{ oldExpireS, sinceS: 0 },
+    // Not what an earlier membership left: users of that one may live.
+    ...{ oldExpireS, sinceS: space.joinedS },
   });
   return null;
 }
