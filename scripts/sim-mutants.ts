@@ -473,4 +473,25 @@ export const MUTANTS: readonly Mutant[] = [
     to: 'if (this.#ofBoot > this.#boot) return { lines',
     by: 'harsh-resumption',
   },
+  {
+    what: 'the users of a membership that cannot go on are not stopped',
+    file: 'src/sanlock/survivors-stop.ts',
+    from: 'return front.claimAgeMs(survivor) >= leaseTimes(survivor.space.ioTimeoutS).renewalFailMs;',
+    to: 'return front.claimAgeMs(survivor) < 0 && leaseTimes !== null;',
+    by: 'harsh-resumption',
+  },
+  {
+    what: 'a daemon whose users live goes on with the record of another host',
+    file: 'src/lease/delta-resume.ts',
+    from: 'leader.ownerGeneration === left.generation &&',
+    to: '',
+    by: 'harsh-resumption',
+    also: [
+      {
+        file: 'src/sanlock/resuming.ts',
+        from: 'const isSame = message.generation === BigInt(survivor.generation);',
+        to: 'const isSame = message.generation > 0n;',
+      },
+    ],
+  },
 ];

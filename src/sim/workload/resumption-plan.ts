@@ -18,6 +18,8 @@ export interface ResumptionPlan {
   /** So many times the daemon dies, each time after so many more things that it does. */
   readonly crashes: readonly CrashPlan[];
   readonly usurper: Usurper;
+  /** It comes while processes of the host hold leases. */
+  readonly meetsUsers: boolean;
   /** The journal of the daemon that died, as the next one finds it. */
   readonly journal: 'whole' | 'full' | 'damaged' | JournalFault;
   /** The machine is reset when the daemon dies: its journal is one of another boot. */
@@ -55,7 +57,26 @@ const JOURNAL_FAULTS = ['line', 'line', 'line', 'runTogether', 'unreadable', 're
 /** Of a run in which nothing is too rare to be tried. */
 export function harshPlanOf(dice: Dice): ResumptionPlan {
   const fair = planOf(dice);
-  return harshJournal(dice.fork('journal'), fair);
+  switch (dice.fork('theme').pick(['journal', 'journal', 'usurper'] as const)) {
+    case 'journal':
+      return harshJournal(dice.fork('journal'), fair);
+    default:
+      return harshUsurper(dice.fork('usurper'), fair);
+  }
+}
+
+/** Where nothing else is promised, the next daemon comes in time to stop the users. */
+function harshUsurper(dice: Dice, fair: ResumptionPlan): ResumptionPlan {
+  const usurper = dice.pick(['copy', 'mistaken'] as const);
+  const { renewalFailMs, hostDeadMs } = leaseTimes(fair.ioTimeoutS);
+  const isWatched = fair.watchdog !== 'none';
+  const mistakenMs = isWatched ? 2 * hostDeadMs : renewalFailMs + STOPPABLE_MS;
+  const downMs = dice.between(0, usurper === 'copy' ? 1.1 * renewalFailMs : mistakenMs);
+  const crashes = fair.crashes.slice(0, 1).map((crash) => ({
+    ...crash,
+    ...{ downMs, lingersMs: 0, sleepsMs: 0 },
+  }));
+  return { ...fair, crashes, usurper, meetsUsers: true, journal: 'whole', refusesWrites: 0 };
 }
 
 function harshJournal(dice: Dice, fair: ResumptionPlan): ResumptionPlan {
@@ -94,7 +115,7 @@ export function planOf(dice: Dice): ResumptionPlan {
   // Who joins anew, or as a copy, does not wait a minute for what was refused (docs/reliability.md).
   const isResumed = usurper === null && isQuick({ ioTimeoutS, crashes });
   const refusesWrites = isResumed ? wanted : 0;
-  return { ...of, crashes, journal, refusesWrites, isRebooted: false };
+  return { ...of, crashes, journal, refusesWrites, isRebooted: false, meetsUsers: false };
 }
 
 function crashOf(
@@ -135,7 +156,11 @@ function downOf(
  * that was refused lands over a later one.
  */
 export function isSmooth(plan: ResumptionPlan): boolean {
-  const isServed = plan.watchdog !== 'original' && plan.journal === 'whole' && !plan.isRebooted;
+  const isServed =
+    plan.watchdog !== 'original' &&
+    plan.journal === 'whole' &&
+    plan.usurper === null &&
+    !plan.isRebooted;
   return isServed && plan.refusesWrites === 0 && isQuick(plan);
 }
 

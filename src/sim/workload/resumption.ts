@@ -63,6 +63,8 @@ export class Resumption {
   /** The host whose daemon wrote a generation of the host lease. */
   readonly #writers = new Map<bigint, string>();
   #generation = 0n;
+  /** When the owner wrote its host lease last. */
+  #renewedMs = 0;
   /** The generation of a membership that no daemon may resume. */
   #isOver: bigint | null = null;
   #wdmd: SimWdmd | null = null;
@@ -158,11 +160,18 @@ export class Resumption {
     for (let area = 0; area < AREAS; area++) {
       this.#call(admin, writeResource(resourceOf(area, 0)));
     }
-    watchHostLeases({ storage: this.storage, hosts: [this.#owner], claims: this.claims });
+    // Host names are unique: what a copy takes is not checked (docs/reliability.md).
+    const hosts = this.#isFreeForAll ? [] : [this.#owner];
+    watchHostLeases({ storage: this.storage, hosts, claims: this.claims });
     this.storage.onWrite = (io, bytes) => this.#hostLeaseWritten(io, bytes);
     this.#call(admin, addLockspace(placeOf(1), { ioTimeoutS }));
     this.#call(this.connect(this.#rival, ADMIN_PID), addLockspace(placeOf(2), { ioTimeoutS }));
     for (let n = 0; n < USERS; n++) this.#users.begin();
+  }
+
+  /** A copy takes the host lease of a host whose processes live: others get what they have. */
+  get #isFreeForAll(): boolean {
+    return this.plan.usurper === 'copy' && this.plan.meetsUsers;
   }
 
   /** Each generation of a host lease is of one host, and none comes back. */
@@ -179,6 +188,7 @@ export class Resumption {
       throw new Error(`${host} writes generation ${ownerGeneration}, which is ${writer}'s`);
     }
     this.#generation = ownerGeneration;
+    if (host === this.#owner.name) this.#renewedMs = this.clock.nowMs();
   }
 
   #use(requests: number): void {
@@ -269,9 +279,8 @@ export class Resumption {
     this.#isOver = this.#generation;
   }
 
-  /** Without users there: they would need a daemon, or a watchdog, that knows of another host. */
   #usurp(usurper: 'copy' | 'mistaken'): void {
-    this.#users.endAll();
+    if (!this.plan.meetsUsers) this.#users.endAll();
     const host = this.#newHost(1, false, usurper === 'copy' ? this.#owner.hostName : 'another');
     host.start();
     const { ioTimeoutS } = this.plan;
@@ -302,7 +311,7 @@ export class Resumption {
 
   /** The rival wants whatever it can get, from now on. */
   #wantAll(): void {
-    if (this.#crashes > 1) return;
+    if (this.#crashes > 1 || this.#isFreeForAll) return;
     const pid = RIVAL_PID;
     const link = this.#registered(this.#rival, pid);
     const rival: LeaseUser = {
@@ -363,6 +372,7 @@ export class Resumption {
     }
     this.#isQuiet = true;
     if (this.isSmooth) this.#checkNothingLost();
+    if (this.plan.meetsUsers) this.#checkStopped();
     this.#users.endAll();
     if (this.#isReset || this.plan.usurper !== null || isClosing(this.plan)) return;
     this.#owner.journal.full = false;
@@ -383,6 +393,16 @@ export class Resumption {
     if (this.#users.stopped > 0) throw new Error('a process was stopped');
     const generations = [...this.#writers.keys()].join(' ');
     if (this.#writers.size > 1) throw new Error(`it has had the generations ${generations}`);
+  }
+
+  /** Processes of a membership that another host has ended are stopped before its time is over. */
+  #checkStopped(): void {
+    const overMs = this.#renewedMs + leaseTimes(this.plan.ioTimeoutS).hostDeadMs;
+    while (!this.#isReset && this.clock.nowMs() < overMs) this.#run(POLL_MS);
+    const isUsurped = this.#writers.get(this.#generation) !== this.#owner.name;
+    const living = this.claims.of(this.#owner).find(({ holdings }) => holdings.length > 0);
+    if (!isUsurped || living === undefined) return;
+    throw new Error(`pid ${living.pid} works on in a host lease that is another host's`);
   }
 
   /** Everybody has ended: each lease can be had again, on either host. */
