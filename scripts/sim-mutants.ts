@@ -462,8 +462,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     what: 'a membership of a journal without its leases is handed over',
     file: 'src/sanlock/holder-lines.ts',
-    from: "hostName: '', allLeases: false }",
-    to: "hostName: '', allLeases: true }",
+    from: 'joinedS: 0, allLeases: false }',
+    to: 'joinedS: 0, allLeases: true }',
     by: 'harsh-resumption',
   },
   {
