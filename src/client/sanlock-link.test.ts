@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { Result } from '../base/result.ts';
 import { decode, encode, zeroRecord } from '../codec/struct.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Connection } from '../ports/sockets.ts';
+import { FakePeer, socketsTo } from '../ports/testing/fake-peer.ts';
 import { SANLOCK_CODES } from '../wire/sanlock/codes.ts';
 import { getLockspaces, status, version } from '../wire/sanlock/daemon-calls.ts';
 import type { SanlockFailure } from '../wire/sanlock/failure.ts';
@@ -25,34 +25,9 @@ class FakeDaemon {
   readonly sent: Uint8Array[] = [];
   readonly timers: { fire: () => void; atMs: number }[] = [];
   nowMs = 0;
-  isClosed = false;
-  onData: (bytes: Uint8Array) => void = () => undefined;
-  onClosed: () => void = () => undefined;
-  connectErrno = 0;
-
-  readonly connection: Connection = {
-    peerPid: null,
-    peerUid: null,
-    fd: 7,
-    onData: (handler) => {
-      this.onData = handler;
-    },
-    onClosed: (handler) => {
-      this.onClosed = handler;
-    },
-    send: (bytes) => {
-      this.sent.push(bytes);
-      return true;
-    },
-    pause: () => undefined,
-    resume: () => undefined,
-    end: () => {
-      this.isClosed = true;
-    },
-    close: () => {
-      this.isClosed = true;
-    },
-  };
+  isThere = true;
+  /** Of the last connection. */
+  peer = new FakePeer(() => {});
 
   readonly clock: Clock = {
     nowMs: () => this.nowMs,
@@ -71,19 +46,13 @@ class FakeDaemon {
   readonly endpoint = {
     clock: this.clock,
     socketPath: '/run/x/sanlock.sock',
-    sockets: {
-      connect: (
-        _path: string,
-        _timeoutMs: number,
-        answer: (o: { ok: true; connection: Connection } | { ok: false; errno: number }) => void,
-      ) =>
-        answer(
-          this.connectErrno === 0
-            ? { ok: true, connection: this.connection }
-            : { ok: false, errno: this.connectErrno },
-        ),
-    },
+    sockets: socketsTo(() => (this.isThere ? this.open() : null)),
   };
+
+  open(): FakePeer {
+    this.peer = new FakePeer((bytes) => this.sent.push(bytes));
+    return this.peer;
+  }
 
   advance(toMs: number): void {
     this.nowMs = toMs;
@@ -113,13 +82,13 @@ test('an answer is the same wherever its bytes are cut', () => {
       const answers: Answers<readonly { name: string }[]> = [];
       callOnce(daemon.endpoint, getLockspaces(), undefined, (a) => answers.push(a));
       const edges = [0, ...[...places].sort((a, b) => a - b), bytes.length];
-      for (let i = 1; i < edges.length; i++) daemon.onData(bytes.slice(edges[i - 1], edges[i]));
+      for (let i = 1; i < edges.length; i++) daemon.peer.say(bytes.slice(edges[i - 1], edges[i]));
       const [answer] = answers;
       assert.equal(answers.length, 1);
       assert.ok(answer?.ok);
       const names = answer.value.map((lockspace) => lockspace.name);
       assert.deepEqual(names, ['LS1', 'LS1']);
-      assert.equal(daemon.isClosed, true);
+      assert.equal(daemon.peer.isClosed, true);
     }),
   );
 });
@@ -136,10 +105,10 @@ test('records of a stream are taken at EOF, and a cut record is refused', () => 
     const daemon = new FakeDaemon();
     const answers: Answers<readonly { name: string; text: string }[]> = [];
     callOnce(daemon.endpoint, status(), undefined, (a) => answers.push(a));
-    daemon.onData(header({ cmd: SM_CMD.STATUS }));
-    daemon.onData(join(state, text.subarray(missing)));
+    daemon.peer.say(header({ cmd: SM_CMD.STATUS }));
+    daemon.peer.say(join(state, text.subarray(missing)));
     assert.equal(answers.length, 0);
-    daemon.onClosed();
+    daemon.peer.hangUp();
     assert.equal(answers.length, 1);
     const [answer] = answers;
     if (missing === 0) assert.ok(answer?.ok && answer.value[0]?.text === 'list=spaces');
@@ -149,19 +118,19 @@ test('records of a stream are taken at EOF, and a cut record is refused', () => 
 
 test('giving up on one call keeps the connection, and its late answer is not the next one', () => {
   const daemon = new FakeDaemon();
-  const link = new SanlockLink(daemon.endpoint, daemon.connection);
+  const link = new SanlockLink(daemon.endpoint, daemon.open().connection);
   const first: Answers<number> = [];
   const second: Answers<{ count: number }> = [];
   link.call(acquire([]), 1000, (a) => first.push(a));
   daemon.advance(1000);
   assert.ok(first[0]?.ok === false && first[0].error.outcome === 'unknown');
   assert.equal(first[0].error.name, 'ETIMEDOUT');
-  assert.equal(daemon.isClosed, false);
+  assert.equal(daemon.peer.isClosed, false);
 
   link.call(inquire(), 1000, (a) => second.push(a));
-  daemon.onData(header({ cmd: SM_CMD.ACQUIRE, data: 0 }));
+  daemon.peer.say(header({ cmd: SM_CMD.ACQUIRE, data: 0 }));
   assert.equal(second.length, 0);
-  daemon.onData(header({ cmd: SM_CMD.INQUIRE, data2: 5 }));
+  daemon.peer.say(header({ cmd: SM_CMD.INQUIRE, data2: 5 }));
   assert.ok(second[0]?.ok && second[0].value.count === 5);
   assert.equal(first.length, 1);
   assert.equal(daemon.timers.length, 0);
@@ -169,13 +138,13 @@ test('giving up on one call keeps the connection, and its late answer is not the
 
 test('each way to get no answer is a failure with a sentence of its own', async () => {
   const daemon = new FakeDaemon();
-  daemon.connectErrno = 111;
+  daemon.isThere = false;
   const client = new SanlockClient(daemon.endpoint);
   const refused = await client.call(version());
   assert.ok(!refused.ok && refused.error.outcome === 'unsent' && refused.error.code === -111);
   assert.match(refused.error.message, /version on \/run\/x\/sanlock.sock .*no daemon listens/);
 
-  daemon.connectErrno = 0;
+  daemon.isThere = true;
   const aborted = new AbortController();
   const answering = client.call(acquire([]), { signal: aborted.signal });
   aborted.abort();
@@ -183,17 +152,17 @@ test('each way to get no answer is a failure with a sentence of its own', async 
   assert.ok(!given.ok && given.error.outcome === 'unknown' && given.error.name === 'ECANCELED');
 
   const lost = client.call(version());
-  daemon.onClosed();
+  daemon.peer.hangUp();
   const gone = await lost;
   assert.ok(!gone.ok && gone.error.outcome === 'unknown' && gone.error.name === 'ENOTCONN');
 
   const denied = client.call(acquire([]));
-  daemon.onData(header({ cmd: SM_CMD.ACQUIRE, data: SANLOCK_CODES.ACQUIRE_IDLIVE }));
+  daemon.peer.say(header({ cmd: SM_CMD.ACQUIRE, data: SANLOCK_CODES.ACQUIRE_IDLIVE }));
   const why = await denied;
   assert.ok(!why.ok && why.error.outcome === 'refused' && why.error.name === 'ACQUIRE_IDLIVE');
 
   const garbled = client.call(version());
-  daemon.onData(new Uint8Array(64).fill(0x55));
+  daemon.peer.say(new Uint8Array(64).fill(0x55));
   const broken = await garbled;
   assert.ok(!broken.ok && broken.error.outcome === 'unknown' && broken.error.code === -90);
 });
@@ -206,7 +175,7 @@ test('a registered session sends its header first and calls on the same connecti
   assert.deepEqual(commands, [SM_CMD.REGISTER]);
   const lost: boolean[] = [];
   session.value.onLost(() => lost.push(true));
-  daemon.onClosed();
+  daemon.peer.hangUp();
   assert.deepEqual(lost, [true]);
   const after = await session.value.call(inquire());
   assert.ok(!after.ok && after.error.outcome === 'unsent');

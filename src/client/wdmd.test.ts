@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decode } from '../codec/struct.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Connection } from '../ports/sockets.ts';
+import { FakePeer, socketsTo } from '../ports/testing/fake-peer.ts';
 import { WDMD_CMD, wdmdMessage, wdmdMessageBytes } from '../wire/wdmd/socket.ts';
 import { WdmdEntry } from './wdmd.ts';
 
@@ -16,8 +16,7 @@ class FakeWdmd {
   answers = true;
   losses = 0;
   #nowMs = 100_000;
-  #hear: (bytes: Uint8Array) => void = () => {};
-  #closed: () => void = () => {};
+  #peer = new FakePeer(() => {});
   #timers: { readonly atMs: number; readonly fire: () => void }[] = [];
 
   readonly clock: Clock = {
@@ -30,28 +29,26 @@ class FakeWdmd {
     },
   };
 
+  readonly #sockets = socketsTo(() => {
+    if (!this.isThere) return null;
+    this.#peer = new FakePeer((bytes, peer) => this.#take(bytes, peer));
+    return this.#peer;
+  });
+
   open(): WdmdEntry {
     let opened: WdmdEntry | null = null;
     const of = { clock: this.clock, name: 'me', lost: () => void this.losses++ };
-    WdmdEntry.open({ sockets: this, path: '/s' }, of, (entry) => {
+    WdmdEntry.open({ sockets: this.#sockets, path: '/s' }, of, (entry) => {
       opened = entry;
     });
     assert.ok(opened !== null);
     return opened;
   }
 
-  connect(
-    _path: string,
-    _timeoutMs: number,
-    answer: (opened: { ok: true; connection: Connection } | { ok: false; errno: number }) => void,
-  ): void {
-    answer(this.isThere ? { ok: true, connection: this.#connection() } : { ok: false, errno: 111 });
-  }
-
   /** It is gone, and the socket with it. */
   die(): void {
     this.isThere = false;
-    this.#closed();
+    this.#peer.hangUp();
   }
 
   next(): void {
@@ -72,34 +69,14 @@ class FakeWdmd {
     this.#nowMs = untilMs;
   }
 
-  #connection(): Connection {
-    return {
-      peerPid: 5,
-      peerUid: 0,
-      fd: 3,
-      onData: (handler) => {
-        this.#hear = handler;
-      },
-      onClosed: (handler) => {
-        this.#closed = handler;
-      },
-      send: (bytes) => this.#take(bytes),
-      pause: () => {},
-      resume: () => {},
-      end: () => {},
-      close: () => {},
-    };
-  }
-
-  #take(bytes: Uint8Array): boolean {
+  #take(bytes: Uint8Array, peer: FakePeer): void {
     const { cmd, renewalTime, expireTime, flags } = decode(wdmdMessage, bytes);
     const isLive = cmd === WDMD_CMD.TEST_LIVE;
     const isRegister = cmd === WDMD_CMD.REGISTER;
     const more = isLive ? ` ${renewalTime}-${expireTime}` : isRegister ? ` flags=${flags}` : '';
     this.sent.push(`${NAMES.get(cmd)}${more}`);
-    if (cmd === WDMD_CMD.TAKE_OVER) this.#hear(wdmdMessageBytes({ cmd, flags: 2 }));
-    if (cmd === WDMD_CMD.STATUS && this.answers) this.#hear(wdmdMessageBytes({ cmd }));
-    return true;
+    if (cmd === WDMD_CMD.TAKE_OVER) peer.say(wdmdMessageBytes({ cmd, flags: 2 }));
+    if (cmd === WDMD_CMD.STATUS && this.answers) peer.say(wdmdMessageBytes({ cmd }));
   }
 }
 

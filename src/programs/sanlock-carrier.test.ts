@@ -4,7 +4,7 @@ import { encode, zeroRecord } from '../codec/struct.ts';
 import { ask, closeSession, openSession } from '../lvmlockd/managers/sanlock/ask.ts';
 import type { ManagerReply, ManagerSteps, SessionEffect } from '../lvmlockd/managers/steps.ts';
 import type { Log } from '../ports/log.ts';
-import type { Connection } from '../ports/sockets.ts';
+import { FakePeer, socketsTo } from '../ports/testing/fake-peer.ts';
 import { readResource } from '../wire/sanlock/area-calls.ts';
 import type { SanlockCall } from '../wire/sanlock/call.ts';
 import { getHosts, register, version } from '../wire/sanlock/daemon-calls.ts';
@@ -14,11 +14,24 @@ import { SanlockCarrier } from './sanlock-carrier.ts';
 
 const RESOURCE = { lockspaceName: 'ls', name: 'r', disks: [], lver: 0n, flags: 0 };
 
-interface FakeConnection {
-  sent: number;
-  isClosed: boolean;
-  answer: (data: number) => void;
-  lose: () => void;
+class FakeConnection {
+  sent = 0;
+  readonly peer = new FakePeer(() => {
+    this.sent += 1;
+  });
+
+  get isClosed(): boolean {
+    return this.peer.isClosed;
+  }
+
+  answer(data: number): void {
+    const length = SM_HEADER_BYTES;
+    this.peer.say(encode(smHeader, { ...zeroRecord(smHeader), magic: SM_MAGIC, length, data }));
+  }
+
+  lose(): void {
+    this.peer.hangUp();
+  }
 }
 
 /** A sanlock whose answers the test gives, one connection at a time. */
@@ -35,47 +48,15 @@ class FakeDaemon {
     const endpoint = {
       clock: { nowMs: () => 0, wallMs: () => 0, after },
       socketPath: '/run/sanlock/sanlock.sock',
-      sockets: { connect: (...of: Parameters<FakeDaemon['connect']>) => this.connect(...of) },
+      sockets: socketsTo(() => (this.isListening ? this.#accept() : null)),
     };
     this.carrier = new SanlockCarrier(endpoint, log, (session) => this.lost.push(session));
   }
 
-  connect(
-    _path: string,
-    _timeoutMs: number,
-    answer: (opened: { ok: true; connection: Connection } | { ok: false; errno: number }) => void,
-  ): void {
-    if (!this.isListening) {
-      answer({ ok: false, errno: 111 });
-      return;
-    }
-    let onData: (bytes: Uint8Array) => void = () => {};
-    const made: FakeConnection = { sent: 0, isClosed: false, answer: () => {}, lose: () => {} };
-    made.answer = (data) => {
-      const length = SM_HEADER_BYTES;
-      onData(encode(smHeader, { ...zeroRecord(smHeader), magic: SM_MAGIC, length, data }));
-    };
-    const close = () => {
-      made.isClosed = true;
-    };
+  #accept(): FakePeer {
+    const made = new FakeConnection();
     this.connections.push(made);
-    answer({
-      ok: true,
-      connection: {
-        ...{ peerPid: null, peerUid: null, fd: 7, end: close, close },
-        ...{ pause: () => {}, resume: () => {} },
-        onData: (handler) => {
-          onData = handler;
-        },
-        onClosed: (handler) => {
-          made.lose = handler;
-        },
-        send: () => {
-          made.sent += 1;
-          return true;
-        },
-      },
-    });
+    return made.peer;
   }
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decode, encode } from '../codec/struct.ts';
 import { deltaLeader } from '../format/leader.ts';
-import type { Connection, Sockets } from '../ports/sockets.ts';
+import { FakePeer, socketsTo } from '../ports/testing/fake-peer.ts';
 import { FrontHost } from '../sim/cluster/front-host.ts';
 import { MemoryJournal } from '../sim/kernel/journal.ts';
 import { SM_CMD } from '../wire/sanlock/socket.ts';
@@ -14,8 +14,6 @@ const WD_ERROR = -203;
 /** A wdmd of either generation: the messages it received, and its answers. */
 class FakeWdmd {
   readonly received: WdmdMessage[] = [];
-  connections = 0;
-  endedByDaemon = 0;
   isThere = true;
   fireTimeout = 60;
   /** null: 3.8.5, which does not know the request. */
@@ -24,16 +22,23 @@ class FakeWdmd {
   takeOver: { readonly flags: number } | null = null;
   /** Answers to STATUS wait until it is called. */
   late: (() => void)[] | null = null;
-  #hangUp: () => void = () => {};
+  readonly #peers: FakePeer[] = [];
   onMessage: (message: WdmdMessage) => void = () => {};
 
-  readonly sockets: Sockets = {
-    listen: () => ({ close: () => {} }),
-    connect: (_path, _timeoutMs, answer) => {
-      if (!this.isThere) answer({ ok: false, errno: 111 });
-      else answer({ ok: true, connection: this.#connection() });
-    },
-  };
+  readonly sockets = socketsTo(() => {
+    if (!this.isThere) return null;
+    const peer = new FakePeer((bytes, from) => this.#hear(bytes, from));
+    this.#peers.push(peer);
+    return peer;
+  });
+
+  get connections(): number {
+    return this.#peers.length;
+  }
+
+  get endedByDaemon(): number {
+    return this.#peers.filter(({ isClosed }) => isClosed).length;
+  }
 
   get commands(): number[] {
     return this.received.map(({ cmd }) => cmd);
@@ -41,48 +46,24 @@ class FakeWdmd {
 
   die(): void {
     this.isThere = false;
-    this.#hangUp();
+    this.#peers.at(-1)?.hangUp();
   }
 
-  #connection(): Connection {
-    this.connections++;
-    let toDaemon: (bytes: Uint8Array) => void = () => {};
-    const answer = (record: WdmdMessage) => toDaemon(encode(wdmdMessage, record));
-    return {
-      fd: 90,
-      peerPid: 1,
-      peerUid: 0,
-      onData: (handler) => {
-        toDaemon = handler;
-      },
-      onClosed: (handler) => {
-        this.#hangUp = handler;
-      },
-      send: (bytes) => {
-        const got = decode(wdmdMessage, bytes);
-        this.received.push(got);
-        this.onMessage(got);
-        const { openAnswer, fireTimeout } = this;
-        const status = () => answer({ ...got, fireTimeout, testInterval: 10 });
-        if (got.cmd === WDMD_CMD.STATUS && this.late !== null) this.late.push(status);
-        else if (got.cmd === WDMD_CMD.STATUS) status();
-        if (got.cmd === WDMD_CMD.TAKE_OVER && this.takeOver !== null) {
-          answer({ ...got, ...this.takeOver });
-        }
-        if (got.cmd === WDMD_CMD.OPEN_WATCHDOG && openAnswer !== null) {
-          answer({ ...got, fireTimeout: openAnswer });
-        }
-        return true;
-      },
-      pause: () => {},
-      resume: () => {},
-      end: () => {
-        this.endedByDaemon++;
-      },
-      close: () => {
-        this.endedByDaemon++;
-      },
-    };
+  #hear(bytes: Uint8Array, peer: FakePeer): void {
+    const got = decode(wdmdMessage, bytes);
+    const answer = (record: WdmdMessage) => peer.say(encode(wdmdMessage, record));
+    this.received.push(got);
+    this.onMessage(got);
+    const { openAnswer, fireTimeout } = this;
+    const status = () => answer({ ...got, fireTimeout, testInterval: 10 });
+    if (got.cmd === WDMD_CMD.STATUS && this.late !== null) this.late.push(status);
+    else if (got.cmd === WDMD_CMD.STATUS) status();
+    if (got.cmd === WDMD_CMD.TAKE_OVER && this.takeOver !== null) {
+      answer({ ...got, ...this.takeOver });
+    }
+    if (got.cmd === WDMD_CMD.OPEN_WATCHDOG && openAnswer !== null) {
+      answer({ ...got, fireTimeout: openAnswer });
+    }
   }
 }
 

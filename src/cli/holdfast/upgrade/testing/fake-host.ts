@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../../../../ports/clock.ts';
-import type { Connection } from '../../../../ports/sockets.ts';
+import { FakePeer, socketsTo } from '../../../../ports/testing/fake-peer.ts';
 import type { DaemonName, DaemonPorts } from '../daemons.ts';
 import type { ServiceManager } from '../service.ts';
 
@@ -31,13 +31,10 @@ export class FakeHost {
       identityOf: (pid) => (this.#byPid(pid) === undefined ? null : `start ${pid}`),
       programOf: (pid) => this.#byPid(pid)?.program ?? null,
     },
-    sockets: {
-      connect: (path, _timeoutMs, answer) => {
-        const daemon = [...this.daemons].find(([name]) => name === path)?.[1];
-        if (daemon === undefined) answer({ ok: false, errno: 111 });
-        else answer({ ok: true, connection: connectionTo(daemon) });
-      },
-    },
+    sockets: socketsTo((path) => {
+      const daemon = [...this.daemons].find(([name]) => name === path)?.[1];
+      return daemon === undefined ? null : peerOf(daemon);
+    }),
   };
 
   /** systemd: every unit has the job, and runs the daemon of its name. */
@@ -74,32 +71,9 @@ export class FakeHost {
   }
 }
 
-function connectionTo({ pid, answers }: FakeDaemon): Connection {
-  let hear: (bytes: Uint8Array) => void = () => {};
-  let isOpen = true;
-  return {
-    peerPid: pid,
-    peerUid: 0,
-    fd: 3,
-    onData: (handler) => {
-      hear = handler;
-    },
-    onClosed: () => {},
-    send: (bytes) => {
-      for (const answer of answers(bytes)) {
-        queueMicrotask(() => {
-          if (isOpen) hear(answer);
-        });
-      }
-      return true;
-    },
-    pause: () => {},
-    resume: () => {},
-    end: () => {
-      isOpen = false;
-    },
-    close: () => {
-      isOpen = false;
-    },
+function peerOf({ pid, answers }: FakeDaemon): FakePeer {
+  const hear = (bytes: Uint8Array, peer: FakePeer): void => {
+    for (const answer of answers(bytes)) queueMicrotask(() => peer.say(answer));
   };
+  return new FakePeer(hear, pid);
 }
