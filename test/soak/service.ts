@@ -1,6 +1,7 @@
 import type { Host } from '../../src/rig/host.ts';
 import { getHosts, getLockspaces, status } from '../../src/wire/sanlock/daemon-calls.ts';
 import { HOST_STATES, STATE_TYPES } from '../../src/wire/sanlock/socket.ts';
+import { type DumpedClient, dumpedClients } from '../../src/wire/wdmd/dump.ts';
 import { clientOf } from '../interop/sanlock-clients.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -30,20 +31,32 @@ export async function notServing(
   return of.hasWatchdog ? await notWatched(host) : null;
 }
 
+/** What wdmd says of its clients; none where it is not there. */
+async function watched(host: Host): Promise<readonly DumpedClient[]> {
+  return dumpedClients((await host.run(host.program('wdmd'), ['-d'], 20_000)).stdout);
+}
+
+/** The expiries of lockspaces, with the seconds that are left of each. */
+function dutiesOf(clients: readonly DumpedClient[]): readonly { readonly leftS: number }[] {
+  return clients.flatMap(({ name, nowS, expireS }) =>
+    name.startsWith('sanlock_') && expireS !== null ? [{ leftS: expireS - nowS }] : [],
+  );
+}
+
 /** Each lockspace has its test client at wdmd, and no connection that died is due. */
 async function notWatched(host: Host): Promise<string | null> {
-  const dump = (await host.run(host.program('wdmd'), ['-d'], 20_000)).stdout;
-  if (/ dead 1 /.test(dump)) return `wdmd has a client that died: ${dump}`;
-  const clients = dump.match(/ name sanlock_\S+ .* expire [1-9]\d*$/gm) ?? [];
-  return clients.length >= LOCKSPACES ? null : `wdmd has ${clients.length} clients: ${dump}`;
+  const clients = await watched(host);
+  const died = clients.find(({ isDead }) => isDead);
+  if (died !== undefined) return `wdmd has a client that died: ${died.name} pid ${died.pid}`;
+  const duties = dutiesOf(clients).length;
+  if (duties >= LOCKSPACES) return null;
+  return `wdmd watches ${duties} lockspaces: ${clients.map(({ name }) => name).join(', ')}`;
 }
 
 /** Seconds since the oldest expiry at wdmd was renewed; 0: wdmd is not there, or has none. */
 export async function dutyAgeS(host: Host, renewalFailS: number): Promise<number> {
-  const dump = (await host.run(host.program('wdmd'), ['-d'], 20_000)).stdout;
-  const lefts = [...dump.matchAll(/ name sanlock_\S+ .* now (\d+) .* expire ([1-9]\d*)$/gm)];
-  const left = lefts.map(([, now, expire]) => Number(expire) - Number(now));
-  return left.length === 0 ? 0 : renewalFailS - Math.min(...left);
+  const lefts = dutiesOf(await watched(host)).map(({ leftS }) => leftS);
+  return lefts.length === 0 ? 0 : renewalFailS - Math.min(...lefts);
 }
 
 /** How many leases the daemon of a host lists. */

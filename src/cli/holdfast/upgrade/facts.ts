@@ -2,6 +2,7 @@ import { type ByteString, nameToText } from '../../../base/bytes.ts';
 import { textField } from '../../../wire/sanlock/records.ts';
 import { STATE_TYPES } from '../../../wire/sanlock/socket.ts';
 import type { StateRecord } from '../../../wire/sanlock/types.ts';
+import { dumpedClients } from '../../../wire/wdmd/dump.ts';
 import type { ProcessFacts, RunningDaemon } from './daemons.ts';
 
 /** What the daemons of this host say of themselves; null: that one does not run. */
@@ -115,37 +116,20 @@ function numberIn(record: StateRecord, key: string): number {
   return Number(textField(record, key) ?? 0);
 }
 
-const CLIENT_LINE = new RegExp(
-  '^client \\d+ name (.*) pid (\\d+) fd -?\\d+ dead ([01]) ref ([01]) ' +
-    'now (\\d+) renewal (\\d+) expire (\\d+)$',
-);
-
-/** Of the text of `wdmd -d`, which is the same for the original. */
+/** Of the text of `wdmd -d`. */
 export function wdmdFacts(
   daemon: RunningDaemon,
   dump: string,
   programOf: ProcessFacts['programOf'],
 ): WdmdFacts {
   const ours = daemon.isOriginal ? null : programOf(daemon.pid);
-  const clients = dump.split('\n').flatMap((line): WdmdClient[] => {
-    const found = CLIENT_LINE.exec(line);
-    if (found === null) return [];
-    const [, name = '', pid, dead, ref, now, renewal, expire] = found;
-    // Its own two places, of signals and of the socket.
-    if (name === 'signal' || name === 'listen') return [];
-    const leftS = Number(expire) - Number(now);
-    const wholeS = Number(expire) - Number(renewal);
-    return [
-      {
-        name: nameToText(name),
-        pid: Number(pid),
-        isDead: dead === '1',
-        hasRefcount: ref === '1',
-        isOurs: ours !== null && programOf(Number(pid)) === ours,
-        expiry: expire === '0' ? null : { leftS, wholeS },
-      },
-    ];
-  });
+  const clients = dumpedClients(dump).map(
+    ({ name, pid, isDead, hasRefcount, nowS, renewalS, expireS }): WdmdClient => ({
+      ...{ name: nameToText(name), pid, isDead, hasRefcount },
+      isOurs: ours !== null && programOf(pid) === ours,
+      expiry: expireS === null ? null : { leftS: expireS - nowS, wholeS: expireS - renewalS },
+    }),
+  );
   return { daemon, clients };
 }
 
