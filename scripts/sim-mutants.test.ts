@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { build, type Plugin } from 'esbuild';
 import { optionsOf } from '../src/sim/cluster/options.ts';
 import { type Edit, MUTANTS, type Mutant } from './sim-mutants.ts';
+import { HARSH_MUTANTS } from './sim-mutants-harsh.ts';
 
 /**
  * The simulator must bite: with one safety rule taken out of the lease procedures, one of its
@@ -114,7 +115,7 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
 /** A part of what they are called: those alone are tried. */
 const WANTED = process.env['MUTANT'] ?? '';
 
-for (const [index, mutant] of MUTANTS.entries()) {
+for (const [index, mutant] of [...MUTANTS, ...HARSH_MUTANTS].entries()) {
   if (!mutant.what.includes(WANTED)) continue;
   test(`the simulator notices when ${mutant.what}`, async (t) => {
     const broken = await worldOf(mutant, index);

@@ -1,5 +1,6 @@
 import { ERRNO } from '../../base/errno.ts';
 import { decode } from '../../codec/struct.ts';
+import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
 import type { WatchdogDevice, WatchdogOpened } from '../../ports/watchdog-device.ts';
@@ -172,6 +173,16 @@ export class SimWdmd {
   /** Nothing, if the one that was paused was killed. */
   resume(): void {
     if (this.#time.isPaused) this.#time.resume();
+  }
+
+  /** With its machine, and with the monotonic clock. */
+  suspend(forMs: number, world: Clock): void {
+    const times = [this.#host, this.#time];
+    for (const time of times) time.pause();
+    world.after(forMs, () => {
+      for (const time of times) time.slept(forMs);
+      for (const time of times) time.resume();
+    });
   }
 
   powerLost(): void {

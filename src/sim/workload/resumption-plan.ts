@@ -28,7 +28,14 @@ export interface ResumptionPlan {
   readonly refusesWrites: number;
 }
 
+/** wdmd is killed: so long after the daemon died, or before; another one is started so much later. */
+export interface WdmdKill {
+  readonly afterMs: number;
+  readonly downMs: number;
+}
+
 export interface CrashPlan {
+  readonly wdmd: WdmdKill | null;
   readonly acts: number;
   readonly isBefore: boolean;
   /** Of its lease process: it ends by itself, or is killed too, then or a moment later. */
@@ -49,6 +56,12 @@ const WITH_WATCHDOG_S = [2, 3, 10] as const;
 const MOST_ACTS = 120;
 /** A daemon that starts so long after 8·t stops the users before other hosts take their leases. */
 const STOPPABLE_MS = 20_000;
+/** wdmd is killed at most so long before the daemon, or after the next one came. */
+const WDMD_BEFORE_MS = 4000;
+/** A wdmd that is back so soon is not missed. */
+const MOST_CALM_MS = 2000;
+/** Longer than the device waits. */
+const LONG_DOWN_MS = 70_000;
 /** Beyond the age of the last renewal: what a start, a join and a renewal take. */
 const MARGIN_MS = 2000;
 
@@ -57,12 +70,49 @@ const JOURNAL_FAULTS = ['line', 'line', 'line', 'runTogether', 'unreadable', 're
 /** Of a run in which nothing is too rare to be tried. */
 export function harshPlanOf(dice: Dice): ResumptionPlan {
   const fair = planOf(dice);
-  switch (dice.fork('theme').pick(['journal', 'journal', 'usurper'] as const)) {
-    case 'journal':
-      return harshJournal(dice.fork('journal'), fair);
-    default:
-      return harshUsurper(dice.fork('usurper'), fair);
-  }
+  const themes = ['journal', 'journal', 'usurper', 'wdmd', 'sleep', 'wdmd'] as const;
+  const theme = dice.fork('theme').pick(themes);
+  if (theme === 'journal') return harshJournal(dice.fork('journal'), fair);
+  if (theme === 'usurper') return harshUsurper(dice.fork('usurper'), fair);
+  return theme === 'wdmd'
+    ? withoutWdmd(dice.fork('wdmd'), watched(fair))
+    : asleep(dice.fork('sleep'), watched(fair));
+}
+
+/** With a watchdog, and a membership that may go on. */
+function watched(fair: ResumptionPlan): ResumptionPlan {
+  if (fair.watchdog !== 'none' && fair.journal === 'whole' && fair.usurper === null) return fair;
+  const ioTimeoutS = Math.max(fair.ioTimeoutS, WITH_WATCHDOG_S[0]);
+  const crashes = fair.crashes.map((crash) => ({ ...crash, sleepsMs: 0 }));
+  return { ...fair, ioTimeoutS, crashes, watchdog: 'wdmd', journal: 'whole', usurper: null };
+}
+
+/** wdmd sleeps too: in time only the next daemon stops the users of a claim that is over. */
+function asleep(dice: Dice, of: ResumptionPlan): ResumptionPlan {
+  const { renewalFailMs } = leaseTimes(of.ioTimeoutS);
+  const isLong = dice.chance(0.5);
+  const planned = isLong ? of.crashes.slice(0, 1) : of.crashes;
+  const mostMs = (renewalFailMs + STOPPABLE_MS) / planned.length;
+  const crashes = planned.map((crash) => {
+    const downMs = isLong ? dice.between(renewalFailMs, mostMs) : Math.min(crash.downMs, mostMs);
+    return { ...crash, downMs, sleepsMs: dice.between(isLong ? 0.7 : 0, 1) * downMs };
+  });
+  return { ...of, crashes };
+}
+
+/** An original is not started again: the reset comes. */
+function withoutWdmd(dice: Dice, of: ResumptionPlan): ResumptionPlan {
+  const isCalm = dice.chance(0.6);
+  const calmMs = calmDownMs(of.ioTimeoutS, of.crashes.length);
+  const crashes = of.crashes.map((crash) => {
+    const downMs = isCalm ? Math.min(crash.downMs, dice.between(0, calmMs)) : crash.downMs;
+    const lingersMs = isCalm ? 0 : crash.lingersMs;
+    const atOnce = dice.chance(0.3);
+    const afterMs = atOnce ? 0 : dice.between(-WDMD_BEFORE_MS, downMs + WDMD_BEFORE_MS);
+    const wdmd = { afterMs, downMs: dice.between(0, isCalm ? MOST_CALM_MS : LONG_DOWN_MS) };
+    return { ...crash, downMs, lingersMs, wdmd };
+  });
+  return isCalm ? { ...of, crashes, watchdog: 'wdmd', refusesWrites: 0 } : { ...of, crashes };
 }
 
 /** Where nothing else is promised, the next daemon comes in time to stop the users. */
@@ -134,6 +184,7 @@ function crashOf(
     // wdmd and its device sleep with the machine, and then reset it too late for other hosts.
     sleepsMs: !hasWatchdog && dice.chance(0.4) ? dice.between(0, downMs) : 0,
     hasSecond: dice.chance(0.2),
+    wdmd: null,
   };
 }
 
@@ -161,7 +212,8 @@ export function isSmooth(plan: ResumptionPlan): boolean {
     plan.journal === 'whole' &&
     plan.usurper === null &&
     !plan.isRebooted;
-  return isServed && plan.refusesWrites === 0 && isQuick(plan);
+  const isWatched = plan.crashes.every(({ wdmd }) => wdmd === null || wdmd.downMs < MOST_CALM_MS);
+  return isServed && isWatched && plan.refusesWrites === 0 && isQuick(plan);
 }
 
 /** Whether only a person, or a reboot, opens the lockspace again. */
@@ -170,8 +222,11 @@ export function isClosing({ journal }: ResumptionPlan): boolean {
 }
 
 function isQuick({ ioTimeoutS, crashes }: Pick<ResumptionPlan, 'ioTimeoutS' | 'crashes'>): boolean {
-  const { renewalFailMs, renewalIntervalMs } = leaseTimes(ioTimeoutS);
-  const leftMs = renewalFailMs - renewalIntervalMs - MARGIN_MS;
-  const mostMs = leftMs / (crashes.length + 1);
+  const mostMs = calmDownMs(ioTimeoutS, crashes.length);
   return crashes.every(({ downMs, lingersMs }) => downMs + lingersMs < mostMs);
+}
+
+function calmDownMs(ioTimeoutS: number, crashes: number): number {
+  const { renewalFailMs, renewalIntervalMs } = leaseTimes(ioTimeoutS);
+  return (renewalFailMs - renewalIntervalMs - MARGIN_MS) / (crashes + 1);
 }

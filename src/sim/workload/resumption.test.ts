@@ -16,7 +16,7 @@ test('a daemon that dies at any moment has a successor with which nothing is los
 const HARSH_SEEDS = Number(process.env['HARSH_SEEDS'] ?? 40);
 const HARSH_FIRST = Number(process.env['HARSH_FIRST'] ?? 1);
 
-test('nothing is shared whatever becomes of the journal, or of the host lease, while a daemon is down', () => {
+test('nothing is shared whatever becomes of journal, host lease, machine and wdmd while a daemon is down', () => {
   for (let seed = HARSH_FIRST; seed < HARSH_FIRST + HARSH_SEEDS; seed++) {
     const world = new Resumption(seed, 'harsh');
     const broken = world.run();

@@ -211,6 +211,7 @@ export class Resumption {
       });
     }
     const untilMs = this.clock.nowMs() + dice.between(0, DIES_MS);
+    this.#killWdmdBefore(crash, untilMs);
     while (owner.isRunning && this.clock.nowMs() < untilMs) this.#use(1);
     if (owner.isRunning) {
       owner.kill(leaseProcesses);
@@ -223,7 +224,7 @@ export class Resumption {
     this.#start(crash);
   }
 
-  #died({ leaseProcess, sleepsMs, downMs }: CrashPlan): void {
+  #died({ leaseProcess, sleepsMs, downMs, wdmd }: CrashPlan): void {
     const [owner, dice] = [this.#owner, this.dice];
     owner.refusesWrites = 0;
     this.#wdmd?.daemonKilled();
@@ -233,12 +234,38 @@ export class Resumption {
         if (!owner.isRunning) owner.killLeaseProcesses();
       });
     }
+    if (wdmd !== null && wdmd.afterMs >= 0) {
+      this.clock.after(wdmd.afterMs, () => this.#killWdmd(wdmd.downMs));
+    }
     if (sleepsMs > 0) {
-      this.clock.after(dice.between(0, downMs - sleepsMs), () => owner.suspend(sleepsMs));
+      this.clock.after(dice.between(0, downMs - sleepsMs), () => this.#suspend(sleepsMs));
     }
     if (this.plan.usurper !== null) this.#usurp(this.plan.usurper);
     if (this.plan.isRebooted) this.#reboot();
     this.#changeJournal(downMs);
+  }
+
+  /** At the latest then the daemon dies. */
+  #killWdmdBefore({ wdmd }: CrashPlan, diesMs: number): void {
+    if (wdmd === null || wdmd.afterMs >= 0) return;
+    const inMs = Math.max(0, diesMs + wdmd.afterMs - this.clock.nowMs());
+    this.clock.after(inMs, () => this.#killWdmd(wdmd.downMs));
+  }
+
+  #killWdmd(downMs: number): void {
+    const wdmd = this.#wdmd;
+    if (this.#isReset || wdmd === null) return;
+    this.log('wdmd is killed');
+    wdmd.kill();
+    this.clock.after(downMs, () => {
+      if (!this.#isReset) this.log(`wdmd is started: ${wdmd.start() ?? 'it serves'}`);
+    });
+  }
+
+  #suspend(forMs: number): void {
+    this.log(`${this.#owner.name} sleeps for ${Math.round(forMs)} ms`);
+    this.#owner.suspend(forMs);
+    this.#wdmd?.suspend(forMs, this.clock);
   }
 
   #changeJournal(downMs: number): void {
