@@ -105,7 +105,9 @@ await group(
   'successors of daemons, more seeds',
   'run-tests.mjs',
   ['workload/resumption', 'sanlock/journal-agrees'],
-  { RESUMPTION_SEEDS: inCi ? '400' : '100', JOURNAL_SEEDS: inCi ? '16' : '6' },
+  inCi
+    ? { RESUMPTION_SEEDS: '400', HARSH_SEEDS: '200', JOURNAL_SEEDS: '16' }
+    : { RESUMPTION_SEEDS: '100', HARSH_SEEDS: '60', JOURNAL_SEEDS: '6' },
 );
 const lacking = missing();
 if (lacking === null) {

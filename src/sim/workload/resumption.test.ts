@@ -13,7 +13,7 @@ test('a daemon that dies at any moment has a successor with which nothing is los
   }
 });
 
-const HARSH_SEEDS = Number(process.env['HARSH_SEEDS'] ?? 40);
+const HARSH_SEEDS = Number(process.env['HARSH_SEEDS'] ?? 20);
 const HARSH_FIRST = Number(process.env['HARSH_FIRST'] ?? 1);
 
 test('nothing is shared whatever becomes of journal, host lease, machine and wdmd while a daemon is down', () => {
