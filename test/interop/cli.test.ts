@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { MIB } from '../../src/base/units.ts';
@@ -11,6 +11,7 @@ import {
   hold,
   type Maker,
   makeArea,
+  removeRunFolder,
   run,
   SANLOCK,
   startDaemon,
@@ -98,7 +99,7 @@ async function runDirectSteps(cli: Maker): Promise<Outcome[]> {
       outcomes.push({ typed, stdout: withoutTimes(stdout, directory), stderr, status });
     }
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    await removeRunFolder(directory);
   }
   return outcomes;
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import type { Readable } from 'node:stream';
@@ -10,7 +10,7 @@ import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
 import type { Counts } from './count-resources.ts';
 import { cpuTicks } from './proc-stat.ts';
-import { killAtExit, serves } from './sanlock-daemons.ts';
+import { killAtExit, removeRunFolder, serves } from './sanlock-daemons.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 const DESCRIPTOR_LIMIT = 4096;
@@ -127,7 +127,7 @@ export class CountedDaemon {
       this.#child.kill('SIGKILL');
       await gone;
     }
-    rmSync(this.directory, { recursive: true, force: true });
+    await removeRunFolder(this.directory);
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
 import { EndRecords } from '../../src/platform/end-records.ts';
@@ -7,7 +7,13 @@ import { identityOf } from '../../src/platform/kernel-process.ts';
 import { MachineClock } from '../../src/platform/machine-clock.ts';
 import { until } from '../../src/rig/run.ts';
 import { type HungFile, noHungFile, startHungFile } from './hung-file.ts';
-import { clientCommand, startDaemon, type TestDaemon, whyNot } from './sanlock-daemons.ts';
+import {
+  clientCommand,
+  removeRunFolder,
+  startDaemon,
+  type TestDaemon,
+  whyNot,
+} from './sanlock-daemons.ts';
 
 const missing = whyNot('ours') ?? noHungFile();
 const where = missing === null ? { timeout: 120_000 } : { skip: missing };
@@ -45,7 +51,7 @@ async function withJoined(body: (joined: Joined) => Promise<void>): Promise<void
   } finally {
     disk.close();
     await daemon?.stop();
-    rmSync(directory, { recursive: true, force: true });
+    await removeRunFolder(directory);
   }
 }
 

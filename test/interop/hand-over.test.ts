@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
 import { pause, until } from '../../src/rig/run.ts';
 import { handOver } from '../../src/wire/sanlock/daemon-calls.ts';
-import { clientCommand, hold, makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
+import {
+  clientCommand,
+  hold,
+  makeArea,
+  removeRunFolder,
+  startDaemon,
+  whyNot,
+} from './sanlock-daemons.ts';
 
 const missing = whyNot('ours');
 const where = missing === null ? { timeout: 120_000 } : { skip: missing };
@@ -47,7 +54,7 @@ test(
     } finally {
       for (const one of holders) one.kill('SIGKILL');
       for (const daemon of daemons) await daemon.stop();
-      rmSync(directory, { recursive: true, force: true });
+      await removeRunFolder(directory);
     }
   },
 );

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
 import { test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
 import { writeLockspace } from '../../src/wire/sanlock/area-calls.ts';
@@ -11,6 +11,7 @@ import {
   killAtExit,
   type Maker,
   makeArea,
+  removeRunFolder,
   run,
   startDaemon,
   type TestDaemon,
@@ -54,7 +55,7 @@ async function twoHosts(
     await scenario(hosts);
   } finally {
     for (const daemon of started) await daemon.stop();
-    rmSync(directory, { recursive: true, force: true });
+    await removeRunFolder(directory);
   }
 }
 

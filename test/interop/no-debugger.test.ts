@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -13,6 +13,7 @@ import {
   clientCommand,
   killAtExit,
   makeArea,
+  removeRunFolder,
   run,
   SANLOCK,
   serves,
@@ -151,7 +152,7 @@ test('no variable changes what a program of ours says, loads, opens or writes', 
     await run(process.execPath, ['-e', '0'], { env: control });
     assert.deepEqual(readdirSync(join(directory, 'written')), ['code'], 'a plain Node obeys');
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    await removeRunFolder(directory);
   }
 });
 
@@ -183,7 +184,7 @@ test(
       assert.doesNotMatch(stdout, /HOLDFAST_KEPT/);
     } finally {
       stopAll(children);
-      rmSync(directory, { recursive: true, force: true });
+      await removeRunFolder(directory);
     }
   },
 );
@@ -212,7 +213,7 @@ test('no signal makes a running program of ours open a debugging port', where, a
     for (const pid of pids) assert.deepEqual(openPorts(pid), [], `process ${pid}`);
   } finally {
     stopAll(children);
-    rmSync(directory, { recursive: true, force: true });
+    await removeRunFolder(directory);
   }
 });
 
@@ -258,7 +259,7 @@ test('no signal makes a starting program of ours open a debugging port', where, 
     }
     assert.ok(unharmed > 0);
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    await removeRunFolder(directory);
   }
 });
 
@@ -282,6 +283,6 @@ test('SIGUSR1 neither ends wdmd nor opens a debugging port', withWdmd, async () 
   } finally {
     child.kill('SIGKILL');
     device.close();
-    rmSync(directory, { recursive: true, force: true });
+    await removeRunFolder(directory);
   }
 });

@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
 import { pause, until } from '../../src/rig/run.ts';
-import { clientCommand, hold, makeArea, startDaemon, whyNot } from './sanlock-daemons.ts';
+import {
+  clientCommand,
+  hold,
+  makeArea,
+  removeRunFolder,
+  startDaemon,
+  whyNot,
+} from './sanlock-daemons.ts';
 
 const missing = whyNot('ours');
 const where = missing === null ? { timeout: 120_000 } : { skip: missing };
@@ -63,7 +70,7 @@ test('a lease outlives its daemon with its holder, and ends with it', where, asy
   } finally {
     for (const one of processes) one.kill('SIGKILL');
     for (const daemon of daemons) await daemon.stop();
-    for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+    for (const directory of directories) await removeRunFolder(directory);
   }
 });
 
@@ -94,6 +101,6 @@ test('a daemon that is started too late stops the holder, and joins anew', where
   } finally {
     holder?.kill('SIGKILL');
     for (const daemon of daemons) await daemon.stop();
-    rmSync(directory, { recursive: true, force: true });
+    await removeRunFolder(directory);
   }
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
@@ -12,6 +12,7 @@ import { clientOf, must, until } from './sanlock-clients.ts';
 import {
   killAtExit,
   makeArea,
+  removeRunFolder,
   run,
   startDaemon,
   type TestDaemon,
@@ -97,7 +98,7 @@ async function rig(scenario: (rig: Rig) => Promise<void>): Promise<void> {
   } finally {
     for (const daemon of started) await daemon.stop();
     wdmd.close();
-    rmSync(directory, { recursive: true, force: true });
+    await removeRunFolder(directory);
   }
 }
 

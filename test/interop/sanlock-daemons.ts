@@ -14,6 +14,8 @@ import { connect, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decode } from '../../src/codec/struct.ts';
 import { deltaLeader, LEADER_BYTES } from '../../src/format/leader.ts';
+import { errnoNameOf } from '../../src/platform/system-error.ts';
+import { until } from '../../src/rig/run.ts';
 
 /** Whose program: the C original or ours. */
 export type Maker = 'c' | 'ours';
@@ -125,9 +127,21 @@ async function stop(child: ChildProcess, directory: string | null): Promise<void
     child.kill('SIGKILL');
     await gone;
   }
-  // Its lease processes end a little later, and leave their end records there.
-  const patient = { recursive: true, force: true, maxRetries: 20, retryDelay: 100 } as const;
-  if (directory !== null) rmSync(directory, patient);
+  if (directory !== null) await removeRunFolder(directory);
+}
+
+/** Lease processes end a little later than their daemon, and leave their end records there. */
+export async function removeRunFolder(directory: string): Promise<void> {
+  const isRemoved = () => {
+    try {
+      rmSync(directory, { recursive: true, force: true });
+      return true;
+    } catch (error) {
+      if (errnoNameOf(error) !== 'ENOTEMPTY') throw error;
+      return false;
+    }
+  };
+  await until(`${directory} is removed`, isRemoved, { withinMs: 20_000 });
 }
 
 /** Whether a daemon takes connections there. */

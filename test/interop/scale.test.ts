@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Result } from '../../src/base/result.ts';
@@ -22,7 +22,13 @@ import { STATE_TYPES } from '../../src/wire/sanlock/socket.ts';
 import type { Lockspace, Resource } from '../../src/wire/sanlock/types.ts';
 import { allProcesses, cpuTicks, parentOf } from './proc-stat.ts';
 import { clientOf } from './sanlock-clients.ts';
-import { makeArea, startDaemon, type TestDaemon, whyNot } from './sanlock-daemons.ts';
+import {
+  makeArea,
+  removeRunFolder,
+  startDaemon,
+  type TestDaemon,
+  whyNot,
+} from './sanlock-daemons.ts';
 
 const LOCKSPACES = 32;
 const RESOURCES = 500;
@@ -69,7 +75,7 @@ test('32 lockspaces, 500 resources, 100 clients: granted, renewed, listed, relea
     throw error;
   } finally {
     await Promise.all([ours.stop(), theirs.stop()]);
-    rmSync(directory, { recursive: true, force: true });
+    await removeRunFolder(directory);
   }
 });
 

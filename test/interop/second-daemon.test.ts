@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import {
   clientCommand,
   killAtExit,
+  removeRunFolder,
   run,
   SANLOCK,
   serves,
@@ -39,7 +40,7 @@ async function inScratch(scenario: (directory: string) => Promise<void>): Promis
   try {
     await scenario(directory);
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    await removeRunFolder(directory);
   }
 }
 
