@@ -67,8 +67,10 @@ export function resumedSent(front: Front, lease: number, message: FromLeaseProce
   if (survivor === null) return; // the process was given up meanwhile
   switch (message.kind) {
     case 'joined':
+      advance(front, survivor, { kind: 'joined', message });
+      return;
     case 'renewed':
-      advance(front, survivor, { kind: message.kind, message } as SurvivorEvent);
+      advance(front, survivor, { kind: 'renewed', message });
       return;
     case 'joinFailed':
     case 'renewalFailed':
