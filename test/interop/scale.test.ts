@@ -71,7 +71,7 @@ test('32 lockspaces, 500 resources, 100 clients: granted, renewed, listed, relea
     assert.ok((last?.timestampS ?? 0n) > 0n, 'host 2000 of ours is seen by the C daemon');
     await timed('ours left', () => load.ours.leave());
   } catch (error) {
-    console.log(ours.log().slice(-4000));
+    for (const { log } of [ours, theirs]) console.log(log().slice(-8000));
     throw error;
   } finally {
     await Promise.all([ours.stop(), theirs.stop()]);

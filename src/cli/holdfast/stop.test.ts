@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decode } from '../../codec/struct.ts';
+import { decode, encode } from '../../codec/struct.ts';
 import { formatMessage, textToBytes } from '../../wire/lvmlockd/libdaemon.ts';
+import { SM_CMD, smHeader } from '../../wire/sanlock/socket.ts';
 import {
   HAND_OVER_ANSWER,
   WDMD_CMD,
@@ -120,6 +121,21 @@ test('one that says that it ends, and does not, is not waited for without end', 
   host.daemons.set('wdmd', { pid: 8, program: 'node', answers });
   const { said } = await stopped(host, { name: 'wdmd', job: 'restart' });
   assert.deepEqual(said, ['wdmd said that it ends for its successor, and has not for 30 s']);
+});
+
+test('a sanlock that has ended at once is heard, and so is one that was killed before its answer', async () => {
+  for (const says of ['its answer', 'nothing']) {
+    const host = new FakeHost();
+    const answers: Answers = (bytes) => {
+      const header = decode(smHeader, bytes);
+      assert.equal(header.cmd, SM_CMD.HAND_OVER);
+      host.daemons.delete('sanlock');
+      return says === 'nothing' ? [] : [encode(smHeader, { ...header, data: 0 })];
+    };
+    host.daemons.set('sanlock', { pid: 9, program: 'node', answers });
+    const found = await stopped(host, { name: 'sanlock', job: 'restart' });
+    assert.deepEqual(found, { status: 0, said: [], shutDowns: 0 }, says);
+  }
 });
 
 test('sanlock goes on over a wdmd that would reset the host when it is restarted', async () => {

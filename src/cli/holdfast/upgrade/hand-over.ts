@@ -1,5 +1,5 @@
 import { unreachable } from '../../../base/assert.ts';
-import { nameToText } from '../../../base/bytes.ts';
+import { concatBytes, nameToText } from '../../../base/bytes.ts';
 import { ERRNO } from '../../../base/errno.ts';
 import { ok, type Result } from '../../../base/result.ts';
 import { askLvmlockd } from '../../../client/lvmlockd.ts';
@@ -105,10 +105,14 @@ function refused(reason: string): HandOver {
   return { kind: 'refused', reason };
 }
 
-/** A version request follows: a sanlock that answers it first has dropped the order. */
+/**
+ * A version request follows: a sanlock that answers it first has dropped the order. Both in one
+ * write: to write to a sanlock that has ended meanwhile would lose its answer.
+ */
 function askSanlock({ sockets, clock, paths }: DaemonPorts): Promise<HandOver> {
   const endpoint = { sockets, clock, socketPath: paths.sanlock };
-  const order = { ...handOver(), decode: answeredCommand };
+  const request = concatBytes([handOver().request, version().request]);
+  const order = { ...handOver(), request, decode: answeredCommand };
   return new Promise((resolve) => {
     openLink(endpoint, { during: order.name, timeoutMs: CONNECT_MS }, (opened) => {
       if (!opened.ok) {
@@ -120,7 +124,6 @@ function askSanlock({ sockets, clock, paths }: DaemonPorts): Promise<HandOver> {
         resolve(sanlockAnswer(result));
         link.close();
       });
-      link.call(version(), SANLOCK_MS, () => {});
     });
   });
 }
@@ -131,7 +134,11 @@ function answeredCommand({ cmd, data }: SmHeader): Result<number | null, Refusal
 }
 
 function sanlockAnswer(result: Result<number | null, SanlockFailure>): HandOver {
-  if (!result.ok) return { kind: 'unreachable', reason: result.error.message };
+  if (!result.ok) {
+    const { code, message } = result.error;
+    // Killed while it served the order; whoever asked sees whether it has ended.
+    return code === -ERRNO.ENOTCONN ? { kind: 'ends' } : { kind: 'unreachable', reason: message };
+  }
   switch (result.value) {
     case 0:
       return { kind: 'ends' };

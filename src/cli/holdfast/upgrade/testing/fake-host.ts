@@ -33,7 +33,7 @@ export class FakeHost {
     },
     sockets: socketsTo((path) => {
       const daemon = [...this.daemons].find(([name]) => name === path)?.[1];
-      return daemon === undefined ? null : peerOf(daemon);
+      return daemon === undefined ? null : this.#peerOf(daemon);
     }),
   };
 
@@ -48,6 +48,20 @@ export class FakeHost {
 
   #byPid(pid: number): FakeDaemon | undefined {
     return [...this.daemons.values()].find((daemon) => daemon.pid === pid);
+  }
+
+  /** To write to a daemon that has ended loses the connection, and what it has still said there. */
+  #peerOf({ pid, answers }: FakeDaemon): FakePeer {
+    const hasEnded = () => this.#byPid(pid) === undefined;
+    const hear = (bytes: Uint8Array, peer: FakePeer): void => {
+      if (hasEnded()) {
+        peer.hangUp();
+        return;
+      }
+      for (const answer of answers(bytes)) queueMicrotask(() => peer.say(answer));
+      if (hasEnded()) queueMicrotask(() => peer.hangUp());
+    };
+    return new FakePeer(hear, pid);
   }
 
   /** Time passes as soon as somebody waits for it; what is answered comes before. */
@@ -69,11 +83,4 @@ export class FakeHost {
     this.#nowMs = Math.max(this.#nowMs, next.atMs);
     next.fire();
   }
-}
-
-function peerOf({ pid, answers }: FakeDaemon): FakePeer {
-  const hear = (bytes: Uint8Array, peer: FakePeer): void => {
-    for (const answer of answers(bytes)) queueMicrotask(() => peer.say(answer));
-  };
-  return new FakePeer(hear, pid);
 }
