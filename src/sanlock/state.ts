@@ -9,7 +9,7 @@ import type {
 } from '../lease-process/messages.ts';
 import { type LockspacePhase, WAITING } from './lockspace-phase.ts';
 import type { UserProcess } from './user-process.ts';
-import type { WatchdogLink } from './watchdog-link.ts';
+import type { WatchdogExpiry, WatchdogLink } from './watchdog-link.ts';
 
 /**
  * A connection, and the process behind it once registered (spec 20 §5); or a process alone, that
@@ -186,6 +186,11 @@ export interface Lockspace {
   recovery: Recovery | null;
   /** null: wdmd is not asked, or was released. */
   watchdog: WatchdogLink | null;
+  /**
+   * wdmd hears of no later expiry: a process that may not end uses a lease which the disk does not
+   * show. null: it hears of each renewal.
+   */
+  lastExpiry: WatchdogExpiry | null;
   addWaiter: Reply | null;
   /** By client: never more than connections, because a closed one is removed. */
   readonly removeWaiters: Map<Client, Reply>;
@@ -335,6 +340,7 @@ export function newLockspace(
     undone: new Set(),
     recovery: null,
     watchdog: null,
+    lastExpiry: null,
     addWaiter: null,
     removeWaiters: new Map(),
     inquireWaiters: new Map(),

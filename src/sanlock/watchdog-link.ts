@@ -26,6 +26,13 @@ export interface WatchdogLink {
   lostMs: number;
 }
 
+/** A promise to wdmd, in seconds of CLOCK_MONOTONIC. */
+export interface WatchdogExpiry {
+  readonly renewalS: number;
+  /** wdmd pings the device until then, and lets it run out if it hears nothing later. */
+  readonly expireS: number;
+}
+
 /**
  * join: nothing of the lockspace is on the disk yet. resume: the membership of an earlier daemon
  * goes on. rearm: it is live, and the connection was lost. The latter two take over what an earlier

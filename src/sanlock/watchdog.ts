@@ -9,8 +9,9 @@ import {
 } from '../wire/wdmd/socket.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
+import { mayRelease } from './lockspace-phase.ts';
 import type { Lockspace } from './state.ts';
-import type { WatchdogLink } from './watchdog-link.ts';
+import type { WatchdogExpiry, WatchdogLink } from './watchdog-link.ts';
 
 const { RECONNECTS, WAITS } = REGISTER_FLAGS;
 const CONNECT_MS = 5000;
@@ -195,16 +196,40 @@ const REFUSED = 'wdmd refuses';
 
 /** After each renewal that landed: alive until its timestamp and 8·t. */
 export function feedWatchdog(front: Front, space: Lockspace): void {
-  if (space.watchdog?.state === 'armed') sendExpiry(front, space);
+  if (space.watchdog?.state === 'armed' && space.lastExpiry === null) sendExpiry(front, space);
 }
 
 function sendExpiry(front: Front, space: Lockspace): void {
+  const { renewalS, expireS } = space.lastExpiry ?? expiryOf(front, space);
+  const [renewalTime, expireTime] = [BigInt(renewalS), BigInt(expireS)];
+  sendTo(front, space, { cmd: WDMD_CMD.TEST_LIVE, renewalTime, expireTime });
+}
+
+function expiryOf(front: Front, space: Lockspace): WatchdogExpiry {
   const aliveS = space.times.renewalFailMs / SECOND_MS;
-  sendTo(front, space, {
-    cmd: WDMD_CMD.TEST_LIVE,
-    renewalTime: BigInt(space.lastSuccessS),
-    expireTime: BigInt(space.lastSuccessS + aliveS - Math.ceil(front.sleptMs(space) / SECOND_MS)),
-  });
+  const sleptS = Math.ceil(front.sleptMs(space) / SECOND_MS);
+  return { renewalS: space.lastSuccessS, expireS: space.lastSuccessS + aliveS - sleptS };
+}
+
+/**
+ * Renewals go on, and wdmd hears of none: unless `feedAgain` comes in time, this host is reset as
+ * one whose lockspace is lost and whose users do not end.
+ */
+export function feedNoMore(front: Front, space: Lockspace): void {
+  if (space.watchdog === null || space.lastExpiry !== null) return;
+  space.lastExpiry = expiryOf(front, space);
+  const { name: lockspace, hostId } = space;
+  const resetAtS = space.lastExpiry.expireS + front.settings.watchdogFireTimeoutS;
+  log(front, 'error', 'watchdog.withheld', { lockspace, hostId, resetInS: resetAtS - front.nowS });
+}
+
+export function feedAgain(front: Front, space: Lockspace): void {
+  if (space.lastExpiry === null) return;
+  space.lastExpiry = null;
+  if (!mayRelease(space)) return; // of one that is being lost meanwhile it hears no more
+  const { name: lockspace, hostId } = space;
+  log(front, 'info', 'watchdog.fedAgain', { lockspace, hostId });
+  feedWatchdog(front, space);
 }
 
 /** Only when all users are gone, before the host id is released. */

@@ -96,6 +96,11 @@ export class SimWdmd {
     return { ok: true, device: this.#device };
   }
 
+  /** Of the process that runs now. */
+  get time(): ProcessClock {
+    return this.#time;
+  }
+
   /** The kernel closes its device and its connections. */
   kill(): void {
     if (!this.#isRunning) return;

@@ -149,6 +149,10 @@ export class DaemonHost {
     this.#wdmd().killWdmd();
   }
 
+  startWdmd(): void {
+    this.#wdmd().startWdmd();
+  }
+
   /** Everything on the machine ends; the next start is another boot. */
   powerCut(): void {
     this.#end({ leaseProcessesStay: false });

@@ -1,8 +1,13 @@
 import { assert } from '../../base/assert.ts';
-import { MIB, SECOND_MS } from '../../base/units.ts';
+import { SECOND_MS } from '../../base/units.ts';
 import { writeLockspace, writeResource } from '../../wire/sanlock/area-calls.ts';
 import type { SanlockCall } from '../../wire/sanlock/call.ts';
-import { addLockspace, removeLockspace, shutdown } from '../../wire/sanlock/daemon-calls.ts';
+import {
+  addLockspace,
+  handOver,
+  removeLockspace,
+  shutdown,
+} from '../../wire/sanlock/daemon-calls.ts';
 import { acquire, release, request } from '../../wire/sanlock/lease-calls.ts';
 import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
 import type { Lockspace, Resource } from '../../wire/sanlock/types.ts';
@@ -10,7 +15,7 @@ import { SimClock } from '../kernel/clock.ts';
 import type { ProcessClock } from '../kernel/process-clock.ts';
 import type { ProcessBehavior } from './client-process.ts';
 import { DaemonHost, type DaemonSettings, type PausedProgram } from './daemon-host.ts';
-import { durationMs, pathOf, SharedDisks } from './shared-disks.ts';
+import { durationMs, offsetOf, pathOf, SharedDisks } from './shared-disks.ts';
 import { type Command, runText, type ScenarioRunner } from './text.ts';
 import { Timeline } from './timeline.ts';
 
@@ -31,7 +36,9 @@ const OFF: DaemonSettings = { killGraceS: 0, useWatchdog: false, watchdogFireTim
  *           [killpath=/sbin/x] [killpath-does=nothing|release|end]
  *   acquire pid=101 [shared] [persistent] [orphan] [no-wait]   release pid=101   end pid=101
  *   hang [for=30s]   refuse-writes [for=30s]     of the lockspace's disk, for that host
- *   kill sanlock [lease-processes-stay] | wdmd | lease-processes      start
+ *   lose-lease [resource=R1]                     its area shows what it did at second 0
+ *   kill sanlock [lease-processes-stay] | wdmd | lease-processes      start [wdmd]
+ *   hand-over                                    sanlock ends for its successor
  *   lease-processes-end                          those that had outlived their daemon
  *   wdmd-client name=X fire-timeout=60s          another program opens the watchdog
  *   overwrite-host-lease by=host9                of the host's id, as a stranger would
@@ -65,11 +72,12 @@ class Daemons implements ScenarioRunner {
     const lockspace = options.get('lockspace') ?? 'LS';
     const forMs = durationMs(options.get('for'));
     const verbs: Readonly<Record<string, () => void>> = {
-      start: () => host.start(),
+      start: () => (words[0] === 'wdmd' ? host.startWdmd() : host.start()),
       kill: () => kill(host, command),
       'lease-processes-end': () => host.leaseProcessesEnd(),
       hang: () => this.#disks.hang(host.name, lockspace, forMs),
       'refuse-writes': () => this.#disks.refuseWrites(host.name, lockspace, forMs),
+      'lose-lease': () => this.#disks.loseLease(lockspace, options.get('resource') ?? 'R1'),
       'overwrite-host-lease': () =>
         this.#disks.overwriteHostLease(lockspace, host.hostId, options.get('by') ?? ''),
       'wdmd-client': () => host.startWdmdClient(options.get('name') ?? '', fireTimeoutS(command)),
@@ -111,6 +119,7 @@ class Daemons implements ScenarioRunner {
   #startOnWholeSecond(): void {
     this.#advance(Math.ceil(this.#clock.nowMs() / SECOND_MS) * SECOND_MS - this.#clock.nowMs());
     this.#timeline.start();
+    this.#disks.keep();
   }
 
   #join(host: DaemonHost, lockspace: string): void {
@@ -187,6 +196,8 @@ class Daemons implements ScenarioRunner {
         return removeLockspace(lockspace, { onlyUnused: words.includes('unused') });
       case 'request':
         return request(resource, { forceMode: forceModeOf(options.get('mode')), nextLver: true });
+      case 'hand-over':
+        return handOver();
       case 'shutdown':
         return shutdown(words.includes('force') ? 1 : 0);
       case 'acquire':
@@ -259,7 +270,7 @@ function lockspaceOf(name: string, hostId: number): Lockspace {
 }
 
 function resourceOf(lockspaceName: string, name: string, flags: number): Resource {
-  const disks = [{ path: pathOf(lockspaceName), offset: BigInt(Number(name.slice(1)) * MIB) }];
+  const disks = [{ path: pathOf(lockspaceName), offset: BigInt(offsetOf(name)) }];
   return { lockspaceName, name, lver: 0n, flags, disks };
 }
 
@@ -288,7 +299,7 @@ function behaviorOf({ words, options }: Command): ProcessBehavior {
 function callWords({ verb, words, options }: Command): string {
   const lockspace = options.get('lockspace') ?? 'LS';
   const flags = words.filter((word) => word !== 'no-wait').map((word) => ` ${word}`);
-  if (verb === 'shutdown') return `shutdown${flags.join('')}`;
+  if (verb === 'shutdown' || verb === 'hand-over') return `${verb}${flags.join('')}`;
   const isOfLease = verb === 'acquire' || verb === 'release' || verb === 'request';
   const name = isOfLease ? `${lockspace}:${options.get('resource') ?? 'R1'}` : lockspace;
   return `${verb} ${name}${flags.join('')}`;

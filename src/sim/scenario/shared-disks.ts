@@ -14,6 +14,7 @@ export const FOREVER_MS = 1e9;
 
 /** Each holds one lockspace and then, 1 MiB each, its resources R1, R2 and R3. */
 const AREAS = 4;
+const NOTHING = new Uint8Array(0);
 
 /** What one host meets on one disk. */
 interface DiskFault {
@@ -27,6 +28,7 @@ export class SharedDisks {
   readonly #clock: SimClock;
   readonly #trace: LeaseTrace;
   readonly #faults = new Map<string, DiskFault>();
+  readonly #atStart = new Map<string, Uint8Array>();
 
   constructor(clock: SimClock, timeline: Timeline) {
     this.#clock = clock;
@@ -36,6 +38,24 @@ export class SharedDisks {
 
   add(lockspace: string): void {
     this.storage.add(pathOf(lockspace), AREAS * MIB);
+    this.#atStart.set(pathOf(lockspace), NOTHING);
+  }
+
+  /** What is on them now, `loseLease` brings back. */
+  keep(): void {
+    for (const path of this.#atStart.keys()) {
+      this.#atStart.set(path, this.storage.device(path)?.slice() ?? NOTHING);
+    }
+  }
+
+  /** The area of Rn shows what it did at first, as on an array that lost its cache. */
+  loseLease(lockspace: string, resource: string): void {
+    const path = pathOf(lockspace);
+    const device = this.storage.device(path);
+    const atStart = this.#atStart.get(path);
+    assert(device !== undefined && atStart !== undefined, `there is a disk of ${lockspace}`);
+    const offset = offsetOf(resource);
+    device.set(atStart.subarray(offset, offset + MIB), offset);
   }
 
   /** The host's requests are not answered and not carried out until `forMs` have passed. */
@@ -82,6 +102,11 @@ export class SharedDisks {
 
 export function pathOf(lockspace: string): string {
   return `/dev/${lockspace}`;
+}
+
+/** Of the area of Rn. */
+export function offsetOf(resource: string): number {
+  return Number(resource.slice(1)) * MIB;
 }
 
 /** '30s' as milliseconds; absent: so long that it never ends. */

@@ -22,9 +22,6 @@ export class HostWatchdog {
   readonly #timeline: Timeline;
   readonly #device: SimWatchdog;
   readonly #wdmd: SimWdmd;
-  readonly wdmdTime: ProcessClock;
-  /** Ends of sanlock's connections, for when wdmd is gone. */
-  #hangUps: (() => void)[] = [];
   #isRunning = true;
   #isArmed = false;
 
@@ -41,11 +38,15 @@ export class HostWatchdog {
       this.#say('watchdog fires: the host is reset');
       of.fires();
     });
-    this.wdmdTime = of.machine.sibling();
     const log = logOf(of.timeline, { host: of.host, program: 'wdmd', hidden: HIDDEN });
     this.#wdmd = new SimWdmd({
-      ...{ host: of.machine, watchdog: this.#watched(), time: this.wdmdTime, log },
+      ...{ host: of.machine, watchdog: this.#watched(), time: of.machine.sibling(), log },
     });
+  }
+
+  /** Of the process that runs now. */
+  get wdmdTime(): ProcessClock {
+    return this.#wdmd.time;
   }
 
   #say(text: string): void {
@@ -105,7 +106,7 @@ export class HostWatchdog {
           return;
         }
         inner.connect(path, timeoutMs, (opened) => {
-          if (opened.ok) answer({ ok: true, connection: this.#traced(opened.connection, time) });
+          if (opened.ok) answer({ ok: true, connection: this.#traced(opened.connection) });
           else answer(opened);
         });
       },
@@ -113,14 +114,10 @@ export class HostWatchdog {
   }
 
   /** A connection whose messages are in the trace. */
-  #traced(inner: Connection, time: ProcessClock): Connection {
+  #traced(inner: Connection): Connection {
     let name = '';
     const own: Connection = {
       ...inner,
-      onClosed: (handler) => {
-        this.#hangUps.push(() => time.run(handler));
-        inner.onClosed(handler);
-      },
       send: (bytes) => {
         if (!this.#isRunning) return true;
         for (let at = 0; at < bytes.length; at += wdmdMessage.size) {
@@ -151,16 +148,20 @@ export class HostWatchdog {
 
   /** The kernel closes the connections of the daemon that was killed. */
   daemonKilled(): void {
-    this.#hangUps = [];
     if (this.#isRunning) this.#wdmd.daemonKilled();
   }
 
   /** SIGKILL of wdmd: the kernel closes the device, which counts anew from then on. */
   killWdmd(): void {
     this.#isRunning = false;
-    this.#wdmd.powerLost();
-    if (this.#isArmed) this.#device.ping();
-    for (const hangUp of this.#hangUps.splice(0)) hangUp();
+    this.#wdmd.kill();
+  }
+
+  /** Another wdmd after one that was killed. */
+  startWdmd(): void {
+    const refusal = this.#wdmd.start();
+    this.#isRunning = refusal === null;
+    this.#say(`wdmd is started${refusal === null ? '' : `, and refuses: ${refusal}`}`);
   }
 
   powerLost(): void {
