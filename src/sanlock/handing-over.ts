@@ -30,7 +30,7 @@ export function handOver(front: Front, survivor: Survivor): void {
   front.resources.unshift(...[...claims.known.keys()].reverse());
   logHandedOver(front, survivor, space);
   beginRecovery(front, space, claims);
-  claimForConnections(front); // now: lines of its leases say the versions that are known
+  claimForConnections(front);
   if (inherited.removal || front.ending) advance(front, space, { kind: 'removeAsked' });
 }
 
@@ -85,6 +85,7 @@ function inheritedResource(space: Lockspace, id: number, lease: InheritedLease):
   const resource = newResource({ ...of, restricted, lastPid });
   resource.state = 'recovering';
   resource.isRecorded = true;
+  resource.inheritedLver = lease.lver;
   resource.converting = lease.converting !== null;
   resource.lvb = lease.lvb;
   resource.lvbDirty = lease.lvb !== null;

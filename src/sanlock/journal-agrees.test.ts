@@ -64,10 +64,10 @@ test('after each event the journal says what the front has, also when it is writ
       const where = `seed ${seed}, event ${n}: ${happened}`;
       const after = claimsOf(front);
       const { lines } = journal.load();
-      assert.deepEqual(claimsRead(lines, front), after, where);
-      assert.deepEqual(claimsRead(compacted(front), front), after, `written anew, ${where}`);
-      assert.deepEqual(claimsRead(handedOn(lines), front), after, `handed on, ${where}`);
-      for (const cut of journal.cuts) checkCut(claimsRead(cut, front), before, after, where);
+      assert.deepEqual(claimsRead(lines), after, where);
+      assert.deepEqual(claimsRead(compacted(front)), after, `written anew, ${where}`);
+      assert.deepEqual(claimsRead(handedOn(lines)), after, `handed on, ${where}`);
+      for (const cut of journal.cuts) checkCut(claimsRead(cut), before, after, where);
       for (const line of lines) kinds.add(/"kind":"([a-z]+)"/.exec(line)?.[1] ?? '');
       if (lines.length > LONGEST) rewrite(front);
     }
@@ -126,7 +126,7 @@ test('whatever cannot be written, each lease that a client was told of is in the
       world.harness.lines = [];
       const where = `seed ${seed}, event ${n}: ${world.step()}`;
       const { lines } = journal.load();
-      const read = claimsRead(lines, front);
+      const read = claimsRead(lines);
       const { isBehind } = front.journalState;
       if (isBehind) behind++;
       else assert.deepEqual(read, claimsOf(front), where);
@@ -174,8 +174,8 @@ test('daemon after daemon: each reads what the one before it had', () => {
       const where = `seed ${seed}, event ${n}: ${world.step()}`;
       const { front, logged } = world.harness;
       const { lines } = journal.load();
-      assert.deepEqual(claimsRead(lines, front), claimsOf(front), where);
-      assert.deepEqual(claimsRead(compacted(front), front), claimsOf(front), `anew, ${where}`);
+      assert.deepEqual(claimsRead(lines), claimsOf(front), where);
+      assert.deepEqual(claimsRead(compacted(front)), claimsOf(front), `anew, ${where}`);
       if (lines.length > LONGEST) rewrite(front);
       if (!dice.chance(0.01)) continue;
       handedOver += logged.filter((line) => line.includes('lockspace.handedOver')).length;

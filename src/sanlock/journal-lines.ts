@@ -103,8 +103,14 @@ export function lineOfConversion({ id: lease, lockspace, shared }: Resource): Li
   return { kind: 'converts', id: lockspace.id, lease, toShared: !shared };
 }
 
-export function lineOfMode({ id: lease, lockspace, shared, hold }: Resource): Line {
-  return { kind: 'mode', id: lockspace.id, lease, shared, lver: `${hold?.lver ?? 0n}` };
+export function lineOfMode({
+  id: lease,
+  lockspace: { id },
+  shared,
+  hold,
+  inheritedLver,
+}: Resource): Line {
+  return { kind: 'mode', id, lease, shared, lver: `${hold?.lver ?? inheritedLver}` };
 }
 
 /** The value that is to be written to the disk; '' where there is none. */

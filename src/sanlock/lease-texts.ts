@@ -13,17 +13,12 @@ export function wantsText(want: Want): string {
 /** `lease` */
 export function leaseText(resource: Resource): string {
   const { shared, persistent, lvbWanted, restricted, lastPid } = resource;
-  const lver = resource.hold?.lver ?? knownLver(resource);
+  const lver = resource.hold?.lver ?? resource.inheritedLver;
   return (
     `{"kind":"lease",${numbers(resource)},${place(resource)},"shared":${shared},"lver":"${lver}",` +
     `"persistent":${persistent},"lvbWanted":${lvbWanted},"restricted":${restricted},` +
     `"lastPid":${lastPid},"holders":[${holders(resource)}]}`
   );
-}
-
-/** Of one that is being recovered, or that the disk does not show. */
-function knownLver(resource: Resource): bigint {
-  return resource.lockspace.recovery?.known.get(resource)?.lver ?? 0n;
 }
 
 /** `given` */

@@ -15,7 +15,6 @@ const MAX_KILL_ATTEMPTS = 100;
 
 export function refuseHold(front: Front, resource: Resource): void {
   resource.state = 'notHeld';
-  resource.converting = false;
   front.notHeld.set(resource, front.nowMs);
   logNotHeld(front, resource);
   feedNoMore(front, resource.lockspace);

@@ -70,6 +70,30 @@ test('an orphan that the disk does not show is given up, and an administrator he
   );
 });
 
+test('what the journal says of a lease outlives daemons that find it not held, or ask the disk', () => {
+  for (const answer of [
+    { op: 'recover', hold: null, lvb: null } as const,
+    'AIO_TIMEOUT' as const,
+  ]) {
+    const journal = new MemoryJournal();
+    const first = new Harness({ journal });
+    first.join(10);
+    const client = first.connect(501);
+    first.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(1)]), { data: 1 });
+    first.granted(1, 1, false, 7n);
+    first.ask(client, SM_CMD.CONVERT, resource(1, { flags: RES_FLAGS.SHARED }), { data: 1 });
+    for (let n = 0; n < 2; n++) {
+      const { harness, front, resume } = started(journal, 'host1', null, [501]);
+      resume();
+      const command = harness.runs[0]?.command;
+      assert.ok(command?.op === 'recover');
+      assert.deepEqual(command.known, { mode: 'ex', lver: 7n, begun: 'toShared' }, `daemon ${n}`);
+      harness.ran(1, answer);
+      assert.ok(rewrite(front));
+    }
+  }
+});
+
 /** A daemon that finds all other processes of the one before ended, at second 100. */
 function started(
   journal: MemoryJournal,

@@ -82,8 +82,10 @@ export interface Resource {
    */
   unconverted: number | 'lost' | null;
   readonly persistent: boolean;
-  /** null while the first acquire runs. */
+  /** null while the first acquire runs, and while the disk has not shown an inherited one. */
   hold: HeldLease | null;
+  /** Of an inherited one, by the journal: later daemons compare that with the disk too. */
+  inheritedLver: bigint;
   readonly lvbWanted: boolean;
   /** Never changed in place: a value that was set since the last write is another object. */
   lvb: Uint8Array | null;
@@ -289,6 +291,7 @@ export function newResource(
     unconverted: null,
     persistent: of.persistent,
     hold: null,
+    inheritedLver: 0n,
     lvbWanted: of.lvbWanted,
     lvb: null,
     lvbDirty: false,

@@ -28,9 +28,6 @@ export interface LeaseClaim {
   readonly holders: readonly string[];
 }
 
-/** It is given up: its version and a conversion in the journal do not matter any more. */
-const NOT_HELD = 0n;
-
 /** By lockspace; those of an earlier daemon too, which are not handed over yet. */
 export function claimsOf(front: Front): Map<number, Claims> {
   return new Map([
@@ -65,23 +62,17 @@ function ofSpace(front: Front, space: Lockspace): Claims {
   };
 }
 
-/** Of one that is being recovered; null: it is only to be given up. */
-function knownLver(one: Resource): bigint | null {
-  return one.lockspace.recovery?.known.get(one)?.lver ?? null;
-}
-
 function ofResource(front: Front, one: Resource): LeaseClaim {
   const { shared, hold, lvb, lvbDirty } = one;
   const converting = one.converting || one.unconverted !== null;
   const clients = one.holders.map(({ client }) => client);
   const open = clients.filter(({ connection }) => front.clients.has(connection));
   const holders = open.map(({ connection }) => `${connection}`).sort();
-  const isGiven = hold === null && knownLver(one) === null;
   return {
     place: placeText(one.name, one),
     shared,
-    lver: hold?.lver ?? knownLver(one) ?? NOT_HELD,
-    converting: isGiven || !converting ? null : shared ? 'toExclusive' : 'toShared',
+    lver: hold?.lver ?? one.inheritedLver,
+    converting: !converting ? null : shared ? 'toExclusive' : 'toShared',
     kept: keptText(one),
     lvb: lvbDirty && lvb !== null ? hex(lvb) : null,
     holders,
@@ -89,17 +80,8 @@ function ofResource(front: Front, one: Resource): LeaseClaim {
 }
 
 /** By lockspace, as the next daemon reads them; every line is sound. */
-export function claimsRead(lines: readonly string[], front: Front): Map<number, Claims> {
-  const given = front.resources.filter((one) => one.hold === null && knownLver(one) === null);
-  const notHeld = new Set(given.map(({ id }) => id));
-  return new Map(
-    [...survivorsRead(lines)].map(([id, one]) => {
-      for (const [lease, facts] of one.inherited.leases) {
-        if (notHeld.has(lease)) Object.assign(facts, { lver: NOT_HELD, converting: null });
-      }
-      return [id, ofSurvivor(one)];
-    }),
-  );
+export function claimsRead(lines: readonly string[]): Map<number, Claims> {
+  return new Map([...survivorsRead(lines)].map(([id, one]) => [id, ofSurvivor(one)]));
 }
 
 export function survivorsRead(lines: readonly string[]): Map<number, Survivor> {
