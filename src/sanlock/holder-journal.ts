@@ -35,7 +35,11 @@ export function recordHolderEnd(front: Front, survivor: Survivor, holder: string
   append(front, { kind: 'free', id: survivor.id, holder });
 }
 
-/** Its lease process has really ended. */
+/**
+ * Its lease process has really ended: after the line that says that the lockspace was left. Cut
+ * between the two the other way round, the next daemon would go on with the membership, and not
+ * know whose refused writes may land.
+ */
 export function recordProcessEnd(front: Front, space: Pick<Lockspace, 'id'>): void {
   append(front, { kind: 'free', id: space.id, holder: LEASE_HOLDER });
 }

@@ -116,12 +116,15 @@ export function leaseLost(front: Front, lease: number): void {
  * joined again from here.
  */
 export function leaseEnded(front: Front, lease: number): void {
-  front.leaseProcesses.delete(lease);
   front.lingering.delete(lease);
   if (front.scratch === lease) front.scratch = null;
   const space = lockspaceOf(front, lease);
-  if (space !== null) recordProcessEnd(front, space);
   front.failPending(lease, COMMAND_LOST);
   if (space === null) resumedEnded(front, lease);
-  else advance(front, space, { kind: 'processEnded' });
+  else {
+    advance(front, space, { kind: 'processEnded' });
+    recordProcessEnd(front, space);
+  }
+  // Last: as long as the journal has its lockspace it names the process.
+  front.leaseProcesses.delete(lease);
 }

@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MemoryJournal } from '../sim/kernel/journal.ts';
 import { RES_FLAGS, SM_CMD } from '../wire/sanlock/socket.ts';
+import { LEASE_HOLDER } from './holder-lines.ts';
 import { rewrite } from './journal-writer.ts';
-import { acquireBody, Harness, resource } from './testing/harness.ts';
+import { isResumable } from './survivors.ts';
+import { survivorsRead } from './testing/claims.ts';
+import { acquireBody, Harness, lockspace, resource } from './testing/harness.ts';
 
 test('a membership goes on in the name with which it began, over daemons that have others', () => {
   const journal = new MemoryJournal();
@@ -90,6 +93,32 @@ test('what the journal says of a lease outlives daemons that find it not held, o
       assert.deepEqual(command.known, { mode: 'ex', lver: 7n, begun: 'toShared' }, `daemon ${n}`);
       harness.ran(1, answer);
       assert.ok(rewrite(front));
+    }
+  }
+});
+
+test('no journal has a membership without its lease process, wherever the end of both is cut', () => {
+  const cuts: (readonly string[])[] = [];
+  const journal = new MemoryJournal();
+  const watched = {
+    append: (line: string) => journal.append(line) && cuts.push(journal.load().lines) > 0,
+    replace: (lines: readonly string[]) => journal.replace(lines) && cuts.push(lines) > 0,
+  };
+  const harness = new Harness({ journal: watched });
+  harness.join(10);
+  harness.ask(harness.connect(900), SM_CMD.REM_LOCKSPACE, lockspace('LS'));
+  harness.at(101_000);
+  harness.tick();
+  harness.at(200_000);
+  harness.tick();
+  assert.equal(harness.front.lockspaces[0]?.phase.kind, 'ending');
+  cuts.length = 0;
+  harness.event({ kind: 'leaseEnded', lease: 1 });
+  assert.deepEqual(harness.front.lockspaces, []);
+  assert.ok(cuts.length > 0);
+  for (const cut of cuts) {
+    for (const survivor of survivorsRead(cut).values()) {
+      assert.ok(!isResumable(survivor) || survivor.holders.has(LEASE_HOLDER), cut.join('\n'));
     }
   }
 });
