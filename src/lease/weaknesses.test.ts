@@ -180,6 +180,22 @@ test('item 5: an original that was outrun in a step up records it itself, and ca
   assert.equal(refusal(ours.run()), 'granted');
 });
 
+test('item 5: where one of many looks is late, the version of a host that has gone is recorded', () => {
+  const { harness, one, two, three } = hosts();
+  const held = take(one, { shared: true });
+  take(three, { shared: true });
+  const peer = one.task(ORIGINALS.toExclusive(one.member(), held));
+  const ours = two.task(acquire(two, { shared: true }));
+  outrun(peer, ours, () => blockOf(harness, 1).inpHostId === 1n && blockOf(harness, 1).lver === 3n);
+  while (blockOf(harness, 2).inpHostId !== 1n) ours.step();
+  const ballot = blockOf(harness, 2).mbal;
+  ours.advance(12); // it looks whether host 1 records its version; host 1 never will
+  harness.nowMs += 2500; // io timeout 10 s
+  while (leaderOf(harness).lver < 3n && blockOf(harness, 2).mbal === ballot) ours.step();
+  assert.equal(leaderOf(harness).ownerId, 1n);
+  assert.equal(blockOf(harness, 2).mbal, ballot, 'by the ballot that decided it');
+});
+
 function spoil(harness: ProcedureHarness, hostId: number): void {
   harness.disks.resource.fill(0xa5, sectorOf(hostId), sectorOf(hostId) + 8);
 }
