@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { closeSync, existsSync, openSync, readSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
@@ -8,6 +8,7 @@ import { LEADER_BYTES, paxosLeader } from '../../src/format/leader.ts';
 import { type Daemon, type Host, originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { type Outcome, until } from '../../src/rig/run.ts';
+import { type HungFile, noHungFile, startHungFile } from './hung-file.ts';
 import { refused } from './mixture-scenario.ts';
 import { makeArea } from './sanlock-daemons.ts';
 import { FakeWatchdog, whyNoWdmd } from './wdmd-host.ts';
@@ -94,7 +95,8 @@ async function scenario(t: TestContext, rig: Rig): Promise<void> {
   await host.mustLvm('vgcreate', '--shared', rig.vg, rig.lun.device);
   await host.mustLvm('lvcreate', '-aey', '-L', '8m', '-n', 'lv1', rig.vg);
   await other.mustLvm('vgchange', '--lockstart', rig.vg);
-  const { area, isHeld } = await startGuest(rig, host);
+  const area = makeArea(join(rig.dir, 'guests'), 3 * MIB);
+  const { isHeld } = await startGuest(rig, host, area);
   const owner = ownerOf(area, MIB);
 
   const asked = await holdfast(host, 'upgrade', '--check');
@@ -119,8 +121,7 @@ async function scenario(t: TestContext, rig: Rig): Promise<void> {
 }
 
 /** A process that has a lease in a lockspace of its own, as a guest has. */
-async function startGuest(rig: Rig, host: Host) {
-  const area = makeArea(join(rig.dir, 'guests'), 3 * MIB);
+async function startGuest(rig: Rig, host: Host, area: string) {
   const sanlock = async (...args: readonly string[]) => {
     const ran = await host.run(host.program('sanlock'), ['client', ...args]);
     assert.equal(ran.code, 0, `${args.join(' ')}: ${ran.stdout}${ran.stderr}`);
@@ -140,5 +141,87 @@ async function startGuest(rig: Rig, host: Host) {
     ...guest,
   ]);
   await until('the guest', () => existsSync(mark), { withinMs: 20_000 });
-  return { area, isHeld: () => child.exitCode === null && child.signalCode === null };
+  return { isHeld: () => child.exitCode === null && child.signalCode === null };
+}
+
+/** Refused from 17 to 32 s after the last renewal: time enough for two commands. */
+const SLOW_IO_TIMEOUT_S = 4;
+
+test('holdfast upgrade refuses while the storage is gone, and not when it has returned', {
+  skip: obstacle ?? noHungFile() ?? false,
+  timeout: 300_000,
+}, async () => {
+  const watchdog = await FakeWatchdog.start();
+  const file = await startHungFile(3 * MIB);
+  const rig = await Rig.create({
+    hosts: [ALL_OURS],
+    bin: join(ROOT, 'bin'),
+    ioTimeoutS: SLOW_IO_TIMEOUT_S,
+    watchdogs: [watchdog.path],
+  });
+  try {
+    await refusedWithoutStorage(rig, file);
+    assert.ok(!watchdog.words().includes('write V'), 'the device is never disarmed');
+  } finally {
+    file.recover(); // what waits in the kernel keeps its process from ending
+    await rig.close();
+    file.close();
+    watchdog.close();
+  }
+});
+
+async function refusedWithoutStorage(rig: Rig, file: HungFile): Promise<void> {
+  const host = rig.host(1);
+  await host.startDaemons();
+  const { isHeld } = await startGuest(rig, host, file.path);
+  const healthy = await holdfast(host, 'upgrade', '--check');
+  assert.equal(healthy.code, 0, `${healthy.stdout}${healthy.stderr}`);
+  const before = seen(host);
+
+  file.hang();
+  let checked = healthy;
+  const isRefused = async () => {
+    checked = await holdfast(host, 'upgrade', '--check');
+    return checked.code !== 0;
+  };
+  await until('a refusal', isRefused, { withinMs: 120_000 });
+  const ordered = await holdfast(host, 'upgrade');
+  for (const { code, stdout } of [checked, ordered]) {
+    assert.equal(code, 1, stdout);
+    // The renewals that wdmd and sanlock know of are the same one, so it is refused by both.
+    const found = [...stdout.matchAll(REFUSAL)].map(({ groups }) => groups ?? {});
+    assert.equal(found.length, stdout.trimEnd().split('\n').length, stdout);
+    assert.ok(found.length > 0);
+    for (const { age, left } of found) {
+      assert.equal(Number(age) + Number(left), 8 * SLOW_IO_TIMEOUT_S, stdout);
+      assert.ok(Number(left) < 4 * SLOW_IO_TIMEOUT_S, stdout);
+    }
+  }
+  assert.deepEqual(seen(host), before, 'the same daemons, all at work');
+  assert.ok(isHeld(), 'the guest runs');
+
+  file.recover();
+  const isGood = async () => (await holdfast(host, 'upgrade', '--check')).code === 0;
+  await until('a renewal', isGood, { withinMs: 60_000 });
+  const supervisor = new Supervisor(host);
+  const done = await holdfast(host, 'upgrade');
+  await supervisor.close();
+  assert.equal(done.code, 0, `${done.stdout}${done.stderr}`);
+  assert.deepEqual(supervisor.restarts, ['wdmd', 'sanlock', 'lvmlockd']);
+  assert.match(done.stdout, /lockspace LS: 1 lease of 1 holder carried over/);
+  assert.ok(isHeld(), 'the guest runs');
+}
+
+const REFUSAL =
+  /^not now: (?:lockspace LS|the expiry of sanlock_LS:1 at wdmd) was renewed (?<age>\d+) s ago, (?<left>\d+) s of 32 are left, and a restart wants 16/gm;
+
+/** What an order to end would change: processes, and what they leave for a successor. */
+function seen(host: Host) {
+  const daemons = (['wdmd', 'sanlock', 'lvmlockd'] as const).map(
+    (name) => host.alive(name) && host.pid(name),
+  );
+  const files = ['/run/sanlock', '/run/wdmd', '/run/lvm'].map((folder) =>
+    readdirSync(host.path(folder)).sort(),
+  );
+  return { daemons, files };
 }

@@ -59,12 +59,12 @@ test('each thing in the way is one clear sentence', () => {
     [
       'less than half of 8·t',
       host({ sanlock: { lockspaces: [{ ...space, ageS: 41 }] } }),
-      /^lockspace LS was renewed 41 s ago, which leaves 39 of 80 s: its storage is slow or gone$/,
+      /^lockspace LS was renewed 41 s ago, 39 s of 80 are left, and a restart wants 40: its storage/,
     ],
     [
       'less than half of an expiry',
       host({ wdmd: { clients: [{ ...client, expiry: { leftS: 39, wholeS: 80 } }] } }),
-      /^the expiry of sanlock_LS:1 at wdmd has 39 of 80 s left$/,
+      /^the expiry of sanlock_LS:1 at wdmd was renewed 41 s ago, 39 s of 80 are left, and a restart/,
     ],
     [
       'resumed',

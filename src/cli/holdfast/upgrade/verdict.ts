@@ -85,8 +85,8 @@ function ofLockspace(space: LockspaceFacts): readonly string[] {
   const leftS = wholeS - ageS;
   if (leftS >= wholeS * LEAST_SHARE) return [];
   return [
-    `lockspace ${name} was renewed ${ageS} s ago, which leaves ${Math.max(0, leftS)} of ${wholeS} ` +
-      's: its storage is slow or gone',
+    `lockspace ${name} was renewed ${ageS} s ago, ${leftText(leftS, wholeS)}: its storage is slow ` +
+      'or gone',
   ];
 }
 
@@ -103,7 +103,14 @@ function ofDuty({ name, isDead, expiry }: WdmdClient): readonly string[] {
     ];
   }
   if (leftS >= wholeS * LEAST_SHARE) return [];
-  return [`the expiry of ${name} at wdmd has ${Math.max(0, leftS)} of ${wholeS} s left`];
+  return [
+    `the expiry of ${name} at wdmd was renewed ${wholeS - leftS} s ago, ${leftText(leftS, wholeS)}`,
+  ];
+}
+
+function leftText(leftS: number, wholeS: number): string {
+  const wantedS = Math.ceil(wholeS * LEAST_SHARE);
+  return `${Math.max(0, leftS)} s of ${wholeS} are left, and a restart wants ${wantedS}`;
 }
 
 function ofCommands({ sanlock }: HostFacts): readonly string[] {
