@@ -3,11 +3,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { HOLDFAST_VERSION } from '../src/base/version.ts';
 import { parseFenced } from '../src/cli/fence-sanlock/daemon-options.ts';
-import { DAEMONS } from '../src/cli/holdfast/upgrade/daemons.ts';
 import { parseOptions as parseLvmlockd } from '../src/cli/lvmlockd/options.ts';
 import { parseResetd } from '../src/cli/sanlk-reset/options.ts';
 import { readSettings } from '../src/cli/sanlock-daemon/settings.ts';
 import { parseOptions as parseWdmd } from '../src/cli/wdmd/options.ts';
+import { DAEMONS } from '../src/inspect/host-facts.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const INSTALLED = '/usr/local/bin/';

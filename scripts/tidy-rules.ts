@@ -33,7 +33,7 @@ const SIM_ROOMS = [
   'sim/workload',
   'sim/scenario',
 ];
-const DOORS_MAY_IMPORT = [...BELOW_PROGRAMS, 'programs', 'platform'];
+const DOORS_MAY_IMPORT = [...BELOW_PROGRAMS, 'inspect', 'programs', 'platform'];
 
 /**
  * Who may import whom. A file belongs to the room with the longest name that begins its path; what
@@ -85,6 +85,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'lvmlockd/managers/traits',
     ],
   },
+  inspect: { mayImport: ['base', 'wire', 'lease/lease-times'] },
   client: { mayImport: ['base', 'codec', 'wire', 'ports'], waits: true },
   programs: { mayImport: BELOW_PROGRAMS },
   sim: { mayImport: [...SIM_MAY_IMPORT, ...SIM_ROOMS] },

@@ -115,6 +115,19 @@ test('wdmd ends for its successor, or says why not', async () => {
   }
 });
 
+test('one whose answer is lost in its end has a successor all the same', async () => {
+  for (const name of ['wdmd', 'sanlock', 'lvmlockd'] as const) {
+    const host = new FakeHost();
+    const answers = () => {
+      host.daemons.delete(name);
+      return [];
+    };
+    host.daemons.set(name, { pid: 8, program: 'node', answers });
+    const ended = await stopped(host, { name, job: 'restart' });
+    assert.deepEqual(ended, { status: 0, said: [], shutDowns: 0 });
+  }
+});
+
 test('one that says that it ends, and does not, is not waited for without end', async () => {
   const host = new FakeHost();
   const answers = wdmdThat(HAND_OVER_ANSWER.ENDS, () => {});

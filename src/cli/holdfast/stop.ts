@@ -1,22 +1,21 @@
+import { DAEMONS, type DaemonName, isDaemonName } from '../../inspect/host-facts.ts';
+import { ofWatchdogUnder } from '../../inspect/restart-verdict.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { daemonSockets } from '../../platform/daemon-sockets.ts';
 import { runClientAction } from '../sanlock/client.ts';
 import { parseCommandLine } from '../sanlock/command-line.ts';
 import {
-  DAEMONS,
-  type DaemonName,
   type DaemonPorts,
   daemonPaths,
   findDaemon,
   hasEnded,
-  isDaemonName,
   REAL_PROCESSES,
   until,
 } from './upgrade/daemons.ts';
-import { askHandOver, type HandOver } from './upgrade/hand-over.ts';
+import { type HandOver, orderEnd } from './upgrade/hand-over.ts';
 import { readWatchdogs } from './upgrade/read.ts';
 import { type ServiceManager, serviceManager, unitOf } from './upgrade/service.ts';
-import { ofWatchdogUnder } from './upgrade/verdict.ts';
+import { obstacleText } from './upgrade/texts.ts';
 
 export const STOP_USAGE = `holdfast stop ${DAEMONS.join('|')} [unit]
 
@@ -55,7 +54,8 @@ export async function stop(args: readonly string[]): Promise<number> {
     paths: daemonPaths(process.env),
     processes: REAL_PROCESSES,
   };
-  const watchdogRefusals = async () => ofWatchdogUnder(await readWatchdogs(ports));
+  const watchdogRefusals = async () =>
+    ofWatchdogUnder(await readWatchdogs(ports)).map(obstacleText);
   const world = { ports, services: serviceManager(), say, shutDown, watchdogRefusals };
   return stopDaemon(world, { name, unit: unit ?? unitOf(name) });
 }
@@ -83,9 +83,9 @@ async function endsForSuccessor(world: StopWorld, name: DaemonName): Promise<boo
     say(`sanlock does not end for its successor: ${refusal}`);
     return false;
   }
-  let answer = await askHandOver(ports, name);
+  let answer = await orderEnd(ports, name, daemon);
   for (let tries = 1; answer.kind === 'refused' && tries < TRIES; tries++) {
-    answer = await askHandOver(ports, name);
+    answer = await orderEnd(ports, name, daemon);
   }
   if (answer.kind !== 'ends') {
     say(`${name} does not end for its successor: ${reasonOf(answer)}`);

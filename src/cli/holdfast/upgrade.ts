@@ -1,20 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { fail, ok, type Result } from '../../base/result.ts';
+import { DAEMONS, type DaemonName, isDaemonName } from '../../inspect/host-facts.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { daemonSockets } from '../../platform/daemon-sockets.ts';
 import { reasonOf } from '../../platform/system-error.ts';
 import { receiveDump } from '../lvmlockctl/dump-socket.ts';
 import { lvmlockctl } from '../lvmlockctl/main.ts';
-import {
-  DAEMONS,
-  type DaemonName,
-  type DaemonPorts,
-  daemonPaths,
-  findDaemon,
-  isDaemonName,
-  REAL_PROCESSES,
-} from './upgrade/daemons.ts';
+import { type DaemonPorts, daemonPaths, findDaemon, REAL_PROCESSES } from './upgrade/daemons.ts';
 import type { ReadPorts } from './upgrade/read.ts';
 import { serviceManager } from './upgrade/service.ts';
 import { type UpgradeOptions, upgradeDaemons } from './upgrade/upgrade.ts';

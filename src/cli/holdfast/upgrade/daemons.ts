@@ -3,22 +3,11 @@ import { basename } from 'node:path';
 import { type ByteString, textToName } from '../../../base/bytes.ts';
 import { given } from '../../../base/given.ts';
 import { sanlockSocketPath } from '../../../client/sanlock.ts';
+import type { DaemonName, RunningDaemon } from '../../../inspect/host-facts.ts';
 import { identityOf } from '../../../platform/kernel-process.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { Sockets } from '../../../ports/sockets.ts';
 import { wdmdSocket } from '../../sanlk-reset/places.ts';
-
-/**
- * The daemons that can be replaced while they are used, each after those that it connects to: a
- * daemon of the release before never meets an older one than it knows, and the successor of sanlock
- * finds a wdmd that lets it take its duties over, that of lvmlockd a sanlock that lets it adopt.
- */
-export const DAEMONS = ['wdmd', 'sanlock', 'lvmlockd'] as const;
-export type DaemonName = (typeof DAEMONS)[number];
-
-export function isDaemonName(word: string): word is DaemonName {
-  return DAEMONS.some((name) => name === word);
-}
 
 /** By what a daemon is reached; a connection says which process serves it. */
 export interface DaemonPorts {
@@ -46,15 +35,6 @@ export function daemonPaths(environment: Environment): DaemonPorts['paths'] {
     sanlock: sanlockSocketPath(environment['SANLOCK_RUN_DIR']),
     lvmlockd: textToName(lvmlockd),
   };
-}
-
-/** A running daemon. */
-export interface RunningDaemon {
-  readonly pid: number;
-  /** Its pid may come again for another process, this may not. */
-  readonly identity: string | null;
-  /** The C program, not ours. */
-  readonly isOriginal: boolean;
 }
 
 const CONNECT_MS = 5000;

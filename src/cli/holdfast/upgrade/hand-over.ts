@@ -6,6 +6,7 @@ import { askLvmlockd } from '../../../client/lvmlockd.ts';
 import { openLink } from '../../../client/sanlock-link.ts';
 import { ByteQueue } from '../../../codec/byte-queue.ts';
 import { decode } from '../../../codec/struct.ts';
+import type { DaemonName, RunningDaemon } from '../../../inspect/host-facts.ts';
 import { formatRequest, numberOf } from '../../../wire/lvmlockd/libdaemon.ts';
 import { LD_RESULT, resultName } from '../../../wire/lvmlockd/numbers.ts';
 import type { Refusal } from '../../../wire/sanlock/call.ts';
@@ -20,7 +21,7 @@ import {
   wdmdMessage,
   wdmdMessageBytes,
 } from '../../../wire/wdmd/socket.ts';
-import type { DaemonName, DaemonPorts } from './daemons.ts';
+import { type DaemonPorts, hasEnded, until } from './daemons.ts';
 
 /** What a daemon says to the order to end and to leave everything to its successor. */
 export type HandOver =
@@ -34,6 +35,9 @@ export type HandOver =
 
 const CONNECT_MS = 5000;
 const ANSWER_MS = 15_000;
+/** Between the end of its connection and its own. */
+const LOST_ANSWER_MS = 5000;
+const POLL_MS = 50;
 /** lvmlockd first waits 10 s for commands that have locks. */
 const LVMLOCKD_MS = 25_000;
 /** sanlock waits for commands under way, as long as a renewal may be late. */
@@ -41,7 +45,20 @@ const SANLOCK_MS = 60_000;
 /** The answer of a daemon that does not know a request. */
 const NOT_KNOWN = -95;
 
-export function askHandOver(ports: DaemonPorts, name: DaemonName): Promise<HandOver> {
+/** Its end may be faster than its answer, or a crash faster than the order: both have a successor. */
+export async function orderEnd(
+  ports: DaemonPorts,
+  name: DaemonName,
+  daemon: RunningDaemon,
+): Promise<HandOver> {
+  const answer = await askHandOver(ports, name);
+  if (answer.kind !== 'unreachable') return answer;
+  const within = { ms: LOST_ANSWER_MS, everyMs: POLL_MS };
+  const isGone = await until(ports.clock, () => hasEnded(ports.processes, daemon), within);
+  return isGone ? { kind: 'ends' } : answer;
+}
+
+function askHandOver(ports: DaemonPorts, name: DaemonName): Promise<HandOver> {
   switch (name) {
     case 'wdmd':
       return askWdmd(ports);

@@ -1,20 +1,22 @@
 import type { ByteString } from '../../../base/bytes.ts';
 import { callOnce } from '../../../client/sanlock-link.ts';
+import {
+  type DaemonName,
+  type HostFacts,
+  type LvmlockdFacts,
+  lvmlockdFacts,
+  type RunningDaemon,
+  type SanlockFacts,
+  sanlockFacts,
+  type WdmdFacts,
+  wdmdFacts,
+} from '../../../inspect/host-facts.ts';
 import type { SanlockCall } from '../../../wire/sanlock/call.ts';
 import { renewalHistory, status } from '../../../wire/sanlock/daemon-calls.ts';
 import { textField } from '../../../wire/sanlock/records.ts';
 import { STATE_TYPES } from '../../../wire/sanlock/socket.ts';
 import { printDump } from '../../wdmd/main.ts';
 import { type DaemonPorts, findDaemon } from './daemons.ts';
-import {
-  type HostFacts,
-  type LvmlockdFacts,
-  lvmlockdFacts,
-  type SanlockFacts,
-  sanlockFacts,
-  type WdmdFacts,
-  wdmdFacts,
-} from './facts.ts';
 
 const ASK_MS = 5000;
 
@@ -24,23 +26,43 @@ export interface ReadPorts extends DaemonPorts {
   readonly lvmlockdInfo: () => Promise<string | null>;
 }
 
-/** Asks each daemon that runs; one that does not answer in time counts as not running. */
+/** Asks each daemon that runs, for a time. */
 export async function readHost(ports: ReadPorts): Promise<HostFacts> {
-  const [watchdogs, lvmlockd] = await Promise.all([readWatchdogs(ports), readLvmlockd(ports)]);
-  return { ...watchdogs, lvmlockd };
+  const [watchdogs, lvmlockd] = await Promise.all([
+    readWatchdogs(ports),
+    read(ports, 'lvmlockd', (daemon) => readLvmlockd(ports, daemon)),
+  ]);
+  const silent = [...watchdogs.silent, ...lvmlockd.silent];
+  return { ...watchdogs, lvmlockd: lvmlockd.facts, silent };
 }
 
 /** As above, of sanlock and of the wdmd under it. */
-export async function readWatchdogs(
-  ports: DaemonPorts,
-): Promise<Pick<HostFacts, 'wdmd' | 'sanlock'>> {
-  const [wdmd, sanlock] = await Promise.all([readWdmd(ports), readSanlock(ports)]);
-  return { wdmd, sanlock };
+export async function readWatchdogs(ports: DaemonPorts): Promise<Omit<HostFacts, 'lvmlockd'>> {
+  const [wdmd, sanlock] = await Promise.all([
+    read(ports, 'wdmd', (daemon) => readWdmd(ports, daemon)),
+    read(ports, 'sanlock', (daemon) => readSanlock(ports, daemon)),
+  ]);
+  const silent = [...wdmd.silent, ...sanlock.silent];
+  return { wdmd: wdmd.facts, sanlock: sanlock.facts, silent };
 }
 
-async function readWdmd(ports: DaemonPorts): Promise<WdmdFacts | null> {
-  const daemon = await findDaemon(ports, 'wdmd');
-  if (daemon === null) return null;
+interface Read<T> {
+  readonly facts: T | null;
+  readonly silent: HostFacts['silent'];
+}
+
+async function read<T>(
+  ports: DaemonPorts,
+  name: DaemonName,
+  ask: (daemon: RunningDaemon) => Promise<T | null>,
+): Promise<Read<T>> {
+  const daemon = await findDaemon(ports, name);
+  if (daemon === null) return { facts: null, silent: [] };
+  const facts = await ask(daemon);
+  return { facts, silent: facts === null ? [{ name, pid: daemon.pid }] : [] };
+}
+
+async function readWdmd(ports: DaemonPorts, daemon: RunningDaemon): Promise<WdmdFacts | null> {
   const { sockets, clock, paths } = ports;
   let text = '';
   const from = { sockets, clock, socketPath: paths.wdmd };
@@ -50,9 +72,10 @@ async function readWdmd(ports: DaemonPorts): Promise<WdmdFacts | null> {
   return code === 0 ? wdmdFacts(daemon, text, ports.processes.programOf) : null;
 }
 
-async function readSanlock(ports: DaemonPorts): Promise<SanlockFacts | null> {
-  const daemon = await findDaemon(ports, 'sanlock');
-  if (daemon === null) return null;
+async function readSanlock(
+  ports: DaemonPorts,
+  daemon: RunningDaemon,
+): Promise<SanlockFacts | null> {
   const records = await ask(ports, status());
   if (records === null) return null;
   const renewedS = new Map<ByteString, number>();
@@ -65,9 +88,10 @@ async function readSanlock(ports: DaemonPorts): Promise<SanlockFacts | null> {
   return sanlockFacts(daemon, records, renewedS);
 }
 
-async function readLvmlockd(ports: ReadPorts): Promise<LvmlockdFacts | null> {
-  const daemon = await findDaemon(ports, 'lvmlockd');
-  if (daemon === null) return null;
+async function readLvmlockd(
+  ports: ReadPorts,
+  daemon: RunningDaemon,
+): Promise<LvmlockdFacts | null> {
   const info = await ports.lvmlockdInfo();
   return info === null ? null : lvmlockdFacts(daemon, info);
 }

@@ -1,6 +1,7 @@
 import { SECOND_MS } from '../../../base/units.ts';
-import { type DaemonName, findDaemon, hasEnded, type RunningDaemon, until } from './daemons.ts';
-import { askHandOver, type HandOver } from './hand-over.ts';
+import type { DaemonName, RunningDaemon } from '../../../inspect/host-facts.ts';
+import { findDaemon, hasEnded, until } from './daemons.ts';
+import { type HandOver, orderEnd } from './hand-over.ts';
 import type { ReadPorts } from './read.ts';
 import { type ServiceManager, unitOf } from './service.ts';
 
@@ -41,7 +42,7 @@ export async function restart(
   const command = world.commandOf(daemon.pid);
   const isManaged = await runsUnit(world, name, daemon);
   const askedMs = ports.clock.nowMs();
-  const answer = await askHandOver(ports, name);
+  const answer = await orderEnd(ports, name, daemon);
   if (answer.kind !== 'ends') return { kind: 'kept', reason: keptReason(name, answer) };
   const ended = await until(ports.clock, () => hasEnded(ports.processes, daemon), {
     ms: END_MS,

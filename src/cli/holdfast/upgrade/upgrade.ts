@@ -1,11 +1,17 @@
 import { unreachable } from '../../../base/assert.ts';
 import { SECOND_MS } from '../../../base/units.ts';
-import { type Carried, carriedByLvmlockd, carriedBySanlock, carriedByWdmd } from './carried.ts';
-import { DAEMONS, type DaemonName, until } from './daemons.ts';
-import type { HostFacts } from './facts.ts';
+import {
+  type Carried,
+  carriedByLvmlockd,
+  carriedBySanlock,
+  carriedByWdmd,
+} from '../../../inspect/carried-over.ts';
+import { DAEMONS, type DaemonName, type HostFacts } from '../../../inspect/host-facts.ts';
+import { judge, type Verdict } from '../../../inspect/restart-verdict.ts';
+import { until } from './daemons.ts';
 import { type ReadPorts, readHost } from './read.ts';
 import { type RestartWorld, restart } from './restart.ts';
-import { judge, type Verdict } from './verdict.ts';
+import { keptText, missingText, obstacleText } from './texts.ts';
 
 /** A command of a client takes moments; what takes longer is for the reader to look at. */
 const PASSING_MS = 5000;
@@ -55,9 +61,9 @@ async function lookUntilQuiet(ports: ReadPorts, order: readonly DaemonName[]): P
   return look ?? { facts: await readHost(ports), verdict: judge(await readHost(ports), order) };
 }
 
-function isGood({ say }: RestartWorld, { refusals }: Verdict): boolean {
-  for (const refusal of refusals) say(`not now: ${refusal}`);
-  return refusals.length === 0;
+function isGood({ say }: RestartWorld, { obstacles }: Verdict): boolean {
+  for (const obstacle of obstacles) say(`not now: ${obstacleText(obstacle)}`);
+  return obstacles.length === 0;
 }
 
 function marginText({ marginS }: Verdict): string {
@@ -95,8 +101,8 @@ async function upgradeOne(
   await until(ports.clock, isWhole, { ms: withinMs, everyMs: LOOK_AGAIN_MS });
   const tookS = ((ports.clock.nowMs() - startedMs) / SECOND_MS).toFixed(1);
   say(`${name} restarted in ${tookS} s (pid ${daemon.pid}, now ${restarted.successor.pid})`);
-  for (const line of carried.lines) say(`  ${line} carried over`);
-  for (const sentence of carried.missing) say(`  not carried over: ${sentence}`);
+  for (const kept of carried.kept) say(`  ${keptText(kept)} carried over`);
+  for (const gone of carried.missing) say(`  not carried over: ${missingText(gone)}`);
   return carried.missing.length === 0;
 }
 
@@ -106,7 +112,7 @@ async function carriedOver(
   name: DaemonName,
 ): Promise<Carried> {
   const after = await readHost(ports);
-  const silent = { lines: [], missing: [`${name} does not answer`] };
+  const silent: Carried = { kept: [], missing: [{ kind: 'silent', daemon: name }] };
   switch (name) {
     case 'wdmd':
       if (before.wdmd === null || after.wdmd === null) return silent;

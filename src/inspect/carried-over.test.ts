@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { carriedByLvmlockd, carriedBySanlock, carriedByWdmd } from './carried.ts';
-import type { LeaseFacts, SanlockFacts, WdmdClient } from './facts.ts';
+import { carriedByLvmlockd, carriedBySanlock, carriedByWdmd } from './carried-over.ts';
+import type { LeaseFacts, SanlockFacts, WdmdClient } from './host-facts.ts';
 
 const daemon = { pid: 7, identity: 'start 7', isOriginal: false };
 const lease = (name: string, holderPid: number | null, isHeld = true): LeaseFacts => ({
@@ -18,8 +18,8 @@ function sanlock(generation: string, leases: readonly LeaseFacts[]): SanlockFact
 
 test('a shared lease counts once, its holders each', () => {
   const leases = [lease('a', 42), lease('b', 42), lease('s', 42), lease('s', 43), lease('o', null)];
-  const { lines, missing } = carriedBySanlock(sanlock('3', leases), sanlock('3', leases));
-  assert.deepEqual(lines, ['lockspace LS: 4 leases of 2 holders']);
+  const { kept, missing } = carriedBySanlock(sanlock('3', leases), sanlock('3', leases));
+  assert.deepEqual(kept, [{ kind: 'lockspace', lockspace: 'LS', leases: 4, holders: 2 }]);
   assert.deepEqual(missing, []);
 });
 
@@ -27,14 +27,14 @@ test('what the successor does not hold is named; one that it is still looking fo
   const before = sanlock('3', [lease('a', 42), lease('b', 43)]);
   const after = sanlock('3', [lease('a', 42), lease('b', 43, false)]);
   assert.deepEqual(carriedBySanlock(before, after).missing, [
-    'the lease LS:b is not held any more',
+    { kind: 'lease', lockspace: 'LS', lease: 'b' },
   ]);
 });
 
 test('a lockspace that was joined anew carries nothing over', () => {
-  const { lines, missing } = carriedBySanlock(sanlock('3', []), sanlock('4', []));
-  assert.deepEqual(lines, []);
-  assert.deepEqual(missing, ['lockspace LS was joined anew (generation 4)']);
+  const { kept, missing } = carriedBySanlock(sanlock('3', []), sanlock('4', []));
+  assert.deepEqual(kept, []);
+  assert.deepEqual(missing, [{ kind: 'joinedAnew', lockspace: 'LS', generation: '4' }]);
 });
 
 test('a client of wdmd is back when its new connection has an expiry', () => {
@@ -49,17 +49,22 @@ test('a client of wdmd is back when its new connection has an expiry', () => {
   const wdmd = (clients: readonly WdmdClient[]) => ({ daemon, clients });
   const dead = { ...client, isDead: true };
   assert.deepEqual(carriedByWdmd(wdmd([client]), wdmd([dead])).missing, [
-    'its client sanlock_LS:1 has not come back',
+    { kind: 'client', client: 'sanlock_LS:1' },
   ]);
   assert.deepEqual(carriedByWdmd(wdmd([client]), wdmd([dead, client])).missing, []);
-  assert.deepEqual(carriedByWdmd(wdmd([client]), wdmd([client])).lines, ['the expiry of 1 client']);
+  assert.deepEqual(carriedByWdmd(wdmd([client]), wdmd([client])).kept, [
+    { kind: 'expiries', clients: 1 },
+  ]);
 });
 
 test('lvmlockd: VGs and LV locks', () => {
   const before = { daemon, vgs: ['a', 'b'], locks: ['LV ex x', 'LV sh y'] };
   const after = { daemon, vgs: ['b'], locks: ['LV sh y'] };
   assert.deepEqual(carriedByLvmlockd(before, after), {
-    lines: ['1 VG with 1 LV lock'],
-    missing: ['VG a is not started any more', 'the lock LV ex x is gone'],
+    kept: [{ kind: 'vgs', vgs: 1, locks: 1 }],
+    missing: [
+      { kind: 'vg', vg: 'a' },
+      { kind: 'lock', lock: 'LV ex x' },
+    ],
   });
 });

@@ -1,12 +1,34 @@
-import { type ByteString, nameToText } from '../../../base/bytes.ts';
-import { textField } from '../../../wire/sanlock/records.ts';
-import { STATE_TYPES } from '../../../wire/sanlock/socket.ts';
-import type { StateRecord } from '../../../wire/sanlock/types.ts';
-import { dumpedClients } from '../../../wire/wdmd/dump.ts';
-import type { ProcessFacts, RunningDaemon } from './daemons.ts';
+import { type ByteString, nameToText } from '../base/bytes.ts';
+import { textField } from '../wire/sanlock/records.ts';
+import { STATE_TYPES } from '../wire/sanlock/socket.ts';
+import type { StateRecord } from '../wire/sanlock/types.ts';
+import { dumpedClients } from '../wire/wdmd/dump.ts';
 
-/** What the daemons of this host say of themselves; null: that one does not run. */
+/**
+ * The daemons that can be replaced while they are used, each after those that it connects to: a
+ * daemon of the release before never meets an older one than it knows, and the successor of sanlock
+ * finds a wdmd that lets it take its duties over, that of lvmlockd a sanlock that lets it adopt.
+ */
+export const DAEMONS = ['wdmd', 'sanlock', 'lvmlockd'] as const;
+export type DaemonName = (typeof DAEMONS)[number];
+
+export function isDaemonName(word: string): word is DaemonName {
+  return DAEMONS.some((name) => name === word);
+}
+
+/** A daemon that serves its socket. */
+export interface RunningDaemon {
+  readonly pid: number;
+  /** Its pid may come again for another process, this may not. */
+  readonly identity: string | null;
+  /** The C program, not ours. */
+  readonly isOriginal: boolean;
+}
+
+/** What the daemons of this host say of themselves; null: that one does not run, or is silent. */
 export interface HostFacts {
+  /** They run, and do not answer. */
+  readonly silent: readonly { readonly name: DaemonName; readonly pid: number }[];
   readonly wdmd: WdmdFacts | null;
   readonly sanlock: SanlockFacts | null;
   readonly lvmlockd: LvmlockdFacts | null;
@@ -120,7 +142,7 @@ function numberIn(record: StateRecord, key: string): number {
 export function wdmdFacts(
   daemon: RunningDaemon,
   dump: string,
-  programOf: ProcessFacts['programOf'],
+  programOf: (pid: number) => string | null,
 ): WdmdFacts {
   const ours = daemon.isOriginal ? null : programOf(daemon.pid);
   const clients = dumpedClients(dump).map(
