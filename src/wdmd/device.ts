@@ -68,13 +68,18 @@ export function keepPromise(state: WdmdState): void {
   log(state, 'error', 'device.touchedLate', { firesInS: timeoutS });
 }
 
-/** By what we know: a close pings as well. */
-export function firesInS(state: WdmdState): number {
-  return Math.ceil((state.touchedMs - state.nowMs) / SECOND_MS) + state.countdownS;
+/**
+ * Seconds until the reset, for the log: a close pings as well. Where wdmd cannot know when the
+ * device was touched last, the number is no time that anybody may count on.
+ */
+export function firesInS(state: WdmdState): number | string {
+  const mostS = Math.ceil((state.touchedMs - state.nowMs) / SECOND_MS) + state.countdownS;
+  return state.isTouchUnsure ? `at most ${mostS}` : mostS;
 }
 
 export function pinged(state: WdmdState, errno: number): void {
-  touched(state, state.countdownS); // one that failed may have arrived
+  touched(state, state.countdownS);
+  state.isTouchUnsure = errno !== 0; // one that failed may have arrived
   if (errno === 0) state.lastKeepaliveS = nowSOf(state);
   else log(state, 'error', 'device.notPinged', { errno, firesInS: firesInS(state) });
 }
@@ -82,6 +87,7 @@ export function pinged(state: WdmdState, errno: number): void {
 export function reopened(state: WdmdState, errno: number): void {
   // Opening alone may start it, with an unknown timeout until it has taken ours.
   touched(state, state.fireTimeoutS);
+  state.isTouchUnsure = errno !== 0;
   if (errno !== 0) {
     state.device = 'closed';
     log(state, 'error', 'device.notReopened', { errno, firesInS: firesInS(state) });
@@ -142,6 +148,7 @@ export function timeoutSet(
 
 function touched(state: WdmdState, countdownS: number): void {
   state.touchedMs = state.nowMs;
+  state.isTouchUnsure = false;
   state.countdownS = countdownS;
   state.canShorten = true;
 }

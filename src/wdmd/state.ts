@@ -110,6 +110,8 @@ export interface WdmdState {
   countdownS: number;
   /** The latest moment at which it may have begun to count anew. */
   touchedMs: number;
+  /** It may have been earlier: by another wdmd, or the device refused. */
+  isTouchUnsure: boolean;
   /** Since it was touched last, it has not refused a shorter timeout. */
   canShorten: boolean;
   /** Open and not touched, because an expiry has passed; logged once. */
@@ -225,7 +227,8 @@ export function newState(settings: WdmdSettings, start: WdmdStart): WdmdState {
     device: predecessor === null ? 'open' : 'closed',
     fireTimeoutS,
     countdownS: fireTimeoutS,
-    touchedMs: nowMs, // or earlier: when the predecessor ended
+    touchedMs: nowMs,
+    isTouchUnsure: predecessor !== null, // when that one ended
     canShorten: true,
     isLeftAlone: false,
     testIntervalS: testIntervalOf(fireTimeoutS),

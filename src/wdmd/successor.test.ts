@@ -53,6 +53,11 @@ test('whenever it is killed and started again, a duty that no one takes over end
       // Killed after its expiry: that end closes the device, which no successor can undo.
       const latestS = Math.max(140, diesS + 60);
       assert.ok(resetS <= latestS, `${diesS} ${gapS}: reset at ${resetS}`);
+      // The clients and the log count whole seconds.
+      assert.deepEqual(
+        harness.foretold.filter(({ tooLateS }) => tooLateS >= 1),
+        [],
+      );
     }
   }
 });
@@ -69,6 +74,26 @@ test('in the last seconds before an expiry it serves, and opens the device only 
   assert.ok(harness.performed.includes('78 open') || harness.performed.includes('79 open'));
   harness.at(130);
   assert.equal(harness.resetMs, null);
+});
+
+test('until it touches the device itself, it cannot say more than when that fires at the latest', () => {
+  const harness = new WdmdHarness();
+  joined(harness);
+  assert.equal(kills(harness, 72, 75), null); // closed at 70: it fires at 130
+  const before = harness.foretold.length - 1;
+  harness.at(76);
+  takesOver(harness, 70, 150);
+  harness.at(148);
+  assert.deepEqual(
+    harness.foretold.slice(before).map(({ what }) => what),
+    [
+      '75 test.failsSoon at most 60',
+      '76 test.failsSoon at most 59',
+      '147 test.failsSoon 50',
+      '147 device.closed 60',
+      '148 test.failsSoon 59',
+    ],
+  );
 });
 
 test('killed again and again while its clients come back, the host lives on', () => {
@@ -147,6 +172,7 @@ test('a device that cannot be opened is tried again each second', () => {
   harness.openErrno = 16;
   assert.equal(kills(harness, 20, 21), null);
   harness.at(25);
+  assert.equal(harness.foretold.at(-1)?.what, '25 device.notReopened at most 60');
   harness.openErrno = 0;
   harness.at(27);
   assert.ok(harness.performed.includes('26 open') || harness.performed.includes('25 open'));

@@ -1,4 +1,5 @@
 import { type ByteString, readByteString } from '../../base/bytes.ts';
+import type { LogFields } from '../../base/log-fields.ts';
 import { decode, type RecordOf } from '../../codec/struct.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
@@ -76,6 +77,8 @@ export class WdmdHarness {
   /** What was done with the device: '16 close'. */
   readonly performed: string[] = [];
   readonly logged: string[] = [];
+  /** When each said how soon the device fires: '75 test.failsSoon 60', and when it does. */
+  readonly foretold: { readonly what: string; readonly tooLateS: number }[] = [];
   /** Each runs for so many seconds, then ends with a status; null: only when it is killed. */
   readonly scripts = new Map<ByteString, { status: number; runsS: number | null }>();
   /** Of its duties; it outlives wdmd. */
@@ -322,7 +325,14 @@ export class WdmdHarness {
   }
 
   #log(): Log {
-    const note = (event: string) => this.logged.push(event);
+    const note = (event: string, fields: LogFields) => {
+      this.logged.push(event);
+      const { firesInS } = fields;
+      if (firesInS === undefined || this.resetMs !== null) return;
+      const trulyInS = ((this.#firesMs ?? Infinity) - this.clock.nowMs()) / 1000;
+      const tooLateS = typeof firesInS === 'number' ? Math.max(0, firesInS - trulyInS) : 0;
+      this.foretold.push({ what: `${this.nowS() - START_S} ${event} ${firesInS}`, tooLateS });
+    };
     return { error: note, warn: note, info: note, debug: note };
   }
 }
