@@ -44,6 +44,11 @@ test('an acquire is wanted, then held, then gone', () => {
   }
 });
 
+test('a lockspace that begins a second time is damage, and takes nothing from the first one', () => {
+  const { damaged, lease } = read(SPACE, LEASE, SPACE);
+  assert.deepEqual([damaged, lease?.lver], [1, 4n]);
+});
+
 test('sharers come and go, one that came twice as often', () => {
   const joins = { kind: 'shares', ...OF, holder: '8' };
   const drops = { kind: 'drops', ...OF, holder: '8' };

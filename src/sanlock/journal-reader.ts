@@ -15,6 +15,7 @@ export function readLine(found: Map<number, Survivor>, text: string): boolean {
   if (line === null || line.kind === 'unknown') return false;
   if (line.kind === 'space') {
     const { kind: _, id, ...space } = line;
+    if (found.has(id)) return false; // no daemon gives a number twice
     found.set(id, newSurvivor(id, space, nothingInherited({ isWhole: space.allLeases })));
     return true;
   }

@@ -54,6 +54,36 @@ test('an exclusive lease that two processes are to have: the membership is only 
   assert.equal(front.survivors[0]?.phase.kind, 'keeping');
 });
 
+test('two memberships of one place or name: only the later one is renewed, and nothing is granted', () => {
+  for (const other of [{}, { name: 'LT' }, { path: '/dev/other' }, { hostId: 2 }]) {
+    const journal = new MemoryJournal();
+    const first = new Harness({ journal });
+    first.join(10);
+    const client = first.connect(501);
+    const body = acquireBody([resource(1, { flags: RES_FLAGS.PERSISTENT })]);
+    first.ask(client, SM_CMD.ACQUIRE, body, { data: 1 });
+    first.granted(1, 1);
+    const again = journal.load().lines.map((line) => JSON.parse(line) as object);
+    for (const line of again) {
+      const of =
+        'name' in line ? other : 'pid' in line && line.pid === 50_001 ? { pid: 60_000 } : {};
+      journal.append(JSON.stringify({ ...line, id: 2, ...of }));
+    }
+    const { harness, front, resume } = started(journal, 'host1', null, [501, 50_001]);
+    assert.equal(front.leaseProcesses.size, 0, 'that of the other one may write');
+    const process = front.survivors[0]?.holders.get(LEASE_HOLDER)?.client.process;
+    assert.ok(process);
+    harness.event({ kind: 'processEnded', process });
+    harness.event({ kind: 'leaseEndFound', search: harness.searches[0]?.search ?? 0, end: null });
+    assert.deepEqual([...front.leaseProcesses.keys()], [1], JSON.stringify(other));
+    resume();
+    const [earlier, later] = front.survivors;
+    assert.deepEqual([earlier?.phase.kind, later?.phase.kind], ['over', 'keeping']);
+    assert.deepEqual(later?.space, { ...later?.space, ...other });
+    assert.ok(harness.logged.some((line) => line.includes('holders.unknown')));
+  }
+});
+
 test('an orphan that the disk does not show is given up, and an administrator hears of it', () => {
   const journal = new MemoryJournal();
   const first = new Harness({ journal });

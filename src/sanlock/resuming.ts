@@ -11,6 +11,7 @@ import { rewrite } from './journal-writer.ts';
 import { keptFields } from './kept-leases.ts';
 import type { Joined } from './lockspace-events.ts';
 import { remember } from './lost-lockspaces.ts';
+import { clashes, named } from './named-lockspace.ts';
 import { takeJoin, takeRenewal } from './renewals.ts';
 import { resultNumber } from './result-number.ts';
 import { resumeMembership, startProcess } from './resuming-process.ts';
@@ -136,16 +137,23 @@ function obey(front: Front, survivor: Survivor, verdict: WatchdogVerdict): void 
 }
 
 function advance(front: Front, survivor: Survivor, event: SurvivorEvent): void {
-  const { phase, holders } = survivor;
+  const { phase } = survivor;
   const step = stepSurvivor(phase, event, {
     nowMs: front.nowMs,
     isExpired: isExpired(front, survivor),
     isLate: isLate(front, survivor),
-    hasPredecessor: processOf(phase) === null && holders.has(LEASE_HOLDER),
+    hasPredecessor: processOf(phase) === null && hasPredecessor(front, survivor),
     isWhole: survivor.inherited.isWhole,
   });
   survivor.phase = step.phase; // first: an effect that is answered at once finds it
   for (const effect of step.effects) apply(front, survivor, effect);
+}
+
+/** In a damaged journal another membership may be in its place: its process counts as well. */
+function hasPredecessor(front: Front, { holders, space }: Survivor): boolean {
+  if (holders.has(LEASE_HOLDER)) return true;
+  const place = named(space);
+  return front.survivors.some((one) => one.holders.has(LEASE_HOLDER) && clashes(one.space, place));
 }
 
 function apply(front: Front, survivor: Survivor, effect: SurvivorEffect): void {
@@ -208,10 +216,9 @@ function apply(front: Front, survivor: Survivor, effect: SurvivorEffect): void {
 
 /** Once: the kernel may take its time. */
 function endPredecessor(front: Front, survivor: Survivor): void {
-  if (survivor.predecessorKilled) return;
-  survivor.predecessorKilled = true;
   const bound = survivor.holders.get(LEASE_HOLDER)?.client.process ?? null;
-  assert(bound !== null, 'a lease process that has not ended was found');
+  if (survivor.predecessorKilled || bound === null) return; // null: it is another survivor's
+  survivor.predecessorKilled = true;
   front.effects.push({ kind: 'signal', process: bound, signal: 'SIGKILL' });
   const { name: lockspace, hostId } = survivor.space;
   log(front, 'warn', 'leaseProcess.outlives', { lockspace, hostId, pid: bound.pid });

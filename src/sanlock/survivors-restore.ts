@@ -6,6 +6,7 @@ import { type HolderFacts, LEASE_HOLDER } from './holder-lines.ts';
 import { readLine } from './journal-reader.ts';
 import { rewrite } from './journal-writer.ts';
 import { lostLockspace } from './lost-lockspace.ts';
+import { clashes, named } from './named-lockspace.ts';
 import {
   isAlive,
   isResumable,
@@ -27,6 +28,7 @@ export function restore(
   const found = new Map<number, Survivor>();
   let { damaged } = journal;
   for (const text of journal.lines) if (!readLine(found, text)) damaged++;
+  damaged += endDoubles([...found.values()]);
   for (const survivor of found.values()) {
     if (damaged > 0) survivor.inherited.isWhole = false;
     sortUsers(survivor);
@@ -35,6 +37,21 @@ export function restore(
     takeOver(front, { found: [...found.values()], holders, damaged });
     restored();
   });
+}
+
+/**
+ * No daemon has two lockspaces in one place, or with one name: the journal is damaged. The later
+ * one may have the record on the disk. An earlier one is not resumed beside it: two processes would
+ * write one host lease.
+ * @returns how many
+ */
+function endDoubles(found: readonly Survivor[]): number {
+  const open = found.filter(isResumable);
+  const doubles = open.filter((one, n) =>
+    open.slice(n + 1).some(({ space }) => clashes(space, named(one.space))),
+  );
+  for (const one of doubles) one.phase = { kind: 'over', lease: null };
+  return doubles.length;
 }
 
 /** Whether the processes of that time still live. */
