@@ -8,6 +8,7 @@ import { INDEX_TASK, type InheritedLease, type WantedLease } from './inherited.t
 import { claimForConnections } from './inherited-clients.ts';
 import { LIVE } from './lockspace-phase.ts';
 import { advance } from './lockspaces.ts';
+import { lostOpened } from './lost-lockspaces.ts';
 import { beginRecovery } from './recovering.ts';
 import { type KnownLease, type Lockspace, newResource, type Resource, type Want } from './state.ts';
 import type { Survivor } from './survivors.ts';
@@ -31,6 +32,7 @@ export function handOver(front: Front, survivor: Survivor): void {
   logHandedOver(front, survivor, space);
   beginRecovery(front, space, claims);
   claimForConnections(front);
+  lostOpened(front, space);
   if (inherited.removal || front.ending) advance(front, space, { kind: 'removeAsked' });
 }
 

@@ -11,7 +11,7 @@ const NOTHING = new Uint8Array(0);
 
 /** A host whose lockspace is joined, and then lost. */
 class Scenario {
-  readonly harness: Harness;
+  harness: Harness;
   readonly journal = new MemoryJournal();
 
   constructor() {
@@ -20,7 +20,7 @@ class Scenario {
   }
 
   get #lease(): number {
-    return this.harness.front.lockspaces[0]?.lease ?? 0;
+    return this.harness.front.lockspaces[0]?.lease ?? 1;
   }
 
   /** Its storage is silent until its time is over, and its lease process ends. */
@@ -76,9 +76,21 @@ class Scenario {
     return this.harness.front.lockspaces[0]?.phase.kind ?? 'none';
   }
 
+  /** The daemon that is started again resumes the membership. */
+  restart(): void {
+    this.harness = this.restarted(this.journal);
+    for (const { search } of this.harness.searches.splice(0)) {
+      if (!this.harness.front.whenEndFound.has(search)) continue;
+      this.harness.event({ kind: 'leaseEndFound', search, end: { refusedUntilMs: null } });
+    }
+    this.joined();
+    this.harness.renewed(1, this.harness.front.nowMs / 1000);
+    assert.equal(this.phase, 'live');
+  }
+
   /** A daemon that is started again, with what this one wrote; all its processes have ended. */
-  restarted(): Harness {
-    const next = new Harness({ journal: new MemoryJournal() });
+  restarted(journal = new MemoryJournal()): Harness {
+    const next = new Harness({ journal });
     next.at(this.harness.front.nowMs);
     next.event({ kind: 'started', ...this.journal.load() });
     for (const search of [...next.front.whenFound.keys()]) {
@@ -238,6 +250,20 @@ test('a daemon that is started again goes on', () => {
   assert.equal(during.front.lost.length, 1, 'the attempt had joined nothing');
   scenario.joinFails('HOSTID_BUSY');
   assert.equal(scenario.restarted().front.lost.length, 0);
+});
+
+test('the first client that adds it is answered 0, over daemons that are started again', () => {
+  const scenario = new Scenario();
+  scenario.lose();
+  scenario.wait(5);
+  scenario.joined();
+  for (const expected of [[], [0, EEXIST], [EEXIST]]) {
+    scenario.restart();
+    assert.deepEqual(
+      expected.map(() => scenario.ask(SM_CMD.ADD_LOCKSPACE)),
+      expected,
+    );
+  }
 });
 
 test('it keeps no daemon from ending', () => {

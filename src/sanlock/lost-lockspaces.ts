@@ -100,6 +100,7 @@ export function lostRemoved(front: Front, asked: NamedLockspace): void {
   }
 }
 
+/** It was joined, or the next daemon has it handed over. */
 export function lostOpened(front: Front, space: Lockspace): void {
   about(front, space, { kind: 'open' });
 }

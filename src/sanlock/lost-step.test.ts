@@ -36,10 +36,16 @@ const LOST_AGAIN = {
 
 /** What becomes of each phase by each event; the others change nothing: they come too late. */
 const TABLE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  waiting: { added: 'joining added, then 5 s; ', ...LOST_AGAIN, removed: FORGOTTEN },
+  waiting: {
+    added: 'joining added, then 5 s; ',
+    open: 'joined; ',
+    ...LOST_AGAIN,
+    removed: FORGOTTEN,
+  },
   due: {
     tick: 'joining, then 5 s; join',
     added: 'joining added, then 5 s; ',
+    open: 'joined; ',
     ...LOST_AGAIN,
     removed: FORGOTTEN,
   },

@@ -8,6 +8,7 @@ import { REFUSED_LANDS_MS } from '../lease/lease-times.ts';
  * daemon itself: what uses it (libvirt) joined it once, when it started, and would not again.
  *
  *   waiting ⇄ joining → joined → forgotten
+ *      └── of an earlier daemon ──↗  handed over
  *
  * Nobody holds a lease in it any more when it is remembered: its users were stopped, and the
  * process that wrote for it has ended. The next membership has a new generation, as after a join
@@ -77,9 +78,7 @@ export function stepLost(phase: LostPhase, event: LostEvent, nowMs: number): Los
     case 'added':
       return added(phase);
     case 'open':
-      if (phase.kind !== 'joining') return stay(phase);
-      if (phase.isAdded) return forget();
-      return { phase: { kind: 'joined' }, effects: [{ kind: 'logRejoined' }] };
+      return opened(phase);
     case 'joinFailed': {
       if (phase.kind !== 'joining') return stay(phase);
       if (event.isFinal) return forget({ kind: 'logGivenUp' });
@@ -95,6 +94,21 @@ export function stepLost(phase: LostPhase, event: LostEvent, nowMs: number): Los
       return phase.kind === 'forgotten' ? stay(phase) : forget();
     default:
       return unreachable(event);
+  }
+}
+
+function opened(phase: LostPhase): LostStep {
+  switch (phase.kind) {
+    case 'waiting': // an earlier daemon had joined it again, and no client had added it since
+      return stay({ kind: 'joined' });
+    case 'joining':
+      if (phase.isAdded) return forget();
+      return { phase: { kind: 'joined' }, effects: [{ kind: 'logRejoined' }] };
+    case 'joined':
+    case 'forgotten':
+      return stay(phase);
+    default:
+      return unreachable(phase);
   }
 }
 
