@@ -66,14 +66,16 @@ class Scenario {
   }
 
   /** The next daemon of this boot. */
-  restart(of: { readonly withoutEndRecords?: boolean } = {}): FrontHost {
+  restart(
+    of: { readonly withoutEndRecords?: boolean; readonly pidsCameRound?: boolean } = {},
+  ): FrontHost {
     const { clock, storage } = this.harness;
     const firstLeasePid = FIRST_LEASE_PID + 100 * ++this.#daemons;
     const say = (event: string) => {
       this.events.push(event);
     };
     const log: Log = { error: say, warn: say, info: say, debug: () => {} };
-    const ended = new Set(this.#ended);
+    const ended = of.pidsCameRound === true ? new Set<number>() : new Set(this.#ended);
     for (let pid = firstLeasePid; pid < firstLeasePid + 100; pid++) this.#ended.add(pid);
     const common = { name: 'host1', clock, storage, settings: { killGraceS: 5 } };
     const earlier = { journal: this.journal, ended, firstLeasePid };
@@ -239,6 +241,31 @@ test('a lease whose process ended meanwhile is released', () => {
   scenario.restarted([101]);
   scenario.harness.run(70_000);
   assert.equal(scenario.elsewhere(), 0);
+});
+
+test('pids that came round: the processes that have them now are strangers, and are left alone', () => {
+  for (const outageMs of [1000, FAIL_MS]) {
+    const scenario = new Scenario();
+    const { harness, journal } = scenario;
+    holding(harness, 101);
+    holding(harness, 102, 2, PERSISTENT);
+    scenario.settle();
+    scenario.kill();
+    // Also that of its lease process. All those pids are there, and began at another time.
+    const lines = journal.load().lines.map((line) => line.replace(/"started":"/, '"started":"9'));
+    journal.become({ lines, damaged: 0 });
+    harness.run(outageMs);
+    const host = scenario.restart({ pidsCameRound: true });
+    const isInTime = outageMs < FAIL_MS;
+    harness.run(DEAD_MS);
+    const stranger = registered(host, 101);
+    assert.equal(harness.result(releaseOf(1), stranger), -1);
+    assert.equal(harness.result(message(SM_CMD.INQUIRE), registered(host, 102)), 0);
+    assert.equal(scenario.elsewhere(1), 0, 'released, or others have waited for long enough');
+    assert.equal(scenario.elsewhere(2) < 0, isInTime, 'an orphan is renewed on');
+    if (isInTime) assert.equal(harness.result(adopt(2), registered(host, 102)), 0);
+    assert.deepEqual(host.actions, []);
+  }
 });
 
 test('a lockspace without any holder is resumed, and one that was left is not', () => {
