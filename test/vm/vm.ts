@@ -55,8 +55,11 @@ export interface Equipment {
   readonly memoryMb?: number;
   /** A disk of its own in each machine, with an image of ext4: a path of this host. */
   readonly ownDisk?: string;
-  /** With systemd as its first process, and udev; the agent is one of its units. */
-  readonly systemd?: boolean;
+  /**
+   * The numbers, from 1, of the machines whose first process is systemd, with udev; there the agent
+   * is a unit.
+   */
+  readonly withSystemd?: readonly number[];
 }
 
 interface Ground extends Equipment {
@@ -127,7 +130,9 @@ export class Machine {
     mkdirSync(this.directory);
     const log = openSync(join(this.directory, 'qemu.log'), 'a');
     // It ends with this process, however that ends.
-    const args = ['--pdeathsig', 'KILL', '--', 'qemu-system-x86_64', ...qemuArgs(ground, this)];
+    const hasSystemd = ground.withSystemd?.includes(number) === true;
+    const options = qemuArgs(ground, { machine: this, hasSystemd });
+    const args = ['--pdeathsig', 'KILL', '--', 'qemu-system-x86_64', ...options];
     this.#process = spawn('setpriv', args, { stdio: ['ignore', log, log] });
     this.#process.unref();
     this.#gone = new Promise((resolve) => {
@@ -171,6 +176,14 @@ export class Machine {
   /** Runs a program in the background; what it prints goes to the console, which outlives it. */
   start(args: readonly string[]): Promise<Finished> {
     return this.#script(`exec ${args.map(quoted).join(' ')} >/dev/console 2>&1`, null);
+  }
+
+  /** Runs lines of /bin/sh, all of which must succeed. @returns what they printed */
+  async shell(script: string, timeoutMs: number): Promise<string> {
+    const environment = 'export LVM_SUPPRESS_FD_WARNINGS=1 SYSTEMD_BUS_TIMEOUT=120';
+    const ran = await this.run(['/bin/sh', '-ec', `${environment}\n${script}`], timeoutMs);
+    if (ran.status === 0) return ran.output.trim();
+    throw new Error(this.#what(`ended with ${ran.status}: ${script}\n${ran.output}`));
   }
 
   #script(script: string, timeoutMs: number | null): Promise<Finished> {
@@ -239,7 +252,13 @@ export async function inTime<T>(
   }
 }
 
-function qemuArgs(ground: Ground, machine: Machine): readonly string[] {
+interface Kind {
+  readonly machine: Machine;
+  readonly hasSystemd: boolean;
+}
+
+function qemuArgs(ground: Ground, kind: Kind): readonly string[] {
+  const { machine } = kind;
   const at = (name: string) => join(machine.directory, name);
   return [
     ...['-name', machine.name, '-nodefaults', '-no-user-config', '-display', 'none'],
@@ -256,7 +275,7 @@ function qemuArgs(ground: Ground, machine: Machine): readonly string[] {
       String(ground.memoryMb ?? MEMORY_MB),
     ],
     ...['-kernel', `/boot/vmlinuz-${ground.kernel}`, '-initrd', ground.initramfs],
-    ...['-append', kernelArgs(ground, machine).join(' ')],
+    ...['-append', kernelArgs(kind).join(' ')],
     ...['-qmp', `unix:${at('qmp')},server=on,wait=off`],
     '-chardev',
     `socket,id=console,path=${at('console')},server=on,wait=off,logfile=${at('console.log')}`,
@@ -277,9 +296,9 @@ function qemuArgs(ground: Ground, machine: Machine): readonly string[] {
   ];
 }
 
-function kernelArgs(ground: Ground, machine: Machine): readonly string[] {
+function kernelArgs({ machine, hasSystemd }: Kind): readonly string[] {
   const named = [...KERNEL_ARGS, `vm.name=${machine.name}`, `systemd.hostname=${machine.name}`];
-  return ground.systemd === true ? [...named, ...SYSTEMD_ARGS] : named;
+  return hasSystemd ? [...named, ...SYSTEMD_ARGS] : named;
 }
 
 /** What a machine writes there is kept until it ends. */
