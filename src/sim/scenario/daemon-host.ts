@@ -117,7 +117,7 @@ export class DaemonHost {
   kill(of: { readonly leaseProcessesStay: boolean }): void {
     this.#say('sanlock is killed');
     this.#end(of);
-    this.#watchdog?.daemonKilled();
+    this.#watchdog?.daemonEnded();
   }
 
   #end(of: { readonly leaseProcessesStay: boolean }): void {
@@ -241,6 +241,7 @@ export class DaemonHost {
     running.isEndSeen = true;
     this.#say(`sanlock ends, status ${running.front.ended}`);
     this.#end({ leaseProcessesStay: false });
+    this.#watchdog?.daemonEnded();
   }
 
   #acted(action: DaemonAction): void {

@@ -146,8 +146,8 @@ export class HostWatchdog {
     this.#timeline.repeat(this.#host, { subject: `wdmd ${name}`, key, text, last });
   }
 
-  /** The kernel closes the connections of the daemon that was killed. */
-  daemonKilled(): void {
+  /** The kernel closes the connections of the daemon that has ended. */
+  daemonEnded(): void {
     if (this.#isRunning) this.#wdmd.daemonKilled();
   }
 
