@@ -43,9 +43,9 @@ class Scenario {
     }
   }
 
-  joined(): void {
+  joined(generation = 2n): void {
     const { nowMs, bootMs } = this.harness.front;
-    const claim = { generation: 2n, timestampS: nowMs / 1000, claimedBootMs: bootMs };
+    const claim = { generation, timestampS: nowMs / 1000, claimedBootMs: bootMs };
     const sizes = { sectorSize: 512, areaBytes: 2 ** 20, maxHosts: 2000 };
     this.harness.leaseSends(this.#lease, { kind: 'joined', ...claim, ...sizes });
   }
@@ -77,24 +77,25 @@ class Scenario {
   }
 
   /** The daemon that is started again resumes the membership. */
-  restart(): void {
-    this.harness = this.restarted(this.journal);
+  restart(living: readonly number[] = []): void {
+    this.harness = this.restarted(this.journal, living);
     for (const { search } of this.harness.searches.splice(0)) {
-      if (!this.harness.front.whenEndFound.has(search)) continue;
       this.harness.event({ kind: 'leaseEndFound', search, end: { refusedUntilMs: null } });
     }
-    this.joined();
+    const generation = BigInt(this.harness.front.survivors[0]?.generation ?? 0);
+    this.joined(generation);
     this.harness.renewed(1, this.harness.front.nowMs / 1000);
     assert.equal(this.phase, 'live');
   }
 
-  /** A daemon that is started again, with what this one wrote; all its processes have ended. */
-  restarted(journal = new MemoryJournal()): Harness {
+  /** A daemon that is started again, with what this one wrote; other processes have ended. */
+  restarted(journal = new MemoryJournal(), living: readonly number[] = []): Harness {
     const next = new Harness({ journal });
     next.at(this.harness.front.nowMs);
     next.event({ kind: 'started', ...this.journal.load() });
-    for (const search of [...next.front.whenFound.keys()]) {
-      next.event({ kind: 'processFound', search, process: null });
+    for (const { search, pid } of next.searches.splice(0)) {
+      const process = living.includes(pid) ? next.process(pid) : null;
+      next.event({ kind: 'processFound', search, process });
     }
     return next;
   }
@@ -224,6 +225,33 @@ test('persistent leases were lost in it: their users may go on, so it is not joi
   scenario.leave();
   scenario.wait(200);
   assert.equal(scenario.phase, 'none');
+});
+
+test('a persistent lease that was not found on the disk yet counts as one that was lost', () => {
+  for (const usedByOrphans of [false, true]) {
+    const scenario = new Scenario();
+    const data = CONFIG_COMMANDS.USED_BY_ORPHANS;
+    const asker = scenario.harness.connect(900, false);
+    if (usedByOrphans) scenario.harness.ask(asker, SM_CMD.SET_CONFIG, lockspace('LS'), { data });
+    const body = acquireBody([resource(1, { flags: RES_FLAGS.PERSISTENT })]);
+    scenario.harness.ask(scenario.harness.connect(501), SM_CMD.ACQUIRE, body, { data: 1 });
+    scenario.harness.granted(1, 1);
+    scenario.restart([501]);
+    const { harness } = scenario;
+    const [client] = harness.front.clients.values();
+    scenario.wait(8 * T_S);
+    assert.equal(harness.runs[0]?.command.op, 'recover', 'the disk is silent');
+    const process = client?.process;
+    assert.ok(process);
+    harness.event({ kind: 'processEnded', process });
+    scenario.wait(1);
+    // Its LV may be active: where orphans count as users the watchdog is to reset the host.
+    assert.equal(scenario.phase, usedByOrphans ? 'stopping' : 'leaving');
+    if (usedByOrphans) continue;
+    scenario.leave();
+    scenario.wait(200);
+    assert.equal(scenario.phase, 'none');
+  }
 });
 
 test('another host has overwritten it: it is not joined unasked', () => {

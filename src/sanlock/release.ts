@@ -91,8 +91,9 @@ export function outlives(resource: Resource): boolean {
   return !isDead(lockspace) || (lockspace.usedByOrphans && !isRemoved(lockspace));
 }
 
-function isPersistent({ persistent, hold }: Resource): boolean {
-  return persistent && hold !== null;
+/** Where the disk has not been compared with the journal yet, the journal counts. */
+function isPersistent({ persistent, hold, state }: Resource): boolean {
+  return persistent && (hold !== null || state === 'recovering');
 }
 
 /** The process of a registered connection has ended: its leases are released or become orphans. */
