@@ -55,6 +55,8 @@ export function runRegressionSeed({ world, seed, options }: RegressionSeed): str
       return new Resumption(seed).run();
     case 'harsh-resumption':
       return new Resumption(seed, 'harsh').run();
+    case 'raced-resumption':
+      return new Resumption(seed, 'raced').run();
     case 'restarts':
       return new Restarts(seed).run();
     case 'late-wdmd':

@@ -70,4 +70,25 @@ export const HARSH_MUTANTS: readonly Mutant[] = [
     to: '',
     by: 'harsh-resumption',
   },
+  {
+    what: 'a daemon that is started beside another one does not ask for the lock of the pid file',
+    file: 'src/ports/start-steps.ts',
+    from: 'if (!isLocked) {',
+    to: 'if (isLocked === null) {',
+    by: 'raced-resumption',
+  },
+  {
+    what: 'a daemon that is started beside another one does not ask who answers at the socket',
+    file: 'src/ports/start-steps.ts',
+    from: "if (yield 'isServed') return 'busy';",
+    to: "yield 'isServed';",
+    by: 'raced-resumption',
+  },
+  {
+    what: 'a daemon reads the journal before it knows that it is alone',
+    file: 'src/programs/sanlock-program.ts',
+    from: 'this.#listener = sockets.listen(',
+    to: 'journal.load();\n    this.#listener = sockets.listen(',
+    by: 'raced-resumption',
+  },
 ];

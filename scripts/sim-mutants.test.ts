@@ -34,6 +34,7 @@ const SEEDS_OF = {
   'wdmd-restarts': WDMD_RESTART_SEEDS,
   resumption: RESUMPTION_SEEDS,
   'harsh-resumption': RESUMPTION_SEEDS,
+  'raced-resumption': RESUMPTION_SEEDS,
 } as const;
 
 function mutation(mutant: Mutant): Plugin {
@@ -63,6 +64,13 @@ const PROGRAM_OF = {
   'wdmd-restarts': 'src/sim/workload/wdmd-restarts.ts',
   resumption: 'src/sim/workload/resumption.ts',
   'harsh-resumption': 'src/sim/workload/resumption.ts',
+  'raced-resumption': 'src/sim/workload/resumption.ts',
+} as const;
+
+const WEATHERS = {
+  resumption: 'fair',
+  'harsh-resumption': 'harsh',
+  'raced-resumption': 'raced',
 } as const;
 
 /** Finds, by that world of a mutant, what is broken in a seed; null = nothing. */
@@ -99,9 +107,9 @@ async function worldOf(mutant: Mutant, index: number): Promise<(seed: number) =>
     const { WdmdRestarts } = built as typeof import('../src/sim/workload/wdmd-restarts.ts'); // as above
     return (seed) => new WdmdRestarts(seed).run();
   }
-  if (name === 'resumption' || name === 'harsh-resumption') {
+  if (name === 'resumption' || name === 'harsh-resumption' || name === 'raced-resumption') {
     const { Resumption } = built as typeof import('../src/sim/workload/resumption.ts'); // as above
-    return (seed) => new Resumption(seed, name === 'resumption' ? 'fair' : 'harsh').run();
+    return (seed) => new Resumption(seed, WEATHERS[name]).run();
   }
   const { World } = built as typeof import('../src/sim/world.ts'); // as above
   return (seed) => {

@@ -20,7 +20,8 @@ export interface Mutant extends Edit {
     | 'late-wdmd'
     | 'wdmd-restarts'
     | 'resumption'
-    | 'harsh-resumption';
+    | 'harsh-resumption'
+    | 'raced-resumption';
   /** What makes a `world` ask for this rule most. */
   readonly world?: Partial<WorldOptions>;
   /** The seed that found it when it was last looked for: where few do, it is tried first. */

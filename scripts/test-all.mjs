@@ -106,8 +106,8 @@ await group(
   'run-tests.mjs',
   ['workload/resumption', 'sanlock/journal-agrees'],
   inCi
-    ? { RESUMPTION_SEEDS: '400', HARSH_SEEDS: '200', JOURNAL_SEEDS: '16' }
-    : { RESUMPTION_SEEDS: '100', HARSH_SEEDS: '60', JOURNAL_SEEDS: '6' },
+    ? { RESUMPTION_SEEDS: '400', HARSH_SEEDS: '200', RACED_SEEDS: '100', JOURNAL_SEEDS: '16' }
+    : { RESUMPTION_SEEDS: '100', HARSH_SEEDS: '60', RACED_SEEDS: '40', JOURNAL_SEEDS: '6' },
 );
 const lacking = missing();
 if (lacking === null) {

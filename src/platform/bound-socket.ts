@@ -1,7 +1,9 @@
 import { chmodSync, chownSync, lstatSync, unlinkSync } from 'node:fs';
+import { unreachable } from '../base/assert.ts';
 import { type ByteString, nameToText } from '../base/bytes.ts';
 import { ERRNO, errnoName } from '../base/errno.ts';
-import { identityOfPath, removeIfSame } from './file-identity.ts';
+import { runStartSteps, type SocketNameStep, socketNameSteps } from '../ports/start-steps.ts';
+import { type FileIdentity, identityOfPath, removeIfSame } from './file-identity.ts';
 import { withRunDirLocked } from './run-dir-lock.ts';
 import { bind, closeFd, connectTo, lastErrno, listenOn, socket } from './system-calls.ts';
 import { reasonOf } from './system-error.ts';
@@ -35,17 +37,24 @@ export class NameTaken extends Error {
   override readonly name = 'NameTaken';
 }
 
+type SocketKind =
+  | { readonly type: 'stream'; readonly backlog: number }
+  | { readonly type: 'datagram' };
+
+interface Name {
+  readonly at: SocketPlace;
+  readonly path: string;
+  readonly address: Uint8Array;
+  readonly kind: SocketKind;
+}
+
 /**
- * Binds a socket where no process serves. A name that answers is never removed: a second daemon,
- * with another pid file or after its removal, must not make the first one deaf. The lock of the
- * directory keeps two starting daemons from removing what the other has just bound.
+ * Binds a socket where no process serves. What is asked of a name in the file system, and in which
+ * order, is in ports/start-steps.
  *
  * @throws NameTaken, or another error with the reason when it cannot.
  */
-export function bindSocket(
-  at: SocketPlace,
-  kind: { readonly type: 'stream'; readonly backlog: number } | { readonly type: 'datagram' },
-): BoundSocket {
+export function bindSocket(at: SocketPlace, kind: SocketKind): BoundSocket {
   const path = nameToText(at.path);
   const address = unixAddress(at.path);
   const fd = openSocket(kind.type);
@@ -54,24 +63,48 @@ export function bindSocket(
       bindTo(fd, address);
       return { fd, removeName: () => {} };
     }
-    return withRunDirLocked(path, () => {
-      makeRoom(path, address, kind.type);
-      bindTo(fd, address);
-      const ours = identityOfPath(path);
-      if (ours === null) throw new Error('it was removed at once');
-      // A stream socket that does not listen refuses all clients: mode and owner are set first.
-      chownSync(path, at.uid, at.gid);
-      chmodSync(path, at.mode);
-      if (kind.type === 'stream' && listenOn(fd, kind.backlog) < 0) {
-        throw new Error(`listen: ${errnoName(lastErrno())}`);
-      }
-      return { fd, removeName: () => removeIfSame(path, ours) };
-    });
+    return withRunDirLocked(path, () => takeName(fd, { at, path, address, kind }));
   } catch (error) {
     closeFd(fd);
     const why = `cannot bind ${path}: ${reasonOf(error)}`;
     throw error instanceof NameTaken ? new NameTaken(why) : new Error(why);
   }
+}
+
+function takeName(fd: number, name: Name): BoundSocket {
+  const { at, path, address, kind } = name;
+  let ours = null as FileIdentity | null; // the compiler does not see that `perform` sets it
+  const perform = (step: SocketNameStep): boolean => {
+    switch (step) {
+      case 'isThere':
+        return isSocketThere(path);
+      case 'isServed':
+        return isServed(address, kind.type);
+      case 'remove':
+        unlinkSync(path);
+        return true;
+      case 'bind':
+        bindTo(fd, address);
+        ours = identityOfPath(path);
+        return true;
+      case 'serve':
+        // A stream socket that does not listen refuses all clients: mode and owner are set first.
+        chownSync(path, at.uid, at.gid);
+        chmodSync(path, at.mode);
+        if (kind.type === 'stream' && listenOn(fd, kind.backlog) < 0) {
+          throw new Error(`listen: ${errnoName(lastErrno())}`);
+        }
+        return true;
+      default:
+        return unreachable(step);
+    }
+  };
+  if (runStartSteps(socketNameSteps(), perform) === 'busy') {
+    throw new NameTaken('another daemon serves it, and has to end first');
+  }
+  if (ours === null) throw new Error('it was removed at once');
+  const bound = ours;
+  return { fd, removeName: () => removeIfSame(path, bound) };
 }
 
 function openSocket(type: keyof typeof SOCKET_TYPES): number {
@@ -89,20 +122,22 @@ function bindTo(fd: number, address: Uint8Array): void {
   }
 }
 
-/** Removes what a dead daemon left, and nothing else. */
-function makeRoom(path: string, address: Uint8Array, type: keyof typeof SOCKET_TYPES): void {
+function isSocketThere(path: string): boolean {
   const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return;
+  if (found === undefined) return false;
   if (!found.isSocket()) throw new Error('what is there is no socket');
+  return true;
+}
+
+/** @throws where it is neither clear that a process serves, nor that none does */
+function isServed(address: Uint8Array, type: keyof typeof SOCKET_TYPES): boolean {
   const fd = openSocket(type);
   const errno = connectTo(fd, address, address.length) < 0 ? lastErrno() : 0;
   closeFd(fd);
-  if (errno === 0 || ANSWERED.has(errno)) {
-    throw new NameTaken('another daemon serves it, and has to end first');
-  }
+  if (errno === 0 || ANSWERED.has(errno)) return true;
   if (errno !== ERRNO.ECONNREFUSED && errno !== ERRNO.ENOENT) {
     const met = `connecting to what is there fails with ${errnoName(errno)}`;
     throw new Error(`${met}: remove it if no daemon serves it`);
   }
-  unlinkSync(path);
+  return false;
 }

@@ -1,8 +1,17 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { test } from 'node:test';
 import {
   clientCommand,
@@ -22,12 +31,23 @@ const where = missing === null ? { timeout: 120_000 } : { skip: missing };
 const withWdmd = missing ?? whyNoWdmd();
 const whereWdmd = withWdmd === null ? { timeout: 120_000 } : { skip: withWdmd };
 const SERVED = /another daemon serves it/;
+const REFUSED = /is another daemon running\?|another daemon serves it/;
+
+const LONG_MS = 50_000;
 
 /** A daemon in the foreground, and what it says on stderr. */
 function start(program: string, args: readonly string[], env: NodeJS.ProcessEnv) {
   const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
   killAtExit(child);
   return child;
+}
+
+function textOf(stream: Readable | null): () => string {
+  let text = '';
+  stream?.on('data', (bytes: Buffer) => {
+    text += bytes.toString('latin1');
+  });
+  return () => text;
 }
 
 async function ended(child: ChildProcess): Promise<void> {
@@ -82,6 +102,37 @@ test('a second sanlock, the pid file removed, leaves the first its socket', wher
     await first.stop();
   }
 });
+
+test(
+  'of three sanlock that are started at one moment one serves, and the others say why',
+  where,
+  async () => {
+    await inScratch(async (directory) => {
+      const runDir = join(directory, 'run');
+      mkdirSync(runDir);
+      const env = { ...process.env, SANLOCK_RUN_DIR: runDir, SANLOCK_PRIVILEGED: '0' };
+      const args = ['daemon', '-D', '-w', '0', '-U', 'root', '-G', 'root', '-e', 'host'];
+      // The second time they find what a killed daemon has left.
+      for (let round = 0; round < 2; round++) {
+        const children = [1, 2, 3].map(() => start(SANLOCK.ours, args, env));
+        const texts = children.map(({ stderr }) => textOf(stderr));
+        const hasEnded = ({ exitCode }: ChildProcess) => exitCode !== null;
+        await waitFor('two of them', () => children.filter(hasEnded).length === 2, LONG_MS);
+        const winner = children.find((child) => !hasEnded(child));
+        assert.ok(winner !== undefined);
+        await waitFor('the third', () => serves(join(runDir, 'sanlock.sock')));
+        assert.equal(readFileSync(join(runDir, 'sanlock.pid'), 'utf8'), `${winner.pid}\n`);
+        for (const [n, child] of children.entries()) {
+          if (child === winner) continue;
+          assert.equal(child.exitCode, 1);
+          await waitFor('its sentence', () => REFUSED.test(texts[n]?.() ?? ''));
+        }
+        winner.kill('SIGKILL');
+        await statusOf(winner);
+      }
+    });
+  },
+);
 
 test(
   'a user who keeps the run directory locked keeps no sanlock from starting',

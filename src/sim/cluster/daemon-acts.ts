@@ -24,6 +24,11 @@ export class DaemonActs {
     this.#crash ??= crash;
   }
 
+  /** It does not die by itself any more. */
+  spare(): void {
+    if (!this.#isOver) this.#crash = null;
+  }
+
   /** The daemon is gone. */
   end(): void {
     this.#isOver = true;

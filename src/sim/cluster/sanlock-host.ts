@@ -26,6 +26,13 @@ export interface HostProcesses {
   daemonEnded(): void;
 }
 
+/** A daemon dies in the middle of an event, after so many more things that it does. */
+export interface PlannedCrash {
+  readonly at: { readonly acts: number; readonly isBefore: boolean };
+  readonly leaseProcesses: 'end' | 'killed';
+  readonly crashed: () => void;
+}
+
 /** A host whose daemon can be killed and started again, with storage that hangs at times. */
 export class SanlockHost {
   /** In traces, and of its disk operations. */
@@ -46,6 +53,7 @@ export class SanlockHost {
   #leaseClock: ProcessClock | null = null;
   /** The way to the storage of the lease processes of the daemon that runs. */
   #path = { hungUntilMs: 0 };
+  #killed: () => void = () => {};
   hungUntilMs = 0;
   /** Whether single operations are slow, lost or refused. */
   hasIoFaults = true;
@@ -108,8 +116,21 @@ export class SanlockHost {
     return this.#sanlock.openWatches;
   }
 
-  start(): void {
-    this.#sanlock.start();
+  /** @param crash the end of that daemon; null: none of its own */
+  start(crash: PlannedCrash | null = null): void {
+    this.#sanlock.start(() => {
+      if (crash !== null) this.crashAt(crash.at, crash.leaseProcesses, crash.crashed);
+    });
+  }
+
+  /** The daemon that runs does not die by itself any more. */
+  spare(): void {
+    this.#sanlock.spare();
+  }
+
+  /** The end of the daemon that runs now. */
+  onceKilled(killed: () => void): void {
+    this.#killed = killed;
   }
 
   #newDaemon(): DaemonSetup {
@@ -141,6 +162,9 @@ export class SanlockHost {
     this.#sanlock.kill(leaseProcesses);
     if (leaseProcesses === 'killed') this.#leaseClock?.stop();
     this.#watchers.clear();
+    const killed = this.#killed;
+    this.#killed = () => {};
+    killed();
   }
 
   startSecond(): void {

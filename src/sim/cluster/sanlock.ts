@@ -89,7 +89,8 @@ export class SimSanlock {
     return this.#running?.openWatches ?? 0;
   }
 
-  start(): void {
+  /** @param begun is called before the daemon does anything */
+  start(begun: () => void = () => {}): void {
     assert(this.#running === null, 'no daemon runs yet');
     const { settings, clock, sockets, journal, log, random } = this.#setup.newDaemon();
     const acts = new DaemonActs();
@@ -106,6 +107,7 @@ export class SimSanlock {
       ended: (status) => this.#setup.ended(status),
     });
     this.#running = { program, clock, acts, firstLeasePid: this.#nextPid, openWatches: 0 };
+    begun();
     program.start();
   }
 
@@ -121,6 +123,11 @@ export class SimSanlock {
         if (this.#running === running) killed();
       });
     running?.acts.crashAt({ left, isBefore, happen });
+  }
+
+  /** What `crashAt` planned does not happen any more. */
+  spare(): void {
+    this.#running?.acts.spare();
   }
 
   /**

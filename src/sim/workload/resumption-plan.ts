@@ -1,4 +1,5 @@
 import { leaseTimes } from '../../lease/lease-times.ts';
+import type { RacePlan } from '../cluster/start-race.ts';
 import type { Dice } from '../kernel/dice.ts';
 import type { JournalFault } from '../kernel/journal-faults.ts';
 
@@ -47,6 +48,8 @@ export interface CrashPlan {
   readonly sleepsMs: number;
   /** Another daemon is started beside the next one. */
   readonly hasSecond: boolean;
+  /** How several are started at one moment; null: one is. */
+  readonly race: RacePlan | null;
 }
 
 const IO_TIMEOUTS_S = [1, 2, 3, 10] as const;
@@ -62,13 +65,14 @@ const WDMD_BEFORE_MS = 4000;
 const MOST_CALM_MS = 2000;
 /** Longer than the device waits. */
 const LONG_DOWN_MS = 70_000;
+const RACED_DOWN_SHARE = 0.7;
 /** Beyond the age of the last renewal: what a start, a join and a renewal take. */
 const MARGIN_MS = 2000;
 
 const JOURNAL_FAULTS = ['line', 'line', 'line', 'runTogether', 'unreadable', 'removed'] as const;
 
 /** Of a run in which nothing is too rare to be tried. */
-export function harshPlanOf(dice: Dice): ResumptionPlan {
+function harshPlanOf(dice: Dice): ResumptionPlan {
   const fair = planOf(dice);
   const themes = ['journal', 'journal', 'usurper', 'wdmd', 'sleep', 'wdmd'] as const;
   const theme = dice.fork('theme').pick(themes);
@@ -77,6 +81,33 @@ export function harshPlanOf(dice: Dice): ResumptionPlan {
   return theme === 'wdmd'
     ? withoutWdmd(dice.fork('wdmd'), watched(fair))
     : asleep(dice.fork('sleep'), watched(fair));
+}
+
+/** Of a run in which each successor has rivals. */
+function racedPlanOf(dice: Dice): ResumptionPlan {
+  const plan = dice.chance(0.5) ? planOf(dice.fork('fair')) : harshPlanOf(dice.fork('harsh'));
+  // Nothing may be lost there: what a race takes is not left of the time.
+  const share = isSmooth(plan) ? RACED_DOWN_SHARE : 1;
+  const crashes = plan.crashes.map((crash) => ({
+    ...crash,
+    hasSecond: false,
+    race: raceOf(dice),
+    downMs: share * crash.downMs,
+    sleepsMs: share * crash.sleepsMs,
+  }));
+  return { ...plan, crashes };
+}
+
+/** In a harsh run nothing is too rare; in a raced one each daemon is started together with others. */
+export const PLANS = { fair: planOf, harsh: harshPlanOf, raced: racedPlanOf } as const;
+
+function raceOf(dice: Dice): RacePlan {
+  return {
+    contenders: 2 + dice.below(2),
+    killed: dice.pick([0, 0.3]),
+    cut: dice.pick([0, 0.5]),
+    removed: dice.pick([null, null, 'pidFile', 'socket'] as const),
+  };
 }
 
 /** With a watchdog, and a membership that may go on. */
@@ -142,7 +173,7 @@ function harshJournal(dice: Dice, fair: ResumptionPlan): ResumptionPlan {
   return { ...of, journal: fair.watchdog === 'none' ? 'line' : dice.pick(JOURNAL_FAULTS) };
 }
 
-export function planOf(dice: Dice): ResumptionPlan {
+function planOf(dice: Dice): ResumptionPlan {
   const watchdog = dice.pick(['none', 'none', 'none', 'wdmd', 'wdmd', 'wdmd', 'original'] as const);
   const ioTimeoutS = dice.pick(watchdog === 'none' ? IO_TIMEOUTS_S : WITH_WATCHDOG_S);
   const usurper = dice.chance(0.85) ? null : dice.pick(['copy', 'mistaken'] as const);
@@ -184,6 +215,7 @@ function crashOf(
     // wdmd and its device sleep with the machine, and then reset it too late for other hosts.
     sleepsMs: !hasWatchdog && dice.chance(0.4) ? dice.between(0, downMs) : 0,
     hasSecond: dice.chance(0.2),
+    race: null,
     wdmd: null,
   };
 }

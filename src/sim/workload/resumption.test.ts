@@ -23,3 +23,14 @@ test('nothing is shared whatever becomes of journal, host lease, machine and wdm
     assert.equal(broken, null, `seed ${seed}: ${broken}\n${world.trace.slice(-80).join('\n')}`);
   }
 });
+
+const RACED_SEEDS = Number(process.env['RACED_SEEDS'] ?? 10);
+const RACED_FIRST = Number(process.env['RACED_FIRST'] ?? 1);
+
+test('of daemons that are started at one moment one serves, and the others touch nothing', () => {
+  for (let seed = RACED_FIRST; seed < RACED_FIRST + RACED_SEEDS; seed++) {
+    const world = new Resumption(seed, 'raced');
+    const broken = world.run();
+    assert.equal(broken, null, `seed ${seed}: ${broken}\n${world.trace.slice(-80).join('\n')}`);
+  }
+});

@@ -11,6 +11,7 @@ import { ClientLink } from '../cluster/client-link.ts';
 import { placeOf, resourceOf } from '../cluster/daemon-calls.ts';
 import { NOTHING_DAMAGED } from '../cluster/daemon-ports.ts';
 import { SanlockHost } from '../cluster/sanlock-host.ts';
+import { type RacePlan, StartRace } from '../cluster/start-race.ts';
 import { SimWdmd } from '../cluster/wdmd.ts';
 import { watchHostLeases } from '../invariants/client-checks.ts';
 import { ClientClaims } from '../invariants/client-claims.ts';
@@ -21,13 +22,13 @@ import { withFault } from '../kernel/journal-faults.ts';
 import { AREA_BYTES, LUN, sectorAt } from '../kernel/layout.ts';
 import { QUIET } from '../kernel/log.ts';
 import { ProcessClock } from '../kernel/process-clock.ts';
+import { RunDirectory } from '../kernel/run-directory.ts';
 import { SimWatchdog } from '../kernel/watchdog.ts';
 import {
   type CrashPlan,
-  harshPlanOf,
   isClosing,
   isSmooth,
-  planOf,
+  PLANS,
   type ResumptionPlan,
 } from './resumption-plan.ts';
 import { type LeaseUser, ResumptionUsers } from './resumption-users.ts';
@@ -60,6 +61,7 @@ export class Resumption {
   readonly #owner: SanlockHost;
   readonly #rival: SanlockHost;
   readonly #users: ResumptionUsers;
+  readonly #directory = new RunDirectory();
   /** The host whose daemon wrote a generation of the host lease. */
   readonly #writers = new Map<bigint, string>();
   #generation = 0n;
@@ -73,11 +75,9 @@ export class Resumption {
   #isQuiet = false;
   #crashes = 0;
 
-  /** @param weather in a harsh one what is rare besides happens in every run */
-  constructor(seed: number, weather: 'fair' | 'harsh' = 'fair') {
+  constructor(seed: number, weather: keyof typeof PLANS = 'fair') {
     this.dice = new Dice(seed, 'resumption');
-    const dice = this.dice.fork('plan');
-    this.plan = weather === 'fair' ? planOf(dice) : harshPlanOf(dice);
+    this.plan = PLANS[weather](this.dice.fork('plan'));
     this.isSmooth = isSmooth(this.plan);
     this.storage.add(LUN, (1 + AREAS) * AREA_BYTES);
     this.#owner = this.#newHost(1, this.plan.watchdog !== 'none');
@@ -317,10 +317,32 @@ export class Resumption {
     });
   }
 
-  #start({ hasSecond }: CrashPlan): void {
+  #start({ hasSecond, race }: CrashPlan): void {
     this.log(`${this.#owner.name} daemon starts`);
+    if (race !== null) {
+      this.#race(race);
+      return;
+    }
     this.#owner.start();
     if (hasSecond) this.#owner.startSecond();
+    this.#serves();
+  }
+
+  #race(plan: RacePlan): void {
+    const race = new StartRace({
+      ...{ plan, clock: this.clock, host: this.#owner, directory: this.#directory },
+      dice: this.dice.fork(`race ${this.#crashes}`),
+      log: (text) => this.log(text),
+      served: () => this.#serves(),
+      died: () => {
+        this.#wdmd?.daemonKilled();
+        this.#users.daemonDied();
+      },
+    });
+    while (!race.isOver && !this.#isReset) this.#run(1);
+  }
+
+  #serves(): void {
     this.#users.daemonStarted();
     this.#administer(this.connect(this.#owner, ADMIN_PID));
   }
