@@ -1,4 +1,12 @@
-import { closeSync, constants, openSync, readdirSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type {
   DriverDevice,
@@ -19,6 +27,7 @@ const MAGIC_CLOSE = 'V';
 const WDIOC_GETSUPPORT = 0x80285700;
 const INFO_BYTES = 40;
 const IDENTITY_AT = 8;
+const WDIOF_MAGICCLOSE = 0x0100;
 const WDIOF_ALARMONLY = 0x0400;
 
 const DEVICES = '/dev';
@@ -36,9 +45,9 @@ export class LinuxWatchdogs implements WatchdogDrivers {
   openDevice(path: string): DriverOpened {
     let step: 'stat' | 'open' = 'stat';
     try {
-      statSync(path);
+      const { rdev } = statSync(path);
       step = 'open';
-      return { ok: true, device: new LinuxWatchdog(openSync(path, constants.O_WRONLY)) };
+      return { ok: true, device: new LinuxWatchdog(openSync(path, constants.O_WRONLY), rdev) };
     } catch (error) {
       return { ok: false, step, errno: errnoOf(error) };
     }
@@ -47,9 +56,11 @@ export class LinuxWatchdogs implements WatchdogDrivers {
 
 class LinuxWatchdog implements DriverDevice {
   #fd: number | null;
+  readonly #deviceNumber: number;
 
-  constructor(fd: number) {
+  constructor(fd: number, deviceNumber: number) {
     this.#fd = fd;
+    this.#deviceNumber = deviceNumber;
   }
 
   support(): WatchdogSupport | null {
@@ -61,6 +72,8 @@ class LinuxWatchdog implements DriverDevice {
     return {
       identity: Buffer.from(end < 0 ? name : name.subarray(0, end)).toString('latin1'),
       isAlarmOnly: (options & WDIOF_ALARMONLY) !== 0,
+      hasMagicClose: (options & WDIOF_MAGICCLOSE) !== 0,
+      isNoWayOut: isNoWayOut(this.#deviceNumber),
     };
   }
 
@@ -101,5 +114,26 @@ class LinuxWatchdog implements DriverDevice {
     view.setInt32(0, value, true);
     if (ioctlPointer(this.#fd ?? -1, request, argument) < 0) return -lastErrno();
     return view.getInt32(0, true);
+  }
+}
+
+/** The old name of the first device, a number of its own: misc device 130. */
+const FIRST = '10:130';
+
+/** Where sysfs says whether a device can be stopped at all. @param deviceNumber `st_rdev` */
+export function noWayOutFile(deviceNumber: number): string {
+  const major = (deviceNumber >>> 8) & 0xfff;
+  const minor = (deviceNumber & 0xff) | ((deviceNumber >>> 12) & 0xfff00);
+  const number = `${major}:${minor}`;
+  const device = number === FIRST ? 'class/watchdog/watchdog0' : `dev/char/${number}`;
+  return `/sys/${device}/nowayout`;
+}
+
+/** Where nobody says so, it can be stopped. */
+function isNoWayOut(deviceNumber: number): boolean {
+  try {
+    return readFileSync(noWayOutFile(deviceNumber), 'ascii').trim() === '1';
+  } catch {
+    return false;
   }
 }

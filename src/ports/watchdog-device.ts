@@ -12,8 +12,11 @@ export interface WatchdogDevice {
   closeUnclean(): void;
 }
 
-/** Where opening failed: `alarmOnly` means that the device resets nothing. */
-export type WatchdogStep = 'stat' | 'open' | 'alarmOnly';
+/**
+ * Where opening failed: `alarmOnly` means that the device resets nothing, `stopsAtClose` that it
+ * stops when whoever has it open dies.
+ */
+export type WatchdogStep = 'stat' | 'open' | 'alarmOnly' | 'stopsAtClose';
 
 /** An opened watchdog with true timeouts, or why not: `errno` is positive. */
 export type WatchdogOpened =
@@ -31,6 +34,10 @@ export interface WatchdogSupport {
   readonly identity: string;
   /** It raises an alarm somewhere, and resets nothing. */
   readonly isAlarmOnly: boolean;
+  /** Only a close behind the magic character stops it. */
+  readonly hasMagicClose: boolean;
+  /** Nothing stops it, until a reboot. */
+  readonly isNoWayOut: boolean;
 }
 
 /** As the driver has it: what its timeout means depends on the device (programs/watchdog-kinds). */

@@ -48,11 +48,15 @@ function found(device: FakeDevice) {
   );
   const refused: string[] = [];
   const want = { paths: ['/dev/watchdog0'], timeoutS: 60 };
-  const watchdog = findWatchdog(devices, want, ({ step }) => refused.push(step));
+  const watchdog = findWatchdog(devices, want, ({ step, errno }) => {
+    assert.ok(errno > 0 || step === 'timeout', 'a device that failed to open has an errno');
+    refused.push(step);
+  });
   return { watchdog, reported, refused };
 }
 
-const ITCO = { identity: 'iTCO_wdt', isAlarmOnly: false };
+const USUAL = { identity: 'any', isAlarmOnly: false, hasMagicClose: true, isNoWayOut: false };
+const ITCO = { ...USUAL, identity: 'iTCO_wdt' };
 
 test('a device that may fire at its second expiry is set to half, and reports the whole', () => {
   const device = new FakeDevice(ITCO);
@@ -78,13 +82,30 @@ test('where half cannot be had it is refused, and disarmed', () => {
 });
 
 test('what only raises an alarm is no watchdog', () => {
-  const device = new FakeDevice({ identity: 'any', isAlarmOnly: true });
+  const device = new FakeDevice({ ...USUAL, isAlarmOnly: true });
   assert.deepEqual(found(device).refused, ['alarmOnly']);
   assert.equal(device.isArmed, false);
 });
 
+test('a device that stops at any close is refused, and stopped', () => {
+  const device = new FakeDevice({ ...USUAL, hasMagicClose: false });
+  assert.deepEqual(found(device).refused, ['stopsAtClose']);
+  assert.equal(device.isArmed, false);
+});
+
+test('unless nothing stops it, or its driver is one that does not say what it does', () => {
+  for (const support of [
+    { ...USUAL, hasMagicClose: false, isNoWayOut: true },
+    { ...USUAL, hasMagicClose: false, identity: 'IPMI' },
+  ]) {
+    const device = new FakeDevice(support);
+    assert.equal(found(device).watchdog?.device, device);
+    assert.equal(device.isArmed, true);
+  }
+});
+
 test('any other device, and one without an identity, has the timeout that it reports', () => {
-  for (const support of [null, { identity: 'Software Watchdog', isAlarmOnly: false }]) {
+  for (const support of [null, { ...USUAL, identity: 'Software Watchdog' }]) {
     const device = new FakeDevice(support);
     const { watchdog, reported } = found(device);
     assert.equal(watchdog?.device, device);

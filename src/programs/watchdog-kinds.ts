@@ -5,6 +5,8 @@ import type {
   WatchdogDevices,
   WatchdogDrivers,
   WatchdogOpened,
+  WatchdogStep,
+  WatchdogSupport,
 } from '../ports/watchdog-device.ts';
 
 export interface WatchdogKind {
@@ -28,6 +30,9 @@ export const WATCHDOG_KINDS: readonly WatchdogKind[] = [
   },
 ];
 
+/** Those that only the magic close stops, though their driver does not say so (spec 25 §3). */
+const MAGIC_CLOSE_UNSAID: readonly string[] = ['IPMI'];
+
 /** Devices whose timeout is the time until the reset, whatever the driver means by it. */
 export class KnownWatchdogs implements WatchdogDevices {
   readonly #drivers: WatchdogDrivers;
@@ -44,15 +49,26 @@ export class KnownWatchdogs implements WatchdogDevices {
     if (!opened.ok) return opened;
     const { device } = opened;
     const support = device.support();
-    if (support?.isAlarmOnly === true) {
+    const unfit = support === null ? null : whyUnfit(support);
+    if (unfit !== null) {
       device.disarm();
-      return { ok: false, step: 'alarmOnly', errno: 0 };
+      return { ok: false, step: unfit, errno: ERRNO.EINVAL };
     }
     const kind = WATCHDOG_KINDS.find(({ identity }) => identity === support?.identity);
     if (kind === undefined) return { ok: true, device };
     this.#found(path, kind);
     return { ok: true, device: firesAfter(device, kind.expiries) };
   }
+}
+
+/**
+ * A device that stops at any close would stop when wdmd is killed or handed over, or closes it
+ * because an expiry is near: nothing would reset a host whose leases others take.
+ */
+function whyUnfit(support: WatchdogSupport): WatchdogStep | null {
+  if (support.isAlarmOnly) return 'alarmOnly';
+  const goesOn = support.hasMagicClose || support.isNoWayOut;
+  return goesOn || MAGIC_CLOSE_UNSAID.includes(support.identity) ? null : 'stopsAtClose';
 }
 
 /** Set to a part of the time, so that all its expiries fit into it. */

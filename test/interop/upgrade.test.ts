@@ -144,8 +144,8 @@ async function startGuest(rig: Rig, host: Host, area: string) {
   return { isHeld: () => child.exitCode === null && child.signalCode === null };
 }
 
-/** Refused from 17 to 32 s after the last renewal: time enough for two commands. */
-const SLOW_IO_TIMEOUT_S = 4;
+/** Refused from 25 to 48 s after the last renewal: time enough for two commands on a slow machine. */
+const SLOW_IO_TIMEOUT_S = 6;
 
 test('holdfast upgrade refuses while the storage is gone, and not when it has returned', {
   skip: obstacle ?? noHungFile() ?? false,
@@ -213,7 +213,7 @@ async function refusedWithoutStorage(rig: Rig, file: HungFile): Promise<void> {
 }
 
 const REFUSAL =
-  /^not now: (?:lockspace LS|the expiry of sanlock_LS:1 at wdmd) was renewed (?<age>\d+) s ago, (?<left>\d+) s of 32 are left, and a restart wants 16/gm;
+  /^not now: (?:lockspace LS|the expiry of sanlock_LS:1 at wdmd) was renewed (?<age>\d+) s ago, (?<left>\d+) s of 48 are left, and a restart wants 24/gm;
 
 /** What an order to end would change: processes, and what they leave for a successor. */
 function seen(host: Host) {

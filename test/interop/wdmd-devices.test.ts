@@ -14,6 +14,7 @@ import {
 /** What wdmd makes of devices that are not what their timeout says, or no use at all. */
 const missing = whyNoWdmd();
 const where = missing === null ? { timeout: 120_000 } : { skip: missing };
+const MAGIC_CLOSE = 0x0100;
 const ALARM_ONLY = 0x0400;
 const DOG = '/run/dog';
 
@@ -38,7 +39,7 @@ async function withDevice(
 }
 
 test('a device that may fire at its second expiry gets half the timeout', where, async () => {
-  const device = await FakeWatchdog.start(60, 600, { identity: 'iTCO_wdt', options: 0 });
+  const device = await FakeWatchdog.start(60, 600, { identity: 'iTCO_wdt', options: MAGIC_CLOSE });
   await withDevice(device, () =>
     inHost(async (host) => {
       const child = await host.wdmd('ours', device);
@@ -53,26 +54,49 @@ test('a device that may fire at its second expiry gets half the timeout', where,
   );
 });
 
-test(
-  'a device that takes no half of the timeout is refused, and one that only raises an alarm',
-  where,
-  async () => {
-    for (const [device, reason] of [
-      [await FakeWatchdog.start(60, 20, { identity: 'iTCO_wdt', options: 0 }), /invalid timeout/],
-      [await FakeWatchdog.start(60, 600, { identity: 'x', options: ALARM_ONLY }), /only raises/],
-    ] as const) {
-      await withDevice(device, () =>
-        inHost(async (host) => {
-          const ran = await host.run(WDMD.ours, ['-D', '-w', device.path]);
-          assert.equal(ran.status, 255);
-          assert.match(ran.stderr, reason);
-          await waitFor('its last word', () => device.words().at(-1) === 'close');
-          assert.ok(device.words().includes('write V'), 'disarmed');
-        }),
-      );
-    }
-  },
-);
+const REFUSED = [
+  [
+    'takes no half of the timeout',
+    20,
+    { identity: 'iTCO_wdt', options: MAGIC_CLOSE },
+    /invalid tim/,
+  ],
+  [
+    'only raises an alarm',
+    600,
+    { identity: 'x', options: MAGIC_CLOSE | ALARM_ONLY },
+    /only raises/,
+  ],
+  ['stops at any close', 600, { identity: 'x', options: 0 }, /stops when wdmd dies .*nowayout=1/],
+] as const;
+
+for (const [what, largestS, is, reason] of REFUSED) {
+  test(`a device that ${what} is refused`, where, async () => {
+    const device = await FakeWatchdog.start(60, largestS, is);
+    await withDevice(device, () =>
+      inHost(async (host) => {
+        const ran = await host.run(WDMD.ours, ['-D', '-w', device.path]);
+        assert.equal(ran.status, 255);
+        assert.match(ran.stderr, reason);
+        await waitFor('its last word', () => device.words().at(-1) === 'close');
+        assert.ok(device.words().includes('write V'), 'disarmed');
+        assert.equal(existsSync(host.path('/dev/shm/wdmd')), false, 'the next start is free');
+      }),
+    );
+  });
+}
+
+test('an IPMI device does not say that it needs the magic close, and is used', where, async () => {
+  const device = await FakeWatchdog.start(60, 600, { identity: 'IPMI', options: 0 });
+  await withDevice(device, () =>
+    inHost(async (host) => {
+      const child = await host.wdmd('ours', device);
+      child.kill('SIGTERM');
+      assert.equal(await statusOf(child), 0);
+      assert.deepEqual(device.words().slice(-2), ['write V', 'close']);
+    }),
+  );
+});
 
 /** A modprobe that makes the device a working one, and notes that it ran. */
 function fakeModprobe(host: WdmdHost, device: FakeWatchdog): void {

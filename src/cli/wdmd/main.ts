@@ -109,6 +109,7 @@ const WORDS: Readonly<Record<WatchdogRefusal['step'], string>> = {
   setTimeout: 'ioctl settimeout',
   timeout: 'invalid timeout',
   alarmOnly: 'resets nothing, it only raises an alarm:',
+  stopsAtClose: 'stops when wdmd dies (its driver needs the parameter nowayout=1):',
 };
 
 export function refusalText({ path, step, errno }: WatchdogRefusal): string {
