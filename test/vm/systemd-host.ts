@@ -8,6 +8,7 @@ import { type LeaseOwner, VG, type Volume } from './volume.ts';
 const DEADLINE_MS = 240_000;
 const SYSTEMD = '/lib/systemd/systemd';
 const INSTALLED = '/usr/local/lib/holdfast';
+const COUNTER = `${ROOT}/test/vm/counter.py`;
 const COUNTER_LOG = '/run/counter';
 /** The LV of the leases, and some of users'. */
 export const DISK_BYTES = 392 * MIB;
@@ -72,6 +73,10 @@ export class SystemdHost {
     await this.shell(`vgcreate --shared ${VG} ${SHARED_DISK}`);
   }
 
+  async startVg(): Promise<void> {
+    await this.shell(`vgchange --lockstart ${VG}`);
+  }
+
   /**
    * A process that has a lease in a lockspace on the volume, as a guest has, and counts in a block
    * of the volume.
@@ -82,8 +87,24 @@ export class SystemdHost {
       sanlock client init -r ${guestLease}
       sanlock client add_lockspace -s ${volume.guestLockspace(this.hostId)}
       systemd-run --quiet --unit=guest sanlock client command -r ${guestLease} -c \\
-        /usr/bin/python3 ${ROOT}/test/vm/counter.py ${path} ${counterOffset} ${COUNTER_LOG}
+        /usr/bin/python3 ${COUNTER} ${path} ${counterOffset} ${COUNTER_LOG}
       until [ -s ${COUNTER_LOG} ]; do sleep 0.2; done`);
+  }
+
+  /** A process that counts on the volume, and has no other lease than lvm's. */
+  async startCounter({ path, counterOffset }: Volume): Promise<void> {
+    await this.shell(`systemd-run --quiet --unit=counter \\
+        /usr/bin/python3 ${COUNTER} ${path} ${counterOffset} ${COUNTER_LOG}
+      until [ -s ${COUNTER_LOG} ]; do sleep 0.2; done`);
+  }
+
+  /** Kills the daemon, and keeps systemd from starting another one. */
+  async keepDown(unit: Unit): Promise<void> {
+    const dropIns = `/run/systemd/system/${unit}.service.d`;
+    await this.shell(`mkdir -p ${dropIns}
+      printf '[Service]\\nRestart=no\\n' >${dropIns}/kept-down.conf
+      systemctl daemon-reload
+      systemctl kill --kill-whom=main -s KILL ${unit}`);
   }
 
   /** @returns what the guest noted */
