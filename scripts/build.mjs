@@ -1,6 +1,7 @@
 // Bundles each program of src/bin into dist/<name>.cjs; koffi stays outside (it carries a binary).
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -12,7 +13,8 @@ export async function buildPrograms() {
   const entries = existsSync(bin)
     ? readdirSync(bin).filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
     : [];
-  const built = await Promise.allSettled(entries.map((file) => bundle(`${bin}/${file}`)));
+  const id = entries.length > 0 ? buildId() : '';
+  const built = await Promise.allSettled(entries.map((file) => bundle(`${bin}/${file}`, id)));
   const failed = entries.filter((_, index) => built[index]?.status === 'rejected');
   if (failed.length > 0) throw new Error(`could not build ${failed.join(', ')}: see above`);
 }
@@ -27,7 +29,17 @@ export function buildTypes() {
   if (done.status !== 0) throw new Error('could not emit the declarations of holdfast/client');
 }
 
-function bundle(entry) {
+/** Alike for alike sources: a program started later knows whether it is of the same build. */
+function buildId() {
+  const hash = createHash('sha256');
+  const files = readdirSync(`${root}src`, { recursive: true }).sort();
+  for (const file of files.filter((name) => /\.ts$/.test(name) && !/\.test\.ts$/.test(name))) {
+    hash.update(`${file}\n`).update(readFileSync(`${root}src/${file}`));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+function bundle(entry, id) {
   return build({
     entryPoints: [entry],
     outdir: `${root}dist`,
@@ -37,6 +49,7 @@ function bundle(entry) {
     format: 'cjs',
     target: 'node20',
     sourcemap: true,
+    define: { HOLDFAST_BUILD: JSON.stringify(id) },
     // Programs load one another lazily as siblings in dist.
     external: ['koffi', './*.cjs'],
     logLevel: 'warning',

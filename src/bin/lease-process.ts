@@ -1,6 +1,7 @@
 import '../platform/clean-start.ts';
 import { errnoName } from '../base/errno.ts';
 import type { LogFields, LogLevel } from '../base/log-fields.ts';
+import { BUILD_ID } from '../base/version.ts';
 import type { ToLeaseProcess } from '../lease-process/messages.ts';
 import { AlignedPool } from '../platform/aligned-memory.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
@@ -26,6 +27,8 @@ const RENEWAL_BUFFERS = 1;
 
 /** What the front hands to each lease process on its command line. */
 export interface LeaseProcessSettings {
+  /** `BUILD_ID` of the front. */
+  readonly build: string;
   readonly mlockLevel: 0 | 1 | 2;
   readonly highPriority: boolean;
   readonly verbose: boolean;
@@ -39,6 +42,10 @@ function main(label: string, settings: LeaseProcessSettings): void {
   // Signals of a terminal or a service manager go to the whole group; only the front decides.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
   process.on('uncaughtException', (error) => leave(error));
+  if (settings.build !== BUILD_ID) {
+    refuseFront(label, settings.build);
+    return;
+  }
 
   const clock = new MachineClock();
   const log = new FrontLog(settings.verbose);
@@ -76,6 +83,16 @@ function main(label: string, settings: LeaseProcessSettings): void {
   });
 
   claimMachine(settings, new FrontLog(true), { process: label });
+}
+
+/**
+ * Another release was installed under the running daemon. Nothing says that the two understand each
+ * other, so nothing is begun; the lease processes that run are of the old release, and go on.
+ */
+function refuseFront(label: string, build: string | undefined): void {
+  const fields = { label, daemon: build ?? 'unknown', installed: BUILD_ID };
+  const envelope: Envelope = { log: 'error', event: 'leaseProcess.otherRelease', fields };
+  process.send?.(envelope, undefined, {}, die);
 }
 
 /** Kernel AIO, or what is slower and needs nothing of the kernel (decision 0002). */

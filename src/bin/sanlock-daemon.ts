@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { nameToText } from '../base/bytes.ts';
+import { BUILD_ID } from '../base/version.ts';
 import { USAGE } from '../cli/sanlock/usage.ts';
 import { UsageError } from '../cli/sanlock-daemon/daemon-options.ts';
 import type { Finding } from '../cli/sanlock-daemon/finding.ts';
@@ -185,7 +186,7 @@ function start(
 function leaseProcessSettings({ sanlock, logging }: DaemonSettings): LeaseProcessSettings {
   const { mlockLevel, highPriority } = sanlock;
   const runDir = nameToText(sanlock.runDir);
-  return { mlockLevel, highPriority, verbose: logging.foreground, runDir };
+  return { build: BUILD_ID, mlockLevel, highPriority, verbose: logging.foreground, runDir };
 }
 
 function readFile(path: string): TextFile {

@@ -63,6 +63,8 @@ export async function startDaemon(
     /** What runs the daemon, as `setpriv` does; it becomes the daemon. */
     readonly through?: readonly string[];
     readonly env?: NodeJS.ProcessEnv;
+    /** Another one than the maker's. */
+    readonly program?: string;
   },
 ): Promise<TestDaemon> {
   const directory = options.directory ?? mkdtempSync('/var/tmp/holdfast-interop-');
@@ -83,7 +85,8 @@ export async function startDaemon(
     options.hostName,
     ...(options.extra ?? []),
   ];
-  const [program = '', ...words] = [...(options.through ?? []), SANLOCK[maker], ...args];
+  const sanlock = options.program ?? SANLOCK[maker];
+  const [program = '', ...words] = [...(options.through ?? []), sanlock, ...args];
   const child = spawn(program, words, { env, stdio: ['ignore', 'ignore', 'pipe'] });
   killAtExit(child);
   let log = '';

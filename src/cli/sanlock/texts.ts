@@ -224,7 +224,7 @@ const OF_ACTION: Readonly<Partial<Record<Code, Actions>>> = {
   EPERM: {
     release: NOT_HELD,
     add_lockspace: {
-      found: 'it was removed, or the daemon ended, before it was added',
+      found: 'it was removed, or its lease process or the daemon ended, before it was added',
       todo: AGAIN,
     },
   },
