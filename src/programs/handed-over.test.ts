@@ -21,7 +21,7 @@ import {
 } from '../wire/sanlock/socket.ts';
 import { acquire, Harness, holding, LUN, lockspace, message, T } from './testing/front-harness.ts';
 
-const [EPERM, EAGAIN, EBUSY, EEXIST, ENOENT] = [-1, -11, -16, -17, -2];
+const [EPERM, EAGAIN, EBUSY, EEXIST, ENOENT, ESRCH] = [-1, -11, -16, -17, -2, -3];
 const FAIL_MS = 8 * T * 1000;
 const DEAD_MS = FAIL_MS + 60_000;
 const { SHARED, PERSISTENT } = RES_FLAGS;
@@ -179,6 +179,51 @@ test('a request that comes while the membership is resumed waits, and is served'
   assert.equal(resultOf(client), 0);
   assert.equal(scenario.elsewhere(), 0);
   first.close();
+});
+
+/** As libvirt asks, for the process of a guest. */
+function forPid(pid: number, cmd: number, body?: Uint8Array): Uint8Array {
+  return message(cmd, body?.subarray(32), { data: body === undefined ? 0 : 1, data2: pid });
+}
+
+test('a paused guest is known to later daemons, and cannot go on without its lease', () => {
+  const scenario = new Scenario();
+  const { harness } = scenario;
+  registered(harness.host, 101); // never had one
+  holding(harness, 102);
+  const releases = forPid(102, SM_CMD.RELEASE, releaseOf(1));
+  assert.equal(scenario.ask(harness.host, releases), 0);
+  for (const _ of [1, 2]) {
+    const host = scenario.restarted();
+    for (const pid of [101, 102]) {
+      assert.equal(scenario.ask(host, forPid(pid, SM_CMD.INQUIRE)), 0, `${pid} is registered`);
+    }
+    assert.equal(scenario.ask(host, forPid(103, SM_CMD.INQUIRE)), ESRCH);
+  }
+  assert.equal(scenario.elsewhere(), 0);
+  const host = scenario.restarted();
+  assert.equal(scenario.ask(host, forPid(101, SM_CMD.ACQUIRE, acquire(2))), 0);
+  assert.ok(scenario.elsewhere(2) < 0);
+  host.processEnds(101);
+  harness.run(1000);
+  assert.equal(scenario.elsewhere(2), 0);
+  assert.equal(scenario.ask(host, forPid(101, SM_CMD.INQUIRE)), ESRCH);
+  const next = scenario.restarted([101, 102]);
+  assert.equal(scenario.ask(next, forPid(102, SM_CMD.INQUIRE)), ESRCH);
+});
+
+test('a process that held nothing and registers again is of its new connection', () => {
+  const scenario = new Scenario();
+  const { harness } = scenario;
+  registered(harness.host, 101);
+  const host = scenario.restarted();
+  const client = registered(host, 101);
+  assert.equal(scenario.ask(host, forPid(101, SM_CMD.ACQUIRE, acquire(1))), 0);
+  client.close();
+  harness.run(1000);
+  assert.equal(scenario.elsewhere(), 0, 'it was of the connection that ended');
+  assert.equal(scenario.ask(host, forPid(101, SM_CMD.INQUIRE)), ESRCH);
+  assert.equal(scenario.ask(scenario.restarted(), forPid(101, SM_CMD.INQUIRE)), ESRCH);
 });
 
 test('two connections of one process: a lease goes to the one that names it', () => {

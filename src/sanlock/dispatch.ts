@@ -54,7 +54,7 @@ import {
 import { log, send } from './effects.ts';
 import type { Front } from './front.ts';
 import { holdRequest, wakeHeld } from './held-requests.ts';
-import { recordStopping } from './holder-journal.ts';
+import { recordRegistered, recordStopping } from './holder-journal.ts';
 import { claimAll } from './inherited-clients.ts';
 import { keepsLeases } from './kept-leases.ts';
 import { isUnasked } from './lost-lockspaces.ts';
@@ -267,9 +267,7 @@ function inline(front: Front, request: Request): void {
       client.ownerName = `${client.pid}`;
       if (client.process === null) {
         log(front, 'warn', 'client.unseen', { client: client.slot, pid: client.pid });
-      } else if (front.onlyInherited.size > 0) {
-        front.awaitIdentity(client.process, () => claimAll(front, client));
-      }
+      } else front.awaitIdentity(client.process, () => isKnown(front, client));
       return; // no reply, by protocol
     case SM_CMD.RESTRICT:
       send(
@@ -294,6 +292,13 @@ function inline(front: Front, request: Request): void {
     default: // no other command is answered here
   }
   if (!client.registered) endConnection(front, client);
+}
+
+/** It has registered, and its process can be distinguished from later ones of its pid. */
+function isKnown(front: Front, client: Client): void {
+  if (client.dead) return;
+  recordRegistered(front, client);
+  claimAll(front, client);
 }
 
 /** Changes how a process is stopped; a change that cannot be recorded is refused. */

@@ -8,6 +8,7 @@ import {
   lineOfLvb,
   lineOfMode,
   lineOfProcess,
+  lineOfRegistered,
   lineOfSpace,
   processHolder,
 } from './journal-lines.ts';
@@ -145,8 +146,19 @@ function recordHolds(front: Front, client: Client, space: Lockspace): boolean {
   return false;
 }
 
+/**
+ * The next daemon must know the processes that hold nothing, too. libvirt asks for a lease for the
+ * process of a guest that it lets go on; a process that is unknown here goes on without.
+ * @returns false: there was no room for it. One whose process is not known yet is recorded then
+ */
+export function recordRegistered(front: Front, client: Client): boolean {
+  const line = lineOfRegistered(client);
+  return line === null || append(front, line);
+}
+
 /** The way to stop a client has changed. @returns whether the next daemon will stop it so */
 export function recordStopping(front: Front, client: Client): boolean {
+  if (client.registered && !recordRegistered(front, client)) return false;
   for (const space of front.lockspaces) {
     if (!client.recorded.has(space.id)) continue;
     const line = lineOfHolder(client, space);
@@ -169,6 +181,7 @@ export function recordClosed(front: Front, client: Client): void {
     append(front, { kind: 'free', id, holder: `${client.connection}` });
   }
   client.recorded.clear();
+  if (client.registered) append(front, { kind: 'closed', holder: `${client.connection}` });
 }
 
 /**

@@ -14,6 +14,10 @@ import { FIELDS, type LineFields } from './line-fields.ts';
 export type Line =
   | ({ readonly kind: 'space'; readonly id: number } & SpaceFacts)
   | ({ readonly kind: 'renewed'; readonly id: number } & RenewalFacts)
+  /** A client has registered, or is to be stopped in another way. It may hold nothing. */
+  | ({ readonly kind: 'registered' } & ClientFacts)
+  /** Its connection has ended. */
+  | { readonly kind: 'closed'; readonly holder: string }
   | ({ readonly kind: 'holds'; readonly id: number } & HolderFacts)
   /** The client's connection, or the lease process, has ended: it holds nothing. */
   | { readonly kind: 'free'; readonly id: number; readonly holder: string }
@@ -102,8 +106,8 @@ export interface LeaseFacts extends ModeFacts {
   readonly holders: readonly string[];
 }
 
-export interface HolderFacts {
-  /** A client's connection, or `LEASE_HOLDER`. */
+export interface ClientFacts {
+  /** A client's connection. */
   readonly holder: string;
   readonly pid: number;
   /** Of the process, in the kernel's ticks: another process of that pid has another. */
@@ -112,6 +116,10 @@ export interface HolderFacts {
   readonly killargs: ByteString;
   readonly killpathPid: boolean;
   readonly restricted: number;
+}
+
+/** A client that may have leases, or a lease process: `holder` is `LEASE_HOLDER`. */
+export interface HolderFacts extends ClientFacts {
   /** All its leases are persistent. Where each lease has a line, those say so, and this is false. */
   readonly persistent: boolean;
 }
@@ -128,6 +136,15 @@ const RENEWAL: LineFields = {
 const LEASE: LineFields = { id: count, lease: count };
 const PLACE: LineFields = { resource: text, path: text, offset: count };
 const MODE: LineFields = { shared: flag, lver: digits };
+const CLIENT: LineFields = {
+  holder: FIELDS.holder,
+  pid: FIELDS.pid,
+  started: text,
+  killpath: text,
+  killargs: text,
+  killpathPid: flag,
+  restricted: FIELDS.bits,
+};
 
 const SHAPES: Readonly<Record<Line['kind'], LineFields>> = {
   space: {
@@ -142,17 +159,9 @@ const SHAPES: Readonly<Record<Line['kind'], LineFields>> = {
     allLeases: flag,
   },
   renewed: RENEWAL,
-  holds: {
-    id: count,
-    holder: FIELDS.holder,
-    pid: FIELDS.pid,
-    started: text,
-    killpath: text,
-    killargs: text,
-    killpathPid: flag,
-    restricted: FIELDS.bits,
-    persistent: flag,
-  },
+  registered: CLIENT,
+  closed: { holder: FIELDS.holder },
+  holds: { id: count, ...CLIENT, persistent: flag },
   free: { id: count, holder: FIELDS.holder },
   wants: { ...LEASE, ...PLACE },
   lease: {

@@ -1,6 +1,6 @@
 import type { Front } from './front.ts';
-import { recordClosed, recordMove } from './holder-journal.ts';
-import type { HolderFacts } from './holder-lines.ts';
+import { recordClosed, recordMove, recordRegistered } from './holder-journal.ts';
+import type { ClientFacts } from './holder-lines.ts';
 import { type Client, newClient, type Resource, type Token } from './state.ts';
 import type { UserProcess } from './user-process.ts';
 
@@ -12,7 +12,7 @@ import type { UserProcess } from './user-process.ts';
  * - by REGISTER, if the process had one connection to the earlier daemon;
  * - a lease by naming it. Until a connection has named a lease, each of its process can.
  */
-export function inheritClient(front: Front, facts: HolderFacts, process: UserProcess): Client {
+export function inheritClient(front: Front, facts: ClientFacts, process: UserProcess): Client {
   const { pid, killpath, killargs, killpathPid, restricted } = facts;
   const connection = front.newInheritedConnection();
   const slot = front.freeSlot() ?? NO_SLOT;
@@ -83,10 +83,18 @@ function move(front: Front, token: Token, client: Client): boolean {
 
 /**
  * The process has registered: its connection gets what its only connection to the earlier daemon
- * had, and is stopped as that one had asked.
+ * had, and is stopped as that one had asked. A client that only stood for the process is forgotten.
  */
 export function claimAll(front: Front, client: Client): void {
   if (client.dead || isInherited(client)) return;
+  claimOnly(front, client);
+  for (const before of front.clients.values()) {
+    const isOver = isInherited(before) && before.tokens.length === 0;
+    if (isOver && isOfSameProcess(before, client)) forgetUnused(front, before);
+  }
+}
+
+function claimOnly(front: Front, client: Client): void {
   for (const before of front.onlyInherited) {
     if (!isOfSameProcess(before, client)) continue;
     if (client.killpath === '' && client.restricted === 0) {
@@ -115,8 +123,9 @@ export function leaveToProcess(front: Front, client: Client, done: () => void): 
   front.findProcess({ pid, identity }, (living) => {
     if (living !== null) {
       const { killpath, killargs, killpathPid, restricted } = client;
-      const how = { killpath, killargs, killpathPid, restricted, persistent: false };
+      const how = { killpath, killargs, killpathPid, restricted };
       const heir = inheritClient(front, { holder: '', pid, started: identity, ...how }, living);
+      recordRegistered(front, heir);
       for (const token of left) if (!move(front, token, heir)) break;
     }
     done();

@@ -10,6 +10,8 @@ import {
   claimsOf,
   claimsRead,
   type LeaseClaim,
+  registeredOf,
+  registeredRead,
   survivorsRead,
 } from './testing/claims.ts';
 import { RandomFront } from './testing/random-front.ts';
@@ -20,8 +22,20 @@ const STEPS = 1000;
 const LONGEST = 60;
 
 const KINDS = [
-  ...['config', 'converts', 'drops', 'free', 'given', 'holds', 'lease', 'left', 'lost', 'lvb'],
-  ...['mode', 'removal', 'renewed', 'shares', 'space', 'wants'],
+  ...[
+    'closed',
+    'config',
+    'converts',
+    'drops',
+    'free',
+    'given',
+    'holds',
+    'lease',
+    'left',
+    'lost',
+    'lvb',
+  ],
+  ...['mode', 'registered', 'removal', 'renewed', 'shares', 'space', 'wants'],
 ];
 
 /** Remembers each state of the file in one event: the daemon may be killed between two lines. */
@@ -65,6 +79,7 @@ test('after each event the journal says what the front has, also when it is writ
       const after = claimsOf(front);
       const { lines } = journal.load();
       assert.deepEqual(claimsRead(lines), after, where);
+      assert.deepEqual(registeredRead(lines), registeredOf(front), where);
       assert.deepEqual(claimsRead(compacted(front)), after, `written anew, ${where}`);
       assert.deepEqual(claimsRead(handedOn(lines)), after, `handed on, ${where}`);
       for (const cut of journal.cuts) checkCut(claimsRead(cut), before, after, where);

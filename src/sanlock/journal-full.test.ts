@@ -9,9 +9,8 @@ import {
   RES_FLAGS,
   SM_CMD,
 } from '../wire/sanlock/socket.ts';
-import { readLine } from './journal-reader.ts';
+import { noContents, readLine } from './journal-reader.ts';
 import type { Client } from './state.ts';
-import type { Survivor } from './survivors.ts';
 import { acquireBody, Harness, hold, lockspace, resource } from './testing/harness.ts';
 
 const { SHARED, PERSISTENT } = RES_FLAGS;
@@ -40,9 +39,9 @@ function holding(harness: Harness, pid: number, flags = 0, cmdFlags = 0): Client
 
 /** R1, as the next daemon reads it; undefined: it is none that was granted. */
 function recorded(journal: MemoryJournal) {
-  const found = new Map<number, Survivor>();
-  for (const line of journal.load().lines) assert.ok(readLine(found, line), line);
-  return [...(found.get(1)?.inherited.leases.values() ?? [])].at(-1);
+  const contents = noContents();
+  for (const line of journal.load().lines) assert.ok(readLine(contents, line), line);
+  return [...(contents.survivors.get(1)?.inherited.leases.values() ?? [])].at(-1);
 }
 
 function converted(shared: boolean) {

@@ -1,5 +1,11 @@
 import type { Front } from './front.ts';
-import { type HolderFacts, LEASE_HOLDER, type Line, NO_GENERATION } from './holder-lines.ts';
+import {
+  type ClientFacts,
+  type HolderFacts,
+  LEASE_HOLDER,
+  type Line,
+  NO_GENERATION,
+} from './holder-lines.ts';
 import type { Inherited } from './inherited.ts';
 import { leaseText, wantsText } from './lease-texts.ts';
 import { isGivenUp } from './lockspace-phase.ts';
@@ -121,12 +127,32 @@ export function lineOfLvb({ id: lease, lockspace, lvb, lvbDirty }: Resource): Li
 
 /** null: its process has ended, or the kernel does not distinguish it from a later one of its pid. */
 export function lineOfHolder(client: Client, space: Lockspace): Line | null {
+  const facts = clientFacts(client);
+  return facts === null ? null : { kind: 'holds', id: space.id, ...facts, persistent: false };
+}
+
+/** null as above. */
+export function lineOfRegistered(client: Client): Line | null {
+  const facts = clientFacts(client);
+  return facts === null ? null : { kind: 'registered', ...facts };
+}
+
+function clientFacts(client: Client): ClientFacts | null {
   const { process: bound, killpath, killargs, killpathPid, restricted, connection } = client;
   const started = bound?.identity ?? null;
   if (bound === null || started === null) return null;
-  const { pid } = bound;
-  const how = { killpath, killargs, killpathPid, restricted, persistent: false };
-  return { kind: 'holds', id: space.id, holder: `${connection}`, pid, started, ...how };
+  const how = { killpath, killargs, killpathPid, restricted };
+  return { holder: `${connection}`, pid: bound.pid, started, ...how };
+}
+
+/** Of all clients that have registered, each line as text. */
+export function textsOfClients({ clients }: Front): string[] {
+  const texts: string[] = [];
+  for (const client of clients.values()) {
+    const line = client.registered ? lineOfRegistered(client) : null;
+    if (line !== null) texts.push(JSON.stringify(line));
+  }
+  return texts;
 }
 
 /** The lease process of a lockspace is a holder too; null as above. */

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Line } from './holder-lines.ts';
-import { readLine } from './journal-reader.ts';
-import type { Survivor } from './survivors.ts';
+import { noContents, readLine } from './journal-reader.ts';
 
 const SPACE: Line = {
   ...{ kind: 'space', id: 1, name: 'LS', hostId: 1, path: '/dev/lun', offset: 0, ioTimeoutS: 10 },
@@ -23,12 +22,29 @@ const LEASE_PROCESS: Line = {
 
 /** What is read, with the number of lines that say nothing. */
 function read(...lines: readonly object[]) {
-  const found = new Map<number, Survivor>();
-  const damaged = lines.filter((line) => !readLine(found, JSON.stringify(line))).length;
-  const survivor = found.get(1);
+  const contents = noContents();
+  const damaged = lines.filter((line) => !readLine(contents, JSON.stringify(line))).length;
+  const survivor = contents.survivors.get(1);
   const { inherited } = survivor ?? {};
-  return { survivor, inherited, damaged, lease: inherited?.leases.get(5) };
+  const { registered } = contents;
+  return { survivor, inherited, damaged, lease: inherited?.leases.get(5), registered };
 }
+
+test('a client is registered until its connection ends, and stopped as it said last', () => {
+  const client = { holder: '7', pid: 100, started: '55', killpath: '', killargs: '' };
+  const facts = { ...client, killpathPid: false, restricted: 0 };
+  const line = { kind: 'registered', ...facts };
+  const restricted = { ...line, restricted: 1 };
+  const { registered, damaged } = read(line, restricted, { ...line, holder: '8' });
+  assert.deepEqual(
+    [...registered.values()].map((one) => one.restricted),
+    [1, 0],
+  );
+  assert.equal(damaged, 0);
+  assert.equal(read(line, { kind: 'closed', holder: '7' }).registered.size, 0);
+  const { pid: _, ...nobody } = line;
+  assert.equal(read(nobody).damaged, 1);
+});
 
 test('an acquire is wanted, then held, then gone', () => {
   const wanted = read(SPACE, WANTS);

@@ -1,18 +1,38 @@
 import { unreachable } from '../base/assert.ts';
-import { LEASE_HOLDER, type Line, NO_GENERATION, parseHolderLine } from './holder-lines.ts';
+import {
+  type ClientFacts,
+  LEASE_HOLDER,
+  type Line,
+  NO_GENERATION,
+  parseHolderLine,
+} from './holder-lines.ts';
 import { type Inherited, nothingInherited } from './inherited.ts';
 import { newHolder, newSurvivor, type Survivor } from './survivors.ts';
 
 type About<Kind extends Line['kind']> = Extract<Line, { readonly kind: Kind }>;
+type ClientLine = About<'registered' | 'closed'>;
 type LeaseLine = About<'shares' | 'drops' | 'converts' | 'mode' | 'lvb'>;
+
+/** What the lines of a journal say. */
+export interface Contents {
+  /** By the numbers of the daemon that wrote them, as all names here. */
+  readonly survivors: Map<number, Survivor>;
+  /** Clients that had registered, oldest first, whether or not they hold leases. */
+  readonly registered: Map<string, ClientFacts>;
+}
+
+export function noContents(): Contents {
+  return { survivors: new Map(), registered: new Map() };
+}
 
 /**
  * Takes one line of the journal of an earlier daemon, oldest first.
  * @returns false: the line has no meaning, so what it was to record is unknown
  */
-export function readLine(found: Map<number, Survivor>, text: string): boolean {
+export function readLine({ survivors: found, registered }: Contents, text: string): boolean {
   const line = parseHolderLine(text);
   if (line === null || line.kind === 'unknown') return false;
+  if (line.kind === 'registered' || line.kind === 'closed') return readClient(registered, line);
   if (line.kind === 'space') {
     const { kind: _, id, ...space } = line;
     if (found.has(id)) return false; // no daemon gives a number twice
@@ -64,8 +84,18 @@ export function readLine(found: Map<number, Survivor>, text: string): boolean {
   }
 }
 
+function readClient(registered: Contents['registered'], line: ClientLine): true {
+  if (line.kind === 'closed') {
+    registered.delete(line.holder);
+    return true;
+  }
+  const { kind: _, ...facts } = line;
+  registered.set(facts.holder, facts);
+  return true;
+}
+
 /** Without its lockspace such a line names nothing that a process or the disk could still hold. */
-function endsOnly({ kind }: Exclude<Line, About<'unknown' | 'space'>>): boolean {
+function endsOnly({ kind }: Exclude<Line, About<'unknown' | 'space'> | ClientLine>): boolean {
   const isEnd = kind === 'free' || kind === 'given' || kind === 'removal' || kind === 'left';
   return isEnd || kind === 'lost' || kind === 'renewed';
 }

@@ -1,6 +1,6 @@
 import type { Front } from './front.ts';
 import type { Line } from './holder-lines.ts';
-import { textsOfLost, textsOfSpace, textsOfSurvivor } from './journal-lines.ts';
+import { textsOfClients, textsOfLost, textsOfSpace, textsOfSurvivor } from './journal-lines.ts';
 
 /** The journal is written anew when it has grown by so much, or to twice what is needed. */
 const MAX_GROWTH_BYTES = 2 ** 19;
@@ -32,6 +32,7 @@ export function catchUp(front: Front): boolean {
 export function rewrite(front: Front): boolean {
   const state = front.journalState;
   const texts = state.holdersUnknown ? [JSON.stringify({ kind: 'unknown' } satisfies Line)] : [];
+  texts.push(...textsOfClients(front));
   for (const survivor of front.survivors) texts.push(...textsOfSurvivor(survivor));
   for (const one of front.lost) texts.push(...textsOfLost(front, one));
   for (const space of front.lockspaces) texts.push(...textsOfSpace(front, space));

@@ -1,5 +1,5 @@
 import type { Front } from './front.ts';
-import { type HolderFacts, LEASE_HOLDER } from './holder-lines.ts';
+import { type ClientFacts, type HolderFacts, LEASE_HOLDER } from './holder-lines.ts';
 import type { Inherited, InheritedLease, WantedLease } from './inherited.ts';
 import { inheritClient } from './inherited-clients.ts';
 import { type Client, newClient } from './state.ts';
@@ -15,7 +15,7 @@ export interface FoundHolder {
 }
 
 /** Tells holders of the journal apart. */
-export function keyOf({ holder, pid, started }: HolderFacts): string {
+export function keyOf({ holder, pid, started }: ClientFacts): string {
   return `${holder} ${pid} ${started}`;
 }
 

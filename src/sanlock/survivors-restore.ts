@@ -2,8 +2,9 @@ import { closed } from './clients.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import { recordHolderEnd } from './holder-journal.ts';
-import { type HolderFacts, LEASE_HOLDER } from './holder-lines.ts';
-import { readLine } from './journal-reader.ts';
+import { type ClientFacts, type HolderFacts, LEASE_HOLDER } from './holder-lines.ts';
+import { inheritClient } from './inherited-clients.ts';
+import { noContents, readLine } from './journal-reader.ts';
 import { rewrite } from './journal-writer.ts';
 import { lostLockspace } from './lost-lockspace.ts';
 import { clashes, named } from './named-lockspace.ts';
@@ -25,16 +26,21 @@ export function restore(
   journal: { readonly lines: readonly string[]; readonly damaged: number },
   restored: () => void,
 ): void {
-  const found = new Map<number, Survivor>();
+  const contents = noContents();
   let { damaged } = journal;
-  for (const text of journal.lines) if (!readLine(found, text)) damaged++;
-  damaged += endDoubles([...found.values()]);
-  for (const survivor of found.values()) {
+  for (const text of journal.lines) if (!readLine(contents, text)) damaged++;
+  const survivors = [...contents.survivors.values()];
+  damaged += endDoubles(survivors);
+  const wanted = new Map<string, HolderFacts>();
+  for (const survivor of survivors) {
     if (damaged > 0) survivor.inherited.isWhole = false;
     sortUsers(survivor);
+    for (const { facts } of survivor.holders.values()) wanted.set(keyOf(facts), facts);
   }
-  searchHolders(front, found.values(), (holders) => {
-    takeOver(front, { found: [...found.values()], holders, damaged });
+  const idle = idleOf(contents.registered.values(), wanted.values());
+  for (const facts of idle) wanted.set(keyOf(facts), { ...facts, persistent: false });
+  searchHolders(front, wanted, (holders) => {
+    takeOver(front, { found: survivors, idle, holders, damaged });
     restored();
   });
 }
@@ -54,17 +60,27 @@ function endDoubles(found: readonly Survivor[]): number {
   return doubles.length;
 }
 
+/** One client of each process that had registered and holds nothing. */
+function idleOf(
+  registered: Iterable<ClientFacts>,
+  holders: Iterable<HolderFacts>,
+): readonly ClientFacts[] {
+  const processes = new Set<string>();
+  const isNew = ({ pid, started }: ClientFacts): boolean => {
+    const { size } = processes;
+    return processes.add(`${pid} ${started}`).size > size;
+  };
+  for (const facts of holders) isNew(facts);
+  return [...registered].filter(isNew);
+}
+
 /** Whether the processes of that time still live. */
 function searchHolders(
   front: Front,
-  survivors: Iterable<Survivor>,
+  wanted: ReadonlyMap<string, HolderFacts>,
   searched: (found: Map<string, FoundHolder>) => void,
 ): void {
   const found = new Map<string, FoundHolder>();
-  const wanted = new Map<string, HolderFacts>();
-  for (const { holders } of survivors) {
-    for (const { facts } of holders.values()) wanted.set(keyOf(facts), facts);
-  }
   if (wanted.size === 0) searched(found);
   for (const [key, facts] of wanted) {
     front.findProcess({ pid: facts.pid, identity: facts.started }, (process) => {
@@ -97,6 +113,7 @@ function takeOver(
   front: Front,
   of: {
     readonly found: readonly Survivor[];
+    readonly idle: readonly ClientFacts[];
     readonly holders: ReadonlyMap<string, FoundHolder>;
     readonly damaged: number;
   },
@@ -113,6 +130,10 @@ function takeOver(
     } else if (isAlive(survivor)) front.survivors.push(survivor);
   }
   rememberOnlyClients(front);
+  for (const facts of of.idle) {
+    const process = of.holders.get(keyOf(facts))?.process ?? null;
+    if (process !== null) inheritClient(front, facts, process);
+  }
   for (const survivor of front.survivors) {
     const fields = { lockspace: survivor.space.name, pids: pidsText(survivor) };
     const resources = resourcesText(survivor);

@@ -3,7 +3,7 @@ import type { ByteString } from '../../base/bytes.ts';
 import type { Front } from '../front.ts';
 import { LEASE_HOLDER } from '../holder-lines.ts';
 import type { InheritedLease } from '../inherited.ts';
-import { readLine } from '../journal-reader.ts';
+import { type Contents, noContents, readLine } from '../journal-reader.ts';
 import { isGivenUp } from '../lockspace-phase.ts';
 import type { Client, Lockspace, Resource } from '../state.ts';
 import type { Survivor } from '../survivors.ts';
@@ -84,9 +84,26 @@ export function claimsRead(lines: readonly string[]): Map<number, Claims> {
   return new Map([...survivorsRead(lines)].map(([id, one]) => [id, ofSurvivor(one)]));
 }
 
+function contentsOf(lines: readonly string[]): Contents {
+  const contents = noContents();
+  for (const line of lines) assert.ok(readLine(contents, line), `no sense in ${line}`);
+  return contents;
+}
+
+/** The processes of clients that have registered, and how each is stopped. */
+export function registeredOf({ clients }: Front): string[] {
+  const known = [...clients.values()].filter(({ registered }) => registered);
+  return known.map((client) => `${client.connection} ${stoppingText(client)}`).sort();
+}
+
+/** The same, as the next daemon reads it. */
+export function registeredRead(lines: readonly string[]): string[] {
+  const { registered } = contentsOf(lines);
+  return [...registered].map(([holder, facts]) => `${holder} ${stoppingText(facts)}`).sort();
+}
+
 export function survivorsRead(lines: readonly string[]): Map<number, Survivor> {
-  const found = new Map<number, Survivor>();
-  for (const line of lines) assert.ok(readLine(found, line), `no sense in ${line}`);
+  const { survivors: found } = contentsOf(lines);
   for (const [id, { generation, holders, inherited }] of found) {
     const { leases, wants } = inherited;
     const isNothing = generation === '0' && holders.size + leases.size + wants.size === 0;
