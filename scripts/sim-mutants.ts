@@ -389,8 +389,8 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'a membership is resumed while its lease process may still write',
     firstSeed: 11,
     file: 'src/sanlock/resuming.ts',
-    from: 'hasPredecessor: processOf(phase) === null && holders.has(LEASE_HOLDER),',
-    to: 'hasPredecessor: processOf(phase) !== null && !holders.has(LEASE_HOLDER),',
+    from: 'hasPredecessor: processOf(phase) === null && hasPredecessor(front, survivor),',
+    to: 'hasPredecessor: processOf(phase) !== null && !hasPredecessor(front, survivor),',
     also: [
       {
         file: 'src/sanlock/resuming-process.ts',
