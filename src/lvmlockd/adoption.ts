@@ -84,7 +84,7 @@ function adopt(
   if (failed === undefined) adoption.waiting.set(vgName, { result: null });
   chooseGlType(state, manager.lockType);
   const facts = known === undefined ? {} : { vgUuid: known.vgUuid, vgLockArgs: known.vgLockArgs };
-  joinLockspace(state, addLockspace(state, manager, { ...space, ...facts }), () => {});
+  joinLockspace(state, addLockspace(state, manager, { ...space, ...facts }), null);
 }
 
 function giveUp(state: DaemonState, { waiting }: Adoption): void {

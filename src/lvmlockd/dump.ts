@@ -1,5 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
-import { MIB } from '../base/units.ts';
+import { MIB, SECOND_MS } from '../base/units.ts';
 import { DUMP_FLAGS, LD_OP, OP_NAMES } from '../wire/lvmlockd/numbers.ts';
 import type { LockType } from '../wire/lvmlockd/requests.ts';
 import { isJoined } from './lockspace-phase.ts';
@@ -28,6 +28,8 @@ export function dumpState(state: DaemonState, form: DumpForm): ByteString {
   }
   for (const lockspace of state.lockspaces) {
     lines.push(lockspaceLine(lockspace, form));
+    const { kind } = lockspace.phase;
+    if (UNUSUAL.has(kind)) lines.push(stateLine(lockspace.vg.vgName, kind));
     for (const { clientId, request } of waitersOf(lockspace)) {
       const { lockType } = lockspace.manager;
       const from = { clientId, op: request.op, scope: 'vg', lockType };
@@ -37,12 +39,24 @@ export function dumpState(state: DaemonState, form: DumpForm): ByteString {
       lines.push(...resourceLines(resource, lockspace, form));
     }
   }
+  for (const [vgName, { nextMs, result }] of state.returning) {
+    const waitS = Math.ceil(Math.max(0, (nextMs ?? state.nowMs) - state.nowMs) / SECOND_MS);
+    lines.push(`${stateLine(vgName, 'returning')} wait_s=${waitS} result=${result}`);
+  }
   let text = '';
   for (const line of lines) {
     if (text.length + line.length + 1 > MAX_DUMP_BYTES) break;
     text += `${line}\n`;
   }
   return text;
+}
+
+/** Phases that an administrator should know of. */
+const UNUSUAL: ReadonlySet<string> = new Set(['killed', 'detached', 'reattaching']);
+
+/** A record of ours: an original lvmlockctl prints it as one that it does not know (`UN`). */
+function stateLine(vgName: ByteString, state: string): string {
+  return `info=state vg_name=${orDot(vgName)} state=${state}`;
 }
 
 function waitersOf({ phase }: Lockspace): readonly Waiter[] {

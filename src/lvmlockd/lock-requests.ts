@@ -202,7 +202,7 @@ export function requestOfVg(state: DaemonState, clientId: number, request: VgReq
       break;
     case 'killVg':
       changePhase(state, lockspace, { kind: 'killed' });
-      log(state, 'error', 'lockspace.killed', { vg: request.vgName });
+      log(state, 'error', 'lockspace.killed', { vg: request.vgName, advice: KILLED_ADVICE });
       reply(state, to, { result: 0, lockType });
       break;
     case 'dropVg':
@@ -269,6 +269,10 @@ function dropUnknown(state: DaemonState, to: Waiter, vgName: ByteString): void {
   };
   askNext();
 }
+
+const KILLED_ADVICE =
+  'the storage of its locks was lost: deactivate its LVs at once; lvmlockd starts it again by ' +
+  'itself when none is locked and active any more';
 
 function findFree(state: DaemonState, lockspace: Lockspace, to: Waiter): void {
   const { manager, space } = lockspace;

@@ -45,8 +45,8 @@ export function startVg(state: DaemonState, clientId: number, request: StartRequ
   }
   const hostId = request.hostId === 0 ? state.settings.hostId : request.hostId;
   const lockspace = addLockspace(state, manager, { vgName, vgUuid, vgLockArgs, hostId });
-  lockspace.starters.push(clientId);
   joinLockspace(state, lockspace, (outcome) => {
+    if (outcome.result === 0) lockspace.starters.push(clientId);
     reply(state, to, { ...outcome, lockType });
     if (outcome.result === LD_RESULT.EMANAGER) logNotRunning(state, lockspace);
   });
@@ -90,19 +90,23 @@ export function addLockspace(state: DaemonState, manager: LockManager, vg: Found
   return lockspace;
 }
 
-/** Prepares and joins it; `answered` is called in between, with the outcome of the quick checks. */
+/**
+ * Prepares and joins it. `answered` is called in between, with the outcome of the quick checks;
+ * null: no client has asked for it.
+ */
 export function joinLockspace(
   state: DaemonState,
   lockspace: Lockspace,
-  answered: (outcome: { readonly result: number; readonly lmResult: number }) => void,
+  answered: ((outcome: { readonly result: number; readonly lmResult: number }) => void) | null,
 ): void {
   const { space, hostId, vg } = lockspace;
   const adopt = state.settings.adopt && lockspace.manager.traits.adoptsLocks;
   run(state, ofSpace(lockspace), space.prepare(hostId), (prepared) => {
     const { result, lmResult } = prepared;
-    answered({ result, lmResult });
+    answered?.({ result, lmResult });
+    const isAsked = answered !== null;
     if (result !== 0) {
-      notStarted(state, lockspace, 'lockspace.notStarted', result);
+      notStarted(state, lockspace, { event: 'lockspace.notStarted', result, isAsked });
       return;
     }
     changePhase(state, lockspace, { kind: 'prepared' });
@@ -110,7 +114,10 @@ export function joinLockspace(
     const remembered = state.remembered.get(vg.vgName)?.locks ?? [];
     run(state, ofSpace(lockspace), joinWithLocks(space, adopt, remembered), (outcome) => {
       if (outcome.joined.result === 0) joined(state, lockspace, prepared.glEnabled, outcome);
-      else notStarted(state, lockspace, 'lockspace.notJoined', outcome.joined.result);
+      else {
+        const { result: failed } = outcome.joined;
+        notStarted(state, lockspace, { event: 'lockspace.notJoined', result: failed, isAsked });
+      }
     });
   });
 }
@@ -136,22 +143,26 @@ function joined(
   settleWaiters(state);
 }
 
-/** The clients that started it learn the reason from start_wait: no other reply would carry it. */
+/** Clients that were told that it is being started learn the reason from start_wait. */
 function notStarted(
   state: DaemonState,
   lockspace: Lockspace,
-  event: 'lockspace.notStarted' | 'lockspace.notJoined',
-  result: number,
+  how: {
+    readonly event: 'lockspace.notStarted' | 'lockspace.notJoined';
+    readonly result: number;
+    readonly isAsked: boolean;
+  },
 ): void {
+  const { event, result } = how;
   const { hostId, manager, starters } = lockspace;
   const vg = lockspace.vg.vgName;
   // Only an administrator can end BUSY: what lvmlockd tries by itself is not tried again.
   const isFinal = result === LD_RESULT.BUSY;
   const adopting = isFinal ? undefined : state.adoption?.waiting.get(vg);
   if (adopting !== undefined) adopting.result = result;
-  const isTriedAgain = isFinal ? false : triesAgain(state, vg) || adopting !== undefined;
+  const isTriedAgain = isFinal ? false : triesAgain(state, vg, result) || adopting !== undefined;
   if (isFinal) state.returning.delete(vg);
-  if (isTriedAgain && starters.length === 0) {
+  if (isTriedAgain && !how.isAsked && starters.length === 0) {
     log(state, 'debug', event, { vg, hostId, result });
   } else {
     const wasAdopting = isFinal && state.adoption?.waiting.delete(vg) === true;
@@ -160,8 +171,7 @@ function notStarted(
     const name = wasAdopting ? 'lockspace.notAdopted' : event;
     log(state, wasAdopting ? 'error' : level, name, { vg, hostId, result, ...advice });
   }
-  // The quick checks are answered by themselves.
-  for (const clientId of event === 'lockspace.notJoined' ? starters : []) {
+  for (const clientId of starters) {
     const client = state.clients.get(clientId);
     if (client !== undefined) client.startFailure = result;
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nextTickMs } from './daemon.ts';
+import { dumpState } from './dump.ts';
 import { Harness } from './testing/harness.ts';
 
 const LV = 'vg_name="a" lv_uuid="u1-11" lv_lock_args="1.0.0:70254592"';
@@ -137,6 +138,46 @@ test('an administrator who starts it meanwhile is told why that fails', () => {
   assert.equal(harness.ask(1, 'request="start_wait"'), '-218 none');
   assert.ok(harness.logged.includes('lockspace.notJoined'));
   assert.equal(harness.state.returning.size, 1, 'it is still tried');
+});
+
+test('an administrator who starts it during such an attempt is told how that ends', () => {
+  for (const failed of ['prepareResult', 'joinResult'] as const) {
+    const harness = killed();
+    harness.ask(1, DROP);
+    harness.fake[failed] = -218;
+    harness.holdBack = true;
+    pass(harness);
+    harness.finish(1); // which LVs are active
+    assert.equal(harness.start('a'), '-211 none', 'it is being started');
+    assert.equal(harness.ask(1, 'request="start_wait"'), 'none yet');
+    harness.finish();
+    assert.equal(harness.lastReply(), '-218 none');
+    assert.ok(harness.logged.some((event) => event.startsWith('lockspace.not')));
+  }
+});
+
+test('the state that lvmlockctl shows says what has become of the VG', () => {
+  const harness = killed();
+  const shown = () => {
+    const dump = dumpState(harness.state, 'old').split('\n');
+    return dump.filter((line) => line.startsWith('info=state'));
+  };
+  assert.deepEqual(shown(), ['info=state vg_name=a state=killed']);
+  harness.fake.joinResult = -218;
+  harness.ask(1, DROP);
+  assert.deepEqual(shown(), ['info=state vg_name=a state=returning wait_s=10 result=0']);
+  pass(harness);
+  assert.deepEqual(shown(), ['info=state vg_name=a state=returning wait_s=20 result=-218']);
+  harness.fake.activeLvs = ['u111'];
+  pass(harness);
+  pass(harness);
+  assert.deepEqual(shown(), ['info=state vg_name=a state=returning wait_s=60 result=-16']);
+  const told = harness.logged.filter((event) => event === 'lockspace.stillUsed');
+  assert.equal(told.length, 1, 'not at each attempt');
+  harness.fake.activeLvs = [];
+  harness.fake.joinResult = 0;
+  pass(harness);
+  assert.deepEqual(shown(), []);
 });
 
 test('leases that only an administrator can release end the return', () => {

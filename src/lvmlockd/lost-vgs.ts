@@ -50,9 +50,12 @@ export function startLost(
 /** By uuid: the active ones, or where that is not known those that are locked. */
 function lvsInUse({ resources }: Lockspace, active: readonly string[] | null): string {
   const locked = resources.filter(({ ref, locks }) => ref.scope === 'lv' && locks.length > 0);
-  const names = active ?? locked.map(({ ref }) => ref.name);
-  const shown = names.slice(0, MAX_SHOWN);
-  return names.length > shown.length ? `${shown.join(',')},…` : shown.join(',');
+  return shown(active ?? locked.map(({ ref }) => ref.name));
+}
+
+function shown(names: readonly string[]): string {
+  const first = names.slice(0, MAX_SHOWN).join(',');
+  return names.length > MAX_SHOWN ? `${first},…` : first;
 }
 
 const MAX_SHOWN = 10;
@@ -77,7 +80,7 @@ export function tryReturning(state: DaemonState): void {
       const advice = `start it when its storage is back: vgchange --lockstart ${vgName}`;
       log(state, 'error', 'lockspace.notReturned', { vg: vgName, advice });
     } else if (state.lockspaces.some(({ vg }) => vg.vgName === vgName)) {
-      triesAgain(state, vgName); // somebody else starts it
+      triesAgain(state, vgName, returning.result); // somebody else starts it
     } else {
       tryOne(state, returning);
     }
@@ -89,13 +92,19 @@ function tryOne(state: DaemonState, returning: Returning): void {
   returning.nextMs = null;
   run(state, OF_DAEMON, manager.open(place, NO_SESSION).activeLvs(), (active) => {
     if (state.returning.get(place.vgName) !== returning) return;
-    const isStarted = state.lockspaces.some(({ vg }) => vg.vgName === place.vgName);
+    const { vgName } = place;
+    const isStarted = state.lockspaces.some(({ vg }) => vg.vgName === vgName);
     const isFull = state.lockspaces.length >= state.limits.lockspaces;
-    if (isStarted || isFull || (active !== null && active.length > 0)) {
-      triesAgain(state, place.vgName);
+    const isUsed = active !== null && active.length > 0;
+    if (isUsed && returning.result !== LD_RESULT.BUSY) {
+      const advice = 'deactivate the LVs of this VG (lvchange -an): it is not started before';
+      log(state, 'error', 'lockspace.stillUsed', { vg: vgName, lvs: shown(active), advice });
+    }
+    if (isStarted || isFull || isUsed) {
+      triesAgain(state, vgName, isUsed ? LD_RESULT.BUSY : returning.result);
       return;
     }
-    joinLockspace(state, addLockspace(state, manager, place), () => {});
+    joinLockspace(state, addLockspace(state, manager, place), null);
   });
 }
 

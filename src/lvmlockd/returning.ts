@@ -17,15 +17,17 @@ export function willReturn(state: DaemonState, lockspace: Lockspace): void {
   const untilMs = state.nowMs + RETURN_MS;
   const nextMs = state.nowMs + BACKOFF.firstMs;
   const place = { ...vg, hostId };
-  state.returning.set(vg.vgName, { manager, place, nextMs, pauseMs: BACKOFF.firstMs, untilMs });
+  const pauseMs = BACKOFF.firstMs;
+  state.returning.set(vg.vgName, { manager, place, nextMs, pauseMs, result: 0, untilMs });
   const advice = `lvmlockd starts it again by itself; lvmlockctl --drop ${vg.vgName} ends that`;
   log(state, 'warn', 'lockspace.returns', { vg: vg.vgName, advice });
 }
 
-/** The last attempt failed. */
-export function triesAgain(state: DaemonState, vgName: string): boolean {
+/** An attempt failed. `result`: of LD_RESULT. */
+export function triesAgain(state: DaemonState, vgName: string, result: number): boolean {
   const returning = state.returning.get(vgName);
   if (returning === undefined) return false;
+  returning.result = result;
   returning.pauseMs = nextPauseMs(BACKOFF, returning.pauseMs);
   returning.nextMs = state.nowMs + returning.pauseMs;
   return true;

@@ -126,6 +126,8 @@ export interface Returning {
   /** null: it is being tried. */
   nextMs: number | null;
   pauseMs: number;
+  /** Of the last attempt (LD_RESULT); 0: there was none. */
+  result: number;
   readonly untilMs: number;
 }
 

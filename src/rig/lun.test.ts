@@ -38,7 +38,7 @@ for (const which of ['device', 'lvmlock'] as const) {
       assert.ok(existsSync(lun.image));
       await user.close();
       await down;
-      assert.notEqual(await fileBehind(lun.lvmlock), lun.device);
+      assert.notEqual(await fileBehind(lun.lvmlock), lun.image);
       assert.notEqual(await fileBehind(lun.device), lun.image);
       assert.equal(existsSync(lun.image), false);
     });

@@ -11,8 +11,9 @@ const ATTACH_TRIES = 5;
 /** For others to close a device that they only look at: an lvm command, udev. */
 const DETACH_MS = 30_000;
 
-/** A disk image behind a loop device that all hosts of a rig see, as they would see a LUN. */
+/** A disk image behind a loop device that hosts of a rig see, as they would see a LUN. */
 export class Lun {
+  /** The file with the bytes of the LUN. */
   readonly image: string;
   /** '/dev/loop3': the LUN. */
   readonly device: string;
@@ -20,23 +21,35 @@ export class Lun {
    * The lvmlock area of the LUN as a device of its own: without device-mapper, lvm's is missing.
    */
   readonly lvmlock: string;
+  readonly #ownsImage: boolean;
 
-  private constructor(of: { image: string; device: string; lvmlock: string }) {
+  private constructor(of: Pick<Lun, 'image' | 'device' | 'lvmlock'>, ownsImage: boolean) {
     this.image = of.image;
     this.device = of.device;
     this.lvmlock = of.lvmlock;
+    this.#ownsImage = ownsImage;
   }
 
   static async create(path: string, mebibytes: number): Promise<Lun> {
     const file = await open(path, 'w');
     await file.truncate(mebibytes * MIB);
     await file.close();
+    return await Lun.#over(path, true);
+  }
+
+  /** The same over a file that is there, and stays: another way to the bytes of a LUN. */
+  static over(path: string): Promise<Lun> {
+    return Lun.#over(path, false);
+  }
+
+  /** Both devices are on the file itself: what another way writes there is seen by both. */
+  static async #over(path: string, ownsImage: boolean): Promise<Lun> {
     const image = await realpath(path); // the kernel names it so
     const device = await attach([image]);
     try {
       const window = ['-o', `${LVMLOCK_OFFSET}`, '--sizelimit', `${LVMLOCK_BYTES}`];
-      const lvmlock = await attach([...window, device]);
-      return new Lun({ image, device, lvmlock });
+      const lvmlock = await attach([...window, image]);
+      return new Lun({ image, device, lvmlock }, ownsImage);
     } catch (error) {
       await detach(device);
       await freed(device, image);
@@ -48,9 +61,9 @@ export class Lun {
   async close(): Promise<void> {
     await detach(this.lvmlock);
     await detach(this.device);
-    await freed(this.lvmlock, this.device);
+    await freed(this.lvmlock, this.image);
     await freed(this.device, this.image);
-    await rm(this.image, { force: true });
+    if (this.#ownsImage) await rm(this.image, { force: true });
   }
 }
 

@@ -26,6 +26,11 @@ export interface RigOptions {
   readonly vg?: string;
   /** Of each host a watchdog device, which is there before the rig; null or absent: it has none. */
   readonly watchdogs?: readonly (string | null)[];
+  /**
+   * Of each host another way to the LUN, which can fail for this host alone: it is given the image,
+   * and returns a file with the same bytes. null or absent: the way of all the others.
+   */
+  readonly ways?: readonly (((image: string) => Promise<string>) | null)[];
 }
 
 /** A LUN and the hosts that share it; several rigs live side by side. */
@@ -36,10 +41,13 @@ export class Rig {
   readonly ioTimeoutS: number;
   readonly hosts: readonly Host[];
   readonly dir: string;
+  /** The LUN, and each other way to it. */
+  readonly luns: readonly Lun[];
   #closed = false;
 
-  private constructor(of: Pick<Rig, 'lun' | 'vg' | 'ioTimeoutS' | 'hosts' | 'dir'>) {
+  private constructor(of: Pick<Rig, 'lun' | 'luns' | 'vg' | 'ioTimeoutS' | 'hosts' | 'dir'>) {
     this.lun = of.lun;
+    this.luns = of.luns;
     this.vg = of.vg;
     this.ioTimeoutS = of.ioTimeoutS;
     this.hosts = of.hosts;
@@ -52,20 +60,24 @@ export class Rig {
     const vg = options.vg ?? `vg${randomBytes(3).toString('hex')}`;
     const ioTimeoutS = options.ioTimeoutS ?? 2;
     const hosts: Host[] = [];
-    let lun: Lun | null = null;
+    const luns: Lun[] = [];
     try {
-      lun = await Lun.create(join(dir, 'lun.img'), options.mebibytes ?? 1024);
+      const lun = await Lun.create(join(dir, 'lun.img'), options.mebibytes ?? 1024);
+      luns.push(lun);
       for (const [index, makers] of options.hosts.entries()) {
         const hostId = options.hostIds?.[index] ?? index + 1;
         const name = options.hostNames?.[index] ?? `host-${index + 1}`;
         const watchdog = options.watchdogs?.[index] ?? null;
-        const own = { dir: join(dir, name), bin: options.bin, watchdog };
-        hosts.push(await Host.create({ name, hostId, makers, ioTimeoutS, lun, vg, ...own }));
+        const way = options.ways?.[index] ?? null;
+        const ownLun = way === null ? lun : await Lun.over(await way(lun.image));
+        if (ownLun !== lun) luns.push(ownLun);
+        const own = { dir: join(dir, name), bin: options.bin, watchdog, lun: ownLun };
+        hosts.push(await Host.create({ name, hostId, makers, ioTimeoutS, vg, ...own }));
       }
-      return new Rig({ lun, vg, ioTimeoutS, hosts, dir });
+      return new Rig({ lun, luns, vg, ioTimeoutS, hosts, dir });
     } catch (error) {
       // What went wrong first is what its caller wants to hear.
-      await takeDown({ hosts, lun, dir }).catch(() => {});
+      await takeDown({ hosts, luns, dir }).catch(() => {});
       throw error;
     }
   }
@@ -88,11 +100,11 @@ export class Rig {
 /** All that can be ended is ended; then throws the first of what went wrong. */
 async function takeDown(rig: {
   readonly hosts: readonly Host[];
-  readonly lun: Lun | null;
+  readonly luns: readonly Lun[];
   readonly dir: string;
 }): Promise<void> {
   const ends = await Promise.allSettled(rig.hosts.map((host) => host.close()));
-  const last = await Promise.allSettled([rig.lun?.close()]);
+  const last = await Promise.allSettled([...rig.luns].reverse().map((lun) => lun.close()));
   await rm(rig.dir, { recursive: true, force: true });
   for (const end of [...ends, ...last]) if (end.status === 'rejected') throw end.reason;
 }

@@ -1,7 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { startFuseServer, whyNoFuse } from './fuse-server.ts';
+import { type FuseServer, startFuseServer, whyNoFuse } from './fuse-server.ts';
+import { killAtExit } from './sanlock-daemons.ts';
 
 /** A file on a device that hangs and recovers on demand; see fuse-file.ts. */
 export interface HungFile {
@@ -31,6 +32,43 @@ export async function startHungFile(bytes: number): Promise<HungFile> {
       server.close();
     },
   };
+}
+
+/** The way of one host to a LUN, which hangs or fails on demand; see fuse-way.ts. */
+export class FailingWay {
+  #server: FuseServer | null = null;
+
+  /** @param image the bytes of the LUN  @returns a file with the same bytes */
+  async open(image: string): Promise<string> {
+    this.#server = startFuseServer('fuse-way', () => [image]);
+    killAtExit(this.#server.process);
+    return await firstLine(this.#server.process);
+  }
+
+  hang(): void {
+    this.#server?.process.kill('SIGSTOP');
+  }
+
+  /** From now on each read and write is answered with an error. */
+  fail(): void {
+    if (this.#server !== null) writeFileSync(mark(this.#server), '');
+  }
+
+  /** It works again, be it that it hung or failed. */
+  recover(): void {
+    if (this.#server === null) return;
+    rmSync(mark(this.#server), { force: true });
+    this.#server.process.kill('SIGCONT');
+  }
+
+  close(): void {
+    this.recover();
+    this.#server?.close();
+  }
+}
+
+function mark({ directory }: FuseServer): string {
+  return join(directory, 'mount.fails');
 }
 
 function firstLine(server: ChildProcess): Promise<string> {

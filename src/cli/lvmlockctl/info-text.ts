@@ -1,6 +1,10 @@
 import type { ByteString } from '../../base/bytes.ts';
+import { resultName } from '../../wire/lvmlockd/numbers.ts';
 
-/** `lvmlockctl -i`: the daemon's records as lines for the terminal, letter for letter as in C. */
+/**
+ * `lvmlockctl -i`: the daemon's records as lines for the terminal, letter for letter as in C; a VG
+ * that lvm cannot use now has a line more (`ST`).
+ */
 export function infoText(dump: ByteString): ByteString {
   const clients = new Map<string, { readonly pid: string; readonly name: string }>();
   const lines: string[] = [];
@@ -35,11 +39,35 @@ export function infoText(dump: ByteString): ByteString {
       case 'r_action':
         lines.push(actionLine(resource, fields, who));
         break;
+      case 'state':
+        lines.push(stateText(fields) ?? `UN ${line}`);
+        break;
       default:
         lines.push(`UN ${line}`);
     }
   }
   return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
+}
+
+const STATE_TEXTS: Readonly<Record<string, string>> = {
+  killed:
+    'the storage of its locks was lost. Deactivate its LVs; then lvmlockd starts it again by ' +
+    'itself (lvmlockctl --drop says that they are inactive)',
+  detached:
+    'sanlock has lost its locks. Deactivate its LVs; then lvmlockd starts it again by itself ' +
+    '(lvmlockctl --drop says that they are inactive)',
+  reattaching: 'sanlock is gone or resumes this VG; requests wait for it',
+  returning: 'it was lost, and lvmlockd starts it again by itself',
+};
+
+/** null: a state of a newer daemon. */
+function stateText(fields: Fields): string | null {
+  const { vg_name: vgName = '', state = '', wait_s: waitS, result = '0' } = fields;
+  const text = STATE_TEXTS[state];
+  if (text === undefined) return null;
+  const next = waitS === undefined || waitS === '0' ? '' : `, next in ${waitS} s`;
+  const last = result === '0' ? '' : `; the last attempt failed (${resultName(Number(result))})`;
+  return `ST ${vgName} ${state}: ${text}${next}${last}`;
 }
 
 type Fields = Readonly<Record<string, string>>;

@@ -42,6 +42,29 @@ test('the state is printed as by lvmlockctl 2.03.16', () => {
   assert.equal(infoText('info=structs x=1\n'), '');
 });
 
+test('a VG that lvm cannot use now has a line that says why', () => {
+  const shown = infoText(
+    [
+      'info=ls ls_name=lvm_a vg_name=a vg_uuid=UUID lm_type=sanlock kill_vg=1',
+      'info=state vg_name=a state=killed',
+      'info=state vg_name=b state=returning wait_s=17 result=-218',
+      'info=state vg_name=c state=returning wait_s=0 result=0',
+      'info=state vg_name=d state=unheard',
+    ].join('\n'),
+  ).split('\n');
+  assert.deepEqual(shown.slice(0, 2), ['VG a lock_type=sanlock UUID', 'LS sanlock lvm_a']);
+  assert.match(
+    shown[2] ?? '',
+    /^ST a killed: the storage of its locks was lost\. Deactivate its LVs/,
+  );
+  assert.match(
+    shown[3] ?? '',
+    /^ST b returning: .*, next in 17 s; the last attempt failed \(\w+\)$/,
+  );
+  assert.match(shown[4] ?? '', /^ST c returning: .* by itself$/);
+  assert.equal(shown[5], 'UN info=state vg_name=d state=unheard');
+});
+
 test('options, short, long, joined and wrong', () => {
   const task = (...args: string[]) => {
     const parsed = parseOptions(args);

@@ -24,6 +24,7 @@ const GRANTED: LockOutcome = { ...OK, retry: false, version: 0, glEnabled: null 
 
 /** A lock manager that does what the test says. */
 export class FakeManager {
+  prepareResult = 0;
   joinResult = 0;
   leaveResult = 0;
   confirmsLeave = true;
@@ -83,7 +84,10 @@ export class FakeManager {
 
   #space(vgName: string): ManagerSpace {
     return {
-      prepare: () => done({ ...OK, glEnabled: this.glIn.includes(vgName) }),
+      prepare: () => {
+        const glEnabled = this.glIn.includes(vgName);
+        return done({ result: this.prepareResult, lmResult: 0, glEnabled });
+      },
       join: () => {
         const { joinResult: result, adopted, notAdopted } = this;
         return done({ result, lmResult: 0, adopted, notAdopted });
