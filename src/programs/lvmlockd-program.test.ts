@@ -78,7 +78,7 @@ test('queueing, conversion, persistence, cancel, kill, drop, stop and free answe
     142: 'op_result = -114',
     160: 'name=aaaaaa[^]*mode=ex[^]*name=bbbbbb[^]*mode=un',
     164: gone, // C keeps a dead REM: lockspace for a second or two, and counts it
-    167: 'name=lvmlockctl$',
+    167: 'name=lvmlockctl\ninfo=state vg_name=tv1 state=returning wait_s=10 result=0$',
     179: gone,
     181: gone,
     207: 'WARN_GL_REMOVED', // C never sees an enabled global lock in test mode

@@ -1,5 +1,6 @@
 import type { ByteString } from '../../../base/bytes.ts';
 import { ERRNO } from '../../../base/errno.ts';
+import { ok } from '../../../base/result.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
 import { addLockspace, setConfig, status } from '../../../wire/sanlock/daemon-calls.ts';
 import { CONFIG_COMMANDS, RES_FLAGS } from '../../../wire/sanlock/socket.ts';
@@ -19,7 +20,7 @@ import { acquireLease, releaseLease, withMode } from './lease-lock.ts';
 import { removeSpace } from './leave.ts';
 import type { OpenSpace } from './open-space.ts';
 import { areaOutcome, codeOf, isAnswered } from './results.ts';
-import { leasesIn } from './status.ts';
+import { leasesIn, type StatusLease } from './status.ts';
 
 /** Joining a VG's lockspace, with the locks of an earlier lvmlockd (spec 31 §3). */
 
@@ -62,17 +63,43 @@ function isUnderWay(added: SanlockResult<number>): boolean {
 }
 
 /**
+ * The leases that sanlock has in this lockspace, once it knows which of them are orphans: a sanlock
+ * that was started again asks the disk about each, and of a lvmlockd that has just been killed a
+ * request may be under way, which its other leases wait for.
+ */
+function* leasesLeft(space: OpenSpace): ManagerSteps<SanlockResult<readonly StatusLease[]>> {
+  const { site, times } = space;
+  for (let waitedMs = 0; ; waitedMs += JOIN_POLL_MS) {
+    const found = yield* ask(status(), times.quickMs);
+    if (!found.ok) return found;
+    const leases = leasesIn(found.value).filter(
+      ({ resource }) => resource.lockspaceName === site.spaceName,
+    );
+    const isDecided = !leases.some(({ list }) => UNDECIDED.has(list));
+    if (isDecided || waitedMs >= times.sessionMs) return ok(leases);
+    yield* sleep(JOIN_POLL_MS);
+  }
+}
+
+/** Lists of leases that are a process's, or may become orphans. */
+const UNDECIDED: ReadonlySet<ByteString> = new Set(['add', 'held']);
+
+/**
  * Takes over the leases that a crashed lvmlockd held. GL and VG locks ended with its commands, and
  * so did the renaming of a free slot.
  */
 function* adoptOrphans(space: OpenSpace): ManagerSteps<JoinOutcome> {
-  const { site, times } = space;
-  const found = yield* ask(status(), times.quickMs);
+  const { site } = space;
+  const found = yield* leasesLeft(space);
   if (!found.ok) return { ...areaOutcome(found), ...NOTHING };
   const adopted: AdoptedLock[] = [];
   const notAdopted: ByteString[] = [];
-  for (const { list, resource } of leasesIn(found.value)) {
-    if (list !== 'orphan' || resource.lockspaceName !== site.spaceName) continue;
+  for (const { list, resource } of found.value) {
+    if (list !== 'orphan') {
+      const isLvs = UNDECIDED.has(list) && !NO_LV_NAMES.has(resource.name);
+      if (isLvs) notAdopted.push(resource.name);
+      continue;
+    }
     const disk = resource.disks[0];
     if (disk === undefined) continue;
     const mode: HeldMode = (resource.flags & RES_FLAGS.SHARED) !== 0 ? 'sh' : 'ex';

@@ -170,6 +170,48 @@ test('after a crash the lockspace is taken over with its LV locks, not with its 
   assert.equal(fake.run(again.join(false)).result, -221);
 });
 
+/** A join over leases of an earlier lvmlockd; `later`: what STATUS says after a few seconds. */
+function adoptsFrom(lists: readonly string[], later: (fake: FakeSanlock) => void) {
+  const fake = new FakeSanlock();
+  const first = started(fake);
+  const lvs = lists.map((_, n) => `lv${n}`);
+  for (const name of lvs) fake.run(first.initLv(name));
+  const show = (of: readonly string[]) => {
+    const leases = lvs.map((name, n) => resourceAt(SITE, name, (67 + n) * MIB));
+    fake.leases.splice(0);
+    for (const [n, resource] of leases.entries()) fake.leases.push({ list: of[n] ?? '', resource });
+  };
+  show(lists);
+  const again = manager.open(VG, 2);
+  fake.run(again.prepare(1));
+  fake.script('add_lockspace', { code: -17 });
+  fake.asked.length = 0;
+  fake.onSleep = () => {
+    if (fake.sleptMs >= 3000) later(fake);
+  };
+  const { result, adopted, notAdopted } = fake.run(again.join(true));
+  assert.equal(result, 0);
+  return { fake, adopted: adopted.map(({ resource }) => resource.name), notAdopted };
+}
+
+test('a join waits until sanlock knows which leases are orphans, and adopts each', () => {
+  for (const list of ['add', 'held']) {
+    const { fake, ...found } = adoptsFrom(['orphan', list], ({ leases }) => {
+      for (const [n, one] of leases.entries()) leases[n] = { ...one, list: 'orphan' };
+    });
+    assert.deepEqual(found, { adopted: ['lv0', 'lv1'], notAdopted: [] });
+    assert.equal(fake.sleptMs, 3000);
+    assert.ok(!fake.asked.includes('release'), 'nothing is released');
+  }
+});
+
+test('it does not wait for ever, and says which lease it could not adopt', () => {
+  const { fake, ...found } = adoptsFrom(['orphan', 'add', 'rem'], () => {});
+  assert.deepEqual(found, { adopted: ['lv0'], notAdopted: ['lv1'] });
+  assert.equal(fake.sleptMs, 8000);
+  assert.ok(!fake.asked.includes('release'));
+});
+
 test('a join waits for one that an earlier lvmlockd had under way, and then takes it over', () => {
   const fake = new FakeSanlock();
   started(fake);

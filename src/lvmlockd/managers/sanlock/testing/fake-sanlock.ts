@@ -79,6 +79,8 @@ export class FakeSanlock {
   activeLvs: readonly ActiveLvReply[] | null = null;
   slotCount = 72;
   sleptMs = 0;
+  /** After each pause. */
+  onSleep: () => void = () => {};
   /** Answers of the test, given before those of the fake, by call. */
   readonly scripted = new Map<string, Scripted[]>();
 
@@ -94,6 +96,7 @@ export class FakeSanlock {
       const effect = turn.value;
       if (effect.kind === 'sleep') {
         this.sleptMs += effect.forMs;
+        this.onSleep();
         reply = { kind: 'slept' };
       } else if (effect.kind === 'device') {
         const exists = effect.path === PATH;
