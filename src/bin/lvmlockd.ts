@@ -14,6 +14,7 @@ import { sanlockManager } from '../lvmlockd/managers/sanlock/manager.ts';
 import { testManager } from '../lvmlockd/managers/sanlock/test-mode.ts';
 import { sanlockTimes } from '../lvmlockd/managers/sanlock/times.ts';
 import { SysfsActiveLvs } from '../platform/active-lvs.ts';
+import { AdoptFile } from '../platform/adopt-file.ts';
 import { SysfsDevices } from '../platform/block-device.ts';
 import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
@@ -28,7 +29,6 @@ import { lvmlockctlAge } from '../platform/lvmlockctl-age.ts';
 import { lockPidFile, type PidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
-import { SmallFile } from '../platform/small-file.ts';
 import { exitNow } from '../platform/system-calls.ts';
 import { reasonOf } from '../platform/system-error.ts';
 import { LvmlockdProgram } from '../programs/lvmlockd-program.ts';
@@ -107,7 +107,7 @@ function refuse(log: DaemonLog, error: unknown, leave: () => void): void {
 function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) => void): void {
   const clock = new MonotonicClock();
   const sockets = daemonSockets();
-  const adoptFile = new SmallFile(options.adoptFile);
+  const adoptFile = new AdoptFile(options.adoptFile);
   const killpath = textToName(options.lvmlockctl ?? ownLvmlockctl());
   const times = sanlockTimes(options.sanlockTimeoutS);
   const program = new LvmlockdProgram({
@@ -128,7 +128,19 @@ function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) =
     dumpLog: () => log.dump(),
     dumpFormOf: lvmlockctlAge,
     adoptFile: {
-      read: () => adoptFile.read(),
+      read: () => {
+        try {
+          return adoptFile.read();
+        } catch (error) {
+          const advice = 'LVs that are active here without a lock are reported, not locked again';
+          log.error('adoptFile.notUsed', {
+            path: options.adoptFile,
+            reason: reasonOf(error),
+            advice,
+          });
+          return null;
+        }
+      },
       write: (text) => {
         const failure = adoptFile.write(text);
         if (failure !== null) log.warn('adoptFile.notWritten', { reason: failure });

@@ -1,6 +1,6 @@
 import type { ByteString } from '../base/bytes.ts';
 import { isInUse } from './lockspace-phase.ts';
-import type { AdoptedLock, VgPlace } from './managers/manager.ts';
+import type { AdoptedLock } from './managers/manager.ts';
 import type { DaemonState, RememberedVg } from './state.ts';
 
 /**
@@ -49,30 +49,54 @@ function notAdopted({ remembered, lockspaces }: DaemonState): readonly Remembere
   );
 }
 
-/** By VG name. Lines of another kind, also of a newer format, are passed over. */
-export function readAdoptText(text: ByteString): Map<ByteString, RememberedVg> {
-  const found = new Map<ByteString, RememberedVg & { readonly locks: AdoptedLock[] }>();
-  for (const line of text.split('\n')) {
-    const [kind, vgUuid = '', ...rest] = line.trim().split(/\s+/);
-    if (kind === 'VG:') {
-      const [vgName, lockType = '', vgLockArgs] = rest;
-      if (vgName === undefined || vgLockArgs === undefined) continue;
-      const uuid = vgUuid === '.' ? '' : vgUuid;
-      found.set(vgName, { vgName, vgUuid: uuid, vgLockArgs, lockType, locks: [] });
-    } else if (kind === 'LV:') {
-      const [name, lvLockArgs, mode] = rest;
-      if (name === undefined || lvLockArgs === undefined) continue;
-      if (mode !== 'ex' && mode !== 'sh') continue;
-      vgOfLine([...found.values()], vgUuid)?.locks.push({
-        resource: { scope: 'lv', name, lvLockArgs },
-        mode,
-      });
-    }
-  }
-  return found;
+export interface AdoptFacts {
+  /** By VG name. */
+  readonly vgs: Map<ByteString, RememberedVg>;
+  /** Lines that say nothing to us: of a newer format, or damaged. */
+  readonly unread: number;
 }
 
-/** LVs follow their VG, whose uuid may not be known. */
-function vgOfLine<T extends VgPlace>(vgs: readonly T[], vgUuid: ByteString): T | undefined {
-  return vgUuid === '.' ? vgs.at(-1) : vgs.find((vg) => vg.vgUuid === vgUuid);
+/** A line without its end was cut, by a crash of the original: it counts as unread. */
+export function readAdoptText(text: ByteString): AdoptFacts {
+  const vgs = new Map<ByteString, WrittenVg>();
+  const byUuid = new Map<ByteString, WrittenVg>();
+  const lines = text.split('\n');
+  let unread = lines.pop() === '' ? 0 : 1;
+  let last: WrittenVg | undefined; // LVs follow their VG, whose uuid may not be known
+  for (const line of lines) {
+    const words = line.trim().split(/\s+/);
+    const [kind = '', uuid = ''] = words;
+    if (kind === 'VG:') {
+      const vg = vgOf(words);
+      if (vg === null) unread += 1;
+      else {
+        vgs.set(vg.vgName, vg);
+        byUuid.set(uuid, vg);
+        last = vg;
+      }
+    } else if (kind === 'LV:') {
+      const lock = lockOf(words);
+      const vg = uuid === '.' ? last : byUuid.get(uuid);
+      if (lock === null || vg === undefined) unread += 1;
+      else vg.locks.push(lock);
+    } else if (kind !== '' && !kind.startsWith('#') && kind !== 'lvmlockd') {
+      unread += 1;
+    }
+  }
+  return { vgs, unread };
+}
+
+type WrittenVg = RememberedVg & { readonly locks: AdoptedLock[] };
+
+function vgOf(words: readonly ByteString[]): WrittenVg | null {
+  const [, vgUuid = '', vgName, lockType = '', vgLockArgs] = words;
+  if (vgName === undefined || vgLockArgs === undefined) return null;
+  return { vgName, vgUuid: vgUuid === '.' ? '' : vgUuid, vgLockArgs, lockType, locks: [] };
+}
+
+function lockOf(words: readonly ByteString[]): AdoptedLock | null {
+  const [, , name, lvLockArgs, mode] = words;
+  if (name === undefined || lvLockArgs === undefined) return null;
+  if (mode !== 'ex' && mode !== 'sh') return null;
+  return { resource: { scope: 'lv', name, lvLockArgs }, mode };
 }

@@ -64,7 +64,8 @@ test('the adopt file is read as the original writes it', () => {
     'LV:  uuid-of-a broken',
     '',
   ].join('\n');
-  const found = [...readAdoptText(text).values()].map(({ vgName, vgUuid, locks }) => {
+  const { vgs, unread } = readAdoptText(text);
+  const found = [...vgs.values()].map(({ vgName, vgUuid, locks }) => {
     const lvs = locks.map(({ resource: r, mode }) => `${r.name} ${r.lvLockArgs} ${mode}`);
     return [vgName, vgUuid, ...lvs];
   });
@@ -72,6 +73,40 @@ test('the adopt file is read as the original writes it', () => {
     ['a', 'uuid-of-a', 'lv-of-a 1.0.0:70254592 ex'],
     ['b', '', 'lv-of-b 1.0.0:71303168 sh'],
   ]);
+  assert.equal(unread, 2, 'an LV of no VG, and one without its mode');
+});
+
+test('an adopt file that was cut anywhere is used as far as it goes, and adoption goes on', () => {
+  const text = fileOf(LV1, LV2);
+  for (let length = 0; length < text.length; length++) {
+    const harness = restarted({
+      orphans: [orphan(LV1)],
+      active: [LV1],
+      file: text.slice(0, length),
+    });
+    assert.deepEqual(modes(harness), [`${LV1} ex`], `cut at ${length}`);
+    const isWhole = length === 0 || text[length - 1] === '\n';
+    const said = harness.logged.filter((event) => event === 'adoptFile.damaged').length;
+    assert.equal(said, isWhole ? 0 : 1, `cut at ${length}`);
+  }
+  const noise = restarted({ orphans: [orphan(LV1)], file: `\0\0\0\n${text}LV: x\nVG: y\n` });
+  assert.deepEqual(modes(noise), [`${LV1} ex`]);
+  assert.equal(noise.logged.filter((event) => event === 'adoptFile.damaged').length, 1);
+});
+
+test('more LVs than requests may name are adopted, and said in a few lines', () => {
+  const names = Array.from({ length: 12_000 }, (_, n) => `lv-${n}`);
+  const active = names.slice(0, 11_000);
+  const orphans = names.slice(0, 10_500).map((name) => orphan(name));
+  const sinceMs = performance.now();
+  const harness = restarted({ orphans, active, file: fileOf(...names) });
+  assert.ok(performance.now() - sinceMs < 20_000);
+  assert.equal(modes(harness).length, 11_000);
+  const { logged } = harness;
+  assert.ok(logged.includes('lock.adopted') && logged.includes('lock.retaken'));
+  assert.ok(logged.length < 100, `${logged.length} lines`);
+  while (nextTickMs(harness.state) !== null) pass(harness);
+  assert.equal(modes(harness).length, 11_000, 'each is active');
 });
 
 test('orphans of active LVs are held; one of an inactive LV is released when it is not used', () => {

@@ -19,7 +19,9 @@ import { lockspaceName } from './vg-names.ts';
 const BACKOFF: Backoff = { firstMs: 1000, longestMs: 5000 };
 
 export function beginAdoption(state: DaemonState, adoptFile: ByteString | null): void {
-  for (const [vgName, vg] of readAdoptText(adoptFile ?? '')) state.remembered.set(vgName, vg);
+  const { vgs, unread } = readAdoptText(adoptFile ?? '');
+  for (const [vgName, vg] of vgs) state.remembered.set(vgName, vg);
+  if (unread > 0) log(state, 'error', 'adoptFile.damaged', { lines: unread, vgs: vgs.size });
   const waiting: Adoption['waiting'] = new Map();
   for (const { vgName } of state.remembered.values()) waiting.set(vgName, { result: null });
   const managers = adopting(state);

@@ -1,4 +1,4 @@
-import { assert } from '../base/assert.ts';
+import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { StartRequest } from '../wire/lvmlockd/requests.ts';
 import { adoptText } from './adopt.ts';
@@ -6,10 +6,11 @@ import { type JoinedLocks, joinWithLocks } from './adopt-locks.ts';
 import { noteGl } from './global-lock.ts';
 import { gone, settleWaiters } from './lockspace-end.ts';
 import { isJoined } from './lockspace-phase.ts';
-import type { FoundSpace, LockManager } from './managers/manager.ts';
+import type { AdoptedLock, FoundSpace, LockManager } from './managers/manager.ts';
 import { isManaged } from './managers/registry.ts';
 import { changePhase } from './reattach.ts';
 import { reply } from './replies.ts';
+import { newResource } from './resource.ts';
 import { triesAgain } from './returning.ts';
 import { type DaemonState, type Lockspace, log, resourceIn, run } from './state.ts';
 import { OF_DAEMON, ofSpace } from './task-owner.ts';
@@ -191,20 +192,40 @@ function holdLocks(
   { joined: { notAdopted }, locks, unlocked }: JoinedLocks,
 ): void {
   const vg = lockspace.vg.vgName;
-  for (const { resource, mode, isRetaken } of locks) {
-    const held = resourceIn(state, lockspace, resource);
-    assert(held !== null, 'no more LVs are adopted than were locked');
+  const known = new Map(lockspace.resources.map((one) => [one.ref.name, one]));
+  for (const { resource, mode } of locks) {
+    // Held here already, whatever the limit of requests says.
+    const held = known.get(resource.name) ?? newResource(resource);
+    if (!known.has(resource.name)) lockspace.resources.push(held);
+    known.set(resource.name, held);
+    if (held.locks.length > 0) continue;
     held.ref.lvLockArgs = resource.lvLockArgs;
     held.mode = mode;
     held.shCount = mode === 'sh' ? 1 : 0;
     held.locks.push({ mode, clientId: 0, version: 0 });
-    const event = isRetaken ? 'lock.retaken' : 'lock.adopted';
-    log(state, isRetaken ? 'warn' : 'info', event, { vg, resource: resource.name, mode });
   }
   if (locks.length > 0) lockspace.checkMs = state.nowMs + UNUSED_AFTER_MS;
-  for (const name of notAdopted) log(state, 'error', 'lock.notAdopted', { vg, resource: name });
-  for (const { name, result } of unlocked) {
-    const advice = 'deactivate it here, or lock it by lvchange -aey or -asy';
-    log(state, 'error', 'lv.activeUnlocked', { vg, resource: name, result, advice });
-  }
+  const shown = ({ resource, mode }: AdoptedLock) => ({ vg, resource: resource.name, mode });
+  const adopted = locks.filter(({ isRetaken }) => !isRetaken);
+  const retaken = locks.filter(({ isRetaken }) => isRetaken);
+  logFirst(state, 'info', 'lock.adopted', { vg, each: adopted.map(shown) });
+  logFirst(state, 'warn', 'lock.retaken', { vg, each: retaken.map(shown) });
+  const refused = notAdopted.map((name) => ({ vg, resource: name }));
+  logFirst(state, 'error', 'lock.notAdopted', { vg, each: refused });
+  const advice = 'deactivate it here, or lock it by lvchange -aey or -asy';
+  const withoutLock = unlocked.map(({ name, result }) => ({ vg, resource: name, result, advice }));
+  logFirst(state, 'error', 'lv.activeUnlocked', { vg, each: withoutLock });
 }
+
+/** A VG may have thousands of LVs: those beyond the first are counted. */
+function logFirst(
+  state: DaemonState,
+  level: LogLevel,
+  event: string,
+  { vg, each }: { readonly vg: string; readonly each: readonly LogFields[] },
+): void {
+  for (const fields of each.slice(0, MAX_LOGGED)) log(state, level, event, fields);
+  if (each.length > MAX_LOGGED) log(state, level, event, { vg, more: each.length - MAX_LOGGED });
+}
+
+const MAX_LOGGED = 20;
