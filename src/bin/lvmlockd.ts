@@ -26,7 +26,7 @@ import { boundYoungGeneration } from '../platform/heap.ts';
 import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { lvmlockctlAge } from '../platform/lvmlockctl-age.ts';
-import { lockPidFile, type PidFile } from '../platform/pid-file.ts';
+import { lockPidFileWhenFree } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { exitNow } from '../platform/system-calls.ts';
@@ -79,22 +79,21 @@ function serve(options: LvmlockdOptions): void {
     log.error('daemon.broken', { reason: error.stack ?? error.message });
     reportToStarter(error.message, () => leave(1));
   });
-  let pidFile: PidFile;
-  try {
-    pidFile = lockPidFile(options.pidFile);
-  } catch (error) {
-    refuse(log, error, () => leave(PID_FILE_TAKEN));
-    return;
-  }
-  const end = (status: number) => {
-    pidFile.remove();
-    leave(status);
-  };
-  try {
-    start(options, log, end);
-  } catch (error) {
-    refuse(log, error, () => end(1));
-  }
+  lockPidFileWhenFree(options.pidFile, {
+    log,
+    failed: (error) => refuse(log, error, () => leave(PID_FILE_TAKEN)),
+    locked: (pidFile) => {
+      const end = (status: number) => {
+        pidFile.remove();
+        leave(status);
+      };
+      try {
+        start(options, log, end);
+      } catch (error) {
+        refuse(log, error, () => end(1));
+      }
+    },
+  });
 }
 
 function refuse(log: DaemonLog, error: unknown, leave: () => void): void {

@@ -27,7 +27,7 @@ import { JournalFile } from '../platform/journal-file.ts';
 import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { MachineClock } from '../platform/machine-clock.ts';
-import { lockPidFile } from '../platform/pid-file.ts';
+import { lockPidFileWhenFree, type PidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { NodeProcesses } from '../platform/processes.ts';
 import { liftLimits } from '../platform/scheduling.ts';
@@ -119,23 +119,38 @@ function serve(settings: DaemonSettings, findings: readonly Finding[]): void {
     log.error('daemon.broken', { reason: error.stack ?? error.message });
     reportToStarter(error.message, () => leave(1));
   });
-  try {
-    start(settings, { log, leave });
-  } catch (error) {
+  const failed = (error: unknown): void => {
     const reason = reasonOf(error);
     log.error('daemon.notStarted', { reason });
     reportToStarter(reason, () => leave(1));
+  };
+  const started = (pidFile: PidFile): void => {
+    try {
+      start(settings, { log, leave, pidFile });
+    } catch (error) {
+      failed(error);
+    }
+  };
+  const { sanlock } = settings;
+  const runDir = nameToText(sanlock.runDir);
+  try {
+    makeRunDir(runDir, { uid: sanlock.uid, gid: privileged ? 0 : sanlock.gid });
+  } catch (error) {
+    failed(error);
+    return;
   }
+  lockPidFileWhenFree(join(runDir, 'sanlock.pid'), { log, locked: started, failed });
 }
 
-function start(
-  settings: DaemonSettings,
-  { log, leave }: { readonly log: DaemonLog; readonly leave: (status: number) => void },
-): void {
+interface Parts {
+  readonly log: DaemonLog;
+  readonly leave: (status: number) => void;
+  readonly pidFile: PidFile;
+}
+
+function start(settings: DaemonSettings, { log, leave, pidFile }: Parts): void {
   const { sanlock, privileged } = settings;
   const runDir = nameToText(sanlock.runDir);
-  makeRunDir(runDir, { uid: sanlock.uid, gid: privileged ? 0 : sanlock.gid });
-  const pidFile = lockPidFile(join(runDir, 'sanlock.pid'));
   // Both keep the privileges we give up.
   const scripts = new ScriptRunner(log);
   const givesUp = privileged && sanlock.uid !== 0;

@@ -18,7 +18,7 @@ import { JournalFile } from '../platform/journal-file.ts';
 import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { loadModule } from '../platform/kernel-module.ts';
 import { DaemonLog } from '../platform/log.ts';
-import { lockPidFile, type PidFile } from '../platform/pid-file.ts';
+import { lockPidFileWhenFree, type PidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { liftLimits } from '../platform/scheduling.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
@@ -137,21 +137,23 @@ function serve(options: WdmdOptions): void {
     reportToStarter(reason, () => log.close(() => exitNow(NOT_STARTED)));
   };
   const guard = new CrashGuard(GUARD_PATH);
-  let pidFile: PidFile;
+  const locked = (pidFile: PidFile): void => {
+    const parts = { log, guard, pidFile, journal: new JournalFile(JOURNAL, log) };
+    const taken = guard.take();
+    const refusal = taken === null ? startNew(options, parts) : succeed(options, parts, taken);
+    hasStarted = refusal === null;
+    if (refusal === null) return;
+    pidFile.remove();
+    refuse(refusal);
+  };
+  const failed = (error: unknown) => refuse(reasonOf(error));
   try {
     makeRunDir();
-    pidFile = lockPidFile(PID_FILE);
   } catch (error) {
-    refuse(reasonOf(error));
+    failed(error);
     return;
   }
-  const parts = { log, guard, pidFile, journal: new JournalFile(JOURNAL, log) };
-  const taken = guard.take();
-  const refusal = taken === null ? startNew(options, parts) : succeed(options, parts, taken);
-  hasStarted = refusal === null;
-  if (refusal === null) return;
-  pidFile.remove();
-  refuse(refusal);
+  lockPidFileWhenFree(PID_FILE, { log, locked, failed });
 }
 
 interface Parts {

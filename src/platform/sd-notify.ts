@@ -1,8 +1,17 @@
 import { sendDatagram } from './datagram.ts';
 
-/** Notifies the service manager, if one started us and wants it ('READY=1', 'STOPPING=1'). */
+/** A service manager started us, and wants to be notified. */
+export function hasServiceManager(): boolean {
+  return socketName() !== null;
+}
+
+/** Notifies it, if there is one ('READY=1', 'STOPPING=1', 'STATUS=…'). */
 export function notifyServiceManager(state: string): boolean {
+  const name = socketName();
+  return name !== null && sendDatagram(name, Buffer.from(state));
+}
+
+function socketName(): string | null {
   const name = process.env['NOTIFY_SOCKET'];
-  if (name === undefined || name === '') return false;
-  return sendDatagram(name, Buffer.from(state));
+  return name === undefined || name === '' ? null : name;
 }

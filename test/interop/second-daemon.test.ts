@@ -13,6 +13,7 @@ import {
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { test } from 'node:test';
+import { DatagramReceiver } from '../../src/platform/datagram.ts';
 import {
   clientCommand,
   killAtExit,
@@ -133,6 +134,31 @@ test(
     });
   },
 );
+
+test('a sanlock that a service manager starts waits for the one that runs', where, async () => {
+  await inScratch(async (directory) => {
+    const first = await startDaemon('ours', { hostName: 'first', directory });
+    const heard: string[] = [];
+    const path = join(directory, 'notify');
+    const ear = new DatagramReceiver(path, (bytes) => heard.push(Buffer.from(bytes).toString()));
+    const again = ['daemon', '-D', '-w', '0', '-U', 'root', '-G', 'root', '-e', 'second'];
+    const second = start(SANLOCK.ours, again, { ...first.env, NOTIFY_SOCKET: path });
+    try {
+      const waits = `STATUS=waits for the end of the one that runs (pid ${first.process.pid})`;
+      await waitFor('the second waits', () => heard.includes(waits), 30_000);
+      assert.match((await clientCommand(first, ['status'])).stdout, /^daemon first/);
+      assert.deepEqual(heard, [waits]);
+      first.process.kill('SIGKILL');
+      await waitFor('the second serves', () => heard.includes('READY=1'), 30_000);
+      assert.match((await clientCommand(first, ['status'])).stdout, /^daemon second/);
+      assert.deepEqual(heard, [waits, 'STATUS=', 'READY=1']);
+    } finally {
+      await ended(second);
+      await first.stop();
+      ear.close();
+    }
+  });
+});
 
 test(
   'a user who keeps the run directory locked keeps no sanlock from starting',
