@@ -98,13 +98,26 @@ export class SystemdHost {
       until [ -s ${COUNTER_LOG} ]; do sleep 0.2; done`);
   }
 
+  /** Adds these settings to the unit. */
+  async dropIn(unit: Unit, ...settings: readonly string[]): Promise<void> {
+    const folder = `/run/systemd/system/${unit}.service.d`;
+    await this.shell(`mkdir -p ${folder}
+      echo '[Service]' >${folder}/test.conf
+      for line in ${settings.map((line) => `'${line}'`).join(' ')}
+      do echo "$line" >>${folder}/test.conf; done
+      systemctl daemon-reload`);
+  }
+
+  /** Has the unit run an original, which notifies nobody. */
+  exchange(unit: Unit, command: string): Promise<void> {
+    const cleared = ['ExecStartPre=', 'ExecStart=', 'ExecStop='];
+    return this.dropIn(unit, 'Type=simple', ...cleared, `ExecStart=${command}`);
+  }
+
   /** Kills the daemon, and keeps systemd from starting another one. */
   async keepDown(unit: Unit): Promise<void> {
-    const dropIns = `/run/systemd/system/${unit}.service.d`;
-    await this.shell(`mkdir -p ${dropIns}
-      printf '[Service]\\nRestart=no\\n' >${dropIns}/kept-down.conf
-      systemctl daemon-reload
-      systemctl kill --kill-whom=main -s KILL ${unit}`);
+    await this.dropIn(unit, 'Restart=no');
+    await this.shell(`systemctl kill --kill-whom=main -s KILL ${unit}`);
   }
 
   /** @returns what the guest noted */

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { until } from '../../src/rig/run.ts';
+import { pause, until } from '../../src/rig/run.ts';
 import { OriginalHost, whyNoOriginals } from './original-host.ts';
 import { DISK_BYTES, SystemdHost, UNITS, type Unit, whyNoSystemd } from './systemd-host.ts';
-import { type Machine, Machines } from './vm.ts';
+import { type Machine, Machines, SHARED_DISK } from './vm.ts';
 import { VG, Volume } from './volume.ts';
 
 /**
@@ -15,6 +15,10 @@ import { VG, Volume } from './volume.ts';
 const IO_TIMEOUT_S = 15;
 const DEADLINE_MS = 240_000;
 const COUNTED = '/run/counted';
+/** A lockspace behind all volumes. */
+const SCRATCH = (hostId: number) => `scratch:${hostId}:${SHARED_DISK}:380M`;
+/** A daemon that fails would be started some times meanwhile. */
+const WAITS_MS = 8000;
 const missing = whyNoSystemd() ?? whyNoOriginals();
 const where = missing === null ? { timeout: 1_500_000 } : { skip: missing };
 
@@ -57,6 +61,7 @@ async function scenario(
     assert.equal(await host.property(unit, 'Result'), 'success', unit);
     assert.equal(await host.property(unit, 'ActiveState'), 'inactive', unit);
   }
+  await timed(t, 'a restart is refused', () => refuses(host));
   assert.deepEqual(resets(world), []);
 }
 
@@ -152,6 +157,38 @@ async function givesUp(t: TestContext, { host, other, volume }: World): Promise<
   const countsOn = () => volume.counter() > counted;
   await until('it counts on', countsOn, { withinMs: DEADLINE_MS, everyMs: 500 });
   assert.equal(await other.shell(`cat ${COUNTED}`), `began ${counted}`);
+}
+
+/**
+ * Over an original wdmd sanlock refuses to be restarted. systemd starts the next one in any case: it
+ * waits for the one that goes on, and does not start again and again.
+ */
+async function refuses(host: SystemdHost): Promise<void> {
+  const restarts = () => host.property('sanlock', 'NRestarts');
+  await host.exchange('wdmd', '/usr/sbin/wdmd -D');
+  await host.dropIn('sanlock', 'TimeoutStopSec=3');
+  await host.shell(`systemctl start wdmd sanlock
+    sanlock client init -s ${SCRATCH(0)}
+    sanlock client add_lockspace -s ${SCRATCH(host.hostId)} -o 2`);
+  const pid = await host.property('sanlock', 'MainPID');
+  const before = await restarts();
+  await host.shell('systemctl restart --no-block sanlock');
+  const waits = `waits for the end of the one that runs (pid ${pid})`;
+  const doesWait = async () => (await host.property('sanlock', 'StatusText')) === waits;
+  await until('the next sanlock waits', doesWait, { withinMs: DEADLINE_MS, everyMs: 500 });
+  await pause(WAITS_MS);
+  assert.equal(await restarts(), before, 'it is not started again and again');
+  const log = await host.shell(
+    `journalctl -o cat -u sanlock | grep '^holdfast stop: ' | tail -n 1`,
+  );
+  assert.match(log, /sanlock does not end for its successor: the wdmd .* is the original/);
+  await host.shell(`sanlock client rem_lockspace -s ${SCRATCH(host.hostId)}
+    sanlock client shutdown`);
+  const serves = async () => (await host.property('sanlock', 'ActiveState')) === 'active';
+  await until('the next sanlock serves', serves, { withinMs: DEADLINE_MS, everyMs: 500 });
+  assert.notEqual(await host.property('sanlock', 'MainPID'), pid);
+  assert.equal(await restarts(), before);
+  await host.shell('systemctl stop sanlock wdmd');
 }
 
 function resets({ host, other }: World) {

@@ -27,7 +27,8 @@ const KERNEL_ARGS = [
   'panic=-1',
   'random.trust_cpu=on',
   'no_timer_check',
-  'tsc=reliable',
+  'clocksource=hpet',
+  'noapictimer',
   'rcupdate.rcu_cpu_stall_suppress=1',
 ];
 
