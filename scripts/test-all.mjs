@@ -129,7 +129,11 @@ if (lacking === null) {
     ]),
     group('watchdogs, fencing, scale, the demo', 'run-tests.mjs', [...waiting, '--jobs', '1']),
   ]);
-  await group('emulated machines', 'run-tests.mjs', ['test/vm', '--jobs', '1']);
+  // Machines with systemd start many programs in turn, and those that are lost are waited for.
+  const withSystemd = ['vm/systemd', 'vm/kept-down'];
+  const without = ['--without', withSystemd.join(',')];
+  await group('machines with systemd', 'run-tests.mjs', [...withSystemd, '--jobs', '2']);
+  await group('emulated machines', 'run-tests.mjs', ['test/vm', ...without, '--jobs', '1']);
 } else {
   notes.push(`mixtures, contention and the tests against the originals need ${lacking}`);
   results.skipped += 1;

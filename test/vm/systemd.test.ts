@@ -160,16 +160,16 @@ async function givesUp(t: TestContext, { host, other, volume }: World): Promise<
 }
 
 /**
- * Over an original wdmd sanlock refuses to be restarted. systemd starts the next one in any case: it
- * waits for the one that goes on, and does not start again and again.
+ * Over an original wdmd sanlock refuses to be restarted. systemd starts the next one in any case:
+ * it waits for the one that goes on, and is not started again and again.
  */
 async function refuses(host: SystemdHost): Promise<void> {
   const restarts = () => host.property('sanlock', 'NRestarts');
   await host.exchange('wdmd', '/usr/sbin/wdmd -D');
-  await host.dropIn('sanlock', 'TimeoutStopSec=3');
+  await host.dropIn('sanlock', 'TimeoutStopSec=3', 'TimeoutStartSec=600');
   await host.shell(`systemctl start wdmd sanlock
     sanlock client init -s ${SCRATCH(0)}
-    sanlock client add_lockspace -s ${SCRATCH(host.hostId)} -o 2`);
+    sanlock client add_lockspace -s ${SCRATCH(host.hostId)} -o 5`);
   const pid = await host.property('sanlock', 'MainPID');
   const before = await restarts();
   await host.shell('systemctl restart --no-block sanlock');
