@@ -116,7 +116,6 @@ export function leaseLost(front: Front, lease: number): void {
  * joined again from here.
  */
 export function leaseEnded(front: Front, lease: number): void {
-  front.lingering.delete(lease);
   if (front.scratch === lease) front.scratch = null;
   const space = lockspaceOf(front, lease);
   front.failPending(lease, COMMAND_LOST);
@@ -127,4 +126,5 @@ export function leaseEnded(front: Front, lease: number): void {
   }
   // Last: as long as the journal has its lockspace it names the process.
   front.leaseProcesses.delete(lease);
+  front.lingering.delete(lease);
 }
