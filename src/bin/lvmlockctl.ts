@@ -2,7 +2,7 @@ import '../platform/clean-start.ts';
 import { textToName } from '../base/bytes.ts';
 import { given } from '../base/given.ts';
 import { receiveDump } from '../cli/lvmlockctl/dump-socket.ts';
-import { lvmlockctl } from '../cli/lvmlockctl/main.ts';
+import { lvmlockctl, QUICK_MS } from '../cli/lvmlockctl/main.ts';
 import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { sendDatagram } from '../platform/datagram.ts';
@@ -22,6 +22,7 @@ const status = lvmlockctl(process.argv.slice(2), {
   },
   pid: process.pid,
   receiveDump,
+  dumpWithinMs: QUICK_MS,
   print: (text) => process.stdout.write(text),
   complain: (text) => process.stderr.write(`${text}\n`),
   alarm: (text) => {

@@ -18,8 +18,9 @@ export function isDaemonName(word: string): word is DaemonName {
 
 /** A daemon that serves its socket. */
 export interface RunningDaemon {
+  /** 0: not known, as from within another pid namespace. */
   readonly pid: number;
-  /** Its pid may come again for another process, this may not. */
+  /** Its pid may come again for another process, this may not; null: not known. */
   readonly identity: string | null;
   /** The C program, not ours. */
   readonly isOriginal: boolean;

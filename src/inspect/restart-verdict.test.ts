@@ -86,12 +86,16 @@ test('whatever else is in the way', () => {
     moving('failing'),
     {
       facts: host({ wdmd: { clients: [{ ...client, isDead: true }] } }),
-      obstacle: { kind: 'clientDied', client: 'sanlock_LS:1', resetInS: 68 },
+      obstacle: { kind: 'clientDied', client: 'sanlock_LS:1', leftS: 68 },
     },
     { facts: { ...host({}), wdmd: null }, obstacle: { kind: 'notRunning', daemon: 'wdmd' } },
     {
       facts: host({ wdmd: { clients: [client, foreign] } }),
       obstacle: { kind: 'foreignClient', client: 'fence_sanlockd', pid: 8 },
+    },
+    {
+      facts: host({ wdmd: { daemon: { ...WDMD, pid: 0, identity: null } } }),
+      obstacle: { kind: 'unseen', daemon: 'wdmd' },
     },
     {
       facts: host({ sanlock: { daemon: original } }),

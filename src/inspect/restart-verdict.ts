@@ -20,6 +20,8 @@ export type Obstacle =
   | { readonly kind: 'notRunning'; readonly daemon: DaemonName }
   /** It may hang: it would not obey, or not find the successor of another one. */
   | { readonly kind: 'silent'; readonly daemon: DaemonName; readonly pid: number }
+  /** Its end could not be seen. */
+  | { readonly kind: 'unseen'; readonly daemon: DaemonName }
   | { readonly kind: 'original'; readonly daemon: DaemonName; readonly pid: number }
   | { readonly kind: 'foreignClient'; readonly client: string; readonly pid: number }
   | WatchdogObstacle
@@ -30,7 +32,7 @@ export type Obstacle =
     }
   | ({ readonly kind: 'renewedLongAgo'; readonly lockspace: string } & TimeLeft)
   | ({ readonly kind: 'expiryNear'; readonly client: string } & TimeLeft)
-  | { readonly kind: 'clientDied'; readonly client: string; readonly resetInS: number }
+  | { readonly kind: 'clientDied'; readonly client: string; readonly leftS: number }
   | {
       readonly kind: 'leasesMove';
       readonly lockspace: string;
@@ -74,7 +76,8 @@ function ofDaemon(facts: HostFacts, daemon: DaemonName): readonly Obstacle[] {
   if (found === null) {
     return isSilent(facts, daemon) ? [] : [{ kind: 'notRunning', daemon }];
   }
-  const { pid, isOriginal } = found.daemon;
+  const { pid, identity, isOriginal } = found.daemon;
+  if (identity === null) return [{ kind: 'unseen', daemon }];
   return isOriginal ? [{ kind: 'original', daemon, pid }] : [];
 }
 
@@ -109,7 +112,7 @@ function ofLockspace(space: LockspaceFacts): readonly Obstacle[] {
 
 function ofDuty({ name: client, isDead, expiry }: WdmdClient): readonly Obstacle[] {
   if (expiry === null) return [];
-  if (isDead) return [{ kind: 'clientDied', client, resetInS: Math.max(0, expiry.leftS) }];
+  if (isDead) return [{ kind: 'clientDied', client, leftS: Math.max(0, expiry.leftS) }];
   const left = timeLeft(expiry.leftS, expiry.wholeS);
   return left === null ? [] : [{ kind: 'expiryNear', client, ...left }];
 }

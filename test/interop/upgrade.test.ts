@@ -174,9 +174,13 @@ async function refusedWithoutStorage(rig: Rig, file: HungFile): Promise<void> {
   const host = rig.host(1);
   await host.startDaemons();
   const { isHeld } = await startGuest(rig, host, file.path);
+  const isGood = async () => (await holdfast(host, 'upgrade', '--check')).code === 0;
   const healthy = await holdfast(host, 'upgrade', '--check');
   assert.equal(healthy.code, 0, `${healthy.stdout}${healthy.stderr}`);
   const before = seen(host);
+  for (const daemon of ['lvmlockd', 'sanlock', 'wdmd'] as const)
+    await refusedUnderHung(host, daemon);
+  await until('a renewal', isGood, { withinMs: 60_000 });
 
   file.hang();
   let checked = healthy;
@@ -201,7 +205,6 @@ async function refusedWithoutStorage(rig: Rig, file: HungFile): Promise<void> {
   assert.ok(isHeld(), 'the guest runs');
 
   file.recover();
-  const isGood = async () => (await holdfast(host, 'upgrade', '--check')).code === 0;
   await until('a renewal', isGood, { withinMs: 60_000 });
   const supervisor = new Supervisor(host);
   const done = await holdfast(host, 'upgrade');
@@ -210,6 +213,18 @@ async function refusedWithoutStorage(rig: Rig, file: HungFile): Promise<void> {
   assert.deepEqual(supervisor.restarts, ['wdmd', 'sanlock', 'lvmlockd']);
   assert.match(done.stdout, /lockspace LS: 1 lease of 1 holder carried over/);
   assert.ok(isHeld(), 'the guest runs');
+}
+
+/** A daemon that hangs would neither obey nor find the successor of another one. */
+async function refusedUnderHung(host: Host, daemon: Daemon): Promise<void> {
+  await host.kill(daemon, 'SIGSTOP');
+  const { code, stdout } = await host.run(join(ROOT, 'bin/holdfast'), ['upgrade'], 60_000);
+  await host.kill(daemon, 'SIGCONT');
+  assert.equal(code, 1, stdout);
+  assert.match(
+    stdout,
+    new RegExp(`^not now: ${daemon} \\(pid ${host.pid(daemon)}\\) runs and does`, 'm'),
+  );
 }
 
 const REFUSAL =

@@ -58,6 +58,7 @@ async function stopped(
     readonly name: 'wdmd' | 'sanlock' | 'lvmlockd';
     readonly job: string | null;
     readonly watchdog?: string;
+    readonly unit?: string;
   },
 ): Promise<Stopped> {
   const said: string[] = [];
@@ -70,7 +71,7 @@ async function stopped(
   const watchdogRefusals = async () => (of.watchdog === undefined ? [] : [of.watchdog]);
   const services = host.services(of.job);
   const world = { ports: host.ports, services, say, shutDown, watchdogRefusals };
-  const status = await stopDaemon(world, { name: of.name, unit: `${of.name}.service` });
+  const status = await stopDaemon(world, { name: of.name, unit: of.unit ?? `${of.name}.service` });
   return { status, said, shutDowns };
 }
 
@@ -163,16 +164,31 @@ test('sanlock goes on over a wdmd that would reset the host when it is restarted
   });
 });
 
-test('a stop, a shutdown of the machine and an order by hand end nothing for a successor', async () => {
-  for (const job of ['stop', null]) {
-    for (const name of ['wdmd', 'sanlock', 'lvmlockd'] as const) {
-      const host = new FakeHost();
-      const answers = () => assert.fail(`${name} is asked for nothing`);
-      host.daemons.set(name, { pid: 9, program: 'node', answers });
-      const isSanlock = name === 'sanlock';
-      const wanted = { status: isSanlock ? 1 : 0, said: [], shutDowns: isSanlock ? 1 : 0 };
-      assert.deepEqual(await stopped(host, { name, job }), wanted);
-    }
+test('by hand it says how the daemon is ended, and that a unit does not exist', async () => {
+  const host = new FakeHost();
+  host.daemons.set('wdmd', { pid: 9, program: 'node', answers: () => assert.fail('it is asked') });
+  assert.deepEqual(await stopped(host, { name: 'wdmd', job: null }), {
+    status: 0,
+    said: ['wdmd is not ended by this, but by the signal of its unit: systemctl stop wdmd.service'],
+    shutDowns: 0,
+  });
+  for (const name of ['wdmd', 'sanlock', 'lvmlockd'] as const) {
+    assert.deepEqual(await stopped(host, { name, job: null, unit: 'nosuch.service' }), {
+      status: 1,
+      said: ['systemd has no unit nosuch.service, or does not answer'],
+      shutDowns: 0,
+    });
+  }
+});
+
+test('a stop, and a shutdown of the machine, end nothing for a successor', async () => {
+  for (const name of ['wdmd', 'sanlock', 'lvmlockd'] as const) {
+    const host = new FakeHost();
+    const answers = () => assert.fail(`${name} is asked for nothing`);
+    host.daemons.set(name, { pid: 9, program: 'node', answers });
+    const isSanlock = name === 'sanlock';
+    const wanted = { status: isSanlock ? 1 : 0, said: [], shutDowns: isSanlock ? 1 : 0 };
+    assert.deepEqual(await stopped(host, { name, job: 'stop' }), wanted);
   }
 });
 

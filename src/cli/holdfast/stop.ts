@@ -43,11 +43,17 @@ export interface StopWorld {
 /** @returns the exit status; whatever it is, systemd sends the unit's signal next */
 export async function stop(args: readonly string[]): Promise<number> {
   const [name = '', unit = null] = args;
-  if (!isDaemonName(name) || args.length > 2) {
-    process.stderr.write(STOP_USAGE);
+  const say = (sentence: string) => void process.stderr.write(`holdfast stop: ${sentence}\n`);
+  if (!isDaemonName(name)) {
+    say(
+      `${name === '' ? 'it needs one' : `"${name}" is none`} of the daemons ${DAEMONS.join(', ')}`,
+    );
     return 1;
   }
-  const say = (sentence: string) => void process.stderr.write(`holdfast stop: ${sentence}\n`);
+  if (args.length > 2) {
+    say(`it ends one daemon at a time; "${args[2]}" is too much`);
+    return 1;
+  }
   const ports = {
     sockets: daemonSockets(),
     clock: new MonotonicClock(),
@@ -66,8 +72,22 @@ export async function stopDaemon(
 ): Promise<number> {
   const job = (await world.services?.jobOf(unit)) ?? null;
   if (job === 'restart' && (await endsForSuccessor(world, name))) return 0;
-  // wdmd and lvmlockd decide by themselves when the signal of their unit comes.
-  return name === 'sanlock' && (await world.shutDown()) !== 0 ? 1 : 0;
+  if (job === null && (await isMisnamed(world, unit))) return 1;
+  if (name === 'sanlock') return (await world.shutDown()) === 0 ? 0 : 1;
+  // They decide by themselves when the signal of their unit comes.
+  if (job === null && (await findDaemon(world.ports, name)) !== null) {
+    world.say(
+      `${name} is not ended by this, but by the signal of its unit: systemctl stop ${unit}`,
+    );
+  }
+  return 0;
+}
+
+/** systemd does not stop it: somebody runs this by hand, or the daemon has ended by itself. */
+async function isMisnamed({ services, say }: StopWorld, unit: string): Promise<boolean> {
+  if (services === null || (await services.stateOf(unit)) !== null) return false;
+  say(`systemd has no unit ${unit}, or does not answer`);
+  return true;
 }
 
 async function endsForSuccessor(world: StopWorld, name: DaemonName): Promise<boolean> {

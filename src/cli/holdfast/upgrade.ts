@@ -12,6 +12,9 @@ import type { ReadPorts } from './upgrade/read.ts';
 import { serviceManager } from './upgrade/service.ts';
 import { type UpgradeOptions, upgradeDaemons } from './upgrade/upgrade.ts';
 
+/** As for the other daemons: it answers at once, or hangs. */
+const DUMP_MS = 5000;
+
 export const UPGRADE_USAGE = `holdfast upgrade [--check] [wdmd] [sanlock] [lvmlockd]
 
 Restarts the daemons of this host, by default all that run, while leases are held and volumes are
@@ -20,10 +23,17 @@ what was carried over. It restarts nothing if little time is left (less than hal
 protects), if something is being joined, recovered or lost, or if a program is the original.
 
     --check   says whether they can be restarted now, and does nothing
+
+Exit status: 0 if everything was carried over, or with --check could be; 1 if not, and the reasons are
+printed. Run it as root. docs/operations/restart.md says more.
 `;
 
 /** Replaces the running daemons by those that are installed. */
 export async function upgrade(args: readonly string[]): Promise<number> {
+  if (process.geteuid?.() !== 0) {
+    process.stderr.write('holdfast upgrade: only root may look at the daemons and restart them\n');
+    return 1;
+  }
   const ports = realPorts();
   const options = await readOptions(args, ports);
   if (!options.ok) {
@@ -76,6 +86,7 @@ async function lvmlockdInfo({ sockets, clock, paths }: DaemonPorts): Promise<str
     endpoint: { sockets, clock, socketPath: paths.lvmlockd },
     pid: process.pid,
     receiveDump,
+    dumpWithinMs: DUMP_MS,
     print: (printed) => {
       text += printed;
     },

@@ -20,16 +20,17 @@ export interface LvmlockctlPorts {
   readonly pid: number;
   /** Binds the dump socket; null while another lvmlockctl has it. */
   readonly receiveDump: (received: (bytes: Uint8Array) => void) => { close(): void } | null;
+  /** How long it waits for its turn with that socket, and then for the answer of lvmlockd. */
+  readonly dumpWithinMs: number;
   readonly print: (text: string) => void;
   readonly complain: (text: string) => void;
   /** To the system log, at its most urgent level. */
   readonly alarm: (text: string) => void;
 }
 
-const QUICK_MS = 60_000;
+export const QUICK_MS = 60_000;
 const STOP_MS = 3_600_000;
 const DUMP_MS = 3000;
-const TURN_MS = 60_000;
 const TURN_POLL_MS = 20;
 const COMMAND_MS = 600_000;
 
@@ -79,7 +80,7 @@ async function printDump(kind: 'info' | 'dump' | 'raw', ports: LvmlockctlPorts):
   });
   if (receiver === null) return failed(ports, 'another lvmlockctl has been receiving for too long');
   const request = formatMessage([['request', kind === 'dump' ? 'dump' : 'info']]);
-  const reply = await askLvmlockd(ports.endpoint, request, QUICK_MS);
+  const reply = await askLvmlockd(ports.endpoint, request, ports.dumpWithinMs);
   const wanted = reply.ok ? numberOf(reply.value, 'dump_len', 0) : 0;
   if (arrived < wanted) {
     await new Promise<void>((resolve) => {
@@ -104,10 +105,10 @@ async function printDump(kind: 'info' | 'dump' | 'raw', ports: LvmlockctlPorts):
 
 /** All lvmlockctl share one address and take turns. null: one of them does not end. */
 async function inTurn(
-  { receiveDump, endpoint }: LvmlockctlPorts,
+  { receiveDump, endpoint, dumpWithinMs }: LvmlockctlPorts,
   received: (bytes: Uint8Array) => void,
 ): Promise<{ close(): void } | null> {
-  for (let waitedMs = 0; waitedMs < TURN_MS; waitedMs += TURN_POLL_MS) {
+  for (let waitedMs = 0; waitedMs < dumpWithinMs; waitedMs += TURN_POLL_MS) {
     const receiver = receiveDump(received);
     if (receiver !== null) return receiver;
     await new Promise<void>((resolve) => endpoint.clock.after(TURN_POLL_MS, resolve));

@@ -1,6 +1,7 @@
 import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { type ByteString, textToName } from '../../../base/bytes.ts';
+import { ERRNO } from '../../../base/errno.ts';
 import { given } from '../../../base/given.ts';
 import { sanlockSocketPath } from '../../../client/sanlock.ts';
 import type { DaemonName, RunningDaemon } from '../../../inspect/host-facts.ts';
@@ -39,12 +40,17 @@ export function daemonPaths(environment: Environment): DaemonPorts['paths'] {
 
 const CONNECT_MS = 5000;
 
+/** No process has served the socket since its file was made, or there is no such file. */
+const NOBODY: readonly number[] = [ERRNO.ENOENT, ERRNO.ECONNREFUSED, ERRNO.ENOTDIR];
+/** One that takes no connection says nothing of itself either. */
+const UNKNOWN: RunningDaemon = { pid: 0, identity: null, isOriginal: false };
+
 /** The process that serves a daemon's socket; null: none does. */
 export function findDaemon(ports: DaemonPorts, name: DaemonName): Promise<RunningDaemon | null> {
   return new Promise((resolve) => {
     ports.sockets.connect(ports.paths[name], CONNECT_MS, (opened) => {
       if (!opened.ok) {
-        resolve(null);
+        resolve(NOBODY.includes(opened.errno) ? null : UNKNOWN);
         return;
       }
       const { processes } = ports;
@@ -65,8 +71,9 @@ function programOf(pid: number): string | null {
   }
 }
 
+/** One whose process is not known here is never seen to end. */
 export function hasEnded(processes: ProcessFacts, { pid, identity }: RunningDaemon): boolean {
-  return identity === null || processes.identityOf(pid) !== identity;
+  return identity !== null && processes.identityOf(pid) !== identity;
 }
 
 /** Looks until it is so. @returns false: it was not, in that time. */

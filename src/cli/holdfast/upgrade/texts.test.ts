@@ -15,6 +15,8 @@ test('each obstacle is one sentence', () => {
       { kind: 'expiryNear', client: 'sanlock_LS:1', ...LEFT },
       /^the expiry of sanlock_LS:1 at wdmd was renewed 41 s ago, 39 s of 80 are left/,
     ],
+    [{ kind: 'silent', daemon: 'wdmd', pid: 0 }, /^wdmd runs and does not answer/],
+    [{ kind: 'unseen', daemon: 'wdmd' }, /^the process of wdmd is not to be seen from here/],
     [{ kind: 'notRunning', daemon: 'wdmd' }, /^wdmd does not run here$/],
     [
       { kind: 'silent', daemon: 'sanlock', pid: 7 },
@@ -35,8 +37,8 @@ test('each obstacle is one sentence', () => {
       /^lockspace LS is being joined or resumed: wait for it$/,
     ],
     [
-      { kind: 'clientDied', client: 'sanlock_LS:1', resetInS: 68 },
-      /^wdmd resets this host in 68 s unless sanlock_LS:1 comes back: wait for it$/,
+      { kind: 'clientDied', client: 'sanlock_LS:1', leftS: 68 },
+      /^sanlock_LS:1 has lost its connection to wdmd, which resets .* back within 68 s: wait for it$/,
     ],
     [
       { kind: 'leasesMove', lockspace: 'LS', lease: 'vm8', others: 2 },

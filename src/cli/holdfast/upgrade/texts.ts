@@ -8,7 +8,9 @@ export function obstacleText(obstacle: Obstacle): string {
     case 'notRunning':
       return `${obstacle.daemon} does not run here`;
     case 'silent':
-      return `${obstacle.daemon} (pid ${obstacle.pid}) runs and does not answer: see its log`;
+      return `${obstacle.daemon}${pidText(obstacle.pid)} runs and does not answer: see its log`;
+    case 'unseen':
+      return `the process of ${obstacle.daemon} is not to be seen from here: run this where it runs`;
     case 'original':
       return (
         `the ${obstacle.daemon} that runs (pid ${obstacle.pid}) is the original, which loses ` +
@@ -37,8 +39,8 @@ export function obstacleText(obstacle: Obstacle): string {
       return `the expiry of ${obstacle.client} at wdmd was renewed ${leftText(obstacle)}`;
     case 'clientDied':
       return (
-        `wdmd resets this host in ${obstacle.resetInS} s unless ${obstacle.client} comes back: ` +
-        'wait for it'
+        `${obstacle.client} has lost its connection to wdmd, which resets this host unless it is ` +
+        `back within ${obstacle.leftS} s: wait for it`
       );
     case 'leasesMove': {
       const { others } = obstacle;
@@ -49,6 +51,10 @@ export function obstacleText(obstacle: Obstacle): string {
     default:
       return unreachable(obstacle);
   }
+}
+
+function pidText(pid: number): string {
+  return pid === 0 ? '' : ` (pid ${pid})`;
 }
 
 const PHASES = {

@@ -132,7 +132,8 @@ test('a host that may be reset is left alone', async () => {
   const { status, said } = await upgraded(host, { services: null });
   assert.equal(status, 1);
   assert.deepEqual(said, [
-    'not now: wdmd resets this host in 70 s unless sanlock_LS:1 comes back: wait for it',
+    'not now: sanlock_LS:1 has lost its connection to wdmd, which resets this host unless it is back ' +
+      'within 70 s: wait for it',
   ]);
 });
 

@@ -42,7 +42,7 @@ export class FakeHost {
   services(job: string | null): ServiceManager {
     return {
       jobOf: async () => job,
-      stateOf: async () => null,
+      stateOf: async (unit) => (unit === 'nosuch.service' ? null : { mainPid: 0, state: '' }),
       start: async () => {},
     };
   }
