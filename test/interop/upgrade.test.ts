@@ -144,8 +144,8 @@ async function startGuest(rig: Rig, host: Host, area: string) {
   return { isHeld: () => child.exitCode === null && child.signalCode === null };
 }
 
-/** Refused from 25 to 48 s after the last renewal: time enough for two commands on a slow machine. */
-const SLOW_IO_TIMEOUT_S = 6;
+/** Refused from 41 to 80 s after the last renewal: time enough for two commands on a slow machine. */
+const SLOW_IO_TIMEOUT_S = 10;
 
 test('holdfast upgrade refuses while the storage is gone, and not when it has returned', {
   skip: obstacle ?? noHungFile() ?? false,
@@ -228,7 +228,7 @@ async function refusedUnderHung(host: Host, daemon: Daemon): Promise<void> {
 }
 
 const REFUSAL =
-  /^not now: (?:lockspace LS|the expiry of sanlock_LS:1 at wdmd) was renewed (?<age>\d+) s ago, (?<left>\d+) s of 48 are left, and a restart wants 24/gm;
+  /^not now: (?:lockspace LS|the expiry of sanlock_LS:1 at wdmd) was renewed (?<age>\d+) s ago, (?<left>\d+) s of 80 are left, and a restart wants 40/gm;
 
 /** What an order to end would change: processes, and what they leave for a successor. */
 function seen(host: Host) {

@@ -24,7 +24,7 @@ protects), if something is being joined, recovered or lost, or if a program is t
 
     --check   says whether they can be restarted now, and does nothing
 
-Exit status: 0 if everything was carried over, or with --check could be; 1 if not, and the reasons are
+Exit status: 0 if everything was carried over, or with --check could be; 1 if not: the reasons are
 printed. Run it as root. docs/operations/restart.md says more.
 `;
 
