@@ -223,6 +223,37 @@ test('wdmd is replaced: the next one gets the expiry of each lockspace, and late
   client.close();
 });
 
+test('wdmd is replaced while a lockspace is removed: the next one hears that it is', () => {
+  const wdmd = new FakeWdmd();
+  const harness = harnessWith(wdmd);
+  assert.equal(harness.join(), 0);
+  wdmd.die();
+  const admin = harness.client(900);
+  const before = admin.received.length;
+  admin.send(message(SM_CMD.REM_LOCKSPACE, lockspace));
+  harness.run(2500);
+  assert.notEqual(hostLease(harness).timestampS, 0n);
+  wdmd.isThere = true;
+  wdmd.received.length = 0;
+  harness.run(3000);
+  const [takesOver, ...later] = wdmd.received.filter(({ cmd }) => cmd === TEST_LIVE);
+  assert.ok(takesOver !== undefined && takesOver.expireTime > 0n);
+  assert.equal(later.at(-1)?.expireTime, 0n);
+  assert.equal(wdmd.commands.at(-1), REFCOUNT_CLEAR);
+  assert.equal(hostLease(harness).timestampS, 0n);
+  assert.ok(admin.received.length > before, 'the removal is answered');
+});
+
+test('a lockspace is removed though wdmd stays away, once its expiry has passed', () => {
+  const wdmd = new FakeWdmd();
+  const harness = harnessWith(wdmd);
+  assert.equal(harness.join(), 0);
+  wdmd.die();
+  const beganMs = harness.clock.nowMs();
+  assert.equal(harness.result(message(SM_CMD.REM_LOCKSPACE, lockspace)), 0);
+  assert.ok(harness.clock.nowMs() - beganMs <= (8 * T + 2) * 1000);
+});
+
 test('a wdmd that does not come back is not looked for longer than its device lives', () => {
   const wdmd = new FakeWdmd();
   const harness = harnessWith(wdmd);

@@ -28,11 +28,15 @@ export type LockspaceEvent =
   | { readonly kind: 'watchdogFailed' }
   | { readonly kind: 'renewed'; readonly message: Renewed }
   | { readonly kind: 'removeAsked' }
-  /** `isOverwritten`: a renewal found another host's record, or damage. */
+  /**
+   * `isOverwritten`: a renewal found another host's record, or damage. `isWatchdogAway`: wdmd was
+   * told an expiry, and cannot be told now that it is withdrawn.
+   */
   | {
       readonly kind: 'tick';
       readonly ageMs: number;
       readonly isOverwritten: boolean;
+      readonly isWatchdogAway: boolean;
       readonly usage: Usage;
     }
   /** Writes that were refused may land until then. */

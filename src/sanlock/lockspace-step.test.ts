@@ -30,10 +30,13 @@ const renewed = {
 
 type Tick = Extract<LockspaceEvent, { kind: 'tick' }>;
 
-function tick(ageMs: number, more: Partial<Tick['usage']> & { overwritten?: true } = {}): Tick {
+type More = Partial<Tick['usage']> & { overwritten?: true; away?: true };
+
+function tick(ageMs: number, more: More = {}): Tick {
   const { byProcesses = false, byOrphans = false, external = false } = more;
   const usage = { byProcesses, byOrphans, external };
-  return { kind: 'tick', ageMs, isOverwritten: more.overwritten === true, usage };
+  const isOverwritten = more.overwritten === true;
+  return { kind: 'tick', ageMs, isOverwritten, isWatchdogAway: more.away === true, usage };
 }
 
 const EVENTS = {
@@ -47,6 +50,7 @@ const EVENTS = {
   removeAsked: { kind: 'removeAsked' },
   'tick in time': tick(2 * T_MS, { byProcesses: true }),
   'tick in time, unused': tick(2 * T_MS),
+  'tick in time, wdmd away': tick(2 * T_MS, { away: true }),
   'tick late': tick(6 * T_MS, { byProcesses: true }),
   'tick expired, used': tick(8 * T_MS, { byProcesses: true }),
   'tick expired, used by orphans': tick(8 * T_MS, { byOrphans: true }),
@@ -148,6 +152,7 @@ const TABLE: readonly (readonly [LockspacePhase, Row])[] = [
       renewed: 'live removal; takeRenewal',
       'tick in time': 'stopping removal; refuse stopUsers as removed',
       'tick in time, unused': `${LEAVING} removal wasLive; refuse releaseWatchdog leave release`,
+      'tick in time, wdmd away': 'stopping removal; refuse',
       'tick late': 'stopping removal; logLate refuse stopUsers as removed',
       'tick expired, used': 'stopping failed removal; logLost refuse stopUsers as removed',
       // Whoever removes a lost lockspace knows of its orphans.
@@ -168,6 +173,7 @@ const TABLE: readonly (readonly [LockspacePhase, Row])[] = [
       renewed: 'live processLost; takeRenewal',
       removeAsked: 'live processLost removal; ',
       'tick in time, unused': `${LEAVING} failed wasLive; refuse releaseWatchdog leave`,
+      'tick in time, wdmd away': 'stopping failed; refuse',
       'tick late': 'live processLost warned; logLate',
       'tick expired, used': 'stopping failed; logLost refuse stopUsers',
       'tick expired, used by orphans': 'stopping failed; logLost refuse stopUsers',
@@ -276,6 +282,12 @@ test('every event in every phase', () => {
       assert.equal(found, wanted, `${phaseText(phase)}: ${name}`);
     }
   }
+});
+
+test('a wdmd that stays away is waited for as long as its expiry lies ahead', () => {
+  const phase: LockspacePhase = { kind: 'stopping', failed: false, removal: true };
+  const step = stepLockspace(phase, tick(8 * T_MS, { away: true }), AT);
+  assert.equal(step.effects.map(effectText).join(' '), 'releaseWatchdog leave release');
 });
 
 test('a lease process that does not leave in time is killed', () => {

@@ -187,12 +187,14 @@ function tickOfLive(phase: LivePhase, event: Tick, at: Moment): Step {
 
 function stopUsers(
   phase: StoppingPhase,
-  { usage, isOverwritten }: Tick,
+  { usage, isOverwritten, isWatchdogAway, ageMs }: Tick,
   at: Moment,
   ...first: readonly LockspaceEffect[]
 ): Step {
   const { failed, removal } = phase;
   if (!isGone(phase, usage)) return stay(phase, ...first, { kind: 'stopUsers', removal });
+  // Left now, its expiry would stand with the next wdmd, and reset this host for nothing.
+  if (isWatchdogAway && ageMs < at.times.renewalFailMs) return stay(phase, ...first);
   const release = !failed && !isOverwritten;
   return leave({ failed, removal, wasLive: true }, at, [...first, ...leaving(release)]);
 }

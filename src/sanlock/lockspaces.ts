@@ -27,6 +27,7 @@ import { wakeAll } from './waiters.ts';
 import {
   armWatchdog,
   checkWatchdog,
+  isWatchdogAway,
   openWatchdog,
   releaseWatchdog,
   type WatchdogEvent,
@@ -94,6 +95,7 @@ export function tickLockspace(front: Front, space: Lockspace): void {
     kind: 'tick',
     ageMs: front.claimAgeMs(space),
     isOverwritten: space.corruptResult !== 0,
+    isWatchdogAway: isWatchdogAway(space),
     usage: usageOf(front, space),
   });
 }

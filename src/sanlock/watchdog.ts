@@ -232,6 +232,13 @@ export function feedAgain(front: Front, space: Lockspace): void {
   feedWatchdog(front, space);
 }
 
+/** wdmd has an expiry of ours by a connection that is lost, and no other one is armed yet. */
+export function isWatchdogAway({ watchdog: link }: Lockspace): boolean {
+  if (link === null) return false;
+  const isReached = link.state === 'armed' || link.state === 'arming';
+  return !isReached && (link.purpose !== 'join' || link.state === 'lost');
+}
+
 /** Only when all users are gone, before the host id is released. */
 export function releaseWatchdog(front: Front, space: Lockspace): void {
   const link = space.watchdog;
