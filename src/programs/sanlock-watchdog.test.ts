@@ -254,6 +254,22 @@ test('a lockspace is removed though wdmd stays away, once its expiry has passed'
   assert.ok(harness.clock.nowMs() - beganMs <= (8 * T + 2) * 1000);
 });
 
+test('a lost lockspace is joined again though wdmd was away when its storage returned', () => {
+  const wdmd = new FakeWdmd();
+  const harness = harnessWith(wdmd);
+  assert.equal(harness.join(), 0);
+  harness.writeFate = { landsInMs: Number.POSITIVE_INFINITY, answersInMs: 1, errno: 5 };
+  harness.run(8 * T * 1000);
+  wdmd.die();
+  harness.writeFate = null;
+  harness.run(120_000);
+  assert.equal(hostLease(harness).ownerGeneration, 1n, 'nothing is written without wdmd');
+  wdmd.isThere = true;
+  harness.run(120_000);
+  assert.equal(hostLease(harness).ownerGeneration, 2n);
+  assert.equal(harness.join(), 0);
+});
+
 test('a wdmd that does not come back is not looked for longer than its device lives', () => {
   const wdmd = new FakeWdmd();
   const harness = harnessWith(wdmd);

@@ -13,6 +13,8 @@ import type { Lockspace } from './state.ts';
 const MAX_LOST = 64;
 /** Results below are the answers of a disk that was read; those above say why it was not. */
 const FIRST_LEASE_CODE = -200;
+/** Nor was it read on these: its storage is silent, or wdmd is away. */
+const NOT_READ: readonly number[] = [SANLOCK_CODES.AIO_TIMEOUT, SANLOCK_CODES.WD_ERROR];
 
 /**
  * A lockspace whose users could not be protected any more, and have ended: at its end, while its
@@ -108,7 +110,7 @@ export function lostOpened(front: Front, space: Lockspace): void {
 /** It was never open; its lease process has ended. */
 export function lostNotJoined(front: Front, space: Lockspace): void {
   const { acquireResult } = space;
-  const isFinal = acquireResult <= FIRST_LEASE_CODE && acquireResult !== SANLOCK_CODES.AIO_TIMEOUT;
+  const isFinal = acquireResult <= FIRST_LEASE_CODE && !NOT_READ.includes(acquireResult);
   // Of a process that broke it is not known what it was refused.
   const isSettled = space.hasLeft || acquireResult < 0;
   const failed = { kind: 'joinFailed', isFinal, isSettled } as const;
