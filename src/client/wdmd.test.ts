@@ -73,9 +73,12 @@ class FakeWdmd {
     const { cmd, renewalTime, expireTime, flags } = decode(wdmdMessage, bytes);
     const isLive = cmd === WDMD_CMD.TEST_LIVE;
     const isRegister = cmd === WDMD_CMD.REGISTER;
-    const more = isLive ? ` ${renewalTime}-${expireTime}` : isRegister ? ` flags=${flags}` : '';
+    const isTakeOver = cmd === WDMD_CMD.TAKE_OVER;
+    let more = isLive ? ` ${renewalTime}-${expireTime}` : '';
+    if (isRegister) more = ` flags=${flags}`;
+    if (isTakeOver) more = ` since ${renewalTime}`;
     this.sent.push(`${NAMES.get(cmd)}${more}`);
-    if (cmd === WDMD_CMD.TAKE_OVER) peer.say(wdmdMessageBytes({ cmd, flags: 2 }));
+    if (isTakeOver) peer.say(wdmdMessageBytes({ cmd, flags: 2 }));
     if (cmd === WDMD_CMD.STATUS && this.answers) peer.say(wdmdMessageBytes({ cmd }));
   }
 }
@@ -93,7 +96,7 @@ test('the next wdmd gets the last expiry as it was, no longer one', () => {
   assert.deepEqual(wdmd.sent, [
     'REGISTER flags=3',
     'REFCOUNT_SET',
-    'TAKE_OVER',
+    'TAKE_OVER since 100',
     'TEST_LIVE 100-120',
   ]);
   assert.deepEqual(taken, [true], 'the answer to TAKE_OVER is none to a status request');
@@ -116,7 +119,11 @@ test('what was on its way, and what is asked meanwhile, is answered by the next 
   wdmd.next();
   wdmd.answers = true;
   wdmd.pass(1000);
-  assert.deepEqual(wdmd.sent.slice(2), ['TAKE_OVER', 'TEST_LIVE 101-121', 'STATUS', 'STATUS']);
+  assert.deepEqual(wdmd.sent.slice(2), [
+    'TAKE_OVER since 100',
+    'TEST_LIVE 101-121',
+    ...['STATUS', 'STATUS'],
+  ]);
   assert.deepEqual(taken, [true, true]);
 });
 
@@ -129,7 +136,24 @@ test('an expiry that was withdrawn is taken over, and withdrawn from the next wd
   wdmd.next();
   wdmd.pass(1000);
   const after = wdmd.sent.slice(2);
-  assert.deepEqual(after, ['TAKE_OVER', 'TEST_LIVE 100-120', 'TEST_LIVE 0-0', 'STATUS']);
+  const withdrawn = ['TEST_LIVE 100-120', 'TEST_LIVE 0-0', 'STATUS'];
+  assert.deepEqual(after, ['TAKE_OVER since 100', ...withdrawn]);
+});
+
+test('what an earlier process of its name left is not taken over', () => {
+  const wdmd = new FakeWdmd();
+  const entry = wdmd.open();
+  wdmd.die();
+  wdmd.next();
+  wdmd.pass(1000);
+  assert.deepEqual(wdmd.sent, ['REGISTER flags=3', 'REFCOUNT_SET'], 'it has given no expiry');
+  entry.live(20, () => {});
+  wdmd.pass(5000);
+  entry.live(20, () => {});
+  wdmd.die();
+  wdmd.next();
+  wdmd.pass(1000);
+  assert.deepEqual(wdmd.sent.slice(2), ['TAKE_OVER since 101', 'TEST_LIVE 106-126']);
 });
 
 test('without a next wdmd it is lost once, and nothing is taken any more', () => {

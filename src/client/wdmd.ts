@@ -55,6 +55,8 @@ export class WdmdEntry {
   #times: Times | null = null;
   /** The last of them that was an expiry, also after it was withdrawn. */
   #expiry: Times | null = null;
+  /** When the first of them was given. */
+  #sinceS: bigint | null = null;
   #again: Timer | null = null;
   #closed = false;
 
@@ -74,6 +76,7 @@ export class WdmdEntry {
   /** Alive now, and for `seconds`; 0: expires at once. Answers true once wdmd has it. */
   live(seconds: number, answer: (isTaken: boolean) => void): void {
     const now = this.#nowS();
+    this.#sinceS ??= now;
     this.#expiry = { renewalTime: now, expireTime: now + BigInt(seconds) };
     this.#test(this.#expiry, answer);
   }
@@ -151,11 +154,16 @@ export class WdmdEntry {
     });
   }
 
-  /** The next wdmd has our expiry as that of a connection that died: only another one ends it. */
+  /**
+   * The next wdmd has our expiry as that of a connection that died: only another one ends it. What
+   * an earlier process of our name left is not ours: it may have promised that this host is reset.
+   */
   #takeOver(connection: Connection): void {
     this.#use(connection);
-    this.#send({ cmd: WDMD_CMD.TAKE_OVER });
-    if (this.#expiry !== null) this.#send({ cmd: WDMD_CMD.TEST_LIVE, ...this.#expiry });
+    if (this.#sinceS !== null && this.#expiry !== null) {
+      this.#send({ cmd: WDMD_CMD.TAKE_OVER, renewalTime: this.#sinceS });
+      this.#send({ cmd: WDMD_CMD.TEST_LIVE, ...this.#expiry });
+    }
     if (this.#times === NEVER) this.#send({ cmd: WDMD_CMD.TEST_LIVE, ...NEVER });
     const waiting = this.#waiting.length;
     for (let asked = 0; asked < waiting; asked++) this.#send({ cmd: WDMD_CMD.STATUS });
