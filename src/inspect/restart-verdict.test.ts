@@ -8,7 +8,7 @@ import type {
   WdmdClient,
   WdmdFacts,
 } from './host-facts.ts';
-import { judge, type Obstacle } from './restart-verdict.ts';
+import { judge, type Obstacle, ofWatchdogUnder } from './restart-verdict.ts';
 
 const SANLOCK = { pid: 7, identity: 'start 7', isOriginal: false };
 const WDMD = { pid: 5, identity: 'start 5', isOriginal: false };
@@ -116,6 +116,8 @@ test('a daemon that runs and does not answer keeps each of the others, and is no
       const { obstacles } = judge(facts, [wanted]);
       assert.deepEqual(obstacles, [{ kind: 'silent', daemon, pid: 33 }], `${daemon}, ${wanted}`);
     }
+    const under = daemon === 'wdmd' ? [{ kind: 'silent', daemon, pid: 33 }] : [];
+    assert.deepEqual(ofWatchdogUnder(facts), under, daemon);
   }
 });
 

@@ -18,8 +18,6 @@ export interface Verdict {
 
 export type Obstacle =
   | { readonly kind: 'notRunning'; readonly daemon: DaemonName }
-  /** It may hang: it would not obey, or not find the successor of another one. */
-  | { readonly kind: 'silent'; readonly daemon: DaemonName; readonly pid: number }
   /** Its end could not be seen. */
   | { readonly kind: 'unseen'; readonly daemon: DaemonName }
   | { readonly kind: 'original'; readonly daemon: DaemonName; readonly pid: number }
@@ -40,8 +38,16 @@ export type Obstacle =
       readonly others: number;
     };
 
+/** It may hang: it would not obey, or not find the successor of another one. */
+interface Silence {
+  readonly kind: 'silent';
+  readonly daemon: DaemonName;
+  readonly pid: number;
+}
+
 /** Why the watchdog would reset this host though sanlock has a successor. */
 export type WatchdogObstacle =
+  | Silence
   | { readonly kind: 'wdmdAbsent' }
   | { readonly kind: 'wdmdOriginal'; readonly pid: number };
 
@@ -56,10 +62,10 @@ const LEAST_SHARE = 1 / 2;
 
 export function judge(facts: HostFacts, wanted: readonly DaemonName[]): Verdict {
   const lasting = [
-    ...facts.silent.map(({ name, pid }): Obstacle => ({ kind: 'silent', daemon: name, pid })),
+    ...facts.silent.map(silence),
     ...wanted.flatMap((name) => ofDaemon(facts, name)),
     ...(wanted.some((name) => name !== 'lvmlockd') ? ofWdmdClients(facts) : []),
-    ...(wanted.includes('sanlock') ? ofWatchdogUnder(facts) : []),
+    ...(wanted.includes('sanlock') ? ofWatchdogUnder(facts).filter(isNotSilence) : []),
     ...(facts.sanlock?.lockspaces ?? []).flatMap((space) => ofLockspace(space)),
     ...(facts.wdmd?.clients ?? []).flatMap((client) => ofDuty(client)),
   ];
@@ -94,12 +100,24 @@ function ofWdmdClients({ wdmd }: HostFacts): readonly Obstacle[] {
   return relying.map(({ name, pid }) => ({ kind: 'foreignClient', client: name, pid }));
 }
 
-/** Also of a wdmd that does not answer: sanlock could take nothing over from it. */
+/** None: it would not, or sanlock does not say what it relies on. */
 export function ofWatchdogUnder(facts: Omit<HostFacts, 'lvmlockd'>): readonly WatchdogObstacle[] {
   const { wdmd, sanlock } = facts;
   if (sanlock === null || !sanlock.usesWatchdog || sanlock.lockspaces.length === 0) return [];
-  if (wdmd === null) return isSilent(facts, 'wdmd') ? [] : [{ kind: 'wdmdAbsent' }];
+  if (wdmd === null) {
+    const hung = facts.silent.find(({ name }) => name === 'wdmd');
+    return [hung === undefined ? { kind: 'wdmdAbsent' } : silence(hung)];
+  }
   return wdmd.daemon.isOriginal ? [{ kind: 'wdmdOriginal', pid: wdmd.daemon.pid }] : [];
+}
+
+/** They are all said already. */
+function isNotSilence({ kind }: WatchdogObstacle): boolean {
+  return kind !== 'silent';
+}
+
+function silence({ name, pid }: HostFacts['silent'][number]): Silence {
+  return { kind: 'silent', daemon: name, pid };
 }
 
 function ofLockspace(space: LockspaceFacts): readonly Obstacle[] {

@@ -17,6 +17,7 @@ export function applyMessage(state: WdmdState, connectionId: number, message: Wd
   switch (message.cmd) {
     case WDMD_CMD.REGISTER:
       client.pid = client.peerPid;
+      client.takesOverFromS = null; // it had asked for the duties of its name then
       client.name = message.name.slice(0, SHOWN_NAME_BYTES);
       client.waits = (message.flags & REGISTER_FLAGS.WAITS) !== 0;
       client.reconnects = (message.flags & REGISTER_FLAGS.RECONNECTS) !== 0;

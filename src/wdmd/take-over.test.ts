@@ -113,6 +113,14 @@ const REFUSED: readonly (readonly [string, (harness: WdmdHarness) => void])[] = 
       live(peer, 40, 120);
     },
   ],
+  [
+    'under a name that it took behind TAKE_OVER',
+    (harness) => {
+      const peer = asks(harness, 'sanlock_LS:2');
+      peer.send({ cmd: WDMD_CMD.REGISTER, name: NAME });
+      live(peer, 40, 120);
+    },
+  ],
   ['without TAKE_OVER', (harness) => harness.connect().begin(NAME, START_S + 40, START_S + 120)],
   ['of an older renewal', (harness) => live(asks(harness), -1, 120)],
   ['with an expiry that has passed', (harness) => live(asks(harness), 40, 40)],
