@@ -1,72 +1,21 @@
 import assert from 'node:assert/strict';
-import { closeSync, existsSync, openSync, readdirSync, readSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
-import { decode } from '../../src/codec/struct.ts';
-import { LEADER_BYTES, paxosLeader } from '../../src/format/leader.ts';
 import { type Daemon, type Host, originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
-import { type Outcome, until } from '../../src/rig/run.ts';
+import { until } from '../../src/rig/run.ts';
 import { type HungFile, noHungFile, startHungFile } from './hung-file.ts';
 import { refused } from './mixture-scenario.ts';
 import { makeArea } from './sanlock-daemons.ts';
+import { holdfast, ownerOf, Supervisor } from './supervisor.ts';
 import { FakeWatchdog, whyNoWdmd } from './wdmd-host.ts';
 
 /** `holdfast upgrade` without systemd: the test itself starts what has ended for its successor. */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
-const HANDED_OVER = 75;
 const obstacle =
   rigObstacle() ?? whyNoWdmd() ?? (originalsInstalled() ? null : 'the originals are not installed');
-
-const STARTS: Readonly<Record<Daemon, (host: Host) => Promise<void>>> = {
-  wdmd: (host) => host.startWdmd(),
-  sanlock: (host) => host.startSanlock(),
-  lvmlockd: (host) => host.startLvmlockd(),
-};
-
-/** Starts again each daemon of a host that ends for its successor, and counts. */
-class Supervisor {
-  readonly restarts: Daemon[] = [];
-  readonly #ended: Promise<void>;
-  #isWanted = true;
-
-  constructor(host: Host) {
-    this.#ended = this.#watch(host);
-  }
-
-  async #watch(host: Host): Promise<void> {
-    const all: readonly Daemon[] = ['wdmd', 'sanlock', 'lvmlockd'];
-    const next = () => all.find((daemon) => host.exitCode(daemon) === HANDED_OVER);
-    while (this.#isWanted) {
-      const daemon = next();
-      if (daemon === undefined) {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-        continue;
-      }
-      this.restarts.push(daemon);
-      await STARTS[daemon](host);
-    }
-  }
-
-  close(): Promise<void> {
-    this.#isWanted = false;
-    return this.#ended;
-  }
-}
-
-function holdfast(host: Host, ...args: readonly string[]): Promise<Outcome> {
-  return host.run(join(ROOT, 'bin/holdfast'), args);
-}
-
-function ownerOf(path: string, offset: number) {
-  const bytes = new Uint8Array(LEADER_BYTES);
-  const fd = openSync(path, 'r');
-  readSync(fd, bytes, 0, LEADER_BYTES, offset);
-  closeSync(fd);
-  const { ownerId, ownerGeneration, lver } = decode(paxosLeader, bytes);
-  return { ownerId, ownerGeneration, lver };
-}
 
 test('holdfast upgrade replaces all three daemons under an active LV and a guest', {
   skip: obstacle ?? false,

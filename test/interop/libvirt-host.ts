@@ -1,0 +1,156 @@
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Host } from '../../src/rig/host.ts';
+import { must, type Outcome, until } from '../../src/rig/run.ts';
+
+const LIBVIRTD = '/usr/sbin/libvirtd';
+const VIRSH = '/usr/bin/virsh';
+const QEMU = '/usr/bin/qemu-system-x86_64';
+const PLUGIN = '/usr/lib/x86_64-linux-gnu/libvirt/lock-driver/sanlock.so';
+/** It asks QEMU what it can do, and joins the lockspace, before it answers anybody. */
+const READY_MS = 120_000;
+
+/** libvirtd does not start without this user and group, of which it then makes no use. */
+const QEMU_USER: Readonly<Record<string, string>> = {
+  '/etc/passwd': 'libvirt-qemu:x:64055:64055::/nonexistent:/usr/sbin/nologin',
+  '/etc/group': 'libvirt-qemu:x:64055:',
+};
+
+/** The lockspace of the plugin, and its file in the folder of the leases (spec 60 §1.2). */
+export const LIBVIRT_LOCKSPACE = '__LIBVIRT__DISKS__';
+
+/** Why libvirt cannot be run here; null when it can. */
+export function whyNoLibvirt(): string | null {
+  const missing = [LIBVIRTD, VIRSH, QEMU, PLUGIN].find((path) => !existsSync(path));
+  return missing === undefined ? null : `${missing} is not installed`;
+}
+
+/** Debian's libvirtd with its sanlock plugin on a host of the rig, with folders of its own. */
+export class Libvirt {
+  readonly host: Host;
+  readonly #process: ChildProcess;
+
+  private constructor(host: Host, process: ChildProcess) {
+    this.host = host;
+    this.#process = process;
+  }
+
+  /**
+   * Returns when it answers: then it has joined its lockspace.
+   * @param options.dir a folder for what hosts have for themselves
+   * @param options.leases where the plugin keeps lockspace and leases, the same on all hosts
+   */
+  static async start(
+    host: Host,
+    options: { readonly dir: string; readonly leases: string; readonly ioTimeoutS: number },
+  ): Promise<Libvirt> {
+    const own = join(options.dir, `libvirt-${host.name}`);
+    for (const at of ['/etc/libvirt', '/var/lib', '/var/cache']) {
+      await mkdir(join(own, at), { recursive: true });
+      await must('nsenter', host.enter('mount', ['--bind', join(own, at), at]));
+    }
+    for (const file of ['/etc/passwd', '/etc/group']) {
+      await writeFile(join(own, file), `${readFileSync(file, 'latin1')}${QEMU_USER[file]}\n`);
+      await must('nsenter', host.enter('mount', ['--bind', join(own, file), file]));
+    }
+    await writeConfig(join(own, 'etc/libvirt'), host.hostId, options);
+    const child = host.spawn(LIBVIRTD, ['-f', '/etc/libvirt/libvirtd.conf']);
+    const libvirt = new Libvirt(host, child);
+    const serves = async () => {
+      if (!libvirt.isRunning()) throw new Error(`libvirtd of ${host.name} has ended`);
+      return (await libvirt.virsh('list')).code === 0;
+    };
+    await until(`libvirtd of ${host.name}`, serves, { withinMs: READY_MS, everyMs: 200 });
+    return libvirt;
+  }
+
+  /** The libvirtd that was started: nobody restarts it. */
+  isRunning(): boolean {
+    return this.#process.exitCode === null && this.#process.signalCode === null;
+  }
+
+  virsh(...args: readonly string[]): Promise<Outcome> {
+    return this.host.run(VIRSH, ['-q', '-c', 'qemu:///system', ...args]);
+  }
+
+  /** It must succeed. */
+  async must(...args: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.virsh(...args);
+    if (code === 0) return stdout.trim();
+    throw new Error(`${this.host.name}: virsh ${args.join(' ')}: ${stdout}${stderr}`);
+  }
+
+  /** It must fail. @returns what libvirt says to its user */
+  async refuses(...args: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.virsh(...args);
+    if (code !== 0) return stderr;
+    throw new Error(`${this.host.name}: virsh ${args.join(' ')} has succeeded: ${stdout}`);
+  }
+
+  /** A guest with one disk and nothing to boot from it; it is not started. */
+  async define(name: string, disk: string): Promise<void> {
+    const path = this.host.path(`/run/${name}.xml`);
+    await writeFile(path, domain(name, disk));
+    await this.must('define', `/run/${name}.xml`);
+  }
+
+  /** Of the QEMU of a guest that runs, or is paused. */
+  qemuPid(name: string): number {
+    return Number(readFileSync(this.host.path(`/run/libvirt/qemu/${name}.pid`), 'ascii'));
+  }
+}
+
+function domain(name: string, disk: string): string {
+  return `<domain type='qemu'>
+    <name>${name}</name><memory unit='MiB'>32</memory><vcpu>1</vcpu>
+    <os><type arch='x86_64' machine='pc'>hvm</type></os>
+    <devices>
+      <emulator>${QEMU}</emulator>
+      <disk type='file' device='disk'>
+        <driver name='qemu' type='raw'/><source file='${disk}'/><target dev='vda' bus='virtio'/>
+      </disk>
+      <controller type='usb' model='none'/><memballoon model='none'/>
+    </devices>
+  </domain>\n`;
+}
+
+/** As a host without systemd, D-Bus, cgroups, KVM and security modules needs it. */
+async function writeConfig(
+  etc: string,
+  hostId: number,
+  options: { readonly leases: string; readonly ioTimeoutS: number },
+): Promise<void> {
+  const files = {
+    'qemu.conf': [
+      'user = "root"',
+      'group = "root"',
+      'security_driver = "none"',
+      'dynamic_ownership = 0',
+      'remember_owner = 0',
+      'cgroup_controllers = [ ]',
+      'namespaces = [ ]',
+      'seccomp_sandbox = 0',
+      'stdio_handler = "file"',
+      'lock_manager = "sanlock"',
+    ],
+    'qemu-sanlock.conf': [
+      'auto_disk_leases = 1',
+      `disk_lease_dir = "${options.leases}"`,
+      `host_id = ${hostId}`,
+      'require_lease_for_disks = 0',
+      `io_timeout = ${options.ioTimeoutS}`,
+    ],
+    'libvirtd.conf': [
+      'auth_unix_ro = "none"',
+      'auth_unix_rw = "none"',
+      'unix_sock_group = "root"',
+      'log_filters = "1:locking 3:qemu 4:util"',
+      'log_outputs = "1:file:/var/log/libvirtd.log"',
+    ],
+  };
+  for (const [name, lines] of Object.entries(files)) {
+    await writeFile(join(etc, name), `${lines.join('\n')}\n`);
+  }
+}
