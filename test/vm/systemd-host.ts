@@ -69,8 +69,10 @@ export class SystemdHost {
     await this.shell(`systemctl start ${UNITS.join(' ')}`);
   }
 
+  /** Its LV of leases has room for a few only: writing 256 MiB takes a machine half a minute. */
   async createVg(): Promise<void> {
-    await this.shell(`vgcreate --shared ${VG} ${SHARED_DISK}`);
+    const small = 'global/sanlock_lv_extend=80';
+    await this.shell(`vgcreate --shared --config ${small} ${VG} ${SHARED_DISK}`);
   }
 
   async startVg(): Promise<void> {
