@@ -24,6 +24,7 @@ import { QUIET } from '../kernel/log.ts';
 import { ProcessClock } from '../kernel/process-clock.ts';
 import { RunDirectory } from '../kernel/run-directory.ts';
 import { SimWatchdog } from '../kernel/watchdog.ts';
+import { checkAllFree } from './resumption-end.ts';
 import {
   type CrashPlan,
   isClosing,
@@ -70,6 +71,8 @@ export class Resumption {
   /** The generation of a membership that no daemon may resume. */
   #isOver: bigint | null = null;
   #wdmd: SimWdmd | null = null;
+  /** The clocks of the machine, before that of the world. */
+  #aheadMs = 0;
   #watchdog: SimWatchdog | null = null;
   #isReset = false;
   #isQuiet = false;
@@ -122,7 +125,8 @@ export class Resumption {
   }
 
   #newWdmd(): SimWdmd {
-    const host = new ProcessClock(this.clock, { baseMs: this.clock.nowMs(), rate: 1 });
+    const baseMs = this.clock.nowMs() + this.#aheadMs;
+    const host = new ProcessClock(this.clock, { baseMs, rate: 1 });
     const watchdog = this.#watchdog ?? new SimWatchdog(this.clock, () => this.#reset());
     this.#watchdog = watchdog;
     const isOriginal = this.plan.watchdog === 'original';
@@ -299,7 +303,9 @@ export class Resumption {
     // The clocks begin anew: by chance they show what those of the boot before did.
     const nowMs = this.clock.nowMs();
     const sameMs = nowMs + dice.between(0, this.plan.ioTimeoutS * SECOND_MS);
-    this.#owner.reboot(dice.chance(0.5) ? sameMs : dice.between(0, nowMs));
+    const baseMs = dice.chance(0.5) ? sameMs : dice.between(0, nowMs);
+    this.#owner.reboot(baseMs);
+    this.#aheadMs = baseMs - nowMs;
     this.#wdmd?.powerLost();
     this.#watchdog?.powerLost();
     this.#wdmd = null;
@@ -423,12 +429,21 @@ export class Resumption {
     if (this.isSmooth) this.#checkNothingLost();
     if (this.plan.meetsUsers) this.#checkStopped();
     this.#users.endAll();
-    if (this.#isReset || this.plan.usurper !== null || isClosing(this.plan)) return;
-    this.#owner.journal.full = false;
-    for (let area = 0; area < AREAS; area++) {
-      this.#acquireAtLast(area, this.#registered(this.#rival, RIVAL_PID));
-      this.#acquireAtLast(area, this.#users.begin().link);
-    }
+    if (this.plan.usurper !== null) return;
+    checkAllFree({
+      ...{ clock: this.clock, owner: this.#owner, areas: AREAS, ioTimeoutS: this.plan.ioTimeoutS },
+      isClosed: isClosing(this.plan),
+      isReset: () => this.#isReset,
+      boot: () => {
+        this.#reboot();
+        this.#isReset = false;
+      },
+      connect: (host, pid) => this.connect(host, pid),
+      clients: () => [this.#registered(this.#rival, RIVAL_PID), this.#users.begin().link],
+      result: (link, call) => this.#result(link, call),
+      run: (ms) => this.#run(ms),
+      log: (text) => this.log(text),
+    });
   }
 
   #registered(host: SanlockHost, pid: number): ClientLink {
@@ -452,21 +467,6 @@ export class Resumption {
     const living = this.claims.of(this.#owner).find(({ holdings }) => holdings.length > 0);
     if (!isUsurped || living === undefined) return;
     throw new Error(`pid ${living.pid} works on in a host lease that is another host's`);
-  }
-
-  /** Everybody has ended: each lease can be had again, on either host. */
-  #acquireAtLast(area: number, link: ClientLink): void {
-    const call = leases.acquire([resourceOf(area, 0)]);
-    const untilMs = this.clock.nowMs() + DEADLINE_MS;
-    for (;;) {
-      const result = this.#result(link, call);
-      if (this.#isReset) return;
-      if (result === 0) break;
-      if (this.clock.nowMs() > untilMs) throw new Error(`R${area} is not free: ${result}`);
-      this.#run(SECOND_MS);
-    }
-    const released = this.#result(link, leases.release([resourceOf(area, 0)]));
-    if (released !== 0 && !this.#isReset) throw new Error(`R${area}: release -> ${released}`);
   }
 
   #call<T>(link: ClientLink, call: SanlockCall<T>): void {
