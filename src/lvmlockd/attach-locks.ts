@@ -21,7 +21,10 @@ function attempt(state: DaemonState, lockspace: Lockspace): void {
   const held = lockspace.resources.flatMap((resource): readonly KnownLock[] => {
     // A lock that is being released has no owner here any more: its release is done again.
     const lock = resource.locks.length === 0 ? null : heldLock(resource);
-    return lock === null ? [] : [{ lock, version: resource.version }];
+    if (lock === null) return [];
+    const { running, version } = resource;
+    const isSteppingDown = running?.op === 'convert' && running.mode === 'sh';
+    return [{ lock, version, isSteppingDown }];
   });
   run(state, ofSpace(lockspace), space.reattach(held, manager.patienceMs), (outcome) => {
     lockspace.attempt = 'none';

@@ -14,7 +14,7 @@ import { newResource } from './resource.ts';
 import { triesAgain } from './returning.ts';
 import { type DaemonState, type Lockspace, log, resourceIn, run } from './state.ts';
 import { OF_DAEMON, ofSpace } from './task-owner.ts';
-import { UNUSED_AFTER_MS } from './unused-locks.ts';
+import { unusedAfterMs } from './unused-locks.ts';
 import { hasClash, isTooLong, lockspaceName } from './vg-names.ts';
 
 /** start_vg: quick checks, then the answer, then the join (spec 30 §4.5). */
@@ -204,7 +204,7 @@ function holdLocks(
     held.shCount = mode === 'sh' ? 1 : 0;
     held.locks.push({ mode, clientId: 0, version: 0 });
   }
-  if (locks.length > 0) lockspace.checkMs = state.nowMs + UNUSED_AFTER_MS;
+  if (locks.length > 0) lockspace.checkMs = state.nowMs + unusedAfterMs(lockspace.manager);
   const shown = ({ resource, mode }: AdoptedLock) => ({ vg, resource: resource.name, mode });
   const adopted = locks.filter(({ isRetaken }) => !isRetaken);
   const retaken = locks.filter(({ isRetaken }) => isRetaken);

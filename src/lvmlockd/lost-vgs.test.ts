@@ -51,7 +51,12 @@ test('a start of a killed VG that nothing uses leaves it and joins anew', () => 
 
 test('device-mapper decides what is in use, where it knows', () => {
   const inactive = killed([]);
-  assert.equal(inactive.start('a'), '0 none', 'its devices were removed behind the back of lvm');
+  inactive.open(2);
+  const start = () => inactive.start('a', 2);
+  assert.equal(start(), '-217 none', 'the command that has locked it may be activating it');
+  assert.ok(inactive.logged.includes('lockspace.stillUsed'));
+  inactive.post({ kind: 'clientClosed', clientId: 1 });
+  assert.equal(start(), '0 none', 'its devices were removed behind the back of lvm');
   const active = killed(['u111']);
   active.ask(1, UNLOCK_LV);
   assert.equal(active.start('a'), '-217 none');

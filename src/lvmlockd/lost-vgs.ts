@@ -34,8 +34,8 @@ export function startLost(
       start();
       return;
     }
-    const isUsed = active === null ? hasLvLocks(lockspace) : active.length > 0;
-    if (!isUsed) {
+    const isActive = active === null ? hasLvLocks(lockspace) : active.length > 0;
+    if (!isActive && !isBeingActivated(state, lockspace)) {
       beginStop(state, lockspace, { dropAll: true, start: { to, start } });
       return;
     }
@@ -47,10 +47,19 @@ export function startLost(
   });
 }
 
-/** By uuid: the active ones, or where that is not known those that are locked. */
+/** A command has locked an LV and has not ended: it may activate it after its storage returned. */
+function isBeingActivated({ clients }: DaemonState, { resources }: Lockspace): boolean {
+  return resources.some(
+    ({ ref, locks, lastClientId }) =>
+      ref.scope === 'lv' && locks.length > 0 && clients.has(lastClientId),
+  );
+}
+
+/** By uuid: the active ones, or if none is known those that are locked. */
 function lvsInUse({ resources }: Lockspace, active: readonly string[] | null): string {
   const locked = resources.filter(({ ref, locks }) => ref.scope === 'lv' && locks.length > 0);
-  return shown(active ?? locked.map(({ ref }) => ref.name));
+  const isKnown = active !== null && active.length > 0;
+  return shown(isKnown ? active : locked.map(({ ref }) => ref.name));
 }
 
 function shown(names: readonly string[]): string {

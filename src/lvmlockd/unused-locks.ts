@@ -1,14 +1,21 @@
 import { withoutDashes } from './adopt-locks.ts';
+import type { LockManager } from './managers/manager.ts';
 import type { Resource } from './resource.ts';
 import { unlockUnasked } from './resource-effects.ts';
 import { type DaemonState, type Lockspace, log, run } from './state.ts';
 import { ofSpace } from './task-owner.ts';
 
+/** A command needs so long at most from the lock to the activation, if its storage answers. */
+const UNUSED_AFTER_MS = 30_000;
+
 /**
  * So long after a lock was adopted its LV is active, or will never be: the command that locked it
- * has activated it, or ended with the earlier lvmlockd.
+ * for the earlier lvmlockd has activated it, or ended. It may have hung on its storage meanwhile;
+ * if that hangs for longer than a lock manager bears (sanlock: 8·t), the VG is lost.
  */
-export const UNUSED_AFTER_MS = 30_000;
+export function unusedAfterMs({ patienceMs }: LockManager): number {
+  return patienceMs + UNUSED_AFTER_MS;
+}
 
 /**
  * Releases adopted locks that no command has named since and whose LV is not active. While other

@@ -36,6 +36,15 @@ test('what was written is read in the same boot, and removed', (t) => {
   assert.equal(file.write(null), null);
 });
 
+test('an old file does not stay when a new one cannot be written', (t) => {
+  const path = place(t);
+  const file = new AdoptFile(path);
+  file.write(TEXT);
+  mkdirSync(`${path}.new`);
+  assert.match(file.write(TEXT) ?? '', /EEXIST/);
+  assert.equal(file.read(), null);
+});
+
 test('a file of another boot does not count; one that names none does', (t) => {
   const path = place(t);
   new AdoptFile(path, '0f-1').write(TEXT);

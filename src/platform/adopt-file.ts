@@ -63,13 +63,16 @@ export class AdoptFile {
     }
   }
 
-  /** null removes it. @returns the reason when it could not be written. */
+  /**
+   * null removes it. @returns the reason when it could not be written; then there is none: an old
+   * one could name a mode in which an LV is not locked any more.
+   */
   write(text: ByteString | null): string | null {
+    if (text === null) {
+      unlinkQuietly(this.#path);
+      return null;
+    }
     try {
-      if (text === null) {
-        unlinkSync(this.#path);
-        return null;
-      }
       const draft = `${this.#path}.new`;
       const whole = text.replace('\n', `\n# boot ${this.#boot}\n`); // behind the first line
       unlinkQuietly(draft); // one that another user has made keeps its owner
@@ -77,7 +80,7 @@ export class AdoptFile {
       renameSync(draft, this.#path);
       return null;
     } catch (error) {
-      if (text === null) return null; // there was none
+      unlinkQuietly(this.#path);
       return reasonOf(error);
     }
   }

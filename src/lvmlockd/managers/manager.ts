@@ -136,6 +136,8 @@ export interface KnownLock {
   readonly lock: HeldLock;
   /** From its value block when it was locked; 0 where there is none. */
   readonly version: number;
+  /** A conversion to shared was cut, and is done again: then shared is enough. */
+  readonly isSteppingDown: boolean;
 }
 
 /** A lock that was held here, and is not ours any more. */

@@ -226,8 +226,8 @@ export class Harness {
     return `${textOf(fields.value, 'op_result')} ${textOf(fields.value, 'result_flags')}`;
   }
 
-  start(vgName: string): string {
+  start(vgName: string, clientId = 1): string {
     const args = 'vg_lock_type="sanlock" vg_lock_args="1.0.0:lvmlock" host_id=1';
-    return this.ask(1, `request="start_vg" vg_name="${vgName}" ${args}`);
+    return this.ask(clientId, `request="start_vg" vg_name="${vgName}" ${args}`);
   }
 }

@@ -7,15 +7,7 @@ import { CONFIG_COMMANDS, RES_FLAGS } from '../../../wire/sanlock/socket.ts';
 import { type AdoptedLock, both, type HeldMode, type JoinOutcome, OK } from '../manager.ts';
 import { type ManagerSteps, sleep } from '../steps.ts';
 import { ask, type SanlockResult } from './ask.ts';
-import {
-  areaAt,
-  GL_DISABLED_NAME,
-  GL_NAME,
-  lvArgsFor,
-  resourceAt,
-  UNUSED_NAME,
-  VG_NAME,
-} from './layout.ts';
+import { areaAt, lvArgsFor, NO_LV_NAMES, resourceAt } from './layout.ts';
 import { acquireLease, releaseLease, withMode } from './lease-lock.ts';
 import { removeSpace } from './leave.ts';
 import type { OpenSpace } from './open-space.ts';
@@ -25,8 +17,6 @@ import { leasesIn, type StatusLease } from './status.ts';
 /** Joining a VG's lockspace, with the locks of an earlier lvmlockd (spec 31 §3). */
 
 const JOIN_POLL_MS = 500;
-
-const NO_LV_NAMES: ReadonlySet<string> = new Set([GL_NAME, GL_DISABLED_NAME, VG_NAME, UNUSED_NAME]);
 
 export function* joinSpace(space: OpenSpace, adopt: boolean): ManagerSteps<JoinOutcome> {
   const { site, times } = space;

@@ -12,6 +12,13 @@ export const GL_NAME = 'GLLK';
 export const GL_DISABLED_NAME = '_GLLK_disabled';
 export const VG_NAME = 'VGLK';
 export const UNUSED_NAME = '#unused';
+/** Names of leases that are of no LV. */
+export const NO_LV_NAMES: ReadonlySet<ByteString> = new Set([
+  GL_NAME,
+  GL_DISABLED_NAME,
+  VG_NAME,
+  UNUSED_NAME,
+]);
 export const REMOVED_NAME = 'invalid_removed';
 export const MAX_HOST_ID = 2000;
 const ARGS_VERSION = '1.0.0';

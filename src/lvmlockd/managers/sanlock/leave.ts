@@ -1,12 +1,13 @@
+import type { ByteString } from '../../../base/bytes.ts';
 import { ERRNO } from '../../../base/errno.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
 import { register, removeLockspace, status } from '../../../wire/sanlock/daemon-calls.ts';
 import { release } from '../../../wire/sanlock/lease-calls.ts';
-import { both, type LeaveHow, type LeaveOutcome, OK } from '../manager.ts';
+import { both, type HeldLock, type LeaveHow, type LeaveOutcome, OK } from '../manager.ts';
 import { type ManagerSteps, sleep } from '../steps.ts';
 import { ask, closeSession, openSession, type SanlockResult } from './ask.ts';
 import { otherHosts } from './hosts.ts';
-import { areaAt, UNUSED_NAME } from './layout.ts';
+import { areaAt, NO_LV_NAMES, UNUSED_NAME } from './layout.ts';
 import { releaseRemoved, unlockLease } from './lease-lock.ts';
 import type { OpenSpace } from './open-space.ts';
 import { areaOutcome, codeOf, isAnswered, isInterrupted } from './results.ts';
@@ -28,7 +29,7 @@ export function* leaveSpace(space: OpenSpace, how: LeaveHow): ManagerSteps<Leave
     else yield* unlockLease(space, held);
   }
   const released = yield* ask(release([], { all: true }), times.diskMs, session);
-  if (isInterrupted(released)) yield* releaseByName(space);
+  if (isInterrupted(released)) yield* releaseByName(space, how);
   if (others.result !== 0) return { ...both(others.result), confirmed: false };
   const removed = yield* removeSpace(space, !how.dropAll);
   if (removed.result !== 0) return removed;
@@ -39,9 +40,10 @@ export function* leaveSpace(space: OpenSpace, how: LeaveHow): ManagerSteps<Leave
 
 /**
  * The session is lost: to sanlock this process still holds what the session held. Each lease is
- * released over a new session, which names it. A sanlock that kept nothing refuses that.
+ * released over a new session, which names it. A sanlock that kept nothing refuses that. An orphan
+ * that lvmlockd does not hold may be of an active LV, and keeps the lockspace from being left.
  */
-function* releaseByName(space: OpenSpace): ManagerSteps<void> {
+function* releaseByName(space: OpenSpace, { held, dropAll }: LeaveHow): ManagerSteps<void> {
   const { site, session, times } = space;
   const found = yield* ask(status(), times.quickMs);
   const leases = found.ok ? leasesIn(found.value) : [];
@@ -52,8 +54,14 @@ function* releaseByName(space: OpenSpace): ManagerSteps<void> {
   if (!opened.ok) return;
   for (const { resource, list } of ours) {
     const orphan = list === 'orphan';
+    const isOurs = NO_LV_NAMES.has(resource.name) || held.some(isNamed(resource.name));
+    if (orphan && !dropAll && !isOurs) continue;
     yield* ask(release([resource], { orphan }), times.diskMs, session);
   }
+}
+
+function isNamed(name: ByteString) {
+  return (lock: HeldLock) => lock.resource.name === name;
 }
 
 /**

@@ -271,6 +271,25 @@ test('orphans keep a lockspace from being left; a release under way only delays 
   assert.equal(held.run(kept.leave(how)).result, -16);
 });
 
+test('a stop that sanlock died over releases no orphan that lvmlockd does not hold', () => {
+  const lease = (name: string, slot: number, list: string) => {
+    return { list, resource: resourceAt(SITE, name, slot * MIB) };
+  };
+  const released = (dropAll: boolean) => {
+    const fake = new FakeSanlock();
+    const space = started(fake);
+    const ours = { resource: LV, mode: 'ex', newVersion: 0 } as const;
+    fake.leases.push(lease(LV.name, 67, 'orphan'), lease('VGLK', 66, 'orphan'));
+    fake.leases.push(lease('of an active LV', 68, 'orphan'), lease('lv3', 69, 'held'));
+    const cut = { code: -107, answered: false };
+    fake.script('release', cut, cut);
+    fake.run(space.leave({ held: dropAll ? [] : [ours], removeVg: false, dropAll }));
+    return fake.asked.filter((call) => call === 'release').length - (dropAll ? 1 : 2);
+  };
+  assert.equal(released(false), 3);
+  assert.equal(released(true), 4, 'an administrator says that nothing is active');
+});
+
 test('a stop without answer keeps the lockspace, a drop gives it up', () => {
   const fake = new FakeSanlock();
   const space = started(fake);

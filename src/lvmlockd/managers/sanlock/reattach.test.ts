@@ -7,8 +7,16 @@ import type { KnownLock } from '../manager.ts';
 import { resourceAt } from './layout.ts';
 import { FakeSanlock, LV, type Scripted, SITE, started, VGLK } from './testing/fake-sanlock.ts';
 
-const HELD_LV: KnownLock = { lock: { resource: LV, mode: 'ex', newVersion: 0 }, version: 0 };
-const HELD_VG: KnownLock = { lock: { resource: VGLK, mode: 'ex', newVersion: 8 }, version: 7 };
+const HELD_LV: KnownLock = {
+  lock: { resource: LV, mode: 'ex', newVersion: 0 },
+  version: 0,
+  isSteppingDown: false,
+};
+const HELD_VG: KnownLock = {
+  lock: { resource: VGLK, mode: 'ex', newVersion: 8 },
+  version: 7,
+  isSteppingDown: false,
+};
 const PATIENCE_MS = 5000;
 
 function reattach(known: KnownLock, script: Readonly<Record<string, readonly Scripted[]>>) {
@@ -65,6 +73,13 @@ test('a lease found in the other mode is converted to the one that lvmlockd know
   assert.deepEqual(held.fake.asked.slice(-3), ['acquire', 'acquire', 'convert']);
   const refused = { acquire: [{ code: -17 }, { code: 0 }], convert: [{ code: -11 }] };
   assert.equal(reattach(HELD_LV, refused).text, 'attached, lost');
+});
+
+test('a step down that was cut, and that lets another host share the lease, loses no lock', () => {
+  const refused = { acquire: [{ code: -17 }, { code: 0 }], convert: [{ code: -11 }] };
+  const found = reattach({ ...HELD_LV, isSteppingDown: true }, refused);
+  assert.equal(found.text, 'attached');
+  assert.ok(!found.fake.asked.includes('release'));
 });
 
 test('a VG lock whose version is another one was used by another host meanwhile', () => {

@@ -5,7 +5,7 @@ import { setConfig } from '../../../wire/sanlock/daemon-calls.ts';
 import { convert, getLvb } from '../../../wire/sanlock/lease-calls.ts';
 import { CONFIG_COMMANDS } from '../../../wire/sanlock/socket.ts';
 import type { Resource } from '../../../wire/sanlock/types.ts';
-import type { HeldLock, HeldMode, KnownLock, LostLock, ReattachOutcome } from '../manager.ts';
+import type { HeldMode, KnownLock, LostLock, ReattachOutcome } from '../manager.ts';
 import { type ManagerSteps, sleep } from '../steps.ts';
 import { ask } from './ask.ts';
 import { resourceOf } from './layout.ts';
@@ -63,7 +63,7 @@ function* reattachLock(space: OpenSpace, known: KnownLock): ManagerSteps<Attache
     if (found === 'otherMode' || found === 'orphan') continue;
     if (found === 'lost') return { lock, owner: yield* ownerOf(space, resource) };
     if (found === 'later') return 'later';
-    if (mode !== lock.mode) return yield* backToMode(space, resource, lock);
+    if (mode !== lock.mode) return yield* backToMode(space, resource, known);
     return lvb ? yield* checkVersion(space, resource, known) : 'ours';
   }
   return 'later'; // neither mode is the one that sanlock knows: it is changing
@@ -75,11 +75,16 @@ function modesFrom(mode: HeldMode): readonly HeldMode[] {
 }
 
 /** lvmlockd goes on from the mode that it knows; a conversion that was cut is done again. */
-function* backToMode(space: OpenSpace, resource: Resource, lock: HeldLock): ManagerSteps<Attached> {
+function* backToMode(
+  space: OpenSpace,
+  resource: Resource,
+  { lock, isSteppingDown }: KnownLock,
+): ManagerSteps<Attached> {
   const call = convert(withMode(resource, lock.mode), { ownerNowait: true });
   const answer = yield* ask(call, space.times.diskMs, space.session);
   if (answer.ok || codeOf(answer) === -ERRNO.EALREADY) return 'ours';
   const isRefused = lock.mode === 'ex' && isAnswered(answer);
+  if (isRefused && isSteppingDown) return 'ours'; // another host has it shared, too
   return isRefused ? { lock, owner: yield* ownerOf(space, resource) } : 'later';
 }
 
