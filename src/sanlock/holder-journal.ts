@@ -23,6 +23,7 @@ import { isAlive, newHolder, type Survivor } from './survivors.ts';
  */
 export function recordJoin(front: Front, space: Lockspace): boolean {
   const line = lineOfProcess(front, space);
+  space.isRecorded = true; // first: where there is no room for a line, the journal is written anew
   const isRecorded = line !== null && append(front, lineOfSpace(space)) && append(front, line);
   // Once: a client that wants to join tries again and again.
   const { journalState } = front;

@@ -10,6 +10,8 @@ import {
   SM_CMD,
 } from '../wire/sanlock/socket.ts';
 import { noContents, readLine } from './journal-reader.ts';
+import { rewrite } from './journal-writer.ts';
+import { addLockspace, beginJoin } from './lockspaces.ts';
 import type { Client } from './state.ts';
 import { acquireBody, Harness, hold, lockspace, resource } from './testing/harness.ts';
 
@@ -219,4 +221,25 @@ test('a release needs no line; what follows it is written only with all that is 
     undefined,
     'beside it a new lease of that place would be taken back',
   );
+});
+
+test('a journal that is written anew before a join is begun has that join once', () => {
+  const { harness, journal } = joined();
+  const { front } = harness;
+  let begun = 0;
+  for (const [n, name] of ['LT', 'LU'].entries()) {
+    const of = { name, hostId: n + 1, path: `/dev/${name}`, offset: 0, ioTimeoutS: 10 };
+    addLockspace(front, of, (space) => {
+      beginJoin(front, space);
+      begun++;
+    });
+  }
+  for (const { lease } of front.lockspaces.slice(0, 2)) {
+    assert.ok(rewrite(front));
+    harness.event({ kind: 'leaseStarted', lease, process: harness.process(50_000 + lease) });
+  }
+  assert.equal(begun, 2);
+  const contents = noContents();
+  for (const line of journal.load().lines) assert.ok(readLine(contents, line), line);
+  assert.deepEqual([...contents.survivors.keys()].sort(), [1, 2, 3]);
 });

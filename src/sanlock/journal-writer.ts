@@ -35,7 +35,9 @@ export function rewrite(front: Front): boolean {
   texts.push(...textsOfClients(front));
   for (const survivor of front.survivors) texts.push(...textsOfSurvivor(survivor));
   for (const one of front.lost) texts.push(...textsOfLost(front, one));
-  for (const space of front.lockspaces) texts.push(...textsOfSpace(front, space));
+  for (const space of front.lockspaces) {
+    if (space.isRecorded) texts.push(...textsOfSpace(front, space));
+  }
   if (!front.journal.replace(texts)) return false;
   state.isBehind = false;
   state.bytes = texts.reduce((sum, { length }) => sum + length, 0);

@@ -49,5 +49,5 @@ export function resumeMembership(front: Front, survivor: Survivor, lease: number
 function lockspaceOf({ id, space }: Survivor, lease: number): Lockspace {
   const { name, hostId, path, offset, ioTimeoutS, hostName, joinedS } = space;
   const facts = { id, name, hostId, path, offset, ioTimeoutS, hostName, lease };
-  return { ...newLockspace(facts), joinedS };
+  return { ...newLockspace(facts), joinedS, isRecorded: true };
 }

@@ -182,6 +182,8 @@ export interface Lockspace {
   readonly examining: Map<Resource, { readonly onlyNew: boolean }>;
   /** A command on the resource index runs: one at a time. */
   indexBusy: boolean;
+  /** Its join is in the journal of holders, with its lease process. */
+  isRecorded: boolean;
   /** Something of them is still to be done on the disk, or never will be: the journal has them. */
   readonly undone: Set<Want>;
   /** null: every lease in it is known. */
@@ -341,6 +343,7 @@ export function newLockspace(
     examining: new Map(),
     indexBusy: false,
     undone: new Set(),
+    isRecorded: false,
     recovery: null,
     watchdog: null,
     lastExpiry: null,
