@@ -1,5 +1,5 @@
 // `npm run check`: everything that needs neither root nor special hardware, in under a minute.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -10,28 +10,51 @@ const script = (file, ...args) => [
   [`${root}scripts/run-script.mjs`, file, ...args],
 ];
 
-const STEPS = [
+/** Each ends in a few seconds. */
+const FIRST = [
   ['format and lint', [`${bin}biome`, ['check', '--error-on-warnings']]],
   ['types', [`${bin}tsc`, []]],
   ['tidy', script('scripts/tidy-check.ts')],
+];
+/** Beside each other: the simulation keeps one core busy, and the longest test another. */
+const THEN = [
   ['unit tests', [process.execPath, [`${root}scripts/run-tests.mjs`, 'src/', 'scripts/']]],
   ['scenarios', script('scripts/scenarios.ts'), 'scripts/scenarios.ts'],
   ['simulation, fixed seeds', script('scripts/sim.ts', '--check'), 'scripts/sim.ts'],
 ];
 
 let failed = 0;
-for (const [name, [program, args], needs] of STEPS) {
-  if (needs !== undefined && !existsSync(root + needs)) continue;
+
+/** The exit status, and all that was written. */
+function run(program, args) {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    let text = '';
+    const take = (bytes) => {
+      text += bytes;
+    };
+    child.stdout.setEncoding('utf8').on('data', take);
+    child.stderr.setEncoding('utf8').on('data', take);
+    child.on('error', (error) => resolve({ good: false, text: error.message }));
+    child.on('close', (status) => resolve({ good: status === 0, text }));
+  });
+}
+
+async function step([name, [program, args], needs]) {
+  if (needs !== undefined && !existsSync(root + needs)) return;
   const startedMs = Date.now();
-  const done = spawnSync(program, args, { cwd: root, encoding: 'utf8', maxBuffer: 64 << 20 });
-  const good = done.status === 0;
+  const { good, text } = await run(program, args);
   const seconds = ((Date.now() - startedMs) / 1000).toFixed(1);
-  const tests = /^# pass (\d+)$/m.exec(done.stdout)?.[1];
+  const tests = /^# pass (\d+)$/m.exec(text)?.[1];
   const count = tests === undefined ? '' : `, ${tests} tests`;
   console.log(`${good ? 'ok    ' : 'FAILED'} ${name} (${seconds} s${count})`);
-  if (good) continue;
+  if (good) return;
   failed++;
-  console.log(`${done.stdout}${done.stderr}${done.error?.message ?? ''}`);
+  console.log(text);
 }
-console.log(failed === 0 ? 'check: all good' : `check: ${failed} of ${STEPS.length} steps failed`);
+
+for (const one of FIRST) await step(one);
+await Promise.all(THEN.map(step));
+const all = FIRST.length + THEN.length;
+console.log(failed === 0 ? 'check: all good' : `check: ${failed} of ${all} steps failed`);
 process.exitCode = failed === 0 ? 0 : 1;
