@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decode, encode } from '../../codec/struct.ts';
+import type { WatchdogObstacle } from '../../inspect/restart-verdict.ts';
 import { formatMessage, textToBytes } from '../../wire/lvmlockd/libdaemon.ts';
 import { SM_CMD, smHeader } from '../../wire/sanlock/socket.ts';
 import {
@@ -57,7 +58,8 @@ async function stopped(
   of: {
     readonly name: 'wdmd' | 'sanlock' | 'lvmlockd';
     readonly job: string | null;
-    readonly watchdog?: string;
+    /** Under sanlock: what is found by one look after the other. */
+    readonly watchdog?: readonly WatchdogObstacle[];
     readonly unit?: string;
   },
 ): Promise<Stopped> {
@@ -68,9 +70,10 @@ async function stopped(
     return -16;
   };
   const say = (sentence: string) => void said.push(sentence);
-  const watchdogRefusals = async () => (of.watchdog === undefined ? [] : [of.watchdog]);
+  const looks = [...(of.watchdog ?? [])];
+  const watchdogObstacles = async () => [looks.shift() ?? []].flat();
   const services = host.services(of.job);
-  const world = { ports: host.ports, services, say, shutDown, watchdogRefusals };
+  const world = { ports: host.ports, services, say, shutDown, watchdogObstacles };
   const status = await stopDaemon(world, { name: of.name, unit: of.unit ?? `${of.name}.service` });
   return { status, said, shutDowns };
 }
@@ -153,15 +156,34 @@ test('a sanlock that has ended at once is heard, and so is one that was killed b
 });
 
 test('sanlock goes on over a wdmd that would reset the host when it is restarted', async () => {
+  const absent = { kind: 'wdmdAbsent' } as const;
+  for (const [watchdog, reason] of [
+    [
+      [absent, { kind: 'wdmdOriginal', pid: 7 }],
+      /: the wdmd under sanlock \(pid 7\) is the original/,
+    ],
+    [Array.from({ length: 100 }, () => absent), /: wdmd does not run, and sanlock relies on it/],
+  ] as const) {
+    const host = new FakeHost();
+    const answers = () => assert.fail('it is not ordered to end');
+    host.daemons.set('sanlock', { pid: 9, program: 'node', answers });
+    const found = await stopped(host, { name: 'sanlock', job: 'restart', watchdog });
+    assert.match(found.said.join('\n'), /^sanlock does not end for its successor: /);
+    assert.match(found.said.join('\n'), reason);
+    assert.deepEqual([found.status, found.shutDowns], [1, 1]);
+  }
+});
+
+test('sanlock waits for a wdmd that is restarted in the same moment', async () => {
   const host = new FakeHost();
-  const answers = () => assert.fail('it is not ordered to end');
+  const answers: Answers = (bytes) => {
+    host.daemons.delete('sanlock');
+    return [encode(smHeader, { ...decode(smHeader, bytes), data: 0 })];
+  };
   host.daemons.set('sanlock', { pid: 9, program: 'node', answers });
-  const of = { name: 'sanlock', job: 'restart', watchdog: 'the wdmd under it is the original' };
-  assert.deepEqual(await stopped(host, { ...of, name: 'sanlock' }), {
-    status: 1,
-    said: ['sanlock does not end for its successor: the wdmd under it is the original'],
-    shutDowns: 1,
-  });
+  const watchdog = Array.from({ length: 5 }, () => ({ kind: 'wdmdAbsent' }) as const);
+  const found = await stopped(host, { name: 'sanlock', job: 'restart', watchdog });
+  assert.deepEqual(found, { status: 0, said: [], shutDowns: 0 });
 });
 
 test('by hand it says how the daemon is ended, and that a unit does not exist', async () => {

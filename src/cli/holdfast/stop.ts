@@ -1,5 +1,5 @@
 import { DAEMONS, type DaemonName, isDaemonName } from '../../inspect/host-facts.ts';
-import { ofWatchdogUnder } from '../../inspect/restart-verdict.ts';
+import { ofWatchdogUnder, type WatchdogObstacle } from '../../inspect/restart-verdict.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { daemonSockets } from '../../platform/daemon-sockets.ts';
 import { runClientAction } from '../sanlock/client.ts';
@@ -27,6 +27,9 @@ is in use, and otherwise goes on.
 /** systemd waits 90 s for a daemon to end, after all this. */
 const END_MS = 30_000;
 const POLL_MS = 50;
+/** systemd starts a killed wdmd again after a second. */
+const WDMD_BACK_MS = 10_000;
+const WDMD_LOOK_MS = 500;
 /** lvmlockd refuses while a command has a lock. */
 const TRIES = 3;
 
@@ -37,7 +40,7 @@ export interface StopWorld {
   /** As `sanlock client shutdown`: it ends if nothing is in use. */
   readonly shutDown: () => Promise<number>;
   /** Why the watchdog would reset this host though sanlock has a successor; none: it would not. */
-  readonly watchdogRefusals: () => Promise<readonly string[]>;
+  readonly watchdogObstacles: () => Promise<readonly WatchdogObstacle[]>;
 }
 
 /** @returns the exit status; whatever it is, systemd sends the unit's signal next */
@@ -60,9 +63,8 @@ export async function stop(args: readonly string[]): Promise<number> {
     paths: daemonPaths(process.env),
     processes: REAL_PROCESSES,
   };
-  const watchdogRefusals = async () =>
-    ofWatchdogUnder(await readWatchdogs(ports)).map(obstacleText);
-  const world = { ports, services: serviceManager(), say, shutDown, watchdogRefusals };
+  const watchdogObstacles = async () => ofWatchdogUnder(await readWatchdogs(ports));
+  const world = { ports, services: serviceManager(), say, shutDown, watchdogObstacles };
   return stopDaemon(world, { name, unit: unit ?? unitOf(name) });
 }
 
@@ -98,9 +100,9 @@ async function endsForSuccessor(world: StopWorld, name: DaemonName): Promise<boo
     say(`the ${name} that runs is the original, which has no successor: it ends only unused`);
     return false;
   }
-  const [refusal] = name === 'sanlock' ? await world.watchdogRefusals() : [];
-  if (refusal !== undefined) {
-    say(`sanlock does not end for its successor: ${refusal}`);
+  const obstacle = name === 'sanlock' ? await watchdogObstacle(world) : null;
+  if (obstacle !== null) {
+    say(`sanlock does not end for its successor: ${obstacleText(obstacle)}`);
     return false;
   }
   let answer = await orderEnd(ports, name, daemon);
@@ -115,6 +117,17 @@ async function endsForSuccessor(world: StopWorld, name: DaemonName): Promise<boo
   if (await until(ports.clock, () => hasEnded(ports.processes, daemon), within)) return true;
   say(`${name} said that it ends for its successor, and has not for ${END_MS / 1000} s`);
   return false;
+}
+
+/** A wdmd that is restarted as well is back in a moment. */
+async function watchdogObstacle(world: StopWorld): Promise<WatchdogObstacle | null> {
+  let first: WatchdogObstacle | undefined;
+  const isSettled = async () => {
+    [first] = await world.watchdogObstacles();
+    return first?.kind !== 'wdmdAbsent';
+  };
+  await until(world.ports.clock, isSettled, { ms: WDMD_BACK_MS, everyMs: WDMD_LOOK_MS });
+  return first ?? null;
 }
 
 function reasonOf(answer: Exclude<HandOver, { kind: 'ends' }>): string {
