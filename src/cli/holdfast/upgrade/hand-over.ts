@@ -151,11 +151,7 @@ function answeredCommand({ cmd, data }: SmHeader): Result<number | null, Refusal
 }
 
 function sanlockAnswer(result: Result<number | null, SanlockFailure>): HandOver {
-  if (!result.ok) {
-    const { code, message } = result.error;
-    // Killed while it served the order; whoever asked sees whether it has ended.
-    return code === -ERRNO.ENOTCONN ? { kind: 'ends' } : { kind: 'unreachable', reason: message };
-  }
+  if (!result.ok) return { kind: 'unreachable', reason: result.error.message };
   switch (result.value) {
     case 0:
       return { kind: 'ends' };
