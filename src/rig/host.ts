@@ -234,8 +234,19 @@ export class Host {
     }
   }
 
+  /** All are stopped first: a daemon would still release the leases of users that die before it. */
   #killAll(): void {
-    for (const pid of this.pids()) if (pid !== this.holderPid) killQuietly(pid);
+    const stopped = new Set<number>();
+    for (let isNew = true; isNew; ) {
+      isNew = false;
+      for (const pid of this.pids()) {
+        if (pid === this.holderPid || stopped.has(pid)) continue;
+        stopped.add(pid);
+        signalQuietly(pid, 'SIGSTOP');
+        isNew = true;
+      }
+    }
+    for (const pid of stopped) signalQuietly(pid, 'SIGKILL');
   }
 
   /** The processes of this host: those in its mount namespace. */
@@ -332,9 +343,9 @@ function namespaceOf(pid: number): string | null {
   }
 }
 
-function killQuietly(pid: number): void {
+function signalQuietly(pid: number, signal: 'SIGSTOP' | 'SIGKILL'): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch {
     // Ended meanwhile: what was wanted.
   }
