@@ -5,7 +5,7 @@ import { receiveDump } from '../cli/lvmlockctl/dump-socket.ts';
 import { lvmlockctl, QUICK_MS } from '../cli/lvmlockctl/main.ts';
 import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { MonotonicClock } from '../platform/clock.ts';
-import { sendDatagram } from '../platform/datagram.ts';
+import { sendDatagram } from '../platform/datagram-sender.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { UnixSockets } from '../platform/unix-socket.ts';
 

@@ -21,7 +21,7 @@ import { claimMachine } from '../platform/claim-machine.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { daemonSockets } from '../platform/daemon-sockets.ts';
 import { reportToStarter, startDetached } from '../platform/daemonize.ts';
-import { sendDatagram } from '../platform/datagram.ts';
+import { sendDatagram } from '../platform/datagram-sender.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
 import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { DaemonLog } from '../platform/log.ts';
@@ -29,6 +29,7 @@ import { lvmlockctlAge } from '../platform/lvmlockctl-age.ts';
 import { lockPidFileWhenFree } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
+import { ListenerStore } from '../platform/stored-listeners.ts';
 import { exitNow } from '../platform/system-calls.ts';
 import { reasonOf } from '../platform/system-error.ts';
 import { LvmlockdProgram } from '../programs/lvmlockd-program.ts';
@@ -105,7 +106,7 @@ function refuse(log: DaemonLog, error: unknown, leave: () => void): void {
 
 function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) => void): void {
   const clock = new MonotonicClock();
-  const sockets = daemonSockets();
+  const sockets = daemonSockets(new ListenerStore());
   const adoptFile = new AdoptFile(options.adoptFile);
   const killpath = textToName(options.lvmlockctl ?? ownLvmlockctl());
   const times = sanlockTimes(options.sanlockTimeoutS);

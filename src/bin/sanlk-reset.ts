@@ -4,7 +4,7 @@ import { RESETD_SOCKET, resetdRunDir } from '../cli/sanlk-reset/places.ts';
 import { sanlockSocketPath } from '../client/sanlock.ts';
 import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { MonotonicClock } from '../platform/clock.ts';
-import { sendDatagram } from '../platform/datagram.ts';
+import { sendDatagram } from '../platform/datagram-sender.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { UnixSockets } from '../platform/unix-socket.ts';
 import { runReset } from '../programs/reset-program.ts';

@@ -33,6 +33,7 @@ import { NodeProcesses } from '../platform/processes.ts';
 import { liftLimits } from '../platform/scheduling.ts';
 import { SCRIPT_SHELL, ScriptRunner } from '../platform/script-runner.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
+import { ListenerStore } from '../platform/stored-listeners.ts';
 import { exitNow } from '../platform/system-calls.ts';
 import { errnoNameOf, reasonOf } from '../platform/system-error.ts';
 import { SanlockProgram } from '../programs/sanlock-program.ts';
@@ -163,7 +164,7 @@ function start(settings: DaemonSettings, { log, leave, pidFile }: Parts): void {
   const program = new SanlockProgram({
     settings: sanlock,
     clock: new MachineClock(),
-    sockets: daemonSockets(),
+    sockets: daemonSockets(new ListenerStore()),
     processes: new NodeProcesses({
       leaseProcessFile,
       leaseProcessSettings: JSON.stringify(leaseProcessSettings(settings)),

@@ -11,7 +11,7 @@ import type { Waiter } from './waiter.ts';
  */
 
 /** So that the service manager starts the successor (RestartForceExitStatus). */
-const HAND_OVER_STATUS = 75;
+export const HAND_OVER_STATUS = 75;
 /** lvm has the lock of a VG for as long as it reads or writes the metadata. */
 const HAND_OVER_MS = 10_000;
 

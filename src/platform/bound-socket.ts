@@ -4,7 +4,9 @@ import { type ByteString, nameToText } from '../base/bytes.ts';
 import { ERRNO, errnoName } from '../base/errno.ts';
 import { runStartSteps, type SocketNameStep, socketNameSteps } from '../ports/start-steps.ts';
 import { type FileIdentity, identityOfPath, removeIfSame } from './file-identity.ts';
+import { endListening, inheritedSocket, isPeerGone, refuse } from './inherited-socket.ts';
 import { withRunDirLocked } from './run-dir-lock.ts';
+import type { ListenerStore } from './stored-listeners.ts';
 import { bind, closeFd, connectTo, lastErrno, listenOn, socket } from './system-calls.ts';
 import { reasonOf } from './system-error.ts';
 import { AF_UNIX, isAbstract, unixAddress } from './unix-address.ts';
@@ -30,6 +32,8 @@ export interface BoundSocket {
    * name that answers. Safe to repeat.
    */
   removeName(): void;
+  /** The service manager has it too: name and socket can be left to the next daemon. */
+  readonly isStored: boolean;
 }
 
 /** Another process serves at that name. */
@@ -38,7 +42,7 @@ export class NameTaken extends Error {
 }
 
 type SocketKind =
-  | { readonly type: 'stream'; readonly backlog: number }
+  | { readonly type: 'stream'; readonly backlog: number; readonly store?: ListenerStore | null }
   | { readonly type: 'datagram' };
 
 interface Name {
@@ -49,37 +53,100 @@ interface Name {
 }
 
 /**
- * Binds a socket where no process serves. What is asked of a name in the file system, and in which
- * order, is in ports/start-steps.
+ * Binds a socket where no process serves, or goes on with the one that the last daemon left in the
+ * store. What is asked of a name in the file system, and in which order, is in ports/start-steps.
  *
  * @throws NameTaken, or another error with the reason when it cannot.
  */
 export function bindSocket(at: SocketPlace, kind: SocketKind): BoundSocket {
   const path = nameToText(at.path);
-  const address = unixAddress(at.path);
-  const fd = openSocket(kind.type);
+  const name: Name = { at, path, address: unixAddress(at.path), kind };
   try {
-    if (isAbstract(at.path)) {
-      bindTo(fd, address);
-      return { fd, removeName: () => {} };
-    }
-    return withRunDirLocked(path, () => takeName(fd, { at, path, address, kind }));
+    if (isAbstract(at.path)) return withNewSocket(kind, (fd) => takeAbstract(fd, name));
+    return withRunDirLocked(
+      path,
+      () => goOnWithStored(name) ?? withNewSocket(kind, (fd) => takeName(fd, name)),
+    );
   } catch (error) {
-    closeFd(fd);
     const why = `cannot bind ${path}: ${reasonOf(error)}`;
     throw error instanceof NameTaken ? new NameTaken(why) : new Error(why);
   }
 }
 
+function withNewSocket(kind: SocketKind, act: (fd: number) => BoundSocket): BoundSocket {
+  const fd = openSocket(kind.type);
+  try {
+    return act(fd);
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+}
+
+function takeAbstract(fd: number, { address }: Name): BoundSocket {
+  bindTo(fd, address);
+  return { fd, removeName: () => {}, isStored: false };
+}
+
+/**
+ * The socket that the last daemon left, with the clients that wait there; null: there is none, or
+ * it is not the one that has the name, or it cannot be used.
+ */
+function goOnWithStored(name: Name): BoundSocket | null {
+  const store = name.kind.type === 'stream' ? (name.kind.store ?? null) : null;
+  const inherited = store === null ? null : inheritedSocket(store, name);
+  if (store === null || inherited === null) return null;
+  const { fd, file, storeName } = inherited;
+  try {
+    serveAt(fd, name); // from here on the kernel names this process to clients
+  } catch {
+    refuse(store, inherited); // of another user, for instance
+    return null;
+  }
+  return stored(fd, { path: name.path, file, store, storeName });
+}
+
+/** In the store, from which an ordered end for good removes it. */
+function stored(
+  fd: number,
+  of: {
+    readonly path: string;
+    readonly file: FileIdentity;
+    readonly store: ListenerStore | null;
+    readonly storeName: string | null;
+  },
+): BoundSocket {
+  const { path, file, store, storeName } = of;
+  let isNamed = true;
+  const removeName = (): void => {
+    if (!isNamed) return;
+    isNamed = false;
+    removeIfSame(path, file);
+    if (store === null || storeName === null) return;
+    endListening(fd); // at once: the copy in the store is closed a moment later
+    store.remove(storeName);
+  };
+  return { fd, removeName, isStored: storeName !== null };
+}
+
+/** A stream socket that does not listen refuses all clients: mode and owner are set first. */
+function serveAt(fd: number, { at, path, kind }: Name): void {
+  chownSync(path, at.uid, at.gid);
+  chmodSync(path, at.mode);
+  if (kind.type === 'stream' && listenOn(fd, kind.backlog) < 0) {
+    throw new Error(`listen: ${errnoName(lastErrno())}`);
+  }
+}
+
 function takeName(fd: number, name: Name): BoundSocket {
-  const { at, path, address, kind } = name;
+  const { path, address, kind } = name;
   let ours = null as FileIdentity | null; // the compiler does not see that `perform` sets it
   const perform = (step: SocketNameStep): boolean => {
     switch (step) {
       case 'isThere':
         return isSocketThere(path);
       case 'isServed':
-        return isServed(address, kind.type);
+        return isServed(address, kind);
       case 'remove':
         unlinkSync(path);
         return true;
@@ -88,12 +155,7 @@ function takeName(fd: number, name: Name): BoundSocket {
         ours = identityOfPath(path);
         return true;
       case 'serve':
-        // A stream socket that does not listen refuses all clients: mode and owner are set first.
-        chownSync(path, at.uid, at.gid);
-        chmodSync(path, at.mode);
-        if (kind.type === 'stream' && listenOn(fd, kind.backlog) < 0) {
-          throw new Error(`listen: ${errnoName(lastErrno())}`);
-        }
+        serveAt(fd, name);
         return true;
       default:
         return unreachable(step);
@@ -103,8 +165,10 @@ function takeName(fd: number, name: Name): BoundSocket {
     throw new NameTaken('another daemon serves it, and has to end first');
   }
   if (ours === null) throw new Error('it was removed at once');
-  const bound = ours;
-  return { fd, removeName: () => removeIfSame(path, bound) };
+  const file: FileIdentity = ours;
+  const store = kind.type === 'stream' ? (kind.store ?? null) : null;
+  const storeName = store?.put(fd, path, file) ?? null;
+  return stored(fd, { path, file, store, storeName });
 }
 
 function openSocket(type: keyof typeof SOCKET_TYPES): number {
@@ -130,10 +194,14 @@ function isSocketThere(path: string): boolean {
 }
 
 /** @throws where it is neither clear that a process serves, nor that none does */
-function isServed(address: Uint8Array, type: keyof typeof SOCKET_TYPES): boolean {
-  const fd = openSocket(type);
+function isServed(address: Uint8Array, kind: SocketKind): boolean {
+  const fd = openSocket(kind.type);
   const errno = connectTo(fd, address, address.length) < 0 ? lastErrno() : 0;
+  // Kept by the service manager, which did not give it to us: that would go on for ever.
+  const mayBeKept = kind.type === 'stream' && kind.store?.isThere === true;
+  const isOnlyKept = errno === 0 && mayBeKept && isPeerGone(fd);
   closeFd(fd);
+  if (isOnlyKept) return false;
   if (errno === 0 || ANSWERED.has(errno)) return true;
   if (errno !== ERRNO.ECONNREFUSED && errno !== ERRNO.ENOENT) {
     const met = `connecting to what is there fails with ${errnoName(errno)}`;

@@ -1,8 +1,9 @@
 import { bindSocket } from './bound-socket.ts';
 import { peerCredentialsOf } from './peer-credentials.ts';
+import type { ListenerStore } from './stored-listeners.ts';
 import { UnixSockets } from './unix-socket.ts';
 
 /** Sockets for programs that serve; clients do without foreign functions. */
-export function daemonSockets(): UnixSockets {
-  return new UnixSockets({ credentials: peerCredentialsOf, bind: bindSocket });
+export function daemonSockets(store: ListenerStore | null = null): UnixSockets {
+  return new UnixSockets({ credentials: peerCredentialsOf, bind: bindSocket, store });
 }

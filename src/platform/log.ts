@@ -1,7 +1,7 @@
 import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import { MIB } from '../base/units.ts';
 import type { Log } from '../ports/log.ts';
-import { DatagramSender } from './datagram.ts';
+import { DatagramSender } from './datagram-sender.ts';
 import { stderrIsJournal } from './journal-stream.ts';
 import { LogFile } from './log-file.ts';
 import { RepeatedLines } from './repeated-lines.ts';

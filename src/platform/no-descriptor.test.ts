@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { closeSync, openSync } from 'node:fs';
 import { test } from 'node:test';
-import { DatagramReceiver, DatagramSender, sendDatagram } from './datagram.ts';
+import { DatagramReceiver } from './datagram.ts';
+import { DatagramSender, sendDatagram } from './datagram-sender.ts';
 import { DaemonLog } from './log.ts';
 
 /** Takes every descriptor there is for as long as `during` runs. */

@@ -1,4 +1,4 @@
-import { sendDatagram } from './datagram.ts';
+import { sendDatagram } from './datagram-sender.ts';
 
 /** A service manager started us, and wants to be notified. */
 export function hasServiceManager(): boolean {
@@ -9,6 +9,12 @@ export function hasServiceManager(): boolean {
 export function notifyServiceManager(state: string): boolean {
   const name = socketName();
   return name !== null && sendDatagram(name, Buffer.from(state));
+}
+
+/** With a descriptor, which it may keep (systemd: FDSTORE=1). */
+export function giveServiceManager(state: string, fd: number): boolean {
+  const name = socketName();
+  return name !== null && sendDatagram(name, Buffer.from(state), fd);
 }
 
 function socketName(): string | null {

@@ -13,6 +13,9 @@ export const rawSyscall: LongCall = libc.func(
 );
 export const fcntlPointer: (fd: number, command: number, argument: Uint8Array) => number =
   libc.func('int fcntl(int fd, int command, void *argument)');
+export const fcntlNumber: (fd: number, command: number, argument: number) => number = libc.func(
+  'int fcntl(int fd, int command, int argument)',
+);
 export const ioctlPointer: (fd: number, request: number, argument: Uint8Array) => number =
   libc.func('int ioctl(int fd, ulong request, void *argument)');
 export const eventfd: (initial: number, flags: number) => number = libc.func(
@@ -44,6 +47,11 @@ export const connectTo: (fd: number, address: Uint8Array, length: number) => num
 export const listenOn: (fd: number, backlog: number) => number = libc.func(
   'int listen(int fd, int backlog)',
 );
+export const getsockname: (fd: number, address: Uint8Array, length: Uint8Array) => number =
+  libc.func('int getsockname(int fd, void *address, void *length)');
+export const shutdown: (fd: number, how: number) => number = libc.func(
+  'int shutdown(int fd, int how)',
+);
 export const flock: (fd: number, operation: number) => number = libc.func(
   'int flock(int fd, int operation)',
 );
@@ -57,6 +65,30 @@ export const sendto: (
 ) => number = libc.func(
   'long sendto(int fd, void *bytes, size_t length, int flags, void *address, uint addressLength)',
 );
+// Without names: sanlock loads its daemon as a program of its own, and koffi knows a name once.
+const iovec = koffi.struct({ base: 'void *', length: 'size_t' });
+const msghdr = koffi.struct({
+  name: 'void *',
+  nameLength: 'uint',
+  iov: koffi.pointer(iovec),
+  iovLength: 'size_t',
+  control: 'void *',
+  controlLength: 'size_t',
+  flags: 'int',
+});
+export const sendmsg: (
+  fd: number,
+  message: {
+    readonly name: Uint8Array;
+    readonly nameLength: number;
+    readonly iov: readonly { readonly base: Uint8Array; readonly length: number }[];
+    readonly iovLength: number;
+    readonly control: Uint8Array;
+    readonly controlLength: number;
+    readonly flags: number;
+  },
+  flags: number,
+) => number = libc.func('sendmsg', 'long', ['int', koffi.pointer(msghdr), 'int']);
 export const send: (fd: number, bytes: Uint8Array, length: number, flags: number) => number =
   libc.func('long send(int fd, void *bytes, size_t length, int flags)');
 export const recv: (fd: number, bytes: Uint8Array, length: number, flags: number) => number =

@@ -7,6 +7,7 @@ import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import type { bindSocket } from './bound-socket.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
 import { socketFd } from './socket-fd.ts';
+import type { ListenerStore } from './stored-listeners.ts';
 
 const MAX_UNSENT_BYTES = 16 * MIB; // a peer this far behind is not reading any more
 const END_DEADLINE_MS = 5000; //              to flush the last bytes to a slow peer
@@ -20,6 +21,8 @@ export type CredentialsOf = (fd: number) => PeerCredentials | null;
 export interface ServingCalls {
   readonly credentials: CredentialsOf;
   readonly bind: typeof bindSocket;
+  /** Where listening sockets outlive this process; null: nowhere. */
+  readonly store: ListenerStore | null;
 }
 
 /** Unix stream sockets of Node. */
@@ -36,7 +39,8 @@ export class UnixSockets implements Sockets {
   ): Listener {
     const serving = this.#serving;
     assert(serving !== null, 'only a daemon listens');
-    const bound = serving.bind(at, { type: 'stream', backlog: at.backlog });
+    const { store } = serving;
+    const bound = serving.bind(at, { type: 'stream', backlog: at.backlog, store });
     const server = createServer({ allowHalfOpen: true }, (socket) =>
       accept(new UnixConnection(socket, serving.credentials)),
     );
@@ -51,6 +55,10 @@ export class UnixSockets implements Sockets {
       close: () => {
         bound.removeName();
         server.close();
+      },
+      leave: () => {
+        if (bound.isStored) server.close();
+        return bound.isStored;
       },
     };
   }

@@ -32,6 +32,11 @@ export interface Connection {
 /** A bound socket. Closing it removes its name and accepts no more; connections stay. */
 export interface Listener {
   close(): void;
+  /**
+   * Accepts no more, and leaves the open socket and its name to the next daemon, which answers who
+   * connects meanwhile. false: nothing would keep it open, and nothing was done. Not after `close`.
+   */
+  leave?(): boolean;
 }
 
 /** Paths are byte strings, as everywhere. */

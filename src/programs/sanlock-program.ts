@@ -171,6 +171,9 @@ export class SanlockProgram {
       case 'endWatchdog':
         this.#watchdogs.end(effect.lockspace);
         return;
+      case 'leaveClients':
+        this.#leaveClients();
+        return;
       case 'exit':
         this.#end(effect.status);
         return;
@@ -309,6 +312,11 @@ export class SanlockProgram {
     if (this.#hasEnded) return;
     this.#gauge.watch(smallestTimes(this.#front.lockspaces));
     this.#planTick();
+  }
+
+  /** Where nothing keeps the socket open they come to this one, until it ends. */
+  #leaveClients(): void {
+    if (this.#listener?.leave?.() === true) this.#listener = null;
   }
 
   #end(status: number): void {

@@ -76,6 +76,8 @@ export type Effect =
   | { readonly kind: 'toWatchdog'; readonly lockspace: number; readonly bytes: Uint8Array }
   /** Closes it once what was sent has gone out. */
   | { readonly kind: 'endWatchdog'; readonly lockspace: number }
+  /** No client is accepted any more: those that come wait for the successor, where they can. */
+  | { readonly kind: 'leaveClients' }
   /**
    * The daemon ends in order. 0: no lockspace is left. `HANDS_OVER_STATUS`: all goes on with a
    * successor; lease processes end by themselves.

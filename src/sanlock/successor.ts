@@ -21,6 +21,7 @@ export function handOverCommand(front: Front, request: Request, reply: Reply): v
     return;
   }
   const untilMs = front.nowMs + longestMs(front);
+  if (front.handsOver === null) front.effects.push({ kind: 'leaveClients' });
   front.handsOver = { untilMs, connection: request.client.connection, reply };
   const { lockspaces, pending } = front;
   const fields = { lockspaces: lockspaces.length, commands: pending.size };

@@ -36,7 +36,8 @@ async function hears(
   const heard: string[] = [];
   const path = `${directory}/notify`;
   const ear = new DatagramReceiver(path, (bytes) => {
-    heard.push(Buffer.from(bytes).toString().split('\n')[0] ?? '');
+    const [first = ''] = Buffer.from(bytes).toString().split('\n');
+    if (!first.startsWith('FDSTORE')) heard.push(first); // its socket
   });
   try {
     const child = start({ NOTIFY_SOCKET: path });

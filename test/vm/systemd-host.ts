@@ -10,6 +10,8 @@ const SYSTEMD = '/lib/systemd/systemd';
 const INSTALLED = '/usr/local/lib/holdfast';
 const COUNTER = `${ROOT}/test/vm/counter.py`;
 const COUNTER_LOG = '/run/counter';
+const ASKER = `${ROOT}/test/vm/asker.py`;
+const ASKER_LOG = '/run/asked';
 /** The LV of the leases, and some of users'. */
 export const DISK_BYTES = 392 * MIB;
 
@@ -98,6 +100,18 @@ export class SystemdHost {
     await this.shell(`systemd-run --quiet --unit=counter \\
         /usr/bin/python3 ${COUNTER} ${path} ${counterOffset} ${COUNTER_LOG}
       until [ -s ${COUNTER_LOG} ]; do sleep 0.2; done`);
+  }
+
+  /** A process that asks sanlock for the guest's leases all the time, as libvirt does. */
+  async startAsker(): Promise<void> {
+    await this.shell(`systemd-run --quiet --unit=asker /usr/bin/python3 ${ASKER} \
+      /run/sanlock/sanlock.sock $(systemctl show --property=MainPID --value guest) ${ASKER_LOG}`);
+  }
+
+  /** @returns what came of it: each outcome, and how often it came */
+  async endAsker(): Promise<readonly string[]> {
+    const noted = await this.shell(`systemctl stop asker; cat ${ASKER_LOG}`);
+    return noted.split('\n');
   }
 
   /** Adds these settings to the unit. */

@@ -52,9 +52,14 @@ async function scenario(
 ): Promise<void> {
   const { host, other } = of;
   const world = { host, other, volume: await prepare(t, of) };
+  await host.startAsker();
   for (const { what, units, act } of steps(host)) {
     await timed(t, what, () => survives(world, { units, act }));
   }
+  const asked = await host.endAsker();
+  t.diagnostic(`a client of sanlock meanwhile: ${asked.join(', ')}`);
+  assert.ok(asked.some((outcome) => outcome.startsWith('answered 0: ')));
+  assert.ok(!asked.some((outcome) => outcome.startsWith('refused ')), 'who connects is answered');
   await timed(t, 'the volume goes to the other machine', () => givesUp(t, world));
   await host.shell(`vgchange --lockstop ${VG}; systemctl stop ${UNITS.join(' ')}`);
   for (const unit of UNITS) {

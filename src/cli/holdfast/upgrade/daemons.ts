@@ -45,7 +45,7 @@ const NOBODY: readonly number[] = [ERRNO.ENOENT, ERRNO.ECONNREFUSED, ERRNO.ENOTD
 /** One that takes no connection says nothing of itself either. */
 const UNKNOWN: RunningDaemon = { pid: 0, identity: null, isOriginal: false };
 
-/** The process that serves a daemon's socket; null: none does. */
+/** The process that serves a daemon's socket; null: none does, or the next one does not yet. */
 export function findDaemon(ports: DaemonPorts, name: DaemonName): Promise<RunningDaemon | null> {
   return new Promise((resolve) => {
     ports.sockets.connect(ports.paths[name], CONNECT_MS, (opened) => {
@@ -57,7 +57,10 @@ export function findDaemon(ports: DaemonPorts, name: DaemonName): Promise<Runnin
       const pid = opened.connection.peerPid ?? 0;
       opened.connection.close();
       const isOriginal = processes.programOf(pid) === name;
-      resolve({ pid, identity: processes.identityOf(pid), isOriginal });
+      const identity = processes.identityOf(pid);
+      // A socket that systemd keeps open still bears the process that listened there last.
+      const isKeptForNext = pid > 0 && identity === null;
+      resolve(isKeptForNext ? null : { pid, identity, isOriginal });
     });
   });
 }

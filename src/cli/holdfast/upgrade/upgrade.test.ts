@@ -111,6 +111,18 @@ test('without systemd it says what to start within which time, and sees it start
   ]);
 });
 
+test('a socket that systemd keeps open is not taken for the successor', async () => {
+  const { host } = idleHost(() => {
+    host.keptOpen.set('wdmd', OLD);
+    host.clock.after(3000, () => {
+      host.daemons.set('wdmd', { pid: NEW, program: 'node', answers: wdmdWith([], () => null) });
+    });
+  });
+  const { status, said } = await upgraded(host, { services: null });
+  assert.equal(status, 0, said.join('\n'));
+  assert.match(said[2] ?? '', /^wdmd restarted in 3\.\d s \(pid 5, now 6\)/);
+});
+
 test('a daemon that nobody starts is not waited for beyond the margin', async () => {
   const { host } = idleHost(() => {});
   const { status, said } = await upgraded(host, { services: null });

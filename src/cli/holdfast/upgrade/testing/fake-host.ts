@@ -16,6 +16,8 @@ export interface FakeDaemon {
 /** A host of which nothing is real: daemons by name, and a clock that waits for nothing. */
 export class FakeHost {
   readonly daemons = new Map<DaemonName, FakeDaemon>();
+  /** Sockets that systemd keeps open, and the process that listened there; nobody answers. */
+  readonly keptOpen = new Map<DaemonName, number>();
   readonly #waiting: { readonly atMs: number; readonly fire: () => void }[] = [];
   #nowMs = 1_000_000;
 
@@ -34,7 +36,9 @@ export class FakeHost {
     },
     sockets: socketsTo((path) => {
       const daemon = [...this.daemons].find(([name]) => name === path)?.[1];
-      return daemon === undefined ? null : this.#peerOf(daemon);
+      if (daemon !== undefined) return this.#peerOf(daemon);
+      const lastPid = [...this.keptOpen].find(([name]) => name === path)?.[1];
+      return lastPid === undefined ? null : new FakePeer(() => {}, lastPid);
     }),
   };
 
