@@ -18,7 +18,10 @@ const FIRST = [
 ];
 /** Beside each other: the simulation keeps one core busy, and the longest test another. */
 const THEN = [
-  ['unit tests', [process.execPath, [`${root}scripts/run-tests.mjs`, 'src/', 'scripts/']]],
+  [
+    'unit tests',
+    [process.execPath, [`${root}scripts/run-tests.mjs`, 'src/', 'scripts/', '--jobs', '3']],
+  ],
   ['scenarios', script('scripts/scenarios.ts'), 'scripts/scenarios.ts'],
   ['simulation, fixed seeds', script('scripts/sim.ts', '--check'), 'scripts/sim.ts'],
 ];

@@ -10,7 +10,7 @@ const FOREIGN =
 const KEPT = 'HOLDFAST_KEPT_';
 
 /** One for the process: sanlock loads the daemon as a program of its own, with this file in it. */
-const OF_PROCESS = Symbol.for('holdfast.kept');
+const OF_PROCESS = Symbol.for('holdfast kept variables');
 const globals = globalThis as { [OF_PROCESS]?: Map<string, string> };
 globals[OF_PROCESS] ??= new Map();
 const kept = globals[OF_PROCESS];
