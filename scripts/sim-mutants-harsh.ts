@@ -4,6 +4,7 @@ import type { Mutant } from './sim-mutants.ts';
 export const HARSH_MUTANTS: readonly Mutant[] = [
   {
     what: 'a membership of a damaged journal is handed over',
+    firstSeed: 24,
     file: 'src/sanlock/survivors-restore.ts',
     from: 'if (damaged > 0) survivor.inherited.isWhole = false;',
     to: 'if (damaged < 0) survivor.inherited.isWhole = false;',

@@ -16,7 +16,7 @@ import {
 } from './testing/claims.ts';
 import { RandomFront } from './testing/random-front.ts';
 
-const SEEDS = Number(process.env['JOURNAL_SEEDS'] ?? 2);
+const SEEDS = Number(process.env['JOURNAL_SEEDS'] ?? 1);
 const STEPS = 1000;
 /** A journal is read in a moment if it is short. */
 const LONGEST = 60;

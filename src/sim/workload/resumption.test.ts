@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Resumption } from './resumption.ts';
 
-const SEEDS = Number(process.env['RESUMPTION_SEEDS'] ?? 10);
+const SEEDS = Number(process.env['RESUMPTION_SEEDS'] ?? 6);
 const FIRST = Number(process.env['RESUMPTION_FIRST'] ?? 1);
 
 test('a daemon that dies at any moment has a successor with which nothing is lost, or nothing is shared', () => {
@@ -13,7 +13,7 @@ test('a daemon that dies at any moment has a successor with which nothing is los
   }
 });
 
-const HARSH_SEEDS = Number(process.env['HARSH_SEEDS'] ?? 10);
+const HARSH_SEEDS = Number(process.env['HARSH_SEEDS'] ?? 6);
 const HARSH_FIRST = Number(process.env['HARSH_FIRST'] ?? 1);
 
 test('nothing is shared whatever becomes of journal, host lease, machine and wdmd while a daemon is down', () => {
@@ -24,7 +24,7 @@ test('nothing is shared whatever becomes of journal, host lease, machine and wdm
   }
 });
 
-const RACED_SEEDS = Number(process.env['RACED_SEEDS'] ?? 5);
+const RACED_SEEDS = Number(process.env['RACED_SEEDS'] ?? 4);
 const RACED_FIRST = Number(process.env['RACED_FIRST'] ?? 1);
 
 test('of daemons that are started at one moment one serves, and the others touch nothing', () => {
