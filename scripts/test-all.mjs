@@ -101,13 +101,26 @@ await group('simulation, new seeds', 'run-script.mjs', [
   '--seeds',
   inCi ? '150' : '30',
 ]);
+const MORE = { RESTART_SEEDS: '6', LATE_WDMD_SEEDS: '60', WORKLOAD_SEEDS: '6' };
 await group(
-  'successors of daemons, more seeds',
+  'whole daemons, more seeds',
   'run-tests.mjs',
-  ['workload/resumption', 'sanlock/journal-agrees'],
+  ['sim/workload/', 'sanlock/journal-agrees'],
   inCi
-    ? { RESUMPTION_SEEDS: '400', HARSH_SEEDS: '200', RACED_SEEDS: '100', JOURNAL_SEEDS: '16' }
-    : { RESUMPTION_SEEDS: '100', HARSH_SEEDS: '60', RACED_SEEDS: '40', JOURNAL_SEEDS: '6' },
+    ? {
+        ...MORE,
+        RESUMPTION_SEEDS: '400',
+        HARSH_SEEDS: '200',
+        RACED_SEEDS: '100',
+        JOURNAL_SEEDS: '16',
+      }
+    : {
+        ...MORE,
+        RESUMPTION_SEEDS: '100',
+        HARSH_SEEDS: '60',
+        RACED_SEEDS: '40',
+        JOURNAL_SEEDS: '6',
+      },
 );
 const lacking = missing();
 if (lacking === null) {

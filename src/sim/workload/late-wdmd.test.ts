@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LateWdmd } from './late-wdmd.ts';
 
-const SEEDS = Number(process.env['LATE_WDMD_SEEDS'] ?? 60);
+const SEEDS = Number(process.env['LATE_WDMD_SEEDS'] ?? 30);
 const FIRST = Number(process.env['LATE_WDMD_FIRST'] ?? 1);
 
 test('whenever wdmd stalls, its host is reset before another one has the lease', () => {

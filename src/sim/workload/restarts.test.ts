@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Restarts } from './restarts.ts';
 
-const SEEDS = Number(process.env['RESTART_SEEDS'] ?? 6);
+const SEEDS = Number(process.env['RESTART_SEEDS'] ?? 3);
 const FIRST = Number(process.env['RESTART_FIRST'] ?? 1);
 
 test('an active LV is active on no other host, whatever daemon of its host is killed and started again', () => {
