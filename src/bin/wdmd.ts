@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { unreachable } from '../base/assert.ts';
 import { textToName } from '../base/bytes.ts';
+import { HANDED_OVER_STATUS } from '../base/exit-status.ts';
 import { given } from '../base/given.ts';
 import { idIn } from '../cli/sanlock-daemon/owner.ts';
 import { fallBack, NO_DEVICE, printDump, refusalText, tryDevice } from '../cli/wdmd/main.ts';
@@ -38,7 +39,6 @@ const VERSION_TEXT = `wdmd version ${SANLOCK_RELEASE.text}`;
 const START_DEADLINE_MS = 10_000;
 const NOT_STARTED = 255; // the status of the C program
 const BROKEN = 70; //  EX_SOFTWARE: a successor may go on
-const HANDED_OVER = 75; // EX_TEMPFAIL: a successor has to start now
 const RUN_DIR = given(process.env['WDMD_RUN_DIR']) ?? '/run/wdmd';
 const SOCKET_PATH = join(RUN_DIR, 'wdmd.sock');
 const PID_FILE = join(RUN_DIR, 'wdmd.pid');
@@ -239,7 +239,7 @@ function start(options: WdmdOptions, parts: Parts, beginning: WdmdBeginning): vo
       },
       handedOver: () => {
         log.warn('daemon.handedOver', {});
-        log.close(() => exitNow(HANDED_OVER));
+        log.close(() => exitNow(HANDED_OVER_STATUS));
       },
     },
     beginning,

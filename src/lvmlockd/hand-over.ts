@@ -1,3 +1,4 @@
+import { HANDED_OVER_STATUS } from '../base/exit-status.ts';
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import { helloReply, type LockRequest } from '../wire/lvmlockd/requests.ts';
 import { adoptText } from './adopt.ts';
@@ -10,8 +11,6 @@ import type { Waiter } from './waiter.ts';
  * their commands go on: so the end waits until none has a global or VG lock.
  */
 
-/** So that the service manager starts the successor (RestartForceExitStatus). */
-export const HAND_OVER_STATUS = 75;
 /** lvm has the lock of a VG for as long as it reads or writes the metadata. */
 const HAND_OVER_MS = 10_000;
 
@@ -80,7 +79,7 @@ function end(state: DaemonState, to: Waiter): void {
   answer(state, to, LD_RESULT.OK);
   state.handOver = null;
   state.effects.push({ kind: 'adoptFile', text: adoptText(state) });
-  state.effects.push({ kind: 'exit', status: HAND_OVER_STATUS, leavesLocks: true });
+  state.effects.push({ kind: 'exit', status: HANDED_OVER_STATUS, leavesLocks: true });
 }
 
 function answer(state: DaemonState, { clientId }: Waiter, result: number): void {

@@ -1,10 +1,9 @@
 import { textToName } from '../base/bytes.ts';
-import { closeFd, sendmsg, sendto, socket } from './system-calls.ts';
+import { closeFd, SOL_SOCKET, sendmsg, sendto, socket } from './system-calls.ts';
 import { AF_UNIX, unixAddress } from './unix-address.ts';
 
 const SOCK_DGRAM_CLOEXEC_NONBLOCK = 2 | 0x80000 | 0x800;
 const MSG_NOSIGNAL = 0x4000;
-const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
 
 /**

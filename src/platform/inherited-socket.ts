@@ -3,11 +3,17 @@ import { type FileIdentity, identityOfPath, isSameFile } from './file-identity.t
 import { identityOf } from './kernel-process.ts';
 import { peerCredentialsOf } from './peer-credentials.ts';
 import type { ListenerStore, StoredListener } from './stored-listeners.ts';
-import { closeFd, fcntlNumber, getsockname, getsockopt, shutdown } from './system-calls.ts';
+import {
+  closeFd,
+  fcntlNumber,
+  getsockname,
+  getsockopt,
+  SOL_SOCKET,
+  shutdown,
+} from './system-calls.ts';
 import { errnoNameOf } from './system-error.ts';
 import { AF_UNIX } from './unix-address.ts';
 
-const SOL_SOCKET = 1;
 const SO_TYPE = 3;
 const SO_ACCEPTCONN = 30;
 const SO_DOMAIN = 39;

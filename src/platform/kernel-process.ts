@@ -3,7 +3,7 @@ import { ERRNO, errnoName } from '../base/errno.ts';
 import type { Log } from '../ports/log.ts';
 import type { BoundProcess, SignalName } from '../ports/processes.ts';
 import { FdWatcher } from './fd-watcher.ts';
-import { closeFd, getsockopt, lastErrno, rawSyscall } from './system-calls.ts';
+import { closeFd, getsockopt, lastErrno, rawSyscall, SOL_SOCKET } from './system-calls.ts';
 import { errnoNameOf } from './system-error.ts';
 
 /** After the name: fields 20 and 22 of proc(5). */
@@ -11,7 +11,6 @@ const THREADS_FIELD = 17;
 const STARTTIME_FIELD = 19;
 const PIDFD_SEND_SIGNAL = 424;
 const PIDFD_OPEN = 434;
-const SOL_SOCKET = 1;
 const SO_PEERPIDFD = 77; // Linux 6.5
 /** How often a process without a descriptor is polled. */
 const POLL_MS = 1000;

@@ -1,6 +1,5 @@
-import { getsockopt } from './system-calls.ts';
+import { getsockopt, SOL_SOCKET } from './system-calls.ts';
 
-const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 
 /** Of a process, at the moment when it connected. */

@@ -6,6 +6,9 @@ import koffi from 'koffi';
  */
 const libc = koffi.load('libc.so.6');
 
+/** The level of options and ancillary data that every kind of socket has. */
+export const SOL_SOCKET = 1;
+
 type LongCall = (...args: readonly (number | bigint)[]) => number | bigint;
 
 export const rawSyscall: LongCall = libc.func(

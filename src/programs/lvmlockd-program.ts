@@ -1,9 +1,9 @@
 import { unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
+import { HANDED_OVER_STATUS } from '../base/exit-status.ts';
 import { MIB } from '../base/units.ts';
 import type { SanlockEndpoint } from '../client/sanlock-link.ts';
 import { type DaemonEvent, nextTickMs, stepDaemon } from '../lvmlockd/daemon.ts';
-import { HAND_OVER_STATUS } from '../lvmlockd/hand-over.ts';
 import type { Managers } from '../lvmlockd/managers/registry.ts';
 import { SANLOCK_PROTOCOL } from '../lvmlockd/managers/sanlock/ask.ts';
 import { type DaemonState, type Effect, newState, type Settings } from '../lvmlockd/state.ts';
@@ -247,7 +247,7 @@ export class LvmlockdProgram {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#loop.end();
-    const isLeft = status === HAND_OVER_STATUS && this.#listener?.leave?.() === true;
+    const isLeft = status === HANDED_OVER_STATUS && this.#listener?.leave?.() === true;
     if (!isLeft) this.#listener?.close();
     this.#tasks.close();
     for (const peer of this.#peers.values()) peer.connection.end();

@@ -79,13 +79,10 @@ export type Effect =
   /** No client is accepted any more: those that come wait for the successor, where they can. */
   | { readonly kind: 'leaveClients' }
   /**
-   * The daemon ends in order. 0: no lockspace is left. `HANDS_OVER_STATUS`: all goes on with a
+   * The daemon ends in order. 0: no lockspace is left. `HANDED_OVER_STATUS`: all goes on with a
    * successor; lease processes end by themselves.
    */
   | { readonly kind: 'exit'; readonly status: number };
-
-/** The exit status of a daemon that ends for its successor: EX_TEMPFAIL of sysexits.h. */
-export const HANDS_OVER_STATUS = 75;
 
 /** The front, which queues them. */
 interface Queue {

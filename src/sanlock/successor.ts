@@ -1,6 +1,7 @@
 import { ERRNO } from '../base/errno.ts';
+import { HANDED_OVER_STATUS } from '../base/exit-status.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
-import { HANDS_OVER_STATUS, log } from './effects.ts';
+import { log } from './effects.ts';
 import type { Front } from './front.ts';
 import type { Request } from './request.ts';
 import type { Reply } from './state.ts';
@@ -42,5 +43,5 @@ export function endForSuccessor(front: Front): void {
   if (pending.size > 0) log(front, 'warn', 'daemon.leavesUnfinished', { commands: pending.size });
   handsOver.reply(0);
   front.effects.push({ kind: 'end', connection: handsOver.connection });
-  front.effects.push({ kind: 'exit', status: HANDS_OVER_STATUS });
+  front.effects.push({ kind: 'exit', status: HANDED_OVER_STATUS });
 }
