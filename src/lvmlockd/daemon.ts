@@ -2,11 +2,9 @@ import { assert, unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { parseConfig, textOf } from '../wire/lvmlockd/libdaemon.ts';
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
+import { dumpReply, helloReply, normalReply } from '../wire/lvmlockd/replies.ts';
 import {
-  dumpReply,
-  helloReply,
   type LvmlockdRequest,
-  normalReply,
   parseRequest,
   type StartRequest,
 } from '../wire/lvmlockd/requests.ts';
@@ -17,6 +15,7 @@ import { type DumpForm, dumpState } from './dump.ts';
 import { chooseGlType } from './global-lock.ts';
 import { beginHandOver, forgetHandOver, isHeldBack, settleHandOver } from './hand-over.ts';
 import {
+  requestFindFree,
   requestFreeLv,
   requestLock,
   requestOfVg,
@@ -28,6 +27,7 @@ import { isInUse, isLost, phaseDueMs } from './lockspace-phase.ts';
 import { startVg } from './lockspace-start.ts';
 import { leaveUnused, startLost, tryReturning } from './lost-vgs.ts';
 import { isManaged } from './managers/registry.ts';
+import { newerRequest } from './newer-requests.ts';
 import { changePhase, sessionLost } from './reattach.ts';
 import { reply, replyInit, replyQuery } from './replies.ts';
 import { nextDueMs } from './resource.ts';
@@ -164,7 +164,7 @@ function requestText(
     // C leaves the client waiting for ever; every C client can take a negative result.
     const name = fields.ok ? textOf(fields.value, 'request', 'no name') : fields.error;
     log(state, 'warn', 'request.unknown', { client: clientId, request: name.slice(0, 128) });
-    const from = { op: 0, lockType: 'none', lmResult: 0, flags: '' } as const;
+    const from = { op: 0, lockType: 'none', lmResult: 0, flags: '', generation: 0 } as const;
     const reply = normalReply({ ...from, result: LD_RESULT.OPNOTSUPP });
     state.effects.push({ kind: 'send', clientId, text: reply });
     return;
@@ -203,10 +203,11 @@ const ALWAYS_SERVED: ReadonlySet<LvmlockdRequest['kind']> = new Set([
 function refuse(state: DaemonState, clientId: number, request: LvmlockdRequest): void {
   log(state, 'warn', 'request.refused', { client: clientId, tasks: state.tasks.size });
   const result = LD_RESULT.NOMEM;
-  if (request.kind === 'initVg' || request.kind === 'initLv') {
+  const { kind } = request;
+  if (kind === 'initVg' || kind === 'initLv' || kind === 'setLockArgsFinal') {
     const args = { vgLockArgs: request.vgLockArgs, lvLockArgs: '' };
     replyInit(state, { clientId, request }, { result, lmResult: 0, ...args });
-  } else if (request.kind === 'query') {
+  } else if (kind === 'query') {
     const { lockType } = request;
     replyQuery(state, { clientId, request }, { result, lockType, mode: 'iv' });
   } else {
@@ -245,11 +246,10 @@ function dispatch(state: DaemonState, clientId: number, request: LvmlockdRequest
     case 'initVg':
       initVg(state, clientId, request);
       return;
-    case 'initLv':
-      initLv(state, clientId, request);
-      return;
+    case 'findFree':
     case 'freeLv':
-      requestFreeLv(state, clientId, request);
+    case 'initLv':
+      requestOfLvLease(state, clientId, request);
       return;
     case 'startVg':
       start(state, clientId, request);
@@ -264,12 +264,37 @@ function dispatch(state: DaemonState, clientId: number, request: LvmlockdRequest
     case 'disableGl':
     case 'dropVg':
     case 'enableGl':
-    case 'findFree':
     case 'freeVg':
     case 'killVg':
     case 'renameBefore':
     case 'stopVg':
       requestOfVg(state, clientId, request);
+      return;
+    case 'setLockArgsBefore':
+    case 'setLockArgsFinal':
+    case 'setRemoteLvLock':
+    case 'vgStatus':
+      newerRequest(state, clientId, request);
+      return;
+    default:
+      unreachable(request);
+  }
+}
+
+function requestOfLvLease(
+  state: DaemonState,
+  clientId: number,
+  request: Extract<LvmlockdRequest, { kind: 'findFree' | 'freeLv' | 'initLv' }>,
+): void {
+  switch (request.kind) {
+    case 'findFree':
+      requestFindFree(state, clientId, request);
+      return;
+    case 'freeLv':
+      requestFreeLv(state, clientId, request);
+      return;
+    case 'initLv':
+      initLv(state, clientId, request);
       return;
     default:
       unreachable(request);

@@ -1,6 +1,7 @@
 import { HANDED_OVER_STATUS } from '../base/exit-status.ts';
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
-import { helloReply, type LockRequest } from '../wire/lvmlockd/requests.ts';
+import { helloReply } from '../wire/lvmlockd/replies.ts';
+import type { LockRequest } from '../wire/lvmlockd/requests.ts';
 import { adoptText } from './adopt.ts';
 import { type DaemonState, type HandOver, log } from './state.ts';
 import type { Waiter } from './waiter.ts';

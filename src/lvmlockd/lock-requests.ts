@@ -2,9 +2,11 @@ import { assert, unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type {
+  FindFreeRequest,
   FreeLvRequest,
   LockRequest,
   QueryRequest,
+  SetLockArgsRequest,
   UpdateRequest,
   VgRequest,
 } from '../wire/lvmlockd/requests.ts';
@@ -21,7 +23,14 @@ import type { Waiter } from './waiter.ts';
 
 /** Requests that concern one running lockspace. */
 
-type SpaceRequest = FreeLvRequest | LockRequest | QueryRequest | UpdateRequest | VgRequest;
+type SpaceRequest =
+  | FindFreeRequest
+  | FreeLvRequest
+  | LockRequest
+  | QueryRequest
+  | SetLockArgsRequest
+  | UpdateRequest
+  | VgRequest;
 
 const REFUSED_AFTER_KILL = new Set(['disableGl', 'enableGl', 'findFree', 'renameBefore']);
 
@@ -119,7 +128,7 @@ const WITHOUT_MANAGER: ReadonlySet<SpaceRequest['kind']> = new Set([
 ]);
 
 /** Finds the lockspace, or answers why not, or has the request served `again` later. */
-function usable(
+export function usable(
   state: DaemonState,
   to: Waiter,
   request: SpaceRequest & { vgName: string },
@@ -197,9 +206,6 @@ export function requestOfVg(state: DaemonState, clientId: number, request: VgReq
     case 'disableGl':
       switchGl(state, lockspace, to, request);
       break;
-    case 'findFree':
-      findFree(state, lockspace, to);
-      break;
     case 'killVg':
       changePhase(state, lockspace, { kind: 'killed' });
       log(state, 'error', 'lockspace.killed', { vg: request.vgName, advice: KILLED_ADVICE });
@@ -273,6 +279,17 @@ function dropUnknown(state: DaemonState, to: Waiter, vgName: ByteString): void {
 const KILLED_ADVICE =
   'the storage of its locks was lost: deactivate its LVs at once; lvmlockd starts it again by ' +
   'itself when none is locked and active any more';
+
+export function requestFindFree(
+  state: DaemonState,
+  clientId: number,
+  request: FindFreeRequest,
+): void {
+  const to = { clientId, request };
+  const again = () => requestFindFree(state, clientId, request);
+  const lockspace = usable(state, to, request, again);
+  if (lockspace !== null) findFree(state, lockspace, to);
+}
 
 function findFree(state: DaemonState, lockspace: Lockspace, to: Waiter): void {
   const { manager, space } = lockspace;

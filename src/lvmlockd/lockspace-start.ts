@@ -76,6 +76,7 @@ export function addLockspace(state: DaemonState, manager: LockManager, vg: Found
     vg: { vgName, vgUuid, vgLockArgs },
     manager,
     hostId,
+    generation: 0,
     space: manager.open({ vgName, vgUuid, vgLockArgs }, id),
     phase: { kind: 'preparing', isSessionLost: false },
     resources: [],

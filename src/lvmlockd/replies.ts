@@ -1,5 +1,13 @@
 import { LD_FLAG, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
-import { initReply, type LockType, normalReply, queryReply } from '../wire/lvmlockd/requests.ts';
+import {
+  initReply,
+  normalReply,
+  type OwnerFields,
+  ownerReply,
+  queryReply,
+  startReply,
+} from '../wire/lvmlockd/replies.ts';
+import type { LockMode, LockType } from '../wire/lvmlockd/requests.ts';
 import { isJoined } from './lockspace-phase.ts';
 import { findRunning } from './running-managers.ts';
 import type { DaemonState, Lockspace } from './state.ts';
@@ -15,6 +23,12 @@ export function reply(
     readonly lockType?: LockType;
     /** Words that only this answer carries. */
     readonly words?: readonly string[];
+    /** The lockspace that the request was about, where its VG's name does not say it. */
+    readonly lockspace?: Lockspace;
+    /** Of start_vg: this host's generation before; 0: not known. */
+    readonly prevGeneration?: number;
+    /** The host that holds the lock, or that vg_status asks for; null: not known. */
+    readonly owner?: OwnerFields | null;
   },
 ): void {
   if (!state.clients.has(to.clientId)) return;
@@ -22,8 +36,22 @@ export function reply(
   const lockType = outcome.lockType ?? to.request.lockType;
   const { result } = outcome;
   const lmResult = outcome.lmResult ?? 0;
-  const text = normalReply({ op: to.request.op, lockType, result, lmResult, flags });
+  const from = { op: to.request.op, lockType, result, lmResult, flags };
+  const { owner, prevGeneration } = outcome;
+  const generation = (outcome.lockspace ?? spaceOf(state, to))?.generation ?? 0;
+  const text =
+    owner !== undefined && owner !== null
+      ? ownerReply({ ...from, owner })
+      : prevGeneration !== undefined && prevGeneration > 0
+        ? startReply({ ...from, prevGeneration })
+        : normalReply({ ...from, generation });
   state.effects.push({ kind: 'send', clientId: to.clientId, text });
+}
+
+/** The lockspace of the VG that the request names; null: it names none, or none is known. */
+function spaceOf(state: DaemonState, { request }: Waiter): Lockspace | null {
+  if (!('vgName' in request) || request.vgName === '') return null;
+  return state.lockspaces.find((one) => one.vg.vgName === request.vgName) ?? null;
 }
 
 export function replyQuery(
@@ -34,8 +62,6 @@ export function replyQuery(
   if (!state.clients.has(to.clientId)) return;
   state.effects.push({ kind: 'send', clientId: to.clientId, text: queryReply(answer) });
 }
-
-type LockMode = Parameters<typeof queryReply>[0]['mode'];
 
 export function replyInit(
   state: DaemonState,

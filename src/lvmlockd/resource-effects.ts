@@ -200,6 +200,8 @@ export function unlockUnasked(
     persistent: true,
     unlockCancel: false,
     maxRetries: 0,
+    adopt: 'no',
+    repair: false,
     vgName: lockspace.vg.vgName,
     lvUuid: resource.ref.name,
     lvLockArgs: '',

@@ -30,6 +30,8 @@ function ask(
     persistent: more.persistent ?? false,
     unlockCancel: more.unlockCancel ?? false,
     maxRetries: 4,
+    adopt: 'no',
+    repair: false,
     vgName: 'vg',
     lvUuid: 'lv',
     lvLockArgs: '1.0.0:70254592',

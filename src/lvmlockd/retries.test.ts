@@ -20,6 +20,8 @@ function ask(clientId: number, mode: 'sh' | 'ex' | 'un'): LockAction {
     persistent: false,
     unlockCancel: false,
     maxRetries: 4,
+    adopt: 'no',
+    repair: false,
     vgName: 'vg',
     lvUuid: '',
     lvLockArgs: '',

@@ -55,6 +55,8 @@ export interface Lockspace {
   readonly vg: { -readonly [K in keyof VgPlace]: VgPlace[K] };
   readonly manager: LockManager;
   hostId: number;
+  /** Of this host in the lockspace, from the lock manager; 0: not known. */
+  generation: number;
   readonly space: ManagerSpace;
   phase: SpacePhase;
   readonly resources: Resource[];

@@ -37,7 +37,8 @@ function replay(name: string, differences: Differences): readonly string[] {
     else if (step.step === 'send') harness.send(step.conn, step.raw);
     else if (step.step === 'sleep') harness.pass(step.s * 1000);
     else if (step.step === 'recv' && expected !== 'no reply left') {
-      compare(fieldsText(harness.receive(step.conn)), fieldsText(step.raw));
+      const theirs = fieldsText(step.raw);
+      compare(fieldsKnownTo(theirs, fieldsText(harness.receive(step.conn))), theirs);
     } else if (step.step === 'no_reply') {
       harness.pass(step.waited_s * 1000);
       compare(harness.replies.get(step.conn)?.shift() ?? 'nothing', 'nothing');
@@ -52,6 +53,11 @@ function replay(name: string, differences: Differences): readonly string[] {
 /** dump_len depends on the digits of descriptors and pids. */
 function fieldsText(raw: string): string {
   return raw.replace(/dump_len = \d+/, 'dump_len');
+}
+
+/** Without the field that 2.03.16 does not send. */
+function fieldsKnownTo(theirs: string, ours: string): string {
+  return theirs.includes('ls_generation') ? ours : ours.replace(/ls_generation = \d+\n/, '');
 }
 
 /** Without the fields that may differ (spec 31 §12): pools, descriptors, pids; GL in test mode. */

@@ -15,7 +15,7 @@ import type { Log } from '../ports/log.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import { messageReader, textToBytes } from '../wire/lvmlockd/libdaemon.ts';
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
-import { dumpReply } from '../wire/lvmlockd/requests.ts';
+import { dumpReply } from '../wire/lvmlockd/replies.ts';
 import { LvmlockdTasks } from './lvmlockd-tasks.ts';
 import { SanlockCarrier } from './sanlock-carrier.ts';
 import { StepLoop } from './step-loop.ts';

@@ -12,7 +12,7 @@ import {
   textOf,
   textToBytes,
 } from './libdaemon.ts';
-import { normalReply, parseRequest } from './requests.ts';
+import { parseRequest } from './requests.ts';
 
 type Recorded = Record<string, string | number>;
 interface Step {
@@ -129,13 +129,4 @@ test('absent, "none" and nonsense fields become defaults', () => {
   assert.equal(request.lvUuid, '');
   assert.equal(request.maxRetries, 3600);
   assert.equal(parseRequest(new Map([['request', 'toString']])), null);
-});
-
-test('a reply has its fields in the order of the C daemon', () => {
-  const text = normalReply({ op: 7, lockType: 'sanlock', result: -210, lmResult: 0, flags: '' });
-  assert.equal(
-    text,
-    'response = "OK"\nop = 7\nlock_type = "sanlock"\nop_result = -210\nlm_result = 0\n' +
-      'result_flags = "none"\n\n##\n',
-  );
 });

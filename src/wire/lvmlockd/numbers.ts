@@ -30,6 +30,11 @@ export const LD_OP = {
   BUSY: 22,
   QUERY_LOCK: 23,
   REFRESH_LV: 24,
+  // From here on: newer than 2.03.16. 26 and 27 pass between lvm2's lvmlockd and its helper only.
+  VG_STATUS: 25,
+  SETLOCKARGS_BEFORE: 28,
+  SETLOCKARGS_FINAL: 29,
+  SET_REMOTE_LV_LOCK: 30,
   /** Of holdfast alone, as all from 1000 on. */
   HAND_OVER: 1000,
 } as const;
@@ -48,6 +53,8 @@ export const LD_RESULT = {
   EXIST: -17,
   INVAL: -22,
   NOLCK: -37,
+  /** setlockargs while LVs are locked. */
+  NOTEMPTY: -39,
   XFULL: -54,
   MSGSIZE: -90,
   PROTONOSUPPORT: -93,
@@ -67,6 +74,17 @@ export const LD_RESULT = {
   EREMOVED: -219,
   EDEVOPEN: -220,
   ELMERR: -221,
+  // Newer than 2.03.16, whose lvm prints them as numbers.
+  /** An orphan of an earlier lvmlockd is in the way, and the request did not ask to adopt it. */
+  EORPHAN: -222,
+  /** adopt_only, and there is no orphan. */
+  EADOPT_NONE: -223,
+  /** adopt_only, and the orphan has the other mode. */
+  EADOPT_RETRY: -224,
+  /** The storage did not answer sanlock in time. */
+  EIOTIMEOUT: -225,
+  /** The lease on the disk is corrupt. */
+  ELOCKREPAIR: -226,
 } as const;
 
 const RESULT_NAMES: ReadonlyMap<number, string> = new Map(
@@ -115,6 +133,10 @@ export const OP_NAMES: Readonly<Record<number, string>> = {
   22: 'busy',
   23: 'query_lock',
   24: 'refresh_lv',
+  25: 'vg_status',
+  28: 'setlockargs_before',
+  29: 'setlockargs_final',
+  30: 'set_remote_lv_lock',
 };
 
 /** Bits of `flags=` in dumps; only these are ever set here. */

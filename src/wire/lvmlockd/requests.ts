@@ -1,6 +1,6 @@
 import type { ByteString } from '../../base/bytes.ts';
-import { type Fields, formatMessage, numberOf, textOf } from './libdaemon.ts';
-import { LD_OP, LVMLOCKD_PROTOCOL, LVMLOCKD_PROTOCOL_VERSION } from './numbers.ts';
+import { type Fields, numberOf, textOf } from './libdaemon.ts';
+import { LD_OP } from './numbers.ts';
 
 /** The lock types behind which there is a lock manager. */
 export type ManagedLockType = 'dlm' | 'sanlock' | 'idm';
@@ -23,6 +23,12 @@ export interface RequestHead {
   readonly lockType: LockType;
 }
 
+/**
+ * Whether a lock that an earlier lvmlockd left is to be taken. `try`: if there is one; `only`: that
+ * and no other lock (spec 31 §8).
+ */
+export type Adopt = 'no' | 'try' | 'only';
+
 /** lock_gl, lock_vg or lock_lv: takes, converts or gives up a lock (spec 30 §4.7). */
 export interface LockRequest extends RequestHead {
   readonly kind: 'lock';
@@ -32,6 +38,9 @@ export interface LockRequest extends RequestHead {
   /** With mode `un`: cancel a queued request when nothing is held. */
   readonly unlockCancel: boolean;
   readonly maxRetries: number;
+  readonly adopt: Adopt;
+  /** A corrupt lease may be written anew. */
+  readonly repair: boolean;
   readonly vgName: ByteString;
   readonly lvUuid: ByteString;
   readonly lvLockArgs: ByteString;
@@ -62,6 +71,10 @@ export interface InitVgRequest extends RequestHead {
   readonly vgLockArgs: ByteString;
   readonly enable: boolean;
   readonly disable: boolean;
+  /** Of the new leases, in MiB; 0: lvmlockd chooses. */
+  readonly alignMb: number;
+  /** What --setlockargs asks for: words such as `notimeout`. */
+  readonly setLockArgs: ByteString;
 }
 
 /** init_lv: a new LV's lease is written; the reply says where (spec 30 §4.4). */
@@ -70,6 +83,8 @@ export interface InitLvRequest extends RequestHead {
   readonly vgName: ByteString;
   readonly vgLockArgs: ByteString;
   readonly lvUuid: ByteString;
+  /** The place of the LV converted before: the search for a free one may begin behind it. */
+  readonly prevLvArgs: ByteString;
 }
 
 /** free_lv: a removed LV's lease is given up (spec 30 §4.4). */
@@ -87,6 +102,42 @@ export interface StartRequest extends RequestHead {
   readonly vgUuid: ByteString;
   readonly vgLockArgs: ByteString;
   readonly hostId: number;
+  readonly adopt: Adopt;
+  /** A corrupt host lease may be written anew. */
+  readonly repair: boolean;
+  /** The join is not to wait for a host id whose last owner may be alive. */
+  readonly noDelay: boolean;
+}
+
+/** find_free_lock: is a lease free for another LV? */
+export interface FindFreeRequest extends RequestHead {
+  readonly kind: 'findFree';
+  readonly vgName: ByteString;
+  readonly vgLockArgs: ByteString;
+  /** Size of the LV of the leases as lvm knows it; 0: not said. */
+  readonly lvSizeBytes: number;
+}
+
+/** setlockargs_vg_before, setlockargs_vg_final: changes how a VG's leases work (spec 31 §8). */
+export interface SetLockArgsRequest extends RequestHead {
+  readonly kind: 'setLockArgsBefore' | 'setLockArgsFinal';
+  readonly vgName: ByteString;
+  readonly vgLockArgs: ByteString;
+  readonly setLockArgs: ByteString;
+}
+
+/** vg_status: this host's membership in a VG's lockspace (spec 31 §8). */
+export interface VgStatusRequest extends RequestHead {
+  readonly kind: 'vgStatus';
+  readonly vgName: ByteString;
+}
+
+/** set_remote_lv_lock: in test mode, another host is to seem to hold an LV (spec 31 §7). */
+export interface RemoteLvLockRequest extends RequestHead {
+  readonly kind: 'setRemoteLvLock';
+  readonly vgName: ByteString;
+  readonly lvUuid: ByteString;
+  readonly mode: LockMode;
 }
 
 /** Requests about a whole VG, or a VG's lockspace (spec 30 §4.6, §4.8). */
@@ -96,7 +147,6 @@ export interface VgRequest extends RequestHead {
     | 'disableGl'
     | 'dropVg'
     | 'enableGl'
-    | 'findFree'
     | 'freeVg'
     | 'killVg'
     | 'renameBefore'
@@ -135,15 +185,19 @@ export interface RefreshRequest extends RequestHead {
 /** Every request that this daemon knows, by `kind`. */
 export type LvmlockdRequest =
   | DaemonRequest
+  | FindFreeRequest
   | FreeLvRequest
   | InitLvRequest
   | InitVgRequest
   | LockRequest
   | QueryRequest
   | RefreshRequest
+  | RemoteLvLockRequest
+  | SetLockArgsRequest
   | StartRequest
   | UpdateRequest
-  | VgRequest;
+  | VgRequest
+  | VgStatusRequest;
 
 const NAME_BYTES = 64;
 const DEFAULT_MAX_RETRIES = 4;
@@ -172,7 +226,7 @@ const REQUESTS: ReadonlyMap<string, (fields: Fields) => LvmlockdRequest> = new M
     stop_vg: (f) => vgRequest(f, 'stopVg', LD_OP.STOP),
     busy_vg: (f) => vgRequest(f, 'busyVg', LD_OP.BUSY),
     free_vg: (f) => vgRequest(f, 'freeVg', LD_OP.FREE),
-    find_free_lock: (f) => vgRequest(f, 'findFree', LD_OP.FIND_FREE_LOCK),
+    find_free_lock: findFreeRequest,
     enable_gl: (f) => vgRequest(f, 'enableGl', LD_OP.ENABLE),
     disable_gl: (f) => vgRequest(f, 'disableGl', LD_OP.DISABLE),
     kill_vg: (f) => vgRequest(f, 'killVg', LD_OP.KILL_VG),
@@ -190,6 +244,10 @@ const REQUESTS: ReadonlyMap<string, (fields: Fields) => LvmlockdRequest> = new M
     init_lv: initLvRequest,
     free_lv: freeLvRequest,
     start_vg: startRequest,
+    setlockargs_vg_before: (f) => setLockArgsRequest(f, 'setLockArgsBefore'),
+    setlockargs_vg_final: (f) => setLockArgsRequest(f, 'setLockArgsFinal'),
+    vg_status: vgStatusRequest,
+    set_remote_lv_lock: remoteLvLockRequest,
     refresh_lv: (f) => ({
       ...head(f, LD_OP.REFRESH_LV),
       kind: 'refreshLv',
@@ -224,6 +282,17 @@ function hasOpt(fields: Fields, word: string): boolean {
   return textOf(fields, 'opts').includes(word);
 }
 
+/** `adopt_only` contains `adopt`. */
+function adoptOf(fields: Fields): Adopt {
+  if (hasOpt(fields, 'adopt_only')) return 'only';
+  return hasOpt(fields, 'adopt') ? 'try' : 'no';
+}
+
+/** A count or a size: a negative number says nothing. */
+function sizeOf(fields: Fields, key: ByteString): number {
+  return Math.max(0, numberOf(fields, key, 0));
+}
+
 function daemonRequest(fields: Fields, kind: DaemonRequest['kind'], op: number): DaemonRequest {
   const wait = hasOpt(fields, 'wait');
   return { ...head(fields, op), kind, wait, force: hasOpt(fields, 'force') };
@@ -249,6 +318,8 @@ function lockRequest(fields: Fields, scope: LockScope): LockRequest {
     persistent: hasOpt(fields, 'persistent'),
     unlockCancel: hasOpt(fields, 'unlock_cancel'),
     maxRetries: Math.max(0, Math.min(retries, MAX_RETRIES)),
+    adopt: adoptOf(fields),
+    repair: hasOpt(fields, 'repair'),
     vgName: nameOf(fields, 'vg_name'),
     lvUuid: nameOf(fields, 'lv_uuid'),
     lvLockArgs: nameOf(fields, 'lv_lock_args'),
@@ -287,6 +358,8 @@ function initVgRequest(fields: Fields): InitVgRequest {
     vgLockArgs: nameOf(fields, 'vg_lock_args'),
     enable: hasOpt(fields, 'enable'),
     disable: hasOpt(fields, 'disable'),
+    alignMb: sizeOf(fields, 'align_mb'),
+    setLockArgs: nameOf(fields, 'set_lock_args'),
   };
 }
 
@@ -297,6 +370,7 @@ function initLvRequest(fields: Fields): InitLvRequest {
     vgName: nameOf(fields, 'vg_name'),
     vgLockArgs: nameOf(fields, 'vg_lock_args'),
     lvUuid: nameOf(fields, 'lv_uuid'),
+    prevLvArgs: nameOf(fields, 'prev_lv_args'),
   };
 }
 
@@ -318,80 +392,47 @@ function startRequest(fields: Fields): StartRequest {
     vgUuid: nameOf(fields, 'vg_uuid'),
     vgLockArgs: nameOf(fields, 'vg_lock_args'),
     hostId: numberOf(fields, 'host_id', 0),
+    adopt: adoptOf(fields),
+    repair: hasOpt(fields, 'repair'),
+    noDelay: hasOpt(fields, 'nodelay'),
   };
 }
 
-/** hello, quit and hand_over. */
-export function helloReply(result: number): ByteString {
-  return formatMessage([
-    ['response', 'OK'],
-    ['result', result],
-    ['protocol', LVMLOCKD_PROTOCOL],
-    ['version', LVMLOCKD_PROTOCOL_VERSION],
-  ]);
+function findFreeRequest(fields: Fields): FindFreeRequest {
+  return {
+    ...head(fields, LD_OP.FIND_FREE_LOCK),
+    kind: 'findFree',
+    vgName: nameOf(fields, 'vg_name'),
+    vgLockArgs: nameOf(fields, 'vg_lock_args'),
+    lvSizeBytes: sizeOf(fields, 'lv_size_bytes'),
+  };
 }
 
-/** info and dump: so many bytes follow on the dump socket. */
-export function dumpReply(result: number, dumpBytes: number): ByteString {
-  return formatMessage([
-    ['response', 'OK'],
-    ['result', result],
-    ['dump_len', dumpBytes],
-  ]);
+function setLockArgsRequest(fields: Fields, kind: SetLockArgsRequest['kind']): SetLockArgsRequest {
+  const isFirst = kind === 'setLockArgsBefore';
+  return {
+    ...head(fields, isFirst ? LD_OP.SETLOCKARGS_BEFORE : LD_OP.SETLOCKARGS_FINAL),
+    kind,
+    vgName: nameOf(fields, 'vg_name'),
+    vgLockArgs: nameOf(fields, 'vg_lock_args'),
+    setLockArgs: nameOf(fields, 'set_lock_args'),
+  };
 }
 
-/**
- * The reply to all requests but those below; `flags` are words of LD_FLAG with commas (spec 30
- * §3.3).
- */
-export function normalReply(from: {
-  readonly op: number;
-  readonly lockType: LockType;
-  readonly result: number;
-  readonly lmResult: number;
-  readonly flags: ByteString;
-}): ByteString {
-  return formatMessage([
-    ['response', 'OK'],
-    ['op', from.op],
-    ['lock_type', from.lockType === 'unknown' ? 'none' : from.lockType],
-    ['op_result', from.result],
-    ['lm_result', from.lmResult],
-    ['result_flags', from.flags === '' ? 'none' : from.flags],
-  ]);
+function vgStatusRequest(fields: Fields): VgStatusRequest {
+  return {
+    ...head(fields, LD_OP.VG_STATUS),
+    kind: 'vgStatus',
+    vgName: nameOf(fields, 'vg_name'),
+  };
 }
 
-/** The reply to init_vg and init_lv: the arguments that lvm stores in the VG for its lock. */
-export function initReply(from: {
-  readonly op: number;
-  readonly result: number;
-  readonly lmResult: number;
-  readonly vgLockArgs: ByteString;
-  readonly lvLockArgs: ByteString;
-  readonly flags: ByteString;
-}): ByteString {
-  return formatMessage([
-    ['response', 'OK'],
-    ['op', from.op],
-    ['op_result', from.result],
-    ['lm_result', from.lmResult],
-    ['vg_lock_args', from.vgLockArgs === '' ? 'none' : from.vgLockArgs],
-    ['lv_lock_args', from.lvLockArgs === '' ? 'none' : from.lvLockArgs],
-    ['result_flags', from.flags === '' ? 'none' : from.flags],
-  ]);
-}
-
-/** The reply to query_lock_*: the mode in which this host holds the lock, `iv` with an error. */
-export function queryReply(from: {
-  readonly result: number;
-  readonly lockType: LockType;
-  readonly mode: LockMode;
-}): ByteString {
-  return formatMessage([
-    ['response', 'OK'],
-    ['op', LD_OP.QUERY_LOCK],
-    ['op_result', from.result],
-    ['lock_type', from.lockType === 'unknown' ? 'none' : from.lockType],
-    ['mode', from.mode],
-  ]);
+function remoteLvLockRequest(fields: Fields): RemoteLvLockRequest {
+  return {
+    ...head(fields, LD_OP.SET_REMOTE_LV_LOCK),
+    kind: 'setRemoteLvLock',
+    vgName: nameOf(fields, 'vg_name'),
+    lvUuid: nameOf(fields, 'lv_uuid'),
+    mode: modeOf(textOf(fields, 'mode')),
+  };
 }
