@@ -1,4 +1,5 @@
 import koffi from 'koffi';
+import { ERRNO } from '../base/errno.ts';
 
 /**
  * Every foreign function of holdfast, declared once (spec 70 §5). Variadic C functions get a fixed
@@ -21,6 +22,7 @@ export const fcntlNumber: (fd: number, command: number, argument: number) => num
 );
 export const ioctlPointer: (fd: number, request: number, argument: Uint8Array) => number =
   libc.func('int ioctl(int fd, ulong request, void *argument)');
+const ioctlOnThread = libc.func('ioctl', 'int', ['int', 'ulong', 'void *']);
 export const eventfd: (initial: number, flags: number) => number = libc.func(
   'int eventfd(uint initial, int flags)',
 );
@@ -157,6 +159,19 @@ export class SystemCallError extends Error {
     this.call = call;
     this.errno = errno;
   }
+}
+
+/** The call runs on a thread; `argument` is the kernel's until it is answered, with 0 or the errno. */
+export function ioctlLater(
+  fd: number,
+  request: number,
+  argument: Uint8Array,
+  answer: (errno: number) => void,
+): void {
+  ioctlOnThread.async(fd, request, argument, (error: unknown, result: number) => {
+    if (error !== null) answer(ERRNO.EIO);
+    else answer(result < 0 ? lastErrno() : 0); // of the call just answered, not of its thread
+  });
 }
 
 /** Throws when `result` is negative; call it directly around the foreign call. */
