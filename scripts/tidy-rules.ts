@@ -78,6 +78,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   'lvmlockd/managers/sanlock': {
     mayImport: [
       'base',
+      'codec/struct',
+      'format/leader',
       'wire/lvmlockd',
       'wire/sanlock',
       'lvmlockd/managers/manager',

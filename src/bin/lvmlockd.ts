@@ -29,8 +29,9 @@ import { lvmlockctlAge } from '../platform/lvmlockctl-age.ts';
 import { lockPidFileWhenFree } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
+import { DeviceSectorReads } from '../platform/sector-reads.ts';
 import { ListenerStore } from '../platform/stored-listeners.ts';
-import { exitNow } from '../platform/system-calls.ts';
+import { allocateAligned, exitNow } from '../platform/system-calls.ts';
 import { reasonOf } from '../platform/system-error.ts';
 import { LvmlockdProgram } from '../programs/lvmlockd-program.ts';
 import { LVM_RELEASE } from '../wire/lvmlockd/release.ts';
@@ -121,8 +122,7 @@ function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) =
     clock,
     sockets,
     sanlock: { sockets, clock, socketPath: sanlockSocketPath(process.env['SANLOCK_RUN_DIR']) },
-    devices: new SysfsDevices(),
-    activeLvs: new SysfsActiveLvs(),
+    ...readersOfDevices(clock),
     log,
     sendDump: (bytes) => sendDatagram(DUMP_SOCKET, bytes),
     dumpLog: () => log.dump(),
@@ -163,6 +163,14 @@ function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) =
   log.info('daemon.started', { pid: process.pid, test: options.test });
   notifyServiceManager('READY=1');
   reportToStarter(null, () => {});
+}
+
+function readersOfDevices(clock: MonotonicClock) {
+  return {
+    devices: new SysfsDevices(),
+    activeLvs: new SysfsActiveLvs(),
+    sectorReads: new DeviceSectorReads(clock, allocateAligned),
+  };
 }
 
 function hostIdOf(path: string | null): number {

@@ -12,6 +12,7 @@ import type { ActiveLvs } from '../ports/active-lvs.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Devices } from '../ports/devices.ts';
 import type { Log } from '../ports/log.ts';
+import type { SectorReads } from '../ports/sector-reads.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import { messageReader, textToBytes } from '../wire/lvmlockd/libdaemon.ts';
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
@@ -30,6 +31,7 @@ export interface LvmlockdPorts {
   readonly sanlock: SanlockEndpoint;
   readonly devices: Devices;
   readonly activeLvs: ActiveLvs;
+  readonly sectorReads: SectorReads;
   readonly log: Log;
   /** One datagram to the dump socket; false: not now, or without a listener. */
   readonly sendDump: (bytes: Uint8Array) => boolean;
@@ -90,9 +92,9 @@ export class LvmlockdProgram {
     const sanlock = new SanlockCarrier(ports.sanlock, ports.log, (session) =>
       this.#loop.post({ kind: 'sessionLost', session }),
     );
-    const { clock, devices, activeLvs } = ports;
+    const { clock, devices, activeLvs, sectorReads } = ports;
     const carriers = new Map([[SANLOCK_PROTOCOL, sanlock]]);
-    this.#tasks = new LvmlockdTasks({ clock, devices, activeLvs, carriers });
+    this.#tasks = new LvmlockdTasks({ clock, devices, activeLvs, sectorReads, carriers });
   }
 
   /** @throws when the socket cannot be bound. */

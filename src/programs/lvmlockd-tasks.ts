@@ -3,6 +3,7 @@ import type { ManagerReply, ManagerSteps, SessionEffect } from '../lvmlockd/mana
 import type { ActiveLvs } from '../ports/active-lvs.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Devices } from '../ports/devices.ts';
+import type { SectorReads } from '../ports/sector-reads.ts';
 
 /** Carries the calls of one lock manager's protocol, and the answers back. */
 export interface Carrier {
@@ -23,6 +24,7 @@ export interface TaskPorts {
   readonly clock: Clock;
   readonly devices: Devices;
   readonly activeLvs: ActiveLvs;
+  readonly sectorReads: SectorReads;
   /** By protocol. */
   readonly carriers: ReadonlyMap<string, Carrier>;
 }
@@ -72,6 +74,11 @@ export class LvmlockdTasks {
         return;
       case 'activeLvs':
         answered({ kind: 'activeLvs', lvs: this.#ports.activeLvs.read() });
+        return;
+      case 'sectors':
+        this.#ports.sectorReads.read(effect, effect.deadlineMs, (bytes) =>
+          answered({ kind: 'sectors', bytes }),
+        );
         return;
       case 'call':
       case 'openSession':

@@ -179,6 +179,19 @@ export interface JoinOutcome extends Outcome {
   readonly notAdopted: readonly ByteString[];
 }
 
+/** A host of a lockspace, for people. */
+export interface HostSeen {
+  readonly hostId: number;
+  /** 0: not known. */
+  readonly generation: number;
+  /** At its last renewal, by its own monotonic clock; 0: not known. */
+  readonly timestampS: number;
+  /** FREE, LIVE, FAIL, DEAD, UNKNOWN; '': not known. */
+  readonly state: ByteString;
+  /** '': not known. */
+  readonly name: ByteString;
+}
+
 /** `result`: 0 no other host, BUSY others are there or it cannot be known. */
 export interface HostsOutcome extends Outcome {
   readonly unknown: boolean;

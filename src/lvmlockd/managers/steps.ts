@@ -28,6 +28,14 @@ export type ManagerEffect =
   | { readonly kind: 'sleep'; readonly forMs: number }
   /** Does the device exist, and with which sector sizes? */
   | { readonly kind: 'device'; readonly path: ByteString }
+  /** Sectors of a device that may hang: for what the lock manager has no message. */
+  | {
+      readonly kind: 'sectors';
+      readonly path: ByteString;
+      readonly offset: number;
+      readonly length: number;
+      readonly deadlineMs: number;
+    }
   /** Which LVs does this host have active? */
   | { readonly kind: 'activeLvs' };
 
@@ -40,6 +48,8 @@ export type ManagerReply =
   | { readonly kind: 'sessionClosed' }
   | { readonly kind: 'slept' }
   | ({ readonly kind: 'device' } & DeviceReply)
+  /** null: not read. */
+  | { readonly kind: 'sectors'; readonly bytes: Uint8Array | null }
   | { readonly kind: 'activeLvs'; readonly lvs: readonly ActiveLvReply[] | null };
 
 /** As device-mapper has it (ports/active-lvs.ts). */
@@ -60,6 +70,16 @@ export function* deviceAt(path: ByteString): ManagerSteps<DeviceReply> {
   const reply: ManagerReply = yield { kind: 'device', path };
   assert(reply.kind === 'device', 'a device question gets a device answer');
   return reply;
+}
+
+/** null: the device did not give them in time. */
+export function* readSectors(
+  at: { readonly path: ByteString; readonly offset: number; readonly length: number },
+  deadlineMs: number,
+): ManagerSteps<Uint8Array | null> {
+  const reply: ManagerReply = yield { kind: 'sectors', ...at, deadlineMs };
+  assert(reply.kind === 'sectors', 'a question for sectors gets them, or nothing');
+  return reply.bytes;
 }
 
 /** null: it is not known. */

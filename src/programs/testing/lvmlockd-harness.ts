@@ -58,6 +58,7 @@ export class LvmlockdHarness {
       sockets,
       sanlock: { sockets, clock, socketPath: '/run/sanlock/sanlock.sock' },
       activeLvs: { read: () => null },
+      sectorReads: { read: (_at, _timeoutMs, answer) => answer(null) },
       devices: {
         probe: (path) => ({
           exists: devices.includes(path),

@@ -202,6 +202,12 @@ export class LvmHost {
         }),
       },
       activeLvs: { read: () => this.activeLvs },
+      sectorReads: {
+        read: ({ path, offset, length }, _timeoutMs, answer) => {
+          const bytes = this.#storage.device(path)?.slice(offset, offset + length) ?? null;
+          time.after(HOP_MS, () => answer(bytes));
+        },
+      },
       log: this.#log('lvmlockd'),
       sendDump: () => true,
       dumpLog: () => '',

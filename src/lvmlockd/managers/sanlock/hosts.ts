@@ -11,7 +11,7 @@ import type { SanlockTimes } from './times.ts';
 
 const POLL_MS = 500;
 /** The bits of a host's flags that are its state. */
-const HOST_STATE_MASK = 0xf;
+export const HOST_STATE_MASK = 0xf;
 
 /**
  * Is another host in the lockspace? sanlock does not know for about one renewal after a join: the

@@ -77,6 +77,8 @@ export class FakeSanlock {
   hosts: readonly SeenHost[] = [{ hostId: 1n, state: HOST_STATES.LIVE }];
   /** In device-mapper; null: not known. */
   activeLvs: readonly ActiveLvReply[] | null = null;
+  /** By offset and length; others cannot be read. */
+  readonly sectors = new Map<string, Uint8Array>();
   slotCount = 72;
   sleptMs = 0;
   /** After each pause. */
@@ -101,6 +103,12 @@ export class FakeSanlock {
       } else if (effect.kind === 'device') {
         const exists = effect.path === PATH;
         reply = { kind: 'device', exists, physicalBytes: 512, logicalBytes: 512 };
+      } else if (effect.kind === 'sectors') {
+        const at = `${effect.offset} ${effect.length}`;
+        reply = {
+          kind: 'sectors',
+          bytes: effect.path === PATH ? (this.sectors.get(at) ?? null) : null,
+        };
       } else if (effect.kind === 'activeLvs') {
         reply = { kind: 'activeLvs', lvs: this.activeLvs };
       } else if (effect.kind === 'closeSession') {

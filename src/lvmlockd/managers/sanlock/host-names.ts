@@ -1,0 +1,132 @@
+import type { ByteString } from '../../../base/bytes.ts';
+import { decode } from '../../../codec/struct.ts';
+import {
+  DELTA_DISK_MAGIC,
+  damageOfDelta,
+  deltaLeader,
+  leaderChecksum,
+} from '../../../format/leader.ts';
+import { readResourceOwners } from '../../../wire/sanlock/area-calls.ts';
+import { getHosts, hostStatus } from '../../../wire/sanlock/daemon-calls.ts';
+import { HOST_STATES, RES_FLAGS, STATE_TYPES } from '../../../wire/sanlock/socket.ts';
+import type { Resource } from '../../../wire/sanlock/types.ts';
+import type { HostSeen } from '../manager.ts';
+import { type ManagerSteps, readSectors } from '../steps.ts';
+import { ask } from './ask.ts';
+import { HOST_STATE_MASK } from './hosts.ts';
+import type { LeaseSite } from './layout.ts';
+import type { OpenSpace } from './open-space.ts';
+
+/**
+ * Which host that is: the id, the generation and the name of hosts of a lockspace. Nothing here is
+ * asked before a lock is refused, and nothing is decided by the answers: they are for people.
+ */
+
+/** Of one call: whoever is told of a refusal does not wait long to learn by whom. */
+const PATIENCE_MS = 400;
+
+/**
+ * The host that keeps this one from a lease: the exclusive owner, or one that has it shared; null:
+ * none, or it cannot be known now. sanlock 3.8.5 answers an acquire with a number alone, so the
+ * lease is read, by sanlock, and the host is looked up in what sanlock has seen of the lockspace.
+ */
+export function* holderOf(space: OpenSpace, resource: Resource): ManagerSteps<HostSeen | null> {
+  const { site, hostId } = space;
+  const found = yield* ask(readResourceOwners(resource), PATIENCE_MS);
+  if (!found.ok) return null;
+  const others = found.value.hosts.filter((host) => Number(host.hostId) !== hostId);
+  const owner = others.find(({ timestampS }) => timestampS !== 0n) ?? others[0];
+  if (owner === undefined) return null;
+  return yield* describe(site, {
+    hostId: Number(owner.hostId),
+    generation: Number(owner.generation),
+    timestampS: Number(owner.timestampS),
+  });
+}
+
+/** This host, as the others see it: null when sanlock does not say. */
+export function* ownHost(space: OpenSpace): ManagerSteps<HostSeen | null> {
+  const { site, hostId } = space;
+  const seen = yield* stateOf(site, hostId);
+  if (seen === null) return null;
+  return { hostId, ...seen, name: '' };
+}
+
+/** What the lease says of a host, with what sanlock knows of it in this lockspace. */
+function* describe(
+  site: LeaseSite,
+  owner: Pick<HostSeen, 'generation' | 'hostId' | 'timestampS'>,
+): ManagerSteps<HostSeen> {
+  const { hostId, generation } = owner;
+  const seen = yield* stateOf(site, hostId);
+  const isSame = seen !== null && (generation === 0 || seen.generation === generation);
+  const state = isSame ? seen.state : '';
+  const timestampS = isSame ? seen.timestampS : owner.timestampS;
+  const name = yield* nameOf(site, hostId, generation);
+  return { hostId, generation, timestampS, state, name };
+}
+
+function* stateOf(
+  { spaceName }: LeaseSite,
+  hostId: number,
+): ManagerSteps<Pick<HostSeen, 'generation' | 'state' | 'timestampS'> | null> {
+  const answer = yield* ask(getHosts(spaceName, BigInt(hostId)), PATIENCE_MS);
+  const host = answer.ok ? answer.value[0] : undefined;
+  if (host === undefined) return null;
+  const state = STATE_WORDS.get(host.flags & HOST_STATE_MASK) ?? '';
+  return { generation: Number(host.generation), timestampS: Number(host.timestampS), state };
+}
+
+const STATE_WORDS: ReadonlyMap<number, ByteString> = new Map(
+  Object.entries(HOST_STATES).map(([word, state]) => [state, word]),
+);
+
+/** sanlock reads all host leases at each renewal. Until the first one, the disk has the name. */
+function* nameOf(site: LeaseSite, hostId: number, generation: number): ManagerSteps<ByteString> {
+  const answer = yield* ask(hostStatus(site.spaceName), PATIENCE_MS);
+  const records = answer.ok ? answer.value : [];
+  const record = records.find(({ type, data32 }) => type === STATE_TYPES.HOST && data32 === hostId);
+  const name = record === undefined ? '' : lastField(record.text, 'owner_name');
+  if (name !== '') return name;
+  const found = yield* hostOnDisk(site, hostId, PATIENCE_MS);
+  return found !== null && (generation === 0 || found.generation === generation) ? found.name : '';
+}
+
+/** The value of the last field, which may hold blanks. */
+function lastField(text: ByteString, key: string): ByteString {
+  const at = text.indexOf(`${key}=`);
+  return at < 0 ? '' : text.slice(at + key.length + 1);
+}
+
+/** A host's record in the area of host leases, read from the device itself. */
+export interface HostRecord {
+  /** Of the last join of this host id. */
+  readonly generation: number;
+  /** At the last renewal, by that host's monotonic clock; 0: it has left. */
+  readonly timestampS: number;
+  readonly ioTimeoutS: number;
+  readonly name: ByteString;
+}
+
+/**
+ * Whether sanlock has joined the lockspace or not: what no call of sanlock answers before the join.
+ * null: there is no sound record of that host id, or the device did not give it in time.
+ */
+export function* hostOnDisk(
+  { path, sizes }: LeaseSite,
+  hostId: number,
+  deadlineMs: number,
+): ManagerSteps<HostRecord | null> {
+  const length = (sizes.flags & RES_FLAGS.SECTOR4K) !== 0 ? 4096 : 512;
+  const bytes = yield* readSectors({ path, offset: (hostId - 1) * length, length }, deadlineMs);
+  if (bytes === null) return null;
+  const record = decode(deltaLeader, bytes);
+  const isSound = record.magic === DELTA_DISK_MAGIC && record.checksum === leaderChecksum(bytes);
+  if (!isSound || damageOfDelta(record, hostId) !== null) return null;
+  return {
+    generation: Number(record.ownerGeneration),
+    timestampS: Number(record.timestampS),
+    ioTimeoutS: record.ioTimeoutS & 0xff,
+    name: record.hostName,
+  };
+}
