@@ -9,6 +9,7 @@ import {
   USAGE,
 } from '../cli/lvmlockd/options.ts';
 import { sanlockSocketPath } from '../client/sanlock.ts';
+import type { LockManager } from '../lvmlockd/managers/manager.ts';
 import { registryOf } from '../lvmlockd/managers/registry.ts';
 import { sanlockManager } from '../lvmlockd/managers/sanlock/manager.ts';
 import { testManager } from '../lvmlockd/managers/sanlock/test-mode.ts';
@@ -25,6 +26,7 @@ import { sendDatagram } from '../platform/datagram-sender.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
 import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { DaemonLog } from '../platform/log.ts';
+import { lvmFreesAfterCommit } from '../platform/lvm-age.ts';
 import { lvmlockctlAge } from '../platform/lvmlockctl-age.ts';
 import { lockPidFileWhenFree } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
@@ -105,12 +107,16 @@ function refuse(log: DaemonLog, error: unknown, leave: () => void): void {
   reportToStarter(reason, leave);
 }
 
+function managerOf(options: LvmlockdOptions): LockManager {
+  if (options.test) return testManager();
+  const killpath = textToName(options.lvmlockctl ?? ownLvmlockctl());
+  return sanlockManager({ times: sanlockTimes(options.sanlockTimeoutS), killpath });
+}
+
 function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) => void): void {
   const clock = new MonotonicClock();
   const sockets = daemonSockets(new ListenerStore());
   const adoptFile = new AdoptFile(options.adoptFile);
-  const killpath = textToName(options.lvmlockctl ?? ownLvmlockctl());
-  const times = sanlockTimes(options.sanlockTimeoutS);
   const program = new LvmlockdProgram({
     settings: {
       globalLockType: options.globalLockType,
@@ -118,7 +124,7 @@ function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) =
       adopt: options.adopt,
     },
     socketPath: textToName(options.socketPath),
-    managers: registryOf(options.test ? testManager() : sanlockManager({ times, killpath })),
+    managers: registryOf(managerOf(options)),
     clock,
     sockets,
     sanlock: { sockets, clock, socketPath: sanlockSocketPath(process.env['SANLOCK_RUN_DIR']) },
@@ -127,6 +133,7 @@ function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) =
     sendDump: (bytes) => sendDatagram(DUMP_SOCKET, bytes),
     dumpLog: () => log.dump(),
     dumpFormOf: lvmlockctlAge,
+    freesAfterCommit: lvmFreesAfterCommit,
     adoptFile: {
       read: () => {
         try {

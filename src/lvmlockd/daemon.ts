@@ -12,11 +12,11 @@ import { adoptText } from './adopt.ts';
 import { beginAdoption, continueAdoption } from './adoption.ts';
 import { beginAttempts } from './attach-locks.ts';
 import { type DumpForm, dumpState } from './dump.ts';
+import { requestFreeLv } from './free-lv.ts';
 import { chooseGlType } from './global-lock.ts';
 import { beginHandOver, forgetHandOver, isHeldBack, settleHandOver } from './hand-over.ts';
 import {
   requestFindFree,
-  requestFreeLv,
   requestLock,
   requestOfVg,
   requestQuery,
@@ -53,6 +53,8 @@ export type DaemonEvent =
       readonly clientId: number;
       readonly text: ByteString;
       readonly dumpForm: DumpForm;
+      /** The client's lvm sends free_lv only after it has committed; false: not known. */
+      readonly freesAfterCommit: boolean;
     }
   | { readonly kind: 'clientClosed'; readonly clientId: number }
   /** The last reply could not be delivered; `clientClosed` follows. */
@@ -145,19 +147,20 @@ function clientOpened(
     fd,
     pid: pid ?? 0,
     name: '',
+    command: '',
+    freesAfterCommit: false,
     hasLocked: false,
     startFailure: 0,
     lastGrant: null,
   });
 }
 
-function requestText(
-  state: DaemonState,
-  { clientId, text, dumpForm }: Extract<DaemonEvent, { kind: 'request' }>,
-): void {
+function requestText(state: DaemonState, event: Extract<DaemonEvent, { kind: 'request' }>): void {
+  const { clientId, text, dumpForm } = event;
   const client = state.clients.get(clientId);
   if (client === undefined) return;
   client.lastGrant = null;
+  client.freesAfterCommit ||= event.freesAfterCommit;
   const fields = parseConfig(text);
   const request = fields.ok ? parseRequest(fields.value) : null;
   if (request === null) {
@@ -353,7 +356,8 @@ function clientClosed(state: DaemonState, clientId: number): void {
     const at = waiters.findIndex((one) => one.clientId === clientId);
     if (at >= 0) waiters.splice(at, 1);
   }
-  for (const { onHold } of state.lockspaces) {
+  for (const { onHold, unlocked } of state.lockspaces) {
+    for (const [lvUuid, one] of unlocked) if (one.clientId === clientId) unlocked.delete(lvUuid);
     const waits = onHold.findIndex((one) => one.clientId === clientId);
     if (waits >= 0) onHold.splice(waits, 1);
   }

@@ -1,6 +1,6 @@
 import { assert, unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
-import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
+import { LD_FLAG, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type {
   FindFreeRequest,
   FreeLvRequest,
@@ -19,6 +19,7 @@ import type { Action } from './resource.ts';
 import { advanceResource } from './resource-effects.ts';
 import { type DaemonState, hasLvLocks, type Lockspace, log, resourceIn, run } from './state.ts';
 import { ofClient } from './task-owner.ts';
+import { holdOf } from './vg-hold.ts';
 import type { Waiter } from './waiter.ts';
 
 /** Requests that concern one running lockspace. */
@@ -40,7 +41,10 @@ export function requestLock(
 ): void {
   const { clientId, request } = to;
   const client = state.clients.get(clientId);
-  if (client !== undefined && request.mode !== 'un') client.hasLocked = true;
+  if (client !== undefined) {
+    if (request.mode !== 'un') client.hasLocked = true;
+    if (request.cmd !== '') client.command = request.cmd;
+  }
   if (request.scope !== 'gl' || request.vgName !== '') {
     const lockspace = lockspaceOf(state, request.vgName);
     lockIn(state, to, request, lockspace);
@@ -73,6 +77,45 @@ function lockIn(
     reply(state, to, { result: LD_RESULT.INVAL, lockType: lockspace.manager.lockType });
     return;
   }
+  const lock = () => lockResource(state, to, request, lockspace);
+  if (isRemoval(request)) ifRemovable(state, lockspace, to, lock);
+  else lock();
+}
+
+/**
+ * lvm removes every LV first, and asks then whether the VG may go: refused, it keeps a VG without
+ * LVs (spec 31 §14). So it does not get the lock of a VG that other hosts have started.
+ */
+function isRemoval({ scope, mode, cmd }: LockRequest): boolean {
+  return scope === 'vg' && mode === 'ex' && cmd === 'vgremove';
+}
+
+function ifRemovable(state: DaemonState, lockspace: Lockspace, to: Waiter, then: () => void): void {
+  run(state, ofClient(to), lockspace.space.otherHosts(), (hosts) => {
+    if (hosts.result === 0 && isInUse(lockspace.phase)) {
+      then();
+      return;
+    }
+    // To lvm this is "held by other host", which it asks again for and then stops with.
+    const { lockType } = lockspace.manager;
+    const words = hosts.unknown ? [LD_FLAG.HOSTS_UNKNOWN] : [];
+    const { vgName } = lockspace.vg;
+    log(state, 'warn', 'vg.notRemoved', { vg: vgName, advice: STOP_ELSEWHERE });
+    reply(state, to, { result: LD_RESULT.AGAIN, lmResult: hosts.lmResult, lockType, words });
+  });
+}
+
+const STOP_ELSEWHERE =
+  'other hosts have started it, or it is not known whether they have: stop it there ' +
+  '(vgchange --lockstop), then repeat vgremove';
+
+function lockResource(
+  state: DaemonState,
+  to: Waiter,
+  request: LockRequest,
+  lockspace: Lockspace,
+): void {
+  const name = resourceName(request);
   const resource = resourceIn(state, lockspace, { scope: request.scope, name });
   if (resource === null) {
     reply(state, to, { result: LD_RESULT.NOMEM, lockType: lockspace.manager.lockType });
@@ -154,6 +197,8 @@ export function requestUpdate(state: DaemonState, clientId: number, request: Upd
     requestUpdate(state, clientId, request),
   );
   if (lockspace === null) return;
+  const hold = holdOf(lockspace, clientId);
+  if (hold !== null) hold.updates += 1;
   const resource = resourceIn(state, lockspace, { scope: 'vg', name: 'VGLK' });
   assert(resource !== null, 'the VG lock is made with its lockspace');
   const action = { kind: 'update', clientId, request } as const;
@@ -169,25 +214,6 @@ export function requestQuery(state: DaemonState, clientId: number, request: Quer
   const resource = lockspace.resources.find((one) => one.ref.name === name);
   const { lockType } = lockspace.manager;
   replyQuery(state, to, { result: 0, lockType, mode: resource?.mode ?? 'un' });
-}
-
-/** Needs a resource that has been locked before: it says where the lease is (spec 30 §4.4). */
-export function requestFreeLv(state: DaemonState, clientId: number, request: FreeLvRequest): void {
-  const to = { clientId, request };
-  const again = () => requestFreeLv(state, clientId, request);
-  const lockspace = usable(state, to, request, again);
-  if (lockspace === null) return;
-  if (!lockspace.manager.traits.lvLeases) {
-    reply(state, to, { result: 0, lockType: lockspace.manager.lockType });
-    return;
-  }
-  const resource = lockspace.resources.find((one) => one.ref.name === request.lvUuid);
-  if (resource === undefined || resource.ref.scope !== 'lv') {
-    reply(state, to, { result: LD_RESULT.NOENT, lockType: lockspace.manager.lockType });
-    return;
-  }
-  const action = { kind: 'freeLv', clientId, request } as const;
-  advanceResource(state, lockspace, resource, { kind: 'action', action });
 }
 
 export function requestOfVg(state: DaemonState, clientId: number, request: VgRequest): void {

@@ -80,6 +80,8 @@ export function addLockspace(state: DaemonState, manager: LockManager, vg: Found
     space: manager.open({ vgName, vgUuid, vgLockArgs }, id),
     phase: { kind: 'preparing', isSessionLost: false },
     resources: [],
+    vgHold: null,
+    unlocked: new Map(),
     onHold: [],
     attempt: 'none',
     checkMs: null,

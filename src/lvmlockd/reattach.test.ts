@@ -35,8 +35,10 @@ function tick(harness: Harness): void {
   harness.passTo(dueMs);
 }
 
-function modeOf(harness: Harness, name: string): string | undefined {
-  return harness.state.lockspaces[0]?.resources.find(({ ref }) => ref.name === name)?.mode;
+/** An LV without a lock is not kept. */
+function modeOf(harness: Harness, name: string): string {
+  const resources = harness.state.lockspaces[0]?.resources ?? [];
+  return resources.find(({ ref }) => ref.name === name)?.mode ?? 'un';
 }
 
 test('the locks held are attached to the next sanlock, and commands go on', () => {

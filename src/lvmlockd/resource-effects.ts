@@ -3,7 +3,8 @@ import { LD_OP, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { LockRequest } from '../wire/lvmlockd/requests.ts';
 import { noteGl } from './global-lock.ts';
 import { continueStop } from './lockspace-end.ts';
-import { both, type LockOutcome, type Outcome } from './managers/manager.ts';
+import { both, type HeldLock, type LockOutcome, type Outcome } from './managers/manager.ts';
+import type { ManagerSteps } from './managers/steps.ts';
 import { putOnHold, sessionLost } from './reattach.ts';
 import { duplicateWords, hasDuplicateGl, reply } from './replies.ts';
 import {
@@ -16,6 +17,7 @@ import {
 import { stepResource } from './resource-step.ts';
 import { type DaemonState, type Lockspace, log, run } from './state.ts';
 import { ofSpace } from './task-owner.ts';
+import { endHold, type FreedOutcome, freeable, freeThenUnlock } from './vg-hold.ts';
 
 /** Steps one resource of a lockspace and applies its effects. */
 export function advanceResource(
@@ -33,7 +35,26 @@ export function advanceResource(
     if (effect.kind === 'answer') answerAction(state, lockspace, resource, effect);
     else manage(state, lockspace, resource, effect);
   }
+  forgetIdleLv(state, lockspace, resource);
+  const kept = resource.ref.scope === 'vg' ? endHold(lockspace, resource) : 0;
+  if (kept > 0) log(state, 'info', 'lease.kept', { vg: lockspace.vg.vgName, leases: kept });
   if (resource.running === null) continueStop(state, lockspace);
+}
+
+/**
+ * An LV that nobody locks or waits for is forgotten: a VG may have thousands. Where its lease is
+ * stays known to the client that unlocked it, which may free it next (spec 31 §8).
+ */
+function forgetIdleLv(state: DaemonState, lockspace: Lockspace, resource: Resource): void {
+  const { ref, lastClientId } = resource;
+  if (ref.scope !== 'lv' || !isIdle(resource)) return;
+  forgetIfIdle(lockspace, resource);
+  const { unlocked } = lockspace;
+  if (ref.lvLockArgs === '' || !state.clients.has(lastClientId)) return;
+  unlocked.delete(ref.name);
+  unlocked.set(ref.name, { clientId: lastClientId, lvLockArgs: ref.lvLockArgs });
+  const [oldest] = unlocked.keys();
+  if (unlocked.size > state.limits.resources && oldest !== undefined) unlocked.delete(oldest);
 }
 
 type Managed = Exclude<ResourceEffect, { kind: 'answer' }>;
@@ -102,7 +123,8 @@ function ask(
       run(state, owner, space.convert(effect.held, effect.mode), done);
       return;
     case 'unlock':
-      run(state, owner, space.unlock(effect.held), (outcome) => {
+      run(state, owner, unlockSteps(lockspace, resource, effect.held), (outcome) => {
+        if (outcome.interrupted !== true) noteFreed(state, lockspace, outcome);
         if (outcome.lmResult !== 0 && outcome.interrupted !== true) {
           log(state, 'warn', 'lock.notReleased', { vg: lockspace.vg.vgName, resource: ref.name });
         }
@@ -129,6 +151,34 @@ function ask(
       unreachable(effect);
   }
 }
+
+/** A VG lock that a command gives back takes the leases with it that the command has freed. */
+function unlockSteps(
+  lockspace: Lockspace,
+  resource: Resource,
+  held: HeldLock,
+): ManagerSteps<FreedOutcome> {
+  const { space } = lockspace;
+  const { running } = resource;
+  const clientId = running?.op === 'unlock' ? (running.action?.clientId ?? 0) : 0;
+  const { vgHold: hold } = lockspace;
+  const isGivenBack = resource.ref.scope === 'vg' && hold?.clientId === clientId;
+  const frees = isGivenBack ? freeable(hold) : [];
+  const free = frees.filter(({ name }) =>
+    lockspace.resources.every((one) => one.ref.name !== name),
+  );
+  return freeThenUnlock(space, free, () => space.unlock(held));
+}
+
+function noteFreed(state: DaemonState, lockspace: Lockspace, outcome: FreedOutcome): void {
+  for (const lvUuid of outcome.freed) lockspace.vgHold?.frees.delete(lvUuid);
+  for (const { lvUuid, result } of outcome.notFreed.slice(0, MAX_LOGGED)) {
+    const fields = { vg: lockspace.vg.vgName, resource: lvUuid, result };
+    log(state, 'warn', 'lease.notFreed', fields);
+  }
+}
+
+const MAX_LOGGED = 20;
 
 /** A resource that a request waits for stays: its lock would never be released otherwise. */
 function forgetIfIdle(lockspace: Lockspace, resource: Resource): void {

@@ -13,6 +13,7 @@ import type {
 import type { Managers } from './managers/registry.ts';
 import type { ManagerSteps } from './managers/steps.ts';
 import { isIdle, newResource, type Resource } from './resource.ts';
+import type { VgHold } from './vg-hold.ts';
 import type { Waiter } from './waiter.ts';
 
 /** The state of the daemon: plain data, owned and changed by `stepDaemon` alone. */
@@ -31,6 +32,10 @@ export interface Client {
   readonly pid: number;
   /** The command's name, from its first request that carries one. */
   name: ByteString;
+  /** As its last lock request names it: a shell of lvm sends several. */
+  command: ByteString;
+  /** Its lvm sends free_lv only after it has committed; false: not known. */
+  freesAfterCommit: boolean;
   /** Has asked for a lock: at its end its locks are searched and released. */
   hasLocked: boolean;
   /** Why a lockspace that it started could not be joined: the next start_wait answers it. */
@@ -59,7 +64,12 @@ export interface Lockspace {
   generation: number;
   readonly space: ManagerSpace;
   phase: SpacePhase;
+  /** The VG's, the global lock's, and those of LVs that are locked or waited for. */
   readonly resources: Resource[];
+  /** What the holder of the exclusive VG lock did so far; null: nothing that counts. */
+  vgHold: VgHold | null;
+  /** Where the leases of LVs are that were unlocked, for a free_lv that does not say it. */
+  readonly unlocked: Map<ByteString, UnlockedLv>;
   /** One piece of work a resource or a client: their limits bound it. */
   readonly onHold: OnHold[];
   /** To open the session again and attach the locks held here. */
@@ -72,6 +82,12 @@ export interface Lockspace {
   glExpected: boolean;
   /** Clients whose start_wait answers a failed join. */
   readonly starters: number[];
+}
+
+/** Kept until the client that unlocked it ends. */
+export interface UnlockedLv {
+  readonly clientId: number;
+  readonly lvLockArgs: ByteString;
 }
 
 export interface GlobalLock {

@@ -17,6 +17,7 @@ import { reply, replyInit } from './replies.ts';
 import { findRunning } from './running-managers.ts';
 import { type DaemonState, log, run } from './state.ts';
 import { isPresent, OF_DAEMON, ofClient } from './task-owner.ts';
+import { holdOf, noteMade } from './vg-hold.ts';
 import { hasClash, isTooLong } from './vg-names.ts';
 
 /** Requests that need no running lockspace. Those of one VG run one after another. */
@@ -87,9 +88,20 @@ export function initLv(
   if (lockspace !== null && waitsForManager(lockspace, clientId, later(isAgain))) return;
   const vg = { vgName, vgUuid: '', vgLockArgs };
   const space = lockspace?.space ?? manager.open(vg, NO_SESSION);
-  inTurn(state, { vgName, clientId }, space.initLv(lvUuid, isAgain), (done) => {
+  // The command has just asked to free the lease of this very LV: it keeps it.
+  const freed = lockspace === null ? undefined : holdOf(lockspace, clientId)?.frees.get(lvUuid);
+  if (lockspace !== null && freed !== undefined) {
+    holdOf(lockspace, clientId)?.frees.delete(lvUuid);
+    const { lvLockArgs } = freed;
+    replyInit(state, to, { result: 0, lmResult: 0, vgLockArgs, lvLockArgs });
+    return;
+  }
+  const steps = space.initLv(lvUuid, isAgain, request.prevLvArgs);
+  inTurn(state, { vgName, clientId }, steps, (done) => {
     const isCut = done.interrupted === true && lockspace !== null;
     if (isCut && waitsAgain(state, lockspace, clientId, later(true))) return;
+    const hold = lockspace === null ? null : holdOf(lockspace, clientId);
+    if (hold !== null && done.result === 0) noteMade(hold, lvUuid);
     replyInit(state, to, { ...done, vgLockArgs });
   });
 }

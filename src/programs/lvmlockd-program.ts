@@ -38,6 +38,8 @@ export interface LvmlockdPorts {
   readonly dumpLog: () => string;
   /** The form of the state that the program of that pid can read. */
   readonly dumpFormOf: (pid: number | null) => 'old' | 'new';
+  /** The lvm of that pid frees leases only after it has committed; false: not known. */
+  readonly freesAfterCommit: (pid: number | null) => boolean;
   readonly adoptFile: {
     read(): ByteString | null;
     /** null removes it. */
@@ -166,7 +168,9 @@ export class LvmlockdProgram {
     const { peerPid } = peer.connection;
     const wantsState = text.includes('"info"');
     const dumpForm = wantsState ? this.#ports.dumpFormOf(peerPid) : 'old';
-    this.#loop.post({ kind: 'request', clientId: peer.id, text, dumpForm });
+    const frees = text.includes('"free_lv"');
+    const freesAfterCommit = frees && this.#ports.freesAfterCommit(peerPid);
+    this.#loop.post({ kind: 'request', clientId: peer.id, text, dumpForm, freesAfterCommit });
     this.#hold(peer);
     return peer.waiting.length > 0 && this.#canServe(peer);
   }

@@ -72,9 +72,10 @@ export interface ManagerSpace {
   findFree(): ManagerSteps<Outcome>;
   /**
    * Gives an LV a lease; without a running lockspace too. `isAgain`: an earlier call for it was
-   * interrupted, so the lease may be there already.
+   * interrupted, so the lease may be there already. `behind`: lock args of another LV, behind which
+   * the search begins; '': where the last one ended.
    */
-  initLv(lvUuid: ByteString, isAgain?: boolean): ManagerSteps<InitLvOutcome>;
+  initLv(lvUuid: ByteString, isAgain?: boolean, behind?: ByteString): ManagerSteps<InitLvOutcome>;
   /** With `globalLock` in a VG only: does this VG carry it? */
   readGl(): ManagerSteps<boolean>;
   /** With `globalLock` in a VG only. */

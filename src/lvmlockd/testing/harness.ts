@@ -6,6 +6,7 @@ import { LIMITS, type Limits } from '../limits.ts';
 import {
   type AdoptedLock,
   type FoundSpace,
+  type HostsOutcome,
   type LeaveHow,
   type LockManager,
   type LockOutcome,
@@ -40,6 +41,8 @@ export class FakeManager {
   locks: LockOutcome[] = [];
   unlocks: Outcome[] = [];
   converts: Outcome[] = [];
+  frees: Outcome[] = [];
+  otherHosts: HostsOutcome = { ...OK, unknown: false };
   /** Of attempts to attach the locks; then the lock manager does not know the lockspace. */
   reattached: ReattachOutcome[] = [];
   /** VGs whose leases a restarted sanlock keeps. */
@@ -116,7 +119,10 @@ export class FakeManager {
         this.holding.delete(`${vgName}/${held.resource.name}`);
         return done(this.unlocks.shift() ?? OK);
       },
-      freeLv: () => done(OK),
+      freeLv: ({ name, lvLockArgs }) => {
+        this.did.push(`free ${name} ${lvLockArgs}`);
+        return done(this.frees.shift() ?? OK);
+      },
       findFree: () => done(OK),
       initLv: () => done({ ...OK, lvLockArgs: '1.0.0:70254592' }),
       reattach: (held) => {
@@ -126,7 +132,7 @@ export class FakeManager {
       },
       readGl: () => done(this.glIn.includes(vgName)),
       switchGl: () => done(OK),
-      otherHosts: () => done({ ...OK, unknown: false }),
+      otherHosts: () => done(this.otherHosts),
     };
   }
 }
@@ -142,6 +148,8 @@ export class Harness {
   readonly answered: number[] = [];
   readonly held: (() => void)[] = [];
   holdBack = false;
+  /** Of the lvm that asks. */
+  freesAfterCommit = false;
   /** Procedures that were held back and have ended. */
   done = 0;
   /** The exit status, once ended. */
@@ -214,7 +222,9 @@ export class Harness {
   /** The reply's op_result and flags; 'none yet' while it is not answered. */
   ask(clientId: number, request: string): string {
     this.replies.length = 0;
-    this.post({ kind: 'request', clientId, text: request, dumpForm: 'old' });
+    const { freesAfterCommit } = this;
+    const form = { dumpForm: 'old', freesAfterCommit } as const;
+    this.post({ kind: 'request', clientId, text: request, ...form });
     return this.lastReply();
   }
 

@@ -70,6 +70,7 @@ export class LvmlockdHarness {
       sendDump: (bytes) => this.dumps.push(bytesToText(bytes)) > 0,
       dumpLog: () => '',
       dumpFormOf: () => 'old',
+      freesAfterCommit: () => false,
       adoptFile: { read: () => null, write: quiet },
       ended: () => {
         this.ended = true;

@@ -212,6 +212,7 @@ export class LvmHost {
       sendDump: () => true,
       dumpLog: () => '',
       dumpFormOf: () => 'old',
+      freesAfterCommit: () => false,
       adoptFile: {
         read: () => this.#adoptText,
         write: (text) => {

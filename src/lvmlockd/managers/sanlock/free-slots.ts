@@ -5,7 +5,14 @@ import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
 import { both, type InitLvOutcome, OK, type Outcome, type ResourceRef } from '../manager.ts';
 import type { ManagerSteps } from '../steps.ts';
 import { ask } from './ask.ts';
-import { type LeaseSite, lvArgsFor, resourceAt, SLOT_FIRST_LV, UNUSED_NAME } from './layout.ts';
+import {
+  type LeaseSite,
+  lvArgsFor,
+  offsetOfArgs,
+  resourceAt,
+  SLOT_FIRST_LV,
+  UNUSED_NAME,
+} from './layout.ts';
 import { takeSlot } from './rename.ts';
 import { areaOutcome, codeOf, isAnswered, isPastEnd } from './results.ts';
 import type { SanlockTimes } from './times.ts';
@@ -72,6 +79,14 @@ const MAX_SLOTS = 10_000;
 
 export function firstLvOffset(site: LeaseSite): number {
   return SLOT_FIRST_LV * site.sizes.alignBytes;
+}
+
+/** The slot after that of an LV with these lock args; null: they name no slot of an LV. */
+export function offsetBehind(site: LeaseSite, lvLockArgs: ByteString): number | null {
+  const offset = offsetOfArgs(lvLockArgs);
+  const { alignBytes } = site.sizes;
+  if (offset === null || offset % alignBytes !== 0) return null;
+  return Math.max(offset + alignBytes, firstLvOffset(site));
 }
 
 /**

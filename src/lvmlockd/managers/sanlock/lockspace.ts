@@ -21,7 +21,7 @@ import {
 } from '../manager.ts';
 import { activeLvs, deviceAt, type ManagerSteps, sleep } from '../steps.ts';
 import { closeSession } from './ask.ts';
-import { firstLvOffset, initLv, leasedLvs, scanFree } from './free-slots.ts';
+import { firstLvOffset, initLv, leasedLvs, offsetBehind, scanFree } from './free-slots.ts';
 import { readGlName, switchGl } from './gl-slot.ts';
 import { otherHosts } from './hosts.ts';
 import { joinSpace } from './join.ts';
@@ -141,13 +141,13 @@ export class SanlockSpace implements ManagerSpace {
     return withoutOffset(below);
   }
 
-  *initLv(lvUuid: ByteString, isAgain = false): ManagerSteps<InitLvOutcome> {
+  *initLv(lvUuid: ByteString, isAgain = false, behind = ''): ManagerSteps<InitLvOutcome> {
     // Without a running lockspace no host can acquire: a VG is being made shared.
     const open = this.#open;
     const { times } = this.#settings;
     const site = open === null ? yield* siteOf(this.#vg, times) : open.site;
     if (!('path' in site)) return { ...site, lvLockArgs: '' };
-    const from = this.#freeFrom ?? firstLvOffset(site);
+    const from = offsetBehind(site, behind) ?? this.#freeFrom ?? firstLvOffset(site);
     const session = open === null ? null : open.session;
     const { offset: _, ...done } = yield* initLv(site, { lvUuid, from, session, isAgain }, times);
     return done;
