@@ -5,6 +5,7 @@ import { MIB } from '../src/base/units.ts';
 import { Daemon, type DaemonKind } from './daemon.ts';
 import { flooded, serveFlood } from './flood-row.ts';
 import { clientStatus, firstConflict, furtherLockspaces } from './host-rows.ts';
+import { lvmRows } from './lvm-rows.ts';
 import {
   fight,
   handover,
@@ -62,6 +63,7 @@ async function main(): Promise<void> {
       both: { type: 'boolean', default: false }, // and of those made by C
       quick: { type: 'boolean', default: false },
       only: { type: 'string', default: '' }, // 'holdfast' or 'c'
+      lvm: { type: 'boolean', default: false }, // lvm's commands instead of sanlock's calls
     },
   });
   const options: Options = {
@@ -82,6 +84,7 @@ async function main(): Promise<void> {
     }
   };
   // Rounds alternate: on a shared machine only numbers of the same minutes can be compared.
+  const measure = values.lvm ? measureLvm : measureSanlock;
   for (let round = 0; round < options.rounds; round++) {
     if (values.only !== 'holdfast') note(await measure(THEIRS, options), 'theirs');
     if (values.only !== 'c') note(await measure(OURS, options), 'ours');
@@ -89,7 +92,12 @@ async function main(): Promise<void> {
   print(results);
 }
 
-async function measure(kind: DaemonKind, options: Options): Promise<readonly Row[]> {
+function measureLvm(kind: DaemonKind, { calls, quick }: Options): Promise<readonly Row[]> {
+  const size = quick ? { commands: 3, lvs: 60, made: 10 } : { commands: 9, lvs: 300, made: 50 };
+  return lvmRows({ ours: kind === OURS, calls, ...size });
+}
+
+async function measureSanlock(kind: DaemonKind, options: Options): Promise<readonly Row[]> {
   const directory = mkdtempSync(join(options.directory, 'holdfast-bench-'));
   const storage: Storage = {
     lockspaceFile: emptyFile(join(directory, 'lockspace'), MIB),

@@ -22,9 +22,9 @@ function attempt(state: DaemonState, lockspace: Lockspace): void {
     // A lock that is being released has no owner here any more: its release is done again.
     const lock = resource.locks.length === 0 ? null : heldLock(resource);
     if (lock === null) return [];
-    const { running, version } = resource;
+    const { running } = resource;
     const isSteppingDown = running?.op === 'convert' && running.mode === 'sh';
-    return [{ lock, version, isSteppingDown }];
+    return [{ lock, isSteppingDown }];
   });
   run(state, ofSpace(lockspace), space.reattach(held, manager.patienceMs), (outcome) => {
     lockspace.attempt = 'none';

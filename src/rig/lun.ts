@@ -6,7 +6,7 @@ import { must, run, until } from './run.ts';
 
 /** Where lvm puts the hidden lvmlock volume on a fresh one-PV volume group. */
 const LVMLOCK_OFFSET = MIB;
-const LVMLOCK_BYTES = 256 * MIB;
+const LVMLOCK_MEBIBYTES = 256;
 const ATTACH_TRIES = 5;
 /** For others to close a device that they only look at: an lvm command, udev. */
 const DETACH_MS = 30_000;
@@ -30,24 +30,29 @@ export class Lun {
     this.#ownsImage = ownsImage;
   }
 
-  static async create(path: string, mebibytes: number): Promise<Lun> {
+  /** `lvmlockMebibytes`: more than lvm gives it, for more leases than it has room for. */
+  static async create(
+    path: string,
+    mebibytes: number,
+    lvmlockMebibytes = LVMLOCK_MEBIBYTES,
+  ): Promise<Lun> {
     const file = await open(path, 'w');
     await file.truncate(mebibytes * MIB);
     await file.close();
-    return await Lun.#over(path, true);
+    return await Lun.#over(path, true, lvmlockMebibytes);
   }
 
   /** The same over a file that is there, and stays: another way to the bytes of a LUN. */
   static over(path: string): Promise<Lun> {
-    return Lun.#over(path, false);
+    return Lun.#over(path, false, LVMLOCK_MEBIBYTES);
   }
 
   /** Both devices are on the file itself: what another way writes there is seen by both. */
-  static async #over(path: string, ownsImage: boolean): Promise<Lun> {
+  static async #over(path: string, ownsImage: boolean, lvmlockMebibytes: number): Promise<Lun> {
     const image = await realpath(path); // the kernel names it so
     const device = await attach([image]);
     try {
-      const window = ['-o', `${LVMLOCK_OFFSET}`, '--sizelimit', `${LVMLOCK_BYTES}`];
+      const window = ['-o', `${LVMLOCK_OFFSET}`, '--sizelimit', `${lvmlockMebibytes * MIB}`];
       const lvmlock = await attach([...window, image]);
       return new Lun({ image, device, lvmlock }, ownsImage);
     } catch (error) {

@@ -20,6 +20,8 @@ export interface RigOptions {
   readonly bin: string;
   readonly ioTimeoutS?: number;
   readonly mebibytes?: number;
+  /** Of the area of the leases; a larger one than lvm's only where no LV is ever written. */
+  readonly lvmlockMebibytes?: number;
   readonly hostNames?: readonly string[];
   /** Other host ids than 1, 2, …: to try what a wrong configuration does. */
   readonly hostIds?: readonly number[];
@@ -62,7 +64,11 @@ export class Rig {
     const hosts: Host[] = [];
     const luns: Lun[] = [];
     try {
-      const lun = await Lun.create(join(dir, 'lun.img'), options.mebibytes ?? 1024);
+      const lun = await Lun.create(
+        join(dir, 'lun.img'),
+        options.mebibytes ?? 1024,
+        options.lvmlockMebibytes,
+      );
       luns.push(lun);
       for (const [index, makers] of options.hosts.entries()) {
         const hostId = options.hostIds?.[index] ?? index + 1;

@@ -135,8 +135,6 @@ export interface HeldLock {
 /** A lock held here, to be attached to a new session. */
 export interface KnownLock {
   readonly lock: HeldLock;
-  /** From its value block when it was locked; 0 where there is none. */
-  readonly version: number;
   /** A conversion to shared was cut, and is done again: then shared is enough. */
   readonly isSteppingDown: boolean;
 }

@@ -94,7 +94,7 @@ function* adoptOrphans(space: OpenSpace): ManagerSteps<JoinOutcome> {
     if (disk === undefined) continue;
     const mode: HeldMode = (resource.flags & RES_FLAGS.SHARED) !== 0 ? 'sh' : 'ex';
     const wanted = withMode(resourceAt(site, resource.name, Number(disk.offset)), mode);
-    const answer = yield* acquireLease(space, wanted, { lvb: false, orphan: true });
+    const answer = yield* acquireLease(space, wanted, 'orphan');
     // Without an answer nothing is known of the others either: the adoption is done again.
     if (!answer.ok && !isAnswered(answer)) return { ...areaOutcome(answer), ...NOTHING };
     if (NO_LV_NAMES.has(resource.name)) {

@@ -1,11 +1,6 @@
 import { ERRNO } from '../../../base/errno.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
-import {
-  readValueBlock,
-  VALUE_BLOCK_BYTES,
-  valueBlockBytes,
-} from '../../../wire/lvmlockd/value-block.ts';
-import { acquire, convert, getLvb, release, setLvb } from '../../../wire/sanlock/lease-calls.ts';
+import { acquire, convert, release } from '../../../wire/sanlock/lease-calls.ts';
 import { RES_FLAGS } from '../../../wire/sanlock/socket.ts';
 import type { Resource } from '../../../wire/sanlock/types.ts';
 import {
@@ -22,16 +17,12 @@ import { ask, type SanlockResult } from './ask.ts';
 import { readGlName } from './gl-slot.ts';
 import { GL_DISABLED_NAME, REMOVED_NAME, resourceOf } from './layout.ts';
 import type { OpenSpace } from './open-space.ts';
-import {
-  codeOf,
-  convertOutcome,
-  isInterrupted,
-  isOtherName,
-  lockOutcome,
-  releaseOutcome,
-} from './results.ts';
+import { codeOf, convertOutcome, isOtherName, lockOutcome, releaseOutcome } from './results.ts';
 
-/** Locks of lvm as leases of sanlock, with the value blocks of GL and VG (spec 31 §4). */
+/**
+ * Locks of lvm as leases of sanlock (spec 31 §4). Their value blocks are neither read nor written:
+ * no client uses the versions in them, and each would cost a call more (decision 0021).
+ */
 
 /** `checkGl`: check first whether this VG's global lock is still enabled. */
 export function* lockLease(
@@ -47,8 +38,7 @@ export function* lockLease(
   const glEnabled = glName === GL_DISABLED_NAME ? false : null;
   if (ref.scope === 'gl' && glEnabled === false) return refused(LD_RESULT.ENOLS, false);
   const wanted = withMode(resource, mode);
-  const lvb = ref.scope !== 'lv';
-  const answer = yield* acquireOwn(space, wanted, lvb);
+  const answer = yield* acquireOwn(space, wanted);
   if (!answer.ok) {
     if (ref.scope === 'gl' && isOtherName(answer)) {
       const now = yield* readGlName(site, times);
@@ -56,48 +46,33 @@ export function* lockLease(
     }
     return { ...lockOutcome(answer, { scope: ref.scope, mode }), glEnabled };
   }
-  return lvb ? yield* checkValue(space, wanted, glEnabled) : { ...granted(0), glEnabled };
+  return { ...OK, retry: false, version: 0, glEnabled };
 }
 
 /** A lease that a call without answer left with us, or an orphan of ours, is taken over. */
-function* acquireOwn(
-  space: OpenSpace,
-  resource: Resource,
-  lvb: boolean,
-): ManagerSteps<SanlockResult<number>> {
-  const answer = yield* acquireLease(space, resource, { lvb, orphan: false });
+function* acquireOwn(space: OpenSpace, resource: Resource): ManagerSteps<SanlockResult<number>> {
+  const answer = yield* acquireLease(space, resource);
   if (codeOf(answer) === -ERRNO.EEXIST) {
     yield* releaseLease(space, resource);
-    return yield* acquireLease(space, resource, { lvb, orphan: false });
+    return yield* acquireLease(space, resource);
   }
   if (codeOf(answer) !== -ERRNO.EUCLEAN) return answer;
-  return yield* acquireLease(space, resource, { lvb, orphan: true });
+  return yield* acquireLease(space, resource, 'orphan');
 }
 
-/** An owner that is silent is never waited for: lvm repeats its request. */
+/**
+ * An owner that is silent is never waited for: lvm repeats its request. `orphan`: an orphan of this
+ * mode is taken over. `kept`: nothing but what sanlock keeps for this process, or for none.
+ */
 export function acquireLease(
   space: OpenSpace,
   resource: Resource,
-  how: { readonly lvb: boolean; readonly orphan: boolean },
+  from: 'disk' | 'orphan' | 'kept' = 'disk',
 ): ManagerSteps<SanlockResult<number>> {
-  const { lvb, orphan } = how;
-  const call = acquire([resource], { lvb, orphan, ownerNowait: true });
+  const orphan = from === 'orphan';
+  const orphanOnly = from === 'kept';
+  const call = acquire([resource], { orphan, orphanOnly, ownerNowait: true });
   return ask(call, space.times.diskMs, space.session);
-}
-
-/** An error must not leave the lease behind, so it is released before the refusal. */
-function* checkValue(
-  space: OpenSpace,
-  resource: Resource,
-  glEnabled: boolean | null,
-): ManagerSteps<LockOutcome> {
-  const call = getLvb(resource, VALUE_BLOCK_BYTES);
-  const answer = yield* ask(call, space.times.quickMs, space.session);
-  if (isInterrupted(answer)) return lockOutcome(answer, { scope: 'vg', mode: 'ex' });
-  const block = readValueBlock(answer.ok ? answer.value : new Uint8Array(0));
-  if (block.isReadable && !block.isRemoved) return { ...granted(block.version), glEnabled };
-  yield* releaseLease(space, resource);
-  return refused(block.isReadable ? LD_RESULT.EREMOVED : LD_RESULT.INVAL, glEnabled);
 }
 
 export function* convertLease(
@@ -107,7 +82,6 @@ export function* convertLease(
 ): ManagerSteps<Outcome> {
   const resource = resourceOf(space.site, held.resource);
   if (resource === null) return both(LD_RESULT.REFUSED);
-  yield* writeVersion(space, resource, held);
   const call = convert(withMode(resource, mode), { ownerNowait: true });
   const answer = yield* ask(call, space.times.diskMs, space.session);
   if (codeOf(answer) === -ERRNO.EALREADY) return OK;
@@ -118,15 +92,8 @@ export function* convertLease(
 export function* unlockLease(space: OpenSpace, held: HeldLock): ManagerSteps<Outcome> {
   const resource = resourceOf(space.site, held.resource);
   if (resource === null) return OK;
-  yield* writeVersion(space, resource, held);
   const answer = yield* releaseLease(space, resource);
   return releaseOutcome(answer);
-}
-
-function* writeVersion(space: OpenSpace, resource: Resource, held: HeldLock): ManagerSteps<void> {
-  if (held.newVersion === 0 || held.resource.scope === 'lv') return;
-  const call = setLvb(resource, valueBlockBytes(held.newVersion));
-  yield* ask(call, space.times.quickMs, space.session);
 }
 
 /** The VG is removed: its GL or VG lease gets a name under which no host acquires it. */
@@ -148,10 +115,6 @@ export function releaseLease(
 export function withMode(resource: Resource, mode: HeldMode): Resource {
   const flags = (resource.flags & ~RES_FLAGS.SHARED) | RES_FLAGS.PERSISTENT;
   return { ...resource, flags: mode === 'sh' ? flags | RES_FLAGS.SHARED : flags };
-}
-
-function granted(version: number): LockOutcome {
-  return { ...OK, retry: false, version, glEnabled: null };
 }
 
 export function refused(result: number, glEnabled: boolean | null = null): LockOutcome {

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MIB } from '../../../base/units.ts';
-import { valueBlockBytes } from '../../../wire/lvmlockd/value-block.ts';
 import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
-import { HOST_STATES, RES_FLAGS } from '../../../wire/sanlock/socket.ts';
+import { ACQUIRE_FLAGS, HOST_STATES, RES_FLAGS } from '../../../wire/sanlock/socket.ts';
 import { areaAt, resourceAt } from './layout.ts';
 import {
   FakeSanlock,
@@ -128,23 +127,13 @@ test('a lease left with us by a call without answer, and an orphan of ours, are 
   assert.equal(fake.run(space.lock(LV, 'ex', false)).result, 0);
 });
 
-test('a value block that forbids the lock is answered only after the lease is released', () => {
-  const newer = new Uint8Array([0x01, 0x02, 0, 0, 0, 0, 0, 0]);
-  const removed = new Uint8Array([0x01, 0x01, 1, 0, 0, 0, 0, 0]);
-  for (const [bytes, result] of [
-    [newer, -22],
-    [removed, -219],
-  ] as const) {
-    const fake = new FakeSanlock();
-    const space = started(fake);
-    fake.script('get_lvb', { bytes });
-    assert.equal(fake.run(space.lock(VGLK, 'sh', false)).result, result);
-    assert.deepEqual(fake.asked, ['acquire', 'get_lvb', 'release']);
-  }
+test('a lock is one call and its release another: no value block is read or written', () => {
   const fake = new FakeSanlock();
   const space = started(fake);
-  fake.script('get_lvb', { bytes: valueBlockBytes(7) });
-  assert.equal(fake.run(space.lock(VGLK, 'sh', false)).version, 7);
+  assert.equal(fake.run(space.lock(VGLK, 'ex', false)).result, 0);
+  fake.run(space.unlock({ resource: VGLK, mode: 'ex', newVersion: 7 }));
+  assert.deepEqual(fake.asked, ['acquire', 'release']);
+  assert.deepEqual(fake.acquireFlags, [ACQUIRE_FLAGS.OWNER_NOWAIT]);
 });
 
 test('after a crash the lockspace is taken over with its LV locks, not with its VG lock', () => {

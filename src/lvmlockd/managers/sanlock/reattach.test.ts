@@ -1,20 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MIB } from '../../../base/units.ts';
-import { valueBlockBytes } from '../../../wire/lvmlockd/value-block.ts';
 import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
+import { ACQUIRE_FLAGS } from '../../../wire/sanlock/socket.ts';
 import type { KnownLock } from '../manager.ts';
 import { resourceAt } from './layout.ts';
 import { FakeSanlock, LV, type Scripted, SITE, started, VGLK } from './testing/fake-sanlock.ts';
 
 const HELD_LV: KnownLock = {
   lock: { resource: LV, mode: 'ex', newVersion: 0 },
-  version: 0,
   isSteppingDown: false,
 };
 const HELD_VG: KnownLock = {
-  lock: { resource: VGLK, mode: 'ex', newVersion: 8 },
-  version: 7,
+  lock: { resource: VGLK, mode: 'ex', newVersion: 0 },
   isSteppingDown: false,
 };
 const PATIENCE_MS = 5000;
@@ -82,11 +80,11 @@ test('a step down that was cut, and that lets another host share the lease, lose
   assert.ok(!found.fake.asked.includes('release'));
 });
 
-test('a VG lock whose version is another one was used by another host meanwhile', () => {
-  const at = (version: number) => ({ get_lvb: [{ bytes: valueBlockBytes(version) }] });
-  assert.equal(reattach(HELD_VG, at(7)).text, 'attached');
-  assert.equal(reattach(HELD_VG, at(8)).text, 'attached', 'ours, written before it was gone');
-  assert.equal(reattach(HELD_VG, at(9)).text, 'attached, lost');
+test('a VG lock that sanlock has not kept may have been another host’s meanwhile', () => {
+  const { fake, text } = reattach(HELD_VG, { acquire: [{ code: -2 }] });
+  assert.equal(text, 'attached, lost');
+  assert.equal(fake.acquireFlags.at(-1), ACQUIRE_FLAGS.ORPHAN_ONLY | ACQUIRE_FLAGS.OWNER_NOWAIT);
+  assert.equal(reattach(HELD_VG, {}).text, 'attached');
 });
 
 /** How a call ends when sanlock dies under it. */
@@ -100,13 +98,12 @@ test('a call that sanlock died over is told from one that took too long', () => 
     fake.run(space.initLv(LV.name));
     const held = { resource: LV, mode: 'ex', newVersion: 0 } as const;
     fake.script(call, answer);
-    const lock = fake.run(space.lock(call === 'get_lvb' ? VGLK : LV, 'ex', false));
+    const lock = fake.run(space.lock(LV, 'ex', false));
     const convert = fake.run(space.convert(held, 'sh'));
     const unlock = fake.run(space.unlock(held));
     return [lock, convert, unlock].map((one) => one.interrupted === true);
   };
   assert.deepEqual(outcomeOf('acquire', CUT), [true, false, false]);
-  assert.deepEqual(outcomeOf('get_lvb', CUT), [true, false, false]);
   assert.deepEqual(outcomeOf('convert', CUT), [false, true, false]);
   assert.deepEqual(outcomeOf('release', CUT), [false, false, true]);
   assert.deepEqual(outcomeOf('acquire', tooLong), [false, false, false]);

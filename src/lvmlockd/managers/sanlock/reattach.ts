@@ -1,8 +1,7 @@
 import { ERRNO } from '../../../base/errno.ts';
-import { readValueBlock, VALUE_BLOCK_BYTES } from '../../../wire/lvmlockd/value-block.ts';
 import { readResourceOwners } from '../../../wire/sanlock/area-calls.ts';
 import { setConfig } from '../../../wire/sanlock/daemon-calls.ts';
-import { convert, getLvb } from '../../../wire/sanlock/lease-calls.ts';
+import { convert } from '../../../wire/sanlock/lease-calls.ts';
 import { CONFIG_COMMANDS } from '../../../wire/sanlock/socket.ts';
 import type { Resource } from '../../../wire/sanlock/types.ts';
 import type { HeldMode, KnownLock, LostLock, ReattachOutcome } from '../manager.ts';
@@ -52,19 +51,19 @@ function* reattachLock(space: OpenSpace, known: KnownLock): ManagerSteps<Attache
   const { lock } = known;
   const resource = resourceOf(space.site, lock.resource);
   if (resource === null) return { lock, owner: null }; // its place is not known: never granted
-  const lvb = lock.resource.scope !== 'lv';
+  const isOfLv = lock.resource.scope === 'lv';
   for (const mode of modesFrom(lock.mode)) {
     const wanted = withMode(resource, mode);
-    let found = stillOurs(yield* acquireLease(space, wanted, { lvb, orphan: false }));
+    // An LV is in use here, whether its lease was kept or not. A command that holds the VG's or the
+    // global lock has read metadata, which other hosts may have changed if the lease was free.
+    let found = stillOurs(yield* acquireLease(space, wanted, isOfLv ? 'disk' : 'kept'));
     // The session before is over: what it held may be an orphan already.
-    if (found === 'orphan') {
-      found = stillOurs(yield* acquireLease(space, wanted, { lvb, orphan: true }));
-    }
+    if (found === 'orphan') found = stillOurs(yield* acquireLease(space, wanted, 'orphan'));
     if (found === 'otherMode' || found === 'orphan') continue;
     if (found === 'lost') return { lock, owner: yield* ownerOf(space, resource) };
     if (found === 'later') return 'later';
     if (mode !== lock.mode) return yield* backToMode(space, resource, known);
-    return lvb ? yield* checkVersion(space, resource, known) : 'ours';
+    return 'ours';
   }
   return 'later'; // neither mode is the one that sanlock knows: it is changing
 }
@@ -86,24 +85,6 @@ function* backToMode(
   const isRefused = lock.mode === 'ex' && isAnswered(answer);
   if (isRefused && isSteppingDown) return 'ours'; // another host has it shared, too
   return isRefused ? { lock, owner: yield* ownerOf(space, resource) } : 'later';
-}
-
-/**
- * A lease that was free in between, and that another host used: its version tells. The command that
- * holds the lock has read older metadata.
- */
-function* checkVersion(
-  space: OpenSpace,
-  resource: Resource,
-  { lock, version }: KnownLock,
-): ManagerSteps<Attached> {
-  const call = getLvb(resource, VALUE_BLOCK_BYTES);
-  const answer = yield* ask(call, space.times.quickMs, space.session);
-  if (!isAnswered(answer)) return 'later';
-  if (!answer.ok) return 'ours';
-  const block = readValueBlock(answer.value);
-  const isAsBefore = block.version === version || block.version === lock.newVersion;
-  return isAsBefore ? 'ours' : { lock, owner: null };
 }
 
 /** The exclusive owner, or one that holds it shared; null where the disk does not say. */

@@ -66,6 +66,8 @@ const refusal = (code: number): Reply => ({ code, body: new Uint8Array(0) });
 export class FakeSanlock {
   /** The names of the calls. */
   readonly asked: string[] = [];
+  /** Of the acquires among them. */
+  readonly acquireFlags: number[] = [];
   readonly slots = new Map<number, { space: string; name: string }>();
   readonly leases: StatusLease[] = [];
   /** Offsets of leases that a process of another host holds. */
@@ -126,7 +128,8 @@ export class FakeSanlock {
     if (scripted?.answered === false) {
       return fail(makeFailure({ ...failed, code: scripted.code ?? 0, outcome: 'unknown' }));
     }
-    const { cmd } = decode(smHeader, call.request);
+    const { cmd, cmdFlags } = decode(smHeader, call.request);
+    if (cmd === SM_CMD.ACQUIRE) this.acquireFlags.push(cmdFlags);
     const { code, body } =
       scripted === undefined ? this.#answer(call.request) : replyOf(cmd, scripted);
     const header = { ...zeroRecord(smHeader), data: code, length: SM_HEADER_BYTES + body.length };
