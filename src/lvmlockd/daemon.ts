@@ -24,10 +24,12 @@ import {
 } from './lock-requests.ts';
 import { settleWaiters } from './lockspace-end.ts';
 import { isInUse, isLost, phaseDueMs } from './lockspace-phase.ts';
-import { startVg } from './lockspace-start.ts';
-import { leaveUnused, startLost, tryReturning } from './lost-vgs.ts';
+import { forgetCancelled, startVg } from './lockspace-start.ts';
+import { leaveUnused, startLost, startRunning, tryReturning } from './lost-vgs.ts';
+import { watchOf } from './managers/manager.ts';
 import { isManaged } from './managers/registry.ts';
 import { newerRequest } from './newer-requests.ts';
+import { beginWatches, stopWatching, watchEnded } from './presence.ts';
 import { changePhase, sessionLost } from './reattach.ts';
 import { reply, replyInit, replyQuery } from './replies.ts';
 import { nextDueMs } from './resource.ts';
@@ -82,6 +84,7 @@ export function stepDaemon(
     settleWaiters(state);
   }
   beginAttempts(state);
+  beginWatches(state);
   settleHandOver(state, requestLock);
   return state.effects;
 }
@@ -97,6 +100,7 @@ export function nextTickMs(state: DaemonState): number | null {
   for (const lockspace of state.lockspaces) {
     sooner(phaseDueMs(lockspace.phase));
     sooner(lockspace.checkMs);
+    if (lockspace.phase.kind === 'running') sooner(lockspace.watchMs);
     for (const resource of lockspace.resources) sooner(nextDueMs(resource));
   }
   return next;
@@ -305,11 +309,12 @@ function requestOfLvLease(
 }
 
 function start(state: DaemonState, clientId: number, request: StartRequest): void {
-  const lost = state.lockspaces.find(
-    ({ vg, phase }) => vg.vgName === request.vgName && isLost(phase),
-  );
-  if (lost === undefined) startVg(state, clientId, request);
-  else startLost(state, lost, { clientId, request });
+  const started = state.lockspaces.find(({ vg }) => vg.vgName === request.vgName);
+  const kind = started?.phase.kind;
+  if (started === undefined) startVg(state, clientId, request);
+  else if (isLost(started.phase)) startLost(state, started, { clientId, request });
+  else if (kind === 'running') startRunning(state, started, { clientId, request });
+  else startVg(state, clientId, request);
 }
 
 function requestOfDaemon(
@@ -392,8 +397,13 @@ function taskDone(state: DaemonState, taskId: number, outcome: unknown): void {
 }
 
 function sessionEnded(state: DaemonState, session: number): void {
-  const lockspace = state.lockspaces.find((one) => one.id === session);
-  if (lockspace !== undefined) sessionLost(state, lockspace);
+  for (const lockspace of state.lockspaces) {
+    if (lockspace.id === session) {
+      stopWatching(lockspace);
+      sessionLost(state, lockspace);
+    }
+    if (watchOf(lockspace.id) === session) watchEnded(state, lockspace);
+  }
 }
 
 function tick(state: DaemonState): void {
@@ -402,7 +412,8 @@ function tick(state: DaemonState): void {
   for (const lockspace of [...state.lockspaces]) {
     const phaseMs = phaseDueMs(lockspace.phase);
     if (phaseMs !== null && phaseMs <= state.nowMs) {
-      changePhase(state, lockspace, { kind: 'tick' });
+      if (lockspace.phase.kind === 'cancelling') forgetCancelled(state, lockspace);
+      else changePhase(state, lockspace, { kind: 'tick' });
     }
     const { checkMs } = lockspace;
     if (checkMs !== null && checkMs <= state.nowMs) {

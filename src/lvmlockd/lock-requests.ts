@@ -11,8 +11,9 @@ import type {
   VgRequest,
 } from '../wire/lvmlockd/requests.ts';
 import { withGlobal } from './global-lock.ts';
+import { cancelStart } from './join-cancel.ts';
 import { beginStop } from './lockspace-end.ts';
-import { isInUse, isJoined } from './lockspace-phase.ts';
+import { isInUse, isJoined, isStarting } from './lockspace-phase.ts';
 import { changePhase, waitsAgain, waitsForManager } from './reattach.ts';
 import { reply, replyNoLockspace, replyQuery } from './replies.ts';
 import type { Action } from './resource.ts';
@@ -149,7 +150,7 @@ function isOtherType(lockspace: Lockspace, request: SpaceRequest): boolean {
 function refusal(lockspace: Lockspace, request: SpaceRequest): number {
   if (isOtherType(lockspace, request)) return LD_RESULT.INVAL;
   const { phase } = lockspace;
-  if (phase.kind === 'stopping') return LD_RESULT.STALE;
+  if (phase.kind === 'stopping' || phase.kind === 'cancelling') return LD_RESULT.STALE;
   if (!isJoined(phase)) return LD_RESULT.ESTARTING;
   const { kind } = request;
   const isLocking = kind === 'lock' && request.mode !== 'un';
@@ -224,6 +225,7 @@ export function requestOfVg(state: DaemonState, clientId: number, request: VgReq
     return;
   }
   const again = () => requestOfVg(state, clientId, request);
+  if (cancelsStart(state, to, again)) return;
   const lockspace = usable(state, to, request, again);
   if (lockspace === null) return;
   const { lockType } = lockspace.manager;
@@ -263,6 +265,21 @@ export function requestOfVg(state: DaemonState, clientId: number, request: VgReq
     default:
       unreachable(request.kind);
   }
+}
+
+/** stop_vg or drop_vg of a VG that is being started. */
+function cancelsStart(
+  state: DaemonState,
+  to: { readonly clientId: number; readonly request: VgRequest },
+  again: () => void,
+): boolean {
+  const { request } = to;
+  if (request.kind !== 'stopVg' && request.kind !== 'dropVg') return false;
+  const lockspace = lockspaceOf(state, request.vgName);
+  if (lockspace === null || isOtherType(lockspace, request)) return false;
+  if (!isStarting(lockspace.phase) && lockspace.phase.kind !== 'cancelling') return false;
+  cancelStart(state, lockspace, { to, again });
+  return true;
 }
 
 /** An administrator has ended the VG here: lvmlockd does not start it by itself any more. */

@@ -1,11 +1,12 @@
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import { adoptText } from './adopt.ts';
 import { noteGone } from './global-lock.ts';
-import { isInUse, isJoined, type StopOrder } from './lockspace-phase.ts';
+import { cancelStart } from './join-cancel.ts';
+import { isInUse, isJoined, isStarting, type StopOrder } from './lockspace-phase.ts';
 import { changePhase } from './reattach.ts';
 import { reply } from './replies.ts';
 import { heldLock, newResource } from './resource.ts';
-import { willReturn } from './returning.ts';
+import { MANAGER_RETURN_MS, STORAGE_RETURN_MS, willReturn } from './returning.ts';
 import { type DaemonState, hasLocks, type Lockspace, log, run } from './state.ts';
 import { isPresent, ofClient, ofSpace } from './task-owner.ts';
 import type { Waiter } from './waiter.ts';
@@ -63,7 +64,10 @@ export function continueStop(state: DaemonState, lockspace: Lockspace): void {
       }
       if (outcome.confirmed) state.lostSpaces.delete(lockspace.vg.vgName);
       gone(state, lockspace);
-      if (dropAll && phase.before !== 'running') willReturn(state, lockspace);
+      if (dropAll && phase.before !== 'running') {
+        const isKilled = phase.before === 'killed';
+        willReturn(state, lockspace, isKilled ? STORAGE_RETURN_MS : MANAGER_RETURN_MS);
+      }
       if (removeVg && carriedGl && state.lockspaces.length > 0) state.gl.removed = true;
       for (const one of stop.waiters) {
         // stop_vg is answered with the client's lock type, the others with the lockspace's [run].
@@ -131,10 +135,15 @@ export function settleWaiters(state: DaemonState): void {
   state.effects.push({ kind: 'exit', status: state.lostSpaces.size > 0 ? 1 : 0, leavesLocks });
 }
 
-/** Stops every lockspace without locks, or with `force` every one. */
+/** Stops every lockspace without locks, or with `force` every one; a start is cancelled. */
 export function stopFree(state: DaemonState, force: boolean): void {
   for (const lockspace of [...state.lockspaces]) {
-    if (!isInUse(lockspace.phase)) continue;
-    if (force || !hasLocks(lockspace)) beginStop(state, lockspace, {});
+    const stop = () => {
+      if (isInUse(lockspace.phase) && (force || !hasLocks(lockspace))) {
+        beginStop(state, lockspace, {});
+      }
+    };
+    if (isStarting(lockspace.phase)) cancelStart(state, lockspace, { to: null, again: stop });
+    else stop();
   }
 }

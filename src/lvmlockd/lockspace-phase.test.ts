@@ -7,6 +7,7 @@ const NOW_MS = 1000;
 const PATIENCE_MS = 16_000;
 
 const joining = { kind: 'joining', isSessionLost: false } as const;
+const cancelling = { kind: 'cancelling', untilMs: 8000, isJoining: true } as const;
 const between = { kind: 'reattaching', untilMs: 9000, pauseMs: 500, isSessionLost: false } as const;
 const stopping = { kind: 'stopping', order: ORDER, isSessionLost: false } as const;
 
@@ -14,6 +15,8 @@ const PHASES: Readonly<Record<string, SpacePhase>> = {
   preparing: { kind: 'preparing', isSessionLost: false },
   joining,
   'joining, lost': { ...joining, isSessionLost: true },
+  cancelling: { ...cancelling, isSessionLost: false },
+  'cancelling, lost': { ...cancelling, isSessionLost: true },
   running: { kind: 'running' },
   attempting: { ...between, nextMs: null },
   'attempting, lost': { ...between, nextMs: null, isSessionLost: true },
@@ -29,7 +32,9 @@ const PHASES: Readonly<Record<string, SpacePhase>> = {
 const EVENTS: Readonly<Record<string, PhaseEvent>> = {
   prepared: { kind: 'prepared' },
   joined: { kind: 'joined' },
+  cancel: { kind: 'cancel', untilMs: 8000 },
   sessionLost: { kind: 'sessionLost' },
+  missing: { kind: 'missing' },
   attached: { kind: 'attempted', found: 'attached' },
   absent: { kind: 'attempted', found: 'absent' },
   unreachable: { kind: 'attempted', found: 'unreachable' },
@@ -42,10 +47,16 @@ const EVENTS: Readonly<Record<string, PhaseEvent>> = {
 
 /** Whatever is not here changes nothing: the event is late, or concerns another phase. */
 const CHANGES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  preparing: { prepared: 'joining', sessionLost: 'preparing lost' },
-  joining: { joined: 'running', sessionLost: 'joining lost' },
-  'joining, lost': { joined: 'reattaching now until 17000: attempt' },
+  preparing: { prepared: 'joining', cancel: 'cancelling', sessionLost: 'preparing lost' },
+  joining: { joined: 'running', cancel: 'cancelling', sessionLost: 'joining lost' },
+  'joining, lost': {
+    joined: 'reattaching now until 17000: attempt',
+    cancel: 'cancelling lost',
+  },
+  cancelling: { joined: 'running', sessionLost: 'cancelling lost' },
+  'cancelling, lost': { joined: 'reattaching now until 17000: attempt' },
   running: {
+    missing: 'detached: giveUp reportMissing',
     sessionLost: 'reattaching now until 17000: attempt',
     killed: 'killed',
     stop: 'stopping from running',
@@ -53,14 +64,14 @@ const CHANGES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   attempting: {
     sessionLost: 'reattaching now lost until 9000',
     attached: 'running: resume',
-    absent: 'detached: giveUp reportLoss',
+    absent: 'detached: giveUp reportMissing',
     unreachable: 'reattaching at 1500 until 9000',
     killed: 'killed: giveUp',
     stop: 'stopping from detached: giveUp',
   },
   'attempting, lost': {
     attached: 'reattaching at 1500 until 9000',
-    absent: 'detached: giveUp reportLoss',
+    absent: 'detached: giveUp reportMissing',
     unreachable: 'reattaching at 1500 until 9000',
     killed: 'killed: giveUp',
     stop: 'stopping from detached: giveUp',
@@ -68,7 +79,7 @@ const CHANGES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   pausing: {
     sessionLost: 'reattaching at 900 lost until 9000',
     attached: 'running: resume',
-    absent: 'detached: giveUp reportLoss',
+    absent: 'detached: giveUp reportMissing',
     unreachable: 'reattaching at 1500 until 9000',
     killed: 'killed: giveUp',
     stop: 'stopping from detached: giveUp',
@@ -77,7 +88,7 @@ const CHANGES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'late, pausing': {
     sessionLost: 'reattaching at 2000 lost until 950',
     attached: 'running: resume',
-    absent: 'detached: giveUp reportLoss',
+    absent: 'detached: giveUp reportMissing',
     unreachable: 'detached: giveUp reportLoss',
     killed: 'killed: giveUp',
     stop: 'stopping from detached: giveUp',

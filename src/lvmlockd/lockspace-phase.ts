@@ -6,12 +6,15 @@ import type { Waiter } from './waiter.ts';
  * Where a VG's lockspace stands, and every transition of it.
  *
  *   preparing → joining → running → stopping → (gone)
+ *   preparing, joining → cancelling → (gone), or running when the join was faster
  *                          running ⇄ reattaching → detached
+ *                          running → detached: the lock manager is there, and has it no more
  *                          running, reattaching, detached → killed
  */
 export type SpacePhase =
   /** `isSessionLost`: the lock manager ended the session meanwhile. */
   | { readonly kind: 'preparing' | 'joining'; readonly isSessionLost: boolean }
+  | Cancelling
   | { readonly kind: 'running' }
   | Reattaching
   /** Nothing protects the locks granted before: the lock manager is gone, or another one came. */
@@ -19,6 +22,16 @@ export type SpacePhase =
   /** The lock manager lost the storage of the locks (kill_vg). */
   | { readonly kind: 'killed' }
   | Stopping;
+
+/** It was to be stopped while it was being started (join-cancel.ts). */
+interface Cancelling {
+  readonly kind: 'cancelling';
+  /** The lock manager may have been asked to join it. */
+  readonly isJoining: boolean;
+  /** It is forgotten then, whether the lock manager has given up the join or not. */
+  readonly untilMs: number;
+  readonly isSessionLost: boolean;
+}
 
 /**
  * The lock manager ended the session: it was killed, and its successor may carry the locks over.
@@ -59,7 +72,10 @@ export interface StopOrder {
 export type PhaseEvent =
   | { readonly kind: 'prepared' }
   | { readonly kind: 'joined' }
+  | { readonly kind: 'cancel'; readonly untilMs: number }
   | { readonly kind: 'sessionLost' }
+  /** The lock manager is there, and does not have this lockspace any more. */
+  | { readonly kind: 'missing' }
   /** An attempt to attach the locks has ended. */
   | { readonly kind: 'attempted'; readonly found: 'attached' | 'absent' | 'unreachable' }
   | { readonly kind: 'killed' }
@@ -77,7 +93,9 @@ export type PhaseEffect =
   /** The work that waits fails. */
   | 'giveUp'
   /** The locks held here are without protection: an administrator has to know. */
-  | 'reportLoss';
+  | 'reportLoss'
+  /** The same, and the lock manager is there: what is not used can be joined again. */
+  | 'reportMissing';
 
 interface Step {
   readonly phase: SpacePhase;
@@ -96,11 +114,18 @@ export function stepPhase(
   switch (event.kind) {
     case 'prepared':
       return phase.kind === 'preparing' ? stay({ ...phase, kind: 'joining' }) : stay(phase);
+    case 'cancel': {
+      if (phase.kind !== 'preparing' && phase.kind !== 'joining') return stay(phase);
+      const isJoining = phase.kind === 'joining';
+      return stay({ ...phase, kind: 'cancelling', isJoining, untilMs: event.untilMs });
+    }
     case 'joined':
-      if (phase.kind !== 'joining') return stay(phase);
+      if (phase.kind !== 'joining' && phase.kind !== 'cancelling') return stay(phase);
       return phase.isSessionLost ? reattach(nowMs, patienceMs) : stay(RUNNING);
     case 'sessionLost':
       return sessionLost(phase, nowMs, patienceMs);
+    case 'missing':
+      return phase.kind === 'running' ? missing() : stay(phase);
     case 'attempted':
       return attempted(phase, event.found, nowMs);
     case 'killed':
@@ -122,13 +147,19 @@ export function stepPhase(
 
 /** When the phase wants its next tick; null: it waits for no time. */
 export function phaseDueMs(phase: SpacePhase): number | null {
+  if (phase.kind === 'cancelling') return phase.untilMs;
   if (phase.kind !== 'reattaching') return null;
   return phase.nextMs === null ? phase.untilMs : Math.min(phase.nextMs, phase.untilMs);
 }
 
 /** The lock manager has joined it, be it reached or not. */
-export function isJoined({ kind }: SpacePhase): boolean {
-  return kind !== 'preparing' && kind !== 'joining';
+export function isJoined(phase: SpacePhase): boolean {
+  return !isStarting(phase) && phase.kind !== 'cancelling';
+}
+
+/** On its way to be joined, and nobody has ordered to stop it. */
+export function isStarting({ kind }: SpacePhase): boolean {
+  return kind === 'preparing' || kind === 'joining';
 }
 
 /** Joined, and no order to leave it is carried out. */
@@ -158,6 +189,7 @@ function sessionLost(phase: SpacePhase, nowMs: number, patienceMs: number): Step
   switch (phase.kind) {
     case 'preparing':
     case 'joining':
+    case 'cancelling':
       return stay({ ...phase, isSessionLost: true }); // the join goes on over other connections
     case 'running':
       return reattach(nowMs, patienceMs);
@@ -180,7 +212,7 @@ function attempted(
 ): Step {
   // Late: the lockspace was killed, stopped or given up meanwhile.
   if (phase.kind !== 'reattaching') return stay(phase);
-  if (found === 'absent') return { phase: DETACHED, effects: ['giveUp', 'reportLoss'] };
+  if (found === 'absent') return missing();
   if (found === 'attached' && !phase.isSessionLost) return { phase: RUNNING, effects: ['resume'] };
   const { pauseMs } = phase;
   const next = { nextMs: nowMs + pauseMs, pauseMs: nextPauseMs(BACKOFF, pauseMs) };
@@ -196,6 +228,7 @@ function killed(phase: SpacePhase): Step {
       return { phase: { kind: 'killed' }, effects: ['giveUp'] };
     case 'preparing':
     case 'joining':
+    case 'cancelling':
     case 'killed':
     case 'stopping':
       return stay(phase);
@@ -212,13 +245,18 @@ function stop(phase: SpacePhase, order: StopOrder): Step {
       return stay(stopping(order, phase.kind));
     case 'reattaching':
       return { phase: stopping(order, 'detached'), effects: ['giveUp'] };
-    case 'preparing':
+    case 'preparing': // join-cancel.ts
     case 'joining':
+    case 'cancelling':
     case 'stopping':
       return stay(phase);
     default:
       return unreachable(phase);
   }
+}
+
+function missing(): Step {
+  return { phase: DETACHED, effects: ['giveUp', 'reportMissing'] };
 }
 
 function stopping(order: StopOrder, before: Stopping['before']): Stopping {

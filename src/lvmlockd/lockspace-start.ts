@@ -4,9 +4,16 @@ import type { StartRequest } from '../wire/lvmlockd/requests.ts';
 import { adoptText } from './adopt.ts';
 import { type JoinedLocks, joinWithLocks } from './adopt-locks.ts';
 import { noteGl } from './global-lock.ts';
+import { answerCancelled, joinedAnyway } from './join-cancel.ts';
 import { gone, settleWaiters } from './lockspace-end.ts';
 import { isJoined } from './lockspace-phase.ts';
-import type { AdoptedLock, FoundSpace, LockManager } from './managers/manager.ts';
+import {
+  type AdoptedLock,
+  both,
+  type FoundSpace,
+  type LockManager,
+  type Outcome,
+} from './managers/manager.ts';
 import { isManaged } from './managers/registry.ts';
 import { changePhase } from './reattach.ts';
 import { reply } from './replies.ts';
@@ -54,7 +61,8 @@ export function startVg(state: DaemonState, clientId: number, request: StartRequ
 }
 
 function startedResult(existing: Lockspace, clientId: number): number {
-  if (existing.phase.kind === 'stopping') return LD_RESULT.AGAIN;
+  const { kind } = existing.phase;
+  if (kind === 'stopping' || kind === 'cancelling') return LD_RESULT.AGAIN;
   if (isJoined(existing.phase)) return LD_RESULT.EXIST;
   existing.starters.push(clientId);
   return LD_RESULT.ESTARTING;
@@ -84,6 +92,10 @@ export function addLockspace(state: DaemonState, manager: LockManager, vg: Found
     unlocked: new Map(),
     onHold: [],
     attempt: 'none',
+    answerStart: null,
+    onCancelled: [],
+    watchMs: null,
+    watchNumber: 0,
     checkMs: null,
     glEnabled: false,
     glExpected: false,
@@ -105,25 +117,32 @@ export function joinLockspace(
 ): void {
   const { space, hostId, vg } = lockspace;
   const adopt = state.settings.adopt && lockspace.manager.traits.adoptsLocks;
+  const isAsked = answered !== null;
+  lockspace.answerStart = answered;
   run(state, ofSpace(lockspace), space.prepare(hostId), (prepared) => {
-    const { result, lmResult } = prepared;
-    answered?.({ result, lmResult });
-    const isAsked = answered !== null;
-    if (result !== 0) {
+    const { result } = prepared;
+    if (result !== 0 || lockspace.phase.kind === 'cancelling') {
       notStarted(state, lockspace, { event: 'lockspace.notStarted', result, isAsked });
       return;
     }
+    answerStart(lockspace, prepared);
     changePhase(state, lockspace, { kind: 'prepared' });
     lockspace.glExpected = prepared.glEnabled;
     const remembered = state.remembered.get(vg.vgName)?.locks ?? [];
     run(state, ofSpace(lockspace), joinWithLocks(space, adopt, remembered), (outcome) => {
       if (outcome.joined.result === 0) joined(state, lockspace, prepared.glEnabled, outcome);
       else {
-        const { result: failed } = outcome.joined;
-        notStarted(state, lockspace, { event: 'lockspace.notJoined', result: failed, isAsked });
+        const { result } = outcome.joined;
+        notStarted(state, lockspace, { event: 'lockspace.notJoined', result, isAsked });
       }
     });
   });
+}
+
+function answerStart(lockspace: Lockspace, { result, lmResult }: Outcome): void {
+  const { answerStart: answer } = lockspace;
+  lockspace.answerStart = null;
+  answer?.({ result, lmResult });
 }
 
 function joined(
@@ -144,7 +163,19 @@ function joined(
   holdLocks(state, lockspace, outcome);
   log(state, 'info', 'lockspace.joined', { vg: vg.vgName, hostId });
   state.effects.push({ kind: 'adoptFile', text: adoptText(state) });
+  joinedAnyway(lockspace);
   settleWaiters(state);
+}
+
+/** The lock manager has not given up the join in time (join-cancel.ts). */
+export function forgetCancelled(state: DaemonState, lockspace: Lockspace): void {
+  const { phase, vg, manager } = lockspace;
+  if (phase.kind === 'cancelling' && phase.isJoining) {
+    const advice = `its device does not answer: ${manager.lockType} leaves it when it does`;
+    log(state, 'warn', 'lockspace.joinAbandoned', { vg: vg.vgName, advice });
+  }
+  const cancelled = { event: 'lockspace.notStarted', result: LD_RESULT.CANCELED } as const;
+  notStarted(state, lockspace, { ...cancelled, isAsked: true });
 }
 
 /** Clients that were told that it is being started learn the reason from start_wait. */
@@ -157,8 +188,12 @@ function notStarted(
     readonly isAsked: boolean;
   },
 ): void {
-  const { event, result } = how;
+  // What the lock manager answers to a start that it gave up says nothing.
+  const isCancelled = lockspace.phase.kind === 'cancelling';
+  const event = isCancelled ? 'lockspace.notStarted' : how.event;
+  const result = isCancelled ? LD_RESULT.CANCELED : how.result;
   const { hostId, manager, starters } = lockspace;
+  answerStart(lockspace, both(result));
   const vg = lockspace.vg.vgName;
   // Only an administrator can end BUSY: what lvmlockd tries by itself is not tried again.
   const isFinal = result === LD_RESULT.BUSY;
@@ -177,7 +212,8 @@ function notStarted(
   }
   for (const clientId of starters) {
     const client = state.clients.get(clientId);
-    if (client !== undefined) client.startFailure = result;
+    // lvm learns of one: the first that failed is the one that its user reads about first.
+    if (client !== undefined && client.startFailure === 0) client.startFailure = result;
   }
   abandon(state, lockspace);
 }
@@ -185,6 +221,7 @@ function notStarted(
 function abandon(state: DaemonState, lockspace: Lockspace): void {
   run(state, OF_DAEMON, lockspace.space.abandon(), () => {});
   gone(state, lockspace);
+  answerCancelled(state, lockspace);
   settleWaiters(state);
 }
 

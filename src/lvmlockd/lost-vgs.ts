@@ -3,7 +3,7 @@ import type { StartRequest } from '../wire/lvmlockd/requests.ts';
 import { beginStop } from './lockspace-end.ts';
 import { isLost } from './lockspace-phase.ts';
 import { addLockspace, joinLockspace, startVg } from './lockspace-start.ts';
-import { LOST_CHECK_MS } from './reattach.ts';
+import { changePhase, LOST_CHECK_MS } from './reattach.ts';
 import { reply } from './replies.ts';
 import { triesAgain } from './returning.ts';
 import {
@@ -15,7 +15,7 @@ import {
   type Returning,
   run,
 } from './state.ts';
-import { OF_DAEMON, ofSpace } from './task-owner.ts';
+import { OF_DAEMON, ofClient, ofSpace } from './task-owner.ts';
 
 /** VGs whose storage or lock manager was lost: they can be started when nothing uses them here. */
 
@@ -44,6 +44,21 @@ export function startLost(
     const lvs = lvsInUse(lockspace, active);
     log(state, 'error', 'lockspace.stillUsed', { vg: vg.vgName, lvs, advice });
     reply(state, to, { result, lockType });
+  });
+}
+
+/** start_vg of a VG that runs, as far as lvmlockd knows: the lock manager is asked. */
+export function startRunning(
+  state: DaemonState,
+  lockspace: Lockspace,
+  to: { readonly clientId: number; readonly request: StartRequest },
+): void {
+  const { clientId, request } = to;
+  run(state, ofClient(to), lockspace.space.presence(), (found) => {
+    const isThere = state.lockspaces.includes(lockspace);
+    if (isThere && found === 'absent') changePhase(state, lockspace, { kind: 'missing' });
+    if (isThere && isLost(lockspace.phase)) startLost(state, lockspace, to);
+    else startVg(state, clientId, request);
   });
 }
 

@@ -84,7 +84,8 @@ test('a sanlock that does not come back is waited for no longer than patience la
 test('a sanlock that does not know the lockspace has nothing to attach to', () => {
   const harness = holding();
   loseSanlock(harness);
-  assert.ok(harness.logged.includes('manager.lost'));
+  assert.ok(harness.logged.includes('lockspace.missing'));
+  assert.ok(harness.logged.includes('lock.unprotected'));
   assert.equal(harness.ask(3, LOCK_VG), '-221 none');
   assert.equal(harness.ask(1, 'request="drop_vg" vg_name="a"'), '0 none');
 });

@@ -14,7 +14,15 @@ export const LOST_CHECK_MS = 10_000;
 export function changePhase(state: DaemonState, lockspace: Lockspace, event: PhaseEvent): void {
   const { patienceMs } = lockspace.manager;
   const { phase, effects } = stepPhase(lockspace.phase, event, state.nowMs, patienceMs);
-  if (isLost(phase) && !isLost(lockspace.phase)) lockspace.checkMs = state.nowMs + LOST_CHECK_MS;
+  if (isLost(phase) && !isLost(lockspace.phase)) {
+    // A killed VG may have a kill command at work, which drops it when it has ended.
+    const isAtOnce = phase.kind === 'detached' && !hasLocks(lockspace);
+    lockspace.checkMs = state.nowMs + (isAtOnce ? 0 : LOST_CHECK_MS);
+  }
+  // The channel is of no use without the session, and was closed for an order to leave.
+  if (phase.kind === 'running' && lockspace.phase.kind !== 'running') {
+    lockspace.watchMs = state.nowMs; // presence.ts begins it, at the end of this step
+  }
   lockspace.phase = phase;
   for (const effect of effects) {
     switch (effect) {
@@ -31,6 +39,9 @@ export function changePhase(state: DaemonState, lockspace: Lockspace, event: Pha
         break;
       case 'reportLoss':
         reportLoss(state, lockspace);
+        break;
+      case 'reportMissing':
+        reportMissing(state, lockspace);
         break;
       default:
         unreachable(effect);
@@ -53,6 +64,30 @@ function reportLoss(state: DaemonState, { vg, manager }: Lockspace): void {
   const advice = `deactivate the LVs of this VG, then lvmlockctl --drop ${vg.vgName}`;
   log(state, 'error', 'manager.lost', { vg: vg.vgName, lockType: manager.lockType, advice });
 }
+
+/** The lock manager is there without this lockspace: another host may get its locks at any time. */
+function reportMissing(state: DaemonState, lockspace: Lockspace): void {
+  const { vg, manager, resources } = lockspace;
+  const { vgName } = vg;
+  const locked = resources.filter(({ locks }) => locks.length > 0);
+  const fields = { vg: vgName, lockType: manager.lockType, locks: locked.length };
+  if (locked.length === 0) {
+    const advice = 'no lock is held in it: lvmlockd starts it again by itself';
+    log(state, 'warn', 'lockspace.missing', { ...fields, advice });
+    return;
+  }
+  const advice =
+    `nothing protects what is locked here: deactivate the LVs of this VG (lvchange -an) at once; ` +
+    `lvmlockd starts it again when none is locked and active`;
+  log(state, 'error', 'lockspace.missing', { ...fields, advice });
+  for (const { ref, mode } of locked.slice(0, MAX_LOGGED)) {
+    log(state, 'error', 'lock.unprotected', { vg: vgName, resource: ref.name, mode });
+  }
+  const more = locked.length - MAX_LOGGED;
+  if (more > 0) log(state, 'error', 'lock.unprotected', { vg: vgName, more });
+}
+
+const MAX_LOGGED = 20;
 
 /** Until the lock manager is back, or given up. */
 export function putOnHold(lockspace: Lockspace, work: OnHold): void {

@@ -10,12 +10,17 @@ const BACKOFF: Backoff = { firstMs: 10_000, longestMs: 60_000 };
 /** A VG that was removed or renamed on another host does not come back. */
 const RETURN_MS = 24 * 3_600_000;
 
+/** To the first attempt: the storage of its locks was lost, and may be back soon. */
+export const STORAGE_RETURN_MS = BACKOFF.firstMs;
+/** The same where the lock manager is there: not before one that is about to end has ended. */
+export const MANAGER_RETURN_MS = 1000;
+
 /** The lockspace is left, because it was lost. */
-export function willReturn(state: DaemonState, lockspace: Lockspace): void {
+export function willReturn(state: DaemonState, lockspace: Lockspace, firstMs: number): void {
   if (state.quitting) return;
   const { vg, manager, hostId } = lockspace;
   const untilMs = state.nowMs + RETURN_MS;
-  const nextMs = state.nowMs + BACKOFF.firstMs;
+  const nextMs = state.nowMs + firstMs;
   const place = { ...vg, hostId };
   const pauseMs = BACKOFF.firstMs;
   state.returning.set(vg.vgName, { manager, place, nextMs, pauseMs, result: 0, untilMs });

@@ -53,6 +53,13 @@ export interface OnHold {
   readonly fail: () => void;
 }
 
+export interface CancelOrder {
+  /** Answered when the lockspace is gone; null: nobody waits. */
+  readonly to: Waiter | null;
+  /** The join was faster: the order is for the running lockspace. */
+  readonly again: () => void;
+}
+
 export interface Lockspace {
   /** Unique in this daemon process; names the manager's session. */
   readonly id: number;
@@ -74,6 +81,14 @@ export interface Lockspace {
   readonly onHold: OnHold[];
   /** To open the session again and attach the locks held here. */
   attempt: 'none' | 'due' | 'underWay';
+  /** The start_vg that asked for it and has no answer yet; null: there is none. */
+  answerStart: ((outcome: { readonly result: number; readonly lmResult: number }) => void) | null;
+  /** Orders to stop it that wait for the end of its start (join-cancel.ts). */
+  readonly onCancelled: CancelOrder[];
+  /** When it is watched anew (presence.ts); null: it is watched, or is not to be. */
+  watchMs: number | null;
+  /** Of the last attempt to watch it: an earlier one counts no more. */
+  watchNumber: number;
   /** When its locks are compared with the LVs that are active here; null: they need not be. */
   checkMs: number | null;
   /** This VG carries an enabled global lock; known from the join on. */

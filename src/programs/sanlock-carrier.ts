@@ -5,7 +5,7 @@ import { openLink, type SanlockEndpoint, type SanlockLink } from '../client/sanl
 import { sanlockCallOf } from '../lvmlockd/managers/sanlock/ask.ts';
 import type { ManagerReply, SessionEffect } from '../lvmlockd/managers/steps.ts';
 import type { Log } from '../ports/log.ts';
-import { endsConnection, type SanlockCall } from '../wire/sanlock/call.ts';
+import { endsConnection, opensChannel, type SanlockCall } from '../wire/sanlock/call.ts';
 import { makeFailure, type SanlockFailure } from '../wire/sanlock/failure.ts';
 import type { Carrier, Exchange } from './lvmlockd-tasks.ts';
 
@@ -64,7 +64,11 @@ export class SanlockCarrier implements Carrier {
         this.#sessions.delete(id);
         this.#sessionLost(id);
       });
-      link.call(call, deadlineMs, (result) => this.answer(result, answered));
+      link.call(call, deadlineMs, (result) => {
+        // lvmlockd wants the end of the channel, and none of its events.
+        if (result.ok && opensChannel(call)) link.takeBytes(() => {});
+        this.answer(result, answered);
+      });
     });
   }
 

@@ -59,6 +59,18 @@ export interface ManagerSpace {
   prepare(hostId: number): ManagerSteps<PrepareOutcome>;
   /** `adopt`: a lockspace that is joined already, with locks of an earlier lvmlockd, is taken. */
   join(adopt: boolean): ManagerSteps<JoinOutcome>;
+  /**
+   * Has a `prepare` or `join` under way end soon, with CANCELED or, if it was faster, with its
+   * outcome. What it still gets later is given back.
+   */
+  cancel(): ManagerSteps<void>;
+  /** Does the lock manager have this lockspace now? */
+  presence(): ManagerSteps<Presence>;
+  /**
+   * Opens a channel that the lock manager ends with the lockspace, whatever ends that: it is told
+   * as the end of the session `watchOf`. 'unwatched': there is no such channel now.
+   */
+  watch(): ManagerSteps<'watching' | 'absent' | 'unwatched'>;
   leave(how: LeaveHow): ManagerSteps<LeaveOutcome>;
   /** Ends the session of a lockspace that could not be started; a membership stays as it is. */
   abandon(): ManagerSteps<void>;
@@ -94,6 +106,14 @@ export interface ManagerSpace {
   leasedLvs(): ManagerSteps<readonly ResourceRef[]>;
   /** Is another host in the lockspace? */
   otherHosts(): ManagerSteps<HostsOutcome>;
+}
+
+/** 'unknown': it did not answer. */
+export type Presence = 'joined' | 'absent' | 'unknown';
+
+/** The number of the channel that watches the lockspace of a session. */
+export function watchOf(session: number): number {
+  return -session;
 }
 
 /** `result` is for lvm (LD_RESULT), `lmResult` the result of the lock manager. */

@@ -13,6 +13,7 @@ import {
   type ManagerSpace,
   OK,
   type Outcome,
+  type Presence,
   type ReattachOutcome,
   type ResourceRef,
 } from '../managers/manager.ts';
@@ -27,6 +28,9 @@ const GRANTED: LockOutcome = { ...OK, retry: false, version: 0, glEnabled: null 
 export class FakeManager {
   prepareResult = 0;
   joinResult = 0;
+  /** Does it have the lockspaces that the daemon has started? */
+  presence: Presence = 'joined';
+  watched: 'watching' | 'absent' | 'unwatched' = 'watching';
   leaveResult = 0;
   confirmsLeave = true;
   answers = true;
@@ -97,6 +101,12 @@ export class FakeManager {
       },
       activeLvs: () => done(this.activeLvs),
       leasedLvs: () => done(this.leasedLvs),
+      cancel: () => {
+        this.did.push(`cancel ${vgName}`);
+        return done(undefined);
+      },
+      presence: () => done(this.presence),
+      watch: () => done(this.watched),
       leave: (how: LeaveHow) => {
         this.did.push(`leave ${vgName} held ${how.held.length}`);
         for (const one of this.holding) if (one.startsWith(`${vgName}/`)) this.holding.delete(one);
@@ -229,11 +239,15 @@ export class Harness {
   }
 
   lastReply(): string {
-    const text = this.replies.at(-1);
-    if (text === undefined) return 'none yet';
-    const fields = parseConfig(text.replace('\n##\n', ''));
-    assert.ok(fields.ok);
-    return `${textOf(fields.value, 'op_result')} ${textOf(fields.value, 'result_flags')}`;
+    return this.lastReplies().at(-1) ?? 'none yet';
+  }
+
+  lastReplies(): readonly string[] {
+    return this.replies.map((text) => {
+      const fields = parseConfig(text.replace('\n##\n', ''));
+      assert.ok(fields.ok);
+      return `${textOf(fields.value, 'op_result')} ${textOf(fields.value, 'result_flags')}`;
+    });
   }
 
   start(vgName: string, clientId = 1): string {

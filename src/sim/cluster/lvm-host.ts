@@ -1,3 +1,4 @@
+import type { ByteString } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
 import type { LogFields, LogLevel } from '../../base/log-fields.ts';
 import { registryOf } from '../../lvmlockd/managers/registry.ts';
@@ -8,6 +9,7 @@ import type { Log } from '../../ports/log.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
 import { LvmlockdProgram } from '../../programs/lvmlockd-program.ts';
 import { bytesToText, parseConfig, textOf, textToBytes } from '../../wire/lvmlockd/libdaemon.ts';
+import { removeLockspace } from '../../wire/sanlock/daemon-calls.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import type { Dice } from '../kernel/dice.ts';
 import type { SimStorage } from '../kernel/disk.ts';
@@ -173,6 +175,15 @@ export class LvmHost {
     if (run === null || pid !== run.pid) return;
     if (signal === 'SIGKILL') this.killLvmlockd();
     else run.time.run(() => run.program.terminate('SIGTERM'));
+  }
+
+  /** An administrator removes the lockspace behind the back of lvmlockd (`sanlock client`). */
+  removeLockspace(name: ByteString): void {
+    const { sanlock } = this;
+    const area = { name, hostId: 0n, path: this.#devicePath, offset: 0n, flags: 0 };
+    const { request } = removeLockspace(area, { async: true });
+    const pid = this.#nextPid++;
+    sanlock.toDaemon(() => sanlock.connect(pid).send(request));
   }
 
   startLvmlockd(): void {

@@ -30,7 +30,9 @@ const HIDDEN = ['client.signalled', 'client.killpath'];
  *   hosts N [io-timeout=2s] [watchdog] [device-mapper]     second 0: every host has started the VG
  *   activate [lv=1]     deactivate [lv=1]     with device-mapper: as lvm does behind a lock
  *   lock-lv mode=ex|sh|un [lv=1]     lock-vg mode=ex|sh|un     start-vg     stop-vg     drop-vg
+ *   stop-all
  *   kill sanlock|lvmlockd|lease-processes     start sanlock|lvmlockd     power-cut
+ *   remove-lockspace     as `sanlock client rem_lockspace`, behind the back of lvmlockd
  *   hang for=30s     wait 30s
  *
  * @returns the same text with the traces as they are now
@@ -63,6 +65,7 @@ class LvmHosts implements ScenarioRunner {
       kill: () => kill(host, what),
       start: () => (what === 'sanlock' ? host.startSanlock() : host.startLvmlockd()),
       'power-cut': () => host.powerCut(),
+      'remove-lockspace': () => host.removeLockspace(`lvm_${VG}`),
       activate: () => setActive(host, lvOf(command), true),
       deactivate: () => setActive(host, lvOf(command), false),
       hang: () => {
@@ -168,6 +171,8 @@ class LvmHosts implements ScenarioRunner {
         return startRequest(host);
       case 'stop-vg':
         return `request="stop_vg" ${vg} ${VG_ARGS}`;
+      case 'stop-all':
+        return 'request="stop_all" opts="wait force"';
       case 'drop-vg':
         return `request="drop_vg" ${vg}`;
       default:

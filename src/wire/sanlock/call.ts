@@ -3,6 +3,7 @@ import { MIB } from '../../base/units.ts';
 import { decode, encodeInto, type RecordOf, zeroRecord } from '../../codec/struct.ts';
 import {
   CLOSING_COMMANDS,
+  SM_CMD,
   SM_HEADER_BYTES,
   SM_MAGIC,
   SM_PROTO,
@@ -74,6 +75,11 @@ export function requestBytes(
 /** Is it the last call of a connection that is not registered? The daemon closes it then. */
 export function endsConnection(call: SanlockCall<unknown>): boolean {
   return CLOSING_COMMANDS.has(decode(smHeader, call.request).cmd);
+}
+
+/** Its connection becomes a channel: after the answer the daemon sends events, unasked. */
+export function opensChannel(call: SanlockCall<unknown>): boolean {
+  return decode(smHeader, call.request).cmd === SM_CMD.REG_EVENT;
 }
 
 /** For commands that answer only with a result: 0 or a positive value, else a refusal. */

@@ -2,7 +2,12 @@ import type { ByteString } from '../../../base/bytes.ts';
 import { ERRNO } from '../../../base/errno.ts';
 import { ok } from '../../../base/result.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
-import { addLockspace, setConfig, status } from '../../../wire/sanlock/daemon-calls.ts';
+import {
+  addLockspace,
+  removeLockspace,
+  setConfig,
+  status,
+} from '../../../wire/sanlock/daemon-calls.ts';
 import { CONFIG_COMMANDS, RES_FLAGS } from '../../../wire/sanlock/socket.ts';
 import { type AdoptedLock, both, type HeldMode, type JoinOutcome, OK } from '../manager.ts';
 import { type ManagerSteps, sleep } from '../steps.ts';
@@ -10,7 +15,7 @@ import { ask, type SanlockResult } from './ask.ts';
 import { areaAt, lvArgsFor, NO_LV_NAMES, resourceAt } from './layout.ts';
 import { acquireLease, releaseLease, withMode } from './lease-lock.ts';
 import { removeSpace } from './leave.ts';
-import type { OpenSpace } from './open-space.ts';
+import type { JoinAttempt, OpenSpace } from './open-space.ts';
 import { areaOutcome, codeOf, isAnswered } from './results.ts';
 import { leasesIn, type StatusLease } from './status.ts';
 
@@ -18,14 +23,19 @@ import { leasesIn, type StatusLease } from './status.ts';
 
 const JOIN_POLL_MS = 500;
 
-export function* joinSpace(space: OpenSpace, adopt: boolean): ManagerSteps<JoinOutcome> {
+export function* joinSpace(
+  space: OpenSpace,
+  adopt: boolean,
+  attempt: JoinAttempt,
+): ManagerSteps<JoinOutcome> {
   const { site, times } = space;
-  const { joinMs } = times;
-  let added = yield* add(space);
-  // An earlier lvmlockd was joining or leaving when it ended: sanlock finishes that first.
-  for (let waitedMs = 0; isUnderWay(added) && waitedMs < joinMs; waitedMs += JOIN_POLL_MS) {
-    yield* sleep(JOIN_POLL_MS);
-    added = yield* add(space);
+  attempt.isAdding = true;
+  const added = yield* addWhenIdle(space, attempt);
+  attempt.isAdding = false;
+  if (attempt.isCancelled && codeOf(added) !== -ERRNO.EEXIST) {
+    // sanlock answered before it heard of the removal.
+    if (added.ok) yield* removeSpace(space, true);
+    return { ...both(LD_RESULT.CANCELED), ...NOTHING };
   }
   const wasThere = codeOf(added) === -ERRNO.EEXIST && adopt;
   // sanlock keeps leases of an earlier one: only an administrator can say that they are unused.
@@ -41,6 +51,32 @@ export function* joinSpace(space: OpenSpace, adopt: boolean): ManagerSteps<JoinO
 }
 
 const NOTHING = { adopted: [], notAdopted: [] } as const;
+
+function* addWhenIdle(space: OpenSpace, attempt: JoinAttempt): ManagerSteps<SanlockResult<number>> {
+  const { times } = space;
+  let added = yield* add(space);
+  // An earlier lvmlockd was joining or leaving when it ended: sanlock finishes that first.
+  for (let waitedMs = 0; isUnderWay(added) && waitedMs < times.joinMs; waitedMs += JOIN_POLL_MS) {
+    yield* sleep(JOIN_POLL_MS);
+    if (attempt.isCancelled) return added;
+    added = yield* add(space);
+  }
+  return added;
+}
+
+/**
+ * Has sanlock give up a join under way: it answers the join with an error. `onlyUnused`: leases that
+ * it keeps of an earlier lvmlockd stay. A device that hangs keeps it from that, and it is not
+ * waited for: what it joins later is removed then.
+ */
+export function* cancelJoin(
+  { site, hostId, times }: OpenSpace,
+  attempt: JoinAttempt,
+): ManagerSteps<void> {
+  if (!attempt.isAdding) return;
+  const area = areaAt(site, hostId);
+  yield* ask(removeLockspace(area, { async: true, onlyUnused: true }), times.quickMs);
+}
 
 function add({ site, hostId, times }: OpenSpace): ManagerSteps<SanlockResult<number>> {
   const { ioTimeoutS, joinMs } = times;

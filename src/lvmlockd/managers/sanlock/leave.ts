@@ -83,7 +83,17 @@ export function* removeSpace(space: OpenSpace, onlyUnused: boolean): ManagerStep
     }
     yield* sleep(REMOVE_POLL_MS);
   }
-  return removedOutcome(yield* ask(removeLockspace(area), leaveMs), !onlyUnused);
+  let answer = yield* ask(removeLockspace(area), leaveMs);
+  // It is on its way out already, by the order of somebody else or because it was lost.
+  for (let poll = 0; isUnderWay(answer) && poll < REMOVE_POLLS; poll++) {
+    yield* sleep(REMOVE_POLL_MS);
+    answer = yield* ask(removeLockspace(area), leaveMs);
+  }
+  return removedOutcome(answer, !onlyUnused);
+}
+
+function isUnderWay(answer: SanlockResult<number>): boolean {
+  return codeOf(answer) === -ERRNO.EINPROGRESS;
 }
 
 /** -2: sanlock has removed it already. Without a daemon there is no membership to leave. */

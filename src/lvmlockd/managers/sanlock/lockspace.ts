@@ -15,16 +15,18 @@ import {
   OK,
   type Outcome,
   type PrepareOutcome,
+  type Presence,
   type ReattachOutcome,
   type ResourceRef,
   type VgPlace,
+  watchOf,
 } from '../manager.ts';
 import { activeLvs, deviceAt, type ManagerSteps, sleep } from '../steps.ts';
 import { closeSession } from './ask.ts';
 import { firstLvOffset, initLv, leasedLvs, offsetBehind, scanFree } from './free-slots.ts';
 import { readGlName, switchGl } from './gl-slot.ts';
 import { otherHosts } from './hosts.ts';
-import { joinSpace } from './join.ts';
+import { cancelJoin, joinSpace } from './join.ts';
 import {
   GL_DISABLED_NAME,
   GL_NAME,
@@ -37,7 +39,8 @@ import {
 } from './layout.ts';
 import { convertLease, lockLease, refused, unlockLease } from './lease-lock.ts';
 import { leaveSpace } from './leave.ts';
-import type { OpenSpace } from './open-space.ts';
+import type { JoinAttempt, OpenSpace } from './open-space.ts';
+import { presenceOf, watchSpace } from './presence.ts';
 import { reattachLocks } from './reattach.ts';
 import { registerSession } from './registration.ts';
 import { freeLease } from './rename.ts';
@@ -58,6 +61,7 @@ export class SanlockSpace implements ManagerSpace {
   readonly #vg: VgPlace;
   readonly #session: number;
   readonly #settings: SanlockSpaceSettings;
+  readonly #attempt: JoinAttempt = { isCancelled: false, isAdding: false };
   /** null: not prepared. */
   #open: OpenSpace | null = null;
   /** Where the search for a free slot begins; null: at the first LV slot. */
@@ -76,30 +80,51 @@ export class SanlockSpace implements ManagerSpace {
     const lockLv = lockLvOfArgs(vgLockArgs);
     if (lockLv === null) return refuse(LD_RESULT.EARGS);
     if (!(yield* waitForDevice(lockLvPath(vgName, lockLv)))) return refuse(LD_RESULT.EARGS);
+    if (this.#attempt.isCancelled) return refuse(LD_RESULT.CANCELED);
     if (hostId < 1 || hostId > MAX_HOST_ID) return refuse(LD_RESULT.EHOSTID);
     const program = { vgName, killpath, quickMs: times.quickMs };
     if (!(yield* registerSession(this.#session, program))) return refuse(LD_RESULT.EMANAGER);
+    // It may be forgotten already, and nobody would close the session then.
+    if (this.#attempt.isCancelled) yield* closeSession(this.#session);
+    if (this.#attempt.isCancelled) return refuse(LD_RESULT.CANCELED);
     const site = yield* siteOf(this.#vg, times);
     if (!('path' in site)) return { ...site, glEnabled: false };
     this.#open = { site, hostId, session: this.#session, times };
     const glName = yield* readGlName(site, times);
+    if (this.#attempt.isCancelled) return refuse(LD_RESULT.CANCELED);
     if (glName !== GL_NAME && glName !== GL_DISABLED_NAME) return refuse(LD_RESULT.EARGS);
     return { ...OK, glEnabled: glName === GL_NAME };
   }
 
   *join(adopt: boolean): ManagerSteps<JoinOutcome> {
     if (this.#open === null) return { ...both(LD_RESULT.EARGS), adopted: [], notAdopted: [] };
-    return yield* joinSpace(this.#open, adopt);
+    return yield* joinSpace(this.#open, adopt, this.#attempt);
+  }
+
+  *cancel(): ManagerSteps<void> {
+    this.#attempt.isCancelled = true;
+    if (this.#open !== null) yield* cancelJoin(this.#open, this.#attempt);
+  }
+
+  presence(): ManagerSteps<Presence> {
+    return presenceOf(sanlockSpaceName(this.#vg.vgName), this.#settings.times);
+  }
+
+  watch(): ManagerSteps<'watching' | 'absent' | 'unwatched'> {
+    const name = sanlockSpaceName(this.#vg.vgName);
+    return watchSpace(watchOf(this.#session), name, this.#settings.times);
   }
 
   *leave(how: LeaveHow): ManagerSteps<LeaveOutcome> {
+    yield* closeSession(watchOf(this.#session)); // its own end is no news
     if (this.#open !== null) return yield* leaveSpace(this.#open, how);
     yield* closeSession(this.#session);
     return { ...OK, confirmed: false };
   }
 
-  abandon(): ManagerSteps<void> {
-    return closeSession(this.#session);
+  *abandon(): ManagerSteps<void> {
+    yield* closeSession(watchOf(this.#session));
+    yield* closeSession(this.#session);
   }
 
   *lock(ref: ResourceRef, mode: HeldMode, checkGl: boolean): ManagerSteps<LockOutcome> {

@@ -10,3 +10,11 @@ export interface OpenSpace {
   readonly session: number;
   readonly times: SanlockTimes;
 }
+
+/** The start of a lockspace under way; changed by the procedures of that lockspace alone. */
+export interface JoinAttempt {
+  /** It is to end soon: nothing is begun any more. */
+  isCancelled: boolean;
+  /** sanlock has been asked to join, and has not answered. */
+  isAdding: boolean;
+}

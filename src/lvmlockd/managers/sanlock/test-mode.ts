@@ -84,6 +84,9 @@ function testSpace(
       yield* sleep(JOIN_MS);
       return { ...OK, adopted: [], notAdopted: [] };
     },
+    cancel: () => done(undefined),
+    presence: () => done('joined'),
+    watch: () => done('watching'),
     leave: (how) => {
       if (how.removeVg) gl.dropGl();
       return done({ ...OK, confirmed: true });
