@@ -14,7 +14,7 @@ test('start_wait answers a failed join once, to the command that started the VG'
   assert.equal(harness.ask(1, 'request="start_wait"'), '-221 none');
   assert.equal(harness.ask(1, 'request="start_wait"'), '0 none');
   assert.equal(harness.state.lockspaces.length, 0);
-  assert.equal(harness.state.gl.vgName, '', 'the global lock is remembered only after a join');
+  assert.equal(harness.state.gl.told, '', 'the global lock is remembered only after a join');
 });
 
 test('start_wait waits for the join; a lock request meanwhile is answered ESTARTING', () => {
@@ -70,35 +70,6 @@ test('after a crash every joined lockspace is adopted, with the facts of the ado
   assert.equal(adopted?.hostId, 7);
   harness.open(1);
   assert.equal(harness.start('a'), '-17 none');
-});
-
-test('two enabled global locks are seen as soon as both VGs run, until one is disabled', () => {
-  const harness = new Harness();
-  harness.fake.glIn = ['a', 'b'];
-  harness.open(1);
-  harness.start('a');
-  assert.equal(harness.ask(1, 'request="lock_gl" mode="sh"'), '0 none');
-  harness.ask(1, 'request="lock_gl" mode="un"');
-  harness.start('b');
-  assert.equal(harness.ask(1, 'request="lock_gl" mode="sh"'), '0 DUP_GL_LS,');
-  assert.ok(harness.fake.did.includes('lock GLLK sh checkGl'));
-  assert.equal(harness.ask(1, 'request="lock_vg" mode="sh" vg_name="b"'), '0 DUP_GL_LS,');
-  harness.ask(1, 'request="lock_vg" mode="un" vg_name="b"');
-  assert.equal(harness.ask(1, 'request="enable_gl" vg_name="b"'), '-22 none');
-  assert.equal(harness.ask(1, 'request="disable_gl" vg_name="b"'), '0 none');
-  assert.equal(harness.ask(1, 'request="lock_vg" mode="sh" vg_name="b"'), '0 none');
-});
-
-test('after the VG with the global lock is removed, replies warn until another VG carries it', () => {
-  const harness = new Harness();
-  harness.open(1);
-  harness.start('a');
-  harness.start('b');
-  assert.equal(harness.ask(1, 'request="free_vg" vg_name="a"'), '0 WARN_GL_REMOVED,');
-  harness.fake.glIn = [];
-  assert.equal(harness.ask(1, 'request="lock_gl" mode="ex"'), '-210 NO_GL_LS,WARN_GL_REMOVED,');
-  assert.equal(harness.ask(1, 'request="enable_gl" vg_name="b"'), '0 none');
-  assert.equal(harness.ask(1, 'request="lock_gl" mode="ex"'), '0 none');
 });
 
 test('a lockspace that the lock manager would not leave stays, and can be stopped again', () => {

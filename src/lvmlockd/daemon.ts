@@ -13,7 +13,7 @@ import { beginAdoption, continueAdoption } from './adoption.ts';
 import { beginAttempts } from './attach-locks.ts';
 import { type DumpForm, dumpState } from './dump.ts';
 import { requestFreeLv } from './free-lv.ts';
-import { chooseGlType } from './global-lock.ts';
+import { chooseGlType, readDueSlots, slotsDueMs } from './global-lock.ts';
 import { beginHandOver, forgetHandOver, isHeldBack, settleHandOver } from './hand-over.ts';
 import {
   requestFindFree,
@@ -97,6 +97,7 @@ export function nextTickMs(state: DaemonState): number | null {
   };
   if (state.adoption !== null) sooner(state.adoption.nextMs);
   for (const { nextMs } of state.returning.values()) sooner(nextMs);
+  sooner(slotsDueMs(state));
   for (const lockspace of state.lockspaces) {
     sooner(phaseDueMs(lockspace.phase));
     sooner(lockspace.checkMs);
@@ -409,6 +410,7 @@ function sessionEnded(state: DaemonState, session: number): void {
 function tick(state: DaemonState): void {
   continueAdoption(state);
   tryReturning(state);
+  readDueSlots(state);
   for (const lockspace of [...state.lockspaces]) {
     const phaseMs = phaseDueMs(lockspace.phase);
     if (phaseMs !== null && phaseMs <= state.nowMs) {

@@ -10,13 +10,14 @@ import type {
   UpdateRequest,
   VgRequest,
 } from '../wire/lvmlockd/requests.ts';
-import { withGlobal } from './global-lock.ts';
+import { type FromClient, requestGlobal } from './global-requests.ts';
+import { freeOfGl, switchGl } from './global-switch.ts';
 import { cancelStart } from './join-cancel.ts';
 import { beginStop } from './lockspace-end.ts';
 import { isInUse, isJoined, isStarting } from './lockspace-phase.ts';
 import { changePhase, waitsAgain, waitsForManager } from './reattach.ts';
 import { reply, replyNoLockspace, replyQuery } from './replies.ts';
-import type { Action } from './resource.ts';
+import type { Action, Answered } from './resource.ts';
 import { advanceResource } from './resource-effects.ts';
 import { type DaemonState, hasLvLocks, type Lockspace, log, resourceIn, run } from './state.ts';
 import { ofClient } from './task-owner.ts';
@@ -48,37 +49,39 @@ export function requestLock(
   }
   if (request.scope !== 'gl' || request.vgName !== '') {
     const lockspace = lockspaceOf(state, request.vgName);
-    lockIn(state, to, request, lockspace);
+    if (lockspace === null) replyNoLockspace(state, to);
+    else lockIn(state, to, lockspace, null);
   } else {
-    withGlobal(state, to, (lockspace) => lockIn(state, to, request, lockspace));
+    requestGlobal(state, to, lockIn);
   }
 }
 
 function lockIn(
   state: DaemonState,
-  to: Waiter,
-  request: LockRequest,
-  lockspace: Lockspace | null,
+  to: FromClient,
+  lockspace: Lockspace,
+  answered: Answered | null,
 ): void {
-  if (lockspace === null) {
-    replyNoLockspace(state, to);
-    return;
-  }
-  if (waitsForManager(lockspace, to.clientId, () => lockIn(state, to, request, lockspace))) return;
+  const { request } = to;
+  const again = () => lockIn(state, to, lockspace, answered);
+  if (waitsForManager(lockspace, to.clientId, again)) return;
+  const refuse = (result: number) => {
+    if (answered?.({ result, lmResult: 0, flag: '' }) === true) return;
+    const isOther = isOtherType(lockspace, request);
+    const lockType = isOther ? request.lockType : lockspace.manager.lockType;
+    reply(state, to, { result, lockType });
+  };
   const refused = refusal(lockspace, request);
   if (refused !== 0) {
-    const lockType = isOtherType(lockspace, request)
-      ? request.lockType
-      : lockspace.manager.lockType;
-    reply(state, to, { result: refused, lockType });
+    refuse(refused);
     return;
   }
   const name = resourceName(request);
   if (name === '') {
-    reply(state, to, { result: LD_RESULT.INVAL, lockType: lockspace.manager.lockType });
+    refuse(LD_RESULT.INVAL);
     return;
   }
-  const lock = () => lockResource(state, to, request, lockspace);
+  const lock = () => lockResource(state, to, lockspace, { answered, refuse });
   if (isRemoval(request)) ifRemovable(state, lockspace, to, lock);
   else lock();
 }
@@ -112,14 +115,16 @@ const STOP_ELSEWHERE =
 
 function lockResource(
   state: DaemonState,
-  to: Waiter,
-  request: LockRequest,
+  to: FromClient,
   lockspace: Lockspace,
+  how: { readonly answered: Answered | null; readonly refuse: (result: number) => void },
 ): void {
+  const { request } = to;
+  const { answered, refuse } = how;
   const name = resourceName(request);
   const resource = resourceIn(state, lockspace, { scope: request.scope, name });
   if (resource === null) {
-    reply(state, to, { result: LD_RESULT.NOMEM, lockType: lockspace.manager.lockType });
+    refuse(LD_RESULT.NOMEM);
     return;
   }
   const action: Action = {
@@ -129,6 +134,7 @@ function lockResource(
     tries: 0,
     dueMs: 0,
     isUndo: false,
+    ...(answered === null ? {} : { answered }),
   };
   advanceResource(state, lockspace, resource, { kind: 'action', action });
 }
@@ -246,9 +252,7 @@ export function requestOfVg(state: DaemonState, clientId: number, request: VgReq
       withoutOthers(state, lockspace, to, () => reply(state, to, { result: 0, lockType }));
       break;
     case 'freeVg':
-      withoutOthers(state, lockspace, to, () =>
-        beginStop(state, lockspace, { removeVg: true, waiter: to }),
-      );
+      withoutOthers(state, lockspace, to, () => freeVg(state, lockspace, to, request));
       break;
     case 'renameBefore':
       withoutOthers(state, lockspace, to, () => {
@@ -364,17 +368,10 @@ function withoutOthers(
   });
 }
 
-/** enable_gl, disable_gl: only one VG may carry it, and not while it is locked. */
-function switchGl(state: DaemonState, lockspace: Lockspace, to: Waiter, request: VgRequest): void {
-  const enable = request.kind === 'enableGl';
-  const { vgName } = state.gl;
-  const isElsewhere = vgName !== '' && vgName !== lockspace.vg.vgName;
-  if (lockspace.manager.traits.globalLock !== 'inVg' || (enable && isElsewhere)) {
-    reply(state, to, { result: LD_RESULT.INVAL, lockType: lockspace.manager.lockType });
-    return;
-  }
-  const resource = resourceIn(state, lockspace, { scope: 'gl', name: 'GLLK' });
-  assert(resource !== null, 'only LVs are counted');
-  const action = { kind: 'switchGl', clientId: to.clientId, request, enable } as const;
-  advanceResource(state, lockspace, resource, { kind: 'action', action });
+/** vgremove, or vgchange --lock-type none: the global lock moves first. */
+function freeVg(state: DaemonState, lockspace: Lockspace, to: Waiter, request: VgRequest): void {
+  freeOfGl(state, lockspace, { ...to, request }, () => {
+    if (isInUse(lockspace.phase)) beginStop(state, lockspace, { removeVg: true, waiter: to });
+    else reply(state, to, { result: LD_RESULT.STALE, lockType: lockspace.manager.lockType });
+  });
 }

@@ -1,6 +1,7 @@
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import { adoptText } from './adopt.ts';
-import { noteGone } from './global-lock.ts';
+import { isGlKnown } from './gl-carriers.ts';
+import { noteGl, noteGone } from './global-lock.ts';
 import { cancelStart } from './join-cancel.ts';
 import { isInUse, isJoined, isStarting, type StopOrder } from './lockspace-phase.ts';
 import { changePhase } from './reattach.ts';
@@ -37,6 +38,9 @@ export function beginStop(
       if (action.kind === 'lock' && action.isUndo) continue;
       const { clientId, request } = action;
       const result = action.kind === 'lock' ? LD_RESULT.CANCELED : LD_RESULT.ENOLS;
+      if (!state.clients.has(clientId)) continue;
+      const answered = 'answered' in action ? action.answered : undefined;
+      if (answered?.({ result, lmResult: 0, flag: '' }) === true) continue;
       reply(state, { clientId, request }, { result, lockType });
     }
   }
@@ -68,7 +72,8 @@ export function continueStop(state: DaemonState, lockspace: Lockspace): void {
         const isKilled = phase.before === 'killed';
         willReturn(state, lockspace, isKilled ? STORAGE_RETURN_MS : MANAGER_RETURN_MS);
       }
-      if (removeVg && carriedGl && state.lockspaces.length > 0) state.gl.removed = true;
+      const othersRun = state.lockspaces.length > 0;
+      if (removeVg && carriedGl && othersRun && !isGlKnown(state)) state.gl.removed = true;
       for (const one of stop.waiters) {
         // stop_vg is answered with the client's lock type, the others with the lockspace's [run].
         const isStop = one.request.kind === 'stopVg';
@@ -95,6 +100,8 @@ function notStopped(
   for (const [index, resource] of lockspace.resources.entries()) {
     lockspace.resources[index] = { ...newResource(resource.ref), version: resource.version };
   }
+  lockspace.glMovedBy = 0;
+  noteGl(state, lockspace, lockspace.glEnabled);
   log(state, 'warn', 'lockspace.notStopped', { vg: lockspace.vg.vgName, result });
   for (const one of stop.waiters) reply(state, one, { result });
   if (stop.start !== null) reply(state, stop.start.to, { result });

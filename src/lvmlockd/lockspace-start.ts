@@ -3,7 +3,7 @@ import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { StartRequest } from '../wire/lvmlockd/requests.ts';
 import { adoptText } from './adopt.ts';
 import { type JoinedLocks, joinWithLocks } from './adopt-locks.ts';
-import { noteGl } from './global-lock.ts';
+import { beginReading, noteGl } from './global-lock.ts';
 import { answerCancelled, joinedAnyway } from './join-cancel.ts';
 import { gone, settleWaiters } from './lockspace-end.ts';
 import { isJoined } from './lockspace-phase.ts';
@@ -99,6 +99,9 @@ export function addLockspace(state: DaemonState, manager: LockManager, vg: Found
     checkMs: null,
     glEnabled: false,
     glExpected: false,
+    glMovedBy: 0,
+    glNotes: 0,
+    glReadMs: null,
     starters: [],
   };
   resourceIn(state, lockspace, { scope: 'vg', name: 'VGLK' });
@@ -159,6 +162,7 @@ function joined(
     log(state, 'info', 'lockspace.returned', { vg: vg.vgName });
   lockspace.glExpected = false;
   if (hasGl) noteGl(state, lockspace, true);
+  beginReading(state, lockspace);
   if (state.gl.madeIn === vg.vgName) state.gl.madeIn = '';
   holdLocks(state, lockspace, outcome);
   log(state, 'info', 'lockspace.joined', { vg: vg.vgName, hostId });

@@ -8,7 +8,7 @@ import {
   startReply,
 } from '../wire/lvmlockd/replies.ts';
 import type { LockMode, LockType } from '../wire/lvmlockd/requests.ts';
-import { isJoined } from './lockspace-phase.ts';
+import { hasDuplicateGl, isGlKnown } from './gl-carriers.ts';
 import { findRunning } from './running-managers.ts';
 import type { DaemonState, Lockspace } from './state.ts';
 import type { Waiter } from './waiter.ts';
@@ -113,15 +113,7 @@ function flagsText(state: DaemonState, result: number, words: readonly string[])
   return found.map((word) => `${word},`).join('') + (hasNoLm ? LD_FLAG.NO_LM : '');
 }
 
-function isGlKnown(state: DaemonState): boolean {
-  return state.gl.vgName !== '' || state.lockspaces.some((one) => one.glExpected);
-}
-
 /** DUP_GL_LS goes with GL and VG locks of the VGs concerned. */
 export function duplicateWords(state: DaemonState, lockspace: Lockspace): readonly string[] {
   return lockspace.glEnabled && hasDuplicateGl(state) ? [LD_FLAG.DUP_GL_LS] : [];
-}
-
-export function hasDuplicateGl(state: DaemonState): boolean {
-  return state.lockspaces.filter((one) => one.glEnabled && isJoined(one.phase)).length > 1;
 }

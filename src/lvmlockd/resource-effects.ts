@@ -1,12 +1,13 @@
 import { assert, unreachable } from '../base/assert.ts';
 import { LD_OP, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { LockRequest } from '../wire/lvmlockd/requests.ts';
+import { hasDuplicateGl } from './gl-carriers.ts';
 import { noteGl } from './global-lock.ts';
 import { continueStop } from './lockspace-end.ts';
 import { both, type HeldLock, type LockOutcome, type Outcome } from './managers/manager.ts';
 import type { ManagerSteps } from './managers/steps.ts';
 import { putOnHold, sessionLost } from './reattach.ts';
-import { duplicateWords, hasDuplicateGl, reply } from './replies.ts';
+import { duplicateWords, reply } from './replies.ts';
 import {
   type Action,
   isIdle,
@@ -139,10 +140,7 @@ function ask(
       return;
     case 'switchGl':
       run(state, owner, space.switchGl(effect.enable), (outcome) => {
-        if (outcome.result === 0) {
-          noteGl(state, lockspace, effect.enable);
-          if (effect.enable) state.gl.removed = false;
-        }
+        if (outcome.result === 0) noteGl(state, lockspace, effect.enable);
         done(outcome);
         if (outcome.result === 0 && !effect.enable) forgetIfIdle(lockspace, resource);
       });
@@ -206,6 +204,8 @@ function answerAction(
     else client.lastGrant = grant;
   }
   if (request === null || client === undefined) return;
+  const isPart = 'answered' in action && action.answered !== undefined;
+  if (isPart && action.answered?.({ result, lmResult, flag: effect.flag }) === true) return;
   const carriesGl = resource.ref.scope !== 'lv' && isLock;
   const words = [
     ...(carriesGl ? duplicateWords(state, lockspace) : []),

@@ -18,6 +18,15 @@ export interface Lock {
   version: number;
 }
 
+/**
+ * Takes an answer that is one part of what the client asked for; false: it is the client's answer.
+ */
+export type Answered = (outcome: {
+  readonly result: number;
+  readonly lmResult: number;
+  readonly flag: '' | typeof LD_FLAG.SH_EXISTS;
+}) => boolean;
+
 /** One request waiting on a resource. */
 export type Action =
   | {
@@ -29,6 +38,7 @@ export type Action =
       dueMs: number;
       /** An unlock of our own making: skipped when another client has used the resource since. */
       readonly isUndo: boolean;
+      readonly answered?: Answered;
     }
   | { readonly kind: 'update'; readonly clientId: number; readonly request: UpdateRequest }
   | { readonly kind: 'freeLv'; readonly clientId: number; readonly request: FreeLvRequest }
@@ -37,6 +47,7 @@ export type Action =
       readonly clientId: number;
       readonly request: VgRequest;
       readonly enable: boolean;
+      readonly answered?: Answered;
     };
 
 export type LockAction = Extract<Action, { kind: 'lock' }>;

@@ -95,6 +95,12 @@ export interface Lockspace {
   glEnabled: boolean;
   /** Its global lock was enabled before the join: until then requests are answered ESTARTING. */
   glExpected: boolean;
+  /** The client for which the global lock moves out of this VG, which is being freed; 0: none. */
+  glMovedBy: number;
+  /** How often `glEnabled` was noted: a read that began before is stale. */
+  glNotes: number;
+  /** When its slot is read next; null: that is under way, or there is no slot. */
+  glReadMs: number | null;
   /** Clients whose start_wait answers a failed join. */
   readonly starters: number[];
 }
@@ -108,8 +114,8 @@ export interface UnlockedLv {
 export interface GlobalLock {
   /** Of the manager that keeps the global lock; null: not chosen yet. */
   lockType: ManagedLockType | null;
-  /** Where it lives in a VG: the VG whose lockspace carries it; '' when none is known. */
-  vgName: ByteString;
+  /** The VGs that carried one when the log was last told, joined by commas; '' for none. */
+  told: ByteString;
   /** A VG was made with an enabled global lock and is not started yet. */
   madeIn: ByteString;
   /** The VG that carried it was removed while others run. */
@@ -228,7 +234,7 @@ export function newState(settings: Settings, managers: Managers, limits = LIMITS
     managers,
     clients: new Map(),
     lockspaces: [],
-    gl: { lockType: settings.globalLockType, vgName: '', madeIn: '', removed: false },
+    gl: { lockType: settings.globalLockType, told: '', madeIn: '', removed: false },
     startWaiters: [],
     stopAllWaiters: [],
     vgWork: new Map(),

@@ -55,7 +55,7 @@ export function initVg(state: DaemonState, clientId: number, request: InitVgRequ
 /** Where the global lock lives in a VG, the first VG of a cluster carries it. */
 function wantsGl({ gl, lockspaces }: DaemonState): boolean {
   const isInVg = gl.lockType !== null && TRAITS[gl.lockType].globalLock === 'inVg';
-  return isInVg && gl.vgName === '' && gl.madeIn === '' && lockspaces.length === 0;
+  return isInVg && gl.madeIn === '' && lockspaces.length === 0;
 }
 
 /** `isAgain`: the end of the lock manager cut the call before. */

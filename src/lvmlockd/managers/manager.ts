@@ -88,8 +88,8 @@ export interface ManagerSpace {
    * the search begins; '': where the last one ended.
    */
   initLv(lvUuid: ByteString, isAgain?: boolean, behind?: ByteString): ManagerSteps<InitLvOutcome>;
-  /** With `globalLock` in a VG only: does this VG carry it? */
-  readGl(): ManagerSteps<boolean>;
+  /** With `globalLock` in a VG only: does this VG carry it? null: its slot cannot be read. */
+  readGl(): ManagerSteps<boolean | null>;
   /** With `globalLock` in a VG only. */
   switchGl(enable: boolean): ManagerSteps<Outcome>;
   /**

@@ -44,6 +44,7 @@ export class FakeManager {
   dying: readonly string[] = [];
   locks: LockOutcome[] = [];
   unlocks: Outcome[] = [];
+  switches: Outcome[] = [];
   converts: Outcome[] = [];
   frees: Outcome[] = [];
   otherHosts: HostsOutcome = { ...OK, unknown: false };
@@ -51,6 +52,8 @@ export class FakeManager {
   reattached: ReattachOutcome[] = [];
   /** VGs whose leases a restarted sanlock keeps. */
   readonly kept = new Set<string>();
+  /** VGs whose slot of the global lock cannot be read. */
+  readonly unreadable = new Set<string>();
   traits: ManagerTraits = TRAITS.sanlock;
   readonly did: string[] = [];
   /** What the lock manager holds for the daemon. */
@@ -82,6 +85,14 @@ export class FakeManager {
       },
       spaceName: (vgName) => `lvm_${vgName}`.slice(0, 48),
     };
+  }
+
+  #switch(vgName: string, enable: boolean): Outcome {
+    this.did.push(`${enable ? 'enable' : 'disable'} gl ${vgName}`);
+    const outcome = this.switches.shift() ?? OK;
+    const others = this.glIn.filter((name) => name !== vgName);
+    if (outcome.result === 0) this.glIn = enable ? [...others, vgName] : others;
+    return outcome;
   }
 
   #refresh(path: string): ManagerSteps<Outcome> {
@@ -140,8 +151,8 @@ export class FakeManager {
         this.did.push(`reattach ${vgName}: ${names}`);
         return done(this.reattached.shift() ?? { found: 'absent', lost: [] });
       },
-      readGl: () => done(this.glIn.includes(vgName)),
-      switchGl: () => done(OK),
+      readGl: () => done(this.unreadable.has(vgName) ? null : this.glIn.includes(vgName)),
+      switchGl: (enable) => done(this.#switch(vgName, enable)),
       otherHosts: () => done(this.otherHosts),
     };
   }
@@ -213,6 +224,11 @@ export class Harness {
   passTo(nowMs: number): void {
     this.#nowMs = Math.max(this.#nowMs, nowMs);
     this.post({ kind: 'tick' });
+  }
+
+  /** So much time passes. */
+  pass(forMs: number): void {
+    this.passTo(this.#nowMs + forMs);
   }
 
   /** Procedures end one after another, also those that begin meanwhile. */

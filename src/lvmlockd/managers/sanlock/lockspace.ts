@@ -178,9 +178,10 @@ export class SanlockSpace implements ManagerSpace {
     return done;
   }
 
-  *readGl(): ManagerSteps<boolean> {
-    if (this.#open === null) return false;
-    return (yield* readGlName(this.#open.site, this.#open.times)) === GL_NAME;
+  *readGl(): ManagerSteps<boolean | null> {
+    if (this.#open === null) return null;
+    const name = yield* readGlName(this.#open.site, this.#open.times);
+    return name === null ? null : name === GL_NAME;
   }
 
   *switchGl(enable: boolean): ManagerSteps<Outcome> {

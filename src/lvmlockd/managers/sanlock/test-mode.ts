@@ -47,6 +47,10 @@ export function testManager(): LockManager {
     open: (vg: VgPlace) =>
       testSpace(vg, {
         claimGl: () => claimGl(vg.vgName),
+        hasGl: () => global.vgName === vg.vgName,
+        setGl: () => {
+          global.vgName = vg.vgName;
+        },
         dropGl: () => {
           if (global.vgName === vg.vgName) global.vgName = null;
         },
@@ -62,7 +66,12 @@ export function testManager(): LockManager {
 
 function testSpace(
   vg: VgPlace,
-  gl: { readonly claimGl: () => boolean; readonly dropGl: () => void },
+  gl: {
+    readonly claimGl: () => boolean;
+    readonly hasGl: () => boolean;
+    readonly setGl: () => void;
+    readonly dropGl: () => void;
+  },
 ): ManagerSpace {
   let nextSlot = SLOT_FIRST_LV;
   const versions = new Map<ByteString, number>();
@@ -106,8 +115,12 @@ function testSpace(
     reattach: () => done({ found: 'attached', lost: [] }),
     activeLvs: () => done(null),
     leasedLvs: () => done([]),
-    readGl: () => done(gl.claimGl()),
-    switchGl: () => done(OK),
+    readGl: () => done(gl.hasGl()),
+    switchGl: (enable) => {
+      if (enable) gl.setGl();
+      else gl.dropGl();
+      return done(OK);
+    },
     otherHosts: () => done({ ...OK, unknown: false }),
   };
 }
