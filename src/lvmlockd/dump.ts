@@ -3,6 +3,7 @@ import { MIB, SECOND_MS } from '../base/units.ts';
 import { DUMP_FLAGS, LD_OP, OP_NAMES } from '../wire/lvmlockd/numbers.ts';
 import type { LockType } from '../wire/lvmlockd/requests.ts';
 import { isJoined } from './lockspace-phase.ts';
+import type { HostSeen } from './managers/manager.ts';
 import type { Action, Resource } from './resource.ts';
 import type { Client, DaemonState, Lockspace } from './state.ts';
 import type { Waiter } from './waiter.ts';
@@ -80,7 +81,7 @@ function lockspaceLine(lockspace: Lockspace, form: DumpForm): ByteString {
     `info=ls ls_name=${orDot(lockspace.name)} vg_name=${orDot(vg.vgName)}`,
     `vg_uuid=${orDot(vg.vgUuid)}${form === 'old' ? ' vg_sysid=.' : ''}`,
     `vg_args=${orDot(vg.vgLockArgs)} lm_type=${lockspace.manager.lockType} host_id=${hostId}`,
-    ...(form === 'old' ? [] : ['generation=0']),
+    ...(form === 'old' ? [] : [`generation=${lockspace.generation}`]),
     `create_fail=0 create_done=${bit(isJoined(phase))}`,
     `thread_work=0 thread_stop=${bit(stop !== null)} thread_done=0`,
     `kill_vg=${bit((stop?.before ?? phase.kind) === 'killed')}`,
@@ -104,7 +105,8 @@ function resourceLines(resource: Resource, lockspace: Lockspace, form: DumpForm)
   }
   const { lockType } = lockspace.manager;
   for (const action of resource.actions) {
-    const from = { clientId: action.clientId, scope: ref.scope, lockType };
+    const owner = resource.holder?.seen ?? null;
+    const from = { clientId: action.clientId, scope: ref.scope, lockType, owner };
     lines.push(`info=r_action ${actionText({ ...from, ...opOf(action) }, form)}`);
   }
   return lines;
@@ -124,15 +126,25 @@ function actionText(
     readonly lockType: LockType;
     readonly mode?: string;
     readonly flags?: number;
+    /** The host that it waits for. */
+    readonly owner?: HostSeen | null;
   },
   form: DumpForm,
 ): ByteString {
-  const { clientId, op, scope, lockType, mode = 'iv', flags = 0 } = action;
+  const { clientId, op, scope, lockType, mode = 'iv', flags = 0, owner = null } = action;
   return (
     `client_id=${clientId} flags=${hex(flags)} version=0 op=${OP_NAMES[op] ?? 'op_unknown'} ` +
     `rt=${scope} mode=${mode} lm_type=${lockType} result=0 lm_rv=0` +
-    (form === 'old' ? '' : ' owner_host_id=0 owner_generation=0')
+    ownerText(owner, form)
   );
+}
+
+/** The name is ours: an original lvmlockctl reads none, and nothing behind what it knows. */
+function ownerText(owner: HostSeen | null, form: DumpForm): ByteString {
+  if (form === 'old') return '';
+  const { hostId = 0, generation = 0, name = '' } = owner ?? {};
+  const named = name === '' ? '' : ` owner_name=${orDot(name)}`;
+  return ` owner_host_id=${hostId} owner_generation=${generation}${named}`;
 }
 
 function orDot(text: ByteString): ByteString {

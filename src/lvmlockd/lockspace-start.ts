@@ -4,6 +4,7 @@ import type { StartRequest } from '../wire/lvmlockd/requests.ts';
 import { adoptText } from './adopt.ts';
 import { type JoinedLocks, joinWithLocks } from './adopt-locks.ts';
 import { beginReading, noteGl } from './global-lock.ts';
+import { learnGeneration } from './holders.ts';
 import { answerCancelled, joinedAnyway } from './join-cancel.ts';
 import { gone, settleWaiters } from './lockspace-end.ts';
 import { isJoined } from './lockspace-phase.ts';
@@ -12,7 +13,7 @@ import {
   both,
   type FoundSpace,
   type LockManager,
-  type Outcome,
+  type PrepareOutcome,
 } from './managers/manager.ts';
 import { isManaged } from './managers/registry.ts';
 import { changePhase } from './reattach.ts';
@@ -116,7 +117,7 @@ export function addLockspace(state: DaemonState, manager: LockManager, vg: Found
 export function joinLockspace(
   state: DaemonState,
   lockspace: Lockspace,
-  answered: ((outcome: { readonly result: number; readonly lmResult: number }) => void) | null,
+  answered: ((outcome: Omit<PrepareOutcome, 'glEnabled'>) => void) | null,
 ): void {
   const { space, hostId, vg } = lockspace;
   const adopt = state.settings.adopt && lockspace.manager.traits.adoptsLocks;
@@ -142,10 +143,11 @@ export function joinLockspace(
   });
 }
 
-function answerStart(lockspace: Lockspace, { result, lmResult }: Outcome): void {
+function answerStart(lockspace: Lockspace, of: Omit<PrepareOutcome, 'glEnabled'>): void {
   const { answerStart: answer } = lockspace;
   lockspace.answerStart = null;
-  answer?.({ result, lmResult });
+  const { result, lmResult, prevGeneration = 0 } = of;
+  answer?.({ result, lmResult, prevGeneration });
 }
 
 function joined(
@@ -165,6 +167,7 @@ function joined(
   beginReading(state, lockspace);
   if (state.gl.madeIn === vg.vgName) state.gl.madeIn = '';
   holdLocks(state, lockspace, outcome);
+  learnGeneration(state, lockspace);
   log(state, 'info', 'lockspace.joined', { vg: vg.vgName, hostId });
   state.effects.push({ kind: 'adoptFile', text: adoptText(state) });
   joinedAnyway(lockspace);

@@ -8,7 +8,9 @@ import type {
 } from '../wire/lvmlockd/requests.ts';
 import { lockspaceOf, usable } from './lock-requests.ts';
 import { reply, replyInit } from './replies.ts';
-import type { DaemonState } from './state.ts';
+import { advanceResource } from './resource-effects.ts';
+import { type DaemonState, run } from './state.ts';
+import { ofClient } from './task-owner.ts';
 
 /** Requests that lvm2 2.03.16 does not know (spec 31 §8). */
 export function newerRequest(
@@ -58,15 +60,30 @@ function requestVgStatus(state: DaemonState, clientId: number, request: VgStatus
     reply(state, to, { result: LD_RESULT.NOENT, owner });
     return;
   }
-  const { hostId, generation, manager } = lockspace;
-  const owner = { hostId, generation, timestampS: 0, state: '', name: '' };
-  reply(state, to, { result: 0, lockType: manager.lockType, owner });
+  const { hostId, generation, manager, space } = lockspace;
+  const known = { hostId, generation, timestampS: 0, state: '', name: '' };
+  run(state, ofClient(to), space.membership(), (seen) => {
+    reply(state, to, { result: 0, lockType: manager.lockType, owner: seen ?? known });
+  });
 }
 
 /** set_remote_lv_lock: only a lock manager of tests can let another host seem to hold an LV. */
 function setRemoteLvLock(state: DaemonState, clientId: number, request: RemoteLvLockRequest): void {
-  const known = lockspaceOf(state, request.vgName) !== null;
-  const result = known ? LD_RESULT.REFUSED : LD_RESULT.ENOLS;
+  const result = pretendHeld(state, request);
   const text = shortReply({ op: request.op, result });
   state.effects.push({ kind: 'send', clientId, text });
+}
+
+function pretendHeld(state: DaemonState, request: RemoteLvLockRequest): number {
+  const lockspace = lockspaceOf(state, request.vgName);
+  if (lockspace === null) return LD_RESULT.ENOLS;
+  const { space, resources } = lockspace;
+  if (space.pretendHeld === undefined) return LD_RESULT.REFUSED;
+  const { mode, lvUuid } = request;
+  if (lvUuid === '' || mode === 'iv' || mode === 'nl') return LD_RESULT.INVAL;
+  space.pretendHeld(lvUuid, mode);
+  // A lock that is held here would be granted again without a question.
+  const resource = resources.find((one) => one.ref.name === lvUuid);
+  if (resource?.running === null) advanceResource(state, lockspace, resource, { kind: 'lost' });
+  return LD_RESULT.OK;
 }

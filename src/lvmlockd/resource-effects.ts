@@ -3,6 +3,7 @@ import { LD_OP, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { LockRequest } from '../wire/lvmlockd/requests.ts';
 import { hasDuplicateGl } from './gl-carriers.ts';
 import { noteGl } from './global-lock.ts';
+import { findHolder, isHeldElsewhere, logHeldElsewhere, noteHolder } from './holders.ts';
 import { continueStop } from './lockspace-end.ts';
 import { both, type HeldLock, type LockOutcome, type Outcome } from './managers/manager.ts';
 import type { ManagerSteps } from './managers/steps.ts';
@@ -117,6 +118,8 @@ function ask(
       run(state, owner, space.lock(ref, effect.mode, checkGl), (outcome) => {
         if (outcome.glEnabled === false) noteGl(state, lockspace, false);
         done(outcome);
+        if (outcome.result === LD_RESULT.OK) resource.holder = null;
+        else if (outcome.heldElsewhere === true) noteHolder(state, lockspace, resource);
       });
       return;
     }
@@ -213,7 +216,16 @@ function answerAction(
   ];
   const isNowhere = result === LD_RESULT.ENOLS;
   const lockType = isNowhere ? request.lockType : lockspace.manager.lockType;
-  reply(state, { clientId: client.id, request }, { result, lmResult, lockType, words });
+  const to = { clientId: client.id, request };
+  const outcome = { result, lmResult, lockType, words, lockspace };
+  if (action.kind !== 'lock' || !isHeldElsewhere(effect)) {
+    reply(state, to, outcome);
+    return;
+  }
+  findHolder(state, lockspace, resource, (seen) => {
+    logHeldElsewhere(state, lockspace, { resource, action, seen });
+    reply(state, to, { ...outcome, owner: seen });
+  });
 }
 
 function requestOf(action: Action) {

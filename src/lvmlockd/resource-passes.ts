@@ -215,5 +215,6 @@ function settle(
 
 export function answer(action: Action, outcome: Outcome, out: ResourceEffect[]): void {
   const { result, lmResult } = outcome;
-  out.push({ kind: 'answer', action, result, lmResult, flag: '', isNewLock: false });
+  const why = outcome.heldElsewhere === true ? { heldElsewhere: true as const } : {};
+  out.push({ kind: 'answer', action, result, lmResult, flag: '', isNewLock: false, ...why });
 }

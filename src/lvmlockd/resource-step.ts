@@ -85,7 +85,7 @@ function finish(
         r.shCount = running.mode === 'sh' ? 1 : 0;
         r.lastClientId = running.action.clientId;
       }
-      answer(running.action, { result, lmResult }, out);
+      answer(running.action, outcome, out);
       return;
     case 'freeLv':
     case 'switchGl':

@@ -7,7 +7,14 @@ import type {
   UpdateRequest,
   VgRequest,
 } from '../wire/lvmlockd/requests.ts';
-import type { HeldLock, HeldMode, LockOutcome, Outcome, ResourceRef } from './managers/manager.ts';
+import type {
+  HeldLock,
+  HeldMode,
+  HostSeen,
+  LockOutcome,
+  Outcome,
+  ResourceRef,
+} from './managers/manager.ts';
 
 /** A lock of a client, or a persistent one, which stays until any client unlocks it. */
 export interface Lock {
@@ -77,6 +84,10 @@ export interface Resource {
   /** The client that last locked or unlocked it. */
   lastClientId: number;
   running: Running | null;
+  /** Which host was found to have it, when this one was refused; null: none was looked for. */
+  holder: { readonly seen: HostSeen | null; readonly atMs: number } | null;
+  /** Those who wait for that to be found out; null: it is not being found out. */
+  holderWanted: ((seen: HostSeen | null) => void)[] | null;
 }
 
 export type ResourceEffect =
@@ -88,6 +99,8 @@ export type ResourceEffect =
       readonly flag: '' | typeof LD_FLAG.SH_EXISTS;
       /** A lock that was not there before, or not for longer than its client. */
       readonly isNewLock: boolean;
+      /** Refused, because another host has it. */
+      readonly heldElsewhere?: true;
     }
   /** Ask the lock manager; the outcome comes back as the event `managed`. */
   | { readonly kind: 'lock'; readonly mode: HeldMode }
@@ -116,6 +129,8 @@ export function newResource(ref: ResourceRef): Resource {
     gone: [],
     lastClientId: 0,
     running: null,
+    holder: null,
+    holderWanted: null,
   };
 }
 

@@ -8,6 +8,7 @@ import type {
   FoundSpace,
   LockManager,
   ManagerSpace,
+  PrepareOutcome,
   VgPlace,
 } from './managers/manager.ts';
 import type { Managers } from './managers/registry.ts';
@@ -82,7 +83,7 @@ export interface Lockspace {
   /** To open the session again and attach the locks held here. */
   attempt: 'none' | 'due' | 'underWay';
   /** The start_vg that asked for it and has no answer yet; null: there is none. */
-  answerStart: ((outcome: { readonly result: number; readonly lmResult: number }) => void) | null;
+  answerStart: ((outcome: Omit<PrepareOutcome, 'glEnabled'>) => void) | null;
   /** Orders to stop it that wait for the end of its start (join-cancel.ts). */
   readonly onCancelled: CancelOrder[];
   /** When it is watched anew (presence.ts); null: it is watched, or is not to be. */

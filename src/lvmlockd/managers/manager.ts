@@ -104,6 +104,12 @@ export interface ManagerSpace {
   activeLvs(): ManagerSteps<readonly ByteString[] | null>;
   /** With the trait `lvLeases` only: the LVs that have a lease. */
   leasedLvs(): ManagerSteps<readonly ResourceRef[]>;
+  /** The host that keeps this one from a lock; null: none, or it cannot be known now. */
+  holder(resource: ResourceRef): ManagerSteps<HostSeen | null>;
+  /** This host in the lockspace, its name left out; null: it cannot be known now. */
+  membership(): ManagerSteps<HostSeen | null>;
+  /** In a lock manager of tests: another host seems to hold an LV from now on. */
+  readonly pretendHeld?: (lvUuid: ByteString, mode: HeldMode | 'un') => void;
   /** Is another host in the lockspace? */
   otherHosts(): ManagerSteps<HostsOutcome>;
 }
@@ -125,6 +131,8 @@ export interface Outcome {
    * may be run again once the session is open again.
    */
   readonly interrupted?: true;
+  /** Another host has the lock, or is about to: `holder` may say which. */
+  readonly heldElsewhere?: true;
 }
 
 /** A VG, and where the lock manager finds its locks. */
@@ -190,6 +198,8 @@ export interface AdoptedLock {
 export interface PrepareOutcome extends Outcome {
   /** This VG's global lock is enabled. */
   readonly glEnabled: boolean;
+  /** Of this host id's last join; absent: not known. */
+  readonly prevGeneration?: number;
 }
 
 export interface JoinOutcome extends Outcome {

@@ -6,6 +6,7 @@ import { LIMITS, type Limits } from '../limits.ts';
 import {
   type AdoptedLock,
   type FoundSpace,
+  type HostSeen,
   type HostsOutcome,
   type LeaveHow,
   type LockManager,
@@ -43,6 +44,10 @@ export class FakeManager {
   found: readonly FoundSpace[] = [];
   dying: readonly string[] = [];
   locks: LockOutcome[] = [];
+  /** Of locks that were refused. */
+  holders: HostSeen[] = [];
+  membership: HostSeen | null = null;
+  prevGeneration = 0;
   unlocks: Outcome[] = [];
   switches: Outcome[] = [];
   converts: Outcome[] = [];
@@ -104,7 +109,8 @@ export class FakeManager {
     return {
       prepare: () => {
         const glEnabled = this.glIn.includes(vgName);
-        return done({ result: this.prepareResult, lmResult: 0, glEnabled });
+        const { prevGeneration } = this;
+        return done({ result: this.prepareResult, lmResult: 0, glEnabled, prevGeneration });
       },
       join: () => {
         const { joinResult: result, adopted, notAdopted } = this;
@@ -153,10 +159,24 @@ export class FakeManager {
       },
       readGl: () => done(this.unreadable.has(vgName) ? null : this.glIn.includes(vgName)),
       switchGl: (enable) => done(this.#switch(vgName, enable)),
+      ...this.#hosts(),
+    };
+  }
+
+  #hosts(): Pick<ManagerSpace, 'holder' | 'membership' | 'otherHosts'> {
+    return {
+      holder: (ref) => {
+        this.did.push(`holder of ${ref.name}`);
+        return done(this.holders.shift() ?? null);
+      },
+      membership: () => done(this.membership),
       otherHosts: () => done(this.otherHosts),
     };
   }
 }
+
+/** Of the client that asks for the state. */
+const DUMPER = 999;
 
 /** A daemon over the fake manager; procedures end at once, unless the test holds them back. */
 export class Harness {
@@ -173,6 +193,7 @@ export class Harness {
   freesAfterCommit = false;
   /** Procedures that were held back and have ended. */
   done = 0;
+  dumped = '';
   /** The exit status, once ended. */
   ended: number | null = null;
   /** As it was written last. */
@@ -206,6 +227,7 @@ export class Harness {
         this.replies.push(effect.text);
         this.answered.push(effect.clientId);
       }
+      if (effect.kind === 'dump') this.dumped = effect.text;
       if (effect.kind === 'adoptFile') this.adoptFile = effect.text;
       if (effect.kind === 'exit') this.ended = effect.status;
       else if (effect.kind === 'run') {
@@ -243,6 +265,16 @@ export class Harness {
 
   open(clientId: number): void {
     this.post({ kind: 'clientOpened', clientId, fd: 5, pid: 9 });
+  }
+
+  /** The state as `lvmlockctl -i` gets it. */
+  dump(dumpForm: 'old' | 'new'): string {
+    this.dumped = '';
+    this.open(DUMPER);
+    const asked = { kind: 'request', clientId: DUMPER, text: 'request="info"' } as const;
+    this.post({ ...asked, dumpForm, freesAfterCommit: true });
+    this.post({ kind: 'clientClosed', clientId: DUMPER });
+    return this.dumped;
   }
 
   /** The reply's op_result and flags; 'none yet' while it is not answered. */

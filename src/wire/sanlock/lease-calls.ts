@@ -1,7 +1,7 @@
 import type { ByteString } from '../../base/bytes.ts';
 import { readByteString } from '../../base/bytes.ts';
 import { fail, ok } from '../../base/result.ts';
-import { encode } from '../../codec/struct.ts';
+import { encode, zeroRecord } from '../../codec/struct.ts';
 import { plainCall, requestBytes, type SanlockCall } from './call.ts';
 import {
   ACQUIRE_FLAGS,
@@ -37,6 +37,8 @@ export interface AcquireOptions {
   readonly orphanOnly?: boolean;
   /** Answer −247 rather than wait until a silent owner is surely dead. */
   readonly ownerNowait?: boolean;
+  /** What `sanlock client status` calls the connection from then on. */
+  readonly ownerName?: ByteString;
 }
 
 /** Acquires all or none. RES_FLAGS.SHARED, .PERSISTENT and .LVER are per resource. */
@@ -50,7 +52,8 @@ export function acquire(
     (options.orphanOnly === true ? ACQUIRE_FLAGS.ORPHAN_ONLY : 0) |
     (options.ownerNowait === true ? ACQUIRE_FLAGS.OWNER_NOWAIT : 0);
   const header = { cmdFlags, data: resources.length, data2: targetOf(options.target ?? 'self') };
-  const parts = [...resources.flatMap(resourceWithDisks), new Uint8Array(sanlkOptions.size)];
+  const end = { ...zeroRecord(sanlkOptions), ownerName: options.ownerName ?? '' };
+  const parts = [...resources.flatMap(resourceWithDisks), encode(sanlkOptions, end)];
   return plainCall('acquire', requestBytes(SM_CMD.ACQUIRE, header, parts), 'wait');
 }
 

@@ -7,7 +7,8 @@ import {
   leaderChecksum,
 } from '../../../format/leader.ts';
 import { readResourceOwners } from '../../../wire/sanlock/area-calls.ts';
-import { getHosts, hostStatus } from '../../../wire/sanlock/daemon-calls.ts';
+import { getHosts, hostStatus, status } from '../../../wire/sanlock/daemon-calls.ts';
+import { textField } from '../../../wire/sanlock/records.ts';
 import { HOST_STATES, RES_FLAGS, STATE_TYPES } from '../../../wire/sanlock/socket.ts';
 import type { Resource } from '../../../wire/sanlock/types.ts';
 import type { HostSeen } from '../manager.ts';
@@ -44,12 +45,21 @@ export function* holderOf(space: OpenSpace, resource: Resource): ManagerSteps<Ho
   });
 }
 
-/** This host, as the others see it: null when sanlock does not say. */
+/**
+ * This host, without its name; null when sanlock does not say. GET_HOSTS answers after the first
+ * renewal only, STATUS has the generation from the join on.
+ */
 export function* ownHost(space: OpenSpace): ManagerSteps<HostSeen | null> {
   const { site, hostId } = space;
   const seen = yield* stateOf(site, hostId);
-  if (seen === null) return null;
-  return { hostId, ...seen, name: '' };
+  if (seen !== null && seen.generation !== 0) return { hostId, ...seen, name: '' };
+  const answer = yield* ask(status(), PATIENCE_MS);
+  const records = answer.ok ? answer.value : [];
+  const record = records.find(
+    ({ type, name }) => type === STATE_TYPES.LOCKSPACE && name === site.spaceName,
+  );
+  const generation = Number((record && textField(record, 'host_generation')) ?? 0);
+  return generation > 0 ? { hostId, generation, timestampS: 0, state: '', name: '' } : null;
 }
 
 /** What the lease says of a host, with what sanlock knows of it in this lockspace. */

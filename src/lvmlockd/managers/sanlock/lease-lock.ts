@@ -71,7 +71,12 @@ export function acquireLease(
 ): ManagerSteps<SanlockResult<number>> {
   const orphan = from === 'orphan';
   const orphanOnly = from === 'kept';
-  const call = acquire([resource], { orphan, orphanOnly, ownerNowait: true });
+  const call = acquire([resource], {
+    orphan,
+    orphanOnly,
+    ownerNowait: true,
+    ownerName: 'lvmlockd',
+  });
   return ask(call, space.times.diskMs, space.session);
 }
 

@@ -4,6 +4,7 @@ import {
   both,
   type HeldLock,
   type HeldMode,
+  type HostSeen,
   type HostsOutcome,
   type InitLvOutcome,
   type JoinOutcome,
@@ -25,6 +26,7 @@ import { activeLvs, deviceAt, type ManagerSteps, sleep } from '../steps.ts';
 import { closeSession } from './ask.ts';
 import { firstLvOffset, initLv, leasedLvs, offsetBehind, scanFree } from './free-slots.ts';
 import { readGlName, switchGl } from './gl-slot.ts';
+import { holderOf, hostOnDisk, ownHost } from './host-names.ts';
 import { otherHosts } from './hosts.ts';
 import { cancelJoin, joinSpace } from './join.ts';
 import {
@@ -53,6 +55,8 @@ export interface SanlockSpaceSettings {
   readonly killpath: ByteString;
 }
 
+/** For a record that start_vg only tells to lvm. */
+const HOST_LEASE_MS = 500;
 const DEVICE_POLL_MS = 100;
 const DEVICE_POLLS = 15; //  lvm has just made the device: udev may need a moment
 
@@ -93,7 +97,9 @@ export class SanlockSpace implements ManagerSpace {
     const glName = yield* readGlName(site, times);
     if (this.#attempt.isCancelled) return refuse(LD_RESULT.CANCELED);
     if (glName !== GL_NAME && glName !== GL_DISABLED_NAME) return refuse(LD_RESULT.EARGS);
-    return { ...OK, glEnabled: glName === GL_NAME };
+    const before = yield* hostOnDisk(site, hostId, HOST_LEASE_MS);
+    const known = before === null ? {} : { prevGeneration: before.generation };
+    return { ...OK, glEnabled: glName === GL_NAME, ...known };
   }
 
   *join(adopt: boolean): ManagerSteps<JoinOutcome> {
@@ -215,6 +221,16 @@ export class SanlockSpace implements ManagerSpace {
 
   *leasedLvs(): ManagerSteps<readonly ResourceRef[]> {
     return this.#open === null ? [] : yield* leasedLvs(this.#open.site, this.#open.times);
+  }
+
+  *holder(ref: ResourceRef): ManagerSteps<HostSeen | null> {
+    const resource = this.#open === null ? null : resourceOf(this.#open.site, ref);
+    if (this.#open === null || resource === null) return null;
+    return yield* holderOf(this.#open, resource);
+  }
+
+  *membership(): ManagerSteps<HostSeen | null> {
+    return this.#open === null ? null : yield* ownHost(this.#open);
   }
 
   otherHosts(): ManagerSteps<HostsOutcome> {

@@ -72,6 +72,10 @@ function interrupted(answer: Answer): { readonly interrupted?: true } {
   return isInterrupted(answer) ? { interrupted: true } : {};
 }
 
+function heldElsewhere(answer: Answer): { readonly heldElsewhere?: true } {
+  return isHeldElsewhere(answer) ? { heldElsewhere: true } : {};
+}
+
 /** The refusal's code; 0 for success and for a call without an answer. */
 function refusalOf(answer: Answer): number {
   return isAnswered(answer) ? codeOf(answer) : 0;
@@ -84,7 +88,8 @@ export function lockOutcome(
   const result = lockResult(answer, asked.scope);
   const retry = HELD_BY_OTHERS.has(codeOf(answer)) && asked.mode === 'sh';
   const nothing = { version: 0, glEnabled: null };
-  return { result, lmResult: result, retry, ...nothing, ...interrupted(answer) };
+  const why = { ...interrupted(answer), ...heldElsewhere(answer) };
+  return { result, lmResult: result, retry, ...nothing, ...why };
 }
 
 function lockResult(answer: Answer, scope: LockScope): number {
@@ -99,7 +104,7 @@ function lockResult(answer: Answer, scope: LockScope): number {
 
 export function convertOutcome(answer: Answer): Outcome {
   const result = lockResult(answer, 'vg');
-  return { result, lmResult: result, ...interrupted(answer) };
+  return { result, lmResult: result, ...interrupted(answer), ...heldElsewhere(answer) };
 }
 
 /** A lease that is being released: for lvm it is gone, with or without an answer. */

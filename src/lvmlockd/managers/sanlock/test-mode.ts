@@ -4,6 +4,7 @@ import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
 import {
   both,
   type HeldLock,
+  type HeldMode,
   type LockManager,
   type ManagerSpace,
   OK,
@@ -75,6 +76,8 @@ function testSpace(
 ): ManagerSpace {
   let nextSlot = SLOT_FIRST_LV;
   const versions = new Map<ByteString, number>();
+  /** LVs that another host is to seem to hold. */
+  const elsewhere = new Map<ByteString, HeldMode>();
   const keepVersion = ({ resource, newVersion }: HeldLock) => {
     if (newVersion !== 0) versions.set(resource.name, newVersion);
     return done(OK);
@@ -101,8 +104,17 @@ function testSpace(
       return done({ ...OK, confirmed: true });
     },
     abandon: () => done(undefined),
-    lock: (ref) =>
-      done({ ...OK, retry: false, version: versions.get(ref.name) ?? 0, glEnabled: null }),
+    lock: (ref, mode) => {
+      const other = elsewhere.get(ref.name);
+      const isHeld = other === 'ex' || (other === 'sh' && mode === 'ex');
+      const result = isHeld ? LD_RESULT.AGAIN : LD_RESULT.OK;
+      const version = versions.get(ref.name) ?? 0;
+      return done({ result, lmResult: 0, retry: false, version, glEnabled: null });
+    },
+    pretendHeld: (lvUuid, mode) => {
+      if (mode === 'un') elsewhere.delete(lvUuid);
+      else elsewhere.set(lvUuid, mode);
+    },
     convert: keepVersion,
     unlock: keepVersion,
     freeLv: () => done(OK),
@@ -121,6 +133,8 @@ function testSpace(
       else gl.dropGl();
       return done(OK);
     },
+    holder: () => done(null),
+    membership: () => done(null),
     otherHosts: () => done({ ...OK, unknown: false }),
   };
 }
