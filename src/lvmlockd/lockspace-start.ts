@@ -124,7 +124,10 @@ export function joinLockspace(
   const isAsked = answered !== null;
   lockspace.answerStart = answered;
   run(state, ofSpace(lockspace), space.prepare(hostId), (prepared) => {
-    const { result } = prepared;
+    const { result, maxHostId } = prepared;
+    if (maxHostId !== undefined) {
+      log(state, 'error', 'hostId.outOfRange', { vg: vg.vgName, hostId, maxHostId });
+    }
     if (result !== 0 || lockspace.phase.kind === 'cancelling') {
       notStarted(state, lockspace, { event: 'lockspace.notStarted', result, isAsked });
       return;

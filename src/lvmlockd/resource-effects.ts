@@ -1,4 +1,5 @@
 import { assert, unreachable } from '../base/assert.ts';
+import type { ByteString } from '../base/bytes.ts';
 import { LD_OP, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { LockRequest } from '../wire/lvmlockd/requests.ts';
 import { hasDuplicateGl } from './gl-carriers.ts';
@@ -12,6 +13,7 @@ import { duplicateWords, reply } from './replies.ts';
 import {
   type Action,
   isIdle,
+  type LockAction,
   type Resource,
   type ResourceEffect,
   type ResourceEvent,
@@ -115,7 +117,9 @@ function ask(
   switch (effect.kind) {
     case 'lock': {
       const checkGl = ref.scope !== 'lv' && lockspace.glEnabled && hasDuplicateGl(state);
-      run(state, owner, space.lock(ref, effect.mode, checkGl), (outcome) => {
+      const repair = resource.running?.op === 'lock' && wantsRepair(resource.running.serves);
+      run(state, owner, space.lock(ref, effect.mode, checkGl, repair), (outcome) => {
+        logRepair(state, lockspace, ref.name, outcome);
         if (outcome.glEnabled === false) noteGl(state, lockspace, false);
         done(outcome);
         if (outcome.result === LD_RESULT.OK) resource.holder = null;
@@ -152,6 +156,30 @@ function ask(
       unreachable(effect);
   }
 }
+
+function wantsRepair(serves: readonly LockAction[]): boolean {
+  return serves.some(({ request }) => request.repair);
+}
+
+function logRepair(
+  state: DaemonState,
+  lockspace: Lockspace,
+  resource: ByteString,
+  { repair, result }: LockOutcome,
+): void {
+  const fields = { vg: lockspace.vg.vgName, resource };
+  if (repair === 'done') log(state, 'warn', 'lease.repaired', fields);
+  if (repair === 'needed') log(state, 'error', 'lease.damaged', { ...fields, advice: REPAIR });
+  const refused = { ...fields, result, advice: STOP_OTHERS };
+  if (repair === 'refused') log(state, 'error', 'lease.notRepaired', refused);
+}
+
+const REPAIR =
+  'no host can lock it: stop the VG on all other hosts (vgchange --lockstop), then repeat with ' +
+  '--lockopt repair, or run lvmlockctl --check VG --repair';
+const STOP_OTHERS =
+  'a host may hold it, or its storage fails: stop the VG on all other hosts (vgchange ' +
+  '--lockstop, lvmlockctl --drop), then repeat';
 
 /** A VG lock that a command gives back takes the leases with it that the command has freed. */
 function unlockSteps(

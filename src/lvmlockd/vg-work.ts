@@ -46,7 +46,8 @@ export function initVg(state: DaemonState, clientId: number, request: InitVgRequ
   }
   const enableGl = request.enable || (!request.disable && wantsGl(state));
   const vg = { vgName, vgUuid: '', vgLockArgs };
-  inTurn(state, { vgName, clientId }, manager.initVg(vg, enableGl), (done) => {
+  const steps = manager.initVg(vg, enableGl, request.alignMb);
+  inTurn(state, { vgName, clientId }, steps, (done) => {
     if (done.result === 0 && enableGl) state.gl.madeIn = vgName;
     replyInit(state, to, { ...done, lvLockArgs: '' });
   });

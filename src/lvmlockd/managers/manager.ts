@@ -27,8 +27,11 @@ export interface LockManager {
   readonly patienceMs: number;
   /** `isChosen`: the global lock has a lock type already; in test mode nothing else is running. */
   isRunning(isChosen: boolean): ManagerSteps<boolean>;
-  /** Makes a VG shared; `enableGl`: it carries the global lock, where that lives in a VG. */
-  initVg(vg: VgPlace, enableGl: boolean): ManagerSteps<InitVgOutcome>;
+  /**
+   * Makes a VG shared; `enableGl`: it carries the global lock, where that lives in a VG. `alignMb`:
+   * of the areas of its leases; 0: as large as the device allows.
+   */
+  initVg(vg: VgPlace, enableGl: boolean, alignMb?: number): ManagerSteps<InitVgOutcome>;
   /** `session` is unique among the lockspaces of this daemon process. */
   open(vg: VgPlace, session: number): ManagerSpace;
   /** With the trait `renamesVgs` only. */
@@ -74,8 +77,16 @@ export interface ManagerSpace {
   leave(how: LeaveHow): ManagerSteps<LeaveOutcome>;
   /** Ends the session of a lockspace that could not be started; a membership stays as it is. */
   abandon(): ManagerSteps<void>;
-  /** `checkGl`: check first whether this VG's global lock is still enabled. */
-  lock(resource: ResourceRef, mode: HeldMode, checkGl: boolean): ManagerSteps<LockOutcome>;
+  /**
+   * `checkGl`: check first whether this VG's global lock is still enabled. `repair`: a damaged lease
+   * may be written anew, if surely nobody holds it.
+   */
+  lock(
+    resource: ResourceRef,
+    mode: HeldMode,
+    checkGl: boolean,
+    repair?: boolean,
+  ): ManagerSteps<LockOutcome>;
   convert(held: HeldLock, mode: HeldMode): ManagerSteps<Outcome>;
   unlock(held: HeldLock): ManagerSteps<Outcome>;
   /** With the trait `lvLeases` only, as the two below: the LV's lease becomes a free one. */
@@ -187,6 +198,8 @@ export interface LockOutcome extends Outcome {
   readonly version: number;
   /** false: this VG does not carry the global lock any more; null: not checked. */
   readonly glEnabled: boolean | null;
+  /** The lease is damaged: it is to be repaired, was, or was not. Absent: it is sound. */
+  readonly repair?: 'needed' | 'done' | 'refused';
 }
 
 /** A lock found in the lock manager that an earlier lvmlockd left. */
@@ -196,6 +209,8 @@ export interface AdoptedLock {
 }
 
 export interface PrepareOutcome extends Outcome {
+  /** EHOSTID: the largest host id that the leases have room for; absent: none is set. */
+  readonly maxHostId?: number;
   /** This VG's global lock is enabled. */
   readonly glEnabled: boolean;
   /** Of this host id's last join; absent: not known. */

@@ -14,7 +14,8 @@ import {
   UNUSED_NAME,
 } from './layout.ts';
 import { takeSlot } from './rename.ts';
-import { areaOutcome, codeOf, isAnswered, isPastEnd } from './results.ts';
+import { isNeverWritten } from './repair-lease.ts';
+import { areaOutcome, codeOf, isAnswered, isCorrupt, isPastEnd } from './results.ts';
 import type { SanlockTimes } from './times.ts';
 
 /** The slots of the LVs: finding a free one, and taking it. */
@@ -33,8 +34,9 @@ export interface SlotRange {
 }
 
 /**
- * Finds a free slot from `from` on. An area without any lease is free: lvm zeroes what it adds
- * to the device. At the end of the device the answer is -90 and the offset where it ends.
+ * Finds a free slot from `from` on. An area that was never written is free: lvm zeroes what it adds
+ * to the device. A damaged lease is not: it may be an LV's. At the end of the device the answer is
+ * -90 and the offset where it ends.
  */
 export function* scanFree(
   site: LeaseSite,
@@ -45,7 +47,11 @@ export function* scanFree(
     const at = { offset, isWritten: true };
     const answer = yield* ask(readResource(resourceAt(site, '', offset)), times.diskMs);
     if (isPastEnd(answer)) return { ...both(LD_RESULT.MSGSIZE), ...at };
-    if (codeOf(answer) === SANLOCK_CODES.LEADER_MAGIC) return { ...OK, offset, isWritten: false };
+    if (codeOf(answer) === SANLOCK_CODES.LEADER_MAGIC) {
+      if (yield* isNeverWritten(site, offset, times)) return { ...OK, offset, isWritten: false };
+      continue; // damaged: perhaps an LV's
+    }
+    if (isCorrupt(answer)) continue;
     if (!answer.ok) return { ...areaOutcome(answer), ...at };
     const { name } = answer.value;
     if (name === UNUSED_NAME) return { ...OK, ...at };
@@ -66,8 +72,9 @@ export function* leasedLvs(
   for (let slot = 0, offset = firstLvOffset(site); slot < MAX_SLOTS; slot++, offset += alignBytes) {
     const answer = yield* ask(readResource(resourceAt(site, '', offset)), times.diskMs);
     // lvm zeroes what it adds to the device, and fills it from the front.
-    if (isPastEnd(answer) || codeOf(answer) === SANLOCK_CODES.LEADER_MAGIC) break;
-    if (!answer.ok && !isAnswered(answer)) break;
+    if (isPastEnd(answer) || (!answer.ok && !isAnswered(answer))) break;
+    const hasNoLeader = codeOf(answer) === SANLOCK_CODES.LEADER_MAGIC;
+    if (hasNoLeader && (yield* isNeverWritten(site, offset, times))) break;
     if (!answer.ok || answer.value.name === UNUSED_NAME) continue;
     found.push({ scope: 'lv', name: answer.value.name, lvLockArgs: lvArgsFor(offset) });
   }

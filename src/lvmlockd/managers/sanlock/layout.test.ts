@@ -5,7 +5,9 @@ import {
   lockLvOfArgs,
   lockLvOfPath,
   lockLvPath,
+  maxHostIdOf,
   offsetOfArgs,
+  SIZES_512,
   sanlockSpaceName,
   sectorSizeOf,
   sizesForSector,
@@ -45,9 +47,23 @@ test('a lockspace name is cut as sanlock cuts it', () => {
 });
 
 test('sizes by sector, and by the flags sanlock answers', () => {
-  assert.equal(sizesForSector(512).alignBytes, MIB);
-  assert.equal(sizesForSector(4096).alignBytes, 8 * MIB);
-  assert.deepEqual(sizesOfFlags(sizesForSector(4096).flags), sizesForSector(4096));
+  assert.equal(sizesForSector(512)?.alignBytes, MIB);
+  assert.equal(sizesForSector(512, 8)?.alignBytes, MIB, 'the only size for such sectors');
+  assert.equal(sizesForSector(4096)?.alignBytes, 8 * MIB);
+  for (const [mebibytes, hosts] of [
+    [1, 250],
+    [2, 500],
+    [4, 1000],
+    [8, 2000],
+  ] as const) {
+    const sizes = sizesForSector(4096, mebibytes);
+    assert.ok(sizes !== null);
+    assert.equal(sizes.alignBytes, mebibytes * MIB);
+    assert.deepEqual(sizesOfFlags(sizes.flags), sizes);
+    assert.equal(maxHostIdOf(sizes), hosts);
+  }
+  assert.equal(sizesForSector(4096, 3), null);
+  assert.equal(maxHostIdOf(SIZES_512), 2000);
   assert.equal(sizesOfFlags(0), null);
   assert.equal(sectorSizeOf(512, 512), 512);
   assert.equal(sectorSizeOf(4096, 512), 4096);

@@ -31,11 +31,37 @@ export interface LeaseSizes {
   readonly flags: number;
 }
 
-export function sizesForSector(sectorBytes: 512 | 4096): LeaseSizes {
-  return sectorBytes === 512
-    ? { alignBytes: MIB, flags: RES_FLAGS.SECTOR512 | RES_FLAGS.ALIGN1M }
-    : { alignBytes: 8 * MIB, flags: RES_FLAGS.SECTOR4K | RES_FLAGS.ALIGN8M };
+const ALIGN_FLAGS: Readonly<Record<number, number>> = {
+  1: RES_FLAGS.ALIGN1M,
+  2: RES_FLAGS.ALIGN2M,
+  4: RES_FLAGS.ALIGN4M,
+  8: RES_FLAGS.ALIGN8M,
+};
+
+/**
+ * Areas of `alignMb` MiB, or of the usual size for 0. Sectors of 512 bytes have areas of 1 MiB,
+ * whatever is asked for; null: sanlock has no areas of that size.
+ */
+export function sizesForSector(sectorBytes: 512 | 4096, alignMb = 0): LeaseSizes | null {
+  if (sectorBytes === 512) return SIZES_512;
+  const mebibytes = alignMb === 0 ? 8 : alignMb;
+  const flag = ALIGN_FLAGS[mebibytes];
+  if (flag === undefined) return null;
+  return { alignBytes: mebibytes * MIB, flags: RES_FLAGS.SECTOR4K | flag };
 }
+
+export const SIZES_512: LeaseSizes = {
+  alignBytes: MIB,
+  flags: RES_FLAGS.SECTOR512 | RES_FLAGS.ALIGN1M,
+};
+
+/** An area has a sector for each host, behind two others, in steps of 250 (spec 10 §1). */
+export function maxHostIdOf({ alignBytes, flags }: LeaseSizes): number {
+  if ((flags & RES_FLAGS.SECTOR4K) === 0) return MAX_HOST_ID;
+  return (alignBytes / MIB) * HOSTS_PER_MIB_4K;
+}
+
+const HOSTS_PER_MIB_4K = 250;
 
 /** null when the flags name no size. */
 export function sizesOfFlags(flags: number): LeaseSizes | null {

@@ -15,8 +15,16 @@ import {
 import type { ManagerSteps } from '../steps.ts';
 import { ask, type SanlockResult } from './ask.ts';
 import { readGlName } from './gl-slot.ts';
-import { GL_DISABLED_NAME, REMOVED_NAME, resourceOf } from './layout.ts';
+import {
+  GL_DISABLED_NAME,
+  type LeaseSite,
+  offsetOfArgs,
+  REMOVED_NAME,
+  resourceOf,
+  SLOT_FIRST_LV,
+} from './layout.ts';
 import type { OpenSpace } from './open-space.ts';
+import { repairLease } from './repair-lease.ts';
 import { codeOf, convertOutcome, isOtherName, lockOutcome, releaseOutcome } from './results.ts';
 
 /**
@@ -28,7 +36,7 @@ import { codeOf, convertOutcome, isOtherName, lockOutcome, releaseOutcome } from
 export function* lockLease(
   space: OpenSpace,
   ref: ResourceRef,
-  how: { readonly mode: HeldMode; readonly checkGl: boolean },
+  how: { readonly mode: HeldMode; readonly checkGl: boolean; readonly repair: boolean },
 ): ManagerSteps<LockOutcome> {
   const { site, times } = space;
   const { mode, checkGl } = how;
@@ -39,14 +47,27 @@ export function* lockLease(
   if (ref.scope === 'gl' && glEnabled === false) return refused(LD_RESULT.ENOLS, false);
   const wanted = withMode(resource, mode);
   const answer = yield* acquireOwn(space, wanted);
-  if (!answer.ok) {
-    if (ref.scope === 'gl' && isOtherName(answer)) {
-      const now = yield* readGlName(site, times);
-      if (now === GL_DISABLED_NAME) return refused(LD_RESULT.ENOLS, false);
-    }
-    return { ...lockOutcome(answer, { scope: ref.scope, mode }), glEnabled };
+  if (answer.ok) return { ...OK, retry: false, version: 0, glEnabled };
+  if (ref.scope === 'gl' && isOtherName(answer)) {
+    const now = yield* readGlName(site, times);
+    if (now === GL_DISABLED_NAME) return refused(LD_RESULT.ENOLS, false);
   }
-  return { ...OK, retry: false, version: 0, glEnabled };
+  const asked = { scope: ref.scope, mode };
+  const mayRepair = how.repair && isOwnPlace(site, ref);
+  const mended = yield* repairLease(space, resource, answer, mayRepair);
+  if (mended === null) return { ...lockOutcome(answer, asked), glEnabled };
+  const { repair } = mended;
+  if (repair !== 'done') return { ...refused(mended.result, glEnabled), ...mended };
+  const again = yield* acquireOwn(space, wanted);
+  return { ...lockOutcome(again, asked), glEnabled, repair };
+}
+
+/** Lock args of an LV may say anything. */
+function isOwnPlace(site: LeaseSite, { scope, lvLockArgs }: ResourceRef): boolean {
+  if (scope !== 'lv') return true;
+  const offset = offsetOfArgs(lvLockArgs) ?? 0;
+  const { alignBytes } = site.sizes;
+  return offset >= SLOT_FIRST_LV * alignBytes && offset % alignBytes === 0;
 }
 
 /** A lease that a call without answer left with us, or an orphan of ours, is taken over. */

@@ -36,6 +36,7 @@ import {
   lockLvOfArgs,
   lockLvPath,
   MAX_HOST_ID,
+  maxHostIdOf,
   resourceOf,
   sanlockSpaceName,
 } from './layout.ts';
@@ -85,7 +86,8 @@ export class SanlockSpace implements ManagerSpace {
     if (lockLv === null) return refuse(LD_RESULT.EARGS);
     if (!(yield* waitForDevice(lockLvPath(vgName, lockLv)))) return refuse(LD_RESULT.EARGS);
     if (this.#attempt.isCancelled) return refuse(LD_RESULT.CANCELED);
-    if (hostId < 1 || hostId > MAX_HOST_ID) return refuse(LD_RESULT.EHOSTID);
+    const badHostId = (maxHostId: number) => ({ ...refuse(LD_RESULT.EHOSTID), maxHostId });
+    if (hostId < 1 || hostId > MAX_HOST_ID) return badHostId(MAX_HOST_ID);
     const program = { vgName, killpath, quickMs: times.quickMs };
     if (!(yield* registerSession(this.#session, program))) return refuse(LD_RESULT.EMANAGER);
     // It may be forgotten already, and nobody would close the session then.
@@ -93,6 +95,8 @@ export class SanlockSpace implements ManagerSpace {
     if (this.#attempt.isCancelled) return refuse(LD_RESULT.CANCELED);
     const site = yield* siteOf(this.#vg, times);
     if (!('path' in site)) return { ...site, glEnabled: false };
+    const maxHostId = maxHostIdOf(site.sizes);
+    if (hostId > maxHostId) return badHostId(maxHostId);
     this.#open = { site, hostId, session: this.#session, times };
     const glName = yield* readGlName(site, times);
     if (this.#attempt.isCancelled) return refuse(LD_RESULT.CANCELED);
@@ -133,9 +137,14 @@ export class SanlockSpace implements ManagerSpace {
     yield* closeSession(this.#session);
   }
 
-  *lock(ref: ResourceRef, mode: HeldMode, checkGl: boolean): ManagerSteps<LockOutcome> {
+  *lock(
+    ref: ResourceRef,
+    mode: HeldMode,
+    checkGl: boolean,
+    repair = false,
+  ): ManagerSteps<LockOutcome> {
     if (this.#open === null) return refused(LD_RESULT.REFUSED);
-    return yield* lockLease(this.#open, ref, { mode, checkGl });
+    return yield* lockLease(this.#open, ref, { mode, checkGl, repair });
   }
 
   *convert(held: HeldLock, mode: HeldMode): ManagerSteps<Outcome> {

@@ -104,11 +104,13 @@ test('sanlock numbers become numbers lvm knows', () => {
     [-28, 'ex', -218, false],
     [SANLOCK_CODES.DBLOCK_READ, 'ex', -218, false],
     [SANLOCK_CODES.LEADER_RESOURCE, 'ex', -221, false],
+    [SANLOCK_CODES.LEADER_CHECKSUM, 'ex', -226, false],
     [-9999, 'ex', -221, false],
   ];
   for (const [code, mode, result, retry] of table) {
     const fake = new FakeSanlock();
     const space = started(fake);
+    fake.slots.set(67 * MIB, { space: 'lvm_vg', name: LV.name });
     fake.script('acquire', { code });
     const outcome = fake.run(space.lock(LV, mode, false));
     assert.deepEqual([outcome.result, outcome.retry], [result, retry], `code ${code} ${mode}`);

@@ -42,7 +42,7 @@ export function sanlockManager(settings: SanlockSpaceSettings): LockManager {
     *isRunning(): ManagerSteps<boolean> {
       return isAnswered(yield* ask(version(), times.quickMs));
     },
-    initVg: (vg: VgPlace, enableGl: boolean) => initVg(vg, enableGl, times),
+    initVg: (vg, enableGl, alignMb = 0) => initVg(vg, { enableGl, alignMb }, times),
     open: (vg: VgPlace, session: number): ManagerSpace => new SanlockSpace(vg, session, settings),
     renameVg: (vg: VgPlace): ManagerSteps<Outcome> => renameVg(vg, times),
     refreshLv: null,

@@ -171,3 +171,17 @@ export function isPastEnd(answer: Answer): boolean {
   const code = refusalOf(answer);
   return code === -ERRNO.EMSGSIZE || code === -ERRNO.ENOSPC;
 }
+
+const CORRUPT: ReadonlySet<number> = new Set([
+  SANLOCK_CODES.DBLOCK_CHECKSUM,
+  SANLOCK_CODES.LEADER_DIFF,
+  SANLOCK_CODES.LEADER_MAGIC,
+  SANLOCK_CODES.LEADER_VERSION,
+  SANLOCK_CODES.LEADER_LOCKSPACE,
+  SANLOCK_CODES.LEADER_CHECKSUM,
+]);
+
+/** No host can acquire that lease. Another resource's name in it is no damage, but a wrong place. */
+export function isCorrupt(answer: Answer): boolean {
+  return isAnswered(answer) && CORRUPT.has(codeOf(answer));
+}

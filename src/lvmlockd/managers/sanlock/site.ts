@@ -1,5 +1,6 @@
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
 import { readLockspace } from '../../../wire/sanlock/area-calls.ts';
+import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
 import { both, type Outcome, type VgPlace } from '../manager.ts';
 import type { ManagerSteps } from '../steps.ts';
 import { ask } from './ask.ts';
@@ -10,8 +11,10 @@ import {
   sanlockSpaceName,
   sizesOfFlags,
 } from './layout.ts';
-import { isAnswered } from './results.ts';
+import { codeOf, isAnswered, isCorrupt } from './results.ts';
 import type { SanlockTimes } from './times.ts';
+
+const HOSTS_TRIED = 3n;
 
 /** Where a VG's leases are, with the sizes its host leases were written with. */
 export function* siteOf(
@@ -23,7 +26,14 @@ export function* siteOf(
   if (lockLv === null) return both(LD_RESULT.EARGS);
   const path = lockLvPath(vg.vgName, lockLv);
   const area = { name: spaceName, hostId: 1n, path, offset: 0n, flags: 0 };
-  const answer = yield* ask(readLockspace(area), times.diskMs);
+  let answer = yield* ask(readLockspace(area), times.diskMs);
+  // Each host's record has the sizes: a damaged one keeps only its own host out.
+  for (let hostId = 2n; isCorrupt(answer) && hostId <= HOSTS_TRIED; hostId++) {
+    answer = yield* ask(readLockspace({ ...area, hostId }), times.diskMs);
+  }
+  if (isCorrupt(answer) && codeOf(answer) !== SANLOCK_CODES.LEADER_MAGIC) {
+    return both(LD_RESULT.ELOCKREPAIR);
+  }
   if (!answer.ok) return both(isAnswered(answer) ? LD_RESULT.EARGS : LD_RESULT.EMANAGER);
   const sizes = sizesOfFlags(answer.value.lockspace.flags ?? 0);
   return sizes === null ? both(LD_RESULT.EARGS) : { spaceName, path, sizes };

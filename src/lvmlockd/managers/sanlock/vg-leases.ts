@@ -43,7 +43,7 @@ function* joinedAt(path: ByteString, times: SanlockTimes): ManagerSteps<number> 
 /** Formats all leases of a VG: host leases, GL, VG, and a free slot for every LV to come. */
 export function* initVg(
   vg: VgPlace,
-  enableGl: boolean,
+  how: { readonly enableGl: boolean; readonly alignMb: number },
   times: SanlockTimes,
 ): ManagerSteps<InitVgOutcome> {
   const refuse = (outcome: Outcome) => ({ ...outcome, vgLockArgs: vg.vgLockArgs });
@@ -51,7 +51,8 @@ export function* initVg(
   const path = lockLvPath(vg.vgName, vg.vgLockArgs);
   const device = yield* deviceAt(path);
   const sector = sectorSizeOf(device.physicalBytes, device.logicalBytes);
-  if (!device.exists || sector === null) return refuse({ result: LD_RESULT.EARGS, lmResult: 0 });
+  const sizes = sector === null ? null : sizesForSector(sector, how.alignMb);
+  if (!device.exists || sizes === null) return refuse({ result: LD_RESULT.EARGS, lmResult: 0 });
   const running = yield* ask(version(), times.quickMs);
   if (!isAnswered(running)) return refuse({ result: LD_RESULT.EMANAGER, lmResult: 0 });
 
@@ -59,11 +60,11 @@ export function* initVg(
   if (joined !== 0) return refuse(both(joined === LD_RESULT.BUSY ? LD_RESULT.EXIST : joined));
 
   const spaceName = sanlockSpaceName(vg.vgName);
-  const site: LeaseSite = { spaceName, path, sizes: sizesForSector(sector) };
+  const site: LeaseSite = { spaceName, path, sizes };
   const wrote = yield* writeHostLeases(site, times);
   if (!wrote.ok) return refuse(areaOutcome(wrote));
   for (let slot = SLOT_GL; slot < MAX_SLOTS; slot++) {
-    const resource = resourceAt(site, slotName(slot, enableGl), slot * site.sizes.alignBytes);
+    const resource = resourceAt(site, slotName(slot, how.enableGl), slot * site.sizes.alignBytes);
     const answer = yield* ask(writeResource(resource), times.diskMs);
     if (slot > SLOT_VG && isPastEnd(answer)) break;
     if (!answer.ok) return refuse(areaOutcome(answer));

@@ -29,13 +29,13 @@ import {
 import type { ManagerSpace } from '../../manager.ts';
 import type { ActiveLvReply, ManagerReply, ManagerSteps } from '../../steps.ts';
 import { type SanlockResult, sanlockCallOf } from '../ask.ts';
-import { sizesForSector } from '../layout.ts';
+import { SIZES_512 } from '../layout.ts';
 import { sanlockManager } from '../manager.ts';
 import type { StatusLease } from '../status.ts';
 import { sanlockTimes } from '../times.ts';
 
 export const PATH = '/dev/mapper/vg-lvmlock';
-export const SITE = { spaceName: 'lvm_vg', path: PATH, sizes: sizesForSector(512) };
+export const SITE = { spaceName: 'lvm_vg', path: PATH, sizes: SIZES_512 };
 export const VG = { vgName: 'vg', vgUuid: 'uuid', vgLockArgs: '1.0.0:lvmlock' };
 
 /** A host as GET_HOSTS answers it. */
@@ -79,7 +79,9 @@ export class FakeSanlock {
   hosts: readonly SeenHost[] = [{ hostId: 1n, state: HOST_STATES.LIVE }];
   /** In device-mapper; null: not known. */
   activeLvs: readonly ActiveLvReply[] | null = null;
-  /** By offset and length; others cannot be read. */
+  /** Offsets of resource areas with a damaged leader, and sanlock's code for each. */
+  readonly damaged = new Map<number, number>();
+  /** By offset and length; of others only resource areas can be read, which hold 0 or not. */
   readonly sectors = new Map<string, Uint8Array>();
   slotCount = 72;
   sleptMs = 0;
@@ -109,7 +111,7 @@ export class FakeSanlock {
         const at = `${effect.offset} ${effect.length}`;
         reply = {
           kind: 'sectors',
-          bytes: effect.path === PATH ? (this.sectors.get(at) ?? null) : null,
+          bytes: effect.path === PATH ? (this.sectors.get(at) ?? this.#area(effect)) : null,
         };
       } else if (effect.kind === 'activeLvs') {
         reply = { kind: 'activeLvs', lvs: this.activeLvs };
@@ -119,6 +121,13 @@ export class FakeSanlock {
         reply = { kind: 'answer', answer: this.#carry(sanlockCallOf(effect)) };
       }
     }
+  }
+
+  #area({ offset, length }: { readonly offset: number; readonly length: number }) {
+    const slot = Math.floor(offset / MIB) * MIB;
+    if (slot < 65 * MIB || slot >= this.slotCount * MIB) return null;
+    const isWritten = this.slots.has(slot) || this.damaged.has(slot);
+    return new Uint8Array(length).fill(isWritten && offset === slot ? 0xa5 : 0);
   }
 
   #carry<T>(call: SanlockCall<T>): SanlockResult<T> {
@@ -170,9 +179,12 @@ export class FakeSanlock {
     const offset = Number(decode(sanlkDisk, body, sanlkResource.size).offset);
     if (offset >= this.slotCount * MIB) return refusal(-ERRNO.EMSGSIZE);
     if (cmd === SM_CMD.WRITE_RESOURCE) {
+      this.damaged.delete(offset);
       this.slots.set(offset, { space, name });
       return DONE;
     }
+    const damage = this.damaged.get(offset);
+    if (damage !== undefined) return refusal(damage);
     const slot = this.slots.get(offset);
     if (slot === undefined) return refusal(SANLOCK_CODES.LEADER_MAGIC);
     if (cmd === SM_CMD.READ_RESOURCE) return replyOf(cmd, { name: slot.name });
