@@ -40,7 +40,9 @@ import { LVM_RELEASE } from '../wire/lvmlockd/release.ts';
 
 const DUMP_SOCKET = '@lvmlockd-dump.sock';
 const START_DEADLINE_MS = 10_000;
-const VERSION_TEXT = `lvmlockd version: ${LVM_RELEASE} (holdfast)`;
+/** As lvm2 built against sanlock 3.8.5 says it: leases of that generation. */
+const SANLOCK_SUPPORT = 370;
+const VERSION_TEXT = `lvmlockd version: ${LVM_RELEASE} (holdfast) sanlock_support ${SANLOCK_SUPPORT}`;
 const PID_FILE_TAKEN = 13; // the status of the C program
 
 function main(args: readonly string[]): void {

@@ -185,8 +185,11 @@ function requestText(state: DaemonState, event: Extract<DaemonEvent, { kind: 're
   if (isManaged(lockType) && state.managers.has(lockType)) {
     chooseGlType(state, lockType);
   }
-  if (request.kind === 'info') sendDump(state, clientId, dumpForm);
-  else if (isTooMuch(state, request)) refuse(state, clientId, request);
+  if (request.kind === 'info') {
+    // Our own lvmlockctl says which form it reads; of others the program file tells.
+    const isNew = fields.ok && textOf(fields.value, 'dump_form') === 'new';
+    sendDump(state, clientId, isNew ? 'new' : dumpForm);
+  } else if (isTooMuch(state, request)) refuse(state, clientId, request);
   else dispatch(state, clientId, request);
 }
 

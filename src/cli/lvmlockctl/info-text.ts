@@ -3,7 +3,8 @@ import { resultName } from '../../wire/lvmlockd/numbers.ts';
 
 /**
  * `lvmlockctl -i`: the daemon's records as lines for the terminal, letter for letter as in C; a VG
- * that lvm cannot use now has a line more (`ST`).
+ * that lvm cannot use now has a line more (`ST`), and a request that waits for another host names
+ * it.
  */
 export function infoText(dump: ByteString): ByteString {
   const clients = new Map<string, { readonly pid: string; readonly name: string }>();
@@ -35,9 +36,15 @@ export function infoText(dump: ByteString): ByteString {
       case 'lk':
         lines.push(lockLine(resource, fields, who));
         break;
+      case 'ls_fence_history':
+        lines.push(...fenceLines(fields));
+        break;
       case 'ls_action':
       case 'r_action':
-        lines.push(actionLine(resource, fields, who));
+        lines.push(actionLine(resource, fields, who) + heldBy(fields));
+        break;
+      case 'r_fence_wait_action':
+        lines.push(actionLine(resource, fields, who) + fencedOwner(fields));
         break;
       case 'state':
         lines.push(stateText(fields) ?? `UN ${line}`);
@@ -102,6 +109,57 @@ function actionLine(resource: Fields, action: Fields, who: Who): string {
   if (rt === 'lv') return `LW LV ${mode} ${resource['name'] ?? ''}`;
   return `LW ${rt.toUpperCase()} ${mode} ver ${version} ${by}`;
 }
+
+/** The host that a waiting request waits for; '': none, or not known. */
+function heldBy(action: Fields): string {
+  const { owner_host_id: hostId = '0', owner_name: name } = action;
+  if (hostId === '0') return '';
+  return ` held by host ${hostId}${name === undefined ? '' : ` (${name})`}`;
+}
+
+/** lvmlockd of lvm2 waits for a host to be fenced by its persistent reservation. */
+function fencedOwner({ owner_host_id: hostId, owner_generation: generation }: Fields): string {
+  return ` fence_owner ${hostId}.${generation}`;
+}
+
+function fenceLines(fields: Fields): string[] {
+  const { op = '', result, owner_host_id: hostId, owner_generation: generation } = fields;
+  const states: Readonly<Record<string, string>> = {
+    fence: 'waiting',
+    fence_result: result === '0' ? 'removed' : 'failed',
+  };
+  const state = states[op];
+  if (state === undefined) return [];
+  return [`PR host_id ${hostId} generation ${generation} key ${fields['remkey']} ${state}`];
+}
+
+/** What keeps VGs from being stopped, as a sentence; '': nothing. */
+export function locksText(dump: ByteString): ByteString {
+  const clients = new Map<string, string>();
+  const found: string[] = [];
+  let vgName = '';
+  let resource: Fields = {};
+  for (const line of dump.split('\n')) {
+    const fields = fieldsOf(line);
+    const { info, mode = '' } = fields;
+    if (info === 'client') {
+      clients.set(fields['id'] ?? '', `${fields['name']} pid ${fields['pid']}`);
+    } else if (info === 'ls') vgName = fields['vg_name'] ?? '';
+    else if (info === 'r') resource = fields;
+    else if (info === 'lk') {
+      const by = clients.get(fields['client_id'] ?? '');
+      const { type = '', name = '' } = named(resource);
+      const what = type === 'lv' ? `LV ${name}` : `the ${type.toUpperCase()} lock`;
+      found.push(`VG ${vgName} for ${what} (${mode}${by === undefined ? '' : `, ${by}`})`);
+    }
+  }
+  const more = found.length - MAX_NAMED;
+  const shown = found.slice(0, MAX_NAMED).join('; ');
+  return more > 0 ? `${shown}; and ${more} more` : shown;
+}
+
+/** Of the locks that a stop waits for. */
+const MAX_NAMED = 10;
 
 function named(resource: Fields) {
   const { type = '', mode = '', version = '0', name = '' } = resource;

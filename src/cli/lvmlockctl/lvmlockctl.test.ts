@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { infoText } from './info-text.ts';
+import { infoText, locksText } from './info-text.ts';
 import { killCommandOf, wordsOf } from './kill-command.ts';
 import { parseOptions } from './options.ts';
 
@@ -65,6 +65,52 @@ test('a VG that lvm cannot use now has a line that says why', () => {
   assert.equal(shown[5], 'UN info=state vg_name=d state=unheard');
 });
 
+test('a request that waits for another host names it; reservations are printed as by 2.03.40', () => {
+  const action = 'client_id=4 flags=0x0 version=0 op=lock rt=vg mode=ex lm_type=sanlock result=0';
+  const shown = infoText(
+    [
+      'info=client pid=4271 fd=8 pi=3 id=4 name=lvcreate',
+      'info=ls ls_name=lvm_a vg_name=a vg_uuid=UUID lm_type=sanlock host_id=1 generation=2',
+      'info=ls_fence_history op=fence_result result=0 owner_host_id=3 owner_generation=1 remkey=0x1',
+      'info=ls_fence_history op=fence_result result=-1 owner_host_id=4 owner_generation=1 remkey=0x2',
+      'info=ls_fence_history op=fence result=0 owner_host_id=5 owner_generation=1 remkey=0x3',
+      'info=r name=VGLK type=vg mode=un sh_count=0 version=5',
+      `info=r_action ${action} lm_rv=0 owner_host_id=2 owner_generation=7 owner_name=node2`,
+      `info=r_action ${action} lm_rv=0 owner_host_id=0 owner_generation=0`,
+      `info=r_fence_wait_action ${action} lm_rv=0 owner_host_id=2 owner_generation=7`,
+    ].join('\n'),
+  );
+  assert.deepEqual(shown.split('\n').slice(2), [
+    'PR host_id 3 generation 1 key 0x1 removed',
+    'PR host_id 4 generation 1 key 0x2 failed',
+    'PR host_id 5 generation 1 key 0x3 waiting',
+    'LK VG un ver 5',
+    'LW VG ex ver 0 pid 4271 (lvcreate) held by host 2 (node2)',
+    'LW VG ex ver 0 pid 4271 (lvcreate)',
+    'LW VG ex ver 0 pid 4271 (lvcreate) fence_owner 2.7',
+    '',
+  ]);
+});
+
+test('a stop says which VG waits for which lock', () => {
+  const dump = [
+    'info=client pid=4270 fd=7 pi=2 id=2 name=vgs',
+    'info=ls ls_name=lvm_a vg_name=a vg_uuid=UUID lm_type=sanlock',
+    'info=r name=VGLK type=vg mode=sh sh_count=1 version=5',
+    'info=lk mode=sh version=0 flags=0x0 client_id=2',
+    'info=ls ls_name=lvm_b vg_name=b vg_uuid=UUID lm_type=sanlock',
+    ...Array.from({ length: 11 }, (_, n) => [
+      `info=r name=LV${n} type=lv mode=ex sh_count=0 version=0`,
+      'info=lk mode=ex version=0 flags=0x1 client_id=0',
+    ]).flat(),
+  ].join('\n');
+  assert.match(
+    locksText(dump),
+    /^VG a for the VG lock \(sh, vgs pid 4270\); VG b for LV LV0 \(ex\); .*; and 2 more$/,
+  );
+  assert.equal(locksText('info=ls ls_name=lvm_a vg_name=a'), '');
+});
+
 test('options, short, long, joined and wrong', () => {
   const task = (...args: string[]) => {
     const parsed = parseOptions(args);
@@ -77,6 +123,14 @@ test('options, short, long, joined and wrong', () => {
   assert.equal(task('-kv'), '{"kind":"kill","vgName":"v"}');
   assert.equal(task('--gl-enable=v'), '{"kind":"enableGl","vgName":"v"}');
   assert.equal(task('-S', '-w', '0'), '{"kind":"stopAll"}');
+  assert.equal(
+    task('--set-remote-lv-lock', 'v', '--lv-uuid', 'u', '--lock-mode', 'ex'),
+    '{"kind":"setRemote","vgName":"v","lvUuid":"u","mode":"ex"}',
+  );
+  assert.match(task('--set-remote-lv-lock', 'v'), /wants --lv-uuid and --lock-mode$/);
+  assert.match(task('-S', '--limit', '0'), /--limit is 1 to 86400 seconds, not 0$/);
+  const limited = parseOptions(['-S', '--limit=5']);
+  assert.ok(limited.ok && limited.value.limitS === 5);
   assert.equal(task('-w', '2'), 'lvmlockctl: -w is 0 or 1');
   assert.equal(task('-k'), 'lvmlockctl: option -k wants a value');
   assert.equal(task('--nonsense'), 'lvmlockctl: unknown option --nonsense');

@@ -1,6 +1,8 @@
 import { execFile } from 'node:child_process';
 import { unreachable } from '../../base/assert.ts';
-import { nameToText, textToName } from '../../base/bytes.ts';
+import { type ByteString, nameToText, textToName } from '../../base/bytes.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
+import { SECOND_MS } from '../../base/units.ts';
 import { askLvmlockd, type LvmlockdEndpoint } from '../../client/lvmlockd.ts';
 import {
   bytesToText,
@@ -8,9 +10,9 @@ import {
   formatRequest,
   numberOf,
 } from '../../wire/lvmlockd/libdaemon.ts';
-import { resultName } from '../../wire/lvmlockd/numbers.ts';
+import { LD_RESULT, resultName } from '../../wire/lvmlockd/numbers.ts';
 import { LVM_RELEASE } from '../../wire/lvmlockd/release.ts';
-import { infoText } from './info-text.ts';
+import { infoText, locksText } from './info-text.ts';
 import { killCommandOf } from './kill-command.ts';
 import { type LvmlockctlOptions, parseOptions, type Task, USAGE } from './options.ts';
 
@@ -30,6 +32,9 @@ export interface LvmlockctlPorts {
 
 export const QUICK_MS = 60_000;
 const STOP_MS = 3_600_000;
+/** While a stop waits, what it waits for is looked at so often. */
+const STOP_NOTE_MS = 2000;
+const LIMIT_STATUS = 2;
 const DUMP_MS = 3000;
 const TURN_POLL_MS = 20;
 const COMMAND_MS = 600_000;
@@ -58,6 +63,8 @@ export async function lvmlockctl(args: readonly string[], ports: LvmlockctlPorts
       return await quit(ports);
     case 'stopAll':
       return await stopAll(options, ports);
+    case 'setRemote':
+      return await setRemote(task, ports);
     case 'kill':
       return await kill(task.vgName, options, ports);
     case 'drop':
@@ -70,6 +77,16 @@ export async function lvmlockctl(args: readonly string[], ports: LvmlockctlPorts
 }
 
 async function printDump(kind: 'info' | 'dump' | 'raw', ports: LvmlockctlPorts): Promise<number> {
+  const dump = await readDump(kind, ports);
+  if (!dump.ok) return failed(ports, dump.error);
+  ports.print(nameToText(kind === 'info' ? infoText(dump.value) : dump.value));
+  return 0;
+}
+
+async function readDump(
+  kind: 'info' | 'dump' | 'raw',
+  ports: LvmlockctlPorts,
+): Promise<Result<ByteString, string>> {
   const chunks: Uint8Array[] = [];
   let arrived = 0;
   let wake = () => {};
@@ -78,8 +95,14 @@ async function printDump(kind: 'info' | 'dump' | 'raw', ports: LvmlockctlPorts):
     arrived += bytes.length;
     wake();
   });
-  if (receiver === null) return failed(ports, 'another lvmlockctl has been receiving for too long');
-  const request = formatMessage([['request', kind === 'dump' ? 'dump' : 'info']]);
+  if (receiver === null) return fail('another lvmlockctl has been receiving for too long');
+  const request =
+    kind === 'dump'
+      ? formatMessage([['request', 'dump']])
+      : formatMessage([
+          ['request', 'info'],
+          ...(kind === 'info' ? ([['dump_form', 'new']] as const) : []),
+        ]);
   const reply = await askLvmlockd(ports.endpoint, request, ports.dumpWithinMs);
   const wanted = reply.ok ? numberOf(reply.value, 'dump_len', 0) : 0;
   if (arrived < wanted) {
@@ -94,13 +117,9 @@ async function printDump(kind: 'info' | 'dump' | 'raw', ports: LvmlockctlPorts):
     });
   }
   receiver.close();
-  if (!reply.ok) return failed(ports, reply.error);
+  if (!reply.ok) return reply;
   const text = chunks.map((chunk) => bytesToText(chunk)).join('');
-  if (text.length < wanted) {
-    return failed(ports, `only ${text.length} of ${wanted} bytes arrived`);
-  }
-  ports.print(nameToText(kind === 'info' ? infoText(text) : text));
-  return 0;
+  return text.length < wanted ? fail(`only ${text.length} of ${wanted} bytes arrived`) : ok(text);
 }
 
 /** All lvmlockctl share one address and take turns. null: one of them does not end. */
@@ -131,12 +150,65 @@ async function stopAll(options: LvmlockctlOptions, ports: LvmlockctlPorts): Prom
     ['pid', ports.pid],
     ['opts', opts === '' ? 'none' : opts],
   ]);
-  const reply = await askLvmlockd(ports.endpoint, request, STOP_MS);
+  const limitMs = options.limitS === null ? STOP_MS : options.limitS * SECOND_MS;
+  const sinceMs = ports.endpoint.clock.nowMs();
+  const notes = options.wait ? noteLocks(ports) : { last: () => '', end: () => {} };
+  const reply = await askLvmlockd(ports.endpoint, request, limitMs);
+  notes.end();
+  const isOver = ports.endpoint.clock.nowMs() - sinceMs >= limitMs;
+  if (!reply.ok && isOver && options.limitS !== null) {
+    const waitedFor = notes.last() === '' ? 'VGs are being stopped' : notes.last();
+    failed(ports, `gave up after ${options.limitS} s: ${waitedFor}`);
+    return LIMIT_STATUS;
+  }
   if (!reply.ok) return failed(ports, reply.error);
   const left = numberOf(reply.value, 'op_result', 0);
   if (left === 0) return 0;
   if (left < 0) return failed(ports, `stop failed: ${resultName(left)} (${left})`);
   return failed(ports, `${left} lockspaces are not stopped yet`);
+}
+
+/** While a stop waits: says which VG waits for which lock, each time that it changes. */
+function noteLocks(ports: LvmlockctlPorts): { last(): string; end(): void } {
+  let last = '';
+  let hasEnded = false;
+  const look = async (): Promise<void> => {
+    const dump = await readDump('info', ports);
+    if (hasEnded) return;
+    const locks = dump.ok ? nameToText(locksText(dump.value)) : last;
+    if (locks !== '' && locks !== last) ports.complain(`lvmlockctl: waiting: ${locks}`);
+    last = locks;
+    timer = ports.endpoint.clock.after(STOP_NOTE_MS, () => void look());
+  };
+  let timer = ports.endpoint.clock.after(STOP_NOTE_MS, () => void look());
+  return {
+    last: () => last,
+    end: () => {
+      hasEnded = true;
+      timer.cancel();
+    },
+  };
+}
+
+async function setRemote(
+  task: Extract<Task, { kind: 'setRemote' }>,
+  ports: LvmlockctlPorts,
+): Promise<number> {
+  const { vgName, lvUuid, mode } = task;
+  const request = formatRequest('set_remote_lv_lock', [
+    ['cmd', 'lvmlockctl'],
+    ['pid', ports.pid],
+    ['vg_name', textToName(vgName)],
+    ['lv_uuid', textToName(lvUuid)],
+    ['mode', textToName(mode)],
+  ]);
+  const reply = await askLvmlockd(ports.endpoint, request, QUICK_MS);
+  if (!reply.ok) return failed(ports, reply.error);
+  const result = numberOf(reply.value, 'op_result', -1);
+  if (result === 0) return 0;
+  const advice = result === LD_RESULT.REFUSED ? '; only lvmlockd --test does this' : '';
+  const what = `set_remote_lv_lock ${vgName} ${lvUuid} ${mode}`;
+  return failed(ports, `${what}: ${resultName(result)} (${result})${advice}`);
 }
 
 const VG_REQUESTS = {
@@ -147,7 +219,7 @@ const VG_REQUESTS = {
 } as const;
 
 async function askForVg(
-  task: Extract<Task, { vgName: string }>,
+  task: Extract<Task, { kind: keyof typeof VG_REQUESTS }>,
   ports: LvmlockctlPorts,
 ): Promise<boolean> {
   const name = VG_REQUESTS[task.kind];

@@ -4,6 +4,12 @@ export type Task =
   | { readonly kind: 'usage' | 'version' | 'quit' | 'info' | 'dump' | 'raw' }
   | { readonly kind: 'stopAll' }
   | {
+      readonly kind: 'setRemote';
+      readonly vgName: string;
+      readonly lvUuid: string;
+      readonly mode: string;
+    }
+  | {
       readonly kind: 'kill' | 'drop' | 'enableGl' | 'disableGl';
       readonly vgName: string;
     };
@@ -14,6 +20,8 @@ export interface LvmlockctlOptions {
   readonly force: boolean;
   /** Urgent messages go to stderr instead of the system log. */
   readonly stderr: boolean;
+  /** A stop that takes longer is given up; null: it is waited for. */
+  readonly limitS: number | null;
 }
 
 export const USAGE = `lvmlockctl: shows and controls the state of lvmlockd.
@@ -28,9 +36,14 @@ lvmlockctl [options]
   --drop | -r VGNAME        Clear the locks of VGNAME, once it is not used any more.
   --gl-enable | -E VGNAME   Let VGNAME carry the global lock (sanlock).
   --gl-disable | -D VGNAME  Let VGNAME not carry the global lock (sanlock).
-  --stop-lockspaces | -S    Stop all lockspaces without locks.
+  --stop-lockspaces | -S    Stop all lockspaces without locks, and wait for those with locks.
+  --limit SECONDS           With -S: give up after so long.
+  --set-remote-lv-lock VGNAME --lv-uuid UUID --lock-mode ex|sh|un
+                            With lvmlockd --test: another host seems to hold that LV.
   --stderr | -e             Print urgent messages here, not in the system log.
-Exit status: 0 when done, 1 when lvmlockd could not be reached or did not do it.
+  --version | -V            Print the version.
+Exit status: 0 when done, 1 when lvmlockd could not be reached or did not do it, 2 when --limit was
+over.
 `;
 
 const VG_TASKS: Readonly<Record<string, 'kill' | 'drop' | 'enableGl' | 'disableGl'>> = {
@@ -66,9 +79,19 @@ const SWITCHES: Readonly<Record<string, 'wait' | 'force'>> = {
   '-f': 'force',
 };
 
+/** Options of one task, with a value each. */
+const VALUES: Readonly<Record<string, 'limit' | 'lvUuid' | 'mode' | 'remoteVg'>> = {
+  '--limit': 'limit',
+  '--lv-uuid': 'lvUuid',
+  '--lock-mode': 'mode',
+  '--set-remote-lv-lock': 'remoteVg',
+};
+const LONGEST_LIMIT_S = 86_400;
+
 export function parseOptions(args: readonly string[]): Result<LvmlockctlOptions, string> {
   const kinds = new Set<string>();
   const switches = { wait: true, force: false };
+  const values: Partial<Record<'limit' | 'lvUuid' | 'mode' | 'remoteVg', string>> = {};
   let vgTask: Task | null = null;
   const left = args.flatMap((arg) => splitArgument(arg));
   for (let arg = left.shift(); arg !== undefined; arg = left.shift()) {
@@ -79,16 +102,28 @@ export function parseOptions(args: readonly string[]): Result<LvmlockctlOptions,
     }
     const vgKind = VG_TASKS[arg];
     const switchName = SWITCHES[arg];
-    if (vgKind === undefined && switchName === undefined) {
+    const valueName = VALUES[arg];
+    if (vgKind === undefined && switchName === undefined && valueName === undefined) {
       return fail(`lvmlockctl: unknown option ${arg}`);
     }
     const value = left.shift();
     if (value === undefined) return fail(`lvmlockctl: option ${arg} wants a value`);
-    if (vgKind !== undefined) vgTask = { kind: vgKind, vgName: value };
+    if (valueName !== undefined) values[valueName] = value;
+    else if (vgKind !== undefined) vgTask = { kind: vgKind, vgName: value };
     else if (value !== '0' && value !== '1') return fail(`lvmlockctl: ${arg} is 0 or 1`);
     else if (switchName !== undefined) switches[switchName] = value === '1';
   }
-  return ok({ task: vgTask ?? plainTask(kinds), ...switches, stderr: kinds.has('stderr') });
+  const { limit, remoteVg: vgName, lvUuid, mode } = values;
+  const limitS = limit === undefined ? null : Number(limit);
+  if (limitS !== null && !(limitS >= 1 && limitS <= LONGEST_LIMIT_S)) {
+    return fail(`lvmlockctl: --limit is 1 to ${LONGEST_LIMIT_S} seconds, not ${limit}`);
+  }
+  const rest = { ...switches, stderr: kinds.has('stderr'), limitS };
+  if (vgName === undefined) return ok({ task: vgTask ?? plainTask(kinds), ...rest });
+  if (lvUuid === undefined || mode === undefined) {
+    return fail('lvmlockctl: --set-remote-lv-lock wants --lv-uuid and --lock-mode');
+  }
+  return ok({ task: { kind: 'setRemote', vgName, lvUuid, mode }, ...rest });
 }
 
 function plainTask(kinds: ReadonlySet<string>): Task {
