@@ -148,3 +148,15 @@ test('the kill command is taken only with a full path, and split without a shell
   assert.equal(wordsOf(' a '.repeat(50)).length, 32);
   assert.deepEqual(wordsOf('$(x) ; "y"'), ['$(x)', ';', '"y"']);
 });
+
+test('--check names a VG, and --repair belongs to it', () => {
+  const plain = parseOptions(['--check', 'vg0']);
+  assert.ok(plain.ok);
+  assert.deepEqual(
+    [plain.value.task, plain.value.repair],
+    [{ kind: 'check', vgName: 'vg0' }, false],
+  );
+  const mending = parseOptions(['--repair', '--check=vg0']);
+  assert.equal(mending.ok && mending.value.repair, true);
+  assert.equal(parseOptions(['--check']).ok, false);
+});

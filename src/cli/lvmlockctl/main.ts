@@ -12,6 +12,7 @@ import {
 } from '../../wire/lvmlockd/libdaemon.ts';
 import { LD_RESULT, resultName } from '../../wire/lvmlockd/numbers.ts';
 import { LVM_RELEASE } from '../../wire/lvmlockd/release.ts';
+import { check } from './check.ts';
 import { infoText, locksText } from './info-text.ts';
 import { killCommandOf } from './kill-command.ts';
 import { type LvmlockctlOptions, parseOptions, type Task, USAGE } from './options.ts';
@@ -67,6 +68,8 @@ export async function lvmlockctl(args: readonly string[], ports: LvmlockctlPorts
       return await setRemote(task, ports);
     case 'kill':
       return await kill(task.vgName, options, ports);
+    case 'check':
+      return await check(task.vgName, options.repair, ports);
     case 'drop':
     case 'enableGl':
     case 'disableGl':

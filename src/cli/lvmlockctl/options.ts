@@ -12,12 +12,15 @@ export type Task =
   | {
       readonly kind: 'kill' | 'drop' | 'enableGl' | 'disableGl';
       readonly vgName: string;
-    };
+    }
+  | { readonly kind: 'check'; readonly vgName: string };
 
 export interface LvmlockctlOptions {
   readonly task: Task;
   readonly wait: boolean;
   readonly force: boolean;
+  /** Of --check: mend what is safe. */
+  readonly repair: boolean;
   /** Urgent messages go to stderr instead of the system log. */
   readonly stderr: boolean;
   /** A stop that takes longer is given up; null: it is waited for. */
@@ -40,13 +43,18 @@ lvmlockctl [options]
   --limit SECONDS           With -S: give up after so long.
   --set-remote-lv-lock VGNAME --lv-uuid UUID --lock-mode ex|sh|un
                             With lvmlockd --test: another host seems to hold that LV.
+  --check VGNAME            Compare the leases of VGNAME with its metadata; writes nothing.
+  --repair                  With --check: mend what is safe, under the VG lock.
   --stderr | -e             Print urgent messages here, not in the system log.
   --version | -V            Print the version.
 Exit status: 0 when done, 1 when lvmlockd could not be reached or did not do it, 2 when --limit was
 over.
 `;
 
-const VG_TASKS: Readonly<Record<string, 'kill' | 'drop' | 'enableGl' | 'disableGl'>> = {
+type VgTask = 'kill' | 'drop' | 'enableGl' | 'disableGl' | 'check';
+
+const VG_TASKS: Readonly<Record<string, VgTask>> = {
+  '--check': 'check',
   '--kill': 'kill',
   '-k': 'kill',
   '--drop': 'drop',
@@ -56,7 +64,8 @@ const VG_TASKS: Readonly<Record<string, 'kill' | 'drop' | 'enableGl' | 'disableG
   '--gl-disable': 'disableGl',
   '-D': 'disableGl',
 };
-const PLAIN: Readonly<Record<string, Task['kind'] | 'stderr'>> = {
+const PLAIN: Readonly<Record<string, Task['kind'] | 'repair' | 'stderr'>> = {
+  '--repair': 'repair',
   '--help': 'usage',
   '-h': 'usage',
   '--version': 'version',
@@ -118,7 +127,8 @@ export function parseOptions(args: readonly string[]): Result<LvmlockctlOptions,
   if (limitS !== null && !(limitS >= 1 && limitS <= LONGEST_LIMIT_S)) {
     return fail(`lvmlockctl: --limit is 1 to ${LONGEST_LIMIT_S} seconds, not ${limit}`);
   }
-  const rest = { ...switches, stderr: kinds.has('stderr'), limitS };
+  const given = { repair: kinds.has('repair'), stderr: kinds.has('stderr') };
+  const rest = { ...switches, ...given, limitS };
   if (vgName === undefined) return ok({ task: vgTask ?? plainTask(kinds), ...rest });
   if (lvUuid === undefined || mode === undefined) {
     return fail('lvmlockctl: --set-remote-lv-lock wants --lv-uuid and --lock-mode');
