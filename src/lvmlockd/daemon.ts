@@ -8,7 +8,7 @@ import {
   parseRequest,
   type StartRequest,
 } from '../wire/lvmlockd/requests.ts';
-import { adoptText } from './adopt.ts';
+import { adoptWriteDueMs, noteGrants, writeWhenDue } from './adopt-writes.ts';
 import { beginAdoption, continueAdoption } from './adoption.ts';
 import { beginAttempts } from './attach-locks.ts';
 import { type DumpForm, dumpState } from './dump.ts';
@@ -77,9 +77,7 @@ export function stepDaemon(
   state.effects = [];
   const grantsBefore = state.lvGrants;
   handle(state, event);
-  if (state.lvGrants !== grantsBefore) {
-    state.effects.push({ kind: 'adoptFile', text: adoptText(state) });
-  }
+  if (state.lvGrants !== grantsBefore) noteGrants(state);
   if (state.quitting || state.stopAllWaiters.length > 0 || state.startWaiters.length > 0) {
     settleWaiters(state);
   }
@@ -98,6 +96,7 @@ export function nextTickMs(state: DaemonState): number | null {
   if (state.adoption !== null) sooner(state.adoption.nextMs);
   for (const { nextMs } of state.returning.values()) sooner(nextMs);
   sooner(slotsDueMs(state));
+  sooner(adoptWriteDueMs(state));
   for (const lockspace of state.lockspaces) {
     sooner(phaseDueMs(lockspace.phase));
     sooner(lockspace.checkMs);
@@ -411,6 +410,7 @@ function sessionEnded(state: DaemonState, session: number): void {
 }
 
 function tick(state: DaemonState): void {
+  writeWhenDue(state);
   continueAdoption(state);
   tryReturning(state);
   readDueSlots(state);

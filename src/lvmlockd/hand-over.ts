@@ -2,7 +2,7 @@ import { HANDED_OVER_STATUS } from '../base/exit-status.ts';
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import { helloReply } from '../wire/lvmlockd/replies.ts';
 import type { LockRequest } from '../wire/lvmlockd/requests.ts';
-import { adoptText } from './adopt.ts';
+import { writeAdoptFile } from './adopt-writes.ts';
 import { type DaemonState, type HandOver, log } from './state.ts';
 import type { Waiter } from './waiter.ts';
 
@@ -79,7 +79,7 @@ function isInTheMiddle({ lockspaces }: DaemonState, clientId: number | null): bo
 function end(state: DaemonState, to: Waiter): void {
   answer(state, to, LD_RESULT.OK);
   state.handOver = null;
-  state.effects.push({ kind: 'adoptFile', text: adoptText(state) });
+  writeAdoptFile(state);
   state.effects.push({ kind: 'exit', status: HANDED_OVER_STATUS, leavesLocks: true });
 }
 

@@ -1,5 +1,5 @@
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
-import { adoptText } from './adopt.ts';
+import { writeAdoptFile } from './adopt-writes.ts';
 import { isGlKnown } from './gl-carriers.ts';
 import { noteGl, noteGone } from './global-lock.ts';
 import { cancelStart } from './join-cancel.ts';
@@ -114,7 +114,7 @@ export function gone(state: DaemonState, lockspace: Lockspace): void {
   if (at >= 0) state.lockspaces.splice(at, 1);
   noteGone(state, lockspace);
   log(state, 'info', 'lockspace.gone', { vg: lockspace.vg.vgName });
-  state.effects.push({ kind: 'adoptFile', text: adoptText(state) });
+  writeAdoptFile(state);
 }
 
 /** Answers the clients that wait for starts and stops, and ends the daemon when it is to end. */
@@ -137,7 +137,7 @@ export function settleWaiters(state: DaemonState): void {
   stopFree(state, false);
   if (state.lockspaces.length > 0) return;
   const leavesLocks = state.remembered.size > 0; // what could not be adopted stays for another one
-  if (leavesLocks) state.effects.push({ kind: 'adoptFile', text: adoptText(state) });
+  if (leavesLocks) writeAdoptFile(state);
   // A lock manager may still count lvmlockd as a holder: the service manager is to start another.
   state.effects.push({ kind: 'exit', status: state.lostSpaces.size > 0 ? 1 : 0, leavesLocks });
 }

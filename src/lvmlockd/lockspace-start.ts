@@ -1,8 +1,8 @@
 import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { StartRequest } from '../wire/lvmlockd/requests.ts';
-import { adoptText } from './adopt.ts';
 import { type JoinedLocks, joinWithLocks } from './adopt-locks.ts';
+import { writeAdoptFile } from './adopt-writes.ts';
 import { beginReading, noteGl } from './global-lock.ts';
 import { learnGeneration } from './holders.ts';
 import { answerCancelled, joinedAnyway } from './join-cancel.ts';
@@ -172,7 +172,7 @@ function joined(
   holdLocks(state, lockspace, outcome);
   learnGeneration(state, lockspace);
   log(state, 'info', 'lockspace.joined', { vg: vg.vgName, hostId });
-  state.effects.push({ kind: 'adoptFile', text: adoptText(state) });
+  writeAdoptFile(state);
   joinedAnyway(lockspace);
   settleWaiters(state);
 }

@@ -209,6 +209,8 @@ export interface DaemonState {
   nowMs: number;
   effects: Effect[];
   lvGrants: number;
+  /** Locks that are not in the adopt file yet (adopt-writes.ts). */
+  readonly adoptWrites: { isDue: boolean; notBeforeMs: number };
 }
 
 export type Effect =
@@ -251,6 +253,7 @@ export function newState(settings: Settings, managers: Managers, limits = LIMITS
     nowMs: 0,
     effects: [],
     lvGrants: 0,
+    adoptWrites: { isDue: false, notBeforeMs: 0 },
   };
 }
 
