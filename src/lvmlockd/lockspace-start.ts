@@ -5,6 +5,7 @@ import { type JoinedLocks, joinWithLocks } from './adopt-locks.ts';
 import { writeAdoptFile } from './adopt-writes.ts';
 import { beginReading, noteGl } from './global-lock.ts';
 import { learnGeneration } from './holders.ts';
+import { isFirstStart, reportRival, watchRival } from './host-rival.ts';
 import { answerCancelled, joinedAnyway } from './join-cancel.ts';
 import { gone, settleWaiters } from './lockspace-end.ts';
 import { isJoined } from './lockspace-phase.ts';
@@ -94,6 +95,7 @@ export function addLockspace(state: DaemonState, manager: LockManager, vg: Found
     onHold: [],
     attempt: 'none',
     answerStart: null,
+    failure: 0,
     onCancelled: [],
     watchMs: null,
     watchNumber: 0,
@@ -132,17 +134,24 @@ export function joinLockspace(
       notStarted(state, lockspace, { event: 'lockspace.notStarted', result, isAsked });
       return;
     }
-    answerStart(lockspace, prepared);
+    const isHeldUp = prepared.mayBeTaken === true && isFirstStart(state, lockspace);
+    if (!isHeldUp) answerStart(lockspace, prepared);
     changePhase(state, lockspace, { kind: 'prepared' });
     lockspace.glExpected = prepared.glEnabled;
     const remembered = state.remembered.get(vg.vgName)?.locks ?? [];
     run(state, ofSpace(lockspace), joinWithLocks(space, adopt, remembered), (outcome) => {
-      if (outcome.joined.result === 0) joined(state, lockspace, prepared.glEnabled, outcome);
-      else {
-        const { result } = outcome.joined;
+      if (outcome.joined.result === 0) {
+        answerStart(lockspace, prepared);
+        joined(state, lockspace, prepared.glEnabled, outcome);
+      } else {
+        const { result, rival } = outcome.joined;
+        if (rival !== undefined) reportRival(state, lockspace, rival);
         notStarted(state, lockspace, { event: 'lockspace.notJoined', result, isAsked });
       }
     });
+    if (prepared.mayBeTaken === true) {
+      watchRival(state, lockspace, () => answerStart(lockspace, prepared));
+    }
   });
 }
 
@@ -200,13 +209,13 @@ function notStarted(
 ): void {
   // What the lock manager answers to a start that it gave up says nothing.
   const isCancelled = lockspace.phase.kind === 'cancelling';
-  const event = isCancelled ? 'lockspace.notStarted' : how.event;
-  const result = isCancelled ? LD_RESULT.CANCELED : how.result;
+  const event = isCancelled && lockspace.failure === 0 ? 'lockspace.notStarted' : how.event;
+  const result = isCancelled ? lockspace.failure || LD_RESULT.CANCELED : how.result;
   const { hostId, manager, starters } = lockspace;
   answerStart(lockspace, both(result));
   const vg = lockspace.vg.vgName;
-  // Only an administrator can end BUSY: what lvmlockd tries by itself is not tried again.
-  const isFinal = result === LD_RESULT.BUSY;
+  // Only an administrator can end these: what lvmlockd tries by itself is not tried again.
+  const isFinal = result === LD_RESULT.BUSY || result === LD_RESULT.EHOSTID;
   const adopting = isFinal ? undefined : state.adoption?.waiting.get(vg);
   if (adopting !== undefined) adopting.result = result;
   const isTriedAgain = isFinal ? false : triesAgain(state, vg, result) || adopting !== undefined;
@@ -215,7 +224,8 @@ function notStarted(
     log(state, 'debug', event, { vg, hostId, result });
   } else {
     const wasAdopting = isFinal && state.adoption?.waiting.delete(vg) === true;
-    const advice = isFinal ? { advice: manager.advice.keptLocks } : {};
+    const isKept = result === LD_RESULT.BUSY;
+    const advice = isKept ? { advice: manager.advice.keptLocks } : {};
     const level = event === 'lockspace.notJoined' ? 'error' : 'warn';
     const name = wasAdopting ? 'lockspace.notAdopted' : event;
     log(state, wasAdopting ? 'error' : level, name, { vg, hostId, result, ...advice });

@@ -84,6 +84,8 @@ export interface Lockspace {
   attempt: 'none' | 'due' | 'underWay';
   /** The start_vg that asked for it and has no answer yet; null: there is none. */
   answerStart: ((outcome: Omit<PrepareOutcome, 'glEnabled'>) => void) | null;
+  /** Why its start is given up (LD_RESULT); 0: it is not, or by an order. */
+  failure: number;
   /** Orders to stop it that wait for the end of its start (join-cancel.ts). */
   readonly onCancelled: CancelOrder[];
   /** When it is watched anew (presence.ts); null: it is watched, or is not to be. */

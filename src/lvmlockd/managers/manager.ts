@@ -67,6 +67,8 @@ export interface ManagerSpace {
    * outcome. What it still gets later is given back.
    */
   cancel(): ManagerSteps<void>;
+  /** During a join with a host id that another host had (`mayBeTaken`). */
+  watchRival(): ManagerSteps<RivalWatch>;
   /** Does the lock manager have this lockspace now? */
   presence(): ManagerSteps<Presence>;
   /**
@@ -124,6 +126,11 @@ export interface ManagerSpace {
   /** Is another host in the lockspace? */
   otherHosts(): ManagerSteps<HostsOutcome>;
 }
+
+/** 'quiet': that host has not renewed for a while; 'over': the join has ended, or is ahead. */
+export type RivalWatch =
+  | { readonly found: 'quiet' | 'over' }
+  | { readonly found: 'renewed'; readonly by: HostSeen };
 
 /** 'unknown': it did not answer. */
 export type Presence = 'joined' | 'absent' | 'unknown';
@@ -215,9 +222,13 @@ export interface PrepareOutcome extends Outcome {
   readonly glEnabled: boolean;
   /** Of this host id's last join; absent: not known. */
   readonly prevGeneration?: number;
+  /** A host of another name had the host id and has not left: it may be running. */
+  readonly mayBeTaken?: boolean;
 }
 
 export interface JoinOutcome extends Outcome {
+  /** With EHOSTID: the host that has the host id. */
+  readonly rival?: HostSeen;
   readonly adopted: readonly AdoptedLock[];
   /** LVs whose orphan the lock manager did not hand over. */
   readonly notAdopted: readonly ByteString[];

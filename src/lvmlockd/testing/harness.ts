@@ -17,6 +17,7 @@ import {
   type Presence,
   type ReattachOutcome,
   type ResourceRef,
+  type RivalWatch,
 } from '../managers/manager.ts';
 import { registryOf } from '../managers/registry.ts';
 import { done, type ManagerSteps } from '../managers/steps.ts';
@@ -29,6 +30,8 @@ const GRANTED: LockOutcome = { ...OK, retry: false, version: 0, glEnabled: null 
 export class FakeManager {
   prepareResult = 0;
   joinResult = 0;
+  /** What is seen of another host that had the host id; empty: there was none. */
+  rivals: RivalWatch[] = [];
   /** Does it have the lockspaces that the daemon has started? */
   presence: Presence = 'joined';
   watched: 'watching' | 'absent' | 'unwatched' = 'watching';
@@ -110,7 +113,9 @@ export class FakeManager {
       prepare: () => {
         const glEnabled = this.glIn.includes(vgName);
         const { prevGeneration } = this;
-        return done({ result: this.prepareResult, lmResult: 0, glEnabled, prevGeneration });
+        const mayBeTaken = this.rivals.length > 0;
+        const seen = { prevGeneration, mayBeTaken };
+        return done({ result: this.prepareResult, lmResult: 0, glEnabled, ...seen });
       },
       join: () => {
         const { joinResult: result, adopted, notAdopted } = this;
@@ -122,6 +127,7 @@ export class FakeManager {
         this.did.push(`cancel ${vgName}`);
         return done(undefined);
       },
+      watchRival: () => done(this.rivals.shift() ?? { found: 'over' }),
       presence: () => done(this.presence),
       watch: () => done(this.watched),
       leave: (how: LeaveHow) => {

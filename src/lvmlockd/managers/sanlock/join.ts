@@ -2,6 +2,7 @@ import type { ByteString } from '../../../base/bytes.ts';
 import { ERRNO } from '../../../base/errno.ts';
 import { ok } from '../../../base/result.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
+import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
 import {
   addLockspace,
   removeLockspace,
@@ -17,6 +18,7 @@ import { acquireLease, releaseLease, withMode } from './lease-lock.ts';
 import { removeSpace } from './leave.ts';
 import type { JoinAttempt, OpenSpace } from './open-space.ts';
 import { areaOutcome, codeOf, isAnswered } from './results.ts';
+import { ownerNow } from './rival.ts';
 import { leasesIn, type StatusLease } from './status.ts';
 
 /** Joining a VG's lockspace, with the locks of an earlier lvmlockd (spec 31 §3). */
@@ -40,6 +42,10 @@ export function* joinSpace(
   const wasThere = codeOf(added) === -ERRNO.EEXIST && adopt;
   // sanlock keeps leases of an earlier one: only an administrator can say that they are unused.
   if (codeOf(added) === -ERRNO.EBUSY) return { ...both(LD_RESULT.BUSY), ...NOTHING };
+  if (codeOf(added) === SANLOCK_CODES.HOSTID_BUSY) {
+    const rival = yield* ownerNow(space);
+    return { ...both(LD_RESULT.EHOSTID), ...NOTHING, ...(rival === null ? {} : { rival }) };
+  }
   if (!added.ok && !wasThere) return { ...areaOutcome(added), ...NOTHING };
   const { USED_BY_ORPHANS } = CONFIG_COMMANDS;
   const used = yield* ask(setConfig(site.spaceName, USED_BY_ORPHANS), times.quickMs);

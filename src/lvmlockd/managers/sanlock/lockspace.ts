@@ -19,6 +19,7 @@ import {
   type Presence,
   type ReattachOutcome,
   type ResourceRef,
+  type RivalWatch,
   type VgPlace,
   watchOf,
 } from '../manager.ts';
@@ -26,7 +27,7 @@ import { activeLvs, deviceAt, type ManagerSteps, sleep } from '../steps.ts';
 import { closeSession } from './ask.ts';
 import { firstLvOffset, initLv, leasedLvs, offsetBehind, scanFree } from './free-slots.ts';
 import { readGlName, switchGl } from './gl-slot.ts';
-import { holderOf, hostOnDisk, ownHost } from './host-names.ts';
+import { type HostRecord, holderOf, hostOnDisk, ownHost } from './host-names.ts';
 import { otherHosts } from './hosts.ts';
 import { cancelJoin, joinSpace } from './join.ts';
 import {
@@ -47,6 +48,7 @@ import { presenceOf, watchSpace } from './presence.ts';
 import { reattachLocks } from './reattach.ts';
 import { registerSession } from './registration.ts';
 import { freeLease } from './rename.ts';
+import { formerOwner, watchRival } from './rival.ts';
 import { siteOf } from './site.ts';
 import type { SanlockTimes } from './times.ts';
 
@@ -67,6 +69,8 @@ export class SanlockSpace implements ManagerSpace {
   readonly #session: number;
   readonly #settings: SanlockSpaceSettings;
   readonly #attempt: JoinAttempt = { isCancelled: false, isAdding: false };
+  /** Of the host id, and not this host; null: nobody. */
+  #formerOwner: HostRecord | null = null;
   /** null: not prepared. */
   #open: OpenSpace | null = null;
   /** Where the search for a free slot begins; null: at the first LV slot. */
@@ -103,7 +107,9 @@ export class SanlockSpace implements ManagerSpace {
     if (glName !== GL_NAME && glName !== GL_DISABLED_NAME) return refuse(LD_RESULT.EARGS);
     const before = yield* hostOnDisk(site, hostId, HOST_LEASE_MS);
     const known = before === null ? {} : { prevGeneration: before.generation };
-    return { ...OK, glEnabled: glName === GL_NAME, ...known };
+    this.#formerOwner = yield* formerOwner(this.#open, before);
+    const taken = this.#formerOwner === null ? {} : { mayBeTaken: true };
+    return { ...OK, glEnabled: glName === GL_NAME, ...known, ...taken };
   }
 
   *join(adopt: boolean): ManagerSteps<JoinOutcome> {
@@ -114,6 +120,11 @@ export class SanlockSpace implements ManagerSpace {
   *cancel(): ManagerSteps<void> {
     this.#attempt.isCancelled = true;
     if (this.#open !== null) yield* cancelJoin(this.#open, this.#attempt);
+  }
+
+  *watchRival(): ManagerSteps<RivalWatch> {
+    if (this.#open === null || this.#formerOwner === null) return { found: 'over' };
+    return yield* watchRival(this.#open, this.#formerOwner, this.#attempt);
   }
 
   presence(): ManagerSteps<Presence> {

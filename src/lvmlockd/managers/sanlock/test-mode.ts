@@ -97,6 +97,7 @@ function testSpace(
       return { ...OK, adopted: [], notAdopted: [] };
     },
     cancel: () => done(undefined),
+    watchRival: () => done({ found: 'over' }),
     presence: () => done('joined'),
     watch: () => done('watching'),
     leave: (how) => {

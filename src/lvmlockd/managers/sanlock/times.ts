@@ -15,6 +15,13 @@ export interface SanlockTimes {
   readonly hostsMs: number;
 }
 
+/** A host that is alive has renewed by then: after 2t, or one write later. */
+export function rivalQuietMs(ioTimeoutS: number): number {
+  const t = ioTimeoutS;
+  const second = 1000;
+  return (3 * t + 2) * second;
+}
+
 export function sanlockTimes(ioTimeoutS: number): SanlockTimes {
   const t = ioTimeoutS === 0 ? 10 : ioTimeoutS;
   const second = 1000;
