@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { HOLDFAST_VERSION } from '../src/base/version.ts';
 import { parseFenced } from '../src/cli/fence-sanlock/daemon-options.ts';
+import { parseWait } from '../src/cli/holdfast/wait.ts';
 import { parseOptions as parseLvmlockd } from '../src/cli/lvmlockd/options.ts';
 import { parseResetd } from '../src/cli/sanlk-reset/options.ts';
 import { readSettings } from '../src/cli/sanlock-daemon/settings.ts';
@@ -79,7 +81,11 @@ function megabytes(value: string | undefined): number {
   return Number(/^(\d+)M$/.exec(value ?? '')?.[1] ?? Number.NaN);
 }
 
-const units = readdirSync(`${ROOT}/packaging`).filter((file) => file.endsWith('.service'));
+/** Runs commands and no daemon: none of what is asked of daemons holds for it. */
+const LOCK_START = 'lvmlocks.service';
+const units = readdirSync(`${ROOT}/packaging`).filter(
+  (file) => file.endsWith('.service') && file !== LOCK_START,
+);
 
 for (const file of units) {
   const settings = settingsOf(file);
@@ -162,6 +168,49 @@ for (const file of units) {
     }
   });
 }
+
+test('lvmlocks.service: it begins when both daemons answer, and ends before they do', () => {
+  const settings = settingsOf(LOCK_START);
+  const all = (name: string) => settings.filter(([key]) => key === name).map(([, v]) => v);
+  assert.deepEqual([all('Type'), all('RemainAfterExit')], [['oneshot'], ['yes']]);
+  const [before = ''] = all('ExecStartPre');
+  assert.ok(before.startsWith(`${INSTALLED}holdfast wait `), before);
+  const order = parseWait(before.split(' ').slice(2));
+  assert.deepEqual(order, { names: ['sanlock', 'lvmlockd'], forS: 90 });
+  assert.deepEqual(all('ExecStart'), ['/sbin/lvm vgchange --lock-start --lock-opt auto']);
+  assert.deepEqual(all('ExecStop'), [`${INSTALLED}lvmlockctl --stop-lockspaces --wait 1`]);
+  for (const unit of ['sanlock.service', 'lvmlockd.service']) {
+    assert.ok(all('After')[0]?.split(' ').includes(unit), 'it is stopped before its daemons');
+    assert.ok(all('Wants')[0]?.split(' ').includes(unit));
+  }
+  // A restart of a daemon must not stop the VGs.
+  for (const name of ['Requires', 'BindsTo', 'PartOf']) assert.deepEqual(all(name), [], name);
+  assert.equal(all('TimeoutStopSec').length, 1, 'a volume in use does not hang a shutdown');
+});
+
+test('lvmlockd.service: its options come from the files that lvm2 and Debian have for them', () => {
+  const files = settingsOf('lvmlockd.service').filter(([key]) => key === 'EnvironmentFile');
+  const paths = files.map(([, path]) => path);
+  assert.deepEqual(paths, ['-/etc/sysconfig/lvmlockd', '-/etc/default/lvmlockd']);
+  const [[, options] = ['', '']] = settingsOf('lvmlockd.default');
+  assert.equal(options, '""');
+});
+
+const LVM = '/sbin/lvm';
+const noLvm = { skip: existsSync(LVM) ? false : 'lvm is not installed' };
+
+test('the fragments for lvm are what lvm reads', noLvm, () => {
+  const read = (setting: string) => {
+    const own = { LVM_SYSTEM_DIR: `${ROOT}/packaging/lvm`, LVM_SUPPRESS_FD_WARNINGS: '1' };
+    const env = { ...process.env, ...own };
+    const ran = spawnSync(LVM, ['lvmconfig', setting], { env, encoding: 'utf8', timeout: 60_000 });
+    return `${ran.stdout}${ran.stderr}`.trim();
+  };
+  assert.equal(read('global/use_lvmlockd'), 'use_lvmlockd=1');
+  assert.equal(read('global/lvmlockd_lock_retries'), 'lvmlockd_lock_retries=3');
+  assert.equal(read('global/sanlock_lv_extend'), 'sanlock_lv_extend=256');
+  assert.equal(read('local/host_id'), 'host_id=1');
+});
 
 test('wdmd.service: softdog takes the place of a device that cannot be used', () => {
   const before = settingsOf('wdmd.service').filter(([key]) => key === 'ExecStartPre');

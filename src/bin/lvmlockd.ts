@@ -117,7 +117,8 @@ function managerOf(options: LvmlockdOptions): LockManager {
 
 function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) => void): void {
   const clock = new MonotonicClock();
-  const sockets = daemonSockets(new ListenerStore());
+  const takesActivation = process.env['SD_ACTIVATION'] === '1';
+  const sockets = daemonSockets(new ListenerStore({ takesActivation }));
   const adoptFile = new AdoptFile(options.adoptFile);
   const program = new LvmlockdProgram({
     settings: {

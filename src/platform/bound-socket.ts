@@ -96,13 +96,15 @@ function goOnWithStored(name: Name): BoundSocket | null {
   const store = name.kind.type === 'stream' ? (name.kind.store ?? null) : null;
   const inherited = store === null ? null : inheritedSocket(store, name);
   if (store === null || inherited === null) return null;
-  const { fd, file, storeName } = inherited;
+  const { fd, file, storeName, isActivated } = inherited;
   try {
     serveAt(fd, name); // from here on the kernel names this process to clients
   } catch {
     refuse(store, inherited); // of another user, for instance
     return null;
   }
+  // A socket unit's name stays at the end, and so does the socket: systemd starts us by it.
+  if (isActivated) return { fd, removeName: () => {}, isStored: true };
   return stored(fd, { path: name.path, file, store, storeName });
 }
 

@@ -28,6 +28,7 @@ export interface InheritedSocket {
   readonly fd: number;
   readonly storeName: string;
   readonly file: FileIdentity;
+  readonly isActivated: boolean;
 }
 
 /**
@@ -43,19 +44,24 @@ export function inheritedSocket(
 ): InheritedSocket | null {
   let found: InheritedSocket | null = null;
   for (const stored of store.take()) {
-    const { fd, storeName, file } = stored;
-    const isUsable = found === null && isNamed(stored, path, address) && !isServed(fd);
+    const { fd, storeName, isActivated } = stored;
+    // That of a socket unit is what the name means, if it is bound to it.
+    const file = isActivated ? identityOfPath(path) : stored.file;
+    const isUsable = found === null && isNamed({ fd, file }, path, address) && !isServed(fd);
     if (isUsable && file !== null) {
       fcntlNumber(fd, F_SETFL, O_RDWR_NONBLOCK);
-      found = { fd, storeName, file };
+      found = { fd, storeName, file, isActivated };
     } else refuse(store, stored);
   }
   return found;
 }
 
 /** Nothing connects to it any more, and the store forgets it; unless another daemon serves it. */
-export function refuse(store: ListenerStore, { fd, storeName }: StoredListener): void {
-  if (!isServed(fd)) {
+export function refuse(
+  store: ListenerStore,
+  { fd, storeName, isActivated }: Omit<StoredListener, 'file'>,
+): void {
+  if (!isActivated && !isServed(fd)) {
     if (isListening(fd)) endListening(fd);
     store.remove(storeName);
   }
@@ -67,7 +73,11 @@ export function endListening(fd: number): void {
   shutdown(fd, SHUT_RDWR);
 }
 
-function isNamed({ fd, file }: StoredListener, path: string, address: Uint8Array): boolean {
+function isNamed(
+  { fd, file }: Pick<StoredListener, 'fd' | 'file'>,
+  path: string,
+  address: Uint8Array,
+): boolean {
   return isListening(fd) && isBoundTo(fd, address) && isSameFile(file, identityOfPath(path));
 }
 

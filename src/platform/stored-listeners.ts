@@ -17,6 +17,8 @@ export interface StoredListener {
   readonly storeName: string;
   /** The file that was the name of the socket when it was bound; null: its name does not say. */
   readonly file: FileIdentity | null;
+  /** A socket unit listens for this daemon (systemd.socket): its name and its end are systemd's. */
+  readonly isActivated: boolean;
 }
 
 /**
@@ -27,7 +29,15 @@ export interface StoredListener {
  */
 export class ListenerStore {
   /** Not taken yet. */
-  #stored: readonly StoredListener[] = storedListeners();
+  #stored: readonly StoredListener[];
+
+  /** `takesActivation`: one descriptor that no daemon stored is the socket of a socket unit. */
+  constructor({ takesActivation } = { takesActivation: false }) {
+    const stored = storedListeners();
+    const [only, ...more] = stored;
+    const isUnit = takesActivation && only !== undefined && more.length === 0 && only.file === null;
+    this.#stored = isUnit ? [{ ...only, isActivated: true }] : stored;
+  }
 
   /** Whether there is a store: it does not say whether it took what it was given. */
   get isThere(): boolean {
@@ -79,6 +89,6 @@ function storedListeners(): readonly StoredListener[] {
     const fd = FIRST_FD + index;
     const storeName = names[index] ?? '';
     fcntlNumber(fd, F_SETFD, FD_CLOEXEC);
-    return { fd, storeName, file: fileOf(storeName) };
+    return { fd, storeName, file: fileOf(storeName), isActivated: false };
   });
 }

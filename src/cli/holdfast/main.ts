@@ -39,6 +39,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./stop.ts')).stop(args),
     help: async () => (await import('./stop.ts')).STOP_USAGE,
   },
+  wait: {
+    about: 'until daemons answer: what the unit that starts volume groups at boot runs first',
+    run: async (args) => (await import('./wait.ts')).wait(args),
+    help: async () => (await import('./wait.ts')).WAIT_USAGE,
+  },
 };
 
 export async function main(args: readonly string[]): Promise<number> {
