@@ -10,6 +10,7 @@ import {
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Lun } from './lun.ts';
+import { enterOtherRoot, NODE_FOLDER, projectOf } from './other-root.ts';
 import { ENDED_MS } from './processes.ts';
 import { must, type Outcome, run, until } from './run.ts';
 
@@ -33,10 +34,15 @@ export interface HostOptions {
   readonly bin: string;
   /** The device of the host's wdmd, which sanlock then uses; null: neither is so. */
   readonly watchdog: string | null;
+  /**
+   * The folder of another Debian, from which the host has lvm and the originals; null: it has those
+   * of this machine.
+   */
+  readonly root: string | null;
 }
 
 const ORIGINALS = '/usr/sbin';
-const READY_MS = 20_000;
+const READY_MS = 60_000;
 /** Where wdmd keeps its socket, and the mark that it has not been ended in order. */
 const WDMD_FOLDERS = ['/run/wdmd', '/dev/shm'] as const;
 const RUN_FOLDERS = ['/run/lvm', '/run/lock/lvm', '/run/sanlock'] as const;
@@ -90,6 +96,11 @@ export class Host {
     return this.#makers;
   }
 
+  /** The folder of another Debian, see `HostOptions`. */
+  get root(): string | null {
+    return this.#options.root;
+  }
+
   /** From its next start on, a program of another maker. */
   setMaker(program: HostProgram, maker: Maker): void {
     this.#makers = { ...this.#makers, [program]: maker };
@@ -107,10 +118,11 @@ export class Host {
   }
 
   get env(): NodeJS.ProcessEnv {
-    const { dir, bin } = this.#options;
+    const { dir, bin, root } = this.#options;
+    const programs = root === null ? bin : `${bin}:${NODE_FOLDER}`;
     return {
       ...process.env,
-      PATH: `${bin}:/usr/sbin:/usr/bin:/sbin:/bin:${process.env['PATH'] ?? ''}`,
+      PATH: `${programs}:/usr/sbin:/usr/bin:/sbin:/bin:${process.env['PATH'] ?? ''}`,
       LVM_SYSTEM_DIR: join(dir, 'etc'),
       LVM_SUPPRESS_FD_WARNINGS: '1',
       SANLOCK_PRIVILEGED: '0',
@@ -291,10 +303,14 @@ export class Host {
   }
 
   async #furnish(): Promise<void> {
-    const { dir, vg, lun, name, watchdog } = this.#options;
-    const inside = (program: string, ...args: string[]) =>
+    const { dir, vg, lun, name, watchdog, root, bin } = this.#options;
+    const inside = (program: string, ...args: readonly string[]) =>
       must('nsenter', this.enter(program, args));
     await inside('hostname', name);
+    if (root !== null) {
+      const shown = [projectOf(bin), dir];
+      await enterOtherRoot({ from: root, at: join(dir, 'root'), shown }, inside);
+    }
     await inside('mount', '-t', 'tmpfs', 'tmpfs', '/run');
     await inside('mount', '-t', 'tmpfs', 'tmpfs', '/dev/mapper');
     if (watchdog !== null) await inside('mount', '-t', 'tmpfs', 'tmpfs', '/dev/shm');

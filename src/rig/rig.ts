@@ -33,6 +33,8 @@ export interface RigOptions {
    * and returns a file with the same bytes. null or absent: the way of all the others.
    */
   readonly ways?: readonly (((image: string) => Promise<string>) | null)[];
+  /** Of each host the folder of another Debian, see `HostOptions`; null or absent: this machine's. */
+  readonly roots?: readonly (string | null)[];
 }
 
 /** A LUN and the hosts that share it; several rigs live side by side. */
@@ -77,7 +79,8 @@ export class Rig {
         const way = options.ways?.[index] ?? null;
         const ownLun = way === null ? lun : await Lun.over(await way(lun.image));
         if (ownLun !== lun) luns.push(ownLun);
-        const own = { dir: join(dir, name), bin: options.bin, watchdog, lun: ownLun };
+        const root = options.roots?.[index] ?? null;
+        const own = { dir: join(dir, name), bin: options.bin, watchdog, lun: ownLun, root };
         hosts.push(await Host.create({ name, hostId, makers, ioTimeoutS, vg, ...own }));
       }
       return new Rig({ lun, luns, vg, ioTimeoutS, hosts, dir });
