@@ -164,9 +164,15 @@ if (lacking === null) {
     group('contention', 'run-tests.mjs', ['test/soak'], long),
   ]);
   // One at a time; beside them those that mostly wait for a lease or a watchdog to run out.
-  const waiting = ['exchange', 'fence-sanlock', 'sanlk-reset', 'scale', 'demo', 'wdmd'].map(
-    (name) => `interop/${name}`,
-  );
+  const waiting = [
+    'exchange',
+    'fence-sanlock',
+    'sanlk-reset',
+    'scale',
+    'demo',
+    'wdmd',
+    'python-13',
+  ].map((name) => `interop/${name}`);
   const others = `interop/mixtures,interop/generations,${waiting.join(',')}`;
   await Promise.all([
     group('against the originals', 'run-tests.mjs', [
