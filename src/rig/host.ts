@@ -42,7 +42,9 @@ export interface HostOptions {
 }
 
 const ORIGINALS = '/usr/sbin';
+/** To start a program of ours takes a busy machine many seconds. */
 const READY_MS = 60_000;
+const ASKED_MS = 20_000;
 /** Where wdmd keeps its socket, and the mark that it has not been ended in order. */
 const WDMD_FOLDERS = ['/run/wdmd', '/dev/shm'] as const;
 const RUN_FOLDERS = ['/run/lvm', '/run/lock/lvm', '/run/sanlock'] as const;
@@ -200,7 +202,7 @@ export class Host {
     const daemon = program === 'lvmlockctl' ? 'lvmlockd' : program;
     const ready = async (): Promise<boolean> => {
       if (!this.alive(daemon)) throw new Error(`${this.name}: ${daemon} ended at once`);
-      const asked = await this.run(this.program(program), args, 5000);
+      const asked = await this.run(this.program(program), args, ASKED_MS);
       return asked.code === 0 && good(asked.stdout);
     };
     await until(`${daemon} on ${this.name}`, ready, { withinMs: READY_MS, everyMs: 100 });
