@@ -82,6 +82,15 @@ test('slots and metadata are compared, and mended where that is safe', {
     assert.equal(alone.code, 0, alone.text);
     assert.equal((await check(a, vg)).text, sound.text);
     for (const name of names) await a.mustLvm('lvchange', '-aey', `${vg}/${name}`);
+    await a.mustLvm('lvchange', '-an', `${vg}/l68`);
+
+    await damage(rig, 68);
+    assert.notEqual((await a.lvm('lvchange', '-aey', `${vg}/l68`)).code, 0);
+    const mended = await a.run(join(ROOT, 'bin', 'holdfast'), ['repair', `${vg}/l68`]);
+    assert.match(mended.stdout, /leader of the lease is damaged \(-223\)/);
+    assert.match(mended.stdout, /the lease was written anew/);
+    assert.equal(mended.code, 0, mended.stderr);
+    await a.mustLvm('lvchange', '-aey', `${vg}/l68`);
   } finally {
     await rig.close();
   }

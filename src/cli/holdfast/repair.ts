@@ -9,6 +9,7 @@ import type { ResourceWish } from '../../lease/read.ts';
 import { findDamagedBlocks, type Repaired, repairBlock } from '../../lease/repair.ts';
 import { reasonOf } from '../../platform/system-error.ts';
 import { leaseCode, OpenFailure, openDisk, runDirectly } from '../sanlock/direct-disk.ts';
+import { leaderDamage, repairLeader } from './repair-leader.ts';
 import { resourceTarget, volumeTarget, type WhoTarget } from './who-target.ts';
 
 export const REPAIR_USAGE = `holdfast repair <vg>/<lv>
@@ -18,6 +19,9 @@ holdfast repair <lockspace>:<resource>:<path>:<offset>
 Empties damaged host blocks of one lease, each of which keeps every host from it (error -214), if
 their hosts are surely gone: the host id is taken for a moment, which needs 8 × io timeout + 60 s
 without a renewal of it. Sound blocks and hosts that live are left alone.
+
+Of a damaged leader of an LV's lease the disk does not show who holds it: lvmlockd is asked to
+write the lease anew, which it does if the VG is started on no other host.
 `;
 
 const IO_TIMEOUT_S = 10;
@@ -30,6 +34,17 @@ export async function repair(args: readonly string[]): Promise<number> {
     return 1;
   }
   try {
+    const damage = leaderDamage(target.value);
+    const vgName = /^([^:/]+)\/[^:/]+$/.exec(target.value.label)?.[1];
+    if (damage !== 0 && vgName !== undefined) {
+      process.stdout.write(
+        `${target.value.label}: the leader of the lease is damaged (${damage})\n`,
+      );
+      return await repairLeader(target.value, vgName, {
+        print: (text) => process.stdout.write(text),
+        complain: (text) => process.stderr.write(text),
+      });
+    }
     return repairLease(target.value, (text) => void process.stdout.write(`${text}\n`));
   } catch (thrown) {
     if (!(thrown instanceof OpenFailure)) throw thrown;

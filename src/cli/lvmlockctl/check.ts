@@ -74,7 +74,7 @@ async function compare(
   return left === 0 ? 0 : 1;
 }
 
-async function lockVg(
+export async function lockVg(
   vgName: string,
   repair: boolean,
   { endpoint, pid }: CheckPorts,
