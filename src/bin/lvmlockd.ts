@@ -30,6 +30,8 @@ import { lvmFreesAfterCommit } from '../platform/lvm-age.ts';
 import { lvmlockctlAge } from '../platform/lvmlockctl-age.ts';
 import { lockPidFileWhenFree } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
+import { ProgramRunner } from '../platform/program-runner.ts';
+import { SCRIPT_SHELL } from '../platform/script-runner.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { DeviceSectorReads } from '../platform/sector-reads.ts';
 import { ListenerStore } from '../platform/stored-listeners.ts';
@@ -132,6 +134,7 @@ function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) =
     sockets,
     sanlock: { sockets, clock, socketPath: sanlockSocketPath(process.env['SANLOCK_RUN_DIR']) },
     ...readersOfDevices(clock),
+    programs: new ProgramRunner(process.env),
     log,
     sendDump: (bytes) => sendDatagram(DUMP_SOCKET, bytes),
     dumpLog: () => log.dump(),
@@ -167,7 +170,7 @@ function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) =
   }
   process.on('SIGHUP', () => {});
   // sanlock runs lvmlockctl when a VG loses its storage, perhaps the disk of these programs too.
-  const programs = [join(__dirname, 'lvmlockctl.cjs'), ownLvmlockctl()];
+  const programs = [join(__dirname, 'lvmlockctl.cjs'), ownLvmlockctl(), SCRIPT_SHELL];
   claimMachine({ mlockLevel: 1, highPriority: false, programs }, log);
   program.start();
   log.info('daemon.started', { pid: process.pid, test: options.test });

@@ -3,7 +3,13 @@ import { ok } from '../base/result.ts';
 import { ByteQueue } from '../codec/byte-queue.ts';
 import { endEvents, registerEvents } from '../wire/sanlock/daemon-calls.ts';
 import { decodeEvent, EVENT_BYTES, type ReceivedEvent } from '../wire/sanlock/events.ts';
-import { type Answer, callOnce, openLink, type SanlockEndpoint } from './sanlock-link.ts';
+import {
+  type Answer,
+  callOnce,
+  openLink,
+  type SanlockEndpoint,
+  type SanlockLink,
+} from './sanlock-link.ts';
 
 /** The last bytes of a client before it closes its channel. */
 const END_OF_CHANNEL = Uint8Array.of(1, 0, 0, 0);
@@ -41,7 +47,6 @@ export function watchEvents(
         answer(registered);
         return;
       }
-      const arrived = new ByteQueue();
       link.onClosed(handlers.onClosed);
       answer(
         ok({
@@ -53,12 +58,16 @@ export function watchEvents(
           },
         }),
       );
-      link.takeBytes((bytes) => {
-        arrived.push(bytes);
-        while (arrived.length >= EVENT_BYTES) {
-          handlers.onEvent(decodeEvent(arrived.take(EVENT_BYTES)));
-        }
-      });
+      deliverEvents(link, handlers.onEvent);
     });
+  });
+}
+
+/** From now on the connection, over which REG_EVENT was answered, only brings events. */
+export function deliverEvents(link: SanlockLink, onEvent: (event: ReceivedEvent) => void): void {
+  const arrived = new ByteQueue();
+  link.takeBytes((bytes) => {
+    arrived.push(bytes);
+    while (arrived.length >= EVENT_BYTES) onEvent(decodeEvent(arrived.take(EVENT_BYTES)));
   });
 }

@@ -15,6 +15,7 @@ import { type DumpForm, dumpState } from './dump.ts';
 import { requestFreeLv } from './free-lv.ts';
 import { chooseGlType, readDueSlots, slotsDueMs } from './global-lock.ts';
 import { beginHandOver, forgetHandOver, isHeldBack, settleHandOver } from './hand-over.ts';
+import { continueRefresh, heardNotice, noteUpdate, refreshDueMs } from './inspections.ts';
 import {
   requestFindFree,
   requestLock,
@@ -26,7 +27,7 @@ import { settleWaiters } from './lockspace-end.ts';
 import { isInUse, isLost, phaseDueMs } from './lockspace-phase.ts';
 import { forgetCancelled, startVg } from './lockspace-start.ts';
 import { leaveUnused, startLost, startRunning, tryReturning } from './lost-vgs.ts';
-import { watchOf } from './managers/manager.ts';
+import { type HeardNotice, watchOf } from './managers/manager.ts';
 import { isManaged } from './managers/registry.ts';
 import { newerRequest } from './newer-requests.ts';
 import { beginWatches, stopWatching, watchEnded } from './presence.ts';
@@ -64,6 +65,8 @@ export type DaemonEvent =
   | { readonly kind: 'taskDone'; readonly taskId: number; readonly outcome: unknown }
   /** The registered connection of a lockspace was lost: the lock manager died. */
   | { readonly kind: 'sessionLost'; readonly session: number }
+  /** Another host told something, on the channel `watchOf` of a lockspace. */
+  | { readonly kind: 'heard'; readonly session: number; readonly notice: HeardNotice }
   | { readonly kind: 'tick' }
   | { readonly kind: 'terminate'; readonly signal: EndSignal };
 
@@ -83,6 +86,7 @@ export function stepDaemon(
   }
   beginAttempts(state);
   beginWatches(state);
+  continueRefresh(state);
   settleHandOver(state, requestLock);
   return state.effects;
 }
@@ -97,6 +101,7 @@ export function nextTickMs(state: DaemonState): number | null {
   for (const { nextMs } of state.returning.values()) sooner(nextMs);
   sooner(slotsDueMs(state));
   sooner(adoptWriteDueMs(state));
+  sooner(refreshDueMs(state));
   for (const lockspace of state.lockspaces) {
     sooner(phaseDueMs(lockspace.phase));
     sooner(lockspace.checkMs);
@@ -128,6 +133,9 @@ function handle(state: DaemonState, event: DaemonEvent): void {
       return;
     case 'sessionLost':
       sessionEnded(state, event.session);
+      return;
+    case 'heard':
+      heard(state, event);
       return;
     case 'tick':
       tick(state);
@@ -248,6 +256,7 @@ function dispatch(state: DaemonState, clientId: number, request: LvmlockdRequest
       requestLock(state, { clientId, request });
       return;
     case 'vgUpdate':
+      noteUpdate(state, request.vgName);
       requestUpdate(state, clientId, request);
       return;
     case 'query':
@@ -407,6 +416,12 @@ function sessionEnded(state: DaemonState, session: number): void {
     }
     if (watchOf(lockspace.id) === session) watchEnded(state, lockspace);
   }
+}
+
+/** Late for a lockspace that is gone. */
+function heard(state: DaemonState, event: Extract<DaemonEvent, { kind: 'heard' }>): void {
+  const lockspace = state.lockspaces.find(({ id }) => watchOf(id) === event.session);
+  if (lockspace !== undefined) heardNotice(state, lockspace, event.notice);
 }
 
 function tick(state: DaemonState): void {

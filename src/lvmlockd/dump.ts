@@ -31,6 +31,9 @@ export function dumpState(state: DaemonState, form: DumpForm): ByteString {
     lines.push(lockspaceLine(lockspace, form));
     const { kind } = lockspace.phase;
     if (UNUSUAL.has(kind)) lines.push(stateLine(lockspace.vg.vgName, kind));
+    for (const { kind: state, lvUuid, device } of lockspace.refresh.findings) {
+      lines.push(`${stateLine(lockspace.vg.vgName, state)} lv_uuid=${lvUuid} device=${device}`);
+    }
     for (const { clientId, request } of waitersOf(lockspace)) {
       const { lockType } = lockspace.manager;
       const from = { clientId, op: request.op, scope: 'vg', lockType };

@@ -18,6 +18,7 @@ import {
 } from './managers/manager.ts';
 import { isManaged } from './managers/registry.ts';
 import { changePhase } from './reattach.ts';
+import { newRefreshState } from './refresh-state.ts';
 import { reply } from './replies.ts';
 import { newResource } from './resource.ts';
 import { triesAgain } from './returning.ts';
@@ -105,6 +106,7 @@ export function addLockspace(state: DaemonState, manager: LockManager, vg: Found
     glMovedBy: 0,
     glNotes: 0,
     glReadMs: null,
+    refresh: newRefreshState(),
     starters: [],
   };
   resourceIn(state, lockspace, { scope: 'vg', name: 'VGLK' });

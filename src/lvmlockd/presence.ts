@@ -1,3 +1,4 @@
+import { beginsToHear } from './inspections.ts';
 import { changePhase } from './reattach.ts';
 import { type DaemonState, type Lockspace, run } from './state.ts';
 import { ofSpace } from './task-owner.ts';
@@ -18,6 +19,7 @@ function watchPresence(state: DaemonState, lockspace: Lockspace): void {
   run(state, ofSpace(lockspace), lockspace.space.watch(), (found) => {
     if (number !== lockspace.watchNumber) return;
     if (found === 'unwatched') lockspace.watchMs = state.nowMs + WATCH_AGAIN_MS;
+    if (found === 'watching') beginsToHear(state, lockspace);
     if (found === 'absent') changePhase(state, lockspace, { kind: 'missing' });
   });
 }

@@ -13,6 +13,7 @@ import type {
 } from './managers/manager.ts';
 import type { Managers } from './managers/registry.ts';
 import type { ManagerSteps } from './managers/steps.ts';
+import type { RefreshState } from './refresh-state.ts';
 import { isIdle, newResource, type Resource } from './resource.ts';
 import type { VgHold } from './vg-hold.ts';
 import type { Waiter } from './waiter.ts';
@@ -104,6 +105,7 @@ export interface Lockspace {
   glNotes: number;
   /** When its slot is read next; null: that is under way, or there is no slot. */
   glReadMs: number | null;
+  readonly refresh: RefreshState;
   /** Clients whose start_wait answers a failed join. */
   readonly starters: number[];
 }

@@ -13,6 +13,7 @@ import { isManaged, numberOf } from './managers/registry.ts';
 import type { ManagerSteps } from './managers/steps.ts';
 import { TRAITS } from './managers/traits.ts';
 import { waitsAgain, waitsForManager } from './reattach.ts';
+import { tellRequest } from './refresh-tell.ts';
 import { reply, replyInit } from './replies.ts';
 import { findRunning } from './running-managers.ts';
 import { type DaemonState, log, run } from './state.ts';
@@ -148,6 +149,7 @@ export function runningLm(state: DaemonState, clientId: number, request: DaemonR
 /** Where no lock manager reaches the other hosts, lvm expects 0 (spec 30 §4.8). */
 export function refreshLv(state: DaemonState, clientId: number, request: RefreshRequest): void {
   const to = { clientId, request };
+  if (tellRequest(state, clientId, request)) return;
   for (const { refreshLv: refresh } of state.managers.values()) {
     if (refresh === null) continue;
     run(state, ofClient(to), refresh(request.path), (done) => reply(state, to, done));

@@ -17,7 +17,7 @@ export class SysfsActiveLvs implements ActiveLvs {
     try {
       const folder = `${this.#sysfs}/block`;
       const mapped = readdirSync(folder).filter((name) => name.startsWith('dm-'));
-      return mapped.flatMap((name) => lvAt(`${folder}/${name}/dm`) ?? []);
+      return mapped.flatMap((name) => lvAt(`${folder}/${name}`) ?? []);
     } catch {
       return null; // no answer at all, rather than one with LVs left out
     }
@@ -25,19 +25,41 @@ export class SysfsActiveLvs implements ActiveLvs {
 }
 
 function lvAt(folder: string): ActiveLv | null {
-  let uuid: string;
+  let deviceUuid: string;
   let deviceName: string;
   try {
-    uuid = readFileSync(`${folder}/uuid`, 'latin1').trim();
-    deviceName = readFileSync(`${folder}/name`, 'latin1').trim();
+    deviceUuid = readFileSync(`${folder}/dm/uuid`, 'latin1').trim();
+    deviceName = readFileSync(`${folder}/dm/name`, 'latin1').trim();
   } catch (error) {
     if (isGone(error)) return null; // it was removed since the folder was listed
     throw error;
   }
-  const found = /^LVM-([A-Za-z0-9]{32})([A-Za-z0-9]{32})(-.*)?$/.exec(uuid);
+  const found = /^LVM-([A-Za-z0-9]{32})([A-Za-z0-9]{32})(-.*)?$/.exec(deviceUuid);
   if (found === null) return null;
   const [, vgUuid = '', lvUuid = ''] = found;
-  return { deviceName, vgUuid, lvUuid };
+  const sizeBytes = sizeAt(folder);
+  return { deviceName, deviceUuid, vgUuid, lvUuid, sizeBytes, isHeld: isHeldAt(folder) };
+}
+
+/** sysfs counts in sectors of 512 bytes, whatever those of the device. */
+const SECTOR_BYTES = 512;
+
+function sizeAt(folder: string): number | null {
+  try {
+    const text = readFileSync(`${folder}/size`, 'latin1').trim();
+    return /^[0-9]+$/.test(text) ? Number(text) * SECTOR_BYTES : null;
+  } catch {
+    return null;
+  }
+}
+
+/** A device whose holders cannot be read counts as held: nothing is decided by its being free. */
+function isHeldAt(folder: string): boolean {
+  try {
+    return readdirSync(`${folder}/holders`).length > 0;
+  } catch {
+    return true;
+  }
 }
 
 function isGone(error: unknown): boolean {

@@ -12,6 +12,7 @@ import type { ActiveLvs } from '../ports/active-lvs.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Devices } from '../ports/devices.ts';
 import type { Log } from '../ports/log.ts';
+import type { Programs } from '../ports/programs.ts';
 import type { SectorReads } from '../ports/sector-reads.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import { messageReader, textToBytes } from '../wire/lvmlockd/libdaemon.ts';
@@ -32,6 +33,8 @@ export interface LvmlockdPorts {
   readonly devices: Devices;
   readonly activeLvs: ActiveLvs;
   readonly sectorReads: SectorReads;
+  /** lvm and dmsetup. */
+  readonly programs: Programs;
   readonly log: Log;
   /** One datagram to the dump socket; false: not now, or without a listener. */
   readonly sendDump: (bytes: Uint8Array) => boolean;
@@ -91,12 +94,14 @@ export class LvmlockdProgram {
       tick: { kind: 'tick' },
     });
     this.#turns = new Turns(ports.clock, (peer) => this.#turnOf(peer));
-    const sanlock = new SanlockCarrier(ports.sanlock, ports.log, (session) =>
-      this.#loop.post({ kind: 'sessionLost', session }),
-    );
-    const { clock, devices, activeLvs, sectorReads } = ports;
+    const sanlock = new SanlockCarrier(ports.sanlock, ports.log, {
+      sessionLost: (session) => this.#loop.post({ kind: 'sessionLost', session }),
+      heard: (session, notice) => this.#loop.post({ kind: 'heard', session, notice }),
+    });
+    const { clock, devices, activeLvs, sectorReads, programs } = ports;
     const carriers = new Map([[SANLOCK_PROTOCOL, sanlock]]);
-    this.#tasks = new LvmlockdTasks({ clock, devices, activeLvs, sectorReads, carriers });
+    const local = { clock, devices, activeLvs, sectorReads, programs };
+    this.#tasks = new LvmlockdTasks({ ...local, carriers });
   }
 
   /** @throws when the socket cannot be bound. */

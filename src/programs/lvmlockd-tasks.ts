@@ -3,6 +3,7 @@ import type { ManagerReply, ManagerSteps, SessionEffect } from '../lvmlockd/mana
 import type { ActiveLvs } from '../ports/active-lvs.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Devices } from '../ports/devices.ts';
+import type { Programs } from '../ports/programs.ts';
 import type { SectorReads } from '../ports/sector-reads.ts';
 
 /** Carries the calls of one lock manager's protocol, and the answers back. */
@@ -25,6 +26,7 @@ export interface TaskPorts {
   readonly devices: Devices;
   readonly activeLvs: ActiveLvs;
   readonly sectorReads: SectorReads;
+  readonly programs: Programs;
   /** By protocol. */
   readonly carriers: ReadonlyMap<string, Carrier>;
 }
@@ -78,6 +80,11 @@ export class LvmlockdTasks {
       case 'sectors':
         this.#ports.sectorReads.read(effect, effect.deadlineMs, (bytes) =>
           answered({ kind: 'sectors', bytes }),
+        );
+        return;
+      case 'program':
+        this.#ports.programs.run(effect.words, effect.deadlineMs, (end) =>
+          answered({ kind: 'program', ...end }),
         );
         return;
       case 'call':

@@ -38,6 +38,7 @@ class FakeConnection {
 class FakeDaemon {
   readonly connections: FakeConnection[] = [];
   readonly lost: number[] = [];
+  readonly heard: string[] = [];
   isListening = true;
   readonly carrier: SanlockCarrier;
 
@@ -50,7 +51,10 @@ class FakeDaemon {
       socketPath: '/run/sanlock/sanlock.sock',
       sockets: socketsTo(() => (this.isListening ? this.#accept() : null)),
     };
-    this.carrier = new SanlockCarrier(endpoint, log, (session) => this.lost.push(session));
+    this.carrier = new SanlockCarrier(endpoint, log, {
+      sessionLost: (session) => this.lost.push(session),
+      heard: (session, notice) => this.heard.push(`${session} ${notice.lvMark} ${notice.order}`),
+    });
   }
 
   #accept(): FakePeer {

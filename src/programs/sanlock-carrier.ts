@@ -1,11 +1,15 @@
 import { unreachable } from '../base/assert.ts';
 import { ERRNO } from '../base/errno.ts';
 import { fail, type Result } from '../base/result.ts';
+import { deliverEvents } from '../client/sanlock-events.ts';
 import { openLink, type SanlockEndpoint, type SanlockLink } from '../client/sanlock-link.ts';
+import type { HeardNotice } from '../lvmlockd/managers/manager.ts';
 import { sanlockCallOf } from '../lvmlockd/managers/sanlock/ask.ts';
+import { noticeOf } from '../lvmlockd/managers/sanlock/host-notices.ts';
 import type { ManagerReply, SessionEffect } from '../lvmlockd/managers/steps.ts';
 import type { Log } from '../ports/log.ts';
 import { endsConnection, opensChannel, type SanlockCall } from '../wire/sanlock/call.ts';
+import type { ReceivedEvent } from '../wire/sanlock/events.ts';
 import { makeFailure, type SanlockFailure } from '../wire/sanlock/failure.ts';
 import type { Carrier, Exchange } from './lvmlockd-tasks.ts';
 
@@ -18,17 +22,26 @@ interface Session {
   isBusy: boolean;
 }
 
-/** Carries lvmlockd's calls to sanlock: each lockspace has a registered connection of its own. */
+/** What happens to a lockspace's connections by itself. */
+export interface SessionEvents {
+  readonly sessionLost: (session: number) => void;
+  readonly heard: (session: number, notice: HeardNotice) => void;
+}
+
+/**
+ * Carries lvmlockd's calls to sanlock: each lockspace has a registered connection of its own, and
+ * one more on which it hears from other hosts.
+ */
 export class SanlockCarrier implements Carrier {
   readonly #endpoint: SanlockEndpoint;
   readonly #log: Log;
-  readonly #sessionLost: (session: number) => void;
+  readonly #events: SessionEvents;
   readonly #sessions = new Map<number, Session>();
 
-  constructor(endpoint: SanlockEndpoint, log: Log, sessionLost: (session: number) => void) {
+  constructor(endpoint: SanlockEndpoint, log: Log, events: SessionEvents) {
     this.#endpoint = endpoint;
     this.#log = log;
-    this.#sessionLost = sessionLost;
+    this.#events = events;
   }
 
   begin(): Exchange {
@@ -62,11 +75,10 @@ export class SanlockCarrier implements Carrier {
       link.onClosed(() => {
         if (this.#sessions.get(id) !== session) return; // another was opened instead
         this.#sessions.delete(id);
-        this.#sessionLost(id);
+        this.#events.sessionLost(id);
       });
       link.call(call, deadlineMs, (result) => {
-        // lvmlockd wants the end of the channel, and none of its events.
-        if (result.ok && opensChannel(call)) link.takeBytes(() => {});
+        if (result.ok && opensChannel(call)) deliverEvents(link, (event) => this.#hear(id, event));
         this.answer(result, answered);
       });
     });
@@ -76,6 +88,12 @@ export class SanlockCarrier implements Carrier {
     const session = this.#sessions.get(id);
     this.#sessions.delete(id);
     session?.link.close();
+  }
+
+  /** Another host tells something. */
+  #hear(id: number, event: ReceivedEvent): void {
+    const notice = noticeOf(event);
+    if (notice !== null) this.#events.heard(id, notice);
   }
 
   callInSession(id: number, effect: SessionEffect & { kind: 'call' }, answered: Answered): void {

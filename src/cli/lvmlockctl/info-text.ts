@@ -65,6 +65,12 @@ const STATE_TEXTS: Readonly<Record<string, string>> = {
     '(lvmlockctl --drop says that they are inactive)',
   reattaching: 'sanlock is gone or resumes this VG; requests wait for it',
   returning: 'it was lost, and lvmlockd starts it again by itself',
+  activeUnlocked:
+    'this LV is active here without a lock. Deactivate it, or lock it (lvchange -aey)',
+  ghost:
+    'the VG has no such LV any more, and its mapping is in use here. Stop its users at once; then ' +
+    'lvmlockd removes it',
+  otherSize: 'this LV has another size here than in the metadata. Run lvchange --refresh',
 };
 
 /** null: a state of a newer daemon. */
@@ -74,7 +80,8 @@ function stateText(fields: Fields): string | null {
   if (text === undefined) return null;
   const next = waitS === undefined || waitS === '0' ? '' : `, next in ${waitS} s`;
   const last = result === '0' ? '' : `; the last attempt failed (${resultName(Number(result))})`;
-  return `ST ${vgName} ${state}: ${text}${next}${last}`;
+  const lv = fields['device'] === undefined ? '' : ` ${fields['device']}`;
+  return `ST ${vgName}${lv} ${state}: ${text}${next}${last}`;
 }
 
 type Fields = Readonly<Record<string, string>>;

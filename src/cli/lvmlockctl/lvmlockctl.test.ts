@@ -50,6 +50,7 @@ test('a VG that lvm cannot use now has a line that says why', () => {
       'info=state vg_name=b state=returning wait_s=17 result=-218',
       'info=state vg_name=c state=returning wait_s=0 result=0',
       'info=state vg_name=d state=unheard',
+      'info=state vg_name=a state=ghost lv_uuid=UUID device=a-old',
     ].join('\n'),
   ).split('\n');
   assert.deepEqual(shown.slice(0, 2), ['VG a lock_type=sanlock UUID', 'LS sanlock lvm_a']);
@@ -63,6 +64,7 @@ test('a VG that lvm cannot use now has a line that says why', () => {
   );
   assert.match(shown[4] ?? '', /^ST c returning: .* by itself$/);
   assert.equal(shown[5], 'UN info=state vg_name=d state=unheard');
+  assert.match(shown[6] ?? '', /^ST a a-old ghost: the VG has no such LV any more/);
 });
 
 test('a request that waits for another host names it; reservations are printed as by 2.03.40', () => {

@@ -1,6 +1,6 @@
 import type { ByteString } from '../../base/bytes.ts';
 import type { LockScope, ManagedLockType } from '../../wire/lvmlockd/requests.ts';
-import type { ManagerSteps } from './steps.ts';
+import type { ActiveLvReply, ManagerSteps } from './steps.ts';
 import type { ManagerTraits } from './traits.ts';
 
 /**
@@ -125,6 +125,38 @@ export interface ManagerSpace {
   readonly pretendHeld?: (lvUuid: ByteString, mode: HeldMode | 'un') => void;
   /** Is another host in the lockspace? */
   otherHosts(): ManagerSteps<HostsOutcome>;
+  /** null: hosts cannot tell each other anything here. */
+  readonly notices: SpaceNotices | null;
+}
+
+/**
+ * Hosts of one lockspace tell each other what to read anew. Notices arrive while the lockspace is
+ * watched, and may be lost.
+ */
+export interface SpaceNotices {
+  /** AGAIN: something else is being told there; tell it later. A later notice replaces it. */
+  tell(notice: RefreshNotice): ManagerSteps<Outcome>;
+  /** So long a notice that was told is shown to hosts that listen. */
+  readonly shownMs: number;
+  /** The devices of this VG's LVs on this host, without that of the leases; null: not known. */
+  devices(): ManagerSteps<readonly ActiveLvReply[] | null>;
+}
+
+/** The size of an LV has changed. */
+export interface RefreshNotice {
+  /** Higher with each notice of one host in one boot. */
+  readonly order: number;
+  /** The first LV_MARK_BYTES of its uuid without dashes; '': any LV of the VG. */
+  readonly lvMark: ByteString;
+}
+
+/** Enough of a random uuid; an LV with the same mark is read anew for nothing. */
+export const LV_MARK_BYTES = 8;
+
+/** As another host told it; heard again and again for as long as it is shown. */
+export interface HeardNotice extends RefreshNotice {
+  readonly fromHostId: number;
+  readonly fromGeneration: number;
 }
 
 /** 'quiet': that host has not renewed for a while; 'over': the join has ended, or is ahead. */

@@ -37,7 +37,8 @@ export type ManagerEffect =
       readonly deadlineMs: number;
     }
   /** Which LVs does this host have active? */
-  | { readonly kind: 'activeLvs' };
+  | { readonly kind: 'activeLvs' }
+  | ({ readonly kind: 'program' } & ProgramOrder);
 
 /** The effects that the carrier of a protocol applies. */
 export type SessionEffect = Extract<ManagerEffect, { protocol: string }>;
@@ -50,13 +51,32 @@ export type ManagerReply =
   | ({ readonly kind: 'device' } & DeviceReply)
   /** null: not read. */
   | { readonly kind: 'sectors'; readonly bytes: Uint8Array | null }
-  | { readonly kind: 'activeLvs'; readonly lvs: readonly ActiveLvReply[] | null };
+  | { readonly kind: 'activeLvs'; readonly lvs: readonly ActiveLvReply[] | null }
+  | ({ readonly kind: 'program' } & ProgramReply);
 
 /** As device-mapper has it (ports/active-lvs.ts). */
 export interface ActiveLvReply {
   readonly deviceName: ByteString;
+  readonly deviceUuid: ByteString;
   readonly vgUuid: ByteString;
   readonly lvUuid: ByteString;
+  readonly sizeBytes: number | null;
+  readonly isHeld: boolean;
+}
+
+/** A program of this host, found by PATH, and its words (ports/programs.ts). */
+export interface ProgramOrder {
+  readonly words: readonly ByteString[];
+  /** It is killed then. */
+  readonly deadlineMs: number;
+}
+
+export interface ProgramReply {
+  /** null: it has not ended by itself. */
+  readonly status: number | null;
+  readonly output: ByteString;
+  /** What it wrote to stderr, or why it was not run or not awaited; shortened. */
+  readonly trouble: ByteString;
 }
 
 export interface DeviceReply {
@@ -87,6 +107,13 @@ export function* activeLvs(): ManagerSteps<readonly ActiveLvReply[] | null> {
   const reply: ManagerReply = yield { kind: 'activeLvs' };
   assert(reply.kind === 'activeLvs', 'a question for active LVs gets their list');
   return reply.lvs;
+}
+
+/** Runs a program to its end, without a shell. */
+export function* runProgram(order: ProgramOrder): ManagerSteps<ProgramReply> {
+  const reply: ManagerReply = yield { kind: 'program', ...order };
+  assert(reply.kind === 'program', 'a program gets its end');
+  return reply;
 }
 
 export function* sleep(forMs: number): ManagerSteps<void> {

@@ -18,9 +18,15 @@ import {
   type ReattachOutcome,
   type ResourceRef,
   type RivalWatch,
+  type SpaceNotices,
 } from '../managers/manager.ts';
 import { registryOf } from '../managers/registry.ts';
-import { done, type ManagerSteps } from '../managers/steps.ts';
+import {
+  type ActiveLvReply,
+  done,
+  type ManagerSteps,
+  type ProgramReply,
+} from '../managers/steps.ts';
 import { type ManagerTraits, TRAITS } from '../managers/traits.ts';
 import { type DaemonState, newState } from '../state.ts';
 
@@ -63,6 +69,15 @@ export class FakeManager {
   /** VGs whose slot of the global lock cannot be read. */
   readonly unreadable = new Set<string>();
   traits: ManagerTraits = TRAITS.sanlock;
+  /** Hosts tell each other what to refresh. */
+  hearsHosts = false;
+  tells: Outcome[] = [];
+  /** Of the VG's LVs; null: not known. */
+  devices: readonly ActiveLvReply[] | null = [];
+  /** Programs that are run; there are none here, unless the test has them. */
+  program: (words: readonly string[]) => ProgramReply = () => ({
+    ...{ status: 127, output: '', trouble: 'not found' },
+  });
   readonly did: string[] = [];
   /** What the lock manager holds for the daemon. */
   readonly holding = new Set<string>();
@@ -106,6 +121,17 @@ export class FakeManager {
   #refresh(path: string): ManagerSteps<Outcome> {
     this.did.push(`refresh ${path}`);
     return done(OK);
+  }
+
+  #notices(): SpaceNotices {
+    return {
+      tell: ({ lvMark }) => {
+        this.did.push(`tell ${lvMark === '' ? 'all' : lvMark}`);
+        return done(this.tells.shift() ?? OK);
+      },
+      shownMs: 60_000,
+      devices: () => done(this.devices),
+    };
   }
 
   #space(vgName: string): ManagerSpace {
@@ -169,8 +195,9 @@ export class FakeManager {
     };
   }
 
-  #hosts(): Pick<ManagerSpace, 'holder' | 'membership' | 'otherHosts'> {
+  #hosts(): Pick<ManagerSpace, 'holder' | 'membership' | 'otherHosts' | 'notices'> {
     return {
+      notices: this.hearsHosts ? this.#notices() : null,
       holder: (ref) => {
         this.did.push(`holder of ${ref.name}`);
         return done(this.holders.shift() ?? null);
@@ -238,7 +265,11 @@ export class Harness {
       if (effect.kind === 'exit') this.ended = effect.status;
       else if (effect.kind === 'run') {
         const end = () => {
-          const turn = effect.steps.next({ kind: 'slept' });
+          let turn = effect.steps.next({ kind: 'slept' });
+          while (turn.done !== true && turn.value.kind === 'program') {
+            const end = this.fake.program(turn.value.words);
+            turn = effect.steps.next({ kind: 'program', ...end });
+          }
           assert.equal(turn.done, true);
           this.post({ kind: 'taskDone', taskId: effect.taskId, outcome: turn.value });
         };

@@ -59,6 +59,9 @@ export class LvmlockdHarness {
       sanlock: { sockets, clock, socketPath: '/run/sanlock/sanlock.sock' },
       activeLvs: { read: () => null },
       sectorReads: { read: (_at, _timeoutMs, answer) => answer(null) },
+      programs: {
+        run: (_words, _deadlineMs, ended) => ended({ status: null, output: '', trouble: 'none' }),
+      },
       devices: {
         probe: (path) => ({
           exists: devices.includes(path),

@@ -20,6 +20,8 @@ import { SimWdmd } from './wdmd.ts';
 
 const HOP_MS = 0.01;
 const KILLPATH = '/usr/sbin/lvmlockctl';
+/** There are no lvm and no dmsetup in the simulation. */
+const NO_PROGRAM = { status: null, output: '', trouble: 'not in the simulation' };
 const BLOCK_BYTES = 512;
 
 /** Observes the daemons of a host. */
@@ -219,6 +221,7 @@ export class LvmHost {
           time.after(HOP_MS, () => answer(bytes));
         },
       },
+      programs: { run: (_words, _deadlineMs, ended) => ended(NO_PROGRAM) },
       log: this.#log('lvmlockd'),
       sendDump: () => true,
       dumpLog: () => '',

@@ -1,5 +1,6 @@
 import { assert } from '../../base/assert.ts';
 import { MIB, SECOND_MS } from '../../base/units.ts';
+import type { ActiveLv } from '../../ports/active-lvs.ts';
 import { field, LvmHost } from '../cluster/lvm-host.ts';
 import { SimClock } from '../kernel/clock.ts';
 import { Dice } from '../kernel/dice.ts';
@@ -17,7 +18,7 @@ const LVS = [1, 2];
 /** The longest an answer is waited for. */
 const PATIENCE_MS = 300 * SECOND_MS;
 /** It is active as long as the VG is started. */
-const LOCK_LV = { deviceName: 'vg-lvmlock', vgUuid: VG, lvUuid: 'lvmlock' };
+const LOCK_LV = mapped('lvmlock');
 const VG_ARGS = 'vg_lock_type="sanlock" vg_lock_args="1.0.0:lvmlock"';
 /** The trace shows these as what the processes get. */
 const HIDDEN = ['client.signalled', 'client.killpath'];
@@ -202,9 +203,15 @@ function kill(host: LvmHost, what: string | undefined): void {
 }
 
 function setActive(host: LvmHost, lv: number, isActive: boolean): void {
-  const own = { deviceName: `vg-lv${lv}`, vgUuid: VG, lvUuid: `lv${lv}` };
+  const own = mapped(`lv${lv}`);
   const others = (host.activeLvs ?? []).filter(({ lvUuid }) => lvUuid !== own.lvUuid);
   host.activeLvs = isActive ? [...others, own] : others;
+}
+
+function mapped(name: string): ActiveLv {
+  const deviceUuid = `LVM-${VG}${name}`;
+  const size = { sizeBytes: 8 * MIB, isHeld: false };
+  return { deviceName: `vg-${name}`, deviceUuid, vgUuid: VG, lvUuid: name, ...size };
 }
 
 function startRequest(host: LvmHost): string {

@@ -176,10 +176,13 @@ export interface DaemonRequest extends RequestHead {
   readonly force: boolean;
 }
 
-/** refresh_lv: other hosts are to read an LV anew; sanlock has no message for it (spec 30 §4.8). */
+/** refresh_lv: other hosts are to read an LV anew (spec 30 §4.8, 31 §5.1). */
 export interface RefreshRequest extends RequestHead {
   readonly kind: 'refreshLv';
+  /** `/dev//VG/LV`: slashes may be repeated. */
   readonly path: ByteString;
+  /** With dashes; '' from a client that does not name it. */
+  readonly lvUuid: ByteString;
 }
 
 /** Every request that this daemon knows, by `kind`. */
@@ -252,6 +255,7 @@ const REQUESTS: ReadonlyMap<string, (fields: Fields) => LvmlockdRequest> = new M
       ...head(f, LD_OP.REFRESH_LV),
       kind: 'refreshLv',
       path: textOf(f, 'path'),
+      lvUuid: textOf(f, 'lv_uuid'),
     }),
   }),
 );

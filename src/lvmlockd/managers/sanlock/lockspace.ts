@@ -20,14 +20,23 @@ import {
   type ReattachOutcome,
   type ResourceRef,
   type RivalWatch,
+  type SpaceNotices,
   type VgPlace,
   watchOf,
 } from '../manager.ts';
-import { activeLvs, deviceAt, type ManagerSteps, sleep } from '../steps.ts';
+import {
+  type ActiveLvReply,
+  activeLvs,
+  deviceAt,
+  done,
+  type ManagerSteps,
+  sleep,
+} from '../steps.ts';
 import { closeSession } from './ask.ts';
 import { firstLvOffset, initLv, leasedLvs, offsetBehind, scanFree } from './free-slots.ts';
 import { readGlName, switchGl } from './gl-slot.ts';
 import { type HostRecord, holderOf, hostOnDisk, ownHost } from './host-names.ts';
+import { tell } from './host-notices.ts';
 import { otherHosts } from './hosts.ts';
 import { cancelJoin, joinSpace } from './join.ts';
 import {
@@ -226,17 +235,19 @@ export class SanlockSpace implements ManagerSpace {
     return yield* reattachLocks(this.#open, held, patienceMs);
   }
 
-  /** The LV of the leases is active as long as the lockspace is joined: it tells the VG's uuid. */
   *activeLvs(): ManagerSteps<readonly ByteString[] | null> {
+    const devices = yield* this.#devices();
+    return devices === null ? null : [...new Set(devices.map(({ lvUuid }) => lvUuid))];
+  }
+
+  /** The LV of the leases is active as long as the lockspace is joined: it tells the VG's uuid. */
+  *#devices(): ManagerSteps<readonly ActiveLvReply[] | null> {
     const { vgName, vgLockArgs } = this.#vg;
     const lvs = yield* activeLvs();
     const lockDevice = lockLvDevice(vgName, lockLvOfArgs(vgLockArgs) ?? '');
     const lockLv = lvs?.find(({ deviceName }) => deviceName === lockDevice);
     if (lvs === null || lockLv === undefined) return null; // not under device-mapper here
-    const others = lvs.filter(
-      ({ vgUuid, lvUuid }) => vgUuid === lockLv.vgUuid && lvUuid !== lockLv.lvUuid,
-    );
-    return [...new Set(others.map(({ lvUuid }) => lvUuid))];
+    return lvs.filter(({ vgUuid, lvUuid }) => vgUuid === lockLv.vgUuid && lvUuid !== lockLv.lvUuid);
   }
 
   *leasedLvs(): ManagerSteps<readonly ResourceRef[]> {
@@ -257,6 +268,15 @@ export class SanlockSpace implements ManagerSpace {
     const ownHostId = this.#open?.hostId ?? 0;
     const { times } = this.#settings;
     return otherHosts(sanlockSpaceName(this.#vg.vgName), ownHostId, times);
+  }
+
+  get notices(): SpaceNotices {
+    return {
+      tell: (notice) =>
+        this.#open === null ? done(both(LD_RESULT.ENOLS)) : tell(this.#open, notice),
+      shownMs: this.#settings.times.noticeMs,
+      devices: () => this.#devices(),
+    };
   }
 }
 

@@ -316,8 +316,11 @@ test('a VG counts as released only when sanlock confirms it', () => {
 test('an LV of the VG is active if device-mapper has its uuid, and the LV of the leases', () => {
   const lv = (deviceName: string, vgUuid: string, lvUuid: string) => ({
     deviceName,
+    deviceUuid: `LVM-${vgUuid}${lvUuid}`,
     vgUuid,
     lvUuid,
+    sizeBytes: 0,
+    isHeld: false,
   });
   const own = lv('vg-lvmlock', 'V', 'lock');
   const others = [lv('vg-data', 'V', 'data'), lv('vg-pool-tpool', 'V', 'pool')];

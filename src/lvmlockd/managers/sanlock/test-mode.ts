@@ -137,5 +137,6 @@ function testSpace(
     holder: () => done(null),
     membership: () => done(null),
     otherHosts: () => done({ ...OK, unknown: false }),
+    notices: null,
   };
 }

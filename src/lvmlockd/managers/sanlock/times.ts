@@ -13,6 +13,8 @@ export interface SanlockTimes {
   readonly sessionMs: number;
   /** Until sanlock surely knows the state of the other hosts. */
   readonly hostsMs: number;
+  /** As long as sanlock shows a host event to other hosts, where `-b` does not say otherwise. */
+  readonly noticeMs: number;
 }
 
 /** A host that is alive has renewed by then: after 2t, or one write later. */
@@ -34,5 +36,6 @@ export function sanlockTimes(ioTimeoutS: number): SanlockTimes {
     leaveMs: (60 + 12 * t) * second,
     sessionMs: 8 * t * second,
     hostsMs: 5 * t * second,
+    noticeMs: 6 * t * second,
   };
 }

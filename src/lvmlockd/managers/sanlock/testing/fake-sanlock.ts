@@ -115,6 +115,8 @@ export class FakeSanlock {
         };
       } else if (effect.kind === 'activeLvs') {
         reply = { kind: 'activeLvs', lvs: this.activeLvs };
+      } else if (effect.kind === 'program') {
+        reply = { kind: 'program', status: null, output: '', trouble: 'not here' };
       } else if (effect.kind === 'closeSession') {
         reply = { kind: 'sessionClosed' };
       } else {
