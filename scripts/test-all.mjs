@@ -183,9 +183,14 @@ if (lacking === null) {
   ]);
   // Machines with systemd start many programs in turn, and those that are lost are waited for.
   const withSystemd = ['vm/systemd', 'vm/kept-down'];
-  const without = ['--without', withSystemd.join(',')];
   await group('machines with systemd', 'run-tests.mjs', [...withSystemd, '--jobs', '2']);
-  await group('emulated machines', 'run-tests.mjs', ['test/vm', ...without, '--jobs', '1']);
+  // Others wait for a watchdog or a lease most of the time: the work of administrators runs beside.
+  const administrators = ['vm/life-ours', 'vm/life-mixed'];
+  const rest = ['--without', [...withSystemd, ...administrators].join(',')];
+  await Promise.all([
+    group('emulated machines', 'run-tests.mjs', ['test/vm', ...rest, '--jobs', '1']),
+    group('administrators on machines', 'run-tests.mjs', [...administrators, '--jobs', '1']),
+  ]);
 } else {
   notes.push(`mixtures, contention and the tests against the originals need ${lacking}`);
   results.skipped += 1;

@@ -71,10 +71,9 @@ export class SystemdHost {
     await this.shell(`systemctl start ${UNITS.join(' ')}`);
   }
 
-  /** Its LV of leases has room for a few only: writing 256 MiB takes a machine half a minute. */
+  /** Its LV of leases has 256 MiB, whatever `sanlock_lv_extend` is: that is for growth alone. */
   async createVg(): Promise<void> {
-    const small = 'global/sanlock_lv_extend=80';
-    await this.shell(`vgcreate --shared --config ${small} ${VG} ${SHARED_DISK}`);
+    await this.shell(`vgcreate --shared ${VG} ${SHARED_DISK}`);
   }
 
   async startVg(): Promise<void> {

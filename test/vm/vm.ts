@@ -56,11 +56,18 @@ export interface Equipment {
   readonly memoryMb?: number;
   /** A disk of its own in each machine, with an image of ext4: a path of this host. */
   readonly ownDisk?: string;
+  /** Blank disks that all machines share, beside the first: `/dev/vdb` and up. Not with `ownDisk`. */
+  readonly moreDisks?: readonly BlankDisk[];
   /**
    * The numbers, from 1, of the machines whose first process is systemd, with udev; there the agent
    * is a unit.
    */
   readonly withSystemd?: readonly number[];
+}
+
+export interface BlankDisk {
+  readonly bytes: number;
+  readonly sectorBytes: 512 | 4096;
 }
 
 interface Ground extends Equipment {
@@ -98,6 +105,10 @@ export class Machines {
       writeInitramfs(initramfs, kernel);
       writeFileSync(disk, '');
       truncateSync(disk, diskBytes);
+      for (const [index, { bytes }] of (equipment.moreDisks ?? []).entries()) {
+        writeFileSync(moreDiskPath(directory, index), '');
+        truncateSync(moreDiskPath(directory, index), bytes);
+      }
       for (let number = 1; number <= count; number++) {
         machines.machines.push(new Machine(ground, number));
       }
@@ -294,12 +305,31 @@ function qemuArgs(ground: Ground, kind: Kind): readonly string[] {
     ...['-blockdev', `raw,node-name=disk,file=file,${CACHE}`],
     ...['-device', 'virtio-blk-pci,id=shared,drive=disk,share-rw=on'],
     ...(ground.ownDisk === undefined ? [] : ownDiskArgs(ground.ownDisk)),
+    ...(ground.moreDisks ?? []).flatMap((disk, index) =>
+      moreDiskArgs(ground.directory, disk, index),
+    ),
   ];
 }
 
 function kernelArgs({ machine, hasSystemd }: Kind): readonly string[] {
   const named = [...KERNEL_ARGS, `vm.name=${machine.name}`, `systemd.hostname=${machine.name}`];
   return hasSystemd ? [...named, ...SYSTEMD_ARGS] : named;
+}
+
+function moreDiskPath(directory: string, index: number): string {
+  return join(directory, `disk${index + 2}`);
+}
+
+/** Through the page cache of this host, as the first one. */
+function moreDiskArgs(directory: string, disk: BlankDisk, index: number): readonly string[] {
+  const name = `more${index}`;
+  const sectors = `logical_block_size=${disk.sectorBytes},physical_block_size=${disk.sectorBytes}`;
+  const file = `filename=${moreDiskPath(directory, index)}`;
+  return [
+    ...['-blockdev', `file,node-name=${name}file,${file},locking=off,${CACHE}`],
+    ...['-blockdev', `raw,node-name=${name},file=${name}file,${CACHE}`],
+    ...['-device', `virtio-blk-pci,id=${name},drive=${name},share-rw=on,${sectors}`],
+  ];
 }
 
 /** What a machine writes there is kept until it ends. */

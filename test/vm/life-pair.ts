@@ -1,0 +1,92 @@
+import { type TestContext, test } from 'node:test';
+import { MIB } from '../../src/base/units.ts';
+import { LifeHost, type Seat, Transcript, whyNoLife } from './life-host.ts';
+import { type BlankDisk, Machines } from './vm.ts';
+
+/** The hosts, by their host ids. */
+export interface Hosts {
+  readonly one: LifeHost;
+  readonly two: LifeHost;
+}
+
+/** One promise to administrators, in their words. */
+export interface Check {
+  readonly name: string;
+  readonly run: (hosts: Hosts) => Promise<void>;
+}
+
+export interface Ground {
+  /** Whose programs each host has. */
+  readonly seats: readonly [Seat, Seat];
+  readonly ioTimeoutS: number;
+  /** Shared by all hosts: `/dev/vda`, then `/dev/vdb` and up. */
+  readonly diskMib: number;
+  readonly moreDisks: readonly BlankDisk[];
+}
+
+const TEST_DEADLINE_MS = 1_200_000;
+const CONSOLE_SHOWN = 6000;
+
+/** For the checks of `life-of-a-vg.ts` and `life-of-lvs.ts`. */
+export const ONE_VG = {
+  ioTimeoutS: 4,
+  diskMib: 1024,
+  moreDisks: [512, 320, 64].map((mib) => blankDisk(mib)),
+} as const;
+
+function blankDisk(mib: number): BlankDisk {
+  return { bytes: mib * MIB, sectorBytes: 512 };
+}
+
+/**
+ * Boots the machines and makes the checks in turn: each builds on what the ones before it left, so
+ * after the first that fails the others are left out.
+ */
+export function testHosts(name: string, ground: Ground, checks: readonly Check[]): void {
+  const missing = whyNoLife();
+  const where = missing === null ? { timeout: TEST_DEADLINE_MS } : { skip: missing };
+  test(name, where, async (t) => {
+    const { seats, moreDisks, diskMib } = ground;
+    const machines = await Machines.start(seats.length, diskMib * MIB, { moreDisks });
+    try {
+      const transcript = new Transcript();
+      const hosts = machines.machines.map((machine, index) => {
+        const seat = seats[index] ?? 'ours';
+        return new LifeHost(machine, { hostId: index + 1, seat, transcript });
+      });
+      await Promise.all(hosts.map((host) => host.start(ground.ioTimeoutS)));
+      const [one, two] = hosts as [LifeHost, LifeHost];
+      await inTurn(t, { one, two }, checks);
+    } finally {
+      await machines.close();
+    }
+  });
+}
+
+async function inTurn(t: TestContext, hosts: Hosts, checks: readonly Check[]): Promise<void> {
+  let failed: string | null = null;
+  for (const { name, run } of checks) {
+    await t.test(name, async (check) => {
+      if (failed !== null) return check.skip(`not reached: "${failed}" failed`);
+      const { transcript } = hosts.one;
+      const from = transcript.length;
+      try {
+        await run(hosts);
+      } catch (error) {
+        failed = name;
+        const shown = [`what was done:\n${transcript.since(from)}`];
+        for (const host of [hosts.one, hosts.two]) {
+          const console = host.machine.console().slice(-CONSOLE_SHOWN);
+          shown.push(`console of ${host.machine.name}:\n${console}`);
+        }
+        for (const line of shown.join('\n').split('\n')) check.diagnostic(printable(line));
+        throw error;
+      }
+    });
+  }
+}
+
+/** The shell on a console moves its cursor. */
+function printable(line: string): string {
+  return line.replaceAll(/[^\x20-\x7e]/g, '').trimEnd();
+}
