@@ -26,7 +26,7 @@ import { sendDatagram } from '../platform/datagram-sender.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
 import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { DaemonLog } from '../platform/log.ts';
-import { lvmFreesAfterCommit } from '../platform/lvm-age.ts';
+import { lvmFreesAfterCommit, lvmRetriesIoTimeout } from '../platform/lvm-age.ts';
 import { lvmlockctlAge } from '../platform/lvmlockctl-age.ts';
 import { lockPidFileWhenFree } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
@@ -138,8 +138,7 @@ function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) =
     log,
     sendDump: (bytes) => sendDatagram(DUMP_SOCKET, bytes),
     dumpLog: () => log.dump(),
-    dumpFormOf: lvmlockctlAge,
-    freesAfterCommit: lvmFreesAfterCommit,
+    ...CLIENT_AGES,
     adoptFile: {
       read: () => {
         try {
@@ -177,6 +176,13 @@ function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) =
   notifyServiceManager('READY=1');
   reportToStarter(null, () => {});
 }
+
+/** By the program file of the client. */
+const CLIENT_AGES = {
+  dumpFormOf: lvmlockctlAge,
+  freesAfterCommit: lvmFreesAfterCommit,
+  retriesIoTimeout: lvmRetriesIoTimeout,
+};
 
 function readersOfDevices(clock: MonotonicClock) {
   return {

@@ -56,12 +56,16 @@ export function startVg(state: DaemonState, clientId: number, request: StartRequ
   }
   const hostId = request.hostId === 0 ? state.settings.hostId : request.hostId;
   const lockspace = addLockspace(state, manager, { vgName, vgUuid, vgLockArgs, hostId });
+  lockspace.adopt = request.adopt;
+  if (request.noDelay) log(state, 'info', 'start.noDelayIgnored', { vg: vgName, advice: NO_DELAY });
   joinLockspace(state, lockspace, (outcome) => {
     if (outcome.result === 0) lockspace.starters.push(clientId);
     reply(state, to, { ...outcome, lockType });
     if (outcome.result === LD_RESULT.EMANAGER) logNotRunning(state, lockspace);
   });
 }
+
+const NO_DELAY = 'this sanlock always waits until an earlier owner of the host id is surely dead';
 
 function startedResult(existing: Lockspace, clientId: number): number {
   const { kind } = existing.phase;
@@ -107,6 +111,7 @@ export function addLockspace(state: DaemonState, manager: LockManager, vg: Found
     glNotes: 0,
     glReadMs: null,
     refresh: newRefreshState(),
+    adopt: 'no',
     starters: [],
   };
   resourceIn(state, lockspace, { scope: 'vg', name: 'VGLK' });
@@ -124,10 +129,11 @@ export function joinLockspace(
   answered: ((outcome: Omit<PrepareOutcome, 'glEnabled'>) => void) | null,
 ): void {
   const { space, hostId, vg } = lockspace;
-  const adopt = state.settings.adopt && lockspace.manager.traits.adoptsLocks;
+  const isWanted = state.settings.adopt || lockspace.adopt !== 'no';
+  const adopt = isWanted && lockspace.manager.traits.adoptsLocks;
   const isAsked = answered !== null;
   lockspace.answerStart = answered;
-  run(state, ofSpace(lockspace), space.prepare(hostId), (prepared) => {
+  run(state, ofSpace(lockspace), space.prepare(hostId, lockspace.adopt === 'only'), (prepared) => {
     const { result, maxHostId } = prepared;
     if (maxHostId !== undefined) {
       log(state, 'error', 'hostId.outOfRange', { vg: vg.vgName, hostId, maxHostId });

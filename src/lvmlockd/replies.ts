@@ -5,6 +5,7 @@ import {
   type OwnerFields,
   ownerReply,
   queryReply,
+  type ReplyHead,
   startReply,
 } from '../wire/lvmlockd/replies.ts';
 import type { LockMode, LockType } from '../wire/lvmlockd/requests.ts';
@@ -39,13 +40,21 @@ export function reply(
   const from = { op: to.request.op, lockType, result, lmResult, flags };
   const { owner, prevGeneration } = outcome;
   const generation = (outcome.lockspace ?? spaceOf(state, to))?.generation ?? 0;
-  const text =
-    owner !== undefined && owner !== null
-      ? ownerReply({ ...from, owner })
-      : prevGeneration !== undefined && prevGeneration > 0
-        ? startReply({ ...from, prevGeneration })
-        : normalReply({ ...from, generation });
-  state.effects.push({ kind: 'send', clientId: to.clientId, text });
+  const textWith = (head: ReplyHead) => {
+    if (owner !== undefined && owner !== null) return ownerReply({ ...head, owner });
+    if (prevGeneration === undefined || prevGeneration === 0) {
+      return normalReply({ ...head, generation });
+    }
+    return startReply({ ...head, prevGeneration });
+  };
+  const text = textWith(from);
+  const { clientId } = to;
+  if (result !== LD_RESULT.EIOTIMEOUT) state.effects.push({ kind: 'send', clientId, text });
+  else {
+    // 2.03.16 gives up at a number that it does not know.
+    const textForOld = textWith({ ...from, result: LD_RESULT.AGAIN });
+    state.effects.push({ kind: 'send', clientId, text, textForOld });
+  }
 }
 
 /** The lockspace of the VG that the request names; null: it names none, or none is known. */

@@ -1,7 +1,7 @@
 import { assert, unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { LD_OP, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
-import type { LockRequest } from '../wire/lvmlockd/requests.ts';
+import type { Adopt, LockRequest } from '../wire/lvmlockd/requests.ts';
 import { hasDuplicateGl } from './gl-carriers.ts';
 import { noteGl } from './global-lock.ts';
 import { findHolder, isHeldElsewhere, logHeldElsewhere, noteHolder } from './holders.ts';
@@ -118,7 +118,8 @@ function ask(
     case 'lock': {
       const checkGl = ref.scope !== 'lv' && lockspace.glEnabled && hasDuplicateGl(state);
       const repair = resource.running?.op === 'lock' && wantsRepair(resource.running.serves);
-      run(state, owner, space.lock(ref, effect.mode, checkGl, repair), (outcome) => {
+      const adopt = resource.running?.op === 'lock' ? adoptOf(resource.running.serves) : 'no';
+      run(state, owner, space.lock(ref, effect.mode, checkGl, repair, adopt), (outcome) => {
         logRepair(state, lockspace, ref.name, outcome);
         if (outcome.glEnabled === false) noteGl(state, lockspace, false);
         done(outcome);
@@ -155,6 +156,11 @@ function ask(
     default:
       unreachable(effect);
   }
+}
+
+/** A request to adopt alone is served alone (`nextAttempt`). */
+function adoptOf(serves: readonly LockAction[]): Adopt {
+  return serves[0]?.request.adopt ?? 'no';
 }
 
 function wantsRepair(serves: readonly LockAction[]): boolean {

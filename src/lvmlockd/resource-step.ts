@@ -118,7 +118,8 @@ function finishLock(
     return;
   }
   const worthIt = 'retry' in outcome && (outcome.retry || r.ref.scope !== 'lv');
-  const isRepeated = outcome.result === LD_RESULT.AGAIN && worthIt;
+  const isDelay = outcome.result === LD_RESULT.AGAIN || outcome.result === LD_RESULT.EIOTIMEOUT;
+  const isRepeated = isDelay && worthIt;
   const others = waiting.filter((action) => !running.due.has(action));
   const againMs = nextTryMs(others, nowMs);
   for (const action of waiting) {

@@ -168,7 +168,12 @@ export function nextAttempt(r: Resource): Attempt | null {
   const queue = lockActions(r);
   const firstEx = queue.findIndex(({ request }) => request.mode === 'ex');
   const shared = firstEx < 0 ? queue : queue.slice(0, firstEx);
-  const serves = shared.length > 0 ? shared : queue.slice(0, 1);
+  const together = shared.length > 0 ? shared : queue.slice(0, 1);
+  // Nothing but an orphan serves it: others take the lock in any case.
+  const isAlone = together[0]?.request.adopt === 'only';
+  const firstOnly = together.findIndex(({ request }) => request.adopt === 'only');
+  const atMost = isAlone ? 1 : firstOnly < 0 ? together.length : firstOnly;
+  const serves = together.slice(0, atMost);
   return serves.length === 0 ? null : { mode: shared.length > 0 ? 'sh' : 'ex', serves };
 }
 

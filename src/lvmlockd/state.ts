@@ -1,6 +1,6 @@
 import type { ByteString } from '../base/bytes.ts';
 import type { LogFields, LogLevel } from '../base/log-fields.ts';
-import type { LockRequest, ManagedLockType } from '../wire/lvmlockd/requests.ts';
+import type { Adopt, LockRequest, ManagedLockType } from '../wire/lvmlockd/requests.ts';
 import { LIMITS, type Limits } from './limits.ts';
 import type { SpacePhase } from './lockspace-phase.ts';
 import type {
@@ -106,6 +106,8 @@ export interface Lockspace {
   /** When its slot is read next; null: that is under way, or there is no slot. */
   glReadMs: number | null;
   readonly refresh: RefreshState;
+  /** Of the start_vg that it was made for. */
+  adopt: Adopt;
   /** Clients whose start_wait answers a failed join. */
   readonly starters: number[];
 }
@@ -218,7 +220,13 @@ export interface DaemonState {
 }
 
 export type Effect =
-  | { readonly kind: 'send'; readonly clientId: number; readonly text: ByteString }
+  | {
+      readonly kind: 'send';
+      readonly clientId: number;
+      readonly text: ByteString;
+      /** For an lvm that does not repeat what −225 answers. */
+      readonly textForOld?: ByteString;
+    }
   /** To the dump socket, after everything sent so far. */
   | { readonly kind: 'dump'; readonly text: ByteString }
   | { readonly kind: 'dumpLog'; readonly clientId: number }

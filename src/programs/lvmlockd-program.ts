@@ -43,6 +43,8 @@ export interface LvmlockdPorts {
   readonly dumpFormOf: (pid: number | null) => 'old' | 'new';
   /** The lvm of that pid frees leases only after it has committed; false: not known. */
   readonly freesAfterCommit: (pid: number | null) => boolean;
+  /** Does the lvm of that pid repeat what was answered with −225? */
+  readonly retriesIoTimeout: (pid: number | null) => boolean;
   readonly adoptFile: {
     read(): ByteString | null;
     /** null removes it. */
@@ -205,7 +207,7 @@ export class LvmlockdProgram {
   #perform(effect: Effect): void {
     switch (effect.kind) {
       case 'send':
-        this.#send(effect.clientId, effect.text);
+        this.#send(effect.clientId, this.#textFor(effect));
         return;
       case 'dump':
         this.#dump(textToBytes(effect.text));
@@ -233,6 +235,12 @@ export class LvmlockdProgram {
       default:
         unreachable(effect);
     }
+  }
+
+  #textFor({ clientId, text, textForOld }: Extract<Effect, { kind: 'send' }>): ByteString {
+    if (textForOld === undefined) return text;
+    const pid = this.#peers.get(clientId)?.connection.peerPid ?? null;
+    return this.#ports.retriesIoTimeout(pid) ? text : textForOld;
   }
 
   #send(clientId: number, text: ByteString): void {

@@ -1,5 +1,5 @@
 import type { ByteString } from '../../base/bytes.ts';
-import type { LockScope, ManagedLockType } from '../../wire/lvmlockd/requests.ts';
+import type { Adopt, LockScope, ManagedLockType } from '../../wire/lvmlockd/requests.ts';
 import type { ActiveLvReply, ManagerSteps } from './steps.ts';
 import type { ManagerTraits } from './traits.ts';
 
@@ -58,8 +58,11 @@ export interface ManagerAdvice {
 
 /** One VG's lockspace in a lock manager, with its session: calls in it go out one by one. */
 export interface ManagerSpace {
-  /** Quick checks, answered before the lockspace is joined. `hostId` 0: none is set. */
-  prepare(hostId: number): ManagerSteps<PrepareOutcome>;
+  /**
+   * Quick checks, answered before the lockspace is joined. `hostId` 0: none is set. `adoptOnly`:
+   * EADOPT_NONE where the lock manager has not joined it already.
+   */
+  prepare(hostId: number, adoptOnly?: boolean): ManagerSteps<PrepareOutcome>;
   /** `adopt`: a lockspace that is joined already, with locks of an earlier lvmlockd, is taken. */
   join(adopt: boolean): ManagerSteps<JoinOutcome>;
   /**
@@ -81,13 +84,15 @@ export interface ManagerSpace {
   abandon(): ManagerSteps<void>;
   /**
    * `checkGl`: check first whether this VG's global lock is still enabled. `repair`: a damaged lease
-   * may be written anew, if surely nobody holds it.
+   * may be written anew, if surely nobody holds it. `adopt`: an orphan of the other mode is
+   * EADOPT_RETRY; `only`: no orphan is EADOPT_NONE, and nothing is locked.
    */
   lock(
     resource: ResourceRef,
     mode: HeldMode,
     checkGl: boolean,
     repair?: boolean,
+    adopt?: Adopt,
   ): ManagerSteps<LockOutcome>;
   convert(held: HeldLock, mode: HeldMode): ManagerSteps<Outcome>;
   unlock(held: HeldLock): ManagerSteps<Outcome>;

@@ -163,11 +163,10 @@ export class FakeManager {
         return done({ result, lmResult: 0, confirmed: result === 0 && confirmed });
       },
       abandon: () => done(undefined),
-      lock: (ref, mode, checkGl) => {
-        this.did.push(`lock ${ref.name} ${mode}${checkGl ? ' checkGl' : ''}`);
-        const outcome = this.locks.shift() ?? GRANTED;
-        if (outcome.result === 0) this.holding.add(`${vgName}/${ref.name}`);
-        return done(outcome);
+      lock: (ref, mode, checkGl, _repair, adopt) => {
+        const how = `${checkGl ? ' checkGl' : ''}${adopt === 'only' ? ' only' : ''}`;
+        this.did.push(`lock ${ref.name} ${mode}${how}`);
+        return done(this.#locked(`${vgName}/${ref.name}`));
       },
       convert: (held, mode) => {
         this.did.push(`convert ${held.resource.name} ${mode}`);
@@ -195,6 +194,12 @@ export class FakeManager {
     };
   }
 
+  #locked(name: string): LockOutcome {
+    const outcome = this.locks.shift() ?? GRANTED;
+    if (outcome.result === 0) this.holding.add(name);
+    return outcome;
+  }
+
   #hosts(): Pick<ManagerSpace, 'holder' | 'membership' | 'otherHosts' | 'notices'> {
     return {
       notices: this.hearsHosts ? this.#notices() : null,
@@ -216,6 +221,8 @@ export class Harness {
   readonly fake = new FakeManager();
   readonly state: DaemonState;
   readonly replies: string[] = [];
+  /** What an earlier lvm is sent instead; undefined: the same. */
+  readonly forOld: (string | undefined)[] = [];
   /** The events that were logged, but for those of the level debug. */
   readonly logged: string[] = [];
   /** Whom the replies went to. */
@@ -258,6 +265,7 @@ export class Harness {
       if (effect.kind === 'log' && effect.level !== 'debug') this.logged.push(effect.event);
       if (effect.kind === 'send') {
         this.replies.push(effect.text);
+        this.forOld.push(effect.textForOld);
         this.answered.push(effect.clientId);
       }
       if (effect.kind === 'dump') this.dumped = effect.text;

@@ -74,6 +74,7 @@ export class LvmlockdHarness {
       dumpLog: () => '',
       dumpFormOf: () => 'old',
       freesAfterCommit: () => false,
+      retriesIoTimeout: () => false,
       adoptFile: { read: () => null, write: quiet },
       ended: () => {
         this.ended = true;

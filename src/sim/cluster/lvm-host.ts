@@ -227,6 +227,7 @@ export class LvmHost {
       dumpLog: () => '',
       dumpFormOf: () => 'old',
       freesAfterCommit: () => false,
+      retriesIoTimeout: () => false,
       adoptFile: {
         read: () => this.#adoptText,
         write: (text) => {

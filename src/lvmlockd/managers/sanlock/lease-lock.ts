@@ -1,5 +1,6 @@
 import { ERRNO } from '../../../base/errno.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
+import type { Adopt } from '../../../wire/lvmlockd/requests.ts';
 import { acquire, convert, release } from '../../../wire/sanlock/lease-calls.ts';
 import { RES_FLAGS } from '../../../wire/sanlock/socket.ts';
 import type { Resource } from '../../../wire/sanlock/types.ts';
@@ -25,7 +26,14 @@ import {
 } from './layout.ts';
 import type { OpenSpace } from './open-space.ts';
 import { repairLease } from './repair-lease.ts';
-import { codeOf, convertOutcome, isOtherName, lockOutcome, releaseOutcome } from './results.ts';
+import {
+  adoptResult,
+  codeOf,
+  convertOutcome,
+  isOtherName,
+  lockOutcome,
+  releaseOutcome,
+} from './results.ts';
 
 /**
  * Locks of lvm as leases of sanlock (spec 31 §4). Their value blocks are neither read nor written:
@@ -36,23 +44,31 @@ import { codeOf, convertOutcome, isOtherName, lockOutcome, releaseOutcome } from
 export function* lockLease(
   space: OpenSpace,
   ref: ResourceRef,
-  how: { readonly mode: HeldMode; readonly checkGl: boolean; readonly repair: boolean },
+  how: {
+    readonly mode: HeldMode;
+    readonly checkGl: boolean;
+    readonly repair: boolean;
+    readonly adopt: Adopt;
+  },
 ): ManagerSteps<LockOutcome> {
   const { site, times } = space;
-  const { mode, checkGl } = how;
+  const { mode, checkGl, adopt } = how;
   const resource = resourceOf(site, ref);
   if (resource === null) return refused(LD_RESULT.REFUSED);
   const glName = checkGl ? yield* readGlName(site, times) : null;
   const glEnabled = glName === GL_DISABLED_NAME ? false : null;
   if (ref.scope === 'gl' && glEnabled === false) return refused(LD_RESULT.ENOLS, false);
   const wanted = withMode(resource, mode);
-  const answer = yield* acquireOwn(space, wanted);
+  const only = adopt === 'only';
+  const answer = yield* only ? acquireLease(space, wanted, 'kept') : acquireOwn(space, wanted);
   if (answer.ok) return { ...OK, retry: false, version: 0, glEnabled };
   if (ref.scope === 'gl' && isOtherName(answer)) {
     const now = yield* readGlName(site, times);
     if (now === GL_DISABLED_NAME) return refused(LD_RESULT.ENOLS, false);
   }
   const asked = { scope: ref.scope, mode };
+  const unadopted = adoptResult(answer, adopt);
+  if (unadopted !== null) return refused(unadopted, glEnabled);
   const mayRepair = how.repair && isOwnPlace(site, ref);
   const mended = yield* repairLease(space, resource, answer, mayRepair);
   if (mended === null) return { ...lockOutcome(answer, asked), glEnabled };

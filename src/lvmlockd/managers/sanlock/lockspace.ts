@@ -1,5 +1,6 @@
 import type { ByteString } from '../../../base/bytes.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
+import type { Adopt } from '../../../wire/lvmlockd/requests.ts';
 import {
   both,
   type HeldLock,
@@ -58,7 +59,7 @@ import { reattachLocks } from './reattach.ts';
 import { registerSession } from './registration.ts';
 import { freeLease } from './rename.ts';
 import { formerOwner, watchRival } from './rival.ts';
-import { siteOf } from './site.ts';
+import { isJoinedThere, siteOf } from './site.ts';
 import type { SanlockTimes } from './times.ts';
 
 export interface SanlockSpaceSettings {
@@ -91,7 +92,7 @@ export class SanlockSpace implements ManagerSpace {
     this.#settings = settings;
   }
 
-  *prepare(hostId: number): ManagerSteps<PrepareOutcome> {
+  *prepare(hostId: number, adoptOnly = false): ManagerSteps<PrepareOutcome> {
     const refuse = (result: number) => ({ ...both(result), glEnabled: false });
     const { vgName, vgLockArgs } = this.#vg;
     const { times, killpath } = this.#settings;
@@ -106,6 +107,7 @@ export class SanlockSpace implements ManagerSpace {
     // It may be forgotten already, and nobody would close the session then.
     if (this.#attempt.isCancelled) yield* closeSession(this.#session);
     if (this.#attempt.isCancelled) return refuse(LD_RESULT.CANCELED);
+    if (adoptOnly && !(yield* isJoinedThere(vgName, times))) return refuse(LD_RESULT.EADOPT_NONE);
     const site = yield* siteOf(this.#vg, times);
     if (!('path' in site)) return { ...site, glEnabled: false };
     const maxHostId = maxHostIdOf(site.sizes);
@@ -162,9 +164,10 @@ export class SanlockSpace implements ManagerSpace {
     mode: HeldMode,
     checkGl: boolean,
     repair = false,
+    adopt: Adopt = 'no',
   ): ManagerSteps<LockOutcome> {
     if (this.#open === null) return refused(LD_RESULT.REFUSED);
-    return yield* lockLease(this.#open, ref, { mode, checkGl, repair });
+    return yield* lockLease(this.#open, ref, { mode, checkGl, repair, adopt });
   }
 
   *convert(held: HeldLock, mode: HeldMode): ManagerSteps<Outcome> {

@@ -97,7 +97,7 @@ test('sanlock numbers become numbers lvm knows', () => {
     [SANLOCK_CODES.ACQUIRE_IDLIVE, 'sh', -11, true],
     [SANLOCK_CODES.ACQUIRE_OWNED, 'ex', -11, false],
     [SANLOCK_CODES.ACQUIRE_OWNED_RETRY, 'sh', -11, false],
-    [SANLOCK_CODES.AIO_TIMEOUT, 'ex', -11, false],
+    [SANLOCK_CODES.AIO_TIMEOUT, 'ex', -225, false],
     [SANLOCK_CODES.DBLOCK_MBAL, 'ex', -11, false],
     [-90, 'ex', -90, false],
     [-5, 'ex', -218, false],

@@ -1,6 +1,6 @@
 import { ERRNO } from '../../../base/errno.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
-import type { LockScope } from '../../../wire/lvmlockd/requests.ts';
+import type { Adopt, LockScope } from '../../../wire/lvmlockd/requests.ts';
 import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
 import type { LockOutcome, Outcome } from '../manager.ts';
 import type { SanlockResult } from './ask.ts';
@@ -96,10 +96,20 @@ function lockResult(answer: Answer, scope: LockScope): number {
   if (answer.ok) return LD_RESULT.OK;
   const code = refusalOf(answer);
   if (code === 0) return LD_RESULT.ELMERR;
+  if (code === SANLOCK_CODES.AIO_TIMEOUT) return LD_RESULT.EIOTIMEOUT;
+  if (code === -ERRNO.EUCLEAN) return LD_RESULT.EORPHAN;
   if (HELD_BY_OTHERS.has(code) || TRY_LATER.has(code)) return LD_RESULT.AGAIN;
   if (code === -ERRNO.EMSGSIZE && scope === 'lv') return LD_RESULT.MSGSIZE;
   if (STORAGE.has(code) || code === -ERRNO.ENOSPC) return LD_RESULT.ELOCKIO;
   return LD_RESULT.ELMERR;
+}
+
+/** Of a request to adopt; null: the answer says nothing about orphans. */
+export function adoptResult(answer: Answer, adopt: Adopt): number | null {
+  const code = refusalOf(answer);
+  if (adopt === 'no') return null;
+  if (code === -ERRNO.EUCLEAN) return LD_RESULT.EADOPT_RETRY;
+  return adopt === 'only' && code === -ERRNO.ENOENT ? LD_RESULT.EADOPT_NONE : null;
 }
 
 export function convertOutcome(answer: Answer): Outcome {

@@ -1,6 +1,8 @@
+import type { ByteString } from '../../../base/bytes.ts';
 import { LD_RESULT } from '../../../wire/lvmlockd/numbers.ts';
 import { readLockspace } from '../../../wire/sanlock/area-calls.ts';
 import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
+import { getLockspaces } from '../../../wire/sanlock/daemon-calls.ts';
 import { both, type Outcome, type VgPlace } from '../manager.ts';
 import type { ManagerSteps } from '../steps.ts';
 import { ask } from './ask.ts';
@@ -15,6 +17,13 @@ import { codeOf, isAnswered, isCorrupt } from './results.ts';
 import type { SanlockTimes } from './times.ts';
 
 const HOSTS_TRIED = 3n;
+
+/** Has sanlock joined the VG's lockspace, be it for an earlier lvmlockd? */
+export function* isJoinedThere(vgName: ByteString, times: SanlockTimes): ManagerSteps<boolean> {
+  const joined = yield* ask(getLockspaces(), times.quickMs);
+  const name = sanlockSpaceName(vgName);
+  return joined.ok && joined.value.some((area) => area.name === name);
+}
 
 /** Where a VG's leases are, with the sizes its host leases were written with. */
 export function* siteOf(

@@ -20,6 +20,7 @@ import {
   SLOT_FIRST_LV,
   vgArgsFor,
 } from './layout.ts';
+import { refused } from './lease-lock.ts';
 
 const JOIN_MS = 2000;
 
@@ -83,13 +84,15 @@ function testSpace(
     return done(OK);
   };
   return {
-    *prepare(hostId) {
+    *prepare(hostId, adoptOnly = false) {
       const refuse = (result: number) => ({ ...both(result), glEnabled: false });
       const lockLv = lockLvOfArgs(vg.vgLockArgs);
       if (lockLv === null) return refuse(LD_RESULT.EARGS);
       const device = yield* deviceAt(lockLvPath(vg.vgName, lockLv));
       if (!device.exists) return refuse(LD_RESULT.EARGS);
       if (hostId < 1 || hostId > MAX_HOST_ID) return refuse(LD_RESULT.EHOSTID);
+      // Nothing outlives a daemon in test mode.
+      if (adoptOnly) return refuse(LD_RESULT.EADOPT_NONE);
       return { ...OK, glEnabled: gl.claimGl() };
     },
     *join() {
@@ -105,7 +108,8 @@ function testSpace(
       return done({ ...OK, confirmed: true });
     },
     abandon: () => done(undefined),
-    lock: (ref, mode) => {
+    lock: (ref, mode, _checkGl, _repair, adopt = 'no') => {
+      if (adopt === 'only') return done(refused(LD_RESULT.EADOPT_NONE));
       const other = elsewhere.get(ref.name);
       const isHeld = other === 'ex' || (other === 'sh' && mode === 'ex');
       const result = isHeld ? LD_RESULT.AGAIN : LD_RESULT.OK;
