@@ -14,7 +14,7 @@ const THIN_TOOLS = '/usr/sbin/thin_check';
 
 /** Whose wdmd, sanlock, lvmlockd and lvmlockctl a machine has. */
 export type Seat = 'ours' | 'original';
-type Daemon = 'wdmd' | 'sanlock' | 'lvmlockd';
+export type Daemon = 'wdmd' | 'sanlock' | 'lvmlockd';
 
 /** Why no administrator can work in machines here; null when one can. */
 export function whyNoLife(): string | null {
@@ -79,7 +79,7 @@ END
       udevadm trigger -s block -s misc
       udevadm settle`);
     if (this.seat === 'ours') await this.#exchangePrograms();
-    for (const daemon of ['wdmd', 'sanlock', 'lvmlockd'] as const) await this.#startDaemon(daemon);
+    for (const daemon of ['wdmd', 'sanlock', 'lvmlockd'] as const) await this.startDaemon(daemon);
   }
 
   /** The programs stand where lvm and sanlock look for the originals. */
@@ -92,7 +92,7 @@ END
   }
 
   /** Resolves when it answers. */
-  async #startDaemon(daemon: Daemon): Promise<void> {
+  async startDaemon(daemon: Daemon): Promise<void> {
     const root = ['-U', 'root', '-G', 'root'];
     const commands = {
       wdmd: { args: ['-D'], asks: 'wdmd -d' },
@@ -108,6 +108,18 @@ END
     const { args, asks } = commands[daemon];
     this.machine.start([`/usr/sbin/${daemon}`, ...args]);
     await this.does(`until ${asks} >/run/answer 2>&1; do sleep 0.2; done`);
+  }
+
+  /** kill -9; resolves when it is gone. */
+  async kill(daemon: Daemon): Promise<void> {
+    const pidFiles = {
+      wdmd: '/run/wdmd/wdmd.pid',
+      sanlock: '/run/sanlock/sanlock.pid',
+      lvmlockd: '/run/lvmlockd.pid',
+    };
+    await this.does(`pid=$(cat ${pidFiles[daemon]})
+      kill -9 $pid
+      while kill -0 $pid 2>&-; do sleep 0.1; done`);
   }
 
   /** Runs it; it succeeds and prints all of this. @returns what it printed */

@@ -3,10 +3,11 @@ import { MIB } from '../../src/base/units.ts';
 import { LifeHost, type Seat, Transcript, whyNoLife } from './life-host.ts';
 import { type BlankDisk, Machines } from './vm.ts';
 
-/** The hosts, by their host ids. */
+/** The hosts, by their host ids; `three` is absent where a test has two. */
 export interface Hosts {
   readonly one: LifeHost;
   readonly two: LifeHost;
+  readonly three: LifeHost | undefined;
 }
 
 /** One promise to administrators, in their words. */
@@ -16,8 +17,8 @@ export interface Check {
 }
 
 export interface Ground {
-  /** Whose programs each host has. */
-  readonly seats: readonly [Seat, Seat];
+  /** Whose programs each host has; two or three. */
+  readonly seats: readonly [Seat, Seat, Seat?];
   readonly ioTimeoutS: number;
   /** Shared by all hosts: `/dev/vda`, then `/dev/vdb` and up. */
   readonly diskMib: number;
@@ -34,8 +35,8 @@ export const ONE_VG = {
   moreDisks: [512, 320, 64].map((mib) => blankDisk(mib)),
 } as const;
 
-function blankDisk(mib: number): BlankDisk {
-  return { bytes: mib * MIB, sectorBytes: 512 };
+export function blankDisk(mib: number, sectorBytes: BlankDisk['sectorBytes'] = 512): BlankDisk {
+  return { bytes: mib * MIB, sectorBytes };
 }
 
 /**
@@ -55,8 +56,8 @@ export function testHosts(name: string, ground: Ground, checks: readonly Check[]
         return new LifeHost(machine, { hostId: index + 1, seat, transcript });
       });
       await Promise.all(hosts.map((host) => host.start(ground.ioTimeoutS)));
-      const [one, two] = hosts as [LifeHost, LifeHost];
-      await inTurn(t, { one, two }, checks);
+      const [one, two, three] = hosts as [LifeHost, LifeHost, LifeHost?];
+      await inTurn(t, { one, two, three }, checks);
     } finally {
       await machines.close();
     }
@@ -75,7 +76,8 @@ async function inTurn(t: TestContext, hosts: Hosts, checks: readonly Check[]): P
       } catch (error) {
         failed = name;
         const shown = [`what was done:\n${transcript.since(from)}`];
-        for (const host of [hosts.one, hosts.two]) {
+        for (const host of [hosts.one, hosts.two, hosts.three]) {
+          if (host === undefined) continue;
           const console = host.machine.console().slice(-CONSOLE_SHOWN);
           shown.push(`console of ${host.machine.name}:\n${console}`);
         }
