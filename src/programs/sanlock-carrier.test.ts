@@ -1,15 +1,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { concatBytes } from '../base/bytes.ts';
 import { encode, zeroRecord } from '../codec/struct.ts';
 import { ask, closeSession, openSession } from '../lvmlockd/managers/sanlock/ask.ts';
+import { REFRESH_EVENT } from '../lvmlockd/managers/sanlock/host-notices.ts';
 import type { ManagerReply, ManagerSteps, SessionEffect } from '../lvmlockd/managers/steps.ts';
 import type { Log } from '../ports/log.ts';
 import { FakePeer, socketsTo } from '../ports/testing/fake-peer.ts';
 import { readResource } from '../wire/sanlock/area-calls.ts';
 import type { SanlockCall } from '../wire/sanlock/call.ts';
-import { getHosts, register, version } from '../wire/sanlock/daemon-calls.ts';
+import { getHosts, register, registerEvents, version } from '../wire/sanlock/daemon-calls.ts';
+import { EVENT_BYTES } from '../wire/sanlock/events.ts';
 import { release } from '../wire/sanlock/lease-calls.ts';
-import { SM_HEADER_BYTES, SM_MAGIC, smHeader } from '../wire/sanlock/socket.ts';
+import {
+  SM_HEADER_BYTES,
+  SM_MAGIC,
+  sanlkEventFrom,
+  sanlkHostEvent,
+  smHeader,
+} from '../wire/sanlock/socket.ts';
 import { SanlockCarrier } from './sanlock-carrier.ts';
 
 const RESOURCE = { lockspaceName: 'ls', name: 'r', disks: [], lver: 0n, flags: 0 };
@@ -22,6 +31,15 @@ class FakeConnection {
 
   get isClosed(): boolean {
     return this.peer.isClosed;
+  }
+
+  /** An event of host 2, as the daemon sends it on a channel. */
+  event(event: bigint, generation: bigint, data: bigint): void {
+    const length = EVENT_BYTES;
+    const header = encode(smHeader, { ...zeroRecord(smHeader), magic: SM_MAGIC, cmd: 1, length });
+    const words = encode(sanlkHostEvent, { hostId: 1n, generation, event, data });
+    const from = encode(sanlkEventFrom, { hostId: 2n, generation: 3n });
+    this.peer.say(concatBytes([header, words, from]));
   }
 
   answer(data: number): void {
@@ -53,7 +71,8 @@ class FakeDaemon {
     };
     this.carrier = new SanlockCarrier(endpoint, log, {
       sessionLost: (session) => this.lost.push(session),
-      heard: (session, notice) => this.heard.push(`${session} ${notice.lvMark} ${notice.order}`),
+      heard: (session, notice) =>
+        this.heard.push(`${session} ${notice.order} ${notice.lvMark || 'all'}`),
     });
   }
 
@@ -103,6 +122,23 @@ test('calls of one session go out one at a time, in order', () => {
   assert.deepEqual([first.length, second.length, connection.sent], [1, 0, 3]);
   connection.answer(-1);
   assert.equal(second[0]?.ok, false);
+});
+
+test('a channel of a lockspace brings notices of other hosts, and tells its end', () => {
+  const daemon = new FakeDaemon();
+  const { effect, answered, outcomes } = single(openSession(-1, registerEvents('ls'), 1000));
+  daemon.carrier.begin().carry(effect, answered);
+  const [connection] = daemon.connections;
+  assert.ok(connection !== undefined);
+  connection.answer(0);
+  assert.equal(outcomes[0]?.ok, true);
+  connection.event(1n, 0n, 0n); // somebody else's
+  connection.event(REFRESH_EVENT, 5n, 0n);
+  connection.event(REFRESH_EVENT, 6n, 0x6162636465666768n);
+  assert.deepEqual(daemon.heard, ['-1 5 all', '-1 6 hgfedcba']);
+  assert.deepEqual(daemon.lost, []);
+  connection.lose();
+  assert.deepEqual(daemon.lost, [-1]);
 });
 
 test('a lost session is reported, and its calls fail without a new connection', () => {

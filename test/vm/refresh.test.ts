@@ -8,7 +8,7 @@ import { type Machine, Machines, SHARED_DISK } from './vm.ts';
 /**
  * LVs that two machines have active at once, over sanlock alone. One machine extends them, and the
  * other one's device-mapper has the new size; a mapping of an LV that was removed elsewhere is
- * reported while a process has it open, and removed afterwards.
+ * reported while a process has it open, and removed afterwards; an LV without a lock is reported.
  */
 const DISK_BYTES = 1024 * MIB;
 /** These machines are slow when the host is busy: a renewal must not be missed. */
@@ -47,6 +47,8 @@ async function scenario([one, two]: [Machine, Machine]): Promise<void> {
   );
   await two.shell('vgchange --lockstart vg || vgchange --lockstart vg', DEADLINE_MS);
   const ghost = await leavesGhost(one, two);
+  await one.shell('lvcreate -qan -L 8m -n free vg', DEADLINE_MS);
+  await two.shell('lvchange -aey --lockopt skiplv vg/free', DEADLINE_MS);
   await one.shell(
     'for lv in data more; do lvcreate -qan -L 8m -n $lv vg; lvchange -asy vg/$lv; done',
     DEADLINE_MS,
@@ -67,14 +69,17 @@ async function scenario([one, two]: [Machine, Machine]): Promise<void> {
   await one.shell('lvextend -L 24m --lockopt skiplv vg/more', DEADLINE_MS);
   await hasSize(two, 'more', 3 * SECTORS_8M);
 
-  const found = () => two.console().includes('ghost.found');
-  await until('the mapping in use is reported', async () => found(), MINUTE);
+  const isSaid = (words: RegExp) => async () => words.test(two.console());
+  await until('the mapping in use is reported', isSaid(/ghost\.found .*device=vg-old/), MINUTE);
+  const unlocked = /lv\.activeUnlocked .*device=vg-free/;
+  await until('the LV that is active without a lock is reported', isSaid(unlocked), MINUTE);
+  assert.match(await two.shell(`${ROOT}/bin/lvmlockctl -i`, DEADLINE_MS), /ST vg vg-old ghost:/);
   await two.shell(`dmsetup info ${ghost} && kill $(cat /run/user-of-ghost)`, DEADLINE_MS);
   const isGone = async () => (await two.run(['dmsetup', 'info', ghost], DEADLINE_MS)).status !== 0;
   await until('the mapping that nobody uses is removed', isGone, MINUTE);
   assert.match(two.console(), /ghost\.removed/);
   await two.shell('dmsetup info vg-data && dmsetup info vg-more', DEADLINE_MS);
-  await two.shell('lvchange -an vg/data vg/more', DEADLINE_MS);
+  await two.shell('lvchange -an vg/data vg/more vg/free', DEADLINE_MS);
 }
 
 /** Machine two keeps a mapping of an LV, open, which machine one removes. @returns its name */
