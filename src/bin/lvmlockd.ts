@@ -23,6 +23,8 @@ import { MonotonicClock } from '../platform/clock.ts';
 import { daemonSockets } from '../platform/daemon-sockets.ts';
 import { reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { sendDatagram } from '../platform/datagram-sender.ts';
+import { LinuxDeviceMapper } from '../platform/device-mapper.ts';
+import { ProcDeviceUsers } from '../platform/device-users.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
 import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { DaemonLog } from '../platform/log.ts';
@@ -37,7 +39,7 @@ import { DeviceSectorReads } from '../platform/sector-reads.ts';
 import { ListenerStore } from '../platform/stored-listeners.ts';
 import { allocateAligned, exitNow } from '../platform/system-calls.ts';
 import { reasonOf } from '../platform/system-error.ts';
-import { LvmlockdProgram } from '../programs/lvmlockd-program.ts';
+import { type LvmlockdPorts, LvmlockdProgram } from '../programs/lvmlockd-program.ts';
 import { LVM_RELEASE } from '../wire/lvmlockd/release.ts';
 
 const DUMP_SOCKET = '@lvmlockd-dump.sock';
@@ -121,12 +123,12 @@ function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) =
   const clock = new MonotonicClock();
   const takesActivation = process.env['SD_ACTIVATION'] === '1';
   const sockets = daemonSockets(new ListenerStore({ takesActivation }));
-  const adoptFile = new AdoptFile(options.adoptFile);
   const program = new LvmlockdProgram({
     settings: {
       globalLockType: options.globalLockType,
       hostId: options.hostId || hostIdOf(options.hostIdFile),
       adopt: options.adopt,
+      killAction: options.killAction,
     },
     socketPath: textToName(options.socketPath),
     managers: registryOf(managerOf(options)),
@@ -135,29 +137,12 @@ function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) =
     sanlock: { sockets, clock, socketPath: sanlockSocketPath(process.env['SANLOCK_RUN_DIR']) },
     ...readersOfDevices(clock),
     programs: new ProgramRunner(process.env),
+    ...deviceMapping(log),
     log,
     sendDump: (bytes) => sendDatagram(DUMP_SOCKET, bytes),
     dumpLog: () => log.dump(),
     ...CLIENT_AGES,
-    adoptFile: {
-      read: () => {
-        try {
-          return adoptFile.read();
-        } catch (error) {
-          const advice = 'LVs that are active here without a lock are reported, not locked again';
-          log.error('adoptFile.notUsed', {
-            path: options.adoptFile,
-            reason: reasonOf(error),
-            advice,
-          });
-          return null;
-        }
-      },
-      write: (text) => {
-        const failure = adoptFile.write(text);
-        if (failure !== null) log.warn('adoptFile.notWritten', { reason: failure });
-      },
-    },
+    adoptFile: adoptFileOf(options.adoptFile, log),
     ended: (status) => {
       log.info('daemon.ended', { status });
       notifyServiceManager('STOPPING=1');
@@ -183,6 +168,32 @@ const CLIENT_AGES = {
   freesAfterCommit: lvmFreesAfterCommit,
   retriesIoTimeout: lvmRetriesIoTimeout,
 };
+
+function adoptFileOf(path: string, log: DaemonLog): LvmlockdPorts['adoptFile'] {
+  const adoptFile = new AdoptFile(path);
+  return {
+    read: () => {
+      try {
+        return adoptFile.read();
+      } catch (error) {
+        const advice = 'LVs that are active here without a lock are reported, not locked again';
+        log.error('adoptFile.notUsed', { path, reason: reasonOf(error), advice });
+        return null;
+      }
+    },
+    write: (text) => {
+      const failure = adoptFile.write(text);
+      if (failure !== null) log.warn('adoptFile.notWritten', { reason: failure });
+    },
+  };
+}
+
+/** Used before memory is locked, so that a kill action loads nothing more. */
+function deviceMapping(log: DaemonLog) {
+  const mapper = new LinuxDeviceMapper();
+  mapper.warmUp();
+  return { mapper, users: new ProcDeviceUsers(log) };
+}
 
 function readersOfDevices(clock: MonotonicClock) {
   return {

@@ -16,6 +16,7 @@ import { requestFreeLv } from './free-lv.ts';
 import { chooseGlType, readDueSlots, slotsDueMs } from './global-lock.ts';
 import { beginHandOver, forgetHandOver, isHeldBack, settleHandOver } from './hand-over.ts';
 import { continueRefresh, heardNotice, noteUpdate, refreshDueMs } from './inspections.ts';
+import { continueKillActions } from './kill-action.ts';
 import {
   requestFindFree,
   requestLock,
@@ -98,6 +99,7 @@ export function nextTickMs(state: DaemonState): number | null {
     if (dueMs !== null && (next === null || dueMs < next)) next = dueMs;
   };
   if (state.adoption !== null) sooner(state.adoption.nextMs);
+  for (const { nextMs } of state.cuttingOff.values()) sooner(nextMs);
   for (const { nextMs } of state.returning.values()) sooner(nextMs);
   sooner(slotsDueMs(state));
   sooner(adoptWriteDueMs(state));
@@ -427,6 +429,7 @@ function heard(state: DaemonState, event: Extract<DaemonEvent, { kind: 'heard' }
 function tick(state: DaemonState): void {
   writeWhenDue(state);
   continueAdoption(state);
+  continueKillActions(state);
   tryReturning(state);
   readDueSlots(state);
   for (const lockspace of [...state.lockspaces]) {

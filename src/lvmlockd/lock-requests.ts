@@ -1,6 +1,6 @@
 import { assert, unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
-import { LD_FLAG, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
+import { LD_FLAG, LD_OP, LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type {
   FindFreeRequest,
   FreeLvRequest,
@@ -13,6 +13,7 @@ import type {
 import { type FromClient, requestGlobal } from './global-requests.ts';
 import { freeOfGl, switchGl } from './global-switch.ts';
 import { cancelStart } from './join-cancel.ts';
+import { beginKillAction, requestKillPlan } from './kill-action.ts';
 import { beginStop } from './lockspace-end.ts';
 import { isInUse, isJoined, isStarting } from './lockspace-phase.ts';
 import { changePhase, waitsAgain, waitsForManager } from './reattach.ts';
@@ -230,6 +231,10 @@ export function requestOfVg(state: DaemonState, clientId: number, request: VgReq
     dropUnknown(state, to, request.vgName);
     return;
   }
+  if (request.op === LD_OP.KILL_PLAN) {
+    requestKillPlan(state, clientId, request);
+    return;
+  }
   const again = () => requestOfVg(state, clientId, request);
   if (cancelsStart(state, to, again)) return;
   const lockspace = usable(state, to, request, again);
@@ -241,9 +246,7 @@ export function requestOfVg(state: DaemonState, clientId: number, request: VgReq
       switchGl(state, lockspace, to, request);
       break;
     case 'killVg':
-      changePhase(state, lockspace, { kind: 'killed' });
-      log(state, 'error', 'lockspace.killed', { vg: request.vgName, advice: KILLED_ADVICE });
-      reply(state, to, { result: 0, lockType });
+      killVg(state, lockspace, { clientId, request });
       break;
     case 'dropVg':
       beginStop(state, lockspace, { dropAll: true, waiter: to });
@@ -284,6 +287,25 @@ function cancelsStart(
   if (!isStarting(lockspace.phase) && lockspace.phase.kind !== 'cancelling') return false;
   cancelStart(state, lockspace, { to, again });
   return true;
+}
+
+/** sanlock lost the storage of its leases; its killpath says whether lvmlockd is to act itself. */
+function killVg(
+  state: DaemonState,
+  lockspace: Lockspace,
+  to: { readonly clientId: number; readonly request: VgRequest },
+): void {
+  const { vgName, cutsOff } = to.request;
+  if (lockspace.phase.kind !== 'killed') {
+    changePhase(state, lockspace, { kind: 'killed' });
+    log(state, 'error', 'lockspace.killed', { vg: vgName, advice: KILLED_ADVICE });
+  }
+  const isKilled = lockspace.phase.kind === 'killed';
+  if (isKilled && cutsOff && state.settings.killAction !== 'none') {
+    beginKillAction(state, lockspace, to);
+  } else {
+    reply(state, to, { result: 0, lockType: lockspace.manager.lockType });
+  }
 }
 
 /** An administrator has ended the VG here: lvmlockd does not start it by itself any more. */

@@ -22,6 +22,7 @@ import { newRefreshState } from './refresh-state.ts';
 import { reply } from './replies.ts';
 import { newResource } from './resource.ts';
 import { triesAgain } from './returning.ts';
+import { logStale, removeStale } from './stale-mapping.ts';
 import { type DaemonState, type Lockspace, log, resourceIn, run } from './state.ts';
 import { OF_DAEMON, ofSpace } from './task-owner.ts';
 import { unusedAfterMs } from './unused-locks.ts';
@@ -247,7 +248,12 @@ function notStarted(
 }
 
 function abandon(state: DaemonState, lockspace: Lockspace): void {
-  run(state, OF_DAEMON, lockspace.space.abandon(), () => {});
+  const { space, vg } = lockspace;
+  run(state, OF_DAEMON, space.abandon(), () => {});
+  // Perhaps it is the device: then the next start finds a new one.
+  run(state, OF_DAEMON, removeStale(space.leaseDevice), (stale) =>
+    logStale(state, vg.vgName, stale),
+  );
   gone(state, lockspace);
   answerCancelled(state, lockspace);
   settleWaiters(state);

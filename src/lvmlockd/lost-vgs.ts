@@ -3,9 +3,13 @@ import type { StartRequest } from '../wire/lvmlockd/requests.ts';
 import { beginStop } from './lockspace-end.ts';
 import { isLost } from './lockspace-phase.ts';
 import { addLockspace, joinLockspace, startVg } from './lockspace-start.ts';
+import type { ManagerSpace, VgPlace } from './managers/manager.ts';
+import type { ManagerSteps } from './managers/steps.ts';
+import { type ActiveLvs, activeInTouch } from './mapped-lvs.ts';
 import { changePhase, LOST_CHECK_MS } from './reattach.ts';
 import { reply } from './replies.ts';
 import { triesAgain } from './returning.ts';
+import { logStale, removeStale, type StaleMapping } from './stale-mapping.ts';
 import {
   type DaemonState,
   hasLocks,
@@ -28,7 +32,7 @@ export function startLost(
   const { clientId, request } = to;
   const { lockType } = lockspace.manager;
   const start = () => startVg(state, clientId, request);
-  run(state, ofSpace(lockspace), lockspace.space.activeLvs(), (active) => {
+  run(state, ofSpace(lockspace), activeIn(lockspace), ({ inTouch: active }) => {
     const { phase, vg } = lockspace;
     if (!isLost(phase)) {
       start();
@@ -88,7 +92,7 @@ const MAX_SHOWN = 10;
 export function leaveUnused(state: DaemonState, lockspace: Lockspace): void {
   lockspace.checkMs = state.nowMs + LOST_CHECK_MS;
   if (hasLocks(lockspace)) return;
-  run(state, ofSpace(lockspace), lockspace.space.activeLvs(), (active) => {
+  run(state, ofSpace(lockspace), activeIn(lockspace), ({ inTouch: active }) => {
     const isUsed = hasLocks(lockspace) || (active !== null && active.length > 0);
     if (isLost(lockspace.phase) && !isUsed) beginStop(state, lockspace, { dropAll: true });
   });
@@ -111,11 +115,41 @@ export function tryReturning(state: DaemonState): void {
   }
 }
 
+function activeIn({ space, vg }: Lockspace): ManagerSteps<ActiveLvs> {
+  return activeInTouch(vg.vgUuid, space);
+}
+
+/** What stands in the way of the return: LVs in use, or a device of the leases that is gone. */
+function* readyToReturn(
+  space: ManagerSpace,
+  { vgUuid }: VgPlace,
+): ManagerSteps<ActiveLvs & { readonly stale: StaleMapping }> {
+  const active = yield* activeInTouch(vgUuid, space);
+  const isUsed = active.inTouch !== null && active.inTouch.length > 0;
+  return { ...active, stale: isUsed ? 'none' : yield* removeStale(space.leaseDevice) };
+}
+
+/** Once, and not with each attempt. */
+function tellCutOff(
+  state: DaemonState,
+  returning: Returning,
+  { cutOff, stale }: ActiveLvs & { readonly stale: StaleMapping },
+): void {
+  const vg = returning.place.vgName;
+  logStale(state, vg, stale);
+  if (cutOff.length === 0 || returning.cutOff === cutOff.length) return;
+  returning.cutOff = cutOff.length;
+  const advice = 'when the VG is started: lvchange -an, then -ay; or lvchange --refresh';
+  log(state, 'warn', 'lvs.stillCutOff', { vg, lvs: shown(cutOff), advice });
+}
+
 function tryOne(state: DaemonState, returning: Returning): void {
   const { manager, place } = returning;
   returning.nextMs = null;
-  run(state, OF_DAEMON, manager.open(place, NO_SESSION).activeLvs(), (active) => {
+  run(state, OF_DAEMON, readyToReturn(manager.open(place, NO_SESSION), place), (found) => {
     if (state.returning.get(place.vgName) !== returning) return;
+    const { inTouch: active } = found;
+    tellCutOff(state, returning, found);
     const { vgName } = place;
     const isStarted = state.lockspaces.some(({ vg }) => vg.vgName === vgName);
     const isFull = state.lockspaces.length >= state.limits.lockspaces;

@@ -23,7 +23,15 @@ export function willReturn(state: DaemonState, lockspace: Lockspace, firstMs: nu
   const nextMs = state.nowMs + firstMs;
   const place = { ...vg, hostId };
   const pauseMs = firstMs;
-  state.returning.set(vg.vgName, { manager, place, nextMs, pauseMs, result: 0, untilMs });
+  state.returning.set(vg.vgName, {
+    manager,
+    place,
+    nextMs,
+    pauseMs,
+    result: 0,
+    cutOff: 0,
+    untilMs,
+  });
   const advice = `lvmlockd starts it again by itself; lvmlockctl --drop ${vg.vgName} ends that`;
   log(state, 'warn', 'lockspace.returns', { vg: vg.vgName, advice });
 }

@@ -26,6 +26,26 @@ export interface Settings {
   /** From --host-id or the host id file; 0: none. */
   readonly hostId: number;
   readonly adopt: boolean;
+  readonly killAction: KillAction;
+}
+
+/**
+ * What happens to the LVs of a VG that lost the storage of its locks: nothing; error tables; or the
+ * processes that use them are stopped before.
+ */
+export type KillAction = 'none' | 'error' | 'stop';
+
+/** The LVs of a killed VG are cut off from their disks (kill-action.ts). */
+export interface CuttingOff {
+  readonly lockspace: Lockspace;
+  /** Those who ordered it, and have no answer yet. */
+  readonly waiters: Waiter[];
+  /** The waiters are told then that it failed; it goes on. */
+  readonly untilMs: number;
+  /** When it is tried again; null: an attempt is under way. */
+  nextMs: number | null;
+  /** The devices that were left, as they were logged last. */
+  told: string;
 }
 
 export interface Client {
@@ -174,6 +194,8 @@ export interface Returning {
   pauseMs: number;
   /** Of the last attempt (LD_RESULT); 0: there was none. */
   result: number;
+  /** How many of its LVs were cut off when that was logged last. */
+  cutOff: number;
   readonly untilMs: number;
 }
 
@@ -206,6 +228,8 @@ export interface DaemonState {
   /** From the adopt file, by VG name, until the VG is started. */
   readonly remembered: Map<ByteString, RememberedVg>;
   adoption: Adoption | null;
+  /** By VG name. */
+  readonly cuttingOff: Map<ByteString, CuttingOff>;
   /** By VG name. */
   readonly returning: Map<ByteString, Returning>;
   /** To end: lockspaces without locks are stopped, and the daemon ends with the last one. */
@@ -259,6 +283,7 @@ export function newState(settings: Settings, managers: Managers, limits = LIMITS
     lostSpaces: new Set(),
     remembered: new Map(),
     adoption: null,
+    cuttingOff: new Map(),
     returning: new Map(),
     quitting: false,
     handOver: null,

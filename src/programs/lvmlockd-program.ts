@@ -10,6 +10,8 @@ import { type DaemonState, type Effect, newState, type Settings } from '../lvmlo
 import type { EndSignal } from '../lvmlockd/terminate.ts';
 import type { ActiveLvs } from '../ports/active-lvs.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { DeviceMapper } from '../ports/device-mapper.ts';
+import type { DeviceUsers } from '../ports/device-users.ts';
 import type { Devices } from '../ports/devices.ts';
 import type { Log } from '../ports/log.ts';
 import type { Programs } from '../ports/programs.ts';
@@ -32,6 +34,8 @@ export interface LvmlockdPorts {
   readonly sanlock: SanlockEndpoint;
   readonly devices: Devices;
   readonly activeLvs: ActiveLvs;
+  readonly mapper: DeviceMapper;
+  readonly users: DeviceUsers;
   readonly sectorReads: SectorReads;
   /** lvm and dmsetup. */
   readonly programs: Programs;
@@ -100,9 +104,9 @@ export class LvmlockdProgram {
       sessionLost: (session) => this.#loop.post({ kind: 'sessionLost', session }),
       heard: (session, notice) => this.#loop.post({ kind: 'heard', session, notice }),
     });
-    const { clock, devices, activeLvs, sectorReads, programs } = ports;
+    const { clock, devices, activeLvs, sectorReads, programs, mapper, users } = ports;
     const carriers = new Map([[SANLOCK_PROTOCOL, sanlock]]);
-    const local = { clock, devices, activeLvs, sectorReads, programs };
+    const local = { clock, devices, activeLvs, sectorReads, programs, mapper, users };
     this.#tasks = new LvmlockdTasks({ ...local, carriers });
   }
 

@@ -1,10 +1,10 @@
 import { assert, unreachable } from '../base/assert.ts';
 import type { ManagerReply, ManagerSteps, SessionEffect } from '../lvmlockd/managers/steps.ts';
 import type { ActiveLvs } from '../ports/active-lvs.ts';
-import type { Clock } from '../ports/clock.ts';
 import type { Devices } from '../ports/devices.ts';
 import type { Programs } from '../ports/programs.ts';
 import type { SectorReads } from '../ports/sector-reads.ts';
+import { type MapperPorts, MapperTasks } from './mapper-tasks.ts';
 
 /** Carries the calls of one lock manager's protocol, and the answers back. */
 export interface Carrier {
@@ -21,8 +21,7 @@ export interface Exchange {
   close(): void;
 }
 
-export interface TaskPorts {
-  readonly clock: Clock;
+export interface TaskPorts extends MapperPorts {
   readonly devices: Devices;
   readonly activeLvs: ActiveLvs;
   readonly sectorReads: SectorReads;
@@ -44,9 +43,11 @@ interface Task {
  */
 export class LvmlockdTasks {
   readonly #ports: TaskPorts;
+  readonly #mapper: MapperTasks;
 
   constructor(ports: TaskPorts) {
     this.#ports = ports;
+    this.#mapper = new MapperTasks(ports);
   }
 
   /** `ended` is called once, possibly before this returns. */
@@ -86,6 +87,14 @@ export class LvmlockdTasks {
         this.#ports.programs.run(effect.words, effect.deadlineMs, (end) =>
           answered({ kind: 'program', ...end }),
         );
+        return;
+      case 'mappedDevices':
+      case 'mappedTables':
+      case 'failDevices':
+      case 'removeDevice':
+      case 'deviceUsers':
+      case 'signalUsers':
+        this.#mapper.perform(effect, answered);
         return;
       case 'call':
       case 'openSession':

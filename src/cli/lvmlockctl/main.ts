@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { unreachable } from '../../base/assert.ts';
 import { type ByteString, nameToText, textToName } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
@@ -14,7 +13,7 @@ import { LD_RESULT, resultName } from '../../wire/lvmlockd/numbers.ts';
 import { LVM_RELEASE } from '../../wire/lvmlockd/release.ts';
 import { check } from './check.ts';
 import { infoText, locksText } from './info-text.ts';
-import { killCommandOf } from './kill-command.ts';
+import { kill, showKillPlan } from './kill.ts';
 import { type LvmlockctlOptions, parseOptions, type Task, USAGE } from './options.ts';
 
 /** The machine, as far as the program needs it. */
@@ -38,7 +37,6 @@ const STOP_NOTE_MS = 2000;
 const LIMIT_STATUS = 2;
 const DUMP_MS = 3000;
 const TURN_POLL_MS = 20;
-const COMMAND_MS = 600_000;
 
 /** @returns the exit status. */
 export async function lvmlockctl(args: readonly string[], ports: LvmlockctlPorts): Promise<number> {
@@ -67,7 +65,9 @@ export async function lvmlockctl(args: readonly string[], ports: LvmlockctlPorts
     case 'setRemote':
       return await setRemote(task, ports);
     case 'kill':
-      return await kill(task.vgName, options, ports);
+      return options.dryRun
+        ? await showKillPlan(task.vgName, ports)
+        : await kill(task.vgName, options, ports);
     case 'check':
       return await check(task.vgName, options.repair, ports);
     case 'drop':
@@ -248,61 +248,4 @@ async function askForVg(
 function failed(ports: LvmlockctlPorts, reason: string): 1 {
   ports.complain(`lvmlockctl: ${reason}`);
   return 1;
-}
-
-/** sanlock runs this when a VG has lost the storage of its locks (spec 30 §4.10). */
-async function kill(
-  vgName: string,
-  options: LvmlockctlOptions,
-  ports: LvmlockctlPorts,
-): Promise<number> {
-  const alarm = options.stderr ? ports.complain : ports.alarm;
-  alarm(`lvmlockd lost access to locks in VG ${vgName}.`);
-  const command = await killCommand();
-  if (command === null) tellWhatToDo(vgName, alarm);
-  const isMarked = await askForVg({ kind: 'kill', vgName }, ports);
-  if (command === null) return isMarked ? 0 : 1;
-  const [program = '', ...args] = command;
-  const status = await runCommand(program, [...args, vgName]);
-  if (status !== 0) {
-    alarm(`Failed to deactivate LVs in VG ${vgName}: ${program} ended with status ${status}.`);
-    tellWhatToDo(vgName, alarm);
-    return 1;
-  }
-  alarm(`Successful VG ${vgName} kill command, locks are dropped.`);
-  return (await askForVg({ kind: 'drop', vgName }, ports)) && isMarked ? 0 : 1;
-}
-
-function tellWhatToDo(vgName: string, alarm: (text: string) => void): void {
-  alarm(`Immediately deactivate LVs in VG ${vgName}.`);
-  alarm(`Once VG is unused, run lvmlockctl --drop ${vgName}.`);
-}
-
-/** sanlock's helper may run us with a short PATH. */
-const LVM_PROGRAMS = ['lvm', '/usr/sbin/lvm', '/sbin/lvm'];
-
-async function killCommand(): Promise<readonly string[] | null> {
-  for (const program of LVM_PROGRAMS) {
-    const output = await outputOf(program);
-    if (output !== null) return killCommandOf(output);
-  }
-  return null;
-}
-
-function outputOf(program: string): Promise<string | null> {
-  const args = ['config', '--typeconfig', 'full', 'global/lvmlockctl_kill_command'];
-  return new Promise((resolve) => {
-    execFile(program, args, { timeout: QUICK_MS }, (error, output) =>
-      resolve(error === null ? output : null),
-    );
-  });
-}
-
-function runCommand(program: string, args: readonly string[]): Promise<number> {
-  return new Promise((resolve) => {
-    execFile(program, [...args], { timeout: COMMAND_MS }, (error) => {
-      if (error === null) resolve(0);
-      else resolve(typeof error.code === 'number' ? error.code : 1);
-    });
-  });
 }

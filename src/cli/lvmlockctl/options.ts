@@ -21,6 +21,8 @@ export interface LvmlockctlOptions {
   readonly force: boolean;
   /** Of --check: mend what is safe. */
   readonly repair: boolean;
+  /** With kill: show what would be done, and do nothing. */
+  readonly dryRun: boolean;
   /** Urgent messages go to stderr instead of the system log. */
   readonly stderr: boolean;
   /** A stop that takes longer is given up; null: it is waited for. */
@@ -36,6 +38,9 @@ lvmlockctl [options]
   --wait | -w 0|1           Wait until a stop is complete [1].
   --force | -f 0|1          Stop VGs with locked LVs too [0].
   --kill | -k VGNAME        What sanlock runs when VGNAME has lost its lock storage.
+                            The LVs are cut off from their disks, then the locks are dropped;
+                            if lvm.conf has global/lvmlockctl_kill_command, that runs instead.
+  --dry-run                 With --kill: print what would be done, and do nothing.
   --drop | -r VGNAME        Clear the locks of VGNAME, once it is not used any more.
   --gl-enable | -E VGNAME   Let VGNAME carry the global lock (sanlock).
   --gl-disable | -D VGNAME  Let VGNAME not carry the global lock (sanlock).
@@ -64,8 +69,9 @@ const VG_TASKS: Readonly<Record<string, VgTask>> = {
   '--gl-disable': 'disableGl',
   '-D': 'disableGl',
 };
-const PLAIN: Readonly<Record<string, Task['kind'] | 'repair' | 'stderr'>> = {
+const PLAIN: Readonly<Record<string, Task['kind'] | 'repair' | 'stderr' | 'dryRun'>> = {
   '--repair': 'repair',
+  '--dry-run': 'dryRun',
   '--help': 'usage',
   '-h': 'usage',
   '--version': 'version',
@@ -127,7 +133,10 @@ export function parseOptions(args: readonly string[]): Result<LvmlockctlOptions,
   if (limitS !== null && !(limitS >= 1 && limitS <= LONGEST_LIMIT_S)) {
     return fail(`lvmlockctl: --limit is 1 to ${LONGEST_LIMIT_S} seconds, not ${limit}`);
   }
-  const given = { repair: kinds.has('repair'), stderr: kinds.has('stderr') };
+  const dryRun = kinds.has('dryRun');
+  if (dryRun && vgTask?.kind !== 'kill')
+    return fail('lvmlockctl: --dry-run goes with --kill VGNAME');
+  const given = { repair: kinds.has('repair'), stderr: kinds.has('stderr'), dryRun };
   const rest = { ...switches, ...given, limitS };
   if (vgName === undefined) return ok({ task: vgTask ?? plainTask(kinds), ...rest });
   if (lvUuid === undefined || mode === undefined) {

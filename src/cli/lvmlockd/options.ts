@@ -1,6 +1,7 @@
 import { given } from '../../base/given.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { MAX_HOST_ID, MAX_IO_TIMEOUT_S } from '../../format/limits.ts';
+import type { KillAction } from '../../lvmlockd/state.ts';
 import type { ManagedLockType } from '../../wire/lvmlockd/requests.ts';
 
 /** The command line of lvmlockd (spec 30 §1). */
@@ -23,6 +24,8 @@ export interface LvmlockdOptions {
   readonly hostIdFile: string | null;
   /** The program sanlock runs when a VG's leases are lost; null: the one beside ours. */
   readonly lvmlockctl: string | null;
+  /** What happens to the LVs of a VG that lost the storage of its leases. */
+  readonly killAction: KillAction;
 }
 
 export const USAGE = `lvmlockd: locks shared logical volumes for the hosts of a cluster.
@@ -41,6 +44,8 @@ lvmlockd [options]
   --sanlock-timeout | -o SEC   The io timeout of sanlock lockspaces [10]
   --host-id | -i NUM           This host's number, 1 to 2000 [from lvmlocal.conf, by lvm]
   --host-id-file | -F PATH     A file with a line "host_id = NUM"
+  --kill-action none|error|stop  A VG that loses its lease storage: its LVs are left as they are,
+                               get error tables, or their users are stopped before that [error]
   --lvmlockctl PATH            What sanlock runs when a VG loses its storage [beside lvmlockd]
 `;
 
@@ -90,6 +95,11 @@ const OPTIONS: readonly Option[] = [
   }),
   valued(['--lvmlockctl'], (d, v) => {
     d.lvmlockctl = v;
+    return undefined;
+  }),
+  valued(['--kill-action'], (d, v) => {
+    if (v !== 'none' && v !== 'error' && v !== 'stop') return 'is none, error or stop';
+    d.killAction = v;
     return undefined;
   }),
   valued(['--gl-type', '-g'], (d, v) => {
@@ -175,6 +185,7 @@ export function parseOptions(
     hostId: 0,
     hostIdFile: null,
     lvmlockctl: null,
+    killAction: 'error',
   };
   const left = splitArguments(args);
   for (let arg = left.shift(); arg !== undefined; arg = left.shift()) {

@@ -58,6 +58,8 @@ export interface ManagerAdvice {
 
 /** One VG's lockspace in a lock manager, with its session: calls in it go out one by one. */
 export interface ManagerSpace {
+  /** As device-mapper names the device of the leases; '' where they are on no LV. */
+  readonly leaseDevice: ByteString;
   /**
    * Quick checks, answered before the lockspace is joined. `hostId` 0: none is set. `adoptOnly`:
    * EADOPT_NONE where the lock manager has not joined it already.

@@ -38,7 +38,32 @@ export type ManagerEffect =
     }
   /** Which LVs does this host have active? */
   | { readonly kind: 'activeLvs' }
-  | ({ readonly kind: 'program' } & ProgramOrder);
+  | ({ readonly kind: 'program' } & ProgramOrder)
+  | MapperEffect;
+
+/** Device-mapper of this host (ports/device-mapper.ts). */
+export type MapperEffect =
+  | { readonly kind: 'mappedDevices' }
+  /** Device numbers of which nothing is left here are answered, too. */
+  | {
+      readonly kind: 'mappedTables';
+      readonly uuids: readonly ByteString[];
+      readonly deadlineMs: number;
+    }
+  /** An error table in the place of each, level by level; those that are late go on. */
+  | {
+      readonly kind: 'failDevices';
+      readonly levels: readonly (readonly FailedReply[])[];
+      readonly deadlineMs: number;
+    }
+  | { readonly kind: 'removeDevice'; readonly uuid: ByteString; readonly deadlineMs: number }
+  /** Which processes have these devices open, or files of a file system on them? */
+  | { readonly kind: 'deviceUsers'; readonly devices: readonly UsedDevice[] }
+  | {
+      readonly kind: 'signalUsers';
+      readonly users: readonly DeviceUser[];
+      readonly signal: 'SIGTERM' | 'SIGKILL';
+    };
 
 /** The effects that the carrier of a protocol applies. */
 export type SessionEffect = Extract<ManagerEffect, { protocol: string }>;
@@ -52,7 +77,56 @@ export type ManagerReply =
   /** null: not read. */
   | { readonly kind: 'sectors'; readonly bytes: Uint8Array | null }
   | { readonly kind: 'activeLvs'; readonly lvs: readonly ActiveLvReply[] | null }
-  | ({ readonly kind: 'program' } & ProgramReply);
+  | ({ readonly kind: 'program' } & ProgramReply)
+  | { readonly kind: 'mappedDevices'; readonly devices: readonly MappedReply[] | null }
+  /** Those that were answered in time. */
+  | { readonly kind: 'mappedTables'; readonly tables: ReadonlyMap<ByteString, TableReply> }
+  /** By uuid: 0 or an errno. One that is missing has not answered in time. */
+  | { readonly kind: 'mapperDone'; readonly results: ReadonlyMap<ByteString, number> }
+  /** null: it cannot be known. */
+  | { readonly kind: 'deviceUsers'; readonly users: readonly DeviceUser[] | null }
+  | { readonly kind: 'signalled' };
+
+/** As the ports have them (ports/device-mapper.ts, ports/device-users.ts). */
+export interface MappedReply {
+  readonly kernelName: string;
+  readonly number: string;
+  readonly name: ByteString;
+  readonly uuid: ByteString;
+  readonly sectors: bigint;
+  readonly slaves: readonly string[];
+  readonly holders: readonly string[];
+}
+
+export interface TableReply {
+  readonly types: readonly string[];
+  readonly isSuspended: boolean;
+  readonly isReadOnly: boolean;
+  readonly openCount: number;
+  /** Numbers of devices that its lines name and that are not there any more. */
+  readonly gone: readonly string[];
+}
+
+export interface FailedReply {
+  readonly uuid: ByteString;
+  readonly sectors: bigint;
+  readonly isReadOnly: boolean;
+}
+
+export interface UsedDevice {
+  readonly number: string;
+  readonly kernelName: string;
+  readonly name: ByteString;
+}
+
+export interface DeviceUser {
+  readonly pid: number;
+  /** With the pid: tells it from a later process of that pid. */
+  readonly identity: string;
+  readonly command: string;
+  /** `vg-lv`, or the mount point of a file system on it. */
+  readonly uses: string;
+}
 
 /** As device-mapper has it (ports/active-lvs.ts). */
 export interface ActiveLvReply {
@@ -114,6 +188,51 @@ export function* runProgram(order: ProgramOrder): ManagerSteps<ProgramReply> {
   const reply: ManagerReply = yield { kind: 'program', ...order };
   assert(reply.kind === 'program', 'a program gets its end');
   return reply;
+}
+
+/** null: it is not known. */
+export function* mappedDevices(): ManagerSteps<readonly MappedReply[] | null> {
+  const reply: ManagerReply = yield { kind: 'mappedDevices' };
+  assert(reply.kind === 'mappedDevices', 'a question for mapped devices gets their list');
+  return reply.devices;
+}
+
+/** By uuid; a device that is missing is gone, or has not answered in time. */
+export function* mappedTables(
+  uuids: readonly ByteString[],
+): ManagerSteps<ReadonlyMap<ByteString, TableReply>> {
+  if (uuids.length === 0) return new Map();
+  const reply: ManagerReply = yield { kind: 'mappedTables', uuids, deadlineMs: TABLES_MS };
+  assert(reply.kind === 'mappedTables', 'a question for tables gets tables');
+  return reply.tables;
+}
+
+/** The kernel has them in memory; only a lock that another caller holds can make this long. */
+const TABLES_MS = 3000;
+
+/** By uuid: 0 or an errno; missing: it has not answered in time. */
+export function* mapperDone(
+  effect: Extract<MapperEffect, { kind: 'failDevices' | 'removeDevice' }>,
+): ManagerSteps<ReadonlyMap<ByteString, number>> {
+  const reply: ManagerReply = yield effect;
+  assert(reply.kind === 'mapperDone', 'an order to device-mapper gets its results');
+  return reply.results;
+}
+
+/** null: it cannot be known. */
+export function* deviceUsers(
+  devices: readonly UsedDevice[],
+): ManagerSteps<readonly DeviceUser[] | null> {
+  const reply: ManagerReply = yield { kind: 'deviceUsers', devices };
+  assert(reply.kind === 'deviceUsers', 'a question for users gets users');
+  return reply.users;
+}
+
+export function* signalUsers(
+  users: readonly DeviceUser[],
+  signal: 'SIGTERM' | 'SIGKILL',
+): ManagerSteps<void> {
+  yield { kind: 'signalUsers', users, signal };
 }
 
 export function* sleep(forMs: number): ManagerSteps<void> {

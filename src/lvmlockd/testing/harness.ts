@@ -28,7 +28,8 @@ import {
   type ProgramReply,
 } from '../managers/steps.ts';
 import { type ManagerTraits, TRAITS } from '../managers/traits.ts';
-import { type DaemonState, newState } from '../state.ts';
+import { type DaemonState, type KillAction, newState } from '../state.ts';
+import { FakeMapper } from './fake-mapper.ts';
 
 const GRANTED: LockOutcome = { ...OK, retry: false, version: 0, glEnabled: null };
 
@@ -136,6 +137,7 @@ export class FakeManager {
 
   #space(vgName: string): ManagerSpace {
     return {
+      leaseDevice: `${vgName}-lvmlock`,
       prepare: () => {
         const glEnabled = this.glIn.includes(vgName);
         const { prevGeneration } = this;
@@ -147,8 +149,7 @@ export class FakeManager {
         const { joinResult: result, adopted, notAdopted } = this;
         return done({ result, lmResult: 0, adopted, notAdopted });
       },
-      activeLvs: () => done(this.activeLvs),
-      leasedLvs: () => done(this.leasedLvs),
+      ...{ activeLvs: () => done(this.activeLvs), leasedLvs: () => done(this.leasedLvs) },
       cancel: () => {
         this.did.push(`cancel ${vgName}`);
         return done(undefined);
@@ -219,6 +220,7 @@ const DUMPER = 999;
 /** A daemon over the fake manager; procedures end at once, unless the test holds them back. */
 export class Harness {
   readonly fake = new FakeManager();
+  readonly mapper = new FakeMapper();
   readonly state: DaemonState;
   readonly replies: string[] = [];
   /** What an earlier lvm is sent instead; undefined: the same. */
@@ -246,13 +248,19 @@ export class Harness {
       readonly found?: readonly FoundSpace[];
       readonly limits?: Partial<Limits>;
       readonly traits?: ManagerTraits;
+      readonly killAction?: KillAction;
       /** Before the daemon starts. */
       readonly set?: (harness: Harness) => void;
     } = {},
   ) {
     this.fake.found = more.found ?? [];
     this.fake.traits = more.traits ?? TRAITS.sanlock;
-    const settings = { globalLockType: null, hostId: 1, adopt: true };
+    const settings = {
+      globalLockType: null,
+      hostId: 1,
+      adopt: true,
+      killAction: more.killAction ?? 'error',
+    };
     const managers = registryOf(this.fake.manager());
     this.state = newState(settings, managers, { ...LIMITS, ...more.limits });
     more.set?.(this);
@@ -273,13 +281,8 @@ export class Harness {
       if (effect.kind === 'exit') this.ended = effect.status;
       else if (effect.kind === 'run') {
         const end = () => {
-          let turn = effect.steps.next({ kind: 'slept' });
-          while (turn.done !== true && turn.value.kind === 'program') {
-            const end = this.fake.program(turn.value.words);
-            turn = effect.steps.next({ kind: 'program', ...end });
-          }
-          assert.equal(turn.done, true);
-          this.post({ kind: 'taskDone', taskId: effect.taskId, outcome: turn.value });
+          const outcome = this.mapper.run(effect.steps, (words) => this.fake.program(words));
+          this.post({ kind: 'taskDone', taskId: effect.taskId, outcome });
         };
         if (this.holdBack) this.held.push(end);
         else end();

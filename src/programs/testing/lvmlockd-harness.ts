@@ -1,6 +1,8 @@
+import { ERRNO } from '../../base/errno.ts';
 import { registryOf } from '../../lvmlockd/managers/registry.ts';
 import { testManager } from '../../lvmlockd/managers/sanlock/test-mode.ts';
 import type { Clock, Timer } from '../../ports/clock.ts';
+import type { DeviceMapper } from '../../ports/device-mapper.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
 import { bytesToText, textToBytes } from '../../wire/lvmlockd/libdaemon.ts';
@@ -13,6 +15,15 @@ interface Peer {
   unsentBytes: number;
   isPaused: boolean;
 }
+
+/** As on a host without device-mapper. */
+const NO_MAPPER: DeviceMapper = {
+  list: () => null,
+  table: (_uuid, answer) => answer(ERRNO.ENODEV),
+  fail: (_device, answer) => answer(ERRNO.ENODEV),
+  remove: (_uuid, answer) => answer(ERRNO.ENODEV),
+  hasDevice: () => false,
+};
 
 /** A daemon in --test mode, its clock and its sockets, all in memory. */
 export class LvmlockdHarness {
@@ -51,13 +62,15 @@ export class LvmlockdHarness {
     const quiet = () => {};
     const log: Log = { error: quiet, warn: quiet, info: quiet, debug: quiet };
     this.program = new LvmlockdProgram({
-      settings: { globalLockType: null, hostId: 0, adopt: true },
+      settings: { globalLockType: null, hostId: 0, adopt: true, killAction: 'error' },
       socketPath: '/run/lvm/lvmlockd.socket',
       managers: registryOf(testManager()),
       clock,
       sockets,
       sanlock: { sockets, clock, socketPath: '/run/sanlock/sanlock.sock' },
       activeLvs: { read: () => null },
+      mapper: NO_MAPPER,
+      users: { find: (_devices, answer) => answer(null), signal: quiet },
       sectorReads: { read: (_at, _timeoutMs, answer) => answer(null) },
       programs: {
         run: (_words, _deadlineMs, ended) => ended({ status: null, output: '', trouble: 'none' }),

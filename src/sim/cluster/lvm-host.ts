@@ -15,6 +15,7 @@ import type { Dice } from '../kernel/dice.ts';
 import type { SimStorage } from '../kernel/disk.ts';
 import { ProcessClock } from '../kernel/process-clock.ts';
 import { SimWatchdog } from '../kernel/watchdog.ts';
+import { SimDeviceMapper } from './mapped-devices.ts';
 import { SanlockHost } from './sanlock-host.ts';
 import { SimWdmd } from './wdmd.ts';
 
@@ -59,6 +60,7 @@ export class LvmHost {
   #lvmlockd: Lvmlockd | null = null;
   /** What device-mapper has; null: the host has none. */
   activeLvs: readonly ActiveLv[] | null = null;
+  readonly mapper = new SimDeviceMapper(() => this.activeLvs);
   #adoptText: string | null = null;
   #boots = 0;
   #nextPid = 2000;
@@ -201,7 +203,7 @@ export class LvmHost {
     };
     const times = sanlockTimes(this.#ioTimeoutS);
     const program = new LvmlockdProgram({
-      settings: { globalLockType: null, hostId: this.hostId, adopt: true },
+      settings: { globalLockType: null, hostId: this.hostId, adopt: true, killAction: 'error' },
       socketPath: '/run/lvm/lvmlockd.socket',
       managers: registryOf(sanlockManager({ times, killpath: KILLPATH })),
       clock: time,
@@ -215,6 +217,8 @@ export class LvmHost {
         }),
       },
       activeLvs: { read: () => this.activeLvs },
+      mapper: this.mapper,
+      users: { find: (_devices, answer) => answer([]), signal: () => {} },
       sectorReads: {
         read: ({ path, offset, length }, _timeoutMs, answer) => {
           const bytes = this.#storage.device(path)?.slice(offset, offset + length) ?? null;

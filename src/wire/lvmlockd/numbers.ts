@@ -37,6 +37,7 @@ export const LD_OP = {
   SET_REMOTE_LV_LOCK: 30,
   /** Of holdfast alone, as all from 1000 on. */
   HAND_OVER: 1000,
+  KILL_PLAN: 1010,
 } as const;
 
 /** What `running_lm` answers, and nowhere else. */
@@ -105,6 +106,8 @@ export const LD_FLAG = {
   WARN_GL_REMOVED: 'WARN_GL_REMOVED',
   SH_EXISTS: 'SH_EXISTS',
   HOSTS_UNKNOWN: 'HOSTS_UNKNOWN',
+  /** Of holdfast alone: kill_vg has cut the LVs off, and the locks are given up. */
+  LOCKS_DROPPED: 'LOCKS_DROPPED',
 } as const;
 
 /** Names of the operations in dumps. */

@@ -123,3 +123,18 @@ export function queryReply(from: {
     ['mode', from.mode],
   ]);
 }
+
+/** The reply to kill_plan, holdfast's own: what kill_vg would do with the VG's LVs, line by line. */
+export function killPlanReply(result: number, lines: readonly ByteString[]): ByteString {
+  const shown = lines.slice(0, MAX_PLAN_LINES).map((line) => line.replace(/["\\\n]/g, '?'));
+  if (lines.length > MAX_PLAN_LINES) shown.push(`and ${lines.length - MAX_PLAN_LINES} more`);
+  return formatMessage([
+    ['response', 'OK'],
+    ['op', LD_OP.KILL_PLAN],
+    ['op_result', result],
+    ['lines', shown.length],
+    ...shown.map((line, index) => [`line${index}`, line] as const),
+  ]);
+}
+
+const MAX_PLAN_LINES = 1000;

@@ -155,6 +155,8 @@ export interface VgRequest extends RequestHead {
   readonly vgName: ByteString;
   readonly vgLockArgs: ByteString;
   readonly force: boolean;
+  /** With kill_vg, of holdfast alone: cut the LVs off, and give up the locks. */
+  readonly cutsOff: boolean;
 }
 
 /**
@@ -232,6 +234,7 @@ const REQUESTS: ReadonlyMap<string, (fields: Fields) => LvmlockdRequest> = new M
     find_free_lock: findFreeRequest,
     enable_gl: (f) => vgRequest(f, 'enableGl', LD_OP.ENABLE),
     disable_gl: (f) => vgRequest(f, 'disableGl', LD_OP.DISABLE),
+    kill_plan: (f) => vgRequest(f, 'killVg', LD_OP.KILL_PLAN),
     kill_vg: (f) => vgRequest(f, 'killVg', LD_OP.KILL_VG),
     drop_vg: (f) => vgRequest(f, 'dropVg', LD_OP.DROP_VG),
     rename_vg_before: (f) => vgRequest(f, 'renameBefore', LD_OP.RENAME_BEFORE),
@@ -309,6 +312,7 @@ function vgRequest(fields: Fields, kind: VgRequest['kind'], op: number): VgReque
     vgName: nameOf(fields, 'vg_name'),
     vgLockArgs: nameOf(fields, 'vg_lock_args'),
     force: hasOpt(fields, 'force'),
+    cutsOff: hasOpt(fields, 'cut_off'),
   };
 }
 

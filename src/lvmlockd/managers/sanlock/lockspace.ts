@@ -92,6 +92,11 @@ export class SanlockSpace implements ManagerSpace {
     this.#settings = settings;
   }
 
+  get leaseDevice(): ByteString {
+    const { vgName, vgLockArgs } = this.#vg;
+    return lockLvDevice(vgName, lockLvOfArgs(vgLockArgs) ?? '');
+  }
+
   *prepare(hostId: number, adoptOnly = false): ManagerSteps<PrepareOutcome> {
     const refuse = (result: number) => ({ ...both(result), glEnabled: false });
     const { vgName, vgLockArgs } = this.#vg;
@@ -245,10 +250,8 @@ export class SanlockSpace implements ManagerSpace {
 
   /** The LV of the leases is active as long as the lockspace is joined: it tells the VG's uuid. */
   *#devices(): ManagerSteps<readonly ActiveLvReply[] | null> {
-    const { vgName, vgLockArgs } = this.#vg;
     const lvs = yield* activeLvs();
-    const lockDevice = lockLvDevice(vgName, lockLvOfArgs(vgLockArgs) ?? '');
-    const lockLv = lvs?.find(({ deviceName }) => deviceName === lockDevice);
+    const lockLv = lvs?.find(({ deviceName }) => deviceName === this.leaseDevice);
     if (lvs === null || lockLv === undefined) return null; // not under device-mapper here
     return lvs.filter(({ vgUuid, lvUuid }) => vgUuid === lockLv.vgUuid && lvUuid !== lockLv.lvUuid);
   }

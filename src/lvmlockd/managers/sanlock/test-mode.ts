@@ -130,6 +130,7 @@ function testSpace(
       return done({ ...OK, lvLockArgs });
     },
     reattach: () => done({ found: 'attached', lost: [] }),
+    leaseDevice: '',
     activeLvs: () => done(null),
     leasedLvs: () => done([]),
     readGl: () => done(gl.hasGl()),

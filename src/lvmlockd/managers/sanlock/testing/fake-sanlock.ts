@@ -117,9 +117,12 @@ export class FakeSanlock {
         reply = { kind: 'activeLvs', lvs: this.activeLvs };
       } else if (effect.kind === 'program') {
         reply = { kind: 'program', status: null, output: '', trouble: 'not here' };
+      } else if (effect.kind === 'mappedDevices') {
+        reply = { kind: 'mappedDevices', devices: null };
       } else if (effect.kind === 'closeSession') {
         reply = { kind: 'sessionClosed' };
       } else {
+        assert('protocol' in effect, `${effect.kind} is nothing that this fake has`);
         reply = { kind: 'answer', answer: this.#carry(sanlockCallOf(effect)) };
       }
     }
