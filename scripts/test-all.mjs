@@ -185,7 +185,7 @@ if (lacking === null) {
   const withSystemd = ['vm/systemd', 'vm/kept-down'];
   await group('machines with systemd', 'run-tests.mjs', [...withSystemd, '--jobs', '2']);
   // Others wait for a watchdog or a lease most of the time: the work of administrators runs beside.
-  const administrators = ['vm/life-ours', 'vm/life-mixed'];
+  const administrators = ['vm/life-ours', 'vm/life-mixed', 'vm/life-many'];
   const rest = ['--without', [...withSystemd, ...administrators].join(',')];
   await Promise.all([
     group('emulated machines', 'run-tests.mjs', ['test/vm', ...rest, '--jobs', '1']),
