@@ -84,6 +84,15 @@ test('slots and metadata are compared, and mended where that is safe', {
     for (const name of names) await a.mustLvm('lvchange', '-aey', `${vg}/${name}`);
     await a.mustLvm('lvchange', '-an', `${vg}/l68`);
 
+    for (const slot of [65, 66]) await damage(rig, slot);
+    const own = await check(a, vg);
+    assert.match(own.text, /^lvmlockctl: the lock of VG \S+ cannot be had: ELOCKREPAIR/m);
+    assert.match(own.text, /^slot 65 .*the lease of global lock is damaged/m);
+    const ownMended = await check(a, vg, '--repair');
+    assert.equal(ownMended.code, 0, ownMended.text);
+    assert.match(ownMended.text, /^slot 65 .*written anew$/m);
+    assert.equal((await check(a, vg)).text, sound.text);
+
     await damage(rig, 68);
     assert.notEqual((await a.lvm('lvchange', '-aey', `${vg}/l68`)).code, 0);
     const mended = await a.run(join(ROOT, 'bin', 'holdfast'), ['repair', `${vg}/l68`]);

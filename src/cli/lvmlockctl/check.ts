@@ -21,6 +21,9 @@ export interface CheckPorts {
   readonly complain: (text: string) => void;
 }
 
+/** Of findings that are said a second time. */
+const MAX_SAID = 20;
+
 /** lvmlockd tries for 5 s to get a lock that another host has. */
 const LOCK_MS = 60_000;
 
@@ -68,7 +71,20 @@ async function compare(
     if (!mended.isDone) left += 1;
     say(finding, mended.text);
   }
-  const used = vg.slots.filter(({ holds }) => holds.kind === 'lease').length;
+  // What lvmlockd says that it has mended must be so on the device.
+  const again = left < findings.length ? await readLeases(vgName) : read;
+  if (!again.ok) {
+    ports.complain(`lvmlockctl: ${again.error}`);
+    return 1;
+  }
+  if (again !== read) {
+    const still = compareLeases(again.value);
+    for (const finding of still.slice(0, still.length > left ? MAX_SAID : 0)) {
+      ports.print(`still: ${findingText(finding, again.value)}\n`);
+    }
+    left = still.length;
+  }
+  const used = again.value.slots.filter(({ holds }) => holds.kind === 'lease').length;
   const what = findings.length === 0 ? 'agree' : `${findings.length} findings, ${left} left`;
   ports.print(`VG ${vgName}: ${vg.slots.length} slots, ${used} in use: ${what}\n`);
   return left === 0 ? 0 : 1;

@@ -17,7 +17,7 @@ import { areaAt, lvArgsFor, NO_LV_NAMES, resourceAt } from './layout.ts';
 import { acquireLease, releaseLease, withMode } from './lease-lock.ts';
 import { removeSpace } from './leave.ts';
 import type { JoinAttempt, OpenSpace } from './open-space.ts';
-import { areaOutcome, codeOf, isAnswered } from './results.ts';
+import { areaOutcome, codeOf, isAnswered, isCorrupt } from './results.ts';
 import { ownerNow } from './rival.ts';
 import { leasesIn, type StatusLease } from './status.ts';
 
@@ -46,6 +46,8 @@ export function* joinSpace(
     const rival = yield* ownerNow(space);
     return { ...both(LD_RESULT.EHOSTID), ...NOTHING, ...(rival === null ? {} : { rival }) };
   }
+  // This host's own record is damaged: no other host can write it for us.
+  if (isCorrupt(added)) return { ...both(LD_RESULT.ELOCKREPAIR), ...NOTHING };
   if (!added.ok && !wasThere) return { ...areaOutcome(added), ...NOTHING };
   const { USED_BY_ORPHANS } = CONFIG_COMMANDS;
   const used = yield* ask(setConfig(site.spaceName, USED_BY_ORPHANS), times.quickMs);

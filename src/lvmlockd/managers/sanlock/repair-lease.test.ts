@@ -135,4 +135,8 @@ test('one damaged host lease keeps no VG from being started, all of them do', ()
   const damaged = { code: LEADER_CHECKSUM };
   fake.script('read_lockspace', damaged, damaged, damaged);
   assert.equal(fake.run(manager.open(VG, 3).prepare(1)).result, -226);
+  const own = manager.open(VG, 4);
+  assert.equal(fake.run(own.prepare(1)).result, 0);
+  fake.script('add_lockspace', damaged);
+  assert.equal(fake.run(own.join(true)).result, -226, 'the record of this host itself');
 });
