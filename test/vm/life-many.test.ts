@@ -21,9 +21,9 @@ const manyVgs: readonly Check[] = [
         done`;
       await Promise.all([one.does(slices), two.does(slices)]);
       await one.does(`vgcreate --shared v1 /dev/mapper/part1`);
-      await one.does(`for i in $(seq 2 ${VGS}); do
-          vgcreate -qq --shared --lockopt nowait v$i /dev/mapper/part$i
-        done`);
+      for (let i = 2; i <= VGS; i++) {
+        await one.does(`vgcreate -qq --shared --lockopt nowait v${i} /dev/mapper/part${i}`);
+      }
       await two.does('vgchange --lock-start');
       await one.does('vgchange --lock-start');
       for (const host of [one, two]) {
