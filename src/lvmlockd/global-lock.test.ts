@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { GL_READ_MS } from './global-lock.ts';
+import type { HostSeen, LockOutcome } from './managers/manager.ts';
 import { Harness } from './testing/harness.ts';
 
 /** VGs a and b run here, and these carry an enabled global lock. */
@@ -64,6 +65,72 @@ test('where another host has the second one, the first is given back', () => {
   for (let second = 1; second <= 6; second++) harness.pass(1000);
   assert.equal(harness.lastReply(), '-11 none');
   assert.deepEqual([...harness.fake.holding], []);
+});
+
+/** Another host has the second one: until now, and longer than the request is repeated. */
+function refusedInTheSecond(harness: Harness): void {
+  const granted: LockOutcome = {
+    ...{ result: 0, lmResult: 0, retry: false, version: 0, glEnabled: null },
+  };
+  const held: LockOutcome = { ...granted, result: -11, lmResult: -11, heldElsewhere: true };
+  const node2: HostSeen = {
+    ...{ hostId: 2, generation: 7, timestampS: 900, state: 'LIVE', name: 'node2' },
+  };
+  harness.fake.locks = [granted, ...Array.from({ length: 6 }, () => held)];
+  harness.fake.holders = Array.from({ length: 6 }, () => node2);
+}
+
+test('a refusal by the second one says which host has it, when the first one is given back', () => {
+  const harness = withTwoVgs('a', 'b');
+  refusedInTheSecond(harness);
+  assert.equal(harness.ask(1, `${gl('ex')} max_retries=0`), 'none yet', 'repeated once');
+  harness.pass(1000);
+  assert.equal(harness.lastReply(), '-11 none');
+  const owner = 'owner_host_id = 2\nowner_generation = 7\n';
+  assert.ok(harness.replies.at(-1)?.includes(owner), harness.replies.at(-1));
+  assert.ok(harness.replies.at(-1)?.includes('owner_name = "node2"\n'));
+  assert.ok(harness.logged.includes('lock.heldElsewhere'));
+  const { did } = harness.fake;
+  assert.deepEqual(did.slice(-2), ['unlock GLLK', 'holder of GLLK']);
+});
+
+test('a command that ends while the host is looked for changes nothing', () => {
+  const harness = withTwoVgs('a', 'b');
+  refusedInTheSecond(harness);
+  harness.ask(1, `${gl('ex')} max_retries=0`);
+  harness.holdBack = true;
+  harness.pass(1000);
+  harness.finish(2); // the refusal, and the first one given back
+  assert.deepEqual([...harness.fake.holding], []);
+  assert.equal(harness.lastReply(), 'none yet');
+  harness.post({ kind: 'clientClosed', clientId: 1 });
+  harness.finish();
+  harness.holdBack = false;
+  harness.fake.locks = [];
+  assert.equal(harness.ask(2, gl('ex')), '0 DUP_GL_LS,');
+});
+
+test('one that is noticed while another one is waited for is taken too', () => {
+  const harness = withTwoVgs('a');
+  harness.ask(2, gl('sh'));
+  assert.equal(harness.ask(1, gl('ex')), 'none yet', 'a command of this host has it');
+  harness.fake.glIn = ['a', 'b'];
+  harness.pass(GL_READ_MS);
+  harness.ask(2, gl('un'));
+  assert.equal(harness.answered.at(-1), 1);
+  assert.equal(harness.lastReply(), '0 DUP_GL_LS,');
+  assert.deepEqual([...harness.fake.holding], ['a/GLLK', 'b/GLLK']);
+});
+
+test('a VG that was stopped and started again meanwhile is not passed over', () => {
+  const harness = withTwoVgs('a', 'b');
+  harness.ask(2, 'request="lock_gl" mode="sh" vg_name="a"');
+  assert.equal(harness.ask(1, gl('ex')), 'none yet');
+  harness.ask(3, 'request="stop_vg" vg_name="b"');
+  harness.start('b', 3);
+  harness.ask(2, 'request="lock_gl" mode="un" vg_name="a"');
+  assert.equal(harness.lastReply(), '0 DUP_GL_LS,');
+  assert.deepEqual([...harness.fake.holding], ['a/GLLK', 'b/GLLK']);
 });
 
 test('a command that ends while it waits for the second one leaves nothing behind', () => {

@@ -2,8 +2,9 @@ import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { LockRequest } from '../wire/lvmlockd/requests.ts';
 import { glPlaces } from './gl-carriers.ts';
 import { readSlots, withGlobal } from './global-lock.ts';
+import { findHolder, isHeldElsewhere, logHeldElsewhere } from './holders.ts';
 import { isInUse } from './lockspace-phase.ts';
-import type { HeldMode } from './managers/manager.ts';
+import type { HeldMode, HostSeen } from './managers/manager.ts';
 import { duplicateWords, reply, replyNoLockspace } from './replies.ts';
 import type { Answered, Resource } from './resource.ts';
 import type { DaemonState, Lockspace } from './state.ts';
@@ -41,18 +42,17 @@ interface Taken {
 
 /** `isAgain`: the slots have just been read. */
 function lockAll(state: DaemonState, to: FromClient, lockIn: LockIn, isAgain: boolean): void {
-  const places = glPlaces(state);
+  const asked = new Set<Lockspace>();
   const taken: Taken[] = [];
-  const next = (index: number): void => {
-    const lockspace = places[index];
+  // Looked for anew each time: one may have been left, started or noticed while another was asked.
+  const unasked = () => glPlaces(state).find((one) => !asked.has(one));
+  const next = (): void => {
+    const lockspace = unasked();
     if (lockspace === undefined) {
       allAsked(state, to, lockIn, { taken, isAgain });
       return;
     }
-    if (!state.lockspaces.includes(lockspace)) {
-      next(index + 1); // left while another one was asked
-      return;
-    }
+    asked.add(lockspace);
     const was = heldMode(lockspace, to);
     lockIn(state, to, lockspace, (outcome) => {
       const { result } = outcome;
@@ -60,14 +60,14 @@ function lockAll(state: DaemonState, to: FromClient, lockIn: LockIn, isAgain: bo
       const isGone = result === LD_RESULT.ENOLS || (!isAgain && !isInUse(lockspace.phase));
       const isAlone = taken.length === 0;
       if (isOurs) taken.push({ lockspace, was, outcome });
-      if (isAlone && !isGone && (!isOurs || index === places.length - 1)) return false;
+      if (isAlone && !isGone && (!isOurs || unasked() === undefined)) return false;
       // Disabled by now, or left: it may have moved.
-      if (isOurs || isGone) next(index + 1);
-      else undo(state, to, lockIn, taken, () => answer(state, to, { lockspace, was, outcome }));
+      if (isOurs || isGone) next();
+      else undo(state, to, lockIn, taken, () => refuse(state, to, { lockspace, was, outcome }));
       return true;
     });
   };
-  next(0);
+  next();
 }
 
 function allAsked(
@@ -129,13 +129,32 @@ function unlockAll(state: DaemonState, to: FromClient, lockIn: LockIn): boolean 
   return held.length > 0;
 }
 
-function answer(state: DaemonState, to: FromClient, { lockspace, outcome }: Taken): void {
+/** With the host that has it, where one has it: what was taken is given back by now. */
+function refuse(state: DaemonState, to: FromClient, refused: Taken): void {
+  const { lockspace, outcome } = refused;
+  const resource = globalResource(lockspace);
+  if (resource === undefined || !isHeldElsewhere(outcome)) {
+    answer(state, to, refused);
+    return;
+  }
+  findHolder(state, lockspace, resource, (seen) => {
+    logHeldElsewhere(state, lockspace, { resource, action: to, seen });
+    answer(state, to, refused, seen);
+  });
+}
+
+function answer(
+  state: DaemonState,
+  to: FromClient,
+  { lockspace, outcome }: Taken,
+  owner: HostSeen | null = null,
+): void {
   const { result, lmResult, flag } = outcome;
   const isLock = result === LD_RESULT.OK && to.request.mode !== 'un';
   const words = isLock ? [...duplicateWords(state, lockspace)] : [];
   if (flag !== '') words.push(flag);
   const { lockType } = lockspace.manager;
-  reply(state, to, { result, lmResult, lockType, words });
+  reply(state, to, { result, lmResult, lockType, words, owner, lockspace });
 }
 
 export function globalResource({ resources }: Lockspace): Resource | undefined {

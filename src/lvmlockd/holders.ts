@@ -45,7 +45,7 @@ export function logHeldElsewhere(
   lockspace: Lockspace,
   of: {
     readonly resource: Resource;
-    readonly action: LockAction;
+    readonly action: Pick<LockAction, 'clientId' | 'request'>;
     readonly seen: HostSeen | null;
   },
 ): void {

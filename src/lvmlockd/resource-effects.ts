@@ -241,8 +241,8 @@ function answerAction(
     else client.lastGrant = grant;
   }
   if (request === null || client === undefined) return;
-  const isPart = 'answered' in action && action.answered !== undefined;
-  if (isPart && action.answered?.({ result, lmResult, flag: effect.flag }) === true) return;
+  const answered = 'answered' in action ? action.answered : undefined;
+  if (answered?.(effect) === true) return;
   const carriesGl = resource.ref.scope !== 'lv' && isLock;
   const words = [
     ...(carriesGl ? duplicateWords(state, lockspace) : []),

@@ -32,6 +32,8 @@ export type Answered = (outcome: {
   readonly result: number;
   readonly lmResult: number;
   readonly flag: '' | typeof LD_FLAG.SH_EXISTS;
+  /** Refused, because another host has it. */
+  readonly heldElsewhere?: true;
 }) => boolean;
 
 /** One request waiting on a resource. */
