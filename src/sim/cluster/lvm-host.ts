@@ -55,6 +55,7 @@ export class LvmHost {
   readonly #watch: Watch;
   readonly #ioTimeoutS: number;
   readonly #devicePath: string;
+  readonly #devicePaths: readonly string[];
   readonly #hasWatchdog: boolean;
   readonly #reset: () => void;
   #lvmlockd: Lvmlockd | null = null;
@@ -77,6 +78,8 @@ export class LvmHost {
     readonly watch: Watch;
     readonly ioTimeoutS: number;
     readonly devicePath: string;
+    /** Of further VGs. */
+    readonly moreDevicePaths?: readonly string[];
     readonly hasWatchdog: boolean;
     /** The watchdog fires. */
     readonly reset: () => void;
@@ -89,6 +92,7 @@ export class LvmHost {
     this.#watch = of.watch;
     this.#ioTimeoutS = of.ioTimeoutS;
     this.#devicePath = of.devicePath;
+    this.#devicePaths = [of.devicePath, ...(of.moreDevicePaths ?? [])];
     this.#hasWatchdog = of.hasWatchdog;
     this.#reset = of.reset;
     this.#hostClock = new ProcessClock(of.clock, { baseMs: of.clock.nowMs(), rate: 1 });
@@ -211,7 +215,7 @@ export class LvmHost {
       sanlock: { sockets, clock: time, socketPath: '/run/sanlock/sanlock.sock' },
       devices: {
         probe: (path) => ({
-          exists: path === this.#devicePath,
+          exists: this.#devicePaths.includes(path),
           physicalBytes: BLOCK_BYTES,
           logicalBytes: BLOCK_BYTES,
         }),
@@ -320,26 +324,40 @@ export class LvmHost {
 
   /** An lvm command sends a request to lvmlockd; `answered` is called once. */
   call(request: string, answered: (result: number, reply: string) => void): void {
+    const command = this.openCommand();
+    command.ask(request, (result, reply) => {
+      answered(result, reply);
+      command.close();
+    });
+  }
+
+  /** A command that sends several requests, one after the other: its locks end with it. */
+  openCommand(): Command {
     const run = this.#lvmlockd;
     if (run === null) {
-      answered(-ERRNO.ECONNRESET, '');
-      return;
+      return { ask: (_request, answered) => answered(-ERRNO.ECONNRESET, ''), close: () => {} };
     }
     let isOpen = true;
+    let waits: ((result: number, reply: string) => void) | null = null;
     let [send, hangUp] = [(_bytes: Uint8Array) => {}, () => {}];
-    const over = (result: number, reply: string) => {
+    const answer = (result: number, reply: string) => {
+      const answered = waits;
+      waits = null;
+      answered?.(result, reply);
+    };
+    const close = () => {
       if (!isOpen) return;
       isOpen = false;
       run.commands.delete(command);
-      answered(result, reply);
+      answer(-ERRNO.ECONNRESET, '');
       run.time.run(hangUp);
     };
-    const command = { lost: () => over(-ERRNO.ECONNRESET, '') };
+    const command = { lost: close };
     run.commands.add(command);
-    run.time.run(() => {
+    run.time.run(() =>
       run.accept({
-        ...{ peerPid: 7, peerUid: 0, fd: 9, pause: () => {}, resume: () => {}, end: command.lost },
-        close: command.lost,
+        ...{ peerPid: 7, peerUid: 0, fd: 9, pause: () => {}, resume: () => {}, end: close },
+        close,
         onData: (handler) => {
           send = handler;
         },
@@ -348,13 +366,29 @@ export class LvmHost {
         },
         send: (bytes) => {
           const text = bytesToText(bytes);
-          this.#clock.after(HOP_MS, () => over(resultOf(text), text));
+          this.#clock.after(HOP_MS, () => isOpen && answer(resultOf(text), text));
           return isOpen;
         },
-      });
-      send(textToBytes(`${request}\n##\n`));
-    });
+      }),
+    );
+    return {
+      ask: (request, answered) => {
+        if (!isOpen) {
+          answered(-ERRNO.ECONNRESET, '');
+          return;
+        }
+        waits = answered;
+        run.time.run(() => send(textToBytes(`${request}\n##\n`)));
+      },
+      close,
+    };
   }
+}
+
+/** An lvm command, connected to lvmlockd. */
+export interface Command {
+  ask(request: string, answered: (result: number, reply: string) => void): void;
+  close(): void;
 }
 
 export function field(reply: string, name: string): string {

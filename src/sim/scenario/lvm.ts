@@ -1,7 +1,7 @@
 import { assert } from '../../base/assert.ts';
 import { MIB, SECOND_MS } from '../../base/units.ts';
 import type { ActiveLv } from '../../ports/active-lvs.ts';
-import { field, LvmHost } from '../cluster/lvm-host.ts';
+import { field, type Command as LvmCommand, LvmHost } from '../cluster/lvm-host.ts';
 import { SimClock } from '../kernel/clock.ts';
 import { Dice } from '../kernel/dice.ts';
 import { SimStorage } from '../kernel/disk.ts';
@@ -11,7 +11,9 @@ import { type Command, runText, type ScenarioRunner } from './text.ts';
 import { logEvent, Timeline } from './timeline.ts';
 
 const VG = 'vg';
-const DEVICE = '/dev/mapper/vg-lvmlock';
+const SECOND_VG = 'vg2';
+const DEVICE = `/dev/mapper/${VG}-lvmlock`;
+const SECOND_DEVICE = `/dev/mapper/${SECOND_VG}-lvmlock`;
 /** Leases of hosts, the global and the VG lock, 64 that lvm never uses, and a few LVs. */
 const DEVICE_BYTES = 72 * MIB;
 const LVS = [1, 2];
@@ -28,10 +30,12 @@ const HIDDEN = ['client.signalled', 'client.killpath'];
  * `lv=1` hold where nothing else is said; 'no-wait' goes on at once. An LV's lock is persistent, as
  * lvm asks for it: an active LV is no process.
  *
- *   hosts N [io-timeout=2s] [watchdog] [device-mapper]     second 0: every host has started the VG
+ *   hosts N [io-timeout=2s] [watchdog] [device-mapper] [two-vgs]     second 0: all VGs are started
  *   activate [lv=1]     deactivate [lv=1]     with device-mapper: as lvm does behind a lock
  *   lock-lv mode=ex|sh|un [lv=1]     lock-vg mode=ex|sh|un     start-vg     stop-vg     drop-vg
- *   stop-all
+ *   stop-all     free-vg     `vg=vg2` with these, and with lock-vg: the second VG, without LVs
+ *   lock-gl mode=ex|sh|un     by the host's command, which goes on until `un`, and does its free-vg
+ *   enable-gl     disable-gl
  *   kill sanlock|lvmlockd|lease-processes     start sanlock|lvmlockd     power-cut
  *   remove-lockspace     as `sanlock client rem_lockspace`, behind the back of lvmlockd
  *   hang for=30s     wait 30s
@@ -49,6 +53,8 @@ class LvmHosts implements ScenarioRunner {
   readonly #storage = new SimStorage();
   readonly #hosts = new Map<number, LvmHost>();
   readonly #lvArgs = new Map<number, string>();
+  /** Those that asked for the global lock. */
+  readonly #commands = new Map<LvmHost, LvmCommand>();
 
   takeTrace(): readonly string[] {
     return this.#timeline.take();
@@ -86,7 +92,9 @@ class LvmHosts implements ScenarioRunner {
   }
 
   #begin({ words, options }: Command): void {
+    const vgs = words.includes('two-vgs') ? [VG, SECOND_VG] : [VG];
     this.#storage.add(DEVICE, DEVICE_BYTES);
+    if (vgs.includes(SECOND_VG)) this.#storage.add(SECOND_DEVICE, DEVICE_BYTES);
     this.#storage.onLanded = (io, bytes) => this.#trace.landed(io, bytes);
     const ioTimeoutS = durationMs(options.get('io-timeout') ?? '2s') / SECOND_MS;
     for (let hostId = 1; hostId <= Number(words[0]); hostId++) {
@@ -96,18 +104,21 @@ class LvmHosts implements ScenarioRunner {
       if (words.includes('device-mapper')) host.activeLvs = [LOCK_LV];
       host.startSanlock();
       host.startLvmlockd();
-      if (hostId === 1) this.#makeVg(host);
-      this.#must(host, startRequest(host));
-      this.#must(host, 'request="start_wait"');
+      for (const vg of vgs) {
+        if (hostId === 1) this.#makeVg(host, vg);
+        this.#must(host, startRequest(host, vg));
+        this.#must(host, 'request="start_wait"');
+      }
     }
     this.#advance(Math.ceil(this.#clock.nowMs() / SECOND_MS) * SECOND_MS - this.#clock.nowMs());
     this.#timeline.start();
   }
 
-  #makeVg(host: LvmHost): void {
-    const vg = `vg_name="${VG}" vg_lock_type="sanlock"`;
+  /** The first one has the global lock and LVs. */
+  #makeVg(host: LvmHost, name: string): void {
+    const vg = `vg_name="${name}" vg_lock_type="sanlock"`;
     this.#must(host, `request="init_vg" ${vg} vg_lock_args="lvmlock"`);
-    for (const lv of LVS) {
+    for (const lv of name === VG ? LVS : []) {
       const args = `vg_lock_args="1.0.0:lvmlock" lv_uuid="lv${lv}"`;
       const reply = this.#must(host, `request="init_lv" ${vg} ${args}`);
       this.#lvArgs.set(lv, field(reply, 'lv_lock_args'));
@@ -118,7 +129,7 @@ class LvmHosts implements ScenarioRunner {
     const name = `host${hostId}`;
     const host: LvmHost = new LvmHost({
       ...{ hostId, clock: this.#clock, storage: this.#storage, dice: new Dice(1, name) },
-      ...{ ioTimeoutS, devicePath: DEVICE, hasWatchdog },
+      ...{ ioTimeoutS, devicePath: DEVICE, moreDevicePaths: [SECOND_DEVICE], hasWatchdog },
       watch: {
         logged: (event, fields, program, level) => {
           if (HIDDEN.includes(event)) return;
@@ -146,19 +157,41 @@ class LvmHosts implements ScenarioRunner {
   #ask(host: LvmHost, command: Command): void {
     const mode = command.options.get('mode');
     const lv = command.verb === 'lock-lv' ? ` lv${lvOf(command)}` : '';
-    const words = `${command.verb}${lv}${mode === undefined ? '' : ` ${mode}`}`;
+    const second = command.options.has('vg') ? ` ${vgOf(command)}` : '';
+    const words = `${command.verb}${lv}${second}${mode === undefined ? '' : ` ${mode}`}`;
     let isAnswered = false;
-    host.call(this.#request(host, command), (result) => {
+    this.#send(host, command, (result, reply) => {
       isAnswered = true;
-      this.#timeline.say(host.name, `${words} -> ${result}`);
+      // What lvm makes warnings of.
+      const flags = field(reply, 'result_flags');
+      const isFlagged = command.verb === 'lock-gl' && flags !== 'none';
+      this.#timeline.say(host.name, `${words} -> ${result}${isFlagged ? ` ${flags}` : ''}`);
     });
     const untilMs = this.#clock.nowMs() + PATIENCE_MS;
     const isAwaited = !command.words.includes('no-wait');
     while (isAwaited && !isAnswered && this.#clock.nowMs() < untilMs) this.#clock.step();
   }
 
+  #send(host: LvmHost, command: Command, then: (result: number, reply: string) => void): void {
+    const request = this.#request(host, command);
+    const { verb } = command;
+    const isOfCommand = verb === 'lock-gl' || (verb === 'free-vg' && this.#commands.has(host));
+    if (!isOfCommand) {
+      host.call(request, then);
+      return;
+    }
+    const asks = this.#commands.get(host) ?? host.openCommand();
+    this.#commands.set(host, asks);
+    asks.ask(request, (result, reply) => {
+      then(result, reply);
+      if (command.options.get('mode') !== 'un') return;
+      this.#commands.delete(host);
+      asks.close();
+    });
+  }
+
   #request(host: LvmHost, command: Command): string {
-    const vg = `vg_name="${VG}"`;
+    const vg = `vg_name="${vgOf(command)}"`;
     const mode = `mode="${command.options.get('mode')}"`;
     switch (command.verb) {
       case 'lock-lv': {
@@ -169,7 +202,13 @@ class LvmHosts implements ScenarioRunner {
       case 'lock-vg':
         return `request="lock_vg" ${mode} ${vg} ${VG_ARGS}`;
       case 'start-vg':
-        return startRequest(host);
+        return startRequest(host, vgOf(command));
+      case 'lock-gl':
+        return `request="lock_gl" ${mode} max_retries=0`;
+      case 'enable-gl':
+      case 'disable-gl':
+      case 'free-vg':
+        return `request="${command.verb.replace('-', '_')}" ${vg} ${VG_ARGS}`;
       case 'stop-vg':
         return `request="stop_vg" ${vg} ${VG_ARGS}`;
       case 'stop-all':
@@ -214,8 +253,12 @@ function mapped(name: string): ActiveLv {
   return { deviceName: `vg-${name}`, deviceUuid, vgUuid: VG, lvUuid: name, ...size };
 }
 
-function startRequest(host: LvmHost): string {
-  return `request="start_vg" vg_name="${VG}" ${VG_ARGS} host_id=${host.hostId}`;
+function startRequest(host: LvmHost, vg: string): string {
+  return `request="start_vg" vg_name="${vg}" ${VG_ARGS} host_id=${host.hostId}`;
+}
+
+function vgOf(command: Command): string {
+  return command.options.get('vg') ?? VG;
 }
 
 function lvOf(command: Command): number {
