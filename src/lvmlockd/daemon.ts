@@ -3,11 +3,7 @@ import type { ByteString } from '../base/bytes.ts';
 import { parseConfig, textOf } from '../wire/lvmlockd/libdaemon.ts';
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import { dumpReply, helloReply, normalReply } from '../wire/lvmlockd/replies.ts';
-import {
-  type LvmlockdRequest,
-  parseRequest,
-  type StartRequest,
-} from '../wire/lvmlockd/requests.ts';
+import { type LvmlockdRequest, parseRequest } from '../wire/lvmlockd/requests.ts';
 import { adoptWriteDueMs, noteGrants, writeWhenDue } from './adopt-writes.ts';
 import { beginAdoption, continueAdoption } from './adoption.ts';
 import { beginAttempts } from './attach-locks.ts';
@@ -26,8 +22,8 @@ import {
 } from './lock-requests.ts';
 import { settleWaiters } from './lockspace-end.ts';
 import { isInUse, isLost, phaseDueMs } from './lockspace-phase.ts';
-import { forgetCancelled, startVg } from './lockspace-start.ts';
-import { leaveUnused, startLost, startRunning, tryReturning } from './lost-vgs.ts';
+import { forgetCancelled } from './lockspace-start.ts';
+import { leaveUnused, requestStart, tryReturning } from './lost-vgs.ts';
 import { type HeardNotice, watchOf } from './managers/manager.ts';
 import { isManaged } from './managers/registry.ts';
 import { newerRequest } from './newer-requests.ts';
@@ -165,6 +161,7 @@ function clientOpened(
     freesAfterCommit: false,
     hasLocked: false,
     startFailure: 0,
+    wasHeldUp: false,
     lastGrant: null,
   });
 }
@@ -273,7 +270,7 @@ function dispatch(state: DaemonState, clientId: number, request: LvmlockdRequest
       requestOfLvLease(state, clientId, request);
       return;
     case 'startVg':
-      start(state, clientId, request);
+      requestStart(state, { clientId, request });
       return;
     case 'refreshLv':
       refreshLv(state, clientId, request);
@@ -320,15 +317,6 @@ function requestOfLvLease(
     default:
       unreachable(request);
   }
-}
-
-function start(state: DaemonState, clientId: number, request: StartRequest): void {
-  const started = state.lockspaces.find(({ vg }) => vg.vgName === request.vgName);
-  const kind = started?.phase.kind;
-  if (started === undefined) startVg(state, clientId, request);
-  else if (isLost(started.phase)) startLost(state, started, { clientId, request });
-  else if (kind === 'running') startRunning(state, started, { clientId, request });
-  else startVg(state, clientId, request);
 }
 
 function requestOfDaemon(

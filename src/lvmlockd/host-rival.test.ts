@@ -93,3 +93,22 @@ test('a lost VG whose host id another host has taken is not tried again', () => 
   assert.equal(harness.state.returning.size, 0);
   assert.ok(harness.logged.includes('lockspace.notJoined'));
 });
+
+test('a command that starts many VGs is held up once', () => {
+  const harness = starting(RENEWED);
+  const join = harness.held.shift();
+  harness.finish();
+  harness.fake.joinResult = -221;
+  join?.();
+  assert.equal(harness.lastReply(), '-213 none');
+  harness.finish();
+  assert.equal(harness.state.lockspaces.length, 0);
+  harness.fake.rivals = [RENEWED];
+  assert.equal(harness.start('b'), 'none yet');
+  harness.finish(1);
+  assert.equal(harness.lastReply(), '0 none', 'the same command is not held up again');
+  const second = harness.held.shift();
+  harness.finish();
+  second?.();
+  assert.equal(harness.ask(1, 'request="start_wait"'), '-213 none');
+});

@@ -36,7 +36,14 @@ export function reportRival(state: DaemonState, lockspace: Lockspace, by: HostSe
   log(state, 'error', 'host.duplicate', { vg: vg.vgName, hostId, otherHost, generation, advice });
 }
 
-/** Others are being started: whoever starts several VGs is not held up by each of them. */
-export function isFirstStart(state: DaemonState, lockspace: Lockspace): boolean {
-  return state.lockspaces.every((one) => one === lockspace || !isStarting(one.phase));
+/**
+ * May the answer to a start wait for what is seen of that host? One command starts many VGs, one
+ * after the other: it is held up once, and learns from start_wait of those that failed later.
+ */
+export function mayHoldUp(state: DaemonState, lockspace: Lockspace, clientId: number): boolean {
+  const client = state.clients.get(clientId);
+  const isFirst = state.lockspaces.every((one) => one === lockspace || !isStarting(one.phase));
+  if (client === undefined || client.wasHeldUp || !isFirst) return false;
+  client.wasHeldUp = true;
+  return true;
 }

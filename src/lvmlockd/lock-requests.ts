@@ -15,7 +15,7 @@ import { freeOfGl, switchGl } from './global-switch.ts';
 import { cancelStart } from './join-cancel.ts';
 import { beginKillAction, requestKillPlan } from './kill-action.ts';
 import { beginStop } from './lockspace-end.ts';
-import { isInUse, isJoined, isStarting } from './lockspace-phase.ts';
+import { isInUse, isJoined, isStarting, ownOrder } from './lockspace-phase.ts';
 import { changePhase, waitsAgain, waitsForManager } from './reattach.ts';
 import { reply, replyNoLockspace, replyQuery } from './replies.ts';
 import type { Action, Answered } from './resource.ts';
@@ -274,7 +274,7 @@ export function requestOfVg(state: DaemonState, clientId: number, request: VgReq
   }
 }
 
-/** stop_vg or drop_vg of a VG that is being started. */
+/** stop_vg or drop_vg of a VG that is being started, or left to be started again. */
 function cancelsStart(
   state: DaemonState,
   to: { readonly clientId: number; readonly request: VgRequest },
@@ -284,6 +284,12 @@ function cancelsStart(
   if (request.kind !== 'stopVg' && request.kind !== 'dropVg') return false;
   const lockspace = lockspaceOf(state, request.vgName);
   if (lockspace === null || isOtherType(lockspace, request)) return false;
+  const own = ownOrder(lockspace.phase);
+  if (own !== null) {
+    own.isFinal = true;
+    own.waiters.push(to);
+    return true;
+  }
   if (!isStarting(lockspace.phase) && lockspace.phase.kind !== 'cancelling') return false;
   cancelStart(state, lockspace, { to, again });
   return true;

@@ -3,7 +3,14 @@ import { writeAdoptFile } from './adopt-writes.ts';
 import { isGlKnown } from './gl-carriers.ts';
 import { noteGl, noteGone } from './global-lock.ts';
 import { cancelStart } from './join-cancel.ts';
-import { isInUse, isJoined, isStarting, type StopOrder } from './lockspace-phase.ts';
+import {
+  isInUse,
+  isJoined,
+  isStarting,
+  ownOrder,
+  type StartAnew,
+  type StopOrder,
+} from './lockspace-phase.ts';
 import { changePhase } from './reattach.ts';
 import { reply } from './replies.ts';
 import { heldLock, newResource } from './resource.ts';
@@ -20,7 +27,7 @@ export function beginStop(
     readonly removeVg?: boolean;
     readonly dropAll?: boolean;
     readonly waiter?: Waiter;
-    readonly start?: NonNullable<StopOrder['start']>;
+    readonly start?: StartAnew;
   },
 ): void {
   const waiters = how.waiter === undefined ? [] : [how.waiter];
@@ -28,7 +35,9 @@ export function beginStop(
     removeVg: how.removeVg ?? false,
     dropAll: how.dropAll ?? false,
     waiters,
-    start: how.start ?? null,
+    starts: how.start === undefined ? [] : [how.start],
+    isOwn: how.dropAll === true && how.waiter === undefined,
+    isFinal: false,
   };
   log(state, 'info', 'lockspace.stopping', { vg: lockspace.vg.vgName });
   changePhase(state, lockspace, { kind: 'stop', order });
@@ -68,7 +77,7 @@ export function continueStop(state: DaemonState, lockspace: Lockspace): void {
       }
       if (outcome.confirmed) state.lostSpaces.delete(lockspace.vg.vgName);
       gone(state, lockspace);
-      if (dropAll && phase.before !== 'running') {
+      if (dropAll && phase.before !== 'running' && !stop.isFinal) {
         const isKilled = phase.before === 'killed';
         willReturn(state, lockspace, isKilled ? STORAGE_RETURN_MS : MANAGER_RETURN_MS);
       }
@@ -83,10 +92,19 @@ export function continueStop(state: DaemonState, lockspace: Lockspace): void {
           isStop ? { result: 0 } : { result: 0, lockType: lockspace.manager.lockType },
         );
       }
-      if (stop.start !== null && isPresent(state, ofClient(stop.start.to))) stop.start.start();
+      startAnew(state, stop);
       settleWaiters(state);
     },
   );
+}
+
+/** The VG is gone: those who wait for that start it, unless somebody has stopped it meanwhile. */
+function startAnew(state: DaemonState, { starts, isFinal }: StopOrder): void {
+  for (const { to, start } of starts) {
+    if (!isPresent(state, ofClient(to))) continue;
+    if (isFinal || state.quitting) reply(state, to, { result: LD_RESULT.CANCELED });
+    else start();
+  }
 }
 
 /** The lock manager refused to leave it: without locks, but still joined. */
@@ -104,7 +122,7 @@ function notStopped(
   noteGl(state, lockspace, lockspace.glEnabled);
   log(state, 'warn', 'lockspace.notStopped', { vg: lockspace.vg.vgName, result });
   for (const one of stop.waiters) reply(state, one, { result });
-  if (stop.start !== null) reply(state, stop.start.to, { result });
+  for (const { to } of stop.starts) reply(state, to, { result });
   settleWaiters(state);
 }
 
@@ -150,6 +168,8 @@ export function stopFree(state: DaemonState, force: boolean): void {
         beginStop(state, lockspace, {});
       }
     };
+    const own = ownOrder(lockspace.phase);
+    if (own !== null) own.isFinal = true;
     if (isStarting(lockspace.phase)) cancelStart(state, lockspace, { to: null, again: stop });
     else stop();
   }

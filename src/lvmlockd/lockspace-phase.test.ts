@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type PhaseEvent, type SpacePhase, stepPhase } from './lockspace-phase.ts';
 
-const ORDER = { removeVg: false, dropAll: true, waiters: [], start: null };
+const ORDER = {
+  removeVg: false,
+  dropAll: true,
+  waiters: [],
+  starts: [],
+  isOwn: false,
+  isFinal: false,
+};
 const NOW_MS = 1000;
 const PATIENCE_MS = 16_000;
 

@@ -65,8 +65,17 @@ export interface StopOrder {
   readonly dropAll: boolean;
   /** Answered when the lockspace is gone, or stays. */
   readonly waiters: Waiter[];
-  /** A request that starts the VG anew when it is gone; null: none. */
-  readonly start: { readonly to: Waiter; readonly start: () => void } | null;
+  /** Requests that start the VG anew when it is gone. */
+  readonly starts: StartAnew[];
+  /** Nobody's order: lvmlockd leaves a lost VG to join it again. */
+  readonly isOwn: boolean;
+  /** Somebody has ordered meanwhile to stop it: it is not joined again. */
+  isFinal: boolean;
+}
+
+export interface StartAnew {
+  readonly to: Waiter;
+  readonly start: () => void;
 }
 
 export type PhaseEvent =
@@ -165,6 +174,12 @@ export function isStarting({ kind }: SpacePhase): boolean {
 /** Joined, and no order to leave it is carried out. */
 export function isInUse(phase: SpacePhase): boolean {
   return isJoined(phase) && phase.kind !== 'stopping';
+}
+
+/** It is left only to be joined again: null, or the order, which a start or a stop may still join. */
+export function ownOrder(phase: SpacePhase): StopOrder | null {
+  if (phase.kind !== 'stopping') return null;
+  return phase.order.isOwn && !phase.order.isFinal ? phase.order : null;
 }
 
 /** Its locks are without protection: nothing but to release them is left. */

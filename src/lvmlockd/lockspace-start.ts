@@ -5,7 +5,7 @@ import { type JoinedLocks, joinWithLocks } from './adopt-locks.ts';
 import { writeAdoptFile } from './adopt-writes.ts';
 import { beginReading, noteGl } from './global-lock.ts';
 import { learnGeneration } from './holders.ts';
-import { isFirstStart, reportRival, watchRival } from './host-rival.ts';
+import { mayHoldUp, reportRival, watchRival } from './host-rival.ts';
 import { answerCancelled, joinedAnyway } from './join-cancel.ts';
 import { gone, settleWaiters } from './lockspace-end.ts';
 import { isJoined } from './lockspace-phase.ts';
@@ -59,14 +59,17 @@ export function startVg(state: DaemonState, clientId: number, request: StartRequ
   const lockspace = addLockspace(state, manager, { vgName, vgUuid, vgLockArgs, hostId });
   lockspace.adopt = request.adopt;
   if (request.noDelay) log(state, 'info', 'start.noDelayIgnored', { vg: vgName, advice: NO_DELAY });
-  joinLockspace(state, lockspace, (outcome) => {
+  const answered: StartAnswer = (outcome) => {
     if (outcome.result === 0) lockspace.starters.push(clientId);
     reply(state, to, { ...outcome, lockType });
     if (outcome.result === LD_RESULT.EMANAGER) logNotRunning(state, lockspace);
-  });
+  };
+  joinLockspace(state, lockspace, { clientId, answered });
 }
 
 const NO_DELAY = 'this sanlock always waits until an earlier owner of the host id is surely dead';
+
+type StartAnswer = NonNullable<Lockspace['answerStart']>;
 
 function startedResult(existing: Lockspace, clientId: number): number {
   const { kind } = existing.phase;
@@ -121,19 +124,19 @@ export function addLockspace(state: DaemonState, manager: LockManager, vg: Found
 }
 
 /**
- * Prepares and joins it. `answered` is called in between, with the outcome of the quick checks;
- * null: no client has asked for it.
+ * Prepares and joins it. `asked`: by this client, who is answered in between with the outcome of the
+ * quick checks; null: no client has asked for it.
  */
 export function joinLockspace(
   state: DaemonState,
   lockspace: Lockspace,
-  answered: ((outcome: Omit<PrepareOutcome, 'glEnabled'>) => void) | null,
+  asked: { readonly clientId: number; readonly answered: StartAnswer } | null,
 ): void {
   const { space, hostId, vg } = lockspace;
   const isWanted = state.settings.adopt || lockspace.adopt !== 'no';
   const adopt = isWanted && lockspace.manager.traits.adoptsLocks;
-  const isAsked = answered !== null;
-  lockspace.answerStart = answered;
+  const isAsked = asked !== null;
+  lockspace.answerStart = asked?.answered ?? null;
   run(state, ofSpace(lockspace), space.prepare(hostId, lockspace.adopt === 'only'), (prepared) => {
     const { result, maxHostId } = prepared;
     if (maxHostId !== undefined) {
@@ -143,7 +146,8 @@ export function joinLockspace(
       notStarted(state, lockspace, { event: 'lockspace.notStarted', result, isAsked });
       return;
     }
-    const isHeldUp = prepared.mayBeTaken === true && isFirstStart(state, lockspace);
+    const clientId = asked?.clientId ?? 0;
+    const isHeldUp = prepared.mayBeTaken === true && mayHoldUp(state, lockspace, clientId);
     if (!isHeldUp) answerStart(lockspace, prepared);
     changePhase(state, lockspace, { kind: 'prepared' });
     lockspace.glExpected = prepared.glEnabled;

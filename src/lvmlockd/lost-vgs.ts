@@ -1,7 +1,7 @@
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import type { StartRequest } from '../wire/lvmlockd/requests.ts';
 import { beginStop } from './lockspace-end.ts';
-import { isLost } from './lockspace-phase.ts';
+import { isLost, ownOrder } from './lockspace-phase.ts';
 import { addLockspace, joinLockspace, startVg } from './lockspace-start.ts';
 import type { ManagerSpace, VgPlace } from './managers/manager.ts';
 import type { ManagerSteps } from './managers/steps.ts';
@@ -23,18 +23,32 @@ import { OF_DAEMON, ofClient, ofSpace } from './task-owner.ts';
 
 /** VGs whose storage or lock manager was lost: they can be started when nothing uses them here. */
 
-/** start_vg of such a VG: it is left and joined anew, unless one of its LVs may be active here. */
-export function startLost(
+/** start_vg. */
+export function requestStart(
+  state: DaemonState,
+  to: { readonly clientId: number; readonly request: StartRequest },
+): void {
+  const { clientId, request } = to;
+  const started = state.lockspaces.find(({ vg }) => vg.vgName === request.vgName);
+  const own = started === undefined ? null : ownOrder(started.phase);
+  if (own !== null) own.starts.push({ to, start: () => requestStart(state, to) });
+  else if (started !== undefined && isLost(started.phase)) startLost(state, started, to);
+  else if (started?.phase.kind === 'running') startRunning(state, started, to);
+  else startVg(state, clientId, request);
+}
+
+/** Of such a VG: it is left and joined anew, unless one of its LVs may be active here. */
+function startLost(
   state: DaemonState,
   lockspace: Lockspace,
   to: { readonly clientId: number; readonly request: StartRequest },
 ): void {
-  const { clientId, request } = to;
   const { lockType } = lockspace.manager;
-  const start = () => startVg(state, clientId, request);
-  run(state, ofSpace(lockspace), activeIn(lockspace), ({ inTouch: active }) => {
+  const start = () => requestStart(state, to);
+  // The client is answered also if lvmlockd leaves the lockspace by itself meanwhile.
+  run(state, ofClient(to), activeIn(lockspace), ({ inTouch: active }) => {
     const { phase, vg } = lockspace;
-    if (!isLost(phase)) {
+    if (!state.lockspaces.includes(lockspace) || !isLost(phase)) {
       start();
       return;
     }
@@ -51,8 +65,8 @@ export function startLost(
   });
 }
 
-/** start_vg of a VG that runs, as far as lvmlockd knows: the lock manager is asked. */
-export function startRunning(
+/** Of a VG that runs, as far as lvmlockd knows: the lock manager is asked. */
+function startRunning(
   state: DaemonState,
   lockspace: Lockspace,
   to: { readonly clientId: number; readonly request: StartRequest },
@@ -61,8 +75,8 @@ export function startRunning(
   run(state, ofClient(to), lockspace.space.presence(), (found) => {
     const isThere = state.lockspaces.includes(lockspace);
     if (isThere && found === 'absent') changePhase(state, lockspace, { kind: 'missing' });
-    if (isThere && isLost(lockspace.phase)) startLost(state, lockspace, to);
-    else startVg(state, clientId, request);
+    if (isThere && lockspace.phase.kind === 'running') startVg(state, clientId, request);
+    else requestStart(state, to);
   });
 }
 

@@ -62,6 +62,8 @@ export interface Client {
   hasLocked: boolean;
   /** Why a lockspace that it started could not be joined: the next start_wait answers it. */
   startFailure: number;
+  /** One of its starts has waited for what is seen of a host with the same host id. */
+  wasHeldUp: boolean;
   /** The LV lock granted by the last reply: undone when that reply is lost. */
   lastGrant: { readonly lockspaceId: number; readonly resource: ByteString } | null;
 }
