@@ -25,8 +25,9 @@ import type { Reply, Steps } from './steps.ts';
  * or our membership ends. A write that has landed is not repeated: once the leader may be free, the
  * value block may be another host's.
  * @returns RELEASE_LVER or RELEASE_OWNER when the leader is no longer the one we committed (then
- *   nothing is written to it), AIO_TIMEOUT when our membership ended first, ERRNO for I/O: then it
- *   is tried again after the answer.
+ *   nothing is written to it); RELEASE_OWNER also when the lease is free but keeps its old name, as
+ *   another host had recorded our win; AIO_TIMEOUT when our membership ended first, ERRNO for I/O:
+ *   then it is tried again after the answer.
  * @see spec 10 §9.2, §9.3, §18. C: paxos_lease_release
  */
 export function* paxosRelease(
@@ -131,7 +132,7 @@ function* releaseOnce(
   const marked = yield* releaseShared(member, hold); // the same bytes: RELEASED, no mode block
   const freed = yield* freeLeader(member, hold, { geometry, leader, rename });
   // Another host recorded our win: then our own block is the release, and must have landed.
-  if (freed.ok && freed.value === 'notWriter') return marked;
+  if (freed.ok && freed.value === 'notWriter') return notRenamed(marked, rename);
   const hasLanded = !freed.ok && progress.leaderSent && MOVED_ON.has(freed.error.error.code);
   if (freed.ok || hasLanded) {
     if (!marked.ok) member.finishLater?.(() => keepMarking(member, hold));
@@ -167,6 +168,15 @@ function* releaseAtOnce(
   };
   if (wrote.outcome === 'failed') return fail(ioError(wrote, LEADER_RELEASE));
   return ok(wrote.outcome === 'done' ? 'done' : 'sent');
+}
+
+/** The lease is free, and has its old name still: who asked for another one must know. */
+function notRenamed(
+  marked: Result<null, LeaseError>,
+  rename: ByteString | null,
+): Result<null, LeaseError> {
+  if (!marked.ok || rename === null) return marked;
+  return fail(leaseError('RELEASE_OWNER', 'renaming at the release'));
 }
 
 /** One of the two was refused. If it was not the leader, the lease is free all the same. */

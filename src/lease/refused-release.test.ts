@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { encodePaxosLeader } from '../format/leader.ts';
 import { acquaint, HARNESS_PLACE, ProcedureHarness } from '../sim/procedure-harness.ts';
 import { paxosAcquire } from './paxos-acquire.ts';
 import { paxosRelease } from './paxos-release.ts';
@@ -46,4 +47,17 @@ test('a refused release is not repeated once our membership is over', () => {
   for (const rest of one.rest.splice(0)) one.run(rest());
   assert.equal(writes, 0);
   assert.deepEqual(harness.disks.resource, before);
+});
+
+test('a lease whose win another host recorded is free after its release, and not renamed', () => {
+  const harness = new ProcedureHarness();
+  const [one, two] = [harness.join(1), harness.join(2)];
+  acquaint([one, two]);
+  const got = one.run(paxosAcquire(one.member(), HARNESS_PLACE, WISH));
+  assert.ok(got.ok);
+  encodePaxosLeader({ ...got.value.leader, writeId: 2n }, harness.disks.resource);
+  const gone = one.run(paxosRelease(one.member(), got.value, { lvb: null, rename: 'new' }));
+  assert.ok(!gone.ok);
+  assert.equal(gone.error.code, 'RELEASE_OWNER');
+  assert.ok(two.run(paxosAcquire(two.member(), HARNESS_PLACE, WISH)).ok, 'under its old name');
 });

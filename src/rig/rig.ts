@@ -33,7 +33,10 @@ export interface RigOptions {
    * and returns a file with the same bytes. null or absent: the way of all the others.
    */
   readonly ways?: readonly (((image: string) => Promise<string>) | null)[];
-  /** Of each host the folder of another Debian, see `HostOptions`; null or absent: this machine's. */
+  /**
+   * Of each host the folder of another Debian, see `HostOptions`; null: this machine's. Absent: that
+   * of HOLDFAST_RIG_ROOT, so that any test of lvm can be tried on another Debian.
+   */
   readonly roots?: readonly (string | null)[];
 }
 
@@ -79,7 +82,7 @@ export class Rig {
         const way = options.ways?.[index] ?? null;
         const ownLun = way === null ? lun : await Lun.over(await way(lun.image));
         if (ownLun !== lun) luns.push(ownLun);
-        const root = options.roots?.[index] ?? null;
+        const root = (options.roots ? options.roots[index] : everyRoot()) ?? null;
         const own = { dir: join(dir, name), bin: options.bin, watchdog, lun: ownLun, root };
         hosts.push(await Host.create({ name, hostId, makers, ioTimeoutS, vg, ...own }));
       }
@@ -104,6 +107,10 @@ export class Rig {
     this.#closed = true;
     await takeDown(this);
   }
+}
+
+function everyRoot(): string | null {
+  return process.env['HOLDFAST_RIG_ROOT'] || null;
 }
 
 /** All that can be ended is ended; then throws the first of what went wrong. */

@@ -191,3 +191,15 @@ test('a host that joins while the VG is being removed keeps its lockspace', () =
   assert.equal(fake.run(space.leave({ held, removeVg: true, dropAll: false })).result, -16);
   assert.equal(fake.slots.get(0)?.space, 'lvm_vg');
 });
+
+test('a release that leaves the old name is repeated: no slot is given to two LVs', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  assert.equal(fake.run(space.findFree()).result, 0);
+  fake.asked.length = 0;
+  fake.script('release', { code: SANLOCK_CODES.RELEASE_OWNER });
+  const made = fake.run(space.initLv(LV.name));
+  assert.equal(made.result, 0);
+  assert.equal(fake.asked.filter((call) => call === 'release').length, 2);
+  assert.equal(fake.slots.get(OWN_SLOT)?.name, LV.name);
+});

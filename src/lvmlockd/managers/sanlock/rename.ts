@@ -46,10 +46,22 @@ const DELAY_TRIES = 10;
 const DELAY_PAUSE_MS = 500;
 
 /**
+ * Again while the release leaves the old name: a host that tried at the same time has recorded our
+ * win in the leader, and then we do not write it.
+ */
+function* rename(how: Renaming, times: SanlockTimes): ManagerSteps<Renamed> {
+  for (let tries = 1; ; tries++) {
+    const renamed = yield* renameOnce(how, times);
+    const hasOldName = renamed.wasOurs && codeOf(renamed.answer) === SANLOCK_CODES.RELEASE_OWNER;
+    if (!hasOldName || tries >= DELAY_TRIES) return renamed;
+  }
+}
+
+/**
  * While our own sanlock cannot acquire just now, the same lease is tried again: that says nothing
  * about its owner.
  */
-function* rename(how: Renaming, times: SanlockTimes): ManagerSteps<Renamed> {
+function* renameOnce(how: Renaming, times: SanlockTimes): ManagerSteps<Renamed> {
   const { session, lease, newName } = how;
   let got = yield* acquireOwn(how, times);
   for (let tries = 1; isLocalDelay(got) && tries < DELAY_TRIES; tries++) {
