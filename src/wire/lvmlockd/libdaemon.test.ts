@@ -22,12 +22,33 @@ interface Step {
   readonly reply?: Recorded;
 }
 
-function recordedSteps(): Step[] {
+/** `raw-*` are lists of steps; `lvm-*` are sessions, with the exchanges of each connection. */
+interface Recording {
+  readonly steps?: readonly Step[];
+  readonly connections?: readonly { readonly exchanges: readonly Exchange[] }[];
+}
+
+interface Exchange {
+  readonly request_raw: string;
+  readonly request: Recorded;
+  readonly reply_raw: string | null;
+  readonly reply: Recorded | null;
+}
+
+function recordedSteps(): readonly Step[] {
   const folder = `${process.env['HOLDFAST_ROOT']}/test/vectors/lvmlockd`;
   return readdirSync(folder).flatMap((file) => {
-    const { steps } = JSON.parse(readFileSync(`${folder}/${file}`, 'utf8')) as { steps: Step[] };
-    return steps;
+    const recording = JSON.parse(readFileSync(`${folder}/${file}`, 'utf8')) as Recording;
+    const { steps = [], connections = [] } = recording;
+    return [...steps, ...connections.flatMap(({ exchanges }) => exchanges.flatMap(stepsOf))];
   });
+}
+
+function stepsOf(exchange: Exchange): readonly Step[] {
+  const { request_raw: asked, request, reply_raw: answered, reply } = exchange;
+  const sent: Step = { step: 'send', raw: asked, request };
+  if (answered === null || reply === null) return [sent];
+  return [sent, { step: 'recv', raw: answered, reply }];
 }
 
 test('every recorded request and reply is read as recorded', () => {
