@@ -14,12 +14,15 @@ type RequestFields = NonNullable<Parameters<typeof formatRequest>[1]>;
 export class LvmlockdPeer {
   readonly #socket: Socket;
   #text = '';
+  #wake = () => {};
 
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.on('error', () => {});
+    socket.on('close', () => this.#wake());
     socket.on('data', (bytes: Buffer) => {
       this.#text += bytes.toString('latin1');
+      this.#wake();
     });
   }
 
@@ -38,7 +41,9 @@ export class LvmlockdPeer {
   async fields(): Promise<Fields> {
     while (!this.#text.includes(MESSAGE_END)) {
       if (this.#socket.readyState === 'closed') throw new Error('lvmlockd closed the connection');
-      await Promise.race([once(this.#socket, 'data'), once(this.#socket, 'close')]);
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
     }
     const end = this.#text.indexOf(MESSAGE_END);
     const fields = parseConfig(this.#text.slice(0, end + 1));
