@@ -77,7 +77,7 @@ async function loses(t: TestContext, host: StorageHost): Promise<void> {
   assert.match(await host.shell(`${ROOT}/bin/lvmlockctl --kill ${VG} --dry-run`), /error table of/);
   await host.pullDisk();
   const pulledMs = Date.now();
-  const isDone = () => machine.console().includes('killAction.done');
+  const isDone = async () => (await host.shell(`dmsetup table ${mapped}`)).includes(' error');
   await until(`${machine.name} cuts its volume off`, isDone, { withinMs: DEADLINE_MS });
   t.diagnostic(`${machine.name}: cut off ${seconds(pulledMs)} s after the loss`);
   assert.match(await host.shell(`dmsetup table ${mapped}`), /^0 16384 error/);
