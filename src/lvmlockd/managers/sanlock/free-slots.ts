@@ -110,14 +110,19 @@ export function* initLv(
     readonly session: number | null;
     /** An earlier call for this LV was interrupted: it may have taken a slot. */
     readonly isAgain: boolean;
+    /** A search has just read the slot at `from`, and found it free. */
+    readonly isSeenFree: boolean;
   },
   times: SanlockTimes,
 ): ManagerSteps<InitLvOutcome & { readonly offset: number }> {
   const { lvUuid, session } = want;
   const { alignBytes } = site.sizes;
   const before = Number.MAX_SAFE_INTEGER;
-  for (let { from } = want; ; ) {
-    const found = yield* scanFree(site, { from, before, refuseName: lvUuid }, times);
+  for (let { from, isSeenFree } = want; ; isSeenFree = false) {
+    const found: SlotScan =
+      isSeenFree && session !== null
+        ? { ...OK, offset: from, isWritten: true }
+        : yield* scanFree(site, { from, before, refuseName: lvUuid }, times);
     const { offset, result } = found;
     if (result === LD_RESULT.EXIST && want.isAgain) {
       return { ...OK, offset, lvLockArgs: lvArgsFor(offset) };

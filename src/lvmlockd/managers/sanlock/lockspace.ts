@@ -85,6 +85,10 @@ export class SanlockSpace implements ManagerSpace {
   #open: OpenSpace | null = null;
   /** Where the search for a free slot begins; null: at the first LV slot. */
   #freeFrom: number | null = null;
+  /** Seen free by the last search; whoever takes it makes sure of it by its lease. */
+  #seenFree: number | null = null;
+  /** Taken here for an LV and not freed here since: a search need not read it. */
+  #lastTaken: number | null = null;
 
   constructor(vg: VgPlace, session: number, settings: SanlockSpaceSettings) {
     this.#vg = vg;
@@ -192,17 +196,21 @@ export class SanlockSpace implements ManagerSpace {
     if (open === null || resource === null || offset < firstLvOffset(open.site)) {
       return both(LD_RESULT.REFUSED);
     }
-    return yield* freeLease({ session: this.#session, lease: resource }, open.times);
+    const freed = yield* freeLease({ session: this.#session, lease: resource }, open.times);
+    if (freed.result === 0 && offset === this.#lastTaken) this.#lastTaken = null;
+    return freed;
   }
 
   *findFree(): ManagerSteps<Outcome> {
     if (this.#open === null) return both(LD_RESULT.EARGS);
     const { site, times } = this.#open;
     const first = firstLvOffset(site);
-    const from = this.#freeFrom ?? first;
+    const last = this.#freeFrom ?? first;
+    const from = last === this.#lastTaken ? last + site.sizes.alignBytes : last;
     const upward = { from, before: Number.MAX_SAFE_INTEGER, refuseName: '' };
     const above = yield* scanFree(site, upward, times);
     if (above.result === 0 || above.result === LD_RESULT.MSGSIZE) this.#freeFrom = above.offset;
+    this.#seenFree = above.result === 0 && above.isWritten ? above.offset : null;
     if (above.result !== LD_RESULT.MSGSIZE || from === first) return withoutOffset(above);
     const below = yield* scanFree(site, { from: first, before: from, refuseName: '' }, times);
     if (below.result === 0) this.#freeFrom = below.offset;
@@ -217,7 +225,11 @@ export class SanlockSpace implements ManagerSpace {
     if (!('path' in site)) return { ...site, lvLockArgs: '' };
     const from = offsetBehind(site, behind) ?? this.#freeFrom ?? firstLvOffset(site);
     const session = open === null ? null : open.session;
-    const { offset: _, ...done } = yield* initLv(site, { lvUuid, from, session, isAgain }, times);
+    const isSeenFree = from === this.#seenFree && !isAgain;
+    this.#seenFree = null;
+    const want = { lvUuid, from, session, isAgain, isSeenFree };
+    const { offset, ...done } = yield* initLv(site, want, times);
+    if (done.result === 0) this.#lastTaken = offset;
     return done;
   }
 

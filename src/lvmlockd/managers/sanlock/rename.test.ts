@@ -203,3 +203,36 @@ test('a release that leaves the old name is repeated: no slot is given to two LV
   assert.equal(fake.asked.filter((call) => call === 'release').length, 2);
   assert.equal(fake.slots.get(OWN_SLOT)?.name, LV.name);
 });
+
+test('the slot that a search has found is taken without another read', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  const make = (name: string) => {
+    fake.asked.length = 0;
+    assert.equal(fake.run(space.findFree()).result, 0);
+    return fake.run(space.initLv(name)).lvLockArgs;
+  };
+  assert.equal(make('lv0'), `1.0.0:${OWN_SLOT}`);
+  assert.equal(make('lv1'), `1.0.0:${OWN_SLOT + MIB}`);
+  assert.deepEqual(fake.asked, ['read_resource', 'acquire', 'release']);
+});
+
+test('a slot that another host took after the search is that host’s', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  assert.equal(fake.run(space.findFree()).result, 0);
+  fake.slots.set(OWN_SLOT, { space: 'lvm_vg', name: 'lv-of-another' });
+  assert.equal(fake.run(space.initLv('lv0')).lvLockArgs, `1.0.0:${OWN_SLOT + MIB}`);
+  assert.equal(fake.slots.get(OWN_SLOT)?.name, 'lv-of-another');
+});
+
+test('a slot that is freed here again is found again', () => {
+  const fake = new FakeSanlock();
+  const space = started(fake);
+  assert.equal(fake.run(space.findFree()).result, 0);
+  assert.equal(fake.run(space.initLv('lv0')).result, 0);
+  const lv = { scope: 'lv', name: 'lv0', lvLockArgs: `1.0.0:${OWN_SLOT}` } as const;
+  assert.equal(fake.run(space.freeLv(lv)).result, 0);
+  assert.equal(fake.run(space.findFree()).result, 0);
+  assert.equal(fake.run(space.initLv('lv1')).lvLockArgs, `1.0.0:${OWN_SLOT}`);
+});
