@@ -49,16 +49,19 @@ test('no host_id: the refusal names the setting', { skip }, async () => {
   });
 });
 
-test('a host_id twice: the second host does not join', { skip }, async () => {
+test('a host_id twice: the second host does not join, and is told whose it is', {
+  skip,
+}, async () => {
   await withRig([1, 1], async (rig) => {
     const [first, second] = [rig.host(1), rig.host(2)];
     for (const host of rig.hosts) await host.startDaemons();
     await first.mustLvm('vgcreate', '--shared', rig.vg, rig.lun.device);
-    await said(second, 'vgchange', '--lockstart', rig.vg);
+    const text = await said(second, 'vgchange', '--lockstart', rig.vg);
+    assert.match(text, /invalid sanlock host_id|failed/);
     const status = await second.run(second.program('sanlock'), ['client', 'status']);
     assert.doesNotMatch(status.stdout, /^s .*(?<!ADD|REM)$/m, 'not joined');
-    const where = { rig, host: second, daemon: 'sanlock' } as const;
-    await logged(where, /lockspace\.notJoined.*result=-262/);
+    const where = { rig, host: second, daemon: 'lvmlockd' } as const;
+    await logged(where, /host\.duplicate.*hostId=1.*otherHost=host-1/);
     await first.mustLvm('lvcreate', '-an', '-L', '4m', '-n', 'lv1', rig.vg);
   });
 });
