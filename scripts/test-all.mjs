@@ -182,7 +182,7 @@ if (lacking === null) {
     group('watchdogs, fencing, scale, the demo', 'run-tests.mjs', [...waiting, '--jobs', '1']),
   ]);
   // Machines with systemd start many programs in turn, and those that are lost are waited for.
-  const withSystemd = ['vm/systemd', 'vm/kept-down'];
+  const withSystemd = ['vm/systemd', 'vm/lvmlocks', 'vm/kept-down'];
   await group('machines with systemd', 'run-tests.mjs', [...withSystemd, '--jobs', '2']);
   // Others wait for a watchdog or a lease most of the time: the work of administrators runs beside.
   const administrators = ['vm/life-ours', 'vm/life-mixed', 'vm/life-many'];
