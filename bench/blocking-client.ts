@@ -1,4 +1,3 @@
-import koffi from 'koffi';
 import { textToName } from '../src/base/bytes.ts';
 import { MIB } from '../src/base/units.ts';
 import { encode, encodeInto, zeroRecord } from '../src/codec/struct.ts';
@@ -15,21 +14,8 @@ import {
   sanlkResource,
   smHeader,
 } from '../src/wire/sanlock/socket.ts';
+import { BlockingSocket } from './blocking-socket.ts';
 
-/**
- * The client of a benchmark must not hide the daemon's time behind its own: no event loop, one
- * send and one blocking receive for each call, 3 µs of our own.
- */
-const libc = koffi.load('libc.so.6');
-const socket = libc.func('int socket(int domain, int type, int protocol)');
-const connect = libc.func('int connect(int fd, void *address, uint length)');
-const send = libc.func('long send(int fd, void *bytes, size_t length, int flags)');
-const recv = libc.func('long recv(int fd, void *bytes, size_t length, int flags)');
-const close = libc.func('int close(int fd)');
-
-const MSG_NOSIGNAL = 0x4000;
-const MSG_WAITALL = 0x100;
-const SOCK_STREAM_CLOEXEC = 1 | 0x80000;
 const LVB_BYTES = 512;
 
 export interface Area {
@@ -53,15 +39,11 @@ interface Call {
 
 /** One connection. Results are the header's `data`: 0, a count, or minus an error number. */
 export class BlockingConnection {
-  readonly #fd: number;
+  readonly #socket: BlockingSocket;
   readonly #reply = Buffer.alloc(64 * 1024);
 
   constructor(path: string) {
-    this.#fd = socket(1, SOCK_STREAM_CLOEXEC, 0);
-    const address = Buffer.concat([Buffer.from([1, 0]), Buffer.from(path), Buffer.from([0])]);
-    if (connect(this.#fd, address, address.length) < 0) {
-      throw new Error(`cannot connect to ${path}: errno ${koffi.errno()}`);
-    }
+    this.#socket = new BlockingSocket(path);
   }
 
   /** Never answered. */
@@ -72,13 +54,13 @@ export class BlockingConnection {
   call(request: Call): number {
     this.#send(request);
     const reply = this.#reply;
-    if (Number(recv(this.#fd, reply, SM_HEADER_BYTES, MSG_WAITALL)) !== SM_HEADER_BYTES) {
+    if (this.#socket.receive(reply, SM_HEADER_BYTES, true) !== SM_HEADER_BYTES) {
       throw new Error(`command ${request.cmd}: the daemon closed the connection`);
     }
     const result = reply.readInt32LE(24);
     let rest = reply.readUInt32LE(16) - SM_HEADER_BYTES;
     while (rest > 0) {
-      const part = Number(recv(this.#fd, reply, Math.min(rest, reply.length), 0));
+      const part = this.#socket.receive(reply, Math.min(rest, reply.length));
       if (part <= 0) break;
       rest -= part;
     }
@@ -90,14 +72,14 @@ export class BlockingConnection {
     this.#send(request);
     const parts: Buffer[] = [];
     for (;;) {
-      const count = Number(recv(this.#fd, this.#reply, this.#reply.length, 0));
+      const count = this.#socket.receive(this.#reply, this.#reply.length);
       if (count <= 0) return Buffer.concat(parts);
       parts.push(Buffer.from(this.#reply.subarray(0, count)));
     }
   }
 
   close(): void {
-    close(this.#fd);
+    this.#socket.close();
   }
 
   #send(request: Call): void {
@@ -118,9 +100,7 @@ export class BlockingConnection {
       bytes,
     );
     bytes.set(body, SM_HEADER_BYTES);
-    if (Number(send(this.#fd, bytes, bytes.length, MSG_NOSIGNAL)) !== bytes.length) {
-      throw new Error(`command ${request.cmd}: the daemon does not take it`);
-    }
+    this.#socket.send(bytes, `command ${request.cmd}`);
   }
 }
 

@@ -1,35 +1,20 @@
-import koffi from 'koffi';
 import {
   formatRequest,
   MESSAGE_END,
   numberOf,
   parseConfig,
 } from '../src/wire/lvmlockd/libdaemon.ts';
+import { BlockingSocket } from './blocking-socket.ts';
 
 type RequestFields = NonNullable<Parameters<typeof formatRequest>[1]>;
 
-/** Requests to lvmlockd as lvm makes them: one send, one blocking receive, no event loop. */
-const libc = koffi.load('libc.so.6');
-const socket = libc.func('int socket(int domain, int type, int protocol)');
-const connect = libc.func('int connect(int fd, void *address, uint length)');
-const send = libc.func('long send(int fd, void *bytes, size_t length, int flags)');
-const recv = libc.func('long recv(int fd, void *bytes, size_t length, int flags)');
-const close = libc.func('int close(int fd)');
-
-const MSG_NOSIGNAL = 0x4000;
-const SOCK_STREAM_CLOEXEC = 1 | 0x80000;
-
 /** A command's connection to lvmlockd. */
 export class BlockingLvmlockd {
-  readonly #fd: number;
+  readonly #socket: BlockingSocket;
   readonly #reply = Buffer.alloc(64 * 1024);
 
   constructor(path: string) {
-    this.#fd = socket(1, SOCK_STREAM_CLOEXEC, 0);
-    const address = Buffer.concat([Buffer.from([1, 0]), Buffer.from(path), Buffer.from([0])]);
-    if (connect(this.#fd, address, address.length) < 0) {
-      throw new Error(`cannot connect to ${path}: errno ${koffi.errno()}`);
-    }
+    this.#socket = new BlockingSocket(path);
   }
 
   /** `op_result` of the answer. */
@@ -44,15 +29,13 @@ export class BlockingLvmlockd {
       ['pid', process.pid],
     ];
     const bytes = Buffer.from(formatRequest(name, [...head, ...fields]), 'latin1');
-    if (Number(send(this.#fd, bytes, bytes.length, MSG_NOSIGNAL)) !== bytes.length) {
-      throw new Error(`${name}: lvmlockd does not take it`);
-    }
+    this.#socket.send(bytes, name);
   }
 
   result(): number {
     let text = '';
     while (!text.endsWith(MESSAGE_END)) {
-      const count = Number(recv(this.#fd, this.#reply, this.#reply.length, 0));
+      const count = this.#socket.receive(this.#reply, this.#reply.length);
       if (count <= 0) throw new Error('lvmlockd closed the connection');
       text += this.#reply.toString('latin1', 0, count);
     }
@@ -62,6 +45,6 @@ export class BlockingLvmlockd {
   }
 
   close(): void {
-    close(this.#fd);
+    this.#socket.close();
   }
 }
