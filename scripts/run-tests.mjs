@@ -16,8 +16,43 @@ function testFiles() {
   );
 }
 
-/** Runs the matching tests; returns the exit status. */
-export async function runTests(words, jobs, without = []) {
+/** Their tests are about the process that they run in, or start themselves as another one. */
+const ALONE = 'src/platform/';
+
+/** esbuild's entries: each file, or files that share a process, which starts slower than most end. */
+function entriesOf(files, together) {
+  const isAlone = (file) => together === 0 || file.startsWith(ALONE);
+  const alone = files.filter(isAlone).map((file) => {
+    return { in: root + file, out: file.replace(/\.ts$/, '') };
+  });
+  const others = files.filter((file) => !isAlone(file));
+  const size = Math.ceil(others.length / together);
+  const groups = [];
+  for (let at = 0; at < others.length; at += size) {
+    const number = groups.length;
+    const group = others.slice(at, at + size);
+    groups.push({ in: `together:${number}`, out: `together-${number}`, group });
+  }
+  return [...groups, ...alone];
+}
+
+/** An entry that imports a group of files: their tests run in one process, one after another. */
+function togetherPlugin(entries) {
+  return {
+    name: 'together',
+    setup(build) {
+      build.onResolve({ filter: /^together:/ }, ({ path }) => ({ path, namespace: 'together' }));
+      build.onLoad({ filter: /.*/, namespace: 'together' }, ({ path }) => {
+        const group = entries.find((entry) => entry.in === path)?.group ?? [];
+        const contents = group.map((file) => `import ${JSON.stringify(root + file)};`).join('\n');
+        return { contents, resolveDir: root };
+      });
+    },
+  };
+}
+
+/** Runs the matching tests, in about `together` processes or each file in its own; the exit status. */
+export async function runTests(words, jobs, { without = [], together = 0 } = {}) {
   const named = (file, any) => any.some((word) => file.includes(word));
   const files = testFiles().filter(
     (file) => (words.length === 0 || named(file, words)) && !named(file, without),
@@ -26,9 +61,10 @@ export async function runTests(words, jobs, without = []) {
     console.error(`no test file matches ${words.join(' ')}`);
     return 1;
   }
+  const entries = entriesOf(files, together);
   await build({
-    entryPoints: files.map((file) => root + file),
-    outbase: root,
+    entryPoints: entries.map((entry) => ({ in: entry.in, out: entry.out })),
+    plugins: [togetherPlugin(entries)],
     outdir: `${root}out`,
     outExtension: { '.js': '.mjs' },
     bundle: true,
@@ -39,7 +75,7 @@ export async function runTests(words, jobs, without = []) {
     external: ['koffi', 'esbuild', 'typescript'],
     logLevel: 'warning',
   });
-  const built = files.map((file) => `${root}out/${file.replace(/\.ts$/, '.mjs')}`);
+  const built = entries.map(({ out }) => `${root}out/${out}.mjs`);
   const args = [
     '--test',
     '--enable-source-maps',
@@ -58,9 +94,14 @@ export async function runTests(words, jobs, without = []) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const args = process.argv.slice(2);
-  const at = args.indexOf('--jobs');
-  const jobs = at < 0 ? 2 : Number(args.splice(at, 2)[1]);
-  const not = args.indexOf('--without');
-  const without = not < 0 ? [] : (args.splice(not, 2)[1] ?? '').split(',');
-  process.exitCode = await runTests(args, jobs, without);
+  const option = (name, otherwise) => {
+    const at = args.indexOf(name);
+    return at < 0 ? otherwise : (args.splice(at, 2)[1] ?? otherwise);
+  };
+  const jobs = Number(option('--jobs', '2'));
+  const together = Number(option('--together', '0'));
+  const without = option('--without', '')
+    .split(',')
+    .filter((word) => word !== '');
+  process.exitCode = await runTests(args, jobs, { without, together });
 }

@@ -129,6 +129,7 @@ const lacking = missing();
 // It mostly waits for the network and the disk: the first groups run meanwhile.
 const rootOfDebian13 = lacking === null ? debian13() : null;
 await group('check', 'check.mjs', []);
+await group('faults that the simulator must notice', 'run-tests.mjs', ['scripts/sim-mutants']);
 await group('simulation, new seeds', 'run-script.mjs', [
   'scripts/sim.ts',
   '--seeds',
@@ -163,7 +164,7 @@ if (lacking === null) {
     mixturesOnDebian13(),
     group('contention', 'run-tests.mjs', ['test/soak'], long),
   ]);
-  // One at a time; beside them those that mostly wait for a lease or a watchdog to run out.
+  // Two at a time; beside them those that mostly wait for a lease or a watchdog to run out.
   const waiting = [
     'exchange',
     'fence-sanlock',
@@ -177,7 +178,7 @@ if (lacking === null) {
   await Promise.all([
     group('against the originals', 'run-tests.mjs', [
       'test/interop',
-      ...['--without', others, '--jobs', '1'],
+      ...['--without', others, '--jobs', '2'],
     ]),
     group('watchdogs, fencing, scale, the demo', 'run-tests.mjs', [...waiting, '--jobs', '1']),
   ]);
@@ -185,7 +186,9 @@ if (lacking === null) {
   const withSystemd = ['vm/systemd', 'vm/lvmlocks', 'vm/kept-down'];
   await group('machines with systemd', 'run-tests.mjs', [...withSystemd, '--jobs', '2']);
   // Others wait for a watchdog or a lease most of the time: the work of administrators runs beside.
-  const administrators = ['vm/life-ours', 'vm/life-mixed', 'vm/life-many'];
+  const administrators = ['life-ours', 'life-mixed', 'life-many', 'refresh'].map(
+    (name) => `vm/${name}`,
+  );
   const rest = ['--without', [...withSystemd, ...administrators].join(',')];
   await Promise.all([
     group('emulated machines', 'run-tests.mjs', ['test/vm', ...rest, '--jobs', '1']),

@@ -16,6 +16,7 @@ import { cancelStart } from './join-cancel.ts';
 import { beginKillAction, requestKillPlan } from './kill-action.ts';
 import { beginStop } from './lockspace-end.ts';
 import { isInUse, isJoined, isStarting, ownOrder } from './lockspace-phase.ts';
+import type { LockManager } from './managers/manager.ts';
 import { changePhase, waitsAgain, waitsForManager } from './reattach.ts';
 import { reply, replyNoLockspace, replyQuery } from './replies.ts';
 import type { Action, Answered } from './resource.ts';
@@ -226,9 +227,12 @@ export function requestQuery(state: DaemonState, clientId: number, request: Quer
 
 export function requestOfVg(state: DaemonState, clientId: number, request: VgRequest): void {
   const to = { clientId, request };
+  const { returning } = state;
+  const dropped =
+    request.kind === 'dropVg' ? (returning.get(request.vgName)?.manager ?? null) : null;
   if (request.kind === 'dropVg' || request.kind === 'stopVg') forgetVg(state, request.vgName);
   if (request.kind === 'dropVg' && lockspaceOf(state, request.vgName) === null) {
-    dropUnknown(state, to, request.vgName);
+    dropUnknown(state, to, request.vgName, dropped);
     return;
   }
   if (request.op === LD_OP.KILL_PLAN) {
@@ -321,8 +325,17 @@ function forgetVg(state: DaemonState, vgName: ByteString): void {
   state.returning.delete(vgName);
 }
 
-/** No lockspace of that name; its locks may still be kept, from before a restart of sanlock. */
-function dropUnknown(state: DaemonState, to: Waiter, vgName: ByteString): void {
+/**
+ * No lockspace of that name; its locks may still be kept, from before a restart of sanlock.
+ * `dropped`: whose VG has been lost and dropped already, and will not return now, which is all that
+ * the request asks for.
+ */
+function dropUnknown(
+  state: DaemonState,
+  to: Waiter,
+  vgName: ByteString,
+  dropped: LockManager | null,
+): void {
   if (vgName === '') {
     replyNoLockspace(state, to);
     return;
@@ -333,7 +346,8 @@ function dropUnknown(state: DaemonState, to: Waiter, vgName: ByteString): void {
     const manager = managers.shift();
     if (manager === undefined) {
       if (!mayKeep) state.lostSpaces.delete(vgName);
-      replyNoLockspace(state, to);
+      if (dropped === null) replyNoLockspace(state, to);
+      else reply(state, to, { result: 0, lockType: dropped.lockType });
       return;
     }
     run(state, ofClient(to), manager.releaseKept(vgName), (outcome) => {

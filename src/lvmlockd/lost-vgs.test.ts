@@ -93,6 +93,15 @@ test('so is one that lvmlockctl dropped when its kill command had deactivated th
   assert.equal(phaseOf(harness), 'running');
 });
 
+test('an order to drop a VG that was dropped when it was lost is served, once', () => {
+  const harness = killed();
+  harness.ask(1, DROP);
+  assert.equal(phaseOf(harness), 'gone');
+  assert.equal(harness.ask(1, DROP), '0 none', 'a script that drops it is told that it is dropped');
+  assert.equal(harness.state.returning.size, 0, 'and it does not return');
+  assert.match(harness.ask(1, DROP), /^-210 /);
+});
+
 test('a VG that was lost with its sanlock returns as well', () => {
   const harness = killed();
   harness.ask(1, DROP);

@@ -7,14 +7,20 @@ import { ALL_MIXTURES, runMixture } from './mixture.ts';
 /**
  * The mixtures with the originals and the lvm of Debian 13, and with a host of Debian 13 beside one
  * of this machine's Debian: 'hhcc@13+12' is A of Debian 13 with ours, and B of Debian 12 with the
- * originals. HOLDFAST_GENERATIONS=hhcc@13+12,… runs only some; HOLDFAST_RIGS=6 at a time.
+ * originals. Of the sixteen on Debian 13 those are left out whose pairs of programs others have
+ * too. HOLDFAST_GENERATIONS=all runs every one, hhcc@13+12,… only some; HOLDFAST_RIGS=6 at a time.
  */
-const BOTH_13 = ALL_MIXTURES.map((mixture) => `${mixture}@13+13`);
+const onBoth = (mixture: string) => `${mixture}@13+13`;
+const BOTH_13 = ['hhhh', 'hhcc', 'cchh', 'hchc', 'chch', 'hcch', 'chhc'].map(onBoth);
 const ACROSS = [
   ...['hhhh@12+13', 'cccc@12+13', 'cccc@13+12'],
   ...['hhcc@12+13', 'hhcc@13+12', 'cchh@12+13', 'cchh@13+12'],
 ];
-const wanted = process.env['HOLDFAST_GENERATIONS']?.split(',') ?? [...BOTH_13, ...ACROSS];
+const asked = process.env['HOLDFAST_GENERATIONS'];
+const wanted =
+  asked === 'all'
+    ? [...ALL_MIXTURES.map(onBoth), ...ACROSS]
+    : (asked?.split(',') ?? [...BOTH_13, ...ACROSS]);
 const atOnce = Number(process.env['HOLDFAST_RIGS'] ?? 6);
 const originals = originalsInstalled() ? null : 'the originals are not installed';
 const obstacle = rigObstacle() ?? originals ?? debian13Obstacle();

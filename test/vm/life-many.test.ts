@@ -4,7 +4,7 @@ import { blankDisk, type Check, testHosts } from './life-pair.ts';
 
 /** An emulated machine writes the leases of a VG in half a minute: a few, unless more are asked for. */
 const VGS = Number(process.env['HOLDFAST_VM_VGS'] ?? 2);
-const LVS = Number(process.env['HOLDFAST_VM_LVS'] ?? 60);
+const LVS = Number(process.env['HOLDFAST_VM_LVS'] ?? 24);
 /** Of each of the VGs: its LV of leases, and a little more. */
 const SLICE_MIB = 272;
 const SEEN_WITHIN_S = 120;
@@ -24,8 +24,8 @@ const manyVgs: readonly Check[] = [
       for (let i = 2; i <= VGS; i++) {
         await one.does(`vgcreate -qq --shared --lockopt nowait v${i} /dev/mapper/part${i}`);
       }
-      await two.does('vgchange --lock-start');
-      await one.does('vgchange --lock-start');
+      await two.startsVgs();
+      await one.startsVgs();
       for (const host of [one, two]) {
         const shown = await host.does('vgs --noheadings -o name 2>&1');
         assert.doesNotMatch(shown, /without a lock/);
@@ -62,7 +62,7 @@ const manyLvs: readonly Check[] = [
   {
     name: `a local VG of ${LVS} LVs becomes a shared one, and each LV has a lease of its own`,
     run: async ({ one }) => {
-      await one.does('vgchange --lock-start v1');
+      await one.startsVgs('v1');
       await one.does(`vgcreate -s 1m --lock-type none many /dev/vdb
         lvcreate -an -l 1 -n seed many
         vgcfgbackup -f /run/many many
@@ -76,7 +76,7 @@ const manyLvs: readonly Check[] = [
   {
     name: 'one host activates them all; the other is refused any; all are given up',
     run: async ({ one, two }) => {
-      await Promise.all([one, two].map((host) => host.does('vgchange --lock-start many')));
+      await Promise.all([one, two].map((host) => host.startsVgs('many')));
       await one.does('vgchange -aey many', new RegExp(`${LVS} logical volume`));
       await one.does('lvmlockctl -i | grep -c "^LK LV ex"', new RegExp(`^${LVS}$`));
       for (const lv of ['many/lv1', `many/lv${LVS}`]) {
@@ -96,7 +96,7 @@ const largeSectors: readonly Check[] = [
     run: async ({ one, two }) => {
       await one.does(`vgcreate --shared large /dev/vdc`, /successfully created/);
       await one.does('lvcreate -l 1 -n lv large && lvs -o lock_args large', /1\.0\.0:562036736/);
-      await two.does('vgchange --lock-start large');
+      await two.startsVgs('large');
       await two.isRefused('lvchange -aey large/lv', ELSEWHERE);
       await one.does('lvchange -an large/lv');
       await two.does('lvchange -aey large/lv');

@@ -31,8 +31,8 @@ export const beginning: readonly Check[] = [
   {
     name: 'the other host starts the VG, and both see each other',
     run: async ({ one, two }) => {
-      await two.does('vgchange --lock-start vg', /VG vg starting sanlock lockspace/);
-      await two.does('vgchange --lock-start vg');
+      await two.startsVgs('vg');
+      await two.startsVgs('vg');
       await two.doesNotShow('vgs vg', /without a lock/);
       for (const host of [one, two]) {
         const both =
@@ -54,7 +54,7 @@ export const conversion: readonly Check[] = [
       await one.does(shared, /"local" successfully changed/);
       await one.does('lvs --noheadings -o lock_args local/old', /1\.0\.0:\d+/);
       await one.does('vgchange --lock-start local', /VG local starting/);
-      await two.does('vgchange --lock-start local', /VG local starting/);
+      await two.startsVgs('local');
       await one.does('lvchange -aey local/old');
       await two.isRefused('lvchange -aey local/old', /LV locked by other host: local\/old/);
       await one.does('lvchange -an local/old');
@@ -108,7 +108,7 @@ export const ending: readonly Check[] = [
       await two.doesNotShow('sanlock client status', /^s lvm_vg/m);
       const renames = 'vgrename vg renamed && vgs renamed';
       await one.eventually(renames, SEEN_WITHIN_S);
-      await two.does('vgchange --lock-start renamed', /VG renamed starting/);
+      await two.startsVgs('renamed');
       await two.does('lvchange -aey renamed/data');
       await one.isRefused('lvchange -aey renamed/data', /LV locked by other host: renamed\/data/);
       await two.does('lvchange -an renamed/data');

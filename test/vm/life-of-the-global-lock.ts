@@ -13,7 +13,7 @@ export const globalLocks: readonly Check[] = [
       await one.does(`vgcreate --shared first /dev/vda`, /Enabling sanlock global lock/);
       await one.does(`vgcreate --shared second /dev/vdc`);
       await one.does('vgs');
-      await two.does('vgchange --lock-start second');
+      await two.startsVgs('second');
       await two.does('lvmlockctl --gl-enable second');
       await one.eventually('vgs 2>&1 | grep -i "duplicate sanlock global lock"', NOTICED_WITHIN_S);
     },
@@ -23,7 +23,7 @@ export const globalLocks: readonly Check[] = [
     run: async ({ one, two }) => {
       await one.does('lvmlockctl --gl-disable second');
       await one.eventually(`! vgs 2>&1 | grep -i duplicate && ${needsIt}`, NOTICED_WITHIN_S);
-      await two.does('vgchange --lock-start first');
+      await two.startsVgs('first');
       await two.eventually(needsIt, NOTICED_WITHIN_S);
       for (const host of [one, two]) await host.doesNotShow('vgs 2>&1', DUPLICATE);
     },

@@ -25,14 +25,7 @@ import {
   type VgPlace,
   watchOf,
 } from '../manager.ts';
-import {
-  type ActiveLvReply,
-  activeLvs,
-  deviceAt,
-  done,
-  type ManagerSteps,
-  sleep,
-} from '../steps.ts';
+import { type ActiveLvReply, activeLvs, done, type ManagerSteps } from '../steps.ts';
 import { closeSession } from './ask.ts';
 import { firstLvOffset, initLv, leasedLvs, offsetBehind, scanFree } from './free-slots.ts';
 import { readGlName, switchGl } from './gl-slot.ts';
@@ -59,7 +52,7 @@ import { reattachLocks } from './reattach.ts';
 import { registerSession } from './registration.ts';
 import { freeLease } from './rename.ts';
 import { formerOwner, watchRival } from './rival.ts';
-import { isJoinedThere, siteOf } from './site.ts';
+import { deviceOnceThere, isJoinedThere, siteOf } from './site.ts';
 import type { SanlockTimes } from './times.ts';
 
 export interface SanlockSpaceSettings {
@@ -70,8 +63,6 @@ export interface SanlockSpaceSettings {
 
 /** For a record that start_vg only tells to lvm. */
 const HOST_LEASE_MS = 500;
-const DEVICE_POLL_MS = 100;
-const DEVICE_POLLS = 15; //  lvm has just made the device: udev may need a moment
 
 /** A VG's lockspace in sanlock, with its registered connection (spec 31 §3, §4). */
 export class SanlockSpace implements ManagerSpace {
@@ -107,7 +98,8 @@ export class SanlockSpace implements ManagerSpace {
     const { times, killpath } = this.#settings;
     const lockLv = lockLvOfArgs(vgLockArgs);
     if (lockLv === null) return refuse(LD_RESULT.EARGS);
-    if (!(yield* waitForDevice(lockLvPath(vgName, lockLv)))) return refuse(LD_RESULT.EARGS);
+    if (!(yield* deviceOnceThere(lockLvPath(vgName, lockLv))).exists)
+      return refuse(LD_RESULT.EARGS);
     if (this.#attempt.isCancelled) return refuse(LD_RESULT.CANCELED);
     const badHostId = (maxHostId: number) => ({ ...refuse(LD_RESULT.EHOSTID), maxHostId });
     if (hostId < 1 || hostId > MAX_HOST_ID) return badHostId(MAX_HOST_ID);
@@ -296,15 +288,6 @@ export class SanlockSpace implements ManagerSpace {
       devices: () => this.#devices(),
     };
   }
-}
-
-function* waitForDevice(path: ByteString): ManagerSteps<boolean> {
-  for (let poll = 0; poll < DEVICE_POLLS; poll++) {
-    const device = yield* deviceAt(path);
-    if (device.exists) return true;
-    yield* sleep(DEVICE_POLL_MS);
-  }
-  return false;
 }
 
 function withoutOffset(outcome: Outcome): Outcome {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { MIB } from '../../../base/units.ts';
 import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
 import { ACQUIRE_FLAGS, HOST_STATES, RES_FLAGS } from '../../../wire/sanlock/socket.ts';
+import type { Outcome } from '../manager.ts';
 import { areaAt, resourceAt } from './layout.ts';
 import {
   FakeSanlock,
@@ -38,6 +39,24 @@ test('start_vg refuses lock args, devices and host ids that cannot be used', () 
   assert.equal(prepare('1.0.0:lvmlock', 2001), -213);
   fake.script('register', { code: -111, answered: false });
   assert.equal(prepare('1.0.0:lvmlock', 1), -214);
+});
+
+test('the path of the leases is waited for, since lvm asks before udev has made it', () => {
+  const requests = {
+    initVg: () => manager.initVg({ ...VG, vgLockArgs: 'lvmlock' }, true),
+    prepare: () => manager.open(VG, 2).prepare(1),
+    renameVg: () => manager.renameVg(VG),
+  };
+  for (const [name, request] of Object.entries(requests)) {
+    const fake = new FakeSanlock();
+    started(fake);
+    fake.asked.length = 0;
+    fake.deviceAfterMs = fake.sleptMs + 5000;
+    assert.equal(fake.run<Outcome>(request()).result, 0, name);
+    assert.equal(fake.sleptMs, fake.deviceAfterMs, name);
+    fake.deviceAfterMs = Number.POSITIVE_INFINITY;
+    if (name !== 'renameVg') assert.equal(fake.run<Outcome>(request()).result, -212, name);
+  }
 });
 
 test('the search for a free slot goes on where it ended, and wraps once', () => {

@@ -4,7 +4,7 @@ import { readLockspace } from '../../../wire/sanlock/area-calls.ts';
 import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
 import { getLockspaces } from '../../../wire/sanlock/daemon-calls.ts';
 import { both, type Outcome, type VgPlace } from '../manager.ts';
-import type { ManagerSteps } from '../steps.ts';
+import { type DeviceReply, deviceAt, type ManagerSteps, sleep } from '../steps.ts';
 import { ask } from './ask.ts';
 import {
   type LeaseSite,
@@ -17,6 +17,20 @@ import { codeOf, isAnswered, isCorrupt } from './results.ts';
 import type { SanlockTimes } from './times.ts';
 
 const HOSTS_TRIED = 3n;
+const DEVICE_POLL_MS = 100;
+const DEVICE_POLLS = 100;
+
+/**
+ * What is at the path of a VG's LV of leases. lvm has just activated it, or given it another name,
+ * and asks before udev has made the path (spec 31 §3): it is waited for.
+ */
+export function* deviceOnceThere(path: ByteString): ManagerSteps<DeviceReply> {
+  for (let poll = 1; ; poll++) {
+    const device = yield* deviceAt(path);
+    if (device.exists || poll >= DEVICE_POLLS) return device;
+    yield* sleep(DEVICE_POLL_MS);
+  }
+}
 
 /** Has sanlock joined the VG's lockspace, be it for an earlier lvmlockd? */
 export function* isJoinedThere(vgName: ByteString, times: SanlockTimes): ManagerSteps<boolean> {

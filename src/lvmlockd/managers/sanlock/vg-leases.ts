@@ -4,13 +4,14 @@ import { readResource, writeLockspace, writeResource } from '../../../wire/sanlo
 import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
 import { getLockspaces, version } from '../../../wire/sanlock/daemon-calls.ts';
 import { both, type InitVgOutcome, OK, type Outcome, type VgPlace } from '../manager.ts';
-import { deviceAt, type ManagerSteps } from '../steps.ts';
+import type { ManagerSteps } from '../steps.ts';
 import { ask } from './ask.ts';
 import {
   areaAt,
   GL_DISABLED_NAME,
   GL_NAME,
   type LeaseSite,
+  lockLvOfArgs,
   lockLvPath,
   resourceAt,
   SLOT_GL,
@@ -23,7 +24,7 @@ import {
   vgArgsFor,
 } from './layout.ts';
 import { areaOutcome, codeOf, isAnswered, isPastEnd } from './results.ts';
-import { siteOf } from './site.ts';
+import { deviceOnceThere, siteOf } from './site.ts';
 import type { SanlockTimes } from './times.ts';
 
 /** All leases of a VG, outside of a lockspace: formatting them, and writing another VG name. */
@@ -49,7 +50,7 @@ export function* initVg(
   const refuse = (outcome: Outcome) => ({ ...outcome, vgLockArgs: vg.vgLockArgs });
   if (vg.vgLockArgs === '') return refuse({ result: LD_RESULT.EARGS, lmResult: 0 });
   const path = lockLvPath(vg.vgName, vg.vgLockArgs);
-  const device = yield* deviceAt(path);
+  const device = yield* deviceOnceThere(path);
   const sector = sectorSizeOf(device.physicalBytes, device.logicalBytes);
   const sizes = sector === null ? null : sizesForSector(sector, how.alignMb);
   if (!device.exists || sizes === null) return refuse({ result: LD_RESULT.EARGS, lmResult: 0 });
@@ -88,6 +89,8 @@ export function writeHostLeases(site: LeaseSite, times: SanlockTimes, name = sit
  * its old name and is reported at the end: the slots behind it still get theirs.
  */
 export function* renameVg(vg: VgPlace, times: SanlockTimes): ManagerSteps<Outcome> {
+  const lockLv = lockLvOfArgs(vg.vgLockArgs);
+  if (lockLv !== null) yield* deviceOnceThere(lockLvPath(vg.vgName, lockLv));
   const found = yield* siteOf(vg, times, '');
   if (!('path' in found)) return found;
   const joined = yield* joinedAt(found.path, times);

@@ -85,6 +85,8 @@ export class FakeSanlock {
   readonly sectors = new Map<string, Uint8Array>();
   slotCount = 72;
   sleptMs = 0;
+  /** Of pauses, until udev has made the device's path. */
+  deviceAfterMs = 0;
   /** After each pause. */
   onSleep: () => void = () => {};
   /** Answers of the test, given before those of the fake, by call. */
@@ -105,7 +107,7 @@ export class FakeSanlock {
         this.onSleep();
         reply = { kind: 'slept' };
       } else if (effect.kind === 'device') {
-        const exists = effect.path === PATH;
+        const exists = effect.path === PATH && this.sleptMs >= this.deviceAfterMs;
         reply = { kind: 'device', exists, physicalBytes: 512, logicalBytes: 512 };
       } else if (effect.kind === 'sectors') {
         const at = `${effect.offset} ${effect.length}`;
