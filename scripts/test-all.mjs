@@ -186,9 +186,7 @@ if (lacking === null) {
   const withSystemd = ['vm/systemd', 'vm/lvmlocks', 'vm/kept-down'];
   await group('machines with systemd', 'run-tests.mjs', [...withSystemd, '--jobs', '2']);
   // Others wait for a watchdog or a lease most of the time: the work of administrators runs beside.
-  const administrators = ['life-ours', 'life-mixed', 'life-many', 'refresh'].map(
-    (name) => `vm/${name}`,
-  );
+  const administrators = ['vm/life', 'vm/refresh'];
   const rest = ['--without', [...withSystemd, ...administrators].join(',')];
   await Promise.all([
     group('emulated machines', 'run-tests.mjs', ['test/vm', ...rest, '--jobs', '1']),

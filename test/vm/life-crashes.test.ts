@@ -121,7 +121,7 @@ const noReset: Check = {
 
 testHosts(
   'daemons of ours are killed, and a host loses power; hosts of ours and of C look on',
-  { ...ONE_VG, ioTimeoutS: IO_TIMEOUT_S, seats: ['ours', 'ours', 'original'] },
+  { ...ONE_VG, ioTimeoutS: IO_TIMEOUT_S, seats: ['ours', 'ours', 'original'], isLong: true },
   [
     prepare,
     withoutLvmlockd,

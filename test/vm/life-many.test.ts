@@ -4,7 +4,7 @@ import { blankDisk, type Check, testHosts } from './life-pair.ts';
 
 /** An emulated machine writes the leases of a VG in half a minute: a few, unless more are asked for. */
 const VGS = Number(process.env['HOLDFAST_VM_VGS'] ?? 2);
-const LVS = Number(process.env['HOLDFAST_VM_LVS'] ?? 24);
+const LVS = Number(process.env['HOLDFAST_VM_LVS'] ?? 60);
 /** Of each of the VGs: its LV of leases, and a little more. */
 const SLICE_MIB = 272;
 const SEEN_WITHIN_S = 120;
@@ -111,6 +111,7 @@ const largeSectors: readonly Check[] = [
 testHosts(
   `${VGS} VGs, ${LVS} LVs in one, and large sectors; on a host of ours and one of the originals`,
   {
+    isLong: true,
     seats: ['ours', 'original'],
     ioTimeoutS: 5,
     diskMib: (VGS + 1) * SLICE_MIB,
