@@ -39,6 +39,10 @@ const COUNTED = [
   { name: 'y', isInValueBlock: false },
   { name: 'v', isInValueBlock: true },
 ] as const;
+
+/** Ballots are no queue: a host waits long for a lease that another one keeps taking. */
+const FIRST_STEP_MS = 300_000;
+
 /**
  * `own`: nobody else counts there, so that its user waits for daemons alone. Then those of guests of
  * host 1, one of host 2, one that is plugged in and out, and one that is shared.
@@ -131,7 +135,7 @@ export class RestartSoak {
     }
     this.#counters.push(pythonCounter(a, places, { lease: 'c1', number: 2, seed }));
     this.#counters.push(pythonCounter(a, places, { lease: 'own', number: 1, seed }));
-    for (const counter of this.#counters) await counter.says('step');
+    for (const counter of this.#counters) await counter.says('step', FIRST_STEP_MS);
     this.#watches = rig.hosts.flatMap((host) => this.#world.hostLeases(host));
   }
 

@@ -103,13 +103,13 @@ export class User {
     return this.events.filter((event) => event.word === word);
   }
 
-  async says(word: string): Promise<void> {
+  async says(word: string, withinMs = READY_MS): Promise<void> {
     const isSaid = () => {
       if (!this.isAlive) throw new Error(`${this.name} has ended: ${this.end}`);
       this.read();
       return this.saying(word).length > 0;
     };
-    await until(`${this.name} to be ${word}`, isSaid, { withinMs: READY_MS });
+    await until(`${this.name} to be ${word}`, isSaid, { withinMs });
   }
 }
 
