@@ -98,8 +98,8 @@ export class SanlockSpace implements ManagerSpace {
     const { times, killpath } = this.#settings;
     const lockLv = lockLvOfArgs(vgLockArgs);
     if (lockLv === null) return refuse(LD_RESULT.EARGS);
-    if (!(yield* deviceOnceThere(lockLvPath(vgName, lockLv))).exists)
-      return refuse(LD_RESULT.EARGS);
+    const device = yield* deviceOnceThere(lockLvPath(vgName, lockLv));
+    if (!device.exists) return refuse(LD_RESULT.EARGS);
     if (this.#attempt.isCancelled) return refuse(LD_RESULT.CANCELED);
     const badHostId = (maxHostId: number) => ({ ...refuse(LD_RESULT.EHOSTID), maxHostId });
     if (hostId < 1 || hostId > MAX_HOST_ID) return badHostId(MAX_HOST_ID);
