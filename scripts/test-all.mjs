@@ -182,15 +182,13 @@ if (lacking === null) {
     ]),
     group('watchdogs, fencing, scale, the demo', 'run-tests.mjs', [...waiting, '--jobs', '1']),
   ]);
-  // Machines with systemd start many programs in turn, and those that are lost are waited for.
-  const withSystemd = ['vm/systemd', 'vm/lvmlocks', 'vm/kept-down'];
-  await group('machines with systemd', 'run-tests.mjs', [...withSystemd, '--jobs', '2']);
-  // Others wait for a watchdog or a lease most of the time: the work of administrators runs beside.
-  const administrators = ['vm/life', 'vm/refresh'];
-  const rest = ['--without', [...withSystemd, ...administrators].join(',')];
+  // A machine keeps one core busy, or waits for a watchdog or a lease: two tests at a time, and no
+  // third one beside the machines with systemd, which start many programs in turn.
+  const withSystemd = ['vm/systemd', 'vm/kept-down', 'vm/lvmlocks'];
+  const rest = ['--without', withSystemd.join(',')];
   await Promise.all([
+    group('machines with systemd', 'run-tests.mjs', [...withSystemd, '--jobs', '1']),
     group('emulated machines', 'run-tests.mjs', ['test/vm', ...rest, '--jobs', '1']),
-    group('administrators on machines', 'run-tests.mjs', [...administrators, '--jobs', '1']),
   ]);
 } else {
   notes.push(`mixtures, contention and the tests against the originals need ${lacking}`);

@@ -171,7 +171,7 @@ async function givesUp(t: TestContext, { host, other, volume }: World): Promise<
 async function refuses(host: SystemdHost): Promise<void> {
   const restarts = () => host.property('sanlock', 'NRestarts');
   await host.exchange('wdmd', '/usr/sbin/wdmd -D');
-  await host.dropIn('sanlock', 'TimeoutStopSec=3', 'TimeoutStartSec=600');
+  await host.dropIn('sanlock', 'TimeoutStopSec=30', 'TimeoutStartSec=600');
   await host.shell(`systemctl start wdmd sanlock
     sanlock client init -s ${SCRATCH(0)}
     sanlock client add_lockspace -s ${SCRATCH(host.hostId)} -o 5`);
