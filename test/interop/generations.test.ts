@@ -7,8 +7,9 @@ import { ALL_MIXTURES, runMixture } from './mixture.ts';
 /**
  * The mixtures with the originals and the lvm of Debian 13, and with a host of Debian 13 beside one
  * of this machine's Debian: 'hhcc@13+12' is A of Debian 13 with ours, and B of Debian 12 with the
- * originals. Of the sixteen on Debian 13 those are left out whose pairs of programs others have
- * too. HOLDFAST_GENERATIONS=all runs every one, hhcc@13+12,… only some; HOLDFAST_RIGS=6 at a time.
+ * originals. Of the sixteen on Debian 13 seven are made, in which every program of ours meets every
+ * original; HOLDFAST_GENERATIONS=all makes every one, hhcc@13+12,… only some; HOLDFAST_RIGS=6 at a
+ * time.
  */
 const onBoth = (mixture: string) => `${mixture}@13+13`;
 const BOTH_13 = ['hhhh', 'hhcc', 'cchh', 'hchc', 'chch', 'hcch', 'chhc'].map(onBoth);

@@ -38,8 +38,8 @@ export const ONE_VG = {
 } as const;
 
 /**
- * An emulated machine is some thirty times as slow as a host of the rig: what needs no
- * device-mapper is tried there, too, and here only when it is asked for.
+ * An emulated machine is far slower than a host of the rig: what needs no device-mapper is tried
+ * there, too, and here only when it is asked for.
  */
 const IS_WHOLE = process.env['HOLDFAST_VM_LIFE'] === 'whole';
 const ONLY_WHOLE = 'takes long: HOLDFAST_VM_LIFE=whole runs it';
