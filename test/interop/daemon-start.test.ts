@@ -15,7 +15,14 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../src/base/units.ts';
-import { clientCommand, run, SANLOCK, startDaemon, whyNot } from './sanlock-daemons.ts';
+import {
+  clientCommand,
+  removeRunFolder,
+  run,
+  SANLOCK,
+  startDaemon,
+  whyNot,
+} from './sanlock-daemons.ts';
 
 const missing = whyNot('ours');
 const where = missing === null ? {} : { skip: missing };
@@ -72,7 +79,7 @@ test('in the background: the command returns 0 when the daemon serves', where, a
     assert.match(again.stderr, /cannot lock/);
   } finally {
     process.kill(pid, 'SIGKILL');
-    rmSync(directory, { recursive: true });
+    await removeRunFolder(directory);
   }
 });
 
@@ -98,7 +105,7 @@ test('privileges are dropped to the user sanlock, the helper keeps them', where,
     assert.match(readFileSync(`/proc/${helper}/status`, 'ascii'), /^Uid:\s+0\s/m);
   } finally {
     daemon.kill('SIGKILL');
-    rmSync(directory, { recursive: true });
+    await removeRunFolder(directory);
   }
 });
 

@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../src/base/units.ts';
-import { lastRenewalS, makeArea, SANLOCK, serves, whyNot } from './sanlock-daemons.ts';
+import {
+  lastRenewalS,
+  makeArea,
+  removeRunFolder,
+  SANLOCK,
+  serves,
+  whyNot,
+} from './sanlock-daemons.ts';
 import { FakeWatchdog, nowS, statusOf, WdmdHost, waitFor, whyNoWdmd } from './wdmd-host.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
@@ -92,7 +99,7 @@ test('a host is fenced: notified, its watchdog unfed, dead, its lease taken', wh
     assert.doesNotMatch(await one.host.dump(), /fence_sanlockd/);
   } finally {
     for (const member of members) await reset(member);
-    rmSync(directory, { recursive: true, force: true });
+    await removeRunFolder(directory);
   }
 });
 

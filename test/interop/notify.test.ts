@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync } from 'node:fs';
 import { test } from 'node:test';
 import { DatagramReceiver } from '../../src/platform/datagram.ts';
 import { looseMappings } from './memory-group.ts';
-import { killAtExit, whyNot } from './sanlock-daemons.ts';
+import { killAtExit, removeRunFolder, whyNot } from './sanlock-daemons.ts';
 import { FakeWatchdog, statusOf, WdmdHost, waitFor, whyNoWdmd } from './wdmd-host.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
@@ -49,7 +49,7 @@ async function hears(
     assert.deepEqual(heard, ['READY=1', 'STOPPING=1']);
   } finally {
     ear.close();
-    rmSync(directory, { recursive: true, force: true });
+    await removeRunFolder(directory);
   }
 }
 

@@ -1,12 +1,20 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ERRNO } from '../../src/base/errno.ts';
 import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
-import { clientCommand, type Maker, makeArea, run, SANLOCK, whyNot } from './sanlock-daemons.ts';
+import {
+  clientCommand,
+  type Maker,
+  makeArea,
+  removeRunFolder,
+  run,
+  SANLOCK,
+  whyNot,
+} from './sanlock-daemons.ts';
 
 /** Registers, and asks for a lease: the daemon cannot see whose process this is. */
 const CLIENT = `
@@ -45,7 +53,7 @@ for (const maker of ['c', 'ours'] satisfies Maker[]) {
       assert.doesNotMatch(await client('status'), /^r /m);
     } finally {
       daemon.kill('SIGKILL');
-      rmSync(directory, { recursive: true, force: true });
+      await removeRunFolder(directory);
     }
   });
 }

@@ -4,7 +4,13 @@ import { MIB } from '../../src/base/units.ts';
 import type { SanlockClient } from '../../src/client/sanlock.ts';
 import { errnoNameOf } from '../../src/platform/system-error.ts';
 import { clientOf, type RegisteredProcess, registerProcess } from './sanlock-clients.ts';
-import { type Maker, makeArea, startDaemon, type TestDaemon } from './sanlock-daemons.ts';
+import {
+  type Maker,
+  makeArea,
+  removeRunFolder,
+  startDaemon,
+  type TestDaemon,
+} from './sanlock-daemons.ts';
 
 /**
  * Two daemons on one storage. The recordings were made with files under a folder whose name has
@@ -65,7 +71,7 @@ export class ReplayHarness {
     await this.host1.stop();
     await this.host2.stop();
     rmSync(this.folder, { force: true });
-    rmSync(this.#real, { recursive: true, force: true });
+    await removeRunFolder(this.#real);
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../src/base/units.ts';
@@ -7,6 +7,7 @@ import {
   clientCommand,
   type Maker,
   makeArea,
+  removeRunFolder,
   startDaemon,
   type TestDaemon,
   whyNot,
@@ -36,7 +37,7 @@ class Storage {
 
   async end(): Promise<void> {
     for (const daemon of this.daemons) await daemon.stop();
-    rmSync(this.directory, { recursive: true, force: true });
+    await removeRunFolder(this.directory);
   }
 }
 

@@ -10,7 +10,14 @@ import {
   TAKE_OVER_ANSWER,
   WDMD_CMD,
 } from '../../src/wire/wdmd/socket.ts';
-import { type Maker, makeArea, SANLOCK, serves, whyNot } from './sanlock-daemons.ts';
+import {
+  type Maker,
+  makeArea,
+  removeRunFolder,
+  SANLOCK,
+  serves,
+  whyNot,
+} from './sanlock-daemons.ts';
 import {
   FakeWatchdog,
   nowS,
@@ -282,7 +289,7 @@ async function withSanlock(
       await work(host, device, wdmd);
     });
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    await removeRunFolder(directory);
   }
 }
 

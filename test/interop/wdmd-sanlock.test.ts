@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../src/base/units.ts';
 import { until } from '../../src/rig/run.ts';
-import { type Maker, makeArea, SANLOCK, serves, whyNot } from './sanlock-daemons.ts';
+import {
+  type Maker,
+  makeArea,
+  removeRunFolder,
+  SANLOCK,
+  serves,
+  whyNot,
+} from './sanlock-daemons.ts';
 import {
   FakeWatchdog,
   opensOnDemand,
@@ -91,7 +98,7 @@ async function renewalAndReset(sanlockOf: Maker, wdmdOf: Maker): Promise<void> {
   } finally {
     host.close();
     device.close();
-    rmSync(directory, { recursive: true, force: true });
+    await removeRunFolder(directory);
   }
 }
 
@@ -124,7 +131,7 @@ test(
     } finally {
       host.close();
       device.close();
-      rmSync(directory, { recursive: true, force: true });
+      await removeRunFolder(directory);
     }
   },
 );
