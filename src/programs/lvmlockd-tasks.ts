@@ -97,6 +97,7 @@ export class LvmlockdTasks {
         this.#mapper.perform(effect, answered);
         return;
       case 'call':
+      case 'calls':
       case 'openSession':
       case 'closeSession':
         task.exchange ??= this.#carrierOf(effect).begin();

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { concatBytes } from '../base/bytes.ts';
 import { encode, zeroRecord } from '../codec/struct.ts';
-import { ask, closeSession, openSession } from '../lvmlockd/managers/sanlock/ask.ts';
+import { ask, askEach, closeSession, openSession } from '../lvmlockd/managers/sanlock/ask.ts';
 import { REFRESH_EVENT } from '../lvmlockd/managers/sanlock/host-notices.ts';
 import type { ManagerReply, ManagerSteps, SessionEffect } from '../lvmlockd/managers/steps.ts';
 import type { Log } from '../ports/log.ts';
 import { FakePeer, socketsTo } from '../ports/testing/fake-peer.ts';
-import { readResource } from '../wire/sanlock/area-calls.ts';
+import { readResource, writeResource } from '../wire/sanlock/area-calls.ts';
 import type { SanlockCall } from '../wire/sanlock/call.ts';
 import { getHosts, register, registerEvents, version } from '../wire/sanlock/daemon-calls.ts';
 import { EVENT_BYTES } from '../wire/sanlock/events.ts';
@@ -22,6 +22,7 @@ import {
 import { SanlockCarrier } from './sanlock-carrier.ts';
 
 const RESOURCE = { lockspaceName: 'ls', name: 'r', disks: [], lver: 0n, flags: 0 };
+const TWO_WRITES = [writeResource(RESOURCE), writeResource(RESOURCE)];
 
 class FakeConnection {
   sent = 0;
@@ -191,6 +192,43 @@ test('other calls of a procedure share a connection until one after which sanloc
   assert.deepEqual([second?.sent, second?.isClosed, more.length], [1, false, 0]);
   exchange.close();
   assert.equal(second?.isClosed, true);
+});
+
+test('calls at the same time have connections of their own, and answers in their order', () => {
+  const daemon = new FakeDaemon();
+  const exchange = daemon.carrier.begin();
+  const together = () => {
+    const { effect, answered, outcomes } = single(askEach(TWO_WRITES, 1000));
+    exchange.carry(effect, answered);
+    return outcomes;
+  };
+  const first = together();
+  assert.equal(daemon.connections.length, 2);
+  daemon.connections[1]?.answer(-5);
+  assert.equal(first.length, 0, 'one is not answered yet');
+  daemon.connections[0]?.answer(0);
+  assert.deepEqual(
+    first[0]?.map((answer) => answer.ok),
+    [true, false],
+  );
+  daemon.connections[0]?.lose();
+  const second = together();
+  assert.equal(daemon.connections.length, 3, 'the one that was not lost is used again');
+  for (const connection of daemon.connections.slice(1)) connection.answer(0);
+  assert.equal(second.length, 1);
+  exchange.close();
+  assert.ok(daemon.connections.every((connection) => connection.isClosed));
+});
+
+test('of calls at the same time each that is not reached is a failure', () => {
+  const daemon = new FakeDaemon();
+  daemon.isListening = false;
+  const { effect, answered, outcomes } = single(askEach(TWO_WRITES, 1000));
+  daemon.carrier.begin().carry(effect, answered);
+  assert.deepEqual(
+    outcomes[0]?.map((answer) => answer.ok),
+    [false, false],
+  );
 });
 
 test('a sanlock that is not reached is a failure that says so', () => {

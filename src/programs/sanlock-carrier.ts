@@ -4,7 +4,7 @@ import { fail, type Result } from '../base/result.ts';
 import { deliverEvents } from '../client/sanlock-events.ts';
 import { openLink, type SanlockEndpoint, type SanlockLink } from '../client/sanlock-link.ts';
 import type { HeardNotice } from '../lvmlockd/managers/manager.ts';
-import { sanlockCallOf } from '../lvmlockd/managers/sanlock/ask.ts';
+import { sanlockCallOf, sanlockCallsOf } from '../lvmlockd/managers/sanlock/ask.ts';
 import { noticeOf } from '../lvmlockd/managers/sanlock/host-notices.ts';
 import type { ManagerReply, SessionEffect } from '../lvmlockd/managers/steps.ts';
 import type { Log } from '../ports/log.ts';
@@ -14,6 +14,7 @@ import { makeFailure, type SanlockFailure } from '../wire/sanlock/failure.ts';
 import type { Carrier, Exchange } from './lvmlockd-tasks.ts';
 
 type Answered = (reply: ManagerReply) => void;
+type CallResult = Result<unknown, SanlockFailure>;
 
 interface Session {
   readonly link: SanlockLink;
@@ -55,21 +56,22 @@ export class SanlockCarrier implements Carrier {
 
   /** Connects for a call; `then` is not called when sanlock is not reached. */
   connect(
-    effect: { readonly call: SanlockCall<unknown>; readonly deadlineMs: number },
-    answered: Answered,
+    order: { readonly call: SanlockCall<unknown>; readonly deadlineMs: number },
+    failed: (result: CallResult) => void,
     then: (link: SanlockLink) => void,
   ): void {
-    const limits = { during: effect.call.name, timeoutMs: effect.deadlineMs };
+    const limits = { during: order.call.name, timeoutMs: order.deadlineMs };
     openLink(this.#endpoint, limits, (opened) => {
       if (opened.ok) then(opened.value);
-      else this.answer(opened, answered);
+      else failed(opened);
     });
   }
 
   openSession(effect: SessionEffect & { kind: 'openSession' }, answered: Answered): void {
     const { session: id, deadlineMs } = effect;
     const call = sanlockCallOf(effect);
-    this.connect({ call, deadlineMs }, answered, (link) => {
+    const settle = (result: CallResult) => this.answer(result, answered);
+    this.connect({ call, deadlineMs }, settle, (link) => {
       const session: Session = { link, queue: [], isBusy: false };
       this.#sessions.set(id, session);
       link.onClosed(() => {
@@ -79,7 +81,7 @@ export class SanlockCarrier implements Carrier {
       });
       link.call(call, deadlineMs, (result) => {
         if (result.ok && opensChannel(call)) deliverEvents(link, (event) => this.#hear(id, event));
-        this.answer(result, answered);
+        settle(result);
       });
     });
   }
@@ -121,13 +123,16 @@ export class SanlockCarrier implements Carrier {
     next();
   }
 
-  answer(result: Result<unknown, SanlockFailure>, answered: Answered): void {
-    // The raw number is kept in the log: lvm gets a translated one.
-    if (!result.ok) {
-      const { code, message } = result.error;
-      this.#log.debug('sanlock.refused', { code, reason: message });
-    }
+  answer(result: CallResult, answered: Answered): void {
+    this.note(result);
     answered({ kind: 'answer', answer: result });
+  }
+
+  /** The raw number is kept in the log: lvm gets a translated one. */
+  note(result: CallResult): void {
+    if (result.ok) return;
+    const { code, message } = result.error;
+    this.#log.debug('sanlock.refused', { code, reason: message });
   }
 
   /** The session was lost, or never opened. */
@@ -140,8 +145,8 @@ export class SanlockCarrier implements Carrier {
 
 class SanlockExchange implements Exchange {
   readonly #carrier: SanlockCarrier;
-  /** For calls outside of sessions: reused until sanlock closes it. */
-  #link: SanlockLink | null = null;
+  /** For calls outside of sessions: those that no call is on, reused until sanlock closes them. */
+  readonly #resting: SanlockLink[] = [];
 
   constructor(carrier: SanlockCarrier) {
     this.#carrier = carrier;
@@ -150,8 +155,11 @@ class SanlockExchange implements Exchange {
   carry(effect: SessionEffect, answered: Answered): void {
     switch (effect.kind) {
       case 'call':
-        if (effect.session === null) this.#callAnywhere(effect, answered);
+        if (effect.session === null) this.#callOne(effect, answered);
         else this.#carrier.callInSession(effect.session, effect, answered);
+        return;
+      case 'calls':
+        this.#callEach(effect, answered);
         return;
       case 'openSession':
         this.#carrier.openSession(effect, answered);
@@ -166,21 +174,42 @@ class SanlockExchange implements Exchange {
   }
 
   close(): void {
-    this.#link?.close();
+    for (const link of this.#resting) link.close();
   }
 
-  #callAnywhere(effect: SessionEffect & { kind: 'call' }, answered: Answered): void {
-    const { deadlineMs } = effect;
-    const call = sanlockCallOf(effect);
+  #callOne(effect: SessionEffect & { kind: 'call' }, answered: Answered): void {
+    const order = { call: sanlockCallOf(effect), deadlineMs: effect.deadlineMs };
+    this.#callAnywhere(order, (result) => this.#carrier.answer(result, answered));
+  }
+
+  /** Each over a connection of its own: sanlock takes one call at a time from a connection. */
+  #callEach(effect: SessionEffect & { kind: 'calls' }, answered: Answered): void {
+    const calls = sanlockCallsOf(effect);
+    const answers = new Map<number, CallResult>();
+    for (const [index, call] of calls.entries()) {
+      this.#callAnywhere({ call, deadlineMs: effect.deadlineMs }, (result) => {
+        this.#carrier.note(result);
+        answers.set(index, result);
+        if (answers.size < calls.length) return;
+        answered({ kind: 'answers', answers: calls.map((_, at) => answers.get(at)) });
+      });
+    }
+  }
+
+  #callAnywhere(
+    order: { readonly call: SanlockCall<unknown>; readonly deadlineMs: number },
+    settle: (result: CallResult) => void,
+  ): void {
     const place = (link: SanlockLink) => {
-      const isLast = endsConnection(call);
-      this.#link = isLast ? null : link;
-      link.call(call, deadlineMs, (result) => {
-        if (isLast) link.close();
-        this.#carrier.answer(result, answered);
+      link.call(order.call, order.deadlineMs, (result) => {
+        if (endsConnection(order.call)) link.close();
+        else this.#resting.push(link);
+        settle(result);
       });
     };
-    if (this.#link !== null && !this.#link.isClosed) place(this.#link);
-    else this.#carrier.connect({ call, deadlineMs }, answered, place);
+    let link = this.#resting.pop();
+    while (link?.isClosed === true) link = this.#resting.pop();
+    if (link !== undefined) place(link);
+    else this.#carrier.connect(order, settle, place);
   }
 }

@@ -18,10 +18,17 @@ interface ProtocolCall {
   readonly deadlineMs: number;
 }
 
-/** Each is answered once, a call at the latest at its deadline. */
+/** Each is answered once, a call (or calls) at the latest at its deadline. */
 export type ManagerEffect =
   /** `session`: over the connection that belongs to a lockspace; null: over any. */
   | ({ readonly kind: 'call'; readonly session: number | null } & ProtocolCall)
+  /** At the same time, over connections of no lockspace; `calls` as `call` above. */
+  | {
+      readonly kind: 'calls';
+      readonly protocol: string;
+      readonly calls: readonly unknown[];
+      readonly deadlineMs: number;
+    }
   /** Opens the connection that belongs to a lockspace; the call is the first one on it. */
   | ({ readonly kind: 'openSession'; readonly session: number } & ProtocolCall)
   | { readonly kind: 'closeSession'; readonly session: number; readonly protocol: string }
@@ -71,6 +78,8 @@ export type SessionEffect = Extract<ManagerEffect, { protocol: string }>;
 export type ManagerReply =
   /** The answer as the call decodes it, or the failure of the call. */
   | { readonly kind: 'answer'; readonly answer: unknown }
+  /** One for each of the calls, in their order. */
+  | { readonly kind: 'answers'; readonly answers: readonly unknown[] }
   | { readonly kind: 'sessionClosed' }
   | { readonly kind: 'slept' }
   | ({ readonly kind: 'device' } & DeviceReply)

@@ -19,6 +19,18 @@ export function* ask<T>(
   return answerTo(call, yield { kind: 'call', protocol, session, call, deadlineMs });
 }
 
+/** Calls at the same time, all that are given; one or more. @returns answers in their order */
+export function* askEach<T>(
+  calls: readonly SanlockCall<T>[],
+  deadlineMs: number,
+): ManagerSteps<readonly SanlockResult<T>[]> {
+  assert(calls.length > 0, 'what makes calls has some to make');
+  const reply = yield { kind: 'calls', protocol: SANLOCK_PROTOCOL, calls, deadlineMs };
+  assert(reply.kind === 'answers', 'calls get answers');
+  assert(reply.answers.length === calls.length, 'each call gets an answer');
+  return reply.answers as readonly SanlockResult<T>[]; // as with one call: see `answerTo`
+}
+
 /** Connects for a lockspace, with `call` as the first one. */
 export function* openSession<T>(
   session: number,
@@ -44,9 +56,17 @@ function answerTo<T>(_call: SanlockCall<T>, reply: ManagerReply): SanlockResult<
   return reply.answer as SanlockResult<T>;
 }
 
+/** For the carrier: the calls inside an effect of this protocol. */
+export function sanlockCallsOf(
+  effect: Extract<SessionEffect, { kind: 'calls' }>,
+): readonly SanlockCall<unknown>[] {
+  assert(effect.protocol === SANLOCK_PROTOCOL, 'a carrier is given calls of its protocol');
+  return effect.calls as readonly SanlockCall<unknown>[]; // as they were yielded above
+}
+
 /** For the carrier: the call inside an effect of this protocol. */
 export function sanlockCallOf(
-  effect: Exclude<SessionEffect, { kind: 'closeSession' }>,
+  effect: Extract<SessionEffect, { kind: 'call' | 'openSession' }>,
 ): SanlockCall<unknown> {
   assert(effect.protocol === SANLOCK_PROTOCOL, 'a carrier is given calls of its protocol');
   return effect.call as SanlockCall<unknown>; // as it was yielded above

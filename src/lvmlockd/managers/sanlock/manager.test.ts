@@ -81,6 +81,21 @@ test('the search for a free slot goes on where it ended, and wraps once', () => 
   assert.equal(fake.run(space.initLv('more')).lvLockArgs, `1.0.0:${72 * MIB}`);
 });
 
+test('a lease that cannot be written ends the making of a VG; several are written at once', () => {
+  for (const failing of [0, 1, 2, 3, 4, 5]) {
+    const fake = new FakeSanlock();
+    fake.slotCount = 73; // the end is within the second batch
+    const written = Array.from({ length: failing }, () => ({}));
+    fake.script('write_resource', ...written, { code: -5 });
+    assert.equal(fake.run(manager.initVg({ ...VG, vgLockArgs: 'lvmlock' }, true)).result, -218);
+    assert.equal(fake.mostAtOnce, 4);
+  }
+  const small = new FakeSanlock();
+  small.slotCount = 66; // no room for the lease of the VG
+  const made = small.run(manager.initVg({ ...VG, vgLockArgs: 'lvmlock' }, true));
+  assert.equal(made.result, -90);
+});
+
 test('an LV that has a lease already is refused', () => {
   const fake = new FakeSanlock();
   const space = started(fake);

@@ -5,7 +5,7 @@ import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
 import { getLockspaces, version } from '../../../wire/sanlock/daemon-calls.ts';
 import { both, type InitVgOutcome, OK, type Outcome, type VgPlace } from '../manager.ts';
 import type { ManagerSteps } from '../steps.ts';
-import { ask } from './ask.ts';
+import { ask, askEach } from './ask.ts';
 import {
   areaAt,
   GL_DISABLED_NAME,
@@ -30,6 +30,11 @@ import type { SanlockTimes } from './times.ts';
 /** All leases of a VG, outside of a lockspace: formatting them, and writing another VG name. */
 
 const MAX_SLOTS = 1_000_000;
+/**
+ * So many leases are written, or read, at the same time: while one is on its way to the disk, the
+ * programs work on another. Each may need 8 MiB of memory in sanlock.
+ */
+const SLOTS_AT_ONCE = 4;
 
 /**
  * BUSY while this host's sanlock has a lockspace on the device, under any name: writing the leases
@@ -64,13 +69,33 @@ export function* initVg(
   const site: LeaseSite = { spaceName, path, sizes };
   const wrote = yield* writeHostLeases(site, times);
   if (!wrote.ok) return refuse(areaOutcome(wrote));
-  for (let slot = SLOT_GL; slot < MAX_SLOTS; slot++) {
-    const resource = resourceAt(site, slotName(slot, how.enableGl), slot * site.sizes.alignBytes);
-    const answer = yield* ask(writeResource(resource), times.diskMs);
-    if (slot > SLOT_VG && isPastEnd(answer)) break;
-    if (!answer.ok) return refuse(areaOutcome(answer));
-  }
+  const failed = yield* writeSlots(site, how.enableGl, times);
+  if (failed !== null) return refuse(failed);
   return { ...OK, vgLockArgs: vgArgsFor(vg.vgLockArgs) };
+}
+
+/** Up to the end of the device. @returns the first failure; null: there was none */
+function* writeSlots(
+  site: LeaseSite,
+  enableGl: boolean,
+  times: SanlockTimes,
+): ManagerSteps<Outcome | null> {
+  for (let first = SLOT_GL; first < MAX_SLOTS; first += SLOTS_AT_ONCE) {
+    const writes = slotsFrom(first).map((slot) => {
+      const offset = slot * site.sizes.alignBytes;
+      return writeResource(resourceAt(site, slotName(slot, enableGl), offset));
+    });
+    const answers = yield* askEach(writes, times.diskMs);
+    for (const [index, answer] of answers.entries()) {
+      if (first + index > SLOT_VG && isPastEnd(answer)) return null;
+      if (!answer.ok) return areaOutcome(answer);
+    }
+  }
+  return null;
+}
+
+function slotsFrom(first: number): readonly number[] {
+  return Array.from({ length: SLOTS_AT_ONCE }, (_, index) => first + index);
 }
 
 function slotName(slot: number, enableGl: boolean): ByteString {
@@ -98,23 +123,29 @@ export function* renameVg(vg: VgPlace, times: SanlockTimes): ManagerSteps<Outcom
   const site: LeaseSite = { ...found, spaceName: sanlockSpaceName(vg.vgName) };
   const wrote = yield* writeHostLeases(site, times);
   if (!wrote.ok) return areaOutcome(wrote);
+  const nameless: LeaseSite = { ...site, spaceName: '' };
   let worst: Outcome = OK;
-  for (let slot = SLOT_GL; slot < MAX_SLOTS; slot++) {
-    const offset = slot * site.sizes.alignBytes;
-    const old = resourceAt({ ...site, spaceName: '' }, '', offset);
-    const read = yield* ask(readResource(old), times.diskMs);
-    if (isPastEnd(read)) break;
-    if (codeOf(read) === SANLOCK_CODES.LEADER_MAGIC) continue; // never written: no name to change
-    if (!isAnswered(read)) return areaOutcome(read);
-    if (!read.ok) {
-      worst = areaOutcome(read);
-      continue;
-    }
-    const written = yield* ask(
-      writeResource(resourceAt(site, read.value.name, offset)),
-      times.diskMs,
+  for (let first = SLOT_GL, isEnd = false; first < MAX_SLOTS && !isEnd; first += SLOTS_AT_ONCE) {
+    const offsetOf = (slot: number) => slot * site.sizes.alignBytes;
+    const questions = slotsFrom(first).map((slot) =>
+      readResource(resourceAt(nameless, '', offsetOf(slot))),
     );
-    if (!written.ok) worst = areaOutcome(written);
+    const reads = yield* askEach(questions, times.diskMs);
+    const writes: ReturnType<typeof writeResource>[] = [];
+    for (const [index, read] of reads.entries()) {
+      isEnd = isPastEnd(read);
+      if (isEnd) break;
+      if (codeOf(read) === SANLOCK_CODES.LEADER_MAGIC) continue; // never written: it has no name
+      if (!isAnswered(read)) return areaOutcome(read);
+      if (!read.ok) worst = areaOutcome(read);
+      else writes.push(writeResource(resourceAt(site, read.value.name, offsetOf(first + index))));
+    }
+    const written = writes.length === 0 ? [] : yield* askEach(writes, times.diskMs);
+    worst =
+      written
+        .filter((answer) => !answer.ok)
+        .map(areaOutcome)
+        .at(-1) ?? worst;
   }
   return worst;
 }

@@ -28,7 +28,7 @@ import {
 } from '../../../../wire/sanlock/types.ts';
 import type { ManagerSpace } from '../../manager.ts';
 import type { ActiveLvReply, ManagerReply, ManagerSteps } from '../../steps.ts';
-import { type SanlockResult, sanlockCallOf } from '../ask.ts';
+import { type SanlockResult, sanlockCallOf, sanlockCallsOf } from '../ask.ts';
 import { SIZES_512 } from '../layout.ts';
 import { sanlockManager } from '../manager.ts';
 import type { StatusLease } from '../status.ts';
@@ -84,6 +84,8 @@ export class FakeSanlock {
   /** By offset and length; of others only resource areas can be read, which hold 0 or not. */
   readonly sectors = new Map<string, Uint8Array>();
   slotCount = 72;
+  /** Calls that were made at the same time. */
+  mostAtOnce = 1;
   sleptMs = 0;
   /** Of pauses, until udev has made the device's path. */
   deviceAfterMs = 0;
@@ -123,6 +125,10 @@ export class FakeSanlock {
         reply = { kind: 'mappedDevices', devices: null };
       } else if (effect.kind === 'closeSession') {
         reply = { kind: 'sessionClosed' };
+      } else if (effect.kind === 'calls') {
+        const calls = sanlockCallsOf(effect);
+        this.mostAtOnce = Math.max(this.mostAtOnce, calls.length);
+        reply = { kind: 'answers', answers: calls.map((call) => this.#carry(call)) };
       } else {
         assert('protocol' in effect, `${effect.kind} is nothing that this fake has`);
         reply = { kind: 'answer', answer: this.#carry(sanlockCallOf(effect)) };
