@@ -17,7 +17,7 @@ test('a file exists but has no sector size; nothing is nothing', () => {
     mkdirSync(join(folder, 'dev'));
     writeFileSync(join(folder, 'file'), '');
     const devices = new SysfsDevices(folder);
-    const nothing = { physicalBytes: null, logicalBytes: null };
+    const nothing = { physicalBytes: null, logicalBytes: null, sizeBytes: null };
     assert.deepEqual(devices.probe(join(folder, 'file')), { exists: true, ...nothing });
     assert.deepEqual(devices.probe(join(folder, 'none')), { exists: false, ...nothing });
   } finally {

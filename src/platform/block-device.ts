@@ -8,8 +8,11 @@ export function deviceNumbers(rdev: bigint): { readonly major: bigint; readonly 
   return { major: BigInt.asUintN(32, major), minor: BigInt.asUintN(32, minor) };
 }
 
+/** Of sysfs, whatever sectors a device has. */
+const SIZE_UNIT_BYTES = 512;
+
 /**
- * Sector sizes from sysfs, by device number: a path may be any link, and device-mapper's names are
+ * Sizes from sysfs, by device number: a path may be any link, and device-mapper's names are
  * not sysfs names. A partition has no queue of its own; that of its disk counts.
  */
 export class SysfsDevices implements Devices {
@@ -20,7 +23,7 @@ export class SysfsDevices implements Devices {
   }
 
   probe(path: string): DeviceFacts {
-    const nothing = { physicalBytes: null, logicalBytes: null };
+    const nothing = { physicalBytes: null, logicalBytes: null, sizeBytes: null };
     try {
       const found = statSync(path, { bigint: true });
       if (!found.isBlockDevice()) return { exists: true, ...nothing };
@@ -30,6 +33,7 @@ export class SysfsDevices implements Devices {
         exists: true,
         physicalBytes: this.#queueNumber(folder, 'physical_block_size'),
         logicalBytes: this.#queueNumber(folder, 'logical_block_size'),
+        sizeBytes: this.#sizeBytes(folder),
       };
     } catch {
       return { exists: false, ...nothing };
@@ -37,14 +41,22 @@ export class SysfsDevices implements Devices {
   }
 
   #queueNumber(folder: string, name: string): number | null {
-    for (const queue of [`${folder}/queue`, `${folder}/../queue`]) {
-      try {
-        const value = Number(readFileSync(`${queue}/${name}`, 'utf8').trim());
-        if (Number.isSafeInteger(value) && value > 0) return value;
-      } catch {
-        // A partition: its disk is beside it.
-      }
-    }
+    // A partition: its disk is beside it.
+    return numberIn(`${folder}/queue/${name}`) ?? numberIn(`${folder}/../queue/${name}`);
+  }
+
+  #sizeBytes(folder: string): number | null {
+    const sectors = numberIn(`${folder}/size`);
+    return sectors === null ? null : sectors * SIZE_UNIT_BYTES;
+  }
+}
+
+/** null: there is no such file, or no positive number in it. */
+function numberIn(path: string): number | null {
+  try {
+    const value = Number(readFileSync(path, 'utf8').trim());
+    return Number.isSafeInteger(value) && value > 0 ? value : null;
+  } catch {
     return null;
   }
 }

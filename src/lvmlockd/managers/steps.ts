@@ -167,6 +167,8 @@ export interface DeviceReply {
   /** Bytes; null when sysfs does not say. */
   readonly physicalBytes: number | null;
   readonly logicalBytes: number | null;
+  /** Of the whole device. */
+  readonly sizeBytes: number | null;
 }
 
 export function* deviceAt(path: ByteString): ManagerSteps<DeviceReply> {

@@ -80,6 +80,7 @@ export class LvmlockdHarness {
           exists: devices.includes(path),
           physicalBytes: 512,
           logicalBytes: 512,
+          sizeBytes: null,
         }),
       },
       log,

@@ -218,6 +218,7 @@ export class LvmHost {
           exists: this.#devicePaths.includes(path),
           physicalBytes: BLOCK_BYTES,
           logicalBytes: BLOCK_BYTES,
+          sizeBytes: null,
         }),
       },
       activeLvs: { read: () => this.activeLvs },

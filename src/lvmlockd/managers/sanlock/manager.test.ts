@@ -96,6 +96,21 @@ test('a lease that cannot be written ends the making of a VG; several are writte
   assert.equal(made.result, -90);
 });
 
+test('the end of the device is known, or found by a refusal', () => {
+  for (const saysSize of [true, false]) {
+    const fake = new FakeSanlock();
+    fake.saysSize = saysSize;
+    assert.equal(fake.run(manager.initVg({ ...VG, vgLockArgs: 'lvmlock' }, true)).result, 0);
+    const writes = fake.asked.filter((call) => call === 'write_resource');
+    assert.equal(writes.length, saysSize ? 7 : 8);
+    assert.deepEqual([...fake.slots.keys()].slice(-1), [71 * MIB]);
+    fake.asked.length = 0;
+    assert.equal(fake.run(manager.renameVg(VG)).result, 0);
+    assert.equal(fake.asked.filter((call) => call === 'read_resource').length, saysSize ? 7 : 8);
+    assert.equal(fake.asked.filter((call) => call === 'write_resource').length, 7);
+  }
+});
+
 test('an LV that has a lease already is refused', () => {
   const fake = new FakeSanlock();
   const space = started(fake);

@@ -4,7 +4,7 @@ import { readResource, writeLockspace, writeResource } from '../../../wire/sanlo
 import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
 import { getLockspaces, version } from '../../../wire/sanlock/daemon-calls.ts';
 import { both, type InitVgOutcome, OK, type Outcome, type VgPlace } from '../manager.ts';
-import type { ManagerSteps } from '../steps.ts';
+import type { DeviceReply, ManagerSteps } from '../steps.ts';
 import { ask, askEach } from './ask.ts';
 import {
   areaAt,
@@ -29,6 +29,7 @@ import type { SanlockTimes } from './times.ts';
 
 /** All leases of a VG, outside of a lockspace: formatting them, and writing another VG name. */
 
+/** Where the size of a device is not known, its end is found by a refusal. */
 const MAX_SLOTS = 1_000_000;
 /**
  * So many leases are written, or read, at the same time: while one is on its way to the disk, the
@@ -69,19 +70,20 @@ export function* initVg(
   const site: LeaseSite = { spaceName, path, sizes };
   const wrote = yield* writeHostLeases(site, times);
   if (!wrote.ok) return refuse(areaOutcome(wrote));
-  const failed = yield* writeSlots(site, how.enableGl, times);
+  const failed = yield* writeSlots(site, slotsEnd(site, device), how.enableGl, times);
   if (failed !== null) return refuse(failed);
   return { ...OK, vgLockArgs: vgArgsFor(vg.vgLockArgs) };
 }
 
-/** Up to the end of the device. @returns the first failure; null: there was none */
+/** @returns the first failure; null: there was none */
 function* writeSlots(
   site: LeaseSite,
+  end: number,
   enableGl: boolean,
   times: SanlockTimes,
 ): ManagerSteps<Outcome | null> {
-  for (let first = SLOT_GL; first < MAX_SLOTS; first += SLOTS_AT_ONCE) {
-    const writes = slotsFrom(first).map((slot) => {
+  for (let first = SLOT_GL; first < end; first += SLOTS_AT_ONCE) {
+    const writes = slotsFrom(first, end).map((slot) => {
       const offset = slot * site.sizes.alignBytes;
       return writeResource(resourceAt(site, slotName(slot, enableGl), offset));
     });
@@ -94,8 +96,14 @@ function* writeSlots(
   return null;
 }
 
-function slotsFrom(first: number): readonly number[] {
-  return Array.from({ length: SLOTS_AT_ONCE }, (_, index) => first + index);
+/** The first slot that the device has no room for; a VG without a lease of its own is refused. */
+function slotsEnd({ sizes }: LeaseSite, { sizeBytes }: DeviceReply): number {
+  if (sizeBytes === null) return MAX_SLOTS;
+  return Math.min(Math.max(Math.floor(sizeBytes / sizes.alignBytes), SLOT_VG + 1), MAX_SLOTS);
+}
+
+function slotsFrom(first: number, end: number): readonly number[] {
+  return Array.from({ length: Math.min(SLOTS_AT_ONCE, end - first) }, (_, index) => first + index);
 }
 
 function slotName(slot: number, enableGl: boolean): ByteString {
@@ -115,7 +123,8 @@ export function writeHostLeases(site: LeaseSite, times: SanlockTimes, name = sit
  */
 export function* renameVg(vg: VgPlace, times: SanlockTimes): ManagerSteps<Outcome> {
   const lockLv = lockLvOfArgs(vg.vgLockArgs);
-  if (lockLv !== null) yield* deviceOnceThere(lockLvPath(vg.vgName, lockLv));
+  if (lockLv === null) return both(LD_RESULT.EARGS);
+  const device = yield* deviceOnceThere(lockLvPath(vg.vgName, lockLv));
   const found = yield* siteOf(vg, times, '');
   if (!('path' in found)) return found;
   const joined = yield* joinedAt(found.path, times);
@@ -125,9 +134,10 @@ export function* renameVg(vg: VgPlace, times: SanlockTimes): ManagerSteps<Outcom
   if (!wrote.ok) return areaOutcome(wrote);
   const nameless: LeaseSite = { ...site, spaceName: '' };
   let worst: Outcome = OK;
-  for (let first = SLOT_GL, isEnd = false; first < MAX_SLOTS && !isEnd; first += SLOTS_AT_ONCE) {
+  const end = slotsEnd(site, device);
+  for (let first = SLOT_GL, isEnd = false; first < end && !isEnd; first += SLOTS_AT_ONCE) {
     const offsetOf = (slot: number) => slot * site.sizes.alignBytes;
-    const questions = slotsFrom(first).map((slot) =>
+    const questions = slotsFrom(first, end).map((slot) =>
       readResource(resourceAt(nameless, '', offsetOf(slot))),
     );
     const reads = yield* askEach(questions, times.diskMs);

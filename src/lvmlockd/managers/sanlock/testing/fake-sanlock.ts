@@ -84,6 +84,8 @@ export class FakeSanlock {
   /** By offset and length; of others only resource areas can be read, which hold 0 or not. */
   readonly sectors = new Map<string, Uint8Array>();
   slotCount = 72;
+  /** Whether the size of the device is known without a look past its end. */
+  saysSize = true;
   /** Calls that were made at the same time. */
   mostAtOnce = 1;
   sleptMs = 0;
@@ -110,7 +112,8 @@ export class FakeSanlock {
         reply = { kind: 'slept' };
       } else if (effect.kind === 'device') {
         const exists = effect.path === PATH && this.sleptMs >= this.deviceAfterMs;
-        reply = { kind: 'device', exists, physicalBytes: 512, logicalBytes: 512 };
+        const sizeBytes = this.saysSize ? this.slotCount * MIB : null;
+        reply = { kind: 'device', exists, physicalBytes: 512, logicalBytes: 512, sizeBytes };
       } else if (effect.kind === 'sectors') {
         const at = `${effect.offset} ${effect.length}`;
         reply = {
