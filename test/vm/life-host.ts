@@ -5,8 +5,8 @@ import { ROOT, whyNoMachines } from './initramfs.ts';
 import { whyNoOriginals } from './original-host.ts';
 import type { Machine } from './vm.ts';
 
-/** A command takes a second or two in an idle machine; one that joins a lockspace, some more. */
-const COMMAND_DEADLINE_MS = 240_000;
+/** A command takes a second or two in an idle machine; one that gives 500 LVs leases, minutes. */
+const COMMAND_DEADLINE_MS = 900_000;
 const POLL_MS = 500;
 const START_WITHIN_S = 60;
 const UDEVD = '/lib/systemd/systemd-udevd';

@@ -9,21 +9,28 @@ export class StorageHost {
   readonly machine: Machine;
   readonly hostId: number;
   readonly #hasOriginals: boolean;
+  readonly #killAction: 'error' | 'stop';
+  #ioTimeoutS = 0;
   /** `virtio3`, once the disk was pulled. */
   #disk = '';
 
   constructor(
     machine: Machine,
     hostId: number,
-    seats: 'ours' | 'sanlock and wdmd of the originals',
+    how: {
+      readonly seats: 'ours' | 'sanlock and wdmd of the originals';
+      readonly killAction: 'error' | 'stop';
+    },
   ) {
     this.machine = machine;
     this.hostId = hostId;
-    this.#hasOriginals = seats !== 'ours';
+    this.#hasOriginals = how.seats !== 'ours';
+    this.#killAction = how.killAction;
   }
 
-  /** Resolves when all three serve. */
+  /** Resolves when all three daemons serve. */
   async start(ioTimeoutS: number): Promise<void> {
+    this.#ioTimeoutS = ioTimeoutS;
     await this.shell(`mkdir -p /run/sanlock /run/lvm /run/lock/lvm
       cat >/etc/lvm/lvmlocal.conf <<END
       local { host_id = ${this.hostId} }
@@ -31,6 +38,11 @@ export class StorageHost {
       activation { udev_sync = 0 udev_rules = 0 }
       devices { obtain_device_list_from_udev = 0 }
 END`);
+    await this.startDaemons();
+  }
+
+  /** Resolves when they serve. */
+  async startDaemons(): Promise<void> {
     const folder = this.#hasOriginals ? '/usr/sbin' : `${ROOT}/bin`;
     const root = ['-U', 'root', '-G', 'root'];
     const daemons = [
@@ -40,7 +52,10 @@ END`);
         asks: 'sanlock client status',
       },
       {
-        args: [`${ROOT}/bin/lvmlockd`, '-D', '-g', 'sanlock', '-o', `${ioTimeoutS}`],
+        args: [
+          ...[`${ROOT}/bin/lvmlockd`, '-D', '-g', 'sanlock', '-o', `${this.#ioTimeoutS}`],
+          ...['--kill-action', this.#killAction],
+        ],
         asks: 'lvmlockctl -i',
       },
     ];
@@ -50,12 +65,21 @@ END`);
     }
   }
 
+  /** As an init system stops them; resolves when each has ended by itself. */
+  async stopDaemons(): Promise<void> {
+    for (const pidFile of ['lvmlockd.pid', 'sanlock/sanlock.pid', 'wdmd/wdmd.pid']) {
+      await this.shell(`pid=$(cat /run/${pidFile}) && kill $pid
+        while kill -0 $pid 2>&-; do sleep 0.1; done`);
+    }
+  }
+
   /** From now on its I/O fails, and the device is gone. */
   async pullDisk(): Promise<void> {
-    const link = await this.shell(
-      `readlink /sys/block/${SHARED_DISK.slice('/dev/'.length)}/device`,
-    );
-    this.#disk = link.slice(link.lastIndexOf('/') + 1);
+    if (this.#disk === '') {
+      const name = SHARED_DISK.slice('/dev/'.length);
+      const link = await this.shell(`readlink /sys/block/${name}/device`);
+      this.#disk = link.slice(link.lastIndexOf('/') + 1);
+    }
     await this.shell(`echo ${this.#disk} >${DRIVER}/unbind`);
   }
 

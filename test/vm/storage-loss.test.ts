@@ -13,7 +13,7 @@ import { VG } from './volume.ts';
  * Two machines lose the disk of their shared VG while a process writes to a volume: one of them
  * with our sanlock and wdmd, the other with the originals. lvmlockd cuts the volumes off and gives
  * up the locks, no watchdog fires, and when the disk is back, under another number, lvm starts the
- * VG and uses the volumes again.
+ * VG and uses the volumes again. When it is lost once more, the daemons can be stopped.
  */
 const IO_TIMEOUT_S = 2;
 /** The latest moment at which a watchdog fires that nobody has calmed. */
@@ -40,8 +40,8 @@ test('a lost disk costs I/O errors, no reset, and comes back', where, async (t) 
 async function scenario(t: TestContext, machines: Machines): Promise<void> {
   const [one, two] = machines.machines as [Machine, Machine];
   const hosts = [
-    new StorageHost(one, 1, 'ours'),
-    new StorageHost(two, 2, 'sanlock and wdmd of the originals'),
+    new StorageHost(one, 1, { seats: 'ours', killAction: 'error' }),
+    new StorageHost(two, 2, { seats: 'sanlock and wdmd of the originals', killAction: 'stop' }),
   ] as const;
   await Promise.all(hosts.map((host) => host.start(IO_TIMEOUT_S)));
   await hosts[0].shell(
@@ -61,13 +61,23 @@ async function startVg(host: StorageHost): Promise<void> {
     do sleep 1; done`);
 }
 
-/** A volume, and a process that writes to it all the time. */
+/** Which host's lvmlockd stops the users of a volume before it cuts the volume off. */
+const STOPS = 2;
+
+/** A volume, and a process that writes to it all the time; another one has it open. */
 async function createUsed(host: StorageHost): Promise<void> {
   const path = `/dev/${VG}/${lvOf(host)}`;
   await host.shell(`lvcreate -aey -L 8m -n ${lvOf(host)} ${VG}`);
   const writes = `while dd if=/dev/zero of=${path} bs=4096 count=1 oflag=direct conv=notrunc
     do sleep 0.1; done 2>/run/writer; echo ended >>/run/writer`;
   host.machine.start(['/bin/sh', '-c', writes]);
+  const holds = `exec 3<${path}
+    trap 'echo stopped >/run/holder; exit 0' TERM
+    echo $$ >/run/holder.pid
+    echo open >/run/holder
+    while :; do sleep 0.2; done`;
+  host.machine.start(['/bin/sh', '-c', holds]);
+  await host.shell('until grep -q open /run/holder; do sleep 0.2; done');
 }
 
 async function loses(t: TestContext, host: StorageHost): Promise<void> {
@@ -75,23 +85,62 @@ async function loses(t: TestContext, host: StorageHost): Promise<void> {
   const mapped = `${VG}-${lvOf(host)}`;
   assert.match(await host.shell(`dmsetup table ${mapped}`), / linear /);
   assert.match(await host.shell(`${ROOT}/bin/lvmlockctl --kill ${VG} --dry-run`), /error table of/);
-  await host.pullDisk();
-  const pulledMs = Date.now();
-  const isDone = async () => (await host.shell(`dmsetup table ${mapped}`)).includes(' error');
-  await until(`${machine.name} cuts its volume off`, isDone, { withinMs: DEADLINE_MS });
+  const pulledMs = await cutOff(host, mapped);
   t.diagnostic(`${machine.name}: cut off ${seconds(pulledMs)} s after the loss`);
-  assert.match(await host.shell(`dmsetup table ${mapped}`), /^0 16384 error/);
   await host.shell('until grep -q ended /run/writer; do sleep 0.2; done');
+  const holder = await host.shell('cat /run/holder');
+  assert.match(holder, host.hostId === STOPS ? /^stopped/ : /^open/);
+  await host.shell(`kill $(cat /run/holder.pid) || true
+    until grep -q stopped /run/holder; do sleep 0.2; done`);
+  await readsGoOn(host);
   await host.returnDisk();
   await startVg(host);
   t.diagnostic(`${machine.name}: started again ${seconds(pulledMs)} s after the loss`);
   await usesAgain(host, mapped);
+  await isStopped(host, mapped);
+  t.diagnostic(`${machine.name}: stopped, and started again, without its disk`);
   await pause(Math.max(0, pulledMs + FIRED_S * 1000 - Date.now()));
   assert.ok(machine.isAlive);
   assert.deepEqual(
     machine.events.filter(({ name }) => name === 'WATCHDOG'),
     [],
   );
+}
+
+/** @returns when the disk was pulled */
+async function cutOff(host: StorageHost, mapped: string): Promise<number> {
+  await host.pullDisk();
+  const pulledMs = Date.now();
+  const isDone = async () => (await host.shell(`dmsetup table ${mapped}`)).includes(' error');
+  await until(`${host.machine.name} cuts its volume off`, isDone, { withinMs: DEADLINE_MS });
+  assert.match(await host.shell(`dmsetup table ${mapped}`), /^0 16384 error/);
+  return pulledMs;
+}
+
+/** The global lock went with the VG: no lock of a lockspace that is no more is asked for. */
+async function readsGoOn(host: StorageHost): Promise<void> {
+  await host.shell("until ! lvmlockctl -i | grep -q '^VG '; do sleep 0.2; done");
+  assert.doesNotMatch(await host.shell('vgs 2>&1'), /error -\d+/);
+}
+
+/**
+ * None of them remains running for a VG that is no more; a later start finds the VG usable. The
+ * volume has a snapshot meanwhile: no layer of the two reaches the disk any more.
+ */
+async function isStopped(host: StorageHost, mapped: string): Promise<void> {
+  const lv = `${VG}/${lvOf(host)}`;
+  const layers = `dmsetup table | grep "^${mapped}" | grep -v "^${VG}-lvmlock"`;
+  await host.shell(`until lvcreate -s -L 4m -n ${lvOf(host)}snap ${lv}; do sleep 1; done`);
+  assert.equal((await host.shell(layers)).split('\n').length, 4);
+  await cutOff(host, mapped);
+  assert.doesNotMatch(await host.shell(layers), /linear|snapshot/);
+  await host.shell("until ! lvmlockctl -i | grep -q '^VG '; do sleep 0.2; done");
+  await host.stopDaemons();
+  await host.startDaemons();
+  await host.returnDisk();
+  await startVg(host);
+  await host.shell(`lvchange -an ${lv}; lvchange -aey ${lv}
+    dd if=/dev/${lv} of=/dev/null bs=4096 count=1 iflag=direct`);
 }
 
 /** First by a new table for the volume as it is, and then after a deactivation. */

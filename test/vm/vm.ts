@@ -18,6 +18,8 @@ const MEMORY_MB = 768;
 const BOOT_DEADLINE_MS = 240_000;
 const END_DEADLINE_MS = 10_000;
 const CACHE = 'cache.direct=off,cache.no-flush=on';
+/** Emulation stores a string byte by byte, so the kernel is to prefer the instruction for words. */
+const CPU = 'max,erms=off,fsrm=off';
 const KERNEL_ARGS = [
   'console=ttyS0',
   'quiet',
@@ -280,7 +282,7 @@ function qemuArgs(ground: Ground, kind: Kind): readonly string[] {
       '-accel',
       'tcg',
       '-cpu',
-      'max',
+      CPU,
       '-smp',
       '1',
       '-m',
