@@ -34,7 +34,7 @@ export async function lvmRows(options: LvmOptions): Promise<readonly Row[]> {
     const [a, b] = [rig.host(1), rig.host(2)];
     await Promise.all([a.startDaemons(), b.startDaemons()]);
     const rows: Row[] = [];
-    rows.push(await timed('vgcreate --shared', () => create(rig, a)));
+    rows.push(...(await create(rig, a)));
     rows.push(await timed('vgchange --lockstart, second host', () => start(rig, b)));
     await a.mustLvm('lvcreate', '-an', '-n', 'lv0', '-L', '4m', rig.vg);
     // A daemon runs for months: its first calls are not its speed.
@@ -50,8 +50,13 @@ export async function lvmRows(options: LvmOptions): Promise<readonly Row[]> {
   }
 }
 
-async function create(rig: Rig, host: Host): Promise<void> {
-  await host.mustLvm('vgcreate', '--shared', rig.vg, rig.lun.device);
+/** Most of vgcreate is the join, of which 2·t are what any host must wait (spec 10 §5.2). */
+async function create(rig: Rig, host: Host): Promise<readonly Row[]> {
+  const made = await timed('vgcreate --shared, without the join', async () => {
+    await host.mustLvm('vgcreate', '--shared', '--lockopt', 'nowait', rig.vg, rig.lun.device);
+  });
+  const joined = await timed('join of the first host', () => start(rig, host));
+  return [made, { ...made, name: 'vgcreate --shared', value: made.value + joined.value }];
 }
 
 async function start(rig: Rig, host: Host): Promise<void> {

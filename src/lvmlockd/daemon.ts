@@ -162,6 +162,7 @@ function clientOpened(
     hasLocked: false,
     startFailure: 0,
     wasHeldUp: false,
+    lastMade: null,
     lastGrant: null,
   });
 }

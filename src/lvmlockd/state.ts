@@ -64,6 +64,8 @@ export interface Client {
   startFailure: number;
   /** One of its starts has waited for what is seen of a host with the same host id. */
   wasHeldUp: boolean;
+  /** The lease that its last init_lv was given in a VG that is not started: the next is behind it. */
+  lastMade: { readonly vgName: ByteString; readonly lvLockArgs: ByteString } | null;
   /** The LV lock granted by the last reply: undone when that reply is lost. */
   lastGrant: { readonly lockspaceId: number; readonly resource: ByteString } | null;
 }

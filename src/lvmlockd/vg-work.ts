@@ -16,7 +16,7 @@ import { waitsAgain, waitsForManager } from './reattach.ts';
 import { tellRequest } from './refresh-tell.ts';
 import { reply, replyInit } from './replies.ts';
 import { findRunning } from './running-managers.ts';
-import { type DaemonState, log, run } from './state.ts';
+import { type Client, type DaemonState, log, run } from './state.ts';
 import { isPresent, OF_DAEMON, ofClient } from './task-owner.ts';
 import { holdOf, noteMade } from './vg-hold.ts';
 import { hasClash, isTooLong } from './vg-names.ts';
@@ -98,14 +98,27 @@ export function initLv(
     replyInit(state, to, { result: 0, lmResult: 0, vgLockArgs, lvLockArgs });
     return;
   }
-  const steps = space.initLv(lvUuid, isAgain, request.prevLvArgs);
+  const client = lockspace === null ? state.clients.get(clientId) : undefined;
+  const steps = space.initLv(lvUuid, isAgain, request.prevLvArgs || behindLast(client, vgName));
   inTurn(state, { vgName, clientId }, steps, (done) => {
     const isCut = done.interrupted === true && lockspace !== null;
     if (isCut && waitsAgain(state, lockspace, clientId, later(true))) return;
     const hold = lockspace === null ? null : holdOf(lockspace, clientId);
     if (hold !== null && done.result === 0) noteMade(hold, lvUuid);
+    if (client !== undefined && done.result === 0) {
+      client.lastMade = { vgName, lvLockArgs: done.lvLockArgs };
+    }
     replyInit(state, to, { ...done, vgLockArgs });
   });
+}
+
+/**
+ * A VG of many LVs becomes shared: lvm asks for a lease for each in turn, and only newer ones say
+ * which was the last. A search from the first slot would read all that are taken, for each LV.
+ */
+function behindLast(client: Client | undefined, vgName: ByteString): ByteString {
+  const last = client?.lastMade ?? null;
+  return last?.vgName === vgName ? last.lvLockArgs : '';
 }
 
 /** A lockspace that is only formatted in, never joined. */

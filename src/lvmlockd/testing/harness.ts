@@ -80,6 +80,8 @@ export class FakeManager {
     ...{ status: 127, output: '', trouble: 'not found' },
   });
   readonly did: string[] = [];
+  /** Behind which lease each init_lv was to search; '': from the first. */
+  readonly behind: string[] = [];
   /** What the lock manager holds for the daemon. */
   readonly holding = new Set<string>();
 
@@ -135,6 +137,11 @@ export class FakeManager {
     };
   }
 
+  #initLv(behind: string) {
+    this.behind.push(behind);
+    return done({ ...OK, lvLockArgs: '1.0.0:70254592' });
+  }
+
   #space(vgName: string): ManagerSpace {
     return {
       leaseDevice: `${vgName}-lvmlock`,
@@ -183,7 +190,7 @@ export class FakeManager {
         return done(this.frees.shift() ?? OK);
       },
       findFree: () => done(OK),
-      initLv: () => done({ ...OK, lvLockArgs: '1.0.0:70254592' }),
+      initLv: (_lvUuid, _isAgain, behind = '') => this.#initLv(behind),
       reattach: (held) => {
         const names = held.map(({ lock }) => `${lock.resource.name} ${lock.mode}`).join(', ');
         this.did.push(`reattach ${vgName}: ${names}`);

@@ -42,6 +42,8 @@ export class Restarts {
   readonly #active = new Map<number, Map<LvmHost, Mode>>();
   /** Requests about an LV on a host that are not answered yet. */
   readonly #busy = new Set<string>();
+  /** LVs that a host has deactivated while its lvmlockd refused to give up their locks. */
+  readonly #unlocksOwed = new Set<string>();
   readonly #alarmed = new Set<LvmHost>();
   /** Hosts whose VG can be used again only when an administrator says so. */
   readonly #lost = new Set<LvmHost>();
@@ -191,7 +193,17 @@ export class Restarts {
     if (!this.#active.get(lv)?.delete(host)) return;
     this.#log(`${host.name} deactivates lv${lv}`);
     this.#busy.add(key);
-    host.call(this.#lockRequest(lv, 'un'), () => this.#busy.delete(key));
+    this.#unlock(host, lv, () => this.#busy.delete(key));
+  }
+
+  /** A daemon that has just started refuses it: then the lock waits for a later command. */
+  #unlock(host: LvmHost, lv: number, then: () => void): void {
+    const { boots } = host;
+    this.#unlocksOwed.delete(`${host.name} ${lv}`);
+    host.call(this.#lockRequest(lv, 'un'), (result) => {
+      if (result !== 0 && host.boots === boots) this.#unlocksOwed.add(`${host.name} ${lv}`);
+      then();
+    });
   }
 
   #deactivateAll(host: LvmHost): void {
@@ -295,6 +307,9 @@ export class Restarts {
       host.startSanlock();
       host.startLvmlockd();
       this.#deactivateAll(host);
+      for (let lv = 0; lv < LVS; lv++) {
+        if (this.#unlocksOwed.has(`${host.name} ${lv}`)) this.#unlock(host, lv, () => {});
+      }
       // A host that finds its VG lost notes it: no other request would find it now.
       host.call(this.#lockRequest(0, 'ex'), (result) => {
         if (LOST.has(result)) this.#lost.add(host);
