@@ -23,6 +23,7 @@ const IOCB_BYTES = 64;
 const EVENT_BYTES = 32;
 const EVENTFD_FLAGS = 0x80800; // EFD_CLOEXEC | EFD_NONBLOCK
 const BLKSSZGET = 0x1268;
+const BLKGETSIZE64 = 0x80081272;
 const SYSCALLS =
   process.arch === 'arm64'
     ? { setup: 0, submit: 2, getevents: 4 }
@@ -83,6 +84,12 @@ export class AioEngine implements DiskEngine {
     const size = new Uint8Array(4);
     if (ioctlPointer(fd, BLKSSZGET, size) < 0) return null;
     return new DataView(size.buffer).getInt32(0, true);
+  }
+
+  deviceBytes(fd: number): number | null {
+    const size = new Uint8Array(8);
+    if (ioctlPointer(fd, BLKGETSIZE64, size) < 0) return null;
+    return Number(new DataView(size.buffer).getBigUint64(0, true));
   }
 
   /** Only for tests: a daemon keeps its engine until it ends. */

@@ -33,6 +33,8 @@ export interface DiskEngine {
   start(transfer: Transfer): boolean;
   /** Sector size of an open block device; null when it is none or cannot be wish. */
   deviceSectorSize(fd: number): number | null;
+  /** Of an open block device, as the kernel has it now; null: it is none, or that is not known. */
+  deviceBytes(fd: number): number | null;
 }
 
 type Answer = (reply: DiskReply) => void;
@@ -191,14 +193,26 @@ class Request implements Visitor, Transfer {
     if (!this.#read) this.#releaseMemory();
     this.#over();
     // Late, it was answered `unknown` before; the memory and this report were still owed.
-    if (isLate) this.#endedLate?.(result === length ? 'landed' : 'refused');
+    const isUnsent = result === -ERRNO.ENOSPC && this.#isPastEnd();
+    if (isLate) this.#endedLate?.(lateEndOf(result === length, isUnsent));
+    else if (isUnsent) this.#answer({ ...DROPPED, errno: ERRNO.ENOSPC });
     else if (result < 0) this.#answer({ outcome: 'failed', errno: -result });
     else if (result !== length) this.#answer({ outcome: 'failed', errno: ERRNO.EMSGSIZE });
     else this.#answer(this.write ? WRITTEN : this.#readDone());
   }
 
+  /** The kernel refuses such a write by itself, and the device never hears of it. */
+  #isPastEnd(): boolean {
+    const bytes = this.write ? this.#shared.engine.deviceBytes(this.fd) : null;
+    return bytes !== null && this.offset >= bytes;
+  }
+
+  /** Its time is over, and whether the engine or the timer notices first makes no difference. */
   dropped(): void {
-    this.#unsent(ERRNO.ECANCELED);
+    const isLate = this.#settle();
+    this.#leave();
+    if (!isLate) this.#answer(UNKNOWN);
+    this.#endedLate?.('unsent');
   }
 
   #expire(): void {
@@ -219,11 +233,15 @@ class Request implements Visitor, Transfer {
 
   #unsent(errno: number): void {
     const isLate = this.#settle();
+    this.#leave();
+    if (isLate) this.#endedLate?.('unsent');
+    else this.#answer({ ...DROPPED, errno });
+  }
+
+  #leave(): void {
     this.#shared.room.leave(this);
     this.#releaseMemory();
     this.#over();
-    if (isLate) this.#endedLate?.('unsent');
-    else this.#answer({ ...DROPPED, errno });
   }
 
   /** Stops the clock. @returns whether `unknown` was answered before */
@@ -296,6 +314,11 @@ class DeviceDisk implements Disk {
     const { shared, fd, path } = this.#file;
     if (this.#closed && this.#running === 0) shared.opens.close(fd, path);
   }
+}
+
+function lateEndOf(isWhole: boolean, isUnsent: boolean): LateEnd {
+  if (isWhole) return 'landed';
+  return isUnsent ? 'unsent' : 'refused';
 }
 
 const DROPPED = { outcome: 'failed', unsent: true } as const;

@@ -57,4 +57,8 @@ export class PlainEngine implements DiskEngine {
       return null; // a partition, or no sysfs: the caller finds the size on disk
     }
   }
+
+  deviceBytes(): number | null {
+    return null;
+  }
 }

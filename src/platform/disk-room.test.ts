@@ -97,18 +97,21 @@ test('a request that was given up blocks no other one, even before its answer', 
   assert.equal(enter('a'), true);
 });
 
+const DEVICE_BYTES = 8192;
+
 /** One device whose requests the test ends; two of them may be under way. */
 async function withDisk(
   body: (of: { disk: Disk; started: Transfer[] }) => Promise<void>,
 ): Promise<void> {
   const directory = mkdtempSync('/var/tmp/holdfast-room-');
   const path = join(directory, 'device');
-  writeFileSync(path, new Uint8Array(8192));
+  writeFileSync(path, new Uint8Array(DEVICE_BYTES));
   const started: Transfer[] = [];
   const engine: DiskEngine = {
     depth: URGENT_PLACES + 4,
     start: (transfer) => started.push(transfer) > 0,
     deviceSectorSize: () => null,
+    deviceBytes: () => DEVICE_BYTES,
   };
   const pool = new AlignedPool(allocateAligned);
   const urgentPool = new AlignedPool(allocateAligned);
@@ -175,14 +178,44 @@ test('what the kernel itself calls cancelled may land: it was sent', () =>
     assert.deepEqual(lateEnds, ['refused']);
   }));
 
+test('a write past the end of the device was never sent; within it ENOSPC may be a full pool', () =>
+  withDisk(async ({ disk, started }) => {
+    const bytes = new Uint8Array(512);
+    const failed = { outcome: 'failed', errno: ERRNO.ENOSPC } as const;
+    for (const [offset, wanted, late] of [
+      [DEVICE_BYTES, { ...failed, unsent: true }, 'unsent'],
+      [DEVICE_BYTES - 512, failed, 'refused'],
+    ] as const) {
+      const replies: DiskReply[] = [];
+      disk.write({ offset, bytes }, LONG_MS, (reply) => replies.push(reply));
+      started.pop()?.ended(-ERRNO.ENOSPC);
+      assert.deepEqual(replies, [wanted]);
+      const lateEnds: LateEnd[] = [];
+      await new Promise<DiskReply>((done) =>
+        disk.write({ offset, bytes }, 20, done, (end) => lateEnds.push(end)),
+      );
+      started.pop()?.ended(-ERRNO.ENOSPC);
+      assert.deepEqual(lateEnds, [late]);
+    }
+    const replies: DiskReply[] = [];
+    disk.read({ offset: DEVICE_BYTES, length: 512 }, LONG_MS, (reply) => replies.push(reply));
+    started.pop()?.ended(-ERRNO.ENOSPC);
+    assert.deepEqual(replies, [failed]);
+  }));
+
 test('what the engine drops was never sent, in time or late', () =>
   withDisk(async ({ disk, started }) => {
     const bytes = new Uint8Array(512);
-    const replies: DiskReply[] = [];
-    disk.write({ offset: 0, bytes }, LONG_MS, (reply) => replies.push(reply));
-    started[0]?.dropped();
-    assert.deepEqual(replies, [{ outcome: 'failed', errno: ERRNO.ECANCELED, unsent: true }]);
     const lateEnds: LateEnd[] = [];
+    const replies: DiskReply[] = [];
+    disk.write(
+      { offset: 0, bytes },
+      LONG_MS,
+      (reply) => replies.push(reply),
+      (end) => lateEnds.push(end),
+    );
+    started[0]?.dropped();
+    assert.deepEqual([replies, lateEnds.splice(0)], [[{ outcome: 'unknown' }], ['unsent']]);
     await new Promise<DiskReply>((done) =>
       disk.write({ offset: 0, bytes }, 20, done, (end) => lateEnds.push(end)),
     );
