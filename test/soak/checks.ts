@@ -20,6 +20,10 @@ const MORE_DESCRIPTORS = 12;
 const MORE_BYTES = 48 * MIB;
 /** A user asks again at once; a minute is allowed after lease processes were killed as well. */
 const STALLED_MS = 150_000;
+/** Ballots are no queue: a host waits long for a lease that another one keeps taking. */
+export const CONTENDED_MS = 300_000;
+/** Nobody else counts under it, so that its user waits for daemons alone. */
+export const UNCONTENDED = 'own';
 /** Events of our logs that tell of a bug or of a loss. */
 const BAD_EVENTS =
   /\b(lease\.notHeld|leases\.unprotected|daemon\.broken|client\.signalled|client\.killpath)\b/;
@@ -99,8 +103,9 @@ export function lookAtUsers(users: readonly User[], verdict: Verdict): void {
     }
     if (!user.isAlive) verdict.fail(`${user.name} has ended: ${user.end}`);
     for (const [lease, ms] of user.lastStepMs) {
-      if (monotonicMs() - ms > STALLED_MS) {
-        verdict.fail(`${user.name} made no step under ${lease} for ${STALLED_MS / 1000} s`);
+      const mostMs = lease === UNCONTENDED ? STALLED_MS : CONTENDED_MS;
+      if (monotonicMs() - ms > mostMs) {
+        verdict.fail(`${user.name} made no step under ${lease} for ${mostMs / 1000} s`);
       }
     }
   }

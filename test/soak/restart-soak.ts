@@ -4,6 +4,7 @@ import type { Daemon, Host } from '../../src/rig/host.ts';
 import { pause, until } from '../../src/rig/run.ts';
 import type { Dice } from '../../src/sim/kernel/dice.ts';
 import {
+  CONTENDED_MS,
   growth,
   type HostLeaseWatch,
   lookAtLogs,
@@ -12,6 +13,7 @@ import {
   lookAtWatchdog,
   type Size,
   sizeOfDaemon,
+  UNCONTENDED,
 } from './checks.ts';
 import { LvmUsers, locksOf, makeVolumes } from './lvm-users.ts';
 import { carryOut, chooseOutage, type Outage, outageText } from './outages.ts';
@@ -34,23 +36,20 @@ const WAIT_MS = 60_000;
 const COUNTED = [
   { name: 'c1', isInValueBlock: false },
   { name: 'c2', isInValueBlock: false },
-  { name: 'own', isInValueBlock: false },
+  { name: UNCONTENDED, isInValueBlock: false },
   { name: 'x', isInValueBlock: false },
   { name: 'y', isInValueBlock: false },
   { name: 'v', isInValueBlock: true },
 ] as const;
 
-/** Ballots are no queue: a host waits long for a lease that another one keeps taking. */
-const FIRST_STEP_MS = 300_000;
-
 /**
- * `own`: nobody else counts there, so that its user waits for daemons alone. Then those of guests of
- * host 1, one of host 2, one that is plugged in and out, and one that is shared.
+ * Of counters; then those of guests of host 1, one of host 2, one that is plugged in and out, and
+ * one that is shared.
  */
 export const SOAK_LEASES = [
   'c1',
   'c2',
-  'own',
+  UNCONTENDED,
   'x',
   'y',
   'v',
@@ -134,8 +133,8 @@ export class RestartSoak {
       this.#counters.push(ownCounter(host, places, { leases: ['x', 'y', 'v'], seed }));
     }
     this.#counters.push(pythonCounter(a, places, { lease: 'c1', number: 2, seed }));
-    this.#counters.push(pythonCounter(a, places, { lease: 'own', number: 1, seed }));
-    for (const counter of this.#counters) await counter.says('step', FIRST_STEP_MS);
+    this.#counters.push(pythonCounter(a, places, { lease: UNCONTENDED, number: 1, seed }));
+    for (const counter of this.#counters) await counter.says('step', CONTENDED_MS);
     this.#watches = rig.hosts.flatMap((host) => this.#world.hostLeases(host));
   }
 
@@ -311,7 +310,7 @@ export class RestartSoak {
       if (more !== null) this.verdict.fail(`${daemon} of host-1 has grown: ${more}`);
     }
     const { figures } = this.#lvm;
-    const alone = this.#counters.filter((user) => user.counts.includes('own'));
+    const alone = this.#counters.filter((user) => user.counts.includes(UNCONTENDED));
     const seconds = (ms: number) => (ms / 1000).toFixed(1);
     const ages = this.#watches.map((watch) => `${watch.name} ${watch.longestAgeS.toFixed(1)} s`);
     const again = this.#counters.reduce((sum, user) => sum + user.saying('again').length, 0);
