@@ -42,6 +42,7 @@ export type Action =
       readonly kind: 'lock';
       readonly clientId: number;
       readonly request: LockRequest;
+      /** Refusals so far; where the quick repeats of the first second are skipped, they count too. */
       tries: number;
       /** Not tried before then: another host had it. */
       dueMs: number;

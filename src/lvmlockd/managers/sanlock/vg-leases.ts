@@ -96,7 +96,7 @@ function* writeSlots(
   return null;
 }
 
-/** The first slot that the device has no room for; a VG without a lease of its own is refused. */
+/** The first slot that the device has no room for; behind the VG lease, so that its lack is told. */
 function slotsEnd({ sizes }: LeaseSite, { sizeBytes }: DeviceReply): number {
   if (sizeBytes === null) return MAX_SLOTS;
   return Math.min(Math.max(Math.floor(sizeBytes / sizes.alignBytes), SLOT_VG + 1), MAX_SLOTS);
