@@ -120,6 +120,30 @@ test('the service manager is notified only when it wants to be, by a path or an 
   rmSync(directory, { recursive: true });
 });
 
+test('a service manager whose queue is full hears it all later, in order', async () => {
+  const name = `@holdfast-notify-full-${process.pid}`;
+  const heard: string[] = [];
+  let all = (): void => {};
+  const hasAll = new Promise<void>((done) => {
+    all = done;
+  });
+  const receiver = new DatagramReceiver(name, (bytes) => {
+    heard.push(Buffer.from(bytes).toString());
+    if (heard.at(-1) === 'STATUS=b') all();
+  });
+  // It reads when this turn of the loop ends.
+  let filled = 0;
+  while (sendDatagram(name, Buffer.from('other'))) filled++;
+  process.env['NOTIFY_SOCKET'] = name;
+  notifyServiceManager('READY=1');
+  notifyServiceManager('STATUS=a');
+  notifyServiceManager('STATUS=b');
+  delete process.env['NOTIFY_SOCKET'];
+  await hasAll;
+  receiver.close();
+  assert.deepEqual(heard.slice(filled), ['READY=1', 'STATUS=a', 'STATUS=b']);
+});
+
 test('the process name is what ps shows, cut to 15 bytes', () => {
   const before = readFileSync('/proc/self/comm', 'ascii').trim();
   setProcessName('a-name-of-twenty-ch');

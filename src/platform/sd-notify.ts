@@ -5,10 +5,33 @@ export function hasServiceManager(): boolean {
   return socketName() !== null;
 }
 
-/** Notifies it, if there is one ('READY=1', 'STOPPING=1', 'STATUS=…'). */
+/** Once a full queue of the service manager has taken nothing for a minute, it takes nothing. */
+const AGAIN_MS = 100;
+const MAX_TRIES = 600;
+const MAX_WAITING = 16;
+
+/** What was not taken yet, oldest first: the order says which state is the last. */
+let waiting: string[] = [];
+
+/**
+ * Notifies it ('READY=1', 'STOPPING=1', 'STATUS=…') without waiting for it: what a busy one does
+ * not take is sent again. It ends a daemon of whose start it never hears.
+ * @returns false: nobody wants to be notified
+ */
 export function notifyServiceManager(state: string): boolean {
   const name = socketName();
-  return name !== null && sendDatagram(name, Buffer.from(state));
+  if (name === null) return false;
+  if (waiting.length === MAX_WAITING) waiting.shift();
+  waiting.push(state);
+  if (waiting.length === 1) sendWaiting(name, MAX_TRIES);
+  return true;
+}
+
+function sendWaiting(name: string, tries: number): void {
+  while (waiting[0] !== undefined && sendDatagram(name, Buffer.from(waiting[0]))) waiting.shift();
+  if (waiting.length === 0) return;
+  if (tries === 0) waiting = [];
+  else setTimeout(() => sendWaiting(name, tries - 1), AGAIN_MS).unref();
 }
 
 /** With a descriptor, which it may keep (systemd: FDSTORE=1). */

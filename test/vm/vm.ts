@@ -17,6 +17,9 @@ import { connectSoon, type MachineEvent, Monitor } from './qmp.ts';
 const MEMORY_MB = 768;
 const BOOT_DEADLINE_MS = 240_000;
 const END_DEADLINE_MS = 10_000;
+const TAIL_CHARS = 200_000;
+const TAIL_LINES = 60;
+const TAIL_ALIKE = 3;
 const CACHE = 'cache.direct=off,cache.no-flush=on';
 /** Emulation stores a string byte by byte, so the kernel is to prefer the instruction for words. */
 const CPU = 'max,erms=off,fsrm=off';
@@ -241,8 +244,21 @@ export class Machine {
 
   #what(happened: string): string {
     const qemu = readFileSync(join(this.directory, 'qemu.log'), 'latin1');
-    return `${this.name} ${happened}\n${this.console().slice(-3000)}${qemu.slice(-1000)}`;
+    const ended = this.isAlive ? '' : `\n${this.events.map(({ name }) => name).join(' ')}`;
+    return `${this.name} ${happened}${ended}\n${tail(this.console())}${qemu.slice(-1000)}`;
   }
+}
+
+/** The last lines, of each kind the last few: one that comes each second would hide all others. */
+function tail(console: string): string {
+  const seen = new Map<string, number>();
+  const lines = console.slice(-TAIL_CHARS).split('\n').reverse();
+  const shown = lines.filter((line) => {
+    const kind = line.replace(/\d+/g, '');
+    seen.set(kind, (seen.get(kind) ?? 0) + 1);
+    return (seen.get(kind) ?? 0) <= TAIL_ALIKE;
+  });
+  return shown.slice(0, TAIL_LINES).reverse().join('\n');
 }
 
 function quoted(word: string): string {
