@@ -1,9 +1,14 @@
 import '../platform/clean-start.ts';
-import { main } from '../cli/sanlock/main.ts';
-import { endWithReader } from '../platform/broken-pipe.ts';
+import type { main as daemonMain } from './sanlock-daemon.ts';
 
-// A daemon goes on when its output has no reader; so does the program of `client command`.
-if (process.argv[2] !== 'daemon') endWithReader();
-void main(process.argv.slice(2)).then((status) => {
-  process.exitCode = status;
-});
+// Each is a bundle of its own: neither reads and compiles the other's code. Not by import(), which
+// starts Node's other module loader, and that costs as much as all of ours.
+const [command, ...args] = process.argv.slice(2);
+if (command === 'daemon') {
+  const { main } = require('./sanlock-daemon.cjs') as { main: typeof daemonMain };
+  void main(args).then((status) => {
+    process.exitCode = status;
+  });
+} else {
+  require('./sanlock-client.cjs');
+}

@@ -179,7 +179,7 @@ export class SystemdHost {
         /usr/sbin/wdmd -d >/run/dump &&
         grep -q ' dead 0 ref 1 ' /run/dump && ! grep -q ' dead 1 ' /run/dump
       }
-      until carried; do sleep 0.5; done`);
+      until carried; do sleep 2; done`);
   }
 
   /** Runs it to its end, which must be a good one. @returns what it printed */

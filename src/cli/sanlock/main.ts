@@ -9,7 +9,7 @@ import { USAGE } from './usage.ts';
 
 /**
  * The `sanlock` program (spec 22). Everything is printed on stdout, as by the original; a failure
- * is also a sentence on stderr. The status is 0 or 1.
+ * is also a sentence on stderr. The status is 0 or 1. `sanlock daemon` is another program.
  */
 export async function main(args: readonly string[]): Promise<number> {
   const [first = 'help', second] = args;
@@ -26,8 +26,6 @@ export async function main(args: readonly string[]): Promise<number> {
     case '-V':
       print(`sanlock ${SANLOCK_RELEASE.text} (holdfast)\n`);
       return 0;
-    case 'daemon':
-      return runDaemon(args.slice(1));
     case 'client':
     case 'direct':
       if (second === undefined) {
@@ -102,23 +100,6 @@ function readOptions(action: string, args: readonly string[]): CommandLine | nul
 
 function oneLine(text: string): string {
   return text.trim().replaceAll(/\n+/g, ': ');
-}
-
-/** The daemon is its own bundle, so that a client never loads it. */
-async function runDaemon(args: readonly string[]): Promise<number> {
-  const bundle: string = './sanlock-daemon.cjs';
-  const daemon: unknown = await import(bundle);
-  const main = findMain(daemon);
-  if (main === null) throw new Error(`${bundle} exports no main(args): build it again`);
-  const status = await main(args);
-  return typeof status === 'number' ? status : 0;
-}
-
-function findMain(loaded: unknown): ((args: readonly string[]) => unknown) | null {
-  if (typeof loaded !== 'object' || loaded === null) return null;
-  const main: unknown = Reflect.get(loaded, 'main');
-  if (typeof main === 'function') return (args) => Reflect.apply(main, undefined, [args]);
-  return 'default' in loaded && loaded.default !== loaded ? findMain(loaded.default) : null;
 }
 
 function complain(line: string): void {
