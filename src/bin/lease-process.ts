@@ -2,7 +2,7 @@ import '../platform/clean-start.ts';
 import { errnoName } from '../base/errno.ts';
 import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import { BUILD_ID } from '../base/version.ts';
-import type { ToLeaseProcess } from '../lease-process/messages.ts';
+import type { JoinRequest, ToLeaseProcess } from '../lease-process/messages.ts';
 import { AlignedPool } from '../platform/aligned-memory.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
 import { AioEngine } from '../platform/disk-aio.ts';
@@ -22,6 +22,7 @@ import { LeaseProgram } from '../programs/lease-program.ts';
 import { warmUp } from '../programs/warm-up.ts';
 
 const DISCARD_MS = 10_000;
+const RESUMED_WARM_UP_MS = 3000;
 /** Stay in memory: a renewal meets no page fault. */
 const RENEWAL_BUFFERS = 1;
 
@@ -77,12 +78,20 @@ function main(label: string, settings: LeaseProcessSettings): void {
   );
   process.on('message', (received) => {
     const message = received as ToLeaseProcess; // from our own front
-    // A join takes seconds, of which this is little; before it there is nothing to be late for.
-    if (message.kind === 'join') warmUp(Math.random);
+    if (message.kind === 'join') warmUpFor(message);
     program.receive(message);
   });
 
   claimMachine(settings, new FrontLog(true), { process: label });
+}
+
+/**
+ * A join takes seconds, of which this is little; before it there is nothing to be late for. Where a
+ * membership is resumed its time runs out, so there the first renewal comes first.
+ */
+function warmUpFor({ resume }: JoinRequest): void {
+  if (resume === undefined) warmUp(Math.random);
+  else setTimeout(() => warmUp(Math.random), RESUMED_WARM_UP_MS).unref();
 }
 
 /**
