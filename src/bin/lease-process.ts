@@ -2,7 +2,7 @@ import '../platform/clean-start.ts';
 import { errnoName } from '../base/errno.ts';
 import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import { BUILD_ID } from '../base/version.ts';
-import type { JoinRequest, ToLeaseProcess } from '../lease-process/messages.ts';
+import type { ToLeaseProcess } from '../lease-process/messages.ts';
 import { AlignedPool } from '../platform/aligned-memory.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
 import { AioEngine } from '../platform/disk-aio.ts';
@@ -62,12 +62,18 @@ function main(label: string, settings: LeaseProcessSettings): void {
     pools.pool.discardUnused(discardPages, 0);
     pools.urgentPool.discardUnused(discardPages, RENEWAL_BUFFERS);
   }, DISCARD_MS).unref();
+  let warmsUpOnceRenewed = false;
   const program = new LeaseProgram({
     clock,
     disks: new DeviceDisks({ engine, ...pools, clock }),
     random: Math.random,
     log,
-    send: (message) => sendToFront({ message }),
+    send: (message) => {
+      sendToFront({ message });
+      if (message.kind !== 'renewed' || !warmsUpOnceRenewed) return;
+      warmsUpOnceRenewed = false;
+      setTimeout(() => warmUp(Math.random), RESUMED_WARM_UP_MS).unref();
+    },
   });
   const endRecords = new EndRecords(settings.runDir);
   onParentGone(() =>
@@ -78,20 +84,16 @@ function main(label: string, settings: LeaseProcessSettings): void {
   );
   process.on('message', (received) => {
     const message = received as ToLeaseProcess; // from our own front
-    if (message.kind === 'join') warmUpFor(message);
+    // A join takes seconds, of which this is little; before it there is nothing to be late for.
+    // Where a membership is resumed its time runs out, so there the first renewal comes first.
+    if (message.kind === 'join') {
+      if (message.resume === undefined) warmUp(Math.random);
+      else warmsUpOnceRenewed = true;
+    }
     program.receive(message);
   });
 
   claimMachine(settings, new FrontLog(true), { process: label });
-}
-
-/**
- * A join takes seconds, of which this is little; before it there is nothing to be late for. Where a
- * membership is resumed its time runs out, so there the first renewal comes first.
- */
-function warmUpFor({ resume }: JoinRequest): void {
-  if (resume === undefined) warmUp(Math.random);
-  else setTimeout(() => warmUp(Math.random), RESUMED_WARM_UP_MS).unref();
 }
 
 /**
