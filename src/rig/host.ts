@@ -1,15 +1,9 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
-import {
-  createWriteStream,
-  existsSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-} from 'node:fs';
+import { createWriteStream, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Lun } from './lun.ts';
+import { MountNamespace } from './mount-namespace.ts';
 import { enterOtherRoot, NODE_FOLDER, projectOf } from './other-root.ts';
 import { ENDED_MS } from './processes.ts';
 import { must, type Outcome, run, until } from './run.ts';
@@ -60,8 +54,7 @@ export class Host {
   readonly #options: HostOptions;
   readonly #holder: ChildProcess;
   readonly #daemons = new Map<Daemon, ChildProcess>();
-  /** It exists as long as any process of the host, also without the holder. */
-  #namespace: string | null = null;
+  #namespace: MountNamespace | null = null;
 
   private constructor(options: HostOptions, holder: ChildProcess) {
     this.name = options.name;
@@ -265,12 +258,7 @@ export class Host {
 
   /** The processes of this host: those in its mount namespace. */
   pids(): number[] {
-    const own = this.#namespace;
-    if (own === null) return [];
-    return readdirSync('/proc')
-      .filter((entry) => /^\d+$/.test(entry))
-      .map(Number)
-      .filter((pid) => namespaceOf(pid) === own);
+    return this.#namespace?.pids() ?? [];
   }
 
   async close(): Promise<void> {
@@ -288,7 +276,11 @@ export class Host {
       this.#killHolder();
     }
     const isGone = () => this.pids().length === 0;
-    await until(`the end of ${this.name}`, isGone, { withinMs: ENDED_MS });
+    try {
+      await until(`the end of ${this.name}`, isGone, { withinMs: ENDED_MS });
+    } finally {
+      this.#namespace?.close();
+    }
   }
 
   #killHolder(): void {
@@ -296,11 +288,14 @@ export class Host {
   }
 
   #inNamespace(): boolean {
-    const own = namespaceOf(this.holderPid);
-    if (own === null || own === namespaceOf(process.pid)) return false;
+    const namespace = MountNamespace.of(this.holderPid);
+    if (namespace === null) return false;
     // Before unshare has become what it starts, our mounts may still be everybody's.
-    if (readFileSync(`/proc/${this.holderPid}/comm`, 'ascii') !== 'sleep\n') return false;
-    this.#namespace = own;
+    if (readFileSync(`/proc/${this.holderPid}/comm`, 'ascii') !== 'sleep\n') {
+      namespace.close();
+      return false;
+    }
+    this.#namespace = namespace;
     return true;
   }
 
@@ -351,14 +346,6 @@ async function writeLvmConfig(options: HostOptions): Promise<void> {
 function apart(program: string, args: readonly string[]) {
   const withUs = ['--pdeathsig', 'KILL', program, ...args];
   return ['setpriv', withUs, { stdio: 'ignore', detached: true }] as const;
-}
-
-function namespaceOf(pid: number): string | null {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/mnt`);
-  } catch {
-    return null; // ended meanwhile
-  }
 }
 
 function signalQuietly(pid: number, signal: 'SIGSTOP' | 'SIGKILL'): void {
