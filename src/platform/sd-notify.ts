@@ -5,7 +5,7 @@ export function hasServiceManager(): boolean {
   return socketName() !== null;
 }
 
-/** Once a full queue of the service manager has taken nothing for a minute, it takes nothing. */
+/** One that takes nothing for a minute is given up. */
 const AGAIN_MS = 100;
 const MAX_TRIES = 600;
 const MAX_WAITING = 16;

@@ -262,6 +262,14 @@ export class Host {
   }
 
   async close(): Promise<void> {
+    try {
+      await this.#end();
+    } finally {
+      this.#namespace?.close();
+    }
+  }
+
+  async #end(): Promise<void> {
     // One that was just started may not have entered the namespace yet.
     for (const child of this.#daemons.values()) child.kill('SIGKILL');
     const isAlone = () => {
@@ -276,11 +284,7 @@ export class Host {
       this.#killHolder();
     }
     const isGone = () => this.pids().length === 0;
-    try {
-      await until(`the end of ${this.name}`, isGone, { withinMs: ENDED_MS });
-    } finally {
-      this.#namespace?.close();
-    }
+    await until(`the end of ${this.name}`, isGone, { withinMs: ENDED_MS });
   }
 
   #killHolder(): void {

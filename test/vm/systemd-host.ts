@@ -163,7 +163,8 @@ export class SystemdHost {
   /**
    * Resolves when other processes than these serve, lvmlockd has the lock of the volume, sanlock
    * its lease and the guest's for their processes, and wdmd no expiry of a client that died. The
-   * original's clients ask: they need no time to start.
+   * original's clients ask: they need no time to start. Not often: starting daemons need the
+   * processor.
    */
   async untilCarriedOver(units: readonly Unit[], pids: Everything['pids']): Promise<void> {
     const others = units.map(

@@ -12,6 +12,7 @@ import { VG, Volume } from './volume.ts';
  * originals, tries all the time to have the volume. Whatever daemon is restarted, killed or
  * replaced, nothing of that changes.
  */
+
 /** Its leases outlive three daemons that start at once on a machine which has half a core at most. */
 const IO_TIMEOUT_S = 20;
 const DEADLINE_MS = 240_000;
