@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { BlockingConnection } from './blocking-client.ts';
+import { entries, text } from './proc-files.ts';
 
 const START_DEADLINE_MS = 10_000;
 
@@ -115,22 +116,5 @@ function accepts(path: string): boolean {
     return true;
   } catch {
     return false;
-  }
-}
-
-/** '' for a file that is gone: threads and children come and go meanwhile. */
-function text(path: string): string {
-  try {
-    return readFileSync(path, 'ascii');
-  } catch {
-    return '';
-  }
-}
-
-function entries(path: string): readonly string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
   }
 }

@@ -1,17 +1,20 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MIB } from '../src/base/units.ts';
 import { Daemon, type DaemonKind } from './daemon.ts';
+import { OURS, THEIRS } from './daemon-kinds.ts';
+import { fast } from './fast.ts';
 import { flooded, serveFlood } from './flood-row.ts';
+import type { Setting } from './goals.ts';
 import { clientStatus, firstConflict, furtherLockspaces } from './host-rows.ts';
 import { lvmRows } from './lvm-rows.ts';
+import { Results } from './results.ts';
 import {
   fight,
   handover,
   idle,
   latencies,
-  median,
   prepare,
   type Row,
   type Storage,
@@ -23,6 +26,7 @@ import { serveWorker } from './worker.ts';
 const RESOURCES = 33;
 /** Renewals come every other io timeout: some must fall into it. */
 const FLOOD_SECONDS = 20;
+const TMPFS_MAGIC = 0x0102_1994;
 const CLIENTS = [1, 8, 32] as const;
 
 interface Options {
@@ -35,23 +39,6 @@ interface Options {
   readonly quick: boolean;
 }
 
-const OURS: DaemonKind = {
-  label: 'holdfast',
-  command: [
-    ...[process.execPath, 'dist/sanlock-daemon.cjs', '-D', '-w', '0'],
-    ...['-l', '0', '-U', 'root', '-G', 'root', '-e', '{host}'],
-  ],
-  client: ['bin/sanlock'],
-};
-const THEIRS: DaemonKind = {
-  label: 'C sanlock',
-  command: [
-    ...['sanlock', 'daemon', '-D', '-w', '0', '-l', '0', '-h', '0'],
-    ...['-U', 'root', '-G', 'root', '-e', '{host}'],
-  ],
-  client: ['sanlock'],
-};
-
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -63,6 +50,7 @@ async function main(): Promise<void> {
       both: { type: 'boolean', default: false }, // and of those made by C
       quick: { type: 'boolean', default: false },
       only: { type: 'string', default: '' }, // 'holdfast' or 'c'
+      fast: { type: 'boolean', default: false }, // the software's own cost
       lvm: { type: 'boolean', default: false }, // lvm's commands instead of sanlock's calls
     },
   });
@@ -75,21 +63,18 @@ async function main(): Promise<void> {
     both: values.both,
     quick: values.quick,
   };
-  const results = new Map<string, { unit: string; ours: number[]; theirs: number[] }>();
-  const note = (rows: readonly Row[], side: 'ours' | 'theirs') => {
-    for (const { name, unit, value } of rows) {
-      const known = results.get(name) ?? { unit, ours: [], theirs: [] };
-      known[side].push(value);
-      results.set(name, known);
-    }
-  };
+  if (values.fast) {
+    await fast(options);
+    return;
+  }
+  const results = new Results(settingOf(options));
   // Rounds alternate: on a shared machine only numbers of the same minutes can be compared.
   const measure = values.lvm ? measureLvm : measureSanlock;
   for (let round = 0; round < options.rounds; round++) {
-    if (values.only !== 'holdfast') note(await measure(THEIRS, options), 'theirs');
-    if (values.only !== 'c') note(await measure(OURS, options), 'ours');
+    if (values.only !== 'holdfast') results.note(await measure(THEIRS, options), 'theirs');
+    if (values.only !== 'c') results.note(await measure(OURS, options), 'ours');
   }
-  print(results);
+  results.print();
 }
 
 function measureLvm(kind: DaemonKind, { calls, quick }: Options): Promise<readonly Row[]> {
@@ -140,15 +125,11 @@ function emptyFile(path: string, bytes: number): string {
   return path;
 }
 
-function print(results: Map<string, { unit: string; ours: number[]; theirs: number[] }>): void {
-  const line = (cells: readonly string[]) =>
-    console.log(cells.map((cell, i) => (i === 0 ? cell.padEnd(30) : cell.padStart(13))).join(''));
-  line(['', 'holdfast', 'C sanlock', 'ratio', 'unit']);
-  for (const [name, { unit, ours, theirs }] of results) {
-    const [a, b] = [median(ours), median(theirs)];
-    const ratio = b === 0 ? '–' : `${(a / b).toFixed(2)} ×`;
-    line([name, a.toFixed(1), b.toFixed(1), ratio, unit]);
-  }
+function settingOf({ directory, numHosts, both }: Options): Setting {
+  const isMemory = statfsSync(directory).type === TMPFS_MAGIC;
+  if (isMemory) return numHosts > 0 && both ? 'memory, small areas' : 'other';
+  if (numHosts === 0) return 'disk, 2000 hosts';
+  return both ? 'other' : 'disk, small areas';
 }
 
 if (process.argv[2] === 'worker') serveWorker();

@@ -17,10 +17,12 @@ import {
 import { type Daemon, sleep } from './daemon.ts';
 import type { WorkerJob, WorkerReport } from './worker.ts';
 
+type Unit = 'µs' | 'pairs/s' | 'µs CPU/pair' | 'MB' | '%' | '% CPU' | 'ms' | 'ms CPU' | 'a call';
+
 /** One measured number. Smaller is better unless `unit` is a rate. */
 export interface Row {
   readonly name: string;
-  readonly unit: 'µs' | 'pairs/s' | 'µs CPU/pair' | 'MB' | '%' | '% CPU' | 'ms' | 'ms CPU';
+  readonly unit: Unit;
   readonly value: number;
 }
 
@@ -52,12 +54,16 @@ export function join(daemon: Daemon, storage: Storage, hostId: number): void {
 }
 
 /** Medians of `count` calls each, on one resource that is free at the beginning. */
-export function latencies(daemon: Daemon, storage: Storage, count: number): readonly Row[] {
+export function latencies(
+  daemon: Daemon,
+  storage: Storage,
+  count: number,
+  times = new Stopwatch(),
+): readonly Row[] {
   const resource = resourceAt(storage.resourceFile, 0);
   const path = daemon.socketPath;
   const connection = new BlockingConnection(path);
   connection.register();
-  const times = new Stopwatch();
   const call = (request: Parameters<BlockingConnection['call']>[0]) => connection.call(request);
   for (let i = 0; i < count; i++) {
     times.run('acquire ex', () => call(acquire(resource)));
@@ -185,7 +191,8 @@ export async function idle(daemon: Daemon, seconds: number): Promise<readonly Ro
   ];
 }
 
-class Stopwatch {
+/** Times of calls, by name. */
+export class Stopwatch {
   readonly #times = new Map<string, number[]>();
 
   run(name: string, call: () => number): void {
@@ -201,11 +208,25 @@ class Stopwatch {
   medians(): readonly Row[] {
     return [...this.#times].map(([name, times]) => ({ name, unit: 'µs', value: median(times) }));
   }
+
+  /** The 99th percentiles. */
+  slowest(): readonly Row[] {
+    const late = (times: readonly number[]) => quantile(times, 0.99);
+    return [...this.#times].map(([name, times]) => ({
+      name: `${name}, p99`,
+      unit: 'µs',
+      value: late(times),
+    }));
+  }
 }
 
 export function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+  return sorted[Math.floor(sorted.length * share)] ?? 0;
 }
 
 export function succeed(result: number, what: string): void {

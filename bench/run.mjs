@@ -16,8 +16,11 @@ await build({
   external: ['koffi'],
   logLevel: 'warning',
 });
+// As `bin/` starts our programs: without what makes Node read certificates first.
+const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
 const run = spawnSync(process.execPath, [`${root}out/bench/main.mjs`, ...process.argv.slice(2)], {
   stdio: 'inherit',
   cwd: root,
+  env,
 });
 process.exitCode = run.status ?? 1;

@@ -1,0 +1,137 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { MIB } from '../src/base/units.ts';
+import { Daemon, sleep } from './daemon.ts';
+import { OURS, THEIRS } from './daemon-kinds.ts';
+import { costs } from './operations.ts';
+import { ramDisks } from './ram-disk.ts';
+import { Results, type Side } from './results.ts';
+import { latencies, prepare, Stopwatch, type Storage, throughput } from './rows.ts';
+
+/** The software's own cost: storage that answers at once, small areas for both. */
+export interface FastOptions {
+  readonly rounds: number;
+  /** Of each kind, for latencies. */
+  readonly calls: number;
+  readonly seconds: number;
+  /** Less of everything, and tmpfs alone: for use while one works on the code. */
+  readonly quick: boolean;
+}
+
+const TMPFS = '/dev/shm';
+const NUM_HOSTS = 62;
+const CLIENTS = [1, 8, 32] as const;
+const RESOURCES = 32;
+/** A join waits twice as long; a renewal in so many seconds is lost among the calls. */
+const IO_TIMEOUT_S = 3;
+/** Short turns: what else the machine does then meets both daemons alike. */
+const TURNS = 4;
+const QUICK = { rounds: 1, calls: 150, seconds: 1 };
+
+export async function fast(wanted: FastOptions): Promise<void> {
+  const options = wanted.quick ? { ...wanted, ...QUICK } : wanted;
+  const directory = mkdtempSync(join(TMPFS, 'holdfast-bench-'));
+  try {
+    const [c, ours] = [fileStorage(directory, 'c'), fileStorage(directory, 'ours')];
+    await compare('tmpfs', { ours, theirs: c }, options);
+    if (options.quick) console.log('\nLeft out by --quick: the block device in memory.');
+    else await onDisks(options);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+async function onDisks(options: FastOptions): Promise<void> {
+  const disks = ramDisks({ count: 4, mebibytes: RESOURCES });
+  if (typeof disks === 'string') {
+    console.log(`\nLeft out: the block device in memory: ${disks}.`);
+    return;
+  }
+  try {
+    const [a = '', b = '', c = '', d = ''] = disks.paths;
+    await compare(disks.label, { ours: storageOn(a, b), theirs: storageOn(c, d) }, options);
+    if (disks.remark !== null) console.log(`No better block device in memory: ${disks.remark}.`);
+  } finally {
+    disks.close();
+  }
+}
+
+function fileStorage(directory: string, side: string): Storage {
+  const [lockspaceFile, resourceFile] = [join(directory, `${side}-ls`), join(directory, side)];
+  writeFileSync(lockspaceFile, new Uint8Array(MIB));
+  writeFileSync(resourceFile, new Uint8Array(RESOURCES * MIB));
+  return storageOn(lockspaceFile, resourceFile);
+}
+
+function storageOn(lockspaceFile: string, resourceFile: string): Storage {
+  return {
+    ...{ lockspaceFile, resourceFile },
+    ...{ resources: RESOURCES, numHosts: NUM_HOSTS, ioTimeoutS: IO_TIMEOUT_S },
+  };
+}
+
+interface Contender {
+  readonly side: Side;
+  readonly daemon: Daemon;
+  readonly storage: Storage;
+}
+
+/** Both daemons run at the same time, each on its own storage; they are measured in turns. */
+async function compare(
+  name: string,
+  storages: Readonly<Record<Side, Storage>>,
+  options: FastOptions,
+): Promise<void> {
+  const daemons: Daemon[] = [];
+  const results = new Results('memory, small areas');
+  try {
+    const contenders: Contender[] = [];
+    for (const [side, kind] of [['ours', OURS] as const, ['theirs', THEIRS] as const]) {
+      const daemon = await Daemon.start(kind, `bench-${side}`);
+      daemons.push(daemon);
+      contenders.push({ side, daemon, storage: storages[side] });
+      prepare(daemon, storages[side]);
+      await warmUp(daemon, storages[side], options);
+    }
+    for (let round = 0; round < options.rounds; round++) {
+      await measureRound(contenders, options, results);
+    }
+  } finally {
+    for (const daemon of daemons) daemon.stop();
+  }
+  console.log(`\n== ${name}, areas for ${NUM_HOSTS} hosts`);
+  results.print();
+}
+
+/** A daemon runs for months: its first calls are not its speed. */
+async function warmUp(daemon: Daemon, storage: Storage, { calls }: FastOptions): Promise<void> {
+  latencies(daemon, storage, calls);
+  await throughput(daemon, storage, { clients: 8, seconds: 1 });
+  await sleep(200);
+}
+
+async function measureRound(
+  contenders: readonly Contender[],
+  { calls, seconds }: FastOptions,
+  results: Results,
+): Promise<void> {
+  const times = { ours: new Stopwatch(), theirs: new Stopwatch() };
+  for (let turn = 0; turn < TURNS; turn++) {
+    for (const { side, daemon, storage } of contenders) {
+      latencies(daemon, storage, Math.ceil(calls / TURNS), times[side]);
+    }
+  }
+  for (const { side } of contenders) {
+    results.note(times[side].medians(), side);
+    results.note(times[side].slowest(), side);
+  }
+  for (const clients of CLIENTS) {
+    for (const { side, daemon, storage } of contenders) {
+      results.note(await throughput(daemon, storage, { clients, seconds }), side);
+    }
+  }
+  for (const { side, daemon, storage } of contenders) {
+    const how = { count: calls, eachProcess: side === 'ours' };
+    results.note(await costs(daemon, storage, how), side);
+  }
+}
