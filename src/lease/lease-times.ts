@@ -31,8 +31,9 @@ export interface LeaseTimes {
   readonly ownNameWatchMs: number; //    2t + 2 s: a living host with our name has renewed by then
   readonly bitmapMs: number; //          6t: how long a host's bit stays set
   readonly leaderRecheckMs: number; //      t/4: how old our reading of the leader may be when we write it
-  readonly lagTickMs: number; //         t/8: how finely a program measures that it is late
+  readonly lagTickMs: number; //         t/2: at least so often a program looks whether it is late
   readonly lagWarnMs: number; //         t/2: an administrator should know of a longer lag
+  readonly lagPauseMs: number; //        2t less a lagTick: a lag seen so long may have been 2t
   readonly grantsPauseMs: number; //     2t: so long a lag pauses grants, for so long after it
 }
 
@@ -58,8 +59,9 @@ export function leaseTimes(ioTimeoutS: number): LeaseTimes {
     ownNameWatchMs: 2 * ioTimeoutMs + RENEWAL_LAG_MS,
     bitmapMs: 6 * ioTimeoutMs,
     leaderRecheckMs: ioTimeoutMs / 4,
-    lagTickMs: ioTimeoutMs / 8,
+    lagTickMs: ioTimeoutMs / 2,
     lagWarnMs: ioTimeoutMs / 2,
+    lagPauseMs: 2 * ioTimeoutMs - ioTimeoutMs / 2,
     grantsPauseMs: 2 * ioTimeoutMs,
   };
 }

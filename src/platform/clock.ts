@@ -1,5 +1,10 @@
 import type { Clock, Timer } from '../ports/clock.ts';
 
+/**
+ * The event loop counts whole milliseconds from the beginning of a turn, so most timers would fire
+ * early, and wake the process a second time for the rest: a long one asks for one more.
+ */
+const LONG_MS = 100;
 const MAX_TIMEOUT_MS = 0x7fffffff; // setTimeout treats more as 1 ms
 
 /**
@@ -45,7 +50,8 @@ class LoopTimer implements Timer {
   }
 
   #arm(restMs: number): NodeJS.Timeout {
-    return setTimeout(() => this.#expire(), Math.min(Math.ceil(restMs), MAX_TIMEOUT_MS));
+    const timeoutMs = Math.ceil(restMs) + (restMs >= LONG_MS ? 1 : 0);
+    return setTimeout(() => this.#expire(), Math.min(timeoutMs, MAX_TIMEOUT_MS));
   }
 
   #expire(): void {

@@ -1,52 +1,39 @@
-import type { LeaseTimes } from '../lease/lease-times.ts';
-import type { Clock, Timer } from '../ports/clock.ts';
+import type { Clock } from '../ports/clock.ts';
 
-/** Finer ticks would only wake idle processes: a tick misses at most this much of a lag. */
-const MIN_TICK_MS = 125;
-const MAX_TICK_MS = 1000;
+/** Timers always come a little late; a shorter lag concerns nobody. */
+const NOTICED_MS = 100;
 
 /**
- * Measures by how much this program's timers come late; everything else comes as late. It
- * measures by the clock, so that an event which overtakes the late timer can ask too (spec 70 §6).
+ * Measures by how much this program comes late to what it planned; everything else comes as late.
+ * It measures by the clock, so that an event which overtakes the late timer can ask too (spec 70
+ * §6), and has no timer of its own: each would wake an idle process. A lag that begins before the
+ * planned moment seems shorter by the time up to it.
  */
 export class LagGauge {
   readonly #clock: Clock;
-  readonly #lagged: (lagMs: number) => void;
-  #tickMs = 0;
-  #dueMs = 0;
-  #timer: Timer | null = null;
+  #dueMs: number | null = null;
 
-  constructor(clock: Clock, lagged: (lagMs: number) => void) {
+  constructor(clock: Clock) {
     this.#clock = clock;
-    this.#lagged = lagged;
   }
 
-  /** Measures finely enough for a lockspace with these times; null = not at all. */
-  watch(times: LeaseTimes | null): void {
-    if (times === null) {
-      this.#tickMs = 0;
-      this.#timer?.cancel();
-      this.#timer = null;
-      return;
-    }
-    const tickMs = Math.min(MAX_TICK_MS, Math.max(MIN_TICK_MS, times.lagTickMs));
-    if (tickMs === this.#tickMs) return;
-    this.#tickMs = tickMs;
-    this.#arm();
+  /** This program runs again after `delayMs` at the latest, unless it lags. */
+  expect(delayMs: number): void {
+    this.#dueMs = this.#clock.nowMs() + delayMs;
+  }
+
+  /** Nothing is planned any more. */
+  rest(): void {
+    this.#dueMs = null;
   }
 
   /** The lag not reported yet, in ms; each is reported once. */
   take(): number {
-    if (this.#timer === null) return 0;
-    const lagMs = this.#clock.nowMs() - this.#dueMs;
-    if (lagMs < 0) return 0;
-    this.#arm();
+    if (this.#dueMs === null) return 0;
+    const nowMs = this.#clock.nowMs();
+    const lagMs = nowMs - this.#dueMs;
+    if (lagMs < NOTICED_MS) return 0;
+    this.#dueMs = nowMs;
     return lagMs;
-  }
-
-  #arm(): void {
-    this.#timer?.cancel();
-    this.#dueMs = this.#clock.nowMs() + this.#tickMs;
-    this.#timer = this.#clock.after(this.#tickMs, () => this.#lagged(this.take()));
   }
 }

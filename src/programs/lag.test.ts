@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SECOND_MS } from '../base/units.ts';
-import { leaseTimes } from '../lease/lease-times.ts';
 import type { Log } from '../ports/log.ts';
 import { SimClock } from '../sim/kernel/clock.ts';
 import type { ProcessClock } from '../sim/kernel/process-clock.ts';
@@ -25,17 +24,25 @@ function pause(harness: Harness, time: ProcessClock, ms: number): void {
   time.resume();
 }
 
-test('each lag is reported once, by the timer or to the caller that asks before it', () => {
+test('each lag is reported once, and only where it is one', () => {
   const clock = new SimClock();
-  const reported: number[] = [];
-  const gauge = new LagGauge(clock, (lagMs) => reported.push(lagMs));
+  const gauge = new LagGauge(clock);
+  const pass = (ms: number) => clock.runUntil(clock.nowMs() + ms);
   assert.equal(gauge.take(), 0);
-  gauge.watch(leaseTimes(2)); // ticks of 250 ms
-  clock.runUntil(clock.nowMs() + 1000);
-  assert.deepEqual(reported, [0, 0, 0, 0]);
-  gauge.watch(null);
-  clock.runUntil(clock.nowMs() + 1000);
-  assert.equal(reported.length, 4);
+  gauge.expect(250);
+  pass(200);
+  assert.equal(gauge.take(), 0);
+  pass(100);
+  assert.equal(gauge.take(), 0, 'timers are never exact');
+  pass(400);
+  assert.equal(gauge.take(), 450);
+  pass(50);
+  assert.equal(gauge.take(), 0);
+  pass(300);
+  assert.equal(gauge.take(), 350, 'it goes on before the late timer has fired');
+  gauge.rest();
+  pass(1000);
+  assert.equal(gauge.take(), 0);
 });
 
 test('a front that stood still for more than 2·t grants nothing until it was good for 2·t', () => {
@@ -88,6 +95,21 @@ test('a lease process that stood still pauses its lockspace, also a step up', ()
   assert.equal(harness.result(acquire(2), harness.client(102)), AGAIN);
   const stepUp = message(SM_CMD.CONVERT, resource(1).subarray(0, 128));
   assert.equal(harness.result(stepUp, sharer), AGAIN);
+});
+
+test('a lag of 2·t pauses grants, also one that began just after a look', () => {
+  for (const afterMs of [10, 300, 990]) {
+    for (const of of ['front', 'lease'] as const) {
+      const { log, lines } = logged();
+      const harness = new Harness({ log });
+      harness.join();
+      harness.run(2 * SECOND_MS + afterMs);
+      const time = of === 'front' ? harness.frontTime : harness.leaseTime;
+      pause(harness, time, 2 * T * SECOND_MS);
+      harness.run(T * 500 + 100); // until the next look of the one that was paused
+      assert.match(lines.join('\n'), /^grants\.paused/m, `${of}, ${afterMs} ms after a look`);
+    }
+  }
 });
 
 test('a lag between t/2 and 2·t is logged, and changes nothing', () => {

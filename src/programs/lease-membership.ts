@@ -39,12 +39,13 @@ export class LeaseMembership {
   readonly #gauge: LagGauge;
   #disk: OrderedDisk | null = null;
   #timer: Timer | null = null;
+  #lagTimer: Timer | null = null;
   #closed = false;
 
   constructor(request: JoinRequest, parts: MembershipParts) {
     this.#parts = parts;
     this.#membership = newMembership(request, this.#moment());
-    this.#gauge = new LagGauge(parts.clock, (lagMs) => this.step({ kind: 'lagged', lagMs }));
+    this.#gauge = new LagGauge(parts.clock);
   }
 
   begin(): void {
@@ -132,10 +133,10 @@ export class LeaseMembership {
         return;
       case 'wake':
         this.#timer?.cancel();
-        this.#timer = this.#parts.clock.after(effect.afterMs, () => this.step({ kind: 'woke' }));
+        this.#timer = this.#parts.clock.after(effect.afterMs, () => this.#wake());
         return;
       case 'watchLag':
-        this.#gauge.watch(this.#membership.times);
+        this.#watchLag();
         return;
       case 'rest':
         this.#rest();
@@ -147,7 +148,28 @@ export class LeaseMembership {
 
   #rest(): void {
     this.#timer?.cancel();
-    this.#gauge.watch(null);
+    this.#lagTimer?.cancel();
+    this.#lagTimer = null;
+    this.#gauge.rest();
+  }
+
+  #wake(): void {
+    if (this.#lagTimer !== null) this.#measureLag();
+    this.step({ kind: 'woke' });
+  }
+
+  /** From now on: a renewal is one look, so that the others need not wake the process beside it. */
+  #watchLag(): void {
+    const { lagTickMs } = this.#membership.times;
+    this.#lagTimer?.cancel();
+    this.#gauge.expect(lagTickMs);
+    this.#lagTimer = this.#parts.clock.after(lagTickMs, () => this.#measureLag());
+  }
+
+  #measureLag(): void {
+    const lagMs = this.#gauge.take();
+    this.#watchLag();
+    if (lagMs > 0) this.step({ kind: 'lagged', lagMs });
   }
 
   #isAborted(): boolean {

@@ -14,7 +14,6 @@ import { droppedRequest } from '../sanlock/dispatch.ts';
 import type { Effect } from '../sanlock/effects.ts';
 import type { FrontEvent } from '../sanlock/events.ts';
 import { Front } from '../sanlock/front.ts';
-import { smallestTimes } from '../sanlock/lag.ts';
 import { logReply } from '../sanlock/request.ts';
 import type { SanlockSettings } from '../sanlock/settings.ts';
 import { tickEveryMs } from '../sanlock/tick.ts';
@@ -62,7 +61,7 @@ export class SanlockProgram {
     const { settings, journal, random, helperPid, sockets, clock, processes, log } = parts;
     const front = new Front({ settings, journal, random, helperPid });
     this.#front = front;
-    this.#gauge = new LagGauge(clock, (lagMs) => this.#event({ kind: 'lagged', lagMs }));
+    this.#gauge = new LagGauge(clock);
     this.#watchdogs = new WdmdLinks({
       sockets,
       path: settings.watchdogSocket,
@@ -293,7 +292,9 @@ export class SanlockProgram {
 
   #planTick(): void {
     const { clock } = this.#parts;
-    this.#timer = clock.after(tickEveryMs(this.#front), () => {
+    const everyMs = tickEveryMs(this.#front);
+    this.#gauge.expect(everyMs);
+    this.#timer = clock.after(everyMs, () => {
       // Behind what has arrived: a renewal in time is no reason to stop its users because we are
       // late in hearing of it. Its age counts from when it began, so hearing late is safe.
       const heard = this.#heard;
@@ -310,7 +311,6 @@ export class SanlockProgram {
     }
     this.#event({ kind: 'tick' });
     if (this.#hasEnded) return;
-    this.#gauge.watch(smallestTimes(this.#front.lockspaces));
     this.#planTick();
   }
 
@@ -322,7 +322,7 @@ export class SanlockProgram {
   #end(status: number): void {
     this.#hasEnded = true;
     this.#timer?.cancel();
-    this.#gauge.watch(null);
+    this.#gauge.rest();
     // For a successor they end by themselves, and say how: their front is gone.
     if (status === 0) for (const channel of this.#leases.values()) channel.kill();
     this.#listener?.close();

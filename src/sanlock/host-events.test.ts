@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { encode } from '../codec/struct.ts';
 import type { HostSignal } from '../lease-process/messages.ts';
 import { EVENT_FLAGS, REQUEST_FLAGS, SM_CMD, sanlkHostEvent } from '../wire/sanlock/socket.ts';
+import { announce } from './host-events.ts';
 import type { Lockspace } from './state.ts';
 import { Harness, lockspace, resource } from './testing/harness.ts';
 
@@ -180,4 +181,27 @@ test('a lockspace has 32 listeners; a registered process stays one of the client
     [101, () => harness.ask(late, REG, body()), full],
     [101, () => harness.ask(asker, END, lockspace('NO')), ended],
   ]);
+});
+
+test('a lease process is told what its renewals carry only when that is new', () => {
+  const { harness, space, set } = joined();
+  const told = (): readonly unknown[] => {
+    const { front } = harness;
+    const before = front.effects.length;
+    announce(front, space);
+    return front.effects.slice(before).flatMap((effect) => {
+      if (effect.kind !== 'toLease' || effect.message.kind !== 'announce') return [];
+      return [[effect.message.hostIds, effect.message.event?.number ?? null]];
+    });
+  };
+  assert.deepEqual(told(), [], 'it carries nothing before it is told');
+  set({ hostId: 7n, event: 1n });
+  assert.deepEqual(told(), []);
+  space.bits.set(8, space.bits.get(7) ?? 0);
+  assert.deepEqual(told(), [[[7, 8], 1n]]);
+  assert.deepEqual(told(), []);
+  set({ event: 2n }, CLEAR_EVENT);
+  assert.deepEqual(space.announced, { hostIds: [7, 8], event: space.event });
+  space.bits.clear();
+  assert.deepEqual(told(), [[[], 0n]]);
 });

@@ -155,11 +155,18 @@ export function announceS(front: Front, space: Lockspace): number {
   return front.settings.setBitmapS || space.times.bitmapMs / SECOND_MS;
 }
 
-/** What the next renewals carry: the bits not older than the set-bit time, and the event. */
+/**
+ * What the next renewals carry: the bits not older than the set-bit time, and the event. Only what
+ * is new is sent: every message wakes the lease process.
+ */
 export function announce(front: Front, space: Lockspace): void {
   clearOldBits(front, space);
+  const { event, announced } = space;
   const hostIds = [...space.bits.keys()];
-  toLease(front, space.lease, { kind: 'announce', hostIds, event: space.event });
+  const isKnown = event === announced.event && hostIds.join() === announced.hostIds.join();
+  if (isKnown) return;
+  space.announced = { hostIds, event };
+  toLease(front, space.lease, { kind: 'announce', hostIds, event });
 }
 
 /** @returns whether a bit was old enough to be cleared */

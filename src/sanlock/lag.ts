@@ -18,9 +18,9 @@ export function loopLagged(front: Front, lagMs: number, of: Lockspace | null = n
     ioTimeoutMs: smallest.ioTimeoutMs,
   });
   for (const space of spaces) {
-    const { lagWarnMs, grantsPauseMs: forMs } = space.times;
+    const { lagWarnMs, lagPauseMs, grantsPauseMs: forMs } = space.times;
     const paused = grantsPaused(front, space);
-    if (lagMs <= (paused ? lagWarnMs : forMs)) continue;
+    if (lagMs <= (paused ? lagWarnMs : lagPauseMs)) continue;
     space.grantsPausedUntilMs = front.nowMs + forMs;
     if (paused) continue;
     const fields = { lockspace: space.name, lagMs: Math.round(lagMs), forMs };

@@ -174,6 +174,8 @@ export interface Lockspace {
   readonly bits: Map<number, number>;
   event: AnnouncedEvent | null;
   eventSetS: number;
+  /** What its lease process was told last. */
+  announced: { readonly hostIds: readonly number[]; readonly event: AnnouncedEvent | null };
   /** When each host's bit last made us read the requests to us. */
   readonly examinedS: Map<number, number>;
   /** Hosts whose bit came again before it was to make us read them again. */
@@ -338,6 +340,7 @@ export function newLockspace(
     bits: new Map(),
     event: null,
     eventSetS: 0,
+    announced: { hostIds: [], event: null },
     examinedS: new Map(),
     signalledAgain: new Set(),
     examining: new Map(),

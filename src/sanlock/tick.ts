@@ -2,7 +2,7 @@ import { log } from './effects.ts';
 import { examineAgain } from './examine.ts';
 import type { Front } from './front.ts';
 import { announce, clearOldBits } from './host-events.ts';
-import { grantsPaused } from './lag.ts';
+import { grantsPaused, smallestTimes } from './lag.ts';
 import { endLongWaits } from './local-queue.ts';
 import { listOf } from './lockspace-phase.ts';
 import { checkWatchdogs, joinLostAgain, tickLockspace } from './lockspaces.ts';
@@ -29,10 +29,14 @@ export function tick(front: Front): void {
   endIdleScratch(front);
 }
 
-/** While users are being stopped the next tick comes sooner (spec 20 §7). */
+/**
+ * While users are being stopped the next tick comes sooner (spec 20 §7). Ticks that come late are
+ * how this program finds out that it lags.
+ */
 export function tickEveryMs(front: Front): number {
   const isStopping = front.lockspaces.some(({ phase }) => phase.kind === 'stopping');
-  return awaitsWatchdog(front) || isStopping ? 200 : 1000;
+  if (awaitsWatchdog(front) || isStopping) return 200;
+  return Math.min(1000, smallestTimes(front.lockspaces)?.lagTickMs ?? 1000);
 }
 
 function tickLive(front: Front, space: Lockspace): void {
