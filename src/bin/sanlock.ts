@@ -1,7 +1,7 @@
 import '../platform/clean-start.ts';
 import type { main as daemonMain } from './sanlock-daemon.ts';
 
-// Each is a bundle of its own: neither reads and compiles the other's code. Not by import(), which
+// Each is a bundle of its own: none reads and compiles another's code. Not by import(), which
 // starts Node's other module loader, and that costs as much as all of ours.
 const [command, ...args] = process.argv.slice(2);
 if (command === 'daemon') {
@@ -9,6 +9,8 @@ if (command === 'daemon') {
   void main(args).then((status) => {
     process.exitCode = status;
   });
+} else if (command === 'direct' && args.length > 0) {
+  require('./sanlock-direct.cjs');
 } else {
   require('./sanlock-client.cjs');
 }

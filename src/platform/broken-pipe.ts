@@ -1,5 +1,5 @@
 /** What a shell shows for a program that wrote to a pipe without a reader. */
-const STATUS_OF_SIGPIPE = 141;
+export const STATUS_OF_SIGPIPE = 141;
 
 /**
  * `program | head`: when the reader has gone there is nothing left to do, and nothing to complain

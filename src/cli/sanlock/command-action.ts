@@ -1,4 +1,3 @@
-import { isatty } from 'node:tty';
 import { ERRNO } from '../../base/errno.ts';
 import { restoreEnvironment } from '../../platform/clean-start.ts';
 import { acquire } from '../../wire/sanlock/lease-calls.ts';
@@ -15,7 +14,7 @@ import { resourcesToAcquire } from './lease-actions.ts';
 export const commandAction: Action = async (context) => {
   const { line, client } = context;
   const early: string[] = [];
-  const print = isatty(1) || line.command === null ? context.print : keep(early);
+  const print = isTerminal(1) || line.command === null ? context.print : keep(early);
   print('register\n');
   const registered = await client.registerProcess();
   const fd = registered.ok ? registered.value.fd : registered.error.code;
@@ -38,6 +37,11 @@ export const commandAction: Action = async (context) => {
   context.noted.known = `${line.command[0]} cannot be run`;
   return ended(context, early, -errno);
 };
+
+/** Loaded only here: it costs every command 5 ms. */
+function isTerminal(fd: number): boolean {
+  return process.getBuiltinModule('node:tty').isatty(fd);
+}
 
 function keep(lines: string[]): (text: string) => void {
   return (text) => {

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { type ByteString, nameToText } from '../../base/bytes.ts';
 import { MIB } from '../../base/units.ts';
 import type { SanlockClient } from '../../client/sanlock.ts';
@@ -109,6 +108,7 @@ export function hostNameOnDisk(lockspaceText: string): Promise<string | null> {
   const program = process.argv[1];
   if (program === undefined) return Promise.resolve(null);
   const args = [program, 'direct', 'read_leader', '-s', lockspaceText];
+  const { spawn } = process.getBuiltinModule('node:child_process'); // few commands need it
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'] });
   return new Promise((resolve) => {
     let text = '';

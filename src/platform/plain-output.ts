@@ -1,0 +1,33 @@
+import { writeSync } from 'node:fs';
+import { endWithReader, STATUS_OF_SIGPIPE } from './broken-pipe.ts';
+import { errnoNameOf } from './system-error.ts';
+
+/**
+ * What a command prints, written at once. Node's own streams cost a short command 3 ms; they are
+ * opened only where a descriptor does not wait for its reader, as another program has set it. A
+ * reader that has gone ends the program, as in `endWithReader`.
+ */
+export class PlainOutput {
+  readonly #fd: 1 | 2;
+  #stream: NodeJS.WriteStream | null = null;
+
+  constructor(fd: 1 | 2) {
+    this.#fd = fd;
+  }
+
+  write(bytes: Uint8Array): void {
+    let rest = bytes;
+    while (this.#stream === null && rest.length > 0) {
+      try {
+        rest = rest.subarray(writeSync(this.#fd, rest));
+      } catch (error) {
+        const name = errnoNameOf(error);
+        if (name === 'EPIPE') process.exit(STATUS_OF_SIGPIPE);
+        if (name !== 'EAGAIN') throw error;
+        endWithReader();
+        this.#stream = this.#fd === 1 ? process.stdout : process.stderr;
+      }
+    }
+    if (rest.length > 0) this.#stream?.write(rest);
+  }
+}
