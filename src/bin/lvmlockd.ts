@@ -155,8 +155,8 @@ function start(options: LvmlockdOptions, log: DaemonLog, end: (status: number) =
   process.on('SIGHUP', () => {});
   // sanlock runs lvmlockctl when a VG loses its storage, perhaps the disk of these programs too.
   const programs = [join(__dirname, 'lvmlockctl.cjs'), ownLvmlockctl(), SCRIPT_SHELL];
-  claimMachine({ mlockLevel: 1, highPriority: false, programs }, log);
   program.start();
+  claimMachine({ mlockLevel: 1, highPriority: false, programs }, log);
   log.info('daemon.started', { pid: process.pid, test: options.test });
   notifyServiceManager('READY=1');
   reportToStarter(null, () => {});

@@ -250,8 +250,8 @@ function start(options: WdmdOptions, parts: Parts, beginning: WdmdBeginning): vo
   process.on('SIGHUP', () => program.rescan());
   // What is refused costs latency, and a late ping ends in a reset: the safe side.
   liftLimits();
-  claimMachine({ mlockLevel: 1, highPriority: highPriority === 1 }, log);
   program.start();
+  claimMachine({ mlockLevel: 1, highPriority: highPriority === 1 }, log);
   sayStarted(beginning, options, log);
   notifyServiceManager('READY=1');
   reportToStarter(null, () => {});

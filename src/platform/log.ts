@@ -1,6 +1,7 @@
 import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import { MIB } from '../base/units.ts';
 import type { Log } from '../ports/log.ts';
+import { monotonicMs } from './clock.ts';
 import { DatagramSender } from './datagram-sender.ts';
 import { stderrIsJournal } from './journal-stream.ts';
 import { LogFile } from './log-file.ts';
@@ -130,7 +131,7 @@ export class DaemonLog implements Log {
       event,
       fields,
     };
-    const nowMs = Math.floor(performance.now());
+    const nowMs = Math.floor(monotonicMs());
     this.#writeCounts(this.#repeated.due(nowMs));
     if (this.#repeated.take(record, nowMs)) this.#write(record);
     this.#planCounts(nowMs);
@@ -161,7 +162,7 @@ export class DaemonLog implements Log {
     this.#foldTimer = setTimeout(
       () => {
         this.#foldTimer = null;
-        const laterMs = Math.ceil(performance.now());
+        const laterMs = Math.ceil(monotonicMs());
         this.#writeCounts(this.#repeated.due(laterMs));
         this.#planCounts(laterMs);
       },

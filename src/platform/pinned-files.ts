@@ -13,7 +13,7 @@ import { mapFile } from './system-calls.ts';
 export function pinFiles(paths: readonly string[]): void {
   for (const path of paths) pin(path, { offset: 0, bytes: null });
   for (const { file, offset, start, end } of copiedMappings(
-    readFileSync('/proc/self/smaps', 'latin1'),
+    readFileSync('/proc/self/maps', 'latin1'),
   )) {
     pin(file, { offset, bytes: end - start });
   }

@@ -5,6 +5,7 @@ import { ERRNO } from '../base/errno.ts';
 import { MIB } from '../base/units.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import type { bindSocket } from './bound-socket.ts';
+import { monotonicMs } from './clock.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
 import { socketFd } from './socket-fd.ts';
 import type { ListenerStore } from './stored-listeners.ts';
@@ -68,7 +69,7 @@ export class UnixSockets implements Sockets {
     timeoutMs: number,
     answer: (opened: { ok: true; connection: Connection } | { ok: false; errno: number }) => void,
   ): void {
-    const untilMs = performance.now() + timeoutMs;
+    const untilMs = monotonicMs() + timeoutMs;
     const attempt = () => {
       const socket = connect({ path: nameToText(path), allowHalfOpen: true });
       const drop = () => {
@@ -77,7 +78,7 @@ export class UnixSockets implements Sockets {
         socket.on('error', () => {});
         socket.destroy();
       };
-      const leftMs = Math.max(0, untilMs - performance.now());
+      const leftMs = Math.max(0, untilMs - monotonicMs());
       const deadline = setTimeout(() => {
         drop();
         answer({ ok: false, errno: ERRNO.ETIMEDOUT });
