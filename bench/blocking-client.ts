@@ -37,10 +37,12 @@ interface Call {
   readonly body?: Uint8Array;
 }
 
+/** For all connections, as no two calls overlap; fresh pages would take longer than a call. */
+const REPLY = Buffer.alloc(64 * 1024);
+
 /** One connection. Results are the header's `data`: 0, a count, or minus an error number. */
 export class BlockingConnection {
   readonly #socket: BlockingSocket;
-  readonly #reply = Buffer.alloc(64 * 1024);
 
   constructor(path: string) {
     this.#socket = new BlockingSocket(path);
@@ -53,14 +55,13 @@ export class BlockingConnection {
 
   call(request: Call): number {
     this.#send(request);
-    const reply = this.#reply;
-    if (this.#socket.receive(reply, SM_HEADER_BYTES, true) !== SM_HEADER_BYTES) {
+    if (this.#socket.receive(REPLY, SM_HEADER_BYTES, true) !== SM_HEADER_BYTES) {
       throw new Error(`command ${request.cmd}: the daemon closed the connection`);
     }
-    const result = reply.readInt32LE(24);
-    let rest = reply.readUInt32LE(16) - SM_HEADER_BYTES;
+    const result = REPLY.readInt32LE(24);
+    let rest = REPLY.readUInt32LE(16) - SM_HEADER_BYTES;
     while (rest > 0) {
-      const part = this.#socket.receive(reply, Math.min(rest, reply.length));
+      const part = this.#socket.receive(REPLY, Math.min(rest, REPLY.length));
       if (part <= 0) break;
       rest -= part;
     }
@@ -72,9 +73,9 @@ export class BlockingConnection {
     this.#send(request);
     const parts: Buffer[] = [];
     for (;;) {
-      const count = this.#socket.receive(this.#reply, this.#reply.length);
+      const count = this.#socket.receive(REPLY, REPLY.length);
       if (count <= 0) return Buffer.concat(parts);
-      parts.push(Buffer.from(this.#reply.subarray(0, count)));
+      parts.push(Buffer.from(REPLY.subarray(0, count)));
     }
   }
 

@@ -7,6 +7,8 @@ import { costs } from './operations.ts';
 import { ramDisks } from './ram-disk.ts';
 import { Results, type Side } from './results.ts';
 import { latencies, prepare, Stopwatch, type Storage, throughput } from './rows.ts';
+import { printHops, printNames, traceOperations } from './system-calls.ts';
+import { findTracer } from './trace.ts';
 
 /** The software's own cost: storage that answers at once, small areas for both. */
 export interface FastOptions {
@@ -14,6 +16,7 @@ export interface FastOptions {
   /** Of each kind, for latencies. */
   readonly calls: number;
   readonly seconds: number;
+  readonly warmUpMs: number;
   /** Less of everything, and tmpfs alone: for use while one works on the code. */
   readonly quick: boolean;
 }
@@ -26,7 +29,10 @@ const RESOURCES = 32;
 const IO_TIMEOUT_S = 3;
 /** Short turns: what else the machine does then meets both daemons alike. */
 const TURNS = 4;
-const QUICK = { rounds: 1, calls: 150, seconds: 1 };
+/** Operations of each kind that are traced. */
+const TRACED = 100;
+const QUICK = { rounds: 1, calls: 100, seconds: 1, warmUpMs: 2500 };
+const WARM_UP_CALLS = 20;
 
 export async function fast(wanted: FastOptions): Promise<void> {
   const options = wanted.quick ? { ...wanted, ...QUICK } : wanted;
@@ -96,17 +102,19 @@ async function compare(
     for (let round = 0; round < options.rounds; round++) {
       await measureRound(contenders, options, results);
     }
+    const tell = await trace(contenders, results);
+    console.log(`\n== ${name}, areas for ${NUM_HOSTS} hosts`);
+    results.print();
+    tell();
   } finally {
     for (const daemon of daemons) daemon.stop();
   }
-  console.log(`\n== ${name}, areas for ${NUM_HOSTS} hosts`);
-  results.print();
 }
 
 /** A daemon runs for months: its first calls are not its speed. */
-async function warmUp(daemon: Daemon, storage: Storage, { calls }: FastOptions): Promise<void> {
-  latencies(daemon, storage, calls);
-  await throughput(daemon, storage, { clients: 8, seconds: 1 });
+async function warmUp(daemon: Daemon, storage: Storage, { warmUpMs }: FastOptions): Promise<void> {
+  const warmMs = performance.now() + warmUpMs;
+  while (performance.now() < warmMs) latencies(daemon, storage, WARM_UP_CALLS);
   await sleep(200);
 }
 
@@ -134,4 +142,27 @@ async function measureRound(
     const how = { count: calls, eachProcess: side === 'ours' };
     results.note(await costs(daemon, storage, how), side);
   }
+}
+
+/**
+ * A pass of its own, as it disturbs all others.
+ * @returns what prints the parts that are no rows.
+ */
+async function trace(contenders: readonly Contender[], results: Results): Promise<() => void> {
+  const tracer = findTracer();
+  if (tracer === null) {
+    return () =>
+      console.log('\nLeft out: system calls and the way of a request: no perf, no strace.');
+  }
+  const printers: (() => void)[] = [];
+  for (const { side, daemon, storage } of contenders) {
+    const how = { count: TRACED, tracer, eachProcess: side === 'ours' };
+    const traces = await traceOperations({ daemon, storage }, how);
+    for (const { rows } of traces) results.note(rows, side);
+    printers.push(() => printNames(daemon.kind.label, traces));
+    if (side === 'ours') printers.push(() => printHops(traces, tracer));
+  }
+  return () => {
+    for (const print of printers) print();
+  };
 }

@@ -9,14 +9,14 @@ import {
   version,
 } from './blocking-client.ts';
 import { type Daemon, sleep } from './daemon.ts';
-import { type Row, type Storage, succeed } from './rows.ts';
+import { type Row, Stopwatch, type Storage, succeed } from './rows.ts';
 import { type Role, usageOf } from './usage.ts';
 
 /** Work of a client that is done again and again, to see what one of it costs the daemon. */
 export interface Operation {
   readonly name: string;
   begin(client: OperationClient): void;
-  once(client: OperationClient): number;
+  once(client: OperationClient): void;
   end(client: OperationClient): void;
 }
 
@@ -24,6 +24,8 @@ export class OperationClient {
   readonly path: string;
   readonly resource: ReturnType<typeof resourceAt>;
   readonly connection: BlockingConnection;
+  /** Of the calls since it was put here. */
+  times = new Stopwatch();
 
   constructor(daemon: Daemon, storage: Storage) {
     this.path = daemon.socketPath;
@@ -38,9 +40,9 @@ const nothing = (): void => {};
 export const PAIR: Operation = {
   name: 'pair',
   begin: nothing,
-  once({ connection, resource }) {
-    succeed(connection.call(acquire(resource)), 'acquire');
-    return connection.call(release(resource));
+  once({ times, connection, resource }) {
+    times.run('acquire ex', () => connection.call(acquire(resource)));
+    times.run('release ex', () => connection.call(release(resource)));
   },
   end: nothing,
 };
@@ -50,46 +52,49 @@ export const OPERATIONS: readonly Operation[] = [
   {
     name: 'inquire',
     begin: ({ connection, resource }) => succeed(connection.call(acquire(resource)), 'acquire'),
-    once: ({ connection }) => connection.call(inquire()),
+    once: ({ times, connection }) => times.run('inquire', () => connection.call(inquire())),
     end: ({ connection, resource }) => succeed(connection.call(release(resource)), 'release'),
   },
   {
     name: 'set lvb',
     begin: ({ connection, resource }) =>
       succeed(connection.call(acquire(resource, { lvb: true })), 'acquire with lvb'),
-    once: ({ path, resource }) => callOnce(path, setLvb(resource)),
+    once: ({ times, path, resource }) =>
+      times.run('set lvb', () => callOnce(path, setLvb(resource))),
     end: ({ connection, resource }) => succeed(connection.call(release(resource)), 'release'),
   },
   {
     name: 'version, new',
     begin: nothing,
-    once: ({ path }) => callOnce(path, version()),
+    once: ({ times, path }) => times.run('version, new', () => callOnce(path, version())),
     end: nothing,
   },
 ];
 
 /** What the daemon does behind its answer belongs to the operation as well. */
 const SETTLE_MS = 50;
-const WARM_UP = 20;
+/** Node compiles what runs often, for some time after it has begun to run. */
+const WARM_UP_MS = 400;
 
 /**
- * Repeats `operation`; `before` and `after` see the daemon at rest.
- * @returns what they found, the later one minus the earlier one being their own business.
+ * Has `measure` do the work, `count` times the operation, when the daemon is warm and at rest. The
+ * work it is given ends with the daemon at rest again.
  */
-export async function around<T>(
-  target: { readonly daemon: Daemon; readonly storage: Storage },
-  operation: Operation,
-  how: { readonly count: number; readonly look: () => T | Promise<T> },
-): Promise<readonly [T, T]> {
-  const client = new OperationClient(target.daemon, target.storage);
+export async function measured<T>(
+  { daemon, storage }: { readonly daemon: Daemon; readonly storage: Storage },
+  { operation, count }: { readonly operation: Operation; readonly count: number },
+  measure: (work: () => Promise<void>, client: OperationClient) => Promise<T>,
+): Promise<T> {
+  const client = new OperationClient(daemon, storage);
   operation.begin(client);
   try {
-    repeat(operation, client, WARM_UP);
+    const warmMs = performance.now() + WARM_UP_MS;
+    while (performance.now() < warmMs) operation.once(client);
     await sleep(SETTLE_MS);
-    const before = await how.look();
-    repeat(operation, client, how.count);
-    await sleep(SETTLE_MS);
-    return [before, await how.look()];
+    return await measure(async () => {
+      repeat(operation, client, count);
+      await sleep(SETTLE_MS);
+    }, client);
   } finally {
     operation.end(client);
     client.connection.close();
@@ -97,7 +102,7 @@ export async function around<T>(
 }
 
 function repeat(operation: Operation, client: OperationClient, count: number): void {
-  for (let i = 0; i < count; i++) succeed(operation.once(client), operation.name);
+  for (let i = 0; i < count; i++) operation.once(client);
 }
 
 /** Processor time and wake-ups of one operation, of all processes together and of each. */
@@ -109,8 +114,12 @@ export async function costs(
   const rows: Row[] = [];
   for (const operation of OPERATIONS) {
     const { name } = operation;
-    const look = () => usageOf(daemon);
-    const found = await around({ daemon, storage }, operation, { count: how.count, look });
+    const of = { operation, count: how.count };
+    const found = await measured({ daemon, storage }, of, async (work) => {
+      const before = usageOf(daemon);
+      await work();
+      return [before, usageOf(daemon)] as const;
+    });
     const [cpu, wakeUps] = (['cpuUs', 'wakeUps'] as const).map((what) =>
       [...found[1]].map(([role, usage]): [Role, number] => {
         const earlier = found[0].get(role)?.[what] ?? 0;

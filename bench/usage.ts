@@ -26,9 +26,22 @@ export function usageOf(daemon: Daemon): ReadonlyMap<Role, Usage> {
   return used;
 }
 
-export function pidOf(daemon: Daemon, wanted: Role): number | null {
+/** Of each thread of a daemon by its number, and whether it is the first of its process. */
+export function threadsOf(daemon: Daemon): ReadonlyMap<number, Thread> {
+  const threads = new Map<number, Thread>();
   const pids = daemon.pids();
-  return pids.find((pid) => (pid === pids[0] ? 'front' : roleOf(pid)) === wanted) ?? null;
+  for (const pid of pids) {
+    const role = pid === pids[0] ? 'front' : roleOf(pid);
+    for (const tid of entries(`/proc/${pid}/task`)) {
+      threads.set(Number(tid), { role, isFirst: Number(tid) === pid });
+    }
+  }
+  return threads;
+}
+
+export interface Thread {
+  readonly role: Role;
+  readonly isFirst: boolean;
 }
 
 function usageOfProcess(pid: number): Usage {
