@@ -12,6 +12,8 @@ export interface DaemonKind {
   readonly command: readonly string[];
   /** Its own command line, to be followed by `client`. */
   readonly client: readonly string[];
+  /** Besides what every daemon here gets. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface Memory {
@@ -45,7 +47,7 @@ export class Daemon {
     const stderr = openSync(join(runDir, 'stderr'), 'w');
     const startMs = performance.now();
     const child = spawn(program, args, {
-      env: { ...process.env, SANLOCK_RUN_DIR: runDir, SANLOCK_PRIVILEGED: '0' },
+      env: { ...process.env, ...kind.env, SANLOCK_RUN_DIR: runDir, SANLOCK_PRIVILEGED: '0' },
       stdio: ['ignore', 'ignore', stderr],
     });
     closeSync(stderr);
@@ -53,6 +55,7 @@ export class Daemon {
       if (child.exitCode !== null || performance.now() - startMs > START_DEADLINE_MS) {
         child.kill('SIGKILL');
         const said = readFileSync(join(runDir, 'stderr'), 'utf8').slice(-500);
+        rmSync(runDir, { recursive: true, force: true });
         throw new Error(`${kind.label}: the daemon did not start: ${said}`);
       }
       await sleep(5);

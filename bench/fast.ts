@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { MIB } from '../src/base/units.ts';
 import { Daemon, sleep } from './daemon.ts';
 import { OURS, THEIRS } from './daemon-kinds.ts';
+import { drawFlames } from './flame-pass.ts';
 import { costs } from './operations.ts';
+import { garbage, Probes } from './probed.ts';
 import { ramDisks } from './ram-disk.ts';
 import { Results, type Side } from './results.ts';
 import { latencies, prepare, Stopwatch, type Storage, throughput } from './rows.ts';
@@ -19,6 +21,8 @@ export interface FastOptions {
   readonly warmUpMs: number;
   /** Less of everything, and tmpfs alone: for use while one works on the code. */
   readonly quick: boolean;
+  /** Where a flame graph of pairs shall be written; null: none is wanted. */
+  readonly flame: string | null;
 }
 
 const TMPFS = '/dev/shm';
@@ -31,6 +35,8 @@ const IO_TIMEOUT_S = 3;
 const TURNS = 4;
 /** Operations of each kind that are traced. */
 const TRACED = 100;
+/** Operations of each kind while collections are counted: a process has several then. */
+const COLLECTED = 400;
 const QUICK = { rounds: 1, calls: 100, seconds: 1, warmUpMs: 2500 };
 const WARM_UP_CALLS = 20;
 
@@ -89,10 +95,11 @@ async function compare(
   options: FastOptions,
 ): Promise<void> {
   const daemons: Daemon[] = [];
+  const probes = new Probes();
   const results = new Results('memory, small areas');
   try {
     const contenders: Contender[] = [];
-    for (const [side, kind] of [['ours', OURS] as const, ['theirs', THEIRS] as const]) {
+    for (const [side, kind] of [['ours', probes.in(OURS)] as const, ['theirs', THEIRS] as const]) {
       const daemon = await Daemon.start(kind, `bench-${side}`);
       daemons.push(daemon);
       contenders.push({ side, daemon, storage: storages[side] });
@@ -102,12 +109,14 @@ async function compare(
     for (let round = 0; round < options.rounds; round++) {
       await measureRound(contenders, options, results);
     }
+    await probe(probes, contenders, { options, results });
     const tell = await trace(contenders, results);
     console.log(`\n== ${name}, areas for ${NUM_HOSTS} hosts`);
     results.print();
     tell();
   } finally {
     for (const daemon of daemons) daemon.stop();
+    probes.close();
   }
 }
 
@@ -141,6 +150,18 @@ async function measureRound(
   for (const { side, daemon, storage } of contenders) {
     const how = { count: calls, eachProcess: side === 'ours' };
     results.note(await costs(daemon, storage, how), side);
+  }
+}
+
+/** What only our own processes can tell, in a pass of its own. */
+async function probe(
+  probes: Probes,
+  contenders: readonly Contender[],
+  { options, results }: { readonly options: FastOptions; readonly results: Results },
+): Promise<void> {
+  for (const target of contenders.filter(({ side }) => side === 'ours')) {
+    results.note(await garbage(probes, target, COLLECTED), 'ours');
+    if (options.flame !== null) await drawFlames(probes, target, options.flame);
   }
 }
 

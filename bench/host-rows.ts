@@ -27,7 +27,7 @@ export async function furtherLockspaces(
   daemon: Daemon,
   directory: string,
 ): Promise<readonly Row[]> {
-  const before = daemon.memory().privateKb;
+  const before = daemon.memory();
   for (let n = 0; n < FURTHER; n++) {
     const area = { path: join(directory, `further${n}`), offset: 0 };
     writeFileSync(area.path, new Uint8Array(MIB));
@@ -39,8 +39,20 @@ export async function furtherLockspaces(
     );
   }
   await sleep(SETTLE_MS);
-  const value = (daemon.memory().privateKb - before) / FURTHER / 1024;
-  return [{ name: 'memory, each further lockspace', unit: 'MB', value }];
+  const after = daemon.memory();
+  const each = (kb: number) => kb / FURTHER / 1024;
+  return [
+    {
+      name: 'memory (PSS), each further lockspace',
+      unit: 'MB',
+      value: each(after.pssKb - before.pssKb),
+    },
+    {
+      name: 'memory (private), each further',
+      unit: 'MB',
+      value: each(after.privateKb - before.privateKb),
+    },
+  ];
 }
 
 /** `client status` as a user types it: the processor time of the whole process. */

@@ -101,7 +101,10 @@ async function socketRows(rig: Rig, host: Host, count: number): Promise<readonly
     await ask('lock_gl un of sh', 'lock_gl', 'un');
   }
   client.close();
-  return [...times].map(([name, values]) => ({ name, unit: 'µs', value: median(values) }));
+  const rows = [...times].map(([name, values]) => ({ name, value: median(values) }));
+  const both = rows.filter(({ name }) => /^lock_vg (un of )?ex$/.test(name));
+  rows.push({ name: 'lock_vg ex and un', value: both.reduce((sum, { value }) => sum + value, 0) });
+  return rows.map(({ name, value }) => ({ name, unit: 'µs', value }));
 }
 
 /** One host keeps the VG lock; how long does a lock of an LV take while the other wants that one? */

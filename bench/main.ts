@@ -52,6 +52,7 @@ async function main(): Promise<void> {
       quick: { type: 'boolean', default: false },
       only: { type: 'string', default: '' }, // 'holdfast' or 'c'
       fast: { type: 'boolean', default: false }, // the software's own cost
+      flame: { type: 'string' }, // with --fast: the file of a flame graph
       lvm: { type: 'boolean', default: false }, // lvm's commands instead of sanlock's calls
     },
   });
@@ -65,7 +66,7 @@ async function main(): Promise<void> {
     quick: values.quick,
   };
   if (values.fast) {
-    await fast({ ...options, warmUpMs: FAST_WARM_UP_MS });
+    await fast({ ...options, warmUpMs: FAST_WARM_UP_MS, flame: values.flame ?? null });
     return;
   }
   const results = new Results(settingOf(options));

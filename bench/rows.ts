@@ -17,7 +17,9 @@ import {
 import { type Daemon, sleep } from './daemon.ts';
 import type { WorkerJob, WorkerReport } from './worker.ts';
 
-type Unit = 'µs' | 'pairs/s' | 'µs CPU/pair' | 'MB' | '%' | '% CPU' | 'ms' | 'ms CPU' | 'a call';
+type Unit =
+  | ('µs' | 'ms' | 'ms CPU' | '% CPU' | 'µs CPU/pair')
+  | ('pairs/s' | '%' | 'a call' | 'of 1000' | 'KB' | 'MB');
 
 /** One measured number. Smaller is better unless `unit` is a rate. */
 export interface Row {

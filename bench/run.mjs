@@ -6,16 +6,21 @@ import { buildPrograms } from '../scripts/build.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 await buildPrograms();
-await build({
-  entryPoints: [`${root}bench/main.ts`],
-  outfile: `${root}out/bench/main.mjs`,
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node20',
-  external: ['koffi'],
-  logLevel: 'warning',
-});
+for (const [entry, outfile, format] of [
+  ['main.ts', 'main.mjs', 'esm'],
+  ['probe.ts', 'probe.cjs', 'cjs'], // for `node --require`
+]) {
+  await build({
+    entryPoints: [`${root}bench/${entry}`],
+    outfile: `${root}out/bench/${outfile}`,
+    bundle: true,
+    platform: 'node',
+    format,
+    target: 'node20',
+    external: ['koffi'],
+    logLevel: 'warning',
+  });
+}
 // As `bin/` starts our programs: without what makes Node read certificates first.
 const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
 const run = spawnSync(process.execPath, [`${root}out/bench/main.mjs`, ...process.argv.slice(2)], {

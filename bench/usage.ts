@@ -10,12 +10,17 @@ export interface Usage {
   readonly wakeUps: number;
 }
 
-/** Of each process of a daemon; the C daemon's work is all in its front. */
+/** The first one is the front; the C daemon's work is all in its front. */
+export function processesOf(
+  daemon: Daemon,
+): readonly { readonly pid: number; readonly role: Role }[] {
+  return daemon.pids().map((pid, i) => ({ pid, role: i === 0 ? 'front' : roleOf(pid) }));
+}
+
+/** Of all processes of a daemon that have the same role. */
 export function usageOf(daemon: Daemon): ReadonlyMap<Role, Usage> {
   const used = new Map<Role, Usage>();
-  const pids = daemon.pids();
-  for (const pid of pids) {
-    const role = pid === pids[0] ? 'front' : roleOf(pid);
+  for (const { pid, role } of processesOf(daemon)) {
     const known = used.get(role) ?? { cpuUs: 0, wakeUps: 0 };
     const more = usageOfProcess(pid);
     used.set(role, {
@@ -29,9 +34,7 @@ export function usageOf(daemon: Daemon): ReadonlyMap<Role, Usage> {
 /** Of each thread of a daemon by its number, and whether it is the first of its process. */
 export function threadsOf(daemon: Daemon): ReadonlyMap<number, Thread> {
   const threads = new Map<number, Thread>();
-  const pids = daemon.pids();
-  for (const pid of pids) {
-    const role = pid === pids[0] ? 'front' : roleOf(pid);
+  for (const { pid, role } of processesOf(daemon)) {
     for (const tid of entries(`/proc/${pid}/task`)) {
       threads.set(Number(tid), { role, isFirst: Number(tid) === pid });
     }
