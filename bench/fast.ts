@@ -61,7 +61,8 @@ async function onDisks(options: FastOptions): Promise<void> {
   }
   try {
     const [a = '', b = '', c = '', d = ''] = disks.paths;
-    await compare(disks.label, { ours: storageOn(a, b), theirs: storageOn(c, d) }, options);
+    const storages = { ours: storageOn(a, b), theirs: storageOn(c, d) };
+    await compare(disks.label, storages, { ...options, flame: null });
     if (disks.remark !== null) console.log(`No better block device in memory: ${disks.remark}.`);
   } finally {
     disks.close();

@@ -1,4 +1,4 @@
-import { median } from './rows.ts';
+import { median } from './statistics.ts';
 import type { SystemCall } from './trace.ts';
 
 /**

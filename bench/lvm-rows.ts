@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
 import type { Host } from '../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig } from '../src/rig/rig.ts';
-import { median, type Row, succeed } from './rows.ts';
+import { type Row, succeed } from './rows.ts';
+import { median } from './statistics.ts';
 import { BlockingLvmlockd } from './text-client.ts';
 
 /** What an administrator waits for: lvmlockd and sanlock of one maker under unmodified lvm. */

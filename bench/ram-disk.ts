@@ -4,7 +4,6 @@ import {
   constants,
   existsSync,
   openSync,
-  readFileSync,
   readSync,
   rmSync,
   writeFileSync,
@@ -94,11 +93,9 @@ function whyNot(path: string, mebibytes: number): string | null {
     return `${path} is in use or missing (${(error as NodeJS.ErrnoException).code})`;
   }
   try {
-    const sectors = Number(readFileSync(`/sys/class/block/${path.slice(5)}/size`, 'ascii'));
-    if (sectors * 512 < mebibytes * MIB) return `${path} is too small`;
     const part = Buffer.alloc(MIB);
     for (let at = 0; at < mebibytes * MIB; at += MIB) {
-      readSync(fd, part, 0, MIB, at);
+      if (readSync(fd, part, 0, MIB, at) < MIB) return `${path} is too small`;
       if (part.some((byte) => byte !== 0)) return `${path} holds data`;
     }
     return null;

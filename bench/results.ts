@@ -1,5 +1,6 @@
 import { goalOf, type Setting, verdict } from './goals.ts';
-import { median, type Row } from './rows.ts';
+import type { Row } from './rows.ts';
+import { median } from './statistics.ts';
 
 export type Side = 'ours' | 'theirs';
 

@@ -15,6 +15,7 @@ import {
   writeResource,
 } from './blocking-client.ts';
 import { type Daemon, sleep } from './daemon.ts';
+import { median, quantile } from './statistics.ts';
 import type { WorkerJob, WorkerReport } from './worker.ts';
 
 type Unit =
@@ -220,15 +221,6 @@ export class Stopwatch {
       value: late(times),
     }));
   }
-}
-
-export function median(values: readonly number[]): number {
-  return quantile(values, 0.5);
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length * share)] ?? 0;
 }
 
 export function succeed(result: number, what: string): void {

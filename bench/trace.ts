@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { sleep } from './daemon.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A system call of some thread, from its entry until it returned. */
 export interface SystemCall {
@@ -50,7 +50,8 @@ export async function traced(
     } finally {
       await interrupt(child);
     }
-    const calls = tracer === 'perf' ? perfCalls(textOfPerf(file)) : straceCalls(file);
+    const calls =
+      tracer === 'perf' ? perfCalls(textOfPerf(file)) : straceCalls(readFileSync(file, 'latin1'));
     return calls.sort((a, b) => a.startUs - b.startUs);
   } finally {
     rmSync(directory, { recursive: true });
@@ -115,10 +116,10 @@ export function perfCalls(text: string): SystemCall[] {
 /** `tid start name(5, …) = 0 <duration>`, or in two lines, `… <unfinished ...>` the first. */
 const STRACE_LINE = /^(\d+) +([\d.]+) (?:<\.\.\. )?(\w+)(?:\((\d+)?| resumed)/;
 
-export function straceCalls(file: string): SystemCall[] {
+export function straceCalls(text: string): SystemCall[] {
   const calls: SystemCall[] = [];
   const begun = new Map<number, { readonly startUs: number; readonly fd: number | null }>();
-  for (const line of readFileSync(file, 'latin1').split('\n')) {
+  for (const line of text.split('\n')) {
     const found = STRACE_LINE.exec(line);
     if (found === null) continue;
     const [, thread, startS, name = '', descriptor] = found;
