@@ -1,4 +1,5 @@
 import '../platform/clean-start.ts';
+import { runFromCodeCache } from '../platform/code-cache.ts';
 import type { main as daemonMain } from './sanlock-daemon.ts';
 
 // Each is a bundle of its own: none reads and compiles another's code. Not by import(), which
@@ -12,5 +13,5 @@ if (command === 'daemon') {
 } else if (command === 'direct' && args.length > 0) {
   require('./sanlock-direct.cjs');
 } else {
-  require('./sanlock-client.cjs');
+  runFromCodeCache(`${__dirname}/sanlock-client.cjs`, { require, module });
 }
