@@ -38,7 +38,7 @@ export type * from '../wire/sanlock/types.ts';
 export function connectSanlock(options: { readonly runDirectory?: string } = {}): SanlockClient {
   const runDirectory = options.runDirectory ?? process.env['SANLOCK_RUN_DIR'];
   return new SanlockClient({
-    sockets: new UnixSockets(null),
+    sockets: new UnixSockets(),
     clock: new MonotonicClock(),
     socketPath: sanlockSocketPath(runDirectory),
   });

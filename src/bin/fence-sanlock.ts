@@ -52,7 +52,7 @@ async function main(args: readonly string[]): Promise<void> {
   const ports: AgentPorts = {
     sanlock: {
       clock: new MonotonicClock(),
-      sockets: new UnixSockets(null),
+      sockets: new UnixSockets(),
       socketPath: sanlockSocketPath(process.env['SANLOCK_RUN_DIR']),
     },
     pid: process.pid,

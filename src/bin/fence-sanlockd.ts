@@ -165,7 +165,7 @@ function begin(start: FenceStart, { log, running }: Parts): void {
   const { path, hostId } = start;
   log.warn('daemon.starting', { path: nameToText(path), hostId });
   const clock = new MonotonicClock();
-  const sockets = new UnixSockets(null);
+  const sockets = new UnixSockets();
   const socketPath = sanlockSocketPath(process.env['SANLOCK_RUN_DIR']);
   const wdmdPath = wdmdSocket(process.env);
   // Nothing feeds the device any more: this host will be reset, whatever this daemon does.

@@ -2,6 +2,7 @@ import '../platform/clean-start.ts';
 import { errnoName } from '../base/errno.ts';
 import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import { BUILD_ID } from '../base/version.ts';
+import { decodeToLease, encodeFromLease } from '../lease-process/message-parts.ts';
 import type { ToLeaseProcess } from '../lease-process/messages.ts';
 import { AlignedPool } from '../platform/aligned-memory.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
@@ -10,11 +11,11 @@ import { DeviceDisks, type DiskEngine } from '../platform/disk-device.ts';
 import { OPEN_THREADS } from '../platform/disk-opens.ts';
 import { PlainEngine } from '../platform/disk-plain.ts';
 import { EndRecords } from '../platform/end-records.ts';
+import { FRONT_FD, FrontChannel } from '../platform/front-channel.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
 import { MachineClock } from '../platform/machine-clock.ts';
 import { onParentGone } from '../platform/orphan.ts';
 import { setProcessName } from '../platform/process-name.ts';
-import type { Envelope } from '../platform/processes.ts';
 import { allocateAligned, discardPages, SystemCallError } from '../platform/system-calls.ts';
 import { unblockingStderr } from '../platform/unblocking-stderr.ts';
 import type { Log } from '../ports/log.ts';
@@ -42,14 +43,16 @@ function main(label: string, settings: LeaseProcessSettings): void {
   boundYoungGeneration();
   // Signals of a terminal or a service manager go to the whole group; only the front decides.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
-  process.on('uncaughtException', (error) => leave(error));
+  let receive: (message: ToLeaseProcess) => void = () => {};
+  const front = new FrontChannel(FRONT_FD, (bytes) => receive(decodeToLease(bytes)));
+  process.on('uncaughtException', (error) => leave(error, front));
   if (settings.build !== BUILD_ID) {
-    refuseFront(label, settings.build);
+    refuseFront(front, label, settings.build);
     return;
   }
 
   const clock = new MachineClock();
-  const log = new FrontLog(settings.verbose);
+  const log = new FrontLog(front, settings.verbose);
   const engine = diskEngine(log);
   // Read by the first use of a thread.
   const threads = OPEN_THREADS + (engine instanceof PlainEngine ? engine.depth : 0);
@@ -69,21 +72,20 @@ function main(label: string, settings: LeaseProcessSettings): void {
     random: Math.random,
     log,
     send: (message) => {
-      sendToFront({ message });
+      front.send(encodeFromLease(message));
       if (message.kind !== 'renewed' || !warmsUpOnceRenewed) return;
       warmsUpOnceRenewed = false;
       setTimeout(() => warmUp(Math.random), RESUMED_WARM_UP_MS).unref();
     },
   });
   const endRecords = new EndRecords(settings.runDir);
-  onParentGone(() =>
+  onParentGone(front, () =>
     program.frontLost((end) => {
       if (end !== null) endRecords.write(end);
       die();
     }),
   );
-  process.on('message', (received) => {
-    const message = received as ToLeaseProcess; // from our own front
+  receive = (message) => {
     // A join takes seconds, of which this is little; before it there is nothing to be late for.
     // Where a membership is resumed its time runs out, so there the first renewal comes first.
     if (message.kind === 'join') {
@@ -91,19 +93,20 @@ function main(label: string, settings: LeaseProcessSettings): void {
       else warmsUpOnceRenewed = true;
     }
     program.receive(message);
-  });
+  };
 
-  claimMachine(settings, new FrontLog(true), { process: label });
+  claimMachine(settings, new FrontLog(front, true), { process: label });
 }
 
 /**
  * Another release was installed under the running daemon. Nothing says that the two understand each
  * other, so nothing is begun; the lease processes that run are of the old release, and go on.
  */
-function refuseFront(label: string, build: string | undefined): void {
+function refuseFront(front: FrontChannel, label: string, build: string | undefined): void {
   const fields = { label, daemon: build ?? 'unknown', installed: BUILD_ID };
-  const envelope: Envelope = { log: 'error', event: 'leaseProcess.otherRelease', fields };
-  process.send?.(envelope, undefined, {}, die);
+  front.log('error', 'leaseProcess.otherRelease', fields);
+  front.close();
+  die();
 }
 
 /** Kernel AIO, or what is slower and needs nothing of the kernel (decision 0002). */
@@ -120,9 +123,11 @@ function diskEngine(log: Log): DiskEngine {
 
 /** Lines of this process appear in the daemon's one log. */
 class FrontLog implements Log {
+  readonly #front: FrontChannel;
   readonly #verbose: boolean;
 
-  constructor(verbose: boolean) {
+  constructor(front: FrontChannel, verbose: boolean) {
+    this.#front = front;
     this.#verbose = verbose;
   }
 
@@ -143,20 +148,16 @@ class FrontLog implements Log {
   }
 
   #send(log: LogLevel, event: string, fields: LogFields = {}): void {
-    sendToFront({ log, event, fields });
+    this.#front.log(log, event, fields);
   }
-}
-
-function sendToFront(envelope: Envelope): void {
-  if (process.connected) process.send?.(envelope, undefined, {}, () => {});
 }
 
 /**
  * A broken invariant. The channel closes first: with I/O stuck in the kernel the process itself may
  * linger, and the front must learn at once that there will be no more renewals.
  */
-function leave(error: Error): void {
-  if (process.connected) process.disconnect();
+function leave(error: Error, front: FrontChannel): void {
+  front.close();
   unblockingStderr()(`lease process: ${error.stack ?? error.message}\n`);
   die();
 }

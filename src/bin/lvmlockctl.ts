@@ -16,7 +16,7 @@ setProcessName('lvmlockctl');
 goOnWithoutReader();
 const status = lvmlockctl(process.argv.slice(2), {
   endpoint: {
-    sockets: new UnixSockets(null),
+    sockets: new UnixSockets(),
     clock: new MonotonicClock(),
     socketPath: textToName(given(process.env['LVM_LVMLOCKD_SOCKET']) ?? SOCKET_PATH),
   },

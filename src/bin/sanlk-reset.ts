@@ -13,7 +13,7 @@ setProcessName('sanlk-reset');
 goOnWithoutReader();
 const sanlock = {
   clock: new MonotonicClock(),
-  sockets: new UnixSockets(null),
+  sockets: new UnixSockets(),
   socketPath: sanlockSocketPath(process.env['SANLOCK_RUN_DIR']),
 };
 sanlkReset(process.argv.slice(2), {

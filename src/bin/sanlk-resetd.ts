@@ -70,7 +70,7 @@ function serve(task: Serve): void {
   boundYoungGeneration();
   setProcessName(NAME);
   const clock = new MonotonicClock();
-  const sockets = new UnixSockets(null);
+  const sockets = new UnixSockets();
   const log = new DaemonLog({
     program: NAME,
     file: null,

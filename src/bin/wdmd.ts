@@ -103,7 +103,7 @@ function surroundings(print: (text: string) => void) {
 
 async function dump(print: (text: string) => void): Promise<void> {
   const socketPath = textToName(SOCKET_PATH);
-  const from = { sockets: new UnixSockets(null), clock: new MonotonicClock(), socketPath };
+  const from = { sockets: new UnixSockets(), clock: new MonotonicClock(), socketPath };
   process.exitCode = await printDump(from, print);
 }
 

@@ -1,7 +1,7 @@
 import type { ByteString } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Sockets } from '../ports/sockets.ts';
+import type { Connecting } from '../ports/sockets.ts';
 import {
   type Fields,
   formatMessage,
@@ -15,7 +15,7 @@ import { LVMLOCKD_PROTOCOL, LVMLOCKD_PROTOCOL_VERSION } from '../wire/lvmlockd/n
 
 /** Where an lvmlockd listens, and the ports by which it is reached. */
 export interface LvmlockdEndpoint {
-  readonly sockets: Pick<Sockets, 'connect'>;
+  readonly sockets: Connecting;
   readonly clock: Clock;
   readonly socketPath: ByteString;
 }

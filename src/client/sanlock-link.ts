@@ -4,7 +4,7 @@ import { fail, ok, type Result } from '../base/result.ts';
 import { ByteQueue } from '../codec/byte-queue.ts';
 import { decode } from '../codec/struct.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
-import type { Connection, Sockets } from '../ports/sockets.ts';
+import type { Connecting, Connection } from '../ports/sockets.ts';
 import {
   MALFORMED,
   MAX_REPLY_BYTES,
@@ -17,7 +17,7 @@ import { SM_HEADER_BYTES, SM_MAGIC, smHeader } from '../wire/sanlock/socket.ts';
 
 /** Where a daemon listens, and the ports by which it is reached. */
 export interface SanlockEndpoint {
-  readonly sockets: Pick<Sockets, 'connect'>;
+  readonly sockets: Connecting;
   readonly clock: Clock;
   /** `<run directory>/sanlock.sock`. */
   readonly socketPath: ByteString;

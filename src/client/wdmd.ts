@@ -3,7 +3,7 @@ import { SECOND_MS } from '../base/units.ts';
 import { ByteQueue } from '../codec/byte-queue.ts';
 import { decode } from '../codec/struct.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
-import type { Connection, Sockets } from '../ports/sockets.ts';
+import type { Connecting, Connection } from '../ports/sockets.ts';
 import {
   REGISTER_FLAGS,
   WDMD_CMD,
@@ -25,7 +25,7 @@ type Times = Pick<WdmdMessage, 'renewalTime' | 'expireTime'>;
 const NEVER: Times = { renewalTime: 0n, expireTime: 0n };
 
 interface Place {
-  readonly sockets: Pick<Sockets, 'connect'>;
+  readonly sockets: Connecting;
   readonly path: ByteString;
 }
 

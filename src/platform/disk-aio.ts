@@ -1,5 +1,6 @@
 import { assert } from '../base/assert.ts';
 import { ERRNO } from '../base/errno.ts';
+import { AioRing } from './aio-ring.ts';
 import type { DiskEngine, Transfer } from './disk-device.ts';
 import { FdWatcher } from './fd-watcher.ts';
 import {
@@ -36,6 +37,8 @@ const SYSCALLS =
 export class AioEngine implements DiskEngine {
   readonly depth = DEPTH;
   readonly #context: number;
+  /** null: completions are asked for by system calls. */
+  readonly #ring: AioRing | null;
   readonly #eventFd: number;
   readonly #watcher: FdWatcher;
   readonly #words: Int32Array;
@@ -44,11 +47,13 @@ export class AioEngine implements DiskEngine {
   readonly #events: number;
   readonly #briefly: number; // address of the timespec of a brief wait
   readonly #drained = new Uint8Array(8);
+  readonly #finishOne = (slot: number, result: number) => this.#finish(slot, result);
   readonly #running: (Transfer | null)[] = new Array<Transfer | null>(DEPTH).fill(null);
   readonly #freeSlots: number[] = Array.from({ length: DEPTH }, (_, i) => DEPTH - 1 - i);
   #unsent: number[] = [];
   #briefPause = 0;
   #flushPlanned = false;
+  #drainPlanned = false;
 
   constructor() {
     const control = allocateAligned(65536);
@@ -63,6 +68,7 @@ export class AioEngine implements DiskEngine {
     const result = rawSyscall(SYSCALLS.setup, DEPTH, control.address + 65528, 0, 0, 0);
     checked('io_setup', Number(result));
     this.#context = Number(context[0]);
+    this.#ring = AioRing.of(context[0] ?? 0n);
     this.#eventFd = checked('eventfd', eventfd(0, EVENTFD_FLAGS));
     this.#watcher = new FdWatcher(this.#eventFd, () => this.#reap());
   }
@@ -154,6 +160,10 @@ export class AioEngine implements DiskEngine {
    * that fast costs one brief wait, then none for a while.
    */
   #waitBriefly(slots: readonly number[]): void {
+    if (this.#ring !== null && this.#takeAll(this.#ring) >= slots.length) {
+      this.#planDrain();
+      return;
+    }
     if (slots.length > 2 || this.#freeSlots.length !== DEPTH - slots.length) return;
     if (this.#briefPause > 0) {
       this.#briefPause--;
@@ -185,9 +195,27 @@ export class AioEngine implements DiskEngine {
     setTimeout(() => this.#flush(), RETRY_MS);
   }
 
+  /** Behind all that this tick still has to say: the loop would wake up for what is done already. */
+  #planDrain(): void {
+    if (this.#drainPlanned) return;
+    this.#drainPlanned = true;
+    process.nextTick(() => {
+      this.#drainPlanned = false;
+      if (!this.#flushPlanned) this.#reap(); // else the next ones are done as soon, or wake it
+    });
+  }
+
+  /** In this order: what is done after the read makes the descriptor readable again. */
   #reap(): void {
     readInto(this.#eventFd, this.#drained, 8);
-    while (this.#collect(0) === DEPTH);
+    if (this.#ring !== null) this.#takeAll(this.#ring);
+    else while (this.#collect(0) === DEPTH);
+  }
+
+  #takeAll(ring: AioRing): number {
+    let count = 0;
+    while (ring.take(this.#finishOne)) count++;
+    return count;
   }
 
   /** Takes completions off the kernel's ring; it waits for `least` of them, briefly. */

@@ -9,7 +9,10 @@ const SIGUSR2 = 12;
  * closed channel covers a parent that died before the call. The same signal from anybody else says
  * nothing.
  */
-export function onParentGone(gone: () => void): void {
+export function onParentGone(
+  channel: { readonly isOpen: boolean; onClosed(gone: () => void): void },
+  gone: () => void,
+): void {
   const parent = process.ppid;
   let isTold = false;
   const tell = (): void => {
@@ -17,10 +20,10 @@ export function onParentGone(gone: () => void): void {
     isTold = true;
     gone();
   };
-  process.on('disconnect', tell);
+  channel.onClosed(tell);
   process.on('SIGUSR2', () => {
     if (process.ppid !== parent) tell(); // the kernel gives it another parent before it signals
   });
   prctl(PR_SET_PDEATHSIG, SIGUSR2, 0, 0, 0);
-  if (!process.connected) tell();
+  if (!channel.isOpen) tell();
 }

@@ -1,27 +1,56 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { BrokenInvariant } from '../base/assert.ts';
+import type { LogFields } from '../base/log-fields.ts';
 import { MIB } from '../base/units.ts';
 import type { Log } from '../ports/log.ts';
+import type { MessageFormat } from '../ports/processes.ts';
 import { EndRecords } from './end-records.ts';
+import { FRONT_FD, FrontChannel } from './front-channel.ts';
 import { NodeProcesses } from './processes.ts';
 import { ScriptRunner } from './script-runner.ts';
 
 const quiet: Log = { error() {}, warn() {}, info() {}, debug() {} };
 
-const CHILD = `
-process.on('message', (m) => process.send({ message: { echo: m.value, label: process.argv[2] } }));
-process.send({ log: 'warn', event: 'child.logged', fields: { n: 1 } });
-`;
+interface Echo {
+  readonly label: string | undefined;
+  readonly echo: { readonly n?: number };
+}
+
+/** JSON; what the real messages are is not this room's. */
+const FORMAT: MessageFormat<object, Echo> = {
+  encode: (message) => new TextEncoder().encode(JSON.stringify(message)),
+  decode: (bytes) => {
+    const text = new TextDecoder().decode(bytes);
+    if (text.includes('garbage')) throw new BrokenInvariant('no message');
+    return JSON.parse(text) as Echo;
+  },
+};
+
+/** The lease process of these tests is another process of this file: it sends back what it gets. */
+const ROLE = 'HOLDFAST_TEST_ECHO';
+
+function playEcho(): void {
+  const front = new FrontChannel(FRONT_FD, (bytes) => {
+    const echo = JSON.parse(new TextDecoder().decode(bytes));
+    front.send(FORMAT.encode({ echo, label: process.argv[2] }));
+    if (echo.last !== true) return;
+    front.close();
+    process.exit(0);
+  });
+  front.onClosed(() => process.exit(0));
+  front.log('warn', 'child.logged', { n: 1, big: 1n << 60n, text: 'h\u00e9 \u20ac' });
+}
 
 async function withProcesses(
   log: Log,
   body: (processes: NodeProcesses, directory: string) => Promise<void>,
 ): Promise<void> {
   const directory = mkdtempSync('/tmp/holdfast-processes-');
-  const leaseProcessFile = join(directory, 'child.cjs');
-  writeFileSync(leaseProcessFile, CHILD);
+  const leaseProcessFile = fileURLToPath(import.meta.url);
+  process.env[ROLE] = '1';
   const scripts = new ScriptRunner(log);
   try {
     const endRecords = new EndRecords(directory);
@@ -41,16 +70,29 @@ async function until(what: () => boolean): Promise<void> {
   }
 }
 
-test('messages keep bigints and bytes, logs reach the log, the end is reported once', async () => {
-  const logged: string[] = [];
-  await withProcesses({ ...quiet, warn: (event) => logged.push(event) }, async (processes) => {
-    const child = processes.startLeaseProcess<object, { echo: unknown; label: string }>('LS1');
-    const heard = new Promise<{ echo: unknown; label: string }>((done) => child.onMessage(done));
-    child.send({ value: { big: 1n << 60n, bytes: new Uint8Array([1, 2]) } });
-    const message = await heard;
-    assert.equal(message.label, 'LS1');
-    assert.deepEqual(message.echo, { big: 1n << 60n, bytes: new Uint8Array([1, 2]) });
-    await until(() => logged.includes('child.logged'));
+/** In the process that plays the part there is nothing to test. */
+const ours: typeof test =
+  process.env[ROLE] === undefined ? test : ((() => Promise.resolve()) as never);
+if (process.env[ROLE] !== undefined) playEcho();
+
+ours('messages and log lines arrive, the end is reported once', async () => {
+  const logged: [string, LogFields | undefined][] = [];
+  const log = {
+    ...quiet,
+    warn: (event: string, fields?: LogFields) => logged.push([event, fields]),
+  };
+  await withProcesses(log, async (processes) => {
+    const child = processes.startLeaseProcess('LS1', FORMAT);
+    const heard: Echo[] = [];
+    child.onMessage((message) => heard.push(message));
+    for (let n = 0; n < 100; n++) child.send({ n });
+    await until(() => heard.length === 100);
+    assert.deepEqual(
+      heard.map(({ echo }) => echo.n),
+      Array.from({ length: 100 }, (_, n) => n),
+    );
+    assert.equal(heard[0]?.label, 'LS1');
+    assert.deepEqual(logged, [['child.logged', { n: 1, big: 1n << 60n, text: 'h\u00e9 \u20ac' }]]);
     let ends = 0;
     child.onClosed(() => ends++);
     process.kill(child.process.pid, 'SIGKILL');
@@ -60,45 +102,91 @@ test('messages keep bigints and bytes, logs reach the log, the end is reported o
   });
 });
 
-test('a killed channel calls no handler any more', () =>
+ours('a message of any length arrives whole', () =>
   withProcesses(quiet, async (processes) => {
-    const child = processes.startLeaseProcess('x');
+    const child = processes.startLeaseProcess('LS1', FORMAT);
+    const heard: Echo[] = [];
+    child.onMessage((message) => heard.push(message));
+    const text = 'x'.repeat(3 * MIB); // far more than the kernel holds
+    child.send({ n: 1, text });
+    child.send({ n: 2 });
+    await until(() => heard.length === 2);
+    assert.deepEqual(heard[0]?.echo, { n: 1, text });
+    assert.deepEqual(heard[1]?.echo, { n: 2 });
+    child.kill();
+  }),
+);
+
+ours('what a child sent before its end is heard before its end', () =>
+  withProcesses(quiet, async (processes) => {
+    for (let round = 0; round < 5; round++) {
+      const child = processes.startLeaseProcess('LS1', FORMAT);
+      const told: string[] = [];
+      child.onMessage(() => told.push('message'));
+      child.onClosed(() => told.push('closed'));
+      child.send({ last: true });
+      await until(() => told.includes('closed'));
+      assert.deepEqual(told, ['message', 'closed']);
+    }
+  }),
+);
+
+ours('a child that sends no message of ours is ended, and the log says so', async () => {
+  const logged: string[] = [];
+  const log = { ...quiet, error: (event: string) => logged.push(event) };
+  await withProcesses(log, async (processes) => {
+    const child = processes.startLeaseProcess('LS1', FORMAT);
+    child.onMessage(() => assert.fail('it is no message'));
+    let ends = 0;
+    child.onClosed(() => ends++);
+    child.send({ garbage: 1 });
+    await until(() => ends > 0 && child.process.hasEnded);
+    assert.deepEqual(logged, ['leaseProcess.unreadable']);
+    assert.equal(ends, 1);
+  });
+});
+
+ours('a killed channel calls no handler any more', () =>
+  withProcesses(quiet, async (processes) => {
+    const child = processes.startLeaseProcess('x', FORMAT);
     child.onClosed(() => assert.fail('an end that we caused is reported'));
     child.kill();
     child.send({ value: 1 });
     await until(() => !existsSync(`/proc/${child.process.pid}`));
-  }));
+  }),
+);
 
-test('the end of a lease process is reported beside its channel', () =>
+ours('the end of a lease process is reported beside its channel', () =>
   withProcesses(quiet, async (processes) => {
-    const { process: bound } = processes.startLeaseProcess('x');
+    const { process: bound } = processes.startLeaseProcess('x', FORMAT);
     assert.match(bound.identity ?? '', /^[0-9]+$/);
     let ended = false;
     bound.onEnded(() => {
       ended = true;
     });
-    processes.startLeaseProcess('y').kill();
+    processes.startLeaseProcess('y', FORMAT).kill();
     assert.equal(ended, false);
     process.kill(bound.pid, 'SIGKILL');
     await until(() => ended);
-  }));
+  }),
+);
 
-test('to a child that reads nothing only the newest goes behind what is on its way', async () => {
-  await withProcesses(quiet, async (processes) => {
-    const child = processes.startLeaseProcess<object, { echo: { n: number } }>('LS1');
-    const heard: number[] = [];
+ours('to a child that reads nothing only the newest goes behind what is on its way', () =>
+  withProcesses(quiet, async (processes) => {
+    const child = processes.startLeaseProcess('LS1', FORMAT);
+    const heard: (number | undefined)[] = [];
     child.onMessage(({ echo }) => heard.push(echo.n));
-    child.send({ value: { n: 0 } });
+    child.send({ n: 0 });
     await until(() => heard.length === 1);
     process.kill(child.process.pid, 'SIGSTOP');
-    const bytes = new Uint8Array(64 * 1024);
+    const text = 'x'.repeat(64 * 1024);
     const many = 2000; // 128 MB, were all of them kept
-    for (let n = 1; n <= many; n++) child.sendNewest({ value: { n, bytes } });
+    for (let n = 1; n <= many; n++) child.sendNewest({ n, text });
     const { external, arrayBuffers } = process.memoryUsage();
     assert.ok(external + arrayBuffers < 64 * MIB, `${external + arrayBuffers} bytes`);
     process.kill(child.process.pid, 'SIGCONT');
     await until(() => heard.at(-1) === many);
     assert.ok(heard.length < 20, `${heard.length} messages`);
     child.kill();
-  });
-});
+  }),
+);

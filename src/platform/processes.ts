@@ -1,17 +1,25 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { BrokenInvariant } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
-import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import type { Log } from '../ports/log.ts';
-import type { BoundProcess, Channel, LeaseEnd, Processes } from '../ports/processes.ts';
+import type {
+  BoundProcess,
+  Channel,
+  LeaseEnd,
+  MessageFormat,
+  Processes,
+} from '../ports/processes.ts';
 import { NODE_ARGUMENTS } from './clean-start.ts';
 import type { EndRecords } from './end-records.ts';
+import { FramedSocket } from './framed-socket.ts';
+import { FRAME, readLogLine } from './front-channel.ts';
 import { type Deputy, KernelProcess, type Surroundings } from './kernel-process.ts';
 import type { ScriptRunner } from './script-runner.ts';
+import { checked, closeFd, socketpair } from './system-calls.ts';
+import { AF_UNIX } from './unix-address.ts';
 
-/** What a lease process sends: its program's message, or a line for the daemon's log. */
-export type Envelope =
-  | { readonly message: unknown }
-  | { readonly log: LogLevel; readonly event: string; readonly fields: LogFields };
+const SOCK_STREAM = 1;
+const CLOEXEC = 0x80000;
 
 /** Lease processes, clients' processes and programs, by child processes and pidfds. */
 export class NodeProcesses implements Processes {
@@ -39,16 +47,19 @@ export class NodeProcesses implements Processes {
     this.#around = { deputy: parts.deputy, log: parts.log };
   }
 
-  startLeaseProcess<Out, In>(label: string): Channel<Out, In> {
-    const child = fork(this.#leaseProcessFile, [label, this.#leaseProcessSettings], {
-      serialization: 'advanced', // bigint and Uint8Array pass
-      execArgv: [...NODE_ARGUMENTS],
+  startLeaseProcess<Out, In>(label: string, format: MessageFormat<Out, In>): Channel<Out, In> {
+    const ends = new Int32Array(2);
+    checked('socketpair', socketpair(AF_UNIX, SOCK_STREAM | CLOEXEC, 0, ends));
+    const [ours = -1, theirs = -1] = ends;
+    const program = [...NODE_ARGUMENTS, this.#leaseProcessFile, label, this.#leaseProcessSettings];
+    const child = spawn(process.execPath, program, {
       // One heap for all of its threads, not one each: two megabytes less.
       env: { ...process.env, MALLOC_ARENA_MAX: '1' },
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      stdio: ['ignore', 'ignore', 'inherit', theirs],
     });
+    closeFd(theirs);
     const bound = KernelProcess.ofChild(child.pid ?? -1, this.#around) ?? NO_PROCESS;
-    return new ChildChannel<Out, In>(child, bound, this.#around.log);
+    return new ChildChannel(child, ours, { bound, format, log: this.#around.log });
   }
 
   peerOf(connection: {
@@ -89,43 +100,48 @@ const NO_PROCESS: BoundProcess = {
 class ChildChannel<Out, In> implements Channel<Out, In> {
   readonly process: BoundProcess;
   readonly #child: ChildProcess;
+  readonly #socket: FramedSocket;
+  readonly #format: MessageFormat<Out, In>;
+  readonly #log: Log;
   #messageHandler: ((message: In) => void) | null = null;
   #closedHandler: (() => void) | null = null;
   #open = true;
-  /** Messages that the kernel has not taken yet. */
-  #unsent = 0;
   #newest: Out | null = null;
 
-  constructor(child: ChildProcess, process: BoundProcess, log: Log) {
+  constructor(
+    child: ChildProcess,
+    fd: number,
+    of: {
+      readonly bound: BoundProcess;
+      readonly format: MessageFormat<Out, In>;
+      readonly log: Log;
+    },
+  ) {
     this.#child = child;
-    this.process = process;
-    child.on('message', (envelope) => {
-      const received = envelope as Envelope; // our own program, started from our own directory
-      if ('log' in received) log[received.log](received.event, received.fields);
-      else if (this.#open) this.#messageHandler?.(received.message as In);
+    this.process = of.bound;
+    this.#format = of.format;
+    this.#log = of.log;
+    this.#socket = new FramedSocket(fd, {
+      received: (frame) => this.#received(frame),
+      closed: () => this.#ended(),
     });
     child.on('error', () => this.#ended());
-    child.on('disconnect', () => this.#ended());
-    child.on('exit', () => this.#ended());
+    child.on('exit', () => {
+      this.#socket.drain(); // what it sent before its end is still to be heard
+      this.#ended();
+    });
   }
 
   send(message: Out): void {
-    if (!this.#open || !this.#child.connected) return;
-    this.#unsent++;
-    this.#child.send(message as object, () => this.#wasSent());
+    if (this.#open) this.#socket.send(FRAME.message, this.#format.encode(message));
   }
 
   sendNewest(message: Out): void {
-    if (this.#unsent === 0) this.send(message);
-    else this.#newest = message;
-  }
-
-  #wasSent(): void {
-    this.#unsent--;
-    const newest = this.#newest;
-    if (this.#unsent > 0 || newest === null) return;
-    this.#newest = null;
-    this.send(newest);
+    if (this.#socket.isSent) this.send(message);
+    else {
+      this.#newest = message;
+      this.#socket.whenSent(() => this.#sendHeld());
+    }
   }
 
   onMessage(handler: (message: In) => void): void {
@@ -141,11 +157,40 @@ class ChildChannel<Out, In> implements Channel<Out, In> {
     this.#child.kill('SIGKILL');
     // A child stuck on its device never reports its end; nothing of ours may wait for it.
     this.#child.unref();
-    this.#child.channel?.unref();
-    if (this.#child.connected) this.#child.disconnect();
+    this.#socket.close();
+  }
+
+  #sendHeld(): void {
+    const newest = this.#newest;
+    this.#newest = null;
+    if (newest !== null) this.send(newest);
+  }
+
+  #received(frame: Uint8Array): void {
+    const kind = frame[0];
+    const bytes = frame.subarray(1);
+    let message: In;
+    try {
+      if (kind === FRAME.log) {
+        const { level, event, fields } = readLogLine(bytes);
+        this.#log[level](event, fields);
+        return;
+      }
+      message = this.#format.decode(bytes);
+    } catch (error) {
+      if (!(error instanceof BrokenInvariant)) throw error;
+      // Of another release, perhaps: nothing it says can be trusted, so it is as if it had ended.
+      this.#log.error('leaseProcess.unreadable', { pid: this.process.pid, reason: error.message });
+      this.#child.kill('SIGKILL');
+      this.#socket.close();
+      this.#ended();
+      return;
+    }
+    if (this.#open) this.#messageHandler?.(message);
   }
 
   #ended(): void {
+    this.#socket.close();
     if (!this.#open) return;
     this.#open = false;
     this.#closedHandler?.();

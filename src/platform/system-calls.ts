@@ -98,6 +98,24 @@ export const send: (fd: number, bytes: Uint8Array, length: number, flags: number
   libc.func('long send(int fd, void *bytes, size_t length, int flags)');
 export const recv: (fd: number, bytes: Uint8Array, length: number, flags: number) => number =
   libc.func('long recv(int fd, void *bytes, size_t length, int flags)');
+/** Without an address of the peer: a unix socket's has none. */
+export const accept4: (fd: number, address: null, length: null, flags: number) => number =
+  libc.func('int accept4(int fd, void *address, void *length, int flags)');
+export const socketpair: (
+  domain: number,
+  type: number,
+  protocol: number,
+  fds: Int32Array,
+) => number = libc.func('int socketpair(int domain, int type, int protocol, void *fds)');
+export const epollCreate: (flags: number) => number = libc.func('int epoll_create1(int flags)');
+export const epollControl: (fd: number, how: number, of: number, event: Uint32Array) => number =
+  libc.func('int epoll_ctl(int fd, int how, int of, void *event)');
+export const epollWait: (
+  fd: number,
+  events: Uint32Array,
+  most: number,
+  timeoutMs: number,
+) => number = libc.func('int epoll_wait(int fd, void *events, int most, int timeoutMs)');
 /** `time`: two 64-bit words, seconds and nanoseconds. */
 export const clockGettime: (clock: number, time: Uint8Array) => number = libc.func(
   'int clock_gettime(int clock, void *time)',
@@ -129,6 +147,11 @@ export function allocateAligned(length: number): { bytes: Uint8Array; address: n
   const bytes = new Uint8Array(koffi.view(out[0], length));
   bytes.fill(0); // touches every page once, so that no I/O meets a page fault
   return { bytes, address: Number(koffi.address(out[0])) };
+}
+
+/** Memory that the kernel or libc has mapped, for as long as it is. */
+export function viewMemory(address: bigint, length: number): ArrayBuffer {
+  return koffi.view(address, length);
 }
 
 const mmap = libc.func(

@@ -3,17 +3,27 @@ import { existsSync, mkdtempSync, readlinkSync, rmSync, statSync } from 'node:fs
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { MIB } from '../base/units.ts';
-import type { Connection, Listener } from '../ports/sockets.ts';
+import type { Connecting, Connection, Listener } from '../ports/sockets.ts';
 import { daemonSockets } from './daemon-sockets.ts';
+import { UnixSockets } from './unix-socket.ts';
 
 const sockets = daemonSockets();
+/** Each test runs with a peer of either kind. */
+const PEERS: readonly Connecting[] = [sockets, new UnixSockets()];
 
 interface Pair {
   readonly server: Connection;
   readonly client: Connection;
 }
 
-async function withPair(body: (pair: Pair, path: string) => Promise<void>): Promise<void> {
+async function withPairs(body: (pair: Pair, path: string) => Promise<void>): Promise<void> {
+  for (const connecting of PEERS) await withPair(connecting, body);
+}
+
+async function withPair(
+  connecting: Connecting,
+  body: (pair: Pair, path: string) => Promise<void>,
+): Promise<void> {
   const directory = mkdtempSync('/tmp/holdfast-socket-');
   const path = join(directory, 'x.sock');
   let listener: Listener | null = null;
@@ -21,7 +31,7 @@ async function withPair(body: (pair: Pair, path: string) => Promise<void>): Prom
     const accepted = new Promise<Connection>((accept) => {
       listener = sockets.listen({ path, mode: 0o660, uid: 0, gid: 0, backlog: 5 }, accept);
     });
-    const client = await connected(path);
+    const client = await connected(connecting, path);
     const pair = { server: await accepted, client };
     await body(pair, path);
     pair.server.close();
@@ -32,33 +42,37 @@ async function withPair(body: (pair: Pair, path: string) => Promise<void>): Prom
   }
 }
 
-function connected(path: string): Promise<Connection> {
+function connected(connecting: Connecting, path: string): Promise<Connection> {
   return new Promise((done, fail) =>
-    sockets.connect(path, 1000, (answer) =>
+    connecting.connect(path, 1000, (answer) =>
       answer.ok ? done(answer.connection) : fail(new Error(`errno ${answer.errno}`)),
     ),
   );
 }
 
+function textOf(connection: Connection): Promise<string> {
+  return new Promise((done) => connection.onData((bytes) => done(Buffer.from(bytes).toString())));
+}
+
 const root = process.getuid?.() === 0 ? {} : { skip: 'needs root to give the socket away' };
 
 test('mode, peer pid and bytes both ways', root, () =>
-  withPair(async ({ server, client }, path) => {
+  withPairs(async ({ server, client }, path) => {
     assert.equal(statSync(path).mode & 0o777, 0o660);
     assert.equal(server.peerPid, process.pid);
     assert.equal(server.peerUid, process.geteuid?.());
     assert.ok(server.fd > 2);
-    const received = new Promise<Uint8Array>((done) => server.onData(done));
+    const received = textOf(server);
     assert.ok(client.send(Buffer.from('hello')));
-    assert.equal(Buffer.from(await received).toString(), 'hello');
-    const back = new Promise<Uint8Array>((done) => client.onData(done));
+    assert.equal(await received, 'hello');
+    const back = textOf(client);
     server.send(Buffer.from('and back'));
-    assert.equal(Buffer.from(await back).toString(), 'and back');
+    assert.equal(await back, 'and back');
   }),
 );
 
 test('the end of the peer is reported once, and end() flushes before it closes', root, () =>
-  withPair(async ({ server, client }) => {
+  withPairs(async ({ server, client }) => {
     let ends = 0;
     let heardBytes = 0;
     const ended = new Promise<void>((done) =>
@@ -80,7 +94,7 @@ test('the end of the peer is reported once, and end() flushes before it closes',
 );
 
 test('a closed connection calls no handler', root, () =>
-  withPair(async ({ server, client }) => {
+  withPairs(async ({ server, client }) => {
     server.onData(() => assert.fail('data after close'));
     server.onClosed(() => assert.fail('end after close'));
     server.close();
@@ -90,8 +104,30 @@ test('a closed connection calls no handler', root, () =>
   }),
 );
 
+test(
+  'what came before a reader is there when it comes, and what was sent before the end',
+  root,
+  () =>
+    withPairs(async ({ server, client }) => {
+      client.send(Buffer.from('early'));
+      client.end();
+      await new Promise((done) => setTimeout(done, 20));
+      let ends = 0;
+      const received = textOf(server);
+      const ended = new Promise<void>((done) =>
+        server.onClosed(() => {
+          ends++;
+          done();
+        }),
+      );
+      assert.equal(await received, 'early');
+      await ended;
+      assert.equal(ends, 1);
+    }),
+);
+
 test('a peer that never reads is dropped at the bound', root, () =>
-  withPair(async ({ server, client }) => {
+  withPairs(async ({ server, client }) => {
     client.pause();
     const dropped = new Promise<void>((done) => server.onClosed(done));
     const mebibyte = new Uint8Array(MIB);
@@ -103,7 +139,7 @@ test('a peer that never reads is dropped at the bound', root, () =>
 );
 
 test('a paused connection delivers later', root, () =>
-  withPair(async ({ server, client }) => {
+  withPairs(async ({ server, client }) => {
     let received = '';
     server.pause();
     server.onData((bytes) => {
@@ -121,7 +157,9 @@ test('a paused connection delivers later', root, () =>
 );
 
 test('connecting to nothing answers ENOENT; a bad directory is named', async () => {
-  await assert.rejects(connected('/tmp/holdfast-no-such/x.sock'), /errno 2/);
+  for (const connecting of PEERS) {
+    await assert.rejects(connected(connecting, '/tmp/holdfast-no-such/x.sock'), /errno 2/);
+  }
   assert.throws(
     () =>
       sockets.listen(
@@ -133,7 +171,7 @@ test('connecting to nothing answers ENOENT; a bad directory is named', async () 
 });
 
 test('a peer that has gone holds no descriptor, though the owner does nothing', root, () =>
-  withPair(async ({ server, client }) => {
+  withPairs(async ({ server, client }) => {
     const { fd } = server;
     const path = `/proc/self/fd/${fd}`;
     const before = readlinkSync(path);

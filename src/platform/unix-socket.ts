@@ -1,69 +1,18 @@
-import { connect, createServer, type Socket } from 'node:net';
-import { assert } from '../base/assert.ts';
+import { connect, type Socket } from 'node:net';
 import { nameToText } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
 import { MIB } from '../base/units.ts';
-import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
-import type { bindSocket } from './bound-socket.ts';
+import type { Connecting, Connection } from '../ports/sockets.ts';
 import { monotonicMs } from './clock.ts';
-import type { PeerCredentials } from './peer-credentials.ts';
 import { socketFd } from './socket-fd.ts';
-import type { ListenerStore } from './stored-listeners.ts';
 
 const MAX_UNSENT_BYTES = 16 * MIB; // a peer this far behind is not reading any more
 const END_DEADLINE_MS = 5000; //              to flush the last bytes to a slow peer
 const CONNECT_AGAIN_MS = 20;
 const NOTHING = new Uint8Array(0);
 
-/** SO_PEERCRED of a descriptor. */
-export type CredentialsOf = (fd: number) => PeerCredentials | null;
-
-/** What needs foreign functions: programs that only connect go without. */
-export interface ServingCalls {
-  readonly credentials: CredentialsOf;
-  readonly bind: typeof bindSocket;
-  /** Where listening sockets outlive this process; null: nowhere. */
-  readonly store: ListenerStore | null;
-}
-
-/** Unix stream sockets of Node. */
-export class UnixSockets implements Sockets {
-  readonly #serving: ServingCalls | null;
-
-  constructor(serving: ServingCalls | null) {
-    this.#serving = serving;
-  }
-
-  listen(
-    at: { path: string; mode: number; uid: number; gid: number; backlog: number },
-    accept: (connection: Connection) => void,
-  ): Listener {
-    const serving = this.#serving;
-    assert(serving !== null, 'only a daemon listens');
-    const { store } = serving;
-    const bound = serving.bind(at, { type: 'stream', backlog: at.backlog, store });
-    const server = createServer({ allowHalfOpen: true }, (socket) =>
-      accept(new UnixConnection(socket, serving.credentials)),
-    );
-    server.on('error', () => {}); // a failed accept concerns its peer
-    // By its descriptor: Node unlinks a name that it bound, whichever file has it by then.
-    server.listen({ fd: bound.fd, backlog: at.backlog });
-    if (!server.listening) {
-      bound.removeName();
-      throw new Error(`cannot serve ${nameToText(at.path)}`);
-    }
-    return {
-      close: () => {
-        bound.removeName();
-        server.close();
-      },
-      leave: () => {
-        if (bound.isStored) server.close();
-        return bound.isStored;
-      },
-    };
-  }
-
+/** Unix stream sockets of Node, for programs that only connect: they go without foreign functions. */
+export class UnixSockets implements Connecting {
   connect(
     path: string,
     timeoutMs: number,
@@ -96,7 +45,7 @@ export class UnixSockets implements Sockets {
         socket.removeAllListeners('error');
         answer({
           ok: true,
-          connection: new UnixConnection(socket, this.#serving?.credentials ?? null),
+          connection: new UnixConnection(socket),
         });
       });
     };
@@ -105,8 +54,8 @@ export class UnixSockets implements Sockets {
 }
 
 class UnixConnection implements Connection {
-  readonly peerPid: number | null;
-  readonly peerUid: number | null;
+  readonly peerPid = null;
+  readonly peerUid = null;
   readonly fd: number;
   readonly #socket: Socket;
   #dataHandler: ((bytes: Uint8Array) => void) | null = null;
@@ -116,12 +65,9 @@ class UnixConnection implements Connection {
   #closed = false;
   #paused = false;
 
-  constructor(socket: Socket, credentialsOf: CredentialsOf | null) {
+  constructor(socket: Socket) {
     this.#socket = socket;
     this.fd = socketFd(socket);
-    const peer = credentialsOf === null ? null : credentialsOf(this.fd);
-    this.peerPid = peer?.pid ?? null;
-    this.peerUid = peer?.uid ?? null;
     socket.on('error', () => this.#peerGone(true));
     socket.on('end', () => this.#peerGone(false));
     socket.on('close', () => this.#peerGone(true));

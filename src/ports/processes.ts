@@ -1,3 +1,13 @@
+/**
+ * The bytes of messages to and from a child process of ours. What `encode` returns is valid until
+ * the next message is encoded; `decode` keeps nothing of what it is given, and throws where that is
+ * no message.
+ */
+export interface MessageFormat<Out, In> {
+  encode(message: Out): Uint8Array;
+  decode(bytes: Uint8Array): In;
+}
+
 /** A message channel to a child process of ours. Callbacks never fire after `kill()`. */
 export interface Channel<Out, In> {
   readonly process: BoundProcess;
@@ -49,7 +59,7 @@ export interface LeaseEnd {
 /** Processes of this host: starts ours, and binds those of clients. */
 export interface Processes {
   /** Starts a lease process; `label` shows in its process name. */
-  startLeaseProcess<Out, In>(label: string): Channel<Out, In>;
+  startLeaseProcess<Out, In>(label: string, format: MessageFormat<Out, In>): Channel<Out, In>;
   /**
    * The process that opened a connection; ask when the connection comes. null: the kernel shows
    * none, as for another pid namespace, or it has ended.

@@ -6,6 +6,7 @@ export interface Connection {
   readonly peerUid: number | null;
   /** A number unique in this process; the file descriptor where there is one. */
   readonly fd: number;
+  /** The bytes are the handler's during the call only. */
   onData(handler: (bytes: Uint8Array) => void): void;
   /**
    * EOF or error: the peer is gone. Fires once. What was sent by the end of the handler still goes
@@ -39,8 +40,18 @@ export interface Listener {
   leave?(): boolean;
 }
 
-/** Paths are byte strings, as everywhere. */
-export interface Sockets {
+/** Opens connections to unix stream sockets. Paths are byte strings, as everywhere. */
+export interface Connecting {
+  /** Answers once, at the latest at the timeout; errno positive. */
+  connect(
+    path: string,
+    timeoutMs: number,
+    answer: (opened: { ok: true; connection: Connection } | { ok: false; errno: number }) => void,
+  ): void;
+}
+
+/** And serves them. */
+export interface Sockets extends Connecting {
   /**
    * Binds a unix stream socket, in place of one that a dead daemon left; throws with the reason
    * when it cannot, also where another daemon answers. Closing the listener removes the name.
@@ -49,10 +60,4 @@ export interface Sockets {
     at: { path: string; mode: number; uid: number; gid: number; backlog: number },
     accept: (connection: Connection) => void,
   ): Listener;
-  /** Answers once, at the latest at the timeout; errno positive. */
-  connect(
-    path: string,
-    timeoutMs: number,
-    answer: (opened: { ok: true; connection: Connection } | { ok: false; errno: number }) => void,
-  ): void;
 }

@@ -2,6 +2,7 @@ import { unreachable } from '../base/assert.ts';
 import { nameToText } from '../base/bytes.ts';
 import type { LogFields } from '../base/log-fields.ts';
 import { type Random, wholeSeconds } from '../base/units.ts';
+import { decodeFromLease, encodeToLease } from '../lease-process/message-parts.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../lease-process/messages.ts';
 import type { BootClock, Timer } from '../ports/clock.ts';
 import type { Journal } from '../ports/journal.ts';
@@ -39,6 +40,7 @@ export interface SanlockProgramParts {
 /** Room for clients that come all at once; libsanlock waits for a place, others give up. */
 const BACKLOG = 128;
 const SOCKET_MODE = 0o660;
+const LEASE_MESSAGES = { encode: encodeToLease, decode: decodeFromLease };
 /** Turns of the loop that a tick waits for what lease processes still send. */
 const MAX_WAITS_FOR_MESSAGES = 16;
 
@@ -213,7 +215,7 @@ export class SanlockProgram {
 
   #startLease(lease: number, label: string): void {
     const { processes, log, clock } = this.#parts;
-    const channel = processes.startLeaseProcess<ToLeaseProcess, FromLeaseProcess>(label);
+    const channel = processes.startLeaseProcess(label, LEASE_MESSAGES);
     this.#leases.set(lease, channel);
     channel.onMessage((message) => {
       this.#heard++;

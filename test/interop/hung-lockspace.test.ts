@@ -131,7 +131,7 @@ function askVersion(path: string): Promise<void> {
   view.setUint32(8, SM_CMD.VERSION, true);
   view.setUint32(16, request.length, true);
   return new Promise((done, fail) => {
-    new UnixSockets(null).connect(path, 2000, (opened) => {
+    new UnixSockets().connect(path, 2000, (opened) => {
       if (!opened.ok) return void fail(new Error(`connect: errno ${opened.errno}`));
       opened.connection.onData(() => {
         opened.connection.close();

@@ -55,7 +55,7 @@ function untilRegistered(host: TestDaemon, pid: number): Promise<void> {
 
 export function clientOf(host: Pick<TestDaemon, 'socketPath'>): SanlockClient {
   const clock = new MonotonicClock();
-  return new SanlockClient({ clock, sockets: new UnixSockets(null), socketPath: host.socketPath });
+  return new SanlockClient({ clock, sockets: new UnixSockets(), socketPath: host.socketPath });
 }
 
 /** Host 1 of a lockspace at the start of a file. */

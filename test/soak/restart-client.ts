@@ -60,7 +60,7 @@ class Counter {
   readonly #disk = openSync(device, 'r+');
   readonly #client = new SanlockClient({
     clock: new MonotonicClock(),
-    sockets: new UnixSockets(null),
+    sockets: new UnixSockets(),
     socketPath,
   });
   readonly #hasValue: boolean;

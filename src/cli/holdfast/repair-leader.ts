@@ -49,7 +49,7 @@ export async function repairLeader(
 ): Promise<number> {
   const { label, offset, expected } = target;
   const socketPath = textToName(given(process.env['LVM_LVMLOCKD_SOCKET']) ?? SOCKET_PATH);
-  const endpoint = { sockets: new UnixSockets(null), clock: new MonotonicClock(), socketPath };
+  const endpoint = { sockets: new UnixSockets(), clock: new MonotonicClock(), socketPath };
   const pid = process.pid;
   const locked = await lockVg(vgName, true, { endpoint, pid, ...ports });
   if (!locked.ok) {

@@ -87,7 +87,7 @@ export async function runClientAction(
   if (action === undefined) return 1;
   const { print, complain } = say;
   const real = new SanlockClient({
-    sockets: new UnixSockets(null),
+    sockets: new UnixSockets(),
     clock: new MonotonicClock(),
     socketPath: sanlockSocketPath(process.env['SANLOCK_RUN_DIR']),
   });

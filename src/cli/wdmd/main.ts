@@ -2,7 +2,7 @@ import type { ByteString } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
 import { decode } from '../../codec/struct.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Connection, Sockets } from '../../ports/sockets.ts';
+import type { Connecting, Connection } from '../../ports/sockets.ts';
 import type { WatchdogDevices } from '../../ports/watchdog-device.ts';
 import {
   findWatchdog,
@@ -122,7 +122,7 @@ export function refusalText({ path, step, errno }: WatchdogRefusal): string {
  */
 export function printDump(
   from: {
-    readonly sockets: Pick<Sockets, 'connect'>;
+    readonly sockets: Connecting;
     readonly clock: Clock;
     readonly socketPath: ByteString;
   },

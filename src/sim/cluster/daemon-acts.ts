@@ -1,5 +1,5 @@
 import type { Journal } from '../../ports/journal.ts';
-import type { Channel, Processes } from '../../ports/processes.ts';
+import type { Channel, MessageFormat, Processes } from '../../ports/processes.ts';
 import type { Connection, Sockets } from '../../ports/sockets.ts';
 
 /** A kill at one of the next acts: before it, or just after it. */
@@ -79,8 +79,8 @@ export class DaemonActs {
   processes(to: Processes): Processes {
     return {
       ...to,
-      startLeaseProcess: <Out, In>(label: string) =>
-        this.#channel(to.startLeaseProcess<Out, In>(label)),
+      startLeaseProcess: <Out, In>(label: string, format: MessageFormat<Out, In>) =>
+        this.#channel(to.startLeaseProcess(label, format)),
       run: (program, args) => this.#act(() => to.run(program, args), undefined),
     };
   }

@@ -1,4 +1,10 @@
 import type { Random } from '../../base/units.ts';
+import {
+  decodeFromLease,
+  decodeToLease,
+  encodeFromLease,
+  encodeToLease,
+} from '../../lease-process/message-parts.ts';
 import type { FromLeaseProcess, ToLeaseProcess } from '../../lease-process/messages.ts';
 import type { LeaseEnd } from '../../ports/processes.ts';
 import { LeaseProgram } from '../../programs/lease-program.ts';
@@ -14,7 +20,10 @@ export interface LeaseProcessSetup {
   readonly random: Random;
 }
 
-/** A lease process: the program itself, on a clock and disks of its own. */
+/**
+ * A lease process: the program itself, on a clock and disks of its own. Its messages pass through
+ * the bytes that they are between real processes.
+ */
 export class SimLeaseProcess {
   readonly clock: ProcessClock;
   readonly disks: SimDisks;
@@ -25,7 +34,10 @@ export class SimLeaseProcess {
     const { clock, disks, random } = setup;
     this.clock = clock;
     this.disks = disks;
-    this.#program = new LeaseProgram({ clock, disks, random, log: QUIET, send });
+    this.#program = new LeaseProgram({
+      ...{ clock, disks, random, log: QUIET },
+      send: (message) => send(decodeFromLease(encodeFromLease(message))),
+    });
   }
 
   get isAlive(): boolean {
@@ -39,7 +51,8 @@ export class SimLeaseProcess {
 
   /** A message arrives: now, or when the process runs again. */
   receive(message: ToLeaseProcess): void {
-    this.clock.run(() => this.#program.receive(message));
+    const arriving = decodeToLease(encodeToLease(message));
+    this.clock.run(() => this.#program.receive(arriving));
   }
 
   /** SIGKILL: nothing of it runs any more; writes that it has sent to a device may still land. */

@@ -7,12 +7,12 @@ import { sanlockSocketPath } from '../../../client/sanlock.ts';
 import type { DaemonName, RunningDaemon } from '../../../inspect/host-facts.ts';
 import { identityOf } from '../../../platform/kernel-process.ts';
 import type { Clock } from '../../../ports/clock.ts';
-import type { Sockets } from '../../../ports/sockets.ts';
+import type { Connecting } from '../../../ports/sockets.ts';
 import { wdmdSocket } from '../../sanlk-reset/places.ts';
 
 /** By what a daemon is reached; a connection says which process serves it. */
 export interface DaemonPorts {
-  readonly sockets: Pick<Sockets, 'connect'>;
+  readonly sockets: Connecting;
   readonly clock: Clock;
   readonly paths: Readonly<Record<DaemonName, ByteString>>;
   readonly processes: ProcessFacts;
