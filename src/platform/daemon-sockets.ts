@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { ERRNO } from '../base/errno.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import { bindSocket } from './bound-socket.ts';
+import { monotonicMs } from './clock.ts';
 import { FdConnection } from './fd-connection.ts';
 import { FdWatcher, READABLE } from './fd-watcher.ts';
 import type { ListenerStore } from './stored-listeners.ts';
@@ -21,7 +22,7 @@ const NEXT_CLIENT: ReadonlySet<number> = new Set([ERRNO.EINTR, ERRNO.ECONNABORTE
 export function daemonSockets(store: ListenerStore | null = null): Sockets {
   return {
     listen: (at, accept) => new FdListener(at, { store, accept }),
-    connect: (path, timeoutMs, answer) => connectUntil(path, performance.now() + timeoutMs, answer),
+    connect: (path, timeoutMs, answer) => connectUntil(path, monotonicMs() + timeoutMs, answer),
   };
 }
 
@@ -34,7 +35,7 @@ function connectUntil(
   answer: Parameters<Sockets['connect']>[2],
 ): void {
   const opened = connectNow(path);
-  const leftMs = untilMs - performance.now();
+  const leftMs = untilMs - monotonicMs();
   // Others wait to be accepted: a blocking connect would wait in the kernel for a place.
   const again = !opened.ok && opened.errno === ERRNO.EAGAIN && leftMs > CONNECT_AGAIN_MS;
   if (again) {
