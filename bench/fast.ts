@@ -11,6 +11,7 @@ import { Results, type Side } from './results.ts';
 import { latencies, prepare, Stopwatch, type Storage, throughput } from './rows.ts';
 import { printHops, printNames, traceOperations } from './system-calls.ts';
 import { findTracer } from './trace.ts';
+import { pageFaultUs } from './usage.ts';
 
 /** The software's own cost: storage that answers at once, small areas for both. */
 export interface FastOptions {
@@ -114,6 +115,7 @@ async function compare(
     const tell = await trace(contenders, results);
     console.log(`\n== ${name}, areas for ${NUM_HOSTS} hosts`);
     results.print();
+    console.log(`\nA page fault costs ${pageFaultUs().toFixed(1)} µs on this machine.`);
     tell();
   } finally {
     for (const daemon of daemons) daemon.stop();

@@ -74,7 +74,7 @@ export const OPERATIONS: readonly Operation[] = [
 /** What the daemon does behind its answer belongs to the operation as well. */
 const SETTLE_MS = 50;
 /** Node compiles what runs often, for some time after it has begun to run. */
-const WARM_UP_MS = 400;
+const WARM_UP = { calls: 500, longestMs: 1500 };
 
 /**
  * Has `measure` do the work, `count` times the operation, when the daemon is warm and at rest. The
@@ -88,8 +88,8 @@ export async function measured<T>(
   const client = new OperationClient(daemon, storage);
   operation.begin(client);
   try {
-    const warmMs = performance.now() + WARM_UP_MS;
-    while (performance.now() < warmMs) operation.once(client);
+    const latestMs = performance.now() + WARM_UP.longestMs;
+    for (let i = 0; i < WARM_UP.calls && performance.now() < latestMs; i++) operation.once(client);
     await sleep(SETTLE_MS);
     return await measure(async () => {
       repeat(operation, client, count);
@@ -105,7 +105,7 @@ function repeat(operation: Operation, client: OperationClient, count: number): v
   for (let i = 0; i < count; i++) operation.once(client);
 }
 
-/** Processor time and wake-ups of one operation, of all processes together and of each. */
+/** Processor time, wake-ups and page faults of one operation, of all processes together and of each. */
 export async function costs(
   daemon: Daemon,
   storage: Storage,
@@ -120,12 +120,12 @@ export async function costs(
       await work();
       return [before, usageOf(daemon)] as const;
     });
-    const [cpu, wakeUps] = (['cpuUs', 'wakeUps'] as const).map((what) =>
+    const [cpu, wakeUps, faults] = (['cpuUs', 'wakeUps', 'pageFaults'] as const).map((what) =>
       [...found[1]].map(([role, usage]): [Role, number] => {
         const earlier = found[0].get(role)?.[what] ?? 0;
         return [role, (usage[what] - earlier) / how.count];
       }),
-    ) as [[Role, number][], [Role, number][]];
+    ) as [[Role, number][], [Role, number][], [Role, number][]];
     const add = (label: string, unit: Row['unit'], each: readonly [Role, number][]) => {
       const value = each.reduce((sum, [, one]) => sum + one, 0);
       rows.push({ name: `${name}: ${label}`, unit, value });
@@ -136,6 +136,7 @@ export async function costs(
     };
     add('CPU', 'µs', cpu);
     add('wake-ups', 'a call', wakeUps);
+    add('page faults', 'a call', faults);
   }
   return rows;
 }

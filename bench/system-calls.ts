@@ -53,6 +53,7 @@ function digest(
 ): Omit<OperationTrace, 'untraced'> {
   const client = calls.filter(({ tid }) => tid === process.pid);
   const requests = requestsOf(client);
+  if (requests.length === 0) throw new Error(`${operation.name}: the tracer saw no request`);
   const [from, until] = [requests[0]?.startUs ?? 0, requests.at(-1)?.endUs ?? 0];
   const threads = threadsOf(how.daemon);
   const counts = new Map<string, Map<string, number>>();

@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A system call of some thread, from its entry until it returned. */
@@ -17,8 +19,8 @@ export interface SystemCall {
 /** `perf` costs each call less than a microsecond, strace stops the thread twice. */
 export type Tracer = 'perf' | 'strace';
 
-/** Until it is attached to all threads. */
-const ATTACH_MS = 1000;
+const ATTACH_DEADLINE_MS = 20_000;
+const LOOK_EVERY_MS = 50;
 const OUTPUT_BYTES = 1 << 30;
 /** With a tracefs of its own where the machine has mounted none. */
 const WITH_TRACEFS = [
@@ -45,7 +47,7 @@ export async function traced(
   try {
     const child = start(tracer, pids, file);
     try {
-      await sleep(ATTACH_MS);
+      await attached(tracer, child, file);
       await work();
     } finally {
       await interrupt(child);
@@ -61,13 +63,32 @@ export async function traced(
 function start(tracer: Tracer, pids: readonly number[], file: string): ChildProcess {
   if (tracer === 'strace') {
     const each = pids.flatMap((pid) => ['-p', `${pid}`]);
-    return spawn('strace', ['-f', '-ttt', '-T', '-s0', '-qq', '-o', file, ...each], QUIET);
+    const strace = ['-f', '-ttt', '-T', '-s0', '-qq', '-o', file, ...each];
+    return spawn('strace', strace, { stdio: 'ignore' });
   }
-  const record = ['perf', 'trace', 'record', '-p', pids.join(','), '-o', file];
-  return spawn('unshare', [...WITH_TRACEFS, ...record], QUIET);
+  const record = ['perf', 'trace', 'record', ...PERF_WAITS, '-p', pids.join(','), '-o', file];
+  return spawn('unshare', [...WITH_TRACEFS, ...record], {
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
+  });
 }
 
-const QUIET = { stdio: 'ignore' } as const;
+/** It begins when it is told so, and confirms it: descriptors 3 and 4. */
+const PERF_WAITS = ['--delay=-1', '--control=fd:3,4'];
+
+/** A loaded machine takes seconds to start a tracer. */
+async function attached(tracer: Tracer, child: ChildProcess, file: string): Promise<void> {
+  const signal = AbortSignal.timeout(ATTACH_DEADLINE_MS);
+  if (tracer === 'perf') {
+    const [, , , orders, answers] = child.stdio;
+    (orders as Writable).write('enable\n');
+    await once(answers as Readable, 'data', { signal });
+    return;
+  }
+  // Threads that wait make calls too: the first lines come soon.
+  while ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) === 0) {
+    await sleep(LOOK_EVERY_MS, undefined, { signal });
+  }
+}
 
 function interrupt(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null) throw new Error('the tracer could not attach');
