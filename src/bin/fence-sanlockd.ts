@@ -22,7 +22,7 @@ import { claimMachine } from '../platform/claim-machine.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { FifoReader, sendToFifo } from '../platform/fifo.ts';
-import { boundYoungGeneration } from '../platform/heap.ts';
+import { boundMemory } from '../platform/heap.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { lockPidFile, type PidFile } from '../platform/pid-file.ts';
 import { setProcessName } from '../platform/process-name.ts';
@@ -96,7 +96,7 @@ interface Running {
 }
 
 function serve(task: Serve): void {
-  boundYoungGeneration();
+  boundMemory();
   setProcessName(NAME);
   const log = new DaemonLog({
     program: NAME,

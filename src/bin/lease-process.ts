@@ -12,7 +12,7 @@ import { OPEN_THREADS } from '../platform/disk-opens.ts';
 import { PlainEngine } from '../platform/disk-plain.ts';
 import { EndRecords } from '../platform/end-records.ts';
 import { FRONT_FD, FrontChannel } from '../platform/front-channel.ts';
-import { boundYoungGeneration } from '../platform/heap.ts';
+import { boundMemory } from '../platform/heap.ts';
 import { MachineClock } from '../platform/machine-clock.ts';
 import { onParentGone } from '../platform/orphan.ts';
 import { setProcessName } from '../platform/process-name.ts';
@@ -40,7 +40,7 @@ export interface LeaseProcessSettings {
 
 function main(label: string, settings: LeaseProcessSettings): void {
   setProcessName(`slk ${label}`);
-  boundYoungGeneration();
+  boundMemory();
   // Signals of a terminal or a service manager go to the whole group; only the front decides.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
   let receive: (message: ToLeaseProcess) => void = () => {};

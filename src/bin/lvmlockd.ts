@@ -25,7 +25,7 @@ import { reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { sendDatagram } from '../platform/datagram-sender.ts';
 import { LinuxDeviceMapper } from '../platform/device-mapper.ts';
 import { ProcDeviceUsers } from '../platform/device-users.ts';
-import { boundYoungGeneration } from '../platform/heap.ts';
+import { boundMemory } from '../platform/heap.ts';
 import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { lvmFreesAfterCommit, lvmRetriesIoTimeout } from '../platform/lvm-age.ts';
@@ -74,7 +74,7 @@ function detach(args: readonly string[]): void {
 }
 
 function serve(options: LvmlockdOptions): void {
-  boundYoungGeneration();
+  boundMemory();
   const log = new DaemonLog({
     program: 'lvmlockd',
     file: null,

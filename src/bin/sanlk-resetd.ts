@@ -16,7 +16,7 @@ import { claimMachine } from '../platform/claim-machine.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { DatagramReceiver } from '../platform/datagram.ts';
-import { boundYoungGeneration } from '../platform/heap.ts';
+import { boundMemory } from '../platform/heap.ts';
 import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { setProcessName } from '../platform/process-name.ts';
@@ -67,7 +67,7 @@ interface Parts {
 }
 
 function serve(task: Serve): void {
-  boundYoungGeneration();
+  boundMemory();
   setProcessName(NAME);
   const clock = new MonotonicClock();
   const sockets = new UnixSockets();

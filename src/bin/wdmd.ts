@@ -14,7 +14,7 @@ import { MonotonicClock } from '../platform/clock.ts';
 import { CrashGuard } from '../platform/crash-guard.ts';
 import { daemonSockets } from '../platform/daemon-sockets.ts';
 import { reportToStarter, startDetached } from '../platform/daemonize.ts';
-import { boundYoungGeneration } from '../platform/heap.ts';
+import { boundMemory } from '../platform/heap.ts';
 import { JournalFile } from '../platform/journal-file.ts';
 import { stderrIsJournal } from '../platform/journal-stream.ts';
 import { loadModule } from '../platform/kernel-module.ts';
@@ -116,7 +116,7 @@ function detach(args: readonly string[]): void {
 }
 
 function serve(options: WdmdOptions): void {
-  boundYoungGeneration();
+  boundMemory();
   const log = new DaemonLog({
     program: 'wdmd',
     file: null,

@@ -127,6 +127,13 @@ export const schedSetscheduler: (tid: number, policy: number, param: Uint8Array)
   libc.func('int sched_setscheduler(int tid, int policy, void *param)');
 export const prctl: (option: number, a: number, b: number, c: number, d: number) => number =
   libc.func('int prctl(int option, ulong a, ulong b, ulong c, ulong d)');
+export const mallopt: (parameter: number, value: number) => number = libc.func(
+  'int mallopt(int parameter, int value)',
+);
+/** Returns every whole free page of malloc's heap to the system, but for those that are locked. */
+export const mallocTrim: (keptAtEnd: number) => number = libc.func(
+  'int malloc_trim(size_t keptAtEnd)',
+);
 /** Leaves at once: `process.exit` joins the thread pool, which never returns on a hung device. */
 export const exitNow: (status: number) => void = libc.func('void _exit(int status)');
 
