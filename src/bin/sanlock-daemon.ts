@@ -39,7 +39,7 @@ import { SanlockProgram } from '../programs/sanlock-program.ts';
 import type { LeaseProcessSettings } from './lease-process.ts';
 
 const LOG_FILE = '/var/log/sanlock.log';
-/** The kernel's: loading node:crypto would take a tenth of the start. */
+/** The kernel's: loading node:crypto would cost the start 6 ms or more. */
 const RANDOM_UUID = '/proc/sys/kernel/random/uuid';
 const NO_SYSLOG = -1;
 const START_DEADLINE_MS = 10_000;

@@ -7,7 +7,7 @@ import type { Clock, Timer } from '../ports/clock.ts';
 const LONG_MS = 100;
 const MAX_TIMEOUT_MS = 0x7fffffff; // setTimeout treats more as 1 ms
 
-/** Not `performance.now()`, whose module costs a start 3 ms. */
+/** Not `performance.now()`, whose module costs a start 1 to 3 ms. */
 export function monotonicMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }

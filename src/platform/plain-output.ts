@@ -3,8 +3,8 @@ import { endWithReader, STATUS_OF_SIGPIPE } from './broken-pipe.ts';
 import { errnoNameOf } from './system-error.ts';
 
 /**
- * What a command prints, written at once. Node's own streams cost a short command 3 ms; they are
- * opened only where a descriptor does not wait for its reader, as another program has set it. A
+ * What a command prints, written at once. Node's own streams cost a short command up to 3 ms; they
+ * are opened only where a descriptor does not wait for its reader, as another program has set it. A
  * reader that has gone ends the program, as in `endWithReader`.
  */
 export class PlainOutput {

@@ -38,7 +38,7 @@ export const commandAction: Action = async (context) => {
   return ended(context, early, -errno);
 };
 
-/** Loaded only here: it costs every command 5 ms. */
+/** Loaded only here: no other command needs it. */
 function isTerminal(fd: number): boolean {
   return process.getBuiltinModule('node:tty').isatty(fd);
 }
