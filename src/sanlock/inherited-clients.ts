@@ -113,9 +113,10 @@ function claimOnly(front: Front, client: Client): void {
  */
 export function leaveToProcess(front: Front, client: Client, done: () => void): void {
   const { process } = client;
-  const identity = process?.identity ?? null;
   const left = client.tokens.filter(({ inherited }) => inherited);
-  if (isInherited(client) || process === null || identity === null || left.length === 0) {
+  // Asked last: it is found in /proc, and most connections end without anything to leave.
+  const identity = left.length === 0 || isInherited(client) ? null : (process?.identity ?? null);
+  if (process === null || identity === null) {
     done();
     return;
   }

@@ -30,11 +30,9 @@ test('a client that leaves while it waits for a join is forgotten', where, async
     const behavior = 'leaves before the answer';
     const behaviors = { [behavior]: BEHAVIORS[behavior] ?? assert.fail() };
     file.hang();
-    const timers = async () => (await daemon.counts()).active['Timeout'] ?? 0;
-    const idle = await timers();
     const adding = client.call(addLockspace(lockspace, { ioTimeoutS: LONG_IO_TIMEOUT_S }));
-    const measuresLag = async () => (await timers()) > idle;
-    await until('the timer that a lockspace brings', measuresLag, { withinMs: 20_000 });
+    const isAdding = () => leaseProcessOf(daemon.pid, 'LS') !== null;
+    await until('the lease process of the join', isAdding, { withinMs: 20_000 });
     await connectMany(talk, CLIENTS / 10, behaviors);
     const before = await daemon.counts();
     await connectMany(talk, CLIENTS, behaviors);
