@@ -16,7 +16,12 @@ import { boundMemory } from '../platform/heap.ts';
 import { MachineClock } from '../platform/machine-clock.ts';
 import { onParentGone } from '../platform/orphan.ts';
 import { setProcessName } from '../platform/process-name.ts';
-import { allocateAligned, discardPages, SystemCallError } from '../platform/system-calls.ts';
+import {
+  allocateAligned,
+  discardPages,
+  mallocTrim,
+  SystemCallError,
+} from '../platform/system-calls.ts';
 import { unblockingStderr } from '../platform/unblocking-stderr.ts';
 import type { Log } from '../ports/log.ts';
 import { LeaseProgram } from '../programs/lease-program.ts';
@@ -64,6 +69,7 @@ function main(label: string, settings: LeaseProcessSettings): void {
   setInterval(() => {
     pools.pool.discardUnused(discardPages, 0);
     pools.urgentPool.discardUnused(discardPages, RENEWAL_BUFFERS);
+    mallocTrim(0);
   }, DISCARD_MS).unref();
   let warmsUpOnceRenewed = false;
   const program = new LeaseProgram({

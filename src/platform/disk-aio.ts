@@ -19,7 +19,8 @@ const DEPTH = 256; // requests in the kernel at once, those of a hung device inc
 const RETRY_MS = 5; // io_submit answered EAGAIN: the block layer's queue is full
 const BRIEF_WAIT_NS = 500_000;
 const BRIEF_BYTES = 4096; //    a transfer that may well be done within the brief wait
-const BRIEF_PAUSE = 256; //     requests without a brief wait after one that was in vain
+const LEAST_PAUSE = 4; //       requests without a brief wait after one that was in vain,
+const MOST_PAUSE = 256; //      twice as many after each further one
 const IOCB_BYTES = 64;
 const EVENT_BYTES = 32;
 const EVENTFD_FLAGS = 0x80800; // EFD_CLOEXEC | EFD_NONBLOCK
@@ -52,6 +53,7 @@ export class AioEngine implements DiskEngine {
   readonly #freeSlots: number[] = Array.from({ length: DEPTH }, (_, i) => DEPTH - 1 - i);
   #unsent: number[] = [];
   #briefPause = 0;
+  #nextPause = LEAST_PAUSE;
   #flushPlanned = false;
   #drainPlanned = false;
 
@@ -157,7 +159,7 @@ export class AioEngine implements DiskEngine {
   /**
    * One or two small requests in flight, as in every step of a lease procedure: on a fast device
    * they are done sooner than the event loop could fall asleep and wake up. A device that is not
-   * that fast costs one brief wait, then none for a while.
+   * that fast costs a brief wait now and then: the more were in vain, the fewer.
    */
   #waitBriefly(slots: readonly number[]): void {
     if (this.#ring !== null && this.#takeAll(this.#ring) >= slots.length) {
@@ -171,7 +173,13 @@ export class AioEngine implements DiskEngine {
     }
     const isBrief = (slot: number) => (this.#running[slot]?.length ?? Infinity) <= BRIEF_BYTES;
     if (!slots.every(isBrief)) return;
-    if (this.#collect(slots.length) < slots.length) this.#briefPause = BRIEF_PAUSE;
+    if (this.#collect(slots.length) >= slots.length) {
+      this.#nextPause = LEAST_PAUSE;
+      this.#planDrain();
+      return;
+    }
+    this.#briefPause = this.#nextPause;
+    this.#nextPause = Math.min(2 * this.#nextPause, MOST_PAUSE);
   }
 
   /** Drops requests that timed out while they waited: a write that old must not reach the device. */

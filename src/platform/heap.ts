@@ -1,10 +1,14 @@
 import { setFlagsFromString } from 'node:v8';
+import { MIB } from '../base/units.ts';
 import { mallocTrim, mallopt } from './system-calls.ts';
 
 const M_TRIM_THRESHOLD = -1;
 const M_MMAP_THRESHOLD = -3;
-/** What both are until the first large block is freed. */
-const THRESHOLD_BYTES = 128 * 1024;
+/**
+ * More than a compiler of V8 takes at once: what it frees and takes again all the time stays, as
+ * each page of it would cost a fault.
+ */
+const THRESHOLD_BYTES = MIB;
 /** V8 collects what the start has left 8 seconds later, and is done within one more. */
 const SETTLED_MS = 12_000;
 
