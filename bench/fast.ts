@@ -8,7 +8,15 @@ import { costs } from './operations.ts';
 import { garbage, Probes } from './probed.ts';
 import { ramDisks } from './ram-disk.ts';
 import { Results, type Side } from './results.ts';
-import { latencies, prepare, Stopwatch, type Storage, throughput } from './rows.ts';
+import {
+  firstPairs,
+  latencies,
+  prepare,
+  Stopwatch,
+  type Storage,
+  throughput,
+  warmUp,
+} from './rows.ts';
 import { printHops, printNames, traceOperations } from './system-calls.ts';
 import { findTracer } from './trace.ts';
 import { pageFaultUs } from './usage.ts';
@@ -38,8 +46,7 @@ const TURNS = 4;
 const TRACED = 100;
 /** Operations of each kind while collections are counted: a process has several then. */
 const COLLECTED = 400;
-const QUICK = { rounds: 1, calls: 100, seconds: 1, warmUpMs: 2500 };
-const WARM_UP_CALLS = 20;
+const QUICK = { rounds: 1, calls: 100, seconds: 1, warmUpMs: 5000 };
 
 export async function fast(wanted: FastOptions): Promise<void> {
   const options = wanted.quick ? { ...wanted, ...QUICK } : wanted;
@@ -106,7 +113,9 @@ async function compare(
       daemons.push(daemon);
       contenders.push({ side, daemon, storage: storages[side] });
       prepare(daemon, storages[side]);
-      await warmUp(daemon, storages[side], options);
+      results.note(firstPairs(daemon, storages[side]), side);
+      await warmUp(daemon, storages[side], options.warmUpMs);
+      await sleep(200);
     }
     for (let round = 0; round < options.rounds; round++) {
       await measureRound(contenders, options, results);
@@ -121,13 +130,6 @@ async function compare(
     for (const daemon of daemons) daemon.stop();
     probes.close();
   }
-}
-
-/** A daemon runs for months: its first calls are not its speed. */
-async function warmUp(daemon: Daemon, storage: Storage, { warmUpMs }: FastOptions): Promise<void> {
-  const warmMs = performance.now() + warmUpMs;
-  while (performance.now() < warmMs) latencies(daemon, storage, WARM_UP_CALLS);
-  await sleep(200);
 }
 
 async function measureRound(

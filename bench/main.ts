@@ -12,6 +12,7 @@ import { lvmRows } from './lvm-rows.ts';
 import { Results } from './results.ts';
 import {
   fight,
+  firstPairs,
   handover,
   idle,
   latencies,
@@ -20,13 +21,14 @@ import {
   type Storage,
   sharing,
   throughput,
+  warmUp,
 } from './rows.ts';
 import { serveWorker } from './worker.ts';
 
 const RESOURCES = 33;
 /** Renewals come every other io timeout: some must fall into it. */
 const FLOOD_SECONDS = 20;
-const FAST_WARM_UP_MS = 6000;
+const WARM_UP_MS = 8000;
 const TMPFS_MAGIC = 0x0102_1994;
 const CLIENTS = [1, 8, 32] as const;
 
@@ -66,7 +68,7 @@ async function main(): Promise<void> {
     quick: values.quick,
   };
   if (values.fast) {
-    await fast({ ...options, warmUpMs: FAST_WARM_UP_MS, flame: values.flame ?? null });
+    await fast({ ...options, warmUpMs: WARM_UP_MS, flame: values.flame ?? null });
     return;
   }
   const results = new Results(settingOf(options));
@@ -101,8 +103,8 @@ async function measureSanlock(kind: DaemonKind, options: Options): Promise<reado
     const rows: Row[] = [...(await idle(first, options.quick ? 2 : 12))];
     rows.push(...clientStatus(first));
     if (!options.quick) rows.push(...(await furtherLockspaces(first, directory)));
-    // A daemon runs for months: its first calls are not its speed.
-    latencies(first, storage, options.calls);
+    rows.push(...firstPairs(first, storage));
+    await warmUp(first, storage, WARM_UP_MS);
     rows.push(...latencies(first, storage, options.calls));
     for (const clients of CLIENTS) {
       rows.push(...(await throughput(first, storage, { clients, seconds: options.seconds })));
@@ -112,6 +114,7 @@ async function measureSanlock(kind: DaemonKind, options: Options): Promise<reado
     const second = await Daemon.start(kind, 'bench-host-2');
     daemons.push(second);
     rows.push(...firstConflict([first, second], storage));
+    await warmUp(second, storage, WARM_UP_MS);
     rows.push(...handover([first, second], storage, options.calls));
     rows.push(...(await fight([first, second], storage, options.seconds)));
     rows.push(...(await sharing([first, second], storage, options.seconds)));

@@ -37,6 +37,10 @@ export interface Storage {
   readonly ioTimeoutS: number;
 }
 
+const FIRST_PAIRS = 100;
+const WARM_UP_CALLS = 100;
+const WARM_UP_CLIENTS = 8;
+
 /** Formats the storage and joins the lockspace. */
 export function prepare(daemon: Daemon, storage: Storage): void {
   const area = { path: storage.lockspaceFile, offset: 0 };
@@ -54,6 +58,32 @@ export function join(daemon: Daemon, storage: Storage, hostId: number): void {
   const { ioTimeoutS } = storage;
   const request = addLockspace('LS', area, { hostId, ioTimeoutS });
   succeed(callOnce(daemon.socketPath, request), `add lockspace as host ${hostId}`);
+}
+
+/** What a pair costs a daemon whose code V8 has not compiled yet. */
+export function firstPairs(daemon: Daemon, storage: Storage): readonly Row[] {
+  const resource = resourceAt(storage.resourceFile, 0);
+  const connection = new BlockingConnection(daemon.socketPath);
+  connection.register();
+  const beforeMs = daemon.cpuMs();
+  for (let i = 0; i < FIRST_PAIRS; i++) {
+    succeed(connection.call(acquire(resource)), 'acquire');
+    succeed(connection.call(release(resource)), 'release');
+  }
+  const value = ((daemon.cpuMs() - beforeMs) * 1000) / FIRST_PAIRS;
+  connection.close();
+  return [{ name: `CPU, first ${FIRST_PAIRS} pairs`, unit: 'µs CPU/pair', value }];
+}
+
+/**
+ * A daemon runs for months: its first calls are not its speed. V8 compiles ours bit by bit, and is
+ * done with it after some thousand of them, which several clients bring sooner.
+ */
+export async function warmUp(daemon: Daemon, storage: Storage, warmUpMs: number): Promise<void> {
+  latencies(daemon, storage, WARM_UP_CALLS);
+  const load = { clients: WARM_UP_CLIENTS, seconds: warmUpMs / 1000 };
+  await throughput(daemon, storage, load);
+  latencies(daemon, storage, WARM_UP_CALLS);
 }
 
 /** Medians of `count` calls each, on one resource that is free at the beginning. */

@@ -264,12 +264,9 @@ export function dictionary<T>(part: Part<T>): Part<Readonly<Record<string, T>>> 
       }
     },
     read: (from) => {
-      const values: Record<string, T> = {};
-      for (let left = from.count(); left > 0; left--) {
-        const name = from.text();
-        values[name] = part.read(from);
-      }
-      return values;
+      const entries: [string, T][] = [];
+      for (let left = from.count(); left > 0; left--) entries.push([from.text(), part.read(from)]);
+      return Object.fromEntries(entries); // also a name that an assignment would not make
     },
   };
 }

@@ -57,7 +57,8 @@ export class AioEngine implements DiskEngine {
   #flushPlanned = false;
   #drainPlanned = false;
 
-  constructor() {
+  /** @param ringOf null from it: completions are asked for by system calls */
+  constructor(ringOf = AioRing.of) {
     const control = allocateAligned(65536);
     if (control === null) throw new SystemCallError('posix_memalign', 12);
     this.#words = new Int32Array(control.bytes.buffer);
@@ -70,7 +71,7 @@ export class AioEngine implements DiskEngine {
     const result = rawSyscall(SYSCALLS.setup, DEPTH, control.address + 65528, 0, 0, 0);
     checked('io_setup', Number(result));
     this.#context = Number(context[0]);
-    this.#ring = AioRing.of(context[0] ?? 0n);
+    this.#ring = ringOf(context[0] ?? 0n);
     this.#eventFd = checked('eventfd', eventfd(0, EVENTFD_FLAGS));
     this.#watcher = new FdWatcher(this.#eventFd, () => this.#reap());
   }

@@ -41,14 +41,14 @@ function pattern(length: number, seed: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => (i * 31 + seed) & 0xff);
 }
 
+function disksOver(engine: DiskEngine): { disks: Disks; pool: AlignedPool } {
+  const pool = new AlignedPool(allocateAligned);
+  return { disks: new DeviceDisks({ engine, pool, urgentPool: pool, clock }), pool };
+}
+
 const engines: readonly (readonly [string, () => { disks: Disks; pool: AlignedPool }])[] = [
-  [
-    'kernel AIO',
-    () => {
-      const pool = new AlignedPool(allocateAligned);
-      return { disks: new DeviceDisks({ engine: aio, pool, urgentPool: pool, clock }), pool };
-    },
-  ],
+  ['kernel AIO', () => disksOver(aio)],
+  ['kernel AIO without its ring', () => disksOver(aioByCalls)],
   [
     'plain',
     () => {
@@ -61,7 +61,11 @@ const engines: readonly (readonly [string, () => { disks: Disks; pool: AlignedPo
   ],
 ];
 const aio = new AioEngine();
-test.after(() => aio.close());
+const aioByCalls = new AioEngine(() => null);
+test.after(() => {
+  aio.close();
+  aioByCalls.close();
+});
 
 for (const [name, make] of engines) {
   test(`${name}: written bytes are on the file and are read back`, () =>
@@ -98,6 +102,24 @@ for (const [name, make] of engines) {
         assert.ok(reply.outcome === 'done');
         assert.deepEqual(Buffer.from(reply.bytes), Buffer.from(pattern(512, i)));
         reply.release();
+      }
+      disk.close();
+    }));
+
+  test(`${name}: more requests than the kernel's ring has places, each with its own answer`, () =>
+    withFile(async (path) => {
+      const { disks } = make();
+      const disk = await opened(disks, path);
+      const sectors = FILE_BYTES / 512;
+      for (let n = 0; n < 1000; n += 4) {
+        const offsets = [n, n + 1, n + 2, n + 3].map((sector) => ((sector * 7) % sectors) * 512);
+        await Promise.all(offsets.map((offset, i) => write(disk, offset, pattern(512, n + i))));
+        for (const [i, offset] of offsets.entries()) {
+          const reply = await read(disk, offset, 512);
+          assert.ok(reply.outcome === 'done');
+          assert.deepEqual(reply.bytes, pattern(512, n + i));
+          reply.release();
+        }
       }
       disk.close();
     }));

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FdWatcher, READABLE, WRITABLE } from './fd-watcher.ts';
+import { closeFd, send, socketpair } from './system-calls.ts';
+
+const BYTE = new Uint8Array(1);
+
+function pair(): { readonly near: number; readonly far: number } {
+  const fds = new Int32Array(2);
+  assert.equal(socketpair(1, 1 | 0x80000 | 0x800, 0, fds), 0); // a unix stream, non-blocking
+  const [near = -1, far = -1] = fds;
+  return { near, far };
+}
+
+function turns(): Promise<void> {
+  return new Promise((done) => setTimeout(done, 20));
+}
+
+test('a watcher that is closed hears nothing, also of what was ready in the same turn', async () => {
+  const [a, b] = [pair(), pair()];
+  const heard: string[] = [];
+  let successor: FdWatcher | null = null;
+  // Whichever of the two is served first closes the other one, whose number is used again at once.
+  const serve = (name: string, own: () => FdWatcher, other: () => FdWatcher, fd: number) => () => {
+    heard.push(name);
+    own().close();
+    other().close();
+    closeFd(fd);
+    const fresh = pair();
+    assert.ok(fresh.near === fd || fresh.far === fd, 'the number is used again');
+    successor = new FdWatcher(fd, () => heard.push('successor'));
+  };
+  const first: FdWatcher = new FdWatcher(
+    a.near,
+    serve(
+      'first',
+      () => first,
+      () => second,
+      b.near,
+    ),
+  );
+  const second: FdWatcher = new FdWatcher(
+    b.near,
+    serve(
+      'second',
+      () => second,
+      () => first,
+      a.near,
+    ),
+  );
+  send(a.far, BYTE, 1, 0);
+  send(b.far, BYTE, 1, 0);
+  await turns();
+  assert.equal(heard.length, 1, heard.join());
+  (successor as FdWatcher | null)?.close();
+});
+
+test('only what is wanted is told, and again for as long as it is there', async () => {
+  const { near, far } = pair();
+  const heard: number[] = [];
+  const watcher = new FdWatcher(near, (events) => heard.push(events), WRITABLE);
+  send(far, BYTE, 1, 0);
+  await turns();
+  assert.ok(heard.length > 1 && heard.every((events) => events === WRITABLE));
+  watcher.want(0);
+  heard.length = 0;
+  closeFd(far); // not even that
+  await turns();
+  assert.deepEqual(heard, []);
+  watcher.want(READABLE);
+  await turns();
+  assert.ok(heard.length > 1 && heard.every((events) => (events & READABLE) !== 0));
+  watcher.close();
+  heard.length = 0;
+  await turns();
+  assert.deepEqual(heard, []);
+  closeFd(near);
+});
+
+test('a descriptor that there is not is refused', () => {
+  const { near, far } = pair();
+  closeFd(near);
+  closeFd(far);
+  assert.throws(() => new FdWatcher(near, () => {}), /epoll_ctl failed with errno 9/);
+});
