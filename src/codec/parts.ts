@@ -295,10 +295,15 @@ export const scalar: Part<string | number | bigint | boolean | null> = {
     const tag = from.byte();
     if (tag === SCALAR.text) return from.text();
     if (tag === SCALAR.number) return from.number();
-    if (tag === SCALAR.bigint) return BigInt(from.text());
+    if (tag === SCALAR.bigint) return wholeNumber(from.text());
     return tag === SCALAR.null ? null : tag === SCALAR.yes;
   },
 };
+
+function wholeNumber(digits: string): bigint {
+  assert(/^-?\d+$/.test(digits), 'a whole number is written in digits');
+  return BigInt(digits);
+}
 
 const SCALAR = { null: 0, no: 1, yes: 2, text: 3, number: 4, bigint: 5 } as const;
 

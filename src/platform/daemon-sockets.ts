@@ -7,7 +7,7 @@ import { FdConnection } from './fd-connection.ts';
 import { FdWatcher, READABLE } from './fd-watcher.ts';
 import type { ListenerStore } from './stored-listeners.ts';
 import { accept4, closeFd, connectTo, lastErrno, socket } from './system-calls.ts';
-import { AF_UNIX, unixAddress } from './unix-address.ts';
+import { AF_UNIX, MAX_SOCKET_PATH_BYTES, unixAddress } from './unix-address.ts';
 
 const SOCK_STREAM = 1;
 const CLOEXEC_NONBLOCK = 0x80000 | 0x800;
@@ -49,6 +49,8 @@ function connectUntil(
 }
 
 function connectNow(path: string): Opened {
+  if (path.length > MAX_SOCKET_PATH_BYTES) return { ok: false, errno: ERRNO.ENAMETOOLONG };
+  if (path === '') return { ok: false, errno: ERRNO.ENOENT };
   const fd = socket(AF_UNIX, SOCK_STREAM | CLOEXEC_NONBLOCK, 0);
   if (fd < 0) return { ok: false, errno: lastErrno() };
   const address = unixAddress(path);
@@ -75,7 +77,13 @@ class FdListener implements Listener {
     const { store, accept } = how;
     this.#accept = accept;
     this.#bound = bindSocket(at, { type: 'stream', backlog: at.backlog, store });
-    this.#watcher = new FdWatcher(this.#bound.fd, () => this.#acceptAll());
+    try {
+      this.#watcher = new FdWatcher(this.#bound.fd, () => this.#acceptAll());
+    } catch (error) {
+      this.#bound.removeName();
+      closeFd(this.#bound.fd);
+      throw error;
+    }
     this.#takeSpare();
   }
 

@@ -1,9 +1,8 @@
-import { ERRNO } from '../base/errno.ts';
 import { MIB } from '../base/units.ts';
 import type { Connection } from '../ports/sockets.ts';
 import { FdWatcher, READABLE, WRITABLE } from './fd-watcher.ts';
 import { peerCredentialsOf } from './peer-credentials.ts';
-import { closeFd, lastErrno, recv, SystemCallError, send } from './system-calls.ts';
+import { closeFd, isForNow, lastErrno, recv, SystemCallError, send } from './system-calls.ts';
 
 const MAX_UNSENT_BYTES = 16 * MIB; // a peer this far behind is not reading any more
 const END_DEADLINE_MS = 5000; //              to flush the last bytes to a slow peer
@@ -225,8 +224,4 @@ export class FdConnection implements Connection {
     this.#watcher?.close();
     closeFd(this.fd);
   }
-}
-
-function isForNow(errno: number): boolean {
-  return errno === ERRNO.EAGAIN || errno === ERRNO.EINTR;
 }

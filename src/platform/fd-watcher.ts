@@ -12,7 +12,7 @@ export const READABLE = 0x1; // EPOLLIN
 export const WRITABLE = 0x4; // EPOLLOUT
 const EPOLL_CLOEXEC = 0x80000;
 const CONTROL = { add: 1, remove: 2, modify: 3 } as const;
-const MAX_EVENTS = 64; // in one turn; what is left over is there in the next one
+const MAX_EVENTS = 1024; // in one turn, as libuv; what is left over is there in the next one
 /** `struct epoll_event` is packed on x86-64 only: the mask, then 64 bits of ours. */
 const EVENT_WORDS = process.arch === 'x64' ? 3 : 4;
 const DATA_WORD = EVENT_WORDS - 2;
@@ -41,7 +41,7 @@ class WatchedSet {
     this.#watchers.set(id, watcher);
     // koffi 3.3.4 calls back with (status, events), its declaration says (events).
     const poll = koffi.node.poll as unknown as PollFunction;
-    this.#handle ??= poll(this.#fd, { readable: true }, () => this.#turn());
+    this.#handle ??= poll(this.#fd, { readable: true }, () => this.#serveAll());
     return id;
   }
 
@@ -58,6 +58,17 @@ class WatchedSet {
     change[DATA_WORD] = of.id;
     change[DATA_WORD + 1] = Math.floor(of.id / WORD);
     checked('epoll_ctl', epollControl(this.#fd, CONTROL[how], fd, change));
+  }
+
+  /** koffi keeps what is thrown to itself: the daemon would go on, deaf to all it watches. */
+  #serveAll(): void {
+    try {
+      this.#turn();
+    } catch (error) {
+      process.nextTick(() => {
+        throw error;
+      });
+    }
   }
 
   #turn(): void {

@@ -1,12 +1,12 @@
-import { ERRNO } from '../base/errno.ts';
 import { ByteQueue } from '../codec/byte-queue.ts';
 import { FdWatcher, READABLE, WRITABLE } from './fd-watcher.ts';
-import { closeFd, lastErrno, recv, send } from './system-calls.ts';
+import { closeFd, isForNow, lastErrno, recv, send } from './system-calls.ts';
 
 const HEADER_BYTES = 4; // the length of the frame behind it
 const DONTWAIT = 0x40;
 const NOSIGNAL = 0x4000;
 const FIRST_BYTES = 16 * 1024; // of what is to be sent; more while the other end does not read
+const MAX_READS = 32; // in one turn of the loop
 const READ = new Uint8Array(64 * 1024);
 const READ_VIEW = new DataView(READ.buffer);
 
@@ -96,7 +96,7 @@ export class FramedSocket {
 
   /** Hears all that has arrived: the other end is known to be gone. */
   drain(): void {
-    while (this.#isOpen && this.#read());
+    while (this.#isOpen && this.#read() > 0);
   }
 
   /** Calls no handler. */
@@ -124,19 +124,17 @@ export class FramedSocket {
 
   #serve(events: number): void {
     if ((events & WRITABLE) !== 0) this.flush();
-    if (this.#isOpen && (events & ~WRITABLE) !== 0) this.#read();
+    if ((events & ~WRITABLE) === 0) return;
+    // To the end: what decides by the time must not come between the halves of a long frame.
+    for (let n = 0; n < MAX_READS && this.#isOpen && this.#read() === READ.length; n++);
   }
 
-  /** @returns whether there may be more */
-  #read(): boolean {
+  /** @returns bytes read; 0: there are no more for now, or ever */
+  #read(): number {
     const count = recv(this.#fd, READ, READ.length, DONTWAIT);
-    if (count > 0) {
-      this.#take(count);
-      return true;
-    }
-    if (count < 0 && isForNow(lastErrno())) return false;
-    this.#lost();
-    return false;
+    if (count > 0) this.#take(count);
+    else if (count === 0 || !isForNow(lastErrno())) this.#lost();
+    return Math.max(0, count);
   }
 
   /** Whole frames are served where they are; the rest is kept until it is whole. */
@@ -169,8 +167,4 @@ export class FramedSocket {
     this.close();
     this.#handler.closed();
   }
-}
-
-function isForNow(errno: number): boolean {
-  return errno === ERRNO.EAGAIN || errno === ERRNO.EINTR;
 }

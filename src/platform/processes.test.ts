@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { BrokenInvariant } from '../base/assert.ts';
@@ -143,6 +143,33 @@ ours('a child that sends no message of ours is ended, and the log says so', asyn
     await until(() => ends > 0 && child.process.hasEnded);
     assert.deepEqual(logged, ['leaseProcess.unreadable']);
     assert.equal(ends, 1);
+  });
+});
+
+ours('with no descriptor left a lease process is as one that ends at once', async () => {
+  const logged: [string, LogFields | undefined][] = [];
+  const log = {
+    ...quiet,
+    error: (event: string, fields?: LogFields) => logged.push([event, fields]),
+  };
+  await withProcesses(log, async (processes) => {
+    const before = readdirSync('/proc/self/fd').length;
+    const taken: number[] = [];
+    let ends = 0;
+    try {
+      for (;;) taken.push(openSync('/dev/null', 'r'));
+    } catch {
+      const child = processes.startLeaseProcess('x', FORMAT);
+      child.onClosed(() => ends++);
+      child.send({ n: 1 });
+      child.kill();
+    } finally {
+      for (const fd of taken) closeSync(fd);
+    }
+    await until(() => ends > 0);
+    const fields = { call: 'socketpair', errno: 24, error: 'EMFILE' };
+    assert.deepEqual(logged, [['leaseProcess.notStarted', fields]]);
+    assert.equal(readdirSync('/proc/self/fd').length, before);
   });
 });
 

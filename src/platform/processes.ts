@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { BrokenInvariant } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
+import { errnoName } from '../base/errno.ts';
 import type { Log } from '../ports/log.ts';
 import type {
   BoundProcess,
@@ -15,7 +16,7 @@ import { FramedSocket } from './framed-socket.ts';
 import { FRAME, readLogLine } from './front-channel.ts';
 import { type Deputy, KernelProcess, type Surroundings } from './kernel-process.ts';
 import type { ScriptRunner } from './script-runner.ts';
-import { checked, closeFd, socketpair } from './system-calls.ts';
+import { closeFd, lastErrno, SystemCallError, socketpair } from './system-calls.ts';
 import { AF_UNIX } from './unix-address.ts';
 
 const SOCK_STREAM = 1;
@@ -49,17 +50,43 @@ export class NodeProcesses implements Processes {
 
   startLeaseProcess<Out, In>(label: string, format: MessageFormat<Out, In>): Channel<Out, In> {
     const ends = new Int32Array(2);
-    checked('socketpair', socketpair(AF_UNIX, SOCK_STREAM | CLOEXEC, 0, ends));
+    if (socketpair(AF_UNIX, SOCK_STREAM | CLOEXEC, 0, ends) < 0) {
+      return this.#notStarted('socketpair', lastErrno());
+    }
     const [ours = -1, theirs = -1] = ends;
+    try {
+      const child = this.#spawn(label, theirs);
+      const bound = KernelProcess.ofChild(child.pid ?? -1, this.#around) ?? NO_PROCESS;
+      return new ChildChannel(child, ours, { bound, format, log: this.#around.log });
+    } catch (error) {
+      closeFd(ours);
+      if (!(error instanceof SystemCallError)) throw error;
+      return this.#notStarted(error.call, error.errno);
+    } finally {
+      closeFd(theirs);
+    }
+  }
+
+  #spawn(label: string, channelFd: number): ChildProcess {
     const program = [...NODE_ARGUMENTS, this.#leaseProcessFile, label, this.#leaseProcessSettings];
-    const child = spawn(process.execPath, program, {
+    return spawn(process.execPath, program, {
       // One heap for all of its threads, not one each: two megabytes less.
       env: { ...process.env, MALLOC_ARENA_MAX: '1' },
-      stdio: ['ignore', 'ignore', 'inherit', theirs],
+      stdio: ['ignore', 'ignore', 'inherit', channelFd],
     });
-    closeFd(theirs);
-    const bound = KernelProcess.ofChild(child.pid ?? -1, this.#around) ?? NO_PROCESS;
-    return new ChildChannel(child, ours, { bound, format, log: this.#around.log });
+  }
+
+  /** As one that ends at once. */
+  #notStarted<Out, In>(call: string, errno: number): Channel<Out, In> {
+    this.#around.log.error('leaseProcess.notStarted', { call, errno, error: errnoName(errno) });
+    return {
+      process: NO_PROCESS,
+      send: () => {},
+      sendNewest: () => {},
+      onMessage: () => {},
+      onClosed: (handler) => setImmediate(handler),
+      kill: () => {},
+    };
   }
 
   peerOf(connection: {
@@ -121,10 +148,16 @@ class ChildChannel<Out, In> implements Channel<Out, In> {
     this.process = of.bound;
     this.#format = of.format;
     this.#log = of.log;
-    this.#socket = new FramedSocket(fd, {
-      received: (frame) => this.#received(frame),
-      closed: () => this.#ended(),
-    });
+    try {
+      this.#socket = new FramedSocket(fd, {
+        received: (frame) => this.#received(frame),
+        closed: () => this.#ended(),
+      });
+    } catch (error) {
+      child.kill('SIGKILL'); // nobody would ever hear of it
+      of.bound.close();
+      throw error;
+    }
     child.on('error', () => this.#ended());
     child.on('exit', () => {
       this.#socket.drain(); // what it sent before its end is still to be heard

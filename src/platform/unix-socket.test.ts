@@ -160,6 +160,7 @@ test('connecting to nothing answers ENOENT; a bad directory is named', async () 
   for (const connecting of PEERS) {
     await assert.rejects(connected(connecting, '/tmp/holdfast-no-such/x.sock'), /errno 2/);
   }
+  await assert.rejects(connected(sockets, `/tmp/${'x'.repeat(200)}`), /errno 36/);
   assert.throws(
     () =>
       sockets.listen(
