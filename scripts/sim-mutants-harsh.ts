@@ -65,7 +65,7 @@ export const HARSH_MUTANTS: readonly Mutant[] = [
   },
   {
     what: 'sanlock does not come back to the next wdmd',
-    firstSeed: 150,
+    firstSeed: 600,
     file: 'src/sanlock/watchdog.ts',
     from: "if (link?.state === 'lost') rearm(front, space, link);",
     to: '',

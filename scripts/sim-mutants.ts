@@ -425,7 +425,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     what: 'a lease is kept as held that the disk does not show',
-    firstSeed: 130,
+    firstSeed: 400,
     file: 'src/lease/recover.ts',
     from: 'if (namesUs(member, area.leader) && !isReleased && !isOver(view)) return unclear(view);\n  yield* takeBack(view);\n  return ok(null);',
     to: 'if (own === null || isReleased === null) return ok(null);\n  return ok(holdOf(view, { shared: false, leader: area.leader, dblock: own.dblock }));',
@@ -444,6 +444,6 @@ export const MUTANTS: readonly Mutant[] = [
     from: 'const untilMs = end === null ? latestMs :',
     to: 'const untilMs = end === null ? 0 * latestMs :',
     by: 'resumption',
-    firstSeed: 271,
+    firstSeed: 390,
   },
 ];
