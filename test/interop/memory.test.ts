@@ -81,6 +81,7 @@ async function withFixture(
       });
       assert.equal(ran.status, 0, `${args.join(' ')}: ${ran.stdout}${ran.stderr}\n${log()}`);
     };
+    await client('status'); // it listens before its memory is locked, and answers after
     const started = daemon;
     const holds = async (lease: string) => {
       const holder = await hold(started, 'ours', lease);
