@@ -105,7 +105,8 @@ export class Daemon {
   /** A daemon with a lockspace refuses SIGTERM, as it must. */
   stop(): void {
     this.#process.kill('SIGKILL');
-    rmSync(this.runDir, { recursive: true, force: true });
+    // Its lease processes end a moment later, and leave a record there.
+    rmSync(this.runDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }
 
