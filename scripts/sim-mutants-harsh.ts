@@ -92,4 +92,11 @@ export const HARSH_MUTANTS: readonly Mutant[] = [
     to: 'journal.load();\n    this.#listener = sockets.listen(',
     by: 'raced-resumption',
   },
+  {
+    what: 'the bytes of a resumed join leave out until when refused writes may land',
+    file: 'src/lease-process/message-parts.ts',
+    from: 'refusedUntilMs: numberOrNull }',
+    to: 'refusedUntilMs: { write: () => {}, read: () => null } }',
+    by: 'harsh-resumption',
+  },
 ];

@@ -7,12 +7,13 @@ import { type FileIdentity, identityOfPath, removeIfSame } from './file-identity
 import { endListening, inheritedSocket, isPeerGone, refuse } from './inherited-socket.ts';
 import { withRunDirLocked } from './run-dir-lock.ts';
 import type { ListenerStore } from './stored-listeners.ts';
+import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from './stream-calls.ts';
 import { bind, closeFd, connectTo, lastErrno, listenOn, socket } from './system-calls.ts';
 import { reasonOf } from './system-error.ts';
 import { AF_UNIX, isAbstract, unixAddress } from './unix-address.ts';
 
-const SOCKET_TYPES = { stream: 1, datagram: 2 } as const;
-const CLOEXEC_NONBLOCK = 0x80000 | 0x800;
+const SOCKET_TYPES = { stream: SOCK_STREAM, datagram: 2 } as const;
+const CLOEXEC_NONBLOCK = SOCK_CLOEXEC | SOCK_NONBLOCK;
 /** Full queues and other kinds of socket: a process serves there. */
 const ANSWERED: ReadonlySet<number> = new Set([ERRNO.EAGAIN, ERRNO.EINPROGRESS, ERRNO.EPROTOTYPE]);
 

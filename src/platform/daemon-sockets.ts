@@ -6,11 +6,11 @@ import { monotonicMs } from './clock.ts';
 import { FdConnection } from './fd-connection.ts';
 import { FdWatcher, READABLE } from './fd-watcher.ts';
 import type { ListenerStore } from './stored-listeners.ts';
+import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from './stream-calls.ts';
 import { accept4, closeFd, connectTo, lastErrno, socket } from './system-calls.ts';
 import { AF_UNIX, MAX_SOCKET_PATH_BYTES, unixAddress } from './unix-address.ts';
 
-const SOCK_STREAM = 1;
-const CLOEXEC_NONBLOCK = 0x80000 | 0x800;
+const CLOEXEC_NONBLOCK = SOCK_CLOEXEC | SOCK_NONBLOCK;
 const CONNECT_AGAIN_MS = 20;
 const ACCEPT_AGAIN_MS = 100;
 const MAX_ACCEPTED = 64; // in one turn of the loop

@@ -2,12 +2,11 @@ import { MIB } from '../base/units.ts';
 import type { Connection } from '../ports/sockets.ts';
 import { FdWatcher, READABLE, WRITABLE } from './fd-watcher.ts';
 import { peerCredentialsOf } from './peer-credentials.ts';
-import { closeFd, isForNow, lastErrno, recv, SystemCallError, send } from './system-calls.ts';
+import { receiveNow, sendNow } from './stream-calls.ts';
+import { closeFd, SystemCallError } from './system-calls.ts';
 
 const MAX_UNSENT_BYTES = 16 * MIB; // a peer this far behind is not reading any more
 const END_DEADLINE_MS = 5000; //              to flush the last bytes to a slow peer
-const DONTWAIT = 0x40;
-const NOSIGNAL = 0x4000;
 /** One for all: what was read is used before anything else is read. */
 const READ = new Uint8Array(64 * 1024);
 
@@ -154,17 +153,18 @@ export class FdConnection implements Connection {
   }
 
   #read(): void {
-    const count = recv(this.fd, READ, READ.length, DONTWAIT);
-    if (count > 0) this.#dataHandler?.(READ.subarray(0, count));
+    const count = receiveNow(this.fd, READ);
+    if (count === 'later') return;
+    if (count === 'broken') this.#peerGone(true);
     else if (count === 0) this.#peerGone(false);
-    else if (!isForNow(lastErrno())) this.#peerGone(true);
+    else this.#dataHandler?.(READ.subarray(0, count));
   }
 
   /** @returns bytes taken */
   #toKernel(bytes: Uint8Array): number {
-    const sent = send(this.fd, bytes, bytes.length, DONTWAIT | NOSIGNAL);
-    if (sent >= 0) return sent;
-    if (!isForNow(lastErrno())) this.#break();
+    const sent = sendNow(this.fd, bytes);
+    if (sent !== 'broken') return sent;
+    this.#break();
     return 0;
   }
 
@@ -194,9 +194,7 @@ export class FdConnection implements Connection {
   #break(): void {
     if (this.#broken) return;
     this.#broken = true;
-    this.#unsent = [];
-    this.#unsentBytes = 0;
-    this.#whenSent = [];
+    this.#forgetUnsent();
     this.#watcher?.close();
     if (this.#closed) this.#drop();
     else process.nextTick(() => this.#peerGone(true));
@@ -218,10 +216,14 @@ export class FdConnection implements Connection {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     if (this.#deadline !== null) clearTimeout(this.#deadline);
+    this.#forgetUnsent();
+    this.#watcher?.close();
+    closeFd(this.fd);
+  }
+
+  #forgetUnsent(): void {
     this.#unsent = [];
     this.#unsentBytes = 0;
     this.#whenSent = [];
-    this.#watcher?.close();
-    closeFd(this.fd);
   }
 }

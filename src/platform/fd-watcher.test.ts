@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { FdWatcher, READABLE, WRITABLE } from './fd-watcher.ts';
 import { closeFd, send, socketpair } from './system-calls.ts';
+import { testsBeside } from './test-role.ts';
 
 const BYTE = new Uint8Array(1);
 /** Another process of this file: a watcher of it throws. */
@@ -36,11 +36,9 @@ async function heardTwice(heard: readonly number[]): Promise<void> {
   while (heard.length < 2) await turns();
 }
 
-const ours: typeof test =
-  process.env[ROLE] === undefined ? test : ((() => Promise.resolve()) as never);
-if (process.env[ROLE] !== undefined) playThrower();
+const beside = testsBeside(ROLE, playThrower);
 
-ours('what a watcher throws ends the program, as anything that is thrown', () => {
+beside('what a watcher throws ends the program, like all that is thrown', () => {
   const { status, stdout } = spawnSync(process.execPath, [fileURLToPath(import.meta.url)], {
     env: { ...process.env, [ROLE]: '1' },
     encoding: 'utf8',
@@ -50,7 +48,7 @@ ours('what a watcher throws ends the program, as anything that is thrown', () =>
   assert.equal(status, 7);
 });
 
-ours(
+beside(
   'a watcher that is closed hears nothing, also of what was ready in the same turn',
   async () => {
     const [a, b] = [pair(), pair()];
@@ -93,7 +91,7 @@ ours(
   },
 );
 
-ours('only what is wanted is told, and again for as long as it is there', async () => {
+beside('only what is wanted is told, and again for as long as it is there', async () => {
   const { near, far } = pair();
   const heard: number[] = [];
   const watcher = new FdWatcher(near, (events) => heard.push(events), WRITABLE);
@@ -115,7 +113,7 @@ ours('only what is wanted is told, and again for as long as it is there', async 
   closeFd(near);
 });
 
-ours('a descriptor that there is not is refused', () => {
+beside('a descriptor that there is not is refused', () => {
   const { near, far } = pair();
   closeFd(near);
   closeFd(far);

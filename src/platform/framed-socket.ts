@@ -1,10 +1,9 @@
 import { ByteQueue } from '../codec/byte-queue.ts';
 import { FdWatcher, READABLE, WRITABLE } from './fd-watcher.ts';
-import { closeFd, isForNow, lastErrno, recv, send } from './system-calls.ts';
+import { receiveNow, sendNow } from './stream-calls.ts';
+import { closeFd } from './system-calls.ts';
 
 const HEADER_BYTES = 4; // the length of the frame behind it
-const DONTWAIT = 0x40;
-const NOSIGNAL = 0x4000;
 const FIRST_BYTES = 16 * 1024; // of what is to be sent; more while the other end does not read
 const MAX_READS = 32; // in one turn of the loop
 const READ = new Uint8Array(64 * 1024);
@@ -78,9 +77,9 @@ export class FramedSocket {
   flush(): void {
     if (!this.#isOpen || this.isSent) return;
     const bytes = this.#out.subarray(this.#start, this.#end);
-    const sent = send(this.#fd, bytes, bytes.length, DONTWAIT | NOSIGNAL);
-    if (sent >= 0) this.#start += sent;
-    else if (!isForNow(lastErrno())) return; // the read tells the end, behind what arrived before
+    const sent = sendNow(this.#fd, bytes);
+    if (sent === 'broken') return; // the read tells the end, behind what arrived before
+    this.#start += sent;
     if (!this.isSent) {
       this.#watcher.want(READABLE | WRITABLE);
       return;
@@ -131,10 +130,14 @@ export class FramedSocket {
 
   /** @returns bytes read; 0: there are no more for now, or ever */
   #read(): number {
-    const count = recv(this.#fd, READ, READ.length, DONTWAIT);
-    if (count > 0) this.#take(count);
-    else if (count === 0 || !isForNow(lastErrno())) this.#lost();
-    return Math.max(0, count);
+    const count = receiveNow(this.#fd, READ);
+    if (count === 'later') return 0;
+    if (count === 'broken' || count === 0) {
+      this.#lost();
+      return 0;
+    }
+    this.#take(count);
+    return count;
   }
 
   /** Whole frames are served where they are; the rest is kept until it is whole. */

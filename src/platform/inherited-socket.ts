@@ -3,6 +3,7 @@ import { type FileIdentity, identityOfPath, isSameFile } from './file-identity.t
 import { identityOf } from './kernel-process.ts';
 import { peerCredentialsOf } from './peer-credentials.ts';
 import type { ListenerStore, StoredListener } from './stored-listeners.ts';
+import { SOCK_STREAM } from './stream-calls.ts';
 import {
   closeFd,
   fcntlNumber,
@@ -17,7 +18,6 @@ import { AF_UNIX } from './unix-address.ts';
 const SO_TYPE = 3;
 const SO_ACCEPTCONN = 30;
 const SO_DOMAIN = 39;
-const SOCK_STREAM = 1;
 const SHUT_RDWR = 2;
 const F_SETFL = 4;
 const O_RDWR_NONBLOCK = 2 | 0x800;

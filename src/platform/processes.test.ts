@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
-import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { BrokenInvariant } from '../base/assert.ts';
-import type { LogFields } from '../base/log-fields.ts';
+import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import { MIB } from '../base/units.ts';
 import type { Log } from '../ports/log.ts';
 import type { MessageFormat } from '../ports/processes.ts';
@@ -11,6 +10,7 @@ import { EndRecords } from './end-records.ts';
 import { FRONT_FD, FrontChannel } from './front-channel.ts';
 import { NodeProcesses } from './processes.ts';
 import { ScriptRunner } from './script-runner.ts';
+import { testsBeside } from './test-role.ts';
 
 const quiet: Log = { error() {}, warn() {}, info() {}, debug() {} };
 
@@ -62,6 +62,13 @@ async function withProcesses(
   }
 }
 
+/** The lines of one level; the others are dropped. */
+function logOf(level: LogLevel): { log: Log; logged: [string, LogFields | undefined][] } {
+  const logged: [string, LogFields | undefined][] = [];
+  const note = (event: string, fields?: LogFields) => void logged.push([event, fields]);
+  return { log: { ...quiet, [level]: note }, logged };
+}
+
 async function until(what: () => boolean): Promise<void> {
   const deadline = Date.now() + 20_000;
   while (!what()) {
@@ -70,17 +77,10 @@ async function until(what: () => boolean): Promise<void> {
   }
 }
 
-/** In the process that plays the part there is nothing to test. */
-const ours: typeof test =
-  process.env[ROLE] === undefined ? test : ((() => Promise.resolve()) as never);
-if (process.env[ROLE] !== undefined) playEcho();
+const beside = testsBeside(ROLE, playEcho);
 
-ours('messages and log lines arrive, the end is reported once', async () => {
-  const logged: [string, LogFields | undefined][] = [];
-  const log = {
-    ...quiet,
-    warn: (event: string, fields?: LogFields) => logged.push([event, fields]),
-  };
+beside('messages and log lines arrive, the end is reported once', async () => {
+  const { log, logged } = logOf('warn');
   await withProcesses(log, async (processes) => {
     const child = processes.startLeaseProcess('LS1', FORMAT);
     const heard: Echo[] = [];
@@ -102,7 +102,7 @@ ours('messages and log lines arrive, the end is reported once', async () => {
   });
 });
 
-ours('a message of any length arrives whole', () =>
+beside('a message of any length arrives whole', () =>
   withProcesses(quiet, async (processes) => {
     const child = processes.startLeaseProcess('LS1', FORMAT);
     const heard: Echo[] = [];
@@ -117,7 +117,7 @@ ours('a message of any length arrives whole', () =>
   }),
 );
 
-ours('what a child sent before its end is heard before its end', () =>
+beside('what a child sent before its end is heard before its end', () =>
   withProcesses(quiet, async (processes) => {
     for (let round = 0; round < 5; round++) {
       const child = processes.startLeaseProcess('LS1', FORMAT);
@@ -131,7 +131,7 @@ ours('what a child sent before its end is heard before its end', () =>
   }),
 );
 
-ours('a child that sends no message of ours is ended, and the log says so', async () => {
+beside('a child that sends no message of ours is ended, and the log says so', async () => {
   const logged: string[] = [];
   const log = { ...quiet, error: (event: string) => logged.push(event) };
   await withProcesses(log, async (processes) => {
@@ -146,12 +146,8 @@ ours('a child that sends no message of ours is ended, and the log says so', asyn
   });
 });
 
-ours('with no descriptor left a lease process is as one that ends at once', async () => {
-  const logged: [string, LogFields | undefined][] = [];
-  const log = {
-    ...quiet,
-    error: (event: string, fields?: LogFields) => logged.push([event, fields]),
-  };
+beside('with no descriptor left a lease process is as one that ends at once', async () => {
+  const { log, logged } = logOf('error');
   await withProcesses(log, async (processes) => {
     const before = readdirSync('/proc/self/fd').length;
     const taken: number[] = [];
@@ -173,7 +169,7 @@ ours('with no descriptor left a lease process is as one that ends at once', asyn
   });
 });
 
-ours('a killed channel calls no handler any more', () =>
+beside('a killed channel calls no handler any more', () =>
   withProcesses(quiet, async (processes) => {
     const child = processes.startLeaseProcess('x', FORMAT);
     child.onClosed(() => assert.fail('an end that we caused is reported'));
@@ -183,7 +179,7 @@ ours('a killed channel calls no handler any more', () =>
   }),
 );
 
-ours('the end of a lease process is reported beside its channel', () =>
+beside('the end of a lease process is reported beside its channel', () =>
   withProcesses(quiet, async (processes) => {
     const { process: bound } = processes.startLeaseProcess('x', FORMAT);
     assert.match(bound.identity ?? '', /^[0-9]+$/);
@@ -198,7 +194,7 @@ ours('the end of a lease process is reported beside its channel', () =>
   }),
 );
 
-ours('to a child that reads nothing only the newest goes behind what is on its way', () =>
+beside('to a child that reads nothing only the newest goes behind what is on its way', () =>
   withProcesses(quiet, async (processes) => {
     const child = processes.startLeaseProcess('LS1', FORMAT);
     const heard: (number | undefined)[] = [];

@@ -16,11 +16,9 @@ import { FramedSocket } from './framed-socket.ts';
 import { FRAME, readLogLine } from './front-channel.ts';
 import { type Deputy, KernelProcess, type Surroundings } from './kernel-process.ts';
 import type { ScriptRunner } from './script-runner.ts';
+import { SOCK_CLOEXEC, SOCK_STREAM } from './stream-calls.ts';
 import { closeFd, lastErrno, SystemCallError, socketpair } from './system-calls.ts';
 import { AF_UNIX } from './unix-address.ts';
-
-const SOCK_STREAM = 1;
-const CLOEXEC = 0x80000;
 
 /** Lease processes, clients' processes and programs, by child processes and pidfds. */
 export class NodeProcesses implements Processes {
@@ -50,7 +48,7 @@ export class NodeProcesses implements Processes {
 
   startLeaseProcess<Out, In>(label: string, format: MessageFormat<Out, In>): Channel<Out, In> {
     const ends = new Int32Array(2);
-    if (socketpair(AF_UNIX, SOCK_STREAM | CLOEXEC, 0, ends) < 0) {
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
       return this.#notStarted('socketpair', lastErrno());
     }
     const [ours = -1, theirs = -1] = ends;

@@ -204,17 +204,6 @@ export function ioctlLater(
   });
 }
 
-/** A socket call that may succeed a moment later: nothing is wrong with the other end. */
-export function isForNow(errno: number): boolean {
-  return FOR_NOW.has(errno);
-}
-
-/** The last two: the kernel has no memory for it. */
-const FOR_NOW: ReadonlySet<number> = new Set([
-  ...[ERRNO.EAGAIN, ERRNO.EINTR],
-  ...[ERRNO.ENOBUFS, ERRNO.ENOMEM],
-]);
-
 /** Throws when `result` is negative; call it directly around the foreign call. */
 export function checked(call: string, result: number): number {
   if (result < 0) throw new SystemCallError(call, lastErrno());
