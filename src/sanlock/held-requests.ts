@@ -9,7 +9,7 @@ import { clashes } from './named-lockspace.ts';
 import type { HeldRequest, Request } from './request.ts';
 import { isAboutAll, namedResources, namedSpace } from './request-names.ts';
 import type { Client, Resource } from './state.ts';
-import { isUndecided } from './survivor-step.ts';
+import { isUndecided, type SurvivorPhase } from './survivor-step.ts';
 import type { Survivor } from './survivors.ts';
 
 /**
@@ -68,7 +68,12 @@ export function forgetHeld(front: Front, client: Client): void {
 
 /** It is not known yet what becomes of it. */
 function isOpen(cause: HeldRequest['cause']): boolean {
-  return 'phase' in cause ? isUndecided(cause.phase) : isRecovering(cause);
+  return 'phase' in cause ? isUnsettled(cause.phase) : isRecovering(cause);
+}
+
+/** Given up, it stands in the way of the next join until our own process, which is killed, ends. */
+function isUnsettled(phase: SurvivorPhase): boolean {
+  return isUndecided(phase) || (phase.kind === 'over' && phase.lease !== null);
 }
 
 /** In a lockspace that is being lost no lease is read any more, and each can be released. */
@@ -78,7 +83,7 @@ function isRecovering({ state, lockspace }: Resource): boolean {
 
 function causeToWait(front: Front, request: Request): HeldRequest['cause'] | null {
   for (const survivor of front.survivors) {
-    if (isUndecided(survivor.phase) && isAbout(front, request, survivor)) return survivor;
+    if (isUnsettled(survivor.phase) && isAbout(front, request, survivor)) return survivor;
   }
   for (const { recovery } of front.lockspaces) {
     if (recovery !== null) return leaseAwaited(front, request);

@@ -44,10 +44,7 @@ class Scenario {
   }
 
   joined(generation = 2n): void {
-    const { nowMs, bootMs } = this.harness.front;
-    const claim = { generation, timestampS: nowMs / 1000, claimedBootMs: bootMs };
-    const sizes = { sectorSize: 512, areaBytes: 2 ** 20, maxHosts: 2000 };
-    this.harness.leaseSends(this.#lease, { kind: 'joined', ...claim, ...sizes });
+    this.harness.joined(this.#lease, generation);
   }
 
   joinFails(code: LeaseErrorCode): void {

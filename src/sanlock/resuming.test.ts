@@ -153,6 +153,28 @@ test('no journal has a membership without its lease process, wherever the end of
   }
 });
 
+test('an add that meets the end of a resumption is answered by the join that follows', () => {
+  const journal = new MemoryJournal();
+  new Harness({ journal }).join(10);
+  const { harness, front } = started(journal, 'host1');
+  const asker = harness.connect(900, false);
+  const tickAt = (nowMs: number): void => {
+    harness.at(nowMs);
+    harness.tick();
+  };
+  tickAt(170_000);
+  harness.ask(asker, SM_CMD.ADD_LOCKSPACE, lockspace('LS'), { data: 10 });
+  tickAt(180_000); // 8·t after its renewal: too late, and its lease process is killed
+  assert.equal(front.survivors[0]?.phase.kind, 'over');
+  assert.ok(harness.lines.includes('lease1 killed'));
+  tickAt(181_000);
+  harness.event({ kind: 'leaseEnded', lease: 1 });
+  harness.lines = harness.lines.filter((line) => !line.startsWith('lease1'));
+  assert.deepEqual(harness.lines, ['lease2 join']);
+  harness.joined(2, 2n);
+  assert.ok(harness.lines.includes(`c${asker.connection} answer ${SM_CMD.ADD_LOCKSPACE}: 0`));
+});
+
 /** A daemon that finds all other processes of the one before ended, at second 100. */
 function started(
   journal: MemoryJournal,
@@ -171,12 +193,8 @@ function started(
     harness.event({ kind: 'leaseEndFound', search, end: { refusedUntilMs } });
   }
   const resume = (): void => {
-    const { nowMs, bootMs: claimedBootMs } = front;
-    const timestampS = nowMs / 1000;
-    const sizes = { sectorSize: 512, areaBytes: 2 ** 20, maxHosts: 2000 };
-    const claim = { generation: 1n, timestampS, claimedBootMs };
-    harness.leaseSends(1, { kind: 'joined', ...claim, ...sizes });
-    harness.renewed(1, timestampS);
+    harness.joined(1, 1n);
+    harness.renewed(1, front.nowMs / 1000);
   };
   return { harness, front, resume };
 }

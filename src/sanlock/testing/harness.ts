@@ -228,16 +228,16 @@ export class Harness {
   join(t: number): void {
     const asker = this.connect(900, false);
     this.ask(asker, 2, lockspace('LS'), { data: t });
-    this.leaseSends(1, {
-      kind: 'joined',
-      generation: 1n,
-      timestampS: this.front.nowMs / 1000,
-      claimedBootMs: this.front.bootMs,
-      sectorSize: 512,
-      areaBytes: MIB,
-      maxHosts: 2000,
-    });
+    this.joined(1, 1n);
     this.front.clients.delete(asker.connection);
+  }
+
+  /** Its process has joined the lockspace, or resumed the membership, this moment. */
+  joined(lease: number, generation: bigint): void {
+    const { nowMs, bootMs: claimedBootMs } = this.front;
+    const claim = { generation, timestampS: nowMs / 1000, claimedBootMs };
+    const sizes = { sectorSize: 512, areaBytes: MIB, maxHosts: 2000 };
+    this.leaseSends(lease, { kind: 'joined', ...claim, ...sizes });
   }
 }
 
