@@ -1,9 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MIB } from '../src/base/units.ts';
-import { Daemon, sleep } from './daemon.ts';
+import { Daemon, type DaemonKind, sleep } from './daemon.ts';
 import { OURS, THEIRS } from './daemon-kinds.ts';
 import { drawFlames } from './flame-pass.ts';
+import type { Setting } from './goals.ts';
 import { costs } from './operations.ts';
 import { garbage, Probes } from './probed.ts';
 import { ramDisks } from './ram-disk.ts';
@@ -77,17 +78,50 @@ async function onDisks(options: FastOptions): Promise<void> {
   }
 }
 
-function fileStorage(directory: string, side: string): Storage {
+/**
+ * The rows of a daemon alone on a disk. A disk of a shared machine is twice as slow in the next
+ * minute: only what is measured within seconds can be compared.
+ */
+export async function inTurns(
+  options: FastOptions,
+  on: {
+    readonly directory: string;
+    readonly numHosts: Readonly<Record<Side, number>>;
+    readonly setting: Setting;
+  },
+): Promise<void> {
+  const directory = mkdtempSync(join(on.directory, 'holdfast-bench-'));
+  const daemons: Daemon[] = [];
+  const results = new Results(on.setting);
+  try {
+    const storages = {
+      ours: fileStorage(directory, 'ours', on.numHosts.ours),
+      theirs: fileStorage(directory, 'c', on.numHosts.theirs),
+    };
+    const kinds = { ours: OURS, theirs: THEIRS };
+    const contenders = await startBoth({ kinds, storages, daemons }, options, results);
+    for (let round = 0; round < options.rounds; round++) {
+      await measureLatencies(contenders, options, results);
+      await measureThroughput(contenders, options, results);
+    }
+    results.print();
+  } finally {
+    for (const daemon of daemons) daemon.stop();
+    rmSync(directory, { recursive: true });
+  }
+}
+
+function fileStorage(directory: string, side: string, numHosts = NUM_HOSTS): Storage {
   const [lockspaceFile, resourceFile] = [join(directory, `${side}-ls`), join(directory, side)];
   writeFileSync(lockspaceFile, new Uint8Array(MIB));
   writeFileSync(resourceFile, new Uint8Array(RESOURCES * MIB));
-  return storageOn(lockspaceFile, resourceFile);
+  return storageOn(lockspaceFile, resourceFile, numHosts);
 }
 
-function storageOn(lockspaceFile: string, resourceFile: string): Storage {
+function storageOn(lockspaceFile: string, resourceFile: string, numHosts = NUM_HOSTS): Storage {
   return {
     ...{ lockspaceFile, resourceFile },
-    ...{ resources: RESOURCES, numHosts: NUM_HOSTS, ioTimeoutS: IO_TIMEOUT_S },
+    ...{ resources: RESOURCES, numHosts, ioTimeoutS: IO_TIMEOUT_S },
   };
 }
 
@@ -107,16 +141,8 @@ async function compare(
   const probes = new Probes();
   const results = new Results('memory, small areas');
   try {
-    const contenders: Contender[] = [];
-    for (const [side, kind] of [['ours', probes.in(OURS)] as const, ['theirs', THEIRS] as const]) {
-      const daemon = await Daemon.start(kind, `bench-${side}`);
-      daemons.push(daemon);
-      contenders.push({ side, daemon, storage: storages[side] });
-      prepare(daemon, storages[side]);
-      results.note(firstPairs(daemon, storages[side]), side);
-      await warmUp(daemon, storages[side], options.warmUpMs);
-      await sleep(200);
-    }
+    const kinds = { ours: probes.in(OURS), theirs: THEIRS };
+    const contenders = await startBoth({ kinds, storages, daemons }, options, results);
     for (let round = 0; round < options.rounds; round++) {
       await measureRound(contenders, options, results);
     }
@@ -132,9 +158,46 @@ async function compare(
   }
 }
 
+/** @param of.daemons those that are to be stopped, also when a later one does not start */
+async function startBoth(
+  of: {
+    readonly kinds: Readonly<Record<Side, DaemonKind>>;
+    readonly storages: Readonly<Record<Side, Storage>>;
+    readonly daemons: Daemon[];
+  },
+  { warmUpMs }: FastOptions,
+  results: Results,
+): Promise<readonly Contender[]> {
+  const contenders: Contender[] = [];
+  for (const side of ['ours', 'theirs'] as const) {
+    const storage = of.storages[side];
+    const daemon = await Daemon.start(of.kinds[side], `bench-${side}`);
+    of.daemons.push(daemon);
+    contenders.push({ side, daemon, storage });
+    prepare(daemon, storage);
+    results.note(firstPairs(daemon, storage), side);
+    await warmUp(daemon, storage, warmUpMs);
+    await sleep(200);
+  }
+  return contenders;
+}
+
 async function measureRound(
   contenders: readonly Contender[],
-  { calls, seconds }: FastOptions,
+  options: FastOptions,
+  results: Results,
+): Promise<void> {
+  await measureLatencies(contenders, options, results);
+  await measureThroughput(contenders, options, results);
+  for (const { side, daemon, storage } of contenders) {
+    const how = { count: options.calls, eachProcess: side === 'ours' };
+    results.note(await costs(daemon, storage, how), side);
+  }
+}
+
+async function measureLatencies(
+  contenders: readonly Contender[],
+  { calls }: FastOptions,
   results: Results,
 ): Promise<void> {
   const times = { ours: new Stopwatch(), theirs: new Stopwatch() };
@@ -147,14 +210,17 @@ async function measureRound(
     results.note(times[side].medians(), side);
     results.note(times[side].slowest(), side);
   }
+}
+
+async function measureThroughput(
+  contenders: readonly Contender[],
+  { seconds }: FastOptions,
+  results: Results,
+): Promise<void> {
   for (const clients of CLIENTS) {
     for (const { side, daemon, storage } of contenders) {
       results.note(await throughput(daemon, storage, { clients, seconds }), side);
     }
-  }
-  for (const { side, daemon, storage } of contenders) {
-    const how = { count: calls, eachProcess: side === 'ours' };
-    results.note(await costs(daemon, storage, how), side);
   }
 }
 

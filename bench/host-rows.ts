@@ -15,7 +15,7 @@ import { type Daemon, sleep } from './daemon.ts';
 import { join as joinLockspace, type Row, type Storage, succeed } from './rows.ts';
 
 const FURTHER = 3;
-const SETTLE_MS = 15_000;
+const SETTLE_MS = 35_000; // as the one before has: without the process that formatted their areas
 const STATUS_CALLS = 10;
 const MS_PER_TICK = 10;
 /** Of proc(5), counted from behind the name. */

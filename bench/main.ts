@@ -4,7 +4,8 @@ import { parseArgs } from 'node:util';
 import { MIB } from '../src/base/units.ts';
 import { Daemon, type DaemonKind } from './daemon.ts';
 import { OURS, THEIRS } from './daemon-kinds.ts';
-import { fast } from './fast.ts';
+import { diskCalls } from './disk-calls.ts';
+import { fast, inTurns } from './fast.ts';
 import { flooded, serveFlood } from './flood-row.ts';
 import type { Setting } from './goals.ts';
 import { clientStatus, firstConflict, furtherLockspaces } from './host-rows.ts';
@@ -23,12 +24,15 @@ import {
   throughput,
   warmUp,
 } from './rows.ts';
+import { serveTransport, transports } from './transports.ts';
 import { serveWorker } from './worker.ts';
 
 const RESOURCES = 33;
 /** Renewals come every other io timeout: some must fall into it. */
 const FLOOD_SECONDS = 20;
 const WARM_UP_MS = 8000;
+const IDLE = { settleS: 35, seconds: 24 }; // four renewals
+const QUICK_IDLE = { settleS: 2, seconds: 2 };
 const TMPFS_MAGIC = 0x0102_1994;
 const CLIENTS = [1, 8, 32] as const;
 
@@ -55,6 +59,8 @@ async function main(): Promise<void> {
       only: { type: 'string', default: '' }, // 'holdfast' or 'c'
       fast: { type: 'boolean', default: false }, // the software's own cost
       flame: { type: 'string' }, // with --fast: the file of a flame graph
+      turns: { type: 'boolean', default: false }, // both daemons at once, in short turns
+      alternatives: { type: 'boolean', default: false }, // to how our processes speak and read
       lvm: { type: 'boolean', default: false }, // lvm's commands instead of sanlock's calls
     },
   });
@@ -67,8 +73,21 @@ async function main(): Promise<void> {
     both: values.both,
     quick: values.quick,
   };
+  if (values.alternatives) {
+    await transports(options.rounds);
+    diskCalls('/dev/shm', 'tmpfs');
+    diskCalls(options.directory, 'the disk');
+    return;
+  }
+  const inShortTurns = { ...options, warmUpMs: WARM_UP_MS, flame: values.flame ?? null };
   if (values.fast) {
-    await fast({ ...options, warmUpMs: WARM_UP_MS, flame: values.flame ?? null });
+    await fast(inShortTurns);
+    return;
+  }
+  if (values.turns) {
+    const { directory, numHosts: ours, both } = options;
+    const numHosts = { ours, theirs: both ? ours : 0 };
+    await inTurns(inShortTurns, { directory, numHosts, setting: settingOf(options) });
     return;
   }
   const results = new Results(settingOf(options));
@@ -100,7 +119,7 @@ async function measureSanlock(kind: DaemonKind, options: Options): Promise<reado
     const first = await Daemon.start(kind, 'bench-host-1');
     daemons.push(first);
     prepare(first, storage);
-    const rows: Row[] = [...(await idle(first, options.quick ? 2 : 12))];
+    const rows: Row[] = [...(await idle(first, options.quick ? QUICK_IDLE : IDLE))];
     rows.push(...clientStatus(first));
     if (!options.quick) rows.push(...(await furtherLockspaces(first, directory)));
     rows.push(...firstPairs(first, storage));
@@ -139,4 +158,5 @@ function settingOf({ directory, numHosts, both }: Options): Setting {
 
 if (process.argv[2] === 'worker') serveWorker();
 else if (process.argv[2] === 'flood') serveFlood();
+else if (process.argv[2] === 'transport') serveTransport(process.argv[3] ?? '');
 else await main();

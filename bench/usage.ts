@@ -50,7 +50,7 @@ export interface Thread {
   readonly isFirst: boolean;
 }
 
-function usageOfProcess(pid: number): Usage {
+export function usageOfProcess(pid: number): Usage {
   let cpuUs = 0;
   let wakeUps = 0;
   let pageFaults = 0;
