@@ -13,10 +13,10 @@ import { isUndecided, type SurvivorPhase } from './survivor-step.ts';
 import type { Survivor } from './survivors.ts';
 
 /**
- * Requests about a lockspace of an earlier daemon wait until it is handed over, or cannot be: as if
- * the daemon had been slow, and never been away. So do those about a lease in it that is not
- * compared with the disk yet. They are served in the order in which they came; a client has one at
- * a time.
+ * Requests about a lockspace of an earlier daemon wait until it is handed over, or cannot be and is
+ * out of the way of the next join: as if the daemon had been slow, and never been away. So do those
+ * about a lease in it that is not compared with the disk yet. They are served in the order in which
+ * they came; a client has one at a time.
  */
 
 /**

@@ -5,7 +5,7 @@ import { type Daemon, type Host, originalsInstalled } from '../../src/rig/host.t
 import { ALL_ORIGINAL, ALL_OURS, rigObstacle } from '../../src/rig/rig.ts';
 import { pause } from '../../src/rig/run.ts';
 import { whyNoWdmd } from '../interop/wdmd-host.ts';
-import { WATCHDOG_TIMEOUT_S } from './checks.ts';
+import { CONTENDED_MS, WATCHDOG_TIMEOUT_S } from './checks.ts';
 import { LVS, makeVolumes } from './lvm-users.ts';
 import { startDaemon } from './outages.ts';
 import { hostLease } from './places.ts';
@@ -78,7 +78,7 @@ async function prepare(world: SoakWorld): Promise<{ users: User[]; others: User[
   const counting = { lease: 'c1', number: 1, seed: 'kept-down' };
   const users = [holder, pythonCounter(a, places, counting)];
   const others = [thief(b, places, 'g1'), pythonCounter(b, places, counting)];
-  for (const counter of [users[1], others[1]]) await counter?.says('step');
+  for (const counter of [users[1], others[1]]) await counter?.says('step', CONTENDED_MS);
   return { users, others };
 }
 
