@@ -94,3 +94,18 @@ test('lines that the system log did not take are counted for it', () => {
     'lockspace.lost lockspace=LS3',
   ]);
 });
+
+test('the text of a line is made once, however often the log is dumped', () => {
+  const { log } = logTo({}, { stderr: false, syslogSeverity: 0 });
+  let made = 0;
+  const fields = Object.defineProperty({}, 'lockspace', {
+    enumerable: true,
+    get: () => `LS${++made}`,
+  });
+  log.debug('renewal.done', fields);
+  const first = log.dump();
+  const madeByFirst = made;
+  assert.match(first, /renewal\.done lockspace=LS\d\n$/);
+  assert.equal(log.dump(), first);
+  assert.equal(made, madeByFirst);
+});

@@ -184,8 +184,9 @@ export class SanlockProgram {
   }
 
   #sendLog({ connection, header }: Extract<Effect, { kind: 'sendLog' }>): void {
-    const text = this.#parts.dumpLog().replace(/\n$/, '');
-    this.#connections.send(connection, logReply(header, text));
+    const text = this.#parts.dumpLog();
+    const answer = text.endsWith('\n') ? text.slice(0, -1) : text;
+    this.#connections.send(connection, logReply(header, answer));
   }
 
   #deliver({ connection, lockspace, bytes }: Extract<Effect, { kind: 'deliver' }>): void {
