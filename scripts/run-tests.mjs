@@ -7,7 +7,7 @@ import { build } from 'esbuild';
 /** Of one file or test: one that never ends must not keep the others from being reported. */
 const { HOLDFAST_RESTART_MINUTES = '0', HOLDFAST_VM_LIFE } = process.env;
 const MORE_MIN = Number(HOLDFAST_RESTART_MINUTES) + (HOLDFAST_VM_LIFE === 'whole' ? 75 : 0);
-const LONGEST_MS = (25 + MORE_MIN) * 60_000;
+const LONGEST_MIN = 25 + MORE_MIN;
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 function testFiles() {
@@ -54,7 +54,8 @@ function togetherPlugin(entries) {
 }
 
 /** Runs the matching tests, in about `together` processes or each file in its own; the exit status. */
-export async function runTests(words, jobs, { without = [], together = 0 } = {}) {
+export async function runTests(words, jobs, how = {}) {
+  const { without = [], together = 0, longestMin = LONGEST_MIN } = how;
   const named = (file, any) => any.some((word) => file.includes(word));
   const files = testFiles().filter(
     (file) => (words.length === 0 || named(file, words)) && !named(file, without),
@@ -82,7 +83,7 @@ export async function runTests(words, jobs, { without = [], together = 0 } = {})
     '--test',
     '--enable-source-maps',
     '--expose-gc',
-    `--test-timeout=${LONGEST_MS}`,
+    `--test-timeout=${longestMin * 60_000}`,
     `--test-concurrency=${jobs}`,
     ...built,
   ];
@@ -105,5 +106,6 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const without = option('--without', '')
     .split(',')
     .filter((word) => word !== '');
-  process.exitCode = await runTests(args, jobs, { without, together });
+  const longestMin = Number(option('--longest', `${LONGEST_MIN}`));
+  process.exitCode = await runTests(args, jobs, { without, together, longestMin });
 }
