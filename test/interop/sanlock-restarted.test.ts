@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Maker, originalsInstalled } from '../../src/rig/host.ts';
 import { Rig, rigObstacle } from '../../src/rig/rig.ts';
+import { until } from '../../src/rig/run.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const obstacle = rigObstacle() ?? (originalsInstalled() ? null : 'the originals are not installed');
@@ -18,8 +20,13 @@ async function documentedWayBack(rig: Rig): Promise<void> {
   // Its lease is made in the session that holds lv1's, with no persistent lease of it.
   await host.mustLvm('lvcreate', '-an', '-L', '8m', '-n', 'lv2', rig.vg);
   await host.kill('sanlock');
+  const log = join(rig.dir, host.name, 'log', 'lvmlockd.err');
+  const misses = () => readFileSync(log, 'latin1').includes('manager.gone');
+  await until('lvmlockd to miss its sanlock', misses, { withinMs: 20_000 });
+  // As a new sanlock may, by its file of holders. Once ours has handed the lockspace over, it is an
+  // order.
+  process.kill(host.pid('lvmlockd'), 'SIGTERM');
   await host.startSanlock();
-  process.kill(host.pid('lvmlockd'), 'SIGTERM'); // as the new sanlock may, by its file of holders
   await host.mustLvm('lvchange', '-an', lv);
   const dropped = await host.run(host.program('lvmlockctl'), ['--drop', rig.vg]);
   assert.equal(dropped.code, 0, `${dropped.stdout}${dropped.stderr}`);
