@@ -13,10 +13,10 @@ import { isUndecided, type SurvivorPhase } from './survivor-step.ts';
 import type { Survivor } from './survivors.ts';
 
 /**
- * Requests about a lockspace of an earlier daemon wait until it is handed over, or cannot be and is
- * out of the way of the next join: as if the daemon had been slow, and never been away. So do those
- * about a lease in it that is not compared with the disk yet. They are served in the order in which
- * they came; a client has one at a time.
+ * Requests about a lockspace of an earlier daemon wait until it is handed over, or cannot be, and
+ * an add until it is out of the way: as if the daemon had been slow, and never been away. So do
+ * those about a lease in it that is not compared with the disk yet. They are served in the order in
+ * which they came; a client has one at a time.
  */
 
 /**
@@ -49,13 +49,14 @@ export function wakeHeld(
   const ready: HeldRequest[] = [];
   const waiting: HeldRequest[] = [];
   for (const held of front.heldRequests) {
-    const isDue = !isOpen(held.cause) || front.nowMs >= held.untilMs;
+    const isDue = !isOpen(held) || front.nowMs >= held.untilMs;
     (isDue ? ready : waiting).push(held);
   }
   front.heldRequests = waiting;
-  for (const { request, cause } of ready) {
+  for (const held of ready) {
+    const { request } = held;
     request.client.suspended = false;
-    if (isOpen(cause)) how.refuse(request, -ERRNO.EAGAIN);
+    if (isOpen(held)) how.refuse(request, -ERRNO.EAGAIN);
     else how.serve(request);
   }
 }
@@ -67,13 +68,15 @@ export function forgetHeld(front: Front, client: Client): void {
 }
 
 /** It is not known yet what becomes of it. */
-function isOpen(cause: HeldRequest['cause']): boolean {
-  return 'phase' in cause ? isUnsettled(cause.phase) : isRecovering(cause);
+function isOpen({ request, cause }: HeldRequest): boolean {
+  return 'phase' in cause ? holdsUp(cause.phase, request) : isRecovering(cause);
 }
 
-/** Given up, it stands in the way of the next join until our own process, which is killed, ends. */
-function isUnsettled(phase: SurvivorPhase): boolean {
-  return isUndecided(phase) || (phase.kind === 'over' && phase.lease !== null);
+function holdsUp(phase: SurvivorPhase, { header }: Request): boolean {
+  if (isUndecided(phase)) return true;
+  // Given up, it stands in the way of the next join until our own process, which is killed, ends.
+  // What an administrator does about it has not to wait: that process may hang for hours.
+  return header.cmd === SM_CMD.ADD_LOCKSPACE && phase.kind === 'over' && phase.lease !== null;
 }
 
 /** In a lockspace that is being lost no lease is read any more, and each can be released. */
@@ -83,7 +86,7 @@ function isRecovering({ state, lockspace }: Resource): boolean {
 
 function causeToWait(front: Front, request: Request): HeldRequest['cause'] | null {
   for (const survivor of front.survivors) {
-    if (isUnsettled(survivor.phase) && isAbout(front, request, survivor)) return survivor;
+    if (holdsUp(survivor.phase, request) && isAbout(front, request, survivor)) return survivor;
   }
   for (const { recovery } of front.lockspaces) {
     if (recovery !== null) return leaseAwaited(front, request);

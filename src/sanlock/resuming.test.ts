@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ERRNO } from '../base/errno.ts';
 import { MemoryJournal } from '../sim/kernel/journal.ts';
 import { RES_FLAGS, SM_CMD } from '../wire/sanlock/socket.ts';
 import { LEASE_HOLDER } from './holder-lines.ts';
@@ -167,6 +168,14 @@ test('an add that meets the end of a resumption is answered by the join that fol
   tickAt(180_000); // 8·t after its renewal: too late, and its lease process is killed
   assert.equal(front.survivors[0]?.phase.kind, 'over');
   assert.ok(harness.lines.includes('lease1 killed'));
+  const other = harness.connect(901, false);
+  harness.lines = [];
+  harness.ask(other, SM_CMD.REM_LOCKSPACE, lockspace('LS'));
+  const { ENOENT } = ERRNO;
+  assert.deepEqual(harness.lines, [
+    `c${other.connection} answer ${SM_CMD.REM_LOCKSPACE}: -${ENOENT}`,
+  ]);
+  harness.lines = [];
   tickAt(181_000);
   harness.event({ kind: 'leaseEnded', lease: 1 });
   harness.lines = harness.lines.filter((line) => !line.startsWith('lease1'));
