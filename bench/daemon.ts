@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { BlockingConnection } from './blocking-client.ts';
 import { entries, text } from './proc-files.ts';
 
 const START_DEADLINE_MS = 10_000;
+const STOP_LOOK_MS = 10;
+const STOP_LOOKS = 500;
 
 /** How to start a daemon under test; `{host}` stands for its host name. */
 export interface DaemonKind {
@@ -104,9 +106,14 @@ export class Daemon {
 
   /** A daemon with a lockspace refuses SIGTERM, as it must. */
   stop(): void {
+    const [, ...others] = this.pids();
     this.#process.kill('SIGKILL');
-    // Its lease processes end a moment later, and leave a record there.
-    rmSync(this.runDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+    // Its lease processes end a moment later, and leave a record there: rmSync would meet it.
+    const pause = new Int32Array(new SharedArrayBuffer(4));
+    for (let n = 0; n < STOP_LOOKS && others.some((pid) => existsSync(`/proc/${pid}`)); n++) {
+      Atomics.wait(pause, 0, 0, STOP_LOOK_MS);
+    }
+    rmSync(this.runDir, { recursive: true, force: true });
   }
 }
 

@@ -1,34 +1,30 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { MIB } from '../src/base/units.ts';
-import { Daemon, type DaemonKind, sleep } from './daemon.ts';
+import type { Daemon } from './daemon.ts';
 import { OURS, THEIRS } from './daemon-kinds.ts';
 import { drawFlames } from './flame-pass.ts';
-import type { Setting } from './goals.ts';
 import { costs } from './operations.ts';
 import { garbage, Probes } from './probed.ts';
 import { ramDisks } from './ram-disk.ts';
 import { Results, type Side } from './results.ts';
-import {
-  firstPairs,
-  latencies,
-  prepare,
-  Stopwatch,
-  type Storage,
-  throughput,
-  warmUp,
-} from './rows.ts';
+import type { Storage } from './rows.ts';
 import { printHops, printNames, traceOperations } from './system-calls.ts';
 import { findTracer } from './trace.ts';
+import {
+  type Contender,
+  fileStorage,
+  measureLatencies,
+  measureThroughput,
+  NUM_HOSTS,
+  RESOURCES,
+  startBoth,
+  storageOn,
+  type TurnOptions,
+} from './turns.ts';
 import { pageFaultUs } from './usage.ts';
 
 /** The software's own cost: storage that answers at once, small areas for both. */
-export interface FastOptions {
-  readonly rounds: number;
-  /** Of each kind, for latencies. */
-  readonly calls: number;
-  readonly seconds: number;
-  readonly warmUpMs: number;
+export interface FastOptions extends TurnOptions {
   /** Less of everything, and tmpfs alone: for use while one works on the code. */
   readonly quick: boolean;
   /** Where a flame graph of pairs shall be written; null: none is wanted. */
@@ -36,13 +32,6 @@ export interface FastOptions {
 }
 
 const TMPFS = '/dev/shm';
-const NUM_HOSTS = 62;
-const CLIENTS = [1, 8, 32] as const;
-const RESOURCES = 32;
-/** A join waits twice as long; a renewal in so many seconds is lost among the calls. */
-const IO_TIMEOUT_S = 3;
-/** Short turns: what else the machine does then meets both daemons alike. */
-const TURNS = 4;
 /** Operations of each kind that are traced. */
 const TRACED = 100;
 /** Operations of each kind while collections are counted: a process has several then. */
@@ -78,59 +67,6 @@ async function onDisks(options: FastOptions): Promise<void> {
   }
 }
 
-/**
- * The rows of a daemon alone on a disk. A disk of a shared machine is twice as slow in the next
- * minute: only what is measured within seconds can be compared.
- */
-export async function inTurns(
-  options: FastOptions,
-  on: {
-    readonly directory: string;
-    readonly numHosts: Readonly<Record<Side, number>>;
-    readonly setting: Setting;
-  },
-): Promise<void> {
-  const directory = mkdtempSync(join(on.directory, 'holdfast-bench-'));
-  const daemons: Daemon[] = [];
-  const results = new Results(on.setting);
-  try {
-    const storages = {
-      ours: fileStorage(directory, 'ours', on.numHosts.ours),
-      theirs: fileStorage(directory, 'c', on.numHosts.theirs),
-    };
-    const kinds = { ours: OURS, theirs: THEIRS };
-    const contenders = await startBoth({ kinds, storages, daemons }, options, results);
-    for (let round = 0; round < options.rounds; round++) {
-      await measureLatencies(contenders, options, results);
-      await measureThroughput(contenders, options, results);
-    }
-    results.print();
-  } finally {
-    for (const daemon of daemons) daemon.stop();
-    rmSync(directory, { recursive: true });
-  }
-}
-
-function fileStorage(directory: string, side: string, numHosts = NUM_HOSTS): Storage {
-  const [lockspaceFile, resourceFile] = [join(directory, `${side}-ls`), join(directory, side)];
-  writeFileSync(lockspaceFile, new Uint8Array(MIB));
-  writeFileSync(resourceFile, new Uint8Array(RESOURCES * MIB));
-  return storageOn(lockspaceFile, resourceFile, numHosts);
-}
-
-function storageOn(lockspaceFile: string, resourceFile: string, numHosts = NUM_HOSTS): Storage {
-  return {
-    ...{ lockspaceFile, resourceFile },
-    ...{ resources: RESOURCES, numHosts, ioTimeoutS: IO_TIMEOUT_S },
-  };
-}
-
-interface Contender {
-  readonly side: Side;
-  readonly daemon: Daemon;
-  readonly storage: Storage;
-}
-
 /** Both daemons run at the same time, each on its own storage; they are measured in turns. */
 async function compare(
   name: string,
@@ -158,30 +94,6 @@ async function compare(
   }
 }
 
-/** @param of.daemons those that are to be stopped, also when a later one does not start */
-async function startBoth(
-  of: {
-    readonly kinds: Readonly<Record<Side, DaemonKind>>;
-    readonly storages: Readonly<Record<Side, Storage>>;
-    readonly daemons: Daemon[];
-  },
-  { warmUpMs }: FastOptions,
-  results: Results,
-): Promise<readonly Contender[]> {
-  const contenders: Contender[] = [];
-  for (const side of ['ours', 'theirs'] as const) {
-    const storage = of.storages[side];
-    const daemon = await Daemon.start(of.kinds[side], `bench-${side}`);
-    of.daemons.push(daemon);
-    contenders.push({ side, daemon, storage });
-    prepare(daemon, storage);
-    results.note(firstPairs(daemon, storage), side);
-    await warmUp(daemon, storage, warmUpMs);
-    await sleep(200);
-  }
-  return contenders;
-}
-
 async function measureRound(
   contenders: readonly Contender[],
   options: FastOptions,
@@ -192,35 +104,6 @@ async function measureRound(
   for (const { side, daemon, storage } of contenders) {
     const how = { count: options.calls, eachProcess: side === 'ours' };
     results.note(await costs(daemon, storage, how), side);
-  }
-}
-
-async function measureLatencies(
-  contenders: readonly Contender[],
-  { calls }: FastOptions,
-  results: Results,
-): Promise<void> {
-  const times = { ours: new Stopwatch(), theirs: new Stopwatch() };
-  for (let turn = 0; turn < TURNS; turn++) {
-    for (const { side, daemon, storage } of contenders) {
-      latencies(daemon, storage, Math.ceil(calls / TURNS), times[side]);
-    }
-  }
-  for (const { side } of contenders) {
-    results.note(times[side].medians(), side);
-    results.note(times[side].slowest(), side);
-  }
-}
-
-async function measureThroughput(
-  contenders: readonly Contender[],
-  { seconds }: FastOptions,
-  results: Results,
-): Promise<void> {
-  for (const clients of CLIENTS) {
-    for (const { side, daemon, storage } of contenders) {
-      results.note(await throughput(daemon, storage, { clients, seconds }), side);
-    }
   }
 }
 

@@ -5,7 +5,7 @@ import { MIB } from '../src/base/units.ts';
 import { Daemon, type DaemonKind } from './daemon.ts';
 import { OURS, THEIRS } from './daemon-kinds.ts';
 import { diskCalls } from './disk-calls.ts';
-import { fast, inTurns } from './fast.ts';
+import { fast } from './fast.ts';
 import { flooded, serveFlood } from './flood-row.ts';
 import type { Setting } from './goals.ts';
 import { clientStatus, firstConflict, furtherLockspaces } from './host-rows.ts';
@@ -25,6 +25,7 @@ import {
   warmUp,
 } from './rows.ts';
 import { serveTransport, transports } from './transports.ts';
+import { inTurns } from './turns.ts';
 import { serveWorker } from './worker.ts';
 
 const RESOURCES = 33;

@@ -64,6 +64,22 @@ export async function transports(rounds: number): Promise<void> {
 
 async function measure(transport: Transport): Promise<{ us: number; cpuUs: number }> {
   const { child, makeEnd, close } = connect(transport);
+  const ended = new Promise<never>((_, fail) => {
+    child.once('exit', () => fail(new Error(`the other process of "${transport}" has ended`)));
+  });
+  try {
+    return await Promise.race([ended, exchange(child, makeEnd)]);
+  } finally {
+    child.kill('SIGKILL');
+    await ended.catch(() => {}); // its processor time is not the next one's
+    close();
+  }
+}
+
+async function exchange(
+  child: ChildProcess,
+  makeEnd: MakeEnd,
+): Promise<{ us: number; cpuUs: number }> {
   let answered = () => {};
   const end = makeEnd(() => answered());
   const message = new Uint8Array(THERE_BYTES).fill(1);
@@ -83,10 +99,6 @@ async function measure(transport: Transport): Promise<{ us: number; cpuUs: numbe
     await turn();
   }
   const cpuUs = (cpuUsOf(child) - before) / CALLS;
-  const ended = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGKILL');
-  await ended;
-  close();
   return { us: median(times), cpuUs };
 }
 

@@ -26,7 +26,8 @@ const EVENT_BYTES = 32;
 const EVENTFD_FLAGS = 0x80800; // EFD_CLOEXEC | EFD_NONBLOCK
 const BLKSSZGET = 0x1268;
 const BLKGETSIZE64 = 0x80081272;
-const SYSCALLS =
+/** Numbers of the system calls of kernel AIO. */
+export const AIO_CALLS =
   process.arch === 'arm64'
     ? { setup: 0, submit: 2, getevents: 4 }
     : { setup: 206, submit: 209, getevents: 208 };
@@ -68,7 +69,7 @@ export class AioEngine implements DiskEngine {
     this.#briefly = control.address + 65504;
     setLong(this.#words, (65504 + 8) / 4, BRIEF_WAIT_NS);
     const context = new BigUint64Array(control.bytes.buffer, 65528, 1);
-    const result = rawSyscall(SYSCALLS.setup, DEPTH, control.address + 65528, 0, 0, 0);
+    const result = rawSyscall(AIO_CALLS.setup, DEPTH, control.address + 65528, 0, 0, 0);
     checked('io_setup', Number(result));
     this.#context = Number(context[0]);
     this.#ring = ringOf(context[0] ?? 0n);
@@ -133,7 +134,7 @@ export class AioEngine implements DiskEngine {
     while (sent < slots.length) {
       const result = Number(
         rawSyscall(
-          SYSCALLS.submit,
+          AIO_CALLS.submit,
           this.#context,
           slots.length - sent,
           this.#pointers + sent * 8,
@@ -229,7 +230,7 @@ export class AioEngine implements DiskEngine {
 
   /** Takes completions off the kernel's ring; it waits for `least` of them, briefly. */
   #collect(least: number): number {
-    const { getevents } = SYSCALLS;
+    const { getevents } = AIO_CALLS;
     const until = least === 0 ? 0 : this.#briefly;
     const result = rawSyscall(getevents, this.#context, least, DEPTH, this.#events, until);
     const count = Math.max(0, Number(result));
