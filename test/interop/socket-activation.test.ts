@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { askLvmlockd } from '../../src/client/lvmlockd.ts';
@@ -14,6 +14,8 @@ import { waitFor } from './wdmd-host.ts';
 /** A socket unit listens for lvmlockd, and starts it for the first client (spec 30 §1). */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 const ACTIVATE = '/usr/bin/systemd-socket-activate';
+/** A flag of the kernel, in hexadecimal: listen(2) was called. */
+const ACCEPTS = '00010000';
 const LONG_MS = 60_000;
 const obstacle = whyNot('ours') ?? (existsSync(ACTIVATE) ? null : `${ACTIVATE} is not there`);
 const where = { skip: obstacle ?? false, timeout: 180_000 };
@@ -31,7 +33,7 @@ async function activated(
   const args = ['-E', 'SD_ACTIVATION=1', '-l', listens, ...command];
   const child = spawn(ACTIVATE, args, { stdio: 'ignore' });
   try {
-    await waitFor('the socket', () => existsSync(listens), LONG_MS);
+    await waitFor('the socket', () => isListening(listens), LONG_MS);
     await then(listens, serves);
     const ended = once(child, 'exit');
     child.kill('SIGINT');
@@ -42,6 +44,12 @@ async function activated(
     child.kill('SIGKILL');
     await removeRunFolder(directory);
   }
+}
+
+/** Its name is there a moment before it listens; a connection would start lvmlockd already. */
+function isListening(path: string): boolean {
+  const sockets = readFileSync('/proc/net/unix', 'utf8').split('\n');
+  return sockets.some((line) => line.endsWith(` ${path}`) && line.split(' ')[3] === ACCEPTS);
 }
 
 test('lvmlockd serves on the socket of a socket unit, and leaves it', where, async () => {
@@ -60,7 +68,7 @@ test('lvmlockd serves on the socket of a socket unit, and leaves it', where, asy
 test('one that is bound to another path is not used, and not shut down', where, async () => {
   await activated({ listens: 'other', serves: 'lvm' }, async (other, path) => {
     const first = askLvmlockd({ ...ports, socketPath: other }, formatRequest('info'), 10_000);
-    await waitFor('it serves', () => existsSync(path), LONG_MS);
+    await waitFor('it serves', () => isListening(path), LONG_MS);
     const answer = await askLvmlockd(
       { ...ports, socketPath: path },
       formatRequest('info'),

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { decode, type RecordOf } from '../../src/codec/struct.ts';
+import { reasonOf } from '../../src/platform/system-error.ts';
 import { until } from '../../src/rig/run.ts';
 import { wdmdMessage, wdmdMessageBytes } from '../../src/wire/wdmd/socket.ts';
 import { type FuseServer, startFuseServer, whyNoFuse } from './fuse-server.ts';
@@ -19,6 +20,8 @@ export function opensOnDemand(maker: Maker): boolean {
 }
 
 const START_DEADLINE_MS = 20_000;
+/** Of what daemons said, kept for a failure. */
+const SAID_BYTES = 20_000;
 
 /** Why these daemons cannot be compared here; null when they can. */
 export function whyNoWdmd(): string | null {
@@ -78,6 +81,7 @@ export class FakeWatchdog {
 export class WdmdHost {
   readonly #keeper: ChildProcess;
   readonly #daemons: ChildProcess[] = [];
+  #said = '';
 
   private constructor(keeper: ChildProcess) {
     this.#keeper = keeper;
@@ -111,19 +115,31 @@ export class WdmdHost {
   /** Any daemon, in the foreground. */
   spawn(program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
     const child = spawn('nsenter', this.#enter(program, args), {
-      stdio: 'ignore',
+      stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, ...env },
+    });
+    child.stderr.on('data', (bytes: Buffer) => {
+      this.#said = (this.#said + bytes.toString('latin1')).slice(-SAID_BYTES);
     });
     killAtExit(child);
     this.#daemons.push(child);
     return child;
   }
 
+  /** Until a daemon takes connections there; one that does not has said why. */
+  async serves(what: string, path: string = this.socketPath): Promise<void> {
+    try {
+      await waitFor(what, () => serves(path));
+    } catch (error) {
+      throw new Error(`${reasonOf(error)}; the daemons of this host said:\n${this.#said}`);
+    }
+  }
+
   /** wdmd in the foreground, serving. */
   async wdmd(maker: Maker, device: FakeWatchdog, ...more: string[]): Promise<ChildProcess> {
     const child = this.spawn(WDMD[maker], ['-D', '-w', device.path, ...more]);
     // Its name is there a moment before it listens.
-    await waitFor(`${maker} socket`, () => serves(this.socketPath));
+    await this.serves(`${maker} socket`);
     if (!opensOnDemand(maker))
       await waitFor(`${maker} wdmd`, () => device.words().includes('keepalive'));
     return child;
