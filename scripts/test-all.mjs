@@ -114,8 +114,16 @@ function summaryOf(output) {
 /** Of a bad run: what failed, why, and the command that shows it again. */
 function failedOf(output) {
   const shown = /^\s*(not ok|FAILED|error:|BROKEN|again:)/;
-  const lines = output.split('\n').filter((line) => shown.test(line) && !/# TODO/.test(line));
-  return lines.length > 0 ? lines.slice(0, 40).join('\n') : output.slice(-2000);
+  const lines = [];
+  /** Of a reason of several lines, which end before the next key: those to show yet. */
+  let more = 0;
+  for (const line of output.split('\n')) {
+    if (/^\s*[a-z]+: /i.test(line) || /^\s*(not )?ok\b/.test(line)) more = 0;
+    if (shown.test(line) && !/# TODO/.test(line)) lines.push(line);
+    else if (more-- > 0) lines.push(line.slice(0, 300));
+    if (/^\s*error: \|-$/.test(line)) more = 12;
+  }
+  return lines.length > 0 ? lines.slice(0, 120).join('\n') : output.slice(-2000);
 }
 
 /** Devices of the tests' own images. */

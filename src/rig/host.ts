@@ -54,6 +54,9 @@ export class Host {
   readonly #options: HostOptions;
   readonly #holder: ChildProcess;
   readonly #daemons = new Map<Daemon, ChildProcess>();
+  /** All that was started here and has not ended; some may not have entered the namespace yet. */
+  readonly #started = new Set<ChildProcess>();
+  #hasEnded = false;
   #namespace: MountNamespace | null = null;
 
   private constructor(options: HostOptions, holder: ChildProcess) {
@@ -130,14 +133,30 @@ export class Host {
     return ['-t', `${this.holderPid}`, '-m', '-u', '-n', '--', program, ...args];
   }
 
-  /** Starts a program inside, by its own pid; it ends with the host. */
+  /** Starts a program inside, by its own pid; it ends with the host. Throws when that has ended. */
   spawn(program: string, args: readonly string[], stdio: StdioOptions = 'ignore'): ChildProcess {
+    if (this.#hasEnded) throw new Error(this.#refusal(program));
     const [first, words, how] = apart('nsenter', this.enter(program, args));
-    return spawn(first, words, { ...how, stdio, env: this.env });
+    const child = spawn(first, words, { ...how, stdio, env: this.env });
+    this.#watch(child);
+    return child;
   }
 
-  run(program: string, args: readonly string[], timeoutMs = 120_000): Promise<Outcome> {
-    return run('nsenter', this.enter(program, args), { timeoutMs, env: this.env });
+  /** Runs a program inside; it ends with the host. Never throws. */
+  async run(program: string, args: readonly string[], timeoutMs = 120_000): Promise<Outcome> {
+    if (this.#hasEnded) return { stdout: '', stderr: this.#refusal(program), code: null, ms: 0 };
+    const onStart = (child: ChildProcess) => this.#watch(child);
+    return await run('nsenter', this.enter(program, args), { timeoutMs, env: this.env, onStart });
+  }
+
+  #refusal(program: string): string {
+    return `${this.name} has ended and runs nothing more: ${program}`;
+  }
+
+  #watch(child: ChildProcess): void {
+    if (child.pid === undefined) return; // it could not be started
+    this.#started.add(child);
+    child.once('exit', () => this.#started.delete(child));
   }
 
   /** An unmodified lvm command: `lvm('lvcreate', '-n', 'lv1', …)`. */
@@ -246,7 +265,8 @@ export class Host {
     const stopped = new Set<number>();
     for (let isNew = true; isNew; ) {
       isNew = false;
-      for (const pid of this.pids()) {
+      const started = [...this.#started].map(({ pid }) => pid ?? this.holderPid);
+      for (const pid of [...started, ...this.pids()]) {
         if (pid === this.holderPid || stopped.has(pid)) continue;
         stopped.add(pid);
         signalQuietly(pid, 'SIGSTOP');
@@ -270,12 +290,10 @@ export class Host {
   }
 
   async #end(): Promise<void> {
-    // One that was just started may not have entered the namespace yet.
-    for (const child of this.#daemons.values()) child.kill('SIGKILL');
+    this.#hasEnded = true;
     const isAlone = () => {
       this.#killAll();
-      const areGone = [...this.#daemons.keys()].every((daemon) => !this.alive(daemon));
-      return areGone && this.pids().every((pid) => pid === this.holderPid);
+      return this.#started.size === 0 && this.pids().every((pid) => pid === this.holderPid);
     };
     try {
       const soon = { withinMs: ENDED_MS, everyMs: 20 };

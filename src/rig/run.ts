@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile } from 'node:child_process';
 import { MIB } from '../base/units.ts';
 
 /** How a program ended. `code` is null when it was killed, for instance at its deadline. */
@@ -11,11 +11,18 @@ export interface Outcome {
 
 const MAX_OUTPUT_BYTES = 4 * MIB;
 
-/** Runs a program with a list of arguments, no shell, and a deadline. Never throws. */
+/**
+ * Runs a program with a list of arguments, no shell, and a deadline. Never throws.
+ * @param options.onStart told of its process at once
+ */
 export function run(
   program: string,
   args: readonly string[],
-  options: { readonly timeoutMs?: number; readonly env?: NodeJS.ProcessEnv } = {},
+  options: {
+    readonly timeoutMs?: number;
+    readonly env?: NodeJS.ProcessEnv;
+    readonly onStart?: (child: ChildProcess) => void;
+  } = {},
 ): Promise<Outcome> {
   const startedMs = performance.now();
   const settings = {
@@ -32,6 +39,7 @@ export function run(
       resolve({ stdout, stderr: text, code, ms });
     });
     child.stdin?.end();
+    options.onStart?.(child);
   });
 }
 
