@@ -38,7 +38,7 @@ async function soak(t: TestContext, second: Makers, seed: string): Promise<void>
     await run.run(MINUTES);
     t.diagnostic(`seed ${seed}: ${await run.finish()}`);
     isGood = run.verdict.isGood;
-    assert.ok(isGood, `${run.verdict.text()}\nseed ${seed}`);
+    assert.ok(isGood, `${run.verdict.text()}\nseed ${seed}\n${world.lastWords()}`);
   } finally {
     if (!isGood) t.diagnostic(`the logs of seed ${seed} are in ${world.keepLogs()}`);
     await world.close(isGood ? 'removeAll' : 'keepLogs');

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Host, Makers } from '../../src/rig/host.ts';
 import { Lun } from '../../src/rig/lun.ts';
@@ -10,6 +10,8 @@ import type { User } from './users.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const STORE_MIB = 128;
+/** Of each file, in what a failure shows at once: kept logs go with the machine. */
+const LAST_LINES = 25;
 
 /**
  * Two hosts with a volume group, and a second LUN with a lockspace of its own. Host 1 is all ours
@@ -87,10 +89,28 @@ export class SoakWorld {
     return this.#dir;
   }
 
+  /** What the daemons of host 1 said last, what was done to them, and how busy the machine was. */
+  lastWords(): string {
+    const log = join(this.rig.dir, this.rig.host(1).name, 'log');
+    const own = ['sanlock.err', 'wdmd.err'].map((name) => join(log, name));
+    const pressure = ['cpu', 'io', 'memory'].map((kind) => `/proc/pressure/${kind}`);
+    return [...own, join(this.#dir, 'rounds.log'), '/proc/loadavg', ...pressure]
+      .map((path) => `${path}:\n${lastLines(path)}`)
+      .join('\n');
+  }
+
   async close(keep: 'keepLogs' | 'removeAll'): Promise<void> {
     await this.rig.close();
     this.device?.close();
     await this.#store.close();
     if (keep === 'removeAll') rmSync(this.#dir, { recursive: true, force: true });
+  }
+}
+
+function lastLines(path: string): string {
+  try {
+    return readFileSync(path, 'latin1').trimEnd().split('\n').slice(-LAST_LINES).join('\n');
+  } catch {
+    return '(not there)'; // a host without that daemon, a kernel that does not count
   }
 }
