@@ -9,8 +9,8 @@ import { monotonicMs } from './watchdog-watch.ts';
 
 /** LVs: exclusive on host 1, on host 2; shared on both; taken in turns. */
 export const LVS = { first: 'lv1', second: 'lv2', shared: 'lvs', turns: 'lvt' } as const;
-/** An lvm command that takes longer has found a lock manager that hangs. */
-const HANGS_MS = 120_000;
+/** An lvm command that takes longer hangs: a row of outages may cost it minutes. */
+const HANGS_MS = 300_000;
 
 export async function makeVolumes(rig: Rig): Promise<void> {
   const [a, b] = [rig.host(1), rig.host(2)];

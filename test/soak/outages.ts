@@ -77,11 +77,15 @@ export async function carryOut(
     const isKilled = how === 'handOver' && host.exitCode(daemon) === null;
     done.ended(daemon, isKilled ? 'kill (hand over refused)' : how);
   }
+  // None waits for the answer of another one: together they may take longer than is left.
+  const starts: Promise<void>[] = [];
   for (const { daemon, share } of outage.starts) {
     await pause(Math.max(0, leftMs()) * share);
-    await startDaemon(host, daemon);
-    done.started(daemon);
+    const start = startDaemon(host, daemon).then(() => done.started(daemon));
+    start.catch(() => {}); // it is awaited with the others
+    starts.push(start);
   }
+  await Promise.all(starts);
 }
 
 export async function endDaemon(host: Host, daemon: Daemon, how: Way): Promise<void> {
