@@ -24,7 +24,7 @@ import { guest, ownCounter, pythonCounter, thief, type User } from './users.ts';
 import { Verdict } from './verdict.ts';
 
 /** All daemons are started again when the older host lease is so old, of 8 io timeouts. */
-const START_SHARE = 0.5;
+const START_SHARE = 0.4;
 /** None is ended while a host lease is older than this. */
 const END_SHARE = 0.3;
 const LOOK_MS = 250;
