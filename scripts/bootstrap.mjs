@@ -2,21 +2,20 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { runInForeground } from './foreground.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const [command = 'help', ...args] = process.argv.slice(2);
 
 /** Runs a program in the project folder; ends this one with its status when it fails. */
-function run(program, programArgs, { must = true } = {}) {
+function must(program, programArgs) {
   const done = spawnSync(program, programArgs, { cwd: root, stdio: 'inherit' });
   if (done.error) console.error(`could not start ${program}: ${done.error.message}`);
-  const status = done.status ?? 1;
-  if (must && status !== 0) process.exit(status);
-  return status;
+  if (done.status !== 0) process.exit(done.status ?? 1);
 }
 
 function node(file, ...more) {
-  return run(process.execPath, [`${root}${file}`, ...more], { must: false });
+  return runInForeground(process.execPath, [`${root}${file}`, ...more], { cwd: root });
 }
 
 function installPackages() {
@@ -27,11 +26,11 @@ function installPackages() {
   // Prebuilt parts come as packages of their own: no install script needs to run. Not `npm ci`: it
   // insists on the packages of all other platforms too, which not every registry mirror carries.
   const quiet = ['--no-audit', '--no-fund', '--loglevel=error'];
-  run('npm', ['install', '--no-save', '--ignore-scripts', ...quiet]);
+  must('npm', ['install', '--no-save', '--ignore-scripts', ...quiet]);
 }
 
 const COMMANDS = {
-  start: () => run(`${root}bin/holdfast`, ['demo', ...args], { must: false }),
+  start: () => runInForeground(`${root}bin/holdfast`, ['demo', ...args], { cwd: root }),
   test: () => node('scripts/test-all.mjs', ...args),
   check: () => node('scripts/check.mjs', ...args),
   'check:full': () => node('scripts/test-all.mjs', ...args),
@@ -51,5 +50,5 @@ if (Number(process.versions.node.split('.')[0]) < 20) {
   process.exit(1);
 }
 installPackages();
-run(process.execPath, [`${root}scripts/build.mjs`]);
-process.exitCode = chosen();
+must(process.execPath, [`${root}scripts/build.mjs`]);
+process.exitCode = await chosen();
