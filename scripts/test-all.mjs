@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { failedOf } from './failed-of.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const inCi = process.env.CI === 'true';
@@ -109,21 +110,6 @@ function summaryOf(output) {
   ];
   const lines = output.split('\n');
   return lines.filter((line) => shown.some((pattern) => pattern.test(line))).join('\n');
-}
-
-/** Of a bad run: what failed, why, and the command that shows it again. */
-function failedOf(output) {
-  const shown = /^\s*(not ok|FAILED|error:|BROKEN|again:)/;
-  const lines = [];
-  /** Of a reason of several lines, which end before the next key: those to show yet. */
-  let more = 0;
-  for (const line of output.split('\n')) {
-    if (/^\s*[a-z]+: /i.test(line) || /^\s*(not )?ok\b/.test(line)) more = 0;
-    if (shown.test(line) && !/# TODO/.test(line)) lines.push(line);
-    else if (more-- > 0) lines.push(line.slice(0, 300));
-    if (/^\s*error: \|-$/.test(line)) more = 12;
-  }
-  return lines.length > 0 ? lines.slice(0, 120).join('\n') : output.slice(-2000);
 }
 
 /** Devices of the tests' own images. */

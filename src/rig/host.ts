@@ -54,8 +54,8 @@ export class Host {
   readonly #options: HostOptions;
   readonly #holder: ChildProcess;
   readonly #daemons = new Map<Daemon, ChildProcess>();
-  /** All that was started here and has not ended; some may not have entered the namespace yet. */
-  readonly #started = new Set<ChildProcess>();
+  /** Pids of all that was started here and has not ended: it may not have entered the namespace. */
+  readonly #started = new Set<number>();
   #hasEnded = false;
   #namespace: MountNamespace | null = null;
 
@@ -154,9 +154,10 @@ export class Host {
   }
 
   #watch(child: ChildProcess): void {
-    if (child.pid === undefined) return; // it could not be started
-    this.#started.add(child);
-    child.once('exit', () => this.#started.delete(child));
+    const { pid } = child;
+    if (pid === undefined) return; // it could not be started
+    this.#started.add(pid);
+    child.once('exit', () => this.#started.delete(pid));
   }
 
   /** An unmodified lvm command: `lvm('lvcreate', '-n', 'lv1', …)`. */
@@ -265,8 +266,7 @@ export class Host {
     const stopped = new Set<number>();
     for (let isNew = true; isNew; ) {
       isNew = false;
-      const started = [...this.#started].map(({ pid }) => pid ?? this.holderPid);
-      for (const pid of [...started, ...this.pids()]) {
+      for (const pid of [...this.#started, ...this.pids()]) {
         if (pid === this.holderPid || stopped.has(pid)) continue;
         stopped.add(pid);
         signalQuietly(pid, 'SIGSTOP');

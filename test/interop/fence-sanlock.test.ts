@@ -4,14 +4,7 @@ import { existsSync, mkdtempSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../src/base/units.ts';
-import {
-  lastRenewalS,
-  makeArea,
-  removeRunFolder,
-  SANLOCK,
-  serves,
-  whyNot,
-} from './sanlock-daemons.ts';
+import { lastRenewalS, makeArea, removeRunFolder, SANLOCK, whyNot } from './sanlock-daemons.ts';
 import { FakeWatchdog, nowS, statusOf, WdmdHost, waitFor, whyNoWdmd } from './wdmd-host.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
@@ -41,7 +34,7 @@ async function startMember(hostId: string): Promise<Member> {
   await host.wdmd('ours', device);
   const options = ['-w', '1', '-o', String(T), '-U', 'root', '-G', 'root', '-e', `host${hostId}`];
   host.spawn(SANLOCK.ours, ['daemon', '-D', ...options], RUN);
-  await waitFor('sanlock', () => serves(host.path('/run/sanlock/sanlock.sock')), 10_000);
+  await host.sanlockServes();
   const daemon = host.spawn(DAEMON, ['-D', '-w']);
   const fifo = host.path('/run/fence_sanlockd/fence_sanlockd.fifo');
   await waitFor('a fence_sanlockd that waits', () => existsSync(fifo), 10_000);

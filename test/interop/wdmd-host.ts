@@ -126,8 +126,17 @@ export class WdmdHost {
     return child;
   }
 
-  /** Until a daemon takes connections there; one that does not has said why. */
-  async serves(what: string, path: string = this.socketPath): Promise<void> {
+  /** Until a wdmd takes connections; one that does not has said why. */
+  serves(what: string): Promise<void> {
+    return this.#listens(what, this.socketPath);
+  }
+
+  /** Until the sanlock that was started here does. */
+  sanlockServes(): Promise<void> {
+    return this.#listens('sanlock', this.path('/run/sanlock/sanlock.sock'));
+  }
+
+  async #listens(what: string, path: string): Promise<void> {
     try {
       await waitFor(what, () => serves(path));
     } catch (error) {

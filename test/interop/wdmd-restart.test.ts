@@ -273,7 +273,7 @@ async function withSanlock(
       const environment = { SANLOCK_RUN_DIR: '/run/sanlock', SANLOCK_PRIVILEGED: '0' };
       const daemon = ['daemon', '-D', '-w', '1', '-U', 'root', '-G', 'root', '-e', 'one'];
       host.spawn(SANLOCK[maker], daemon, environment);
-      await host.serves('sanlock', host.path('/run/sanlock/sanlock.sock'));
+      await host.sanlockServes();
       for (const action of ['init', 'add_lockspace']) {
         const words = ['SANLOCK_RUN_DIR=/run/sanlock', SANLOCK.c, 'client', action];
         const ran = await host.run('env', [...words, '-s', `LW:3:${area}:0`, '-o', '2']);

@@ -3,15 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../src/base/units.ts';
-import { until } from '../../src/rig/run.ts';
-import {
-  type Maker,
-  makeArea,
-  removeRunFolder,
-  SANLOCK,
-  serves,
-  whyNot,
-} from './sanlock-daemons.ts';
+import { type Maker, makeArea, removeRunFolder, SANLOCK, whyNot } from './sanlock-daemons.ts';
 import {
   FakeWatchdog,
   opensOnDemand,
@@ -47,11 +39,6 @@ test('sanlock with -w 1 renews its expiry at wdmd, and the host is reset without
   );
 });
 
-function untilServing(host: WdmdHost): Promise<void> {
-  const socket = host.path('/run/sanlock/sanlock.sock');
-  return until('sanlock serves', () => serves(socket), { withinMs: 20_000 });
-}
-
 async function renewalAndReset(sanlockOf: Maker, wdmdOf: Maker): Promise<void> {
   const directory = mkdtempSync('/var/tmp/holdfast-wdmd-');
   const area = makeArea(`${directory}/area`, MIB);
@@ -61,7 +48,7 @@ async function renewalAndReset(sanlockOf: Maker, wdmdOf: Maker): Promise<void> {
     const wdmd = await host.wdmd(wdmdOf, device);
     const daemon = ['daemon', '-D', '-w', '1', '-U', 'root', '-G', 'root', '-e', 'one'];
     const sanlock = host.spawn(SANLOCK[sanlockOf], daemon, RUN);
-    await untilServing(host);
+    await host.sanlockServes();
     const client = async (...args: string[]) => {
       const environment = `SANLOCK_RUN_DIR=${RUN.SANLOCK_RUN_DIR}`;
       const ran = await host.run('env', [environment, SANLOCK.c, 'client', ...args]);
@@ -114,7 +101,7 @@ test(
       await host.wdmd('ours', device);
       const daemon = ['daemon', '-D', '-w', '1', '-U', 'root', '-G', 'root', '-e', 'one'];
       const sanlock = host.spawn(SANLOCK.ours, daemon, RUN);
-      await untilServing(host);
+      await host.sanlockServes();
       const environment = `SANLOCK_RUN_DIR=${RUN.SANLOCK_RUN_DIR}`;
       const lockspace = `LW:3:${area}:0`;
       for (const action of ['init', 'add_lockspace']) {

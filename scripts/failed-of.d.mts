@@ -1,0 +1,1 @@
+export function failedOf(output: string): string;
