@@ -27,7 +27,8 @@ test('a command that lvm refuses in the middle costs no LV its lease', {
   timeout: 300_000,
 }, async () => {
   const hosts = [ALL_OURS, ALL_OURS];
-  const rig = await Rig.create({ hosts, bin: join(ROOT, 'bin'), ioTimeoutS: 2 });
+  // sanlock looks at other hosts every 10 s: lvm has given up by then (4 s).
+  const rig = await Rig.create({ hosts, bin: join(ROOT, 'bin'), ioTimeoutS: 5 });
   try {
     const [a, b] = [rig.host(1), rig.host(2)];
     const { vg } = rig;

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { concatBytes } from '../../../base/bytes.ts';
 import { encode, zeroRecord } from '../../../codec/struct.ts';
-import { DELTA_DISK_MAGIC, deltaLeader, encodeDeltaLeader } from '../../../format/leader.ts';
 import {
   HOST_STATES,
   STATE_TYPES,
@@ -10,9 +9,10 @@ import {
   sanlkResource,
   sanlkState,
 } from '../../../wire/sanlock/socket.ts';
-import { holderOf, hostOnDisk } from './host-names.ts';
+import { holderOf } from './host-names.ts';
 import { resourceOf } from './layout.ts';
 import { FakeSanlock, LV, SITE } from './testing/fake-sanlock.ts';
+import { hostLease } from './testing/host-lease.ts';
 import { sanlockTimes } from './times.ts';
 
 const SPACE = { site: SITE, hostId: 1, session: 1, times: sanlockTimes(1) };
@@ -26,14 +26,6 @@ function seen(hostId: number, name: string) {
   const text = new TextEncoder().encode(`owner_id=${hostId} owner_generation=3 owner_name=${name}`);
   const state = { ...zeroRecord(sanlkState), type: STATE_TYPES.HOST, data32: hostId };
   return concatBytes([encode(sanlkState, { ...state, strLen: text.length }), text]);
-}
-
-function hostLease(hostId: bigint, hostName: string) {
-  const bytes = new Uint8Array(512);
-  const record = { ...zeroRecord(deltaLeader), magic: DELTA_DISK_MAGIC, ownerId: hostId };
-  const times = { timestampS: 77n, ownerGeneration: 3n, ioTimeoutS: 10, maxHosts: 1n };
-  encodeDeltaLeader({ ...record, ...times, hostName }, bytes);
-  return bytes;
 }
 
 function holder(fake: FakeSanlock) {
@@ -68,7 +60,7 @@ test('before sanlock has seen the others, the disk has the name', () => {
   const fake = new FakeSanlock();
   fake.script('read_resource_owners', owners({ hostId: 2n, generation: 3n, timestampS: 50n }));
   fake.script('get_hosts', { code: -11 });
-  fake.sectors.set('512 512', hostLease(2n, 'node2'));
+  fake.sectors.set('512 512', hostLease({ hostId: 2, timestampS: 77 }));
   assert.deepEqual(holder(fake), {
     ...{ hostId: 2, generation: 3, timestampS: 50 },
     ...{ state: '', name: 'node2' },
@@ -76,18 +68,4 @@ test('before sanlock has seen the others, the disk has the name', () => {
   // Another generation: that host may have been another machine.
   fake.script('read_resource_owners', owners({ hostId: 2n, generation: 2n, timestampS: 50n }));
   assert.equal(holder(fake)?.name, '');
-});
-
-test('a host lease that is damaged, of another host, or not read, says nothing', () => {
-  const fake = new FakeSanlock();
-  const read = () => fake.run(hostOnDisk(SITE, 2, 100));
-  assert.equal(read(), null);
-  fake.sectors.set('512 512', hostLease(2n, 'node2'));
-  assert.deepEqual(read(), { generation: 3, timestampS: 77, ioTimeoutS: 10, name: 'node2' });
-  const damaged = hostLease(2n, 'node2');
-  damaged[104] = 1;
-  fake.sectors.set('512 512', damaged);
-  assert.equal(read(), null);
-  fake.sectors.set('512 512', hostLease(3n, 'node3'));
-  assert.equal(read(), null);
 });

@@ -1,20 +1,13 @@
 import type { ByteString } from '../../../base/bytes.ts';
-import { decode } from '../../../codec/struct.ts';
-import {
-  DELTA_DISK_MAGIC,
-  damageOfDelta,
-  deltaLeader,
-  leaderChecksum,
-} from '../../../format/leader.ts';
 import { readResourceOwners } from '../../../wire/sanlock/area-calls.ts';
 import { getHosts, hostStatus, status } from '../../../wire/sanlock/daemon-calls.ts';
 import { textField } from '../../../wire/sanlock/records.ts';
-import { HOST_STATES, RES_FLAGS, STATE_TYPES } from '../../../wire/sanlock/socket.ts';
+import { HOST_STATES, STATE_TYPES } from '../../../wire/sanlock/socket.ts';
 import type { Resource } from '../../../wire/sanlock/types.ts';
 import type { HostSeen } from '../manager.ts';
-import { type ManagerSteps, readSectors } from '../steps.ts';
+import type { ManagerSteps } from '../steps.ts';
 import { ask } from './ask.ts';
-import { HOST_STATE_MASK } from './hosts.ts';
+import { HOST_STATE_MASK, hostOnDisk } from './hosts.ts';
 import type { LeaseSite } from './layout.ts';
 import type { OpenSpace } from './open-space.ts';
 
@@ -106,37 +99,4 @@ function* nameOf(site: LeaseSite, hostId: number, generation: number): ManagerSt
 function lastField(text: ByteString, key: string): ByteString {
   const at = text.indexOf(`${key}=`);
   return at < 0 ? '' : text.slice(at + key.length + 1);
-}
-
-/** A host's record in the area of host leases, read from the device itself. */
-export interface HostRecord {
-  /** Of the last join of this host id. */
-  readonly generation: number;
-  /** At the last renewal, by that host's monotonic clock; 0: it has left. */
-  readonly timestampS: number;
-  readonly ioTimeoutS: number;
-  readonly name: ByteString;
-}
-
-/**
- * Whether sanlock has joined the lockspace or not: what no call of sanlock answers before the join.
- * null: there is no sound record of that host id, or the device did not give it in time.
- */
-export function* hostOnDisk(
-  { path, sizes }: LeaseSite,
-  hostId: number,
-  deadlineMs: number,
-): ManagerSteps<HostRecord | null> {
-  const length = (sizes.flags & RES_FLAGS.SECTOR4K) !== 0 ? 4096 : 512;
-  const bytes = yield* readSectors({ path, offset: (hostId - 1) * length, length }, deadlineMs);
-  if (bytes === null) return null;
-  const record = decode(deltaLeader, bytes);
-  const isSound = record.magic === DELTA_DISK_MAGIC && record.checksum === leaderChecksum(bytes);
-  if (!isSound || damageOfDelta(record, hostId) !== null) return null;
-  return {
-    generation: Number(record.ownerGeneration),
-    timestampS: Number(record.timestampS),
-    ioTimeoutS: record.ioTimeoutS & 0xff,
-    name: record.hostName,
-  };
 }

@@ -22,7 +22,7 @@ const REMOVE_POLLS = 20; //  for leases that sanlock is still writing free
 export function* leaveSpace(space: OpenSpace, how: LeaveHow): ManagerSteps<LeaveOutcome> {
   const { site, hostId, session, times } = space;
   // lvm asked before; a host that has joined since then would lose its host lease.
-  const others = how.removeVg ? yield* otherHosts(site.spaceName, hostId, times) : OK;
+  const others = how.removeVg ? yield* otherHosts(site, hostId, times) : OK;
   const isRemoved = how.removeVg && others.result === 0;
   for (const held of how.held) {
     if (isRemoved && held.resource.scope !== 'lv') yield* releaseRemoved(space, held);

@@ -29,9 +29,9 @@ import { type ActiveLvReply, activeLvs, done, type ManagerSteps } from '../steps
 import { closeSession } from './ask.ts';
 import { firstLvOffset, initLv, leasedLvs, offsetBehind, scanFree } from './free-slots.ts';
 import { readGlName, switchGl } from './gl-slot.ts';
-import { type HostRecord, holderOf, hostOnDisk, ownHost } from './host-names.ts';
+import { holderOf, ownHost } from './host-names.ts';
 import { tell } from './host-notices.ts';
-import { otherHosts } from './hosts.ts';
+import { type HostRecord, hostOnDisk, otherHosts } from './hosts.ts';
 import { cancelJoin, joinSpace } from './join.ts';
 import {
   GL_DISABLED_NAME,
@@ -275,9 +275,9 @@ export class SanlockSpace implements ManagerSpace {
   }
 
   otherHosts(): ManagerSteps<HostsOutcome> {
-    const ownHostId = this.#open?.hostId ?? 0;
-    const { times } = this.#settings;
-    return otherHosts(sanlockSpaceName(this.#vg.vgName), ownHostId, times);
+    if (this.#open === null) return done({ ...both(LD_RESULT.BUSY), unknown: true });
+    const { site, hostId, times } = this.#open;
+    return otherHosts(site, hostId, times);
   }
 
   get notices(): SpaceNotices {

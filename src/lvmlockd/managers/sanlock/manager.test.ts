@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MIB } from '../../../base/units.ts';
 import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
-import { ACQUIRE_FLAGS, HOST_STATES, RES_FLAGS } from '../../../wire/sanlock/socket.ts';
+import { ACQUIRE_FLAGS, RES_FLAGS } from '../../../wire/sanlock/socket.ts';
 import type { Outcome } from '../manager.ts';
 import { areaAt, resourceAt } from './layout.ts';
 import {
@@ -270,30 +270,6 @@ test('a join that only an administrator can make possible does not wait', () => 
   fake.script('add_lockspace', { code: -16 });
   assert.equal(fake.run(again.join(true)).result, -16);
   assert.equal(fake.sleptMs, 0);
-});
-
-test('a host whose state is unknown counts as present', () => {
-  const own = { hostId: 1n, state: HOST_STATES.LIVE };
-  const other = (state: number) => ({ hostId: 2n, state });
-  const othersBy = (...answers: Scripted[]) => {
-    const fake = new FakeSanlock();
-    const space = started(fake);
-    fake.hosts = [];
-    fake.script('get_hosts', ...answers);
-    const { result, unknown } = fake.run(space.otherHosts());
-    return `${result} ${unknown}`;
-  };
-  assert.equal(othersBy({ hosts: [own] }), '0 false');
-  assert.equal(othersBy({ hosts: [own, other(HOST_STATES.FREE)] }), '0 false');
-  assert.equal(othersBy({ hosts: [own, other(HOST_STATES.DEAD)] }), '0 false');
-  assert.equal(othersBy({ hosts: [own, other(HOST_STATES.LIVE)] }), '-16 false');
-  assert.equal(othersBy({ hosts: [own, other(HOST_STATES.FAIL)] }), '-16 false');
-  assert.equal(othersBy({ code: -11 }, { hosts: [own] }), '0 false');
-  assert.equal(othersBy({ code: -2 }), '-16 true');
-  assert.equal(othersBy({ code: -107, answered: false }), '-16 true');
-  assert.equal(othersBy({ hosts: [] }), '-16 true');
-  const unsure = { hosts: [own, other(HOST_STATES.UNKNOWN)] };
-  assert.equal(othersBy(unsure, { hosts: [own, other(HOST_STATES.LIVE)] }), '-16 false');
 });
 
 test('orphans keep a lockspace from being left; a release under way only delays it', () => {

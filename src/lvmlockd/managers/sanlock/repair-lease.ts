@@ -84,7 +84,7 @@ function* hasName({ times }: OpenSpace, lease: Resource, name: string): ManagerS
 /** Whatever is not known counts as held. */
 export function* mayBeHeld(space: OpenSpace, lease: Resource): ManagerSteps<boolean> {
   const { site, hostId, times } = space;
-  const others = yield* otherHosts(site.spaceName, hostId, times);
+  const others = yield* otherHosts(site, hostId, times);
   if (others.result !== 0) return true;
   const seen = yield* ask(status(), times.quickMs);
   if (!seen.ok) return codeOf(seen) !== -ERRNO.ENOENT;

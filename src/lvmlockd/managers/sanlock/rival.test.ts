@@ -1,35 +1,29 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encode, zeroRecord } from '../../../codec/struct.ts';
-import { DELTA_DISK_MAGIC, deltaLeader, encodeDeltaLeader } from '../../../format/leader.ts';
 import { SANLOCK_CODES } from '../../../wire/sanlock/codes.ts';
 import { STATE_TYPES, sanlkState } from '../../../wire/sanlock/socket.ts';
 import type { RivalWatch } from '../manager.ts';
-import { type HostRecord, hostOnDisk } from './host-names.ts';
+import { type HostRecord, hostOnDisk } from './hosts.ts';
 import { joinSpace } from './join.ts';
 import { formerOwner, watchRival } from './rival.ts';
 import { FakeSanlock, SITE } from './testing/fake-sanlock.ts';
+import { hostLease } from './testing/host-lease.ts';
 import { sanlockTimes } from './times.ts';
 
 const SPACE = { site: SITE, hostId: 2, session: 1, times: sanlockTimes(1) };
 const AT = '512 512';
 
-function hostLease(of: { name: string; timestampS: number; generation?: number }): Uint8Array {
-  const bytes = new Uint8Array(512);
-  const record = { ...zeroRecord(deltaLeader), magic: DELTA_DISK_MAGIC, ownerId: 2n };
-  const more = { ioTimeoutS: 1, maxHosts: 1n, hostName: of.name };
-  const { timestampS, generation = 3 } = of;
-  const numbers = { timestampS: BigInt(timestampS), ownerGeneration: BigInt(generation) };
-  encodeDeltaLeader({ ...record, ...more, ...numbers }, bytes);
-  return bytes;
-}
+/** Of host id 2. */
+const leaseOf = (of: { name: string; timestampS: number; generation?: number }) =>
+  hostLease({ hostId: 2, ioTimeoutS: 1, ...of });
 
 /** A sanlock named `here`, and what the disk has of host id 2. */
 function fakeWith(of: { name: string; timestampS: number }): FakeSanlock {
   const fake = new FakeSanlock();
   const daemon = { ...zeroRecord(sanlkState), type: STATE_TYPES.DAEMON, name: 'here' };
   fake.script('status', { bytes: encode(sanlkState, daemon) });
-  fake.sectors.set(AT, hostLease(of));
+  fake.sectors.set(AT, leaseOf(of));
   return fake;
 }
 
@@ -62,7 +56,7 @@ test('it is told after two renewals, by name', () => {
   let timestampS = 50;
   const { found, sleptMs } = watchOfOther((fake) => {
     if (fake.sleptMs % 2000 === 0) timestampS += 2;
-    fake.sectors.set(AT, hostLease({ name: 'other', timestampS }));
+    fake.sectors.set(AT, leaseOf({ name: 'other', timestampS }));
   });
   assert.ok(found.found === 'renewed');
   assert.deepEqual([found.by.name, found.by.hostId, found.by.generation], ['other', 2, 3]);
@@ -74,14 +68,14 @@ test('one late write is no renewal, nor is a record that stands still', () => {
   assert.deepEqual(still.found, { found: 'quiet' });
   assert.ok(still.sleptMs <= 6000);
   const late = watchOfOther((fake) => {
-    if (fake.sleptMs > 1000) fake.sectors.set(AT, hostLease({ name: 'other', timestampS: 52 }));
+    if (fake.sleptMs > 1000) fake.sectors.set(AT, leaseOf({ name: 'other', timestampS: 52 }));
   });
   assert.deepEqual(late.found, { found: 'quiet' });
 });
 
 test('our own record, the end of the join and an order end the watch', () => {
   const ours = watchOfOther((fake) => {
-    fake.sectors.set(AT, hostLease({ name: 'here', timestampS: 9, generation: 4 }));
+    fake.sectors.set(AT, leaseOf({ name: 'here', timestampS: 9, generation: 4 }));
   });
   assert.deepEqual(ours.found, { found: 'over' });
   const cancelled = watchOfOther((_fake, attempt) => {

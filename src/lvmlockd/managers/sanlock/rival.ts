@@ -4,7 +4,7 @@ import { STATE_TYPES } from '../../../wire/sanlock/socket.ts';
 import type { HostSeen, RivalWatch } from '../manager.ts';
 import { type ManagerSteps, sleep } from '../steps.ts';
 import { ask } from './ask.ts';
-import { type HostRecord, hostOnDisk } from './host-names.ts';
+import { type HostRecord, hostOnDisk } from './hosts.ts';
 import type { JoinAttempt, OpenSpace } from './open-space.ts';
 import { rivalQuietMs } from './times.ts';
 
