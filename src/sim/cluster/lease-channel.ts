@@ -29,6 +29,8 @@ export class LeaseChannel {
   endRecord: LeaseEnd | null = null;
   /** The next lease process of this lockspace writes no sooner after the end of this one. */
   #rejoinMs = 0;
+  /** Its front was killed: no front was told what was refused to it. */
+  isAlone = false;
 
   /** `sent` and `received` see each message of the lease process as it leaves its sender. */
   constructor(of: {
@@ -97,6 +99,14 @@ export class LeaseChannel {
       this.end();
     });
     this.#endWhenIdle();
+  }
+
+  /**
+   * A membership begins that goes on with none: of what was refused to this process nothing is
+   * known there. It lands before the new one writes, or never, as docs/reliability.md has it.
+   */
+  relyOnDevice(ioTimeoutS: number): void {
+    if (this.isAlone) this.process.disks.forgetRefused(rejoinMs(ioTimeoutS));
   }
 
   #endWhenIdle(): void {

@@ -174,6 +174,7 @@ export class SimSanlock {
     for (const lease of this.#leaseProcesses.values()) {
       // What was refused may land for a minute more: the next daemon has to expect it.
       lease.process.disks.forgetRefused(Infinity);
+      lease.isAlone = true;
       if (leaseProcesses === 'killed') lease.end();
       else lease.frontLost();
     }
@@ -295,12 +296,20 @@ export class SimSanlock {
       setup: this.#setup.newLeaseProcess(pid),
       sent: (message) => this.#setup.sentToFront?.(pid, message),
       received: (message) => {
-        if (message.kind === 'join' && message.resume !== undefined) this.#checkGone(running);
+        if (message.kind === 'join') this.#joins(running, message);
         this.#setup.sentToLease?.(pid, message);
       },
     });
     this.#leaseProcesses.set(pid, lease);
     return lease.channel;
+  }
+
+  #joins(
+    running: Running,
+    { ioTimeoutS, resume }: Extract<ToLeaseProcess, { kind: 'join' }>,
+  ): void {
+    if (resume !== undefined) this.#checkGone(running);
+    else for (const lease of this.#leaseProcesses.values()) lease.relyOnDevice(ioTimeoutS);
   }
 
   /** A membership goes on when no lease process of an earlier daemon can write any more. */

@@ -113,6 +113,8 @@ interface RefusedWrite {
   isAnswered: boolean;
   /** Nobody waits for its landing. */
   isForgotten: boolean;
+  /** It is under way no more, landed or not. */
+  isOver: boolean;
 }
 
 /** One host's way to the storage. A crash of the host does not recall what it has sent. */
@@ -123,7 +125,7 @@ export class SimDisks implements Disks {
   readonly #at: ProcessClock | null;
   readonly #plan: FatePlan;
   #underWay = 0;
-  /** Of these: writes that were refused and land all the same. */
+  /** Writes that were refused and land all the same. */
   readonly #refused = new Set<RefusedWrite>();
   #isCut = false;
 
@@ -160,14 +162,15 @@ export class SimDisks implements Disks {
    */
   forgetRefused(landWithinMs: number): void {
     for (const write of this.#refused) {
-      write.untilMs = this.#clock.nowMs() + landWithinMs;
+      write.untilMs = Math.min(write.untilMs, this.#clock.nowMs() + landWithinMs);
       write.isForgotten = true;
       if (write.isAnswered) this.#over(write);
     }
   }
 
   #over(write: RefusedWrite): void {
-    if (this.#refused.delete(write)) this.#underWay--;
+    if (!write.isOver) this.#underWay--;
+    write.isOver = true;
   }
 
   open(path: string, _timeoutMs: number, answer: Parameters<Disks['open']>[2]): void {
@@ -279,12 +282,15 @@ export class SimDisks implements Disks {
    * see docs/reliability.md.
    */
   #land(inMs: number, run: Run): RefusedWrite {
-    const write: RefusedWrite = { untilMs: Infinity, isAnswered: false, isForgotten: false };
+    const write: RefusedWrite = {
+      ...{ untilMs: Infinity, isAnswered: false, isForgotten: false, isOver: false },
+    };
     this.#refused.add(write);
     this.#underWay++;
     this.#clock.after(inMs, () => {
       if (this.#isCut) return;
       this.#over(write);
+      this.#refused.delete(write);
       if (this.#clock.nowMs() <= write.untilMs) run.carryOut();
     });
     return write;
