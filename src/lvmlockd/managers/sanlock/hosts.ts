@@ -44,8 +44,8 @@ export function* otherHosts(
           return { ...both(LD_RESULT.BUSY), unknown: false };
         }
       }
-      if (isOwnSeen && inState([HOST_STATES.UNKNOWN]).length === 0)
-        return { ...OK, unknown: false };
+      const isKnown = isOwnSeen && inState([HOST_STATES.UNKNOWN]).length === 0;
+      if (isKnown) return { ...OK, unknown: false };
     } else if (!isAnswered(answer) || codeOf(answer) !== -ERRNO.EAGAIN) {
       return { ...both(LD_RESULT.BUSY), unknown: true };
     }
