@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { test } from 'node:test';
 import { getHeapSpaceStatistics } from 'node:v8';
 import koffi from 'koffi';
@@ -9,6 +9,10 @@ import { boundMemory } from './heap.ts';
 import { mallocTrim } from './system-calls.ts';
 
 const LIMIT_BYTES = 4 * MIB;
+const PAGE_BYTES = 4096;
+/** Of a page in the kernel's page map: its highest byte has the flags (proc(5)). */
+const ENTRY_BYTES = 8;
+const PRESENT_OR_SWAPPED = 0xc0;
 
 /** Garbage, some of which survives a while: it makes a young generation grow. */
 function churn(): void {
@@ -41,28 +45,48 @@ test('malloc gives back what a burst took, also below a block that stays', () =>
   const malloc = libc.func('void *malloc(size_t bytes)') as (bytes: number) => unknown;
   const free = libc.func('void free(void *memory)') as (memory: unknown) => void;
   const memset = libc.func('void *memset(void *memory, int value, size_t bytes)');
-  const taken = (bytes: number): unknown => {
+  const taken = (bytes: number): Block => {
     const memory = malloc(bytes);
     memset(memory, 1, bytes);
-    return memory;
+    return { memory, address: Number(koffi.address(memory)), bytes };
   };
-  free(taken(4 * MIB)); // raises the thresholds of a malloc that is not bounded
-  const before = heapBytes();
-  const large = taken(2 * MIB);
-  assert.ok(heapBytes() < before + MIB, 'a large block is no part of the heap');
-  free(large);
+  const freed = (blocks: Block[]): void => {
+    for (const { memory } of blocks) free(memory);
+  };
+  freed([taken(4 * MIB)]); // raises the thresholds of a malloc that is not bounded
+  const large = [taken(2 * MIB)];
+  assert.ok(heldBytes(large) > 1.9 * MIB, `${heldBytes(large)} bytes of the large block`);
+  freed(large);
+  assert.equal(heldBytes(large), 0, 'a large block is no part of the heap');
 
   const burst = Array.from({ length: 200 }, () => taken(100_000));
   const last = taken(50_000);
-  assert.ok(heapBytes() > before + 15 * MIB);
-  for (const memory of burst) free(memory);
+  assert.ok(heldBytes(burst) > 15 * MIB, `${heldBytes(burst)} bytes of the burst`);
+  freed(burst);
   mallocTrim(0);
-  assert.ok(heapBytes() < before + 2 * MIB, `${heapBytes()} bytes, before ${before}`);
-  free(last);
+  assert.ok(heldBytes(burst) < 2 * MIB, `${heldBytes(burst)} bytes are left of the burst`);
+  freed([last]);
 });
 
-/** Resident, of malloc's heap. */
-function heapBytes(): number {
-  const heap = readFileSync('/proc/self/smaps', 'latin1').split('[heap]\n')[1] ?? '';
-  return Number(/^Rss:\s+(\d+)/m.exec(heap)?.[1] ?? 0) * 1024;
+interface Block {
+  memory: unknown;
+  address: number;
+  bytes: number;
+}
+
+/**
+ * What the pages of these blocks take, by the kernel's page map. Not the size of the heap: where
+ * V8 has put its code right behind the heap, malloc takes its memory elsewhere.
+ */
+function heldBytes(blocks: Block[]): number {
+  const map = openSync('/proc/self/pagemap', 'r');
+  const held = blocks.flatMap(({ address, bytes }) => {
+    const first = Math.ceil(address / PAGE_BYTES);
+    const count = Math.floor((address + bytes) / PAGE_BYTES) - first;
+    const entries = Buffer.alloc(count * ENTRY_BYTES);
+    readSync(map, entries, 0, entries.length, first * ENTRY_BYTES);
+    return Array.from({ length: count }, (_, n) => entries.readUInt8(n * ENTRY_BYTES + 7));
+  });
+  closeSync(map);
+  return held.filter((flags) => (flags & PRESENT_OR_SWAPPED) !== 0).length * PAGE_BYTES;
 }
