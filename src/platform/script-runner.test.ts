@@ -1,11 +1,23 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { textToName } from '../base/bytes.ts';
 import type { LogFields } from '../base/log-fields.ts';
 import { ScriptRunner } from './script-runner.ts';
 import { mkfifo } from './system-calls.ts';
+
+const WAITING = 8;
 
 interface Harness {
   readonly scripts: ScriptRunner;
@@ -72,14 +84,24 @@ test('a program that never ends holds up no other', () =>
     const never = join(directory, 'never');
     mkfifo(never, 0o600);
     const done = join(directory, 'done');
-    for (let n = 0; n < 8; n++) scripts.run('cat', [never]);
+    for (let n = 0; n < WAITING; n++) scripts.run('cat', [never]);
     scripts.run('touch', [done]);
     await until(() => existsSync(done));
     await until(() => logged.length > 0);
     assert.deepEqual(logged, ['program.ended touch 0']);
-    writeFileSync(never, ''); // they end
-    await until(() => logged.length > 1);
+    // Again and again: one that opens it after a writer has closed it waits for the next one.
+    await until(() => {
+      letReadersGo(never);
+      return logged.length === 1 + WAITING;
+    });
   }));
+
+/** Whoever has opened a FIFO, or waits in it, comes to its end. */
+function letReadersGo(fifo: string): void {
+  try {
+    closeSync(openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK));
+  } catch {} // nobody has opened it yet
+}
 
 test('it shows as sanlock-scripts, and no program of it stays as a zombie', () =>
   withRunner(async ({ scripts, logged }) => {
