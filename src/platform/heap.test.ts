@@ -50,36 +50,37 @@ test('malloc gives back what a burst took, also below a block that stays', () =>
     memset(memory, 1, bytes);
     return { memory, address: Number(koffi.address(memory)), bytes };
   };
-  const freed = (blocks: Block[]): void => {
+  const release = (blocks: readonly Block[]): void => {
     for (const { memory } of blocks) free(memory);
   };
-  freed([taken(4 * MIB)]); // raises the thresholds of a malloc that is not bounded
+  release([taken(4 * MIB)]); // raises the thresholds of a malloc that is not bounded
   const large = [taken(2 * MIB)];
   assert.ok(heldBytes(large) > 1.9 * MIB, `${heldBytes(large)} bytes of the large block`);
-  freed(large);
-  assert.equal(heldBytes(large), 0, 'a large block is no part of the heap');
+  release(large);
+  // Not none: what V8 takes next may lie where the block was.
+  assert.ok(heldBytes(large) < MIB, 'a large block is no part of the heap');
 
   const burst = Array.from({ length: 200 }, () => taken(100_000));
   burst.sort((a, b) => a.address - b.address);
   const last = burst.splice(-1); // at the end of the heap, which cannot shrink by itself then
   assert.ok(heldBytes(burst) > 15 * MIB, `${heldBytes(burst)} bytes of the burst`);
-  freed(burst);
+  release(burst);
   mallocTrim(0);
   assert.ok(heldBytes(burst) < 2 * MIB, `${heldBytes(burst)} bytes are left of the burst`);
-  freed(last);
+  release(last);
 });
 
 interface Block {
-  memory: unknown;
-  address: number;
-  bytes: number;
+  readonly memory: unknown;
+  readonly address: number;
+  readonly bytes: number;
 }
 
 /**
  * What the pages of these blocks take, by the kernel's page map. Not the size of the heap: where
  * V8 has put its code right behind the heap, malloc takes its memory elsewhere.
  */
-function heldBytes(blocks: Block[]): number {
+function heldBytes(blocks: readonly Block[]): number {
   const map = openSync('/proc/self/pagemap', 'r');
   const held = blocks.flatMap(({ address, bytes }) => {
     const first = Math.ceil(address / PAGE_BYTES);
