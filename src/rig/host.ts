@@ -1,7 +1,7 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { createWriteStream, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Lun } from './lun.ts';
 import { MountNamespace } from './mount-namespace.ts';
 import { enterOtherRoot, NODE_FOLDER, projectOf } from './other-root.ts';
@@ -327,7 +327,7 @@ export class Host {
       must('nsenter', this.enter(program, args));
     await inside('hostname', name);
     if (root !== null) {
-      const shown = [projectOf(bin), dir];
+      const shown = [projectOf(bin), dirname(dir)];
       await enterOtherRoot({ from: root, at: join(dir, 'root'), shown }, inside);
     }
     await inside('mount', '-t', 'tmpfs', 'tmpfs', '/run');

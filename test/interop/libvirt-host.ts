@@ -44,11 +44,20 @@ export class Libvirt {
    */
   static async start(
     host: Host,
-    options: { readonly dir: string; readonly leases: string; readonly ioTimeoutS: number },
+    options: {
+      readonly dir: string;
+      readonly leases: string;
+      readonly ioTimeoutS: number;
+      readonly lockManager?: string;
+      readonly uuid?: string;
+    },
   ): Promise<Libvirt> {
     const own = join(options.dir, `libvirt-${host.name}`);
+    // A host of another Debian has only what its root is given.
+    if (host.root !== null) await must('nsenter', host.enter('ln', ['-sfn', '/run', '/var/run']));
     for (const at of ['/etc/libvirt', '/var/lib', '/var/cache']) {
       await mkdir(join(own, at), { recursive: true });
+      await must('nsenter', host.enter('mkdir', ['-p', at]));
       await must('nsenter', host.enter('mount', ['--bind', join(own, at), at]));
     }
     for (const file of ['/etc/passwd', '/etc/group']) {
@@ -120,7 +129,12 @@ function domain(name: string, disk: string): string {
 async function writeConfig(
   etc: string,
   hostId: number,
-  options: { readonly leases: string; readonly ioTimeoutS: number },
+  options: {
+    readonly leases: string;
+    readonly ioTimeoutS: number;
+    readonly lockManager?: string;
+    readonly uuid?: string;
+  },
 ): Promise<void> {
   const files = {
     'qemu.conf': [
@@ -133,7 +147,7 @@ async function writeConfig(
       'namespaces = [ ]',
       'seccomp_sandbox = 0',
       'stdio_handler = "file"',
-      'lock_manager = "sanlock"',
+      `lock_manager = "${options.lockManager ?? 'sanlock'}"`,
     ],
     'qemu-sanlock.conf': [
       'auto_disk_leases = 1',
@@ -143,6 +157,7 @@ async function writeConfig(
       `io_timeout = ${options.ioTimeoutS}`,
     ],
     'libvirtd.conf': [
+      ...(options.uuid ? [`host_uuid = "${options.uuid}"`] : []),
       'auth_unix_ro = "none"',
       'auth_unix_rw = "none"',
       'unix_sock_group = "root"',

@@ -1,0 +1,107 @@
+import type { DiskLease } from './lease-names.ts';
+import type { Holdings, LeaseRefusal, LeaseSteps } from './lease-steps.ts';
+
+/** What libvirtd's status file says of a guest; it is written anew at each change. */
+export interface GuestStatus {
+  /** Its CPUs run. */
+  readonly isRunning: boolean;
+  /** A migration is under way: from here, to here, or none. */
+  readonly migration: 'out' | 'in' | null;
+  /** What its disks need now; null: one of them has no name. */
+  readonly leases: readonly DiskLease[] | null;
+}
+
+/** A hook that waits for its verdict; libvirtd waits for the hook. */
+export interface Demand {
+  readonly hook: number;
+  readonly kind: 'start' | 'incoming' | 'reconnect';
+  readonly leases: readonly DiskLease[];
+}
+
+/** The process that holds the leases of a guest. */
+export type Keeper = 'none' | 'starting' | 'there';
+
+/** What was asked of sanlock last, and is not answered yet. */
+export type Work =
+  | { readonly kind: 'take'; readonly demand: Demand }
+  /** Disks that were plugged in while it runs. */
+  | { readonly kind: 'takeMore' }
+  | { readonly kind: 'lend' }
+  | { readonly kind: 'reclaim' }
+  | { readonly kind: 'releaseAll' }
+  /** Of disks that were plugged out. */
+  | { readonly kind: 'releaseSome' }
+  /** Needs no keeper. */
+  | { readonly kind: 'releaseOrphans' }
+  /** Of a keeper that has ended since: its outcome says only what is orphaned. */
+  | { readonly kind: 'void' };
+
+/**
+ * A guest, by what is known of it. What to do next follows from that alone (`guest-step.ts`), so an
+ * event that is missed, late or told twice changes nothing that the next one does not mend.
+ */
+export interface GuestState {
+  readonly name: string;
+  /** What its disks need. */
+  leases: readonly DiskLease[];
+  keeper: Keeper;
+  /** What its keeper has. */
+  holdings: Holdings;
+  /** What earlier keepers had: persistent, so nobody else's. */
+  orphans: Holdings;
+  demand: Demand | null;
+  /** libvirt called the migrate hook: its start is that of a migration. */
+  incomingUntilMs: number | null;
+  status: GuestStatus | null;
+  /** Its QEMU has ended, or libvirt says that all is released. */
+  isOver: boolean;
+  work: Work | null;
+  /** Nothing is tried again before; null: at once. */
+  againAtMs: number | null;
+}
+
+export type GuestEvent =
+  /** The migrate hook on the target. */
+  | { readonly kind: 'announced' }
+  | { readonly kind: 'demanded'; readonly demand: Demand }
+  | { readonly kind: 'statusRead'; readonly status: GuestStatus }
+  /** QEMU's process has ended and was waited for, or the release hook was called. */
+  | { readonly kind: 'ended' }
+  /** It is registered with sanlock, and has no lease. */
+  | { readonly kind: 'keeperStarted' }
+  | { readonly kind: 'keeperNotStarted' }
+  /** Killed by somebody: what it had is orphaned, and nobody else's. */
+  | { readonly kind: 'keeperEnded' }
+  /** The work is done. */
+  | { readonly kind: 'worked'; readonly outcome: Outcome }
+  | { readonly kind: 'tick' };
+
+/** `refusal`: of what was taken for the first time; `code`: 0, or of the first that failed. */
+export type Outcome =
+  | { readonly kind: 'took'; readonly holdings: Holdings }
+  | { readonly kind: 'refused'; readonly refusal: LeaseRefusal; readonly left: Holdings }
+  | { readonly kind: 'converted'; readonly holdings: Holdings; readonly code: number }
+  | {
+      readonly kind: 'released' | 'orphansReleased';
+      readonly asked: Holdings;
+      readonly left: Holdings;
+    };
+
+export type Verdict =
+  | { readonly kind: 'granted' }
+  | { readonly kind: 'refused'; readonly refusal: LeaseRefusal }
+  | { readonly kind: 'noKeeper' }
+  /** Another hook of this guest came while it waited: libvirt has given it up. */
+  | { readonly kind: 'superseded' };
+
+export type GuestEffect =
+  /** Answered by `keeperStarted` or `keeperNotStarted`. */
+  | { readonly kind: 'startKeeper' }
+  /** Answered by `worked`. */
+  | { readonly kind: 'work'; readonly steps: LeaseSteps<Outcome> }
+  | { readonly kind: 'verdict'; readonly hook: number; readonly verdict: Verdict }
+  /** A disk that was plugged in belongs to another: an alarm, and by policy the guest's end. */
+  | { readonly kind: 'conflict'; readonly refusal: LeaseRefusal }
+  /** Nothing is left of it: its keeper ends. */
+  | { readonly kind: 'over' }
+  | { readonly kind: 'log'; readonly event: string; readonly code: number };

@@ -1,0 +1,90 @@
+import { ERRNO } from '../base/errno.ts';
+import { SANLOCK_CODES } from '../wire/sanlock/codes.ts';
+import { makeFailure } from '../wire/sanlock/failure.ts';
+import type { LeaseRefusal } from './lease-steps.ts';
+
+/** Who has the lease that was refused. */
+export type Holder =
+  | {
+      readonly kind: 'host';
+      readonly hostId: number;
+      /** null: its host lease does not say. */
+      readonly hostName: string | null;
+      /** null: not known. */
+      readonly heldForS: number | null;
+      readonly renewedAgoS: number | null;
+    }
+  /** Another guest, or another program, of this host. */
+  | { readonly kind: 'here'; readonly name: string; readonly pid: number };
+
+/**
+ * What libvirt shows to its user when a guest is refused: one sentence that names the disk, who has
+ * it and since when, and what to do.
+ * @param holder null: nobody could be found
+ */
+export function refusalText(
+  guest: string,
+  { lease, code, during }: LeaseRefusal,
+  holder: Holder | null,
+): string {
+  const disk = `disk ${lease.target} of guest ${guest} (${lease.key})`;
+  if (code === -ERRNO.ENOSPC) {
+    return (
+      `${disk} cannot be leased: this host is not in the lockspace of the guests, or is losing it; ` +
+      'holdfast guard status says why'
+    );
+  }
+  if (during === 'ensure') {
+    return `the lease file of ${disk} cannot be made (${codeText(code)}): holdfast guard check says why`;
+  }
+  if (holder?.kind === 'here') {
+    return `${disk} is in use on this host by ${holder.name} (process ${holder.pid}): stop that first`;
+  }
+  if (holder !== null) {
+    const host = holder.hostName === null ? 'a host without a name' : `host ${holder.hostName}`;
+    return (
+      `${disk} is in use by ${host} (host id ${holder.hostId}${sinceText(holder)}): ` +
+      'stop the guest there, or migrate it'
+    );
+  }
+  if (code === -ERRNO.EAGAIN)
+    return `${disk} is shared by other hosts: stop the guests that share it`;
+  return `${disk} cannot be leased: ${codeText(code)}`;
+}
+
+function sinceText({ heldForS, renewedAgoS }: Extract<Holder, { kind: 'host' }>): string {
+  const held = heldForS === null ? '' : `, for ${durationText(heldForS)}`;
+  const alive = renewedAgoS === null ? '' : `, seen alive ${durationText(renewedAgoS)} ago`;
+  return `${held}${alive}`;
+}
+
+const UNITS = [
+  [86_400, 'd'],
+  [3600, 'h'],
+  [60, 'min'],
+] as const;
+
+function durationText(seconds: number): string {
+  for (const [size, name] of UNITS) {
+    if (seconds >= 2 * size) return `${Math.floor(seconds / size)} ${name}`;
+  }
+  return `${Math.max(0, Math.round(seconds))} s`;
+}
+
+function codeText(code: number): string {
+  const { message } = makeFailure({ code, outcome: 'refused', call: 'acquire', socketPath: '' });
+  return message.replace(/^.* refused with /, '');
+}
+
+/** Whether another host has it, which the disk then names. */
+export function isElsewhere(code: number): boolean {
+  return ELSEWHERE.has(code);
+}
+
+const ELSEWHERE: ReadonlySet<number> = new Set([
+  SANLOCK_CODES.ACQUIRE_IDLIVE,
+  SANLOCK_CODES.ACQUIRE_OWNED,
+  SANLOCK_CODES.ACQUIRE_OTHER,
+  SANLOCK_CODES.ACQUIRE_OWNED_RETRY,
+  -ERRNO.EAGAIN,
+]);

@@ -1,0 +1,56 @@
+import { spawn } from 'node:child_process';
+import { SECOND_MS } from '../base/units.ts';
+import type { Keepers, Killpath } from '../ports/keepers.ts';
+import type { BoundProcess } from '../ports/processes.ts';
+import { NODE_ARGUMENTS } from './clean-start.ts';
+import { KernelProcess, type Surroundings } from './kernel-process.ts';
+
+const READY_MS = 30 * SECOND_MS;
+const MAX_SAID = 1000;
+
+/** Starts `bin/guard-keeper` in a session of its own: what ends the guard does not end it. */
+export class NodeKeepers implements Keepers {
+  readonly #file: string;
+  readonly #around: Surroundings;
+
+  /** @param file of the keeper's program */
+  constructor(file: string, around: Surroundings) {
+    this.#file = file;
+    this.#around = around;
+  }
+
+  start(
+    { path, args }: Killpath,
+    started: (keeper: BoundProcess | { readonly trouble: string }) => void,
+  ): void {
+    const child = spawn(process.execPath, [...NODE_ARGUMENTS, this.#file, path, args], {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    let said = '';
+    let isAnswered = false;
+    const answer = (keeper: BoundProcess | { readonly trouble: string }): void => {
+      if (isAnswered) return;
+      isAnswered = true;
+      clearTimeout(timer);
+      child.stdout.destroy();
+      if ('trouble' in keeper) child.kill('SIGKILL');
+      started(keeper);
+    };
+    const timer = setTimeout(() => answer({ trouble: 'a keeper did not begin' }), READY_MS);
+    child.unref();
+    child.on('error', (error) => answer({ trouble: error.message }));
+    child.on('exit', () => answer({ trouble: said.trim() || 'a keeper has ended at once' }));
+    child.stdout.on('data', (bytes) => {
+      said = (said + bytes).slice(0, MAX_SAID);
+      if (!said.endsWith('\n')) return;
+      const bound =
+        said === 'ready\n' ? KernelProcess.ofChild(child.pid ?? -1, this.#around) : null;
+      answer(bound ?? { trouble: said.trim() });
+    });
+  }
+
+  find(pid: number, identity: string): BoundProcess | null {
+    return KernelProcess.find(pid, identity, this.#around);
+  }
+}

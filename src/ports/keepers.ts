@@ -1,0 +1,23 @@
+import type { BoundProcess } from './processes.ts';
+
+/** What sanlock runs for a keeper when it loses the lockspace (spec 20 §4 KILLPATH). */
+export interface Killpath {
+  /** Absolute; at most 126 bytes. */
+  readonly path: string;
+  /** At most 126 bytes, words apart by blanks. */
+  readonly args: string;
+}
+
+/**
+ * Processes that do nothing but be registered with sanlock. They outlive the program that starts
+ * them, and end only by `end`: SIGTERM is ignored, and sanlock is told not to send SIGKILL.
+ */
+export interface Keepers {
+  /** `started` is called once, and not before this returns; why there is none, in a sentence. */
+  start(
+    killpath: Killpath,
+    started: (keeper: BoundProcess | { readonly trouble: string }) => void,
+  ): void;
+  /** The keeper of an earlier program; null: it has ended. */
+  find(pid: number, identity: string): BoundProcess | null;
+}

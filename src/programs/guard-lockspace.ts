@@ -1,0 +1,71 @@
+import { type ByteString, textToName } from '../base/bytes.ts';
+import { ERRNO } from '../base/errno.ts';
+import { SECOND_MS } from '../base/units.ts';
+import { callOnce, type SanlockEndpoint } from '../client/sanlock-link.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
+import { addLockspace } from '../wire/sanlock/daemon-calls.ts';
+import type { GuardLeaseFiles } from './guard-lease-files.ts';
+
+/** How often a lockspace is looked after: libvirt's plugin joins it once, and never again. */
+const LOOK_MS = 5 * SECOND_MS;
+const JOIN_MS = 600 * SECOND_MS;
+
+export interface GuardLockspaceParts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly sanlock: SanlockEndpoint;
+  readonly files: GuardLeaseFiles;
+  readonly lockspace: ByteString;
+  readonly leaseDir: string;
+  readonly hostId: number;
+  readonly ioTimeoutS: number | null;
+}
+
+/** Keeps this host in the lockspace of the guests, for as long as the guard runs. */
+export class GuardLockspace {
+  readonly #parts: GuardLockspaceParts;
+  /** 0: joined; null: not known yet. */
+  #code: number | null = null;
+  #hasEnded = false;
+
+  constructor(parts: GuardLockspaceParts) {
+    this.#parts = parts;
+  }
+
+  begin(): void {
+    if (this.#hasEnded) return;
+    this.#parts.files.ensureLockspace((made) => (made < 0 ? this.#settled(made) : this.#join()));
+  }
+
+  close(): void {
+    this.#hasEnded = true;
+  }
+
+  /** An add is answered with "there already" where nothing is to be done. */
+  #join(): void {
+    const { lockspace: name, leaseDir, hostId, ioTimeoutS, sanlock } = this.#parts;
+    const space = {
+      name,
+      hostId: BigInt(hostId),
+      path: textToName(`${leaseDir}/${name}`),
+      offset: 0n,
+    };
+    const call = addLockspace(space, ioTimeoutS === null ? {} : { ioTimeoutS });
+    callOnce(sanlock, call, JOIN_MS, (added) => {
+      const code = added.ok ? added.value : added.error.code;
+      this.#settled(code === -ERRNO.EEXIST ? 0 : code);
+    });
+  }
+
+  #settled(code: number): void {
+    const { clock, hostId, lockspace, log } = this.#parts;
+    if (code !== this.#code && !this.#hasEnded) {
+      const fields = { lockspace, hostId, code };
+      if (code === 0) log.info('lockspace.joined', fields);
+      else log.warn('lockspace.notJoined', fields);
+    }
+    this.#code = code;
+    clock.after(LOOK_MS, () => this.begin());
+  }
+}
