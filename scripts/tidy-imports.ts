@@ -30,6 +30,7 @@ export function wrongImports(file: SourceFile, room: string): string[] {
   if (rules === undefined) return [`${file.path}: there is no room called ${room}`];
   const packages = importsOf(file)
     .filter((name) => !name.startsWith('.') && rules.node !== true)
+    .filter((name) => rules.libraries?.includes(name) !== true)
     .map((name) => `${file.path}: imports ${name}; ${room} reaches the outside only through ports`);
   const arrows = filesImportedBy(file).flatMap((target) => {
     if (isTest(target)) return [`${file.path}: imports ${target}, which is for tests alone`];

@@ -3,6 +3,8 @@
 export interface Room {
   /** Rooms, or single files of rooms, that may be imported. */
   readonly mayImport: readonly string[];
+  /** Packages that touch nothing outside: parsers. */
+  readonly libraries?: readonly string[];
   /** Whether it is the platform, or above it, and may use Node itself. */
   readonly node?: true;
   /** Whether it may wait; in the other rooms everything runs synchronously in virtual time. */
@@ -22,6 +24,7 @@ const BELOW_PROGRAMS = [
   'reset',
   'fence',
   'lvmlockd',
+  'guard',
   'client',
 ];
 const SIM_MAY_IMPORT = [...BELOW_PROGRAMS, 'programs'];
@@ -87,6 +90,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'lvmlockd/managers/traits',
     ],
   },
+  guard: { mayImport: ['base', 'wire/sanlock'], libraries: ['saxes'] },
   inspect: { mayImport: ['base', 'wire', 'lease/lease-times'] },
   client: { mayImport: ['base', 'codec', 'wire', 'ports'], waits: true },
   programs: { mayImport: BELOW_PROGRAMS },

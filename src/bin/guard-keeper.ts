@@ -14,8 +14,8 @@ const PROGRAM = ['/bin/sleep', 'infinity'];
 const PATIENCE = { timeoutMs: 10_000 };
 
 /**
- * Registers with sanlock, and becomes a program that sleeps: its leases are acquired and released by
- * the guard, for its pid (decision 0028). Says 'ready' when it is registered, else why not.
+ * Registers with sanlock, and becomes a program that sleeps: its leases are acquired and released
+ * by the guard, for its pid (decision 0028). Says 'ready' when it is registered, else why not.
  */
 async function main(path: string, args: string): Promise<number> {
   const client = new SanlockClient({

@@ -59,7 +59,8 @@ const MAX_SOURCE_BYTES = 4096;
 const MAX_DISKS = 1000;
 
 /**
- * Reads a domain XML of libvirt, as a hook is given it. Whatever is odd is refused: a disk that is misread would have no lease, or the wrong one.
+ * Reads a domain XML of libvirt, as a hook is given it. Whatever is odd is refused: a disk that is
+ * misread would have no lease, or the wrong one.
  * @returns the guest, or why this is none, in a sentence
  */
 export function parseGuest(xml: string): Result<Guest, string> {

@@ -41,8 +41,8 @@ export function newGuest(name: string): GuestState {
 
 /**
  * One guest. Facts come in as events; when nothing is under way, `nextWork` compares them with what
- * the keeper holds. Order of what it wants: an end before all, then the hook that waits, then what a
- * migration needs, then disks that were plugged.
+ * the keeper holds. Order of what it wants: an end before all, then the hook that waits, then what
+ * a migration needs, then disks that were plugged.
  */
 export function stepGuest(
   state: GuestState,

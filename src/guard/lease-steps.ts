@@ -224,8 +224,8 @@ export interface Converted {
 }
 
 /**
- * The guest migrates away: all that it holds alone is shared from now on. One that fails stays as it
- * is, and the target is refused: that host gets no lease that this one has alone.
+ * The guest migrates away: all that it holds alone is shared from now on. One that fails stays as
+ * it is, and the target is refused: that host gets no lease that this one has alone.
  */
 export function* lend(leases: readonly DiskLease[], held: Holdings): LeaseSteps<Converted> {
   const holdings = new Map(held);

@@ -16,9 +16,9 @@ import type { DiskLease } from './lease-names.ts';
 import type { HostLife, LeaseEffect, LeaseReply, LeaseSteps, Mode } from './lease-steps.ts';
 
 /**
- * Live migrations between hosts, step by step in every order that chance finds, with aborts and kills:
- * the guest never runs without its leases, never on two hosts with one of them exclusive, and a third
- * host never gets one exclusively while it runs.
+ * Live migrations between hosts, step by step in every order that chance finds, with aborts and
+ * kills: the guest never runs without its leases, never on two hosts with one of them exclusive,
+ * and a third host never gets one exclusively while it runs.
  */
 const SEEDS = Number(process.env['GUARD_SEEDS'] ?? 300);
 const UUID = 'guest';

@@ -34,7 +34,7 @@ export function refusalText(
       'holdfast guard status says why'
     );
   }
-  if (during === 'ensure') {
+  if (LEASE_FILE.has(during)) {
     return `the lease file of ${disk} cannot be made (${codeText(code)}): holdfast guard check says why`;
   }
   if (holder?.kind === 'here') {
@@ -57,6 +57,9 @@ function sinceText({ heldForS, renewedAgoS }: Extract<Holder, { kind: 'host' }>)
   const alive = renewedAgoS === null ? '' : `, seen alive ${durationText(renewedAgoS)} ago`;
   return `${held}${alive}`;
 }
+
+/** Steps that make the lease, before it is asked for. */
+const LEASE_FILE: ReadonlySet<LeaseRefusal['during']> = new Set(['ensure']);
 
 const UNITS = [
   [86_400, 'd'],

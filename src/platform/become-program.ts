@@ -20,7 +20,7 @@ export function becomeProgram(
   const fcntl = libc.func('int fcntl(int fd, int cmd, int arg)');
   const execv = libc.func('int execv(const char *path, const char **argv)');
   const signal = libc.func('intptr_t signal(int number, intptr_t handler)');
-  signal(SIGPIPE, SIG_DFL); // Node ignores it, and an ignored signal stays ignored in the new program
+  signal(SIGPIPE, SIG_DFL); // Node ignores it, which the new program would inherit
   if (ignoresTermination) signal(SIGTERM, SIG_IGN);
   // Node marks even the standard descriptors close-on-exec.
   for (const fd of [0, 1, 2, ...keepOpen]) fcntl(fd, F_SETFD, 0);

@@ -28,8 +28,8 @@ export interface GuardLeaseFilesParts {
 }
 
 /**
- * Lease files that are there whole or not at all: each is formatted under a name of this host's own,
- * and gets its name then. Another host that was faster has made the same (spec 60 §6).
+ * Lease files that are there whole or not at all: each is formatted under a name of this host's
+ * own, and gets its name then. Another host that was faster has made the same (spec 60 §6).
  */
 export class GuardLeaseFiles implements LeaseFiles {
   readonly #parts: GuardLeaseFilesParts;

@@ -1,0 +1,31 @@
+import type { DiskLease } from './lease-names.ts';
+import type { Holdings } from './lease-steps.ts';
+
+/** What the guard says of itself, as JSON on its socket: for people, nothing is decided by it. */
+export interface GuardReport {
+  readonly hostId: number;
+  readonly leaseDir: string;
+  /** 0: this host is in the lockspace; else why not, as sanlock answers; null: not asked yet. */
+  readonly lockspaceCode: number | null;
+  readonly guests: readonly GuestReport[];
+}
+
+export interface GuestReport {
+  readonly uuid: string;
+  readonly name: string;
+  readonly keeperPid: number | null;
+  readonly qemuPid: number | null;
+  /** null: libvirt has not said it yet. */
+  readonly isRunning: boolean | null;
+  readonly migration: 'out' | 'in' | null;
+  /** The hook that waits: 'start', 'incoming', 'reconnect'. */
+  readonly waitsFor: string | null;
+  readonly leases: readonly LeaseReport[];
+}
+
+export interface LeaseReport extends DiskLease {
+  /** 'orphan': its keeper was killed; nobody else gets it. null: it does not have it. */
+  readonly held: HoldingsValue | 'orphan' | null;
+}
+
+type HoldingsValue = Holdings extends ReadonlyMap<string, infer V> ? V : never;
