@@ -1,35 +1,63 @@
 import '../platform/clean-start.ts';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { SECOND_MS } from '../base/units.ts';
+import { REFUSED_STATUS } from '../guard/hook-script.ts';
+import { reasonOf } from '../platform/system-error.ts';
 
 /** As long as a migration may wait for its leases, and some. */
-const DEADLINE_MS = 120_000;
+const START_MS = 120 * SECOND_MS;
+/** libvirt lets the guest go whatever is answered: nobody waits long for it. */
+const RELEASE_MS = 15 * SECOND_MS;
+/** A sentence for libvirt's user. */
+const MAX_ANSWER = 64 * 1024;
+
+const START_IT =
+  'start it with "systemctl start holdfast-guard"; "journalctl -u holdfast-guard" says why it ended';
 
 /** A hook of libvirt: asks the guard, and ends with its verdict. What it says libvirt shows. */
 function main(socketPath: string, operation: string): void {
   const xml = readFileSync(0, 'utf8');
   const socket = connect(socketPath);
   let said = '';
-  socket.setTimeout(DEADLINE_MS, () => refuse('the guard did not answer in time'));
+  const withinMs = operation === 'release' ? RELEASE_MS : START_MS;
+  const timer = setTimeout(
+    () => end(1, `the guard service has not answered for ${withinMs / SECOND_MS} s`),
+    withinMs,
+  );
   socket.on('connect', () => socket.write(`${JSON.stringify({ operation, xml })}\n`));
-  socket.on('data', (bytes) => {
-    said += bytes;
+  socket.setEncoding('utf8');
+  socket.on('data', (text) => {
+    said += text;
+    if (said.length > MAX_ANSWER) end(1, 'the guard service answered with what is no verdict');
   });
-  socket.on('error', (error) => refuse(`the guard cannot be reached: ${error.message}`));
+  socket.on('error', (error) =>
+    end(1, `the guard service does not run (${reasonOf(error)}): ${START_IT}`),
+  );
   socket.on('close', () => {
-    try {
-      const { text } = JSON.parse(said) as { text: string | null };
-      if (text === null) process.exit(0);
-      refuse(text.replace(/^guard: /, ''));
-    } catch {
-      refuse('the guard ended before it answered');
-    }
+    clearTimeout(timer);
+    const verdict = verdictIn(said);
+    if (verdict === null) end(1, `the guard service ended before it answered: ${START_IT}`);
+    if (verdict.text === null) process.exit(0);
+    end(REFUSED_STATUS, verdict.text.replace(/^guard: /, ''));
   });
 }
 
-function refuse(sentence: string): never {
+/** null: it is none. */
+function verdictIn(said: string): { readonly text: string | null } | null {
+  try {
+    const parsed: unknown = JSON.parse(said);
+    if (typeof parsed !== 'object' || parsed === null || !('text' in parsed)) return null;
+    const { text } = parsed;
+    return text === null || typeof text === 'string' ? { text } : null;
+  } catch {
+    return null;
+  }
+}
+
+function end(status: number, sentence: string): never {
   process.stderr.write(`holdfast guard: ${sentence}\n`);
-  process.exit(1);
+  process.exit(status);
 }
 
 const [socketPath = '', , operation = ''] = process.argv.slice(2);
