@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { test } from 'node:test';
-import { mirrorOf } from './debian-root.ts';
+import { isMounted, mirrorOf } from './debian-root.ts';
 
 test('another Debian comes from the mirror that apt of this machine uses', () => {
   const old = 'deb [signed-by=/k.gpg] https://mirror.example/debian bookworm main # first\n';
@@ -14,4 +16,11 @@ test('another Debian comes from the mirror that apt of this machine uses', () =>
     mirrorOf('deb http://x.example/debian-security a main'),
     'http://deb.debian.org/debian',
   );
+});
+
+test('a folder that somebody has mounted is not removed', () => {
+  assert.ok(!isMounted('/var/cache/holdfast/nowhere'));
+  const roots = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  const deep = roots.map((line) => line.split(' ')[4] ?? '').find((path) => path.length > 1);
+  if (deep !== undefined) assert.ok(isMounted(dirname(deep) === '/' ? '' : dirname(deep)));
 });

@@ -4,11 +4,16 @@ import { chmod, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/p
 import { basename, dirname, join } from 'node:path';
 import { run, until } from './run.ts';
 
-/** Debian 13: lvm 2.03.31, sanlock 3.9.5. */
+/** Debian 13: lvm 2.03.31, sanlock 3.9.5, libvirt 11.3. */
 const SUITE = 'trixie';
 const PACKAGES = ['sanlock', 'lvm2', 'lvm2-lockd', 'python3-sanlock'] as const;
+/** They need systemd, which debootstrap cannot set up in its order. */
+const MORE_PACKAGES = [
+  ...['libvirt-daemon', 'libvirt-daemon-driver-qemu', 'libvirt-daemon-plugin-sanlock'],
+  ...['libvirt-daemon-driver-storage', 'libvirt-clients', 'qemu-system-x86'],
+] as const;
 /** The name changes with what is put in, so that no root in use is ever changed. */
-const CACHED = '/var/cache/holdfast/debian-13.1';
+const CACHED = '/var/cache/holdfast/debian-13.2';
 const OWN_PLACE = 'HOLDFAST_TRIXIE_ROOT';
 /** Written last: a root without it is one that somebody else made, or that is not whole. */
 const WHOLE = '.holdfast-whole';
@@ -40,7 +45,10 @@ export async function makeDebian13(say: (line: string) => void): Promise<string>
   await mkdir(dirname(folder), { recursive: true });
   const lock = await lockOn(`${folder}.lock`);
   try {
-    if (!isWhole(folder)) await makeAt(folder, say);
+    if (!isWhole(folder)) {
+      await makeAt(folder, say);
+      if (folder === CACHED) await removeOlder(say);
+    }
   } finally {
     lock.stdin?.end();
   }
@@ -65,7 +73,8 @@ export function versionsIn(root: string): string {
     /^Version: (\S+)$/m.exec(
       status.split('\n\n').find((one) => one.startsWith(`Package: ${name}\n`)) ?? '',
     );
-  return `lvm ${of('lvm2')?.[1]}, sanlock ${of('sanlock')?.[1]}`;
+  const libvirt = of('libvirt-daemon')?.[1];
+  return `lvm ${of('lvm2')?.[1]}, sanlock ${of('sanlock')?.[1]}, libvirt ${libvirt}`;
 }
 
 async function makeAt(folder: string, say: (line: string) => void): Promise<void> {
@@ -75,20 +84,46 @@ async function makeAt(folder: string, say: (line: string) => void): Promise<void
     if (name.startsWith(basename(prefix))) await remove(join(dirname(folder), name));
   }
   const mirror = mirrorOf(aptSources());
-  say(`making a root of Debian 13 (${SUITE}) in ${folder}, from ${mirror}: about two minutes`);
+  say(`making a root of Debian 13 (${SUITE}) in ${folder}, from ${mirror}: about three minutes`);
   const making = await mkdtemp(prefix);
   try {
     await chmod(making, 0o755);
     await hurryDpkg(making);
     await bootstrap(making, mirror);
-    await rm(join(making, 'var/cache/apt'), { recursive: true, force: true });
-    await writeFile(join(making, WHOLE), `${SUITE} ${PACKAGES.join(' ')}\n`);
+    for (const used of ['var/cache/apt', 'var/lib/apt/lists']) {
+      await rm(join(making, used), { recursive: true, force: true });
+    }
+    await writeFile(join(making, WHOLE), `${SUITE} ${[...PACKAGES, ...MORE_PACKAGES].join(' ')}\n`);
     await remove(folder);
     await rename(making, folder);
   } catch (error) {
     await remove(making);
     throw error;
   }
+}
+
+/** Roots that an earlier release has made, unless a host of somebody else's has one. */
+async function removeOlder(say: (line: string) => void): Promise<void> {
+  for (const name of await readdir(dirname(CACHED))) {
+    if (!/^debian-13(\.\d+)?$/.test(name) || name === basename(CACHED)) continue;
+    const older = join(dirname(CACHED), name);
+    if (isMounted(older)) continue;
+    say(`removing ${older}, which ${CACHED} replaces`);
+    await remove(older);
+    await rm(`${older}.lock`, { force: true });
+  }
+}
+
+/** Whether any process sees a part of it as a mount. */
+export function isMounted(folder: string): boolean {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.some((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/mountinfo`, 'utf8').includes(` ${folder}/`);
+    } catch {
+      return false; // it has ended
+    }
+  });
 }
 
 /** dpkg need not wait for the disk: what is cut short is thrown away. */
@@ -98,18 +133,26 @@ async function hurryDpkg(folder: string): Promise<void> {
   await writeFile(join(settings, 'holdfast'), 'force-unsafe-io\n');
 }
 
+async function bootstrap(folder: string, mirror: string): Promise<void> {
+  const debootstrap = ['debootstrap', '--variant=minbase', `--include=${PACKAGES.join(',')}`];
+  await apart([...debootstrap, SUITE, folder, mirror]);
+  const settings = ['env', 'DEBIAN_FRONTEND=noninteractive', 'LC_ALL=C.UTF-8'];
+  const apt = ['chroot', folder, ...settings, 'apt-get', '-qq', '-y', '--no-install-recommends'];
+  await apart([...apt, 'update']);
+  await apart([...apt, 'install', ...MORE_PACKAGES]);
+}
+
 /**
  * In namespaces of its own: its mounts, and the processes that packages start when they are set up,
  * end with it, also at the deadline.
  */
-async function bootstrap(folder: string, mirror: string): Promise<void> {
-  const apart = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child'];
-  const debootstrap = ['debootstrap', '--variant=minbase', `--include=${PACKAGES.join(',')}`];
-  const words = [...apart, '--mount-proc', ...debootstrap, SUITE, folder, mirror];
+async function apart(command: readonly string[]): Promise<void> {
+  const namespaces = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child'];
+  const words = [...namespaces, '--mount-proc', ...command];
   const done = await run('unshare', words, { timeoutMs: MAKE_S * 1000 });
   if (done.code === 0) return;
   const said = `${done.stdout}\n${done.stderr}`.trim().split('\n').at(-1);
-  throw new Error(`debootstrap ${SUITE} ${folder} ${mirror} failed (${done.code}): ${said}`);
+  throw new Error(`${command.join(' ')} failed (${done.code}): ${said}`);
 }
 
 /** rm stays on one file system, should a mount have been left in the folder. */

@@ -33,6 +33,8 @@ export interface HostOptions {
    * of this machine.
    */
   readonly root: string | null;
+  /** Folders of this machine that a host of another Debian sees as well, in the same place. */
+  readonly shown: readonly string[];
 }
 
 const ORIGINALS = '/usr/sbin';
@@ -327,7 +329,8 @@ export class Host {
       must('nsenter', this.enter(program, args));
     await inside('hostname', name);
     if (root !== null) {
-      const shown = [projectOf(bin), dirname(dir)];
+      const own = watchdog === null ? [] : [dirname(watchdog)];
+      const shown = [projectOf(bin), dirname(dir), ...own, ...this.#options.shown];
       await enterOtherRoot({ from: root, at: join(dir, 'root'), shown }, inside);
     }
     await inside('mount', '-t', 'tmpfs', 'tmpfs', '/run');

@@ -38,6 +38,8 @@ export interface RigOptions {
    * of HOLDFAST_RIG_ROOT, so that any test of lvm can be tried on another Debian.
    */
   readonly roots?: readonly (string | null)[];
+  /** Folders that a host of another Debian sees beside the project and the rig, in the same place. */
+  readonly shown?: readonly string[];
 }
 
 /** A LUN and the hosts that share it; several rigs live side by side. */
@@ -83,7 +85,8 @@ export class Rig {
         const ownLun = way === null ? lun : await Lun.over(await way(lun.image));
         if (ownLun !== lun) luns.push(ownLun);
         const root = (options.roots ? options.roots[index] : everyRoot()) ?? null;
-        const own = { dir: join(dir, name), bin: options.bin, watchdog, lun: ownLun, root };
+        const shown = options.shown ?? [];
+        const own = { dir: join(dir, name), bin: options.bin, watchdog, lun: ownLun, root, shown };
         hosts.push(await Host.create({ name, hostId, makers, ioTimeoutS, vg, ...own }));
       }
       return new Rig({ lun, luns, vg, ioTimeoutS, hosts, dir });

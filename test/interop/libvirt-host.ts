@@ -21,9 +21,13 @@ const QEMU_USER: Readonly<Record<string, string>> = {
 /** The lockspace of the plugin, and its file in the folder of the leases (spec 60 §1.2). */
 export const LIBVIRT_LOCKSPACE = '__LIBVIRT__DISKS__';
 
-/** Why libvirt cannot be run here; null when it can. */
-export function whyNoLibvirt(): string | null {
-  const missing = [LIBVIRTD, VIRSH, QEMU, PLUGIN].find((path) => !existsSync(path));
+/**
+ * Why libvirt cannot be run here; null when it can.
+ * @param root of another Debian, where the hosts have it from; '': this machine's
+ */
+export function whyNoLibvirt(root = process.env['HOLDFAST_RIG_ROOT'] ?? ''): string | null {
+  const wanted = [LIBVIRTD, VIRSH, QEMU, PLUGIN].map((path) => `${root}${path}`);
+  const missing = wanted.find((path) => !existsSync(path));
   return missing === undefined ? null : `${missing} is not installed`;
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
 import { type Host, originalsInstalled } from '../../src/rig/host.ts';
@@ -44,6 +44,7 @@ test('guests of libvirt outlive restarts of sanlock and wdmd, and start after a 
     hosts: [ALL_OURS, ALL_ORIGINAL],
     bin: join(ROOT, 'bin'),
     watchdogs: [watchdog.path, null],
+    shown: [dirname(file.path)],
   });
   try {
     const two = await startBoth(rig, file);
