@@ -4,15 +4,19 @@ import { dirname, join } from 'node:path';
 import { textToName } from '../base/bytes.ts';
 import { readGuardConfFiles } from '../cli/guard/conf-files.ts';
 import { diskLeases } from '../cli/guard/disk-names.ts';
-import { sanlockSocketPath } from '../client/sanlock.ts';
+import { explainRefusal } from '../cli/guard/explain.ts';
+import { lossProgram } from '../cli/guard/loss-program.ts';
+import { GUARD_RECORDS, GUARD_SOCKET, GUEST_FILES, GUEST_LOCKSPACE } from '../cli/guard/paths.ts';
+import type { Ask } from '../client/lease-holder.ts';
+import { SanlockClient, sanlockSocketPath } from '../client/sanlock.ts';
 import type { GuardConfig } from '../guard/config.ts';
-import { refusalText } from '../guard/refusal-text.ts';
 import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { daemonSockets } from '../platform/daemon-sockets.ts';
 import { NodeGuestFiles } from '../platform/guest-files.ts';
+import { NodeGuestRecords } from '../platform/guest-records.ts';
 import { NodeKeepers } from '../platform/keepers.ts';
-import { identityOf, KernelProcess } from '../platform/kernel-process.ts';
+import { KernelProcess } from '../platform/kernel-process.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { NodePlainFiles } from '../platform/plain-files.ts';
 import { setProcessName } from '../platform/process-name.ts';
@@ -22,9 +26,6 @@ import { GuardLockspace } from '../programs/guard-lockspace.ts';
 import { GuardProgram } from '../programs/guard-program.ts';
 
 const NAME = 'holdfast-guardd';
-const LOCKSPACE = '__LIBVIRT__DISKS__';
-const SOCKET = '/run/holdfast/guard.sock';
-const GUEST_FILES = '/run/libvirt/qemu';
 const LOG_INFO = 6;
 
 function main(): void {
@@ -48,27 +49,31 @@ function serve(config: GuardConfig): void {
   });
   const socketPath = sanlockSocketPath(process.env['SANLOCK_RUN_DIR']);
   const sanlock = { socketPath, sockets: daemonSockets(), clock };
-  const at = { sanlock, lockspace: LOCKSPACE, leaseDir, hostId, ioTimeoutS };
+  const at = { sanlock, lockspace: GUEST_LOCKSPACE, leaseDir, hostId, ioTimeoutS };
   const owners = { uid: null, gid: null };
   const files = new GuardLeaseFiles({ ...at, ...owners, files: new NodePlainFiles() });
+  const lockspace = new GuardLockspace({ ...at, clock, log, files });
+  const client = new SanlockClient(sanlock);
+  const ask: Ask = (call, options) => client.call(call, options);
   const around = { deputy: null, log };
-  mkdirSync(dirname(SOCKET), { recursive: true });
+  mkdirSync(dirname(GUARD_SOCKET), { recursive: true });
   const program = new GuardProgram({
     ...{ config, clock, log, sockets: daemonSockets() },
-    socketPath: textToName(SOCKET),
+    socketPath: textToName(GUARD_SOCKET),
     leases: new GuardLeases({ ...at, clock, files }),
     keepers: new NodeKeepers(join(__dirname, 'guard-keeper.cjs'), around),
-    killpathOf: (uuid) => ({ path: '/bin/true', args: `guard lost ${uuid}` }),
+    records: new NodeGuestRecords(GUARD_RECORDS),
+    killpathOf: lossProgram(__dirname),
     guestFiles: new NodeGuestFiles(GUEST_FILES),
     nameDisks: (disks, answer) => void diskLeases(disks, naming).then(answer),
-    explain: (guest, refusal, answer) => answer(refusalText(guest, refusal, null)),
-    findQemu: (pid) => {
-      const identity = identityOf(pid);
-      return identity === null ? null : KernelProcess.find(pid, identity, around);
+    explain: (guest, refusal, answer) => {
+      void explainRefusal(ask, at, { guest, refusal }).then(answer);
     },
+    processAt: (pid) => KernelProcess.at(pid, around),
+    lockspaceCode: () => lockspace.code,
   });
   program.start();
-  new GuardLockspace({ ...at, clock, log, files }).begin();
+  lockspace.begin();
   log.info('daemon.started', { hostId, leaseDir });
 }
 

@@ -3,11 +3,19 @@ import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import type { Result } from '../base/result.ts';
 import type { GuardConfig } from './config.ts';
 import { type Guest, parseGuest } from './domain.ts';
-import type { Demand, GuestEffect, GuestEvent, Verdict } from './guest-state.ts';
-import { newGuest, nextTickMs as nextGuestTickMs, stepGuest } from './guest-step.ts';
+import type { Demand, GuestEffect, GuestEvent, GuestState } from './guest-state.ts';
+import { foundGuest, newGuest, nextTickMs as nextGuestTickMs, stepGuest } from './guest-step.ts';
 import type { DiskLease } from './lease-names.ts';
 import type { LeaseRefusal } from './lease-steps.ts';
-import type { Call, GuardEffect, GuardEvent, GuardState, Naming, Tracked } from './state.ts';
+import type {
+  Call,
+  GuardEffect,
+  GuardEvent,
+  GuardState,
+  Naming,
+  OnLoss,
+  Tracked,
+} from './state.ts';
 import { parseStatusFile, type StatusFile } from './status-file.ts';
 
 /** A host runs fewer; beyond it a start is refused, with a sentence. */
@@ -25,6 +33,9 @@ export function newGuard({ onConflict, onReconnect }: GuardConfig): GuardState {
 export function stepGuard(state: GuardState, event: GuardEvent, nowMs: number): GuardEffect[] {
   const turn: Turn = { state, out: [], nowMs };
   switch (event.kind) {
+    case 'found':
+      found(turn, event);
+      break;
     case 'called':
       called(turn, event.call);
       break;
@@ -79,6 +90,30 @@ interface Turn {
   readonly nowMs: number;
 }
 
+/** A guest may hold what is recorded as its own; what another one's record has is not. */
+function found({ state, out, nowMs }: Turn, { guests }: Extract<GuardEvent, { kind: 'found' }>) {
+  const turn = { state, out, nowMs };
+  for (const of of guests) {
+    const others = guests.filter(({ uuid }) => uuid !== of.uuid);
+    const isAnothers = (name: string) =>
+      others.some(({ holdings, orphans }) => holdings.has(name) || orphans.has(name));
+    const isOwn = ({ name }: DiskLease) =>
+      of.holdings.has(name) || of.orphans.has(name) || !isAnothers(name);
+    const guest = foundGuest({ ...of, leases: of.leases.filter(isOwn) }, nowMs);
+    const { uuid, name, onLoss, qemuPid } = of;
+    state.guests.set(uuid, { ...newTracked(uuid, name, guest), onLoss, qemuPid });
+    if (qemuPid !== null && !of.qemuHasEnded) out.push({ kind: 'watchQemu', uuid, pid: qemuPid });
+    tell(turn, uuid, { kind: of.qemuHasEnded ? 'ended' : 'tick' });
+  }
+}
+
+function newTracked(uuid: string, name: string, guest: GuestState): Tracked {
+  return {
+    ...{ uuid, name, guest, qemuPid: null, releasing: [], naming: null, isUnannounced: false },
+    ...{ onLoss: 'kill', recorded: null, complaint: '' },
+  };
+}
+
 /** Hooks that a lease depends on; every other one goes on at once. */
 function called(turn: Turn, call: Call): void {
   const { hook, operation } = call;
@@ -103,9 +138,26 @@ function called(turn: Turn, call: Call): void {
       if (tracked(turn, parsed.value) !== null) tell(turn, uuid, { kind: 'announced' });
       turn.out.push({ kind: 'answer', hook, text: null });
       return;
-    default:
-      nameDisks(turn, parsed.value, { kind: 'hook', call, uuid, name });
+    default: {
+      const onLoss = ON_LOSS.get(parsed.value.onLockFailure ?? 'default');
+      if (onLoss === undefined)
+        turn.out.push({ kind: 'answer', hook, text: noSuchLoss(parsed.value) });
+      else nameDisks(turn, parsed.value, { kind: 'hook', call, uuid, name, onLoss });
+    }
   }
+}
+
+const ON_LOSS: ReadonlyMap<string, OnLoss> = new Map([
+  ...(['default', 'poweroff'] as const).map((word) => [word, 'kill'] as const),
+  ['pause', 'pause'],
+]);
+
+/** As with the plugin: nothing could be done that keeps the promise. */
+function noSuchLoss({ name, onLockFailure }: Guest): string {
+  return (
+    `guard: guest ${name}: <on_lockfailure>${onLockFailure}</on_lockfailure> is not possible: ` +
+    'use poweroff or pause'
+  );
 }
 
 const DECIDES: ReadonlySet<string> = new Set(['start', 'reconnect', 'migrate', 'release']);
@@ -134,41 +186,34 @@ function statusChanged(turn: Turn, { name, xml }: Extract<GuardEvent, { kind: 's
     log(turn, 'warn', 'status.unreadable', { name, reason: parsed.error });
     return;
   }
-  const status = parsed.value;
-  const { uuid } = status.guest;
-  const guest = turn.state.guests.get(uuid);
-  if (guest === undefined) return; // its hook was not called yet, or it has none
-  if (status.pid !== null && guest.qemuPid !== status.pid) {
-    guest.qemuPid = status.pid;
-    turn.out.push({ kind: 'watchQemu', uuid, pid: status.pid });
+  const { guest: seen, isRunning, migration, pid } = parsed.value;
+  const { uuid } = seen;
+  const guest = turn.state.guests.get(uuid) ?? unannounced(turn, parsed.value);
+  if (guest === null) return;
+  if (pid !== null && guest.qemuPid !== pid) {
+    guest.qemuPid = pid;
+    turn.out.push({ kind: 'watchQemu', uuid, pid });
   }
-  // A migration does not wait for a file system: its leases are those that it has.
-  if (status.migration !== null) statusRead(turn, status, null);
-  else nameDisks(turn, status.guest, { kind: 'status', uuid });
-  const { isRunning, migration } = status;
-  if (migration === null) tellStatus(turn, uuid, { isRunning, migration, leases: null });
+  // At once: a migration does not wait for a file system, and its leases are those that it has.
+  tell(turn, uuid, { kind: 'statusRead', status: { isRunning, migration, leases: null } });
+  guest.naming = migration === null ? nameDisks(turn, seen, { kind: 'status', uuid }) : null;
 }
 
-function statusRead(
-  turn: Turn,
-  { guest: { uuid }, isRunning, migration }: StatusFile,
-  leases: readonly DiskLease[] | null,
-): void {
-  tellStatus(turn, uuid, { isRunning, migration, leases });
+/** null: it is none that runs here, and was not started by libvirt with a hook of ours. */
+function unannounced(turn: Turn, { guest, migration, pid }: StatusFile): Tracked | null {
+  if (pid === null || migration !== null) return null;
+  const one = tracked(turn, guest);
+  if (one === null) return null;
+  one.isUnannounced = true;
+  log(turn, 'info', 'guest.found', { guest: guest.name, uuid: guest.uuid, pid });
+  return one;
 }
 
-function tellStatus(
-  turn: Turn,
-  uuid: string,
-  status: Extract<GuestEvent, { kind: 'statusRead' }>['status'],
-): void {
-  tell(turn, uuid, { kind: 'statusRead', status });
-}
-
-function nameDisks({ state, out }: Turn, { disks }: Guest, naming: Naming): void {
+function nameDisks({ state, out }: Turn, { disks }: Guest, naming: Naming): number {
   const token = state.nextToken++;
   state.naming.set(token, naming);
   out.push({ kind: 'nameDisks', token, disks });
+  return token;
 }
 
 function disksNamed(turn: Turn, token: number, leases: Result<readonly DiskLease[], string>): void {
@@ -178,9 +223,13 @@ function disksNamed(turn: Turn, token: number, leases: Result<readonly DiskLease
   if (naming === undefined) return;
   const { uuid } = naming;
   if (naming.kind === 'status') {
-    const status = state.guests.get(uuid)?.guest.status;
-    if (status == null || status.migration !== null) return; // it has begun to migrate since
-    tellStatus(turn, uuid, { ...status, leases: leases.ok ? leases.value : null });
+    const guest = state.guests.get(uuid);
+    const status = guest?.guest.status;
+    if (status == null || guest?.naming !== token) return; // it has changed since
+    if (!leases.ok)
+      log(turn, 'warn', 'disks.notNamed', { guest: guest.name, reason: leases.error });
+    const named = leases.ok ? leases.value : null;
+    tell(turn, uuid, { kind: 'statusRead', status: { ...status, leases: named } });
     return;
   }
   const { call, name } = naming;
@@ -189,12 +238,16 @@ function disksNamed(turn: Turn, token: number, leases: Result<readonly DiskLease
     turn.out.push({ kind: 'answer', hook: call.hook, text });
     return;
   }
-  if (tracked(turn, { uuid, name }) === null) {
+  const guest = tracked(turn, { uuid, name });
+  if (guest === null) {
     const text = `guard: guest ${name}: this host has ${MAX_GUESTS} guests already`;
     turn.out.push({ kind: 'answer', hook: call.hook, text });
     return;
   }
+  guest.isUnannounced = false;
+  guest.onLoss = naming.onLoss;
   const kind = call.operation === 'reconnect' ? 'reconnect' : 'start';
+  if (kind === 'start') guest.qemuPid = null; // that of its last run here
   const demand: Demand = { hook: call.hook, kind, leases: leases.value };
   tell(turn, uuid, { kind: 'demanded', demand });
 }
@@ -204,7 +257,7 @@ function tracked({ state }: Turn, { uuid, name }: Pick<Guest, 'uuid' | 'name'>):
   const known = state.guests.get(uuid);
   if (known !== undefined) return known;
   if (state.guests.size >= MAX_GUESTS) return null;
-  const guest = { uuid, name, guest: newGuest(name), qemuPid: null, releasing: [] };
+  const guest = newTracked(uuid, name, newGuest(name));
   state.guests.set(uuid, guest);
   return guest;
 }
@@ -212,9 +265,21 @@ function tracked({ state }: Turn, { uuid, name }: Pick<Guest, 'uuid' | 'name'>):
 function tell(turn: Turn, uuid: string, event: GuestEvent): void {
   const of = turn.state.guests.get(uuid);
   if (of === undefined) return;
-  for (const effect of stepGuest(of.guest, event, { uuid, nowMs: turn.nowMs })) {
-    obey(turn, of, effect);
-  }
+  const effects = stepGuest(of.guest, event, { uuid, nowMs: turn.nowMs });
+  if (!effects.some(({ kind }) => kind === 'over')) record(turn, of);
+  for (const effect of effects) obey(turn, of, effect);
+}
+
+/** Before sanlock is asked for anything, and before libvirt is answered. */
+function record({ out }: Turn, of: Tracked): void {
+  const { uuid, name, onLoss, qemuPid } = of;
+  const { leases, holdings, orphans } = of.guest;
+  const now = JSON.stringify([onLoss, qemuPid, leases, [...holdings], [...orphans]]);
+  if (leases.every((lease) => holdings.has(lease.name))) of.complaint = '';
+  if (now === of.recorded) return;
+  of.recorded = now;
+  const body = { uuid, name, onLoss, qemuPid, leases, holdings, orphans };
+  out.push({ kind: 'record', record: body });
 }
 
 function obey(turn: Turn, of: Tracked, effect: GuestEffect): void {
@@ -228,10 +293,13 @@ function obey(turn: Turn, of: Tracked, effect: GuestEffect): void {
       out.push({ kind: 'work', uuid, steps: effect.steps });
       return;
     case 'verdict':
-      verdict(turn, of, { hook: effect.hook, verdict: effect.verdict });
+      verdict(turn, of, effect);
       return;
     case 'conflict':
       conflict(turn, of, effect.refusal);
+      return;
+    case 'notTaken':
+      complain(turn, of, { level: 'warn', event: 'guest.notProtected', refusal: effect.refusal });
       return;
     case 'over':
       state.guests.delete(uuid);
@@ -246,40 +314,65 @@ function obey(turn: Turn, of: Tracked, effect: GuestEffect): void {
   }
 }
 
-function verdict(
-  { out }: Turn,
-  { name }: Tracked,
-  { hook, verdict: said }: { readonly hook: number; readonly verdict: Verdict },
-): void {
+function verdict(turn: Turn, of: Tracked, effect: Extract<GuestEffect, { kind: 'verdict' }>): void {
+  const { hook, of: kind, verdict: said } = effect;
+  const { name } = of;
+  const answer = (text: string | null) => turn.out.push({ kind: 'answer', hook, text });
   switch (said.kind) {
     case 'granted':
-      out.push({ kind: 'answer', hook, text: null });
+      answer(null);
       return;
     case 'refused':
-      out.push({ kind: 'refuse', hook, name, refusal: said.refusal });
+      if (kind === 'reconnect' && turn.state.onReconnect === 'warn') {
+        complain(turn, of, { level: 'error', event: 'guest.conflict', refusal: said.refusal });
+        answer(null);
+      } else {
+        turn.out.push({ kind: 'refuse', hook, name, refusal: said.refusal });
+      }
       return;
-    case 'noKeeper': {
-      const text = `guard: guest ${name}: sanlock cannot be reached, or takes no more processes`;
-      out.push({ kind: 'answer', hook, text });
+    case 'noKeeper': // a guest that runs is not ended for that: it is tried again
+      answer(
+        kind === 'reconnect'
+          ? null
+          : `guard: guest ${name}: sanlock cannot be reached, or takes no more processes`,
+      );
       return;
-    }
-    case 'superseded': {
-      const text = `guard: guest ${name}: libvirt has asked for it again meanwhile`;
-      out.push({ kind: 'answer', hook, text });
+    case 'superseded':
+      answer(`guard: guest ${name}: libvirt has asked for it again meanwhile`);
       return;
-    }
     default:
       unreachable(said);
   }
 }
 
-/** It has written to the disk for a moment already: libvirt calls no hook before it plugs one in. */
-function conflict(turn: Turn, of: Tracked, { lease, code }: LeaseRefusal): void {
+/** It may have written already: libvirt calls no hook before it plugs a disk in, or resumes. */
+function conflict(turn: Turn, of: Tracked, refusal: LeaseRefusal): void {
   const { uuid, name, qemuPid } = of;
-  const fields = { guest: name, uuid, target: lease.target, key: lease.key, code };
-  log(turn, 'error', 'guest.conflict', fields);
-  if (turn.state.onConflict === 'warn' || qemuPid === null) return;
+  complain(turn, of, { level: 'error', event: 'guest.conflict', refusal });
+  if (turn.state.onConflict === 'warn' || of.isUnannounced || qemuPid === null) return;
   turn.out.push({ kind: 'endGuest', uuid, name, pid: qemuPid });
+}
+
+/** Once for each cause: it is tried again and again. */
+function complain(
+  turn: Turn,
+  of: Tracked,
+  {
+    level,
+    event,
+    refusal: { lease, code },
+  }: {
+    readonly level: LogLevel;
+    readonly event: string;
+    readonly refusal: LeaseRefusal;
+  },
+): void {
+  const { uuid, name } = of;
+  const complaint = `${event} ${lease.name} ${code}`;
+  if (complaint === of.complaint) return;
+  of.complaint = complaint;
+  const { target, key } = lease;
+  log(turn, level, event, { guest: name, uuid, target, key, code });
 }
 
 function log({ out }: Turn, level: LogLevel, event: string, fields: LogFields): void {

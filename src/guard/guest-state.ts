@@ -1,5 +1,5 @@
 import type { DiskLease } from './lease-names.ts';
-import type { Holdings, LeaseRefusal, LeaseSteps } from './lease-steps.ts';
+import type { Holdings, LeaseRefusal, LeaseSteps, Surveyed } from './lease-steps.ts';
 
 /** What libvirtd's status file says of a guest; it is written anew at each change. */
 export interface GuestStatus {
@@ -31,8 +31,9 @@ export type Work =
   | { readonly kind: 'releaseAll' }
   /** Of disks that were plugged out. */
   | { readonly kind: 'releaseSome' }
-  /** Needs no keeper. */
+  /** Needs no keeper, as `survey`. */
   | { readonly kind: 'releaseOrphans' }
+  | { readonly kind: 'survey' }
   /** Of a keeper that has ended since: its outcome says only what is orphaned. */
   | { readonly kind: 'void' };
 
@@ -55,6 +56,12 @@ export interface GuestState {
   status: GuestStatus | null;
   /** Its QEMU has ended, or libvirt says that all is released. */
   isOver: boolean;
+  /** false: of an earlier guard, and what is recorded of it may be one step behind. */
+  isSurveyed: boolean;
+  /** By then libvirt has a status file of a guest that it starts; null: it has, or had, one. */
+  unseenUntilMs: number | null;
+  /** It has stood still without all of its leases: it may not go on without them. */
+  isUnprotected: boolean;
   work: Work | null;
   /** Nothing is tried again before; null: at once. */
   againAtMs: number | null;
@@ -85,7 +92,8 @@ export type Outcome =
       readonly kind: 'released' | 'orphansReleased';
       readonly asked: Holdings;
       readonly left: Holdings;
-    };
+    }
+  | ({ readonly kind: 'surveyed' } & Surveyed);
 
 export type Verdict =
   | { readonly kind: 'granted' }
@@ -99,9 +107,16 @@ export type GuestEffect =
   | { readonly kind: 'startKeeper' }
   /** Answered by `worked`. */
   | { readonly kind: 'work'; readonly steps: LeaseSteps<Outcome> }
-  | { readonly kind: 'verdict'; readonly hook: number; readonly verdict: Verdict }
-  /** A disk that was plugged in belongs to another: an alarm, and by policy the guest's end. */
+  | {
+      readonly kind: 'verdict';
+      readonly hook: number;
+      readonly of: Demand['kind'];
+      readonly verdict: Verdict;
+    }
+  /** What a guest that runs needs belongs to another: an alarm, and by policy the guest's end. */
   | { readonly kind: 'conflict'; readonly refusal: LeaseRefusal }
+  /** It is tried again: sanlock does not answer, or is not in the lockspace yet. */
+  | { readonly kind: 'notTaken'; readonly refusal: LeaseRefusal }
   /** Nothing is left of it: its keeper ends. */
   | { readonly kind: 'over' }
   | { readonly kind: 'log'; readonly event: string; readonly code: number };

@@ -11,38 +11,53 @@ import type {
   Verdict,
   Work,
 } from './guest-state.ts';
-import {
-  type Holdings,
-  LENT_WITHIN_MS,
-  type LeaseSteps,
-  lend,
-  NOTHING,
-  reclaim,
-  releaseAll,
-  releaseOrphans,
-  type Taken,
-  takeAlone,
-  takeLent,
-} from './lease-steps.ts';
+import { isAnnounced, nextWork } from './guest-work.ts';
+import type { DiskLease } from './lease-names.ts';
+import type { Holdings } from './lease-steps.ts';
+import { isHeld } from './refusal-text.ts';
 
 /** Until the other host has let go: seldom more than the end of a QEMU. */
 const AGAIN_MS = 500;
+/** Of a lease that belongs to another, or while sanlock cannot be asked. */
+const LATER_MS = 5 * SECOND_MS;
 /** A migration that was announced begins at once, or never. */
 const ANNOUNCED_MS = 600 * SECOND_MS;
+/** Of a start that libvirt has given up without a word, or of a libvirtd that was killed in it. */
+const UNSEEN_MS = 600 * SECOND_MS;
 
 /** A guest that nothing is known of. */
 export function newGuest(name: string): GuestState {
   return {
     ...{ name, leases: [], holdings: new Map(), demand: null, incomingUntilMs: null },
     ...{ status: null, isOver: false, work: null, againAtMs: null, keeper: 'none' },
-    orphans: new Map(),
+    ...{ orphans: new Map(), isSurveyed: true, unseenUntilMs: null, isUnprotected: false },
+  };
+}
+
+/** A guest of an earlier guard of this host; `keeperLives`: what it held is held still. */
+export function foundGuest(
+  of: {
+    readonly name: string;
+    readonly leases: readonly DiskLease[];
+    readonly holdings: Holdings;
+    readonly orphans: Holdings;
+    readonly keeperLives: boolean;
+  },
+  nowMs: number,
+): GuestState {
+  const { name, leases, keeperLives } = of;
+  return {
+    ...newGuest(name),
+    ...{ leases, keeper: keeperLives ? 'there' : 'none', isSurveyed: false },
+    holdings: keeperLives ? of.holdings : new Map(),
+    orphans: keeperLives ? of.orphans : new Map([...of.orphans, ...of.holdings]),
+    unseenUntilMs: nowMs + UNSEEN_MS,
   };
 }
 
 /**
  * One guest. Facts come in as events; when nothing is under way, `nextWork` compares them with what
- * the keeper holds. Order of what it wants: an end before all, then the hook that waits, then what
- * a migration needs, then disks that were plugged.
+ * the keeper holds.
  */
 export function stepGuest(
   state: GuestState,
@@ -56,14 +71,16 @@ export function stepGuest(
 }
 
 /** When the next tick is wanted; null: none is. */
-export function nextTickMs({
-  work,
-  againAtMs,
-  isOver,
-  incomingUntilMs,
-}: GuestState): number | null {
+export function nextTickMs(state: GuestState): number | null {
+  const { work, againAtMs, isOver, incomingUntilMs, demand, unseenUntilMs } = state;
   if (work !== null) return null;
-  return againAtMs ?? (isOver ? incomingUntilMs : null);
+  const times = [
+    againAtMs,
+    isOver ? incomingUntilMs : null,
+    demand === null ? unseenUntilMs : null,
+  ];
+  const wanted = times.filter((atMs) => atMs !== null);
+  return wanted.length === 0 ? null : Math.min(...wanted);
 }
 
 interface Turn {
@@ -96,25 +113,33 @@ function take(state: GuestState, event: GuestEvent, turn: Turn): void {
       state.keeper = 'none';
       state.orphans = new Map([...state.orphans, ...state.holdings]);
       state.holdings = new Map();
-      if (state.work !== null && state.work.kind !== 'releaseOrphans')
+      if (state.work !== null && state.work.kind !== 'releaseOrphans') {
         state.work = { kind: 'void' };
+      }
       state.againAtMs = null;
+      restsUnprotected(state);
       return;
     case 'worked':
       worked(state, event.outcome, turn);
       return;
     case 'tick':
+      if (isNeverSeen(state, turn.nowMs)) state.isOver = true;
       return;
     default:
       unreachable(event);
   }
 }
 
+function isNeverSeen({ demand, unseenUntilMs }: GuestState, nowMs: number): boolean {
+  return demand === null && unseenUntilMs !== null && nowMs >= unseenUntilMs;
+}
+
 /** libvirt calls one hook of a guest at a time: an older one that still waits has been given up. */
 function demanded(state: GuestState, demand: Demand, { out, nowMs }: Turn): void {
   const { demand: older } = state;
   if (older !== null) {
-    out.push({ kind: 'verdict', hook: older.hook, verdict: { kind: 'superseded' } });
+    const { hook, kind: of } = older;
+    out.push({ kind: 'verdict', hook, of, verdict: { kind: 'superseded' } });
   }
   const isIncoming = demand.kind === 'start' && isAnnounced(state, nowMs);
   state.demand = isIncoming ? { ...demand, kind: 'incoming' } : demand;
@@ -122,11 +147,8 @@ function demanded(state: GuestState, demand: Demand, { out, nowMs }: Turn): void
   if (demand.kind === 'start') state.status = null; // that of its last run here
   state.incomingUntilMs = null;
   state.isOver = false;
+  state.isUnprotected = false;
   state.againAtMs = null;
-}
-
-function isAnnounced({ incomingUntilMs }: GuestState, nowMs: number): boolean {
-  return incomingUntilMs !== null && nowMs < incomingUntilMs;
 }
 
 function statusRead(state: GuestState, status: GuestStatus): void {
@@ -136,6 +158,15 @@ function statusRead(state: GuestState, status: GuestStatus): void {
   if (status.leases !== null && state.demand === null) state.leases = status.leases;
   const isNews = before?.migration !== status.migration || before.isRunning !== status.isRunning;
   if (isNews) state.againAtMs = null;
+  state.unseenUntilMs = null;
+  restsUnprotected(state);
+}
+
+/** libvirt calls no hook when it lets the guest go on. */
+function restsUnprotected(state: GuestState): void {
+  const { holdings, leases, status } = state;
+  if (leases.every(({ name }) => holdings.has(name))) state.isUnprotected = false;
+  else if (status?.isRunning === false && status.migration === null) state.isUnprotected = true;
 }
 
 function worked(state: GuestState, outcome: Outcome, turn: Turn): void {
@@ -143,10 +174,25 @@ function worked(state: GuestState, outcome: Outcome, turn: Turn): void {
   assert(work !== null, 'an outcome is of work that was begun');
   state.work = null;
   if (work.kind === 'void') orphaned(state, outcome);
-  else if (outcome.kind === 'took') granted(state, { work, holdings: outcome.holdings }, turn.out);
+  else if (outcome.kind === 'took') granted(state, { work, holdings: outcome.holdings }, turn);
   else if (outcome.kind === 'refused') refused(state, { work, ...outcome }, turn);
   else if (outcome.kind === 'converted') wasConverted(state, { work, ...outcome }, turn);
+  else if (outcome.kind === 'surveyed') wasSurveyed(state, outcome, turn);
   else wasReleased(state, outcome, turn);
+}
+
+function wasSurveyed(
+  state: GuestState,
+  { code, held, orphans }: Extract<Outcome, { kind: 'surveyed' }>,
+  { nowMs }: Turn,
+): void {
+  if (code !== 0) {
+    state.againAtMs = nowMs + AGAIN_MS;
+    return;
+  }
+  state.isSurveyed = true;
+  state.holdings = held;
+  state.orphans = orphans;
 }
 
 /** What the keeper got before it ended. */
@@ -162,6 +208,8 @@ function orphaned(state: GuestState, outcome: Outcome): void {
     case 'released':
     case 'orphansReleased':
       state.orphans = lessReleased(state.orphans, outcome);
+      return;
+    case 'surveyed': // it is looked again
       return;
     default:
       unreachable(outcome);
@@ -196,19 +244,22 @@ function lessReleased(of: Holdings, { asked, left }: Released): Holdings {
 function granted(
   state: GuestState,
   { work, holdings }: { readonly work: Work; readonly holdings: Holdings },
-  out: GuestEffect[],
+  { out, nowMs }: Turn,
 ): void {
   state.holdings = holdings;
   state.orphans = new Map([...state.orphans].filter(([name]) => !holdings.has(name)));
+  restsUnprotected(state);
   if (work.kind !== 'take') return;
+  if (state.status === null) state.unseenUntilMs = nowMs + UNSEEN_MS;
   answer(state, work.demand, { kind: 'granted' }, out);
 }
 
 /** One that was superseded meanwhile has its answer. */
-function answer(state: GuestState, { hook }: Demand, verdict: Verdict, out: GuestEffect[]): void {
+function answer(state: GuestState, demand: Demand, verdict: Verdict, out: GuestEffect[]): void {
+  const { hook, kind: of } = demand;
   if (state.demand?.hook !== hook) return;
   state.demand = null;
-  out.push({ kind: 'verdict', hook, verdict });
+  out.push({ kind: 'verdict', hook, of, verdict });
 }
 
 /** A guest that starts is refused; one that runs needs its keeper, whatever it takes. */
@@ -220,7 +271,8 @@ function keeperNotStarted(state: GuestState, { out, nowMs }: Turn): void {
     return;
   }
   answer(state, demand, { kind: 'noKeeper' }, out);
-  if (demand.kind !== 'reconnect') state.isOver = true;
+  if (demand.kind === 'reconnect') state.againAtMs = nowMs + LATER_MS;
+  else state.isOver = true;
 }
 
 function refused(
@@ -231,13 +283,18 @@ function refused(
   state.holdings = new Map([...state.holdings, ...left]);
   if (work.kind === 'take') {
     answer(state, work.demand, { kind: 'refused', refusal }, out);
-    // The guest does not start; one that was running already is libvirt's to end.
-    if (state.demand === null) state.isOver = true;
-    return;
+    // The guest does not start; one that runs has its leases until libvirt has ended it.
+    if (state.demand === null && work.demand.kind !== 'reconnect') state.isOver = true;
   }
   if (state.demand !== null || state.isOver) return; // it does not run here any more
-  out.push({ kind: 'conflict', refusal });
-  state.againAtMs = nowMs + AGAIN_MS;
+  if (work.kind !== 'take') out.push({ kind: complaint(state, refusal.code), refusal });
+  state.againAtMs = nowMs + LATER_MS;
+}
+
+/** Two guests of one disk, or one that goes on after its lease was lost: not for long. */
+function complaint(state: GuestState, code: number): 'conflict' | 'notTaken' {
+  const { status, isUnprotected } = state;
+  return status?.isRunning === true && (isHeld(code) || isUnprotected) ? 'conflict' : 'notTaken';
 }
 
 function begin(state: GuestState, turn: Turn & { readonly uuid: string }): void {
@@ -250,7 +307,11 @@ function begin(state: GuestState, turn: Turn & { readonly uuid: string }): void 
     return;
   }
   if (next === null || state.keeper === 'starting') return;
-  if (state.keeper === 'none' && next.work.kind !== 'releaseOrphans') {
+  if (next.work.kind === 'take' && next.work.demand.leases.length === 0) {
+    granted(state, { work: next.work, holdings: state.holdings }, turn); // nothing is to be held
+    return;
+  }
+  if (state.keeper === 'none' && !NEEDS_NO_KEEPER.has(next.work.kind)) {
     state.keeper = 'starting';
     out.push({ kind: 'startKeeper' });
     return;
@@ -259,99 +320,4 @@ function begin(state: GuestState, turn: Turn & { readonly uuid: string }): void 
   out.push({ kind: 'work', steps: next.steps });
 }
 
-interface Next {
-  readonly work: Work;
-  readonly steps: LeaseSteps<Outcome>;
-}
-
-/** null: all is as it should be. 'over': nothing is held, and nothing is wanted. */
-function nextWork(
-  state: GuestState,
-  { uuid, nowMs }: { readonly uuid: string; readonly nowMs: number },
-): Next | 'over' | null {
-  const { demand, holdings: held, orphans } = state;
-  if (state.isOver) return ofEnd(state) ?? (isAnnounced(state, nowMs) ? null : 'over');
-  if (demand === null) return ofOrphans(state) ?? ofMigration(state) ?? ofPlugging(state);
-  const work = { kind: 'take', demand } as const;
-  switch (demand.kind) {
-    case 'reconnect':
-      return { work, steps: took(takeAlone(demand.leases, { held, orphans })) };
-    case 'start': // what is left of its last run here goes first: another host may wait for it
-      return ofEnd(state) ?? { work, steps: took(takeAlone(demand.leases, NOTHING)) };
-    case 'incoming': {
-      const of = { uuid, untilMs: nowMs + LENT_WITHIN_MS };
-      return ofEnd(state) ?? { work, steps: took(takeLent(demand.leases, of)) };
-    }
-    default:
-      return unreachable(demand.kind);
-  }
-}
-
-/** null: nothing is left to be released. */
-function ofEnd({ holdings, orphans }: GuestState): Next | null {
-  if (holdings.size > 0) return { work: { kind: 'releaseAll' }, steps: released(holdings) };
-  if (orphans.size === 0) return null;
-  return { work: { kind: 'releaseOrphans' }, steps: orphansReleased(orphans) };
-}
-
-/** A guest that runs on, whatever it is about to do, has a keeper for what it needs. */
-function ofOrphans({ leases, holdings: held, orphans, status }: GuestState): Next | null {
-  const own = leases.filter(({ name }) => held.has(name) || orphans.has(name));
-  if (status === null || own.every(({ name }) => held.has(name))) return null;
-  return { work: { kind: 'takeMore' }, steps: took(takeAlone(own, { held, orphans })) };
-}
-
-function ofMigration({ holdings, leases, status }: GuestState): Next | null {
-  if (status === null) return null;
-  const alone = leases.filter(({ mode }) => mode === 'exclusive');
-  const has = (what: string) => alone.some(({ name }) => holdings.get(name) === what);
-  const reclaimed = (which: 'shared' | 'all'): Next => {
-    return { work: { kind: 'reclaim' }, steps: converted(reclaim(leases, holdings, which)) };
-  };
-  switch (status.migration) {
-    case 'out':
-      // What another host has lent can be lent again only by whom it belongs to.
-      if (has('shared')) return reclaimed('shared');
-      if (!has('exclusive')) return null;
-      return { work: { kind: 'lend' }, steps: converted(lend(leases, holdings)) };
-    case 'in': // until its CPUs run here the guest may still go back
-      return null;
-    case null:
-      return has('shared') || has('lent') ? reclaimed('all') : null;
-    default:
-      return unreachable(status.migration);
-  }
-}
-
-function ofPlugging({ holdings: held, leases, orphans, status }: GuestState): Next | null {
-  if (status?.leases == null || status.migration !== null) return null;
-  const wanted = new Set(leases.map(({ name }) => name));
-  const unused = new Map([...held].filter(([name]) => !wanted.has(name)));
-  if (unused.size > 0) return { work: { kind: 'releaseSome' }, steps: released(unused) };
-  const unwanted = new Map([...orphans].filter(([name]) => !wanted.has(name)));
-  if (unwanted.size > 0) {
-    return {
-      work: { kind: 'releaseOrphans' },
-      steps: orphansReleased(unwanted),
-    };
-  }
-  if (leases.every(({ name }) => held.has(name))) return null;
-  return { work: { kind: 'takeMore' }, steps: took(takeAlone(leases, { held, orphans })) };
-}
-
-function* took(steps: LeaseSteps<Taken>): LeaseSteps<Outcome> {
-  const taken = yield* steps;
-  return taken.ok ? { kind: 'took', holdings: taken.value } : { kind: 'refused', ...taken.error };
-}
-
-function* converted(steps: ReturnType<typeof lend>): LeaseSteps<Outcome> {
-  return { kind: 'converted', ...(yield* steps) };
-}
-
-function* released(held: Holdings): LeaseSteps<Outcome> {
-  return { kind: 'released', asked: held, left: yield* releaseAll(held) };
-}
-
-function* orphansReleased(orphans: Holdings): LeaseSteps<Outcome> {
-  return { kind: 'orphansReleased', asked: orphans, left: yield* releaseOrphans(orphans) };
-}
+const NEEDS_NO_KEEPER: ReadonlySet<Work['kind']> = new Set(['releaseOrphans', 'survey']);

@@ -29,6 +29,8 @@ export type LeaseEffect =
   | { readonly kind: 'setLender'; readonly lease: DiskLease }
   /** The value block as it was read by the acquire, and who has the lease on the disk now. */
   | { readonly kind: 'getLender'; readonly name: string }
+  /** What sanlock has of these, held by the keeper or orphaned. */
+  | { readonly kind: 'look'; readonly names: readonly string[] }
   | { readonly kind: 'sleep'; readonly forMs: number };
 
 export interface LeaseReply {
@@ -36,6 +38,8 @@ export interface LeaseReply {
   readonly code: number;
   /** Of getLender. */
   readonly lent?: Lent;
+  /** Of look. */
+  readonly seen?: Seen;
   readonly nowMs: number;
 }
 
@@ -50,6 +54,12 @@ export interface Lent {
   readonly by: (HostLife & { readonly uuid: string }) | null;
   /** The other hosts that have it on the disk, this one left out. */
   readonly others: readonly HostLife[];
+}
+
+/** By the lease's name, as sanlock says it now. */
+export interface Seen {
+  readonly held: ReadonlyMap<string, Mode>;
+  readonly orphans: ReadonlyMap<string, Mode>;
 }
 
 export type LeaseSteps<T> = Generator<LeaseEffect, T, LeaseReply>;
@@ -284,4 +294,28 @@ export function* releaseOrphans(orphans: Holdings): LeaseSteps<Holdings> {
     if (code >= 0 || code === -ERRNO.ENOENT) left.delete(name);
   }
   return left;
+}
+
+/** What is really held and orphaned, with the code when sanlock did not say it. */
+export interface Surveyed {
+  readonly code: number;
+  readonly held: Holdings;
+  readonly orphans: Holdings;
+}
+
+/**
+ * After a restart of the guard. Its record is written before and after each step, so it may be one
+ * step behind: what is exclusive in it and shared in fact was just being lent.
+ */
+export function* survey(names: readonly string[], recorded: Holdings): LeaseSteps<Surveyed> {
+  const { code, seen } = yield { kind: 'look', names };
+  if (seen === undefined) return { code, held: new Map(), orphans: new Map() };
+  const asIs = (modes: ReadonlyMap<string, Mode>): Holdings =>
+    new Map([...modes].map(([name, mode]) => [name, wordFor(mode, recorded.get(name))]));
+  return { code: 0, held: asIs(seen.held), orphans: asIs(seen.orphans) };
+}
+
+function wordFor(mode: Mode, recorded: Mode | 'lent' | undefined): Mode | 'lent' {
+  if (mode === 'exclusive') return 'exclusive';
+  return recorded === 'lent' || recorded === 'exclusive' ? 'lent' : 'shared';
 }

@@ -12,7 +12,6 @@ export type Holder =
       readonly hostName: string | null;
       /** null: not known. */
       readonly heldForS: number | null;
-      readonly renewedAgoS: number | null;
     }
   /** Another guest, or another program, of this host. */
   | { readonly kind: 'here'; readonly name: string; readonly pid: number };
@@ -38,7 +37,9 @@ export function refusalText(
     return `the lease file of ${disk} cannot be made (${codeText(code)}): holdfast guard check says why`;
   }
   if (holder?.kind === 'here') {
-    return `${disk} is in use on this host by ${holder.name} (process ${holder.pid}): stop that first`;
+    const user =
+      holder.name === '' ? `process ${holder.pid}` : `${holder.name} (process ${holder.pid})`;
+    return `${disk} is in use on this host by ${user}: stop that first`;
   }
   if (holder !== null) {
     const host = holder.hostName === null ? 'a host without a name' : `host ${holder.hostName}`;
@@ -52,10 +53,8 @@ export function refusalText(
   return `${disk} cannot be leased: ${codeText(code)}`;
 }
 
-function sinceText({ heldForS, renewedAgoS }: Extract<Holder, { kind: 'host' }>): string {
-  const held = heldForS === null ? '' : `, for ${durationText(heldForS)}`;
-  const alive = renewedAgoS === null ? '' : `, seen alive ${durationText(renewedAgoS)} ago`;
-  return `${held}${alive}`;
+function sinceText({ heldForS }: Extract<Holder, { kind: 'host' }>): string {
+  return heldForS === null ? '' : `, for ${durationText(heldForS)}`;
 }
 
 /** Steps that make the lease, before it is asked for. */
@@ -91,3 +90,8 @@ const ELSEWHERE: ReadonlySet<number> = new Set([
   SANLOCK_CODES.ACQUIRE_OWNED_RETRY,
   -ERRNO.EAGAIN,
 ]);
+
+/** Whether somebody has it, whom the user wants to know. */
+export function isHeld(code: number): boolean {
+  return isElsewhere(code) || code === -ERRNO.EEXIST;
+}

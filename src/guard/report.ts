@@ -1,5 +1,7 @@
+import type { GuestState } from './guest-state.ts';
 import type { DiskLease } from './lease-names.ts';
 import type { Holdings } from './lease-steps.ts';
+import type { GuardState } from './state.ts';
 
 /** What the guard says of itself, as JSON on its socket: for people, nothing is decided by it. */
 export interface GuardReport {
@@ -29,3 +31,21 @@ export interface LeaseReport extends DiskLease {
 }
 
 type HoldingsValue = Holdings extends ReadonlyMap<string, infer V> ? V : never;
+
+/** Of all guests that the guard knows of. */
+export function guestReports(
+  { guests }: GuardState,
+  keeperPid: (uuid: string) => number | null,
+): readonly GuestReport[] {
+  return [...guests.values()].map(({ uuid, name, qemuPid, guest }) => ({
+    ...{ uuid, name, qemuPid, keeperPid: keeperPid(uuid) },
+    isRunning: guest.status?.isRunning ?? null,
+    migration: guest.status?.migration ?? null,
+    waitsFor: guest.demand?.kind ?? null,
+    leases: guest.leases.map((lease) => ({ ...lease, held: heldOf(guest, lease.name) })),
+  }));
+}
+
+function heldOf({ holdings, orphans }: GuestState, name: string): LeaseReport['held'] {
+  return holdings.get(name) ?? (orphans.has(name) ? 'orphan' : null);
+}

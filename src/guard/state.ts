@@ -4,7 +4,7 @@ import type { Policy } from './config.ts';
 import type { GuestDisk } from './domain.ts';
 import type { GuestState, Outcome } from './guest-state.ts';
 import type { DiskLease } from './lease-names.ts';
-import type { LeaseRefusal, LeaseSteps } from './lease-steps.ts';
+import type { Holdings, LeaseRefusal, LeaseSteps } from './lease-steps.ts';
 
 /** A hook of libvirt that waits: libvirtd goes on when it ends. */
 export interface Call {
@@ -23,11 +23,41 @@ export interface Tracked {
   qemuPid: number | null;
   /** Hooks that wait for the release of all its leases. */
   releasing: readonly number[];
+  /** Of the status file that was read last: what an earlier one named is out of date. */
+  naming: number | null;
+  /** libvirt called no hook: it ran before the guard did, and is not ended by it. */
+  isUnannounced: boolean;
+  /** What is done when its lockspace is lost. */
+  onLoss: OnLoss;
+  /** As it was recorded last; null: not yet. */
+  recorded: string | null;
+  /** The complaint that was logged last: it is not repeated. */
+  complaint: string;
+}
+
+/** Its QEMU is ended, or libvirt is asked to pause it. */
+export type OnLoss = 'kill' | 'pause';
+
+/** What the next guard has to know of a guest. */
+export interface GuestRecord {
+  readonly uuid: string;
+  readonly name: string;
+  readonly onLoss: OnLoss;
+  readonly qemuPid: number | null;
+  readonly leases: readonly DiskLease[];
+  readonly holdings: Holdings;
+  readonly orphans: Holdings;
 }
 
 /** What waits for the names of disks. */
 export type Naming =
-  | { readonly kind: 'hook'; readonly call: Call; readonly uuid: string; readonly name: string }
+  | {
+      readonly kind: 'hook';
+      readonly call: Call;
+      readonly uuid: string;
+      readonly name: string;
+      readonly onLoss: OnLoss;
+    }
   | { readonly kind: 'status'; readonly uuid: string };
 
 export interface GuardState {
@@ -41,6 +71,14 @@ export interface GuardState {
 }
 
 export type GuardEvent =
+  /** Of the guard before this one, before anything else. `qemuEnded`: its QEMU surely is gone. */
+  | {
+      readonly kind: 'found';
+      readonly guests: readonly (GuestRecord & {
+        readonly keeperLives: boolean;
+        readonly qemuHasEnded: boolean;
+      })[];
+    }
   | { readonly kind: 'called'; readonly call: Call }
   /** libvirt has given up a hook that waits. */
   | { readonly kind: 'callEnded'; readonly hook: number }
@@ -74,6 +112,8 @@ export type GuardEffect =
       readonly name: string;
       readonly refusal: LeaseRefusal;
     }
+  /** Before what is done next for it. */
+  | { readonly kind: 'record'; readonly record: GuestRecord }
   /** Its QEMU is ended: it would write what belongs to another. */
   | {
       readonly kind: 'endGuest';

@@ -83,6 +83,11 @@ export class KernelProcess implements BoundProcess {
 
   /** A child of ours that was not waited for: its pid can mean no other process. */
   static ofChild(pid: number, around: Surroundings): KernelProcess | null {
+    return KernelProcess.at(pid, around);
+  }
+
+  /** Whichever process has that pid now; null: none. */
+  static at(pid: number, around: Surroundings): KernelProcess | null {
     return pid <= 0 ? null : KernelProcess.#bind(pid, openPidfd(pid), around);
   }
 

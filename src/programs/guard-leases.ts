@@ -6,15 +6,23 @@ import { SECOND_MS } from '../base/units.ts';
 import { callOnce, type SanlockEndpoint } from '../client/sanlock-link.ts';
 import { decodeGuestValue, encodeGuestValue } from '../format/guest-value.ts';
 import type { DiskLease } from '../guard/lease-names.ts';
-import type { LeaseEffect, LeaseReply, LeaseSteps, Lent, Mode } from '../guard/lease-steps.ts';
+import type {
+  LeaseEffect,
+  LeaseReply,
+  LeaseSteps,
+  Lent,
+  Mode,
+  Seen,
+} from '../guard/lease-steps.ts';
 import type { Clock } from '../ports/clock.ts';
 import { readResourceOwners } from '../wire/sanlock/area-calls.ts';
 import type { SanlockCall } from '../wire/sanlock/call.ts';
-import { getHosts } from '../wire/sanlock/daemon-calls.ts';
+import { getHosts, status } from '../wire/sanlock/daemon-calls.ts';
 import type { SanlockFailure } from '../wire/sanlock/failure.ts';
 import { acquire, convert, getLvb, release, setLvb } from '../wire/sanlock/lease-calls.ts';
+import { textField } from '../wire/sanlock/records.ts';
 import { RES_FLAGS } from '../wire/sanlock/socket.ts';
-import type { Resource } from '../wire/sanlock/types.ts';
+import type { Resource, StateRecord } from '../wire/sanlock/types.ts';
 
 /** A lease file that hangs costs a hook no more. */
 const DEADLINE_MS = 90 * SECOND_MS;
@@ -33,13 +41,28 @@ export interface LeaseFiles {
   ensure(name: string, answer: (code: number) => void): void;
 }
 
-export interface GuardLeasesParts {
+/** Where the leases of guests are. */
+export interface LeasePlace {
+  readonly lockspace: ByteString;
+  readonly leaseDir: string;
+}
+
+export interface GuardLeasesParts extends LeasePlace {
   readonly clock: Clock;
   readonly sanlock: SanlockEndpoint;
   readonly files: LeaseFiles;
-  readonly lockspace: ByteString;
-  readonly leaseDir: string;
   readonly hostId: number;
+}
+
+/** The lease of that name, in a file of that name, at its beginning. */
+export function leaseResource(
+  { leaseDir, lockspace: lockspaceName }: LeasePlace,
+  name: string,
+  mode: Mode = 'exclusive',
+): Resource {
+  const shared = mode === 'shared' ? RES_FLAGS.SHARED : 0;
+  const disks = [{ path: textToName(`${leaseDir}/${name}`), offset: 0n }];
+  return { lockspaceName, name, lver: 0n, flags: shared | RES_FLAGS.PERSISTENT, disks };
 }
 
 /** Asks sanlock for the leases of guests: one call for each effect. */
@@ -96,6 +119,9 @@ export class GuardLeases {
       case 'getLender':
         this.#getLender(effect.name, answer);
         return;
+      case 'look':
+        this.#look(target, effect.names, answer);
+        return;
       case 'sleep':
         this.#parts.clock.after(effect.forMs, () => answer({ code: 0 }));
         return;
@@ -147,17 +173,41 @@ export class GuardLeases {
     });
   }
 
+  #look(
+    keeperPid: number,
+    names: readonly string[],
+    answer: (reply: { code: number; seen?: Seen }) => void,
+  ): void {
+    this.#call(status(), (records) => {
+      if (!records.ok) {
+        answer({ code: records.error.code });
+        return;
+      }
+      const held = new Map<string, Mode>();
+      const orphans = new Map<string, Mode>();
+      for (const record of records.value) {
+        const { resource, data32: pid } = record;
+        if (resource?.lockspaceName !== this.#parts.lockspace) continue;
+        if (!names.includes(resource.name)) continue;
+        const mode = isShared(record) ? 'shared' : 'exclusive';
+        if (textField(record, 'list') === 'orphan') orphans.set(resource.name, mode);
+        else if (pid === keeperPid) held.set(resource.name, mode);
+      }
+      answer({ code: 0, seen: { held, orphans } });
+    });
+  }
+
   #resource(name: string, mode: Mode = 'exclusive'): Resource {
-    const shared = mode === 'shared' ? RES_FLAGS.SHARED : 0;
-    const path = textToName(`${this.#parts.leaseDir}/${name}`);
-    return {
-      ...{ lockspaceName: this.#parts.lockspace, name, lver: 0n },
-      flags: shared | RES_FLAGS.PERSISTENT,
-      disks: [{ path, offset: 0n }],
-    };
+    return leaseResource(this.#parts, name, mode);
   }
 
   #call<T>(call: SanlockCall<T>, answer: (result: Result<T, SanlockFailure>) => void): void {
     callOnce(this.#parts.sanlock, call, DEADLINE_MS, answer);
   }
+}
+
+/** RESOURCE text `flags` bit 1, and a flag of the record itself (spec 20 §11). */
+function isShared(record: StateRecord): boolean {
+  const flags = Number.parseInt(textField(record, 'flags') ?? '0', 16);
+  return ((record.flags | flags) & 1) !== 0;
 }

@@ -33,6 +33,11 @@ export class GuardLockspace {
     this.#parts = parts;
   }
 
+  /** 0, or why this host is not in it; null: not asked yet. */
+  get code(): number | null {
+    return this.#code;
+  }
+
   begin(): void {
     if (this.#hasEnded) return;
     this.#parts.files.ensureLockspace((made) => (made < 0 ? this.#settled(made) : this.#join()));

@@ -8,13 +8,16 @@ import { newGuard, nextTickMs, stepGuard } from '../guard/daemon.ts';
 import type { GuestDisk } from '../guard/domain.ts';
 import type { DiskLease } from '../guard/lease-names.ts';
 import type { LeaseRefusal } from '../guard/lease-steps.ts';
+import { type GuardReport, guestReports } from '../guard/report.ts';
 import type { GuardEffect, GuardEvent, GuardState } from '../guard/state.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { GuestFiles } from '../ports/guest-files.ts';
+import type { GuestRecords } from '../ports/guest-records.ts';
 import type { Keepers, Killpath } from '../ports/keepers.ts';
 import type { Log } from '../ports/log.ts';
 import type { BoundProcess } from '../ports/processes.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
+import { GuardGuests } from './guard-guests.ts';
 import type { GuardLeases } from './guard-leases.ts';
 import { StepLoop } from './step-loop.ts';
 
@@ -26,6 +29,7 @@ export interface GuardPorts {
   readonly socketPath: ByteString;
   readonly leases: GuardLeases;
   readonly keepers: Keepers;
+  readonly records: GuestRecords;
   readonly killpathOf: (uuid: string) => Killpath;
   readonly guestFiles: GuestFiles;
   /** What the disks need; answers once, also where a file system hangs. */
@@ -35,8 +39,10 @@ export interface GuardPorts {
   ) => void;
   /** The sentence for libvirt's user, with who has the lease; answers once. */
   readonly explain: (guest: string, refusal: LeaseRefusal, answer: (text: string) => void) => void;
-  /** The process of a QEMU that libvirt names; null: it has ended. */
-  readonly findQemu: (pid: number) => BoundProcess | null;
+  /** The process of that pid, whichever it is now; null: there is none. */
+  readonly processAt: (pid: number) => BoundProcess | null;
+  /** As sanlock answered the last join: 0, or why not; null: it was not asked yet. */
+  readonly lockspaceCode: () => number | null;
 }
 
 const BACKLOG = 64;
@@ -51,15 +57,14 @@ export class GuardProgram {
   readonly #state: GuardState;
   readonly #loop: StepLoop<GuardEvent, GuardEffect>;
   readonly #calls = new Map<number, Connection>();
-  readonly #keepers = new Map<string, BoundProcess>();
-  readonly #names = new Map<string, string>();
-  readonly #qemus = new Map<string, BoundProcess>();
+  readonly #guests: GuardGuests;
   #listener: Listener | null = null;
   #nextHook = 1;
 
   constructor(ports: GuardPorts) {
     this.#ports = ports;
     this.#state = newGuard(ports.config);
+    this.#guests = new GuardGuests({ ...ports, post: (event) => this.#loop.post(event) });
     this.#loop = new StepLoop<GuardEvent, GuardEffect>(ports.clock, {
       step: (event, nowMs) => stepGuard(this.#state, event, nowMs),
       perform: (effect) => this.#perform(effect),
@@ -70,6 +75,7 @@ export class GuardProgram {
 
   /** @throws when the socket cannot be bound. */
   start(): void {
+    this.#loop.post(this.#guests.find());
     const at = { path: this.#ports.socketPath, mode: 0o600, uid: 0, gid: 0, backlog: BACKLOG };
     this.#listener = this.#ports.sockets.listen(at, (connection) => this.#accept(connection));
     this.#ports.guestFiles.watch((name, xml) => this.#loop.post({ kind: 'status', name, xml }));
@@ -80,6 +86,7 @@ export class GuardProgram {
     this.#listener?.close();
     this.#ports.guestFiles.close();
     this.#loop.end();
+    this.#guests.close();
   }
 
   #accept(connection: Connection): void {
@@ -107,14 +114,25 @@ export class GuardProgram {
 
   #called(hook: number, call: { readonly operation: string; readonly xml: string } | null): void {
     if (call === null) this.#answer(hook, 'guard: the hook sent what is no call');
+    else if (call.operation === 'status') this.#reply(hook, { report: this.#report() });
     else this.#loop.post({ kind: 'called', call: { hook, ...call } });
   }
 
   #answer(hook: number, text: string | null): void {
+    this.#reply(hook, { text });
+  }
+
+  #reply(hook: number, reply: { readonly text: string | null } | { readonly report: GuardReport }) {
     const connection = this.#calls.get(hook);
     this.#calls.delete(hook);
-    connection?.send(new TextEncoder().encode(`${JSON.stringify({ text })}\n`));
+    connection?.send(new TextEncoder().encode(`${JSON.stringify(reply)}\n`));
     connection?.end();
+  }
+
+  #report(): GuardReport {
+    const { hostId, leaseDir } = this.#ports.config;
+    const guests = guestReports(this.#state, (uuid) => this.#guests.keeperPid(uuid));
+    return { hostId, leaseDir, lockspaceCode: this.#ports.lockspaceCode(), guests };
   }
 
   #perform(effect: GuardEffect): void {
@@ -126,16 +144,19 @@ export class GuardProgram {
         return;
       }
       case 'startKeeper':
-        this.#startKeeper(effect.uuid, effect.name);
+        this.#guests.startKeeper(effect.uuid, effect.name);
         return;
       case 'endKeeper':
-        this.#endKeeper(effect.uuid);
+        this.#guests.end(effect.uuid);
+        return;
+      case 'record':
+        this.#guests.record(effect.record);
         return;
       case 'work':
         this.#work(effect);
         return;
       case 'watchQemu':
-        this.#watchQemu(effect.uuid, effect.pid);
+        this.#guests.watchQemu(effect.uuid, effect.pid);
         return;
       case 'answer':
         this.#answer(effect.hook, effect.text);
@@ -144,7 +165,7 @@ export class GuardProgram {
         explain(effect.name, effect.refusal, (text) => this.#answer(effect.hook, `guard: ${text}`));
         return;
       case 'endGuest':
-        this.#qemus.get(effect.uuid)?.signal('SIGKILL');
+        this.#guests.endQemu(effect.uuid);
         return;
       case 'log':
         log[effect.level](effect.event, effect.fields);
@@ -154,52 +175,12 @@ export class GuardProgram {
     }
   }
 
-  #startKeeper(uuid: string, name: string): void {
-    const { keepers, killpathOf, log } = this.#ports;
-    this.#names.set(uuid, name);
-    keepers.start(killpathOf(uuid), (keeper) => {
-      if ('trouble' in keeper) {
-        log.error('keeper.notStarted', { guest: name, uuid, reason: keeper.trouble });
-        this.#loop.post({ kind: 'keeperNotStarted', uuid });
-        return;
-      }
-      this.#keepers.set(uuid, keeper);
-      keeper.onEnded(() => {
-        if (this.#keepers.get(uuid) !== keeper) return;
-        this.#keepers.delete(uuid);
-        this.#loop.post({ kind: 'keeperEnded', uuid });
-      });
-      this.#loop.post({ kind: 'keeperStarted', uuid });
-    });
-  }
-
-  #endKeeper(uuid: string): void {
-    const keeper = this.#keepers.get(uuid);
-    this.#keepers.delete(uuid);
-    this.#names.delete(uuid);
-    keeper?.signal('SIGKILL');
-    keeper?.close();
-    this.#qemus.get(uuid)?.close();
-    this.#qemus.delete(uuid);
-  }
-
   #work({ uuid, steps }: Extract<GuardEffect, { kind: 'work' }>): void {
-    const keeperPid = this.#keepers.get(uuid)?.pid ?? 0;
-    const guest = { uuid, name: this.#names.get(uuid) ?? '', keeperPid };
+    const keeperPid = this.#guests.keeperPid(uuid) ?? 0;
+    const guest = { uuid, name: this.#state.guests.get(uuid)?.name ?? '', keeperPid };
     this.#ports.leases.run(guest, steps, (outcome) =>
       this.#loop.post({ kind: 'worked', uuid, outcome }),
     );
-  }
-
-  #watchQemu(uuid: string, pid: number): void {
-    this.#qemus.get(uuid)?.close();
-    const qemu = this.#ports.findQemu(pid);
-    if (qemu === null) {
-      this.#loop.post({ kind: 'qemuEnded', uuid, pid });
-      return;
-    }
-    this.#qemus.set(uuid, qemu);
-    qemu.onEnded(() => this.#loop.post({ kind: 'qemuEnded', uuid, pid }));
   }
 }
 
@@ -209,7 +190,8 @@ function callIn(line: Uint8Array): { readonly operation: string; readonly xml: s
     const call: unknown = JSON.parse(new TextDecoder().decode(line));
     if (typeof call !== 'object' || call === null) return null;
     const { operation, xml } = call as Partial<Record<'operation' | 'xml', unknown>>;
-    if (typeof operation !== 'string' || typeof xml !== 'string') return null;
+    if (typeof operation !== 'string') return null;
+    if (typeof xml !== 'string') return operation === 'status' ? { operation, xml: '' } : null;
     return { operation, xml };
   } catch {
     return null;

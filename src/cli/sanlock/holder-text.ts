@@ -4,7 +4,7 @@ import type { SanlockClient } from '../../client/sanlock.ts';
 import { geometryOf } from '../../format/geometry.ts';
 import { readLockspace, readResource, readResourceOwners } from '../../wire/sanlock/area-calls.ts';
 import { getLockspaces, hostStatus, status } from '../../wire/sanlock/daemon-calls.ts';
-import { textField } from '../../wire/sanlock/records.ts';
+import { lastTextField } from '../../wire/sanlock/records.ts';
 import { RES_FLAGS, STATE_TYPES } from '../../wire/sanlock/socket.ts';
 import { type Lockspace, type Resource, sizesOfFlags } from '../../wire/sanlock/types.ts';
 
@@ -33,7 +33,7 @@ export async function ownerOnDisk(
   const seen = hosts.ok
     ? hosts.value.find(({ data32 }) => BigInt(data32) === host.hostId)
     : undefined;
-  const name = seen === undefined ? '' : (textField(seen, 'owner_name') ?? '');
+  const name = seen === undefined ? '' : lastTextField(seen, 'owner_name');
   return name === '' ? `host ${host.hostId}` : `host ${host.hostId}, ${nameToText(name)},`;
 }
 

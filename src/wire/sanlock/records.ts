@@ -1,4 +1,4 @@
-import { readByteString } from '../../base/bytes.ts';
+import { type ByteString, readByteString } from '../../base/bytes.ts';
 import { decode } from '../../codec/struct.ts';
 import { STATE_TYPES, sanlkDisk, sanlkLockspace, sanlkResource, sanlkState } from './socket.ts';
 import { MAX_DISKS } from './strings.ts';
@@ -51,4 +51,10 @@ export function textField(record: StateRecord, key: string): string | undefined 
     if (field.startsWith(`${key}=`)) return field.slice(key.length + 1);
   }
   return undefined;
+}
+
+/** The value of the last field, which may hold blanks; '' when absent. */
+export function lastTextField({ text }: StateRecord, key: string): ByteString {
+  const at = text.indexOf(`${key}=`);
+  return at < 0 ? '' : text.slice(at + key.length + 1);
 }

@@ -1,7 +1,7 @@
 import type { ByteString } from '../../../base/bytes.ts';
 import { readResourceOwners } from '../../../wire/sanlock/area-calls.ts';
 import { getHosts, hostStatus, status } from '../../../wire/sanlock/daemon-calls.ts';
-import { textField } from '../../../wire/sanlock/records.ts';
+import { lastTextField, textField } from '../../../wire/sanlock/records.ts';
 import { HOST_STATES, STATE_TYPES } from '../../../wire/sanlock/socket.ts';
 import type { Resource } from '../../../wire/sanlock/types.ts';
 import type { HostSeen } from '../manager.ts';
@@ -89,14 +89,8 @@ function* nameOf(site: LeaseSite, hostId: number, generation: number): ManagerSt
   const answer = yield* ask(hostStatus(site.spaceName), PATIENCE_MS);
   const records = answer.ok ? answer.value : [];
   const record = records.find(({ type, data32 }) => type === STATE_TYPES.HOST && data32 === hostId);
-  const name = record === undefined ? '' : lastField(record.text, 'owner_name');
+  const name = record === undefined ? '' : lastTextField(record, 'owner_name');
   if (name !== '') return name;
   const found = yield* hostOnDisk(site, hostId, PATIENCE_MS);
   return found !== null && (generation === 0 || found.generation === generation) ? found.name : '';
-}
-
-/** The value of the last field, which may hold blanks. */
-function lastField(text: ByteString, key: string): ByteString {
-  const at = text.indexOf(`${key}=`);
-  return at < 0 ? '' : text.slice(at + key.length + 1);
 }

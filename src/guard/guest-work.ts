@@ -1,0 +1,136 @@
+import { unreachable } from '../base/assert.ts';
+import type { GuestState, Outcome, Work } from './guest-state.ts';
+import {
+  type Holdings,
+  LENT_WITHIN_MS,
+  type LeaseSteps,
+  lend,
+  NOTHING,
+  reclaim,
+  releaseAll,
+  releaseOrphans,
+  survey,
+  type Taken,
+  takeAlone,
+  takeLent,
+} from './lease-steps.ts';
+
+/** What a guest needs next, by what is known of it: facts come in elsewhere (`guest-step.ts`). */
+
+/** Something that sanlock is to be asked for. */
+export interface Next {
+  readonly work: Work;
+  readonly steps: LeaseSteps<Outcome>;
+}
+
+/**
+ * An end goes before all, then the hook that waits, then what a migration needs, then disks that
+ * were plugged.
+ * @returns null: all is as it should be; 'over': nothing is held, and nothing is wanted
+ */
+export function nextWork(
+  state: GuestState,
+  { uuid, nowMs }: { readonly uuid: string; readonly nowMs: number },
+): Next | 'over' | null {
+  const { demand, holdings: held, orphans } = state;
+  if (!state.isSurveyed) return ofRecord(state);
+  if (state.isOver) return ofEnd(state) ?? (isAnnounced(state, nowMs) ? null : 'over');
+  if (demand === null) return ofOrphans(state) ?? ofMigration(state) ?? ofPlugging(state);
+  const work = { kind: 'take', demand } as const;
+  switch (demand.kind) {
+    case 'reconnect':
+      return { work, steps: took(takeAlone(demand.leases, { held, orphans })) };
+    case 'start': // what is left of its last run here goes first: another host may wait for it
+      return ofEnd(state) ?? { work, steps: took(takeAlone(demand.leases, NOTHING)) };
+    case 'incoming': {
+      const of = { uuid, untilMs: nowMs + LENT_WITHIN_MS };
+      return ofEnd(state) ?? { work, steps: took(takeLent(demand.leases, of)) };
+    }
+    default:
+      return unreachable(demand.kind);
+  }
+}
+
+function ofRecord({ holdings, leases, orphans }: GuestState): Next {
+  const recorded = new Map([...orphans, ...holdings]);
+  const names = new Set([...recorded.keys(), ...leases.map(({ name }) => name)]);
+  return { work: { kind: 'survey' }, steps: surveyed([...names], recorded) };
+}
+
+/** null: nothing is left to be released. */
+function ofEnd({ holdings, orphans }: GuestState): Next | null {
+  if (holdings.size > 0) return { work: { kind: 'releaseAll' }, steps: released(holdings) };
+  if (orphans.size === 0) return null;
+  return { work: { kind: 'releaseOrphans' }, steps: orphansReleased(orphans) };
+}
+
+/** A guest that runs on, whatever it is about to do, has a keeper for what it needs. */
+function ofOrphans({ leases, holdings: held, orphans, status }: GuestState): Next | null {
+  const own = leases.filter(({ name }) => held.has(name) || orphans.has(name));
+  if (status === null || own.every(({ name }) => held.has(name))) return null;
+  return { work: { kind: 'takeMore' }, steps: took(takeAlone(own, { held, orphans })) };
+}
+
+function ofMigration({ holdings, leases, status }: GuestState): Next | null {
+  if (status === null) return null;
+  const alone = leases.filter(({ mode }) => mode === 'exclusive');
+  const has = (what: string) => alone.some(({ name }) => holdings.get(name) === what);
+  const reclaimed = (which: 'shared' | 'all'): Next => {
+    return { work: { kind: 'reclaim' }, steps: converted(reclaim(leases, holdings, which)) };
+  };
+  switch (status.migration) {
+    case 'out':
+      // What another host has lent can be lent again only by whom it belongs to.
+      if (has('shared')) return reclaimed('shared');
+      if (!has('exclusive')) return null;
+      return { work: { kind: 'lend' }, steps: converted(lend(leases, holdings)) };
+    case 'in': // until its CPUs run here the guest may still go back
+      return null;
+    case null:
+      return has('shared') || has('lent') ? reclaimed('all') : null;
+    default:
+      return unreachable(status.migration);
+  }
+}
+
+function ofPlugging({ holdings: held, leases, orphans, status }: GuestState): Next | null {
+  if (status?.leases == null || status.migration !== null) return null;
+  const wanted = new Set(leases.map(({ name }) => name));
+  const unused = new Map([...held].filter(([name]) => !wanted.has(name)));
+  if (unused.size > 0) return { work: { kind: 'releaseSome' }, steps: released(unused) };
+  const unwanted = new Map([...orphans].filter(([name]) => !wanted.has(name)));
+  if (unwanted.size > 0) {
+    return {
+      work: { kind: 'releaseOrphans' },
+      steps: orphansReleased(unwanted),
+    };
+  }
+  if (leases.every(({ name }) => held.has(name))) return null;
+  return { work: { kind: 'takeMore' }, steps: took(takeAlone(leases, { held, orphans })) };
+}
+
+function* surveyed(names: readonly string[], recorded: Holdings): LeaseSteps<Outcome> {
+  return { kind: 'surveyed', ...(yield* survey(names, recorded)) };
+}
+
+function* took(steps: LeaseSteps<Taken>): LeaseSteps<Outcome> {
+  const taken = yield* steps;
+  return taken.ok ? { kind: 'took', holdings: taken.value } : { kind: 'refused', ...taken.error };
+}
+
+function* converted(steps: ReturnType<typeof lend>): LeaseSteps<Outcome> {
+  return { kind: 'converted', ...(yield* steps) };
+}
+
+function* released(held: Holdings): LeaseSteps<Outcome> {
+  return { kind: 'released', asked: held, left: yield* releaseAll(held) };
+}
+
+function* orphansReleased(orphans: Holdings): LeaseSteps<Outcome> {
+  return { kind: 'orphansReleased', asked: orphans, left: yield* releaseOrphans(orphans) };
+}
+
+/** libvirt called the migrate hook: its start is that of a migration. */
+export function isAnnounced({ incomingUntilMs }: GuestState, nowMs: number): boolean {
+  return incomingUntilMs !== null && nowMs < incomingUntilMs;
+}
