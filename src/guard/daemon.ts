@@ -23,7 +23,10 @@ const MAX_GUESTS = 10_000;
 
 /** A guard that knows of no guest. */
 export function newGuard({ onConflict, onReconnect }: GuardConfig): GuardState {
-  return { onConflict, onReconnect, guests: new Map(), naming: new Map(), nextToken: 1 };
+  return {
+    ...{ onConflict, onReconnect, guests: new Map(), naming: new Map(), nextToken: 1 },
+    endedPids: new Map(),
+  };
 }
 
 /**
@@ -202,6 +205,7 @@ function statusChanged(turn: Turn, { name, xml }: Extract<GuardEvent, { kind: 's
 /** null: it is none that runs here, and was not started by libvirt with a hook of ours. */
 function unannounced(turn: Turn, { guest, migration, pid }: StatusFile): Tracked | null {
   if (pid === null || migration !== null) return null;
+  if (turn.state.endedPids.get(guest.uuid) === pid) return null;
   const one = tracked(turn, guest);
   if (one === null) return null;
   one.isUnannounced = true;
@@ -303,6 +307,7 @@ function obey(turn: Turn, of: Tracked, effect: GuestEffect): void {
       return;
     case 'over':
       state.guests.delete(uuid);
+      if (of.qemuPid !== null) remember(state.endedPids, uuid, of.qemuPid);
       out.push({ kind: 'endKeeper', uuid });
       for (const hook of of.releasing) out.push({ kind: 'answer', hook, text: null });
       return;
@@ -377,4 +382,12 @@ function complain(
 
 function log({ out }: Turn, level: LogLevel, event: string, fields: LogFields): void {
   out.push({ kind: 'log', level, event, fields });
+}
+
+/** The newest ones. */
+function remember(pids: Map<string, number>, uuid: string, pid: number): void {
+  pids.delete(uuid);
+  pids.set(uuid, pid);
+  const [oldest] = pids.keys();
+  if (pids.size > MAX_GUESTS && oldest !== undefined) pids.delete(oldest);
 }

@@ -68,6 +68,8 @@ export interface GuardState {
   /** By a number that is never used again. */
   readonly naming: Map<number, Naming>;
   nextToken: number;
+  /** Pids of QEMUs that have ended, by UUID: libvirt's last words on them come later. */
+  readonly endedPids: Map<string, number>;
 }
 
 export type GuardEvent =
