@@ -15,32 +15,53 @@ const MAX_ANSWER = 64 * 1024;
 const START_IT =
   'start it with "systemctl start holdfast-guard"; "journalctl -u holdfast-guard" says why it ended';
 
+/** A service that is started again serves soon; it takes a call that is repeated. */
+const AGAIN_MS = 100;
+const RESTARTED_WITHIN_MS = 5 * SECOND_MS;
+
 /** A hook of libvirt: asks the guard, and ends with its verdict. What it says libvirt shows. */
 function main(socketPath: string, operation: string): void {
-  const xml = readFileSync(0, 'utf8');
-  const socket = connect(socketPath);
-  let said = '';
+  const call = `${JSON.stringify({ operation, xml: readFileSync(0, 'utf8') })}\n`;
   const withinMs = operation === 'release' ? RELEASE_MS : START_MS;
   const timer = setTimeout(
     () => end(1, `the guard service has not answered for ${withinMs / SECOND_MS} s`),
     withinMs,
   );
-  socket.on('connect', () => socket.write(`${JSON.stringify({ operation, xml })}\n`));
+  const untilMs = performance.now() + RESTARTED_WITHIN_MS;
+  const attempt = (): void =>
+    ask(socketPath, call, (said, trouble) => {
+      const verdict = verdictIn(said);
+      if (verdict === null && performance.now() < untilMs) {
+        setTimeout(attempt, AGAIN_MS);
+        return;
+      }
+      clearTimeout(timer);
+      if (verdict === null) end(1, `${trouble}: ${START_IT}`);
+      if (verdict.text === null) process.exit(0);
+      end(REFUSED_STATUS, verdict.text.replace(/^guard: /, ''));
+    });
+  attempt();
+}
+
+/** `answered` is called once, with what was said, and what is wrong where that is no verdict. */
+function ask(
+  socketPath: string,
+  call: string,
+  answered: (said: string, trouble: string) => void,
+): void {
+  const socket = connect(socketPath);
+  let said = '';
+  let trouble = 'the guard service ended before it answered';
+  socket.on('connect', () => socket.write(call));
   socket.setEncoding('utf8');
   socket.on('data', (text) => {
     said += text;
     if (said.length > MAX_ANSWER) end(1, 'the guard service answered with what is no verdict');
   });
-  socket.on('error', (error) =>
-    end(1, `the guard service does not run (${reasonOf(error)}): ${START_IT}`),
-  );
-  socket.on('close', () => {
-    clearTimeout(timer);
-    const verdict = verdictIn(said);
-    if (verdict === null) end(1, `the guard service ended before it answered: ${START_IT}`);
-    if (verdict.text === null) process.exit(0);
-    end(REFUSED_STATUS, verdict.text.replace(/^guard: /, ''));
+  socket.on('error', (error) => {
+    trouble = `the guard service does not run (${reasonOf(error)})`;
   });
+  socket.on('close', () => answered(said, trouble));
 }
 
 /** null: it is none. */
