@@ -35,7 +35,16 @@ const PROGRAMS: Readonly<Record<string, (args: readonly string[]) => string>> = 
     assert.equal(task.kind, 'serve');
     return placeOf(task.kind === 'serve' && task.foreground);
   },
+  holdfast: (args) => {
+    assert.deepEqual(args, ['guard', 'serve']);
+    return 'foreground';
+  },
 };
+
+/** A unit is named after its program; this one is a command of another. */
+const COMMAND_OF: Readonly<Record<string, string>> = { 'holdfast-guard': 'holdfast' };
+/** Killing them harms no host. */
+const KILLABLE: ReadonlySet<string> = new Set(['sanlk-resetd', 'holdfast-guard']);
 
 /** Where each daemon that says READY=1 says it. */
 const NOTIFIERS: Readonly<Record<string, string>> = {
@@ -44,6 +53,7 @@ const NOTIFIERS: Readonly<Record<string, string>> = {
   lvmlockd: 'lvmlockd',
   'sanlk-resetd': 'sanlk-resetd',
   fence_sanlockd: 'fence-sanlockd',
+  'holdfast-guard': 'guardd',
 };
 
 function placeOf(foreground: boolean): string {
@@ -108,7 +118,7 @@ for (const file of units) {
       const whole = text.replace('$OPTIONS', options?.slice('OPTIONS='.length) ?? '');
       const [name = '', ...args] = whole.split(' ').filter(Boolean);
       assert.ok(existsSync(`${ROOT}/bin/${name}`), name);
-      assert.equal(name, program, 'a unit is named after its program');
+      assert.equal(name, COMMAND_OF[program] ?? program, 'a unit is named after its program');
       const means = PROGRAMS[name]?.(args);
       assert.equal(means, command === all('ExecStart')[0] ? 'foreground' : 'command', command);
     }
@@ -164,7 +174,7 @@ for (const file of units) {
   test(`${file}: nothing that resets a host, hides its devices or stops Node`, () => {
     assert.ok(!all('MemoryDenyWriteExecute').includes('yes'));
     assert.deepEqual(all('SystemCallFilter'), []);
-    if (program !== 'sanlk-resetd') assert.deepEqual(all('SendSIGKILL'), ['no']);
+    if (!KILLABLE.has(program)) assert.deepEqual(all('SendSIGKILL'), ['no']);
     if (program === 'fence_sanlockd') assert.deepEqual(all('KillSignal'), ['SIGHUP']);
     assert.deepEqual(all('OOMScoreAdjust'), ['-1000']);
     if (!['sanlock', 'wdmd'].includes(program)) return;
@@ -202,6 +212,26 @@ test('lvmlocks.service: it begins when both daemons answer, and ends before they
   // A restart of a daemon must not stop the VGs.
   for (const name of ['Requires', 'BindsTo', 'PartOf']) assert.deepEqual(all(name), [], name);
   assert.equal(all('TimeoutStopSec').length, 1, 'a volume in use does not hang a shutdown');
+});
+
+test('holdfast-guard.service: no guest starts before it, and keepers outlive it', () => {
+  const settings = settingsOf('holdfast-guard.service');
+  const all = (name: string) => settings.filter(([key]) => key === name).map(([, v]) => v);
+  for (const unit of ['libvirtd.service', 'virtqemud.service']) {
+    assert.ok(all('Before')[0]?.split(' ').includes(unit), unit);
+    assert.ok(all('WantedBy')[0]?.split(' ').includes(unit), unit);
+  }
+  assert.ok(all('After')[0]?.split(' ').includes('sanlock.service'));
+  assert.deepEqual(all('KillMode'), ['process']);
+  assert.deepEqual(
+    [all('RuntimeDirectory'), all('RuntimeDirectoryPreserve')],
+    [['holdfast'], ['yes']],
+  );
+  assert.deepEqual(all('StartLimitIntervalSec'), ['0']);
+  // It looks up the paths of disks, which may be anywhere.
+  for (const name of ['PrivateTmp', 'ProtectHome', 'PrivateDevices', 'PrivateMounts']) {
+    assert.deepEqual(all(name), [], name);
+  }
 });
 
 test('lvmlockd.service: its options come from the files that lvm2 and Debian have for them', () => {
@@ -242,6 +272,7 @@ test('wdmd.service: softdog takes the place of a device that cannot be used', ()
 test('every daemon has a unit, and every program of bin is installed', () => {
   assert.deepEqual(units.map((file) => file.replace('.service', '')).sort(), [
     'fence_sanlockd',
+    'holdfast-guard',
     'lvmlockd',
     'sanlk-resetd',
     'sanlock',

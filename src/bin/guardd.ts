@@ -20,6 +20,7 @@ import { KernelProcess } from '../platform/kernel-process.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { NodePlainFiles } from '../platform/plain-files.ts';
 import { setProcessName } from '../platform/process-name.ts';
+import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { GuardLeaseFiles } from '../programs/guard-lease-files.ts';
 import { GuardLeases } from '../programs/guard-leases.ts';
 import { GuardLockspace } from '../programs/guard-lockspace.ts';
@@ -75,6 +76,12 @@ function serve(config: GuardConfig): void {
   program.start();
   lockspace.begin();
   log.info('daemon.started', { hostId, leaseDir });
+  notifyServiceManager('READY=1');
+  process.once('SIGTERM', () => {
+    notifyServiceManager('STOPPING=1');
+    program.close();
+    process.exit(0);
+  });
 }
 
 main();

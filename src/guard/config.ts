@@ -33,7 +33,8 @@ export interface ConfFile {
 const MAX_HOST_ID = 2000;
 const DEFAULT_DIR = '/var/lib/libvirt/sanlock';
 const MAX_CLUSTERS = 1000;
-const OWN_KEYS: ReadonlySet<string> = new Set([
+/** Of guard.conf; packaging/guard.conf explains each. */
+export const OWN_KEYS: ReadonlySet<string> = new Set([
   ...['host_id', 'disk_lease_dir', 'io_timeout', 'user', 'group'],
   ...['network_names', 'clusters', 'readonly_disks', 'on_conflict', 'on_reconnect'],
 ]);

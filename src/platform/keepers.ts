@@ -23,7 +23,8 @@ export class NodeKeepers implements Keepers {
     { path, args }: Killpath,
     started: (keeper: BoundProcess | { readonly trouble: string }) => void,
   ): void {
-    const child = spawn(process.execPath, [...NODE_ARGUMENTS, this.#file, path, args], {
+    const words = [...NODE_ARGUMENTS, this.#file, path, args];
+    const child = spawn(process.execPath, words, {
       detached: true,
       stdio: ['ignore', 'pipe', 'ignore'],
     });

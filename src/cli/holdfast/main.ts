@@ -29,6 +29,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./repair.ts')).repair(args),
     help: async () => (await import('./repair.ts')).REPAIR_USAGE,
   },
+  guard: {
+    about: 'leases for the disks of libvirt guests of any type: install, status, check, uninstall',
+    run: async (args) => (await import('./guard.ts')).guard(args),
+    help: async () => (await import('./guard.ts')).GUARD_USAGE,
+  },
   upgrade: {
     about: 'restarts the daemons while leases are held; everything is carried over',
     run: async (args) => (await import('./upgrade.ts')).upgrade(args),

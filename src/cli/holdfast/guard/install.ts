@@ -1,0 +1,225 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { parseArgs } from 'node:util';
+import { unreachable } from '../../../base/assert.ts';
+import { fail, ok, type Result } from '../../../base/result.ts';
+import { askGuard } from '../../../client/guard.ts';
+import { hookScript } from '../../../guard/hook-script.ts';
+import {
+  HOOK_MODE,
+  type InstallStep,
+  planInstall,
+  planUninstall,
+} from '../../../guard/install-plan.ts';
+import { readGuardReport } from '../../../guard/read-report.ts';
+import type { GuardReport } from '../../../guard/report.ts';
+import { NODE_ARGUMENTS } from '../../../platform/clean-start.ts';
+import { findLibvirtDaemons, type RunningLibvirt } from '../../../platform/libvirt-daemons.ts';
+import { reasonOf } from '../../../platform/system-error.ts';
+import {
+  createFile,
+  makeFolder,
+  removeFile,
+  replaceFile,
+  seeFile,
+} from '../../../platform/whole-file.ts';
+import { readGuardConfFiles } from '../../guard/conf-files.ts';
+import { lossProgram } from '../../guard/loss-program.ts';
+import { guardEndpoint, PLACES, programs } from './places.ts';
+import { plain } from './texts.ts';
+import { tellAndNote } from './told-libvirt.ts';
+
+const CONF_MODE = 0o644;
+const ANSWER_MS = 5000;
+const UNIT = 'holdfast-guard.service';
+const UNIT_FOLDERS = [
+  '/etc/systemd/system',
+  '/usr/local/lib/systemd/system',
+  '/lib/systemd/system',
+];
+
+export interface InstallWorld {
+  /** The folder of this program. */
+  readonly beside: string;
+  readonly print: (text: string) => void;
+  readonly complain: (sentence: string) => void;
+}
+
+/** @returns the exit status: 0 done, 1 not, 2 for a mistake in the words */
+export async function guardInstall(args: readonly string[], world: InstallWorld): Promise<number> {
+  const options = { 'dry-run': { type: 'boolean' } } as const;
+  const parsed = parseOptions(() => parseArgs({ args: [...args], options }).values);
+  if (!parsed.ok) return complain(world, parsed.error, 2);
+  const isDry = parsed.value['dry-run'] ?? false;
+  if (process.geteuid?.() !== 0)
+    return complain(world, 'only root may install a hook of libvirt', 1);
+  const { hook, conf } = programs(world.beside);
+  const of = { node: process.execPath, hook, socket: PLACES.socket, nodeArguments: NODE_ARGUMENTS };
+  const wanted = hookScript(of);
+  if (!wanted.ok) return complain(world, wanted.error, 1);
+  try {
+    lossProgram(world.beside); // the service does not start where this throws
+    const daemons = findLibvirtDaemons();
+    const plan = planInstall({
+      hasLibvirt: existsSync(PLACES.libvirt),
+      ...{ hookPath: PLACES.hook, hook: seeFile(PLACES.hook), wanted: wanted.value },
+      ...{ hasConf: existsSync(PLACES.own), daemons },
+    });
+    if (!plan.ok) return complain(world, plan.error, 1);
+    const what = { script: wanted.value, conf, daemons };
+    for (const step of plan.value) {
+      if (!isDry) perform(step, what);
+      world.print(`${stepText(step, isDry)}\n`);
+    }
+    world.print(await remainingText(dirname(conf)));
+    return 0;
+  } catch (thrown) {
+    return complain(world, reasonOf(thrown), 1);
+  }
+}
+
+interface What {
+  readonly script: string;
+  /** The path of the configuration to begin with. */
+  readonly conf: string;
+  readonly daemons: readonly RunningLibvirt[];
+}
+
+function perform(step: InstallStep, { script, conf, daemons }: What): void {
+  switch (step.kind) {
+    case 'writeHook': {
+      for (const folder of PLACES.hookFolders) makeFolder(folder);
+      const { hook: path, hookDraft: draft } = PLACES;
+      replaceFile({ path, draft, text: script, mode: HOOK_MODE });
+      return;
+    }
+    case 'writeConf': {
+      makeFolder(PLACES.confFolder);
+      const { own: path } = PLACES;
+      createFile({ path, draft: `${path}.new`, text: readFileSync(conf, 'utf8'), mode: CONF_MODE });
+      return;
+    }
+    case 'tellLibvirt': {
+      const daemon = daemons.find(({ pid }) => pid === step.daemon.pid);
+      if (daemon !== undefined) tellAndNote(daemon);
+      return;
+    }
+    case 'keepHook':
+    case 'keepConf':
+      return;
+    default:
+      unreachable(step);
+  }
+}
+
+function stepText(step: InstallStep, isDry: boolean): string {
+  const did = (past: string, infinitive: string): string => (isDry ? `would ${infinitive}` : past);
+  switch (step.kind) {
+    case 'writeHook':
+      return step.replaces
+        ? `${did('replaced', 'replace')} the hook ${PLACES.hook}`
+        : `${did('wrote', 'write')} the hook ${PLACES.hook}`;
+    case 'keepHook':
+      return `the hook ${PLACES.hook} is there already`;
+    case 'writeConf':
+      return `${did('wrote', 'write')} ${PLACES.own}, which explains every setting`;
+    case 'keepConf':
+      return `${PLACES.own} is there already, and stays as it is`;
+    case 'tellLibvirt': {
+      const { program, pid } = step.daemon;
+      return `${did('had', 'have')} ${program} (process ${pid}) read its hooks, by SIGHUP`;
+    }
+    default:
+      return unreachable(step);
+  }
+}
+
+/** What is left to be done until guests are guarded, and until when none starts. */
+async function remainingText(packaging: string): Promise<string> {
+  const config = readGuardConfFiles();
+  const steps: string[] = [];
+  if (!config.ok) steps.push(`edit ${PLACES.own}: ${config.error}`);
+  if (!UNIT_FOLDERS.some((folder) => existsSync(`${folder}/${UNIT}`))) {
+    const units = `${packaging}/{holdfast.slice,${UNIT}}`;
+    steps.push(`cp ${units} /etc/systemd/system; systemctl daemon-reload`);
+  }
+  const isServing = (await askReport()) !== null;
+  if (!isServing) {
+    steps.push(
+      'systemctl enable --now holdfast-guard: until it runs, libvirt starts no guest here',
+    );
+  }
+  const running = runningGuests();
+  if (running.length > 0) {
+    steps.push(
+      `restart libvirtd once the guard runs: the guests that run now (${running.length}) get their ` +
+        'leases then, or at their next start',
+    );
+  }
+  steps.push('holdfast guard check');
+  return `\nRemaining:\n${steps.map((step) => `  ${plain(step)}\n`).join('')}`;
+}
+
+/** @returns the exit status: 0 done, 1 not, 2 for a mistake in the words */
+export async function guardUninstall(
+  args: readonly string[],
+  world: InstallWorld,
+): Promise<number> {
+  const options = { force: { type: 'boolean' } } as const;
+  const parsed = parseOptions(() => parseArgs({ args: [...args], options }).values);
+  if (!parsed.ok) return complain(world, parsed.error, 2);
+  const force = parsed.value.force ?? false;
+  if (process.geteuid?.() !== 0) {
+    return complain(world, 'only root may take a hook of libvirt away', 1);
+  }
+  try {
+    const { hook: hookPath } = PLACES;
+    const facts = { report: await askReport(), running: runningGuests(), force };
+    const plan = planUninstall({ hookPath, hook: seeFile(hookPath), ...facts });
+    if (!plan.ok) return complain(world, plan.error, 1);
+    if (plan.value) removeFile(hookPath);
+    world.print(
+      `${plan.value ? 'took the hook away:' : 'there is no hook of the guard:'} libvirt starts ` +
+        `guests without it.\n${STAYS}`,
+    );
+    return 0;
+  } catch (thrown) {
+    return complain(world, reasonOf(thrown), 1);
+  }
+}
+
+const STAYS = `What stays:
+  ${PLACES.own}, and the lease files: other hosts use them
+  the guard service: systemctl disable --now holdfast-guard, when none of its guests runs any more
+`;
+
+/** null: the guard service does not answer. */
+async function askReport(): Promise<GuardReport | null> {
+  const answer = await askGuard(guardEndpoint(), 'status', ANSWER_MS);
+  if (!answer.ok) return null;
+  const report = readGuardReport(answer.value.line);
+  return report.ok ? report.value : null;
+}
+
+/** By name; libvirtd has a file for each, in memory. */
+function runningGuests(): readonly string[] {
+  try {
+    const files = readdirSync(PLACES.running).filter((file) => file.endsWith('.xml'));
+    return files.map((file) => file.slice(0, -'.xml'.length)).sort();
+  } catch {
+    return [];
+  }
+}
+
+function parseOptions<T>(parse: () => T): Result<T, string> {
+  try {
+    return ok(parse());
+  } catch (thrown) {
+    return fail(reasonOf(thrown));
+  }
+}
+
+function complain(world: InstallWorld, sentence: string, status: number): number {
+  world.complain(plain(sentence));
+  return status;
+}
