@@ -1,9 +1,10 @@
 import '../platform/clean-start.ts';
+import '../platform/more-threads.ts';
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { textToName } from '../base/bytes.ts';
 import { readGuardConfFiles } from '../cli/guard/conf-files.ts';
-import { diskLeases } from '../cli/guard/disk-names.ts';
+import { DiskNames } from '../cli/guard/disk-names.ts';
 import { explainRefusal } from '../cli/guard/explain.ts';
 import { lossProgram } from '../cli/guard/loss-program.ts';
 import { GUARD_RECORDS, GUARD_SOCKET, GUEST_FILES, GUEST_LOCKSPACE } from '../cli/guard/paths.ts';
@@ -57,6 +58,7 @@ function serve(config: GuardConfig): void {
   const client = new SanlockClient(sanlock);
   const ask: Ask = (call, options) => client.call(call, options);
   const around = { deputy: null, log };
+  const names = new DiskNames(naming);
   mkdirSync(dirname(GUARD_SOCKET), { recursive: true });
   const program = new GuardProgram({
     ...{ config, clock, log, sockets: daemonSockets() },
@@ -66,7 +68,7 @@ function serve(config: GuardConfig): void {
     records: new NodeGuestRecords(GUARD_RECORDS),
     killpathOf: lossProgram(__dirname),
     guestFiles: new NodeGuestFiles(GUEST_FILES),
-    nameDisks: (disks, answer) => void diskLeases(disks, naming).then(answer),
+    nameDisks: (disks, answer) => void names.leasesOf(disks).then(answer),
     explain: (guest, refusal, answer) => {
       void explainRefusal(ask, at, { guest, refusal }).then(answer);
     },

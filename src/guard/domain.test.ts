@@ -80,7 +80,7 @@ test('disks of each type, and how they are used', () => {
     },
     {
       target: 'vde',
-      source: { kind: 'volume', pool: 'default', volume: 'a.img' },
+      source: { kind: 'volume', pool: 'default', volume: 'a.img', mode: 'host' },
       access: 'exclusive',
     },
     { target: 'vdf', source: { kind: 'local', type: 'vhostuser' }, access: 'exclusive' },
@@ -108,6 +108,7 @@ test('what is odd is refused, in one line', () => {
     [domain(NBD.replace('10.0.0.1', '&#9;')), /source of disk vdd has a control character/],
     [domain(POOL.replace("pool='default'", '')), /source of disk vde is empty/],
     [`<!DOCTYPE domain SYSTEM "http://x/">${domain('')}`, /document type declaration/],
+    [domain(FILE.replace('/srv/a', 'srv/a')), /source of disk vda is no absolute path: "srv/],
     ['<domain>&x;</domain>', /cannot be read: .*undefined entity/],
   ];
   for (const [xml, sentence] of cases) {

@@ -27,10 +27,18 @@ export type DiskSource =
       /** A snapshot, which nobody can write; null: the image itself. */
       readonly snapshot: string | null;
     }
-  /** A volume of a storage pool of libvirt: where it is, the pool says. */
-  | { readonly kind: 'volume'; readonly pool: string; readonly volume: string }
+  | VolumeSource
   /** Of a type that has no name on other hosts: a PCI address, a socket of another process. */
   | { readonly kind: 'local'; readonly type: string };
+
+/** A volume of a storage pool of libvirt: where it is, the pool says. */
+export interface VolumeSource {
+  readonly kind: 'volume';
+  readonly pool: string;
+  readonly volume: string;
+  /** Of an iSCSI target: whether QEMU itself is its initiator, or the host, as is the default. */
+  readonly mode: 'direct' | 'host';
+}
 
 export interface GuestDisk {
   /** As the guest sees it: 'vda'. */
@@ -121,7 +129,7 @@ function sourceOf(type: string, source: XmlElement): Result<DiskSource | null, s
     case 'dir': {
       const path = attribute(source, PATH_ATTRIBUTE[type]);
       if (path === null || path === '') return ok(null);
-      const bad = whyBad(path, MAX_SOURCE_BYTES);
+      const bad = whyBad(path, MAX_SOURCE_BYTES) ?? whyNotAbsolute(path);
       return bad === null ? ok({ kind: type, path }) : fail(bad);
     }
     case 'network':
@@ -130,7 +138,8 @@ function sourceOf(type: string, source: XmlElement): Result<DiskSource | null, s
       const pool = attribute(source, 'pool') ?? '';
       const volume = attribute(source, 'volume') ?? '';
       const bad = whyBad(pool, MAX_NAME_BYTES) ?? whyBad(volume, MAX_SOURCE_BYTES);
-      return bad === null ? ok({ kind: 'volume', pool, volume }) : fail(bad);
+      const mode = attribute(source, 'mode') === 'direct' ? 'direct' : 'host';
+      return bad === null ? ok({ kind: 'volume', pool, volume, mode }) : fail(bad);
     }
     default:
       return ok({ kind: 'local', type: shown(type) });
@@ -160,6 +169,11 @@ function hostOf(element: XmlElement): NetworkHost {
     port: attribute(element, 'port'),
     socket: attribute(element, 'socket'),
   };
+}
+
+/** libvirtd and QEMU have a working directory, which is not the guard's. */
+function whyNotAbsolute(path: string): string | null {
+  return path.startsWith('/') ? null : `is no absolute path: "${shown(path)}"`;
 }
 
 /** Why a text cannot be a name; null: it can. */

@@ -21,7 +21,7 @@ const FACTS: HostFacts = {
     realPath: LINKS.get(path) ?? path,
     deviceKey: DEVICES.get(path) ?? null,
   }),
-  volume: (pool, volume) =>
+  volume: ({ pool, volume }) =>
     pool === 'images' ? ok({ kind: 'file', path: `/srv/${volume}` }) : fail('there is none'),
   md5: (text) => `<${text}>`,
 };
@@ -34,6 +34,10 @@ function keys(
   const found = leasesOf([{ target: 'vda', source, access }], { ...NAMING, ...naming }, FACTS);
   if (!found.ok) return `refused: ${found.error}`;
   return found.value.map(({ key, mode }) => (mode === 'shared' ? `${key} shared` : key)).join(', ');
+}
+
+function volume(pool: string, name = 'a.img'): DiskSource {
+  return { kind: 'volume', pool, volume: name, mode: 'host' };
 }
 
 function network(
@@ -59,7 +63,7 @@ test('beside the plugin only what it does not take', () => {
   assert.equal(keys({ kind: 'file', path: '/data/a.img' }, beside), '');
   assert.equal(keys({ kind: 'file', path: '/srv/link.img' }, beside), '/data/a.img');
   assert.equal(keys({ kind: 'block', path: '/dev/vg/lv' }, beside), 'lvm:U1');
-  assert.equal(keys({ kind: 'volume', pool: 'images', volume: 'a.img' }, beside), '');
+  assert.equal(keys(volume('images'), beside), '');
   assert.equal(keys(network('rbd', 'p/i'), beside), 'rbd:default/p/i');
 });
 
@@ -94,7 +98,7 @@ test('network disks: by what is the same on every host', () => {
     }),
     'nbd:store/vol0',
   );
-  assert.equal(keys(network('https', '/a.img', [{ name: 'h' }])), 'https:h/a.img');
+  assert.equal(keys(network('https', '/a.img', [{ name: 'h' }])), 'https:h:443/a.img');
   assert.equal(keys(network('rbd', 'p/i'), { network: 'sourceName' }), 'p/i');
 });
 
@@ -107,9 +111,9 @@ test('shared, read-only, and what no other host can have', () => {
 });
 
 test('volumes of pools are what the pool says, or refused', () => {
-  assert.equal(keys({ kind: 'volume', pool: 'images', volume: 'a.img' }), '/srv/a.img');
+  assert.equal(keys(volume('images')), '/srv/a.img');
   assert.equal(
-    keys({ kind: 'volume', pool: 'gone', volume: 'a' }),
+    keys(volume('gone', 'a')),
     'refused: disk vda is volume a of pool gone, and there is none',
   );
 });

@@ -1,6 +1,6 @@
 import { unreachable } from '../base/assert.ts';
 import { fail, ok, type Result } from '../base/result.ts';
-import type { DiskSource, GuestDisk, NetworkHost } from './domain.ts';
+import type { DiskSource, GuestDisk, NetworkHost, VolumeSource } from './domain.ts';
 
 /** How the names of leases are found; the same on all hosts. */
 export interface Naming {
@@ -16,7 +16,7 @@ export interface Naming {
 
 /** What this host finds out about a disk that is a path of it. */
 export interface PathFacts {
-  /** Absolute and without symbolic links, as far as the path exists. */
+  /** Absolute and without symbolic links; as written where that would be named by this host alone. */
   readonly realPath: string;
   /** Of a block device, the same on each host: 'lvm:<VG UUID><LV UUID>', 'wwid:…'; null: none. */
   readonly deviceKey: string | null;
@@ -26,7 +26,7 @@ export interface PathFacts {
 export interface HostFacts {
   readonly path: (path: string) => PathFacts;
   /** What a volume of a storage pool is; why it is not known, in half a sentence. */
-  readonly volume: (pool: string, volume: string) => Result<DiskSource, string>;
+  readonly volume: (volume: VolumeSource) => Result<DiskSource, string>;
   /** MD5 of the UTF-8 bytes, 32 lower-case hex digits: the name of the plugin's leases. */
   readonly md5: (text: string) => string;
 }
@@ -43,7 +43,11 @@ export interface DiskLease {
 }
 
 const DEFAULT_CLUSTER = 'default';
-const NBD_PORT = '10809';
+/** As libvirt fills them in, in the XML of some hooks only. */
+const PORTS: Readonly<Record<string, string>> = {
+  ...{ nbd: '10809', ssh: '22', http: '80', https: '443' },
+  ...{ ftp: '21', ftps: '990', tftp: '69', vxhs: '9999' },
+};
 /** Their servers are all ways to the same thing, and differ from host to host. */
 const CLUSTERED: ReadonlySet<string> = new Set(['rbd', 'gluster', 'sheepdog']);
 
@@ -87,11 +91,10 @@ function keysOf(source: DiskSource, naming: Naming, facts: HostFacts): Result<Ke
   switch (source.kind) {
     case 'file':
     case 'dir':
-      return ok({ asWritten: source.path, behind: facts.path(source.path).realPath });
     case 'block': {
       const { realPath, deviceKey } = facts.path(source.path);
-      // The path of a device that has no name of its own is all there is, and may be another one's.
-      return ok({ asWritten: source.path, behind: deviceKey ?? realPath });
+      const behind = deviceKey === null ? realPath : deviceName(deviceKey, naming);
+      return ok({ asWritten: source.path, behind });
     }
     case 'network': {
       const key = networkKey(source, naming);
@@ -99,7 +102,7 @@ function keysOf(source: DiskSource, naming: Naming, facts: HostFacts): Result<Ke
     }
     case 'volume': {
       const { pool, volume } = source;
-      const found = facts.volume(pool, volume);
+      const found = facts.volume(source);
       if (!found.ok) return fail(`is volume ${volume} of pool ${pool}, and ${found.error}`);
       return found.value.kind === 'volume'
         ? fail(`is volume ${volume} of pool ${pool}, which is a volume of another pool`)
@@ -110,6 +113,14 @@ function keysOf(source: DiskSource, naming: Naming, facts: HostFacts): Result<Ke
     default:
       return unreachable(source);
   }
+}
+
+/** An image of Ceph that the kernel has mapped is the image that another guest has by librbd. */
+function deviceName(key: string, { network, clusters }: Naming): string {
+  const [, fsid, image] = /^rbd:([^/]+)\/(.*)$/s.exec(key) ?? [];
+  if (fsid === undefined || image === undefined) return key;
+  if (network === 'sourceName') return image;
+  return `rbd:${clusters.get(`rbd:${fsid}`) ?? DEFAULT_CLUSTER}/${image}`;
 }
 
 function networkKey(
@@ -157,7 +168,7 @@ function clusterOf(
 function serverOf(protocol: string, { name, port, socket }: NetworkHost): string {
   if (socket !== null) return `unix:${socket}`;
   const shown = name.includes(':') && !name.startsWith('[') ? `[${name}]` : name;
-  const at = port ?? (protocol === 'nbd' ? NBD_PORT : null);
+  const at = port ?? PORTS[protocol] ?? null;
   return at === null ? shown.toLowerCase() : `${shown.toLowerCase()}:${at}`;
 }
 
