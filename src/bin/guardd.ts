@@ -11,6 +11,7 @@ import { GUARD_RECORDS, GUARD_SOCKET, GUEST_FILES, GUEST_LOCKSPACE } from '../cl
 import type { Ask } from '../client/lease-holder.ts';
 import { SanlockClient, sanlockSocketPath } from '../client/sanlock.ts';
 import type { GuardConfig } from '../guard/config.ts';
+import { type AccountIds, accountIds } from '../platform/accounts.ts';
 import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { MonotonicClock } from '../platform/clock.ts';
 import { daemonSockets } from '../platform/daemon-sockets.ts';
@@ -34,15 +35,16 @@ function main(): void {
   goOnWithoutReader();
   setProcessName(NAME);
   const config = readGuardConfFiles();
-  if (config.ok) {
-    serve(config.value);
+  const owners = config.ok ? accountIds(config.value) : config;
+  if (config.ok && owners.ok) {
+    serve(config.value, owners.value);
     return;
   }
-  process.stderr.write(`${NAME}: ${config.error}\n`);
+  process.stderr.write(`${NAME}: ${owners.ok ? '' : owners.error}\n`);
   process.exitCode = 2;
 }
 
-function serve(config: GuardConfig): void {
+function serve(config: GuardConfig, owners: AccountIds): void {
   const { hostId, ioTimeoutS, leaseDir, naming } = config;
   const clock = new MonotonicClock();
   const log = new DaemonLog({
@@ -52,7 +54,6 @@ function serve(config: GuardConfig): void {
   const socketPath = sanlockSocketPath(process.env['SANLOCK_RUN_DIR']);
   const sanlock = { socketPath, sockets: daemonSockets(), clock };
   const at = { sanlock, lockspace: GUEST_LOCKSPACE, leaseDir, hostId, ioTimeoutS };
-  const owners = { uid: null, gid: null };
   const files = new GuardLeaseFiles({ ...at, ...owners, files: new NodePlainFiles() });
   const lockspace = new GuardLockspace({ ...at, clock, log, files });
   const client = new SanlockClient(sanlock);

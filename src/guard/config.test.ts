@@ -47,6 +47,17 @@ test('a plugin that makes no leases of its own leaves all disks to the guard', (
   assert.ok(typeof config !== 'string' && !config.naming.isBesidePlugin);
 });
 
+test('owners of lease files by name or number', () => {
+  const owners = (lines: string) => {
+    const config = read(`host_id = 1\n${lines}`);
+    return typeof config === 'string' ? config : `${config.user} ${config.group}`;
+  };
+  assert.equal(owners('user = "sanlock"\ngroup = 114\n'), 'sanlock +114');
+  assert.equal(owners('user = 0\n'), '+0 null');
+  assert.match(owners('user = ""\n'), /user is "", wanted a name or a number/);
+  assert.match(owners('user = -1\n'), /user is -1, wanted a name or a number/);
+});
+
 test('what is wrong is said with its file and what is wanted', () => {
   assert.match(`${read('')}`, /^no host_id is set in guard\.conf or qemu-sanlock\.conf: give each/);
   assert.equal(

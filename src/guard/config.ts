@@ -13,7 +13,7 @@ export interface GuardConfig {
   readonly leaseDir: string;
   /** Seconds, 1..; null: sanlock's default. */
   readonly ioTimeoutS: number | null;
-  /** Owner of the files that are made; null: as whoever runs the guard. */
+  /** Owner of the files that are made, by name or number; null: as whoever runs the guard. */
   readonly user: string | null;
   readonly group: string | null;
   readonly naming: Naming;
@@ -67,8 +67,8 @@ export function readGuardConfig(files: {
     hostId: values.number('host_id', { least: 1, most: MAX_HOST_ID }) ?? 0,
     leaseDir: values.path('disk_lease_dir') ?? DEFAULT_DIR,
     ioTimeoutS: values.number('io_timeout', { least: 0, most: 3600 }) || null,
-    user: values.text('user'),
-    group: values.text('group'),
+    user: values.account('user'),
+    group: values.account('group'),
     naming: {
       network: values.oneOf('network_names', { uri: 'uri', 'source-name': 'sourceName' }) ?? 'uri',
       clusters: values.clusters(),
@@ -114,10 +114,11 @@ class Values {
     );
   }
 
-  text(key: string): string | null {
-    return this.#get(key, 'a text', (value) =>
-      typeof value === 'string' && value !== '' ? value : null,
-    );
+  account(key: string): string | null {
+    return this.#get(key, 'a name or a number', (value) => {
+      if (typeof value === 'number') return value >= 0 ? `+${value}` : null;
+      return typeof value === 'string' && value !== '' ? value : null;
+    });
   }
 
   path(key: string): string | null {
