@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { concatBytes } from '../base/bytes.ts';
 import { decode, encode, zeroRecord } from '../codec/struct.ts';
+import { deltaLeader } from '../format/leader.ts';
 import { FrontHost } from '../sim/cluster/front-host.ts';
 import {
   killpathBody,
@@ -18,11 +19,14 @@ import {
   acquire,
   Harness,
   holding,
+  LUN,
   lockspace,
   message,
   resource,
   T,
 } from './testing/front-harness.ts';
+
+const EMPTY = new Uint8Array(0);
 
 test('a lease is granted to a registered client and freed by its end', () => {
   const harness = new Harness();
@@ -68,6 +72,25 @@ test('kill sequence of a hung disk: SIGTERM each second from 8·t, SIGKILL after
   assert.ok(actions.length <= 100);
   assert.equal(harness.result(acquire(2), harness.client(102)), -28); // no grant any more
   client.close();
+});
+
+test('users are stopped when 8·t have passed, and not up to a second later', () => {
+  for (const pausedMs of [300, 700]) {
+    const harness = new Harness();
+    harness.join();
+    holding(harness, 101);
+    harness.frontTime.pause(); // then its ticks do not come when renewals begin
+    harness.run(1000 + pausedMs);
+    harness.frontTime.resume();
+    const renewed = () => decode(deltaLeader, harness.storage.device(LUN) ?? EMPTY).timestampS;
+    const before = renewed();
+    while (renewed() === before) harness.run(10);
+    const renewedMs = harness.clock.nowMs();
+    harness.hung = true;
+    harness.run(60_000);
+    const afterMs = (harness.host.actions[0]?.atMs ?? 0) - renewedMs;
+    assert.ok(Math.abs(afterMs - 8 * T * 1000) <= 100, `after ${afterMs} ms`);
+  }
 });
 
 test('a killpath program is run once, with its arguments and the pid; then SIGKILL', () => {
@@ -175,8 +198,8 @@ test('a half-sent request holds up no other client', () => {
 test('a wrong magic, a newer protocol and unknown commands are dropped without a word', () => {
   const harness = new Harness();
   const peer = harness.host.connect(101);
-  peer.send(message(SM_CMD.VERSION, new Uint8Array(0), { magic: 7 }));
-  peer.send(message(SM_CMD.STATUS, new Uint8Array(0), { version: 0x10000 }));
+  peer.send(message(SM_CMD.VERSION, EMPTY, { magic: 7 }));
+  peer.send(message(SM_CMD.STATUS, EMPTY, { version: 0x10000 }));
   peer.send(message(4711));
   assert.equal(peer.received.length, 0);
   assert.equal(harness.result(message(SM_CMD.VERSION), peer), 0);
@@ -185,10 +208,9 @@ test('a wrong magic, a newer protocol and unknown commands are dropped without a
 test('SHUTDOWN_WAIT is refused while a lockspace is joined, and answered at the end otherwise', () => {
   const harness = new Harness();
   harness.join();
-  const empty = new Uint8Array(0);
-  assert.equal(harness.result(message(SM_CMD.SHUTDOWN_WAIT, empty, { data: 0 })), -16);
+  assert.equal(harness.result(message(SM_CMD.SHUTDOWN_WAIT, EMPTY, { data: 0 })), -16);
   const waiter = harness.host.connect(900);
-  waiter.send(message(SM_CMD.SHUTDOWN_WAIT, empty, { data: 1 }));
+  waiter.send(message(SM_CMD.SHUTDOWN_WAIT, EMPTY, { data: 1 }));
   harness.run(10_000);
   assert.equal(harness.host.ended, 0);
   const zero = { ...zeroRecord(smHeader), magic: SM_MAGIC, version: SM_PROTO, length: 32 };

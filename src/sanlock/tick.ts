@@ -36,7 +36,15 @@ export function tick(front: Front): void {
 export function tickEveryMs(front: Front): number {
   const isStopping = front.lockspaces.some(({ phase }) => phase.kind === 'stopping');
   if (awaitsWatchdog(front) || isStopping) return 200;
-  return Math.min(1000, smallestTimes(front.lockspaces)?.lagTickMs ?? 1000);
+  const everyMs = Math.min(1000, smallestTimes(front.lockspaces)?.lagTickMs ?? 1000);
+  return Math.min(everyMs, nextExpiryMs(front));
+}
+
+/** Users are stopped when their time is over, not up to a second later. */
+function nextExpiryMs(front: Front): number {
+  const live = front.lockspaces.filter(({ phase }) => phase.kind === 'live');
+  const leftMs = live.map((space) => space.times.renewalFailMs - front.claimAgeMs(space));
+  return Math.max(1, Math.ceil(Math.min(...leftMs)));
 }
 
 function tickLive(front: Front, space: Lockspace): void {
