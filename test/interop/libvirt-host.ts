@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Host } from '../../src/rig/host.ts';
 import { must, type Outcome, until } from '../../src/rig/run.ts';
+import { type Guest, guestXml } from './libvirt-guest.ts';
 
 const LIBVIRTD = '/usr/sbin/libvirtd';
 const VIRSH = '/usr/bin/virsh';
@@ -34,11 +35,11 @@ export function whyNoLibvirt(root = process.env['HOLDFAST_RIG_ROOT'] ?? ''): str
 /** Debian's libvirtd with its sanlock plugin on a host of the rig, with folders of its own. */
 export class Libvirt {
   readonly host: Host;
-  readonly #process: ChildProcess;
+  #process: ChildProcess;
 
-  private constructor(host: Host, process: ChildProcess) {
+  private constructor(host: Host) {
     this.host = host;
-    this.#process = process;
+    this.#process = spawnLibvirtd(host);
   }
 
   /**
@@ -69,19 +70,36 @@ export class Libvirt {
       await must('nsenter', host.enter('mount', ['--bind', join(own, file), file]));
     }
     await writeConfig(join(own, 'etc/libvirt'), host.hostId, options);
-    const child = host.spawn(LIBVIRTD, ['-f', '/etc/libvirt/libvirtd.conf']);
-    const libvirt = new Libvirt(host, child);
-    const serves = async () => {
-      if (!libvirt.isRunning()) throw new Error(`libvirtd of ${host.name} has ended`);
-      return (await libvirt.virsh('list')).code === 0;
-    };
-    await until(`libvirtd of ${host.name}`, serves, { withinMs: READY_MS, everyMs: 200 });
+    const libvirt = new Libvirt(host);
+    await libvirt.#serves();
     return libvirt;
   }
 
-  /** The libvirtd that was started: nobody restarts it. */
+  async #serves(): Promise<void> {
+    const { name } = this.host;
+    const serves = async () => {
+      if (!this.isRunning()) throw new Error(`libvirtd of ${name} has ended`);
+      return (await this.virsh('list')).code === 0;
+    };
+    await until(`libvirtd of ${name}`, serves, { withinMs: READY_MS, everyMs: 200 });
+  }
+
+  /** The libvirtd that was started: nobody else restarts it. */
   isRunning(): boolean {
     return this.#process.exitCode === null && this.#process.signalCode === null;
+  }
+
+  /** Its guests run on. */
+  async kill(): Promise<void> {
+    this.#process.kill('SIGKILL');
+    const hasEnded = () => !this.isRunning();
+    await until(`the end of libvirtd of ${this.host.name}`, hasEnded, { withinMs: 15_000 });
+  }
+
+  /** After `kill`. */
+  async startAgain(): Promise<void> {
+    this.#process = spawnLibvirtd(this.host);
+    await this.#serves();
   }
 
   virsh(...args: readonly string[]): Promise<Outcome> {
@@ -104,9 +122,24 @@ export class Libvirt {
 
   /** A guest with one disk and nothing to boot from it; it is not started. */
   async define(name: string, disk: string): Promise<void> {
-    const path = this.host.path(`/run/${name}.xml`);
-    await writeFile(path, domain(name, disk));
-    await this.must('define', `/run/${name}.xml`);
+    await this.defineAll([{ name, disks: [{ path: disk }] }]);
+  }
+
+  /** In one call: each takes libvirt a while. */
+  async defineAll(guests: readonly Guest[]): Promise<void> {
+    const inside = ({ name }: Guest) => `/run/${name}.xml`;
+    for (const guest of guests) await writeFile(this.host.path(inside(guest)), guestXml(guest));
+    await this.must(guests.map((guest) => `define ${inside(guest)}`).join('; '));
+  }
+
+  /**
+   * Kills its QEMU, which is much faster than to stop it. Returns when libvirt knows, and the guest
+   * can be started again.
+   */
+  async end(name: string): Promise<void> {
+    process.kill(this.qemuPid(name), 'SIGKILL');
+    const isOff = async () => !(await this.must('list', '--name')).split('\n').includes(name);
+    await until(`the end of guest ${name}`, isOff, { withinMs: 60_000 });
   }
 
   /** Of the QEMU of a guest that runs, or is paused. */
@@ -115,18 +148,8 @@ export class Libvirt {
   }
 }
 
-function domain(name: string, disk: string): string {
-  return `<domain type='qemu'>
-    <name>${name}</name><memory unit='MiB'>32</memory><vcpu>1</vcpu>
-    <os><type arch='x86_64' machine='pc'>hvm</type></os>
-    <devices>
-      <emulator>${QEMU}</emulator>
-      <disk type='file' device='disk'>
-        <driver name='qemu' type='raw'/><source file='${disk}'/><target dev='vda' bus='virtio'/>
-      </disk>
-      <controller type='usb' model='none'/><memballoon model='none'/>
-    </devices>
-  </domain>\n`;
+function spawnLibvirtd(host: Host): ChildProcess {
+  return host.spawn(LIBVIRTD, ['-f', '/etc/libvirt/libvirtd.conf']);
 }
 
 /** As a host without systemd, D-Bus, cgroups, KVM and security modules needs it. */

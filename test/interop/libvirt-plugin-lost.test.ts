@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { MIB, SECOND_MS } from '../../src/base/units.ts';
+import { decode } from '../../src/codec/struct.ts';
+import { deltaLeader } from '../../src/format/leader.ts';
+import { DirectDisk } from '../../src/platform/disk-direct.ts';
+import type { Host } from '../../src/rig/host.ts';
+import { ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
+import { must, until } from '../../src/rig/run.ts';
+import { type HungFile, noHungFile, startHungFile } from './hung-file.ts';
+import { LIBVIRT_LOCKSPACE, type Libvirt, whyNoLibvirt } from './libvirt-host.ts';
+import { holdersOf, leasesOf, startLibvirts } from './libvirt-rig.ts';
+
+/**
+ * The storage of the plugin's lockspace does not answer: what each `<on_lockfailure>` does, and
+ * when; and that guests go on with the storage back, though no daemon is restarted.
+ */
+const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
+const obstacle = rigObstacle() ?? noHungFile() ?? whyNoLibvirt();
+
+const IO_TIMEOUT_S = 2;
+const EXPIRES_MS = 8 * IO_TIMEOUT_S * SECOND_MS;
+/** From the start of a renewal until its write is seen. */
+const RENEWAL_MS = 500;
+const ACTIONS = ['default', 'poweroff', 'pause'] as const;
+const STOPPED = ['default', 'poweroff'] as const;
+const LOST = /^error: Failed to acquire lock: No space left on device$/m;
+
+test('libvirt: the storage of the lockspace is lost, and comes back', {
+  skip: obstacle ?? false,
+  timeout: 900_000,
+}, async (t) => {
+  const file = await startHungFile(MIB); // before the host, which sees the mounts of this moment
+  const rig = await Rig.create({
+    hosts: [ALL_OURS],
+    bin: join(ROOT, 'bin'),
+    ioTimeoutS: IO_TIMEOUT_S,
+  });
+  try {
+    const libvirt = await startOn(rig, file);
+    await lost(t, libvirt, file);
+    const refused = [...STOPPED.map((name) => ['start', name]), ['resume', 'pause']];
+    for (const said of await Promise.all(refused.map((words) => libvirt.refuses(...words)))) {
+      assert.match(said, LOST);
+    }
+    file.recover();
+    await back(rig, libvirt);
+  } finally {
+    file.recover();
+    await rig.close();
+    file.close();
+  }
+});
+
+function diskOf(name: string): string {
+  return `/run/${name}.img`;
+}
+
+async function startOn(rig: Rig, file: HungFile): Promise<Libvirt> {
+  const host = rig.host(1);
+  mkdirSync(leasesOf(rig));
+  const lockspace = join(leasesOf(rig), LIBVIRT_LOCKSPACE);
+  writeFileSync(lockspace, '');
+  await must('nsenter', host.enter('mount', ['--bind', file.path, lockspace]));
+  const [libvirt] = await startLibvirts(rig);
+  assert.ok(libvirt !== undefined);
+  await must('nsenter', host.enter('truncate', ['-s', '1M', ...ACTIONS.map(diskOf)]));
+  const guests = ACTIONS.map((name) => ({ name, disks: [{ path: diskOf(name) }] }));
+  await libvirt.defineAll(guests.map((guest) => ({ ...guest, onLockFailure: guest.name })));
+  for (const name of ACTIONS) await libvirt.must('start', name);
+  return libvirt;
+}
+
+/** Each action comes when the host lease has expired, and within a second. */
+async function lost(t: TestContext, libvirt: Libvirt, file: HungFile): Promise<void> {
+  const renewedMs = await nextRenewal(file);
+  file.hang();
+  const { host } = libvirt;
+  const times: Readonly<Record<(typeof ACTIONS)[number], () => number | null>> = {
+    default: () => terminatedMs(host, 'default', `from pid ${host.pid('sanlock')} `),
+    poweroff: () => terminatedMs(host, 'poweroff', '(/usr/sbin/libvirtd'),
+    pause: () => pausedMs(host, 'pause'),
+  };
+  for (const name of ACTIONS) {
+    const acts = () => times[name]() !== null;
+    await until(`guest ${name} is stopped`, acts, { withinMs: 60_000, everyMs: 100 });
+    const afterMs = (times[name]() ?? 0) - renewedMs;
+    t.diagnostic(`${name}: ${Math.round(afterMs)} ms after the last renewal`);
+    assert.ok(afterMs >= EXPIRES_MS - RENEWAL_MS, `${name} after ${afterMs} ms`);
+    assert.ok(afterMs <= EXPIRES_MS + SECOND_MS, `${name} after ${afterMs} ms`);
+  }
+  for (const name of STOPPED) {
+    const isOff = async () => (await libvirt.must('domstate', name)) === 'shut off';
+    await until(`guest ${name} is off`, isOff, { withinMs: 30_000, everyMs: 100 });
+  }
+}
+
+/** When host 1 has written its host lease, by the clock of the logs. */
+async function nextRenewal(file: HungFile): Promise<number> {
+  const disk = new DirectDisk(file.path, 'read');
+  const timestamp = () => decode(deltaLeader, disk.read(0, 512)).timestampS;
+  const before = timestamp();
+  const isRenewed = () => timestamp() !== before;
+  await until('a renewal', isRenewed, { withinMs: 30_000, everyMs: 10 });
+  disk.close();
+  return Date.now();
+}
+
+/** When QEMU was sent SIGTERM by that process, by its log; null: not yet. */
+function terminatedMs(host: Host, name: string, by: string): number | null {
+  const log = readFileSync(host.path(`/var/log/libvirt/qemu/${name}.log`), 'latin1');
+  const line = log.split('\n').find((one) => one.includes('terminating on signal 15'));
+  if (line === undefined) return null;
+  assert.ok(line.includes(by), line);
+  return Date.parse(line.split(' ')[0] ?? '');
+}
+
+/** When libvirtd wrote that its CPUs stand. */
+function pausedMs(host: Host, name: string): number | null {
+  const path = host.path(`/run/libvirt/qemu/${name}.xml`);
+  const isPaused = /<domstatus state='paused'/.test(readFileSync(path, 'latin1'));
+  return isPaused ? statSync(path).mtimeMs : null;
+}
+
+async function back(rig: Rig, libvirt: Libvirt): Promise<void> {
+  const resumes = async () => (await libvirt.virsh('resume', 'pause')).code === 0;
+  await until('the paused guest goes on', resumes, { withinMs: 120_000, everyMs: 200 });
+  await Promise.all(STOPPED.map((name) => libvirt.must('start', name)));
+  for (const name of ACTIONS) {
+    assert.equal(await libvirt.must('domstate', name), 'running');
+    assert.deepEqual(holdersOf(leasesOf(rig), diskOf(name)), ['exclusive 1']);
+  }
+  assert.ok(libvirt.isRunning(), 'the libvirtd of the beginning');
+  assert.ok(libvirt.host.alive('sanlock'), 'the sanlock of the beginning');
+}

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { closeSync, existsSync, mkdirSync, openSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { readHolders } from '../../src/lease/read-holders.ts';
+import type { Reply } from '../../src/lease/steps.ts';
+import type { Rig } from '../../src/rig/rig.ts';
+import { must, type Outcome } from '../../src/rig/run.ts';
+import { LIBVIRT_LOCKSPACE, Libvirt } from './libvirt-host.ts';
+
+/** The folder of lockspace and leases, which all hosts of a rig have. */
+export function leasesOf(rig: Rig): string {
+  return join(rig.dir, 'leases');
+}
+
+/**
+ * sanlock and libvirtd on each host of a rig, side by side, and able to migrate guests. The
+ * lockspace is formatted before: the plugin uses a file that another host is still making, and then
+ * goes without the lockspace (spec 60 §6).
+ */
+export async function startLibvirts(
+  rig: Rig,
+  options: { readonly lockManager?: string } = {},
+): Promise<readonly Libvirt[]> {
+  const leases = leasesOf(rig);
+  const lockspace = join(leases, LIBVIRT_LOCKSPACE);
+  if (!existsSync(lockspace)) {
+    mkdirSync(leases, { recursive: true });
+    await must('truncate', ['-s', '1M', lockspace]);
+  }
+  await Promise.all(rig.hosts.map((host) => host.startSanlock()));
+  const { ioTimeoutS } = rig;
+  const one = rig.host(1);
+  const place = ['-s', `${LIBVIRT_LOCKSPACE}:0:${lockspace}:0`, '-o', `${ioTimeoutS}`];
+  const made = await one.run(one.program('sanlock'), ['client', 'init', ...place]);
+  assert.equal(made.code, 0, `${made.stdout}${made.stderr}`);
+  return await Promise.all(
+    rig.hosts.map(async (host) => {
+      await must('nsenter', ['-t', `${host.holderPid}`, '-n', 'ip', 'link', 'set', 'lo', 'up']);
+      const uuid = `${host.hostId}1111111-2222-4222-8222-222222222222`;
+      return await Libvirt.start(host, { dir: rig.dir, leases, ioTimeoutS, uuid, ...options });
+    }),
+  );
+}
+
+/** To a libvirtd of the same rig, with the guest running all the time. */
+export function migrate(from: Libvirt, to: Libvirt, guest: string, rig: Rig): Promise<Outcome> {
+  const target = `qemu+unix:///system?socket=${to.host.path('/run/libvirt/libvirt-sock')}`;
+  const way = `unix://${join(rig.dir, `${guest}-to-${to.host.name}.sock`)}`;
+  const where = ['--desturi', target, '--migrateuri', way];
+  return from.virsh('migrate', '--live', '--unsafe', guest, ...where);
+}
+
+/** The plugin's name for the lease of a disk. */
+export function leaseName(disk: string): string {
+  return createHash('md5').update(disk).digest('hex');
+}
+
+/** Who has the lease of a disk, by the storage: 'exclusive 1', 'shared 2', … */
+export function holdersOf(leases: string, disk: string): readonly string[] {
+  const area = {
+    lockspace: join(leases, LIBVIRT_LOCKSPACE),
+    resource: join(leases, leaseName(disk)),
+  };
+  const steps = readHolders({ offset: 0, spaceOffset: 0, timeoutMs: 10_000 });
+  let turn = steps.next();
+  while (turn.done !== true) {
+    const effect = turn.value;
+    assert.ok(effect.op === 'read');
+    turn = steps.next(readAt(area[effect.disk], effect.offset, effect.length));
+  }
+  assert.ok(turn.value.ok, `there is no lease of ${disk}`);
+  return turn.value.value.holders.map(({ mode, hostId }) => `${mode} ${hostId}`);
+}
+
+function readAt(path: string, offset: number, length: number): Reply {
+  const bytes = new Uint8Array(length);
+  const fd = openSync(path, 'r');
+  readSync(fd, bytes, 0, length, offset);
+  closeSync(fd);
+  return { outcome: 'done', bytes, nowMs: 0 };
+}
