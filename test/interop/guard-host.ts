@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { GuardReport } from '../../src/guard/report.ts';
@@ -19,30 +19,36 @@ export interface GuardedOptions {
   readonly ioTimeoutS: number;
   /** Whether libvirt's plugin is used as well. */
   readonly plugin?: boolean;
+  /** false: the plugin alone. */
+  readonly guard?: boolean;
 }
 
 /** A host of the rig with libvirtd and our guard; sanlock runs there already. */
 export class GuardedHost {
   readonly host: Host;
   readonly libvirt: Libvirt;
+  readonly #dir: string;
   #guard: ChildProcess | null = null;
   #log = '';
 
-  private constructor(host: Host, libvirt: Libvirt) {
+  private constructor(host: Host, libvirt: Libvirt, dir: string) {
     this.host = host;
     this.libvirt = libvirt;
+    this.#dir = dir;
   }
 
   /** Returns when this host has joined the lockspace. */
   static async start(host: Host, options: GuardedOptions): Promise<GuardedHost> {
-    const { dir, leases, ioTimeoutS, plugin = false } = options;
+    const { dir, leases, ioTimeoutS, plugin = false, guard = true } = options;
     await host.run('ip', ['link', 'set', 'lo', 'up']);
-    writeHook(host, dir);
+    writeFileSync(join(dir, 'qemu-unlocked'), UNLOCKED_QEMU, { mode: 0o755 });
+    if (guard) writeHook(host, dir);
     const libvirt = await Libvirt.start(host, {
       ...{ dir, leases, ioTimeoutS, lockManager: plugin ? 'sanlock' : 'nop' },
       uuid: `${host.hostId}1111111-2222-4222-8222-22222222222${host.hostId}`,
     });
-    const guarded = new GuardedHost(host, libvirt);
+    const guarded = new GuardedHost(host, libvirt, dir);
+    if (!guard) return guarded;
     guarded.startGuard();
     const isJoined = async () => (await guarded.report())?.lockspaceCode === 0;
     await until(`the guard of ${host.name} has joined`, isJoined, { withinMs: 60_000 });
@@ -112,7 +118,9 @@ export class GuardedHost {
 
   /** Defines a guest with these disks; it is not started. */
   async define(name: string, uuid: string, disks: string, more = ''): Promise<void> {
-    writeFileSync(this.host.path(`/run/${name}.xml`), domainXml(name, uuid, { disks, more }));
+    const emulator = join(this.#dir, 'qemu-unlocked');
+    const xml = domainXml({ name, uuid, disks, more, emulator });
+    writeFileSync(this.host.path(`/run/${name}.xml`), xml);
     await this.libvirt.must('define', `/run/${name}.xml`);
   }
 
@@ -124,6 +132,20 @@ export class GuardedHost {
       ...['--desturi', `qemu+unix:///system?socket=${socket}`],
       ...['--migrateuri', `unix://${dir}/${name}-${this.host.name}.sock`],
     );
+  }
+
+  /** The next hook of that operation waits; returns when it does. `go` lets it end. */
+  async holdAt(operation: string): Promise<{ go: (how: 'on' | 'failed') => void }> {
+    const at = (what: string) => this.host.path(`/run/${what}-${operation}`);
+    rmSync(at('fail'), { force: true });
+    writeFileSync(at('hold'), '');
+    await until(`the ${operation} hook`, () => existsSync(at('held')), { withinMs: 60_000 });
+    return {
+      go: (how) => {
+        if (how === 'failed') writeFileSync(at('fail'), '');
+        rmSync(at('hold'));
+      },
+    };
   }
 
   domState(name: string): Promise<string> {
@@ -146,18 +168,46 @@ function writeHook(host: Host, dir: string): void {
     `#!/bin/sh\ncase "$2" in start|reconnect|migrate|release) exec ${hook};; esac\ncat >/dev/null\n`,
   );
   chmodSync(path, 0o755);
+  writeFileSync(join(hooks, '60-test'), TEST_HOOK);
+  chmodSync(join(hooks, '60-test'), 0o755);
 }
 
-function domainXml(
-  name: string,
-  uuid: string,
-  { disks, more }: { readonly disks: string; readonly more: string },
-): string {
+/** A hook of the test: holds libvirt up where a file says so, and lets it fail where another does. */
+const TEST_HOOK = `#!/bin/sh
+cat >/dev/null
+[ -e "/run/hold-$2" ] || exit 0
+touch "/run/held-$2"
+while [ -e "/run/hold-$2" ]; do sleep 0.05; done
+rm "/run/held-$2"
+[ ! -e "/run/fail-$2" ]
+`;
+
+/** QEMU without its own lock on image files, which ends at the machine: only leases count. */
+const UNLOCKED_QEMU = `#!/bin/sh
+for word do
+  shift
+  case $word in
+    '{"driver":"file",'*) word='{"locking":"off",'"\${word#?}" ;;
+    '{"driver":"host_device",'*) word='{"locking":"off",'"\${word#?}" ;;
+  esac
+  set -- "$@" "$word"
+done
+exec /usr/bin/qemu-system-x86_64 "$@"
+`;
+
+function domainXml(of: {
+  readonly name: string;
+  readonly uuid: string;
+  readonly disks: string;
+  readonly more: string;
+  readonly emulator: string;
+}): string {
+  const { name, uuid, disks, more, emulator } = of;
   return `<domain type='qemu'>
     <name>${name}</name><uuid>${uuid}</uuid><memory unit='MiB'>32</memory><vcpu>1</vcpu>
     <os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features>${more}
     <devices>
-      <emulator>/usr/bin/qemu-system-x86_64</emulator>${disks}
+      <emulator>${emulator}</emulator>${disks}
       <controller type='usb' model='none'/><memballoon model='none'/>
     </devices>
   </domain>\n`;

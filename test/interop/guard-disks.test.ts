@@ -1,0 +1,192 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { originalsInstalled } from '../../src/rig/host.ts';
+import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
+import { must, until } from '../../src/rig/run.ts';
+import { GuardedHost, NbdServer } from './guard-host.ts';
+import { whyNoLibvirt } from './libvirt-host.ts';
+
+/**
+ * Disks of every kind, on a host with the guard alone, one with libvirt's plugin alone, and one with
+ * both.
+ */
+const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
+const originals = originalsInstalled() ? null : 'the originals are not installed';
+const obstacle = rigObstacle() ?? originals ?? whyNoLibvirt();
+const SOON = { withinMs: 30_000, everyMs: 100 };
+const UUID = (n: number) => `${n}f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f1${n}`;
+const PLUGIN_REFUSES = /resource busy: Failed to acquire lock: Lease is held by another host/;
+const GUARD_REFUSES = /disk vda of guest two \(\S+\) is in use by host host-\d/;
+
+interface Three {
+  readonly dir: string;
+  readonly guard: GuardedHost;
+  readonly plugin: GuardedHost;
+  readonly both: GuardedHost;
+  readonly storage: NbdServer;
+}
+
+test('disks, with guard, plugin, or both', {
+  skip: obstacle ?? false,
+  timeout: 300_000,
+}, async (t) => {
+  const hosts = [ALL_OURS, ALL_ORIGINAL, ALL_OURS];
+  const rig = await Rig.create({ hosts, bin: join(ROOT, 'bin') });
+  const { dir } = rig;
+  const storage = NbdServer.start(dir, 4);
+  try {
+    const leases = join(dir, 'leases');
+    mkdirSync(leases);
+    await Promise.all(rig.hosts.map((host) => host.startSanlock()));
+    const options = { dir, leases, ioTimeoutS: 2 };
+    // The plugin joins once, and not where another host is making the lockspace at that moment.
+    const guard = await GuardedHost.start(rig.host(1), options);
+    const [plugin, both] = await Promise.all([
+      GuardedHost.start(rig.host(2), { ...options, plugin: true, guard: false }),
+      GuardedHost.start(rig.host(3), { ...options, plugin: true }),
+    ]);
+    const three = { dir, guard, plugin, both, storage };
+    await t.test('file, link to a file, qcow2, block device', () => paths(three));
+    await t.test('shared and read-only disks', () => shared(three));
+    await t.test('suspend, resume, save, restore', () => rested(three));
+    await t.test('a disk that is plugged in', () => plugged(three));
+    await t.test('a guest with both kinds of disks', () => bothKinds(three));
+  } finally {
+    storage.close();
+    await rig.close();
+  }
+});
+
+function pathDisk(path: string, of: { type?: string; format?: string; how?: string } = {}): string {
+  const { type = 'file', format = 'raw', how = '' } = of;
+  const attribute = type === 'block' ? 'dev' : 'file';
+  return `<disk type='${type}' device='disk'><driver name='qemu' type='${format}'/>
+    <source ${attribute}='${path}'/><target dev='vda' bus='virtio'/>${how}</disk>`;
+}
+
+/** Each as one host writes it, and as another one does. */
+async function paths({ dir, guard, plugin, both }: Three): Promise<void> {
+  const file = join(dir, 'disk.img');
+  writeFileSync(file, new Uint8Array(1 << 20));
+  const link = join(dir, 'link.img');
+  symlinkSync(file, link);
+  const qcow2 = join(dir, 'disk.qcow2');
+  await must('qemu-img', ['create', '-q', '-f', 'qcow2', qcow2, '1M']);
+  const device = (await must('losetup', ['-f', '--show', file])).trim();
+  try {
+    const same = [
+      [pathDisk(file), pathDisk(file)],
+      [pathDisk(qcow2, { format: 'qcow2' }), pathDisk(qcow2, { format: 'qcow2' })],
+      [pathDisk(device, { type: 'block' }), pathDisk(device, { type: 'block' })],
+    ] as const;
+    for (const [one, two] of same) {
+      for (const host of [guard, plugin, both]) {
+        await host.define('one', UUID(1), one);
+        await host.define('two', UUID(2), two);
+      }
+      await guard.libvirt.must('start', 'one');
+      assert.match(await plugin.libvirt.refuses('start', 'two'), PLUGIN_REFUSES);
+      assert.match(await both.libvirt.refuses('start', 'two'), /in use by host|Lease is held/);
+      assert.match(await guard.libvirt.refuses('start', 'two'), /in use on this host by one/);
+      await guard.libvirt.must('destroy', 'one');
+      await plugin.libvirt.must('start', 'one');
+      assert.match(await guard.libvirt.refuses('start', 'two'), GUARD_REFUSES);
+      await plugin.libvirt.must('destroy', 'one');
+    }
+    await guard.define('one', UUID(1), pathDisk(file));
+    await guard.define('two', UUID(2), pathDisk(link));
+    await both.define('two', UUID(2), pathDisk(link));
+    await guard.libvirt.must('start', 'one');
+    assert.match(await guard.libvirt.refuses('start', 'two'), /in use on this host by one/);
+    assert.match(await both.libvirt.refuses('start', 'two'), GUARD_REFUSES);
+    await guard.libvirt.must('destroy', 'one');
+  } finally {
+    await must('losetup', ['-d', device]);
+  }
+}
+
+async function shared({ guard, both, storage }: Three): Promise<void> {
+  for (const host of [guard, both]) {
+    await host.define('one', UUID(1), storage.disk(0, 'vda', '<shareable/>'));
+    await host.define('two', UUID(2), storage.disk(0, 'vda', '<shareable/>'));
+    await host.define('alone', UUID(3), storage.disk(0));
+    await host.define('reader', UUID(4), storage.disk(0, 'vda', '<readonly/>'));
+  }
+  await guard.libvirt.must('start', 'one');
+  await guard.libvirt.must('start', 'two');
+  await both.libvirt.must('start', 'two');
+  assert.match(await guard.libvirt.refuses('start', 'alone'), /disk vda of guest alone .* is /);
+  assert.match(await both.libvirt.refuses('start', 'alone'), /disk vda of guest alone .* is /);
+  await both.libvirt.must('start', 'reader');
+  assert.equal(await both.held('reader'), '');
+  for (const [host, name] of [
+    [guard, 'one'],
+    [guard, 'two'],
+    [both, 'two'],
+    [both, 'reader'],
+  ] as const) {
+    await host.libvirt.must('destroy', name);
+  }
+  await both.libvirt.must('start', 'alone');
+  assert.match(await guard.libvirt.refuses('start', 'one'), /is in use by host host-3/);
+  await both.libvirt.must('destroy', 'alone');
+}
+
+/** The guard keeps its lease while a guest rests, and gives it back when it is saved. */
+async function rested({ dir, guard, both, storage }: Three): Promise<void> {
+  for (const host of [guard, both]) {
+    await host.define('one', UUID(1), storage.disk(0));
+    await host.define('two', UUID(2), storage.disk(0));
+  }
+  await guard.libvirt.must('start', 'one');
+  await guard.libvirt.must('suspend', 'one');
+  assert.match(await both.libvirt.refuses('start', 'two'), GUARD_REFUSES);
+  await guard.libvirt.must('resume', 'one');
+  const saved = join(dir, 'one.save');
+  await guard.libvirt.must('save', 'one', saved);
+  await both.libvirt.must('start', 'two');
+  assert.match(await guard.libvirt.refuses('restore', saved), /guest one .* in use by host host-3/);
+  await both.libvirt.must('destroy', 'two');
+  await guard.libvirt.must('restore', saved);
+  assert.equal(await guard.held('one'), 'exclusive');
+  await guard.libvirt.must('destroy', 'one');
+}
+
+/** libvirt calls no hook: it is leased at once, and a guest that has another's disk is ended. */
+async function plugged({ guard, both, storage }: Three): Promise<void> {
+  await guard.define('one', UUID(1), storage.disk(0));
+  await both.define('two', UUID(2), storage.disk(1));
+  await guard.libvirt.must('start', 'one');
+  await both.libvirt.must('start', 'two');
+  const attach = async (host: GuardedHost, name: string, volume: number) => {
+    writeFileSync(host.host.path('/run/plugged.xml'), storage.disk(volume, 'vdb'));
+    await host.libvirt.must('attach-device', name, '/run/plugged.xml', '--live');
+  };
+  await attach(guard, 'one', 2);
+  const hasBoth = async () => (await guard.held('one')) === 'exclusive exclusive';
+  await until('its second disk is leased', hasBoth, SOON);
+  await guard.libvirt.must('detach-device', 'one', '/run/plugged.xml', '--live');
+  await attach(both, 'two', 0);
+  const isOff = async () => (await both.domState('two')) === 'shut off';
+  await until('the guest with a disk of another one is ended', isOff, SOON);
+  assert.equal(await guard.domState('one'), 'running');
+  await guard.libvirt.must('destroy', 'one');
+}
+
+/** The plugin has the lease of the path, the guard that of the network disk. */
+async function bothKinds({ dir, guard, both, storage }: Three): Promise<void> {
+  const file = join(dir, 'both.img');
+  writeFileSync(file, new Uint8Array(1 << 20));
+  const disks = `${pathDisk(file)}${storage.disk(3, 'vdb')}`;
+  await both.define('one', UUID(1), disks);
+  await guard.define('two', UUID(2), pathDisk(file));
+  await guard.define('three', UUID(5), storage.disk(3));
+  await both.libvirt.must('start', 'one');
+  assert.match(await guard.libvirt.refuses('start', 'two'), GUARD_REFUSES);
+  assert.match(await guard.libvirt.refuses('start', 'three'), /is in use by host host-3/);
+  const { stdout } = await both.host.run(both.host.program('sanlock'), ['client', 'status']);
+  assert.equal(stdout.match(/^r /gm)?.length, 2, stdout);
+  await both.libvirt.must('destroy', 'one');
+}
