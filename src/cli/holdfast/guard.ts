@@ -9,18 +9,19 @@ holdfast guard check [--json] [GUEST]
 holdfast guard uninstall [--force]
 holdfast guard serve
 
-Leases for the disks of libvirt's guests, also for those that libvirt's sanlock plugin leaves without
-one (rbd, nbd, iSCSI, gluster): no guest starts whose disk is in use on another host.
+Leases for the disks of libvirt's guests, also for those that libvirt's sanlock plugin leaves
+without one (rbd, nbd, iSCSI, gluster): no guest starts whose disk is in use on another host.
 
-    install    has libvirt ask the guard before it starts a guest: a hook in /etc/libvirt/hooks/qemu.d,
-               and /etc/holdfast/guard.conf if there is none; says what remains to be done
+    install    has libvirt ask the guard before it starts a guest: by a hook in
+               /etc/libvirt/hooks/qemu.d; writes /etc/holdfast/guard.conf if there is none, and
+               says what remains to be done
     status     the guests that are guarded, and their leases
     check      what is wrong with this host, or with the protection of one guest, and the cure
     uninstall  takes the hook away, if no guest needs it
     serve      the service itself, in the foreground: holdfast-guard.service runs it
 
-Exit status of status and check: 0 all is well, 1 something needs attention, 2 there is no answer, or
-a mistake in the words. Run them as root.
+Exit status of status and check: 0 all is well, 1 something needs attention, 2 there is no answer,
+or a mistake in the words. Run them as root.
 `;
 
 /** @returns the exit status */
@@ -39,7 +40,7 @@ export async function guard(args: readonly string[]): Promise<number> {
     case 'status':
       return guardStatus(rest, { ...say(command), endpoint: guardEndpoint() });
     case 'check':
-      return guardCheck(rest, say(command));
+      return guardCheck(rest, { ...say(command), beside: __dirname });
     case 'serve':
       say(command).complain('it takes no options: what it needs is in /etc/holdfast/guard.conf');
       return 2;

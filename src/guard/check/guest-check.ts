@@ -1,3 +1,4 @@
+import { unreachable } from '../../base/assert.ts';
 import type { Result } from '../../base/result.ts';
 import type { DiskSource, Guest, GuestDisk } from '../domain.ts';
 import type { DiskLease } from '../lease-names.ts';
@@ -74,6 +75,8 @@ function sourceText(source: DiskSource): string {
       return `volume ${source.volume} of pool ${source.pool}`;
     case 'local':
       return source.type;
+    default:
+      return unreachable(source);
   }
 }
 

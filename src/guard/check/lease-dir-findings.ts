@@ -1,3 +1,4 @@
+import { unreachable } from '../../base/assert.ts';
 import { caution, type Finding, problem } from './finding.ts';
 import type { FstabEntry, Mount } from './mounts.ts';
 
@@ -70,6 +71,8 @@ function placeFindings(facts: LeaseDirFacts): readonly Finding[] {
       return of('leaseDirDenied', 'may not be looked at, even by root', ROOT_CURE);
     case 'there':
       return sharedFindings(path, mount);
+    default:
+      return unreachable(dir);
   }
 }
 

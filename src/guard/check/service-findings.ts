@@ -1,3 +1,4 @@
+import { unreachable } from '../../base/assert.ts';
 import type { GuardReport } from '../report.ts';
 import { caution, type Finding, problem } from './finding.ts';
 import { reportFindings } from './report-findings.ts';
@@ -38,6 +39,8 @@ export function serviceFindings(answer: ServiceAnswer, hasHook: boolean): readon
       const cure = 'systemctl restart holdfast-guard: guests and their leases are left alone';
       return [problem('serviceSilent', `the guard service does not answer: ${answer.text}`, cure)];
     }
+    default:
+      return unreachable(answer);
   }
 }
 

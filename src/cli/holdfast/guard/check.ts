@@ -1,9 +1,117 @@
+import { parseArgs } from 'node:util';
+import type { Ask } from '../../../client/lease-holder.ts';
+import { SanlockClient } from '../../../client/sanlock.ts';
+import { type Finding, needsAttention } from '../../../guard/check/finding.ts';
+import { type GuestSeen, guestFindings } from '../../../guard/check/guest-check.ts';
+import { hookFindings } from '../../../guard/check/hook-findings.ts';
+import { hostFindings } from '../../../guard/check/host-check.ts';
+import { serviceFindings } from '../../../guard/check/service-findings.ts';
+import { readGuardConfig } from '../../../guard/config.ts';
+import { MonotonicClock } from '../../../platform/clock.ts';
+import { findLibvirtDaemons } from '../../../platform/libvirt-daemons.ts';
+import { PathProbe } from '../../../platform/path-probe.ts';
+import { exitNow } from '../../../platform/system-calls.ts';
+import { reasonOf } from '../../../platform/system-error.ts';
+import { checkJson, guestText, hostText } from './check-text.ts';
+import { findGuest, seeGuest } from './guest-facts.ts';
+import { confFiles, hookFacts } from './host-facts.ts';
+import { type SeeingWorld, sanlockEndpoint, seeHost, seeService } from './see-host.ts';
+import { plain } from './texts.ts';
+
 export interface CheckWorld {
+  /** The folder of this program. */
+  readonly beside: string;
   readonly print: (text: string) => void;
   readonly complain: (sentence: string) => void;
 }
 
-export async function guardCheck(_args: readonly string[], world: CheckWorld): Promise<number> {
-  world.complain('not built yet');
+/** What came of a check; a sentence: it could not be made. */
+type Checked = { readonly findings: readonly Finding[]; readonly guest: GuestSeen | null } | string;
+
+/** @returns the exit status: 0 all is well, 1 something needs attention, 2 it could not be checked */
+export async function guardCheck(args: readonly string[], world: CheckWorld): Promise<number> {
+  const words = parse(args);
+  if (typeof words === 'string') return complain(world, words);
+  if (process.geteuid?.() !== 0) {
+    return complain(world, 'only root may look at all that matters');
+  }
+  const probe = new PathProbe();
+  const progress = (text: string) => {
+    if (process.stderr.isTTY === true) process.stderr.write(text);
+  };
+  const seeing = { beside: world.beside, probe, clock: new MonotonicClock(), progress };
+  const status = await checked(words, world, seeing);
+  if (probe.hangs) await endBesideHungCalls(status);
+  return status;
+}
+
+async function checked(
+  { guest: name, isJson }: Words,
+  world: CheckWorld,
+  seeing: SeeingWorld,
+): Promise<number> {
+  const result = name === null ? await checkHost(seeing) : await checkGuest(name, seeing);
+  if (typeof result === 'string') return complain(world, result);
+  const { findings, guest } = result;
+  if (isJson) world.print(checkJson(findings, guest));
+  else world.print(guest === null ? hostText(findings) : guestText(guest, findings));
+  return needsAttention(findings) ? 1 : 0;
+}
+
+interface Words {
+  /** null: the host. */
+  readonly guest: string | null;
+  readonly isJson: boolean;
+}
+
+function parse(args: readonly string[]): Words | string {
+  try {
+    const options = { json: { type: 'boolean' } } as const;
+    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options });
+    if (positionals.length > 1) return `one guest at a time: "${positionals[1]}" is too much`;
+    return { guest: positionals[0] ?? null, isJson: values.json ?? false };
+  } catch (thrown) {
+    return reasonOf(thrown);
+  }
+}
+
+async function checkHost(seeing: SeeingWorld): Promise<Checked> {
+  return { findings: hostFindings(await seeHost(seeing)), guest: null };
+}
+
+async function checkGuest(name: string, { beside, probe, clock }: SeeingWorld): Promise<Checked> {
+  const found = findGuest(name);
+  if (!found.ok) return found.error;
+  const config = readGuardConfig(confFiles());
+  if (!config.ok) return `the guard cannot start: ${config.error}`;
+  const client = new SanlockClient(sanlockEndpoint(clock));
+  const ask: Ask = (call, options) => client.call(call, options);
+  const guest = await seeGuest({ ask, probe, config: config.value }, found.value);
+  const hook = hookFacts(beside, findLibvirtDaemons());
+  const { answer } = await seeService();
+  // Of the host only what makes the guard of no effect.
+  const ofHost = [...hookFindings(hook), ...serviceFindings(answer, hook.hook.kind === 'file')];
+  const isOfOther = ({ kind }: Finding) => OF_GUESTS.has(kind);
+  return {
+    findings: [...guestFindings(guest), ...ofHost.filter((finding) => !isOfOther(finding))],
+    guest,
+  };
+}
+
+/** Findings of the service about guests: of this one its leases are shown. */
+const OF_GUESTS: ReadonlySet<string> = new Set([
+  ...['guestWithoutKeeper', 'leaseNotHeld', 'leaseOrphaned', 'leaseStillShared'],
+]);
+
+function complain(world: CheckWorld, sentence: string): number {
+  world.complain(plain(sentence));
   return 2;
+}
+
+/** A call to a file system that hangs would keep the process for as long as it does. */
+async function endBesideHungCalls(status: number): Promise<void> {
+  for (const stream of [process.stdout, process.stderr]) {
+    await new Promise<void>((resolve) => stream.write('', () => resolve()));
+  }
+  exitNow(status);
 }

@@ -9,7 +9,7 @@ import type { DiskLease } from '../../../guard/lease-names.ts';
 import { parseStatusFile } from '../../../guard/status-file.ts';
 import type { PathProbe } from '../../../platform/path-probe.ts';
 import { leaseResource } from '../../../programs/guard-leases.ts';
-import { diskLeases } from '../../guard/disk-names.ts';
+import { DiskNames } from '../../guard/disk-names.ts';
 import { GUEST_LOCKSPACE } from '../../guard/paths.ts';
 import { textOf } from './host-facts.ts';
 import { PLACES } from './places.ts';
@@ -51,15 +51,26 @@ export async function seeGuest(
 
 async function seeDisk(world: LeaseWorld, disk: GuestDisk): Promise<DiskSeen> {
   const { naming } = world.config;
-  const own = await diskLeases([disk], naming);
+  const hung = await hungPath(world.probe, disk);
+  if (hung !== null) {
+    const reason = `the file system of ${hung} does not answer`;
+    return { disk, guard: fail(reason), plugin: [] };
+  }
+  const own = await new DiskNames(naming).leasesOf([disk]);
   if (!own.ok) return { disk, guard: own, plugin: [] };
   const guard = ok(await seeAll(world, own.value));
   if (!naming.isBesidePlugin || disk.access === 'readonly') return { disk, guard, plugin: [] };
   // What the guard leaves to the plugin is the plugin's.
-  const all = await diskLeases([disk], { ...naming, isBesidePlugin: false });
+  const all = await new DiskNames({ ...naming, isBesidePlugin: false }).leasesOf([disk]);
   const names = new Set(own.value.map(({ name }) => name));
   const plugin = (all.ok ? all.value : []).filter(({ name }) => !names.has(name));
   return { disk, guard, plugin: await seeAll(world, plugin) };
+}
+
+/** null: the path of the disk answers, or it has none. */
+async function hungPath(probe: PathProbe, { source }: GuestDisk): Promise<string | null> {
+  if (!('path' in source)) return null;
+  return (await probe.stat(source.path)).kind === 'silent' ? source.path : null;
 }
 
 async function seeAll(
@@ -81,8 +92,14 @@ async function seeLease(
   if (file.kind === 'failed' && file.errno === 'ENOENT') return { isMade: false, holder: 'nobody' };
   if (file.kind !== 'done') return { isMade: null, holder: null };
   const resource = leaseResource({ lockspace: GUEST_LOCKSPACE, leaseDir }, name);
-  const found = await holderOf(ask, resource, hostId);
-  if (found === null) return { isMade: true, holder: 'nobody' };
+  let isSilent = false;
+  const watched: Ask = async (call, options) => {
+    const answer = await ask(call, options);
+    if (!answer.ok) isSilent = true;
+    return answer;
+  };
+  const found = await holderOf(watched, resource, hostId);
+  if (found === null) return { isMade: true, holder: isSilent ? null : 'nobody' };
   if (found.kind === 'here') {
     return { isMade: true, holder: { ...found, name: nameToText(found.name) } };
   }
