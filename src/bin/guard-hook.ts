@@ -1,8 +1,8 @@
 import '../platform/clean-start.ts';
-import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { SECOND_MS } from '../base/units.ts';
+import { MIB, SECOND_MS } from '../base/units.ts';
 import { REFUSED_STATUS } from '../guard/hook-script.ts';
+import { shown } from '../guard/shown.ts';
 import { reasonOf } from '../platform/system-error.ts';
 
 /** As long as a migration may wait for its leases, and some. */
@@ -11,6 +11,8 @@ const START_MS = 120 * SECOND_MS;
 const RELEASE_MS = 15 * SECOND_MS;
 /** A sentence for libvirt's user. */
 const MAX_ANSWER = 64 * 1024;
+/** The longest domain XML that libvirt takes; a call has twice as many bytes at most. */
+const MAX_XML_BYTES = 4 * MIB;
 
 const START_IT =
   'start it with "systemctl start holdfast-guard"; "journalctl -u holdfast-guard" says why it ended';
@@ -20,13 +22,12 @@ const AGAIN_MS = 100;
 const RESTARTED_WITHIN_MS = 5 * SECOND_MS;
 
 /** A hook of libvirt: asks the guard, and ends with its verdict. What it says libvirt shows. */
-function main(socketPath: string, operation: string): void {
-  const call = `${JSON.stringify({ operation, xml: readFileSync(0, 'utf8') })}\n`;
+async function main(socketPath: string, operation: string): Promise<void> {
   const withinMs = operation === 'release' ? RELEASE_MS : START_MS;
-  const timer = setTimeout(
-    () => end(1, `the guard service has not answered for ${withinMs / SECOND_MS} s`),
-    withinMs,
-  );
+  let awaited = 'libvirt has not sent the whole domain XML';
+  const timer = setTimeout(() => end(1, `${awaited} for ${withinMs / SECOND_MS} s`), withinMs);
+  const call = `${JSON.stringify({ operation, xml: await domainXml() })}\n`;
+  awaited = 'the guard service has not answered';
   const untilMs = performance.now() + RESTARTED_WITHIN_MS;
   const attempt = (): void =>
     ask(socketPath, call, (said, trouble) => {
@@ -41,6 +42,21 @@ function main(socketPath: string, operation: string): void {
       end(REFUSED_STATUS, verdict.text.replace(/^guard: /, ''));
     });
   attempt();
+}
+
+async function domainXml(): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > MAX_XML_BYTES) end(1, `the domain XML has more than ${MAX_XML_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
+  } catch {
+    end(1, 'the domain XML has bytes that are no UTF-8');
+  }
 }
 
 /** `answered` is called once, with what was said, and what is wrong where that is no verdict. */
@@ -76,10 +92,11 @@ function verdictIn(said: string): { readonly text: string | null } | null {
   }
 }
 
+/** libvirt puts it into its log and on the terminal of its user as it is. */
 function end(status: number, sentence: string): never {
-  process.stderr.write(`holdfast guard: ${sentence}\n`);
+  process.stderr.write(`holdfast guard: ${shown(sentence, MAX_ANSWER)}\n`);
   process.exit(status);
 }
 
 const [socketPath = '', , operation = ''] = process.argv.slice(2);
-main(socketPath, operation);
+void main(socketPath, operation);

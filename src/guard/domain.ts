@@ -1,4 +1,5 @@
 import { fail, ok, type Result } from '../base/result.ts';
+import { hasControl, shown } from './shown.ts';
 import { attribute, child, children, descend, parseXml, type XmlElement } from './xml.ts';
 
 /** How a guest uses a disk: alone; together with guests that say so too; without writing. */
@@ -59,9 +60,8 @@ export interface Guest {
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-/** A control character has no place in a name, and would forge a line of a log. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const CONTROL = /[\u0000-\u001f\u007f]/;
+/** What stands for bytes that are no UTF-8: two such paths look the same. */
+const UNREADABLE = /[\ufffd\ud800-\udfff]/u;
 const MAX_NAME_BYTES = 255;
 const MAX_SOURCE_BYTES = 4096;
 const MAX_DISKS = 1000;
@@ -179,16 +179,8 @@ function whyNotAbsolute(path: string): string | null {
 /** Why a text cannot be a name; null: it can. */
 function whyBad(text: string, maxBytes: number): string | null {
   if (text === '') return 'is empty';
-  if (CONTROL.test(text)) return `has a control character: "${shown(text)}"`;
+  if (hasControl(text)) return `has a control character: "${shown(text)}"`;
+  if (UNREADABLE.test(text)) return `has bytes that are no UTF-8: "${shown(text)}"`;
   const bytes = new TextEncoder().encode(text).length;
   return bytes > maxBytes ? `is ${bytes} bytes long, more than ${maxBytes}` : null;
-}
-
-const SHOWN = 60;
-
-/** In a sentence: cut, and without what would break the line. */
-function shown(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
-  const plain = text.replace(/[\u0000-\u001f\u007f]/g, '?');
-  return plain.length <= SHOWN ? plain : `${plain.slice(0, SHOWN)}…`;
 }

@@ -1,6 +1,7 @@
 import { unreachable } from '../base/assert.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import type { DiskSource, GuestDisk, NetworkHost, VolumeSource } from './domain.ts';
+import { shown } from './shown.ts';
 
 /** How the names of leases are found; the same on all hosts. */
 export interface Naming {
@@ -101,11 +102,11 @@ function keysOf(source: DiskSource, naming: Naming, facts: HostFacts): Result<Ke
       return key.ok ? ok({ asWritten: null, behind: key.value }) : key;
     }
     case 'volume': {
-      const { pool, volume } = source;
+      const ofPool = `volume ${shown(source.volume)} of pool ${shown(source.pool)}`;
       const found = facts.volume(source);
-      if (!found.ok) return fail(`is volume ${volume} of pool ${pool}, and ${found.error}`);
+      if (!found.ok) return fail(`is ${ofPool}, and ${found.error}`);
       return found.value.kind === 'volume'
-        ? fail(`is volume ${volume} of pool ${pool}, which is a volume of another pool`)
+        ? fail(`is ${ofPool}, which is a volume of another pool`)
         : keysOf(found.value, naming, facts);
     }
     case 'local':
@@ -146,7 +147,7 @@ function networkKey(
 function iscsiKey(name: string): Result<string, string> {
   const [target = '', lun = '0', ...more] = name.split('/');
   if (target === '' || more.length > 0 || !/^\d{1,5}$/.test(lun)) {
-    return fail(`has the iSCSI name "${name}", which is no target, or target/LUN`);
+    return fail(`has the iSCSI name "${shown(name)}", which is no target, or target/LUN`);
   }
   return ok(`iscsi:${target.toLowerCase()}/${Number(lun)}`);
 }
@@ -167,9 +168,9 @@ function clusterOf(
 
 function serverOf(protocol: string, { name, port, socket }: NetworkHost): string {
   if (socket !== null) return `unix:${socket}`;
-  const shown = name.includes(':') && !name.startsWith('[') ? `[${name}]` : name;
+  const address = name.includes(':') && !name.startsWith('[') ? `[${name}]` : name;
   const at = port ?? PORTS[protocol] ?? null;
-  return at === null ? shown.toLowerCase() : `${shown.toLowerCase()}:${at}`;
+  return (at === null ? address : `${address}:${at}`).toLowerCase();
 }
 
 function trimmed(name: string): string {

@@ -1,5 +1,6 @@
 import { fail, ok, type Result } from '../base/result.ts';
 import type { DiskSource, NetworkHost, VolumeSource } from './domain.ts';
+import { hasControl } from './shown.ts';
 import { attribute, child, children, descend, parseXml, type XmlElement } from './xml.ts';
 
 /** Where a volume of a storage pool is, as far as the pool says. */
@@ -21,8 +22,6 @@ export type PoolDevice =
   | { readonly kind: 'partition'; readonly disk: string; readonly name: string };
 
 const MAX_PATH_BYTES = 4096;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const CONTROL = /[\u0000-\u001f\u007f]/;
 
 /**
  * What libvirt makes of a disk that is a volume of a pool (spec 60 §1.4).
@@ -128,7 +127,7 @@ function overNetwork(pool: XmlElement, volume: string): Result<VolumePlace, stri
 function ofCluster(pool: XmlElement, type: string, volume: string): Result<VolumePlace, string> {
   const source = child(pool, 'source');
   const name = source === null ? '' : (child(source, 'name')?.text ?? '');
-  if (source === null || name === '' || CONTROL.test(name)) return fail('that pool has no source');
+  if (source === null || name === '' || hasControl(name)) return fail('that pool has no source');
   const folder = attribute(child(source, 'dir'), 'path') ?? '/';
   const parts = type === 'rbd' ? [] : folder.split('/').filter((part) => part !== '');
   const hosts = children(source, 'host').map(hostOf);
@@ -150,7 +149,7 @@ function hostOf(element: XmlElement): NetworkHost {
 
 function iqnOf(pool: XmlElement): string | null {
   const iqn = attribute(descend(pool, 'source', 'device'), 'path') ?? '';
-  return iqn === '' || iqn.includes('/') || CONTROL.test(iqn) ? null : iqn;
+  return iqn === '' || iqn.includes('/') || hasControl(iqn) ? null : iqn;
 }
 
 /** 'unit:BUS:TARGET:LUN', as libvirt names what it finds. */
@@ -160,5 +159,5 @@ function unitOf(volume: string): readonly number[] | null {
 }
 
 function isPath(text: string): boolean {
-  return text.startsWith('/') && !CONTROL.test(text) && text.length <= MAX_PATH_BYTES;
+  return text.startsWith('/') && !hasControl(text) && text.length <= MAX_PATH_BYTES;
 }

@@ -33,9 +33,19 @@ test('what is no document is refused, and so is what makes a small one large', (
     /it has a document type declaration \(line 1, column \d+\)/,
   );
   assert.match(refusal('<a b="1" b="2"/>'), /duplicate attribute/);
-  assert.match(refusal(`${'<a>'.repeat(65)}`), /nested more than 64 deep/);
-  assert.match(refusal(`<a>${'<b/>'.repeat(50_000)}</a>`), /more than 50000 elements/);
+  assert.match(refusal(`${'<a>'.repeat(257)}`), /nested more than 256 deep/);
+  assert.match(refusal(`<a>${'<b/>'.repeat(100_000)}</a>`), /more than 100000 elements/);
   assert.match(refusal(`<a>${' '.repeat(4 * 1024 * 1024)}</a>`), /more than 4194304/);
+});
+
+test('a blank in an attribute is a blank: nothing else becomes one', () => {
+  for (const between of ['\n', '\r\n', '\t', '\r']) {
+    assert.match(refusal(`<a><b c='1${between}2'/></a>`), /a tag has a line break or a tab within/);
+  }
+  const parsed = parseXml("<a>\n\t<b c='1 2' d='&#10;'/>\r\n</a>\n");
+  assert.ok(parsed.ok);
+  const b = child(parsed.value, 'b');
+  assert.deepEqual([attribute(b, 'c'), attribute(b, 'd')], ['1 2', '\n']);
 });
 
 test('names of attributes are no names of objects', () => {

@@ -4,8 +4,10 @@ import { MIB } from '../base/units.ts';
 
 /** As much as libvirt itself sends in one string; in characters. */
 const MAX_CHARACTERS = 4 * MIB;
-const MAX_ELEMENTS = 50_000;
-const MAX_DEPTH = 64;
+const MAX_ELEMENTS = 100_000;
+/** A chain of 200 backing images, libvirt's longest, is as deep as it is long. */
+const MAX_DEPTH = 256;
+const MAX_REASON = 200;
 
 export interface XmlElement {
   readonly name: string;
@@ -50,10 +52,20 @@ function treeOf(text: string): XmlElement {
     throw new NoDocument(`${reason} (line ${parser.line}, column ${parser.column})`);
   };
   parser.on('error', (error) => {
-    throw new NoDocument(error.message.replace(/^\d+:\d+: /, (at) => `at ${at}`));
+    // It may quote a name of any length.
+    const reason = error.message.replace(/^\d+:\d+: /, (at) => `at ${at}`);
+    throw new NoDocument(reason.length > MAX_REASON ? `${reason.slice(0, MAX_REASON)}…` : reason);
   });
   parser.on('doctype', () => refuse('it has a document type declaration'));
+  let tagBegins = 0;
+  parser.on('opentagstart', () => {
+    tagBegins = parser.position;
+  });
   parser.on('opentag', ({ name, attributes }) => {
+    // XML takes them for blanks, and the path that libvirt means would become another one.
+    if (/[\n\r\t]/.test(text.slice(tagBegins, parser.position))) {
+      refuse('a tag has a line break or a tab within');
+    }
     if (++elements > MAX_ELEMENTS) refuse(`it has more than ${MAX_ELEMENTS} elements`);
     if (path.length === MAX_DEPTH) refuse(`its elements are nested more than ${MAX_DEPTH} deep`);
     path.push({ name, attributes: new Map(Object.entries(attributes)), children: [], text: '' });
