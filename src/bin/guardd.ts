@@ -7,7 +7,13 @@ import { readGuardConfFiles } from '../cli/guard/conf-files.ts';
 import { DiskNames } from '../cli/guard/disk-names.ts';
 import { explainRefusal } from '../cli/guard/explain.ts';
 import { lossProgram } from '../cli/guard/loss-program.ts';
-import { GUARD_RECORDS, GUARD_SOCKET, GUEST_FILES, GUEST_LOCKSPACE } from '../cli/guard/paths.ts';
+import {
+  GUARD_PID_FILE,
+  GUARD_RECORDS,
+  GUARD_SOCKET,
+  GUEST_FILES,
+  GUEST_LOCKSPACE,
+} from '../cli/guard/paths.ts';
 import type { Ask } from '../client/lease-holder.ts';
 import { SanlockClient, sanlockSocketPath } from '../client/sanlock.ts';
 import type { GuardConfig } from '../guard/config.ts';
@@ -17,12 +23,15 @@ import { MonotonicClock } from '../platform/clock.ts';
 import { daemonSockets } from '../platform/daemon-sockets.ts';
 import { NodeGuestFiles } from '../platform/guest-files.ts';
 import { NodeGuestRecords } from '../platform/guest-records.ts';
+import { boundMemory } from '../platform/heap.ts';
 import { NodeKeepers } from '../platform/keepers.ts';
 import { KernelProcess } from '../platform/kernel-process.ts';
 import { DaemonLog } from '../platform/log.ts';
+import { lockPidFileWhenFree } from '../platform/pid-file.ts';
 import { NodePlainFiles } from '../platform/plain-files.ts';
 import { setProcessName } from '../platform/process-name.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
+import { reasonOf } from '../platform/system-error.ts';
 import { GuardLeaseFiles } from '../programs/guard-lease-files.ts';
 import { GuardLeases } from '../programs/guard-leases.ts';
 import { GuardLockspace } from '../programs/guard-lockspace.ts';
@@ -34,6 +43,7 @@ const LOG_INFO = 6;
 function main(): void {
   goOnWithoutReader();
   setProcessName(NAME);
+  boundMemory();
   const config = readGuardConfFiles();
   const owners = config.ok ? accountIds(config.value) : config;
   if (config.ok && owners.ok) {
@@ -60,7 +70,7 @@ function serve(config: GuardConfig, owners: AccountIds): void {
   const ask: Ask = (call, options) => client.call(call, options);
   const around = { deputy: null, log };
   const names = new DiskNames(naming);
-  mkdirSync(dirname(GUARD_SOCKET), { recursive: true });
+  mkdirSync(dirname(GUARD_SOCKET), { recursive: true, mode: 0o755 });
   const program = new GuardProgram({
     ...{ config, clock, log, sockets: daemonSockets() },
     socketPath: textToName(GUARD_SOCKET),
@@ -70,20 +80,44 @@ function serve(config: GuardConfig, owners: AccountIds): void {
     killpathOf: lossProgram(__dirname),
     guestFiles: new NodeGuestFiles(GUEST_FILES),
     nameDisks: (disks, answer) => void names.leasesOf(disks).then(answer),
-    explain: (guest, refusal, answer) => {
-      void explainRefusal(ask, at, { guest, refusal }).then(answer);
+    explain: (refused, answer) => {
+      void explainRefusal(ask, at, refused).then(answer);
     },
     processAt: (pid) => KernelProcess.at(pid, around),
     lockspaceCode: () => lockspace.code,
   });
-  program.start();
-  lockspace.begin();
+  beginServing(log, { program, lockspace });
   log.info('daemon.started', { hostId, leaseDir });
-  notifyServiceManager('READY=1');
-  process.once('SIGTERM', () => {
+}
+
+/** Keepers and their leases outlive it, however it ends. */
+function beginServing(
+  log: DaemonLog,
+  of: { readonly program: GuardProgram; readonly lockspace: GuardLockspace },
+): void {
+  const leave = (status: number): void => {
     notifyServiceManager('STOPPING=1');
-    program.close();
-    process.exit(0);
+    of.program.close();
+    of.lockspace.close();
+    log.warn('daemon.ended', { status });
+    log.close(() => process.exit(status));
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => leave(0));
+  process.on('uncaughtException', (error) => {
+    log.error('daemon.broken', { reason: error.stack ?? error.message });
+    log.close(() => process.exit(1));
+  });
+  lockPidFileWhenFree(GUARD_PID_FILE, {
+    log,
+    locked: () => {
+      of.program.start();
+      of.lockspace.begin();
+      notifyServiceManager('READY=1');
+    },
+    failed: (error) => {
+      log.error('daemon.notServing', { reason: reasonOf(error) });
+      leave(1);
+    },
   });
 }
 

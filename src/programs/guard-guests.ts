@@ -34,6 +34,14 @@ export class GuardGuests {
     return this.#guests.get(uuid)?.keeper?.pid ?? null;
   }
 
+  /** The guest that a process keeps the leases of; null: it is no keeper. */
+  guestOfKeeper(pid: number): string | null {
+    for (const { keeper, record } of this.#guests.values()) {
+      if (keeper?.pid === pid) return record?.name ?? null;
+    }
+    return null;
+  }
+
   /** What the guard before this one left. */
   find(): Extract<GuardEvent, { kind: 'found' }> {
     const { keepers, log, records } = this.#ports;

@@ -1,7 +1,7 @@
 import { unreachable } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import type { Result } from '../base/result.ts';
-import { MIB } from '../base/units.ts';
+import { MIB, SECOND_MS } from '../base/units.ts';
 import { ByteQueue } from '../codec/byte-queue.ts';
 import type { GuardConfig } from '../guard/config.ts';
 import { newGuard, nextTickMs, stepGuard } from '../guard/daemon.ts';
@@ -38,17 +38,27 @@ export interface GuardPorts {
     answer: (leases: Result<readonly DiskLease[], string>) => void,
   ) => void;
   /** The sentence for libvirt's user, with who has the lease; answers once. */
-  readonly explain: (guest: string, refusal: LeaseRefusal, answer: (text: string) => void) => void;
+  readonly explain: (refusal: Refused, answer: (text: string) => void) => void;
   /** The process of that pid, whichever it is now; null: there is none. */
   readonly processAt: (pid: number) => BoundProcess | null;
   /** As sanlock answered the last join: 0, or why not; null: it was not asked yet. */
   readonly lockspaceCode: () => number | null;
 }
 
+/** What is to be explained. */
+export interface Refused {
+  readonly guest: string;
+  readonly refusal: LeaseRefusal;
+  /** The guest whose keeper a process is; null: it is none. */
+  readonly guestOfKeeper: (pid: number) => string | null;
+}
+
 const BACKLOG = 64;
 /** A domain XML of libvirt's greatest length, in JSON. */
 const MAX_CALL_BYTES = 9 * MIB;
 const MAX_CALLS = 256;
+/** A call, or the end of a connection whose call is answered: beyond it, nobody is there. */
+const SAID_WITHIN_MS = 10 * SECOND_MS;
 const NEWLINE = 10;
 
 /** The guard assembled over ports: hooks on a socket and status files in, leases out. */
@@ -56,6 +66,8 @@ export class GuardProgram {
   readonly #ports: GuardPorts;
   readonly #state: GuardState;
   readonly #loop: StepLoop<GuardEvent, GuardEffect>;
+  readonly #open = new Set<Connection>();
+  /** Of those that wait for an answer. */
   readonly #calls = new Map<number, Connection>();
   readonly #guests: GuardGuests;
   #listener: Listener | null = null;
@@ -90,23 +102,28 @@ export class GuardProgram {
   }
 
   #accept(connection: Connection): void {
-    if (this.#calls.size >= MAX_CALLS) {
-      connection.close();
+    if (this.#open.size >= MAX_CALLS) {
+      connection.close(); // the hook tries again
       return;
     }
+    this.#open.add(connection);
     const hook = this.#nextHook++;
     this.#calls.set(hook, connection);
     const arrived = new ByteQueue();
     let isCalled = false;
+    const late = this.#ports.clock.after(SAID_WITHIN_MS, () => connection.close());
     connection.onData((bytes) => {
       if (isCalled) return;
       arrived.push(bytes);
       const isWhole = bytes[bytes.length - 1] === NEWLINE;
       if (!isWhole && arrived.length <= MAX_CALL_BYTES) return;
       isCalled = true;
+      late.cancel();
       this.#called(hook, isWhole ? callIn(arrived.take(arrived.length)) : null);
     });
     connection.onClosed(() => {
+      late.cancel();
+      this.#open.delete(connection);
       this.#calls.delete(hook);
       this.#loop.post({ kind: 'callEnded', hook });
     });
@@ -125,8 +142,14 @@ export class GuardProgram {
   #reply(hook: number, reply: { readonly text: string | null } | { readonly report: GuardReport }) {
     const connection = this.#calls.get(hook);
     this.#calls.delete(hook);
-    connection?.send(new TextEncoder().encode(`${JSON.stringify(reply)}\n`));
-    connection?.end();
+    if (connection === undefined) return; // it has gone
+    connection.send(new TextEncoder().encode(`${JSON.stringify(reply)}\n`));
+    connection.end();
+    const late = this.#ports.clock.after(SAID_WITHIN_MS, () => connection.close());
+    connection.onClosed(() => {
+      late.cancel();
+      this.#open.delete(connection);
+    });
   }
 
   #report(): GuardReport {
@@ -161,9 +184,12 @@ export class GuardProgram {
       case 'answer':
         this.#answer(effect.hook, effect.text);
         return;
-      case 'refuse':
-        explain(effect.name, effect.refusal, (text) => this.#answer(effect.hook, `guard: ${text}`));
+      case 'refuse': {
+        const { hook, name: guest, refusal } = effect;
+        const guestOfKeeper = (pid: number) => this.#guests.guestOfKeeper(pid);
+        explain({ guest, refusal, guestOfKeeper }, (text) => this.#answer(hook, `guard: ${text}`));
         return;
+      }
       case 'endGuest':
         this.#guests.endQemu(effect.uuid);
         return;

@@ -6,6 +6,7 @@ import { originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { must, until } from '../../src/rig/run.ts';
 import { GuardedHost, NbdServer } from './guard-host.ts';
+import type { Guest, GuestDisk } from './libvirt-guest.ts';
 import { whyNoLibvirt } from './libvirt-host.ts';
 
 /**
@@ -16,7 +17,6 @@ const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const originals = originalsInstalled() ? null : 'the originals are not installed';
 const obstacle = rigObstacle() ?? originals ?? whyNoLibvirt();
 const SOON = { withinMs: 30_000, everyMs: 100 };
-const UUID = (n: number) => `${n}f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f1${n}`;
 const PLUGIN_REFUSES = /resource busy: Failed to acquire lock: Lease is held by another host/;
 const GUARD_REFUSES = /disk vda of guest two \(\S+\) is in use by host host-\d/;
 
@@ -59,11 +59,8 @@ test('disks, with guard, plugin, or both', {
   }
 });
 
-function pathDisk(path: string, of: { type?: string; format?: string; how?: string } = {}): string {
-  const { type = 'file', format = 'raw', how = '' } = of;
-  const attribute = type === 'block' ? 'dev' : 'file';
-  return `<disk type='${type}' device='disk'><driver name='qemu' type='${format}'/>
-    <source ${attribute}='${path}'/><target dev='vda' bus='virtio'/>${how}</disk>`;
+function guest(n: number, name: string, ...disks: Guest['disks']): Guest {
+  return { name, uuid: `${n}f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f1${n}`, disks };
 }
 
 /** Each as one host writes it, and as another one does. */
@@ -76,32 +73,31 @@ async function paths({ dir, guard, plugin, both }: Three): Promise<void> {
   await must('qemu-img', ['create', '-q', '-f', 'qcow2', qcow2, '1M']);
   const device = (await must('losetup', ['-f', '--show', file])).trim();
   try {
-    const same = [
-      [pathDisk(file), pathDisk(file)],
-      [pathDisk(qcow2, { format: 'qcow2' }), pathDisk(qcow2, { format: 'qcow2' })],
-      [pathDisk(device, { type: 'block' }), pathDisk(device, { type: 'block' })],
-    ] as const;
-    for (const [one, two] of same) {
+    const disks: readonly GuestDisk[] = [
+      { path: file },
+      { path: qcow2, format: 'qcow2' },
+      { path: device, type: 'block' },
+    ];
+    for (const disk of disks) {
       for (const host of [guard, plugin, both]) {
-        await host.define('one', UUID(1), one);
-        await host.define('two', UUID(2), two);
+        await host.define(guest(1, 'one', disk), guest(2, 'two', disk));
       }
       await guard.libvirt.must('start', 'one');
       assert.match(await plugin.libvirt.refuses('start', 'two'), PLUGIN_REFUSES);
       assert.match(await both.libvirt.refuses('start', 'two'), /in use by host|Lease is held/);
       assert.match(await guard.libvirt.refuses('start', 'two'), /in use on this host by one/);
-      await guard.libvirt.must('destroy', 'one');
+      await guard.libvirt.end('one');
       await plugin.libvirt.must('start', 'one');
       assert.match(await guard.libvirt.refuses('start', 'two'), GUARD_REFUSES);
-      await plugin.libvirt.must('destroy', 'one');
+      await plugin.libvirt.end('one');
     }
-    await guard.define('one', UUID(1), pathDisk(file));
-    await guard.define('two', UUID(2), pathDisk(link));
-    await both.define('two', UUID(2), pathDisk(link));
+    await guard.define(guest(1, 'one', { path: file }));
+    await guard.define(guest(2, 'two', { path: link }));
+    await both.define(guest(2, 'two', { path: link }));
     await guard.libvirt.must('start', 'one');
     assert.match(await guard.libvirt.refuses('start', 'two'), /in use on this host by one/);
     assert.match(await both.libvirt.refuses('start', 'two'), GUARD_REFUSES);
-    await guard.libvirt.must('destroy', 'one');
+    await guard.libvirt.end('one');
   } finally {
     await must('losetup', ['-d', device]);
   }
@@ -109,10 +105,10 @@ async function paths({ dir, guard, plugin, both }: Three): Promise<void> {
 
 async function shared({ guard, both, storage }: Three): Promise<void> {
   for (const host of [guard, both]) {
-    await host.define('one', UUID(1), storage.disk(0, 'vda', '<shareable/>'));
-    await host.define('two', UUID(2), storage.disk(0, 'vda', '<shareable/>'));
-    await host.define('alone', UUID(3), storage.disk(0));
-    await host.define('reader', UUID(4), storage.disk(0, 'vda', '<readonly/>'));
+    await host.define(guest(1, 'one', storage.disk(0, { use: 'shareable' })));
+    await host.define(guest(2, 'two', storage.disk(0, { use: 'shareable' })));
+    await host.define(guest(3, 'alone', storage.disk(0)));
+    await host.define(guest(4, 'reader', storage.disk(0, { use: 'readonly' })));
   }
   await guard.libvirt.must('start', 'one');
   await guard.libvirt.must('start', 'two');
@@ -127,18 +123,18 @@ async function shared({ guard, both, storage }: Three): Promise<void> {
     [both, 'two'],
     [both, 'reader'],
   ] as const) {
-    await host.libvirt.must('destroy', name);
+    await host.libvirt.end(name);
   }
   await both.libvirt.must('start', 'alone');
   assert.match(await guard.libvirt.refuses('start', 'one'), /is in use by host host-3/);
-  await both.libvirt.must('destroy', 'alone');
+  await both.libvirt.end('alone');
 }
 
 /** The guard keeps its lease while a guest rests, and gives it back when it is saved. */
 async function rested({ dir, guard, both, storage }: Three): Promise<void> {
   for (const host of [guard, both]) {
-    await host.define('one', UUID(1), storage.disk(0));
-    await host.define('two', UUID(2), storage.disk(0));
+    await host.define(guest(1, 'one', storage.disk(0)));
+    await host.define(guest(2, 'two', storage.disk(0)));
   }
   await guard.libvirt.must('start', 'one');
   await guard.libvirt.must('suspend', 'one');
@@ -148,20 +144,20 @@ async function rested({ dir, guard, both, storage }: Three): Promise<void> {
   await guard.libvirt.must('save', 'one', saved);
   await both.libvirt.must('start', 'two');
   assert.match(await guard.libvirt.refuses('restore', saved), /guest one .* in use by host host-3/);
-  await both.libvirt.must('destroy', 'two');
+  await both.libvirt.end('two');
   await guard.libvirt.must('restore', saved);
   assert.equal(await guard.held('one'), 'exclusive');
-  await guard.libvirt.must('destroy', 'one');
+  await guard.libvirt.end('one');
 }
 
 /** libvirt calls no hook: it is leased at once, and a guest that has another's disk is ended. */
 async function plugged({ guard, both, storage }: Three): Promise<void> {
-  await guard.define('one', UUID(1), storage.disk(0));
-  await both.define('two', UUID(2), storage.disk(1));
+  await guard.define(guest(1, 'one', storage.disk(0)));
+  await both.define(guest(2, 'two', storage.disk(1)));
   await guard.libvirt.must('start', 'one');
   await both.libvirt.must('start', 'two');
   const attach = async (host: GuardedHost, name: string, volume: number) => {
-    writeFileSync(host.host.path('/run/plugged.xml'), storage.disk(volume, 'vdb'));
+    writeFileSync(host.host.path('/run/plugged.xml'), storage.disk(volume, { target: 'vdb' }).xml);
     await host.libvirt.must('attach-device', name, '/run/plugged.xml', '--live');
   };
   await attach(guard, 'one', 2);
@@ -172,21 +168,20 @@ async function plugged({ guard, both, storage }: Three): Promise<void> {
   const isOff = async () => (await both.domState('two')) === 'shut off';
   await until('the guest with a disk of another one is ended', isOff, SOON);
   assert.equal(await guard.domState('one'), 'running');
-  await guard.libvirt.must('destroy', 'one');
+  await guard.libvirt.end('one');
 }
 
 /** The plugin has the lease of the path, the guard that of the network disk. */
 async function bothKinds({ dir, guard, both, storage }: Three): Promise<void> {
   const file = join(dir, 'both.img');
   writeFileSync(file, new Uint8Array(1 << 20));
-  const disks = `${pathDisk(file)}${storage.disk(3, 'vdb')}`;
-  await both.define('one', UUID(1), disks);
-  await guard.define('two', UUID(2), pathDisk(file));
-  await guard.define('three', UUID(5), storage.disk(3));
+  await both.define(guest(1, 'one', { path: file }, storage.disk(3, { target: 'vdb' })));
+  await guard.define(guest(2, 'two', { path: file }));
+  await guard.define(guest(5, 'three', storage.disk(3)));
   await both.libvirt.must('start', 'one');
   assert.match(await guard.libvirt.refuses('start', 'two'), GUARD_REFUSES);
   assert.match(await guard.libvirt.refuses('start', 'three'), /is in use by host host-3/);
   const { stdout } = await both.host.run(both.host.program('sanlock'), ['client', 'status']);
   assert.equal(stdout.match(/^r /gm)?.length, 2, stdout);
-  await both.libvirt.must('destroy', 'one');
+  await both.libvirt.end('one');
 }

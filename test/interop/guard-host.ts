@@ -1,10 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import { hookScript } from '../../src/guard/hook-script.ts';
 import type { GuardReport } from '../../src/guard/report.ts';
+import { NODE_ARGUMENTS } from '../../src/platform/clean-start.ts';
 import type { Host } from '../../src/rig/host.ts';
 import { until } from '../../src/rig/run.ts';
+import { type Guest, type OtherDisk, withoutImageLock } from './libvirt-guest.ts';
 import { Libvirt } from './libvirt-host.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
@@ -27,27 +30,29 @@ export interface GuardedOptions {
 export class GuardedHost {
   readonly host: Host;
   readonly libvirt: Libvirt;
+  readonly emulator: string;
   readonly #dir: string;
   #guard: ChildProcess | null = null;
   #log = '';
 
-  private constructor(host: Host, libvirt: Libvirt, dir: string) {
+  private constructor(host: Host, libvirt: Libvirt, of: { emulator: string; dir: string }) {
+    this.#dir = of.dir;
     this.host = host;
     this.libvirt = libvirt;
-    this.#dir = dir;
+    this.emulator = of.emulator;
   }
 
   /** Returns when this host has joined the lockspace. */
   static async start(host: Host, options: GuardedOptions): Promise<GuardedHost> {
     const { dir, leases, ioTimeoutS, plugin = false, guard = true } = options;
     await host.run('ip', ['link', 'set', 'lo', 'up']);
-    writeFileSync(join(dir, 'qemu-unlocked'), UNLOCKED_QEMU, { mode: 0o755 });
     if (guard) writeHook(host, dir);
     const libvirt = await Libvirt.start(host, {
       ...{ dir, leases, ioTimeoutS, lockManager: plugin ? 'sanlock' : 'nop' },
       uuid: `${host.hostId}1111111-2222-4222-8222-22222222222${host.hostId}`,
     });
-    const guarded = new GuardedHost(host, libvirt, dir);
+    const emulator = await withoutImageLock(host);
+    const guarded = new GuardedHost(host, libvirt, { emulator, dir });
     if (!guard) return guarded;
     guarded.startGuard();
     const isJoined = async () => (await guarded.report())?.lockspaceCode === 0;
@@ -109,29 +114,27 @@ export class GuardedHost {
     return guest === undefined ? '' : guest.leases.map(({ held }) => held ?? 'none').join(' ');
   }
 
-  async keeperPid(name: string): Promise<number> {
+  /** null: it has none now. */
+  async keeperPid(name: string): Promise<number | null> {
     const guests = (await this.report())?.guests ?? [];
-    const pid = guests.find((one) => one.name === name)?.keeperPid ?? null;
-    if (pid === null) throw new Error(`${this.host.name} has no keeper of ${name}`);
-    return pid;
+    return guests.find((one) => one.name === name)?.keeperPid ?? null;
   }
 
-  /** Defines a guest with these disks; it is not started. */
-  async define(name: string, uuid: string, disks: string, more = ''): Promise<void> {
-    const emulator = join(this.#dir, 'qemu-unlocked');
-    const xml = domainXml({ name, uuid, disks, more, emulator });
-    writeFileSync(this.host.path(`/run/${name}.xml`), xml);
-    await this.libvirt.must('define', `/run/${name}.xml`);
+  /** Guests that this host can start, which migrate by these UUIDs. */
+  async define(...guests: readonly Omit<Guest, 'emulator'>[]): Promise<void> {
+    const { emulator } = this;
+    await this.libvirt.defineAll(guests.map((guest) => ({ emulator, ...guest })));
   }
 
-  /** Live, to another host; the socket for it is made in a folder of both. */
-  async migrate(name: string, to: GuardedHost, dir: string) {
-    const socket = to.host.path('/run/libvirt/libvirt-sock');
-    return await this.libvirt.virsh(
-      ...['migrate', '--live', '--unsafe', name],
-      ...['--desturi', `qemu+unix:///system?socket=${socket}`],
-      ...['--migrateuri', `unix://${dir}/${name}-${this.host.name}.sock`],
-    );
+  /** Whether the guard's hook is there; its guests are unknown to the guard where it is not. */
+  async setHook(what: 'guard' | 'absent'): Promise<void> {
+    if (what === 'guard') {
+      writeHook(this.host, this.#dir);
+      this.startGuard();
+    } else {
+      await this.killGuard('SIGTERM');
+      writeFileSync(hookPath(this.host, this.#dir), '#!/bin/sh\ncat >/dev/null\n');
+    }
   }
 
   /** The next hook of that operation waits; returns when it does. `go` lets it end. */
@@ -158,15 +161,20 @@ function nodeOf(host: Host): string {
   return host.root === null ? process.execPath : '/opt/node/node';
 }
 
+function hookPath(host: Host, dir: string): string {
+  return join(dir, `libvirt-${host.name}`, 'etc/libvirt/hooks/qemu.d/50-holdfast-guard');
+}
+
 function writeHook(host: Host, dir: string): void {
-  const hooks = join(dir, `libvirt-${host.name}`, 'etc/libvirt/hooks/qemu.d');
+  const path = hookPath(host, dir);
+  const hooks = dirname(path);
   mkdirSync(hooks, { recursive: true });
-  const path = join(hooks, '50-holdfast-guard');
-  const hook = `${nodeOf(host)} ${ROOT}/dist/guard-hook.cjs ${SOCKET} "$1" "$2"`;
-  writeFileSync(
-    path,
-    `#!/bin/sh\ncase "$2" in start|reconnect|migrate|release) exec ${hook};; esac\ncat >/dev/null\n`,
-  );
+  const script = hookScript({
+    ...{ node: nodeOf(host), nodeArguments: NODE_ARGUMENTS },
+    ...{ hook: resolve(ROOT, 'dist/guard-hook.cjs'), socket: SOCKET },
+  });
+  if (!script.ok) throw new Error(script.error);
+  writeFileSync(path, script.value);
   chmodSync(path, 0o755);
   writeFileSync(join(hooks, '60-test'), TEST_HOOK);
   chmodSync(join(hooks, '60-test'), 0o755);
@@ -181,37 +189,6 @@ while [ -e "/run/hold-$2" ]; do sleep 0.05; done
 rm "/run/held-$2"
 [ ! -e "/run/fail-$2" ]
 `;
-
-/** QEMU without its own lock on image files, which ends at the machine: only leases count. */
-const UNLOCKED_QEMU = `#!/bin/sh
-for word do
-  shift
-  case $word in
-    '{"driver":"file",'*) word='{"locking":"off",'"\${word#?}" ;;
-    '{"driver":"host_device",'*) word='{"locking":"off",'"\${word#?}" ;;
-  esac
-  set -- "$@" "$word"
-done
-exec /usr/bin/qemu-system-x86_64 "$@"
-`;
-
-function domainXml(of: {
-  readonly name: string;
-  readonly uuid: string;
-  readonly disks: string;
-  readonly more: string;
-  readonly emulator: string;
-}): string {
-  const { name, uuid, disks, more, emulator } = of;
-  return `<domain type='qemu'>
-    <name>${name}</name><uuid>${uuid}</uuid><memory unit='MiB'>32</memory><vcpu>1</vcpu>
-    <os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features>${more}
-    <devices>
-      <emulator>${emulator}</emulator>${disks}
-      <controller type='usb' model='none'/><memballoon model='none'/>
-    </devices>
-  </domain>\n`;
-}
 
 /** Volumes over the network, each named `vol0`, `vol1`, …, by NBD on a unix socket. */
 export class NbdServer {
@@ -240,12 +217,14 @@ export class NbdServer {
     return new NbdServer(socket, child);
   }
 
-  /** `how`: '<shareable/>', '<readonly/>' or nothing. */
-  disk(volume: number, target = 'vda', how = ''): string {
-    return `<disk type='network' device='disk'><driver name='qemu' type='raw'/>
+  /** `use`: 'shareable', 'readonly'. */
+  disk(volume: number, of: { target?: string; use?: string } = {}): OtherDisk {
+    const { target = 'vda', use } = of;
+    const xml = `<disk type='network' device='disk'><driver name='qemu' type='raw'/>
       <source protocol='nbd' name='vol${volume}'>
         <host transport='unix' socket='${this.#socket}'/></source>
-      <target dev='${target}' bus='virtio'/>${how}</disk>`;
+      <target dev='${target}' bus='virtio'/>${use === undefined ? '' : `<${use}/>`}</disk>`;
+    return { xml };
   }
 
   close(): void {

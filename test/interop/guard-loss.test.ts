@@ -67,9 +67,13 @@ async function start(
   assert.equal(made.code, 0, `${made.stdout}${made.stderr}`);
   const begun = async (host: Host, first: number): Promise<GuardedHost> => {
     const guarded = await GuardedHost.start(host, { dir, leases, ioTimeoutS: IO_TIMEOUT_S });
-    await guarded.define('stops', UUIDS.stops, storage.disk(first));
-    const pauses = '<on_lockfailure>pause</on_lockfailure>';
-    await guarded.define('waits', UUIDS.waits, storage.disk(first + 1), pauses);
+    await guarded.define(
+      { name: 'stops', uuid: UUIDS.stops, disks: [storage.disk(first)] },
+      {
+        ...{ name: 'waits', uuid: UUIDS.waits, disks: [storage.disk(first + 1)] },
+        onLockFailure: 'pause',
+      },
+    );
     for (const name of ['stops', 'waits']) await guarded.libvirt.must('start', name);
     return guarded;
   };

@@ -14,6 +14,7 @@ import { addLockspace } from '../../src/wire/sanlock/daemon-calls.ts';
 import { acquire } from '../../src/wire/sanlock/lease-calls.ts';
 import { GuardedHost, NbdServer } from './guard-host.ts';
 import { LIBVIRT_LOCKSPACE, whyNoLibvirt } from './libvirt-host.ts';
+import { migrate } from './libvirt-rig.ts';
 
 /**
  * A guest with a network disk is migrated, and in the middle of it something ends. A third host asks
@@ -27,7 +28,7 @@ const WEB = '6f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f10';
 const SOON = { withinMs: 30_000, everyMs: 100 };
 
 interface Two {
-  readonly dir: string;
+  readonly rig: Rig;
   readonly a: GuardedHost;
   readonly b: GuardedHost;
   readonly thief: Thief;
@@ -48,11 +49,13 @@ test('migrations that fail', { skip: obstacle ?? false, timeout: 300_000 }, asyn
       GuardedHost.start(rig.host(1), options),
       GuardedHost.start(rig.host(2), options),
     ]);
-    for (const one of [a, b]) await one.define('web', WEB, storage.disk(0));
+    for (const one of [a, b]) {
+      await one.define({ name: 'web', uuid: WEB, disks: [storage.disk(0)] });
+    }
     await a.libvirt.must('start', 'web');
     const name = (await a.report())?.guests[0]?.leases[0]?.name ?? '';
     thief = await Thief.start(rig.host(3), leases, name);
-    const two = { dir, a, b, thief };
+    const two = { rig, a, b, thief };
     await t.test('none of these', () => migrated(two));
     await t.test('given up by the target', () => givenUp(two));
     await t.test('the target’s QEMU is killed', () => targetKilled(two));
@@ -113,12 +116,12 @@ async function without(host: GuardedHost): Promise<void> {
   await until(`${host.host.name} has nothing of it`, isFree, SOON);
 }
 
-async function migrated({ a, b, dir, thief }: Two): Promise<void> {
+async function migrated({ a, b, rig, thief }: Two): Promise<void> {
   for (const [from, to] of [
     [a, b],
     [b, a],
   ] as const) {
-    const { code, stderr } = await from.migrate('web', to, dir);
+    const { code, stderr } = await migrate(from.libvirt, to.libvirt, 'web', rig);
     assert.equal(code, 0, stderr);
     await alone(to);
     await without(from);
@@ -127,9 +130,9 @@ async function migrated({ a, b, dir, thief }: Two): Promise<void> {
 }
 
 /** @returns in the middle: the target’s QEMU waits for the guest, and both hosts have the lease */
-async function middle({ a, b, dir }: Two) {
+async function middle({ a, b, rig }: Two) {
   const held = b.holdAt('started');
-  const ending = a.migrate('web', b, dir);
+  const ending = migrate(a.libvirt, b.libvirt, 'web', rig);
   const hook = await held;
   assert.equal(await a.held('web'), 'lent');
   assert.equal(await b.held('web'), 'shared');
@@ -167,7 +170,7 @@ async function guardKilled(two: Two): Promise<void> {
   assert.equal(code, 0, stderr);
   await alone(b);
   await without(a);
-  assert.equal((await b.migrate('web', a, two.dir)).code, 0);
+  assert.equal((await migrate(b.libvirt, a.libvirt, 'web', two.rig)).code, 0);
   await alone(a);
   assert.deepEqual(thief.got, []);
 }

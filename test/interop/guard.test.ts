@@ -7,100 +7,153 @@ import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { until } from '../../src/rig/run.ts';
 import { GuardedHost, NbdServer } from './guard-host.ts';
 import { whyNoLibvirt } from './libvirt-host.ts';
+import { migrate } from './libvirt-rig.ts';
 
-/** Guests whose disks libvirt's plugin leaves alone: our sanlock on one host, the original's on the other. */
+/**
+ * Guests of network disks, which libvirt's plugin leaves alone. One host has our sanlock, the other
+ * one the original.
+ */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const originals = originalsInstalled() ? null : 'the originals are not installed';
 const obstacle = rigObstacle() ?? originals ?? whyNoLibvirt();
-
+const SOON = { withinMs: 30_000, everyMs: 50 };
 const WEB = '6f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f10';
 const DB = '7f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f11';
 
 interface Two {
-  readonly dir: string;
+  readonly rig: Rig;
   readonly a: GuardedHost;
   readonly b: GuardedHost;
-  readonly storage: NbdServer;
 }
 
-test('guests with a network disk', { skip: obstacle ?? false, timeout: 300_000 }, async (t) => {
+test('guests of a network disk', { skip: obstacle ?? false, timeout: 300_000 }, async (t) => {
   const rig = await Rig.create({ hosts: [ALL_OURS, ALL_ORIGINAL], bin: join(ROOT, 'bin') });
   const { dir } = rig;
-  const storage = NbdServer.start(dir, 3);
+  const storage = NbdServer.start(dir, 1);
   try {
     const leases = join(dir, 'leases');
     mkdirSync(leases);
-    const [a, b] = await Promise.all(
-      [rig.host(1), rig.host(2)].map(async (host) => {
-        await host.startSanlock();
-        return await GuardedHost.start(host, { dir, leases, ioTimeoutS: 2 });
-      }),
-    );
-    assert.ok(a !== undefined && b !== undefined);
-    const two = { dir, a, b, storage };
+    await Promise.all(rig.hosts.map((host) => host.startSanlock()));
+    const options = { dir, leases, ioTimeoutS: 2, plugin: true };
+    const [a, b] = await Promise.all([
+      GuardedHost.start(rig.host(1), options),
+      GuardedHost.start(rig.host(2), options),
+    ]);
+    const disks = [storage.disk(0)];
     for (const one of [a, b]) {
-      await one.define('web', WEB, storage.disk(0));
-      await one.define('db', DB, storage.disk(0));
+      await one.define({ name: 'web', uuid: WEB, disks }, { name: 'db', uuid: DB, disks });
     }
+    const two = { rig, a, b };
+    await t.test('without the guard both run, beside the plugin', () => unguarded(two));
     await t.test('the second is refused, here and elsewhere', () => second(two));
     await t.test('live migration to and fro', () => migrated(two));
-    await t.test('what is killed', () => killed(two));
+    await t.test('guard and keeper are killed', () => killed(two));
+    await t.test('libvirtd and sanlock are killed', () => daemonsKilled(two));
+    await t.test('QEMU is killed', () => qemuKilled(two));
   } finally {
     storage.close();
     await rig.close();
   }
 });
 
+/** What the guard is for. */
+async function unguarded({ a, b }: Two): Promise<void> {
+  for (const one of [a, b]) await one.setHook('absent');
+  await a.libvirt.must('start', 'web');
+  await b.libvirt.must('start', 'db');
+  assert.equal(await b.libvirt.must('domstate', 'db'), 'running');
+  await a.libvirt.end('web');
+  await b.libvirt.end('db');
+  for (const one of [a, b]) await one.setHook('guard');
+}
+
 async function second({ a, b }: Two): Promise<void> {
   await a.libvirt.must('start', 'web');
   assert.equal(await a.held('web'), 'exclusive');
-  console.log(await a.libvirt.refuses('start', 'db'));
-  console.log(await b.libvirt.refuses('start', 'db'));
-  await a.libvirt.must('destroy', 'web');
+  assert.match(
+    await a.libvirt.refuses('start', 'db'),
+    /disk vda of guest db \(nbd:unix:\S+\/vol0\) is in use on this host by web \(process \d+\)/,
+  );
+  assert.match(
+    await b.libvirt.refuses('start', 'db'),
+    /disk vda of guest db \(nbd:unix:\S+\/vol0\) is in use by host host-1 \(host id 1, for \d+ s\): stop/,
+  );
+  await a.libvirt.end('web');
   await b.libvirt.must('start', 'db');
-  console.log(await a.libvirt.refuses('start', 'web'));
-  await b.libvirt.must('destroy', 'db');
+  assert.match(
+    await a.libvirt.refuses('start', 'web'),
+    /is in use by host host-2 \(host id 2, for/,
+  );
+  await b.libvirt.end('db');
 }
 
-async function migrated({ a, b, dir }: Two): Promise<void> {
+async function migrated({ a, b, rig }: Two): Promise<void> {
   await a.libvirt.must('start', 'web');
   for (const [from, to] of [
     [a, b],
     [b, a],
   ] as const) {
-    const { code, stderr, ms } = await from.migrate('web', to, dir);
+    const { code, stderr } = await migrate(from.libvirt, to.libvirt, 'web', rig);
     assert.equal(code, 0, stderr);
-    console.log('migrated in', ms);
-    const isWhole = async () => (await to.held('web')) === 'exclusive';
-    await until('the target has it alone', isWhole, { withinMs: 20_000 });
-    assert.equal(await to.domState('web'), 'running');
-    assert.equal(await from.held('web'), '');
+    await until(
+      'the target has it alone',
+      async () => (await to.held('web')) === 'exclusive',
+      SOON,
+    );
+    assert.equal(await to.libvirt.must('domstate', 'web'), 'running');
+    await until('the source has nothing', async () => (await from.held('web')) === '', SOON);
   }
 }
 
+/** The guest runs on, with the lease that it has. */
 async function killed({ a, b }: Two): Promise<void> {
   const pid = a.libvirt.qemuPid('web');
-  const keeper = await a.keeperPid('web');
+  const first = await a.keeperPid('web');
   await a.killGuard();
   a.startGuard();
-  const holds = async () => (await a.held('web')) === 'exclusive';
-  await until('the next guard has it', holds, { withinMs: 20_000 });
-  assert.equal(await a.keeperPid('web'), keeper);
-  process.kill(keeper, 'SIGKILL');
-  const hasAnother = async () => (await holds()) && (await a.keeperPid('web')) !== keeper;
-  await until('another keeper has it', hasAnother, { withinMs: 20_000 });
-  console.log(await b.libvirt.refuses('start', 'db'));
-  const next = await a.keeperPid('web');
+  await until('the next guard has it', async () => (await a.held('web')) === 'exclusive', SOON);
+  assert.equal(await a.keeperPid('web'), first, 'by the same keeper');
+  process.kill(first ?? 0, 'SIGKILL');
+  const next = await another(a, first);
+  assert.match(await b.libvirt.refuses('start', 'db'), /is in use by host host-1/);
   await a.killGuard();
   process.kill(next, 'SIGKILL');
   a.startGuard();
-  const hasThird = async () => (await holds()) && (await a.keeperPid('web')) !== next;
-  await until('a third one has it', hasThird, { withinMs: 20_000 });
+  await another(a, next);
+  assert.match(await b.libvirt.refuses('start', 'db'), /is in use by host host-1/);
   assert.equal(a.libvirt.qemuPid('web'), pid);
-  process.kill(pid, 'SIGKILL');
-  const isFree = async () => (await a.held('web')) === '';
-  await until('it is released', isFree, { withinMs: 20_000, everyMs: 20 });
+}
+
+/** @returns the pid of the keeper after that one, which has the lease */
+async function another(a: GuardedHost, keeper: number | null): Promise<number> {
+  let pid: number | null = null;
+  const isThere = async () => {
+    const held = await a.held('web');
+    pid = await a.keeperPid('web');
+    return held === 'exclusive' && pid !== null && pid !== keeper;
+  };
+  await until('another keeper has it', isThere, SOON);
+  return pid ?? 0;
+}
+
+async function daemonsKilled({ a, b }: Two): Promise<void> {
+  const pid = a.libvirt.qemuPid('web');
+  const keeper = await a.keeperPid('web');
+  await a.libvirt.kill();
+  await a.libvirt.startAgain(); // it calls the hook `reconnect`
+  await a.host.kill('sanlock');
+  await a.host.startSanlock();
+  assert.match(await b.libvirt.refuses('start', 'db'), /is in use by host host-1/);
+  assert.match(await a.libvirt.refuses('start', 'db'), /is in use on this host by web/);
+  assert.equal(await a.held('web'), 'exclusive');
+  assert.equal(await a.keeperPid('web'), keeper);
+  assert.equal(a.libvirt.qemuPid('web'), pid);
+  assert.equal(await a.libvirt.must('domstate', 'web'), 'running');
+}
+
+async function qemuKilled({ a, b }: Two): Promise<void> {
+  process.kill(a.libvirt.qemuPid('web'), 'SIGKILL');
+  await until('it is released', async () => (await a.held('web')) === '', SOON);
   await b.libvirt.must('start', 'db');
-  await b.libvirt.must('destroy', 'db');
-  console.log(a.log);
+  await b.libvirt.end('db');
 }

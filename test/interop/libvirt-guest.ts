@@ -12,12 +12,18 @@ export interface GuestDisk {
   readonly use?: 'shareable' | 'readonly';
 }
 
+/** A disk of another kind. */
+export interface OtherDisk {
+  /** `<disk …>` */
+  readonly xml: string;
+}
+
 /** A guest with nothing to boot from its disks. */
 export interface Guest {
   readonly name: string;
   /** libvirt chooses one where it is not said; a guest that migrates has the same everywhere. */
   readonly uuid?: string;
-  readonly disks: readonly GuestDisk[];
+  readonly disks: readonly (GuestDisk | OtherDisk)[];
   readonly onLockFailure?: string;
   readonly emulator?: string;
 }
@@ -28,7 +34,7 @@ export function guestXml(guest: Guest): string {
   return `<domain type='qemu'>
     <name>${name}</name>${uuid === undefined ? '' : `<uuid>${uuid}</uuid>`}
     <memory unit='MiB'>32</memory><vcpu>1</vcpu>
-    <os><type arch='x86_64' machine='pc'>hvm</type></os>
+    <os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features>
     ${onLockFailure === undefined ? '' : `<on_lockfailure>${onLockFailure}</on_lockfailure>`}
     <devices>
       <emulator>${emulator ?? QEMU}</emulator>
@@ -38,7 +44,9 @@ export function guestXml(guest: Guest): string {
   </domain>\n`;
 }
 
-function diskXml({ path, type = 'file', format = 'raw', use }: GuestDisk, index: number): string {
+function diskXml(disk: GuestDisk | OtherDisk, index: number): string {
+  if ('xml' in disk) return disk.xml;
+  const { path, type = 'file', format = 'raw', use } = disk;
   const source = type === 'file' ? `file='${path}'` : `dev='${path}'`;
   return (
     `<disk type='${type}' device='disk'><driver name='qemu' type='${format}'/>` +

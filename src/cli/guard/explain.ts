@@ -1,17 +1,19 @@
 import { nameToText } from '../../base/bytes.ts';
 import { type Ask, holderOf } from '../../client/lease-holder.ts';
-import type { LeaseRefusal } from '../../guard/lease-steps.ts';
 import { type Holder, isHeld, refusalText } from '../../guard/refusal-text.ts';
 import { type LeasePlace, leaseResource } from '../../programs/guard-leases.ts';
+import type { Refused } from '../../programs/guard-program.ts';
 
 /** The sentence for libvirt's user, with who has the lease, which is looked up. */
 export async function explainRefusal(
   ask: Ask,
   at: LeasePlace & { readonly hostId: number },
-  of: { readonly guest: string; readonly refusal: LeaseRefusal },
+  { guest, guestOfKeeper, refusal }: Refused,
 ): Promise<string> {
-  const { guest, refusal } = of;
-  const holder = isHeld(refusal.code) ? await findHolder(ask, at, refusal.lease.name) : null;
+  const found = isHeld(refusal.code) ? await findHolder(ask, at, refusal.lease.name) : null;
+  // sanlock knows a keeper by the guest that it asked for last, and by its pid after a restart.
+  const kept = found?.kind === 'here' ? guestOfKeeper(found.pid) : null;
+  const holder = found?.kind === 'here' && kept !== null ? { ...found, name: kept } : found;
   return refusalText(guest, refusal, holder);
 }
 

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { originalsInstalled } from '../../src/rig/host.ts';
+import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
+import { until } from '../../src/rig/run.ts';
+import { GuardedHost, NbdServer } from './guard-host.ts';
+import { whyNoLibvirt } from './libvirt-host.ts';
+
+/** Many guests at once: none is refused that could run, and none is left behind. */
+const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
+const originals = originalsInstalled() ? null : 'the originals are not installed';
+const obstacle = rigObstacle() ?? originals ?? whyNoLibvirt();
+const GUESTS = 50;
+
+test('50 guests start and stop on two hosts at the same time', {
+  skip: obstacle ?? false,
+  timeout: 600_000,
+}, async (t) => {
+  const rig = await Rig.create({ hosts: [ALL_OURS, ALL_ORIGINAL], bin: join(ROOT, 'bin') });
+  const { dir } = rig;
+  const storage = NbdServer.start(dir, GUESTS);
+  try {
+    const leases = join(dir, 'leases');
+    mkdirSync(leases);
+    const hosts = await Promise.all(
+      rig.hosts.map(async (host) => {
+        await host.startSanlock();
+        return await GuardedHost.start(host, { dir, leases, ioTimeoutS: 2 });
+      }),
+    );
+    const guests = Array.from({ length: GUESTS }, (_, n) => n);
+    const defined = guests.map((n) => {
+      return { name: `g${n}`, uuid: uuidOf(n), disks: [storage.disk(n)] };
+    });
+    for (const host of hosts) await host.define(...defined);
+    for (const round of [0, 1]) {
+      const begun = performance.now();
+      const on = (n: number) => hosts[(n + round) % hosts.length] ?? hosts[0];
+      const started = await Promise.all(guests.map((n) => on(n)?.libvirt.virsh('start', `g${n}`)));
+      assert.deepEqual(
+        started.filter((one) => one?.code !== 0),
+        [],
+      );
+      // Each of them is refused where it does not run.
+      const elsewhere = guests.filter((n) => n % 10 === 0);
+      for (const n of elsewhere) {
+        const text = await on(n + 1)?.libvirt.refuses('start', `g${n}`);
+        assert.match(text ?? '', /is in use by host host-/);
+      }
+      const destroyed = await Promise.all(
+        guests.map((n) => on(n)?.libvirt.virsh('destroy', `g${n}`)),
+      );
+      assert.deepEqual(
+        destroyed.filter((one) => one?.code !== 0),
+        [],
+      );
+      for (const host of hosts) {
+        const isEmpty = async () => (await host.report())?.guests.length === 0;
+        await until(`nothing is left on ${host.host.name}`, isEmpty, { withinMs: 60_000 });
+      }
+      t.diagnostic(`${GUESTS} guests in ${Math.round(performance.now() - begun)} ms`);
+    }
+  } finally {
+    storage.close();
+    await rig.close();
+  }
+});
+
+function uuidOf(n: number): string {
+  return `6f1c1d1e-27a1-4b52-a1e7-0d2b9d8a40${n.toString(16).padStart(2, '0')}`;
+}
