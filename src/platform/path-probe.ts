@@ -14,8 +14,13 @@ export type Probed<T> =
 
 /** Calls to a file system that may hang, as one of NFS does; none waits longer than some seconds. */
 export class PathProbe {
+  readonly #deadlineMs: number;
   /** Some call hangs: the process can be ended by `exitNow` alone. */
   hangs = false;
+
+  constructor(deadlineMs = DEADLINE_MS) {
+    this.#deadlineMs = deadlineMs;
+  }
 
   stat(path: string): Promise<Probed<Stats>> {
     return this.#call(stat(path));
@@ -39,7 +44,7 @@ export class PathProbe {
       timer = setTimeout(() => {
         this.hangs = true;
         resolve({ kind: 'silent' });
-      }, DEADLINE_MS);
+      }, this.#deadlineMs);
     });
     const answer = call.then(
       (value): Probed<T> => ({ kind: 'done', value }),

@@ -30,7 +30,7 @@ test('every program says what it is for, and its version', where, async () => {
 });
 
 test('every command of holdfast says how it is used', where, async () => {
-  for (const command of ['demo', 'rig', 'who', 'repair']) {
+  for (const command of ['demo', 'rig', 'who', 'repair', 'guard']) {
     const ran = await run(join(BIN, 'holdfast'), [command, '--help'], { env: process.env });
     assert.deepEqual([ran.status, ran.stderr], [0, ''], command);
     assert.match(ran.stdout, new RegExp(`holdfast ${command}`));

@@ -59,6 +59,9 @@ test('the way Debian ships it: root has it alone, and sanlock is another user', 
   assert.deepEqual(kinds({ ...as, group: 'sanlock' }), ['problem leaseDirNotForDaemon']);
   const [first, second] = leaseDirFindings({ ...FACTS, ...as });
   assert.equal(first?.found, 'sanlock runs as sanlock, which may not enter /srv/leases');
+  assert.equal(first?.cure, 'chown sanlock /srv/leases, on one host');
+  const [own] = leaseDirFindings({ ...FACTS, ...as, path: '/var/lib/libvirt/sanlock' });
+  assert.match(`${own?.cure}`, /^dpkg-statoverride --update --add sanlock sanlock 0700 \/var\/lib/);
   assert.match(`${second?.cure}`, /^set user = "sanlock" and group = "sanlock" in guard\.conf/);
 });
 

@@ -121,7 +121,7 @@ function permissionFindings(facts: LeaseDirFacts): readonly Finding[] {
   if (daemon === null || dir.kind !== 'there') return found;
   if (!mayUse(dir.permissions, daemon, X)) {
     const text = `sanlock runs as ${daemon.name}, which may not enter ${path}`;
-    found.push(problem('leaseDirNotForDaemon', text, `chown ${daemon.name} ${path}, on one host`));
+    found.push(problem('leaseDirNotForDaemon', text, enterCure(daemon, path)));
   }
   const { kind } = lockspaceFile;
   if (kind === 'odd') {
@@ -134,6 +134,15 @@ function permissionFindings(facts: LeaseDirFacts): readonly Finding[] {
   }
   return found;
 }
+
+/** Where Debian's package would set its own directory back at the next upgrade, dpkg is told. */
+function enterCure({ name }: DaemonUser, path: string): string {
+  return path === PACKAGED
+    ? `dpkg-statoverride --update --add ${name} ${name} 0700 ${path}`
+    : `chown ${name} ${path}, on one host`;
+}
+
+const PACKAGED = '/var/lib/libvirt/sanlock';
 
 /** Files that are made from now on. */
 function ownerFindings({ daemon, user, group }: LeaseDirFacts): readonly Finding[] {

@@ -61,7 +61,7 @@ const NO_WATCHDOG = caution(
   'noWatchdog',
   'sanlock runs without a watchdog: where this host hangs and its guests go on writing, nothing ' +
     'resets it, and other hosts take its leases all the same',
-  'start wdmd, and sanlock without -w 0: sanlock_opts in /etc/default/sanlock (Debian sets it), or ' +
+  'start wdmd, and sanlock without -w 0: sanlock_opts in /etc/default/sanlock (Debian 12 sets it), or ' +
     'use_watchdog = 1 in sanlock.conf',
 );
 
