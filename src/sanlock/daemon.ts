@@ -38,6 +38,7 @@ export function stepFront(
 function apply(front: Front, event: FrontEvent): void {
   switch (event.kind) {
     case 'started':
+      front.startedMs = front.nowMs;
       restore(front, event, () => resumeSurvivors(front));
       return;
     case 'opened':

@@ -18,6 +18,7 @@ import type {
   Reply,
   Resource,
   Token,
+  Unusable,
   Want,
 } from './state.ts';
 import type { Survivor } from './survivors.ts';
@@ -111,6 +112,10 @@ export class Front {
     readonly connection: number;
     readonly reply: Reply;
   } | null = null;
+  /** When this daemon began to serve. */
+  startedMs = 0;
+  /** What became of lockspaces that are not there any more, by name; the latest last. */
+  readonly gone = new Map<ByteString, Unusable>();
   ending = false;
   /** Connections. */
   readonly shutdownWaiters = new Set<number>();

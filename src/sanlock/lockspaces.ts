@@ -23,6 +23,7 @@ import {
 import { named } from './named-lockspace.ts';
 import { takeJoin, takeRenewal } from './renewals.ts';
 import { type Lockspace, newLockspace } from './state.ts';
+import { noteGone, noteUsable } from './unusable.ts';
 import { wakeAll } from './waiters.ts';
 import {
   armWatchdog,
@@ -76,6 +77,7 @@ export function advance(front: Front, space: Lockspace, event: LockspaceEvent): 
   const step = stepLockspace(space.phase, event, at);
   const wasGivenUp = isGivenUp(space);
   space.phase = step.phase; // first: what is answered now sees it
+  noteUsable(front, space);
   if (!wasGivenUp && isGivenUp(space)) recordRemoval(front, space);
   for (const effect of step.effects) apply(front, space, effect);
 }
@@ -194,6 +196,7 @@ function open(front: Front, space: Lockspace): void {
   const { name: lockspace, hostId, generation } = space;
   log(front, 'info', 'lockspace.joined', { lockspace, hostId, generation });
   lostOpened(front, space);
+  front.gone.delete(space.name);
   answerAdd(space, 0);
 }
 
@@ -208,6 +211,7 @@ function forget(front: Front, space: Lockspace): void {
   const { byProcesses } = usageOf(front, space);
   assert(!byProcesses, 'a lockspace is left when no process holds a lease in it');
   const wasLost = isLost(front, space);
+  noteGone(front, space);
   front.lockspaces = front.lockspaces.filter((other) => other !== space);
   front.resources = front.resources.filter((resource) => resource.lockspace !== space);
   closeChannels(front, space);

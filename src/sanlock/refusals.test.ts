@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { concatBytes } from '../base/bytes.ts';
+import { encode, zeroRecord } from '../codec/struct.ts';
 import type { HostRecord } from '../lease-process/messages.ts';
-import { SM_CMD } from '../wire/sanlock/socket.ts';
+import { RES_FLAGS, SM_CMD, sanlkOptions } from '../wire/sanlock/socket.ts';
 import type { Client } from './state.ts';
-import { acquireBody, Harness, lockspace, resource } from './testing/harness.ts';
+import { Harness, lockspace, resource } from './testing/harness.ts';
 
 const HOST2: HostRecord = {
   hostId: 2,
@@ -30,8 +32,10 @@ function joined(): Harness {
   return harness;
 }
 
-function acquire(harness: Harness, client: Client): void {
-  harness.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(1)]), { data: 1 });
+function acquire(harness: Harness, client: Client, shared = false): void {
+  const options = encode(sanlkOptions, { ...zeroRecord(sanlkOptions), ownerName: 'guest' });
+  const wanted = resource(1, { flags: shared ? RES_FLAGS.SHARED : 0 });
+  harness.ask(client, SM_CMD.ACQUIRE, concatBytes([wanted, options]), { data: 1 });
 }
 
 test('a refused acquire names the host that has the lease, its version and when it renewed', () => {
@@ -40,8 +44,9 @@ test('a refused acquire names the host that has the lease, its version and when 
   const facts = { owner: 2n, generation: 3n, lver: 7n };
   harness.refused(1, { code: 'ACQUIRE_IDLIVE', during: 'owner watch', facts });
   assert.deepEqual(harness.logged, [
-    'warn lease.refused lockspace=LS resource=R1 path=/dev/lun offset=1048576 hostId=1 ' +
-      'result=-243 during=owner watch owner=2 generation=3 lver=7 ownerName=node7 ageS=5',
+    'warn lease.refused lockspace=LS resource=R1 path=/dev/lun offset=1048576 hostId=1 pid=501 ' +
+      'clientName=guest mode=exclusive result=-243 during=owner watch owner=2 generation=3 lver=7 ' +
+      'reason=another host holds it, and is alive ownerName=node7 ageS=5',
   ]);
 });
 
@@ -52,7 +57,7 @@ test('a live sharer is named too', () => {
   harness.refused(1, { code: 'ERRNO', errno: 11, during, facts: { host: 2 } });
   assert.match(
     harness.logged[0] ?? '',
-    / result=-11 during=acquire, held shared host=2 owner=2 own/,
+    / mode=exclusive result=-11 during=acquire, held shared host=2 reason=other hosts share it own/,
   );
 });
 
@@ -70,18 +75,21 @@ test('a refusal by this host itself names the process that holds the lease here'
   harness.granted(1, 1);
   acquire(harness, harness.connect(502));
   assert.deepEqual(harness.logged, [
-    'warn lease.refused lockspace=LS resource=R1 hostId=1 pid=502 result=-17 ' +
-      'reason=a process of this host holds it holderPid=501 holderName=',
+    'warn lease.refused lockspace=LS resource=R1 path=/dev/lun offset=1048576 hostId=1 pid=502 ' +
+      'clientName=guest mode=exclusive result=-17 reason=a process of this host holds it ' +
+      'holderPid=501 holderName=guest holderMode=exclusive',
   ]);
 });
 
-test('a lockspace that is not joined', () => {
-  const harness = new Harness();
-  acquire(harness, harness.connect(501));
-  assert.deepEqual(harness.logged, [
-    'warn lease.refused lockspace=LS resource=R1 pid=501 result=-28 ' +
-      'reason=the lockspace is not joined, or is being lost',
-  ]);
+test('of several sharers of this host one is named, and the others are counted', () => {
+  const harness = joined();
+  for (const pid of [501, 502, 503]) acquire(harness, harness.connect(pid), true);
+  harness.granted(1, 1, true);
+  acquire(harness, harness.connect(504));
+  assert.match(
+    harness.logged[0] ?? '',
+    / pid=504 .* mode=exclusive result=-17 .* holderPid=501 .* holderMode=shared moreHolders=2$/,
+  );
 });
 
 test('a refused release names the lease, of which the lease process knows only the number', () => {

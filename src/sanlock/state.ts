@@ -145,6 +145,8 @@ export interface Lockspace {
   joinedS: number;
   readonly times: LeaseTimes;
   phase: LockspacePhase;
+  /** Since when it does not grant; null: it does. */
+  unusableSinceMs: number | null;
   /** The number of its lease process. */
   readonly lease: number;
   generation: bigint;
@@ -203,6 +205,14 @@ export interface Lockspace {
   readonly inquireWaiters: Map<Client, () => void>;
   /** No new lease before this time, because a loop lagged; 0 = none did. */
   grantsPausedUntilMs: number;
+}
+
+/** Why nothing can be acquired in a lockspace, and since when. */
+export interface Unusable {
+  readonly reason: string;
+  /** A result that says more, by its name in the log; null: there is none. */
+  readonly number: Readonly<Record<string, number>> | null;
+  readonly sinceMs: number;
 }
 
 /**
@@ -317,6 +327,7 @@ export function newLockspace(
     ...of,
     times: leaseTimes(of.ioTimeoutS),
     phase: WAITING,
+    unusableSinceMs: null,
     joinedS: 0,
     generation: 0n,
     sectorSize: 0,

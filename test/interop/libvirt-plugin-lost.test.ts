@@ -45,6 +45,11 @@ test('libvirt: the storage of the lockspace is lost, and comes back', {
     for (const said of await Promise.all(refused.map((words) => libvirt.refuses(...words)))) {
       assert.match(said, LOST);
     }
+    const log = readFileSync(libvirt.host.path('/var/log/sanlock.log'), 'utf8');
+    assert.match(
+      log,
+      /lease\.refused .*clientName=default .*result=-28 reason="the lockspace was lo/,
+    );
     file.recover();
     await back(rig, libvirt);
   } finally {

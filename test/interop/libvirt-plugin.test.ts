@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { originalsInstalled } from '../../src/rig/host.ts';
@@ -104,6 +104,12 @@ async function isRefused(libvirt: Libvirt, guest: string, words: RegExp): Promis
   assert.match(await libvirt.refuses('start', guest), words, `${libvirt.host.name}: ${guest}`);
 }
 
+/** One line of the log of our sanlock says all that. */
+function explains({ host }: Libvirt, ...texts: readonly string[]): void {
+  const log = readFileSync(host.path('/var/log/sanlock.log'), 'utf8');
+  assert.match(log, new RegExp(`lease\\.refused .*${texts.join('.*')}`));
+}
+
 async function refusedEverywhere(
   [one, two, original]: Three,
   kind: string,
@@ -118,6 +124,8 @@ async function refusedEverywhere(
     isRefused(two, second, ELSEWHERE),
     isRefused(original, second, ELSEWHERE),
   ]);
+  explains(one, `clientName=${second} mode=exclusive result=-17`, `holderName=${first}`);
+  explains(two, `clientName=${second} mode=exclusive result=-243`, 'owner=1 .* ownerName=host-1');
   await one.end(first);
   await original.must('start', second);
   assert.deepEqual(holdersOf(leases, path), ['exclusive 3']);

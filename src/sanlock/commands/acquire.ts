@@ -17,7 +17,7 @@ import { recordGrant, recordWant } from '../holder-journal.ts';
 import { claimToken, settleClaim } from '../inherited-clients.ts';
 import { grantsPaused } from '../lag.ts';
 import { awaitTurn, nextTurn } from '../local-queue.ts';
-import { acquireRefused } from '../refusals.ts';
+import { type AskedLease, acquireRefused, type Why } from '../refusals.ts';
 import { dropToken, releaseDead, releaseToken, removeResource } from '../release.ts';
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
@@ -30,6 +30,7 @@ import {
   type Token,
 } from '../state.ts';
 import { endWant } from '../undone.ts';
+import { whyUnusable } from '../unusable.ts';
 import { isAreaOffset } from './area-offset.ts';
 
 interface Wanted {
@@ -53,8 +54,8 @@ export function acquireCommand(front: Front, request: Request, client: Client, r
     const usable = front.usableLockspace(resource.lockspaceName) !== null;
     const refused = usable ? refuseArea(resource, disk) : -ERRNO.ENOSPC;
     if (refused !== 0) {
-      const of = { lockspaceName: resource.lockspaceName, name: resource.name, client };
-      acquireRefused(front, of, refused, usable ? 'no such place' : NOT_JOINED);
+      const why = usable ? { reason: 'no such place' } : whyUnusable(front, resource.lockspaceName);
+      acquireRefused(front, askedLease({ resource, disk }, client), refused, why);
       client.active = 0;
       reply(refused);
       return;
@@ -95,14 +96,15 @@ function acquireNext(front: Front, job: Job): void {
   const { lockspaceName, name, flags } = wanted.resource;
   const space = front.usableLockspace(lockspaceName);
   if (space === null) {
-    refuse(front, job, -ERRNO.ENOSPC, NOT_JOINED);
+    refuse(front, job, -ERRNO.ENOSPC, whyUnusable(front, lockspaceName));
     return;
   }
   const shared = (flags & RES_FLAGS.SHARED) !== 0;
   const existing = front.findResource(lockspaceName, name);
   if (existing === null) {
     const needsOrphan = (job.cmdFlags & ACQUIRE_FLAGS.ORPHAN_ONLY) !== 0;
-    if (needsOrphan) refuse(front, job, -ERRNO.ENOENT, 'there is no orphan of that name');
+    const reason = 'there is no orphan of that name';
+    if (needsOrphan) refuse(front, job, -ERRNO.ENOENT, { reason });
     else acquireOnDisk(front, job, { wanted, space, shared });
     return;
   }
@@ -116,12 +118,13 @@ function acquireNext(front: Front, job: Job): void {
   }
   const local = localResult(existing, { shared, cmdFlags: job.cmdFlags });
   if (local !== 0) {
-    if (!endsSoon(existing, shared)) refuse(front, job, local, STATE_HERE[existing.state]);
+    const why = { reason: STATE_HERE[existing.state] };
+    if (!endsSoon(existing, shared)) refuse(front, job, local, why);
     else
       awaitTurn(front, {
         resource: existing,
         retry: () => (job.client.dead ? rollBack(front, job, local) : acquireNext(front, job)),
-        refuse: () => refuse(front, job, local, STATE_HERE[existing.state]),
+        refuse: () => refuse(front, job, local, { reason: STATE_HERE[existing.state] }),
       });
     return;
   }
@@ -179,12 +182,8 @@ function acquireOnDisk(
   const { resource: asked, disk } = of.wanted;
   if (grantsPaused(front, space)) {
     // The number for a lease that another host holds: lvmlockd and lvm try again later.
-    refuse(
-      front,
-      job,
-      -ERRNO.EAGAIN,
-      'the daemon or its lease process came late: grants are paused',
-    );
+    const reason = 'the daemon or its lease process came late: grants are paused';
+    refuse(front, job, -ERRNO.EAGAIN, { reason });
     return;
   }
   const resource = newResource({
@@ -242,7 +241,7 @@ function acquired(front: Front, job: Job, resource: Resource, answer: LeaseAnswe
   }
   // A grant that comes after our own expiry, or while users are being stopped, is released again.
   if (front.usableLockspace(resource.lockspace.name) !== resource.lockspace) {
-    rollBack(front, job, -ERRNO.ENOSPC);
+    refuseUnusable(front, job, job.granted.length - 1);
     return;
   }
   nextTurn(front, resource);
@@ -262,18 +261,16 @@ function finish(front: Front, job: Job): void {
     job.reply(-ERRNO.ENOTTY);
     return;
   }
-  const lost = job.granted.some(
+  const lost = job.granted.findIndex(
     ({ resource }) => front.usableLockspace(resource.lockspace.name) !== resource.lockspace,
   );
-  if (lost) {
-    rollBack(front, job, -ERRNO.ENOSPC);
+  if (lost >= 0) {
+    refuseUnusable(front, job, lost);
     return;
   }
   for (const token of job.granted) settleClaim(token);
   job.reply(0);
 }
-
-const NOT_JOINED = 'the lockspace is not joined, or is being lost';
 
 /** Why another client of this host cannot have the resource, by its state here. */
 const STATE_HERE: Readonly<Record<Resource['state'], string>> = {
@@ -286,13 +283,24 @@ const STATE_HERE: Readonly<Record<Resource['state'], string>> = {
 };
 
 /** A refusal by this host itself; those of a lease process are logged when they arrive. */
-function refuse(front: Front, job: Job, result: number, reason: string): void {
-  const wanted = job.wanted[job.granted.length];
+function refuse(front: Front, job: Job, result: number, why: Why, at = job.granted.length): void {
+  const wanted = job.wanted[at];
   if (wanted !== undefined) {
-    const { lockspaceName, name } = wanted.resource;
-    acquireRefused(front, { lockspaceName, name, client: job.client }, result, reason);
+    acquireRefused(front, askedLease(wanted, job.client), result, why);
   }
   rollBack(front, job, result);
+}
+
+/** The lockspace was lost meanwhile. @param at the lease in it that was granted */
+function refuseUnusable(front: Front, job: Job, at: number): void {
+  const name = job.wanted[at]?.resource.lockspaceName ?? '';
+  refuse(front, job, -ERRNO.ENOSPC, whyUnusable(front, name), at);
+}
+
+function askedLease({ resource, disk }: Wanted, client: Client): AskedLease {
+  const { lockspaceName, name, flags } = resource;
+  const shared = (flags & RES_FLAGS.SHARED) !== 0;
+  return { lockspaceName, name, path: disk.path, offset: disk.offset, shared, client };
 }
 
 /** Releases all that was granted so far; then the first refusal is the answer. */
