@@ -22,7 +22,10 @@ import { parseStatusFile, type StatusFile } from './status-file.ts';
 const MAX_GUESTS = 10_000;
 
 /** A guard that knows of no guest. */
-export function newGuard({ onConflict, onReconnect }: GuardConfig): GuardState {
+export function newGuard({
+  onConflict,
+  onReconnect,
+}: Pick<GuardConfig, 'onConflict' | 'onReconnect'>): GuardState {
   return {
     ...{ onConflict, onReconnect, guests: new Map(), naming: new Map(), nextToken: 1 },
     endedPids: new Map(),

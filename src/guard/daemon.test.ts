@@ -1,0 +1,230 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ok } from '../base/result.ts';
+import type { GuestRecord } from './state.ts';
+import { GuardHarness, guestXml, leaseOf, statusXml, words } from './testing/guard-harness.ts';
+
+const WEB = '6f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f10';
+const DB = '7f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f11';
+const XML = guestXml('web', WEB);
+const HOUR_MS = 3_600_000;
+
+/** A guard with one guest that runs. */
+function running(policies: ConstructorParameters<typeof GuardHarness>[0] = {}): GuardHarness {
+  const guard = new GuardHarness(policies);
+  guard.call('start', XML);
+  guard.status('web', statusXml(XML));
+  assert.equal(guard.held(WEB), 'exclusive');
+  return guard;
+}
+
+function recorded(of: Partial<GuestRecord> & { keeperLives?: boolean; qemuHasEnded?: boolean }) {
+  const held = new Map([[leaseOf('web').name, 'exclusive']] as const);
+  return {
+    ...({
+      uuid: WEB,
+      name: 'web',
+      onLoss: 'kill',
+      qemuPid: 100,
+      leases: [leaseOf('web')],
+    } as const),
+    ...{ holdings: held, orphans: new Map(), keeperLives: true, qemuHasEnded: false },
+    ...of,
+  };
+}
+
+test('a guest starts with its lease, which is recorded before libvirt is answered', () => {
+  const guard = new GuardHarness();
+  assert.deepEqual(words(guard.call('prepare', XML)), ['granted']);
+  assert.deepEqual(words(guard.call('start', XML)), ['record', 'record', 'granted']);
+  assert.deepEqual(guard.asked, ['ensure', 'acquire']);
+  assert.deepEqual(words(guard.status('web', statusXml(XML))), ['watchQemu', 'record']);
+  assert.equal(guard.held(WEB), 'exclusive');
+});
+
+test('a guest that is refused is forgotten', () => {
+  const guard = new GuardHarness();
+  guard.codes.set('acquire', -243);
+  assert.deepEqual(words(guard.call('start', XML)), ['record', 'refused -243', 'endKeeper']);
+  assert.equal(guard.guests.size, 0);
+});
+
+test('its leases are free when libvirt is told that its end is complete', () => {
+  const guard = running();
+  guard.asked.length = 0;
+  assert.deepEqual(words(guard.call('release', XML)), ['endKeeper', 'granted']);
+  assert.deepEqual(guard.asked, ['release']);
+  assert.deepEqual(words(guard.call('release', XML)), ['granted'], 'nothing is known of it');
+});
+
+test('what its QEMU leaves when libvirt calls no hook is released, and its last words are none', () => {
+  const guard = running();
+  assert.deepEqual(words(guard.tell({ kind: 'qemuEnded', uuid: WEB, pid: 99 })), []);
+  guard.tell({ kind: 'qemuEnded', uuid: WEB, pid: 100 });
+  assert.equal(guard.guests.size, 0);
+  assert.deepEqual(words(guard.status('web', statusXml(XML))), []);
+  assert.deepEqual(words(guard.status('web', statusXml(XML, { pid: 101 }))).slice(0, 2), [
+    ...['guest.found', 'watchQemu'],
+  ]);
+});
+
+test('what cannot be read is refused, but never a release', () => {
+  const guard = new GuardHarness();
+  assert.match(words(guard.call('start', '<domain'))[0] ?? '', /^guard: the domain XML cannot be/);
+  assert.match(words(guard.call('release', '<domain'))[0] ?? '', /^granted/);
+  const [text] = words(
+    guard.call('start', guestXml('web', WEB, '<on_lockfailure>restart</on_lockfailure>')),
+  );
+  assert.match(text ?? '', /<on_lockfailure>restart<\/on_lockfailure> is not possible: use/);
+  assert.match(words(guard.status('web', '<no'))[0] ?? '', /status\.unreadable/);
+});
+
+test('a guest that runs without its lease, by policy', () => {
+  for (const [onReconnect, answer] of [
+    ['kill', 'refused -243'],
+    ['warn', 'granted'],
+  ] as const) {
+    const guard = new GuardHarness({ onReconnect });
+    guard.codes.set('acquire', -243);
+    assert.ok(words(guard.call('reconnect', XML)).includes(answer), onReconnect);
+    assert.equal(guard.guests.size, 1, 'it runs, and is looked after');
+  }
+});
+
+test('a disk that is plugged in and another’s: the guest is ended, by policy', () => {
+  const plugged = (name: string) =>
+    XML.replace(
+      '</devices>',
+      `<disk type='network'><source protocol='nbd' name='${name}'>
+      <host name='s'/></source><target dev='vdb'/></disk></devices>`,
+    );
+  for (const [onConflict, ended] of [
+    ['kill', true],
+    ['warn', false],
+  ] as const) {
+    const guard = running({ onConflict });
+    guard.status('web', statusXml(plugged('more')));
+    assert.equal(guard.held(WEB), 'exclusive exclusive');
+    guard.codes.set('acquire', -243);
+    const said = words(guard.status('web', statusXml(plugged('taken'))));
+    assert.ok(said.includes('guest.conflict'), `${said}`);
+    assert.equal(said.includes('endGuest'), ended, onConflict);
+    const later = words(guard.pass(60_000));
+    assert.ok(!later.includes('guest.conflict'), 'it is said once');
+  }
+});
+
+test('a guest that the guard finds is leased, and not ended where it cannot be', () => {
+  const guard = new GuardHarness();
+  guard.codes.set('acquire', -243);
+  const said = words(guard.status('web', statusXml(XML)));
+  assert.ok(said.includes('guest.conflict') && !said.includes('endGuest'), `${said}`);
+  guard.codes.delete('acquire');
+  guard.pass(60_000);
+  assert.equal(guard.held(WEB), 'exclusive');
+});
+
+test('of two status files the newer one counts, whichever names its disks first', () => {
+  const guard = running();
+  guard.namesLater = true;
+  const tokenOf = (xml: string) => {
+    const [effect] = guard.status('web', statusXml(xml)).slice(-1);
+    assert.ok(effect?.kind === 'nameDisks');
+    return effect.token;
+  };
+  const older = tokenOf(XML.replace('</devices>', '</devices><!-- older -->'));
+  const newer = tokenOf(XML);
+  guard.tell({ kind: 'disksNamed', token: newer, leases: ok([leaseOf('web')]) });
+  guard.tell({ kind: 'disksNamed', token: older, leases: ok([leaseOf('other')]) });
+  assert.deepEqual(
+    [...(guard.guests.get(WEB)?.guest.holdings.keys() ?? [])],
+    [leaseOf('web').name],
+  );
+});
+
+test('a start of which nothing more is heard is over after a while', () => {
+  const guard = new GuardHarness();
+  guard.call('start', XML);
+  guard.pass(60_000);
+  assert.equal(guard.held(WEB), 'exclusive');
+  guard.pass(HOUR_MS);
+  assert.equal(guard.guests.size, 0);
+  const seen = running();
+  seen.pass(HOUR_MS);
+  assert.equal(seen.held(WEB), 'exclusive', 'one that libvirt has shown stays');
+});
+
+test('a guest that rests without its lease may not go on without it', () => {
+  const guard = running();
+  guard.codes.set('acquire', -28);
+  guard.tell({ kind: 'keeperEnded', uuid: WEB }); // as its lockspace is lost
+  assert.ok(!words(guard.said).includes('endGuest'), 'it is tried again');
+  const paused = guard.status('web', statusXml(XML, { state: 'paused' }));
+  assert.ok(!words(paused).includes('endGuest'), 'a paused guest writes nothing');
+  const resumed = guard.status('web', statusXml(XML));
+  assert.ok(words(resumed).includes('endGuest'), `${words(resumed)}`);
+});
+
+test('a keeper that is killed: the next one has what it had', () => {
+  const guard = running();
+  guard.asked.length = 0;
+  guard.tell({ kind: 'keeperEnded', uuid: WEB });
+  assert.deepEqual(guard.asked, ['acquire'], 'adopted');
+  assert.equal(guard.held(WEB), 'exclusive');
+});
+
+test('the next guard has the guests of the one before it', () => {
+  const { name } = leaseOf('web');
+  const guard = new GuardHarness();
+  guard.seen = { held: new Map([[name, 'exclusive']]), orphans: new Map() };
+  guard.tell({ kind: 'found', guests: [recorded({})] });
+  assert.deepEqual(guard.asked, ['look']);
+  assert.equal(guard.held(WEB), 'exclusive');
+
+  const orphaned = new GuardHarness();
+  orphaned.seen = { held: new Map(), orphans: new Map([[name, 'exclusive']]) };
+  orphaned.tell({ kind: 'found', guests: [recorded({ keeperLives: false })] });
+  orphaned.status('web', statusXml(XML));
+  assert.deepEqual(orphaned.asked, ['look', 'acquire']);
+  assert.equal(orphaned.held(WEB), 'exclusive');
+
+  const over = new GuardHarness();
+  over.seen = { held: new Map([[name, 'exclusive']]), orphans: new Map() };
+  over.tell({ kind: 'found', guests: [recorded({ qemuHasEnded: true })] });
+  assert.deepEqual(over.asked, ['look', 'release']);
+  assert.equal(over.guests.size, 0);
+});
+
+test('what was just being lent is lent, and comes back when no migration is under way', () => {
+  const guard = new GuardHarness();
+  guard.seen = { held: new Map([[leaseOf('web').name, 'shared']]), orphans: new Map() };
+  guard.tell({ kind: 'found', guests: [recorded({})] });
+  assert.equal(guard.held(WEB), 'lent');
+  guard.status('web', statusXml(XML, { job: 'migration out' }));
+  assert.equal(guard.held(WEB), 'lent');
+  guard.status('web', statusXml(XML));
+  assert.equal(guard.held(WEB), 'exclusive');
+});
+
+test('a guest that only wanted a lease does not give back what is another one’s', () => {
+  const { name } = leaseOf('web');
+  const guard = new GuardHarness();
+  guard.seen = { held: new Map(), orphans: new Map([[name, 'exclusive']]) };
+  const wanted = recorded({ uuid: DB, name: 'db', holdings: new Map(), qemuPid: null });
+  guard.tell({ kind: 'found', guests: [wanted, recorded({ keeperLives: false })] });
+  assert.deepEqual([...(guard.guests.get(DB)?.guest.orphans ?? [])], []);
+  assert.deepEqual([...(guard.guests.get(WEB)?.guest.orphans.keys() ?? [])], [name]);
+});
+
+test('a sanlock that does not answer is asked again, and nothing is given up meanwhile', () => {
+  const guard = new GuardHarness();
+  guard.seen = null;
+  guard.codes.set('look', -111);
+  guard.tell({ kind: 'found', guests: [recorded({ qemuHasEnded: true })] });
+  guard.pass(5000);
+  assert.equal(guard.guests.size, 1);
+  guard.seen = { held: new Map([[leaseOf('web').name, 'exclusive']]), orphans: new Map() };
+  guard.codes.delete('look');
+  guard.pass(5000);
+  assert.equal(guard.guests.size, 0);
+});
