@@ -1,7 +1,7 @@
 import { type TestContext, test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
 import { LifeHost, type Seat, Transcript, whyNoLife } from './life-host.ts';
-import { type BlankDisk, Machines } from './vm.ts';
+import { type BlankDisk, type Equipment, Machines } from './vm.ts';
 
 /** The hosts, by their host ids; `three` is absent where a test has two. */
 export interface Hosts {
@@ -25,6 +25,10 @@ export interface Ground {
   readonly moreDisks: readonly BlankDisk[];
   /** Only where the whole life is asked for. */
   readonly isLong?: boolean;
+  /** What else the machines have. */
+  readonly equipment?: Omit<Equipment, 'moreDisks'>;
+  /** Why this test cannot be run here, beside what any such test needs; null: it can. */
+  readonly obstacle?: string | null;
 }
 
 const TEST_DEADLINE_MS = 1_200_000;
@@ -59,12 +63,14 @@ export function blankDisk(mib: number, sectorBytes: BlankDisk['sectorBytes'] = 5
  * after the first that fails the others are left out.
  */
 export function testHosts(name: string, ground: Ground, checks: readonly Check[]): void {
-  const missing = (ground.isLong === true && !IS_WHOLE ? ONLY_WHOLE : null) ?? whyNoLife();
+  const isLeftOut = ground.isLong === true && !IS_WHOLE;
+  const missing = (isLeftOut ? ONLY_WHOLE : null) ?? whyNoLife() ?? ground.obstacle ?? null;
   const deadlineMs = ground.isLong === true ? LONG_TEST_DEADLINE_MS : TEST_DEADLINE_MS;
   const where = missing === null ? { timeout: deadlineMs } : { skip: missing };
   test(name, where, async (t) => {
-    const { seats, moreDisks, diskMib } = ground;
-    const machines = await Machines.start(seats.length, diskMib * MIB, { moreDisks });
+    const { seats, moreDisks, diskMib, equipment } = ground;
+    const of = { ...equipment, moreDisks };
+    const machines = await Machines.start(seats.length, diskMib * MIB, of);
     try {
       const transcript = new Transcript();
       const hosts = machines.machines.map((machine, index) => {

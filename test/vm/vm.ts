@@ -68,6 +68,10 @@ export interface Equipment {
    * is a unit.
    */
   readonly withSystemd?: readonly number[];
+  /** A network of machines one and two, whose driver each loads (`virtio_net`). */
+  readonly hasNetwork?: boolean;
+  /** A folder that all machines write, over 9p by the tag `shared`: as of a file server. */
+  readonly hasSharedFolder?: boolean;
 }
 
 export interface BlankDisk {
@@ -114,6 +118,7 @@ export class Machines {
         writeFileSync(moreDiskPath(directory, index), '');
         truncateSync(moreDiskPath(directory, index), bytes);
       }
+      if (equipment.hasSharedFolder === true) mkdirSync(sharedFolder(directory));
       for (let number = 1; number <= count; number++) {
         machines.machines.push(new Machine(ground, number));
       }
@@ -326,6 +331,8 @@ function qemuArgs(ground: Ground, kind: Kind): readonly string[] {
     ...(ground.moreDisks ?? []).flatMap((disk, index) =>
       moreDiskArgs(ground.directory, disk, index),
     ),
+    ...(ground.hasNetwork === true ? networkArgs(ground.directory, machine.name) : []),
+    ...(ground.hasSharedFolder === true ? sharedFolderArgs(ground.directory) : []),
   ];
 }
 
@@ -355,5 +362,28 @@ function ownDiskArgs(path: string): readonly string[] {
   return [
     ...['-drive', `if=none,id=owndisk,file=${path},format=raw,snapshot=on`],
     ...['-device', 'virtio-blk-pci,id=own,drive=owndisk'],
+  ];
+}
+
+/** A cable without ends: a datagram is lost where the other machine is not there yet. */
+function networkArgs(directory: string, name: string): readonly string[] {
+  const other = name === 'node1' ? 'node2' : 'node1';
+  const at = (side: string, of: string) =>
+    `${side}.type=unix,${side}.path=${join(directory, `${of}.net`)}`;
+  return [
+    ...['-netdev', `dgram,id=net,${at('local', name)},${at('remote', other)}`],
+    ...['-device', `virtio-net-pci,netdev=net,mac=52:54:00:00:00:0${name.slice(-1)}`],
+  ];
+}
+
+function sharedFolder(directory: string): string {
+  return join(directory, 'shared');
+}
+
+/** Through the page cache of this host, as the shared disk. */
+function sharedFolderArgs(directory: string): readonly string[] {
+  return [
+    ...['-fsdev', `local,id=shared,path=${sharedFolder(directory)},security_model=none`],
+    ...['-device', 'virtio-9p-pci,fsdev=shared,mount_tag=shared'],
   ];
 }
