@@ -6,87 +6,16 @@ import { parseGuest } from './domain.ts';
 import { leasesOf } from './lease-names.ts';
 import { placeOfVolume } from './pools.ts';
 import { parseStatusFile } from './status-file.ts';
+import { domain, ENEMIES, file } from './test-enemies.ts';
 
 /** Domain XML from an enemy: one sentence, in one line, soon; or names that are digests. */
-const UUID = '6f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f10';
-
-function domain(disks: string, name = 'web'): string {
-  const head = `<domain type='kvm'><name>${name}</name><uuid>${UUID}</uuid>`;
-  return `${head}<devices>${disks}</devices></domain>`;
-}
-
-function file(path: string, target = 'vda'): string {
-  return `<disk type='file'><source file='${path}'/><target dev='${target}'/></disk>`;
-}
-
-const BILLION = Array.from({ length: 9 }, (_, n) =>
-  n === 0 ? '<!ENTITY l0 "lol">' : `<!ENTITY l${n} "${`&l${n - 1};`.repeat(10)}">`,
-).join('');
-
-const REFUSED: Readonly<Record<string, string>> = {
-  'a billion laughs': `<!DOCTYPE d [${BILLION}]>${domain('', '&l8;')}`,
-  'an external entity': `<!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/passwd">]>${domain('', '&x;')}`,
-  'an external definition': `<!DOCTYPE d SYSTEM "http://127.0.0.1/d.dtd">${domain('')}`,
-  'a parameter entity': `<!DOCTYPE d [<!ENTITY % x SYSTEM "file:///dev/zero"> %x;]>${domain('')}`,
-  'an entity that nobody defines': domain(file('/&evil;')),
-  nothing: '',
-  'no XML': 'rm -rf /',
-  'another document': '<network/>',
-  'two documents': domain('') + domain(''),
-  'words behind it': `${domain('')}; reboot`,
-  'no end': domain('').slice(0, -3),
-  'five million characters': domain('', 'x'.repeat(5_000_000)),
-  'deep nesting': '<a>'.repeat(100_000),
-  'four million characters of tags': domain('<a/>'.repeat(1_000_000)),
-  'ten thousand disks': domain(file('/a').repeat(10_000)),
-  'a hundred thousand disks': domain('<disk type="file"/>'.repeat(100_000)),
-  'a disk without a target': domain(file('/a', '')),
-  'a name of an element without an end': `<${'a'.repeat(4_000_000)}`,
-  'a name of an element that is closed otherwise': `<a></${'b'.repeat(4_000_000)}>`,
-  'an attribute twice': domain(`<disk type='file' type='block'/>`),
-  'a name with a line break': domain('', 'web\nguest.started guest=root'),
-  'a name with a line break as a reference': domain('', 'web&#10;guest.started guest=root'),
-  'a name with an escape': domain('', 'web\u001b[2J'),
-  'a name with an escape as a reference': domain('', 'web&#27;[2J'),
-  'a name with a terminal command of one character': domain('', 'web\u009b2J'),
-  'a name with a line separator': domain('', 'web\u2028x'),
-  'a name with NUL': domain('', 'web\0'),
-  'a name with NUL as a reference': domain('', 'web&#0;'),
-  'a name without an end': domain('', 'x'.repeat(256)),
-  'no UUID': domain('').replace(UUID, '../../../etc/shadow'),
-  'a UUID with a line break': domain('').replace(UUID, `${UUID}&#10;x`),
-  'a path with a line break': domain(file('/a&#10;b')),
-  'a path with a raw line break': domain(file('/a\nb')),
-  'a path with a raw tab': domain(file('/a\tb')),
-  'a path with NUL': domain(file('/a\0b')),
-  'a path of 5000 bytes': domain(file(`/${'a'.repeat(4999)}`)),
-  'a path of 5000 bytes in 2500 letters': domain(file(`/${'ü'.repeat(2500)}`)),
-  'a path of bytes that are no UTF-8': domain(file('/a\ufffdb')),
-  'a path of half a character': domain(file('/a\ud800b')),
-  'a path from nowhere': domain(file('../../etc/shadow')),
-  'a target with a line break': domain(file('/a', 'vda&#10;x')),
-  'a protocol with a path': domain(
-    `<disk type='network'><source protocol='../x' name='a'/><target dev='vda'/></disk>`,
-  ),
-  'a server with a line break': domain(
-    `<disk type='network'><source protocol='nbd' name='a'><host name='a&#10;b'/></source>
-    <target dev='vda'/></disk>`,
-  ),
-  'a volume without a pool': domain(
-    `<disk type='volume'><source volume='a'/><target dev='vda'/></disk>`,
-  ),
-  'a pool with NUL': domain(
-    `<disk type='volume'><source pool='a\0' volume='a'/><target dev='vda'/></disk>`,
-  ),
-};
-
 /** As a user of libvirt, and a reader of the log, sees it. */
 function assertOneSentence(said: string, of: string): void {
   assert.match(said, /^[^\p{Cc}\p{Zl}\p{Zp}]+$/u, of);
   assert.ok(said.length < 400, `${of}: ${said.length} characters`);
 }
 
-for (const [what, xml] of Object.entries(REFUSED)) {
+for (const [what, xml] of Object.entries(ENEMIES)) {
   test(`refused in one sentence: ${what}`, { timeout: 30_000 }, () => {
     const guest = parseGuest(xml);
     assert.ok(!guest.ok, 'it is refused');
@@ -127,7 +56,7 @@ test('whatever a path is, its lease is a digest', () => {
 test('a pool or a volume of an enemy is refused in one sentence', () => {
   for (const volume of ['../../etc/shadow', '..', 'a/b', 'x'.repeat(4000)]) {
     const pool = `<pool type='dir'><name>p</name><target><path>relative</path></target></pool>`;
-    for (const xml of [...Object.values(REFUSED), pool]) {
+    for (const xml of [...Object.values(ENEMIES), pool]) {
       const place = placeOfVolume(xml, { kind: 'volume', pool: 'p', volume, mode: 'host' });
       assert.ok(!place.ok);
       assertOneSentence(place.error, volume);
