@@ -84,7 +84,7 @@ function serve(config: GuardConfig, owners: AccountIds): void {
       void explainRefusal(ask, at, refused).then(answer);
     },
     processAt: (pid) => KernelProcess.at(pid, around),
-    lockspaceCode: () => lockspace.code,
+    lockspace,
   });
   beginServing(log, { program, lockspace });
   log.info('daemon.started', { hostId, leaseDir });

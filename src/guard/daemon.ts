@@ -54,8 +54,10 @@ export function stepGuard(state: GuardState, event: GuardEvent, nowMs: number): 
     case 'disksNamed':
       disksNamed(turn, event.token, event.leases);
       break;
-    case 'keeperStarted':
     case 'keeperNotStarted':
+      tell(turn, event.uuid, { kind: event.kind, reason: event.reason });
+      break;
+    case 'keeperStarted':
     case 'keeperEnded':
       tell(turn, event.uuid, { kind: event.kind });
       break;
@@ -342,7 +344,7 @@ function verdict(turn: Turn, of: Tracked, effect: Extract<GuestEffect, { kind: '
       answer(
         kind === 'reconnect'
           ? null
-          : `guard: guest ${name}: sanlock cannot be reached, or takes no more processes`,
+          : `guard: guest ${name}: no process could be registered with sanlock: ${said.reason}`,
       );
       return;
     case 'superseded':

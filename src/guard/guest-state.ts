@@ -76,7 +76,7 @@ export type GuestEvent =
   | { readonly kind: 'ended' }
   /** It is registered with sanlock, and has no lease. */
   | { readonly kind: 'keeperStarted' }
-  | { readonly kind: 'keeperNotStarted' }
+  | { readonly kind: 'keeperNotStarted'; readonly reason: string }
   /** Killed by somebody: what it had is orphaned, and nobody else's. */
   | { readonly kind: 'keeperEnded' }
   /** The work is done. */
@@ -98,7 +98,7 @@ export type Outcome =
 export type Verdict =
   | { readonly kind: 'granted' }
   | { readonly kind: 'refused'; readonly refusal: LeaseRefusal }
-  | { readonly kind: 'noKeeper' }
+  | { readonly kind: 'noKeeper'; readonly reason: string }
   /** Another hook of this guest came while it waited: libvirt has given it up. */
   | { readonly kind: 'superseded' };
 

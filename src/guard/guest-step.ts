@@ -107,7 +107,7 @@ function take(state: GuestState, event: GuestEvent, turn: Turn): void {
       state.keeper = 'there';
       return;
     case 'keeperNotStarted':
-      keeperNotStarted(state, turn);
+      keeperNotStarted(state, event.reason, turn);
       return;
     case 'keeperEnded': // the next one adopts what is orphaned
       state.keeper = 'none';
@@ -263,14 +263,14 @@ function answer(state: GuestState, demand: Demand, verdict: Verdict, out: GuestE
 }
 
 /** A guest that starts is refused; one that runs needs its keeper, whatever it takes. */
-function keeperNotStarted(state: GuestState, { out, nowMs }: Turn): void {
+function keeperNotStarted(state: GuestState, reason: string, { out, nowMs }: Turn): void {
   state.keeper = 'none';
   const { demand } = state;
   if (demand === null) {
     state.againAtMs = nowMs + AGAIN_MS;
     return;
   }
-  answer(state, demand, { kind: 'noKeeper' }, out);
+  answer(state, demand, { kind: 'noKeeper', reason }, out);
   if (demand.kind === 'reconnect') state.againAtMs = nowMs + LATER_MS;
   else state.isOver = true;
 }

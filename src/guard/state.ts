@@ -91,7 +91,9 @@ export type GuardEvent =
       readonly token: number;
       readonly leases: Result<readonly DiskLease[], string>;
     }
-  | { readonly kind: 'keeperStarted' | 'keeperNotStarted' | 'keeperEnded'; readonly uuid: string }
+  | { readonly kind: 'keeperStarted' | 'keeperEnded'; readonly uuid: string }
+  /** Why, in half a sentence. */
+  | { readonly kind: 'keeperNotStarted'; readonly uuid: string; readonly reason: string }
   | { readonly kind: 'worked'; readonly uuid: string; readonly outcome: Outcome }
   /** It has ended, and was waited for. */
   | { readonly kind: 'qemuEnded'; readonly uuid: string; readonly pid: number }

@@ -66,7 +66,7 @@ export class GuardGuests {
     keepers.start(killpathOf(uuid), (keeper) => {
       if ('trouble' in keeper) {
         log.error('keeper.notStarted', { guest: name, uuid, reason: keeper.trouble });
-        post({ kind: 'keeperNotStarted', uuid });
+        post({ kind: 'keeperNotStarted', uuid, reason: keeper.trouble });
         return;
       }
       this.#of(uuid).keeper = keeper;

@@ -27,6 +27,7 @@ export class GuardLockspace {
   readonly #parts: GuardLockspaceParts;
   /** 0: joined; null: not known yet. */
   #code: number | null = null;
+  readonly #waiting: (() => void)[] = [];
   #hasEnded = false;
 
   constructor(parts: GuardLockspaceParts) {
@@ -36,6 +37,12 @@ export class GuardLockspace {
   /** 0, or why this host is not in it; null: not asked yet. */
   get code(): number | null {
     return this.#code;
+  }
+
+  /** `settled` is called once: when the first join has ended, however it did. */
+  whenSettled(settled: () => void): void {
+    if (this.#code === null) this.#waiting.push(settled);
+    else settled();
   }
 
   begin(): void {
@@ -71,6 +78,7 @@ export class GuardLockspace {
       else log.warn('lockspace.notJoined', fields);
     }
     this.#code = code;
+    for (const settled of this.#waiting.splice(0)) settled();
     clock.after(LOOK_MS, () => this.begin());
   }
 }

@@ -9,7 +9,7 @@ import type { GuestDisk } from '../guard/domain.ts';
 import type { DiskLease } from '../guard/lease-names.ts';
 import type { LeaseRefusal } from '../guard/lease-steps.ts';
 import { type GuardReport, guestReports } from '../guard/report.ts';
-import type { GuardEffect, GuardEvent, GuardState } from '../guard/state.ts';
+import type { Call, GuardEffect, GuardEvent, GuardState } from '../guard/state.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { GuestFiles } from '../ports/guest-files.ts';
 import type { GuestRecords } from '../ports/guest-records.ts';
@@ -19,6 +19,7 @@ import type { BoundProcess } from '../ports/processes.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import { GuardGuests } from './guard-guests.ts';
 import type { GuardLeases } from './guard-leases.ts';
+import type { GuardLockspace } from './guard-lockspace.ts';
 import { StepLoop } from './step-loop.ts';
 
 export interface GuardPorts {
@@ -41,8 +42,7 @@ export interface GuardPorts {
   readonly explain: (refusal: Refused, answer: (text: string) => void) => void;
   /** The process of that pid, whichever it is now; null: there is none. */
   readonly processAt: (pid: number) => BoundProcess | null;
-  /** As sanlock answered the last join: 0, or why not; null: it was not asked yet. */
-  readonly lockspaceCode: () => number | null;
+  readonly lockspace: Pick<GuardLockspace, 'code' | 'whenSettled'>;
 }
 
 /** What is to be explained. */
@@ -59,6 +59,8 @@ const MAX_CALL_BYTES = 9 * MIB;
 const MAX_CALLS = 256;
 /** A call, or the end of a connection whose call is answered: beyond it, nobody is there. */
 const SAID_WITHIN_MS = 10 * SECOND_MS;
+/** Less than a hook waits. */
+const JOINED_WITHIN_MS = 100 * SECOND_MS;
 const NEWLINE = 10;
 
 /** The guard assembled over ports: hooks on a socket and status files in, leases out. */
@@ -132,7 +134,25 @@ export class GuardProgram {
   #called(hook: number, call: { readonly operation: string; readonly xml: string } | null): void {
     if (call === null) this.#answer(hook, 'guard: the hook sent what is no call');
     else if (call.operation === 'status') this.#reply(hook, { report: this.#report() });
-    else this.#loop.post({ kind: 'called', call: { hook, ...call } });
+    else this.#decide({ hook, ...call });
+  }
+
+  /** At boot libvirt starts guests while this host is still joining the lockspace. */
+  #decide(call: Call): void {
+    const { clock, lockspace } = this.#ports;
+    if (lockspace.code !== null || call.operation === 'release') {
+      this.#loop.post({ kind: 'called', call });
+      return;
+    }
+    let isPosted = false;
+    const post = (): void => {
+      if (isPosted) return;
+      isPosted = true;
+      late.cancel();
+      this.#loop.post({ kind: 'called', call });
+    };
+    const late = clock.after(JOINED_WITHIN_MS, post);
+    lockspace.whenSettled(post);
   }
 
   #answer(hook: number, text: string | null): void {
@@ -155,7 +175,7 @@ export class GuardProgram {
   #report(): GuardReport {
     const { hostId, leaseDir } = this.#ports.config;
     const guests = guestReports(this.#state, (uuid) => this.#guests.keeperPid(uuid));
-    return { hostId, leaseDir, lockspaceCode: this.#ports.lockspaceCode(), guests };
+    return { hostId, leaseDir, lockspaceCode: this.#ports.lockspace.code, guests };
   }
 
   #perform(effect: GuardEffect): void {
