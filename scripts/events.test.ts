@@ -5,8 +5,8 @@ import { test } from 'node:test';
 /** The list of events that administrators read is the one that the programs write. */
 
 const DOCUMENT = 'docs/operations/events.md';
-/** Names of files and of Node's own things that look like `noun.happened`. */
-const NO_EVENT = /\.(cjs|json|pid|sock|socket|holders|duties|exit|title)$/;
+/** Names of files, file systems and of Node's own things that look like `noun.happened`. */
+const NO_EVENT = /^fuse\.|\.(cjs|conf|json|pid|sock|socket|holders|duties|exit|title)$/;
 
 function sources(): readonly { readonly file: string; readonly text: string }[] {
   return readdirSync('src', { recursive: true, encoding: 'utf8' })
