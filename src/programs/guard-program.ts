@@ -68,7 +68,6 @@ export class GuardProgram {
   readonly #ports: GuardPorts;
   readonly #state: GuardState;
   readonly #loop: StepLoop<GuardEvent, GuardEffect>;
-  readonly #open = new Set<Connection>();
   /** Of those that wait for an answer. */
   readonly #calls = new Map<number, Connection>();
   readonly #guests: GuardGuests;
@@ -104,16 +103,18 @@ export class GuardProgram {
   }
 
   #accept(connection: Connection): void {
-    if (this.#open.size >= MAX_CALLS) {
+    if (this.#calls.size >= MAX_CALLS) {
       connection.close(); // the hook tries again
       return;
     }
-    this.#open.add(connection);
     const hook = this.#nextHook++;
     this.#calls.set(hook, connection);
     const arrived = new ByteQueue();
     let isCalled = false;
-    const late = this.#ports.clock.after(SAID_WITHIN_MS, () => connection.close());
+    const late = this.#ports.clock.after(SAID_WITHIN_MS, () => {
+      connection.close();
+      this.#gone(hook);
+    });
     connection.onData((bytes) => {
       if (isCalled) return;
       arrived.push(bytes);
@@ -125,10 +126,12 @@ export class GuardProgram {
     });
     connection.onClosed(() => {
       late.cancel();
-      this.#open.delete(connection);
-      this.#calls.delete(hook);
-      this.#loop.post({ kind: 'callEnded', hook });
+      this.#gone(hook);
     });
+  }
+
+  #gone(hook: number): void {
+    if (this.#calls.delete(hook)) this.#loop.post({ kind: 'callEnded', hook });
   }
 
   #called(hook: number, call: { readonly operation: string; readonly xml: string } | null): void {
@@ -165,11 +168,8 @@ export class GuardProgram {
     if (connection === undefined) return; // it has gone
     connection.send(new TextEncoder().encode(`${JSON.stringify(reply)}\n`));
     connection.end();
-    const late = this.#ports.clock.after(SAID_WITHIN_MS, () => connection.close());
-    connection.onClosed(() => {
-      late.cancel();
-      this.#open.delete(connection);
-    });
+    // It closes when the answer is sent, which a hook that does not read keeps from happening.
+    this.#ports.clock.after(SAID_WITHIN_MS, () => connection.close());
   }
 
   #report(): GuardReport {
