@@ -8,6 +8,7 @@ import { must } from '../../src/rig/run.ts';
 import { type Guest, type GuestDisk, withoutImageLock } from './libvirt-guest.ts';
 import { type Libvirt, whyNoLibvirt } from './libvirt-host.ts';
 import { holdersOf, leaseName, leasesOf, startLibvirts } from './libvirt-rig.ts';
+import { holdfast } from './supervisor.ts';
 
 /**
  * Two guests, one disk: libvirt of Debian with its plugin on three hosts, two with our sanlock and
@@ -104,6 +105,11 @@ async function isRefused(libvirt: Libvirt, guest: string, words: RegExp): Promis
   assert.match(await libvirt.refuses('start', guest), words, `${libvirt.host.name}: ${guest}`);
 }
 
+async function whoSays({ host }: Libvirt, lease: string, texts: readonly string[]): Promise<void> {
+  const { stdout, stderr } = await holdfast(host, 'who', '--path', lease);
+  for (const text of texts) assert.ok(stdout.includes(text), `${text} in ${stdout}${stderr}`);
+}
+
 /** One line of the log of our sanlock says all that. */
 function explains({ host }: Libvirt, ...texts: readonly string[]): void {
   const log = readFileSync(host.path('/var/log/sanlock.log'), 'utf8');
@@ -123,6 +129,11 @@ async function refusedEverywhere(
     isRefused(one, second, HERE),
     isRefused(two, second, ELSEWHERE),
     isRefused(original, second, ELSEWHERE),
+    whoSays(two, join(leases, leaseName(path)), [
+      `guest: ${first} (UUID `,
+      `), which is defined on this host: vda, ${path}\n`,
+      'exclusive: host-1 (host id 1, generation 1) is alive, it renewed ',
+    ]),
   ]);
   explains(one, `clientName=${second} mode=exclusive result=-17`, `holderName=${first}`);
   explains(two, `clientName=${second} mode=exclusive result=-243`, 'owner=1 .* ownerName=host-1');

@@ -3,6 +3,7 @@ import { type ByteString, textToName } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { sanlockSpaceName } from '../../lvmlockd/managers/sanlock/layout.ts';
 import { parseResource } from '../../wire/sanlock/strings.ts';
+import { GUEST_LOCKSPACE } from '../guard/paths.ts';
 
 /** Where the lease is. The lockspace's area identifies the hosts. */
 export interface WhoTarget {
@@ -39,6 +40,19 @@ export function resourceTarget(text: string): Result<WhoTarget, string> {
     spaceOffset: 0,
     expected: { lockspaceName, name },
   });
+}
+
+const LIBVIRT_LEASE = /^(.*\/)[0-9a-f]{32}$/s;
+
+/** libvirt has its lockspace in a file of its own, in the directory of its leases. */
+export function besideLibvirtSpace(
+  target: WhoTarget,
+  isThere: (path: ByteString) => boolean,
+): WhoTarget {
+  const directory = LIBVIRT_LEASE.exec(target.path)?.[1];
+  if (directory === undefined || target.offset !== 0) return target;
+  const spacePath = `${directory}${GUEST_LOCKSPACE}`;
+  return isThere(spacePath) ? { ...target, spacePath, spaceOffset: 0 } : target;
 }
 
 /** Asks lvm, which only reads for this and takes no lock: it answers without lvmlockd. */

@@ -1,6 +1,8 @@
 import { unreachable } from '../../base/assert.ts';
 import { nameToText } from '../../base/bytes.ts';
+import { plain } from './guard/texts.ts';
 import { blockDamageText, hostDamageText } from './who-damage.ts';
+import type { GuestUse } from './who-guests.ts';
 import type { WhoTarget } from './who-target.ts';
 import { protectedForS, renewalIntervalS } from './who-times.ts';
 import { ioTimeoutS, type WatchedHolder, type WhoAnswer } from './who-watch.ts';
@@ -21,8 +23,22 @@ export function livenessOf(watched: WatchedHolder): Liveness {
   return watched.watchedS < 1 ? 'not watched' : 'silent';
 }
 
-/** For programs: everything as numbers, and the sentence for administrators. */
-export function whoJson(target: WhoTarget, answer: WhoAnswer): unknown {
+/** Of a lease of libvirt's lockspace: the guests that it is for, as far as they are known here. */
+export interface WhoGuests {
+  readonly uses: readonly GuestUse[];
+  /** Files of libvirt that were passed over. */
+  readonly skipped: number;
+}
+
+/**
+ * For programs: everything as numbers, and the sentence for administrators.
+ * @param guests null: the lease is of no guest
+ */
+export function whoJson(
+  target: WhoTarget,
+  answer: WhoAnswer,
+  guests: WhoGuests | null = null,
+): unknown {
   const { lease } = answer;
   return {
     target: target.label,
@@ -35,6 +51,7 @@ export function whoJson(target: WhoTarget, answer: WhoAnswer): unknown {
     leaseVersion: Number(lease.lver),
     mode: lease.holders[0]?.mode ?? 'free',
     isLeftBehind: lease.isLeaderBehind,
+    ...(guests === null ? {} : { guests: guests.uses, skippedGuestFiles: guests.skipped }),
     damagedBlocks: lease.damaged.map((block) => ({
       hostId: block.hostId,
       field: block.damage?.field ?? null,
@@ -55,16 +72,39 @@ export function whoJson(target: WhoTarget, answer: WhoAnswer): unknown {
   };
 }
 
-export function whoText(target: WhoTarget, answer: WhoAnswer): string {
+export function whoText(
+  target: WhoTarget,
+  answer: WhoAnswer,
+  guests: WhoGuests | null = null,
+): string {
   const { lease, holders } = answer;
   const name = `${nameToText(lease.lockspaceName)}:${nameToText(lease.resourceName)}`;
   const lines = [`${target.label}: lease ${name}, version ${lease.lver}`];
+  if (guests !== null) lines.push(...guestLines(guests));
   const isFree = holders.length === 0 && lease.damaged.length === 0;
   if (isFree) lines.push('no host holds it');
   for (const watched of holders) lines.push(holderText(watched));
   for (const block of lease.damaged) lines.push(blockDamageText(target, lease, block));
   if (lease.isLeaderBehind) lines.push(LEADER_BEHIND);
   return `${lines.join('\n')}\n`;
+}
+
+const MAX_GUEST_LINES = 20;
+
+function guestLines({ uses, skipped }: WhoGuests): readonly string[] {
+  const lines = uses.slice(0, MAX_GUEST_LINES).map((use) => plain(guestLine(use)));
+  const more = uses.length - lines.length;
+  if (more > 0) lines.push(`guest: and ${more} more`);
+  if (lines.length === 0) lines.push('guest: not known, no guest of this host has such a disk');
+  if (skipped > 0) lines.push(`${skipped} of libvirt's files of guests could not be read here`);
+  return lines;
+}
+
+function guestLine({ guest, uuid, target, disk, standing }: GuestUse): string {
+  const name = `guest: ${guest} (UUID ${uuid})`;
+  if (standing === 'lends') return `${name}, which migrates from the host that holds it: ${disk}`;
+  const text = { running: 'runs', paused: 'is paused', defined: 'is defined' }[standing];
+  return `${name}, which ${text} on this host: ${target}, ${disk}`;
 }
 
 const LEADER_BEHIND =

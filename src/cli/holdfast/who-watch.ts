@@ -2,6 +2,7 @@ import { assert } from '../../base/assert.ts';
 import type { ByteString } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { MIB } from '../../base/units.ts';
+import { hasLvb, LVB_SECTOR } from '../../format/geometry.ts';
 import type { DeltaLeader } from '../../format/leader.ts';
 import { type Holder, type Standing, standingOf } from '../../lease/holders.ts';
 import { leaseError } from '../../lease/io.ts';
@@ -62,6 +63,17 @@ export async function lookUp(
     }
     world.progress('the lease changed hands meanwhile: reading it again\n');
   }
+}
+
+/** The sector that holders may write anything to; null: the area has no room for one. */
+export function readValueBlock(
+  world: WhoWorld,
+  { path, offset }: WhoTarget,
+  { geometry }: LeaseState,
+): Uint8Array | null {
+  if (!hasLvb(geometry)) return null;
+  const { sectorSize } = geometry;
+  return world.read(path, offset + LVB_SECTOR * sectorSize, sectorSize);
 }
 
 function isSame(a: LeaseState, b: LeaseState): boolean {

@@ -1,23 +1,34 @@
+import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type ByteString, nameToText, textToName } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
 import { given } from '../../base/given.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
+import { readGuardConfig } from '../../guard/config.ts';
+import type { Naming } from '../../guard/lease-names.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { DirectDisk, DiskFailure } from '../../platform/disk-direct.ts';
 import { reasonOf } from '../../platform/system-error.ts';
-import { resourceTarget, volumeTarget, type WhoTarget } from './who-target.ts';
-import { whoJson, whoText } from './who-text.ts';
-import { lookUp, type WhoWorld } from './who-watch.ts';
+import { DiskNames } from '../guard/disk-names.ts';
+import { GUEST_LOCKSPACE } from '../guard/paths.ts';
+import { endBesideHungCalls } from './end-now.ts';
+import { confFiles } from './guard/host-facts.ts';
+import { PLACES } from './guard/places.ts';
+import { lenderIn, readGuests, usesOf } from './who-guests.ts';
+import { besideLibvirtSpace, resourceTarget, volumeTarget, type WhoTarget } from './who-target.ts';
+import { type WhoGuests, whoJson, whoText } from './who-text.ts';
+import { lookUp, readValueBlock, type WhoAnswer, type WhoWorld } from './who-watch.ts';
 
 export const WHO_USAGE = `holdfast who <vg>/<lv>
 holdfast who <lockspace>:<resource>:<path>:<offset>
 holdfast who --path <path> --offset <bytes>
-    [--lockspace <path>[:<offset>]]  where the lockspace is (offset 0 of the same device)
+    [--lockspace <path>[:<offset>]]  where the lockspace is (offset 0 of the same device; of a
+                                     lease file of libvirt: the file beside it)
     [--now]                          one reading, without waiting for a renewal
     [--json]                         for programs
 
-Reads only the disk: neither sanlock nor lvmlockd needs to run here, and nothing is written.
+Reads only the disk: neither sanlock nor lvmlockd needs to run here, and nothing is written. For
+a lease of libvirt's guests it also reads which guests libvirt of this host knows.
 `;
 
 /** Which host holds a lease, whether it is alive, and until when it is protected. */
@@ -35,8 +46,11 @@ export async function who(args: readonly string[]): Promise<number> {
     const world = worldOf(disks, process.stderr.isTTY === true);
     const answer = await lookUp(world, target.value, { watch: !options.now });
     if (!answer.ok) return complain(answer.error);
-    const json = () => `${JSON.stringify(whoJson(target.value, answer.value), null, 2)}\n`;
-    process.stdout.write(options.json ? json() : whoText(target.value, answer.value));
+    const guests = await guestsOf(world, target.value, answer.value);
+    const told = [target.value, answer.value, guests] as const;
+    const json = () => `${JSON.stringify(whoJson(...told), null, 2)}\n`;
+    process.stdout.write(options.json ? json() : whoText(...told));
+    if (guests?.hasLooked === true) await endBesideHungCalls(0);
     return 0;
   } catch (thrown) {
     return complain(`looking for the lease of ${target.value.label}, ${reasonWithRemedy(thrown)}`);
@@ -103,9 +117,34 @@ function parseWho(args: readonly string[]): Result<WhoOptions, string> {
   }
 }
 
+/** null: it is a lease of no guest. */
+async function guestsOf(
+  world: WhoWorld,
+  target: WhoTarget,
+  { lease }: WhoAnswer,
+): Promise<(WhoGuests & { readonly hasLooked: boolean }) | null> {
+  if (lease.lockspaceName !== GUEST_LOCKSPACE) return null;
+  const value = readValueBlock(world, target, lease);
+  const lender = value === null ? null : lenderIn(value, lease.holders);
+  if (lender !== null) return { uses: [lender], skipped: 0, hasLooked: false };
+  const { guests, skipped } = readGuests(PLACES);
+  const naming = { ...namingOf(), isBesidePlugin: false };
+  const names = new DiskNames(naming);
+  return { ...(await usesOf(lease.resourceName, guests, { naming, names })), skipped };
+}
+
+/** Where the guard is not configured, the defaults: the plugin's names are the same anyway. */
+function namingOf(): Naming {
+  const config = readGuardConfig(confFiles());
+  if (config.ok) return config.value.naming;
+  return { network: 'uri', clusters: new Map(), readonlyIsShared: false, isBesidePlugin: false };
+}
+
 async function targetOf(options: WhoOptions): Promise<Result<WhoTarget, string>> {
   const found = await namedTarget(options);
-  if (!found.ok || options.lockspace === null) return found;
+  if (!found.ok) return found;
+  const isThere = (path: ByteString) => existsSync(nameToText(path));
+  if (options.lockspace === null) return ok(besideLibvirtSpace(found.value, isThere));
   const place = /^(.*?)(?::(\d+))?$/s.exec(options.lockspace);
   const spacePath = textToName(place?.[1] ?? options.lockspace);
   return ok({ ...found.value, spacePath, spaceOffset: Number(place?.[2] ?? 0) });

@@ -10,8 +10,8 @@ import { readGuardConfig } from '../../../guard/config.ts';
 import { MonotonicClock } from '../../../platform/clock.ts';
 import { findLibvirtDaemons } from '../../../platform/libvirt-daemons.ts';
 import { PathProbe } from '../../../platform/path-probe.ts';
-import { exitNow } from '../../../platform/system-calls.ts';
 import { reasonOf } from '../../../platform/system-error.ts';
+import { endBesideHungCalls } from '../end-now.ts';
 import { checkJson, guestText, hostText } from './check-text.ts';
 import { findGuest, seeGuest } from './guest-facts.ts';
 import { confFiles, hookFacts } from './host-facts.ts';
@@ -106,12 +106,4 @@ const OF_GUESTS: ReadonlySet<string> = new Set([
 function complain(world: CheckWorld, sentence: string): number {
   world.complain(plain(sentence));
   return 2;
-}
-
-/** A call to a file system that hangs would keep the process for as long as it does. */
-async function endBesideHungCalls(status: number): Promise<void> {
-  for (const stream of [process.stdout, process.stderr]) {
-    await new Promise<void>((resolve) => stream.write('', () => resolve()));
-  }
-  exitNow(status);
 }
