@@ -48,7 +48,7 @@ function group(name, script, args, env = {}) {
   });
 }
 
-/** The root of Debian 13 for its mixtures: null once it is there, else why it cannot be made. */
+/** The root of Debian 13: its folder once it is there, else why it cannot be made. */
 function debian13() {
   return new Promise((resolve) => {
     const args = [`${root}scripts/run-script.mjs`, 'scripts/debian-root.ts'];
@@ -62,20 +62,24 @@ function debian13() {
     child.on('close', (code) => {
       const last = said.trim().split('\n').at(-1);
       console.log(`-- ${last}`);
-      resolve(code === 0 ? null : last);
+      const folder = code === 0 ? /^Debian 13 in (\S+):/.exec(last)?.[1] : undefined;
+      resolve(folder === undefined ? { why: last } : { folder });
     });
   });
 }
 
-async function mixturesOnDebian13() {
-  const why = await rootOfDebian13;
-  if (why === null) {
-    const name = 'mixtures on Debian 13, and beside Debian 12';
-    await group(name, 'run-tests.mjs', ['interop/generations']);
+async function onDebian13() {
+  const { folder, why } = await rootOfDebian13;
+  if (folder === undefined) {
+    notes.push(`Debian 13: ${why}`);
+    results.skipped += 1;
     return;
   }
-  notes.push(`mixtures on Debian 13: ${why}`);
-  results.skipped += 1;
+  const mixtures = 'mixtures on Debian 13, and beside Debian 12';
+  await group(mixtures, 'run-tests.mjs', ['interop/generations']);
+  const guests = ['interop/libvirt-plugin.test', 'interop/guard.test'];
+  const env = { HOLDFAST_RIG_ROOT: folder };
+  await group('guests on Debian 13', 'run-tests.mjs', [...guests, '--jobs', '1'], env);
 }
 
 function tally(output, word) {
@@ -155,7 +159,7 @@ if (lacking === null) {
   const long = inCi ? { HOLDFAST_SOAK_SECONDS: '600' } : {};
   await Promise.all([
     group('mixtures of ours and the originals', 'run-tests.mjs', ['interop/mixtures']),
-    mixturesOnDebian13(),
+    onDebian13(),
     group('contention', 'run-tests.mjs', ['test/soak'], long),
   ]);
   // Two at a time; beside them those that mostly wait for a lease or a watchdog to run out.
@@ -168,13 +172,16 @@ if (lacking === null) {
     'wdmd',
     'python-13',
   ].map((name) => `interop/${name}`);
-  const others = `interop/mixtures,interop/generations,${waiting.join(',')}`;
+  const guests = ['interop/libvirt', 'interop/guard'];
+  const others = ['interop/mixtures', 'interop/generations', ...waiting, ...guests].join(',');
   await Promise.all([
     group('against the originals', 'run-tests.mjs', [
       'test/interop',
       ...['--without', others, '--jobs', '2'],
     ]),
-    group('watchdogs, fencing, scale, the demo', 'run-tests.mjs', [...waiting, '--jobs', '1']),
+    group('watchdogs, fencing, scale, the demo', 'run-tests.mjs', [...waiting, '--jobs', '1']).then(
+      () => group('guests of libvirt', 'run-tests.mjs', [...guests, '--jobs', '1']),
+    ),
   ]);
   // A machine keeps one core busy, or waits for a watchdog or a lease: two tests at a time, and no
   // third one beside the machines with systemd, which start many programs in turn.
