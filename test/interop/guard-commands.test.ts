@@ -103,7 +103,7 @@ test('the commands of the guard', { skip: obstacle ?? false, timeout: 300_000 },
 /** What is written in /etc stays with the host. */
 async function ownEtc(host: Host, dir: string): Promise<void> {
   const own = join(dir, 'own-etc');
-  await must('cp', ['-a', '/etc', own]);
+  await must('nsenter', host.enter('cp', ['-a', '/etc', own]));
   await must('nsenter', host.enter('mount', ['--bind', own, '/etc']));
 }
 
@@ -181,10 +181,12 @@ async function livesOn({ guard, libvirt }: Parts): Promise<void> {
   assert.deepEqual(await guard.findings(1, 'web'), ['serviceAbsent']);
   await libvirt.kill();
   await libvirt.startAgain();
-  assert.equal(await libvirt.must('domstate', 'web'), 'running', 'its reconnect hook was passed');
+  // Which waits for the reconnection, and so for its hook.
+  const status = ['qemu-monitor-command', 'web', '--hmp', 'info status'];
+  assert.match(await libvirt.must(...status), /^VM status: running/, 'its hook has passed');
   assert.equal(libvirt.qemuPid('web'), pid);
-  const { code, ms } = await libvirt.virsh('destroy', 'web');
-  assert.equal(code, 0);
+  const { code, ms, stderr } = await libvirt.virsh('destroy', 'web');
+  assert.equal(code, 0, stderr);
   assert.ok(ms < NOT_HUNG_MS, `${ms} ms`);
   await guard.startService();
 }
