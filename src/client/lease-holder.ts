@@ -31,8 +31,8 @@ export type Ask = <T>(
 const PATIENCE = { timeoutMs: 3000 };
 
 /**
- * The host that keeps this one from a lease, or the process of this host that has it; null: there is
- * none, or it cannot be known now.
+ * The host that keeps this one from a lease, or the process of this host that has it; null: there
+ * is none, or it cannot be known now.
  */
 export async function holderOf(
   ask: Ask,

@@ -65,6 +65,13 @@ test('beside the plugin only what it does not take', () => {
   assert.equal(keys({ kind: 'block', path: '/dev/vg/lv' }, beside), 'lvm:U1');
   assert.equal(keys(volume('images'), beside), '');
   assert.equal(keys(network('rbd', 'p/i'), beside), 'rbd:default/p/i');
+  const readOnly = { ...beside, readonlyIsShared: true };
+  const image = { kind: 'file', path: '/data/a.img' } as const;
+  assert.equal(
+    keys(image, readOnly, 'readonly'),
+    '/data/a.img shared',
+    'it takes no read-only disk',
+  );
 });
 
 test('network disks: by what is the same on every host', () => {

@@ -69,9 +69,8 @@ export function leasesOf(
     if (!keys.ok) return fail(`disk ${target} ${keys.error}`);
     const mode = access === 'exclusive' ? 'exclusive' : 'shared';
     const { asWritten, behind } = keys.value;
-    const own = naming.isBesidePlugin
-      ? [behind].filter((key) => key !== asWritten)
-      : [asWritten, behind];
+    const isThePlugins = naming.isBesidePlugin && access !== 'readonly'; // it leaves those out
+    const own = isThePlugins ? [behind].filter((key) => key !== asWritten) : [asWritten, behind];
     for (const key of own) {
       if (key === null) continue;
       const name = facts.md5(key);

@@ -6,8 +6,8 @@ import { errnoNameOf } from './system-error.ts';
 
 const DEADLINE_MS = 20 * SECOND_MS;
 /**
- * A look that hangs keeps one of the process's threads until its file system answers. Each guest has
- * one look at a time, so that many guests have to hang before one that does not has to wait.
+ * A look that hangs keeps one of the process's threads until its file system answers. Each guest
+ * has one look at a time, so that many guests have to hang before one that does not has to wait.
  */
 const MOST_AT_ONCE = 32;
 /** As the kernel allows. */
@@ -16,8 +16,8 @@ const MAX_LINKS = 40;
 /** What is behind a path of this host. */
 export interface DiskFacts {
   /**
-   * Absolute and without symbolic links, as far as the path exists. Of a block device without a name
-   * of its own it is the path as it was given: its node is named by its turn, on each host anew.
+   * Absolute and without symbolic links, as far as the path exists. Of a block device without a
+   * name of its own it is the path as it was given: its node is named by its turn, on each host anew.
    */
   readonly realPath: string;
   /** What a block device is called on every host that sees it; see `device-key.ts`. */

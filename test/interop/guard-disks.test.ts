@@ -10,8 +10,8 @@ import type { Guest, GuestDisk } from './libvirt-guest.ts';
 import { whyNoLibvirt } from './libvirt-host.ts';
 
 /**
- * Disks of every kind, on a host with the guard alone, one with libvirt's plugin alone, and one with
- * both.
+ * Disks of every kind, on a host with the guard alone, one with libvirt's plugin alone, and one
+ * with both.
  */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const originals = originalsInstalled() ? null : 'the originals are not installed';

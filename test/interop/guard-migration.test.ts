@@ -17,8 +17,8 @@ import { LIBVIRT_LOCKSPACE, whyNoLibvirt } from './libvirt-host.ts';
 import { migrate } from './libvirt-rig.ts';
 
 /**
- * A guest with a network disk is migrated, and in the middle of it something ends. A third host asks
- * for its lease all the time.
+ * A guest with a network disk is migrated, and in the middle of it something ends. A third host
+ * asks for its lease all the time.
  */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const originals = originalsInstalled() ? null : 'the originals are not installed';
