@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { must, until } from '../../src/rig/run.ts';
-import { GuardedHost, NbdServer } from './guard-host.ts';
+import { explained, GuardedHost, NbdServer } from './guard-host.ts';
 import type { Guest, GuestDisk } from './libvirt-guest.ts';
 import { whyNoLibvirt } from './libvirt-host.ts';
 
@@ -40,7 +40,7 @@ test('disks, with guard, plugin, or both', {
     const leases = join(dir, 'leases');
     mkdirSync(leases);
     await Promise.all(rig.hosts.map((host) => host.startSanlock()));
-    const options = { dir, leases, ioTimeoutS: 2 };
+    const options = { dir, leases, ioTimeoutS: 4 };
     // The plugin joins once, and not where another host is making the lockspace at that moment.
     const guard = await GuardedHost.start(rig.host(1), options);
     const [plugin, both] = await Promise.all([
@@ -48,11 +48,21 @@ test('disks, with guard, plugin, or both', {
       GuardedHost.start(rig.host(3), { ...options, plugin: true }),
     ]);
     const three = { dir, guard, plugin, both, storage };
-    await t.test('file, link to a file, qcow2, block device', () => paths(three));
-    await t.test('shared and read-only disks', () => shared(three));
-    await t.test('suspend, resume, save, restore', () => rested(three));
-    await t.test('a disk that is plugged in', () => plugged(three));
-    await t.test('a guest with both kinds of disks', () => bothKinds(three));
+    await t.test('file, link to a file, qcow2, block device', () =>
+      explained([guard, plugin, both], () => paths(three)),
+    );
+    await t.test('shared and read-only disks', () =>
+      explained([guard, plugin, both], () => shared(three)),
+    );
+    await t.test('suspend, resume, save, restore', () =>
+      explained([guard, plugin, both], () => rested(three)),
+    );
+    await t.test('a disk that is plugged in', () =>
+      explained([guard, plugin, both], () => plugged(three)),
+    );
+    await t.test('a guest with both kinds of disks', () =>
+      explained([guard, plugin, both], () => bothKinds(three)),
+    );
   } finally {
     storage.close();
     await rig.close();

@@ -231,3 +231,26 @@ export class NbdServer {
     this.#child.kill('SIGKILL');
   }
 }
+
+const LAST_LINES = 40;
+
+/** With what guard and sanlock of these hosts said last, where it fails. */
+export async function explained<T>(
+  hosts: readonly GuardedHost[],
+  body: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await body();
+  } catch (error) {
+    if (error instanceof Error) {
+      for (const one of hosts) error.message += `\n${await lastWords(one)}`;
+    }
+    throw error;
+  }
+}
+
+async function lastWords({ host, log }: GuardedHost): Promise<string> {
+  const { stdout } = await host.run(host.program('sanlock'), ['client', 'log_dump']);
+  const last = (text: string) => text.trim().split('\n').slice(-LAST_LINES).join('\n');
+  return `== guard of ${host.name}\n${last(log)}\n== its sanlock\n${last(stdout)}`;
+}

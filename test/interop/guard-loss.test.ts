@@ -7,7 +7,7 @@ import { MonotonicClock } from '../../src/platform/clock.ts';
 import { type Host, originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { must, until } from '../../src/rig/run.ts';
-import { GuardedHost, NbdServer } from './guard-host.ts';
+import { explained, GuardedHost, NbdServer } from './guard-host.ts';
 import { type HungFile, noHungFile, startHungFile } from './hung-file.ts';
 import { LIBVIRT_LOCKSPACE, whyNoLibvirt } from './libvirt-host.ts';
 
@@ -36,9 +36,11 @@ test('guests of a lost lockspace', { skip: obstacle ?? false, timeout: 300_000 }
     await t.test('stopped, or paused, in time', async (sub) => {
       for (const said of await Promise.all(both.map(lost))) sub.diagnostic(said);
     });
-    await t.test('one that goes on without its lease is ended', () => resumed(both[0]));
+    await t.test('one that goes on without its lease is ended', () =>
+      explained(both, () => resumed(both[0])),
+    );
     file.recover();
-    await t.test('with the storage they start again', () => back(both));
+    await t.test('with the storage they start again', () => explained(both, () => back(both)));
   } finally {
     file.recover();
     storage.close();

@@ -27,7 +27,7 @@ test('50 guests start and stop on two hosts at the same time', {
     const hosts = await Promise.all(
       rig.hosts.map(async (host) => {
         await host.startSanlock();
-        return await GuardedHost.start(host, { dir, leases, ioTimeoutS: 2 });
+        return await GuardedHost.start(host, { dir, leases, ioTimeoutS: 4 });
       }),
     );
     const guests = Array.from({ length: GUESTS }, (_, n) => n);

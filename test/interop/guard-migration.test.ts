@@ -12,7 +12,7 @@ import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { pause, until } from '../../src/rig/run.ts';
 import { addLockspace } from '../../src/wire/sanlock/daemon-calls.ts';
 import { acquire } from '../../src/wire/sanlock/lease-calls.ts';
-import { GuardedHost, NbdServer } from './guard-host.ts';
+import { explained, GuardedHost, NbdServer } from './guard-host.ts';
 import { LIBVIRT_LOCKSPACE, whyNoLibvirt } from './libvirt-host.ts';
 import { migrate } from './libvirt-rig.ts';
 
@@ -23,7 +23,7 @@ import { migrate } from './libvirt-rig.ts';
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const originals = originalsInstalled() ? null : 'the originals are not installed';
 const obstacle = rigObstacle() ?? originals ?? whyNoLibvirt();
-const IO_TIMEOUT_S = 2;
+const IO_TIMEOUT_S = 4;
 const WEB = '6f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f10';
 const SOON = { withinMs: 30_000, everyMs: 100 };
 
@@ -56,11 +56,11 @@ test('migrations that fail', { skip: obstacle ?? false, timeout: 300_000 }, asyn
     const name = (await a.report())?.guests[0]?.leases[0]?.name ?? '';
     thief = await Thief.start(rig.host(3), leases, name);
     const two = { rig, a, b, thief };
-    await t.test('none of these', () => migrated(two));
-    await t.test('given up by the target', () => givenUp(two));
-    await t.test('the target’s QEMU is killed', () => targetKilled(two));
-    await t.test('the source’s guard is killed', () => guardKilled(two));
-    await t.test('the source’s QEMU is killed', () => sourceKilled(two));
+    await t.test('none of these', () => explained([a, b], () => migrated(two)));
+    await t.test('given up by the target', () => explained([a, b], () => givenUp(two)));
+    await t.test('the target’s QEMU is killed', () => explained([a, b], () => targetKilled(two)));
+    await t.test('the source’s guard is killed', () => explained([a, b], () => guardKilled(two)));
+    await t.test('the source’s QEMU is killed', () => explained([a, b], () => sourceKilled(two)));
   } finally {
     thief?.stop();
     storage.close();

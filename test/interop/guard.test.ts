@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { until } from '../../src/rig/run.ts';
-import { GuardedHost, NbdServer } from './guard-host.ts';
+import { explained, GuardedHost, NbdServer } from './guard-host.ts';
 import { whyNoLibvirt } from './libvirt-host.ts';
 import { migrate } from './libvirt-rig.ts';
 
@@ -34,7 +34,7 @@ test('guests of a network disk', { skip: obstacle ?? false, timeout: 300_000 }, 
     const leases = join(dir, 'leases');
     mkdirSync(leases);
     await Promise.all(rig.hosts.map((host) => host.startSanlock()));
-    const options = { dir, leases, ioTimeoutS: 2, plugin: true };
+    const options = { dir, leases, ioTimeoutS: 4, plugin: true };
     const [a, b] = await Promise.all([
       GuardedHost.start(rig.host(1), options),
       GuardedHost.start(rig.host(2), options),
@@ -44,12 +44,18 @@ test('guests of a network disk', { skip: obstacle ?? false, timeout: 300_000 }, 
       await one.define({ name: 'web', uuid: WEB, disks }, { name: 'db', uuid: DB, disks });
     }
     const two = { rig, a, b };
-    await t.test('without the guard both run, beside the plugin', () => unguarded(two));
-    await t.test('the second is refused, here and elsewhere', () => second(two));
-    await t.test('live migration to and fro', () => migrated(two));
-    await t.test('guard and keeper are killed', () => killed(two));
-    await t.test('libvirtd and sanlock are killed', () => daemonsKilled(two));
-    await t.test('QEMU is killed', () => qemuKilled(two));
+    await t.test('without the guard both run, beside the plugin', () =>
+      explained([a, b], () => unguarded(two)),
+    );
+    await t.test('the second is refused, here and elsewhere', () =>
+      explained([a, b], () => second(two)),
+    );
+    await t.test('live migration to and fro', () => explained([a, b], () => migrated(two)));
+    await t.test('guard and keeper are killed', () => explained([a, b], () => killed(two)));
+    await t.test('libvirtd and sanlock are killed', () =>
+      explained([a, b], () => daemonsKilled(two)),
+    );
+    await t.test('QEMU is killed', () => explained([a, b], () => qemuKilled(two)));
   } finally {
     storage.close();
     await rig.close();
