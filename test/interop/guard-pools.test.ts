@@ -41,7 +41,7 @@ test('volumes of a storage pool', { skip: obstacle ?? false, timeout: 300_000 },
     const leases = join(dir, 'leases');
     mkdirSync(leases);
     await Promise.all(rig.hosts.map((host) => host.startSanlock()));
-    const options = { dir, leases, ioTimeoutS: 2 };
+    const options = { dir, leases, ioTimeoutS: 4 };
     const guard = await GuardedHost.start(rig.host(1), options);
     const plugin = await GuardedHost.start(rig.host(2), { ...options, plugin: true, guard: false });
     await Promise.all([guard, plugin].map(madePool));

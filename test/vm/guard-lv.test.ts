@@ -8,7 +8,8 @@ import { type Check, testHosts } from './life-pair.ts';
 /**
  * Guests on logical volumes of a shared VG, by the procedure of docs/operations/guests.md, with
  * device-mapper: the volume is active exclusively where its guest runs, and shared while it
- * migrates. Three guests spell the path of one volume in three ways.
+ * migrates. Three guests spell the path of one volume in three ways, and a fourth one has it from a
+ * storage pool of libvirt.
  */
 const DISK = '/dev/vg/web';
 const WEB = { name: 'web', uuid: '6f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f10', disk: DISK };
@@ -51,6 +52,8 @@ const checks: readonly Check[] = [
     name: 'a second guest of the LV is refused, however its path is spelled',
     run: async ({ one }) => {
       for (const { name } of OTHERS) await one.isRefused(`virsh start ${name}`, USED_HERE);
+      await definesVolume(one);
+      await one.isRefused('virsh start volume', USED_HERE);
     },
   },
   {
@@ -124,6 +127,15 @@ async function madeVg(host: LifeHost): Promise<void> {
 async function definesGuests(host: LifeHost): Promise<void> {
   await host.does(`mkdir -p /srv/disks && ln -s ${DISK} /srv/disks/web`);
   for (const guest of [WEB, ...OTHERS]) await define(host, guest);
+}
+
+/** To start the pool, libvirt activates all LVs of its VG: here it is the one. */
+async function definesVolume(host: LifeHost): Promise<void> {
+  await host.does(`virsh pool-define-as lvm logical --source-name vg --target /dev/vg
+    virsh pool-start lvm
+    sed -e "s/type='block'/type='volume'/" -e "s/>mapper</>volume</" -e 's/4f11</4f13</' \\
+      -e "s#<source dev='[^']*'/>#<source pool='lvm' volume='web'/>#" /run/mapper.xml >/run/volume.xml
+    virsh define /run/volume.xml`);
 }
 
 /** By the guard, for each of its leases: it may just be taking them back from a migration. */
