@@ -17,7 +17,8 @@ const MAX_LINKS = 40;
 export interface DiskFacts {
   /**
    * Absolute and without symbolic links, as far as the path exists. Of a block device without a
-   * name of its own it is the path as it was given: its node is named by its turn, on each host anew.
+   * name of its own it is the path as it was given: its node is named by its turn, which differs
+   * from host to host.
    */
   readonly realPath: string;
   /** What a block device is called on every host that sees it; see `device-key.ts`. */
