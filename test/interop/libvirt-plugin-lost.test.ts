@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { MIB, SECOND_MS } from '../../src/base/units.ts';
+import { SECOND_MS } from '../../src/base/units.ts';
 import { decode } from '../../src/codec/struct.ts';
 import { deltaLeader } from '../../src/format/leader.ts';
 import { DirectDisk } from '../../src/platform/disk-direct.ts';
 import type { Host } from '../../src/rig/host.ts';
 import { ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { must, until } from '../../src/rig/run.ts';
-import { type HungFile, noHungFile, startHungFile } from './hung-file.ts';
+import { FailingWay, noHungFile } from './hung-file.ts';
 import { LIBVIRT_LOCKSPACE, type Libvirt, whyNoLibvirt } from './libvirt-host.ts';
 import { holdersOf, leasesOf, startLibvirts } from './libvirt-rig.ts';
 
@@ -32,15 +32,18 @@ test('libvirt: the storage of the lockspace is lost, and comes back', {
   skip: obstacle ?? false,
   timeout: 900_000,
 }, async (t) => {
-  const file = await startHungFile(MIB); // before the host, which sees the mounts of this moment
+  const way = new FailingWay();
   const rig = await Rig.create({
     hosts: [ALL_OURS],
     bin: join(ROOT, 'bin'),
     ioTimeoutS: IO_TIMEOUT_S,
+    ways: [(image) => way.open(image)],
   });
   try {
-    const libvirt = await startOn(rig, file);
-    await lost(t, libvirt, file);
+    const libvirt = await startOn(rig);
+    const renewedMs = await nextRenewal(rig.lun.image);
+    way.hang();
+    await lost(t, libvirt, renewedMs);
     const refused = [...STOPPED.map((name) => ['start', name]), ['resume', 'pause']];
     for (const said of await Promise.all(refused.map((words) => libvirt.refuses(...words)))) {
       assert.match(said, LOST);
@@ -50,12 +53,12 @@ test('libvirt: the storage of the lockspace is lost, and comes back', {
       log,
       /lease\.refused .*clientName=default .*result=-28 reason="the lockspace was lo/,
     );
-    file.recover();
+    way.recover();
     await back(rig, libvirt);
   } finally {
-    file.recover();
+    way.recover();
     await rig.close();
-    file.close();
+    way.close();
   }
 });
 
@@ -63,12 +66,13 @@ function diskOf(name: string): string {
   return `/run/${name}.img`;
 }
 
-async function startOn(rig: Rig, file: HungFile): Promise<Libvirt> {
+/** The lockspace is on the LUN, which can fail; the leases stay readable. */
+async function startOn(rig: Rig): Promise<Libvirt> {
   const host = rig.host(1);
   mkdirSync(leasesOf(rig));
-  const lockspace = join(leasesOf(rig), LIBVIRT_LOCKSPACE);
-  writeFileSync(lockspace, '');
-  await must('nsenter', host.enter('mount', ['--bind', file.path, lockspace]));
+  const device = rig.luns[1]?.device;
+  assert.ok(device !== undefined, 'the host has a way of its own');
+  symlinkSync(device, join(leasesOf(rig), LIBVIRT_LOCKSPACE));
   const [libvirt] = await startLibvirts(rig);
   assert.ok(libvirt !== undefined);
   await must('nsenter', host.enter('truncate', ['-s', '1M', ...ACTIONS.map(diskOf)]));
@@ -79,9 +83,7 @@ async function startOn(rig: Rig, file: HungFile): Promise<Libvirt> {
 }
 
 /** Each action comes when the host lease has expired, and within a second. */
-async function lost(t: TestContext, libvirt: Libvirt, file: HungFile): Promise<void> {
-  const renewedMs = await nextRenewal(file);
-  file.hang();
+async function lost(t: TestContext, libvirt: Libvirt, renewedMs: number): Promise<void> {
   const { host } = libvirt;
   const times: Readonly<Record<(typeof ACTIONS)[number], () => number | null>> = {
     default: () => terminatedMs(host, 'default', `from pid ${host.pid('sanlock')} `),
@@ -103,14 +105,17 @@ async function lost(t: TestContext, libvirt: Libvirt, file: HungFile): Promise<v
 }
 
 /** When host 1 has written its host lease, by the clock of the logs. */
-async function nextRenewal(file: HungFile): Promise<number> {
-  const disk = new DirectDisk(file.path, 'read');
-  const timestamp = () => decode(deltaLeader, disk.read(0, 512)).timestampS;
-  const before = timestamp();
-  const isRenewed = () => timestamp() !== before;
-  await until('a renewal', isRenewed, { withinMs: 30_000, everyMs: 10 });
-  disk.close();
-  return Date.now();
+async function nextRenewal(image: string): Promise<number> {
+  const disk = new DirectDisk(image, 'read');
+  try {
+    const timestamp = () => decode(deltaLeader, disk.read(0, 512)).timestampS;
+    const before = timestamp();
+    const isRenewed = () => timestamp() !== before;
+    await until('a renewal', isRenewed, { withinMs: 30_000, everyMs: 10 });
+    return Date.now();
+  } finally {
+    disk.close();
+  }
 }
 
 /** When QEMU was sent SIGTERM by that process, by its log; null: not yet. */

@@ -10,8 +10,8 @@ import { parseStatusFile } from '../../guard/status-file.ts';
 import type { Holder } from '../../lease/holders.ts';
 import type { DiskNames } from '../guard/disk-names.ts';
 
-// Whose disk a lease of libvirt's lockspace is. Its name is a digest, which nothing leads back
-// from: either the value block of the lease says it, or a guest that this host knows has such a disk.
+// Whose disk a lease of libvirt is. Its name is a digest, which nothing leads back from:
+// either the value block of the lease says it, or a guest that this host knows has such a disk.
 
 /** What libvirt of this host says of a guest. */
 type Standing = 'running' | 'paused' | 'defined';
