@@ -24,6 +24,7 @@ const ELSEWHERE = /^error: resource busy: Failed to acquire lock: Lease is held 
 const NO_SANLOCK =
   /Lock Driver error : Failed to open socket to sanlock daemon: Connection refused/;
 const FREED_MS = 1000;
+const SOON = { withinMs: 30_000 };
 
 const PARTS = ['paused', 'saved', 'moved', 'killed', 'ended', 'daemons'] as const;
 type Part = (typeof PARTS)[number];
@@ -106,7 +107,7 @@ async function paused({ ours, original, holders }: Pair): Promise<void> {
     await other.must('start', guest);
     assert.match(await one.refuses('resume', guest), ELSEWHERE);
     assert.equal(await one.must('domstate', guest), 'paused');
-    await other.end(guest);
+    await endAndFree(other, guest, holders);
     await one.must('resume', guest);
     assert.deepEqual(holders(guest), [`exclusive ${one.host.hostId}`]);
     await one.end(guest);
@@ -120,7 +121,7 @@ async function saved({ ours, original, holders }: Pair): Promise<void> {
   assert.deepEqual(holders(guest), []);
   await original.must('start', guest);
   assert.match(await ours.refuses('restore', '/run/guest.saved'), ELSEWHERE);
-  await original.end(guest);
+  await endAndFree(original, guest, holders);
   await ours.must('restore', '/run/guest.saved');
   assert.deepEqual(holders(guest), ['exclusive 1']);
   await ours.must('managedsave', guest);
@@ -145,6 +146,13 @@ async function moved({ rig, ours, original, holders }: Pair): Promise<void> {
     assert.match(await from.refuses('start', guest), ELSEWHERE);
   }
   await ours.end(guest);
+}
+
+/** libvirt may know of the end before sanlock does. */
+async function endAndFree(libvirt: Libvirt, guest: Part, holders: Pair['holders']): Promise<void> {
+  await libvirt.end(guest);
+  const isFree = () => holders(guest).length === 0;
+  await until(`the lease of guest ${guest} is free`, isFree, SOON);
 }
 
 /** Only the hang-up of its socket tells sanlock. */
@@ -186,6 +194,7 @@ async function bothKilled({ ours, original, holders }: Pair): Promise<void> {
   await ours.must('start', SECOND);
   assert.match(await ours.refuses('resume', guest), HERE);
   await ours.end(SECOND);
+  await until('the lease of that guest is free', () => holders(guest).length === 0, SOON);
   await ours.must('resume', guest);
   assert.deepEqual(holders(guest), ['exclusive 1']);
   await Promise.all([ours.end(guest), original.end(ended)]);
@@ -215,7 +224,7 @@ async function endedWithoutSanlock({ ours, original, holders }: Pair): Promise<v
   assert.match(await original.refuses('start', guest), ELSEWHERE);
   await ours.host.startSanlock();
   const isFree = () => holders(guest).length === 0;
-  await until('the lease of a guest that has ended is free', isFree, { withinMs: 30_000 });
+  await until('the lease of a guest that has ended is free', isFree, SOON);
   await original.must('start', guest);
   await original.end(guest);
 }
