@@ -27,7 +27,7 @@ async function main(path: string, args: string): Promise<number> {
   if (!registered.ok) return refused(registered.error.message);
   const session = registered.value;
   const program = { path: textToName(path), args: textToName(args) };
-  for (const call of [killpath(program), restrict(RESTRICT_FLAGS.SIGKILL)]) {
+  for (const call of [killpath(program, { appendPid: true }), restrict(RESTRICT_FLAGS.SIGKILL)]) {
     const answer = await session.call(call, PATIENCE);
     if (!answer.ok) return refused(answer.error.message);
   }

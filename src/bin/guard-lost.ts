@@ -1,10 +1,10 @@
 import '../platform/clean-start.ts';
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SECOND_MS } from '../base/units.ts';
 import { GUARD_RECORDS, GUEST_FILES } from '../cli/guard/paths.ts';
-import { decodeRecord, type Mark } from '../guard/record.ts';
+import { decodeRecord, type Mark, type WrittenRecord } from '../guard/record.ts';
 import { NodeGuestRecords } from '../platform/guest-records.ts';
 import { KernelProcess, type Surroundings } from '../platform/kernel-process.ts';
 import { DaemonLog } from '../platform/log.ts';
@@ -25,40 +25,48 @@ const around: Surroundings = { deputy: null, log };
  * then its keeper, for which sanlock waits. The guard need not run. A QEMU that does not end keeps
  * its keeper: then the watchdog resets the host, before another one may have the lease.
  */
-async function main(uuid: string): Promise<void> {
-  const json = new NodeGuestRecords(GUARD_RECORDS).load().get(uuid);
-  const record = json === undefined ? null : decodeRecord(uuid, json);
-  if (record?.ok !== true) {
-    log.error('guest.notRecorded', { uuid, reason: record?.error ?? 'there is no record of it' });
-    return;
-  }
-  const { keeper, name, onLoss, qemu } = record.value;
-  const process_ = qemu === null ? qemuOf(name, uuid) : found(qemu);
-  const fields = { guest: name, uuid, pid: process_?.pid ?? 0 };
+async function main(uuid: string, keeperPid: number): Promise<void> {
+  const record = recordOf(uuid);
+  const qemu = record?.qemu ?? null;
+  const process_ = qemu === null ? qemuOf(uuid) : found(qemu);
+  const onLoss = record?.onLoss ?? 'kill';
+  const fields = { guest: record?.name ?? 'unknown', uuid, pid: process_?.pid ?? 0 };
   if (process_ !== null) {
     log.error('guest.lockspaceLost', { ...fields, action: onLoss });
     const isPaused = onLoss === 'pause' && (await hasPaused(uuid));
     if (!isPaused) await ended(process_);
     log.info(isPaused ? 'guest.paused' : 'guest.ended', fields);
   }
-  if (keeper !== null) found(keeper)?.signal('SIGKILL');
+  // It waits for nothing but this signal, so it is still the one that sanlock means.
+  KernelProcess.at(keeperPid, around)?.signal('SIGKILL');
+}
+
+/** null: nothing is written down of it, or nothing that can be read. */
+function recordOf(uuid: string): WrittenRecord | null {
+  const json = new NodeGuestRecords(GUARD_RECORDS).load().get(uuid);
+  const record = json === undefined ? null : decodeRecord(uuid, json);
+  if (record?.ok === true) return record.value;
+  log.error('record.unreadable', { uuid, reason: record?.error ?? 'there is none' });
+  return null;
 }
 
 function found({ pid, identity }: Mark): KernelProcess | null {
   return KernelProcess.find(pid, identity, around);
 }
 
-/** Before the guard has seen it: by libvirt's pid file, and what QEMU was started with. */
-function qemuOf(name: string, uuid: string): KernelProcess | null {
-  if (name.includes('/')) return null;
-  try {
-    const pid = Number(readFileSync(join(GUEST_FILES, `${name}.pid`), 'ascii'));
-    const process_ = KernelProcess.at(pid, around);
-    const isIt = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(uuid);
-    return isIt ? process_ : null;
-  } catch {
-    return null; // it does not run yet
+/** Before the guard has seen it: by libvirt's pid files, and what QEMU was started with. */
+function qemuOf(uuid: string): KernelProcess | null {
+  for (const name of readdirSync(GUEST_FILES).filter((file) => file.endsWith('.pid'))) {
+    try {
+      const pid = Number(readFileSync(join(GUEST_FILES, name), 'ascii'));
+      const process_ = KernelProcess.at(pid, around);
+      if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(uuid)) return process_;
+      process_?.close();
+    } catch {
+      // That one has ended.
+    }
   }
+  return null;
 }
 
 /** libvirt alone can pause a guest so that it is resumed later. */
@@ -88,4 +96,5 @@ function ended(process_: KernelProcess): Promise<void> {
   });
 }
 
-void main(process.argv[2] ?? '');
+const [uuid = '', keeperPid = ''] = process.argv.slice(2);
+void main(uuid, Number(keeperPid));

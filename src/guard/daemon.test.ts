@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ok } from '../base/result.ts';
+import { fail, ok } from '../base/result.ts';
 import type { GuestRecord } from './state.ts';
 import { GuardHarness, guestXml, leaseOf, statusXml, words } from './testing/guard-harness.ts';
 
@@ -70,9 +70,11 @@ test('what its QEMU leaves when libvirt calls no hook is released, and its last 
 
 test('what cannot be read is refused, but never a release', () => {
   const guard = new GuardHarness();
-  assert.match(words(guard.call('start', '<domain'))[0] ?? '', /^guard: the domain XML cannot be/);
-  assert.match(words(guard.call('release', '<domain'))[0] ?? '', /^granted/);
-  const [text] = words(
+  assert.match(words(guard.call('start', '<domain'))[1] ?? '', /^guard: the domain XML cannot be/);
+  for (const operation of ['release', 'reconnect']) {
+    assert.deepEqual(words(guard.call(operation, '<domain')), ['guest.denied', 'granted']);
+  }
+  const [, text] = words(
     guard.call('start', guestXml('web', WEB, '<on_lockfailure>restart</on_lockfailure>')),
   );
   assert.match(text ?? '', /<on_lockfailure>restart<\/on_lockfailure> is not possible: use/);
@@ -89,6 +91,25 @@ test('a guest that runs without its lease, by policy', () => {
     assert.ok(words(guard.call('reconnect', XML)).includes(answer), onReconnect);
     assert.equal(guard.guests.size, 1, 'it runs, and is looked after');
   }
+});
+
+test('a guest that runs is not ended because its disks cannot be named, or sanlock not be asked', () => {
+  const guard = new GuardHarness();
+  guard.namesLater = true;
+  for (const operation of ['reconnect', 'start']) {
+    const [named] = guard.call(operation, XML);
+    assert.ok(named?.kind === 'nameDisks');
+    const said = guard.tell({ kind: 'disksNamed', token: named.token, leases: fail('hangs') });
+    const text = operation === 'start' ? 'guard: guest web: hangs' : 'granted';
+    assert.deepEqual(words(said), ['guest.denied', text]);
+  }
+  const without = new GuardHarness();
+  without.codes.set('acquire', -28);
+  assert.ok(words(without.call('reconnect', XML)).includes('granted'));
+  without.codes.delete('acquire');
+  without.status('web', statusXml(XML));
+  without.pass(60_000);
+  assert.equal(without.held(WEB), 'exclusive', 'it is tried again');
 });
 
 test('a disk that is plugged in and another’s: the guest is ended, by policy', () => {

@@ -7,6 +7,7 @@ import type { Demand, GuestEffect, GuestEvent, GuestState } from './guest-state.
 import { foundGuest, newGuest, nextTickMs as nextGuestTickMs, stepGuest } from './guest-step.ts';
 import type { DiskLease } from './lease-names.ts';
 import type { LeaseRefusal } from './lease-steps.ts';
+import { isHeld } from './refusal-text.ts';
 import type {
   Call,
   GuardEffect,
@@ -131,10 +132,7 @@ function called(turn: Turn, call: Call): void {
   }
   const parsed = parseGuest(call.xml);
   if (!parsed.ok) {
-    // A release must never fail: libvirt ignores it, and its user would wonder.
-    const text = operation === 'release' ? null : `guard: ${parsed.error}`;
-    turn.out.push({ kind: 'answer', hook, text });
-    log(turn, 'error', 'guest.unreadable', { operation, reason: parsed.error });
+    deny(turn, { call, name: null, reason: parsed.error });
     return;
   }
   const { uuid, name } = parsed.value;
@@ -148,8 +146,7 @@ function called(turn: Turn, call: Call): void {
       return;
     default: {
       const onLoss = ON_LOSS.get(parsed.value.onLockFailure ?? 'default');
-      if (onLoss === undefined)
-        turn.out.push({ kind: 'answer', hook, text: noSuchLoss(parsed.value) });
+      if (onLoss === undefined) deny(turn, { call, name, reason: noSuchLoss(parsed.value) });
       else nameDisks(turn, parsed.value, { kind: 'hook', call, uuid, name, onLoss });
     }
   }
@@ -161,13 +158,26 @@ const ON_LOSS: ReadonlyMap<string, OnLoss> = new Map([
 ]);
 
 /** As with the plugin: nothing could be done that keeps the promise. */
-function noSuchLoss({ name, onLockFailure }: Guest): string {
-  return (
-    `guard: guest ${name}: <on_lockfailure>${onLockFailure}</on_lockfailure> is not possible: ` +
-    'use poweroff or pause'
-  );
+function noSuchLoss({ onLockFailure }: Guest): string {
+  return `<on_lockfailure>${onLockFailure}</on_lockfailure> is not possible: use poweroff or pause`;
 }
 
+/**
+ * The guest does not start. One that runs, or has ended, has nothing of it: libvirt kills a guest
+ * whose reconnect is refused, and ignores the answer to a release.
+ */
+function deny(
+  turn: Turn,
+  of: { readonly call: Call; readonly name: string | null; readonly reason: string },
+): void {
+  const { call, name, reason } = of;
+  const { hook, operation } = call;
+  log(turn, 'error', 'guest.denied', { operation, guest: name ?? 'unknown', reason });
+  const text = name === null ? `guard: ${reason}` : `guard: guest ${name}: ${reason}`;
+  turn.out.push({ kind: 'answer', hook, text: RUNS_ON.has(operation) ? null : text });
+}
+
+const RUNS_ON: ReadonlySet<string> = new Set(['reconnect', 'release']);
 const DECIDES: ReadonlySet<string> = new Set(['start', 'reconnect', 'migrate', 'release']);
 
 /** libvirt's next start of this guest, here or elsewhere, is to find its leases free. */
@@ -243,14 +253,12 @@ function disksNamed(turn: Turn, token: number, leases: Result<readonly DiskLease
   }
   const { call, name } = naming;
   if (!leases.ok) {
-    const text = `guard: guest ${name}: ${leases.error}`;
-    turn.out.push({ kind: 'answer', hook: call.hook, text });
+    deny(turn, { call, name, reason: leases.error });
     return;
   }
   const guest = tracked(turn, { uuid, name });
   if (guest === null) {
-    const text = `guard: guest ${name}: this host has ${MAX_GUESTS} guests already`;
-    turn.out.push({ kind: 'answer', hook: call.hook, text });
+    deny(turn, { call, name, reason: `this host has ${MAX_GUESTS} guests already` });
     return;
   }
   guest.isUnannounced = false;
@@ -327,25 +335,26 @@ function obey(turn: Turn, of: Tracked, effect: GuestEffect): void {
 function verdict(turn: Turn, of: Tracked, effect: Extract<GuestEffect, { kind: 'verdict' }>): void {
   const { hook, of: kind, verdict: said } = effect;
   const { name } = of;
-  const answer = (text: string | null) => turn.out.push({ kind: 'answer', hook, text });
+  /** A guest that runs is ended only for a lease that another has. */
+  const answer = (text: string | null) =>
+    turn.out.push({ kind: 'answer', hook, text: kind === 'reconnect' ? null : text });
   switch (said.kind) {
     case 'granted':
       answer(null);
       return;
     case 'refused':
-      if (kind === 'reconnect' && turn.state.onReconnect === 'warn') {
-        complain(turn, of, { level: 'error', event: 'guest.conflict', refusal: said.refusal });
-        answer(null);
-      } else {
+      if (
+        kind !== 'reconnect' ||
+        (isHeld(said.refusal.code) && turn.state.onReconnect === 'kill')
+      ) {
         turn.out.push({ kind: 'refuse', hook, name, refusal: said.refusal });
+        return;
       }
+      complain(turn, of, { level: 'error', event: 'guest.notProtected', refusal: said.refusal });
+      answer(null);
       return;
-    case 'noKeeper': // a guest that runs is not ended for that: it is tried again
-      answer(
-        kind === 'reconnect'
-          ? null
-          : `guard: guest ${name}: no process could be registered with sanlock: ${said.reason}`,
-      );
+    case 'noKeeper':
+      answer(`guard: guest ${name}: no process could be registered with sanlock: ${said.reason}`);
       return;
     case 'superseded':
       answer(`guard: guest ${name}: libvirt has asked for it again meanwhile`);

@@ -71,8 +71,11 @@ export const NOTHING: Had = { held: new Map(), orphans: new Map() };
 export interface LeaseRefusal {
   readonly lease: DiskLease;
   readonly code: number;
-  /** 'lentToOther': it is shared, but not lent to this guest. */
-  readonly during: LeaseEffect['kind'] | 'lentToOther';
+  /**
+   * 'lentToOther': it is shared, but not lent to this guest; 'lentByNobody': the host that the guest
+   * comes from has none of its leases.
+   */
+  readonly during: LeaseEffect['kind'] | 'lentToOther' | 'lentByNobody';
 }
 
 /** All leases, or why not, and what could not be given back then. */
@@ -118,18 +121,25 @@ export function* takeAlone(leases: readonly DiskLease[], had: Had): LeaseSteps<T
 
 /**
  * All leases of a guest that migrates here, shared with the host that lends them, or none. The
- * lender's host is still converting them when this begins.
+ * lender's host is still converting them when this begins. One that nobody has is taken as well: a
+ * path may be a link on this host alone. But where nothing is lent, nobody guards the guest there.
  */
 export function* takeLent(
   leases: readonly DiskLease[],
   of: { readonly uuid: string; readonly untilMs: number },
 ): LeaseSteps<Taken> {
   const holdings = new Map<string, Mode | 'lent'>();
+  const free: DiskLease[] = [];
   for (const lease of leases) {
-    const refusal = yield* takeOnceLent(lease, { ...of, ...NOTHING, holdings });
-    if (refusal !== null) return yield* giveUp(holdings, NOTHING, refusal);
+    const taken = yield* takeOnceLent(lease, { ...of, ...NOTHING, holdings });
+    if (typeof taken === 'object') return yield* giveUp(holdings, NOTHING, taken);
+    if (taken === 'free') free.push(lease);
   }
-  return ok(holdings);
+  const [first] = free;
+  const alone = leases.filter(({ mode }) => mode === 'exclusive');
+  if (first === undefined || free.length < alone.length) return ok(holdings);
+  const refusal = { lease: first, code: -ERRNO.ENOENT, during: 'lentByNobody' } as const;
+  return yield* giveUp(holdings, NOTHING, refusal);
 }
 
 /** `holdings`: what is held at each moment, also when a procedure fails on its way. */
@@ -140,13 +150,16 @@ interface Taking extends Had {
 function* takeOnceLent(
   lease: DiskLease,
   of: Taking & { readonly uuid: string; readonly untilMs: number },
-): LeaseSteps<LeaseRefusal | null> {
+): LeaseSteps<'lent' | 'free' | LeaseRefusal> {
   for (;;) {
     let refusal = yield* take(lease, 'shared', of);
     if (refusal !== null && !NOT_LENT_YET.has(refusal.code)) return refusal;
-    // A lease that is shared anyway is nobody's to lend.
-    if (refusal === null && lease.mode === 'exclusive') refusal = yield* keepIfLent(lease, of);
-    if (refusal === null) return null;
+    if (refusal === null) {
+      // A lease that is shared anyway is nobody's to lend.
+      const kept = lease.mode === 'shared' ? 'lent' : yield* keepIfLent(lease, of);
+      if (typeof kept === 'string') return kept;
+      refusal = kept;
+    }
     const { nowMs } = yield { kind: 'sleep', forMs: RETRY_MS };
     if (nowMs >= of.untilMs) return refusal;
   }
@@ -156,10 +169,11 @@ function* takeOnceLent(
 function* keepIfLent(
   lease: DiskLease,
   { holdings, uuid }: Taking & { readonly uuid: string },
-): LeaseSteps<LeaseRefusal | null> {
+): LeaseSteps<'lent' | 'free' | LeaseRefusal> {
   const { name } = lease;
   const { code, lent } = yield { kind: 'getLender', name };
-  if (code === 0 && isLentTo(uuid, lent)) return null;
+  if (code === 0 && lent?.others.length === 0) return 'free';
+  if (code === 0 && isLentTo(uuid, lent)) return 'lent';
   const released = yield { kind: 'release', name };
   if (released.code !== 0) return { lease, code: released.code, during: 'release' };
   holdings.delete(name);

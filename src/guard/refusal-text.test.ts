@@ -10,7 +10,7 @@ const LEASE = {
 function said(
   code: number,
   holder: Holder | null = null,
-  during: 'acquire' | 'ensure' = 'acquire',
+  during: 'acquire' | 'ensure' | 'lentByNobody' = 'acquire',
 ) {
   const text = refusalText('web', { lease: LEASE, code, during }, holder);
   assert.ok(text.startsWith(during === 'ensure' ? 'the lease file of disk vda' : 'disk vda of'));
@@ -43,6 +43,10 @@ test('numbers that say nothing to a user', () => {
   assert.match(said(-11), /^is shared by other hosts/);
   assert.equal(said(-202), 'cannot be leased: AIO_TIMEOUT (-202): the disk did not answer in time');
   assert.equal(said(-9999), 'cannot be leased: code -9999 (-9999)');
+  assert.match(
+    said(-2, null, 'lentByNobody'),
+    /^has no lease on the host that the guest comes from/,
+  );
   assert.match(said(-13, null, 'ensure'), /^cannot be made \(EACCES \(-13\)\)/);
 });
 

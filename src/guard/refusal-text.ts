@@ -33,6 +33,9 @@ export function refusalText(
       'holdfast guard status says why'
     );
   }
+  if (UNGUARDED.has(during)) {
+    return `${disk} has no lease on the host that the guest comes from: is the guard running there?`;
+  }
   if (LEASE_FILE.has(during)) {
     return `the lease file of ${disk} cannot be made (${codeText(code)}): holdfast guard check says why`;
   }
@@ -59,6 +62,9 @@ function sinceText({ heldForS }: Extract<Holder, { kind: 'host' }>): string {
 
 /** Steps that make the lease, before it is asked for. */
 const LEASE_FILE: ReadonlySet<LeaseRefusal['during']> = new Set(['ensure']);
+
+/** Of a migration from a host that does not guard the guest. */
+const UNGUARDED: ReadonlySet<LeaseRefusal['during']> = new Set(['lentByNobody']);
 
 const UNITS = [
   [86_400, 'd'],
