@@ -8,6 +8,7 @@ import { diskCalls } from './disk-calls.ts';
 import { fast } from './fast.ts';
 import { flooded, serveFlood } from './flood-row.ts';
 import type { Setting } from './goals.ts';
+import { guests } from './guests.ts';
 import { clientStatus, firstConflict, furtherLockspaces } from './host-rows.ts';
 import { lvmRows } from './lvm-rows.ts';
 import { Results } from './results.ts';
@@ -63,6 +64,7 @@ async function main(): Promise<void> {
       turns: { type: 'boolean', default: false }, // both daemons at once, in short turns
       alternatives: { type: 'boolean', default: false }, // to how our processes speak and read
       lvm: { type: 'boolean', default: false }, // lvm's commands instead of sanlock's calls
+      guests: { type: 'boolean', default: false }, // what the guard costs a guest of libvirt
     },
   });
   const options: Options = {
@@ -78,6 +80,10 @@ async function main(): Promise<void> {
     await transports(options.rounds);
     diskCalls('/dev/shm', 'tmpfs');
     diskCalls(options.directory, 'the disk');
+    return;
+  }
+  if (values.guests) {
+    await guests(options.rounds);
     return;
   }
   const inShortTurns = { ...options, warmUpMs: WARM_UP_MS, flame: values.flame ?? null };

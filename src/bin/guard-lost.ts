@@ -56,7 +56,7 @@ function found({ pid, identity }: Mark): KernelProcess | null {
 
 /** Before the guard has seen it: by libvirt's pid files, and what QEMU was started with. */
 function qemuOf(uuid: string): KernelProcess | null {
-  for (const name of readdirSync(GUEST_FILES).filter((file) => file.endsWith('.pid'))) {
+  for (const name of pidFiles()) {
     try {
       const pid = Number(readFileSync(join(GUEST_FILES, name), 'ascii'));
       const process_ = KernelProcess.at(pid, around);
@@ -67,6 +67,14 @@ function qemuOf(uuid: string): KernelProcess | null {
     }
   }
   return null;
+}
+
+function pidFiles(): readonly string[] {
+  try {
+    return readdirSync(GUEST_FILES).filter((name) => name.endsWith('.pid'));
+  } catch {
+    return []; // libvirtd has not run
+  }
 }
 
 /** libvirt alone can pause a guest so that it is resumed later. */

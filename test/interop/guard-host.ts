@@ -10,7 +10,7 @@ import { until } from '../../src/rig/run.ts';
 import { type Guest, type OtherDisk, withoutImageLock } from './libvirt-guest.ts';
 import { Libvirt } from './libvirt-host.ts';
 
-const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
+const ROOT = resolve(process.env['HOLDFAST_ROOT'] ?? '.');
 const STORAGE_DAEMON = '/usr/bin/qemu-storage-daemon';
 const SOCKET = '/run/holdfast/guard.sock';
 const SERVES_MS = 30_000;
@@ -126,15 +126,10 @@ export class GuardedHost {
     await this.libvirt.defineAll(guests.map((guest) => ({ emulator, ...guest })));
   }
 
-  /** Whether the guard's hook is there; its guests are unknown to the guard where it is not. */
-  async setHook(what: 'guard' | 'absent'): Promise<void> {
-    if (what === 'guard') {
-      writeHook(this.host, this.#dir);
-      this.startGuard();
-    } else {
-      await this.killGuard('SIGTERM');
-      writeFileSync(hookPath(this.host, this.#dir), '#!/bin/sh\ncat >/dev/null\n');
-    }
+  /** Whether libvirt asks the guard. */
+  setHook(what: 'guard' | 'absent'): void {
+    if (what === 'guard') writeHook(this.host, this.#dir);
+    else writeFileSync(hookPath(this.host, this.#dir), '#!/bin/sh\ncat >/dev/null\n');
   }
 
   /** The next hook of that operation waits; returns when it does. `go` lets it end. */

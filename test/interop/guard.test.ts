@@ -64,13 +64,19 @@ test('guests of a network disk', { skip: obstacle ?? false, timeout: 300_000 }, 
 
 /** What the guard is for. */
 async function unguarded({ a, b }: Two): Promise<void> {
-  for (const one of [a, b]) await one.setHook('absent');
+  for (const one of [a, b]) {
+    one.setHook('absent');
+    await one.killGuard('SIGTERM');
+  }
   await a.libvirt.must('start', 'web');
   await b.libvirt.must('start', 'db');
   assert.equal(await b.libvirt.must('domstate', 'db'), 'running');
   await a.libvirt.end('web');
   await b.libvirt.end('db');
-  for (const one of [a, b]) await one.setHook('guard');
+  for (const one of [a, b]) {
+    one.setHook('guard');
+    one.startGuard();
+  }
 }
 
 async function second({ a, b }: Two): Promise<void> {
