@@ -34,7 +34,7 @@ test('a guard among enemies', { skip: obstacle ?? false, timeout: 300_000 }, asy
     const leases = join(dir, 'leases');
     mkdirSync(leases);
     await rig.host(1).startSanlock();
-    const guard = await GuardService.start(rig.host(1), { dir, leases, ioTimeoutS: 2 });
+    const guard = await GuardService.start(rig.host(1), { dir, leases, ioTimeoutS: 4 });
     const guarded = { guard, leases, dir };
     const folders = readdirSync(dir).sort();
     await t.test('domain XML through the hook', () => domainXml(guarded));

@@ -1,19 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { hookScript } from '../../src/guard/hook-script.ts';
 import type { GuardReport } from '../../src/guard/report.ts';
 import { NODE_ARGUMENTS } from '../../src/platform/clean-start.ts';
 import type { Host } from '../../src/rig/host.ts';
 import { until } from '../../src/rig/run.ts';
+import { GuardService, nodeOf, SOCKET } from './guard-service.ts';
 import { type Guest, type OtherDisk, withoutImageLock } from './libvirt-guest.ts';
 import { Libvirt } from './libvirt-host.ts';
 
 const ROOT = resolve(process.env['HOLDFAST_ROOT'] ?? '.');
 const STORAGE_DAEMON = '/usr/bin/qemu-storage-daemon';
-const SOCKET = '/run/holdfast/guard.sock';
-const SERVES_MS = 30_000;
 
 export interface GuardedOptions {
   /** What hosts have for themselves, and the lease directory of all. */
@@ -32,8 +30,7 @@ export class GuardedHost {
   readonly libvirt: Libvirt;
   readonly emulator: string;
   readonly #dir: string;
-  #guard: ChildProcess | null = null;
-  #log = '';
+  readonly #guards: GuardService[] = [];
 
   private constructor(host: Host, libvirt: Libvirt, of: { emulator: string; dir: string }) {
     this.#dir = of.dir;
@@ -55,56 +52,27 @@ export class GuardedHost {
     const guarded = new GuardedHost(host, libvirt, { emulator, dir });
     if (!guard) return guarded;
     guarded.startGuard();
-    const isJoined = async () => (await guarded.report())?.lockspaceCode === 0;
-    await until(`the guard of ${host.name} has joined`, isJoined, { withinMs: 60_000 });
+    await guarded.#guards.at(-1)?.joined();
     return guarded;
   }
 
   startGuard(): void {
-    const child = this.host.spawn(
-      nodeOf(this.host),
-      [join(ROOT, 'dist/guardd.cjs')],
-      ['ignore', 'ignore', 'pipe'],
-    );
-    child.stderr?.on('data', (bytes) => {
-      this.#log += bytes;
-    });
-    this.#guard = child;
+    this.#guards.push(GuardService.begin(this.host));
   }
 
   /** Its keepers stay. */
   async killGuard(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    const child = this.#guard;
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.kill(signal);
-    await ended;
+    await this.#guards.at(-1)?.end(signal);
   }
 
-  /** All that the guard has said. */
+  /** All that the guards have said. */
   get log(): string {
-    return this.#log;
+    return this.#guards.map(({ log }) => log).join('');
   }
 
   /** What the guard says of itself; null: it does not serve. */
   async report(): Promise<GuardReport | null> {
-    const socket = connect(this.host.path(SOCKET));
-    return await new Promise((resolve) => {
-      let said = '';
-      socket.setTimeout(SERVES_MS, () => socket.destroy());
-      socket.on('connect', () => socket.write('{"operation":"status"}\n'));
-      socket.on('data', (bytes) => {
-        said += bytes;
-      });
-      socket.on('error', () => resolve(null));
-      socket.on('close', () => {
-        try {
-          resolve((JSON.parse(said) as { report: GuardReport }).report);
-        } catch {
-          resolve(null);
-        }
-      });
-    });
+    return (await this.#guards.at(-1)?.report()) ?? null;
   }
 
   /** What the guard has for a guest: 'exclusive', …; of several leases, joined by blanks. */
@@ -149,11 +117,6 @@ export class GuardedHost {
   domState(name: string): Promise<string> {
     return this.libvirt.must('domstate', name);
   }
-}
-
-/** Node is in a folder of its own where a host has another Debian. */
-function nodeOf(host: Host): string {
-  return host.root === null ? process.execPath : '/opt/node/node';
 }
 
 function hookPath(host: Host, dir: string): string {

@@ -32,7 +32,7 @@ test('the names of a disk', { skip: obstacle ?? false, timeout: 300_000 }, async
     const leases = join(dir, 'leases');
     mkdirSync(leases);
     await rig.host(1).startSanlock();
-    const guard = await GuardService.start(rig.host(1), { dir, leases, ioTimeoutS: 2 });
+    const guard = await GuardService.start(rig.host(1), { dir, leases, ioTimeoutS: 4 });
     const guarded = { guard, dir, leases };
     await t.test('a file by five paths', () => files(guarded));
     await t.test('a device by three, and the file behind it', () => devices(guarded));

@@ -1,13 +1,14 @@
 import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { GuardReport } from '../../src/guard/report.ts';
 import type { Host } from '../../src/rig/host.ts';
 import { must, until } from '../../src/rig/run.ts';
 
-const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
-const SOCKET = '/run/holdfast/guard.sock';
+const ROOT = resolve(process.env['HOLDFAST_ROOT'] ?? '.');
+/** Where the guard listens, on each host. */
+export const SOCKET = '/run/holdfast/guard.sock';
 const JOINED_MS = 60_000;
 
 /** How a hook ended. */
@@ -46,17 +47,31 @@ export class GuardService {
     writeFileSync(join(etc, 'qemu-sanlock.conf'), `${conf.join('\n')}\n`);
     await must('nsenter', host.enter('mkdir', ['-p', '/etc/libvirt']));
     await must('nsenter', host.enter('mount', ['--bind', etc, '/etc/libvirt']));
-    const words = [join(ROOT, 'dist/guardd.cjs')];
-    const service = new GuardService(
-      host,
-      host.spawn(nodeOf(host), words, ['ignore', 'ignore', 'pipe']),
-    );
-    const isJoined = async () => {
-      if (!service.isRunning()) throw new Error(`the guard has ended: ${service.log}`);
-      return (await service.report())?.lockspaceCode === 0;
-    };
-    await until(`the guard of ${host.name} has joined`, isJoined, { withinMs: JOINED_MS });
+    const service = GuardService.begin(host);
+    await service.joined();
     return service;
+  }
+
+  /** As the host is configured. */
+  static begin(host: Host): GuardService {
+    const words = [join(ROOT, 'dist/guardd.cjs')];
+    return new GuardService(host, host.spawn(nodeOf(host), words, ['ignore', 'ignore', 'pipe']));
+  }
+
+  /** This host is in the lockspace. */
+  async joined(): Promise<void> {
+    const isJoined = async () => {
+      if (!this.isRunning()) throw new Error(`the guard has ended: ${this.log}`);
+      return (await this.report())?.lockspaceCode === 0;
+    };
+    await until(`the guard of ${this.host.name} has joined`, isJoined, { withinMs: JOINED_MS });
+  }
+
+  /** Its keepers stay. */
+  async end(signal: NodeJS.Signals): Promise<void> {
+    this.#child.kill(signal);
+    const hasEnded = () => !this.isRunning();
+    await until(`the end of the guard of ${this.host.name}`, hasEnded, { withinMs: JOINED_MS });
   }
 
   get pid(): number {
