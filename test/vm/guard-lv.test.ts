@@ -31,6 +31,8 @@ const checks: readonly Check[] = [
         startGuard(one, IO_TIMEOUT_S),
         startGuard(two, IO_TIMEOUT_S),
       ]);
+      // So the LV is another /dev/dm-N than on the other host.
+      await two.does("dmsetup create other --table '0 8 error'");
       await two.startsVgs();
       await Promise.all([one, two].map(definesGuests));
     },
