@@ -24,21 +24,26 @@ function record(of: Partial<StateRecord>): StateRecord {
 }
 
 const owner = { hostId: 2n, generation: 3n, timestampS: 100n };
+const HERE = { hostId: 1, nowS: 5020.4 };
 const OWNERS = { read_resource_owners: { resource: RESOURCE, hosts: [owner] } };
 
 test('another host, by its name, and since when', async () => {
   const ask = answers({
     ...OWNERS,
-    host_status: [record({ data32: 2, text: 'owner_id=2 owner_name=big node' })],
+    host_status: [record({ data32: 2, text: 'last_live=5000 owner_id=2 owner_name=big node' })],
     get_hosts: [{ ...owner, timestampS: 160n }],
   });
-  assert.deepEqual(await holderOf(ask, RESOURCE, 1), {
-    ...{ kind: 'host', hostId: 2, hostName: 'big node', heldForS: 60 },
+  assert.deepEqual(await holderOf(ask, RESOURCE, HERE), {
+    ...{ kind: 'host', hostId: 2, hostName: 'big node', heldForS: 80 },
   });
   const unknown = { kind: 'host', hostId: 2, hostName: null, heldForS: null };
-  assert.deepEqual(await holderOf(answers(OWNERS), RESOURCE, 1), unknown);
+  assert.deepEqual(await holderOf(answers(OWNERS), RESOURCE, HERE), unknown);
   const otherLife = answers({ ...OWNERS, get_hosts: [{ ...owner, generation: 4n }] });
-  assert.deepEqual(await holderOf(otherLife, RESOURCE, 1), unknown, 'of another life of that host');
+  assert.deepEqual(
+    await holderOf(otherLife, RESOURCE, HERE),
+    unknown,
+    'of another life of that host',
+  );
 });
 
 test('a process of this host; nobody', async () => {
@@ -46,12 +51,15 @@ test('a process of this host; nobody', async () => {
   const client = record({ type: STATE_TYPES.CLIENT, data32: 77, name: 'web' });
   const own = { read_resource_owners: { resource: RESOURCE, hosts: [{ ...owner, hostId: 1n }] } };
   const here = { kind: 'here', pid: 77, name: 'web' };
-  assert.deepEqual(await holderOf(answers({ ...own, status: [client, lease] }), RESOURCE, 1), here);
-  assert.deepEqual(await holderOf(answers({ status: [lease] }), RESOURCE, 1), {
+  assert.deepEqual(
+    await holderOf(answers({ ...own, status: [client, lease] }), RESOURCE, HERE),
+    here,
+  );
+  assert.deepEqual(await holderOf(answers({ status: [lease] }), RESOURCE, HERE), {
     ...here,
     name: '',
   });
   const other = record({ ...lease, resource: { ...RESOURCE, name: 'other' } });
-  assert.equal(await holderOf(answers({ ...own, status: [other] }), RESOURCE, 1), null);
-  assert.equal(await holderOf(answers({}), RESOURCE, 1), null);
+  assert.equal(await holderOf(answers({ ...own, status: [other] }), RESOURCE, HERE), null);
+  assert.equal(await holderOf(answers({}), RESOURCE, HERE), null);
 });

@@ -4,7 +4,7 @@ import { readResourceOwners } from '../wire/sanlock/area-calls.ts';
 import type { SanlockCall } from '../wire/sanlock/call.ts';
 import { getHosts, hostStatus, status } from '../wire/sanlock/daemon-calls.ts';
 import type { SanlockFailure } from '../wire/sanlock/failure.ts';
-import { lastTextField } from '../wire/sanlock/records.ts';
+import { lastTextField, textField } from '../wire/sanlock/records.ts';
 import { STATE_TYPES } from '../wire/sanlock/socket.ts';
 import type { Resource, StateRecord } from '../wire/sanlock/types.ts';
 
@@ -15,7 +15,7 @@ export type LeaseHolder =
       readonly hostId: number;
       /** null: sanlock does not say it. */
       readonly hostName: ByteString | null;
-      /** By that host's own clock, up to its last renewal; null: not known, as of a shared lease. */
+      /** By the clocks of both hosts; null: not known, as of a shared lease. */
       readonly heldForS: number | null;
     }
   /** A process of this host. */
@@ -37,11 +37,15 @@ const PATIENCE = { timeoutMs: 3000 };
 export async function holderOf(
   ask: Ask,
   resource: Resource,
-  ownHostId: number,
+  here: {
+    readonly hostId: number;
+    /** By CLOCK_MONOTONIC, as sanlock counts. */
+    readonly nowS: number;
+  },
 ): Promise<LeaseHolder | null> {
   const read = await ask(readResourceOwners(resource), PATIENCE);
   const others = read.ok
-    ? read.value.hosts.filter(({ hostId }) => hostId !== BigInt(ownHostId))
+    ? read.value.hosts.filter(({ hostId }) => hostId !== BigInt(here.hostId))
     : [];
   const owner = others.find(({ timestampS }) => timestampS !== 0n) ?? others[0];
   if (owner === undefined) return await holderHere(ask, resource);
@@ -51,19 +55,22 @@ export async function holderOf(
     ask(getHosts(lockspaceName, owner.hostId), PATIENCE),
   ]);
   const hostId = Number(owner.hostId);
+  const host = names.ok ? hostIn(names.value, hostId) : undefined;
+  const hostName = host === undefined ? '' : lastTextField(host, 'owner_name');
   const renewed = seen.ok ? seen.value[0] : undefined;
   const isSame = renewed?.generation === owner.generation && owner.timestampS > 0n;
+  const lastLiveS = Number((host && textField(host, 'last_live')) ?? here.nowS);
+  const heldForS = isSame
+    ? Number(renewed.timestampS - owner.timestampS) + here.nowS - lastLiveS
+    : null;
   return {
-    ...{ kind: 'host', hostId },
-    hostName: names.ok ? hostNameIn(names.value, hostId) : null,
-    heldForS: isSame ? Math.max(0, Number(renewed.timestampS - owner.timestampS)) : null,
+    ...{ kind: 'host', hostId, hostName: hostName === '' ? null : hostName },
+    heldForS: heldForS === null ? null : Math.max(0, Math.round(heldForS)),
   };
 }
 
-function hostNameIn(records: readonly StateRecord[], hostId: number): ByteString | null {
-  const record = records.find(({ type, data32 }) => type === STATE_TYPES.HOST && data32 === hostId);
-  const name = record === undefined ? '' : lastTextField(record, 'owner_name');
-  return name === '' ? null : name;
+function hostIn(records: readonly StateRecord[], hostId: number): StateRecord | undefined {
+  return records.find(({ type, data32 }) => type === STATE_TYPES.HOST && data32 === hostId);
 }
 
 async function holderHere(

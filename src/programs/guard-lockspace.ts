@@ -4,11 +4,14 @@ import { SECOND_MS } from '../base/units.ts';
 import { callOnce, type SanlockEndpoint } from '../client/sanlock-link.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
-import { addLockspace } from '../wire/sanlock/daemon-calls.ts';
+import { addLockspace, getLockspaces } from '../wire/sanlock/daemon-calls.ts';
+import { LSF_FLAGS } from '../wire/sanlock/socket.ts';
+import type { Lockspace } from '../wire/sanlock/types.ts';
 import type { GuardLeaseFiles } from './guard-lease-files.ts';
 
 /** How often a lockspace is looked after: libvirt's plugin joins it once, and never again. */
 const LOOK_MS = 5 * SECOND_MS;
+const SOON_MS = SECOND_MS;
 const JOIN_MS = 600 * SECOND_MS;
 
 export interface GuardLockspaceParts {
@@ -47,14 +50,22 @@ export class GuardLockspace {
 
   begin(): void {
     if (this.#hasEnded) return;
-    this.#parts.files.ensureLockspace((made) => (made < 0 ? this.#settled(made) : this.#join()));
+    const { lockspace, sanlock } = this.#parts;
+    // An add of what is there would be logged by sanlock as refused, each time.
+    callOnce(sanlock, getLockspaces(), LOOK_MS, (joined) => {
+      if (joined.ok && joined.value.some((space) => isJoined(space, lockspace))) this.#settled(0);
+      else this.#make();
+    });
   }
 
   close(): void {
     this.#hasEnded = true;
   }
 
-  /** An add is answered with "there already" where nothing is to be done. */
+  #make(): void {
+    this.#parts.files.ensureLockspace((made) => (made < 0 ? this.#settled(made) : this.#join()));
+  }
+
   #join(): void {
     const { lockspace: name, leaseDir, hostId, ioTimeoutS, sanlock } = this.#parts;
     const space = {
@@ -66,7 +77,9 @@ export class GuardLockspace {
     const call = addLockspace(space, ioTimeoutS === null ? {} : { ioTimeoutS });
     callOnce(sanlock, call, JOIN_MS, (added) => {
       const code = added.ok ? added.value : added.error.code;
-      this.#settled(code === -ERRNO.EEXIST ? 0 : code);
+      // libvirt's plugin joins it as well, perhaps at this moment.
+      if (code === -ERRNO.EINPROGRESS) this.#parts.clock.after(SOON_MS, () => this.begin());
+      else this.#settled(code === -ERRNO.EEXIST ? 0 : code);
     });
   }
 
@@ -81,4 +94,9 @@ export class GuardLockspace {
     for (const settled of this.#waiting.splice(0)) settled();
     clock.after(LOOK_MS, () => this.begin());
   }
+}
+
+/** Not while it is being joined, or left. */
+function isJoined({ flags, name }: Lockspace, lockspace: ByteString): boolean {
+  return name === lockspace && ((flags ?? 0) & (LSF_FLAGS.ADD | LSF_FLAGS.REM)) === 0;
 }

@@ -1,6 +1,8 @@
 import { nameToText } from '../../base/bytes.ts';
+import { SECOND_MS } from '../../base/units.ts';
 import { type Ask, holderOf } from '../../client/lease-holder.ts';
 import { type Holder, isHeld, refusalText } from '../../guard/refusal-text.ts';
+import { monotonicMs } from '../../platform/clock.ts';
 import { type LeasePlace, leaseResource } from '../../programs/guard-leases.ts';
 import type { Refused } from '../../programs/guard-program.ts';
 
@@ -22,7 +24,10 @@ async function findHolder(
   at: LeasePlace & { readonly hostId: number },
   leaseName: string,
 ): Promise<Holder | null> {
-  const found = await holderOf(ask, leaseResource(at, leaseName), at.hostId);
+  const found = await holderOf(ask, leaseResource(at, leaseName), {
+    hostId: at.hostId,
+    nowS: monotonicMs() / SECOND_MS,
+  });
   if (found === null) return null;
   if (found.kind === 'here') return { ...found, name: plain(nameToText(found.name)) };
   const { hostName } = found;

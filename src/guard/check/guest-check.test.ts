@@ -83,7 +83,7 @@ test('who has the lease of a guest that is stopped, and of one that runs', () =>
   assert.deepEqual(held(HERE, true), []);
   assert.deepEqual(held(null, true), []);
   assert.deepEqual(held('nobody', true), ['caution leaseFree']);
-  assert.deepEqual(held(BETA, true), ['caution leaseElsewhere']);
+  assert.deepEqual(held(BETA, true), ['problem leaseElsewhere']);
   assert.equal(holderText(BETA), 'host beta (host id 2)');
   assert.equal(holderText({ ...BETA, hostName: null }), 'host id 2');
   assert.equal(holderText(HERE), 'this host (web, process 12)');

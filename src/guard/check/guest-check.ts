@@ -128,7 +128,7 @@ function activeFindings(what: string, leases: readonly LeaseSeen[]): readonly Fi
     }
     const text = `${hostText(holder)} has the lease of ${what} (${key}) as well`;
     const cure = 'none while it migrates, or if the disk is shareable; else stop one of the two';
-    return [caution('leaseElsewhere', text, cure)];
+    return [problem('leaseElsewhere', text, cure)];
   });
 }
 

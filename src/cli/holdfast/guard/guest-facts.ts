@@ -1,12 +1,14 @@
 import { join } from 'node:path';
 import { nameToText } from '../../../base/bytes.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
+import { SECOND_MS } from '../../../base/units.ts';
 import { type Ask, holderOf } from '../../../client/lease-holder.ts';
 import type { DiskSeen, GuestSeen, LeaseSeen } from '../../../guard/check/guest-check.ts';
 import type { GuardConfig } from '../../../guard/config.ts';
 import { type Guest, type GuestDisk, parseGuest } from '../../../guard/domain.ts';
 import type { DiskLease } from '../../../guard/lease-names.ts';
 import { parseStatusFile } from '../../../guard/status-file.ts';
+import { monotonicMs } from '../../../platform/clock.ts';
 import type { PathProbe } from '../../../platform/path-probe.ts';
 import { leaseResource } from '../../../programs/guard-leases.ts';
 import { DiskNames } from '../../guard/disk-names.ts';
@@ -98,7 +100,7 @@ async function seeLease(
     if (!answer.ok) isSilent = true;
     return answer;
   };
-  const found = await holderOf(watched, resource, hostId);
+  const found = await holderOf(watched, resource, { hostId, nowS: monotonicMs() / SECOND_MS });
   if (found === null) return { isMade: true, holder: isSilent ? null : 'nobody' };
   if (found.kind === 'here') {
     return { isMade: true, holder: { ...found, name: nameToText(found.name) } };

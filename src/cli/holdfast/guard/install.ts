@@ -152,8 +152,8 @@ async function remainingText(packaging: string): Promise<string> {
   const running = runningGuests();
   if (running.length > 0) {
     steps.push(
-      `restart libvirtd once the guard runs: the guests that run now (${running.length}) get their ` +
-        'leases then, or at their next start',
+      `holdfast guard status, once it runs: the guests that run now (${running.length}) have their ` +
+        'leases then; one that shares a disk with another is named in the log, and goes on',
     );
   }
   steps.push('holdfast guard check');
