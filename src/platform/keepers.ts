@@ -45,9 +45,12 @@ export class NodeKeepers implements Keepers {
     child.stdout.on('data', (bytes) => {
       said = (said + bytes).slice(0, MAX_SAID);
       if (!said.endsWith('\n')) return;
-      const bound =
-        said === 'ready\n' ? KernelProcess.ofChild(child.pid ?? -1, this.#around) : null;
-      answer(bound ?? { trouble: said.trim() });
+      if (said !== 'ready\n') {
+        answer({ trouble: said.trim() });
+        return;
+      }
+      const bound = KernelProcess.ofChild(child.pid ?? -1, this.#around);
+      answer(bound ?? { trouble: 'a keeper has ended at once' });
     });
   }
 
