@@ -1,24 +1,27 @@
 import '../platform/clean-start.ts';
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { SECOND_MS } from '../base/units.ts';
 import { GUARD_RECORDS, GUEST_FILES } from '../cli/guard/paths.ts';
 import { decodeRecord, type Mark, type WrittenRecord } from '../guard/record.ts';
 import { NodeGuestRecords } from '../platform/guest-records.ts';
 import { KernelProcess, type Surroundings } from '../platform/kernel-process.ts';
 import { DaemonLog } from '../platform/log.ts';
+import { NodeQemus } from '../platform/qemus.ts';
 
 const LOG_INFO = 6;
 /** QEMU writes what it has; then it has had its time, long before another host may have the lease. */
 const TERMINATED_WITHIN_MS = 5 * SECOND_MS;
 const PAUSED_WITHIN_MS = 10 * SECOND_MS;
+/** Of a guest whose start hook was granted: with the times above before the watchdog resets the host. */
+const STARTED_WITHIN_MS = 20 * SECOND_MS;
+const LOOK_MS = 200;
 
 const log = new DaemonLog({
   ...{ program: 'guard-lost', file: null, fileSeverity: 0, syslogSeverity: LOG_INFO },
   ...{ stderr: true, utc: false },
 });
 const around: Surroundings = { deputy: null, log };
+const qemus = new NodeQemus(GUEST_FILES, around);
 
 /**
  * Run by sanlock for a guest whose lockspace is lost: ends its QEMU, or has libvirt pause it, and
@@ -26,9 +29,9 @@ const around: Surroundings = { deputy: null, log };
  * its keeper: then the watchdog resets the host, before another one may have the lease.
  */
 async function main(uuid: string, keeperPid: number): Promise<void> {
+  const keeper = KernelProcess.at(keeperPid, around); // bound while it is surely the one
   const record = recordOf(uuid);
-  const qemu = record?.qemu ?? null;
-  const process_ = qemu === null ? qemuOf(uuid) : found(qemu);
+  const process_ = found(record?.qemu ?? null) ?? qemus.find(uuid) ?? (await starting(record));
   const onLoss = record?.onLoss ?? 'kill';
   const fields = { guest: record?.name ?? 'unknown', uuid, pid: process_?.pid ?? 0 };
   if (process_ !== null) {
@@ -37,8 +40,7 @@ async function main(uuid: string, keeperPid: number): Promise<void> {
     if (!isPaused) await ended(process_);
     log.info(isPaused ? 'guest.paused' : 'guest.ended', fields);
   }
-  // It waits for nothing but this signal, so it is still the one that sanlock means.
-  KernelProcess.at(keeperPid, around)?.signal('SIGKILL');
+  keeper?.signal('SIGKILL');
 }
 
 /** null: nothing is written down of it, or nothing that can be read. */
@@ -50,30 +52,19 @@ function recordOf(uuid: string): WrittenRecord | null {
   return null;
 }
 
-function found({ pid, identity }: Mark): KernelProcess | null {
-  return KernelProcess.find(pid, identity, around);
+/** null: it is not known, or has ended. */
+function found(mark: Mark | null): KernelProcess | null {
+  return mark === null ? null : KernelProcess.find(mark.pid, mark.identity, around);
 }
 
-/** Before the guard has seen it: by libvirt's pid files, and what QEMU was started with. */
-function qemuOf(uuid: string): KernelProcess | null {
-  for (const name of pidFiles()) {
-    try {
-      const pid = Number(readFileSync(join(GUEST_FILES, name), 'ascii'));
-      const process_ = KernelProcess.at(pid, around);
-      if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(uuid)) return process_;
-      process_?.close();
-    } catch {
-      // That one has ended.
-    }
-  }
-  return null;
-}
-
-function pidFiles(): readonly string[] {
-  try {
-    return readdirSync(GUEST_FILES).filter((name) => name.endsWith('.pid'));
-  } catch {
-    return []; // libvirtd has not run
+/** libvirt was let start it, and has not come so far: it would run without its lease. */
+async function starting(record: WrittenRecord | null): Promise<KernelProcess | null> {
+  if (record === null || record.qemuPid !== null) return null;
+  const untilMs = performance.now() + STARTED_WITHIN_MS;
+  for (;;) {
+    const process_ = qemus.find(record.uuid);
+    if (process_ !== null || performance.now() >= untilMs) return process_;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 }
 

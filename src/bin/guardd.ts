@@ -25,11 +25,11 @@ import { NodeGuestFiles } from '../platform/guest-files.ts';
 import { NodeGuestRecords } from '../platform/guest-records.ts';
 import { boundMemory } from '../platform/heap.ts';
 import { NodeKeepers } from '../platform/keepers.ts';
-import { KernelProcess } from '../platform/kernel-process.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { lockPidFileWhenFree } from '../platform/pid-file.ts';
 import { NodePlainFiles } from '../platform/plain-files.ts';
 import { setProcessName } from '../platform/process-name.ts';
+import { NodeQemus } from '../platform/qemus.ts';
 import { notifyServiceManager } from '../platform/sd-notify.ts';
 import { reasonOf } from '../platform/system-error.ts';
 import { GuardLeaseFiles } from '../programs/guard-lease-files.ts';
@@ -83,7 +83,7 @@ function serve(config: GuardConfig, owners: AccountIds): void {
     explain: (refused, answer) => {
       void explainRefusal(ask, at, refused).then(answer);
     },
-    processAt: (pid) => KernelProcess.at(pid, around),
+    qemus: new NodeQemus(GUEST_FILES, around),
     lockspace,
   });
   beginServing(log, { program, lockspace });

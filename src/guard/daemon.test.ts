@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fail, ok } from '../base/result.ts';
-import type { GuestRecord } from './state.ts';
+import type { Seen } from './lease-steps.ts';
+import type { GuardEffect, GuestRecord } from './state.ts';
 import { GuardHarness, guestXml, leaseOf, statusXml, words } from './testing/guard-harness.ts';
 
 const WEB = '6f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f10';
@@ -33,6 +34,10 @@ function recorded(of: Partial<GuestRecord> & { keeperLives?: boolean; qemuHasEnd
   };
 }
 
+function seenAs(held: Seen['held'], orphans: Seen['orphans'], isRegistered = true): Seen {
+  return { held, orphans, isRegistered };
+}
+
 test('a guest starts with its lease, which is recorded before libvirt is answered', () => {
   const guard = new GuardHarness();
   assert.deepEqual(words(guard.call('prepare', XML)), ['granted']);
@@ -50,11 +55,67 @@ test('a guest that is refused is forgotten', () => {
 });
 
 test('its leases are free when libvirt is told that its end is complete', () => {
-  const guard = running();
+  const guard = new GuardHarness();
+  guard.call('start', XML);
   guard.asked.length = 0;
-  assert.deepEqual(words(guard.call('release', XML)), ['endKeeper', 'granted']);
+  assert.deepEqual(words(guard.call('release', XML)), ['endKeeper', 'granted'], 'none was seen');
   assert.deepEqual(guard.asked, ['release']);
   assert.deepEqual(words(guard.call('release', XML)), ['granted'], 'nothing is known of it');
+});
+
+test('a QEMU that does not end keeps its leases, and its guest from being started again', () => {
+  const guard = running();
+  guard.asked.length = 0;
+  assert.deepEqual(words(guard.call('release', XML)), ['guest.stillRuns']);
+  const [denied, text] = words(guard.call('start', XML));
+  assert.equal(denied, 'guest.denied');
+  assert.match(text ?? '', /its last QEMU \(process 100\) has not ended, and may still write$/);
+  assert.equal(guard.held(WEB), 'exclusive');
+  assert.deepEqual(guard.asked, []);
+  const ended = guard.tell({ kind: 'qemuEnded', uuid: WEB, pid: 100 });
+  assert.deepEqual(words(ended), ['endKeeper', 'granted']);
+  assert.deepEqual(guard.asked, ['release']);
+});
+
+test('a hook whose disks are named late does not begin anew with a guest that runs', () => {
+  const guard = new GuardHarness();
+  guard.namesLater = true;
+  const called = (): number => {
+    const effect = guard.call('start', XML).find(({ kind }) => kind === 'nameDisks');
+    assert.ok(effect?.kind === 'nameDisks');
+    return effect.token;
+  };
+  const named = (token: number) =>
+    words(guard.tell({ kind: 'disksNamed', token, leases: ok([leaseOf('web')]) }));
+  const [older, newer] = [called(), called()];
+  assert.ok(words(guard.said).some((text) => text.includes('asked for it again')));
+  assert.ok(named(newer).includes('granted'));
+  assert.deepEqual(named(older), []);
+  assert.deepEqual(guard.asked, ['ensure', 'acquire']);
+  const gone = new GuardHarness();
+  gone.namesLater = true;
+  const [effect] = gone.call('start', XML);
+  gone.tell({ kind: 'callEnded', hook: 1 });
+  assert.ok(effect?.kind === 'nameDisks');
+  gone.tell({ kind: 'disksNamed', token: effect.token, leases: ok([leaseOf('web')]) });
+  assert.equal(gone.guests.size, 0, 'libvirt has given it up');
+});
+
+test('a keeper that is still being started is waited for, and then ended', () => {
+  const guard = new GuardHarness();
+  guard.keepersLater = true;
+  guard.call('start', XML);
+  assert.deepEqual(words(guard.call('release', XML)), []);
+  const started = guard.tell({ kind: 'keeperStarted', uuid: WEB });
+  assert.deepEqual(words(started), ['endKeeper', 'granted']);
+});
+
+test('a migration that ended before its start hook does not make the next start one', () => {
+  const guard = new GuardHarness();
+  guard.call('migrate', XML);
+  guard.call('release', XML);
+  guard.call('start', XML);
+  assert.deepEqual(guard.asked, ['ensure', 'acquire']);
 });
 
 test('what its QEMU leaves when libvirt calls no hook is released, and its last words are none', () => {
@@ -170,6 +231,13 @@ test('a start of which nothing more is heard is over after a while', () => {
   assert.equal(guard.held(WEB), 'exclusive');
   guard.pass(HOUR_MS);
   assert.equal(guard.guests.size, 0);
+  const unseen = new GuardHarness();
+  unseen.call('start', XML);
+  unseen.foundPid = 100;
+  assert.deepEqual(words(unseen.pass(HOUR_MS)), ['guest.unseen', 'watchQemu', 'record']);
+  assert.equal(unseen.held(WEB), 'exclusive', 'its status file cannot be read, and it runs');
+  unseen.tell({ kind: 'qemuEnded', uuid: WEB, pid: 100 });
+  assert.equal(unseen.guests.size, 0);
   const seen = running();
   seen.pass(HOUR_MS);
   assert.equal(seen.held(WEB), 'exclusive', 'one that libvirt has shown stays');
@@ -186,6 +254,89 @@ test('a guest that rests without its lease may not go on without it', () => {
   assert.ok(words(resumed).includes('endGuest'), `${words(resumed)}`);
 });
 
+test('a guest whose keeper ends before it is seen to run may not run without a lease', () => {
+  const guard = new GuardHarness();
+  guard.call('start', XML);
+  guard.codes.set('acquire', -28);
+  guard.tell({ kind: 'keeperEnded', uuid: WEB });
+  assert.ok(words(guard.status('web', statusXml(XML))).includes('endGuest'));
+});
+
+test('a sanlock that has forgotten the keeper: another one takes its place', () => {
+  const guard = running();
+  guard.seen = seenAs(new Map(), new Map(), false);
+  guard.asked.length = 0;
+  const said = words(guard.tell({ kind: 'rejoined' }));
+  assert.ok(said.includes('dropKeeper'), `${said}`);
+  assert.deepEqual(guard.asked, ['look', 'ensure', 'acquire']);
+  assert.equal(guard.held(WEB), 'exclusive');
+  const taken = running();
+  taken.seen = seenAs(new Map(), new Map(), false);
+  taken.codes.set('acquire', -243);
+  assert.ok(words(taken.tell({ kind: 'rejoined' })).includes('endGuest'), 'another was faster');
+});
+
+test('a lease that may have been granted is released before its keeper ends', () => {
+  const guard = new GuardHarness();
+  guard.isMute = true;
+  guard.codes.set('release', -16); // the acquire is under way still
+  guard.codes.set('look', -11);
+  guard.seen = null;
+  assert.ok(words(guard.call('start', XML)).includes('refused -110'));
+  guard.pass(5000);
+  assert.equal(guard.guests.size, 1, 'its keeper would leave an orphan that nobody knows');
+  guard.codes.clear();
+  guard.seen = seenAs(new Map([[leaseOf('web').name, 'exclusive']]), new Map());
+  guard.asked.length = 0;
+  assert.ok(words(guard.pass(5000)).includes('endKeeper'));
+  assert.deepEqual(guard.asked, ['look', 'release']);
+});
+
+test('what cannot be released, as sanlock does not know the keeper, is not waited for', () => {
+  const guard = new GuardHarness();
+  guard.call('start', XML);
+  guard.codes.set('release', -3);
+  guard.seen = seenAs(new Map(), new Map(), false);
+  guard.call('release', XML);
+  guard.pass(5000);
+  assert.equal(guard.guests.size, 0);
+});
+
+test('−17 ends a guest only where another guest of this host has the lease', () => {
+  const lost = new GuardHarness(); // its record was lost, and its keeper of that time lives on
+  lost.codes.set('acquire', -17);
+  lost.seen = seenAs(new Map(), new Map());
+  const said = words(lost.call('reconnect', XML));
+  assert.ok(said.includes('guest.notProtected') && said.includes('granted'), `${said}`);
+  assert.ok(!words(lost.status('web', statusXml(XML))).includes('endGuest'));
+
+  const both = running();
+  both.codes.set('acquire', -17);
+  const db = guestXml('web', DB).replace('<name>web', '<name>db');
+  assert.ok(words(both.call('reconnect', db)).includes('refused -17'));
+});
+
+test('disks that could not be named are tried again', () => {
+  const guard = new GuardHarness();
+  guard.namesLater = true;
+  const token = (said: readonly GuardEffect[]): number => {
+    const effect = said.find(({ kind }) => kind === 'nameDisks');
+    assert.ok(effect?.kind === 'nameDisks');
+    return effect.token;
+  };
+  const first = token(guard.status('web', statusXml(XML)));
+  guard.tell({ kind: 'disksNamed', token: first, leases: fail('hangs') });
+  const again = token(guard.pass(60_000));
+  guard.tell({ kind: 'disksNamed', token: again, leases: ok([leaseOf('web')]) });
+  assert.equal(guard.held(WEB), 'exclusive');
+});
+
+test('a guest that the guard finds is paused at a loss where it asks for that', () => {
+  const guard = new GuardHarness();
+  guard.status('web', statusXml(guestXml('web', WEB, '<on_lockfailure>pause</on_lockfailure>')));
+  assert.equal(guard.guests.get(WEB)?.onLoss, 'pause');
+});
+
 test('a keeper that is killed: the next one has what it had', () => {
   const guard = running();
   guard.asked.length = 0;
@@ -197,20 +348,20 @@ test('a keeper that is killed: the next one has what it had', () => {
 test('the next guard has the guests of the one before it', () => {
   const { name } = leaseOf('web');
   const guard = new GuardHarness();
-  guard.seen = { held: new Map([[name, 'exclusive']]), orphans: new Map() };
+  guard.seen = seenAs(new Map([[name, 'exclusive']]), new Map());
   guard.tell({ kind: 'found', guests: [recorded({})] });
   assert.deepEqual(guard.asked, ['look']);
   assert.equal(guard.held(WEB), 'exclusive');
 
   const orphaned = new GuardHarness();
-  orphaned.seen = { held: new Map(), orphans: new Map([[name, 'exclusive']]) };
+  orphaned.seen = seenAs(new Map(), new Map([[name, 'exclusive']]));
   orphaned.tell({ kind: 'found', guests: [recorded({ keeperLives: false })] });
   orphaned.status('web', statusXml(XML));
   assert.deepEqual(orphaned.asked, ['look', 'acquire']);
   assert.equal(orphaned.held(WEB), 'exclusive');
 
   const over = new GuardHarness();
-  over.seen = { held: new Map([[name, 'exclusive']]), orphans: new Map() };
+  over.seen = seenAs(new Map([[name, 'exclusive']]), new Map());
   over.tell({ kind: 'found', guests: [recorded({ qemuHasEnded: true })] });
   assert.deepEqual(over.asked, ['look', 'release']);
   assert.equal(over.guests.size, 0);
@@ -218,7 +369,7 @@ test('the next guard has the guests of the one before it', () => {
 
 test('what was just being lent is lent, and comes back when no migration is under way', () => {
   const guard = new GuardHarness();
-  guard.seen = { held: new Map([[leaseOf('web').name, 'shared']]), orphans: new Map() };
+  guard.seen = seenAs(new Map([[leaseOf('web').name, 'shared']]), new Map());
   guard.tell({ kind: 'found', guests: [recorded({})] });
   assert.equal(guard.held(WEB), 'lent');
   guard.status('web', statusXml(XML, { job: 'migration out' }));
@@ -230,7 +381,7 @@ test('what was just being lent is lent, and comes back when no migration is unde
 test('a guest that only wanted a lease does not give back what is another one’s', () => {
   const { name } = leaseOf('web');
   const guard = new GuardHarness();
-  guard.seen = { held: new Map(), orphans: new Map([[name, 'exclusive']]) };
+  guard.seen = seenAs(new Map(), new Map([[name, 'exclusive']]));
   const wanted = recorded({ uuid: DB, name: 'db', holdings: new Map(), qemuPid: null });
   guard.tell({ kind: 'found', guests: [wanted, recorded({ keeperLives: false })] });
   assert.deepEqual([...(guard.guests.get(DB)?.guest.orphans ?? [])], []);
@@ -244,7 +395,7 @@ test('a sanlock that does not answer is asked again, and nothing is given up mea
   guard.tell({ kind: 'found', guests: [recorded({ qemuHasEnded: true })] });
   guard.pass(5000);
   assert.equal(guard.guests.size, 1);
-  guard.seen = { held: new Map([[leaseOf('web').name, 'exclusive']]), orphans: new Map() };
+  guard.seen = seenAs(new Map([[leaseOf('web').name, 'exclusive']]), new Map());
   guard.codes.delete('look');
   guard.pass(5000);
   assert.equal(guard.guests.size, 0);

@@ -1,13 +1,20 @@
 import { unreachable } from '../base/assert.ts';
-import type { LogFields, LogLevel } from '../base/log-fields.ts';
 import type { Result } from '../base/result.ts';
+import { SECOND_MS } from '../base/units.ts';
+import {
+  answerHook,
+  complain,
+  conflict,
+  isAnothers,
+  log,
+  supersededText,
+  type Turn,
+} from './complaints.ts';
 import type { GuardConfig } from './config.ts';
 import { type Guest, parseGuest } from './domain.ts';
 import type { Demand, GuestEffect, GuestEvent, GuestState } from './guest-state.ts';
 import { foundGuest, newGuest, nextTickMs as nextGuestTickMs, stepGuest } from './guest-step.ts';
 import type { DiskLease } from './lease-names.ts';
-import type { LeaseRefusal } from './lease-steps.ts';
-import { isHeld } from './refusal-text.ts';
 import type {
   Call,
   GuardEffect,
@@ -21,6 +28,8 @@ import { parseStatusFile, type StatusFile } from './status-file.ts';
 
 /** A host runs fewer; beyond it a start is refused, with a sentence. */
 const MAX_GUESTS = 10_000;
+/** A file system hung, or a storage pool was not there. */
+const NAME_AGAIN_MS = 30 * SECOND_MS;
 
 /** A guard that knows of no guest. */
 export function newGuard({
@@ -66,16 +75,16 @@ export function stepGuard(state: GuardState, event: GuardEvent, nowMs: number): 
       tell(turn, event.uuid, { kind: 'worked', outcome: event.outcome });
       break;
     case 'qemuEnded':
-      if (state.guests.get(event.uuid)?.qemuPid === event.pid) {
-        tell(turn, event.uuid, { kind: 'ended' });
-      }
+      qemuEnded(turn, event);
+      break;
+    case 'qemuLookedFor':
+      qemuLookedFor(turn, event);
+      break;
+    case 'rejoined':
+      for (const uuid of [...state.guests.keys()]) tell(turn, uuid, { kind: 'rejoined' });
       break;
     case 'tick':
-      for (const [uuid, { guest }] of [...state.guests]) {
-        if ((nextGuestTickMs(guest) ?? Number.POSITIVE_INFINITY) <= nowMs) {
-          tell(turn, uuid, { kind: 'tick' });
-        }
-      }
+      for (const of of [...state.guests.values()]) tick(turn, of);
       break;
     default:
       unreachable(event);
@@ -86,40 +95,72 @@ export function stepGuard(state: GuardState, event: GuardEvent, nowMs: number): 
 /** When the next `tick` is wanted; null: none is. */
 export function nextTickMs({ guests }: GuardState): number | null {
   let next: number | null = null;
-  for (const { guest } of guests.values()) {
-    const atMs = nextGuestTickMs(guest);
-    if (atMs !== null) next = Math.min(next ?? atMs, atMs);
+  for (const { guest, nameAgainAtMs } of guests.values()) {
+    for (const atMs of [nextGuestTickMs(guest), nameAgainAtMs]) {
+      if (atMs !== null) next = Math.min(next ?? atMs, atMs);
+    }
   }
   return next;
 }
 
-interface Turn {
-  readonly state: GuardState;
-  readonly out: GuardEffect[];
-  readonly nowMs: number;
+function tick(turn: Turn, of: Tracked): void {
+  const { uuid, guest, nameAgainAtMs } = of;
+  const { nowMs } = turn;
+  if (nameAgainAtMs !== null && nameAgainAtMs <= nowMs) nameSeen(turn, of);
+  if ((nextGuestTickMs(guest) ?? Number.POSITIVE_INFINITY) <= nowMs) {
+    tell(turn, uuid, { kind: 'tick' });
+  }
 }
 
-/** A guest may hold what is recorded as its own; what another one's record has is not. */
-function found({ state, out, nowMs }: Turn, { guests }: Extract<GuardEvent, { kind: 'found' }>) {
-  const turn = { state, out, nowMs };
+/** All of them first: what one only wanted, another may have. */
+function found(turn: Turn, { guests }: Extract<GuardEvent, { kind: 'found' }>): void {
+  const { state, nowMs } = turn;
   for (const of of guests) {
-    const others = guests.filter(({ uuid }) => uuid !== of.uuid);
-    const isAnothers = (name: string) =>
-      others.some(({ holdings, orphans }) => holdings.has(name) || orphans.has(name));
-    const isOwn = ({ name }: DiskLease) =>
-      of.holdings.has(name) || of.orphans.has(name) || !isAnothers(name);
-    const guest = foundGuest({ ...of, leases: of.leases.filter(isOwn) }, nowMs);
     const { uuid, name, onLoss, qemuPid } = of;
-    state.guests.set(uuid, { ...newTracked(uuid, name, guest), onLoss, qemuPid });
-    if (qemuPid !== null && !of.qemuHasEnded) out.push({ kind: 'watchQemu', uuid, pid: qemuPid });
-    tell(turn, uuid, { kind: of.qemuHasEnded ? 'ended' : 'tick' });
+    const guest = newTracked(uuid, name, foundGuest(of, nowMs));
+    state.guests.set(uuid, { ...guest, onLoss, qemuPid });
   }
+  for (const { uuid, qemuPid, qemuHasEnded } of guests) {
+    const guest = state.guests.get(uuid);
+    if (guest !== undefined && qemuPid !== null && !qemuHasEnded) watchQemu(turn, guest, qemuPid);
+    tell(turn, uuid, { kind: qemuHasEnded ? 'ended' : 'tick' });
+  }
+}
+
+function watchQemu({ out }: Turn, of: Tracked, pid: number): void {
+  of.qemuPid = pid;
+  of.qemuRuns = true;
+  out.push({ kind: 'watchQemu', uuid: of.uuid, pid });
+}
+
+function qemuEnded(turn: Turn, { uuid, pid }: Extract<GuardEvent, { kind: 'qemuEnded' }>): void {
+  const of = turn.state.guests.get(uuid);
+  if (of?.qemuPid !== pid) return;
+  of.qemuRuns = false;
+  tell(turn, uuid, { kind: 'ended' });
+}
+
+/** Where libvirt shows no status file that can be read, its pid file may still name a QEMU. */
+function qemuLookedFor(
+  turn: Turn,
+  { uuid, pid }: Extract<GuardEvent, { kind: 'qemuLookedFor' }>,
+): void {
+  const of = turn.state.guests.get(uuid);
+  if (of === undefined || of.qemuRuns) return; // it was seen meanwhile
+  if (pid === null) {
+    tell(turn, uuid, { kind: 'ended' });
+    return;
+  }
+  log(turn, 'warn', 'guest.unseen', { guest: of.name, uuid, pid });
+  watchQemu(turn, of, pid);
+  tell(turn, uuid, { kind: 'qemuFound' });
 }
 
 function newTracked(uuid: string, name: string, guest: GuestState): Tracked {
   return {
-    ...{ uuid, name, guest, qemuPid: null, releasing: [], naming: null, isUnannounced: false },
-    ...{ onLoss: 'kill', recorded: null, complaint: '' },
+    ...{ uuid, name, guest, qemuPid: null, qemuRuns: false, releasing: [], naming: null },
+    ...{ disks: [], nameAgainAtMs: null },
+    ...{ isUnannounced: false, onLoss: 'kill', recorded: null, complaint: '' },
   };
 }
 
@@ -146,8 +187,12 @@ function called(turn: Turn, call: Call): void {
       return;
     default: {
       const onLoss = ON_LOSS.get(parsed.value.onLockFailure ?? 'default');
-      if (onLoss === undefined) deny(turn, { call, name, reason: noSuchLoss(parsed.value) });
-      else nameDisks(turn, parsed.value, { kind: 'hook', call, uuid, name, onLoss });
+      if (onLoss === undefined) {
+        deny(turn, { call, name, reason: noSuchLoss(parsed.value) });
+        return;
+      }
+      supersede(turn, uuid);
+      nameDisks(turn, parsed.value, { kind: 'hook', call, uuid, name, onLoss });
     }
   }
 }
@@ -180,18 +225,38 @@ function deny(
 const RUNS_ON: ReadonlySet<string> = new Set(['reconnect', 'release']);
 const DECIDES: ReadonlySet<string> = new Set(['start', 'reconnect', 'migrate', 'release']);
 
-/** libvirt's next start of this guest, here or elsewhere, is to find its leases free. */
-function releaseCalled({ state, out, ...turn }: Turn, of: { hook: number; uuid: string }): void {
-  const guest = state.guests.get(of.uuid);
+/**
+ * libvirt calls one hook of a guest at a time, and disks are named in any order: an older hook that
+ * came behind a newer one would begin anew with a guest that runs.
+ */
+function supersede({ state, out }: Turn, uuid: string): void {
+  for (const [token, naming] of state.naming) {
+    if (naming.kind !== 'hook' || naming.uuid !== uuid) continue;
+    state.naming.delete(token);
+    out.push({ kind: 'answer', hook: naming.call.hook, text: supersededText(naming.name) });
+  }
+}
+
+/**
+ * libvirt's next start of this guest, here or elsewhere, is to find its leases free. But libvirt
+ * gives up a QEMU that does not end, as one whose disk hangs: that one may still write.
+ */
+function releaseCalled(turn: Turn, { hook, uuid }: { hook: number; uuid: string }): void {
+  const guest = turn.state.guests.get(uuid);
   if (guest === undefined) {
-    out.push({ kind: 'answer', hook: of.hook, text: null });
+    turn.out.push({ kind: 'answer', hook, text: null });
     return;
   }
-  guest.releasing = [...guest.releasing, of.hook];
-  tell({ state, out, ...turn }, of.uuid, { kind: 'ended' });
+  guest.releasing = [...guest.releasing, hook];
+  const { name, qemuPid, qemuRuns } = guest;
+  if (qemuRuns) log(turn, 'info', 'guest.stillRuns', { guest: name, uuid, pid: qemuPid ?? 0 });
+  tell(turn, uuid, { kind: 'released', qemuRuns });
 }
 
 function callEnded({ state }: Turn, hook: number): void {
+  for (const [token, naming] of state.naming) {
+    if (naming.kind === 'hook' && naming.call.hook === hook) state.naming.delete(token);
+  }
   for (const guest of state.guests.values()) {
     guest.releasing = guest.releasing.filter((one) => one !== hook);
   }
@@ -208,13 +273,19 @@ function statusChanged(turn: Turn, { name, xml }: Extract<GuardEvent, { kind: 's
   const { uuid } = seen;
   const guest = turn.state.guests.get(uuid) ?? unannounced(turn, parsed.value);
   if (guest === null) return;
-  if (pid !== null && guest.qemuPid !== pid) {
-    guest.qemuPid = pid;
-    turn.out.push({ kind: 'watchQemu', uuid, pid });
-  }
+  if (pid !== null && guest.qemuPid !== pid) watchQemu(turn, guest, pid);
   // At once: a migration does not wait for a file system, and its leases are those that it has.
   tell(turn, uuid, { kind: 'statusRead', status: { isRunning, migration, leases: null } });
-  guest.naming = migration === null ? nameDisks(turn, seen, { kind: 'status', uuid }) : null;
+  guest.disks = seen.disks;
+  guest.naming = null;
+  guest.nameAgainAtMs = null;
+  if (migration === null) nameSeen(turn, guest);
+}
+
+function nameSeen(turn: Turn, of: Tracked): void {
+  const { uuid } = of;
+  of.nameAgainAtMs = null;
+  of.naming = nameDisks(turn, of, { kind: 'status', uuid });
 }
 
 /** null: it is none that runs here, and was not started by libvirt with a hook of ours. */
@@ -224,11 +295,12 @@ function unannounced(turn: Turn, { guest, migration, pid }: StatusFile): Tracked
   const one = tracked(turn, guest);
   if (one === null) return null;
   one.isUnannounced = true;
+  one.onLoss = ON_LOSS.get(guest.onLockFailure ?? 'default') ?? one.onLoss;
   log(turn, 'info', 'guest.found', { guest: guest.name, uuid: guest.uuid, pid });
   return one;
 }
 
-function nameDisks({ state, out }: Turn, { disks }: Guest, naming: Naming): number {
+function nameDisks({ state, out }: Turn, { disks }: Pick<Guest, 'disks'>, naming: Naming): number {
   const token = state.nextToken++;
   state.naming.set(token, naming);
   out.push({ kind: 'nameDisks', token, disks });
@@ -245,8 +317,10 @@ function disksNamed(turn: Turn, token: number, leases: Result<readonly DiskLease
     const guest = state.guests.get(uuid);
     const status = guest?.guest.status;
     if (status == null || guest?.naming !== token) return; // it has changed since
-    if (!leases.ok)
+    if (!leases.ok) {
+      guest.nameAgainAtMs = turn.nowMs + NAME_AGAIN_MS;
       log(turn, 'warn', 'disks.notNamed', { guest: guest.name, reason: leases.error });
+    }
     const named = leases.ok ? leases.value : null;
     tell(turn, uuid, { kind: 'statusRead', status: { ...status, leases: named } });
     return;
@@ -261,9 +335,14 @@ function disksNamed(turn: Turn, token: number, leases: Result<readonly DiskLease
     deny(turn, { call, name, reason: `this host has ${MAX_GUESTS} guests already` });
     return;
   }
+  const kind = call.operation === 'reconnect' ? 'reconnect' : 'start';
+  if (kind === 'start' && guest.qemuRuns) {
+    const reason = `its last QEMU (process ${guest.qemuPid}) has not ended, and may still write`;
+    deny(turn, { call, name, reason });
+    return;
+  }
   guest.isUnannounced = false;
   guest.onLoss = naming.onLoss;
-  const kind = call.operation === 'reconnect' ? 'reconnect' : 'start';
   if (kind === 'start') guest.qemuPid = null; // that of its last run here
   const demand: Demand = { hook: call.hook, kind, leases: leases.value };
   tell(turn, uuid, { kind: 'demanded', demand });
@@ -282,7 +361,10 @@ function tracked({ state }: Turn, { uuid, name }: Pick<Guest, 'uuid' | 'name'>):
 function tell(turn: Turn, uuid: string, event: GuestEvent): void {
   const of = turn.state.guests.get(uuid);
   if (of === undefined) return;
-  const effects = stepGuest(of.guest, event, { uuid, nowMs: turn.nowMs });
+  const effects = stepGuest(of.guest, event, {
+    ...{ uuid, nowMs: turn.nowMs },
+    isAnothers: (leaseName) => isAnothers(turn.state, uuid, leaseName),
+  });
   if (!effects.some(({ kind }) => kind === 'over')) record(turn, of);
   for (const effect of effects) obey(turn, of, effect);
 }
@@ -310,13 +392,20 @@ function obey(turn: Turn, of: Tracked, effect: GuestEffect): void {
       out.push({ kind: 'work', uuid, steps: effect.steps });
       return;
     case 'verdict':
-      verdict(turn, of, effect);
+      answerHook(turn, of, effect);
       return;
     case 'conflict':
       conflict(turn, of, effect.refusal);
       return;
     case 'notTaken':
       complain(turn, of, { level: 'warn', event: 'guest.notProtected', refusal: effect.refusal });
+      return;
+    case 'dropKeeper':
+      log(turn, 'warn', 'keeper.unknown', { guest: name, uuid });
+      out.push({ kind: 'dropKeeper', uuid });
+      return;
+    case 'findQemu':
+      out.push({ kind: 'findQemu', uuid });
       return;
     case 'over':
       state.guests.delete(uuid);
@@ -330,72 +419,6 @@ function obey(turn: Turn, of: Tracked, effect: GuestEffect): void {
     default:
       unreachable(effect);
   }
-}
-
-function verdict(turn: Turn, of: Tracked, effect: Extract<GuestEffect, { kind: 'verdict' }>): void {
-  const { hook, of: kind, verdict: said } = effect;
-  const { name } = of;
-  /** A guest that runs is ended only for a lease that another has. */
-  const answer = (text: string | null) =>
-    turn.out.push({ kind: 'answer', hook, text: kind === 'reconnect' ? null : text });
-  switch (said.kind) {
-    case 'granted':
-      answer(null);
-      return;
-    case 'refused':
-      if (
-        kind !== 'reconnect' ||
-        (isHeld(said.refusal.code) && turn.state.onReconnect === 'kill')
-      ) {
-        turn.out.push({ kind: 'refuse', hook, name, refusal: said.refusal });
-        return;
-      }
-      complain(turn, of, { level: 'error', event: 'guest.notProtected', refusal: said.refusal });
-      answer(null);
-      return;
-    case 'noKeeper':
-      answer(`guard: guest ${name}: no process could be registered with sanlock: ${said.reason}`);
-      return;
-    case 'superseded':
-      answer(`guard: guest ${name}: libvirt has asked for it again meanwhile`);
-      return;
-    default:
-      unreachable(said);
-  }
-}
-
-/** It may have written already: libvirt calls no hook before it plugs a disk in, or resumes. */
-function conflict(turn: Turn, of: Tracked, refusal: LeaseRefusal): void {
-  const { uuid, name, qemuPid } = of;
-  complain(turn, of, { level: 'error', event: 'guest.conflict', refusal });
-  if (turn.state.onConflict === 'warn' || of.isUnannounced || qemuPid === null) return;
-  turn.out.push({ kind: 'endGuest', uuid, name, pid: qemuPid });
-}
-
-/** Once for each cause: it is tried again and again. */
-function complain(
-  turn: Turn,
-  of: Tracked,
-  {
-    level,
-    event,
-    refusal: { lease, code },
-  }: {
-    readonly level: LogLevel;
-    readonly event: string;
-    readonly refusal: LeaseRefusal;
-  },
-): void {
-  const { uuid, name } = of;
-  const complaint = `${event} ${lease.name} ${code}`;
-  if (complaint === of.complaint) return;
-  of.complaint = complaint;
-  const { target, key } = lease;
-  log(turn, level, event, { guest: name, uuid, target, key, code });
-}
-
-function log({ out }: Turn, level: LogLevel, event: string, fields: LogFields): void {
-  out.push({ kind: 'log', level, event, fields });
 }
 
 /** The newest ones. */

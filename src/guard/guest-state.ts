@@ -1,5 +1,5 @@
 import type { DiskLease } from './lease-names.ts';
-import type { Holdings, LeaseRefusal, LeaseSteps, Surveyed } from './lease-steps.ts';
+import type { Holdings, LeaseRefusal, LeaseSteps, NotTaken, Surveyed } from './lease-steps.ts';
 
 /** What libvirtd's status file says of a guest; it is written anew at each change. */
 export interface GuestStatus {
@@ -56,7 +56,7 @@ export interface GuestState {
   status: GuestStatus | null;
   /** Its QEMU has ended, or libvirt says that all is released. */
   isOver: boolean;
-  /** false: of an earlier guard, and what is recorded of it may be one step behind. */
+  /** false: what is known of its leases may be wrong, and sanlock is asked before anything else. */
   isSurveyed: boolean;
   /** By then libvirt has a status file of a guest that it starts; null: it has, or had, one. */
   unseenUntilMs: number | null;
@@ -72,8 +72,14 @@ export type GuestEvent =
   | { readonly kind: 'announced' }
   | { readonly kind: 'demanded'; readonly demand: Demand }
   | { readonly kind: 'statusRead'; readonly status: GuestStatus }
-  /** QEMU's process has ended and was waited for, or the release hook was called. */
+  /** QEMU's process has ended and was waited for, or there is none. */
   | { readonly kind: 'ended' }
+  /** The release hook. `qemuRuns`: libvirt is done with it, and its process has not ended yet. */
+  | { readonly kind: 'released'; readonly qemuRuns: boolean }
+  /** Its QEMU runs, though libvirt has shown no status file of it. */
+  | { readonly kind: 'qemuFound' }
+  /** The lockspace was joined anew: sanlock may have nothing of what it had. */
+  | { readonly kind: 'rejoined' }
   /** It is registered with sanlock, and has no lease. */
   | { readonly kind: 'keeperStarted' }
   | { readonly kind: 'keeperNotStarted'; readonly reason: string }
@@ -86,7 +92,7 @@ export type GuestEvent =
 /** `refusal`: of what was taken for the first time; `code`: 0, or of the first that failed. */
 export type Outcome =
   | { readonly kind: 'took'; readonly holdings: Holdings }
-  | { readonly kind: 'refused'; readonly refusal: LeaseRefusal; readonly left: Holdings }
+  | ({ readonly kind: 'refused' } & NotTaken)
   | { readonly kind: 'converted'; readonly holdings: Holdings; readonly code: number }
   | {
       readonly kind: 'released' | 'orphansReleased';
@@ -117,6 +123,10 @@ export type GuestEffect =
   | { readonly kind: 'conflict'; readonly refusal: LeaseRefusal }
   /** It is tried again: sanlock does not answer, or is not in the lockspace yet. */
   | { readonly kind: 'notTaken'; readonly refusal: LeaseRefusal }
+  /** sanlock does not know its keeper any more: another one takes its place. */
+  | { readonly kind: 'dropKeeper' }
+  /** libvirt has shown nothing of it for long. Answered by `ended` or `qemuFound`. */
+  | { readonly kind: 'findQemu' }
   /** Nothing is left of it: its keeper ends. */
   | { readonly kind: 'over' }
   | { readonly kind: 'log'; readonly event: string; readonly code: number };

@@ -12,9 +12,9 @@ import type {
   Work,
 } from './guest-state.ts';
 import { isAnnounced, nextWork } from './guest-work.ts';
+import { isHeld } from './lease-codes.ts';
 import type { DiskLease } from './lease-names.ts';
 import type { Holdings } from './lease-steps.ts';
-import { isHeld } from './refusal-text.ts';
 
 /** Until the other host has let go: seldom more than the end of a QEMU. */
 const AGAIN_MS = 500;
@@ -62,7 +62,12 @@ export function foundGuest(
 export function stepGuest(
   state: GuestState,
   event: GuestEvent,
-  at: { readonly uuid: string; readonly nowMs: number },
+  at: {
+    readonly uuid: string;
+    readonly nowMs: number;
+    /** Whether another guest of this host has the lease of that name, held or orphaned. */
+    readonly isAnothers: (name: string) => boolean;
+  },
 ): readonly GuestEffect[] {
   const out: GuestEffect[] = [];
   take(state, event, { out, nowMs: at.nowMs });
@@ -99,8 +104,18 @@ function take(state: GuestState, event: GuestEvent, turn: Turn): void {
     case 'statusRead':
       statusRead(state, event.status);
       return;
+    case 'released':
+      state.incomingUntilMs = null; // that of a migration that came to nothing
+      if (!event.qemuRuns) ended(state);
+      return;
     case 'ended':
-      state.isOver = true;
+      ended(state);
+      return;
+    case 'qemuFound':
+      state.unseenUntilMs = null;
+      return;
+    case 'rejoined':
+      state.isSurveyed = false;
       state.againAtMs = null;
       return;
     case 'keeperStarted':
@@ -117,17 +132,26 @@ function take(state: GuestState, event: GuestEvent, turn: Turn): void {
         state.work = { kind: 'void' };
       }
       state.againAtMs = null;
+      // One that was let start, and was not seen yet, has not begun to run.
+      if (state.status === null && state.demand === null) state.isUnprotected = true;
       restsUnprotected(state);
       return;
     case 'worked':
       worked(state, event.outcome, turn);
       return;
     case 'tick':
-      if (isNeverSeen(state, turn.nowMs)) state.isOver = true;
+      if (!isNeverSeen(state, turn.nowMs)) return;
+      state.unseenUntilMs = turn.nowMs + UNSEEN_MS;
+      turn.out.push({ kind: 'findQemu' });
       return;
     default:
       unreachable(event);
   }
+}
+
+function ended(state: GuestState): void {
+  state.isOver = true;
+  state.againAtMs = null;
 }
 
 function isNeverSeen({ demand, unseenUntilMs }: GuestState, nowMs: number): boolean {
@@ -183,8 +207,8 @@ function worked(state: GuestState, outcome: Outcome, turn: Turn): void {
 
 function wasSurveyed(
   state: GuestState,
-  { code, held, orphans }: Extract<Outcome, { kind: 'surveyed' }>,
-  { nowMs }: Turn,
+  { code, held, orphans, isRegistered }: Extract<Outcome, { kind: 'surveyed' }>,
+  { out, nowMs }: Turn,
 ): void {
   if (code !== 0) {
     state.againAtMs = nowMs + AGAIN_MS;
@@ -193,6 +217,11 @@ function wasSurveyed(
   state.isSurveyed = true;
   state.holdings = held;
   state.orphans = orphans;
+  if (state.keeper === 'there' && !isRegistered) {
+    state.keeper = 'none';
+    out.push({ kind: 'dropKeeper' });
+  }
+  restsUnprotected(state);
 }
 
 /** What the keeper got before it ended. */
@@ -225,6 +254,7 @@ function wasConverted(
   if (code === 0) return;
   state.againAtMs = nowMs + AGAIN_MS;
   if (code === -ERRNO.EAGAIN) return; // the other host still has it
+  state.isSurveyed = false;
   const event = work.kind === 'lend' ? 'lease.notLent' : 'lease.notReclaimed';
   out.push({ kind: 'log', event, code });
 }
@@ -232,7 +262,10 @@ function wasConverted(
 type Released = Extract<Outcome, { kind: 'released' | 'orphansReleased' }>;
 
 function wasReleased(state: GuestState, outcome: Released, { nowMs }: Turn): void {
-  if (outcome.left.size > 0) state.againAtMs = nowMs + AGAIN_MS;
+  if (outcome.left.size > 0) {
+    state.againAtMs = nowMs + AGAIN_MS;
+    state.isSurveyed = false;
+  }
   if (outcome.kind === 'released') state.holdings = lessReleased(state.holdings, outcome);
   else state.orphans = lessReleased(state.orphans, outcome);
 }
@@ -277,17 +310,27 @@ function keeperNotStarted(state: GuestState, reason: string, { out, nowMs }: Tur
 
 function refused(
   state: GuestState,
-  { work, refusal, left }: Extract<Outcome, { kind: 'refused' }> & { readonly work: Work },
+  {
+    work,
+    refusal,
+    left,
+    isUnsure,
+  }: Extract<Outcome, { kind: 'refused' }> & { readonly work: Work },
   { out, nowMs }: Turn,
 ): void {
   state.holdings = new Map([...state.holdings, ...left]);
+  state.orphans = new Map([...state.orphans].filter(([name]) => !left.has(name)));
+  const isUnknown = isUnsure || refusal.code === -ERRNO.ESRCH;
+  if (isUnknown) state.isSurveyed = false;
   if (work.kind === 'take') {
     answer(state, work.demand, { kind: 'refused', refusal }, out);
     // The guest does not start; one that runs has its leases until libvirt has ended it.
     if (state.demand === null && work.demand.kind !== 'reconnect') state.isOver = true;
   }
   if (state.demand !== null || state.isOver) return; // it does not run here any more
-  if (work.kind !== 'take') out.push({ kind: complaint(state, refusal.code), refusal });
+  if (work.kind !== 'take') {
+    out.push({ kind: isUnknown ? 'notTaken' : complaint(state, refusal.code), refusal });
+  }
   state.againAtMs = nowMs + LATER_MS;
 }
 
@@ -297,16 +340,19 @@ function complaint(state: GuestState, code: number): 'conflict' | 'notTaken' {
   return status?.isRunning === true && (isHeld(code) || isUnprotected) ? 'conflict' : 'notTaken';
 }
 
-function begin(state: GuestState, turn: Turn & { readonly uuid: string }): void {
+function begin(
+  state: GuestState,
+  turn: Turn & { readonly uuid: string; readonly isAnothers: (name: string) => boolean },
+): void {
   const { out, nowMs } = turn;
   if (state.againAtMs !== null && nowMs < state.againAtMs) return;
   state.againAtMs = null;
   const next = nextWork(state, turn);
+  if (next === null || state.keeper === 'starting') return;
   if (next === 'over') {
     out.push({ kind: 'over' });
     return;
   }
-  if (next === null || state.keeper === 'starting') return;
   if (next.work.kind === 'take' && next.work.demand.leases.length === 0) {
     granted(state, { work: next.work, holdings: state.holdings }, turn); // nothing is to be held
     return;

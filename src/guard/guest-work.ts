@@ -2,18 +2,15 @@ import { unreachable } from '../base/assert.ts';
 import type { GuestState, Outcome, Work } from './guest-state.ts';
 import {
   type Holdings,
-  LENT_WITHIN_MS,
   type LeaseSteps,
   lend,
-  NOTHING,
   reclaim,
   releaseAll,
   releaseOrphans,
   survey,
   type Taken,
-  takeAlone,
-  takeLent,
 } from './lease-steps.ts';
+import { LENT_WITHIN_MS, takeAll, takeLent, takeMissing } from './take-steps.ts';
 
 /** What a guest needs next, by what is known of it: facts come in elsewhere (`guest-step.ts`). */
 
@@ -30,30 +27,40 @@ export interface Next {
  */
 export function nextWork(
   state: GuestState,
-  { uuid, nowMs }: { readonly uuid: string; readonly nowMs: number },
+  of: {
+    readonly uuid: string;
+    readonly nowMs: number;
+    readonly isAnothers: (name: string) => boolean;
+  },
 ): Next | 'over' | null {
+  const { uuid, nowMs } = of;
   const { demand, holdings: held, orphans } = state;
-  if (!state.isSurveyed) return ofRecord(state);
+  if (!state.isSurveyed) return ofRecord(state, of.isAnothers);
   if (state.isOver) return ofEnd(state) ?? (isAnnounced(state, nowMs) ? null : 'over');
   if (demand === null) return ofOrphans(state) ?? ofMigration(state) ?? ofPlugging(state);
   const work = { kind: 'take', demand } as const;
   switch (demand.kind) {
     case 'reconnect':
-      return { work, steps: took(takeAlone(demand.leases, { held, orphans })) };
+      return { work, steps: took(takeMissing(demand.leases, { held, orphans })) };
     case 'start': // what is left of its last run here goes first: another host may wait for it
-      return ofEnd(state) ?? { work, steps: took(takeAlone(demand.leases, NOTHING)) };
+      return ofEnd(state) ?? { work, steps: took(takeAll(demand.leases)) };
     case 'incoming': {
-      const of = { uuid, untilMs: nowMs + LENT_WITHIN_MS };
-      return ofEnd(state) ?? { work, steps: took(takeLent(demand.leases, of)) };
+      const by = { uuid, untilMs: nowMs + LENT_WITHIN_MS };
+      return ofEnd(state) ?? { work, steps: took(takeLent(demand.leases, by)) };
     }
     default:
       return unreachable(demand.kind);
   }
 }
 
-function ofRecord({ holdings, leases, orphans }: GuestState): Next {
+/** What it only wants may be orphaned by a call that was cut, unless another guest has it. */
+function ofRecord(
+  { holdings, leases, orphans }: GuestState,
+  isAnothers: (name: string) => boolean,
+): Next {
   const recorded = new Map([...orphans, ...holdings]);
-  const names = new Set([...recorded.keys(), ...leases.map(({ name }) => name)]);
+  const wanted = leases.map(({ name }) => name).filter((name) => !isAnothers(name));
+  const names = new Set([...recorded.keys(), ...wanted]);
   return { work: { kind: 'survey' }, steps: surveyed([...names], recorded) };
 }
 
@@ -68,7 +75,7 @@ function ofEnd({ holdings, orphans }: GuestState): Next | null {
 function ofOrphans({ leases, holdings: held, orphans, status }: GuestState): Next | null {
   const own = leases.filter(({ name }) => held.has(name) || orphans.has(name));
   if (status === null || own.every(({ name }) => held.has(name))) return null;
-  return { work: { kind: 'takeMore' }, steps: took(takeAlone(own, { held, orphans })) };
+  return { work: { kind: 'takeMore' }, steps: took(takeMissing(own, { held, orphans })) };
 }
 
 function ofMigration({ holdings, leases, status }: GuestState): Next | null {
@@ -106,7 +113,7 @@ function ofPlugging({ holdings: held, leases, orphans, status }: GuestState): Ne
     };
   }
   if (leases.every(({ name }) => held.has(name))) return null;
-  return { work: { kind: 'takeMore' }, steps: took(takeAlone(leases, { held, orphans })) };
+  return { work: { kind: 'takeMore' }, steps: took(takeMissing(leases, { held, orphans })) };
 }
 
 function* surveyed(names: readonly string[], recorded: Holdings): LeaseSteps<Outcome> {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Holder, isElsewhere, refusalText } from './refusal-text.ts';
+import { isElsewhere } from './lease-codes.ts';
+import { type Holder, refusalText } from './refusal-text.ts';
 
 const LEASE = {
   ...{ name: 'a'.repeat(32), key: 'rbd:default/vms/disk1', target: 'vda' },

@@ -1,5 +1,4 @@
 import { ERRNO } from '../base/errno.ts';
-import { SANLOCK_CODES } from '../wire/sanlock/codes.ts';
 import { makeFailure } from '../wire/sanlock/failure.ts';
 import type { LeaseRefusal } from './lease-steps.ts';
 
@@ -82,22 +81,4 @@ function durationText(seconds: number): string {
 function codeText(code: number): string {
   const { message } = makeFailure({ code, outcome: 'refused', call: 'acquire', socketPath: '' });
   return message.replace(/^.* refused with /, '');
-}
-
-/** Whether another host has it, which the disk then names. */
-export function isElsewhere(code: number): boolean {
-  return ELSEWHERE.has(code);
-}
-
-const ELSEWHERE: ReadonlySet<number> = new Set([
-  SANLOCK_CODES.ACQUIRE_IDLIVE,
-  SANLOCK_CODES.ACQUIRE_OWNED,
-  SANLOCK_CODES.ACQUIRE_OTHER,
-  SANLOCK_CODES.ACQUIRE_OWNED_RETRY,
-  -ERRNO.EAGAIN,
-]);
-
-/** Whether somebody has it, whom the user wants to know. */
-export function isHeld(code: number): boolean {
-  return isElsewhere(code) || code === -ERRNO.EEXIST;
 }

@@ -21,10 +21,16 @@ export interface Tracked {
   readonly guest: GuestState;
   /** Of its QEMU, which is watched; null: not known yet. */
   qemuPid: number | null;
+  /** It was seen, and has not ended yet. */
+  qemuRuns: boolean;
   /** Hooks that wait for the release of all its leases. */
   releasing: readonly number[];
   /** Of the status file that was read last: what an earlier one named is out of date. */
   naming: number | null;
+  /** As that file has them. */
+  disks: readonly GuestDisk[];
+  /** They could not be named, and are tried again then; null: they need not. */
+  nameAgainAtMs: number | null;
   /** libvirt called no hook: it ran before the guard did, and is not ended by it. */
   isUnannounced: boolean;
   /** What is done when its lockspace is lost. */
@@ -97,16 +103,25 @@ export type GuardEvent =
   | { readonly kind: 'worked'; readonly uuid: string; readonly outcome: Outcome }
   /** It has ended, and was waited for. */
   | { readonly kind: 'qemuEnded'; readonly uuid: string; readonly pid: number }
+  /** null: none of that guest runs. */
+  | { readonly kind: 'qemuLookedFor'; readonly uuid: string; readonly pid: number | null }
+  /** This host has joined the lockspace anew. */
+  | { readonly kind: 'rejoined' }
   | { readonly kind: 'tick' };
 
 export type GuardEffect =
   /** Answered by `disksNamed`, also where a file system hangs. */
   | { readonly kind: 'nameDisks'; readonly token: number; readonly disks: readonly GuestDisk[] }
   | { readonly kind: 'startKeeper'; readonly uuid: string; readonly name: string }
+  /** And all that is known of the guest with it. */
   | { readonly kind: 'endKeeper'; readonly uuid: string }
+  /** sanlock does not know it: the guest gets another one. */
+  | { readonly kind: 'dropKeeper'; readonly uuid: string }
   /** Asked of sanlock for the keeper; answered by `worked`. */
   | { readonly kind: 'work'; readonly uuid: string; readonly steps: LeaseSteps<Outcome> }
   | { readonly kind: 'watchQemu'; readonly uuid: string; readonly pid: number }
+  /** By libvirt's pid files; answered by `qemuLookedFor`. */
+  | { readonly kind: 'findQemu'; readonly uuid: string }
   /** `text`: what libvirt's user reads, and the guest does not go on; null: it does. */
   | { readonly kind: 'answer'; readonly hook: number; readonly text: string | null }
   /** As `answer`, with who has the lease, which is looked up first. */

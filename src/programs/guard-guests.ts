@@ -4,14 +4,14 @@ import type { GuestRecords } from '../ports/guest-records.ts';
 import type { Keepers, Killpath } from '../ports/keepers.ts';
 import type { Log } from '../ports/log.ts';
 import type { BoundProcess } from '../ports/processes.ts';
+import type { Qemus } from '../ports/qemus.ts';
 
 export interface GuardGuestsPorts {
   readonly log: Log;
   readonly keepers: Keepers;
   readonly records: GuestRecords;
   readonly killpathOf: (uuid: string) => Killpath;
-  /** The process of that pid, whichever it is now; null: there is none. */
-  readonly processAt: (pid: number) => BoundProcess | null;
+  readonly qemus: Qemus;
   readonly post: (event: GuardEvent) => void;
 }
 
@@ -53,7 +53,7 @@ export class GuardGuests {
       }
       const { keeper, qemu } = record.value;
       const found = keeper === null ? null : keepers.find(keeper.pid, keeper.identity);
-      const qemuHasEnded = qemu !== null && this.#qemuAt(qemu) === null;
+      const qemuHasEnded = qemu !== null && !this.#isRunning(uuid, qemu);
       this.#guests.set(uuid, { keeper: found, qemu: null, record: record.value });
       if (found !== null) this.#watchKeeper(uuid, found);
       return [{ ...record.value, keeperLives: found !== null, qemuHasEnded }];
@@ -61,19 +61,38 @@ export class GuardGuests {
     return { kind: 'found', guests };
   }
 
+  /** A guest that starts is refused where it cannot be recorded; one that runs needs it anyway. */
   startKeeper(uuid: string, name: string): void {
     const { keepers, killpathOf, log, post } = this.#ports;
     keepers.start(killpathOf(uuid), (keeper) => {
+      const notStarted = (reason: string): void => {
+        log.error('keeper.notStarted', { guest: name, uuid, reason });
+        post({ kind: 'keeperNotStarted', uuid, reason });
+      };
       if ('trouble' in keeper) {
-        log.error('keeper.notStarted', { guest: name, uuid, reason: keeper.trouble });
-        post({ kind: 'keeperNotStarted', uuid, reason: keeper.trouble });
+        notStarted(keeper.trouble);
         return;
       }
-      this.#of(uuid).keeper = keeper;
+      const guest = this.#of(uuid);
+      guest.keeper = keeper;
+      const trouble = this.#save(uuid);
+      if (trouble !== null && guest.record?.qemuPid === null) {
+        this.dropKeeper(uuid);
+        notStarted(`what is known of the guest cannot be written down: ${trouble}`);
+        return;
+      }
       this.#watchKeeper(uuid, keeper);
-      this.#save(uuid);
       post({ kind: 'keeperStarted', uuid });
     });
+  }
+
+  /** What it has, if anything, is orphaned. */
+  dropKeeper(uuid: string): void {
+    const guest = this.#of(uuid);
+    guest.keeper?.signal('SIGKILL');
+    guest.keeper?.close();
+    guest.keeper = null;
+    this.#save(uuid);
   }
 
   /** The guest is over: nothing is known of it any more. */
@@ -87,14 +106,20 @@ export class GuardGuests {
   }
 
   watchQemu(uuid: string, pid: number): void {
-    const { post, processAt } = this.#ports;
+    const { post, qemus } = this.#ports;
     const guest = this.#of(uuid);
     guest.qemu?.close();
-    const qemu = processAt(pid);
+    const qemu = qemus.at(uuid, pid);
     guest.qemu = qemu;
     this.#save(uuid);
     if (qemu === null) post({ kind: 'qemuEnded', uuid, pid });
     else qemu.onEnded(() => post({ kind: 'qemuEnded', uuid, pid }));
+  }
+
+  findQemu(uuid: string): void {
+    const qemu = this.#ports.qemus.find(uuid);
+    qemu?.close(); // it is watched where it is still wanted
+    this.#ports.post({ kind: 'qemuLookedFor', uuid, pid: qemu?.pid ?? null });
   }
 
   endQemu(uuid: string): void {
@@ -121,11 +146,11 @@ export class GuardGuests {
     return guest;
   }
 
-  #qemuAt({ pid, identity }: Mark): BoundProcess | null {
-    const qemu = this.#ports.processAt(pid);
-    const isIt = qemu?.identity === identity;
+  #isRunning(uuid: string, { pid, identity }: Mark): boolean {
+    const qemu = this.#ports.qemus.at(uuid, pid);
+    const itsIdentity = qemu?.identity ?? null; // null: it cannot be read, which is no end
     qemu?.close();
-    return isIt ? qemu : null;
+    return qemu !== null && (itsIdentity === null || itsIdentity === identity);
   }
 
   #watchKeeper(uuid: string, keeper: BoundProcess): void {
@@ -138,17 +163,26 @@ export class GuardGuests {
     });
   }
 
-  /** Where it cannot be written, a restart of the guard costs this guest its next lease, or a wait. */
-  #save(uuid: string): void {
+  /**
+   * Where it cannot be written, the next guard does not know this guest's keeper: the leases are
+   * held, and cannot be released.
+   * @returns why not; null: it is written, or nothing is known yet
+   */
+  #save(uuid: string): string | null {
     const { log, records } = this.#ports;
     const { keeper, qemu, record } = this.#of(uuid);
-    if (record === null) return;
-    const written: WrittenRecord = { ...record, keeper: markOf(keeper), qemu: markOf(qemu) };
+    if (record === null) return null;
+    // One of its last run here is none: this guest would be taken for one that has ended.
+    const isLatest = qemu?.pid === record.qemuPid;
+    const marks = { keeper: markOf(keeper), qemu: isLatest ? markOf(qemu) : null };
+    const written: WrittenRecord = { ...record, ...marks };
     try {
       records.save(uuid, encodeRecord(written));
+      return null;
     } catch (error) {
       const reason = error instanceof Error ? error.message : `${error}`;
       log.error('record.notWritten', { guest: record.name, uuid, reason });
+      return reason;
     }
   }
 }

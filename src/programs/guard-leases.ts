@@ -7,6 +7,7 @@ import { callOnce, type SanlockEndpoint } from '../client/sanlock-link.ts';
 import { decodeGuestValue, encodeGuestValue } from '../format/guest-value.ts';
 import type { DiskLease } from '../guard/lease-names.ts';
 import type {
+  HostLife,
   LeaseEffect,
   LeaseReply,
   LeaseSteps,
@@ -14,15 +15,15 @@ import type {
   Mode,
   Seen,
 } from '../guard/lease-steps.ts';
+import { seenIn } from '../guard/seen.ts';
 import type { Clock } from '../ports/clock.ts';
 import { readResourceOwners } from '../wire/sanlock/area-calls.ts';
 import type { SanlockCall } from '../wire/sanlock/call.ts';
 import { getHosts, status } from '../wire/sanlock/daemon-calls.ts';
 import type { SanlockFailure } from '../wire/sanlock/failure.ts';
 import { acquire, convert, getLvb, release, setLvb } from '../wire/sanlock/lease-calls.ts';
-import { textField } from '../wire/sanlock/records.ts';
 import { RES_FLAGS } from '../wire/sanlock/socket.ts';
-import type { Resource, StateRecord } from '../wire/sanlock/types.ts';
+import type { Resource } from '../wire/sanlock/types.ts';
 
 /** A lease file that hangs costs a hook no more. */
 const DEADLINE_MS = 90 * SECOND_MS;
@@ -101,7 +102,10 @@ export class GuardLeases {
         const { name, mode, adopts: orphan } = effect;
         const ownerName = textToName(guest.name);
         const options = { target, lvb: true, orphan, ownerNowait: true, ownerName };
-        this.#call(acquire([this.#resource(name, mode)], options), code);
+        this.#call(acquire([this.#resource(name, mode)], options), (result) => {
+          if (result.ok) answer({ code: result.value });
+          else answer({ code: result.error.code, isUnsure: isUnsure(result.error) });
+        });
         return;
       }
       case 'convert':
@@ -118,6 +122,9 @@ export class GuardLeases {
         return;
       case 'getLender':
         this.#getLender(effect.name, answer);
+        return;
+      case 'getOthers':
+        this.#getOthers(effect.name, answer);
         return;
       case 'look':
         this.#look(target, effect.names, answer);
@@ -161,15 +168,24 @@ export class GuardLeases {
         return;
       }
       const value = decodeGuestValue(read.value);
-      this.#call(readResourceOwners(this.#resource(name)), (owners) => {
-        if (!owners.ok) {
-          answer({ code: owners.error.code });
-          return;
-        }
-        const own = BigInt(this.#parts.hostId);
-        const others = owners.value.hosts.filter(({ hostId }) => hostId !== own);
-        answer({ code: 0, lent: { by: value.ok ? value.value : null, others } });
+      this.#getOthers(name, ({ code, others }) => {
+        if (others === undefined) answer({ code });
+        else answer({ code, lent: { by: value.ok ? value.value : null, others } });
       });
+    });
+  }
+
+  #getOthers(
+    name: string,
+    answer: (reply: { code: number; others?: readonly HostLife[] }) => void,
+  ): void {
+    this.#call(readResourceOwners(this.#resource(name)), (owners) => {
+      if (!owners.ok) {
+        answer({ code: owners.error.code });
+        return;
+      }
+      const own = BigInt(this.#parts.hostId);
+      answer({ code: 0, others: owners.value.hosts.filter(({ hostId }) => hostId !== own) });
     });
   }
 
@@ -183,17 +199,9 @@ export class GuardLeases {
         answer({ code: records.error.code });
         return;
       }
-      const held = new Map<string, Mode>();
-      const orphans = new Map<string, Mode>();
-      for (const record of records.value) {
-        const { resource, data32: pid } = record;
-        if (resource?.lockspaceName !== this.#parts.lockspace) continue;
-        if (!names.includes(resource.name)) continue;
-        const mode = isShared(record) ? 'shared' : 'exclusive';
-        if (textField(record, 'list') === 'orphan') orphans.set(resource.name, mode);
-        else if (pid === keeperPid) held.set(resource.name, mode);
-      }
-      answer({ code: 0, seen: { held, orphans } });
+      const { lockspace } = this.#parts;
+      const seen = seenIn(records.value, { lockspace, names, keeperPid });
+      answer(seen === null ? { code: -ERRNO.EAGAIN } : { code: 0, seen });
     });
   }
 
@@ -206,8 +214,7 @@ export class GuardLeases {
   }
 }
 
-/** RESOURCE text `flags` bit 1, and a flag of the record itself (spec 20 §11). */
-function isShared(record: StateRecord): boolean {
-  const flags = Number.parseInt(textField(record, 'flags') ?? '0', 16);
-  return ((record.flags | flags) & 1) !== 0;
+/** It is left out where it is known that nothing was granted. */
+function isUnsure({ outcome }: SanlockFailure): boolean {
+  return outcome === 'unknown';
 }

@@ -4,7 +4,7 @@ import { SECOND_MS } from '../base/units.ts';
 import { callOnce, type SanlockEndpoint } from '../client/sanlock-link.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
-import { addLockspace, getLockspaces } from '../wire/sanlock/daemon-calls.ts';
+import { addLockspace, getHosts, getLockspaces } from '../wire/sanlock/daemon-calls.ts';
 import { LSF_FLAGS } from '../wire/sanlock/socket.ts';
 import type { Lockspace } from '../wire/sanlock/types.ts';
 import type { GuardLeaseFiles } from './guard-lease-files.ts';
@@ -13,6 +13,7 @@ import type { GuardLeaseFiles } from './guard-lease-files.ts';
 const LOOK_MS = 5 * SECOND_MS;
 const SOON_MS = SECOND_MS;
 const JOIN_MS = 600 * SECOND_MS;
+const ASK_MS = 10 * SECOND_MS;
 
 export interface GuardLockspaceParts {
   readonly clock: Clock;
@@ -30,6 +31,9 @@ export class GuardLockspace {
   readonly #parts: GuardLockspaceParts;
   /** 0: joined; null: not known yet. */
   #code: number | null = null;
+  /** Of this host, as it was seen last; null: not yet. */
+  #generation: bigint | null = null;
+  #rejoined: () => void = () => {};
   readonly #waiting: (() => void)[] = [];
   #hasEnded = false;
 
@@ -48,12 +52,20 @@ export class GuardLockspace {
     else settled();
   }
 
+  /**
+   * `rejoined` is called whenever this host has another generation than before: what it held in the
+   * last one is nobody's. So it is after a sanlock that was killed and has forgotten its clients.
+   */
+  onRejoined(rejoined: () => void): void {
+    this.#rejoined = rejoined;
+  }
+
   begin(): void {
     if (this.#hasEnded) return;
-    const { lockspace, sanlock } = this.#parts;
+    const wanted = this.#space();
     // An add of what is there would be logged by sanlock as refused, each time.
-    callOnce(sanlock, getLockspaces(), LOOK_MS, (joined) => {
-      if (joined.ok && joined.value.some((space) => isJoined(space, lockspace))) this.#settled(0);
+    callOnce(this.#parts.sanlock, getLockspaces(), LOOK_MS, (joined) => {
+      if (joined.ok && joined.value.some((space) => isJoined(space, wanted))) this.#settled(0);
       else this.#make();
     });
   }
@@ -66,15 +78,15 @@ export class GuardLockspace {
     this.#parts.files.ensureLockspace((made) => (made < 0 ? this.#settled(made) : this.#join()));
   }
 
+  #space(): Lockspace {
+    const { lockspace: name, leaseDir, hostId } = this.#parts;
+    const path = textToName(`${leaseDir}/${name}`);
+    return { name, hostId: BigInt(hostId), path, offset: 0n };
+  }
+
   #join(): void {
-    const { lockspace: name, leaseDir, hostId, ioTimeoutS, sanlock } = this.#parts;
-    const space = {
-      name,
-      hostId: BigInt(hostId),
-      path: textToName(`${leaseDir}/${name}`),
-      offset: 0n,
-    };
-    const call = addLockspace(space, ioTimeoutS === null ? {} : { ioTimeoutS });
+    const { ioTimeoutS, sanlock } = this.#parts;
+    const call = addLockspace(this.#space(), ioTimeoutS === null ? {} : { ioTimeoutS });
     callOnce(sanlock, call, JOIN_MS, (added) => {
       const code = added.ok ? added.value : added.error.code;
       // libvirt's plugin joins it as well, perhaps at this moment.
@@ -91,12 +103,31 @@ export class GuardLockspace {
       else log.warn('lockspace.notJoined', fields);
     }
     this.#code = code;
+    if (code === 0) this.#seeGeneration();
     for (const settled of this.#waiting.splice(0)) settled();
     clock.after(LOOK_MS, () => this.begin());
   }
+
+  /** Whoever has joined it. */
+  #seeGeneration(): void {
+    const { hostId, lockspace, log, sanlock } = this.#parts;
+    callOnce(sanlock, getHosts(lockspace, BigInt(hostId)), ASK_MS, (hosts) => {
+      const own = hosts.ok ? hosts.value.find((host) => host.hostId === BigInt(hostId)) : undefined;
+      if (own === undefined || own.generation === 0n || this.#hasEnded) return; // not seen yet
+      const before = this.#generation;
+      this.#generation = own.generation;
+      if (before === null || before === own.generation) return;
+      log.warn('lockspace.rejoined', { lockspace, hostId, generation: Number(own.generation) });
+      this.#rejoined();
+    });
+  }
 }
 
-/** Not while it is being joined, or left. */
-function isJoined({ flags, name }: Lockspace, lockspace: ByteString): boolean {
-  return name === lockspace && ((flags ?? 0) & (LSF_FLAGS.ADD | LSF_FLAGS.REM)) === 0;
+/**
+ * Not while it is being joined, or left; and not one of that name in another place, whose hosts are
+ * others: it is told to join, and its refusal is logged.
+ */
+function isJoined({ flags, hostId, name, path }: Lockspace, wanted: Lockspace): boolean {
+  if (((flags ?? 0) & (LSF_FLAGS.ADD | LSF_FLAGS.REM)) !== 0) return false;
+  return name === wanted.name && path === wanted.path && hostId === wanted.hostId;
 }

@@ -81,11 +81,12 @@ class Service {
           }),
         ),
       explain: (_refused, answer) => answer('refused'),
-      processAt: () => null,
+      qemus: { at: () => null, find: () => null },
       lockspace: {
         get code() {
           return lockspaceCode();
         },
+        onRejoined: () => {},
         whenSettled: (settled) => {
           this.#settled = settled;
         },

@@ -15,7 +15,7 @@ import type { GuestFiles } from '../ports/guest-files.ts';
 import type { GuestRecords } from '../ports/guest-records.ts';
 import type { Keepers, Killpath } from '../ports/keepers.ts';
 import type { Log } from '../ports/log.ts';
-import type { BoundProcess } from '../ports/processes.ts';
+import type { Qemus } from '../ports/qemus.ts';
 import type { Connection, Listener, Sockets } from '../ports/sockets.ts';
 import { GuardGuests } from './guard-guests.ts';
 import type { GuardLeases } from './guard-leases.ts';
@@ -40,9 +40,8 @@ export interface GuardPorts {
   ) => void;
   /** The sentence for libvirt's user, with who has the lease; answers once. */
   readonly explain: (refusal: Refused, answer: (text: string) => void) => void;
-  /** The process of that pid, whichever it is now; null: there is none. */
-  readonly processAt: (pid: number) => BoundProcess | null;
-  readonly lockspace: Pick<GuardLockspace, 'code' | 'whenSettled'>;
+  readonly qemus: Qemus;
+  readonly lockspace: Pick<GuardLockspace, 'code' | 'onRejoined' | 'whenSettled'>;
 }
 
 /** What is to be explained. */
@@ -92,6 +91,7 @@ export class GuardProgram {
     const at = { path: this.#ports.socketPath, mode: 0o600, uid: 0, gid: 0, backlog: BACKLOG };
     this.#listener = this.#ports.sockets.listen(at, (connection) => this.#accept(connection));
     this.#ports.guestFiles.watch((name, xml) => this.#loop.post({ kind: 'status', name, xml }));
+    this.#ports.lockspace.onRejoined(() => this.#loop.post({ kind: 'rejoined' }));
   }
 
   /** Keepers and their leases stay, for the next guard. */
@@ -152,7 +152,7 @@ export class GuardProgram {
       if (isPosted) return;
       isPosted = true;
       late.cancel();
-      this.#loop.post({ kind: 'called', call });
+      if (this.#calls.has(call.hook)) this.#loop.post({ kind: 'called', call });
     };
     const late = clock.after(JOINED_WITHIN_MS, post);
     lockspace.whenSettled(post);
@@ -192,6 +192,9 @@ export class GuardProgram {
       case 'endKeeper':
         this.#guests.end(effect.uuid);
         return;
+      case 'dropKeeper':
+        this.#guests.dropKeeper(effect.uuid);
+        return;
       case 'record':
         this.#guests.record(effect.record);
         return;
@@ -200,6 +203,9 @@ export class GuardProgram {
         return;
       case 'watchQemu':
         this.#guests.watchQemu(effect.uuid, effect.pid);
+        return;
+      case 'findQemu':
+        this.#guests.findQemu(effect.uuid);
         return;
       case 'answer':
         this.#answer(effect.hook, effect.text);

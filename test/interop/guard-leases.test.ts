@@ -11,13 +11,11 @@ import {
   type Holdings,
   type LeaseSteps,
   lend,
-  NOTHING,
   reclaim,
   releaseAll,
   type Taken,
-  takeAlone,
-  takeLent,
 } from '../../src/guard/lease-steps.ts';
+import { takeAll, takeLent } from '../../src/guard/take-steps.ts';
 import { MonotonicClock } from '../../src/platform/clock.ts';
 import { daemonSockets } from '../../src/platform/daemon-sockets.ts';
 import { NodePlainFiles } from '../../src/platform/plain-files.ts';
@@ -131,14 +129,14 @@ async function migration(rig: Rig, leaseDir: string): Promise<void> {
   const other = new Guarded(two, { leaseDir, keeperPid: await keeperOn(two), uuid: 'another' });
   const soon = (uuid: string) => ({ uuid, untilMs: new MonotonicClock().nowMs() + 1500 });
 
-  const held = granted(await source.run(takeAlone(LEASES, NOTHING)));
+  const held = granted(await source.run(takeAll(LEASES)));
   assert.deepEqual([...held.values()], ['exclusive', 'exclusive']);
   assert.deepEqual(
     readdirSync(leaseDir).sort(),
     [LOCKSPACE, ...LEASES.map(({ name }) => name)].sort(),
     'no draft is left',
   );
-  assert.equal(refusedWith(await target.run(takeAlone(LEASES, NOTHING))), '-243 acquire');
+  assert.equal(refusedWith(await target.run(takeAll(LEASES))), '-243 acquire');
   assert.equal(refusedWith(await target.run(takeLent(LEASES, soon(UUID)))), '-243 acquire');
 
   const coming = target.run(takeLent(LEASES, { ...soon(UUID), untilMs: Infinity }));
@@ -152,9 +150,9 @@ async function migration(rig: Rig, leaseDir: string): Promise<void> {
   assert.equal((await source.run(releaseAll(lent.holdings))).size, 0);
   const whole = await target.run(reclaim(LEASES, shared));
   assert.deepEqual([whole.code, ...whole.holdings.values()], [0, 'exclusive', 'exclusive']);
-  assert.equal(refusedWith(await source.run(takeAlone(LEASES, NOTHING))), '-243 acquire');
+  assert.equal(refusedWith(await source.run(takeAll(LEASES))), '-243 acquire');
   assert.equal((await target.run(releaseAll(whole.holdings))).size, 0);
-  const again = granted(await source.run(takeAlone(LEASES, NOTHING)));
+  const again = granted(await source.run(takeAll(LEASES)));
   assert.equal((await source.run(releaseAll(again))).size, 0);
   assert.ok(existsSync(join(leaseDir, LOCKSPACE)));
 }

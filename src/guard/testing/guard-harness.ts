@@ -1,3 +1,4 @@
+import { ERRNO } from '../../base/errno.ts';
 import { ok } from '../../base/result.ts';
 import { newGuard, nextTickMs, stepGuard } from '../daemon.ts';
 import type { Outcome } from '../guest-state.ts';
@@ -41,10 +42,16 @@ export class GuardHarness {
   nowMs = 1000;
   /** By what is asked: 'acquire', 'convert', … */
   readonly codes = new Map<LeaseEffect['kind'], number>();
+  /** Whether acquires are not answered. */
+  isMute = false;
   /** null: it does not say. */
-  seen: Seen | null = { held: new Map(), orphans: new Map() };
+  seen: Seen | null = { held: new Map(), orphans: new Map(), isRegistered: true };
+  /** Of a QEMU that libvirt's pid files name. */
+  foundPid: number | null = null;
   /** Whether names of disks come only when the test says so. */
   namesLater = false;
+  /** Whether keepers are there only when the test says so. */
+  keepersLater = false;
   readonly #state: GuardState;
   readonly #events: GuardEvent[] = [];
   /** All effects but for those that are answered here. */
@@ -108,10 +115,13 @@ export class GuardHarness {
         return;
       }
       case 'startKeeper':
-        this.#events.push({ kind: 'keeperStarted', uuid: effect.uuid });
+        if (!this.keepersLater) this.#events.push({ kind: 'keeperStarted', uuid: effect.uuid });
         return;
       case 'work':
         this.#events.push({ kind: 'worked', uuid: effect.uuid, outcome: this.#run(effect.steps) });
+        return;
+      case 'findQemu':
+        this.#events.push({ kind: 'qemuLookedFor', uuid: effect.uuid, pid: this.foundPid });
         return;
       default:
         this.said.push(effect);
@@ -120,10 +130,10 @@ export class GuardHarness {
 
   #seenOf(names: readonly string[]): Seen | null {
     if (this.seen === null) return null;
-    const { held, orphans } = this.seen;
+    const { held, orphans, isRegistered } = this.seen;
     const asked = (modes: Seen['held']) =>
       new Map([...modes].filter(([name]) => names.includes(name)));
-    return { held: asked(held), orphans: asked(orphans) };
+    return { held: asked(held), orphans: asked(orphans), isRegistered };
   }
 
   #run(steps: LeaseSteps<Outcome>): Outcome {
@@ -134,7 +144,9 @@ export class GuardHarness {
       else this.asked.push(effect.kind);
       const code = this.codes.get(effect.kind) ?? 0;
       const seen = effect.kind === 'look' ? this.#seenOf(effect.names) : null;
-      turn = steps.next({ code, nowMs: this.nowMs, ...(seen === null ? {} : { seen }) });
+      const isUnsure = this.isMute && effect.kind === 'acquire';
+      const reply = isUnsure ? { code: -ERRNO.ETIMEDOUT, isUnsure } : { code };
+      turn = steps.next({ ...reply, nowMs: this.nowMs, ...(seen === null ? {} : { seen }) });
     }
     return turn.value;
   }

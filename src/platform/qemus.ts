@@ -1,0 +1,71 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { Qemus } from '../ports/qemus.ts';
+import { KernelProcess, type Surroundings } from './kernel-process.ts';
+
+/** libvirt writes the pid down before its child has become QEMU. */
+const PARENTS: ReadonlySet<string> = new Set(['libvirtd', 'virtqemud']);
+
+/** By /proc, and libvirt's run directory: libvirt starts each QEMU with the guest's UUID. */
+export class NodeQemus implements Qemus {
+  readonly #dir: string;
+  readonly #around: Surroundings;
+
+  /** @param dir libvirt's, of QEMU */
+  constructor(dir: string, around: Surroundings) {
+    this.#dir = dir;
+    this.#around = around;
+  }
+
+  at(uuid: string, pid: number): KernelProcess | null {
+    return this.#at(pid, (words) => !isOther(words, uuid));
+  }
+
+  find(uuid: string): KernelProcess | null {
+    for (const name of this.#pidFiles()) {
+      const pid = this.#pidIn(name);
+      const found = pid === null ? null : this.#at(pid, (words) => words?.includes(uuid) === true);
+      if (found !== null) return found;
+    }
+    return null;
+  }
+
+  /** Bound first: what /proc shows then is this process, or it has ended. */
+  #at(pid: number, isIt: (words: readonly string[] | null) => boolean): KernelProcess | null {
+    const process_ = KernelProcess.at(pid, this.#around);
+    if (process_ === null || isIt(wordsOf(pid))) return process_;
+    process_.close();
+    return null;
+  }
+
+  #pidFiles(): readonly string[] {
+    try {
+      return readdirSync(this.#dir).filter((name) => name.endsWith('.pid'));
+    } catch {
+      return []; // libvirtd has not run
+    }
+  }
+
+  #pidIn(name: string): number | null {
+    try {
+      const pid = Number(readFileSync(join(this.#dir, name), 'ascii'));
+      return Number.isSafeInteger(pid) && pid > 0 ? pid : null;
+    } catch {
+      return null; // that one has ended
+    }
+  }
+}
+
+/** null: they cannot be read; none: it has ended. */
+function wordsOf(pid: number): readonly string[] | null {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
+  } catch {
+    return null;
+  }
+}
+
+function isOther(words: readonly string[] | null, uuid: string): boolean {
+  const [program] = words ?? [];
+  return program !== undefined && !words?.includes(uuid) && !PARENTS.has(basename(program));
+}

@@ -1,0 +1,9 @@
+import type { BoundProcess } from './processes.ts';
+
+/** The QEMUs that libvirt runs on this host. */
+export interface Qemus {
+  /** The process of that pid, unless it surely is not the QEMU of that guest; null: it has ended. */
+  at(uuid: string, pid: number): BoundProcess | null;
+  /** By the pid files of libvirt; null: none of that guest runs. */
+  find(uuid: string): BoundProcess | null;
+}
