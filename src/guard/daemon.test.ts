@@ -337,6 +337,34 @@ test('a guest that the guard finds is paused at a loss where it asks for that', 
   assert.equal(guard.guests.get(WEB)?.onLoss, 'pause');
 });
 
+test('a disk that stays keeps its leases, whatever its name leads to by now', () => {
+  const guard = running();
+  guard.namesLater = true;
+  const named = (xml: string, names: readonly string[]) => {
+    const effect = guard.status('web', statusXml(xml)).find(({ kind }) => kind === 'nameDisks');
+    assert.ok(effect?.kind === 'nameDisks');
+    const leases = ok(names.map(leaseOf));
+    guard.tell({ kind: 'disksNamed', token: effect.token, leases });
+    return [...(guard.guests.get(WEB)?.guest.holdings.keys() ?? [])];
+  };
+  const [web, other] = [leaseOf('web').name, leaseOf('other').name];
+  assert.deepEqual(named(XML, ['other']), [web, other], 'a link leads elsewhere');
+  const swapped = XML.replace("name='web'", "name='new'");
+  assert.deepEqual(named(swapped, ['new']), [leaseOf('new').name], 'another disk');
+});
+
+test('an orphan that two guests share is left to the one that runs', () => {
+  const { name } = leaseOf('web');
+  const guard = new GuardHarness();
+  const shared = { leases: [{ ...leaseOf('web'), mode: 'shared' }], keeperLives: false } as const;
+  const had = { ...shared, holdings: new Map([[name, 'shared']] as const) };
+  guard.seen = seenAs(new Map(), new Map([[name, 'shared']]));
+  const ended = recorded({ ...had, uuid: DB, name: 'db', qemuHasEnded: true });
+  guard.tell({ kind: 'found', guests: [ended, recorded(had)] });
+  assert.equal(guard.guests.size, 1);
+  assert.ok(!guard.asked.includes('releaseOrphan'), `${guard.asked}`);
+});
+
 test('a keeper that is killed: the next one has what it had', () => {
   const guard = running();
   guard.asked.length = 0;

@@ -14,6 +14,7 @@ import type { GuardConfig } from './config.ts';
 import { type Guest, parseGuest } from './domain.ts';
 import type { Demand, GuestEffect, GuestEvent, GuestState } from './guest-state.ts';
 import { foundGuest, newGuest, nextTickMs as nextGuestTickMs, stepGuest } from './guest-step.ts';
+import { keptLeases } from './kept-leases.ts';
 import type { DiskLease } from './lease-names.ts';
 import type {
   Call,
@@ -159,7 +160,7 @@ function qemuLookedFor(
 function newTracked(uuid: string, name: string, guest: GuestState): Tracked {
   return {
     ...{ uuid, name, guest, qemuPid: null, qemuRuns: false, releasing: [], naming: null },
-    ...{ disks: [], nameAgainAtMs: null },
+    ...{ disks: [], namedDisks: null, nameAgainAtMs: null },
     ...{ isUnannounced: false, onLoss: 'kill', recorded: null, complaint: '' },
   };
 }
@@ -192,7 +193,7 @@ function called(turn: Turn, call: Call): void {
         return;
       }
       supersede(turn, uuid);
-      nameDisks(turn, parsed.value, { kind: 'hook', call, uuid, name, onLoss });
+      nameDisks(turn, { kind: 'hook', call, uuid, name, onLoss, disks: parsed.value.disks });
     }
   }
 }
@@ -283,9 +284,9 @@ function statusChanged(turn: Turn, { name, xml }: Extract<GuardEvent, { kind: 's
 }
 
 function nameSeen(turn: Turn, of: Tracked): void {
-  const { uuid } = of;
+  const { uuid, disks } = of;
   of.nameAgainAtMs = null;
-  of.naming = nameDisks(turn, of, { kind: 'status', uuid });
+  of.naming = nameDisks(turn, { kind: 'status', uuid, disks });
 }
 
 /** null: it is none that runs here, and was not started by libvirt with a hook of ours. */
@@ -300,51 +301,70 @@ function unannounced(turn: Turn, { guest, migration, pid }: StatusFile): Tracked
   return one;
 }
 
-function nameDisks({ state, out }: Turn, { disks }: Pick<Guest, 'disks'>, naming: Naming): number {
+function nameDisks({ state, out }: Turn, naming: Naming): number {
   const token = state.nextToken++;
   state.naming.set(token, naming);
-  out.push({ kind: 'nameDisks', token, disks });
+  out.push({ kind: 'nameDisks', token, disks: naming.disks });
   return token;
 }
 
-function disksNamed(turn: Turn, token: number, leases: Result<readonly DiskLease[], string>): void {
-  const { state } = turn;
-  const naming = state.naming.get(token);
-  state.naming.delete(token);
-  if (naming === undefined) return;
-  const { uuid } = naming;
-  if (naming.kind === 'status') {
-    const guest = state.guests.get(uuid);
-    const status = guest?.guest.status;
-    if (status == null || guest?.naming !== token) return; // it has changed since
-    if (!leases.ok) {
-      guest.nameAgainAtMs = turn.nowMs + NAME_AGAIN_MS;
-      log(turn, 'warn', 'disks.notNamed', { guest: guest.name, reason: leases.error });
-    }
-    const named = leases.ok ? leases.value : null;
-    tell(turn, uuid, { kind: 'statusRead', status: { ...status, leases: named } });
+type Named = Result<readonly DiskLease[], string>;
+
+function disksNamed(turn: Turn, token: number, leases: Named): void {
+  const { naming: all } = turn.state;
+  const naming = all.get(token);
+  all.delete(token);
+  if (naming?.kind === 'hook') hookNamed(turn, naming, leases);
+  else if (naming?.kind === 'status') statusNamed(turn, { ...naming, token }, leases);
+}
+
+function statusNamed(
+  turn: Turn,
+  { uuid, disks, token }: Extract<Naming, { kind: 'status' }> & { readonly token: number },
+  leases: Named,
+): void {
+  const of = turn.state.guests.get(uuid);
+  const status = of?.guest.status;
+  if (status == null || of?.naming !== token) return; // it has changed since
+  if (!leases.ok) {
+    of.nameAgainAtMs = turn.nowMs + NAME_AGAIN_MS;
+    log(turn, 'warn', 'disks.notNamed', { guest: of.name, reason: leases.error });
     return;
   }
-  const { call, name } = naming;
+  if (of.guest.demand !== null) return; // it has the disks of its hook
+  const named = keptOf(of, disks, leases.value);
+  tell(turn, uuid, { kind: 'statusRead', status: { ...status, leases: named } });
+}
+
+function keptOf(of: Tracked, disks: Naming['disks'], leases: readonly DiskLease[]) {
+  const before = { disks: of.namedDisks, leases: of.guest.leases };
+  of.namedDisks = disks;
+  return keptLeases(before, { disks, leases });
+}
+
+function hookNamed(turn: Turn, naming: Extract<Naming, { kind: 'hook' }>, leases: Named): void {
+  const { call, name, uuid, disks } = naming;
   if (!leases.ok) {
     deny(turn, { call, name, reason: leases.error });
     return;
   }
-  const guest = tracked(turn, { uuid, name });
-  if (guest === null) {
+  const of = tracked(turn, { uuid, name });
+  if (of === null) {
     deny(turn, { call, name, reason: `this host has ${MAX_GUESTS} guests already` });
     return;
   }
-  const kind = call.operation === 'reconnect' ? 'reconnect' : 'start';
-  if (kind === 'start' && guest.qemuRuns) {
-    const reason = `its last QEMU (process ${guest.qemuPid}) has not ended, and may still write`;
+  const { hook, operation } = call;
+  const kind = operation === 'reconnect' ? 'reconnect' : 'start';
+  if (kind === 'start' && of.qemuRuns) {
+    const reason = `its last QEMU (process ${of.qemuPid}) has not ended, and may still write`;
     deny(turn, { call, name, reason });
     return;
   }
-  guest.isUnannounced = false;
-  guest.onLoss = naming.onLoss;
-  if (kind === 'start') guest.qemuPid = null; // that of its last run here
-  const demand: Demand = { hook: call.hook, kind, leases: leases.value };
+  of.isUnannounced = false;
+  of.onLoss = naming.onLoss;
+  const kept = keptOf(of, disks, leases.value);
+  if (kind === 'start') of.qemuPid = null; // that of its last run here
+  const demand: Demand = { hook, kind, leases: kind === 'start' ? leases.value : kept };
   tell(turn, uuid, { kind: 'demanded', demand });
 }
 

@@ -11,7 +11,7 @@ import type {
   Verdict,
   Work,
 } from './guest-state.ts';
-import { isAnnounced, nextWork } from './guest-work.ts';
+import { type IsAnothers, isAnnounced, nextWork } from './guest-work.ts';
 import { isHeld } from './lease-codes.ts';
 import type { DiskLease } from './lease-names.ts';
 import type { Holdings } from './lease-steps.ts';
@@ -65,8 +65,7 @@ export function stepGuest(
   at: {
     readonly uuid: string;
     readonly nowMs: number;
-    /** Whether another guest of this host has the lease of that name, held or orphaned. */
-    readonly isAnothers: (name: string) => boolean;
+    readonly isAnothers: IsAnothers;
   },
 ): readonly GuestEffect[] {
   const out: GuestEffect[] = [];
@@ -342,7 +341,7 @@ function complaint(state: GuestState, code: number): 'conflict' | 'notTaken' {
 
 function begin(
   state: GuestState,
-  turn: Turn & { readonly uuid: string; readonly isAnothers: (name: string) => boolean },
+  turn: Turn & { readonly uuid: string; readonly isAnothers: IsAnothers },
 ): void {
   const { out, nowMs } = turn;
   if (state.againAtMs !== null && nowMs < state.againAtMs) return;

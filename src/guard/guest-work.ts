@@ -14,6 +14,9 @@ import { LENT_WITHIN_MS, takeAll, takeLent, takeMissing } from './take-steps.ts'
 
 /** What a guest needs next, by what is known of it: facts come in elsewhere (`guest-step.ts`). */
 
+/** Whether another guest of this host has the lease of that name, held or orphaned. */
+export type IsAnothers = (leaseName: string) => boolean;
+
 /** Something that sanlock is to be asked for. */
 export interface Next {
   readonly work: Work;
@@ -30,23 +33,26 @@ export function nextWork(
   of: {
     readonly uuid: string;
     readonly nowMs: number;
-    readonly isAnothers: (name: string) => boolean;
+    readonly isAnothers: IsAnothers;
   },
 ): Next | 'over' | null {
   const { uuid, nowMs } = of;
   const { demand, holdings: held, orphans } = state;
   if (!state.isSurveyed) return ofRecord(state, of.isAnothers);
-  if (state.isOver) return ofEnd(state) ?? (isAnnounced(state, nowMs) ? null : 'over');
-  if (demand === null) return ofOrphans(state) ?? ofMigration(state) ?? ofPlugging(state);
+  if (state.isOver) {
+    return ofEnd(state, of.isAnothers) ?? (isAnnounced(state, nowMs) ? null : 'over');
+  }
+  if (demand === null)
+    return ofOrphans(state) ?? ofMigration(state) ?? ofPlugging(state, of.isAnothers);
   const work = { kind: 'take', demand } as const;
   switch (demand.kind) {
     case 'reconnect':
       return { work, steps: took(takeMissing(demand.leases, { held, orphans })) };
     case 'start': // what is left of its last run here goes first: another host may wait for it
-      return ofEnd(state) ?? { work, steps: took(takeAll(demand.leases)) };
+      return ofEnd(state, of.isAnothers) ?? { work, steps: took(takeAll(demand.leases)) };
     case 'incoming': {
       const by = { uuid, untilMs: nowMs + LENT_WITHIN_MS };
-      return ofEnd(state) ?? { work, steps: took(takeLent(demand.leases, by)) };
+      return ofEnd(state, of.isAnothers) ?? { work, steps: took(takeLent(demand.leases, by)) };
     }
     default:
       return unreachable(demand.kind);
@@ -54,10 +60,7 @@ export function nextWork(
 }
 
 /** What it only wants may be orphaned by a call that was cut, unless another guest has it. */
-function ofRecord(
-  { holdings, leases, orphans }: GuestState,
-  isAnothers: (name: string) => boolean,
-): Next {
+function ofRecord({ holdings, leases, orphans }: GuestState, isAnothers: IsAnothers): Next {
   const recorded = new Map([...orphans, ...holdings]);
   const wanted = leases.map(({ name }) => name).filter((name) => !isAnothers(name));
   const names = new Set([...recorded.keys(), ...wanted]);
@@ -65,10 +68,10 @@ function ofRecord(
 }
 
 /** null: nothing is left to be released. */
-function ofEnd({ holdings, orphans }: GuestState): Next | null {
+function ofEnd({ holdings, orphans }: GuestState, isAnothers: IsAnothers): Next | null {
   if (holdings.size > 0) return { work: { kind: 'releaseAll' }, steps: released(holdings) };
   if (orphans.size === 0) return null;
-  return { work: { kind: 'releaseOrphans' }, steps: orphansReleased(orphans) };
+  return { work: { kind: 'releaseOrphans' }, steps: orphansReleased(orphans, isAnothers) };
 }
 
 /** A guest that runs on, whatever it is about to do, has a keeper for what it needs. */
@@ -100,7 +103,10 @@ function ofMigration({ holdings, leases, status }: GuestState): Next | null {
   }
 }
 
-function ofPlugging({ holdings: held, leases, orphans, status }: GuestState): Next | null {
+function ofPlugging(
+  { holdings: held, leases, orphans, status }: GuestState,
+  isAnothers: IsAnothers,
+): Next | null {
   if (status?.leases == null || status.migration !== null) return null;
   const wanted = new Set(leases.map(({ name }) => name));
   const unused = new Map([...held].filter(([name]) => !wanted.has(name)));
@@ -109,7 +115,7 @@ function ofPlugging({ holdings: held, leases, orphans, status }: GuestState): Ne
   if (unwanted.size > 0) {
     return {
       work: { kind: 'releaseOrphans' },
-      steps: orphansReleased(unwanted),
+      steps: orphansReleased(unwanted, isAnothers),
     };
   }
   if (leases.every(({ name }) => held.has(name))) return null;
@@ -133,8 +139,10 @@ function* released(held: Holdings): LeaseSteps<Outcome> {
   return { kind: 'released', asked: held, left: yield* releaseAll(held) };
 }
 
-function* orphansReleased(orphans: Holdings): LeaseSteps<Outcome> {
-  return { kind: 'orphansReleased', asked: orphans, left: yield* releaseOrphans(orphans) };
+/** One that another guest shares is left to it. */
+function* orphansReleased(orphans: Holdings, isAnothers: IsAnothers): LeaseSteps<Outcome> {
+  const own = new Map([...orphans].filter(([name]) => !isAnothers(name)));
+  return { kind: 'orphansReleased', asked: orphans, left: yield* releaseOrphans(own) };
 }
 
 /** libvirt called the migrate hook: its start is that of a migration. */

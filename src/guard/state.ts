@@ -29,6 +29,8 @@ export interface Tracked {
   naming: number | null;
   /** As that file has them. */
   disks: readonly GuestDisk[];
+  /** Of which its leases were named; null: of an earlier guard, or not yet. */
+  namedDisks: readonly GuestDisk[] | null;
   /** They could not be named, and are tried again then; null: they need not. */
   nameAgainAtMs: number | null;
   /** libvirt called no hook: it ran before the guard did, and is not ended by it. */
@@ -63,8 +65,9 @@ export type Naming =
       readonly uuid: string;
       readonly name: string;
       readonly onLoss: OnLoss;
+      readonly disks: readonly GuestDisk[];
     }
-  | { readonly kind: 'status'; readonly uuid: string };
+  | { readonly kind: 'status'; readonly uuid: string; readonly disks: readonly GuestDisk[] };
 
 export interface GuardState {
   readonly onConflict: Policy;
