@@ -4,9 +4,9 @@ import { readResourceOwners } from '../wire/sanlock/area-calls.ts';
 import type { SanlockCall } from '../wire/sanlock/call.ts';
 import { getHosts, hostStatus, status } from '../wire/sanlock/daemon-calls.ts';
 import type { SanlockFailure } from '../wire/sanlock/failure.ts';
-import { lastTextField, textField } from '../wire/sanlock/records.ts';
+import { hostNameIn, hostRecordOf, textField } from '../wire/sanlock/records.ts';
 import { STATE_TYPES } from '../wire/sanlock/socket.ts';
-import type { Resource, StateRecord } from '../wire/sanlock/types.ts';
+import type { Resource } from '../wire/sanlock/types.ts';
 
 /** Who has a lease: for people, and nothing is decided by it. */
 export type LeaseHolder =
@@ -55,8 +55,9 @@ export async function holderOf(
     ask(getHosts(lockspaceName, owner.hostId), PATIENCE),
   ]);
   const hostId = Number(owner.hostId);
-  const host = names.ok ? hostIn(names.value, hostId) : undefined;
-  const hostName = host === undefined ? '' : lastTextField(host, 'owner_name');
+  const records = names.ok ? names.value : [];
+  const host = hostRecordOf(records, hostId);
+  const hostName = hostNameIn(records, hostId);
   const renewed = seen.ok ? seen.value[0] : undefined;
   const isSame = renewed?.generation === owner.generation && owner.timestampS > 0n;
   const lastLiveS = Number((host && textField(host, 'last_live')) ?? here.nowS);
@@ -69,14 +70,11 @@ export async function holderOf(
   };
 }
 
-function hostIn(records: readonly StateRecord[], hostId: number): StateRecord | undefined {
-  return records.find(({ type, data32 }) => type === STATE_TYPES.HOST && data32 === hostId);
-}
-
-async function holderHere(
+/** The process of this host that has a lease; null: there is none, or it cannot be known now. */
+export async function holderHere(
   ask: Ask,
   { lockspaceName, name }: Resource,
-): Promise<LeaseHolder | null> {
+): Promise<Extract<LeaseHolder, { kind: 'here' }> | null> {
   const answered = await ask(status(), PATIENCE);
   if (!answered.ok) return null;
   const lease = answered.value.find(

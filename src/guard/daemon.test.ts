@@ -110,6 +110,14 @@ test('a keeper that is still being started is waited for, and then ended', () =>
   assert.deepEqual(words(started), ['endKeeper', 'granted']);
 });
 
+test('a migration that was announced and never begins is forgotten', () => {
+  const guard = new GuardHarness();
+  guard.call('migrate', XML);
+  assert.equal(guard.guests.size, 1);
+  guard.pass(HOUR_MS);
+  assert.equal(guard.guests.size, 0);
+});
+
 test('a migration that ended before its start hook does not make the next start one', () => {
   const guard = new GuardHarness();
   guard.call('migrate', XML);

@@ -96,6 +96,7 @@ function take(state: GuestState, event: GuestEvent, turn: Turn): void {
   switch (event.kind) {
     case 'announced':
       state.incomingUntilMs = turn.nowMs + ANNOUNCED_MS;
+      if (state.status === null) state.unseenUntilMs ??= state.incomingUntilMs;
       return;
     case 'demanded':
       demanded(state, event.demand, turn);

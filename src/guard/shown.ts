@@ -8,8 +8,13 @@ export function hasControl(text: string): boolean {
   return text.search(CONTROL) >= 0;
 }
 
-/** In a sentence: cut, and without what would break the line. */
+/** What came from outside, for a line of a terminal or a log. */
+export function plain(text: string): string {
+  return text.replace(CONTROL, '?');
+}
+
+/** In a sentence: cut as well. */
 export function shown(text: string, mostCharacters = SHOWN): string {
-  const plain = text.replace(CONTROL, '?');
-  return plain.length <= mostCharacters ? plain : `${plain.slice(0, mostCharacters)}…`;
+  const whole = plain(text);
+  return whole.length <= mostCharacters ? whole : `${whole.slice(0, mostCharacters)}…`;
 }

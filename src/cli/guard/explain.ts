@@ -3,6 +3,7 @@ import { SECOND_MS } from '../../base/units.ts';
 import { type Ask, holderOf } from '../../client/lease-holder.ts';
 import { isHeld } from '../../guard/lease-codes.ts';
 import { type Holder, refusalText } from '../../guard/refusal-text.ts';
+import { plain } from '../../guard/shown.ts';
 import { monotonicMs } from '../../platform/clock.ts';
 import { type LeasePlace, leaseResource } from '../../programs/guard-leases.ts';
 import type { Refused } from '../../programs/guard-program.ts';
@@ -33,10 +34,4 @@ async function findHolder(
   if (found.kind === 'here') return { ...found, name: plain(nameToText(found.name)) };
   const { hostName } = found;
   return { ...found, hostName: hostName === null ? null : plain(nameToText(hostName)) };
-}
-
-/** Names are others' to choose; libvirt shows this as one line. */
-function plain(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');
 }

@@ -145,6 +145,8 @@ test('a value block counts if it is of a host that holds the lease now', () => {
   assert.equal(lenderIn(bytes, holder(5n))?.guest, 'web');
   assert.equal(lenderIn(bytes, holder(6n)), null, 'an earlier life of that host');
   assert.equal(lenderIn(bytes, []), null);
+  const alone = [{ hostId: 2, generation: 5n, mode: 'exclusive' }] as const;
+  assert.equal(lenderIn(bytes, alone), null, 'a migration that is over');
   bytes[70] = 1;
   assert.equal(lenderIn(bytes, holder(5n)), null, 'damaged');
 });

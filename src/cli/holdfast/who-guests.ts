@@ -136,7 +136,7 @@ function usesIn(
     }));
 }
 
-/** By the value block of the lease, if it is of one that holds it now; those of old say nothing. */
+/** By the value block of the lease, if it is of a host that shares it now; those of old say nothing. */
 export function lenderIn(valueBlock: Uint8Array, holders: readonly Holder[]): GuestUse | null {
   const value = decodeGuestValue(valueBlock);
   if (!value.ok || !isOfHolder(value.value, holders)) return null;
@@ -148,5 +148,8 @@ export function lenderIn(valueBlock: Uint8Array, holders: readonly Holder[]): Gu
 }
 
 function isOfHolder({ hostId, generation }: GuestValue, holders: readonly Holder[]): boolean {
-  return holders.some((one) => BigInt(one.hostId) === hostId && one.generation === generation);
+  return holders.some(
+    (one) =>
+      one.mode === 'shared' && BigInt(one.hostId) === hostId && one.generation === generation,
+  );
 }

@@ -7,7 +7,7 @@ import { exportPath } from '../../wire/sanlock/strings.ts';
 import type { Lockspace, Resource } from '../../wire/sanlock/types.ts';
 import { type CommandLine, lockspaceOption, resourceOption } from './command-line.ts';
 import {
-  holderHere,
+  holderHereText,
   hostNameOnDisk,
   largestHostId,
   namesOnDisk,
@@ -80,7 +80,7 @@ export async function inspectCause(
     return owner === null ? null : `${owner} holds it`;
   }
   if (resource !== null && code === -ERRNO.EEXIST) {
-    const holder = await holderHere(client, resource);
+    const holder = await holderHereText(client, resource);
     return holder === null ? null : `${holder} holds it already`;
   }
   if (code === SANLOCK_CODES.LEADER_LOCKSPACE || code === SANLOCK_CODES.LEADER_RESOURCE) {

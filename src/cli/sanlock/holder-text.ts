@@ -1,10 +1,11 @@
 import { type ByteString, nameToText } from '../../base/bytes.ts';
 import { MIB } from '../../base/units.ts';
+import { holderHere } from '../../client/lease-holder.ts';
 import type { SanlockClient } from '../../client/sanlock.ts';
 import { geometryOf } from '../../format/geometry.ts';
 import { readLockspace, readResource, readResourceOwners } from '../../wire/sanlock/area-calls.ts';
 import { getLockspaces, hostStatus, status } from '../../wire/sanlock/daemon-calls.ts';
-import { lastTextField } from '../../wire/sanlock/records.ts';
+import { hostNameIn } from '../../wire/sanlock/records.ts';
 import { RES_FLAGS, STATE_TYPES } from '../../wire/sanlock/socket.ts';
 import { type Lockspace, type Resource, sizesOfFlags } from '../../wire/sanlock/types.ts';
 
@@ -30,29 +31,17 @@ export async function ownerOnDisk(
   const isShared = (read.value.resource.flags & RES_FLAGS.SHARED) !== 0;
   if (mode === 'shared' && !isShared) return null;
   const hosts = await client.call(hostStatus(resource.lockspaceName), { timeoutMs: ASK_MS });
-  const seen = hosts.ok
-    ? hosts.value.find(({ data32 }) => BigInt(data32) === host.hostId)
-    : undefined;
-  const name = seen === undefined ? '' : lastTextField(seen, 'owner_name');
+  const name = hosts.ok ? hostNameIn(hosts.value, Number(host.hostId)) : '';
   return name === '' ? `host ${host.hostId}` : `host ${host.hostId}, ${nameToText(name)},`;
 }
 
 /** `process 4711 (vm7) of this host`. */
-export async function holderHere(client: Client, resource: Resource): Promise<string | null> {
-  const answered = await client.call(status(), { timeoutMs: ASK_MS });
-  if (!answered.ok) return null;
-  const lease = answered.value.find(
-    ({ type, name, resource: held }) =>
-      type === STATE_TYPES.RESOURCE &&
-      (held?.name ?? name) === resource.name &&
-      held?.lockspaceName === resource.lockspaceName,
-  );
-  if (lease === undefined) return null;
-  const client32 = ({ type, data32 }: { type: number; data32: number }) =>
-    type === STATE_TYPES.CLIENT && data32 === lease.data32;
-  const name = answered.value.find(client32)?.name ?? '';
-  const called = name === '' || name === `${lease.data32}` ? '' : ` (${nameToText(name)})`;
-  return `process ${lease.data32}${called} of this host`;
+export async function holderHereText(client: Client, resource: Resource): Promise<string | null> {
+  const holder = await holderHere((call, options) => client.call(call, options), resource);
+  if (holder === null) return null;
+  const { pid, name } = holder;
+  const called = name === '' || name === `${pid}` ? '' : ` (${nameToText(name)})`;
+  return `process ${pid}${called} of this host`;
 }
 
 /** The lockspaces that are joined, and the processes that hold leases; null: none, or no daemon. */

@@ -53,8 +53,22 @@ export function textField(record: StateRecord, key: string): string | undefined 
   return undefined;
 }
 
+/** The record of a host in an answer to HOST_STATUS; undefined when it was never seen. */
+export function hostRecordOf(
+  records: readonly StateRecord[],
+  hostId: number,
+): StateRecord | undefined {
+  return records.find(({ type, data32 }) => type === STATE_TYPES.HOST && data32 === hostId);
+}
+
+/** What that host calls itself; '' where it does not say. */
+export function hostNameIn(records: readonly StateRecord[], hostId: number): ByteString {
+  const record = hostRecordOf(records, hostId);
+  return record === undefined ? '' : lastTextField(record, 'owner_name');
+}
+
 /** The value of the last field, which may hold blanks; '' when absent. */
-export function lastTextField({ text }: StateRecord, key: string): ByteString {
+function lastTextField({ text }: StateRecord, key: string): ByteString {
   const at = text.indexOf(`${key}=`);
   return at < 0 ? '' : text.slice(at + key.length + 1);
 }

@@ -5,7 +5,8 @@ import {
   type GuestSeen,
   holderText,
 } from '../../../guard/check/guest-check.ts';
-import { findingsText, plain, table } from './texts.ts';
+import { plain } from '../../../guard/shown.ts';
+import { findingsText, table } from './texts.ts';
 
 /** For programs. */
 export function checkJson(findings: readonly Finding[], guest: GuestSeen | null): string {

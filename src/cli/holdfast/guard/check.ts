@@ -7,6 +7,7 @@ import { hookFindings } from '../../../guard/check/hook-findings.ts';
 import { hostFindings } from '../../../guard/check/host-check.ts';
 import { serviceFindings } from '../../../guard/check/service-findings.ts';
 import { readGuardConfig } from '../../../guard/config.ts';
+import { plain } from '../../../guard/shown.ts';
 import { MonotonicClock } from '../../../platform/clock.ts';
 import { findLibvirtDaemons } from '../../../platform/libvirt-daemons.ts';
 import { PathProbe } from '../../../platform/path-probe.ts';
@@ -16,7 +17,6 @@ import { checkJson, guestText, hostText } from './check-text.ts';
 import { findGuest, seeGuest } from './guest-facts.ts';
 import { confFiles, hookFacts } from './host-facts.ts';
 import { type SeeingWorld, sanlockEndpoint, seeHost, seeService } from './see-host.ts';
-import { plain } from './texts.ts';
 
 export interface CheckWorld {
   /** The folder of this program. */

@@ -13,6 +13,7 @@ import {
 } from '../../../guard/install-plan.ts';
 import { readGuardReport } from '../../../guard/read-report.ts';
 import type { GuardReport } from '../../../guard/report.ts';
+import { plain } from '../../../guard/shown.ts';
 import { NODE_ARGUMENTS } from '../../../platform/clean-start.ts';
 import { findLibvirtDaemons, type RunningLibvirt } from '../../../platform/libvirt-daemons.ts';
 import { reasonOf } from '../../../platform/system-error.ts';
@@ -26,7 +27,6 @@ import {
 import { readGuardConfFiles } from '../../guard/conf-files.ts';
 import { lossProgram } from '../../guard/loss-program.ts';
 import { guardEndpoint, PLACES, programs } from './places.ts';
-import { plain } from './texts.ts';
 import { tellAndNote } from './told-libvirt.ts';
 
 const CONF_MODE = 0o644;

@@ -1,13 +1,5 @@
 import type { Finding } from '../../../guard/check/finding.ts';
-
-/** A control character would forge a line, or speak to the terminal. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
-
-/** What came from outside, for a terminal. */
-export function plain(text: string): string {
-  return text.replace(CONTROL, '?');
-}
+import { plain } from '../../../guard/shown.ts';
 
 const WORDS = { problem: 'PROBLEM', caution: 'CAUTION', note: 'note' } as const;
 

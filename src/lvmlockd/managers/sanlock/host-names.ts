@@ -1,7 +1,7 @@
 import type { ByteString } from '../../../base/bytes.ts';
 import { readResourceOwners } from '../../../wire/sanlock/area-calls.ts';
 import { getHosts, hostStatus, status } from '../../../wire/sanlock/daemon-calls.ts';
-import { lastTextField, textField } from '../../../wire/sanlock/records.ts';
+import { hostNameIn, textField } from '../../../wire/sanlock/records.ts';
 import { HOST_STATES, STATE_TYPES } from '../../../wire/sanlock/socket.ts';
 import type { Resource } from '../../../wire/sanlock/types.ts';
 import type { HostSeen } from '../manager.ts';
@@ -87,9 +87,7 @@ const STATE_WORDS: ReadonlyMap<number, ByteString> = new Map(
 /** sanlock reads all host leases at each renewal. Until the first one, the disk has the name. */
 function* nameOf(site: LeaseSite, hostId: number, generation: number): ManagerSteps<ByteString> {
   const answer = yield* ask(hostStatus(site.spaceName), PATIENCE_MS);
-  const records = answer.ok ? answer.value : [];
-  const record = records.find(({ type, data32 }) => type === STATE_TYPES.HOST && data32 === hostId);
-  const name = record === undefined ? '' : lastTextField(record, 'owner_name');
+  const name = answer.ok ? hostNameIn(answer.value, hostId) : '';
   if (name !== '') return name;
   const found = yield* hostOnDisk(site, hostId, PATIENCE_MS);
   return found !== null && (generation === 0 || found.generation === generation) ? found.name : '';
