@@ -174,8 +174,8 @@ export function* releaseOrphans(orphans: Holdings): LeaseSteps<Holdings> {
   const left = new Map(orphans);
   for (const name of orphans.keys()) {
     const { code } = yield { kind: 'releaseOrphan', name };
-    // The number of those that were released; none: somebody else did it.
-    if (code >= 0 || code === -ERRNO.ENOENT) left.delete(name);
+    // The number of those that were released; none, or no lockspace: there is no orphan any more.
+    if (code >= 0 || code === -ERRNO.ENOENT || code === -ERRNO.ENOSPC) left.delete(name);
   }
   return left;
 }

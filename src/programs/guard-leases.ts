@@ -3,7 +3,7 @@ import { type ByteString, textToName } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
 import type { Result } from '../base/result.ts';
 import { SECOND_MS } from '../base/units.ts';
-import { callOnce, type SanlockEndpoint } from '../client/sanlock-link.ts';
+import { callOnce, openLink, type SanlockEndpoint } from '../client/sanlock-link.ts';
 import { decodeGuestValue, encodeGuestValue } from '../format/guest-value.ts';
 import type { DiskLease } from '../guard/lease-names.ts';
 import type {
@@ -19,7 +19,7 @@ import { seenIn } from '../guard/seen.ts';
 import type { Clock } from '../ports/clock.ts';
 import { readResourceOwners } from '../wire/sanlock/area-calls.ts';
 import type { SanlockCall } from '../wire/sanlock/call.ts';
-import { getHosts, status } from '../wire/sanlock/daemon-calls.ts';
+import { getHosts, register, status } from '../wire/sanlock/daemon-calls.ts';
 import type { SanlockFailure } from '../wire/sanlock/failure.ts';
 import { acquire, convert, getLvb, release, setLvb } from '../wire/sanlock/lease-calls.ts';
 import { RES_FLAGS } from '../wire/sanlock/socket.ts';
@@ -115,7 +115,7 @@ export class GuardLeases {
         this.#call(release([this.#resource(effect.name)], { target }), code);
         return;
       case 'releaseOrphan':
-        this.#call(release([this.#resource(effect.name)], { orphan: true }), code);
+        this.#releaseOrphan(effect.name, code);
         return;
       case 'setLender':
         this.#setLender(guest, effect.lease, (set) => answer({ code: set }));
@@ -135,6 +135,23 @@ export class GuardLeases {
       default:
         unreachable(effect);
     }
+  }
+
+  /** sanlock lets a registered process alone release: this one, for as long as that takes. */
+  #releaseOrphan(name: string, answer: (result: Result<number, SanlockFailure>) => void): void {
+    const call = release([this.#resource(name)], { orphan: true });
+    openLink(this.#parts.sanlock, { during: call.name }, (opened) => {
+      if (!opened.ok) {
+        answer(opened);
+        return;
+      }
+      const link = opened.value;
+      link.call(register(), DEADLINE_MS, () => {});
+      link.call(call, DEADLINE_MS, (result) => {
+        link.close();
+        answer(result);
+      });
+    });
   }
 
   /** Which life of this host lends it: what the other host finds on the disk as well. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { textToName } from '../../src/base/bytes.ts';
@@ -13,6 +13,8 @@ import {
   lend,
   reclaim,
   releaseAll,
+  releaseOrphans,
+  survey,
   type Taken,
 } from '../../src/guard/lease-steps.ts';
 import { takeAll, takeLent } from '../../src/guard/take-steps.ts';
@@ -24,6 +26,7 @@ import { GuardLeases, type KeptGuest } from '../../src/programs/guard-leases.ts'
 import type { Host } from '../../src/rig/host.ts';
 import { originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
+import { until } from '../../src/rig/run.ts';
 import { writeLockspace } from '../../src/wire/sanlock/area-calls.ts';
 import { addLockspace } from '../../src/wire/sanlock/daemon-calls.ts';
 
@@ -154,5 +157,29 @@ async function migration(rig: Rig, leaseDir: string): Promise<void> {
   assert.equal((await target.run(releaseAll(whole.holdings))).size, 0);
   const again = granted(await source.run(takeAll(LEASES)));
   assert.equal((await source.run(releaseAll(again))).size, 0);
-  assert.ok(existsSync(join(leaseDir, LOCKSPACE)));
+  await orphaned(rig, leaseDir);
+}
+
+/** What a killed keeper leaves is nobody's, until it is released. */
+async function orphaned(rig: Rig, leaseDir: string): Promise<void> {
+  for (const [host, elsewhere] of [
+    [rig.host(1), rig.host(2)],
+    [rig.host(2), rig.host(1)],
+  ] as const) {
+    const keeperPid = await keeperOn(host);
+    const guest = new Guarded(host, { leaseDir, keeperPid });
+    const other = new Guarded(elsewhere, { leaseDir, keeperPid: await keeperOn(elsewhere) });
+    const held = granted(await guest.run(takeAll(LEASES)));
+    process.kill(keeperPid, 'SIGKILL');
+    const names = LEASES.map(({ name }) => name);
+    const isOrphaned = async () => (await guest.run(survey(names, held))).orphans.size === 2;
+    await until('they are orphans', isOrphaned, { withinMs: 20_000 });
+    assert.equal(refusedWith(await other.run(takeAll(LEASES))), '-243 acquire');
+    assert.equal((await guest.run(releaseOrphans(held))).size, 0, host.name);
+    const isFree = async () => {
+      const taken = await other.run(takeAll(LEASES));
+      return taken.ok && (await other.run(releaseAll(taken.value))).size === 0;
+    };
+    await until('another host has them', isFree, { withinMs: 20_000 });
+  }
 }
