@@ -110,10 +110,17 @@ export class GuardLockspace {
 
   /** Whoever has joined it. */
   #seeGeneration(): void {
-    const { hostId, lockspace, log, sanlock } = this.#parts;
+    const { clock, hostId, lockspace, log, sanlock } = this.#parts;
     callOnce(sanlock, getHosts(lockspace, BigInt(hostId)), ASK_MS, (hosts) => {
       const own = hosts.ok ? hosts.value.find((host) => host.hostId === BigInt(hostId)) : undefined;
-      if (own === undefined || own.generation === 0n || this.#hasEnded) return; // not seen yet
+      if (this.#hasEnded) return;
+      if (own === undefined || own.generation === 0n) {
+        // It has not read the host leases since it has joined.
+        if (!hosts.ok && hosts.error.code === -ERRNO.EAGAIN) {
+          clock.after(SOON_MS, () => this.#seeGeneration());
+        }
+        return;
+      }
       const before = this.#generation;
       this.#generation = own.generation;
       if (before === null || before === own.generation) return;

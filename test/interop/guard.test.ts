@@ -56,6 +56,9 @@ test('guests of a network disk', { skip: obstacle ?? false, timeout: 300_000 }, 
       explained([a, b], () => daemonsKilled(two)),
     );
     await t.test('QEMU is killed', () => explained([a, b], () => qemuKilled(two)));
+    await t.test('the original forgets its leases', () =>
+      explained([a, b], () => originalKilled(two)),
+    );
   } finally {
     storage.close();
     await rig.close();
@@ -126,22 +129,22 @@ async function killed({ a, b }: Two): Promise<void> {
   await until('the next guard has it', async () => (await a.held('web')) === 'exclusive', SOON);
   assert.equal(await a.keeperPid('web'), first, 'by the same keeper');
   process.kill(first ?? 0, 'SIGKILL');
-  const next = await another(a, first);
+  const next = await another(a, 'web', first);
   assert.match(await b.libvirt.refuses('start', 'db'), /is in use by host host-1/);
   await a.killGuard();
   process.kill(next, 'SIGKILL');
   a.startGuard();
-  await another(a, next);
+  await another(a, 'web', next);
   assert.match(await b.libvirt.refuses('start', 'db'), /is in use by host host-1/);
   assert.equal(a.libvirt.qemuPid('web'), pid);
 }
 
 /** @returns the pid of the keeper after that one, which has the lease */
-async function another(a: GuardedHost, keeper: number | null): Promise<number> {
+async function another(host: GuardedHost, guest: string, keeper: number | null): Promise<number> {
   let pid: number | null = null;
   const isThere = async () => {
-    const held = await a.held('web');
-    pid = await a.keeperPid('web');
+    const held = await host.held(guest);
+    pid = await host.keeperPid(guest);
     return held === 'exclusive' && pid !== null && pid !== keeper;
   };
   await until('another keeper has it', isThere, SOON);
@@ -168,4 +171,17 @@ async function qemuKilled({ a, b }: Two): Promise<void> {
   await until('it is released', async () => (await a.held('web')) === '', SOON);
   await b.libvirt.must('start', 'db');
   await b.libvirt.end('db');
+}
+
+/** Without a watchdog the guest runs on, and its lease has to be acquired again. */
+async function originalKilled({ a, b }: Two): Promise<void> {
+  await b.libvirt.must('start', 'db');
+  const keeper = await b.keeperPid('db');
+  await b.host.kill('sanlock');
+  await b.host.startSanlock();
+  await another(b, 'db', keeper);
+  assert.match(await a.libvirt.refuses('start', 'web'), /is in use by host host-2/);
+  assert.equal(await b.libvirt.must('domstate', 'db'), 'running');
+  await b.libvirt.end('db');
+  assert.equal(await b.held('db'), '');
 }
