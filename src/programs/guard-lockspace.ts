@@ -2,7 +2,7 @@ import { type ByteString, textToName } from '../base/bytes.ts';
 import { ERRNO } from '../base/errno.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { callOnce, type SanlockEndpoint } from '../client/sanlock-link.ts';
-import type { Clock } from '../ports/clock.ts';
+import type { Clock, Timer } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import { addLockspace, getHosts, getLockspaces } from '../wire/sanlock/daemon-calls.ts';
 import { LSF_FLAGS } from '../wire/sanlock/socket.ts';
@@ -35,6 +35,8 @@ export class GuardLockspace {
   #generation: bigint | null = null;
   #rejoined: () => void = () => {};
   readonly #waiting: (() => void)[] = [];
+  #isLooking = false;
+  #next: Timer | null = null;
   #hasEnded = false;
 
   constructor(parts: GuardLockspaceParts) {
@@ -46,10 +48,19 @@ export class GuardLockspace {
     return this.#code;
   }
 
-  /** `settled` is called once: when the first join has ended, however it did. */
+  /**
+   * `settled` is called once: when it is known whether this host is in the lockspace now. While it
+   * was lost since the last look, that is when the next join has ended, however it did.
+   */
   whenSettled(settled: () => void): void {
-    if (this.#code === null) this.#waiting.push(settled);
-    else settled();
+    if (this.#code === null) {
+      this.#waiting.push(settled);
+    } else if (this.#code !== 0) {
+      settled();
+    } else {
+      this.#waiting.push(settled);
+      this.begin();
+    }
   }
 
   /**
@@ -60,8 +71,11 @@ export class GuardLockspace {
     this.#rejoined = rejoined;
   }
 
+  /** Looks at once, and from then on again and again. */
   begin(): void {
-    if (this.#hasEnded) return;
+    if (this.#hasEnded || this.#isLooking) return;
+    this.#isLooking = true;
+    this.#next?.cancel();
     const wanted = this.#space();
     // An add of what is there would be logged by sanlock as refused, each time.
     callOnce(this.#parts.sanlock, getLockspaces(), LOOK_MS, (joined) => {
@@ -72,6 +86,7 @@ export class GuardLockspace {
 
   close(): void {
     this.#hasEnded = true;
+    this.#next?.cancel();
   }
 
   #make(): void {
@@ -90,13 +105,13 @@ export class GuardLockspace {
     callOnce(sanlock, call, JOIN_MS, (added) => {
       const code = added.ok ? added.value : added.error.code;
       // libvirt's plugin joins it as well, perhaps at this moment.
-      if (code === -ERRNO.EINPROGRESS) this.#parts.clock.after(SOON_MS, () => this.begin());
+      if (code === -ERRNO.EINPROGRESS) this.#lookAgain(SOON_MS);
       else this.#settled(code === -ERRNO.EEXIST ? 0 : code);
     });
   }
 
   #settled(code: number): void {
-    const { clock, hostId, lockspace, log } = this.#parts;
+    const { hostId, lockspace, log } = this.#parts;
     if (code !== this.#code && !this.#hasEnded) {
       const fields = { lockspace, hostId, code };
       if (code === 0) log.info('lockspace.joined', fields);
@@ -105,7 +120,12 @@ export class GuardLockspace {
     this.#code = code;
     if (code === 0) this.#seeGeneration();
     for (const settled of this.#waiting.splice(0)) settled();
-    clock.after(LOOK_MS, () => this.begin());
+    this.#lookAgain(LOOK_MS);
+  }
+
+  #lookAgain(afterMs: number): void {
+    this.#isLooking = false;
+    this.#next = this.#parts.clock.after(afterMs, () => this.begin());
   }
 
   /** Whoever has joined it. */

@@ -88,7 +88,8 @@ class Service {
         },
         onRejoined: () => {},
         whenSettled: (settled) => {
-          this.#settled = settled;
+          if (this.#code === null) this.#settled = settled;
+          else settled();
         },
       },
     };

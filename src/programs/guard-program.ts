@@ -60,6 +60,7 @@ const MAX_CALLS = 256;
 const SAID_WITHIN_MS = 10 * SECOND_MS;
 /** Less than a hook waits. */
 const JOINED_WITHIN_MS = 100 * SECOND_MS;
+const WAITS: ReadonlySet<string> = new Set(['start', 'reconnect']);
 const NEWLINE = 10;
 
 /** The guard assembled over ports: hooks on a socket and status files in, leases out. */
@@ -140,10 +141,13 @@ export class GuardProgram {
     else this.#decide({ hook, ...call });
   }
 
-  /** At boot libvirt starts guests while this host is still joining the lockspace. */
+  /**
+   * At boot libvirt starts guests while this host is still joining the lockspace, and after an
+   * outage users start them as soon as the storage is back.
+   */
   #decide(call: Call): void {
     const { clock, lockspace } = this.#ports;
-    if (lockspace.code !== null || call.operation === 'release') {
+    if (!WAITS.has(call.operation)) {
       this.#loop.post({ kind: 'called', call });
       return;
     }
