@@ -6,6 +6,7 @@ import { textToName } from '../base/bytes.ts';
 import { readGuardConfFiles } from '../cli/guard/conf-files.ts';
 import { DiskNames } from '../cli/guard/disk-names.ts';
 import { explainRefusal } from '../cli/guard/explain.ts';
+import { whyNotMounted } from '../cli/guard/lease-mount.ts';
 import { lossProgram } from '../cli/guard/loss-program.ts';
 import {
   GUARD_PID_FILE,
@@ -65,7 +66,10 @@ function serve(config: GuardConfig, owners: AccountIds): void {
   const sanlock = { socketPath, sockets: daemonSockets(), clock };
   const at = { sanlock, lockspace: GUEST_LOCKSPACE, leaseDir, hostId, ioTimeoutS };
   const files = new GuardLeaseFiles({ ...at, ...owners, files: new NodePlainFiles() });
-  const lockspace = new GuardLockspace({ ...at, clock, log, files });
+  const lockspace = new GuardLockspace({
+    ...{ ...at, clock, log, files },
+    whyNotMounted: () => whyNotMounted(leaseDir),
+  });
   const client = new SanlockClient(sanlock);
   const ask: Ask = (call, options) => client.call(call, options);
   const around = { deputy: null, log };

@@ -19,7 +19,9 @@ export interface GuardLockspaceParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly sanlock: SanlockEndpoint;
-  readonly files: GuardLeaseFiles;
+  readonly files: Pick<GuardLeaseFiles, 'ensureLockspace'>;
+  /** What should be mounted where the leases are, and is not; null: nothing. */
+  readonly whyNotMounted: () => string | null;
   readonly lockspace: ByteString;
   readonly leaseDir: string;
   readonly hostId: number;
@@ -89,7 +91,13 @@ export class GuardLockspace {
     this.#next?.cancel();
   }
 
+  /** In the empty mount point of a share this host would be alone, and know nothing of it. */
   #make(): void {
+    const reason = this.#parts.whyNotMounted();
+    if (reason !== null) {
+      this.#settled(-ERRNO.ENOENT, reason);
+      return;
+    }
     this.#parts.files.ensureLockspace((made) => (made < 0 ? this.#settled(made) : this.#join()));
   }
 
@@ -110,10 +118,10 @@ export class GuardLockspace {
     });
   }
 
-  #settled(code: number): void {
+  #settled(code: number, reason = ''): void {
     const { hostId, lockspace, log } = this.#parts;
     if (code !== this.#code && !this.#hasEnded) {
-      const fields = { lockspace, hostId, code };
+      const fields = { lockspace, hostId, code, ...(reason === '' ? {} : { reason }) };
       if (code === 0) log.info('lockspace.joined', fields);
       else log.warn('lockspace.notJoined', fields);
     }

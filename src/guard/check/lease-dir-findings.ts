@@ -1,6 +1,6 @@
 import { unreachable } from '../../base/assert.ts';
 import { caution, type Finding, problem } from './finding.ts';
-import type { FstabEntry, Mount } from './mounts.ts';
+import { type FstabEntry, isAbsent, type Mount } from './mounts.ts';
 
 /** Mode bits and owner of a file or a directory. */
 export interface Permissions {
@@ -51,7 +51,7 @@ export function leaseDirFindings(facts: LeaseDirFacts): readonly Finding[] {
 
 function placeFindings(facts: LeaseDirFacts): readonly Finding[] {
   const { path, dir, mount, fstab } = facts;
-  if (fstab !== null && mount !== null && !isUnder(mount, fstab)) {
+  if (fstab !== null && mount !== null && isAbsent(fstab, mount)) {
     const found = `${fstab.source} is not mounted at ${fstab.mountPoint}, where the leases should be`;
     const cure = `mount ${fstab.mountPoint}; leases that were made meanwhile are this host's alone`;
     return [problem('leaseDirNotMounted', found, cure)];
@@ -77,10 +77,6 @@ function placeFindings(facts: LeaseDirFacts): readonly Finding[] {
 }
 
 const ROOT_CURE = 'export it to this host with no_root_squash: the guard makes lease files as root';
-
-function isUnder({ mountPoint }: Mount, entry: FstabEntry): boolean {
-  return mountPoint === entry.mountPoint || mountPoint.startsWith(`${entry.mountPoint}/`);
-}
 
 const LOCAL: ReadonlySet<string> = new Set([
   ...['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'zfs', 'f2fs', 'jfs', 'reiserfs', 'bcachefs'],

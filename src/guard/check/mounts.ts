@@ -52,6 +52,21 @@ export function fstabEntryOf(path: string, entries: readonly FstabEntry[]): Fsta
   );
 }
 
+/** Whether what fstab names is not there: a directory in it is of the file system beneath. */
+export function isAbsent(entry: FstabEntry, { mountPoint }: Mount): boolean {
+  return mountPoint !== entry.mountPoint && !mountPoint.startsWith(`${entry.mountPoint}/`);
+}
+
+/** The line of fstab of which a directory should be, and is not; null: none. */
+export function missingMount(
+  directory: string,
+  of: { readonly fstab: string; readonly mountInfo: string },
+): FstabEntry | null {
+  const entry = fstabEntryOf(directory, parseFstab(of.fstab));
+  const mount = mountOf(directory, parseMountInfo(of.mountInfo));
+  return entry !== null && mount !== null && isAbsent(entry, mount) ? entry : null;
+}
+
 function longest<T extends { readonly mountPoint: string }>(
   path: string,
   all: readonly T[],
