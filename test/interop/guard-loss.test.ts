@@ -17,8 +17,11 @@ const originals = originalsInstalled() ? null : 'the originals are not installed
 const obstacle = rigObstacle() ?? originals ?? whyNoLibvirt() ?? noHungFile();
 const IO_TIMEOUT_S = 2;
 const LOST_S = 8 * IO_TIMEOUT_S;
-/** sanlock looks each second, and says when it renewed in whole seconds; the rest is the machine's. */
-const LATE_S = 5;
+/**
+ * sanlock looks each second, and says when it renewed in whole seconds; the rest is the machine's.
+ * Before another host may have the leases it is a minute.
+ */
+const LATE_S = 15;
 const SOON = { withinMs: 60_000, everyMs: 50 };
 const UUIDS = {
   stops: '6f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f10',
