@@ -1,0 +1,176 @@
+import { assert, unreachable } from '../base/assert.ts';
+import { ERRNO } from '../base/errno.ts';
+import { SECOND_MS } from '../base/units.ts';
+import type { Demand, GuestEffect, GuestState, Outcome, Verdict, Work } from './guest-state.ts';
+import { isHeld } from './lease-codes.ts';
+import type { Holdings } from './lease-steps.ts';
+
+/** Until the other host has let go: seldom more than the end of a QEMU. */
+const AGAIN_MS = 500;
+/** Of a lease that belongs to another, or while sanlock cannot be asked. */
+const LATER_MS = 5 * SECOND_MS;
+
+/** Of a start that libvirt has given up without a word, or of a libvirtd that was killed in it. */
+export const UNSEEN_MS = 600 * SECOND_MS;
+
+/** One event of a guest. */
+export interface Turn {
+  readonly out: GuestEffect[];
+  readonly nowMs: number;
+}
+
+/** What sanlock made of the work. */
+export function worked(state: GuestState, outcome: Outcome, turn: Turn): void {
+  const { work } = state;
+  assert(work !== null, 'an outcome is of work that was begun');
+  state.work = null;
+  if (work.kind === 'void') orphaned(state, outcome);
+  else if (outcome.kind === 'took') granted(state, { work, holdings: outcome.holdings }, turn);
+  else if (outcome.kind === 'refused') refused(state, { work, ...outcome }, turn);
+  else if (outcome.kind === 'converted') wasConverted(state, { work, ...outcome }, turn);
+  else if (outcome.kind === 'surveyed') wasSurveyed(state, outcome, turn);
+  else wasReleased(state, outcome, turn);
+}
+
+function wasSurveyed(
+  state: GuestState,
+  { code, held, orphans, isRegistered }: Extract<Outcome, { kind: 'surveyed' }>,
+  { out, nowMs }: Turn,
+): void {
+  if (code !== 0) {
+    state.againAtMs = nowMs + AGAIN_MS;
+    return;
+  }
+  state.isSurveyed = true;
+  state.holdings = held;
+  state.orphans = orphans;
+  if (state.keeper === 'there' && !isRegistered) {
+    state.keeper = 'none';
+    out.push({ kind: 'dropKeeper' });
+  }
+  restsUnprotected(state);
+}
+
+/** What the keeper got before it ended. */
+function orphaned(state: GuestState, outcome: Outcome): void {
+  switch (outcome.kind) {
+    case 'took':
+    case 'converted':
+      state.orphans = new Map([...state.orphans, ...outcome.holdings]);
+      return;
+    case 'refused':
+      state.orphans = new Map([...state.orphans, ...outcome.left]);
+      return;
+    case 'released':
+    case 'orphansReleased':
+      state.orphans = lessReleased(state.orphans, outcome);
+      return;
+    case 'surveyed': // it is looked again
+      return;
+    default:
+      unreachable(outcome);
+  }
+}
+
+function wasConverted(
+  state: GuestState,
+  { work, holdings, code }: Extract<Outcome, { kind: 'converted' }> & { readonly work: Work },
+  { out, nowMs }: Turn,
+): void {
+  state.holdings = holdings;
+  if (code === 0) return;
+  state.againAtMs = nowMs + AGAIN_MS;
+  if (code === -ERRNO.EAGAIN) return; // the other host still has it
+  state.isSurveyed = false;
+  const event = work.kind === 'lend' ? 'lease.notLent' : 'lease.notReclaimed';
+  out.push({ kind: 'log', event, code });
+}
+
+type Released = Extract<Outcome, { kind: 'released' | 'orphansReleased' }>;
+
+function wasReleased(state: GuestState, outcome: Released, { nowMs }: Turn): void {
+  if (outcome.left.size > 0) {
+    state.againAtMs = nowMs + AGAIN_MS;
+    state.isSurveyed = false;
+  }
+  if (outcome.kind === 'released') state.holdings = lessReleased(state.holdings, outcome);
+  else state.orphans = lessReleased(state.orphans, outcome);
+}
+
+function lessReleased(of: Holdings, { asked, left }: Released): Holdings {
+  return new Map([...of].filter(([name]) => !asked.has(name) || left.has(name)));
+}
+
+/** All that was asked for is held. */
+export function granted(
+  state: GuestState,
+  { work, holdings }: { readonly work: Work; readonly holdings: Holdings },
+  { out, nowMs }: Turn,
+): void {
+  state.holdings = holdings;
+  state.orphans = new Map([...state.orphans].filter(([name]) => !holdings.has(name)));
+  restsUnprotected(state);
+  if (work.kind !== 'take') return;
+  if (state.status === null) state.unseenUntilMs = nowMs + UNSEEN_MS;
+  answer(state, work.demand, { kind: 'granted' }, out);
+}
+
+/** One that was superseded meanwhile has its answer. */
+function answer(state: GuestState, demand: Demand, verdict: Verdict, out: GuestEffect[]): void {
+  const { hook, kind: of } = demand;
+  if (state.demand?.hook !== hook) return;
+  state.demand = null;
+  out.push({ kind: 'verdict', hook, of, verdict });
+}
+
+/** A guest that starts is refused; one that runs needs its keeper, whatever it takes. */
+export function keeperNotStarted(state: GuestState, reason: string, { out, nowMs }: Turn): void {
+  state.keeper = 'none';
+  const { demand } = state;
+  if (demand === null) {
+    state.againAtMs = nowMs + AGAIN_MS;
+    return;
+  }
+  answer(state, demand, { kind: 'noKeeper', reason }, out);
+  if (demand.kind === 'reconnect') state.againAtMs = nowMs + LATER_MS;
+  else state.isOver = true;
+}
+
+function refused(
+  state: GuestState,
+  {
+    work,
+    refusal,
+    left,
+    isUnsure,
+  }: Extract<Outcome, { kind: 'refused' }> & { readonly work: Work },
+  { out, nowMs }: Turn,
+): void {
+  state.holdings = new Map([...state.holdings, ...left]);
+  state.orphans = new Map([...state.orphans].filter(([name]) => !left.has(name)));
+  const isUnknown = isUnsure || refusal.code === -ERRNO.ESRCH;
+  if (isUnknown) state.isSurveyed = false;
+  if (work.kind === 'take') {
+    answer(state, work.demand, { kind: 'refused', refusal }, out);
+    // The guest does not start; one that runs has its leases until libvirt has ended it.
+    if (state.demand === null && work.demand.kind !== 'reconnect') state.isOver = true;
+  }
+  if (state.demand !== null || state.isOver) return; // it does not run here any more
+  if (work.kind !== 'take') {
+    out.push({ kind: isUnknown ? 'notTaken' : complaint(state, refusal.code), refusal });
+  }
+  state.againAtMs = nowMs + LATER_MS;
+}
+
+/** Two guests of one disk, or one that goes on after its lease was lost: not for long. */
+function complaint(state: GuestState, code: number): 'conflict' | 'notTaken' {
+  const { status, isUnprotected } = state;
+  return status?.isRunning === true && (isHeld(code) || isUnprotected) ? 'conflict' : 'notTaken';
+}
+
+/** libvirt calls no hook when it lets the guest go on. */
+export function restsUnprotected(state: GuestState): void {
+  const { holdings, leases, status } = state;
+  if (leases.every(({ name }) => holdings.has(name))) state.isUnprotected = false;
+  else if (status?.isRunning === false && status.migration === null) state.isUnprotected = true;
+}
