@@ -26,12 +26,24 @@ export interface GuardConfig {
 /** The text of a configuration file, and what it is called in a sentence. */
 export interface ConfFile {
   readonly path: string;
-  /** null: there is no such file. */
+  /** null: there is no such file, or it cannot be read. */
   readonly text: string | null;
+  /** Why it cannot be read, as `EACCES`. */
+  readonly failure?: string;
 }
 
+/** The three files by which the guard and the plugin go. */
+export interface ConfFiles {
+  /** qemu.conf: whether the plugin is used. */
+  readonly qemu: ConfFile;
+  /** qemu-sanlock.conf: the plugin's. */
+  readonly plugin: ConfFile;
+  readonly own: ConfFile;
+}
+
+/** Of plugin and guard; libvirt's package makes it. */
+export const DEFAULT_LEASE_DIR = '/var/lib/libvirt/sanlock';
 const MAX_HOST_ID = 2000;
-const DEFAULT_DIR = '/var/lib/libvirt/sanlock';
 const MAX_CLUSTERS = 1000;
 /** Of guard.conf; packaging/guard.conf explains each. */
 export const OWN_KEYS: ReadonlySet<string> = new Set([
@@ -44,13 +56,7 @@ export const OWN_KEYS: ReadonlySet<string> = new Set([
  * adds to it, or replaces it.
  * @returns the configuration, or the first thing that is wrong, in a sentence
  */
-export function readGuardConfig(files: {
-  /** qemu.conf: whether the plugin is used. */
-  readonly qemu: ConfFile;
-  /** qemu-sanlock.conf: the plugin's. */
-  readonly plugin: ConfFile;
-  readonly own: ConfFile;
-}): Result<GuardConfig, string> {
+export function readGuardConfig(files: ConfFiles): Result<GuardConfig, string> {
   const [qemu, plugin, own] = [parsed(files.qemu), parsed(files.plugin), parsed(files.own)];
   for (const file of [qemu, plugin, own]) if (!file.ok) return file;
   if (!qemu.ok || !plugin.ok || !own.ok) return fail('');
@@ -65,7 +71,7 @@ export function readGuardConfig(files: {
   const isBesidePlugin = usesPlugin && Number(plugin.value.get('auto_disk_leases') ?? 0) !== 0;
   const config: GuardConfig = {
     hostId: values.number('host_id', { least: 1, most: MAX_HOST_ID }) ?? 0,
-    leaseDir: values.path('disk_lease_dir') ?? DEFAULT_DIR,
+    leaseDir: values.path('disk_lease_dir') ?? DEFAULT_LEASE_DIR,
     ioTimeoutS: values.number('io_timeout', { least: 0, most: 3600 }) || null,
     user: values.account('user'),
     group: values.account('group'),
@@ -89,6 +95,7 @@ export function readGuardConfig(files: {
 }
 
 function parsed(file: ConfFile): Result<ReadonlyMap<string, ConfValue>, string> {
+  if (file.failure !== undefined) return fail(`${file.path} cannot be read: ${file.failure}`);
   if (file.text === null) return ok(new Map());
   const values = parseLibvirtConf(file.text);
   return values.ok ? values : fail(`${file.path}, ${values.error}`);

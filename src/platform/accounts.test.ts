@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { MIB } from '../base/units.ts';
-import { accountIds } from './accounts.ts';
+import { accountIds, nameOfUser } from './accounts.ts';
 
 test('accounts of this machine by name and by number', () => {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-accounts-'));
@@ -33,6 +33,10 @@ test('accounts of this machine by name and by number', () => {
     assert.equal(ids('4294967295', null), wanted('user', '4294967295'));
     assert.equal(ids('-1', null), wanted('user', '-1'));
     assert.equal(ids('root', ''), wanted('group', ''));
+    assert.deepEqual(
+      [0, 70, 7].map((uid) => nameOfUser(uid, files.user)),
+      ['root', '7', null],
+    );
     truncateSync(files.group, 16 * MIB + 1);
     assert.match(ids('root', 'sanlock'), /^the group "sanlock" cannot be looked up: .* more than/);
     rmSync(files.user);

@@ -2,6 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { fail, ok, type Result } from '../base/result.ts';
 import { MIB } from '../base/units.ts';
 import { reasonOf } from './system-error.ts';
+import { textOf } from './text-file.ts';
 
 /** Who is to own files: names, or numbers as text; null: whoever makes them. */
 export interface AccountNames {
@@ -42,7 +43,7 @@ function idOf(
 ): Result<number | null, string> {
   if (name === null) return ok(null);
   try {
-    const id = name.startsWith('+') ? null : idIn(file, name);
+    const id = name.startsWith('+') ? null : idIn(accountsOf(file), name);
     const number = id ?? numberIn(name);
     if (number !== null) return ok(number);
     return fail(
@@ -53,14 +54,31 @@ function idOf(
   }
 }
 
-/** null: it is not in it. The number is the third field of either file. */
-function idIn(file: string, name: string): number | null {
+/** The text of a passwd or group file. */
+function accountsOf(file: string): string {
   if (statSync(file).size > MAX_BYTES) throw new Error(`${file} has more than ${MAX_BYTES} bytes`);
-  for (const line of readFileSync(file, 'utf8').split('\n')) {
-    const [account, , id = ''] = line.split(':');
-    if (account === name) return numberIn(id);
+  return readFileSync(file, 'utf8');
+}
+
+/** The number of an account, the third field of its line in either file; null: there is none. */
+export function idIn(text: string, name: string): number | null {
+  for (const [account, id] of accountsIn(text)) if (account === name) return numberIn(id);
+  return null;
+}
+
+/** The user of that number; null: it has no name here. */
+export function nameOfUser(uid: number, file: string = FILES.user): string | null {
+  for (const [account, id] of accountsIn(textOf(file) ?? '')) {
+    if (numberIn(id) === uid) return account;
   }
   return null;
+}
+
+function* accountsIn(text: string): Generator<readonly [name: string, id: string]> {
+  for (const line of text.split('\n')) {
+    const [name = '', , id = ''] = line.split(':');
+    yield [name, id];
+  }
 }
 
 /** null: it is none that an account can have. */

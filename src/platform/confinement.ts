@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { textOf } from './text-file.ts';
 
 /** By which profile of AppArmor a process is confined; null: by none. */
 export function appArmorOf(
@@ -53,12 +54,4 @@ export function fileRightsOf(pid: number, proc = '/proc'): FileRights | null {
     gids: [Number(gid), ...numbers('Groups').map(Number)],
     overrides: ((effective >> CAP_DAC_OVERRIDE) & 1n) === 1n,
   };
-}
-
-function textOf(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return null;
-  }
 }

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SECOND_MS } from '../base/units.ts';
 import { identityOf, signalNamed } from './kernel-process.ts';
+import { textOf } from './text-file.ts';
 
 /** Daemons that run guests of QEMU: libvirt's one for all, and that of its own. */
 const PROGRAMS = ['libvirtd', 'virtqemud'] as const;
@@ -24,7 +24,7 @@ export function findLibvirtDaemons(run = '/run', proc = '/proc'): readonly Runni
   return PROGRAMS.flatMap((program) => {
     const pid = Number(textOf(join(run, `${program}.pid`)));
     if (!Number.isSafeInteger(pid) || pid <= 1) return [];
-    if (textOf(join(proc, `${pid}`, 'comm')) !== program) return [];
+    if (textOf(join(proc, `${pid}`, 'comm')) !== `${program}\n`) return [];
     const identity = identityOf(pid);
     return identity === null ? [] : [{ program, pid, identity, startedMs: startedMs(pid, proc) }];
   });
@@ -37,17 +37,9 @@ export function tellLibvirt({ program, pid, identity }: RunningLibvirt): boolean
 
 /** When a process was started, by the wall clock; null: it has ended, or /proc hides it. */
 export function startedMs(pid: number, proc = '/proc'): number | null {
-  const stat = textOf(join(proc, `${pid}`, 'stat'));
-  const bootS = /^btime (\d+)$/m.exec(textOf(join(proc, 'stat')))?.[1];
+  const stat = textOf(join(proc, `${pid}`, 'stat')) ?? '';
+  const bootS = /^btime (\d+)$/m.exec(textOf(join(proc, 'stat')) ?? '')?.[1];
   const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[STARTTIME_FIELD];
   if (bootS === undefined || ticks === undefined || !/^\d+$/.test(ticks)) return null;
   return (Number(bootS) + Number(ticks) / TICKS_PER_SECOND) * SECOND_MS;
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch {
-    return '';
-  }
 }

@@ -1,10 +1,11 @@
-import { readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { readdirSync, realpathSync } from 'node:fs';
 import { opendir, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fail, ok, type Result } from '../base/result.ts';
 import { MIB } from '../base/units.ts';
 import { readBounded } from './bounded-file.ts';
 import { errnoNameOf } from './system-error.ts';
+import { textOf } from './text-file.ts';
 
 /** Where libvirt keeps the XML of its storage pools, as NAME.xml. */
 export const POOL_FOLDERS = {
@@ -66,7 +67,7 @@ export function deviceOfUnit(
 function hostOfSession(iqn: string, sys: string): number | null {
   const sessions = join(sys, 'class/iscsi_session');
   for (const session of namesIn(sessions)) {
-    if (textOf(join(sessions, session, 'targetname')) !== iqn) continue;
+    if (textOf(join(sessions, session, 'targetname'))?.trim() !== iqn) continue;
     for (const name of namesIn(join(sessions, session, 'device'))) {
       const host = /^target(\d{1,6}):/.exec(name)?.[1];
       if (host !== undefined) return Number(host);
@@ -113,13 +114,5 @@ function namesIn(folder: string): readonly string[] {
     return readdirSync(folder).map((name) => basename(name));
   } catch {
     return [];
-  }
-}
-
-function textOf(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch {
-    return null;
   }
 }

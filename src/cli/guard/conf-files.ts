@@ -1,7 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { Result } from '../../base/result.ts';
-import { type ConfFile, type GuardConfig, readGuardConfig } from '../../guard/config.ts';
-import { errnoNameOf } from '../../platform/system-error.ts';
+import {
+  type ConfFile,
+  type ConfFiles,
+  type GuardConfig,
+  readGuardConfig,
+} from '../../guard/config.ts';
+import { errnoNameOf, reasonOf } from '../../platform/system-error.ts';
 
 /** Where the guard's configuration stands, libvirt's own files among it. */
 export const GUARD_CONF_PATHS = {
@@ -10,24 +15,23 @@ export const GUARD_CONF_PATHS = {
   own: '/etc/holdfast/guard.conf',
 } as const;
 
-/**
- * The configuration of this host's guard.
- * @throws when a file is there and cannot be read
- */
-export function readGuardConfFiles(paths = GUARD_CONF_PATHS): Result<GuardConfig, string> {
-  const file = (path: string): ConfFile => ({ path, text: textOf(path) });
-  return readGuardConfig({
-    qemu: file(paths.qemu),
-    plugin: file(paths.plugin),
-    own: file(paths.own),
-  });
+/** As they stand now. */
+export function guardConfFiles(): ConfFiles {
+  const { qemu, plugin, own } = GUARD_CONF_PATHS;
+  return { qemu: readConf(qemu), plugin: readConf(plugin), own: readConf(own) };
 }
 
-function textOf(path: string): string | null {
+/** The configuration of this host's guard, or what is wrong with it, in a sentence. */
+export function readGuardConfFiles(): Result<GuardConfig, string> {
+  return readGuardConfig(guardConfFiles());
+}
+
+function readConf(path: string): ConfFile {
   try {
-    return readFileSync(path, 'utf8');
+    return { path, text: readFileSync(path, 'utf8') };
   } catch (error) {
-    if (errnoNameOf(error) === 'ENOENT') return null;
-    throw error;
+    const errno = errnoNameOf(error);
+    if (errno === 'ENOENT') return { path, text: null };
+    return { path, text: null, failure: errno ?? reasonOf(error) };
   }
 }

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { missingMount } from '../../guard/check/mounts.ts';
+import { textOf } from '../../platform/text-file.ts';
 
 /**
  * What should be mounted where a directory is, and is not, in half a sentence; null: all is mounted
@@ -7,17 +7,14 @@ import { missingMount } from '../../guard/check/mounts.ts';
  * each host would make leases of its own.
  */
 export function whyNotMounted(directory: string): string | null {
-  const entry = missingMount(directory, {
-    fstab: textOf('/etc/fstab'),
-    mountInfo: textOf('/proc/self/mountinfo'),
-  });
+  const entry = missingMount(directory, mountTexts());
   return entry === null ? null : `${entry.source} is not mounted at ${entry.mountPoint}`;
 }
 
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return ''; // nothing is said there
-  }
+/** What is to be mounted on this host, and what is. */
+export function mountTexts(): { readonly fstab: string; readonly mountInfo: string } {
+  return {
+    fstab: textOf('/etc/fstab') ?? '',
+    mountInfo: textOf('/proc/self/mountinfo') ?? '',
+  };
 }

@@ -4,15 +4,14 @@ import { type ByteString, nameToText, textToName } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
 import { given } from '../../base/given.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
-import { readGuardConfig } from '../../guard/config.ts';
 import type { Naming } from '../../guard/lease-names.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { DirectDisk, DiskFailure } from '../../platform/disk-direct.ts';
 import { reasonOf } from '../../platform/system-error.ts';
+import { readGuardConfFiles } from '../guard/conf-files.ts';
 import { DiskNames } from '../guard/disk-names.ts';
 import { GUEST_LOCKSPACE } from '../guard/paths.ts';
 import { endBesideHungCalls } from './end-now.ts';
-import { confFiles } from './guard/host-facts.ts';
 import { PLACES } from './guard/places.ts';
 import { lenderIn, readGuests, usesOf } from './who-guests.ts';
 import { besideLibvirtSpace, resourceTarget, volumeTarget, type WhoTarget } from './who-target.ts';
@@ -135,7 +134,7 @@ async function guestsOf(
 
 /** Where the guard is not configured, the defaults: the plugin's names are the same anyway. */
 function namingOf(): Naming {
-  const config = readGuardConfig(confFiles());
+  const config = readGuardConfFiles();
   if (config.ok) return config.value.naming;
   return { network: 'uri', clusters: new Map(), readonlyIsShared: false, isBesidePlugin: false };
 }

@@ -1,3 +1,4 @@
+import { idIn } from '../../platform/accounts.ts';
 import type { Decided } from './decide.ts';
 import { type Finding, NOT_STARTED, quoted } from './finding.ts';
 import type { HostFacts } from './host-facts.ts';
@@ -36,13 +37,4 @@ function unknown({ deciding }: Decided, kind: 'user' | 'group', name: string): F
   const { place = '', key = '' } = deciding.get(kind) ?? {};
   const wanted = `a ${kind} of /etc/${kind === 'user' ? 'passwd' : 'group'}, or its number`;
   return { verdict: 'refused', place, key, found: quoted(name), wanted, used: NOT_STARTED };
-}
-
-/** The third field of `name`'s line in a passwd or group file. */
-export function idIn(file: string, name: string): number | null {
-  for (const line of file.split('\n')) {
-    const fields = line.split(':');
-    if (fields[0] === name && fields[2] !== undefined) return Number(fields[2]);
-  }
-  return null;
 }

@@ -33,6 +33,11 @@ test('no host id, and a configuration that cannot be read', () => {
   assert.deepEqual(kinds('host_id = 3000\n'), ['problem confWrong']);
   assert.deepEqual(kinds('host id = 1\n'), ['problem confWrong']);
   assert.deepEqual(kinds('host_id = 1\n', null, 'lock_manager = \n'), ['problem confWrong']);
+  const none = { path: 'qemu.conf', text: null };
+  const closed = { path: 'guard.conf', text: null, failure: 'EACCES' };
+  const [found] = confFindings({ qemu: none, plugin: none, own: closed });
+  assert.equal(found?.kind, 'confWrong');
+  assert.equal(found.found, 'the guard cannot start: guard.conf cannot be read: EACCES');
 });
 
 test('leases of the plugin without the plugin, and a plugin that wants leases and makes none', () => {

@@ -1,24 +1,18 @@
-import { type ConfFile, readGuardConfig } from '../config.ts';
+import { type ConfFiles, DEFAULT_LEASE_DIR, readGuardConfig } from '../config.ts';
 import { type ConfValue, parseLibvirtConf } from '../libvirt-conf.ts';
 import { caution, type Finding, problem } from './finding.ts';
-
-export interface ConfFiles {
-  readonly qemu: ConfFile;
-  readonly plugin: ConfFile;
-  readonly own: ConfFile;
-}
-
-const DEFAULT_DIR = '/var/lib/libvirt/sanlock';
 
 /** Settings of libvirt, its plugin and the guard that do not go together. */
 export function confFindings(files: ConfFiles): readonly Finding[] {
   const { qemu, plugin, own } = files;
   const config = readGuardConfig(files);
+  const wereRead = [qemu, plugin, own].every(({ failure }) => failure === undefined);
   const all = [qemu, plugin, own].map(({ text }) => parseLibvirtConf(text ?? ''));
   const [ofQemu, ofPlugin, ofGuard] = all.map((one) => (one.ok ? one.value : NO_VALUES));
   const found: Finding[] = [];
   if (!config.ok) {
-    const isUnset = all.every(({ ok }) => ok) && !hasHostId(ofPlugin) && !hasHostId(ofGuard);
+    const areRight = wereRead && all.every(({ ok }) => ok);
+    const isUnset = areRight && !hasHostId(ofPlugin) && !hasHostId(ofGuard);
     const kind = isUnset ? 'hostIdUnset' : 'confWrong';
     const cure = `edit it: ${own.path} explains every setting; then restart holdfast-guard`;
     found.push(problem(kind, `the guard cannot start: ${config.error}`, cure));
@@ -66,7 +60,7 @@ function differing(files: ConfFiles, ofPlugin: Values, ofGuard: Values): readonl
   const found: Finding[] = [];
   for (const [key, other, what] of [
     ['host_id', 0, 'two numbers in the lockspace'],
-    ['disk_lease_dir', DEFAULT_DIR, 'two directories for their leases'],
+    ['disk_lease_dir', DEFAULT_LEASE_DIR, 'two directories for their leases'],
   ] as const) {
     const ours = ofGuard?.get(key);
     const theirs = ofPlugin?.get(key) ?? other;

@@ -1,6 +1,6 @@
-import type { GuardConfig } from '../config.ts';
+import type { ConfFiles, GuardConfig } from '../config.ts';
 import { type CronJob, cleanupFindings } from './cleanup-findings.ts';
-import { type ConfFiles, confFindings } from './conf-findings.ts';
+import { confFindings } from './conf-findings.ts';
 import { type ConfinementFacts, confinementFindings } from './confinement-findings.ts';
 import { type Finding, note, problem } from './finding.ts';
 import { type HookFacts, hookFindings } from './hook-findings.ts';

@@ -1,4 +1,5 @@
 import { unreachable } from '../../base/assert.ts';
+import { DEFAULT_LEASE_DIR } from '../config.ts';
 import { caution, type Finding, problem } from './finding.ts';
 import { type FstabEntry, isAbsent, type Mount } from './mounts.ts';
 
@@ -133,12 +134,10 @@ function permissionFindings(facts: LeaseDirFacts): readonly Finding[] {
 
 /** Where Debian's package would set its own directory back at the next upgrade, dpkg is told. */
 function enterCure({ name }: DaemonUser, path: string): string {
-  return path === PACKAGED
+  return path === DEFAULT_LEASE_DIR
     ? `dpkg-statoverride --update --add ${name} ${name} 0700 ${path}`
     : `chown ${name} ${path}, on one host`;
 }
-
-const PACKAGED = '/var/lib/libvirt/sanlock';
 
 /** Files that are made from now on. */
 function ownerFindings({ daemon, user, group }: LeaseDirFacts): readonly Finding[] {

@@ -6,17 +6,18 @@ import { type GuestSeen, guestFindings } from '../../../guard/check/guest-check.
 import { hookFindings } from '../../../guard/check/hook-findings.ts';
 import { hostFindings } from '../../../guard/check/host-check.ts';
 import { serviceFindings } from '../../../guard/check/service-findings.ts';
-import { readGuardConfig } from '../../../guard/config.ts';
 import { plain } from '../../../guard/shown.ts';
 import { MonotonicClock } from '../../../platform/clock.ts';
 import { findLibvirtDaemons } from '../../../platform/libvirt-daemons.ts';
 import { PathProbe } from '../../../platform/path-probe.ts';
 import { reasonOf } from '../../../platform/system-error.ts';
+import { readGuardConfFiles } from '../../guard/conf-files.ts';
 import { endBesideHungCalls } from '../end-now.ts';
 import { checkJson, guestText, hostText } from './check-text.ts';
 import { findGuest, seeGuest } from './guest-facts.ts';
-import { confFiles, hookFacts } from './host-facts.ts';
-import { type SeeingWorld, sanlockEndpoint, seeHost, seeService } from './see-host.ts';
+import { hookFacts } from './host-facts.ts';
+import { type SeeingWorld, sanlockEndpoint, seeHost } from './see-host.ts';
+import { seeService } from './service-seen.ts';
 
 export interface CheckWorld {
   /** The folder of this program. */
@@ -82,7 +83,7 @@ async function checkHost(seeing: SeeingWorld): Promise<Checked> {
 async function checkGuest(name: string, { beside, probe, clock }: SeeingWorld): Promise<Checked> {
   const found = findGuest(name);
   if (!found.ok) return found.error;
-  const config = readGuardConfig(confFiles());
+  const config = readGuardConfFiles();
   if (!config.ok) return `the guard cannot start: ${config.error}`;
   const client = new SanlockClient(sanlockEndpoint(clock));
   const ask: Ask = (call, options) => client.call(call, options);

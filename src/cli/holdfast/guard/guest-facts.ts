@@ -10,10 +10,10 @@ import type { DiskLease } from '../../../guard/lease-names.ts';
 import { parseStatusFile } from '../../../guard/status-file.ts';
 import { monotonicMs } from '../../../platform/clock.ts';
 import type { PathProbe } from '../../../platform/path-probe.ts';
+import { textOf } from '../../../platform/text-file.ts';
 import { leaseResource } from '../../../programs/guard-leases.ts';
 import { DiskNames } from '../../guard/disk-names.ts';
 import { GUEST_LOCKSPACE } from '../../guard/paths.ts';
-import { textOf } from './host-facts.ts';
 import { PLACES } from './places.ts';
 
 /** As libvirt has it now, else as it is defined. @returns why there is none, in a sentence */

@@ -1,6 +1,5 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import type { CronJob } from '../../../guard/check/cleanup-findings.ts';
-import type { ConfFiles } from '../../../guard/check/conf-findings.ts';
 import { type Confined, profileFile } from '../../../guard/check/confinement-findings.ts';
 import type { HookFacts } from '../../../guard/check/hook-findings.ts';
 import type {
@@ -10,30 +9,22 @@ import type {
 } from '../../../guard/check/lease-dir-findings.ts';
 import { fstabEntryOf, mountOf, parseFstab, parseMountInfo } from '../../../guard/check/mounts.ts';
 import type { PathsOfGuest, Started } from '../../../guard/check/service-findings.ts';
-import { readGuardConfig } from '../../../guard/config.ts';
-import { hookScript } from '../../../guard/hook-script.ts';
+import { type ConfFiles, readGuardConfig } from '../../../guard/config.ts';
 import type { GuardReport } from '../../../guard/report.ts';
 import { parseStatusFile } from '../../../guard/status-file.ts';
-import { NODE_ARGUMENTS } from '../../../platform/clean-start.ts';
+import { nameOfUser } from '../../../platform/accounts.ts';
 import { appArmorOf, fileRightsOf } from '../../../platform/confinement.ts';
 import type { RunningLibvirt } from '../../../platform/libvirt-daemons.ts';
 import type { PathProbe, Probed } from '../../../platform/path-probe.ts';
+import { textOf } from '../../../platform/text-file.ts';
 import { seeFile } from '../../../platform/whole-file.ts';
+import { mountTexts } from '../../guard/lease-mount.ts';
 import { GUEST_LOCKSPACE } from '../../guard/paths.ts';
-import { idIn } from '../../sanlock-daemon/owner.ts';
-import { PLACES, programs } from './places.ts';
+import { hookHere, PLACES } from './places.ts';
 import { wasTold } from './told-libvirt.ts';
 
-/** The three files by which the guard and the plugin go. @throws when one cannot be read */
-export function confFiles(): ConfFiles {
-  const file = (path: string) => ({ path, text: textOf(path) });
-  return { qemu: file(PLACES.qemu), plugin: file(PLACES.plugin), own: file(PLACES.own) };
-}
-
 export function hookFacts(beside: string, daemons: readonly RunningLibvirt[]): HookFacts {
-  const { hook } = programs(beside);
-  const of = { node: process.execPath, hook, socket: PLACES.socket, nodeArguments: NODE_ARGUMENTS };
-  const wanted = hookScript(of);
+  const wanted = hookHere(beside);
   return {
     ...{ path: PLACES.hook, hook: seeFile(PLACES.hook), wanted: wanted.ok ? wanted.value : null },
     changedMs: changedMs(PLACES.hook),
@@ -52,12 +43,13 @@ export async function leaseDirFacts(
   const { leaseDir: path, user, group } = config.value;
   const dir = seenAs(await probe.stat(path), (stats) => stats.isDirectory());
   const isThere = dir.kind === 'there';
+  const { fstab, mountInfo } = mountTexts();
   const file = isThere ? await probe.stat(`${path}/${GUEST_LOCKSPACE}`) : NOTHING;
   return {
     ...{ path, dir, user, group },
     lockspaceFile: seenAs(file, (stats) => stats.isFile()),
-    mount: mountOf(path, parseMountInfo(textOf('/proc/self/mountinfo') ?? '')),
-    fstab: fstabEntryOf(path, parseFstab(textOf('/etc/fstab') ?? '')),
+    mount: mountOf(path, parseMountInfo(mountInfo)),
+    fstab: fstabEntryOf(path, parseFstab(fstab)),
     daemon: daemonPid === null ? null : daemonUser(daemonPid),
     isWritable: isThere ? await probe.mayWrite(path) : null,
   };
@@ -80,10 +72,7 @@ function seenAs(answer: Probed<Stats>, isRight: (stats: Stats) => boolean): Path
 function daemonUser(pid: number): DaemonUser | null {
   const rights = fileRightsOf(pid);
   if (rights === null) return null;
-  const line = (textOf('/etc/passwd') ?? '')
-    .split('\n')
-    .find((one) => idIn(one, one.split(':')[0] ?? '') === rights.uid);
-  return { ...rights, name: line?.split(':')[0] ?? `uid ${rights.uid}` };
+  return { ...rights, name: nameOfUser(rights.uid) ?? `uid ${rights.uid}` };
 }
 
 /** When each was started that reads files of the configuration. @param guardMs wall time */
@@ -139,15 +128,6 @@ export function cronJobs(): readonly CronJob[] {
 function changedMs(path: string): number | null {
   try {
     return Math.max(statSync(path).ctimeMs, statSync(path).mtimeMs);
-  } catch {
-    return null;
-  }
-}
-
-/** null: it is not there, or cannot be read. */
-export function textOf(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8');
   } catch {
     return null;
   }

@@ -3,18 +3,14 @@ import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { unreachable } from '../../../base/assert.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
-import { askGuard } from '../../../client/guard.ts';
-import { hookScript } from '../../../guard/hook-script.ts';
 import {
   HOOK_MODE,
   type InstallStep,
   planInstall,
   planUninstall,
 } from '../../../guard/install-plan.ts';
-import { readGuardReport } from '../../../guard/read-report.ts';
 import type { GuardReport } from '../../../guard/report.ts';
 import { plain } from '../../../guard/shown.ts';
-import { NODE_ARGUMENTS } from '../../../platform/clean-start.ts';
 import { findLibvirtDaemons, type RunningLibvirt } from '../../../platform/libvirt-daemons.ts';
 import { reasonOf } from '../../../platform/system-error.ts';
 import {
@@ -26,11 +22,11 @@ import {
 } from '../../../platform/whole-file.ts';
 import { readGuardConfFiles } from '../../guard/conf-files.ts';
 import { lossProgram } from '../../guard/loss-program.ts';
-import { guardEndpoint, PLACES, programs } from './places.ts';
+import { hookHere, PLACES, startingConf } from './places.ts';
+import { seeService } from './service-seen.ts';
 import { tellAndNote } from './told-libvirt.ts';
 
 const CONF_MODE = 0o644;
-const ANSWER_MS = 5000;
 const UNIT = 'holdfast-guard.service';
 const UNIT_FOLDERS = [
   '/etc/systemd/system',
@@ -53,9 +49,8 @@ export async function guardInstall(args: readonly string[], world: InstallWorld)
   const isDry = parsed.value['dry-run'] ?? false;
   if (process.geteuid?.() !== 0)
     return complain(world, 'only root may install a hook of libvirt', 1);
-  const { hook, conf } = programs(world.beside);
-  const of = { node: process.execPath, hook, socket: PLACES.socket, nodeArguments: NODE_ARGUMENTS };
-  const wanted = hookScript(of);
+  const conf = startingConf(world.beside);
+  const wanted = hookHere(world.beside);
   if (!wanted.ok) return complain(world, wanted.error, 1);
   try {
     lossProgram(world.beside); // the service does not start where this throws
@@ -195,10 +190,8 @@ const STAYS = `What stays:
 
 /** null: the guard service does not answer. */
 async function askReport(): Promise<GuardReport | null> {
-  const answer = await askGuard(guardEndpoint(), 'status', ANSWER_MS);
-  if (!answer.ok) return null;
-  const report = readGuardReport(answer.value.line);
-  return report.ok ? report.value : null;
+  const { answer } = await seeService();
+  return answer.kind === 'report' ? answer.report : null;
 }
 
 /** By name; libvirtd has a file for each, in memory. */

@@ -1,6 +1,9 @@
 import { join } from 'node:path';
 import { textToName } from '../../../base/bytes.ts';
+import type { Result } from '../../../base/result.ts';
 import type { GuardEndpoint } from '../../../client/guard.ts';
+import { hookScript } from '../../../guard/hook-script.ts';
+import { NODE_ARGUMENTS } from '../../../platform/clean-start.ts';
 import { MonotonicClock } from '../../../platform/clock.ts';
 import { daemonSockets } from '../../../platform/daemon-sockets.ts';
 import { GUARD_CONF_PATHS } from '../../guard/conf-files.ts';
@@ -21,12 +24,16 @@ export const PLACES = {
   running: GUEST_FILES,
 } as const;
 
-/** @param beside the folder of the programs, where this one is */
-export function programs(beside: string): { readonly hook: string; readonly conf: string } {
-  return {
-    hook: join(beside, 'guard-hook.cjs'),
-    conf: join(beside, '..', 'packaging', 'guard.conf'),
-  };
+/** The configuration to begin with. @param beside the folder of the programs, where this one is */
+export function startingConf(beside: string): string {
+  return join(beside, '..', 'packaging', 'guard.conf');
+}
+
+/** The hook as it is to be installed, or why these programs cannot be one. @param beside as above */
+export function hookHere(beside: string): Result<string, string> {
+  const hook = join(beside, 'guard-hook.cjs');
+  const { socket } = PLACES;
+  return hookScript({ node: process.execPath, hook, socket, nodeArguments: NODE_ARGUMENTS });
 }
 
 export function guardEndpoint(): GuardEndpoint {

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { askGuard } from '../../../client/guard.ts';
 import { sanlockSocketPath } from '../../../client/sanlock.ts';
 import type { SanlockEndpoint } from '../../../client/sanlock-link.ts';
 import type { HostSeen } from '../../../guard/check/host-check.ts';
@@ -7,21 +6,16 @@ import type { LeaseDirFacts } from '../../../guard/check/lease-dir-findings.ts';
 import type { SanlockFacts, SanlockSeen } from '../../../guard/check/sanlock-findings.ts';
 import type { ServiceAnswer } from '../../../guard/check/service-findings.ts';
 import { type GuardConfig, readGuardConfig } from '../../../guard/config.ts';
-import { readGuardReport } from '../../../guard/read-report.ts';
 import { accountIds } from '../../../platform/accounts.ts';
 import type { MonotonicClock } from '../../../platform/clock.ts';
 import { seLinuxBooleans } from '../../../platform/confinement.ts';
 import { daemonSockets } from '../../../platform/daemon-sockets.ts';
-import {
-  findLibvirtDaemons,
-  type RunningLibvirt,
-  startedMs,
-} from '../../../platform/libvirt-daemons.ts';
+import { findLibvirtDaemons, type RunningLibvirt } from '../../../platform/libvirt-daemons.ts';
 import type { PathProbe } from '../../../platform/path-probe.ts';
+import { guardConfFiles } from '../../guard/conf-files.ts';
 import { GUEST_LOCKSPACE } from '../../guard/paths.ts';
 import { daemonPaths, findDaemon, REAL_PROCESSES } from '../upgrade/daemons.ts';
 import {
-  confFiles,
   confinedPrograms,
   cronJobs,
   hookFacts,
@@ -30,9 +24,8 @@ import {
   startedPrograms,
 } from './host-facts.ts';
 import { seeHostLease, seeSanlock } from './lockspace-facts.ts';
-import { guardEndpoint } from './places.ts';
+import { seeService } from './service-seen.ts';
 
-const ANSWER_MS = 10_000;
 const DIGEST_DIGITS = 12;
 
 /** By what a host is looked at. */
@@ -49,35 +42,10 @@ export function sanlockEndpoint(clock: MonotonicClock): SanlockEndpoint {
   return { sockets: daemonSockets(), clock, socketPath };
 }
 
-/** The guard service, and what it says. */
-export interface ServiceSeen {
-  readonly answer: ServiceAnswer;
-  /** When it was started, by the wall clock; null: not known. */
-  readonly startedMs: number | null;
-}
-
-export async function seeService(): Promise<ServiceSeen> {
-  const answer = await askGuard(guardEndpoint(), 'status', ANSWER_MS);
-  if (!answer.ok) {
-    const { kind, text } = answer.error;
-    const silence = kind === 'absent' ? ({ kind } as const) : ({ kind, text } as const);
-    return { answer: silence, startedMs: null };
-  }
-  const { line, pid } = answer.value;
-  const since = pid === null || pid <= 0 ? null : startedMs(pid);
-  const report = readGuardReport(line);
-  return {
-    answer: report.ok
-      ? { kind: 'report', report: report.value }
-      : { kind: 'silent', text: report.error },
-    startedMs: since,
-  };
-}
-
 /** All that is looked at; nothing is changed, and what hangs is waited for some seconds. */
 export async function seeHost(world: SeeingWorld): Promise<HostSeen> {
   const { beside, clock, probe } = world;
-  const files = confFiles();
+  const files = guardConfFiles();
   const read = readGuardConfig(files);
   const config = read.ok ? read.value : null;
   const daemons = findLibvirtDaemons();

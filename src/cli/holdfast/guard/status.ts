@@ -1,13 +1,12 @@
 import { parseArgs } from 'node:util';
-import { askGuard, type GuardEndpoint } from '../../../client/guard.ts';
+import type { GuardEndpoint } from '../../../client/guard.ts';
 import { type Finding, needsAttention } from '../../../guard/check/finding.ts';
 import { reportFindings } from '../../../guard/check/report-findings.ts';
-import { readGuardReport } from '../../../guard/read-report.ts';
 import type { GuardReport, GuestReport, LeaseReport } from '../../../guard/report.ts';
 import { reasonOf } from '../../../platform/system-error.ts';
+import { seeService } from './service-seen.ts';
 import { findingsText, table } from './texts.ts';
 
-const ANSWER_MS = 10_000;
 const START_IT = 'start it with "systemctl start holdfast-guard"';
 
 export interface StatusWorld {
@@ -26,19 +25,15 @@ export async function guardStatus(args: readonly string[], world: StatusWorld): 
     world.complain(reasonOf(thrown));
     return 2;
   }
-  const answer = await askGuard(world.endpoint, 'status', ANSWER_MS);
-  if (!answer.ok) {
-    const { kind, text } = answer.error;
-    world.complain(kind === 'absent' ? `the guard service does not run: ${START_IT}` : text);
+  const { answer } = await seeService(world.endpoint);
+  if (answer.kind !== 'report') {
+    const isAbsent = answer.kind === 'absent';
+    world.complain(isAbsent ? `the guard service does not run: ${START_IT}` : answer.text);
     return 2;
   }
-  const report = readGuardReport(answer.value.line);
-  if (!report.ok) {
-    world.complain(`${report.error}: is the guard service of another release?`);
-    return 2;
-  }
-  const findings = reportFindings(report.value);
-  world.print(isJson ? statusJson(report.value, findings) : statusText(report.value, findings));
+  const { report } = answer;
+  const findings = reportFindings(report);
+  world.print(isJson ? statusJson(report, findings) : statusText(report, findings));
   return needsAttention(findings) ? 1 : 0;
 }
 

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type RunningLibvirt, tellLibvirt } from '../../../platform/libvirt-daemons.ts';
+import { textOf } from '../../../platform/text-file.ts';
 import { makeFolder, replaceFile } from '../../../platform/whole-file.ts';
 import { PLACES } from './places.ts';
 
@@ -29,11 +29,7 @@ export function wasTold(daemon: Pick<RunningLibvirt, 'program' | 'pid' | 'identi
 const KEPT = 10;
 
 function notes(): readonly string[] {
-  try {
-    return readFileSync(NOTE, 'utf8').split('\n').filter(Boolean);
-  } catch {
-    return [];
-  }
+  return (textOf(NOTE) ?? '').split('\n').filter(Boolean);
 }
 
 function nameOf({ program, pid, identity }: Parameters<typeof wasTold>[0]): string {
