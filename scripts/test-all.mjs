@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { failedOf } from './failed-of.mjs';
+import { summaryOf } from './summary-of.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const inCi = process.env.CI === 'true';
@@ -101,19 +102,6 @@ function count(name, output, code) {
   results.failed += failed + (code !== 0 && failed === 0 ? 1 : 0);
   results.skipped += tally(output, 'skipped');
   for (const [line] of output.matchAll(/^.*# SKIP.*$/gm)) notes.push(`${name}: ${line.trim()}`);
-}
-
-/** Of a good run: the tests' names and what they measured, not the runner's bookkeeping. */
-function summaryOf(output) {
-  const shown = [
-    /^\s*(ok|FAILED|check:)/,
-    /^\s*# [hc]{4}:/,
-    /^# (pass|fail|skipped)/,
-    /^\s*# .*(lost|granted|last renewal)/,
-    /no promise broken/,
-  ];
-  const lines = output.split('\n');
-  return lines.filter((line) => shown.some((pattern) => pattern.test(line))).join('\n');
 }
 
 /** Devices of the tests' own images. */

@@ -1,0 +1,1 @@
+export function summaryOf(output: string): string;
