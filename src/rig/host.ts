@@ -44,6 +44,8 @@ const ASKED_MS = 20_000;
 /** Where wdmd keeps its socket, and the mark that it has not been ended in order. */
 const WDMD_FOLDERS = ['/run/wdmd', '/dev/shm'] as const;
 const RUN_FOLDERS = ['/run/lvm', '/run/lock/lvm', '/run/sanlock'] as const;
+/** What guests leave in /run, where a host has any. */
+const GUEST_FOLDERS = ['/run/libvirt', '/run/holdfast'] as const;
 
 /**
  * One host of a rig: a mount, UTS and network namespace with its own /run, /dev/mapper, LVM
@@ -254,8 +256,8 @@ export class Host {
   /** Everything that runs on this host dies at once, as if its power were cut: /run goes too. */
   crash(): void {
     this.#killAll();
-    const own = this.#options.watchdog === null ? RUN_FOLDERS : [...RUN_FOLDERS, ...WDMD_FOLDERS];
-    for (const folder of own) {
+    const ofWdmd = this.#options.watchdog === null ? [] : WDMD_FOLDERS;
+    for (const folder of [...RUN_FOLDERS, ...GUEST_FOLDERS, ...ofWdmd]) {
       const path = this.path(folder);
       for (const name of existsSync(path) ? readdirSync(path) : []) {
         rmSync(join(path, name), { recursive: true, force: true });
