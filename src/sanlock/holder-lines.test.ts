@@ -7,7 +7,10 @@ type Fields = Readonly<Record<string, unknown>>;
 const LEASE = { id: 1, lease: 5 };
 const PLACE = { resource: 'R"1', path: '/dev/l\\un', offset: 1048576 };
 const MODE = { shared: false, lver: '18446744073709551615' };
-const STOPPING = { killpath: '/bin/x', killargs: 'a', killpathPid: true, restricted: 0xffffffff };
+const STOPPING = {
+  ...{ killpath: '/bin/x', killargs: 'a', killpathPid: true, restricted: 0xffffffff },
+  ownerName: 'web',
+};
 
 /** One sound line of each kind. */
 const SOUND: Readonly<Record<string, Fields>> = {

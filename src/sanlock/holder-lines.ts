@@ -116,6 +116,8 @@ export interface ClientFacts {
   readonly killargs: ByteString;
   readonly killpathPid: boolean;
   readonly restricted: number;
+  /** The name by which status shows it; '': its pid. A line of an earlier version has none. */
+  readonly ownerName: ByteString;
 }
 
 /** A client that may have leases, or a lease process: `holder` is `LEASE_HOLDER`. */
@@ -144,6 +146,7 @@ const CLIENT: LineFields = {
   killargs: text,
   killpathPid: flag,
   restricted: FIELDS.bits,
+  ownerName: text,
 };
 
 const SHAPES: Readonly<Record<Line['kind'], LineFields>> = {
@@ -194,7 +197,8 @@ const SHAPES: Readonly<Record<Line['kind'], LineFields>> = {
 const DEFAULTS: Readonly<Partial<Record<Line['kind'], object>>> = {
   space: { generation: NO_GENERATION, hostName: '', joinedS: 0, allLeases: false },
   renewed: { generation: NO_GENERATION },
-  holds: { persistent: false },
+  registered: { ownerName: '' },
+  holds: { persistent: false, ownerName: '' },
   lease: {
     ...{ path: '', offset: 0, shared: false, lver: '0', persistent: true, lvbWanted: false },
     ...{ restricted: 0, lastPid: -1, holders: [] },

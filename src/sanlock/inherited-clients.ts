@@ -13,12 +13,13 @@ import type { UserProcess } from './user-process.ts';
  * - a lease by naming it. Until a connection has named a lease, each of its process can.
  */
 export function inheritClient(front: Front, facts: ClientFacts, process: UserProcess): Client {
-  const { pid, killpath, killargs, killpathPid, restricted } = facts;
+  const { pid, killpath, killargs, killpathPid, restricted, ownerName } = facts;
   const connection = front.newInheritedConnection();
   const slot = front.freeSlot() ?? NO_SLOT;
   const client = newClient({ connection, slot, fd: -1, process });
   const known = { pid, killpath, killargs, killpathPid, restricted };
-  Object.assign(client, { registered: true, ownerName: `${pid}`, ...known });
+  client.ownerName = ownerName === '' ? `${pid}` : ownerName;
+  Object.assign(client, { registered: true, ...known });
   front.clients.set(connection, client);
   return client;
 }
@@ -101,6 +102,7 @@ function claimOnly(front: Front, client: Client): void {
       const { killpath, killargs, killpathPid, restricted } = before;
       Object.assign(client, { killpath, killargs, killpathPid, restricted });
     }
+    client.ownerName = before.ownerName;
     for (const token of [...before.tokens]) if (!move(front, token, client)) return;
     return;
   }
@@ -123,8 +125,8 @@ export function leaveToProcess(front: Front, client: Client, done: () => void): 
   const { pid } = process;
   front.findProcess({ pid, identity }, (living) => {
     if (living !== null) {
-      const { killpath, killargs, killpathPid, restricted } = client;
-      const how = { killpath, killargs, killpathPid, restricted };
+      const { killpath, killargs, killpathPid, restricted, ownerName } = client;
+      const how = { killpath, killargs, killpathPid, restricted, ownerName };
       const heir = inheritClient(front, { holder: '', pid, started: identity, ...how }, living);
       recordRegistered(front, heir);
       for (const token of left) if (!move(front, token, heir)) break;

@@ -138,11 +138,11 @@ export function lineOfRegistered(client: Client): Line | null {
 }
 
 function clientFacts(client: Client): ClientFacts | null {
-  const { process: bound, killpath, killargs, killpathPid, restricted, connection } = client;
+  const { process: bound, killpath, killargs, killpathPid, restricted, ownerName } = client;
   const started = bound?.identity ?? null;
   if (bound === null || started === null) return null;
   const how = { killpath, killargs, killpathPid, restricted };
-  return { holder: `${connection}`, pid: bound.pid, started, ...how };
+  return { holder: `${client.connection}`, pid: bound.pid, started, ...how, ownerName };
 }
 
 /** Of all clients that have registered, each line as text. */
@@ -167,5 +167,5 @@ export function processHolder(front: Front, lease: number | null): HolderFacts |
   const started = bound?.identity ?? null;
   if (bound === null || started === null) return null;
   const how = { killpath: '', killargs: '', killpathPid: false, restricted: 0, persistent: false };
-  return { holder: LEASE_HOLDER, pid: bound.pid, started, ...how };
+  return { holder: LEASE_HOLDER, pid: bound.pid, started, ...how, ownerName: '' };
 }

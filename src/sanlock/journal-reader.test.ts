@@ -17,7 +17,7 @@ const LEASE: Line = {
 };
 const LEASE_PROCESS: Line = {
   ...{ kind: 'holds', id: 1, holder: 'lease', pid: 90, started: '9', killpath: '', killargs: '' },
-  ...{ killpathPid: false, restricted: 0, persistent: false },
+  ...{ killpathPid: false, restricted: 0, ownerName: '', persistent: false },
 };
 
 /** What is read, with the number of lines that say nothing. */

@@ -55,6 +55,7 @@ export function readLine({ survivors: found, registered }: Contents, text: strin
     case 'holds': {
       const { kind: _, id: __, ...facts } = line;
       survivor.holders.set(facts.holder, newHolder(facts, null));
+      rename(registered, facts);
       return true;
     }
     case 'left':
@@ -92,6 +93,12 @@ function readClient(registered: Contents['registered'], line: ClientLine): true 
   const { kind: _, ...facts } = line;
   registered.set(facts.holder, facts);
   return true;
+}
+
+/** It registered before it asked for a lease, and was named then. */
+function rename(registered: Contents['registered'], { holder, ownerName }: ClientFacts): void {
+  const known = registered.get(holder);
+  if (known !== undefined) registered.set(holder, { ...known, ownerName });
 }
 
 /** Without its lockspace such a line names nothing that a process or the disk could still hold. */

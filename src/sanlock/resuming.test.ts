@@ -128,6 +128,29 @@ test('what the journal says of a lease outlives daemons that find it not held, o
   }
 });
 
+test('a client goes by its name under the next daemons, also one that holds nothing', () => {
+  const journal = new MemoryJournal();
+  const first = new Harness({ journal });
+  first.join(10);
+  for (const [n, name] of ['web', 'db', null].entries()) {
+    const client = first.connect(501 + n, false);
+    first.ask(client, SM_CMD.REGISTER, new Uint8Array(0));
+    if (name === null) continue;
+    first.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(n)], name), { data: 1 });
+    first.granted(1, n + 1);
+    if (name === 'web') continue;
+    first.ask(client, SM_CMD.RELEASE, resource(n, { bare: true }), { data: 1 });
+    first.ran(1, { op: 'release' });
+  }
+  for (let daemons = 0; daemons < 2; daemons++) {
+    const { front, resume } = started(journal, 'host1', null, [501, 502, 503]);
+    resume();
+    const shown = [...front.clients.values()].map(({ pid, ownerName }) => `${pid} ${ownerName}`);
+    assert.deepEqual(shown.sort(), ['501 web', '502 db', '503 503']);
+    assert.ok(rewrite(front));
+  }
+});
+
 test('no journal has a membership without its lease process, wherever the end of both is cut', () => {
   const cuts: (readonly string[])[] = [];
   const journal = new MemoryJournal();

@@ -15,7 +15,7 @@ export async function explainRefusal(
   { guest, guestOfKeeper, refusal }: Refused,
 ): Promise<string> {
   const found = isHeld(refusal.code) ? await findHolder(ask, at, refusal.lease.name) : null;
-  // sanlock knows a keeper by the guest that it asked for last, and by its pid after a restart.
+  // sanlock knows a keeper by the guest that it asked for last, and by its pid before that.
   const kept = found?.kind === 'here' ? guestOfKeeper(found.pid) : null;
   const holder = found?.kind === 'here' && kept !== null ? { ...found, name: kept } : found;
   return refusalText(guest, refusal, holder);

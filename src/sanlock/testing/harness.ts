@@ -276,8 +276,9 @@ export function resource(
   return joinBytes([head, encode(sanlkDisk, disk)]);
 }
 
-export function acquireBody(resources: readonly Uint8Array[]): Uint8Array {
-  return joinBytes([...resources, new Uint8Array(sanlkOptions.size)]);
+export function acquireBody(resources: readonly Uint8Array[], ownerName = ''): Uint8Array {
+  const options = encode(sanlkOptions, { ...zeroRecord(sanlkOptions), ownerName });
+  return joinBytes([...resources, options]);
 }
 
 function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
