@@ -70,6 +70,16 @@ export function conflict(turn: Turn, of: Tracked, refusal: LeaseRefusal): void {
 }
 
 /**
+ * libvirt starts it here, while it is lent to another host: its lease is a start's only where it is
+ * exclusive. No policy lets a guest start whose lease another has; its CPUs seldom run yet.
+ */
+export function notArrived(turn: Turn, of: Tracked, refusal: LeaseRefusal): void {
+  const { uuid, name, qemuPid } = of;
+  complain(turn, of, { level: 'error', event: 'guest.conflict', refusal });
+  if (qemuPid !== null) turn.out.push({ kind: 'endGuest', uuid, name, pid: qemuPid });
+}
+
+/**
  * −17 says no more than that a process of this host has it, which may be an earlier keeper of the
  * guest itself, whose record was lost.
  */

@@ -78,7 +78,16 @@ function wasConverted(
   { out, nowMs }: Turn,
 ): void {
   state.holdings = holdings;
-  if (code === 0) return;
+  if (code === 0) {
+    if (work.kind === 'reclaim') state.arrival = null;
+    return;
+  }
+  const lease = state.leases.find(({ name, mode }) => {
+    return mode === 'exclusive' && holdings.get(name) === 'shared';
+  });
+  if (state.arrival === 'none' && lease !== undefined) {
+    out.push({ kind: 'notArrived', refusal: { lease, code, during: 'convert' } });
+  }
   state.againAtMs = nowMs + AGAIN_MS;
   if (code === -ERRNO.EAGAIN) return; // the other host still has it
   state.isSurveyed = false;
@@ -111,6 +120,7 @@ export function granted(
   state.orphans = new Map([...state.orphans].filter(([name]) => !holdings.has(name)));
   restsUnprotected(state);
   if (work.kind !== 'take') return;
+  if (work.demand.kind === 'incoming') state.arrival = 'expected';
   if (state.status === null) state.unseenUntilMs = nowMs + UNSEEN_MS;
   answer(state, work.demand, { kind: 'granted' }, out);
 }

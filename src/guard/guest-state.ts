@@ -7,6 +7,8 @@ export interface GuestStatus {
   readonly isRunning: boolean;
   /** A migration is under way: from here, to here, or none. */
   readonly migration: 'out' | 'in' | null;
+  /** libvirt starts it here, or has started it so: no migration brought it. */
+  readonly startsHere: boolean;
   /** What its disks need now; null: one of them has no name. */
   readonly leases: readonly DiskLease[] | null;
 }
@@ -53,6 +55,11 @@ export interface GuestState {
   demand: Demand | null;
   /** libvirt called the migrate hook: its start is that of a migration. */
   incomingUntilMs: number | null;
+  /**
+   * What it holds shared it got for a migration to here. 'expected': its first status is to show
+   * one; 'none': it shows a start, which was taken for one. null: nothing is awaited.
+   */
+  arrival: 'expected' | 'none' | null;
   status: GuestStatus | null;
   /** Its QEMU has ended, or libvirt says that all is released. */
   isOver: boolean;
@@ -121,6 +128,8 @@ export type GuestEffect =
     }
   /** What a guest that runs needs belongs to another: an alarm, and by policy the guest's end. */
   | { readonly kind: 'conflict'; readonly refusal: LeaseRefusal }
+  /** libvirt starts it here, and has its leases by mistake: it does not start. */
+  | { readonly kind: 'notArrived'; readonly refusal: LeaseRefusal }
   /** It is tried again: sanlock does not answer, or is not in the lockspace yet. */
   | { readonly kind: 'notTaken'; readonly refusal: LeaseRefusal }
   /** sanlock does not know its keeper any more: another one takes its place. */

@@ -20,8 +20,8 @@ import { type IsAnothers, isAnnounced, nextWork } from './guest-work.ts';
 import type { DiskLease } from './lease-names.ts';
 import type { Holdings } from './lease-steps.ts';
 
-/** A migration that was announced begins at once, or never. */
-const ANNOUNCED_MS = 600 * SECOND_MS;
+/** libvirt goes on to the start at once. It says nothing where a migration ends before that. */
+const ANNOUNCED_MS = 120 * SECOND_MS;
 
 /** A guest that nothing is known of. */
 export function newGuest(name: string): GuestState {
@@ -29,6 +29,7 @@ export function newGuest(name: string): GuestState {
     ...{ name, leases: [], holdings: new Map(), demand: null, incomingUntilMs: null },
     ...{ status: null, isOver: false, work: null, againAtMs: null, keeper: 'none' },
     ...{ orphans: new Map(), isSurveyed: true, unseenUntilMs: null, isUnprotected: false },
+    arrival: null,
   };
 }
 
@@ -44,12 +45,14 @@ export function foundGuest(
   nowMs: number,
 ): GuestState {
   const { name, leases, keeperLives } = of;
+  const isBorrowed = [...of.holdings.values()].includes('shared');
   return {
     ...newGuest(name),
     ...{ leases, keeper: keeperLives ? 'there' : 'none', isSurveyed: false },
     holdings: keeperLives ? of.holdings : new Map(),
     orphans: keeperLives ? of.orphans : new Map([...of.orphans, ...of.holdings]),
     unseenUntilMs: nowMs + UNSEEN_MS,
+    arrival: isBorrowed ? 'expected' : null,
   };
 }
 
@@ -161,7 +164,10 @@ function demanded(state: GuestState, demand: Demand, { out, nowMs }: Turn): void
   const isIncoming = demand.kind === 'start' && isAnnounced(state, nowMs);
   state.demand = isIncoming ? { ...demand, kind: 'incoming' } : demand;
   state.leases = demand.leases;
-  if (demand.kind === 'start') state.status = null; // that of its last run here
+  if (demand.kind === 'start') {
+    state.status = null; // that of its last run here
+    state.arrival = null;
+  }
   state.incomingUntilMs = null;
   state.isOver = false;
   state.isUnprotected = false;
@@ -171,6 +177,9 @@ function demanded(state: GuestState, demand: Demand, { out, nowMs }: Turn): void
 function statusRead(state: GuestState, status: GuestStatus): void {
   const before = state.status;
   state.status = status;
+  if (state.arrival === 'expected' && state.demand === null) {
+    state.arrival = status.startsHere ? 'none' : null;
+  }
   // A start that was not granted yet has the disks of its hook.
   if (status.leases !== null && state.demand === null) state.leases = status.leases;
   const isNews = before?.migration !== status.migration || before.isRunning !== status.isRunning;

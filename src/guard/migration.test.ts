@@ -18,7 +18,8 @@ import type { HostLife, LeaseEffect, LeaseReply, LeaseSteps, Mode, Seen } from '
 /**
  * Live migrations between hosts, step by step in every order that chance finds, with aborts and
  * kills, and with answers of sanlock that are lost: the guest never runs without its leases, never
- * on two hosts with one of them exclusive, and a third host never gets one exclusively meanwhile.
+ * on two hosts with one of them exclusive, and a third host never gets one exclusively meanwhile,
+ * nor runs the guest, whatever its libvirt has announced to it.
  */
 const SEEDS = Number(process.env['GUARD_SEEDS'] ?? 300);
 const UUID = 'guest';
@@ -140,6 +141,10 @@ class Host {
   #isForAnother = false;
   /** QEMU's CPUs run here. */
   runs = false;
+  /** No migration brought the guest. */
+  startsHere = false;
+  /** The guard had QEMU ended before its CPUs ran. */
+  wasEnded = false;
 
   constructor(id: number, world: World) {
     this.id = id;
@@ -166,6 +171,7 @@ class Host {
         this.#guest = newGuest('guest');
         this.#hasKeeper = false;
       }
+      if (effect.kind === 'notArrived') this.wasEnded = true;
       assert.notEqual(effect.kind, 'conflict', 'no disk is plugged here');
     }
   }
@@ -176,8 +182,9 @@ class Host {
     return hook;
   }
 
-  status(of: Omit<GuestStatus, 'leases'>): void {
-    this.tell({ kind: 'statusRead', status: { ...of, leases: LEASES } });
+  status(of: Omit<GuestStatus, 'leases' | 'startsHere'>): void {
+    const { startsHere } = this;
+    this.tell({ kind: 'statusRead', status: { ...of, startsHere, leases: LEASES } });
   }
 
   /** Its keeper is killed; what is under way for it goes on, and is refused. */
@@ -228,8 +235,13 @@ class Host {
   }
 }
 
+/** The thief has no guard. */
+const THIEF = 9;
+
 class World {
   readonly leases = new Leases();
+  /** A migration to it was announced, and never came; its user starts the guest there. */
+  readonly third: Intruder | null;
   readonly hosts: readonly [Host, Host];
   readonly #dice: Dice;
   /** How often a keeper is killed, of each step. */
@@ -241,11 +253,15 @@ class World {
   /** How often an answer of sanlock is lost. */
   readonly #lost: number;
 
-  constructor(seed: string, of: { readonly killed: number; readonly lost: number }) {
+  constructor(
+    seed: string,
+    of: { readonly killed: number; readonly lost: number; readonly hasThird?: boolean },
+  ) {
     this.#dice = new Dice(seed, 'migration');
     this.#killed = of.killed;
     this.#lost = of.lost;
     this.hosts = [new Host(1, this), new Host(2, this)];
+    this.third = of.hasThird === true ? new Intruder(new Host(3, this)) : null;
   }
 
   /** Some steps of the guards, and a third host that wants everything. */
@@ -257,6 +273,7 @@ class World {
     const host = this.#dice.pick(this.hosts);
     if (this.#dice.chance(this.#killed)) host.keeperKilled();
     host.go();
+    if (this.third !== null && this.#dice.chance(0.5)) this.third.go();
     this.#thief();
     this.check();
   }
@@ -277,7 +294,8 @@ class World {
   granted(host: Host, hook: number): boolean {
     this.until('a verdict', () => host.verdicts.has(hook));
     const isGranted = host.verdicts.get(hook) === 'granted';
-    assert.ok(isGranted || this.#lost > 0, `${host.verdicts.get(hook)}`);
+    const isExcused = this.#lost > 0 || this.third !== null;
+    assert.ok(isGranted || isExcused, `${host.verdicts.get(hook)}`);
     return isGranted;
   }
 
@@ -287,14 +305,16 @@ class World {
 
   #thief(): void {
     for (const { name } of LEASES) {
-      if (this.leases.acquire(3, name, 'exclusive') !== 0) continue;
+      if (this.leases.acquire(THIEF, name, 'exclusive') !== 0) continue;
       assert.ok(!this.hosts.some(({ runs }) => runs), `a third host got ${name}`);
-      this.leases.holdersOf(name).delete(3);
+      this.leases.holdersOf(name).delete(THIEF);
       this.stolen++;
     }
   }
 
   check(): void {
+    const third = this.third?.host;
+    assert.ok(third?.runs !== true || !this.hosts.some(({ runs }) => runs), 'it runs twice');
     for (const host of this.hosts) {
       if (!host.runs) continue;
       for (const { name, mode } of LEASES) {
@@ -309,11 +329,69 @@ class World {
   }
 }
 
+/** libvirt takes half a second from a status to CPUs that run; sanlock a few milliseconds. */
+const BOOT_STEPS = 10;
+
+/** The libvirt of a third host. */
+class Intruder {
+  readonly host: Host;
+  #hook: number | null = null;
+  #isGranted = false;
+  /** Of the guard, since libvirt wrote the first status. */
+  #steps = 0;
+  /** Starts that got their leases from a lender. */
+  lent = 0;
+
+  constructor(host: Host) {
+    this.host = host;
+    host.startsHere = true;
+  }
+
+  /** A start that is refused, or whose QEMU ends, is followed by another one. */
+  go(): void {
+    const { host } = this;
+    const hook = this.#hook;
+    if (hook === null) {
+      host.tell({ kind: 'announced' });
+      this.#hook = host.demand('start');
+      return;
+    }
+    if (this.#isGranted && (host.wasEnded || host.runs)) this.#over();
+    else if (!this.#isGranted && host.verdicts.has(hook)) this.#answered(hook);
+    else if (this.#isGranted && this.#steps > BOOT_STEPS) host.runs = true;
+    else {
+      this.#steps++;
+      host.go();
+    }
+  }
+
+  #answered(hook: number): void {
+    this.#isGranted = this.host.verdicts.get(hook) === 'granted';
+    if (!this.#isGranted) {
+      this.#over();
+      return;
+    }
+    this.lent++;
+    this.#steps = 0;
+    this.host.status({ isRunning: false, migration: null }); // before its QEMU runs
+  }
+
+  #over(): void {
+    const { host } = this;
+    host.runs = false;
+    host.wasEnded = false;
+    this.#hook = null;
+    this.#isGranted = false;
+    host.tell({ kind: 'ended' });
+  }
+}
+
 const QUIET = { isRunning: true, migration: null } as const;
 
 function started(world: World, host: Host): void {
   while (!world.granted(host, host.demand('start'))) host.tell({ kind: 'ended' });
   host.runs = true;
+  host.startsHere = true;
   host.status(QUIET);
 }
 
@@ -327,6 +405,7 @@ function migrated(world: World, source: Host, target: Host): Host {
   const hook = target.demand('start');
   if (!world.granted(target, hook)) return aborted(world, source, target);
   world.some();
+  target.startsHere = false;
   target.status({ isRunning: false, migration: 'in' });
   world.some();
   if (world.chance(0.2)) return aborted(world, source, target);
@@ -390,4 +469,25 @@ test('a guest migrates to and fro, and is never without its leases, nor with the
     }
   }
   assert.ok(stolen > 0, 'the third host gets what nobody needs');
+});
+
+test('a third host with a stale announcement never runs the guest beside another', () => {
+  let lent = 0;
+  for (let seed = 0; seed < SEEDS; seed++) {
+    const world = new World(`third ${seed}`, { killed: 0, lost: 0, hasThird: true });
+    const { third } = world;
+    assert.ok(third !== null);
+    try {
+      let at = world.hosts[0];
+      started(world, at);
+      for (let n = 0; n < 4; n++) {
+        at = migrated(world, at, world.hosts.find((host) => host !== at) ?? at);
+        world.some();
+      }
+      lent += third.lent;
+    } catch (error) {
+      throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+  assert.ok(lent > 0, 'what is lent is now and then got by the wrong host');
 });

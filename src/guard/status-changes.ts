@@ -18,13 +18,14 @@ export function statusChanged(
     log(turn, 'warn', 'status.unreadable', { name, reason: parsed.error });
     return;
   }
-  const { guest: seen, isRunning, migration, pid } = parsed.value;
+  const { guest: seen, isRunning, migration, pid, startsHere } = parsed.value;
   const { uuid } = seen;
   const guest = turn.state.guests.get(uuid) ?? unannounced(turn, parsed.value);
-  if (guest === null) return;
-  if (pid !== null && guest.qemuPid !== pid) watchQemu(turn, guest, pid);
+  if (guest === null || pid === null) return; // there is no QEMU yet
+  if (guest.qemuPid !== pid) watchQemu(turn, guest, pid);
   // At once: a migration does not wait for a file system, and its leases are those that it has.
-  tell(turn, uuid, { kind: 'statusRead', status: { isRunning, migration, leases: null } });
+  const status = { isRunning, migration, startsHere, leases: null };
+  tell(turn, uuid, { kind: 'statusRead', status });
   guest.disks = seen.disks;
   guest.naming = null;
   guest.nameAgainAtMs = null;

@@ -18,6 +18,29 @@ function said(xml: string): unknown {
   return [guest.name, guest.disks.length, pid, isRunning, migration];
 }
 
+test('what libvirt starts here is told from what a migration brings, from the first word', () => {
+  const startsHere = (head: string, async = '') => {
+    const parsed = parseStatusFile(status(head, async === '' ? '' : `<job async='${async}'/>`));
+    return parsed.ok && parsed.value.startsHere;
+  };
+  const early = "state='paused' reason='starting up' pid='7'";
+  for (const [head, async, isStart] of [
+    [early, 'start', true],
+    ["state='running' reason='booted' pid='7'", 'start', true],
+    ["state='running' reason='booted' pid='7'", '', true],
+    ["state='paused' reason='migration' pid='7'", 'start', true], // from a file
+    ["state='running' reason='restored' pid='7'", '', true],
+    [early, 'migration in', false],
+    ["state='paused' reason='migration' pid='7'", 'migration in', false],
+    ["state='running' reason='migrated' pid='7'", 'migration in', false],
+    ["state='running' reason='migrated' pid='7'", '', false],
+    ["state='running' reason='unpaused' pid='7'", '', false],
+    ["state='paused' reason='user' pid='7'", '', false],
+  ] as const) {
+    assert.equal(startsHere(head, async), isStart, `${head} ${async}`);
+  }
+});
+
 test('a start, a run, and a migration from its first word to its last', () => {
   const job = (async: string, phase: string) =>
     `<job type='none' async='${async}' phase='${phase}' flags='0x301' asyncStarted='1796017677949'/>`;

@@ -11,8 +11,12 @@ export interface StatusFile {
   readonly isRunning: boolean;
   /** A migration that is under way. */
   readonly migration: 'out' | 'in' | null;
+  /** libvirt starts it here, from its disks or from a file, or has started it so: none brought it. */
+  readonly startsHere: boolean;
 }
 
+/** Why it runs, as long as it was not paused or booted again since; else: 'migrated'. */
+const STARTED: ReadonlySet<string> = new Set(['booted', 'restored']);
 const MIGRATIONS = { 'migration out': 'out', 'migration in': 'in' } as const;
 
 /**
@@ -29,10 +33,12 @@ export function parseStatusFile(xml: string): Result<StatusFile, string> {
   if (!guest.ok) return guest;
   const pid = Number(attribute(root, 'pid') ?? 0);
   const job = attribute(child(root, 'job'), 'async') ?? '';
+  const isRunning = attribute(root, 'state') === 'running';
   return ok({
     guest: guest.value,
     pid: Number.isSafeInteger(pid) && pid > 0 ? pid : null,
-    isRunning: attribute(root, 'state') === 'running',
+    isRunning,
+    startsHere: job === 'start' || (isRunning && STARTED.has(attribute(root, 'reason') ?? '')),
     migration: Object.hasOwn(MIGRATIONS, job) ? MIGRATIONS[job as keyof typeof MIGRATIONS] : null,
   });
 }

@@ -1,6 +1,14 @@
 import { unreachable } from '../base/assert.ts';
 import type { Result } from '../base/result.ts';
-import { answerHook, complain, conflict, isAnothers, log, type Turn } from './complaints.ts';
+import {
+  answerHook,
+  complain,
+  conflict,
+  isAnothers,
+  log,
+  notArrived,
+  type Turn,
+} from './complaints.ts';
 import type { Guest } from './domain.ts';
 import type { GuestEffect, GuestEvent, GuestState } from './guest-state.ts';
 import { newGuest, stepGuest } from './guest-step.ts';
@@ -50,9 +58,10 @@ export function tell(turn: Turn, uuid: string, event: GuestEvent): void {
 /** Before sanlock is asked for anything, and before libvirt is answered. */
 function record({ out }: Turn, of: Tracked): void {
   const { uuid, name, onLoss, qemuPid } = of;
-  const { leases, holdings, orphans } = of.guest;
+  const { arrival, leases, holdings, orphans } = of.guest;
   const now = JSON.stringify([onLoss, qemuPid, leases, [...holdings], [...orphans]]);
-  if (leases.every((lease) => holdings.has(lease.name))) of.complaint = '';
+  const hasAll = leases.every((lease) => holdings.has(lease.name));
+  if (hasAll && arrival !== 'none') of.complaint = '';
   if (now === of.recorded) return;
   of.recorded = now;
   const body = { uuid, name, onLoss, qemuPid, leases, holdings, orphans };
@@ -74,6 +83,9 @@ function obey(turn: Turn, of: Tracked, effect: GuestEffect): void {
       return;
     case 'conflict':
       conflict(turn, of, effect.refusal);
+      return;
+    case 'notArrived':
+      notArrived(turn, of, effect.refusal);
       return;
     case 'notTaken':
       complain(turn, of, { level: 'warn', event: 'guest.notProtected', refusal: effect.refusal });

@@ -58,6 +58,7 @@ test('migrations that fail', { skip: obstacle ?? false, timeout: 300_000 }, asyn
     const two = { rig, a, b, thief };
     await t.test('none of these', () => explained([a, b], () => migrated(two)));
     await t.test('given up by the target', () => explained([a, b], () => givenUp(two)));
+    await t.test('started instead', () => explained([a, b], () => startedInstead(two)));
     await t.test('the target’s QEMU is killed', () => explained([a, b], () => targetKilled(two)));
     await t.test('the source’s guard is killed', () => explained([a, b], () => guardKilled(two)));
     await t.test('the source’s QEMU is killed', () => explained([a, b], () => sourceKilled(two)));
@@ -146,6 +147,23 @@ async function givenUp(two: Two): Promise<void> {
   assert.notEqual((await ending).code, 0);
   await alone(a);
   await without(b);
+  assert.deepEqual(thief.got, []);
+}
+
+/** libvirt has announced a migration to the target, and starts the guest there itself. */
+async function startedInstead({ a, b, rig, thief }: Two): Promise<void> {
+  const held = b.holdAt('migrate');
+  const ending = migrate(a.libvirt, b.libvirt, 'web', rig);
+  const hook = await held;
+  const isLent = async () => (await a.held('web')) === 'lent';
+  await until('it is lent', isLent, SOON);
+  const { code } = await b.libvirt.virsh('start', 'web');
+  assert.notEqual(code, 0, 'libvirt found it ended before its CPUs ran');
+  assert.match(b.log, /guest\.conflict .*guest=web .*code=-11/);
+  await without(b);
+  hook.go('failed');
+  assert.notEqual((await ending).code, 0);
+  await alone(a);
   assert.deepEqual(thief.got, []);
 }
 

@@ -3,7 +3,7 @@ import { ok } from '../../base/result.ts';
 import { newGuard, nextTickMs, stepGuard } from '../daemon.ts';
 import type { Outcome } from '../guest-state.ts';
 import type { DiskLease } from '../lease-names.ts';
-import type { LeaseEffect, LeaseSteps, Seen } from '../lease-steps.ts';
+import type { LeaseEffect, LeaseSteps, Lent, Seen } from '../lease-steps.ts';
 import type { GuardEffect, GuardEvent, GuardState } from '../state.ts';
 
 /** A guest of one network disk, as a hook is given it. */
@@ -18,11 +18,16 @@ export function guestXml(name: string, uuid: string, more = ''): string {
 /** Its status file. */
 export function statusXml(
   xml: string,
-  of: { readonly pid?: number; readonly state?: string; readonly job?: string } = {},
+  of: {
+    readonly pid?: number;
+    readonly state?: string;
+    readonly reason?: string;
+    readonly job?: string;
+  } = {},
 ): string {
-  const { pid = 100, state = 'running', job = '' } = of;
+  const { pid = 100, state = 'running', reason = 'unpaused', job = '' } = of;
   const inside = job === '' ? '' : `<job async='${job}'/>`;
-  return `<domstatus state='${state}' pid='${pid}'>${inside}${xml}</domstatus>`;
+  return `<domstatus state='${state}' reason='${reason}' pid='${pid}'>${inside}${xml}</domstatus>`;
 }
 
 /** The lease of the guest of that name. */
@@ -46,6 +51,8 @@ export class GuardHarness {
   isMute = false;
   /** null: it does not say. */
   seen: Seen | null = { held: new Map(), orphans: new Map(), isRegistered: true };
+  /** What getLender says; null: nothing. */
+  lent: Lent | null = null;
   /** Of a QEMU that libvirt's pid files name. */
   foundPid: number | null = null;
   /** Whether names of disks come only when the test says so. */
@@ -146,7 +153,9 @@ export class GuardHarness {
       const seen = effect.kind === 'look' ? this.#seenOf(effect.names) : null;
       const isUnsure = this.isMute && effect.kind === 'acquire';
       const reply = isUnsure ? { code: -ERRNO.ETIMEDOUT, isUnsure } : { code };
-      turn = steps.next({ ...reply, nowMs: this.nowMs, ...(seen === null ? {} : { seen }) });
+      const lent = effect.kind === 'getLender' ? this.lent : null;
+      const more = { ...(seen === null ? {} : { seen }), ...(lent === null ? {} : { lent }) };
+      turn = steps.next({ ...reply, nowMs: this.nowMs, ...more });
     }
     return turn.value;
   }
