@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ok } from '../base/result.ts';
 import type { GuestRecord } from './state.ts';
 import { GuardHarness, guestXml, leaseOf, statusXml, words } from './testing/guard-harness.ts';
 
@@ -138,4 +139,67 @@ test('which start is that of a migration: the one after its announcement, and so
     }
     assert.equal(guard.held(WEB), held, what);
   }
+});
+
+/** It came by migration, and its disk has another name here that its start did not know. */
+function arrived(): { guard: GuardHarness; renamed: () => readonly string[] } {
+  const guard = granted();
+  guard.status('web', statusXml(XML, { ...STARTING, job: 'migration in' }));
+  guard.namesLater = true;
+  const renamed = () => {
+    const said = guard.status('web', statusXml(XML, { reason: 'migrated' }));
+    const effect = said.find(({ kind }) => kind === 'nameDisks');
+    assert.ok(effect?.kind === 'nameDisks');
+    const leases = ok(['web', 'alias'].map(leaseOf));
+    return words(guard.tell({ kind: 'disksNamed', token: effect.token, leases }));
+  };
+  return { guard, renamed };
+}
+
+const ALIAS = leaseOf('alias').name;
+
+test('another name that the host it left still has: taken from it, and nobody is ended', () => {
+  const { guard, renamed } = arrived();
+  guard.codeOf = (effect) => {
+    if (effect.kind === 'convert') return effect.name === ALIAS ? -11 : 0;
+    const isAlias = effect.kind === 'acquire' && effect.name === ALIAS;
+    return isAlias && effect.mode === 'exclusive' ? -243 : null;
+  };
+  const said = [...renamed(), ...words(guard.pass(600_000))];
+  assert.equal(guard.held(WEB), 'exclusive shared');
+  assert.ok(!said.includes('endGuest') && !said.includes('guest.conflict'), `${said}`);
+  guard.codeOf = () => null;
+  guard.pass(1000);
+  assert.equal(guard.held(WEB), 'exclusive exclusive');
+});
+
+test('one that it has alone until it lets go is waited for, for a minute', () => {
+  for (const { letsGoMs, isEnded } of [
+    { letsGoMs: 30_000, isEnded: false },
+    { letsGoMs: 300_000, isEnded: true },
+  ]) {
+    const { guard, renamed } = arrived();
+    guard.codeOf = (effect) => {
+      return effect.kind === 'acquire' && effect.name === ALIAS ? -243 : null;
+    };
+    const early = [...renamed(), ...words(guard.pass(Math.min(letsGoMs, 50_000)))];
+    assert.ok(early.includes('guest.notProtected'), `${early}`);
+    assert.ok(!early.includes('endGuest'), `${early}`);
+    const tries = guard.asked.length;
+    guard.pass(5000);
+    assert.ok(guard.asked.length > tries + 5, 'it is tried again each second or so');
+    if (!isEnded) guard.codeOf = () => null;
+    const late = words(guard.pass(letsGoMs));
+    assert.equal(late.includes('endGuest'), isEnded);
+    assert.equal(guard.held(WEB), isEnded ? 'exclusive' : 'exclusive exclusive');
+  }
+});
+
+test('a disk that is plugged in later is in conflict at once', () => {
+  const { guard, renamed } = arrived();
+  guard.pass(1000);
+  guard.status('web', statusXml(XML, { reason: 'migrated' }));
+  guard.pass(120_000);
+  guard.codes.set('acquire', -243);
+  assert.ok(renamed().includes('endGuest'));
 });

@@ -2,13 +2,20 @@ import { assert, unreachable } from '../base/assert.ts';
 import { ERRNO } from '../base/errno.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { Demand, GuestEffect, GuestState, Outcome, Verdict, Work } from './guest-state.ts';
-import { isHeld } from './lease-codes.ts';
+import { isElsewhere, isHeld } from './lease-codes.ts';
 import type { Holdings } from './lease-steps.ts';
 
 /** Until the other host has let go: seldom more than the end of a QEMU. */
 const AGAIN_MS = 500;
 /** Of a lease that belongs to another, or while sanlock cannot be asked. */
 const LATER_MS = 5 * SECOND_MS;
+/** While the host that the guest came from is about to let go. */
+const LETTING_GO_AGAIN_MS = SECOND_MS;
+/**
+ * How long that host may take, when the guest runs here. libvirt sends its QEMU SIGTERM, after 10 s
+ * SIGKILL, and gives it up after 30 s more; then its hook waits 15 s at most for the release.
+ */
+const LETTING_GO_MS = 60 * SECOND_MS;
 
 /** Of a start that libvirt has given up without a word, or of a libvirtd that was killed in it. */
 export const UNSEEN_MS = 600 * SECOND_MS;
@@ -166,10 +173,16 @@ function refused(
     if (state.demand === null && work.demand.kind !== 'reconnect') state.isOver = true;
   }
   if (state.demand !== null || state.isOver) return; // it does not run here any more
+  const isLettingGo = isElsewhere(refusal.code) && isJustArrived(state, nowMs);
   if (work.kind !== 'take') {
-    out.push({ kind: isUnknown ? 'notTaken' : complaint(state, refusal.code), refusal });
+    const isNoMore = isUnknown || isLettingGo;
+    out.push({ kind: isNoMore ? 'notTaken' : complaint(state, refusal.code), refusal });
   }
-  state.againAtMs = nowMs + LATER_MS;
+  state.againAtMs = nowMs + (isLettingGo ? LETTING_GO_AGAIN_MS : LATER_MS);
+}
+
+function isJustArrived({ arrivedAtMs }: GuestState, nowMs: number): boolean {
+  return arrivedAtMs !== null && nowMs < arrivedAtMs + LETTING_GO_MS;
 }
 
 /** Two guests of one disk, or one that goes on after its lease was lost: not for long. */

@@ -60,6 +60,8 @@ export interface GuestState {
    * one; 'none': it shows a start, which was taken for one. null: nothing is awaited.
    */
   arrival: 'expected' | 'none' | null;
+  /** The migration that brought it here was over then; null: none has. */
+  arrivedAtMs: number | null;
   status: GuestStatus | null;
   /** Its QEMU has ended, or libvirt says that all is released. */
   isOver: boolean;

@@ -29,7 +29,7 @@ export function newGuest(name: string): GuestState {
     ...{ name, leases: [], holdings: new Map(), demand: null, incomingUntilMs: null },
     ...{ status: null, isOver: false, work: null, againAtMs: null, keeper: 'none' },
     ...{ orphans: new Map(), isSurveyed: true, unseenUntilMs: null, isUnprotected: false },
-    arrival: null,
+    ...{ arrival: null, arrivedAtMs: null },
   };
 }
 
@@ -98,7 +98,7 @@ function take(state: GuestState, event: GuestEvent, turn: Turn): void {
       demanded(state, event.demand, turn);
       return;
     case 'statusRead':
-      statusRead(state, event.status);
+      statusRead(state, event.status, turn.nowMs);
       return;
     case 'released':
       state.incomingUntilMs = null; // that of a migration that came to nothing
@@ -167,6 +167,7 @@ function demanded(state: GuestState, demand: Demand, { out, nowMs }: Turn): void
   if (demand.kind === 'start') {
     state.status = null; // that of its last run here
     state.arrival = null;
+    state.arrivedAtMs = null;
   }
   state.incomingUntilMs = null;
   state.isOver = false;
@@ -174,18 +175,25 @@ function demanded(state: GuestState, demand: Demand, { out, nowMs }: Turn): void
   state.againAtMs = null;
 }
 
-function statusRead(state: GuestState, status: GuestStatus): void {
+function statusRead(state: GuestState, status: GuestStatus, nowMs: number): void {
   const before = state.status;
   state.status = status;
-  if (state.arrival === 'expected' && state.demand === null) {
-    state.arrival = status.startsHere ? 'none' : null;
-  }
+  arrives(state, before, nowMs);
   // A start that was not granted yet has the disks of its hook.
   if (status.leases !== null && state.demand === null) state.leases = status.leases;
   const isNews = before?.migration !== status.migration || before.isRunning !== status.isRunning;
   if (isNews) state.againAtMs = null;
   state.unseenUntilMs = null;
   restsUnprotected(state);
+}
+
+function arrives(state: GuestState, before: GuestStatus | null, nowMs: number): void {
+  const { arrival, demand, status } = state;
+  if (status === null || demand !== null) return;
+  const isAwaited = arrival === 'expected';
+  if (isAwaited) state.arrival = status.startsHere ? 'none' : null;
+  if (status.migration !== null || state.arrival === 'none') return;
+  if (isAwaited || before?.migration === 'in') state.arrivedAtMs = nowMs;
 }
 
 function begin(

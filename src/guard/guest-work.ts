@@ -42,8 +42,7 @@ export function nextWork(
   if (state.isOver) {
     return ofEnd(state, of.isAnothers) ?? (isAnnounced(state, nowMs) ? null : 'over');
   }
-  if (demand === null)
-    return ofOrphans(state) ?? ofMigration(state) ?? ofPlugging(state, of.isAnothers);
+  if (demand === null) return ofOrphans(state) ?? ofMigration(state) ?? ofPlugging(state, of);
   const work = { kind: 'take', demand } as const;
   switch (demand.kind) {
     case 'reconnect':
@@ -104,8 +103,8 @@ function ofMigration({ holdings, leases, status }: GuestState): Next | null {
 }
 
 function ofPlugging(
-  { holdings: held, leases, orphans, status }: GuestState,
-  isAnothers: IsAnothers,
+  { arrivedAtMs, holdings: held, leases, orphans, status }: GuestState,
+  { uuid, isAnothers }: { readonly uuid: string; readonly isAnothers: IsAnothers },
 ): Next | null {
   if (status?.leases == null || status.migration !== null) return null;
   const wanted = new Set(leases.map(({ name }) => name));
@@ -119,7 +118,9 @@ function ofPlugging(
     };
   }
   if (leases.every(({ name }) => held.has(name))) return null;
-  return { work: { kind: 'takeMore' }, steps: took(takeMissing(leases, { held, orphans })) };
+  const lentTo = arrivedAtMs === null ? null : uuid;
+  const steps = took(takeMissing(leases, { held, orphans }, lentTo));
+  return { work: { kind: 'takeMore' }, steps };
 }
 
 function* surveyed(names: readonly string[], recorded: Holdings): LeaseSteps<Outcome> {

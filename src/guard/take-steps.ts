@@ -2,7 +2,7 @@ import { ERRNO } from '../base/errno.ts';
 import { fail, ok } from '../base/result.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { SANLOCK_CODES } from '../wire/sanlock/codes.ts';
-import { isHeld } from './lease-codes.ts';
+import { isElsewhere, isHeld } from './lease-codes.ts';
 import type { DiskLease } from './lease-names.ts';
 import {
   type Had,
@@ -57,13 +57,22 @@ export function* takeAll(leases: readonly DiskLease[]): LeaseSteps<Taken> {
 /**
  * What a guest that runs here has not yet; what an earlier keeper had as it was. Where one is
  * refused the others are kept, and taken: its QEMU writes to them, whatever becomes of that one.
+ * @param lentTo the UUID of a guest that came by migration: what the host that it left lends to it
+ *   still is shared with that host; null: it did not
  */
-export function* takeMissing(leases: readonly DiskLease[], had: Had): LeaseSteps<Taken> {
+export function* takeMissing(
+  leases: readonly DiskLease[],
+  had: Had,
+  lentTo: string | null = null,
+): LeaseSteps<Taken> {
   const of = taking(had);
   let refusal: LeaseRefusal | null = null;
   for (const lease of leases) {
     if (of.holdings.has(lease.name)) continue;
     const one = yield* takeOnceClear(lease, of);
+    if (one !== null && lentTo !== null && (yield* takeFromLender(lease, one, { of, lentTo }))) {
+      continue;
+    }
     if (one !== null && (refusal === null || !isHeld(refusal.code))) refusal = one;
   }
   if (refusal === null) return ok(of.holdings);
@@ -91,6 +100,16 @@ export function* takeLent(
   if (first === undefined || free.length < alone.length) return ok(of.holdings);
   const refusal = { lease: first, code: -ERRNO.ENOENT, during: 'lentByNobody' } as const;
   return yield* giveUp(of, refusal);
+}
+
+/** A disk may have more names here than the host had that it came from, or other ones. */
+function* takeFromLender(
+  lease: DiskLease,
+  { code }: LeaseRefusal,
+  { of, lentTo: uuid }: { readonly of: Taking; readonly lentTo: string },
+): LeaseSteps<boolean> {
+  if (lease.mode === 'shared' || !isElsewhere(code)) return false;
+  return typeof (yield* takeOnceLent(lease, { ...of, uuid, untilMs: 0 })) === 'string';
 }
 
 function* takeOnceLent(

@@ -47,6 +47,8 @@ export class GuardHarness {
   nowMs = 1000;
   /** By what is asked: 'acquire', 'convert', … */
   readonly codes = new Map<LeaseEffect['kind'], number>();
+  /** Of one effect; null: as `codes` says. */
+  codeOf: (effect: LeaseEffect) => number | null = () => null;
   /** Whether acquires are not answered. */
   isMute = false;
   /** null: it does not say. */
@@ -149,7 +151,7 @@ export class GuardHarness {
       const effect = turn.value;
       if (effect.kind === 'sleep') this.nowMs += effect.forMs;
       else this.asked.push(effect.kind);
-      const code = this.codes.get(effect.kind) ?? 0;
+      const code = this.codeOf(effect) ?? this.codes.get(effect.kind) ?? 0;
       const seen = effect.kind === 'look' ? this.#seenOf(effect.names) : null;
       const isUnsure = this.isMute && effect.kind === 'acquire';
       const reply = isUnsure ? { code: -ERRNO.ETIMEDOUT, isUnsure } : { code };
