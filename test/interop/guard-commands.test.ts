@@ -7,7 +7,8 @@ import type { Finding } from '../../src/guard/check/finding.ts';
 import type { Host } from '../../src/rig/host.ts';
 import { ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { must, until } from '../../src/rig/run.ts';
-import { Libvirt, whyNoLibvirt } from './libvirt-host.ts';
+import { SOON } from './guard-service.ts';
+import { LIBVIRT_LOCKSPACE, Libvirt, whyNoLibvirt } from './libvirt-host.ts';
 
 /** holdfast guard install, status, check and uninstall beside a real libvirtd, from nothing to nothing. */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
@@ -15,8 +16,6 @@ const HOLDFAST = resolve(ROOT, 'bin/holdfast');
 const HOOK = '/etc/libvirt/hooks/qemu.d/50-holdfast-guard';
 const CONF = '/etc/holdfast/guard.conf';
 const IO_TIMEOUT_S = 2;
-/** A hook that finds no service gives a restarted one 5 s, and libvirt waits for no more. */
-const NOT_HUNG_MS = 15_000;
 const obstacle = rigObstacle() ?? whyNoLibvirt();
 
 class Commands {
@@ -47,7 +46,7 @@ class Commands {
   async startService(): Promise<void> {
     this.#service = this.host.spawn(HOLDFAST, ['guard', 'serve'], ['ignore', 'ignore', 'inherit']);
     const isJoined = async () => (await this.guard('status')).code === 0;
-    await until('the guard has joined the lockspace', isJoined, { withinMs: 60_000 });
+    await until('the guard has joined the lockspace', isJoined, SOON);
   }
 
   async stopService(): Promise<void> {
@@ -71,7 +70,7 @@ interface Parts {
   readonly leases: string;
 }
 
-test('the commands of the guard', { skip: obstacle ?? false, timeout: 300_000 }, async (t) => {
+test('the commands of the guard', { skip: obstacle ?? false, timeout: 900_000 }, async (t) => {
   const rig = await Rig.create({
     ...{ hosts: [ALL_OURS], bin: join(ROOT, 'bin'), ioTimeoutS: IO_TIMEOUT_S },
   });
@@ -107,7 +106,7 @@ async function ownEtc(host: Host, dir: string): Promise<void> {
   await must('nsenter', host.enter('mount', ['--bind', own, '/etc']));
 }
 
-async function installs({ guard, libvirt, leases }: Parts): Promise<void> {
+async function installs({ guard, libvirt }: Parts): Promise<void> {
   const before = await guard.findings(1);
   for (const kind of ['autoLeasesWithoutPlugin', 'noWatchdog', 'hookAbsent', 'serviceAbsent']) {
     assert.ok(before.includes(kind), `${kind} of ${before.join()}`);
@@ -130,7 +129,6 @@ async function installs({ guard, libvirt, leases }: Parts): Promise<void> {
     assert.ok(!after.includes(kind), after.join());
   }
   await libvirt.must('destroy', 'web');
-  assert.ok(existsSync(leases));
 }
 
 async function refused({ guard, libvirt }: Parts): Promise<void> {
@@ -143,7 +141,7 @@ async function refused({ guard, libvirt }: Parts): Promise<void> {
     if (code === 0) await libvirt.must('destroy', 'web');
     return code !== 0;
   };
-  await until('libvirtd asks the hook', asks, { withinMs: 30_000 });
+  await until('libvirtd asks the hook', asks, SOON);
   assert.match(
     said,
     /exit status 1: holdfast guard: the guard service does not run .*systemctl start/,
@@ -172,7 +170,7 @@ async function shows({ guard, libvirt, leases }: Parts): Promise<void> {
   assert.match(await guard.does(2, 'check', 'none'), /there is no guest none in/);
   const ofHost = await guard.findings(1);
   assert.ok(!ofHost.includes('serviceAbsent') && !ofHost.includes('confNotRead'), ofHost.join());
-  assert.ok(readdirSync(leases).includes('__LIBVIRT__DISKS__'));
+  assert.ok(readdirSync(leases).includes(LIBVIRT_LOCKSPACE));
 }
 
 async function livesOn({ guard, libvirt }: Parts): Promise<void> {
@@ -185,9 +183,8 @@ async function livesOn({ guard, libvirt }: Parts): Promise<void> {
   const status = ['qemu-monitor-command', 'web', '--hmp', 'info status'];
   assert.match(await libvirt.must(...status), /^VM status: running/, 'its hook has passed');
   assert.equal(libvirt.qemuPid('web'), pid);
-  const { code, ms, stderr } = await libvirt.virsh('destroy', 'web');
-  assert.equal(code, 0, stderr);
-  assert.ok(ms < NOT_HUNG_MS, `${ms} ms`);
+  // Its hook gives a restarted service 5 s, and then lets libvirt go on.
+  await libvirt.must('destroy', 'web');
   await guard.startService();
 }
 

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { must, until } from '../../src/rig/run.ts';
 import { explained, GuardedHost, NbdServer } from './guard-host.ts';
+import { SOON } from './guard-service.ts';
 import type { Guest, GuestDisk } from './libvirt-guest.ts';
-import { whyNoLibvirt } from './libvirt-host.ts';
+import { HELD_ELSEWHERE, whyNoLibvirt } from './libvirt-host.ts';
+import { startSanlocks } from './libvirt-rig.ts';
 
 /**
  * Disks of every kind, on a host with the guard alone, one with libvirt's plugin alone, and one
@@ -16,8 +18,6 @@ import { whyNoLibvirt } from './libvirt-host.ts';
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const originals = originalsInstalled() ? null : 'the originals are not installed';
 const obstacle = rigObstacle() ?? originals ?? whyNoLibvirt();
-const SOON = { withinMs: 30_000, everyMs: 100 };
-const PLUGIN_REFUSES = /resource busy: Failed to acquire lock: Lease is held by another host/;
 const GUARD_REFUSES = /disk vda of guest two \(\S+\) is in use by host host-\d/;
 
 interface Three {
@@ -30,16 +30,14 @@ interface Three {
 
 test('disks, with guard, plugin, or both', {
   skip: obstacle ?? false,
-  timeout: 300_000,
+  timeout: 900_000,
 }, async (t) => {
   const hosts = [ALL_OURS, ALL_ORIGINAL, ALL_OURS];
   const rig = await Rig.create({ hosts, bin: join(ROOT, 'bin') });
   const { dir } = rig;
   const storage = NbdServer.start(dir, 4);
   try {
-    const leases = join(dir, 'leases');
-    mkdirSync(leases);
-    await Promise.all(rig.hosts.map((host) => host.startSanlock()));
+    const leases = await startSanlocks(rig);
     const options = { dir, leases, ioTimeoutS: 4 };
     // The plugin joins once, and not where another host is making the lockspace at that moment.
     const guard = await GuardedHost.start(rig.host(1), options);
@@ -93,7 +91,7 @@ async function paths({ dir, guard, plugin, both }: Three): Promise<void> {
         await host.define(guest(1, 'one', disk), guest(2, 'two', disk));
       }
       await guard.libvirt.must('start', 'one');
-      assert.match(await plugin.libvirt.refuses('start', 'two'), PLUGIN_REFUSES);
+      assert.match(await plugin.libvirt.refuses('start', 'two'), HELD_ELSEWHERE);
       assert.match(await both.libvirt.refuses('start', 'two'), /in use by host|Lease is held/);
       assert.match(await guard.libvirt.refuses('start', 'two'), /in use on this host by one/);
       await guard.libvirt.end('one');

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
@@ -8,14 +7,14 @@ import { domain, ENEMIES, file } from '../../src/guard/test-enemies.ts';
 import { originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { until } from '../../src/rig/run.ts';
-import { GuardService, nodeOf } from './guard-service.ts';
+import { GuardService, nodeOf, SOON, whole } from './guard-service.ts';
 import { LIBVIRT_LOCKSPACE } from './libvirt-host.ts';
+import { startSanlocks } from './libvirt-rig.ts';
 
 /** Whatever comes through the hook or the socket, the guard goes on, and does what it is for. */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const originals = originalsInstalled() ? null : 'the originals are not installed';
 const obstacle = rigObstacle() ?? originals;
-const SOON = { withinMs: 30_000, everyMs: 50 };
 /** What the guard keeps of an enemy's words for a moment, several times over. */
 const MAX_RESIDENT_MIB = 512;
 /** A line of the log: its time, and no other line within. */
@@ -27,13 +26,11 @@ interface Guarded {
   readonly dir: string;
 }
 
-test('a guard among enemies', { skip: obstacle ?? false, timeout: 300_000 }, async (t) => {
+test('a guard among enemies', { skip: obstacle ?? false, timeout: 900_000 }, async (t) => {
   const rig = await Rig.create({ hosts: [ALL_OURS], bin: join(ROOT, 'bin') });
   try {
     const { dir } = rig;
-    const leases = join(dir, 'leases');
-    mkdirSync(leases);
-    await rig.host(1).startSanlock();
+    const leases = await startSanlocks(rig);
     const guard = await GuardService.start(rig.host(1), { dir, leases, ioTimeoutS: 4 });
     const guarded = { guard, leases, dir };
     const folders = readdirSync(dir).sort();
@@ -80,29 +77,17 @@ async function tooMuch({ guard }: Guarded): Promise<void> {
   });
 }
 
-/** Resolves when the guard has ended the connection, with what it said. */
-function ended(socket: Socket): Promise<string> {
-  return new Promise((resolve) => {
-    let said = '';
-    socket.on('data', (bytes) => {
-      said += bytes;
-    });
-    socket.on('error', () => {});
-    socket.on('close', () => resolve(said));
-  });
-}
-
 async function clients({ guard }: Guarded): Promise<void> {
   const NO_CALL = '{"text":"guard: the hook sent what is no call"}\n';
   const words = ['', 'rm -rf /', '{', '[]', 'null', '{"operation":1,"xml":""}', '{"xml":"<a/>"}'];
   for (const word of words) {
     const socket = guard.connect();
     socket.write(`${word}\n`);
-    assert.equal(await ended(socket), NO_CALL, word);
+    assert.equal(await whole(socket), NO_CALL, word);
   }
 
   const flood = guard.connect();
-  const flooded = ended(flood);
+  const flooded = whole(flood);
   const part = new Uint8Array(MIB).fill(0x78);
   for (let n = 0; n < 64; n++) flood.write(part);
   assert.match(await flooded, /^(\{"text":"guard: the hook sent what is no call"\}\n)?$/);
@@ -119,7 +104,7 @@ async function clients({ guard }: Guarded): Promise<void> {
   for (const socket of deaf) socket.write(call);
 
   const many = Array.from({ length: 300 }, () => guard.connect());
-  const ends = many.map(ended);
+  const ends = many.map(whole);
   const fds = () => readdirSync(`/proc/${guard.pid}/fd`).length;
   await until('as many are connected as may be', () => fds() >= 250, SOON);
   for (const socket of many) socket.destroy();
@@ -130,7 +115,7 @@ async function clients({ guard }: Guarded): Promise<void> {
   const calls = Array.from({ length: 300 }, async () => {
     const socket = guard.connect();
     socket.write(call);
-    return await ended(socket);
+    return await whole(socket);
   });
   for (const said of await Promise.all(calls)) {
     assert.match(said, /^(\{"text":"guard: the name of the domain is empty"\}\n)?$/);

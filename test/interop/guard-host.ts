@@ -75,9 +75,12 @@ export class GuardedHost {
     return (await this.#guards.at(-1)?.report()) ?? null;
   }
 
-  /** What the guard has for a guest: 'exclusive', …; of several leases, joined by blanks. */
+  /**
+   * What the guard has for a guest: 'exclusive', …; of several leases, joined by blanks; '': nothing.
+   */
   async held(name: string): Promise<string> {
-    const guests = (await this.report())?.guests ?? [];
+    const guests = (await this.report())?.guests;
+    if (guests === undefined) return 'there is no guard';
     const guest = guests.find((one) => one.name === name);
     return guest === undefined ? '' : guest.leases.map(({ held }) => held ?? 'none').join(' ');
   }

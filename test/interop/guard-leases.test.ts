@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { textToName } from '../../src/base/bytes.ts';
 import { MIB } from '../../src/base/units.ts';
-import { SanlockClient } from '../../src/client/sanlock.ts';
 import type { DiskLease } from '../../src/guard/lease-names.ts';
 import {
   type Holdings,
@@ -29,10 +28,11 @@ import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { until } from '../../src/rig/run.ts';
 import { writeLockspace } from '../../src/wire/sanlock/area-calls.ts';
 import { addLockspace } from '../../src/wire/sanlock/daemon-calls.ts';
+import { LIBVIRT_LOCKSPACE } from './libvirt-host.ts';
+import { clientOf } from './sanlock-clients.ts';
 
 /** A guest's leases over real daemons, from its start through a migration to its end. */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
-const LOCKSPACE = '__LIBVIRT__DISKS__';
 const UUID = '6f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f10';
 const IO_TIMEOUT_S = 2;
 const obstacle = rigObstacle() ?? (originalsInstalled() ? null : 'the originals are not installed');
@@ -49,7 +49,7 @@ class Guarded {
     const clock = new MonotonicClock();
     const socketPath = textToName(host.path('/run/sanlock/sanlock.sock'));
     const sanlock = { socketPath, sockets: daemonSockets(), clock };
-    const at = { lockspace: LOCKSPACE, leaseDir: of.leaseDir, hostId: host.hostId };
+    const at = { lockspace: LIBVIRT_LOCKSPACE, leaseDir: of.leaseDir, hostId: host.hostId };
     const owners = { uid: null, gid: null, ioTimeoutS: IO_TIMEOUT_S };
     const files = new GuardLeaseFiles({
       ...{ sanlock, ...at, ...owners },
@@ -91,13 +91,13 @@ const PAIRS = [
 for (const { names, makers } of PAIRS) {
   test(`a guest's leases through a migration: ${names}`, {
     skip: obstacle ?? false,
-    timeout: 200_000,
+    timeout: 900_000,
   }, async () => {
     const rig = await Rig.create({ hosts: [...makers], bin: join(ROOT, 'bin') });
     try {
       const leaseDir = join(rig.dir, 'leases');
       mkdirSync(leaseDir);
-      await join2(rig, leaseDir);
+      await joined(rig, leaseDir);
       await migration(rig, leaseDir);
     } finally {
       await rig.close();
@@ -105,24 +105,23 @@ for (const { names, makers } of PAIRS) {
   });
 }
 
-async function join2(rig: Rig, leaseDir: string): Promise<void> {
-  const path = join(leaseDir, LOCKSPACE);
+async function joined(rig: Rig, leaseDir: string): Promise<void> {
+  const path = join(leaseDir, LIBVIRT_LOCKSPACE);
   writeFileSync(path, new Uint8Array(MIB));
   const clients = [];
   for (const host of rig.hosts) {
     await host.startSanlock();
     const socketPath = textToName(host.path('/run/sanlock/sanlock.sock'));
-    const endpoint = { socketPath, sockets: daemonSockets(), clock: new MonotonicClock() };
-    clients.push(new SanlockClient(endpoint));
+    clients.push(clientOf({ socketPath }));
   }
-  const space = { name: LOCKSPACE, hostId: 0n, path: textToName(path), offset: 0n };
+  const space = { name: LIBVIRT_LOCKSPACE, hostId: 0n, path: textToName(path), offset: 0n };
   const of = { ioTimeoutS: IO_TIMEOUT_S };
   const made = await clients[0]?.call(writeLockspace(space, of));
   assert.ok(made?.ok);
-  const joined = await Promise.all(
+  const added = await Promise.all(
     clients.map((client, n) => client.call(addLockspace({ ...space, hostId: BigInt(n + 1) }, of))),
   );
-  for (const one of joined) assert.ok(one.ok);
+  for (const one of added) assert.ok(one.ok);
 }
 
 async function migration(rig: Rig, leaseDir: string): Promise<void> {
@@ -136,7 +135,7 @@ async function migration(rig: Rig, leaseDir: string): Promise<void> {
   assert.deepEqual([...held.values()], ['exclusive', 'exclusive']);
   assert.deepEqual(
     readdirSync(leaseDir).sort(),
-    [LOCKSPACE, ...LEASES.map(({ name }) => name)].sort(),
+    [LIBVIRT_LOCKSPACE, ...LEASES.map(({ name }) => name)].sort(),
     'no draft is left',
   );
   assert.equal(refusedWith(await target.run(takeAll(LEASES))), '-243 acquire');

@@ -8,8 +8,10 @@ import { type Host, originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { must, until } from '../../src/rig/run.ts';
 import { explained, GuardedHost, NbdServer } from './guard-host.ts';
+import { SOON } from './guard-service.ts';
 import { type HungFile, noHungFile, startHungFile } from './hung-file.ts';
 import { LIBVIRT_LOCKSPACE, whyNoLibvirt } from './libvirt-host.ts';
+import { formatLockspace } from './libvirt-rig.ts';
 
 /** The storage of the leases is lost, and comes back; nothing is restarted. */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
@@ -22,13 +24,12 @@ const LOST_S = 8 * IO_TIMEOUT_S;
  * Before another host may have the leases it is a minute.
  */
 const LATE_S = 15;
-const SOON = { withinMs: 60_000, everyMs: 50 };
 const UUIDS = {
   stops: '6f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f10',
   waits: '7f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f11',
 };
 
-test('guests of a lost lockspace', { skip: obstacle ?? false, timeout: 300_000 }, async (t) => {
+test('guests of a lost lockspace', { skip: obstacle ?? false, timeout: 900_000 }, async (t) => {
   const file = await startHungFile(MIB); // before the hosts, which see the mounts of this moment
   const hosts = [ALL_OURS, ALL_ORIGINAL];
   const rig = await Rig.create({ hosts, bin: join(ROOT, 'bin'), shown: [dirname(file.path)] });
@@ -66,10 +67,7 @@ async function start(
     await must('nsenter', host.enter('mount', ['--bind', file.path, lockspace]));
     await host.startSanlock();
   }
-  const place = ['-s', `${LIBVIRT_LOCKSPACE}:0:${lockspace}:0`, '-o', `${IO_TIMEOUT_S}`];
-  const one = rig.host(1);
-  const made = await one.run(one.program('sanlock'), ['client', 'init', ...place]);
-  assert.equal(made.code, 0, `${made.stdout}${made.stderr}`);
+  await formatLockspace(rig.host(1), lockspace, IO_TIMEOUT_S);
   const begun = async (host: Host, first: number): Promise<GuardedHost> => {
     const guarded = await GuardedHost.start(host, { dir, leases, ioTimeoutS: IO_TIMEOUT_S });
     await guarded.define(

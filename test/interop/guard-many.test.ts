@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { originalsInstalled } from '../../src/rig/host.ts';
@@ -7,6 +6,7 @@ import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { until } from '../../src/rig/run.ts';
 import { GuardedHost, NbdServer } from './guard-host.ts';
 import { whyNoLibvirt } from './libvirt-host.ts';
+import { startSanlocks } from './libvirt-rig.ts';
 
 /** Many guests at once: none is refused that could run, and none is left behind. */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
@@ -22,11 +22,9 @@ test('50 guests start and stop on two hosts at the same time', {
   const { dir } = rig;
   const storage = NbdServer.start(dir, GUESTS);
   try {
-    const leases = join(dir, 'leases');
-    mkdirSync(leases);
+    const leases = await startSanlocks(rig);
     const hosts = await Promise.all(
       rig.hosts.map(async (host) => {
-        await host.startSanlock();
         return await GuardedHost.start(host, { dir, leases, ioTimeoutS: 4 });
       }),
     );

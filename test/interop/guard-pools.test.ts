@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -8,14 +7,14 @@ import { originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { must, until } from '../../src/rig/run.ts';
 import { GuardedHost } from './guard-host.ts';
-import { whyNoLibvirt } from './libvirt-host.ts';
+import { SOON } from './guard-service.ts';
+import { HELD_ELSEWHERE, whyNoLibvirt } from './libvirt-host.ts';
+import { leaseName, startSanlocks } from './libvirt-rig.ts';
 
 /** A guest whose disk is a volume of a pool: a host with the guard alone, and one with the plugin alone. */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const originals = originalsInstalled() ? null : 'the originals are not installed';
 const obstacle = rigObstacle() ?? originals ?? whyNoLibvirt();
-const SOON = { withinMs: 30_000, everyMs: 100 };
-const PLUGIN_REFUSES = /resource busy: Failed to acquire lock: Lease is held by another host/;
 const GUARD_REFUSES = /disk vda of guest vol \(\S+\) is in use by host host-2/;
 
 /** On each host, as a path of the host. */
@@ -34,13 +33,11 @@ const FILE = {
   disks: [{ path: '/run/images/a.img' }],
 };
 
-test('volumes of a storage pool', { skip: obstacle ?? false, timeout: 300_000 }, async (t) => {
+test('volumes of a storage pool', { skip: obstacle ?? false, timeout: 900_000 }, async (t) => {
   const rig = await Rig.create({ hosts: [ALL_OURS, ALL_ORIGINAL], bin: join(ROOT, 'bin') });
   try {
     const { dir } = rig;
-    const leases = join(dir, 'leases');
-    mkdirSync(leases);
-    await Promise.all(rig.hosts.map((host) => host.startSanlock()));
+    const leases = await startSanlocks(rig);
     const options = { dir, leases, ioTimeoutS: 4 };
     const guard = await GuardedHost.start(rig.host(1), options);
     const plugin = await GuardedHost.start(rig.host(2), { ...options, plugin: true, guard: false });
@@ -66,9 +63,9 @@ async function excluded(guard: GuardedHost, plugin: GuardedHost, leases: string)
   await guard.libvirt.must('start', 'vol');
   assert.equal(await guard.held('vol'), 'exclusive exclusive');
   for (const path of [`${POOL}/a.img`, '/run/images/a.img']) {
-    assert.ok(existsSync(join(leases, createHash('md5').update(path).digest('hex'))), path);
+    assert.ok(existsSync(join(leases, leaseName(path))), path);
   }
-  assert.match(await plugin.libvirt.refuses('start', 'vol'), PLUGIN_REFUSES);
+  assert.match(await plugin.libvirt.refuses('start', 'vol'), HELD_ELSEWHERE);
   assert.match(await guard.libvirt.refuses('start', 'file'), /in use on this host by vol/);
   await guard.libvirt.must('destroy', 'vol');
   await plugin.libvirt.must('start', 'vol');

@@ -9,7 +9,9 @@ import { must, until } from '../../src/rig/run.ts';
 const ROOT = resolve(process.env['HOLDFAST_ROOT'] ?? '.');
 /** Where the guard listens, on each host. */
 export const SOCKET = '/run/holdfast/guard.sock';
-const JOINED_MS = 60_000;
+const JOINED_MS = 120_000;
+/** Each time that a condition is waited for: long, as the machine may be busy. */
+export const SOON = { withinMs: 120_000, everyMs: 50 } as const;
 
 /** How a hook ended. */
 export interface HookEnd {
@@ -105,6 +107,13 @@ export class GuardService {
     });
   }
 
+  /** As the hook program asks it. @returns what libvirt's user would be told; null: it may go on */
+  async ask(operation: string, xml: string): Promise<string | null> {
+    const socket = this.connect();
+    socket.write(`${JSON.stringify({ operation, xml })}\n`);
+    return (JSON.parse(await whole(socket)) as { text: string | null }).text;
+  }
+
   /** A client of its socket; where the socket is. */
   connect(): Socket {
     return connect(this.socketPath);
@@ -117,23 +126,27 @@ export class GuardService {
   /** What the guard says of itself; null: it does not answer. */
   async report(): Promise<GuardReport | null> {
     const socket = this.connect();
-    return await new Promise((resolve) => {
-      let said = '';
-      socket.setTimeout(JOINED_MS, () => socket.destroy());
-      socket.on('connect', () => socket.write('{"operation":"status"}\n'));
-      socket.on('data', (bytes) => {
-        said += bytes;
-      });
-      socket.on('error', () => resolve(null));
-      socket.on('close', () => {
-        try {
-          resolve((JSON.parse(said) as { report: GuardReport }).report);
-        } catch {
-          resolve(null);
-        }
-      });
-    });
+    socket.setTimeout(JOINED_MS, () => socket.destroy());
+    socket.write('{"operation":"status"}\n');
+    const said = await whole(socket);
+    try {
+      return (JSON.parse(said) as { report: GuardReport }).report;
+    } catch {
+      return null;
+    }
   }
+}
+
+/** What a connection says until its end. */
+export function whole(socket: Socket): Promise<string> {
+  return new Promise((resolve) => {
+    let said = '';
+    socket.on('data', (bytes) => {
+      said += bytes;
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => resolve(said));
+  });
 }
 
 /** Node is in a folder of its own where a host has another Debian. */

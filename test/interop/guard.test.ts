@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { until } from '../../src/rig/run.ts';
 import { explained, GuardedHost, NbdServer } from './guard-host.ts';
+import { SOON } from './guard-service.ts';
 import { whyNoLibvirt } from './libvirt-host.ts';
-import { migrate } from './libvirt-rig.ts';
+import { migrate, startSanlocks } from './libvirt-rig.ts';
 
 /**
  * Guests of network disks, which libvirt's plugin leaves alone. One host has our sanlock, the other
@@ -16,7 +16,6 @@ import { migrate } from './libvirt-rig.ts';
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const originals = originalsInstalled() ? null : 'the originals are not installed';
 const obstacle = rigObstacle() ?? originals ?? whyNoLibvirt();
-const SOON = { withinMs: 30_000, everyMs: 50 };
 const WEB = '6f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f10';
 const DB = '7f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f11';
 
@@ -26,14 +25,12 @@ interface Two {
   readonly b: GuardedHost;
 }
 
-test('guests of a network disk', { skip: obstacle ?? false, timeout: 300_000 }, async (t) => {
+test('guests of a network disk', { skip: obstacle ?? false, timeout: 900_000 }, async (t) => {
   const rig = await Rig.create({ hosts: [ALL_OURS, ALL_ORIGINAL], bin: join(ROOT, 'bin') });
   const { dir } = rig;
   const storage = NbdServer.start(dir, 1);
   try {
-    const leases = join(dir, 'leases');
-    mkdirSync(leases);
-    await Promise.all(rig.hosts.map((host) => host.startSanlock()));
+    const leases = await startSanlocks(rig);
     const options = { dir, leases, ioTimeoutS: 4, plugin: true };
     const [a, b] = await Promise.all([
       GuardedHost.start(rig.host(1), options),

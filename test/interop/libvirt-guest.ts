@@ -1,7 +1,8 @@
 import { chmod, writeFile } from 'node:fs/promises';
 import type { Host } from '../../src/rig/host.ts';
 
-const QEMU = '/usr/bin/qemu-system-x86_64';
+/** Debian's. */
+export const QEMU = '/usr/bin/qemu-system-x86_64';
 
 export interface GuestDisk {
   readonly path: string;

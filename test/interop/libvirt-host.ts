@@ -4,11 +4,10 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Host } from '../../src/rig/host.ts';
 import { must, type Outcome, until } from '../../src/rig/run.ts';
-import { type Guest, guestXml } from './libvirt-guest.ts';
+import { type Guest, guestXml, QEMU } from './libvirt-guest.ts';
 
 const LIBVIRTD = '/usr/sbin/libvirtd';
 const VIRSH = '/usr/bin/virsh';
-const QEMU = '/usr/bin/qemu-system-x86_64';
 const PLUGIN = '/usr/lib/x86_64-linux-gnu/libvirt/lock-driver/sanlock.so';
 /** It asks QEMU what it can do, and joins the lockspace, before it answers anybody. */
 const READY_MS = 120_000;
@@ -21,6 +20,10 @@ const QEMU_USER: Readonly<Record<string, string>> = {
 
 /** The lockspace of the plugin, and its file in the folder of the leases (spec 60 §1.2). */
 export const LIBVIRT_LOCKSPACE = '__LIBVIRT__DISKS__';
+
+/** What the plugin has libvirt say of a lease that another host has. */
+export const HELD_ELSEWHERE =
+  /^error: resource busy: Failed to acquire lock: Lease is held by another host$/m;
 
 /**
  * Why libvirt cannot be run here; null when it can.

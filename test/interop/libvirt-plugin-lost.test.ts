@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { SECOND_MS } from '../../src/base/units.ts';
 import { decode } from '../../src/codec/struct.ts';
 import { deltaLeader } from '../../src/format/leader.ts';
+import { monotonicMs } from '../../src/platform/clock.ts';
 import { DirectDisk } from '../../src/platform/disk-direct.ts';
 import type { Host } from '../../src/rig/host.ts';
 import { ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
@@ -22,8 +23,8 @@ const obstacle = rigObstacle() ?? noHungFile() ?? whyNoLibvirt();
 
 const IO_TIMEOUT_S = 2;
 const EXPIRES_MS = 8 * IO_TIMEOUT_S * SECOND_MS;
-/** From the start of a renewal until its write is seen. */
-const RENEWAL_MS = 500;
+/** Between two clocks, one of which is set while it runs. */
+const CLOCKS_MS = 100;
 /**
  * On a machine at rest it is a second (sanlock looks when the lease expires); before another host
  * may have the leases it is a minute.
@@ -97,19 +98,19 @@ async function lost(t: TestContext, libvirt: Libvirt, renewedMs: number): Promis
   };
   for (const name of ACTIONS) {
     const acts = () => times[name]() !== null;
-    await until(`guest ${name} is stopped`, acts, { withinMs: 60_000, everyMs: 100 });
+    await until(`guest ${name} is stopped`, acts, { withinMs: 120_000, everyMs: 100 });
     const afterMs = (times[name]() ?? 0) - renewedMs;
     t.diagnostic(`${name}: ${Math.round(afterMs)} ms after the last renewal`);
-    assert.ok(afterMs >= EXPIRES_MS - RENEWAL_MS, `${name} after ${afterMs} ms`);
+    assert.ok(afterMs >= EXPIRES_MS - CLOCKS_MS, `${name} after ${afterMs} ms`);
     assert.ok(afterMs <= EXPIRES_MS + STOPPED_WITHIN_MS, `${name} after ${afterMs} ms`);
   }
   for (const name of STOPPED) {
     const isOff = async () => (await libvirt.must('domstate', name)) === 'shut off';
-    await until(`guest ${name} is off`, isOff, { withinMs: 30_000, everyMs: 100 });
+    await until(`guest ${name} is off`, isOff, { withinMs: 120_000, everyMs: 100 });
   }
 }
 
-/** When host 1 has written its host lease, by the clock of the logs. */
+/** From when host 1 has claimed its host lease, at the earliest, by the clock of the logs. */
 async function nextRenewal(image: string): Promise<number> {
   const disk = new DirectDisk(image, 'read');
   try {
@@ -117,7 +118,7 @@ async function nextRenewal(image: string): Promise<number> {
     const before = timestamp();
     const isRenewed = () => timestamp() !== before;
     await until('a renewal', isRenewed, { withinMs: 30_000, everyMs: 10 });
-    return Date.now();
+    return Date.now() - (monotonicMs() - Number(timestamp()) * SECOND_MS);
   } finally {
     disk.close();
   }

@@ -6,7 +6,7 @@ import { originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { must, until } from '../../src/rig/run.ts';
 import { type Guest, type GuestDisk, withoutImageLock } from './libvirt-guest.ts';
-import { type Libvirt, whyNoLibvirt } from './libvirt-host.ts';
+import { HELD_ELSEWHERE, type Libvirt, whyNoLibvirt } from './libvirt-host.ts';
 import { holdersOf, leaseName, leasesOf, startLibvirts } from './libvirt-rig.ts';
 import { holdfast } from './supervisor.ts';
 
@@ -20,7 +20,6 @@ const noImages = existsSync('/usr/bin/qemu-img') ? null : 'qemu-img is not insta
 const obstacle = rigObstacle() ?? originals ?? whyNoLibvirt() ?? noImages;
 
 const HERE = /^error: Failed to acquire lock: File exists$/m;
-const ELSEWHERE = /^error: resource busy: Failed to acquire lock: Lease is held by another host$/m;
 const SHARED_ELSEWHERE = /^error: Failed to acquire lock: Resource temporarily unavailable$/m;
 
 /** The two of ours, and the original. */
@@ -128,8 +127,8 @@ async function refusedEverywhere(
   assert.deepEqual(holdersOf(leases, path), ['exclusive 1']);
   await Promise.all([
     isRefused(one, second, HERE),
-    isRefused(two, second, ELSEWHERE),
-    isRefused(original, second, ELSEWHERE),
+    isRefused(two, second, HELD_ELSEWHERE),
+    isRefused(original, second, HELD_ELSEWHERE),
     whoSays(two, join(leases, leaseName(path)), [
       `guest: ${first} (UUID `,
       `), which is defined on this host: vda, ${path}\n`,
@@ -141,7 +140,7 @@ async function refusedEverywhere(
   await one.end(first);
   await original.must('start', second);
   assert.deepEqual(holdersOf(leases, path), ['exclusive 3']);
-  await Promise.all([isRefused(one, first, ELSEWHERE), isRefused(original, first, HERE)]);
+  await Promise.all([isRefused(one, first, HELD_ELSEWHERE), isRefused(original, first, HERE)]);
   await original.end(second);
   const isFree = () => holdersOf(leases, path).length === 0;
   await until(`the lease of the ${kind} disk is free`, isFree, { withinMs: 30_000 });
@@ -165,15 +164,15 @@ async function besideSharers(three: Three, leases: string): Promise<void> {
 async function besideExclusive([one, two, original]: Three): Promise<void> {
   await original.must('start', 'alone-2');
   await Promise.all([
-    isRefused(one, 'sharer-2a', ELSEWHERE),
+    isRefused(one, 'sharer-2a', HELD_ELSEWHERE),
     isRefused(original, 'sharer-2a', HERE),
   ]);
   await original.end('alone-2');
   await one.must('start', 'alone-2');
   await Promise.all([
     isRefused(one, 'sharer-2a', HERE),
-    isRefused(two, 'sharer-2a', ELSEWHERE),
-    isRefused(original, 'sharer-2a', ELSEWHERE),
+    isRefused(two, 'sharer-2a', HELD_ELSEWHERE),
+    isRefused(original, 'sharer-2a', HELD_ELSEWHERE),
   ]);
   await one.end('alone-2');
 }

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -8,7 +7,8 @@ import { type Host, originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { must, until } from '../../src/rig/run.ts';
 import { type HungFile, startHungFile } from './hung-file.ts';
-import { LIBVIRT_LOCKSPACE, Libvirt, whyNoLibvirt } from './libvirt-host.ts';
+import { HELD_ELSEWHERE, LIBVIRT_LOCKSPACE, Libvirt, whyNoLibvirt } from './libvirt-host.ts';
+import { formatLockspace, leaseName } from './libvirt-rig.ts';
 import { holdfast, ownerOf, Supervisor } from './supervisor.ts';
 import { FakeWatchdog, whyNoWdmd } from './wdmd-host.ts';
 
@@ -26,7 +26,6 @@ const DISK = '/run/guest.img';
 /** 8 of it have to pass between a kill and a renewal of the successor, on a busy machine too. */
 const IO_TIMEOUT_S = 4;
 const SOON = { withinMs: 60_000, everyMs: 200 };
-const ELSEWHERE = /resource busy: Failed to acquire lock: Lease is held by another host/;
 
 interface Two {
   readonly leases: string;
@@ -76,9 +75,7 @@ async function startBoth(rig: Rig, file: HungFile): Promise<Two> {
     await must('nsenter', host.enter('truncate', ['-s', '1M', DISK]));
     await host.startSanlock();
   }
-  const place = ['-s', `${LIBVIRT_LOCKSPACE}:0:${lockspace}:0`, '-o', `${IO_TIMEOUT_S}`];
-  const made = await one.run(one.program('sanlock'), ['client', 'init', ...place]);
-  assert.equal(made.code, 0, `${made.stdout}${made.stderr}`);
+  await formatLockspace(one, lockspace, IO_TIMEOUT_S);
   const options = { dir: rig.dir, leases, ioTimeoutS: IO_TIMEOUT_S };
   const [ours, other] = await Promise.all([
     Libvirt.start(one, options),
@@ -93,11 +90,11 @@ async function killedUnderGuest({ leases, ours, other }: Two): Promise<void> {
   await ours.must('start', GUEST);
   const isSame = sameGuest(leases, ours);
   await killed(ours.host);
-  assert.match(await other.refuses('start', GUEST), ELSEWHERE);
+  assert.match(await other.refuses('start', GUEST), HELD_ELSEWHERE);
   await isSame();
   await ours.must('destroy', GUEST);
   await other.must('start', GUEST);
-  assert.match(await ours.refuses('start', GUEST), ELSEWHERE);
+  assert.match(await ours.refuses('start', GUEST), HELD_ELSEWHERE);
   await other.must('destroy', GUEST);
 }
 
@@ -107,7 +104,7 @@ async function killedUnderPausedGuest({ leases, ours, other }: Two): Promise<voi
   await ours.must('suspend', GUEST);
   await other.must('start', GUEST);
   await killed(ours.host);
-  assert.match(await ours.refuses('resume', GUEST), ELSEWHERE);
+  assert.match(await ours.refuses('resume', GUEST), HELD_ELSEWHERE);
   assert.equal(await ours.must('domstate', GUEST), 'paused');
   await other.must('destroy', GUEST);
   await ours.must('resume', GUEST);
@@ -131,7 +128,7 @@ async function handedOver(t: TestContext, { leases, ours, other }: Two): Promise
   assert.equal(done.code, 0, `${done.stdout}${done.stderr}`);
   assert.deepEqual(supervisor.restarts, ['wdmd', 'sanlock']);
   assert.match(done.stdout, /lockspace __LIBVIRT__DISKS__: 1 lease of 1 holder carried over/);
-  assert.match(await other.refuses('start', GUEST), ELSEWHERE);
+  assert.match(await other.refuses('start', GUEST), HELD_ELSEWHERE);
   await isSame();
   await ours.must('destroy', GUEST);
   await ours.must('start', GUEST);
@@ -165,7 +162,7 @@ async function isJoined(host: Host): Promise<boolean> {
 /** @returns a check that the QEMU of this moment runs still, with the lease that it has now */
 function sameGuest(leases: string, libvirt: Libvirt): () => Promise<void> {
   const { host } = libvirt;
-  const lease = join(leases, createHash('md5').update(DISK).digest('hex'));
+  const lease = join(leases, leaseName(DISK));
   const [pid, owner] = [libvirt.qemuPid(GUEST), ownerOf(lease, 0)];
   assert.equal(Number(owner.ownerId), host.hostId);
   const holds = async () => {

@@ -4,6 +4,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { readHolders } from '../../src/lease/read-holders.ts';
 import type { Reply } from '../../src/lease/steps.ts';
+import type { Host } from '../../src/rig/host.ts';
 import type { Rig } from '../../src/rig/rig.ts';
 import { must, type Outcome } from '../../src/rig/run.ts';
 import { LIBVIRT_LOCKSPACE, Libvirt } from './libvirt-host.ts';
@@ -11,6 +12,21 @@ import { LIBVIRT_LOCKSPACE, Libvirt } from './libvirt-host.ts';
 /** The folder of lockspace and leases, which all hosts of a rig have. */
 export function leasesOf(rig: Rig): string {
   return join(rig.dir, 'leases');
+}
+
+/** Starts all sanlocks of a rig. @returns the folder of lockspace and leases, which is empty */
+export async function startSanlocks(rig: Rig): Promise<string> {
+  const leases = leasesOf(rig);
+  mkdirSync(leases);
+  await Promise.all(rig.hosts.map((host) => host.startSanlock()));
+  return leases;
+}
+
+/** Formats the lockspace of the plugin and the guard, by sanlock of a host. */
+export async function formatLockspace(host: Host, path: string, ioTimeoutS: number): Promise<void> {
+  const place = ['-s', `${LIBVIRT_LOCKSPACE}:0:${path}:0`, '-o', `${ioTimeoutS}`];
+  const made = await host.run(host.program('sanlock'), ['client', 'init', ...place]);
+  assert.equal(made.code, 0, `${made.stdout}${made.stderr}`);
 }
 
 /**
@@ -30,10 +46,7 @@ export async function startLibvirts(
   }
   await Promise.all(rig.hosts.map((host) => host.startSanlock()));
   const { ioTimeoutS } = rig;
-  const one = rig.host(1);
-  const place = ['-s', `${LIBVIRT_LOCKSPACE}:0:${lockspace}:0`, '-o', `${ioTimeoutS}`];
-  const made = await one.run(one.program('sanlock'), ['client', 'init', ...place]);
-  assert.equal(made.code, 0, `${made.stdout}${made.stderr}`);
+  await formatLockspace(rig.host(1), lockspace, ioTimeoutS);
   return await Promise.all(
     rig.hosts.map(async (host) => {
       await must('nsenter', ['-t', `${host.holderPid}`, '-n', 'ip', 'link', 'set', 'lo', 'up']);
