@@ -145,8 +145,14 @@ await group(
 if (lacking === null) {
   // The mixtures mostly wait for leases to run out: other groups run beside them.
   const long = inCi ? { HOLDFAST_SOAK_SECONDS: '600' } : {};
+  const guests = ['interop/libvirt', 'interop/guard'];
+  const lost = ['guard-crash', 'guard-loss', 'libvirt-plugin-lost', 'libvirt-restart'].map(
+    (name) => `interop/${name}`,
+  );
   await Promise.all([
-    group('mixtures of ours and the originals', 'run-tests.mjs', ['interop/mixtures']),
+    group('mixtures of ours and the originals', 'run-tests.mjs', ['interop/mixtures']).then(() =>
+      group('guests that lose host or storage', 'run-tests.mjs', [...lost, '--jobs', '2']),
+    ),
     onDebian13(),
     group('contention', 'run-tests.mjs', ['test/soak'], long),
   ]);
@@ -160,7 +166,6 @@ if (lacking === null) {
     'wdmd',
     'python-13',
   ].map((name) => `interop/${name}`);
-  const guests = ['interop/libvirt', 'interop/guard'];
   const others = ['interop/mixtures', 'interop/generations', ...waiting, ...guests].join(',');
   await Promise.all([
     group('against the originals', 'run-tests.mjs', [
@@ -168,7 +173,11 @@ if (lacking === null) {
       ...['--without', others, '--jobs', '2'],
     ]),
     group('watchdogs, fencing, scale, the demo', 'run-tests.mjs', [...waiting, '--jobs', '1']).then(
-      () => group('guests of libvirt', 'run-tests.mjs', [...guests, '--jobs', '1']),
+      () =>
+        group('guests of libvirt', 'run-tests.mjs', [
+          ...guests,
+          ...['--without', lost.join(','), '--jobs', '2'],
+        ]),
     ),
   ]);
   // A machine keeps one core busy, or waits for a watchdog or a lease: two tests at a time, and no

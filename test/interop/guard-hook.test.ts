@@ -71,22 +71,27 @@ test('the guard is told of the guest, and its verdict counts', async () => {
 
 test('without a guard no guest starts, none is killed, and its user knows what to do', async () => {
   const said = { absent: /does not run .*systemctl start holdfast-guard/, none: /ended before/ };
-  for (const [answer, sentence] of [
+  const answers = [
     ['absent', said.absent],
     [null, said.none],
     ['{}\n', said.none],
     ['{"text":1}\n', said.none],
     ['x'.repeat(100_000), /answered with what is no verdict/],
-  ] as const) {
-    for (const [operation, status] of [
-      ['start', 1],
-      ['migrate', 1],
-      ['reconnect', 0],
-      ['release', 0],
-    ] as const) {
-      const ended = await asked(operation, answer);
-      assert.equal(ended.status, status, `${operation} ${answer?.slice(0, 20)}`);
-      assert.match(ended.said, sentence);
-    }
+  ] as const;
+  const statuses = [
+    ['start', 1],
+    ['migrate', 1],
+    ['reconnect', 0],
+    ['release', 0],
+  ] as const;
+  // Side by side: each waits for the next guard.
+  for (const [operation, status] of statuses) {
+    await Promise.all(
+      answers.map(async ([answer, sentence]) => {
+        const ended = await asked(operation, answer);
+        assert.equal(ended.status, status, `${operation} ${answer?.slice(0, 20)}`);
+        assert.match(ended.said, sentence);
+      }),
+    );
   }
 });
