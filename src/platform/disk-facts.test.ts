@@ -89,3 +89,16 @@ test('where too many hang the next one waits, and says for whom', async () => {
   assert.equal(said[32], 'file systems of other guests did not answer within 0.03 s');
   storage.recover();
 });
+
+test('what waits in vain leaves, and beyond a bound none waits', async () => {
+  const storage = new Storage();
+  const looks = new PathLooks(storage.look, 30, 2);
+  const hung = Array.from({ length: 32 }, (_, n) => looks.lookUp([`/hung/${n}`]));
+  const waiting = [looks.lookUp(['/a']), looks.lookUp(['/b'])];
+  assert.equal(await looks.lookUp(['/c']), '2 others wait for file systems already');
+  await Promise.all([...hung, ...waiting]);
+  const again = looks.lookUp(['/d']);
+  storage.recover();
+  assert.ok(typeof (await again) !== 'string', 'the places of those that were late are free');
+  assert.ok(!storage.looked.includes('/a'), 'nobody waits for its answer');
+});

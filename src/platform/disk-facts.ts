@@ -10,6 +10,8 @@ const DEADLINE_MS = 20 * SECOND_MS;
  * has one look at a time, so that many guests have to hang before one that does not has to wait.
  */
 const MOST_AT_ONCE = 32;
+/** A guard that is started names the disks of all its guests at once; nobody has more. */
+const MOST_WAITING = 20_000;
 /** As the kernel allows. */
 const MAX_LINKS = 40;
 
@@ -31,12 +33,15 @@ export type Look = (path: string) => Promise<DiskFacts>;
 export class PathLooks {
   readonly #look: Look;
   readonly #deadlineMs: number;
-  readonly #waiting: (() => void)[] = [];
+  /** In their order; one whose deadline has passed leaves. */
+  readonly #waiting = new Set<() => void>();
+  readonly #mostWaiting: number;
   #underWay = 0;
 
-  constructor(look: Look = factsOf, deadlineMs = DEADLINE_MS) {
+  constructor(look: Look = factsOf, deadlineMs = DEADLINE_MS, mostWaiting = MOST_WAITING) {
     this.#look = look;
     this.#deadlineMs = deadlineMs;
+    this.#mostWaiting = mostWaiting;
   }
 
   /**
@@ -44,18 +49,23 @@ export class PathLooks {
    * @returns by path, or why one could not be looked up in time, in half a sentence
    */
   async lookUp(paths: readonly string[]): Promise<ReadonlyMap<string, DiskFacts> | string> {
+    if (this.#waiting.size >= this.#mostWaiting) {
+      return `${this.#waiting.size} others wait for file systems already`;
+    }
+    const turn = this.#turn();
     let timer: NodeJS.Timeout | null = null;
     let isLate = false;
     let hangs = '';
     const late = new Promise<string>((resolve) => {
       timer = setTimeout(() => {
         isLate = true;
+        this.#waiting.delete(turn.begin);
         const within = `did not answer within ${this.#deadlineMs / SECOND_MS} s`;
         resolve(hangs === '' ? `file systems of other guests ${within}` : `${hangs} ${within}`);
       }, this.#deadlineMs);
     });
     const all = async (): Promise<ReadonlyMap<string, DiskFacts> | string> => {
-      await this.#turn();
+      await turn.isMine;
       try {
         const found = new Map<string, DiskFacts>();
         for (const path of new Set(paths)) {
@@ -78,20 +88,29 @@ export class PathLooks {
     }
   }
 
-  async #turn(): Promise<void> {
+  /** It has the place of one that has ended, where there is none at once. */
+  #turn(): { readonly isMine: Promise<void>; readonly begin: () => void } {
+    let begin = (): void => {};
+    const isMine = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
     if (this.#underWay >= MOST_AT_ONCE) {
-      await new Promise<void>((resolve) => {
-        this.#waiting.push(resolve);
-      });
-      return; // it has the place of the one that has ended
+      this.#waiting.add(begin);
+    } else {
+      this.#underWay++;
+      begin();
     }
-    this.#underWay++;
+    return { isMine, begin };
   }
 
   #done(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#underWay--;
-    else next();
+    const [next] = this.#waiting;
+    if (next === undefined) {
+      this.#underWay--;
+      return;
+    }
+    this.#waiting.delete(next);
+    next();
   }
 }
 

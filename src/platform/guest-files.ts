@@ -79,7 +79,7 @@ export class NodeGuestFiles implements GuestFiles {
 
   #sweep(): void {
     const names = namesIn(this.#dir);
-    for (const name of this.#told.keys()) if (!names.includes(name)) this.#told.delete(name);
+    for (const name of this.#told.keys()) if (!names.has(name)) this.#told.delete(name);
     for (const name of names) {
       if (this.#versionOf(name) !== this.#told.get(name)) this.#tell(name);
     }
@@ -119,11 +119,11 @@ export class NodeGuestFiles implements GuestFiles {
   }
 }
 
-function namesIn(dir: string): readonly string[] {
+function namesIn(dir: string): ReadonlySet<string> {
   try {
-    return readdirSync(dir).filter((name) => name.endsWith(SUFFIX));
+    return new Set(readdirSync(dir).filter((name) => name.endsWith(SUFFIX)));
   } catch {
-    return [];
+    return new Set();
   }
 }
 

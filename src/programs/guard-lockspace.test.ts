@@ -29,17 +29,26 @@ function begun(mountInfo: () => string) {
     whyNotMounted: () =>
       missingMount('/srv/leases/libvirt', { fstab: FSTAB, mountInfo: mountInfo() })?.source ?? null,
   });
-  lockspace.begin();
   return { clock, lockspace, made: () => made };
 }
 
 test('no lockspace is made where its share is not mounted yet', () => {
   let mountInfo = ROOT;
   const { clock, lockspace, made } = begun(() => mountInfo);
+  lockspace.begin();
   assert.equal(lockspace.code, -ERRNO.ENOENT);
   clock.runUntil(clock.nowMs() + 60_000);
   assert.equal(made(), 0);
   mountInfo = `${ROOT}\n${SHARE}`;
   clock.runUntil(clock.nowMs() + 60_000);
   assert.ok(made() > 0, 'it is made when the share is there');
+});
+
+test('not all hooks wait for a join that takes long', () => {
+  const { lockspace } = begun(() => ROOT);
+  let settled = 0;
+  for (let n = 0; n < 1001; n++) lockspace.whenSettled(() => settled++);
+  assert.equal(settled, 1);
+  lockspace.begin();
+  assert.equal(settled, 1001);
 });

@@ -13,6 +13,8 @@ import type { GuardLeaseFiles } from './guard-lease-files.ts';
 const LOOK_MS = 5 * SECOND_MS;
 const SOON_MS = SECOND_MS;
 const JOIN_MS = 600 * SECOND_MS;
+/** A join may take minutes, and hooks come and go meanwhile. */
+const MOST_WAITING = 1000;
 const ASK_MS = 10 * SECOND_MS;
 
 export interface GuardLockspaceParts {
@@ -52,17 +54,17 @@ export class GuardLockspace {
 
   /**
    * `settled` is called once: when it is known whether this host is in the lockspace now. While it
-   * was lost since the last look, that is when the next join has ended, however it did.
+   * was lost since the last look, that is when the next join has ended, however it did. Where too
+   * many wait, it is at once, and sanlock answers.
    */
   whenSettled(settled: () => void): void {
-    if (this.#code === null) {
-      this.#waiting.push(settled);
-    } else if (this.#code !== 0) {
+    const isKnown = this.#code !== null && this.#code !== 0;
+    if (isKnown || this.#waiting.length >= MOST_WAITING) {
       settled();
-    } else {
-      this.#waiting.push(settled);
-      this.begin();
+      return;
     }
+    this.#waiting.push(settled);
+    if (this.#code === 0) this.begin();
   }
 
   /**
