@@ -5,12 +5,11 @@ import { SanlockClient, sanlockSocketPath } from '../client/sanlock.ts';
 import { becomeProgram } from '../platform/become-program.ts';
 import { restoreEnvironment } from '../platform/clean-start.ts';
 import { MonotonicClock } from '../platform/clock.ts';
+import { KEEPER_PROGRAM } from '../platform/keeper-marks.ts';
 import { UnixSockets } from '../platform/unix-socket.ts';
 import { killpath, restrict } from '../wire/sanlock/lease-calls.ts';
 import { RESTRICT_FLAGS } from '../wire/sanlock/socket.ts';
 
-/** What it becomes: small, on every machine, and ends by a signal alone. */
-const PROGRAM = ['/bin/sleep', 'infinity'];
 const PATIENCE = { timeoutMs: 10_000 };
 
 /**
@@ -33,8 +32,8 @@ async function main(path: string, args: string): Promise<number> {
   }
   restoreEnvironment();
   writeSync(1, 'ready\n');
-  const errno = becomeProgram(PROGRAM, [session.fd], { ignoresTermination: true });
-  return refused(`${PROGRAM[0]} cannot be run (errno ${errno})`);
+  const errno = becomeProgram(KEEPER_PROGRAM, [session.fd], { ignoresTermination: true });
+  return refused(`${KEEPER_PROGRAM[0]} cannot be run (errno ${errno})`);
 }
 
 function refused(sentence: string): number {

@@ -1,5 +1,6 @@
 import '../platform/clean-start.ts';
 import { spawn } from 'node:child_process';
+import { fail, ok, type Result } from '../base/result.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { GUARD_RECORDS, GUEST_FILES } from '../cli/guard/paths.ts';
 import { decodeRecord, type Mark, type WrittenRecord } from '../guard/record.ts';
@@ -7,6 +8,7 @@ import { NodeGuestRecords } from '../platform/guest-records.ts';
 import { KernelProcess, type Surroundings } from '../platform/kernel-process.ts';
 import { DaemonLog } from '../platform/log.ts';
 import { NodeQemus } from '../platform/qemus.ts';
+import { reasonOf } from '../platform/system-error.ts';
 
 const LOG_INFO = 6;
 /** QEMU writes what it has; then it has had its time, long before another host may have the lease. */
@@ -26,12 +28,14 @@ const qemus = new NodeQemus(GUEST_FILES, around);
 /**
  * Run by sanlock for a guest whose lockspace is lost: ends its QEMU, or has libvirt pause it, and
  * then its keeper, for which sanlock waits. The guard need not run. A QEMU that does not end keeps
- * its keeper: then the watchdog resets the host, before another one may have the lease.
+ * its keeper: then the watchdog resets the host, before another one may have the lease. The guard
+ * runs it where there is no keeper (pid 0).
  */
 async function main(uuid: string, keeperPid: number): Promise<void> {
   const keeper = KernelProcess.at(keeperPid, around); // bound while it is surely the one
   const record = recordOf(uuid);
-  const process_ = found(record?.qemu ?? null) ?? qemus.find(uuid) ?? (await starting(record));
+  const process_ =
+    found(record?.qemu ?? null) ?? qemus.find(uuid) ?? (await starting(uuid, record));
   const onLoss = record?.onLoss ?? 'kill';
   const fields = { guest: record?.name ?? 'unknown', uuid, pid: process_?.pid ?? 0 };
   if (process_ !== null) {
@@ -45,11 +49,20 @@ async function main(uuid: string, keeperPid: number): Promise<void> {
 
 /** null: nothing is written down of it, or nothing that can be read. */
 function recordOf(uuid: string): WrittenRecord | null {
-  const json = new NodeGuestRecords(GUARD_RECORDS).load().get(uuid);
-  const record = json === undefined ? null : decodeRecord(uuid, json);
-  if (record?.ok === true) return record.value;
-  log.error('record.unreadable', { uuid, reason: record?.error ?? 'there is none' });
+  const json = jsonOf(uuid);
+  const record = json.ok ? decodeRecord(uuid, json.value) : json;
+  if (record.ok) return record.value;
+  log.error('record.unreadable', { uuid, reason: record.error });
   return null;
+}
+
+function jsonOf(uuid: string): Result<string, string> {
+  try {
+    const json = new NodeGuestRecords(GUARD_RECORDS).load().get(uuid);
+    return json === undefined ? fail('there is none') : ok(json);
+  } catch (error) {
+    return fail(reasonOf(error));
+  }
 }
 
 /** null: it is not known, or has ended. */
@@ -58,11 +71,11 @@ function found(mark: Mark | null): KernelProcess | null {
 }
 
 /** libvirt was let start it, and has not come so far: it would run without its lease. */
-async function starting(record: WrittenRecord | null): Promise<KernelProcess | null> {
-  if (record === null || record.qemuPid !== null) return null;
+async function starting(uuid: string, record: WrittenRecord | null): Promise<KernelProcess | null> {
+  if (record !== null && record.qemuPid !== null) return null;
   const untilMs = performance.now() + STARTED_WITHIN_MS;
   for (;;) {
-    const process_ = qemus.find(record.uuid);
+    const process_ = qemus.find(uuid);
     if (process_ !== null || performance.now() >= untilMs) return process_;
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }

@@ -112,7 +112,12 @@ test('the next guard sees it too', () => {
   ] as const) {
     const guard = new GuardHarness();
     guard.codes.set('convert', HELD_BY_OTHER);
-    guard.seen = { held: new Map([[name, 'shared']]), orphans: new Map(), isRegistered: true };
+    guard.seen = {
+      held: new Map([[name, 'shared']]),
+      orphans: new Map(),
+      isRegistered: true,
+      isGone: false,
+    };
     const found = { ...record, keeperLives: true, qemuHasEnded: false };
     guard.tell({ kind: 'found', guests: [found] });
     const said = words(guard.status('web', statusXml(XML, { reason })));

@@ -1,42 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fail, ok } from '../base/result.ts';
-import type { Seen } from './lease-steps.ts';
-import type { GuardEffect, GuestRecord } from './state.ts';
+import type { GuardEffect } from './state.ts';
 import { GuardHarness, guestXml, leaseOf, statusXml, words } from './testing/guard-harness.ts';
+import { HOUR_MS, recorded, running, seenAs, WEB, XML } from './testing/web-guest.ts';
 
-const WEB = '6f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f10';
 const DB = '7f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f11';
-const XML = guestXml('web', WEB);
-const HOUR_MS = 3_600_000;
-
-/** A guard with one guest that runs. */
-function running(policies: ConstructorParameters<typeof GuardHarness>[0] = {}): GuardHarness {
-  const guard = new GuardHarness(policies);
-  guard.call('start', XML);
-  guard.status('web', statusXml(XML));
-  assert.equal(guard.held(WEB), 'exclusive');
-  return guard;
-}
-
-function recorded(of: Partial<GuestRecord> & { keeperLives?: boolean; qemuHasEnded?: boolean }) {
-  const held = new Map([[leaseOf('web').name, 'exclusive']] as const);
-  return {
-    ...({
-      uuid: WEB,
-      name: 'web',
-      onLoss: 'kill',
-      qemuPid: 100,
-      leases: [leaseOf('web')],
-    } as const),
-    ...{ holdings: held, orphans: new Map(), keeperLives: true, qemuHasEnded: false },
-    ...of,
-  };
-}
-
-function seenAs(held: Seen['held'], orphans: Seen['orphans'], isRegistered = true): Seen {
-  return { held, orphans, isRegistered };
-}
 
 test('a guest starts with its lease, which is recorded before libvirt is answered', () => {
   const guard = new GuardHarness();

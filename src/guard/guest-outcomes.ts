@@ -20,6 +20,11 @@ const LETTING_GO_MS = 60 * SECOND_MS;
 /** Of a start that libvirt has given up without a word, or of a libvirtd that was killed in it. */
 export const UNSEEN_MS = 600 * SECOND_MS;
 
+/** With the time that a guest takes to end, long before another host may have the lease. */
+const SURELY_LOST_MS = 5 * SECOND_MS;
+/** Of a loss action that came to nothing: longer than it takes. */
+const LOST_AGAIN_MS = 30 * SECOND_MS;
+
 /** One event of a guest. */
 export interface Turn {
   readonly out: GuestEffect[];
@@ -41,12 +46,22 @@ export function worked(state: GuestState, outcome: Outcome, turn: Turn): void {
 
 function wasSurveyed(
   state: GuestState,
-  { code, held, orphans, isRegistered }: Extract<Outcome, { kind: 'surveyed' }>,
+  { code, held, orphans, isRegistered, isGone }: Extract<Outcome, { kind: 'surveyed' }>,
   { out, nowMs }: Turn,
 ): void {
-  if (code !== 0) {
+  // A sanlock that does not know the keeper either may not have begun to join the lockspace.
+  if (code !== 0 || (isGone && state.keeper === 'there' && !isRegistered)) {
     state.againAtMs = nowMs + AGAIN_MS;
     return;
+  }
+  if (isGone && goesOnOrphaned(state)) {
+    orphansGone(state, { out, nowMs });
+    return;
+  }
+  state.lostAtMs = null;
+  const isLost = (name: string) => state.orphans.has(name) && !held.has(name) && !orphans.has(name);
+  if (goesOnOrphaned(state) && state.leases.some(({ name }) => isLost(name))) {
+    state.isUnprotected = true; // by another life of this host: it has them again now, or never
   }
   state.isSurveyed = true;
   state.holdings = held;
@@ -56,6 +71,26 @@ function wasSurveyed(
     out.push({ kind: 'dropKeeper' });
   }
   restsUnprotected(state);
+}
+
+/**
+ * Whether it may run while nobody holds its leases. Of a keeper that is held responsible, sanlock
+ * would have ended the guest; nobody did that for one of orphans.
+ */
+function goesOnOrphaned(state: GuestState): boolean {
+  const { demand, holdings, isOver, isUnprotected, orphans, status } = state;
+  if (isOver || isUnprotected || demand !== null || status?.isRunning === false) return false;
+  return holdings.size === 0 && orphans.size > 0;
+}
+
+/** Not at the first glimpse: a sanlock that has just been started may resume the lockspace. */
+function orphansGone(state: GuestState, { out, nowMs }: Turn): void {
+  state.lostAtMs ??= nowMs + SURELY_LOST_MS;
+  if (nowMs >= state.lostAtMs) {
+    out.push({ kind: 'lost' });
+    state.lostAtMs = nowMs + LOST_AGAIN_MS;
+  }
+  state.againAtMs = nowMs + SECOND_MS;
 }
 
 /** What the keeper got before it ended. */
@@ -165,8 +200,10 @@ function refused(
 ): void {
   state.holdings = new Map([...state.holdings, ...left]);
   state.orphans = new Map([...state.orphans].filter(([name]) => !left.has(name)));
-  const isUnknown = isUnsure || refusal.code === -ERRNO.ESRCH;
-  if (isUnknown) state.isSurveyed = false;
+  const isUnknown = isUnsure || ASKS_ANEW.has(refusal.code);
+  // Without the lockspace its orphans may be lost.
+  const isLost = refusal.code === -ERRNO.ENOSPC && goesOnOrphaned(state);
+  if (isUnknown || isLost) state.isSurveyed = false;
   if (work.kind === 'take') {
     answer(state, work.demand, { kind: 'refused', refusal }, out);
     // The guest does not start; one that runs has its leases until libvirt has ended it.
@@ -184,6 +221,9 @@ function refused(
 function isJustArrived({ arrivedAtMs }: GuestState, nowMs: number): boolean {
   return arrivedAtMs !== null && nowMs < arrivedAtMs + LETTING_GO_MS;
 }
+
+/** sanlock does not know the keeper, or has an orphan of one that nobody knew. */
+const ASKS_ANEW: ReadonlySet<number> = new Set([-ERRNO.ESRCH, -ERRNO.EUCLEAN]);
 
 /** Two guests of one disk, or one that goes on after its lease was lost: not for long. */
 function complaint(state: GuestState, code: number): 'conflict' | 'notTaken' {

@@ -44,7 +44,6 @@ export type Work =
  * event that is missed, late or told twice changes nothing that the next one does not mend.
  */
 export interface GuestState {
-  readonly name: string;
   /** What its disks need. */
   leases: readonly DiskLease[];
   keeper: Keeper;
@@ -69,6 +68,8 @@ export interface GuestState {
   isSurveyed: boolean;
   /** By then libvirt has a status file of a guest that it starts; null: it has, or had, one. */
   unseenUntilMs: number | null;
+  /** If it still seems then that its orphans are lost with their lockspace, they are; null: not so. */
+  lostAtMs: number | null;
   /** It has stood still without all of its leases: it may not go on without them. */
   isUnprotected: boolean;
   work: Work | null;
@@ -136,6 +137,8 @@ export type GuestEffect =
   | { readonly kind: 'notTaken'; readonly refusal: LeaseRefusal }
   /** sanlock does not know its keeper any more: another one takes its place. */
   | { readonly kind: 'dropKeeper' }
+  /** It runs on, and the lockspace of its orphans is gone: its loss action is carried out. */
+  | { readonly kind: 'lost' }
   /** libvirt has shown nothing of it for long. Answered by `ended` or `qemuFound`. */
   | { readonly kind: 'findQemu' }
   /** Nothing is left of it: its keeper ends. */

@@ -24,19 +24,18 @@ import type { Holdings } from './lease-steps.ts';
 const ANNOUNCED_MS = 120 * SECOND_MS;
 
 /** A guest that nothing is known of. */
-export function newGuest(name: string): GuestState {
+export function newGuest(): GuestState {
   return {
-    ...{ name, leases: [], holdings: new Map(), demand: null, incomingUntilMs: null },
+    ...{ leases: [], holdings: new Map(), demand: null, incomingUntilMs: null },
     ...{ status: null, isOver: false, work: null, againAtMs: null, keeper: 'none' },
     ...{ orphans: new Map(), isSurveyed: true, unseenUntilMs: null, isUnprotected: false },
-    ...{ arrival: null, arrivedAtMs: null },
+    ...{ lostAtMs: null, arrival: null, arrivedAtMs: null },
   };
 }
 
 /** A guest of an earlier guard of this host; `keeperLives`: what it held is held still. */
 export function foundGuest(
   of: {
-    readonly name: string;
     readonly leases: readonly DiskLease[];
     readonly holdings: Holdings;
     readonly orphans: Holdings;
@@ -44,10 +43,10 @@ export function foundGuest(
   },
   nowMs: number,
 ): GuestState {
-  const { name, leases, keeperLives } = of;
+  const { leases, keeperLives } = of;
   const isBorrowed = [...of.holdings.values()].includes('shared');
   return {
-    ...newGuest(name),
+    ...newGuest(),
     ...{ leases, keeper: keeperLives ? 'there' : 'none', isSurveyed: false },
     holdings: keeperLives ? of.holdings : new Map(),
     orphans: keeperLives ? of.orphans : new Map([...of.orphans, ...of.holdings]),
@@ -120,17 +119,8 @@ function take(state: GuestState, event: GuestEvent, turn: Turn): void {
     case 'keeperNotStarted':
       keeperNotStarted(state, event.reason, turn);
       return;
-    case 'keeperEnded': // the next one adopts what is orphaned
-      state.keeper = 'none';
-      state.orphans = new Map([...state.orphans, ...state.holdings]);
-      state.holdings = new Map();
-      if (state.work !== null && state.work.kind !== 'releaseOrphans') {
-        state.work = { kind: 'void' };
-      }
-      state.againAtMs = null;
-      // One that was let start, and was not seen yet, has not begun to run.
-      if (state.status === null && state.demand === null) state.isUnprotected = true;
-      restsUnprotected(state);
+    case 'keeperEnded':
+      keeperEnded(state);
       return;
     case 'worked':
       worked(state, event.outcome, turn);
@@ -194,6 +184,20 @@ function arrives(state: GuestState, before: GuestStatus | null, nowMs: number): 
   if (isAwaited) state.arrival = status.startsHere ? 'none' : null;
   if (status.migration !== null || state.arrival === 'none') return;
   if (isAwaited || before?.migration === 'in') state.arrivedAtMs = nowMs;
+}
+
+/** The next one adopts what is orphaned. */
+function keeperEnded(state: GuestState): void {
+  state.keeper = 'none';
+  state.orphans = new Map([...state.orphans, ...state.holdings]);
+  state.holdings = new Map();
+  if (state.work !== null && state.work.kind !== 'releaseOrphans') {
+    state.work = { kind: 'void' };
+  }
+  state.againAtMs = null;
+  // One that was let start, and was not seen yet, has not begun to run.
+  if (state.status === null && state.demand === null) state.isUnprotected = true;
+  restsUnprotected(state);
 }
 
 function begin(

@@ -112,6 +112,7 @@ export function hookNamed(
     return;
   }
   of.isUnannounced = false;
+  of.name = name;
   of.onLoss = naming.onLoss;
   const kept = keptOf(of, disks, leases.value);
   if (kind === 'start') of.qemuPid = null; // that of its last run here

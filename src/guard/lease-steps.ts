@@ -29,7 +29,7 @@ export type LeaseEffect =
   | { readonly kind: 'getLender'; readonly name: string }
   /** The other hosts that have it on the disk; it needs not be held here. */
   | { readonly kind: 'getOthers'; readonly name: string }
-  /** What sanlock has of these, held by the keeper or orphaned. */
+  /** What the keeper holds, and which of these are orphaned. */
   | { readonly kind: 'look'; readonly names: readonly string[] }
   | { readonly kind: 'sleep'; readonly forMs: number };
 
@@ -66,6 +66,8 @@ export interface Seen {
   readonly orphans: ReadonlyMap<string, Mode>;
   /** Whether it knows the keeper: one that was started anew without its past does not. */
   readonly isRegistered: boolean;
+  /** The lockspace is lost, removed, or not joined: no lease of it is held. */
+  readonly isGone: boolean;
 }
 
 export type LeaseSteps<T> = Generator<LeaseEffect, T, LeaseReply>;
@@ -186,6 +188,7 @@ export interface Surveyed {
   readonly held: Holdings;
   readonly orphans: Holdings;
   readonly isRegistered: boolean;
+  readonly isGone: boolean;
 }
 
 /**
@@ -195,12 +198,13 @@ export interface Surveyed {
 export function* survey(names: readonly string[], recorded: Holdings): LeaseSteps<Surveyed> {
   const { code, seen } = yield { kind: 'look', names };
   if (seen === undefined) {
-    return { code, held: new Map(), orphans: new Map(), isRegistered: false };
+    const nothing = { held: new Map(), orphans: new Map() };
+    return { code, ...nothing, isRegistered: false, isGone: false };
   }
   const asIs = (modes: ReadonlyMap<string, Mode>): Holdings =>
     new Map([...modes].map(([name, mode]) => [name, wordFor(mode, recorded.get(name))]));
-  const { isRegistered } = seen;
-  return { code: 0, held: asIs(seen.held), orphans: asIs(seen.orphans), isRegistered };
+  const { isRegistered, isGone } = seen;
+  return { code: 0, held: asIs(seen.held), orphans: asIs(seen.orphans), isRegistered, isGone };
 }
 
 function wordFor(mode: Mode, recorded: Mode | 'lent' | undefined): Mode | 'lent' {

@@ -87,7 +87,7 @@ class Leases {
       const isOrphan = this.#orphans.has(`${host} ${name}`);
       if (mode !== undefined) (isOrphan ? orphans : held).set(name, mode);
     }
-    return { held, orphans, isRegistered: true };
+    return { held, orphans, isRegistered: true, isGone: false };
   }
 
   /** All that the keeper of a host has. */
@@ -132,7 +132,7 @@ class Leases {
 class Host {
   readonly id: number;
   readonly #world: World;
-  #guest: GuestState = newGuest('guest');
+  #guest: GuestState = newGuest();
   #running: { readonly steps: LeaseSteps<Outcome>; next: LeaseEffect | null } | null = null;
   readonly verdicts = new Map<number, Verdict['kind']>();
   #keeperIsDue = false;
@@ -168,7 +168,7 @@ class Host {
       if (effect.kind === 'startKeeper') this.#keeperIsDue = true;
       if (effect.kind === 'verdict') this.verdicts.set(effect.hook, effect.verdict.kind);
       if (effect.kind === 'over') {
-        this.#guest = newGuest('guest');
+        this.#guest = newGuest();
         this.#hasKeeper = false;
       }
       if (effect.kind === 'notArrived') this.wasEnded = true;

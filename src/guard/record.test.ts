@@ -25,6 +25,8 @@ test('what is no record is none, and says what is wrong with it', () => {
     ['', /is no JSON/],
     ['[1', /is no JSON/],
     ['null', /is no object/],
+    [without({ version: 2 }), /is of format 2/],
+    [without({ version: undefined }), /is of format unknown/],
     [without({ uuid: 'another' }), /is of another guest/],
     [without({ name: 1 }), /has no name/],
     [without({ onLoss: 'nothing' }), /does not say what a loss means/],

@@ -16,10 +16,14 @@ export interface WrittenRecord extends GuestRecord {
   readonly qemu: Mark | null;
 }
 
+/** One of another format is not guessed at: its guest is found by its keeper, and by libvirt. */
+const VERSION = 1;
+
 /** A line of JSON. */
 export function encodeRecord(record: WrittenRecord): string {
   const { holdings, orphans } = record;
-  return JSON.stringify({ ...record, holdings: [...holdings], orphans: [...orphans] });
+  const maps = { holdings: [...holdings], orphans: [...orphans] };
+  return JSON.stringify({ version: VERSION, ...record, ...maps });
 }
 
 /** @returns the record of that guest, or what is wrong with it, in half a sentence */
@@ -31,6 +35,8 @@ export function decodeRecord(uuid: string, json: string): Result<WrittenRecord, 
     return fail('is no JSON');
   }
   if (!isObject(value)) return fail('is no object');
+  const { version } = value;
+  if (version !== VERSION) return fail(`is of format ${numberOr(version, 'unknown')}`);
   const { name, onLoss, qemuPid, leases, holdings, orphans, keeper, qemu } = value;
   if (value['uuid'] !== uuid) return fail('is of another guest');
   if (typeof name !== 'string') return fail('has no name');
@@ -49,6 +55,10 @@ export function decodeRecord(uuid: string, json: string): Result<WrittenRecord, 
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
+}
+
+function numberOr(value: unknown, other: string): string {
+  return typeof value === 'number' ? `${value}` : other;
 }
 
 function isPid(value: unknown): value is number {

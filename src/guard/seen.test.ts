@@ -22,7 +22,8 @@ function lease(name: string, pid: number, text: string, lockspaceName = 'LS'): S
 const seen = (records: readonly StateRecord[]) => {
   const found = seenIn(records, ASKED);
   if (found === null) return 'not settled';
-  const { held, orphans, isRegistered } = found;
+  const { held, orphans, isRegistered, isGone } = found;
+  if (isGone) return isRegistered ? 'gone' : 'gone, without the keeper';
   return { held: [...held], orphans: [...orphans], isRegistered };
 };
 
@@ -33,7 +34,11 @@ test('what a keeper has, what is orphaned, and what is another’s', () => {
     ...[lease('b', 9, 'list=orphan flags=0'), lease('c', 7, 'list=held flags=0')],
     lease('b', 7, 'list=held flags=0', 'other'),
   ];
-  const all = { held: [['a', 'shared']], orphans: [['b', 'exclusive']], isRegistered: true };
+  const held = [
+    ['a', 'shared'],
+    ['c', 'exclusive'], // nobody asked for it, but it is the keeper's
+  ];
+  const all = { held, orphans: [['b', 'exclusive']], isRegistered: true };
   assert.deepEqual(seen(records), all);
 });
 
@@ -44,11 +49,20 @@ test('a sanlock that was started anew does not know the keeper', () => {
 });
 
 test('what is not settled yet', () => {
+  assert.equal(seen([space('add'), client(7)]), 'not settled', 'it is joined, or resumed');
   for (const list of ['add', 'rem']) {
-    assert.equal(seen([space(list), client(7)]), 'not settled', 'it is resumed, or being left');
     const leases = [space('spaces'), client(7), lease('a', 7, `list=${list}`)];
     assert.equal(seen(leases), 'not settled', 'it may be refused yet, or be free');
   }
-  assert.equal(seen([client(8)]), 'not settled', 'it has not begun to join');
-  assert.deepEqual(seen([client(7)]), { held: [], orphans: [], isRegistered: true });
+  const ending = [space('spaces space_dead=1'), client(7), lease('a', 7, 'list=held')];
+  assert.equal(seen(ending), 'not settled', 'the guest is being ended');
+});
+
+test('a lockspace that is gone, with all that was orphaned in it', () => {
+  assert.equal(seen([client(7)]), 'gone');
+  assert.equal(seen([client(8)]), 'gone, without the keeper');
+  const orphan = lease('b', 9, 'list=orphan flags=0');
+  assert.equal(seen([space('rem'), client(7), orphan]), 'gone');
+  assert.equal(seen([space('spaces space_dead=1'), client(7), orphan]), 'gone');
+  assert.notEqual(seen([space('spaces space_dead=0'), client(7), orphan]), 'gone');
 });

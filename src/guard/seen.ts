@@ -4,14 +4,15 @@ import type { StateRecord } from '../wire/sanlock/types.ts';
 import type { Mode, Seen } from './lease-steps.ts';
 
 /**
- * What sanlock's status says of leases that a guest has, or wants.
+ * What sanlock's status says of the leases of a keeper, and of those that its guest wants.
  * @returns null: it is not settled. The lockspace is being joined, or resumed by a sanlock that was
- * started again and shows nothing of it yet; or one of the leases is being acquired or released.
+ * started again, or its users are being ended; or a lease is being acquired or released.
  */
 export function seenIn(
   records: readonly StateRecord[],
   of: {
     readonly lockspace: string;
+    /** Of orphans that are asked for. */
     readonly names: readonly string[];
     readonly keeperPid: number;
   },
@@ -23,21 +24,28 @@ export function seenIn(
   const space = records.find(
     ({ type, name }) => type === STATE_TYPES.LOCKSPACE && name === lockspace,
   );
-  // Without the lockspace nothing is held in it. But a sanlock that does not know the keeper either
-  // may be one that has not begun to join it.
-  if (space === undefined ? !isRegistered : listOf(space) !== 'spaces') return null;
+  if (space !== undefined && listOf(space) === 'add') return null;
+  const isGone = space === undefined || isEnding(space);
   const held = new Map<string, Mode>();
   const orphans = new Map<string, Mode>();
   for (const record of records) {
     const { resource, data32: pid } = record;
-    if (resource?.lockspaceName !== lockspace || !names.includes(resource.name)) continue;
+    if (resource?.lockspaceName !== lockspace) continue;
     const list = listOf(record);
+    const isKeepers = pid === keeperPid && pid > 0 && list !== 'orphan';
+    if (!isKeepers && !names.includes(resource.name)) continue;
+    if (isGone && isKeepers) return null; // until sanlock has had its guest ended
     if (list === 'add' || list === 'rem') return null;
     const mode = isShared(record) ? 'shared' : 'exclusive';
     if (list === 'orphan') orphans.set(resource.name, mode);
-    else if (pid === keeperPid) held.set(resource.name, mode);
+    else if (isKeepers) held.set(resource.name, mode);
   }
-  return { held, orphans, isRegistered };
+  return { held, orphans: isGone ? new Map() : orphans, isRegistered, isGone };
+}
+
+/** Nothing in it is renewed any more: what is orphaned in it is nobody's when it has ended. */
+function isEnding(space: StateRecord): boolean {
+  return listOf(space) === 'rem' || textField(space, 'space_dead') === '1';
 }
 
 function listOf(record: StateRecord): string | undefined {

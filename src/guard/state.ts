@@ -17,7 +17,8 @@ export interface Call {
 /** A guest of this host. */
 export interface Tracked {
   readonly uuid: string;
-  readonly name: string;
+  /** As libvirt calls it; its UUID, as long as only its keeper is known. */
+  name: string;
   readonly guest: GuestState;
   /** Of its QEMU, which is watched; null: not known yet. */
   qemuPid: number | null;
@@ -143,6 +144,8 @@ export type GuardEffect =
       readonly name: string;
       readonly pid: number;
     }
+  /** It runs, nobody holds its leases, and the lockspace is lost: it is ended, or paused. */
+  | { readonly kind: 'loseGuest'; readonly uuid: string }
   | {
       readonly kind: 'log';
       readonly level: LogLevel;

@@ -22,6 +22,8 @@ export function statusChanged(
   const { uuid } = seen;
   const guest = turn.state.guests.get(uuid) ?? unannounced(turn, parsed.value);
   if (guest === null || pid === null) return; // there is no QEMU yet
+  guest.name = seen.name;
+  guest.onLoss = onLossOf(seen) ?? guest.onLoss;
   if (guest.qemuPid !== pid) watchQemu(turn, guest, pid);
   // At once: a migration does not wait for a file system, and its leases are those that it has.
   const status = { isRunning, migration, startsHere, leases: null };
@@ -39,7 +41,6 @@ function unannounced(turn: Turn, { guest, migration, pid }: StatusFile): Tracked
   const one = tracked(turn, guest);
   if (one === null) return null;
   one.isUnannounced = true;
-  one.onLoss = onLossOf(guest) ?? one.onLoss;
   log(turn, 'info', 'guest.found', { guest: guest.name, uuid: guest.uuid, pid });
   return one;
 }

@@ -162,6 +162,7 @@ test('−17 for a lease that the guest’s own keeper has is no refusal', () => 
     held: new Map([['a', 'shared']] as const),
     orphans: NONE_SEEN,
     isRegistered: true,
+    isGone: false,
   };
   const own = { 'acquire a': [{ code: -17 }], 'look a': [{ code: 0, seen }] };
   assert.equal(run(takeMissing([lease('a')], { held: NONE, orphans: NONE }), own).held, 'a shared');

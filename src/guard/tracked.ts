@@ -29,7 +29,7 @@ export function tracked(
   const known = state.guests.get(uuid);
   if (known !== undefined) return known;
   if (state.guests.size >= MAX_GUESTS) return null;
-  const guest = newTracked(uuid, name, newGuest(name));
+  const guest = newTracked(uuid, name, newGuest());
   state.guests.set(uuid, guest);
   return guest;
 }
@@ -59,7 +59,7 @@ export function tell(turn: Turn, uuid: string, event: GuestEvent): void {
 function record({ out }: Turn, of: Tracked): void {
   const { uuid, name, onLoss, qemuPid } = of;
   const { arrival, leases, holdings, orphans } = of.guest;
-  const now = JSON.stringify([onLoss, qemuPid, leases, [...holdings], [...orphans]]);
+  const now = JSON.stringify([name, onLoss, qemuPid, leases, [...holdings], [...orphans]]);
   const hasAll = leases.every((lease) => holdings.has(lease.name));
   if (hasAll && arrival !== 'none') of.complaint = '';
   if (now === of.recorded) return;
@@ -93,6 +93,10 @@ function obey(turn: Turn, of: Tracked, effect: GuestEffect): void {
     case 'dropKeeper':
       log(turn, 'warn', 'keeper.unknown', { guest: name, uuid });
       out.push({ kind: 'dropKeeper', uuid });
+      return;
+    case 'lost':
+      log(turn, 'error', 'guest.leasesLost', { guest: name, uuid, action: of.onLoss });
+      out.push({ kind: 'loseGuest', uuid });
       return;
     case 'findQemu':
       out.push({ kind: 'findQemu', uuid });

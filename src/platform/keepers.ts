@@ -3,6 +3,7 @@ import { SECOND_MS } from '../base/units.ts';
 import type { Keepers, Killpath } from '../ports/keepers.ts';
 import type { BoundProcess } from '../ports/processes.ts';
 import { NODE_ARGUMENTS } from './clean-start.ts';
+import { guestOfKeeper, KEEPER_GUEST, sleepers } from './keeper-marks.ts';
 import { KernelProcess, type Surroundings } from './kernel-process.ts';
 
 const READY_MS = 30 * SECOND_MS;
@@ -20,12 +21,13 @@ export class NodeKeepers implements Keepers {
   }
 
   start(
-    { path, args }: Killpath,
+    { uuid, killpath }: { readonly uuid: string; readonly killpath: Killpath },
     started: (keeper: BoundProcess | { readonly trouble: string }) => void,
   ): void {
-    const words = [...NODE_ARGUMENTS, this.#file, path, args];
+    const words = [...NODE_ARGUMENTS, this.#file, killpath.path, killpath.args];
     const child = spawn(process.execPath, words, {
       detached: true,
+      env: { ...process.env, [KEEPER_GUEST]: uuid },
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     let said = '';
@@ -57,4 +59,27 @@ export class NodeKeepers implements Keepers {
   find(pid: number, identity: string): BoundProcess | null {
     return KernelProcess.find(pid, identity, this.#around);
   }
+
+  all(): readonly { readonly uuid: string; readonly keeper: BoundProcess }[] {
+    return sleepers().flatMap((pid) => {
+      const keeper = KernelProcess.at(pid, this.#around);
+      const uuid = guestOfKeeper(pid); // bound before: it is this process, or one that has ended
+      if (keeper !== null && uuid !== null) return [{ uuid, keeper }];
+      keeper?.close();
+      return [];
+    });
+  }
+
+  lose({ path, args }: Killpath): void {
+    const child = spawn(path, [...wordsOf(args), '0'], { detached: true, stdio: 'ignore' });
+    child.unref();
+    child.on('error', (error) => {
+      this.#around.log.error('lossProgram.notStarted', { path, reason: error.message });
+    });
+  }
+}
+
+/** As sanlock parts them: at blanks, of which a backslash makes a character. */
+function wordsOf(args: string): readonly string[] {
+  return [...args.matchAll(/(?:\\.|[^ \\])+/g)].map(([word]) => word.replace(/\\(.)/g, '$1'));
 }

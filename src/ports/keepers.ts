@@ -13,11 +13,18 @@ export interface Killpath {
  * them, and end only by `end`: SIGTERM is ignored, and sanlock is told not to send SIGKILL.
  */
 export interface Keepers {
-  /** `started` is called once, and not before this returns; why there is none, in a sentence. */
+  /**
+   * Of the guest of that UUID. `started` is called once, and not before this returns; why there is
+   * none, in a sentence.
+   */
   start(
-    killpath: Killpath,
+    of: { readonly uuid: string; readonly killpath: Killpath },
     started: (keeper: BoundProcess | { readonly trouble: string }) => void,
   ): void;
   /** The keeper of an earlier program; null: it has ended. */
   find(pid: number, identity: string): BoundProcess | null;
+  /** All keepers of this host, whichever program has started them, each with its guest's UUID. */
+  all(): readonly { readonly uuid: string; readonly keeper: BoundProcess }[];
+  /** Does at once what sanlock has done for a keeper: ends the guest, or pauses it. */
+  lose(killpath: Killpath): void;
 }

@@ -36,6 +36,8 @@ class Host {
   readonly posted: GuardEvent[] = [];
   readonly records = new Map<string, string>();
   readonly keeper = new Process(77);
+  /** That run. */
+  keepers = [{ uuid: UUID, keeper: this.keeper }];
   isFull = false;
   /** By pid. */
   readonly qemus = new Map<number, Process>();
@@ -44,7 +46,12 @@ class Host {
   begin(): GuardGuests {
     return new GuardGuests({
       log: QUIET,
-      keepers: { start: (_killpath, started) => started(this.keeper), find: () => this.keeper },
+      keepers: {
+        start: (_of, started) => started(this.keeper),
+        find: (pid) => this.keepers.find(({ keeper }) => keeper.pid === pid)?.keeper ?? null,
+        all: () => this.keepers,
+        lose: () => {},
+      },
       records: {
         save: (uuid, json) => {
           if (this.isFull) throw new Error('ENOSPC');
@@ -74,6 +81,40 @@ function record(qemuPid: number | null): GuestRecord {
   const nothing = { leases: [], holdings: new Map(), orphans: new Map() };
   return { uuid: UUID, name: 'web', onLoss: 'kill', qemuPid, ...nothing };
 }
+
+test('a keeper of which nothing is written down, or nothing that can be read, has its guest', () => {
+  const host = new Host();
+  const [lost] = host.begin().find().guests;
+  const nothing = { name: UUID, onLoss: 'kill', leases: [], qemuPid: null } as const;
+  const of = { ...nothing, keeperLives: true, qemuHasEnded: false };
+  for (const [key, value] of Object.entries(of)) {
+    assert.deepEqual(lost?.[key as keyof typeof of], value, key);
+  }
+  host.records.set(UUID, '{"version":99}');
+  const guests = host.begin();
+  assert.equal(guests.find().guests[0]?.keeperLives, true);
+  assert.equal(guests.keeperPid(UUID), 77);
+  host.keepers = [];
+  assert.equal(host.begin().find().guests[0]?.keeperLives, false, 'libvirt may know it');
+});
+
+test('of two keepers of a guest one is ended, and what another one had is orphaned', () => {
+  const host = new Host();
+  host.guests.startKeeper(UUID, 'web');
+  const holdings = new Map([['a'.repeat(32), 'exclusive']] as const);
+  host.guests.record({ ...record(null), holdings });
+  const second = { uuid: UUID, keeper: new Process(78) };
+  host.keepers = [second, ...host.keepers];
+  assert.deepEqual(host.begin().find().guests[0]?.holdings, holdings);
+  assert.deepEqual([host.keeper.signalled, second.keeper.signalled], ['', 'SIGKILL']);
+
+  const third = { uuid: UUID, keeper: new Process(79) };
+  host.keepers = [third, { uuid: UUID, keeper: new Process(80) }];
+  const guests = host.begin();
+  const [found] = guests.find().guests;
+  assert.deepEqual([found?.holdings.size, found?.orphans], [0, holdings]);
+  assert.equal(guests.keeperPid(UUID), 79, 'started, and not written down yet');
+});
 
 test('a QEMU of the last run is not written down as that of this one', () => {
   const host = new Host();

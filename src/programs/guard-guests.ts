@@ -1,3 +1,4 @@
+import { fail } from '../base/result.ts';
 import { decodeRecord, encodeRecord, type Mark, type WrittenRecord } from '../guard/record.ts';
 import type { GuardEvent, GuestRecord } from '../guard/state.ts';
 import type { GuestRecords } from '../ports/guest-records.ts';
@@ -14,6 +15,8 @@ export interface GuardGuestsPorts {
   readonly qemus: Qemus;
   readonly post: (event: GuardEvent) => void;
 }
+
+type Found = Extract<GuardEvent, { kind: 'found' }>['guests'][number];
 
 interface Processes {
   keeper: BoundProcess | null;
@@ -42,29 +45,72 @@ export class GuardGuests {
     return null;
   }
 
-  /** What the guard before this one left. */
+  /**
+   * What the guard before this one left: guests that it wrote down, and such as have a keeper or a
+   * record that cannot be read, of which no more is known.
+   */
   find(): Extract<GuardEvent, { kind: 'found' }> {
     const { keepers, log, records } = this.#ports;
-    const guests = [...records.load()].flatMap(([uuid, json]) => {
-      const record = decodeRecord(uuid, json);
-      if (!record.ok) {
-        log.error('record.unreadable', { uuid, reason: record.error });
-        return [];
-      }
-      const { keeper, qemu } = record.value;
-      const found = keeper === null ? null : keepers.find(keeper.pid, keeper.identity);
-      const qemuHasEnded = qemu !== null && !this.#isRunning(uuid, qemu);
-      this.#guests.set(uuid, { keeper: found, qemu: null, record: record.value });
-      if (found !== null) this.#watchKeeper(uuid, found);
-      return [{ ...record.value, keeperLives: found !== null, qemuHasEnded }];
+    const running = new Map<string, BoundProcess[]>();
+    for (const { uuid, keeper } of keepers.all()) {
+      running.set(uuid, [...(running.get(uuid) ?? []), keeper]);
+    }
+    const written = records.load();
+    const uuids = new Set([...written.keys(), ...running.keys()]);
+    const guests = [...uuids].map((uuid) => {
+      const json = written.get(uuid);
+      const record = json === undefined ? fail('there is none') : decodeRecord(uuid, json);
+      if (!record.ok) log.error('record.unreadable', { uuid, reason: record.error });
+      return this.#found(record.ok ? record.value : unknownGuest(uuid), running.get(uuid) ?? []);
     });
     return { kind: 'found', guests };
+  }
+
+  #found(written: WrittenRecord, running: readonly BoundProcess[]): Found {
+    const { uuid, qemu } = written;
+    const known = written.keeper;
+    const recorded = known === null ? null : this.#ports.keepers.find(known.pid, known.identity);
+    const keeper = this.#oneKeeper(uuid, recorded, running);
+    const qemuHasEnded = qemu !== null && !this.#isRunning(uuid, qemu);
+    // What the one that it names had, if that is another one, is orphaned.
+    const { holdings, orphans } = written;
+    const had = { holdings: new Map(), orphans: new Map([...orphans, ...holdings]) };
+    const record = { ...written, ...(recorded === null ? had : {}) };
+    this.#guests.set(uuid, { keeper, qemu: null, record });
+    if (keeper !== null) this.#watchKeeper(uuid, keeper);
+    return { ...record, keeperLives: keeper !== null, qemuHasEnded };
+  }
+
+  /**
+   * A guard that was killed may have left one that it had not written down yet. All but one end:
+   * what they have is orphaned, and adopted.
+   */
+  #oneKeeper(
+    uuid: string,
+    recorded: BoundProcess | null,
+    running: readonly BoundProcess[],
+  ): BoundProcess | null {
+    const { log } = this.#ports;
+    let keeper = recorded;
+    for (const one of running) {
+      if (one.pid === recorded?.pid) {
+        one.close();
+      } else if (keeper === null) {
+        log.warn('keeper.unrecorded', { uuid, pid: one.pid });
+        keeper = one;
+      } else {
+        log.warn('keeper.superfluous', { uuid, pid: one.pid });
+        one.signal('SIGKILL');
+        one.close();
+      }
+    }
+    return keeper;
   }
 
   /** A guest that starts is refused where it cannot be recorded; one that runs needs it anyway. */
   startKeeper(uuid: string, name: string): void {
     const { keepers, killpathOf, log, post } = this.#ports;
-    keepers.start(killpathOf(uuid), (keeper) => {
+    keepers.start({ uuid, killpath: killpathOf(uuid) }, (keeper) => {
       const notStarted = (reason: string): void => {
         log.error('keeper.notStarted', { guest: name, uuid, reason });
         post({ kind: 'keeperNotStarted', uuid, reason });
@@ -122,6 +168,11 @@ export class GuardGuests {
     this.#ports.post({ kind: 'qemuLookedFor', uuid, pid: qemu?.pid ?? null });
   }
 
+  /** Its leases are lost, and it has no keeper for which sanlock would do this. */
+  lose(uuid: string): void {
+    this.#ports.keepers.lose(this.#ports.killpathOf(uuid));
+  }
+
   endQemu(uuid: string): void {
     this.#guests.get(uuid)?.qemu?.signal('SIGKILL');
   }
@@ -164,8 +215,7 @@ export class GuardGuests {
   }
 
   /**
-   * Where it cannot be written, the next guard does not know this guest's keeper: the leases are
-   * held, and cannot be released.
+   * Where it cannot be written, the next guard finds this guest by its keeper, and by libvirt.
    * @returns why not; null: it is written, or nothing is known yet
    */
   #save(uuid: string): string | null {
@@ -185,6 +235,13 @@ export class GuardGuests {
       return reason;
     }
   }
+}
+
+/** libvirt says what it is called, if it runs, and sanlock what its keeper has. */
+function unknownGuest(uuid: string): WrittenRecord {
+  const nothing = { leases: [], holdings: new Map(), orphans: new Map() };
+  const processes = { qemuPid: null, keeper: null, qemu: null };
+  return { uuid, name: uuid, onLoss: 'kill', ...nothing, ...processes };
 }
 
 function markOf(of: BoundProcess | null): Mark | null {

@@ -62,8 +62,8 @@ class Service {
         },
       },
       keepers: {
-        start: (_killpath, started) => this.clock.after(1, () => started(KEEPER)),
-        find: () => null,
+        start: (_of, started) => this.clock.after(1, () => started(KEEPER)),
+        ...{ find: () => null, all: () => [], lose: () => {} },
       },
       records: {
         save: (uuid, json) => this.records.set(uuid, json),

@@ -220,6 +220,9 @@ export class GuardProgram {
         explain({ guest, refusal, guestOfKeeper }, (text) => this.#answer(hook, `guard: ${text}`));
         return;
       }
+      case 'loseGuest':
+        this.#guests.lose(effect.uuid);
+        return;
       case 'endGuest':
         this.#guests.endQemu(effect.uuid);
         return;

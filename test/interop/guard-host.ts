@@ -91,6 +91,11 @@ export class GuardedHost {
     return guests.find((one) => one.name === name)?.keeperPid ?? null;
   }
 
+  /** What is written down of a guest. */
+  recordPath(uuid: string): string {
+    return this.host.path(`/run/holdfast/guests/${uuid}.json`);
+  }
+
   /** Guests that this host can start, which migrate by these UUIDs. */
   async define(...guests: readonly Omit<Guest, 'emulator'>[]): Promise<void> {
     const { emulator } = this;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
@@ -27,19 +27,26 @@ const LATE_S = 15;
 const UUIDS = {
   stops: '6f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f10',
   waits: '7f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f11',
+  left: '8f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f12',
 };
 
 test('guests of a lost lockspace', { skip: obstacle ?? false, timeout: 900_000 }, async (t) => {
   const file = await startHungFile(MIB); // before the hosts, which see the mounts of this moment
   const hosts = [ALL_OURS, ALL_ORIGINAL];
   const rig = await Rig.create({ hosts, bin: join(ROOT, 'bin'), shown: [dirname(file.path)] });
-  const storage = NbdServer.start(rig.dir, 4);
+  const storage = NbdServer.start(rig.dir, 6);
   try {
     const both = await start(rig, file, storage);
     file.hang();
+    for (const one of both) await leave(one);
     await t.test('stopped, or paused, in time', async (sub) => {
       for (const said of await Promise.all(both.map(lost))) sub.diagnostic(said);
     });
+    await t.test('one that was left without guard and keeper is ended by the next guard', () =>
+      explained(both, async () => {
+        await Promise.all(both.map(followed));
+      }),
+    );
     await t.test('one that goes on without its lease is ended', () =>
       explained(both, () => resumed(both[0])),
     );
@@ -76,11 +83,28 @@ async function start(
         ...{ name: 'waits', uuid: UUIDS.waits, disks: [storage.disk(first + 1)] },
         onLockFailure: 'pause',
       },
+      { name: 'left', uuid: UUIDS.left, disks: [storage.disk(first + 2)] },
     );
-    for (const name of ['stops', 'waits']) await guarded.libvirt.must('start', name);
+    for (const name of ['stops', 'waits', 'left']) await guarded.libvirt.must('start', name);
     return guarded;
   };
-  return await Promise.all([begun(rig.host(1), 0), begun(rig.host(2), 2)]);
+  return await Promise.all([begun(rig.host(1), 0), begun(rig.host(2), 3)]);
+}
+
+/** What is known of one guest is lost, and nobody watches over any; sanlock is on its own. */
+async function leave(one: GuardedHost): Promise<void> {
+  rmSync(one.recordPath(UUIDS.stops));
+  const keeper = await one.keeperPid('left');
+  await one.killGuard();
+  process.kill(keeper ?? 0, 'SIGKILL');
+}
+
+async function followed(one: GuardedHost): Promise<void> {
+  const left = one.libvirt.qemuPid('left');
+  assert.ok(isAlive(left), 'nobody has ended it');
+  one.startGuard();
+  await until('it is ended', () => !isAlive(left), SOON);
+  assert.match(one.log, /guest\.leasesLost .*guest=left/);
 }
 
 /** @returns how long it took */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { originalsInstalled } from '../../src/rig/host.ts';
@@ -49,6 +50,9 @@ test('guests of a network disk', { skip: obstacle ?? false, timeout: 900_000 }, 
     );
     await t.test('live migration to and fro', () => explained([a, b], () => migrated(two)));
     await t.test('guard and keeper are killed', () => explained([a, b], () => killed(two)));
+    await t.test('what is written down of it is lost', () =>
+      explained([a, b], () => recordLost(two)),
+    );
     await t.test('libvirtd and sanlock are killed', () =>
       explained([a, b], () => daemonsKilled(two)),
     );
@@ -136,6 +140,28 @@ async function killed({ a, b }: Two): Promise<void> {
   assert.equal(a.libvirt.qemuPid('web'), pid);
 }
 
+/** It has its keeper, or the orphan of that, and nobody else gets its lease. */
+async function recordLost({ a, b }: Two): Promise<void> {
+  const keeper = await a.keeperPid('web');
+  await a.killGuard();
+  rmSync(a.recordPath(WEB));
+  a.startGuard();
+  await until('the next guard has it', async () => (await a.held('web')) === 'exclusive', SOON);
+  assert.equal(await a.keeperPid('web'), keeper, 'by the same keeper');
+  assert.match(await a.libvirt.refuses('start', 'db'), /is in use on this host by web/);
+  assert.match(await b.libvirt.refuses('start', 'db'), /is in use by host host-1/);
+  assert.ok(readFileSync(a.recordPath(WEB), 'utf8').includes('"name":"web"'));
+
+  await a.killGuard();
+  process.kill(keeper ?? 0, 'SIGKILL');
+  const record = readFileSync(a.recordPath(WEB), 'utf8');
+  writeFileSync(a.recordPath(WEB), record.replace('"version":1', '"version":0'));
+  a.startGuard();
+  await another(a, 'web', keeper);
+  assert.match(a.log, /record\.unreadable .*is of format 0/);
+  assert.match(await b.libvirt.refuses('start', 'db'), /is in use by host host-1/);
+}
+
 /** @returns the pid of the keeper after that one, which has the lease */
 async function another(host: GuardedHost, guest: string, keeper: number | null): Promise<number> {
   let pid: number | null = null;
@@ -164,8 +190,10 @@ async function daemonsKilled({ a, b }: Two): Promise<void> {
 }
 
 async function qemuKilled({ a, b }: Two): Promise<void> {
+  const keeper = await a.keeperPid('web');
   process.kill(a.libvirt.qemuPid('web'), 'SIGKILL');
   await until('it is released', async () => (await a.held('web')) === '', SOON);
+  await until('its keeper ends', () => !existsSync(`/proc/${keeper}`), SOON);
   await b.libvirt.must('start', 'db');
   await b.libvirt.end('db');
 }

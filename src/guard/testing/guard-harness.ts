@@ -52,7 +52,10 @@ export class GuardHarness {
   /** Whether acquires are not answered. */
   isMute = false;
   /** null: it does not say. */
-  seen: Seen | null = { held: new Map(), orphans: new Map(), isRegistered: true };
+  seen: Seen | null = {
+    ...{ held: new Map(), orphans: new Map() },
+    ...{ isRegistered: true, isGone: false },
+  };
   /** What getLender says; null: nothing. */
   lent: Lent | null = null;
   /** Of a QEMU that libvirt's pid files name. */
@@ -124,7 +127,8 @@ export class GuardHarness {
         return;
       }
       case 'startKeeper':
-        if (!this.keepersLater) this.#events.push({ kind: 'keeperStarted', uuid: effect.uuid });
+        if (this.keepersLater) this.said.push(effect);
+        else this.#events.push({ kind: 'keeperStarted', uuid: effect.uuid });
         return;
       case 'work':
         this.#events.push({ kind: 'worked', uuid: effect.uuid, outcome: this.#run(effect.steps) });
@@ -139,10 +143,8 @@ export class GuardHarness {
 
   #seenOf(names: readonly string[]): Seen | null {
     if (this.seen === null) return null;
-    const { held, orphans, isRegistered } = this.seen;
-    const asked = (modes: Seen['held']) =>
-      new Map([...modes].filter(([name]) => names.includes(name)));
-    return { held: asked(held), orphans: asked(orphans), isRegistered };
+    const orphans = [...this.seen.orphans].filter(([name]) => names.includes(name));
+    return { ...this.seen, orphans: new Map(orphans) };
   }
 
   #run(steps: LeaseSteps<Outcome>): Outcome {

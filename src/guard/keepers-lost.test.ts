@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { GuardEffect } from './state.ts';
+import { GuardHarness, guestXml, leaseOf, statusXml, words } from './testing/guard-harness.ts';
+import { HOUR_MS, recorded, running, seenAs, WEB, XML } from './testing/web-guest.ts';
+
+/** Guests whose record, keeper or lockspace is lost. */
+
+/** Of a keeper whose guest nobody has written down. */
+const UNKNOWN = recorded({ name: WEB, leases: [], holdings: new Map(), qemuPid: null });
+
+test('a guest of which only its keeper is known is what libvirt says', () => {
+  const { name } = leaseOf('web');
+  const guard = new GuardHarness();
+  guard.seen = seenAs(new Map([[name, 'exclusive']]), new Map());
+  guard.tell({ kind: 'found', guests: [UNKNOWN] });
+  assert.equal(guard.held(WEB), 'exclusive');
+  const paused = guestXml('web', WEB, '<on_lockfailure>pause</on_lockfailure>');
+  guard.status('web', statusXml(paused));
+  const web = guard.guests.get(WEB);
+  assert.deepEqual([web?.name, web?.onLoss, web?.isUnannounced], ['web', 'pause', false]);
+  assert.deepEqual(guard.asked, ['look'], 'it has what it needs');
+  const saved = guard.said.filter(({ kind }) => kind === 'record').at(-1);
+  assert.ok(saved?.kind === 'record' && saved.record.name === 'web');
+
+  const never = new GuardHarness();
+  never.seen = seenAs(new Map([[name, 'exclusive']]), new Map());
+  never.tell({ kind: 'found', guests: [UNKNOWN] });
+  assert.ok(words(never.pass(HOUR_MS)).includes('endKeeper'));
+  assert.deepEqual(never.asked, ['look', 'release'], 'it does not run');
+});
+
+test('an orphan that nobody has written down is adopted by the guest that runs with it', () => {
+  const guard = new GuardHarness();
+  guard.codes.set('acquire', -117);
+  guard.seen = seenAs(new Map(), new Map([[leaseOf('web').name, 'exclusive']]));
+  const said = words(guard.status('web', statusXml(XML)));
+  assert.ok(!said.includes('endGuest'), `${said}`);
+  guard.codes.delete('acquire');
+  guard.pass(20_000);
+  assert.equal(guard.held(WEB), 'exclusive');
+  assert.deepEqual(guard.asked.slice(-2), ['look', 'acquire']);
+});
+
+/** One whose keeper and guard were killed together, and whose lockspace was lost then. */
+function orphaned(of: Partial<Parameters<typeof recorded>[0]> = {}): GuardHarness {
+  const guard = new GuardHarness();
+  guard.codes.set('acquire', -28);
+  guard.seen = { ...seenAs(new Map(), new Map(), false), isGone: true };
+  guard.tell({ kind: 'found', guests: [recorded({ keeperLives: false, ...of })] });
+  return guard;
+}
+
+const lossesOf = (said: readonly GuardEffect[]) =>
+  words(said).filter((word) => word === 'loseGuest').length;
+
+test('a guest that runs on with orphans of a lost lockspace is ended, or paused', () => {
+  const guard = orphaned();
+  guard.status('web', statusXml(XML));
+  assert.equal(lossesOf(guard.said), 0, 'not at the first glimpse');
+  assert.equal(lossesOf(guard.pass(10_000)), 1);
+  assert.ok(words(guard.said).includes('guest.leasesLost'));
+  assert.equal(lossesOf(guard.pass(20_000)), 0, 'it is under way');
+  assert.equal(lossesOf(guard.pass(20_000)), 1, 'it came to nothing');
+  guard.tell({ kind: 'qemuEnded', uuid: WEB, pid: 100 });
+  assert.equal(guard.guests.size, 0);
+
+  const unseen = orphaned();
+  assert.equal(lossesOf(unseen.pass(10_000)), 1, 'libvirt shows no file that can be read');
+});
+
+test('a running guard sees that the lockspace of orphans is lost', () => {
+  const guard = running();
+  guard.codes.set('acquire', -28);
+  guard.seen = { ...seenAs(new Map(), new Map()), isGone: true };
+  guard.tell({ kind: 'keeperEnded', uuid: WEB });
+  assert.equal(lossesOf(guard.pass(30_000)), 1);
+});
+
+test('nobody is ended for a lockspace that may come back, or by whom it was not lost', () => {
+  const kept = orphaned({ keeperLives: true });
+  kept.status('web', statusXml(XML));
+  assert.equal(lossesOf(kept.pass(HOUR_MS)), 0, 'its keeper lives, and sanlock has forgotten it');
+  assert.ok(!words(kept.said).includes('dropKeeper'), 'or does not know it yet');
+
+  for (const job of ['', 'migration in']) {
+    const paused = orphaned();
+    paused.status('web', statusXml(XML, { state: 'paused', job }));
+    assert.equal(lossesOf(paused.pass(HOUR_MS)), 0, 'it writes nothing');
+  }
+
+  const resumed = orphaned();
+  resumed.status('web', statusXml(XML));
+  resumed.seen = null; // it is being joined, or resumed
+  resumed.pass(HOUR_MS);
+  resumed.seen = seenAs(new Map(), new Map([[leaseOf('web').name, 'exclusive']]), false);
+  resumed.codes.delete('acquire');
+  resumed.pass(10_000);
+  assert.equal(resumed.held(WEB), 'exclusive');
+  assert.equal(lossesOf(resumed.said), 0);
+});
+
+test('one whose host has joined anew has its leases again, or is ended', () => {
+  const joined = (code: number): GuardHarness => {
+    const guard = orphaned();
+    guard.status('web', statusXml(XML));
+    guard.seen = seenAs(new Map(), new Map());
+    guard.codes.set('acquire', code);
+    guard.pass(3000);
+    return guard;
+  };
+  assert.equal(joined(0).held(WEB), 'exclusive');
+  assert.ok(!words(joined(0).said).includes('endGuest'));
+  for (const code of [-243, -202]) {
+    const { said } = joined(code);
+    assert.ok(words(said).includes('endGuest'), `${words(said)}`);
+  }
+});
