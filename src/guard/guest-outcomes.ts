@@ -25,6 +25,10 @@ const SURELY_LOST_MS = 5 * SECOND_MS;
 /** Of a loss action that came to nothing: longer than it takes. */
 const LOST_AGAIN_MS = 30 * SECOND_MS;
 
+/** How long the keeper after one that ended at once is waited for: doubled each time. */
+const LEAST_REST_MS = 500;
+const MOST_REST_MS = 60 * SECOND_MS;
+
 /** One event of a guest. */
 export interface Turn {
   readonly out: GuestEffect[];
@@ -177,15 +181,19 @@ function answer(state: GuestState, demand: Demand, verdict: Verdict, out: GuestE
 
 /** A guest that starts is refused; one that runs needs its keeper, whatever it takes. */
 export function keeperNotStarted(state: GuestState, reason: string, { out, nowMs }: Turn): void {
-  state.keeper = 'none';
+  restKeeper(state, nowMs);
   const { demand } = state;
-  if (demand === null) {
-    state.againAtMs = nowMs + AGAIN_MS;
-    return;
-  }
+  if (demand === null) return;
   answer(state, demand, { kind: 'noKeeper', reason }, out);
-  if (demand.kind === 'reconnect') state.againAtMs = nowMs + LATER_MS;
-  else state.isOver = true;
+  if (demand.kind !== 'reconnect') state.isOver = true;
+}
+
+/** It has none; the first one after one that has lived is started at once. */
+export function restKeeper(state: GuestState, nowMs: number): void {
+  const { keeperRestMs } = state;
+  state.keeper = 'none';
+  state.keeperAtMs = nowMs + keeperRestMs;
+  state.keeperRestMs = Math.min(Math.max(2 * keeperRestMs, LEAST_REST_MS), MOST_REST_MS);
 }
 
 function refused(

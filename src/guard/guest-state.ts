@@ -70,6 +70,10 @@ export interface GuestState {
   unseenUntilMs: number | null;
   /** If it still seems then that its orphans are lost with their lockspace, they are; null: not so. */
   lostAtMs: number | null;
+  /** How long the next keeper is waited for, as the last ones did not live long. */
+  keeperRestMs: number;
+  /** When the keeper was started; without one, when the next one may be. */
+  keeperAtMs: number;
   /** It has stood still without all of its leases: it may not go on without them. */
   isUnprotected: boolean;
   work: Work | null;

@@ -3,6 +3,7 @@ import { SECOND_MS } from '../base/units.ts';
 import {
   granted,
   keeperNotStarted,
+  restKeeper,
   restsUnprotected,
   type Turn,
   UNSEEN_MS,
@@ -23,13 +24,17 @@ import type { Holdings } from './lease-steps.ts';
 /** libvirt goes on to the start at once. It says nothing where a migration ends before that. */
 const ANNOUNCED_MS = 120 * SECOND_MS;
 
+/** A keeper that ends sooner is one that cannot live: the next one has to wait. */
+const LIVED_MS = 60 * SECOND_MS;
+
 /** A guest that nothing is known of. */
 export function newGuest(): GuestState {
   return {
     ...{ leases: [], holdings: new Map(), demand: null, incomingUntilMs: null },
     ...{ status: null, isOver: false, work: null, againAtMs: null, keeper: 'none' },
     ...{ orphans: new Map(), isSurveyed: true, unseenUntilMs: null, isUnprotected: false },
-    ...{ lostAtMs: null, arrival: null, arrivedAtMs: null },
+    ...{ lostAtMs: null, keeperRestMs: 0, keeperAtMs: 0 },
+    ...{ arrival: null, arrivedAtMs: null },
   };
 }
 
@@ -115,12 +120,13 @@ function take(state: GuestState, event: GuestEvent, turn: Turn): void {
       return;
     case 'keeperStarted':
       state.keeper = 'there';
+      state.keeperAtMs = turn.nowMs;
       return;
     case 'keeperNotStarted':
       keeperNotStarted(state, event.reason, turn);
       return;
     case 'keeperEnded':
-      keeperEnded(state);
+      keeperEnded(state, turn);
       return;
     case 'worked':
       worked(state, event.outcome, turn);
@@ -187,8 +193,9 @@ function arrives(state: GuestState, before: GuestStatus | null, nowMs: number): 
 }
 
 /** The next one adopts what is orphaned. */
-function keeperEnded(state: GuestState): void {
-  state.keeper = 'none';
+function keeperEnded(state: GuestState, { nowMs }: Turn): void {
+  if (nowMs - state.keeperAtMs >= LIVED_MS) state.keeperRestMs = 0;
+  restKeeper(state, nowMs);
   state.orphans = new Map([...state.orphans, ...state.holdings]);
   state.holdings = new Map();
   if (state.work !== null && state.work.kind !== 'releaseOrphans') {
@@ -218,6 +225,10 @@ function begin(
     return;
   }
   if (state.keeper === 'none' && !NEEDS_NO_KEEPER.has(next.work.kind)) {
+    if (nowMs < state.keeperAtMs) {
+      state.againAtMs = state.keeperAtMs;
+      return;
+    }
     state.keeper = 'starting';
     out.push({ kind: 'startKeeper' });
     return;

@@ -42,6 +42,38 @@ test('an orphan that nobody has written down is adopted by the guest that runs w
   assert.deepEqual(guard.asked.slice(-2), ['look', 'acquire']);
 });
 
+test('a keeper that ends at once is started again less and less often, until one lives', () => {
+  const guard = running();
+  guard.keepersLater = true;
+  const starts = (): number => guard.said.filter(({ kind }) => kind === 'startKeeper').length;
+  const begun = () => guard.tell({ kind: 'keeperStarted', uuid: WEB });
+  const ended = () => guard.tell({ kind: 'keeperEnded', uuid: WEB });
+  guard.pass(HOUR_MS);
+  ended();
+  assert.equal(starts(), 1, 'the first one at once');
+  for (let n = 0; n < 100; n++) {
+    begun();
+    ended();
+    guard.pass(60_000);
+    guard.tell({ kind: 'keeperNotStarted', uuid: WEB, reason: 'full' });
+    guard.pass(60_000);
+  }
+  const waitsMs = [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000];
+  begun();
+  guard.pass(60_000);
+  ended();
+  assert.equal(starts(), 202, 'one that has lived is followed at once');
+  for (const waitMs of waitsMs) {
+    begun();
+    ended();
+    const before = starts();
+    guard.pass(waitMs - 1);
+    assert.equal(starts(), before, `${waitMs}`);
+    guard.pass(1);
+    assert.equal(starts(), before + 1, `${waitMs}`);
+  }
+});
+
 /** One whose keeper and guard were killed together, and whose lockspace was lost then. */
 function orphaned(of: Partial<Parameters<typeof recorded>[0]> = {}): GuardHarness {
   const guard = new GuardHarness();

@@ -23,7 +23,7 @@ import type { HostLife, LeaseEffect, LeaseReply, LeaseSteps, Mode, Seen } from '
  */
 const SEEDS = Number(process.env['GUARD_SEEDS'] ?? 300);
 const UUID = 'guest';
-const SOON_MS = 10_000;
+const SOON_MS = 90_000;
 const LEASES: readonly DiskLease[] = (['r1', 'r2', 'both'] as const).map((name) => ({
   ...{ name, key: name, target: 'vda' },
   mode: name === 'both' ? 'shared' : 'exclusive',
