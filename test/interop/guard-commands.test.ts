@@ -175,6 +175,11 @@ async function shows({ guard, libvirt, leases }: Parts): Promise<void> {
 
 async function livesOn({ guard, libvirt }: Parts): Promise<void> {
   const pid = libvirt.qemuPid('web');
+  const isOutdated = async () => {
+    writeFileSync(guard.host.path(CONF), guard.file(CONF) ?? '');
+    return (await guard.guard('check', '--json', 'web')).stdout.includes('"confNotRead"');
+  };
+  await until('the service goes by an older configuration', isOutdated, SOON);
   await guard.stopService();
   assert.deepEqual(await guard.findings(1, 'web'), ['serviceAbsent']);
   await libvirt.kill();

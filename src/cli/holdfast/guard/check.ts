@@ -5,7 +5,7 @@ import { type Finding, needsAttention } from '../../../guard/check/finding.ts';
 import { type GuestSeen, guestFindings } from '../../../guard/check/guest-check.ts';
 import { hookFindings } from '../../../guard/check/hook-findings.ts';
 import { hostFindings } from '../../../guard/check/host-check.ts';
-import { serviceFindings } from '../../../guard/check/service-findings.ts';
+import { outdatedFindings, serviceFindings } from '../../../guard/check/service-findings.ts';
 import { plain } from '../../../guard/shown.ts';
 import { MonotonicClock } from '../../../platform/clock.ts';
 import { findLibvirtDaemons } from '../../../platform/libvirt-daemons.ts';
@@ -15,7 +15,7 @@ import { readGuardConfFiles } from '../../guard/conf-files.ts';
 import { endBesideHungCalls } from '../end-now.ts';
 import { checkJson, guestText, hostText } from './check-text.ts';
 import { findGuest, seeGuest } from './guest-facts.ts';
-import { hookFacts } from './host-facts.ts';
+import { hookFacts, startedPrograms } from './host-facts.ts';
 import { type SeeingWorld, sanlockEndpoint, seeHost } from './see-host.ts';
 import { seeService } from './service-seen.ts';
 
@@ -88,10 +88,15 @@ async function checkGuest(name: string, { beside, probe, clock }: SeeingWorld): 
   const client = new SanlockClient(sanlockEndpoint(clock));
   const ask: Ask = (call, options) => client.call(call, options);
   const guest = await seeGuest({ ask, probe, config: config.value }, found.value);
-  const hook = hookFacts(beside, findLibvirtDaemons());
-  const { answer } = await seeService();
-  // Of the host only what makes the guard of no effect.
-  const ofHost = [...hookFindings(hook), ...serviceFindings(answer, hook.hook.kind === 'file')];
+  const daemons = findLibvirtDaemons();
+  const hook = hookFacts(beside, daemons);
+  const { answer, startedMs } = await seeService();
+  // Of the host only what makes the guard of no effect, or have other leases than those shown.
+  const ofHost = [
+    ...hookFindings(hook),
+    ...serviceFindings(answer, hook.hook.kind === 'file'),
+    ...outdatedFindings(startedPrograms(daemons, startedMs)),
+  ];
   const isOfOther = ({ kind }: Finding) => OF_GUESTS.has(kind);
   return {
     findings: [...guestFindings(guest), ...ofHost.filter((finding) => !isOfOther(finding))],
