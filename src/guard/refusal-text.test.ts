@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isElsewhere } from './lease-codes.ts';
-import { type Holder, refusalText } from './refusal-text.ts';
+import { type Holder, type Orphaned, refusalText } from './refusal-text.ts';
 
 const LEASE = {
   ...{ name: 'a'.repeat(32), key: 'rbd:default/vms/disk1', target: 'vda' },
@@ -10,7 +10,7 @@ const LEASE = {
 
 function said(
   code: number,
-  holder: Holder | null = null,
+  holder: Holder | Orphaned | null = null,
   during: 'acquire' | 'ensure' | 'lentByNobody' = 'acquire',
 ) {
   const text = refusalText('web', { lease: LEASE, code, during }, holder);
@@ -36,6 +36,14 @@ test('who has it, since when, and what to do', () => {
   assert.equal(
     said(-17, { kind: 'here', name: 'db', pid: 77 }),
     'is in use on this host by db (process 77): stop that first',
+  );
+  assert.equal(
+    said(-117, { kind: 'orphan', name: 'db' }),
+    'is in use on this host by db: stop that first',
+  );
+  assert.match(
+    said(-117, { kind: 'orphan', name: null }),
+    /^was in use on this host by a guest of which nothing is known any more: see that none/,
   );
 });
 

@@ -15,6 +15,13 @@ export type Holder =
   /** Another guest, or another program, of this host. */
   | { readonly kind: 'here'; readonly name: string; readonly pid: number };
 
+/** It is an orphan. */
+export interface Orphaned {
+  readonly kind: 'orphan';
+  /** The guest of this host that has it; null: nothing is known of that any more. */
+  readonly name: string | null;
+}
+
 /**
  * What libvirt shows to its user when a guest is refused: one sentence that names the disk, who has
  * it and since when, and what to do.
@@ -23,7 +30,7 @@ export type Holder =
 export function refusalText(
   guest: string,
   { lease, code, during }: LeaseRefusal,
-  holder: Holder | null,
+  holder: Holder | Orphaned | null,
 ): string {
   const disk = `disk ${lease.target} of guest ${guest} (${lease.key})`;
   if (code === -ERRNO.ENOSPC) {
@@ -43,6 +50,7 @@ export function refusalText(
       holder.name === '' ? `process ${holder.pid}` : `${holder.name} (process ${holder.pid})`;
     return `${disk} is in use on this host by ${user}: stop that first`;
   }
+  if (holder?.kind === 'orphan') return `${disk} ${orphanText(holder.name)}`;
   if (holder !== null) {
     const host = holder.hostName === null ? 'a host without a name' : `host ${holder.hostName}`;
     return (
@@ -53,6 +61,14 @@ export function refusalText(
   if (code === -ERRNO.EAGAIN)
     return `${disk} is shared by other hosts: stop the guests that share it`;
   return `${disk} cannot be leased: ${codeText(code)}`;
+}
+
+function orphanText(name: string | null): string {
+  if (name !== null) return `is in use on this host by ${name}: stop that first`;
+  return (
+    'was in use on this host by a guest of which nothing is known any more: see that none runs with ' +
+    'it, and release its lease with sanlock client release -O 1'
+  );
 }
 
 function sinceText({ heldForS }: Extract<Holder, { kind: 'host' }>): string {

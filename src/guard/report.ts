@@ -46,6 +46,12 @@ export function guestReports(
   }));
 }
 
+/** The name of the guest whose keeper had a lease, and has ended; null: of none. */
+export function orphanedBy({ guests }: GuardState, leaseName: string): string | null {
+  const found = [...guests.values()].find(({ guest }) => guest.orphans.has(leaseName));
+  return found?.name ?? null;
+}
+
 function heldOf({ holdings, orphans }: GuestState, name: string): LeaseReport['held'] {
   return holdings.get(name) ?? (orphans.has(name) ? 'orphan' : null);
 }

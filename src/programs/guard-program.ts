@@ -8,7 +8,7 @@ import { newGuard, nextTickMs, stepGuard } from '../guard/daemon.ts';
 import type { GuestDisk } from '../guard/domain.ts';
 import type { DiskLease } from '../guard/lease-names.ts';
 import type { LeaseRefusal } from '../guard/lease-steps.ts';
-import { type GuardReport, guestReports } from '../guard/report.ts';
+import { type GuardReport, guestReports, orphanedBy } from '../guard/report.ts';
 import type { Call, GuardEffect, GuardEvent, GuardState } from '../guard/state.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { GuestFiles } from '../ports/guest-files.ts';
@@ -50,6 +50,8 @@ export interface Refused {
   readonly refusal: LeaseRefusal;
   /** The guest whose keeper a process is; null: it is none. */
   readonly guestOfKeeper: (pid: number) => string | null;
+  /** The guest that has the lease, but no keeper for it; null: none is known. */
+  readonly guestOfOrphan: string | null;
 }
 
 const BACKLOG = 64;
@@ -217,7 +219,9 @@ export class GuardProgram {
       case 'refuse': {
         const { hook, name: guest, refusal } = effect;
         const guestOfKeeper = (pid: number) => this.#guests.guestOfKeeper(pid);
-        explain({ guest, refusal, guestOfKeeper }, (text) => this.#answer(hook, `guard: ${text}`));
+        const guestOfOrphan = orphanedBy(this.#state, refusal.lease.name);
+        const of = { guest, refusal, guestOfKeeper, guestOfOrphan };
+        explain(of, (text) => this.#answer(hook, `guard: ${text}`));
         return;
       }
       case 'loseGuest':

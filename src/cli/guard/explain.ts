@@ -1,4 +1,5 @@
 import { nameToText } from '../../base/bytes.ts';
+import { ERRNO } from '../../base/errno.ts';
 import { SECOND_MS } from '../../base/units.ts';
 import { type Ask, holderOf } from '../../client/lease-holder.ts';
 import { isHeld } from '../../guard/lease-codes.ts';
@@ -12,8 +13,11 @@ import type { Refused } from '../../programs/guard-program.ts';
 export async function explainRefusal(
   ask: Ask,
   at: LeasePlace & { readonly hostId: number },
-  { guest, guestOfKeeper, refusal }: Refused,
+  { guest, guestOfKeeper, guestOfOrphan, refusal }: Refused,
 ): Promise<string> {
+  if (refusal.code === -ERRNO.EUCLEAN) {
+    return refusalText(guest, refusal, { kind: 'orphan', name: guestOfOrphan });
+  }
   const found = isHeld(refusal.code) ? await findHolder(ask, at, refusal.lease.name) : null;
   // sanlock knows a keeper by the guest that it asked for last, and by its pid before that.
   const kept = found?.kind === 'here' ? guestOfKeeper(found.pid) : null;
