@@ -27,7 +27,8 @@ const LOST_AGAIN_MS = 30 * SECOND_MS;
 
 /** How long the keeper after one that ended at once is waited for: doubled each time. */
 const LEAST_REST_MS = 500;
-const MOST_REST_MS = 60 * SECOND_MS;
+/** The loss of a lockspace is seen by what the next keeper is refused. */
+const MOST_REST_MS = 20 * SECOND_MS;
 
 /** One event of a guest. */
 export interface Turn {
@@ -58,11 +59,12 @@ function wasSurveyed(
     state.againAtMs = nowMs + AGAIN_MS;
     return;
   }
-  if (isGone && goesOnOrphaned(state)) {
-    orphansGone(state, { out, nowMs });
+  if (isGone && isLoss(state, { out, nowMs })) {
+    state.againAtMs = nowMs + SECOND_MS;
     return;
   }
-  state.lostAtMs = null;
+  state.goneSinceMs = null;
+  state.lossBegunMs = null;
   const isLost = (name: string) => state.orphans.has(name) && !held.has(name) && !orphans.has(name);
   if (goesOnOrphaned(state) && state.leases.some(({ name }) => isLost(name))) {
     state.isUnprotected = true; // by another life of this host: it has them again now, or never
@@ -87,14 +89,20 @@ function goesOnOrphaned(state: GuestState): boolean {
   return holdings.size === 0 && orphans.size > 0;
 }
 
-/** Not at the first glimpse: a sanlock that has just been started may resume the lockspace. */
-function orphansGone(state: GuestState, { out, nowMs }: Turn): void {
-  state.lostAtMs ??= nowMs + SURELY_LOST_MS;
-  if (nowMs >= state.lostAtMs) {
-    out.push({ kind: 'lost' });
-    state.lostAtMs = nowMs + LOST_AGAIN_MS;
-  }
-  state.againAtMs = nowMs + SECOND_MS;
+/**
+ * The lockspace of its orphans seems to be gone. Not at the first glimpse: a sanlock that has just
+ * been started may resume it.
+ * @returns whether that is looked at again
+ */
+function isLoss(state: GuestState, { out, nowMs }: Turn): boolean {
+  if (state.orphans.size === 0 || state.isUnprotected) return false;
+  state.goneSinceMs ??= nowMs;
+  if (nowMs - state.goneSinceMs < SURELY_LOST_MS) return true;
+  if (!goesOnOrphaned(state)) return false;
+  if (state.lossBegunMs !== null && nowMs - state.lossBegunMs < LOST_AGAIN_MS) return true;
+  state.lossBegunMs = nowMs;
+  out.push({ kind: 'lost' });
+  return true;
 }
 
 /** What the keeper got before it ended. */

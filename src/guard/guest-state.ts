@@ -68,8 +68,10 @@ export interface GuestState {
   isSurveyed: boolean;
   /** By then libvirt has a status file of a guest that it starts; null: it has, or had, one. */
   unseenUntilMs: number | null;
-  /** If it still seems then that its orphans are lost with their lockspace, they are; null: not so. */
-  lostAtMs: number | null;
+  /** When the lockspace of its orphans was seen to be gone; null: it is not. */
+  goneSinceMs: number | null;
+  /** When it was last begun to end it, or to pause it, for that; null: not yet. */
+  lossBegunMs: number | null;
   /** How long the next keeper is waited for, as the last ones did not live long. */
   keeperRestMs: number;
   /** When the keeper was started; without one, when the next one may be. */

@@ -33,7 +33,7 @@ export function newGuest(): GuestState {
     ...{ leases: [], holdings: new Map(), demand: null, incomingUntilMs: null },
     ...{ status: null, isOver: false, work: null, againAtMs: null, keeper: 'none' },
     ...{ orphans: new Map(), isSurveyed: true, unseenUntilMs: null, isUnprotected: false },
-    ...{ lostAtMs: null, keeperRestMs: 0, keeperAtMs: 0 },
+    ...{ goneSinceMs: null, lossBegunMs: null, keeperRestMs: 0, keeperAtMs: 0 },
     ...{ arrival: null, arrivedAtMs: null },
   };
 }
