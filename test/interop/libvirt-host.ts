@@ -155,7 +155,19 @@ function spawnLibvirtd(host: Host): ChildProcess {
   return host.spawn(LIBVIRTD, ['-f', '/etc/libvirt/libvirtd.conf']);
 }
 
-/** As a host without systemd, D-Bus, cgroups, KVM and security modules needs it. */
+/** qemu.conf of a host without systemd, D-Bus, cgroups, KVM and security modules. */
+export const BARE_QEMU_CONF: readonly string[] = [
+  'user = "root"',
+  'group = "root"',
+  'security_driver = "none"',
+  'dynamic_ownership = 0',
+  'remember_owner = 0',
+  'cgroup_controllers = [ ]',
+  'namespaces = [ ]',
+  'seccomp_sandbox = 0',
+  'stdio_handler = "file"',
+];
+
 async function writeConfig(
   etc: string,
   hostId: number,
@@ -167,18 +179,7 @@ async function writeConfig(
   },
 ): Promise<void> {
   const files = {
-    'qemu.conf': [
-      'user = "root"',
-      'group = "root"',
-      'security_driver = "none"',
-      'dynamic_ownership = 0',
-      'remember_owner = 0',
-      'cgroup_controllers = [ ]',
-      'namespaces = [ ]',
-      'seccomp_sandbox = 0',
-      'stdio_handler = "file"',
-      `lock_manager = "${options.lockManager ?? 'sanlock'}"`,
-    ],
+    'qemu.conf': [...BARE_QEMU_CONF, `lock_manager = "${options.lockManager ?? 'sanlock'}"`],
     'qemu-sanlock.conf': [
       'auto_disk_leases = 1',
       `disk_lease_dir = "${options.leases}"`,

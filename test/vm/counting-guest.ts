@@ -1,3 +1,4 @@
+import { guestXml } from '../interop/libvirt-guest.ts';
 import type { LifeHost } from './life-host.ts';
 
 const SECTOR = 512;
@@ -52,19 +53,10 @@ export async function define(
   host: LifeHost,
   { name, uuid, disk }: { readonly name: string; readonly uuid: string; readonly disk: string },
 ): Promise<void> {
+  const xml = `<disk type='block' device='disk'><driver name='qemu' type='raw' cache='none'/>
+    <source dev='${disk}'/><target dev='vda' bus='virtio'/></disk>`;
   await host.does(`cat >/run/${name}.xml <<END
-    <domain type='qemu'>
-      <name>${name}</name><uuid>${uuid}</uuid><memory unit='MiB'>32</memory><vcpu>1</vcpu>
-      <os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features>
-      <devices>
-        <emulator>/usr/bin/qemu-system-x86_64</emulator>
-        <disk type='block' device='disk'>
-          <driver name='qemu' type='raw' cache='none'/>
-          <source dev='${disk}'/><target dev='vda' bus='virtio'/>
-        </disk>
-        <controller type='usb' model='none'/><memballoon model='none'/>
-      </devices>
-    </domain>
+    ${guestXml({ name, uuid, disks: [{ xml }] })}
 END
     virsh define /run/${name}.xml`);
 }

@@ -1,4 +1,5 @@
 import { until } from '../../src/rig/run.ts';
+import { BARE_QEMU_CONF } from '../interop/libvirt-host.ts';
 import { ROOT } from './initramfs.ts';
 import type { LifeHost } from './life-host.ts';
 
@@ -35,15 +36,7 @@ export async function startGuard(host: LifeHost, ioTimeoutS: number): Promise<vo
       echo libvirt-qemu:x:64055: >>/etc/group
     }
     cat >/etc/libvirt/qemu.conf <<END
-    user = "root"
-    group = "root"
-    security_driver = "none"
-    dynamic_ownership = 0
-    remember_owner = 0
-    cgroup_controllers = [ ]
-    namespaces = [ ]
-    seccomp_sandbox = 0
-    stdio_handler = "file"
+    ${BARE_QEMU_CONF.join('\n')}
 END
     cat >/etc/libvirt/libvirtd.conf <<END
     host_uuid = "${hostId}1111111-2222-4222-8222-222222222222"

@@ -12,6 +12,11 @@ import {
   readPool,
 } from '../../platform/storage-pools.ts';
 
+/** Of UTF-8, in hex: as the plugin names its leases. */
+export function md5(text: string): string {
+  return createHash('md5').update(text).digest('hex');
+}
+
 /** Finds the leases that disks need, after a look at what is behind them on this host. */
 export class DiskNames {
   readonly #naming: Naming;
@@ -39,7 +44,7 @@ export class DiskNames {
     return leasesOf(disks, this.#naming, {
       path: (path) => found.get(path) ?? { realPath: path, deviceKey: null },
       volume: (source) => volumes.get(source) ?? fail('it was not looked up'),
-      md5: (text) => createHash('md5').update(text).digest('hex'),
+      md5,
     });
   }
 

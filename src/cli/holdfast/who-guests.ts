@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { nameToText } from '../../base/bytes.ts';
@@ -8,7 +7,7 @@ import { type Guest, parseGuest } from '../../guard/domain.ts';
 import { type DiskLease, leasesOf, type Naming } from '../../guard/lease-names.ts';
 import { parseStatusFile } from '../../guard/status-file.ts';
 import type { Holder } from '../../lease/holders.ts';
-import type { DiskNames } from '../guard/disk-names.ts';
+import { type DiskNames, md5 } from '../guard/disk-names.ts';
 
 // Whose disk a lease of libvirt is. Its name is a digest, which nothing leads back from:
 // either the value block of the lease says it, or a guest that this host knows has such a disk.
@@ -120,7 +119,7 @@ export async function usesOf(
 const AS_WRITTEN: Parameters<typeof leasesOf>[2] = {
   path: (path) => ({ realPath: path, deviceKey: null }),
   volume: () => ({ ok: false, error: 'is not looked up' }),
-  md5: (text) => createHash('md5').update(text).digest('hex'),
+  md5,
 };
 
 function usesIn(
