@@ -42,13 +42,13 @@ function fstabFindings({ mountPoint, options }: FstabEntry, leaseDir: string): r
   const found: Finding[] = [];
   const has = (name: string) => options.includes(name);
   const wait =
-    `and let what uses it wait: systemctl edit holdfast-guard, [Unit], RequiresMountsFor=${leaseDir}; ` +
-    'the same for libvirtd where its plugin is used';
+    "where libvirt's plugin is used, and let that wait as well: systemctl edit libvirtd, [Unit], " +
+    `RequiresMountsFor=${leaseDir}`;
   const late = ['bg', 'nofail'].find(has);
   if (late !== undefined) {
     const text =
-      `fstab mounts ${mountPoint} with ${late}: the boot goes on without it, and leases are then ` +
-      "looked for, or made, in the directory below it, which is this host's alone";
+      `fstab mounts ${mountPoint} with ${late}: the boot goes on without it; the guard waits for it, ` +
+      "but libvirt's plugin uses the directory below it, which is this host's alone";
     found.push(caution('nfsLate', text, `take ${late} out, ${wait}`));
   }
   if (has('noauto') && !has('x-systemd.automount')) {
