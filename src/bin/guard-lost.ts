@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { fail, ok, type Result } from '../base/result.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { GUARD_RECORDS, GUEST_FILES } from '../cli/guard/paths.ts';
-import { decodeRecord, type Mark, type WrittenRecord } from '../guard/record.ts';
+import { decodeRecord, encodeRecord, type Mark, type WrittenRecord } from '../guard/record.ts';
 import { NodeGuestRecords } from '../platform/guest-records.ts';
 import { KernelProcess, type Surroundings } from '../platform/kernel-process.ts';
 import { DaemonLog } from '../platform/log.ts';
@@ -41,7 +41,8 @@ async function main(uuid: string, keeperPid: number): Promise<void> {
   if (process_ !== null) {
     log.error('guest.lockspaceLost', { ...fields, action: onLoss });
     const isPaused = onLoss === 'pause' && (await hasPaused(uuid));
-    if (!isPaused) await ended(process_);
+    if (isPaused) recordLoss(uuid);
+    else await ended(process_);
     log.info(isPaused ? 'guest.paused' : 'guest.ended', fields);
   }
   keeper?.signal('SIGKILL');
@@ -62,6 +63,19 @@ function jsonOf(uuid: string): Result<string, string> {
     return json === undefined ? fail('there is none') : ok(json);
   } catch (error) {
     return fail(reasonOf(error));
+  }
+}
+
+/** For a guard that does not run now: such a guest may not go on without what it had. */
+function recordLoss(uuid: string): void {
+  const record = recordOf(uuid);
+  if (record === null) return;
+  const { holdings, orphans } = record;
+  const unprotected = new Set([...record.unprotected, ...holdings.keys(), ...orphans.keys()]);
+  try {
+    new NodeGuestRecords(GUARD_RECORDS).save(uuid, encodeRecord({ ...record, unprotected }));
+  } catch (error) {
+    log.error('record.notWritten', { guest: record.name, uuid, reason: reasonOf(error) });
   }
 }
 

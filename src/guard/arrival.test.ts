@@ -104,7 +104,7 @@ test('the next guard sees it too', () => {
   const { name } = leaseOf('web');
   const record: GuestRecord = {
     ...{ uuid: WEB, name: 'web', onLoss: 'kill', qemuPid: null, leases: [leaseOf('web')] },
-    ...{ holdings: new Map([[name, 'shared']]), orphans: new Map() },
+    ...{ holdings: new Map([[name, 'shared']]), orphans: new Map(), unprotected: new Set() },
   };
   for (const [reason, isEnded] of [
     ['booted', true],

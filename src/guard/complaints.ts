@@ -60,7 +60,7 @@ export function supersededText(name: string): string {
 export function conflict(turn: Turn, of: Tracked, refusal: LeaseRefusal): void {
   const { state, out } = turn;
   const { uuid, name, qemuPid, guest } = of;
-  if (!guest.isUnprotected && !isOfAnother(state, of, refusal)) {
+  if (guest.unprotected.size === 0 && !isOfAnother(state, of, refusal)) {
     complain(turn, of, { level: 'error', event: 'guest.notProtected', refusal });
     return;
   }

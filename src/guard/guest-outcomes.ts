@@ -54,8 +54,9 @@ function wasSurveyed(
   { code, held, orphans, isRegistered, isGone }: Extract<Outcome, { kind: 'surveyed' }>,
   { out, nowMs }: Turn,
 ): void {
+  const isUntold = isGone && state.keeper === 'there' && !isRegistered;
   // A sanlock that does not know the keeper either may not have begun to join the lockspace.
-  if (code !== 0 || (isGone && state.keeper === 'there' && !isRegistered)) {
+  if ((code !== 0 || isUntold) && !goesOnWithout(state)) {
     state.againAtMs = nowMs + AGAIN_MS;
     return;
   }
@@ -65,14 +66,13 @@ function wasSurveyed(
   }
   state.goneSinceMs = null;
   state.lossBegunMs = null;
-  const isLost = (name: string) => state.orphans.has(name) && !held.has(name) && !orphans.has(name);
-  if (goesOnOrphaned(state) && state.leases.some(({ name }) => isLost(name))) {
-    state.isUnprotected = true; // by another life of this host: it has them again now, or never
-  }
+  const lost = [...state.orphans.keys()].filter((name) => !held.has(name) && !orphans.has(name));
+  // By another life of this host: it has them again now, or never.
+  if (goesOnOrphaned(state)) state.unprotected = new Set(lost);
   state.isSurveyed = true;
   state.holdings = held;
   state.orphans = orphans;
-  if (state.keeper === 'there' && !isRegistered) {
+  if (code === 0 && state.keeper === 'there' && !isRegistered) {
     state.keeper = 'none';
     out.push({ kind: 'dropKeeper' });
   }
@@ -84,8 +84,9 @@ function wasSurveyed(
  * would have ended the guest; nobody did that for one of orphans.
  */
 function goesOnOrphaned(state: GuestState): boolean {
-  const { demand, holdings, isOver, isUnprotected, orphans, status } = state;
-  if (isOver || isUnprotected || demand !== null || status?.isRunning === false) return false;
+  const { demand, holdings, isOver, orphans, status, unprotected } = state;
+  const mayRun = status?.isRunning !== false && demand === null && !isOver;
+  if (!mayRun || unprotected.size > 0) return false;
   return holdings.size === 0 && orphans.size > 0;
 }
 
@@ -95,7 +96,7 @@ function goesOnOrphaned(state: GuestState): boolean {
  * @returns whether that is looked at again
  */
 function isLoss(state: GuestState, { out, nowMs }: Turn): boolean {
-  if (state.orphans.size === 0 || state.isUnprotected) return false;
+  if (state.orphans.size === 0 || state.unprotected.size > 0) return false;
   state.goneSinceMs ??= nowMs;
   if (nowMs - state.goneSinceMs < SURELY_LOST_MS) return true;
   if (!goesOnOrphaned(state)) return false;
@@ -103,6 +104,15 @@ function isLoss(state: GuestState, { out, nowMs }: Turn): boolean {
   state.lossBegunMs = nowMs;
   out.push({ kind: 'lost' });
   return true;
+}
+
+/**
+ * It runs, and has nothing that sanlock could tell of: it lost all before it was let go on. sanlock
+ * says nothing as long as the lockspace is being joined, which may be as long as its storage fails.
+ */
+function goesOnWithout({ had, status, unprotected }: GuestState): boolean {
+  const hasLostAll = unprotected.size > 0 && [...had].every((name) => unprotected.has(name));
+  return hasLostAll && status?.isRunning === true;
 }
 
 /** What the keeper got before it ended. */
@@ -220,6 +230,7 @@ function refused(
   // Without the lockspace its orphans may be lost.
   const isLost = refusal.code === -ERRNO.ENOSPC && goesOnOrphaned(state);
   if (isUnknown || isLost) state.isSurveyed = false;
+  restsUnprotected(state);
   if (work.kind === 'take') {
     answer(state, work.demand, { kind: 'refused', refusal }, out);
     // The guest does not start; one that runs has its leases until libvirt has ended it.
@@ -243,13 +254,15 @@ const ASKS_ANEW: ReadonlySet<number> = new Set([-ERRNO.ESRCH, -ERRNO.EUCLEAN]);
 
 /** Two guests of one disk, or one that goes on after its lease was lost: not for long. */
 function complaint(state: GuestState, code: number): 'conflict' | 'notTaken' {
-  const { status, isUnprotected } = state;
-  return status?.isRunning === true && (isHeld(code) || isUnprotected) ? 'conflict' : 'notTaken';
+  const { status, unprotected } = state;
+  const isConflict = isHeld(code) || unprotected.size > 0;
+  return status?.isRunning === true && isConflict ? 'conflict' : 'notTaken';
 }
 
 /** libvirt calls no hook when it lets the guest go on. */
 export function restsUnprotected(state: GuestState): void {
-  const { holdings, leases, status } = state;
-  if (leases.every(({ name }) => holdings.has(name))) state.isUnprotected = false;
-  else if (status?.isRunning === false && status.migration === null) state.isUnprotected = true;
+  const { had, holdings, status, unprotected } = state;
+  const lost = [...had].filter((name) => !holdings.has(name));
+  const rests = status?.isRunning === false && status.migration === null;
+  state.unprotected = new Set(rests ? lost : lost.filter((name) => unprotected.has(name)));
 }

@@ -76,8 +76,10 @@ export interface GuestState {
   keeperRestMs: number;
   /** When the keeper was started; without one, when the next one may be. */
   keeperAtMs: number;
-  /** It has stood still without all of its leases: it may not go on without them. */
-  isUnprotected: boolean;
+  /** Leases that it has, or had in this run and needs still, by name. */
+  had: ReadonlySet<string>;
+  /** Those that it lost and stood still without: it may not go on without them. */
+  unprotected: ReadonlySet<string>;
   work: Work | null;
   /** Nothing is tried again before; null: at once. */
   againAtMs: number | null;

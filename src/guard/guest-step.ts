@@ -32,8 +32,9 @@ export function newGuest(): GuestState {
   return {
     ...{ leases: [], holdings: new Map(), demand: null, incomingUntilMs: null },
     ...{ status: null, isOver: false, work: null, againAtMs: null, keeper: 'none' },
-    ...{ orphans: new Map(), isSurveyed: true, unseenUntilMs: null, isUnprotected: false },
+    ...{ orphans: new Map(), isSurveyed: true, unseenUntilMs: null },
     ...{ goneSinceMs: null, lossBegunMs: null, keeperRestMs: 0, keeperAtMs: 0 },
+    ...{ had: new Set(), unprotected: new Set() },
     ...{ arrival: null, arrivedAtMs: null },
   };
 }
@@ -44,11 +45,12 @@ export function foundGuest(
     readonly leases: readonly DiskLease[];
     readonly holdings: Holdings;
     readonly orphans: Holdings;
+    readonly unprotected: ReadonlySet<string>;
     readonly keeperLives: boolean;
   },
   nowMs: number,
 ): GuestState {
-  const { leases, keeperLives } = of;
+  const { leases, keeperLives, unprotected } = of;
   const isBorrowed = [...of.holdings.values()].includes('shared');
   return {
     ...newGuest(),
@@ -56,6 +58,8 @@ export function foundGuest(
     holdings: keeperLives ? of.holdings : new Map(),
     orphans: keeperLives ? of.orphans : new Map([...of.orphans, ...of.holdings]),
     unseenUntilMs: nowMs + UNSEEN_MS,
+    unprotected,
+    had: new Set([...of.holdings.keys(), ...of.orphans.keys(), ...unprotected]),
     arrival: isBorrowed ? 'expected' : null,
   };
 }
@@ -75,8 +79,15 @@ export function stepGuest(
 ): readonly GuestEffect[] {
   const out: GuestEffect[] = [];
   take(state, event, { out, nowMs: at.nowMs });
+  state.had = hadBy(state);
   if (state.work === null) begin(state, { out, ...at });
   return out;
+}
+
+function hadBy({ had, holdings, leases, orphans }: GuestState): ReadonlySet<string> {
+  const names = leases.map(({ name }) => name);
+  const isOwn = (name: string) => had.has(name) || holdings.has(name) || orphans.has(name);
+  return new Set(names.filter(isOwn));
 }
 
 /** When the next tick is wanted; null: none is. */
@@ -164,10 +175,11 @@ function demanded(state: GuestState, demand: Demand, { out, nowMs }: Turn): void
     state.status = null; // that of its last run here
     state.arrival = null;
     state.arrivedAtMs = null;
+    state.had = new Set();
+    state.unprotected = new Set();
   }
   state.incomingUntilMs = null;
   state.isOver = false;
-  state.isUnprotected = false;
   state.againAtMs = null;
 }
 
@@ -203,7 +215,7 @@ function keeperEnded(state: GuestState, { nowMs }: Turn): void {
   }
   state.againAtMs = null;
   // One that was let start, and was not seen yet, has not begun to run.
-  if (state.status === null && state.demand === null) state.isUnprotected = true;
+  if (state.status === null && state.demand === null) state.unprotected = state.had;
   restsUnprotected(state);
 }
 

@@ -9,6 +9,7 @@ const RECORD: WrittenRecord = {
   leases: [{ name: NAME, mode: 'exclusive', key: 'nbd:s/v', target: 'vda' }],
   holdings: new Map([[NAME, 'lent']]),
   orphans: new Map([['b'.repeat(32), 'shared']]),
+  unprotected: new Set(['c'.repeat(32)]),
   keeper: { pid: 8, identity: '123' },
   qemu: null,
 };
@@ -17,6 +18,12 @@ test('a record is read as it was written', () => {
   const line = encodeRecord(RECORD);
   assert.ok(!line.includes('\n'));
   assert.deepEqual(decodeRecord(UUID, line), { ok: true, value: RECORD });
+});
+
+test('a record of an earlier release says nothing of what was lost', () => {
+  const { unprotected: _, ...earlier } = JSON.parse(encodeRecord(RECORD)) as WrittenRecord;
+  const found = decodeRecord(UUID, JSON.stringify(earlier));
+  assert.deepEqual(found, { ok: true, value: { ...RECORD, unprotected: new Set() } });
 });
 
 test('what is no record is none, and says what is wrong with it', () => {
@@ -37,6 +44,8 @@ test('what is no record is none, and says what is wrong with it', () => {
     [without({ holdings: [[NAME, 'free']] }), /does not say what is held/],
     [without({ holdings: [['../x', 'lent']] }), /does not say what is held/],
     [without({ orphans: 'none' }), /does not say what is held/],
+    [without({ unprotected: ['../x'] }), /does not say what was lost/],
+    [without({ unprotected: {} }), /does not say what was lost/],
     [without({ keeper: { pid: 8 } }), /has a process without an identity/],
     [without({ qemu: { pid: 0, identity: '' } }), /has a process without an identity/],
   ];

@@ -21,9 +21,9 @@ const VERSION = 1;
 
 /** A line of JSON. */
 export function encodeRecord(record: WrittenRecord): string {
-  const { holdings, orphans } = record;
-  const maps = { holdings: [...holdings], orphans: [...orphans] };
-  return JSON.stringify({ version: VERSION, ...record, ...maps });
+  const { holdings, orphans, unprotected } = record;
+  const sets = { holdings: [...holdings], orphans: [...orphans], unprotected: [...unprotected] };
+  return JSON.stringify({ version: VERSION, ...record, ...sets });
 }
 
 /** @returns the record of that guest, or what is wrong with it, in half a sentence */
@@ -46,10 +46,12 @@ export function decodeRecord(uuid: string, json: string): Result<WrittenRecord, 
   const held = holdingsIn(holdings);
   const orphaned = holdingsIn(orphans);
   if (held === null || orphaned === null) return fail('does not say what is held');
+  const unprotected = value['unprotected'] ?? []; // an earlier release has none
+  if (!isNames(unprotected)) return fail('does not say what was lost');
   if (!isMark(keeper) || !isMark(qemu)) return fail('has a process without an identity');
   return ok({
     ...{ uuid, name, onLoss, qemuPid, leases, keeper, qemu },
-    ...{ holdings: held, orphans: orphaned },
+    ...{ holdings: held, orphans: orphaned, unprotected: new Set(unprotected) },
   });
 }
 
@@ -71,6 +73,10 @@ function isMark(value: unknown): value is Mark | null {
 }
 
 const NAME = /^[0-9a-f]{32}$/;
+
+function isNames(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string' && NAME.test(one));
+}
 
 function isLease(value: unknown): value is DiskLease {
   if (!isObject(value)) return false;

@@ -56,6 +56,8 @@ export interface GuestRecord {
   readonly leases: readonly DiskLease[];
   readonly holdings: Holdings;
   readonly orphans: Holdings;
+  /** Leases that it lost and stood still without, by name: it may not go on without them. */
+  readonly unprotected: ReadonlySet<string>;
 }
 
 /** What waits for the names of disks. */

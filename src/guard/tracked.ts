@@ -58,13 +58,14 @@ export function tell(turn: Turn, uuid: string, event: GuestEvent): void {
 /** Before sanlock is asked for anything, and before libvirt is answered. */
 function record({ out }: Turn, of: Tracked): void {
   const { uuid, name, onLoss, qemuPid } = of;
-  const { arrival, leases, holdings, orphans } = of.guest;
-  const now = JSON.stringify([name, onLoss, qemuPid, leases, [...holdings], [...orphans]]);
+  const { arrival, leases, holdings, orphans, unprotected } = of.guest;
+  const sets = [holdings, orphans, unprotected].map((one) => [...one]);
+  const now = JSON.stringify([name, onLoss, qemuPid, leases, sets]);
   const hasAll = leases.every((lease) => holdings.has(lease.name));
   if (hasAll && arrival !== 'none') of.complaint = '';
   if (now === of.recorded) return;
   of.recorded = now;
-  const body = { uuid, name, onLoss, qemuPid, leases, holdings, orphans };
+  const body = { uuid, name, onLoss, qemuPid, leases, holdings, orphans, unprotected };
   out.push({ kind: 'record', record: body });
 }
 

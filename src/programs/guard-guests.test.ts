@@ -78,7 +78,12 @@ class Host {
 }
 
 function record(qemuPid: number | null): GuestRecord {
-  const nothing = { leases: [], holdings: new Map(), orphans: new Map() };
+  const nothing = {
+    leases: [],
+    holdings: new Map(),
+    orphans: new Map(),
+    unprotected: new Set<string>(),
+  };
   return { uuid: UUID, name: 'web', onLoss: 'kill', qemuPid, ...nothing };
 }
 

@@ -239,7 +239,12 @@ export class GuardGuests {
 
 /** libvirt says what it is called, if it runs, and sanlock what its keeper has. */
 function unknownGuest(uuid: string): WrittenRecord {
-  const nothing = { leases: [], holdings: new Map(), orphans: new Map() };
+  const nothing = {
+    leases: [],
+    holdings: new Map(),
+    orphans: new Map(),
+    unprotected: new Set<string>(),
+  };
   const processes = { qemuPid: null, keeper: null, qemu: null };
   return { uuid, name: uuid, onLoss: 'kill', ...nothing, ...processes };
 }

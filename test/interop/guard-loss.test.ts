@@ -28,13 +28,14 @@ const UUIDS = {
   stops: '6f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f10',
   waits: '7f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f11',
   left: '8f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f12',
+  hurries: '9f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f13',
 };
 
 test('guests of a lost lockspace', { skip: obstacle ?? false, timeout: 900_000 }, async (t) => {
   const file = await startHungFile(MIB); // before the hosts, which see the mounts of this moment
   const hosts = [ALL_OURS, ALL_ORIGINAL];
   const rig = await Rig.create({ hosts, bin: join(ROOT, 'bin'), shown: [dirname(file.path)] });
-  const storage = NbdServer.start(rig.dir, 6);
+  const storage = NbdServer.start(rig.dir, 8);
   try {
     const both = await start(rig, file, storage);
     file.hang();
@@ -42,7 +43,7 @@ test('guests of a lost lockspace', { skip: obstacle ?? false, timeout: 900_000 }
     await t.test('stopped, or paused, in time', async (sub) => {
       for (const said of await Promise.all(both.map(lost))) sub.diagnostic(said);
     });
-    await t.test('one that was left without guard and keeper is ended by the next guard', () =>
+    await t.test('what went on without its lease, or keeper, is ended by the next guard', () =>
       explained(both, async () => {
         await Promise.all(both.map(followed));
       }),
@@ -79,16 +80,16 @@ async function start(
     const guarded = await GuardedHost.start(host, { dir, leases, ioTimeoutS: IO_TIMEOUT_S });
     await guarded.define(
       { name: 'stops', uuid: UUIDS.stops, disks: [storage.disk(first)] },
-      {
-        ...{ name: 'waits', uuid: UUIDS.waits, disks: [storage.disk(first + 1)] },
-        onLockFailure: 'pause',
-      },
-      { name: 'left', uuid: UUIDS.left, disks: [storage.disk(first + 2)] },
+      ...(['waits', 'hurries'] as const).map((name, n) => ({
+        ...{ name, uuid: UUIDS[name], disks: [storage.disk(first + 1 + n)] },
+        onLockFailure: 'pause' as const,
+      })),
+      { name: 'left', uuid: UUIDS.left, disks: [storage.disk(first + 3)] },
     );
-    for (const name of ['stops', 'waits', 'left']) await guarded.libvirt.must('start', name);
+    for (const name of Object.keys(UUIDS)) await guarded.libvirt.must('start', name);
     return guarded;
   };
-  return await Promise.all([begun(rig.host(1), 0), begun(rig.host(2), 3)]);
+  return await Promise.all([begun(rig.host(1), 0), begun(rig.host(2), 4)]);
 }
 
 /** What is known of one guest is lost, and nobody watches over any; sanlock is on its own. */
@@ -101,10 +102,13 @@ async function leave(one: GuardedHost): Promise<void> {
 
 async function followed(one: GuardedHost): Promise<void> {
   const left = one.libvirt.qemuPid('left');
-  assert.ok(isAlive(left), 'nobody has ended it');
+  const hurries = one.libvirt.qemuPid('hurries');
+  await one.libvirt.must('resume', 'hurries');
+  assert.ok(isAlive(left) && isAlive(hurries), 'nobody has ended them');
   one.startGuard();
-  await until('it is ended', () => !isAlive(left), SOON);
+  await until('both are ended', () => !isAlive(left) && !isAlive(hurries), SOON);
   assert.match(one.log, /guest\.leasesLost .*guest=left/);
+  assert.match(one.log, /guest\.conflict .*guest=hurries/);
 }
 
 /** @returns how long it took */
@@ -119,8 +123,10 @@ async function lost(one: GuardedHost): Promise<string> {
   const renewedS = Number(/renewal_last_success=(\d+)/.exec(stdout)?.[1]);
   const said = `${host.name}: ${(endedS - renewedS).toFixed(1)} s after its last renewal`;
   assert.ok(endedS - renewedS >= LOST_S && endedS - renewedS <= LOST_S + LATE_S, said);
-  const isPaused = async () => (await one.domState('waits')) === 'paused';
-  await until('the other one is paused', isPaused, SOON);
+  for (const name of ['waits', 'hurries']) {
+    const isPaused = async () => (await one.domState(name)) === 'paused';
+    await until(`${name} is paused`, isPaused, SOON);
+  }
   return said;
 }
 

@@ -27,7 +27,7 @@ export function recorded(of: Partial<Found> = {}): Found {
   const holdings = new Map([[leaseOf('web').name, 'exclusive']] as const);
   return {
     ...{ ...known, leases: [leaseOf('web')], holdings, orphans: new Map() },
-    ...{ keeperLives: true, qemuHasEnded: false },
+    ...{ unprotected: new Set<string>(), keeperLives: true, qemuHasEnded: false },
     ...of,
   };
 }
