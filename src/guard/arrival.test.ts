@@ -115,6 +115,7 @@ test('the next guard sees it too', () => {
     guard.seen = {
       held: new Map([[name, 'shared']]),
       orphans: new Map(),
+      byOthers: new Map(),
       isRegistered: true,
       isGone: false,
     };

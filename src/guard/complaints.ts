@@ -80,11 +80,14 @@ export function notArrived(turn: Turn, of: Tracked, refusal: LeaseRefusal): void
 }
 
 /**
- * −17 says no more than that a process of this host has it, which may be an earlier keeper of the
- * guest itself, whose record was lost.
+ * −17 says no more than that a process of this host has it. That may be an earlier keeper of the
+ * guest itself, whose record was lost, or its QEMU, for which libvirt's plugin has a disk's name.
  */
-function isOfAnother(state: GuardState, of: Tracked, { code, lease }: LeaseRefusal): boolean {
-  return isElsewhere(code) || (code === -ERRNO.EEXIST && isAnothers(state, of.uuid, lease.name));
+function isOfAnother(state: GuardState, of: Tracked, { code, lease, pid }: LeaseRefusal): boolean {
+  if (code !== -ERRNO.EEXIST) return isElsewhere(code);
+  const others = [...state.guests.values()].filter(({ uuid }) => uuid !== of.uuid);
+  const isAnothersQemu = others.some((one) => one.qemuRuns && one.qemuPid === pid);
+  return isAnothersQemu || isAnothers(state, of.uuid, lease.name);
 }
 
 /** Whether another guest of this host has the lease of that name, held or orphaned. */
@@ -104,7 +107,7 @@ export function complain(
   {
     level,
     event,
-    refusal: { lease, code },
+    refusal: { lease, code, pid },
   }: {
     readonly level: LogLevel;
     readonly event: string;
@@ -116,7 +119,8 @@ export function complain(
   if (complaint === of.complaint) return;
   of.complaint = complaint;
   const { target, key } = lease;
-  log(turn, level, event, { guest: name, uuid, target, key, code });
+  const holder = pid === undefined ? {} : { pid };
+  log(turn, level, event, { guest: name, uuid, target, key, code, ...holder });
 }
 
 export function log({ out }: Turn, level: LogLevel, event: string, fields: LogFields): void {

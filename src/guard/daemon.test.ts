@@ -231,67 +231,6 @@ test('a guest that rests without its lease may not go on without it', () => {
   assert.ok(words(resumed).includes('endGuest'), `${words(resumed)}`);
 });
 
-test('what it never had does not end it when it goes on', () => {
-  const guard = running();
-  guard.namesLater = true;
-  const named = (of: object) => {
-    const effect = guard.status('web', statusXml(XML, of)).find(({ kind }) => kind === 'nameDisks');
-    assert.ok(effect?.kind === 'nameDisks');
-    const leases = ok(['web', 'alias'].map(leaseOf));
-    return words(guard.tell({ kind: 'disksNamed', token: effect.token, leases }));
-  };
-  guard.codes.set('acquire', -17); // as libvirt's plugin has that name for its QEMU
-  guard.seen = seenAs(new Map(), new Map());
-  const said = [...named({}), ...named({ state: 'paused' }), ...named({}), ...guardedFor(guard)];
-  assert.equal(said.filter((word) => word === 'guest.notProtected').length, 1, `${said}`);
-  assert.ok(!said.includes('endGuest') && !said.includes('guest.conflict'), `${said}`);
-  assert.equal(guard.held(WEB), 'exclusive', 'what it has stays');
-});
-
-function guardedFor(guard: GuardHarness): readonly string[] {
-  return words(guard.pass(HOUR_MS / 60));
-}
-
-test('the next guard knows that a guest rests without its lease, and may not go on', () => {
-  const { name } = leaseOf('web');
-  const guard = running();
-  guard.codes.set('acquire', -28);
-  guard.tell({ kind: 'keeperEnded', uuid: WEB });
-  guard.status('web', statusXml(XML, { state: 'paused' }));
-  const written = guard.said.filter((effect) => effect.kind === 'record').at(-1)?.record;
-  assert.deepEqual([...(written?.unprotected ?? [])], [name]);
-  for (const [code, seen, isEnded] of [
-    [-28, seenAs(new Map(), new Map()), true],
-    [-28, null, true], // as long as the lockspace is being joined
-    [-243, seenAs(new Map(), new Map()), true],
-    [0, seenAs(new Map(), new Map()), false],
-    [0, null, false],
-  ] as const) {
-    const next = new GuardHarness();
-    next.codes.set('acquire', code);
-    next.codes.set('look', seen === null ? -11 : 0);
-    next.seen = seen;
-    assert.ok(written !== undefined);
-    next.tell({ kind: 'found', guests: [recorded({ ...written, keeperLives: false })] });
-    next.status('web', statusXml(XML, { state: 'paused' }));
-    assert.ok(!words(next.said).includes('endGuest'), 'a paused guest writes nothing');
-    const said = words(next.status('web', statusXml(XML)));
-    assert.equal(said.includes('endGuest'), isEnded, `${code}: ${said}`);
-    assert.equal(next.held(WEB), isEnded ? '' : 'exclusive');
-    const later = next.guests.get(WEB)?.guest.unprotected.size;
-    assert.equal(later, isEnded ? 1 : 0);
-  }
-});
-
-test('a guest that goes on without its lease is not forgiven when libvirtd is started again', () => {
-  const guard = running();
-  guard.codes.set('acquire', -28);
-  guard.tell({ kind: 'keeperEnded', uuid: WEB });
-  guard.status('web', statusXml(XML, { state: 'paused' }));
-  assert.ok(words(guard.call('reconnect', XML)).includes('granted'), 'a paused guest stays');
-  assert.ok(words(guard.status('web', statusXml(XML))).includes('endGuest'));
-});
-
 test('a guest whose keeper ends before it is seen to run may not run without a lease', () => {
   const guard = new GuardHarness();
   guard.call('start', XML);
@@ -352,6 +291,35 @@ test('−17 ends a guest only where another guest of this host has the lease', (
   both.codes.set('acquire', -17);
   const db = guestXml('web', DB).replace('<name>web', '<name>db');
   assert.ok(words(both.call('reconnect', db)).includes('refused -17'));
+});
+
+test('−17 by a QEMU, for which libvirt’s plugin has the name: its own, or another guest’s', () => {
+  const [own, others] = [100, 101];
+  for (const [pid, isEnded] of [
+    [own, false],
+    [others, true],
+    [999, false], // of nobody that the guard knows
+  ] as const) {
+    const guard = running();
+    const db = guestXml('db', DB);
+    guard.call('start', db);
+    guard.status('db', statusXml(db, { pid: others }));
+    guard.namesLater = true;
+    const effect = guard.status('web', statusXml(XML)).find(({ kind }) => kind === 'nameDisks');
+    assert.ok(effect?.kind === 'nameDisks');
+    guard.codes.set('acquire', -17);
+    const seen = seenAs(new Map(), new Map());
+    guard.seen = { ...seen, byOthers: new Map([[leaseOf('alias').name, pid]]) };
+    const leases = ok(['web', 'alias'].map(leaseOf));
+    const said = guard.tell({ kind: 'disksNamed', token: effect.token, leases });
+    assert.equal(words(said).includes('endGuest'), isEnded, `${pid}: ${words(said)}`);
+    const logged = said.flatMap((one) => (one.kind === 'log' ? [one] : []));
+    const event = isEnded ? 'guest.conflict' : 'guest.notProtected';
+    assert.deepEqual(
+      logged.map((one) => [one.event, one.fields['code'], one.fields['pid']]),
+      [[event, -17, pid]],
+    );
+  }
 });
 
 test('disks that could not be named are tried again', () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ok } from '../base/result.ts';
 import type { GuardEffect } from './state.ts';
 import { GuardHarness, guestXml, leaseOf, statusXml, words } from './testing/guard-harness.ts';
 import { HOUR_MS, recorded, running, seenAs, WEB, XML } from './testing/web-guest.ts';
@@ -152,4 +153,65 @@ test('one whose host has joined anew has its leases again, or is ended', () => {
     const { said } = joined(code);
     assert.ok(words(said).includes('endGuest'), `${words(said)}`);
   }
+});
+
+test('what it never had does not end it when it goes on', () => {
+  const guard = running();
+  guard.namesLater = true;
+  const named = (of: object) => {
+    const effect = guard.status('web', statusXml(XML, of)).find(({ kind }) => kind === 'nameDisks');
+    assert.ok(effect?.kind === 'nameDisks');
+    const leases = ok(['web', 'alias'].map(leaseOf));
+    return words(guard.tell({ kind: 'disksNamed', token: effect.token, leases }));
+  };
+  guard.codes.set('acquire', -17); // as libvirt's plugin has that name for its QEMU
+  guard.seen = seenAs(new Map(), new Map());
+  const said = [...named({}), ...named({ state: 'paused' }), ...named({}), ...guardedFor(guard)];
+  assert.equal(said.filter((word) => word === 'guest.notProtected').length, 1, `${said}`);
+  assert.ok(!said.includes('endGuest') && !said.includes('guest.conflict'), `${said}`);
+  assert.equal(guard.held(WEB), 'exclusive', 'what it has stays');
+});
+
+function guardedFor(guard: GuardHarness): readonly string[] {
+  return words(guard.pass(HOUR_MS / 60));
+}
+
+test('the next guard knows that a guest rests without its lease, and may not go on', () => {
+  const { name } = leaseOf('web');
+  const guard = running();
+  guard.codes.set('acquire', -28);
+  guard.tell({ kind: 'keeperEnded', uuid: WEB });
+  guard.status('web', statusXml(XML, { state: 'paused' }));
+  const written = guard.said.filter((effect) => effect.kind === 'record').at(-1)?.record;
+  assert.deepEqual([...(written?.unprotected ?? [])], [name]);
+  for (const [code, seen, isEnded] of [
+    [-28, seenAs(new Map(), new Map()), true],
+    [-28, null, true], // as long as the lockspace is being joined
+    [-243, seenAs(new Map(), new Map()), true],
+    [0, seenAs(new Map(), new Map()), false],
+    [0, null, false],
+  ] as const) {
+    const next = new GuardHarness();
+    next.codes.set('acquire', code);
+    next.codes.set('look', seen === null ? -11 : 0);
+    next.seen = seen;
+    assert.ok(written !== undefined);
+    next.tell({ kind: 'found', guests: [recorded({ ...written, keeperLives: false })] });
+    next.status('web', statusXml(XML, { state: 'paused' }));
+    assert.ok(!words(next.said).includes('endGuest'), 'a paused guest writes nothing');
+    const said = words(next.status('web', statusXml(XML)));
+    assert.equal(said.includes('endGuest'), isEnded, `${code}: ${said}`);
+    assert.equal(next.held(WEB), isEnded ? '' : 'exclusive');
+    const later = next.guests.get(WEB)?.guest.unprotected.size;
+    assert.equal(later, isEnded ? 1 : 0);
+  }
+});
+
+test('a guest that goes on without its lease is not forgiven when libvirtd is started again', () => {
+  const guard = running();
+  guard.codes.set('acquire', -28);
+  guard.tell({ kind: 'keeperEnded', uuid: WEB });
+  guard.status('web', statusXml(XML, { state: 'paused' }));
+  assert.ok(words(guard.call('reconnect', XML)).includes('granted'), 'a paused guest stays');
+  assert.ok(words(guard.status('web', statusXml(XML))).includes('endGuest'));
 });

@@ -64,6 +64,8 @@ export interface Lent {
 export interface Seen {
   readonly held: ReadonlyMap<string, Mode>;
   readonly orphans: ReadonlyMap<string, Mode>;
+  /** What other processes of this host have, with a pid of one of them. */
+  readonly byOthers: ReadonlyMap<string, number>;
   /** Whether it knows the keeper: one that was started anew without its past does not. */
   readonly isRegistered: boolean;
   /** The lockspace is lost, removed, or not joined: no lease of it is held. */
@@ -76,6 +78,8 @@ export type LeaseSteps<T> = Generator<LeaseEffect, T, LeaseReply>;
 export interface LeaseRefusal {
   readonly lease: DiskLease;
   readonly code: number;
+  /** With −17: of the process of this host that has it. */
+  readonly pid?: number;
   /**
    * 'lentToOther': it is shared, but not lent to this guest; 'lentByNobody': the host that the guest
    * comes from has none of its leases.

@@ -87,7 +87,7 @@ class Leases {
       const isOrphan = this.#orphans.has(`${host} ${name}`);
       if (mode !== undefined) (isOrphan ? orphans : held).set(name, mode);
     }
-    return { held, orphans, isRegistered: true, isGone: false };
+    return { held, orphans, byOthers: new Map(), isRegistered: true, isGone: false };
   }
 
   /** All that the keeper of a host has. */

@@ -27,6 +27,14 @@ const seen = (records: readonly StateRecord[]) => {
   return { held: [...held], orphans: [...orphans], isRegistered };
 };
 
+test('who else of this host has what is asked for', () => {
+  const records = [
+    ...[space('spaces'), client(7), lease('a', 8, 'list=held flags=0')],
+    ...[lease('b', 0, 'list=orphan flags=0'), lease('c', 9, 'list=held flags=0')],
+  ];
+  assert.deepEqual([...(seenIn(records, ASKED)?.byOthers ?? [])], [['a', 8]]);
+});
+
 test('what a keeper has, what is orphaned, and what is another’s', () => {
   const records = [
     ...[space('spaces'), client(7)],

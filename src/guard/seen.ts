@@ -28,6 +28,7 @@ export function seenIn(
   const isGone = space === undefined || isEnding(space);
   const held = new Map<string, Mode>();
   const orphans = new Map<string, Mode>();
+  const byOthers = new Map<string, number>();
   for (const record of records) {
     const { resource, data32: pid } = record;
     if (resource?.lockspaceName !== lockspace) continue;
@@ -39,8 +40,9 @@ export function seenIn(
     const mode = isShared(record) ? 'shared' : 'exclusive';
     if (list === 'orphan') orphans.set(resource.name, mode);
     else if (isKeepers) held.set(resource.name, mode);
+    else if (pid > 0) byOthers.set(resource.name, pid);
   }
-  return { held, orphans: isGone ? new Map() : orphans, isRegistered, isGone };
+  return { held, orphans: isGone ? new Map() : orphans, byOthers, isRegistered, isGone };
 }
 
 /** Nothing in it is renewed any more: what is orphaned in it is nobody's when it has ended. */

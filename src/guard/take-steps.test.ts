@@ -161,6 +161,7 @@ test('−17 for a lease that the guest’s own keeper has is no refusal', () => 
   const seen = {
     held: new Map([['a', 'shared']] as const),
     orphans: NONE_SEEN,
+    byOthers: new Map([['a', 9]]),
     isRegistered: true,
     isGone: false,
   };

@@ -214,7 +214,10 @@ function* acquire(
   const { seen } = yield { kind: 'look', names: [name] };
   if (seen === undefined) return { lease, code: -ERRNO.EBUSY, during: 'acquire' };
   const own = seen.held.get(name);
-  if (own === undefined) return { lease, code, during: 'acquire' };
+  if (own === undefined) {
+    const pid = seen.byOthers.get(name);
+    return { lease, code, during: 'acquire', ...(pid === undefined ? {} : { pid }) };
+  }
   holdings.set(name, own);
   return null;
 }

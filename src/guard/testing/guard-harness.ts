@@ -53,7 +53,7 @@ export class GuardHarness {
   isMute = false;
   /** null: it does not say. */
   seen: Seen | null = {
-    ...{ held: new Map(), orphans: new Map() },
+    ...{ held: new Map(), orphans: new Map(), byOthers: new Map() },
     ...{ isRegistered: true, isGone: false },
   };
   /** What getLender says; null: nothing. */

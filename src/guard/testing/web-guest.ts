@@ -34,5 +34,5 @@ export function recorded(of: Partial<Found> = {}): Found {
 
 /** What sanlock says of a lockspace that is joined. */
 export function seenAs(held: Seen['held'], orphans: Seen['orphans'], isRegistered = true): Seen {
-  return { held, orphans, isRegistered, isGone: false };
+  return { held, orphans, byOthers: new Map(), isRegistered, isGone: false };
 }
