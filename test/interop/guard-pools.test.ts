@@ -9,7 +9,7 @@ import { must, until } from '../../src/rig/run.ts';
 import { GuardedHost } from './guard-host.ts';
 import { SOON } from './guard-service.ts';
 import { HELD_ELSEWHERE, whyNoLibvirt } from './libvirt-host.ts';
-import { leaseName, startSanlocks } from './libvirt-rig.ts';
+import { leaseName, startSanlocks, untilHeldBy } from './libvirt-rig.ts';
 
 /** A guest whose disk is a volume of a pool: a host with the guard alone, and one with the plugin alone. */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
@@ -71,6 +71,7 @@ async function excluded(guard: GuardedHost, plugin: GuardedHost, leases: string)
   await plugin.libvirt.must('start', 'vol');
   assert.match(await guard.libvirt.refuses('start', 'vol'), GUARD_REFUSES);
   await plugin.libvirt.must('destroy', 'vol');
+  await untilHeldBy(leases, `${POOL}/a.img`, []);
 }
 
 /** libvirt allows it. Where the volume is, the pool's definition still says. */

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
-import { must, until } from '../../src/rig/run.ts';
+import { must } from '../../src/rig/run.ts';
 import { type Guest, type GuestDisk, withoutImageLock } from './libvirt-guest.ts';
 import { HELD_ELSEWHERE, type Libvirt, whyNoLibvirt } from './libvirt-host.ts';
-import { holdersOf, leaseName, leasesOf, startLibvirts } from './libvirt-rig.ts';
+import { holdersOf, leaseName, leasesOf, startLibvirts, untilHeldBy } from './libvirt-rig.ts';
 import { holdfast } from './supervisor.ts';
 
 /**
@@ -48,7 +48,7 @@ test('libvirt: two guests share no disk, on one host or on two', {
         part(`a ${kind} disk`, () => refusedEverywhere(three, kind, disk, leases)),
       ),
       part('an exclusive guest beside sharers', () => besideSharers(three, leases)),
-      part('a sharer beside an exclusive guest', () => besideExclusive(three)),
+      part('a sharer beside an exclusive guest', () => besideExclusive(three, leases)),
       part('a read-only disk has no lease', () => readOnly(three, leases)),
       part('failure actions that sanlock has not', () => otherActions(three)),
     ]);
@@ -138,12 +138,12 @@ async function refusedEverywhere(
   explains(one, `clientName=${second} mode=exclusive result=-17`, `holderName=${first}`);
   explains(two, `clientName=${second} mode=exclusive result=-243`, 'owner=1 .* ownerName=host-1');
   await one.end(first);
+  await untilHeldBy(leases, path, []);
   await original.must('start', second);
   assert.deepEqual(holdersOf(leases, path), ['exclusive 3']);
   await Promise.all([isRefused(one, first, HELD_ELSEWHERE), isRefused(original, first, HERE)]);
   await original.end(second);
-  const isFree = () => holdersOf(leases, path).length === 0;
-  await until(`the lease of the ${kind} disk is free`, isFree, { withinMs: 30_000 });
+  await untilHeldBy(leases, path, []);
 }
 
 /** An exclusive guest beside sharers: on one host, and on others. */
@@ -156,18 +156,20 @@ async function besideSharers(three: Three, leases: string): Promise<void> {
   assert.deepEqual([...holdersOf(leases, shared(1))].sort(), all);
   await Promise.all(three.map((libvirt) => isRefused(libvirt, 'alone-1', HERE)));
   await Promise.all([two.end('sharer-1a'), original.end('sharer-1a')]);
+  await untilHeldBy(leases, shared(1), ['shared 1']);
   for (const libvirt of [two, original]) await isRefused(libvirt, 'alone-1', SHARED_ELSEWHERE);
   await Promise.all([one.end('sharer-1a'), one.end('sharer-1b')]);
 }
 
 /** Sharers beside an exclusive guest, of ours and of the original. */
-async function besideExclusive([one, two, original]: Three): Promise<void> {
+async function besideExclusive([one, two, original]: Three, leases: string): Promise<void> {
   await original.must('start', 'alone-2');
   await Promise.all([
     isRefused(one, 'sharer-2a', HELD_ELSEWHERE),
     isRefused(original, 'sharer-2a', HERE),
   ]);
   await original.end('alone-2');
+  await untilHeldBy(leases, shared(2), []);
   await one.must('start', 'alone-2');
   await Promise.all([
     isRefused(one, 'sharer-2a', HERE),

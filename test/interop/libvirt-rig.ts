@@ -6,7 +6,7 @@ import { readHolders } from '../../src/lease/read-holders.ts';
 import type { Reply } from '../../src/lease/steps.ts';
 import type { Host } from '../../src/rig/host.ts';
 import type { Rig } from '../../src/rig/rig.ts';
-import { must, type Outcome } from '../../src/rig/run.ts';
+import { must, type Outcome, until } from '../../src/rig/run.ts';
 import { LIBVIRT_LOCKSPACE, Libvirt } from './libvirt-host.ts';
 
 /** The folder of lockspace and leases, which all hosts of a rig have. */
@@ -67,6 +67,17 @@ export function migrate(from: Libvirt, to: Libvirt, guest: string, rig: Rig): Pr
 /** The plugin's name for the lease of a disk. */
 export function leaseName(disk: string): string {
   return createHash('md5').update(disk).digest('hex');
+}
+
+/** Of a guest that has ended libvirt may know before sanlock does, and starts the next one. */
+export async function untilHeldBy(
+  leases: string,
+  disk: string,
+  holders: readonly string[],
+): Promise<void> {
+  const areThey = () => [...holdersOf(leases, disk)].sort().join() === holders.join();
+  const what = holders.length === 0 ? 'free' : `of ${holders.join(' and ')}`;
+  await until(`the lease of ${disk} is ${what}`, areThey, { withinMs: 120_000, everyMs: 10 });
 }
 
 /** Who has the lease of a disk, by the storage: 'exclusive 1', 'shared 2', … */
