@@ -87,14 +87,21 @@ function isOfAnother(state: GuardState, of: Tracked, { code, lease, pid }: Lease
   if (code !== -ERRNO.EEXIST) return isElsewhere(code);
   const others = [...state.guests.values()].filter(({ uuid }) => uuid !== of.uuid);
   const isAnothersQemu = others.some((one) => one.qemuRuns && one.qemuPid === pid);
-  return isAnothersQemu || isAnothers(state, of.uuid, lease.name);
+  return isAnothersQemu || isAnothers(state, { uuid: of.uuid, leaseName: lease.name });
 }
 
-/** Whether another guest of this host has the lease of that name, held or orphaned. */
-export function isAnothers({ guests }: GuardState, uuid: string, leaseName: string): boolean {
+/**
+ * Whether another guest of this host has the lease of that name, held or orphaned.
+ * @param goesOn only one counts that does not give it back just now
+ */
+export function isAnothers(
+  { guests }: GuardState,
+  of: { readonly uuid: string; readonly leaseName: string; readonly goesOn?: boolean },
+): boolean {
+  const { uuid, leaseName, goesOn = false } = of;
   for (const other of guests.values()) {
-    const { holdings, orphans } = other.guest;
-    if (other.uuid === uuid) continue;
+    const { holdings, isOver, orphans } = other.guest;
+    if (other.uuid === uuid || (goesOn && isOver)) continue;
     if (holdings.has(leaseName) || orphans.has(leaseName)) return true;
   }
   return false;

@@ -226,7 +226,9 @@ function refused(
 ): void {
   state.holdings = new Map([...state.holdings, ...left]);
   state.orphans = new Map([...state.orphans].filter(([name]) => !left.has(name)));
-  const isUnknown = isUnsure || ASKS_ANEW.has(refusal.code);
+  // An orphan that a start meets is not its own: who has left it may still run.
+  const isOwn = refusal.code === -ERRNO.EUCLEAN && !isStart(work);
+  const isUnknown = isUnsure || refusal.code === -ERRNO.ESRCH || isOwn;
   // Without the lockspace its orphans may be lost.
   const isLost = refusal.code === -ERRNO.ENOSPC && goesOnOrphaned(state);
   if (isUnknown || isLost) state.isSurveyed = false;
@@ -234,7 +236,7 @@ function refused(
   if (work.kind === 'take') {
     answer(state, work.demand, { kind: 'refused', refusal }, out);
     // The guest does not start; one that runs has its leases until libvirt has ended it.
-    if (state.demand === null && work.demand.kind !== 'reconnect') state.isOver = true;
+    if (state.demand === null && isStart(work)) state.isOver = true;
   }
   if (state.demand !== null || state.isOver) return; // it does not run here any more
   const isLettingGo = isElsewhere(refusal.code) && isJustArrived(state, nowMs);
@@ -249,8 +251,9 @@ function isJustArrived({ arrivedAtMs }: GuestState, nowMs: number): boolean {
   return arrivedAtMs !== null && nowMs < arrivedAtMs + LETTING_GO_MS;
 }
 
-/** sanlock does not know the keeper, or has an orphan of one that nobody knew. */
-const ASKS_ANEW: ReadonlySet<number> = new Set([-ERRNO.ESRCH, -ERRNO.EUCLEAN]);
+function isStart(work: Work): boolean {
+  return work.kind === 'take' && work.demand.kind !== 'reconnect';
+}
 
 /** Two guests of one disk, or one that goes on after its lease was lost: not for long. */
 function complaint(state: GuestState, code: number): 'conflict' | 'notTaken' {

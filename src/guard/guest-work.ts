@@ -14,8 +14,11 @@ import { LENT_WITHIN_MS, takeAll, takeLent, takeMissing } from './take-steps.ts'
 
 /** What a guest needs next, by what is known of it: facts come in elsewhere (`guest-step.ts`). */
 
-/** Whether another guest of this host has the lease of that name, held or orphaned. */
-export type IsAnothers = (leaseName: string) => boolean;
+/**
+ * Whether another guest of this host has the lease of that name, held or orphaned; `goesOn`: and
+ * does not give it back just now.
+ */
+export type IsAnothers = (leaseName: string, goesOn: boolean) => boolean;
 
 /** Something that sanlock is to be asked for. */
 export interface Next {
@@ -61,7 +64,7 @@ export function nextWork(
 /** What it only wants may be orphaned by a call that was cut, unless another guest has it. */
 function ofRecord({ holdings, leases, orphans }: GuestState, isAnothers: IsAnothers): Next {
   const recorded = new Map([...orphans, ...holdings]);
-  const wanted = leases.map(({ name }) => name).filter((name) => !isAnothers(name));
+  const wanted = leases.map(({ name }) => name).filter((name) => !isAnothers(name, false));
   const names = new Set([...recorded.keys(), ...wanted]);
   return { work: { kind: 'survey' }, steps: surveyed([...names], recorded) };
 }
@@ -140,9 +143,9 @@ function* released(held: Holdings): LeaseSteps<Outcome> {
   return { kind: 'released', asked: held, left: yield* releaseAll(held) };
 }
 
-/** One that another guest shares is left to it. */
+/** One that another guest shares is left to it; of two that end together each releases it. */
 function* orphansReleased(orphans: Holdings, isAnothers: IsAnothers): LeaseSteps<Outcome> {
-  const own = new Map([...orphans].filter(([name]) => !isAnothers(name)));
+  const own = new Map([...orphans].filter(([name]) => !isAnothers(name, true)));
   return { kind: 'orphansReleased', asked: orphans, left: yield* releaseOrphans(own) };
 }
 

@@ -215,3 +215,42 @@ test('a guest that goes on without its lease is not forgiven when libvirtd is st
   assert.ok(words(guard.call('reconnect', XML)).includes('granted'), 'a paused guest stays');
   assert.ok(words(guard.status('web', statusXml(XML))).includes('endGuest'));
 });
+
+test('what a start meets as an orphan, and nobody has written down, is not released for it', () => {
+  const guard = new GuardHarness();
+  guard.codes.set('acquire', -117);
+  guard.seen = seenAs(new Map(), new Map([[leaseOf('web').name, 'exclusive']]));
+  assert.ok(words(guard.call('start', XML)).includes('refused -117'));
+  guard.pass(HOUR_MS);
+  assert.ok(!guard.asked.includes('releaseOrphan'), `${guard.asked}`);
+  assert.equal(guard.guests.size, 0);
+});
+
+test('of two guests that share an orphan, and end together, one releases it', () => {
+  const guard = new GuardHarness();
+  const { name } = leaseOf('web');
+  const orphans = new Map([[name, 'shared']] as const);
+  guard.seen = seenAs(new Map(), orphans);
+  guard.codeOf = (effect) => (effect.kind === 'releaseOrphan' ? 1 : null);
+  const leases = [{ ...leaseOf('web'), mode: 'shared' as const }];
+  const of = { leases, holdings: new Map(), orphans, keeperLives: false, qemuHasEnded: true };
+  const uuid = '7f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f11';
+  const db = recorded({ ...of, uuid, name: 'db', qemuPid: 101 });
+  guard.tell({ kind: 'found', guests: [recorded(of), db] });
+  assert.equal(guard.guests.size, 0);
+  assert.ok(guard.asked.includes('releaseOrphan'), `${guard.asked}`);
+});
+
+test('an orphan that sanlock is recovering is released when it has it again', () => {
+  const guard = new GuardHarness();
+  const orphans = new Map([[leaseOf('web').name, 'exclusive']] as const);
+  guard.seen = seenAs(new Map(), orphans);
+  guard.codes.set('releaseOrphan', 0);
+  const of = { holdings: new Map(), orphans, keeperLives: false, qemuHasEnded: true };
+  guard.tell({ kind: 'found', guests: [recorded(of)] });
+  guard.pass(60_000);
+  assert.equal(guard.guests.size, 1, 'none was released');
+  guard.codes.set('releaseOrphan', 1);
+  guard.pass(60_000);
+  assert.equal(guard.guests.size, 0);
+});

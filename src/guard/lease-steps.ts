@@ -180,8 +180,9 @@ export function* releaseOrphans(orphans: Holdings): LeaseSteps<Holdings> {
   const left = new Map(orphans);
   for (const name of orphans.keys()) {
     const { code } = yield { kind: 'releaseOrphan', name };
-    // The number of those that were released; none, or no lockspace: there is no orphan any more.
-    if (code >= 0 || code === -ERRNO.ENOENT || code === -ERRNO.ENOSPC) left.delete(name);
+    // The number of those that were released. None is no proof that there is none: one that sanlock
+    // is recovering, or whose lockspace is being resumed, is an orphan again soon.
+    if (code > 0) left.delete(name);
   }
   return left;
 }

@@ -49,7 +49,7 @@ export function tell(turn: Turn, uuid: string, event: GuestEvent): void {
   if (of === undefined) return;
   const effects = stepGuest(of.guest, event, {
     ...{ uuid, nowMs: turn.nowMs },
-    isAnothers: (leaseName) => isAnothers(turn.state, uuid, leaseName),
+    isAnothers: (leaseName, goesOn) => isAnothers(turn.state, { uuid, leaseName, goesOn }),
   });
   if (!effects.some(({ kind }) => kind === 'over')) record(turn, of);
   for (const effect of effects) obey(turn, of, effect);
