@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ok } from '../base/result.ts';
+import { foundGuest } from './guest-step.ts';
 import type { GuestRecord } from './state.ts';
 import { GuardHarness, guestXml, leaseOf, statusXml, words } from './testing/guard-harness.ts';
+import { recorded } from './testing/web-guest.ts';
 
 /**
  * libvirt says nothing where a migration ends before its start. What it starts here after that may
@@ -208,4 +210,18 @@ test('a disk that is plugged in later is in conflict at once', () => {
   guard.pass(120_000);
   guard.codes.set('acquire', -243);
   assert.ok(renamed().includes('endGuest'));
+});
+
+test('a guest that is seen while it is being started is none that ran before the guard', () => {
+  const guard = new GuardHarness();
+  guard.codes.set('acquire', -243);
+  guard.status('web', statusXml(XML, { state: 'paused', reason: 'starting up', job: 'start' }));
+  guard.status('web', statusXml(XML, { reason: 'booted' }));
+  assert.ok(words(guard.said).includes('endGuest'), `${words(guard.said)}`);
+});
+
+test('a disk that is shared anyway is no sign of a migration to here', () => {
+  const lease = { ...leaseOf('web'), mode: 'shared' as const };
+  const found = recorded({ leases: [lease], holdings: new Map([[lease.name, 'shared']]) });
+  assert.equal(foundGuest(found, 0).arrival, null);
 });

@@ -51,7 +51,9 @@ export function foundGuest(
   nowMs: number,
 ): GuestState {
   const { leases, keeperLives, unprotected } = of;
-  const isBorrowed = [...of.holdings.values()].includes('shared');
+  const isBorrowed = leases.some(({ mode, name }) => {
+    return mode === 'exclusive' && of.holdings.get(name) === 'shared';
+  });
   return {
     ...newGuest(),
     ...{ leases, keeper: keeperLives ? 'there' : 'none', isSurveyed: false },

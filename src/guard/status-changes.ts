@@ -35,12 +35,17 @@ export function statusChanged(
 }
 
 /** null: it is none that runs here, and was not started by libvirt with a hook of ours. */
-function unannounced(turn: Turn, { guest, migration, pid }: StatusFile): Tracked | null {
+function unannounced(
+  turn: Turn,
+  { guest, isRunning, migration, pid, startsHere }: StatusFile,
+): Tracked | null {
   if (pid === null || migration !== null) return null;
   if (turn.state.endedPids.get(guest.uuid) === pid) return null;
   const one = tracked(turn, guest);
   if (one === null) return null;
-  one.isUnannounced = true;
+  // One that libvirt is starting was granted its leases, and was given up here: no guest is let
+  // start beside another.
+  one.isUnannounced = !startsHere || isRunning;
   log(turn, 'info', 'guest.found', { guest: guest.name, uuid: guest.uuid, pid });
   return one;
 }

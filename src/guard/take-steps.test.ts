@@ -174,3 +174,17 @@ test('−17 for a lease that the guest’s own keeper has is no refusal', () => 
 });
 
 const NONE_SEEN: ReadonlyMap<string, Mode> = new Map();
+
+test('a guest does not start with a lease that its keeper shares since another time', () => {
+  const held = new Map([['a', 'shared']] as const);
+  const seen = { held, orphans: NONE_SEEN, byOthers: new Map(), isRegistered: true, isGone: false };
+  const answers = { 'acquire a': [{ code: -17 }], 'look a': [{ code: 0, seen }] };
+  const start = run(takeAll([lease('a')]), answers);
+  assert.deepEqual([start.code, start.held], [-16, ''], 'and it goes back');
+});
+
+test('a lease whose keeper was killed while it was lent is lent still', () => {
+  const orphans: Had['orphans'] = new Map([['a', 'exclusive']]);
+  const steps = takeMissing([lease('a')], { held: NONE, orphans });
+  assert.equal(run(steps, { 'acquire a': [{ code: -117 }, { code: 0 }] }).held, 'a lent');
+});

@@ -50,6 +50,10 @@ export function* takeAll(leases: readonly DiskLease[]): LeaseSteps<Taken> {
   for (const lease of leases) {
     const refusal = yield* takeOnceClear(lease, of);
     if (refusal !== null) return yield* giveUp(of, refusal);
+    // Left of a migration to here that came to nothing: its host may run the guest.
+    if (lease.mode === 'exclusive' && of.holdings.get(lease.name) !== 'exclusive') {
+      return yield* giveUp(of, { lease, code: -ERRNO.EBUSY, during: 'acquire' });
+    }
   }
   return ok(of.holdings);
 }
@@ -193,9 +197,10 @@ function* adopt(
   const mode = orphan === 'exclusive' ? 'exclusive' : 'shared';
   const refusal = yield* acquire(lease, { mode, adopts: true, as: orphan }, of);
   if (refusal?.code !== -ERRNO.EUCLEAN) return refusal;
-  // It was being converted when its keeper ended.
+  // It was being lent, or made exclusive again, when its keeper ended.
   const other = mode === 'exclusive' ? 'shared' : 'exclusive';
-  return yield* acquire(lease, { mode: other, adopts: true, as: other }, of);
+  const as = other === 'shared' ? 'lent' : other;
+  return yield* acquire(lease, { mode: other, adopts: true, as }, of);
 }
 
 function* acquire(
