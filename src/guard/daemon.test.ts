@@ -434,3 +434,25 @@ test('a sanlock that does not answer is asked again, and nothing is given up mea
   guard.pass(5000);
   assert.equal(guard.guests.size, 0);
 });
+
+test('what a status file needs is named again where a hook waits just then', () => {
+  const guard = new GuardHarness();
+  guard.namesLater = true;
+  guard.keepersLater = true;
+  const tokenOf = (said: readonly GuardEffect[]): number => {
+    const effect = said.find(({ kind }) => kind === 'nameDisks');
+    assert.ok(effect?.kind === 'nameDisks');
+    return effect.token;
+  };
+  const seen = tokenOf(guard.status('web', statusXml(XML)));
+  const called = tokenOf(guard.call('reconnect', XML));
+  for (const token of [called, seen]) {
+    guard.tell({ kind: 'disksNamed', token, leases: ok([leaseOf('web')]) });
+  }
+  guard.namesLater = false;
+  guard.codes.set('acquire', -28);
+  guard.tell({ kind: 'keeperStarted', uuid: WEB });
+  guard.codes.delete('acquire');
+  guard.pass(60_000);
+  assert.equal(guard.held(WEB), 'exclusive');
+});

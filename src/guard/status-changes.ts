@@ -71,7 +71,10 @@ export function statusNamed(
     log(turn, 'warn', 'disks.notNamed', { guest: of.name, reason: leases.error });
     return;
   }
-  if (of.guest.demand !== null) return; // it has the disks of its hook
+  if (of.guest.demand !== null) {
+    of.nameAgainAtMs = turn.nowMs + NAME_AGAIN_MS; // until it is answered, it has those of its hook
+    return;
+  }
   const named = keptOf(of, disks, leases.value);
   tell(turn, uuid, { kind: 'statusRead', status: { ...status, leases: named } });
 }
