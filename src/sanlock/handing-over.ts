@@ -29,6 +29,8 @@ export function handOver(front: Front, survivor: Survivor): void {
   front.lockspaces.unshift(space);
   const claims = claimsOf(front, survivor, space);
   front.resources.unshift(...[...claims.known.keys()].reverse());
+  // Not before: the journal may be written anew, with all that is there.
+  for (const want of claims.found) recordLeaseEnd(front, want);
   logHandedOver(front, survivor, space);
   beginRecovery(front, space, claims);
   claimForConnections(front);
@@ -39,6 +41,8 @@ export function handOver(front: Front, survivor: Survivor): void {
 interface Claims {
   readonly known: Map<Resource, KnownLease>;
   readonly indexes: Set<Want>;
+  /** Acquires in the area of a lease: what is done for that does for them. */
+  readonly found: Want[];
 }
 
 /** Each area once: to recover a lease puts its area in order, whatever else was under way there. */
@@ -47,6 +51,7 @@ function claimsOf(front: Front, survivor: Survivor, space: Lockspace): Claims {
   const known = new Map<Resource, KnownLease>();
   const indexes = new Set<Want>();
   const areas = new Set<string>();
+  const found: Want[] = [];
   for (const [id, lease] of leases) {
     const resource = inheritedResource(space, id, lease);
     giveTokens(front, survivor, resource, lease);
@@ -59,11 +64,11 @@ function claimsOf(front: Front, survivor: Survivor, space: Lockspace): Claims {
     if (name === INDEX_TASK) {
       space.undone.add(want);
       indexes.add(want);
-    } else if (areas.has(areaOf(wanted))) recordLeaseEnd(front, want);
+    } else if (areas.has(areaOf(wanted))) found.push(want);
     else known.set(wantedResource(want), NONE);
     areas.add(areaOf(wanted));
   }
-  return { known, indexes };
+  return { known, indexes, found };
 }
 
 function areaOf({ path, offset }: WantedLease): string {

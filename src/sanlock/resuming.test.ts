@@ -55,6 +55,25 @@ test('an exclusive lease that two processes are to have: the membership is only 
   assert.equal(front.survivors[0]?.phase.kind, 'keeping');
 });
 
+test('a journal that is written anew while a lockspace is handed over has all its leases', () => {
+  const journal = new MemoryJournal();
+  const first = new Harness({ journal });
+  first.join(10);
+  const client = first.connect(501);
+  first.ask(client, SM_CMD.ACQUIRE, acquireBody([resource(1)]), { data: 1 });
+  first.granted(1, 1);
+  // In the area of the lease an acquire was under way, too.
+  const wants = journal.load().lines.find((line) => line.includes('"kind":"wants"')) ?? '';
+  journal.append(wants.replace('"lease":', '"lease":9'));
+  const { resume } = started(journal, 'host1', null, [501]);
+  // There is no room for the line that it is over.
+  const append = journal.append.bind(journal);
+  journal.append = (line) => !line.includes('"kind":"given"') && append(line);
+  resume();
+  const [read] = survivorsRead(journal.load().lines).values();
+  assert.deepEqual([read?.inherited.leases.size, read?.inherited.wants.size], [1, 0]);
+});
+
 test('two memberships of one place or name: only the later one is renewed, and nothing is granted', () => {
   for (const other of [{}, { name: 'LT' }, { path: '/dev/other' }, { hostId: 2 }]) {
     const journal = new MemoryJournal();
