@@ -118,7 +118,7 @@ test('a client that ends at any point of any request holds nothing afterwards', 
     assert.deepEqual(client.tokens, [], where);
     for (const one of front.resources) {
       for (const token of one.holders) assert.ok(!token.client.dead, `${one.name}: ${where}`);
-      const isKept = one.state === 'orphan' && one.persistent;
+      const isKept = one.state === 'orphan' && one.orphaned;
       assert.ok(isKept || one.holders.length > 0, `${one.name} ${one.state}: ${where}`);
     }
   });

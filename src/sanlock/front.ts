@@ -157,10 +157,11 @@ export class Front {
     return this.#nextResource++;
   }
 
-  newToken(client: Client, resource: Resource): Token {
+  newToken(client: Client, resource: Resource, { persistent }: Pick<Token, 'persistent'>): Token {
     assert(resource.hold !== null, 'a token is for a lease that this host has');
     assert(resource.shared || resource.holders.length === 0, 'an exclusive lease has one holder');
-    const token = { id: this.#nextToken++, client, resource, inherited: false, isRecorded: false };
+    const flags = { inherited: false, persistent, isRecorded: false };
+    const token = { id: this.#nextToken++, client, resource, ...flags };
     client.tokens.push(token);
     resource.holders.push(token);
     resource.lastPid = client.pid;
@@ -168,10 +169,15 @@ export class Front {
   }
 
   /** Of a lease that the client had from an earlier daemon. */
-  inheritedToken(client: Client, resource: Resource): Token {
+  inheritedToken(
+    client: Client,
+    resource: Resource,
+    { persistent }: Pick<Token, 'persistent'>,
+  ): Token {
     const isAlone = resource.shared || resource.holders.length === 0;
     assert(isAlone, 'an exclusive lease is inherited by one holder');
-    const token = { id: this.#nextToken++, client, resource, inherited: true, isRecorded: true };
+    const flags = { inherited: true, persistent, isRecorded: true };
+    const token = { id: this.#nextToken++, client, resource, ...flags };
     client.tokens.push(token);
     resource.holders.push(token);
     return token;

@@ -2,9 +2,9 @@ import { assert } from '../base/assert.ts';
 import { SANLK_OK } from '../wire/sanlock/codes.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
-import { recordLeaseEnd } from './holder-journal.ts';
+import { recordHolders, recordLeaseEnd } from './holder-journal.ts';
 import { LEASE_HOLDER } from './holder-lines.ts';
-import { INDEX_TASK, type InheritedLease, type WantedLease } from './inherited.ts';
+import { INDEX_TASK, type InheritedLease, outlivesHolders, type WantedLease } from './inherited.ts';
 import { claimForConnections } from './inherited-clients.ts';
 import { LIVE } from './lockspace-phase.ts';
 import { advance } from './lockspaces.ts';
@@ -31,6 +31,7 @@ export function handOver(front: Front, survivor: Survivor): void {
   front.resources.unshift(...[...claims.known.keys()].reverse());
   // Not before: the journal may be written anew, with all that is there.
   for (const want of claims.found) recordLeaseEnd(front, want);
+  for (const resource of claims.left) recordHolders(front, resource);
   logHandedOver(front, survivor, space);
   beginRecovery(front, space, claims);
   claimForConnections(front);
@@ -43,6 +44,8 @@ interface Claims {
   readonly indexes: Set<Want>;
   /** Acquires in the area of a lease: what is done for that does for them. */
   readonly found: Want[];
+  /** Leases that some of their holders have left by ending, while others live. */
+  readonly left: Resource[];
 }
 
 /** Each area once: to recover a lease puts its area in order, whatever else was under way there. */
@@ -51,10 +54,13 @@ function claimsOf(front: Front, survivor: Survivor, space: Lockspace): Claims {
   const known = new Map<Resource, KnownLease>();
   const indexes = new Set<Want>();
   const areas = new Set<string>();
-  const found: Want[] = [];
+  const [found, left]: [Want[], Resource[]] = [[], []];
   for (const [id, lease] of leases) {
     const resource = inheritedResource(space, id, lease);
     giveTokens(front, survivor, resource, lease);
+    const living = resource.holders.length;
+    if (living === 0) resource.orphaned = outlivesHolders(lease);
+    else if (living < lease.holders.length) left.push(resource);
     known.set(resource, knownLease(resource, lease));
     areas.add(areaOf(lease));
   }
@@ -68,7 +74,7 @@ function claimsOf(front: Front, survivor: Survivor, space: Lockspace): Claims {
     else known.set(wantedResource(want), NONE);
     areas.add(areaOf(wanted));
   }
-  return { known, indexes, found };
+  return { known, indexes, found, left };
 }
 
 function areaOf({ path, offset }: WantedLease): string {
@@ -79,16 +85,16 @@ function areaOf({ path, offset }: WantedLease): string {
 const NONE: KnownLease = { mode: 'none', lver: null, begun: 'nothing' };
 
 function wantedResource(want: Want): Resource {
-  const facts = { shared: false, persistent: false, lvbWanted: false, restricted: 0, lastPid: -1 };
+  const facts = { shared: false, lvbWanted: false, restricted: 0, lastPid: -1 };
   const resource = newResource({ ...want, ...facts });
   resource.state = 'recovering';
   return resource;
 }
 
 function inheritedResource(space: Lockspace, id: number, lease: InheritedLease): Resource {
-  const { resource: name, path, offset, shared, persistent, lvbWanted } = lease;
+  const { resource: name, path, offset, shared, lvbWanted } = lease;
   const { restricted, lastPid } = lease;
-  const of = { id, lockspace: space, name, path, offset, shared, persistent, lvbWanted };
+  const of = { id, lockspace: space, name, path, offset, shared, lvbWanted };
   const resource = newResource({ ...of, restricted, lastPid });
   resource.state = 'recovering';
   resource.isRecorded = true;
@@ -105,20 +111,17 @@ function giveTokens(
   resource: Resource,
   lease: InheritedLease,
 ): void {
-  for (const name of lease.holders) {
+  for (const { name, persistent } of lease.holders) {
     const client = survivor.holders.get(name)?.client;
     if (client === undefined || client.dead) continue; // its process has ended
     client.recorded.add(resource.lockspace.id);
-    front.inheritedToken(client, resource);
+    front.inheritedToken(client, resource, { persistent });
   }
 }
 
-function knownLease(
-  { holders, persistent, lvbDirty }: Resource,
-  lease: InheritedLease,
-): KnownLease {
+function knownLease({ holders, orphaned, lvbDirty }: Resource, lease: InheritedLease): KnownLease {
   // Its process has ended, so it is released; a value that it set is written first.
-  if (holders.length === 0 && !persistent && !lvbDirty) return NONE;
+  if (holders.length === 0 && !orphaned && !lvbDirty) return NONE;
   const { shared, lver, converting } = lease;
   const begun = converting ?? (lease.holders.length === 0 ? 'release' : 'nothing');
   return { mode: shared ? 'sh' : 'ex', lver, begun };

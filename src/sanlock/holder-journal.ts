@@ -115,9 +115,12 @@ export function recordGrant(front: Front, token: Token): boolean {
 function recordHold(front: Front, token: Token): boolean {
   const { resource } = token;
   const isFirst = !resource.isRecorded;
+  // The line of a sharer says nothing else of it. Who adopts an orphan is its only holder.
+  const isAlone = resource.holders.length === 1;
+  const isWhole = isFirst || isAlone || isUnlike(token);
   token.isRecorded = true; // first: the line may be written with all others
   resource.isRecorded = true;
-  const text = isFirst ? leaseText(resource) : sharerText('shares', token);
+  const text = isWhole ? leaseText(resource) : sharerText('shares', token);
   if (appendText(front, text)) return true;
   token.isRecorded = false;
   if (isFirst) resource.isRecorded = false;
@@ -125,8 +128,9 @@ function recordHold(front: Front, token: Token): boolean {
 }
 
 /**
- * A claim goes on in another client of its process, as `token` says already. One line says who has
- * the lease from now on: cut between two, the next daemon would find it held twice, or not at all.
+ * A claim goes on in another client of its process, or as a persistent one, as `token` says already.
+ * One line says who has the lease from now on: cut between two, the next daemon would find it held
+ * twice, or not at all.
  * @returns whether it is recorded
  */
 export function recordMove(front: Front, { client, resource }: Token): boolean {
@@ -134,6 +138,11 @@ export function recordMove(front: Front, { client, resource }: Token): boolean {
   if (recordHolds(front, client, lockspace) && appendText(front, leaseText(resource))) return true;
   logNotRecorded(front, lockspace, client.pid);
   return false;
+}
+
+/** Some of its holders had ended before it was handed over: what they asked for counts no more. */
+export function recordHolders(front: Front, resource: Resource): void {
+  appendText(front, leaseText(resource));
 }
 
 /** Once for a client in a lockspace: it may have leases there. */
@@ -170,10 +179,20 @@ export function recordStopping(front: Front, client: Client): boolean {
   return true;
 }
 
-/** A client released its claim, and others share the lease. */
+/** Another one that shares the lease wants the contrary to become of it. */
+function isUnlike({ persistent, resource }: Token): boolean {
+  for (const other of resource.holders) if (other.persistent !== persistent) return true;
+  return false;
+}
+
+/**
+ * A client released its claim, or has ended, and others share the lease; or there is a value to be
+ * written first.
+ */
 export function recordDrop(front: Front, token: Token): void {
-  if (token.client.dead || !token.isRecorded) return; // its claims went with its connection
-  appendText(front, sharerText('drops', token));
+  if (!token.isRecorded) return;
+  const text = isUnlike(token) ? leaseText(token.resource) : sharerText('drops', token);
+  appendText(front, text);
 }
 
 /** Its connection has ended, and all its claims. */

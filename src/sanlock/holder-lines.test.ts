@@ -31,7 +31,7 @@ const SOUND: Readonly<Record<string, Fields>> = {
   wants: { ...LEASE, ...PLACE },
   lease: {
     ...{ ...LEASE, ...PLACE, ...MODE, persistent: true, lvbWanted: false, restricted: 2 },
-    ...{ lastPid: -1, holders: ['7', '-3'] },
+    ...{ lastPid: -1, holders: ['7', '-3'], keeps: [true, false] },
   },
   shares: { ...LEASE, holder: '8' },
   drops: { ...LEASE, holder: '8' },
@@ -62,6 +62,7 @@ const IMPOSSIBLE: Fields = {
   restricted: [-1, 2 ** 32],
   holder: ['', 'client', 7, '1.5'],
   holders: ['7', [7], ['']],
+  keeps: [true, [1], ['true'], [null]],
   value: ['A', 'AQI', '====', 'A'.repeat(8000), 0],
   ...Object.fromEntries(
     ['shared', 'toShared', 'persistent', 'lvbWanted', 'used', 'usedByOrphans', 'allLeases'].map(

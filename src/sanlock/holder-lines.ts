@@ -25,9 +25,9 @@ export type Line =
   | ({ readonly kind: 'wants' } & LeaseNumber & PlaceFacts)
   /** A lease is granted; its client does not know yet. */
   | ({ readonly kind: 'lease' } & LeaseNumber & PlaceFacts & LeaseFacts)
-  /** One more client has it: it shares the lease, or has adopted an orphan. */
+  /** One more client shares it, and wants the same to become of it when all have ended. */
   | ({ readonly kind: 'shares'; readonly holder: string } & LeaseNumber)
-  /** A client that shared it with others released it. */
+  /** A client has released it, or ended; others share it, or a value is to be written first. */
   | ({ readonly kind: 'drops'; readonly holder: string } & LeaseNumber)
   | ({ readonly kind: 'converts'; readonly toShared: boolean } & LeaseNumber)
   /** A conversion has ended, well or not. */
@@ -98,12 +98,18 @@ export interface ModeFacts {
 }
 
 export interface LeaseFacts extends ModeFacts {
+  /** One of its clients asked that it outlives them; or it has none, and is an orphan. */
   readonly persistent: boolean;
   readonly lvbWanted: boolean;
   readonly restricted: number;
   readonly lastPid: number;
-  /** Clients; an orphan has none. */
+  /** Clients, one twice that shares it twice. One that has ended may be named, if it was the last. */
   readonly holders: readonly string[];
+  /**
+   * For each of `holders` whether it asked for that. Lines of an earlier version have none: there
+   * `persistent` says it of all.
+   */
+  readonly keeps: readonly boolean[];
 }
 
 export interface ClientFacts {
@@ -176,6 +182,7 @@ const SHAPES: Readonly<Record<Line['kind'], LineFields>> = {
     restricted: FIELDS.bits,
     lastPid: FIELDS.lastPid,
     holders: FIELDS.holders,
+    keeps: FIELDS.flags,
   },
   shares: { ...LEASE, holder: FIELDS.holder },
   drops: { ...LEASE, holder: FIELDS.holder },
@@ -192,7 +199,7 @@ const SHAPES: Readonly<Record<Line['kind'], LineFields>> = {
 
 /**
  * Fields that lines of earlier versions lack. The first recorded no persistent leases, the next
- * only those, and not their places.
+ * only those, and not their places. Up to the one before this it was the lease that was persistent.
  */
 const DEFAULTS: Readonly<Partial<Record<Line['kind'], object>>> = {
   space: { generation: NO_GENERATION, hostName: '', joinedS: 0, allLeases: false },
@@ -201,7 +208,7 @@ const DEFAULTS: Readonly<Partial<Record<Line['kind'], object>>> = {
   holds: { persistent: false, ownerName: '' },
   lease: {
     ...{ path: '', offset: 0, shared: false, lver: '0', persistent: true, lvbWanted: false },
-    ...{ restricted: 0, lastPid: -1, holders: [] },
+    ...{ restricted: 0, lastPid: -1, holders: [], keeps: [] },
   },
 };
 

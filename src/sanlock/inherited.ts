@@ -42,17 +42,33 @@ export interface WantedLease {
 export interface InheritedLease extends WantedLease {
   shared: boolean;
   lver: bigint;
-  readonly persistent: boolean;
+  /** Of one without holders: it is an orphan. */
+  orphaned: boolean;
   readonly lvbWanted: boolean;
   /** The holder's restriction bits when it acquired. */
   readonly restricted: number;
   lastPid: number;
-  /** The clients that hold it, one twice that shares it twice; an orphan has none. */
-  readonly holders: string[];
+  /** The clients that hold it, one twice that shares it twice. */
+  readonly holders: InheritedHold[];
   /** A conversion was under way: the disk may show the one mode or the other. */
   converting: 'toShared' | 'toExclusive' | null;
   /** A value that was set and not written to the disk yet; null: there is none. */
   lvb: Uint8Array | null;
+}
+
+/** One client's claim on it. */
+export interface InheritedHold {
+  readonly name: string;
+  /** It asked that the lease outlives it. */
+  readonly persistent: boolean;
+}
+
+/**
+ * Whether it remains when none of its holders lives any more. Which of them was the last is not
+ * known, so it remains if any of them asked for that.
+ */
+export function outlivesHolders({ holders, orphaned }: InheritedLease): boolean {
+  return holders.length === 0 ? orphaned : holders.some(({ persistent }) => persistent);
 }
 
 export function nothingInherited(of: { readonly isWhole: boolean }): Inherited {

@@ -6,7 +6,7 @@ import {
   type Line,
   NO_GENERATION,
 } from './holder-lines.ts';
-import type { Inherited } from './inherited.ts';
+import { type Inherited, outlivesHolders } from './inherited.ts';
 import { leaseText, wantsText } from './lease-texts.ts';
 import { isGivenUp } from './lockspace-phase.ts';
 import type { LostLockspace } from './lost-lockspace.ts';
@@ -66,8 +66,12 @@ function linesOfInherited(id: number, inherited: Inherited): Line[] {
   if (inherited.removal) lines.push({ kind: 'removal', id });
   for (const [lease, place] of inherited.wants) lines.push({ kind: 'wants', id, lease, ...place });
   for (const [lease, one] of inherited.leases) {
-    const { converting, lver, lvb, ...facts } = one;
-    lines.push({ kind: 'lease', id, lease, ...facts, lver: `${lver}` });
+    const { converting, lver, lvb, orphaned: _, ...facts } = one;
+    const holders = one.holders.map(({ name }) => name);
+    const keeps = one.holders.map(({ persistent }) => persistent);
+    const persistent = outlivesHolders(one);
+    const known = { ...facts, lver: `${lver}`, persistent, holders, keeps };
+    lines.push({ kind: 'lease', id, lease, ...known });
     const toShared = converting === 'toShared';
     if (converting !== null) lines.push({ kind: 'converts', id, lease, toShared });
     if (lvb !== null) lines.push({ kind: 'lvb', id, lease, value: base64(lvb) });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Line } from './holder-lines.ts';
+import { outlivesHolders } from './inherited.ts';
 import { noContents, readLine } from './journal-reader.ts';
 
 const SPACE: Line = {
@@ -13,12 +14,16 @@ const OF = { id: 1, lease: 5 };
 const WANTS: Line = { kind: 'wants', ...OF, ...PLACE };
 const LEASE: Line = {
   ...{ kind: 'lease', ...OF, ...PLACE, shared: true, lver: '4', persistent: false },
-  ...{ lvbWanted: true, restricted: 0, lastPid: 100, holders: ['7'] },
+  ...{ lvbWanted: true, restricted: 0, lastPid: 100, holders: ['7'], keeps: [false] },
 };
 const LEASE_PROCESS: Line = {
   ...{ kind: 'holds', id: 1, holder: 'lease', pid: 90, started: '9', killpath: '', killargs: '' },
   ...{ killpathPid: false, restricted: 0, ownerName: '', persistent: false },
 };
+
+function hold(name: string, persistent = false) {
+  return { name, persistent };
+}
 
 /** What is read, with the number of lines that say nothing. */
 function read(...lines: readonly object[]) {
@@ -51,8 +56,8 @@ test('an acquire is wanted, then held, then gone', () => {
   assert.deepEqual([...(wanted.inherited?.wants ?? [])], [[5, PLACE]]);
   const held = read(SPACE, WANTS, LEASE);
   assert.equal(held.inherited?.wants.size, 0);
-  const settled = { converting: null, lvb: null, lver: 4n, holders: ['7'] };
-  const facts = { shared: true, persistent: false, lvbWanted: true, restricted: 0, lastPid: 100 };
+  const settled = { converting: null, lvb: null, lver: 4n, holders: [hold('7')] };
+  const facts = { shared: true, orphaned: false, lvbWanted: true, restricted: 0, lastPid: 100 };
   assert.deepEqual(held.lease, { ...PLACE, ...facts, ...settled });
   for (const before of [[WANTS], [WANTS, LEASE]]) {
     const { inherited } = read(SPACE, ...before, { kind: 'given', ...OF });
@@ -68,8 +73,39 @@ test('a lockspace that begins a second time is damage, and takes nothing from th
 test('sharers come and go, one that came twice as often', () => {
   const joins = { kind: 'shares', ...OF, holder: '8' };
   const drops = { kind: 'drops', ...OF, holder: '8' };
-  assert.deepEqual(read(SPACE, LEASE, joins, joins, drops).lease?.holders, ['7', '8']);
+  const { holders } = read(SPACE, LEASE, joins, joins, drops).lease ?? {};
+  assert.deepEqual(holders, [hold('7'), hold('8')]);
   assert.equal(read(SPACE, LEASE, drops).damaged, 1, 'it was no sharer');
+});
+
+test('each holder says whether the lease outlives it, and any of those that ended unseen counts', () => {
+  const both = read(SPACE, { ...LEASE, holders: ['7', '8'], keeps: [false, true] }).lease;
+  assert.ok(both !== undefined);
+  assert.deepEqual(both.holders, [hold('7'), hold('8', true)]);
+  assert.ok(outlivesHolders(both), 'which of them was the last is not known');
+  assert.equal(
+    read(SPACE, { ...LEASE, holders: [], persistent: true, keeps: [] }).lease?.orphaned,
+    true,
+  );
+  const drops = { kind: 'drops', ...OF, holder: '8' };
+  const persistent = { ...LEASE, persistent: true, holders: ['8'], keeps: [true] };
+  const released = read(SPACE, persistent, drops).lease;
+  assert.ok(
+    released !== undefined && !outlivesHolders(released),
+    'its value is to be written first',
+  );
+});
+
+test('of an earlier version the lease said it, for all its holders', () => {
+  const { keeps: _, ...old } = LEASE;
+  const joins = { kind: 'shares', ...OF, holder: '8' };
+  const drops = { kind: 'drops', ...OF, holder: '7' };
+  for (const persistent of [true, false]) {
+    const { lease } = read(SPACE, { ...old, persistent }, joins, drops);
+    assert.deepEqual(lease?.holders, [hold('8', persistent)]);
+    const alone = read(SPACE, { ...old, persistent, holders: [] });
+    assert.equal(alone.lease?.orphaned, persistent);
+  }
 });
 
 test('a conversion is under way until its end is read, and keeps what it found', () => {
@@ -122,7 +158,7 @@ test('earlier versions recorded persistent leases only, and not where they are',
   const { inherited, lease, damaged } = read(space, old);
   assert.equal(damaged, 0);
   assert.equal(inherited?.isWhole, false);
-  assert.deepEqual([lease?.resource, lease?.path, lease?.persistent], ['R1', '', true]);
+  assert.deepEqual([lease?.resource, lease?.path, lease?.orphaned], ['R1', '', true]);
   assert.equal(read(SPACE, old).inherited?.isWhole, false, 'a place is missing');
   assert.equal(read(SPACE, LEASE).inherited?.isWhole, true);
 });

@@ -6,7 +6,7 @@ import {
   NO_GENERATION,
   parseHolderLine,
 } from './holder-lines.ts';
-import { type Inherited, nothingInherited } from './inherited.ts';
+import { type Inherited, nothingInherited, outlivesHolders } from './inherited.ts';
 import { newHolder, newSurvivor, type Survivor } from './survivors.ts';
 
 type About<Kind extends Line['kind']> = Extract<Line, { readonly kind: Kind }>;
@@ -126,13 +126,18 @@ function readLease(inherited: Inherited, line: About<'wants' | 'lease' | 'given'
       return;
     }
     case 'lease': {
-      const { kind: _, id: __, lease, ...facts } = line;
+      const { kind: _, id: __, lease, persistent, keeps, ...facts } = line;
       if (facts.path === '') inherited.isWhole = false;
       wants.delete(lease);
-      const [lver, holders] = [BigInt(facts.lver), [...facts.holders]];
+      const lver = BigInt(facts.lver);
+      const holders = facts.holders.map((name, n) => ({
+        name,
+        persistent: keeps[n] ?? persistent,
+      }));
+      const orphaned = holders.length === 0 && persistent;
       // Once more, as its holders have changed: the rest of what is known of it stays.
       const { converting = null, lvb = null } = leases.get(lease) ?? {};
-      leases.set(lease, { ...facts, lver, holders, converting, lvb });
+      leases.set(lease, { ...facts, lver, holders, orphaned, converting, lvb });
       return;
     }
     case 'given':
@@ -150,12 +155,13 @@ function readChange({ inherited, holders }: Survivor, line: LeaseLine): boolean 
   if (lease === undefined) return false;
   switch (line.kind) {
     case 'shares':
-      lease.holders.push(line.holder);
+      lease.holders.push({ name: line.holder, persistent: outlivesHolders(lease) });
       lease.lastPid = holders.get(line.holder)?.facts.pid ?? lease.lastPid;
       return true;
     case 'drops': {
-      const at = lease.holders.indexOf(line.holder);
+      const at = lease.holders.findIndex(({ name }) => name === line.holder);
       if (at >= 0) lease.holders.splice(at, 1);
+      lease.orphaned = false; // without holders it is being released
       return at >= 0;
     }
     case 'converts':

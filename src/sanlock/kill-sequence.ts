@@ -30,8 +30,8 @@ function hasOrphans(front: Front, space: Lockspace): boolean {
 }
 
 /** One that is recovered is an orphan until the disk says otherwise. */
-function isOrphan({ state, persistent, holders }: Resource): boolean {
-  return state === 'orphan' || (state === 'recovering' && persistent && holders.length === 0);
+function isOrphan({ state, orphaned, holders }: Resource): boolean {
+  return state === 'orphan' || (state === 'recovering' && orphaned && holders.length === 0);
 }
 
 /** One attempt for each process, at most once a second, and a hundred times. */

@@ -12,12 +12,15 @@ export function wantsText(want: Want): string {
 
 /** `lease` */
 export function leaseText(resource: Resource): string {
-  const { shared, persistent, lvbWanted, restricted, lastPid } = resource;
+  const { shared, orphaned, lvbWanted, restricted, lastPid } = resource;
   const lver = resource.hold?.lver ?? resource.inheritedLver;
+  const tokens = resource.holders.filter(({ isRecorded }) => isRecorded);
+  const keeps = tokens.map(({ persistent }) => persistent);
+  const persistent = tokens.length === 0 ? orphaned : keeps.includes(true);
   return (
     `{"kind":"lease",${numbers(resource)},${place(resource)},"shared":${shared},"lver":"${lver}",` +
     `"persistent":${persistent},"lvbWanted":${lvbWanted},"restricted":${restricted},` +
-    `"lastPid":${lastPid},"holders":[${holders(resource)}]}`
+    `"lastPid":${lastPid},"holders":[${names(tokens)}],"keeps":[${keeps.join()}]}`
   );
 }
 
@@ -39,10 +42,6 @@ function place({ name, path, offset }: Want): string {
   return `"resource":${JSON.stringify(name)},"path":${JSON.stringify(path)},"offset":${offset}`;
 }
 
-function holders({ holders: tokens }: Resource): string {
-  let text = '';
-  for (const { client, isRecorded } of tokens) {
-    if (isRecorded) text += `${text === '' ? '' : ','}"${client.connection}"`;
-  }
-  return text;
+function names(tokens: readonly Token[]): string {
+  return tokens.map(({ client }) => `"${client.connection}"`).join();
 }

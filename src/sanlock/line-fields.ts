@@ -17,6 +17,7 @@ export const FIELDS = {
   count: (value: unknown) => isInteger(value) && value >= 0,
   text: (value: unknown) => typeof value === 'string',
   flag: (value: unknown) => typeof value === 'boolean',
+  flags: (value: unknown) => Array.isArray(value) && value.every((one) => typeof one === 'boolean'),
   digits: (value: unknown) => typeof value === 'string' && DIGITS.test(value),
   /** In milliseconds, and parts of one. */
   duration: (value: unknown) => typeof value === 'number' && Number.isFinite(value) && value >= 0,

@@ -8,7 +8,7 @@ import { nextTurn } from './local-queue.ts';
 import { mayRelease } from './lockspace-phase.ts';
 import { logNotHeld, refuseHold } from './not-held.ts';
 import { refusalFields } from './refusals.ts';
-import { outlives, releaseResource, removeResource } from './release.ts';
+import { keepsOrphans, releaseResource, removeResource } from './release.ts';
 import type { KnownLease, Lockspace, Resource, Want } from './state.ts';
 
 /**
@@ -125,7 +125,7 @@ function answered(front: Front, resource: Resource, result: LeaseCommandResult):
   } else if (resource.holders.length > 0) refuseHold(front, resource);
   else {
     // One with a value to be written may have been on its release.
-    const wasOrphan = known?.mode !== 'none' && resource.persistent && !resource.lvbDirty;
+    const wasOrphan = known?.mode !== 'none' && resource.orphaned && !resource.lvbDirty;
     if (wasOrphan) logNotHeld(front, resource);
     forgetLease(front, resource);
   }
@@ -135,7 +135,7 @@ function answered(front: Front, resource: Resource, result: LeaseCommandResult):
 function held(front: Front, resource: Resource): void {
   resource.state = 'held';
   if (resource.holders.length === 0) {
-    if (outlives(resource)) resource.state = 'orphan';
+    if (resource.orphaned && keepsOrphans(resource.lockspace)) resource.state = 'orphan';
     else releaseResource(front, resource, { rename: null, done: () => {} });
   }
   nextTurn(front, resource);

@@ -6,7 +6,7 @@ import { recordDrop, recordLeaseEnd, recordReleaseBegun } from './holder-journal
 import { nextTurn } from './local-queue.ts';
 import { isDead, isRemoved, mayRelease } from './lockspace-phase.ts';
 import { resultNumber } from './result-number.ts';
-import type { Client, Pending, Resource, Token } from './state.ts';
+import type { Client, Lockspace, Pending, Resource, Token } from './state.ts';
 import { endWant } from './undone.ts';
 
 /** Takes a token from its client and its resource. */
@@ -47,6 +47,7 @@ export function releaseToken(
   const { resource } = token;
   dropToken(token);
   const isLast = resource.holders.length === 0;
+  if (isLast) resource.orphaned = false;
   if (!isLast || resource.lvbDirty) recordDrop(front, token);
   if (isLast) releaseResource(front, resource, options);
   else options.done(0);
@@ -81,19 +82,17 @@ export function releaseResource(
 }
 
 /**
- * A persistent lease outlives its client: its user (an active LV) is no process. Where orphans
+ * A persistent lease outlives its last client: its user (an active LV) is no process. Where orphans
  * count as users they count in a lost lockspace too: if they were released there, the watchdog
  * would not reset a machine on which an LV is still active.
  */
-export function outlives(resource: Resource): boolean {
-  const { lockspace } = resource;
-  if (!isPersistent(resource)) return false;
-  return !isDead(lockspace) || (lockspace.usedByOrphans && !isRemoved(lockspace));
+export function keepsOrphans(space: Lockspace): boolean {
+  return !isDead(space) || (space.usedByOrphans && !isRemoved(space));
 }
 
 /** Where the disk has not been compared with the journal yet, the journal counts. */
-function isPersistent({ persistent, hold, state }: Resource): boolean {
-  return persistent && (hold !== null || state === 'recovering');
+function isPersistent({ persistent, resource }: Token): boolean {
+  return persistent && (resource.hold !== null || resource.state === 'recovering');
 }
 
 /** The process of a registered connection has ended: its leases are released or become orphans. */
@@ -101,13 +100,16 @@ export function releaseDead(front: Front, client: Client): void {
   for (const token of [...client.tokens]) {
     const { resource } = token;
     const { lockspace } = resource;
+    const last = resource.holders.length === 1;
     if (resource.state === 'recovering' && mayRelease(lockspace)) {
       dropToken(token); // what becomes of it, the disk decides
+      if (last) resource.orphaned = token.persistent;
+      else recordDrop(front, token);
       continue;
     }
-    const last = resource.holders.length === 1;
-    if (last && outlives(resource)) {
+    if (last && isPersistent(token) && keepsOrphans(lockspace)) {
       dropToken(token);
+      resource.orphaned = true;
       resource.state = 'orphan';
       log(front, 'info', 'resource.orphaned', {
         lockspace: lockspace.name,
@@ -116,7 +118,7 @@ export function releaseDead(front: Front, client: Client): void {
       });
       continue;
     }
-    if (last && isPersistent(resource) && isDead(lockspace)) lockspace.lostOrphans = true;
+    if (last && isPersistent(token) && isDead(lockspace)) lockspace.lostOrphans = true;
     releaseToken(front, token, { rename: null, done: () => {} });
   }
 }

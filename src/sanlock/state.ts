@@ -57,6 +57,8 @@ export interface Token {
    * whichever connection of it asks for it first.
    */
   inherited: boolean;
+  /** Its client asked that the lease outlives it. What the last client asked for counts. */
+  persistent: boolean;
   /** The journal of holders has it. */
   isRecorded: boolean;
 }
@@ -81,7 +83,11 @@ export interface Resource {
    * conversion until `finished` tells that it is done, or for good where its process was lost.
    */
   unconverted: number | 'lost' | null;
-  readonly persistent: boolean;
+  /**
+   * Its last client has ended, and had asked that the lease outlives it. While clients hold it,
+   * what they asked for counts.
+   */
+  orphaned: boolean;
   /** null while the first acquire runs, and while the disk has not shown an inherited one. */
   hold: HeldLease | null;
   /** Of an inherited one, by the journal: later daemons compare that with the disk too. */
@@ -287,7 +293,6 @@ export function newResource(
     | 'path'
     | 'offset'
     | 'shared'
-    | 'persistent'
     | 'lvbWanted'
     | 'restricted'
     | 'lastPid'
@@ -303,7 +308,7 @@ export function newResource(
     shared: of.shared,
     converting: false,
     unconverted: null,
-    persistent: of.persistent,
+    orphaned: false,
     hold: null,
     inheritedLver: 0n,
     lvbWanted: of.lvbWanted,

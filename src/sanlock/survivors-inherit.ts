@@ -64,7 +64,10 @@ function renumbered(front: Front, inherited: Inherited, names: Map<string, strin
   const leases = new Map<number, InheritedLease>();
   const wants = new Map<number, WantedLease>();
   for (const lease of inherited.leases.values()) {
-    const holders = lease.holders.map((name) => nameOf(front, names, name));
+    const holders = lease.holders.map(({ name, persistent }) => ({
+      name: nameOf(front, names, name),
+      persistent,
+    }));
     leases.set(front.newResourceId(), { ...lease, holders });
   }
   for (const wanted of inherited.wants.values()) wants.set(front.newResourceId(), wanted);

@@ -93,8 +93,8 @@ function searchHolders(
 /** Which of its leases are kept without a process, and which of its clients hold none. */
 function sortUsers({ inherited, holders }: Survivor): void {
   const users = new Map<string, { persistent: boolean }>();
-  for (const { persistent, holders: names } of inherited.leases.values()) {
-    for (const name of names) {
+  for (const lease of inherited.leases.values()) {
+    for (const { name, persistent } of lease.holders) {
       const isPersistent = persistent && (users.get(name)?.persistent ?? true);
       users.set(name, { persistent: isPersistent });
     }
@@ -150,8 +150,8 @@ function takeOver(
 
 /** No daemon wrote that an exclusive lease has several holders: which of them has it is not known. */
 function hasTwoOwners({ inherited, holders }: Survivor): boolean {
-  for (const { shared, holders: names } of inherited.leases.values()) {
-    if (!shared && names.filter((name) => holders.has(name)).length > 1) return true;
+  for (const { shared, holders: holds } of inherited.leases.values()) {
+    if (!shared && holds.filter(({ name }) => holders.has(name)).length > 1) return true;
   }
   return false;
 }

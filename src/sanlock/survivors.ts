@@ -1,7 +1,7 @@
 import { SECOND_MS } from '../base/units.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import { type HolderFacts, LEASE_HOLDER, NO_GENERATION, type SpaceFacts } from './holder-lines.ts';
-import type { Inherited } from './inherited.ts';
+import { type Inherited, outlivesHolders } from './inherited.ts';
 import { type Client, type Lockspace, newClient, type Reply } from './state.ts';
 import { isUndecided, type SurvivorPhase } from './survivor-step.ts';
 import type { UserProcess } from './user-process.ts';
@@ -94,7 +94,7 @@ export function isKeptInVain(survivor: Survivor): boolean {
 
 /** It has leases whose users are no processes. */
 export function hasPersistent({ inherited }: Survivor): boolean {
-  for (const { persistent } of inherited.leases.values()) if (persistent) return true;
+  for (const lease of inherited.leases.values()) if (outlivesHolders(lease)) return true;
   return false;
 }
 
@@ -115,7 +115,7 @@ export function pidsText({ holders }: Survivor): string {
 
 /** The resources of its persistent leases, for the log. */
 export function resourcesText({ inherited }: Survivor): string {
-  const kept = [...inherited.leases.values()].filter(({ persistent }) => persistent);
+  const kept = [...inherited.leases.values()].filter(outlivesHolders);
   const some = kept.slice(0, MAX_NAMES).map(({ resource }) => resource);
   const rest = kept.length - some.length;
   return rest === 0 ? some.join(' ') : `${some.join(' ')} and ${rest} more`;

@@ -119,7 +119,7 @@ test('an orphan is taken over only by a request for it, in its mode', () => {
     [at, () => harness.close(one), []], // nothing is written
     [at, () => acquire(harness, two, [resource(1)]), ['c3 answer 7: -117']],
     [at, () => acquire(harness, two, [shared(1)], ORPHAN), ['c3 answer 7: -117']],
-    [at, () => acquire(harness, two, [resource(1)], ORPHAN_ONLY), ['c3 answer 7: 0']],
+    [at, () => acquire(harness, two, [persistent], ORPHAN_ONLY), ['c3 answer 7: 0']],
     [at, () => harness.close(two), []],
   ]);
   const cleaner = harness.connect(503);
@@ -129,6 +129,23 @@ test('an orphan is taken over only by a request for it, in its mode', () => {
       data: 1,
     });
   harness.play([[at, orphans, ['lease1 release R1', 'c4 answer 8: 1']]]); // their number
+});
+
+test('an orphan that is adopted without PERSISTENT ends with its new holder', () => {
+  const harness = joined();
+  const [one, two] = [harness.connect(501), harness.connect(502)];
+  const at = 100;
+  harness.play([
+    [
+      at,
+      () => acquire(harness, one, [resource(1, { flags: RES_FLAGS.PERSISTENT })]),
+      ['lease1 acquire R1'],
+    ],
+    [at, () => harness.granted(1, 1), ['c2 answer 7: 0']],
+    [at, () => harness.close(one), []],
+    [at, () => acquire(harness, two, [resource(1)], ORPHAN), ['c3 answer 7: 0']],
+    [at, () => harness.close(two), ['lease1 release R1']],
+  ]);
 });
 
 test('all or nothing: the first refusal is the answer, granted leases are released', () => {

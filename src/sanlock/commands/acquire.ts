@@ -13,7 +13,7 @@ import {
   sanlkResource,
 } from '../../wire/sanlock/socket.ts';
 import type { Front } from '../front.ts';
-import { recordGrant, recordWant } from '../holder-journal.ts';
+import { recordGrant, recordMove, recordWant } from '../holder-journal.ts';
 import { claimToken, settleClaim } from '../inherited-clients.ts';
 import { grantsPaused } from '../lag.ts';
 import { awaitTurn, nextTurn } from '../local-queue.ts';
@@ -111,6 +111,10 @@ function acquireNext(front: Front, job: Job): void {
   if (existing.shared === shared && existing.state === 'held') {
     const claimed = claimToken(front, job.client, existing);
     if (claimed !== null) {
+      if (isPersistent(wanted) && !persist(front, claimed)) {
+        rollBack(front, job, -ERRNO.EAGAIN);
+        return;
+      }
       job.granted.push(claimed); // it has it from an earlier daemon
       acquireNext(front, job);
       return;
@@ -130,7 +134,7 @@ function acquireNext(front: Front, job: Job): void {
   }
   const { state } = existing;
   existing.state = 'held';
-  const token = front.newToken(job.client, existing);
+  const token = front.newToken(job.client, existing, { persistent: isPersistent(wanted) });
   if (!recordGrant(front, token)) {
     dropToken(token);
     existing.state = state; // an orphan stays one
@@ -139,6 +143,19 @@ function acquireNext(front: Front, job: Job): void {
   }
   job.granted.push(token);
   acquireNext(front, job);
+}
+
+function isPersistent({ resource }: Wanted): boolean {
+  return (resource.flags & RES_FLAGS.PERSISTENT) !== 0;
+}
+
+/** Its client has it from an earlier daemon, and asks again. @returns whether it is recorded */
+function persist(front: Front, token: Token): boolean {
+  if (token.persistent) return true;
+  token.persistent = true;
+  if (recordMove(front, token)) return true;
+  token.persistent = false;
+  return false;
 }
 
 /** The state of the resource on this host decides first (spec 20 §4, table of ACQUIRE). */
@@ -193,7 +210,6 @@ function acquireOnDisk(
     path: disk.path,
     offset: toSafeNumber(disk.offset, 'offset'),
     shared,
-    persistent: (asked.flags & RES_FLAGS.PERSISTENT) !== 0,
     lvbWanted: (job.cmdFlags & ACQUIRE_FLAGS.LVB) !== 0,
     restricted: job.client.restricted,
     lastPid: job.client.pid,
@@ -216,7 +232,7 @@ function acquireOnDisk(
   } as const;
   front.command(space.lease, command, (result, unfinished) => {
     if (result.ok) {
-      acquired(front, job, resource, result);
+      acquired(front, job, { resource, persistent: isPersistent(of.wanted) }, result);
       return;
     }
     removeResource(front, resource);
@@ -225,7 +241,13 @@ function acquireOnDisk(
   });
 }
 
-function acquired(front: Front, job: Job, resource: Resource, answer: LeaseAnswer): void {
+function acquired(
+  front: Front,
+  job: Job,
+  of: { readonly resource: Resource; readonly persistent: boolean },
+  answer: LeaseAnswer,
+): void {
+  const { resource, persistent } = of;
   assert(answer.op === 'acquire', 'an acquire is answered');
   assert(resource.state === 'adding', 'a lease is granted while it is being acquired');
   const { generation } = resource.lockspace;
@@ -233,7 +255,7 @@ function acquired(front: Front, job: Job, resource: Resource, answer: LeaseAnswe
   resource.hold = answer.hold;
   resource.lvb = answer.lvb;
   resource.state = 'held';
-  const token = front.newToken(job.client, resource);
+  const token = front.newToken(job.client, resource, { persistent });
   job.granted.push(token);
   if (!recordGrant(front, token)) {
     rollBack(front, job, -ERRNO.EAGAIN);

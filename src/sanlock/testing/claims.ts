@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { ByteString } from '../../base/bytes.ts';
 import type { Front } from '../front.ts';
 import { LEASE_HOLDER } from '../holder-lines.ts';
-import type { InheritedLease } from '../inherited.ts';
+import { type InheritedLease, outlivesHolders } from '../inherited.ts';
 import { type Contents, noContents, readLine } from '../journal-reader.ts';
 import { isGivenUp } from '../lockspace-phase.ts';
 import type { Client, Lockspace, Resource } from '../state.ts';
@@ -24,7 +24,9 @@ export interface LeaseClaim {
   readonly converting: InheritedLease['converting'];
   readonly kept: string;
   readonly lvb: string | null;
-  /** Clients whose connections are open, sorted. */
+  /** What becomes of it without them; null where there are any. */
+  readonly orphaned: boolean | null;
+  /** Clients whose connections are open, and what each wants to become of it, sorted. */
   readonly holders: readonly string[];
 }
 
@@ -50,7 +52,7 @@ function ofSpace(front: Front, space: Lockspace): Claims {
   const of = { name, hostId, path, offset, ioTimeoutS, generation: `${generation}` };
   const process = front.leaseProcess(space.lease)?.pid ?? 0;
   const flags = { used, usedByOrphans, removal: isGivenUp(space) };
-  const users = [...leases.values()].flatMap(({ holders }) => holders);
+  const users = [...leases.values()].flatMap(clientsOf);
   const clients = [...front.clients.values()].filter(({ connection }) =>
     users.includes(`${connection}`),
   );
@@ -65,9 +67,12 @@ function ofSpace(front: Front, space: Lockspace): Claims {
 function ofResource(front: Front, one: Resource): LeaseClaim {
   const { shared, hold, lvb, lvbDirty } = one;
   const converting = one.converting || one.unconverted !== null;
-  const clients = one.holders.map(({ client }) => client);
-  const open = clients.filter(({ connection }) => front.clients.has(connection));
-  const holders = open.map(({ connection }) => `${connection}`).sort();
+  const all = one.holders.filter(({ isRecorded }) => isRecorded);
+  const open = all.filter(({ client }) => front.clients.has(client.connection));
+  const holders = open.map(({ client, persistent }) => {
+    return holderText(`${client.connection}`, persistent);
+  });
+  const isOrphaned = all.length === 0 ? one.orphaned : all.some(({ persistent }) => persistent);
   return {
     place: placeText(one.name, one),
     shared,
@@ -75,7 +80,8 @@ function ofResource(front: Front, one: Resource): LeaseClaim {
     converting: !converting ? null : shared ? 'toExclusive' : 'toShared',
     kept: keptText(one),
     lvb: lvbDirty && lvb !== null ? hex(lvb) : null,
-    holders,
+    orphaned: holders.length === 0 ? isOrphaned : null,
+    holders: holders.sort(),
   };
 }
 
@@ -119,7 +125,7 @@ function ofSurvivor(survivor: Survivor): Claims {
   const of = { name, hostId, path, offset, ioTimeoutS, generation };
   const leases = new Map<number, LeaseClaim>();
   for (const [id, lease] of inherited.leases) leases.set(id, ofInherited(survivor, lease));
-  const users = [...leases.values()].flatMap((lease) => lease.holders);
+  const users = [...leases.values()].flatMap(clientsOf);
   const clients = [...holders].filter(([holder]) => users.includes(holder));
   // It stays in the journal when it has ended: it may have left an end record.
   const { pid: process } = holders.get(LEASE_HOLDER)?.facts ?? survivor.lastProcess ?? { pid: 0 };
@@ -133,7 +139,8 @@ function ofSurvivor(survivor: Survivor): Claims {
 
 function ofInherited({ holders: clients }: Survivor, lease: InheritedLease): LeaseClaim {
   const { shared, lver, converting, lvb } = lease;
-  const holders = lease.holders.filter((holder) => clients.has(holder)).sort();
+  const open = lease.holders.filter(({ name }) => clients.has(name));
+  const holders = open.map(({ name, persistent }) => holderText(name, persistent));
   return {
     place: placeText(lease.resource, lease),
     shared,
@@ -141,7 +148,8 @@ function ofInherited({ holders: clients }: Survivor, lease: InheritedLease): Lea
     converting,
     kept: keptText(lease),
     lvb: lvb === null ? null : hex(lvb),
-    holders,
+    orphaned: holders.length === 0 ? outlivesHolders(lease) : null,
+    holders: holders.sort(),
   };
 }
 
@@ -149,8 +157,17 @@ function placeText(name: ByteString, { path, offset }: { path: string; offset: n
   return `${name} at ${path}:${offset}`;
 }
 
-function keptText(of: Pick<Resource, 'persistent' | 'lvbWanted' | 'restricted'>): string {
-  return `persistent ${of.persistent}, lvb ${of.lvbWanted}, restricted ${of.restricted}`;
+/** A client by its connection. */
+export function holderText(connection: string, persistent: boolean): string {
+  return persistent ? `${connection} persistent` : connection;
+}
+
+function clientsOf({ holders }: LeaseClaim): string[] {
+  return holders.map((holder) => holder.replace(' persistent', ''));
+}
+
+function keptText(of: Pick<Resource, 'lvbWanted' | 'restricted'>): string {
+  return `lvb ${of.lvbWanted}, restricted ${of.restricted}`;
 }
 
 function stoppingText(
