@@ -4,7 +4,7 @@ import { ok } from '../base/result.ts';
 import { foundGuest } from './guest-step.ts';
 import type { GuestRecord } from './state.ts';
 import { GuardHarness, guestXml, leaseOf, statusXml, words } from './testing/guard-harness.ts';
-import { recorded } from './testing/web-guest.ts';
+import { recorded, running } from './testing/web-guest.ts';
 
 /**
  * libvirt says nothing where a migration ends before its start. What it starts here after that may
@@ -201,6 +201,23 @@ test('one that it has alone until it lets go is waited for, for a minute', () =>
     assert.equal(late.includes('endGuest'), isEnded);
     assert.equal(guard.held(WEB), isEnded ? 'exclusive' : 'exclusive exclusive');
   }
+});
+
+test('a disk that the target of a failed migration has still is waited for, too', () => {
+  const guard = running();
+  guard.status('web', statusXml(XML, { job: 'migration out' }));
+  guard.namesLater = true;
+  const said = guard.status('web', statusXml(XML));
+  const effect = said.find(({ kind }) => kind === 'nameDisks');
+  assert.ok(effect?.kind === 'nameDisks');
+  guard.codes.set('acquire', -243);
+  const leases = ok(['web', 'plugged'].map(leaseOf));
+  guard.tell({ kind: 'disksNamed', token: effect.token, leases });
+  guard.pass(30_000);
+  assert.ok(!words(guard.said).includes('endGuest'), `${words(guard.said)}`);
+  guard.codes.delete('acquire');
+  guard.pass(1500);
+  assert.equal(guard.held(WEB), 'exclusive exclusive');
 });
 
 test('a disk that is plugged in later is in conflict at once', () => {

@@ -100,11 +100,16 @@ export function isAnothers(
 ): boolean {
   const { uuid, leaseName, goesOn = false } = of;
   for (const other of guests.values()) {
-    const { holdings, isOver, orphans } = other.guest;
-    if (other.uuid === uuid || (goesOn && isOver)) continue;
+    const { holdings, orphans } = other.guest;
+    if (other.uuid === uuid || (goesOn && givesBack(other))) continue;
     if (holdings.has(leaseName) || orphans.has(leaseName)) return true;
   }
   return false;
+}
+
+/** A start that waits begins with that, too. */
+function givesBack({ guest: { demand, isOver } }: Tracked): boolean {
+  return isOver || (demand !== null && demand.kind !== 'reconnect');
 }
 
 /** Once for each cause: it is tried again and again. */

@@ -9,10 +9,11 @@ import type { Holdings } from './lease-steps.ts';
 const AGAIN_MS = 500;
 /** Of a lease that belongs to another, or while sanlock cannot be asked. */
 const LATER_MS = 5 * SECOND_MS;
-/** While the host that the guest came from is about to let go. */
+/** While the host that the guest came from, or did not come to, is about to let go. */
 const LETTING_GO_AGAIN_MS = SECOND_MS;
 /**
- * How long that host may take, when the guest runs here. libvirt sends its QEMU SIGTERM, after 10 s
+ * How long that host may take, when the guest runs here. It has also what was plugged in just
+ * before a migration that failed, and is nobody's to lend then. libvirt sends its QEMU SIGTERM, after 10 s
  * SIGKILL, and gives it up after 30 s more; then its hook waits 15 s at most for the release.
  */
 const LETTING_GO_MS = 60 * SECOND_MS;
@@ -51,7 +52,7 @@ export function worked(state: GuestState, outcome: Outcome, turn: Turn): void {
 
 function wasSurveyed(
   state: GuestState,
-  { code, held, orphans, isRegistered, isGone }: Extract<Outcome, { kind: 'surveyed' }>,
+  { code, held, orphans, byOthers, isRegistered, isGone }: Extract<Outcome, { kind: 'surveyed' }>,
   { out, nowMs }: Turn,
 ): void {
   const isUntold = isGone && state.keeper === 'there' && !isRegistered;
@@ -66,8 +67,11 @@ function wasSurveyed(
   }
   state.goneSinceMs = null;
   state.lossBegunMs = null;
-  const lost = [...state.orphans.keys()].filter((name) => !held.has(name) && !orphans.has(name));
-  // By another life of this host: it has them again now, or never.
+  // By another life of this host: it has them again now, or never. What other guests of this host
+  // share is no orphan.
+  const lost = [...state.orphans.keys()].filter((name) => {
+    return !held.has(name) && !orphans.has(name) && !byOthers.has(name);
+  });
   if (goesOnOrphaned(state)) state.unprotected = new Set(lost);
   state.isSurveyed = true;
   state.holdings = held;
@@ -239,7 +243,7 @@ function refused(
     if (state.demand === null && isStart(work)) state.isOver = true;
   }
   if (state.demand !== null || state.isOver) return; // it does not run here any more
-  const isLettingGo = isElsewhere(refusal.code) && isJustArrived(state, nowMs);
+  const isLettingGo = isElsewhere(refusal.code) && hasJustMigrated(state, nowMs);
   if (work.kind !== 'take') {
     const isNoMore = isUnknown || isLettingGo;
     out.push({ kind: isNoMore ? 'notTaken' : complaint(state, refusal.code), refusal });
@@ -247,8 +251,8 @@ function refused(
   state.againAtMs = nowMs + (isLettingGo ? LETTING_GO_AGAIN_MS : LATER_MS);
 }
 
-function isJustArrived({ arrivedAtMs }: GuestState, nowMs: number): boolean {
-  return arrivedAtMs !== null && nowMs < arrivedAtMs + LETTING_GO_MS;
+function hasJustMigrated({ migratedAtMs }: GuestState, nowMs: number): boolean {
+  return migratedAtMs !== null && nowMs < migratedAtMs + LETTING_GO_MS;
 }
 
 function isStart(work: Work): boolean {

@@ -27,7 +27,7 @@ export type Keeper = 'none' | 'starting' | 'there';
 export type Work =
   | { readonly kind: 'take'; readonly demand: Demand }
   /** Disks that were plugged in while it runs. */
-  | { readonly kind: 'takeMore' }
+  | { readonly kind: 'takeMore'; readonly leases: readonly DiskLease[] }
   | { readonly kind: 'lend' }
   | { readonly kind: 'reclaim' }
   | { readonly kind: 'releaseAll' }
@@ -37,7 +37,7 @@ export type Work =
   | { readonly kind: 'releaseOrphans' }
   | { readonly kind: 'survey' }
   /** Of a keeper that has ended since: its outcome says only what is orphaned. */
-  | { readonly kind: 'void' };
+  | { readonly kind: 'void'; readonly leases: readonly DiskLease[] };
 
 /**
  * A guest, by what is known of it. What to do next follows from that alone (`guest-step.ts`), so an
@@ -59,8 +59,8 @@ export interface GuestState {
    * one; 'none': it shows a start, which was taken for one. null: nothing is awaited.
    */
   arrival: 'expected' | 'none' | null;
-  /** The migration that brought it here was over then; null: none has. */
-  arrivedAtMs: number | null;
+  /** A migration was over then, which brought it here, or left it here; null: none was. */
+  migratedAtMs: number | null;
   status: GuestStatus | null;
   /** Its QEMU has ended, or libvirt says that all is released. */
   isOver: boolean;

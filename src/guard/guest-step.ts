@@ -17,7 +17,7 @@ import type {
   GuestStatus,
   Work,
 } from './guest-state.ts';
-import { type IsAnothers, isAnnounced, nextWork } from './guest-work.ts';
+import { askedBy, type IsAnothers, isAnnounced, nextWork } from './guest-work.ts';
 import type { DiskLease } from './lease-names.ts';
 import type { Holdings } from './lease-steps.ts';
 
@@ -35,7 +35,7 @@ export function newGuest(): GuestState {
     ...{ orphans: new Map(), isSurveyed: true, unseenUntilMs: null },
     ...{ goneSinceMs: null, lossBegunMs: null, keeperRestMs: 0, keeperAtMs: 0 },
     ...{ had: new Set(), unprotected: new Set() },
-    ...{ arrival: null, arrivedAtMs: null },
+    ...{ arrival: null, migratedAtMs: null },
   };
 }
 
@@ -176,7 +176,7 @@ function demanded(state: GuestState, demand: Demand, { out, nowMs }: Turn): void
   if (demand.kind === 'start') {
     state.status = null; // that of its last run here
     state.arrival = null;
-    state.arrivedAtMs = null;
+    state.migratedAtMs = null;
     state.had = new Set();
     state.unprotected = new Set();
   }
@@ -203,7 +203,8 @@ function arrives(state: GuestState, before: GuestStatus | null, nowMs: number): 
   const isAwaited = arrival === 'expected';
   if (isAwaited) state.arrival = status.startsHere ? 'none' : null;
   if (status.migration !== null || state.arrival === 'none') return;
-  if (isAwaited || before?.migration === 'in') state.arrivedAtMs = nowMs;
+  const hasMigrated = before !== null && before.migration !== null;
+  if (isAwaited || hasMigrated) state.migratedAtMs = nowMs;
 }
 
 /** The next one adopts what is orphaned. */
@@ -213,7 +214,7 @@ function keeperEnded(state: GuestState, { nowMs }: Turn): void {
   state.orphans = new Map([...state.orphans, ...state.holdings]);
   state.holdings = new Map();
   if (state.work !== null && state.work.kind !== 'releaseOrphans') {
-    state.work = { kind: 'void' };
+    state.work = { kind: 'void', leases: askedBy(state.work) };
   }
   state.againAtMs = null;
   // One that was let start, and was not seen yet, has not begun to run.

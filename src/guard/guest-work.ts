@@ -1,5 +1,6 @@
 import { unreachable } from '../base/assert.ts';
 import type { GuestState, Outcome, Work } from './guest-state.ts';
+import type { DiskLease } from './lease-names.ts';
 import {
   type Holdings,
   type LeaseSteps,
@@ -80,7 +81,10 @@ function ofEnd({ holdings, orphans }: GuestState, isAnothers: IsAnothers): Next 
 function ofOrphans({ leases, holdings: held, orphans, status }: GuestState): Next | null {
   const own = leases.filter(({ name }) => held.has(name) || orphans.has(name));
   if (status === null || own.every(({ name }) => held.has(name))) return null;
-  return { work: { kind: 'takeMore' }, steps: took(takeMissing(own, { held, orphans })) };
+  return {
+    work: { kind: 'takeMore', leases: own },
+    steps: took(takeMissing(own, { held, orphans })),
+  };
 }
 
 function ofMigration({ holdings, leases, status }: GuestState): Next | null {
@@ -106,7 +110,7 @@ function ofMigration({ holdings, leases, status }: GuestState): Next | null {
 }
 
 function ofPlugging(
-  { arrivedAtMs, holdings: held, leases, orphans, status }: GuestState,
+  { migratedAtMs, holdings: held, leases, orphans, status }: GuestState,
   { uuid, isAnothers }: { readonly uuid: string; readonly isAnothers: IsAnothers },
 ): Next | null {
   if (status?.leases == null || status.migration !== null) return null;
@@ -121,9 +125,9 @@ function ofPlugging(
     };
   }
   if (leases.every(({ name }) => held.has(name))) return null;
-  const lentTo = arrivedAtMs === null ? null : uuid;
+  const lentTo = migratedAtMs === null ? null : uuid;
   const steps = took(takeMissing(leases, { held, orphans }, lentTo));
-  return { work: { kind: 'takeMore' }, steps };
+  return { work: { kind: 'takeMore', leases }, steps };
 }
 
 function* surveyed(names: readonly string[], recorded: Holdings): LeaseSteps<Outcome> {
@@ -152,4 +156,10 @@ function* orphansReleased(orphans: Holdings, isAnothers: IsAnothers): LeaseSteps
 /** libvirt called the migrate hook: its start is that of a migration. */
 export function isAnnounced({ incomingUntilMs }: GuestState, nowMs: number): boolean {
   return incomingUntilMs !== null && nowMs < incomingUntilMs;
+}
+
+/** What it may get by that: it is written down, whatever the guest needs by then. */
+export function askedBy(work: Work | null): readonly DiskLease[] {
+  if (work === null) return [];
+  return work.kind === 'take' ? work.demand.leases : 'leases' in work ? work.leases : [];
 }

@@ -254,3 +254,16 @@ test('an orphan that sanlock is recovering is released when it has it again', ()
   guard.pass(60_000);
   assert.equal(guard.guests.size, 0);
 });
+
+test('what another guest of this host shares is not lost with a keeper', () => {
+  const guard = new GuardHarness();
+  const { name } = leaseOf('web');
+  guard.seen = { ...seenAs(new Map(), new Map(), false), byOthers: new Map([[name, 9]]) };
+  guard.codes.set('ensure', -110);
+  const leases = [{ ...leaseOf('web'), mode: 'shared' as const }];
+  const holdings = new Map([[name, 'shared']] as const);
+  guard.tell({ kind: 'found', guests: [recorded({ leases, holdings, keeperLives: false })] });
+  guard.status('web', statusXml(XML));
+  guard.pass(20_000);
+  assert.ok(!words(guard.said).includes('endGuest'), `${words(guard.said)}`);
+});

@@ -192,6 +192,8 @@ export interface Surveyed {
   readonly code: number;
   readonly held: Holdings;
   readonly orphans: Holdings;
+  /** As `Seen`. */
+  readonly byOthers: ReadonlyMap<string, number>;
   readonly isRegistered: boolean;
   readonly isGone: boolean;
 }
@@ -203,13 +205,12 @@ export interface Surveyed {
 export function* survey(names: readonly string[], recorded: Holdings): LeaseSteps<Surveyed> {
   const { code, seen } = yield { kind: 'look', names };
   if (seen === undefined) {
-    const nothing = { held: new Map(), orphans: new Map() };
+    const nothing = { held: new Map(), orphans: new Map(), byOthers: new Map() };
     return { code, ...nothing, isRegistered: false, isGone: false };
   }
   const asIs = (modes: ReadonlyMap<string, Mode>): Holdings =>
     new Map([...modes].map(([name, mode]) => [name, wordFor(mode, recorded.get(name))]));
-  const { isRegistered, isGone } = seen;
-  return { code: 0, held: asIs(seen.held), orphans: asIs(seen.orphans), isRegistered, isGone };
+  return { ...seen, code: 0, held: asIs(seen.held), orphans: asIs(seen.orphans) };
 }
 
 function wordFor(mode: Mode, recorded: Mode | 'lent' | undefined): Mode | 'lent' {

@@ -12,6 +12,7 @@ import {
 import type { Guest } from './domain.ts';
 import type { GuestEffect, GuestEvent, GuestState } from './guest-state.ts';
 import { newGuest, stepGuest } from './guest-step.ts';
+import { askedBy } from './guest-work.ts';
 import { keptLeases } from './kept-leases.ts';
 import type { DiskLease } from './lease-names.ts';
 import type { Naming, OnLoss, Tracked } from './state.ts';
@@ -58,10 +59,13 @@ export function tell(turn: Turn, uuid: string, event: GuestEvent): void {
 /** Before sanlock is asked for anything, and before libvirt is answered. */
 function record({ out }: Turn, of: Tracked): void {
   const { uuid, name, onLoss, qemuPid } = of;
-  const { arrival, leases, holdings, orphans, unprotected } = of.guest;
+  const { arrival, holdings, orphans, unprotected, work } = of.guest;
+  const names = new Set(of.guest.leases.map((lease) => lease.name));
+  const asked = askedBy(work).filter((lease) => !names.has(lease.name));
+  const leases = [...of.guest.leases, ...asked];
   const sets = [holdings, orphans, unprotected].map((one) => [...one]);
   const now = JSON.stringify([name, onLoss, qemuPid, leases, sets]);
-  const hasAll = leases.every((lease) => holdings.has(lease.name));
+  const hasAll = of.guest.leases.every((lease) => holdings.has(lease.name));
   if (hasAll && arrival !== 'none') of.complaint = '';
   if (now === of.recorded) return;
   of.recorded = now;
