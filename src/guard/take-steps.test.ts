@@ -143,6 +143,14 @@ test('−11 while no other host has it is sanlock’s own delay, and no guest is
   const shared = { 'acquire a': [{ code: -11 }], 'getOthers a': [{ code: 0, others: [LENDER] }] };
   const refused = run(takeAll([lease('a')]), shared);
   assert.ok(refused.code === -11 && refused.nowMs === 0, 'others share it');
+  assert.equal(run(takeAll([lease('a', 'shared')]), shared).code, -16, 'so does this guest');
+  const adopted = run(
+    takeMissing([lease('a')], { held: NONE, orphans: new Map([['a', 'lent']]) }),
+    {
+      ...{ ...shared, 'acquire a': late },
+    },
+  );
+  assert.equal(adopted.held, 'a lent', 'the target of a migration shares it');
 });
 
 test('an acquire whose answer did not come', () => {

@@ -165,7 +165,7 @@ function* takeOnceClear(lease: DiskLease, of: Taking): LeaseSteps<LeaseRefusal |
   let untilMs: number | null = null;
   for (;;) {
     const refusal = yield* take(lease, lease.mode, of);
-    const isLate = refusal?.code === -ERRNO.EAGAIN && !(yield* isWithOthers(lease));
+    const isLate = refusal?.code === -ERRNO.EAGAIN && !(yield* isWithOthers(lease, of));
     if (refusal?.code !== SANLOCK_CODES.ACQUIRE_OWNED_RETRY && !isLate) return refusal;
     const { nowMs } = yield { kind: 'sleep', forMs: CLEAR_RETRY_MS };
     untilMs ??= nowMs + CLEAR_WITHIN_MS;
@@ -174,7 +174,9 @@ function* takeOnceClear(lease: DiskLease, of: Taking): LeaseSteps<LeaseRefusal |
   }
 }
 
-function* isWithOthers({ name }: DiskLease): LeaseSteps<boolean> {
+/** Whom it keeps from this guest: not where it wants to share it, or has it as an orphan. */
+function* isWithOthers({ mode, name }: DiskLease, { orphans }: Taking): LeaseSteps<boolean> {
+  if (mode === 'shared' || orphans.has(name)) return false;
   const { code, others = [] } = yield { kind: 'getOthers', name };
   return code === 0 && others.length > 0;
 }
