@@ -13,8 +13,9 @@ const LATER_MS = 5 * SECOND_MS;
 const LETTING_GO_AGAIN_MS = SECOND_MS;
 /**
  * How long that host may take, when the guest runs here. It has also what was plugged in just
- * before a migration that failed, and is nobody's to lend then. libvirt sends its QEMU SIGTERM, after 10 s
- * SIGKILL, and gives it up after 30 s more; then its hook waits 15 s at most for the release.
+ * before a migration that failed, and is nobody's to lend then. libvirt sends its QEMU SIGTERM,
+ * after 10 s SIGKILL, and gives it up after 30 s more; then its hook waits 15 s at most for the
+ * release.
  */
 const LETTING_GO_MS = 60 * SECOND_MS;
 

@@ -54,7 +54,7 @@ class Service {
         ...{ hostId: 1, leaseDir: '/leases', ioTimeoutS: null, user: null, group: null },
         ...{ naming: NAMING, onConflict: 'kill', onReconnect: 'kill' },
       },
-      ...{ clock: this.clock, log: QUIET, socketPath: '/s', leases: GRANTS as GuardLeases },
+      ...{ clock: this.clock, log: QUIET, socketPath: '/s', leases: GRANTS },
       sockets: {
         listen: (_at, accept) => {
           this.#accept = accept;

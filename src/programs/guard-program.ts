@@ -28,7 +28,7 @@ export interface GuardPorts {
   readonly log: Log;
   readonly sockets: Pick<Sockets, 'listen'>;
   readonly socketPath: ByteString;
-  readonly leases: GuardLeases;
+  readonly leases: Pick<GuardLeases, 'run'>;
   readonly keepers: Keepers;
   readonly records: GuestRecords;
   readonly killpathOf: (uuid: string) => Killpath;
