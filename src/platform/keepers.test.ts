@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { BoundProcess } from '../ports/processes.ts';
 import { QUIET } from '../sim/kernel/log.ts';
 import { NodeKeepers } from './keepers.ts';
+import { withoutDescriptors } from './testing/without-descriptors.ts';
 
 const [UUID, OTHER] = [randomUUID(), randomUUID()];
 /** One that has nothing to register with. */
@@ -108,3 +109,14 @@ test('a keeper that cannot begin says why', () =>
     const started = new Promise((resolve) => keepers.start({ uuid: UUID, killpath }, resolve));
     assert.deepEqual(await started, { trouble: 'sanlock does not run' });
   }));
+
+test('with no descriptor left no keeper starts, and the guard goes on', async () => {
+  const keepers = new NodeKeepers('/nowhere', { deputy: null, log: QUIET });
+  const guest = { uuid: UUID, killpath: { path: '/bin/true', args: '' } };
+  const said = await new Promise<string>((resolve) =>
+    withoutDescriptors(() =>
+      keepers.start(guest, (one) => resolve('trouble' in one ? one.trouble : 'it has started')),
+    ),
+  );
+  assert.match(said, /EMFILE/);
+});

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { SECOND_MS } from '../base/units.ts';
 import type { Keepers, Killpath } from '../ports/keepers.ts';
 import type { BoundProcess } from '../ports/processes.ts';
@@ -25,7 +25,8 @@ export class NodeKeepers implements Keepers {
     started: (keeper: BoundProcess | { readonly trouble: string }) => void,
   ): void {
     const words = [...NODE_ARGUMENTS, this.#file, killpath.path, killpath.args];
-    const child = spawn(process.execPath, words, {
+    // Without a descriptor for its pipe it has none, and ends with an error.
+    const child: ChildProcess = spawn(process.execPath, words, {
       detached: true,
       env: { ...process.env, [KEEPER_GUEST]: uuid },
       stdio: ['ignore', 'pipe', 'ignore'],
@@ -36,7 +37,7 @@ export class NodeKeepers implements Keepers {
       if (isAnswered) return;
       isAnswered = true;
       clearTimeout(timer);
-      child.stdout.destroy();
+      child.stdout?.destroy();
       if ('trouble' in keeper) child.kill('SIGKILL');
       started(keeper);
     };
@@ -44,7 +45,7 @@ export class NodeKeepers implements Keepers {
     child.unref();
     child.on('error', (error) => answer({ trouble: error.message }));
     child.on('exit', () => answer({ trouble: said.trim() || 'a keeper has ended at once' }));
-    child.stdout.on('data', (bytes) => {
+    child.stdout?.on('data', (bytes) => {
       said = (said + bytes).slice(0, MAX_SAID);
       if (!said.endsWith('\n')) return;
       if (said !== 'ready\n') {

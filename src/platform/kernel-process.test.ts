@@ -1,14 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import {
-  closeSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -19,6 +11,7 @@ import { Helper } from './helper.ts';
 import { identityOf, KernelProcess, type Surroundings } from './kernel-process.ts';
 import { peerCredentialsOf } from './peer-credentials.ts';
 import { socketFd } from './socket-fd.ts';
+import { withoutDescriptors } from './testing/without-descriptors.ts';
 
 /** Set in the process that runs this file in a pid namespace of its own. */
 const IS_APART = process.env['KERNEL_PROCESS_APART'] === '1';
@@ -39,18 +32,6 @@ function sleeper(): { child: ChildProcess; pid: number; ended: Promise<NodeJS.Si
     child.once('exit', (_status, signal) => done(signal)),
   );
   return { child, pid: child.pid ?? -1, ended };
-}
-
-/** Takes every descriptor this process may have while `body` runs. */
-function withoutDescriptors(body: () => void): void {
-  const taken: number[] = [];
-  try {
-    for (;;) taken.push(openSync('/dev/null', 'r'));
-  } catch {
-    body();
-  } finally {
-    for (const fd of taken) closeSync(fd);
-  }
 }
 
 async function until(what: () => boolean): Promise<void> {

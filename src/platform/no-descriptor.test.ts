@@ -1,21 +1,9 @@
 import assert from 'node:assert/strict';
-import { closeSync, openSync } from 'node:fs';
 import { test } from 'node:test';
 import { DatagramReceiver } from './datagram.ts';
 import { DatagramSender, sendDatagram } from './datagram-sender.ts';
 import { DaemonLog } from './log.ts';
-
-/** Takes every descriptor there is for as long as `during` runs. */
-function withoutDescriptors(during: () => void): void {
-  const taken: number[] = [];
-  try {
-    for (;;) taken.push(openSync('/dev/null', 'r'));
-  } catch {
-    during();
-  } finally {
-    for (const fd of taken) closeSync(fd);
-  }
-}
+import { withoutDescriptors } from './testing/without-descriptors.ts';
 
 test('with no descriptor left a log line still goes out, and what needs one refuses', async () => {
   const name = `@holdfast-full-${process.pid}`;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { BrokenInvariant } from '../base/assert.ts';
 import type { LogFields, LogLevel } from '../base/log-fields.ts';
@@ -11,6 +11,7 @@ import { FRONT_FD, FrontChannel } from './front-channel.ts';
 import { NodeProcesses } from './processes.ts';
 import { ScriptRunner } from './script-runner.ts';
 import { testsBeside } from './test-role.ts';
+import { withoutDescriptors } from './testing/without-descriptors.ts';
 
 const quiet: Log = { error() {}, warn() {}, info() {}, debug() {} };
 
@@ -150,18 +151,13 @@ beside('with no descriptor left a lease process is as one that ends at once', as
   const { log, logged } = logOf('error');
   await withProcesses(log, async (processes) => {
     const before = readdirSync('/proc/self/fd').length;
-    const taken: number[] = [];
     let ends = 0;
-    try {
-      for (;;) taken.push(openSync('/dev/null', 'r'));
-    } catch {
+    withoutDescriptors(() => {
       const child = processes.startLeaseProcess('x', FORMAT);
       child.onClosed(() => ends++);
       child.send({ n: 1 });
       child.kill();
-    } finally {
-      for (const fd of taken) closeSync(fd);
-    }
+    });
     await until(() => ends > 0);
     const fields = { call: 'socketpair', errno: 24, error: 'EMFILE' };
     assert.deepEqual(logged, [['leaseProcess.notStarted', fields]]);
