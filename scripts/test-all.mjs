@@ -125,7 +125,7 @@ const MORE = { RESTART_SEEDS: '6', LATE_WDMD_SEEDS: '60', WORKLOAD_SEEDS: '6' };
 await group(
   'whole daemons, more seeds',
   'run-tests.mjs',
-  ['sim/workload/', 'sanlock/journal-agrees'],
+  ['sim/workload/', 'sanlock/journal-agrees', 'programs/guard-world'],
   inCi
     ? {
         ...MORE,
@@ -133,6 +133,7 @@ await group(
         HARSH_SEEDS: '200',
         RACED_SEEDS: '100',
         JOURNAL_SEEDS: '16',
+        GUARD_SEEDS: '300',
       }
     : {
         ...MORE,
@@ -140,6 +141,7 @@ await group(
         HARSH_SEEDS: '60',
         RACED_SEEDS: '40',
         JOURNAL_SEEDS: '6',
+        GUARD_SEEDS: '100',
       },
 );
 if (lacking === null) {

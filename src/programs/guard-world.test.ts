@@ -13,7 +13,7 @@ import { SimDisk, SimSanlock } from './testing/guard-sanlock.ts';
  * lockspaces. No disk is written by two guests at any time; no guest is ended without need; in the
  * end each guest that runs has its leases, and nobody else has any.
  */
-const SEEDS = Number(process.env['GUARD_SEEDS'] ?? 60);
+const SEEDS = Number(process.env['GUARD_SEEDS'] ?? 20);
 const FIRST = Number(process.env['GUARD_FIRST'] ?? 0);
 const BUSY_MS = 500_000;
 const QUIET_MS = 1_500_000;
