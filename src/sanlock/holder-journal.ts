@@ -140,7 +140,10 @@ export function recordMove(front: Front, { client, resource }: Token): boolean {
   return false;
 }
 
-/** Some of its holders had ended before it was handed over: what they asked for counts no more. */
+/**
+ * Some of its holders had ended before it was handed over, and what they asked for counts no more;
+ * or it is an orphan, and the last one had not asked for that.
+ */
 export function recordHolders(front: Front, resource: Resource): void {
   appendText(front, leaseText(resource));
 }

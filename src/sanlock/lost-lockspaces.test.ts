@@ -224,6 +224,35 @@ test('persistent leases were lost in it: their users may go on, so it is not joi
   assert.equal(scenario.phase, 'none');
 });
 
+test('of processes that share a lease of a lost lockspace any persistent one counts', () => {
+  const { PERSISTENT, SHARED } = RES_FLAGS;
+  const shared = (flags: number) => acquireBody([resource(1, { flags: SHARED | flags })]);
+  for (const usedByOrphans of [false, true]) {
+    for (const isPersistentFirst of [true, false]) {
+      const scenario = new Scenario();
+      const { harness } = scenario;
+      const { front } = harness;
+      for (const space of front.lockspaces) space.usedByOrphans = usedByOrphans;
+      const clients = [PERSISTENT, 0].map((flags, n) => {
+        const client = harness.connect(501 + n);
+        harness.ask(client, SM_CMD.ACQUIRE, shared(flags), { data: 1 });
+        if (n === 0) harness.granted(1, 1, true);
+        return client;
+      });
+      scenario.wait(8 * T_S);
+      // They are stopped, and end in whatever order.
+      for (const one of isPersistentFirst ? clients : clients.reverse()) harness.close(one);
+      scenario.wait(1);
+      const states = front.resources.map(({ state }) => state);
+      assert.deepEqual(states, usedByOrphans ? ['orphan'] : []);
+      if (usedByOrphans) continue;
+      scenario.leave();
+      scenario.wait(200);
+      assert.equal(scenario.phase, 'none');
+    }
+  }
+});
+
 test('a persistent lease that was not found on the disk yet counts as one that was lost', () => {
   for (const usedByOrphans of [false, true]) {
     const scenario = new Scenario();

@@ -2,7 +2,7 @@ import { assert } from '../base/assert.ts';
 import type { ByteString } from '../base/bytes.ts';
 import { log } from './effects.ts';
 import type { Front } from './front.ts';
-import { recordDrop, recordLeaseEnd, recordReleaseBegun } from './holder-journal.ts';
+import { recordDrop, recordHolders, recordLeaseEnd, recordReleaseBegun } from './holder-journal.ts';
 import { nextTurn } from './local-queue.ts';
 import { isDead, isRemoved, mayRelease } from './lockspace-phase.ts';
 import { resultNumber } from './result-number.ts';
@@ -90,9 +90,15 @@ export function keepsOrphans(space: Lockspace): boolean {
   return !isDead(space) || (space.usedByOrphans && !isRemoved(space));
 }
 
-/** Where the disk has not been compared with the journal yet, the journal counts. */
+/**
+ * Whether its lease outlives it, if it is the last one. Where the disk has not been compared with
+ * the journal yet, the journal counts. The users of a lost lockspace are stopped, and end in
+ * whatever order: any of them counts.
+ */
 function isPersistent({ persistent, resource }: Token): boolean {
-  return persistent && (resource.hold !== null || resource.state === 'recovering');
+  const { hold, lockspace, orphaned, state } = resource;
+  const isWanted = persistent || (orphaned && isDead(lockspace));
+  return isWanted && (hold !== null || state === 'recovering');
 }
 
 /** The process of a registered connection has ended: its leases are released or become orphans. */
@@ -110,6 +116,7 @@ export function releaseDead(front: Front, client: Client): void {
     if (last && isPersistent(token) && keepsOrphans(lockspace)) {
       dropToken(token);
       resource.orphaned = true;
+      if (!token.persistent) recordHolders(front, resource);
       resource.state = 'orphan';
       log(front, 'info', 'resource.orphaned', {
         lockspace: lockspace.name,
@@ -118,7 +125,10 @@ export function releaseDead(front: Front, client: Client): void {
       });
       continue;
     }
-    if (last && isPersistent(token) && isDead(lockspace)) lockspace.lostOrphans = true;
+    if (isDead(lockspace) && isPersistent(token)) {
+      if (last) lockspace.lostOrphans = true;
+      else resource.orphaned = true;
+    }
     releaseToken(front, token, { rename: null, done: () => {} });
   }
 }

@@ -84,8 +84,8 @@ export interface Resource {
    */
   unconverted: number | 'lost' | null;
   /**
-   * Its last client has ended, and had asked that the lease outlives it. While clients hold it,
-   * what they asked for counts.
+   * Its last client has ended, and had asked that the lease outlives it; in a lost lockspace, any
+   * of them. Otherwise, while clients hold it, what they asked for counts.
    */
   orphaned: boolean;
   /** null while the first acquire runs, and while the disk has not shown an inherited one. */

@@ -141,6 +141,7 @@ function acquireNext(front: Front, job: Job): void {
     rollBack(front, job, -ERRNO.EAGAIN);
     return;
   }
+  existing.orphaned = false;
   job.granted.push(token);
   acquireNext(front, job);
 }
