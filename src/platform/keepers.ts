@@ -24,8 +24,8 @@ export class NodeKeepers implements Keepers {
     { uuid, killpath }: { readonly uuid: string; readonly killpath: Killpath },
     started: (keeper: BoundProcess | { readonly trouble: string }) => void,
   ): void {
-    const words = [...NODE_ARGUMENTS, this.#file, killpath.path, killpath.args];
     // Without a descriptor for its pipe it has none, and ends with an error.
+    const words = [...NODE_ARGUMENTS, this.#file, killpath.path, killpath.args];
     const child: ChildProcess = spawn(process.execPath, words, {
       detached: true,
       env: { ...process.env, [KEEPER_GUEST]: uuid },
