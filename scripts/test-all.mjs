@@ -183,11 +183,15 @@ if (lacking === null) {
     ),
   ]);
   // A machine keeps one core busy, or waits for a watchdog or a lease: two tests at a time, and no
-  // third one beside the machines with systemd, which start many programs in turn.
-  const withSystemd = ['vm/systemd', 'vm/kept-down', 'vm/lvmlocks'];
+  // third one beside the machines with systemd, which start many programs in turn. The watchdog's
+  // is here so that both take as long.
+  const withSystemd = ['vm/systemd', 'vm/kept-down', 'vm/lvmlocks', 'vm/watchdog-reset'];
   const rest = ['--without', withSystemd.join(',')];
   await Promise.all([
-    group('machines with systemd', 'run-tests.mjs', [...withSystemd, '--jobs', '1']),
+    group('machines with systemd, and a watchdog', 'run-tests.mjs', [
+      ...withSystemd,
+      ...['--jobs', '1'],
+    ]),
     group('emulated machines', 'run-tests.mjs', ['test/vm', ...rest, '--jobs', '1']),
   ]);
 } else {
