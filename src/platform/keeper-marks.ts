@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { isOfThisHost } from './network-of.ts';
 
 /** What a keeper becomes: small, on every machine, and ends by a signal alone. */
 export const KEEPER_PROGRAM: readonly [string, ...string[]] = ['/bin/sleep', 'infinity'];
@@ -14,12 +15,9 @@ export function sleepers(): readonly number[] {
   return readdirSync('/proc').map(Number).filter(sleeps);
 }
 
-/**
- * The UUID of the guest that a process keeps the leases of; null: it is no keeper of this host. One
- * of another network is that of a container, which has a guard of its own.
- */
+/** The UUID of the guest that a process keeps the leases of; null: it is no keeper of this host. */
 export function guestOfKeeper(pid: number): string | null {
-  if (!sleeps(pid) || networkOf(pid) !== networkOf('self')) return null;
+  if (!sleeps(pid) || !isOfThisHost(pid)) return null;
   try {
     return GUEST.exec(readFileSync(`/proc/${pid}/environ`, 'latin1'))?.[1] ?? null;
   } catch {
@@ -35,13 +33,5 @@ function sleeps(pid: number): boolean {
     return readFileSync(`/proc/${pid}/cmdline`, 'latin1') === COMMAND;
   } catch {
     return false;
-  }
-}
-
-function networkOf(pid: number | 'self'): string | null {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/net`);
-  } catch {
-    return null;
   }
 }

@@ -14,7 +14,7 @@ const OTHER = '7f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f11';
 test('a process is the QEMU of a guest, or of another, or has ended', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'qemus-'));
   const stays = 'console.log(1); setTimeout(() => {}, 60_000)';
-  const child = spawn(process.execPath, ['-e', stays, UUID], {
+  const child = spawn(process.execPath, ['-e', stays, '--', '-uuid', UUID], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   try {
@@ -32,6 +32,7 @@ test('a process is the QEMU of a guest, or of another, or has ended', async () =
     writeFileSync(join(dir, 'web.pid'), `${pid}\n`);
     assert.equal(pidOf(qemus.find(UUID)), pid);
     assert.equal(pidOf(qemus.find(OTHER)), null);
+    assert.deepEqual(qemus.running().find((one) => one.pid === pid)?.uuid, UUID);
     child.kill('SIGKILL');
     await once(child, 'exit');
     assert.equal(pidOf(qemus.at(UUID, pid)), null);

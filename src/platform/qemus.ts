@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Qemus } from '../ports/qemus.ts';
 import { KernelProcess, type Surroundings } from './kernel-process.ts';
+import { isOfThisHost } from './network-of.ts';
 
 /** libvirt writes the pid down before its child has become QEMU. */
 const PARENTS: ReadonlySet<string> = new Set(['libvirtd', 'virtqemud']);
@@ -28,6 +29,15 @@ export class NodeQemus implements Qemus {
       if (found !== null) return found;
     }
     return null;
+  }
+
+  running(): readonly { readonly uuid: string; readonly pid: number }[] {
+    const pids = readdirSync('/proc').map(Number).filter(Number.isSafeInteger);
+    return pids.flatMap((pid) => {
+      const words = wordsOf(pid) ?? [];
+      const uuid = words.find((_, n) => words[n - 1] === '-uuid');
+      return uuid === undefined || !isOfThisHost(pid) ? [] : [{ uuid, pid }];
+    });
   }
 
   /** Bound first: what /proc shows then is this process, or it has ended. */

@@ -6,4 +6,6 @@ export interface Qemus {
   at(uuid: string, pid: number): BoundProcess | null;
   /** By the pid files of libvirt; null: none of that guest runs. */
   find(uuid: string): BoundProcess | null;
+  /** All that run, by what the kernel says, also such as libvirt knows no more. */
+  running(): readonly { readonly uuid: string; readonly pid: number }[];
 }

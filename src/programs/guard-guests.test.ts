@@ -61,7 +61,11 @@ class Host {
         load: () => this.records,
       },
       killpathOf: () => ({ path: '/x', args: '' }),
-      qemus: { at: (_uuid, pid) => this.qemus.get(pid) ?? null, find: () => null },
+      qemus: {
+        at: (_uuid, pid) => this.qemus.get(pid) ?? null,
+        find: () => null,
+        running: () => [...this.qemus.keys()].map((pid) => ({ uuid: UUID, pid })),
+      },
       post: (event) => this.posted.push(event),
     });
   }
@@ -95,6 +99,8 @@ test('a keeper of which nothing is written down, or nothing that can be read, ha
   for (const [key, value] of Object.entries(of)) {
     assert.deepEqual(lost?.[key as keyof typeof of], value, key);
   }
+  host.qemus.set(100, new Process(100));
+  assert.equal(host.begin().find().guests[0]?.qemuPid, 100, 'libvirt may have given it up');
   host.records.set(UUID, '{"version":99}');
   const guests = host.begin();
   assert.equal(guests.find().guests[0]?.keeperLives, true);
@@ -129,6 +135,7 @@ test('a QEMU of the last run is not written down as that of this one', () => {
   assert.equal(host.recordQemu(), '{"pid":100,"identity":"100"}');
   host.guests.record(record(null)); // it is started again
   assert.equal(host.recordQemu(), 'null');
+  assert.equal(host.begin().find().guests[0]?.qemuPid, 100, 'as the kernel says');
   host.qemus.clear();
   assert.equal(host.begin().find().guests[0]?.qemuHasEnded, false, 'it is not known yet');
 });

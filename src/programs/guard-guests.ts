@@ -50,20 +50,35 @@ export class GuardGuests {
    * record that cannot be read, of which no more is known.
    */
   find(): Extract<GuardEvent, { kind: 'found' }> {
-    const { keepers, log, records } = this.#ports;
+    const { keepers, log, records: files } = this.#ports;
     const running = new Map<string, BoundProcess[]>();
     for (const { uuid, keeper } of keepers.all()) {
       running.set(uuid, [...(running.get(uuid) ?? []), keeper]);
     }
-    const written = records.load();
+    const written = files.load();
     const uuids = new Set([...written.keys(), ...running.keys()]);
-    const guests = [...uuids].map((uuid) => {
+    const records = [...uuids].map((uuid) => {
       const json = written.get(uuid);
       const record = json === undefined ? fail('there is none') : decodeRecord(uuid, json);
       if (!record.ok) log.error('record.unreadable', { uuid, reason: record.error });
-      return this.#found(record.ok ? record.value : unknownGuest(uuid), running.get(uuid) ?? []);
+      return record.ok ? record.value : unknownGuest(uuid);
+    });
+    const qemus = this.#unwrittenQemus(records);
+    const guests = records.map((record) => {
+      const { uuid } = record;
+      const qemuPid = record.qemuPid ?? qemus.get(uuid) ?? null;
+      return this.#found({ ...record, qemuPid }, running.get(uuid) ?? []);
     });
     return { kind: 'found', guests };
+  }
+
+  /**
+   * QEMUs of guests whose record names none, by UUID. libvirt gives up one that hangs, and calls
+   * the release hook: only the kernel knows then that its guest may still write.
+   */
+  #unwrittenQemus(records: readonly WrittenRecord[]): ReadonlyMap<string, number> {
+    if (records.every(({ qemuPid }) => qemuPid !== null)) return new Map();
+    return new Map(this.#ports.qemus.running().map(({ uuid, pid }) => [uuid, pid]));
   }
 
   #found(written: WrittenRecord, running: readonly BoundProcess[]): Found {

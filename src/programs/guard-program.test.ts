@@ -81,7 +81,7 @@ class Service {
           }),
         ),
       explain: (_refused, answer) => answer('refused'),
-      qemus: { at: () => null, find: () => null },
+      qemus: { at: () => null, find: () => null, running: () => [] },
       lockspace: {
         get code() {
           return lockspaceCode();

@@ -15,6 +15,8 @@ import { SimDisk, SimSanlock } from './testing/guard-sanlock.ts';
  */
 const SEEDS = Number(process.env['GUARD_SEEDS'] ?? 20);
 const FIRST = Number(process.env['GUARD_FIRST'] ?? 0);
+/** 1131: a QEMU that hung, and of which neither a record nor libvirt knew any more. */
+const FOUND = [1131];
 const BUSY_MS = 500_000;
 const QUIET_MS = 1_500_000;
 
@@ -387,7 +389,6 @@ class World {
   /** What neither a keeper nor libvirt knows would be known by nobody. */
   #loseRecords(host: SimHost): void {
     if (host.sanlock.orphans.size > 0) return;
-    if ([...this.qemus].some((qemu) => qemu.host === host && qemu.isGivenUp)) return;
     for (const { isAlive, uuid } of host.keepers) if (isAlive) host.records.delete(uuid);
   }
 
@@ -442,7 +443,8 @@ function simulated(seed: number, faults: Faults): World {
 
 test('whatever happens to guards, keepers and sanlock, a disk has one writer', () => {
   const done = new Map<string, number>();
-  for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
+  const seeds = Array.from({ length: SEEDS }, (_, n) => FIRST + n);
+  for (const seed of [...FOUND, ...seeds]) {
     const killed = seed % 2 === 0 ? 0 : 0.03;
     const lost = seed % 3 === 0 ? 0 : 0.01;
     const losses = seed % 4 === 0 ? 0.003 : 0;

@@ -286,6 +286,7 @@ export class SimHost {
           return qemuAt(found?.isAlive === true ? found : null);
         },
         find: (uuid) => qemuAt(this.qemuOf(uuid)),
+        running: () => [...this.qemus].filter(({ isAlive }) => isAlive),
       },
     };
   }
