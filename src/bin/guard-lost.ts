@@ -16,7 +16,7 @@ const TERMINATED_WITHIN_MS = 5 * SECOND_MS;
 const PAUSED_WITHIN_MS = 10 * SECOND_MS;
 /** Of a guest whose start hook was granted: with the times above before the watchdog resets the host. */
 const STARTED_WITHIN_MS = 20 * SECOND_MS;
-const LOOK_MS = 200;
+const LOOK_MS = 500;
 
 const log = new DaemonLog({
   ...{ program: 'guard-lost', file: null, fileSeverity: 0, syslogSeverity: LOG_INFO },

@@ -110,7 +110,7 @@ function qemuEnded(turn: Turn, { uuid, pid }: Extract<GuardEvent, { kind: 'qemuE
   tell(turn, uuid, { kind: 'ended' });
 }
 
-/** Where libvirt shows no status file that can be read, its pid file may still name a QEMU. */
+/** Where libvirt shows no status file that can be read, a QEMU may still run. */
 function qemuLookedFor(
   turn: Turn,
   { uuid, pid }: Extract<GuardEvent, { kind: 'qemuLookedFor' }>,

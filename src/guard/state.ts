@@ -126,7 +126,7 @@ export type GuardEffect =
   /** Asked of sanlock for the keeper; answered by `worked`. */
   | { readonly kind: 'work'; readonly uuid: string; readonly steps: LeaseSteps<Outcome> }
   | { readonly kind: 'watchQemu'; readonly uuid: string; readonly pid: number }
-  /** By libvirt's pid files; answered by `qemuLookedFor`. */
+  /** Also one that libvirt knows no more; answered by `qemuLookedFor`. */
   | { readonly kind: 'findQemu'; readonly uuid: string }
   /** `text`: what libvirt's user reads, and the guest does not go on; null: it does. */
   | { readonly kind: 'answer'; readonly hook: number; readonly text: string | null }

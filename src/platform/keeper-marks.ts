@@ -17,7 +17,7 @@ export function sleepers(): readonly number[] {
 
 /** The UUID of the guest that a process keeps the leases of; null: it is no keeper of this host. */
 export function guestOfKeeper(pid: number): string | null {
-  if (!sleeps(pid) || !isOfThisHost(pid)) return null;
+  if (!sleeps(pid) || !isOfThisHost(`/proc/${pid}`)) return null;
   try {
     return GUEST.exec(readFileSync(`/proc/${pid}/environ`, 'latin1'))?.[1] ?? null;
   } catch {

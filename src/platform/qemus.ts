@@ -23,20 +23,29 @@ export class NodeQemus implements Qemus {
   }
 
   find(uuid: string): KernelProcess | null {
-    for (const name of this.#pidFiles()) {
-      const pid = this.#pidIn(name);
-      const found = pid === null ? null : this.#at(pid, (words) => words?.includes(uuid) === true);
+    for (const pid of this.#candidates(uuid)) {
+      const found = this.#at(pid, (words) => words?.includes(uuid) === true);
       if (found !== null) return found;
     }
     return null;
   }
 
+  /** The pid files first: all processes of a host take a while. */
+  *#candidates(uuid: string): Generator<number> {
+    for (const name of this.#pidFiles()) {
+      const pid = this.#pidIn(name);
+      if (pid !== null) yield pid;
+    }
+    for (const one of this.running()) if (one.uuid === uuid) yield one.pid;
+  }
+
   running(): readonly { readonly uuid: string; readonly pid: number }[] {
     const pids = readdirSync('/proc').map(Number).filter(Number.isSafeInteger);
     return pids.flatMap((pid) => {
-      const words = wordsOf(pid) ?? [];
+      const proc = threadOf(pid);
+      const words = proc === null ? [] : (wordsIn(proc) ?? []);
       const uuid = words.find((_, n) => words[n - 1] === '-uuid');
-      return uuid === undefined || !isOfThisHost(pid) ? [] : [{ uuid, pid }];
+      return proc === null || uuid === undefined || !isOfThisHost(proc) ? [] : [{ uuid, pid }];
     });
   }
 
@@ -68,8 +77,32 @@ export class NodeQemus implements Qemus {
 
 /** null: they cannot be read; none: it has ended. */
 function wordsOf(pid: number): readonly string[] | null {
+  const proc = threadOf(pid);
+  return proc === null ? [] : wordsIn(proc);
+}
+
+/**
+ * The folder of a thread that shows what the process is. Of a QEMU that was killed while a disk
+ * hangs the first thread has ended, and shows nothing; null: no thread does, or it has ended.
+ */
+function threadOf(pid: number): string | null {
+  const first = `/proc/${pid}`;
+  if (wordsIn(first)?.length !== 0) return first;
+  const threads = foldersIn(`${first}/task`);
+  return threads.find((thread) => (wordsIn(thread)?.length ?? 0) > 0) ?? null;
+}
+
+function foldersIn(folder: string): readonly string[] {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
+    return readdirSync(folder).map((name) => `${folder}/${name}`);
+  } catch {
+    return []; // it has ended
+  }
+}
+
+function wordsIn(proc: string): readonly string[] | null {
+  try {
+    return readFileSync(`${proc}/cmdline`, 'utf8').split('\0').slice(0, -1);
   } catch {
     return null;
   }
