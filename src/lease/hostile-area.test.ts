@@ -57,6 +57,7 @@ for (const [what, plant] of PLANTED) {
           x.run();
           const owners = [x, y].filter((task) => task.result?.ok === true);
           assert.ok(owners.length <= 1, `${a} and ${b} and ${c} effects`);
+          harness.close();
         }
       }
     }

@@ -166,7 +166,9 @@ for (const what of CASES) {
       for (const rivalShared of [false, true]) {
         for (let cut = 0; cut <= length; cut++) {
           for (let rivalCut = 0; rivalCut <= 12; rivalCut++) {
-            interleave(what, { cut, rivalCut, rivalShared, rivalLeader });
+            const hosts = begin(what);
+            interleave(what, hosts, { cut, rivalCut, rivalShared, rivalLeader });
+            hosts.harness.close();
           }
         }
       }
@@ -206,9 +208,9 @@ for (const what of CASES) {
 /** Host 1 goes `cut` effects, its rival `rivalCut`, then each to its end; a third host observes. */
 function interleave(
   what: Case,
+  { one, two, three, steps }: ReturnType<typeof begin>,
   how: { cut: number; rivalCut: number; rivalShared: boolean; rivalLeader: WriteFate },
 ): void {
-  const { one, two, three, steps } = begin(what);
   // The rival may have to record host 1 as the winner: an unanswered leader write of that kind
   // must not be taken back, or host 1 owns a lease the disk calls free.
   two.fate = ({ offset }) => (offset === HARNESS_PLACE.offset ? how.rivalLeader : 'done');

@@ -379,5 +379,7 @@ function contest(what: Case, ways: Ways, order: Order): 'met' | 'rivalFirst' | '
   } catch (error) {
     if (error instanceof OriginalDefect) return 'defect';
     throw error;
+  } finally {
+    hosts.harness.close();
   }
 }

@@ -32,7 +32,7 @@ test('a proposal taken back and recorded by another host is not granted when pro
   for (let cut = 0; cut <= CUTS; cut++) {
     for (let ownCut = 0; ownCut <= CUTS; ownCut++) {
       for (let rivalCut = 0; rivalCut <= CUTS; rivalCut++) {
-        const { one, three, four: rival } = four();
+        const { harness, one, three, four: rival } = four();
         let writes = 0;
         one.fate = ({ offset }) => (offset === OWN_BLOCK && ++writes === 2 ? 'landed' : 'done');
         assert.ok(!one.run(acquire(one)).ok);
@@ -47,6 +47,7 @@ test('a proposal taken back and recorded by another host is not granted when pro
         last.run();
         const owners = [own, recorder, last].filter(({ result }) => result?.ok === true);
         assert.ok(owners.length <= 1, `cuts ${cut}, ${ownCut} and ${rivalCut}: two owners`);
+        harness.close();
       }
     }
   }

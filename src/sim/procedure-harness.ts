@@ -29,15 +29,25 @@ interface Sent {
   readonly bytes: Uint8Array;
 }
 
-/** Formatted disks by their sizes: tests make thousands of harnesses. */
-const FORMATTED = new Map<string, Readonly<Record<DiskRole, Uint8Array>>>();
+type HarnessDisks = Readonly<Record<DiskRole, Uint8Array>>;
+
+/** By their sizes: tests make thousands of harnesses. */
+interface Formatted {
+  readonly disks: HarnessDisks;
+  /** Memory of harnesses that were closed: new memory costs more than all that a run does. */
+  readonly spare: HarnessDisks[];
+}
+
+const FORMATTED = new Map<string, Formatted>();
 
 /** One lockspace, one resource, a few hosts; each effect happens when the test says so. */
 export class ProcedureHarness {
   nowMs = 1_000_000;
-  readonly disks: Readonly<Record<DiskRole, Uint8Array>>;
+  readonly disks: HarnessDisks;
   readonly ioTimeoutS: number;
   readonly geometry: Geometry;
+  readonly #formatted: Formatted;
+  #isClosed = false;
 
   /** @param resourceBytes more than one area for what lies behind the one resource */
   constructor(
@@ -50,14 +60,26 @@ export class ProcedureHarness {
     this.geometry = geometry;
     const key = `${ioTimeoutS} ${resourceBytes} ${geometry.sectorSize} ${geometry.areaBytes} ${numHosts}`;
     const known = FORMATTED.get(key);
-    this.disks = {
-      lockspace: known?.lockspace.slice() ?? new Uint8Array(geometry.areaBytes),
-      resource: known?.resource.slice() ?? new Uint8Array(resourceBytes),
+    this.disks = known?.spare.pop() ?? {
+      lockspace: new Uint8Array(geometry.areaBytes),
+      resource: new Uint8Array(resourceBytes),
     };
-    if (known !== undefined) return;
+    if (known !== undefined) {
+      this.#formatted = known;
+      this.restore(known.disks);
+      return;
+    }
     this.#format(numHosts);
     const { lockspace, resource } = this.disks;
-    FORMATTED.set(key, { lockspace: lockspace.slice(), resource: resource.slice() });
+    const disks = { lockspace: lockspace.slice(), resource: resource.slice() };
+    this.#formatted = { disks, spare: [] };
+    FORMATTED.set(key, this.#formatted);
+  }
+
+  /** Nothing of it is used any more: the next harness of these sizes has its memory. */
+  close(): void {
+    if (!this.#isClosed) this.#formatted.spare.push(this.disks);
+    this.#isClosed = true;
   }
 
   #format(numHosts: number): void {
@@ -86,7 +108,7 @@ export class ProcedureHarness {
   }
 
   /** The same state, to try something else on it. */
-  restore(disks: Readonly<Record<DiskRole, Uint8Array>>): void {
+  restore(disks: HarnessDisks): void {
     this.disks.lockspace.set(disks.lockspace);
     this.disks.resource.set(disks.resource);
   }

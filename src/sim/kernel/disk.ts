@@ -29,10 +29,17 @@ export type FatePlan = (io: Io) => IoFate;
 
 export const PROMPT: FatePlan = () => ({ landsInMs: 0.1, answersInMs: 0.2, errno: null });
 
+/** Of memory that was released, for the reads to come. */
+const MOST_RELEASED = 8;
+/** Of each, from its beginning. */
+const MOST_SPOILT = 64 * 1024;
+
 /** Shared devices in memory; every host reaches them through its own SimDisks. */
 export class SimStorage {
   readonly #devices = new Map<string, Uint8Array>();
   readonly #strays = new Map<Uint8Array, Map<number, Uint8Array>>();
+  /** Memory of reads that were released, by its length: most are of a whole mebibyte. */
+  readonly #released = new Map<number, Uint8Array[]>();
   /** Sees each operation as it is sent. */
   onStart: (io: Io) => void = () => {};
   /** Sees each write just before it lands, and just after: invariants hook in here. */
@@ -83,13 +90,23 @@ export class SimStorage {
     return device === undefined ? undefined : this.#strays.get(device);
   }
 
-  /** What a read sees now, as a copy. */
+  /** What a read sees now, as a copy, which `release` may take back. */
   read(device: Uint8Array, offset: number, end: number): Uint8Array {
-    const bytes = device.slice(offset, end);
+    const bytes = this.#released.get(end - offset)?.pop() ?? new Uint8Array(end - offset);
+    bytes.set(device.subarray(offset, end));
     for (const [at, sector] of this.#strays.get(device) ?? []) {
       if (at >= offset && at < end) bytes.set(sector, at - offset);
     }
     return bytes;
+  }
+
+  /** A reader is done with it: whoever looks at it later sees what is no sector of a device. */
+  release(bytes: Uint8Array): void {
+    const { length } = bytes;
+    bytes.fill(0xdb, 0, MOST_SPOILT);
+    const same = this.#released.get(length) ?? [];
+    if (same.length < MOST_RELEASED) same.push(bytes);
+    this.#released.set(length, same);
   }
 
   write(device: Uint8Array, offset: number, bytes: Uint8Array): void {
@@ -269,12 +286,21 @@ export class SimDisks implements Disks {
       if (early !== null) bytes.set(early.bytes, early.at);
       const late = (): void => {
         if (answered) run.endedLate?.('landed');
-        else answer({ outcome: 'done', bytes, release: () => {} });
+        else answer({ outcome: 'done', bytes, release: this.#releaseOf(bytes) });
       };
       if (fate.answersInMs === Infinity) return;
       const inMs = Math.max(0, fate.answersInMs - fate.landsInMs);
       this.#clock.after(inMs, () => this.#reach(late));
     });
+  }
+
+  /** As of a device: a second call does nothing. */
+  #releaseOf(bytes: Uint8Array): () => void {
+    let isReleased = bytes.length === 0; // a write has no bytes
+    return () => {
+      if (!isReleased) this.#storage.release(bytes);
+      isReleased = true;
+    };
   }
 
   /**
