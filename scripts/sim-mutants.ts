@@ -188,6 +188,12 @@ export const MUTANTS: readonly Mutant[] = [
     firstSeed: 11,
   },
   {
+    what: 'the memory of a read is given back before it is looked at',
+    file: 'src/programs/lease-devices.ts',
+    from: "answer({ outcome: 'done', bytes: reply.bytes, nowMs }, reply.release);",
+    to: "reply.release(); answer({ outcome: 'done', bytes: reply.bytes, nowMs }, null);",
+  },
+  {
     what: 'a lease process is ended while what was refused may still land',
     file: 'src/sanlock/lockspace-step.ts',
     from: 'Math.min(untilMs + LEAVE_DEADLINE_MS, phase.mostMs)',

@@ -121,11 +121,17 @@ await group('simulation, new seeds', 'run-script.mjs', [
   '--seeds',
   inCi ? '150' : '30',
 ]);
-const MORE = { RESTART_SEEDS: '6', LATE_WDMD_SEEDS: '60', WORKLOAD_SEEDS: '6' };
+const MORE = {
+  ...{ RESTART_SEEDS: '6', LATE_WDMD_SEEDS: '60', WORKLOAD_SEEDS: '6', WDMD_RESTART_SEEDS: '400' },
+  EVERY_CUT: '1',
+};
 await group(
   'whole daemons, more seeds',
   'run-tests.mjs',
-  ['sim/workload/', 'sanlock/journal-agrees', 'programs/guard-world'],
+  [
+    ...['sim/workload/', 'sanlock/journal-agrees', 'programs/guard-world', 'guard/migration'],
+    ...['lease/recover.test', 'lease/second-time'],
+  ],
   inCi
     ? {
         ...MORE,

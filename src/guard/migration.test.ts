@@ -21,7 +21,7 @@ import type { HostLife, LeaseEffect, LeaseReply, LeaseSteps, Mode, Seen } from '
  * on two hosts with one of them exclusive, and a third host never gets one exclusively meanwhile,
  * nor runs the guest, whatever its libvirt has announced to it.
  */
-const SEEDS = Number(process.env['GUARD_SEEDS'] ?? 300);
+const SEEDS = Number(process.env['GUARD_SEEDS'] ?? 100);
 const UUID = 'guest';
 const SOON_MS = 90_000;
 const LEASES: readonly DiskLease[] = (['r1', 'r2', 'both'] as const).map((name) => ({

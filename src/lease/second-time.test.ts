@@ -12,6 +12,8 @@ import { acquire, release, take } from './testing/users.ts';
 // that, what was over: not even the one whose version it was (spec 10 §18.8).
 
 const CUTS = 14;
+/** Of the last of three hosts; every one where there is time. */
+const RIVAL_STEP = process.env['EVERY_CUT'] === undefined ? 3 : 1;
 const NAME_AT = paxosLeader.fields.resourceName.offset;
 const CHECKSUM_AT = paxosLeader.fields.checksum.offset;
 const OWN_BLOCK = 2 * 512; // of host 1
@@ -31,7 +33,7 @@ function four() {
 test('a proposal taken back and recorded by another host is not granted when proposed again', () => {
   for (let cut = 0; cut <= CUTS; cut++) {
     for (let ownCut = 0; ownCut <= CUTS; ownCut++) {
-      for (let rivalCut = 0; rivalCut <= CUTS; rivalCut++) {
+      for (let rivalCut = 0; rivalCut <= CUTS; rivalCut += RIVAL_STEP) {
         const { harness, one, three, four: rival } = four();
         let writes = 0;
         one.fate = ({ offset }) => (offset === OWN_BLOCK && ++writes === 2 ? 'landed' : 'done');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WdmdRestarts } from './wdmd-restarts.ts';
 
-const SEEDS = Number(process.env['WDMD_RESTART_SEEDS'] ?? 200);
+const SEEDS = Number(process.env['WDMD_RESTART_SEEDS'] ?? 100);
 const FIRST = Number(process.env['WDMD_RESTART_FIRST'] ?? 1);
 
 test('whenever wdmd is killed and started again, its host is reset in time, and only then', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runWorkload } from './run-workload.ts';
 
-const SEEDS = Number(process.env['WORKLOAD_SEEDS'] ?? 4);
+const SEEDS = Number(process.env['WORKLOAD_SEEDS'] ?? 3);
 const FIRST = Number(process.env['WORKLOAD_FIRST'] ?? 1);
 const ACTIONS = Number(process.env['WORKLOAD_ACTIONS'] ?? 800);
 const TRACE_LINES = Number(process.env['WORKLOAD_TRACE'] ?? 60);
