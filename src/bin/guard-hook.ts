@@ -1,8 +1,8 @@
 import '../platform/clean-start.ts';
 import { connect } from 'node:net';
+import { shown } from '../base/plain-text.ts';
 import { MIB, SECOND_MS } from '../base/units.ts';
 import { REFUSED_STATUS } from '../guard/hook-script.ts';
-import { shown } from '../guard/shown.ts';
 import { reasonOf } from '../platform/system-error.ts';
 
 /** As long as a migration may wait for its leases, and some. */

@@ -1,5 +1,5 @@
+import { hasControl, shown } from '../base/plain-text.ts';
 import { fail, ok, type Result } from '../base/result.ts';
-import { hasControl, shown } from './shown.ts';
 import { attribute, child, children, descend, parseXml, type XmlElement } from './xml.ts';
 
 /** How a guest uses a disk: alone; together with guests that say so too; without writing. */

@@ -6,7 +6,7 @@ import { parseGuest } from './domain.ts';
 import { leasesOf } from './lease-names.ts';
 import { placeOfVolume } from './pools.ts';
 import { parseStatusFile } from './status-file.ts';
-import { domain, ENEMIES, file } from './test-enemies.ts';
+import { domain, ENEMIES, file } from './testing/enemies.ts';
 
 /** As a user of libvirt, and a reader of the log, sees it. */
 function assertOneSentence(said: string, of: string): void {

@@ -1,3 +1,4 @@
+import { hasControl } from '../base/plain-text.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 
 /** What the guard's hook says when it has refused: nothing else in it ends so. */
@@ -27,7 +28,7 @@ export interface HookPrograms {
 export function hookScript(programs: HookPrograms): Result<string, string> {
   const { node, hook, socket, nodeArguments } = programs;
   for (const path of [node, hook, socket]) {
-    if (!path.startsWith('/') || CONTROL.test(path)) {
+    if (!path.startsWith('/') || hasControl(path)) {
       return fail(`a hook cannot run ${JSON.stringify(path)}: wanted a plain absolute path`);
     }
   }
@@ -58,9 +59,6 @@ exit 0
 export function isGuardHook(text: string): boolean {
   return text.startsWith('#!/bin/sh\n') && text.split('\n', 2)[1] === MARK;
 }
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const CONTROL = /[\u0000-\u001f\u007f]/;
 
 /** As the shell takes it for one word, whatever is in it. */
 function quoted(word: string): string {

@@ -1,7 +1,7 @@
 import { unreachable } from '../base/assert.ts';
+import { shown } from '../base/plain-text.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import type { DiskSource, GuestDisk, NetworkHost, VolumeSource } from './domain.ts';
-import { shown } from './shown.ts';
 
 /** How the names of leases are found; the same on all hosts. */
 export interface Naming {

@@ -1,6 +1,6 @@
+import { hasControl } from '../base/plain-text.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import type { DiskSource, NetworkHost, VolumeSource } from './domain.ts';
-import { hasControl } from './shown.ts';
 import { attribute, child, children, descend, parseXml, type XmlElement } from './xml.ts';
 
 /** Where a volume of a storage pool is, as far as the pool says. */

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
-import { domain, ENEMIES, file } from '../../src/guard/test-enemies.ts';
+import { domain, ENEMIES, file } from '../../src/guard/testing/enemies.ts';
 import { originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { until } from '../../src/rig/run.ts';

@@ -1,10 +1,10 @@
 import { nameToText } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
+import { plain } from '../../base/plain-text.ts';
 import { SECOND_MS } from '../../base/units.ts';
 import { type Ask, holderOf } from '../../client/lease-holder.ts';
 import { isHeld } from '../../guard/lease-codes.ts';
 import { type Holder, refusalText } from '../../guard/refusal-text.ts';
-import { plain } from '../../guard/shown.ts';
 import { monotonicMs } from '../../platform/clock.ts';
 import { type LeasePlace, leaseResource } from '../../programs/guard-leases.ts';
 import type { Refused } from '../../programs/guard-program.ts';

@@ -1,6 +1,6 @@
 import { unreachable } from '../../base/assert.ts';
 import { nameToText } from '../../base/bytes.ts';
-import { plain } from '../../guard/shown.ts';
+import { plain } from '../../base/plain-text.ts';
 import { blockDamageText, hostDamageText } from './who-damage.ts';
 import type { GuestUse } from './who-guests.ts';
 import type { WhoTarget } from './who-target.ts';

@@ -1,3 +1,4 @@
+import { plain } from '../../../base/plain-text.ts';
 import type { Finding } from '../../../guard/check/finding.ts';
 import {
   type DiskVerdict,
@@ -5,7 +6,6 @@ import {
   type GuestSeen,
   holderText,
 } from '../../../guard/check/guest-check.ts';
-import { plain } from '../../../guard/shown.ts';
 import { findingsText, table } from './texts.ts';
 
 /** For programs. */

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { plain } from '../../../base/plain-text.ts';
 import type { Ask } from '../../../client/lease-holder.ts';
 import { SanlockClient } from '../../../client/sanlock.ts';
 import { type Finding, needsAttention } from '../../../guard/check/finding.ts';
@@ -6,7 +7,6 @@ import { type GuestSeen, guestFindings } from '../../../guard/check/guest-check.
 import { hookFindings } from '../../../guard/check/hook-findings.ts';
 import { hostFindings } from '../../../guard/check/host-check.ts';
 import { outdatedFindings, serviceFindings } from '../../../guard/check/service-findings.ts';
-import { plain } from '../../../guard/shown.ts';
 import { MonotonicClock } from '../../../platform/clock.ts';
 import { findLibvirtDaemons } from '../../../platform/libvirt-daemons.ts';
 import { PathProbe } from '../../../platform/path-probe.ts';

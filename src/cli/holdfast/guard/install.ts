@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { unreachable } from '../../../base/assert.ts';
+import { plain } from '../../../base/plain-text.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
 import {
   HOOK_MODE,
@@ -10,7 +11,6 @@ import {
   planUninstall,
 } from '../../../guard/install-plan.ts';
 import type { GuardReport } from '../../../guard/report.ts';
-import { plain } from '../../../guard/shown.ts';
 import { findLibvirtDaemons, type RunningLibvirt } from '../../../platform/libvirt-daemons.ts';
 import { reasonOf } from '../../../platform/system-error.ts';
 import {
