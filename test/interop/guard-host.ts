@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -6,7 +7,7 @@ import type { GuardReport } from '../../src/guard/report.ts';
 import { NODE_ARGUMENTS } from '../../src/platform/clean-start.ts';
 import type { Host } from '../../src/rig/host.ts';
 import { until } from '../../src/rig/run.ts';
-import { GuardService, nodeOf, SOCKET } from './guard-service.ts';
+import { GuardService, nodeOf, SOCKET, SOON } from './guard-service.ts';
 import { type Guest, type OtherDisk, withoutImageLock } from './libvirt-guest.ts';
 import { Libvirt } from './libvirt-host.ts';
 
@@ -83,6 +84,19 @@ export class GuardedHost {
     if (guests === undefined) return 'there is no guard';
     const guest = guests.find((one) => one.name === name);
     return guest === undefined ? '' : guest.leases.map(({ held }) => held ?? 'none').join(' ');
+  }
+
+  /** Returns when a guest that runs here has its only lease alone. */
+  async untilAlone(name: string): Promise<void> {
+    const isAlone = async () => (await this.held(name)) === 'exclusive';
+    await until(`${this.host.name} has ${name} alone`, isAlone, SOON);
+    assert.equal(await this.domState(name), 'running');
+  }
+
+  /** Returns when the guard has nothing for a guest any more. */
+  async untilWithout(name: string): Promise<void> {
+    const isFree = async () => (await this.held(name)) === '';
+    await until(`${this.host.name} has nothing of ${name}`, isFree, SOON);
   }
 
   /** null: it has none now. */

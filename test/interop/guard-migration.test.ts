@@ -98,17 +98,6 @@ class Thief {
   }
 }
 
-async function alone(host: GuardedHost): Promise<void> {
-  const isAlone = async () => (await host.held('web')) === 'exclusive';
-  await until(`${host.host.name} has it alone`, isAlone, SOON);
-  assert.equal(await host.domState('web'), 'running');
-}
-
-async function without(host: GuardedHost): Promise<void> {
-  const isFree = async () => (await host.held('web')) === '';
-  await until(`${host.host.name} has nothing of it`, isFree, SOON);
-}
-
 async function migrated({ a, b, rig, thief }: Two): Promise<void> {
   for (const [from, to] of [
     [a, b],
@@ -116,8 +105,8 @@ async function migrated({ a, b, rig, thief }: Two): Promise<void> {
   ] as const) {
     const { code, stderr } = await migrate(from.libvirt, to.libvirt, 'web', rig);
     assert.equal(code, 0, stderr);
-    await alone(to);
-    await without(from);
+    await to.untilAlone('web');
+    await from.untilWithout('web');
   }
   assert.deepEqual(thief.got, []);
 }
@@ -138,8 +127,8 @@ async function givenUp(two: Two): Promise<void> {
   const { ending, hook } = await middle(two);
   hook.go('failed');
   assert.notEqual((await ending).code, 0);
-  await alone(a);
-  await without(b);
+  await a.untilAlone('web');
+  await b.untilWithout('web');
   assert.deepEqual(thief.got, []);
 }
 
@@ -153,10 +142,10 @@ async function startedInstead({ a, b, rig, thief }: Two): Promise<void> {
   const { code } = await b.libvirt.virsh('start', 'web');
   assert.notEqual(code, 0, 'libvirt found it ended before its CPUs ran');
   assert.match(b.log, /guest\.conflict .*guest=web .*code=-11/);
-  await without(b);
+  await b.untilWithout('web');
   hook.go('failed');
   assert.notEqual((await ending).code, 0);
-  await alone(a);
+  await a.untilAlone('web');
   assert.deepEqual(thief.got, []);
 }
 
@@ -166,8 +155,8 @@ async function targetKilled(two: Two): Promise<void> {
   process.kill(b.libvirt.qemuPid('web'), 'SIGKILL');
   hook.go('on');
   assert.notEqual((await ending).code, 0);
-  await alone(a);
-  await without(b);
+  await a.untilAlone('web');
+  await b.untilWithout('web');
   assert.deepEqual(thief.got, []);
 }
 
@@ -179,10 +168,10 @@ async function guardKilled(two: Two): Promise<void> {
   a.startGuard();
   const { code, stderr } = await ending;
   assert.equal(code, 0, stderr);
-  await alone(b);
-  await without(a);
+  await b.untilAlone('web');
+  await a.untilWithout('web');
   assert.equal((await migrate(b.libvirt, a.libvirt, 'web', two.rig)).code, 0);
-  await alone(a);
+  await a.untilAlone('web');
   assert.deepEqual(thief.got, []);
 }
 
@@ -195,6 +184,6 @@ async function sourceKilled(two: Two): Promise<void> {
   hook.go('on');
   assert.notEqual((await ending).code, 0);
   await until('the third host has it', () => thief.got.length > 0, SOON);
-  for (const one of [a, b]) await without(one);
+  for (const one of [a, b]) await one.untilWithout('web');
   assert.ok(thief.tries > 50, `${thief.tries} tries`);
 }

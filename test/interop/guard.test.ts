@@ -111,13 +111,8 @@ async function migrated({ a, b, rig }: Two): Promise<void> {
   ] as const) {
     const { code, stderr } = await migrate(from.libvirt, to.libvirt, 'web', rig);
     assert.equal(code, 0, stderr);
-    await until(
-      'the target has it alone',
-      async () => (await to.held('web')) === 'exclusive',
-      SOON,
-    );
-    assert.equal(await to.libvirt.must('domstate', 'web'), 'running');
-    await until('the source has nothing', async () => (await from.held('web')) === '', SOON);
+    await to.untilAlone('web');
+    await from.untilWithout('web');
   }
 }
 
@@ -127,7 +122,7 @@ async function killed({ a, b }: Two): Promise<void> {
   const first = await a.keeperPid('web');
   await a.killGuard();
   a.startGuard();
-  await until('the next guard has it', async () => (await a.held('web')) === 'exclusive', SOON);
+  await a.untilAlone('web');
   assert.equal(await a.keeperPid('web'), first, 'by the same keeper');
   process.kill(first ?? 0, 'SIGKILL');
   const next = await another(a, 'web', first);
@@ -146,7 +141,7 @@ async function recordLost({ a, b }: Two): Promise<void> {
   await a.killGuard();
   rmSync(a.recordPath(WEB));
   a.startGuard();
-  await until('the next guard has it', async () => (await a.held('web')) === 'exclusive', SOON);
+  await a.untilAlone('web');
   assert.equal(await a.keeperPid('web'), keeper, 'by the same keeper');
   assert.match(await a.libvirt.refuses('start', 'db'), /is in use on this host by web/);
   assert.match(await b.libvirt.refuses('start', 'db'), /is in use by host host-1/);
@@ -192,7 +187,7 @@ async function daemonsKilled({ a, b }: Two): Promise<void> {
 async function qemuKilled({ a, b }: Two): Promise<void> {
   const keeper = await a.keeperPid('web');
   process.kill(a.libvirt.qemuPid('web'), 'SIGKILL');
-  await until('it is released', async () => (await a.held('web')) === '', SOON);
+  await a.untilWithout('web');
   await until('its keeper ends', () => !existsSync(`/proc/${keeper}`), SOON);
   await b.libvirt.must('start', 'db');
   await b.libvirt.end('db');

@@ -16,6 +16,7 @@ import { STATE_TYPES } from '../../../wire/sanlock/socket.ts';
 import type { StateRecord } from '../../../wire/sanlock/types.ts';
 import { GUEST_LOCKSPACE } from '../../guard/paths.ts';
 import { renewalSeenWithinS } from '../who-times.ts';
+import { ioTimeoutS } from '../who-watch.ts';
 
 const ANSWER_MS = 5000;
 const READ_MS = 5000;
@@ -64,7 +65,7 @@ export async function seeHostLease(
   if (first === null || first.leader.timestampS === 0n) return null;
   const hostName = nameToText(first.leader.hostName);
   if (isSameNode(hostName, of.ownName)) return { hostName, isRenewed: null, watchedS: 0 };
-  const withinS = renewalSeenWithinS(first.ioTimeoutS || 10);
+  const withinS = renewalSeenWithinS(ioTimeoutS(first.leader));
   world.progress(
     `watching for ${withinS} s whether host ${hostName} renews host id ${of.hostId}\n`,
   );
