@@ -24,6 +24,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./who.ts')).who(args),
     help: async () => (await import('./who.ts')).WHO_USAGE,
   },
+  explain: {
+    about: 'what a number, a message or an event of any of these programs means (-223)',
+    run: async (args) => (await import('./explain.ts')).explain(args),
+    help: async () => (await import('./explain.ts')).EXPLAIN_USAGE,
+  },
   repair: {
     about: 'empties damaged blocks of dead hosts that keep every host from a lease (-214)',
     run: async (args) => (await import('./repair.ts')).repair(args),

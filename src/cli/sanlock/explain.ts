@@ -1,6 +1,7 @@
 import { type ByteString, nameToText } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
 import type { SanlockClient } from '../../client/sanlock.ts';
+import { explanationOf } from '../../inspect/sanlock-results.ts';
 import { codeName, SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
 import { exportPath } from '../../wire/sanlock/strings.ts';
@@ -14,7 +15,6 @@ import {
   ownerOnDisk,
   usersOfDaemon,
 } from './holder-text.ts';
-import { explanationOf } from './texts.ts';
 
 export interface FailedAction {
   /** `client` or `direct`. */

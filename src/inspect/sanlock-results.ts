@@ -1,4 +1,5 @@
-import { codeName, type SANLOCK_CODES, type SOCKET_ERRORS } from '../../wire/sanlock/codes.ts';
+import { ERRNO } from '../base/errno.ts';
+import { codeName, SANLOCK_CODES, type SOCKET_ERRORS } from '../wire/sanlock/codes.ts';
 
 /** What a result number means for the administrator who typed the command, and what to do. */
 export interface Explanation {
@@ -300,6 +301,14 @@ export function explanationOf(
   return OF_ACTION[name]?.[of.action] ?? EXPLANATIONS[name];
 }
 
+/** The number of that name, as 'LEADER_MAGIC' or 'EAGAIN'; undefined: sanlock has none. */
+export function sanlockCodeOf(name: string): number | undefined {
+  if (!isCode(name)) return undefined;
+  return name in SANLOCK_CODES
+    ? SANLOCK_CODES[name as keyof typeof SANLOCK_CODES]
+    : -ERRNO[name as (typeof SOCKET_ERRORS)[number]];
+}
+
 function isCode(name: string): name is Code {
-  return name in EXPLANATIONS;
+  return Object.hasOwn(EXPLANATIONS, name);
 }
