@@ -3,21 +3,34 @@ import { dirname, join } from 'node:path';
 import { shown } from '../../base/plain-text.ts';
 import { eventMeanings } from '../../inspect/event-page.ts';
 import { type Meaning, meaningsOf } from '../../inspect/explain.ts';
+import { linesOf, mistakeText } from '../frame/help.ts';
+import { type CommandPage, JSON_OPTION } from '../frame/page.ts';
+import { readWords } from '../frame/words.ts';
 
-export const EXPLAIN_USAGE = `holdfast explain <number | name | message> ...
-    [--json]    for programs: {"version": 1, "asked": …, "meanings": [{"program": …, "what": …,
-                "found": …, "todo": …}]}
-
-What a result of sanlock or lvmlockd, a message of lvm, libvirt, lvmlockctl or wdmd, or an event in
-a log of holdfast means, and what to do about it. A message may be pasted whole.
-
-    holdfast explain -223
-    holdfast explain LEADER_MAGIC
-    holdfast explain "LV locked by other host: vg1/data"
-    holdfast explain lease.refused
-
-Exit status: 0 it is known, 1 it is not, 2 a mistake in the words.
-`;
+export const EXPLAIN_PAGE = {
+  name: 'holdfast explain',
+  about: 'what a number, a message or an event means, and what to do',
+  forms: ['NUMBER', 'NAME', 'MESSAGE ...'],
+  operands: 'text',
+  counts: { least: 1, most: 1000 },
+  hasNumbers: true,
+  options: [JSON_OPTION],
+  text: [
+    'Explains a result of sanlock or lvmlockd, a message of lvm, libvirt, lvmlockctl or wdmd, or an ' +
+      'event in a log of holdfast. A message may be pasted whole.',
+  ],
+  examples: [
+    { line: 'holdfast explain -223', about: 'a number, as sanlock, lvmlockd or lvm prints it' },
+    { line: 'holdfast explain LEADER_MAGIC', about: 'the name of a result' },
+    {
+      line: 'holdfast explain "LV locked by other host: vg1/data"',
+      about: 'a message, as it was printed',
+    },
+    { line: 'holdfast explain lease.refused', about: 'an event in a log' },
+  ],
+  exits: { 0: 'it is known', 1: 'it is not', 2: 'a mistake in the words' },
+  schema: 'holdfast.explain/1',
+} as const satisfies CommandPage;
 
 const MAX_SHOWN = 200;
 const HEADING = 14;
@@ -40,37 +53,22 @@ interface Explained {
 
 /** @param page docs/operations/events.md */
 export function explained(args: readonly string[], page: string): Explained {
-  const parsed = parseExplain(args);
-  if (typeof parsed === 'string') {
-    return { status: 2, stdout: '', stderr: `holdfast explain: ${parsed}\n\n${EXPLAIN_USAGE}` };
+  const words = readWords(EXPLAIN_PAGE, args);
+  const asked = words.ok ? words.value.operands.join(' ').trim() : '';
+  if (!words.ok || asked === '') {
+    const wrong = words.ok ? 'what is to be explained?' : words.error;
+    return { status: 2, stdout: '', stderr: mistakeText(EXPLAIN_PAGE, wrong) };
   }
-  const { asked, isJson } = parsed;
   const events = eventMeanings(page, asked);
   const meanings = events.length > 0 ? events : meaningsOf(asked);
   const status = meanings.length > 0 ? 0 : 1;
-  if (isJson) {
-    const json = { version: 1, asked, meanings };
+  if (words.value.has('json')) {
+    const json = { schema: EXPLAIN_PAGE.schema, asked, meanings };
     return { status, stdout: `${JSON.stringify(json, null, 2)}\n`, stderr: '' };
   }
   const unknown = `holdfast explain: "${shown(asked, MAX_SHOWN)}" is not known\n`;
   const stdout = meanings.map(meaningText).join('\n');
   return { status, stdout, stderr: status === 0 ? '' : unknown };
-}
-
-interface Asked {
-  readonly asked: string;
-  readonly isJson: boolean;
-}
-
-/** A sentence: what is wrong with the words. */
-function parseExplain(args: readonly string[]): Asked | string {
-  // A number with its sign would be taken for an option.
-  const isJson = args.includes('--json');
-  const words = args.filter((word) => word !== '--json' && word !== '--');
-  const option = words.find((word) => word.startsWith('--'));
-  if (option !== undefined) return `there is no option ${shown(option, MAX_SHOWN)}`;
-  const asked = words.join(' ').trim();
-  return asked === '' ? 'what is to be explained?' : { asked, isJson };
 }
 
 function meaningText({ program, what, found, todo }: Meaning): string {
@@ -79,14 +77,8 @@ function meaningText({ program, what, found, todo }: Meaning): string {
 
 /** In lines of a terminal, beside their heading. */
 function field(heading: string, text: string): string {
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1);
-    if (last === undefined || last.length + 1 + word.length > WIDTH) lines.push(word);
-    else lines[lines.length - 1] = `${last} ${word}`;
-  }
   const margin = ' '.repeat(HEADING);
-  return lines
+  return linesOf(text, WIDTH)
     .map((line, n) => `${n === 0 ? `  ${heading}`.padEnd(HEADING) : margin}${line}\n`)
     .join('');
 }

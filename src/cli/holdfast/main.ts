@@ -1,10 +1,14 @@
+import { nearest } from '../../base/nearest.ts';
+import { shown } from '../../base/plain-text.ts';
 import { HOLDFAST_VERSION } from '../../base/version.ts';
+import { helpText } from '../frame/help.ts';
+import type { CommandPage } from '../frame/page.ts';
 
 interface Command {
   readonly about: string;
   run(args: readonly string[]): Promise<number>;
-  /** What `holdfast <command> --help` prints. */
-  help(): Promise<string>;
+  /** What `holdfast <command> --help` prints: a page, or its text. */
+  help(): Promise<CommandPage | string>;
 }
 
 /** The words behind `holdfast`; each command is loaded only when it is asked for. */
@@ -27,7 +31,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   explain: {
     about: 'what a number, a message or an event of any of these programs means (-223)',
     run: async (args) => (await import('./explain.ts')).explain(args),
-    help: async () => (await import('./explain.ts')).EXPLAIN_USAGE,
+    help: async () => (await import('./explain.ts')).EXPLAIN_PAGE,
   },
   repair: {
     about: 'empties damaged blocks of dead hosts that keep every host from a lease (-214)',
@@ -68,15 +72,24 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {
-    process.stderr.write(`holdfast has no command "${name}"\n\n${usage()}`);
-    return 1;
+    process.stderr.write(unknownCommand(name));
+    return 2;
   }
   if (rest.some((word) => word === '--help' || word === '-h')) {
-    process.stdout.write(await command.help());
+    const help = await command.help();
+    process.stdout.write(typeof help === 'string' ? help : helpText(help));
     return 0;
   }
   return command.run(rest);
 }
+
+function unknownCommand(name: string): string {
+  const meant = nearest(name, [...Object.keys(COMMANDS), 'help', 'version']);
+  const hint = meant === null ? 'holdfast --help lists them' : `did you mean holdfast ${meant}?`;
+  return `holdfast has no command "${shown(name, MAX_SHOWN)}": ${hint}\n`;
+}
+
+const MAX_SHOWN = 80;
 
 function usage(): string {
   const own = { help: { about: 'this text' }, version: { about: 'the version' } };
