@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { test } from 'node:test';
-import type { Finding } from '../../src/guard/check/finding.ts';
+import type { Finding } from '../../src/base/finding.ts';
 import { run } from '../../src/rig/run.ts';
 import { noHungFile, startHungFile } from './hung-file.ts';
 

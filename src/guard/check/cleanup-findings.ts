@@ -1,4 +1,4 @@
-import { caution, type Finding } from './finding.ts';
+import { caution, type Finding } from '../../base/finding.ts';
 
 /** A job of cron that may run virt-sanlock-cleanup, as Debian ships it. */
 export interface CronJob {

@@ -1,6 +1,6 @@
+import { caution, type Finding, problem } from '../../base/finding.ts';
 import { type ConfFiles, DEFAULT_LEASE_DIR, readGuardConfig } from '../config.ts';
 import { type ConfValue, parseLibvirtConf } from '../libvirt-conf.ts';
-import { caution, type Finding, problem } from './finding.ts';
 
 /** Settings of libvirt, its plugin and the guard that do not go together. */
 export function confFindings(files: ConfFiles): readonly Finding[] {

@@ -1,4 +1,4 @@
-import { caution, type Finding, note, problem } from './finding.ts';
+import { caution, type Finding, note, problem } from '../../base/finding.ts';
 
 /** A program that AppArmor confines. */
 export interface Confined {

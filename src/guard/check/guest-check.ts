@@ -1,9 +1,9 @@
 import { unreachable } from '../../base/assert.ts';
+import { caution, type Finding, note, problem } from '../../base/finding.ts';
 import type { Result } from '../../base/result.ts';
 import type { DiskSource, Guest, GuestDisk } from '../domain.ts';
 import type { DiskLease } from '../lease-names.ts';
 import type { Holder } from '../refusal-text.ts';
-import { caution, type Finding, note, problem } from './finding.ts';
 
 /** What is known of a lease; null: it could not be found out. */
 export interface LeaseSeen extends DiskLease {

@@ -1,6 +1,6 @@
+import { caution, type Finding, problem } from '../../base/finding.ts';
 import { isGuardHook } from '../hook-script.ts';
 import { type FileSeen, HOOK_MODE, type LibvirtDaemon } from '../install-plan.ts';
-import { caution, type Finding, problem } from './finding.ts';
 
 /** A daemon of libvirt, and whether it can know of the hook. */
 export interface HookReader extends LibvirtDaemon {

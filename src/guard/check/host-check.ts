@@ -1,8 +1,8 @@
+import { type Finding, note, problem } from '../../base/finding.ts';
 import type { ConfFiles, GuardConfig } from '../config.ts';
 import { type CronJob, cleanupFindings } from './cleanup-findings.ts';
 import { confFindings } from './conf-findings.ts';
 import { type ConfinementFacts, confinementFindings } from './confinement-findings.ts';
-import { type Finding, note, problem } from './finding.ts';
 import { type HookFacts, hookFindings } from './hook-findings.ts';
 import { type LeaseDirFacts, leaseDirFindings } from './lease-dir-findings.ts';
 import { nfsFindings } from './nfs-findings.ts';

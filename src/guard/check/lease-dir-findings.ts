@@ -1,6 +1,6 @@
 import { unreachable } from '../../base/assert.ts';
+import { caution, type Finding, problem } from '../../base/finding.ts';
 import { DEFAULT_LEASE_DIR } from '../config.ts';
-import { caution, type Finding, problem } from './finding.ts';
 import { type FstabEntry, isAbsent, type Mount } from './mounts.ts';
 
 /** Mode bits and owner of a file or a directory. */

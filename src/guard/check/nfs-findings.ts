@@ -1,4 +1,4 @@
-import { caution, type Finding, problem } from './finding.ts';
+import { caution, type Finding, problem } from '../../base/finding.ts';
 import type { FstabEntry, Mount } from './mounts.ts';
 
 const NFS: ReadonlySet<string> = new Set(['nfs', 'nfs4']);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { needsAttention } from '../../base/finding.ts';
 import { SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 import type { GuardReport, GuestReport, LeaseReport } from '../report.ts';
-import { needsAttention } from './finding.ts';
 import { reportFindings } from './report-findings.ts';
 
 const LEASE: LeaseReport = {

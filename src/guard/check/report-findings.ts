@@ -1,8 +1,8 @@
 import { ERRNO } from '../../base/errno.ts';
+import { caution, type Finding, problem } from '../../base/finding.ts';
 import { SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 import { makeFailure } from '../../wire/sanlock/failure.ts';
 import type { GuardReport, GuestReport, LeaseReport } from '../report.ts';
-import { caution, type Finding, problem } from './finding.ts';
 
 /** What of a guard's report needs attention. */
 export function reportFindings(report: GuardReport): readonly Finding[] {

@@ -1,4 +1,5 @@
-import { caution, type Finding, problem } from './finding.ts';
+import { caution, type Finding, problem } from '../../base/finding.ts';
+import { isSameNode } from '../../wire/sanlock/host-name.ts';
 
 /** The lockspace of the guests, as sanlock shows it on this host. */
 export interface LockspaceSeen {
@@ -116,18 +117,4 @@ function hostLeaseFindings(
   const watched = isRenewed === null ? '' : ` (not renewed in the ${watchedS} s it was watched)`;
   const found = `host_id ${own.hostId} was last used by a host named ${hostName}, not by this one${watched}`;
   return [caution('hostIdUsedBefore', found, `${cure}, unless this host had that name before`)];
-}
-
-/**
- * sanlock's name of a host is its node's name behind an id that is made at each start, unless it is
- * configured: one with the same node's name is an earlier start of this host.
- */
-export function isSameNode(hostName: string, other: string): boolean {
-  return nodeOf(hostName) === nodeOf(other);
-}
-
-const MADE = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\./;
-
-function nodeOf(hostName: string): string {
-  return hostName.replace(MADE, '');
 }

@@ -1,6 +1,6 @@
 import { unreachable } from '../../base/assert.ts';
+import { caution, type Finding, problem } from '../../base/finding.ts';
 import type { GuardReport } from '../report.ts';
-import { caution, type Finding, problem } from './finding.ts';
 import { reportFindings } from './report-findings.ts';
 
 /** A configuration file, and when it was changed last, by the wall clock. */

@@ -1,5 +1,5 @@
+import type { Finding } from '../../../base/finding.ts';
 import { plain } from '../../../base/plain-text.ts';
-import type { Finding } from '../../../guard/check/finding.ts';
 import {
   type DiskVerdict,
   diskVerdicts,

@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
+import { type Finding, needsAttention } from '../../../base/finding.ts';
 import { plain } from '../../../base/plain-text.ts';
 import type { Ask } from '../../../client/lease-holder.ts';
 import { SanlockClient } from '../../../client/sanlock.ts';
-import { type Finding, needsAttention } from '../../../guard/check/finding.ts';
 import { type GuestSeen, guestFindings } from '../../../guard/check/guest-check.ts';
 import { hookFindings } from '../../../guard/check/hook-findings.ts';
 import { hostFindings } from '../../../guard/check/host-check.ts';

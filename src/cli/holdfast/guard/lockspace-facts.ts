@@ -1,16 +1,16 @@
 import { nameToText, textToName } from '../../../base/bytes.ts';
 import { SanlockClient } from '../../../client/sanlock.ts';
 import type { SanlockEndpoint } from '../../../client/sanlock-link.ts';
-import {
-  type HostLeaseSeen,
-  isSameNode,
-  type LockspaceSeen,
-  type SanlockSeen,
+import type {
+  HostLeaseSeen,
+  LockspaceSeen,
+  SanlockSeen,
 } from '../../../guard/check/sanlock-findings.ts';
 import { sanlockFacts } from '../../../inspect/host-facts.ts';
 import { type LockspaceFound, readLockspace } from '../../../lease/read.ts';
 import type { PathProbe } from '../../../platform/path-probe.ts';
 import { status } from '../../../wire/sanlock/daemon-calls.ts';
+import { isSameNode } from '../../../wire/sanlock/host-name.ts';
 import { textField } from '../../../wire/sanlock/records.ts';
 import { STATE_TYPES } from '../../../wire/sanlock/socket.ts';
 import type { StateRecord } from '../../../wire/sanlock/types.ts';

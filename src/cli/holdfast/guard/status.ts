@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
+import { type Finding, needsAttention } from '../../../base/finding.ts';
 import type { GuardEndpoint } from '../../../client/guard.ts';
-import { type Finding, needsAttention } from '../../../guard/check/finding.ts';
 import { reportFindings } from '../../../guard/check/report-findings.ts';
 import type { GuardReport, GuestReport, LeaseReport } from '../../../guard/report.ts';
 import { reasonOf } from '../../../platform/system-error.ts';

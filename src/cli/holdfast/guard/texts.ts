@@ -1,5 +1,5 @@
+import type { Finding } from '../../../base/finding.ts';
 import { plain } from '../../../base/plain-text.ts';
-import type { Finding } from '../../../guard/check/finding.ts';
 
 const WORDS = { problem: 'PROBLEM', caution: 'CAUTION', note: 'note' } as const;
 

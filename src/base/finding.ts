@@ -1,10 +1,10 @@
-/** Something about a host or a guest that an administrator should know, and what to do about it. */
+/** Something that an administrator should know, and what to do about it. */
 export interface Finding {
   /** For programs: it does not change from release to release. */
   readonly kind: string;
   /**
-   * `problem`: guests are unprotected, or do not start. `caution`: that may come. `note`: it is as
-   * it should be, and has to be the same on other hosts, or is only worth knowing.
+   * `problem`: something is unprotected, or does not work. `caution`: that may come. `note`: it is
+   * as it should be, and has to be the same on other hosts, or is only worth knowing.
    */
   readonly weight: 'problem' | 'caution' | 'note';
   /** What is so: a sentence without its full stop. */
@@ -14,18 +14,21 @@ export interface Finding {
 }
 
 /** Whether somebody has to do something. */
-export function needsAttention(findings: readonly Finding[]): boolean {
+export function needsAttention(findings: readonly Pick<Finding, 'weight'>[]): boolean {
   return findings.some(({ weight }) => weight !== 'note');
 }
 
+/** A finding of that weight. */
 export function problem(kind: string, found: string, cure: string): Finding {
   return { kind, weight: 'problem', found, cure };
 }
 
+/** A finding of that weight. */
 export function caution(kind: string, found: string, cure: string): Finding {
   return { kind, weight: 'caution', found, cure };
 }
 
+/** A finding of that weight. */
 export function note(kind: string, found: string, cure: string): Finding {
   return { kind, weight: 'note', found, cure };
 }
