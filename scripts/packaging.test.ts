@@ -43,6 +43,11 @@ const PROGRAMS: Readonly<Record<string, (args: readonly string[]) => string>> = 
 
 /** A unit is named after its program; this one is a command of another. */
 const COMMAND_OF: Readonly<Record<string, string>> = { 'holdfast-guard': 'holdfast' };
+/** What `/etc/default/<name>` of Debian may say of them. */
+const DEBIANS_OPTIONS: Readonly<Record<string, string>> = {
+  sanlock: '-w 0',
+  wdmd: '-w /dev/watchdog1',
+};
 /** Killing them harms no host. */
 const KILLABLE: ReadonlySet<string> = new Set(['sanlk-resetd', 'holdfast-guard']);
 
@@ -115,7 +120,9 @@ for (const file of units) {
     for (const command of commands) {
       assert.ok(command.startsWith(INSTALLED), command);
       const text = command.slice(INSTALLED.length);
-      const whole = text.replace('$OPTIONS', options?.slice('OPTIONS='.length) ?? '');
+      const whole = text
+        .replace('$OPTIONS', options?.slice('OPTIONS='.length) ?? '')
+        .replace(/\$(sanlock|wdmd)_opts\b/, DEBIANS_OPTIONS[program] ?? '');
       const [name = '', ...args] = whole.split(' ').filter(Boolean);
       assert.ok(existsSync(`${ROOT}/bin/${name}`), name);
       assert.equal(name, COMMAND_OF[program] ?? program, 'a unit is named after its program');
@@ -245,6 +252,15 @@ test('lvmlockd.service: its options come from the files that lvm2 and Debian hav
 const LVM = '/sbin/lvm';
 const noLvm = { skip: existsSync(LVM) ? false : 'lvm is not installed' };
 
+test('sanlock and wdmd get the options of the files that Debian has for them', () => {
+  for (const name of ['sanlock', 'wdmd']) {
+    const settings = settingsOf(`${name}.service`);
+    const of = (wanted: string) => settings.filter(([key]) => key === wanted).map(([, v]) => v);
+    assert.deepEqual(of('EnvironmentFile'), [`-/etc/default/${name}`]);
+    assert.ok(of('ExecStart')[0]?.endsWith(` $${name}_opts`), name);
+  }
+});
+
 test('the fragments for lvm are what lvm reads', noLvm, () => {
   const read = (setting: string) => {
     const own = { LVM_SYSTEM_DIR: `${ROOT}/packaging/lvm`, LVM_SUPPRESS_FD_WARNINGS: '1' };
@@ -266,7 +282,8 @@ test('wdmd.service: softdog takes the place of a device that cannot be used', ()
   assert.ok(command.startsWith('-+'), command);
   // After a crash it would cost a start of Node, and do nothing.
   const unlessGuarded = command.slice(2).replace(UNLESS_GUARDED, '$1');
-  assert.equal(unlessGuarded, '/usr/local/bin/wdmd --softdog');
+  // The shell expands it: systemd replaces $name only where it is a word of its own.
+  assert.equal(unlessGuarded, '/usr/local/bin/wdmd --softdog $wdmd_opts');
 });
 
 test('every daemon has a unit, and every program of bin is installed', () => {
