@@ -53,6 +53,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./stop.ts')).stop(args),
     help: async () => (await import('./stop.ts')).STOP_USAGE,
   },
+  unused: {
+    about: 'whether nothing of this host uses the daemons, so that they may be stopped or removed',
+    run: async (args) => (await import('./unused.ts')).unused(args),
+    help: async () => (await import('./unused.ts')).UNUSED_PAGE,
+  },
   wait: {
     about: 'until daemons answer: what the unit that starts volume groups at boot runs first',
     run: async (args) => (await import('./wait.ts')).wait(args),

@@ -45,7 +45,8 @@ export async function upgrade(args: readonly string[]): Promise<number> {
   return upgradeDaemons(world, options.value);
 }
 
-function realPorts(): ReadPorts {
+/** The daemons of this host. */
+export function realPorts(): ReadPorts {
   const ports = {
     sockets: daemonSockets(),
     clock: new MonotonicClock(),
