@@ -38,6 +38,7 @@ const COMMANDS = {
   scenarios: () => node('scripts/run-script.mjs', 'scripts/scenarios.ts', ...args),
   sim: () => node('scripts/run-script.mjs', 'scripts/sim.ts', ...args),
   soak: () => node('scripts/run-tests.mjs', 'test/soak', ...args),
+  package: () => node('scripts/run-script.mjs', 'scripts/package.ts', ...args),
 };
 
 const chosen = COMMANDS[command];
