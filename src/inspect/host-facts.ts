@@ -102,7 +102,8 @@ export function sanlockFacts(
   };
 }
 
-function lockspaceFacts(
+/** Of a record of STATUS; `renewedS`: its newest renewal, where another answer says. */
+export function lockspaceFacts(
   record: StateRecord,
   at: { readonly nowS: number; readonly renewedS: number | undefined },
 ): LockspaceFacts {

@@ -62,11 +62,13 @@ export function* readHolders(wish: HoldersWish): Steps<Result<LeaseState, NoLeas
   return holdingIn(bytes, known.value);
 }
 
-function unread(error: LeaseError): Result<never, NoLease> {
+/** The device did not answer. */
+export function unread(error: LeaseError): Result<never, NoLease> {
   return fail({ kind: 'unread', error });
 }
 
-function leaseIn(bytes: Uint8Array) {
+/** The leader of the area, if there is a lease; its names are as found. */
+export function leaseIn(bytes: Uint8Array) {
   const { magic } = decode(paxosLeader, bytes);
   if (magic === PAXOS_DISK_CLEAR) return fail<NoLease>({ kind: 'cleared' });
   if (magic === DELTA_DISK_MAGIC) return fail<NoLease>({ kind: 'lockspace' });

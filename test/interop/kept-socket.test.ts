@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { findDaemon, REAL_PROCESSES } from '../../src/cli/holdfast/upgrade/daemons.ts';
+import { findDaemon, REAL_PROCESSES } from '../../src/cli/observe/daemons.ts';
 import { askLvmlockd } from '../../src/client/lvmlockd.ts';
 import { callOnce } from '../../src/client/sanlock-link.ts';
 import { MonotonicClock } from '../../src/platform/clock.ts';

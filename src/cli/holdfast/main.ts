@@ -23,6 +23,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./rig.ts')).rig(args),
     help: async () => (await import('./rig.ts')).RIG_USAGE,
   },
+  status: {
+    about: 'what runs here, who has what, and how much time is left',
+    run: async (args) => (await import('./status.ts')).status(args),
+    help: async () => (await import('./status.ts')).STATUS_PAGE,
+  },
   who: {
     about: 'which host holds a lease, whether it is alive, until when it is protected',
     run: async (args) => (await import('./who.ts')).who(args),

@@ -2,8 +2,6 @@ import { DAEMONS, type DaemonName, isDaemonName } from '../../inspect/host-facts
 import { ofWatchdogUnder, type WatchdogObstacle } from '../../inspect/restart-verdict.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { daemonSockets } from '../../platform/daemon-sockets.ts';
-import { runClientAction } from '../sanlock/client.ts';
-import { parseCommandLine } from '../sanlock/command-line.ts';
 import {
   type DaemonPorts,
   daemonPaths,
@@ -11,7 +9,9 @@ import {
   hasEnded,
   REAL_PROCESSES,
   until,
-} from './upgrade/daemons.ts';
+} from '../observe/daemons.ts';
+import { runClientAction } from '../sanlock/client.ts';
+import { parseCommandLine } from '../sanlock/command-line.ts';
 import { type HandOver, orderEnd } from './upgrade/hand-over.ts';
 import { readWatchdogs } from './upgrade/read.ts';
 import { type ServiceManager, serviceManager, unitOf } from './upgrade/service.ts';

@@ -5,15 +5,11 @@ import { DAEMONS, type DaemonName, isDaemonName } from '../../inspect/host-facts
 import { MonotonicClock } from '../../platform/clock.ts';
 import { daemonSockets } from '../../platform/daemon-sockets.ts';
 import { reasonOf } from '../../platform/system-error.ts';
-import { receiveDump } from '../lvmlockctl/dump-socket.ts';
-import { lvmlockctl } from '../lvmlockctl/main.ts';
-import { type DaemonPorts, daemonPaths, findDaemon, REAL_PROCESSES } from './upgrade/daemons.ts';
+import { askLvmlockdState } from '../observe/ask.ts';
+import { type DaemonPorts, daemonPaths, findDaemon, REAL_PROCESSES } from '../observe/daemons.ts';
 import type { ReadPorts } from './upgrade/read.ts';
 import { serviceManager } from './upgrade/service.ts';
 import { type UpgradeOptions, upgradeDaemons } from './upgrade/upgrade.ts';
-
-/** As for the other daemons: it answers at once, or hangs. */
-const DUMP_MS = 5000;
 
 export const UPGRADE_USAGE = `holdfast upgrade [--check] [wdmd] [sanlock] [lvmlockd]
 
@@ -81,20 +77,9 @@ async function running(ports: DaemonPorts): Promise<readonly DaemonName[]> {
   return DAEMONS.filter((_, index) => found[index] !== null);
 }
 
-async function lvmlockdInfo({ sockets, clock, paths }: DaemonPorts): Promise<string | null> {
-  let text = '';
-  const status = await lvmlockctl(['--info'], {
-    endpoint: { sockets, clock, socketPath: paths.lvmlockd },
-    pid: process.pid,
-    receiveDump,
-    dumpWithinMs: DUMP_MS,
-    print: (printed) => {
-      text += printed;
-    },
-    complain: () => {},
-    alarm: () => {},
-  });
-  return status === 0 ? text : null;
+async function lvmlockdInfo(ports: DaemonPorts): Promise<string | null> {
+  const info = await askLvmlockdState(ports, 'lines');
+  return info.ok ? info.value : null;
 }
 
 /** The words with which a process was started, as a shell reads them. */

@@ -11,7 +11,7 @@ import {
   findDaemon,
   REAL_PROCESSES,
   until,
-} from './upgrade/daemons.ts';
+} from '../observe/daemons.ts';
 
 const DEFAULT_S = 60;
 const LONGEST_S = 3600;

@@ -1,4 +1,5 @@
 import type { ByteString } from '../../base/bytes.ts';
+import { type DumpFields, dumpFields } from '../../wire/lvmlockd/dump-fields.ts';
 import { resultName } from '../../wire/lvmlockd/numbers.ts';
 
 /**
@@ -9,11 +10,11 @@ import { resultName } from '../../wire/lvmlockd/numbers.ts';
 export function infoText(dump: ByteString): ByteString {
   const clients = new Map<string, { readonly pid: string; readonly name: string }>();
   const lines: string[] = [];
-  let resource: Fields = {};
+  let resource: DumpFields = {};
   let lockspaces = 0;
   for (const line of dump.split('\n')) {
     if (line === '') continue;
-    const fields = fieldsOf(line);
+    const fields = dumpFields(line);
     const who = clients.get(fields['client_id'] ?? '') ?? { pid: '0', name: '' };
     switch (fields['info']) {
       case 'structs':
@@ -74,7 +75,7 @@ const STATE_TEXTS: Readonly<Record<string, string>> = {
 };
 
 /** null: a state of a newer daemon. */
-function stateText(fields: Fields): string | null {
+function stateText(fields: DumpFields): string | null {
   const { vg_name: vgName = '', state = '', wait_s: waitS, result = '0' } = fields;
   const text = STATE_TEXTS[state];
   if (text === undefined) return null;
@@ -84,32 +85,22 @@ function stateText(fields: Fields): string | null {
   return `ST ${vgName}${lv} ${state}: ${text}${next}${last}`;
 }
 
-type Fields = Readonly<Record<string, string>>;
 type Who = { readonly pid: string; readonly name: string };
 
-function fieldsOf(line: string): Fields {
-  const fields: Record<string, string> = {};
-  for (const word of line.split(' ')) {
-    const sign = word.indexOf('=');
-    if (sign > 0) fields[word.slice(0, sign)] = word.slice(sign + 1);
-  }
-  return fields;
-}
-
-function unlockedLine(resource: Fields): string {
+function unlockedLine(resource: DumpFields): string {
   const { type, mode, version, name } = named(resource);
   if (type === 'lv') return `LK LV ${mode} ${name}`;
   return `LK ${type.toUpperCase()} ${mode} ver ${version}`;
 }
 
-function lockLine(resource: Fields, lock: Fields, who: Who): string {
+function lockLine(resource: DumpFields, lock: DumpFields, who: Who): string {
   const { type, name } = named(resource);
   const { mode = '', version = '0' } = lock;
   if (type === 'lv') return `LK LV ${mode} ${name}`;
   return `LK ${type.toUpperCase()} ${mode} ver ${version} pid ${who.pid} (${who.name})`;
 }
 
-function actionLine(resource: Fields, action: Fields, who: Who): string {
+function actionLine(resource: DumpFields, action: DumpFields, who: Who): string {
   const { op = '', rt = '', mode = '', version = '0' } = action;
   const by = `pid ${who.pid} (${who.name})`;
   if (op !== 'lock') return `OP ${op} ${by}`;
@@ -118,18 +109,18 @@ function actionLine(resource: Fields, action: Fields, who: Who): string {
 }
 
 /** The host that a waiting request waits for; '': none, or not known. */
-function heldBy(action: Fields): string {
+function heldBy(action: DumpFields): string {
   const { owner_host_id: hostId = '0', owner_name: name } = action;
   if (hostId === '0') return '';
   return ` held by host ${hostId}${name === undefined ? '' : ` (${name})`}`;
 }
 
 /** lvmlockd of lvm2 waits for a host to be fenced by its persistent reservation. */
-function fencedOwner({ owner_host_id: hostId, owner_generation: generation }: Fields): string {
+function fencedOwner({ owner_host_id: hostId, owner_generation: generation }: DumpFields): string {
   return ` fence_owner ${hostId}.${generation}`;
 }
 
-function fenceLines(fields: Fields): string[] {
+function fenceLines(fields: DumpFields): string[] {
   const { op = '', result, owner_host_id: hostId, owner_generation: generation } = fields;
   const states: Readonly<Record<string, string>> = {
     fence: 'waiting',
@@ -145,9 +136,9 @@ export function locksText(dump: ByteString): ByteString {
   const clients = new Map<string, string>();
   const found: string[] = [];
   let vgName = '';
-  let resource: Fields = {};
+  let resource: DumpFields = {};
   for (const line of dump.split('\n')) {
-    const fields = fieldsOf(line);
+    const fields = dumpFields(line);
     const { info, mode = '' } = fields;
     if (info === 'client') {
       clients.set(fields['id'] ?? '', `${fields['name']} pid ${fields['pid']}`);
@@ -168,7 +159,7 @@ export function locksText(dump: ByteString): ByteString {
 /** Of the locks that a stop waits for. */
 const MAX_NAMED = 10;
 
-function named(resource: Fields) {
+function named(resource: DumpFields) {
   const { type = '', mode = '', version = '0', name = '' } = resource;
   return { type, mode, version, name };
 }

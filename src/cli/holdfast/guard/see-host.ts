@@ -14,7 +14,7 @@ import { findLibvirtDaemons, type RunningLibvirt } from '../../../platform/libvi
 import type { PathProbe } from '../../../platform/path-probe.ts';
 import { guardConfFiles } from '../../guard/conf-files.ts';
 import { GUEST_LOCKSPACE } from '../../guard/paths.ts';
-import { daemonPaths, findDaemon, REAL_PROCESSES } from '../upgrade/daemons.ts';
+import { daemonPaths, findDaemon, REAL_PROCESSES } from '../../observe/daemons.ts';
 import {
   confinedPrograms,
   cronJobs,

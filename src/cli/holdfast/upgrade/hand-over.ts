@@ -21,7 +21,7 @@ import {
   wdmdMessage,
   wdmdMessageBytes,
 } from '../../../wire/wdmd/socket.ts';
-import { type DaemonPorts, hasEnded, until } from './daemons.ts';
+import { type DaemonPorts, hasEnded, until } from '../../observe/daemons.ts';
 
 /** What a daemon says to the order to end and to leave everything to its successor. */
 export type HandOver =

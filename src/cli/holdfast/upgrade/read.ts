@@ -1,5 +1,4 @@
 import type { ByteString } from '../../../base/bytes.ts';
-import { callOnce } from '../../../client/sanlock-link.ts';
 import {
   type DaemonName,
   type HostFacts,
@@ -11,14 +10,12 @@ import {
   type WdmdFacts,
   wdmdFacts,
 } from '../../../inspect/host-facts.ts';
-import type { SanlockCall } from '../../../wire/sanlock/call.ts';
 import { renewalHistory, status } from '../../../wire/sanlock/daemon-calls.ts';
 import { textField } from '../../../wire/sanlock/records.ts';
 import { STATE_TYPES } from '../../../wire/sanlock/socket.ts';
+import { askSanlock } from '../../observe/ask.ts';
+import { type DaemonPorts, findDaemon } from '../../observe/daemons.ts';
 import { printDump } from '../../wdmd/main.ts';
-import { type DaemonPorts, findDaemon } from './daemons.ts';
-
-const ASK_MS = 5000;
 
 /** By what the facts are read; the dump of lvmlockd comes by a socket of its own. */
 export interface ReadPorts extends DaemonPorts {
@@ -76,16 +73,16 @@ async function readSanlock(
   ports: DaemonPorts,
   daemon: RunningDaemon,
 ): Promise<SanlockFacts | null> {
-  const records = await ask(ports, status());
-  if (records === null) return null;
+  const records = await askSanlock(ports, status());
+  if (!records.ok) return null;
   const renewedS = new Map<ByteString, number>();
-  for (const { type, name } of records) {
+  for (const { type, name } of records.value) {
     if (type !== STATE_TYPES.LOCKSPACE) continue;
-    const history = await ask(ports, renewalHistory(name));
-    const newest = history?.records.at(-1);
+    const history = await askSanlock(ports, renewalHistory(name));
+    const newest = history.ok ? history.value.records.at(-1) : undefined;
     if (newest !== undefined) renewedS.set(name, Number(textField(newest, 'timestamp') ?? 0));
   }
-  return sanlockFacts(daemon, records, renewedS);
+  return sanlockFacts(daemon, records.value, renewedS);
 }
 
 async function readLvmlockd(
@@ -94,11 +91,4 @@ async function readLvmlockd(
 ): Promise<LvmlockdFacts | null> {
   const info = await ports.lvmlockdInfo();
   return info === null ? null : lvmlockdFacts(daemon, info);
-}
-
-function ask<T>({ sockets, clock, paths }: DaemonPorts, call: SanlockCall<T>): Promise<T | null> {
-  const endpoint = { sockets, clock, socketPath: paths.sanlock };
-  return new Promise((resolve) => {
-    callOnce(endpoint, call, ASK_MS, (result) => resolve(result.ok ? result.value : null));
-  });
 }

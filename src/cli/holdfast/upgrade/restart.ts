@@ -1,6 +1,6 @@
 import { SECOND_MS } from '../../../base/units.ts';
 import type { DaemonName, RunningDaemon } from '../../../inspect/host-facts.ts';
-import { findDaemon, hasEnded, until } from './daemons.ts';
+import { findDaemon, hasEnded, until } from '../../observe/daemons.ts';
 import { type HandOver, orderEnd } from './hand-over.ts';
 import type { ReadPorts } from './read.ts';
 import { type ServiceManager, unitOf } from './service.ts';

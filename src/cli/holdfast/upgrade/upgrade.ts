@@ -8,7 +8,7 @@ import {
 } from '../../../inspect/carried-over.ts';
 import { DAEMONS, type DaemonName, type HostFacts } from '../../../inspect/host-facts.ts';
 import { judge, type Verdict } from '../../../inspect/restart-verdict.ts';
-import { until } from './daemons.ts';
+import { until } from '../../observe/daemons.ts';
 import { type ReadPorts, readHost } from './read.ts';
 import { type RestartWorld, restart } from './restart.ts';
 import { keptText, missingText, obstacleText } from './texts.ts';

@@ -1,7 +1,7 @@
 import type { DaemonName } from '../../../../inspect/host-facts.ts';
 import type { Clock, Timer } from '../../../../ports/clock.ts';
 import { FakePeer, socketsTo } from '../../../../ports/testing/fake-peer.ts';
-import type { DaemonPorts } from '../daemons.ts';
+import type { DaemonPorts } from '../../../observe/daemons.ts';
 import type { ServiceManager } from '../service.ts';
 
 /** What a faked daemon sends back for the bytes of one message. */

@@ -1,14 +1,14 @@
 import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
-import { type ByteString, textToName } from '../../../base/bytes.ts';
-import { ERRNO } from '../../../base/errno.ts';
-import { given } from '../../../base/given.ts';
-import { sanlockSocketPath } from '../../../client/sanlock.ts';
-import type { DaemonName, RunningDaemon } from '../../../inspect/host-facts.ts';
-import { identityOf } from '../../../platform/kernel-process.ts';
-import type { Clock } from '../../../ports/clock.ts';
-import type { Connecting } from '../../../ports/sockets.ts';
-import { wdmdSocket } from '../../sanlk-reset/places.ts';
+import { type ByteString, textToName } from '../../base/bytes.ts';
+import { ERRNO } from '../../base/errno.ts';
+import { given } from '../../base/given.ts';
+import { sanlockSocketPath } from '../../client/sanlock.ts';
+import type { DaemonName, RunningDaemon } from '../../inspect/host-facts.ts';
+import { identityOf } from '../../platform/kernel-process.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Connecting } from '../../ports/sockets.ts';
+import { wdmdSocket } from '../sanlk-reset/places.ts';
 
 /** By what a daemon is reached; a connection says which process serves it. */
 export interface DaemonPorts {

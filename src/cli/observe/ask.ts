@@ -1,0 +1,90 @@
+import { execFile } from 'node:child_process';
+import type { ByteString } from '../../base/bytes.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
+import { callOnce } from '../../client/sanlock-link.ts';
+import type { SanlockCall } from '../../wire/sanlock/call.ts';
+import { receiveDump } from '../lvmlockctl/dump-socket.ts';
+import { lvmlockctl } from '../lvmlockctl/main.ts';
+import type { DaemonPorts } from './daemons.ts';
+
+/** A daemon answers at once, or hangs. */
+const ANSWER_MS = 5000;
+const MAX_REPORT_BYTES = 64 * 1024 * 1024;
+
+/** One call of sanlock; a sentence: it did not answer. */
+export function askSanlock<T>(
+  { sockets, clock, paths }: DaemonPorts,
+  call: SanlockCall<T>,
+): Promise<Result<T, string>> {
+  const endpoint = { sockets, clock, socketPath: paths.sanlock };
+  return new Promise((resolve) => {
+    callOnce(endpoint, call, ANSWER_MS, (result) =>
+      resolve(result.ok ? result : fail(result.error.message)),
+    );
+  });
+}
+
+/** What `lvmlockctl -i` prints, as lines for people or as the daemon wrote its records. */
+export async function askLvmlockdState(
+  { sockets, clock, paths }: DaemonPorts,
+  form: 'lines' | 'records',
+): Promise<Result<ByteString, string>> {
+  let text = '';
+  let complaint = 'lvmlockd did not answer';
+  const status = await lvmlockctl(form === 'lines' ? ['--info'] : ['--info', '--dump'], {
+    endpoint: { sockets, clock, socketPath: paths.lvmlockd },
+    pid: process.pid,
+    receiveDump,
+    dumpWithinMs: ANSWER_MS,
+    print: (printed) => {
+      text += printed;
+    },
+    complain: (said) => {
+      complaint = said.trim();
+    },
+    alarm: () => {},
+  });
+  return status === 0 ? ok(text) : fail(complaint);
+}
+
+/**
+ * What a command of lvm prints. It takes no lock and changes nothing when it is called with
+ * `--readonly --nolocking`. One that hangs in the kernel is left behind: no signal ends it.
+ * @returns a sentence: it failed, and what it said
+ */
+export function askLvm(
+  program: 'lvs' | 'vgs' | 'pvs' | 'lvmconfig',
+  args: readonly string[],
+  deadlineMs: number,
+): Promise<Result<string, string>> {
+  const env = { ...process.env, LVM_SUPPRESS_FD_WARNINGS: '1' };
+  return new Promise((resolve) => {
+    const limits = {
+      timeout: deadlineMs,
+      killSignal: 'SIGKILL',
+      maxBuffer: MAX_REPORT_BYTES,
+    } as const;
+    const child = execFile(program, args, { env, ...limits }, (failure, stdout, stderr) => {
+      clearTimeout(late);
+      if (failure === null) resolve(ok(stdout));
+      else if (Reflect.get(failure, 'code') === 'ENOENT')
+        resolve(fail(`there is no ${program} here`));
+      else resolve(fail(`${program} failed: ${complaintOf(stderr) || failure.message}`));
+    });
+    const late = setTimeout(() => {
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+      child.unref();
+      resolve(fail(`${program} did not end within ${deadlineMs / 1000} s`));
+    }, deadlineMs + KILLED_MS);
+  });
+}
+
+/** So long one that can be ended takes to end. */
+const KILLED_MS = 500;
+
+/** Its last sentence that is no warning, in one line. */
+function complaintOf(stderr: string): string {
+  const lines = stderr.split('\n').map((line) => line.trim());
+  return lines.filter((line) => line !== '' && !line.startsWith('WARNING')).join('; ');
+}

@@ -1,0 +1,70 @@
+import { hostname } from 'node:os';
+import { nameToText, textToName } from '../../base/bytes.ts';
+import { SECOND_MS } from '../../base/units.ts';
+import { LVS_FIELDS, type ReportedLv, readLvsReport } from '../../inspect/lvm-report.ts';
+import { lockspacesSeen } from '../../inspect/sanlock-seen.ts';
+import type { LockspaceSeen, Snapshot, Unread } from '../../inspect/snapshot.ts';
+import { vgsSeen } from '../../inspect/vgs-seen.ts';
+import { sanlockSpaceName } from '../../lvmlockd/managers/sanlock/layout.ts';
+import type { FreshReads } from '../../platform/fresh-reads.ts';
+import { askLvm } from './ask.ts';
+import type { DaemonPorts } from './daemons.ts';
+import { seeDaemons } from './see-daemons.ts';
+import { seeLeases } from './see-leases.ts';
+
+/** By what a host is looked at. */
+export interface ObservePorts extends DaemonPorts {
+  readonly reads: FreshReads;
+  /** Milliseconds since 1970. */
+  readonly wallMs: () => number;
+  /** What `lvs` reports; a later look may use an earlier report. */
+  readonly lvs: () => Promise<LvsAnswer>;
+}
+
+export type LvsAnswer =
+  | { readonly ok: true; readonly value: readonly ReportedLv[] }
+  | { readonly ok: false; readonly error: string };
+
+const LVM_DEADLINE_MS = 10 * SECOND_MS;
+
+/** Asks lvm for all LVs of shared VGs; it takes no lock, and waits for nothing but its disks. */
+export async function reportedLvs(): Promise<LvsAnswer> {
+  const args = ['--all', '--shared', '--nolocking', '--reportformat', 'json', '-o', LVS_FIELDS];
+  const printed = await askLvm('lvs', args, LVM_DEADLINE_MS);
+  return printed.ok ? readLvsReport(printed.value) : printed;
+}
+
+/** One look at this host. Every part has a deadline; what does not answer stands in `unread`. */
+export async function takeSnapshot(ports: ObservePorts): Promise<Snapshot> {
+  const taken = { wallMs: ports.wallMs(), monotonicS: Math.floor(ports.clock.nowMs() / SECOND_MS) };
+  const [answers, lvs] = await Promise.all([seeDaemons(ports), ports.lvs()]);
+  const { daemons, watchdog, sanlock, started } = answers;
+  const lockspaces = sanlock === null ? [] : lockspacesSeen(sanlock, ports.processes.programOf);
+  const reported = lvs.ok ? lvs.value : null;
+  const { leases, unread } = await seeLeases(ports.reads, leasesToRead(lockspaces, reported ?? []));
+  const lvmUnread: readonly Unread[] = lvs.ok ? [] : [{ what: 'lvm', of: '', why: lvs.error }];
+  return {
+    taken,
+    host: { name: hostname(), hostId: lockspaces[0]?.hostId ?? null },
+    daemons,
+    watchdog,
+    lockspaces,
+    vgs: vgsSeen({ reported, started, lockspaces, leases, spaceNameOf }),
+    unread: [...answers.unread, ...lvmUnread, ...unread],
+  };
+}
+
+function spaceNameOf(vgName: string): string {
+  return nameToText(sanlockSpaceName(textToName(vgName)));
+}
+
+/** A disk whose renewals fail would only keep the look waiting. */
+function leasesToRead(lockspaces: readonly LockspaceSeen[], reported: readonly ReportedLv[]) {
+  return lockspaces
+    .filter(({ phase }) => phase === 'joined')
+    .map((space) => ({
+      space,
+      lvs: reported.filter(({ vgName }) => spaceNameOf(vgName) === space.name),
+    }))
+    .filter(({ lvs }) => lvs.length > 0);
+}
