@@ -29,15 +29,36 @@ test('every program says what it is for, and its version', where, async () => {
   }
 });
 
-test('every command of holdfast says how it is used', where, async () => {
-  for (const command of ['demo', 'rig', 'who', 'repair', 'guard']) {
-    const ran = await run(join(BIN, 'holdfast'), [command, '--help'], { env: process.env });
-    assert.deepEqual([ran.status, ran.stderr], [0, ''], command);
-    assert.match(ran.stdout, new RegExp(`holdfast ${command}`));
-  }
-  const daemon = await run(join(BIN, 'sanlock'), ['daemon', '--help'], { env: process.env });
-  assert.match(daemon.stdout, /--check/);
-});
+test(
+  'every command of holdfast says how it is used, and what it does not take',
+  where,
+  async () => {
+    const ask = (...words: readonly string[]) =>
+      run(join(BIN, 'holdfast'), words, { env: process.env });
+    const list = await ask('--help');
+    const commands = [...list.stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name ?? '');
+    assert.ok(commands.length >= 9, list.stdout);
+    for (const command of commands.filter((name) => name !== 'help' && name !== 'version')) {
+      for (const words of [
+        [command, '--help'],
+        ['help', command],
+        [command, '-h'],
+      ]) {
+        const { status, stdout, stderr } = await ask(...words);
+        assert.deepEqual([status, stderr], [0, ''], command);
+        assert.match(stdout, new RegExp(`^(Usage: )?holdfast ${command}`));
+      }
+      if (command === 'who') continue; // its words are not read by its page yet
+      const wrong = await ask(command, '--frobnicate');
+      assert.deepEqual([wrong.status, wrong.stdout], [2, ''], command);
+      assert.match(wrong.stderr, new RegExp(`^holdfast ${command}.*frobnicate`));
+    }
+    const within = await ask('guard', 'check', '--help');
+    assert.match(within.stdout, /^Usage: holdfast guard check \[options\] \[GUEST\]\n/);
+    const daemon = await run(join(BIN, 'sanlock'), ['daemon', '--help'], { env: process.env });
+    assert.match(daemon.stdout, /--check/);
+  },
+);
 
 test('a program whose reader has gone ends without a stack trace', where, async () => {
   for (const program of PROGRAMS) {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { helpText } from './help.ts';
-import { type CommandPage, JSON_OPTION } from './page.ts';
-import { readWords } from './words.ts';
+import { type CommandPage, JSON_OPTION, pageFor } from './page.ts';
+import { readCommand, readWords } from './words.ts';
 
 const PAGE = {
   name: 'holdfast try',
@@ -59,8 +59,35 @@ test('words: where a page has numbers, a number with its sign is no option', () 
 test('help: everything of the page, 80 columns wide', () => {
   const help = helpText(PAGE);
   for (const line of help.split('\n')) assert.ok(line.length <= 80, line);
-  assert.match(help, /^Usage: holdfast try NAME\n {7}holdfast try --path PATH\n/);
+  assert.match(
+    help,
+    /^Usage: holdfast try \[options\] NAME\n {7}holdfast try \[options\] --path PATH\n/,
+  );
   for (const part of ['-s, --skip KIND', '-h, --help', 'holdfast.try/1', '  1  not', 'It does']) {
     assert.ok(help.includes(part), part);
   }
+});
+
+test('a command within another: its words, its help, and the one that was meant', () => {
+  const inner = { ...PAGE, name: 'holdfast try again', about: 'a second time', forms: ['[NAME]'] };
+  const group: CommandPage = { ...PAGE, forms: [], options: [], commands: [inner] };
+  const read = readCommand(group, ['again', '--json', 'x']);
+  assert.ok(read.ok);
+  assert.deepEqual([read.value.word, read.value.rest], ['again', ['--json', 'x']]);
+  const sentence = (args: readonly string[]) => {
+    const wrong = readCommand(group, args);
+    return wrong.ok ? 'fine' : wrong.error;
+  };
+  assert.equal(
+    sentence(['agian']),
+    'there is no command "agian": did you mean holdfast try again?',
+  );
+  assert.equal(sentence(['x\n']), 'there is no command "x?": holdfast try --help lists them');
+  assert.equal(sentence([]), 'it wants one of its commands: again');
+  assert.match(
+    helpText(group),
+    /^Usage: holdfast try again \[options\] \[NAME\]\n[\s\S]*\n {2}again {2}a second time\n/,
+  );
+  assert.equal(pageFor(group, ['--help', 'again']).name, inner.name);
+  assert.equal(pageFor(group, ['other']).name, group.name);
 });

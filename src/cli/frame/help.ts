@@ -1,16 +1,20 @@
-import { type CommandOption, type CommandPage, HELP_OPTION } from './page.ts';
+import { type CommandOption, type CommandPage, HELP_OPTION, wordOf } from './page.ts';
 
 const WIDTH = 80;
 const MARGIN = '    ';
 
 /** What `--help` prints: at most 80 columns wide. */
 export function helpText(page: CommandPage): string {
-  const { name, about, forms, text, examples, exits, schema } = page;
-  const usage = (forms.length === 0 ? [''] : forms).map((form) => `${name} ${form}`.trimEnd());
+  const { about, text, examples, exits, schema } = page;
+  const { commands = [] } = page;
+  const usage = commands.length > 0 ? commands.flatMap(usageOf) : usageOf(page);
   const sections = [
     usage.map((line, n) => `${n === 0 ? 'Usage: ' : '       '}${line}\n`).join(''),
     wrapped(`${capital(about)}.`, ''),
     ...text.map((paragraph) => wrapped(paragraph, '')),
+    ...(commands.length === 0
+      ? []
+      : [`Commands:\n${listText(commands.map((own) => [wordOf(own), own.about]))}`]),
     `Options:\n${optionsText([...page.options, HELP_OPTION])}`,
     ...(schema === undefined
       ? []
@@ -26,6 +30,12 @@ export function mistakeText({ name }: CommandPage, wrong: string): string {
   return `${name}: ${wrong}\n${wrong.includes('--help') ? '' : `(${name} --help shows what it takes)\n`}`;
 }
 
+/** `holdfast guard check [options] [GUEST]`, a line for each form. */
+export function usageOf({ name, forms, options }: CommandPage): readonly string[] {
+  const command = options.length === 0 ? name : `${name} [options]`;
+  return (forms.length === 0 ? [''] : forms).map((form) => `${command} ${form}`.trimEnd());
+}
+
 /** `-h, --help`, `--offset BYTES` */
 export function optionHead({ name, short, value }: CommandOption): string {
   const letter = short === undefined ? '' : `-${short}, `;
@@ -37,6 +47,12 @@ function optionsText(options: readonly CommandOption[]): string {
   return options
     .map((option) => beside(`  ${optionHead(option)}`, option.about, widest + 4))
     .join('');
+}
+
+/** Names, and beside each what it is: `  check    what is wrong with this host`. */
+export function listText(rows: readonly (readonly [name: string, about: string])[]): string {
+  const widest = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, about]) => beside(`  ${name}`, about, widest + 4)).join('');
 }
 
 function exampleText({ line, about }: { readonly line: string; readonly about: string }): string {

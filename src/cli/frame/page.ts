@@ -25,6 +25,19 @@ export interface CommandPage {
   readonly schema?: string;
   /** Other pages: `sanlock(8)`, `holdfast-doctor(8)`. */
   readonly seeAlso?: readonly string[];
+  /** Commands within it, one of which its first word names: `holdfast guard install`. */
+  readonly commands?: readonly CommandPage[];
+}
+
+/** The last word of a page's name: `install`. */
+export function wordOf({ name }: CommandPage): string {
+  return name.slice(name.lastIndexOf(' ') + 1);
+}
+
+/** The page that the words behind a command are about: its own, or that of a command within it. */
+export function pageFor(page: CommandPage, args: readonly string[]): CommandPage {
+  const word = args.find((arg) => !arg.startsWith('-'));
+  return page.commands?.find((own) => wordOf(own) === word) ?? page;
 }
 
 /** What a word names; a list: one of those words. */

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { nearest } from '../../base/nearest.ts';
 import { shown } from '../../base/plain-text.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
-import type { CommandOption, CommandPage } from './page.ts';
+import { type CommandOption, type CommandPage, wordOf } from './page.ts';
 
 /** What a user typed behind a command's name, of the options that its page has. */
 export interface Words<Name extends string = string> {
@@ -55,6 +55,28 @@ export function readWords<const Page extends CommandPage>(
     value: (name) => given.get(name)?.at(-1) ?? null,
     values: (name) => given.get(name) ?? [],
   });
+}
+
+/** A command within another one, and the words behind it. */
+export interface WithinWords {
+  readonly word: string;
+  readonly page: CommandPage;
+  readonly rest: readonly string[];
+}
+
+/** Which command of the page is meant. @returns a sentence: why none of them is */
+export function readCommand(
+  { name, commands = [] }: CommandPage,
+  args: readonly string[],
+): Result<WithinWords, string> {
+  const [word = '', ...rest] = args;
+  const page = commands.find((command) => wordOf(command) === word);
+  if (page !== undefined) return ok({ word, page, rest });
+  const words = commands.map(wordOf);
+  if (word === '') return fail(`it wants one of its commands: ${words.join(', ')}`);
+  const meant = nearest(word, words);
+  const hint = meant === null ? `${name} --help lists them` : `did you mean ${name} ${meant}?`;
+  return fail(`there is no command "${shown(word, MAX_SHOWN)}": ${hint}`);
 }
 
 function configOf({ value, short }: CommandOption) {

@@ -4,6 +4,9 @@ import { leaseTimes } from '../../lease/lease-times.ts';
 import type { Host } from '../../rig/host.ts';
 import { ALL_OURS, Rig, rigObstacle } from '../../rig/rig.ts';
 import { type Outcome, pause, run } from '../../rig/run.ts';
+import { mistakeText } from '../frame/help.ts';
+import type { CommandPage } from '../frame/page.ts';
+import { readWords } from '../frame/words.ts';
 import { beOnlyDemo } from './demo-lock.ts';
 import { answer, command, countdown, countdownOver, heading, say, why } from './demo-text.ts';
 import { toTheEnd, untilAskedToEnd } from './interruption.ts';
@@ -16,18 +19,37 @@ const NAME = `${VG}/${LV}`;
 const IO_TIMEOUT_S = 1;
 const INSTALL_MS = 600_000;
 
-export const DEMO_USAGE = `Usage: holdfast demo [--once]
-Three hosts and one LUN on this machine, shown with real lvm commands; afterwards the hosts stay up
-until Ctrl-C, for holdfast rig. One at a time; without root it is shown on leases alone.
-  --once   end behind the demo
-`;
+export const DEMO_PAGE = {
+  name: 'holdfast demo',
+  about: 'three hosts and one LUN on this machine, shown with real lvm commands',
+  forms: [''],
+  options: [{ name: 'once', about: 'end behind the demo, and keep no host up' }],
+  text: [
+    'Three hosts as namespaces, each with its own daemons, and one LUN, a file: a VG becomes shared, ' +
+      'an LV is taken, refused, handed over, and taken from a host that died. It takes two minutes, ' +
+      'and touches no disk or service of this machine.',
+    'Afterwards the hosts stay up until Ctrl-C: holdfast rig enters them. One demo runs at a time. ' +
+      'Without root it is shown on leases in a file alone; where lvm is missing, root has it installed ' +
+      'by apt-get.',
+  ],
+  examples: [
+    { line: 'holdfast demo', about: 'the demo, and then three hosts to try things on' },
+    { line: 'holdfast demo --once', about: 'the demo alone' },
+  ],
+  exits: {
+    0: 'it was shown, or ended by Ctrl-C',
+    1: 'a step of it did not come out as it must',
+    2: 'wrong words, or another demo runs',
+  },
+  seeAlso: ['holdfast-rig(8)', 'holdfast-who(8)'],
+} as const satisfies CommandPage;
 
-/** `holdfast demo [--once]`: three hosts and one LUN, shown with real lvm commands. */
+/** Three hosts and one LUN, shown with real lvm commands. @returns the exit status */
 export async function demo(args: readonly string[]): Promise<number> {
-  const unknown = args.find((arg) => arg !== '--once');
-  if (unknown !== undefined) {
-    process.stderr.write(`holdfast demo: unknown option ${unknown}; there is only --once\n`);
-    return 1;
+  const words = readWords(DEMO_PAGE, args);
+  if (!words.ok) {
+    process.stderr.write(mistakeText(DEMO_PAGE, words.error));
+    return 2;
   }
   say('holdfast: leases on the shared disk itself, so that two hosts never write one volume.');
   const asked = untilAskedToEnd();
@@ -37,13 +59,13 @@ export async function demo(args: readonly string[]): Promise<number> {
   const only = beOnlyDemo();
   if (!only.ok) {
     process.stderr.write(`holdfast demo: ${only.error}\n`);
-    return 1;
+    return 2;
   }
   const building = buildRig();
   const whole = async (): Promise<'played'> => {
     const rig = await building;
     await play(rig);
-    if (!args.includes('--once')) await keepRig(rig, asked);
+    if (!words.value.has('once')) await keepRig(rig, asked);
     return 'played';
   };
   return toTheEnd(asked, whole, async () => {

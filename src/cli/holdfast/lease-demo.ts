@@ -27,7 +27,7 @@ export async function leaseDemo(obstacle: string, asked: Promise<'asked'>): Prom
   const dir = await mkdtemp(join(process.cwd(), '.holdfast-demo-'));
   const children: ChildProcess[] = [];
   const start: Starter = (program, args, env) => {
-    const child = spawn(join(BIN, program), [...args], { env, stdio: 'ignore' });
+    const child = spawn(bin(program), [...args], { env, stdio: 'ignore' });
     children.push(child);
     return child;
   };
@@ -52,7 +52,7 @@ export async function leaseDemo(obstacle: string, asked: Promise<'asked'>): Prom
   });
 }
 
-const BIN = join(dirname(__dirname), 'bin');
+const bin = (program: string) => join(dirname(__dirname), 'bin', program);
 
 /** Starts a program of ours that the demo ends with itself. */
 type Starter = (program: string, args: readonly string[], env: NodeJS.ProcessEnv) => ChildProcess;
@@ -79,7 +79,7 @@ async function ownNames(): Promise<readonly string[]> {
 }
 
 function ask(node: Node, ...words: readonly string[]): Promise<Outcome> {
-  return run(join(BIN, 'sanlock'), ['client', ...words], { env: node.env, timeoutMs: 120_000 });
+  return run(bin('sanlock'), ['client', ...words], { env: node.env, timeoutMs: 120_000 });
 }
 
 async function show(node: Node, ...words: readonly string[]): Promise<Outcome> {

@@ -1,10 +1,11 @@
 import { nearest } from '../../base/nearest.ts';
 import { shown } from '../../base/plain-text.ts';
 import { HOLDFAST_VERSION } from '../../base/version.ts';
-import { helpText } from '../frame/help.ts';
-import type { CommandPage } from '../frame/page.ts';
+import { helpText, listText } from '../frame/help.ts';
+import { type CommandPage, pageFor } from '../frame/page.ts';
 
 interface Command {
+  /** As its page says: for a list of commands, which loads none of them. */
   readonly about: string;
   run(args: readonly string[]): Promise<number>;
   /** What `holdfast <command> --help` prints: a page, or its text. */
@@ -12,16 +13,16 @@ interface Command {
 }
 
 /** The words behind `holdfast`; each command is loaded only when it is asked for. */
-const COMMANDS: Readonly<Record<string, Command>> = {
+export const COMMANDS: Readonly<Record<string, Command>> = {
   demo: {
-    about: 'three hosts, one LUN, real lvm: what holdfast does, shown (--once ends behind it)',
+    about: 'three hosts and one LUN on this machine, shown with real lvm commands',
     run: async (args) => (await import('./demo.ts')).demo(args),
-    help: async () => (await import('./demo.ts')).DEMO_USAGE,
+    help: async () => (await import('./demo.ts')).DEMO_PAGE,
   },
   rig: {
-    about: 'enter the hosts of a running demo: rig enter 2, rig status',
+    about: 'the hosts of a demo that stays up: which there are, and a shell on one',
     run: async (args) => (await import('./rig.ts')).rig(args),
-    help: async () => (await import('./rig.ts')).RIG_USAGE,
+    help: async () => (await import('./rig.ts')).RIG_PAGE,
   },
   status: {
     about: 'what runs here, who has what, and how much time is left',
@@ -34,29 +35,29 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     help: async () => (await import('./who.ts')).WHO_USAGE,
   },
   explain: {
-    about: 'what a number, a message or an event of any of these programs means (-223)',
+    about: 'what a number, a message or an event means, and what to do',
     run: async (args) => (await import('./explain.ts')).explain(args),
     help: async () => (await import('./explain.ts')).EXPLAIN_PAGE,
   },
   repair: {
     about: 'empties damaged blocks of dead hosts that keep every host from a lease (-214)',
     run: async (args) => (await import('./repair.ts')).repair(args),
-    help: async () => (await import('./repair.ts')).REPAIR_USAGE,
+    help: async () => (await import('./repair.ts')).REPAIR_PAGE,
   },
   guard: {
     about: 'leases for the disks of libvirt guests of any type: install, status, check, uninstall',
     run: async (args) => (await import('./guard.ts')).guard(args),
-    help: async () => (await import('./guard.ts')).GUARD_USAGE,
+    help: async () => (await import('./guard/pages.ts')).GUARD_PAGE,
   },
   upgrade: {
     about: 'restarts the daemons while leases are held; everything is carried over',
     run: async (args) => (await import('./upgrade.ts')).upgrade(args),
-    help: async () => (await import('./upgrade.ts')).UPGRADE_USAGE,
+    help: async () => (await import('./upgrade.ts')).UPGRADE_PAGE,
   },
   stop: {
     about: 'what the units run to end a daemon: for its successor if it is a restart',
     run: async (args) => (await import('./stop.ts')).stop(args),
-    help: async () => (await import('./stop.ts')).STOP_USAGE,
+    help: async () => (await import('./stop.ts')).STOP_PAGE,
   },
   unused: {
     about: 'whether nothing of this host uses the daemons, so that they may be stopped or removed',
@@ -66,7 +67,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   wait: {
     about: 'until daemons answer: what the unit that starts volume groups at boot runs first',
     run: async (args) => (await import('./wait.ts')).wait(args),
-    help: async () => (await import('./wait.ts')).WAIT_USAGE,
+    help: async () => (await import('./wait.ts')).WAIT_PAGE,
   },
 };
 
@@ -76,6 +77,7 @@ export async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(`holdfast ${HOLDFAST_VERSION}\n`);
     return 0;
   }
+  if (name === 'help' && rest.length > 0) return main([...rest, '--help']);
   if (name === 'help' || name === '--help' || name === '-h') {
     process.stdout.write(usage());
     return 0;
@@ -85,15 +87,17 @@ export async function main(args: readonly string[]): Promise<number> {
     process.stderr.write(unknownCommand(name));
     return 2;
   }
-  if (rest.some((word) => word === '--help' || word === '-h')) {
+  const options = beforeDashes(rest);
+  if (options.some((word) => word === '--help' || word === '-h')) {
     const help = await command.help();
-    process.stdout.write(typeof help === 'string' ? help : helpText(help));
+    process.stdout.write(typeof help === 'string' ? help : helpText(pageFor(help, options)));
     return 0;
   }
   return command.run(rest);
 }
 
-function unknownCommand(name: string): string {
+/** What is said of a first word that names no command. */
+export function unknownCommand(name: string): string {
   const meant = nearest(name, [...Object.keys(COMMANDS), 'help', 'version']);
   const hint = meant === null ? 'holdfast --help lists them' : `did you mean holdfast ${meant}?`;
   return `holdfast has no command "${shown(name, MAX_SHOWN)}": ${hint}\n`;
@@ -101,10 +105,22 @@ function unknownCommand(name: string): string {
 
 const MAX_SHOWN = 80;
 
+/** Behind `--` nothing is an option. */
+function beforeDashes(args: readonly string[]): readonly string[] {
+  const at = args.indexOf('--');
+  return at < 0 ? args : args.slice(0, at);
+}
+
 function usage(): string {
-  const own = { help: { about: 'this text' }, version: { about: 'the version' } };
-  const lines = Object.entries({ ...COMMANDS, ...own }).map(
-    ([name, { about }]) => `  ${name.padEnd(8)} ${about}\n`,
+  const own = {
+    'help COMMAND': { about: 'how a command is used' },
+    version: { about: 'the version' },
+  };
+  const rows = Object.entries({ ...COMMANDS, ...own }).map(
+    ([name, { about }]) => [name, about] as const,
   );
-  return `Usage: holdfast <command> [options]\n\n${lines.join('')}`;
+  return (
+    `Usage: holdfast COMMAND [options]\n\n${listText(rows)}\n` +
+    'holdfast COMMAND --help: its options, with examples and its exit statuses.\n'
+  );
 }

@@ -41,28 +41,29 @@ export function leaderDamage({ path, offset, expected }: WhoTarget): number {
   }
 }
 
-/** @returns the exit status: 0 when the lease is sound now */
+/** @returns whether the lease is sound now */
 export async function repairLeader(
   target: WhoTarget,
   vgName: string,
-  ports: { readonly print: (text: string) => void; readonly complain: (text: string) => void },
-): Promise<number> {
+  ports: { readonly say: (text: string) => void; readonly complain: (text: string) => void },
+): Promise<boolean> {
   const { label, offset, expected } = target;
   const socketPath = textToName(given(process.env['LVM_LVMLOCKD_SOCKET']) ?? SOCKET_PATH);
   const endpoint = { sockets: new UnixSockets(), clock: new MonotonicClock(), socketPath };
   const pid = process.pid;
-  const locked = await lockVg(vgName, true, { endpoint, pid, ...ports });
+  const print = (text: string) => ports.say(text.trimEnd());
+  const locked = await lockVg(vgName, true, { endpoint, pid, print, complain: ports.complain });
   if (!locked.ok) {
     ports.complain(`holdfast repair: ${label}: ${locked.error}: is the VG started here?\n`);
-    return 1;
+    return false;
   }
   try {
     const lvUuid = nameToText(expected?.name ?? '');
     const mending = { kind: 'rewrite', scope: 'lv', lvUuid, offset, thenFree: false } as const;
     const place = { session: locked.value, vgName, areaBytes: 0, pid };
     const { isDone, text } = await mend(place, mending);
-    ports.print(`${label}: ${text}\n`);
-    return isDone ? 0 : 1;
+    ports.say(`${label}: ${text}`);
+    return isDone;
   } finally {
     locked.value.close();
   }

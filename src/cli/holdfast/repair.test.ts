@@ -21,9 +21,12 @@ test('a damaged block of a host that left is emptied in place; a second run find
     const places = { path, offset: MIB, spacePath: path, spaceOffset: 0 };
     const target = { label: 'LS:vm7', ...places, expected };
     const said: string[] = [];
-    assert.equal(
+    assert.deepEqual(
       repairLease(target, (text) => said.push(text)),
-      0,
+      {
+        ...{ isSound: true, leaderDamage: null, code: null },
+        blocks: [{ hostId: 3, outcome: 'cleared', code: null }],
+      },
     );
     assert.deepEqual(said, [
       'LS:vm7: the block of host 3 is damaged; waiting until that host is surely gone',

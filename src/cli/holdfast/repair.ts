@@ -1,78 +1,133 @@
 import { randomUUID } from 'node:crypto';
-import { parseArgs } from 'node:util';
 import { textToName } from '../../base/bytes.ts';
-import { fail, ok, type Result } from '../../base/result.ts';
+import { ok, type Result } from '../../base/result.ts';
 import { type DeltaPlace, readLockspaceSizes } from '../../lease/delta-acquire.ts';
 import type { LeaseError } from '../../lease/lease-error.ts';
 import { leaseTimes } from '../../lease/lease-times.ts';
 import type { ResourceWish } from '../../lease/read.ts';
 import { findDamagedBlocks, type Repaired, repairBlock } from '../../lease/repair.ts';
-import { reasonOf } from '../../platform/system-error.ts';
+import { mistakeText } from '../frame/help.ts';
+import { type CommandPage, JSON_OPTION } from '../frame/page.ts';
+import { readWords } from '../frame/words.ts';
 import { leaseCode, OpenFailure, openDisk, runDirectly } from '../sanlock/direct-disk.ts';
 import { leaderDamage, repairLeader } from './repair-leader.ts';
 import { resourceTarget, volumeTarget, type WhoTarget } from './who-target.ts';
 
-export const REPAIR_USAGE = `holdfast repair <vg>/<lv>
-holdfast repair <lockspace>:<resource>:<path>:<offset>
-    [--lockspace <path>[:<offset>]]  where the lockspace is (offset 0 of the same device)
-
-Empties damaged host blocks of one lease, each of which keeps every host from it (error -214), if
-their hosts are surely gone: the host id is taken for a moment, which needs 8 × io timeout + 60 s
-without a renewal of it. Sound blocks and hosts that live are left alone.
-
-Of a damaged leader of an LV's lease the disk does not show who holds it: lvmlockd is asked to
-write the lease anew, which it does if the VG is started on no other host.
-`;
+export const REPAIR_PAGE = {
+  name: 'holdfast repair',
+  about: 'empties damaged blocks of dead hosts that keep every host from a lease (-214)',
+  forms: ['VG/LV', 'LOCKSPACE:RESOURCE:PATH:OFFSET'],
+  operands: 'lv',
+  counts: { least: 1, most: 1 },
+  options: [
+    {
+      ...{ name: 'lockspace', value: 'PATH[:OFFSET]', operand: 'device' },
+      about: 'where the lockspace is, if not at offset 0 of the same device',
+    },
+    JSON_OPTION,
+  ],
+  text: [
+    'Empties damaged host blocks of one lease, each of which keeps every host from it, if their hosts ' +
+      'are surely gone: the host id is taken for a moment, which needs 8 × io timeout + 60 s without ' +
+      'a renewal of it. Sound blocks and hosts that live are left alone.',
+    'Of a damaged leader of an LV’s lease the disk does not show who holds it: lvmlockd is asked to ' +
+      'write the lease anew, which it does if the VG is started on no other host.',
+  ],
+  examples: [
+    { line: 'holdfast repair vg1/data', about: 'the lease of an LV' },
+    {
+      line: 'holdfast repair LS1:vm7:/dev/sdc:1048576',
+      about: 'a lease of another program, with the lockspace LS1 at the start of the device',
+    },
+  ],
+  exits: {
+    0: 'every block is sound now',
+    1: 'one is not: its host lives, or the disk refused it',
+    2: 'wrong words, or the lease could not be found or read',
+  },
+  schema: 'holdfast.repair/1',
+  seeAlso: ['holdfast-who(8)', 'lvmlockctl(8)'],
+} as const satisfies CommandPage;
 
 const IO_TIMEOUT_S = 10;
 
-/** Empties the damaged blocks of a lease whose hosts are gone. */
+/** Empties the damaged blocks of a lease whose hosts are gone. @returns the exit status */
 export async function repair(args: readonly string[]): Promise<number> {
-  const target = await targetOf(args);
-  if (!target.ok) {
-    process.stderr.write(`holdfast repair: ${target.error}\n\n${REPAIR_USAGE}`);
-    return 1;
+  const words = readWords(REPAIR_PAGE, args);
+  if (!words.ok) {
+    process.stderr.write(mistakeText(REPAIR_PAGE, words.error));
+    return 2;
   }
+  const { operands, value, has } = words.value;
+  const complain = (text: string) => void process.stderr.write(`holdfast repair: ${text}\n`);
+  const target = await targetOf(operands[0] ?? '', value('lockspace'));
+  if (!target.ok) {
+    complain(target.error);
+    return 2;
+  }
+  const say = (text: string) => {
+    if (!has('json')) process.stdout.write(`${text}\n`);
+  };
   try {
-    const damage = leaderDamage(target.value);
-    const vgName = /^([^:/]+)\/[^:/]+$/.exec(target.value.label)?.[1];
-    if (damage !== 0 && vgName !== undefined) {
-      process.stdout.write(
-        `${target.value.label}: the leader of the lease is damaged (${damage})\n`,
-      );
-      return await repairLeader(target.value, vgName, {
-        print: (text) => process.stdout.write(text),
-        complain: (text) => process.stderr.write(text),
-      });
+    const repairs = await repairTarget(target.value, say);
+    if (has('json')) {
+      const { schema } = REPAIR_PAGE;
+      const json = { schema, lease: target.value.label, ...repairs };
+      process.stdout.write(`${JSON.stringify(json, null, 2)}\n`);
     }
-    return repairLease(target.value, (text) => void process.stdout.write(`${text}\n`));
+    if (repairs.code !== null && repairs.blocks.length === 0) return 2;
+    return repairs.isSound ? 0 : 1;
   } catch (thrown) {
     if (!(thrown instanceof OpenFailure)) throw thrown;
-    process.stderr.write(`holdfast repair: ${target.value.label}: ${thrown.message}\n`);
-    return 1;
+    complain(`${target.value.label}: ${thrown.message}`);
+    return 2;
   }
 }
 
-async function targetOf(args: readonly string[]): Promise<Result<WhoTarget, string>> {
-  let given: { readonly target: string; readonly lockspace: string | undefined };
-  try {
-    const options = { lockspace: { type: 'string' } } as const;
-    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options });
-    if (positionals.length !== 1) return fail('give one lease');
-    given = { target: positionals[0] ?? '', lockspace: values.lockspace };
-  } catch (thrown) {
-    return fail(reasonOf(thrown));
-  }
-  const isVolume = /^[^:/]+\/[^:/]+$/.test(given.target);
-  const found = isVolume ? await volumeTarget(given.target) : resourceTarget(given.target);
-  if (!found.ok || given.lockspace === undefined) return found;
-  const place = /^(.*?)(?::(\d+))?$/s.exec(given.lockspace);
-  const spacePath = textToName(place?.[1] ?? given.lockspace);
+/** What was found, and what was done about it. */
+export interface Repairs {
+  readonly isSound: boolean;
+  /** sanlock's number for the damage of the leader; null: it is sound. */
+  readonly leaderDamage: number | null;
+  readonly blocks: readonly BlockRepair[];
+  /** Why the lease could not be read. */
+  readonly code: number | null;
+}
+
+interface BlockRepair {
+  readonly hostId: number;
+  readonly outcome: Repaired | 'failed';
+  /** Why it was not repaired. */
+  readonly code: number | null;
+}
+
+async function repairTarget(target: WhoTarget, say: (text: string) => void): Promise<Repairs> {
+  const { label } = target;
+  const damage = leaderDamage(target);
+  const vgName = /^([^:/]+)\/[^:/]+$/.exec(label)?.[1];
+  if (damage === 0 || vgName === undefined) return repairLease(target, say);
+  say(`${label}: the leader of the lease is damaged (${damage})`);
+  const isSound = await repairLeader(target, vgName, {
+    say,
+    complain: (text) => void process.stderr.write(text),
+  });
+  return { isSound, leaderDamage: damage, blocks: [], code: null };
+}
+
+async function targetOf(
+  lease: string,
+  lockspace: string | null,
+): Promise<Result<WhoTarget, string>> {
+  const isVolume = /^[^:/]+\/[^:/]+$/.test(lease);
+  const found = isVolume ? await volumeTarget(lease) : resourceTarget(lease);
+  if (!found.ok || lockspace === null) return found;
+  const place = /^(.*?)(?::(\d+))?$/s.exec(lockspace);
+  const spacePath = textToName(place?.[1] ?? lockspace);
   return ok({ ...found.value, spacePath, spaceOffset: Number(place?.[2] ?? 0) });
 }
 
-/** @returns the exit status: 0 when every block is sound now */
-export function repairLease(target: WhoTarget, say: (text: string) => void): number {
+/** Of a lease whose leader can be read. */
+export function repairLease(target: WhoTarget, say: (text: string) => void): Repairs {
   const { expected, label } = target;
   const resource = {
     offset: target.offset,
@@ -87,11 +142,10 @@ export function repairLease(target: WhoTarget, say: (text: string) => void): num
   const found = runDirectly(findDamagedBlocks(resource), disks);
   if (!found.ok) {
     say(`${label}: ${reason(found.error)}`);
-    return 1;
+    return { isSound: false, leaderDamage: null, blocks: [], code: leaseCode(found.error) };
   }
   if (found.value.hosts.length === 0) say(`${label}: every host block is sound`);
-  let status = 0;
-  for (const hostId of found.value.hosts) {
+  const blocks = found.value.hosts.map((hostId): BlockRepair => {
     say(`${label}: the block of host ${hostId} is damaged; waiting until that host is surely gone`);
     const host = {
       lockspaceName: resource.lockspaceName,
@@ -102,11 +156,14 @@ export function repairLease(target: WhoTarget, say: (text: string) => void): num
       aborted: () => false,
     };
     const ended = repairOne(host, resource, disks);
-    if (!ended.ok) status = 1;
     const outcome = ended.ok ? OUTCOMES[ended.value] : `not repaired, ${reason(ended.error)}`;
     say(`${label}: the block of host ${hostId} is ${outcome}`);
-  }
-  return status;
+    return ended.ok
+      ? { hostId, outcome: ended.value, code: null }
+      : { hostId, outcome: 'failed', code: leaseCode(ended.error) };
+  });
+  const isSound = blocks.every(({ outcome }) => outcome !== 'failed');
+  return { isSound, leaderDamage: null, blocks, code: null };
 }
 
 function repairOne(

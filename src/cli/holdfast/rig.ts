@@ -2,7 +2,11 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { shown } from '../../base/plain-text.ts';
 import type { Rig } from '../../rig/rig.ts';
+import { mistakeText } from '../frame/help.ts';
+import { type CommandPage, JSON_OPTION } from '../frame/page.ts';
+import { readCommand, readWords } from '../frame/words.ts';
 import { RIG_DIR } from './demo-lock.ts';
 import { heading, say, why } from './demo-text.ts';
 
@@ -43,30 +47,106 @@ export async function keepRig(rig: Rig, asked: Promise<unknown>): Promise<void> 
   }
 }
 
-export const RIG_USAGE = `Usage: holdfast rig status | enter N
-Of a demo that stays up: its hosts, or a shell on host N.
-`;
+export const RIG_STATUS_PAGE = {
+  name: 'holdfast rig status',
+  about: 'the hosts of a demo that stays up',
+  forms: [''],
+  options: [JSON_OPTION],
+  text: [],
+  examples: [{ line: 'holdfast rig status', about: 'their numbers and names' }],
+  exits: { 0: 'a demo is up', 1: 'none is', 2: 'wrong words' },
+  schema: 'holdfast.rig-status/1',
+} as const satisfies CommandPage;
 
-/** `holdfast rig enter N`, `holdfast rig status`. */
+export const RIG_ENTER_PAGE = {
+  name: 'holdfast rig enter',
+  about: 'a shell on one host of a demo that stays up',
+  forms: ['[N]'],
+  counts: { least: 0, most: 1 },
+  options: [],
+  text: [
+    'The host is told by its number, 1 if none is given. Its network, mounts and daemons are those ' +
+      'of that host; the user is root.',
+  ],
+  examples: [{ line: 'holdfast rig enter 2', about: 'a shell on the second host, beta' }],
+  exits: {
+    0: 'the shell has ended; its own status is passed on',
+    1: 'the shell ended so, or could not be started',
+    2: 'wrong words, no such host, or no demo is up',
+  },
+} as const satisfies CommandPage;
+
+export const RIG_PAGE = {
+  name: 'holdfast rig',
+  about: 'the hosts of a demo that stays up: which there are, and a shell on one',
+  forms: ['status', 'enter N'],
+  options: [],
+  text: ['holdfast demo makes these hosts, and takes them down at its end.'],
+  examples: [{ line: 'holdfast rig enter 2', about: 'a shell on the second host, beta' }],
+  exits: { 0: 'done', 1: 'no demo is up', 2: 'wrong words' },
+  seeAlso: ['holdfast-demo(8)'],
+  commands: [RIG_STATUS_PAGE, RIG_ENTER_PAGE],
+} as const satisfies CommandPage;
+
+/** @returns the exit status */
 export async function rig(args: readonly string[]): Promise<number> {
-  const [what = 'status', which = '1'] = args;
+  const within = readCommand(RIG_PAGE, args.length === 0 ? ['status'] : args);
+  if (!within.ok) return mistake(RIG_PAGE, within.error);
+  const { word, rest } = within.value;
+  return word === 'status' ? status(rest) : enterHost(rest);
+}
+
+function mistake(page: CommandPage, wrong: string): number {
+  process.stderr.write(mistakeText(page, wrong));
+  return 2;
+}
+
+const NO_DEMO = 'no demo is up; start one with "holdfast demo"';
+
+function status(args: readonly string[]): number {
+  const words = readWords(RIG_STATUS_PAGE, args);
+  if (!words.ok) return mistake(RIG_STATUS_PAGE, words.error);
+  const note = readNote();
+  if (words.value.has('json')) {
+    const { schema } = RIG_STATUS_PAGE;
+    const hosts = (note?.hosts ?? []).map(({ name }, index) => ({ number: index + 1, name }));
+    const json = {
+      schema,
+      isUp: note !== null,
+      pid: note?.pid ?? null,
+      vg: note?.vg ?? null,
+      hosts,
+    };
+    say(JSON.stringify(json, null, 2));
+    return note === null ? 1 : 0;
+  }
+  if (note === null) {
+    process.stderr.write(`holdfast rig status: ${NO_DEMO}\n`);
+    return 1;
+  }
+  say(`volume group ${note.vg}, kept by pid ${note.pid}`);
+  for (const [index, host] of note.hosts.entries()) say(`  host ${index + 1}  ${host.name}`);
+  return 0;
+}
+
+async function enterHost(args: readonly string[]): Promise<number> {
+  const words = readWords(RIG_ENTER_PAGE, args);
+  if (!words.ok) return mistake(RIG_ENTER_PAGE, words.error);
   const note = readNote();
   if (note === null) {
-    process.stderr.write('holdfast rig: no rig is up; start one with "holdfast demo"\n');
-    return 1;
+    process.stderr.write(`holdfast rig enter: ${NO_DEMO}\n`);
+    return 2;
   }
-  if (what === 'status') {
-    say(`volume group ${note.vg}, kept by pid ${note.pid}`);
-    for (const [index, host] of note.hosts.entries()) say(`  host ${index + 1}  ${host.name}`);
-    return 0;
-  }
+  const [which = '1'] = words.value.operands;
   const host = note.hosts[Number(which) - 1];
-  if (what !== 'enter' || host === undefined) {
-    process.stderr.write(`usage: holdfast rig status | enter 1..${note.hosts.length}\n`);
-    return 1;
-  }
-  return enter(host);
+  if (host !== undefined) return enter(host);
+  return mistake(
+    RIG_ENTER_PAGE,
+    `there is no host "${shown(which, MAX_SHOWN)}": they are 1 to ${note.hosts.length}`,
+  );
 }
+
+const MAX_SHOWN = 20;
 
 function readNote(): RigNote | null {
   if (!existsSync(RIG_FILE)) return null;

@@ -187,7 +187,7 @@ test('by hand it says how the daemon is ended, and that a unit does not exist', 
   });
   for (const name of ['wdmd', 'sanlock', 'lvmlockd'] as const) {
     assert.deepEqual(await stopped(host, { name, job: null, unit: 'nosuch.service' }), {
-      status: 1,
+      status: 2,
       said: ['systemd has no unit nosuch.service, or does not answer'],
       shutDowns: 0,
     });

@@ -2,6 +2,9 @@ import { DAEMONS, type DaemonName, isDaemonName } from '../../inspect/host-facts
 import { ofWatchdogUnder, type WatchdogObstacle } from '../../inspect/restart-verdict.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { daemonSockets } from '../../platform/daemon-sockets.ts';
+import { mistakeText } from '../frame/help.ts';
+import type { CommandPage } from '../frame/page.ts';
+import { readWords } from '../frame/words.ts';
 import {
   type DaemonPorts,
   daemonPaths,
@@ -12,17 +15,34 @@ import {
 } from '../observe/daemons.ts';
 import { runClientAction } from '../sanlock/client.ts';
 import { parseCommandLine } from '../sanlock/command-line.ts';
+import { noDaemon } from './no-daemon.ts';
 import { type HandOver, orderEnd } from './upgrade/hand-over.ts';
 import { readWatchdogs } from './upgrade/read.ts';
 import { type ServiceManager, serviceManager, unitOf } from './upgrade/service.ts';
 import { obstacleText } from './upgrade/texts.ts';
 
-export const STOP_USAGE = `holdfast stop ${DAEMONS.join('|')} [unit]
-
-What the units run to end their daemon (ExecStop). If systemd restarts the unit, the daemon ends for
-its successor, which takes over all that is in use. If systemd stops it, it ends in order if nothing
-is in use, and otherwise goes on.
-`;
+export const STOP_PAGE = {
+  name: 'holdfast stop',
+  about: 'what the units run to end a daemon: for its successor if it is a restart',
+  forms: [`${DAEMONS.join('|')} [UNIT]`],
+  operands: DAEMONS,
+  counts: { least: 1, most: 2 },
+  options: [],
+  text: [
+    'The units have it as their ExecStop. If systemd restarts the unit, the daemon ends for its ' +
+      'successor, which takes over all that is in use. If systemd stops it, it ends in order if ' +
+      'nothing is in use, and goes on otherwise. UNIT is its unit, if that has another name.',
+  ],
+  examples: [
+    { line: 'holdfast stop sanlock', about: 'as sanlock.service does; by hand: systemctl stop' },
+  ],
+  exits: {
+    0: 'it has ended, or ends by the signal of its unit',
+    1: 'it goes on: it is in use',
+    2: 'wrong words, or systemd has no such unit',
+  },
+  seeAlso: ['holdfast-upgrade(8)', 'sanlock(8)', 'wdmd(8)', 'lvmlockd(8)'],
+} as const satisfies CommandPage;
 
 /** systemd waits 90 s for a daemon to end, after all this. */
 const END_MS = 30_000;
@@ -45,17 +65,13 @@ export interface StopWorld {
 
 /** @returns the exit status; whatever it is, systemd sends the unit's signal next */
 export async function stop(args: readonly string[]): Promise<number> {
-  const [name = '', unit = null] = args;
   const say = (sentence: string) => void process.stderr.write(`holdfast stop: ${sentence}\n`);
-  if (!isDaemonName(name)) {
-    say(
-      `${name === '' ? 'it needs one' : `"${name}" is none`} of the daemons ${DAEMONS.join(', ')}`,
-    );
-    return 1;
-  }
-  if (args.length > 2) {
-    say(`it ends one daemon at a time; "${args[2]}" is too much`);
-    return 1;
+  const words = readWords(STOP_PAGE, args);
+  const [name = '', unit = null] = words.ok ? words.value.operands : [];
+  if (!words.ok || !isDaemonName(name)) {
+    const wrong = words.ok ? noDaemon(name) : words.error;
+    process.stderr.write(mistakeText(STOP_PAGE, wrong));
+    return 2;
   }
   const ports = {
     sockets: daemonSockets(),
@@ -74,7 +90,7 @@ export async function stopDaemon(
 ): Promise<number> {
   const job = (await world.services?.jobOf(unit)) ?? null;
   if (job === 'restart' && (await endsForSuccessor(world, name))) return 0;
-  if (job === null && (await isMisnamed(world, unit))) return 1;
+  if (job === null && (await isMisnamed(world, unit))) return 2;
   if (name === 'sanlock') return (await world.shutDown()) === 0 ? 0 : 1;
   // They decide by themselves when the signal of their unit comes.
   if (job === null && (await findDaemon(world.ports, name)) !== null) {

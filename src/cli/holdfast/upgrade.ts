@@ -1,44 +1,89 @@
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
-import { fail, ok, type Result } from '../../base/result.ts';
 import { DAEMONS, type DaemonName, isDaemonName } from '../../inspect/host-facts.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { daemonSockets } from '../../platform/daemon-sockets.ts';
-import { reasonOf } from '../../platform/system-error.ts';
+import { mistakeText } from '../frame/help.ts';
+import { type CommandPage, JSON_OPTION } from '../frame/page.ts';
+import { readWords } from '../frame/words.ts';
 import { askLvmlockdState } from '../observe/ask.ts';
 import { type DaemonPorts, daemonPaths, findDaemon, REAL_PROCESSES } from '../observe/daemons.ts';
+import { noDaemon } from './no-daemon.ts';
 import type { ReadPorts } from './upgrade/read.ts';
 import { serviceManager } from './upgrade/service.ts';
-import { type UpgradeOptions, upgradeDaemons } from './upgrade/upgrade.ts';
+import { keptText, missingText, obstacleText } from './upgrade/texts.ts';
+import { type UpgradeReport, upgradeDaemons } from './upgrade/upgrade.ts';
 
-export const UPGRADE_USAGE = `holdfast upgrade [--check] [wdmd] [sanlock] [lvmlockd]
+export const UPGRADE_PAGE = {
+  name: 'holdfast upgrade',
+  about: 'restarts the daemons while leases are held; everything is carried over',
+  forms: ['[wdmd] [sanlock] [lvmlockd]'],
+  operands: DAEMONS,
+  counts: { least: 0, most: 100 },
+  options: [
+    { name: 'check', about: 'says whether they can be restarted now, and does nothing' },
+    JSON_OPTION,
+  ],
+  text: [
+    'Restarts the daemons of this host, by default all that run, while leases are held and volumes ' +
+      'are active: each ends for its successor, which systemd starts, and which takes everything ' +
+      'over. Shows what was carried over. It restarts nothing if little time is left (less than half ' +
+      'of what a renewal protects), if something is being joined, recovered or lost, or if a program ' +
+      'is the original.',
+    'Run it as root. docs/operations/restart.md says more.',
+  ],
+  examples: [
+    { line: 'holdfast upgrade --check', about: 'whether all that run can be restarted now' },
+    { line: 'holdfast upgrade', about: 'behind the installation of another release' },
+    { line: 'holdfast upgrade lvmlockd', about: 'one of them alone' },
+  ],
+  exits: {
+    0: 'everything was carried over, or with --check could be',
+    1: 'not: the reasons are printed, or none of the daemons runs',
+    2: 'wrong words, or not root',
+  },
+  schema: 'holdfast.upgrade/1',
+  seeAlso: ['holdfast-stop(8)', 'sanlock(8)', 'wdmd(8)', 'lvmlockd(8)'],
+} as const satisfies CommandPage;
 
-Restarts the daemons of this host, by default all that run, while leases are held and volumes are
-active: each ends for its successor, which systemd starts, and which takes everything over. Shows
-what was carried over. It restarts nothing if little time is left (less than half of what a renewal
-protects), if something is being joined, recovered or lost, or if a program is the original.
-
-    --check   says whether they can be restarted now, and does nothing
-
-Exit status: 0 if everything was carried over, or with --check could be; 1 if not: the reasons are
-printed. Run it as root. docs/operations/restart.md says more.
-`;
-
-/** Replaces the running daemons by those that are installed. */
+/** Replaces the running daemons by those that are installed. @returns the exit status */
 export async function upgrade(args: readonly string[]): Promise<number> {
+  const words = readWords(UPGRADE_PAGE, args);
+  const stranger = words.ok ? words.value.operands.find((word) => !isDaemonName(word)) : undefined;
+  if (!words.ok || stranger !== undefined) {
+    const wrong = words.ok ? noDaemon(stranger ?? '') : words.error;
+    process.stderr.write(mistakeText(UPGRADE_PAGE, wrong));
+    return 2;
+  }
   if (process.geteuid?.() !== 0) {
     process.stderr.write('holdfast upgrade: only root may look at the daemons and restart them\n');
-    return 1;
+    return 2;
   }
+  const { operands, has } = words.value;
   const ports = realPorts();
-  const options = await readOptions(args, ports);
-  if (!options.ok) {
-    process.stderr.write(`holdfast upgrade: ${options.error}\n`);
+  const wanted = operands.length === 0 ? await running(ports) : operands.filter(isDaemonName);
+  if (wanted.length === 0) {
+    const none = `none of the daemons ${DAEMONS.join(', ')} runs here`;
+    process.stderr.write(`holdfast upgrade: ${none}\n`);
     return 1;
   }
-  const say = (line: string) => void process.stdout.write(`${line}\n`);
+  // With --json what is done is told on stderr: an administrator may have to act while it waits.
+  const stream = has('json') ? process.stderr : process.stdout;
+  const say = (line: string) => void stream.write(`${line}\n`);
   const world = { ports, services: serviceManager(), commandOf, say };
-  return upgradeDaemons(world, options.value);
+  const report = await upgradeDaemons(world, { wanted, checkOnly: has('check') });
+  if (has('json')) process.stdout.write(upgradeJson(report));
+  return report.isGood ? 0 : 1;
+}
+
+function upgradeJson(report: UpgradeReport): string {
+  const { schema } = UPGRADE_PAGE;
+  const obstacles = report.obstacles.map((one) => ({ ...one, text: obstacleText(one) }));
+  const restarts = report.restarts.map((one) => ({
+    ...one,
+    kept: one.kept.map((kept) => ({ ...kept, text: keptText(kept) })),
+    missing: one.missing.map((gone) => ({ ...gone, text: missingText(gone) })),
+  }));
+  return `${JSON.stringify({ schema, ...report, obstacles, restarts }, null, 2)}\n`;
 }
 
 /** The daemons of this host. */
@@ -50,26 +95,6 @@ export function realPorts(): ReadPorts {
     processes: REAL_PROCESSES,
   };
   return { ...ports, lvmlockdInfo: () => lvmlockdInfo(ports) };
-}
-
-async function readOptions(
-  args: readonly string[],
-  ports: DaemonPorts,
-): Promise<Result<UpgradeOptions, string>> {
-  try {
-    const options = { check: { type: 'boolean' } } as const;
-    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options });
-    const unknown = positionals.find((word) => !isDaemonName(word));
-    if (unknown !== undefined) {
-      return fail(`"${unknown}" is none of the daemons ${DAEMONS.join(', ')}`);
-    }
-    const wanted =
-      positionals.length === 0 ? await running(ports) : positionals.filter(isDaemonName);
-    if (wanted.length === 0) return fail(`none of the daemons ${DAEMONS.join(', ')} runs here`);
-    return ok({ wanted, checkOnly: values.check ?? false });
-  } catch (thrown) {
-    return fail(reasonOf(thrown));
-  }
 }
 
 async function running(ports: DaemonPorts): Promise<readonly DaemonName[]> {

@@ -45,8 +45,16 @@ test('one that does not come is named, and one whose socket is only kept open do
 });
 
 test('words it cannot use are told', () => {
-  assert.deepEqual(parseWait(['--for', '5', 'sanlock']), { names: ['sanlock'], forS: 5 });
-  assert.match(parseWait(['--for', 'x', 'sanlock']) as string, /seconds/);
-  assert.match(parseWait(['sanlok']) as string, /"sanlok" is none/);
-  assert.match(parseWait([]) as string, /one or more/);
+  const order = parseWait(['--for', '5', 'sanlock']);
+  assert.deepEqual(order, { ok: true, value: { names: ['sanlock'], forS: 5 } });
+  const mistakes: readonly (readonly [readonly string[], RegExp])[] = [
+    [['--for', 'x', 'sanlock'], /seconds, 1 to 3600, not "x"/],
+    [['--for', '0', 'sanlock'], /seconds/],
+    [['sanlok'], /"sanlok" is none .*: did you mean sanlock\?$/],
+    [[], /a word is missing/],
+  ];
+  for (const [args, sentence] of mistakes) {
+    const wrong = parseWait(args);
+    assert.match(wrong.ok ? 'fine' : wrong.error, sentence);
+  }
 });

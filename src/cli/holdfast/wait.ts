@@ -1,3 +1,5 @@
+import { shown } from '../../base/plain-text.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
 import { askLvmlockd } from '../../client/lvmlockd.ts';
 import { callOnce } from '../../client/sanlock-link.ts';
 import { DAEMONS, type DaemonName, isDaemonName } from '../../inspect/host-facts.ts';
@@ -5,6 +7,9 @@ import { MonotonicClock } from '../../platform/clock.ts';
 import { daemonSockets } from '../../platform/daemon-sockets.ts';
 import { formatRequest } from '../../wire/lvmlockd/libdaemon.ts';
 import { version } from '../../wire/sanlock/daemon-calls.ts';
+import { mistakeText } from '../frame/help.ts';
+import type { CommandPage } from '../frame/page.ts';
+import { readWords } from '../frame/words.ts';
 import {
   type DaemonPorts,
   daemonPaths,
@@ -12,15 +17,37 @@ import {
   REAL_PROCESSES,
   until,
 } from '../observe/daemons.ts';
+import { noDaemon } from './no-daemon.ts';
 
 const DEFAULT_S = 60;
 const LONGEST_S = 3600;
 
-export const WAIT_USAGE = `holdfast wait [--for SECONDS] ${DAEMONS.join('|')} ...
-
-Waits until each of these daemons answers on its socket, ours or the original: 0. 1: one did not
-within that time [${DEFAULT_S}], and is named. lvmlocks.service starts no volume group before.
-`;
+export const WAIT_PAGE = {
+  name: 'holdfast wait',
+  about: 'until daemons answer: what the unit that starts volume groups at boot runs first',
+  forms: [`${DAEMONS.join('|')} ...`],
+  operands: DAEMONS,
+  counts: { least: 1, most: 100 },
+  options: [
+    {
+      ...{ name: 'for', value: 'SECONDS' },
+      about: `how long it waits, 1 to ${LONGEST_S} [${DEFAULT_S}]`,
+    },
+  ],
+  text: [
+    'Waits until each of these daemons answers on its socket, ours or the original. ' +
+      'lvmlocks.service starts no volume group before.',
+  ],
+  examples: [
+    { line: 'holdfast wait sanlock lvmlockd', about: 'before volume groups are started' },
+    { line: 'holdfast wait --for 5 wdmd', about: 'five seconds at most' },
+  ],
+  exits: {
+    0: 'all of them answer',
+    1: 'one did not within that time, and is named',
+    2: 'wrong words',
+  },
+} as const satisfies CommandPage;
 
 const POLL_MS = 200;
 /** Of one question: a daemon that is not there yet is asked again. */
@@ -35,9 +62,9 @@ interface WaitOrder {
 export async function wait(args: readonly string[]): Promise<number> {
   const say = (sentence: string) => void process.stderr.write(`holdfast wait: ${sentence}\n`);
   const order = parseWait(args);
-  if (typeof order === 'string') {
-    say(order);
-    return 1;
+  if (!order.ok) {
+    process.stderr.write(mistakeText(WAIT_PAGE, order.error));
+    return 2;
   }
   const ports = {
     sockets: daemonSockets(),
@@ -45,26 +72,25 @@ export async function wait(args: readonly string[]): Promise<number> {
     paths: daemonPaths(process.env),
     processes: REAL_PROCESSES,
   };
-  return waitFor(ports, order, say);
+  return waitFor(ports, order.value, say);
 }
 
-/** A sentence: what is wrong with the words. */
-export function parseWait(args: readonly string[]): WaitOrder | string {
-  let forS = DEFAULT_S;
-  const names: DaemonName[] = [];
-  for (let at = 0; at < args.length; at++) {
-    const word = args[at] ?? '';
-    if (word === '--for') {
-      at++;
-      forS = Number(args[at]);
-      const isSound = /^[0-9]+$/.test(args[at] ?? '') && forS >= 1 && forS <= LONGEST_S;
-      if (!isSound) return `--for wants seconds, 1 to ${LONGEST_S}, not "${args[at] ?? ''}"`;
-    } else if (isDaemonName(word)) names.push(word);
-    else return `"${word}" is none of the daemons ${DAEMONS.join(', ')}`;
+/** The failure is a sentence: what is wrong with the words. */
+export function parseWait(args: readonly string[]): Result<WaitOrder, string> {
+  const words = readWords(WAIT_PAGE, args);
+  if (!words.ok) return words;
+  const { operands, value } = words.value;
+  const stranger = operands.find((word) => !isDaemonName(word));
+  if (stranger !== undefined) return fail(noDaemon(stranger));
+  const text = value('for') ?? `${DEFAULT_S}`;
+  const forS = Number(text);
+  if (!/^[0-9]+$/.test(text) || forS < 1 || forS > LONGEST_S) {
+    return fail(`--for wants seconds, 1 to ${LONGEST_S}, not "${shown(text, MAX_SHOWN)}"`);
   }
-  if (names.length === 0) return `it waits for one or more of the daemons ${DAEMONS.join(', ')}`;
-  return { names, forS };
+  return ok({ names: operands.filter(isDaemonName), forS });
 }
+
+const MAX_SHOWN = 20;
 
 export async function waitFor(
   ports: DaemonPorts,

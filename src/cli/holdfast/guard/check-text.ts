@@ -6,6 +6,7 @@ import {
   type GuestSeen,
   holderText,
 } from '../../../guard/check/guest-check.ts';
+import { CHECK_PAGE } from './pages.ts';
 import { findingsText, table } from './texts.ts';
 
 /** For programs. */
@@ -19,7 +20,8 @@ export function checkJson(findings: readonly Finding[], guest: GuestSeen | null)
           isActive: guest.isActive,
           disks: diskVerdicts(guest),
         };
-  return `${JSON.stringify({ ...about, findings }, null, 2)}\n`;
+  const { schema } = CHECK_PAGE;
+  return `${JSON.stringify({ schema, ...about, findings }, null, 2)}\n`;
 }
 
 export function hostText(findings: readonly Finding[]): string {

@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util';
 import { type Finding, needsAttention } from '../../../base/finding.ts';
 import { plain } from '../../../base/plain-text.ts';
 import type { Ask } from '../../../client/lease-holder.ts';
@@ -10,12 +9,13 @@ import { outdatedFindings, serviceFindings } from '../../../guard/check/service-
 import { MonotonicClock } from '../../../platform/clock.ts';
 import { findLibvirtDaemons } from '../../../platform/libvirt-daemons.ts';
 import { PathProbe } from '../../../platform/path-probe.ts';
-import { reasonOf } from '../../../platform/system-error.ts';
+import { readWords } from '../../frame/words.ts';
 import { readGuardConfFiles } from '../../guard/conf-files.ts';
 import { endBesideHungCalls } from '../end-now.ts';
 import { checkJson, guestText, hostText } from './check-text.ts';
 import { findGuest, seeGuest } from './guest-facts.ts';
 import { hookFacts, startedPrograms } from './host-facts.ts';
+import { CHECK_PAGE } from './pages.ts';
 import { type SeeingWorld, sanlockEndpoint, seeHost } from './see-host.ts';
 import { seeService } from './service-seen.ts';
 
@@ -31,8 +31,8 @@ type Checked = { readonly findings: readonly Finding[]; readonly guest: GuestSee
 
 /** @returns the exit status: 0 all is well, 1 something needs attention, 2 it could not be checked */
 export async function guardCheck(args: readonly string[], world: CheckWorld): Promise<number> {
-  const words = parse(args);
-  if (typeof words === 'string') return complain(world, words);
+  const words = readWords(CHECK_PAGE, args);
+  if (!words.ok) return complain(world, words.error);
   if (process.geteuid?.() !== 0) {
     return complain(world, 'only root may look at all that matters');
   }
@@ -41,13 +41,21 @@ export async function guardCheck(args: readonly string[], world: CheckWorld): Pr
     if (process.stderr.isTTY === true) process.stderr.write(text);
   };
   const seeing = { beside: world.beside, probe, clock: new MonotonicClock(), progress };
-  const status = await checked(words, world, seeing);
+  const [guest = null] = words.value.operands;
+  const wish = { guest, isJson: words.value.has('json') };
+  const status = await checked(wish, world, seeing);
   if (probe.hangs) await endBesideHungCalls(status);
   return status;
 }
 
+interface Wish {
+  /** null: the host. */
+  readonly guest: string | null;
+  readonly isJson: boolean;
+}
+
 async function checked(
-  { guest: name, isJson }: Words,
+  { guest: name, isJson }: Wish,
   world: CheckWorld,
   seeing: SeeingWorld,
 ): Promise<number> {
@@ -57,23 +65,6 @@ async function checked(
   if (isJson) world.print(checkJson(findings, guest));
   else world.print(guest === null ? hostText(findings) : guestText(guest, findings));
   return needsAttention(findings) ? 1 : 0;
-}
-
-interface Words {
-  /** null: the host. */
-  readonly guest: string | null;
-  readonly isJson: boolean;
-}
-
-function parse(args: readonly string[]): Words | string {
-  try {
-    const options = { json: { type: 'boolean' } } as const;
-    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options });
-    if (positionals.length > 1) return `one guest at a time: "${positionals[1]}" is too much`;
-    return { guest: positionals[0] ?? null, isJson: values.json ?? false };
-  } catch (thrown) {
-    return reasonOf(thrown);
-  }
 }
 
 async function checkHost(seeing: SeeingWorld): Promise<Checked> {

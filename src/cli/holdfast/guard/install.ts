@@ -1,9 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { parseArgs } from 'node:util';
 import { unreachable } from '../../../base/assert.ts';
 import { plain } from '../../../base/plain-text.ts';
-import { fail, ok, type Result } from '../../../base/result.ts';
 import {
   HOOK_MODE,
   type InstallStep,
@@ -20,8 +18,10 @@ import {
   replaceFile,
   seeFile,
 } from '../../../platform/whole-file.ts';
+import { readWords } from '../../frame/words.ts';
 import { readGuardConfFiles } from '../../guard/conf-files.ts';
 import { lossProgram } from '../../guard/loss-program.ts';
+import { INSTALL_PAGE, UNINSTALL_PAGE } from './pages.ts';
 import { hookHere, PLACES, startingConf } from './places.ts';
 import { seeService } from './service-seen.ts';
 import { tellAndNote } from './told-libvirt.ts';
@@ -43,10 +43,9 @@ export interface InstallWorld {
 
 /** @returns the exit status: 0 done, 1 not, 2 for a mistake in the words */
 export async function guardInstall(args: readonly string[], world: InstallWorld): Promise<number> {
-  const options = { 'dry-run': { type: 'boolean' } } as const;
-  const parsed = parseOptions(() => parseArgs({ args: [...args], options }).values);
-  if (!parsed.ok) return complain(world, parsed.error, 2);
-  const isDry = parsed.value['dry-run'] ?? false;
+  const words = readWords(INSTALL_PAGE, args);
+  if (!words.ok) return complain(world, words.error, 2);
+  const isDry = words.value.has('dry-run');
   if (process.geteuid?.() !== 0)
     return complain(world, 'only root may install a hook of libvirt', 1);
   const conf = startingConf(world.beside);
@@ -160,10 +159,9 @@ export async function guardUninstall(
   args: readonly string[],
   world: InstallWorld,
 ): Promise<number> {
-  const options = { force: { type: 'boolean' } } as const;
-  const parsed = parseOptions(() => parseArgs({ args: [...args], options }).values);
-  if (!parsed.ok) return complain(world, parsed.error, 2);
-  const force = parsed.value.force ?? false;
+  const words = readWords(UNINSTALL_PAGE, args);
+  if (!words.ok) return complain(world, words.error, 2);
+  const force = words.value.has('force');
   if (process.geteuid?.() !== 0) {
     return complain(world, 'only root may take a hook of libvirt away', 1);
   }
@@ -201,14 +199,6 @@ function runningGuests(): readonly string[] {
     return files.map((file) => file.slice(0, -'.xml'.length)).sort();
   } catch {
     return [];
-  }
-}
-
-function parseOptions<T>(parse: () => T): Result<T, string> {
-  try {
-    return ok(parse());
-  } catch (thrown) {
-    return fail(reasonOf(thrown));
   }
 }
 

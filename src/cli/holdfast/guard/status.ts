@@ -1,9 +1,9 @@
-import { parseArgs } from 'node:util';
 import { type Finding, needsAttention } from '../../../base/finding.ts';
 import type { GuardEndpoint } from '../../../client/guard.ts';
 import { reportFindings } from '../../../guard/check/report-findings.ts';
 import type { GuardReport, GuestReport, LeaseReport } from '../../../guard/report.ts';
-import { reasonOf } from '../../../platform/system-error.ts';
+import { readWords } from '../../frame/words.ts';
+import { STATUS_PAGE } from './pages.ts';
 import { seeService } from './service-seen.ts';
 import { findingsText, table } from './texts.ts';
 
@@ -17,12 +17,9 @@ export interface StatusWorld {
 
 /** @returns the exit status: 0 all is well, 1 something needs attention, 2 there is no answer */
 export async function guardStatus(args: readonly string[], world: StatusWorld): Promise<number> {
-  let isJson = false;
-  try {
-    const options = { json: { type: 'boolean' } } as const;
-    isJson = parseArgs({ args: [...args], options }).values.json ?? false;
-  } catch (thrown) {
-    world.complain(reasonOf(thrown));
+  const words = readWords(STATUS_PAGE, args);
+  if (!words.ok) {
+    world.complain(words.error);
     return 2;
   }
   const { answer } = await seeService(world.endpoint);
@@ -33,12 +30,15 @@ export async function guardStatus(args: readonly string[], world: StatusWorld): 
   }
   const { report } = answer;
   const findings = reportFindings(report);
-  world.print(isJson ? statusJson(report, findings) : statusText(report, findings));
+  world.print(
+    words.value.has('json') ? statusJson(report, findings) : statusText(report, findings),
+  );
   return needsAttention(findings) ? 1 : 0;
 }
 
 function statusJson(report: GuardReport, findings: readonly Finding[]): string {
-  return `${JSON.stringify({ ...report, findings }, null, 2)}\n`;
+  const { schema } = STATUS_PAGE;
+  return `${JSON.stringify({ schema, ...report, findings }, null, 2)}\n`;
 }
 
 export function statusText(report: GuardReport, findings: readonly Finding[]): string {

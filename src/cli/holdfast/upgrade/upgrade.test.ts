@@ -62,7 +62,8 @@ async function upgraded(
     say: (line) => void said.push(line),
   };
   const { checkOnly = false } = how;
-  const status = await upgradeDaemons(world, { wanted: ['wdmd'], checkOnly });
+  const report = await upgradeDaemons(world, { wanted: ['wdmd'], checkOnly });
+  const status = report.isGood ? 0 : 1;
   return { status, said, started };
 }
 

@@ -7,7 +7,7 @@ import {
   carriedByWdmd,
 } from '../../../inspect/carried-over.ts';
 import { DAEMONS, type DaemonName, type HostFacts } from '../../../inspect/host-facts.ts';
-import { judge, type Verdict } from '../../../inspect/restart-verdict.ts';
+import { judge, type Obstacle, type Verdict } from '../../../inspect/restart-verdict.ts';
 import { until } from '../../observe/daemons.ts';
 import { type ReadPorts, readHost } from './read.ts';
 import { type RestartWorld, restart } from './restart.ts';
@@ -24,25 +24,54 @@ export interface UpgradeOptions {
   readonly checkOnly: boolean;
 }
 
-/** @returns the exit status: 0 when everything was carried over, or could be */
+/** What was found, done and carried over. */
+export interface UpgradeReport {
+  /** Everything was carried over, or could be. */
+  readonly isGood: boolean;
+  readonly daemons: readonly DaemonName[];
+  /** Why no daemon, or no further one, may be restarted now. */
+  readonly obstacles: readonly Obstacle[];
+  /** Until the first thing is lost; null: nothing depends on them. */
+  readonly marginS: number | null;
+  readonly restarts: readonly DaemonRestart[];
+}
+
+interface DaemonRestart extends Carried {
+  readonly daemon: DaemonName;
+  readonly outcome: 'restarted' | 'kept' | 'gone';
+  /** Why it was not restarted, or is gone. */
+  readonly reason: string | null;
+  readonly pid: number;
+  readonly successorPid: number | null;
+  readonly tookS: number;
+}
+
+/** Restarts them one after the other, and tells of each what happens. */
 export async function upgradeDaemons(
   world: RestartWorld,
   { wanted, checkOnly }: UpgradeOptions,
-): Promise<number> {
-  const order = DAEMONS.filter((name) => wanted.includes(name));
-  const { verdict } = await lookUntilQuiet(world.ports, order);
-  if (!isGood(world, verdict)) return 1;
+): Promise<UpgradeReport> {
+  const daemons = DAEMONS.filter((name) => wanted.includes(name));
+  const restarts: DaemonRestart[] = [];
+  const { verdict } = await lookUntilQuiet(world.ports, daemons);
+  const { marginS } = verdict;
+  const reportOf = (isGood: boolean, obstacles: readonly Obstacle[] = []) => ({
+    ...{ isGood, daemons, obstacles, marginS, restarts },
+  });
+  if (!isGood(world, verdict)) return reportOf(false, verdict.obstacles);
   if (checkOnly) {
-    world.say(`${order.join(', ')} can be restarted now${marginText(verdict)}`);
-    return 0;
+    world.say(`${daemons.join(', ')} can be restarted now${marginText(verdict)}`);
+    return reportOf(true);
   }
-  for (const [done, name] of order.entries()) {
+  for (const [done, name] of daemons.entries()) {
     // What the last one changed is seen before the next one ends.
-    const { facts, verdict: again } = await lookUntilQuiet(world.ports, order.slice(done));
-    if (!isGood(world, again)) return 1;
-    if (!(await upgradeOne(world, name, { facts, marginS: again.marginS }))) return 1;
+    const { facts, verdict: again } = await lookUntilQuiet(world.ports, daemons.slice(done));
+    if (!isGood(world, again)) return reportOf(false, again.obstacles);
+    const one = await upgradeOne(world, name, { facts, marginS: again.marginS });
+    if (one !== null) restarts.push(one);
+    if (one?.outcome !== 'restarted' || one.missing.length > 0) return reportOf(false);
   }
-  return 0;
+  return reportOf(true);
 }
 
 interface Look {
@@ -74,19 +103,24 @@ async function upgradeOne(
   world: RestartWorld,
   name: DaemonName,
   { facts, marginS }: { readonly facts: HostFacts; readonly marginS: number | null },
-): Promise<boolean> {
+): Promise<DaemonRestart | null> {
   const { ports, say } = world;
   const daemon = facts[name]?.daemon;
-  if (daemon === undefined) return false; // judged by these very facts: it runs
+  if (daemon === undefined) return null; // judged by these very facts: it runs
   const startedMs = ports.clock.nowMs();
   const restarted = await restart(world, name, { daemon, marginS });
+  const tookS = () => Number(((ports.clock.nowMs() - startedMs) / SECOND_MS).toFixed(1));
+  const without = (outcome: 'kept' | 'gone', reason: string): DaemonRestart => {
+    const nothing = { successorPid: null, kept: [], missing: [] };
+    return { daemon: name, outcome, reason, pid: daemon.pid, tookS: tookS(), ...nothing };
+  };
   switch (restarted.kind) {
     case 'kept':
       say(`${name} was not restarted: ${restarted.reason}`);
-      return false;
+      return without('kept', restarted.reason);
     case 'absent':
       say(`${name} is gone: ${restarted.reason}; what it held is lost when its time is over`);
-      return false;
+      return without('gone', restarted.reason);
     case 'started':
       break;
     default:
@@ -99,11 +133,14 @@ async function upgradeOne(
     return carried.missing.length === 0;
   };
   await until(ports.clock, isWhole, { ms: withinMs, everyMs: LOOK_AGAIN_MS });
-  const tookS = ((ports.clock.nowMs() - startedMs) / SECOND_MS).toFixed(1);
-  say(`${name} restarted in ${tookS} s (pid ${daemon.pid}, now ${restarted.successor.pid})`);
+  const { pid: successorPid } = restarted.successor;
+  const seconds = tookS();
+  say(`${name} restarted in ${seconds.toFixed(1)} s (pid ${daemon.pid}, now ${successorPid})`);
   for (const kept of carried.kept) say(`  ${keptText(kept)} carried over`);
   for (const gone of carried.missing) say(`  not carried over: ${missingText(gone)}`);
-  return carried.missing.length === 0;
+  const { pid } = daemon;
+  const outcome = 'restarted';
+  return { daemon: name, outcome, reason: null, pid, successorPid, tookS: seconds, ...carried };
 }
 
 async function carriedOver(
