@@ -23,9 +23,10 @@ export interface BriefWish {
 const SMALL_BYTES = 64 * 1024;
 
 /**
- * Which hosts hold a lease, for lists of many leases: reads the leader and the blocks of hosts that
- * were ever in the lockspace, and no whole area. In a lockspace of many hosts of a lease that is
- * held only the owner's block is read: no other host can share it meanwhile. Reads only.
+ * Which hosts hold a lease, for lists of many: reads the leader and the blocks of hosts that were
+ * ever in the lockspace, and no whole area. In a lockspace of many hosts only the owner's block
+ * is read of a lease that has an owner: sharers that it finds while it takes the lease shared are
+ * left out. Reads only.
  * @see spec 10 §6
  */
 export function* readBriefHolders(wish: BriefWish): Steps<Result<LeaseState, NoLease>> {

@@ -82,10 +82,13 @@ export function wrapped(text: string, margin: string): string {
     .join('');
 }
 
-/** In lines of that width, cut at blanks; a longer word has a line of its own. */
+/** In lines of that width, cut at blanks, and a longer word where the line ends. */
 export function linesOf(text: string, width: number): readonly string[] {
   const lines: string[] = [];
-  for (const word of text.split(' ')) {
+  const pieces = text
+    .split(' ')
+    .flatMap((word) => word.match(new RegExp(`.{1,${width}}`, 'gsu')) ?? '');
+  for (const word of pieces) {
     const last = lines.at(-1);
     if (last === undefined || last.length + 1 + word.length > width) lines.push(word);
     else lines[lines.length - 1] = `${last} ${word}`;

@@ -47,7 +47,9 @@ function hostLines({ host, daemons, watchdog, unread }: Snapshot, paint: Paint):
     ...unread
       .slice(0, MAX_UNREAD)
       .flatMap(({ what, of, why }) =>
-        wrapped(paint('warn', 'not seen'), `${what}${of === '' ? '' : ` ${of}`}: ${why}`),
+        wrapped('not seen', `${what}${of === '' ? '' : ` ${of}`}: ${why}`, (head) =>
+          paint('warn', head),
+        ),
       ),
   ];
 }
@@ -58,7 +60,7 @@ function daemonText({ name, state, isOriginal, version, pid }: DaemonSeen, paint
   switch (state) {
     case 'running': {
       const kind = isOriginal ? `C${version === null ? '' : ` ${version}`}` : 'holdfast';
-      return `${name} ${paint('good', 'runs')} (${kind})`;
+      return `${name} ${paint('good', kind)}`;
     }
     case 'silent':
       return `${name} ${paint('bad', 'silent')} (pid ${pid})`;
@@ -91,21 +93,21 @@ function watchdogText(watchdog: Snapshot['watchdog'], paint: Paint): string {
 function attentionLines(snapshot: Snapshot, paint: Paint): string[] {
   return attentionIn(snapshot).flatMap((attention) => {
     const { found, todo } = adviceOf(attention);
-    return [...wrapped(paint('bad', 'ATTENTION'), found), ...wrapped('', `→ ${todo}`)];
+    const colour = (head: string) => paint('bad', head);
+    return [...wrapped('ATTENTION', found, colour), ...wrapped('', `→ ${todo}`, colour)];
   });
 }
 
 const COLUMN = 11;
 
 /** A word in the first column, and a text beside it, in lines. */
-function wrapped(head: string, text: string): string[] {
-  // The head may be coloured: its width is that of its letters.
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: our own colours
-  const width = head.replace(/\u001b\[\d+m/g, '').length;
+function wrapped(head: string, text: string, colour: (head: string) => string): string[] {
   return linesOf(plain(text), WIDTH - COLUMN).map((line, n) =>
-    n === 0 ? `${head}${' '.repeat(COLUMN - width)}${line}` : `${' '.repeat(COLUMN)}${line}`,
+    n === 0 ? `${colour(head)}${' '.repeat(COLUMN - head.length)}${line}` : MARGIN + line,
   );
 }
+
+const MARGIN = ' '.repeat(COLUMN);
 
 function lockspaceLines(space: LockspaceSeen, paint: Paint): string[] {
   const { name, hostId, phase, renewals, members } = space;
@@ -188,7 +190,7 @@ function vgHead(
   const started = isStarted ? paint('good', 'started') : paint('dim', 'not started');
   const state = trouble === null ? started : paint('bad', trouble);
   const gl = hasGlobalLock === true ? ', has the global lock' : '';
-  return `${paint('strong', `VG ${cut(name, 40)}`)} (${cut(lockType, 10)}) ${state}${gl}`;
+  return `${paint('strong', `VG ${cut(name, 30)}`)} (${cut(lockType, 8)}) ${state}${gl}`;
 }
 
 const NAME = 24;
