@@ -452,4 +452,36 @@ export const MUTANTS: readonly Mutant[] = [
     by: 'resumption',
     firstSeed: 390,
   },
+  {
+    what: 'the note of a hold stays when it is released',
+    file: 'src/lease/paxos-release.ts',
+    from: 'const block = { dblock: released(hold.dblock), sharedGeneration: null };',
+    to: 'const block = { ...hold, dblock: released(hold.dblock), sharedGeneration: null };',
+    also: [
+      {
+        file: 'src/lease/host-block.ts',
+        from: 'assert(note === null || mayHold(member, block),',
+        to: 'assert(mayHold !== null,',
+      },
+    ],
+  },
+  {
+    what: 'a ballot of a host that shares the lease drops the note of its hold',
+    file: 'src/lease/convert.ts',
+    from: 'noteWish: null, keptNote: note }',
+    to: 'noteWish: null, keptNote: note && null }',
+  },
+  {
+    what: 'a recovered lease is converted without its note',
+    file: 'src/lease/recover.ts',
+    from: 'const { ownNote: note } = area;',
+    to: 'const note = area.ownNote && null;',
+    world: { daemons: 1, crashesMs: 30_000, journals: 'sound', straysMs: 0 },
+  },
+  {
+    what: 'the note says who had an earlier hold',
+    file: 'src/lease/note.ts',
+    from: 'sinceMonotonicS: inpTimestampS,',
+    to: 'sinceMonotonicS: inpTimestampS, pid: 1,',
+  },
 ];

@@ -27,6 +27,8 @@ export interface CommandContext {
   /** The hold that the command names; null for a command that names none. */
   readonly held: Held | null;
   readonly nowMs: number;
+  /** How far the wall clock is ahead of that, for what administrators read. */
+  readonly wallAheadMs: number;
   readonly random: Random;
 }
 

@@ -29,7 +29,7 @@ class Commands {
     const held = 'hold' in command ? (this.holds.byNumber.get(command.hold) ?? null) : null;
     const steps = commandSteps(command, {
       ...{ member, deviceSectorSize: null, guesses: new Map(), holds: this.holds, held },
-      ...{ nowMs: 0, random: () => 0.5 },
+      ...{ nowMs: 0, wallAheadMs: 0, random: () => 0.5 },
     });
     return this.#host.run(steps);
   }

@@ -2,11 +2,13 @@ import { unreachable } from '../base/assert.ts';
 import { ERRNO } from '../base/errno.ts';
 import { toSafeNumber } from '../base/units.ts';
 import { type Geometry, hasLvb } from '../format/geometry.ts';
+import type { Taker } from '../format/holder-note.ts';
 import { convertToExclusive, convertToShared } from '../lease/convert.ts';
 import { initLockspace, initResource, placedRight } from '../lease/initialise.ts';
 import { errnoError } from '../lease/io.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import type { Member } from '../lease/member.ts';
+import type { NoteWish } from '../lease/note.ts';
 import { paxosAcquire, readLvb } from '../lease/paxos-acquire.ts';
 import type { AreaGuess } from '../lease/paxos-area.ts';
 import type { PaxosHold } from '../lease/paxos-hold.ts';
@@ -78,6 +80,7 @@ function* acquire(
     wantedLver: command.wantedLver,
     newNumHosts: command.newNumHosts,
     valueBlock: command.readLvb,
+    noteWish: noteWish(command.taker, context),
     guess: guessOf(member, key, context),
   });
   if (!got.ok) return answer(got);
@@ -86,6 +89,10 @@ function* acquire(
   const lvb = command.readLvb ? yield* readLvb(member, hold) : null;
   if (member.ended?.() === true) return GRANT_TOO_LATE;
   return { ok: true, op: 'acquire', hold: heldLease(keepHold(context.holds, hold)), lvb };
+}
+
+function noteWish(taker: Taker | undefined, context: CommandContext): NoteWish | null {
+  return taker === undefined ? null : { taker, wallAheadMs: context.wallAheadMs };
 }
 
 function* recover(
@@ -157,9 +164,10 @@ function* convert(
 ): Steps<LeaseCommandResult> {
   // It may be exclusive, by an earlier one that came too late; the front will know in a moment.
   if (!command.toShared && member.ended?.() === true) return GRANT_TOO_LATE;
+  const { lvb, ownerNowait, taker = null } = command;
   const got = command.toShared
-    ? yield* convertToShared(member, held.hold, command.lvb)
-    : yield* convertToExclusive(member, held.hold, command.ownerNowait);
+    ? yield* convertToShared(member, held.hold, lvb, taker)
+    : yield* convertToExclusive(member, held.hold, ownerNowait, taker);
   if (!got.ok) {
     const { error, leader, dblock } = got.error;
     // The release writes this block: an older one must not go over it (spec 10 §18).

@@ -36,6 +36,7 @@ function machine(held = 0) {
       shared: false,
       leader: { ...zeroRecord(paxosLeader), lver: 1n },
       dblock: zeroRecord(dblock),
+      note: null,
     });
   }
   const jobs = newJobs(holds);

@@ -16,6 +16,7 @@ import {
   text,
   variant,
 } from '../codec/parts.ts';
+import type { Taker } from '../format/holder-note.ts';
 import { type PaxosLeader, paxosLeader } from '../format/leader.ts';
 import type { LeaseError, LeaseErrorCode } from '../lease/lease-error.ts';
 import type { KnownLease } from '../lease/recover.ts';
@@ -94,17 +95,19 @@ const task = variant<IndexTask, 'kind'>('kind', {
   recover: empty,
 });
 
+const taker = record<Taker>({ pid: number, clientName: text, command: text, uuid: text }, {});
+
 const command = variant<LeaseCommand, 'op'>('op', {
   acquire: record(
     {
       ...{ area, name, shared: flag, ownerNowait: flag, wantedLver: bigintOrNull },
       ...{ newNumHosts: numberOrNull, readLvb: flag },
     },
-    {},
+    { taker },
   ),
   recover: record({ area, name, known, readLvb: flag }, {}),
   release: record({ hold: number, lvb: bytesOrNull, rename: nullable(text) }, {}),
-  convert: record({ hold: number, toShared: flag, ownerNowait: flag, lvb: bytesOrNull }, {}),
+  convert: record({ hold: number, toShared: flag, ownerNowait: flag, lvb: bytesOrNull }, { taker }),
   request: record({ area, name, lver: bigint, forceMode: number, nextLver: flag }, {}),
   readRequest: record({ hold: number }, {}),
   readLockspace: record({ area, name: text, hostId: number, sectorSize: numberOrNull }, {}),

@@ -1,4 +1,5 @@
 import type { ByteString } from '../base/bytes.ts';
+import type { Taker } from '../format/holder-note.ts';
 import type { PaxosLeader } from '../format/leader.ts';
 import type { Unfinished } from '../lease/delta-resume.ts';
 import type { LeaseError } from '../lease/lease-error.ts';
@@ -93,6 +94,8 @@ export type LeaseCommand =
       readonly wantedLver: bigint | null;
       readonly newNumHosts: number | null;
       readonly readLvb: boolean;
+      /** For the holder note (spec 10 §4.7); absent: none is written. */
+      readonly taker?: Taker;
     }
   /**
    * A lease of the membership that was resumed, as its journal has it. Answered with the hold that
@@ -122,6 +125,8 @@ export type LeaseCommand =
       readonly toShared: boolean;
       readonly ownerNowait: boolean;
       readonly lvb: Uint8Array | null;
+      /** The process that holds it now; absent: the note remains as it is. */
+      readonly taker?: Taker;
     }
   | {
       readonly op: 'request';

@@ -1,7 +1,9 @@
 import type { Dblock } from '../format/dblock.ts';
+import type { NoteFacts } from '../format/holder-note.ts';
 import type { PaxosLeader } from '../format/leader.ts';
 import { isLeaderBehind, nextVersion } from './holders.ts';
 import type { LeaseError } from './lease-error.ts';
+import type { NoteWish } from './note.ts';
 import type { Area, HostBlock } from './paxos-area.ts';
 
 /**
@@ -13,6 +15,10 @@ export interface BallotWish {
   /** Converting: every block written keeps our shared hold in the same sector (spec 10 §9.4). */
   readonly keepShared: boolean;
   readonly newNumHosts: number | null;
+  /** Who will have it; null: that is not written down. */
+  readonly noteWish: NoteWish | null;
+  /** Of the shared hold that is kept: it stays in our block. */
+  readonly keptNote: NoteFacts | null;
 }
 
 /** How the ballots about one version ended. */

@@ -10,6 +10,7 @@ import { ioError, leaseError, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import type { Member, Place } from './member.ts';
 import { roomForBallot } from './next-numbers.ts';
+import { noteOf } from './note.ts';
 import { sameLeader } from './owner-watch.ts';
 import { type Area, allSound, type HostBlock, readBlocks } from './paxos-area.ts';
 import type { Steps } from './steps.ts';
@@ -76,13 +77,15 @@ function* oneBallot(
   area: Area,
   turn: { readonly mbal: bigint; readonly wish: BallotWish; readonly trail: Trail },
 ): Steps<Result<Turn, LeaseError>> {
-  const keep = turn.wish.keepShared ? member.generation : null;
+  const { keepShared, keptNote, noteWish } = turn.wish;
+  const keep = keepShared ? member.generation : null;
   const phase1 = announcement(member, area, turn);
   turn.trail.block = phase1;
   turn.trail.proposed ||= proposes(phase1); // those of before count again: RELEASED is gone
   const announced = yield* writeHostBlock(member, place, area.geometry, {
     dblock: phase1,
     sharedGeneration: keep,
+    note: keptNote,
   });
   if (announced.outcome !== 'done') return fail(ioError(announced, 'phase 1 write'));
   const seen = yield* readBlocks(member, place, area);
@@ -97,6 +100,7 @@ function* oneBallot(
   const proposedWrite = yield* writeHostBlock(member, place, area.geometry, {
     dblock: phase2,
     sharedGeneration: keep,
+    note: keepShared ? keptNote : proposesUs(member, phase2) ? noteOf(noteWish, phase2) : null,
   });
   if (proposedWrite.outcome !== 'done') return fail(ioError(proposedWrite, 'phase 2 write'));
   const again = yield* readBlocks(member, place, area);
@@ -190,6 +194,10 @@ function choose(phase1: Dblock, proposed: Dblock | null, member: Member, nowMs: 
     inpGeneration: values.inpGeneration,
     inpTimestampS: values.inpTimestampS,
   };
+}
+
+function proposesUs({ hostId, generation }: Member, block: Dblock): boolean {
+  return block.inpHostId === BigInt(hostId) && block.inpGeneration === generation;
 }
 
 /**

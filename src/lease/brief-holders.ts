@@ -2,9 +2,9 @@ import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
 import { type Geometry, hostBlockSector } from '../format/geometry.ts';
 import type { PaxosLeader } from '../format/leader.ts';
-import { holdersIn } from './holders.ts';
 import { readSpan } from './io.ts';
-import { scanBlocks } from './paxos-area.ts';
+import { notedHoldersIn } from './noted-holders.ts';
+import { type HostBlock, scanBlocks } from './paxos-area.ts';
 import { type LeaseState, leaseIn, type NoLease, unread } from './read-holders.ts';
 import type { Steps } from './steps.ts';
 
@@ -42,41 +42,59 @@ export function* readBriefHolders(wish: BriefWish): Steps<Result<LeaseState, NoL
   if (!found.ok) return found;
   const { leader, geometry } = found.value;
   if (geometry.sectorSize !== sectorSize) return fail({ kind: 'nothing' });
-  if (isSmall) return holding(leader, geometry, scanBlocks(bytes, geometry, knownHosts));
+  if (isSmall) return holdingIn(bytes, { leader, geometry, knownHosts });
   const owner = toSafeNumber(leader.ownerId, 'ownerId');
   if (leader.timestampS !== 0n && owner >= 1 && owner <= geometry.maxHosts) {
     const at = offset + hostBlockSector(owner) * sectorSize;
     const block = yield* readSpan({ ...place, offset: at, length: sectorSize }, DURING);
     if (!block.ok) return unread(block.error);
-    return holding(leader, geometry, blockOf(block.value.value, geometry, owner));
+    return holdingOfOwner(block.value.value, { leader, geometry, owner });
   }
   const whole = yield* readSpan({ ...place, offset, length: wholeBytes }, DURING);
   if (!whole.ok) return unread(whole.error);
   const again = leaseIn(whole.value.value);
   if (!again.ok) return again;
-  const blocks = scanBlocks(whole.value.value, geometry, knownHosts);
-  return holding(again.value.leader, geometry, blocks);
+  const { leader: now } = again.value;
+  return holdingIn(whole.value.value, { leader: now, geometry, knownHosts });
 }
 
 const DURING = 'holders read in brief';
 
-/** The block of one host, as if it stood in its place. */
-function blockOf(sector: Uint8Array, geometry: Geometry, hostId: number) {
-  const [block] = scanBlocks(withTwoSectorsBefore(sector), geometry, 1);
-  return block === undefined ? [] : [{ ...block, hostId }];
+interface Found {
+  readonly leader: PaxosLeader;
+  readonly geometry: Geometry;
 }
 
-function withTwoSectorsBefore(sector: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(3 * sector.length);
-  bytes.set(sector, hostBlockSector(1) * sector.length);
-  return bytes;
+function holdingIn(
+  bytes: Uint8Array,
+  of: Found & { readonly knownHosts: number },
+): Result<LeaseState, NoLease> {
+  const { geometry, knownHosts } = of;
+  const sectorOf = (hostId: number) => {
+    const at = hostBlockSector(hostId) * geometry.sectorSize;
+    return at + geometry.sectorSize <= bytes.length ? bytes.subarray(at) : null;
+  };
+  return holding(of, scanBlocks(bytes, geometry, knownHosts), sectorOf);
+}
+
+/** By the sector of the owner alone, as if it were the first host's. */
+function holdingOfOwner(
+  sector: Uint8Array,
+  of: Found & { readonly owner: number },
+): Result<LeaseState, NoLease> {
+  const { geometry, owner } = of;
+  const bytes = new Uint8Array(hostBlockSector(2) * geometry.sectorSize);
+  bytes.set(sector, hostBlockSector(1) * geometry.sectorSize);
+  const blocks = scanBlocks(bytes, geometry, 1).map((block) => ({ ...block, hostId: owner }));
+  return holding(of, blocks, (hostId) => (hostId === owner ? sector : null));
 }
 
 function holding(
-  leader: PaxosLeader,
-  geometry: Geometry,
-  blocks: ReturnType<typeof scanBlocks>,
+  { leader, geometry }: Found,
+  blocks: readonly HostBlock[],
+  sectorOf: (hostId: number) => Uint8Array | null,
 ): Result<LeaseState, NoLease> {
   const { lver, spaceName: lockspaceName, resourceName } = leader;
-  return ok({ lockspaceName, resourceName, geometry, lver, ...holdersIn({ leader, blocks }) });
+  const found = notedHoldersIn({ leader, blocks }, sectorOf);
+  return ok({ lockspaceName, resourceName, geometry, lver, ...found });
 }

@@ -1,10 +1,12 @@
 import { assert } from '../base/assert.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
+import type { NoteFacts, Taker } from '../format/holder-note.ts';
 import { emptyTrail, type Trail } from './ballot-state.ts';
 import { released, writeHostBlock } from './host-block.ts';
 import { ioError, leaseError } from './io.ts';
 import { type Member, namesUs } from './member.ts';
+import { noteOfConverted } from './note.ts';
 import {
   type Cleared,
   contend,
@@ -30,6 +32,7 @@ const MAX_RESTARTS = 1000;
  * released block under an exclusive hold lets others in where another host recorded our win. With
  * SHARED alone it harms neither mode. Once that is on disk the hold *is* shared, whatever becomes
  * of the rest: a leader not freed only keeps others out a little longer.
+ * @param taker who has it now, for readers of the disk; null: as before
  * @returns the shared hold; AIO_TIMEOUT or ERRNO, and the hold remains exclusive.
  * @see spec 10 §9.4, §18.4
  */
@@ -37,6 +40,7 @@ export function* convertToShared(
   member: Member,
   hold: PaxosHold,
   lvb: Uint8Array | null,
+  taker: Taker | null = null,
 ): Steps<Result<PaxosHold, Refusal>> {
   assert(!hold.shared, 'an exclusive hold becomes a shared one');
   assert(namesUs(member, hold.leader), 'an exclusive hold was granted to us');
@@ -49,24 +53,26 @@ export function* convertToShared(
   } else if (!(yield* lvbSettled(member, hold))) {
     return fail({ error: leaseError('AIO_TIMEOUT', 'value block write'), leader: null });
   }
-  const sharedGeneration = member.generation;
-  const wrote = yield* writeHostBlock(member, hold, geometry, { dblock, sharedGeneration });
+  const note = noteOfConverted(taker, hold.note);
+  const block = { dblock, sharedGeneration: member.generation, note };
+  const wrote = yield* writeHostBlock(member, hold, geometry, block);
   if (wrote.outcome !== 'done') {
     return fail({ error: ioError(wrote, 'convert to shared'), leader: null });
   }
   yield* rollBack(member, hold, {
     geometry,
     othersAt: [],
-    block: { dblock, sharedGeneration },
+    block,
     leader,
   });
-  return ok({ ...hold, shared: true, dblock: released(dblock) });
+  return ok({ ...hold, shared: true, dblock: released(dblock), note });
 }
 
 /**
  * Shared to exclusive: a ballot whose every block keeps our shared hold; then dead sharers are
  * cleared and our own mode block goes last. With a live sharer the hold remains shared (EAGAIN).
  * Never waits for sharers.
+ * @param taker as above
  * @returns the exclusive hold, or why not: then `dblock` says what our block now is.
  * @see spec 10 §9.4
  */
@@ -74,10 +80,13 @@ export function* convertToExclusive(
   member: Member,
   hold: PaxosHold,
   ownerNowait: boolean,
+  taker: Taker | null = null,
 ): Steps<Result<PaxosHold, Refusal>> {
   assert(hold.shared, 'a shared hold becomes an exclusive one');
   const trail = emptyTrail();
-  const wish = { shared: false, keepShared: true, newNumHosts: null };
+  const { note } = hold;
+  const mode = { shared: false, keepShared: true, newNumHosts: null } as const;
+  const wish = { ...mode, noteWish: null, keptNote: note };
   let guess: AreaGuess = {
     geometry: hold.geometry,
     numHosts: toSafeNumber(hold.leader.numHosts, 'numHosts'),
@@ -101,9 +110,9 @@ export function* convertToExclusive(
       refusal = ended.error;
       break;
     }
-    if (ended.value !== null) return yield* leaveShared(member, ended.value);
+    if (ended.value !== null) return yield* leaveShared(member, ended.value, taker);
   }
-  if (area !== null) yield* retract(member, hold, area, { trail, keepShared: true });
+  if (area !== null) yield* retract(member, hold, area, { trail, kept: { note } });
   return fail({ ...refusal, ...lastBlock(trail) });
 }
 
@@ -111,17 +120,24 @@ function lastBlock({ block }: Trail): Pick<Refusal, 'dblock'> {
   return block === null ? {} : { dblock: released(block) };
 }
 
-function* leaveShared(member: Member, won: Won): Steps<Result<PaxosHold, Refusal>> {
+/** `won.hold` has the note of the shared hold still. */
+function* leaveShared(
+  member: Member,
+  won: Won,
+  taker: Taker | null,
+): Steps<Result<PaxosHold, Refusal>> {
   const { hold } = won;
   const cleared = yield* countLiveSharers(member, hold, won);
   if (cleared.error !== null || cleared.live > 0) {
     return yield* backToShared(member, hold, cleared);
   }
+  const note: NoteFacts | null = noteOfConverted(taker, hold.note);
   const wrote = yield* writeHostBlock(member, hold, hold.geometry, {
     dblock: hold.dblock,
     sharedGeneration: null,
+    note,
   });
-  if (wrote.outcome === 'done') return ok(hold);
+  if (wrote.outcome === 'done') return ok({ ...hold, note });
   const error = ioError(wrote, 'convert to exclusive');
   return yield* backToShared(member, hold, { live: 0, error, unansweredAt: [] });
 }
@@ -132,11 +148,11 @@ function* backToShared(
   hold: PaxosHold,
   why: Cleared,
 ): Steps<Result<PaxosHold, Refusal>> {
-  const { geometry, leader, dblock } = hold;
+  const { geometry, leader, dblock, note } = hold;
   yield* rollBack(member, hold, {
     geometry,
     othersAt: why.unansweredAt,
-    block: { dblock, sharedGeneration: member.generation },
+    block: { dblock, sharedGeneration: member.generation, note },
     leader,
   });
   return fail({ ...sharersRefusal(hold, why), dblock: released(dblock) });

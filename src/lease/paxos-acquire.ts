@@ -4,6 +4,7 @@ import { fail, ok, type Result } from '../base/result.ts';
 import { toSafeNumber } from '../base/units.ts';
 import type { Dblock } from '../format/dblock.ts';
 import { hasLvb, hostBlockSector, isLeaseOffset, LVB_SECTOR } from '../format/geometry.ts';
+import type { NoteFacts } from '../format/holder-note.ts';
 import { LEADER_FLAGS, type PaxosLeader } from '../format/leader.ts';
 import { runBallot } from './ballot.ts';
 import { type BallotWish, emptyTrail, type Trail } from './ballot-state.ts';
@@ -13,6 +14,7 @@ import { errnoError, ioError, leaseError, readSpan, sleep } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { leaseTimes } from './lease-times.ts';
 import { type Member, namesUs, type Place } from './member.ts';
+import { type NoteWish, noteOf } from './note.ts';
 import { leaderUnchanged, watchOwner } from './owner-watch.ts';
 import {
   type Area,
@@ -38,6 +40,8 @@ export interface AcquireWish {
   readonly newNumHosts: number | null;
   /** The value block will be used: refused (EINVAL) where it would lie outside the area. */
   readonly valueBlock?: boolean;
+  /** Who wants it, for readers of the disk (spec 10 §4.7). Absent: nothing is written of it. */
+  readonly noteWish?: NoteWish | null;
   /** What an earlier read of this area said; only saves reading, never decides. */
   readonly guess: AreaGuess;
 }
@@ -138,12 +142,13 @@ function* acquireOnce(
     }
     area = read.value;
     guess = { geometry: area.geometry, numHosts: toSafeNumber(area.leader.numHosts, 'numHosts') };
-    const ballotWish = { shared: wish.shared, keepShared: false, newNumHosts: wish.newNumHosts };
+    const { shared, newNumHosts, noteWish = null } = wish;
+    const ballotWish = { shared, keepShared: false, newNumHosts, noteWish, keptNote: null };
     const early = refuseEarly(member, area, wish);
     const ended =
       early !== null
         ? fail({ error: early, leader: area.leader })
-        : yield* contend(member, place, area, { wish: ballotWish, trail, ...wish });
+        : yield* contend(member, place, area, { ...wish, wish: ballotWish, trail });
     if (!ended.ok) {
       refusal = ended.error;
       break;
@@ -153,7 +158,7 @@ function* acquireOnce(
       ? yield* becomeShared(member, place, ended.value.hold)
       : yield* clearSharers(member, place, ended.value);
   }
-  if (area !== null) yield* retract(member, place, area, { trail, keepShared: false });
+  if (area !== null) yield* retract(member, place, area, { trail, kept: null });
   return fail(refusal);
 }
 
@@ -217,6 +222,7 @@ export function* contend(
     shared: false,
     leader: end.leader,
     dblock: end.dblock,
+    note: how.wish.keepShared ? how.wish.keptNote : noteOf(how.wish.noteWish, end.dblock),
   };
   return ok({ hold, sharers: end.sharers });
 }
@@ -244,22 +250,23 @@ function* ownerVerdict(
  * were in an earlier version that another host recorded: says "released" in our block, keeping its
  * values, and frees a leader that names us. A block that never proposed anything can remain as it
  * is (spec 10 §8.4).
+ * @param from.kept the shared hold beside it, which stays
  */
 export function* retract(
   member: Member,
   place: Place,
   area: Area,
-  from: { readonly trail: Trail; readonly keepShared: boolean },
+  from: { readonly trail: Trail; readonly kept: { readonly note: NoteFacts | null } | null },
 ): Steps<void> {
   const { block, proposed, leader } = from.trail;
   const ownLeader = leader ?? (namesUs(member, area.leader) ? area.leader : null);
   if (block === null || (!proposed && ownLeader === null)) return;
   if (ownLeader === null && block.lver <= area.leader.lver) return; // recorded, and not for us
-  const sharedGeneration = from.keepShared ? member.generation : null;
+  const sharedGeneration = from.kept === null ? null : member.generation;
   yield* rollBack(member, place, {
     geometry: area.geometry,
     othersAt: [],
-    block: { dblock: block, sharedGeneration },
+    block: { dblock: block, sharedGeneration, note: from.kept?.note ?? null },
     leader: ownLeader,
   });
 }
@@ -270,11 +277,12 @@ function* becomeShared(
   place: Place,
   hold: PaxosHold,
 ): Steps<Result<PaxosHold, Refusal>> {
-  const { geometry, leader } = hold;
+  const { geometry, leader, note } = hold;
   const dblock = released(hold.dblock);
   const wrote = yield* writeHostBlock(member, place, geometry, {
     dblock,
     sharedGeneration: member.generation,
+    note,
   });
   const freed =
     wrote.outcome === 'done'

@@ -11,6 +11,7 @@ import {
   modeBlock,
 } from '../format/dblock.ts';
 import { type Geometry, hostBlockSector, MODE_BLOCK_OFFSET } from '../format/geometry.ts';
+import { holderNoteOf, type NoteFacts } from '../format/holder-note.ts';
 import { leaderGeometry, type PaxosLeader, paxosLeader } from '../format/leader.ts';
 import { MAX_HOST_ID } from '../format/limits.ts';
 import { readSpan } from './io.ts';
@@ -37,6 +38,8 @@ export interface Area {
   readonly leader: PaxosLeader;
   readonly geometry: Geometry;
   readonly blocks: readonly HostBlock[];
+  /** Beside the block of the host that read, if this membership wrote it; it decides nothing. */
+  readonly ownNote: NoteFacts | null;
 }
 
 /**
@@ -105,7 +108,20 @@ export function* readAreaAsIs(
     return yield* readAreaAsIs(member, place, { ...guess, geometry, numHosts: part });
   }
   const blocks = scanBlocks(bytes, geometry, wanted);
-  return ok({ nowMs, leader: leader.value, geometry, blocks });
+  const ownNote = ownNoteIn(bytes, geometry, { member, blocks });
+  return ok({ nowMs, leader: leader.value, geometry, blocks, ownNote });
+}
+
+function ownNoteIn(
+  bytes: Uint8Array,
+  { sectorSize }: Geometry,
+  of: { readonly member: Member; readonly blocks: readonly HostBlock[] },
+): NoteFacts | null {
+  const { hostId, generation } = of.member;
+  const own = of.blocks.find((block) => block.hostId === hostId);
+  if (own === undefined) return null;
+  const hold = { hostId: BigInt(hostId), generation, lver: own.dblock.lver };
+  return holderNoteOf(hold, bytes, hostBlockSector(hostId) * sectorSize);
 }
 
 /** @returns DBLOCK_CHECKSUM for the first damaged block (spec 10 §4.6) */

@@ -1,7 +1,7 @@
 import type { ByteString } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { decode } from '../codec/struct.ts';
-import { deltaLeaseOffset, type Geometry } from '../format/geometry.ts';
+import { deltaLeaseOffset, type Geometry, hostBlockSector } from '../format/geometry.ts';
 import {
   DELTA_DISK_MAGIC,
   deltaLeader,
@@ -10,15 +10,15 @@ import {
   PAXOS_DISK_MAGIC,
   paxosLeader,
 } from '../format/leader.ts';
-import { type Holding, holdersIn } from './holders.ts';
 import { readSpan } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
+import { type NotedHolding, notedHoldersIn } from './noted-holders.ts';
 import { scanBlocks } from './paxos-area.ts';
 import { PROBE_BYTES, resourceIn } from './read.ts';
 import type { Steps } from './steps.ts';
 
 /** A lease as an acquire reads its area. */
-export interface LeaseState extends Holding {
+export interface LeaseState extends NotedHolding {
   readonly lockspaceName: ByteString;
   readonly resourceName: ByteString;
   readonly geometry: Geometry;
@@ -85,7 +85,9 @@ function holdingIn(area: Uint8Array, knownHosts: number): Result<LeaseState, NoL
   const count = Math.min(geometry.maxHosts, Math.max(Number(leader.numHosts), knownHosts));
   const blocks = scanBlocks(area, geometry, count);
   const { lver, spaceName: lockspaceName, resourceName } = leader;
-  return ok({ lockspaceName, resourceName, geometry, lver, ...holdersIn({ leader, blocks }) });
+  const sectorOf = (hostId: number) => area.subarray(hostBlockSector(hostId) * geometry.sectorSize);
+  const holding = notedHoldersIn({ leader, blocks }, sectorOf);
+  return ok({ lockspaceName, resourceName, geometry, lver, ...holding });
 }
 
 /** The largest host id that was ever used in the lockspace; 0: none, or there is no lockspace. */

@@ -166,7 +166,7 @@ function* settleShared(view: View, known: KnownLease): Steps<PaxosHold> {
   yield* rollBack(member, place, {
     geometry: area.geometry,
     othersAt: [],
-    block: { dblock: own.dblock, sharedGeneration: member.generation },
+    block: { dblock: own.dblock, sharedGeneration: member.generation, note: area.ownNote },
     leader,
   });
   return sharedHold(view, known, released(own.dblock));
@@ -253,5 +253,6 @@ function holdOf(
   const { path, offset, resourceName } = place;
   const { lockspaceName } = member;
   const geometry: Geometry = area.geometry;
-  return { path, offset, lockspaceName, resourceName, geometry, ...of };
+  const { ownNote: note } = area;
+  return { path, offset, lockspaceName, resourceName, geometry, note, ...of };
 }

@@ -1,7 +1,6 @@
-import type { Dblock } from '../format/dblock.ts';
 import type { Geometry } from '../format/geometry.ts';
 import type { PaxosLeader } from '../format/leader.ts';
-import { released, writeHostBlock } from './host-block.ts';
+import { type BlockToWrite, released, writeHostBlock } from './host-block.ts';
 import { keepTrying, settle } from './io.ts';
 import { type Member, namesUs, type Place } from './member.ts';
 import { freeLeader } from './paxos-release.ts';
@@ -13,7 +12,7 @@ export interface RollBack {
   /** Sectors of other hosts that a write of ours may still reach. */
   readonly othersAt: readonly number[];
   /** Our host block as it is to stand, with RELEASED added; null = it is on disk already. */
-  readonly block: { readonly dblock: Dblock; readonly sharedGeneration: bigint | null } | null;
+  readonly block: BlockToWrite | null;
   /** A leader naming us that is or may be on disk: it is freed if it is. */
   readonly leader: PaxosLeader | null;
 }
@@ -47,8 +46,8 @@ function* rollBackOnce(member: Member, place: Place, what: RollBack): Steps<'don
   let isMarked = true;
   if (block !== null) {
     const wrote = yield* writeHostBlock(member, place, geometry, {
+      ...block,
       dblock: released(block.dblock),
-      sharedGeneration: block.sharedGeneration,
     });
     if (wrote.outcome === 'unknown') return 'again';
     isMarked = wrote.outcome === 'done';

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { ByteString } from '../base/bytes.ts';
 import { ERRNO, errnoName } from '../base/errno.ts';
 import type { Log } from '../ports/log.ts';
 import type { BoundProcess, SignalName } from '../ports/processes.ts';
@@ -139,6 +140,11 @@ export class KernelProcess implements BoundProcess {
   get hasEnded(): boolean {
     this.#ended ||= this.#isGone();
     return this.#ended;
+  }
+
+  get command(): ByteString {
+    const command = commandOf(this.pid);
+    return this.hasEnded ? '' : command; // else it may be of another process of this pid
   }
 
   onEnded(ended: () => void): void {
@@ -341,6 +347,15 @@ export function signalNamed(
     return false; // it ended meanwhile
   } finally {
     if (pidfd !== null) closeFd(pidfd);
+  }
+}
+
+/** The name without its arguments; empty: /proc shows none. */
+function commandOf(pid: number): ByteString {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'latin1').replace(/\n$/, '');
+  } catch {
+    return '';
   }
 }
 

@@ -116,6 +116,7 @@ const NO_PROCESS: BoundProcess = {
   pid: -1,
   identity: null,
   hasEnded: true,
+  command: '',
   onKnown: (known) => setImmediate(known),
   onEnded: (ended) => setImmediate(ended),
   signal: () => {},

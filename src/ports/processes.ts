@@ -42,6 +42,11 @@ export interface BoundProcess {
   onKnown(known: () => void): void;
   /** true only when it has surely ended: a process that cannot be watched counts as alive. */
   readonly hasEnded: boolean;
+  /**
+   * What the kernel calls it at this moment, without its arguments: they may hold secrets. Of any
+   * bytes; empty: not shown. For readers alone.
+   */
+  readonly command: string;
   /** `ended` is called once, and not before this returns. */
   onEnded(ended: () => void): void;
   /** Reaches this process or none; a hindrance is logged. */

@@ -13,6 +13,7 @@ class Process implements BoundProcess {
   identity: string | null;
   signalled = '';
   hasEnded = false;
+  readonly command = 'sleep';
 
   constructor(pid: number, identity: string | null = `${pid}`) {
     this.pid = pid;

@@ -21,7 +21,7 @@ const NAMING: Naming = {
 };
 
 const KEEPER: BoundProcess = {
-  ...{ pid: 77, identity: '77', hasEnded: false },
+  ...{ pid: 77, identity: '77', hasEnded: false, command: 'sleep' },
   onKnown: (known) => known(),
   onEnded: () => {},
   signal: () => {},

@@ -191,14 +191,17 @@ export class LeaseProgram {
     const running = this.#runningOf(job);
     const cancelled = () => isCancelled(this.#jobs, job);
     const later = (rest: () => Steps<void>) => running.rest.push(rest);
+    const { clock, random } = this.#parts;
+    const nowMs = clock.nowMs();
     const steps = commandSteps(command, {
       member: this.#membership?.member(cancelled, later) ?? null,
       deviceSectorSize: running.device.sectorSize,
       guesses: this.#guesses,
       holds: this.#holds,
       held,
-      nowMs: this.#parts.clock.nowMs(),
-      random: this.#parts.random,
+      nowMs,
+      wallAheadMs: clock.wallMs() - nowMs,
+      random,
     });
     runSteps(steps, this.#performer(running), (result) =>
       this.#step({ kind: 'ran', id, result, leftWork: running.rest.length > 0 }),

@@ -185,7 +185,7 @@ export class World implements UsersWorld {
   granted(claim: Claim): void {
     this.#grants++;
     if (!this.#grantedMs.has(claim)) this.#grantedMs.set(claim, this.clock.nowMs());
-    this.checker.granted(claim.incarnation, claim.resource, this.#lun);
+    this.checker.granted(claim, this.#lun);
   }
 
   /** A leader that could not be read while it was held may still name it (spec 10 §4.6). */

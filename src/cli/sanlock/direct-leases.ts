@@ -156,6 +156,7 @@ export function directRelease(line: CommandLine): number {
     shared: false,
     leader,
     dblock: block.dblock,
+    note: null,
   };
   const released = paxosRelease(member, hold, { lvb: null, rename: null });
   return codeOf(runDirectly(released, { resource: disk }));

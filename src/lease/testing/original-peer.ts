@@ -118,8 +118,8 @@ function holdOf(run: Run, area: Area, leader: PaxosLeader): PaxosHold {
   const { path, offset, resourceName } = run.place;
   const { lockspaceName } = run.member;
   const { geometry } = area;
-  const dblock = run.block;
-  return { path, offset, lockspaceName, resourceName, geometry, shared: false, leader, dblock };
+  const at = { path, offset, lockspaceName, resourceName, geometry };
+  return { ...at, shared: false, leader, dblock: run.block, note: null };
 }
 
 /** @see spec 10 §8.2, §8.3; false = read everything again */
@@ -365,7 +365,11 @@ function* liveSharers(run: Run, won: Won): Steps<Result<number, Refusal>> {
   let live = 0;
   for (const { hostId } of won.sharers) {
     if (hostId === member.hostId) continue;
-    const read = yield* readBlockOf(run, { ...won.hold, nowMs: 0, blocks: [] }, hostId);
+    const read = yield* readBlockOf(
+      run,
+      { ...won.hold, nowMs: 0, blocks: [], ownNote: null },
+      hostId,
+    );
     if (!read.ok) return read;
     const block = read.value;
     if (!block.shared || block.sharedGeneration === 0n) continue;

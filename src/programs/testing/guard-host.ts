@@ -188,6 +188,7 @@ export class SimHost {
     let isClosed = false;
     return {
       ...{ pid: process_.pid, identity: `${process_.pid}`, hasEnded: false },
+      command: 'sleep',
       onKnown: (known) => known(),
       onEnded: (ended) => {
         const tell = () => this.soon(5, () => isClosed || ended());

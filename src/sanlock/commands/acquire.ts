@@ -29,6 +29,7 @@ import {
   type Resource,
   type Token,
 } from '../state.ts';
+import { takerOf } from '../taker.ts';
 import { endWant } from '../undone.ts';
 import { whyUnusable } from '../unusable.ts';
 import { isAreaOffset } from './area-offset.ts';
@@ -230,6 +231,7 @@ function acquireOnDisk(
     wantedLver: asked.flags & RES_FLAGS.LVER ? asked.lver : null,
     newNumHosts: asked.flags & RES_FLAGS.NUM_HOSTS ? asked.data32 : null,
     readLvb: resource.lvbWanted,
+    taker: takerOf(job.client),
   } as const;
   front.command(space.lease, command, (result, unfinished) => {
     if (result.ok) {

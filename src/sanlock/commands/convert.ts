@@ -11,6 +11,7 @@ import { grantsPaused } from '../lag.ts';
 import type { Request } from '../request.ts';
 import { resultNumber } from '../result-number.ts';
 import type { Client, Pending, Reply, Resource } from '../state.ts';
+import { takerOf } from '../taker.ts';
 import { leaveUnconverted } from '../undone.ts';
 import { finishCommand, tokenOf } from './leases.ts';
 
@@ -99,7 +100,10 @@ function convertOnDisk(
   const { lockspace, hold } = resource;
   assert(hold !== null, 'a lease is converted while it is held');
   const lvb = toShared && resource.lvbDirty ? resource.lvb : null;
-  const command = { op: 'convert', hold: hold.number, toShared, ownerNowait, lvb } as const;
+  const holder = resource.holders[0];
+  const taker = holder === undefined ? {} : { taker: takerOf(holder.client) };
+  const wish = { toShared, ownerNowait, lvb, ...taker };
+  const command = { op: 'convert', hold: hold.number, ...wish } as const;
   const converted: Pending['done'] = (result, unfinished) => {
     resource.converting = false;
     const isDone = result.ok && result.op === 'convert';

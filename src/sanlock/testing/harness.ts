@@ -134,7 +134,8 @@ export class Harness {
   process(pid: number): UserProcess {
     const signal = (name: string) => this.lines.push(`${name} ${pid}`);
     const close = () => {};
-    return { pid, identity: `${pid}`, hasEnded: false, signal, onKnown: (known) => known(), close };
+    const facts = { pid, identity: `${pid}`, hasEnded: false, command: 'qemu-kvm' };
+    return { ...facts, signal, onKnown: (known) => known(), close };
   }
 
   /** Plays a table and compares each row's effects. */

@@ -3,9 +3,10 @@ import type { HeldLease } from '../../lease-process/messages.ts';
 import type { SimClock } from '../kernel/clock.ts';
 import type { Io, SimStorage } from '../kernel/disk.ts';
 import { SECTOR_BYTES, sectorAt } from '../kernel/layout.ts';
-import { Claims, type Incarnation } from './claims.ts';
+import { type Claim, Claims, type Incarnation } from './claims.ts';
 import { HostLeaseRules } from './host-lease-rules.ts';
 import { LeaseRules } from './lease-rules.ts';
+import { NoteRules } from './note-rules.ts';
 import { Violation } from './violation.ts';
 
 /** Checks every write as it is sent and as it lands, and every claim. Throws `Violation`. */
@@ -13,11 +14,12 @@ export class InvariantChecker {
   readonly claims: Claims = new Claims();
   readonly hosts: HostLeaseRules;
   readonly leases: LeaseRules;
+  readonly #notes = new NoteRules();
   readonly #incarnations = new Map<string, Incarnation>();
 
   constructor(storage: SimStorage, clock: SimClock) {
     this.hosts = new HostLeaseRules(clock);
-    this.leases = new LeaseRules(this.claims, this.hosts);
+    this.leases = new LeaseRules(this.claims, this.hosts, this.#notes);
     storage.onStart = (io) => this.#started(io);
     storage.onWrite = (io, bytes, device) => this.#landing(io, bytes, device);
     storage.onLanded = (io, _bytes, device) => this.#landed(io, device);
@@ -28,9 +30,12 @@ export class InvariantChecker {
     this.#incarnations.set(label, incarnation);
   }
 
-  granted(incarnation: Incarnation, resource: number, device: Uint8Array): void {
+  /** Also of a conversion: its user had the lease before. */
+  granted(claim: Claim, device: Uint8Array): void {
+    const { incarnation, resource } = claim;
     if (incarnation.generation === null)
       throw new Violation(9, `${incarnation.label} granted before it joined`);
+    this.#notes.granted(claim, device);
     this.leases.checkHolders(resource, device);
   }
 

@@ -4,7 +4,6 @@ import {
   DBLOCK_FLAGS,
   type Dblock,
   dblock,
-  dblockChecksum,
   MODE_FLAGS,
   type ModeBlock,
   modeBlock,
@@ -20,6 +19,7 @@ import {
 import { blockOffset, LOCKSPACE, leaderOffset, MAX_HOSTS, resourceName } from '../kernel/layout.ts';
 import type { Claim, Claims, Incarnation } from './claims.ts';
 import type { HostLeaseRules } from './host-lease-rules.ts';
+import type { NoteRules } from './note-rules.ts';
 import { Violation } from './violation.ts';
 
 interface Owner {
@@ -47,12 +47,14 @@ interface History {
 export class LeaseRules {
   readonly #claims: Claims;
   readonly #hosts: HostLeaseRules;
+  readonly #notes: NoteRules;
   readonly #histories = new Map<number, History>();
   staleLeaders = 0;
 
-  constructor(claims: Claims, hosts: HostLeaseRules) {
+  constructor(claims: Claims, hosts: HostLeaseRules, notes: NoteRules) {
     this.#claims = claims;
     this.#hosts = hosts;
+    this.#notes = notes;
   }
 
   hasStaleLeader(resource: number): boolean {
@@ -170,7 +172,7 @@ export class LeaseRules {
       }
       return;
     }
-    checkBlockBytes(sector, after, who);
+    this.#notes.checkSector(sector, incarnation, who);
     this.#checkBallot({ before: before.dblock, after: after.dblock, incarnation, who });
     const history = this.#history(resource);
     const earlier = history.committed.get(after.dblock.lver - 1n);
@@ -242,6 +244,7 @@ export class LeaseRules {
     if (claims.length === 0) return;
     const leader = decode(paxosLeader, device, leaderOffset(resource));
     for (const claim of claims) {
+      this.#notes.check(claim, device);
       const block = blockIn(device, blockOffset(resource, claim.incarnation.hostId));
       const shows = { leader: this.#leaderNames(claim, leader), shared: showsShared(claim, block) };
       const what = `R${resource}: ${claim.incarnation.label} holds it ${claim.mode}`;
@@ -326,12 +329,4 @@ function checkLeaderBytes(sector: Uint8Array, leader: PaxosLeader, resource: num
     leader.checksum === leaderChecksum(sector) &&
     isZero(sector.subarray(LEADER_BYTES));
   if (!isGood) throw new Violation(10, `the leader of R${resource} was written damaged`);
-}
-
-function checkBlockBytes(sector: Uint8Array, block: Block, who: string): void {
-  const isGood =
-    block.dblock.checksum === dblockChecksum(sector) &&
-    isZero(sector.subarray(dblock.size, MODE_BLOCK_OFFSET)) &&
-    isZero(sector.subarray(MODE_BLOCK_OFFSET + modeBlock.size));
-  if (!isGood) throw new Violation(10, `${who} wrote a damaged block`);
 }

@@ -28,6 +28,7 @@ export function bind(
     get hasEnded() {
       return !table.isThere(pid);
     },
+    command: 'client',
     onEnded: (ended) =>
       table.onceGone(pid, () => {
         if (end()) ended();

@@ -1,4 +1,5 @@
 import { unreachable } from '../../base/assert.ts';
+import type { Taker } from '../../format/holder-note.ts';
 import type { LeaseCommandResult } from '../../lease-process/messages.ts';
 import type { Site } from '../cluster/site.ts';
 import type { SiteUsers, SiteWorld } from '../cluster/site-world.ts';
@@ -22,6 +23,9 @@ export class Users implements SiteUsers {
   /** Resources with a request under way. */
   #busy = new Set<number>();
   #turn = 0;
+  #nextPid = 1;
+  /** Who has the lease of a claim, as the disk is to say. */
+  readonly #takers = new WeakMap<Claim, Taker>();
 
   constructor(site: Site, world: UsersWorld, dice: Dice) {
     this.#site = site;
@@ -74,9 +78,11 @@ export class Users implements SiteUsers {
     if (this.#busy.has(resource)) return;
     const log = this.#logged(incarnation, `acquire R${resource}${of.shared ? ' shared' : ''}`);
     this.#busy.add(resource);
+    const taker = takerOf(this.#nextPid++);
     const id = this.#site.run(
       {
         op: 'acquire',
+        taker,
         area: { path: LUN, offset: resourceOffset(resource) },
         name: { lockspaceName: LOCKSPACE, resourceName: resourceName(resource) },
         shared: of.shared,
@@ -90,6 +96,7 @@ export class Users implements SiteUsers {
         log(result);
         if (!result.ok || result.op !== 'acquire' || !this.#site.mayUse(incarnation)) return;
         const claim = this.#world.checker.claims.grant(incarnation, resource, result.hold);
+        this.#takers.set(claim, taker);
         this.#world.granted(claim);
       },
     );
@@ -136,7 +143,9 @@ export class Users implements SiteUsers {
     this.#busy.add(resource);
     claims.changing(claim, toShared);
     const ownerNowait = this.#dice.chance(0.5);
-    const command = { op: 'convert', hold: hold.number, toShared, ownerNowait, lvb } as const;
+    const taker = this.#takers.get(claim);
+    const wish = { toShared, ownerNowait, lvb, ...(taker === undefined ? {} : { taker }) };
+    const command = { op: 'convert', hold: hold.number, ...wish } as const;
     const converted = (result: LeaseCommandResult): void => {
       this.#busy.delete(resource);
       log(result);
@@ -160,6 +169,10 @@ export class Users implements SiteUsers {
     this.#world.log(incarnation.label, `${what} …`);
     return (result) => this.#world.answered(incarnation, what, outcomeOf(result));
   }
+}
+
+function takerOf(pid: number): Taker {
+  return { pid, clientName: `user${pid}`, command: 'user', uuid: '' };
 }
 
 function outcomeOf(result: LeaseCommandResult): string {
