@@ -49,10 +49,10 @@ function group(name, script, args, env = {}) {
   });
 }
 
-/** The root of Debian 13: its folder once it is there, else why it cannot be made. */
-function debian13() {
+/** Makes roots of Debian by a script: the last line that it says, and whether it could. */
+function madeBy(script) {
   return new Promise((resolve) => {
-    const args = [`${root}scripts/run-script.mjs`, 'scripts/debian-root.ts'];
+    const args = [`${root}scripts/run-script.mjs`, script];
     const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
     let said = '';
     for (const stream of [child.stdout, child.stderr]) {
@@ -63,10 +63,21 @@ function debian13() {
     child.on('close', (code) => {
       const last = said.trim().split('\n').at(-1);
       console.log(`-- ${last}`);
-      const folder = code === 0 ? /^Debian 13 in (\S+):/.exec(last)?.[1] : undefined;
-      resolve(folder === undefined ? { why: last } : { folder });
+      resolve({ last, isGood: code === 0 });
     });
   });
+}
+
+/** The root of Debian 13: its folder once it is there, else why it cannot be made. */
+async function debian13() {
+  const { last, isGood } = await madeBy('scripts/debian-root.ts');
+  const folder = isGood ? /^Debian 13 in (\S+):/.exec(last)?.[1] : undefined;
+  return folder === undefined ? { why: last } : { folder };
+}
+
+/** Both, once they are there; tests that need one say themselves that it is not. */
+function bareDebians() {
+  return madeBy('scripts/bare-roots.ts');
 }
 
 async function onDebian13() {
@@ -114,6 +125,7 @@ const loopsBefore = loopDevices();
 const lacking = missing();
 // It mostly waits for the network and the disk: the first groups run meanwhile.
 const rootOfDebian13 = lacking === null ? debian13() : null;
+const bareRoots = rootOfDebian13?.then(bareDebians);
 await group('check', 'check.mjs', []);
 await group('faults that the simulator must notice', 'run-tests.mjs', ['scripts/sim-mutants']);
 await group('simulation, new seeds', 'run-script.mjs', [
@@ -164,6 +176,7 @@ if (lacking === null) {
     onDebian13(),
     group('contention', 'run-tests.mjs', ['test/soak'], long),
   ]);
+  await bareRoots;
   // Two at a time; beside them those that mostly wait for a lease or a watchdog to run out.
   const waiting = [
     'exchange',

@@ -18,7 +18,13 @@ export type Architecture = keyof typeof NATIVE;
 export const ARCHITECTURES = Object.keys(NATIVE) as readonly Architecture[];
 
 /** What Node loads of koffi; the rest are sources for other platforms. */
-const LOADED = ['package.json', 'index.cjs', 'LICENSE.txt', 'src/koffi/index.cjs'];
+const LOADED = [
+  'package.json',
+  'index.cjs',
+  'LICENSE.txt',
+  'src/koffi/index.cjs',
+  'src/koffi/src/static.cjs',
+];
 const FETCH_MS = 120_000;
 
 /** The architecture of this machine, where there is a package for it. */

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { HOLDFAST_VERSION } from '../../src/base/version.ts';
 import { contents } from './contents.ts';
 import { type Entry, file, program, writeEntries } from './entries.ts';
@@ -28,13 +28,23 @@ export function buildDeb({ root, architecture, folder, epochS, suffix = '' }: De
   const version = debianVersion(HOLDFAST_VERSION) + suffix;
   const entries = contents(root, architecture);
   const control = controlEntries(root, entries, { version, architecture });
+  const path = join(folder, `holdfast_${version}_${architecture}.deb`);
+  packEntries([...entries, ...control], path, epochS);
+  return path;
+}
+
+/** Packs the entries, of which those in /DEBIAN are about the package. */
+export function packEntries(
+  entries: readonly Entry[],
+  path: string,
+  epochS: number,
+  compression: 'xz' | 'none' = 'xz',
+): void {
   const tree = mkdtempSync(join(tmpdir(), 'holdfast-deb-'));
   try {
-    writeEntries(tree, [...entries, ...control], epochS);
-    mkdirSync(folder, { recursive: true });
-    const path = join(folder, `holdfast_${version}_${architecture}.deb`);
-    dpkgDeb(tree, path, epochS);
-    return path;
+    writeEntries(tree, entries, epochS);
+    mkdirSync(dirname(path), { recursive: true });
+    dpkgDeb(tree, path, { epochS, compression });
   } finally {
     rmSync(tree, { recursive: true, force: true });
   }
@@ -79,8 +89,13 @@ function controlEntries(root: string, entries: readonly Entry[], named: Named): 
 }
 
 /** One thread: with several, the bytes depend on how many there are. */
-function dpkgDeb(tree: string, path: string, epochS: number): void {
-  const how = ['--root-owner-group', '-Zxz', '--threads-max=1', '--build', tree, path];
+function dpkgDeb(
+  tree: string,
+  path: string,
+  { epochS, compression }: { readonly epochS: number; readonly compression: 'xz' | 'none' },
+): void {
+  const packed = [`-Z${compression}`, '--threads-max=1'];
+  const how = ['--root-owner-group', ...packed, '--build', tree, path];
   const env = { ...process.env, SOURCE_DATE_EPOCH: String(epochS) };
   const done = spawnSync('dpkg-deb', how, { env, encoding: 'utf8', timeout: BUILD_MS });
   if (done.status === 0) return;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { test } from 'node:test';
-import { isMounted, mirrorOf } from './debian-root.ts';
+import { isMounted, mirrorOf } from './made-root.ts';
 
 test('another Debian comes from the mirror that apt of this machine uses', () => {
   const old = 'deb [signed-by=/k.gpg] https://mirror.example/debian bookworm main # first\n';
