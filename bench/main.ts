@@ -25,6 +25,7 @@ import {
   throughput,
   warmUp,
 } from './rows.ts';
+import { statusCost } from './status.ts';
 import { serveTransport, transports } from './transports.ts';
 import { inTurns } from './turns.ts';
 import { serveWorker } from './worker.ts';
@@ -65,6 +66,7 @@ async function main(): Promise<void> {
       alternatives: { type: 'boolean', default: false }, // to how our processes speak and read
       lvm: { type: 'boolean', default: false }, // lvm's commands instead of sanlock's calls
       guests: { type: 'boolean', default: false }, // what the guard costs a guest of libvirt
+      status: { type: 'boolean', default: false }, // what one look by holdfast status costs
     },
   });
   const options: Options = {
@@ -80,6 +82,10 @@ async function main(): Promise<void> {
     await transports(options.rounds);
     diskCalls('/dev/shm', 'tmpfs');
     diskCalls(options.directory, 'the disk');
+    return;
+  }
+  if (values.status) {
+    await statusCost(options.rounds);
     return;
   }
   if (values.guests) {

@@ -1,14 +1,13 @@
 import '../platform/clean-start.ts';
-import { main } from '../cli/holdfast/main.ts';
-import { endWithReader } from '../platform/broken-pipe.ts';
+import { runFromCodeCache } from '../platform/code-cache.ts';
 
+// Each is a bundle of its own: none reads and compiles another's code.
 const [command, ...rest] = process.argv.slice(2);
-if (command === 'guard' && rest.join(' ') === 'serve') {
+const isHelp = rest.some((word) => word === '--help' || word === '-h');
+if (command === 'status' && !isHelp) {
+  runFromCodeCache(`${__dirname}/holdfast-status.cjs`, { require, module });
+} else if (command === 'guard' && rest.join(' ') === 'serve') {
   require('./guardd.cjs');
 } else {
-  // A demo takes its rig down when its output has no reader any more; other commands just end.
-  if (command !== 'demo' && command !== 'repair') endWithReader();
-  void main(process.argv.slice(2)).then((status) => {
-    process.exitCode = status;
-  });
+  require('./holdfast-main.cjs');
 }

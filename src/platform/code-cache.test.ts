@@ -16,6 +16,9 @@ import { buildSync } from 'esbuild';
 const ROOT = process.env['HOLDFAST_ROOT'] ?? process.cwd();
 const CLIENT = 'sanlock-client.cjs';
 
+const isCacheOfClient = (name: string) =>
+  name.startsWith('sanlock-client.') && name.endsWith('.v8cache');
+
 /** The built client and its cache, in a folder that the test may change. */
 class Installation {
   readonly directory = mkdtempSync('/tmp/holdfast-code-');
@@ -24,7 +27,7 @@ class Installation {
 
   constructor(t: TestContext) {
     t.after(() => rmSync(this.directory, { recursive: true, force: true }));
-    const [cache = ''] = readdirSync(`${ROOT}/dist`).filter((name) => name.endsWith('.v8cache'));
+    const [cache = ''] = readdirSync(`${ROOT}/dist`).filter(isCacheOfClient);
     this.cache = join(this.directory, cache);
     for (const name of [CLIENT, cache]) {
       cpSync(`${ROOT}/dist/${name}`, join(this.directory, name), { preserveTimestamps: true });

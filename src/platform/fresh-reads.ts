@@ -6,10 +6,12 @@ import { errnoOf } from './system-error.ts';
 
 /** Looks at devices that may be under way at once: each has its memory until it ends. */
 const MAX_LOOKS = 8;
-/** The largest read: leader and host blocks of 2000 hosts, with sectors of 4096 bytes. */
-const BUFFER_BYTES = 8 * MIB;
+/** Leader and host blocks of most lockspaces. */
+const SMALL_BYTES = 64 * 1024;
+/** The largest read: those of 2000 hosts, with sectors of 4096 bytes. */
+const LARGE_BYTES = 8 * MIB + SMALL_BYTES;
 
-/** Reads one piece of the device that is looked at; a copy, or a sentence: why not. */
+/** Reads one piece of the device, one after the other; a copy, or a sentence: why not. */
 export type ReadPiece = (at: {
   readonly offset: number;
   readonly length: number;
@@ -23,8 +25,8 @@ export type ReadPiece = (at: {
 export class FreshReads {
   readonly #deadlineMs: number;
   readonly #pending = new Set<string>();
-  readonly #allocate = wasmAllocator(MAX_LOOKS * BUFFER_BYTES);
-  readonly #idle: Uint8Array[] = [];
+  readonly #small = new Buffers(SMALL_BYTES);
+  readonly #large = new Buffers(LARGE_BYTES);
 
   constructor(deadlineMs: number) {
     this.#deadlineMs = deadlineMs;
@@ -56,14 +58,43 @@ export class FreshReads {
   async #whole<T>(path: string, look: (readPiece: ReadPiece) => Promise<T>): Promise<T | string> {
     const fd = await openDirect(path);
     if (fd < 0) return `cannot open ${path}: ${errnoName(-fd)}`;
-    const buffer = this.#idle.pop() ?? this.#allocate(BUFFER_BYTES)?.bytes ?? null;
+    const taken = new Map<Buffers, Uint8Array>();
     try {
-      if (buffer === null) return `no memory is left for a read of ${path}`;
-      return await look((at) => readPiece({ fd, path, buffer }, at));
+      return await look((at) => {
+        const buffers = at.length <= SMALL_BYTES ? this.#small : this.#large;
+        const buffer = taken.get(buffers) ?? buffers.take();
+        if (buffer === null || at.length > buffer.length) {
+          return Promise.resolve(`no memory is left to read ${at.length} bytes of ${path}`);
+        }
+        taken.set(buffers, buffer);
+        return readPiece({ fd, path, buffer }, at);
+      });
     } finally {
-      if (buffer !== null) this.#idle.push(buffer);
+      for (const [buffers, buffer] of taken) buffers.give(buffer);
       await new Promise<void>((resolve) => close(fd, () => resolve()));
     }
+  }
+}
+
+/** Memory for as many looks as there may be, of one size; taken from the system when first needed. */
+class Buffers {
+  readonly #bytes: number;
+  readonly #idle: Uint8Array[] = [];
+  #allocate: ReturnType<typeof wasmAllocator> | null = null;
+
+  constructor(bytes: number) {
+    this.#bytes = bytes;
+  }
+
+  take(): Uint8Array | null {
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return idle;
+    this.#allocate ??= wasmAllocator(MAX_LOOKS * this.#bytes);
+    return this.#allocate(this.#bytes)?.bytes ?? null;
+  }
+
+  give(buffer: Uint8Array): void {
+    this.#idle.push(buffer);
   }
 }
 
@@ -85,7 +116,6 @@ function readPiece(
   { offset, length }: { readonly offset: number; readonly length: number },
 ): Promise<Uint8Array | string> {
   const { fd, path, buffer } = from;
-  if (length > buffer.length) return Promise.resolve(`${length} bytes are too much for one read`);
   return new Promise((resolve) => {
     read(fd, buffer, 0, length, offset, (failure, moved) => {
       if (failure !== null) resolve(`cannot read ${path}: ${errnoName(errnoOf(failure))}`);
