@@ -78,20 +78,7 @@ async function main(): Promise<void> {
     both: values.both,
     quick: values.quick,
   };
-  if (values.alternatives) {
-    await transports(options.rounds);
-    diskCalls('/dev/shm', 'tmpfs');
-    diskCalls(options.directory, 'the disk');
-    return;
-  }
-  if (values.status) {
-    await statusCost(options.rounds);
-    return;
-  }
-  if (values.guests) {
-    await guests(options.rounds);
-    return;
-  }
+  if (await aside(values, options)) return;
   const inShortTurns = { ...options, warmUpMs: WARM_UP_MS, flame: values.flame ?? null };
   if (values.fast) {
     await fast(inShortTurns);
@@ -111,6 +98,20 @@ async function main(): Promise<void> {
     if (values.only !== 'c') results.note(await measure(OURS, options), 'ours');
   }
   results.print();
+}
+
+/** What is no comparison of the daemons, run alone. @returns whether one was asked for */
+async function aside(
+  of: { readonly alternatives: boolean; readonly status: boolean; readonly guests: boolean },
+  { rounds, directory }: Options,
+): Promise<boolean> {
+  if (of.alternatives) {
+    await transports(rounds);
+    diskCalls('/dev/shm', 'tmpfs');
+    diskCalls(directory, 'the disk');
+  } else if (of.status) await statusCost(rounds);
+  else if (of.guests) await guests(rounds);
+  return of.alternatives || of.status || of.guests;
 }
 
 function measureLvm(kind: DaemonKind, { calls, quick }: Options): Promise<readonly Row[]> {
