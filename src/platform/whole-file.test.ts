@@ -23,8 +23,8 @@ test('a file is there whole: replaced, made once, looked at without following li
     writeFileSync(draft, 'left by one that was killed');
     replaceFile({ path, draft, text: 'one', mode: 0o755 });
     replaceFile({ path, draft, text: 'two', mode: 0o755 });
-    const { uid } = statSync(path);
-    assert.deepEqual(seeFile(path), { kind: 'file', text: 'two', mode: 0o755, uid });
+    const { uid, gid } = statSync(path);
+    assert.deepEqual(seeFile(path), { kind: 'file', text: 'two', mode: 0o755, uid, gid });
     assert.equal(createFile({ path, draft, text: 'three', mode: 0o644 }), false);
     assert.equal(readFileSync(path, 'utf8'), 'two');
     assert.equal(createFile({ path: join(dir, 'conf'), draft, text: 'c', mode: 0o644 }), true);

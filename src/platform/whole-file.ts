@@ -1,6 +1,7 @@
 import {
   closeSync,
   fchmodSync,
+  fchownSync,
   fsyncSync,
   linkSync,
   lstatSync,
@@ -20,7 +21,13 @@ const FOLDER_MODE = 0o755;
 /** What is at a path, as far as it can be a text of ours. */
 export type SeenFile =
   | { readonly kind: 'absent' }
-  | { readonly kind: 'file'; readonly text: string; readonly mode: number; readonly uid: number }
+  | {
+      readonly kind: 'file';
+      readonly text: string;
+      readonly mode: number;
+      readonly uid: number;
+      readonly gid: number;
+    }
   | { readonly kind: 'other' };
 
 /** A symbolic link is not followed. @throws when the path cannot be looked at */
@@ -28,8 +35,8 @@ export function seeFile(path: string): SeenFile {
   try {
     const stats = lstatSync(path);
     if (!stats.isFile() || stats.size > MAX_BYTES) return { kind: 'other' };
-    const { mode, uid } = stats;
-    return { kind: 'file', text: readFileSync(path, 'utf8'), mode: mode & 0o7777, uid };
+    const { mode, uid, gid } = stats;
+    return { kind: 'file', text: readFileSync(path, 'utf8'), mode: mode & 0o7777, uid, gid };
   } catch (error) {
     if (errnoNameOf(error) === 'ENOENT') return { kind: 'absent' };
     throw error;
@@ -40,6 +47,8 @@ interface WholeFile {
   readonly path: string;
   readonly text: string;
   readonly mode: number;
+  /** Absent: the user of this process. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
   /** Where it is written first, in the same file system. */
   readonly draft: string;
 }
@@ -77,11 +86,12 @@ export function makeFolder(path: string): void {
   mkdirSync(path, { recursive: true, mode: FOLDER_MODE });
 }
 
-function writeDraft({ draft, text, mode }: WholeFile): void {
+function writeDraft({ draft, text, mode, owner }: WholeFile): void {
   rmSync(draft, { force: true });
   const fd = openSync(draft, 'wx', 0o600);
   try {
     writeFileSync(fd, text);
+    if (owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
     fchmodSync(fd, mode);
     fsyncSync(fd);
   } finally {

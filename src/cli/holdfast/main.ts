@@ -39,6 +39,16 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./explain.ts')).explain(args),
     help: async () => (await import('./explain.ts')).EXPLAIN_PAGE,
   },
+  join: {
+    about: 'makes this host ready for shared VGs, and starts them',
+    run: async (args) => (await import('./join/join.ts')).join(args),
+    help: async () => (await import('./join/join.ts')).JOIN_PAGE,
+  },
+  leave: {
+    about: 'stops the shared VGs of this host, and gives its host id back',
+    run: async (args) => (await import('./join/leave.ts')).leave(args),
+    help: async () => (await import('./join/leave.ts')).LEAVE_PAGE,
+  },
   repair: {
     about: 'empties damaged blocks of dead hosts that keep every host from a lease (-214)',
     run: async (args) => (await import('./repair.ts')).repair(args),

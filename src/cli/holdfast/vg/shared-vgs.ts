@@ -1,0 +1,180 @@
+import { type ByteString, nameToText, textToName } from '../../../base/bytes.ts';
+import { fail, ok, type Result } from '../../../base/result.ts';
+import { deltaLeaseOffset, type Geometry } from '../../../format/geometry.ts';
+import { type DeltaLeader, leaderGeometry } from '../../../format/leader.ts';
+import type { HostLeaseSeen, HostLeasesSeen } from '../../../inspect/free-host-id.ts';
+import { devicePlaces, type LvSegment } from '../../../inspect/pv-extents.ts';
+import { verifyDelta } from '../../../lease/verify.ts';
+import { lockLvOfArgs, sanlockSpaceName } from '../../../lvmlockd/managers/sanlock/layout.ts';
+import { DirectDisk } from '../../../platform/disk-direct.ts';
+import { reasonOf } from '../../../platform/system-error.ts';
+import { lvmReport, type Row } from './lvm.ts';
+
+/** A shared VG that lvm sees, and where its leases are. */
+export interface SharedVg {
+  readonly name: string;
+  readonly uuid: string;
+  readonly lockType: string;
+  readonly lockArgs: string;
+  /** Reads bytes of the area of its leases from the PVs: its LV need not be active. */
+  readonly read: LeaseReader | null;
+  /** Why `read` is null: a sentence without its full stop. */
+  readonly why: string;
+}
+
+export type LeaseReader = (offset: number, length: number) => Result<Uint8Array, string>;
+
+const VG_FIELDS = ['vg_name', 'vg_uuid', 'vg_lock_type', 'vg_lock_args', 'vg_extent_size'];
+const LV_FIELDS = ['vg_name', 'lv_name', 'segtype', 'seg_start_pe', 'seg_size_pe', 'seg_pe_ranges'];
+
+/** Every shared VG that lvm sees here, whether lvmlockd runs or not, started or not. */
+export async function sharedVgs(): Promise<Result<readonly SharedVg[], string>> {
+  const [vgs, lvs, pvs] = await Promise.all([
+    lvmReport('vgs', VG_FIELDS),
+    lvmReport('lvs', LV_FIELDS, ['--all', '--segments']),
+    lvmReport('pvs', ['pv_name', 'vg_name', 'pe_start']),
+  ]);
+  for (const report of [vgs, lvs, pvs]) if (!report.ok) return report;
+  if (!vgs.ok || !lvs.ok || !pvs.ok) return fail('lvm does not report');
+  const firstExtentAt = new Map(
+    pvs.value.map((row) => [row['pv_name'] ?? '', Number(row['pe_start'])]),
+  );
+  const shared = vgs.value.filter((row) => !['', 'none', undefined].includes(row['vg_lock_type']));
+  return ok(shared.map((row) => sharedVg(row, { lvs: lvs.value, firstExtentAt })));
+}
+
+function sharedVg(
+  row: Row,
+  from: { readonly lvs: readonly Row[]; readonly firstExtentAt: ReadonlyMap<string, number> },
+): SharedVg {
+  const lockArgs = row['vg_lock_args'] ?? '';
+  const vg = {
+    name: row['vg_name'] ?? '',
+    uuid: row['vg_uuid'] ?? '',
+    lockType: row['vg_lock_type'] ?? '',
+    lockArgs,
+  };
+  if (vg.lockType !== 'sanlock')
+    return { ...vg, read: null, why: `its lock type is ${vg.lockType}` };
+  const lockLv = lockLvOfArgs(textToName(lockArgs));
+  if (lockLv === null) return { ...vg, read: null, why: `its lock args are "${lockArgs}"` };
+  const segments = from.lvs
+    .filter((one) => one['vg_name'] === vg.name && one['lv_name'] === `[${nameToText(lockLv)}]`)
+    .map(segmentOf);
+  if (segments.length === 0) return { ...vg, read: null, why: 'it has no LV of leases' };
+  const extentBytes = Number(row['vg_extent_size']);
+  const layout = { segments, extentBytes, firstExtentAt: from.firstExtentAt };
+  return { ...vg, why: '', read: (offset, length) => readPlaces(layout, offset, length) };
+}
+
+function segmentOf(row: Row): LvSegment {
+  return {
+    type: row['segtype'] ?? '',
+    startExtent: Number(row['seg_start_pe']),
+    extents: Number(row['seg_size_pe']),
+    ranges: row['seg_pe_ranges'] ?? '',
+  };
+}
+
+function readPlaces(
+  layout: Parameters<typeof devicePlaces>[0],
+  offset: number,
+  length: number,
+): Result<Uint8Array, string> {
+  const places = devicePlaces(layout, offset, length);
+  if (!places.ok) return fail(`the LV of its leases cannot be read: ${places.error}`);
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const place of places.value) {
+    try {
+      const disk = new DirectDisk(place.device, 'read');
+      try {
+        bytes.set(disk.read(place.offset, place.length), at);
+      } finally {
+        disk.close();
+      }
+    } catch (thrown) {
+      return fail(reasonOf(thrown));
+    }
+    at += place.length;
+  }
+  return ok(bytes);
+}
+
+/** First bytes that are read of an area: a record of either sector size. */
+const PROBE_BYTES = 4096;
+
+/** The host leases of a VG's lockspace. @returns a sentence without its full stop: why not */
+export function readHostLeases(vg: SharedVg): Result<HostLeasesSeen, string> {
+  if (vg.read === null) return fail(vg.why);
+  const geometry = geometryOf(vg, vg.read);
+  if (!geometry.ok) return geometry;
+  const { areaBytes, maxHosts } = geometry.value;
+  const bytes = vg.read(0, areaBytes);
+  if (!bytes.ok) return bytes;
+  const used: HostLeaseSeen[] = [];
+  const damaged: number[] = [];
+  let unusedIoTimeoutS = 0;
+  for (let hostId = 1; hostId <= maxHosts; hostId++) {
+    const offset = deltaLeaseOffset(geometry.value, hostId);
+    const lease = leaseIn(vg, bytes.value, { hostId, offset });
+    if (lease === 'damaged') damaged.push(hostId);
+    else if (lease.isUsed) used.push(lease);
+    else unusedIoTimeoutS = lease.ioTimeoutS;
+  }
+  return ok({ vg: vg.name, maxHosts, used, unusedIoTimeoutS, damaged });
+}
+
+/** One host lease, as it is now; null: it was never used. */
+export function readHostLease(vg: SharedVg, hostId: number): Result<HostLeaseSeen | null, string> {
+  if (vg.read === null) return fail(vg.why);
+  const geometry = geometryOf(vg, vg.read);
+  if (!geometry.ok) return geometry;
+  const bytes = vg.read(deltaLeaseOffset(geometry.value, hostId), geometry.value.sectorSize);
+  if (!bytes.ok) return bytes;
+  const lease = leaseIn(vg, bytes.value, { hostId, offset: 0 });
+  if (lease === 'damaged') return fail(`the host lease of host id ${hostId} is damaged`);
+  return ok(lease.isUsed ? lease : null);
+}
+
+/** By the first record of which it can be read; those of hosts 1, 9 and 17 with small sectors. */
+function geometryOf(vg: SharedVg, read: LeaseReader): Result<Geometry, string> {
+  for (const at of [0, PROBE_BYTES, 2 * PROBE_BYTES]) {
+    const bytes = read(at, PROBE_BYTES);
+    if (!bytes.ok) return bytes;
+    const names = { lockspaceName: spaceName(vg), hostId: null };
+    const leader = verifyDelta(bytes.value, 0, names);
+    const geometry = leader.ok ? leaderGeometry(leader.value) : null;
+    if (geometry !== null) return ok(geometry);
+  }
+  return fail(`there is no lockspace lvm_${vg.name} in the LV of its leases`);
+}
+
+function leaseIn(
+  vg: SharedVg,
+  bytes: Uint8Array,
+  { hostId, offset }: { readonly hostId: number; readonly offset: number },
+): (HostLeaseSeen & { readonly isUsed: boolean }) | 'damaged' {
+  const lockspaceName = spaceName(vg);
+  const leader = verifyDelta(bytes, offset, { lockspaceName, hostId });
+  if (!leader.ok) return 'damaged';
+  return { ...seen(leader.value, hostId), isUsed: !isUnused(leader.value) };
+}
+
+function spaceName({ name }: SharedVg): ByteString {
+  return sanlockSpaceName(textToName(name));
+}
+
+function isUnused({ ownerId, timestampS }: DeltaLeader): boolean {
+  return ownerId === 0n && timestampS === 0n;
+}
+
+function seen(leader: DeltaLeader, hostId: number): HostLeaseSeen {
+  return {
+    hostId,
+    hostName: nameToText(leader.hostName),
+    generation: Number(leader.ownerGeneration),
+    timestampS: Number(leader.timestampS),
+    ioTimeoutS: leader.ioTimeoutS & 0xff,
+  };
+}
