@@ -13,6 +13,7 @@ import {
 import { fileURLToPath } from 'node:url';
 import { compileFunction } from 'node:vm';
 import { build } from 'esbuild';
+import { runScript } from './run-script.mjs';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -61,6 +62,12 @@ export function buildTypes() {
   if (done.status !== 0) throw new Error('could not emit the declarations of holdfast/client');
 }
 
+/** The pages of the manual, and what shells complete with: `dist/man`, `dist/completion`. */
+export async function buildManual() {
+  const status = await runScript('scripts/man-pages.ts', []);
+  if (status !== 0) throw new Error('could not write the pages of the manual: see above');
+}
+
 /** Alike for alike sources: a program started later knows whether it is of the same build. */
 function buildId() {
   const hash = createHash('sha256');
@@ -91,6 +98,7 @@ function bundle(entry, id) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await buildPrograms()
     .then(buildTypes)
+    .then(buildManual)
     .catch((error) => {
       console.error(error.message);
       process.exitCode = 1;

@@ -10,8 +10,11 @@ const UNITS = '/usr/lib/systemd/system';
 const OPERATIONS = `${PROGRAMS}/docs/operations`;
 const DOC = '/usr/share/doc/holdfast';
 const EXAMPLES = `${DOC}/examples`;
-/** Of the built programs: what no user runs (maps), and what fits one version of Node alone. */
-const LEFT_OUT = /\.(map|v8cache)$/;
+/**
+ * Of what is built: what no user runs (maps), what fits one version of Node alone, and what has a
+ * place of its own.
+ */
+const LEFT_OUT = /\.(map|v8cache)$|^(man|completion)\//;
 const AS_NPM_INSTALLS = '/usr/local/bin/';
 
 /** All files of the Debian package of a built tree. */
@@ -118,9 +121,9 @@ ${indented(koffi)}
 `;
 }
 
-/** `packaging/man/holdfast-who.8`, compressed as Debian wants them. */
+/** `dist/man/man8/holdfast.8`, compressed as Debian wants them. */
 function manPages(root: string): Entry[] {
-  const from = join(root, 'packaging/man');
+  const from = join(root, 'dist/man');
   return filesBelow(from).flatMap((path) => {
     const section = /\.([1-8])$/.exec(path)?.[1];
     if (section === undefined) return [];
@@ -129,9 +132,9 @@ function manPages(root: string): Entry[] {
   });
 }
 
-/** `packaging/completion/bash/NAME` and `packaging/completion/zsh/_NAME`. */
+/** `dist/completion/bash/NAME` and `dist/completion/zsh/_NAME`. */
 function completions(root: string): Entry[] {
-  const from = (shell: string) => join(root, 'packaging/completion', shell);
+  const from = (shell: string) => join(root, 'dist/completion', shell);
   const copied = (shell: string, to: string) =>
     filesBelow(from(shell)).map((name) =>
       file(`${to}/${basename(name)}`, readFileSync(join(from(shell), name))),

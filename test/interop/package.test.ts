@@ -42,6 +42,8 @@ test('packed and installed globally, the programs are on the PATH and run', asyn
       assert.equal(said.code, 0, `${program}: ${said.stderr}`);
       assert.match(said.stdout, wanted);
     }
+    const shown = await readdir(join(prefix, 'share/man/man8'));
+    for (const page of ['holdfast.8', 'sanlock.8', 'lvmlockd.8']) assert.ok(shown.includes(page));
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

@@ -2,20 +2,27 @@ import { fail, ok, type Result } from '../../base/result.ts';
 import type { AgentRequest } from '../../fence/agent.ts';
 import { pathOf } from '../../fence/start-message.ts';
 import { hostIdOf } from '../../fence/storage.ts';
+import { type Row, rowsText } from '../frame/rows.ts';
 
-export const AGENT_USAGE = `fence_sanlock: fences a host by its watchdog and leases on storage.
-fence_sanlock -o ACTION [-p PATH] [-i HOST_ID]
-  -o off           Wait until host HOST_ID has been reset, and have it reset if it lives [default].
-  -o on            Let this host, HOST_ID, be fenced: starts the fence_sanlockd that waits here.
-  -o status        Whether that host is on (exit status 0) or off (2).
-  -o metadata      Describe this agent in XML.
-  -o sanlock_init  Make the leases on PATH, for 128 hosts; whatever was there is lost.
-  -p PATH          The shared storage.
-  -i HOST_ID       The host's number there, 1 to 128.
-  -h, --help       This text; -V, --version: the version.
-Without arguments, lines action=, path= and host_id= are read from stdin.
-Exit status: 0 done, 1 failed.
-`;
+/** Its options, for its help and its man page. */
+export const AGENT_ROWS: readonly Row[] = [
+  ['-o off', 'Wait until host HOST_ID has been reset, and have it reset if it lives [default].'],
+  ['-o on', 'Let this host, HOST_ID, be fenced: starts the fence_sanlockd that waits here.'],
+  ['-o status', 'Whether that host is on (exit status 0) or off (2).'],
+  ['-o metadata', 'Describe this agent in XML.'],
+  ['-o sanlock_init', 'Make the leases on PATH, for 128 hosts; whatever was there is lost.'],
+  ['-p PATH', 'The shared storage.'],
+  ['-i HOST_ID', "The host's number there, 1 to 128."],
+  ['-h, --help', 'This text; -V, --version: the version.'],
+];
+
+export const AGENT_USAGE = [
+  'fence_sanlock: fences a host by its watchdog and leases on storage.\n',
+  'fence_sanlock -o ACTION [-p PATH] [-i HOST_ID]\n',
+  rowsText(AGENT_ROWS, { indent: 2, column: 19 }),
+  'Without arguments, lines action=, path= and host_id= are read from stdin.\n',
+  'Exit status: 0 done, 1 failed.\n',
+].join('');
 
 export type AgentTask = { readonly kind: 'usage' | 'version' | 'metadata' } | AgentRequest;
 

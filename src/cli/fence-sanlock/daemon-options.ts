@@ -1,18 +1,33 @@
 import { fail, ok, type Result } from '../../base/result.ts';
 import { type FenceStart, pathOf } from '../../fence/start-message.ts';
 import { hostIdOf } from '../../fence/storage.ts';
+import { type Row, rowsText } from '../frame/rows.ts';
 
-export const FENCED_USAGE = `fence_sanlockd: lets other hosts fence this one by its watchdog.
-fence_sanlockd -p PATH -i HOST_ID [-D]     Hold the lease of host HOST_ID.
-fence_sanlockd -w [-D]                     Wait until -s says for which host, on which storage.
-fence_sanlockd -s -p PATH -i HOST_ID       Say so to the one that waits.
-fence_sanlockd -1                          Tell the running one that this host is being fenced.
-  -p PATH      The storage that fence_sanlock -o sanlock_init made.
-  -i HOST_ID   This host's number there, 1 to 128.
-  -D           Stay in the foreground and log to stderr.
-  -h, --help   This text; -V, --version: the version.
-Signals: HUP or INT ends it in order. TERM is sanlock's: the lockspace failed, the host is reset.
-`;
+/** What it does, by the options given. */
+export const FENCED_FORMS: readonly Row[] = [
+  ['fence_sanlockd -p PATH -i HOST_ID [-D]', 'Hold the lease of host HOST_ID.'],
+  ['fence_sanlockd -w [-D]', 'Wait until -s says for which host, on which storage.'],
+  ['fence_sanlockd -s -p PATH -i HOST_ID', 'Say so to the one that waits.'],
+  ['fence_sanlockd -1', 'Tell the running one that this host is being fenced.'],
+];
+
+/** Its options, for its help and its man page. */
+export const FENCED_ROWS: readonly Row[] = [
+  ['-p PATH', 'The storage that fence_sanlock -o sanlock_init made.'],
+  ['-i HOST_ID', "This host's number there, 1 to 128."],
+  ['-D', 'Stay in the foreground and log to stderr.'],
+  ['-h, --help', 'This text; -V, --version: the version.'],
+];
+
+const FORMS = { indent: 0, column: 43 };
+const OPTIONS = { indent: 2, column: 15 };
+
+export const FENCED_USAGE = [
+  'fence_sanlockd: lets other hosts fence this one by its watchdog.\n',
+  rowsText(FENCED_FORMS, FORMS),
+  rowsText(FENCED_ROWS, OPTIONS),
+  "Signals: HUP or INT ends it in order. TERM is sanlock's: the lockspace failed, the host is reset.\n",
+].join('');
 
 export type FencedTask =
   | { readonly kind: 'usage' | 'version' | 'signal' }

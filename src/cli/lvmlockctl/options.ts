@@ -1,4 +1,5 @@
 import { fail, ok, type Result } from '../../base/result.ts';
+import { type Row, rowsText } from '../frame/rows.ts';
 
 export type Task =
   | { readonly kind: 'usage' | 'version' | 'quit' | 'info' | 'dump' | 'raw' }
@@ -29,32 +30,43 @@ export interface LvmlockctlOptions {
   readonly limitS: number | null;
 }
 
-export const USAGE = `lvmlockctl: shows and controls the state of lvmlockd.
-lvmlockctl [options]
-  --help | -h               Show this text.
-  --quit | -q               Tell lvmlockd to end.
-  --info | -i               Print the lockspaces and locks of lvmlockd.
-  --dump | -d               Print the log of lvmlockd (with --info: the raw state).
-  --wait | -w 0|1           Wait until a stop is complete [1].
-  --force | -f 0|1          Stop VGs with locked LVs too [0].
-  --kill | -k VGNAME        What sanlock runs when VGNAME has lost its lock storage.
-                            The LVs are cut off from their disks, then the locks are dropped;
-                            if lvm.conf has global/lvmlockctl_kill_command, that runs instead.
-  --dry-run                 With --kill: print what would be done, and do nothing.
-  --drop | -r VGNAME        Clear the locks of VGNAME, once it is not used any more.
-  --gl-enable | -E VGNAME   Let VGNAME carry the global lock (sanlock).
-  --gl-disable | -D VGNAME  Let VGNAME not carry the global lock (sanlock).
-  --stop-lockspaces | -S    Stop all lockspaces without locks, and wait for those with locks.
-  --limit SECONDS           With -S: give up after so long.
-  --set-remote-lv-lock VGNAME --lv-uuid UUID --lock-mode ex|sh|un
-                            With lvmlockd --test: another host seems to hold that LV.
-  --check VGNAME            Compare the leases of VGNAME with its metadata; writes nothing.
-  --repair                  With --check: mend what is safe, under the VG lock.
-  --stderr | -e             Print urgent messages here, not in the system log.
-  --version | -V            Print the version.
-Exit status: 0 when done, 1 when lvmlockd could not be reached or did not do it, 2 when --limit was
-over.
-`;
+/** Its options, for its help and its man page. */
+export const LVMLOCKCTL_ROWS: readonly Row[] = [
+  ['--help | -h', 'Show this text.'],
+  ['--quit | -q', 'Tell lvmlockd to end.'],
+  ['--info | -i', 'Print the lockspaces and locks of lvmlockd.'],
+  ['--dump | -d', 'Print the log of lvmlockd (with --info: the raw state).'],
+  ['--wait | -w 0|1', 'Wait until a stop is complete [1].'],
+  ['--force | -f 0|1', 'Stop VGs with locked LVs too [0].'],
+  [
+    '--kill | -k VGNAME',
+    'What sanlock runs when VGNAME has lost its lock storage.\nThe LVs are cut off from their disks, then the locks are dropped;\nif lvm.conf has global/lvmlockctl_kill_command, that runs instead.',
+  ],
+  ['--dry-run', 'With --kill: print what would be done, and do nothing.'],
+  ['--drop | -r VGNAME', 'Clear the locks of VGNAME, once it is not used any more.'],
+  ['--gl-enable | -E VGNAME', 'Let VGNAME carry the global lock (sanlock).'],
+  ['--gl-disable | -D VGNAME', 'Let VGNAME not carry the global lock (sanlock).'],
+  ['--stop-lockspaces | -S', 'Stop all lockspaces without locks, and wait for those with locks.'],
+  ['--limit SECONDS', 'With -S: give up after so long.'],
+  [
+    '--set-remote-lv-lock VGNAME --lv-uuid UUID --lock-mode ex|sh|un',
+    'With lvmlockd --test: another host seems to hold that LV.',
+  ],
+  ['--check VGNAME', 'Compare the leases of VGNAME with its metadata; writes nothing.'],
+  ['--repair', 'With --check: mend what is safe, under the VG lock.'],
+  ['--stderr | -e', 'Print urgent messages here, not in the system log.'],
+  ['--version | -V', 'Print the version.'],
+];
+
+const LAYOUT = { indent: 2, column: 28, behindLong: '\n' };
+
+export const USAGE = [
+  'lvmlockctl: shows and controls the state of lvmlockd.\n',
+  'lvmlockctl [options]\n',
+  rowsText(LVMLOCKCTL_ROWS, LAYOUT),
+  'Exit status: 0 when done, 1 when lvmlockd could not be reached or did not do it, 2 when --limit was\n',
+  'over.\n',
+].join('');
 
 type VgTask = 'kill' | 'drop' | 'enableGl' | 'disableGl' | 'check';
 

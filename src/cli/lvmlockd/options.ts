@@ -3,6 +3,7 @@ import { fail, ok, type Result } from '../../base/result.ts';
 import { MAX_HOST_ID, MAX_IO_TIMEOUT_S } from '../../format/limits.ts';
 import type { KillAction } from '../../lvmlockd/state.ts';
 import type { ManagedLockType } from '../../wire/lvmlockd/requests.ts';
+import { type Row, rowsText } from '../frame/rows.ts';
 
 /** The command line of lvmlockd (spec 30 §1). */
 export interface LvmlockdOptions {
@@ -28,26 +29,34 @@ export interface LvmlockdOptions {
   readonly killAction: KillAction;
 }
 
+/** Its options, for its help and its man page. */
+export const LVMLOCKD_ROWS: readonly Row[] = [
+  ['--help | -h', 'Show this text.'],
+  ['--version | -V', 'Show the version.'],
+  ['--test | -T', 'Grant every lock without a lock manager, to try things out.'],
+  ['--foreground | -f', 'Stay in the foreground.'],
+  ['--daemon-debug | -D', 'Stay in the foreground and print the log.'],
+  ['--pid-file | -p PATH', '[/run/lvmlockd.pid]'],
+  ['--socket-path | -s PATH', '[/run/lvm/lvmlockd.socket]'],
+  ['--adopt-file PATH', '[/run/lvm/lvmlockd.adopt]'],
+  ['--gl-type | -g sanlock', 'The lock manager of the global lock [the first one asked for]'],
+  ['--syslog-priority | -S NAME', 'Log to the system log from this priority on [warning]'],
+  ['--adopt | -A 0|1', 'Take over the locks of a lvmlockd that ended unexpectedly [1]'],
+  ['--sanlock-timeout | -o SEC', 'The io timeout of sanlock lockspaces [10]'],
+  ['--host-id | -i NUM', "This host's number, 1 to 2000 [from lvmlocal.conf, by lvm]"],
+  ['--host-id-file | -F PATH', 'A file with a line "host_id = NUM"'],
+  [
+    '--kill-action none|error|stop',
+    'A VG that loses its lease storage: its LVs are left as they are,\nget error tables, or their users are stopped before that [error]',
+  ],
+  ['--lvmlockctl PATH', 'What sanlock runs when a VG loses its storage [beside lvmlockd]'],
+];
+
+const LAYOUT = { indent: 2, column: 31, behindLong: '  ' };
+
 export const USAGE = `lvmlockd: locks shared logical volumes for the hosts of a cluster.
 lvmlockd [options]
-  --help | -h                  Show this text.
-  --version | -V               Show the version.
-  --test | -T                  Grant every lock without a lock manager, to try things out.
-  --foreground | -f            Stay in the foreground.
-  --daemon-debug | -D          Stay in the foreground and print the log.
-  --pid-file | -p PATH         [/run/lvmlockd.pid]
-  --socket-path | -s PATH      [/run/lvm/lvmlockd.socket]
-  --adopt-file PATH            [/run/lvm/lvmlockd.adopt]
-  --gl-type | -g sanlock       The lock manager of the global lock [the first one asked for]
-  --syslog-priority | -S NAME  Log to the system log from this priority on [warning]
-  --adopt | -A 0|1             Take over the locks of a lvmlockd that ended unexpectedly [1]
-  --sanlock-timeout | -o SEC   The io timeout of sanlock lockspaces [10]
-  --host-id | -i NUM           This host's number, 1 to 2000 [from lvmlocal.conf, by lvm]
-  --host-id-file | -F PATH     A file with a line "host_id = NUM"
-  --kill-action none|error|stop  A VG that loses its lease storage: its LVs are left as they are,
-                               get error tables, or their users are stopped before that [error]
-  --lvmlockctl PATH            What sanlock runs when a VG loses its storage [beside lvmlockd]
-`;
+${rowsText(LVMLOCKD_ROWS, LAYOUT)}`;
 
 const PRIORITIES = ['emerg', 'alert', 'crit', 'err', 'warning', 'notice', 'info', 'debug'];
 

@@ -6,33 +6,63 @@ import type { ControlAction } from '../../reset/control-message.ts';
 import { MAX_LOCKSPACES, type ResetdSettings } from '../../reset/state.ts';
 import type { Target } from '../../reset/target-watch.ts';
 import { MAX_NAME_BYTES } from '../../wire/sanlock/socket.ts';
+import { type Row, rowsText } from '../frame/rows.ts';
 
-export const RESET_USAGE = `sanlk-reset: asks sanlk-resetd of another host to reset that host.
-sanlk-reset reset [options] LOCKSPACE:HOST_ID ...
-  --host-id | -i NUM         The host, after a single LOCKSPACE.
-  --generation | -g NUM      Only that generation of it, with a single lockspace [the current one].
-  --watchdog | -w 0|1        Reset by its watchdog [1].
-  --sysrq-reboot | -b 0|1    Reboot by /proc/sysrq-trigger [0].
-  --resource-mode | -R 0|1   Resource leases protect the storage: dead is dead without a reply [0].
-  --native-timeout | -t 0|1  90 s after its reply the watchdog has fired [1].
-sanlk-reset reg LOCKSPACE ...   The local sanlk-resetd listens in these lockspaces too.
-sanlk-reset end LOCKSPACE ...   It does not any more.
-sanlk-reset clear all           It listens in none.
-sanlk-reset --help | -h, --version | -V
-Exit status: 0 when the host has been reset, 1 when it has not, 2 when the command is not valid.
-`;
+/** Of `reset`. */
+export const RESET_ROWS: readonly Row[] = [
+  ['--host-id | -i NUM', 'The host, after a single LOCKSPACE.'],
+  [
+    '--generation | -g NUM',
+    'Only that generation of it, with a single lockspace [the current one].',
+  ],
+  ['--watchdog | -w 0|1', 'Reset by its watchdog [1].'],
+  ['--sysrq-reboot | -b 0|1', 'Reboot by /proc/sysrq-trigger [0].'],
+  [
+    '--resource-mode | -R 0|1',
+    'Resource leases protect the storage: dead is dead without a reply [0].',
+  ],
+  ['--native-timeout | -t 0|1', '90 s after its reply the watchdog has fired [1].'],
+];
 
-export const RESETD_USAGE = `sanlk-resetd: lets other hosts reset this one through wdmd.
-sanlk-resetd [options] LOCKSPACE ...
-  --foreground | -f          Stay in the foreground.
-  --debug | -D               Stay in the foreground and log to stderr.
-  --watchdog | -w 0|1        Serve resets by the watchdog [1].
-  --sysrq-reboot | -b 0|1    Serve reboots by /proc/sysrq-trigger [0].
-  --sysrq-delay | -d SEC     So long after the request [25].
-  --resource-mode | -R 0|1   Resource leases protect the storage: a lockspace need not be kept [0].
-  --help | -h, --version | -V
-Exit status: 0 at its orderly end, 1 when it cannot serve, 2 when the command is not valid.
-`;
+/** What it takes besides `reset`. */
+export const RESET_COMMANDS: readonly Row[] = [
+  ['sanlk-reset reg LOCKSPACE ...', 'The local sanlk-resetd listens in these lockspaces too.'],
+  ['sanlk-reset end LOCKSPACE ...', 'It does not any more.'],
+  ['sanlk-reset clear all', 'It listens in none.'],
+];
+
+const COMMANDS = { indent: 0, column: 32 };
+const OPTIONS = { indent: 2, column: 29 };
+
+export const RESET_USAGE = [
+  'sanlk-reset: asks sanlk-resetd of another host to reset that host.\n',
+  'sanlk-reset reset [options] LOCKSPACE:HOST_ID ...\n',
+  rowsText(RESET_ROWS, OPTIONS),
+  rowsText(RESET_COMMANDS, COMMANDS),
+  'sanlk-reset --help | -h, --version | -V\n',
+  'Exit status: 0 when the host has been reset, 1 when it has not, 2 when the command is not valid.\n',
+].join('');
+
+/** Its options, for its help and its man page. */
+export const RESETD_ROWS: readonly Row[] = [
+  ['--foreground | -f', 'Stay in the foreground.'],
+  ['--debug | -D', 'Stay in the foreground and log to stderr.'],
+  ['--watchdog | -w 0|1', 'Serve resets by the watchdog [1].'],
+  ['--sysrq-reboot | -b 0|1', 'Serve reboots by /proc/sysrq-trigger [0].'],
+  ['--sysrq-delay | -d SEC', 'So long after the request [25].'],
+  [
+    '--resource-mode | -R 0|1',
+    'Resource leases protect the storage: a lockspace need not be kept [0].',
+  ],
+  ['--help | -h, --version | -V', ''],
+];
+
+export const RESETD_USAGE = [
+  'sanlk-resetd: lets other hosts reset this one through wdmd.\n',
+  'sanlk-resetd [options] LOCKSPACE ...\n',
+  rowsText(RESETD_ROWS, OPTIONS),
+  'Exit status: 0 at its orderly end, 1 when it cannot serve, 2 when the command is not valid.\n',
+].join('');
 
 export type ResetTask =
   | { readonly kind: 'usage' | 'version' }

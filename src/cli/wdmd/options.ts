@@ -1,4 +1,5 @@
 import { fail, ok, type Result } from '../../base/result.ts';
+import { type Row, rowsText } from '../frame/rows.ts';
 
 /** The command line of wdmd (spec 25 §5). */
 export interface WdmdOptions {
@@ -15,24 +16,28 @@ export interface WdmdOptions {
   readonly tryTimeoutS: number | null;
 }
 
+/** Its options, for its help and its man page. */
+export const WDMD_ROWS: readonly Row[] = [
+  ['--help, -h', 'show this text'],
+  ['--version, -V', 'show the version'],
+  ['--dump, -d', 'show what a running wdmd knows of its clients and scripts'],
+  ['--probe, -p', 'show the watchdog device that would be used, and disarm it'],
+  ['--trytimeout, -t <num>', 'the same for a device that can wait num seconds'],
+  ['--forcefire, -F', 'start the watchdog and do not ping it: it resets this machine'],
+  ['--softdog', "load the kernel's softdog where no watchdog device can be used"],
+  ['-D', 'stay in the foreground, log everything to stderr'],
+  ['-H 0|1', 'run with real-time priority (0)'],
+  ['-G <name>', 'group that may use the socket (sanlock)'],
+  ['-S 0|1', 'run test scripts (0)'],
+  ['-s <path>', 'where the scripts are (/etc/wdmd.d)'],
+  ['-k <num>', 'kill a script that takes longer than num seconds; 0 never (0)'],
+  ['-w <path>', 'the watchdog device to try before all others'],
+];
+
 export const USAGE = `Usage:
 wdmd [options]
 
---help, -h            show this text
---version, -V         show the version
---dump, -d            show what a running wdmd knows of its clients and scripts
---probe, -p           show the watchdog device that would be used, and disarm it
---trytimeout, -t <num> the same for a device that can wait num seconds
---forcefire, -F       start the watchdog and do not ping it: it resets this machine
---softdog             load the kernel's softdog where no watchdog device can be used
--D                    stay in the foreground, log everything to stderr
--H 0|1                run with real-time priority (0)
--G <name>             group that may use the socket (sanlock)
--S 0|1                run test scripts (0)
--s <path>             where the scripts are (/etc/wdmd.d)
--k <num>              kill a script that takes longer than num seconds; 0 never (0)
--w <path>             the watchdog device to try before all others
-`;
+${rowsText(WDMD_ROWS, { indent: 0, column: 22 })}`;
 
 type Draft = { -readonly [K in keyof WdmdOptions]: WdmdOptions[K] };
 /** Returns a sentence when the value cannot be used. */
