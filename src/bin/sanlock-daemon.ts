@@ -17,8 +17,9 @@ import {
 } from '../cli/sanlock-daemon/settings.ts';
 import { goOnWithoutReader } from '../platform/broken-pipe.ts';
 import { claimMachine } from '../platform/claim-machine.ts';
+import { becomeUser } from '../platform/credentials.ts';
 import { daemonSockets } from '../platform/daemon-sockets.ts';
-import { becomeUser, makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
+import { makeRunDir, reportToStarter, startDetached } from '../platform/daemonize.ts';
 import { EndRecords } from '../platform/end-records.ts';
 import { boundYoungGeneration } from '../platform/heap.ts';
 import { Helper } from '../platform/helper.ts';

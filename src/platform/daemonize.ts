@@ -68,18 +68,6 @@ export function makeRunDir(path: string, owner: { readonly uid: number; readonly
   }
 }
 
-/** Gives up root for good, supplementary groups first. */
-export function becomeUser(owner: { readonly uid: number; readonly gid: number }): void {
-  if (process.getuid?.() !== 0 || owner.uid === 0) return;
-  // Typed only for other systems than ours; Linux has it. Brings the groups that own the disks.
-  (process as unknown as { initgroups(user: number, group: number): void }).initgroups(
-    owner.uid,
-    owner.gid,
-  );
-  process.setgid?.(owner.gid);
-  process.setuid?.(owner.uid);
-}
-
 function releaseChild(child: ChildProcess): void {
   child.removeAllListeners();
   if (child.connected) child.disconnect();

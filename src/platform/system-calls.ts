@@ -125,6 +125,14 @@ export const setrlimit: (resource: number, limits: Uint8Array) => number = libc.
 );
 export const schedSetscheduler: (tid: number, policy: number, param: Uint8Array) => number =
   libc.func('int sched_setscheduler(int tid, int policy, void *param)');
+/** The next three are of all threads of the process. */
+export const initgroups: (user: string, group: number) => number = libc.func(
+  'int initgroups(const char *user, uint group)',
+);
+export const setgid: (gid: number) => number = libc.func('int setgid(uint gid)');
+export const setuid: (uid: number) => number = libc.func('int setuid(uint uid)');
+/** Its first field points to the name. */
+export const getpwuid: (uid: number) => unknown = libc.func('void *getpwuid(uint uid)');
 export const prctl: (option: number, a: number, b: number, c: number, d: number) => number =
   libc.func('int prctl(int option, ulong a, ulong b, ulong c, ulong d)');
 export const mallopt: (parameter: number, value: number) => number = libc.func(
