@@ -68,6 +68,8 @@ export interface Equipment {
    * is a unit.
    */
   readonly withSystemd?: readonly number[];
+  /** What each machine has as its root, read-only, where that is not this host's: a folder. */
+  readonly roots?: readonly string[];
   /** A network of machines one and two, whose driver each loads (`virtio_net`). */
   readonly hasNetwork?: boolean;
   /** A folder that all machines write, over 9p by the tag `shared`: as of a file server. */
@@ -153,7 +155,8 @@ export class Machine {
     const log = openSync(join(this.directory, 'qemu.log'), 'a');
     // It ends with this process, however that ends.
     const hasSystemd = ground.withSystemd?.includes(number) === true;
-    const options = qemuArgs(ground, { machine: this, hasSystemd });
+    const root = ground.roots?.[number - 1] ?? '/';
+    const options = qemuArgs(ground, { machine: this, hasSystemd, root });
     const args = ['--pdeathsig', 'KILL', '--', 'qemu-system-x86_64', ...options];
     this.#process = spawn('setpriv', args, { stdio: ['ignore', log, log] });
     this.#process.unref();
@@ -290,6 +293,7 @@ export async function inTime<T>(
 interface Kind {
   readonly machine: Machine;
   readonly hasSystemd: boolean;
+  readonly root: string;
 }
 
 function qemuArgs(ground: Ground, kind: Kind): readonly string[] {
@@ -320,7 +324,8 @@ function qemuArgs(ground: Ground, kind: Kind): readonly string[] {
     ...['-device', 'i6300esb', '-device', 'virtio-rng-pci', '-device', 'virtio-serial-pci'],
     ...['-chardev', `socket,id=agent,path=${at('agent')},server=on,wait=off`],
     ...['-device', 'virtserialport,chardev=agent'],
-    ...['-fsdev', 'local,id=root,path=/,security_model=none,readonly=on,multidevs=remap'],
+    '-fsdev',
+    `local,id=root,path=${kind.root},security_model=none,readonly=on,multidevs=remap`,
     ...['-device', 'virtio-9p-pci,fsdev=root,mount_tag=root'],
     // Through this host's page cache, which is what the machines share: with O_DIRECT, QEMU may
     // widen a write of one sector to a page, and undo what another machine wrote beside it.
