@@ -1,5 +1,5 @@
 import { unreachable } from '../base/assert.ts';
-import type { DaemonSeen, LockspaceSeen, Snapshot, VgSeen } from './snapshot.ts';
+import type { DaemonSeen, LockspaceSeen, LvSeen, Snapshot, VgSeen } from './snapshot.ts';
 
 /** Something in a snapshot that somebody should see to now. Names are as found. */
 export type Attention =
@@ -100,14 +100,19 @@ function ofVg(vg: VgSeen): readonly Attention[] {
     const lv = name === '' ? uuid : name;
     if (trouble !== null) found.push({ kind: 'lvTrouble', vg: vg.name, lv, trouble });
   }
-  const isUnlocked = vg.lvs.filter(
-    ({ lockArgs, isActiveHere, lockHere, trouble }) =>
-      lockArgs !== '' && isActiveHere === true && lockHere === null && trouble === null,
-  );
+  const isUnlocked = unlockedIn(vg.lvs);
   if (isUnlocked.length > 0) {
     found.push({ kind: 'vgWithoutLocks', vg: vg.name, lvs: isUnlocked.map(({ name }) => name) });
   }
   return found;
+}
+
+/** LVs that are active here, and that lvmlockd has no lock of. */
+export function unlockedIn(lvs: readonly LvSeen[]): readonly LvSeen[] {
+  return lvs.filter(
+    ({ lockArgs, isActiveHere, lockHere, trouble }) =>
+      lockArgs !== '' && isActiveHere === true && lockHere === null && trouble === null,
+  );
 }
 
 function ofGlobalLock(vgs: readonly VgSeen[]): readonly Attention[] {

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { nameToText, textToName } from '../../base/bytes.ts';
 import { SECOND_MS } from '../../base/units.ts';
+import { unlockedIn } from '../../inspect/attention.ts';
 import { LVS_FIELDS, type ReportedLv, readLvsReport } from '../../inspect/lvm-report.ts';
 import { lockspacesSeen } from '../../inspect/sanlock-seen.ts';
 import type { LockspaceSeen, Snapshot, Unread } from '../../inspect/snapshot.ts';
@@ -34,10 +35,21 @@ export async function reportedLvs(): Promise<LvsAnswer> {
   return printed.ok ? readLvsReport(printed.value) : printed;
 }
 
-/** One look at this host. Every part has a deadline; what does not answer stands in `unread`. */
+/**
+ * One look at this host. Every part has a deadline; what does not answer stands in `unread`. lvm and
+ * lvmlockd are asked one after the other: an LV that is deactivated between them seems to be active
+ * without a lock, so that a look that finds one is made again.
+ */
 export async function takeSnapshot(ports: ObservePorts): Promise<Snapshot> {
+  const snapshot = await look(ports);
+  const isDoubtful = snapshot.vgs.some(({ lvs }) => unlockedIn(lvs).length > 0);
+  return isDoubtful ? look(ports) : snapshot;
+}
+
+async function look(ports: ObservePorts): Promise<Snapshot> {
   const taken = { wallMs: ports.wallMs(), monotonicS: Math.floor(ports.clock.nowMs() / SECOND_MS) };
-  const [answers, lvs] = await Promise.all([seeDaemons(ports), ports.lvs()]);
+  const lvs = await ports.lvs();
+  const answers = await seeDaemons(ports);
   const { daemons, watchdog, sanlock, started } = answers;
   const lockspaces = sanlock === null ? [] : lockspacesSeen(sanlock, ports.processes.programOf);
   const reported = lvs.ok ? lvs.value : null;
