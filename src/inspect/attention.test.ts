@@ -31,6 +31,10 @@ test('everything that needs somebody is seen', () => {
     [{ vgs: [vg({ lvs: [lv({ trouble: 'otherSize' })] })] }, ['lvTrouble']],
     [{ vgs: [vg({ lvs: [lv({ lockHere: null })] })] }, ['vgWithoutLocks']],
     [{ vgs: [vg({ lvs: [lv({ lockHere: null, lockArgs: '' })] })] }, []],
+    [
+      { vgs: [vg({ lvs: [lv({ lockHere: null })] })], daemons: changed('lvmlockd', 'silent') },
+      ['daemonSilent'],
+    ],
     [{ vgs: [vg({ hasGlobalLock: false })] }, ['noGlobalLock']],
     [{ vgs: [vg(), vg({ name: 'vg1' })] }, ['twoGlobalLocks']],
     [{ vgs: [vg({ hasGlobalLock: false }), vg({ name: 'vg1', hasGlobalLock: null })] }, []],

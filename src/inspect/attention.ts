@@ -29,6 +29,7 @@ export function attentionIn(snapshot: Snapshot): readonly Attention[] {
     ...ofWatchdog(snapshot),
     ...snapshot.lockspaces.flatMap(ofLockspace),
     ...snapshot.vgs.flatMap(ofVg),
+    ...unlockedIn(snapshot).map((lvs) => ({ kind: 'vgWithoutLocks', ...lvs }) as const),
     ...ofGlobalLock(snapshot.vgs),
   ];
 }
@@ -100,19 +101,25 @@ function ofVg(vg: VgSeen): readonly Attention[] {
     const lv = name === '' ? uuid : name;
     if (trouble !== null) found.push({ kind: 'lvTrouble', vg: vg.name, lv, trouble });
   }
-  const isUnlocked = unlockedIn(vg.lvs);
-  if (isUnlocked.length > 0) {
-    found.push({ kind: 'vgWithoutLocks', vg: vg.name, lvs: isUnlocked.map(({ name }) => name) });
-  }
   return found;
 }
 
-/** LVs that are active here, and that lvmlockd has no lock of. */
-export function unlockedIn(lvs: readonly LvSeen[]): readonly LvSeen[] {
-  return lvs.filter(
-    ({ lockArgs, isActiveHere, lockHere, trouble }) =>
-      lockArgs !== '' && isActiveHere === true && lockHere === null && trouble === null,
-  );
+/** LVs that are active here, and that lvmlockd, which answers, has no lock of. */
+export function unlockedIn({ daemons, vgs }: Snapshot): readonly UnlockedLvs[] {
+  const answers = daemons.some(({ name, state }) => name === 'lvmlockd' && state === 'running');
+  if (!answers) return [];
+  return vgs
+    .map(({ name, lvs }) => ({ vg: name, lvs: lvs.filter(isUnlocked).map((lv) => lv.name) }))
+    .filter(({ lvs }) => lvs.length > 0);
+}
+
+interface UnlockedLvs {
+  readonly vg: string;
+  readonly lvs: readonly string[];
+}
+
+function isUnlocked({ lockArgs, isActiveHere, lockHere, trouble }: LvSeen): boolean {
+  return lockArgs !== '' && isActiveHere === true && lockHere === null && trouble === null;
 }
 
 function ofGlobalLock(vgs: readonly VgSeen[]): readonly Attention[] {

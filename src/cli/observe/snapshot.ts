@@ -42,8 +42,7 @@ export async function reportedLvs(): Promise<LvsAnswer> {
  */
 export async function takeSnapshot(ports: ObservePorts): Promise<Snapshot> {
   const snapshot = await look(ports);
-  const isDoubtful = snapshot.vgs.some(({ lvs }) => unlockedIn(lvs).length > 0);
-  return isDoubtful ? look(ports) : snapshot;
+  return unlockedIn(snapshot).length > 0 ? look(ports) : snapshot;
 }
 
 async function look(ports: ObservePorts): Promise<Snapshot> {
