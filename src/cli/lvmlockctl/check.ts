@@ -2,12 +2,12 @@ import { textToName } from '../../base/bytes.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import type { LvmlockdEndpoint } from '../../client/lvmlockd.ts';
 import { LvmlockdSession } from '../../client/lvmlockd-session.ts';
+import { adviceText, findingText } from '../../inspect/vg-lease-text.ts';
 import { compareLeases, type LeaseFinding } from '../../inspect/vg-leases.ts';
 import { formatRequest, numberOf } from '../../wire/lvmlockd/libdaemon.ts';
 import { resultName } from '../../wire/lvmlockd/numbers.ts';
 import { mend } from './check-mend.ts';
 import { readLeases } from './check-read.ts';
-import { adviceText, findingText } from './check-text.ts';
 
 /**
  * lvmlockctl --check: compares the leases of a VG with its metadata, under the VG lock, and with

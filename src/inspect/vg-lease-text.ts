@@ -1,7 +1,7 @@
-import { unreachable } from '../../base/assert.ts';
-import type { LeaseFinding, LeasesOfVg } from '../../inspect/vg-leases.ts';
+import { unreachable } from '../base/assert.ts';
+import type { LeaseFinding, LeasesOfVg } from './vg-leases.ts';
 
-/** The findings of --check as lines for an administrator. */
+/** A finding about the leases of a VG, in a line for an administrator. */
 export function findingText(finding: LeaseFinding, { areaBytes }: LeasesOfVg): string {
   const { offset } = finding;
   const place = offset === null ? '' : `slot ${offset / areaBytes} (byte ${offset})`;
@@ -32,7 +32,7 @@ function whatIs({ kind, of, found }: LeaseFinding): string {
   }
 }
 
-/** For what --repair leaves alone. */
+/** What to do about one that nothing mends by itself. */
 export function adviceText({ kind }: LeaseFinding): string {
   switch (kind) {
     case 'lvOutside':

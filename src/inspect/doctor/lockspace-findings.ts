@@ -1,0 +1,193 @@
+import { SECOND_MS } from '../../base/units.ts';
+import { leaseTimes } from '../../lease/lease-times.ts';
+import type { LockspaceSeen, RenewalSeen, VgSeen } from '../snapshot.ts';
+import { type Diagnosis, diagnosis, manual } from './diagnosis.ts';
+import type { DoctorFacts } from './facts.ts';
+
+/** Whether the lockspaces of this host live, and what is left of hosts and processes that do not. */
+export function lockspaceFindings({ snapshot }: DoctorFacts): readonly Diagnosis[] {
+  const { lockspaces, vgs } = snapshot;
+  return [
+    ...lockspaces.flatMap((space) => [
+      ...ofPhase(
+        space,
+        vgs.find(({ lockspace }) => lockspace === space.name),
+      ),
+      ...ofRenewals(space),
+      ...orphans(space),
+    ]),
+    ...vgs.flatMap(deadHolders),
+  ];
+}
+
+const STORAGE_FIRST = manual(
+  'see to the storage: when it answers again, nothing more is lost',
+  'dmesg',
+  'the storage is not of this program',
+);
+
+function ofPhase(space: LockspaceSeen, vg: VgSeen | undefined): readonly Diagnosis[] {
+  const { name, path, phase, ageS, failS, ioTimeoutS } = space;
+  const evidence = [
+    `sanlock client status: lockspace ${name} in ${path} is ${phase}`,
+    `the last renewal began ${Math.round(ageS)} s ago; the users are stopped after ${failS} s`,
+  ];
+  if (phase === 'failing') {
+    const stop =
+      vg === undefined
+        ? 'stop what uses its leases: sanlock sends SIGTERM, then SIGKILL'
+        : `stop what uses the LVs of ${vg.name}, and deactivate them: then the watchdog stays calm`;
+    return [
+      diagnosis('lockspaceFailing', {
+        about: name,
+        found: `lockspace ${name} is lost on this host`,
+        evidence,
+        plan: [
+          STORAGE_FIRST,
+          manual(
+            stop,
+            vg === undefined ? null : `lvchange -an ${vg.name}`,
+            'it ends the users of the data',
+          ),
+          manual(
+            'wait: with lvmlockd of holdfast the LVs get I/O errors and the VG comes back by itself',
+            'holdfast doctor',
+            'neither kill -9 nor a reboot is needed; a kill of sanlock would have the host reset',
+          ),
+        ],
+      }),
+    ];
+  }
+  if (phase !== 'joined') {
+    return [
+      diagnosis('lockspaceMoving', {
+        about: name,
+        found: `this host is ${phase} lockspace ${name}`,
+        evidence: [evidence[0] ?? ''],
+        plan: [manual('wait, and look again', 'holdfast doctor', 'it takes its time')],
+      }),
+    ];
+  }
+  const { renewalWarnMs } = leaseTimes(Math.max(1, ioTimeoutS));
+  if (ageS * SECOND_MS <= renewalWarnMs) return [];
+  return [
+    diagnosis('renewalLate', {
+      about: name,
+      found: `lockspace ${name} was not renewed for ${Math.round(ageS)} s`,
+      evidence,
+      plan: [STORAGE_FIRST],
+    }),
+  ];
+}
+
+/** So many tell something. */
+const LEAST_RENEWALS = 5;
+const PERCENTILE = 0.95;
+
+function ofRenewals({ name, renewals, ioTimeoutS }: LockspaceSeen): readonly Diagnosis[] {
+  const bad = renewals.filter(({ timeouts, errors }) => timeouts + errors > 0);
+  const found: Diagnosis[] = [];
+  const plan = [
+    manual(
+      'see to the storage: its latency, its paths, and what else writes there',
+      `sanlock client renewal -s ${name}`,
+      'the storage is not of this program',
+    ),
+  ];
+  if (bad.length > 0) {
+    const timeouts = sum(bad.map((one) => one.timeouts));
+    const errors = sum(bad.map((one) => one.errors));
+    found.push(
+      diagnosis('renewalTimeouts', {
+        about: name,
+        found: `renewals of lockspace ${name} timed out or failed`,
+        evidence: [
+          `of the last ${renewals.length} renewals ${bad.length} came after ${timeouts} timeouts ` +
+            `and ${errors} errors, the last at ${bad.at(-1)?.timestampS ?? 0} s of CLOCK_MONOTONIC`,
+        ],
+        plan,
+      }),
+    );
+  }
+  const slow = percentile(renewals);
+  if (renewals.length < LEAST_RENEWALS || slow <= (ioTimeoutS * SECOND_MS) / 2) return found;
+  return [
+    ...found,
+    diagnosis('renewalSlow', {
+      about: name,
+      found: `renewals of lockspace ${name} are slow`,
+      evidence: [
+        `of the last ${renewals.length}, one in twenty took ${slow} ms or more for a read or a write; ` +
+          `the io timeout is ${ioTimeoutS} s`,
+      ],
+      plan,
+    }),
+  ];
+}
+
+function percentile(renewals: readonly RenewalSeen[]): number {
+  const sorted = renewals
+    .map(({ readMs, writeMs }) => Math.max(readMs, writeMs))
+    .sort((one, other) => one - other);
+  return sorted[Math.ceil(sorted.length * PERCENTILE) - 1] ?? 0;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((all, one) => all + one, 0);
+}
+
+const MOST_NAMED = 8;
+
+function orphans({ name, leases }: LockspaceSeen): readonly Diagnosis[] {
+  const left = leases.filter(({ pid, isHeld }) => pid === null && isHeld);
+  if (left.length === 0) return [];
+  return [
+    diagnosis('orphanLease', {
+      about: name,
+      found: `${left.length} leases of lockspace ${name} are held for processes that have ended`,
+      evidence: left
+        .slice(0, MOST_NAMED)
+        .map((lease) => `sanlock client status: r ${name}:${lease.name}:${lease.path} ORPHAN`),
+      plan: [
+        manual(
+          'of LVs: start lvmlockd, which adopts them (the original: lvmlockd --adopt 1)',
+          'systemctl start lvmlockd',
+          'the LVs may be active and in use: to release their leases lets other hosts write there',
+        ),
+        manual(
+          'of what is surely unused: stop the VG or remove the lockspace, which releases them',
+          null,
+          'it releases locks',
+        ),
+      ],
+    }),
+  ];
+}
+
+/** A note: others may have them now. */
+function deadHolders({ name, lvs }: VgSeen): readonly Diagnosis[] {
+  const held = lvs.flatMap((lv) =>
+    (lv.holders ?? [])
+      .filter(({ state }) => state === 'dead')
+      .map(({ hostId, hostName }) => ({ lv: `${name}/${lv.name}`, hostId, hostName })),
+  );
+  if (held.length === 0) return [];
+  return [
+    diagnosis('hostDead', {
+      about: name,
+      found: `LVs of ${name} are recorded as held by hosts that are gone`,
+      evidence: held
+        .slice(0, MOST_NAMED)
+        .map(
+          ({ lv, hostId, hostName }) => `${lv}: host id ${hostId} (${hostName ?? 'no name'}), dead`,
+        ),
+      plan: [
+        manual(
+          'activate them where they are wanted: the lease is taken over',
+          `lvchange -aey ${held[0]?.lv ?? ''}`,
+          'where they are to be used is your choice',
+        ),
+      ],
+    }),
+  ];
+}

@@ -1,0 +1,85 @@
+import { neededDaemons } from './daemon-findings.ts';
+import { type Diagnosis, diagnosis, manual, type Step, safe } from './diagnosis.ts';
+import type { DoctorFacts, UnitSeen } from './facts.ts';
+
+const STARTS_VGS = 'lvmlocks.service';
+
+/** Whether what is needed now is there after the next boot, too; and the kernel's part. */
+export function unitFindings(facts: DoctorFacts): readonly Diagnosis[] {
+  return [...ofUnits(facts), ...ofKernel(facts)];
+}
+
+function ofUnits(facts: DoctorFacts): readonly Diagnosis[] {
+  const { units, snapshot } = facts;
+  if (units === null) return [];
+  const needed = new Set([...neededDaemons(facts)].map((name) => `${name}.service`));
+  if (snapshot.vgs.some(({ lockType }) => lockType === 'sanlock')) needed.add(STARTS_VGS);
+  return units.flatMap((unit) => [
+    ...(unit.active === 'failed' ? [failed(unit)] : []),
+    ...(needed.has(unit.name) ? atBoot(unit) : []),
+  ]);
+}
+
+function failed({ name, result }: UnitSeen): Diagnosis {
+  return diagnosis('unitFailed', {
+    about: name,
+    found: `${name} has failed`,
+    evidence: [`systemctl show ${name}: ActiveState=failed Result=${result}`],
+    plan: [
+      manual('see why', `journalctl -b -n 30 -u ${name}`, 'what it says is for a person to judge'),
+      safe(`start ${name} again`, { kind: 'startUnit', unit: name }),
+    ],
+  });
+}
+
+function atBoot(unit: UnitSeen): readonly Diagnosis[] {
+  const { name, load, isEnabled } = unit;
+  if (load === 'absent') {
+    if (name !== STARTS_VGS) return []; // its daemon is told of
+    const plan = [
+      manual(
+        'install the unit of the package, then enable it',
+        `systemctl enable ${name}`,
+        'it may be that shared VGs are started by something else here',
+      ),
+    ];
+    const evidence = [`systemctl show ${name}: LoadState=not-found`];
+    return [diagnosis('unitAbsent', { about: name, found: `there is no ${name}`, evidence, plan })];
+  }
+  if (isEnabled) return [];
+  const step: Step =
+    load === 'masked'
+      ? manual(`unmask ${name}`, `systemctl unmask ${name}`, 'somebody masked it with a purpose')
+      : safe(`enable ${name}`, { kind: 'enableUnit', unit: name });
+  return [
+    diagnosis('unitDisabled', {
+      about: name,
+      found: `${name} is not started at boot`,
+      evidence: [`systemctl is-enabled ${name}: ${load === 'masked' ? 'masked' : 'disabled'}`],
+      plan: [step],
+    }),
+  ];
+}
+
+function ofKernel({ mappings, snapshot, clock }: DoctorFacts): readonly Diagnosis[] {
+  const found: Diagnosis[] = [];
+  if (mappings === null && snapshot.vgs.length > 0) {
+    found.push(
+      diagnosis('deviceMapperAbsent', {
+        found: 'the kernel has no device-mapper',
+        evidence: ['/sys/class/misc/device-mapper is not there'],
+        plan: [safe('load it', { kind: 'loadModule', module: 'dm_mod' })],
+      }),
+    );
+  }
+  if (clock.isSynchronised === false) {
+    found.push(
+      diagnosis('clockUnsynchronised', {
+        found: 'the wall clock of this host is not synchronised',
+        evidence: ['the kernel says STA_UNSYNC (adjtimex)'],
+        plan: [manual('run chrony or systemd-timesyncd', null, 'which one is a choice of yours')],
+      }),
+    );
+  }
+  return found;
+}

@@ -1,0 +1,232 @@
+import type { VgSeen } from '../snapshot.ts';
+import { adviceText, findingText } from '../vg-lease-text.ts';
+import { compareLeases } from '../vg-leases.ts';
+import { type Diagnosis, diagnosis, manual, type Step, safe } from './diagnosis.ts';
+import type { DoctorFacts, SlotsOfVg } from './facts.ts';
+
+/** What is particular to the VGs of one lock type; one that no daemon here serves has none yet. */
+const OF_LOCK_TYPES: Readonly<
+  Record<string, (facts: DoctorFacts, vg: VgSeen) => readonly Diagnosis[]>
+> = { sanlock: ofSanlock };
+
+/** Lock types that lvm knows. */
+const LOCK_TYPES: ReadonlySet<string> = new Set(['sanlock', 'dlm', 'idm']);
+
+/** Whether the shared VGs are started, have their locks, and metadata that fit them. */
+export function vgFindings(facts: DoctorFacts): readonly Diagnosis[] {
+  const { vgs } = facts.snapshot;
+  return [
+    ...vgs.flatMap((vg) => [...ofLockType(vg), ...(OF_LOCK_TYPES[vg.lockType]?.(facts, vg) ?? [])]),
+    ...globalLock(vgs.filter(({ lockType }) => lockType === 'sanlock')),
+    ...facts.slots.flatMap((one) => [...slots(one), ...full(facts, one)]),
+  ];
+}
+
+const CONVERT_WHY = 'the VG must be stopped on all hosts, and its LVs be inactive';
+
+function ofLockType({ name, lockType, lockArgs }: VgSeen): readonly Diagnosis[] {
+  if (LOCK_TYPES.has(lockType)) return [];
+  return [
+    diagnosis('vgLockTypeUnknown', {
+      about: name,
+      found: `VG ${name} has the lock type "${lockType}"`,
+      evidence: [`vgs: lock_type="${lockType}" lock_args="${lockArgs}"`],
+      plan: [
+        manual(
+          'take the lock type away and give it that of sanlock (docs/operations: migrating)',
+          `vgchange --lock-type none --lock-opt force ${name}`,
+          CONVERT_WHY,
+        ),
+      ],
+    }),
+  ];
+}
+
+/** `1.0.0:lvmlock` */
+const SANLOCK_ARGS = /^\d+\.\d+\.\d+:\S+$/;
+
+function ofSanlock(facts: DoctorFacts, vg: VgSeen): readonly Diagnosis[] {
+  const { name, lockArgs, trouble, isStarted } = vg;
+  if (!SANLOCK_ARGS.test(lockArgs)) {
+    return [
+      diagnosis('vgLockArgsWrong', {
+        about: name,
+        found: `VG ${name} does not say where its leases are`,
+        evidence: [`vgs: lock_type="sanlock" lock_args="${lockArgs}"`],
+        plan: [
+          manual(
+            'give it new leases',
+            `vgchange --lock-type none --lock-opt force ${name} && vgchange --lock-type sanlock ${name}`,
+            CONVERT_WHY,
+          ),
+        ],
+      }),
+    ];
+  }
+  if (trouble === 'killed' || trouble === 'detached') return [lost(vg, trouble)];
+  if (trouble === 'returning' || trouble === 'reattaching') return [returning(vg, trouble)];
+  if (!isStarted && trouble === null && mayStart(facts)) return [notStarted(vg)];
+  return [];
+}
+
+function lost({ name }: VgSeen, trouble: 'killed' | 'detached'): Diagnosis {
+  const isKilled = trouble === 'killed';
+  const plan: Step[] = isKilled
+    ? [
+        manual(
+          'stop what uses its LVs, and deactivate them',
+          `lvchange -an ${name}`,
+          'it ends users',
+        ),
+        manual('then have the locks dropped', `lvmlockctl --drop ${name}`, 'it releases locks'),
+        manual(
+          'neither kill -9 nor a reboot is needed; when the storage is back, start the VG',
+          `vgchange --lockstart ${name}`,
+          'it is refused as long as locks are left',
+        ),
+      ]
+    : [
+        manual(
+          'start sanlock again: lvmlockd attaches its locks by itself',
+          'systemctl start sanlock',
+          'if it ran already, another program has the lockspace',
+        ),
+      ];
+  return diagnosis('vgLost', {
+    about: name,
+    found: isKilled
+      ? `VG ${name} has lost its leases on this host`
+      : `VG ${name} has lost its sanlock`,
+    evidence: [`lvmlockctl -i: ST ${name} ${trouble}`],
+    plan,
+  });
+}
+
+function returning({ name }: VgSeen, trouble: string): Diagnosis {
+  return diagnosis('vgReturning', {
+    about: name,
+    found: `VG ${name} comes back on this host`,
+    evidence: [`lvmlockctl -i: ST ${name} ${trouble}`],
+    plan: [
+      manual(
+        'see to the storage; the VG needs nothing',
+        'lvmlockctl -i',
+        'the storage is not of this program',
+      ),
+    ],
+  });
+}
+
+/** What keeps it from starting is told of by itself. */
+function mayStart({ snapshot, config }: DoctorFacts): boolean {
+  const runs = (wanted: string) =>
+    snapshot.daemons.some(({ name, state }) => name === wanted && state === 'running');
+  const { lvm } = config;
+  return runs('sanlock') && runs('lvmlockd') && typeof lvm !== 'string' && lvm.hostId !== null;
+}
+
+function notStarted({ name, lockArgs }: VgSeen): Diagnosis {
+  return diagnosis('vgNotStarted', {
+    about: name,
+    found: `VG ${name} is not started on this host`,
+    evidence: [`vgs: lock_type="sanlock" lock_args="${lockArgs}"`, `lvmlockctl -i: no VG ${name}`],
+    plan: [safe(`start VG ${name}`, { kind: 'startVg', vg: name })],
+  });
+}
+
+function globalLock(vgs: readonly VgSeen[]): readonly Diagnosis[] {
+  const started = vgs.filter(({ isStarted, hasGlobalLock }) => isStarted && hasGlobalLock !== null);
+  const having = started.filter(({ hasGlobalLock }) => hasGlobalLock === true);
+  if (started.length > 0 && having.length === 0) return [noGlobalLock(vgs, started)];
+  if (having.length < 2) return [];
+  const [kept, ...others] = having;
+  return [
+    diagnosis('globalLockTwice', {
+      found: `${having.length} VGs carry an enabled global lock`,
+      evidence: having.map(({ name }) => `the global lock of VG ${name} is enabled`),
+      plan: others.map(({ name }) =>
+        manual(
+          `keep that of ${kept?.name ?? ''}, and disable the others`,
+          `lvmlockctl --gl-disable ${name}`,
+          'which one is kept must be the same choice on all hosts: doctor may run on two at once',
+        ),
+      ),
+    }),
+  ];
+}
+
+function noGlobalLock(vgs: readonly VgSeen[], started: readonly VgSeen[]): Diagnosis {
+  const unstarted = vgs.filter(({ isStarted }) => !isStarted);
+  const enable = manual(
+    'enable it in one VG',
+    `lvmlockctl --gl-enable ${started[0]?.name ?? ''}`,
+    'a VG that this host does not see may carry it: then there would be two',
+  );
+  const starts = unstarted.map(({ name }) =>
+    safe(`start VG ${name}, which may carry it`, { kind: 'startVg', vg: name }),
+  );
+  return diagnosis('globalLockAbsent', {
+    found: 'no VG that is started here carries the global lock',
+    evidence: started.map(({ name }) => `the global lock of VG ${name} is disabled`),
+    plan: [...starts, enable],
+  });
+}
+
+const MOST_NAMED = 10;
+
+function slots({ vg, leases }: SlotsOfVg): readonly Diagnosis[] {
+  const found = compareLeases(leases);
+  if (found.length === 0) return [];
+  const more = found.length - MOST_NAMED;
+  const mendable = found.filter(({ mending }) => mending !== null);
+  const left = found.filter(({ mending }) => mending === null);
+  const plan: Step[] = [];
+  if (mendable.length > 0) {
+    const does = 'have lvmlockd mend, under the VG lock, what nobody can hold';
+    plan.push(safe(does, { kind: 'mendSlots', vg }));
+  }
+  for (const text of new Set(left.map(adviceText))) {
+    plan.push(
+      manual(text, `vgchange --lock-type none --lock-opt force ${vg}`, 'every LV must be inactive'),
+    );
+  }
+  return [
+    diagnosis('leaseSlotsWrong', {
+      about: vg,
+      found: `leases and metadata of VG ${vg} do not agree`,
+      evidence: [
+        ...found.slice(0, MOST_NAMED).map((one) => findingText(one, leases)),
+        ...(more > 0 ? [`and ${more} more`] : []),
+      ],
+      plan,
+    }),
+  ];
+}
+
+/** With a slot free, or room for lvmlock to grow, lvm goes on by itself. */
+function full({ config }: DoctorFacts, { vg, leases, freeMib }: SlotsOfVg): readonly Diagnosis[] {
+  const { lvm } = config;
+  const isFree = leases.slots.some(
+    ({ holds }) => holds.kind === 'free' || holds.kind === 'unwritten',
+  );
+  const extendMib = typeof lvm === 'string' ? null : lvm.lockLvExtendMib;
+  const grows = extendMib === null || (extendMib > 0 && (freeMib === null || freeMib >= extendMib));
+  if (isFree || grows) return [];
+  return [
+    diagnosis('leaseAreaFull', {
+      about: vg,
+      found: `VG ${vg} has no slot left for the lock of another LV`,
+      evidence: [
+        `${leases.slots.length} slots up to the end of lvmlock, none is free`,
+        `lvmconfig: global/sanlock_lv_extend=${extendMib}; ${freeMib ?? '?'} MiB of the VG are free`,
+      ],
+      plan: [
+        manual(
+          'set global/sanlock_lv_extend = 256, and let the VG have as much free',
+          '$EDITOR /etc/lvm/lvm.conf',
+          'lvmlock takes that room from the VG',
+        ),
+      ],
+    }),
+  ];
+}
