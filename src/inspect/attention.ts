@@ -20,7 +20,7 @@ export type Attention =
   | { readonly kind: 'twoGlobalLocks'; readonly vgs: readonly string[] };
 
 /** Half of the time until users are stopped: a healthy host renews in a quarter of it. */
-const LATE_SHARE = 0.5;
+export const LATE_SHARE = 0.5;
 
 /** What of a snapshot needs somebody; none: all is well. */
 export function attentionIn(snapshot: Snapshot): readonly Attention[] {

@@ -1,4 +1,5 @@
 import { close, constants, open, read } from 'node:fs';
+import { unreachable } from '../base/assert.ts';
 import { ERRNO, errnoName } from '../base/errno.ts';
 import { MIB } from '../base/units.ts';
 import { wasmAllocator } from './disk-plain.ts';
@@ -16,6 +17,18 @@ export type ReadPiece = (at: {
   readonly offset: number;
   readonly length: number;
 }) => Promise<Uint8Array | string>;
+
+/** As above; where it is not read, the errno by name (EMSGSIZE: the device ends before). */
+export type TryPiece = (at: {
+  readonly offset: number;
+  readonly length: number;
+}) => Promise<Uint8Array | { readonly errno: string }>;
+
+/** What came of a look; `silent`: the device does not answer, or did not answer an earlier one. */
+export type Attempt<T> =
+  | { readonly kind: 'done'; readonly value: T }
+  | { readonly kind: 'failed'; readonly errno: string }
+  | { readonly kind: 'silent' };
 
 /**
  * Reads around the page cache, for a program that must go on when a device hangs: a look that takes
@@ -41,12 +54,33 @@ export class FreshReads {
   async look<T>(path: string, look: (readPiece: ReadPiece) => Promise<T>): Promise<T | string> {
     if (this.#pending.has(path)) return `an earlier read of ${path} still hangs`;
     if (this.#pending.size >= MAX_LOOKS) return `${this.#pending.size} reads of other devices hang`;
+    const done = await this.attempt(path, (tryPiece) =>
+      look(async (at) => {
+        const piece = await tryPiece(at);
+        return 'errno' in piece ? pieceSentence(path, at, piece.errno) : piece;
+      }),
+    );
+    switch (done.kind) {
+      case 'done':
+        return done.value;
+      case 'failed':
+        return `cannot open ${path}: ${done.errno}`;
+      case 'silent':
+        return `${path} did not answer a read within ${this.#deadlineMs / 1000} s`;
+      default:
+        return unreachable(done);
+    }
+  }
+
+  /** As `look`, for who tells failures apart; `failed`: the device does not open. */
+  async attempt<T>(path: string, look: (piece: TryPiece) => Promise<T>): Promise<Attempt<T>> {
+    const isBusy = this.#pending.has(path) || this.#pending.size >= MAX_LOOKS;
+    if (isBusy) return { kind: 'silent' };
     this.#pending.add(path);
     const done = this.#whole(path, look).finally(() => this.#pending.delete(path));
     let timer: NodeJS.Timeout | null = null;
-    const late = new Promise<string>((resolve) => {
-      const sentence = `${path} did not answer a read within ${this.#deadlineMs / 1000} s`;
-      timer = setTimeout(() => resolve(sentence), this.#deadlineMs);
+    const late = new Promise<Attempt<T>>((resolve) => {
+      timer = setTimeout(() => resolve({ kind: 'silent' }), this.#deadlineMs);
     });
     try {
       return await Promise.race([done, late]);
@@ -55,20 +89,19 @@ export class FreshReads {
     }
   }
 
-  async #whole<T>(path: string, look: (readPiece: ReadPiece) => Promise<T>): Promise<T | string> {
+  async #whole<T>(path: string, look: (piece: TryPiece) => Promise<T>): Promise<Attempt<T>> {
     const fd = await openDirect(path);
-    if (fd < 0) return `cannot open ${path}: ${errnoName(-fd)}`;
+    if (fd < 0) return { kind: 'failed', errno: errnoName(-fd) };
     const taken = new Map<Buffers, Uint8Array>();
+    const tryPiece: TryPiece = (at) => {
+      const buffers = at.length <= SMALL_BYTES ? this.#small : this.#large;
+      const buffer = taken.get(buffers) ?? buffers.take();
+      if (buffer === null || at.length > buffer.length) return Promise.resolve({ errno: 'ENOMEM' });
+      taken.set(buffers, buffer);
+      return readPiece({ fd, buffer }, at);
+    };
     try {
-      return await look((at) => {
-        const buffers = at.length <= SMALL_BYTES ? this.#small : this.#large;
-        const buffer = taken.get(buffers) ?? buffers.take();
-        if (buffer === null || at.length > buffer.length) {
-          return Promise.resolve(`no memory is left to read ${at.length} bytes of ${path}`);
-        }
-        taken.set(buffers, buffer);
-        return readPiece({ fd, path, buffer }, at);
-      });
+      return { kind: 'done', value: await look(tryPiece) };
     } finally {
       for (const [buffers, buffer] of taken) buffers.give(buffer);
       await new Promise<void>((resolve) => close(fd, () => resolve()));
@@ -98,6 +131,16 @@ class Buffers {
   }
 }
 
+function pieceSentence(
+  path: string,
+  { offset, length }: { readonly offset: number; readonly length: number },
+  errno: string,
+): string {
+  if (errno === 'EMSGSIZE') return `${path} ends before byte ${offset + length}`;
+  if (errno === 'ENOMEM') return `no memory is left to read ${length} bytes of ${path}`;
+  return `cannot read ${path}: ${errno}`;
+}
+
 /** @returns the descriptor, or a negative errno */
 async function openDirect(path: string): Promise<number> {
   const flags = constants.O_RDONLY | constants.O_NONBLOCK;
@@ -112,14 +155,14 @@ function openWith(path: string, flags: number): Promise<number> {
 }
 
 function readPiece(
-  from: { readonly fd: number; readonly path: string; readonly buffer: Uint8Array },
+  from: { readonly fd: number; readonly buffer: Uint8Array },
   { offset, length }: { readonly offset: number; readonly length: number },
-): Promise<Uint8Array | string> {
-  const { fd, path, buffer } = from;
+): Promise<Uint8Array | { readonly errno: string }> {
+  const { fd, buffer } = from;
   return new Promise((resolve) => {
     read(fd, buffer, 0, length, offset, (failure, moved) => {
-      if (failure !== null) resolve(`cannot read ${path}: ${errnoName(errnoOf(failure))}`);
-      else if (moved < length) resolve(`${path} ends before byte ${offset + length}`);
+      if (failure !== null) resolve({ errno: errnoName(errnoOf(failure)) });
+      else if (moved < length) resolve({ errno: 'EMSGSIZE' });
       else resolve(buffer.slice(0, length));
     });
   });

@@ -34,6 +34,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./who.ts')).who(args),
     help: async () => (await import('./who.ts')).WHO_USAGE,
   },
+  doctor: {
+    about: 'what is wrong with this host, why, and what to do about it',
+    run: async (args) => (await import('./doctor.ts')).doctor(args),
+    help: async () => (await import('./doctor.ts')).DOCTOR_PAGE,
+  },
   explain: {
     about: 'what a number, a message or an event means, and what to do',
     run: async (args) => (await import('./explain.ts')).explain(args),

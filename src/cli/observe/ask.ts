@@ -49,11 +49,23 @@ export async function askLvmlockdState(
 
 /**
  * What a command of lvm prints. It takes no lock and changes nothing when it is called with
- * `--readonly --nolocking`. One that hangs in the kernel is left behind: no signal ends it.
+ * `--readonly --nolocking`.
  * @returns a sentence: it failed, and what it said
  */
 export function askLvm(
-  program: 'lvs' | 'vgs' | 'pvs' | 'lvmconfig',
+  program: 'lvs' | 'vgs' | 'pvs' | 'lvmconfig' | 'lvm',
+  args: readonly string[],
+  deadlineMs: number,
+): Promise<Result<string, string>> {
+  return askProgram(program, args, deadlineMs);
+}
+
+/**
+ * What a program prints. One that hangs in the kernel is left behind: no signal ends it.
+ * @returns a sentence: it failed, and what it said
+ */
+export function askProgram(
+  program: string,
   args: readonly string[],
   deadlineMs: number,
 ): Promise<Result<string, string>> {

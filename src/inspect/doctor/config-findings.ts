@@ -1,5 +1,5 @@
 import { type Diagnosis, diagnosis, manual, type Step } from './diagnosis.ts';
-import type { DoctorFacts, WdmdScript } from './facts.ts';
+import { type DoctorFacts, lvmSettingsOf, type WdmdScript } from './facts.ts';
 
 const EDIT_WHY = 'a file of yours: only you know what was meant';
 
@@ -7,10 +7,11 @@ const EDIT_WHY = 'a file of yours: only you know what was meant';
 export function configFindings(facts: DoctorFacts): readonly Diagnosis[] {
   const { lvm, lvmFolder, unknownLvmKeys, hasLvmlockd } = facts.config;
   const found: Diagnosis[] = [];
+  if (lvm === null) return [...sanlockConf(facts), ...defaults(facts), ...wdmdScripts(facts)];
   if (typeof lvm === 'string') found.push(unreadable(lvmFolder, lvm));
   if (unknownLvmKeys.length > 0) found.push(unknownKeys(lvmFolder, unknownLvmKeys));
   if (hasLvmlockd === false) found.push(withoutLvmlockd());
-  else if (typeof lvm !== 'string' && !lvm.usesLvmlockd && needsLvmlockd(facts)) {
+  else if (lvmSettingsOf(facts)?.usesLvmlockd === false && needsLvmlockd(facts)) {
     found.push(notUsed(facts));
   }
   return [...found, ...sanlockConf(facts), ...defaults(facts), ...wdmdScripts(facts)];
@@ -63,7 +64,7 @@ function notUsed({ config, snapshot }: DoctorFacts): Diagnosis {
     plan: [
       manual(
         `set use_lvmlockd = 1 in the section global of ${config.lvmFolder}/lvm.conf`,
-        `sed -i 's/^\\([[:space:]]*\\)#* *use_lvmlockd *=.*/\\1use_lvmlockd = 1/' ${config.lvmFolder}/lvm.conf`,
+        `$EDITOR ${config.lvmFolder}/lvm.conf`,
         EDIT_WHY,
       ),
     ],

@@ -1,7 +1,7 @@
 import type { DaemonName } from '../host-facts.ts';
 import type { DaemonSeen } from '../snapshot.ts';
 import { type Diagnosis, diagnosis, manual, type Step, safe } from './diagnosis.ts';
-import type { DaemonProcess, DoctorFacts, RunFile } from './facts.ts';
+import { type DaemonProcess, type DoctorFacts, lvmSettingsOf, type RunFile } from './facts.ts';
 
 /** Whether the daemons run, once each, answer, and may do what they must. */
 export function daemonFindings(facts: DoctorFacts): readonly Diagnosis[] {
@@ -25,10 +25,11 @@ export function daemonFindings(facts: DoctorFacts): readonly Diagnosis[] {
 }
 
 /** What the shared VGs of this host need, as far as lvm is set to use them. */
-export function neededDaemons({ config, snapshot, sanlock }: DoctorFacts): ReadonlySet<DaemonName> {
+export function neededDaemons(facts: DoctorFacts): ReadonlySet<DaemonName> {
+  const { snapshot, sanlock } = facts;
   const needed = new Set<DaemonName>();
   const isShared = snapshot.vgs.some(({ lockType }) => lockType === 'sanlock');
-  const usesLvmlockd = typeof config.lvm !== 'string' && config.lvm.usesLvmlockd;
+  const usesLvmlockd = lvmSettingsOf(facts)?.usesLvmlockd === true;
   if (isShared || usesLvmlockd) needed.add('lvmlockd').add('sanlock');
   if (isShared && sanlock?.usesWatchdog !== false) needed.add('wdmd');
   if (sanlock?.usesWatchdog === true) needed.add('wdmd');

@@ -17,6 +17,8 @@ export interface DoctorFacts {
   readonly units: readonly UnitSeen[] | null;
   readonly multipaths: readonly Multipath[];
   readonly transports: readonly Transport[];
+  /** VGs with a lock type that no lvm of today knows. */
+  readonly foreignVgs: readonly ForeignVg[];
   /** null: the kernel has no device-mapper. */
   readonly mappings: readonly Mapping[] | null;
   /** Of the VGs that are started here. */
@@ -29,8 +31,8 @@ export interface DoctorFacts {
 export interface ConfigFacts {
   /** `/etc/lvm` */
   readonly lvmFolder: string;
-  /** A sentence: why lvm does not say. */
-  readonly lvm: LvmSettings | string;
+  /** A sentence: why lvm does not say; null: it is not installed. */
+  readonly lvm: LvmSettings | string | null;
   /** `global/use_lvmlock` */
   readonly unknownLvmKeys: readonly string[];
   /** Whether lvm was built with lvmlockd; null: not known. */
@@ -46,6 +48,13 @@ export interface LvmSettings {
   readonly hostId: number | null;
   /** Of `global/sanlock_lv_extend`, in MiB; 0: lvmlock does not grow. */
   readonly lockLvExtendMib: number;
+  /** `global/activation`: it may talk to device-mapper. */
+  readonly activates: boolean;
+}
+
+/** null: lvm is not installed, or does not say. */
+export function lvmSettingsOf({ config }: Pick<DoctorFacts, 'config'>): LvmSettings | null {
+  return typeof config.lvm === 'string' ? null : config.lvm;
 }
 
 /** A mistake in sanlock.conf or in the options of the unit. */
@@ -207,6 +216,13 @@ export interface Transport {
   readonly setting: string;
   /** null: never. */
   readonly failsAfterS: number | null;
+}
+
+export interface ForeignVg {
+  readonly name: string;
+  /** `clvm` */
+  readonly lockType: string;
+  readonly lockArgs: string;
 }
 
 /** A mapping of lvm's. */

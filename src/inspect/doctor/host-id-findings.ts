@@ -1,6 +1,6 @@
 import { isSameNode } from '../../wire/sanlock/host-name.ts';
 import { type Diagnosis, diagnosis, manual } from './diagnosis.ts';
-import type { DoctorFacts, HostLease, LeaseArea } from './facts.ts';
+import { type DoctorFacts, type HostLease, type LeaseArea, lvmSettingsOf } from './facts.ts';
 
 const MAX_HOST_ID = 2000;
 /** The clock is read a moment before or after the disk. */
@@ -8,9 +8,9 @@ const CLOCK_SLACK_S = 5;
 
 /** Whether the number of this host is set, possible, and nobody else's: on the disk, too. */
 export function hostIdFindings(facts: DoctorFacts): readonly Diagnosis[] {
-  const { lvm } = facts.config;
+  const lvm = lvmSettingsOf(facts);
   const found: Diagnosis[] = [];
-  if (typeof lvm !== 'string') {
+  if (lvm !== null) {
     if (lvm.hostId === null && usesSanlockVgs(facts)) found.push(unset(facts));
     else if (lvm.hostId !== null) found.push(...outOfRange(facts, lvm.hostId));
   }
@@ -20,10 +20,10 @@ export function hostIdFindings(facts: DoctorFacts): readonly Diagnosis[] {
   return found;
 }
 
-function usesSanlockVgs({ config, snapshot }: DoctorFacts): boolean {
-  const { lvm } = config;
-  const isUsed = typeof lvm !== 'string' && lvm.usesLvmlockd;
-  return isUsed || snapshot.vgs.some(({ lockType }) => lockType === 'sanlock');
+function usesSanlockVgs(facts: DoctorFacts): boolean {
+  const { vgs } = facts.snapshot;
+  if (vgs.length > 0) return vgs.some(({ lockType }) => lockType === 'sanlock');
+  return lvmSettingsOf(facts)?.usesLvmlockd === true;
 }
 
 const CHANGE_WHY = 'which numbers are free, and whose this one is, only you can know';
@@ -74,8 +74,7 @@ function outOfRange({ config, areas }: DoctorFacts, hostId: number): readonly Di
 
 function ofArea(facts: DoctorFacts, area: LeaseArea): readonly Diagnosis[] {
   const { joined, read } = area;
-  const { lvm } = facts.config;
-  const configured = area.vg !== null && typeof lvm !== 'string' ? lvm.hostId : null;
+  const configured = area.vg === null ? null : (lvmSettingsOf(facts)?.hostId ?? null);
   const hostId = joined?.hostId ?? configured;
   if (read.kind !== 'done' || hostId === null) return [];
   const own = read.space.hosts.find((host) => host.hostId === hostId);

@@ -182,9 +182,10 @@ export const KINDS = {
     weight: 'note',
     cause: 'a join takes seconds, after a crash of this host minutes; a leave waits for the users',
   },
-  renewalLate: {
+  lockspaceLate: {
     weight: 'caution',
-    cause: 'the storage is slow, or the host is: two io timeouts more, and the users are stopped',
+    cause:
+      'the storage is slow, or the host is: half of the time until the users are stopped is gone',
   },
   renewalTimeouts: {
     weight: 'caution',
@@ -222,11 +223,11 @@ export const KINDS = {
     weight: 'problem',
     cause: 'the metadata do not say where the leases are',
   },
-  globalLockAbsent: {
+  noGlobalLock: {
     weight: 'problem',
     cause: 'the VG with the global lock was removed, or its lock disabled',
   },
-  globalLockTwice: {
+  twoGlobalLocks: {
     weight: 'caution',
     cause: 'VGs of two clusters are visible here, or two hosts made the first VG at once',
   },

@@ -1,5 +1,5 @@
 import { SECOND_MS } from '../../base/units.ts';
-import { leaseTimes } from '../../lease/lease-times.ts';
+import { LATE_SHARE, marginS } from '../attention.ts';
 import type { LockspaceSeen, RenewalSeen, VgSeen } from '../snapshot.ts';
 import { type Diagnosis, diagnosis, manual } from './diagnosis.ts';
 import type { DoctorFacts } from './facts.ts';
@@ -27,7 +27,7 @@ const STORAGE_FIRST = manual(
 );
 
 function ofPhase(space: LockspaceSeen, vg: VgSeen | undefined): readonly Diagnosis[] {
-  const { name, path, phase, ageS, failS, ioTimeoutS } = space;
+  const { name, path, phase, ageS, failS } = space;
   const evidence = [
     `sanlock client status: lockspace ${name} in ${path} is ${phase}`,
     `the last renewal began ${Math.round(ageS)} s ago; the users are stopped after ${failS} s`,
@@ -68,10 +68,9 @@ function ofPhase(space: LockspaceSeen, vg: VgSeen | undefined): readonly Diagnos
       }),
     ];
   }
-  const { renewalWarnMs } = leaseTimes(Math.max(1, ioTimeoutS));
-  if (ageS * SECOND_MS <= renewalWarnMs) return [];
+  if ((marginS(space) ?? failS) >= failS * LATE_SHARE) return [];
   return [
-    diagnosis('renewalLate', {
+    diagnosis('lockspaceLate', {
       about: name,
       found: `lockspace ${name} was not renewed for ${Math.round(ageS)} s`,
       evidence,

@@ -15,9 +15,10 @@ export function lvFindings(facts: DoctorFacts): readonly Diagnosis[] {
 }
 
 function ofLv(vg: VgSeen, lv: LvSeen, mappings: readonly Mapping[]): readonly Diagnosis[] {
-  const name = `${vg.name}/${lv.name}`;
+  const name = `${vg.name}/${lv.name || lv.uuid}`;
   const isCutOff = mappings.some((one) => one.lv === name && one.isErrorTable === true);
-  const hasLockOfItsOwn = lv.lockArgs !== '';
+  // A cache volume keeps lock args, and has no lock (spec 31 §9).
+  const hasLockOfItsOwn = lv.lockArgs !== '' && !lv.name.endsWith('_cvol');
   const isUnlocked = lv.isActiveHere === true && hasLockOfItsOwn && lv.lockHere === null;
   if (!isCutOff && (lv.trouble === 'activeUnlocked' || isUnlocked)) return [unlocked(vg, name)];
   if (lv.trouble !== 'otherSize') return [];

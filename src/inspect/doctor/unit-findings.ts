@@ -1,6 +1,6 @@
 import { neededDaemons } from './daemon-findings.ts';
 import { type Diagnosis, diagnosis, manual, type Step, safe } from './diagnosis.ts';
-import type { DoctorFacts, UnitSeen } from './facts.ts';
+import { type DoctorFacts, lvmSettingsOf, type UnitSeen } from './facts.ts';
 
 const STARTS_VGS = 'lvmlocks.service';
 
@@ -61,9 +61,11 @@ function atBoot(unit: UnitSeen): readonly Diagnosis[] {
   ];
 }
 
-function ofKernel({ mappings, snapshot, clock }: DoctorFacts): readonly Diagnosis[] {
+function ofKernel(facts: DoctorFacts): readonly Diagnosis[] {
+  const { mappings, snapshot, clock } = facts;
   const found: Diagnosis[] = [];
-  if (mappings === null && snapshot.vgs.length > 0) {
+  const activates = lvmSettingsOf(facts)?.activates === true;
+  if (mappings === null && activates && snapshot.vgs.length > 0) {
     found.push(
       diagnosis('deviceMapperAbsent', {
         found: 'the kernel has no device-mapper',

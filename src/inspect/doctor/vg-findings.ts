@@ -2,21 +2,19 @@ import type { VgSeen } from '../snapshot.ts';
 import { adviceText, findingText } from '../vg-lease-text.ts';
 import { compareLeases } from '../vg-leases.ts';
 import { type Diagnosis, diagnosis, manual, type Step, safe } from './diagnosis.ts';
-import type { DoctorFacts, SlotsOfVg } from './facts.ts';
+import { type DoctorFacts, type ForeignVg, lvmSettingsOf, type SlotsOfVg } from './facts.ts';
 
 /** What is particular to the VGs of one lock type; one that no daemon here serves has none yet. */
 const OF_LOCK_TYPES: Readonly<
   Record<string, (facts: DoctorFacts, vg: VgSeen) => readonly Diagnosis[]>
 > = { sanlock: ofSanlock };
 
-/** Lock types that lvm knows. */
-const LOCK_TYPES: ReadonlySet<string> = new Set(['sanlock', 'dlm', 'idm']);
-
 /** Whether the shared VGs are started, have their locks, and metadata that fit them. */
 export function vgFindings(facts: DoctorFacts): readonly Diagnosis[] {
   const { vgs } = facts.snapshot;
   return [
-    ...vgs.flatMap((vg) => [...ofLockType(vg), ...(OF_LOCK_TYPES[vg.lockType]?.(facts, vg) ?? [])]),
+    ...facts.foreignVgs.map(unknownLockType),
+    ...vgs.flatMap((vg) => OF_LOCK_TYPES[vg.lockType]?.(facts, vg) ?? []),
     ...globalLock(vgs.filter(({ lockType }) => lockType === 'sanlock')),
     ...facts.slots.flatMap((one) => [...slots(one), ...full(facts, one)]),
   ];
@@ -24,22 +22,19 @@ export function vgFindings(facts: DoctorFacts): readonly Diagnosis[] {
 
 const CONVERT_WHY = 'the VG must be stopped on all hosts, and its LVs be inactive';
 
-function ofLockType({ name, lockType, lockArgs }: VgSeen): readonly Diagnosis[] {
-  if (LOCK_TYPES.has(lockType)) return [];
-  return [
-    diagnosis('vgLockTypeUnknown', {
-      about: name,
-      found: `VG ${name} has the lock type "${lockType}"`,
-      evidence: [`vgs: lock_type="${lockType}" lock_args="${lockArgs}"`],
-      plan: [
-        manual(
-          'take the lock type away and give it that of sanlock (docs/operations: migrating)',
-          `vgchange --lock-type none --lock-opt force ${name}`,
-          CONVERT_WHY,
-        ),
-      ],
-    }),
-  ];
+function unknownLockType({ name, lockType, lockArgs }: ForeignVg): Diagnosis {
+  return diagnosis('vgLockTypeUnknown', {
+    about: name,
+    found: `VG ${name} has the lock type "${lockType}"`,
+    evidence: [`vgs: lock_type="${lockType}" lock_args="${lockArgs}"`],
+    plan: [
+      manual(
+        'take the lock type away and give it that of sanlock (vgchange --lock-type sanlock)',
+        `vgchange --lock-type none --lock-opt force ${name}`,
+        CONVERT_WHY,
+      ),
+    ],
+  });
 }
 
 /** `1.0.0:lvmlock` */
@@ -118,11 +113,12 @@ function returning({ name }: VgSeen, trouble: string): Diagnosis {
 }
 
 /** What keeps it from starting is told of by itself. */
-function mayStart({ snapshot, config }: DoctorFacts): boolean {
+function mayStart(facts: DoctorFacts): boolean {
+  const { snapshot } = facts;
   const runs = (wanted: string) =>
     snapshot.daemons.some(({ name, state }) => name === wanted && state === 'running');
-  const { lvm } = config;
-  return runs('sanlock') && runs('lvmlockd') && typeof lvm !== 'string' && lvm.hostId !== null;
+  const hostId = lvmSettingsOf(facts)?.hostId ?? null;
+  return runs('sanlock') && runs('lvmlockd') && hostId !== null;
 }
 
 function notStarted({ name, lockArgs }: VgSeen): Diagnosis {
@@ -135,13 +131,16 @@ function notStarted({ name, lockArgs }: VgSeen): Diagnosis {
 }
 
 function globalLock(vgs: readonly VgSeen[]): readonly Diagnosis[] {
-  const started = vgs.filter(({ isStarted, hasGlobalLock }) => isStarted && hasGlobalLock !== null);
-  const having = started.filter(({ hasGlobalLock }) => hasGlobalLock === true);
-  if (started.length > 0 && having.length === 0) return [noGlobalLock(vgs, started)];
+  const known = vgs.filter(({ hasGlobalLock }) => hasGlobalLock !== null);
+  const having = known.filter(({ hasGlobalLock }) => hasGlobalLock === true);
+  // A VG that is not started here may have it.
+  if (having.length === 0 && known.length > 0 && known.length === vgs.length) {
+    return [noGlobalLock(known)];
+  }
   if (having.length < 2) return [];
   const [kept, ...others] = having;
   return [
-    diagnosis('globalLockTwice', {
+    diagnosis('twoGlobalLocks', {
       found: `${having.length} VGs carry an enabled global lock`,
       evidence: having.map(({ name }) => `the global lock of VG ${name} is enabled`),
       plan: others.map(({ name }) =>
@@ -155,20 +154,17 @@ function globalLock(vgs: readonly VgSeen[]): readonly Diagnosis[] {
   ];
 }
 
-function noGlobalLock(vgs: readonly VgSeen[], started: readonly VgSeen[]): Diagnosis {
-  const unstarted = vgs.filter(({ isStarted }) => !isStarted);
-  const enable = manual(
-    'enable it in one VG',
-    `lvmlockctl --gl-enable ${started[0]?.name ?? ''}`,
-    'a VG that this host does not see may carry it: then there would be two',
-  );
-  const starts = unstarted.map(({ name }) =>
-    safe(`start VG ${name}, which may carry it`, { kind: 'startVg', vg: name }),
-  );
-  return diagnosis('globalLockAbsent', {
+function noGlobalLock(vgs: readonly VgSeen[]): Diagnosis {
+  return diagnosis('noGlobalLock', {
     found: 'no VG that is started here carries the global lock',
-    evidence: started.map(({ name }) => `the global lock of VG ${name} is disabled`),
-    plan: [...starts, enable],
+    evidence: vgs.map(({ name }) => `the global lock of VG ${name} is disabled`),
+    plan: [
+      manual(
+        'enable it in one VG',
+        `lvmlockctl --gl-enable ${vgs[0]?.name ?? ''}`,
+        'a VG that this host does not see may carry it: then there would be two',
+      ),
+    ],
   });
 }
 
@@ -204,12 +200,11 @@ function slots({ vg, leases }: SlotsOfVg): readonly Diagnosis[] {
 }
 
 /** With a slot free, or room for lvmlock to grow, lvm goes on by itself. */
-function full({ config }: DoctorFacts, { vg, leases, freeMib }: SlotsOfVg): readonly Diagnosis[] {
-  const { lvm } = config;
+function full(facts: DoctorFacts, { vg, leases, freeMib }: SlotsOfVg): readonly Diagnosis[] {
   const isFree = leases.slots.some(
     ({ holds }) => holds.kind === 'free' || holds.kind === 'unwritten',
   );
-  const extendMib = typeof lvm === 'string' ? null : lvm.lockLvExtendMib;
+  const extendMib = lvmSettingsOf(facts)?.lockLvExtendMib ?? null;
   const grows = extendMib === null || (extendMib > 0 && (freeMib === null || freeMib >= extendMib));
   if (isFree || grows) return [];
   return [

@@ -1,0 +1,166 @@
+import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { nameToText } from '../../../base/bytes.ts';
+import type { Finding } from '../../../base/finding.ts';
+import { hostFindings } from '../../../guard/check/host-check.ts';
+import { parseLibvirtConf } from '../../../guard/libvirt-conf.ts';
+import {
+  type DoctorFacts,
+  type LeaseArea,
+  lvmSettingsOf,
+  type SanlockSettings,
+} from '../../../inspect/doctor/facts.ts';
+import type { Snapshot } from '../../../inspect/snapshot.ts';
+import { MonotonicClock } from '../../../platform/clock.ts';
+import { fileRightsOf } from '../../../platform/confinement.ts';
+import { LinuxDeviceMapper } from '../../../platform/device-mapper.ts';
+import type { PathProbe } from '../../../platform/path-probe.ts';
+import { textOf } from '../../../platform/text-file.ts';
+import { status } from '../../../wire/sanlock/daemon-calls.ts';
+import { textField } from '../../../wire/sanlock/records.ts';
+import { STATE_TYPES } from '../../../wire/sanlock/socket.ts';
+import { askSanlock } from '../../observe/ask.ts';
+import { type ObservePorts, takeSnapshot } from '../../observe/snapshot.ts';
+import { PLACES } from '../guard/places.ts';
+import { seeHost } from '../guard/see-host.ts';
+import { type AreaWorld, leaseAreas, type OwnIdentity } from './area-facts.ts';
+import { configFacts } from './config-facts.ts';
+import {
+  mappingsOf,
+  multipathsUnder,
+  transportsUnder,
+  type UnderLeases,
+  watchdogDevices,
+} from './device-facts.ts';
+import { daemonProcesses, folderRooms, runFiles } from './process-facts.ts';
+import { type SlotsSeen, slotsOf } from './slot-facts.ts';
+import { isClockSynchronised, unitFacts } from './unit-facts.ts';
+import { foreignVgs, reportVgs, type VgReport } from './vg-facts.ts';
+
+/** By what a host is looked at. */
+export interface DoctorWorld extends AreaWorld {
+  readonly observe: ObservePorts;
+  readonly probe: PathProbe;
+  /** The folder of this program. */
+  readonly beside: string;
+}
+
+/** All that the doctor looks at; nothing is changed, and whatever hangs is waited for seconds. */
+export async function doctorFacts(world: DoctorWorld): Promise<DoctorFacts> {
+  const { observe, sleep } = world;
+  const mapper = new LinuxDeviceMapper();
+  const mapped = mapper.list();
+  const [processes, snapshot, vgs, units, isSynchronised] = await Promise.all([
+    daemonProcesses(sleep),
+    takeSnapshot(observe),
+    reportVgs(),
+    unitFacts(),
+    isClockSynchronised(),
+  ]);
+  const [config, settings] = await Promise.all([
+    configFacts(processes),
+    sanlockSettings(world, snapshot),
+  ]);
+  const seen = vgs ?? [];
+  const hostId = lvmSettingsOf({ config })?.hostId ?? null;
+  const own = { ...ownOf(snapshot, settings), hostId };
+  const areas = await leaseAreas(world, { snapshot, vgs: seen, own });
+  const slots = await allSlots(world, snapshot, { vgs: seen, areas });
+  const under = underLeases(areas, seen);
+  const facts = {
+    ...{ snapshot, config, sanlock: settings, processes, units },
+    areas: areas.map((area) => withBlocks(area, slots)),
+    slots: slots.map((one) => one.slots),
+    watchdogs: watchdogDevices(),
+    runFiles: runFiles({ paths: observe.paths, processes, daemons: snapshot.daemons }),
+    folders: folderRooms(observe.paths),
+    multipaths: await multipathsUnder(mapper, under),
+    transports: transportsUnder(under),
+    foreignVgs: foreignVgs(seen),
+    mappings: mapped === null ? null : await mappingsOf(mapper, mapped, seen),
+    clock: { isSynchronised },
+    guests: await guestFindings(world),
+  };
+  mapper.close();
+  return facts;
+}
+
+function ownOf(snapshot: Snapshot, settings: SanlockSettings | null): Omit<OwnIdentity, 'hostId'> {
+  const daemon = snapshot.daemons.find(({ name }) => name === 'sanlock');
+  const isThere = daemon !== undefined && daemon.pid > 0;
+  return { name: settings?.hostName ?? hostname(), sanlockPid: isThere ? daemon.pid : null };
+}
+
+async function sanlockSettings(
+  { observe }: DoctorWorld,
+  { daemons }: Snapshot,
+): Promise<SanlockSettings | null> {
+  const sanlock = daemons.find(({ name }) => name === 'sanlock');
+  if (sanlock?.state !== 'running') return null;
+  const records = await askSanlock(observe, status());
+  const head = records.ok
+    ? records.value.find(({ type }) => type === STATE_TYPES.DAEMON)
+    : undefined;
+  if (head === undefined) return null;
+  const text = (key: string) => textField(head, key) ?? '';
+  const rights = sanlock.pid > 0 ? fileRightsOf(sanlock.pid) : null;
+  return {
+    hostName: nameToText(text('our_host_name')),
+    usesWatchdog: text('use_watchdog') === '1',
+    wantsPriority: text('high_priority') === '1',
+    mlockLevel: Number(text('mlock_level')) || 0,
+    uid: rights?.uid ?? 0,
+    gid: rights?.gids[0] ?? 0,
+  };
+}
+
+/** Of the VGs that are started here, and whose device answered just now. */
+async function allSlots(
+  world: DoctorWorld,
+  { lockspaces }: Snapshot,
+  { vgs, areas }: { readonly vgs: readonly VgReport[]; readonly areas: readonly LeaseArea[] },
+): Promise<readonly SlotsSeen[]> {
+  const found: SlotsSeen[] = [];
+  for (const vg of vgs) {
+    const area = areas.find((one) => one.vg === vg.name && one.joined !== null);
+    const space = lockspaces.find(
+      ({ name, phase }) => name === area?.lockspace && phase === 'joined',
+    );
+    if (area?.read.kind !== 'done' || space === undefined) continue;
+    const slots = await slotsOf(world, vg, space);
+    if (slots !== null) found.push(slots);
+  }
+  return found;
+}
+
+function withBlocks(area: LeaseArea, slots: readonly SlotsSeen[]): LeaseArea {
+  const { read } = area;
+  const own = slots.find((one) => one.slots.vg === area.vg);
+  if (read.kind !== 'done' || own === undefined) return area;
+  const { damagedBlocks } = own;
+  return { ...area, read: { ...read, space: { ...read.space, damagedBlocks } } };
+}
+
+function underLeases(
+  areas: readonly LeaseArea[],
+  vgs: readonly VgReport[],
+): readonly UnderLeases[] {
+  const ofAreas = areas.map(({ path, lockspace }) => ({ path, lockspaces: [lockspace] }));
+  const ofPvs = vgs
+    .filter(({ lockType }) => lockType === 'sanlock')
+    .flatMap(({ name, pvs }) => pvs.map((path) => ({ path, lockspaces: [`lvm_${name}`] })));
+  return [...ofAreas, ...ofPvs];
+}
+
+/** What `holdfast guard check` says, where guests are to be guarded. */
+async function guestFindings({
+  beside,
+  probe,
+  progress,
+}: DoctorWorld): Promise<readonly Finding[]> {
+  const qemu = parseLibvirtConf(textOf(PLACES.qemu) ?? '');
+  const usesPlugin = qemu.ok && qemu.value.get('lock_manager') === 'sanlock';
+  if (!usesPlugin && !existsSync(PLACES.hook)) return [];
+  const seen = await seeHost({ beside, probe, clock: new MonotonicClock(), progress });
+  return hostFindings(seen);
+}

@@ -1,0 +1,131 @@
+import { existsSync } from 'node:fs';
+import { nameToText, textToName } from '../../../base/bytes.ts';
+import { MIB, SECOND_MS } from '../../../base/units.ts';
+import type { ForeignVg } from '../../../inspect/doctor/facts.ts';
+import { lockLvOfArgs, lockLvPath } from '../../../lvmlockd/managers/sanlock/layout.ts';
+import { askLvm } from '../../observe/ask.ts';
+
+const LVM_MS = 10 * SECOND_MS;
+const QUIETLY = ['--readonly', '--nolocking', '--shared', '--reportformat', 'json', '--units', 'b'];
+
+/** The VGs that lvm sees on this host, as the metadata on the disks say. */
+export interface VgReport {
+  readonly name: string;
+  readonly uuid: string;
+  readonly lockType: string;
+  readonly lockArgs: string;
+  readonly freeMib: number | null;
+  readonly lvs: readonly LvReport[];
+  /** Where the leases are, of a VG of sanlock; null: it cannot be said. */
+  readonly leases: LeasePlace | null;
+  readonly pvs: readonly string[];
+}
+
+export interface LvReport {
+  readonly name: string;
+  readonly uuid: string;
+  readonly lockArgs: string;
+}
+
+export interface LeasePlace {
+  readonly path: string;
+  readonly offsetBytes: number;
+  /** By the LV of the leases, which is active; else by the PV below. */
+  readonly isMapped: boolean;
+}
+
+/** null: lvm does not say. Nothing is locked, and nothing activated. */
+export async function reportVgs(): Promise<readonly VgReport[] | null> {
+  const ofVgs = 'vg_name,vg_uuid,vg_lock_type,vg_lock_args,vg_extent_size,vg_free';
+  const ofLvs = 'vg_name,lv_name,lv_uuid,lv_lockargs,seg_pe_ranges,seg_start';
+  const [vgs, lvs, pvs] = await Promise.all([
+    rowsOf('vgs', ['-o', ofVgs], 'vg'),
+    rowsOf('lvs', ['--all', '-o', ofLvs], 'lv'),
+    rowsOf('pvs', ['-o', 'pv_name,pe_start,vg_name'], 'pv'),
+  ]);
+  if (vgs === null || lvs === null || pvs === null) return null;
+  return vgs.map((vg) => {
+    const name = text(vg, 'vg_name');
+    const own = lvs.filter((row) => text(row, 'vg_name') === name);
+    const ownPvs = pvs.filter((row) => text(row, 'vg_name') === name);
+    const report = {
+      name,
+      uuid: text(vg, 'vg_uuid'),
+      lockType: text(vg, 'vg_lock_type'),
+      lockArgs: text(vg, 'vg_lock_args'),
+      freeMib: Math.floor(bytes(vg, 'vg_free') / MIB),
+      lvs: lvsIn(own),
+      pvs: ownPvs.map((row) => text(row, 'pv_name')),
+    };
+    return { ...report, leases: placeOf(report, { vg, lvs: own, pvs: ownPvs }) };
+  });
+}
+
+/** What lvm of today has no lock manager for. */
+export function foreignVgs(vgs: readonly VgReport[]): readonly ForeignVg[] {
+  return vgs
+    .filter(({ lockType }) => !KNOWN.has(lockType))
+    .map(({ name, lockType, lockArgs }) => ({ name, lockType, lockArgs }));
+}
+
+const KNOWN: ReadonlySet<string> = new Set(['', 'none', 'sanlock', 'dlm', 'idm']);
+
+type Row = Readonly<Record<string, unknown>>;
+
+async function rowsOf(
+  program: 'vgs' | 'lvs' | 'pvs',
+  args: readonly string[],
+  key: string,
+): Promise<readonly Row[] | null> {
+  const printed = await askLvm(program, [...QUIETLY, ...args], LVM_MS);
+  if (!printed.ok) return null;
+  try {
+    const parsed = JSON.parse(printed.value) as { report?: readonly Row[] };
+    const rows = parsed.report?.flatMap((report) => report[key] ?? []) ?? [];
+    return rows.filter((row): row is Row => typeof row === 'object' && row !== null);
+  } catch {
+    return null;
+  }
+}
+
+function text(row: Row, key: string): string {
+  const value = row[key];
+  return typeof value === 'string' ? value : '';
+}
+
+/** `4194304B` */
+function bytes(row: Row, key: string): number {
+  return Number.parseInt(text(row, key), 10) || 0;
+}
+
+/** An LV has a row for each of its segments. */
+function lvsIn(rows: readonly Row[]): readonly LvReport[] {
+  const byUuid = new Map<string, LvReport>();
+  for (const row of rows) {
+    const uuid = text(row, 'lv_uuid');
+    byUuid.set(uuid, { name: nameIn(row), uuid, lockArgs: text(row, 'lv_lockargs') });
+  }
+  return [...byUuid.values()];
+}
+
+/** Hidden LVs stand in brackets. */
+function nameIn(row: Row): string {
+  return text(row, 'lv_name').replace(/^\[(.*)\]$/s, '$1');
+}
+
+function placeOf(
+  { name, lockType, lockArgs }: Pick<VgReport, 'name' | 'lockType' | 'lockArgs'>,
+  rows: { readonly vg: Row; readonly lvs: readonly Row[]; readonly pvs: readonly Row[] },
+): LeasePlace | null {
+  const lockLv = lockType === 'sanlock' ? lockLvOfArgs(textToName(lockArgs)) : null;
+  if (lockLv === null) return null;
+  const path = nameToText(lockLvPath(textToName(name), lockLv));
+  if (existsSync(path)) return { path, offsetBytes: 0, isMapped: true };
+  const lvName = nameToText(lockLv);
+  const first = rows.lvs.find((row) => nameIn(row) === lvName && bytes(row, 'seg_start') === 0);
+  const range = /^(.+):(\d+)-\d+$/.exec(text(first ?? {}, 'seg_pe_ranges'));
+  const pv = rows.pvs.find((row) => text(row, 'pv_name') === range?.[1]);
+  if (range === null || pv === undefined) return null;
+  const extents = Number(range[2]) * bytes(rows.vg, 'vg_extent_size');
+  return { path: range[1] ?? '', offsetBytes: bytes(pv, 'pe_start') + extents, isMapped: false };
+}
