@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { type CommandPage, wordOf } from '../src/cli/frame/page.ts';
+import { readWords } from '../src/cli/frame/words.ts';
+import { COMMANDS } from '../src/cli/holdfast/main.ts';
+import {
+  anchorOf,
+  anchorsIn,
+  codeSpansIn,
+  commandLinesIn,
+  documents,
+  linksIn,
+  readDocument,
+  targetOf,
+} from './documents.ts';
+
+/** What the documents refer to is there: other documents, their chapters, commands, events. */
+
+const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
+const DOCUMENTS = documents(ROOT);
+
+const helps = new Map<string, CommandPage | string>();
+for (const [name, { help }] of Object.entries(COMMANDS)) helps.set(name, await help());
+
+test('every link leads to a file, and to a chapter of it', () => {
+  const anchors = new Map(DOCUMENTS.map((document) => [document.path, anchorsIn(document)]));
+  const links = DOCUMENTS.flatMap((document) =>
+    linksIn(document).map((link) => ({ ...link, ...targetOf(document.path, link.name) })),
+  );
+  assert.ok(links.length > 80, `${links.length} links were found`);
+  const broken = links.filter(({ path, anchor }) => {
+    if (!existsSync(join(ROOT, path))) return true;
+    return anchor !== '' && anchors.get(path)?.has(anchor) !== true;
+  });
+  assert.deepEqual(
+    broken.map(({ place, name }) => `${place}: ${name}`),
+    [],
+  );
+});
+
+/** As a shell divides them, as far as documents need it. */
+function shellWords(line: string): readonly string[] {
+  const words = [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
+    ([, double, single, bare]) => double ?? single ?? bare ?? '',
+  );
+  const end = words.findIndex((word) => /^(\||\|\||&&|;|>|>>|2>|&)$/.test(word));
+  return end < 0 ? words : words.slice(0, end);
+}
+
+/** What is wrong with a command line; null: nothing. @param isPart words may be missing at its end */
+function wrongIn(line: string, isPart: boolean): string | null {
+  const [, command = '', ...args] = shellWords(line);
+  if (['help', 'version', '--help', '--version', 'COMMAND', '<command>'].includes(command))
+    return null;
+  const help = helps.get(command);
+  if (help === undefined) return `there is no command ${command}`;
+  if (args.includes('--help')) return null;
+  if (typeof help === 'string') {
+    const unknown = args.find((word) => word.startsWith('--') && !help.includes(word));
+    return unknown === undefined ? null : `${unknown} is not in its help`;
+  }
+  const inner = help.commands?.find((page) => wordOf(page) === args[0]);
+  if (help.commands !== undefined && inner === undefined && args.length > 0) {
+    return `${help.name} has no command ${args[0]}`;
+  }
+  if (help.commands !== undefined && inner === undefined) return null;
+  const words = readWords(inner ?? help, inner === undefined ? args : args.slice(1));
+  if (words.ok || (isPart && words.error.startsWith('a word is missing'))) return null;
+  return words.error;
+}
+
+/** What was, with the commands of its time. */
+const isHistory = ({ path }: { readonly path: string }) =>
+  path === 'CHANGELOG.md' || path.startsWith('docs/decisions/');
+
+test('every command line of holdfast in the documents is one that the command takes', () => {
+  const current = DOCUMENTS.filter((document) => !isHistory(document));
+  const lines = current.flatMap((document) => commandLinesIn(document, 'holdfast'));
+  assert.ok(lines.length > 10, `${lines.length} lines were found`);
+  const spans = current
+    .flatMap(codeSpansIn)
+    .filter(({ name }) => /^holdfast [a-z<-]/.test(name) && !name.includes('…'))
+    .map(({ place, name }) => ({ place, name: name.replace(/[[\]]/g, '') }));
+  assert.ok(spans.length > 40, `${spans.length} names of commands were found`);
+  const wrongOf =
+    (isPart: boolean) => (named: { readonly place: string; readonly name: string }) => {
+      const wrong = wrongIn(named.name, isPart);
+      return wrong === null ? [] : [`${named.place}: ${named.name}: ${wrong}`];
+    };
+  assert.deepEqual([...lines.flatMap(wrongOf(false)), ...spans.flatMap(wrongOf(true))], []);
+});
+
+test('a wrong command line is found', () => {
+  assert.equal(wrongIn('holdfast statsu', false), 'there is no command statsu');
+  assert.match(wrongIn('holdfast status --wacth', false) ?? '', /did you mean --watch/);
+  assert.match(wrongIn('holdfast guard chek', false) ?? '', /has no command chek/);
+  assert.match(wrongIn('holdfast repair', false) ?? '', /a word is missing/);
+  assert.equal(wrongIn('holdfast status --json | jq .lockspaces', false), null);
+});
+
+/** Names with a point that are no events: files, hosts, file systems, fields of other programs. */
+const NO_EVENT =
+  /^(fuse|node|npm|session|com|www|nodejs)\.|\.(cjs|conf|json|js|pid|sock|socket|holders|duties|exit|title|service|slice|timer|md|ts|log|rules|default|mount|target|org|tgz|deb|xz|gz|sh|py|so|ko|css|html|d|h|c|o|key|pem)$/;
+
+test('every event that an administrators’ page names is in the list of events', () => {
+  const page = DOCUMENTS.find(({ path }) => path === 'docs/operations/events.md');
+  assert.ok(page !== undefined);
+  const events = new Set(codeSpansIn(page).map(({ name }) => name));
+  const named = DOCUMENTS.filter(({ path }) => path.startsWith('docs/operations/'))
+    .flatMap(codeSpansIn)
+    .filter(({ name }) => /^[a-z][A-Za-z]*\.[a-z][A-Za-z]*$/.test(name) && !NO_EVENT.test(name));
+  assert.ok(named.length > 100, `${named.length} events were found`);
+  assert.deepEqual(
+    named.filter(({ name }) => !events.has(name)).map(({ place, name }) => `${place}: ${name}`),
+    [],
+  );
+});
+
+test('documents: what is code, which chapter a heading makes, where a link leads', () => {
+  const text = [
+    '# A *b*, `c-d`: e',
+    '- text',
+    '      goes on',
+    '',
+    '    alpha# holdfast who vg/lv   # whose',
+    '    holdfast guard: refused',
+    '```',
+    '# no heading',
+    '```',
+    '[x](../y.md#z) `holdfast who`',
+    '# A b c-d e',
+  ].join('\n');
+  const document = readDocument('docs/a/b.md', text);
+  assert.deepEqual(
+    document.lines.filter(({ isCode }) => isCode).map(({ number }) => number),
+    [5, 6, 8],
+  );
+  assert.deepEqual([...anchorsIn(document)], ['a-b-c-d-e', 'a-b-c-d-e-1']);
+  assert.equal(
+    anchorOf('4. Acquire, convert, release; error mapping'),
+    '4-acquire-convert-release-error-mapping',
+  );
+  assert.deepEqual(commandLinesIn(document, 'holdfast'), [
+    { place: 'docs/a/b.md:5', name: 'holdfast who vg/lv' },
+  ]);
+  assert.deepEqual(linksIn(document), [{ place: 'docs/a/b.md:10', name: '../y.md#z' }]);
+  assert.deepEqual(targetOf('docs/a/b.md', '../y.md#z'), { path: 'docs/y.md', anchor: 'z' });
+  assert.deepEqual(targetOf('docs/a/b.md', '#z'), { path: 'docs/a/b.md', anchor: 'z' });
+});
