@@ -26,8 +26,10 @@ export function contents(root: string, architecture: Architecture): readonly Ent
     ...documents(root),
     ...manPages(root),
     ...completions(root),
-    // `holdfast guard install` begins with it.
-    file(`${PROGRAMS}/packaging/guard.conf`, read(root, 'packaging/guard.conf')),
+    // `holdfast guard install` and the first installation begin with them; /usr/share/doc may be left out.
+    ...['guard.conf', 'sanlock.conf'].map((name) =>
+      file(`${PROGRAMS}/packaging/${name}`, read(root, `packaging/${name}`)),
+    ),
     folder('/etc/sanlock'),
     folder('/etc/wdmd.d'),
   ];

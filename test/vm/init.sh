@@ -26,8 +26,11 @@ while read -r module; do
     insmod "/modules/$module" || fail "insmod $module"
 done </modules/order
 
-# cache=mmap: koffi's library is mapped; with cache=none nothing can be.
-mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000,cache=mmap root /lower || fail root
+# cache=mmap: koffi's library is mapped; with cache=none nothing can be. In a root that nobody else changes
+# what was read is kept: Node is read once.
+cache=mmap
+case $(cat /proc/cmdline) in *vm.unchanged_root*) cache=loose ;; esac
+mount -t 9p -o "ro,trans=virtio,version=9p2000.L,msize=512000,cache=$cache" root /lower || fail root
 mount -t tmpfs -o mode=755 upper /upper
 mkdir /upper/files /upper/work
 mount -t overlay -o lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work root /root \

@@ -68,7 +68,7 @@ export interface Equipment {
    * is a unit.
    */
   readonly withSystemd?: readonly number[];
-  /** What each machine has as its root, read-only, where that is not this host's: a folder. */
+  /** What each machine has as its root, where that is not this host's: a folder that nobody changes. */
   readonly roots?: readonly string[];
   /** A network of machines one and two, whose driver each loads (`virtio_net`). */
   readonly hasNetwork?: boolean;
@@ -341,8 +341,10 @@ function qemuArgs(ground: Ground, kind: Kind): readonly string[] {
   ];
 }
 
-function kernelArgs({ machine, hasSystemd }: Kind): readonly string[] {
-  const named = [...KERNEL_ARGS, `vm.name=${machine.name}`, `systemd.hostname=${machine.name}`];
+function kernelArgs({ machine, hasSystemd, root }: Kind): readonly string[] {
+  const unchanged = root === '/' ? [] : ['vm.unchanged_root'];
+  const names = [`vm.name=${machine.name}`, `systemd.hostname=${machine.name}`];
+  const named = [...KERNEL_ARGS, ...names, ...unchanged];
   return hasSystemd ? [...named, ...SYSTEMD_ARGS] : named;
 }
 

@@ -74,6 +74,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./stop.ts')).stop(args),
     help: async () => (await import('./stop.ts')).STOP_PAGE,
   },
+  'install-units': {
+    about: 'writes the units of systemd for the programs that npm has installed',
+    run: async (args) => (await import('./install-units.ts')).installUnits(args),
+    help: async () => (await import('./install-units.ts')).INSTALL_UNITS_PAGE,
+  },
   unused: {
     about: 'whether nothing of this host uses the daemons, so that they may be stopped or removed',
     run: async (args) => (await import('./unused.ts')).unused(args),
