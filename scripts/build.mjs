@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   appendFileSync,
+  copyFileSync,
   existsSync,
   readdirSync,
   readFileSync,
@@ -34,6 +35,30 @@ export async function buildPrograms() {
 
 /** Commands that show something, and are run again and again (decision 0025). */
 const CODE_CACHED = ['sanlock-client', 'holdfast-status'];
+
+/** The page of `holdfast serve`, with what it is made of: nothing comes from elsewhere. */
+export async function buildPage() {
+  const page = `${root}src/web/page`;
+  await build({
+    entryPoints: [
+      { in: `${page}/main.tsx`, out: 'page' },
+      { in: `${page}/page.css`, out: 'page' },
+    ],
+    outdir: `${root}dist/web`,
+    bundle: true,
+    platform: 'browser',
+    format: 'iife',
+    target: 'es2022',
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
+    minify: true,
+    legalComments: 'none', // NOTICE has them
+    logLevel: 'warning',
+  });
+  for (const file of ['index.html', 'icon.svg']) {
+    copyFileSync(`${page}/${file}`, `${root}dist/web/${file}`);
+  }
+}
 
 /** What V8 compiled, for `platform/code-cache`, by whose parameters and last line it goes. */
 function writeCodeCache(name) {
@@ -72,7 +97,7 @@ export async function buildManual() {
 function buildId() {
   const hash = createHash('sha256');
   const files = readdirSync(`${root}src`, { recursive: true }).sort();
-  for (const file of files.filter((name) => /\.ts$/.test(name) && !/\.test\.ts$/.test(name))) {
+  for (const file of files.filter((name) => /\.tsx?$/.test(name) && !/\.test\.ts$/.test(name))) {
     hash.update(`${file}\n`).update(readFileSync(`${root}src/${file}`));
   }
   return hash.digest('hex').slice(0, 16);
@@ -97,6 +122,7 @@ function bundle(entry, id) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await buildPrograms()
+    .then(buildPage)
     .then(buildTypes)
     .then(buildManual)
     .catch((error) => {

@@ -14,6 +14,7 @@ const script = (file, ...args) => [
 const FIRST = [
   ['format and lint', [`${bin}biome`, ['check', '--error-on-warnings']]],
   ['types', [`${bin}tsc`, []]],
+  ['types of the page', [`${bin}tsc`, ['-p', 'tsconfig.page.json']]],
   ['tidy', script('scripts/tidy-check.ts')],
 ];
 /**

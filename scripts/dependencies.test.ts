@@ -21,13 +21,15 @@ function json(file: string): unknown {
 /** Packages that a source of a program imports. */
 function imported(): ReadonlySet<string> {
   const files = readdirSync(`${ROOT}/src`, { recursive: true, encoding: 'utf8' });
-  const sources = files.filter((file) => /\.ts$/.test(file) && !/\.test\.ts$/.test(file));
+  const sources = files.filter((file) => /\.tsx?$/.test(file) && !/\.test\.ts$/.test(file));
   const names = sources.flatMap((file) => {
     const text = readFileSync(`${ROOT}/src/${file}`, 'utf8');
     const all = [...text.matchAll(/ from '([^'.][^']*)'|require\('([^'.][^']*)'\)/g)];
     return all.map(([, from, required]) => from ?? required ?? '');
   });
-  return new Set(names.filter((name) => !/^(node:|holdfast\/)/.test(name)));
+  // `preact/hooks` is a part of a package.
+  const packages = names.map((name) => name.replace(/^([^@/][^/]*)\/.*/, '$1'));
+  return new Set(packages.filter((name) => !/^(node:|holdfast$)/.test(name)));
 }
 
 test('every version is exact', () => {

@@ -1,5 +1,5 @@
 import { dirname, join, normalize } from 'node:path';
-import { ROOMS } from './tidy-rules.ts';
+import { ENTRIES, ROOMS } from './tidy-rules.ts';
 import { isTest, type SourceFile } from './tidy-text.ts';
 
 /** The room of a file, or null outside src: the longest name of the table that begins its path. */
@@ -37,7 +37,8 @@ export function wrongImports(file: SourceFile, room: string): string[] {
     const targetRoom = roomOf(target);
     if (targetRoom === null || targetRoom === room) return [];
     const allowed = rules.mayImport.some(
-      (entry) => target === `src/${entry}.ts` || target.startsWith(`src/${entry}/`),
+      (entry) =>
+        target.replace(/\.tsx?$/, '') === `src/${entry}` || target.startsWith(`src/${entry}/`),
     );
     return allowed ? [] : [`${file.path}: ${room} may not import ${target}`];
   });
@@ -50,6 +51,7 @@ export function unusedFiles(files: readonly SourceFile[]): string[] {
   return files
     .filter((file) => file.path.startsWith('src/') && !file.path.startsWith('src/bin/'))
     .filter((file) => !file.path.endsWith('.test.ts') && !imported.has(file.path))
+    .filter((file) => !ENTRIES.has(file.path))
     .map((file) => `${file.path}: no file imports it`);
 }
 

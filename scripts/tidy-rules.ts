@@ -7,6 +7,8 @@ export interface Room {
   readonly libraries?: readonly string[];
   /** Whether it is the platform, or above it, and may use Node itself. */
   readonly node?: true;
+  /** Whether it runs in a browser: it has a browser's clock and timers, and nothing of Node. */
+  readonly browser?: true;
   /** Whether it may wait; in the other rooms everything runs synchronously in virtual time. */
   readonly waits?: true;
 }
@@ -121,14 +123,25 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     node: true,
     waits: true,
   },
+  // It shows what it is given: no daemon, no disk and no socket of ours.
+  web: { mayImport: ['base', 'inspect', 'lease/lease-times'], node: true, waits: true },
+  'web/page': {
+    mayImport: ['base', 'web/model'],
+    libraries: ['preact', 'preact/hooks', 'uplot'],
+    browser: true,
+    waits: true,
+  },
   cli: { mayImport: DOORS_MAY_IMPORT, node: true, waits: true },
   'cli/holdfast': {
-    mayImport: [...DOORS_MAY_IMPORT, 'cli', 'rig', 'sim'],
+    mayImport: [...DOORS_MAY_IMPORT, 'cli', 'web', 'rig', 'sim'],
     node: true,
     waits: true,
   },
   bin: { mayImport: [...DOORS_MAY_IMPORT, 'cli'], node: true, waits: true },
 };
+
+/** Files that no file imports, beside programs and tests: the script of the page. */
+export const ENTRIES: ReadonlySet<string> = new Set(['src/web/page/main.tsx']);
 
 export interface Banned {
   readonly pattern: RegExp;

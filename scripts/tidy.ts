@@ -25,7 +25,8 @@ function complaintsOf(file: SourceFile): string[] {
   found.push(...bannedCalls(file, BANNED_IN_SOURCES));
   found.push(...undocumented(file, room));
   const rules = ROOMS[room];
-  if (rules?.node !== true) found.push(...bannedCalls(file, BANNED_ABOVE_PLATFORM));
+  const isAbovePlatform = rules?.node !== true && rules?.browser !== true;
+  if (isAbovePlatform) found.push(...bannedCalls(file, BANNED_ABOVE_PLATFORM));
   if (rules?.waits !== true) found.push(...waits(file));
   return found;
 }
@@ -75,7 +76,7 @@ function longFunctions(file: SourceFile, lines: readonly string[]): string[] {
 export function projectFiles(root: string): SourceFile[] {
   return ['src', 'test', 'scripts', 'bench', 'examples'].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+      .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name))
       .map((entry) => join(entry.parentPath, entry.name))
       .map((path) => ({ path: relative(root, path), text: readFileSync(path, 'utf8') })),
   );

@@ -1,6 +1,14 @@
 /** They have no place in a name: a line of a log would be forged, a terminal told what to do. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
+/**
+ * Beside those, characters without a shape, and such as turn the reading order around: with them
+ * one name looks like another, or stands before what it follows.
+ */
+const WITHOUT_SHAPE =
+  /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u{e0000}-\u{e0fff}]/gu;
+/** Of a character of two units, cut. */
+const HALF = /[\ud800-\udbff]$/;
 const SHOWN = 60;
 
 /** Whether a text has a character that ends a line, or is a command to a terminal. */
@@ -8,13 +16,15 @@ export function hasControl(text: string): boolean {
   return text.search(CONTROL) >= 0;
 }
 
-/** What came from outside, for a line of a terminal or a log. */
+/** What came from outside, for a line of a terminal, a log or a page. */
 export function plain(text: string): string {
-  return text.replace(CONTROL, '?');
+  return text.replace(WITHOUT_SHAPE, '?');
 }
 
 /** In a sentence: cut as well. */
 export function shown(text: string, mostCharacters = SHOWN): string {
   const whole = plain(text);
-  return whole.length <= mostCharacters ? whole : `${whole.slice(0, mostCharacters)}…`;
+  return whole.length <= mostCharacters
+    ? whole
+    : `${whole.slice(0, mostCharacters).replace(HALF, '')}…`;
 }

@@ -29,6 +29,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./status.ts')).status(args),
     help: async () => (await import('./status.ts')).STATUS_PAGE,
   },
+  serve: {
+    about: 'a web page of this host and its lockspaces, and metrics for Prometheus',
+    run: async (args) => (await import('./serve.ts')).serve(args),
+    help: async () => (await import('./serve/options.ts')).SERVE_PAGE,
+  },
   who: {
     about: 'which host holds a lease, whether it is alive, until when it is protected',
     run: async (args) => (await import('./who.ts')).who(args),
