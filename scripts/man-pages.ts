@@ -1,6 +1,9 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { bashText } from '../src/cli/frame/completion-bash.ts';
+import { zshText } from '../src/cli/frame/completion-zsh.ts';
 import { manText } from '../src/cli/frame/man.ts';
+import { allCompletions } from './completions.ts';
 import { allManPages, manFile } from './manual.ts';
 
 /**
@@ -20,3 +23,14 @@ function writeFolder(folder: string, files: ReadonlyMap<string, string>): void {
 
 const pages = await allManPages(root);
 writeFolder(`${root}/dist/man`, new Map(pages.map((page) => [manFile(page), manText(page)])));
+
+const completions = await allCompletions();
+writeFolder(
+  `${root}/dist/completion`,
+  new Map(
+    completions.flatMap((completion) => [
+      [`bash/${completion.program}`, bashText(completion)],
+      [`zsh/_${completion.program}`, zshText(completion)],
+    ]),
+  ),
+);
