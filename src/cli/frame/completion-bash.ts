@@ -47,7 +47,8 @@ complete -F _holdfast_start_${name} ${program}
 
 /** The same in the file of every program: which one is read first does not matter. */
 const COMMON = `
-# Names, from a program that gets ${DEADLINE_S} s. They come from disks: what is no plain name is left out.
+# Names, from a program that gets ${DEADLINE_S} s. They come from disks: what is no plain name is
+# left out.
 _holdfast_list() {
   local command='' pattern='' line name count=0 plain='^[A-Za-z0-9_.+:/@%,=~-]+$'
   case $1 in

@@ -49,7 +49,8 @@ function described(word: string, about: string): string {
 
 /** The same in the file of every program: which one is read first does not matter. */
 const COMMON = `
-# Names, from a program that gets ${DEADLINE_S} s. They come from disks: what is no plain name is left out.
+# Names, from a program that gets ${DEADLINE_S} s. They come from disks: what is no plain name is
+# left out.
 _holdfast_list() {
   local command='' pattern='' line name fd plain='^[A-Za-z0-9_.+:/@%,=~-]+$'
   local -i count=0 end=$((SECONDS + ${DEADLINE_S}))
