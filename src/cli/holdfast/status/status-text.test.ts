@@ -42,6 +42,18 @@ test('status: hundreds of LVs and hosts are summed up, and the screen is 80 colu
   assert.match(text, /^ {2}\d+ more LVs are held: holdfast who --all shows them$/m);
 });
 
+test('status: an LV whose lease was not read is not said to be free', () => {
+  const unread = lv({ lockHere: null, isActiveHere: false, holders: null });
+  const text = (lvs: readonly (typeof unread)[], lockType = 'sanlock') =>
+    statusText(healthySnapshot({ vgs: [vg({ lvs, lockType, isStarted: false })] }), view);
+  assert.match(
+    text([unread, { ...unread, holders: [] }]),
+    /^ {2}1 LV held by nobody\n {2}1 LV whose holders are not known here \(holdfast who VG\/LV/m,
+  );
+  assert.match(text([unread, unread], 'dlm'), /^ {2}2 LVs whose holders are not known here$/m);
+  assert.match(text([{ ...unread, lockArgs: '' }]), /^ {2}1 LV held by nobody$/m);
+});
+
 test('status: names from the disk neither command the terminal nor forge a line', () => {
   const evil = `\u001b[2Jx\n${'y'.repeat(60)}`;
   const text = statusText(

@@ -170,12 +170,25 @@ function vgLines({ vgs }: Snapshot, paint: Paint, most: number): string[] {
     const room = Math.max(0, Math.floor((most - vgs.length) / vgs.length) - 1);
     for (const lv of held.slice(0, room)) lines.push(lvLine(lv, paint));
     hidden += held.length - Math.min(room, held.length);
-    const free = vg.lvs.length - held.length;
-    if (free > 0)
-      lines.push(paint('dim', `  ${free === 1 ? '1 LV' : `${free} LVs`} held by nobody`));
+    lines.push(...otherLvLines(vg).map((line) => paint('dim', `  ${line}`)));
   }
   if (hidden > 0) lines.push(`  ${hidden} more LVs are held: holdfast who --all shows them`);
   return lines;
+}
+
+/** What is said of LVs that are not shown: of those whose leases were not read, nothing is known. */
+function otherLvLines({ lvs, lockType }: VgSeen): string[] {
+  const others = lvs.filter((lv) => !isOfInterest(lv));
+  const unread = others.filter(({ holders, lockArgs }) => holders === null && lockArgs !== '');
+  const free = others.length - unread.length;
+  const lvsText = (count: number) => (count === 1 ? '1 LV' : `${count} LVs`);
+  const hint = lockType === 'sanlock' ? ' (holdfast who VG/LV reads its lease)' : '';
+  return [
+    ...(free > 0 ? [`${lvsText(free)} held by nobody`] : []),
+    ...(unread.length > 0
+      ? [`${lvsText(unread.length)} whose holders are not known here${hint}`]
+      : []),
+  ];
 }
 
 function isOfInterest({ lockHere, holders, trouble, isActiveHere }: LvSeen): boolean {
