@@ -1,15 +1,14 @@
 import type { ByteString } from '../base/bytes.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { decode } from '../codec/struct.ts';
-import { deltaLeaseOffset, type Geometry, hostBlockSector } from '../format/geometry.ts';
+import { type Geometry, hostBlockSector } from '../format/geometry.ts';
 import {
   DELTA_DISK_MAGIC,
-  deltaLeader,
-  leaderGeometry,
   PAXOS_DISK_CLEAR,
   PAXOS_DISK_MAGIC,
   paxosLeader,
 } from '../format/leader.ts';
+import { readHostArea } from './host-area.ts';
 import { readSpan } from './io.ts';
 import type { LeaseError } from './lease-error.ts';
 import { type NotedHolding, notedHoldersIn } from './noted-holders.ts';
@@ -47,7 +46,27 @@ export interface HoldersWish {
  * @see spec 10 §6, §13
  */
 export function* readHolders(wish: HoldersWish): Steps<Result<LeaseState, NoLease>> {
-  const { offset, timeoutMs } = wish;
+  const { spaceOffset, offset, timeoutMs } = wish;
+  const hosts = yield* readHostArea({ offset: spaceOffset, timeoutMs });
+  if (!hosts.ok) return unread(hosts.error);
+  return yield* readHoldersAmong({
+    offset,
+    timeoutMs,
+    knownHosts: hosts.value?.knownHosts ?? 0,
+  });
+}
+
+/**
+ * The same, of a lockspace that was read before.
+ * @param wish.knownHosts the largest host id that was ever used in it: the block of such a host
+ *   counts whatever the lease says
+ */
+export function* readHoldersAmong(wish: {
+  readonly offset: number;
+  readonly timeoutMs: number;
+  readonly knownHosts: number;
+}): Steps<Result<LeaseState, NoLease>> {
+  const { offset, timeoutMs, knownHosts } = wish;
   const place = { disk: 'resource', offset, timeoutMs } as const;
   const probe = yield* readSpan({ ...place, length: PROBE_BYTES }, 'holders read');
   if (!probe.ok) return unread(probe.error);
@@ -56,10 +75,7 @@ export function* readHolders(wish: HoldersWish): Steps<Result<LeaseState, NoLeas
   const { areaBytes } = found.value.geometry;
   const area = yield* readSpan({ ...place, length: areaBytes }, 'holders read');
   if (!area.ok) return unread(area.error);
-  const bytes = area.value.value.slice(); // another read follows
-  const known = yield* readKnownHosts(wish);
-  if (!known.ok) return unread(known.error);
-  return holdingIn(bytes, known.value);
+  return holdingIn(area.value.value, knownHosts);
 }
 
 /** The device did not answer. */
@@ -88,25 +104,4 @@ function holdingIn(area: Uint8Array, knownHosts: number): Result<LeaseState, NoL
   const sectorOf = (hostId: number) => area.subarray(hostBlockSector(hostId) * geometry.sectorSize);
   const holding = notedHoldersIn({ leader, blocks }, sectorOf);
   return ok({ lockspaceName, resourceName, geometry, lver, ...holding });
-}
-
-/** The largest host id that was ever used in the lockspace; 0: none, or there is no lockspace. */
-function* readKnownHosts(wish: HoldersWish): Steps<Result<number, LeaseError>> {
-  const { spaceOffset: offset, timeoutMs } = wish;
-  const place = { disk: 'lockspace', offset, timeoutMs } as const;
-  const probe = yield* readSpan({ ...place, length: PROBE_BYTES }, 'holders read');
-  if (!probe.ok) return probe;
-  const first = decode(deltaLeader, probe.value.value);
-  const geometry = first.magic === DELTA_DISK_MAGIC ? leaderGeometry(first) : null;
-  if (geometry === null) return ok(0);
-  const area = yield* readSpan({ ...place, length: geometry.areaBytes }, 'holders read');
-  return area.ok ? ok(knownHostsIn(area.value.value, geometry)) : area;
-}
-
-function knownHostsIn(area: Uint8Array, geometry: Geometry): number {
-  for (let hostId = geometry.maxHosts; hostId > 0; hostId--) {
-    const host = decode(deltaLeader, area, deltaLeaseOffset(geometry, hostId));
-    if (host.ownerId !== 0n || host.ownerGeneration !== 0n || host.timestampS !== 0n) return hostId;
-  }
-  return 0;
 }

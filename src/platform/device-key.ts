@@ -1,4 +1,4 @@
-import { readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { readdirSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 const BLOCK_DEVICE = 0o060000;
@@ -24,6 +24,34 @@ export function keyOfNumber(number: string, sys = '/sys'): string | null {
     return keyOf(realpathSync(join(sys, 'dev/block', number)), { sys, depth: 0 });
   } catch {
     return null; // it is gone
+  }
+}
+
+/**
+ * What that device is called, and every device that it lies on: of an encrypted LV the LV too.
+ * @param number 'major:minor'
+ */
+export function keysUnder(number: string, sys = '/sys'): readonly string[] {
+  const keys = new Set<string>();
+  const look = (at: string, depth: number): void => {
+    const key = keyOf(at, { sys, depth });
+    if (key !== null) keys.add(key);
+    if (depth >= MAX_DEPTH) return;
+    for (const slave of slavesOf(at)) look(realpathSync(join(at, 'slaves', slave)), depth + 1);
+  };
+  try {
+    look(realpathSync(join(sys, 'dev/block', number)), 0);
+  } catch {
+    // it is gone
+  }
+  return [...keys];
+}
+
+function slavesOf(at: string): readonly string[] {
+  try {
+    return readdirSync(join(at, 'slaves'));
+  } catch {
+    return []; // it lies on none
   }
 }
 

@@ -5,6 +5,7 @@ import { renamedVg } from '../../src/rig/host.ts';
 import type { Rig } from '../../src/rig/rig.ts';
 import { pause, until } from '../../src/rig/run.ts';
 import { lastRenewalS } from './sanlock-daemons.ts';
+import { hasLv, isNotAlive, listsVg } from './who-answers.ts';
 
 /** Whether a refused activation said that another host holds the LV. */
 const HELD_ELSEWHERE = /locked by other host|held by other host|lock failed/i;
@@ -20,6 +21,8 @@ export async function mixtureScenario(rig: Rig, log: (line: string) => void): Pr
   await exclusive(rig, a, b);
   await shared(rig, a, b);
   log('exclusive, shared, handed over');
+  await whoHasIt(rig, a, b);
+  log('who had it was told on both');
   await contend(rig);
   log('contended');
   await restartLvmlockd(rig, a, b);
@@ -42,6 +45,23 @@ export async function exclusive(rig: Rig, a: Host, b: Host, lv = 'lv1'): Promise
   await b.mustLvm('lvchange', '-aey', name);
   await refused(a, '-aey', name);
   await b.mustLvm('lvchange', '-an', name);
+}
+
+/** `holdfast who` on either host, whoever made the daemons of both. */
+async function whoHasIt(rig: Rig, a: Host, b: Host): Promise<void> {
+  const name = `${rig.vg}/lv1`;
+  await hasLv(rig, a, { holders: [], mode: 'ex', now: true });
+  await a.mustLvm('lvchange', '-aey', name);
+  const both = [a, b].map((asker) => hasLv(rig, asker, { holders: [a], mode: 'ex' }));
+  await Promise.all(both);
+  await a.mustLvm('lvchange', '-an', name);
+  await b.mustLvm('lvchange', '-asy', name);
+  await a.mustLvm('lvchange', '-asy', name);
+  await hasLv(rig, b, { holders: [a, b], mode: 'sh', now: true });
+  await a.mustLvm('lvchange', '-an', name);
+  await hasLv(rig, a, { holders: [b], mode: 'sh', now: true });
+  await b.mustLvm('lvchange', '-an', name);
+  await listsVg(rig, b, 'free');
 }
 
 export async function shared(rig: Rig, a: Host, b: Host, lv = 'lv1'): Promise<void> {
@@ -84,6 +104,7 @@ async function restartLvmlockd(rig: Rig, a: Host, b: Host): Promise<void> {
   await a.mustLvm('lvchange', '-aey', name);
   await a.kill('lvmlockd');
   await refused(b, '-aey', name);
+  await hasLv(rig, b, { holders: [a], mode: 'ex' });
   await a.startLvmlockd();
   if (a.makers.lvmlockd === 'ours') {
     // Ours finds its orphans in sanlock and takes them over; the original cannot start the VG.
@@ -144,6 +165,7 @@ export async function takeover(rig: Rig, log: (line: string) => void): Promise<v
   const renewedS = lastRenewalS(rig.lun.lvmlock, a.hostId);
   const { hostDeadMs } = leaseTimes(rig.ioTimeoutS);
   const latestMs = crashedMs + hostDeadMs + (7 * rig.ioTimeoutS + 20) * 1000;
+  await isNotAlive(rig, b, a);
   for (;;) {
     const tried = await b.lvm('lvchange', '-aey', name);
     const nowMs = performance.now();
@@ -160,6 +182,7 @@ export async function takeover(rig: Rig, log: (line: string) => void): Promise<v
     assert.ok(nowMs < latestMs, `still refused: ${tried.stdout}${tried.stderr}`);
     await pause(500);
   }
+  await hasLv(rig, b, { holders: [b], mode: 'ex', now: true });
   await b.mustLvm('lvchange', '-an', name);
 }
 

@@ -15,10 +15,7 @@ async function allPages(): Promise<readonly CommandPage[]> {
   const pages: CommandPage[] = [];
   for (const [name, { help, about }] of Object.entries(COMMANDS)) {
     const page = await help();
-    if (typeof page === 'string') {
-      assert.equal(name, 'who', 'every other command has a page');
-      continue;
-    }
+    assert.ok(typeof page !== 'string', `${name} has a page`);
     assert.equal(page.name, `holdfast ${name}`);
     assert.equal(page.about, about, `the list of commands says of ${name} what its page says`);
     pages.push(page, ...(page.commands ?? []));

@@ -35,9 +35,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     help: async () => (await import('./serve/options.ts')).SERVE_PAGE,
   },
   who: {
-    about: 'which host holds a lease, whether it is alive, until when it is protected',
+    about:
+      'which host and process hold a lease, whether that host lives, until when nobody else may',
     run: async (args) => (await import('./who.ts')).who(args),
-    help: async () => (await import('./who.ts')).WHO_USAGE,
+    help: async () => (await import('./who.ts')).WHO_PAGE,
   },
   doctor: {
     about: 'what is wrong with this host, why, and what to do about it',

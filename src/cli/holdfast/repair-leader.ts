@@ -9,7 +9,7 @@ import { SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 import { lockVg } from '../lvmlockctl/check.ts';
 import { mend } from '../lvmlockctl/check-mend.ts';
 import { leaseCode, runDirectly } from '../sanlock/direct-disk.ts';
-import type { WhoTarget } from './who-target.ts';
+import type { WhoTarget } from './who/target.ts';
 
 /**
  * An LV's lease whose leader is damaged: it does not say who holds it, so the disk alone proves

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { MIB } from '../../base/units.ts';
 import { ProcedureHarness } from '../../sim/procedure-harness.ts';
 import { repairLease } from './repair.ts';
+import { leaseTarget } from './who/target.ts';
 
 const BLOCK_AT = MIB + (1 + 3) * 512;
 
@@ -18,8 +19,7 @@ test('a damaged block of a host that left is emptied in place; a second run find
     const disk = Buffer.concat([harness.disks.lockspace, harness.disks.resource]);
     writeFileSync(path, disk);
     const expected = { lockspaceName: 'LS', name: 'vm7' };
-    const places = { path, offset: MIB, spacePath: path, spaceOffset: 0 };
-    const target = { label: 'LS:vm7', ...places, expected };
+    const target = leaseTarget({ label: 'LS:vm7', path, offset: MIB, expected });
     const said: string[] = [];
     assert.deepEqual(
       repairLease(target, (text) => said.push(text)),

@@ -11,7 +11,8 @@ import { type CommandPage, JSON_OPTION } from '../frame/page.ts';
 import { readWords } from '../frame/words.ts';
 import { leaseCode, OpenFailure, openDisk, runDirectly } from '../sanlock/direct-disk.ts';
 import { leaderDamage, repairLeader } from './repair-leader.ts';
-import { resourceTarget, volumeTarget, type WhoTarget } from './who-target.ts';
+import { resourceTarget, type WhoTarget } from './who/target.ts';
+import { volumeTarget } from './who/volumes.ts';
 
 export const REPAIR_PAGE = {
   name: 'holdfast repair',

@@ -1,182 +1,209 @@
-import { existsSync } from 'node:fs';
-import { parseArgs } from 'node:util';
-import { type ByteString, nameToText, textToName } from '../../base/bytes.ts';
-import { ERRNO } from '../../base/errno.ts';
-import { given } from '../../base/given.ts';
+import { nameToText, textToName } from '../../base/bytes.ts';
+import { plain } from '../../base/plain-text.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
-import type { Naming } from '../../guard/lease-names.ts';
-import { MonotonicClock } from '../../platform/clock.ts';
-import { DirectDisk, DiskFailure } from '../../platform/disk-direct.ts';
-import { reasonOf } from '../../platform/system-error.ts';
-import { readGuardConfFiles } from '../guard/conf-files.ts';
+import { hasLvb, LVB_SECTOR } from '../../format/geometry.ts';
+import { GL_NAME } from '../../lvmlockd/managers/sanlock/layout.ts';
+import { mistakeText } from '../frame/help.ts';
+import { type CommandPage, JSON_OPTION, WATCH_OPTION } from '../frame/page.ts';
+import { readWords, type Words } from '../frame/words.ts';
 import { DiskNames } from '../guard/disk-names.ts';
 import { GUEST_LOCKSPACE } from '../guard/paths.ts';
 import { endBesideHungCalls } from './end-now.ts';
 import { PLACES } from './guard/places.ts';
-import { lenderIn, readGuests, usesOf } from './who-guests.ts';
-import { besideLibvirtSpace, resourceTarget, volumeTarget, type WhoTarget } from './who-target.ts';
-import { type WhoGuests, whoJson, whoText } from './who-text.ts';
-import { lookUp, readValueBlock, type WhoAnswer, type WhoWorld } from './who-watch.ts';
+import { paintFor } from './status/paint.ts';
+import { find, findAll, type Unlisted } from './who/find.ts';
+import { follow } from './who/follow.ts';
+import { lenderIn, readGuests, usesOf } from './who/guests.ts';
+import { livenessOf } from './who/holder-watch.ts';
+import { WHO_SCHEMA, whoJson } from './who/json.ts';
+import { listText } from './who/list-text.ts';
+import { withLockspace } from './who/lockspace-places.ts';
+import { lookUp, type WhoAnswer } from './who/look.ts';
+import { namingHere, realSources, type Sources } from './who/sources.ts';
+import { bytesOf, type Found, leaseTarget, type WhoTarget } from './who/target.ts';
+import { type WhoGuests, whoText } from './who/text.ts';
+import { RealWorld, type WhoWorld } from './who/world.ts';
 
-export const WHO_USAGE = `holdfast who <vg>/<lv>
-holdfast who <lockspace>:<resource>:<path>:<offset>
-holdfast who --path <path> --offset <bytes>
-    [--lockspace <path>[:<offset>]]  where the lockspace is (offset 0 of the same device; of a
-                                     lease file of libvirt: the file beside it)
-    [--now]                          one reading, without waiting for a renewal
-    [--json]                         for programs
+export const WHO_PAGE = {
+  name: 'holdfast who',
+  about: 'which host and process hold a lease, whether that host lives, until when nobody else may',
+  forms: [
+    'VG/LV | VG | DEVICE | GUEST',
+    'LOCKSPACE:RESOURCE[:PATH[:OFFSET]]',
+    '--path PATH [--offset BYTES]',
+    '--all',
+  ],
+  operands: 'lv',
+  counts: { least: 0, most: 1 },
+  options: [
+    { name: 'all', about: 'all shared VGs, lockspaces of sanlock, and guests of this host' },
+    { name: 'path', value: 'PATH', operand: 'device', about: 'the file or device of the lease' },
+    { name: 'offset', value: 'BYTES', about: 'where it begins there, with K, M or G [0]' },
+    {
+      ...{ name: 'lockspace', value: 'PATH[:OFFSET]', operand: 'device' },
+      about: 'where its lockspace is, if neither on the same device nor beside the lease',
+    },
+    { name: 'now', about: 'one reading, without waiting for a renewal' },
+    WATCH_OPTION,
+    JSON_OPTION,
+  ],
+  text: [
+    'Reads only the disk: neither sanlock nor lvmlockd needs to run here, no VG needs to be ' +
+      'started, and nothing is written. A host is called alive only if it is seen to renew, which ' +
+      'takes up to 31 s (3 io timeouts).',
+    'DEVICE is a path: an LV under any name, a device that lies on LVs, a PV, a file or device ' +
+      'with leases, a disk of a guest. Which process has a lease, and since when, hosts of ' +
+      'holdfast write beside it; of a host with the original the disk says only since when.',
+  ],
+  examples: [
+    { line: 'holdfast who vg1/data', about: 'on which host an LV is active' },
+    { line: 'holdfast who vg1 --watch', about: 'all locks of a VG, and what changes' },
+    { line: 'holdfast who /dev/dm-3', about: 'what lies behind a device of this host' },
+    { line: 'holdfast who --path /srv/leases/x --offset 2M', about: 'a lease by its place' },
+    { line: 'holdfast who --all --json', about: 'everything, for programs' },
+  ],
+  exits: {
+    0: 'every lease was read, and every holder lives as far as it was watched',
+    1: 'something needs attention: a holder is silent, gone or not known, a lease is damaged or unread',
+    2: 'wrong words, or no lease was found or read',
+  },
+  schema: WHO_SCHEMA,
+  seeAlso: ['holdfast-status(8)', 'holdfast-repair(8)'],
+} as const satisfies CommandPage;
 
-Reads only the disk: neither sanlock nor lvmlockd needs to run here, and nothing is written. For
-a lease of libvirt's guests it also reads which guests libvirt of this host knows.
-`;
+type WhoWords = Words<(typeof WHO_PAGE)['options'][number]['name']>;
 
 /** Which host holds a lease, whether it is alive, and until when it is protected. */
 export async function who(args: readonly string[]): Promise<number> {
-  const parsed = parseWho(args);
-  if (!parsed.ok) {
-    process.stderr.write(`${parsed.error}\n\n${WHO_USAGE}`);
-    return 1;
+  const read = readWords(WHO_PAGE, args);
+  const words = read.ok ? checked(read.value) : read;
+  if (!words.ok) {
+    process.stderr.write(mistakeText(WHO_PAGE, words.error));
+    return 2;
   }
-  const options = parsed.value;
-  const target = await targetOf(options);
-  if (!target.ok) return complain(target.error);
-  const disks = new Map<ByteString, DirectDisk>();
-  try {
-    const world = worldOf(disks, process.stderr.isTTY === true);
-    const answer = await lookUp(world, target.value, { watch: !options.now });
-    if (!answer.ok) return complain(answer.error);
-    const guests = await guestsOf(world, target.value, answer.value);
-    const told = [target.value, answer.value, guests] as const;
-    const json = () => `${JSON.stringify(whoJson(...told), null, 2)}\n`;
-    process.stdout.write(options.json ? json() : whoText(...told));
-    if (guests?.hasLooked === true) await endBesideHungCalls(0);
-    return 0;
-  } catch (thrown) {
-    return complain(`looking for the lease of ${target.value.label}, ${reasonWithRemedy(thrown)}`);
-  } finally {
-    for (const disk of disks.values()) disk.close();
-  }
+  const isWatching = words.value.has('watch');
+  const world = new RealWorld(process.stderr.isTTY === true && !isWatching);
+  const sources = realSources(world);
+  const found = await targetsOf(words.value, sources);
+  const status = found.ok ? await tell(found.value, words.value, world) : complain(found.error);
+  if (world.hangs) await endBesideHungCalls(status);
+  return status;
 }
 
 function complain(sentence: string): number {
-  process.stderr.write(`holdfast who: ${sentence}\n`);
-  return 1;
+  process.stderr.write(`holdfast who: ${plain(sentence)}\n`);
+  return 2;
 }
 
-/** A lock LV that is not there is the common case, and has a remedy. */
-function reasonWithRemedy(thrown: unknown): string {
-  const reason = reasonOf(thrown);
-  const isAbsent = thrown instanceof DiskFailure && thrown.errno === ERRNO.ENOENT;
-  return isAbsent && thrown.path.endsWith('-lvmlock')
-    ? `${reason}: start the VG here first (vgchange --lock-start)`
-    : reason;
+function checked(words: WhoWords): Result<WhoWords, string> {
+  const asked = [words.operands.length > 0, words.value('path') !== null, words.has('all')];
+  const count = asked.filter(Boolean).length;
+  if (count === 0) return fail('which lease? give a name, --path, or --all');
+  if (count > 1) return fail('give one of a name, --path and --all');
+  const offset = words.value('offset');
+  if (offset !== null && words.value('path') === null) return fail('--offset is of --path');
+  if (offset !== null && bytesOf(offset) === null) {
+    return fail(`--offset "${plain(offset)}" is not a number of bytes: 1048576, 1M`);
+  }
+  if (words.has('watch') && words.has('now')) return fail('--watch and --now exclude each other');
+  return ok(words);
 }
 
-interface WhoOptions {
-  readonly target: string | null;
-  readonly path: string | null;
-  readonly offset: number;
-  readonly lockspace: string | null;
-  readonly now: boolean;
-  readonly json: boolean;
+/** What is to be looked at, and what could not be listed. */
+interface Asked extends Found {
+  readonly unlisted: readonly Unlisted[];
 }
 
-function parseWho(args: readonly string[]): Result<WhoOptions, string> {
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        path: { type: 'string' },
-        offset: { type: 'string' },
-        lockspace: { type: 'string' },
-        now: { type: 'boolean' },
-        json: { type: 'boolean' },
-      },
-    });
-    const target = given(positionals[0]) ?? null;
-    const path = given(values.path) ?? null;
-    if (positionals.length > 1) return fail(`one lease at a time: "${positionals[1]}" is too much`);
-    if ((target === null) === (path === null)) return fail('which lease? give a name, or --path');
-    const offset = values.offset === '' ? Number.NaN : Number(values.offset ?? 0);
-    if (!Number.isSafeInteger(offset) || offset < 0) {
-      return fail(`--offset "${values.offset}" is not a number of bytes`);
+async function targetsOf(words: WhoWords, sources: Sources): Promise<Result<Asked, string>> {
+  if (words.has('all')) return ok({ ...(await findAll(sources)), isList: true });
+  const path = words.value('path');
+  if (path === null) {
+    const found = await find(words.operands[0] ?? '', sources);
+    if (!found.ok) return found;
+    const targets = found.value.targets.map((target) => withGivenSpace(target, words));
+    return ok({ ...found.value, targets, unlisted: [] });
+  }
+  const offset = bytesOf(words.value('offset') ?? '0') ?? 0;
+  const label = `${path}:${offset}`;
+  const target = leaseTarget({ label, path: textToName(path), offset, expected: null });
+  const isGiven = words.value('lockspace') !== null;
+  const placed = isGiven ? withGivenSpace(target, words) : await withLockspace(target, sources);
+  return ok({ targets: [placed], isList: false, unlisted: [] });
+}
+
+function withGivenSpace(target: WhoTarget, words: WhoWords): WhoTarget {
+  const given = words.value('lockspace');
+  if (given === null) return target;
+  const place = /^(.*?)(?::([^:/]+))?$/s.exec(given);
+  const spaceOffset = place?.[2] === undefined ? 0 : bytesOf(place[2]);
+  if (spaceOffset === null) return { ...target, spacePath: textToName(given), spaceOffset: 0 };
+  return { ...target, spacePath: textToName(place?.[1] ?? given), spaceOffset };
+}
+
+/** Looks, and prints what it sees. @returns the exit status */
+async function tell(asked: Asked, words: WhoWords, world: WhoWorld): Promise<number> {
+  const { targets, isList, unlisted } = asked;
+  for (const { of, why } of unlisted) complain(`${of}: ${why}`);
+  if (words.has('watch')) {
+    await follow(world, targets, { isJson: words.has('json'), isList, stdout: process.stdout });
+    return 0;
+  }
+  const all = await lookUp(world, targets, { watch: !words.has('now') });
+  const answers = all.filter(isOfInterest);
+  const guests = new Map<WhoTarget, WhoGuests>();
+  if (!isList) {
+    for (const answer of answers) {
+      const found = await guestsOf(world, answer);
+      if (found !== null) guests.set(answer.target, found);
     }
-    const lockspace = values.lockspace ?? null;
-    return ok({
-      target,
-      path,
-      offset,
-      lockspace,
-      now: values.now ?? false,
-      json: values.json ?? false,
-    });
-  } catch (thrown) {
-    return fail(reasonOf(thrown));
   }
+  if (words.has('json')) {
+    process.stdout.write(`${JSON.stringify(whoJson(answers, guests), null, 2)}\n`);
+  } else if (isList) {
+    process.stdout.write(listText(answers, paintFor(process.stdout, process.env)));
+    if (answers.length === 0) process.stdout.write('no leases\n');
+  } else {
+    for (const answer of answers) tellOne(answer, guests.get(answer.target) ?? null, world);
+  }
+  return statusOf(answers, unlisted);
 }
 
-/** null: it is a lease of no guest. */
-async function guestsOf(
-  world: WhoWorld,
-  target: WhoTarget,
-  { lease }: WhoAnswer,
-): Promise<(WhoGuests & { readonly hasLooked: boolean }) | null> {
-  if (lease.lockspaceName !== GUEST_LOCKSPACE) return null;
-  const value = readValueBlock(world, target, lease);
-  const lender = value === null ? null : lenderIn(value, lease.holders);
-  if (lender !== null) return { uses: [lender], skipped: 0, hasLooked: false };
+function tellOne(answer: WhoAnswer, guests: WhoGuests | null, world: WhoWorld): void {
+  const { lease, target } = answer;
+  if (lease.ok) process.stdout.write(whoText(answer, { guests, wallMs: world.wallMs() }));
+  else complain(`looking for the lease of ${target.label}: ${lease.error}`);
+}
+
+/** A VG has a place for the global lock; in most it is disabled. */
+function isOfInterest({ target, lease }: WhoAnswer): boolean {
+  return target.kind !== 'globalLock' || (lease.ok && lease.value.resourceName === GL_NAME);
+}
+
+const IS_WELL: ReadonlySet<string> = new Set(['alive', 'not watched', 'left', 'replaced']);
+
+function statusOf(answers: readonly WhoAnswer[], unlisted: readonly Unlisted[]): number {
+  const unread = answers.filter(({ lease }) => !lease.ok).length;
+  if (unread > 0 && unread === answers.length) return 2;
+  const isWell = answers.every(({ lease, holders }) => {
+    if (!lease.ok || lease.value.damaged.length > 0 || lease.value.isLeaderBehind) return false;
+    return holders.every((watched) => IS_WELL.has(livenessOf(watched)));
+  });
+  return isWell && unread === 0 && unlisted.length === 0 ? 0 : 1;
+}
+
+/** null: it is a lease of no guest */
+async function guestsOf(world: WhoWorld, { target, lease }: WhoAnswer): Promise<WhoGuests | null> {
+  if (!lease.ok || nameToText(lease.value.lockspaceName) !== GUEST_LOCKSPACE) return null;
+  const { geometry, holders, resourceName } = lease.value;
+  if (hasLvb(geometry)) {
+    const length = geometry.sectorSize;
+    const offset = target.offset + LVB_SECTOR * length;
+    const value = await world.look(target.path, (read) => read({ offset, length }));
+    const lender = typeof value === 'string' ? null : lenderIn(value, holders);
+    if (lender !== null) return { uses: [lender], skipped: 0 };
+  }
   const { guests, skipped } = readGuests(PLACES);
-  const naming = { ...namingOf(), isBesidePlugin: false };
-  const names = new DiskNames(naming);
-  return { ...(await usesOf(lease.resourceName, guests, { naming, names })), skipped };
-}
-
-/** Where the guard is not configured, the defaults: the plugin's names are the same anyway. */
-function namingOf(): Naming {
-  const config = readGuardConfFiles();
-  if (config.ok) return config.value.naming;
-  return { network: 'uri', clusters: new Map(), readonlyIsShared: false, isBesidePlugin: false };
-}
-
-async function targetOf(options: WhoOptions): Promise<Result<WhoTarget, string>> {
-  const found = await namedTarget(options);
-  if (!found.ok) return found;
-  const isThere = (path: ByteString) => existsSync(nameToText(path));
-  if (options.lockspace === null) return ok(besideLibvirtSpace(found.value, isThere));
-  const place = /^(.*?)(?::(\d+))?$/s.exec(options.lockspace);
-  const spacePath = textToName(place?.[1] ?? options.lockspace);
-  return ok({ ...found.value, spacePath, spaceOffset: Number(place?.[2] ?? 0) });
-}
-
-async function namedTarget(options: WhoOptions): Promise<Result<WhoTarget, string>> {
-  if (options.path !== null) {
-    const path = textToName(options.path);
-    const label = `${options.path}:${options.offset}`;
-    const { offset } = options;
-    return ok({ label, path, offset, spacePath: path, spaceOffset: 0, expected: null });
-  }
-  const target = options.target ?? '';
-  if (/^[^:/]+\/[^:/]+$/.test(target)) return volumeTarget(target);
-  return resourceTarget(target);
-}
-
-function worldOf(disks: Map<ByteString, DirectDisk>, showsProgress: boolean): WhoWorld {
-  const clock = new MonotonicClock();
-  const open = (path: ByteString): DirectDisk => {
-    const disk = disks.get(path) ?? new DirectDisk(nameToText(path), 'read');
-    disks.set(path, disk);
-    return disk;
-  };
-  return {
-    read: (path, offset, length) => open(path).read(offset, length),
-    nowMs: () => clock.nowMs(),
-    sleep: (forMs) =>
-      new Promise((resolve) => {
-        clock.after(forMs, () => resolve());
-      }),
-    progress: (text) => {
-      if (showsProgress) process.stderr.write(text);
-    },
-  };
+  const naming = namingHere();
+  const { uses } = await usesOf(resourceName, guests, { naming, names: new DiskNames(naming) });
+  return { uses, skipped };
 }

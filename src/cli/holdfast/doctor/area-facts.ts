@@ -17,7 +17,7 @@ import { verifyDelta } from '../../../lease/verify.ts';
 import { fileRightsOf } from '../../../platform/confinement.ts';
 import type { Attempt, FreshReads, TryPiece } from '../../../platform/fresh-reads.ts';
 import { isSameNode } from '../../../wire/sanlock/host-name.ts';
-import { renewalSeenWithinS } from '../who-times.ts';
+import { renewalSeenWithinS } from '../who/times.ts';
 import type { VgReport } from './vg-facts.ts';
 
 /** By what the areas are looked at. */

@@ -15,8 +15,7 @@ import { textField } from '../../../wire/sanlock/records.ts';
 import { STATE_TYPES } from '../../../wire/sanlock/socket.ts';
 import type { StateRecord } from '../../../wire/sanlock/types.ts';
 import { GUEST_LOCKSPACE } from '../../guard/paths.ts';
-import { renewalSeenWithinS } from '../who-times.ts';
-import { ioTimeoutS } from '../who-watch.ts';
+import { ioTimeoutS, renewalSeenWithinS } from '../who/times.ts';
 
 const ANSWER_MS = 5000;
 const READ_MS = 5000;

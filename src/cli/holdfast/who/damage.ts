@@ -1,10 +1,11 @@
-import { unreachable } from '../../base/assert.ts';
-import { nameToText } from '../../base/bytes.ts';
-import type { LeaseError } from '../../lease/lease-error.ts';
-import type { HostBlock } from '../../lease/paxos-area.ts';
-import type { LeaseState, NoLease } from '../../lease/read-holders.ts';
-import { leaseCode } from '../sanlock/direct-disk.ts';
-import type { WhoTarget } from './who-target.ts';
+import { unreachable } from '../../../base/assert.ts';
+import { nameToText } from '../../../base/bytes.ts';
+import { plain } from '../../../base/plain-text.ts';
+import type { LeaseError } from '../../../lease/lease-error.ts';
+import type { HostBlock } from '../../../lease/paxos-area.ts';
+import type { LeaseState, NoLease } from '../../../lease/read-holders.ts';
+import { leaseCode } from '../../sanlock/direct-disk.ts';
+import type { WhoTarget } from './target.ts';
 
 // Damage keeps every host from a lease, also its holder: what it is, what clients are answered, and
 // the way out.
@@ -12,8 +13,7 @@ import type { WhoTarget } from './who-target.ts';
 const BLOCK_CODE = -214;
 
 export function noLeaseText(target: WhoTarget, found: NoLease): string {
-  const place = `${nameToText(target.path)}:${target.offset}`;
-  return `looking for the lease of ${target.label} at ${place}: ${explanationOf(found)}`;
+  return `at ${nameToText(target.path)}:${target.offset} ${explanationOf(found)}`;
 }
 
 function explanationOf(found: NoLease): string {
@@ -55,13 +55,12 @@ export function blockDamageText(target: WhoTarget, lease: LeaseState, block: Hos
 }
 
 function repairCommand(target: WhoTarget, lease: LeaseState): string {
-  const { path, offset, spacePath, spaceOffset, label } = target;
-  const isVolume = /^[^:/]+\/[^:/]+$/.test(label);
+  const { path, offset, spacePath, spaceOffset, volume } = target;
   const named = [lease.lockspaceName, lease.resourceName, path].map(nameToText);
-  const what = isVolume ? label : `${named.join(':')}:${offset}`;
   const isApart = spacePath !== path || spaceOffset !== 0;
   const where = isApart ? ` --lockspace ${nameToText(spacePath)}:${spaceOffset}` : '';
-  return `"holdfast repair ${what}${isVolume ? '' : where}"`;
+  const what = volume ?? `${named.join(':')}:${offset}${where}`;
+  return `"holdfast repair ${plain(what)}"`;
 }
 
 export function hostDamageText(hostId: number, error: LeaseError): string {

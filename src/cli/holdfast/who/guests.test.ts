@@ -5,13 +5,15 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { MIB } from '../../base/units.ts';
-import { GEOMETRY_512_1M } from '../../format/geometry.ts';
-import { encodeGuestValue } from '../../format/guest-value.ts';
-import type { DiskLease, Naming } from '../../guard/lease-names.ts';
-import { type GuestUse, lenderIn, readGuests, usesOf } from './who-guests.ts';
-import { besideLibvirtSpace } from './who-target.ts';
-import { whoJson, whoText } from './who-text.ts';
+import { MIB } from '../../../base/units.ts';
+import { GEOMETRY_512_1M } from '../../../format/geometry.ts';
+import { encodeGuestValue } from '../../../format/guest-value.ts';
+import type { DiskLease, Naming } from '../../../guard/lease-names.ts';
+import { type GuestUse, lenderIn, readGuests, usesOf } from './guests.ts';
+import { whoJson } from './json.ts';
+import type { WhoAnswer } from './look.ts';
+import { leaseTarget } from './target.ts';
+import { whoText } from './text.ts';
 
 const NAMING: Naming = {
   ...{ network: 'uri', clusters: new Map(), readonlyIsShared: false, isBesidePlugin: false },
@@ -151,15 +153,15 @@ test('a value block counts if it is of a host that holds the lease now', () => {
   assert.equal(lenderIn(bytes, holder(5n)), null, 'damaged');
 });
 
-const TARGET = {
-  ...{ label: 'LS:RA', path: '/srv/l', offset: 0, spacePath: '/srv/s', spaceOffset: 0 },
-  expected: null,
-};
-const ANSWER = {
+const ANSWER: WhoAnswer = {
+  target: leaseTarget({ label: 'LS:RA', path: '/srv/l', offset: 0, expected: null }),
   lease: {
-    ...{ lockspaceName: '__LIBVIRT__DISKS__', resourceName: md5('/srv/a.img'), lver: 3n },
-    geometry: GEOMETRY_512_1M,
-    ...{ holders: [], damaged: [], isLeaderBehind: false },
+    ok: true,
+    value: {
+      ...{ lockspaceName: '__LIBVIRT__DISKS__', resourceName: md5('/srv/a.img'), lver: 3n },
+      geometry: GEOMETRY_512_1M,
+      ...{ holders: [], damaged: [], isLeaderBehind: false },
+    },
   },
   holders: [],
 };
@@ -167,7 +169,10 @@ const ANSWER = {
 test('the text names guest, UUID and disk; nothing in them ends a line', () => {
   const use = { guest: 'web', uuid: UUID, target: 'vda', disk: '/srv/a.img' };
   const text = (list: readonly GuestUse[], skipped = 0) =>
-    whoText(TARGET, ANSWER, { uses: list, skipped }).split('\n').slice(1, -2).join('\n');
+    whoText(ANSWER, { guests: { uses: list, skipped }, wallMs: 0 })
+      .split('\n')
+      .slice(1, -2)
+      .join('\n');
   assert.equal(
     text([{ ...use, standing: 'running' }]),
     `guest: web (UUID ${UUID}), which runs on this host: vda, /srv/a.img`,
@@ -181,27 +186,8 @@ test('the text names guest, UUID and disk; nothing in them ends a line', () => {
   const many = Array.from({ length: 30 }, (): GuestUse => ({ ...use, standing: 'defined' }));
   assert.match(text(many), /\nguest: and 10 more$/);
   assert.equal(text([]).includes('could not'), false);
-  const json = JSON.stringify(whoJson(TARGET, ANSWER, { uses: [lent], skipped: 1 }));
-  assert.match(json, /"guests":\[\{"guest":"w\\nfree: x",.*"skippedGuestFiles":1/);
-  assert.equal(JSON.stringify(whoJson(TARGET, ANSWER)).includes('guests'), false);
-});
-
-test('the lockspace of a lease file of libvirt is the file beside it', () => {
-  const lease = {
-    ...TARGET,
-    path: `/srv/leases/${md5('a')}`,
-    spacePath: `/srv/leases/${md5('a')}`,
-  };
-  const beside = besideLibvirtSpace(lease, (path) => path === '/srv/leases/__LIBVIRT__DISKS__');
-  assert.equal(beside.spacePath, '/srv/leases/__LIBVIRT__DISKS__');
-  assert.equal(
-    besideLibvirtSpace(lease, () => false),
-    lease,
-  );
-  const other = { ...lease, path: '/dev/sdb', spacePath: '/dev/sdb' };
-  assert.equal(
-    besideLibvirtSpace(other, () => true),
-    other,
-  );
-  assert.equal(besideLibvirtSpace({ ...lease, offset: MIB }, () => true).spacePath, lease.path);
+  const guests = new Map([[ANSWER.target, { uses: [lent], skipped: 1 }]]);
+  const json = JSON.stringify(whoJson([ANSWER], guests));
+  assert.match(json, /"guests":\[\{"guest":"w\?free: x",.*"skippedGuestFiles":1/);
+  assert.equal(JSON.stringify(whoJson([ANSWER])).includes('guests'), false);
 });

@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { nameToText } from '../../base/bytes.ts';
-import { MIB } from '../../base/units.ts';
-import { decodeGuestValue, type GuestValue } from '../../format/guest-value.ts';
-import { type Guest, parseGuest } from '../../guard/domain.ts';
-import { type DiskLease, leasesOf, type Naming } from '../../guard/lease-names.ts';
-import { parseStatusFile } from '../../guard/status-file.ts';
-import type { Holder } from '../../lease/holders.ts';
-import { type DiskNames, md5 } from '../guard/disk-names.ts';
+import { nameToText } from '../../../base/bytes.ts';
+import { MIB } from '../../../base/units.ts';
+import { decodeGuestValue, type GuestValue } from '../../../format/guest-value.ts';
+import { type Guest, parseGuest } from '../../../guard/domain.ts';
+import { type DiskLease, leasesOf, type Naming } from '../../../guard/lease-names.ts';
+import { parseStatusFile } from '../../../guard/status-file.ts';
+import type { Holder } from '../../../lease/holders.ts';
+import { type DiskNames, md5 } from '../../guard/disk-names.ts';
 
 // Whose disk a lease of libvirt is. Its name is a digest, which nothing leads back from:
 // either the value block of the lease says it, or a guest that this host knows has such a disk.

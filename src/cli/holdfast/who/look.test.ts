@@ -1,28 +1,33 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MIB } from '../../base/units.ts';
-import { encode, zeroRecord } from '../../codec/struct.ts';
-import { DBLOCK_FLAGS, dblock, encodeDblock, MODE_FLAGS, modeBlock } from '../../format/dblock.ts';
-import { GEOMETRY_512_1M } from '../../format/geometry.ts';
+import { MIB } from '../../../base/units.ts';
+import { encode, zeroRecord } from '../../../codec/struct.ts';
+import {
+  DBLOCK_FLAGS,
+  dblock,
+  encodeDblock,
+  MODE_FLAGS,
+  modeBlock,
+} from '../../../format/dblock.ts';
+import { GEOMETRY_512_1M } from '../../../format/geometry.ts';
 import {
   type DeltaLeader,
   encodeDeltaLeader,
   encodePaxosLeader,
   PAXOS_DISK_CLEAR,
   type PaxosLeader,
-} from '../../format/leader.ts';
-import { deltaRecord, paxosRecord } from '../../lease/testing/records.ts';
-import { whoJson, whoText } from './who-text.ts';
-import { lookUp, type WhoWorld } from './who-watch.ts';
+} from '../../../format/leader.ts';
+import { deltaRecord, paxosRecord } from '../../../lease/testing/records.ts';
+import { whoJson } from './json.ts';
+import { lookUp, type WhoAnswer } from './look.ts';
+import { leaseTarget } from './target.ts';
+import { whoText } from './text.ts';
+import type { WhoWorld } from './world.ts';
 
-const TARGET = {
-  label: 'vg/lv',
-  path: '/dev/x',
-  offset: MIB,
-  spacePath: '/dev/x',
-  spaceOffset: 0,
+const TARGET = leaseTarget({
+  ...{ label: 'vg/lv', volume: 'vg/lv', path: '/dev/x', offset: MIB },
   expected: { lockspaceName: 'LS', name: 'RA' },
-};
+});
 
 /** A device of two areas: a lockspace with hosts, and one lease; time moves by sleeping. */
 class FakeDevice {
@@ -33,8 +38,10 @@ class FakeDevice {
   readonly shown: string[] = [];
 
   readonly world: WhoWorld = {
-    read: (_path, offset, length) => this.bytes.slice(offset, offset + length),
+    look: (_path, look) =>
+      look(async ({ offset, length }) => this.bytes.slice(offset, offset + length)),
     nowMs: () => this.nowMs,
+    wallMs: () => 1_700_000_000_000,
     sleep: async (forMs) => {
       this.nowMs += forMs;
       this.onTime(this.nowMs);
@@ -71,9 +78,22 @@ class FakeDevice {
 
 const OWNED_BY_1 = { ownerId: 1n, ownerGeneration: 3n, writeId: 1n, timestampS: 890n, lver: 7n };
 
+async function answerOf(device: FakeDevice, watch = true, target = TARGET): Promise<WhoAnswer> {
+  const [answer] = await lookUp(device.world, [target], { watch });
+  assert.ok(answer !== undefined);
+  return answer;
+}
+
+function textOf(answer: WhoAnswer): string {
+  return whoText(answer, { guests: null, wallMs: 0 });
+}
+
 async function ask(device: FakeDevice, watch = true): Promise<string> {
-  const answer = await lookUp(device.world, TARGET, { watch });
-  return answer.ok ? whoText(TARGET, answer.value) : answer.error;
+  return textOf(await answerOf(device, watch));
+}
+
+function jsonOf(answer: WhoAnswer) {
+  return JSON.parse(JSON.stringify(whoJson([answer]))).leases[0];
 }
 
 test('a free lease', async () => {
@@ -100,11 +120,10 @@ test('an owner that renews is alive, and the rule counts from that renewal', asy
 test('an owner that does not renew is called silent after 3 io timeouts', async () => {
   const device = new FakeDevice();
   device.putLeader(OWNED_BY_1);
-  const answer = await lookUp(device.world, TARGET, { watch: true });
-  assert.ok(answer.ok);
-  assert.match(whoText(TARGET, answer.value), /did not renew in the 7 s we watched/);
+  const answer = await answerOf(device);
+  assert.match(textOf(answer), /did not renew in the 7 s we watched/);
   assert.equal(device.nowMs, 57_000);
-  const json = JSON.parse(JSON.stringify(whoJson(TARGET, answer.value)));
+  const json = jsonOf(answer);
   assert.equal(json.holders[0].liveness, 'silent');
   assert.equal(json.holders[0].protectedAfterRenewalS, 76);
   assert.ok(device.shown.some((text) => text.includes('waiting for a renewal of host-1')));
@@ -159,14 +178,13 @@ test('a damaged block keeps all hosts out, also behind the recorded hosts, and t
   assert.match(text, /^damaged: the block of host id 3 \(wrong checksum\).*\(-214\)/m);
   assert.match(text, /"holdfast repair vg\/lv" empties it$/m);
   device.putLeader({ ...OWNED_BY_1, numHosts: 1n });
-  const answer = await lookUp(device.world, TARGET, { watch: false });
-  assert.ok(answer.ok);
-  const json = JSON.parse(JSON.stringify(whoJson(TARGET, answer.value)));
+  const answer = await answerOf(device, false);
+  const json = jsonOf(answer);
   assert.equal(json.holders[0].hostId, 1);
   assert.deepEqual([json.damagedBlocks[0].hostId, json.damagedBlocks[0].field], [3, 'checksum']);
-  const other = { ...TARGET, label: 'LS:RA', spaceOffset: 2 * MIB };
+  const other = { ...TARGET, label: 'LS:RA', volume: null, spaceOffset: 2 * MIB };
   assert.match(
-    whoText(other, answer.value),
+    textOf({ ...answer, target: other }),
     /"holdfast repair LS:RA:\/dev\/x:1048576 --lockspace \/dev\/x:2097152"/,
   );
 });
@@ -206,11 +224,11 @@ test('a leader that was put back is reported, and the host of the later version 
 
 test('what is not a lease is named', async () => {
   const device = new FakeDevice();
-  assert.match(await ask(device), /at \/dev\/x:1048576: there is no lease$/);
+  assert.match(await ask(device), /at \/dev\/x:1048576 there is no lease$/m);
   device.putLeader({ magic: PAXOS_DISK_CLEAR });
   assert.match(await ask(device), /cleared or deleted/);
   device.putLeader({ resourceName: 'other' });
-  assert.match(await ask(device), /is LS:other, wanted LS:RA \(vg\/lv\)$/);
+  assert.match(await ask(device), /is LS:other, wanted LS:RA$/m);
   device.putLeader({});
   device.bytes[MIB + 100] = 0x55;
   assert.match(await ask(device), /wrong checksum/);
@@ -221,6 +239,6 @@ test('what is not a lease is named', async () => {
   device.putLeader(OWNED_BY_1);
   device.bytes.fill(0, 0, GEOMETRY_512_1M.sectorSize);
   assert.match(await ask(device), /has no readable host lease/);
-  const askew = await lookUp(device.world, { ...TARGET, offset: 100 }, { watch: false });
-  assert.ok(!askew.ok && /begin at whole mebibytes/.test(askew.error));
+  const askew = await answerOf(device, false, { ...TARGET, offset: 100 });
+  assert.match(textOf(askew), /begin at whole sectors/);
 });
