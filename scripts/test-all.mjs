@@ -162,6 +162,8 @@ await group(
         GUARD_SEEDS: '100',
       },
 );
+// Of a made-up host: neither root nor a device is needed, but a browser.
+await group('the page in a browser', 'run-tests.mjs', ['test/browser', '--jobs', '1']);
 if (lacking === null) {
   // The mixtures mostly wait for leases to run out: other groups run beside them.
   const long = inCi ? { HOLDFAST_SOAK_SECONDS: '600' } : {};

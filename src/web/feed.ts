@@ -51,7 +51,7 @@ export class Feed {
 
   /** Of a server that looks at several hosts: their names, and which of them this is. */
   standAmong(names: readonly string[], view: number): void {
-    this.#views = names.map(fit);
+    this.#views = names.map((name) => fit(name));
     this.#view = view;
   }
 

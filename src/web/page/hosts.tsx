@@ -159,7 +159,7 @@ function Cell({
   const { state, renewedS } = member;
   if (renewedS === null || state === 'free') return <State state={state} />;
   const age = duration(store.nowS() - renewedS);
-  return <State state={state} text={state === 'live' ? age : `${state} ${age}`} />;
+  return <State state={state} text={age} isShort={state === 'live'} />;
 }
 
 interface HostDialogProps {

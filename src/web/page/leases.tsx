@@ -151,7 +151,7 @@ function Holders({ holders }: { readonly holders: readonly HolderRow[] }) {
   if (first === undefined) return <span class="none">–</span>;
   return (
     <>
-      <State state={first.state} text="" />
+      <State state={first.state} isShort={first.state === 'live'} />{' '}
       <Name text={hostText(first.hostId, first.hostName)} />
       {others.length > 0 && ` + ${others.length}`}
     </>

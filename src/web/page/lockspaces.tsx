@@ -3,7 +3,7 @@ import type { LockspaceRow, RenewalPoint } from '../model.ts';
 import { Chart, type Line } from './chart.tsx';
 import { useSecond } from './clock.ts';
 import type { Store } from './store.ts';
-import { duration, millis, Name, State, timeText } from './words.tsx';
+import { duration, millis, Name, Shape, STATE_WORDS, timeText } from './words.tsx';
 
 /** Lockspaces with the margin before their users are stopped, and two charts of one of them. */
 
@@ -83,7 +83,9 @@ function Card({ row, store, isShown, onShow }: CardProps) {
           {(['live', 'fail', 'dead'] as const)
             .filter((state) => state === 'live' || states[state] > 0)
             .map((state) => (
-              <State key={state} state={state} text={`${states[state]} ${COUNTED[state]}`} />
+              <span key={state} class={`state ${state}`}>
+                <Shape state={state} /> {states[state]} {STATE_WORDS[state]}
+              </span>
             ))}
           <span>{row.heldHere} held here</span>
         </span>
@@ -91,8 +93,6 @@ function Card({ row, store, isShown, onShow }: CardProps) {
     </li>
   );
 }
-
-const COUNTED = { live: 'live', fail: 'failing', dead: 'dead' } as const;
 
 const PHASES = {
   joined: '✓ joined',
@@ -109,8 +109,8 @@ interface ChartsProps {
 
 function Charts({ row, store, theme }: ChartsProps) {
   const points = store.renewals.get(row.key) ?? [];
-  const { version } = store;
-  const lines = useMemo(() => linesOf(points, row, store), [points, row.key, version]);
+  // Only a new renewal has them drawn anew.
+  const lines = useMemo(() => linesOf(points, row, store), [points, row.key]);
   const [margin, latency] = lines;
   const times = points.map(([, , ms]) => ms).sort((a, b) => a - b);
   const lowest = Math.min(row.failS, ...points.map(([, low]) => low ?? row.failS));

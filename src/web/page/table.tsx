@@ -39,13 +39,19 @@ export function Table<Row>(props: TableProps<Row>) {
   const rowPx = useMedia(NARROW) ? ROW_NARROW_PX : ROW_PX;
   const box = useRef<HTMLDivElement>(null);
   const { from, to } = useWindow(box, rows.length, rowPx);
-  const { stop, setActive, onKeyDown } = useRowKeys(box, { from, to, count: rows.length, rowPx });
-  /** In the place of rows that are not in the document. */
+  const { stop, onFocus, onBlur, onKeyDown } = useRowKeys(box, {
+    from,
+    to,
+    count: rows.length,
+    rowPx,
+  });
+  // As high as all rows and the heading, whichever are in the document: else the browser would
+  // scroll back while rows change places.
   const px = (count: number) => `${count * rowPx}px`;
   if (rows.length === 0) return <p class="empty">{empty}</p>;
   return (
     <div class="rows" ref={box}>
-      <div style={{ paddingTop: px(from), paddingBottom: px(rows.length - to) }}>
+      <div style={{ height: px(rows.length + 1), paddingTop: px(from) }}>
         <table aria-label={label} aria-rowcount={rows.length + 1}>
           <thead>
             <tr aria-rowindex={1}>
@@ -62,7 +68,8 @@ export function Table<Row>(props: TableProps<Row>) {
                 number={from + place}
                 columns={columns}
                 isStop={from + place === stop}
-                onFocus={setActive}
+                onFocus={onFocus}
+                onBlur={onBlur}
                 onChoose={onChoose}
               />
             ))}
@@ -79,11 +86,12 @@ interface TableRowProps<Row> {
   readonly columns: readonly Column<Row>[];
   readonly isStop: boolean;
   readonly onFocus: (number: number) => void;
+  readonly onBlur: () => void;
   readonly onChoose: (row: Row) => void;
 }
 
 function TableRow<Row>(props: TableRowProps<Row>) {
-  const { row, number, columns, isStop, onFocus, onChoose } = props;
+  const { row, number, columns, isStop, onFocus, onBlur, onChoose } = props;
   const [first, ...others] = columns;
   return (
     <tr data-row={number} aria-rowindex={number + 2}>
@@ -93,6 +101,7 @@ function TableRow<Row>(props: TableRowProps<Row>) {
           class="row"
           tabIndex={isStop ? 0 : -1}
           onFocus={() => onFocus(number)}
+          onBlur={onBlur}
           onClick={() => onChoose(row)}
         >
           {first?.cell(row)}
@@ -118,13 +127,26 @@ function useRowKeys(box: { readonly current: HTMLElement | null }, shown: Shown)
   const [active, setActive] = useState(0);
   /** Set by a key: the row that is to have the focus once it is in the document. */
   const wanted = useRef<number | null>(null);
+  /** The row that has the focus; a row that is moved in the document loses it. */
+  const focused = useRef<number | null>(null);
+  const isRendering = useRef(false);
+  isRendering.current = true;
   useLayoutEffect(() => {
-    const row = wanted.current;
+    isRendering.current = false;
+    const isLost = document.activeElement === document.body;
+    const row = wanted.current ?? (isLost ? focused.current : null);
     const button = box.current?.querySelector<HTMLButtonElement>(`[data-row="${row}"] button`);
     if (row === null || !button) return;
     wanted.current = null;
     button.focus({ preventScroll: true });
   });
+  const onFocus = (number: number) => {
+    focused.current = number;
+    setActive(number);
+  };
+  const onBlur = () => {
+    if (!isRendering.current) focused.current = null;
+  };
   const stop = active >= from && active < to ? active : from;
   const onKeyDown = (event: KeyboardEvent) => {
     const target = destination(event.key, stop, count, pageRows(box.current, rowPx));
@@ -134,7 +156,7 @@ function useRowKeys(box: { readonly current: HTMLElement | null }, shown: Shown)
     setActive(target);
     showRow(box.current, target, rowPx);
   };
-  return { stop, setActive, onKeyDown };
+  return { stop, onFocus, onBlur, onKeyDown };
 }
 
 function Heading<Row>({ column }: { readonly column: Column<Row> }) {

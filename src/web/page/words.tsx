@@ -39,24 +39,27 @@ export const STATE_WORDS: Readonly<Record<HostState | 'left', string>> = {
 
 interface StateProps {
   readonly state: HostState | 'left';
-  /** What stands in the place of the word, which is then only read aloud. */
+  /** Behind the word. */
   readonly text?: string;
+  /** The word is only read aloud: beside the shape there is no room for it. */
+  readonly isShort?: boolean;
 }
 
-export function State({ state, text }: StateProps) {
+export function State({ state, text = '', isShort = false }: StateProps) {
+  const word = STATE_WORDS[state];
   return (
     <span class={`state ${state}`}>
-      <span class="shape" aria-hidden="true">
-        {SHAPES[state]}
-      </span>{' '}
-      {text === undefined ? (
-        STATE_WORDS[state]
-      ) : (
-        <>
-          <span class="heard">{STATE_WORDS[state]}, </span>
-          {text}
-        </>
-      )}
+      <Shape state={state} />
+      {isShort ? <span class="heard">{word}</span> : ` ${word}`}
+      {text === '' ? '' : ` ${text}`}
+    </span>
+  );
+}
+
+export function Shape({ state }: { readonly state: HostState | 'left' }) {
+  return (
+    <span class="shape" aria-hidden="true">
+      {SHAPES[state]}
     </span>
   );
 }
