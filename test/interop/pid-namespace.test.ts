@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ERRNO } from '../../src/base/errno.ts';
 import { MIB } from '../../src/base/units.ts';
+import { originalsInstalled } from '../../src/rig/host.ts';
+import { ALL_OURS, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { until } from '../../src/rig/run.ts';
 import {
   clientCommand,
@@ -57,3 +59,33 @@ for (const maker of ['c', 'ours'] satisfies Maker[]) {
     }
   });
 }
+
+const obstacle = rigObstacle() ?? (originalsInstalled() ? null : 'lvm is not installed');
+
+test('lvm of another pid namespace, as in a pod, locks by the daemons of the host', {
+  skip: obstacle ?? false,
+  timeout: 300_000,
+}, async () => {
+  const bin = join(process.env['HOLDFAST_ROOT'] ?? '.', 'bin');
+  const rig = await Rig.create({ hosts: [ALL_OURS, ALL_OURS], bin });
+  try {
+    const [a, b] = [rig.host(1), rig.host(2)];
+    for (const host of rig.hosts) await host.startDaemons();
+    await a.mustLvm('vgcreate', '--shared', rig.vg, rig.lun.device);
+    await a.mustLvm('lvcreate', '-aey', '-l', '1', '-n', 'lv1', rig.vg);
+    await b.mustLvm('vgchange', '--lockstart', rig.vg);
+    const name = `${rig.vg}/lv1`;
+    const inPod = (...words: readonly string[]) =>
+      b.run('unshare', ['-p', '-f', '--mount-proc', '/usr/sbin/lvm', ...words]);
+    const taken = await inPod('lvchange', '-aey', name);
+    assert.match(`${taken.stdout}${taken.stderr}`, /locked by other host/);
+    await a.mustLvm('lvchange', '-an', name);
+    for (const mode of ['-aey', '-an', '-asy']) {
+      const done = await inPod('lvchange', mode, name);
+      assert.equal(done.code, 0, `${mode}: ${done.stderr}`);
+    }
+    await a.mustLvm('lvchange', '-asy', name);
+  } finally {
+    await rig.close();
+  }
+});
