@@ -133,6 +133,7 @@ async function refusedEverywhere(
       `guest: ${first} (UUID `,
       `), which is defined on this host: vda, ${path}\n`,
       'exclusive: host-1 (host id 1, generation 1) is alive, it renewed ',
+      `  taken for guest ${first} (`,
     ]),
   ]);
   explains(one, `clientName=${second} mode=exclusive result=-17`, `holderName=${first}`);

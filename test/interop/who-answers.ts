@@ -3,7 +3,8 @@ import { join, resolve } from 'node:path';
 import type { Host } from '../../src/rig/host.ts';
 import type { Rig } from '../../src/rig/rig.ts';
 
-const HOLDFAST = join(resolve(process.env['HOLDFAST_ROOT'] ?? '.'), 'bin', 'holdfast');
+/** The program, whoever made the daemons of a host. */
+export const HOLDFAST = join(resolve(process.env['HOLDFAST_ROOT'] ?? '.'), 'bin', 'holdfast');
 
 /** Of one lease, what the JSON of `holdfast who` says, as far as tests look at it. */
 interface Lease {
