@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { HOLDFAST_VERSION } from '../src/base/version.ts';
 import { parseFenced } from '../src/cli/fence-sanlock/daemon-options.ts';
+import { parseServe } from '../src/cli/holdfast/serve/options.ts';
 import { parseWait } from '../src/cli/holdfast/wait.ts';
 import { parseOptions as parseLvmlockd } from '../src/cli/lvmlockd/options.ts';
 import { parseResetd } from '../src/cli/sanlk-reset/options.ts';
@@ -101,8 +102,10 @@ const UNLESS_GUARDED = /^\/bin\/sh -c '\[ -e \/dev\/shm\/wdmd \] \|\| exec (.*)'
 
 /** Runs commands and no daemon: none of what is asked of daemons holds for it. */
 const LOCK_START = 'lvmlocks.service';
+/** Shows the daemons, and is none: no lease is lost with it. */
+const SERVE = 'holdfast-serve.service';
 const units = readdirSync(`${ROOT}/packaging`).filter(
-  (file) => file.endsWith('.service') && file !== LOCK_START,
+  (file) => file.endsWith('.service') && ![LOCK_START, SERVE].includes(file),
 );
 
 for (const file of units) {
@@ -239,6 +242,26 @@ test('holdfast-guard.service: no guest starts before it, and keepers outlive it'
   for (const name of ['PrivateTmp', 'ProtectHome', 'PrivateDevices', 'PrivateMounts']) {
     assert.deepEqual(all(name), [], name);
   }
+});
+
+test('holdfast-serve.service: it only reads, is reached from here, and is in no daemon’s way', () => {
+  const settings = settingsOf(SERVE);
+  const all = (name: string) => settings.filter(([key]) => key === name).map(([, v]) => v);
+  const [command = ''] = all('ExecStart');
+  const words = command.replace(' $OPTIONS', '').split(' ');
+  assert.deepEqual(words, [`${INSTALLED}holdfast`, 'serve']);
+  const [, options = ''] =
+    /^# OPTIONS="(.*)";/m.exec(readFileSync(`${ROOT}/packaging/${SERVE}`, 'utf8')) ?? [];
+  must(parseServe(options.split(' ')));
+  assert.deepEqual(all('Type'), ['notify']);
+  for (const name of ['Requires', 'BindsTo', 'PartOf', 'Wants', 'Before', 'Slice', 'MemoryMin']) {
+    assert.deepEqual(all(name), [], name);
+  }
+  const devices = all('DeviceAllow').filter((device) => !device.startsWith('/dev/mapper/control '));
+  assert.deepEqual([all('DevicePolicy'), devices], [['closed'], ['block-* r']]);
+  assert.deepEqual([all('IPAddressDeny'), all('IPAddressAllow')], [['any'], ['localhost']]);
+  assert.deepEqual(all('ProtectSystem'), ['strict']);
+  assert.ok(Number(all('OOMScoreAdjust')[0]) > 0);
 });
 
 test('lvmlockd.service: its options come from the files that lvm2 and Debian have for them', () => {

@@ -139,6 +139,9 @@ test('VGs and the watchdog', () => {
     { kind: 'vgTrouble', vg: 'vg0', trouble: 'killed' },
   ]);
   assert.deepEqual(kinds(killed, started), ['vgWell']);
+  const starting = snapshot({ vgs: [vg('vg0', [], { trouble: 'starting' })] });
+  assert.deepEqual(kinds(starting, started), []);
+  assert.deepEqual(kinds(killed, starting), []);
   const off = snapshot({ watchdog: { state: 'off', why: 'wdmdAbsent' } });
   assert.deepEqual(kinds(started, off), ['watchdogOff']);
   assert.deepEqual(kinds(off, started), ['watchdogOn']);

@@ -176,10 +176,26 @@ function vgChange(old: VgSeen, now: VgSeen): readonly Change[] {
   if (old.isStarted !== now.isStarted) {
     changes.push({ kind: now.isStarted ? 'vgStarted' : 'vgStopped', vg });
   }
-  if (trouble !== old.trouble) {
-    changes.push(trouble === null ? { kind: 'vgWell', vg } : { kind: 'vgTrouble', vg, trouble });
+  if (trouble !== null && isLoss(trouble) && trouble !== old.trouble) {
+    changes.push({ kind: 'vgTrouble', vg, trouble });
+  }
+  if (trouble === null && old.trouble !== null && IN_A_LOSS.has(old.trouble)) {
+    changes.push({ kind: 'vgWell', vg });
   }
   return changes;
+}
+
+/** What lvmlockd says while a VG's locks are lost, and until it has them again. */
+const IN_A_LOSS: ReadonlySet<VgTrouble> = new Set([
+  'killed',
+  'detached',
+  'reattaching',
+  'returning',
+]);
+
+/** Whether the locks of a VG are lost here; it is also started and stopped in order. */
+export function isLoss(trouble: VgTrouble): boolean {
+  return trouble === 'killed' || trouble === 'detached';
 }
 
 function lvChanges(old: VgSeen, now: VgSeen, snapshot: Snapshot): readonly Change[] {

@@ -10,6 +10,7 @@ import type {
   VgSeen,
   WatchdogSeen,
 } from '../inspect/snapshot.ts';
+import { isLoss } from '../inspect/snapshot-changes.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import type {
   DaemonRow,
@@ -200,7 +201,7 @@ function vgLeaseRow(vg: VgSeen, own: number, users: LeaseRow['users']): LeaseRow
     holders: holderRows(vg.holders, own),
     isActiveHere: null,
     users,
-    trouble: vg.trouble,
+    trouble: vg.trouble !== null && isLoss(vg.trouble) ? vg.trouble : null,
   };
 }
 

@@ -116,6 +116,20 @@ async function assertNothingLeft(dir: string): Promise<void> {
   assert.ok(!existsSync(dir), dir);
 }
 
+/** Of a demo that was played: each host's view, and what the survivors saw of the one that died. */
+async function assertPageTells(page: string): Promise<void> {
+  const views = ['alpha', 'beta', 'gamma'].map((_, view) => `${page}metrics?view=${view}`);
+  const texts = await Promise.all(views.map(async (url) => (await fetch(url)).text()));
+  const [alpha = '', beta = '', gamma = ''] = texts;
+  assert.match(alpha, /^holdfast_daemon_up\{daemon="sanlock"\} 0$/m);
+  for (const survivor of [beta, gamma]) {
+    assert.match(survivor, /^holdfast_lockspace_joined\{lockspace="lvm_vg_demo"\} 1$/m);
+    assert.match(survivor, /^holdfast_host_live\{lockspace="lvm_vg_demo",.*host="alpha"\} 0$/m);
+    assert.match(survivor, /^holdfast_events_total\{kind="hostDead"\} 1$/m);
+  }
+  assert.match(gamma, /^holdfast_lvs\{vg="vg_demo",held="ex"\} 1$/m);
+}
+
 describe('holdfast demo', { concurrency: true }, () => {
   test('the whole demo, a command in a host, then Ctrl-C: nothing is left', { skip }, async () => {
     await withRunDir(async (start, runDir) => {
@@ -129,10 +143,13 @@ describe('holdfast demo', { concurrency: true }, () => {
       assert.match((await run(HOLDFAST, ['rig', 'status'], { env })).stdout, /host 2 {2}beta/);
       const inside = await run(HOLDFAST, ['rig', 'enter', '2'], { env });
       assert.equal(inside.stdout, 'beta\n');
+      const page = /In a browser, as it happens: (http:\/\/localhost:\d+\/)\n/.exec(demo.text)?.[1];
+      await assertPageTells(page ?? '');
       demo.ctrlC();
       assert.equal(await demo.status(), 0, demo.text);
       assert.match(demo.text, /Everything is taken down: [^\n]*\n$/);
       await assertNothingLeft(dir);
+      await assert.rejects(fetch(page ?? ''), 'the page is gone');
     });
   });
 
@@ -159,7 +176,7 @@ describe('holdfast demo', { concurrency: true }, () => {
       const first = start('demo');
       const dir = await folderOf(first);
       const second = start('demo', '--once');
-      assert.equal(await second.status(), 1, second.text);
+      assert.equal(await second.status(), 2, second.text);
       assert.match(
         second.text,
         new RegExp(`^holdfast demo: another demo runs, process ${first.child.pid}: end it`, 'm'),

@@ -8,6 +8,7 @@ import { mistakeText } from '../frame/help.ts';
 import type { CommandPage } from '../frame/page.ts';
 import { readWords } from '../frame/words.ts';
 import { beOnlyDemo } from './demo-lock.ts';
+import { DemoPage } from './demo-page.ts';
 import { answer, command, countdown, countdownOver, heading, say, why } from './demo-text.ts';
 import { toTheEnd, untilAskedToEnd } from './interruption.ts';
 import { leaseDemo } from './lease-demo.ts';
@@ -62,14 +63,17 @@ export async function demo(args: readonly string[]): Promise<number> {
     return 2;
   }
   const building = buildRig();
+  const showing = building.then((rig) => DemoPage.start(rig.hosts, binFolder()));
   const whole = async (): Promise<'played'> => {
     const rig = await building;
-    await play(rig);
-    if (!words.value.has('once')) await keepRig(rig, asked);
+    const { address } = await showing;
+    await play(rig, address);
+    if (!words.value.has('once')) await keepRig(rig, address, asked);
     return 'played';
   };
   return toTheEnd(asked, whole, async () => {
     const rig = await building.catch(() => null); // what was built until then is down already
+    await (await showing.catch(() => null))?.close();
     await rig?.close();
     only.value.remove();
     return 'Everything is taken down: no process, device, mount or file is left.';
@@ -89,11 +93,21 @@ async function installLvm(): Promise<void> {
   if (done.code !== 0) say(`  apt-get could not install it: ${done.stderr.trim()}`);
 }
 
+/** Of our programs, beside the folder that this one is in. */
+function binFolder(): string {
+  return join(dirname(__dirname), 'bin');
+}
+
 async function buildRig(): Promise<Rig> {
   const names = ['alpha', 'beta', 'gamma'];
   const hosts = names.map(() => ALL_OURS);
-  const bin = join(dirname(__dirname), 'bin');
-  return Rig.create({ hosts, bin, vg: VG, hostNames: names, ioTimeoutS: IO_TIMEOUT_S });
+  return Rig.create({
+    hosts,
+    bin: binFolder(),
+    vg: VG,
+    hostNames: names,
+    ioTimeoutS: IO_TIMEOUT_S,
+  });
 }
 
 async function lvm(host: Host, ...words: readonly string[]): Promise<Outcome> {
@@ -111,11 +125,12 @@ async function must(host: Host, ...words: readonly string[]): Promise<void> {
 
 async function who(host: Host): Promise<void> {
   command(host.name, ['holdfast', 'who', NAME]);
-  answer(await host.run(join(dirname(__dirname), 'bin', 'holdfast'), ['who', NAME]));
+  answer(await host.run(join(binFolder(), 'holdfast'), ['who', NAME]));
 }
 
-async function play(rig: Rig): Promise<void> {
+async function play(rig: Rig, address: string): Promise<void> {
   const [alpha, beta, gamma] = [rig.host(1), rig.host(2), rig.host(3)];
+  say(`In a browser, as it happens: ${address}`);
   heading('1. Three hosts see one LUN');
   why(`${rig.lun.device} is the LUN; alpha, beta and gamma are namespaces with their own daemons.`);
   for (const host of rig.hosts) await host.startDaemons();

@@ -23,8 +23,8 @@ interface RigNote {
   }[];
 }
 
-/** Keeps the hosts up until `asked`, and prints how to enter them. */
-export async function keepRig(rig: Rig, asked: Promise<unknown>): Promise<void> {
+/** Keeps the hosts up until `asked`, and prints how to enter them, and where they are shown. */
+export async function keepRig(rig: Rig, page: string, asked: Promise<unknown>): Promise<void> {
   const names = ['PATH', 'LVM_SYSTEM_DIR', 'LVM_SUPPRESS_FD_WARNINGS', 'SANLOCK_PRIVILEGED'];
   const hosts = rig.hosts.map((host) => ({
     name: host.name,
@@ -39,6 +39,7 @@ export async function keepRig(rig: Rig, asked: Promise<unknown>): Promise<void> 
   say('  lvmlockctl -i                 what lvm asked for');
   say(`  lvchange -aey ${rig.vg}/data   take the volume, or see which host has it`);
   say(`  holdfast who ${rig.vg}/data    whose it is, from the disk alone`);
+  say(`  ${page.padEnd(29)} all three hosts, in a browser`);
   why('Ctrl-C here takes everything down.');
   try {
     await asked;

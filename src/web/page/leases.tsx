@@ -169,6 +169,8 @@ const TROUBLES: Readonly<Record<string, string>> = {
   activeUnlocked: 'active without a lock',
   ghost: 'mapping of an LV that is gone',
   otherSize: 'another size here',
+  killed: 'its storage was lost here',
+  detached: 'sanlock lost its locks here',
 };
 
 function LeaseDialog(props: { readonly lease: LeaseRow; readonly onClose: () => void }) {

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { test } from 'node:test';
+import { LineSource } from './line-source.ts';
+
+/** A program that prints these lines, and then stays or ends. */
+function printing(lines: readonly string[], andThen: 'stays' | 'ends') {
+  const last = andThen === 'stays' ? 'exec sleep 1000' : '';
+  const script = `printf '%s\\n' "$@"; ${last}`;
+  return () =>
+    spawn('/bin/sh', ['-c', script, 'sh', ...lines], { stdio: ['ignore', 'pipe', 'ignore'] });
+}
+
+const never = () => new AbortController().signal;
+
+test('each look is a line; of several the newest', async () => {
+  const source = new LineSource(printing(['{"n":1}', '{"n":2}'], 'stays'));
+  try {
+    let look: unknown = await source.look(never());
+    while ((look as { n: number }).n !== 2) look = await source.look(never());
+    const late = source.look(AbortSignal.timeout(50));
+    await assert.rejects(late, /has ended/);
+  } finally {
+    source.close();
+  }
+});
+
+test('a program that has ended is started again by the next look', async () => {
+  let starts = 0;
+  const start = printing(['{}'], 'ends');
+  const source = new LineSource(() => {
+    starts += 1;
+    return start();
+  });
+  let looks = 0;
+  while (looks < 3) {
+    looks += await source.look(never()).then(
+      () => 1,
+      () => 0,
+    );
+  }
+  assert.ok(starts >= 3);
+  source.close();
+});
