@@ -40,6 +40,20 @@ test('every link leads to a file, and to a chapter of it', () => {
   );
 });
 
+test('every page for administrators is in their index', () => {
+  const index = DOCUMENTS.find(({ path }) => path === 'docs/operations/README.md');
+  assert.ok(index !== undefined);
+  const listed = new Set(linksIn(index).map(({ name }) => targetOf(index.path, name).path));
+  const pages = DOCUMENTS.map(({ path }) => path).filter(
+    (path) => path.startsWith('docs/operations/') && path !== index.path,
+  );
+  assert.ok(pages.length > 15, `${pages.length} pages were found`);
+  assert.deepEqual(
+    pages.filter((path) => !listed.has(path)),
+    [],
+  );
+});
+
 /** As a shell divides them, as far as documents need it. */
 function shellWords(line: string): readonly string[] {
   const words = [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(

@@ -36,15 +36,22 @@ export function command(host: string, words: readonly string[]): void {
 
 /** What a program answered; refusals in their own colour. */
 export function answer(outcome: Outcome): void {
-  const lines = `${outcome.stdout}${outcome.stderr}`
-    .split('\n')
+  const lines = linesOf(outcome)
     .filter((line) => !ABOUT_THE_RIG.test(line))
     .map((line) => line.replace(/^\s{0,2}/, ''));
   const colour = outcome.code === 0 ? '32' : '33';
   for (const line of lines) say(`      ${paint(colour, line)}`);
-  const took = `${(outcome.ms / 1000).toFixed(1)} s`;
   const verdict = outcome.code === 0 ? 'done' : `refused, exit status ${outcome.code}`;
-  say(`      ${paint('2', `(${verdict}, ${took})`)}`);
+  say(`      ${paint('2', `(${verdict}, ${(outcome.ms / 1000).toFixed(1)} s)`)}`);
+}
+
+/** What a program shows, as it is: its exit status is no verdict of what was asked. */
+export function picture(outcome: Outcome): void {
+  for (const line of linesOf(outcome)) say(`      ${line}`.trimEnd());
+}
+
+function linesOf({ stdout, stderr }: Outcome): readonly string[] {
+  return `${stdout}${stderr}`.trimEnd().split('\n');
 }
 
 /** One line that counts down in place; without a terminal, a line now and then. */

@@ -9,7 +9,16 @@ import type { CommandPage } from '../frame/page.ts';
 import { readWords } from '../frame/words.ts';
 import { beOnlyDemo } from './demo-lock.ts';
 import { DemoPage } from './demo-page.ts';
-import { answer, command, countdown, countdownOver, heading, say, why } from './demo-text.ts';
+import {
+  answer,
+  command,
+  countdown,
+  countdownOver,
+  heading,
+  picture,
+  say,
+  why,
+} from './demo-text.ts';
 import { toTheEnd, untilAskedToEnd } from './interruption.ts';
 import { leaseDemo } from './lease-demo.ts';
 import { keepRig } from './rig.ts';
@@ -164,6 +173,7 @@ async function play(rig: Rig, address: string): Promise<void> {
   await must(alpha, 'lvchange', '-an', NAME);
   await must(gamma, 'lvchange', '-an', NAME);
   await takeover(rig, alpha, gamma);
+  await overview(beta);
 }
 
 /** A dead host releases nothing: the others wait until its watchdog has surely reset it. */
@@ -203,4 +213,12 @@ async function untilTaken(host: Host): Promise<void> {
     return;
   }
   throw new Error('the lease was not granted after the safe time: this must not happen');
+}
+
+/** What an administrator would look at first, on a host that took no part in the last step. */
+async function overview(host: Host): Promise<void> {
+  heading('6. All of it on one screen');
+  why('holdfast status shows daemons, time that is left, hosts, and who has what. On beta:');
+  command(host.name, ['holdfast', 'status']);
+  picture(await host.run(join(dirname(__dirname), 'bin', 'holdfast'), ['status']));
 }

@@ -35,8 +35,8 @@ export async function keepRig(rig: Rig, page: string, asked: Promise<unknown>): 
   await writeFile(RIG_FILE, JSON.stringify(note));
   heading('The hosts stay up. Try it yourself, from another terminal:');
   say('  holdfast rig enter 2          a shell on beta (in this folder: bin/holdfast rig enter 2)');
-  say('  sanlock client status         what this host holds');
-  say('  lvmlockctl -i                 what lvm asked for');
+  say('  holdfast status               what runs there, who has what, how much time is left');
+  say('  holdfast doctor               what is wrong with that host, and what to do');
   say(`  lvchange -aey ${rig.vg}/data   take the volume, or see which host has it`);
   say(`  holdfast who ${rig.vg}/data    whose it is, from the disk alone`);
   say(`  ${page.padEnd(29)} all three hosts, in a browser`);
