@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { ERRNO } from '../base/errno.ts';
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
@@ -86,4 +87,41 @@ test('an event is found on the page of events, by its name or by a line of a log
   assert.equal(eventMeanings(page, 'a.endedLate')[0]?.todo, 'see `x \\| y`');
   assert.deepEqual(eventMeanings(page, 'a.other'), []);
   assert.deepEqual(eventMeanings('', 'a.ended'), []);
+});
+
+const RECORDED = `${process.env['HOLDFAST_ROOT'] ?? '.'}/test/vectors/messages`;
+/** `sanlock-3.8.5.txt`: what that program said in runs with faults, without the times. */
+const recorded = readdirSync(RECORDED)
+  .filter((file) => file.endsWith('.txt'))
+  .map((file) => ({
+    program: /^[a-z]+/.exec(file)?.[0] ?? '',
+    lines: readFileSync(`${RECORDED}/${file}`, 'utf8').trimEnd().split('\n'),
+  }));
+
+test('what the originals of Debian 12 and 13 said in runs with faults is known', () => {
+  const unknown = recorded.flatMap(({ lines }) =>
+    lines.filter((line) => meaningsOf(line).length === 0),
+  );
+  assert.deepEqual(unknown, []);
+  const times = { sanlock: '2026-11-30 19:28:17 53178 [29165]: ', lvmlockd: '1796066893 ' };
+  for (const { program, lines } of recorded) {
+    if (program !== 'sanlock' && program !== 'lvmlockd') continue;
+    for (const line of lines) {
+      const [meaning] = meaningsOf(times[program] + line);
+      assert.equal(meaning?.program, program, `as it stands in a log: ${line}`);
+    }
+  }
+});
+
+test('of the daemons no message is known that none of them has said', () => {
+  for (const program of ['sanlock', 'lvmlockd', 'wdmd']) {
+    const said = recorded.filter((one) => one.program === program).flatMap(({ lines }) => lines);
+    const unsaid = KNOWN_MESSAGES.filter(
+      (message) => message.program === program && !said.some((line) => message.pattern.test(line)),
+    );
+    assert.deepEqual(
+      unsaid.map(({ example }) => example),
+      [],
+    );
+  }
 });

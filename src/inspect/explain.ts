@@ -1,7 +1,7 @@
 import { ERRNO } from '../base/errno.ts';
 import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
 import { codeName } from '../wire/sanlock/codes.ts';
-import { KNOWN_MESSAGES } from './known-messages.ts';
+import { KNOWN_MESSAGES, type KnownMessage } from './known-messages.ts';
 import { lvmlockdResult } from './lvmlockd-results.ts';
 import { explanationOf, sanlockCodeOf } from './sanlock-results.ts';
 
@@ -30,11 +30,16 @@ export function meaningsOf(words: string): readonly Meaning[] {
   const named = ofName(text);
   if (named.length > 0) return named;
   const known = KNOWN_MESSAGES.find(({ pattern }) => pattern.test(text));
-  const number = /(?:^|[^\w.:/-])[-\u2212](\d{1,3})\b/.exec(text)?.[1];
+  const number = known?.isWithoutResult === true ? undefined : resultIn(text);
   return [
     ...(known === undefined ? [] : [{ ...known, what: known.example }]),
-    ...(number === undefined ? [] : ofNumber(Number(number), programOf(text))),
+    ...(number === undefined ? [] : ofNumber(Number(number), programOf(text, known?.program))),
   ].map(({ program, what, found, todo }) => ({ program, what, found, todo }));
+}
+
+/** Without its sign. */
+function resultIn(text: string): string | undefined {
+  return /(?:^|[^\w.:/-])[-\u2212](\d{1,3})\b/.exec(text)?.[1];
 }
 
 function ofNumber(positive: number, only: string | null = null): readonly Meaning[] {
@@ -53,8 +58,12 @@ function ofNumber(positive: number, only: string | null = null): readonly Meanin
   return only === null ? meanings : meanings.filter(({ program }) => program === only);
 }
 
-/** lvm prints lvmlockd's numbers, and libvirt and sanlock those of sanlock; null: either. */
-function programOf(text: string): string | null {
+/**
+ * lvm prints lvmlockd's numbers, and libvirt, sanlock, and lvmlockd where it has asked sanlock,
+ * those of sanlock; null: either.
+ */
+function programOf(text: string, saidBy: KnownMessage['program'] | undefined): string | null {
+  if (saidBy === 'sanlock' || /_san\b|\w_lockspace\b/.test(text)) return 'sanlock';
   if (/global lock|VG |LV |lvmlockd/i.test(text)) return 'lvmlockd';
   return /sanlock|lease\.|lockspace/.test(text) ? 'sanlock' : null;
 }

@@ -16,8 +16,9 @@ export const EXPLAIN_PAGE = {
   hasNumbers: true,
   options: [JSON_OPTION],
   text: [
-    'Explains a result of sanlock or lvmlockd, a message of lvm, libvirt, lvmlockctl or wdmd, or an ' +
-      'event in a log of holdfast. A message may be pasted whole.',
+    'Explains a result of sanlock or lvmlockd, a message of lvm, libvirt or lvmlockctl, a line in the ' +
+      'log of the original sanlock, lvmlockd or wdmd, or an event in a log of holdfast. A message may ' +
+      'be pasted whole.',
   ],
   examples: [
     { line: 'holdfast explain -223', about: 'a number, as sanlock, lvmlockd or lvm prints it' },

@@ -158,4 +158,55 @@ export const LVM_MESSAGES: readonly Message[] = [
     found: 'a file system, a guest or another device has the LV open here',
     todo: 'lsblk and fuser -m show who; stop that first',
   },
+  {
+    pattern: /Skipping global lock: lockspace not found or started/,
+    example: 'Skipping global lock: lockspace not found or started',
+    found:
+      'the VG that carries the global lock is not started here; what only reads goes on without',
+    todo: 'nothing while a VG is being started; else start that VG: vgchange --lock-start',
+  },
+  {
+    pattern: /Global lock failed: check that global lockspace is started/,
+    example: 'Global lock failed: check that global lockspace is started',
+    found: 'no VG that carries the global lock is started here, and the command must have it',
+    todo: 'vgchange --lock-start that VG; or have one carry it: lvmlockctl --gl-enable VG',
+  },
+  {
+    pattern:
+      /lvmlockd connect failed|lvmlockd\.socket: connect failed|Reading without shared global lock/,
+    example: 'WARNING: lvmlockd connect failed.',
+    found: 'lvmlockd does not run here, so lvm reads without locks, and changes nothing shared',
+    todo: 'systemctl start lvmlockd',
+  },
+  {
+    pattern: /VG \S+ start failed: -11$/,
+    example: 'VG vg1 start failed: -11',
+    isWithoutResult: true,
+    found: 'the VG is still being stopped here, or was lost here and not dropped yet',
+    todo: 'wait for the stop; after a loss lvmlockctl --drop vg1, once nothing uses its LVs',
+  },
+  {
+    pattern: /Starting locking\. {1,2}Waiting/,
+    example: 'Starting locking.  Waiting for sanlock may take 20 sec to 3 min...',
+    found: 'the host id is being joined: 20 s, and 140 s if it was not given back the last time',
+    todo: 'wait for it',
+  },
+  {
+    pattern: /LV \S+ must be inactive on all hosts|Cannot (rename|remove) VG \S+ with active LVs/,
+    example: 'LV vg1/data must be inactive on all hosts.',
+    found: 'the command needs the LV alone, and a host has it active',
+    todo: `lvchange -an there; ${WHO}`,
+  },
+  {
+    pattern: /has duplicate lock_args/,
+    example: 'Internal error: LV vg1/new has duplicate lock_args 1.0.0:71303168.',
+    found: 'the lease of an LV was overwritten, so its place was taken for a free one',
+    todo: 'lvmlockctl --check vg1 says which lease it is, and --repair writes it anew',
+  },
+  {
+    pattern: /Failed to (un)?lock logical volume/,
+    example: 'Failed to lock logical volume vg1/data.',
+    found: 'the lock of the LV could not be had, or given back; the line before says why',
+    todo: 'explain that line: holdfast explain "…"',
+  },
 ];

@@ -14,4 +14,12 @@ export const LVMLOCKCTL_MESSAGES: readonly Message[] = [
     found: 'the locks of a lost VG are kept until nothing uses its LVs any more',
     todo: 'deactivate its LVs, then run that command; else the watchdog resets the host',
   },
+  {
+    pattern: /unrecognized config value from \S+lvm config/,
+    example:
+      'unrecognized config value from /sbin/lvm config --typeconfig full global/lvmlockctl_kill_command',
+    found:
+      'lvm.conf has no global/lvmlockctl_kill_command, so nobody deactivates the LVs of a lost VG',
+    todo: 'set it, or use lvmlockctl of holdfast, which cuts the LVs off by itself',
+  },
 ];

@@ -4,6 +4,8 @@ export interface Message {
   readonly pattern: RegExp;
   /** As a user sees it. */
   readonly example: string;
+  /** A number below 0 in it is no result of a call. */
+  readonly isWithoutResult?: true;
   readonly found: string;
   readonly todo: string;
 }
