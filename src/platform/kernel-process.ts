@@ -144,7 +144,9 @@ export class KernelProcess implements BoundProcess {
 
   get command(): ByteString {
     const command = commandOf(this.pid);
-    return this.hasEnded ? '' : command; // else it may be of another process of this pid
+    // Still there afterwards: so it was this process, and no later one of its pid.
+    const isIts = this.#pidfd === null ? !this.hasEnded : isThere(this.#pidfd);
+    return isIts ? command : '';
   }
 
   onEnded(ended: () => void): void {

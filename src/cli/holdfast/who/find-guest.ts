@@ -2,9 +2,10 @@ import { type ByteString, nameToText, textToName } from '../../../base/bytes.ts'
 import { ok, type Result } from '../../../base/result.ts';
 import type { GuestDisk } from '../../../guard/domain.ts';
 import { GUEST_LOCKSPACE } from '../../guard/paths.ts';
+import { leasesAsWritten } from './guests.ts';
 import { LeaseWatch } from './look.ts';
 import type { Sources } from './sources.ts';
-import { leaseTarget, type WhoTarget } from './target.ts';
+import { GUESTS, leaseTarget, type WhoTarget } from './target.ts';
 import { volumeTarget } from './volumes.ts';
 
 const LEASE_NAME = /^[0-9a-f]{32}$/;
@@ -74,7 +75,12 @@ export function folderTargets(sources: Sources): readonly WhoTarget[] {
   const names = sources.list(sources.leaseFolder);
   if (!names.includes(textToName(GUEST_LOCKSPACE))) return [];
   const leases = names.filter((name) => LEASE_NAME.test(name)).sort();
-  return leases.slice(0, MOST_LEASES).map((name) => ofFolder(name, sources));
+  const known = leasesAsWritten(sources.guests().guests, sources.naming);
+  const disks = new Map(known.map(({ name, guest, target }) => [name, `${guest} ${target}`]));
+  return leases.slice(0, MOST_LEASES).map((name) => {
+    const target = ofFolder(name, sources);
+    return { ...target, name: disks.get(name) ?? target.name };
+  });
 }
 
 function ofFolder(name: ByteString, { leaseFolder }: Sources): WhoTarget {
@@ -88,7 +94,7 @@ function ofFolder(name: ByteString, { leaseFolder }: Sources): WhoTarget {
       expected: { lockspaceName, name },
     }),
     name: nameToText(name),
-    group: `guests: ${nameToText(leaseFolder)}`,
+    group: `${GUESTS}${nameToText(leaseFolder)}`,
     spacePath: `${leaseFolder}/${GUEST_LOCKSPACE}`,
   };
 }

@@ -97,6 +97,9 @@ class Place {
       keysOf: (path) => this.keys[path] ?? [],
       guests: () => ({ guests: [], skipped: 0 }),
       names: { leasesOf: async () => ({ ok: true, value: [] }) },
+      naming: {
+        ...{ network: 'uri', clusters: new Map(), readonlyIsShared: false, isBesidePlugin: false },
+      },
       leaseFolder: join(this.root, 'libvirt'),
       ...given,
     };

@@ -116,6 +116,18 @@ export async function usesOf(
   return { uses: behind.flat(), hasLooked: true };
 }
 
+/** The leases of the disks of known guests, by the paths as they are written. */
+export function leasesAsWritten(
+  guests: readonly KnownGuest[],
+  naming: Naming,
+): readonly (DiskLease & { readonly guest: string })[] {
+  return guests.flatMap(({ guest }) => {
+    const leases = guest.disks.map((disk) => leasesOf([disk], naming, AS_WRITTEN));
+    const found = leases.flatMap((one) => (one.ok ? one.value : []));
+    return found.map((lease) => ({ ...lease, guest: guest.name }));
+  });
+}
+
 const AS_WRITTEN: Parameters<typeof leasesOf>[2] = {
   path: (path) => ({ realPath: path, deviceKey: null }),
   volume: () => ({ ok: false, error: 'is not looked up' }),

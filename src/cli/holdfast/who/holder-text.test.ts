@@ -106,7 +106,12 @@ test('of a host that is no member any more no process is named', () => {
     assert.doesNotMatch(textOf(one), /web|alive/, standing);
     assert.doesNotMatch(listText([one], PLAIN), /web|renewed/, standing);
   }
+  const alive = textOf(answer([watched()]));
+  assert.match(alive, /^ {2}another host may have it in 75 s \(.* here\) at the earliest, if it/m);
+  const silent = textOf(answer([watched({ renewedAgoS: null, watchedS: 7 })]));
+  assert.match(silent, /^ {2}another host may have it within 69 s \(.* here\), if it/m);
   const dead = textOf(answer([watched({ renewedAgoS: 80 })]));
+  assert.doesNotMatch(dead, /another host may/);
   assert.match(dead, /counts as dead, and any host may take this lease now/);
   assert.doesNotMatch(dead, /alive/);
 });

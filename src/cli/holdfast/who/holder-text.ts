@@ -6,6 +6,7 @@ import {
   hostNameOf,
   type Liveness,
   livenessOf,
+  takeableOf,
   type WatchedHolder,
 } from './holder-watch.ts';
 import { type TakenBy, takenBy } from './taken-by.ts';
@@ -122,6 +123,16 @@ function userText(user: TakenBy, kind: TargetKind): string {
 }
 
 const MOST = 48;
+
+/** When another host may have the lease, as a time of day; null: at once, or not known. */
+export function takeableText(watched: WatchedHolder, wallMs: number): string | null {
+  const takeable = takeableOf(watched);
+  if (takeable === null || takeable.withinS === 0) return null;
+  const { afterS, withinS } = takeable;
+  const at = `${durationText(withinS)} (${clockText(wallMs + withinS * 1000)} here)`;
+  const when = afterS > 0 ? `in ${at} at the earliest` : `within ${at}`;
+  return `another host may have it ${when}, if it does not renew again`;
+}
 
 /** The user in a word or two, for a column; empty: not known. */
 export function userWord(watched: WatchedHolder, lockspaceName: string): string {

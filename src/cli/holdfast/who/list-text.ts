@@ -10,6 +10,7 @@ import {
   type WatchedHolder,
 } from './holder-watch.ts';
 import type { WhoAnswer } from './look.ts';
+import { GUESTS } from './target.ts';
 import { durationText } from './times.ts';
 
 const NAME = 18;
@@ -22,18 +23,24 @@ const GAPS = 9;
 
 /** Many leases, a line for each holder, below what they belong to. At most 80 columns. */
 export function listText(answers: readonly WhoAnswer[], paint: Paint): string {
-  const lines: string[] = [];
-  let group: string | null = null;
+  const groups = new Map<string, WhoAnswer[]>();
   for (const answer of answers) {
-    const { target } = answer;
-    if (target.group !== group) {
-      if (lines.length > 0) lines.push('');
-      group = target.group;
-      lines.push(paint('strong', plain(group ?? '')));
-    }
-    lines.push(...answerLines(answer, paint));
+    const group = answer.target.group ?? '';
+    groups.set(group, [...(groups.get(group) ?? []), answer]);
   }
+  const parts = [...groups].map(([group, some]) => {
+    const shown = group.startsWith(GUESTS) ? some.filter((answer) => !isFree(answer)) : some;
+    const hidden = some.length - shown.length;
+    const rest = hidden === 0 ? [] : [paint('dim', `  ${hidden} more are held by no host`)];
+    const rows = shown.flatMap((answer) => answerLines(answer, paint));
+    return [paint('strong', plain(group)), ...rows, ...rest];
+  });
+  const lines = parts.flatMap((part, n) => (n === 0 ? part : ['', ...part]));
   return lines.map((line) => `${line.trimEnd()}\n`).join('');
+}
+
+function isFree({ lease }: WhoAnswer): boolean {
+  return lease.ok && lease.value.holders.length === 0 && lease.value.damaged.length === 0;
 }
 
 function answerLines({ target, lease, holders }: WhoAnswer, paint: Paint): readonly string[] {

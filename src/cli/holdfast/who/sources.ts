@@ -36,6 +36,7 @@ export interface Sources extends VolumePorts, PlacePorts {
   readonly keysOf: (path: ByteString) => readonly string[];
   readonly guests: () => KnownGuests;
   readonly names: Pick<DiskNames, 'leasesOf'>;
+  readonly naming: Naming;
   /** libvirt's folder of leases. */
   readonly leaseFolder: ByteString;
 }
@@ -77,6 +78,7 @@ export function realSources(world: WhoWorld): Sources {
     },
     guests: () => readGuests(PLACES),
     names: new DiskNames(namingHere()),
+    naming: namingHere(),
     leaseFolder,
   };
 }

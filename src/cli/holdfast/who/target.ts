@@ -30,6 +30,9 @@ export interface Found {
   readonly isList: boolean;
 }
 
+/** How the group of all leases of libvirt's folder begins: most of them are of guests that are off. */
+export const GUESTS = 'guests: ';
+
 /** A lease of no VG, with its lockspace at the start of the same device. */
 export function leaseTarget(
   of: Pick<WhoTarget, 'label' | 'path' | 'offset' | 'expected'> & Partial<WhoTarget>,

@@ -2,7 +2,7 @@ import { nameToText } from '../../../base/bytes.ts';
 import { plain } from '../../../base/plain-text.ts';
 import { blockDamageText } from './damage.ts';
 import type { GuestUse } from './guests.ts';
-import { holderText, takenText } from './holder-text.ts';
+import { holderText, takeableText, takenText } from './holder-text.ts';
 import type { WhoAnswer } from './look.ts';
 
 /** Of a lease of libvirt's lockspace: the guests that it is for, as far as they are known here. */
@@ -30,7 +30,8 @@ export function whoText(
   for (const watched of holders) {
     lines.push(holderText(watched));
     const taken = takenText(watched, { lockspaceName, kind: target.kind, wallMs: of.wallMs });
-    if (taken !== null) lines.push(`  ${taken}`);
+    const takeable = takeableText(watched, of.wallMs);
+    for (const more of [taken, takeable]) if (more !== null) lines.push(`  ${more}`);
   }
   for (const block of damaged) lines.push(blockDamageText(target, lease.value, block));
   if (isLeaderBehind) lines.push(LEADER_BEHIND);

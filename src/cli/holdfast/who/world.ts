@@ -34,11 +34,6 @@ export class RealWorld implements WhoWorld {
     this.#showsProgress = showsProgress;
   }
 
-  /** Some call hangs: the process does not end by itself. */
-  get hangs(): boolean {
-    return this.#reads.hangs;
-  }
-
   look<T>(path: ByteString, look: (read: ReadPiece) => Promise<T>): Promise<T | string> {
     const before = this.#last.get(path) ?? Promise.resolve();
     const mine = before.then(() => this.#reads.look(nameToText(path), look));
