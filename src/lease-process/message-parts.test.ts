@@ -21,6 +21,7 @@ const hold = {
 const lvb = new Uint8Array([1, 0, 255]);
 const error = leaseError('ACQUIRE_IDLIVE', 'acquire', { owner: 3n, path: '/x', errno: 5 });
 const event = { generation: LARGEST, number: 1n, data: 0n };
+const taker = { pid: 4711, clientName: 'w\xffb', command: 'qemu', uuid: '' };
 const sizes = { sectorSize: 512, areaBytes: 1 << 20 };
 const resume = { generation: 4n, timestampS: 10, claimedBootMs: 10.25, refusedUntilMs: null };
 
@@ -28,14 +29,14 @@ const resume = { generation: 4n, timestampS: 10, claimedBootMs: 10.25, refusedUn
 const COMMANDS: { readonly [Op in LeaseCommand['op']]: Extract<LeaseCommand, { op: Op }> } = {
   acquire: {
     ...{ op: 'acquire', area, name, shared: false, ownerNowait: true },
-    ...{ wantedLver: LARGEST, newNumHosts: null, readLvb: true },
+    ...{ wantedLver: LARGEST, newNumHosts: null, readLvb: true, taker },
   },
   recover: {
     ...{ op: 'recover', area, name, readLvb: false },
     known: { mode: 'sh', lver: 2n, begun: 'toExclusive' },
   },
   release: { op: 'release', hold: 3, lvb, rename: 'other' },
-  convert: { op: 'convert', hold: 3, toShared: true, ownerNowait: false, lvb: null },
+  convert: { op: 'convert', hold: 3, toShared: true, ownerNowait: false, lvb: null, taker },
   request: { op: 'request', area, name, lver: 1n, forceMode: 2, nextLver: true },
   readRequest: { op: 'readRequest', hold: 1 },
   readLockspace: { op: 'readLockspace', area, name: 'LS', hostId: 2000, sectorSize: null },
