@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ownArchitecture } from '../../scripts/deb/koffi.ts';
 import { EPOCH_S, holdfastDeb, ROOT } from './deb-fixtures.ts';
@@ -162,18 +162,16 @@ test('the licences of all that is in it, and what has changed', here, () => {
 });
 
 test('man pages and completions that the build has made are in it', here, () => {
-  const paths = installed();
+  const paths = new Set(installed());
   const made = (of: string) =>
-    existsSync(`${ROOT}/packaging/${of}`)
-      ? readdirSync(`${ROOT}/packaging/${of}`, { recursive: true, encoding: 'utf8' })
-      : [];
-  for (const name of made('man').filter((file) => /\.[1-8]$/.test(file))) {
-    const section = name.slice(-1);
-    const path = `/usr/share/man/man${section}/${name.split('/').at(-1)}.gz`;
-    assert.ok(paths.includes(path), path);
-  }
-  for (const name of made('completion').filter((file) => dirname(file) !== '.')) {
-    const known = paths.some((path) => path.endsWith(`/${name.split('/').at(-1)}`));
-    assert.ok(known, name);
+    readdirSync(`${ROOT}/dist/${of}`, { recursive: true, encoding: 'utf8' });
+  const pages = made('man').filter((name) => /\.[1-8]$/.test(name));
+  assert.ok(pages.includes('man8/sanlock.8'));
+  for (const page of pages) assert.ok(paths.has(`/usr/share/man/${page}.gz`), page);
+  const folders = { bash: 'bash-completion/completions', zsh: 'zsh/vendor-completions' };
+  for (const [shell, folder] of Object.entries(folders)) {
+    const names = made(`completion/${shell}`);
+    assert.ok(names.length > 0, shell);
+    for (const name of names) assert.ok(paths.has(`/usr/share/${folder}/${name}`), name);
   }
 });
