@@ -68,7 +68,7 @@ async function boot(host: SystemdHost): Promise<void> {
 	ExecStart=/sbin/lvm lvchange -aey ${VG}/lv
 	ExecStop=
 	ExecStop=/sbin/lvm vgchange -an ${VG}
-	ExecStop=/usr/local/bin/lvmlockctl --stop-lockspaces --wait 1
+	ExecStop=lvmlockctl --stop-lockspaces --wait 1
 	end
     systemctl enable ${units.join(' ')} 2>&1
     cp -r ${folder}/multi-user.target.wants ${folder}/${BOOT}.wants
