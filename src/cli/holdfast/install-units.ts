@@ -8,7 +8,7 @@ import {
   realpathSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { plain } from '../../base/plain-text.ts';
+import { plain, shown } from '../../base/plain-text.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { reasonOf } from '../../platform/system-error.ts';
 import {
@@ -30,10 +30,19 @@ import {
   unitFor,
 } from './install-units/units.ts';
 
+const UNITS = [
+  ...['wdmd', 'sanlock', 'lvmlockd', 'lvmlocks'],
+  ...['sanlk-resetd', 'fence_sanlockd', 'holdfast-guard'],
+] as const;
+/** Which the others are in. */
+const SLICE = 'holdfast.slice';
+
 export const INSTALL_UNITS_PAGE = {
   name: 'holdfast install-units',
   about: 'writes the units of systemd for the programs that npm has installed',
-  forms: ['[--prefix PREFIX] [--dry-run]', '--remove [--dry-run]'],
+  forms: ['[--prefix PREFIX] [UNIT ...]', '--remove'],
+  operands: UNITS,
+  counts: { least: 0, most: 20 },
   options: [
     {
       name: 'prefix',
@@ -60,6 +69,10 @@ export const INSTALL_UNITS_PAGE = {
       about: 'which units, and which programs they start',
     },
     { line: 'holdfast install-units', about: 'behind "npm install -g", also after an upgrade' },
+    {
+      line: 'holdfast install-units holdfast-guard',
+      about: 'this one alone, where the originals serve',
+    },
     { line: 'holdfast install-units --remove', about: 'on the way back to the originals' },
   ],
   exits: { 0: 'done', 1: 'not done, for the reason that is printed', 2: 'a mistake in the words' },
@@ -71,6 +84,7 @@ const CONF = '/etc/sanlock/sanlock.conf';
 const MODE = 0o644;
 const UNIT = /\.(service|slice)$/;
 const OF_THE_PACKAGE = '/usr/lib/holdfast';
+const MAX_SHOWN = 80;
 const SYSTEMCTL_MS = 60_000;
 
 /** @returns the exit status */
@@ -78,13 +92,21 @@ export function installUnits(args: readonly string[]): number {
   const words = readWords(INSTALL_UNITS_PAGE, args);
   if (!words.ok) return complain(mistakeText(INSTALL_UNITS_PAGE, words.error), 2);
   const { value } = words;
+  const unknown = value.operands.find((name) => !UNITS.some((unit) => unit === name));
+  if (unknown !== undefined) {
+    const found = shown(unknown, MAX_SHOWN);
+    return complain(
+      mistakeText(INSTALL_UNITS_PAGE, `"${found}" is none of ${UNITS.join(', ')}`),
+      2,
+    );
+  }
   const isDry = value.has('dry-run');
   const folder = value.value('to') ?? UNIT_FOLDER;
   try {
     const home = dirname(__dirname);
     const plan = value.has('remove')
       ? planRemoval(folder)
-      : planInstallation({ home, folder, prefix: value.value('prefix') });
+      : planInstallation({ home, folder, prefix: value.value('prefix'), units: value.operands });
     if (!plan.ok) return complain(`holdfast install-units: ${plan.error}\n`, 1);
     if (!isDry) perform(plan.value, folder);
     const text = value.has('json') ? planJson(plan.value, isDry) : planText(plan.value, isDry);
@@ -112,6 +134,8 @@ function planInstallation(of: {
   readonly home: string;
   readonly folder: string;
   readonly prefix: string | null;
+  /** Without their ending; none: all of them. */
+  readonly units: readonly string[];
 }): Result<readonly Step[], string> {
   const { home, folder } = of;
   if (realpathSync(home) === OF_THE_PACKAGE) {
@@ -119,7 +143,8 @@ function planInstallation(of: {
       'these programs are of the Debian package, which has its units in /lib/systemd/system',
     );
   }
-  const names = readdirSync(join(home, 'packaging')).filter((name) => UNIT.test(name));
+  const wanted = of.units.length === 0 ? UNITS : of.units;
+  const names = [SLICE, ...wanted.map((name) => `${name}.service`)];
   const texts = names.map((name) => readFileSync(join(home, 'packaging', name), 'utf8'));
   const programs = programsFor(of.prefix ?? dirname(dirname(process.argv[1] ?? '')), texts);
   if (!programs.ok) return programs;
