@@ -1,5 +1,5 @@
-import { readFileSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { compileFunction } from 'node:vm';
 
 /** The build writes it as the last line of a program: a hash of what stands above. */
@@ -39,5 +39,26 @@ function compiledCode(file: string, text: string): Buffer | null {
     return statSync(cache).mtimeMs < statSync(file).mtimeMs ? null : readFileSync(cache);
   } catch {
     return null; // built elsewhere, without one
+  }
+}
+
+/**
+ * Has V8 compile every program of a folder that may run from such code, for this Node: packages
+ * bring none, as it fits the Node that made it alone. Throws why it cannot be written.
+ */
+export function compileAll(folder: string): void {
+  const names = readdirSync(folder);
+  for (const name of names.filter((one) => one.endsWith('.v8cache'))) rmSync(join(folder, name));
+  for (const name of names.filter((one) => one.endsWith('.cjs'))) {
+    const file = join(folder, name);
+    const text = readFileSync(file, 'utf8');
+    const identity = IDENTITY.exec(text.slice(-IDENTITY_CHARACTERS))?.[1];
+    if (identity === undefined) continue;
+    const options = { filename: file, produceCachedData: true };
+    const { cachedData } = compileFunction(text, PARAMETERS, options) as { cachedData?: Buffer };
+    if (cachedData === undefined) continue;
+    const cache = file.replace(/\.cjs$/, `.${identity}.v8cache`);
+    writeFileSync(`${cache}.new`, cachedData);
+    renameSync(`${cache}.new`, cache);
   }
 }

@@ -78,6 +78,13 @@ async function installAndPurge(release: Release, debian: BareCopy): Promise<void
   assert.match(said, /-223/);
   assert.equal(await enabled(debian), ALL_ENABLED);
   assert.equal(await debian.must('dpkg --verify holdfast; dpkg --audit'), '');
+  // Compiled for the Node.js that is there, and again for another.
+  const compiled = 'ls -l --time-style=full-iso /usr/lib/holdfast/dist/*.v8cache';
+  const first = await debian.must(compiled);
+  assert.match(first, /sanlock-client\.\w+\.v8cache/);
+  const again = `${APT} install --reinstall ${release === 12 ? './nodejs.deb' : 'nodejs'}`;
+  assert.match(await debian.must(again), /^Processing triggers for holdfast/m);
+  assert.notEqual(await debian.must(compiled), first);
   assert.match(await debian.must('id sanlock'), /\(sanlock\) gid=\d+\(sanlock\) .*\(disk\)$/);
   assert.match(await debian.must('sanlock daemon --check'), /its settings are sound/);
 

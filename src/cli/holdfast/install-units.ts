@@ -10,6 +10,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { plain, shown } from '../../base/plain-text.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
+import { compileAll } from '../../platform/code-cache.ts';
 import { reasonOf } from '../../platform/system-error.ts';
 import {
   createFile,
@@ -226,7 +227,10 @@ function perform(steps: readonly Step[], folder: string): void {
     if (path === CONF) createFile({ path, text, mode: MODE, draft });
     else replaceFile({ path, text, mode: MODE, draft });
   }
-  if (folder !== UNIT_FOLDER || !existsSync('/run/systemd/system')) return;
+  if (folder !== UNIT_FOLDER) return;
+  // What the package does as well, once it is installed: its commands start faster.
+  if (steps.some(({ kind }) => kind === 'write')) compileAll(__dirname);
+  if (!existsSync('/run/systemd/system')) return;
   const reload = spawnSync('systemctl', ['daemon-reload'], { timeout: SYSTEMCTL_MS });
   if (reload.status !== 0) throw new Error('systemctl daemon-reload failed: run it by hand');
 }
