@@ -36,6 +36,7 @@ export class LeaseWatch {
   readonly #world: WhoWorld;
   readonly #groups: readonly Group[];
   readonly #targets: readonly WhoTarget[];
+  readonly #spaces: ReadonlyMap<WhoTarget, SpaceWatch>;
   /** Of many leases only what is needed is read of each. */
   readonly #isBrief: boolean;
   readonly #leases = new Map<WhoTarget, Result<LeaseState, string>>();
@@ -45,6 +46,9 @@ export class LeaseWatch {
     this.#targets = targets;
     this.#isBrief = targets.length > 1;
     this.#groups = groupsOf(world, targets);
+    this.#spaces = new Map(
+      this.#groups.flatMap(({ space, targets: own }) => own.map((target) => [target, space])),
+    );
   }
 
   /** Reads hosts and leases as they are now. */
@@ -68,11 +72,11 @@ export class LeaseWatch {
     const nowMs = this.#world.nowMs();
     return this.#targets.map((target) => {
       const lease = this.#leases.get(target) ?? fail('it was not read');
-      const group = this.#groups.find(({ targets }) => targets.includes(target));
-      if (!lease.ok || group === undefined) return { target, lease, holders: [] };
+      const space = this.#spaces.get(target);
+      if (!lease.ok || space === undefined) return { target, lease, holders: [] };
       const { lockspaceName } = lease.value;
       const holders = lease.value.holders.map((holder) => {
-        const host = group.space.watch({ hostId: holder.hostId, lockspaceName });
+        const host = space.watch({ hostId: holder.hostId, lockspaceName });
         return watchedHolder(holder, host, nowMs);
       });
       return { target, lease, holders };
