@@ -60,6 +60,16 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./join/leave.ts')).leave(args),
     help: async () => (await import('./join/leave.ts')).LEAVE_PAGE,
   },
+  preflight: {
+    about: 'whether a VG can become a shared one, or a local one again, and what is in the way',
+    run: async (args) => (await import('./convert/preflight.ts')).preflight(args),
+    help: async () => (await import('./convert/preflight.ts')).PREFLIGHT_PAGE,
+  },
+  convert: {
+    about: 'makes a local or clustered VG a shared one, or a shared one local',
+    run: async (args) => (await import('./convert/convert.ts')).convert(args),
+    help: async () => (await import('./convert/convert.ts')).CONVERT_PAGE,
+  },
   repair: {
     about: 'empties damaged blocks of dead hosts that keep every host from a lease (-214)',
     run: async (args) => (await import('./repair.ts')).repair(args),

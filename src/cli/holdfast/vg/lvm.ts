@@ -1,4 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { closeSync, fstatSync, openSync, readSync, unlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { plain } from '../../../base/plain-text.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
 import { MIB, SECOND_MS } from '../../../base/units.ts';
@@ -17,17 +21,28 @@ export interface LvmEnd {
   readonly said: readonly string[];
 }
 
-export interface LvmRun {
-  readonly ended: Promise<LvmEnd>;
-  /** SIGTERM, as Ctrl-C on a terminal: lvm ends in order. */
-  readonly stop: () => void;
+/**
+ * What it prints goes to files without a name, and Ctrl-C does not reach it: should this program be
+ * ended, lvm still ends what it does. A pipe would be closed then, and lvm killed by it, between
+ * the leases and the metadata perhaps.
+ * @param words of the lvm command: `['vgchange', '--lock-start', 'vg1']`
+ */
+export function lvm(words: readonly string[], withinMs = REPORT_MS): Promise<LvmEnd> {
+  return runProgram('lvm', words, withinMs);
 }
 
-/** @param words of the lvm command: `['vgchange', '--lock-start', 'vg1']` */
-export function startLvm(words: readonly string[], withinMs: number): LvmRun {
+/** As above, another program of lvm's. */
+export function runProgram(
+  program: 'lvm' | 'lvmlockctl',
+  words: readonly string[],
+  withinMs: number,
+): Promise<LvmEnd> {
   const path = process.env['PATH'] ?? '';
-  const child = spawn('lvm', words, {
-    stdio: ['ignore', 'pipe', 'pipe'],
+  const out = namelessFile();
+  const err = namelessFile();
+  const child = spawn(program, words, {
+    stdio: ['ignore', out, err],
+    detached: true,
     env: {
       ...process.env,
       PATH: path === '' ? SBIN : `${path}:${SBIN}`,
@@ -35,34 +50,39 @@ export function startLvm(words: readonly string[], withinMs: number): LvmRun {
       LVM_SUPPRESS_FD_WARNINGS: '1',
     },
   });
-  return { ended: endOf(child, withinMs), stop: () => void child.kill('SIGTERM') };
-}
-
-export function lvm(words: readonly string[], withinMs = REPORT_MS): Promise<LvmEnd> {
-  return startLvm(words, withinMs).ended;
-}
-
-function endOf(child: ChildProcess, withinMs: number): Promise<LvmEnd> {
-  let stdout = '';
-  let stderr = '';
-  child.stdout?.setEncoding('latin1').on('data', (text: string) => {
-    if (stdout.length < MAX_OUTPUT_BYTES) stdout += text;
-  });
-  child.stderr?.setEncoding('latin1').on('data', (text: string) => {
-    if (stderr.length < MIB) stderr += text;
-  });
   return new Promise((resolve) => {
     const deadline = setTimeout(() => child.kill('SIGKILL'), withinMs);
     const settle = (status: number | null, reason: string): void => {
       clearTimeout(deadline);
-      const said = [...linesOf(stderr), ...(reason === '' ? [] : [reason])];
-      resolve({ status, stdout: Buffer.from(stdout, 'latin1').toString('utf8'), said });
+      const stdout = textIn(out);
+      const said = [...linesOf(textIn(err)), ...(reason === '' ? [] : [reason])];
+      resolve({ status, stdout, said });
     };
-    child.on('error', (error) => settle(null, `lvm could not be started: ${error.message}`));
-    child.on('close', (status, signal) =>
-      settle(status, signal === null ? '' : `lvm was ended by ${signal}`),
+    child.once('error', (error) =>
+      settle(null, `${program} could not be started: ${error.message}`),
+    );
+    child.once('exit', (status, signal) =>
+      settle(status, signal === null ? '' : `${program} was ended by ${signal}`),
     );
   });
+}
+
+function namelessFile(): number {
+  const path = join(tmpdir(), `holdfast-${randomUUID()}`);
+  const fd = openSync(path, 'wx+', 0o600);
+  unlinkSync(path);
+  return fd;
+}
+
+/** And closes it. */
+function textIn(fd: number): string {
+  try {
+    const bytes = Buffer.alloc(Math.min(fstatSync(fd).size, MAX_OUTPUT_BYTES));
+    const length = readSync(fd, bytes, 0, bytes.length, 0);
+    return bytes.toString('utf8', 0, length);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 const ROUTINE =

@@ -1,11 +1,18 @@
 import { type ByteString, nameToText, textToName } from '../../../base/bytes.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
+import { decode } from '../../../codec/struct.ts';
 import { deltaLeaseOffset, type Geometry } from '../../../format/geometry.ts';
-import { type DeltaLeader, leaderGeometry } from '../../../format/leader.ts';
+import { type DeltaLeader, leaderGeometry, paxosLeader } from '../../../format/leader.ts';
 import type { HostLeaseSeen, HostLeasesSeen } from '../../../inspect/free-host-id.ts';
 import { devicePlaces, type LvSegment } from '../../../inspect/pv-extents.ts';
 import { verifyDelta } from '../../../lease/verify.ts';
-import { lockLvOfArgs, sanlockSpaceName } from '../../../lvmlockd/managers/sanlock/layout.ts';
+import {
+  GL_NAME,
+  lockLvOfArgs,
+  SLOT_GL,
+  sanlockSpaceName,
+  UNUSED_NAME,
+} from '../../../lvmlockd/managers/sanlock/layout.ts';
 import { DirectDisk } from '../../../platform/disk-direct.ts';
 import { reasonOf } from '../../../platform/system-error.ts';
 import { lvmReport, type Row } from './lvm.ts';
@@ -135,6 +142,27 @@ export function readHostLease(vg: SharedVg, hostId: number): Result<HostLeaseSee
   const lease = leaseIn(vg, bytes.value, { hostId, offset: 0 });
   if (lease === 'damaged') return fail(`the host lease of host id ${hostId} is damaged`);
   return ok(lease.isUsed ? lease : null);
+}
+
+/**
+ * Whether lvmlockd has given up the lockspace of a VG that has its lock type still: what is between
+ * the two was interrupted.
+ */
+export function isLockspaceFreed({ read }: SharedVg): boolean {
+  const bytes = read?.(0, PROBE_BYTES);
+  if (bytes?.ok !== true) return false;
+  return verifyDelta(bytes.value, 0, { lockspaceName: UNUSED_NAME, hostId: null }).ok;
+}
+
+/** Whether the VG carries the global lock, enabled; null: that cannot be read. */
+export function carriesGlobalLock(vg: SharedVg): boolean | null {
+  const { read } = vg;
+  if (read === null) return null;
+  const geometry = geometryOf(vg, read);
+  if (!geometry.ok) return null;
+  const { areaBytes, sectorSize } = geometry.value;
+  const bytes = read(SLOT_GL * areaBytes, sectorSize);
+  return bytes.ok ? decode(paxosLeader, bytes.value).resourceName === GL_NAME : null;
 }
 
 /** By the first record of which it can be read; those of hosts 1, 9 and 17 with small sectors. */

@@ -7,7 +7,7 @@ import { removeLockspace, status } from '../../../wire/sanlock/daemon-calls.ts';
 import { askSanlock } from '../../observe/ask.ts';
 import { findDaemon, until } from '../../observe/daemons.ts';
 import { localPorts, seeLocalDaemons } from './local-daemons.ts';
-import { lvm, lvmWords, startLvm } from './lvm.ts';
+import { lvm, lvmWords } from './lvm.ts';
 import { readHostLease, type SharedVg } from './shared-vgs.ts';
 import { LOOK_MS, MINUTE_MS } from './times.ts';
 
@@ -44,7 +44,7 @@ export async function startVg(
   const beganMs = clock.nowMs();
   const before = leaseNow(order);
   const withinMs = (before?.ioTimeoutS ?? 0) > 0 ? longestMs(before) : 10 * MINUTE_MS;
-  const run = startLvm(['vgchange', '--lock-start', vg.name], withinMs);
+  const run = lvm(['vgchange', '--lock-start', vg.name], withinMs);
   let hasEnded = false;
   let seen: HostLeaseSeen | null = null;
   let isStopped = false;
@@ -65,7 +65,7 @@ export async function startVg(
     }
   };
   const watched = watch();
-  const end = await run.ended;
+  const end = await run;
   hasEnded = true;
   await watched;
   let last: StartEnd = { kind: 'failed', why: lvmWords(end) };
