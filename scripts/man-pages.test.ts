@@ -53,14 +53,11 @@ test('every program and every command has a page, and package.json names them al
   assert.deepEqual([...man].sort(), written.sort(), 'npm installs the pages of "man"');
 });
 
-/** Of commands that have no page yet. */
-const COMING = ['holdfast-doctor(8)'];
 /** Of other packages. */
 const ELSEWHERE = ['lvm(8)', 'lvm.conf(5)'];
 
 test('what a page refers to is there', () => {
   const known = [...pages.map(({ name, section }) => `${name}(${section})`), ...ELSEWHERE];
-  known.push(...COMING);
   for (const { name, seeAlso } of pages) {
     assert.deepEqual(
       seeAlso.filter((other) => !known.includes(other)),

@@ -25,8 +25,7 @@ export const PROGRAM_PAGES: readonly ManPage[] = [
 
 /** The pages of the commands of `holdfast`. */
 export async function commandPages(): Promise<readonly CommandPage[]> {
-  const pages = await Promise.all(Object.values(COMMANDS).map(({ help }) => help()));
-  return pages.filter((page): page is CommandPage => typeof page !== 'string');
+  return Promise.all(Object.values(COMMANDS).map(({ help }) => help()));
 }
 
 /** Every page of the manual. @param root the folder of the project */

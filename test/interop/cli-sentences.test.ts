@@ -152,6 +152,7 @@ test('one host: each failure is a sentence, and a success none', where, async ()
     assert.equal(await stderr('lookup', '-x', `LS1:/nowhere:0`), '', 'not there is an answer');
     assert.equal(await stderr('status'), '');
     assert.match(await stderr('nosuch'), /"nosuch" is none of its actions/);
+    assert.match(await stderr('statsu'), /"statsu" is none .*; did you mean status\?/);
   } finally {
     await daemon.stop();
   }

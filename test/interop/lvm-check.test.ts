@@ -107,6 +107,11 @@ test('slots and metadata are compared, and mended where that is safe', {
     assert.match(mended.stdout, /leader of the lease is damaged \(-223\)/);
     assert.match(mended.stdout, /the lease was written anew/);
     assert.equal(mended.code, 0, mended.stderr);
+    const again = await a.run(join(ROOT, 'bin', 'holdfast'), ['repair', '--json', `${vg}/l68`]);
+    assert.deepEqual(JSON.parse(again.stdout), {
+      ...{ schema: 'holdfast.repair/1', lease: `${vg}/l68`, isSound: true },
+      ...{ leaderDamage: null, blocks: [], code: null },
+    });
     await a.mustLvm('lvchange', '-aey', `${vg}/l68`);
   } finally {
     await rig.close();

@@ -138,6 +138,9 @@ async function refusedWithoutStorage(t: TestContext, rig: Rig, file: HungFile): 
     return checked.code !== 0;
   };
   await until('a refusal', isRefused, { withinMs: 120_000 });
+  const told = JSON.parse((await holdfast(host, 'upgrade', '--check', '--json')).stdout);
+  assert.deepEqual([told.schema, told.isGood, told.restarts], ['holdfast.upgrade/1', false, []]);
+  assert.match(told.obstacles[0].text, /\S/);
   const ordered = await holdfast(host, 'upgrade');
   assert.equal(ordered.code, 1, ordered.stdout);
   if (/lockspace LS is being lost/.test(ordered.stdout)) {

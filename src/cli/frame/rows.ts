@@ -1,3 +1,5 @@
+import { nearest } from '../../base/nearest.ts';
+
 /**
  * An option or a command of a program, as its help shows it, and what it is: `--dump, -d`,
  * `-H 0|1`. Where the help has more than one line of it, `\n` ends each but the last.
@@ -23,4 +25,12 @@ function rowText([head, about]: Row, { indent, column, behindLong = ' ' }: RowLa
   const gap = behindLong === '\n' ? `\n${margin}` : behindLong;
   const start = heading.length < column ? heading.padEnd(column) : `${heading}${gap}`;
   return `${start}${about.replaceAll('\n', `\n${margin}`)}`.trimEnd().concat('\n');
+}
+
+/** What stands behind "unknown option": the long option of these that was meant, or nothing. */
+export function meantOption(word: string, ...rows: readonly (readonly Row[])[]): string {
+  if (!word.startsWith('--')) return '';
+  const names = rows.flat().flatMap(([head]) => head.match(/--[a-z][a-z-]*/g) ?? []);
+  const meant = nearest(word, names);
+  return meant === null ? '' : `: did you mean ${meant}?`;
 }

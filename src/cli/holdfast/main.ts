@@ -8,8 +8,8 @@ interface Command {
   /** As its page says: for a list of commands, which loads none of them. */
   readonly about: string;
   run(args: readonly string[]): Promise<number>;
-  /** What `holdfast <command> --help` prints: a page, or its text. */
-  help(): Promise<CommandPage | string>;
+  /** What `holdfast <command> --help` prints. */
+  help(): Promise<CommandPage>;
 }
 
 /** The words behind `holdfast`; each command is loaded only when it is asked for. */
@@ -126,7 +126,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const options = beforeDashes(rest);
   if (options.some((word) => word === '--help' || word === '-h')) {
     const help = await command.help();
-    process.stdout.write(typeof help === 'string' ? help : helpText(pageFor(help, options)));
+    process.stdout.write(helpText(pageFor(help, options)));
     return 0;
   }
   return command.run(rest);

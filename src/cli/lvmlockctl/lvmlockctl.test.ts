@@ -136,6 +136,7 @@ test('options, short, long, joined and wrong', () => {
   assert.equal(task('-w', '2'), 'lvmlockctl: -w is 0 or 1');
   assert.equal(task('-k'), 'lvmlockctl: option -k wants a value');
   assert.equal(task('--nonsense'), 'lvmlockctl: unknown option --nonsense');
+  assert.equal(task('--inof'), 'lvmlockctl: unknown option --inof: did you mean --info?');
 });
 
 test('the kill command is taken only with a full path, and split without a shell', () => {

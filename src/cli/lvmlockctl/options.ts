@@ -1,5 +1,5 @@
 import { fail, ok, type Result } from '../../base/result.ts';
-import { type Row, rowsText } from '../frame/rows.ts';
+import { meantOption, type Row, rowsText } from '../frame/rows.ts';
 
 export type Task =
   | { readonly kind: 'usage' | 'version' | 'quit' | 'info' | 'dump' | 'raw' }
@@ -131,7 +131,7 @@ export function parseOptions(args: readonly string[]): Result<LvmlockctlOptions,
     const switchName = SWITCHES[arg];
     const valueName = VALUES[arg];
     if (vgKind === undefined && switchName === undefined && valueName === undefined) {
-      return fail(`lvmlockctl: unknown option ${arg}`);
+      return fail(`lvmlockctl: unknown option ${arg}${meantOption(arg, LVMLOCKCTL_ROWS)}`);
     }
     const value = left.shift();
     if (value === undefined) return fail(`lvmlockctl: option ${arg} wants a value`);

@@ -31,6 +31,8 @@ test('a value that cannot be used is refused by a sentence that names it', () =>
     return result.ok ? 'accepted' : result.error;
   };
   assert.equal(refusal('--bogus'), 'lvmlockd: unknown option --bogus');
+  const meant = 'lvmlockd: unknown option --host-idd: did you mean --host-id?';
+  assert.equal(refusal('--host-idd', '1'), meant);
   assert.equal(refusal('-o'), 'lvmlockd: option -o wants a value');
   assert.equal(refusal('-i', '0'), 'lvmlockd: -i is a number from 1 to 2000, not "0"');
   assert.equal(refusal('-o', '256'), 'lvmlockd: -o is a number from 0 to 255, not "256"');

@@ -3,7 +3,7 @@ import { fail, ok, type Result } from '../../base/result.ts';
 import { MAX_HOST_ID, MAX_IO_TIMEOUT_S } from '../../format/limits.ts';
 import type { KillAction } from '../../lvmlockd/state.ts';
 import type { ManagedLockType } from '../../wire/lvmlockd/requests.ts';
-import { type Row, rowsText } from '../frame/rows.ts';
+import { meantOption, type Row, rowsText } from '../frame/rows.ts';
 
 /** The command line of lvmlockd (spec 30 §1). */
 export interface LvmlockdOptions {
@@ -199,7 +199,9 @@ export function parseOptions(
   const left = splitArguments(args);
   for (let arg = left.shift(); arg !== undefined; arg = left.shift()) {
     const option = OPTIONS.find(({ names }) => names.includes(arg));
-    if (option === undefined) return fail(`lvmlockd: unknown option ${arg}`);
+    if (option === undefined) {
+      return fail(`lvmlockd: unknown option ${arg}${meantOption(arg, LVMLOCKD_ROWS)}`);
+    }
     const value = option.takesValue ? left.shift() : '';
     if (value === undefined) return fail(`lvmlockd: option ${arg} wants a value`);
     const refused = option.set(draft, value);

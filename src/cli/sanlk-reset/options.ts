@@ -6,7 +6,7 @@ import type { ControlAction } from '../../reset/control-message.ts';
 import { MAX_LOCKSPACES, type ResetdSettings } from '../../reset/state.ts';
 import type { Target } from '../../reset/target-watch.ts';
 import { MAX_NAME_BYTES } from '../../wire/sanlock/socket.ts';
-import { type Row, rowsText } from '../frame/rows.ts';
+import { meantOption, type Row, rowsText } from '../frame/rows.ts';
 
 /** Of `reset`. */
 export const RESET_ROWS: readonly Row[] = [
@@ -205,7 +205,9 @@ function readWords(
       continue;
     }
     const letter = options[word] ?? Object.values(options).find((one) => word === `-${one}`);
-    if (letter === undefined) return fail(`unknown option ${word}`);
+    if (letter === undefined) {
+      return fail(`unknown option ${word}${meantOption(word, RESET_ROWS, RESETD_ROWS)}`);
+    }
     if (joined === undefined) at++;
     const value = joined ?? args[at];
     if (value === undefined) return fail(`${word} wants a value`);

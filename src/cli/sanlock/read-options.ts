@@ -1,13 +1,21 @@
 import { textToName } from '../../base/bytes.ts';
+import { nearest } from '../../base/nearest.ts';
 import { strayBackslash } from './backslash.ts';
 import { type CommandLine, parseCommandLine, sizesComplaint } from './command-line.ts';
 import { complain, print } from './say.ts';
 import { questionableWords } from './unknown-result.ts';
+import { CLIENT_FORMS, DIRECT_FORMS } from './usage.ts';
+
+/** `acquire | release -r RESOURCE` are two. */
+const actionsOf = (forms: readonly string[]) =>
+  forms.flatMap((form) => /^[a-z_]+(?: \| [a-z_]+)*/.exec(form)?.[0].split(' | ') ?? []);
 
 /** @returns the status */
 export function unknownAction(command: string, action: string): number {
   print(`${command} action "${textToName(action)}" is unknown\n`);
-  complain(`sanlock ${command}: "${action}" is none of its actions; sanlock --help lists them`);
+  const meant = nearest(action, actionsOf(command === 'direct' ? DIRECT_FORMS : CLIENT_FORMS));
+  const hint = meant === null ? 'sanlock --help lists them' : `did you mean ${meant}?`;
+  complain(`sanlock ${command}: "${action}" is none of its actions; ${hint}`);
   return 1;
 }
 

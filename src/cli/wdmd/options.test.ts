@@ -54,6 +54,7 @@ test('what cannot be used is named', () => {
   };
   assert.equal(refusal('-z'), 'wdmd: unknown option -z; wdmd -h lists them all');
   assert.equal(refusal('word'), 'wdmd: unknown option word; wdmd -h lists them all');
+  assert.equal(refusal('--dmup'), 'wdmd: unknown option --dmup: did you mean --dump?');
   assert.equal(refusal('-H'), 'wdmd: option -H wants a value');
   assert.equal(refusal('-H', '2'), 'wdmd: -H is 0 or 1, not "2"');
   assert.equal(refusal('-k', '-1'), 'wdmd: -k is a number from 0 to 3600, not "-1"');

@@ -1,5 +1,5 @@
 import { fail, ok, type Result } from '../../base/result.ts';
-import { type Row, rowsText } from '../frame/rows.ts';
+import { meantOption, type Row, rowsText } from '../frame/rows.ts';
 
 /** The command line of wdmd (spec 25 §5). */
 export interface WdmdOptions {
@@ -137,7 +137,10 @@ export function parseOptions(args: readonly string[]): Result<WdmdOptions, strin
       continue;
     }
     const set = VALUED[name];
-    if (set === undefined) return fail(`wdmd: unknown option ${word}; wdmd -h lists them all`);
+    if (set === undefined) {
+      const meant = meantOption(word, WDMD_ROWS) || '; wdmd -h lists them all';
+      return fail(`wdmd: unknown option ${word}${meant}`);
+    }
     const value = left.shift();
     if (value === undefined) return fail(`wdmd: option ${word} wants a value`);
     const refused = set(draft, value);
