@@ -1,4 +1,6 @@
 import { unreachable } from '../base/assert.ts';
+import type { Logged } from '../inspect/logged.ts';
+import type { Snapshot } from '../inspect/snapshot.ts';
 import type { Change, HostNamed } from '../inspect/snapshot-changes.ts';
 import type { Part } from './model.ts';
 import { fit } from './view.ts';
@@ -99,3 +101,42 @@ const LOCKSPACE_TEXTS = {
   lockspaceWell: ' is well again',
   lockspaceJoinedAgain: ' was lost and joined again',
 } as const;
+
+/** What a log tells, as a sentence. */
+export function loggedText(logged: Logged, snapshot: Snapshot): readonly Part[] {
+  switch (logged.kind) {
+    case 'processStopped':
+      return [`Process ${logged.pid}, which uses leases, is stopped ${logged.how}`];
+    case 'leaseNotHeld': {
+      const { pids } = logged;
+      const who = pids === '' ? 'an orphan has' : `processes ${pids} use`;
+      return ['The disk does not show ', leaseOf(logged, snapshot), `, which `, name(who)];
+    }
+    case 'leaseRefused': {
+      const { asker, mode, result, holder, reason, repeated } = logged;
+      return [
+        ...(asker === '' ? ['Somebody'] : [name(asker)]),
+        ' was refused ',
+        leaseOf(logged, snapshot),
+        mode === '' ? '' : ` (${mode === 'shared' ? 'shared' : 'exclusively'})`,
+        ...(holder === '' ? [] : [': it is held by ', name(holder)]),
+        ...(reason === '' ? [] : [': ', name(reason)]),
+        ` (${fit(result)})`,
+        repeated > 0 ? `, and ${repeated} times more` : '',
+      ];
+    }
+    default:
+      return unreachable(logged);
+  }
+}
+
+/** By the name of its LV, where it is one of an LV. */
+function leaseOf(
+  { lockspace, resource }: { readonly lockspace: string; readonly resource: string },
+  { vgs }: Snapshot,
+): Part {
+  const vg = vgs.find((one) => one.lockspace === lockspace);
+  const lvName = vg?.lvs.find(({ uuid }) => uuid === resource)?.name;
+  if (vg === undefined || lvName === undefined) return name(`${lockspace}:${resource}`);
+  return name(`${vg.name}/${lvName}`);
+}

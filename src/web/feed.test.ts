@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Logged } from '../inspect/logged.ts';
 import { holder, lockspace, lv, renewals, snapshot, vg } from '../inspect/testing/clusters.ts';
 import type { Feed } from './feed.ts';
 import { EVENTS_KEPT, type Look, RENEWALS_KEPT } from './model.ts';
@@ -92,4 +93,31 @@ test('what is kept is bounded', () => {
   assert.equal(whole.events.length, EVENTS_KEPT);
   assert.equal(whole.events.at(-1)?.number, EVENTS_KEPT + 100);
   assert.equal(whole.renewals['lvm_vg0']?.length, RENEWALS_KEPT);
+});
+
+test('what only a log tells is an event, by the name of the LV, and counted', () => {
+  const feed = madeFeed();
+  feed.look(snapshot(), 1);
+  const refused: Logged = {
+    kind: 'leaseRefused',
+    atS: 100_007,
+    lockspace: 'lvm_vg0',
+    resource: 'uuid-data',
+    result: '-243',
+    mode: 'exclusive',
+    asker: 'lvmlockd',
+    holder: 'be\nta',
+    reason: 'another host holds it',
+    repeated: 3,
+  };
+  feed.look(snapshot({}, 5), 1, [refused, { kind: 'processStopped', atS: 1, pid: 7, how: 'so' }]);
+  const [first, second] = wholeOf(feed).events;
+  const text = (first?.parts ?? []).map((part) => (typeof part === 'string' ? part : part.name));
+  assert.equal(
+    text.join(''),
+    'lvmlockd was refused vg0/data (exclusively): it is held by be?ta: another host holds it (-243), and 3 times more',
+  );
+  assert.equal(first?.wallMs, 1_800_000_003_000);
+  assert.equal(second?.level, 'error');
+  assert.equal(feed.counted.get('leaseRefused'), 1);
 });

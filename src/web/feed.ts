@@ -1,18 +1,26 @@
+import { SECOND_MS } from '../base/units.ts';
 import { HOLDFAST_VERSION } from '../base/version.ts';
+import type { Logged } from '../inspect/logged.ts';
 import type { Snapshot } from '../inspect/snapshot.ts';
 import { CHANGE_LEVELS, changesOf, remembered } from '../inspect/snapshot-changes.ts';
-import { changeText } from './event-text.ts';
+import { changeText, loggedText } from './event-text.ts';
 import { type Attention, EVENTS_KEPT, type EventRow, type Head, type Look } from './model.ts';
 import { Renewals } from './renewals.ts';
 import { RowTable } from './row-table.ts';
 import { fit, type View, viewOf } from './view.ts';
 
+/** Of what only a log tells. */
+export const LOGGED_LEVELS: Readonly<Record<Logged['kind'], EventRow['level']>> = {
+  leaseRefused: 'warn',
+  processStopped: 'error',
+  leaseNotHeld: 'error',
+};
+
 /** Of one look; a sentence may name several LVs. */
 const MAX_ATTENTION = 100;
 const MAX_SENTENCE = 400;
 
-/** An event that no comparison of looks shows: of a daemon's log. */
-export type LoggedEvent = Omit<EventRow, 'number'>;
+type Event = Omit<EventRow, 'number'>;
 
 export interface FeedOptions {
   /** Of the host. */
@@ -78,11 +86,11 @@ export class Feed {
   }
 
   /** A look succeeded. @param logged what a daemon has logged since the one before */
-  look(snapshot: Snapshot, tookMs: number, logged: readonly LoggedEvent[] = []): void {
+  look(snapshot: Snapshot, tookMs: number, logged: readonly Logged[] = []): void {
     const known = this.#seen === null ? snapshot : remembered(this.#seen.known, snapshot);
     const changes = this.#seen === null ? [] : changesOf(this.#seen.known, known);
     const changed = changes.map(
-      (change): LoggedEvent => ({
+      (change): Event => ({
         wallMs: snapshot.taken.wallMs,
         level: CHANGE_LEVELS[change.kind],
         kind: change.kind,
@@ -92,7 +100,8 @@ export class Feed {
     this.#seen = { snapshot, known };
     this.#tookMs = tookMs;
     this.#failure = null;
-    this.#publish(snapshot, this.#note([...logged, ...changed]));
+    const told = logged.map((one) => loggedEvent(one, known));
+    this.#publish(snapshot, this.#note([...told, ...changed]));
   }
 
   /** A look failed: what is shown is as it was before, and says so. */
@@ -130,7 +139,7 @@ export class Feed {
     return () => this.#listeners.delete(listener);
   }
 
-  #note(events: readonly LoggedEvent[]): readonly EventRow[] {
+  #note(events: readonly Event[]): readonly EventRow[] {
     const rows = events.map((event) => {
       this.#counted.set(event.kind, (this.#counted.get(event.kind) ?? 0) + 1);
       this.#number += 1;
@@ -199,4 +208,16 @@ function unreadOf({ unread }: Snapshot): readonly Attention[] {
     found: `not read: ${of === '' ? what : `${what} ${of}`}: ${why}`,
     todo: 'what is not shown is not known',
   }));
+}
+
+/** Logged by the host's monotonic clock. */
+function loggedEvent(logged: Logged, snapshot: Snapshot): Event {
+  const { wallMs, monotonicS } = snapshot.taken;
+  const agoS = Math.max(0, monotonicS - logged.atS);
+  return {
+    wallMs: wallMs - agoS * SECOND_MS,
+    level: LOGGED_LEVELS[logged.kind],
+    kind: logged.kind,
+    parts: loggedText(logged, snapshot),
+  };
 }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { CHANGE_LEVELS } from '../inspect/snapshot-changes.ts';
 import { holder, lockspace, lv, member, snapshot, vg } from '../inspect/testing/clusters.ts';
+import { LOGGED_LEVELS } from './feed.ts';
 import { labelValue } from './metric-text.ts';
 import { MAX_SERIES, METRICS, metricsOf } from './metrics.ts';
 import { madeFeed } from './testing/web-harness.ts';
@@ -107,6 +109,16 @@ test('docs/operations/metrics.md has every metric with its type and labels, and 
   ]);
   const known = Object.entries(METRICS).map(([name, { type, labels }]) => [name, type, labels]);
   assert.deepEqual(documented, known);
+});
+
+test('docs/operations/metrics.md has every kind of event with its level, and no other', () => {
+  const page = readFileSync(`${ROOT}/docs/operations/metrics.md`, 'utf8');
+  const rows = page.matchAll(/^\| ((?:`\w+`,? ?)+) \| (info|warn|error) \|/gm);
+  const documented = [...rows].flatMap(([, kinds = '', level]) =>
+    [...kinds.matchAll(/`(\w+)`/g)].map(([, kind]) => [kind, level]),
+  );
+  const known = { ...CHANGE_LEVELS, ...LOGGED_LEVELS };
+  assert.deepEqual(Object.fromEntries(documented), known);
 });
 
 test('a metric has the labels that its table says, and is one of it', () => {

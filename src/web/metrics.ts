@@ -1,6 +1,6 @@
 import type { LockspaceSeen, MemberState, Snapshot, VgSeen } from '../inspect/snapshot.ts';
 import { CHANGE_LEVELS } from '../inspect/snapshot-changes.ts';
-import type { Feed } from './feed.ts';
+import { type Feed, LOGGED_LEVELS } from './feed.ts';
 import { type Metric, MetricText } from './metric-text.ts';
 import { RENEWAL_BOUNDS_S } from './renewals.ts';
 
@@ -69,6 +69,7 @@ export const METRICS: Readonly<Record<string, Metric>> = {
 /** 2,000 hosts in four lockspaces, with two series each, and room for the rest. */
 export const MAX_SERIES = 20_000;
 
+const EVENT_KINDS = [...Object.keys(CHANGE_LEVELS), ...Object.keys(LOGGED_LEVELS)];
 const STATES: readonly MemberState[] = ['live', 'fail', 'dead', 'free', 'unknown'];
 
 /** What `/metrics` answers. */
@@ -79,7 +80,7 @@ export function metricsOf(feed: Feed, pages: number): string {
   text.add('holdfast_look_success', {}, isSeen ? 1 : 0);
   text.add('holdfast_pages', {}, pages);
   // Each is there from the start, so that the first event is an increase.
-  for (const kind of new Set([...Object.keys(CHANGE_LEVELS), ...feed.counted.keys()])) {
+  for (const kind of EVENT_KINDS) {
     text.add('holdfast_events_total', { kind }, feed.counted.get(kind) ?? 0);
   }
   if (snapshot !== null) {

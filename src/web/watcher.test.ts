@@ -5,18 +5,18 @@ import { snapshot } from '../inspect/testing/clusters.ts';
 import { eventually } from './testing/web-harness.ts';
 import { Watcher } from './watcher.ts';
 
-interface Seen {
+interface Heard {
   readonly looks: Snapshot[];
   readonly failures: string[];
 }
 
 function watching(look: (signal: AbortSignal) => Promise<Snapshot>, deadlineMs = 1000) {
-  const seen: Seen = { looks: [], failures: [] };
+  const seen: Heard = { looks: [], failures: [] };
   const watcher = new Watcher({
-    source: { look },
+    source: { look: async (signal) => ({ snapshot: await look(signal), logged: [] }) },
     everyMs: 1,
     deadlineMs,
-    onLook: (one) => seen.looks.push(one),
+    onLook: ({ snapshot: one }) => seen.looks.push(one),
     onFailure: (why) => seen.failures.push(why),
   });
   watcher.start();

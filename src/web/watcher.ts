@@ -1,9 +1,16 @@
+import type { Logged } from '../inspect/logged.ts';
 import type { Snapshot } from '../inspect/snapshot.ts';
+
+/** What a look found, and what a daemon has logged since the one before. */
+export interface Seen {
+  readonly snapshot: Snapshot;
+  readonly logged: readonly Logged[];
+}
 
 /** Where looks come from. */
 export interface Source {
   /** Rejects when the host cannot be looked at, and soon after `signal` says so. */
-  look(signal: AbortSignal): Promise<Snapshot>;
+  look(signal: AbortSignal): Promise<Seen>;
 }
 
 /** A look that takes longer is given up; the next one begins when it has ended. */
@@ -14,7 +21,7 @@ const REST = 4;
 export interface WatcherOptions {
   readonly source: Source;
   readonly everyMs: number;
-  readonly onLook: (snapshot: Snapshot, tookMs: number) => void;
+  readonly onLook: (seen: Seen, tookMs: number) => void;
   readonly onFailure: (why: string) => void;
   readonly deadlineMs?: number;
 }
@@ -59,8 +66,8 @@ export class Watcher {
     };
     signal.addEventListener('abort', told, { once: true });
     try {
-      const snapshot = await source.look(signal);
-      if (!signal.aborted) onLook(snapshot, performance.now() - startedMs);
+      const seen = await source.look(signal);
+      if (!signal.aborted) onLook(seen, performance.now() - startedMs);
     } catch (error) {
       if (!signal.aborted) onFailure(error instanceof Error ? error.message : String(error));
     } finally {

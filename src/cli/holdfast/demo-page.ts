@@ -7,7 +7,7 @@ import type { Watcher } from '../../web/watcher.ts';
 import { shownAttention } from './serve/attention.ts';
 import { LineSource } from './serve/line-source.ts';
 import { DEFAULT_PORT } from './serve/options.ts';
-import { pageAssets, watcherOf } from './serve.ts';
+import { pageAssets, SANLOCK_LOG, watcherOf } from './serve.ts';
 
 /** Renewals come every two seconds there. */
 const EVERY_S = 3;
@@ -76,7 +76,6 @@ async function portOf(server: WebServer): Promise<number> {
 
 function sourceOf(host: Host, bin: string): LineSource {
   const args = ['status', '--watch', '--json', '--interval', `${EVERY_S}`];
-  return new LineSource(() =>
-    host.spawn(join(bin, 'holdfast'), args, ['ignore', 'pipe', 'ignore']),
-  );
+  const start = () => host.spawn(join(bin, 'holdfast'), args, ['ignore', 'pipe', 'ignore']);
+  return new LineSource(start, host.path(SANLOCK_LOG));
 }

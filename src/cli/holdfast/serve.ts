@@ -16,11 +16,13 @@ import { reportedLvs, takeSnapshot } from '../observe/snapshot.ts';
 import { endBesideHungCalls } from './end-now.ts';
 import { shownAttention } from './serve/attention.ts';
 import { KnownLvs, lookWith } from './serve/known-lvs.ts';
+import { LogTail } from './serve/log-tail.ts';
 import { parseServe, SERVE_PAGE, type ServeOptions } from './serve/options.ts';
 import { readToken } from './serve/token.ts';
 
 export { SERVE_PAGE };
 
+export const SANLOCK_LOG = '/var/log/sanlock.log';
 /** A device that does not answer a read is left out of a look after so long. */
 const READ_MS = 5000;
 
@@ -76,7 +78,7 @@ export function watcherOf(feed: Feed, source: Source, everyS: number): Watcher {
   const watcher = new Watcher({
     source,
     everyMs: everyS * 1000,
-    onLook: (snapshot, tookMs) => feed.look(snapshot, tookMs),
+    onLook: ({ snapshot, logged }, tookMs) => feed.look(snapshot, tookMs, logged),
     onFailure: (why) => feed.fail(why),
   });
   watcher.start();
@@ -95,7 +97,13 @@ function localSource(reads: FreshReads): Source {
     reads,
     wallMs: () => Date.now(),
   };
-  return { look: () => lookWith(known, ports, takeSnapshot) };
+  const log = new LogTail(SANLOCK_LOG);
+  return {
+    look: async () => ({
+      snapshot: await lookWith(known, ports, takeSnapshot),
+      logged: await log.added(),
+    }),
+  };
 }
 
 /** @returns the addresses as a browser takes them, or a sentence: which of them is not to be had */

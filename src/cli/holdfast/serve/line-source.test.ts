@@ -11,13 +11,15 @@ function printing(lines: readonly string[], andThen: 'stays' | 'ends') {
     spawn('/bin/sh', ['-c', script, 'sh', ...lines], { stdio: ['ignore', 'pipe', 'ignore'] });
 }
 
+const NO_LOG = '/nonexistent/sanlock.log';
 const never = () => new AbortController().signal;
 
 test('each look is a line; of several the newest', async () => {
-  const source = new LineSource(printing(['{"n":1}', '{"n":2}'], 'stays'));
+  const source = new LineSource(printing(['{"n":1}', '{"n":2}'], 'stays'), NO_LOG);
   try {
-    let look: unknown = await source.look(never());
-    while ((look as { n: number }).n !== 2) look = await source.look(never());
+    const number = async () =>
+      ((await source.look(never())).snapshot as unknown as { n: number }).n;
+    while ((await number()) !== 2);
     const late = source.look(AbortSignal.timeout(50));
     await assert.rejects(late, /has ended/);
   } finally {
@@ -31,7 +33,7 @@ test('a program that has ended is started again by the next look', async () => {
   const source = new LineSource(() => {
     starts += 1;
     return start();
-  });
+  }, NO_LOG);
   let looks = 0;
   while (looks < 3) {
     looks += await source.look(never()).then(

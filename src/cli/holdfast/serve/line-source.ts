@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import type { Snapshot } from '../../../inspect/snapshot.ts';
-import type { Source } from '../../../web/watcher.ts';
+import type { Seen, Source } from '../../../web/watcher.ts';
+import { LogTail } from './log-tail.ts';
 
 /** A snapshot with 2,000 hosts and 5,000 leases has two million characters. */
 const MAX_LINE = 64 * 1024 * 1024;
@@ -11,18 +12,21 @@ const MAX_LINE = 64 * 1024 * 1024;
  */
 export class LineSource implements Source {
   readonly #start: () => ChildProcess;
+  readonly #log: LogTail;
   #child: ChildProcess | null = null;
   #text = '';
   #newest: string | null = null;
   /** Told of a line, or of the end. */
   #waiting: (() => void) | null = null;
 
-  constructor(start: () => ChildProcess) {
+  /** @param logPath of the host's sanlock, as this process sees it */
+  constructor(start: () => ChildProcess, logPath: string) {
     this.#start = start;
+    this.#log = new LogTail(logPath);
   }
 
   /** The newest look; the next one, where the newest was taken already. */
-  async look(signal: AbortSignal): Promise<Snapshot> {
+  async look(signal: AbortSignal): Promise<Seen> {
     const child = this.#child ?? this.#begin();
     while (this.#newest === null && this.#child === child && !signal.aborted) {
       await this.#next(signal);
@@ -30,7 +34,8 @@ export class LineSource implements Source {
     const line = this.#newest;
     this.#newest = null;
     if (line === null) throw new Error('the program that looks at this host has ended');
-    return JSON.parse(line) as Snapshot; // printed by a program of ours, of the same build
+    const snapshot = JSON.parse(line) as Snapshot; // printed by a program of ours, of this build
+    return { snapshot, logged: await this.#log.added() };
   }
 
   /** Safe to repeat. */
