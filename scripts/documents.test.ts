@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type CommandPage, wordOf } from '../src/cli/frame/page.ts';
 import { readWords } from '../src/cli/frame/words.ts';
 import { COMMANDS } from '../src/cli/holdfast/main.ts';
+import { KINDS } from '../src/inspect/doctor/kinds.ts';
 import {
   anchorOf,
   anchorsIn,
@@ -128,6 +129,34 @@ test('every event that an administrators’ page names is in the list of events'
   assert.ok(named.length > 100, `${named.length} events were found`);
   assert.deepEqual(
     named.filter(({ name }) => !events.has(name)).map(({ place, name }) => `${place}: ${name}`),
+    [],
+  );
+});
+
+test('every kind of finding that is named beside the doctor is one of his', () => {
+  const named = DOCUMENTS.filter((document) => !isHistory(document)).flatMap((document) =>
+    codeSpansIn({ ...document, lines: document.lines.filter(({ text }) => /doctor`/.test(text)) }),
+  );
+  const kinds = named.filter(({ name }) => /^[a-z]+[A-Z][A-Za-z]*$/.test(name));
+  assert.ok(kinds.length >= 4, `${kinds.length} kinds were found`);
+  assert.deepEqual(
+    kinds
+      .filter(({ name }) => !Object.hasOwn(KINDS, name))
+      .map(({ place, name }) => `${place}: ${name}`),
+    [],
+  );
+});
+
+test('every metric that a document names is one that holdfast serve has', () => {
+  const source = readFileSync(join(ROOT, 'src/web/metrics.ts'), 'utf8');
+  const metrics = DOCUMENTS.flatMap(codeSpansIn)
+    .map(({ place, name }) => ({ place, name: /^holdfast_[a-z_]+/.exec(name)?.[0] ?? '' }))
+    .filter(({ name }) => name !== '');
+  assert.ok(metrics.length > 20, `${metrics.length} names were found`);
+  assert.deepEqual(
+    metrics
+      .filter(({ name }) => !source.includes(`'${name}'`))
+      .map(({ place, name }) => `${place}: ${name}`),
     [],
   );
 });
