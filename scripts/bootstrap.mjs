@@ -39,6 +39,7 @@ const COMMANDS = {
   sim: () => node('scripts/run-script.mjs', 'scripts/sim.ts', ...args),
   soak: () => node('scripts/run-tests.mjs', 'test/soak', ...args),
   package: () => node('scripts/run-script.mjs', 'scripts/package.ts', ...args),
+  release: () => node('scripts/run-script.mjs', 'scripts/release.ts', ...args),
 };
 
 const chosen = COMMANDS[command];

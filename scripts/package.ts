@@ -1,23 +1,11 @@
 /** `npm run package`: Debian packages of this tree, in out/packages. */
-import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ARCHITECTURES, type Architecture, ownArchitecture } from './deb/koffi.ts';
 import { buildDeb } from './deb/package.ts';
+import { sourceEpochS } from './release/epoch.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
-/** Where there is no git, and nobody says when: the same everywhere. */
-const NO_TIME_S = 1_767_225_600;
-
-/** Of every file in a package: what SOURCE_DATE_EPOCH says, or the time of the last commit. */
-export function sourceEpochS(): number {
-  const given = Number(process.env['SOURCE_DATE_EPOCH'] || Number.NaN);
-  if (Number.isSafeInteger(given)) return given;
-  const log = spawnSync('git', ['log', '-1', '--format=%ct'], { cwd: ROOT, encoding: 'utf8' });
-  const committed = Number((log.stdout ?? '').trim() || Number.NaN);
-  return Number.isSafeInteger(committed) ? committed : NO_TIME_S;
-}
-
 function wantedArchitectures(given: readonly string[]): readonly Architecture[] {
   const own = ownArchitecture();
   const names = given.length > 0 ? given : own === null ? [] : [own];
@@ -38,7 +26,7 @@ try {
   const folder = values.out ?? join(ROOT, 'out/packages');
   const suffix = values.suffix === undefined ? {} : { suffix: values.suffix };
   for (const architecture of wantedArchitectures(values.arch ?? [])) {
-    const epochS = sourceEpochS();
+    const epochS = sourceEpochS(ROOT);
     console.log(buildDeb({ root: ROOT, architecture, folder, epochS, ...suffix }));
   }
 } catch (error) {
