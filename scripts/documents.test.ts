@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type CommandPage, wordOf } from '../src/cli/frame/page.ts';
@@ -107,12 +107,52 @@ test('every command line of holdfast in the documents is one that the command ta
   assert.deepEqual([...lines.flatMap(wrongOf(false)), ...spans.flatMap(wrongOf(true))], []);
 });
 
+/** A command of a text that has options behind: `holdfast leave --dry-run`. */
+const ADVICE = /\bholdfast ([a-z-]+)(?: ([a-z]+))?((?: --[a-z-]+(?:[= ][A-Z]+)?)+)/g;
+
+/** Which of the words of an advice its command does not take. */
+function wrongAdvice([text, command = '', inner = '', options = '']: RegExpMatchArray): string[] {
+  const help = helps.get(command);
+  if (help === undefined) return [`${text}: there is no command ${command}`];
+  if (typeof help === 'string') return [];
+  const page = help.commands?.find((own) => wordOf(own) === inner) ?? help;
+  const known = new Set([...page.options.map(({ name }) => `--${name}`), '--help']);
+  return [...options.matchAll(/--[a-z-]+/g)]
+    .filter(([option]) => !known.has(option))
+    .map(([option]) => `${text}: there is no ${option}`);
+}
+
+test('what programs and units advise are commands and options that are there', () => {
+  const folders = ['src', 'packaging'];
+  const files = folders.flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter(
+        (name) => /\.(ts|tsx|service|yml|json)$/.test(name) && !/\.test\.|testing\//.test(name),
+      )
+      .map((name) => `${folder}/${name}`),
+  );
+  const found = files.flatMap((file) =>
+    [...readFileSync(join(ROOT, file), 'utf8').matchAll(ADVICE)].map((match) => ({ file, match })),
+  );
+  assert.ok(found.length > 20, `${found.length} were found`);
+  const wrong = found.flatMap(({ file, match }) =>
+    wrongAdvice(match).map((why) => `${file}: ${why}`),
+  );
+  assert.deepEqual(wrong, []);
+});
+
 test('a wrong command line is found', () => {
   assert.equal(wrongIn('holdfast statsu', false), 'there is no command statsu');
   assert.match(wrongIn('holdfast status --wacth', false) ?? '', /did you mean --watch/);
   assert.match(wrongIn('holdfast guard chek', false) ?? '', /has no command chek/);
   assert.match(wrongIn('holdfast repair', false) ?? '', /a word is missing/);
   assert.equal(wrongIn('holdfast status --json | jq .lockspaces', false), null);
+  const advised =
+    'try holdfast leave --dry-rnu, or holdfast guard check --json, or holdfast lave --vg VG';
+  assert.deepEqual([...advised.matchAll(ADVICE)].flatMap(wrongAdvice), [
+    'holdfast leave --dry-rnu: there is no --dry-rnu',
+    'holdfast lave --vg VG: there is no command lave',
+  ]);
 });
 
 /** Names with a point that are no events: files, hosts, file systems, fields of other programs. */
