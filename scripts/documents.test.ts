@@ -107,6 +107,12 @@ test('every command line of holdfast in the documents is one that the command ta
   assert.deepEqual([...lines.flatMap(wrongOf(false)), ...spans.flatMap(wrongOf(true))], []);
 });
 
+test('the readme names every command', () => {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  const missing = Object.keys(COMMANDS).filter((name) => !readme.includes(`\`holdfast ${name}`));
+  assert.deepEqual(missing, []);
+});
+
 /** A command of a text that has options behind: `holdfast leave --dry-run`. */
 const ADVICE = /\bholdfast ([a-z-]+)(?: ([a-z]+))?((?: --[a-z-]+(?:[= ][A-Z]+)?)+)/g;
 
