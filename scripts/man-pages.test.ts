@@ -50,7 +50,11 @@ test('every program and every command has a page, and package.json names them al
     readonly man: readonly string[];
   };
   const written = pages.map((page) => `./dist/man/${manFile(page)}`);
-  assert.deepEqual([...man].sort(), written.sort(), 'npm installs the pages of "man"');
+  assert.deepEqual(
+    [...man].sort(),
+    written.sort(),
+    'npm installs the pages of "man": npm run build enters them',
+  );
 });
 
 /** Of other packages. */

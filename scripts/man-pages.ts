@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { bashText } from '../src/cli/frame/completion-bash.ts';
 import { zshText } from '../src/cli/frame/completion-zsh.ts';
@@ -8,7 +8,8 @@ import { allManPages, manFile } from './manual.ts';
 
 /**
  * Writes what a package installs for readers and shells: `dist/man/man8/NAME.8`,
- * `dist/man/man5/NAME.5`, `dist/completion/bash/NAME` and `dist/completion/zsh/_NAME`.
+ * `dist/man/man5/NAME.5`, `dist/completion/bash/NAME` and `dist/completion/zsh/_NAME`. npm installs
+ * the pages that package.json lists, so a page of a new command is entered there.
  */
 const root = process.env['HOLDFAST_ROOT'] ?? '.';
 
@@ -23,6 +24,15 @@ function writeFolder(folder: string, files: ReadonlyMap<string, string>): void {
 
 const pages = await allManPages(root);
 writeFolder(`${root}/dist/man`, new Map(pages.map((page) => [manFile(page), manText(page)])));
+
+const manifest = `${root}/package.json`;
+const before = readFileSync(manifest, 'utf8');
+const listed = {
+  ...JSON.parse(before),
+  man: pages.map((page) => `./dist/man/${manFile(page)}`).sort(),
+};
+const after = `${JSON.stringify(listed, null, 2)}\n`;
+if (after !== before) writeFileSync(manifest, after);
 
 const completions = await allCompletions();
 writeFolder(
