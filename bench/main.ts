@@ -25,6 +25,7 @@ import {
   throughput,
   warmUp,
 } from './rows.ts';
+import { serveCost } from './serve.ts';
 import { statusCost } from './status.ts';
 import { serveTransport, transports } from './transports.ts';
 import { inTurns } from './turns.ts';
@@ -66,6 +67,7 @@ async function main(): Promise<void> {
       alternatives: { type: 'boolean', default: false }, // to how our processes speak and read
       lvm: { type: 'boolean', default: false }, // lvm's commands instead of sanlock's calls
       guests: { type: 'boolean', default: false }, // what the guard costs a guest of libvirt
+      serve: { type: 'boolean', default: false }, // what holdfast serve costs while it runs
       status: { type: 'boolean', default: false }, // what one look by holdfast status costs
     },
   });
@@ -102,7 +104,7 @@ async function main(): Promise<void> {
 
 /** What is no comparison of the daemons, run alone. @returns whether one was asked for */
 async function aside(
-  of: { readonly alternatives: boolean; readonly status: boolean; readonly guests: boolean },
+  of: Readonly<Record<'alternatives' | 'status' | 'serve' | 'guests', boolean>>,
   { rounds, directory }: Options,
 ): Promise<boolean> {
   if (of.alternatives) {
@@ -110,8 +112,9 @@ async function aside(
     diskCalls('/dev/shm', 'tmpfs');
     diskCalls(directory, 'the disk');
   } else if (of.status) await statusCost(rounds);
+  else if (of.serve) await serveCost(rounds);
   else if (of.guests) await guests(rounds);
-  return of.alternatives || of.status || of.guests;
+  return of.alternatives || of.status || of.serve || of.guests;
 }
 
 function measureLvm(kind: DaemonKind, { calls, quick }: Options): Promise<readonly Row[]> {
