@@ -108,4 +108,23 @@ export const LIBVIRT_MESSAGES: readonly Message[] = [
     found: 'the LV of the disk is not active on this host, or the path is wrong',
     todo: 'lvchange -aey vg1/db here, where the guest is to run',
   },
+  {
+    pattern: /Failed to connect socket to '\S*\/libvirt-sock'/,
+    example:
+      "error: Failed to connect socket to '/var/run/libvirt/libvirt-sock': No such file or directory",
+    found: 'libvirtd does not run on this host',
+    todo: 'systemctl start libvirtd, and see its log; guests that run go on meanwhile',
+  },
+  {
+    pattern: /Child quit during startup handshake/,
+    example: 'Child quit during startup handshake: Input/output error',
+    found: 'the process that was to become the guest has ended before, as it got no lease',
+    todo: 'see the lines around it, and those of "virsh start": one says why',
+  },
+  {
+    pattern: /Failed to (start|resume|restore) domain/,
+    example: "error: Failed to start domain 'db'",
+    found: 'the guest does not run; the line behind says why',
+    todo: 'explain that line: holdfast explain "…"; holdfast guard check GUEST says who has its disks',
+  },
 ];
