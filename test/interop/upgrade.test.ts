@@ -11,6 +11,7 @@ import { refused } from './mixture-scenario.ts';
 import { makeArea } from './sanlock-daemons.ts';
 import { holdfast, ownerOf, Supervisor } from './supervisor.ts';
 import { FakeWatchdog, whyNoWdmd } from './wdmd-host.ts';
+import { askWho } from './who-answers.ts';
 
 /** `holdfast upgrade` without systemd: the test itself starts what has ended for its successor. */
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
@@ -47,6 +48,15 @@ async function scenario(t: TestContext, rig: Rig): Promise<void> {
   const area = makeArea(join(rig.dir, 'guests'), 3 * MIB);
   const { isHeld } = await startGuest(rig, host, area);
   const owner = ownerOf(area, MIB);
+  const takers = async () => {
+    const asked = [`LS:vm7:${area}:1M`, lv].map((lease) => askWho(other, lease, '--now'));
+    return (await Promise.all(asked)).map(([one]) => one?.holders.map(({ takenBy }) => takenBy));
+  };
+  const before = await takers();
+  assert.deepEqual(
+    before.map((some) => some?.map((one) => one?.kind)),
+    [['process'], ['lvm']],
+  );
 
   const asked = await holdfast(host, 'upgrade', '--check');
   assert.equal(asked.code, 0, `${asked.stdout}${asked.stderr}`);
@@ -64,6 +74,7 @@ async function scenario(t: TestContext, rig: Rig): Promise<void> {
 
   assert.ok(isHeld(), 'the guest runs');
   assert.deepEqual(ownerOf(area, MIB), owner, 'no generation, no version has changed');
+  assert.deepEqual(await takers(), before, 'who took them, and when, stays on the disk');
   await refused(other, '-aey', lv);
   await host.mustLvm('lvchange', '-an', lv);
   await other.mustLvm('lvchange', '-aey', lv);
