@@ -188,7 +188,9 @@ export const LVM_MESSAGES: readonly Message[] = [
   {
     pattern: /Starting locking\. {1,2}Waiting/,
     example: 'Starting locking.  Waiting for sanlock may take 20 sec to 3 min...',
-    found: 'the host id is being joined: 20 s, and 140 s if it was not given back the last time',
+    found:
+      'the host id is being joined: 20 s; if it was not given back the last time 42 s, or 160 s ' +
+      'if that was under another host name',
     todo: 'wait for it',
   },
   {
