@@ -49,7 +49,7 @@ test('what keeps a VG from becoming a shared one', () => {
     [{ lvs: [{ ...LV, roles: ['public', 'origin', 'extthinorigin'] }] }, {}, 'externalOrigin!'],
     [{ lvs: [{ ...LV, type: 'raid1' }] }, {}, 'exclusiveOnly'],
     [{ kind: 'shared', lockType: 'dlm' }, {}, 'otherLockType!'],
-    [{ kind: 'shared', lockType: 'sanlock' }, {}, 'isShared'],
+    [{ kind: 'shared', lockType: 'sanlock', inUse: [use] }, {}, 'isShared'],
     [{ kind: 'clustered', freeExtents: 0 }, {}, 'clustered'],
     [{}, { hostId: null }, 'hostNotReady!'],
     [{}, { isLvmlockdRunning: false }, 'hostNotReady!'],

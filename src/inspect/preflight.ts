@@ -58,9 +58,14 @@ export interface OtherHost {
 export type TargetType = 'sanlock' | 'none';
 
 export function preflight(vg: VgFacts, host: HostReadiness, to: TargetType): readonly Finding[] {
-  const findings = [...vgFindings(vg), ...hostFindings(host)];
+  const isAlready = to === 'none' ? vg.kind === 'local' : isSharedNow(vg);
+  const findings = [...(isAlready ? [] : vgFindings(vg)), ...hostFindings(host)];
   if (to === 'none') return [...findings, ...toLocal(vg, host)];
   return [...findings, ...toShared(vg, host)];
+}
+
+function isSharedNow({ kind, lockType }: VgFacts): boolean {
+  return kind === 'shared' && lockType === 'sanlock';
 }
 
 function vgFindings(vg: VgFacts): readonly Finding[] {

@@ -70,6 +70,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./convert/convert.ts')).convert(args),
     help: async () => (await import('./convert/convert.ts')).CONVERT_PAGE,
   },
+  rehearse: {
+    about: 'what would happen, to whom and when, if a host or a disk died now',
+    run: async (args) => (await import('./rehearse/rehearse.ts')).rehearse(args),
+    help: async () => (await import('./rehearse/rehearse.ts')).REHEARSE_PAGE,
+  },
   repair: {
     about: 'empties damaged blocks of dead hosts that keep every host from a lease (-214)',
     run: async (args) => (await import('./repair.ts')).repair(args),

@@ -102,8 +102,8 @@ function textOf(vg: VgFacts, findings: readonly Finding[], to: 'sanlock' | 'none
   const order = ['problem', 'caution', 'note'] as const;
   const sorted = order.flatMap((weight) => findings.filter((one) => one.weight === weight));
   const lines = sorted.flatMap(({ weight, found, cure }) => [
-    ...beside(`${WEIGHTS[weight]}:`, `${found}.`),
-    ...beside('', `${cure}.`),
+    ...beside(`${WEIGHTS[weight]}:`, capital(`${found}.`)),
+    ...beside('', capital(`${cure}.`)),
   ]);
   const into = to === 'none' ? 'a local VG' : 'a shared VG';
   const problems = findings.filter(({ weight }) => weight === 'problem').length;
@@ -114,6 +114,10 @@ function textOf(vg: VgFacts, findings: readonly Finding[], to: 'sanlock' | 'none
   return [...lines, isAlready && problems === 0 ? `VG ${vg.name} is ${into}` : verdict]
     .map((line) => `${plain(line)}\n`)
     .join('');
+}
+
+function capital(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
 const HEADING = 12;
