@@ -112,6 +112,9 @@ test('bash: commands, options, values and names', without('bash'), async () => {
       ['fence_sanlockd -', ['-p', '-i', '-D', '-h', '--help', '-w', '-s', '-1']],
     ];
     for (const [line, words] of wanted) assert.deepEqual(offered(place, line), words, line);
+    for (const before of ['IFS=:', 'set -u']) {
+      assert.deepEqual(offered(place, 'holdfast gu', before), ['guard'], before);
+    }
     if (!existsSync(BASH_COMPLETION)) return;
     for (const [line, words] of wanted) {
       assert.deepEqual(offered(place, line, `source ${BASH_COMPLETION}`), words, line);

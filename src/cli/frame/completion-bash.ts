@@ -81,6 +81,7 @@ _holdfast_offer() {
 
 _holdfast_complete() {
   local line=\${COMP_LINE:0:COMP_POINT} commands options kind value word current path='' option='' at
+  local IFS=$' \\t\\n'
   local -a words
   COMPREPLY=()
   read -r -a words <<<"$line"

@@ -37,6 +37,12 @@ export const SANLOCK_MESSAGES: readonly Message[] = [
     todo: 'a process that SIGKILL does not end waits for a disk: the watchdog resets the host then',
   },
   {
+    pattern: /\bdead \d+ ci \d+ count \d+/,
+    example: 's1 dead 15017 ci 2 count 1',
+    found: 'a process that sanlock had to stop has ended',
+    todo: 'nothing',
+  },
+  {
     pattern: /killing pids stuck/,
     example: 's1 killing pids stuck 1',
     found: 'processes with leases in the lost lockspace have not ended for a minute',
