@@ -83,7 +83,10 @@ function units(root: string): Entry[] {
 }
 
 function documents(root: string): Entry[] {
-  const examples = ['sanlock.conf', 'lvmlockd.default', 'lvm/lvm.conf', 'lvm/lvmlocal.conf'];
+  const examples = [
+    ...['sanlock.conf', 'lvmlockd.default', 'lvm/lvm.conf', 'lvm/lvmlocal.conf'],
+    ...['prometheus/alerts.yml', 'grafana/holdfast.json'],
+  ];
   return [
     file(`${DOC}/copyright`, copyright(root)),
     file(`${DOC}/changelog.gz`, gzipSync(read(root, 'CHANGELOG.md'), { level: 9 })),

@@ -33,7 +33,7 @@ import {
 
 const UNITS = [
   ...['wdmd', 'sanlock', 'lvmlockd', 'lvmlocks'],
-  ...['sanlk-resetd', 'fence_sanlockd', 'holdfast-guard'],
+  ...['sanlk-resetd', 'fence_sanlockd', 'holdfast-guard', 'holdfast-serve'],
 ] as const;
 /** Which the others are in. */
 const SLICE = 'holdfast.slice';
