@@ -215,6 +215,7 @@ test('a resource without a place: by sanlock of this host, and by lvm', () => {
     assert.match(await place.refused('nowhere:A'), /has no such lockspace/);
     assert.match(await place.refused('sp:B'), /is not in .*shared/);
     assert.match(await place.refused('nothing'), /no shared VG, no guest and no lockspace/);
+    assert.match(await place.refused('./none'), /^there is no .\/none here/, 'it is a path');
   });
 });
 

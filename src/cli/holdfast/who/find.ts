@@ -12,7 +12,7 @@ import { volumeTarget } from './volumes.ts';
 
 /** @returns a sentence: it means none, and what it was looked for as */
 export async function find(word: string, sources: Sources): Promise<Result<Found, string>> {
-  if (word.startsWith('/')) return await deviceTargets(textToName(word), sources);
+  if (/^\.{0,2}\//.test(word)) return await deviceTargets(textToName(word), sources);
   if (/^[^:/]+\/[^:/]+$/.test(word)) return one(await volumeTarget(word, sources));
   if (word.includes(':')) return await resourceTargets(word, sources);
   if (word.includes('/')) return await deviceTargets(textToName(word), sources);
