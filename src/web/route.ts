@@ -33,6 +33,7 @@ export type Answer =
 
 export const REFUSALS = {
   401: 'The token of this server is wanted, as Authorization: Bearer',
+  403: 'Only the page of this server may ask this',
   404: 'There is no such page; there are /, /live and /metrics',
   405: 'This server only answers GET and HEAD',
   413: 'A request of this server has no body',
@@ -43,6 +44,12 @@ export const REFUSALS = {
 } as const;
 
 const FOR_WHOM_MAY: ReadonlySet<string> = new Set(['/live', '/metrics', '/session']);
+
+/**
+ * As browsers say it. The page of another site reads nothing of ours anyway; but each request of it
+ * would take a place. Programs, and old browsers, do not say it.
+ */
+const OF_OUR_PAGE: ReadonlySet<unknown> = new Set([undefined, 'same-origin', 'none']);
 
 /** The only place that decides who gets what. */
 export function answerTo({ method, url, headers }: Asked, site: Site): Answer {
@@ -58,6 +65,7 @@ export function answerTo({ method, url, headers }: Asked, site: Site): Answer {
   const asset = site.assets.get(path);
   if (asset !== undefined) return { kind: 'asset', asset };
   if (!FOR_WHOM_MAY.has(path)) return { kind: 'refusal', status: 404 };
+  if (!OF_OUR_PAGE.has(headers['sec-fetch-site'])) return { kind: 'refusal', status: 403 };
   const { authorization, cookie } = headers;
   if (!site.access.isAllowed({ authorization, cookie })) {
     return authorization === undefined ? { kind: 'refusal', status: 401 } : { kind: 'wrongToken' };

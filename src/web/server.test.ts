@@ -45,6 +45,8 @@ test('only GET and HEAD of what there is, by a name of ours, without a body', as
       ['/../../etc/passwd', {}, 404],
       ['/%2e%2e/etc/passwd', {}, 404],
       ['/constructor', {}, 404],
+      ['/live', { headers: { 'sec-fetch-site': 'cross-site' } }, 403],
+      ['/metrics', { headers: { 'sec-fetch-site': 'same-site' } }, 403],
       ['/live?view=1', {}, 404],
       ['/live?view=-1', {}, 404],
       [`/${'x'.repeat(2000)}`, {}, 414],

@@ -169,3 +169,19 @@ test(
     });
   },
 );
+
+test(
+  'a warning that comes is told to who hears the page, and stands in the title',
+  NEEDS_BROWSER,
+  async () => {
+    await withPage({ looks: LOOKS.slice(0, 1) }, async ({ page, host }) => {
+      const spoken = `document.querySelector('[role=status]').textContent`;
+      assert.equal(await page.value(spoken), '');
+      assert.equal(await page.value('document.title'), 'alpha – holdfast');
+      for (const look of LOOKS.slice(1)) host.look(look);
+      await page.until('the sentence', `/took .* over from/.test(${spoken})`);
+      host.fail('nobody answers');
+      await page.until('the title', `document.title === '(1) alpha – holdfast'`);
+    });
+  },
+);

@@ -24,7 +24,8 @@ export { SERVE_PAGE };
 
 export const SANLOCK_LOG = '/var/log/sanlock.log';
 /** A device that does not answer a read is left out of a look after so long. */
-const READ_MS = 5000;
+const READ_MS = 20_000;
+const LAST_LOOK_MS = 1000;
 
 /** Serves until it is asked to end. @returns the exit status */
 export async function serve(args: readonly string[]): Promise<number> {
@@ -58,8 +59,9 @@ export async function serve(args: readonly string[]): Promise<number> {
   await asked;
   notifyServiceManager('STOPPING=1');
   await server.close();
-  if (reads.hangs) await endBesideHungCalls(0);
-  await watcher.close();
+  // A look that is under way may wait for lvm, or for a disk, much longer.
+  await Promise.race([watcher.close(), pause(LAST_LOOK_MS)]);
+  await endBesideHungCalls(0);
   return 0;
 }
 
@@ -127,6 +129,10 @@ function say(addresses: readonly string[], isJson: boolean): void {
   const json = { schema: SERVE_PAGE.schema, addresses };
   const text = `holdfast serve: ${addresses.join(' and ')}`;
   process.stdout.write(`${isJson ? JSON.stringify(json) : text}\n`);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function untilAskedToEnd(): Promise<void> {

@@ -28,6 +28,7 @@ export function Events({ store, query }: { readonly store: Store; readonly query
       <h2 id="events">
         Events <small>{found.length}</small>
       </h2>
+      <Spoken events={events} />
       <Filter<FilterWord>
         label="Events that are shown"
         words={FILTERS}
@@ -57,6 +58,17 @@ export function Events({ store, query }: { readonly store: Store; readonly query
         </ol>
       )}
     </section>
+  );
+}
+
+/** Who hears the page is told of warnings that come while it is open. */
+function Spoken({ events }: { readonly events: readonly EventRow[] }) {
+  const [before] = useState(events.at(-1)?.number ?? 0);
+  const last = events.findLast(({ level, number }) => level !== 'info' && number > before);
+  return (
+    <p class="heard" role="status">
+      {last === undefined ? '' : <Sentence parts={last.parts} />}
+    </p>
   );
 }
 

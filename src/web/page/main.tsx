@@ -1,5 +1,6 @@
 import { render } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import type { Head } from '../model.ts';
 import { useMedia } from './clock.ts';
 import { Connection, type Link } from './connection.ts';
 import { Events } from './events.tsx';
@@ -21,6 +22,7 @@ function App() {
   const isDark = useMedia('(prefers-color-scheme: dark)');
   const search = useRef<HTMLInputElement>(null);
   useSearchKey(search);
+  useTitle(store.head);
   if (link === 'tokenWanted') return <Login onEntered={() => setSession(session + 1)} />;
   const { head } = store;
   const onTheme = (chosen: Theme) => {
@@ -80,6 +82,15 @@ function useStore(view: number, session: number, onLink: (link: Link) => void): 
     return () => connection.close();
   }, [view, session]);
   return store;
+}
+
+/** In the browser's tab: whose page it is, and whether it needs somebody. */
+function useTitle(head: Head | null): void {
+  const count = head === null ? 0 : head.attention.length + (head.failure === null ? 0 : 1);
+  const title = head === null ? 'holdfast' : `${head.host.name} – holdfast`;
+  useEffect(() => {
+    document.title = count === 0 ? title : `(${count}) ${title}`;
+  }, [title, count]);
 }
 
 /** `/` leads to the search, unless something is being written. */
