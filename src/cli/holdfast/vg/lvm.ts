@@ -103,7 +103,8 @@ export function lvmWords({ said, status }: LvmEnd): string {
 export type Row = Readonly<Record<string, string>>;
 
 /**
- * A report, of local and shared VGs, without a lock and without lvmlockd.
+ * A report, of local and shared VGs, without a lock and without lvmlockd. Not `--readonly`: with
+ * that lvm does not look at device-mapper, and calls no LV active.
  * @param command `vgs`, `lvs`, `pvs`
  */
 export async function lvmReport(
@@ -111,7 +112,7 @@ export async function lvmReport(
   fields: readonly string[],
   more: readonly string[] = [],
 ): Promise<Result<readonly Row[], string>> {
-  const how = ['--readonly', '--shared', '--nolocking', '--reportformat', 'json'];
+  const how = ['--shared', '--nolocking', '--reportformat', 'json'];
   const end = await lvm([
     command,
     ...how,
