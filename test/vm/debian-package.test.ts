@@ -84,14 +84,16 @@ async function upgradeUnderLoad(pair: DebianPair, volume: Volume): Promise<void>
     volume.hostLease(2).generation,
   ];
   const before = held();
-  const said = await pair.both(async (host) => {
+  // One after the other, as on a cluster: daemons that start need a processor each.
+  const said: string[] = [];
+  for (const host of pair.hosts) {
     const pids = await host.pids();
     const text = await host.install(NEXT);
     const now = await host.pids();
     assert.equal(now.split(' ').length, UNITS.length);
     for (const pid of now.split(' ')) assert.ok(!pids.split(' ').includes(pid), `${pids}: ${now}`);
-    return text;
-  });
+    said.push(text);
+  }
   for (const text of said) {
     for (const unit of UNITS) assert.match(text, new RegExp(`^${unit} restarted in .* s`, 'm'));
     assert.match(text, /^ {2}lockspace lvm_vg: \d leases? of \d holders? carried over$/m);
@@ -131,22 +133,12 @@ async function takeBack({ hosts: [first, second] }: DebianPair): Promise<void> {
   await refused(first);
 }
 
-/** What the originals use stays while they are there, and nothing when they are gone as well. */
+/** What the originals use stays, and of ours nothing. */
 async function purged(host: DebianHost): Promise<void> {
   await host.shell('apt-get -y purge holdfast </dev/null');
   assert.equal(await host.shell(active), ACTIVE);
   assert.match(await host.shell('id sanlock; ls /etc/sanlock'), /\(disk\)\nsanlock\.conf$/);
-  await host.shell(`vgchange -an ${VG}; vgchange --lockstop ${VG}
-    apt-get -y purge sanlock lvm2-lockd </dev/null`);
-  const found = await host.shell(`getent passwd sanlock || true
-    find /etc /usr /var/lib /var/log -xdev -name '*sanlock*' -not -path '/var/lib/dpkg/info/lib*' \\
-      -not -path '/usr/lib/x86_64-linux-gnu/*' -not -path '/usr/share/doc/lib*'
-    find / -xdev -name '*holdfast*' -not -path '/srv/*' -not -name dpkg.cfg.d | sort`);
-  // What the roots of these machines are known by, and the settings of their dpkg.
-  assert.deepEqual(
-    found.split('\n').filter((line) => !OF_THE_ROOT.includes(line)),
-    ['/etc/sanlock', '/etc/sanlock/sanlock.conf'],
-  );
+  const found = await host.shell(`find / -xdev -name '*holdfast*' -not -path '/srv/*'`);
+  // By what the roots of these machines are known, and settings of their dpkg.
+  assert.deepEqual(found.split('\n').sort(), ['/.holdfast-whole', '/etc/dpkg/dpkg.cfg.d/holdfast']);
 }
-
-const OF_THE_ROOT = ['/.holdfast-whole', '/etc/dpkg/dpkg.cfg.d/holdfast'];
