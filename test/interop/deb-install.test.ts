@@ -164,3 +164,59 @@ inDebian(12, 'without a newer Node.js it says what is missing, and where it is',
   const described = await debian.must(`dpkg-deb -f ${OURS} Description`);
   assert.match(described, /Debian 12 has version 18: install nodejs/);
 });
+
+/** Programs that note how they are called, and end with the status that the test gives them. */
+const STUBS = `mkdir -p stubs /run/systemd/system
+for name in systemctl deb-systemd-invoke holdfast; do
+  printf '%s\\n' '#!/bin/sh' 'echo "$(basename $0) $*" >>/srv/called' \\
+    'case "$*" in unused) exit $UNUSED ;; upgrade*) echo too late; exit $UPGRADE ;; esac' >stubs/$name
+  chmod +x stubs/$name
+done
+rm -f called`;
+
+inDebian(13, 'its scripts stop no daemon that is in use', async (debian) => {
+  await debian.must(`${APT} install ${OURS}; ${STUBS}`);
+  const script = async (name: string, words: string, statuses: string) => {
+    const asked = `DPKG_MAINTSCRIPT_PACKAGE=holdfast PATH=/srv/stubs:$PATH ${statuses}`;
+    const path = `${asked} /var/lib/dpkg/info/holdfast.${name} ${words}`;
+    const { code, stdout } = await debian.run(`: >called; ${path}`);
+    const called = await debian.must('grep -E "invoke|upgrade|systemctl start" called || true');
+    return { code, said: stdout.trim(), called: called.split('\n') };
+  };
+  const stop = 'deb-systemd-invoke stop lvmlockd.service sanlock.service wdmd.service';
+  const start = 'deb-systemd-invoke start wdmd.service sanlock.service lvmlockd.service';
+  const again = 'systemctl start wdmd sanlock lvmlockd';
+  const upgrade = 'holdfast upgrade wdmd sanlock lvmlockd';
+  const configure = 'configure 0.1.0';
+
+  const idle = await script('postinst', configure, 'UNUSED=0 UPGRADE=1');
+  assert.deepEqual([idle.code, idle.called], [0, [stop, start, again]]);
+  const used = await script('postinst', configure, 'UNUSED=1 UPGRADE=0');
+  assert.deepEqual([used.code, used.called], [0, [upgrade, start, again]]);
+  // Refused: it says so, and leaves them alone.
+  const refused = await script('postinst', configure, 'UNUSED=1 UPGRADE=1');
+  assert.deepEqual([refused.code, refused.called], [0, [upgrade]]);
+  assert.match(refused.said, /^too late$/m);
+  assert.match(refused.said, /^holdfast: the daemons above run on as they are/m);
+
+  // Not to be asked is no better than in use.
+  for (const status of [1, 2, 127]) {
+    const kept = await script('prerm', 'remove', `UNUSED=${status} UPGRADE=1`);
+    assert.deepEqual([kept.code, kept.called], [1, ['']], `${status}`);
+    assert.match(kept.said, /^holdfast: not removed, as this host would be reset/m);
+  }
+  const removed = await script('prerm', 'remove', 'UNUSED=0 UPGRADE=1');
+  assert.equal(removed.code, 0);
+  assert.match(
+    removed.called[0] ?? '',
+    /^deb-systemd-invoke stop .*sanlock\.service wdmd\.service$/,
+  );
+  for (const words of ['upgrade 0.1.0+1', 'deconfigure in-favour other 1']) {
+    const goesOn = await script('prerm', words, 'UNUSED=1 UPGRADE=1');
+    assert.deepEqual([goesOn.code, goesOn.called], [0, ['']], words);
+  }
+  for (const words of ['abort-remove', 'abort-upgrade 0.1.0+1']) {
+    const goesOn = await script('postinst', words, 'UNUSED=0 UPGRADE=0');
+    assert.deepEqual([goesOn.code, goesOn.called], [0, ['']], words);
+  }
+});
