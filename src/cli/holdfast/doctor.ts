@@ -47,7 +47,7 @@ export const DOCTOR_PAGE = {
   seeAlso: ['holdfast-status(8)', 'holdfast-explain(8)', 'holdfast-guard(8)'],
 } as const satisfies CommandPage;
 
-const LOOK_S = 5;
+const LOOK_S = 10;
 const MS = 1000;
 
 /** @returns the exit status */

@@ -62,12 +62,14 @@ export function askLvm(
 
 /**
  * What a program prints. One that hangs in the kernel is left behind: no signal ends it.
+ * @param takes whether what it says on stderr is wanted too, behind the rest
  * @returns a sentence: it failed, and what it said
  */
 export function askProgram(
   program: string,
   args: readonly string[],
   deadlineMs: number,
+  takes: 'stdout' | 'both' = 'stdout',
 ): Promise<Result<string, string>> {
   const env = { ...process.env, LVM_SUPPRESS_FD_WARNINGS: '1' };
   return new Promise((resolve) => {
@@ -78,7 +80,7 @@ export function askProgram(
     } as const;
     const child = execFile(program, args, { env, ...limits }, (failure, stdout, stderr) => {
       clearTimeout(late);
-      if (failure === null) resolve(ok(stdout));
+      if (failure === null) resolve(ok(takes === 'both' ? `${stdout}${stderr}` : stdout));
       else if (Reflect.get(failure, 'code') === 'ENOENT')
         resolve(fail(`there is no ${program} here`));
       else resolve(fail(`${program} failed: ${complaintOf(stderr) || failure.message}`));

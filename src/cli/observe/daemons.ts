@@ -68,7 +68,8 @@ export function findDaemon(ports: DaemonPorts, name: DaemonName): Promise<Runnin
 /** Ours is a program of Node, the original one of its own. */
 function programOf(pid: number): string | null {
   try {
-    return basename(readlinkSync(`/proc/${pid}/exe`));
+    // After an upgrade the file that it executes is no more.
+    return basename(readlinkSync(`/proc/${pid}/exe`)).replace(/ \(deleted\)$/, '');
   } catch {
     return null; // it has ended
   }

@@ -2,11 +2,14 @@ import type { DaemonName } from '../host-facts.ts';
 import type { DaemonSeen } from '../snapshot.ts';
 import { type Diagnosis, diagnosis, manual, type Step, safe } from './diagnosis.ts';
 import { type DaemonProcess, type DoctorFacts, lvmSettingsOf, type RunFile } from './facts.ts';
+import { activeLvs, namesText } from './in-use.ts';
 
 /** Whether the daemons run, once each, answer, and may do what they must. */
 export function daemonFindings(facts: DoctorFacts): readonly Diagnosis[] {
   const { daemons } = facts.snapshot;
   const needed = neededDaemons(facts);
+  const isAbsent = (wanted: DaemonName) =>
+    daemons.some(({ name, state }) => name === wanted && state === 'absent');
   const crashGuard = facts.runFiles.find(({ kind, isUsed }) => kind === 'crashGuard' && !isUsed);
   return [
     ...daemons
@@ -16,8 +19,7 @@ export function daemonFindings(facts: DoctorFacts): readonly Diagnosis[] {
     ...daemons.filter(({ state }) => state === 'silent').map(silent),
     ...daemons.flatMap((daemon) => twice(facts, daemon)),
     ...facts.runFiles
-      .filter(({ kind, isUsed }) => kind !== 'crashGuard' && !isUsed)
-      .filter(({ of }) => daemons.some(({ name, state }) => name === of && state === 'absent'))
+      .filter(({ of, isUsed }) => of === 'lvmlockd' && !isUsed && isAbsent(of))
       .map(stale),
     ...replaced(facts),
     ...weaknesses(facts),
@@ -36,14 +38,29 @@ export function neededDaemons(facts: DoctorFacts): ReadonlySet<DaemonName> {
   return needed;
 }
 
-/** With systemd the unit is started; else it is said how. */
-export function startStep({ units }: DoctorFacts, name: DaemonName): Step {
-  const unit = units?.find((one) => one.name === `${name}.service`);
-  if (unit?.load === 'loaded') {
-    return safe(`start ${unit.name}`, { kind: 'startUnit', unit: unit.name });
+/** With systemd the unit is started, unless that could cost a lock; else it is said how. */
+export function startStep(facts: DoctorFacts, name: DaemonName): Step {
+  const unit = facts.units?.find((one) => one.name === `${name}.service`);
+  const typed = name === 'sanlock' ? 'sanlock daemon' : name;
+  if (unit?.load !== 'loaded') {
+    const why = 'it is started by something else than systemd here, or is not installed';
+    return manual(`start ${name}`, typed, why);
   }
-  const why = 'it is started by something else than systemd here, or is not installed';
-  return manual(`start ${name}`, name === 'sanlock' ? 'sanlock daemon' : name, why);
+  const risk = name === 'sanlock' ? riskOfStart(facts) : null;
+  if (risk !== null) return manual(`start ${unit.name}`, `systemctl start ${unit.name}`, risk);
+  return safe(`start ${unit.name}`, { kind: 'startUnit', unit: unit.name });
+}
+
+/** That of holdfast resumes, the original begins anew: what the last one held counts as free then. */
+function riskOfStart(facts: DoctorFacts): string | null {
+  const active = activeLvs(facts, null);
+  if (active.length > 0) {
+    return (
+      `${namesText(active)} may be in use: an original that starts gives their locks away; ` +
+      'sanlock of holdfast goes on with them'
+    );
+  }
+  return null;
 }
 
 const OF_DAEMONS: Readonly<Record<DaemonName, string>> = {
@@ -57,9 +74,16 @@ function absent(facts: DoctorFacts, name: DaemonName): Diagnosis {
   return diagnosis('daemonAbsent', {
     about: name,
     found: `${name} does not run: ${OF_DAEMONS[name]}`,
-    evidence: [`nobody serves the socket of ${name}`, ...shared],
+    evidence: [`nobody serves the socket of ${name}`, ...leftOf(facts, name), ...shared],
     plan: [startStep(facts, name)],
   });
+}
+
+/** Some leave their pid file at every end. */
+function leftOf({ runFiles }: DoctorFacts, name: DaemonName): readonly string[] {
+  return runFiles
+    .filter(({ of, kind, isUsed }) => of === name && kind === 'pidFile' && !isUsed)
+    .map(({ path, pid }) => `${path} names pid ${pid ?? 0}, which is no ${name} now`);
 }
 
 function uncleanEnd({ processes }: DoctorFacts, { path }: RunFile): Diagnosis {

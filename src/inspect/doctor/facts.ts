@@ -10,6 +10,8 @@ export interface DoctorFacts {
   readonly sanlock: SanlockSettings | null;
   readonly areas: readonly LeaseArea[];
   readonly watchdogs: readonly WatchdogDevice[];
+  /** Of wdmd, also where sanlock does not run. */
+  readonly watchdogClients: readonly WatchdogClient[];
   readonly processes: readonly DaemonProcess[];
   readonly runFiles: readonly RunFile[];
   readonly folders: readonly FolderRoom[];
@@ -17,8 +19,8 @@ export interface DoctorFacts {
   readonly units: readonly UnitSeen[] | null;
   readonly multipaths: readonly Multipath[];
   readonly transports: readonly Transport[];
-  /** VGs with a lock type that no lvm of today knows. */
-  readonly foreignVgs: readonly ForeignVg[];
+  /** VGs of clvm, which lvm of today leaves out. */
+  readonly clusteredVgs: readonly string[];
   /** null: the kernel has no device-mapper. */
   readonly mappings: readonly Mapping[] | null;
   /** Of the VGs that are started here. */
@@ -120,6 +122,7 @@ export interface HostLease {
   readonly generation: number;
   /** 0: it was left. */
   readonly timestampS: number;
+  readonly ioTimeoutS: number;
   /** null: it was not watched. */
   readonly isRenewed: boolean | null;
   readonly watchedS: number;
@@ -152,6 +155,15 @@ export interface WatchdogDevice {
   readonly identity: string | null;
   /** Processes that have it open. */
   readonly holders: readonly { readonly pid: number; readonly name: string }[];
+}
+
+export interface WatchdogClient {
+  readonly name: string;
+  readonly pid: number;
+  /** Its connection is gone, and its expiry stands. */
+  readonly isDead: boolean;
+  /** null: it has no expiry. */
+  readonly leftS: number | null;
 }
 
 export interface DaemonProcess {
@@ -216,13 +228,6 @@ export interface Transport {
   readonly setting: string;
   /** null: never. */
   readonly failsAfterS: number | null;
-}
-
-export interface ForeignVg {
-  readonly name: string;
-  /** `clvm` */
-  readonly lockType: string;
-  readonly lockArgs: string;
 }
 
 /** A mapping of lvm's. */

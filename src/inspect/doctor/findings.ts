@@ -25,10 +25,27 @@ export function doctorFindings(facts: DoctorFacts): readonly Diagnosis[] {
     ...lvFindings(facts),
     ...facts.guests.map(ofGuests),
   ];
+  const told = all.filter((one) => !isConsequence(one, all, facts));
   return (['problem', 'caution', 'note'] as const).flatMap((weight) =>
-    all.filter((one) => one.weight === weight),
+    told.filter((one) => one.weight === weight),
   );
 }
+
+/** Why a VG is not started is told; that it is not, and to try it, says nothing more. */
+function isConsequence(
+  { kind, about }: Diagnosis,
+  all: readonly Diagnosis[],
+  { snapshot }: DoctorFacts,
+): boolean {
+  if (kind !== 'vgNotStarted') return false;
+  const lockspace = snapshot.vgs.find(({ name }) => name === about)?.lockspace ?? '';
+  return all.some((one) => KEEP_FROM_START.has(one.kind) && [about, lockspace].includes(one.about));
+}
+
+const KEEP_FROM_START: ReadonlySet<string> = new Set([
+  ...['hostIdInUse', 'hostIdUsedBefore', 'hostIdOutOfRange'],
+  ...['leaseNotPermitted', 'leaseDeviceHung', 'leaseUnreadable', 'lockspaceMoving'],
+]);
 
 function ofGuests({ kind, weight, found, cure }: Finding): Diagnosis {
   return {

@@ -76,6 +76,9 @@ function ofArea(facts: DoctorFacts, area: LeaseArea): readonly Diagnosis[] {
   const { joined, read } = area;
   const configured = area.vg === null ? null : (lvmSettingsOf(facts)?.hostId ?? null);
   const hostId = joined?.hostId ?? configured;
+  // sanlock is finding out itself.
+  const isJoining = facts.snapshot.lockspaces.some(({ name }) => name === area.lockspace);
+  if (joined === null && isJoining) return [];
   if (read.kind !== 'done' || hostId === null) return [];
   const own = read.space.hosts.find((host) => host.hostId === hostId);
   if (own === undefined || own.damage !== null) return [];

@@ -215,9 +215,9 @@ export const KINDS = {
     weight: 'caution',
     cause: 'the lockspace of the VG was not joined since lvmlockd started here',
   },
-  vgLockTypeUnknown: {
+  vgClustered: {
     weight: 'problem',
-    cause: 'the metadata name a way of locking that no lock manager here knows',
+    cause: 'the metadata have the flag of clvm, which lvm gave up: it leaves the VG out',
   },
   vgLockArgsWrong: {
     weight: 'problem',

@@ -1,12 +1,13 @@
 import type { LvSeen, VgSeen } from '../snapshot.ts';
 import { type Diagnosis, diagnosis, manual, safe } from './diagnosis.ts';
 import type { DoctorFacts, Mapping } from './facts.ts';
+import { startVg } from './vg-findings.ts';
 
 /** Whether what is active on this host is locked, and is what the metadata say. */
 export function lvFindings(facts: DoctorFacts): readonly Diagnosis[] {
   const mappings = facts.mappings ?? [];
   return [
-    ...facts.snapshot.vgs.flatMap((vg) => vg.lvs.flatMap((lv) => ofLv(vg, lv, mappings))),
+    ...facts.snapshot.vgs.flatMap((vg) => vg.lvs.flatMap((lv) => ofLv(facts, vg, lv))),
     ...mappings.filter(({ isLv, lv, vg }) => isLv && lv === null && vg !== null).map(ghost),
     ...mappings
       .filter(({ isLv, lv, isErrorTable }) => isLv && lv !== null && isErrorTable === true)
@@ -14,13 +15,15 @@ export function lvFindings(facts: DoctorFacts): readonly Diagnosis[] {
   ];
 }
 
-function ofLv(vg: VgSeen, lv: LvSeen, mappings: readonly Mapping[]): readonly Diagnosis[] {
+function ofLv(facts: DoctorFacts, vg: VgSeen, lv: LvSeen): readonly Diagnosis[] {
+  const mappings = facts.mappings ?? [];
   const name = `${vg.name}/${lv.name || lv.uuid}`;
   const isCutOff = mappings.some((one) => one.lv === name && one.isErrorTable === true);
   // A cache volume keeps lock args, and has no lock (spec 31 §9).
   const hasLockOfItsOwn = lv.lockArgs !== '' && !lv.name.endsWith('_cvol');
   const isUnlocked = lv.isActiveHere === true && hasLockOfItsOwn && lv.lockHere === null;
-  if (!isCutOff && (lv.trouble === 'activeUnlocked' || isUnlocked)) return [unlocked(vg, name)];
+  if (!isCutOff && (lv.trouble === 'activeUnlocked' || isUnlocked))
+    return [unlocked(facts, vg, name)];
   if (lv.trouble !== 'otherSize') return [];
   return [
     diagnosis('lvOtherSize', {
@@ -38,7 +41,7 @@ function ofLv(vg: VgSeen, lv: LvSeen, mappings: readonly Mapping[]): readonly Di
   ];
 }
 
-function unlocked(vg: VgSeen, name: string): Diagnosis {
+function unlocked(facts: DoctorFacts, vg: VgSeen, name: string): Diagnosis {
   const deactivate = manual(
     'or deactivate it, if it is not to be used here',
     `lvchange -an ${name}`,
@@ -46,7 +49,7 @@ function unlocked(vg: VgSeen, name: string): Diagnosis {
   );
   const take = vg.isStarted
     ? safe('take its lock, if no other host has it', { kind: 'lockLv', lv: name })
-    : safe(`start VG ${vg.name}`, { kind: 'startVg', vg: vg.name });
+    : startVg(facts, vg.name);
   return diagnosis('lvActiveUnlocked', {
     about: name,
     found: `${name} is active on this host, which has no lock of it`,

@@ -2,11 +2,12 @@ import { SECOND_MS } from '../../base/units.ts';
 import { leaseTimes } from '../../lease/lease-times.ts';
 import { type Diagnosis, diagnosis, manual, type Step, safe } from './diagnosis.ts';
 import type { DoctorFacts, LeaseArea, Multipath, Transport } from './facts.ts';
+import { startVg } from './vg-findings.ts';
 
 /** Whether the devices under the leases are there, answer in time, and may be used. */
 export function storageFindings(facts: DoctorFacts): readonly Diagnosis[] {
   return [
-    ...facts.areas.flatMap((area) => ofArea(area)),
+    ...facts.areas.flatMap((area) => ofArea(facts, area)),
     ...hungProcesses(facts),
     ...fullFolders(facts),
     ...facts.multipaths.flatMap((map) => ofMultipath(map, failsAfterS(facts, map.lockspaces))),
@@ -18,7 +19,7 @@ const GONE: ReadonlySet<string> = new Set(['ENOENT', 'ENXIO', 'ENODEV']);
 
 const STORAGE_WHY = 'the storage is not of this program';
 
-function ofArea(area: LeaseArea): readonly Diagnosis[] {
+function ofArea(facts: DoctorFacts, area: LeaseArea): readonly Diagnosis[] {
   const { lockspace, vg, path, offsetBytes, joined, read, access } = area;
   const where = `${path}:${offsetBytes}`;
   if (read.kind === 'silent') {
@@ -42,7 +43,7 @@ function ofArea(area: LeaseArea): readonly Diagnosis[] {
     const isGone = GONE.has(read.errno);
     if (isGone && joined === null) return []; // lvm makes it when the VG is started
     const evidence = [`reading ${where}: ${read.errno}`];
-    return [isGone ? gone(area, evidence) : unreadable(area, evidence)];
+    return [isGone ? gone(facts, area, evidence) : unreadable(area, evidence)];
   }
   if (access === null || access.mayUse || joined !== null) return [];
   const { uid, gid, mode, byUid, isRegularFile } = access;
@@ -66,11 +67,15 @@ function ofArea(area: LeaseArea): readonly Diagnosis[] {
   ];
 }
 
-function gone({ lockspace, vg, path }: LeaseArea, evidence: readonly string[]): Diagnosis {
+function gone(
+  facts: DoctorFacts,
+  { lockspace, vg, path }: LeaseArea,
+  evidence: readonly string[],
+): Diagnosis {
   const start: Step =
     vg === null
       ? manual('join the lockspace again', null, 'who joined it knows how')
-      : safe(`start VG ${vg} again when it is back`, { kind: 'startVg', vg });
+      : startVg(facts, vg);
   return diagnosis('leaseDeviceGone', {
     about: lockspace,
     found: `${path}, where the leases of ${lockspace} are, is gone`,

@@ -1,6 +1,8 @@
-import { neededDaemons } from './daemon-findings.ts';
+import { isDaemonName } from '../host-facts.ts';
+import { neededDaemons, startStep } from './daemon-findings.ts';
 import { type Diagnosis, diagnosis, manual, type Step, safe } from './diagnosis.ts';
 import { type DoctorFacts, lvmSettingsOf, type UnitSeen } from './facts.ts';
+import { activeLvs, namesText } from './in-use.ts';
 
 const STARTS_VGS = 'lvmlocks.service';
 
@@ -15,21 +17,30 @@ function ofUnits(facts: DoctorFacts): readonly Diagnosis[] {
   const needed = new Set([...neededDaemons(facts)].map((name) => `${name}.service`));
   if (snapshot.vgs.some(({ lockType }) => lockType === 'sanlock')) needed.add(STARTS_VGS);
   return units.flatMap((unit) => [
-    ...(unit.active === 'failed' ? [failed(unit)] : []),
+    ...(unit.active === 'failed' ? [failed(facts, unit)] : []),
     ...(needed.has(unit.name) ? atBoot(unit) : []),
   ]);
 }
 
-function failed({ name, result }: UnitSeen): Diagnosis {
+function failed(facts: DoctorFacts, { name, result }: UnitSeen): Diagnosis {
   return diagnosis('unitFailed', {
     about: name,
     found: `${name} has failed`,
     evidence: [`systemctl show ${name}: ActiveState=failed Result=${result}`],
     plan: [
       manual('see why', `journalctl -b -n 30 -u ${name}`, 'what it says is for a person to judge'),
-      safe(`start ${name} again`, { kind: 'startUnit', unit: name }),
+      startAgain(facts, name),
     ],
   });
+}
+
+function startAgain(facts: DoctorFacts, unit: string): Step {
+  const daemon = unit.replace(/\.service$/, '');
+  if (isDaemonName(daemon)) return startStep(facts, daemon);
+  const active = activeLvs(facts, null);
+  if (active.length === 0) return safe(`start ${unit}`, { kind: 'startUnit', unit });
+  const why = `it starts VGs, and ${namesText(active)} may be in use: their locks would be given away`;
+  return manual(`start ${unit}`, `systemctl start ${unit}`, why);
 }
 
 function atBoot(unit: UnitSeen): readonly Diagnosis[] {

@@ -2,7 +2,8 @@ import type { VgSeen } from '../snapshot.ts';
 import { adviceText, findingText } from '../vg-lease-text.ts';
 import { compareLeases } from '../vg-leases.ts';
 import { type Diagnosis, diagnosis, manual, type Step, safe } from './diagnosis.ts';
-import { type DoctorFacts, type ForeignVg, lvmSettingsOf, type SlotsOfVg } from './facts.ts';
+import { type DoctorFacts, lvmSettingsOf, type SlotsOfVg } from './facts.ts';
+import { activeLvs, namesText } from './in-use.ts';
 
 /** What is particular to the VGs of one lock type; one that no daemon here serves has none yet. */
 const OF_LOCK_TYPES: Readonly<
@@ -13,7 +14,7 @@ const OF_LOCK_TYPES: Readonly<
 export function vgFindings(facts: DoctorFacts): readonly Diagnosis[] {
   const { vgs } = facts.snapshot;
   return [
-    ...facts.foreignVgs.map(unknownLockType),
+    ...facts.clusteredVgs.map(clustered),
     ...vgs.flatMap((vg) => OF_LOCK_TYPES[vg.lockType]?.(facts, vg) ?? []),
     ...globalLock(vgs.filter(({ lockType }) => lockType === 'sanlock')),
     ...facts.slots.flatMap((one) => [...slots(one), ...full(facts, one)]),
@@ -22,15 +23,15 @@ export function vgFindings(facts: DoctorFacts): readonly Diagnosis[] {
 
 const CONVERT_WHY = 'the VG must be stopped on all hosts, and its LVs be inactive';
 
-function unknownLockType({ name, lockType, lockArgs }: ForeignVg): Diagnosis {
-  return diagnosis('vgLockTypeUnknown', {
+function clustered(name: string): Diagnosis {
+  return diagnosis('vgClustered', {
     about: name,
-    found: `VG ${name} has the lock type "${lockType}"`,
-    evidence: [`vgs: lock_type="${lockType}" lock_args="${lockArgs}"`],
+    found: `VG ${name} is of clvm`,
+    evidence: [`vgs: Skipping clustered VG ${name}`],
     plan: [
       manual(
-        'take the lock type away and give it that of sanlock (vgchange --lock-type sanlock)',
-        `vgchange --lock-type none --lock-opt force ${name}`,
+        'when no host uses it: take the old flag away, then give it leases',
+        `vgchange --lock-type none --lock-opt force ${name} && vgchange --lock-type sanlock ${name}`,
         CONVERT_WHY,
       ),
     ],
@@ -60,7 +61,7 @@ function ofSanlock(facts: DoctorFacts, vg: VgSeen): readonly Diagnosis[] {
   }
   if (trouble === 'killed' || trouble === 'detached') return [lost(vg, trouble)];
   if (trouble === 'returning' || trouble === 'reattaching') return [returning(vg, trouble)];
-  if (!isStarted && trouble === null && mayStart(facts)) return [notStarted(vg)];
+  if (!isStarted && trouble === null && mayStart(facts)) return [notStarted(facts, vg)];
   return [];
 }
 
@@ -112,6 +113,17 @@ function returning({ name }: VgSeen, trouble: string): Diagnosis {
   });
 }
 
+/** Not beside LVs that are active: their locks would be given away. */
+export function startVg(facts: DoctorFacts, name: string): Step {
+  const active = activeLvs(facts, name);
+  if (active.length === 0) return safe(`start VG ${name}`, { kind: 'startVg', vg: name });
+  return manual(
+    `deactivate its LVs (lvchange -an ${name}), then start VG ${name}`,
+    `vgchange --lockstart ${name}`,
+    `${namesText(active)} may be in use: the join is a new generation, and other hosts may have their locks`,
+  );
+}
+
 /** What keeps it from starting is told of by itself. */
 function mayStart(facts: DoctorFacts): boolean {
   const { snapshot } = facts;
@@ -121,12 +133,12 @@ function mayStart(facts: DoctorFacts): boolean {
   return runs('sanlock') && runs('lvmlockd') && hostId !== null;
 }
 
-function notStarted({ name, lockArgs }: VgSeen): Diagnosis {
+function notStarted(facts: DoctorFacts, { name, lockArgs }: VgSeen): Diagnosis {
   return diagnosis('vgNotStarted', {
     about: name,
     found: `VG ${name} is not started on this host`,
     evidence: [`vgs: lock_type="sanlock" lock_args="${lockArgs}"`, `lvmlockctl -i: no VG ${name}`],
-    plan: [safe(`start VG ${name}`, { kind: 'startVg', vg: name })],
+    plan: [startVg(facts, name)],
   });
 }
 

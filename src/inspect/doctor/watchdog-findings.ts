@@ -1,3 +1,4 @@
+import { neededDaemons } from './daemon-findings.ts';
 import { type Diagnosis, diagnosis, manual, type Step, safe } from './diagnosis.ts';
 import type { DoctorFacts, WatchdogDevice } from './facts.ts';
 
@@ -10,8 +11,7 @@ export function watchdogFindings(facts: DoctorFacts): readonly Diagnosis[] {
   const found: Diagnosis[] = [];
   if (sanlock !== null && !sanlock.usesWatchdog) found.push(off(facts));
   const wdmd = snapshot.daemons.find(({ name }) => name === 'wdmd');
-  const isUsed = sanlock?.usesWatchdog === true || wdmd?.state !== 'absent';
-  if (isUsed && wdmd?.state === 'absent') {
+  if (wdmd?.state === 'absent' && neededDaemons(facts).has('wdmd')) {
     if (watchdogs.length === 0) found.push(noDevice());
     else found.push(...held(watchdogs));
   }
@@ -109,10 +109,8 @@ function software(watchdogs: readonly WatchdogDevice[], wdmdPid: number): readon
   ];
 }
 
-function dutiesOfDead({ snapshot }: DoctorFacts): readonly Diagnosis[] {
-  const { watchdog } = snapshot;
-  if (watchdog.state !== 'on') return [];
-  return watchdog.clients.flatMap(({ name, pid, isDead, leftS }) => {
+function dutiesOfDead({ watchdogClients }: DoctorFacts): readonly Diagnosis[] {
+  return watchdogClients.flatMap(({ name, pid, isDead, leftS }) => {
     if (!isDead || leftS === null) return [];
     return [
       diagnosis('watchdogDutyDead', {

@@ -34,7 +34,8 @@ interface Place {
   readonly path: string;
   readonly offsetBytes: number;
   readonly joined: LeaseArea['joined'];
-  readonly isMapped: boolean;
+  /** sanlock has it, be it that it is joining. */
+  readonly isKnown: boolean;
 }
 
 /** Of this host, as far as they are known. */
@@ -68,29 +69,32 @@ export async function leaseAreas(
 const WORKERS = 4;
 
 function placesOf({ lockspaces }: Snapshot, vgs: readonly VgReport[]): readonly Place[] {
-  const joined = lockspaces.map(({ name, path, offsetBytes, hostId, generation }) => ({
+  const known = lockspaces.map(({ name, path, offsetBytes, hostId, generation, phase }) => ({
     lockspace: name,
     vg: vgs.find((vg) => `lvm_${vg.name}` === name)?.name ?? null,
-    ...{ path, offsetBytes, isMapped: true },
-    joined: { hostId, generation: Number(generation) },
+    ...{ path, offsetBytes },
+    joined: phase === 'joining' ? null : { hostId, generation: Number(generation) },
+    isKnown: true,
   }));
   const others = vgs.flatMap(({ name, leases }) => {
     const lockspace = `lvm_${name}`;
-    const isJoined = joined.some((one) => one.lockspace === lockspace);
-    return leases === null || isJoined ? [] : [{ lockspace, vg: name, ...leases, joined: null }];
+    const isKnown = known.some((one) => one.lockspace === lockspace);
+    if (leases === null || isKnown) return [];
+    const { path, offsetBytes } = leases;
+    return [{ lockspace, vg: name, path, offsetBytes, joined: null, isKnown }];
   });
-  return [...joined, ...others];
+  return [...known, ...others];
 }
 
 async function areaAt(world: AreaWorld, place: Place, own: OwnIdentity): Promise<LeaseArea> {
-  const { isMapped, ...area } = place;
+  const { isKnown: _, ...area } = place;
   const attempt = await world.reads.attempt(place.path, (piece) =>
     spaceAt(piece, place.offsetBytes),
   );
   const read = readOf(world, attempt);
   const watched = await watchOther(world, place, read, own);
-  // A PV below is lvm's to read; sanlock is given the LV.
-  const access = isMapped && own.sanlockPid !== null ? accessOf(place.path, own.sanlockPid) : null;
+  // lvm makes the node of the leases' LV with the rights that the PV below has.
+  const access = own.sanlockPid === null ? null : accessOf(place.path, own.sanlockPid);
   return { ...area, read: watched, access };
 }
 
@@ -137,8 +141,8 @@ function hostsIn(area: Uint8Array, geometry: Geometry, name: string): readonly H
 function damagedHost(hostId: number, { code, facts }: LeaseError): HostLease {
   const { field } = facts;
   const what = field === undefined || field === 'checksum' ? code : `${code}, field ${field}`;
-  const nobody = { hostName: '', generation: 0, timestampS: 0, isRenewed: null, watchedS: 0 };
-  return { hostId, ...nobody, damage: what };
+  const nobody = { hostName: '', generation: 0, timestampS: 0, ioTimeoutS: 0 };
+  return { hostId, ...nobody, isRenewed: null, watchedS: 0, damage: what };
 }
 
 function hostLease(hostId: number, leader: DeltaLeader): HostLease {
@@ -147,6 +151,7 @@ function hostLease(hostId: number, leader: DeltaLeader): HostLease {
     hostName: nameToText(leader.hostName),
     generation: toSafeNumber(leader.ownerGeneration, 'ownerGeneration'),
     timestampS: toSafeNumber(leader.timestampS, 'timestampS'),
+    ioTimeoutS: leader.ioTimeoutS & 0xff,
     ...{ isRenewed: null, watchedS: 0, damage: null },
   };
 }
@@ -162,11 +167,11 @@ async function watchOther(
   own: OwnIdentity,
 ): Promise<AreaRead> {
   const { hostId, name } = own;
-  if (read.kind !== 'done' || place.joined !== null || hostId === null) return read;
+  if (read.kind !== 'done' || place.isKnown || hostId === null) return read;
   const first = read.space.hosts.find((host) => host.hostId === hostId);
   const isOther = first !== undefined && first.timestampS > 0 && !isSameNode(first.hostName, name);
   if (!isOther || place.vg === null) return read;
-  const withinS = renewalSeenWithinS(DEFAULT_IO_TIMEOUT_S);
+  const withinS = renewalSeenWithinS(first.ioTimeoutS || DEFAULT_IO_TIMEOUT_S);
   world.progress(
     `watching for ${withinS} s at most whether ${first.hostName} renews host id ${hostId}\n`,
   );

@@ -19,7 +19,7 @@ import { findingText } from '../../sanlock-daemon/finding.ts';
 import type { TextFile } from '../../sanlock-daemon/host-facts.ts';
 import { readSettings } from '../../sanlock-daemon/settings.ts';
 
-const LVM_MS = 10 * SECOND_MS;
+const LVM_MS = 20 * SECOND_MS;
 const SETTINGS = [
   ...['global/use_lvmlockd', 'local/host_id', 'global/sanlock_lv_extend', 'global/activation'],
 ];

@@ -198,7 +198,12 @@ export function transportsUnder(
   return [...found.values()];
 }
 
-function transportOf(name: string, lockspaces: readonly string[], sys: string): Transport | null {
+/** Of one disk, by its name in /sys/class/block; null: it is of another kind. */
+export function transportOf(
+  name: string,
+  lockspaces: readonly string[],
+  sys: string,
+): Transport | null {
   let device: string;
   try {
     device = realpathSync(join(sys, 'class/block', name, 'device'));

@@ -9,8 +9,10 @@ import {
   type LeaseArea,
   lvmSettingsOf,
   type SanlockSettings,
+  type WatchdogClient,
 } from '../../../inspect/doctor/facts.ts';
-import type { Snapshot } from '../../../inspect/snapshot.ts';
+import { wdmdFacts } from '../../../inspect/host-facts.ts';
+import type { Snapshot, Unread } from '../../../inspect/snapshot.ts';
 import { MonotonicClock } from '../../../platform/clock.ts';
 import { fileRightsOf } from '../../../platform/confinement.ts';
 import { LinuxDeviceMapper } from '../../../platform/device-mapper.ts';
@@ -20,7 +22,9 @@ import { status } from '../../../wire/sanlock/daemon-calls.ts';
 import { textField } from '../../../wire/sanlock/records.ts';
 import { STATE_TYPES } from '../../../wire/sanlock/socket.ts';
 import { askSanlock } from '../../observe/ask.ts';
+import { findDaemon } from '../../observe/daemons.ts';
 import { type ObservePorts, takeSnapshot } from '../../observe/snapshot.ts';
+import { printDump } from '../../wdmd/main.ts';
 import { PLACES } from '../guard/places.ts';
 import { seeHost } from '../guard/see-host.ts';
 import { type AreaWorld, leaseAreas, type OwnIdentity } from './area-facts.ts';
@@ -35,7 +39,7 @@ import {
 import { daemonProcesses, folderRooms, runFiles } from './process-facts.ts';
 import { type SlotsSeen, slotsOf } from './slot-facts.ts';
 import { isClockSynchronised, unitFacts } from './unit-facts.ts';
-import { foreignVgs, reportVgs, type VgReport } from './vg-facts.ts';
+import { clusteredVgs, reportVgs, type VgReport } from './vg-facts.ts';
 
 /** By what a host is looked at. */
 export interface DoctorWorld extends AreaWorld {
@@ -50,12 +54,12 @@ export async function doctorFacts(world: DoctorWorld): Promise<DoctorFacts> {
   const { observe, sleep } = world;
   const mapper = new LinuxDeviceMapper();
   const mapped = mapper.list();
-  const [processes, snapshot, vgs, units, isSynchronised] = await Promise.all([
+  const [units, isSynchronised] = await Promise.all([unitFacts(), isClockSynchronised()]);
+  const [processes, snapshot, vgs, clustered] = await Promise.all([
     daemonProcesses(sleep),
     takeSnapshot(observe),
     reportVgs(),
-    unitFacts(),
-    isClockSynchronised(),
+    clusteredVgs(),
   ]);
   const [config, settings] = await Promise.all([
     configFacts(processes),
@@ -65,24 +69,42 @@ export async function doctorFacts(world: DoctorWorld): Promise<DoctorFacts> {
   const hostId = lvmSettingsOf({ config })?.hostId ?? null;
   const own = { ...ownOf(snapshot, settings), hostId };
   const areas = await leaseAreas(world, { snapshot, vgs: seen, own });
-  const slots = await allSlots(world, snapshot, { vgs: seen, areas });
+  const { slots, unread } = await allSlots(world, snapshot, { vgs: seen, areas });
   const under = underLeases(areas, seen);
   const facts = {
-    ...{ snapshot, config, sanlock: settings, processes, units },
+    ...{ config, sanlock: settings, processes, units },
+    snapshot: { ...snapshot, unread: [...snapshot.unread, ...unread] },
     areas: areas.map((area) => withBlocks(area, slots)),
     slots: slots.map((one) => one.slots),
     watchdogs: watchdogDevices(),
+    watchdogClients: await clientsOfWdmd(observe),
     runFiles: runFiles({ paths: observe.paths, processes, daemons: snapshot.daemons }),
     folders: folderRooms(observe.paths),
     multipaths: await multipathsUnder(mapper, under),
     transports: transportsUnder(under),
-    foreignVgs: foreignVgs(seen),
+    clusteredVgs: clustered,
     mappings: mapped === null ? null : await mappingsOf(mapper, mapped, seen),
     clock: { isSynchronised },
     guests: await guestFindings(world),
   };
   mapper.close();
   return facts;
+}
+
+/** None: wdmd does not run, or does not answer. */
+async function clientsOfWdmd(ports: ObservePorts): Promise<readonly WatchdogClient[]> {
+  const daemon = await findDaemon(ports, 'wdmd');
+  if (daemon === null) return [];
+  const { sockets, clock, paths } = ports;
+  let dump = '';
+  await printDump({ sockets, clock, socketPath: paths.wdmd }, (text) => {
+    dump += text;
+  });
+  const { clients } = wdmdFacts(daemon, dump, ports.processes.programOf);
+  return clients.map(({ name, pid, isDead, expiry }) => ({
+    ...{ name, pid, isDead },
+    leftS: expiry?.leftS ?? null,
+  }));
 }
 
 function ownOf(snapshot: Snapshot, settings: SanlockSettings | null): Omit<OwnIdentity, 'hostId'> {
@@ -119,18 +141,20 @@ async function allSlots(
   world: DoctorWorld,
   { lockspaces }: Snapshot,
   { vgs, areas }: { readonly vgs: readonly VgReport[]; readonly areas: readonly LeaseArea[] },
-): Promise<readonly SlotsSeen[]> {
+): Promise<{ readonly slots: readonly SlotsSeen[]; readonly unread: readonly Unread[] }> {
   const found: SlotsSeen[] = [];
+  const unread: Unread[] = [];
   for (const vg of vgs) {
     const area = areas.find((one) => one.vg === vg.name && one.joined !== null);
     const space = lockspaces.find(
       ({ name, phase }) => name === area?.lockspace && phase === 'joined',
     );
     if (area?.read.kind !== 'done' || space === undefined) continue;
-    const slots = await slotsOf(world, vg, space);
-    if (slots !== null) found.push(slots);
+    const seen = await slotsOf(world, vg, space);
+    if (seen !== null) found.push(seen);
+    else unread.push({ what: 'lease', of: vg.name, why: 'its slots were not read in time' });
   }
-  return found;
+  return { slots: found, unread };
 }
 
 function withBlocks(area: LeaseArea, slots: readonly SlotsSeen[]): LeaseArea {

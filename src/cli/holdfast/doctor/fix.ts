@@ -5,11 +5,12 @@ import { errnoName } from '../../../base/errno.ts';
 import { SECOND_MS } from '../../../base/units.ts';
 import type { Diagnosis, Fix } from '../../../inspect/doctor/diagnosis.ts';
 import { DAEMONS } from '../../../inspect/host-facts.ts';
+import { vgsOfDump } from '../../../inspect/lvmlockd-seen.ts';
 import { LinuxDeviceMapper } from '../../../platform/device-mapper.ts';
 import { loadModule } from '../../../platform/kernel-module.ts';
 import { reasonOf } from '../../../platform/system-error.ts';
 import { removeFile } from '../../../platform/whole-file.ts';
-import { askProgram } from '../../observe/ask.ts';
+import { askLvmlockdState, askProgram } from '../../observe/ask.ts';
 import { type DaemonPorts, findDaemon } from '../../observe/daemons.ts';
 import { daemonProcesses, runFiles } from './process-facts.ts';
 
@@ -63,7 +64,7 @@ async function perform(world: FixWorld, fix: Fix): Promise<string | null> {
     case 'loadModule':
       return loadModule(fix.module);
     case 'startVg':
-      return await command('vgchange', ['--lockstart', fix.vg], START_MS);
+      return await startVg(world, fix.vg);
     case 'lockLv':
       return await command('lvchange', ['-aey', fix.lv], COMMAND_MS);
     case 'mendSlots': {
@@ -79,6 +80,16 @@ async function perform(world: FixWorld, fix: Fix): Promise<string | null> {
     default:
       return unreachable(fix);
   }
+}
+
+/** lvm's status is 0 also where the VG was not started. */
+async function startVg({ ports }: FixWorld, vg: string): Promise<string | null> {
+  const failure = await command('vgchange', ['--lockstart', vg], START_MS);
+  if (failure !== null) return failure;
+  const dump = await askLvmlockdState(ports, 'records');
+  const isStarted =
+    dump.ok && vgsOfDump(dump.value).some(({ name, isJoined }) => name === vg && isJoined);
+  return isStarted ? null : `lvm has tried, and VG ${vg} is not started: see the log of lvmlockd`;
 }
 
 async function command(

@@ -166,7 +166,15 @@ export function runFiles(of: {
             } as const,
           ]),
       ...(hasSocket
-        ? [{ path: socket, of: name, kind: 'socket', pid: null, isUsed: runs(name) } as const]
+        ? [
+            {
+              path: socket,
+              of: name,
+              kind: 'socket',
+              pid: null,
+              isUsed: runs(name) || isListening(socket),
+            } as const,
+          ]
         : []),
     ];
   });
@@ -174,6 +182,15 @@ export function runFiles(of: {
   const guard = { path: CRASH_GUARD, of: 'wdmd', kind: 'crashGuard', pid: null } as const;
   return isGuarded ? [...found, { ...guard, isUsed: runs('wdmd') }] : found;
 }
+
+/** systemd may keep it open for the next daemon, while no process of the daemon is there. */
+function isListening(path: string): boolean {
+  const lines = (textOf('/proc/self/net/unix') ?? '').split('\n');
+  return lines.some((line) => line.endsWith(` ${path}`) && line.split(' ')[3] === ACCEPTS);
+}
+
+/** __SO_ACCEPTCON, as the kernel prints the flags of a socket. */
+const ACCEPTS = '00010000';
 
 /** null: there is no such file. */
 function pidIn(path: string): number | null {

@@ -4,7 +4,7 @@ import type { UnitSeen } from '../../../inspect/doctor/facts.ts';
 import { askProgram } from '../../observe/ask.ts';
 
 const UNITS = ['wdmd', 'sanlock', 'lvmlockd', 'lvmlocks'].map((name) => `${name}.service`);
-const SYSTEMD_MS = 10 * SECOND_MS;
+const SYSTEMD_MS = 30 * SECOND_MS;
 const PROPERTIES = 'Id,LoadState,UnitFileState,ActiveState,Result';
 const ENABLED: ReadonlySet<string> = new Set([
   ...['enabled', 'enabled-runtime', 'static', 'alias', 'indirect', 'generated'],

@@ -1,11 +1,10 @@
 import { existsSync } from 'node:fs';
 import { nameToText, textToName } from '../../../base/bytes.ts';
 import { MIB, SECOND_MS } from '../../../base/units.ts';
-import type { ForeignVg } from '../../../inspect/doctor/facts.ts';
 import { lockLvOfArgs, lockLvPath } from '../../../lvmlockd/managers/sanlock/layout.ts';
-import { askLvm } from '../../observe/ask.ts';
+import { askLvm, askProgram } from '../../observe/ask.ts';
 
-const LVM_MS = 10 * SECOND_MS;
+const LVM_MS = 20 * SECOND_MS;
 const QUIETLY = ['--readonly', '--nolocking', '--shared', '--reportformat', 'json', '--units', 'b'];
 
 /** The VGs that lvm sees on this host, as the metadata on the disks say. */
@@ -30,8 +29,6 @@ export interface LvReport {
 export interface LeasePlace {
   readonly path: string;
   readonly offsetBytes: number;
-  /** By the LV of the leases, which is active; else by the PV below. */
-  readonly isMapped: boolean;
 }
 
 /** null: lvm does not say. Nothing is locked, and nothing activated. */
@@ -61,14 +58,16 @@ export async function reportVgs(): Promise<readonly VgReport[] | null> {
   });
 }
 
-/** What lvm of today has no lock manager for. */
-export function foreignVgs(vgs: readonly VgReport[]): readonly ForeignVg[] {
-  return vgs
-    .filter(({ lockType }) => !KNOWN.has(lockType))
-    .map(({ name, lockType, lockArgs }) => ({ name, lockType, lockArgs }));
+/**
+ * VGs of clvm, whose metadata have a flag instead of a lock type: lvm leaves them out, and says so.
+ */
+export async function clusteredVgs(): Promise<readonly string[]> {
+  const args = ['--readonly', '--nolocking', '-o', 'vg_name'];
+  const printed = await askProgram('vgs', args, LVM_MS, 'both');
+  const said = printed.ok ? printed.value : printed.error;
+  const names = [...said.matchAll(/Skipping clustered VG (\S+?)\.?(?=;|\s|$)/g)];
+  return names.map(([, name = '']) => name);
 }
-
-const KNOWN: ReadonlySet<string> = new Set(['', 'none', 'sanlock', 'dlm', 'idm']);
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -120,12 +119,12 @@ function placeOf(
   const lockLv = lockType === 'sanlock' ? lockLvOfArgs(textToName(lockArgs)) : null;
   if (lockLv === null) return null;
   const path = nameToText(lockLvPath(textToName(name), lockLv));
-  if (existsSync(path)) return { path, offsetBytes: 0, isMapped: true };
+  if (existsSync(path)) return { path, offsetBytes: 0 };
   const lvName = nameToText(lockLv);
   const first = rows.lvs.find((row) => nameIn(row) === lvName && bytes(row, 'seg_start') === 0);
   const range = /^(.+):(\d+)-\d+$/.exec(text(first ?? {}, 'seg_pe_ranges'));
   const pv = rows.pvs.find((row) => text(row, 'pv_name') === range?.[1]);
   if (range === null || pv === undefined) return null;
   const extents = Number(range[2]) * bytes(rows.vg, 'vg_extent_size');
-  return { path: range[1] ?? '', offsetBytes: bytes(pv, 'pe_start') + extents, isMapped: false };
+  return { path: range[1] ?? '', offsetBytes: bytes(pv, 'pe_start') + extents };
 }

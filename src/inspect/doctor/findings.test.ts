@@ -1,0 +1,291 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Diagnosis } from './diagnosis.ts';
+import type { DoctorFacts, HostLease, LeaseArea } from './facts.ts';
+import { doctorFindings } from './findings.ts';
+import type { Kind } from './kinds.ts';
+import { HEALTHY } from './testing/healthy-facts.ts';
+
+type Change = Partial<DoctorFacts>;
+type SnapshotChange = Partial<DoctorFacts['snapshot']>;
+
+const [SPACE] = HEALTHY.snapshot.lockspaces;
+const [VG] = HEALTHY.snapshot.vgs;
+const [LV] = VG?.lvs ?? [];
+const [AREA] = HEALTHY.areas;
+const [MAPPING] = HEALTHY.mappings ?? [];
+const [SLOTS] = HEALTHY.slots;
+assert.ok(SPACE && VG && LV && AREA && MAPPING && SLOTS);
+
+const snapshot = (change: SnapshotChange): Change => ({
+  snapshot: { ...HEALTHY.snapshot, ...change },
+});
+const config = (change: Partial<DoctorFacts['config']>): Change => ({
+  config: { ...HEALTHY.config, ...change },
+});
+const lvm = (change: object): Change =>
+  config({ lvm: { ...(HEALTHY.config.lvm as object), ...change } as never });
+const space = (change: object) => snapshot({ lockspaces: [{ ...SPACE, ...change }] });
+const vg = (change: object) => snapshot({ vgs: [{ ...VG, ...change }] });
+const area = (change: Partial<LeaseArea>): Change => ({ areas: [{ ...AREA, ...change }] });
+const hostLease = (change: Partial<HostLease>, joined: LeaseArea['joined'] = null): Change => {
+  const host = { hostId: 1, hostName: 'node1', generation: 3, timestampS: 4991, ioTimeoutS: 10 };
+  const hosts = [{ ...host, isRenewed: null, watchedS: 0, damage: null, ...change }];
+  const read = { kind: 'done', space: { maxHosts: 2000, hosts, damagedBlocks: [] } } as const;
+  const unjoined = joined === null ? snapshot({ lockspaces: [] }) : {};
+  return { ...area({ joined, read }), ...unjoined };
+};
+const daemon = (name: string, state: 'silent' | 'absent') => ({
+  daemons: HEALTHY.snapshot.daemons.map((one) => (one.name === name ? { ...one, state } : one)),
+});
+const sanlockProcess = (change: object): Change => ({
+  processes: HEALTHY.processes.map((one) => (one.name === 'sanlock' ? { ...one, ...change } : one)),
+});
+const unit = (change: object): Change => ({
+  units: (HEALTHY.units ?? []).map((one) =>
+    one.name === 'lvmlocks.service' ? { ...one, ...change } : one,
+  ),
+});
+const mapping = (change: object): Change => ({ mappings: [{ ...MAPPING, ...change }] });
+
+/** For each kind the facts that are other than on a healthy host. */
+const FAULTS: Readonly<Record<Kind, Change>> = {
+  lvmConfUnreadable: config({ lvm: 'Parse error at byte 26' }),
+  lvmConfUnknownKey: config({ unknownLvmKeys: ['global/frob'] }),
+  lvmWithoutLvmlockd: config({ hasLvmlockd: false }),
+  lvmlockdNotUsed: lvm({ usesLvmlockd: false }),
+  sanlockConfRefused: config({ sanlockConf: [{ verdict: 'refused', text: 'sanlock.conf:1' }] }),
+  sanlockConfQuestionable: config({
+    sanlockConf: [{ verdict: 'questionable', text: 'sanlock.conf:1' }],
+  }),
+  defaultsLineSkipped: config({
+    defaults: [{ path: '/etc/default/wdmd', line: 1, text: 'export A=1' }],
+  }),
+  wdmdScriptSkipped: config({ wdmdScripts: [{ path: '/etc/wdmd.d/x', why: 'notExecutable' }] }),
+  hostIdUnset: lvm({ hostId: null }),
+  hostIdOutOfRange: lvm({ hostId: 2001 }),
+  hostIdInUse: hostLease({ hostName: 'node2', isRenewed: true }),
+  hostIdUsedBefore: hostLease({ hostName: 'node2', isRenewed: false }),
+  hostLeaseDamaged: hostLease({ hostId: 7, damage: 'LEADER_CHECKSUM' }, AREA.joined),
+  timestampAhead: hostLease({ timestampS: 6000 }, AREA.joined),
+  watchdogOff: { sanlock: { ...settings(), usesWatchdog: false } },
+  watchdogDeviceAbsent: { ...snapshot(daemon('wdmd', 'absent')), watchdogs: [] },
+  watchdogHeld: {
+    ...snapshot(daemon('wdmd', 'absent')),
+    watchdogs: [{ path: '/dev/watchdog0', identity: null, holders: [{ pid: 1, name: 'systemd' }] }],
+  },
+  watchdogSoftware: {
+    watchdogs: [
+      {
+        path: '/dev/watchdog0',
+        identity: 'Software Watchdog',
+        holders: [{ pid: 100, name: 'wdmd' }],
+      },
+    ],
+  },
+  watchdogDutyDead: {
+    watchdogClients: [{ name: 'sanlock_lvm_vg:1', pid: 101, isDead: true, leftS: 40 }],
+  },
+  daemonAbsent: snapshot(daemon('lvmlockd', 'absent')),
+  daemonSilent: snapshot(daemon('lvmlockd', 'silent')),
+  daemonTwice: {
+    processes: [...HEALTHY.processes, ...HEALTHY.processes.map((one) => ({ ...one, pid: 300 }))],
+  },
+  staleRunFile: {
+    ...snapshot(daemon('lvmlockd', 'absent')),
+    runFiles: HEALTHY.runFiles.map((one) => ({ ...one, isUsed: one.of === 'wdmd' })),
+  },
+  wdmdUncleanEnd: {
+    ...snapshot(daemon('wdmd', 'absent')),
+    runFiles: HEALTHY.runFiles.map((one) => ({ ...one, isUsed: one.of !== 'wdmd' })),
+  },
+  programReplaced: sanlockProcess({ isReplaced: true }),
+  priorityLow: sanlockProcess({ isRealtime: false }),
+  memoryNotLocked: sanlockProcess({ lockedBytes: 0 }),
+  unitFailed: unit({ active: 'failed', result: 'exit-code' }),
+  unitDisabled: unit({ isEnabled: false }),
+  unitAbsent: unit({ load: 'absent' }),
+  deviceMapperAbsent: { mappings: null },
+  leaseDeviceGone: area({ read: { kind: 'failed', errno: 'ENXIO' } }),
+  leaseDeviceHung: area({ read: { kind: 'silent', waitedS: 5 } }),
+  leaseUnreadable: area({ read: { kind: 'failed', errno: 'EIO' } }),
+  leaseProcessHung: sanlockProcess({ isUninterruptible: true, waitsIn: 'io_schedule' }),
+  leaseNotPermitted: area({
+    joined: null,
+    access: { isRegularFile: false, uid: 0, gid: 6, mode: 0o660, byUid: 112, mayUse: false },
+  }),
+  runFolderFull: { folders: [{ path: '/run/sanlock', freeBytes: 0, freeFiles: 10 }] },
+  pathsQueueForever: {
+    multipaths: [
+      { name: 'mpatha', lockspaces: ['lvm_vg'], queues: true, retry: 'never', paths: 2 },
+    ],
+  },
+  pathRetryTooLong: {
+    multipaths: [{ name: 'mpatha', lockspaces: ['lvm_vg'], queues: true, retry: 90, paths: 2 }],
+  },
+  pathFailoverTooLong: {
+    transports: [
+      { name: 'rport-1:0-1', lockspaces: ['lvm_vg'], setting: '/sys/x', failsAfterS: null },
+    ],
+  },
+  lockspaceFailing: space({ phase: 'failing', ageS: 81 }),
+  lockspaceMoving: space({ phase: 'joining' }),
+  lockspaceLate: space({ ageS: 41 }),
+  renewalTimeouts: space({ renewals: [{ ...SPACE.renewals[0], timeouts: 1 }] }),
+  renewalSlow: space({ renewals: SPACE.renewals.map((one) => ({ ...one, readMs: 6000 })) }),
+  hostDead: vg({
+    lvs: [
+      {
+        ...LV,
+        holders: [{ hostId: 2, generation: 1, mode: 'ex', hostName: 'node2', state: 'dead' }],
+      },
+    ],
+  }),
+  orphanLease: space({
+    leases: [
+      {
+        ...{ name: 'lvuuid', path: '/x', offsetBytes: 0, isShared: false, isHeld: true },
+        ...{ pid: null, command: null },
+      },
+    ],
+  }),
+  vgLost: vg({ trouble: 'killed' }),
+  vgReturning: vg({ trouble: 'returning' }),
+  vgNotStarted: vg({ isStarted: false, hasGlobalLock: null }),
+  vgClustered: { clusteredVgs: ['old'] },
+  vgLockArgsWrong: vg({ lockArgs: 'lvmlock' }),
+  noGlobalLock: vg({ hasGlobalLock: false }),
+  twoGlobalLocks: snapshot({ vgs: [VG, { ...VG, name: 'vg2', lvs: [] }] }),
+  leaseSlotsWrong: {
+    slots: [{ ...SLOTS, leases: { ...SLOTS.leases, lvs: [] } }],
+  },
+  leaseAreaFull: {
+    ...lvm({ lockLvExtendMib: 0 }),
+    slots: [{ ...SLOTS, leases: { ...SLOTS.leases, slots: SLOTS.leases.slots.slice(0, 3) } }],
+  },
+  lvActiveUnlocked: vg({ lvs: [{ ...LV, lockHere: null }] }),
+  lvMappingGhost: mapping({ lv: null }),
+  lvOtherSize: vg({ lvs: [{ ...LV, trouble: 'otherSize' }] }),
+  lvCutOff: mapping({ isErrorTable: true }),
+  hostBlockDamaged: area({
+    read: {
+      kind: 'done',
+      space: {
+        ...{ maxHosts: 2000, hosts: [] },
+        damagedBlocks: [{ lease: 'vg/lv', offsetBytes: 70254592, hostId: 2, damage: 'checksum' }],
+      },
+    },
+  }),
+  clockUnsynchronised: { clock: { isSynchronised: false } },
+};
+
+function settings() {
+  const { sanlock } = HEALTHY;
+  assert.ok(sanlock !== null);
+  return sanlock;
+}
+
+function of(change: Change): readonly Diagnosis[] {
+  return doctorFindings({ ...HEALTHY, ...change });
+}
+
+function finding(kind: Kind, more: Change = {}): Diagnosis {
+  const found = of({ ...FAULTS[kind], ...more }).find((one) => one.kind === kind);
+  assert.ok(found !== undefined, kind);
+  return found;
+}
+
+test('nothing is found on a healthy host', () => {
+  assert.deepEqual(of({}), []);
+});
+
+test('every fault is found, with what was seen, why, and what to do', () => {
+  for (const kind of Object.keys(FAULTS) as Kind[]) {
+    const { evidence, cause, plan, found } = finding(kind);
+    assert.ok(evidence.length > 0 && evidence.every((text) => text !== ''), kind);
+    assert.ok(plan.length > 0, kind);
+    for (const text of [found, cause, ...plan.map(({ does }) => does)]) {
+      assert.match(text, /^[^\s].*[^.\s]$/s, `${kind}: ${text}`);
+    }
+    for (const step of plan) if (step.kind === 'manual') assert.notEqual(step.why, '', kind);
+  }
+});
+
+test('problems come first, then cautions, then notes', () => {
+  const weights = of({
+    ...FAULTS.watchdogOff,
+    ...FAULTS.vgClustered,
+    ...FAULTS.clockUnsynchronised,
+  });
+  assert.deepEqual(
+    weights.map(({ weight }) => weight),
+    ['problem', 'caution', 'note'],
+  );
+});
+
+/** What --fix would do about it. */
+const safeOf = (kind: Kind, more: Change = {}) =>
+  finding(kind, more).plan.flatMap((step) => (step.kind === 'safe' ? [step.fix.kind] : []));
+
+const INACTIVE: Change = { mappings: (HEALTHY.mappings ?? []).slice(1) };
+
+test('nothing is started anew beside LVs that are active: their locks would be given away', () => {
+  assert.deepEqual(safeOf('vgNotStarted'), [], 'vg/lv is active');
+  assert.deepEqual(safeOf('vgNotStarted', INACTIVE), ['startVg']);
+  const absent = snapshot(daemon('sanlock', 'absent'));
+  assert.deepEqual(safeOf('daemonAbsent', absent), [], 'an original would begin anew');
+  assert.deepEqual(safeOf('daemonAbsent', { ...absent, ...INACTIVE }), ['startUnit']);
+  assert.deepEqual(safeOf('daemonAbsent'), ['startUnit'], 'lvmlockd finds its locks with sanlock');
+  assert.deepEqual(safeOf('unitFailed'), []);
+  assert.deepEqual(safeOf('unitFailed', INACTIVE), ['startUnit']);
+});
+
+test('what --fix does not do: anything that is in use, or that only its owner can judge', () => {
+  assert.deepEqual(safeOf('lvMappingGhost'), [], 'it is open');
+  assert.deepEqual(safeOf('lvMappingGhost', mapping({ lv: null, isOpen: false })), [
+    'removeMapping',
+  ]);
+  for (const kind of ['orphanLease', 'vgLost', 'twoGlobalLocks', 'hostBlockDamaged'] as const) {
+    assert.deepEqual(safeOf(kind), [], kind);
+  }
+  for (const kind of ['daemonSilent', 'daemonTwice', 'wdmdUncleanEnd', 'hostIdInUse'] as const) {
+    assert.deepEqual(safeOf(kind), [], kind);
+  }
+});
+
+test('a VG that cannot be started is not said to be unstarted as well', () => {
+  const unstarted = { ...VG, isStarted: false, hasGlobalLock: null };
+  const taken = hostLease({ hostName: 'node2', isRenewed: true });
+  const change = { ...taken, ...snapshot({ lockspaces: [], vgs: [unstarted] }) };
+  assert.deepEqual(
+    of(change).map(({ kind }) => kind),
+    ['hostIdInUse'],
+  );
+});
+
+test('a host id that was left is free; an earlier start of this host is no other one', () => {
+  assert.deepEqual(of(hostLease({ hostName: 'node2', timestampS: 0 })), []);
+  const name = '01234567-89ab-cdef-0123-456789abcdef.node1';
+  assert.deepEqual(of(hostLease({ hostName: name })), []);
+});
+
+test('lockspaces of 4096-byte sectors have room for fewer hosts', () => {
+  const space = { maxHosts: 250, hosts: [], damagedBlocks: [] };
+  const change = { ...lvm({ hostId: 251 }), ...area({ read: { kind: 'done', space } }) };
+  assert.deepEqual(
+    of(change).map(({ kind }) => kind),
+    ['hostIdOutOfRange'],
+  );
+});
+
+test('a host without lvm, as one of guests alone, lacks nothing', () => {
+  const nothing = snapshot({ vgs: [], lockspaces: [] });
+  const own = { ...nothing, ...config({ lvm: null }), areas: [], slots: [], mappings: null };
+  assert.deepEqual(of(own), []);
+});
+
+test("what the guard's check says of guests is told too", () => {
+  const guests = [{ kind: 'noWatchdog', weight: 'caution', found: 'so', cure: 'do' }] as const;
+  const [found] = of({ guests });
+  assert.deepEqual([found?.kind, found?.plan[0]?.does], ['guest.noWatchdog', 'do']);
+});
