@@ -50,7 +50,7 @@ async function withPlace(
 }
 
 /** No signal but SIGKILL ends it, which it gets when the test ends. */
-const HANGS = `echo $$ >>"$0.pids"; trap '' TERM INT HUP; exec sleep 60`;
+const HANGS = `echo $$ >>"$0.pids" || exit; trap '' TERM INT HUP; exec sleep 60`;
 
 function endHung(folder: string): void {
   for (const name of ['lvm', 'timeout']) {
