@@ -52,8 +52,7 @@ test('the exchange page, word for word, on stock Debian 12 and 13', where, async
     await second.shell(leave);
     await second.shell(withYes(back));
     assert.deepEqual(await second.programs(), [...UNITS]);
-    // The originals' lvmlocks may have started it already.
-    await second.run('vgchange --lockstart vg1');
+    await second.startByOriginals('vg1');
     await contended(pair);
     reached('one runs the originals again');
     const resets = pair.machines.machines.flatMap(({ events }) => events);
@@ -86,7 +85,7 @@ async function originalsShareVg(pair: DebianPair): Promise<void> {
   });
   const [first, second] = pair.hosts;
   await first.shell(`vgcreate --shared vg1 ${SHARED_DISK}; lvcreate -an -L 8m -n lv vg1`);
-  await second.shell('vgchange --lockstart vg1');
+  await second.startByOriginals('vg1');
 }
 
 /** Either host can have the LV, and the other is refused meanwhile. */

@@ -57,6 +57,18 @@ export class DebianHost {
     return this.shell(`${APT} install ${packages} </dev/null`);
   }
 
+  /**
+   * Starts the VG by the originals. Debian 13's lvmlockd looks for the LV of the leases at once,
+   * when udev on a busy machine has not made its device.
+   */
+  async startByOriginals(vg: string): Promise<void> {
+    await this.shell(`for try in 1 2 3 4 5 6 7 8; do
+      vgchange --lockstart ${vg} && exit 0
+      sleep 2
+    done
+    exit 1`);
+  }
+
   /** Which program each daemon is: `node`, or the original's own. */
   async programs(): Promise<readonly string[]> {
     const told = await this.shell(`for unit in ${UNITS.join(' ')}; do

@@ -126,7 +126,7 @@ async function takeBack({ hosts: [first, second] }: DebianPair): Promise<void> {
     assert.deepEqual(await host.programs(), [...UNITS]);
     assert.match(await host.shell('cat /etc/sanlock/sanlock.conf'), /^our_host_name = node\d$/);
     // Their lvmlocks may have started it already, or have been too early.
-    await host.shell(`vgchange --lockstart ${VG}`);
+    await host.startByOriginals(VG);
   };
   await Promise.all([back(first), back(second)]);
   await second.shell(`lvchange -aey ${VG}/lv`);
