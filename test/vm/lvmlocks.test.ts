@@ -31,6 +31,7 @@ test('under systemd: a shared VG is started at boot, and left at shutdown', wher
     assert.equal(during.generation, before.generation + 1n);
     assert.ok(during.timestampS > 0n);
     assert.equal(volume.owner().hostId, 1n);
+    await assertServed(host);
 
     await machine.run(['systemctl', 'poweroff', '--no-block'], DEADLINE_MS);
     const isOff = () => !machine.isAlive;
@@ -81,4 +82,33 @@ async function boot(host: SystemdHost): Promise<void> {
   assert.match(shown, new RegExp(`^VG ${VG} lock_type=sanlock`, 'm'));
   assert.match(shown, /^LK LV ex/m);
   assert.match(shown, /^ *-wi-a-----$/m);
+}
+
+/** holdfast serve sees all of it, with the few rights that its unit leaves it. */
+async function assertServed(host: SystemdHost): Promise<void> {
+  assert.equal(await host.shell('systemd-analyze verify --man=no holdfast-serve.service 2>&1'), '');
+  await host.shell('systemctl start holdfast-serve');
+  const asks = "fetch('http://localhost:9797/metrics').then((it) => it.text()).then(console.log)";
+  const text = await host.shell(`metrics() { node -e "${asks}" >/run/metrics; }
+    until metrics && grep -q '^holdfast_look_success 1' /run/metrics; do sleep 1; done
+    cat /run/metrics`);
+  for (const line of [
+    ...UNITS.map((daemon) => `holdfast_daemon_up{daemon="${daemon}"} 1`),
+    ...['wdmd', 'sanlock', 'lvmlockd', 'lvm', 'lease', 'lockspace'].map(
+      (what) => `holdfast_unread{what="${what}"} 0`,
+    ),
+    `holdfast_lockspace_joined{lockspace="lvm_${VG}"} 1`,
+    `holdfast_hosts{lockspace="lvm_${VG}",state="live"} 1`,
+    `holdfast_vg_started{vg="${VG}"} 1`,
+    `holdfast_lvs{vg="${VG}",held="ex"} 1`,
+    `holdfast_lv_trouble{vg="${VG}",trouble="activeUnlocked"} 0`,
+  ]) {
+    assert.ok(text.split('\n').includes(line), `${line} in\n${text}`);
+  }
+  assert.match(text, /^holdfast_daemon_info\{daemon="sanlock",maker="holdfast",/m);
+  // What the kernel would not let it do is no part of a look.
+  const log = await host.shell('journalctl -q -o cat -u holdfast-serve');
+  assert.doesNotMatch(log, /denied|permitted|failed/i);
+  await host.shell('systemctl stop holdfast-serve');
+  assert.equal(await host.property('holdfast-serve', 'Result'), 'success');
 }
