@@ -31,6 +31,7 @@ test('everything that needs somebody is seen', () => {
     [{ vgs: [vg({ lvs: [lv({ trouble: 'otherSize' })] })] }, ['lvTrouble']],
     [{ vgs: [vg({ lvs: [lv({ lockHere: null })] })] }, ['vgWithoutLocks']],
     [{ vgs: [vg({ lvs: [lv({ lockHere: null, lockArgs: '' })] })] }, []],
+    [{ vgs: [vg({ lvs: [lv({ lockHere: null, name: 'fast_cvol' })] })] }, []],
     [
       { vgs: [vg({ lvs: [lv({ lockHere: null })] })], daemons: changed('lvmlockd', 'silent') },
       ['daemonSilent'],

@@ -118,8 +118,14 @@ interface UnlockedLvs {
   readonly lvs: readonly string[];
 }
 
-function isUnlocked({ lockArgs, isActiveHere, lockHere, trouble }: LvSeen): boolean {
-  return lockArgs !== '' && isActiveHere === true && lockHere === null && trouble === null;
+function isUnlocked(lv: LvSeen): boolean {
+  const { isActiveHere, lockHere, trouble } = lv;
+  return hasOwnLock(lv) && isActiveHere === true && lockHere === null && trouble === null;
+}
+
+/** The volume of a cache keeps the lock args that it had before, and is locked with its origin (spec 31 §9). */
+export function hasOwnLock({ name, lockArgs }: LvSeen): boolean {
+  return lockArgs !== '' && !name.endsWith('_cvol');
 }
 
 function ofGlobalLock(vgs: readonly VgSeen[]): readonly Attention[] {

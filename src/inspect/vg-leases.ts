@@ -81,7 +81,7 @@ export function compareLeases(vg: LeasesOfVg): readonly LeaseFinding[] {
   const owners = new Map<number, LvOfMetadata[]>();
   const outside: LeaseFinding[] = [];
   for (const lv of vg.lvs.filter(({ lockArgs }) => lockArgs !== '')) {
-    const offset = offsetOf(lv.lockArgs);
+    const offset = leaseOffsetOf(lv.lockArgs);
     const isSlot = offset !== null && offset % vg.areaBytes === 0;
     if (isSlot && vg.slots.some((slot) => slot.offset === offset) && offset >= first(vg)) {
       owners.set(offset, [...(owners.get(offset) ?? []), lv]);
@@ -102,8 +102,8 @@ function first({ areaBytes }: LeasesOfVg): number {
   return SLOT_FIRST_LV * areaBytes;
 }
 
-/** `1.0.0:70254592` */
-function offsetOf(lockArgs: string): number | null {
+/** Where the lease of an LV begins, by its lock args `1.0.0:70254592`; null: it has none of its own. */
+export function leaseOffsetOf(lockArgs: string): number | null {
   const digits = /^\d+\.\d+\.\d+:(\d{1,15})$/.exec(lockArgs)?.[1];
   return digits === undefined ? null : Number(digits);
 }
@@ -158,7 +158,7 @@ function inLvSlot(
 }
 
 function hasOwnSlot(vg: LeasesOfVg, { uuid, lockArgs }: LvOfMetadata): boolean {
-  const offset = offsetOf(lockArgs);
+  const offset = leaseOffsetOf(lockArgs);
   const own = vg.slots.find((slot) => slot.offset === offset);
   return own !== undefined && own.holds.kind === 'lease' && own.holds.name === uuid;
 }

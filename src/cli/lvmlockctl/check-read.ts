@@ -1,12 +1,12 @@
-import { execFile } from 'node:child_process';
 import { type ByteString, nameToText, textToName } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
+import { LVS_FIELDS, readLvsReport } from '../../inspect/lvm-report.ts';
 import type { LeasesOfVg, LvOfMetadata, SlotOnDevice } from '../../inspect/vg-leases.ts';
 import { readLockspace, readResource } from '../../lease/read.ts';
 import { lockLvOfArgs, lockLvPath, UNUSED_NAME } from '../../lvmlockd/managers/sanlock/layout.ts';
 import { DirectDisk, DiskFailure } from '../../platform/disk-direct.ts';
-import { reasonOf } from '../../platform/system-error.ts';
+import { askLvm } from '../observe/ask-program.ts';
 import { leaseCode, runDirectly } from '../sanlock/direct-disk.ts';
 
 /** A VG's metadata as lvm reports it, and its leases as they are on the device. */
@@ -17,14 +17,6 @@ const FIRST_SLOT = 65;
 const MAX_SLOTS = 10_000;
 const ZERO_CHUNK_BYTES = 64 * 1024;
 const HOSTS_TRIED = 3;
-
-interface Reported {
-  readonly lv_name?: string;
-  readonly lv_uuid?: string;
-  readonly lv_lockargs?: string;
-  readonly vg_lock_args?: string;
-  readonly vg_lock_type?: string;
-}
 
 interface Metadata {
   readonly lvs: readonly LvOfMetadata[];
@@ -50,34 +42,26 @@ export async function readLeases(vgName: string): Promise<Result<LeasesOfVg, str
 
 /** lvm takes no lock for this: the caller has it, or none. */
 async function metadataOf(vgName: string): Promise<Result<Metadata, string>> {
-  const fields = 'lv_name,lv_uuid,lv_lockargs,vg_lock_args,vg_lock_type';
-  const args = ['--all', '--shared', '--nolocking', '--reportformat', 'json', '-o', fields, vgName];
-  const env = { ...process.env, LVM_SUPPRESS_FD_WARNINGS: '1' };
-  const report = await new Promise<Result<string, string>>((resolve) => {
-    const limits = { timeout: LVS_TIMEOUT_MS, maxBuffer: 64 * 1024 * 1024 };
-    execFile('lvs', args, { env, ...limits }, (failure, stdout, stderr) => {
-      if (failure === null) resolve(ok(stdout));
-      else resolve(fail(`lvm does not report VG ${vgName}: ${stderr.trim() || failure.message}`));
-    });
-  });
-  if (!report.ok) return report;
-  let rows: readonly Reported[];
-  try {
-    const parsed = JSON.parse(report.value) as { report?: { lv?: readonly Reported[] }[] };
-    rows = parsed.report?.[0]?.lv ?? [];
-  } catch (thrown) {
-    return fail(`lvm reported VG ${vgName} unreadably: ${reasonOf(thrown)}`);
+  const args = [
+    '--all',
+    '--shared',
+    '--nolocking',
+    '--reportformat',
+    'json',
+    '-o',
+    LVS_FIELDS,
+    vgName,
+  ];
+  const printed = await askLvm('lvs', args, LVS_TIMEOUT_MS);
+  if (!printed.ok) return fail(`lvm does not report VG ${vgName}: ${printed.error}`);
+  const rows = readLvsReport(printed.value);
+  if (!rows.ok) return fail(`lvm reported VG ${vgName} unreadably: ${rows.error}`);
+  const [one] = rows.value; // the LV of the leases is always there
+  if (one?.vgLockType !== 'sanlock') {
+    const found = one === undefined ? 'it has no lock type' : `its lock type is ${one.vgLockType}`;
+    return fail(`VG ${vgName} has no leases: ${found}`);
   }
-  const [one] = rows; // the LV of the leases is always there
-  if (one?.vg_lock_type !== 'sanlock') {
-    return fail(`VG ${vgName} has no leases: its lock type is "${one?.vg_lock_type ?? ''}"`);
-  }
-  const lvs = rows.map((row) => ({
-    name: row.lv_name ?? '',
-    uuid: row.lv_uuid ?? '',
-    lockArgs: row.lv_lockargs ?? '',
-  }));
-  return ok({ lvs, vgLockArgs: one.vg_lock_args ?? '' });
+  return ok({ lvs: rows.value, vgLockArgs: one.vgLockArgs });
 }
 
 function onDevice(path: ByteString, lvs: readonly LvOfMetadata[]): Result<LeasesOfVg, string> {

@@ -1,5 +1,6 @@
 import type { ReportedLv } from '../../inspect/lvm-report.ts';
 import type { LockspaceSeen, Unread } from '../../inspect/snapshot.ts';
+import { leaseOffsetOf } from '../../inspect/vg-leases.ts';
 import { type DiskHolder, leaseKey } from '../../inspect/vgs-seen.ts';
 import { readBriefHolders } from '../../lease/brief-holders.ts';
 import type { LeaseState } from '../../lease/read-holders.ts';
@@ -9,15 +10,6 @@ import type { FreshReads, ReadPiece } from '../../platform/fresh-reads.ts';
 
 /** A read has no deadline of its own here: the whole look has one. */
 const TIMEOUT_MS = 10_000;
-/** LV leases of a sanlock VG: `1.0.0:<byte offset>` (spec 31 §1). */
-const LV_LOCK_ARGS = /^\d+\.\d+\.\d+:(\d{1,15})$/;
-
-/** The byte at which the lease of an LV begins; null: it has none of its own. */
-export function leaseOffsetOf(lockArgs: string): number | null {
-  const offset = LV_LOCK_ARGS.exec(lockArgs)?.[1];
-  return offset === undefined ? null : Number(offset);
-}
-
 export interface SeenLeases {
   readonly leases: ReadonlyMap<string, readonly DiskHolder[]>;
   readonly unread: readonly Unread[];

@@ -8,7 +8,7 @@ import type { LockspaceSeen, Snapshot, Unread } from '../../inspect/snapshot.ts'
 import { vgsSeen } from '../../inspect/vgs-seen.ts';
 import { sanlockSpaceName } from '../../lvmlockd/managers/sanlock/layout.ts';
 import type { FreshReads } from '../../platform/fresh-reads.ts';
-import { askLvm } from './ask.ts';
+import { askLvm } from './ask-program.ts';
 import type { DaemonPorts } from './daemons.ts';
 import { seeDaemons } from './see-daemons.ts';
 import { seeLeases } from './see-leases.ts';

@@ -1,3 +1,4 @@
+import { hasOwnLock } from '../attention.ts';
 import type { LvSeen, VgSeen } from '../snapshot.ts';
 import { type Diagnosis, diagnosis, manual, safe } from './diagnosis.ts';
 import type { DoctorFacts, Mapping } from './facts.ts';
@@ -19,9 +20,7 @@ function ofLv(facts: DoctorFacts, vg: VgSeen, lv: LvSeen): readonly Diagnosis[] 
   const mappings = facts.mappings ?? [];
   const name = `${vg.name}/${lv.name || lv.uuid}`;
   const isCutOff = mappings.some((one) => one.lv === name && one.isErrorTable === true);
-  // A cache volume keeps lock args, and has no lock (spec 31 §9).
-  const hasLockOfItsOwn = lv.lockArgs !== '' && !lv.name.endsWith('_cvol');
-  const isUnlocked = lv.isActiveHere === true && hasLockOfItsOwn && lv.lockHere === null;
+  const isUnlocked = lv.isActiveHere === true && hasOwnLock(lv) && lv.lockHere === null;
   if (!isCutOff && (lv.trouble === 'activeUnlocked' || isUnlocked))
     return [unlocked(facts, vg, name)];
   if (lv.trouble !== 'otherSize') return [];

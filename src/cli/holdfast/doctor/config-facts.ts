@@ -14,7 +14,7 @@ import type {
 } from '../../../inspect/doctor/facts.ts';
 import { reasonOf } from '../../../platform/system-error.ts';
 import { textOf } from '../../../platform/text-file.ts';
-import { askLvm } from '../../observe/ask.ts';
+import { askLvm } from '../../observe/ask-program.ts';
 import { findingText } from '../../sanlock-daemon/finding.ts';
 import type { TextFile } from '../../sanlock-daemon/host-facts.ts';
 import { readSettings } from '../../sanlock-daemon/settings.ts';

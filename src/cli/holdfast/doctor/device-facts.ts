@@ -11,7 +11,7 @@ import { blockDeviceNumber } from '../../../platform/device-key.ts';
 import type { LinuxDeviceMapper } from '../../../platform/device-mapper.ts';
 import { textOf } from '../../../platform/text-file.ts';
 import type { MappedDevice, MappedTable } from '../../../ports/device-mapper.ts';
-import { askProgram } from '../../observe/ask.ts';
+import { askProgram } from '../../observe/ask-program.ts';
 import type { VgReport } from './vg-facts.ts';
 
 const WATCHDOG = /^watchdog\d*$/;

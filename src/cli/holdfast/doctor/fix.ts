@@ -10,7 +10,8 @@ import { LinuxDeviceMapper } from '../../../platform/device-mapper.ts';
 import { loadModule } from '../../../platform/kernel-module.ts';
 import { reasonOf } from '../../../platform/system-error.ts';
 import { removeFile } from '../../../platform/whole-file.ts';
-import { askLvmlockdState, askProgram } from '../../observe/ask.ts';
+import { askLvmlockdState } from '../../observe/ask.ts';
+import { askProgram } from '../../observe/ask-program.ts';
 import { type DaemonPorts, findDaemon } from '../../observe/daemons.ts';
 import { daemonProcesses, runFiles } from './process-facts.ts';
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { SECOND_MS } from '../../../base/units.ts';
 import type { UnitSeen } from '../../../inspect/doctor/facts.ts';
-import { askProgram } from '../../observe/ask.ts';
+import { askProgram } from '../../observe/ask-program.ts';
 
 const UNITS = ['wdmd', 'sanlock', 'lvmlockd', 'lvmlocks'].map((name) => `${name}.service`);
 const SYSTEMD_MS = 30 * SECOND_MS;

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { nameToText, textToName } from '../../../base/bytes.ts';
 import { MIB, SECOND_MS } from '../../../base/units.ts';
 import { lockLvOfArgs, lockLvPath } from '../../../lvmlockd/managers/sanlock/layout.ts';
-import { askLvm, askProgram } from '../../observe/ask.ts';
+import { askLvm, askProgram } from '../../observe/ask-program.ts';
 
 const LVM_MS = 20 * SECOND_MS;
 const QUIETLY = ['--readonly', '--nolocking', '--shared', '--reportformat', 'json', '--units', 'b'];

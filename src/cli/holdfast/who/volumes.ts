@@ -11,7 +11,7 @@ import {
   sanlockSpaceName,
   VG_NAME,
 } from '../../../lvmlockd/managers/sanlock/layout.ts';
-import { askLvm } from '../../observe/ask.ts';
+import { askLvm } from '../../observe/ask-program.ts';
 import type { WhoTarget } from './target.ts';
 
 const LVM_DEADLINE_MS = 30_000;
