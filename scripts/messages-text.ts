@@ -1,6 +1,6 @@
 import { ERRNO } from '../src/base/errno.ts';
-import { meaningsOf } from '../src/inspect/explain.ts';
-import { KNOWN_MESSAGES } from '../src/inspect/known-messages.ts';
+import { meaningsOf } from '../src/inspect/explain/explain.ts';
+import { KNOWN_MESSAGES } from '../src/inspect/explain/known-messages.ts';
 import { LD_RESULT } from '../src/wire/lvmlockd/numbers.ts';
 import { SANLOCK_CODES, SOCKET_ERRORS } from '../src/wire/sanlock/codes.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { ERRNO } from '../src/base/errno.ts';
-import { KNOWN_MESSAGES } from '../src/inspect/known-messages.ts';
+import { KNOWN_MESSAGES } from '../src/inspect/explain/known-messages.ts';
 import { LD_RESULT } from '../src/wire/lvmlockd/numbers.ts';
 import { SANLOCK_CODES, SOCKET_ERRORS } from '../src/wire/sanlock/codes.ts';
 import { MESSAGES_PAGE, messagesText } from './messages-text.ts';

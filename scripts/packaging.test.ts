@@ -10,7 +10,7 @@ import { parseOptions as parseLvmlockd } from '../src/cli/lvmlockd/options.ts';
 import { parseResetd } from '../src/cli/sanlk-reset/options.ts';
 import { readSettings } from '../src/cli/sanlock-daemon/settings.ts';
 import { parseOptions as parseWdmd } from '../src/cli/wdmd/options.ts';
-import { DAEMONS } from '../src/inspect/host-facts.ts';
+import { DAEMONS } from '../src/inspect/restart/host-facts.ts';
 
 const ROOT = process.env['HOLDFAST_ROOT'] ?? '.';
 const INSTALLED = '/usr/local/bin/';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Moment, rehearseHost, rehearseLun } from './rehearsal.ts';
-import type { HeldLease } from './snapshot.ts';
-import { holder, lockspace, lv, member, snapshot, vg } from './testing/clusters.ts';
+import type { HeldLease } from './snapshot/snapshot.ts';
+import { holder, lockspace, lv, member, snapshot, vg } from './snapshot/testing/clusters.ts';
 
 const NO_USERS = new Map<string, readonly string[]>();
 const at = (moments: readonly Moment[] | undefined) =>

@@ -1,6 +1,6 @@
 import { SECOND_MS } from '../base/units.ts';
 import { leaseTimes, WATCHDOG_FIRE_MS } from '../lease/lease-times.ts';
-import type { LockspaceSeen, MemberSeen, Snapshot, VgSeen } from './snapshot.ts';
+import type { LockspaceSeen, MemberSeen, Snapshot, VgSeen } from './snapshot/snapshot.ts';
 
 /**
  * What would happen, to whom and when, if a host or a disk died now. Times are seconds from now, by

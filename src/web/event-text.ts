@@ -1,7 +1,7 @@
 import { unreachable } from '../base/assert.ts';
-import type { Logged } from '../inspect/logged.ts';
-import type { Snapshot } from '../inspect/snapshot.ts';
-import type { Change, HostNamed } from '../inspect/snapshot-changes.ts';
+import type { Logged } from '../inspect/explain/logged.ts';
+import type { Snapshot } from '../inspect/snapshot/snapshot.ts';
+import type { Change, HostNamed } from '../inspect/snapshot/snapshot-changes.ts';
 import type { Part } from './model.ts';
 import { fit } from './view.ts';
 

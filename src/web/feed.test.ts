@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Logged } from '../inspect/logged.ts';
-import { holder, lockspace, lv, renewals, snapshot, vg } from '../inspect/testing/clusters.ts';
+import type { Logged } from '../inspect/explain/logged.ts';
+import {
+  holder,
+  lockspace,
+  lv,
+  renewals,
+  snapshot,
+  vg,
+} from '../inspect/snapshot/testing/clusters.ts';
 import type { Feed } from './feed.ts';
 import { EVENTS_KEPT, type Look, RENEWALS_KEPT } from './model.ts';
 import { madeFeed } from './testing/web-harness.ts';

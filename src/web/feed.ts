@@ -1,8 +1,8 @@
 import { SECOND_MS } from '../base/units.ts';
 import { HOLDFAST_VERSION } from '../base/version.ts';
-import type { Logged } from '../inspect/logged.ts';
-import type { Snapshot } from '../inspect/snapshot.ts';
-import { CHANGE_LEVELS, changesOf, remembered } from '../inspect/snapshot-changes.ts';
+import type { Logged } from '../inspect/explain/logged.ts';
+import type { Snapshot } from '../inspect/snapshot/snapshot.ts';
+import { CHANGE_LEVELS, changesOf, remembered } from '../inspect/snapshot/snapshot-changes.ts';
 import { changeText, loggedText } from './event-text.ts';
 import { type Attention, EVENTS_KEPT, type EventRow, type Head, type Look } from './model.ts';
 import { Renewals } from './renewals.ts';

@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { CHANGE_LEVELS } from '../inspect/snapshot-changes.ts';
-import { holder, lockspace, lv, member, snapshot, vg } from '../inspect/testing/clusters.ts';
+import { CHANGE_LEVELS } from '../inspect/snapshot/snapshot-changes.ts';
+import {
+  holder,
+  lockspace,
+  lv,
+  member,
+  snapshot,
+  vg,
+} from '../inspect/snapshot/testing/clusters.ts';
 import { LOGGED_LEVELS } from './feed.ts';
 import { labelValue } from './metric-text.ts';
 import { MAX_SERIES, METRICS, metricsOf } from './metrics.ts';

@@ -1,5 +1,5 @@
-import type { LockspaceSeen, MemberState, Snapshot, VgSeen } from '../inspect/snapshot.ts';
-import { CHANGE_LEVELS } from '../inspect/snapshot-changes.ts';
+import type { LockspaceSeen, MemberState, Snapshot, VgSeen } from '../inspect/snapshot/snapshot.ts';
+import { CHANGE_LEVELS } from '../inspect/snapshot/snapshot-changes.ts';
 import { type Feed, LOGGED_LEVELS } from './feed.ts';
 import { type Metric, MetricText } from './metric-text.ts';
 import { RENEWAL_BOUNDS_S } from './renewals.ts';

@@ -3,7 +3,7 @@
  * with everything (`isWhole`). All texts are made fit for a page (`base/plain-text`) and bounded.
  */
 
-/** Of a host of a lockspace; see `MemberState` of inspect/snapshot. */
+/** Of a host of a lockspace; see `MemberState` of inspect/snapshot/snapshot. */
 export type HostState = 'live' | 'fail' | 'dead' | 'free' | 'unknown';
 
 /** A part of a sentence: `name` is foreign, and set apart from the words around it. */

@@ -1,4 +1,4 @@
-import type { LockspaceSeen } from '../inspect/snapshot.ts';
+import type { LockspaceSeen } from '../inspect/snapshot/snapshot.ts';
 import { RENEWALS_KEPT, type RenewalPoint } from './model.ts';
 
 /** Upper bounds of the histogram of renewals, in seconds; the last one is +Inf. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import { snapshot } from '../inspect/testing/clusters.ts';
+import { snapshot } from '../inspect/snapshot/testing/clusters.ts';
 import { MAX_PAGES, MAX_UNREAD_BYTES } from './live.ts';
 import type { Look } from './model.ts';
 import { MAX_CONNECTIONS } from './server.ts';

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { holder, lockspace, lv, member, snapshot, vg } from '../inspect/testing/clusters.ts';
+import {
+  holder,
+  lockspace,
+  lv,
+  member,
+  snapshot,
+  vg,
+} from '../inspect/snapshot/testing/clusters.ts';
 import { MAX_MEMBERS, viewOf } from './view.ts';
 
 const HELD = {

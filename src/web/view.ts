@@ -9,8 +9,8 @@ import type {
   Snapshot,
   VgSeen,
   WatchdogSeen,
-} from '../inspect/snapshot.ts';
-import { isLoss } from '../inspect/snapshot-changes.ts';
+} from '../inspect/snapshot/snapshot.ts';
+import { isLoss } from '../inspect/snapshot/snapshot-changes.ts';
 import { leaseTimes } from '../lease/lease-times.ts';
 import type {
   DaemonRow,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Snapshot } from '../inspect/snapshot.ts';
-import { snapshot } from '../inspect/testing/clusters.ts';
+import type { Snapshot } from '../inspect/snapshot/snapshot.ts';
+import { snapshot } from '../inspect/snapshot/testing/clusters.ts';
 import { eventually } from './testing/web-harness.ts';
 import { Watcher } from './watcher.ts';
 

@@ -1,5 +1,5 @@
-import type { Logged } from '../inspect/logged.ts';
-import type { Snapshot } from '../inspect/snapshot.ts';
+import type { Logged } from '../inspect/explain/logged.ts';
+import type { Snapshot } from '../inspect/snapshot/snapshot.ts';
 
 /** What a look found, and what a daemon has logged since the one before. */
 export interface Seen {

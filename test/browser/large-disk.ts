@@ -1,7 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { MIB } from '../../src/base/units.ts';
 import { encodeDeltaLeader, encodePaxosLeader } from '../../src/format/leader.ts';
-import type { ReportedLv } from '../../src/inspect/lvm-report.ts';
+import type { ReportedLv } from '../../src/inspect/snapshot/lvm-report.ts';
 import { deltaRecord, paxosRecord } from '../../src/lease/testing/records.ts';
 
 /** The bytes of a lockspace and its leases, as so many hosts would leave them. */

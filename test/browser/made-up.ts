@@ -1,4 +1,4 @@
-import type { LvSeen, MemberSeen, Snapshot } from '../../src/inspect/snapshot.ts';
+import type { LvSeen, MemberSeen, Snapshot } from '../../src/inspect/snapshot/snapshot.ts';
 import {
   holder,
   lockspace,
@@ -7,7 +7,7 @@ import {
   renewals,
   snapshot,
   vg,
-} from '../../src/inspect/testing/clusters.ts';
+} from '../../src/inspect/snapshot/testing/clusters.ts';
 
 /** Hosts that a page can be shown of, without any disk. */
 

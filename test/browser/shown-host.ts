@@ -1,4 +1,4 @@
-import type { Snapshot } from '../../src/inspect/snapshot.ts';
+import type { Snapshot } from '../../src/inspect/snapshot/snapshot.ts';
 import { Access } from '../../src/web/access.ts';
 import { Feed } from '../../src/web/feed.ts';
 import { readAssets } from '../../src/web/pages.ts';

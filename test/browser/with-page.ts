@@ -1,5 +1,5 @@
 import { after } from 'node:test';
-import type { Snapshot } from '../../src/inspect/snapshot.ts';
+import type { Snapshot } from '../../src/inspect/snapshot/snapshot.ts';
 import { browserObstacle, Chromium, type Page } from './chromium.ts';
 import { ShownHost } from './shown-host.ts';
 

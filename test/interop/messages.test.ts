@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { plain } from '../../src/base/plain-text.ts';
-import { meaningsOf } from '../../src/inspect/explain.ts';
+import { meaningsOf } from '../../src/inspect/explain/explain.ts';
 import { originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { until } from '../../src/rig/run.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Snapshot } from '../../src/inspect/snapshot.ts';
+import type { Snapshot } from '../../src/inspect/snapshot/snapshot.ts';
 import { type Host, type Maker, originalsInstalled } from '../../src/rig/host.ts';
 import { ALL_ORIGINAL, Rig, rigObstacle } from '../../src/rig/rig.ts';
 import { must, type Outcome, until } from '../../src/rig/run.ts';

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { shown } from '../../base/plain-text.ts';
-import { eventMeanings } from '../../inspect/event-page.ts';
-import { type Meaning, meaningsOf } from '../../inspect/explain.ts';
+import { eventMeanings } from '../../inspect/explain/event-page.ts';
+import { type Meaning, meaningsOf } from '../../inspect/explain/explain.ts';
 import { linesOf, mistakeText } from '../frame/help.ts';
 import { type CommandPage, JSON_OPTION } from '../frame/page.ts';
 import { readWords } from '../frame/words.ts';

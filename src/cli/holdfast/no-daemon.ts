@@ -1,6 +1,6 @@
 import { nearest } from '../../base/nearest.ts';
 import { shown } from '../../base/plain-text.ts';
-import { DAEMONS } from '../../inspect/host-facts.ts';
+import { DAEMONS } from '../../inspect/restart/host-facts.ts';
 
 const MAX_SHOWN = 80;
 

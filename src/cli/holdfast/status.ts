@@ -1,5 +1,5 @@
-import { attentionIn } from '../../inspect/attention.ts';
-import type { Snapshot } from '../../inspect/snapshot.ts';
+import { attentionIn } from '../../inspect/snapshot/attention.ts';
+import type { Snapshot } from '../../inspect/snapshot/snapshot.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { daemonSockets } from '../../platform/daemon-sockets.ts';
 import { FreshReads } from '../../platform/fresh-reads.ts';

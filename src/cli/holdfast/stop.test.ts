@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decode, encode } from '../../codec/struct.ts';
-import type { WatchdogObstacle } from '../../inspect/restart-verdict.ts';
+import type { WatchdogObstacle } from '../../inspect/restart/restart-verdict.ts';
 import { formatMessage, textToBytes } from '../../wire/lvmlockd/libdaemon.ts';
 import { SM_CMD, smHeader } from '../../wire/sanlock/socket.ts';
 import {

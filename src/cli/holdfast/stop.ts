@@ -1,5 +1,5 @@
-import { DAEMONS, type DaemonName, isDaemonName } from '../../inspect/host-facts.ts';
-import { ofWatchdogUnder, type WatchdogObstacle } from '../../inspect/restart-verdict.ts';
+import { DAEMONS, type DaemonName, isDaemonName } from '../../inspect/restart/host-facts.ts';
+import { ofWatchdogUnder, type WatchdogObstacle } from '../../inspect/restart/restart-verdict.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { daemonSockets } from '../../platform/daemon-sockets.ts';
 import { mistakeText } from '../frame/help.ts';

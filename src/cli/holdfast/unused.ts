@@ -1,6 +1,6 @@
 import { unreachable } from '../../base/assert.ts';
 import { shown } from '../../base/plain-text.ts';
-import { type User, usersOf } from '../../inspect/users.ts';
+import { type User, usersOf } from '../../inspect/restart/users.ts';
 import { mistakeText } from '../frame/help.ts';
 import { type CommandPage, JSON_OPTION } from '../frame/page.ts';
 import { readWords } from '../frame/words.ts';

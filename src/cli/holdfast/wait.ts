@@ -2,7 +2,7 @@ import { shown } from '../../base/plain-text.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { askLvmlockd } from '../../client/lvmlockd.ts';
 import { callOnce } from '../../client/sanlock-link.ts';
-import { DAEMONS, type DaemonName, isDaemonName } from '../../inspect/host-facts.ts';
+import { DAEMONS, type DaemonName, isDaemonName } from '../../inspect/restart/host-facts.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { daemonSockets } from '../../platform/daemon-sockets.ts';
 import { formatRequest } from '../../wire/lvmlockd/libdaemon.ts';

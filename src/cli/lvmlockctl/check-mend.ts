@@ -1,7 +1,7 @@
 import { unreachable } from '../../base/assert.ts';
 import { textToName } from '../../base/bytes.ts';
 import type { LvmlockdSession } from '../../client/lvmlockd-session.ts';
-import type { Mending } from '../../inspect/vg-leases.ts';
+import type { Mending } from '../../inspect/leases/vg-leases.ts';
 import { formatRequest, numberOf, textOf } from '../../wire/lvmlockd/libdaemon.ts';
 import { LD_RESULT, resultName } from '../../wire/lvmlockd/numbers.ts';
 

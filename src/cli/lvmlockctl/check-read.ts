@@ -1,8 +1,8 @@
 import { type ByteString, nameToText, textToName } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
-import { LVS_FIELDS, readLvsReport } from '../../inspect/lvm-report.ts';
-import type { LeasesOfVg, LvOfMetadata, SlotOnDevice } from '../../inspect/vg-leases.ts';
+import type { LeasesOfVg, LvOfMetadata, SlotOnDevice } from '../../inspect/leases/vg-leases.ts';
+import { LVS_FIELDS, readLvsReport } from '../../inspect/snapshot/lvm-report.ts';
 import { readLockspace, readResource } from '../../lease/read.ts';
 import { lockLvOfArgs, lockLvPath, UNUSED_NAME } from '../../lvmlockd/managers/sanlock/layout.ts';
 import { DirectDisk, DiskFailure } from '../../platform/disk-direct.ts';

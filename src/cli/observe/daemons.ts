@@ -4,7 +4,7 @@ import { type ByteString, textToName } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
 import { given } from '../../base/given.ts';
 import { sanlockSocketPath } from '../../client/sanlock.ts';
-import type { DaemonName, RunningDaemon } from '../../inspect/host-facts.ts';
+import type { DaemonName, RunningDaemon } from '../../inspect/restart/host-facts.ts';
 import { identityOf } from '../../platform/kernel-process.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Connecting } from '../../ports/sockets.ts';

@@ -4,11 +4,11 @@ import {
   type DaemonName,
   type RunningDaemon,
   wdmdFacts,
-} from '../../inspect/host-facts.ts';
-import type { StartedVg } from '../../inspect/lvmlockd-seen.ts';
-import { vgsOfDump } from '../../inspect/lvmlockd-seen.ts';
-import type { SanlockAnswers, SpaceAnswers } from '../../inspect/sanlock-seen.ts';
-import type { DaemonSeen, Unread, WatchdogSeen } from '../../inspect/snapshot.ts';
+} from '../../inspect/restart/host-facts.ts';
+import type { StartedVg } from '../../inspect/snapshot/lvmlockd-seen.ts';
+import { vgsOfDump } from '../../inspect/snapshot/lvmlockd-seen.ts';
+import type { SanlockAnswers, SpaceAnswers } from '../../inspect/snapshot/sanlock-seen.ts';
+import type { DaemonSeen, Unread, WatchdogSeen } from '../../inspect/snapshot/snapshot.ts';
 import {
   type DaemonVersion,
   getHosts,

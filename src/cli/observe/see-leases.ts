@@ -1,7 +1,7 @@
-import type { ReportedLv } from '../../inspect/lvm-report.ts';
-import type { LockspaceSeen, Unread } from '../../inspect/snapshot.ts';
-import { leaseOffsetOf } from '../../inspect/vg-leases.ts';
-import { type DiskHolder, leaseKey } from '../../inspect/vgs-seen.ts';
+import { leaseOffsetOf } from '../../inspect/leases/vg-leases.ts';
+import type { ReportedLv } from '../../inspect/snapshot/lvm-report.ts';
+import type { LockspaceSeen, Unread } from '../../inspect/snapshot/snapshot.ts';
+import { type DiskHolder, leaseKey } from '../../inspect/snapshot/vgs-seen.ts';
 import { readBriefHolders } from '../../lease/brief-holders.ts';
 import type { LeaseState } from '../../lease/read-holders.ts';
 import type { Steps } from '../../lease/steps.ts';

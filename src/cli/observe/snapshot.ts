@@ -1,11 +1,11 @@
 import { hostname } from 'node:os';
 import { nameToText, textToName } from '../../base/bytes.ts';
 import { SECOND_MS } from '../../base/units.ts';
-import { unlockedIn } from '../../inspect/attention.ts';
-import { LVS_FIELDS, type ReportedLv, readLvsReport } from '../../inspect/lvm-report.ts';
-import { lockspacesSeen } from '../../inspect/sanlock-seen.ts';
-import type { LockspaceSeen, Snapshot, Unread } from '../../inspect/snapshot.ts';
-import { vgsSeen } from '../../inspect/vgs-seen.ts';
+import { unlockedIn } from '../../inspect/snapshot/attention.ts';
+import { LVS_FIELDS, type ReportedLv, readLvsReport } from '../../inspect/snapshot/lvm-report.ts';
+import { lockspacesSeen } from '../../inspect/snapshot/sanlock-seen.ts';
+import type { LockspaceSeen, Snapshot, Unread } from '../../inspect/snapshot/snapshot.ts';
+import { vgsSeen } from '../../inspect/snapshot/vgs-seen.ts';
 import { sanlockSpaceName } from '../../lvmlockd/managers/sanlock/layout.ts';
 import type { FreshReads } from '../../platform/fresh-reads.ts';
 import { askLvm } from './ask-program.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ERRNO } from '../../base/errno.ts';
-import { explanationOf } from '../../inspect/sanlock-results.ts';
+import { explanationOf } from '../../inspect/explain/sanlock-results.ts';
 import { codeName, SANLOCK_CODES, SOCKET_ERRORS } from '../../wire/sanlock/codes.ts';
 import { type CommandLine, parseCommandLine } from './command-line.ts';
 import { type FailedAction, inspectCause, isAnswer, sentence } from './explain.ts';

@@ -1,7 +1,7 @@
 import { type ByteString, nameToText } from '../../base/bytes.ts';
 import { ERRNO } from '../../base/errno.ts';
 import type { SanlockClient } from '../../client/sanlock.ts';
-import { explanationOf } from '../../inspect/sanlock-results.ts';
+import { explanationOf } from '../../inspect/explain/sanlock-results.ts';
 import { codeName, SANLOCK_CODES } from '../../wire/sanlock/codes.ts';
 import { RES_FLAGS } from '../../wire/sanlock/socket.ts';
 import { exportPath } from '../../wire/sanlock/strings.ts';

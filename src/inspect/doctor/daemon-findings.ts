@@ -1,5 +1,5 @@
-import type { DaemonName } from '../host-facts.ts';
-import type { DaemonSeen } from '../snapshot.ts';
+import type { DaemonName } from '../restart/host-facts.ts';
+import type { DaemonSeen } from '../snapshot/snapshot.ts';
 import { type Diagnosis, diagnosis, manual, type Step, safe } from './diagnosis.ts';
 import { type DaemonProcess, type DoctorFacts, lvmSettingsOf, type RunFile } from './facts.ts';
 import { activeLvs, namesText } from './in-use.ts';

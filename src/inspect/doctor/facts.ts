@@ -1,7 +1,7 @@
 import type { Finding } from '../../base/finding.ts';
-import type { DaemonName } from '../host-facts.ts';
-import type { Snapshot } from '../snapshot.ts';
-import type { LeasesOfVg } from '../vg-leases.ts';
+import type { LeasesOfVg } from '../leases/vg-leases.ts';
+import type { DaemonName } from '../restart/host-facts.ts';
+import type { Snapshot } from '../snapshot/snapshot.ts';
 
 /** All that the doctor looks at; whoever reads it decides nothing. */
 export interface DoctorFacts {

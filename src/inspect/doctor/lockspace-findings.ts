@@ -1,6 +1,6 @@
 import { SECOND_MS } from '../../base/units.ts';
-import { LATE_SHARE, marginS } from '../attention.ts';
-import type { LockspaceSeen, RenewalSeen, VgSeen } from '../snapshot.ts';
+import { LATE_SHARE, marginS } from '../snapshot/attention.ts';
+import type { LockspaceSeen, RenewalSeen, VgSeen } from '../snapshot/snapshot.ts';
 import { type Diagnosis, diagnosis, manual } from './diagnosis.ts';
 import type { DoctorFacts } from './facts.ts';
 

@@ -1,5 +1,5 @@
-import { hasOwnLock } from '../attention.ts';
-import type { LvSeen, VgSeen } from '../snapshot.ts';
+import { hasOwnLock } from '../snapshot/attention.ts';
+import type { LvSeen, VgSeen } from '../snapshot/snapshot.ts';
 import { type Diagnosis, diagnosis, manual, safe } from './diagnosis.ts';
 import type { DoctorFacts, Mapping } from './facts.ts';
 import { startVg } from './vg-findings.ts';

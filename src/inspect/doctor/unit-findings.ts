@@ -1,4 +1,4 @@
-import { isDaemonName } from '../host-facts.ts';
+import { isDaemonName } from '../restart/host-facts.ts';
 import { neededDaemons, startStep } from './daemon-findings.ts';
 import { type Diagnosis, diagnosis, manual, type Step, safe } from './diagnosis.ts';
 import { type DoctorFacts, lvmSettingsOf, type UnitSeen } from './facts.ts';

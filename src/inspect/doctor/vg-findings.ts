@@ -1,6 +1,6 @@
-import type { VgSeen } from '../snapshot.ts';
-import { adviceText, findingText } from '../vg-lease-text.ts';
-import { compareLeases } from '../vg-leases.ts';
+import { adviceText, findingText } from '../leases/vg-lease-text.ts';
+import { compareLeases } from '../leases/vg-leases.ts';
+import type { VgSeen } from '../snapshot/snapshot.ts';
 import { type Diagnosis, diagnosis, manual, type Step, safe } from './diagnosis.ts';
 import { type DoctorFacts, lvmSettingsOf, type SlotsOfVg } from './facts.ts';
 import { activeLvs, namesText } from './in-use.ts';

@@ -1,6 +1,6 @@
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import { snapshot } from '../../inspect/testing/clusters.ts';
+import { snapshot } from '../../inspect/snapshot/testing/clusters.ts';
 import { until } from '../../rig/run.ts';
 import { Access } from '../access.ts';
 import { Feed } from '../feed.ts';

@@ -1,5 +1,5 @@
-import { convertPlan } from '../../../inspect/convert-plan.ts';
-import type { TargetType } from '../../../inspect/preflight.ts';
+import { convertPlan } from '../../../inspect/join/convert-plan.ts';
+import type { TargetType } from '../../../inspect/join/preflight.ts';
 import { mistakeText } from '../../frame/help.ts';
 import { type CommandPage, JSON_OPTION } from '../../frame/page.ts';
 import { readWords } from '../../frame/words.ts';

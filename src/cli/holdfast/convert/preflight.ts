@@ -4,7 +4,7 @@ import {
   preflight as findingsOf,
   lockLvExtents,
   type VgFacts,
-} from '../../../inspect/preflight.ts';
+} from '../../../inspect/join/preflight.ts';
 import { linesOf, mistakeText } from '../../frame/help.ts';
 import { type CommandPage, JSON_OPTION } from '../../frame/page.ts';
 import { readWords } from '../../frame/words.ts';

@@ -1,8 +1,8 @@
 import { unreachable } from '../../../base/assert.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
-import { type ConvertStep, convertPlan } from '../../../inspect/convert-plan.ts';
-import { joinWait } from '../../../inspect/join-plan.ts';
-import { LOCK_LV, type TargetType } from '../../../inspect/preflight.ts';
+import { type ConvertStep, convertPlan } from '../../../inspect/join/convert-plan.ts';
+import { joinWait } from '../../../inspect/join/join-plan.ts';
+import { LOCK_LV, type TargetType } from '../../../inspect/join/preflight.ts';
 import { until } from '../../observe/daemons.ts';
 import type { PlannedStep } from '../planned/planned.ts';
 import { localPorts, seeLocalDaemons } from '../vg/local-daemons.ts';

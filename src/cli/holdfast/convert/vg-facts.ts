@@ -2,14 +2,14 @@ import { readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { nameToText, textToName } from '../../../base/bytes.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
-import type { LvInUse } from '../../../inspect/leave-plan.ts';
+import type { LvInUse } from '../../../inspect/join/leave-plan.ts';
 import {
   type HostReadiness,
   LOCK_LV,
   type LvFacts,
   type OtherHost,
   type VgFacts,
-} from '../../../inspect/preflight.ts';
+} from '../../../inspect/join/preflight.ts';
 import { sanlockSpaceName } from '../../../lvmlockd/managers/sanlock/layout.ts';
 import { HOST_STATES } from '../../../wire/sanlock/socket.ts';
 import { isStarted } from '../join/facts.ts';

@@ -10,7 +10,7 @@ import {
   leaderGeometry,
 } from '../../../format/leader.ts';
 import type { AreaRead, HostLease, LeaseArea, PathAccess } from '../../../inspect/doctor/facts.ts';
-import type { Snapshot } from '../../../inspect/snapshot.ts';
+import type { Snapshot } from '../../../inspect/snapshot/snapshot.ts';
 import type { LeaseError } from '../../../lease/lease-error.ts';
 import { PROBE_BYTES } from '../../../lease/read.ts';
 import { verifyDelta } from '../../../lease/verify.ts';

@@ -2,7 +2,7 @@ import { unreachable } from '../../../base/assert.ts';
 import { plain } from '../../../base/plain-text.ts';
 import type { Diagnosis, Step } from '../../../inspect/doctor/diagnosis.ts';
 import type { DoctorFacts } from '../../../inspect/doctor/facts.ts';
-import type { Unread } from '../../../inspect/snapshot.ts';
+import type { Unread } from '../../../inspect/snapshot/snapshot.ts';
 import { linesOf, wrapped } from '../../frame/help.ts';
 import type { Paint, Tone } from '../status/paint.ts';
 import type { Fixed } from './fix.ts';

@@ -11,8 +11,8 @@ import {
   type SanlockSettings,
   type WatchdogClient,
 } from '../../../inspect/doctor/facts.ts';
-import { wdmdFacts } from '../../../inspect/host-facts.ts';
-import type { Snapshot, Unread } from '../../../inspect/snapshot.ts';
+import { wdmdFacts } from '../../../inspect/restart/host-facts.ts';
+import type { Snapshot, Unread } from '../../../inspect/snapshot/snapshot.ts';
 import { MonotonicClock } from '../../../platform/clock.ts';
 import { fileRightsOf } from '../../../platform/confinement.ts';
 import { LinuxDeviceMapper } from '../../../platform/device-mapper.ts';

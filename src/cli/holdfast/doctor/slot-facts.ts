@@ -4,8 +4,8 @@ import { decode } from '../../../codec/struct.ts';
 import { type Geometry, hostBlockSector } from '../../../format/geometry.ts';
 import { leaderGeometry, paxosLeader } from '../../../format/leader.ts';
 import type { DamagedBlock, SlotsOfVg } from '../../../inspect/doctor/facts.ts';
-import type { LockspaceSeen } from '../../../inspect/snapshot.ts';
-import { compareLeases, type SlotOnDevice } from '../../../inspect/vg-leases.ts';
+import { compareLeases, type SlotOnDevice } from '../../../inspect/leases/vg-leases.ts';
+import type { LockspaceSeen } from '../../../inspect/snapshot/snapshot.ts';
 import { scanBlocks } from '../../../lease/paxos-area.ts';
 import { PROBE_BYTES, resourceIn } from '../../../lease/read.ts';
 import {

@@ -6,7 +6,7 @@ import type {
   LockspaceSeen,
   SanlockSeen,
 } from '../../../guard/check/sanlock-findings.ts';
-import { sanlockFacts } from '../../../inspect/host-facts.ts';
+import { sanlockFacts } from '../../../inspect/restart/host-facts.ts';
 import { type LockspaceFound, readLockspace } from '../../../lease/read.ts';
 import type { PathProbe } from '../../../platform/path-probe.ts';
 import { status } from '../../../wire/sanlock/daemon-calls.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { fail, ok, type Result } from '../../../base/result.ts';
-import type { JoinFacts } from '../../../inspect/join-plan.ts';
+import type { JoinFacts } from '../../../inspect/join/join-plan.ts';
 import { CONF_NAMES, type ConfName, type ConfSeen, confPaths, seeConf } from '../vg/conf-file.ts';
 import { type LocalDaemons, localPorts, seeLocalDaemons } from '../vg/local-daemons.ts';
 import { hasSystemd } from '../vg/services.ts';

@@ -1,4 +1,4 @@
-import { joinPlan, reasonText } from '../../../inspect/join-plan.ts';
+import { joinPlan, reasonText } from '../../../inspect/join/join-plan.ts';
 import { mistakeText } from '../../frame/help.ts';
 import { type CommandPage, JSON_OPTION } from '../../frame/page.ts';
 import { readWords } from '../../frame/words.ts';

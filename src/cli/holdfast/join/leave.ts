@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { unreachable } from '../../../base/assert.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
-import { type Restored, restoredConf, whyNotLeave } from '../../../inspect/leave-plan.ts';
-import { textDiff } from '../../../inspect/text-diff.ts';
+import { type Restored, restoredConf, whyNotLeave } from '../../../inspect/join/leave-plan.ts';
+import { textDiff } from '../../../inspect/join/text-diff.ts';
 import { removeFile } from '../../../platform/whole-file.ts';
 import { mistakeText } from '../../frame/help.ts';
 import { type CommandPage, JSON_OPTION } from '../../frame/page.ts';

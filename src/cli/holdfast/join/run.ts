@@ -1,7 +1,7 @@
 import { unreachable } from '../../../base/assert.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
-import { type JoinPlan, type JoinStep, joinPlan } from '../../../inspect/join-plan.ts';
-import { textDiff } from '../../../inspect/text-diff.ts';
+import { type JoinPlan, type JoinStep, joinPlan } from '../../../inspect/join/join-plan.ts';
+import { textDiff } from '../../../inspect/join/text-diff.ts';
 import { findDaemon, until } from '../../observe/daemons.ts';
 import type { PlannedStep } from '../planned/planned.ts';
 import { writeConf } from '../vg/conf-file.ts';

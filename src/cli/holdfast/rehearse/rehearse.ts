@@ -6,7 +6,7 @@ import {
   rehearseLun,
   type UsersOf,
 } from '../../../inspect/rehearsal.ts';
-import type { Snapshot } from '../../../inspect/snapshot.ts';
+import type { Snapshot } from '../../../inspect/snapshot/snapshot.ts';
 import { FreshReads } from '../../../platform/fresh-reads.ts';
 import { mistakeText } from '../../frame/help.ts';
 import { type CommandPage, JSON_OPTION } from '../../frame/page.ts';

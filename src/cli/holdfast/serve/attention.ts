@@ -1,5 +1,5 @@
-import { type Attention, attentionIn } from '../../../inspect/attention.ts';
-import type { Snapshot } from '../../../inspect/snapshot.ts';
+import { type Attention, attentionIn } from '../../../inspect/snapshot/attention.ts';
+import type { Snapshot } from '../../../inspect/snapshot/snapshot.ts';
 import type { Attention as ShownAttention } from '../../../web/model.ts';
 import { adviceOf } from '../status/attention-text.ts';
 

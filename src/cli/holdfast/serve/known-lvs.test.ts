@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Snapshot } from '../../../inspect/snapshot.ts';
-import { lv, snapshot, vg } from '../../../inspect/testing/clusters.ts';
+import type { Snapshot } from '../../../inspect/snapshot/snapshot.ts';
+import { lv, snapshot, vg } from '../../../inspect/snapshot/testing/clusters.ts';
 import type { ObservePorts } from '../../observe/snapshot.ts';
 import { KnownLvs, LVM_EVERY_MS, lookWith } from './known-lvs.ts';
 

@@ -1,5 +1,5 @@
-import type { ReportedLv } from '../../../inspect/lvm-report.ts';
-import type { Snapshot } from '../../../inspect/snapshot.ts';
+import type { ReportedLv } from '../../../inspect/snapshot/lvm-report.ts';
+import type { Snapshot } from '../../../inspect/snapshot/snapshot.ts';
 import type { LvsAnswer, ObservePorts } from '../../observe/snapshot.ts';
 
 /** lvm is asked again after so long, for what other hosts have done: it costs more than the rest. */

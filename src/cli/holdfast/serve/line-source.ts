@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import type { Snapshot } from '../../../inspect/snapshot.ts';
+import type { Snapshot } from '../../../inspect/snapshot/snapshot.ts';
 import type { Seen, Source } from '../../../web/watcher.ts';
 import { LogTail } from './log-tail.ts';
 

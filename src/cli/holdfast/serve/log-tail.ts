@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { type Logged, loggedIn } from '../../../inspect/logged.ts';
+import { type Logged, loggedIn } from '../../../inspect/explain/logged.ts';
 
 /** Of one look; of more that was logged meanwhile, the newest. */
 const MAX_BYTES = 64 * 1024;

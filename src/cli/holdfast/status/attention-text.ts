@@ -1,5 +1,5 @@
 import { unreachable } from '../../../base/assert.ts';
-import type { Attention } from '../../../inspect/attention.ts';
+import type { Attention } from '../../../inspect/snapshot/attention.ts';
 
 /** What is so, and what to do about it: two sentences without their full stops. */
 export interface Advice {

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { healthySnapshot, lockspace, lv, member, vg } from '../../../inspect/testing/snapshots.ts';
+import {
+  healthySnapshot,
+  lockspace,
+  lv,
+  member,
+  vg,
+} from '../../../inspect/snapshot/testing/snapshots.ts';
 import { PLAIN, paintFor } from './paint.ts';
 import { statusText } from './status-text.ts';
 

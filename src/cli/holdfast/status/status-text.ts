@@ -1,7 +1,7 @@
 import { unreachable } from '../../../base/assert.ts';
 import { plain } from '../../../base/plain-text.ts';
-import { attentionIn, marginS } from '../../../inspect/attention.ts';
-import { latencyOf } from '../../../inspect/latency.ts';
+import { attentionIn, marginS } from '../../../inspect/snapshot/attention.ts';
+import { latencyOf } from '../../../inspect/snapshot/latency.ts';
 import type {
   DaemonSeen,
   LeaseHolder,
@@ -10,7 +10,7 @@ import type {
   MemberSeen,
   Snapshot,
   VgSeen,
-} from '../../../inspect/snapshot.ts';
+} from '../../../inspect/snapshot/snapshot.ts';
 import { linesOf } from '../../frame/help.ts';
 import { adviceOf } from './attention-text.ts';
 import type { Paint, Tone } from './paint.ts';

@@ -6,7 +6,7 @@ import { askLvmlockd } from '../../../client/lvmlockd.ts';
 import { openLink } from '../../../client/sanlock-link.ts';
 import { ByteQueue } from '../../../codec/byte-queue.ts';
 import { decode } from '../../../codec/struct.ts';
-import type { DaemonName, RunningDaemon } from '../../../inspect/host-facts.ts';
+import type { DaemonName, RunningDaemon } from '../../../inspect/restart/host-facts.ts';
 import { formatRequest, numberOf } from '../../../wire/lvmlockd/libdaemon.ts';
 import { LD_RESULT, resultName } from '../../../wire/lvmlockd/numbers.ts';
 import type { Refusal } from '../../../wire/sanlock/call.ts';

@@ -9,7 +9,7 @@ import {
   sanlockFacts,
   type WdmdFacts,
   wdmdFacts,
-} from '../../../inspect/host-facts.ts';
+} from '../../../inspect/restart/host-facts.ts';
 import { renewalHistory, status } from '../../../wire/sanlock/daemon-calls.ts';
 import { textField } from '../../../wire/sanlock/records.ts';
 import { STATE_TYPES } from '../../../wire/sanlock/socket.ts';

@@ -1,5 +1,5 @@
 import { SECOND_MS } from '../../../base/units.ts';
-import type { DaemonName, RunningDaemon } from '../../../inspect/host-facts.ts';
+import type { DaemonName, RunningDaemon } from '../../../inspect/restart/host-facts.ts';
 import { findDaemon, hasEnded, until } from '../../observe/daemons.ts';
 import { type HandOver, orderEnd } from './hand-over.ts';
 import type { ReadPorts } from './read.ts';

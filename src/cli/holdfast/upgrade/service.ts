@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import type { DaemonName } from '../../../inspect/host-facts.ts';
+import type { DaemonName } from '../../../inspect/restart/host-facts.ts';
 
 /** A host that systemd does not run has no units. */
 const SYSTEMD_RUNS = '/run/systemd/system';

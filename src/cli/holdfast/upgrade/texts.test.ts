@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Obstacle } from '../../../inspect/restart-verdict.ts';
+import type { Obstacle } from '../../../inspect/restart/restart-verdict.ts';
 import { keptText, missingText, obstacleText } from './texts.ts';
 
 const LEFT = { wholeS: 80, leftS: 39, wantedS: 40 };

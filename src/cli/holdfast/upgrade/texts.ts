@@ -1,6 +1,6 @@
 import { unreachable } from '../../../base/assert.ts';
-import type { Kept, Missing } from '../../../inspect/carried-over.ts';
-import type { Obstacle, TimeLeft } from '../../../inspect/restart-verdict.ts';
+import type { Kept, Missing } from '../../../inspect/restart/carried-over.ts';
+import type { Obstacle, TimeLeft } from '../../../inspect/restart/restart-verdict.ts';
 
 /** One sentence for each thing that inspect finds. */
 export function obstacleText(obstacle: Obstacle): string {

@@ -5,9 +5,9 @@ import {
   carriedByLvmlockd,
   carriedBySanlock,
   carriedByWdmd,
-} from '../../../inspect/carried-over.ts';
-import { DAEMONS, type DaemonName, type HostFacts } from '../../../inspect/host-facts.ts';
-import { judge, type Obstacle, type Verdict } from '../../../inspect/restart-verdict.ts';
+} from '../../../inspect/restart/carried-over.ts';
+import { DAEMONS, type DaemonName, type HostFacts } from '../../../inspect/restart/host-facts.ts';
+import { judge, type Obstacle, type Verdict } from '../../../inspect/restart/restart-verdict.ts';
 import { until } from '../../observe/daemons.ts';
 import { type ReadPorts, readHost } from './read.ts';
 import { type RestartWorld, restart } from './restart.ts';

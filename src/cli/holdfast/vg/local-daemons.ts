@@ -1,5 +1,5 @@
 import { nameToText, textToName } from '../../../base/bytes.ts';
-import { DAEMONS, type DaemonName } from '../../../inspect/host-facts.ts';
+import { DAEMONS, type DaemonName } from '../../../inspect/restart/host-facts.ts';
 import { MonotonicClock } from '../../../platform/clock.ts';
 import { daemonSockets } from '../../../platform/daemon-sockets.ts';
 import { getHosts, status } from '../../../wire/sanlock/daemon-calls.ts';

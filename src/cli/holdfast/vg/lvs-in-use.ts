@@ -1,5 +1,5 @@
 import { fail, ok, type Result } from '../../../base/result.ts';
-import type { LvInUse } from '../../../inspect/leave-plan.ts';
+import type { LvInUse } from '../../../inspect/join/leave-plan.ts';
 import { ProcDeviceUsers } from '../../../platform/device-users.ts';
 import { askLvmlockdState } from '../../observe/ask.ts';
 import { localPorts } from './local-daemons.ts';

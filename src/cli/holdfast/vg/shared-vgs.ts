@@ -3,8 +3,8 @@ import { fail, ok, type Result } from '../../../base/result.ts';
 import { decode } from '../../../codec/struct.ts';
 import { deltaLeaseOffset, type Geometry } from '../../../format/geometry.ts';
 import { type DeltaLeader, leaderGeometry, paxosLeader } from '../../../format/leader.ts';
-import type { HostLeaseSeen, HostLeasesSeen } from '../../../inspect/free-host-id.ts';
-import { devicePlaces, type LvSegment } from '../../../inspect/pv-extents.ts';
+import type { HostLeaseSeen, HostLeasesSeen } from '../../../inspect/join/free-host-id.ts';
+import { devicePlaces, type LvSegment } from '../../../inspect/join/pv-extents.ts';
 import { verifyDelta } from '../../../lease/verify.ts';
 import {
   GL_NAME,

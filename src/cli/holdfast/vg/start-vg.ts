@@ -1,6 +1,6 @@
 import { nameToText, textToName } from '../../../base/bytes.ts';
 import { SECOND_MS } from '../../../base/units.ts';
-import type { HostLeaseSeen } from '../../../inspect/free-host-id.ts';
+import type { HostLeaseSeen } from '../../../inspect/join/free-host-id.ts';
 import { leaseTimes } from '../../../lease/lease-times.ts';
 import { sanlockSpaceName } from '../../../lvmlockd/managers/sanlock/layout.ts';
 import { removeLockspace, status } from '../../../wire/sanlock/daemon-calls.ts';

@@ -1,6 +1,6 @@
 import { nameToText } from '../../../base/bytes.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
-import type { ReportedLv } from '../../../inspect/lvm-report.ts';
+import type { ReportedLv } from '../../../inspect/snapshot/lvm-report.ts';
 import { readHostArea } from '../../../lease/host-area.ts';
 import type { Sources } from './sources.ts';
 import { READ_TIMEOUT_MS } from './space-watch.ts';

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { MIB } from '../../../base/units.ts';
 import { GEOMETRY_512_1M } from '../../../format/geometry.ts';
 import { encodeDeltaLeader, encodePaxosLeader } from '../../../format/leader.ts';
-import type { ReportedLv } from '../../../inspect/lvm-report.ts';
+import type { ReportedLv } from '../../../inspect/snapshot/lvm-report.ts';
 import { writeHostBlock } from '../../../lease/host-block.ts';
 import { deltaRecord, paxosRecord } from '../../../lease/testing/records.ts';
 import { find, findAll } from './find.ts';

@@ -1,7 +1,7 @@
 import { type ByteString, nameToText, textToName } from '../../../base/bytes.ts';
 import { plain } from '../../../base/plain-text.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
-import type { ReportedLv } from '../../../inspect/lvm-report.ts';
+import type { ReportedLv } from '../../../inspect/snapshot/lvm-report.ts';
 import {
   lockLvOfArgs,
   lockLvPath,

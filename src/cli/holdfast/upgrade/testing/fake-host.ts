@@ -1,4 +1,4 @@
-import type { DaemonName } from '../../../../inspect/host-facts.ts';
+import type { DaemonName } from '../../../../inspect/restart/host-facts.ts';
 import type { Clock, Timer } from '../../../../ports/clock.ts';
 import { FakePeer, socketsTo } from '../../../../ports/testing/fake-peer.ts';
 import type { DaemonPorts } from '../../../observe/daemons.ts';

@@ -1,6 +1,6 @@
-import { ERRNO } from '../base/errno.ts';
-import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
-import { codeName } from '../wire/sanlock/codes.ts';
+import { ERRNO } from '../../base/errno.ts';
+import { LD_RESULT } from '../../wire/lvmlockd/numbers.ts';
+import { codeName } from '../../wire/sanlock/codes.ts';
 import { KNOWN_MESSAGES, type KnownMessage } from './known-messages.ts';
 import { lvmlockdResult } from './lvmlockd-results.ts';
 import { explanationOf, sanlockCodeOf } from './sanlock-results.ts';

@@ -1,4 +1,4 @@
-import { unreachable } from '../base/assert.ts';
+import { unreachable } from '../../base/assert.ts';
 import type { DaemonSeen, LockspaceSeen, LvSeen, Snapshot, VgSeen } from './snapshot.ts';
 
 /** Something in a snapshot that somebody should see to now. Names are as found. */

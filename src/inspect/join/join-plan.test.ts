@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fail, ok } from '../base/result.ts';
+import { fail, ok } from '../../base/result.ts';
 import { type JoinFacts, joinPlan, joinWait } from './join-plan.ts';
 
 const conf = (path: string, text = '') => ({ path, text, trap: null as string | null });

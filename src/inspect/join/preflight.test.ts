@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MIB } from '../base/units.ts';
+import { MIB } from '../../base/units.ts';
 import {
   type HostReadiness,
   lockLvExtents,

@@ -1,4 +1,4 @@
-import { unreachable } from '../base/assert.ts';
+import { unreachable } from '../../base/assert.ts';
 import type { LeaseFinding, LeasesOfVg } from './vg-leases.ts';
 
 /** A finding about the leases of a VG, in a line for an administrator. */

@@ -1,4 +1,4 @@
-import { fail, ok, type Result } from '../base/result.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
 
 /**
  * Settings in lvm's configuration files, read and changed in the text: comments, order and layout

@@ -1,5 +1,5 @@
-import { SECOND_MS } from '../base/units.ts';
-import { leaseTimes } from '../lease/lease-times.ts';
+import { SECOND_MS } from '../../base/units.ts';
+import { leaseTimes } from '../../lease/lease-times.ts';
 import type { DaemonName, HostFacts, LockspaceFacts, WdmdClient } from './host-facts.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { fail, ok, type Result } from '../base/result.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
 
 /** A piece of an LV, as lvm reports it. */
 export interface LvSegment {

@@ -1,5 +1,5 @@
-import { ERRNO } from '../base/errno.ts';
-import { codeName, SANLOCK_CODES, type SOCKET_ERRORS } from '../wire/sanlock/codes.ts';
+import { ERRNO } from '../../base/errno.ts';
+import { codeName, SANLOCK_CODES, type SOCKET_ERRORS } from '../../wire/sanlock/codes.ts';
 
 /** What a result number means for the administrator who typed the command, and what to do. */
 export interface Explanation {

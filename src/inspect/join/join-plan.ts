@@ -1,7 +1,7 @@
-import { unreachable } from '../base/assert.ts';
-import { fail, ok, type Result } from '../base/result.ts';
-import { SECOND_MS } from '../base/units.ts';
-import { leaseTimes } from '../lease/lease-times.ts';
+import { unreachable } from '../../base/assert.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
+import { SECOND_MS } from '../../base/units.ts';
+import { leaseTimes } from '../../lease/lease-times.ts';
 import {
   chooseHostId,
   type HostIdChoice,

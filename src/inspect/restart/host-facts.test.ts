@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { STATE_TYPES } from '../wire/sanlock/socket.ts';
-import type { StateRecord } from '../wire/sanlock/types.ts';
+import { STATE_TYPES } from '../../wire/sanlock/socket.ts';
+import type { StateRecord } from '../../wire/sanlock/types.ts';
 import { lvmlockdFacts, sanlockFacts, wdmdFacts } from './host-facts.ts';
 
 const daemon = { pid: 7, identity: 'start 7', isOriginal: false };

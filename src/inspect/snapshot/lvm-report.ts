@@ -1,4 +1,4 @@
-import { fail, ok, type Result } from '../base/result.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
 
 /** The fields that lvm is asked for: `lvs --all --reportformat json -o …`. */
 export const LVS_FIELDS =

@@ -1,4 +1,4 @@
-import type { DaemonName } from './host-facts.ts';
+import type { DaemonName } from '../restart/host-facts.ts';
 import type {
   LeaseHolder,
   LockspaceSeen,

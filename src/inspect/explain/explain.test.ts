@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { ERRNO } from '../base/errno.ts';
-import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
-import { SANLOCK_CODES, SOCKET_ERRORS } from '../wire/sanlock/codes.ts';
+import { ERRNO } from '../../base/errno.ts';
+import { LD_RESULT } from '../../wire/lvmlockd/numbers.ts';
+import { SANLOCK_CODES, SOCKET_ERRORS } from '../../wire/sanlock/codes.ts';
 import { eventMeanings } from './event-page.ts';
 import { meaningsOf } from './explain.ts';
 import { KNOWN_MESSAGES } from './known-messages.ts';

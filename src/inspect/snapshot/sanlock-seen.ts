@@ -1,9 +1,9 @@
-import { nameToText } from '../base/bytes.ts';
-import { leaseTimes } from '../lease/lease-times.ts';
-import { hostNameIn, hostRecordOf, textField } from '../wire/sanlock/records.ts';
-import { HOST_STATES, RES_FLAGS, STATE_TYPES } from '../wire/sanlock/socket.ts';
-import type { Host, StateRecord } from '../wire/sanlock/types.ts';
-import { lockspaceFacts } from './host-facts.ts';
+import { nameToText } from '../../base/bytes.ts';
+import { leaseTimes } from '../../lease/lease-times.ts';
+import { hostNameIn, hostRecordOf, textField } from '../../wire/sanlock/records.ts';
+import { HOST_STATES, RES_FLAGS, STATE_TYPES } from '../../wire/sanlock/socket.ts';
+import type { Host, StateRecord } from '../../wire/sanlock/types.ts';
+import { lockspaceFacts } from '../restart/host-facts.ts';
 import type { HeldLease, LockspaceSeen, MemberSeen, MemberState, RenewalSeen } from './snapshot.ts';
 
 /** What sanlock answered to the calls that one look makes. */

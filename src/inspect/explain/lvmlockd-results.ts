@@ -1,4 +1,4 @@
-import { LD_RESULT } from '../wire/lvmlockd/numbers.ts';
+import { LD_RESULT } from '../../wire/lvmlockd/numbers.ts';
 import type { Explanation } from './sanlock-results.ts';
 
 const LOG: Explanation['todo'] = 'see the log of lvmlockd: lvmlockctl -d, or the journal';

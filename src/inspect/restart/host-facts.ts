@@ -1,8 +1,8 @@
-import { type ByteString, nameToText } from '../base/bytes.ts';
-import { textField } from '../wire/sanlock/records.ts';
-import { STATE_TYPES } from '../wire/sanlock/socket.ts';
-import type { StateRecord } from '../wire/sanlock/types.ts';
-import { dumpedClients } from '../wire/wdmd/dump.ts';
+import { type ByteString, nameToText } from '../../base/bytes.ts';
+import { textField } from '../../wire/sanlock/records.ts';
+import { STATE_TYPES } from '../../wire/sanlock/socket.ts';
+import type { StateRecord } from '../../wire/sanlock/types.ts';
+import { dumpedClients } from '../../wire/wdmd/dump.ts';
 
 /**
  * The daemons that can be replaced while they are used, each after those that it connects to: a

@@ -1,5 +1,5 @@
-import { caution, type Finding, note, problem } from '../base/finding.ts';
-import { MIB } from '../base/units.ts';
+import { caution, type Finding, note, problem } from '../../base/finding.ts';
+import { MIB } from '../../base/units.ts';
 import type { LvInUse } from './leave-plan.ts';
 
 /** Whether a VG can become a shared one, or a local one again, by what one host sees. */

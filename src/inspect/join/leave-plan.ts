@@ -1,4 +1,4 @@
-import { ok, type Result } from '../base/result.ts';
+import { ok, type Result } from '../../base/result.ts';
 import type { ConfKind } from './join-plan.ts';
 import { lvmSetting, withLvmSetting } from './lvm-conf.ts';
 import { sanlockSetting, withSanlockSetting } from './sanlock-conf.ts';

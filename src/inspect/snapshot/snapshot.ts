@@ -1,4 +1,4 @@
-import type { DaemonName, LockspaceFacts } from './host-facts.ts';
+import type { DaemonName, LockspaceFacts } from '../restart/host-facts.ts';
 
 /**
  * What one look at a host found: its daemons, its lockspaces with their hosts, its shared VGs with

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HOST_STATES, RES_FLAGS, STATE_TYPES } from '../wire/sanlock/socket.ts';
-import type { StateRecord } from '../wire/sanlock/types.ts';
+import { HOST_STATES, RES_FLAGS, STATE_TYPES } from '../../wire/sanlock/socket.ts';
+import type { StateRecord } from '../../wire/sanlock/types.ts';
 import { lockspacesSeen } from './sanlock-seen.ts';
 
 function record(of: Partial<StateRecord> & Pick<StateRecord, 'type' | 'text'>): StateRecord {

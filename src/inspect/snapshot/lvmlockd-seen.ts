@@ -1,5 +1,5 @@
-import { type ByteString, nameToText } from '../base/bytes.ts';
-import { type DumpFields, dumpFields } from '../wire/lvmlockd/dump-fields.ts';
+import { type ByteString, nameToText } from '../../base/bytes.ts';
+import { type DumpFields, dumpFields } from '../../wire/lvmlockd/dump-fields.ts';
 import type { LvSeen, VgTrouble } from './snapshot.ts';
 
 /** A VG of which lvmlockd has a lockspace, or will have one again by itself. */
