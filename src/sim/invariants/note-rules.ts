@@ -47,8 +47,12 @@ export class NoteRules {
 
   /** A user was granted a lease: the disk names this user, and not one of an earlier hold. */
   granted(claim: Claim, device: Uint8Array): void {
-    if (this.#ofClaims.has(claim)) return; // a conversion: `check` knows its note
     const note = shownNote(claim, device);
+    const before = this.#ofClaims.get(claim);
+    if (before !== undefined) {
+      this.#converted(claim, before, note);
+      return;
+    }
     const key = `${claim.resource} ${claim.incarnation.label}`;
     const what = `R${claim.resource}: the hold of ${claim.incarnation.label}`;
     if (note === null) throw new Violation(17, `${what} has no note`);
@@ -59,13 +63,25 @@ export class NoteRules {
     this.#ofClaims.set(claim, note);
   }
 
+  /**
+   * The hold goes on, in the other mode: its host has it since before. It may have been taken by
+   * another process of that host, beside which this user came to share it (spec 10 §4.7).
+   */
+  #converted(claim: Claim, before: NoteFacts, note: NoteFacts | null): void {
+    if (note !== null && note.sinceUnixS === before.sinceUnixS) this.#ofClaims.set(claim, note);
+    else this.#differs(claim, before, note);
+  }
+
   /** At every moment of a hold: whatever was written since, and whoever recovered it. */
   check(claim: Claim, device: Uint8Array): void {
     const expected = this.#ofClaims.get(claim);
     if (expected === undefined || claim.isChanging) return;
     const note = shownNote(claim, device);
     const isSame = note?.pid === expected.pid && note.sinceUnixS === expected.sinceUnixS;
-    if (isSame) return;
+    if (!isSame) this.#differs(claim, expected, note);
+  }
+
+  #differs(claim: Claim, expected: NoteFacts, note: NoteFacts | null): never {
     const found = note === null ? 'none' : `that of pid ${note.pid}, since ${note.sinceUnixS}`;
     const what = `R${claim.resource}: ${claim.incarnation.label} of pid ${expected.pid}`;
     throw new Violation(17, `${what} has another note: ${found}`);
