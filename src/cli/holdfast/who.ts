@@ -11,7 +11,7 @@ import { GUEST_LOCKSPACE } from '../guard/paths.ts';
 import { endBesideHungCalls } from './end-now.ts';
 import { PLACES } from './guard/places.ts';
 import { paintFor } from './status/paint.ts';
-import { find, findAll, type Unlisted } from './who/find.ts';
+import { find, findAll, hungText, type Unlisted } from './who/find.ts';
 import { follow } from './who/follow.ts';
 import { lenderIn, readGuests, usesOf } from './who/guests.ts';
 import { livenessOf } from './who/holder-watch.ts';
@@ -124,6 +124,8 @@ async function targetsOf(words: WhoWords, sources: Sources): Promise<Result<Aske
     const targets = found.value.targets.map((target) => withGivenSpace(target, words));
     return ok({ ...found.value, targets, unlisted: [] });
   }
+  const hung = await hungText(textToName(path), sources);
+  if (hung !== null) return fail(hung);
   const offset = bytesOf(words.value('offset') ?? '0') ?? 0;
   const label = `${path}:${offset}`;
   const target = leaseTarget({ label, path: textToName(path), offset, expected: null });

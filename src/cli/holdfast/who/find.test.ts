@@ -93,6 +93,7 @@ class Place {
       },
       spaces: none,
       leases: none,
+      answers: async () => true,
       kindOf: (path) => this.#kindOf(path),
       keysOf: (path) => this.keys[path] ?? [],
       guests: () => ({ guests: [], skipped: 0 }),
@@ -333,3 +334,19 @@ test('sectors of 4096 bytes, and the last of 2000 hosts', () =>
       'big:R: exclusive last big-one',
     ]);
   }));
+
+test('a path on a file system that hangs is not looked at', async () => {
+  const host = new Place({
+    answers: async () => false,
+    kindOf: () => assert.fail('it would hang'),
+    isThere: () => assert.fail('it would hang'),
+  });
+  for (const word of ['/srv/nfs/leases', './leases', 'LS:R:/srv/nfs/leases', 'LS:R:/srv/x:0']) {
+    const found = await find(word, host.sources);
+    assert.match(
+      found.ok ? '' : found.error,
+      /does not answer: it lies on a file system that hangs$/,
+    );
+  }
+  host.close();
+});

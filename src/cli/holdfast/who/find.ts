@@ -10,12 +10,18 @@ import type { Sources } from './sources.ts';
 import { type Found, leaseTarget, typedResource, type WhoTarget } from './target.ts';
 import { volumeTarget } from './volumes.ts';
 
+/** A path of a file system that hangs, as one of NFS may; null: it answers. */
+export async function hungText(path: ByteString, sources: Sources): Promise<string | null> {
+  if (await sources.answers(path)) return null;
+  return `${nameToText(path)} does not answer: it lies on a file system that hangs`;
+}
+
 /** @returns a sentence: it means none, and what it was looked for as */
 export async function find(word: string, sources: Sources): Promise<Result<Found, string>> {
-  if (/^\.{0,2}\//.test(word)) return await deviceTargets(textToName(word), sources);
+  if (/^\.{0,2}\//.test(word)) return await pathTargets(textToName(word), sources);
   if (/^[^:/]+\/[^:/]+$/.test(word)) return one(await volumeTarget(word, sources));
   if (word.includes(':')) return await resourceTargets(word, sources);
-  if (word.includes('/')) return await deviceTargets(textToName(word), sources);
+  if (word.includes('/')) return await pathTargets(textToName(word), sources);
   const vg = await vgByName(word, sources);
   if (vg !== null) return vg.ok ? ok({ targets: vg.value, isList: true }) : vg;
   const guest = await guestTargets(word, sources);
@@ -29,6 +35,11 @@ export async function find(word: string, sources: Sources): Promise<Result<Found
   );
 }
 
+async function pathTargets(path: ByteString, sources: Sources): Promise<Result<Found, string>> {
+  const hung = await hungText(path, sources);
+  return hung === null ? await deviceTargets(path, sources) : fail(hung);
+}
+
 function one(target: Result<WhoTarget, string>): Result<Found, string> {
   return target.ok ? ok({ targets: [target.value], isList: false }) : target;
 }
@@ -38,6 +49,8 @@ async function resourceTargets(word: string, sources: Sources): Promise<Result<F
   const typed = typedResource(word);
   if (!typed.ok) return fail(`"${word}": ${typed.error}`);
   const { lockspaceName, name, path, offset } = typed.value;
+  const hung = path === null ? null : await hungText(path, sources);
+  if (hung !== null) return fail(hung);
   const label = `${nameToText(lockspaceName)}:${nameToText(name)}`;
   const expected = { lockspaceName, name };
   const target = (at: { readonly path: ByteString; readonly offset: number }) =>

@@ -5,6 +5,7 @@ import type { Naming } from '../../../guard/lease-names.ts';
 import { MonotonicClock } from '../../../platform/clock.ts';
 import { daemonSockets } from '../../../platform/daemon-sockets.ts';
 import { blockDeviceNumber, keysUnder } from '../../../platform/device-key.ts';
+import { PathProbe } from '../../../platform/path-probe.ts';
 import { getLockspaces, status } from '../../../wire/sanlock/daemon-calls.ts';
 import { STATE_TYPES } from '../../../wire/sanlock/socket.ts';
 import { readGuardConfFiles } from '../../guard/conf-files.ts';
@@ -31,6 +32,8 @@ export interface Sources extends VolumePorts, PlacePorts {
   /** All LVs of VGs with a lock type. */
   readonly lvs: () => Promise<LvsAnswer>;
   readonly leases: () => Promise<readonly KnownLease[]>;
+  /** Whether its file system answers in time: what is asked of the path next would hang with it. */
+  readonly answers: (path: ByteString) => Promise<boolean>;
   readonly kindOf: (path: ByteString) => 'file' | 'block' | 'folder' | null;
   /** Of a block device and of all that it lies on: `lvm:<VG UUID><LV UUID>`. */
   readonly keysOf: (path: ByteString) => readonly string[];
@@ -51,6 +54,7 @@ export function namingHere(): Naming {
 /** This host. */
 export function realSources(world: WhoWorld): Sources {
   const config = readGuardConfFiles();
+  const probe = new PathProbe();
   const leaseFolder = textToName(config.ok ? config.value.leaseDir : DEFAULT_LEASE_DIR);
   return {
     world,
@@ -65,6 +69,7 @@ export function realSources(world: WhoWorld): Sources {
       }
     },
     ...sanlockHere(),
+    answers: async (path) => (await probe.stat(nameToText(path))).kind !== 'silent',
     kindOf: (path) => {
       const found = statOf(path);
       if (found === null) return null;
