@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { MIB } from '../base/units.ts';
@@ -70,3 +70,56 @@ test(
     assert.equal(await reads.look(path, async () => 'again'), 'again');
   }),
 );
+
+test(
+  'many devices at once wait for each other, and so do looks at one',
+  withFolder(async (folder) => {
+    const reads = new FreshReads(DEADLINE_MS);
+    const paths = Array.from({ length: 30 }, (_, n) => join(folder, `image${n % 20}`));
+    for (const path of paths) writeFileSync(path, new Uint8Array(4096).fill(7));
+    const looks = paths.map((path) =>
+      reads.look(path, async (piece) => {
+        await new Promise((resolve) => setImmediate(resolve));
+        return [await piece({ offset: 0, length: 512 })];
+      }),
+    );
+    for (const found of await Promise.all(looks)) {
+      assert.ok(typeof found !== 'string', String(found));
+      assert.deepEqual(found, [new Uint8Array(512).fill(7)]);
+    }
+    assert.equal(reads.hangs, false);
+  }),
+);
+
+test(
+  'those that hang keep no other look waiting for longer than their deadline',
+  withFolder(async (folder) => {
+    const path = join(folder, 'image');
+    writeFileSync(path, new Uint8Array(4096));
+    execFileSync('mkfifo', [join(folder, 'fifo')]);
+    const reads = new FreshReads(50);
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const link = (n: number) => {
+      const one = join(folder, `link${n}`);
+      symlinkSync(join(folder, 'fifo'), one);
+      return reads.look(one, () => held);
+    };
+    const hung = Array.from({ length: 7 }, (_, n) => link(n));
+    const same = reads.look(join(folder, 'link0'), async () => 'no');
+    assert.equal(await reads.look(path, async () => 'done'), 'done');
+    for (const found of await Promise.all(hung)) assert.match(String(found), /did not answer/);
+    assert.match(await same, /an earlier read of .* still hangs/);
+    assert.match(String(await link(7)), /did not answer/);
+    assert.match(await reads.look(path, async () => 'no'), /8 reads of other devices hang/);
+    letGo();
+    while (reads.hangs) await new Promise((resolve) => setImmediate(resolve));
+  }),
+);
+
+test('a device of characters is not opened: a watchdog would be started', async () => {
+  const reads = new FreshReads(DEADLINE_MS);
+  assert.match(await reads.look('/dev/zero', async () => 'no'), /cannot open .*: ENODEV/);
+});

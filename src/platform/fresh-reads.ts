@@ -1,4 +1,4 @@
-import { close, constants, open, read } from 'node:fs';
+import { close, constants, open, read, stat } from 'node:fs';
 import { unreachable } from '../base/assert.ts';
 import { ERRNO, errnoName } from '../base/errno.ts';
 import { MIB } from '../base/units.ts';
@@ -37,7 +37,12 @@ export type Attempt<T> =
  */
 export class FreshReads {
   readonly #deadlineMs: number;
+  /** Paths with a look under way. */
   readonly #pending = new Set<string>();
+  /** Those of them that were given up. */
+  readonly #late = new Set<string>();
+  /** Looks that wait for another one to end, or to be given up. */
+  #waiting: (() => void)[] = [];
   readonly #small = new Buffers(SMALL_BYTES);
   readonly #large = new Buffers(LARGE_BYTES);
 
@@ -50,10 +55,14 @@ export class FreshReads {
     return this.#pending.size > 0;
   }
 
-  /** @returns what `look` returns, or a sentence: the device does not open, or hangs */
+  /**
+   * A look at a device that is looked at comes after that one, and few are under way at once.
+   * @returns what `look` returns, or a sentence: the device does not open, or hangs
+   */
   async look<T>(path: string, look: (readPiece: ReadPiece) => Promise<T>): Promise<T | string> {
-    if (this.#pending.has(path)) return `an earlier read of ${path} still hangs`;
-    if (this.#pending.size >= MAX_LOOKS) return `${this.#pending.size} reads of other devices hang`;
+    while (this.#mustWait(path)) await this.#change();
+    if (this.#late.has(path)) return `an earlier read of ${path} still hangs`;
+    if (this.#late.size >= MAX_LOOKS) return `${this.#late.size} reads of other devices hang`;
     const done = await this.attempt(path, (tryPiece) =>
       look(async (at) => {
         const piece = await tryPiece(at);
@@ -74,19 +83,43 @@ export class FreshReads {
 
   /** As `look`, for who tells failures apart; `failed`: the device does not open. */
   async attempt<T>(path: string, look: (piece: TryPiece) => Promise<T>): Promise<Attempt<T>> {
-    const isBusy = this.#pending.has(path) || this.#pending.size >= MAX_LOOKS;
-    if (isBusy) return { kind: 'silent' };
+    while (this.#mustWait(path)) await this.#change();
+    if (this.#late.has(path) || this.#late.size >= MAX_LOOKS) return { kind: 'silent' };
     this.#pending.add(path);
-    const done = this.#whole(path, look).finally(() => this.#pending.delete(path));
+    const done = this.#whole(path, look).finally(() => {
+      this.#pending.delete(path);
+      this.#late.delete(path);
+      this.#wake();
+    });
     let timer: NodeJS.Timeout | null = null;
     const late = new Promise<Attempt<T>>((resolve) => {
-      timer = setTimeout(() => resolve({ kind: 'silent' }), this.#deadlineMs);
+      timer = setTimeout(() => {
+        this.#late.add(path);
+        this.#wake();
+        resolve({ kind: 'silent' });
+      }, this.#deadlineMs);
     });
     try {
       return await Promise.race([done, late]);
     } finally {
       if (timer !== null) clearTimeout(timer);
     }
+  }
+
+  /** It waits no longer than those take that are before it: each ends, or is given up. */
+  #mustWait(path: string): boolean {
+    const isBusy = this.#pending.has(path) || this.#pending.size >= MAX_LOOKS;
+    return isBusy && !this.#late.has(path) && this.#late.size < MAX_LOOKS;
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const go of waiting) go();
   }
 
   async #whole<T>(path: string, look: (piece: TryPiece) => Promise<T>): Promise<Attempt<T>> {
@@ -141,11 +174,21 @@ function pieceSentence(
   return `cannot read ${path}: ${errno}`;
 }
 
-/** @returns the descriptor, or a negative errno */
+/**
+ * No device of characters has leases, and to open one may do something: that of a watchdog starts it.
+ * @returns the descriptor, or a negative errno
+ */
 async function openDirect(path: string): Promise<number> {
+  if (await isCharacters(path)) return -ERRNO.ENODEV;
   const flags = constants.O_RDONLY | constants.O_NONBLOCK;
   const direct = await openWith(path, flags | constants.O_DIRECT);
   return direct === -ERRNO.EINVAL ? openWith(path, flags) : direct; // tmpfs has no O_DIRECT
+}
+
+function isCharacters(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    stat(path, (failure, stats) => resolve(failure === null && stats.isCharacterDevice()));
+  });
 }
 
 function openWith(path: string, flags: number): Promise<number> {

@@ -26,8 +26,6 @@ const DEADLINE_MS = 10_000;
 export class RealWorld implements WhoWorld {
   readonly #reads = new FreshReads(DEADLINE_MS);
   readonly #clock = new MonotonicClock();
-  /** The last look at each device: two at once would be refused. */
-  readonly #last = new Map<ByteString, Promise<unknown>>();
   readonly #showsProgress: boolean;
 
   constructor(showsProgress: boolean) {
@@ -35,13 +33,7 @@ export class RealWorld implements WhoWorld {
   }
 
   look<T>(path: ByteString, look: (read: ReadPiece) => Promise<T>): Promise<T | string> {
-    const before = this.#last.get(path) ?? Promise.resolve();
-    const mine = before.then(() => this.#reads.look(nameToText(path), look));
-    this.#last.set(
-      path,
-      mine.catch(() => {}),
-    );
-    return mine;
+    return this.#reads.look(nameToText(path), look);
   }
 
   nowMs(): number {
