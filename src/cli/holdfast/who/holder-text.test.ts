@@ -28,7 +28,7 @@ function watched(of: Partial<WatchedHolder> = {}, hostName = 'host-2'): WatchedH
   return {
     holder: HOLDER,
     host: deltaRecord({ ...owner, ioTimeoutS: 2 }),
-    ...{ hostError: null, standing: 'member', renewedAgoS: 1, watchedS: 4, ...of },
+    ...{ hostError: null, standing: 'member', renewedAgoS: 1, watchedS: 4, unreadS: 0, ...of },
   };
 }
 
@@ -66,6 +66,7 @@ test('liveness: alive only while no renewal is overdue, and dead only when other
     [{ renewedAgoS: null, watchedS: 6.9 }, 'not watched', 0, 69.1],
     [{ renewedAgoS: null, watchedS: 7 }, 'silent', 0, 69],
     [{ renewedAgoS: null, watchedS: 76 }, 'dead', 0, 0],
+    [{ renewedAgoS: null, watchedS: 76, unreadS: 1 }, 'silent', 0, 0],
     [{ standing: 'left' }, 'left', 0, 0],
     [{ standing: 'replaced', renewedAgoS: 0 }, 'replaced', 0, 0],
   ];

@@ -63,6 +63,11 @@ function standingText(watched: WatchedHolder): string {
         'has joined the lockspace anew since, or another host has taken its id: ' +
         'any host may take this lease at once'
       );
+    case 'unread':
+      return (
+        `could not be watched for the last ${Math.round(watched.unreadS)} s, as its host lease was not read: ` +
+        'whether it lives, and until when nobody else may take this lease, is not known'
+      );
     case 'damaged':
     case 'unknown':
       return (

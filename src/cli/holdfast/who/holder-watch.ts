@@ -19,11 +19,14 @@ export interface WatchedHolder {
   readonly renewedAgoS: number | null;
   /** How long its host lease was watched. */
   readonly watchedS: number;
+  /** How long ago it was read last: since then it may have renewed. */
+  readonly unreadS: number;
 }
 
 /**
  * `alive`: seen to renew, and no later renewal is overdue. `silent`: one is overdue. `dead`: for so
  * long that other hosts may take its leases. `left`, `replaced`: it is no member any more.
+ * `unread`: a renewal is overdue, but here nothing could be read meanwhile.
  */
 export type Liveness =
   | 'alive'
@@ -33,11 +36,12 @@ export type Liveness =
   | 'left'
   | 'replaced'
   | 'damaged'
+  | 'unread'
   | 'unknown';
 
 export function watchedHolder(
   holder: NotedHolder,
-  { last, renewedMs, beganMs }: HostWatch,
+  { last, readMs, renewedMs, beganMs }: HostWatch,
   nowMs: number,
 ): WatchedHolder {
   return {
@@ -47,6 +51,7 @@ export function watchedHolder(
     standing: standing(holder, last),
     renewedAgoS: renewedMs === null ? null : (nowMs - renewedMs) / 1000,
     watchedS: (nowMs - beganMs) / 1000,
+    unreadS: (nowMs - readMs) / 1000,
   };
 }
 
@@ -63,13 +68,18 @@ function standing(holder: NotedHolder, host: HostRead): WatchedHolder['standing'
   return ELSEWHERE.has(host.error.code) ? 'unknown' : 'damaged';
 }
 
+/** A look at many leases takes some seconds, one that fails as long as its deadline. */
+const MOST_UNREAD_S = 10;
+
 export function livenessOf(watched: WatchedHolder): Liveness {
-  const { renewedAgoS, watchedS } = watched;
+  const { renewedAgoS, watchedS, unreadS } = watched;
   if (watched.standing !== 'member') return watched.standing;
   const ioS = ioTimeoutS(watched.host);
   const silentS = renewedAgoS ?? watchedS;
-  if (silentS >= protectedForS(ioS)) return 'dead';
-  const isOverdue = silentS >= renewalSeenWithinS(ioS);
+  const withinS = renewalSeenWithinS(ioS);
+  const isOverdue = silentS >= withinS;
+  if (isOverdue && unreadS >= Math.min(MOST_UNREAD_S, withinS / 2)) return 'unread';
+  if (silentS - unreadS >= protectedForS(ioS)) return 'dead';
   if (renewedAgoS !== null) return isOverdue ? 'silent' : 'alive';
   return isOverdue ? 'silent' : 'not watched';
 }
@@ -111,6 +121,7 @@ export function takeableOf(watched: WatchedHolder): Takeable | null {
     case 'replaced':
       return { afterS: 0, withinS: 0 };
     case 'damaged':
+    case 'unread':
     case 'unknown':
       return null;
     default:

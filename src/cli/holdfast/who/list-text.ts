@@ -82,6 +82,7 @@ function stateWord(watched: WatchedHolder): string {
     case 'left':
     case 'replaced':
     case 'damaged':
+    case 'unread':
     case 'unknown':
       return liveness;
     case 'not watched':

@@ -19,7 +19,7 @@ import {
 } from '../../../format/leader.ts';
 import { deltaRecord, paxosRecord } from '../../../lease/testing/records.ts';
 import { whoJson } from './json.ts';
-import { lookUp, type WhoAnswer } from './look.ts';
+import { LeaseWatch, lookUp, type WhoAnswer } from './look.ts';
 import { leaseTarget } from './target.ts';
 import { whoText } from './text.ts';
 import type { WhoWorld } from './world.ts';
@@ -36,10 +36,13 @@ class FakeDevice {
   /** What happens on the device as time goes by. */
   onTime: (nowMs: number) => void = () => undefined;
   readonly shown: string[] = [];
+  unreadable = '';
 
   readonly world: WhoWorld = {
-    look: (_path, look) =>
-      look(async ({ offset, length }) => this.bytes.slice(offset, offset + length)),
+    look: async (path, look) => {
+      if (path === this.unreadable) return `${path} did not answer`;
+      return look(async ({ offset, length }) => this.bytes.slice(offset, offset + length));
+    },
     nowMs: () => this.nowMs,
     wallMs: () => 1_700_000_000_000,
     sleep: async (forMs) => {
@@ -127,6 +130,34 @@ test('an owner that does not renew is called silent after 3 io timeouts', async 
   assert.equal(json.holders[0].liveness, 'silent');
   assert.equal(json.holders[0].protectedAfterRenewalS, 76);
   assert.ok(device.shown.some((text) => text.includes('waiting for a renewal of host-1')));
+});
+
+test('an owner whose host lease cannot be read any more is neither silent nor dead', async () => {
+  const device = new FakeDevice();
+  device.putLeader(OWNED_BY_1);
+  device.onTime = (nowMs) => {
+    if (nowMs >= 51_000) device.unreadable = '/dev/space';
+  };
+  const apart = { ...TARGET, spacePath: '/dev/space' };
+  const answer = await answerOf(device, true, apart);
+  const json = jsonOf(answer);
+  assert.equal(json.holders[0].liveness, 'unread');
+  assert.equal(json.holders[0].takeableWithinS, null);
+  assert.match(textOf(answer), /could not be watched for the last 6 s/);
+  const follow = new LeaseWatch(device.world, [apart]);
+  device.unreadable = '';
+  await follow.readAll();
+  device.unreadable = '/dev/space';
+  for (const [afterS, liveness] of [
+    [5, 'not watched'],
+    [20, 'unread'],
+    [1000, 'unread'],
+  ] as const) {
+    device.nowMs += afterS * 1000;
+    await follow.readAll();
+    const [at] = follow.answers();
+    assert.equal(at === undefined ? '' : jsonOf(at).holders[0].liveness, liveness);
+  }
 });
 
 test('one reading reports only what it shows', async () => {

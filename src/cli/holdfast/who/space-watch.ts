@@ -24,6 +24,8 @@ export interface HostWatch {
   readonly host: WantedHost;
   readonly beganMs: number;
   last: HostRead;
+  /** When that was. */
+  readMs: number;
   /** When it was seen to have been written anew; null: it was not. */
   renewedMs: number | null;
 }
@@ -38,6 +40,7 @@ export class SpaceWatch {
   readonly #offset: number;
   readonly #hosts = new Map<string, HostWatch>();
   #area: HostArea | null = null;
+  #areaReadMs = 0;
 
   constructor(world: WhoWorld, of: { readonly path: ByteString; readonly offset: number }) {
     this.#world = world;
@@ -57,6 +60,7 @@ export class SpaceWatch {
     const found = await this.#world.look(this.#path, (piece) => readBy(piece, steps, nowMs));
     if (typeof found === 'string') return found;
     this.#area = found.ok ? found.value : null;
+    this.#areaReadMs = nowMs();
     for (const watch of this.#hosts.values()) this.#note(watch);
     return null;
   }
@@ -67,7 +71,9 @@ export class SpaceWatch {
     const known = this.#hosts.get(key);
     if (known !== undefined) return known;
     const last = hostIn(this.#area, host);
-    const began: HostWatch = { host, beganMs: this.#world.nowMs(), last, renewedMs: null };
+    const beganMs = this.#world.nowMs();
+    const readMs = this.#area === null ? beganMs : this.#areaReadMs;
+    const began: HostWatch = { host, beganMs, last, readMs, renewedMs: null };
     this.#hosts.set(key, began);
     return began;
   }
@@ -103,5 +109,6 @@ export class SpaceWatch {
       watch.renewedMs = this.#world.nowMs();
     }
     watch.last = now;
+    watch.readMs = this.#world.nowMs();
   }
 }
