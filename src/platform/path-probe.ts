@@ -1,5 +1,5 @@
 import { constants, type Stats } from 'node:fs';
-import { access, open, stat } from 'node:fs/promises';
+import { access, open, readdir, stat } from 'node:fs/promises';
 import { SECOND_MS } from '../base/units.ts';
 import { errnoNameOf } from './system-error.ts';
 
@@ -24,6 +24,11 @@ export class PathProbe {
 
   stat(path: string): Promise<Probed<Stats>> {
     return this.#call(stat(path));
+  }
+
+  /** The names in a directory. */
+  list(path: string): Promise<Probed<readonly string[]>> {
+    return this.#call(readdir(path));
   }
 
   /** Whether files can be made in a directory. */

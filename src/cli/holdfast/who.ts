@@ -1,3 +1,4 @@
+import '../../platform/more-threads.ts';
 import { nameToText, textToName } from '../../base/bytes.ts';
 import { plain } from '../../base/plain-text.ts';
 import { fail, ok, type Result } from '../../base/result.ts';

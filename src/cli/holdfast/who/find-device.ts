@@ -47,7 +47,7 @@ async function absentVolume(path: ByteString, sources: Sources): Promise<Result<
 
 /** By device-mapper's UUIDs, whatever the path is called; of a LUKS device too. */
 const volumesUnder: Look = async (path, sources) => {
-  const keys = sources.keysOf(path).filter((key) => key.startsWith('lvm:'));
+  const keys = (await sources.keysOf(path)).filter((key) => key.startsWith('lvm:'));
   const lvs = keys.length === 0 ? null : await sources.lvs();
   if (lvs === null || !lvs.ok) return null;
   const targets: WhoTarget[] = [];

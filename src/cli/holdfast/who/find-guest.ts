@@ -44,7 +44,7 @@ export async function diskTargets(
   const { leaseFolder } = sources;
   const targets: WhoTarget[] = [];
   const named = await sources.names.leasesOf(disks);
-  const there = new Set(sources.list(leaseFolder));
+  const there = new Set((await sources.list(leaseFolder)) ?? []);
   for (const { name, target, key } of named.ok ? named.value : []) {
     if (!there.has(name)) continue;
     const label = target === '' ? key : `${target} ${key}`;
@@ -59,7 +59,8 @@ async function volumesOf(
   sources: Sources,
 ): Promise<readonly WhoTarget[]> {
   const paths = disks.flatMap(({ source }) => ('path' in source ? [source.path] : []));
-  const keys = new Set(paths.flatMap((path) => sources.keysOf(textToName(path))));
+  const behind = await Promise.all(paths.map((path) => sources.keysOf(textToName(path))));
+  const keys = new Set(behind.flat());
   const lvs = keys.size === 0 ? null : await sources.lvs();
   const targets: WhoTarget[] = [];
   for (const { vgUuid, uuid, vgName, name } of lvs?.ok ? lvs.value : []) {
@@ -70,9 +71,10 @@ async function volumesOf(
   return targets;
 }
 
-/** Every lease in libvirt's folder, if its lockspace is there. */
-export function folderTargets(sources: Sources): readonly WhoTarget[] {
-  const names = sources.list(sources.leaseFolder);
+/** Every lease in libvirt's folder, if its lockspace is there; null: its file system hangs. */
+export async function folderTargets(sources: Sources): Promise<readonly WhoTarget[] | null> {
+  const names = await sources.list(sources.leaseFolder);
+  if (names === null) return null;
   if (!names.includes(textToName(GUEST_LOCKSPACE))) return [];
   const leases = names.filter((name) => LEASE_NAME.test(name)).sort();
   const known = leasesAsWritten(sources.guests().guests, sources.naming);
@@ -101,7 +103,7 @@ function ofFolder(name: ByteString, { leaseFolder }: Sources): WhoTarget {
 
 /** By the notes of the holders. */
 async function heldFor(word: string, sources: Sources): Promise<readonly WhoTarget[]> {
-  const targets = folderTargets(sources);
+  const targets = (await folderTargets(sources)) ?? [];
   if (targets.length === 0) return [];
   const watch = new LeaseWatch(sources.world, targets);
   await watch.readAll();

@@ -84,7 +84,7 @@ class Place {
           : { ok: true, value: text };
       },
       isThere: (path) => this.#kindOf(path) !== null,
-      list: (folder) => {
+      list: async (folder) => {
         try {
           return readdirSync(folder);
         } catch {
@@ -95,7 +95,7 @@ class Place {
       leases: none,
       answers: async () => true,
       kindOf: (path) => this.#kindOf(path),
-      keysOf: (path) => this.keys[path] ?? [],
+      keysOf: async (path) => this.keys[path] ?? [],
       guests: () => ({ guests: [], skipped: 0 }),
       names: { leasesOf: async () => ({ ok: true, value: [] }) },
       naming: {
@@ -343,5 +343,20 @@ test('a path on a file system that hangs is not looked at', () => {
       const found = await find(word, sources);
       assert.match(found.ok ? '' : found.error, /does not answer: it lies on a file system/, word);
     }
+  });
+});
+
+test('a folder of leases that hangs is told of, and the rest is listed', () => {
+  const hung = { list: async () => null, leaseFolder: '/srv/nfs/libvirt' };
+  return at(hung, async ({ sources }) => {
+    assert.deepEqual(await findAll(sources), {
+      targets: [],
+      unlisted: [
+        {
+          of: 'guests',
+          why: '/srv/nfs/libvirt does not answer: it lies on a file system that hangs',
+        },
+      ],
+    });
   });
 });

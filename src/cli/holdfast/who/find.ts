@@ -12,7 +12,10 @@ import { volumeTarget } from './volumes.ts';
 
 /** A path of a file system that hangs, as one of NFS may; null: it answers. */
 export async function hungText(path: ByteString, sources: Sources): Promise<string | null> {
-  if (await sources.answers(path)) return null;
+  return (await sources.answers(path)) ? null : hangsText(path);
+}
+
+function hangsText(path: ByteString): string {
   return `${nameToText(path)} does not answer: it lies on a file system that hangs`;
 }
 
@@ -84,11 +87,13 @@ async function resourceTargets(word: string, sources: Sources): Promise<Result<F
 async function placesOf(lockspaceName: ByteString, sources: Sources): Promise<ByteString[]> {
   const spaces = (await sources.spaces()).filter(({ name }) => name === lockspaceName);
   const held = (await sources.leases()).filter((one) => one.lockspaceName === lockspaceName);
-  const beside = spaces.flatMap(({ path }) => {
+  const beside: ByteString[] = [];
+  for (const { path } of spaces) {
     const folder = path.slice(0, path.lastIndexOf('/'));
-    const names = sources.list(folder);
-    return LEASE_FILES.filter((file) => names.includes(file)).map((file) => `${folder}/${file}`);
-  });
+    const names = (await sources.list(folder)) ?? [];
+    const files = LEASE_FILES.filter((file) => names.includes(file));
+    beside.push(...files.map((file) => `${folder}/${file}`));
+  }
   return [
     ...new Set([...spaces.map(({ path }) => path), ...beside, ...held.map(({ path }) => path)]),
   ];
@@ -165,6 +170,8 @@ export async function findAll(
   for (const { name } of spaces) {
     if (name !== GUEST_LOCKSPACE) targets.push(...((await spaceTargets(name, sources)) ?? []));
   }
-  targets.push(...folderTargets(sources));
+  const ofGuests = await folderTargets(sources);
+  if (ofGuests !== null) targets.push(...ofGuests);
+  else unlisted.push({ of: 'guests', why: hangsText(sources.leaseFolder) });
   return { targets, unlisted };
 }

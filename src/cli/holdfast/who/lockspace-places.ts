@@ -13,8 +13,8 @@ export interface KnownSpace {
 
 export interface PlacePorts {
   readonly world: WhoWorld;
-  /** The names in a folder; empty where there is none. */
-  readonly list: (folder: ByteString) => readonly ByteString[];
+  /** The names in a folder, none where there is no such folder; null: its file system hangs. */
+  readonly list: (folder: ByteString) => Promise<readonly ByteString[] | null>;
   /** Of sanlock, if it runs here. */
   readonly spaces: () => Promise<readonly KnownSpace[]>;
 }
@@ -53,7 +53,7 @@ async function otherPlaces(
 ): Promise<readonly { readonly path: ByteString; readonly offset: number }[]> {
   const end = path.lastIndexOf('/');
   const folder = path.slice(0, end);
-  const names = end < 0 ? [] : list(folder);
+  const names = end < 0 ? [] : ((await list(folder)) ?? []);
   const usual = USUAL_NAMES.filter((usualName) => names.includes(usualName));
   const own = path.slice(end + 1);
   const others = names.filter((other) => other !== own && !usual.includes(other));

@@ -1,4 +1,4 @@
-import { readdirSync, type Stats, statSync } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import { type ByteString, nameToText, textToName } from '../../../base/bytes.ts';
 import { DEFAULT_LEASE_DIR } from '../../../guard/config.ts';
 import type { Naming } from '../../../guard/lease-names.ts';
@@ -36,7 +36,7 @@ export interface Sources extends VolumePorts, PlacePorts {
   readonly answers: (path: ByteString) => Promise<boolean>;
   readonly kindOf: (path: ByteString) => 'file' | 'block' | 'folder' | null;
   /** Of a block device and of all that it lies on: `lvm:<VG UUID><LV UUID>`. */
-  readonly keysOf: (path: ByteString) => readonly string[];
+  readonly keysOf: (path: ByteString) => Promise<readonly string[]>;
   readonly guests: () => KnownGuests;
   readonly names: Pick<DiskNames, 'leasesOf'>;
   readonly naming: Naming;
@@ -61,12 +61,10 @@ export function realSources(world: WhoWorld): Sources {
     lvs: once(reportedLvs),
     lvm: askRealLvm,
     isThere: (path) => statOf(path) !== null,
-    list: (folder) => {
-      try {
-        return readdirSync(nameToText(folder)).map(textToName);
-      } catch {
-        return []; // there is no such folder
-      }
+    list: async (folder) => {
+      const names = await probe.list(nameToText(folder));
+      if (names.kind === 'silent') return null;
+      return names.kind === 'done' ? names.value.map(textToName) : []; // there is no such folder
     },
     ...sanlockHere(),
     answers: async (path) => (await probe.stat(nameToText(path))).kind !== 'silent',
@@ -76,9 +74,9 @@ export function realSources(world: WhoWorld): Sources {
       if (found.isBlockDevice()) return 'block';
       return found.isDirectory() ? 'folder' : 'file';
     },
-    keysOf: (path) => {
-      const found = statOf(path);
-      const number = found === null ? null : blockDeviceNumber(found);
+    keysOf: async (path) => {
+      const found = await probe.stat(nameToText(path));
+      const number = found.kind === 'done' ? blockDeviceNumber(found.value) : null;
       return number === null ? [] : keysUnder(number);
     },
     guests: () => readGuests(PLACES),
