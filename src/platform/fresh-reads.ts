@@ -175,7 +175,7 @@ function pieceSentence(
 }
 
 /**
- * No device of characters has leases, and to open one may do something: that of a watchdog starts it.
+ * No device of characters has leases, and to open one may do something: it starts a watchdog.
  * @returns the descriptor, or a negative errno
  */
 async function openDirect(path: string): Promise<number> {
