@@ -1,18 +1,8 @@
 // Bundles each program of src/bin into dist/<name>.cjs; koffi stays outside (it carries a binary).
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  appendFileSync,
-  copyFileSync,
-  existsSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { appendFileSync, copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { compileFunction } from 'node:vm';
 import { build } from 'esbuild';
 import { runScript } from './run-script.mjs';
 
@@ -27,9 +17,9 @@ export async function buildPrograms() {
   const id = entries.length > 0 ? buildId() : '';
   const built = await Promise.allSettled(entries.map((file) => bundle(`${bin}/${file}`, id)));
   const failed = entries.filter((_, index) => built[index]?.status === 'rejected');
-  for (const name of CODE_CACHED) {
-    if (!failed.includes(`${name}.ts`)) writeCodeCache(name);
-  }
+  const cached = CODE_CACHED.filter((name) => !failed.includes(`${name}.ts`));
+  for (const name of cached) writeIdentity(`${root}dist/${name}.cjs`);
+  compileCode();
   if (failed.length > 0) throw new Error(`could not build ${failed.join(', ')}: see above`);
 }
 
@@ -60,21 +50,16 @@ export async function buildPage() {
   }
 }
 
-/** What V8 compiled, for `platform/code-cache`, by whose parameters and last line it goes. */
-function writeCodeCache(name) {
-  const file = `${root}dist/${name}.cjs`;
-  const isOld = (other) => other.startsWith(`${name}.`) && other.endsWith('.v8cache');
-  for (const old of readdirSync(`${root}dist`).filter(isOld)) rmSync(`${root}dist/${old}`);
+/** The last line of a program that may run from compiled code, for `platform/code-cache`. */
+function writeIdentity(file) {
   const identity = createHash('sha256').update(readFileSync(file)).digest('hex').slice(0, 16);
   appendFileSync(file, `//# code ${identity}\n`);
-  const program = compileFunction(
-    readFileSync(file, 'utf8'),
-    ['exports', 'require', 'module', '__filename', '__dirname'],
-    { filename: file, produceCachedData: true },
-  );
-  const cache = `${root}dist/${name}.${identity}.v8cache`;
-  writeFileSync(`${cache}.new`, program.cachedData);
-  renameSync(`${cache}.new`, cache);
+}
+
+/** As an installation does; without it these commands only start slower. */
+function compileCode() {
+  const program = `${root}dist/compile-code.cjs`;
+  if (existsSync(program)) spawnSync(process.execPath, [program], { stdio: 'inherit' });
 }
 
 /** Declarations of the library, `holdfast/client`; an installation without tsc does without. */

@@ -1,11 +1,23 @@
 import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { compileFunction } from 'node:vm';
+import { setFlagsFromString } from 'node:v8';
+import { Script } from 'node:vm';
+import { compiledKoffi } from './compiled-koffi.ts';
 
 /** The build writes it as the last line of a program: a hash of what stands above. */
 const IDENTITY = /\n\/\/# code ([0-9a-f]{16})\n$/;
 const IDENTITY_CHARACTERS = 40;
-const PARAMETERS = ['exports', 'require', 'module', '__filename', '__dirname'];
+/** What Node, too, has around a program. */
+const wrapped = (text: string) =>
+  `(function (exports, require, module, __filename, __dirname) {${text}\n})`;
+
+type Program = (
+  exports: object,
+  require: (name: string) => unknown,
+  module: NodeJS.Module,
+  file: string,
+  folder: string,
+) => void;
 
 /**
  * Runs a program of `dist` as `require` would, from the code that V8 compiled at build time, where
@@ -20,11 +32,19 @@ export function runFromCodeCache(
 ): boolean {
   const text = readFileSync(file, 'utf8');
   const cachedData = compiledCode(file, text);
-  const options = { filename: file, ...(cachedData === null ? {} : { cachedData }) };
-  const program = compileFunction(text, PARAMETERS, options);
-  program({}, given.require, given.module, file, dirname(file));
-  const isRejected = Reflect.get(program, 'cachedDataRejected') === true;
-  return cachedData !== null && !isRejected;
+  const script = new Script(wrapped(text), {
+    filename: file,
+    ...(cachedData === null ? {} : { cachedData }),
+  });
+  const folder = dirname(file);
+  let koffi: unknown = null;
+  const require = (name: string) => {
+    if (name !== 'koffi') return given.require(name);
+    koffi ??= compiledKoffi(folder) ?? given.require(name);
+    return koffi;
+  };
+  (script.runInThisContext() as Program)({}, require, given.module, file, folder);
+  return cachedData !== null && script.cachedDataRejected === false;
 }
 
 /**
@@ -54,11 +74,20 @@ export function compileAll(folder: string): void {
     const text = readFileSync(file, 'utf8');
     const identity = IDENTITY.exec(text.slice(-IDENTITY_CHARACTERS))?.[1];
     if (identity === undefined) continue;
-    const options = { filename: file, produceCachedData: true };
-    const { cachedData } = compileFunction(text, PARAMETERS, options) as { cachedData?: Buffer };
-    if (cachedData === undefined) continue;
     const cache = file.replace(/\.cjs$/, `.${identity}.v8cache`);
-    writeFileSync(`${cache}.new`, cachedData);
+    writeFileSync(`${cache}.new`, compiled(file, text));
     renameSync(`${cache}.new`, cache);
+  }
+}
+
+/** Of all functions, not only of those that run first; V8 notes the flags of the end. */
+function compiled(file: string, text: string): Buffer {
+  setFlagsFromString('--no-lazy');
+  try {
+    const script = new Script(wrapped(text), { filename: file });
+    setFlagsFromString('--lazy');
+    return script.createCachedData();
+  } finally {
+    setFlagsFromString('--lazy');
   }
 }
