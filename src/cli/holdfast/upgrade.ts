@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { nameToText } from '../../base/bytes.ts';
 import { DAEMONS, type DaemonName, isDaemonName } from '../../inspect/restart/host-facts.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { daemonSockets } from '../../platform/daemon-sockets.ts';
@@ -104,7 +105,7 @@ async function running(ports: DaemonPorts): Promise<readonly DaemonName[]> {
 
 async function lvmlockdInfo(ports: DaemonPorts): Promise<string | null> {
   const info = await askLvmlockdState(ports, 'lines');
-  return info.ok ? info.value : null;
+  return info.ok ? nameToText(info.value) : null;
 }
 
 /** The words with which a process was started, as a shell reads them. */

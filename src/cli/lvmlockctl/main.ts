@@ -1,29 +1,19 @@
 import { unreachable } from '../../base/assert.ts';
-import { type ByteString, nameToText, textToName } from '../../base/bytes.ts';
-import { fail, ok, type Result } from '../../base/result.ts';
+import { nameToText, textToName } from '../../base/bytes.ts';
 import { SECOND_MS } from '../../base/units.ts';
-import { askLvmlockd, type LvmlockdEndpoint } from '../../client/lvmlockd.ts';
-import {
-  bytesToText,
-  formatMessage,
-  formatRequest,
-  numberOf,
-} from '../../wire/lvmlockd/libdaemon.ts';
+import { askLvmlockd } from '../../client/lvmlockd.ts';
+import { formatMessage, formatRequest, numberOf } from '../../wire/lvmlockd/libdaemon.ts';
 import { LD_RESULT, resultName } from '../../wire/lvmlockd/numbers.ts';
 import { LVM_RELEASE } from '../../wire/lvmlockd/release.ts';
 import { check } from './check.ts';
 import { infoText, locksText } from './info-text.ts';
 import { kill, showKillPlan } from './kill.ts';
 import { type LvmlockctlOptions, parseOptions, type Task, USAGE } from './options.ts';
+import { type DumpPorts, readDump } from './read-dump.ts';
 
 /** The machine, as far as the program needs it. */
-export interface LvmlockctlPorts {
-  readonly endpoint: LvmlockdEndpoint;
+export interface LvmlockctlPorts extends DumpPorts {
   readonly pid: number;
-  /** Binds the dump socket; null while another lvmlockctl has it. */
-  readonly receiveDump: (received: (bytes: Uint8Array) => void) => { close(): void } | null;
-  /** How long it waits for its turn with that socket, and then for the answer of lvmlockd. */
-  readonly dumpWithinMs: number;
   readonly print: (text: string) => void;
   readonly complain: (text: string) => void;
   /** To the system log, at its most urgent level. */
@@ -35,8 +25,6 @@ const STOP_MS = 3_600_000;
 /** While a stop waits, what it waits for is looked at so often. */
 const STOP_NOTE_MS = 2000;
 const LIMIT_STATUS = 2;
-const DUMP_MS = 3000;
-const TURN_POLL_MS = 20;
 
 /** @returns the exit status. */
 export async function lvmlockctl(args: readonly string[], ports: LvmlockctlPorts): Promise<number> {
@@ -84,58 +72,6 @@ async function printDump(kind: 'info' | 'dump' | 'raw', ports: LvmlockctlPorts):
   if (!dump.ok) return failed(ports, dump.error);
   ports.print(nameToText(kind === 'info' ? infoText(dump.value) : dump.value));
   return 0;
-}
-
-async function readDump(
-  kind: 'info' | 'dump' | 'raw',
-  ports: LvmlockctlPorts,
-): Promise<Result<ByteString, string>> {
-  const chunks: Uint8Array[] = [];
-  let arrived = 0;
-  let wake = () => {};
-  const receiver = await inTurn(ports, (bytes) => {
-    chunks.push(bytes);
-    arrived += bytes.length;
-    wake();
-  });
-  if (receiver === null) return fail('another lvmlockctl has been receiving for too long');
-  const request =
-    kind === 'dump'
-      ? formatMessage([['request', 'dump']])
-      : formatMessage([
-          ['request', 'info'],
-          ...(kind === 'info' ? ([['dump_form', 'new']] as const) : []),
-        ]);
-  const reply = await askLvmlockd(ports.endpoint, request, ports.dumpWithinMs);
-  const wanted = reply.ok ? numberOf(reply.value, 'dump_len', 0) : 0;
-  if (arrived < wanted) {
-    await new Promise<void>((resolve) => {
-      const deadline = ports.endpoint.clock.after(DUMP_MS, resolve);
-      wake = () => {
-        if (arrived < wanted) return;
-        deadline.cancel();
-        resolve();
-      };
-      wake();
-    });
-  }
-  receiver.close();
-  if (!reply.ok) return reply;
-  const text = chunks.map((chunk) => bytesToText(chunk)).join('');
-  return text.length < wanted ? fail(`only ${text.length} of ${wanted} bytes arrived`) : ok(text);
-}
-
-/** All lvmlockctl share one address and take turns. null: one of them does not end. */
-async function inTurn(
-  { receiveDump, endpoint, dumpWithinMs }: LvmlockctlPorts,
-  received: (bytes: Uint8Array) => void,
-): Promise<{ close(): void } | null> {
-  for (let waitedMs = 0; waitedMs < dumpWithinMs; waitedMs += TURN_POLL_MS) {
-    const receiver = receiveDump(received);
-    if (receiver !== null) return receiver;
-    await new Promise<void>((resolve) => endpoint.clock.after(TURN_POLL_MS, resolve));
-  }
-  return null;
 }
 
 async function quit(ports: LvmlockctlPorts): Promise<number> {

@@ -3,7 +3,8 @@ import { fail, ok, type Result } from '../../base/result.ts';
 import { callOnce } from '../../client/sanlock-link.ts';
 import type { SanlockCall } from '../../wire/sanlock/call.ts';
 import { receiveDump } from '../lvmlockctl/dump-socket.ts';
-import { lvmlockctl } from '../lvmlockctl/main.ts';
+import { infoText } from '../lvmlockctl/info-text.ts';
+import { readDump } from '../lvmlockctl/read-dump.ts';
 import type { DaemonPorts } from './daemons.ts';
 
 /** A daemon answers at once, or hangs. */
@@ -27,20 +28,8 @@ export async function askLvmlockdState(
   { sockets, clock, paths }: DaemonPorts,
   form: 'lines' | 'records',
 ): Promise<Result<ByteString, string>> {
-  let text = '';
-  let complaint = 'lvmlockd did not answer';
-  const status = await lvmlockctl(form === 'lines' ? ['--info'] : ['--info', '--dump'], {
-    endpoint: { sockets, clock, socketPath: paths.lvmlockd },
-    pid: process.pid,
-    receiveDump,
-    dumpWithinMs: ANSWER_MS,
-    print: (printed) => {
-      text += printed;
-    },
-    complain: (said) => {
-      complaint = said.trim();
-    },
-    alarm: () => {},
-  });
-  return status === 0 ? ok(text) : fail(complaint);
+  const endpoint = { sockets, clock, socketPath: paths.lvmlockd };
+  const kind = form === 'lines' ? 'info' : 'raw';
+  const dump = await readDump(kind, { endpoint, receiveDump, dumpWithinMs: ANSWER_MS });
+  return dump.ok && form === 'lines' ? ok(infoText(dump.value)) : dump;
 }
