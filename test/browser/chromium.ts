@@ -71,7 +71,8 @@ export class Chromium {
     const child = spawn(PROGRAM, [...ARGUMENTS, `--user-data-dir=${folder}`, 'about:blank'], {
       stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
       detached: true, // a group of its own, which is ended whole
-      env: { ...process.env, TZ: 'UTC', HOME: folder },
+      // Whatever it makes is in its folder, and removed with it.
+      env: { ...process.env, TZ: 'UTC', HOME: folder, TMPDIR: folder },
     });
     const browser = new Chromium(child, folder);
     try {
