@@ -94,6 +94,28 @@ test('wrong tokens are answered late, and few at a time', async () => {
   });
 });
 
+test('beside too many wrong tokens none is looked at, and a session is', async () => {
+  await withServer(TOKEN, async (harness) => {
+    const right = { headers: { authorization: `Bearer ${TOKEN}` } };
+    const began = await harness.ask('/session', right);
+    const cookie = String(began.headers['set-cookie']).split(';')[0] ?? '';
+    const headers = { authorization: 'Bearer wrong-wrong-wrong-wrong' };
+    let isShown = false;
+    while (!isShown) {
+      const startedMs = performance.now();
+      const tries = Array.from({ length: 9 }, () => harness.ask('/metrics', { headers }));
+      await Promise.race(tries); // the ninth: eight are under way
+      const { status } = await harness.ask('/metrics', right);
+      // Else this machine was busy, and the first of the eight was answered meanwhile.
+      isShown = performance.now() - startedMs < 900;
+      if (isShown) assert.equal(status, 429);
+      assert.equal((await harness.ask('/metrics', { headers: { cookie } })).status, 200);
+      await Promise.all(tries);
+    }
+    assert.equal((await harness.ask('/metrics', right)).status, 200, 'when they are answered');
+  });
+});
+
 /** The messages of a page that is open. */
 function listen(harness: WebHarness): { readonly socket: Socket; readonly looks: Look[] } {
   const socket = harness.connect();

@@ -6,6 +6,7 @@ import { Live, MAX_PAGES } from './live.ts';
 import { metricsOf } from './metrics.ts';
 import { HEADERS } from './pages.ts';
 import { answerTo, REFUSALS, type Refusal, type Site } from './route.ts';
+import { WrongTokens } from './wrong-tokens.ts';
 
 /** Pages, a scraper or two, and what a browser opens beside. */
 export const MAX_CONNECTIONS = MAX_PAGES + 32;
@@ -14,16 +15,15 @@ const MAX_REQUESTS_A_CONNECTION = 1000;
 /** For a request to come, whole; a peer that sends a letter a second is disconnected. */
 const REQUEST_MS = 10_000;
 const IDLE_MS = 5000;
-/** A wrong token is answered late, and few such answers are under way: nobody tries them all. */
+/** A wrong token is answered late. */
 const REFUSAL_MS = 1000;
-const MAX_REFUSALS = 8;
 
 /** The page, its live updates and the metrics; it only reads, and knows no other request. */
 export class WebServer {
   readonly #site: Site;
   readonly #servers: Server[] = [];
   readonly #live = new Live();
-  #refusals = 0;
+  readonly #wrongTokens = new WrongTokens();
 
   constructor(site: Site) {
     this.#site = site;
@@ -66,6 +66,10 @@ export class WebServer {
     const exchange = { request, response };
     response.on('error', () => response.destroy());
     const { method = '', url = '', headers } = request;
+    if (headers.authorization !== undefined && !this.#wrongTokens.mayTry(addressOf(request))) {
+      refuse(exchange, 429);
+      return;
+    }
     const answer = answerTo({ method, url, headers }, this.#site);
     switch (answer.kind) {
       case 'refusal':
@@ -109,13 +113,10 @@ export class WebServer {
   }
 
   #refuseLate(exchange: Exchange): void {
-    if (this.#refusals >= MAX_REFUSALS) {
-      refuse(exchange, 429);
-      return;
-    }
-    this.#refusals += 1;
+    const address = addressOf(exchange.request);
+    this.#wrongTokens.begin(address);
     setTimeout(() => {
-      this.#refusals -= 1;
+      this.#wrongTokens.end(address);
       refuse(exchange, 401);
     }, REFUSAL_MS);
   }
@@ -124,6 +125,10 @@ export class WebServer {
 interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
+}
+
+function addressOf({ socket }: IncomingMessage): string {
+  return socket.remoteAddress ?? '';
 }
 
 interface Body {
