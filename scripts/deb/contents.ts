@@ -7,7 +7,7 @@ import { type Architecture, koffiEntries } from './koffi.ts';
 /** Where the programs are; /usr/sbin has links to them. */
 const PROGRAMS = '/usr/lib/holdfast';
 const UNITS = '/usr/lib/systemd/system';
-const OPERATIONS = `${PROGRAMS}/docs/operations`;
+const DOCUMENTS = `${PROGRAMS}/docs`;
 const DOC = '/usr/share/doc/holdfast';
 const EXAMPLES = `${DOC}/examples`;
 /**
@@ -15,6 +15,8 @@ const EXAMPLES = `${DOC}/examples`;
  * place of its own.
  */
 const LEFT_OUT = /\.(map|v8cache)$|^(man|completion)\//;
+/** Documents beside docs that those in it, and the readme, refer to. */
+const REFERRED_TO = ['ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'];
 const AS_NPM_INSTALLS = '/usr/local/bin/';
 
 /** All files of the Debian package of a built tree. */
@@ -91,11 +93,15 @@ function documents(root: string): Entry[] {
     file(`${DOC}/copyright`, copyright(root)),
     file(`${DOC}/changelog.gz`, gzipSync(read(root, 'CHANGELOG.md'), { level: 9 })),
     file(`${DOC}/README.md`, read(root, 'README.md')),
-    // `holdfast explain` reads them; /usr/share/doc may be left out of an installation.
-    ...filesBelow(join(root, 'docs/operations'))
-      .filter((name) => name.endsWith('.md'))
-      .map((name) => file(`${OPERATIONS}/${name}`, read(root, `docs/operations/${name}`))),
-    link(`${DOC}/operations`, '../../../lib/holdfast/docs/operations'),
+    // `holdfast explain` reads some of them; /usr/share/doc may be left out of an installation.
+    ...filesBelow(join(root, 'docs')).map((name) =>
+      file(`${DOCUMENTS}/${name}`, readFileSync(join(root, 'docs', name))),
+    ),
+    ...REFERRED_TO.map((name) => file(`${PROGRAMS}/${name}`, read(root, name))),
+    ...['docs', ...REFERRED_TO].map((name) =>
+      link(`${DOC}/${name}`, `../../../lib/holdfast/${name}`),
+    ),
+    link(`${DOC}/operations`, 'docs/operations'),
     ...examples.map((name) => file(`${EXAMPLES}/${name}`, read(root, `packaging/${name}`))),
   ];
 }
@@ -111,6 +117,7 @@ function copyright(root: string): string {
       .join('\n');
   return `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: holdfast
+Upstream-Contact: the issues of its repository; for vulnerabilities as SECURITY.md says
 
 Files: *
 Copyright: the holdfast project

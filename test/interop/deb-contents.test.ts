@@ -1,11 +1,20 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ownArchitecture } from '../../scripts/deb/koffi.ts';
+import { linksIn, readDocument } from '../../scripts/documents.ts';
 import { EPOCH_S, holdfastDeb, ROOT } from './deb-fixtures.ts';
 
 /** What the Debian package is made of, without installing it. */
@@ -127,7 +136,7 @@ test('maintainer scripts are small, of POSIX sh, and call what is there by then'
     said('dash', ['-n', join(tree, 'DEBIAN', name)]);
     const lines = text(`/DEBIAN/${name}`).split('\n');
     assert.deepEqual(lines.slice(0, 2), ['#!/bin/sh', 'set -e'], name);
-    assert.ok(lines.length <= 80, `${name}: ${lines.length} lines`);
+    assert.ok(lines.length <= 110, `${name}: ${lines.length} lines`);
   }
   // Before it is unpacked, and when it is gone, there is no program of it.
   for (const name of ['preinst', 'postrm'])
@@ -159,6 +168,35 @@ test('the licences of all that is in it, and what has changed', here, () => {
   }
   assert.match(copyright, /Niels Martignène/);
   assert.ok(installed().includes('/usr/share/doc/holdfast/changelog.gz'));
+});
+
+test('who maintains it has an address that apt takes, and that is nobody’s', here, () => {
+  const maintainer = said('dpkg-deb', ['--field', deb, 'Maintainer']).trim();
+  // RFC 2606: no mail ever arrives at such a name, nor at somebody else.
+  assert.match(maintainer, /^[\w ]+ <[a-z]+@[a-z]+\.invalid>$/);
+  assert.match(text('/usr/share/doc/holdfast/copyright'), /^Upstream-Contact: \S/m);
+});
+
+test('links of the documents for administrators lead to files that are in it', here, () => {
+  const doc = '/usr/share/doc/holdfast';
+  const pages = readdirSync(join(tree, doc, 'operations')).map((name) => `operations/${name}`);
+  assert.ok(pages.length > 15, pages.join(' '));
+  const links = ['README.md', ...pages].flatMap((name) => {
+    const folder = dirname(realpathSync(join(tree, doc, name)));
+    return linksIn(readDocument(name, text(`${doc}/${name}`)))
+      .filter(({ name: link }) => !link.startsWith('#'))
+      .map(({ place, name: link }) => ({
+        place,
+        link,
+        path: join(folder, link.split('#')[0] ?? ''),
+      }));
+  });
+  assert.ok(links.length > 80, `${links.length} links were found`);
+  const broken = links.filter(({ path }) => !existsSync(path));
+  assert.deepEqual(
+    broken.map(({ place, link }) => `${place}: ${link}`),
+    [],
+  );
 });
 
 test('man pages and completions that the build has made are in it', here, () => {

@@ -165,6 +165,29 @@ inDebian(12, 'without a newer Node.js it says what is missing, and where it is',
   assert.match(described, /Debian 12 has version 18: install nodejs/);
 });
 
+/** What `npm install -g` and `holdfast install-units` leave: units that name /usr/local/bin. */
+const BY_NPM = `mkdir npm-units
+for unit in $(dpkg -L holdfast | grep 'system/.*\\.service$'); do
+  sed s,/usr/sbin/,/usr/local/bin/, $unit >npm-units/$(basename $unit)
+done`;
+
+inDebian(13, 'purged behind an installation by npm, it leaves what that uses', async (debian) => {
+  await debian.must(`${APT} install ${OURS}; ${BY_NPM}; ${APT} remove holdfast`);
+  await debian.must(`cp npm-units/* /etc/systemd/system/; mkdir -p /run/sanlock /run/holdfast /etc/holdfast
+    systemctl enable ${UNITS.join(' ')} 2>&1; touch /run/sanlock/sanlock.sock /etc/holdfast/guard.conf`);
+  const before = await debian.must(`${FILES}; cat /etc/sanlock/sanlock.conf`);
+  assert.equal(await enabled(debian), ALL_ENABLED);
+  await debian.must(`${APT} purge holdfast`);
+  const after = await debian.must(`${FILES}; cat /etc/sanlock/sanlock.conf`);
+  assert.deepEqual(
+    before
+      .split('\n')
+      .filter((line) => !after.includes(line) && !line.startsWith('/var/lib/systemd/deb-')),
+    [],
+  );
+  assert.equal(await enabled(debian), ALL_ENABLED);
+});
+
 /** Programs that note how they are called, and end with the status that the test gives them. */
 const STUBS = `mkdir -p stubs /run/systemd/system
 for name in systemctl deb-systemd-invoke holdfast; do
@@ -180,22 +203,24 @@ inDebian(13, 'its scripts stop no daemon that is in use', async (debian) => {
     const asked = `DPKG_MAINTSCRIPT_PACKAGE=holdfast PATH=/srv/stubs:$PATH ${statuses}`;
     const path = `${asked} /var/lib/dpkg/info/holdfast.${name} ${words}`;
     const { code, stdout } = await debian.run(`: >called; ${path}`);
-    const called = await debian.must('grep -E "invoke|upgrade|systemctl start" called || true');
+    const told = 'invoke|upgrade|systemctl start|restart';
+    const called = await debian.must(`grep -E "${told}" called || true`);
     return { code, said: stdout.trim(), called: called.split('\n') };
   };
   const stop = 'deb-systemd-invoke stop lvmlockd.service sanlock.service wdmd.service';
   const start = 'deb-systemd-invoke start wdmd.service sanlock.service lvmlockd.service';
   const again = 'systemctl start wdmd sanlock lvmlockd';
   const upgrade = 'holdfast upgrade wdmd sanlock lvmlockd';
+  const page = 'deb-systemd-invoke restart holdfast-serve.service';
   const configure = 'configure 0.1.0';
 
   const idle = await script('postinst', configure, 'UNUSED=0 UPGRADE=1');
-  assert.deepEqual([idle.code, idle.called], [0, [stop, start, again]]);
+  assert.deepEqual([idle.code, idle.called], [0, [stop, start, again, page]]);
   const used = await script('postinst', configure, 'UNUSED=1 UPGRADE=0');
-  assert.deepEqual([used.code, used.called], [0, [upgrade, start, again]]);
+  assert.deepEqual([used.code, used.called], [0, [upgrade, start, again, page]]);
   // Refused: it says so, and leaves them alone.
   const refused = await script('postinst', configure, 'UNUSED=1 UPGRADE=1');
-  assert.deepEqual([refused.code, refused.called], [0, [upgrade]]);
+  assert.deepEqual([refused.code, refused.called], [0, [upgrade, page]]);
   assert.match(refused.said, /^too late$/m);
   assert.match(refused.said, /^holdfast: the daemons above run on as they are/m);
 
@@ -215,8 +240,10 @@ inDebian(13, 'its scripts stop no daemon that is in use', async (debian) => {
     const goesOn = await script('prerm', words, 'UNUSED=1 UPGRADE=1');
     assert.deepEqual([goesOn.code, goesOn.called], [0, ['']], words);
   }
-  for (const words of ['abort-remove', 'abort-upgrade 0.1.0+1']) {
-    const goesOn = await script('postinst', words, 'UNUSED=0 UPGRADE=0');
-    assert.deepEqual([goesOn.code, goesOn.called], [0, ['']], words);
-  }
+  const goesOn = await script('postinst', 'abort-upgrade 0.1.0+1', 'UNUSED=0 UPGRADE=0');
+  assert.deepEqual([goesOn.code, goesOn.called], [0, ['']]);
+  // What took its place could not be unpacked: prerm had stopped all of it.
+  const stays = await script('postinst', 'abort-remove in-favour sanlock 1', 'UNUSED=0 UPGRADE=0');
+  assert.equal(stays.code, 0);
+  assert.match(stays.called.join(), /^deb-systemd-invoke start wdmd\.service sanlock\.service /);
 });
