@@ -95,6 +95,7 @@ function realWorld(): DoctorWorld {
     deadlineS: LOOK_S,
     beside: __dirname,
     probe: new PathProbe(),
+    nowS: () => clock.nowMs() / MS,
     sleep: (forMs) => new Promise<void>((resolve) => clock.after(forMs, resolve)),
     progress: (text) => {
       if (process.stderr.isTTY === true) process.stderr.write(text);

@@ -3,13 +3,15 @@ import { fail, ok, type Result } from '../../base/result.ts';
 
 const MAX_REPORT_BYTES = 64 * 1024 * 1024;
 
+export type LvmProgram = 'lvs' | 'vgs' | 'pvs' | 'lvmconfig' | 'lvm';
+
 /**
  * What a command of lvm prints. It takes no lock and changes nothing when it is called with
  * `--readonly --nolocking`.
  * @returns a sentence: it failed, and what it said
  */
 export function askLvm(
-  program: 'lvs' | 'vgs' | 'pvs' | 'lvmconfig' | 'lvm',
+  program: LvmProgram,
   args: readonly string[],
   deadlineMs: number,
 ): Promise<Result<string, string>> {
@@ -21,12 +23,28 @@ export function askLvm(
  * @param takes whether what it says on stderr is wanted too, behind the rest
  * @returns a sentence: it failed, and what it said
  */
-export function askProgram(
+export async function askProgram(
   program: string,
   args: readonly string[],
   deadlineMs: number,
   takes: 'stdout' | 'both' = 'stdout',
 ): Promise<Result<string, string>> {
+  const answer = await programAnswer(program, args, deadlineMs, takes);
+  return answer.kind === 'done' ? ok(answer.printed) : fail(answer.why);
+}
+
+/** `late`: what it would have said is not known. `why` is a sentence. */
+export type ProgramAnswer =
+  | { readonly kind: 'done'; readonly printed: string }
+  | { readonly kind: 'absent' | 'failed' | 'late'; readonly why: string };
+
+/** The same, for those who must tell a program that fails from one that has not ended. */
+export function programAnswer(
+  program: string,
+  args: readonly string[],
+  deadlineMs: number,
+  takes: 'stdout' | 'both' = 'stdout',
+): Promise<ProgramAnswer> {
   const env = { ...process.env, LVM_SUPPRESS_FD_WARNINGS: '1' };
   return new Promise((resolve) => {
     const limits = {
@@ -34,18 +52,24 @@ export function askProgram(
       killSignal: 'SIGKILL',
       maxBuffer: MAX_REPORT_BYTES,
     } as const;
+    const notInTime = `${program} did not end within ${deadlineMs / 1000} s`;
     const child = execFile(program, args, { env, ...limits }, (failure, stdout, stderr) => {
       clearTimeout(late);
-      if (failure === null) resolve(ok(takes === 'both' ? `${stdout}${stderr}` : stdout));
-      else if (Reflect.get(failure, 'code') === 'ENOENT')
-        resolve(fail(`there is no ${program} here`));
-      else resolve(fail(`${program} failed: ${complaintOf(stderr) || failure.message}`));
+      const code: unknown = failure === null ? null : Reflect.get(failure, 'code');
+      const printed = takes === 'both' ? `${stdout}${stderr}` : stdout;
+      if (failure === null) resolve({ kind: 'done', printed });
+      else if (code === 'ENOENT') resolve({ kind: 'absent', why: `there is no ${program} here` });
+      else if (failure.killed === true && code === null) resolve({ kind: 'late', why: notInTime });
+      else {
+        const why = `${program} failed: ${complaintOf(stderr) || failure.message}`;
+        resolve({ kind: 'failed', why });
+      }
     });
     const late = setTimeout(() => {
       child.stdout?.destroy();
       child.stderr?.destroy();
       child.unref();
-      resolve(fail(`${program} did not end within ${deadlineMs / 1000} s`));
+      resolve({ kind: 'late', why: notInTime });
     }, deadlineMs + KILLED_MS);
   });
 }

@@ -46,9 +46,15 @@ export function startStep(facts: DoctorFacts, name: DaemonName): Step {
     const why = 'it is started by something else than systemd here, or is not installed';
     return manual(`start ${name}`, typed, why);
   }
-  const risk = name === 'sanlock' ? riskOfStart(facts) : null;
+  const risk = beginsSanlock(facts, name) ? riskOfStart(facts) : null;
   if (risk !== null) return manual(`start ${unit.name}`, `systemctl start ${unit.name}`, risk);
   return safe(`start ${unit.name}`, { kind: 'startUnit', unit: unit.name });
+}
+
+/** The unit of lvmlockd wants that of sanlock, too. */
+function beginsSanlock({ snapshot }: DoctorFacts, name: DaemonName): boolean {
+  const isAbsent = snapshot.daemons.some((one) => one.name === 'sanlock' && one.state === 'absent');
+  return name === 'sanlock' || (name === 'lvmlockd' && isAbsent);
 }
 
 /** That of holdfast resumes, the original begins anew: what the last one held counts as free then. */

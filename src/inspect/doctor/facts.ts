@@ -33,8 +33,10 @@ export interface DoctorFacts {
 export interface ConfigFacts {
   /** `/etc/lvm` */
   readonly lvmFolder: string;
-  /** A sentence: why lvm does not say; null: it is not installed. */
+  /** A sentence: what lvm finds wrong; null: it is not installed, or did not answer in time. */
   readonly lvm: LvmSettings | string | null;
+  /** A sentence: it did not answer in time. */
+  readonly lvmUnread: string | null;
   /** `global/use_lvmlock` */
   readonly unknownLvmKeys: readonly string[];
   /** Whether lvm was built with lvmlockd; null: not known. */
@@ -98,6 +100,8 @@ export interface LeaseArea {
   /** It is joined here by this host id and generation; null: it is not. */
   readonly joined: { readonly hostId: number; readonly generation: number } | null;
   readonly read: AreaRead;
+  /** CLOCK_MONOTONIC of this host, at the end of the read. */
+  readonly readAtS: number;
   /** null: not known, or there is no such file. */
   readonly access: PathAccess | null;
 }
@@ -236,13 +240,17 @@ export interface Mapping {
   readonly uuid: string;
   /** `vg1/data`; null: the metadata of its VG have no such LV any more. */
   readonly lv: string | null;
-  /** null: a VG that lvm does not see. */
+  /** null: a VG that lvm does not see, or lvm did not answer. */
   readonly vg: string | null;
+  /** Its VG has a lock type; null: not known. */
+  readonly isShared: boolean | null;
   readonly isOpen: boolean;
   /** All its I/O fails; null: not known. */
   readonly isErrorTable: boolean | null;
   /** It is of the LV itself, and no layer under it. */
   readonly isLv: boolean;
+  /** null: it is as large as the metadata say, or that cannot be said. */
+  readonly otherSize: { readonly bytes: number; readonly wantedBytes: number } | null;
 }
 
 export interface SlotsOfVg {

@@ -165,7 +165,7 @@ const FAULTS: Readonly<Record<Kind, Change>> = {
   },
   lvActiveUnlocked: vg({ lvs: [{ ...LV, lockHere: null }] }),
   lvMappingGhost: mapping({ lv: null }),
-  lvOtherSize: vg({ lvs: [{ ...LV, trouble: 'otherSize' }] }),
+  lvOtherSize: mapping({ otherSize: { bytes: 8388608, wantedBytes: 16777216 } }),
   lvCutOff: mapping({ isErrorTable: true }),
   hostBlockDamaged: area({
     read: {
@@ -236,8 +236,55 @@ test('nothing is started anew beside LVs that are active: their locks would be g
   assert.deepEqual(safeOf('daemonAbsent', absent), [], 'an original would begin anew');
   assert.deepEqual(safeOf('daemonAbsent', { ...absent, ...INACTIVE }), ['startUnit']);
   assert.deepEqual(safeOf('daemonAbsent'), ['startUnit'], 'lvmlockd finds its locks with sanlock');
+  const daemons = HEALTHY.snapshot.daemons.map((one) => ({ ...one, state: 'absent' as const }));
+  const starts = of(snapshot({ daemons })).flatMap(({ plan }) =>
+    plan.flatMap((step) => (step.kind === 'safe' && 'unit' in step.fix ? [step.fix.unit] : [])),
+  );
+  assert.deepEqual(starts, ['wdmd.service'], 'the unit of lvmlockd wants that of sanlock');
   assert.deepEqual(safeOf('unitFailed'), []);
   assert.deepEqual(safeOf('unitFailed', INACTIVE), ['startUnit']);
+});
+
+test('where lvm does not say of which VG a mapping is, it may be of each; a local one is of none', () => {
+  const uuid = 'LVM-vguuidother';
+  const unknown = mapping({ name: 'vg-other', uuid, lv: null, vg: null, isShared: null });
+  assert.deepEqual(safeOf('vgNotStarted', unknown), []);
+  assert.deepEqual(safeOf('unitFailed', unknown), []);
+  const ofOther = mapping({ name: 'x', uuid: 'LVM-otheruuid', lv: null, vg: null, isShared: null });
+  assert.deepEqual(safeOf('vgNotStarted', ofOther), ['startVg']);
+  const local = mapping({ name: 'os-root', lv: 'os/root', vg: 'os', isShared: false });
+  assert.deepEqual(safeOf('unitFailed', local), ['startUnit']);
+  const named = mapping({ name: 'vg-lvmlock2', lv: 'vg/lvmlock2' });
+  assert.deepEqual(safeOf('vgNotStarted', named), [], 'the leases are in vg/lvmlock');
+});
+
+test('an LV is not said to be unlocked while nobody knows, or sanlock keeps its lease', () => {
+  const unlocked = { vgs: [{ ...VG, lvs: [{ ...LV, lockHere: null }] }] };
+  const isTold = (change: SnapshotChange) =>
+    of(snapshot({ ...unlocked, ...change })).some(({ kind }) => kind === 'lvActiveUnlocked');
+  assert.equal(isTold({}), true);
+  assert.equal(isTold(daemon('lvmlockd', 'absent')), false);
+  assert.equal(isTold(daemon('lvmlockd', 'silent')), false);
+  const lease = { name: 'lvuuid', path: '/x', offsetBytes: 0, isShared: false, isHeld: true };
+  const leases = [{ ...lease, pid: null, command: null }];
+  assert.equal(isTold({ lockspaces: [{ ...SPACE, leases }] }), false);
+});
+
+test('another size is told by lvmlockd of ours, or seen; not of an LV whose I/O fails, or a local one', () => {
+  const isTold = (change: Change) => of(change).some(({ kind }) => kind === 'lvOtherSize');
+  const otherSize = { bytes: 8388608, wantedBytes: 16777216 };
+  assert.equal(isTold(vg({ lvs: [{ ...LV, trouble: 'otherSize' }] })), true);
+  assert.equal(isTold(mapping({ otherSize })), true);
+  assert.equal(isTold(mapping({ otherSize, isErrorTable: true })), false);
+  assert.equal(isTold(mapping({ otherSize, isShared: false })), false);
+});
+
+test('a renewal that is newer than the first look is none of the future', () => {
+  const later = hostLease({ timestampS: 5090 }, AREA.joined);
+  const [read] = later.areas ?? [];
+  assert.ok(read !== undefined);
+  assert.deepEqual(of({ ...later, areas: [{ ...read, readAtS: 5091 }] }), []);
+  assert.deepEqual(of(later)[0]?.kind, 'timestampAhead');
 });
 
 test('what --fix does not do: anything that is in use, or that only its owner can judge', () => {

@@ -3,7 +3,7 @@ import { type Diagnosis, diagnosis, manual } from './diagnosis.ts';
 import { type DoctorFacts, type HostLease, type LeaseArea, lvmSettingsOf } from './facts.ts';
 
 const MAX_HOST_ID = 2000;
-/** The clock is read a moment before or after the disk. */
+/** The clock is read a moment after the disk, and whole seconds are written there. */
 const CLOCK_SLACK_S = 5;
 
 /** Whether the number of this host is set, possible, and nobody else's: on the disk, too. */
@@ -84,7 +84,7 @@ function ofArea(facts: DoctorFacts, area: LeaseArea): readonly Diagnosis[] {
   if (own === undefined || own.damage !== null) return [];
   const ownName = facts.sanlock?.hostName ?? facts.snapshot.host.name;
   if (joined !== null && own.generation === joined.generation) {
-    return isSameNode(own.hostName, ownName) ? ahead(facts, area, own) : taken(area, own, ownName);
+    return isSameNode(own.hostName, ownName) ? ahead(area, own) : taken(area, own, ownName);
   }
   if (joined !== null) return taken(area, own, ownName);
   return isSameNode(own.hostName, ownName) ? [] : ofOther(area, own, ownName);
@@ -158,9 +158,8 @@ function ofOther(area: LeaseArea, own: HostLease, ownName: string): readonly Dia
   ];
 }
 
-function ahead({ snapshot }: DoctorFacts, area: LeaseArea, own: HostLease): readonly Diagnosis[] {
-  const { monotonicS } = snapshot.taken;
-  const aheadS = own.timestampS - monotonicS;
+function ahead(area: LeaseArea, own: HostLease): readonly Diagnosis[] {
+  const aheadS = own.timestampS - area.readAtS;
   if (aheadS <= CLOCK_SLACK_S) return [];
   return [
     diagnosis('timestampAhead', {
@@ -168,7 +167,7 @@ function ahead({ snapshot }: DoctorFacts, area: LeaseArea, own: HostLease): read
       found: `this host's last renewal is ${Math.round(aheadS)} s in the future of its clock`,
       evidence: [
         `${area.path}:${area.offsetBytes}, host id ${own.hostId}: timestamp ${own.timestampS}`,
-        `CLOCK_MONOTONIC: ${Math.round(monotonicS)}`,
+        `CLOCK_MONOTONIC: ${Math.round(area.readAtS)}`,
       ],
       plan: [
         manual(

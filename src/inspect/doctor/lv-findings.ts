@@ -17,18 +17,40 @@ export function lvFindings(facts: DoctorFacts): readonly Diagnosis[] {
 }
 
 function ofLv(facts: DoctorFacts, vg: VgSeen, lv: LvSeen): readonly Diagnosis[] {
-  const mappings = facts.mappings ?? [];
   const name = `${vg.name}/${lv.name || lv.uuid}`;
-  const isCutOff = mappings.some((one) => one.lv === name && one.isErrorTable === true);
-  const isUnlocked = lv.isActiveHere === true && hasOwnLock(lv) && lv.lockHere === null;
-  if (!isCutOff && (lv.trouble === 'activeUnlocked' || isUnlocked))
-    return [unlocked(facts, vg, name)];
-  if (lv.trouble !== 'otherSize') return [];
+  const mapping = (facts.mappings ?? []).find((one) => one.isLv && one.lv === name);
+  const isCutOff = mapping?.isErrorTable === true;
+  const isUnlocked = lv.isActiveHere === true && hasOwnLock(lv) && isHeldByNobody(facts, lv);
+  return [
+    ...(!isCutOff && (lv.trouble === 'activeUnlocked' || isUnlocked)
+      ? [unlocked(facts, vg, name)]
+      : []),
+    ...(isCutOff ? [] : ofSize(name, lv, mapping)),
+  ];
+}
+
+/** Where lvmlockd does not say, or sanlock has the lease without it, the lock may well be there. */
+function isHeldByNobody({ snapshot }: DoctorFacts, { uuid, lockHere }: LvSeen): boolean {
+  const lvmlockd = snapshot.daemons.find(({ name }) => name === 'lvmlockd');
+  const leases = snapshot.lockspaces.flatMap((space) => space.leases);
+  const isHeld = leases.some(({ name, isHeld: isHeldHere }) => name === uuid && isHeldHere);
+  return lvmlockd?.state === 'running' && lockHere === null && !isHeld;
+}
+
+/** lvmlockd of ours says it of LVs that are active on several hosts, the original of none. */
+function ofSize(name: string, lv: LvSeen, mapping: Mapping | undefined): readonly Diagnosis[] {
+  const other = mapping?.isShared === true ? mapping.otherSize : null;
+  const evidence = [
+    ...(other === null ? [] : [`dmsetup table ${mapping?.name}: ${other.bytes} bytes`]),
+    ...(other === null ? [] : [`lvs: ${name} has ${other.wantedBytes} bytes`]),
+    ...(lv.trouble === 'otherSize' ? [`lvmlockctl -i: ${name} has another size here`] : []),
+  ];
+  if (evidence.length === 0) return [];
   return [
     diagnosis('lvOtherSize', {
       about: name,
       found: `${name} has another size on this host than in the metadata`,
-      evidence: [`lvmlockctl -i: ${name} has another size here`],
+      evidence,
       plan: [
         manual(
           'load its new table',

@@ -89,7 +89,7 @@ function ofKernel(facts: DoctorFacts): readonly Diagnosis[] {
     found.push(
       diagnosis('clockUnsynchronised', {
         found: 'the wall clock of this host is not synchronised',
-        evidence: ['the kernel says STA_UNSYNC (adjtimex)'],
+        evidence: ['timedatectl show: NTPSynchronized=no (STA_UNSYNC of the kernel)'],
         plan: [manual('run chrony or systemd-timesyncd', null, 'which one is a choice of yours')],
       }),
     );

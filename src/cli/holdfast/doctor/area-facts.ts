@@ -25,6 +25,8 @@ export interface AreaWorld {
   readonly reads: FreshReads;
   readonly deadlineS: number;
   readonly sleep: (forMs: number) => Promise<void>;
+  /** CLOCK_MONOTONIC. */
+  readonly nowS: () => number;
   readonly progress: (text: string) => void;
 }
 
@@ -92,10 +94,11 @@ async function areaAt(world: AreaWorld, place: Place, own: OwnIdentity): Promise
     spaceAt(piece, place.offsetBytes),
   );
   const read = readOf(world, attempt);
+  const readAtS = world.nowS();
   const watched = await watchOther(world, place, read, own);
   // lvm makes the node of the leases' LV with the rights that the PV below has.
   const access = own.sanlockPid === null ? null : accessOf(place.path, own.sanlockPid);
-  return { ...area, read: watched, access };
+  return { ...area, read: watched, readAtS, access };
 }
 
 function readOf({ deadlineS }: AreaWorld, attempt: Attempt<AreaRead>): AreaRead {

@@ -1,8 +1,8 @@
-import { accessSync, constants, existsSync, readdirSync, statSync } from 'node:fs';
+import { accessSync, constants, readdirSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { unreachable } from '../../../base/assert.ts';
 import { given } from '../../../base/given.ts';
-import type { Result } from '../../../base/result.ts';
 import { SECOND_MS } from '../../../base/units.ts';
 import type {
   ConfFlaw,
@@ -14,7 +14,7 @@ import type {
 } from '../../../inspect/doctor/facts.ts';
 import { reasonOf } from '../../../platform/system-error.ts';
 import { textOf } from '../../../platform/text-file.ts';
-import { askLvm } from '../../observe/ask-program.ts';
+import { askLvm, type ProgramAnswer, programAnswer } from '../../observe/ask-program.ts';
 import { findingText } from '../../sanlock-daemon/finding.ts';
 import type { TextFile } from '../../sanlock-daemon/host-facts.ts';
 import { readSettings } from '../../sanlock-daemon/settings.ts';
@@ -26,16 +26,17 @@ const SETTINGS = [
 
 /** The files by which lvm and the daemons are set. */
 export async function configFacts(processes: readonly DaemonProcess[]): Promise<ConfigFacts> {
-  const [printed, validated, version] = await Promise.all([
-    askLvm('lvmconfig', ['--typeconfig', 'full', ...SETTINGS], LVM_MS),
+  const [answer, validated, version] = await Promise.all([
+    programAnswer('lvmconfig', ['--typeconfig', 'full', ...SETTINGS], LVM_MS),
     askLvm('lvmconfig', ['--validate'], LVM_MS),
     askLvm('lvm', ['version'], LVM_MS),
   ]);
   const build = version.ok ? version.value : '';
   return {
     lvmFolder: given(process.env['LVM_SYSTEM_DIR']) ?? '/etc/lvm',
-    lvm: lvmOf(printed),
-    unknownLvmKeys: printed.ok && !validated.ok ? unknownKeys(validated.error) : [],
+    lvm: lvmOf(answer),
+    lvmUnread: answer.kind === 'late' ? answer.why : null,
+    unknownLvmKeys: answer.kind === 'done' && !validated.ok ? unknownKeys(validated.error) : [],
     hasLvmlockd: /^\s*Configuration:/m.test(build) ? build.includes('--enable-lvmlockd') : null,
     sanlockConf: sanlockFlaws(processes),
     defaults: DEFAULTS.flatMap(skippedLines),
@@ -43,14 +44,19 @@ export async function configFacts(processes: readonly DaemonProcess[]): Promise<
   };
 }
 
-function lvmOf(printed: Result<string, string>): ConfigFacts['lvm'] {
-  if (printed.ok) return lvmSettings(printed.value);
-  return isInstalled('lvmconfig') ? printed.error : null;
-}
-
-function isInstalled(program: string): boolean {
-  const folders = (process.env['PATH'] ?? '').split(':').filter(Boolean);
-  return folders.some((folder) => existsSync(join(folder, program)));
+/** One that has not ended has found nothing wrong. */
+function lvmOf(answer: ProgramAnswer): ConfigFacts['lvm'] {
+  switch (answer.kind) {
+    case 'done':
+      return lvmSettings(answer.printed);
+    case 'failed':
+      return answer.why;
+    case 'absent':
+    case 'late':
+      return null;
+    default:
+      return unreachable(answer);
+  }
 }
 
 /** `host_id=5`, a line each. */

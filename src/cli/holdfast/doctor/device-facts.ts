@@ -12,7 +12,7 @@ import type { LinuxDeviceMapper } from '../../../platform/device-mapper.ts';
 import { textOf } from '../../../platform/text-file.ts';
 import type { MappedDevice, MappedTable } from '../../../ports/device-mapper.ts';
 import { askProgram } from '../../observe/ask-program.ts';
-import type { VgReport } from './vg-facts.ts';
+import { type LvReport, reportVgs, type VgReport } from './vg-facts.ts';
 
 const WATCHDOG = /^watchdog\d*$/;
 
@@ -74,7 +74,7 @@ export function tableOf(mapper: LinuxDeviceMapper, uuid: string): Promise<Mapped
 const LVM_UUID = /^LVM-([A-Za-z0-9]{32})([A-Za-z0-9]{32})(-.*)?$/;
 
 /** @param before as listed before lvm was asked: what is there still was there all the time */
-export async function mappingsOf(
+async function mappingsOf(
   mapper: LinuxDeviceMapper,
   before: readonly MappedDevice[],
   vgs: readonly VgReport[],
@@ -90,16 +90,48 @@ export async function mappingsOf(
     const table = await tableOf(mapper, uuid);
     const targets = table?.targets ?? [];
     const isAllErrors = targets.length > 0 && targets.every(({ type }) => type === 'error');
+    const isLv = layer === undefined;
     mappings.push({
-      ...{ name, uuid },
+      ...{ name, uuid, isLv },
       lv: vg === undefined || lv === undefined ? null : `${vg.name}/${lv.name}`,
       vg: vg?.name ?? null,
+      isShared: vg === undefined ? null : vg.lockType !== '',
       isOpen: holders.length > 0 || (table?.openCount ?? 1) > 0,
       isErrorTable: table === null ? null : isAllErrors,
-      isLv: layer === undefined,
+      otherSize: isLv && lv !== undefined && !isAllErrors ? otherSizeOf(targets, lv) : null,
     });
   }
   return mappings;
+}
+
+const SECTOR_BYTES = 512;
+
+/** Of an LV with a lock of its own: the device of a snapshot, which has none, is as large as its origin. */
+function otherSizeOf(targets: MappedTable['targets'], lv: LvReport): Mapping['otherSize'] {
+  const sectors = targets.reduce((sum, { length }) => sum + length, 0n);
+  const bytes = Number(sectors) * SECTOR_BYTES;
+  const isOther = sectors > 0n && lv.bytes > 0 && bytes !== lv.bytes;
+  return isOther && lv.lockArgs !== '' ? { bytes, wantedBytes: lv.bytes } : null;
+}
+
+/** A command under way is over then. */
+const LOOK_AGAIN_MS = 3000;
+
+/** Nothing is locked: sizes that do not agree are compared again, as a command may be under way. */
+export async function settledMappings(
+  mapper: LinuxDeviceMapper,
+  before: readonly MappedDevice[],
+  of: { readonly vgs: readonly VgReport[]; readonly sleep: (forMs: number) => Promise<void> },
+): Promise<readonly Mapping[]> {
+  const first = await mappingsOf(mapper, before, of.vgs);
+  if (first.every(({ otherSize }) => otherSize === null)) return first;
+  await of.sleep(LOOK_AGAIN_MS);
+  const vgs = await reportVgs();
+  return vgs === null ? first.map(unsized) : await mappingsOf(mapper, before, vgs);
+}
+
+function unsized(mapping: Mapping): Mapping {
+  return { ...mapping, otherSize: null };
 }
 
 /** A device with leases, and the lockspaces that are on it. */

@@ -30,8 +30,8 @@ import { seeHost } from '../guard/see-host.ts';
 import { type AreaWorld, leaseAreas, type OwnIdentity } from './area-facts.ts';
 import { configFacts } from './config-facts.ts';
 import {
-  mappingsOf,
   multipathsUnder,
+  settledMappings,
   transportsUnder,
   type UnderLeases,
   watchdogDevices,
@@ -73,7 +73,7 @@ export async function doctorFacts(world: DoctorWorld): Promise<DoctorFacts> {
   const under = underLeases(areas, seen);
   const facts = {
     ...{ config, sanlock: settings, processes, units },
-    snapshot: { ...snapshot, unread: [...snapshot.unread, ...unread] },
+    snapshot: { ...snapshot, unread: [...snapshot.unread, ...lvmUnread(config, vgs), ...unread] },
     areas: areas.map((area) => withBlocks(area, slots)),
     slots: slots.map((one) => one.slots),
     watchdogs: watchdogDevices(),
@@ -83,12 +83,22 @@ export async function doctorFacts(world: DoctorWorld): Promise<DoctorFacts> {
     multipaths: await multipathsUnder(mapper, under),
     transports: transportsUnder(under),
     clusteredVgs: clustered,
-    mappings: mapped === null ? null : await mappingsOf(mapper, mapped, seen),
+    mappings: mapped === null ? null : await settledMappings(mapper, mapped, { vgs: seen, sleep }),
     clock: { isSynchronised },
     guests: await guestFindings(world),
   };
   mapper.close();
   return facts;
+}
+
+/** Where lvm is not installed, nothing is missing. */
+function lvmUnread(
+  { lvm, lvmUnread: why }: DoctorFacts['config'],
+  vgs: readonly VgReport[] | null,
+): readonly Unread[] {
+  const ofConfig = why === null ? [] : [{ what: 'lvm', of: 'lvmconfig', why } as const];
+  if (vgs !== null || (lvm === null && why === null)) return ofConfig;
+  return [...ofConfig, { what: 'lvm', of: 'vgs lvs pvs', why: 'they did not say what there is' }];
 }
 
 /** None: wdmd does not run, or does not answer. */

@@ -1,7 +1,7 @@
 import { chownSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { unreachable } from '../../../base/assert.ts';
-import { errnoName } from '../../../base/errno.ts';
+import { ERRNO, errnoName } from '../../../base/errno.ts';
 import { SECOND_MS } from '../../../base/units.ts';
 import type { Diagnosis, Fix } from '../../../inspect/doctor/diagnosis.ts';
 import { DAEMONS } from '../../../inspect/restart/host-facts.ts';
@@ -129,7 +129,8 @@ function removeMapping(uuid: string): Promise<string | null> {
     mapper.remove(uuid, (errno) => {
       clearTimeout(late);
       mapper.close();
-      resolve(errno === 0 ? null : `the kernel refuses it: ${errnoName(errno)}`);
+      const isGone = errno === 0 || errno === ERRNO.ENXIO; // lvmlockd removes them, too
+      resolve(isGone ? null : `the kernel refuses it: ${errnoName(errno)}`);
     });
   });
 }

@@ -24,6 +24,7 @@ export interface LvReport {
   readonly name: string;
   readonly uuid: string;
   readonly lockArgs: string;
+  readonly bytes: number;
 }
 
 export interface LeasePlace {
@@ -34,7 +35,7 @@ export interface LeasePlace {
 /** null: lvm does not say. Nothing is locked, and nothing activated. */
 export async function reportVgs(): Promise<readonly VgReport[] | null> {
   const ofVgs = 'vg_name,vg_uuid,vg_lock_type,vg_lock_args,vg_extent_size,vg_free';
-  const ofLvs = 'vg_name,lv_name,lv_uuid,lv_lockargs,seg_pe_ranges,seg_start';
+  const ofLvs = 'vg_name,lv_name,lv_uuid,lv_lockargs,lv_size,seg_pe_ranges,seg_start';
   const [vgs, lvs, pvs] = await Promise.all([
     rowsOf('vgs', ['-o', ofVgs], 'vg'),
     rowsOf('lvs', ['--all', '-o', ofLvs], 'lv'),
@@ -102,7 +103,8 @@ function lvsIn(rows: readonly Row[]): readonly LvReport[] {
   const byUuid = new Map<string, LvReport>();
   for (const row of rows) {
     const uuid = text(row, 'lv_uuid');
-    byUuid.set(uuid, { name: nameIn(row), uuid, lockArgs: text(row, 'lv_lockargs') });
+    const lockArgs = text(row, 'lv_lockargs');
+    byUuid.set(uuid, { name: nameIn(row), uuid, lockArgs, bytes: bytes(row, 'lv_size') });
   }
   return [...byUuid.values()];
 }

@@ -39,6 +39,7 @@ export const HEALTHY: DoctorFacts = {
   config: {
     lvmFolder: '/etc/lvm',
     lvm: { usesLvmlockd: true, hostId: 1, lockLvExtendMib: 256, activates: true },
+    lvmUnread: null,
     ...{ unknownLvmKeys: [], hasLvmlockd: true, sanlockConf: [], defaults: [], wdmdScripts: [] },
   },
   sanlock: {
@@ -62,7 +63,7 @@ export const HEALTHY: DoctorFacts = {
           damagedBlocks: [],
         },
       },
-      access: null,
+      ...{ readAtS: 5001, access: null },
     },
   ],
   watchdogs: [
@@ -91,11 +92,11 @@ export const HEALTHY: DoctorFacts = {
   mappings: [
     {
       ...{ name: 'vg-lv', uuid: 'LVM-vguuidlvuuid', lv: 'vg/lv', vg: 'vg', isOpen: true },
-      ...{ isErrorTable: false, isLv: true },
+      ...{ isShared: true, isErrorTable: false, isLv: true, otherSize: null },
     },
     {
       ...{ name: 'vg-lvmlock', uuid: 'LVM-vguuidlock', lv: 'vg/lvmlock', vg: 'vg', isOpen: true },
-      ...{ isErrorTable: false, isLv: true },
+      ...{ isShared: true, isErrorTable: false, isLv: true, otherSize: null },
     },
   ],
   slots: [
