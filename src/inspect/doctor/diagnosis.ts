@@ -44,6 +44,8 @@ export type Fix =
   | {
       readonly kind: 'setOwner';
       readonly path: string;
+      /** Where its lockspace begins: a file without one is not given away. */
+      readonly offsetBytes: number;
       readonly uid: number;
       readonly gid: number;
     };

@@ -45,10 +45,12 @@ function ofArea(facts: DoctorFacts, area: LeaseArea): readonly Diagnosis[] {
     const evidence = [`reading ${where}: ${read.errno}`];
     return [isGone ? gone(facts, area, evidence) : unreadable(area, evidence)];
   }
-  if (access === null || access.mayUse || joined !== null) return [];
+  const hasSpace = read.space.maxHosts !== null;
+  if (!hasSpace || access === null || access.mayUse || joined !== null) return [];
   const { uid, gid, mode, byUid, isRegularFile } = access;
+  const give = { kind: 'setOwner', path, offsetBytes, uid: byUid, gid } as const;
   const step: Step = isRegularFile
-    ? safe(`give ${path} to the user of sanlock`, { kind: 'setOwner', path, uid: byUid, gid })
+    ? safe(`give ${path} to the user of sanlock`, give)
     : manual(
         'let sanlock run as root, or in the group of the device (disk)',
         `ls -lL ${path}`,

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { nameToText } from '../../../base/bytes.ts';
+import { plain } from '../../../base/plain-text.ts';
 import { SECOND_MS, toSafeNumber } from '../../../base/units.ts';
 import { decode } from '../../../codec/struct.ts';
 import { deltaLeaseOffset, type Geometry } from '../../../format/geometry.ts';
@@ -97,7 +98,9 @@ async function areaAt(world: AreaWorld, place: Place, own: OwnIdentity): Promise
   const readAtS = world.nowS();
   const watched = await watchOther(world, place, read, own);
   // lvm makes the node of the leases' LV with the rights that the PV below has.
-  const access = own.sanlockPid === null ? null : accessOf(place.path, own.sanlockPid);
+  const { sanlockPid } = own;
+  const isAsked = sanlockPid !== null && read.kind !== 'silent';
+  const access = isAsked ? accessOf(place.path, sanlockPid) : null;
   return { ...area, read: watched, readAtS, access };
 }
 
@@ -176,7 +179,7 @@ async function watchOther(
   if (!isOther || place.vg === null) return read;
   const withinS = renewalSeenWithinS(first.ioTimeoutS || DEFAULT_IO_TIMEOUT_S);
   world.progress(
-    `watching for ${withinS} s at most whether ${first.hostName} renews host id ${hostId}\n`,
+    `watching for ${withinS} s at most whether ${plain(first.hostName)} renews host id ${hostId}\n`,
   );
   let isRenewed = false;
   let watchedS = 0;

@@ -179,11 +179,17 @@ function underLeases(
   areas: readonly LeaseArea[],
   vgs: readonly VgReport[],
 ): readonly UnderLeases[] {
-  const ofAreas = areas.map(({ path, lockspace }) => ({ path, lockspaces: [lockspace] }));
+  // Of a file on a file system that hangs nothing is asked any more.
+  const answering = areas.filter(({ path, read }) => read.kind !== 'silent' || isDevice(path));
+  const ofAreas = answering.map(({ path, lockspace }) => ({ path, lockspaces: [lockspace] }));
   const ofPvs = vgs
     .filter(({ lockType }) => lockType === 'sanlock')
     .flatMap(({ name, pvs }) => pvs.map((path) => ({ path, lockspaces: [`lvm_${name}`] })));
   return [...ofAreas, ...ofPvs];
+}
+
+function isDevice(path: string): boolean {
+  return path.startsWith('/dev/');
 }
 
 /** What `holdfast guard check` says, where guests are to be guarded. */

@@ -1,4 +1,4 @@
-import { chownSync, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { unreachable } from '../../../base/assert.ts';
 import { ERRNO, errnoName } from '../../../base/errno.ts';
@@ -13,6 +13,7 @@ import { removeFile } from '../../../platform/whole-file.ts';
 import { askLvmlockdState } from '../../observe/ask.ts';
 import { askProgram } from '../../observe/ask-program.ts';
 import { type DaemonPorts, findDaemon } from '../../observe/daemons.ts';
+import { giveFile } from './give-file.ts';
 import { daemonProcesses, runFiles } from './process-facts.ts';
 
 /** A step that was tried. */
@@ -77,7 +78,7 @@ async function perform(world: FixWorld, fix: Fix): Promise<string | null> {
     case 'removeMapping':
       return await removeMapping(fix.uuid);
     case 'setOwner':
-      return setOwner(fix);
+      return giveFile(fix.path, fix);
     default:
       return unreachable(fix);
   }
@@ -133,13 +134,4 @@ function removeMapping(uuid: string): Promise<string | null> {
       resolve(isGone ? null : `the kernel refuses it: ${errnoName(errno)}`);
     });
   });
-}
-
-function setOwner({ path, uid, gid }: Extract<Fix, { kind: 'setOwner' }>): string | null {
-  try {
-    chownSync(path, uid, gid);
-    return null;
-  } catch (error) {
-    return `${path} cannot be given away: ${reasonOf(error)}`;
-  }
 }
