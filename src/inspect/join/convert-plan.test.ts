@@ -75,6 +75,10 @@ test('nothing is converted that is active here, or may be elsewhere', () => {
   assert.match(said({ ...SHARED, inUse: IN_USE }, { ...HOST, isStarted: true }, 'none'), /active/);
   assert.match(said(LOCAL, HOST, 'sanlock', false), /then say --inactive-elsewhere$/);
   assert.equal(said(SHARED, HOST, 'sanlock', false), 'start', 'its LVs are locked');
+  assert.match(said({ ...SHARED, inUse: IN_USE }, HOST), /LV v\/lv is active here: end its users/);
+  assert.equal(said({ ...SHARED, inUse: IN_USE }, { ...HOST, isStarted: true }), '');
+  const clustered = { ...LOCAL, kind: 'clustered' } as const;
+  assert.match(said(clustered, HOST, 'none', false), /then say --inactive-elsewhere$/);
   const other = { hostId: 2, hostName: 'beta', state: 'live' } as const;
   const withOther = { ...HOST, isStarted: true, otherHosts: [other] };
   assert.match(said(SHARED, withOther, 'none'), /host beta \(host id 2\) has VG v started/);

@@ -46,10 +46,12 @@ export function convertPlan(
   const isDone = to === 'none' ? isLocal : isStartedSanlock(vg, host);
   if (isDone) return ok({ steps: [], notes: [] });
   const problems = preflight(vg, host, to).filter(({ weight }) => weight === 'problem');
-  // Made by an earlier run, it is only to be started: what is active here does not matter.
-  const counted = isShared(vg) && to === 'sanlock' ? problems.filter(isOfHost) : problems;
+  // Made by an earlier run, it is only to be started; not beside what is active here without a lock.
+  const counts = host.isStarted ? isOfHost : isOfStart;
+  const counted = isShared(vg) && to === 'sanlock' ? problems.filter(counts) : problems;
   const refusals = counted.map(({ found, cure }) => `${found}: ${cure}`);
-  const isUnlocked = to === 'sanlock' && vg.kind !== 'shared';
+  // A clustered one is made local by force, whoever uses it.
+  const isUnlocked = vg.kind === 'clustered' || (to === 'sanlock' && vg.kind !== 'shared');
   if (isUnlocked && !of.isInactiveElsewhere) {
     refusals.push(
       `whether LVs of VG ${vg.name} are active on other hosts cannot be seen from here, and two hosts ` +
@@ -74,6 +76,10 @@ function lacksGlobalLock({ otherVgs, hasGlobalLock }: HostReadiness): boolean {
 
 function isOfHost({ kind }: { readonly kind: string }): boolean {
   return kind === 'hostNotReady';
+}
+
+function isOfStart(finding: { readonly kind: string }): boolean {
+  return isOfHost(finding) || finding.kind === 'lvActive';
 }
 
 const FORCED: readonly ConvertStep[] = [{ kind: 'forceLocal' }, { kind: 'removeLeftover' }];

@@ -6,14 +6,16 @@ import { type JoinFacts, joinPlan, joinWait } from './join-plan.ts';
 const conf = (path: string, text = '') => ({ path, text, trap: null as string | null });
 const LEASE = { hostId: 1, hostName: 'alpha', generation: 1, timestampS: 50, ioTimeoutS: 10 };
 const AREA = { vg: 'v', maxHosts: 2000, used: [LEASE], unusedIoTimeoutS: 2, damaged: [] };
+const VG = { name: 'v', isStarted: false, inUse: [] as readonly string[], hosts: ok(AREA) };
 const GENERATED = '6f1c1d1e-27a1-4b52-a1e7-0d2b9d8a4f10.beta';
 
 const facts = (of: Partial<JoinFacts> = {}): JoinFacts => ({
   ...{ nodeName: 'beta', newName: 'beta.1f', wanted: null, lost: [], absentVgs: [] },
+  otherVgs: [],
   conf: { lvmlocal: conf('/l'), lvm: conf('/v'), sanlock: conf('/s') },
   running: { wdmd: false, sanlock: false, lvmlockd: false },
   ...{ sanlock: null, hasSystemd: true },
-  vgs: [{ name: 'v', isStarted: false, hosts: ok(AREA) }],
+  vgs: [VG],
   ...of,
 });
 const planOf = (of: Partial<JoinFacts> = {}) => {
@@ -86,7 +88,8 @@ test('nothing is planned where a file may not be edited, or a VG cannot be read'
   const cases: readonly (readonly [Partial<JoinFacts>, RegExp])[] = [
     [{ conf: { ...confs, lvm: { ...confs.lvm, trap: '/v is a link' } } }, /^\/v is a link$/],
     [{ conf: { ...confs, lvm: conf('/v', 'global {') } }, /^\/v: a section is not closed$/],
-    [{ vgs: [{ name: 'v', isStarted: false, hosts: fail('EIO') }] }, /of VG v cannot be read: EIO/],
+    [{ vgs: [{ ...VG, hosts: fail('EIO') }] }, /of VG v cannot be read: EIO/],
+    [{ vgs: [{ ...VG, inUse: ['v/a'] }] }, /^LV v\/a is active here and its VG is not started/],
     [{ absentVgs: ['w'] }, /no shared VG w/],
   ];
   for (const [of, why] of cases) {
@@ -95,6 +98,11 @@ test('nothing is planned where a file may not be edited, or a VG cannot be read'
   }
   const trap = { ...confs.lvmlocal, trap: 'a link', text: 'local { host_id = 2 }' };
   assert.equal(planOf({ conf: { ...confs, lvmlocal: trap } }).hostId, 2, 'it needs no edit');
+});
+
+test('VGs that are left out are not started along', () => {
+  assert.doesNotMatch(kinds({ otherVgs: ['w'] }), /startUnit/);
+  assert.match(planOf({ otherVgs: ['w'] }).notes.join(), /next boot on lvmlocks starts w too/);
 });
 
 test('how long sanlock takes, by the record of the host id', () => {

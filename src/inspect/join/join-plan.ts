@@ -37,6 +37,8 @@ export interface JoinFacts {
   /** Whether systemd runs this host, and so starts what is to run. */
   readonly hasSystemd: boolean;
   readonly vgs: readonly VgToJoin[];
+  /** Shared VGs of sanlock that are neither started nor wanted. */
+  readonly otherVgs: readonly string[];
   /** Named by the user, and not seen. */
   readonly absentVgs: readonly string[];
 }
@@ -53,6 +55,8 @@ export interface ConfFacts {
 export interface VgToJoin {
   readonly name: string;
   readonly isStarted: boolean;
+  /** LVs in use on this host, of a VG that is not started: `vg1/data`. */
+  readonly inUse: readonly string[];
   /** Or why its host leases cannot be read. */
   readonly hosts: Result<HostLeasesSeen, string>;
 }
@@ -101,7 +105,7 @@ export function joinPlan(facts: JoinFacts): Result<JoinPlan, readonly string[]> 
     ...(services.length > 0 ? [{ kind: 'services', units: services } as const] : []),
     ...(isRestarted ? [{ kind: 'restartSanlock' } as const] : []),
     ...startsOf(facts, choice.hostId, names.own),
-    ...(facts.hasSystemd ? [{ kind: 'startUnit', unit: 'lvmlocks' } as const] : []),
+    ...(startsAll(facts) ? [{ kind: 'startUnit', unit: 'lvmlocks' } as const] : []),
   ];
   const { hostId, reason } = choice;
   const notes = notesOf(facts, { choice, names, isRestarted });
@@ -116,10 +120,19 @@ function refusalsOf({ absentVgs, vgs, sanlock }: JoinFacts): readonly string[] {
     ...vgs.flatMap(({ name, hosts }) =>
       hosts.ok ? [] : `the host leases of VG ${name} cannot be read: ${hosts.error}`,
     ),
+    ...vgs.flatMap(({ inUse }) => inUse.map(whyNotBeside)),
     ...(ids.length > 1
       ? [`VGs are started here with several host ids (${ids.join(', ')}): stop them first`]
       : []),
   ];
+}
+
+/** The join is a new generation: what this host held before is anybody's. */
+function whyNotBeside(lv: string): string {
+  return (
+    `LV ${lv} is active here and its VG is not started: other hosts may lock it once this host joins ` +
+    `anew; end its users, then lvchange -an ${lv} (if sanlock of holdfast has died, start that instead)`
+  );
 }
 
 /** Whether a running sanlock has another name than it will have from its next start on. */
@@ -213,6 +226,11 @@ function missingDaemons({ hasSystemd, running, sanlock }: JoinFacts): readonly s
   ];
 }
 
+/** It starts all VGs, and so not now where some are left out. */
+function startsAll({ hasSystemd, otherVgs }: JoinFacts): boolean {
+  return hasSystemd && otherVgs.length === 0;
+}
+
 /** lvmlocks starts the VGs at boot; it is enabled, and what it does comes as steps of their own. */
 function servicesOf({ sanlock }: JoinFacts): readonly string[] {
   const needsWdmd = sanlock === null || sanlock.usesWatchdog;
@@ -259,7 +277,7 @@ function notesOf(
   of: { readonly choice: HostIdChoice; readonly names: Names; readonly isRestarted: boolean },
 ): readonly string[] {
   const notes: string[] = [];
-  const { sanlock, vgs } = facts;
+  const { sanlock, vgs, otherVgs } = facts;
   const { choice, names } = of;
   if (choice.kind === 'chosen' && choice.formerly.length > 0) {
     notes.push(
@@ -277,6 +295,9 @@ function notesOf(
     notes.push(
       'sanlock runs without a watchdog here: nothing resets this host if it loses its leases',
     );
+  }
+  if (facts.hasSystemd && otherVgs.length > 0) {
+    notes.push(`from the next boot on lvmlocks starts ${otherVgs.join(', ')} too`);
   }
   if (vgs.length === 0) {
     notes.push('no shared VG is seen here; the first is made with vgcreate --shared VG DEVICE');

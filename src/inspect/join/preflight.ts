@@ -58,7 +58,7 @@ export interface OtherHost {
 export type TargetType = 'sanlock' | 'none';
 
 export function preflight(vg: VgFacts, host: HostReadiness, to: TargetType): readonly Finding[] {
-  const isAlready = to === 'none' ? vg.kind === 'local' : isSharedNow(vg);
+  const isAlready = to === 'none' ? vg.kind === 'local' : isSharedNow(vg) && host.isStarted;
   const findings = [...(isAlready ? [] : vgFindings(vg)), ...hostFindings(host)];
   if (to === 'none') return [...findings, ...toLocal(vg, host)];
   return [...findings, ...toShared(vg, host)];

@@ -4,6 +4,7 @@ import { fail, ok, type Result } from '../../../base/result.ts';
 import type { JoinFacts } from '../../../inspect/join/join-plan.ts';
 import { CONF_NAMES, type ConfName, type ConfSeen, confPaths, seeConf } from '../vg/conf-file.ts';
 import { type LocalDaemons, localPorts, seeLocalDaemons } from '../vg/local-daemons.ts';
+import { lvsInUse } from '../vg/lvs-in-use.ts';
 import { hasSystemd } from '../vg/services.ts';
 import { readHostLeases, type SharedVg, sharedVgs } from '../vg/shared-vgs.ts';
 
@@ -33,15 +34,26 @@ export async function seeForJoin(
   const vgs = listed.value.filter(
     ({ name, lockType }) => lockType === 'sanlock' && (named.size === 0 || named.has(name)),
   );
+  const isUp = ({ name }: SharedVg) => isStarted(daemons, name);
+  const down = vgs.filter((vg) => !isUp(vg)).map(({ name }) => name);
+  const inUse = down.length === 0 ? ok([]) : await lvsInUse(down);
+  if (!inUse.ok) return fail(inUse.error);
+  const others = listed.value.filter(
+    (vg) => vg.lockType === 'sanlock' && !vgs.includes(vg) && !isUp(vg),
+  );
   const conf = seeConfs();
   const facts: JoinFacts = {
     ...{ nodeName: hostname(), newName: from.newName, lost: from.lost, wanted: wish.hostId },
     ...{ conf, hasSystemd: hasSystemd(), ...daemonFacts(daemons) },
     vgs: vgs.map((vg) => ({
       name: vg.name,
-      isStarted: isStarted(daemons, vg.name),
+      isStarted: isUp(vg),
+      inUse: inUse.value
+        .filter((lv) => lv.vg === vg.name && lv.isActive)
+        .map((lv) => `${lv.vg}/${lv.name}`),
       hosts: readHostLeases(vg),
     })),
+    otherVgs: others.map(({ name }) => name),
     absentVgs: wish.vgs.filter((name) => !vgs.some((vg) => vg.name === name)),
   };
   return ok({ facts, conf, vgs });
