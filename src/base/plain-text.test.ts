@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hasControl, plain, shown } from './plain-text.ts';
+import { hasControl, plain, plainJson, shellWord, shown } from './plain-text.ts';
 
 test('a foreign text has no commands to a terminal, no line ends, and nothing that is not seen', () => {
   const hostile: readonly (readonly [string, string])[] = [
@@ -28,4 +28,12 @@ test('in a sentence it is cut, and never within a character', () => {
 test('whether it has control characters', () => {
   assert.equal(hasControl('a\tb'), true);
   assert.equal(hasControl('größe'), false);
+});
+
+test('a command in a sentence is one word, and JSON has no commands to a terminal', () => {
+  assert.equal(shellWord('vg1/lv:/dev/x:0'), 'vg1/lv:/dev/x:0');
+  assert.equal(shellWord(''), "''");
+  assert.equal(shellWord('a b'), "'a b'");
+  assert.equal(shellWord("$(x)'\u009b"), "'$(x)'\\''?'");
+  assert.equal(plainJson({ a: ['\u009b\u202e'], n: 1 }, 0), '{"a":["??"],"n":1}');
 });

@@ -21,6 +21,20 @@ export function plain(text: string): string {
   return text.replace(WITHOUT_SHAPE, '?');
 }
 
+/** JSON for programs, and for whoever sees it on a terminal: every text in it as `plain` has it. */
+export function plainJson(value: unknown, indent = 2): string {
+  const text = (_: string, one: unknown) => (typeof one === 'string' ? plain(one) : one);
+  return JSON.stringify(value, text, indent);
+}
+
+const SAFE_WORD = /^[\w@%+=:,./-]+$/;
+
+/** A word of a command that a sentence tells to type: a shell takes it as one word, and as it is. */
+export function shellWord(word: string): string {
+  const whole = plain(word);
+  return SAFE_WORD.test(whole) ? whole : `'${whole.replaceAll("'", "'\\''")}'`;
+}
+
 /** In a sentence: cut as well. */
 export function shown(text: string, mostCharacters = SHOWN): string {
   const whole = plain(text);

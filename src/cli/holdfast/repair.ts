@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { textToName } from '../../base/bytes.ts';
+import { plain, plainJson } from '../../base/plain-text.ts';
 import { ok, type Result } from '../../base/result.ts';
 import { type DeltaPlace, readLockspaceSizes } from '../../lease/delta-acquire.ts';
 import type { LeaseError } from '../../lease/lease-error.ts';
@@ -60,21 +61,21 @@ export async function repair(args: readonly string[]): Promise<number> {
     return 2;
   }
   const { operands, value, has } = words.value;
-  const complain = (text: string) => void process.stderr.write(`holdfast repair: ${text}\n`);
+  const complain = (text: string) => void process.stderr.write(`holdfast repair: ${plain(text)}\n`);
   const target = await targetOf(operands[0] ?? '', value('lockspace'));
   if (!target.ok) {
     complain(target.error);
     return 2;
   }
   const say = (text: string) => {
-    if (!has('json')) process.stdout.write(`${text}\n`);
+    if (!has('json')) process.stdout.write(`${plain(text)}\n`);
   };
   try {
     const repairs = await repairTarget(target.value, say);
     if (has('json')) {
       const { schema } = REPAIR_PAGE;
       const json = { schema, lease: target.value.label, ...repairs };
-      process.stdout.write(`${JSON.stringify(json, null, 2)}\n`);
+      process.stdout.write(`${plainJson(json)}\n`);
     }
     if (repairs.code !== null && repairs.blocks.length === 0) return 2;
     return repairs.isSound ? 0 : 1;

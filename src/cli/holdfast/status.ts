@@ -1,3 +1,4 @@
+import { plainJson } from '../../base/plain-text.ts';
 import { attentionIn } from '../../inspect/snapshot/attention.ts';
 import type { Snapshot } from '../../inspect/snapshot/snapshot.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
@@ -36,7 +37,7 @@ export const STATUS_PAGE = {
   ],
   exits: {
     0: 'nothing needs attention',
-    1: 'something does: it is shown',
+    1: 'something does, or was not seen: it is shown',
     2: 'a mistake in the words, or the host could not be looked at',
   },
   schema: 'holdfast.status/1',
@@ -67,7 +68,8 @@ export async function status(args: readonly string[]): Promise<number> {
     const snapshot = await takeSnapshot(ports);
     const isWatching = words.value.has('watch');
     show(snapshot, { isJson, isWatching });
-    const exitStatus = attentionIn(snapshot).length === 0 ? 0 : 1;
+    const isWell = attentionIn(snapshot).length === 0 && snapshot.unread.length === 0;
+    const exitStatus = isWell ? 0 : 1;
     if (!isWatching) {
       await endBesideHungCalls(exitStatus); // and Node takes 3 ms to end by itself
       return exitStatus;
@@ -97,7 +99,7 @@ function show(
   const { stdout } = process;
   if (isJson) {
     const json = statusJson(snapshot);
-    stdout.write(`${isWatching ? JSON.stringify(json) : JSON.stringify(json, null, 2)}\n`);
+    stdout.write(`${plainJson(json, isWatching ? 0 : 2)}\n`);
     return;
   }
   const paint = paintFor(stdout, process.env);

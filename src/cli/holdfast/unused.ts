@@ -1,5 +1,5 @@
 import { unreachable } from '../../base/assert.ts';
-import { shown } from '../../base/plain-text.ts';
+import { plainJson, shown } from '../../base/plain-text.ts';
 import { type User, usersOf } from '../../inspect/restart/users.ts';
 import { mistakeText } from '../frame/help.ts';
 import { type CommandPage, JSON_OPTION } from '../frame/page.ts';
@@ -52,7 +52,7 @@ export async function unused(args: readonly string[]): Promise<number> {
 export function unusedJson(users: readonly User[]): string {
   const list = users.map((user) => ({ ...user, ...namesOf(user), text: userText(user) }));
   const json = { schema: UNUSED_PAGE.schema, isUnused: users.length === 0, users: list };
-  return `${JSON.stringify(json, null, 2)}\n`;
+  return `${plainJson(json)}\n`;
 }
 
 export function unusedText(users: readonly User[]): string {

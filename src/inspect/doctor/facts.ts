@@ -135,8 +135,12 @@ export interface HostLease {
 }
 
 export interface DamagedBlock {
-  /** `vg/lv`, or the name of the lease. */
+  /** `vg/lv`, or `vg (VG lock)`. */
   readonly lease: string;
+  /** As the lease calls itself. */
+  readonly resource: string;
+  /** `vg/lv`; null: it is of no LV. */
+  readonly lv: string | null;
   readonly offsetBytes: number;
   readonly hostId: number;
   readonly damage: string;

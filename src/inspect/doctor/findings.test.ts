@@ -172,7 +172,12 @@ const FAULTS: Readonly<Record<Kind, Change>> = {
       kind: 'done',
       space: {
         ...{ maxHosts: 2000, hosts: [] },
-        damagedBlocks: [{ lease: 'vg/lv', offsetBytes: 70254592, hostId: 2, damage: 'checksum' }],
+        damagedBlocks: [
+          {
+            ...{ lease: 'vg (VG lock)', lv: null, resource: 'VGLK', offsetBytes: 69206016 },
+            ...{ hostId: 2, damage: 'checksum' },
+          },
+        ],
       },
     },
   }),
@@ -298,6 +303,21 @@ test('what --fix does not do: anything that is in use, or that only its owner ca
   for (const kind of ['daemonSilent', 'daemonTwice', 'wdmdUncleanEnd', 'hostIdInUse'] as const) {
     assert.deepEqual(safeOf(kind), [], kind);
   }
+});
+
+test('what is to be typed is one word for a shell, whatever a name has', () => {
+  const command = (kind: Kind, more: Change = {}) =>
+    finding(kind, more).plan.flatMap((step) =>
+      step.kind === 'manual' ? (step.command ?? []) : [],
+    );
+  assert.deepEqual(command('hostBlockDamaged'), [
+    'holdfast repair lvm_vg:VGLK:/dev/mapper/vg-lvmlock:69206016',
+  ]);
+  const evil = { ...SPACE, name: "a'$(reboot)", ageS: 9 };
+  const renewals = (SPACE.renewals ?? []).map((one) => ({ ...one, timeouts: 1 }));
+  assert.deepEqual(command('renewalTimeouts', snapshot({ lockspaces: [{ ...evil, renewals }] })), [
+    "sanlock client renewal -s 'a'\\''$(reboot)'",
+  ]);
 });
 
 test('a VG that cannot be started is not said to be unstarted as well', () => {

@@ -1,3 +1,4 @@
+import { shellWord } from '../../base/plain-text.ts';
 import { isSameNode } from '../../wire/sanlock/host-name.ts';
 import { type Diagnosis, diagnosis, manual } from './diagnosis.ts';
 import { type DoctorFacts, type HostLease, type LeaseArea, lvmSettingsOf } from './facts.ts';
@@ -181,7 +182,7 @@ function ahead(area: LeaseArea, own: HostLease): readonly Diagnosis[] {
 }
 
 /** Each damaged record of the lockspace. */
-function damages({ lockspace, vg, path, offsetBytes, read }: LeaseArea): readonly Diagnosis[] {
+function damages({ lockspace, path, offsetBytes, read }: LeaseArea): readonly Diagnosis[] {
   if (read.kind !== 'done') return [];
   const { hosts, damagedBlocks } = read.space;
   const ofHosts = hosts.flatMap(({ hostId, damage }) => {
@@ -199,14 +200,14 @@ function damages({ lockspace, vg, path, offsetBytes, read }: LeaseArea): readonl
           ),
           manual(
             'when every host has left the lockspace, format it anew',
-            `sanlock client init -s ${lockspace}:0:${path}:${offsetBytes}`,
+            `sanlock client init -s ${shellWord(`${lockspace}:0:${path}:${offsetBytes}`)}`,
             'it takes the host lease of every host: all that is locked would be lost',
           ),
         ],
       }),
     ];
   });
-  const ofBlocks = damagedBlocks.map(({ lease, offsetBytes: at, hostId, damage }) =>
+  const ofBlocks = damagedBlocks.map(({ lease, resource, lv, offsetBytes: at, hostId, damage }) =>
     diagnosis('hostBlockDamaged', {
       about: lease,
       found: `the block of host id ${hostId} in the lease of ${lease} is damaged`,
@@ -214,7 +215,7 @@ function damages({ lockspace, vg, path, offsetBytes, read }: LeaseArea): readonl
       plan: [
         manual(
           `once host ${hostId} is surely gone: it waits 8 io timeouts and 60 s, then empties it`,
-          `holdfast repair ${vg === null ? `${lockspace}:${lease}:${path}:${at}` : lease}`,
+          `holdfast repair ${shellWord(lv ?? `${lockspace}:${resource}:${path}:${at}`)}`,
           'that host may hold the lease: only its end makes it safe',
         ),
       ],

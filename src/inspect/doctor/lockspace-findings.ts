@@ -1,3 +1,4 @@
+import { shellWord } from '../../base/plain-text.ts';
 import { SECOND_MS } from '../../base/units.ts';
 import { LATE_SHARE, marginS } from '../snapshot/attention.ts';
 import type { LockspaceSeen, RenewalSeen, VgSeen } from '../snapshot/snapshot.ts';
@@ -89,7 +90,7 @@ function ofRenewals({ name, renewals, ioTimeoutS }: LockspaceSeen): readonly Dia
   const plan = [
     manual(
       'see to the storage: its latency, its paths, and what else writes there',
-      `sanlock client renewal -s ${name}`,
+      `sanlock client renewal -s ${shellWord(name)}`,
       'the storage is not of this program',
     ),
   ];

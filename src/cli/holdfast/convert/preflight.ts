@@ -1,5 +1,5 @@
 import type { Finding } from '../../../base/finding.ts';
-import { plain } from '../../../base/plain-text.ts';
+import { plain, plainJson } from '../../../base/plain-text.ts';
 import {
   preflight as findingsOf,
   lockLvExtents,
@@ -83,7 +83,7 @@ export async function preflight(args: readonly string[]): Promise<number> {
       isClear,
       findings,
     };
-    process.stdout.write(`${JSON.stringify(json, null, 2)}\n`);
+    process.stdout.write(`${plainJson(json)}\n`);
   } else {
     process.stdout.write(textOf(seen.value.vg, findings, to));
   }

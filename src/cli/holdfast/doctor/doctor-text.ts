@@ -1,5 +1,5 @@
 import { unreachable } from '../../../base/assert.ts';
-import { plain } from '../../../base/plain-text.ts';
+import { plain, plainJson } from '../../../base/plain-text.ts';
 import type { Diagnosis, Step } from '../../../inspect/doctor/diagnosis.ts';
 import type { DoctorFacts } from '../../../inspect/doctor/facts.ts';
 import type { Unread } from '../../../inspect/snapshot/snapshot.ts';
@@ -128,5 +128,5 @@ export function doctorJson(
   const { schema, facts, fixed } = of;
   const { unread } = facts.snapshot;
   const json = { schema, findings, unread, ...(fixed === null ? {} : { fixed }) };
-  return `${JSON.stringify(json, (_, value: unknown) => (typeof value === 'string' ? plain(value) : value), 2)}\n`;
+  return `${plainJson(json)}\n`;
 }

@@ -69,11 +69,11 @@ async function slotsAt(
       if (bytes.errno === 'EMSGSIZE') break; // past the end
       return null;
     }
-    slots.push({ offset, holds: holdsOf(bytes, space.name) });
-    const lease = leaseName(vg, slot, offset);
-    damagedBlocks.push(
-      ...blocksIn(bytes, knownHosts).map((block) => ({ lease, offsetBytes: offset, ...block })),
-    );
+    const holds = holdsOf(bytes, space.name);
+    slots.push({ offset, holds });
+    const resource = holds.kind === 'lease' ? holds.name : '';
+    const of = { ...leaseName(vg, slot, offset), resource, offsetBytes: offsetBytes + offset };
+    damagedBlocks.push(...blocksIn(bytes, knownHosts).map((block) => ({ ...of, ...block })));
   }
   const { name, lvs, freeMib } = vg;
   return {
@@ -82,12 +82,15 @@ async function slotsAt(
   };
 }
 
-function leaseName({ name, lvs }: VgReport, slot: number, offset: number): string {
-  if (slot === SLOT_GL) return `${name} (global lock)`;
-  if (slot === SLOT_VG) return `${name} (VG lock)`;
-  const lv = lvs.find(({ lockArgs }) => lockArgs.endsWith(`:${offset}`));
-  return `${name}/${lv?.name ?? `slot ${slot - SLOT_FIRST_LV}`}`;
+function leaseName({ name, lvs }: VgReport, slot: number, offset: number): LeaseName {
+  if (slot === SLOT_GL) return { lease: `${name} (global lock)`, lv: null };
+  if (slot === SLOT_VG) return { lease: `${name} (VG lock)`, lv: null };
+  const found = lvs.find(({ lockArgs }) => lockArgs.endsWith(`:${offset}`));
+  const lv = found === undefined ? null : `${name}/${found.name}`;
+  return { lease: lv ?? `${name}, slot ${slot - SLOT_FIRST_LV}`, lv };
 }
+
+type LeaseName = Pick<DamagedBlock, 'lease' | 'lv'>;
 
 function holdsOf(bytes: Uint8Array, lockspace: string): SlotOnDevice['holds'] {
   const read = resourceIn(bytes, { lockspaceName: '', resourceName: '' });

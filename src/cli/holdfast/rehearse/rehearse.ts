@@ -1,4 +1,4 @@
-import { plain } from '../../../base/plain-text.ts';
+import { plain, plainJson } from '../../../base/plain-text.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
 import {
   type Rehearsal,
@@ -105,7 +105,7 @@ function show(snapshot: Snapshot, { kind, subject, rehearsal, isJson }: Shown): 
   if (isJson) {
     const { taken, unread } = snapshot;
     const json = { schema: REHEARSE_PAGE.schema, kind, subject, taken, spaces, notes, unread };
-    process.stdout.write(`${JSON.stringify(json, null, 2)}\n`);
+    process.stdout.write(`${plainJson(json)}\n`);
   } else {
     process.stdout.write(rehearsalText(rehearsal.value, kind));
     for (const { what, of, why } of snapshot.unread)

@@ -1,6 +1,6 @@
 import { unreachable } from '../../../base/assert.ts';
 import { nameToText } from '../../../base/bytes.ts';
-import { plain } from '../../../base/plain-text.ts';
+import { shellWord } from '../../../base/plain-text.ts';
 import type { LeaseError } from '../../../lease/lease-error.ts';
 import type { HostBlock } from '../../../lease/paxos-area.ts';
 import type { LeaseState, NoLease } from '../../../lease/read-holders.ts';
@@ -56,11 +56,18 @@ export function blockDamageText(target: WhoTarget, lease: LeaseState, block: Hos
 
 function repairCommand(target: WhoTarget, lease: LeaseState): string {
   const { path, offset, spacePath, spaceOffset, volume } = target;
-  const named = [lease.lockspaceName, lease.resourceName, path].map(nameToText);
+  const named = [lease.lockspaceName, lease.resourceName, path].map(nameToText).map(escaped);
   const isApart = spacePath !== path || spaceOffset !== 0;
-  const where = isApart ? ` --lockspace ${nameToText(spacePath)}:${spaceOffset}` : '';
-  const what = volume ?? `${named.join(':')}:${offset}${where}`;
-  return `"holdfast repair ${plain(what)}"`;
+  const where = isApart
+    ? ` --lockspace ${shellWord(`${nameToText(spacePath)}:${spaceOffset}`)}`
+    : '';
+  const what = volume ?? `${named.join(':')}:${offset}`;
+  return `"holdfast repair ${shellWord(what)}${volume === null ? where : ''}"`;
+}
+
+/** A colon of a name, as `splitEscaped` takes it. */
+function escaped(name: string): string {
+  return name.replace(/[\\:]/g, '\\$&');
 }
 
 export function hostDamageText(hostId: number, error: LeaseError): string {

@@ -220,6 +220,15 @@ test('a damaged block keeps all hosts out, also behind the recorded hosts, and t
   );
 });
 
+test('the way out is typed as it stands, whatever the names on the disk have', async () => {
+  const device = new FakeDevice();
+  device.putLeader({ lver: 4n, spaceName: 'a:b', resourceName: "$(reboot)'" });
+  device.bytes[MIB + (1 + 3) * 512] = 7;
+  const any = { ...TARGET, label: 'x', volume: null, expected: null };
+  const text = textOf(await answerOf(device, false, any));
+  assert.ok(text.includes(`holdfast repair 'a\\:b:$(reboot)'\\'':/dev/x:1048576'`), text);
+});
+
 test('numbers that cannot be are damage, as an acquire finds', async () => {
   const device = new FakeDevice();
   device.putLeader({ ...OWNED_BY_1, lver: 2n ** 63n });
