@@ -46,7 +46,7 @@ export function convertPlan(
   const isDone = to === 'none' ? isLocal : isStartedSanlock(vg, host);
   if (isDone) return ok({ steps: [], notes: [] });
   const problems = preflight(vg, host, to).filter(({ weight }) => weight === 'problem');
-  // Made by an earlier run, it is only to be started; not beside what is active here without a lock.
+  // Made by an earlier run, it is only to be started; not beside what is active here unlocked.
   const counts = host.isStarted ? isOfHost : isOfStart;
   const counted = isShared(vg) && to === 'sanlock' ? problems.filter(counts) : problems;
   const refusals = counted.map(({ found, cure }) => `${found}: ${cure}`);
