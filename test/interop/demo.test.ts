@@ -154,6 +154,9 @@ describe('holdfast demo', { concurrency: true }, () => {
       assert.match(demo.text, /exclusive: alpha \(host id 1, generation 1\) is alive/);
       assert.match(demo.text, /gamma has it: one volume, one writer/);
       assert.match(demo.text, /alpha \(1\) (dead|fail) for \d+ s {3}beta \(2\) here/, 'status');
+      const isExplained =
+        /nothing resets this host[\s\S]*It wants a watchdog: hosts of the demo have none/;
+      assert.match(demo.text, isExplained, 'what needs attention in the demo alone');
       assert.match((await run(HOLDFAST, ['rig', 'status'], { env })).stdout, /host 2 {2}beta/);
       const inside = await run(HOLDFAST, ['rig', 'enter', '2'], { env });
       assert.equal(inside.stdout, 'beta\n');

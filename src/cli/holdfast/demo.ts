@@ -221,4 +221,5 @@ async function overview(host: Host): Promise<void> {
   why('holdfast status shows daemons, time that is left, hosts, and who has what. On beta:');
   command(host.name, ['holdfast', 'status']);
   picture(await host.run(join(dirname(__dirname), 'bin', 'holdfast'), ['status']));
+  why('It wants a watchdog: hosts of the demo have none, as it would reset this whole machine.');
 }
