@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { helpText } from '../frame/help.ts';
 import { type CommandPage, pageFor, wordOf } from '../frame/page.ts';
@@ -104,4 +104,22 @@ test('a misspelt command or option names the one that was meant', async () => {
       assert.ok(!read.ok && read.error.endsWith(`did you mean ${own.name}?`), own.name);
     }
   }
+});
+
+/** They make keys and notes of their own. */
+const NOT_SHOWN: ReadonlySet<string> = new Set([
+  ...['doctor/fix.ts', 'guard/see-host.ts', 'install-units/units.ts', 'rig.ts'],
+  ...['serve/known-lvs.ts', 'who/look.ts'],
+]);
+
+test('every command prints its JSON without control characters', () => {
+  const folder = `${ROOT}/src/cli/holdfast`;
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  const sources = files.filter((name) => name.endsWith('.ts') && !/\.test\.|testing\//.test(name));
+  assert.ok(sources.length > 50, `${sources.length} files`);
+  const others = sources.filter((name) => {
+    const text = readFileSync(`${folder}/${name}`, 'utf8');
+    return text.includes('JSON.stringify(') && !NOT_SHOWN.has(name);
+  });
+  assert.deepEqual(others, [], 'plainJson is for them');
 });

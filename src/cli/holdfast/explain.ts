@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { shown } from '../../base/plain-text.ts';
+import { plainJson, shown } from '../../base/plain-text.ts';
 import { eventMeanings } from '../../inspect/explain/event-page.ts';
 import { type Meaning, meaningsOf } from '../../inspect/explain/explain.ts';
 import { linesOf, mistakeText } from '../frame/help.ts';
@@ -65,7 +65,7 @@ export function explained(args: readonly string[], page: string): Explained {
   const status = meanings.length > 0 ? 0 : 1;
   if (words.value.has('json')) {
     const json = { schema: EXPLAIN_PAGE.schema, asked, meanings };
-    return { status, stdout: `${JSON.stringify(json, null, 2)}\n`, stderr: '' };
+    return { status, stdout: `${plainJson(json)}\n`, stderr: '' };
   }
   const unknown = `holdfast explain: "${shown(asked, MAX_SHOWN)}" is not known\n`;
   const stdout = meanings.map(meaningText).join('\n');

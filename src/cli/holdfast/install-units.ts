@@ -8,7 +8,7 @@ import {
   realpathSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { plain, shown } from '../../base/plain-text.ts';
+import { plain, plainJson, shown } from '../../base/plain-text.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { compileAll } from '../../platform/code-cache.ts';
 import { reasonOf } from '../../platform/system-error.ts';
@@ -249,5 +249,5 @@ function planText(steps: readonly Step[], isDry: boolean): string {
 
 function planJson(steps: readonly Step[], isDry: boolean): string {
   const files = steps.map(({ kind, path }) => ({ kind, path: plain(path) }));
-  return `${JSON.stringify({ schema: INSTALL_UNITS_PAGE.schema, isDry, files }, null, 2)}\n`;
+  return `${plainJson({ schema: INSTALL_UNITS_PAGE.schema, isDry, files })}\n`;
 }

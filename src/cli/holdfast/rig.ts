@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { shown } from '../../base/plain-text.ts';
+import { plainJson, shown } from '../../base/plain-text.ts';
 import type { Rig } from '../../rig/rig.ts';
 import { mistakeText } from '../frame/help.ts';
 import { type CommandPage, JSON_OPTION } from '../frame/page.ts';
@@ -118,7 +118,7 @@ function status(args: readonly string[]): number {
       vg: note?.vg ?? null,
       hosts,
     };
-    say(JSON.stringify(json, null, 2));
+    say(plainJson(json));
     return note === null ? 1 : 0;
   }
   if (note === null) {

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
+import { plainJson } from '../../base/plain-text.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { daemonSockets } from '../../platform/daemon-sockets.ts';
 import { FreshReads } from '../../platform/fresh-reads.ts';
@@ -128,7 +129,7 @@ async function listenAll(
 function say(addresses: readonly string[], isJson: boolean): void {
   const json = { schema: SERVE_PAGE.schema, addresses };
   const text = `holdfast serve: ${addresses.join(' and ')}`;
-  process.stdout.write(`${isJson ? JSON.stringify(json) : text}\n`);
+  process.stdout.write(`${isJson ? plainJson(json, 0) : text}\n`);
 }
 
 function pause(ms: number): Promise<void> {

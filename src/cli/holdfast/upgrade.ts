@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { nameToText } from '../../base/bytes.ts';
+import { plainJson } from '../../base/plain-text.ts';
 import { DAEMONS, type DaemonName, isDaemonName } from '../../inspect/restart/host-facts.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { daemonSockets } from '../../platform/daemon-sockets.ts';
@@ -84,7 +85,7 @@ function upgradeJson(report: UpgradeReport): string {
     kept: one.kept.map((kept) => ({ ...kept, text: keptText(kept) })),
     missing: one.missing.map((gone) => ({ ...gone, text: missingText(gone) })),
   }));
-  return `${JSON.stringify({ schema, ...report, obstacles, restarts }, null, 2)}\n`;
+  return `${plainJson({ schema, ...report, obstacles, restarts })}\n`;
 }
 
 /** The daemons of this host. */

@@ -1,6 +1,6 @@
 import '../../platform/more-threads.ts';
 import { nameToText, textToName } from '../../base/bytes.ts';
-import { plain } from '../../base/plain-text.ts';
+import { plain, plainJson } from '../../base/plain-text.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { hasLvb, LVB_SECTOR } from '../../format/geometry.ts';
 import { GL_NAME } from '../../lvmlockd/managers/sanlock/layout.ts';
@@ -162,7 +162,7 @@ async function tell(asked: Asked, words: WhoWords, world: WhoWorld): Promise<num
     }
   }
   if (words.has('json')) {
-    process.stdout.write(`${JSON.stringify(whoJson(answers, guests), null, 2)}\n`);
+    process.stdout.write(`${plainJson(whoJson(answers, guests))}\n`);
   } else if (isList) {
     process.stdout.write(listText(answers, paintFor(process.stdout, process.env)));
     if (answers.length === 0) process.stdout.write('no leases\n');

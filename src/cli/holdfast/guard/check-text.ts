@@ -1,5 +1,5 @@
 import type { Finding } from '../../../base/finding.ts';
-import { plain } from '../../../base/plain-text.ts';
+import { plain, plainJson } from '../../../base/plain-text.ts';
 import {
   type DiskVerdict,
   diskVerdicts,
@@ -21,7 +21,7 @@ export function checkJson(findings: readonly Finding[], guest: GuestSeen | null)
           disks: diskVerdicts(guest),
         };
   const { schema } = CHECK_PAGE;
-  return `${JSON.stringify({ schema, ...about, findings }, null, 2)}\n`;
+  return `${plainJson({ schema, ...about, findings })}\n`;
 }
 
 export function hostText(findings: readonly Finding[]): string {

@@ -1,4 +1,5 @@
 import { type Finding, needsAttention } from '../../../base/finding.ts';
+import { plainJson } from '../../../base/plain-text.ts';
 import type { GuardEndpoint } from '../../../client/guard.ts';
 import { reportFindings } from '../../../guard/check/report-findings.ts';
 import type { GuardReport, GuestReport, LeaseReport } from '../../../guard/report.ts';
@@ -38,7 +39,7 @@ export async function guardStatus(args: readonly string[], world: StatusWorld): 
 
 function statusJson(report: GuardReport, findings: readonly Finding[]): string {
   const { schema } = STATUS_PAGE;
-  return `${JSON.stringify({ schema, ...report, findings }, null, 2)}\n`;
+  return `${plainJson({ schema, ...report, findings })}\n`;
 }
 
 export function statusText(report: GuardReport, findings: readonly Finding[]): string {

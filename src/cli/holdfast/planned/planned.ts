@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline/promises';
-import { plain } from '../../../base/plain-text.ts';
+import { plain, plainJson } from '../../../base/plain-text.ts';
 import { fail, type Result } from '../../../base/result.ts';
 import { reasonOf } from '../../../platform/system-error.ts';
 import type { CommandOption } from '../../frame/page.ts';
@@ -66,8 +66,7 @@ export async function carryOut(plan: Plan, order: PlanOrder, on: Terminal): Prom
     ...{ what: plain(what), detail: detail.map(untabbed), state: 'planned' as const, says: '' },
   }));
   const finish = (state: PlanState, says: string): number => {
-    if (order.isJson)
-      on.print(`${JSON.stringify(jsonOf(plan, order, { steps, state, says }), null, 2)}\n`);
+    if (order.isJson) on.print(`${plainJson(jsonOf(plan, order, { steps, state, says }))}\n`);
     else if (state === 'done' || state === 'planned') on.print(`${plain(says)}\n`);
     else on.complain(`holdfast ${order.command}: ${plain(says)}\n`);
     return state === 'done' || state === 'planned' ? 0 : 1;
