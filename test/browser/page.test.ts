@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import {
+  holder,
+  lockspace,
+  lv,
+  member,
+  snapshot,
+  vg,
+} from '../../src/inspect/snapshot/testing/clusters.ts';
 import type { Page } from './chromium.ts';
 import { smallCluster } from './made-up.ts';
 import { ShownHost } from './shown-host.ts';
@@ -110,6 +118,36 @@ test('of several hosts each has its view', NEEDS_BROWSER, async () => {
     );
     const pressed = `document.querySelector('.views [aria-pressed="true"]')?.innerText === 'beta'`;
     await page.until('its name', pressed);
+    const metrics = `document.querySelector('footer a').getAttribute('href')`;
+    assert.equal(await page.value(metrics), '/metrics?view=1', 'those of the host that is shown');
+  });
+});
+
+/** Host id 2 is beta's in one lockspace, and delta's in another. */
+const TWO_OF_ONE_ID = snapshot({
+  lockspaces: [
+    lockspace('lvm_vg0', { members: [member(1, 'alpha'), member(2, 'beta')] }),
+    lockspace('lvm_vg1', { members: [member(1, 'alpha'), member(2, 'delta')] }),
+  ],
+  vgs: [
+    vg('vg0', [lv('data', [holder(2, 'beta')])]),
+    vg('vg1', [lv('other', [holder(2, 'delta')])]),
+  ],
+});
+
+test('a host holds nothing of another host with its id', NEEDS_BROWSER, async () => {
+  await withPage({ looks: [TWO_OF_ONE_ID] }, async ({ page }) => {
+    for (const [name, own] of [
+      ['beta', 'vg0/data'],
+      ['delta', 'vg1/other'],
+    ] as const) {
+      const row = `[...document.querySelectorAll('.hosts .row')].find((one) => one.innerText.includes('${name}'))`;
+      await page.value(`${row}.click()`);
+      await page.until('the dialog', `document.querySelector('dialog[open]')`);
+      assert.equal(await textOf(page, 'dialog .held'), `${own} exclusive`);
+      await page.value(`document.querySelector('dialog').close()`);
+      await page.until('its end', `document.querySelector('dialog') === null`);
+    }
   });
 });
 

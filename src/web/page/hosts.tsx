@@ -169,11 +169,14 @@ interface HostDialogProps {
 }
 
 function HostDialog({ host, store, onClose }: HostDialogProps) {
-  const held = [...store.leases.values()].flatMap((lease) => {
-    const own = (lease.holders ?? []).find(({ hostId }) => hostId === host.hostId);
-    return own === undefined ? [] : [{ lease, mode: own.mode }];
-  });
   const lockspaces = store.head?.lockspaces ?? [];
+  // In another lockspace its id may be another host's.
+  const own = new Set(lockspaces.filter(({ key }) => host.in.has(key)).map(({ name }) => name));
+  const held = [...store.leases.values()].flatMap((lease) => {
+    const hold = (lease.holders ?? []).find(({ hostId }) => hostId === host.hostId);
+    const isOwn = lease.lockspace !== null && own.has(lease.lockspace);
+    return hold === undefined || !isOwn ? [] : [{ lease, mode: hold.mode }];
+  });
   return (
     <Dialog title={<Name text={hostText(host.hostId, host.name)} />} onClose={onClose}>
       <Facts

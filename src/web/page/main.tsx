@@ -61,7 +61,8 @@ function App() {
       )}
       <footer>
         holdfast {head?.version}, looks every {head?.everyS} s, the last one took{' '}
-        {Math.round(head?.tookMs ?? 0)} ms. <a href="/metrics">Metrics</a>
+        {Math.round(head?.tookMs ?? 0)} ms.{' '}
+        <a href={view === 0 ? '/metrics' : `/metrics?view=${view}`}>Metrics</a>
       </footer>
     </>
   );
