@@ -1,5 +1,7 @@
 import { hostname } from 'node:os';
+import { unreachable } from '../../base/assert.ts';
 import { nameToText, textToName } from '../../base/bytes.ts';
+import { fail, ok } from '../../base/result.ts';
 import { SECOND_MS } from '../../base/units.ts';
 import { unlockedIn } from '../../inspect/snapshot/attention.ts';
 import { LVS_FIELDS, type ReportedLv, readLvsReport } from '../../inspect/snapshot/lvm-report.ts';
@@ -8,7 +10,7 @@ import type { LockspaceSeen, Snapshot, Unread } from '../../inspect/snapshot/sna
 import { vgsSeen } from '../../inspect/snapshot/vgs-seen.ts';
 import { sanlockSpaceName } from '../../lvmlockd/managers/sanlock/layout.ts';
 import type { FreshReads } from '../../platform/fresh-reads.ts';
-import { askLvm } from './ask-program.ts';
+import { programAnswer } from './ask-program.ts';
 import type { DaemonPorts } from './daemons.ts';
 import { seeDaemons } from './see-daemons.ts';
 import { seeLeases } from './see-leases.ts';
@@ -31,8 +33,18 @@ const LVM_DEADLINE_MS = 10 * SECOND_MS;
 /** Asks lvm for all LVs of shared VGs; it takes no lock, and waits for nothing but its disks. */
 export async function reportedLvs(): Promise<LvsAnswer> {
   const args = ['--all', '--shared', '--nolocking', '--reportformat', 'json', '-o', LVS_FIELDS];
-  const printed = await askLvm('lvs', args, LVM_DEADLINE_MS);
-  return printed.ok ? readLvsReport(printed.value) : printed;
+  const answer = await programAnswer('lvs', args, LVM_DEADLINE_MS);
+  switch (answer.kind) {
+    case 'done':
+      return readLvsReport(answer.printed);
+    case 'absent':
+      return ok([]); // without lvm no VG is here
+    case 'failed':
+    case 'late':
+      return fail(answer.why);
+    default:
+      return unreachable(answer);
+  }
 }
 
 /**

@@ -3,6 +3,7 @@ import type { TargetType } from '../../../inspect/join/preflight.ts';
 import { mistakeText } from '../../frame/help.ts';
 import { type CommandPage, JSON_OPTION } from '../../frame/page.ts';
 import { readWords } from '../../frame/words.ts';
+import { endBesideHungCalls } from '../end-now.ts';
 import { carryOut, PLAN_OPTIONS, type Plan, realTerminal } from '../planned/planned.ts';
 import { lvm } from '../vg/lvm.ts';
 import { LOCK_TYPE_OPTION, wrongLockType, wrongVgName } from './preflight.ts';
@@ -76,7 +77,9 @@ export async function convert(args: readonly string[]): Promise<number> {
     facts: () => ({ vg: name, lockType: to }),
     conclusion: () => conclusion(name, to),
   };
-  return carryOut(planOf(seen.value, { to, isInactiveElsewhere }), order, on);
+  const status = await carryOut(planOf(seen.value, { to, isInactiveElsewhere }), order, on);
+  await endBesideHungCalls(status);
+  return status;
 }
 
 function planOf({ vg, host }: ConvertFacts, wish: ConvertWish): Plan {

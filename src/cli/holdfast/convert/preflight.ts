@@ -8,6 +8,8 @@ import {
 import { linesOf, mistakeText } from '../../frame/help.ts';
 import { type CommandPage, JSON_OPTION } from '../../frame/page.ts';
 import { readWords } from '../../frame/words.ts';
+import { endBesideHungCalls } from '../end-now.ts';
+import { isVgName } from '../vg/lvm.ts';
 import { type ConvertFacts, seeForConvert } from './vg-facts.ts';
 
 export const LOCK_TYPE_OPTION = {
@@ -43,12 +45,11 @@ export const PREFLIGHT_PAGE = {
   seeAlso: ['holdfast-convert(8)'],
 } as const satisfies CommandPage;
 
-const VG_NAME = /^[\w+.][\w+.-]{0,126}$/;
 const WIDTH = 80;
 
 /** @returns a sentence: what is wrong with the name; null: nothing */
 export function wrongVgName(name: string): string | null {
-  return VG_NAME.test(name) ? null : `"${plain(name).slice(0, WIDTH)}" is no name of a VG`;
+  return isVgName(name) ? null : `"${plain(name).slice(0, WIDTH)}" is no name of a VG`;
 }
 
 /** @returns a sentence: what is wrong with the type; null: nothing */
@@ -87,6 +88,7 @@ export async function preflight(args: readonly string[]): Promise<number> {
   } else {
     process.stdout.write(textOf(seen.value.vg, findings, to));
   }
+  await endBesideHungCalls(isClear ? 0 : 1);
   return isClear ? 0 : 1;
 }
 

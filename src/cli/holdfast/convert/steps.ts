@@ -105,7 +105,7 @@ async function haveGlobalLock(name: string): Promise<Result<string, string>> {
   const carries = async (): Promise<boolean> => {
     const listed = await sharedVgs();
     const vg = listed.ok ? listed.value.find((one) => one.name === name) : undefined;
-    return vg !== undefined && carriesGlobalLock(vg) === true;
+    return vg !== undefined && (await carriesGlobalLock(vg)) === true;
   };
   const so = `VG ${name} carries the global lock`;
   if (await carries()) return ok(so);
@@ -129,7 +129,7 @@ async function start(
   const vg = listed.value.find((one) => one.name === name);
   const { hostId } = seen.value.host;
   if (vg === undefined || hostId === null) return fail(`lvm does not see it as a shared VG`);
-  const leases = readHostLeases(vg);
+  const leases = await readHostLeases(vg);
   if (!leases.ok) return leases;
   const { used, unusedIoTimeoutS } = leases.value;
   const { sanlock } = await seeLocalDaemons(localPorts());

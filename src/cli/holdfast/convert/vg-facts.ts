@@ -39,7 +39,7 @@ export async function seeForConvert(name: string): Promise<Result<ConvertFacts, 
   if (!vg.ok) return vg;
   if (!listed.ok) return listed;
   const shared = listed.value.find((one) => one.name === name) ?? null;
-  const isFreed = shared !== null && isLockspaceFreed(shared);
+  const isFreed = shared !== null && (await isLockspaceFreed(shared));
   const host = await readiness(name, { daemons, listed: listed.value });
   return ok({ vg: { ...vg.value, isLockspaceFreed: isFreed }, host });
 }
@@ -174,7 +174,7 @@ async function readiness(
     isLvmlockdRunning: running.has('lvmlockd'),
     usesWatchdog: sanlock?.usesWatchdog ?? true,
     isStarted: isStarted(daemons, name),
-    hasGlobalLock: own === undefined ? null : carriesGlobalLock(own),
+    hasGlobalLock: own === undefined ? null : await carriesGlobalLock(own),
     otherVgs: others.map((vg) => ({ name: vg.name, isStarted: isStarted(daemons, vg.name) })),
     otherHosts: own === undefined ? [] : await otherHosts(own, { daemons, ...settings }),
   };
@@ -202,7 +202,7 @@ async function otherHosts(
   vg: SharedVg,
   on: { readonly daemons: LocalDaemons; readonly hostId: number | null },
 ): Promise<readonly OtherHost[]> {
-  const leases = readHostLeases(vg);
+  const leases = await readHostLeases(vg);
   if (!leases.ok) return [];
   const space = sanlockSpaceName(textToName(vg.name));
   const own = on.daemons.sanlock?.lockspaces.find(({ name }) => name === nameToText(space));

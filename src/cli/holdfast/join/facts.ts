@@ -45,14 +45,16 @@ export async function seeForJoin(
   const facts: JoinFacts = {
     ...{ nodeName: hostname(), newName: from.newName, lost: from.lost, wanted: wish.hostId },
     ...{ conf, hasSystemd: hasSystemd(), ...daemonFacts(daemons) },
-    vgs: vgs.map((vg) => ({
-      name: vg.name,
-      isStarted: isUp(vg),
-      inUse: inUse.value
-        .filter((lv) => lv.vg === vg.name && lv.isActive)
-        .map((lv) => `${lv.vg}/${lv.name}`),
-      hosts: readHostLeases(vg),
-    })),
+    vgs: await Promise.all(
+      vgs.map(async (vg) => ({
+        name: vg.name,
+        isStarted: isUp(vg),
+        inUse: inUse.value
+          .filter((lv) => lv.vg === vg.name && lv.isActive)
+          .map((lv) => `${lv.vg}/${lv.name}`),
+        hosts: await readHostLeases(vg),
+      })),
+    ),
     otherVgs: others.map(({ name }) => name),
     absentVgs: wish.vgs.filter((name) => !vgs.some((vg) => vg.name === name)),
   };

@@ -2,6 +2,7 @@ import { joinPlan, reasonText } from '../../../inspect/join/join-plan.ts';
 import { mistakeText } from '../../frame/help.ts';
 import { type CommandPage, JSON_OPTION } from '../../frame/page.ts';
 import { readWords } from '../../frame/words.ts';
+import { endBesideHungCalls } from '../end-now.ts';
 import { carryOut, PLAN_OPTIONS, type Plan, realTerminal } from '../planned/planned.ts';
 import { localPorts, seeLocalDaemons } from '../vg/local-daemons.ts';
 import { isStarted, type JoinSight, type JoinWish, seeForJoin, uniqueName } from './facts.ts';
@@ -86,7 +87,9 @@ export async function join(args: readonly string[]): Promise<number> {
     }),
     conclusion: () => conclusion(sight.value, run),
   };
-  return carryOut(plan, order, on);
+  const status = await carryOut(plan, order, on);
+  await endBesideHungCalls(status);
+  return status;
 }
 
 function planned(

@@ -7,6 +7,7 @@ import { removeFile } from '../../../platform/whole-file.ts';
 import { mistakeText } from '../../frame/help.ts';
 import { type CommandPage, JSON_OPTION } from '../../frame/page.ts';
 import { readWords } from '../../frame/words.ts';
+import { endBesideHungCalls } from '../end-now.ts';
 import {
   carryOut,
   PLAN_OPTIONS,
@@ -23,6 +24,7 @@ import {
   seeConf,
 } from '../vg/conf-file.ts';
 import { type LocalDaemons, localPorts, seeLocalDaemons } from '../vg/local-daemons.ts';
+import { isVgName } from '../vg/lvm.ts';
 import { lvsInUse } from '../vg/lvs-in-use.ts';
 import { hasSystemd, systemctl } from '../vg/services.ts';
 import { sharedVgs } from '../vg/shared-vgs.ts';
@@ -106,12 +108,18 @@ export async function leave(args: readonly string[]): Promise<number> {
     facts: () => ({ vgs }),
     conclusion: () => conclusion(vgs),
   };
-  return carryOut(plan.value, order, on);
+  const status = await carryOut(plan.value, order, on);
+  await endBesideHungCalls(status);
+  return status;
 }
 
-function startedVgs({ sanlock }: LocalDaemons): readonly string[] {
+/** By the names of the lockspaces that sanlock has. */
+export function startedVgs({ sanlock }: Pick<LocalDaemons, 'sanlock'>): readonly string[] {
   const names = sanlock?.lockspaces.map(({ name }) => name) ?? [];
-  return names.flatMap((name) => (name.startsWith('lvm_') ? name.slice('lvm_'.length) : []));
+  return names
+    .filter((name) => name.startsWith('lvm_'))
+    .map((name) => name.slice('lvm_'.length))
+    .filter(isVgName);
 }
 
 interface Here {

@@ -51,13 +51,22 @@ export function runProgram(
     },
   });
   return new Promise((resolve) => {
-    const deadline = setTimeout(() => child.kill('SIGKILL'), withinMs);
+    let isSettled = false;
     const settle = (status: number | null, reason: string): void => {
+      if (isSettled) return;
+      isSettled = true;
       clearTimeout(deadline);
+      clearTimeout(late);
       const stdout = textIn(out);
       const said = [...linesOf(textIn(err)), ...(reason === '' ? [] : [reason])];
       resolve({ status, stdout, said });
     };
+    const deadline = setTimeout(() => child.kill('SIGKILL'), withinMs);
+    // One that hangs in the kernel is left behind: no signal ends it.
+    const late = setTimeout(() => {
+      child.unref();
+      settle(null, `${program} ${words[0] ?? ''} has not ended within ${withinMs / SECOND_MS} s`);
+    }, withinMs + KILLED_MS);
     child.once('error', (error) =>
       settle(null, `${program} could not be started: ${error.message}`),
     );
@@ -66,6 +75,9 @@ export function runProgram(
     );
   });
 }
+
+/** So long one that can be ended takes to end. */
+const KILLED_MS = 2000;
 
 function namelessFile(): number {
   const path = join(tmpdir(), `holdfast-${randomUUID()}`);
@@ -83,6 +95,13 @@ function textIn(fd: number): string {
   } finally {
     closeSync(fd);
   }
+}
+
+const VG_NAME = /^[\w+.][\w+.-]{0,126}$/;
+
+/** Any client of sanlock can name a lockspace `lvm_--config…`: no such word reaches lvm. */
+export function isVgName(name: string): boolean {
+  return VG_NAME.test(name);
 }
 
 const ROUTINE =

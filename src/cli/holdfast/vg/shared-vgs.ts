@@ -1,10 +1,15 @@
 import { type ByteString, nameToText, textToName } from '../../../base/bytes.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
+import { SECOND_MS } from '../../../base/units.ts';
 import { decode } from '../../../codec/struct.ts';
 import { deltaLeaseOffset, type Geometry } from '../../../format/geometry.ts';
 import { type DeltaLeader, leaderGeometry, paxosLeader } from '../../../format/leader.ts';
 import type { HostLeaseSeen, HostLeasesSeen } from '../../../inspect/join/free-host-id.ts';
-import { devicePlaces, type LvSegment } from '../../../inspect/join/pv-extents.ts';
+import {
+  type DevicePlace,
+  devicePlaces,
+  type LvSegment,
+} from '../../../inspect/join/pv-extents.ts';
 import { verifyDelta } from '../../../lease/verify.ts';
 import {
   GL_NAME,
@@ -13,8 +18,7 @@ import {
   sanlockSpaceName,
   UNUSED_NAME,
 } from '../../../lvmlockd/managers/sanlock/layout.ts';
-import { DirectDisk } from '../../../platform/disk-direct.ts';
-import { reasonOf } from '../../../platform/system-error.ts';
+import { FreshReads, type ReadPiece } from '../../../platform/fresh-reads.ts';
 import { lvmReport, type Row } from './lvm.ts';
 
 /** A shared VG that lvm sees, and where its leases are. */
@@ -29,7 +33,10 @@ export interface SharedVg {
   readonly why: string;
 }
 
-export type LeaseReader = (offset: number, length: number) => Result<Uint8Array, string>;
+export type LeaseReader = (offset: number, length: number) => Promise<Result<Uint8Array, string>>;
+
+/** A device that has not answered by then is told as one that does not. */
+const READ_MS = 20 * SECOND_MS;
 
 const VG_FIELDS = ['vg_name', 'vg_uuid', 'vg_lock_type', 'vg_lock_args', 'vg_extent_size'];
 const LV_FIELDS = ['vg_name', 'lv_name', 'segtype', 'seg_start_pe', 'seg_size_pe', 'seg_pe_ranges'];
@@ -47,12 +54,17 @@ export async function sharedVgs(): Promise<Result<readonly SharedVg[], string>> 
     pvs.value.map((row) => [row['pv_name'] ?? '', Number(row['pe_start'])]),
   );
   const shared = vgs.value.filter((row) => !['', 'none', undefined].includes(row['vg_lock_type']));
-  return ok(shared.map((row) => sharedVg(row, { lvs: lvs.value, firstExtentAt })));
+  const reads = new FreshReads(READ_MS);
+  return ok(shared.map((row) => sharedVg(row, { lvs: lvs.value, firstExtentAt, reads })));
 }
 
 function sharedVg(
   row: Row,
-  from: { readonly lvs: readonly Row[]; readonly firstExtentAt: ReadonlyMap<string, number> },
+  from: {
+    readonly lvs: readonly Row[];
+    readonly firstExtentAt: ReadonlyMap<string, number>;
+    readonly reads: FreshReads;
+  },
 ): SharedVg {
   const lockArgs = row['vg_lock_args'] ?? '';
   const vg = {
@@ -71,7 +83,11 @@ function sharedVg(
   if (segments.length === 0) return { ...vg, read: null, why: 'it has no LV of leases' };
   const extentBytes = Number(row['vg_extent_size']);
   const layout = { segments, extentBytes, firstExtentAt: from.firstExtentAt };
-  return { ...vg, why: '', read: (offset, length) => readPlaces(layout, offset, length) };
+  return {
+    ...vg,
+    why: '',
+    read: (offset, length) => readPlaces(from.reads, layout, { offset, length }),
+  };
 }
 
 function segmentOf(row: Row): LvSegment {
@@ -83,41 +99,51 @@ function segmentOf(row: Row): LvSegment {
   };
 }
 
-function readPlaces(
+/** At once, so that a whole area needs no memory of its own. */
+const PIECE_BYTES = 64 * 1024;
+
+async function readPlaces(
+  reads: FreshReads,
   layout: Parameters<typeof devicePlaces>[0],
-  offset: number,
-  length: number,
-): Result<Uint8Array, string> {
+  { offset, length }: { readonly offset: number; readonly length: number },
+): Promise<Result<Uint8Array, string>> {
   const places = devicePlaces(layout, offset, length);
   if (!places.ok) return fail(`the LV of its leases cannot be read: ${places.error}`);
   const bytes = new Uint8Array(length);
   let at = 0;
   for (const place of places.value) {
-    try {
-      const disk = new DirectDisk(place.device, 'read');
-      try {
-        bytes.set(disk.read(place.offset, place.length), at);
-      } finally {
-        disk.close();
-      }
-    } catch (thrown) {
-      return fail(reasonOf(thrown));
-    }
+    const into = bytes.subarray(at, at + place.length);
+    const failure = await reads.look(place.device, (piece) => readPlace(piece, place, into));
+    if (failure !== null) return fail(failure);
     at += place.length;
   }
   return ok(bytes);
+}
+
+/** @returns a sentence: why it cannot be read */
+async function readPlace(
+  piece: ReadPiece,
+  { offset, length }: DevicePlace,
+  into: Uint8Array,
+): Promise<string | null> {
+  for (let at = 0; at < length; at += PIECE_BYTES) {
+    const bytes = await piece({ offset: offset + at, length: Math.min(PIECE_BYTES, length - at) });
+    if (typeof bytes === 'string') return bytes;
+    into.set(bytes, at);
+  }
+  return null;
 }
 
 /** First bytes that are read of an area: a record of either sector size. */
 const PROBE_BYTES = 4096;
 
 /** The host leases of a VG's lockspace. @returns a sentence without its full stop: why not */
-export function readHostLeases(vg: SharedVg): Result<HostLeasesSeen, string> {
+export async function readHostLeases(vg: SharedVg): Promise<Result<HostLeasesSeen, string>> {
   if (vg.read === null) return fail(vg.why);
-  const geometry = geometryOf(vg, vg.read);
+  const geometry = await geometryOf(vg, vg.read);
   if (!geometry.ok) return geometry;
   const { areaBytes, maxHosts } = geometry.value;
-  const bytes = vg.read(0, areaBytes);
+  const bytes = await vg.read(0, areaBytes);
   if (!bytes.ok) return bytes;
   const used: HostLeaseSeen[] = [];
   const damaged: number[] = [];
@@ -133,11 +159,15 @@ export function readHostLeases(vg: SharedVg): Result<HostLeasesSeen, string> {
 }
 
 /** One host lease, as it is now; null: it was never used. */
-export function readHostLease(vg: SharedVg, hostId: number): Result<HostLeaseSeen | null, string> {
+export async function readHostLease(
+  vg: SharedVg,
+  hostId: number,
+): Promise<Result<HostLeaseSeen | null, string>> {
   if (vg.read === null) return fail(vg.why);
-  const geometry = geometryOf(vg, vg.read);
+  const geometry = await geometryOf(vg, vg.read);
   if (!geometry.ok) return geometry;
-  const bytes = vg.read(deltaLeaseOffset(geometry.value, hostId), geometry.value.sectorSize);
+  const { sectorSize } = geometry.value;
+  const bytes = await vg.read(deltaLeaseOffset(geometry.value, hostId), sectorSize);
   if (!bytes.ok) return bytes;
   const lease = leaseIn(vg, bytes.value, { hostId, offset: 0 });
   if (lease === 'damaged') return fail(`the host lease of host id ${hostId} is damaged`);
@@ -148,27 +178,27 @@ export function readHostLease(vg: SharedVg, hostId: number): Result<HostLeaseSee
  * Whether lvmlockd has given up the lockspace of a VG that has its lock type still: what is between
  * the two was interrupted.
  */
-export function isLockspaceFreed({ read }: SharedVg): boolean {
-  const bytes = read?.(0, PROBE_BYTES);
+export async function isLockspaceFreed({ read }: SharedVg): Promise<boolean> {
+  const bytes = await read?.(0, PROBE_BYTES);
   if (bytes?.ok !== true) return false;
   return verifyDelta(bytes.value, 0, { lockspaceName: UNUSED_NAME, hostId: null }).ok;
 }
 
 /** Whether the VG carries the global lock, enabled; null: that cannot be read. */
-export function carriesGlobalLock(vg: SharedVg): boolean | null {
+export async function carriesGlobalLock(vg: SharedVg): Promise<boolean | null> {
   const { read } = vg;
   if (read === null) return null;
-  const geometry = geometryOf(vg, read);
+  const geometry = await geometryOf(vg, read);
   if (!geometry.ok) return null;
   const { areaBytes, sectorSize } = geometry.value;
-  const bytes = read(SLOT_GL * areaBytes, sectorSize);
+  const bytes = await read(SLOT_GL * areaBytes, sectorSize);
   return bytes.ok ? decode(paxosLeader, bytes.value).resourceName === GL_NAME : null;
 }
 
 /** By the first record of which it can be read; those of hosts 1, 9 and 17 with small sectors. */
-function geometryOf(vg: SharedVg, read: LeaseReader): Result<Geometry, string> {
+async function geometryOf(vg: SharedVg, read: LeaseReader): Promise<Result<Geometry, string>> {
   for (const at of [0, PROBE_BYTES, 2 * PROBE_BYTES]) {
-    const bytes = read(at, PROBE_BYTES);
+    const bytes = await read(at, PROBE_BYTES);
     if (!bytes.ok) return bytes;
     const names = { lockspaceName: spaceName(vg), hostId: null };
     const leader = verifyDelta(bytes.value, 0, names);

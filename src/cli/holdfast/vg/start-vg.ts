@@ -42,7 +42,7 @@ export async function startVg(
   const { clock } = ports;
   const { vg, hostId, waitS, why } = order;
   const beganMs = clock.nowMs();
-  const before = leaseNow(order);
+  const before = await leaseNow(order);
   const withinMs = (before?.ioTimeoutS ?? 0) > 0 ? longestMs(before) : 10 * MINUTE_MS;
   const run = lvm(['vgchange', '--lock-start', vg.name], withinMs);
   let hasEnded = false;
@@ -89,8 +89,8 @@ function longestMs(before: HostLeaseSeen | null): number {
   return times.hostDeadMs + times.renewalWriteMs + 10 * MINUTE_MS;
 }
 
-function leaseNow({ vg, hostId }: StartOrder): HostLeaseSeen | null {
-  const lease = readHostLease(vg, hostId);
+async function leaseNow({ vg, hostId }: StartOrder): Promise<HostLeaseSeen | null> {
+  const lease = await readHostLease(vg, hostId);
   return lease.ok ? lease.value : null;
 }
 
@@ -99,7 +99,7 @@ function leaseNow({ vg, hostId }: StartOrder): HostLeaseSeen | null {
  * long as a death; the original's lvmlockd does not stop a start that is under way, though.
  */
 async function rivalOf(order: StartOrder): Promise<HostLeaseSeen | null> {
-  const lease = leaseNow(order);
+  const lease = await leaseNow(order);
   if (lease === null || lease.timestampS === 0) return null;
   return (await isOurs(lease)) ? null : lease;
 }
@@ -142,7 +142,7 @@ async function standingOf(
   before: HostLeaseSeen | null,
 ): Promise<{ readonly kind: 'joined' } | { readonly kind: 'lost'; readonly to: string } | null> {
   const { vg, hostId } = order;
-  const lease = leaseNow(order);
+  const lease = await leaseNow(order);
   if (lease === null || lease.timestampS === 0) return null;
   if (!(await isOurs(lease))) {
     return isOther(before, lease) ? { kind: 'lost', to: lease.hostName } : null;

@@ -25,7 +25,8 @@ export async function stopVg(
     return fail(end.status === 0 ? 'sanlock has not left its lockspace' : lvmWords(end));
   }
   const vg = shared.find((one) => one.name === name);
-  const lease = vg === undefined || before === null ? null : readHostLease(vg, before.hostId);
+  const isKnown = vg !== undefined && before !== null;
+  const lease = isKnown ? await readHostLease(vg, before.hostId) : null;
   const isFree = lease?.ok === true && (lease.value?.timestampS ?? 0) === 0;
   const id = before === null ? '' : `, and host id ${before.hostId} is free`;
   return ok(`VG ${name} is stopped${isFree ? id : ''}`);
