@@ -140,9 +140,10 @@ async function becomesShared(rig: Rig): Promise<void> {
   const formats = async () => {
     const { stdout } = await a.run('pgrep', ['-f', `^lvm vgchange.*sanlock.*${vg}`]);
     lvmPids = stdout.split('\n').filter(Boolean).map(Number);
-    return lvmPids.length > 0;
+    const lvs = await a.lvm('lvs', '--nolocking', '--noheadings', '-a', '-o', 'lv_name', vg);
+    return lvmPids.length > 0 && lvs.stdout.includes('lvmlock');
   };
-  await until('lvm to convert', formats, SOON);
+  await until('lvm to wait for the leases', formats, SOON);
   child.kill('SIGKILL');
   for (const pid of lvmPids) process.kill(pid, 'SIGKILL');
   await until('its end', () => child.signalCode !== null, SOON);

@@ -81,7 +81,14 @@ async function takes(host: Host, lv: string): Promise<number> {
 async function losesDisk(rig: Rig, way: FailingWay, watchdog: FakeWatchdog): Promise<void> {
   const [a, b] = rig.hosts as [Host, Host];
   const device = rig.luns.find((lun) => lun !== rig.lun)?.device ?? '';
-  const told = await rehearse(a, 'lun', device);
+  let told = await rehearse(a, 'lun', device);
+  // That host 2 lives host 1 knows by one of its renewals.
+  const isSeen = () => told.spaces.some(({ witnesses }) => witnesses.includes('host-2'));
+  const look = async () => {
+    if (!isSeen()) told = await rehearse(a, 'lun', device);
+    return isSeen();
+  };
+  await until('host 1 to see host 2', look, SOON);
   assertTold(told, 'host-1', `${rig.vg}/lv1`, 'host-2');
   way.fail();
   const log = () => readFileSync(join(rig.dir, a.name, 'log', 'lvmlockd.err'), 'utf8');

@@ -34,6 +34,8 @@ export const JOIN_PAGE = {
       'lvm use lvmlockd, and gives sanlock a name that stays. The diff is shown, and the file as it ' +
       'was is kept beside it (.before-holdfast). Then it starts the daemons, where systemd runs, and ' +
       'the VGs, and shows how long they take.',
+    'No VG is started beside LVs of it that are active here: what this host held before is ' +
+      'anybody’s once it joins anew.',
     'If two hosts join at the same moment and choose one id, sanlock decides; the other one takes ' +
       'another, and says so. It may be run again at any time.',
   ],

@@ -1,3 +1,4 @@
+import { type ByteString, nameToText } from '../../../base/bytes.ts';
 import { fail, type Result } from '../../../base/result.ts';
 import { readBriefHolders } from '../../../lease/brief-holders.ts';
 import { type LeaseState, type NoLease, readHoldersAmong } from '../../../lease/read-holders.ts';
@@ -119,8 +120,8 @@ export class LeaseWatch {
     const { lockspaceName, resourceName } = found.value;
     if (expected === null) return found;
     if (lockspaceName === expected.lockspaceName && resourceName === expected.name) return found;
-    const wanted = `${expected.lockspaceName}:${expected.name}`;
-    return fail(`the lease there is ${lockspaceName}:${resourceName}, wanted ${wanted}`);
+    const wanted = namesText(expected.lockspaceName, expected.name);
+    return fail(`the lease there is ${namesText(lockspaceName, resourceName)}, wanted ${wanted}`);
   }
 
   /** Its hosts are watched from now on. */
@@ -130,6 +131,10 @@ export class LeaseWatch {
     const { lockspaceName, holders } = lease.value;
     for (const { hostId } of holders) space.watch({ hostId, lockspaceName });
   }
+}
+
+function namesText(...names: readonly ByteString[]): string {
+  return names.map(nameToText).join(':');
 }
 
 function groupsOf(world: WhoWorld, targets: readonly WhoTarget[]): readonly Group[] {
