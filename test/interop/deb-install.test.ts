@@ -242,8 +242,13 @@ inDebian(13, 'its scripts stop no daemon that is in use', async (debian) => {
   }
   const goesOn = await script('postinst', 'abort-upgrade 0.1.0+1', 'UNUSED=0 UPGRADE=0');
   assert.deepEqual([goesOn.code, goesOn.called], [0, ['']]);
-  // What took its place could not be unpacked: prerm had stopped all of it.
-  const stays = await script('postinst', 'abort-remove in-favour sanlock 1', 'UNUSED=0 UPGRADE=0');
+  // What was to take its place could not be unpacked: prerm, above, had stopped all of it.
+  const inFavour = 'abort-remove in-favour sanlock 1';
+  const stays = await script('postinst', inFavour, 'UNUSED=0 UPGRADE=0');
   assert.equal(stays.code, 0);
-  assert.match(stays.called.join(), /^deb-systemd-invoke start wdmd\.service sanlock\.service /);
+  assert.match(stays.called.join(), /^systemctl start wdmd\.service sanlock\.service lvmlockd\./);
+  // Refused, it has stopped nothing, and nothing is started.
+  await script('prerm', 'remove', 'UNUSED=1 UPGRADE=0');
+  const refusedAgain = await script('postinst', 'abort-remove', 'UNUSED=0 UPGRADE=0');
+  assert.deepEqual([refusedAgain.code, refusedAgain.called], [0, ['']]);
 });
