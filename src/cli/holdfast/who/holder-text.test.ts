@@ -28,7 +28,15 @@ function watched(of: Partial<WatchedHolder> = {}, hostName = 'host-2'): WatchedH
   return {
     holder: HOLDER,
     host: deltaRecord({ ...owner, ioTimeoutS: 2 }),
-    ...{ hostError: null, standing: 'member', renewedAgoS: 1, watchedS: 4, unreadS: 0, ...of },
+    ...{
+      hostError: null,
+      standing: 'member',
+      renewedAgoS: 1,
+      renewalGapS: 0,
+      watchedS: 4,
+      unreadS: 0,
+      ...of,
+    },
   };
 }
 
@@ -59,6 +67,7 @@ test('liveness: alive only while no renewal is overdue, and dead only when other
   const rows: readonly (readonly [Partial<WatchedHolder>, string, number, number])[] = [
     [{ renewedAgoS: 0 }, 'alive', 76, 76],
     [{ renewedAgoS: 6.9 }, 'alive', 69.1, 69.1],
+    [{ renewedAgoS: 6, renewalGapS: 25 }, 'alive', 45, 70],
     [{ renewedAgoS: 7 }, 'silent', 69, 69],
     [{ renewedAgoS: 75.9 }, 'silent', 0.1, 0.1],
     [{ renewedAgoS: 76 }, 'dead', 0, 0],

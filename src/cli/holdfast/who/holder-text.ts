@@ -134,8 +134,8 @@ export function takeableText(watched: WatchedHolder, wallMs: number): string | n
   const takeable = takeableOf(watched);
   if (takeable === null || takeable.withinS === 0) return null;
   const { afterS, withinS } = takeable;
-  const at = `${durationText(withinS)} (${clockText(wallMs + withinS * 1000)} here)`;
-  const when = afterS > 0 ? `in ${at} at the earliest` : `within ${at}`;
+  const at = (s: number) => `${durationText(s)} (${clockText(wallMs + s * 1000)} here)`;
+  const when = afterS > 0 ? `in ${at(afterS)} at the earliest` : `within ${at(withinS)}`;
   return `another host may have it ${when}, if it does not renew again`;
 }
 

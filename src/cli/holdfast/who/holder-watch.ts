@@ -17,6 +17,8 @@ export interface WatchedHolder {
   readonly standing: Standing | 'unknown' | 'damaged';
   /** Own seconds since its last renewal was seen to happen; null when none was seen. */
   readonly renewedAgoS: number | null;
+  /** It may be so much longer ago: between two reads. */
+  readonly renewalGapS: number;
   /** How long its host lease was watched. */
   readonly watchedS: number;
   /** How long ago it was read last: since then it may have renewed. */
@@ -41,7 +43,7 @@ export type Liveness =
 
 export function watchedHolder(
   holder: NotedHolder,
-  { last, readMs, renewedMs, beganMs }: HostWatch,
+  { last, readMs, renewedMs, renewedAfterMs, beganMs }: HostWatch,
   nowMs: number,
 ): WatchedHolder {
   return {
@@ -50,6 +52,7 @@ export function watchedHolder(
     hostError: last.ok ? null : last.error,
     standing: standing(holder, last),
     renewedAgoS: renewedMs === null ? null : (nowMs - renewedMs) / 1000,
+    renewalGapS: ((renewedMs ?? 0) - (renewedAfterMs ?? 0)) / 1000,
     watchedS: (nowMs - beganMs) / 1000,
     unreadS: (nowMs - readMs) / 1000,
   };
@@ -107,14 +110,14 @@ export interface Takeable {
 export function takeableOf(watched: WatchedHolder): Takeable | null {
   const liveness = livenessOf(watched);
   const wholeS = protectedForS(ioTimeoutS(watched.host));
-  const { renewedAgoS, watchedS } = watched;
+  const { renewedAgoS, renewalGapS, watchedS } = watched;
   switch (liveness) {
     case 'alive':
     case 'silent':
     case 'not watched': {
       const withinS = Math.max(0, wholeS - (renewedAgoS ?? watchedS));
       // Of one that was never seen to renew, the last renewal may be as old as can be.
-      return { afterS: renewedAgoS === null ? 0 : withinS, withinS };
+      return { afterS: renewedAgoS === null ? 0 : Math.max(0, withinS - renewalGapS), withinS };
     }
     case 'dead':
     case 'left':

@@ -160,6 +160,20 @@ test('an owner whose host lease cannot be read any more is neither silent nor de
   }
 });
 
+test('the earliest takeover counts from the read before the one that showed a renewal', async () => {
+  const device = new FakeDevice();
+  device.putLeader(OWNED_BY_1);
+  const watch = new LeaseWatch(device.world, [TARGET]);
+  await watch.readAll();
+  device.putHost(1, { timestampS: 904n });
+  device.nowMs += 20_000;
+  await watch.readAll();
+  const [at] = watch.answers();
+  const { liveness, takeableAfterS, takeableWithinS } =
+    at === undefined ? {} : jsonOf(at).holders[0];
+  assert.deepEqual([liveness, takeableAfterS, takeableWithinS], ['alive', 56, 76]);
+});
+
 test('one reading reports only what it shows', async () => {
   const device = new FakeDevice();
   device.putLeader(OWNED_BY_1);

@@ -28,6 +28,8 @@ export interface HostWatch {
   readMs: number;
   /** When it was seen to have been written anew; null: it was not. */
   renewedMs: number | null;
+  /** The read before that one: it renewed after it. */
+  renewedAfterMs: number | null;
 }
 
 /** So many records are read one by one; of more hosts the whole area is. */
@@ -73,7 +75,7 @@ export class SpaceWatch {
     const last = hostIn(this.#area, host);
     const beganMs = this.#world.nowMs();
     const readMs = this.#area === null ? beganMs : this.#areaReadMs;
-    const began: HostWatch = { host, beganMs, last, readMs, renewedMs: null };
+    const began: HostWatch = { host, beganMs, last, readMs, renewedMs: null, renewedAfterMs: null };
     this.#hosts.set(key, began);
     return began;
   }
@@ -107,6 +109,7 @@ export class SpaceWatch {
     const { last } = watch;
     if (now.ok && last.ok && now.value.timestampS !== last.value.timestampS) {
       watch.renewedMs = this.#world.nowMs();
+      watch.renewedAfterMs = watch.readMs;
     }
     watch.last = now;
     watch.readMs = this.#world.nowMs();
