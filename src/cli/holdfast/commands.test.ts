@@ -23,6 +23,9 @@ async function allPages(): Promise<readonly CommandPage[]> {
   return pages;
 }
 
+/** What they run is on the terminal. */
+const FOREGROUND = new Set(['holdfast demo', 'holdfast rig enter', 'holdfast guard serve']);
+
 /** As a shell would, of what examples have: blanks, double quotes, and other commands behind. */
 function shellWords(line: string): readonly string[] {
   const words = [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(
@@ -45,6 +48,7 @@ test('every command has a page: what it is, examples, exit statuses, a schema fo
     }
     const hasJson = options.some((option) => option.name === 'json');
     assert.equal(hasJson, schema !== undefined, `${name}: --json and its schema`);
+    assert.ok(hasJson || commands.length > 0 || FOREGROUND.has(name), `${name} has --json`);
     const words = name.split(' ').slice(1).join('-');
     if (schema !== undefined) assert.match(schema, new RegExp(`^holdfast\\.${words}/\\d+$`));
     for (const own of commands) assert.equal(own.name, `${name} ${wordOf(own)}`);

@@ -1,9 +1,10 @@
+import { plainJson } from '../../base/plain-text.ts';
 import { DAEMONS, type DaemonName, isDaemonName } from '../../inspect/restart/host-facts.ts';
 import { ofWatchdogUnder, type WatchdogObstacle } from '../../inspect/restart/restart-verdict.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { daemonSockets } from '../../platform/daemon-sockets.ts';
 import { mistakeText } from '../frame/help.ts';
-import type { CommandPage } from '../frame/page.ts';
+import { type CommandPage, JSON_OPTION } from '../frame/page.ts';
 import { readWords } from '../frame/words.ts';
 import {
   type DaemonPorts,
@@ -27,7 +28,7 @@ export const STOP_PAGE = {
   forms: [`${DAEMONS.join('|')} [UNIT]`],
   operands: DAEMONS,
   counts: { least: 1, most: 2 },
-  options: [],
+  options: [JSON_OPTION],
   text: [
     'The units have it as their ExecStop. If systemd restarts the unit, the daemon ends for its ' +
       'successor, which takes over all that is in use. If systemd stops it, it ends in order if ' +
@@ -41,6 +42,7 @@ export const STOP_PAGE = {
     1: 'it goes on: it is in use',
     2: 'wrong words, or systemd has no such unit',
   },
+  schema: 'holdfast.stop/1',
   seeAlso: ['holdfast-upgrade(8)', 'sanlock(8)', 'wdmd(8)', 'lvmlockd(8)'],
 } as const satisfies CommandPage;
 
@@ -65,7 +67,6 @@ export interface StopWorld {
 
 /** @returns the exit status; whatever it is, systemd sends the unit's signal next */
 export async function stop(args: readonly string[]): Promise<number> {
-  const say = (sentence: string) => void process.stderr.write(`holdfast stop: ${sentence}\n`);
   const words = readWords(STOP_PAGE, args);
   const [name = '', unit = null] = words.ok ? words.value.operands : [];
   if (!words.ok || !isDaemonName(name)) {
@@ -79,9 +80,18 @@ export async function stop(args: readonly string[]): Promise<number> {
     paths: daemonPaths(process.env),
     processes: REAL_PROCESSES,
   };
+  const isJson = words.value.has('json');
+  const says: string[] = [];
+  const say = (sentence: string): void => {
+    if (isJson) says.push(sentence);
+    else process.stderr.write(`holdfast stop: ${sentence}\n`);
+  };
   const watchdogObstacles = async () => ofWatchdogUnder(await readWatchdogs(ports));
   const world = { ports, services: serviceManager(), say, shutDown, watchdogObstacles };
-  return stopDaemon(world, { name, unit: unit ?? unitOf(name) });
+  const status = await stopDaemon(world, { name, unit: unit ?? unitOf(name) });
+  const json = { schema: STOP_PAGE.schema, daemon: name, isDone: status === 0, says };
+  if (isJson) process.stdout.write(`${plainJson(json)}\n`);
+  return status;
 }
 
 export async function stopDaemon(

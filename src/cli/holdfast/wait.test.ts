@@ -46,7 +46,7 @@ test('one that does not come is named, and one whose socket is only kept open do
 
 test('words it cannot use are told', () => {
   const order = parseWait(['--for', '5', 'sanlock']);
-  assert.deepEqual(order, { ok: true, value: { names: ['sanlock'], forS: 5 } });
+  assert.deepEqual(order, { ok: true, value: { names: ['sanlock'], forS: 5, isJson: false } });
   const mistakes: readonly (readonly [readonly string[], RegExp])[] = [
     [['--for', 'x', 'sanlock'], /seconds, 1 to 3600, not "x"/],
     [['--for', '0', 'sanlock'], /seconds/],

@@ -1,4 +1,4 @@
-import { shown } from '../../base/plain-text.ts';
+import { plainJson, shown } from '../../base/plain-text.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { askLvmlockd } from '../../client/lvmlockd.ts';
 import { callOnce } from '../../client/sanlock-link.ts';
@@ -8,7 +8,7 @@ import { daemonSockets } from '../../platform/daemon-sockets.ts';
 import { formatRequest } from '../../wire/lvmlockd/libdaemon.ts';
 import { version } from '../../wire/sanlock/daemon-calls.ts';
 import { mistakeText } from '../frame/help.ts';
-import type { CommandPage } from '../frame/page.ts';
+import { type CommandPage, JSON_OPTION } from '../frame/page.ts';
 import { readWords } from '../frame/words.ts';
 import {
   type DaemonPorts,
@@ -33,6 +33,7 @@ export const WAIT_PAGE = {
       ...{ name: 'for', value: 'SECONDS' },
       about: `how long it waits, 1 to ${LONGEST_S} [${DEFAULT_S}]`,
     },
+    JSON_OPTION,
   ],
   text: [
     'Waits until each of these daemons answers on its socket, ours or the original. ' +
@@ -47,6 +48,7 @@ export const WAIT_PAGE = {
     1: 'one did not within that time, and is named',
     2: 'wrong words',
   },
+  schema: 'holdfast.wait/1',
 } as const satisfies CommandPage;
 
 const POLL_MS = 200;
@@ -56,11 +58,11 @@ const ANSWER_MS = 5000;
 interface WaitOrder {
   readonly names: readonly DaemonName[];
   readonly forS: number;
+  readonly isJson: boolean;
 }
 
 /** @returns the exit status */
 export async function wait(args: readonly string[]): Promise<number> {
-  const say = (sentence: string) => void process.stderr.write(`holdfast wait: ${sentence}\n`);
   const order = parseWait(args);
   if (!order.ok) {
     process.stderr.write(mistakeText(WAIT_PAGE, order.error));
@@ -72,14 +74,22 @@ export async function wait(args: readonly string[]): Promise<number> {
     paths: daemonPaths(process.env),
     processes: REAL_PROCESSES,
   };
-  return waitFor(ports, order.value, say);
+  const { isJson, names } = order.value;
+  const says: string[] = [];
+  const status = await waitFor(ports, order.value, (sentence) => {
+    if (isJson) says.push(sentence);
+    else process.stderr.write(`holdfast wait: ${sentence}\n`);
+  });
+  const json = { schema: WAIT_PAGE.schema, isReady: status === 0, daemons: names, says };
+  if (isJson) process.stdout.write(`${plainJson(json)}\n`);
+  return status;
 }
 
 /** The failure is a sentence: what is wrong with the words. */
 export function parseWait(args: readonly string[]): Result<WaitOrder, string> {
   const words = readWords(WAIT_PAGE, args);
   if (!words.ok) return words;
-  const { operands, value } = words.value;
+  const { operands, value, has } = words.value;
   const stranger = operands.find((word) => !isDaemonName(word));
   if (stranger !== undefined) return fail(noDaemon(stranger));
   const text = value('for') ?? `${DEFAULT_S}`;
@@ -87,14 +97,14 @@ export function parseWait(args: readonly string[]): Result<WaitOrder, string> {
   if (!/^[0-9]+$/.test(text) || forS < 1 || forS > LONGEST_S) {
     return fail(`--for wants seconds, 1 to ${LONGEST_S}, not "${shown(text, MAX_SHOWN)}"`);
   }
-  return ok({ names: operands.filter(isDaemonName), forS });
+  return ok({ names: operands.filter(isDaemonName), forS, isJson: has('json') });
 }
 
 const MAX_SHOWN = 20;
 
 export async function waitFor(
   ports: DaemonPorts,
-  { names, forS }: WaitOrder,
+  { names, forS }: Omit<WaitOrder, 'isJson'>,
   say: (sentence: string) => void,
 ): Promise<number> {
   const endMs = ports.clock.nowMs() + forS * 1000;

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { unreachable } from '../../../base/assert.ts';
-import { plain } from '../../../base/plain-text.ts';
+import { plain, plainJson } from '../../../base/plain-text.ts';
 import {
   HOOK_MODE,
   type InstallStep,
@@ -61,11 +61,15 @@ export async function guardInstall(args: readonly string[], world: InstallWorld)
     });
     if (!plan.ok) return complain(world, plan.error, 1);
     const what = { script: wanted.value, conf, daemons };
+    const isJson = words.value.has('json');
     for (const step of plan.value) {
       if (!isDry) perform(step, what);
-      world.print(`${stepText(step, isDry)}\n`);
+      if (!isJson) world.print(`${stepText(step, isDry)}\n`);
     }
-    world.print(await remainingText(dirname(conf)));
+    const remaining = await remainingSteps(dirname(conf));
+    const steps = plan.value.map((step) => ({ kind: step.kind, says: stepText(step, isDry) }));
+    const json = { schema: INSTALL_PAGE.schema, isDry, steps, remaining };
+    world.print(isJson ? `${plainJson(json)}\n` : remainingText(remaining));
     return 0;
   } catch (thrown) {
     return complain(world, reasonOf(thrown), 1);
@@ -129,7 +133,7 @@ function stepText(step: InstallStep, isDry: boolean): string {
 }
 
 /** What is left to be done until guests are guarded, and until when none starts. */
-async function remainingText(packaging: string): Promise<string> {
+async function remainingSteps(packaging: string): Promise<readonly string[]> {
   const config = readGuardConfFiles();
   const steps: string[] = [];
   if (!config.ok) steps.push(`edit ${PLACES.own}: ${config.error}`);
@@ -150,7 +154,10 @@ async function remainingText(packaging: string): Promise<string> {
         'leases then; one that shares a disk with another is named in the log, and goes on',
     );
   }
-  steps.push('holdfast guard check');
+  return [...steps, 'holdfast guard check'];
+}
+
+function remainingText(steps: readonly string[]): string {
   return `\nRemaining:\n${steps.map((step) => `  ${plain(step)}\n`).join('')}`;
 }
 
@@ -171,6 +178,10 @@ export async function guardUninstall(
     const plan = planUninstall({ hookPath, hook: seeFile(hookPath), ...facts });
     if (!plan.ok) return complain(world, plan.error, 1);
     if (plan.value) removeFile(hookPath);
+    if (words.value.has('json')) {
+      world.print(`${plainJson({ schema: UNINSTALL_PAGE.schema, isRemoved: plan.value })}\n`);
+      return 0;
+    }
     world.print(
       `${plan.value ? 'took the hook away:' : 'there is no hook of the guard:'} libvirt starts ` +
         `guests without it.\n${STAYS}`,

@@ -13,7 +13,7 @@ export const INSTALL_PAGE = {
   name: 'holdfast guard install',
   about: 'has libvirt ask the guard before it starts a guest',
   forms: [''],
-  options: [{ name: 'dry-run', about: 'says what it would do, and does nothing' }],
+  options: [{ name: 'dry-run', about: 'says what it would do, and does nothing' }, JSON_OPTION],
   text: [
     'By a hook in /etc/libvirt/hooks/qemu.d. It writes /etc/holdfast/guard.conf if there is none, and ' +
       `says what remains to be done. ${AS_ROOT}`,
@@ -23,6 +23,7 @@ export const INSTALL_PAGE = {
     { line: 'holdfast guard install', about: 'the hook, the configuration, and what remains' },
   ],
   exits: DONE_EXITS,
+  schema: 'holdfast.guard-install/1',
 } as const satisfies CommandPage;
 
 export const STATUS_PAGE = {
@@ -56,10 +57,14 @@ export const UNINSTALL_PAGE = {
   name: 'holdfast guard uninstall',
   about: 'takes the hook away, if no guest needs it',
   forms: [''],
-  options: [{ name: 'force', about: 'also while guests need it: they go on without protection' }],
+  options: [
+    { name: 'force', about: 'also while guests need it: they go on without protection' },
+    JSON_OPTION,
+  ],
   text: [`The configuration and the lease files stay: other hosts use them. ${AS_ROOT}`],
   examples: [{ line: 'holdfast guard uninstall', about: 'libvirt starts guests without it again' }],
   exits: DONE_EXITS,
+  schema: 'holdfast.guard-uninstall/1',
 } as const satisfies CommandPage;
 
 export const SERVE_PAGE = {
