@@ -10,6 +10,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { plain, plainJson, shown } from '../../base/plain-text.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
+import { accountIds } from '../../platform/accounts.ts';
 import { compileAll } from '../../platform/code-cache.ts';
 import { reasonOf } from '../../platform/system-error.ts';
 import {
@@ -195,7 +196,9 @@ function programsFor(prefix: string, texts: readonly string[]): Result<Programs,
     );
   }
   const node = nodeFolder();
-  return node.ok ? ok({ bin: bin.value, node: node.value }) : node;
+  if (!node.ok) return node;
+  const hasGroup = accountIds({ user: null, group: 'sanlock' }).ok;
+  return ok({ bin: bin.value, node: node.value, hasGroup });
 }
 
 /** null: the first `node` that systemd finds is the one that runs this. */

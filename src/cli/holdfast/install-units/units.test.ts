@@ -9,7 +9,7 @@ const texts = names.map((name) => readFileSync(`${ROOT}/packaging/${name}`, 'utf
 
 test('a unit for another prefix names no program of the usual one', () => {
   for (const text of texts) {
-    const moved = unitFor(text, { bin: '/opt/npm/bin', node: null });
+    const moved = unitFor(text, { bin: '/opt/npm/bin', node: null, hasGroup: true });
     assert.ok(isOurs(moved));
     assert.doesNotMatch(moved, /\/usr\/local/);
     assert.equal(moved.replaceAll('/opt/npm/bin/', '/usr/local/bin/'), text);
@@ -21,13 +21,23 @@ test('a unit for another prefix names no program of the usual one', () => {
 
 test('a Node.js that systemd does not find stands first in the PATH of each service', () => {
   const [sanlock = ''] = texts.filter((_, at) => names[at] === 'sanlock.service');
-  const moved = unitFor(sanlock, { bin: '/opt/npm/bin', node: '/opt/node/bin' });
+  const moved = unitFor(sanlock, { bin: '/opt/npm/bin', node: '/opt/node/bin', hasGroup: true });
   assert.match(
     moved,
     /^\[Service\]\nEnvironment=PATH=\/opt\/node\/bin:\/usr\/local\/sbin:.*:\/usr\/bin\nType=notify$/m,
   );
   const [slice = ''] = texts.filter((_, at) => names[at] === 'holdfast.slice');
-  assert.equal(unitFor(slice, { bin: '/x/bin', node: '/opt/node/bin' }), slice);
+  assert.equal(unitFor(slice, { bin: '/x/bin', node: '/opt/node/bin', hasGroup: true }), slice);
+});
+
+test('without a group of sanlock no unit asks for it: systemd would not start it', () => {
+  const of = { bin: '/usr/local/bin', node: null };
+  const asking = texts.filter((text) => /^(Supplementary)?Groups?=/m.test(text));
+  assert.ok(asking.length > 0);
+  for (const text of asking) {
+    assert.doesNotMatch(unitFor(text, { ...of, hasGroup: false }), /^(Supplementary)?Groups?=/m);
+    assert.equal(unitFor(text, { ...of, hasGroup: true }), text);
+  }
 });
 
 test('a prefix that no unit can name is refused', () => {

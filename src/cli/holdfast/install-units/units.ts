@@ -8,6 +8,8 @@ export const SYSTEMD_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '
 const OURS = /^Description=.*\(holdfast\)$/m;
 /** What needs no quotes in a unit's command line. */
 const PLAIN_PATH = /^\/[\w./+@-]*$/;
+/** Without it the socket of sanlock is root's. */
+const OF_GROUP = /^SupplementaryGroups=sanlock\n/m;
 const HIDDEN = /^\/(tmp|var\/tmp)(\/|$)/;
 
 /** Where the programs are that the units start, and which Node.js runs them. */
@@ -16,6 +18,8 @@ export interface Programs {
   readonly bin: string;
   /** The folder of the Node.js that the programs need; null: systemd finds it by itself. */
   readonly node: string | null;
+  /** Whether there is a group `sanlock`. */
+  readonly hasGroup: boolean;
 }
 
 export function isOurs(unit: string): boolean {
@@ -23,8 +27,9 @@ export function isOurs(unit: string): boolean {
 }
 
 /** A unit of packaging/, for programs that are somewhere else. */
-export function unitFor(text: string, { bin, node }: Programs): string {
-  const moved = text.replaceAll(AS_WRITTEN, `${bin}/`);
+export function unitFor(text: string, { bin, node, hasGroup }: Programs): string {
+  const own = hasGroup ? text : text.replace(OF_GROUP, '');
+  const moved = own.replaceAll(AS_WRITTEN, `${bin}/`);
   if (node === null) return moved;
   const path = [node, ...SYSTEMD_PATH].join(':');
   return moved.replace(/^\[Service\]$/m, `[Service]\nEnvironment=PATH=${path}`);
