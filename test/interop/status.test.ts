@@ -66,7 +66,9 @@ test('status beside daemons of ours and of C: the same holders, hosts and margin
         const live = space?.members.filter(({ state }) => state === 'live') ?? [];
         return live.length === 2 && seen.unread.length === 0; // lvm may be late on a busy machine
       };
-      await until(`${host.name} sees both hosts renew, and lvm answers`, knowsBoth, { withinMs: SEEN_MS });
+      await until(`${host.name} sees both hosts renew, and lvm answers`, knowsBoth, {
+        withinMs: SEEN_MS,
+      });
       assert.deepEqual(
         seen.attention.map(({ kind }) => kind),
         NO_WATCHDOG,
