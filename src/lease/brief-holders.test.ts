@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Result } from '../base/result.ts';
+import { MIB } from '../base/units.ts';
+import { encodePaxosLeader } from '../format/leader.ts';
 import { Dice } from '../sim/kernel/dice.ts';
 import {
   acquaint,
@@ -12,6 +14,7 @@ import { readBriefHolders } from './brief-holders.ts';
 import { convertToExclusive, convertToShared } from './convert.ts';
 import { paxosRelease } from './paxos-release.ts';
 import { type LeaseState, type NoLease, readHolders } from './read-holders.ts';
+import { paxosRecord } from './testing/records.ts';
 import { acquire } from './testing/users.ts';
 
 const SEEDS = 300;
@@ -87,4 +90,21 @@ test('in brief no more is read than the hosts that there were have', () => {
   };
   assert.deepEqual(lengths(2), [4 * 512]);
   assert.deepEqual(lengths(2000), [512, 512]);
+});
+
+test('of a lease with room for few hosts nothing behind it is read', () => {
+  const area = new Uint8Array(MIB);
+  const leader = { sectorSize: 4096, maxHosts: 250n, numHosts: 250n };
+  encodePaxosLeader(paxosRecord(leader), area, 0);
+  const steps = readBriefHolders({
+    ...{ offset: 0, sectorSize: 4096, knownHosts: 2000, timeoutMs: TIMEOUT_MS },
+  });
+  let turn = steps.next();
+  while (turn.done !== true) {
+    const effect = turn.value;
+    assert.ok(effect.op === 'read' && effect.offset + effect.length <= MIB, 'within the lease');
+    const bytes = area.slice(effect.offset, effect.offset + effect.length);
+    turn = steps.next({ outcome: 'done', bytes, nowMs: 0 });
+  }
+  assert.deepEqual(turn.value.ok && turn.value.value.holders, []);
 });

@@ -50,12 +50,15 @@ export function* readBriefHolders(wish: BriefWish): Steps<Result<LeaseState, NoL
     if (!block.ok) return unread(block.error);
     return holdingOfOwner(block.value.value, { leader, geometry, owner });
   }
-  const whole = yield* readSpan({ ...place, offset, length: wholeBytes }, DURING);
+  // The lease may have room for fewer hosts than its lockspace, and another lease behind it.
+  const hosts = Math.min(knownHosts, geometry.maxHosts);
+  const length = hostBlockSector(hosts + 1) * sectorSize;
+  const whole = yield* readSpan({ ...place, offset, length }, DURING);
   if (!whole.ok) return unread(whole.error);
   const again = leaseIn(whole.value.value);
   if (!again.ok) return again;
   const { leader: now } = again.value;
-  return holdingIn(whole.value.value, { leader: now, geometry, knownHosts });
+  return holdingIn(whole.value.value, { leader: now, geometry, knownHosts: hosts });
 }
 
 const DURING = 'holders read in brief';
