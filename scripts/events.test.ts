@@ -7,7 +7,7 @@ import { test } from 'node:test';
 const DOCUMENT = 'docs/operations/events.md';
 /** Names of files, file systems and of Node's own things that look like `noun.happened`. */
 const NO_EVENT =
-  /^fuse\.|\.(cjs|conf|css|duties|exit|holders|html|js|json|pid|service|slice|sock|socket|svg|title)$/;
+  /^fuse\.|\.(cjs|conf|css|duties|exit|holders|html|js|json|node|pid|service|slice|sock|socket|svg|title)$/;
 
 function sources(): readonly { readonly file: string; readonly text: string }[] {
   return readdirSync('src', { recursive: true, encoding: 'utf8' })

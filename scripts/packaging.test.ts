@@ -214,7 +214,7 @@ test('lvmlocks.service: it begins when both daemons answer, and ends before they
   const [before = ''] = all('ExecStartPre');
   assert.ok(before.startsWith(`${INSTALLED}holdfast wait `), before);
   const order = parseWait(before.split(' ').slice(2));
-  assert.deepEqual(must(order), { names: ['sanlock', 'lvmlockd'], forS: 90 });
+  assert.deepEqual(must(order), { names: ['sanlock', 'lvmlockd'], forS: 90, isJson: false });
   assert.deepEqual(all('ExecStart'), ['/sbin/lvm vgchange --lock-start --lock-opt auto']);
   assert.deepEqual(all('ExecStop'), [`${INSTALLED}lvmlockctl --stop-lockspaces --wait 1`]);
   for (const unit of ['sanlock.service', 'lvmlockd.service']) {
