@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { debFile, debianVersion } from './deb/package.ts';
 import { notesOf, whyNotOf } from './release/changelog.ts';
 import { type Bom, bundledIn, shippedBill } from './release/sbom.ts';
 
@@ -26,6 +27,14 @@ test('a tag that does not fit the tree makes no release', () => {
   assert.match(whyNotOf('v9.9.9', { ...tree, packageVersion: '9.9.9' }) ?? '', /version\.ts has/);
   const undated = CHANGELOG.replace('2026-12-01', 'unreleased');
   assert.match(whyNotOf(`v${version}`, { ...tree, changelog: undated }) ?? '', /has no date/);
+});
+
+test('a release candidate sorts before its release, and its file keeps its name wherever it is put', () => {
+  const debian = debianVersion('1.0.0-rc.1');
+  assert.equal(debian, '1.0.0~rc.1');
+  const architecture = 'amd64';
+  assert.equal(debFile({ version: debian, architecture }), 'holdfast_1.0.0-rc.1_amd64.deb');
+  assert.equal(debFile({ version: '1.0.0', architecture }), 'holdfast_1.0.0_amd64.deb');
 });
 
 function component(name: string) {

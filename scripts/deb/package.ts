@@ -28,7 +28,7 @@ export function buildDeb({ root, architecture, folder, epochS, suffix = '' }: De
   const version = debianVersion(HOLDFAST_VERSION) + suffix;
   const entries = contents(root, architecture);
   const control = controlEntries(root, entries, { version, architecture });
-  const path = join(folder, `holdfast_${version}_${architecture}.deb`);
+  const path = join(folder, debFile({ version, architecture }));
   packEntries([...entries, ...control], path, epochS);
   return path;
 }
@@ -58,6 +58,11 @@ export function debianVersion(version: string): string {
 interface Named {
   readonly version: string;
   readonly architecture: Architecture;
+}
+
+/** Without a tilde: places where releases are put rename such files, and SHA256SUMS has this name. */
+export function debFile({ version, architecture }: Named): string {
+  return `holdfast_${version.replace('~', '-')}_${architecture}.deb`;
 }
 
 function controlEntries(root: string, entries: readonly Entry[], named: Named): readonly Entry[] {
