@@ -76,13 +76,23 @@ const OF_DAEMONS: Readonly<Record<DaemonName, string>> = {
 };
 
 function absent(facts: DoctorFacts, name: DaemonName): Diagnosis {
+  const fails = facts.units?.find((unit) => unit.name === `${name}.service`)?.active === 'changing';
   const shared = facts.snapshot.vgs.map((vg) => `VG ${vg.name} has lock type ${vg.lockType}`);
   return diagnosis('daemonAbsent', {
     about: name,
     found: `${name} does not run: ${OF_DAEMONS[name]}`,
-    evidence: [`nobody serves the socket of ${name}`, ...leftOf(facts, name), ...shared],
-    plan: [startStep(facts, name)],
+    evidence: [
+      `nobody serves the socket of ${name}`,
+      ...(fails ? [`systemctl show ${name}.service: it is being started, or started again`] : []),
+      ...leftOf(facts, name),
+      ...shared,
+    ],
+    plan: fails ? [seeWhy(`${name}.service`), startStep(facts, name)] : [startStep(facts, name)],
   });
+}
+
+export function seeWhy(unit: string): Step {
+  return manual('see why', `journalctl -b -n 30 -u ${unit}`, READ_WHY);
 }
 
 /** Some leave their pid file at every end. */

@@ -250,6 +250,18 @@ test('nothing is started anew beside LVs that are active: their locks would be g
   assert.deepEqual(safeOf('unitFailed', INACTIVE), ['startUnit']);
 });
 
+test('a daemon that systemd starts again and again is not merely to be started', () => {
+  const units = (HEALTHY.units ?? []).map((one) =>
+    one.name === 'lvmlockd.service' ? { ...one, active: 'changing' as const } : one,
+  );
+  const { evidence, plan } = finding('daemonAbsent', { units });
+  assert.match(evidence.join(), /lvmlockd\.service: it is being started/);
+  assert.deepEqual(
+    plan.map(({ does }) => does),
+    ['see why', 'start lvmlockd.service'],
+  );
+});
+
 test('where lvm does not say of which VG a mapping is, it may be of each; a local one is of none', () => {
   const uuid = 'LVM-vguuidother';
   const unknown = mapping({ name: 'vg-other', uuid, lv: null, vg: null, isShared: null });
@@ -278,7 +290,9 @@ test('an LV is not said to be unlocked while nobody knows, or sanlock keeps its 
 test('another size is told by lvmlockd of ours, or seen; not of an LV whose I/O fails, or a local one', () => {
   const isTold = (change: Change) => of(change).some(({ kind }) => kind === 'lvOtherSize');
   const otherSize = { bytes: 8388608, wantedBytes: 16777216 };
-  assert.equal(isTold(vg({ lvs: [{ ...LV, trouble: 'otherSize' }] })), true);
+  const said = vg({ lvs: [{ ...LV, trouble: 'otherSize' }] });
+  assert.equal(isTold({ ...said, mappings: [] }), true);
+  assert.equal(isTold(said), false, 'it was refreshed since');
   assert.equal(isTold(mapping({ otherSize })), true);
   assert.equal(isTold(mapping({ otherSize, isErrorTable: true })), false);
   assert.equal(isTold(mapping({ otherSize, isShared: false })), false);

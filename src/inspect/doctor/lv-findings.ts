@@ -37,9 +37,13 @@ function isHeldByNobody({ snapshot }: DoctorFacts, { uuid, lockHere }: LvSeen): 
   return lvmlockd?.state === 'running' && lockHere === null && !isHeld;
 }
 
-/** lvmlockd of ours says it of LVs that are active on several hosts, the original of none. */
+/**
+ * lvmlockd of ours says it of LVs that are active on several hosts, the original of none; what was
+ * refreshed since is as it should be.
+ */
 function ofSize(name: string, lv: LvSeen, mapping: Mapping | undefined): readonly Diagnosis[] {
   const other = mapping?.isShared === true ? mapping.otherSize : null;
+  if (mapping?.isErrorTable === false && other === null) return [];
   const evidence = [
     ...(other === null ? [] : [`dmsetup table ${mapping?.name}: ${other.bytes} bytes`]),
     ...(other === null ? [] : [`lvs: ${name} has ${other.wantedBytes} bytes`]),

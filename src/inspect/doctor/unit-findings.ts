@@ -1,5 +1,5 @@
 import { isDaemonName } from '../restart/host-facts.ts';
-import { neededDaemons, startStep } from './daemon-findings.ts';
+import { neededDaemons, seeWhy, startStep } from './daemon-findings.ts';
 import { type Diagnosis, diagnosis, manual, type Step, safe } from './diagnosis.ts';
 import { type DoctorFacts, lvmSettingsOf, type UnitSeen } from './facts.ts';
 import { activeLvs, namesText } from './in-use.ts';
@@ -27,10 +27,7 @@ function failed(facts: DoctorFacts, { name, result }: UnitSeen): Diagnosis {
     about: name,
     found: `${name} has failed`,
     evidence: [`systemctl show ${name}: ActiveState=failed Result=${result}`],
-    plan: [
-      manual('see why', `journalctl -b -n 30 -u ${name}`, 'what it says is for a person to judge'),
-      startAgain(facts, name),
-    ],
+    plan: [seeWhy(name), startAgain(facts, name)],
   });
 }
 

@@ -21,6 +21,7 @@ test('the VGs and LV locks of a dump, of C or ours', () => {
       LS('two', IDLE.replace('create_done=1', 'create_done=0')),
       LS('three', IDLE.replace('kill_vg=0', 'kill_vg=1')),
       'info=state vg_name=one state=otherSize lv_uuid=uuid-ex device=dm-3',
+      `info=state vg_name=one state=activeUnlocked lv_uuid=${'a'.repeat(32)} device=one-lv`,
       'info=state vg_name=two state=ofALaterRelease',
       'info=state vg_name=gone state=returning wait_s=3 result=-210',
       '',
@@ -41,6 +42,12 @@ test('the VGs and LV locks of a dump, of C or ours', () => {
     ],
   );
   assert.deepEqual([...(vgs[0]?.lvLocks ?? [])], [['uuid-ex', 'ex']]);
-  assert.deepEqual([...(vgs[0]?.lvTroubles ?? [])], [['uuid-ex', 'otherSize']]);
+  assert.deepEqual(
+    [...(vgs[0]?.lvTroubles ?? [])],
+    [
+      ['uuid-ex', 'otherSize'],
+      ['aaaaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaaa', 'activeUnlocked'],
+    ],
+  );
   assert.deepEqual(vgsOfDump(''), []);
 });

@@ -86,12 +86,18 @@ function addState(found: Map<string, Building>, fields: DumpFields): void {
   const name = value(fields, 'vg_name');
   const known = found.get(name);
   const ofLv = LV_TROUBLES.find((word) => word === fields['state']);
-  if (ofLv !== undefined) known?.lvTroubles.set(value(fields, 'lv_uuid'), ofLv);
+  if (ofLv !== undefined) known?.lvTroubles.set(withDashes(value(fields, 'lv_uuid')), ofLv);
   const ofVg = VG_TROUBLES.find((word) => word === fields['state']);
   if (ofVg === undefined) return;
   const building = known ?? emptyVg(name);
   building.vg = { ...building.vg, trouble: ofVg };
   found.set(name, building);
+}
+
+/** As lvm writes a UUID; that of a device, which a state has, is without. */
+function withDashes(uuid: string): string {
+  const parts = /^(\w{6})(\w{4})(\w{4})(\w{4})(\w{4})(\w{4})(\w{6})$/.exec(uuid);
+  return parts === null ? uuid : parts.slice(1).join('-');
 }
 
 /** lvmlockd has no lockspace of it now, and tries to have one again. */

@@ -21,6 +21,29 @@ test('a holder on the disk is named as what its host is now', () => {
   assert.equal(state([{ ...beta, generation: 4, name: 'old' }]), 'null live');
 });
 
+test('what lvmlockd found is over when the lock is there, or the LV is not active any more', () => {
+  const troubleOf = (lock: 'ex' | null, isActive: boolean | null) => {
+    const lv = { name: 'lv', uuid: 'L', lockArgs: '1.0.0:70254592', isActive, isHidden: false };
+    const [vg] = vgsSeen({
+      reported: [{ ...lv, vgName: 'vg', vgUuid: 'V', vgLockType: 'sanlock', vgLockArgs: 'x' }],
+      started: [
+        {
+          ...{ name: 'vg', uuid: 'V', lockType: 'sanlock', lockArgs: 'x', lockspace: 'lvm_vg' },
+          ...{ isJoined: true, trouble: null, hasGlobalLock: true },
+          lvLocks: new Map(lock === null ? [] : [['L', lock]]),
+          lvTroubles: new Map([['L', 'activeUnlocked']]),
+        },
+      ],
+      ...{ lockspaces: [], leases: new Map(), spaceNameOf: (name) => `lvm_${name}` },
+    });
+    return vg?.lvs.map(({ trouble }) => trouble);
+  };
+  assert.deepEqual(troubleOf(null, true), ['activeUnlocked']);
+  assert.deepEqual(troubleOf(null, null), ['activeUnlocked']);
+  assert.deepEqual(troubleOf('ex', true), [null]);
+  assert.deepEqual(troubleOf(null, false), [null]);
+});
+
 test('VGs of lvm and of lvmlockd are one list; what only lvmlockd knows has no name', () => {
   const lvs = [
     { name: 'data', uuid: 'L1', lockArgs: '1.0.0:70254592', isActive: true, isHidden: false },

@@ -83,15 +83,17 @@ function lvsOf(
   const unnamed = [...new Set(others)]
     .filter((uuid) => !known.has(uuid))
     .map((uuid) => ({ name: '', uuid, lockArgs: '', isActive: null }));
-  return [...named, ...unnamed].map(({ name, uuid, lockArgs, isActive }) => ({
-    name,
-    uuid,
-    lockArgs,
-    isActiveHere: isActive,
-    lockHere: vg?.lvLocks.get(uuid) ?? null,
-    trouble: vg?.lvTroubles.get(uuid) ?? null,
-    holders: holdersOf(uuid),
-  }));
+  return [...named, ...unnamed].map(({ name, uuid, lockArgs, isActive }) => {
+    const lockHere = vg?.lvLocks.get(uuid) ?? null;
+    const trouble = vg?.lvTroubles.get(uuid) ?? null;
+    // lvmlockd looks once a minute, and says until then what it saw.
+    const isOver = trouble === 'activeUnlocked' && (lockHere !== null || isActive === false);
+    return {
+      ...{ name, uuid, lockArgs, isActiveHere: isActive, lockHere },
+      trouble: isOver ? null : trouble,
+      holders: holdersOf(uuid),
+    };
+  });
 }
 
 /** A holder on the disk is one now only as a member of the lockspace in that generation. */
