@@ -52,9 +52,9 @@ function ofArea(facts: DoctorFacts, area: LeaseArea): readonly Diagnosis[] {
   const step: Step = isRegularFile
     ? safe(`give ${path} to the user of sanlock`, give)
     : manual(
-        'let sanlock run as root, or in the group of the device (disk)',
-        `ls -lL ${path}`,
-        'udev sets the owner of a device anew; a rule of yours is needed',
+        'let the user of sanlock be in the group of the device, or let it run as root; then restart it',
+        `usermod -a -G ${gid} sanlock && systemctl restart sanlock`,
+        'who may use your devices is yours to say; udev sets the owner of a device anew',
       );
   return [
     diagnosis('leaseNotPermitted', {

@@ -13,7 +13,7 @@ test('multipathd: for how long a map queues', () => {
     40,
     'never',
     0,
-    0,
+    null,
     null,
     null,
   ]);

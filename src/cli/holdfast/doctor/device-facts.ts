@@ -204,7 +204,10 @@ export async function multipathsUnder(
   return found;
 }
 
-/** multipathd's word of a map: `on`, `off`, `-`, `12 chk` (of that many looks), `60 sec`. */
+/**
+ * multipathd's word of a map: `on`, `off`, `12 chk` (of that many looks), `60 sec`; `-`: it leaves
+ * that to the table of the map.
+ */
 export function retryIn(
   text: string,
   { name, pollingS }: { readonly name: string; readonly pollingS: number },
@@ -214,7 +217,7 @@ export function retryIn(
   const word = line.slice(name.length + 1).trim();
   const counted = /^(\d+) (chk|sec)$/.exec(word);
   if (counted !== null) return Number(counted[1]) * (counted[2] === 'chk' ? pollingS : 1);
-  return word === 'on' ? 'never' : word === 'off' || word === '-' ? 0 : null;
+  return word === 'on' ? 'never' : word === 'off' ? 0 : null;
 }
 
 /** Paths of iSCSI and Fibre Channel, by the links of their disks in /sys. */
