@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { hasControl } from '../../../base/plain-text.ts';
 import { MIB } from '../../../base/units.ts';
 import { type DeltaLeader, encodeDeltaLeader } from '../../../format/leader.ts';
 import { deltaRecord } from '../../../lease/testing/records.ts';
@@ -29,7 +30,8 @@ async function seen(
     for (const [index, fields] of hosts.entries()) put(index + 1, fields);
     let looks = 0;
     const sleep = async () => put(2, { ...hosts[1], ...onLook(++looks) });
-    const world = { probe: new PathProbe(), sleep, progress: () => {} };
+    const progress = (text: string) => assert.equal(hasControl(text.trimEnd()), false, text);
+    const world = { probe: new PathProbe(), sleep, progress };
     return await seeHostLease(world, { path, hostId: 2, ownName: 'alpha' });
   } finally {
     rmSync(dir, { recursive: true });
@@ -42,6 +44,11 @@ const BETA = { hostName: 'beta', timestampS: 900n };
 test('a host id that another host renews', async () => {
   const lease = await seen([ONE, BETA], (look) => (look < 3 ? {} : { timestampS: 904n }));
   assert.deepEqual(lease, { hostName: 'beta', isRenewed: true, watchedS: 3 });
+});
+
+test('a name of the disk reaches no terminal as it is', async () => {
+  const lease = await seen([ONE, { ...BETA, hostName: '\u001b[2Jbeta' }], () => ({}));
+  assert.equal(lease?.hostName, '\u001b[2Jbeta');
 });
 
 test('one that its host leaves meanwhile, or does not renew', async () => {

@@ -1,4 +1,5 @@
 import { nameToText, textToName } from '../../../base/bytes.ts';
+import { plain } from '../../../base/plain-text.ts';
 import { SanlockClient } from '../../../client/sanlock.ts';
 import type { SanlockEndpoint } from '../../../client/sanlock-link.ts';
 import type {
@@ -66,7 +67,7 @@ export async function seeHostLease(
   if (isSameNode(hostName, of.ownName)) return { hostName, isRenewed: null, watchedS: 0 };
   const withinS = renewalSeenWithinS(ioTimeoutS(first.leader));
   world.progress(
-    `watching for ${withinS} s whether host ${hostName} renews host id ${of.hostId}\n`,
+    `watching for ${withinS} s whether host ${plain(hostName)} renews host id ${of.hostId}\n`,
   );
   for (let watchedS = 1; watchedS <= withinS; watchedS++) {
     await world.sleep(LOOK_MS);
