@@ -61,7 +61,10 @@ export async function convert(args: readonly string[]): Promise<number> {
     return 2;
   }
   // One that an interrupted run left behind may still be at work: this waits for lvm's own lock.
+  const progress = words.value.has('json') ? () => {} : on.progress;
+  progress(`waiting for lvm, which may be at work on VG ${name} still`);
   await lvm(['vgs', name], CONVERT_MS);
+  progress('');
   const seen = await seeForConvert(name);
   if (!seen.ok) {
     on.complain(`holdfast convert: ${seen.error}\n`);

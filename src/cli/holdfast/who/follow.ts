@@ -41,7 +41,7 @@ export async function follow(
     const isScreen = view.stdout.isTTY === true && !view.isJson;
     if (isScreen) view.stdout.write(`${HOME_AND_CLEAR}${screenText(answers, wallMs, view)}`);
     else if (view.isJson && lines.length > 0) {
-      view.stdout.write(`${plainJson({ wallMs, ...Object(whoJson(answers)) }, 0)}\n`);
+      view.stdout.write(`${plainJson({ ...Object(whoJson(answers)), wallMs }, 0)}\n`);
     } else view.stdout.write(lines.map((line) => `${line}\n`).join(''));
     await world.sleep(Math.max(EVERY_MS, PAUSE_LOOKS * (world.nowMs() - beganMs)));
   }
