@@ -97,7 +97,7 @@ test(
     const path = join(folder, 'image');
     writeFileSync(path, new Uint8Array(4096));
     execFileSync('mkfifo', [join(folder, 'fifo')]);
-    const reads = new FreshReads(50);
+    const reads = new FreshReads(1500);
     let letGo = () => {};
     const held = new Promise<void>((resolve) => {
       letGo = resolve;
