@@ -2,6 +2,7 @@ import { close, constants, open, read, stat } from 'node:fs';
 import { unreachable } from '../base/assert.ts';
 import { ERRNO, errnoName } from '../base/errno.ts';
 import { MIB } from '../base/units.ts';
+import { deviceAnswers } from './device-answers.ts';
 import { wasmAllocator } from './disk-plain.ts';
 import { errnoOf } from './system-error.ts';
 
@@ -11,6 +12,9 @@ const MAX_LOOKS = 8;
 const SMALL_BYTES = 64 * 1024;
 /** The largest read: those of 2000 hosts, with sectors of 4096 bytes. */
 const LARGE_BYTES = 8 * MIB + SMALL_BYTES;
+
+/** Many leases of one device are looked at one after the other. */
+const ANSWER_HOLDS_MS = 1000;
 
 /** Reads one piece of the device, one after the other; a copy, or a sentence: why not. */
 export type ReadPiece = (at: {
@@ -34,9 +38,14 @@ export type Attempt<T> =
  * Reads around the page cache, for a program that must go on when a device hangs: a look that takes
  * too long is given up, and the device is not asked again before that call has ended. The file is
  * open for the time of one look only, as it would keep its device from being removed.
+ *
+ * A thread that waits for a block device keeps its process, dead or not, until the device answers:
+ * the shell would wait for it. So another process reads first, and is left behind.
  */
 export class FreshReads {
   readonly #deadlineMs: number;
+  /** When a device answered that process last. */
+  readonly #answeredMs = new Map<string, number>();
   /** Paths with a look under way. */
   readonly #pending = new Set<string>();
   /** Those of them that were given up. */
@@ -86,7 +95,7 @@ export class FreshReads {
     while (this.#mustWait(path)) await this.#change();
     if (this.#late.has(path) || this.#late.size >= MAX_LOOKS) return { kind: 'silent' };
     this.#pending.add(path);
-    const done = this.#whole(path, look).finally(() => {
+    const done = this.#afterAnswer(path, look).finally(() => {
       this.#pending.delete(path);
       this.#late.delete(path);
       this.#wake();
@@ -120,6 +129,16 @@ export class FreshReads {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const go of waiting) go();
+  }
+
+  async #afterAnswer<T>(path: string, look: (piece: TryPiece) => Promise<T>): Promise<Attempt<T>> {
+    const sinceMs = performance.now() - (this.#answeredMs.get(path) ?? Number.NEGATIVE_INFINITY);
+    if (sinceMs > ANSWER_HOLDS_MS) {
+      await deviceAnswers(path, this.#deadlineMs);
+      if (this.#late.has(path)) return { kind: 'silent' };
+      this.#answeredMs.set(path, performance.now());
+    }
+    return await this.#whole(path, look);
   }
 
   async #whole<T>(path: string, look: (piece: TryPiece) => Promise<T>): Promise<Attempt<T>> {

@@ -1,11 +1,12 @@
-import { existsSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { existsSync, fstatSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { ERRNO } from '../../src/base/errno.ts';
 import { OP, serveOneFile } from './fuse.ts';
 
 /**
  * One more way to the bytes of an image, as a host has its own path to a shared LUN. While there is
- * a file <directory>.fails, every read and write is answered with an error; stopping the process
+ * a file <directory>.fails, every read and write is answered with an error; while there is a file
+ * <directory>.slow, every write takes as many milliseconds as it says. Stopping the process
  * (SIGSTOP) leaves them in the kernel, and SIGCONT lets them end late.
  * Run as: fuse-way.cjs <directory> <image>.
  */
@@ -15,6 +16,11 @@ const WRITE_HEADER = 40;
 const [directory = '', image = ''] = process.argv.slice(2);
 const fd = openSync(image, 'r+');
 const hasFailed = () => existsSync(`${directory}.fails`);
+
+function slowMs(): number {
+  const path = `${directory}.slow`;
+  return existsSync(path) ? Number(readFileSync(path, 'ascii')) : 0;
+}
 
 function answer(operation: number, body: Buffer): Buffer | number {
   switch (operation) {
@@ -43,6 +49,7 @@ function readAnswer(body: Buffer): Buffer {
 }
 
 function writeAnswer(body: Buffer): Buffer {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, slowMs());
   const size = body.readUInt32LE(16);
   const written = Buffer.alloc(8);
   const from = Number(body.readBigUInt64LE(8));

@@ -34,7 +34,7 @@ export async function startHungFile(bytes: number): Promise<HungFile> {
   };
 }
 
-/** The way of one host to a LUN, which hangs or fails on demand; see fuse-way.ts. */
+/** The way of one host to a LUN, which hangs, fails or is slow on demand; see fuse-way.ts. */
 export class FailingWay {
   #server: FuseServer | null = null;
 
@@ -51,13 +51,20 @@ export class FailingWay {
 
   /** From now on each read and write is answered with an error. */
   fail(): void {
-    if (this.#server !== null) writeFileSync(mark(this.#server), '');
+    if (this.#server !== null) writeFileSync(mark(this.#server, 'fails'), '');
   }
 
-  /** It works again, be it that it hung or failed. */
+  /** From now on each write takes that long. */
+  slow(ms: number): void {
+    if (this.#server !== null) writeFileSync(mark(this.#server, 'slow'), `${ms}`);
+  }
+
+  /** It works again, be it that it hung, failed or was slow. */
   recover(): void {
     if (this.#server === null) return;
-    rmSync(mark(this.#server), { force: true });
+    for (const fault of ['fails', 'slow'] as const) {
+      rmSync(mark(this.#server, fault), { force: true });
+    }
     this.#server.process.kill('SIGCONT');
   }
 
@@ -67,8 +74,8 @@ export class FailingWay {
   }
 }
 
-function mark({ directory }: FuseServer): string {
-  return join(directory, 'mount.fails');
+function mark({ directory }: FuseServer, fault: 'fails' | 'slow'): string {
+  return join(directory, `mount.${fault}`);
 }
 
 function firstLine(server: ChildProcess): Promise<string> {
