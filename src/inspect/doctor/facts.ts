@@ -177,8 +177,11 @@ export interface WatchdogClient {
 export interface DaemonProcess {
   readonly name: DaemonName;
   readonly pid: number;
-  /** `leases`: a process of sanlock that does the disk work of one lockspace. */
-  readonly role: 'daemon' | 'leases';
+  /**
+   * `leases`: a process of sanlock that does the disk work of one lockspace. `ending`: one of either
+   * that was killed, and stays as long as its I/O does.
+   */
+  readonly role: 'daemon' | 'leases' | 'ending';
   readonly commandLine: string;
   /** It waits in the kernel, and no signal ends it. */
   readonly isUninterruptible: boolean;

@@ -111,7 +111,6 @@ const FAULTS: Readonly<Record<Kind, Change>> = {
   leaseUnreadable: area({ read: { kind: 'failed', errno: 'EIO' } }),
   leaseProcessHung: sanlockProcess({ isUninterruptible: true, waitsIn: 'io_schedule' }),
   leaseNotPermitted: area({
-    joined: null,
     access: { isRegularFile: false, uid: 0, gid: 6, mode: 0o660, byUid: 112, mayUse: false },
   }),
   runFolderFull: { folders: [{ path: '/run/sanlock', freeBytes: 0, freeFiles: 10 }] },
@@ -332,6 +331,34 @@ test('what is to be typed is one word for a shell, whatever a name has', () => {
   assert.deepEqual(command('renewalTimeouts', snapshot({ lockspaces: [{ ...evil, renewals }] })), [
     "sanlock client renewal -s 'a'\\''$(reboot)'",
   ]);
+});
+
+test('--fix gives a lease file to sanlock, if its owner may use it; a device is left to udev', () => {
+  const file = (mode: number, change: object = {}) =>
+    area({
+      access: { isRegularFile: true, uid: 0, gid: 0, mode, byUid: 112, mayUse: false, ...change },
+    });
+  assert.deepEqual(safeOf('leaseNotPermitted', file(0o100600)), ['setOwner']);
+  assert.deepEqual(safeOf('leaseNotPermitted', file(0o100400)), []);
+  assert.deepEqual(safeOf('leaseNotPermitted', file(0o100600, { uid: 112 })), [], 'its folder');
+  assert.deepEqual(safeOf('leaseNotPermitted'), []);
+});
+
+test('a renewal that was slow once is no finding, nor are a few in an hour', () => {
+  const slow = (slowMs: readonly number[], all: number) => {
+    const renewals = Array.from({ length: all }, (_, at) => ({
+      ...{ timestampS: 4000 + at, readMs: 3, writeMs: slowMs[at] ?? 2, timeouts: 0, errors: 0 },
+    }));
+    return of(space({ renewals })).map(({ kind, evidence }) => `${kind}: ${evidence}`);
+  };
+  assert.deepEqual(slow([9000], 6), []);
+  assert.deepEqual(slow([5000, 5000], 6), []);
+  assert.deepEqual(slow([6000, 9000], 6), [
+    'renewalSlow: for a read or a write, 2 of the last 6 renewals took more than 5000 ms, half of ' +
+      'the io timeout: up to 9000 ms, most lately at 4001 s of CLOCK_MONOTONIC',
+  ]);
+  assert.deepEqual(slow(Array(8).fill(9000), 180), []);
+  assert.equal(slow(Array(9).fill(9000), 180).length, 1);
 });
 
 test('a VG that cannot be started is not said to be unstarted as well', () => {

@@ -80,13 +80,11 @@ function ofPhase(space: LockspaceSeen, vg: VgSeen | undefined): readonly Diagnos
   ];
 }
 
-/** So many tell something. */
-const LEAST_RENEWALS = 5;
-const PERCENTILE = 0.95;
+/** One alone may be of a moment in which this host was busy. */
+const LEAST_SLOW = 2;
+const SLOW_SHARE = 0.05;
 
 function ofRenewals({ name, renewals, ioTimeoutS }: LockspaceSeen): readonly Diagnosis[] {
-  const bad = renewals.filter(({ timeouts, errors }) => timeouts + errors > 0);
-  const found: Diagnosis[] = [];
   const plan = [
     manual(
       'see to the storage: its latency, its paths, and what else writes there',
@@ -94,42 +92,48 @@ function ofRenewals({ name, renewals, ioTimeoutS }: LockspaceSeen): readonly Dia
       'the storage is not of this program',
     ),
   ];
-  if (bad.length > 0) {
-    const timeouts = sum(bad.map((one) => one.timeouts));
-    const errors = sum(bad.map((one) => one.errors));
+  const before = renewals.filter(({ timeouts, errors }) => timeouts + errors > 0);
+  const found: Diagnosis[] = [];
+  if (before.length > 0) {
+    const timeouts = sum(before.map((one) => one.timeouts));
+    const errors = sum(before.map((one) => one.errors));
     found.push(
       diagnosis('renewalTimeouts', {
         about: name,
         found: `renewals of lockspace ${name} timed out or failed`,
         evidence: [
-          `of the last ${renewals.length} renewals ${bad.length} came after ${timeouts} timeouts ` +
-            `and ${errors} errors, the last at ${bad.at(-1)?.timestampS ?? 0} s of CLOCK_MONOTONIC`,
+          `after ${before.length} of the last ${renewals.length} renewals the next one had ` +
+            `${timeouts} timeouts and ${errors} errors in all, most lately ${at(before)}`,
         ],
         plan,
       }),
     );
   }
-  const slow = percentile(renewals);
-  if (renewals.length < LEAST_RENEWALS || slow <= (ioTimeoutS * SECOND_MS) / 2) return found;
-  return [
-    ...found,
-    diagnosis('renewalSlow', {
-      about: name,
-      found: `renewals of lockspace ${name} are slow`,
-      evidence: [
-        `of the last ${renewals.length}, one in twenty took ${slow} ms or more for a read or a write; ` +
-          `the io timeout is ${ioTimeoutS} s`,
-      ],
-      plan,
-    }),
-  ];
+  const halfMs = (ioTimeoutS * SECOND_MS) / 2;
+  const slow = renewals.filter((one) => slowerMs(one) > halfMs);
+  if (slow.length >= LEAST_SLOW && slow.length >= renewals.length * SLOW_SHARE) {
+    found.push(
+      diagnosis('renewalSlow', {
+        about: name,
+        found: `renewals of lockspace ${name} are slow`,
+        evidence: [
+          `for a read or a write, ${slow.length} of the last ${renewals.length} renewals took more ` +
+            `than ${halfMs} ms, half of the io timeout: up to ${Math.max(...slow.map(slowerMs))} ms, ` +
+            `most lately ${at(slow)}`,
+        ],
+        plan,
+      }),
+    );
+  }
+  return found;
 }
 
-function percentile(renewals: readonly RenewalSeen[]): number {
-  const sorted = renewals
-    .map(({ readMs, writeMs }) => Math.max(readMs, writeMs))
-    .sort((one, other) => one - other);
-  return sorted[Math.ceil(sorted.length * PERCENTILE) - 1] ?? 0;
+function slowerMs({ readMs, writeMs }: RenewalSeen): number {
+  return Math.max(readMs, writeMs);
+}
+
+function at(renewals: readonly RenewalSeen[]): string {
+  return `at ${renewals.at(-1)?.timestampS ?? 0} s of CLOCK_MONOTONIC`;
 }
 
 function sum(numbers: readonly number[]): number {

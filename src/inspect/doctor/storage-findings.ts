@@ -1,7 +1,8 @@
+import { shellWord } from '../../base/plain-text.ts';
 import { SECOND_MS } from '../../base/units.ts';
 import { leaseTimes } from '../../lease/lease-times.ts';
 import { type Diagnosis, diagnosis, manual, type Step, safe } from './diagnosis.ts';
-import type { DoctorFacts, LeaseArea, Multipath, Transport } from './facts.ts';
+import type { DoctorFacts, LeaseArea, Multipath, PathAccess, Transport } from './facts.ts';
 import { startVg } from './vg-findings.ts';
 
 /** Whether the devices under the leases are there, answer in time, and may be used. */
@@ -20,7 +21,7 @@ const GONE: ReadonlySet<string> = new Set(['ENOENT', 'ENXIO', 'ENODEV']);
 const STORAGE_WHY = 'the storage is not of this program';
 
 function ofArea(facts: DoctorFacts, area: LeaseArea): readonly Diagnosis[] {
-  const { lockspace, vg, path, offsetBytes, joined, read, access } = area;
+  const { lockspace, path, offsetBytes, joined, read, access } = area;
   const where = `${path}:${offsetBytes}`;
   if (read.kind === 'silent') {
     return [
@@ -46,27 +47,47 @@ function ofArea(facts: DoctorFacts, area: LeaseArea): readonly Diagnosis[] {
     return [isGone ? gone(facts, area, evidence) : unreadable(area, evidence)];
   }
   const hasSpace = read.space.maxHosts !== null;
-  if (!hasSpace || access === null || access.mayUse || joined !== null) return [];
+  return !hasSpace || access === null || access.mayUse ? [] : [notPermitted(area, access)];
+}
+
+const OWNER_USES = 0o600;
+
+/** Also where the lockspace is joined: a device or file is opened anew for each lease. */
+function notPermitted(
+  { lockspace, vg, path, offsetBytes }: LeaseArea,
+  access: PathAccess,
+): Diagnosis {
   const { uid, gid, mode, byUid, isRegularFile } = access;
-  const give = { kind: 'setOwner', path, offsetBytes, uid: byUid, gid } as const;
-  const step: Step = isRegularFile
-    ? safe(`give ${path} to the user of sanlock`, give)
+  const isOwnersToUse = isRegularFile && (mode & OWNER_USES) === OWNER_USES && uid !== byUid;
+  return diagnosis('leaseNotPermitted', {
+    about: vg ?? lockspace,
+    found: `sanlock may not use ${path}`,
+    evidence: [
+      `${path}: owner ${uid}, group ${gid}, mode ${(mode & 0o7777).toString(8)}`,
+      `sanlock runs as user ${byUid}`,
+    ],
+    plan: [
+      isOwnersToUse
+        ? safe(`give ${path} to the user of sanlock`, {
+            ...{ kind: 'setOwner', path, offsetBytes, uid: byUid, gid },
+          })
+        : permitting(path, access),
+    ],
+  });
+}
+
+function permitting(path: string, { isRegularFile, gid }: PathAccess): Step {
+  return isRegularFile
+    ? manual(
+        'let the user of sanlock read and write it, and enter its folders',
+        `namei -l ${shellWord(path)}`,
+        'who else is to read it, only you can know',
+      )
     : manual(
         'let the user of sanlock be in the group of the device, or let it run as root; then restart it',
         `usermod -a -G ${gid} sanlock && systemctl restart sanlock`,
         'who may use your devices is yours to say; udev sets the owner of a device anew',
       );
-  return [
-    diagnosis('leaseNotPermitted', {
-      about: vg ?? lockspace,
-      found: `sanlock may not use ${path}`,
-      evidence: [
-        `${path}: owner ${uid}, group ${gid}, mode ${(mode & 0o7777).toString(8)}`,
-        `sanlock runs as user ${byUid}`,
-      ],
-      plan: [step],
-    }),
-  ];
 }
 
 function gone(

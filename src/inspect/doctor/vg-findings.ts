@@ -93,7 +93,10 @@ function lost({ name }: VgSeen, trouble: 'killed' | 'detached'): Diagnosis {
     found: isKilled
       ? `VG ${name} has lost its leases on this host`
       : `VG ${name} has lost its sanlock`,
-    evidence: [`lvmlockctl -i: ST ${name} ${trouble}`],
+    // No command of the original shows the first.
+    evidence: [
+      isKilled ? `lvmlockd: kill_vg=1 of VG ${name}` : `lvmlockctl -i: ST ${name} ${trouble}`,
+    ],
     plan,
   });
 }

@@ -83,7 +83,7 @@ export interface RenewalSeen {
   readonly timestampS: number;
   readonly readMs: number;
   readonly writeMs: number;
-  /** Renewals that timed out or failed since the one before. */
+  /** Attempts that timed out or failed after it, before the next one. */
   readonly timeouts: number;
   readonly errors: number;
 }

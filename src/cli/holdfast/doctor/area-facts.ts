@@ -15,9 +15,10 @@ import type { Snapshot } from '../../../inspect/snapshot/snapshot.ts';
 import type { LeaseError } from '../../../lease/lease-error.ts';
 import { PROBE_BYTES } from '../../../lease/read.ts';
 import { verifyDelta } from '../../../lease/verify.ts';
-import { fileRightsOf } from '../../../platform/confinement.ts';
+import { type FileRights, fileRightsOf } from '../../../platform/confinement.ts';
 import type { Attempt, FreshReads, TryPiece } from '../../../platform/fresh-reads.ts';
 import { isSameNode } from '../../../wire/sanlock/host-name.ts';
+import { askProgram } from '../../observe/ask-program.ts';
 import { renewalSeenWithinS } from '../who/times.ts';
 import type { VgReport } from './vg-facts.ts';
 
@@ -100,7 +101,7 @@ async function areaAt(world: AreaWorld, place: Place, own: OwnIdentity): Promise
   // lvm makes the node of the leases' LV with the rights that the PV below has.
   const { sanlockPid } = own;
   const isAsked = sanlockPid !== null && read.kind !== 'silent';
-  const access = isAsked ? accessOf(place.path, sanlockPid) : null;
+  const access = isAsked ? await accessOf(place.path, sanlockPid) : null;
   return { ...area, read: watched, readAtS, access };
 }
 
@@ -200,17 +201,28 @@ async function watchOther(
 }
 
 /** null: it is not there, or sanlock has ended. */
-function accessOf(path: string, sanlockPid: number): PathAccess | null {
+async function accessOf(path: string, sanlockPid: number): Promise<PathAccess | null> {
   const rights = fileRightsOf(sanlockPid);
   if (rights === null) return null;
   try {
     const stats = statSync(path);
     const { uid, gid, mode } = stats;
-    const isOwner = rights.uid === uid && (mode & 0o600) === 0o600;
-    const isOfGroup = rights.gids.includes(gid) && (mode & 0o060) === 0o060;
-    const mayUse = rights.overrides || isOwner || isOfGroup || (mode & 0o006) === 0o006;
+    const mayUse = rights.overrides || (await mayUseAs(rights, path));
     return { isRegularFile: stats.isFile(), uid, gid, mode, byUid: rights.uid, mayUse };
   } catch {
     return null;
   }
+}
+
+const TRIED_MS = 5 * SECOND_MS;
+
+/** Folders and access lists have their say, too: the kernel is asked, by a process with the rights. */
+async function mayUseAs({ uid, gids }: FileRights, path: string): Promise<boolean> {
+  const [gid = uid, ...groups] = gids.map(String);
+  const more = groups.length === 0 ? ['--clear-groups'] : ['--groups', groups.join(',')];
+  const bound = uid === 0 ? ['--bounding-set=-all'] : []; // else root gets them back
+  const who = ['--reuid', `${uid}`, '--regid', `${gid}`, ...more, ...bound];
+  const words = [...who, '--', 'test', '-r', path, '-a', '-w', path];
+  const tried = await askProgram('setpriv', words, TRIED_MS);
+  return tried.ok;
 }

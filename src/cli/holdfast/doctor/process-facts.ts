@@ -29,12 +29,12 @@ export async function daemonProcesses(
   if ([...blocked.values()].some((tasks) => tasks.size > 0)) await sleep(HANGS_MS);
   const pids = new Set(found.map(({ pid }) => pid));
   return found
-    .filter(({ parent, role }) => role === 'leases' || !pids.has(parent))
+    .filter(({ parent, role }) => role !== 'daemon' || !pids.has(parent))
     .map(({ name, pid, role, words }) => {
       const hung = stillBlocked(pid, blocked.get(pid) ?? new Map());
       const policy = statFields(pid)[POLICY_FIELD];
       return {
-        ...{ name, pid, role, commandLine: words.join(' ') },
+        ...{ name, pid, role, commandLine: words.join(' ') || nameOf(pid) },
         isUninterruptible: hung !== null,
         waitsIn: hung === null ? null : (textOf(`/proc/${pid}/task/${hung}/wchan`) ?? null),
         isRealtime: policy === SCHED_FIFO || policy === SCHED_RR,
@@ -42,6 +42,11 @@ export async function daemonProcesses(
         isReplaced: isReplaced(pid, words),
       };
     });
+}
+
+/** Of one that ends, and has no words any more: as ps shows it. */
+function nameOf(pid: number): string {
+  return `[${(textOf(`/proc/${pid}/comm`) ?? '').trimEnd()}]`;
 }
 
 interface Candidate {
@@ -58,14 +63,21 @@ function candidates(): readonly Candidate[] {
     const title = (textOf(`/proc/${text}/comm`) ?? '').trimEnd();
     const isLeases = title.startsWith('slk ');
     if (!isLeases && !isDaemonName(title)) return [];
-    if (!isOfThisHost(`/proc/${text}`)) return [];
+    if (!placesOf(text).some(isOfThisHost)) return [];
     const words = (textOf(`/proc/${text}/cmdline`) ?? '').split('\0').filter(Boolean);
     const name = isLeases || !isDaemonName(title) ? 'sanlock' : title;
-    if (!isLeases && !isDaemonCall(name, words)) return [];
+    const role = words.length === 0 ? 'ending' : isLeases ? 'leases' : 'daemon';
+    if (role === 'daemon' && !isDaemonCall(name, words)) return [];
     const pid = Number(text);
     const parent = Number(statFields(pid)[PARENT_FIELD] ?? 0);
-    return [{ name, pid, parent, role: isLeases ? 'leases' : 'daemon', words } as const];
+    return [{ name, pid, parent, role, words } as const];
   });
+}
+
+/** Of one that ends, only the threads that have not ended are still in a network. */
+function placesOf(pid: string): readonly string[] {
+  const folder = `/proc/${pid}`;
+  return [folder, ...listOf(`${folder}/task`).map((task) => `${folder}/task/${task}`)];
 }
 
 /** The commands have the names of the daemons. */
