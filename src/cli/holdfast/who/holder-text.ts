@@ -80,7 +80,9 @@ function standingText(watched: WatchedHolder): string {
 }
 
 /** A former member has nothing any more: whose process it was would mislead. */
-const HAS_USERS: ReadonlySet<Liveness> = new Set(['alive', 'silent', 'not watched', 'dead']);
+const HAS_USERS: ReadonlySet<Liveness> = new Set([
+  ...(['alive', 'silent', 'not watched', 'unread', 'dead'] as const),
+]);
 
 /**
  * Which process has it, and since when.
