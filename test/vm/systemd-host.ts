@@ -51,7 +51,10 @@ export class SystemdHost {
     this.hostId = hostId;
   }
 
-  /** Programs as npm installs them, units as docs/operations/exchange.md says; nothing is started. */
+  /**
+   * Programs as npm installs them, units as docs/operations/exchange.md says; nothing is started.
+   * Without the options that Debian's packages gave to this host's daemons: -w 0 is among them.
+   */
   async install(ioTimeoutS: number): Promise<void> {
     const programs = 'wdmd sanlock lvmlockd lvmlockctl holdfast';
     // A copy: the units hide /tmp and /home, where this folder may be.
@@ -60,6 +63,7 @@ export class SystemdHost {
       cp -r node_modules/koffi node_modules/@koromix ${INSTALLED}/node_modules
       for name in ${programs}; do ln -sf ../lib/holdfast/bin/$name /usr/local/bin; done
       cp packaging/*.service packaging/*.slice /etc/systemd/system
+      rm -f /etc/default/wdmd /etc/default/sanlock
       sed -i 's/lvmlockd --foreground/& -o ${ioTimeoutS}/' /etc/systemd/system/lvmlockd.service
       systemctl daemon-reload
       echo 'our_host_name = ${this.machine.name}' >/etc/sanlock/sanlock.conf
