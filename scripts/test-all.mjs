@@ -189,24 +189,29 @@ if (lacking === null) {
     'wdmd',
     'python-13',
   ].map((name) => `interop/${name}`);
-  const others = ['interop/mixtures', 'interop/generations', ...waiting, ...guests].join(',');
+  const faults = 'interop/doctor';
+  const others = ['mixtures', 'generations'].map((name) => `interop/${name}`);
+  const elsewhere = [...others, ...waiting, ...guests, faults].join(',');
   await Promise.all([
     group('against the originals', 'run-tests.mjs', [
       'test/interop',
-      ...['--without', others, '--jobs', '2'],
+      ...['--without', elsewhere, '--jobs', '2'],
     ]),
-    group('watchdogs, fencing, scale, the demo', 'run-tests.mjs', [...waiting, '--jobs', '1']).then(
-      () =>
+    group('watchdogs, fencing, scale, the demo', 'run-tests.mjs', [...waiting, '--jobs', '1'])
+      .then(() =>
         group('guests of libvirt', 'run-tests.mjs', [
           ...guests,
           ...['--without', lost.join(','), '--jobs', '2'],
         ]),
-    ),
+      )
+      .then(() => group('what the doctor finds', 'run-tests.mjs', [faults, '--jobs', '2'])),
   ]);
-  // A machine keeps one core busy, or waits for a watchdog or a lease: two tests at a time, and no
-  // third one beside the machines with systemd, which start many programs in turn. The watchdog's
-  // is here so that both take as long.
-  const withSystemd = ['vm/systemd', 'vm/kept-down', 'vm/lvmlocks', 'vm/watchdog-reset'];
+  // A machine keeps one core busy, or waits for a watchdog or a lease: two tests at a time, divided so
+  // that both halves take as long.
+  const withSystemd = [
+    ...['systemd', 'join-systemd', 'kept-down', 'lvmlocks', 'watchdog-reset'],
+    ...['doctor', 'debian-exchange'],
+  ].map((name) => `vm/${name}`);
   const rest = ['--without', withSystemd.join(',')];
   await Promise.all([
     group('machines with systemd, and a watchdog', 'run-tests.mjs', [
