@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { stat } from 'node:fs/promises';
+import { stat } from 'node:fs';
 
 /**
  * Resolves when a read of a block device has ended, well or not, in a process of its own. That is
@@ -21,10 +21,9 @@ export async function deviceAnswers(path: string, deadlineMs: number): Promise<v
   clearTimeout(timer);
 }
 
-async function isBlockDevice(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isBlockDevice();
-  } catch {
-    return false; // to open it says why
-  }
+function isBlockDevice(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    // Where it fails, to open it says why.
+    stat(path, (failure, stats) => resolve(failure === null && stats.isBlockDevice()));
+  });
 }

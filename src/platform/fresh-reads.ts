@@ -44,7 +44,7 @@ export type Attempt<T> =
  */
 export class FreshReads {
   readonly #deadlineMs: number;
-  /** When a device answered that process last. */
+  /** When a device answered such a process last. */
   readonly #answeredMs = new Map<string, number>();
   /** Paths with a look under way. */
   readonly #pending = new Set<string>();
@@ -57,6 +57,11 @@ export class FreshReads {
 
   constructor(deadlineMs: number) {
     this.#deadlineMs = deadlineMs;
+  }
+
+  /** Another process has read the device just now: it need not be tried before the next look. */
+  hasAnswered(path: string): void {
+    this.#answeredMs.set(path, performance.now());
   }
 
   /** Some call hangs: the process does not end by itself. */
@@ -136,7 +141,7 @@ export class FreshReads {
     if (sinceMs > ANSWER_HOLDS_MS) {
       await deviceAnswers(path, this.#deadlineMs);
       if (this.#late.has(path)) return { kind: 'silent' };
-      this.#answeredMs.set(path, performance.now());
+      this.hasAnswered(path);
     }
     return await this.#whole(path, look);
   }

@@ -52,7 +52,7 @@ function portsOf(daemon: TestDaemon, lvs: readonly ReportedLv[]): ObservePorts {
     processes: REAL_PROCESSES,
     reads: new FreshReads(60_000),
     wallMs: () => Date.now(),
-    lvs: () => Promise.resolve({ ok: true, value: lvs }),
+    lvs: () => Promise.resolve({ ok: true, value: lvs, isOfNow: false }),
   };
 }
 
@@ -132,7 +132,10 @@ async function renewEachSecond(disk: LargeDisk, signal: AbortSignal): Promise<vo
 async function healthyLook(ports: ObservePorts): Promise<Snapshot> {
   const endMs = performance.now() + 240_000;
   for (;;) {
-    const seen = await takeSnapshot({ ...ports, lvs: async () => ({ ok: true, value: [] }) });
+    const seen = await takeSnapshot({
+      ...ports,
+      lvs: async () => ({ ok: true, value: [], isOfNow: false }),
+    });
     const members = seen.lockspaces[0]?.members ?? [];
     const isKnown = members.every(
       ({ hostId, state }) => hostId === 1 || state === (isDead(hostId) ? 'dead' : 'live'),

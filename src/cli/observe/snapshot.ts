@@ -25,7 +25,12 @@ export interface ObservePorts extends DaemonPorts {
 }
 
 export type LvsAnswer =
-  | { readonly ok: true; readonly value: readonly ReportedLv[] }
+  | {
+      readonly ok: true;
+      readonly value: readonly ReportedLv[];
+      /** lvm has read the disks of the VGs for it, and ended: they answer. */
+      readonly isOfNow: boolean;
+    }
   | { readonly ok: false; readonly error: string };
 
 const LVM_DEADLINE_MS = 10 * SECOND_MS;
@@ -35,10 +40,12 @@ export async function reportedLvs(): Promise<LvsAnswer> {
   const args = ['--all', '--shared', '--nolocking', '--reportformat', 'json', '-o', LVS_FIELDS];
   const answer = await programAnswer('lvs', args, LVM_DEADLINE_MS);
   switch (answer.kind) {
-    case 'done':
-      return readLvsReport(answer.printed);
+    case 'done': {
+      const report = readLvsReport(answer.printed);
+      return report.ok ? { ...report, isOfNow: true } : report;
+    }
     case 'absent':
-      return ok([]); // without lvm no VG is here
+      return { ...ok([]), isOfNow: true }; // without lvm no VG is here
     case 'failed':
     case 'late':
       return fail(answer.why);
@@ -64,7 +71,9 @@ async function look(ports: ObservePorts): Promise<Snapshot> {
   const { daemons, watchdog, sanlock, started } = answers;
   const lockspaces = sanlock === null ? [] : lockspacesSeen(sanlock, ports.processes.programOf);
   const reported = lvs.ok ? lvs.value : null;
-  const { leases, unread } = await seeLeases(ports.reads, leasesToRead(lockspaces, reported ?? []));
+  const toRead = leasesToRead(lockspaces, reported ?? []);
+  if (lvs.ok && lvs.isOfNow) for (const { space } of toRead) ports.reads.hasAnswered(space.path);
+  const { leases, unread } = await seeLeases(ports.reads, toRead);
   const lvmUnread: readonly Unread[] = lvs.ok ? [] : [{ what: 'lvm', of: '', why: lvs.error }];
   return {
     taken,

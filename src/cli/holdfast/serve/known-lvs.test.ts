@@ -15,7 +15,7 @@ class Looks {
     () => {
       this.asked += 1;
       return Promise.resolve(
-        this.works ? { ok: true, value: [] } : { ok: false, error: 'lvs failed' },
+        this.works ? { ok: true, value: [], isOfNow: false } : { ok: false, error: 'lvs failed' },
       );
     },
     () => this.nowMs,

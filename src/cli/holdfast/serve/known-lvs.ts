@@ -25,7 +25,7 @@ export class KnownLvs {
   async lvs(): Promise<LvsAnswer> {
     const known = this.#known;
     if (known !== null && this.#nowMs() - known.atMs < LVM_EVERY_MS) {
-      return { ok: true, value: known.lvs };
+      return { ok: true, value: known.lvs, isOfNow: false };
     }
     const answer = await this.#ask();
     this.#known = answer.ok ? { lvs: answer.value, atMs: this.#nowMs() } : null;

@@ -76,7 +76,7 @@ class Place {
     const none = async () => [];
     this.sources = {
       world: new RealWorld(false),
-      lvs: async () => ({ ok: true, value: [] }),
+      lvs: async () => ({ ok: true, value: [], isOfNow: false }),
       lvm: async (program, args) => {
         const text = this.printed[`${program} ${args.at(-1)}`];
         return text === undefined
@@ -97,7 +97,7 @@ class Place {
       kindOf: (path) => this.#kindOf(path),
       keysOf: async (path) => this.keys[path] ?? [],
       guests: () => ({ guests: [], skipped: 0 }),
-      names: { leasesOf: async () => ({ ok: true, value: [] }) },
+      names: { leasesOf: async () => ({ ok: true, value: [], isOfNow: false }) },
       naming: {
         ...{ network: 'uri', clusters: new Map(), readonlyIsShared: false, isBesidePlugin: false },
       },
@@ -199,7 +199,7 @@ test('a lease whose lockspace is another file: the file beside it, as vdsm and l
 
 test('a resource without a place: by sanlock of this host, and by lvm', () => {
   const vg = lv(1, 'data', '1.0.0:70254592');
-  return at({ lvs: async () => ({ ok: true, value: [vg] }) }, async (place) => {
+  return at({ lvs: async () => ({ ok: true, value: [vg], isOfNow: false }) }, async (place) => {
     const ids = place.put('dom_md/ids', lockspace('dom'));
     place.put('dom_md/xleases', concat(new Uint8Array(3 * MIB), lease('dom', 'vm1', 'web')));
     const shared = place.put('shared', concat(lockspace('sp'), lease('sp', 'A', 'a')));
@@ -226,7 +226,7 @@ test('a VG that is not started here: its leases are found on the PV', () => {
     lv(2, 'thin', ''),
     lv(3, 'swap', '1.0.0:71303168'),
   ];
-  return at({ lvs: async () => ({ ok: true, value: rows }) }, async (place) => {
+  return at({ lvs: async () => ({ ok: true, value: rows, isOfNow: false }) }, async (place) => {
     const unused = Array.from({ length: 64 }, () => new Uint8Array(MIB));
     const locks = [lease('lvm_vg1', '_GLLK_disabled'), lease('lvm_vg1', 'VGLK')];
     const lvs = [lease('lvm_vg1', UUID(1), 'lvmlockd'), lease('lvm_vg1', UUID(3))];
