@@ -28,6 +28,8 @@ const interrupted: Check = {
   name: 'it is converted when nothing uses it, also after lvm was killed in the midst of that',
   run: async ({ one, two }) => {
     await one.does(`pkill -x sleep; umount /run/data; vgchange -an vg`);
+    // Nobody can see it from the first host, and whoever converts says that it is not so.
+    await two.does('lvchange --config global/use_lvmlockd=0 -ay vg/data');
     await one.does(`kill -STOP $(cat /run/sanlock/sanlock.pid)
       ${CONVERT} >/run/convert 2>&1 &
       until pid=$(pgrep -f '^lvm vgchange.*sanlock'); do sleep 0.1; done
@@ -37,6 +39,9 @@ const interrupted: Check = {
     await one.eventually(`${CONVERT} 2>&1`, 60);
     await one.does('lvmlockctl -i', /^VG vg lock_type=sanlock/m);
     await one.does('lvs --noheadings -a -o name,lock_args vg', /data +1\.0\.0:\d+/);
+    const unlocked = /LV vg\/data is active here and its VG is not started/;
+    await two.isRefused(`${HOLDFAST} join --yes`, unlocked);
+    await two.does('lvchange -an vg/data');
     await two.does(`${HOLDFAST} join --yes`, /This host is host id 2 .*which can be used here/);
     await one.does('lvchange -aey vg/data');
     await two.isRefused('lvchange -aey vg/data', /LV locked by other host: vg\/data/);
