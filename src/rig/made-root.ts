@@ -133,7 +133,8 @@ async function apart(command: readonly string[]): Promise<void> {
 
 /** rm stays on one file system, should a mount have been left in the folder. */
 export async function removeRoot(folder: string): Promise<void> {
-  await run('rm', ['-rf', '--one-file-system', folder], { timeoutMs: 120_000 });
+  // Thousands of files, and a busy machine: what is given up here stays for good.
+  await run('rm', ['-rf', '--one-file-system', folder], { timeoutMs: 600_000 });
 }
 
 /** `flock` holds the lock, and passes on our words once it has it, until our end of its pipe closes. */
