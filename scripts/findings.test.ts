@@ -9,12 +9,6 @@ const DOCUMENT = 'docs/operations/findings.md';
 /** Faults that no rig and no machine here can have, with the reason. */
 const NOT_CAUSED: ReadonlyMap<string, string> = new Map([
   ['pathFailoverTooLong', 'neither an iSCSI target nor Fibre Channel is here'],
-  ['clockUnsynchronised', 'no time service runs in a machine'],
-  ...[
-    ...['watchdogSoftware', 'unitFailed', 'unitDisabled', 'unitAbsent'],
-    ...['pathsQueueForever', 'pathRetryTooLong'],
-    ...['lvActiveUnlocked', 'lvMappingGhost', 'lvOtherSize', 'lvCutOff'],
-  ].map((kind) => [kind, 'its test in a rig or a machine is not there yet'] as const),
 ]);
 
 interface Row {
