@@ -14,8 +14,7 @@ import { VG } from './volume.ts';
  */
 const IO_TIMEOUT_S = 10;
 const LVS = ['lv', 'cut', 'open', 'size'] as const;
-const SECOND = 'second';
-const SECOND_DISKS = ['/dev/vdb', '/dev/vdc'] as const;
+const MORE_DISKS = ['/dev/vdb', '/dev/vdc'] as const;
 const UNIT_FILES = '/etc/systemd/system /lib/systemd/system /usr/lib/systemd/system';
 /** On a machine that gets no processor time a stop may not end in order: that is no matter here. */
 const STOP = `systemctl stop ${UNITS.join(' ')}; systemctl reset-failed`;
@@ -26,10 +25,10 @@ test(
   'faults of units, watchdogs, device-mapper and rights are found, and cured',
   where,
   async (t) => {
-    const disk = { bytes: 160 * MIB, sectorBytes: 512 } as const;
+    const disk = { bytes: 32 * MIB, sectorBytes: 512 } as const;
     const machines = await Machines.start(1, DISK_BYTES, {
       ...{ withSystemd: [1], memoryMb: 1024 },
-      moreDisks: SECOND_DISKS.map(() => disk),
+      moreDisks: MORE_DISKS.map(() => disk),
     });
     const [machine] = machines.machines as [Machine];
     try {
@@ -130,11 +129,12 @@ async function mappings(patient: Patient): Promise<void> {
 }
 
 /**
- * Leases on two maps of multipath that hold I/O back. What multipathd says of them is said by a
- * script, in the words of multipathd 0.9.4: one that runs is not to be expected on a host of tests.
+ * A VG that is on two maps of multipath, too, which hold I/O back. What multipathd says of them is
+ * said by a script, in the words of multipathd 0.9.4: one that runs is not to be expected on a host
+ * of tests.
  */
 async function multipath(patient: Patient): Promise<void> {
-  const [one, other] = SECOND_DISKS;
+  const [one, other] = MORE_DISKS;
   await patient.shell(`modprobe -a dm_multipath dm_service_time i6300esb
     map() { dmsetup create $1 --uuid mpath-$1 --table \
       "0 $(blockdev --getsz $2) multipath 1 queue_if_no_path 0 1 1 service-time 0 1 2 $2 1 1"; }
@@ -142,7 +142,7 @@ async function multipath(patient: Patient): Promise<void> {
     map mpathb ${other}
     echo 'devices { filter = [ "a|^/dev/vda$|", "a|^/dev/mapper/mpath|", "r|.*|" ] }' \
       >>/etc/lvm/lvmlocal.conf
-    vgcreate --shared ${SECOND} /dev/mapper/mpatha /dev/mapper/mpathb`);
+    vgextend -qq ${VG} /dev/mapper/mpatha /dev/mapper/mpathb`);
   await says(patient, 'mpatha on', 'mpathb 24 chk');
   const found = await patient.finds('pathsQueueForever', 'pathRetryTooLong', 'watchdogSoftware');
   assert.equal(found.of('pathsQueueForever').about, 'mpatha');
@@ -150,8 +150,7 @@ async function multipath(patient: Patient): Promise<void> {
   assert.equal(found.of('watchdogSoftware').weight, 'caution', 'hardware is there now');
   await patient.follows(found, 'pathsQueueForever');
   await says(patient, 'mpatha off', 'mpathb 4 chk');
-  await patient.shell(`lvcreate -qq -aey -L 4m -n lv ${SECOND}
-    lvchange -an ${SECOND}/lv
+  await patient.shell(`lvcreate -qq -aey -L 4m -n far ${VG} /dev/mapper/mpatha
     echo 'wdmd_opts="-w /dev/watchdog1"' >/etc/default/wdmd`);
 }
 
@@ -166,7 +165,7 @@ END
 
 /** sanlock may not open the leases; the unit that starts VGs has failed, by a mistake in a file. */
 async function rights(patient: Patient): Promise<void> {
-  await patient.shell(`vgchange -an ${VG} ${SECOND}
+  await patient.shell(`vgchange -an ${VG}
     lvmlockctl --stop-lockspaces --wait 1
     ${STOP}
     gpasswd -d sanlock disk
@@ -178,9 +177,7 @@ async function rights(patient: Patient): Promise<void> {
   const found = await patient.finds('leaseNotPermitted', 'unitFailed');
   assert.equal(found.of('unitFailed').about, 'lvmlocks.service');
   assert.ok(!found.has('watchdogSoftware'), 'wdmd has the hardware now');
-  await patient.follows(found, 'leaseNotPermitted', VG);
+  await patient.follows(found, 'leaseNotPermitted');
   await patient.fixes(['unitFailed']);
-  await patient.shell(
-    `for lv in ${VG}/lv ${SECOND}/lv; do lvchange -aey $lv; lvchange -an $lv; done`,
-  );
+  await patient.shell(`lvchange -aey ${VG}/lv ${VG}/far; lvchange -an ${VG}/lv ${VG}/far`);
 }
