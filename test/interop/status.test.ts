@@ -104,8 +104,45 @@ test('status beside daemons of ours and of C: the same holders, hosts and margin
       assert.match(text, /^ {2}one +(locked here +)?ex beta \(2\)$/m);
       assert.match(text, /^ {2}margin +\[#+-*\] \d+ of 16 s before users are stopped$/m);
       assert.match(text, new RegExp(`^VG ${vg} \\(sanlock\\) started, has the global lock$`, 'm'));
+      assert.doesNotMatch(text, CONTROLS, 'no colour but on a terminal');
     }
+    await watchesOnTerminal(a, vg);
   } finally {
     await rig.close();
   }
 });
+
+const ESCAPE = String.fromCharCode(27);
+const CONTROLS = new RegExp(ESCAPE);
+const CLEAR = `${ESCAPE}[H${ESCAPE}[J`;
+const COLOUR = new RegExp(`${ESCAPE}\\[[0-9;]*m`, 'g');
+const [COLUMNS, ROWS] = [80, 24];
+
+/** On a terminal of 80 columns: each look is one screen, in colour, until Ctrl-C. */
+async function watchesOnTerminal(host: Host, vg: string): Promise<void> {
+  const command = `stty cols ${COLUMNS} rows ${ROWS}; TERM=xterm exec '${HOLDFAST}' status --watch --interval 1`;
+  const child = host.spawn('script', ['-qfec', command, '/dev/null'], ['pipe', 'pipe', 'ignore']);
+  let written = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    written += text;
+  });
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  try {
+    const shows = (pattern: RegExp) => () =>
+      written.split(CLEAR).some((screen) => pattern.test(screen.replace(COLOUR, '')));
+    await until('both to be shared', shows(/^ {2}both .*alpha.*beta/m), { withinMs: SEEN_MS });
+    await host.mustLvm('lvchange', '-an', `${vg}/both`);
+    written = '';
+    await until('one to have left', shows(/^ {2}both +sh beta \(2\)\r?$/m), { withinMs: SEEN_MS });
+    assert.match(written, COLOUR);
+    for (const screen of written.split(CLEAR)) {
+      const lines = screen.replace(COLOUR, '').split('\n');
+      assert.ok(lines.length <= ROWS, screen);
+      for (const line of lines) assert.ok(line.trimEnd().length <= COLUMNS, line);
+    }
+    child.stdin?.write(String.fromCharCode(3));
+    await ended;
+  } finally {
+    child.kill('SIGKILL');
+  }
+}
