@@ -109,7 +109,11 @@ async function hangsUnderOurs({ rig, ours }: World): Promise<void> {
   await until('the lockspace given up', () => isGivenUp(patient), LOST);
   patient.found(await patient.looksBesideHung(), 'leaseProcessHung');
   way.recover();
-  await isWellAgain(patient); // lvmlockd starts the VG by itself
+  // lvmlockd would start the VG by itself within a minute.
+  const isStarted = async () =>
+    (await patient.host.lvm('vgchange', '--lockstart', rig.vg)).code === 0;
+  await until('the VG to be started again', isStarted, LOST);
+  await isWellAgain(patient);
 }
 
 async function failsUnderOriginal({ original }: World): Promise<void> {
