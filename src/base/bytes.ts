@@ -20,13 +20,17 @@ export function nameToText(name: ByteString): string {
   return new TextDecoder().decode(Uint8Array.from(name, (c) => c.charCodeAt(0)));
 }
 
+/** String.fromCharCode takes its arguments on the stack. */
+const CHARACTERS_AT_ONCE = 8192;
+
 /** Reads up to `size` bytes at `offset`, stopping at the first NUL. */
 export function readByteString(bytes: Uint8Array, offset: number, size: number): ByteString {
+  const field = bytes.subarray(offset, offset + size);
+  const nul = field.indexOf(0);
+  const end = nul < 0 ? field.length : nul;
   let text = '';
-  for (let i = offset; i < offset + size; i++) {
-    const byte = bytes[i] ?? 0;
-    if (byte === 0) break;
-    text += String.fromCharCode(byte);
+  for (let at = 0; at < end; at += CHARACTERS_AT_ONCE) {
+    text += String.fromCharCode(...field.subarray(at, Math.min(end, at + CHARACTERS_AT_ONCE)));
   }
   return text;
 }
@@ -37,9 +41,10 @@ export function writeByteString(
   field: { readonly offset: number; readonly size: number },
   text: ByteString,
 ): void {
-  for (let i = 0; i < field.size; i++) {
-    bytes[field.offset + i] = i < text.length ? text.charCodeAt(i) & 0xff : 0;
-  }
+  const { offset, size } = field;
+  const length = Math.min(text.length, size);
+  for (let i = 0; i < length; i++) bytes[offset + i] = text.charCodeAt(i) & 0xff;
+  bytes.fill(0, offset + length, offset + size);
 }
 
 /** Whether all bytes are 0, as in a sector that was never written; true for no bytes. */

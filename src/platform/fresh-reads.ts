@@ -2,6 +2,7 @@ import { close, constants, open, read, stat } from 'node:fs';
 import { unreachable } from '../base/assert.ts';
 import { ERRNO, errnoName } from '../base/errno.ts';
 import { MIB } from '../base/units.ts';
+import { monotonicMs } from './clock.ts';
 import { deviceAnswers } from './device-answers.ts';
 import { wasmAllocator } from './disk-plain.ts';
 import { errnoOf } from './system-error.ts';
@@ -61,7 +62,7 @@ export class FreshReads {
 
   /** Another process has read the device just now: it need not be tried before the next look. */
   hasAnswered(path: string): void {
-    this.#answeredMs.set(path, performance.now());
+    this.#answeredMs.set(path, monotonicMs());
   }
 
   /** Some call hangs: the process does not end by itself. */
@@ -137,7 +138,7 @@ export class FreshReads {
   }
 
   async #afterAnswer<T>(path: string, look: (piece: TryPiece) => Promise<T>): Promise<Attempt<T>> {
-    const sinceMs = performance.now() - (this.#answeredMs.get(path) ?? Number.NEGATIVE_INFINITY);
+    const sinceMs = monotonicMs() - (this.#answeredMs.get(path) ?? Number.NEGATIVE_INFINITY);
     if (sinceMs > ANSWER_HOLDS_MS) {
       await deviceAnswers(path, this.#deadlineMs);
       if (this.#late.has(path)) return { kind: 'silent' };

@@ -71,7 +71,7 @@ export async function status(args: readonly string[]): Promise<number> {
     const isWell = attentionIn(snapshot).length === 0 && snapshot.unread.length === 0;
     const exitStatus = isWell ? 0 : 1;
     if (!isWatching) {
-      await endBesideHungCalls(exitStatus); // and Node takes 3 ms to end by itself
+      await endBesideHungCalls(exitStatus, [process.stdout]); // Node takes 3 ms to end by itself
       return exitStatus;
     }
     await new Promise<void>((resolve) => ports.clock.after(intervalS * 1000, resolve));
