@@ -189,12 +189,17 @@ class Buffers {
   }
 }
 
+/** Why a piece is not read that lies beyond the end of the device, in part or as a whole. */
+export function endsBeforeText(path: string, end: number): string {
+  return `${path} ends before byte ${end}`;
+}
+
 function pieceSentence(
   path: string,
   { offset, length }: { readonly offset: number; readonly length: number },
   errno: string,
 ): string {
-  if (errno === 'EMSGSIZE') return `${path} ends before byte ${offset + length}`;
+  if (errno === 'EMSGSIZE') return endsBeforeText(path, offset + length);
   if (errno === 'ENOMEM') return `no memory is left to read ${length} bytes of ${path}`;
   return `cannot read ${path}: ${errno}`;
 }

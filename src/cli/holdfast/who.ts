@@ -12,7 +12,7 @@ import { GUEST_LOCKSPACE } from '../guard/paths.ts';
 import { endBesideHungCalls } from './end-now.ts';
 import { PLACES } from './guard/places.ts';
 import { paintFor } from './status/paint.ts';
-import { find, findAll, hungText, type Unlisted } from './who/find.ts';
+import { find, findAll, hungText } from './who/find.ts';
 import { follow } from './who/follow.ts';
 import { lenderIn, readGuests, usesOf } from './who/guests.ts';
 import { livenessOf } from './who/holder-watch.ts';
@@ -21,7 +21,7 @@ import { listText } from './who/list-text.ts';
 import { withLockspace } from './who/lockspace-places.ts';
 import { lookUp, type WhoAnswer } from './who/look.ts';
 import { namingHere, realSources, type Sources } from './who/sources.ts';
-import { bytesOf, type Found, leaseTarget, type WhoTarget } from './who/target.ts';
+import { bytesOf, type Found, leaseTarget, type Unlisted, type WhoTarget } from './who/target.ts';
 import { type WhoGuests, whoText } from './who/text.ts';
 import { RealWorld, type WhoWorld } from './who/world.ts';
 
@@ -123,7 +123,7 @@ async function targetsOf(words: WhoWords, sources: Sources): Promise<Result<Aske
     const found = await find(words.operands[0] ?? '', sources);
     if (!found.ok) return found;
     const targets = found.value.targets.map((target) => withGivenSpace(target, words));
-    return ok({ ...found.value, targets, unlisted: [] });
+    return ok({ unlisted: [], ...found.value, targets });
   }
   const hung = await hungText(textToName(path), sources);
   if (hung !== null) return fail(hung);

@@ -9,7 +9,7 @@ import {
   PAXOS_DISK_MAGIC,
   paxosLeader,
 } from '../../../format/leader.ts';
-import type { ReadPiece } from '../../../platform/fresh-reads.ts';
+import { endsBeforeText, type ReadPiece } from '../../../platform/fresh-reads.ts';
 import type { WhoWorld } from './world.ts';
 
 /** What begins at a place of a device. */
@@ -33,6 +33,8 @@ const MOST_OTHERS = 8;
 const MOST_AREAS = 130_000;
 /** In one look, which has a deadline. */
 const AREAS_A_LOOK = 256;
+/** Nothing follows, or nothing that is wanted. */
+const END = Symbol('end');
 
 /** What begins there. @returns a sentence: it cannot be read */
 export async function areaAt(
@@ -63,6 +65,13 @@ function areaIn(bytes: Uint8Array, offset: number): AreaFound {
   return { kind: 'lease', offset, areaBytes, lockspaceName, name };
 }
 
+/** The areas of a device, as far as it could be read. */
+export interface AreasFound {
+  readonly areas: readonly AreaFound[];
+  /** A sentence: what follows the last of them, if anything, could not be read. */
+  readonly failure: string | null;
+}
+
 /**
  * The areas of a device, one behind the other.
  * @param isWanted where the first one that is ends the search
@@ -71,24 +80,28 @@ export async function areasOf(
   world: WhoWorld,
   path: ByteString,
   isWanted: (area: AreaFound) => boolean = () => false,
-): Promise<readonly AreaFound[]> {
+): Promise<AreasFound> {
   const areas: AreaFound[] = [];
   let others = 0;
   for (let offset = 0; others < MOST_OTHERS && areas.length < MOST_AREAS; ) {
-    const isOver = await world.look(path, async (piece) => {
+    const stopped = await world.look(path, async (piece) => {
       for (let n = 0; n < AREAS_A_LOOK && others < MOST_OTHERS; n++) {
         const area = await probe(piece, offset);
-        if (typeof area === 'string') return true; // the end of the device
+        if (typeof area === 'string') {
+          const isEnd = area === endsBeforeText(nameToText(path), offset + PROBE_BYTES);
+          return isEnd ? END : area;
+        }
         areas.push(area);
-        if (isWanted(area)) return true;
+        if (isWanted(area)) return END;
         others = area.kind === 'other' ? others + 1 : 0;
         offset += area.areaBytes;
       }
-      return false;
+      return null;
     });
-    if (isOver !== false) break;
+    if (typeof stopped === 'string') return { areas, failure: stopped };
+    if (stopped === END) break;
   }
-  return areas;
+  return { areas, failure: null };
 }
 
 /** Of lvm's places for leases that no LV has. */

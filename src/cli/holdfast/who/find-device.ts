@@ -71,10 +71,10 @@ const vgOnDevice: Look = async (path, sources) => {
 };
 
 const leasesOn: Look = async (path, sources) => {
-  const areas = await areasOf(sources.world, path);
+  const { areas, failure } = await areasOf(sources.world, path);
   const leases = areas.flatMap((area) => (area.kind === 'lease' && !isUnused(area) ? [area] : []));
   const hasSpace = areas.some(({ kind }) => kind === 'lockspace');
-  if (leases.length === 0 && !hasSpace) return null;
+  if (leases.length === 0 && !hasSpace) return failure === null ? null : fail(failure);
   const targets: WhoTarget[] = [];
   for (const { offset, lockspaceName, name } of leases) {
     const label = `${nameToText(lockspaceName)}:${nameToText(name)}`;
@@ -82,8 +82,9 @@ const leasesOn: Look = async (path, sources) => {
     const target = await withLockspace(leaseTarget({ label, path, offset, expected }), sources);
     targets.push({ ...target, name: nameToText(name), group: nameToText(path) });
   }
-  const isAlone = targets.length === 1 && !hasSpace;
-  return ok({ targets, isList: !isAlone });
+  const isAlone = targets.length === 1 && !hasSpace && failure === null;
+  const unlisted = failure === null ? [] : [{ of: nameToText(path), why: failure }];
+  return ok({ targets, isList: !isAlone, unlisted });
 };
 
 /** A disk image, or a device that a guest has: by the lease that is named after it. */

@@ -13,7 +13,7 @@ import { find, findAll } from './find.ts';
 import { lookUp } from './look.ts';
 import type { Sources } from './sources.ts';
 import { bytesOf, type Found, typedResource } from './target.ts';
-import { RealWorld } from './world.ts';
+import { RealWorld, type WhoWorld } from './world.ts';
 
 const UUID = (n: number) => `aaaaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaa${n}`;
 const VG_UUID = 'bbbbbb-bbbb-bbbb-bbbb-bbbb-bbbb-bbbbbb';
@@ -97,7 +97,7 @@ class Place {
       kindOf: (path) => this.#kindOf(path),
       keysOf: async (path) => this.keys[path] ?? [],
       guests: () => ({ guests: [], skipped: 0 }),
-      names: { leasesOf: async () => ({ ok: true, value: [], isOfNow: false }) },
+      names: { leasesOf: async () => ({ ok: true, value: [] }) },
       naming: {
         ...{ network: 'uri', clusters: new Map(), readonlyIsShared: false, isBesidePlugin: false },
       },
@@ -360,3 +360,42 @@ test('a folder of leases that hangs is told of, and the rest is listed', () => {
     });
   });
 });
+
+/** A device whose bytes from there on cannot be read. */
+function failingFrom(limit: number): WhoWorld {
+  const real = new RealWorld(false);
+  return {
+    look: (path, look) =>
+      real.look(path, (piece) =>
+        look(async (at) => (at.offset < limit ? piece(at) : `cannot read ${path}: EIO`)),
+      ),
+    nowMs: () => real.nowMs(),
+    wallMs: () => real.wallMs(),
+    sleep: (forMs) => real.sleep(forMs),
+    progress: () => {},
+  };
+}
+
+test('a device that cannot be read, or not wholly, is not said to have no lease', () =>
+  at({}, async (place) => {
+    const leases = [lockspace('sp'), lease('sp', 'A', 'a'), lease('sp', 'B', 'b')];
+    const path = place.put('leases', concat(...leases));
+    place.sources = { ...place.sources, spaces: async () => [{ name: 'sp', path, offset: 0 }] };
+
+    const none = await find(path, { ...place.sources, world: failingFrom(0) });
+    assert.deepEqual(none, { ok: false, error: `cannot read ${path}: EIO` });
+
+    const partly = { ...place.sources, world: failingFrom(2 * MIB) };
+    const missing = [{ of: path, why: `cannot read ${path}: EIO` }];
+    for (const word of [path, 'sp']) {
+      const found = await find(word, partly);
+      assert.ok(found.ok);
+      assert.deepEqual(
+        [found.value.targets.map(({ name }) => name), found.value.unlisted],
+        [['A'], missing],
+      );
+    }
+    assert.deepEqual((await findAll(partly)).unlisted, missing);
+    const whole = await find(path, place.sources);
+    assert.deepEqual(whole.ok && [whole.value.targets.length, whole.value.unlisted], [2, []]);
+  }));

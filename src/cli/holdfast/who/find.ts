@@ -7,7 +7,7 @@ import { folderTargets, guestTargets } from './find-guest.ts';
 import { sanlockVgs, vgByName } from './find-vg.ts';
 import { withLockspace } from './lockspace-places.ts';
 import type { Sources } from './sources.ts';
-import { type Found, leaseTarget, typedResource, type WhoTarget } from './target.ts';
+import { type Found, leaseTarget, typedResource, type Unlisted, type WhoTarget } from './target.ts';
 import { volumeTarget } from './volumes.ts';
 
 /** A path of a file system that hangs, as one of NFS may; null: it answers. */
@@ -30,7 +30,7 @@ export async function find(word: string, sources: Sources): Promise<Result<Found
   const guest = await guestTargets(word, sources);
   if (guest !== null) return guest.ok ? ok({ targets: guest.value, isList: true }) : guest;
   const space = await spaceTargets(textToName(word), sources);
-  if (space !== null) return ok({ targets: space, isList: true });
+  if (space !== null) return ok({ ...space, isList: true });
   const lvs = await sources.lvs();
   const lvm = lvs.ok ? '' : ` (lvm does not answer: ${lvs.error})`;
   return fail(
@@ -112,23 +112,31 @@ async function searched(
     area.lockspaceName === wanted.lockspaceName &&
     area.name === wanted.name;
   for (const path of paths) {
-    const found = (await areasOf(world, path, isIt)).find(isIt);
+    const found = (await areasOf(world, path, isIt)).areas.find(isIt);
     if (found !== undefined) return { path, offset: found.offset };
   }
   return null;
+}
+
+interface Listed {
+  readonly targets: readonly WhoTarget[];
+  readonly unlisted: readonly Unlisted[];
 }
 
 /** All leases of a lockspace that sanlock of this host has; null: it has none of that name. */
 export async function spaceTargets(
   lockspaceName: ByteString,
   sources: Sources,
-): Promise<readonly WhoTarget[] | null> {
+): Promise<Listed | null> {
   const spaces = await sources.spaces();
   const space = spaces.find(({ name }) => name === lockspaceName);
   if (space === undefined) return null;
   const targets: WhoTarget[] = [];
+  const unlisted: Unlisted[] = [];
   for (const path of await placesOf(lockspaceName, sources)) {
-    for (const area of await areasOf(sources.world, path)) {
+    const { areas, failure } = await areasOf(sources.world, path);
+    if (failure !== null) unlisted.push({ of: nameToText(path), why: failure });
+    for (const area of areas) {
       if (area.kind !== 'lease' || area.lockspaceName !== lockspaceName || isUnused(area)) continue;
       const name = nameToText(area.name);
       targets.push({
@@ -143,19 +151,11 @@ export async function spaceTargets(
       });
     }
   }
-  return targets;
-}
-
-/** What could not be listed, and why. */
-export interface Unlisted {
-  readonly of: string;
-  readonly why: string;
+  return { targets, unlisted };
 }
 
 /** Every lease of every shared VG, of every lockspace of sanlock here, and of libvirt's guests. */
-export async function findAll(
-  sources: Sources,
-): Promise<{ readonly targets: readonly WhoTarget[]; readonly unlisted: readonly Unlisted[] }> {
+export async function findAll(sources: Sources): Promise<Listed> {
   const unlisted: Unlisted[] = [];
   const targets: WhoTarget[] = [];
   const lvs = await sources.lvs();
@@ -168,7 +168,9 @@ export async function findAll(
   const known = new Set(targets.map(({ expected }) => expected?.lockspaceName ?? ''));
   const spaces = (await sources.spaces()).filter(({ name }) => !known.has(name));
   for (const { name } of spaces) {
-    if (name !== GUEST_LOCKSPACE) targets.push(...((await spaceTargets(name, sources)) ?? []));
+    const space = name === GUEST_LOCKSPACE ? null : await spaceTargets(name, sources);
+    targets.push(...(space?.targets ?? []));
+    unlisted.push(...(space?.unlisted ?? []));
   }
   const ofGuests = await folderTargets(sources);
   if (ofGuests !== null) targets.push(...ofGuests);

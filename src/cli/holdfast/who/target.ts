@@ -28,6 +28,14 @@ export interface Found {
   readonly targets: readonly WhoTarget[];
   /** A list, also where it has one lease or none. */
   readonly isList: boolean;
+  /** Of a list: what is missing there. */
+  readonly unlisted?: readonly Unlisted[];
+}
+
+/** What could not be listed, and why. */
+export interface Unlisted {
+  readonly of: string;
+  readonly why: string;
 }
 
 /** How the group of all leases of libvirt's folder begins: most of them are of guests that are off. */
